@@ -1,0 +1,149 @@
+package jid
+
+import (
+	"net/netip"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+	"golang.org/x/text/secure/precis"
+)
+
+// maxLabel is the largest size of a domain label in its ASCII form (RFC 5890
+// section 2.3.2.1).
+const maxLabel = 63
+
+// maxRounds is how often a profile is applied until its output stays the same:
+// RFC 8265 section 8.2 (and RFC 8266 section 2.1, which gives the number) say
+// that the rules are not idempotent for all code points.
+const maxRounds = 4
+
+// domains maps and checks internationalized domain names; see RFC 7622 section
+// 3.2, which requires U-labels, in lower case.
+var domains = idna.New(
+	idna.MapForLookup(),
+	idna.Transitional(false),
+	idna.StrictDomainName(true),
+	idna.ValidateLabels(true),
+	idna.CheckHyphens(true),
+	idna.CheckJoiners(true),
+	idna.BidiRule(),
+)
+
+// NormalizeLocal is the localpart s in its normalized form (RFC 7622 section
+// 3.3), s itself when it is so already; else ErrLocalpart.
+func NormalizeLocal(s string) (string, error) {
+	if isASCII(s, localOK) {
+		return s, checkSize(s, ErrLocalpart)
+	}
+	s, err := enforce(precis.UsernameCaseMapped, s, ErrLocalpart)
+	// RFC 7622 section 3.3.1: "the following characters are explicitly
+	// disallowed in XMPP localparts".
+	if err != nil || strings.ContainsAny(s, "\"&'/:<>@") {
+		return "", ErrLocalpart
+	}
+	return s, nil
+}
+
+// NormalizeResource is the resourcepart s in its normalized form (RFC 7622
+// section 3.4), s itself when it is so already; else ErrResourcepart.
+func NormalizeResource(s string) (string, error) {
+	if isASCII(s, resourceOK) {
+		return s, checkSize(s, ErrResourcepart)
+	}
+	return enforce(precis.OpaqueString, s, ErrResourcepart)
+}
+
+// NormalizeDomain is the domainpart s in its normalized form (RFC 7622 section
+// 3.2), s itself when it is so already; else ErrDomainpart.
+func NormalizeDomain(s string) (string, error) {
+	if domainFast(s) {
+		return s, nil
+	}
+	return domainSlow(s)
+}
+
+func checkSize(s string, bad error) error {
+	if len(s) == 0 || len(s) > MaxPart {
+		return bad
+	}
+	return nil
+}
+
+// enforce applies a PRECIS profile until the result is stable.
+func enforce(p *precis.Profile, s string, bad error) (string, error) {
+	// Normalization can shrink a string, but not by more than this; the bound
+	// keeps the work on what a peer sent small.
+	if len(s) > 4*MaxPart || !utf8.ValidString(s) {
+		return "", bad
+	}
+	for range maxRounds {
+		next, err := p.String(s)
+		if err != nil {
+			return "", bad
+		}
+		if next == s {
+			return s, checkSize(s, bad)
+		}
+		s = next
+	}
+	return "", bad
+}
+
+// domainSlow normalizes a domain name or an IP literal.
+func domainSlow(s string) (string, error) {
+	// RFC 7622 section 3.2: "If the domainpart includes a final character
+	// considered to be a label separator (dot) by [RFC1034], this character
+	// MUST be stripped from the domainpart before the JID of which it is a part
+	// is used".
+	s = strings.TrimSuffix(s, ".")
+	if len(s) == 0 || len(s) > 4*MaxPart || !utf8.ValidString(s) {
+		return "", ErrDomainpart
+	}
+	if s[0] == '[' {
+		return normalizeIPv6(s)
+	}
+	for range maxRounds {
+		next, err := domains.ToUnicode(s)
+		if err != nil {
+			return "", ErrDomainpart
+		}
+		if next == s {
+			return s, checkDomain(s)
+		}
+		s = next
+	}
+	return "", ErrDomainpart
+}
+
+// checkDomain checks the sizes of a normalized domain name and its labels.
+func checkDomain(s string) error {
+	ascii, err := domains.ToASCII(s)
+	if err != nil {
+		return ErrDomainpart
+	}
+	for label := range strings.SplitSeq(ascii, ".") {
+		if len(label) == 0 || len(label) > maxLabel {
+			return ErrDomainpart
+		}
+	}
+	return checkSize(s, ErrDomainpart)
+}
+
+// normalizeIPv6 brings an IP literal into the form of RFC 5952. RFC 3986, to
+// which RFC 7622 refers, knows no zones.
+func normalizeIPv6(s string) (string, error) {
+	if s[len(s)-1] != ']' {
+		return "", ErrDomainpart
+	}
+	ip, err := netip.ParseAddr(s[1 : len(s)-1])
+	if err != nil || !ip.Is6() || ip.Zone() != "" {
+		return "", ErrDomainpart
+	}
+	var buf [64]byte
+	text := append(ip.AppendTo(append(buf[:0], '[')), ']')
+	if string(text) == s {
+		return s, nil
+	}
+	return string(text), nil
+}
