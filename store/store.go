@@ -1,0 +1,188 @@
+// Package store is what outlives a session: accounts, rosters, offline
+// messages, and small blobs such as vcards. It has the types and the
+// interface; store/sqlite implements it, and store/storetest is the suite that
+// every implementation must pass.
+//
+// # Durability
+//
+// A write that returned nil is durable: it survives the end of the process and
+// of the machine. Writes of one owner by one goroutine happen in the order of
+// the calls. A write that returned an error left nothing behind, except where
+// the context ended while it waited: then it may or may not have happened.
+//
+// # Addresses
+//
+// Owners and accounts are bare JIDs with a localpart; a full JID is taken for
+// its bare JID. An implementation never keeps a JID or a slice that it was
+// lent, and never shares memory of what it returns with another caller.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"roost/jid"
+)
+
+// What a Store answers. Errors are wrapped: test them with errors.Is.
+var (
+	ErrNotFound = errors.New("not found")
+	ErrExists   = errors.New("exists already")
+	ErrConflict = errors.New("changed by somebody else meanwhile")
+	ErrQuota    = errors.New("quota exceeded")
+	ErrClosed   = errors.New("the store is closed")
+)
+
+// Store is everything that a server keeps. Its methods may be called from any
+// goroutine; they may wait for a disk or a network, so that nothing which must
+// not wait may call them.
+//
+// Of an account that does not exist, reads return nothing found (an empty
+// Roster, no message, no blob) and no error, unless said otherwise; writes
+// return ErrNotFound.
+type Store interface {
+	Accounts
+	Rosters
+	Offline
+	Blobs
+	Activity
+
+	// LoginState is all that binding a resource needs, in one read.
+	LoginState(ctx context.Context, owner jid.JID) (LoginState, error)
+
+	// Close answers the writes under way and closes the store.
+	Close() error
+}
+
+// Accounts are who may log in.
+type Accounts interface {
+	// Account is one account, or ErrNotFound.
+	Account(ctx context.Context, bare jid.JID) (Account, error)
+
+	// CreateAccount adds an account, with an empty roster; ErrExists when it is
+	// there already. A zero Created is filled in.
+	CreateAccount(ctx context.Context, a Account) error
+
+	// SetCredentials replaces an account's credentials, or returns ErrNotFound.
+	SetCredentials(ctx context.Context, bare jid.JID, c Credentials) error
+
+	// SetDisabled locks an account or lets it in again, or returns ErrNotFound.
+	SetDisabled(ctx context.Context, bare jid.JID, disabled bool) error
+
+	// DeleteAccount deletes an account and all its data, or returns
+	// ErrNotFound. What others keep of it (their roster items) stays.
+	DeleteAccount(ctx context.Context, bare jid.JID) error
+
+	// ListAccounts lists accounts in the order of domain and localpart: at most
+	// limit of them behind after, which is zero at first. An empty domain means
+	// all domains. Credentials are left out.
+	ListAccounts(ctx context.Context, domain string, after jid.JID, limit int) ([]Account, error)
+
+	// ImportAccounts creates the accounts that are not there, in one
+	// transaction, and reports how many it created and how many were there and
+	// were left as they are; with update, the credentials of these are
+	// replaced instead.
+	ImportAccounts(ctx context.Context, accounts []Account, update bool) (created, existing int, err error)
+
+	// AccountEvents is what happened to accounts, by this process or any other,
+	// behind the event after, oldest first, at most limit. Events are kept
+	// for at least an hour. LastAccountEvent tells where to begin.
+	AccountEvents(ctx context.Context, after int64, limit int) ([]AccountEvent, error)
+
+	// LastAccountEvent is the ID of the newest event, 0 when there is none.
+	LastAccountEvent(ctx context.Context) (int64, error)
+
+	// Changed reports whether another process may have written to the store
+	// since the last call of Changed; the first call reports true. It is cheap
+	// enough to be asked every second.
+	Changed(ctx context.Context) (bool, error)
+}
+
+// Account is one account.
+type Account struct {
+	JID         jid.JID // bare
+	Credentials Credentials
+	Disabled    bool      // may not log in
+	Created     time.Time // to the second
+}
+
+// EventKind is what happened to an account.
+type EventKind uint8
+
+// The kinds of account events.
+const (
+	AccountCreated     EventKind = 1
+	AccountDeleted     EventKind = 2
+	CredentialsChanged EventKind = 3
+	AccountDisabled    EventKind = 4
+	AccountEnabled     EventKind = 5
+)
+
+// AccountEvent is one thing that happened to an account.
+type AccountEvent struct {
+	ID   int64 // increases; not without gaps
+	JID  jid.JID
+	Kind EventKind
+	At   time.Time // to the second
+}
+
+// Offline are messages that wait for their recipient (XEP-0160).
+type Offline interface {
+	// AppendOffline keeps a message, whole as it is to be delivered (without
+	// the delay stamp). quota is the number of messages that an account may
+	// have waiting: past it ErrQuota. ErrNotFound: no such account.
+	AppendOffline(ctx context.Context, owner jid.JID, stanza []byte, received time.Time, quota int) error
+
+	// Offline reads messages in the order in which they were kept, those with
+	// an ID past after: as many as fit in maxBytes, but one at least if there
+	// is one. more: there are others behind them.
+	Offline(ctx context.Context, owner jid.JID, after int64, maxBytes int) (msgs []OfflineMessage, more bool, err error)
+
+	// DeleteOffline deletes an account's messages with an ID of at most upTo.
+	DeleteOffline(ctx context.Context, owner jid.JID, upTo int64) error
+
+	// CountOffline is the number of messages waiting.
+	CountOffline(ctx context.Context, owner jid.JID) (int, error)
+}
+
+// OfflineMessage is one message that waits.
+type OfflineMessage struct {
+	ID       int64     // increases in the order of arrival
+	Received time.Time // UTC, to the millisecond
+	Stanza   []byte
+}
+
+// Blobs are small values that the server keeps for an account without reading
+// them: vcards (XEP-0054), private storage (XEP-0049).
+type Blobs interface {
+	// Blob is a value, nil when there is none. kind names the use, key the
+	// value within it.
+	Blob(ctx context.Context, owner jid.JID, kind, key string) ([]byte, error)
+
+	// PutBlob sets a value; nil deletes it.
+	PutBlob(ctx context.Context, owner jid.JID, kind, key string, value []byte) error
+}
+
+// Activity is when accounts were last there (XEP-0012, RFC 6121 section 4.3.2).
+type Activity interface {
+	// SetLast records when the last resource of each account went, in one
+	// transaction. Accounts that do not exist are passed over.
+	SetLast(ctx context.Context, batch []Last) error
+
+	// Last is what was recorded last, or ErrNotFound.
+	Last(ctx context.Context, owner jid.JID) (Last, error)
+}
+
+// Last is when an account was last there.
+type Last struct {
+	Owner  jid.JID
+	At     time.Time // UTC, to the second
+	Status []byte    // the text of its last unavailable presence, or nothing
+}
+
+// LoginState is what binding a resource needs to know.
+type LoginState struct {
+	Roster     Roster
+	HasOffline bool // messages are waiting
+}
