@@ -34,8 +34,12 @@ var domains = idna.New(
 // 3.3), s itself when it is so already; else ErrLocalpart.
 func NormalizeLocal(s string) (string, error) {
 	if isASCII(s, localOK) {
-		return s, checkSize(s, ErrLocalpart)
+		return sized(s, ErrLocalpart)
 	}
+	return localSlow(s)
+}
+
+func localSlow(s string) (string, error) {
 	s, err := enforce(precis.UsernameCaseMapped, s, ErrLocalpart)
 	// RFC 7622 section 3.3.1: "the following characters are explicitly
 	// disallowed in XMPP localparts".
@@ -49,8 +53,12 @@ func NormalizeLocal(s string) (string, error) {
 // section 3.4), s itself when it is so already; else ErrResourcepart.
 func NormalizeResource(s string) (string, error) {
 	if isASCII(s, resourceOK) {
-		return s, checkSize(s, ErrResourcepart)
+		return sized(s, ErrResourcepart)
 	}
+	return resourceSlow(s)
+}
+
+func resourceSlow(s string) (string, error) {
 	return enforce(precis.OpaqueString, s, ErrResourcepart)
 }
 
@@ -63,11 +71,12 @@ func NormalizeDomain(s string) (string, error) {
 	return domainSlow(s)
 }
 
-func checkSize(s string, bad error) error {
+// sized is s if it has a size that a part may have.
+func sized(s string, bad error) (string, error) {
 	if len(s) == 0 || len(s) > MaxPart {
-		return bad
+		return "", bad
 	}
-	return nil
+	return s, nil
 }
 
 // enforce applies a PRECIS profile until the result is stable.
@@ -83,7 +92,7 @@ func enforce(p *precis.Profile, s string, bad error) (string, error) {
 			return "", bad
 		}
 		if next == s {
-			return s, checkSize(s, bad)
+			return sized(s, bad)
 		}
 		s = next
 	}
@@ -109,25 +118,26 @@ func domainSlow(s string) (string, error) {
 			return "", ErrDomainpart
 		}
 		if next == s {
-			return s, checkDomain(s)
+			return checkDomain(s)
 		}
 		s = next
 	}
 	return "", ErrDomainpart
 }
 
-// checkDomain checks the sizes of a normalized domain name and its labels.
-func checkDomain(s string) error {
+// checkDomain is a normalized domain name s if it and its labels have sizes
+// that they may have.
+func checkDomain(s string) (string, error) {
 	ascii, err := domains.ToASCII(s)
 	if err != nil {
-		return ErrDomainpart
+		return "", ErrDomainpart
 	}
 	for label := range strings.SplitSeq(ascii, ".") {
 		if len(label) == 0 || len(label) > maxLabel {
-			return ErrDomainpart
+			return "", ErrDomainpart
 		}
 	}
-	return checkSize(s, ErrDomainpart)
+	return sized(s, ErrDomainpart)
 }
 
 // normalizeIPv6 brings an IP literal into the form of RFC 5952. RFC 3986, to

@@ -1,0 +1,50 @@
+package jid
+
+import (
+	"testing"
+	"unsafe"
+)
+
+// TestAllocations holds what the package promises: normalized ASCII costs
+// nothing.
+func TestAllocations(t *testing.T) {
+	f := func(desc string, want float64, do func()) {
+		t.Helper()
+		if got := testing.AllocsPerRun(100, do); got > want {
+			t.Errorf("%s: %v allocations", desc, got)
+		}
+	}
+	full := []byte("juliet.capulet@chat.example.com/Phone-4711")
+	s := string(full)
+	j := MustParse(s)
+	f("ParseBytes", 0, func() { ParseBytes(full) })
+	f("Parse", 0, func() { Parse(s) })
+	f("Parse of an IPv6 domainpart", 0, func() { NormalizeDomain("[2001:db8::1]") })
+	f("NormalizeResource", 0, func() { NormalizeResource("Phone 4711") })
+	f("New", 1, func() { New("juliet", "example.com", "balcony") })
+	f("parts", 0, func() { _, _, _, _ = j.Local(), j.Domain(), j.Resource(), j.Bare() })
+	f("WithResource", 1, func() { j.WithResource("x") })
+}
+
+func TestSize(t *testing.T) {
+	if got := unsafe.Sizeof(JID{}); got > 24 {
+		t.Errorf("a JID takes %d bytes", got)
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	f := func(name, in string) {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(in)))
+			b.ReportAllocs()
+			for b.Loop() {
+				Parse(in)
+			}
+		})
+	}
+	f("bare", "juliet@example.com")
+	f("full", "juliet.capulet@chat.example.com/Phone-4711")
+	f("upper", "Juliet@Example.com/balcony")
+	f("unicode", "\u03c0\u03c1@b\u00fccher.example/\u265a")
+	f("refused", "a:b@example.com")
+}
