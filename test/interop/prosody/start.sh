@@ -1,0 +1,61 @@
+#!/bin/sh
+# Starts Debian's Prosody on loopback in a directory of its own, so that the
+# scenarios can be checked against another server. Prints the environment that
+# points the tests at it, and stays in the foreground until it is stopped.
+#
+#   ./start.sh DIR [STARTTLS-PORT] [DIRECT-TLS-PORT]
+set -eu
+
+dir=$1
+port=${2:-15222}
+tls=${3:-15223}
+here=$(cd "$(dirname "$0")" && pwd)
+
+mkdir -p "$dir/data"
+cd "$dir"
+if [ ! -f localhost.crt ]; then
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
+		-keyout localhost.key -out localhost.crt -days 30 -subj /CN=localhost \
+		-addext subjectAltName=DNS:localhost 2>openssl.log
+fi
+
+cat >prosody.cfg.lua <<CFG
+run_as_root = true
+pidfile = "$dir/prosody.pid"
+data_path = "$dir/data"
+certificates = "$dir"
+log = { { levels = { min = "debug" }, to = "file", filename = "$dir/prosody.log" } }
+interfaces = { "127.0.0.1" }
+c2s_ports = { $port }
+c2s_direct_tls_ports = { $tls }
+s2s_ports = { }
+http_ports = { }
+https_ports = { }
+c2s_require_encryption = true
+authentication = "internal_hashed"
+storage = "internal"
+allow_registration = true
+modules_enabled = {
+	"roster"; "saslauth"; "tls"; "disco"; "private"; "vcard"; "version"; "uptime";
+	"time"; "ping"; "register"; "lastactivity"; "offline"; "posix"; "s2s";
+}
+VirtualHost "localhost"
+CFG
+
+cat >adduser <<ADD
+#!/bin/sh
+# adduser JID: the password is on the standard input
+read -r password
+user=\${1%@*}
+exec prosodyctl --root --config "$dir/prosody.cfg.lua" register "\$user" localhost "\$password"
+ADD
+chmod +x adduser
+
+cat <<ENV
+export ROOST_INTEROP_SERVER=127.0.0.1:$port
+export ROOST_INTEROP_SERVER_TLS=127.0.0.1:$tls
+export ROOST_INTEROP_DOMAIN=localhost
+export ROOST_INTEROP_CA=$dir/localhost.crt
+export ROOST_INTEROP_ADDUSER=$dir/adduser
+export ROOST_INTEROP_START="prosody -F --config $dir/prosody.cfg.lua"
+ENV

@@ -1,0 +1,327 @@
+"""What all slixmpp scenarios share: a client that keeps what it received.
+
+A scenario is a coroutine given to run(). It reads the server and the accounts
+from the environment (see the README) and ends with exit status 0, or with a
+trace of everything that was sent and received. Nothing here waits for time to
+pass to prove that something did *not* arrive: see Client.barrier.
+"""
+
+import asyncio
+import logging
+import os
+import re
+import ssl
+import sys
+import traceback
+import uuid
+
+import slixmpp
+from slixmpp.exceptions import IqError
+
+DOMAIN = os.environ["INTEROP_DOMAIN"]
+CA = os.environ["INTEROP_CA"]
+PASSWORD = os.environ["INTEROP_PASSWORD"]
+PATIENCE = 3 if os.environ.get("INTEROP_LENIENT") else 15  # seconds until an expected stanza is given up
+
+_trace = []
+_clients = []
+
+
+def address(tls=False):
+    """Host and port of the server: for STARTTLS, or for direct TLS."""
+    host, _, port = os.environ["INTEROP_TLS" if tls else "INTEROP_STARTTLS"].rpartition(":")
+    return host, int(port)
+
+
+def account(name):
+    """The bare JID of the account that the harness made under this name."""
+    return os.environ["INTEROP_USER_" + name.upper()]
+
+
+class Failure(Exception):
+    """An expectation of a scenario that was not met."""
+
+
+def check(condition, *what):
+    if not condition:
+        raise Failure(" ".join(str(w) for w in what))
+
+
+def demand(condition, source, *what):
+    """A rule of a specification that servers are known to miss. With
+    INTEROP_LENIENT set (another server than ours) it is only told."""
+    if not condition and os.environ.get("INTEROP_LENIENT"):
+        print("differs from", source + ":", *what)
+        return False
+    check(condition, source + ":", *what)
+    return True
+
+
+class Client(slixmpp.ClientXMPP):
+    """A slixmpp client that answers no subscription by itself, keeps the
+    messages, presences and pushes it received in `inbox`, and checks that
+    every request it sends is answered exactly once, under its own id."""
+
+    def __init__(self, jid, password=PASSWORD, plugins=(), mech=None, ca=CA):
+        super().__init__(jid, password, sasl_mech=mech)
+        self.label = jid
+        self.auto_authorize = None
+        self.auto_subscribe = False
+        # The name that the certificate must have: slixmpp takes it from the
+        # address it connects to, which is a number here.
+        self.default_domain = DOMAIN
+        self.use_ipv6 = False
+        self.use_aiodns = False
+        self.whitespace_keepalive = False
+        self.ca_certs = ca
+        self.inbox = []
+        self.stream_errors = []
+        self.offered = []
+        self.mechanism_failures = []
+        self._waiting = []
+        self._asked = {}
+        self._pushes = set()
+        self.complaints = []
+        self.add_filter("in", self._received)
+        self.add_filter("out", self._sent)
+        self.add_event_handler("stream_error", self.stream_errors.append)
+        self.add_event_handler(
+            "failed_auth", lambda f: self.mechanism_failures.append((self["feature_mechanisms"].mech.name, f["condition"])))
+        for plugin in plugins:
+            self.register_plugin(plugin)
+        _clients.append(self)
+
+    async def get_dns_records(self, domain, port=None):
+        """The name service's place is taken by the address that was given."""
+        return [(domain,) + self._server]
+
+    # The wire, for the trace.
+
+    def send_raw(self, data):
+        _trace.append("%s C: %s" % (self.label, data if isinstance(data, str) else data.decode()))
+        super().send_raw(data)
+
+    def data_received(self, data):
+        text = data.decode("utf-8", "replace")
+        _trace.append("%s S: %s" % (self.label, text))
+        self.offered += re.findall(r"<(?:\w+:)?mechanism(?: [^>]*)?>([^<]*)<", text)
+        super().data_received(data)
+
+    # Stanzas.
+
+    def _sent(self, stanza):
+        if isinstance(stanza, slixmpp.Iq) and stanza["type"] in ("get", "set"):
+            self._asked[stanza["id"]] = self._asked.get(stanza["id"], 0) + 1
+        return stanza
+
+    def _received(self, stanza):
+        if isinstance(stanza, slixmpp.Iq):
+            if stanza["type"] in ("result", "error"):
+                if self._asked.pop(stanza["id"], 0) != 1:
+                    self.complaints.append("%s got an answer to nothing: %s" % (self.label, stanza))
+                return stanza
+            if stanza["id"] in self._pushes:
+                self.complaints.append("%s got two requests with one id: %s" % (self.label, stanza))
+            self._pushes.add(stanza["id"])
+        if isinstance(stanza, (slixmpp.Iq, slixmpp.Message, slixmpp.Presence)):
+            self.inbox.append(stanza)
+            for done in self._waiting:
+                if not done.done():
+                    done.set_result(None)
+            self._waiting = []
+        return stanza
+
+    async def expect(self, what, matches):
+        """The first stanza of the inbox that matches, taken out of it."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            for stanza in self.inbox:
+                if matches(stanza):
+                    self.inbox.remove(stanza)
+                    return stanza
+            more = asyncio.get_running_loop().create_future()
+            self._waiting.append(more)
+            left = deadline - asyncio.get_running_loop().time()
+            try:
+                await asyncio.wait_for(more, left)
+            except asyncio.TimeoutError:
+                raise Failure("%s never got %s; its inbox: %s" % (self.label, what, [str(s) for s in self.inbox])) from None
+
+    async def message(self, body=None, frm=None, kind=None):
+        return await self.expect(
+            "a message %r from %s" % (body, frm),
+            lambda s: isinstance(s, slixmpp.Message) and (body is None or s["body"] == body)
+            and (frm is None or s["from"] == frm) and (kind is None or s["type"] == kind))
+
+    async def presence(self, kind="available", frm=None):
+        """A presence; kind is its type, where no type is "available" (show is
+        not looked at). A bare frm stands for any resource of it."""
+        def matches(s):
+            if not isinstance(s, slixmpp.Presence):
+                return False
+            if (s.xml.get("type") or "available") != kind:
+                return False
+            return frm is None or s["from"] == frm or ("/" not in str(frm) and s["from"].bare == frm)
+        return await self.expect("presence %s from %s" % (kind, frm), matches)
+
+    async def push(self, jid, **fields):
+        """A roster push for jid whose item has these attributes."""
+        def matches(s):
+            if not isinstance(s, slixmpp.Iq) or s["type"] != "set":
+                return False
+            items = s.xml.findall("{jabber:iq:roster}query/{jabber:iq:roster}item")
+            return len(items) == 1 and items[0].get("jid") == jid and all(items[0].get(k) == v for k, v in fields.items())
+        stanza = await self.expect("a roster push for %s with %s" % (jid, fields), matches)
+        check(not stanza.xml.get("from") or stanza["from"].bare == self.boundjid.bare, "push from", stanza["from"])
+        return stanza
+
+    async def demand(self, source, expected):
+        """Awaits an expectation that servers are known to miss: see demand."""
+        try:
+            return await expected
+        except Failure as missed:
+            demand(False, source, missed)
+
+    def nothing(self, what, matches):
+        """Fails if something in the inbox matches. Says something only after
+        a barrier."""
+        found = [str(s) for s in self.inbox if matches(s)]
+        check(not found, self.label, "got", what, ":", found)
+
+    async def barrier(self, *others):
+        """Returns when each of the others has everything that this client sent
+        to it before: a message to a full JID cannot overtake what was sent
+        earlier by the same sender (RFC 6120 10.1)."""
+        for other in others or (self,):
+            token = "barrier-" + uuid.uuid4().hex
+            self.send_message(other.boundjid.full, token, mtype="normal")
+            await other.message(token)
+
+    async def ask(self, iq):
+        """Sends a request; its answer, or the IqError."""
+        return await iq.send(timeout=PATIENCE)
+
+    async def outcome(self, iq):
+        """Sends a request; what came of it: ("result", "") or the condition and
+        the type of the error."""
+        try:
+            await iq.send(timeout=PATIENCE)
+        except IqError as err:
+            return err.iq["error"]["condition"], err.iq["error"]["type"]
+        return "result", ""
+
+    def iq(self, kind, payload, to=None, ident=None):
+        """An IQ around literal XML."""
+        iq = self.Iq(stype=kind, sto=to, sid=ident or self.new_id())
+        if payload:
+            iq.append(slixmpp.xmlstream.ET.fromstring(payload))
+        return iq
+
+    # The session.
+
+    async def start(self, tls=False, roster=True, presence=True, **kwargs):
+        """Connects, logs in, binds; asks for the roster and becomes available
+        if told so. Waits until the own presence came back."""
+        ended = asyncio.get_running_loop().create_future()
+
+        def end(outcome):
+            if not ended.done():
+                ended.set_result(outcome)
+        self.add_event_handler("session_start", lambda _: end("session_start"), disposable=True)
+        self.add_event_handler("disconnected", lambda why: end("disconnected %s" % why), disposable=True)
+        self._server = address(tls)
+        self.connect(self._server, use_ssl=tls, **kwargs)
+        outcome = await asyncio.wait_for(ended, PATIENCE)
+        check(outcome == "session_start", self.label, "could not log in:", outcome, self.mechanism_failures)
+        self.label = self.boundjid.full
+        if roster:
+            await self.get_roster(timeout=PATIENCE)
+        if presence:
+            self.send_presence()
+            await self.presence(frm=self.boundjid.full)
+        return self
+
+    async def refuse_login(self, tls=False):
+        """Tries to log in, and fails if that works."""
+        ended = asyncio.get_running_loop().create_future()
+        self.add_event_handler("session_start", lambda _: ended.done() or ended.set_result("in"))
+        self.add_event_handler("disconnected", lambda _: ended.done() or ended.set_result("out"))
+        self._server = address(tls)
+        self.connect(self._server, use_ssl=tls)
+        check(await asyncio.wait_for(ended, PATIENCE) == "out", self.label, "logged in")
+
+    async def stop(self):
+        """Closes the stream and waits for the server's close."""
+        if not self.is_connected():
+            return
+        gone = self.disconnected
+        self.disconnect(wait=PATIENCE)
+        await asyncio.wait_for(gone, PATIENCE)
+
+    def drop(self):
+        """Breaks the connection without closing the stream."""
+        self.transport.abort()
+
+    async def gone(self):
+        """Waits until the server has ended the connection."""
+        if self.is_connected():
+            await asyncio.wait_for(self.disconnected, PATIENCE)
+
+    async def all_answered(self):
+        """Waits until every request has its answer."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while self._asked and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.02)
+        self.answered()
+
+    def answered(self):
+        """Fails if a request got no answer, or an answer had no request."""
+        check(not self.complaints, *self.complaints)
+        check(not self._asked, self.label, "got no answer to", list(self._asked))
+
+
+async def befriend(a, b):
+    """Mutual subscription between two available clients; their inboxes are
+    empty of it afterwards."""
+    for one, other in ((a, b), (b, a)):
+        one.send_presence_subscription(other.boundjid.bare, ptype="subscribe")
+        await other.presence("subscribe", one.boundjid.bare)
+        other.send_presence_subscription(one.boundjid.bare, ptype="subscribed")
+        await one.presence("subscribed", other.boundjid.bare)
+        await one.presence(frm=other.boundjid.full)
+    await a.push(b.boundjid.bare, subscription="both")
+    await b.push(a.boundjid.bare, subscription="both")
+    await a.barrier(b)
+    await b.barrier(a)
+    a.inbox.clear()
+    b.inbox.clear()
+
+
+async def server(order):
+    """Has the harness "stop" or "start" the server, and waits for it."""
+    print("@" + order, flush=True)
+    line = await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+    check(line.strip() == "ok", "the harness said", repr(line))
+
+
+def run(scenario, *args):
+    """Runs a scenario; leaves the process with its exit status."""
+    if os.environ.get("INTEROP_DEBUG"):
+        logging.basicConfig(level=logging.DEBUG)
+
+    async def whole():
+        await scenario(*args)
+        for client in _clients:
+            client.answered()
+            await client.stop()
+    try:
+        asyncio.run(asyncio.wait_for(whole(), float(os.environ.get("INTEROP_SECONDS", "60"))))
+    except BaseException:
+        traceback.print_exc()
+        print("--- everything sent and received ---", file=sys.stderr)
+        for line in _trace:
+            print(line, file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(1)
+    sys.stdout.flush()
+    os._exit(0)

@@ -1,0 +1,110 @@
+"""A client that does not wait: after TLS it sends everything up to its first
+message in one write, and later a burst in one write. (No library does this by
+itself; this one is Python's sockets and TLS.)
+
+The stream restart after SASL is at a place that only the client knows when it
+pipelines: behind <auth/> with PLAIN (XEP-0305 shows it).
+"""
+
+import base64
+import collections
+import re
+import socket
+import ssl
+import sys
+import xml.etree.ElementTree as ET
+
+from client import CA, DOMAIN, PASSWORD, PATIENCE, account, address, check
+
+HEADER = "<?xml version='1.0'?><stream:stream to='%s' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>" % DOMAIN
+
+
+class Wire:
+    """A stream, read element by element. An XML declaration starts a new one."""
+
+    def __init__(self, tls):
+        self.sock = socket.create_connection(address(tls), PATIENCE)
+        self.trace = []
+        self.elements = collections.deque()
+        if tls:
+            self.secure()
+
+    def secure(self):
+        context = ssl.create_default_context(cafile=CA)
+        self.sock = context.wrap_socket(self.sock, server_hostname=DOMAIN)
+
+    def send(self, text):
+        self.trace.append("C: " + text)
+        self.sock.sendall(text.encode())
+
+    def read(self):
+        """The next whole first-level element, or the stream's root where it
+        ends."""
+        while not self.elements:
+            data = self.sock.recv(65536).decode()
+            self.trace.append("S: " + data)
+            check(data, "the server closed the connection")
+            for stream in filter(None, re.split(r"(?=<\?xml )", data)):
+                self.feed(stream)
+        return self.elements.popleft()
+
+    def feed(self, data):
+        if data.startswith("<?xml "):
+            self.parser = ET.XMLPullParser(("start", "end"))
+            self.depth = 0
+        self.parser.feed(data)
+        for event, element in self.parser.read_events():
+            self.depth += 1 if event == "start" else -1
+            if event == "end" and self.depth <= 1:
+                self.elements.append(element)
+
+    def until(self, tag, ident=None):
+        while True:
+            element = self.read()
+            if element.tag.endswith("}" + tag) and (ident is None or element.get("id") == ident):
+                return element
+
+
+def scenario(wire, tls):
+    if not tls:
+        # Nothing may be pipelined behind <starttls/> itself (RFC 6120 5.4.2.3);
+        # header and <starttls/> may go together.
+        wire.send(HEADER + "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+        wire.until("proceed")
+        wire.secure()
+    name = account("a").partition("@")[0]
+    plain = base64.b64encode(("\0%s\0%s" % (name, PASSWORD)).encode()).decode()
+    wire.send(HEADER + "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>%s</auth>" % plain + HEADER
+              + "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>pipe</resource></bind></iq>"
+              + "<iq type='set' id='session'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>"
+              + "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq><presence/>"
+              + "<message to='%s' id='self' type='chat'><body>first</body></message>" % account("a"))
+    wire.until("success")
+    for ident in ("bind", "session", "roster"):
+        check(wire.until("iq", ident).get("type") == "result", ident)
+    check(wire.until("message").get("id") == "self")
+
+    # A burst in one write: every answer, in order, between white space and in
+    # pieces cut anywhere.
+    burst = "".join("<iq type='get' id='p%d'><ping xmlns='urn:xmpp:ping'/></iq>%s" % (n, " \n"[n % 2]) for n in range(500))
+    wire.send(burst)
+    for n in range(500):
+        check(wire.until("iq").get("id") == "p%d" % n, "answer", n)
+    for char in "<iq type='get' id='slow'><ping xmlns='urn:xmpp:ping'/></iq>":
+        wire.send(char)
+    wire.until("iq", "slow")
+
+    # The end: our close and what was before it, in one write.
+    wire.send("<iq type='get' id='last'><ping xmlns='urn:xmpp:ping'/></iq></stream:stream>")
+    wire.until("iq", "last")
+    check(wire.until("stream") is not None)
+    while data := wire.sock.recv(65536):
+        wire.trace.append("S: " + data.decode())
+
+
+wire = Wire(sys.argv[1:] == ["direct"])
+try:
+    scenario(wire, sys.argv[1:] == ["direct"])
+except BaseException:
+    print("\n".join(wire.trace), file=sys.stderr)
+    raise
