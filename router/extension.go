@@ -1,0 +1,202 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+
+	"roost/jid"
+	"roost/parser"
+	"roost/session"
+	"roost/stanza"
+	"roost/store"
+)
+
+// Verdict is what a hook decided about a stanza.
+type Verdict uint8
+
+// The verdicts of Extension.OnStanza.
+const (
+	Pass        Verdict = iota // the next hook and then the router go on
+	Handled                    // the stanza is done with
+	NeedsWorker                // nothing has happened yet: call again where the store may be asked
+)
+
+// Extension is one protocol extension: a struct of optional functions, most of
+// which most extensions leave nil. To add one, write one file in room xep and
+// add it to the list there; discovery, the table of supported extensions and
+// its test are fed from here.
+type Extension struct {
+	Name    string   // a short name, unique
+	XEP     int      // number of the XEP; 0 for what an RFC defines
+	Version string   // of the XEP
+	Title   string   // of the XEP
+	Domain  []string // features of the server (XEP-0030)
+	Account []string // features of an account
+	IQ      []IQ     // requests that it answers
+
+	// BeforeAuth and AfterAuth are XML put among the stream features.
+	BeforeAuth, AfterAuth string
+
+	// OnStanza sees every stanza of a bound session before it is routed.
+	OnStanza func(t *session.Turn, s *session.Session, st *stanza.Stanza) Verdict
+
+	// OnLeft is called when a session has left the tables, and must not wait.
+	OnLeft func(t *session.Turn, s *session.Session)
+}
+
+// Targets say whom an iq may be addressed to for a handler to get it.
+type Targets uint8
+
+// The targets of an iq request. A request without 'to' is for the sender's own
+// account (RFC 6120 section 10.3.3).
+const (
+	ToServer  Targets = 1 << iota // the domain
+	ToSelf                        // the sender's own bare JID
+	ToAccount                     // another account's bare JID
+)
+
+// Methods say which iq requests a handler answers.
+type Methods uint8
+
+// The methods of an iq request.
+const (
+	Get Methods = 1 << iota
+	Set
+)
+
+// IQ is a handler of iq requests with a payload of one name. The name and each
+// of its methods and targets may be registered once.
+type IQ struct {
+	Space, Local string // expanded name of the payload
+	Methods      Methods
+	Targets      Targets
+	Blocking     bool // Handle runs on a worker, where it may ask the store
+	Unbound      bool // clients that have no resource may ask too, authenticated or not
+
+	// Handle answers the request, exactly once: by Result, Empty or Error.
+	Handle func(rq *Request)
+}
+
+// iqTable finds the handler of a payload by namespace and local name. Looking up
+// by bytes allocates nothing.
+type iqTable map[string]map[string]*[4][8]*IQ // …[method][target]
+
+func (t iqTable) find(el parser.Element, m Methods, to Targets) *IQ {
+	if h := t[string(el.Space())][string(el.Local())]; h != nil {
+		return h[m][to]
+	}
+	return nil
+}
+
+func (t iqTable) add(h *IQ, m Methods, to Targets) {
+	if t[h.Space] == nil {
+		t[h.Space] = make(map[string]*[4][8]*IQ)
+	}
+	if t[h.Space][h.Local] == nil {
+		t[h.Space][h.Local] = new([4][8]*IQ)
+	}
+	slot := &t[h.Space][h.Local][m][to]
+	if *slot != nil {
+		panic(fmt.Sprintf("router: BUG: {%s}%s is registered twice", h.Space, h.Local))
+	}
+	*slot = h
+}
+
+// register adds an extension. Registering the same thing twice is a mistake of
+// the program and panics.
+func (r *Router) register(x Extension) {
+	for _, have := range r.exts {
+		if have.Name == x.Name {
+			panic("router: BUG: extension " + x.Name + " is registered twice")
+		}
+	}
+	for i := range x.IQ {
+		h := &x.IQ[i]
+		for _, m := range []Methods{Get, Set} {
+			for _, to := range []Targets{ToServer, ToSelf, ToAccount} {
+				if h.Methods&m != 0 && h.Targets&to != 0 {
+					r.iqs.add(h, m, to)
+				}
+			}
+		}
+	}
+	r.features.before = append(r.features.before, x.BeforeAuth...)
+	r.features.after = append(r.features.after, x.AfterAuth...)
+	r.exts = append(r.exts, x)
+}
+
+// Extensions are all that are registered.
+func (r *Router) Extensions() []Extension { return r.exts }
+
+// AppendFeatures appends the extensions' stream features. It implements
+// session.Router.
+func (r *Router) AppendFeatures(dst []byte, authenticated bool) []byte {
+	if authenticated {
+		return append(dst, r.features.after...)
+	}
+	return append(dst, r.features.before...)
+}
+
+// Request is one iq request on its way through a handler. It is lent until the
+// handler returns.
+type Request struct {
+	Turn    *session.Turn
+	Session *session.Session
+	Stanza  *stanza.Stanza
+	Router  *Router
+
+	answered bool
+}
+
+// Payload is the request's one child element.
+func (rq *Request) Payload() parser.Element { return rq.Stanza.Payload() }
+
+// Account is the account that is asked about: the one addressed, or the
+// sender's own. It is zero for a request to the server.
+func (rq *Request) Account() jid.JID {
+	if a, ok := target(rq.Session, rq.Stanza); ok {
+		return a
+	}
+	return jid.JID{}
+}
+
+// Own reports whether the request is about the sender's own account.
+func (rq *Request) Own() bool { return rq.Account().String() == rq.Session.BareJID() }
+
+// Result answers with a payload, which write appends.
+func (rq *Request) Result(write func(dst []byte) []byte) {
+	b := stanza.AppendResultStart(rq.Turn.Buf(), rq.Stanza, rq.Session.FullJID())
+	b = write(b)
+	rq.send(append(b, "</iq>"...))
+}
+
+// Empty answers with an empty result.
+func (rq *Request) Empty() {
+	rq.send(stanza.AppendResult(rq.Turn.Buf(), rq.Stanza, rq.Session.FullJID()))
+}
+
+// Error answers with an error: a *stanza.ErrorReply as it is, store.ErrNotFound
+// as <item-not-found/>, and anything else as <internal-server-error/>, which is
+// logged.
+func (rq *Request) Error(err error) {
+	var reply *stanza.ErrorReply
+	switch {
+	case errors.As(err, &reply):
+	case errors.Is(err, store.ErrNotFound):
+		reply = stanza.ItemNotFound
+	default:
+		reply = stanza.InternalServerError
+		rq.Router.cfg.Logger.Error("iq request failed", "jid", rq.Session.FullJID(),
+			"payload", string(rq.Payload().Space()), "err", err)
+	}
+	rq.send(stanza.AppendError(rq.Turn.Buf(), rq.Stanza, rq.Session.FullJID(), reply))
+}
+
+func (rq *Request) send(b []byte) {
+	if rq.answered {
+		panic("router: BUG: a request is answered twice")
+	}
+	rq.answered = true
+	rq.Session.SendBytes(rq.Turn, b)
+	rq.Turn.Keep(b)
+}

@@ -1,0 +1,80 @@
+package router
+
+import (
+	"errors"
+
+	"roost/session"
+	"roost/stanza"
+)
+
+// iq routes an iq (RFC 6121 sections 8.5.2.1.3 and 8.5.3, RFC 6120 section
+// 10.3.3): to a full JID it goes to that resource; everything else is answered
+// by the server, on behalf of the account where it is addressed to one, and
+// never delivered to a resource.
+func (r *Router) iq(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
+	if st.HasTo && st.To.Resource() != "" && st.To.Local() != "" {
+		to := r.sessions.Find(st.To.BareString(), st.To.Resource())
+		if to == nil || !r.forward(t, s, to, st) {
+			r.Reply(t, s, st, stanza.ServiceUnavailable)
+		}
+		return true
+	}
+	if !st.Type.IsRequest() {
+		// An answer to a roster push or to nothing: never answered itself.
+		return true
+	}
+	h := r.handler(s, st)
+	if h == nil {
+		r.Reply(t, s, st, stanza.ServiceUnavailable)
+		return true
+	}
+	if h.Blocking && !t.MayBlock() {
+		return false
+	}
+	r.handle(t, s, st, h)
+	return true
+}
+
+// handler finds who answers a request, nil if nobody does.
+func (r *Router) handler(s *session.Session, st *stanza.Stanza) *IQ {
+	to := ToAccount
+	bare, isAccount := target(s, st)
+	switch {
+	case !isAccount:
+		to = ToServer
+	case bare.String() == s.BareJID():
+		to = ToSelf
+	}
+	return r.iqs.find(st.Payload(), methodOf(st), to)
+}
+
+func methodOf(st *stanza.Stanza) Methods {
+	if st.Type == stanza.Set {
+		return Set
+	}
+	return Get
+}
+
+// handle calls the handler and sees to it that the request is answered.
+func (r *Router) handle(t *session.Turn, s *session.Session, st *stanza.Stanza, h *IQ) {
+	rq := &Request{Turn: t, Session: s, Stanza: st, Router: r}
+	h.Handle(rq)
+	if !rq.answered {
+		rq.Error(errors.New("the handler gave no answer"))
+	}
+}
+
+// Unbound answers a request of a client that has no resource yet: only handlers
+// that say so get those. It implements session.Router.
+func (r *Router) Unbound(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
+	to := ToServer
+	if st.HasTo && st.To.String() != s.Host() {
+		to = ToSelf
+	}
+	h := r.iqs.find(st.Payload(), methodOf(st), to)
+	if h == nil || !h.Unbound {
+		return false
+	}
+	r.handle(t, s, st, h)
+	return true
+}

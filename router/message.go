@@ -1,0 +1,147 @@
+package router
+
+import (
+	"errors"
+
+	"roost/jid"
+	"roost/session"
+	"roost/stanza"
+	"roost/store"
+)
+
+// message delivers a message (RFC 6121 section 8.5).
+func (r *Router) message(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
+	bare, isAccount := target(s, st)
+	if !isAccount {
+		// Nobody reads messages to the server itself.
+		if st.Type != stanza.Headline {
+			r.Reply(t, s, st, stanza.ServiceUnavailable)
+		}
+		return true
+	}
+	if resource := st.To.Resource(); st.HasTo && resource != "" {
+		// RFC 6121 section 8.5.3.1: a resource that matches gets it, whatever
+		// its priority and whether it is available or not.
+		if to := r.sessions.Find(bare.String(), resource); to != nil && r.forward(t, s, to, st) {
+			return true
+		}
+		if st.Type != stanza.Chat {
+			r.noResource(t, s, st)
+			return true
+		}
+		// RFC 6121 section 8.5.3.2.1: a chat message is treated as if it were
+		// addressed to the bare JID.
+	}
+	return r.messageToBare(t, s, st, bare)
+}
+
+// noResource answers a message other than chat to a full JID that nobody has
+// (RFC 6121 section 8.5.3.2.1).
+func (r *Router) noResource(t *session.Turn, s *session.Session, st *stanza.Stanza) {
+	if st.Type != stanza.Headline {
+		r.Reply(t, s, st, stanza.ServiceUnavailable)
+	}
+}
+
+// messageToBare delivers a message to the resources of an account (RFC 6121
+// section 8.5.2).
+func (r *Router) messageToBare(t *session.Turn, s *session.Session, st *stanza.Stanza, bare jid.JID) bool {
+	switch st.Type {
+	case stanza.Groupchat:
+		// "the server MUST NOT deliver the stanza to any of the available
+		// resources but instead MUST return a stanza error".
+		r.Reply(t, s, st, stanza.ServiceUnavailable)
+		return true
+	case stanza.Error:
+		return true // "MUST silently ignore the message"
+	case stanza.Headline:
+		r.deliver(t, s, st, bare.String(), false)
+		return true
+	}
+	if r.deliver(t, s, st, bare.String(), r.cfg.HighestOnly) {
+		return true
+	}
+	if !storable(st) {
+		return true
+	}
+	if !t.MayBlock() {
+		return false
+	}
+	r.keep(t, s, st, bare)
+	return true
+}
+
+// deliver sends a message to the available resources of an account that have a
+// non-negative priority, all or only those with the highest, and reports
+// whether any took it. RFC 6121 section 8.5.2.1.1: "the server MUST NOT deliver
+// the stanza to any available resource with a negative priority".
+func (r *Router) deliver(t *session.Turn, s *session.Session, st *stanza.Stanza, bare string, highestOnly bool) bool {
+	least := 0
+	if highestOnly {
+		for to := r.sessions.First(bare); to != nil; to = to.Next() {
+			if to.Available() && to.Bound() {
+				least = max(least, to.Priority())
+			}
+		}
+	}
+	var b []byte
+	taken := false
+	for to := r.sessions.First(bare); to != nil; to = to.Next() {
+		if !to.Available() || to.Priority() < least || !to.Bound() {
+			continue
+		}
+		if b == nil {
+			b = stanza.AppendForward(t.Buf(), st, stanza.Edit{From: s.FullJID()})
+		}
+		if to.SendBytes(t, b) {
+			taken = true
+		}
+	}
+	if b != nil {
+		t.Keep(b)
+	}
+	return taken
+}
+
+// storable reports whether a message is worth keeping for later: one with a
+// body, or with anything else that is more than a passing chat state (XEP-0160,
+// XEP-0085).
+func storable(st *stanza.Stanza) bool {
+	if st.Root.Child("urn:xmpp:hints", "no-store").OK() {
+		return false
+	}
+	for el := st.Root.First(); el.OK(); el = el.Next() {
+		switch string(el.Space()) {
+		case "http://jabber.org/protocol/chatstates", "urn:xmpp:hints":
+			continue
+		case stanza.NSClient:
+			if string(el.Local()) == "thread" {
+				continue
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// keep stores a message for an account that no resource of took it. An account
+// that does not exist is treated like one that does: RFC 6120 section 13.10.2,
+// a stranger does not learn which accounts exist.
+func (r *Router) keep(t *session.Turn, s *session.Session, st *stanza.Stanza, bare jid.JID) {
+	if r.cfg.MaxOffline < 0 {
+		r.Reply(t, s, st, stanza.ServiceUnavailable)
+		return
+	}
+	b := stanza.AppendForward(t.Buf(), st, stanza.Edit{From: s.FullJID()})
+	err := r.cfg.Store.AppendOffline(r.ctx, bare, b, t.Now(), r.cfg.MaxOffline)
+	t.Keep(b)
+	switch {
+	case err == nil:
+		r.flushLate(t, bare)
+	case errors.Is(err, store.ErrNotFound):
+	case errors.Is(err, store.ErrQuota):
+		r.Reply(t, s, st, stanza.ServiceUnavailable)
+	default:
+		r.fault(t, s, st, "message could not be kept", err)
+	}
+}

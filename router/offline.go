@@ -1,0 +1,70 @@
+package router
+
+import (
+	"roost/jid"
+	"roost/session"
+	"roost/stanza"
+)
+
+// flush sends an account's waiting messages to one of its resources, in order
+// and with a delay stamp (XEP-0160, XEP-0203), and deletes them. It sends a
+// page at a time and goes on when the socket has taken it: a full mailbox never
+// fills an outbox.
+func (r *Router) flush(t *session.Turn, s *session.Session) {
+	more := true
+	for more && s.Bound() && s.Available() {
+		t.Flush()
+		if s.Conn().Queued() > r.cfg.PageBytes {
+			s.OnDrain(func(*session.Turn) {
+				r.sessions.Block(s, func(t *session.Turn) { r.flush(t, s) })
+			})
+			return
+		}
+		var err error
+		if more, err = r.flushPage(t, s); err != nil {
+			r.cfg.Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
+			return
+		}
+	}
+}
+
+// flushPage sends one page. The roster lock keeps two resources that become
+// available together from sending the same messages.
+func (r *Router) flushPage(t *session.Turn, s *session.Session) (more bool, err error) {
+	owner := s.JID().Bare()
+	unlock := r.lockRosters(owner)
+	defer unlock()
+	msgs, more, err := r.cfg.Store.Offline(r.ctx, owner, 0, r.cfg.PageBytes)
+	if err != nil || len(msgs) == 0 {
+		return false, err
+	}
+	sent := int64(0)
+	for i := range msgs {
+		delay := stanza.AppendDelay(nil, s.Host(), msgs[i].Received)
+		b := stanza.AppendInside(t.Buf(), msgs[i].Stanza, delay)
+		ok := s.SendBytes(t, b)
+		t.Keep(b)
+		if !ok {
+			more = false
+			break
+		}
+		sent = msgs[i].ID
+	}
+	if sent == 0 {
+		return false, nil
+	}
+	return more, r.cfg.Store.DeleteOffline(r.ctx, owner, sent)
+}
+
+// flushLate is called after a message was kept: a resource that became
+// available meanwhile has looked for messages before this one was there.
+func (r *Router) flushLate(t *session.Turn, owner jid.JID) {
+	for s := r.sessions.First(owner.String()); s != nil; s = s.Next() {
+		if s.Available() && s.Priority() >= 0 && s.Bound() {
+			if _, err := r.flushPage(t, s); err != nil {
+				r.cfg.Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
+			}
+			return
+		}
+	}
+}

@@ -1,0 +1,200 @@
+package router
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"roost/jid"
+	"roost/store"
+)
+
+// Roster is an account's contact list as it is held in memory: an immutable
+// snapshot, sorted by address, shared by everybody who reads it.
+type Roster struct {
+	Version  int64
+	Items    []store.RosterItem // sorted by JID
+	Requests []string           // bare JIDs with a pending inbound request, sorted
+}
+
+func newRoster(sr store.Roster) *Roster {
+	r := &Roster{Version: sr.Version, Items: sr.Items, Requests: sr.Requests}
+	slices.SortFunc(r.Items, func(a, b store.RosterItem) int { return strings.Compare(a.JID.String(), b.JID.String()) })
+	slices.Sort(r.Requests)
+	return r
+}
+
+// weight is about what the roster takes in memory, in bytes.
+func (r *Roster) weight() uint32 {
+	n := 200
+	for i := range r.Items {
+		it := &r.Items[i]
+		n += 96 + len(it.JID.String()) + len(it.Name)
+		for _, g := range it.Groups {
+			n += 16 + len(g)
+		}
+	}
+	for _, q := range r.Requests {
+		n += 16 + len(q)
+	}
+	return uint32(n)
+}
+
+func (r *Roster) find(contact string) (int, bool) {
+	return slices.BinarySearchFunc(r.Items, contact, func(it store.RosterItem, c string) int {
+		return strings.Compare(it.JID.String(), c)
+	})
+}
+
+// Item returns the item of a contact, or a zero item.
+func (r *Roster) Item(contact string) (store.RosterItem, bool) {
+	if i, ok := r.find(contact); ok {
+		return r.Items[i], true
+	}
+	return store.RosterItem{}, false
+}
+
+// Pending reports whether a contact's subscription request waits for an answer.
+func (r *Roster) Pending(contact string) bool {
+	_, ok := slices.BinarySearch(r.Requests, contact)
+	return ok
+}
+
+// Subscribed reports whether the contact gets the owner's presence.
+func (r *Roster) Subscribed(contact string) bool {
+	it, ok := r.Item(contact)
+	return ok && it.Subscription.HasFrom()
+}
+
+// after returns the roster as it is when an update was applied.
+func (r *Roster) after(u *store.RosterUpdate, version int64) *Roster {
+	n := &Roster{Version: version, Items: r.Items, Requests: r.Requests}
+	if u.Put != nil {
+		it := *u.Put
+		it.Version = version
+		i, found := r.find(it.JID.String())
+		n.Items = slices.Clone(r.Items)
+		if found {
+			n.Items[i] = it
+		} else {
+			n.Items = slices.Insert(n.Items, i, it)
+		}
+	}
+	if !u.Remove.IsZero() {
+		if i, found := r.find(u.Remove.String()); found {
+			n.Items = slices.Delete(slices.Clone(r.Items), i, i+1)
+		}
+	}
+	if u.AddRequest != nil {
+		from := u.AddRequest.From.String()
+		if i, found := slices.BinarySearch(r.Requests, from); !found {
+			n.Requests = slices.Insert(slices.Clone(r.Requests), i, from)
+		}
+	}
+	if !u.RemoveRequest.IsZero() {
+		if i, found := slices.BinarySearch(n.Requests, u.RemoveRequest.String()); found {
+			n.Requests = slices.Delete(slices.Clone(n.Requests), i, i+1)
+		}
+	}
+	return n
+}
+
+// lockRosters takes the roster locks of one or two accounts, in the order of
+// their stripes, and returns the unlock. Only workers may call it.
+func (r *Router) lockRosters(a jid.JID, others ...jid.JID) (unlock func()) {
+	first := r.rosterLock(a)
+	if len(others) == 0 {
+		first.Lock()
+		return first.Unlock
+	}
+	i, j := r.stripe(a.String()), r.stripe(others[0].String())
+	if i == j {
+		first.Lock()
+		return first.Unlock
+	}
+	first, second := &r.rosterLocks[min(i, j)], &r.rosterLocks[max(i, j)]
+	first.Lock()
+	second.Lock()
+	return func() {
+		second.Unlock()
+		first.Unlock()
+	}
+}
+
+func (r *Router) rosterLock(a jid.JID) *sync.Mutex { return &r.rosterLocks[r.stripe(a.String())] }
+
+// cached returns an account's roster if it is in memory.
+func (r *Router) cached(bare string) (*Roster, bool) { return r.rosters.GetIfPresent(bare) }
+
+// roster returns an account's roster, from the store where it is not in memory.
+// Only workers that hold the account's roster lock may call it.
+func (r *Router) roster(owner jid.JID) (*Roster, error) {
+	if ro, ok := r.cached(owner.String()); ok {
+		return ro, nil
+	}
+	sr, err := r.cfg.Store.Roster(r.ctx, owner)
+	if err != nil {
+		return nil, err
+	}
+	ro := newRoster(sr)
+	r.rosters.Set(strings.Clone(owner.String()), ro)
+	return ro, nil
+}
+
+// rosterFor is roster for callers that do not hold the lock.
+func (r *Router) rosterFor(owner jid.JID) (*Roster, error) {
+	if ro, ok := r.cached(owner.String()); ok {
+		return ro, nil
+	}
+	unlock := r.lockRosters(owner)
+	defer unlock()
+	return r.roster(owner)
+}
+
+// Roster is an account's roster. It may wait for the store.
+func (r *Router) Roster(owner jid.JID) (*Roster, error) { return r.rosterFor(owner) }
+
+// change is one account's side of a change of rosters.
+type change struct {
+	update store.RosterUpdate
+	before *Roster
+	after  *Roster
+	item   store.RosterItem // as it is afterwards, for the push
+	gone   bool             // the item was removed
+}
+
+// apply makes changes durable and visible. The caller holds the roster locks of
+// all owners; updates with nothing to do are passed over.
+func (r *Router) apply(changes ...*change) error {
+	var updates []store.RosterUpdate
+	var done []*change
+	for _, c := range changes {
+		u := &c.update
+		c.after = c.before
+		if u.Put == nil && u.Remove.IsZero() && u.AddRequest == nil && u.RemoveRequest.IsZero() {
+			continue
+		}
+		u.Expect = c.before.Version
+		updates = append(updates, *u)
+		done = append(done, c)
+	}
+	if len(updates) == 0 {
+		return nil
+	}
+	versions, err := r.cfg.Store.ApplyRoster(r.ctx, updates)
+	if err != nil {
+		for _, c := range done {
+			// Somebody else may have changed it: read it anew next time.
+			r.rosters.Invalidate(c.update.Owner.String())
+		}
+		return err
+	}
+	for i, c := range done {
+		owner := c.update.Owner.String()
+		c.after = c.before.after(&c.update, versions[i])
+		mu := r.order(owner)
+		r.rosters.Set(strings.Clone(owner), c.after)
+		mu.Unlock()
+	}
+	return nil
+}

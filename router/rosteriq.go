@@ -1,0 +1,264 @@
+package router
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"sync/atomic"
+
+	"roost/jid"
+	"roost/parser"
+	"roost/session"
+	"roost/stanza"
+	"roost/store"
+)
+
+const nsRoster = "jabber:iq:roster"
+
+// Limits of one roster item, in bytes; RFC 6121 section 2.3.3 asks for an error
+// past what the server takes.
+const (
+	maxName   = 1023
+	maxGroup  = 1023
+	maxGroups = 100
+)
+
+// rosterExtension is what RFC 6121 adds to the stream features, and the handler
+// of rosters.
+func rosterExtension(r *Router) Extension {
+	handle := func(rq *Request) {
+		if rq.Stanza.Type == stanza.Set {
+			r.rosterSet(rq)
+			return
+		}
+		r.rosterGet(rq)
+	}
+	return Extension{
+		Name:   "roster",
+		Title:  "Roster management (RFC 6121)",
+		Domain: []string{nsRoster},
+		AfterAuth: "<ver xmlns='urn:xmpp:features:rosterver'/>" +
+			"<sub xmlns='urn:xmpp:features:pre-approval'/>",
+		IQ: []IQ{
+			{Space: nsRoster, Local: "query", Methods: Get | Set, Targets: ToSelf, Blocking: true, Handle: handle},
+			{Space: nsRoster, Local: "query", Methods: Get | Set, Targets: ToAccount, Handle: func(rq *Request) {
+				// RFC 6121 section 2.3.3: "if the sender of the roster set is
+				// not authorized to update the roster", <forbidden/>.
+				rq.Error(stanza.Forbidden)
+			}},
+		},
+	}
+}
+
+// rosterGet sends the roster, or what changed in it (RFC 6121 sections 2.1.4
+// and 2.6), and makes the resource interested.
+func (r *Router) rosterGet(rq *Request) {
+	owner := rq.Account()
+	unlock := r.lockRosters(owner)
+	defer unlock()
+	ro, err := r.roster(owner)
+	if err != nil {
+		rq.Error(err)
+		return
+	}
+	rq.Session.SetInterested()
+	ver := rq.Payload().Attr("ver")
+	if len(ver) > 0 && r.sendChanges(rq, owner, ro, string(ver)) {
+		return
+	}
+	rq.Result(func(b []byte) []byte {
+		b = append(b, "<query xmlns='"+nsRoster+"'"...)
+		if ver != nil {
+			b = appendVer(b, ro.Version)
+		}
+		b = append(b, '>')
+		for i := range ro.Items {
+			b = appendItem(b, &ro.Items[i], false)
+		}
+		return append(b, "</query>"...)
+	})
+}
+
+func appendVer(b []byte, version int64) []byte {
+	b = append(b, " ver='"...)
+	b = strconv.AppendInt(b, version, 10)
+	return append(b, '\'')
+}
+
+// sendChanges answers a client that has an older version with an empty result
+// and then the changes as pushes, where those are known and fewer than the
+// whole.
+func (r *Router) sendChanges(rq *Request, owner jid.JID, ro *Roster, ver string) bool {
+	since, err := strconv.ParseInt(ver, 10, 64)
+	if err != nil || since < 0 {
+		return false
+	}
+	if since == ro.Version {
+		rq.Empty()
+		return true
+	}
+	changes, _, ok, err := r.cfg.Store.RosterChanges(r.ctx, owner, since)
+	if err != nil || !ok || len(changes) > len(ro.Items) {
+		return false
+	}
+	rq.Empty()
+	for i := range changes {
+		c := &changes[i]
+		b := appendPush(rq.Turn.Buf(), rq.Session.FullJID(), &c.Item, c.Removed, c.Version)
+		rq.Session.SendBytes(rq.Turn, b)
+		rq.Turn.Keep(b)
+	}
+	return true
+}
+
+// appendItem appends one item as clients see it.
+func appendItem(b []byte, it *store.RosterItem, removed bool) []byte {
+	b = append(b, "<item jid='"...)
+	b = parser.AppendEscaped(b, it.JID.String())
+	if removed {
+		return append(b, "' subscription='remove'/>"...)
+	}
+	if it.Name != "" {
+		b = append(b, "' name='"...)
+		b = parser.AppendEscaped(b, it.Name)
+	}
+	b = append(b, "' subscription='"...)
+	b = append(b, it.Subscription.String()...)
+	if it.Ask {
+		b = append(b, "' ask='subscribe"...)
+	}
+	if it.Approved {
+		b = append(b, "' approved='true"...)
+	}
+	if len(it.Groups) == 0 {
+		return append(b, "'/>"...)
+	}
+	b = append(b, "'>"...)
+	for _, g := range it.Groups {
+		b = append(b, "<group>"...)
+		b = parser.AppendEscaped(b, g)
+		b = append(b, "</group>"...)
+	}
+	return append(b, "</item>"...)
+}
+
+// pushID makes the ids of roster pushes unique: a random part for this process
+// and a number.
+var pushID struct {
+	prefix string
+	n      atomic.Uint64
+}
+
+func init() {
+	var b [4]byte
+	rand.Read(b[:])
+	pushID.prefix = "push-" + hex.EncodeToString(b[:]) + "-"
+}
+
+func appendPush(b []byte, to string, it *store.RosterItem, removed bool, version int64) []byte {
+	b = append(b, "<iq type='set' id='"...)
+	b = append(b, pushID.prefix...)
+	b = strconv.AppendUint(b, pushID.n.Add(1), 36)
+	b = append(b, "' to='"...)
+	b = parser.AppendEscaped(b, to)
+	b = append(b, "'><query xmlns='"+nsRoster+"'"...)
+	b = appendVer(b, version)
+	b = append(b, '>')
+	b = appendItem(b, it, removed)
+	return append(b, "</query></iq>"...)
+}
+
+// push tells an account's interested resources of a changed item (RFC 6121
+// section 2.1.6). The caller holds the roster lock, which keeps pushes in the
+// order of versions.
+func (r *Router) push(t *session.Turn, owner string, c *change) {
+	it := &c.item
+	for s := r.sessions.First(owner); s != nil; s = s.Next() {
+		if !s.Interested() || !s.Bound() {
+			continue
+		}
+		b := appendPush(t.Buf(), s.FullJID(), it, c.gone, c.after.Version)
+		s.SendBytes(t, b)
+		t.Keep(b)
+	}
+}
+
+// rosterSet adds, changes or removes one item (RFC 6121 sections 2.3 to 2.5).
+func (r *Router) rosterSet(rq *Request) {
+	item, remove, e := parseItem(rq.Payload())
+	if e != nil {
+		rq.Error(e)
+		return
+	}
+	if item.JID.BareString() == rq.Session.BareJID() {
+		rq.Error(stanza.NotAllowed.WithText("An account is not its own contact."))
+		return
+	}
+	if remove {
+		r.rosterRemove(rq, item.JID)
+		return
+	}
+	owner := rq.Account()
+	unlock := r.lockRosters(owner)
+	defer unlock()
+	ro, err := r.roster(owner)
+	if err != nil {
+		rq.Error(err)
+		return
+	}
+	old, found := ro.Item(item.JID.String())
+	if !found && len(ro.Items) >= r.cfg.MaxRoster {
+		rq.Error(stanza.ResourceConstraint.WithText("The roster is full."))
+		return
+	}
+	// RFC 6121 section 2.1.2: subscription, ask and approved are the server's.
+	item.Subscription, item.Ask, item.Approved = old.Subscription, old.Ask, old.Approved
+	c := &change{before: ro, item: item, update: store.RosterUpdate{Owner: owner, Put: &item}}
+	if err := r.apply(c); err != nil {
+		rq.Error(err)
+		return
+	}
+	rq.Empty()
+	r.push(rq.Turn, owner.String(), c)
+}
+
+// parseItem reads the one item of a roster set.
+func parseItem(query parser.Element) (item store.RosterItem, remove bool, e *stanza.ErrorReply) {
+	el := query.First()
+	// RFC 6121 section 2.3.3: "The <query/> element contains more than one
+	// <item/> child element": <bad-request/>.
+	if !el.Is(nsRoster, "item") || el.Next().OK() {
+		return item, false, stanza.BadRequest
+	}
+	address := el.Attr("jid")
+	if address == nil {
+		return item, false, stanza.BadRequest
+	}
+	contact, err := jid.Parse(string(address))
+	if err != nil {
+		return item, false, stanza.JIDMalformed
+	}
+	item.JID = contact
+	if string(el.Attr("subscription")) == "remove" {
+		return item, true, nil
+	}
+	item.Name = string(el.Attr("name"))
+	if len(item.Name) > maxName {
+		return item, false, stanza.NotAcceptable
+	}
+	for g := el.First(); g.OK(); g = g.Next() {
+		if !g.Is(nsRoster, "group") {
+			continue
+		}
+		name := string(g.AppendText(nil))
+		switch {
+		case name == "" || len(name) > maxGroup || len(item.Groups) >= maxGroups:
+			return item, false, stanza.NotAcceptable
+		case slices.Contains(item.Groups, name):
+			return item, false, stanza.BadRequest
+		}
+		item.Groups = append(item.Groups, name)
+	}
+	return item, false, nil
+}

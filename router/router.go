@@ -1,0 +1,210 @@
+// Package router decides who gets a stanza (RFC 6120 section 10, RFC 6121
+// section 8): it keeps rosters and subscriptions, broadcasts presence, delivers
+// messages or keeps them for later, and has the hooks that extensions hang on.
+//
+// # What may block
+//
+// Stanzas come in on the goroutine of a loop, which must never wait. Whoever
+// needs the store looks at Turn.MayBlock first and answers "not done" before
+// anything has happened; the session then calls again on a worker.
+//
+// # Lock order
+//
+// An account's roster lock (one of rosterLocks) is taken on workers only and
+// held while the store is asked. Within it, or alone, an account's order lock
+// (one of orderLocks) is held for as long as it takes to queue some stanzas. It
+// makes changing a presence and telling of it one step. No goroutine holds two
+// order locks; two roster locks are taken in the order of their indexes.
+package router
+
+import (
+	"context"
+	"hash/maphash"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"roost/jid"
+	"roost/session"
+	"roost/stanza"
+	"roost/store"
+)
+
+// Config is what a Router needs. Zero values take the default given, where one
+// is given.
+type Config struct {
+	Domains     []string    // domainparts that are served, normalized
+	Store       store.Store // required
+	Extensions  []Extension
+	RosterCache int          // memory for rosters, in bytes; default 8 MiB
+	MaxRoster   int          // items of one roster; default 5,000
+	MaxRequests int          // pending inbound subscription requests of one account; default 500
+	MaxDirected int          // addresses that one resource may send directed presence to; default 1,000
+	MaxOffline  int          // messages kept for one account; default 1,000; below 0: none are kept
+	HighestOnly bool         // a message to a bare JID goes to the highest priority only, not to all
+	PageBytes   int          // offline messages are read and sent in pages of this size; default 64 KiB
+	Logger      *slog.Logger // nil discards
+}
+
+func (c *Config) setDefaults() {
+	set := func(v *int, def int) {
+		if *v == 0 {
+			*v = def
+		}
+	}
+	set(&c.RosterCache, 8<<20)
+	set(&c.MaxRoster, 5000)
+	set(&c.MaxRequests, 500)
+	set(&c.MaxDirected, 1000)
+	set(&c.MaxOffline, 1000)
+	set(&c.PageBytes, 64<<10)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+}
+
+// lockStripes is the number of locks of each kind: accounts share them by hash.
+const lockStripes = 1024
+
+// Router routes the stanzas of all sessions of one Manager.
+type Router struct {
+	cfg         Config
+	ctx         context.Context // ends with Close
+	cancel      context.CancelFunc
+	sessions    *session.Manager
+	domains     map[string]bool
+	seed        maphash.Seed
+	rosterLocks [lockStripes]sync.Mutex
+	orderLocks  [lockStripes]sync.Mutex
+	rosters     *otter.Cache[string, *Roster]
+	iqs         iqTable
+	exts        []Extension
+	features    struct{ before, after []byte }
+	lasts       lastWriter
+	started     time.Time
+}
+
+// New returns a router. Attach gives it the manager before the first stanza.
+func New(cfg Config) *Router {
+	cfg.setDefaults()
+	r := &Router{
+		cfg:     cfg,
+		domains: make(map[string]bool),
+		seed:    maphash.MakeSeed(),
+		iqs:     make(iqTable),
+		started: time.Now(),
+	}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.lasts.r = r
+	for _, d := range cfg.Domains {
+		r.domains[d] = true
+	}
+	r.rosters = otter.Must(&otter.Options[string, *Roster]{
+		MaximumWeight: uint64(cfg.RosterCache),
+		Weigher:       func(_ string, r *Roster) uint32 { return r.weight() },
+	})
+	r.register(rosterExtension(r))
+	for _, x := range cfg.Extensions {
+		r.register(x)
+	}
+	return r
+}
+
+// Attach gives the router the sessions that it routes between.
+func (r *Router) Attach(m *session.Manager) { r.sessions = m }
+
+// Close ends what the router does in the background. The manager is closed
+// before.
+func (r *Router) Close() { r.cancel() }
+
+// Sessions is the manager that finds sessions.
+func (r *Router) Sessions() *session.Manager { return r.sessions }
+
+// Store is what outlives the sessions.
+func (r *Router) Store() store.Store { return r.cfg.Store }
+
+// Context is the context for calls of the store; it ends when the router does.
+func (r *Router) Context() context.Context { return r.ctx }
+
+// Serves reports whether domain is one of this server's.
+func (r *Router) Serves(domain string) bool { return r.domains[domain] }
+
+// Started is when the router was made.
+func (r *Router) Started() time.Time { return r.started }
+
+func (r *Router) stripe(bare string) uint64 { return maphash.String(r.seed, bare) % lockStripes }
+
+// order locks the order of an account's presence and returns the unlock.
+func (r *Router) order(bare string) *sync.Mutex {
+	mu := &r.orderLocks[r.stripe(bare)]
+	mu.Lock()
+	return mu
+}
+
+// Stanza routes one stanza of a bound session (RFC 6120 section 10.3 and 10.4).
+// It implements session.Router.
+func (r *Router) Stanza(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
+	if st.HasTo && !r.domains[st.To.Domain()] {
+		// RFC 6120 section 10.4.3: no route is an error, never silence.
+		r.Reply(t, s, st, stanza.RemoteServerNotFound)
+		return true
+	}
+	for _, x := range r.exts {
+		if x.OnStanza != nil {
+			switch x.OnStanza(t, s, st) {
+			case Handled:
+				return true
+			case NeedsWorker:
+				if !t.MayBlock() {
+					return false
+				}
+				panic("router: BUG: extension " + x.Name + " asks for a worker on a worker")
+			}
+		}
+	}
+	switch st.Kind {
+	case stanza.Message:
+		return r.message(t, s, st)
+	case stanza.Presence:
+		return r.presence(t, s, st)
+	default:
+		return r.iq(t, s, st)
+	}
+}
+
+// target is the account that a stanza is for: its 'to', or the sender's own
+// account where there is none (RFC 6120 section 10.3). ok is false for the
+// server itself.
+func target(s *session.Session, st *stanza.Stanza) (bare jid.JID, ok bool) {
+	if !st.HasTo {
+		return s.JID().Bare(), true
+	}
+	return st.To.Bare(), st.To.Local() != ""
+}
+
+// Reply answers a stanza with an error, unless it must not be answered with one.
+func (r *Router) Reply(t *session.Turn, s *session.Session, st *stanza.Stanza, e *stanza.ErrorReply) {
+	if !st.CanError() {
+		return
+	}
+	b := stanza.AppendError(t.Buf(), st, s.FullJID(), e)
+	s.SendBytes(t, b)
+	t.Keep(b)
+}
+
+// fault answers a stanza that the server could not handle, and logs why.
+func (r *Router) fault(t *session.Turn, s *session.Session, st *stanza.Stanza, doing string, err error) {
+	r.cfg.Logger.Error(doing, "jid", s.FullJID(), "err", err)
+	r.Reply(t, s, st, stanza.InternalServerError)
+}
+
+// forward sends st to a session, with the sender's address stamped on it.
+func (r *Router) forward(t *session.Turn, s, to *session.Session, st *stanza.Stanza) bool {
+	b := stanza.AppendForward(t.Buf(), st, stanza.Edit{From: s.FullJID()})
+	ok := to.SendBytes(t, b)
+	t.Keep(b)
+	return ok
+}

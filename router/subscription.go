@@ -1,0 +1,270 @@
+package router
+
+import (
+	"errors"
+	"slices"
+
+	"roost/jid"
+	"roost/session"
+	"roost/stanza"
+	"roost/store"
+)
+
+// maxRequest is the largest subscription request that is kept whole, in bytes;
+// of a larger one only the addresses are kept.
+const maxRequest = 4096
+
+// jidPair is a bare JID and its text.
+type jidPair struct {
+	jid jid.JID
+	s   string
+}
+
+func pair(j jid.JID) jidPair {
+	j = j.Bare().Clone()
+	return jidPair{jid: j, s: j.String()}
+}
+
+// subscription handles a presence stanza that manages a subscription (RFC 6121
+// section 3).
+func (r *Router) subscription(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
+	if !st.HasTo || st.To.Local() == "" || st.To.BareString() == s.BareJID() {
+		// Nobody subscribes to the server, and everybody has their own presence.
+		r.Reply(t, s, st, stanza.NotAllowed)
+		return true
+	}
+	if !t.MayBlock() {
+		return false
+	}
+	rel := &relation{r: r, user: pair(s.JID()), contact: pair(st.To), stanza: st}
+	if err := rel.run(t, st.Type); err != nil {
+		var reply *stanza.ErrorReply
+		if errors.As(err, &reply) {
+			r.Reply(t, s, st, reply)
+		} else {
+			r.fault(t, s, st, "subscription could not be changed", err)
+		}
+	}
+	return true
+}
+
+// rosterRemove removes an item and cancels what subscriptions there are in
+// either direction (RFC 6121 section 2.5).
+func (r *Router) rosterRemove(rq *Request, contact jid.JID) {
+	rel := &relation{r: r, user: pair(rq.Account()), contact: pair(contact), request: rq, item: contact}
+	if err := rel.run(rq.Turn, stanza.Unsubscribe, stanza.Unsubscribed); err != nil {
+		rq.Error(err)
+	}
+}
+
+// relation is one change of what two accounts of this server are to each other:
+// the user does something, and the contact's side follows. Both rosters change
+// in one transaction, then everybody concerned is told.
+type relation struct {
+	r             *Router
+	user, contact jidPair
+	stanza        *stanza.Stanza // what the user's client sent; nil when an item is removed
+	request       *Request       // the roster set that removes an item, else nil
+	item          jid.JID        // the item removed
+
+	mineBefore, mine     subState // the user's side
+	theirsBefore, theirs subState // the contact's side
+	toContact            []stanza.Type
+	answered             bool // the contact's server answered 'subscribed' itself
+	mineChange           *change
+	theirsChange         *change
+}
+
+func (l *relation) run(t *session.Turn, events ...stanza.Type) error {
+	unlock := l.r.lockRosters(l.user.jid, l.contact.jid)
+	defer unlock()
+	mine, err := l.r.roster(l.user.jid)
+	if err != nil {
+		return err
+	}
+	exists, theirs, err := l.contactRoster()
+	if err != nil {
+		return err
+	}
+	_, found := mine.Item(l.item.String())
+	if l.request != nil && !found {
+		return stanza.ItemNotFound
+	}
+	l.mineBefore, l.theirsBefore = stateOf(mine, l.contact.s), stateOf(theirs, l.user.s)
+	l.mine, l.theirs = l.mineBefore, l.theirsBefore
+	for _, e := range events {
+		l.step(e, exists)
+	}
+	if err := l.prepare(mine, theirs); err != nil {
+		return err
+	}
+	if err := l.r.apply(l.mineChange, l.theirsChange); err != nil {
+		return err
+	}
+	l.tell(t)
+	return nil
+}
+
+// contactRoster reads the contact's roster, an empty one where there is no such
+// account: the user is told the same in both cases.
+func (l *relation) contactRoster() (exists bool, ro *Roster, err error) {
+	if !l.r.domains[l.contact.jid.Domain()] || l.contact.jid.Local() == "" || l.contact.s == l.user.s {
+		return false, &Roster{}, nil
+	}
+	_, err = l.r.cfg.Store.Account(l.r.ctx, l.contact.jid)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, &Roster{}, nil
+	}
+	if err != nil {
+		return false, nil, err
+	}
+	ro, err = l.r.roster(l.contact.jid)
+	return true, ro, err
+}
+
+// step takes both sides through one event.
+func (l *relation) step(e stanza.Type, exists bool) {
+	if l.request != nil && !l.concerns(e) {
+		return
+	}
+	var route bool
+	if l.mine, route = l.mine.outbound(e); !route || !exists {
+		return
+	}
+	var deliver, answer bool
+	l.theirs, deliver, answer = l.theirs.inbound(e)
+	if deliver {
+		l.toContact = append(l.toContact, e)
+	}
+	if answer {
+		var changed bool
+		l.mine, changed, _ = l.mine.inbound(stanza.Subscribed)
+		l.answered = changed
+	}
+}
+
+// concerns reports whether an item that is removed has anything to cancel by
+// this event (RFC 6121 section 2.5.2).
+func (l *relation) concerns(e stanza.Type) bool {
+	if e == stanza.Unsubscribe {
+		return l.mine.sub.HasTo() || l.mine.ask
+	}
+	return l.mine.sub.HasFrom() || l.mine.pendingIn
+}
+
+// prepare works out the changes of both rosters.
+func (l *relation) prepare(mine, theirs *Roster) error {
+	l.mineChange = l.mineBefore.update(mine, l.user, l.contact, l.mine, nil)
+	if l.request != nil {
+		l.mineChange.update.Put, l.mineChange.update.Remove = nil, l.item
+		l.mineChange.item, l.mineChange.gone = store.RosterItem{JID: l.item}, true
+	}
+	if l.mineChange.update.Put != nil && len(mine.Items) >= l.r.cfg.MaxRoster {
+		if _, found := mine.Item(l.contact.s); !found {
+			return stanza.ResourceConstraint.WithText("The roster is full.")
+		}
+	}
+	if l.theirs.pendingIn && !l.theirsBefore.pendingIn && len(theirs.Requests) >= l.r.cfg.MaxRequests {
+		// A mailbox full of requests takes no more; the sender is not told.
+		l.theirs, l.toContact = l.theirsBefore, nil
+	}
+	l.theirsChange = l.theirsBefore.update(theirs, l.contact, l.user, l.theirs, l.keptRequest())
+	return nil
+}
+
+func (l *relation) keptRequest() *store.Request {
+	if l.stanza == nil {
+		return nil
+	}
+	b := l.appendEvent(nil, stanza.Subscribe)
+	if len(b) > maxRequest {
+		b = stanza.Head{Kind: stanza.Presence, Type: stanza.Subscribe, From: l.user.s, To: l.contact.s}.AppendEmpty(nil)
+	}
+	return &store.Request{From: l.user.jid, Stanza: b}
+}
+
+// appendEvent appends the stanza as the contact gets it. RFC 6121 section
+// 3.1.2: it carries the user's bare JID and goes to the contact's.
+func (l *relation) appendEvent(b []byte, e stanza.Type) []byte {
+	if l.stanza != nil {
+		return stanza.AppendForward(b, l.stanza, stanza.Edit{From: l.user.s, To: l.contact.s})
+	}
+	return stanza.Head{Kind: stanza.Presence, Type: e, From: l.user.s, To: l.contact.s}.AppendEmpty(b)
+}
+
+// tell sends stanzas, pushes and presence, in the order that RFC 6121 asks for:
+// unavailable presence before 'unsubscribed' (section 3.2.2), subscription
+// stanzas before the push that they cause (sections 3.1.6, 3.2.3, 3.3.3), the
+// presence of newly seen resources last (section 3.1.5).
+func (l *relation) tell(t *session.Turn) {
+	if l.request != nil {
+		l.request.Empty()
+	}
+	lostMine := l.mineBefore.sub.HasFrom() && !l.mine.sub.HasFrom()
+	lostTheirs := l.mineBefore.sub.HasTo() && !l.mine.sub.HasTo()
+	if lostMine {
+		l.r.sendUnavailable(t, l.user.s, l.contact.s)
+	}
+	for _, e := range l.toContact {
+		l.deliver(t, e)
+	}
+	if l.answered {
+		l.deliverAnswer(t)
+	}
+	for _, c := range []*change{l.theirsChange, l.mineChange} {
+		if c.update.ChangesItems() {
+			l.r.push(t, c.update.Owner.String(), c)
+		}
+	}
+	if slices.Contains(l.toContact, stanza.Subscribed) {
+		l.r.sendPresences(t, l.user.s, l.contact.s)
+	}
+	if l.answered {
+		l.r.sendPresences(t, l.contact.s, l.user.s)
+	}
+	if lostTheirs {
+		l.r.sendUnavailable(t, l.contact.s, l.user.s)
+	}
+}
+
+// deliver sends an event to the contact's clients: a request to the available
+// resources (RFC 6121 section 3.1.3), the others to the interested ones.
+func (l *relation) deliver(t *session.Turn, e stanza.Type) {
+	b := l.appendEvent(t.Buf(), e)
+	for s := l.r.sessions.First(l.contact.s); s != nil; s = s.Next() {
+		wanted := s.Interested()
+		if e == stanza.Subscribe {
+			wanted = s.Available()
+		}
+		if wanted && s.Bound() {
+			s.SendBytes(t, b)
+		}
+	}
+	t.Keep(b)
+}
+
+// deliverAnswer sends the 'subscribed' of the contact's server to the user's
+// clients.
+func (l *relation) deliverAnswer(t *session.Turn) {
+	h := stanza.Head{Kind: stanza.Presence, Type: stanza.Subscribed, From: l.contact.s, To: l.user.s}
+	b := h.AppendEmpty(t.Buf())
+	for s := l.r.sessions.First(l.user.s); s != nil; s = s.Next() {
+		if s.Interested() && s.Bound() {
+			s.SendBytes(t, b)
+		}
+	}
+	t.Keep(b)
+}
+
+// sendRequests delivers the requests that wait for an account's answer to a
+// resource that has become available (RFC 6121 section 3.1.3).
+func (r *Router) sendRequests(t *session.Turn, s *session.Session) error {
+	requests, err := r.cfg.Store.SubscriptionRequests(r.ctx, s.JID().Bare())
+	if err != nil {
+		return err
+	}
+	for i := range requests {
+		s.SendBytes(t, requests[i].Stanza)
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package session
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+
+	"roost/jid"
+	"roost/parser"
+	"roost/stanza"
+)
+
+// maxBindTries is how often a client may try to bind a resource: RFC 6120
+// section 7.7.1 recommends to allow at least 5 and no more than 10.
+const maxBindTries = 5
+
+// Bind puts an authenticated session in the tables under this resource, which
+// is normalized, or under one of the server's choice when it is empty. Another
+// session with the same resource is treated by the conflict policy. Bind runs
+// on a worker.
+func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply {
+	generated := resource == ""
+	if generated {
+		resource = newResource()
+	}
+	full, err := s.jid.WithResource(resource)
+	if err != nil {
+		return stanza.BadRequest.WithText("The resource is not a valid resourcepart.")
+	}
+	old, reply := m.link(s, full)
+	if reply == stanza.Conflict && m.cfg.Conflict == RenameNew {
+		full, _ = s.jid.WithResource(newResource())
+		old, reply = m.link(s, full)
+	}
+	if reply != nil {
+		return reply
+	}
+	m.unbound.Delete(s)
+	if old != nil {
+		m.leave(t, old)
+		old.Close(ErrConflict)
+	}
+	s.neg = nil
+	s.conn.SetDeadline(0)
+	m.cfg.Router.Bound(t, s)
+	return nil
+}
+
+// link puts s in the table as full and takes out the session it replaces, in
+// one step.
+func (m *Manager) link(s *Session, full jid.JID) (old *Session, reply *stanza.ErrorReply) {
+	before := s.jid
+	s.jid = full
+	m.table.update(s.BareJID(), func(head *Session) *Session {
+		n := 0
+		for x := head; x != nil; x = x.Next() {
+			n++
+			if x.Resource() == s.Resource() {
+				old = x
+			}
+		}
+		switch {
+		case old != nil && m.cfg.Conflict != KickOld:
+			old, reply = nil, stanza.Conflict
+			return head
+		case old == nil && n >= m.cfg.MaxResources:
+			reply = stanza.ResourceConstraint.WithText("Too many clients of this account are connected.")
+			return head
+		}
+		if old != nil {
+			head, _ = unlink(head, old)
+			m.bound.Add(-1)
+		}
+		s.next.Store(head)
+		s.set(flagBound)
+		m.bound.Add(1)
+		return s
+	})
+	if reply != nil {
+		s.jid = before
+	}
+	return old, reply
+}
+
+// newResource makes a resource that nobody can guess (RFC 6120 section 7.6).
+func newResource() string {
+	var b [12]byte
+	rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// Destroy takes the session out of the tables and announces that it has left,
+// once. Only the goroutine that handles the session's input may call it.
+func (m *Manager) Destroy(t *Turn, s *Session) {
+	if !s.has(flagBound) {
+		m.unbound.Delete(s)
+		return
+	}
+	found := false
+	m.table.update(s.BareJID(), func(head *Session) *Session {
+		head, found = unlink(head, s)
+		return head
+	})
+	if found {
+		m.bound.Add(-1)
+	}
+	m.leave(t, s)
+}
+
+// leave announces that a session has left the tables.
+func (m *Manager) leave(t *Turn, s *Session) {
+	if !s.set(flagLeft) {
+		return
+	}
+	if !m.cfg.Router.Left(t, s) {
+		m.io.submit(func(t *Turn) { m.cfg.Router.Left(t, s) })
+	}
+}
+
+// bindRequest answers the iq that binds a resource (RFC 6120 section 7).
+func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
+	if s.neg.bindTries++; s.neg.bindTries > maxBindTries {
+		s.end(t, ErrPolicyViolation.WithText("Too many attempts to bind a resource."))
+		return
+	}
+	resource := ""
+	if el := st.Payload().Child(nsBind, "resource"); el.OK() {
+		text := string(el.AppendText(nil))
+		normal, err := jid.NormalizeResource(text)
+		if err != nil && text != "" {
+			s.reply(t, st, stanza.BadRequest.WithText("The resource is not a valid resourcepart."))
+			return
+		}
+		resource = normal
+	}
+	d := t.scratch.Take()
+	s.block(s.mgr.io, func(t *Turn) {
+		defer d.Release()
+		var st stanza.Stanza
+		_ = stanza.Read(d, &st) // it was read before
+		if e := s.mgr.Bind(t, s, resource); e != nil {
+			s.reply(t, &st, e)
+			return
+		}
+		s.mgr.cfg.Logger.Info("session bound", "jid", s.FullJID(), "conn", s.conn.RemoteAddr())
+		b := stanza.AppendResultStart(t.Buf(), &st, "")
+		b = append(b, "<bind xmlns='"+nsBind+"'><jid>"...)
+		b = parser.AppendEscaped(b, s.FullJID())
+		b = append(b, "</jid></bind></iq>"...)
+		s.SendBytes(t, b)
+		t.Keep(b)
+	})
+}
+
+// reply answers a stanza with an error.
+func (s *Session) reply(t *Turn, st *stanza.Stanza, e *stanza.ErrorReply) {
+	if !st.CanError() {
+		return
+	}
+	b := stanza.AppendError(t.Buf(), st, s.FullJID(), e)
+	s.SendBytes(t, b)
+	t.Keep(b)
+}

@@ -1,0 +1,273 @@
+package session
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log/slog"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/puzpuzpuz/xsync/v3"
+
+	"roost/jid"
+	"roost/parser"
+	"roost/stanza"
+	"roost/store"
+)
+
+// ConflictPolicy says what happens when a client binds a resource that another
+// session of its account has (RFC 6120 section 7.7.2.2).
+type ConflictPolicy uint8
+
+// The policies for a resource conflict.
+const (
+	KickOld   ConflictPolicy = iota // the older stream is closed with <conflict/>; the default
+	RefuseNew                       // the new client gets the stanza error <conflict/>
+	RenameNew                       // the new client gets another resource
+)
+
+// Router is what the manager asks of the room above it. All methods are called
+// by the goroutine that handles the session's input.
+type Router interface {
+	// Stanza routes one stanza of a bound session. False says that it has to be
+	// called again on a worker, and that nothing has happened yet; on a turn
+	// that may block it always answers true.
+	Stanza(t *Turn, s *Session, st *stanza.Stanza) bool
+
+	// Unbound handles an iq of a client that has bound no resource: in-band
+	// registration above all. It runs on a worker and reports whether it has
+	// answered.
+	Unbound(t *Turn, s *Session, st *stanza.Stanza) bool
+
+	// Bound is called on a worker after the session was put in the tables and
+	// before the client is told.
+	Bound(t *Turn, s *Session)
+
+	// Left is called for a session that is no longer in the tables. It tells
+	// everybody concerned and ends with SetPresence(nil, 0). With a turn that
+	// must not block it may answer false and is called again on a worker.
+	Left(t *Turn, s *Session) bool
+
+	// AppendFeatures appends stream features of extensions: those for a client
+	// that is authenticated, or those for one that is not yet.
+	AppendFeatures(dst []byte, authenticated bool) []byte
+}
+
+// Accounts is what the session asks of the store to authenticate a client.
+type Accounts interface {
+	// Account returns the account with this bare JID, or store.ErrNotFound.
+	Account(ctx context.Context, bare jid.JID) (store.Account, error)
+}
+
+// LeafFunc returns the certificate that a client which asked for serverName by
+// SNI has seen, nil when it is not known.
+type LeafFunc func(serverName string) *x509.Certificate
+
+// Config is what a Manager needs. Zero values take the default given, where one
+// is given.
+type Config struct {
+	Domains        []string       // domainparts that are served, normalized; at least one
+	Accounts       Accounts       // required
+	Router         Router         // required
+	Secret         []byte         // for salts of accounts that do not exist; the same after a restart
+	Limits         parser.Limits  // of the parser
+	Loops          int            // loops that call sessions; default 1
+	Workers        int            // goroutines that may wait for the store; default 32
+	KeyWorkers     int            // goroutines that derive keys; default half the CPUs, at least 1
+	TLS            *tls.Config    // of STARTTLS; nil: not offered
+	Leaf           LeafFunc       // the certificate that TLS shows; nil: no tls-server-end-point
+	AllowPlaintext bool           // logins without TLS are allowed
+	MaxResources   int            // sessions per account; default 10
+	Conflict       ConflictPolicy // default KickOld
+	DetachSlow     bool           // give a slow client time to take what is queued, instead of closing at once
+	LoginTimeout   time.Duration  // from accept to binding; default 60 s
+	Linger         time.Duration  // wait for the peer's close; default 5 s
+	Shards         int            // of the session table; default 256
+	Logger         *slog.Logger   // nil discards
+}
+
+func (c *Config) setDefaults() {
+	set := func(v *int, def int) {
+		if *v <= 0 {
+			*v = def
+		}
+	}
+	set(&c.Loops, 1)
+	set(&c.Workers, 32)
+	set(&c.KeyWorkers, max(1, runtime.GOMAXPROCS(0)/2))
+	set(&c.MaxResources, 10)
+	set(&c.Shards, 256)
+	if c.LoginTimeout <= 0 {
+		c.LoginTimeout = time.Minute
+	}
+	if c.Linger <= 0 {
+		c.Linger = 5 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+}
+
+// Manager makes sessions, binds them, finds them and lets them go.
+type Manager struct {
+	cfg       Config
+	domains   map[string]bool
+	table     *table
+	presences presences
+	unbound   *xsync.MapOf[*Session, struct{}] // connected, not yet in the table
+	later     *xsync.MapOf[*Session, []func(*Turn)]
+	turns     []*Turn // by loop
+	io, keys  *workers
+	stopping  atomic.Bool
+	mechs     []mechanism
+	bound     atomic.Int64
+}
+
+// NewManager returns a manager; Close stops its workers.
+func NewManager(cfg Config) *Manager {
+	cfg.setDefaults()
+	m := &Manager{
+		cfg:       cfg,
+		domains:   make(map[string]bool),
+		table:     newTable(cfg.Shards),
+		presences: newPresences(),
+		unbound:   xsync.NewMapOf[*Session, struct{}](),
+		later:     xsync.NewMapOf[*Session, []func(*Turn)](),
+	}
+	for _, d := range cfg.Domains {
+		m.domains[d] = true
+	}
+	m.mechs = m.newMechanisms()
+	for loop := range cfg.Loops {
+		m.turns = append(m.turns, newTurn(m, loop))
+	}
+	m.io = newWorkers(m, cfg.Workers)
+	m.keys = newWorkers(m, cfg.KeyWorkers)
+	return m
+}
+
+// New makes a session for a connection that was accepted.
+func (m *Manager) New(c Conn) *Session {
+	s := &Session{mgr: m, conn: c, neg: new(negotiation)}
+	m.unbound.Store(s, struct{}{})
+	c.SetDeadline(m.cfg.LoginTimeout)
+	return s
+}
+
+// Serves reports whether domain is one of this server's.
+func (m *Manager) Serves(domain string) bool { return m.domains[domain] }
+
+// Domains are the domains of this server.
+func (m *Manager) Domains() []string { return m.cfg.Domains }
+
+// First is the head of an account's list of sessions, nil when it has none.
+func (m *Manager) First(bare string) *Session { return m.table.first(bare) }
+
+// Find returns the session with this resource, nil when there is none.
+func (m *Manager) Find(bare, resource string) *Session {
+	for s := m.table.first(bare); s != nil; s = s.Next() {
+		if s.Resource() == resource && s.Bound() {
+			return s
+		}
+	}
+	return nil
+}
+
+// SendToAvailable sends x to all available resources of an account, whatever
+// their priority, and returns how many took it.
+func (m *Manager) SendToAvailable(t *Turn, bare string, x Appender) int {
+	return m.sendTo(t, bare, x, flagAvailable)
+}
+
+// SendToInterested sends x to all resources of an account that asked for the
+// roster, and returns how many took it.
+func (m *Manager) SendToInterested(t *Turn, bare string, x Appender) int {
+	return m.sendTo(t, bare, x, flagInterested)
+}
+
+func (m *Manager) sendTo(t *Turn, bare string, x Appender, flag uint32) int {
+	n := 0
+	for s := m.table.first(bare); s != nil; s = s.Next() {
+		if s.has(flag) && s.Bound() && s.Send(t, x) {
+			n++
+		}
+	}
+	return n
+}
+
+// SharePresence returns the shared copy of a presence stanza without from, to
+// and id, to be handed to SetPresence.
+func (m *Manager) SharePresence(xml []byte) *Presence { return m.presences.share(xml) }
+
+// ReleasePresence gives back what SharePresence returned and nobody was given.
+func (m *Manager) ReleasePresence(p *Presence) { m.presences.release(p) }
+
+// Counts says how many sessions, bound ones, accounts, distinct presences and
+// waiting jobs there are.
+type Counts struct {
+	Unbound, Bound, Accounts, Presences, Waiting int
+}
+
+// Counts counts.
+func (m *Manager) Counts() Counts {
+	return Counts{
+		Unbound:   m.unbound.Size(),
+		Bound:     int(m.bound.Load()),
+		Accounts:  m.table.count(),
+		Presences: m.presences.m.Size(),
+		Waiting:   m.io.waiting() + m.keys.waiting(),
+	}
+}
+
+// Each calls f for every bound session until f answers false.
+func (m *Manager) Each(f func(*Session) bool) { m.table.each(f) }
+
+// TurnEnd is to be called by every loop after each batch of events.
+func (m *Manager) TurnEnd(loop int) { m.turns[loop].end() }
+
+// Block runs f on a worker while the session's reading is paused: for work of
+// the session's own that may wait for the store. Only the goroutine that
+// handles the session's input on its loop may call it.
+func (m *Manager) Block(s *Session, f func(*Turn)) { s.block(m.io, f) }
+
+// Go runs f on a worker, for work that belongs to no session's input.
+func (m *Manager) Go(f func(*Turn)) { m.io.submit(f) }
+
+// Shutdown closes all sessions with <system-shutdown/> (RFC 6120 section
+// 4.9.3.19) at a pace that spreads the clients' return, and waits until they
+// are gone or ctx ends. New sessions are closed as they come.
+func (m *Manager) Shutdown(ctx context.Context) error {
+	m.stopping.Store(true)
+	const batch = 1000
+	n := 0
+	stop := func(s *Session) bool {
+		s.Close(ErrSystemShutdown)
+		if n++; n%batch == 0 {
+			time.Sleep(5 * time.Millisecond)
+		}
+		return ctx.Err() == nil
+	}
+	m.unbound.Range(func(s *Session, _ struct{}) bool { return stop(s) })
+	m.table.each(stop)
+	for tick := time.NewTicker(10 * time.Millisecond); ; {
+		if c := m.Counts(); c.Unbound+c.Bound+c.Waiting == 0 {
+			tick.Stop()
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			tick.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// Close stops the workers; what they have begun or queued is finished first.
+func (m *Manager) Close() {
+	m.keys.close()
+	m.io.close()
+}

@@ -1,0 +1,259 @@
+// Package session is one client's life: the stream that is opened, secured,
+// authenticated and bound (RFC 6120 sections 4 to 7), and the sharded tables
+// that find a bound session by its address.
+//
+// # Ownership
+//
+// A session's input is handled by one goroutine at a time: that of the loop
+// which owns its connection or, while the session is busy with something that
+// may block, one worker; its reading is paused meanwhile, so that stanzas stay
+// in order (RFC 6120 section 10.1). Send, Close and the accessors may be called
+// from any goroutine.
+package session
+
+import (
+	"crypto/tls"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"roost/jid"
+	"roost/parser"
+)
+
+// Conn is the connection under a session, as far as a session needs it. Bytes
+// go through an outbox bounded in bytes; nothing here ever waits.
+type Conn interface {
+	Queue(p []byte) error            // copies p to the outbox; an error means nothing was taken
+	Flush()                          // writes what is queued, as far as the socket takes it
+	Queued() int                     // bytes in the outbox
+	Pause()                          // stops reading; only from the loop
+	Resume()                         // goes on reading
+	Post(f func(loop int))           // runs f on the connection's loop, soon
+	StartTLS(*tls.Config) error      // begins TLS behind what is queued; only from within Data
+	Close(linger time.Duration)      // flushes, closes, waits at most linger for the peer
+	SetDeadline(after time.Duration) // closes the connection when it is still there then; 0 takes it back
+	RemoteAddr() netip.AddrPort
+	Secure() bool
+}
+
+// Type is how far a session has come, in the words of the session model.
+type Type string
+
+// The types of a session.
+const (
+	C2SUnauthed Type = "c2s_unauthed" // not authenticated yet
+	C2S         Type = "c2s"          // a local client
+)
+
+// Session is one client's stream. A million of them idle at a time: every field
+// is paid for a million times, and a test holds the size.
+type Session struct {
+	mgr  *Manager // immutable
+	conn Conn     // immutable
+
+	// jid never changes after binding, and other goroutines only see bound
+	// sessions.
+	jid      jid.JID
+	state    atomic.Uint32 // flags, and the priority in the low byte
+	next     atomic.Pointer[Session]
+	presence atomic.Pointer[Presence]
+	parser   parser.Parser // owned by the loop
+	neg      *negotiation  // owned by the loop or worker; nil once bound
+	ext      atomic.Pointer[extra]
+}
+
+// extra is what only some sessions need some of the time.
+type extra struct {
+	mu       sync.Mutex
+	directed map[string]struct{}
+	onDrain  func(*Turn)
+}
+
+// Flags of Session.state. The low byte is the priority.
+const (
+	flagOpen       = 1 << (8 + iota) // a stream header was read and answered
+	flagAuthed                       // SASL succeeded
+	flagBound                        // in the tables: a connected resource
+	flagAvailable                    // an available resource
+	flagInterested                   // asked for the roster
+	flagBusy                         // a worker has the session
+	flagClosing                      // our side of the stream is closed: input is ignored
+	flagGone                         // the connection is closed
+	flagDirty                        // in some turn's list of sessions to flush
+	flagLeft                         // its leaving was announced
+	flagSlow                         // its outbox was full: it is being closed
+	flagLater                        // Manager.later has something for the loop
+)
+
+func (s *Session) has(flag uint32) bool { return s.state.Load()&flag != 0 }
+
+// set sets a flag and reports whether it was not set before.
+func (s *Session) set(flag uint32) bool { return s.state.Or(flag)&flag == 0 }
+
+func (s *Session) unset(flag uint32) { s.state.And(^flag) }
+
+// Conn is the connection.
+func (s *Session) Conn() Conn { return s.conn }
+
+// NotOpen reports whether no stream header has come yet.
+func (s *Session) NotOpen() bool { return !s.has(flagOpen) }
+
+// Type tells whether the client is authenticated.
+func (s *Session) Type() Type {
+	if s.has(flagAuthed) {
+		return C2S
+	}
+	return C2SUnauthed
+}
+
+// JID is the address as far as it is known: the domain, then the account's bare
+// JID, then the full JID.
+func (s *Session) JID() jid.JID { return s.jid }
+
+// Username is the localpart, "" before authentication.
+func (s *Session) Username() string { return s.jid.Local() }
+
+// Host is the domainpart, "" before the stream is opened.
+func (s *Session) Host() string { return s.jid.Domain() }
+
+// Resource is the resourcepart, "" before binding.
+func (s *Session) Resource() string { return s.jid.Resource() }
+
+// FullJID is the full JID, "" before binding.
+func (s *Session) FullJID() string {
+	if !s.jid.IsFull() {
+		return ""
+	}
+	return s.jid.String()
+}
+
+// BareJID is the account's address, "" before authentication.
+func (s *Session) BareJID() string {
+	if s.jid.Local() == "" {
+		return ""
+	}
+	return s.jid.BareString()
+}
+
+// Priority is the priority of the resource's presence, -128 to 127, 0 by
+// default (RFC 6121 section 4.7.2.3).
+func (s *Session) Priority() int { return int(int8(s.state.Load())) }
+
+// Presence is the last broadcast presence without a type, nil while the
+// resource is not available.
+func (s *Session) Presence() *Presence { return s.presence.Load() }
+
+// Available reports whether this is an available resource.
+func (s *Session) Available() bool { return s.has(flagAvailable) }
+
+// Bound reports whether this is a connected resource: one that is in the tables.
+func (s *Session) Bound() bool { return s.has(flagBound) && !s.has(flagLeft) }
+
+// Interested reports whether the resource asked for the roster: only then it
+// gets roster pushes (RFC 6121 section 2.2).
+func (s *Session) Interested() bool { return s.has(flagInterested) }
+
+// SetInterested marks the resource as interested.
+func (s *Session) SetInterested() { s.set(flagInterested) }
+
+// SetPresence makes the resource available with this presence and priority, or
+// unavailable with nil.
+func (s *Session) SetPresence(p *Presence, priority int8) {
+	if old := s.presence.Swap(p); old != nil {
+		s.mgr.presences.release(old)
+	}
+	flag := uint32(0)
+	if p != nil {
+		flag = flagAvailable
+	}
+	for {
+		old := s.state.Load()
+		if s.state.CompareAndSwap(old, old&^(flagAvailable|0xff)|flag|uint32(uint8(priority))) {
+			return
+		}
+	}
+}
+
+// Next is the next session of the same account, nil at the end. The list is
+// unordered and may be walked while it changes.
+func (s *Session) Next() *Session { return s.next.Load() }
+
+// Directed lists the addresses that the resource sent directed presence to (RFC
+// 6121 section 4.6).
+func (s *Session) Directed() []string {
+	x := s.ext.Load()
+	if x == nil {
+		return nil
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.Collect(maps.Keys(x.directed))
+}
+
+// AddDirected remembers an address; false means that there are limit of them.
+func (s *Session) AddDirected(to string, limit int) bool {
+	x := s.needExtra()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if _, known := x.directed[to]; !known && len(x.directed) >= limit {
+		return false
+	}
+	if x.directed == nil {
+		x.directed = make(map[string]struct{})
+	}
+	x.directed[to] = struct{}{}
+	return true
+}
+
+// RemoveDirected forgets an address.
+func (s *Session) RemoveDirected(to string) {
+	if x := s.ext.Load(); x != nil {
+		x.mu.Lock()
+		delete(x.directed, to)
+		x.mu.Unlock()
+	}
+}
+
+// ClearDirected forgets all addresses and returns them.
+func (s *Session) ClearDirected() []string {
+	all := s.Directed()
+	if x := s.ext.Load(); x != nil {
+		x.mu.Lock()
+		x.directed = nil
+		x.mu.Unlock()
+	}
+	return all
+}
+
+// OnDrain has f called once, by the goroutine that handles the session's input,
+// when the socket has taken all of a full outbox.
+func (s *Session) OnDrain(f func(*Turn)) {
+	x := s.needExtra()
+	x.mu.Lock()
+	x.onDrain = f
+	x.mu.Unlock()
+}
+
+func (s *Session) takeOnDrain() func(*Turn) {
+	x := s.ext.Load()
+	if x == nil {
+		return nil
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	f := x.onDrain
+	x.onDrain = nil
+	return f
+}
+
+func (s *Session) needExtra() *extra {
+	if x := s.ext.Load(); x != nil {
+		return x
+	}
+	s.ext.CompareAndSwap(nil, new(extra))
+	return s.ext.Load()
+}

@@ -1,0 +1,102 @@
+package session
+
+import (
+	"time"
+
+	"roost/parser"
+)
+
+// Turn is what one goroutine may use without a lock while it works on one batch
+// of input: a clock, scratch memory, and the sessions that were written to.
+// Each loop has one and each worker has one.
+type Turn struct {
+	m       *Manager
+	loop    int // -1 on a worker
+	now     time.Time
+	scratch *parser.Scratch
+	dirty   []*Session
+	buf     []byte
+}
+
+// keepBuf is the largest scratch buffer that a turn keeps, in bytes.
+const keepBuf = 64 << 10
+
+func newTurn(m *Manager, loop int) *Turn {
+	return &Turn{m: m, loop: loop, scratch: parser.NewScratch(m.cfg.Limits)}
+}
+
+// MayBlock reports whether this is a worker's turn: only there the store may be
+// asked, and nothing waits for a socket anywhere.
+func (t *Turn) MayBlock() bool { return t.loop < 0 }
+
+// Now is the time at which the turn began.
+func (t *Turn) Now() time.Time {
+	if t.now.IsZero() {
+		t.now = time.Now()
+	}
+	return t.now
+}
+
+// Buf lends an empty scratch slice for writing one stanza. The caller gives it
+// back with Keep; calls may nest, the inner one then gets memory of its own.
+func (t *Turn) Buf() []byte {
+	b := t.buf
+	t.buf = nil
+	return b[:0]
+}
+
+// Keep takes back what Buf lent.
+func (t *Turn) Keep(b []byte) {
+	if cap(b) <= keepBuf {
+		t.buf = b
+	}
+}
+
+// Flush writes out all that was queued in this turn: many writes to one session
+// leave in one system call. It happens by itself at the turn's end.
+func (t *Turn) Flush() {
+	for i, s := range t.dirty {
+		// The flag goes first: who queues after this flushes for itself.
+		s.unset(flagDirty)
+		s.conn.Flush()
+		t.dirty[i] = nil
+	}
+	t.dirty = t.dirty[:0]
+}
+
+func (t *Turn) end() {
+	t.Flush()
+	t.now = time.Time{}
+}
+
+// Appender is anything that can write itself as XML.
+type Appender interface {
+	AppendXML(dst []byte) []byte
+}
+
+// Send converts x to bytes and writes them to the connection. False means that
+// the session takes nothing any more.
+func (s *Session) Send(t *Turn, x Appender) bool {
+	b := x.AppendXML(t.Buf())
+	ok := s.SendBytes(t, b)
+	t.Keep(b)
+	return ok
+}
+
+// SendBytes writes b to the connection, whole or not at all; b is copied. It
+// leaves at the end of the turn. False means that the session takes nothing any
+// more: its connection is closed, or its outbox is full because the client does
+// not read.
+func (s *Session) SendBytes(t *Turn, b []byte) bool {
+	if s.has(flagSlow | flagGone) {
+		return false
+	}
+	if err := s.conn.Queue(b); err != nil {
+		s.overflow()
+		return false
+	}
+	if s.set(flagDirty) {
+		t.dirty = append(t.dirty, s)
+	}
+	return true
+}

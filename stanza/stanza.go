@@ -1,0 +1,198 @@
+// Package stanza gives borrowed views of the three XMPP stanzas, message,
+// presence and iq (RFC 6120 section 8), and writes stanzas, replies and stanza
+// errors. It holds no state and never touches a socket: everything is appended
+// to a slice that the caller owns.
+package stanza
+
+import (
+	"errors"
+
+	"roost/jid"
+	"roost/parser"
+)
+
+// Namespaces that every room needs.
+const (
+	NSClient  = "jabber:client"
+	NSStreams = "http://etherx.jabber.org/streams"
+	NSStanzas = "urn:ietf:params:xml:ns:xmpp-stanzas"
+	NSDelay   = "urn:xmpp:delay"
+)
+
+// Kind tells the three stanzas apart.
+type Kind uint8
+
+// The kinds of stanzas (RFC 6120 section 8.2).
+const (
+	Message Kind = iota + 1
+	Presence
+	IQ
+)
+
+var kindNames = [...]string{"", "message", "presence", "iq"}
+
+// String returns the element's name: "message", "presence" or "iq".
+func (k Kind) String() string { return kindNames[k] }
+
+// Type is the value of a stanza's 'type' attribute. The values of all three
+// kinds are in one list; which of them can occur depends on the kind.
+type Type uint8
+
+// The types of message (RFC 6121 section 5.2.2), presence (RFC 6121 section
+// 4.7.1) and iq (RFC 6120 section 8.2.3).
+const (
+	Normal       Type = iota // message: 'normal', absent or unknown
+	Chat                     // message
+	Headline                 // message
+	Groupchat                // message
+	Error                    // all kinds
+	Available                // presence: no type attribute
+	Unavailable              // presence
+	Subscribe                // presence
+	Subscribed               // presence
+	Unsubscribe              // presence
+	Unsubscribed             // presence
+	Probe                    // presence
+	Get                      // iq
+	Set                      // iq
+	Result                   // iq
+	UnknownType              // presence and iq: any other value, or an iq without one
+)
+
+var typeNames = [...]string{"normal", "chat", "headline", "groupchat", "error",
+	"", "unavailable", "subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe",
+	"get", "set", "result", ""}
+
+// String returns the attribute's value, "" where the attribute is left out.
+func (t Type) String() string { return typeNames[t] }
+
+// IsSubscription reports whether a presence of this type manages a
+// subscription (RFC 6121 section 3).
+func (t Type) IsSubscription() bool { return t >= Subscribe && t <= Unsubscribed }
+
+// IsRequest reports whether an iq of this type must be answered.
+func (t Type) IsRequest() bool { return t == Get || t == Set }
+
+// ErrUnsupported says that a first-level element is none of the three stanzas:
+// the stream error <unsupported-stanza-type/> (RFC 6120 section 4.9.3.24).
+var ErrUnsupported = errors.New("stanza: not a message, presence or iq")
+
+// Stanza is a view of one stanza that came from a client. All of it is lent by
+// the parser's document and valid as long as that is.
+type Stanza struct {
+	Kind  Kind
+	Type  Type
+	HasTo bool
+	To    jid.JID // zero when absent; aliases the document: Clone to keep
+	ID    []byte  // unescaped; nil when absent
+	Root  parser.Element
+	Doc   *parser.Doc
+}
+
+// Read makes st a view of the stanza in d. It returns ErrUnsupported when the
+// element is not a stanza, and an *ErrorReply when the stanza must be answered
+// with an error; st is then complete enough for AppendError.
+func Read(d *parser.Doc, st *Stanza) error {
+	root := d.Root()
+	*st = Stanza{Doc: d, Root: root}
+	if string(root.Space()) != NSClient {
+		return ErrUnsupported
+	}
+	switch string(root.Local()) {
+	case "message":
+		st.Kind = Message
+	case "presence":
+		st.Kind = Presence
+	case "iq":
+		st.Kind = IQ
+	default:
+		return ErrUnsupported
+	}
+	st.ID = root.Attr("id")
+	st.Type = parseType(st.Kind, root.Attr("type"))
+	if err := st.readTo(); err != nil {
+		return err
+	}
+	if st.Kind == IQ {
+		return st.checkIQ()
+	}
+	return nil
+}
+
+func (st *Stanza) readTo() error {
+	to := st.Root.Attr("to")
+	if to == nil {
+		return nil
+	}
+	st.HasTo = true
+	j, err := jid.ParseBytes(to)
+	if err != nil {
+		return JIDMalformed
+	}
+	st.To = j
+	return nil
+}
+
+// checkIQ holds an iq to RFC 6120 section 8.2.3: "The 'id' attribute is
+// REQUIRED", "The 'type' attribute is REQUIRED", and "An IQ stanza of type
+// 'get' or 'set' MUST contain exactly one child element".
+func (st *Stanza) checkIQ() error {
+	if st.ID == nil || st.Type == UnknownType {
+		return BadRequest
+	}
+	if st.Type.IsRequest() {
+		child := st.Root.First()
+		if !child.OK() || child.Next().OK() {
+			return BadRequest
+		}
+	}
+	return nil
+}
+
+func parseType(k Kind, v []byte) Type {
+	switch k {
+	case Message:
+		switch string(v) {
+		case "chat":
+			return Chat
+		case "headline":
+			return Headline
+		case "groupchat":
+			return Groupchat
+		case "error":
+			return Error
+		}
+		// RFC 6121 section 5.2.2: "If an application receives a message with
+		// no 'type' attribute or the application does not understand the value
+		// of the 'type' attribute provided, it MUST consider the message to be
+		// of type "normal"".
+		return Normal
+	case Presence:
+		if v == nil {
+			return Available
+		}
+		for t := Unavailable; t <= Probe; t++ {
+			if string(v) == typeNames[t] {
+				return t
+			}
+		}
+	case IQ:
+		for t := Get; t <= Result; t++ {
+			if string(v) == typeNames[t] {
+				return t
+			}
+		}
+	}
+	if string(v) == "error" {
+		return Error
+	}
+	return UnknownType
+}
+
+// Payload is the first child element: the one child of an iq request.
+func (st *Stanza) Payload() parser.Element { return st.Root.First() }
+
+// Lang is the stanza's own xml:lang, nil when it has none.
+func (st *Stanza) Lang() []byte {
+	return st.Root.AttrNS("http://www.w3.org/XML/1998/namespace", "lang")
+}

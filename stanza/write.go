@@ -1,0 +1,185 @@
+package stanza
+
+import (
+	"bytes"
+	"time"
+
+	"roost/parser"
+)
+
+// Head is the start tag of a stanza that the server itself writes. Empty
+// fields are left out.
+type Head struct {
+	Kind         Kind
+	Type         Type
+	ID, From, To string
+}
+
+// AppendStart appends the start tag; the caller writes content and end tag.
+func (h Head) AppendStart(dst []byte) []byte {
+	dst = h.appendOpen(dst)
+	return append(dst, '>')
+}
+
+// AppendEmpty appends the stanza without content.
+func (h Head) AppendEmpty(dst []byte) []byte {
+	dst = h.appendOpen(dst)
+	return append(dst, "/>"...)
+}
+
+func (h Head) appendOpen(dst []byte) []byte {
+	dst = append(dst, '<')
+	dst = append(dst, h.Kind.String()...)
+	if t := h.Type.String(); t != "" && h.Type != Normal {
+		dst = append(dst, " type='"...)
+		dst = append(dst, t...)
+		dst = append(dst, '\'')
+	}
+	if h.ID != "" {
+		dst = appendAttr(dst, "id", h.ID)
+	}
+	if h.From != "" {
+		dst = appendAttr(dst, "from", h.From)
+	}
+	if h.To != "" {
+		dst = appendAttr(dst, "to", h.To)
+	}
+	return dst
+}
+
+func appendAttr[T string | []byte](dst []byte, name string, value T) []byte {
+	dst = append(dst, ' ')
+	dst = append(dst, name...)
+	dst = append(dst, "='"...)
+	dst = parser.AppendEscaped(dst, value)
+	return append(dst, '\'')
+}
+
+// Edit says how AppendForward changes the addresses of a stanza.
+type Edit struct {
+	From   string // the new 'from', none if empty; what the client wrote there is dropped
+	To     string // the new 'to'; empty keeps what the client wrote
+	DropID bool   // leave 'id' out
+	DropTo bool   // leave 'to' out
+}
+
+// AppendForward appends st as it leaves for its recipient: every byte as the
+// client sent it, but for the addresses. RFC 6120 section 8.1.2.1: the server
+// stamps 'from'; section 8.4: unknown content is forwarded unmodified. Prefixes
+// that the client declared on its stream header are declared again, because
+// the recipient's header does not have them.
+func AppendForward(dst []byte, st *Stanza, e Edit) []byte {
+	raw := st.Doc.Raw()
+	if !st.Doc.Canonical() {
+		raw = st.Root.AppendXML(nil)
+	}
+	name, attrs, rest := splitStart(raw)
+	dst = append(dst, name...)
+	if e.From != "" {
+		dst = appendAttr(dst, "from", e.From)
+	}
+	if e.To != "" {
+		dst = appendAttr(dst, "to", e.To)
+	}
+	for len(attrs) > 0 {
+		var key, whole []byte
+		key, whole, attrs = nextAttr(attrs)
+		switch string(key) {
+		case "from":
+			continue
+		case "to":
+			if e.To != "" || e.DropTo {
+				continue
+			}
+		case "id":
+			if e.DropID {
+				continue
+			}
+		case "xmlns":
+			// The recipient's stream has jabber:client as its default.
+			continue
+		}
+		dst = append(dst, ' ')
+		dst = append(dst, whole...)
+	}
+	if st.Doc.Canonical() {
+		dst = appendInherited(dst, st.Doc)
+	}
+	return append(dst, rest...)
+}
+
+func appendInherited(dst []byte, d *parser.Doc) []byte {
+	d.Inherited(func(prefix, uri []byte) {
+		dst = append(dst, " xmlns:"...)
+		dst = append(dst, prefix...)
+		dst = append(dst, "='"...)
+		dst = parser.AppendEscaped(dst, uri)
+		dst = append(dst, '\'')
+	})
+	return dst
+}
+
+// splitStart cuts a checked stanza behind its name and behind its attributes:
+// "<iq", " a='b'", ">…". The parser has checked the bytes, so that nothing here
+// can fail.
+func splitStart(raw []byte) (name, attrs, rest []byte) {
+	n := bytes.IndexAny(raw, " \t\r\n/>")
+	end := n
+	for raw[end] != '>' && raw[end] != '/' {
+		switch q := raw[end]; q {
+		case '\'', '"':
+			end += 1 + bytes.IndexByte(raw[end+1:], q)
+		}
+		end++
+	}
+	return raw[:n], raw[n:end], raw[end:]
+}
+
+// nextAttr takes the first attribute off a checked list.
+func nextAttr(attrs []byte) (key, whole, rest []byte) {
+	attrs = bytes.TrimLeft(attrs, " \t\r\n")
+	if len(attrs) == 0 {
+		return nil, nil, nil
+	}
+	eq := bytes.IndexByte(attrs, '=')
+	open := eq + 1
+	for attrs[open] != '\'' && attrs[open] != '"' {
+		open++
+	}
+	end := open + 2 + bytes.IndexByte(attrs[open+1:], attrs[open])
+	key = bytes.TrimRight(attrs[:eq], " \t\r\n")
+	return key, attrs[:end], attrs[end:]
+}
+
+// AppendInside appends a whole stanza with child as its last child element.
+func AppendInside(dst, whole, child []byte) []byte {
+	if bytes.HasSuffix(whole, []byte("/>")) && selfClosed(whole) {
+		name, _, _ := splitStart(whole)
+		dst = append(dst, whole[:len(whole)-2]...)
+		dst = append(dst, '>')
+		dst = append(dst, child...)
+		dst = append(dst, "</"...)
+		dst = append(dst, name[1:]...)
+		return append(dst, '>')
+	}
+	end := bytes.LastIndexByte(whole, '<')
+	dst = append(dst, whole[:end]...)
+	dst = append(dst, child...)
+	return append(dst, whole[end:]...)
+}
+
+// selfClosed reports whether the stanza is one empty-element tag.
+func selfClosed(whole []byte) bool {
+	_, _, rest := splitStart(whole)
+	return len(rest) == 2
+}
+
+// AppendDelay appends the stamp of a stanza that waited (XEP-0203): by says who
+// kept it, at when it came.
+func AppendDelay(dst []byte, by string, at time.Time) []byte {
+	dst = append(dst, "<delay xmlns='"+NSDelay+"'"...)
+	dst = appendAttr(dst, "from", by)
+	dst = append(dst, " stamp='"...)
+	dst = at.UTC().AppendFormat(dst, "2006-01-02T15:04:05.000Z")
+	return append(dst, "'/>"...)
+}
