@@ -198,3 +198,6 @@ func (r *Router) apply(changes ...*change) error {
 	}
 	return nil
 }
+
+// Forget drops what is held in memory of an account that was deleted.
+func (r *Router) Forget(owner jid.JID) { r.rosters.Invalidate(owner.BareString()) }

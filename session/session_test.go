@@ -1,0 +1,142 @@
+package session
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"unsafe"
+
+	"roost/jid"
+)
+
+// TestSessionSize holds the budget of an idle session: a million of them idle
+// at a time.
+func TestSessionSize(t *testing.T) {
+	if got := unsafe.Sizeof(Session{}); got > 128 {
+		t.Errorf("a Session takes %d bytes, the budget is 128", got)
+	}
+	if got := unsafe.Sizeof(Presence{}); got > 32 {
+		t.Errorf("a Presence takes %d bytes, the budget is 32", got)
+	}
+}
+
+func testManager(t *testing.T) *Manager {
+	t.Helper()
+	m := NewManager(Config{Domains: []string{"localhost"}, Workers: 2, KeyWorkers: 1, Shards: 4})
+	t.Cleanup(m.Close)
+	return m
+}
+
+func TestNames(t *testing.T) {
+	f := func(address, user, host, resource, full, bare string) {
+		t.Helper()
+		s := &Session{}
+		if address != "" {
+			s.jid = jid.MustParse(address)
+		}
+		got := []string{s.Username(), s.Host(), s.Resource(), s.FullJID(), s.BareJID()}
+		want := []string{user, host, resource, full, bare}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%q: %q, want %q", address, got, want)
+		}
+	}
+	f("", "", "", "", "", "")
+	f("example.org", "", "example.org", "", "", "")
+	f("romeo@example.org", "romeo", "example.org", "", "", "romeo@example.org")
+	f("romeo@example.org/o", "romeo", "example.org", "o", "romeo@example.org/o", "romeo@example.org")
+}
+
+// TestSharedPresence: equal presences are held once, and let go with the last
+// session that has them.
+func TestSharedPresence(t *testing.T) {
+	m := testManager(t)
+	a, b := &Session{mgr: m}, &Session{mgr: m}
+	a.SetPresence(m.SharePresence([]byte("<presence/>")), 5)
+	b.SetPresence(m.SharePresence([]byte("<presence/>")), -7)
+	if a.Presence() != b.Presence() {
+		t.Error("equal presences are not shared")
+	}
+	if a.Priority() != 5 || b.Priority() != -7 || !a.Available() {
+		t.Errorf("priorities %d and %d, want 5 and -7", a.Priority(), b.Priority())
+	}
+	a.SetPresence(nil, 0)
+	if a.Available() || a.Priority() != 0 || a.Presence() != nil {
+		t.Error("unavailable, but presence or priority is left")
+	}
+	b.SetPresence(m.SharePresence([]byte("<presence><show>away</show></presence>")), 0)
+	b.SetPresence(nil, 0)
+	if n := m.Counts().Presences; n != 0 {
+		t.Errorf("%d presences are left, want 0", n)
+	}
+}
+
+// TestUnlinkComparesTheSession: a late cleanup never removes a session's
+// replacement of the same name.
+func TestUnlinkComparesTheSession(t *testing.T) {
+	tab := newTable(4)
+	full := jid.MustParse("romeo@localhost/orchard")
+	old, young := &Session{jid: full}, &Session{jid: full}
+	tab.update(old.BareJID(), func(head *Session) *Session { return old })
+	tab.update(old.BareJID(), func(head *Session) *Session {
+		head, _ = unlink(head, old)
+		young.next.Store(head)
+		return young
+	})
+	found := true
+	tab.update(old.BareJID(), func(head *Session) *Session {
+		head, found = unlink(head, old)
+		return head
+	})
+	if found || tab.first(young.BareJID()) != young {
+		t.Error("the replacement was removed with the old session's name")
+	}
+}
+
+// TestTableConcurrently has writers and readers at one account's list; run with
+// the race detector.
+func TestTableConcurrently(t *testing.T) {
+	tab := newTable(4)
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			s := &Session{jid: jid.MustParse(fmt.Sprintf("romeo@localhost/%d", g))}
+			for range 2000 {
+				tab.update(s.BareJID(), func(head *Session) *Session {
+					s.next.Store(head)
+					return s
+				})
+				n := 0
+				for x := tab.first(s.BareJID()); x != nil && n < 100; x = x.Next() {
+					n++
+				}
+				tab.update(s.BareJID(), func(head *Session) *Session {
+					head, _ = unlink(head, s)
+					return head
+				})
+			}
+		})
+	}
+	wg.Wait()
+	if n := tab.count(); n != 0 {
+		t.Errorf("%d accounts are left, want 0", n)
+	}
+}
+
+// TestWorkersRunEverything: jobs queued before close are done.
+func TestWorkersRunEverything(t *testing.T) {
+	m := testManager(t)
+	var mu sync.Mutex
+	done := 0
+	for range 1000 {
+		m.Go(func(*Turn) {
+			mu.Lock()
+			done++
+			mu.Unlock()
+		})
+	}
+	m.io.close()
+	if done != 1000 {
+		t.Errorf("%d jobs of 1000 were done", done)
+	}
+	m.io = newWorkers(m, 1)
+}
