@@ -1,8 +1,9 @@
 """What all slixmpp scenarios share: a client that keeps what it received.
 
 A scenario is a coroutine given to run(). It reads the server and the accounts
-from the environment (see the README) and ends with exit status 0, or with a
-trace of everything that was sent and received. Nothing here waits for time to
+from the environment (see the README) and ends with exit status 0; with 77 if
+the server does not offer what it is about; or with a trace of everything that
+was sent and received, and 1. Nothing here waits for time to
 pass to prove that something did *not* arrive: see Client.barrier.
 """
 
@@ -36,6 +37,10 @@ def address(tls=False):
 def account(name):
     """The bare JID of the account that the harness made under this name."""
     return os.environ["INTEROP_USER_" + name.upper()]
+
+
+class NotOffered(Exception):
+    """The server does not offer what the scenario needs."""
 
 
 class Failure(Exception):
@@ -232,6 +237,9 @@ class Client(slixmpp.ClientXMPP):
         self._server = address(tls)
         self.connect(self._server, use_ssl=tls, **kwargs)
         outcome = await asyncio.wait_for(ended, PATIENCE)
+        wanted = self["feature_mechanisms"].use_mech
+        if outcome != "session_start" and wanted and wanted not in self.offered:
+            raise NotOffered(wanted, "offered are", self.offered)
         check(outcome == "session_start", self.label, "could not log in:", outcome, self.mechanism_failures)
         self.label = self.boundjid.full
         if roster:
@@ -316,12 +324,11 @@ def run(scenario, *args):
             await client.stop()
     try:
         asyncio.run(asyncio.wait_for(whole(), float(os.environ.get("INTEROP_SECONDS", "60"))))
-    except BaseException:
-        traceback.print_exc()
-        print("--- everything sent and received ---", file=sys.stderr)
+    except BaseException as failed:
         for line in _trace:
             print(line, file=sys.stderr)
+        traceback.print_exc()
         sys.stderr.flush()
-        os._exit(1)
+        os._exit(77 if isinstance(failed, NotOffered) else 1)
     sys.stdout.flush()
     os._exit(0)

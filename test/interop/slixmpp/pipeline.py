@@ -1,9 +1,11 @@
-"""A client that does not wait: after TLS it sends everything up to its first
-message in one write, and later a burst in one write. (No library does this by
-itself; this one is Python's sockets and TLS.)
+"""A client that does not wait for answers: a whole login and the first message
+in one write, then a burst in one write. (No library does this by itself; this
+one is Python's sockets and TLS.)
 
-The stream restart after SASL is at a place that only the client knows when it
-pipelines: behind <auth/> with PLAIN (XEP-0305 shows it).
+    pipeline.py starttls|direct restart|whole
+
+"restart" waits for <success/> once, as RFC 6120 6.4.6 has it; "whole" sends
+the new stream header right behind <auth/>, as XEP-0305 shows.
 """
 
 import base64
@@ -14,7 +16,7 @@ import ssl
 import sys
 import xml.etree.ElementTree as ET
 
-from client import CA, DOMAIN, PASSWORD, PATIENCE, account, address, check
+from client import CA, DOMAIN, PASSWORD, PATIENCE, account, address, check, demand, Failure
 
 HEADER = "<?xml version='1.0'?><stream:stream to='%s' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>" % DOMAIN
 
@@ -31,7 +33,7 @@ class Wire:
 
     def secure(self):
         context = ssl.create_default_context(cafile=CA)
-        self.sock = context.wrap_socket(self.sock, server_hostname=DOMAIN)
+        self.sock = context.wrap_socket(self.sock, server_hostname=DOMAIN, suppress_ragged_eofs=False)
 
     def send(self, text):
         self.trace.append("C: " + text)
@@ -65,7 +67,7 @@ class Wire:
                 return element
 
 
-def scenario(wire, tls):
+def scenario(wire, tls, whole):
     if not tls:
         # Nothing may be pipelined behind <starttls/> itself (RFC 6120 5.4.2.3);
         # header and <starttls/> may go together.
@@ -74,12 +76,17 @@ def scenario(wire, tls):
         wire.secure()
     name = account("a").partition("@")[0]
     plain = base64.b64encode(("\0%s\0%s" % (name, PASSWORD)).encode()).decode()
-    wire.send(HEADER + "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>%s</auth>" % plain + HEADER
-              + "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>pipe</resource></bind></iq>"
+    auth = HEADER + "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>%s</auth>" % plain
+    if not whole:
+        wire.send(auth)
+        wire.until("success")
+        auth = ""
+    wire.send(auth + HEADER + "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>pipe</resource></bind></iq>"
               + "<iq type='set' id='session'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>"
               + "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq><presence/>"
               + "<message to='%s' id='self' type='chat'><body>first</body></message>" % account("a"))
-    wire.until("success")
+    if whole:
+        wire.until("success")
     for ident in ("bind", "session", "roster"):
         check(wire.until("iq", ident).get("type") == "result", ident)
     check(wire.until("message").get("id") == "self")
@@ -98,13 +105,22 @@ def scenario(wire, tls):
     wire.send("<iq type='get' id='last'><ping xmlns='urn:xmpp:ping'/></iq></stream:stream>")
     wire.until("iq", "last")
     check(wire.until("stream") is not None)
-    while data := wire.sock.recv(65536):
-        wire.trace.append("S: " + data.decode())
+    try:
+        while data := wire.sock.recv(65536):
+            wire.trace.append("S: " + data.decode())
+    except ssl.SSLEOFError:
+        demand(False, "RFC 6120 4.4", "closed without close_notify")
 
 
-wire = Wire(sys.argv[1:] == ["direct"])
+tls, whole = sys.argv[1] == "direct", sys.argv[2] == "whole"
+wire = Wire(tls)
 try:
-    scenario(wire, sys.argv[1:] == ["direct"])
+    scenario(wire, tls, whole)
+except Failure as missed:
+    print("\n".join(wire.trace), file=sys.stderr)
+    demand(not whole, "XEP-0305", "pipelined over the restart:", missed)
+    if not whole:
+        raise
 except BaseException:
     print("\n".join(wire.trace), file=sys.stderr)
     raise

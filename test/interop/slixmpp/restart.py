@@ -21,7 +21,7 @@ async def scenario():
     back = asyncio.get_running_loop().create_future()
     a.add_event_handler("disconnected", lambda _: a.connect(a._server), disposable=True)
     await server("stop")
-    await b.gone()
+    await asyncio.gather(a.gone(), b.gone())
     for client in (a, b):
         check([e["condition"] for e in client.stream_errors] == ["system-shutdown"], client.label, client.stream_errors)
         client._asked.clear()

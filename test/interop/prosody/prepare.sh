@@ -1,9 +1,9 @@
 #!/bin/sh
-# Starts Debian's Prosody on loopback in a directory of its own, so that the
-# scenarios can be checked against another server. Prints the environment that
-# points the tests at it, and stays in the foreground until it is stopped.
+# Has Debian's Prosody run on loopback in a directory of its own, so that the
+# scenarios can be checked against another server. Prepares a directory with its
+# configuration, and prints the environment with which the tests start it there.
 #
-#   ./start.sh DIR [STARTTLS-PORT] [DIRECT-TLS-PORT]
+#   eval "$(./prepare.sh DIR [STARTTLS-PORT] [DIRECT-TLS-PORT])"
 set -eu
 
 dir=$1
@@ -52,10 +52,11 @@ ADD
 chmod +x adduser
 
 cat <<ENV
-export ROOST_INTEROP_SERVER=127.0.0.1:$port
-export ROOST_INTEROP_SERVER_TLS=127.0.0.1:$tls
-export ROOST_INTEROP_DOMAIN=localhost
-export ROOST_INTEROP_CA=$dir/localhost.crt
-export ROOST_INTEROP_ADDUSER=$dir/adduser
-export ROOST_INTEROP_START="prosody -F --config $dir/prosody.cfg.lua"
+export INTEROP_SERVER=127.0.0.1:$port
+export INTEROP_SERVER_TLS=127.0.0.1:$tls
+export INTEROP_DOMAIN=localhost
+export INTEROP_CA=$dir/localhost.crt
+export INTEROP_ADDUSER=$dir/adduser
+export INTEROP_START="prosody --root -F --config $dir/prosody.cfg.lua"
+export INTEROP_LENIENT=1
 ENV

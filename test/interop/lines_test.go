@@ -1,0 +1,304 @@
+//go:build interop
+
+package interop
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience bounds the wait for one expected line of a client.
+const patience = 20 * time.Second
+
+// A lineClient is a client program that is driven by lines: stanzas and orders
+// go in, stanzas and events come out (see strophe/client.c).
+type lineClient struct {
+	t     *testing.T
+	label string
+	in    io.WriteCloser
+	log   *logBuffer // the library's own log
+
+	mu    sync.Mutex
+	lines []string      // came out and were not taken yet
+	more  chan struct{} // closed when a line comes, then replaced
+	trace []string      // all lines, for a failure
+	eof   bool
+	full  string // the bound full JID
+}
+
+// startLines runs a line client; it ends with t.
+func startLines(t *testing.T, s *server, binary, jid, secret, mode string) *lineClient {
+	t.Helper()
+	address := s.starttls
+	if mode == "direct" {
+		address = s.direct
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(binary, jid, secret, host, port, s.ca, mode)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	c := &lineClient{t: t, label: jid, log: new(logBuffer), more: make(chan struct{})}
+	cmd.Stderr = c.log
+	if c.in, err = cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		eachLine(out, c.came)
+		c.came("")
+		_ = cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		c.in.Close()
+		select {
+		case <-ended:
+		case <-time.After(patience):
+			_ = cmd.Process.Kill()
+			<-ended
+		}
+		if t.Failed() {
+			t.Logf("--- %s:\n%s\n--- its library:\n%s", c.label, strings.Join(c.trace, "\n"), c.log.tail())
+		}
+	})
+	return c
+}
+
+// came takes a line of the client; the empty one is its end.
+func (c *lineClient) came(line string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if line == "" {
+		c.eof = true
+	} else {
+		c.lines = append(c.lines, line)
+		c.trace = append(c.trace, "S: "+line)
+	}
+	close(c.more)
+	c.more = make(chan struct{})
+}
+
+// order sends one line to the client: a stanza, or a command.
+func (c *lineClient) order(format string, args ...any) {
+	c.t.Helper()
+	line := fmt.Sprintf(format, args...)
+	c.mu.Lock()
+	c.trace = append(c.trace, "C: "+line)
+	c.mu.Unlock()
+	if _, err := io.WriteString(c.in, line+"\n"); err != nil {
+		c.t.Fatalf("%s: %v", c.label, err)
+	}
+}
+
+// take waits for the first line that matches, and removes it.
+func (c *lineClient) take(what string, matches func(string) bool) string {
+	c.t.Helper()
+	late := time.After(patience)
+	for {
+		c.mu.Lock()
+		for i, line := range c.lines {
+			if matches(line) {
+				c.lines = append(c.lines[:i:i], c.lines[i+1:]...)
+				c.mu.Unlock()
+				return line
+			}
+		}
+		more, eof, rest := c.more, c.eof, strings.Join(c.lines, "\n")
+		c.mu.Unlock()
+		if eof {
+			c.t.Fatalf("%s ended before %s; it has:\n%s", c.label, what, rest)
+		}
+		select {
+		case <-more:
+		case <-late:
+			c.t.Fatalf("%s never got %s; it has:\n%s", c.label, what, rest)
+		}
+	}
+}
+
+// event waits for the event line that starts with name; its other words.
+func (c *lineClient) event(name string) []string {
+	c.t.Helper()
+	line := c.take(name, func(line string) bool { return strings.HasPrefix(line, name) })
+	return strings.Fields(line)[1:]
+}
+
+// connected waits until the session is bound under TLS.
+func (c *lineClient) connected() *lineClient {
+	c.t.Helper()
+	words := c.event("@connected")
+	if len(words) != 2 || words[1] != "1" {
+		c.t.Fatalf("%s: connected as %q, wanted a JID and TLS", c.label, words)
+	}
+	c.full, c.label = words[0], words[0]
+	return c
+}
+
+// expect waits for the first stanza that matches.
+func (c *lineClient) expect(what string, matches func(*stanza) bool) *stanza {
+	c.t.Helper()
+	var found *stanza
+	c.take(what, func(line string) bool {
+		if !strings.HasPrefix(line, "<") {
+			return false
+		}
+		x, err := parseStanza(line)
+		if err != nil {
+			c.t.Fatalf("%s: %v: %s", c.label, err, line)
+		}
+		found = x
+		return matches(x)
+	})
+	return found
+}
+
+// answer waits for the result or error with this id.
+func (c *lineClient) answer(id string) *stanza {
+	c.t.Helper()
+	return c.expect("the answer to "+id, func(x *stanza) bool {
+		return x.name() == "iq" && x.attr("id") == id && (x.attr("type") == "result" || x.attr("type") == "error")
+	})
+}
+
+// ask sends an IQ with this id in it, and waits for its result.
+func (c *lineClient) ask(id, format string, args ...any) *stanza {
+	c.t.Helper()
+	c.order(format, args...)
+	x := c.answer(id)
+	if x.attr("type") != "result" {
+		c.t.Fatalf("%s: %s was refused", c.label, id)
+	}
+	return x
+}
+
+// presence waits for a presence of this type ("" is available) from a JID; a
+// bare one stands for each of its resources.
+func (c *lineClient) presence(kind, from string) *stanza {
+	c.t.Helper()
+	return c.expect(fmt.Sprintf("presence %q from %s", kind, from), func(x *stanza) bool {
+		sender := x.attr("from")
+		if bare, _, _ := strings.Cut(sender, "/"); !strings.Contains(from, "/") {
+			sender = bare
+		}
+		return x.name() == "presence" && x.attr("type") == kind && sender == from
+	})
+}
+
+// message waits for a message with this body.
+func (c *lineClient) message(body string) *stanza {
+	c.t.Helper()
+	return c.expect(fmt.Sprintf("a message %q", body), func(x *stanza) bool {
+		return x.name() == "message" && x.child("body").text() == body
+	})
+}
+
+// push waits for a roster push of jid with this subscription.
+func (c *lineClient) push(jid, subscription string) *stanza {
+	c.t.Helper()
+	return c.expect("a push of "+jid+" "+subscription, func(x *stanza) bool {
+		item := x.child("query").child("item")
+		return x.name() == "iq" && x.attr("type") == "set" && item.attr("jid") == jid && item.attr("subscription") == subscription
+	})
+}
+
+// barrier returns when other has all that c sent to it before.
+func (c *lineClient) barrier(other *lineClient) {
+	c.t.Helper()
+	body := "barrier-" + uniqueName()
+	c.order("<message to='%s' type='normal'><body>%s</body></message>", other.full, body)
+	other.message(body)
+}
+
+// nothing fails if a stanza that has come matches; it says something only
+// after a barrier.
+func (c *lineClient) nothing(what string, matches func(*stanza) bool) {
+	c.t.Helper()
+	c.mu.Lock()
+	lines := append([]string(nil), c.lines...)
+	c.mu.Unlock()
+	for _, line := range lines {
+		if x, err := parseStanza(line); err == nil && matches(x) {
+			c.t.Errorf("%s got %s: %s", c.label, what, line)
+		}
+	}
+}
+
+// A stanza is an element as a client printed it. All methods may be used on
+// nil: the element that is not there.
+type stanza struct {
+	XMLName  xml.Name
+	Attrs    []xml.Attr `xml:",any,attr"`
+	Text     string     `xml:",chardata"`
+	Children []*stanza  `xml:",any"`
+}
+
+func parseStanza(line string) (*stanza, error) {
+	x := new(stanza)
+	return x, xml.Unmarshal([]byte(line), x)
+}
+
+func (x *stanza) name() string {
+	if x == nil {
+		return ""
+	}
+	return x.XMLName.Local
+}
+
+func (x *stanza) text() string {
+	if x == nil {
+		return ""
+	}
+	return x.Text
+}
+
+func (x *stanza) attr(name string) string {
+	if x != nil {
+		for _, a := range x.Attrs {
+			if a.Name.Local == name {
+				return a.Value
+			}
+		}
+	}
+	return ""
+}
+
+func (x *stanza) child(name string) *stanza {
+	if x != nil {
+		for _, c := range x.Children {
+			if c.XMLName.Local == name {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+// condition is the defined condition of an error stanza.
+func (x *stanza) condition() string {
+	const stanzas = "urn:ietf:params:xml:ns:xmpp-stanzas"
+	if e := x.child("error"); e != nil {
+		for _, c := range e.Children {
+			if c.XMLName.Space == stanzas && c.XMLName.Local != "text" {
+				return c.XMLName.Local
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,251 @@
+//go:build interop
+
+package interop
+
+import (
+	"context"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// How long a server may take to start and to stop.
+const (
+	startTime = 30 * time.Second
+	stopTime  = 30 * time.Second
+)
+
+// A server is a running XMPP server that the scenarios may use: ours, or
+// another one given by the environment (see README.md).
+type server struct {
+	domain   string
+	starttls string // host:port, TLS by STARTTLS
+	direct   string // host:port, TLS from the first byte
+	ca       string // PEM file that a client trusts
+	lenient  bool   // known deviations from the specifications are told, not failed
+
+	command func() *exec.Cmd                 // what runs the server; nil: it runs already and stays
+	addUser func(jid, password string) error // makes an account
+
+	process *exec.Cmd
+	ended   chan error
+	log     *logBuffer
+}
+
+// newServer describes the server to test; start runs it.
+func newServer(t testing.TB) *server {
+	t.Helper()
+	if os.Getenv("INTEROP_SERVER") != "" {
+		return otherServer(t)
+	}
+	return roost(t)
+}
+
+// roost is our own server with a fresh data directory on free loopback ports.
+func roost(t testing.TB) *server {
+	t.Helper()
+	binary := buildRoost(t)
+	data := t.TempDir()
+	s := &server{
+		domain:   "localhost",
+		starttls: freeAddress(t),
+		direct:   freeAddress(t),
+		log:      new(logBuffer),
+	}
+	s.command = func() *exec.Cmd {
+		return exec.Command(binary, "serve", "--domain", s.domain, "--c2s", s.starttls,
+			"--c2s-tls", s.direct, "--data", data, "--register", "--log-level", "debug")
+	}
+	s.addUser = func(jid, password string) error {
+		return runWithInput(password+"\n", binary, "user", "add", jid, "--password-stdin", "--data", data)
+	}
+	s.start(t)
+	s.ca = certificateIn(t, data)
+	return s
+}
+
+// otherServer is the server that the environment names.
+func otherServer(t testing.TB) *server {
+	t.Helper()
+	add := os.Getenv("INTEROP_ADDUSER")
+	s := &server{
+		domain:   os.Getenv("INTEROP_DOMAIN"),
+		starttls: os.Getenv("INTEROP_SERVER"),
+		direct:   os.Getenv("INTEROP_SERVER_TLS"),
+		ca:       os.Getenv("INTEROP_CA"),
+		lenient:  os.Getenv("INTEROP_LENIENT") != "",
+		log:      new(logBuffer),
+		addUser: func(jid, password string) error {
+			return runWithInput(password+"\n", add, jid)
+		},
+	}
+	if line := os.Getenv("INTEROP_START"); line != "" {
+		s.command = func() *exec.Cmd { return exec.Command("sh", "-c", "exec "+line) }
+		s.start(t)
+	}
+	return s
+}
+
+// start runs the server and waits until both ports answer. It is stopped, at
+// the latest, when t ends.
+func (s *server) start(t testing.TB) {
+	t.Helper()
+	cmd := s.command()
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("starting the server: %v", err)
+	}
+	s.process, s.ended = cmd, make(chan error, 1)
+	go func(ended chan<- error) { ended <- cmd.Wait() }(s.ended)
+	t.Cleanup(func() { s.stop(t) })
+	for _, address := range []string{s.starttls, s.direct} {
+		if err := s.await(address); err != nil {
+			t.Fatalf("%s never answered: %v\nits log:\n%s", address, err, s.log.tail())
+		}
+	}
+}
+
+func (s *server) await(address string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	for {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case err := <-s.ended:
+			s.ended <- err
+			return fmt.Errorf("it ended: %w", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// stop sends SIGTERM and demands a clean end within stopTime.
+func (s *server) stop(t testing.TB) {
+	t.Helper()
+	if s.process == nil {
+		return
+	}
+	process := s.process
+	s.process = nil
+	_ = process.Process.Signal(syscall.SIGTERM)
+	select {
+	case err := <-s.ended:
+		if err != nil {
+			t.Errorf("the server ended with %v after SIGTERM; its log:\n%s", err, s.log.tail())
+		}
+	case <-time.After(stopTime):
+		_ = process.Process.Kill()
+		<-s.ended
+		t.Errorf("the server still ran %v after SIGTERM; its log:\n%s", stopTime, s.log.tail())
+	}
+}
+
+// restartable says whether the scenarios may stop and start the server.
+func (s *server) restartable() bool { return s.command != nil }
+
+// password is the password of all accounts; it has what breaks escaping.
+const password = `p=a,s&s "wörd"`
+
+// users makes accounts whose names no other scenario has.
+func (s *server) users(t testing.TB, n int) []string {
+	t.Helper()
+	jids := make([]string, n)
+	for i := range jids {
+		jids[i] = fmt.Sprintf("%s@%s", uniqueName(), s.domain)
+		if err := s.addUser(jids[i], password); err != nil {
+			t.Fatalf("adding %s: %v", jids[i], err)
+		}
+	}
+	return jids
+}
+
+var names struct {
+	sync.Mutex
+	last int
+}
+
+func uniqueName() string {
+	names.Lock()
+	defer names.Unlock()
+	names.last++
+	return fmt.Sprintf("u%d-%x", names.last, time.Now().UnixNano())
+}
+
+// freeAddress is a loopback address nobody listens on.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+var build struct {
+	sync.Once
+	path string
+	err  error
+}
+
+// buildRoost builds the binary once per test run.
+func buildRoost(t testing.TB) string {
+	t.Helper()
+	build.Do(func() {
+		build.path = filepath.Join(scratch, "roost")
+		out, err := exec.Command("go", "build", "-o", build.path, "roost/cmd/roost").CombinedOutput()
+		if err != nil {
+			build.err = fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	})
+	if build.err != nil {
+		t.Fatal(build.err)
+	}
+	return build.path
+}
+
+// certificateIn finds the certificate that the server made for itself.
+func certificateIn(t testing.TB, dir string) string {
+	t.Helper()
+	var found string
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || found != "" {
+			return err
+		}
+		if info, err := d.Info(); err != nil || info.Size() > 1<<20 {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if block, _ := pem.Decode(text); block != nil && block.Type == "CERTIFICATE" {
+			found = path
+		}
+		return err
+	})
+	if err != nil || found == "" {
+		t.Fatalf("no certificate in %s (%v)", dir, err)
+	}
+	return found
+}
+
+func runWithInput(input string, name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.Stdin = strings.NewReader(input)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", name, err, out)
+	}
+	return nil
+}

@@ -1,0 +1,60 @@
+//go:build interop
+
+package interop
+
+import (
+	"path/filepath"
+	"testing"
+)
+
+// python is Debian's own interpreter: another one in the path does not have
+// Debian's packages.
+const python = "/usr/bin/python3"
+
+// inPython is the script folder/name.py with arguments.
+func inPython(folder, name string, args ...string) script {
+	desc := name
+	for _, arg := range args {
+		desc += " " + arg
+	}
+	return script{desc: desc, argv: append([]string{python, filepath.Join(folder, name+".py")}, args...)}
+}
+
+// TestSlixmpp plays the scenarios of folder slixmpp (slixmpp 1.8.3).
+func TestSlixmpp(t *testing.T) {
+	s := newServer(t)
+	scripts := []script{
+		inPython("slixmpp", "login", "starttls"),
+		inPython("slixmpp", "login", "direct"),
+		inPython("slixmpp", "login", "starttls", "SCRAM-SHA-1"),
+		inPython("slixmpp", "login", "starttls", "SCRAM-SHA-256"),
+		inPython("slixmpp", "login", "direct", "PLAIN"),
+		inPython("slixmpp", "refused"),
+		inPython("slixmpp", "two_resources"),
+		inPython("slixmpp", "roster"),
+		inPython("slixmpp", "subscribe"),
+		inPython("slixmpp", "chat"),
+		inPython("slixmpp", "offline"),
+		inPython("slixmpp", "vcard"),
+		inPython("slixmpp", "register"),
+		inPython("slixmpp", "conflict"),
+		inPython("slixmpp", "extensions"),
+		inPython("slixmpp", "management", "on"),
+		inPython("slixmpp", "management", "off"),
+		inPython("slixmpp", "transcript"),
+		inPython("slixmpp", "pipeline", "starttls", "restart"),
+		inPython("slixmpp", "pipeline", "direct", "restart"),
+		inPython("slixmpp", "pipeline", "starttls", "whole"),
+		inPython("slixmpp", "pipeline", "direct", "whole"),
+	}
+	t.Run("scenarios", func(t *testing.T) { runAll(t, s, scripts) })
+}
+
+// TestSlixmppRestart has the server stopped and started under its clients.
+func TestSlixmppRestart(t *testing.T) {
+	s := newServer(t)
+	if !s.restartable() {
+		t.Skip("the server under test was not started by this test (INTEROP_START)")
+	}
+	inPython("slixmpp", "restart").run(t, s)
+}

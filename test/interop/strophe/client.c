@@ -1,0 +1,169 @@
+/*
+ * A libstrophe client that is driven by lines, so that the scenarios can be
+ * written in Go while connecting, TLS, SASL, binding, reading and writing of
+ * stanzas are the library's.
+ *
+ *   client JID PASSWORD HOST PORT CAFILE login|direct|raw
+ *
+ * Standard input, one command a line:
+ *   <...>     a stanza: parsed by the library, then sent by it
+ *   =...      these bytes, sent as they are
+ *   @close    close the stream
+ *   @tls      (raw) start TLS now, and open the stream again
+ * Standard output, one event a line:
+ *   <...>               a stanza that came in
+ *   @connected JID TLS  the session is bound; TLS is 1 if it is encrypted
+ *   @open               (raw) the connection stands, the stream is opened
+ *   @closed ERRNO CONDITION   the connection ended; CONDITION is the number
+ *                       of the stream error, or -1
+ * Standard error: the library's debug log, with everything on the wire.
+ */
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <strophe.h>
+
+static char line[1 << 20];
+static size_t filled;
+static int ended;
+
+/* One stanza, one line: line ends inside of text become references. */
+static void tell(xmpp_stanza_t *stanza)
+{
+    char *text, *c;
+    size_t size;
+
+    if (xmpp_stanza_to_text(stanza, &text, &size) != XMPP_EOK)
+        return;
+    for (c = text; *c; c++) {
+        if (*c == '\n')
+            fputs("&#10;", stdout);
+        else
+            putchar(*c);
+    }
+    putchar('\n');
+    fflush(stdout);
+    xmpp_free(xmpp_stanza_get_context(stanza), text);
+}
+
+static int on_stanza(xmpp_conn_t *conn, xmpp_stanza_t *stanza, void *userdata)
+{
+    (void)conn;
+    (void)userdata;
+    tell(stanza);
+    return 1;
+}
+
+static void on_event(xmpp_conn_t *conn,
+                     xmpp_conn_event_t event,
+                     int error,
+                     xmpp_stream_error_t *stream_error,
+                     void *userdata)
+{
+    xmpp_ctx_t *ctx = userdata;
+
+    switch (event) {
+    case XMPP_CONN_CONNECT:
+        xmpp_handler_add(conn, on_stanza, NULL, NULL, NULL, NULL);
+        printf("@connected %s %d\n", xmpp_conn_get_bound_jid(conn),
+               xmpp_conn_is_secured(conn));
+        break;
+    case XMPP_CONN_RAW_CONNECT:
+        xmpp_handler_add(conn, on_stanza, NULL, NULL, NULL, NULL);
+        xmpp_conn_open_stream_default(conn);
+        printf("@open\n");
+        break;
+    default:
+        printf("@closed %d %d\n", error,
+               stream_error ? (int)stream_error->type : -1);
+        ended = 1;
+        xmpp_stop(ctx);
+    }
+    fflush(stdout);
+}
+
+static void obey(xmpp_conn_t *conn, char *command)
+{
+    xmpp_stanza_t *stanza;
+
+    if (command[0] == '=') {
+        xmpp_send_raw(conn, command + 1, strlen(command + 1));
+    } else if (strcmp(command, "@close") == 0) {
+        xmpp_disconnect(conn);
+    } else if (strcmp(command, "@tls") == 0) {
+        if (xmpp_conn_tls_start(conn) == 0)
+            xmpp_conn_open_stream_default(conn);
+    } else {
+        stanza = xmpp_stanza_new_from_string(xmpp_conn_get_context(conn), command);
+        if (!stanza) {
+            fprintf(stderr, "not a stanza: %s\n", command);
+            exit(2);
+        }
+        xmpp_send(conn, stanza);
+        xmpp_stanza_release(stanza);
+    }
+}
+
+/* Reads what standard input has, without waiting; its end is our end. */
+static void take_orders(xmpp_conn_t *conn)
+{
+    struct pollfd in = {.fd = 0, .events = POLLIN};
+    char *end;
+    ssize_t n;
+
+    while (poll(&in, 1, 0) > 0) {
+        n = read(0, line + filled, sizeof line - 1 - filled);
+        if (n <= 0)
+            exit(0);
+        filled += n;
+        line[filled] = 0;
+        while ((end = strchr(line, '\n'))) {
+            *end = 0;
+            obey(conn, line);
+            filled -= end + 1 - line;
+            memmove(line, end + 1, filled + 1);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    xmpp_ctx_t *ctx;
+    xmpp_conn_t *conn;
+    long flags = XMPP_CONN_FLAG_MANDATORY_TLS;
+    int raw, status;
+
+    if (argc != 7) {
+        fprintf(stderr, "client JID PASSWORD HOST PORT CAFILE login|direct|raw\n");
+        return 2;
+    }
+    raw = strcmp(argv[6], "raw") == 0;
+    xmpp_initialize();
+    ctx = xmpp_ctx_new(NULL, xmpp_get_default_logger(XMPP_LEVEL_DEBUG));
+    conn = xmpp_conn_new(ctx);
+    xmpp_conn_set_jid(conn, argv[1]);
+    xmpp_conn_set_pass(conn, argv[2]);
+    if (argv[5][0])
+        xmpp_conn_set_cafile(conn, argv[5]);
+    if (strcmp(argv[6], "direct") == 0)
+        flags = XMPP_CONN_FLAG_LEGACY_SSL;
+    xmpp_conn_set_flags(conn, flags);
+    status = (raw ? xmpp_connect_raw : xmpp_connect_client)(
+        conn, argv[3], (unsigned short)atoi(argv[4]), on_event, ctx);
+    if (status != XMPP_EOK) {
+        fprintf(stderr, "cannot connect: %d\n", status);
+        return 1;
+    }
+    while (!ended) {
+        xmpp_run_once(ctx, 5);
+        if (!ended)
+            take_orders(conn);
+    }
+    xmpp_conn_release(conn);
+    xmpp_ctx_free(ctx);
+    xmpp_shutdown();
+    return 0;
+}

@@ -1,0 +1,333 @@
+//go:build interop
+
+package interop
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// compile builds a client of this folder; flags go behind the sources.
+func compile(t *testing.T, compiler, name, source string, flags ...string) string {
+	t.Helper()
+	binary := filepath.Join(scratch, name)
+	args := append([]string{"-Wall", "-Wextra", "-O1", "-o", binary, source}, flags...)
+	if out, err := exec.Command(compiler, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %s: %v (the packages in packages.txt have to be installed)\n%s", compiler, source, err, out)
+	}
+	return binary
+}
+
+// A strophe is the libstrophe client and the server it is to talk to.
+type strophe struct {
+	*server
+	binary string
+}
+
+// login starts a client and waits until it is bound.
+func (s strophe) login(t *testing.T, jid string) *lineClient {
+	t.Helper()
+	return startLines(t, s.server, s.binary, jid, password, "login").connected()
+}
+
+// online is a client that asked for its roster and is available.
+func (s strophe) online(t *testing.T, jid string) *lineClient {
+	t.Helper()
+	c := s.login(t, jid)
+	c.ask("roster-1", "<iq type='get' id='roster-1'><query xmlns='jabber:iq:roster'/></iq>")
+	c.order("<presence/>")
+	c.presence("", c.full)
+	return c
+}
+
+// TestStrophe plays its scenarios with libstrophe (0.12), a C library.
+func TestStrophe(t *testing.T) {
+	s := strophe{newServer(t), compile(t, "gcc", "strophe", "strophe/client.c", "-lstrophe")}
+	for _, sc := range []struct {
+		desc string
+		play func(*testing.T, strophe)
+	}{
+		{"login", stropheLogin},
+		{"refused", stropheRefused},
+		{"two resources", stropheTwoResources},
+		{"roster and subscription", stropheSubscription},
+		{"chat", stropheChat},
+		{"offline", stropheOffline},
+		{"vcard", stropheVCard},
+		{"register", stropheRegister},
+		{"conflict", stropheConflict},
+		{"extensions", stropheExtensions},
+		{"restart", stropheRestart},
+	} {
+		t.Run(sc.desc, func(t *testing.T) {
+			mark := s.log.mark()
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("--- the server:\n%s", s.log.since(mark))
+				}
+			})
+			sc.play(t, s)
+		})
+	}
+}
+
+// Over STARTTLS and over direct TLS, the certificate checked against the file;
+// a clean good-bye each time.
+func stropheLogin(t *testing.T, s strophe) {
+	jid := s.users(t, 1)[0]
+	for _, mode := range []string{"login", "direct"} {
+		c := startLines(t, s.server, s.binary, jid+"/"+mode, password, mode).connected()
+		if c.full != jid+"/"+mode {
+			t.Errorf("bound to %s", c.full)
+		}
+		if !strings.Contains(c.log.tail(), "SASL SCRAM-") {
+			t.Errorf("%s: not by SCRAM:\n%s", mode, c.log.tail())
+		}
+		c.order("@close")
+		if words := c.event("@closed"); words[0] != "0" || words[1] != "-1" {
+			t.Errorf("%s: closed with %q", mode, words)
+		}
+	}
+	c := s.login(t, jid)
+	if _, resource, _ := strings.Cut(c.full, "/"); resource == "" {
+		t.Errorf("bound to %s without asking for a resource", c.full)
+	}
+}
+
+// A wrong password, and a certificate that is not trusted.
+func stropheRefused(t *testing.T, s strophe) {
+	jid := s.users(t, 1)[0]
+	c := startLines(t, s.server, s.binary, jid, "not it", "login")
+	c.event("@closed")
+	if log := c.log.tail(); !strings.Contains(log, "not-authorized") {
+		t.Errorf("no not-authorized in:\n%s", log)
+	}
+	stranger := *s.server
+	stranger.ca = ""
+	c = startLines(t, &stranger, s.binary, jid, password, "login")
+	c.event("@closed")
+	s.login(t, jid)
+}
+
+func stropheTwoResources(t *testing.T, s strophe) {
+	jid := s.users(t, 1)[0]
+	one := s.online(t, jid+"/one")
+	two := s.online(t, jid+"/two")
+	one.presence("", two.full)
+	two.presence("", one.full)
+	one.order("<message to='%s' type='chat'><body>to two</body></message>", two.full)
+	two.message("to two")
+	two.order("<message to='%s' type='chat'><body>to myself</body></message>", two.full)
+	two.message("to myself")
+	two.order("<presence><priority>-1</priority></presence>")
+	one.presence("", two.full)
+	one.order("<message to='%s' type='chat'><body>to us</body></message>", jid)
+	one.message("to us")
+	one.barrier(two)
+	two.nothing("a message below priority 0", func(x *stanza) bool { return x.child("body").text() == "to us" })
+	two.order("@close")
+	two.event("@closed")
+	one.presence("unavailable", two.full)
+}
+
+func stropheSubscription(t *testing.T, s strophe) {
+	users := s.users(t, 2)
+	a, b := s.online(t, users[0]+"/a"), s.online(t, users[1]+"/b")
+
+	a.ask("add", "<iq type='set' id='add'><query xmlns='jabber:iq:roster'><item jid='%s' name='B &amp; C'><group>One</group></item></query></iq>", users[1])
+	if item := a.push(users[1], "none").child("query").child("item"); item.attr("name") != "B & C" || item.child("group").text() != "One" {
+		t.Errorf("pushed %+v", item)
+	}
+	s.befriend(a, b)
+
+	a.order("<presence><show>dnd</show><status>in a &lt;meeting&gt;</status></presence>")
+	if x := b.presence("", a.full); x.child("show").text() != "dnd" || x.child("status").text() != "in a <meeting>" {
+		t.Errorf("presence came as %+v", x)
+	}
+	b.order("<presence type='unsubscribed' to='%s'/>", users[0])
+	a.presence("unavailable", b.full)
+	a.presence("unsubscribed", users[1])
+	a.push(users[1], "from")
+	b.push(users[0], "to")
+	a.ask("remove", "<iq type='set' id='remove'><query xmlns='jabber:iq:roster'><item jid='%s' subscription='remove'/></query></iq>", users[1])
+	a.push(users[1], "remove")
+	b.presence("unavailable", a.full)
+	b.presence("unsubscribed", users[0])
+	b.push(users[0], "none")
+}
+
+// befriend subscribes two clients to each other.
+func (s strophe) befriend(a, b *lineClient) {
+	bareA, _, _ := strings.Cut(a.full, "/")
+	bareB, _, _ := strings.Cut(b.full, "/")
+	a.order("<presence type='subscribe' to='%s'/>", bareB)
+	b.presence("subscribe", bareA)
+	b.order("<presence type='subscribed' to='%s'/>", bareA)
+	a.presence("subscribed", bareB)
+	a.push(bareB, "to")
+	a.presence("", b.full)
+	b.push(bareA, "from")
+	b.order("<presence type='subscribe' to='%s'/>", bareA)
+	a.presence("subscribe", bareB)
+	a.order("<presence type='subscribed' to='%s'/>", bareB)
+	b.presence("subscribed", bareA)
+	b.push(bareA, "both")
+	b.presence("", a.full)
+	a.push(bareB, "both")
+}
+
+func stropheChat(t *testing.T, s strophe) {
+	users := s.users(t, 2)
+	a, b := s.online(t, users[0]+"/a"), s.online(t, users[1]+"/b")
+	a.order("<message to='%s' type='chat' id='m1'><body>bare &lt;&amp;&gt; \"ünïcödé\"</body><x xmlns='urn:example:x' y='z'><w/></x></message>", users[1])
+	got := b.message(`bare <&> "ünïcödé"`)
+	if got.attr("from") != a.full || got.attr("id") != "m1" || got.attr("type") != "chat" || got.child("x").attr("y") != "z" || got.child("x").child("w") == nil {
+		t.Errorf("came as %+v", got)
+	}
+	b.order("<message to='%s' type='chat'><body>full</body></message>", got.attr("from"))
+	a.message("full")
+	for i := range 50 {
+		a.order("<message to='%s' type='chat'><body>n%d</body></message>", b.full, i)
+	}
+	for i := range 50 {
+		x := b.expect("the next of many", func(x *stanza) bool { return x.name() == "message" })
+		if want := "n" + strconv.Itoa(i); x.child("body").text() != want {
+			t.Fatalf("got %s, wanted %s", x.child("body").text(), want)
+		}
+	}
+
+	// A stranger's requests fail alike for an account and for none.
+	for i, to := range []string{users[1], "nobody-at-all@" + s.domain} {
+		id := "stranger-" + strconv.Itoa(i)
+		a.order("<iq type='get' id='%s' to='%s'><query xmlns='jabber:iq:last'/></iq>", id, to)
+		if x := a.answer(id); x.attr("type") != "error" || x.condition() != "service-unavailable" && x.condition() != "forbidden" {
+			t.Errorf("asking %s for its last activity gave %s %q", to, x.attr("type"), x.condition())
+		}
+	}
+}
+
+func stropheOffline(t *testing.T, s strophe) {
+	users := s.users(t, 2)
+	a := s.online(t, users[0]+"/a")
+	for _, body := range []string{"first", "second", "third"} {
+		a.order("<message to='%s' type='chat'><body>%s</body></message>", users[1], body)
+	}
+	a.barrier(a)
+	b := s.online(t, users[1]+"/b")
+	for _, body := range []string{"first", "second", "third"} {
+		x := b.expect("a stored message", func(x *stanza) bool { return x.name() == "message" })
+		if x.child("body").text() != body || x.child("delay").attr("stamp") == "" || x.attr("from") != a.full {
+			t.Errorf("wanted %q with its time, got %+v", body, x)
+		}
+	}
+}
+
+func stropheVCard(t *testing.T, s strophe) {
+	users := s.users(t, 2)
+	a, b := s.online(t, users[0]+"/a"), s.online(t, users[1]+"/b")
+	a.ask("set", "<iq type='set' id='set'><vCard xmlns='vcard-temp'><FN>A &amp; B</FN><ADR><CTRY>Italia</CTRY></ADR></vCard></iq>")
+	for c, to := range map[*lineClient]string{a: "", b: " to='" + users[0] + "'"} {
+		card := c.ask("get", "<iq type='get' id='get'%s><vCard xmlns='vcard-temp'/></iq>", to).child("vCard")
+		if card.child("FN").text() != "A & B" || card.child("ADR").child("CTRY").text() != "Italia" {
+			t.Errorf("%s got %+v", c.label, card)
+		}
+	}
+}
+
+// Registration on a stream that the library leaves to its user ("raw"), then a
+// login, another password, and logins with both.
+func stropheRegister(t *testing.T, s strophe) {
+	name := "new-" + uniqueName()
+	jid := name + "@" + s.domain
+	c := startLines(t, s.server, s.binary, jid, "", "raw")
+	c.event("@open")
+	features := func(x *stanza) bool { return x.name() == "features" }
+	c.expect("the features", features)
+	c.order("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+	c.expect("proceed", func(x *stanza) bool { return x.name() == "proceed" })
+	c.order("@tls")
+	if x := c.expect("the features under TLS", features); x.child("register") == nil {
+		t.Errorf("registration is not offered: %+v", x)
+	}
+	form := c.ask("form", "<iq type='get' id='form'><query xmlns='jabber:iq:register'/></iq>").child("query")
+	if form.child("username") == nil || form.child("password") == nil {
+		t.Errorf("the form is %+v", form)
+	}
+	c.ask("new", "<iq type='set' id='new'><query xmlns='jabber:iq:register'><username>%s</username><password>%s</password></query></iq>", name, xmlText(password))
+	c.order("@close")
+	c.event("@closed")
+
+	c = s.login(t, jid)
+	c.ask("change", "<iq type='set' id='change' to='%s'><query xmlns='jabber:iq:register'><username>%s</username><password>another</password></query></iq>", s.domain, name)
+	c.order("@close")
+	c.event("@closed")
+	startLines(t, s.server, s.binary, jid, "another", "login").connected()
+	startLines(t, s.server, s.binary, jid, password, "login").event("@closed")
+}
+
+func xmlText(text string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;").Replace(text)
+}
+
+func stropheConflict(t *testing.T, s strophe) {
+	const seConflict = "2" // XMPP_SE_CONFLICT of strophe.h
+	jid := s.users(t, 1)[0] + "/same"
+	older := s.online(t, jid)
+	newer := s.online(t, jid)
+	if words := older.event("@closed"); words[1] != seConflict {
+		t.Errorf("the older stream was closed with %q", words)
+	}
+	newer.barrier(newer)
+}
+
+func stropheExtensions(t *testing.T, s strophe) {
+	users := s.users(t, 1)
+	c := s.online(t, users[0]+"/c")
+	for i, payload := range []string{
+		"<query xmlns='http://jabber.org/protocol/disco#info'/>",
+		"<query xmlns='http://jabber.org/protocol/disco#items'/>",
+		"<ping xmlns='urn:xmpp:ping'/>",
+		"<query xmlns='jabber:iq:version'/>",
+		"<time xmlns='urn:xmpp:time'/>",
+		"<query xmlns='jabber:iq:last'/>",
+	} {
+		id := "ask-" + strconv.Itoa(i)
+		if x := c.ask(id, "<iq type='get' id='%s' to='%s'>%s</iq>", id, s.domain, payload); x.attr("from") != s.domain {
+			t.Errorf("%s was answered by %q", payload, x.attr("from"))
+		}
+	}
+	c.ask("keep", "<iq type='set' id='keep'><query xmlns='jabber:iq:private'><p xmlns='urn:example:p'>kept</p></query></iq>")
+	if x := c.ask("kept", "<iq type='get' id='kept'><query xmlns='jabber:iq:private'><p xmlns='urn:example:p'/></query></iq>"); x.child("query").child("p").text() != "kept" {
+		t.Errorf("private storage gave %+v", x)
+	}
+	c.order("<iq type='get' id='what'><what xmlns='urn:example:what'/></iq>")
+	if x := c.answer("what"); x.condition() != "service-unavailable" {
+		t.Errorf("an unknown request gave %q", x.condition())
+	}
+}
+
+// The server stops under the client, and is there again with what it knew.
+func stropheRestart(t *testing.T, s strophe) {
+	if !s.restartable() {
+		t.Skip("the server under test was not started by this test (INTEROP_START)")
+	}
+	const seSystemShutdown = "18" // XMPP_SE_SYSTEM_SHUTDOWN of strophe.h
+	users := s.users(t, 2)
+	a, b := s.online(t, users[0]+"/a"), s.online(t, users[1]+"/b")
+	s.befriend(a, b)
+	s.stop(t)
+	for _, c := range []*lineClient{a, b} {
+		if words := c.event("@closed"); words[1] != seSystemShutdown {
+			t.Errorf("%s was closed with %q", c.label, words)
+		}
+	}
+	s.start(t)
+	a = s.online(t, users[0]+"/a")
+	b = s.online(t, users[1]+"/b")
+	a.presence("", b.full)
+	b.presence("", a.full)
+	a.barrier(b)
+}
