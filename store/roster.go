@@ -56,7 +56,7 @@ func (s Subscription) HasFrom() bool { return s&From != 0 }
 
 // Roster is a contact list.
 type Roster struct {
-	Version  int64 // increases by one with every change of an item; 0: never changed
+	Version  int64 // increases by one with every change of an item; begins anywhere past those of a former account of the same name; 0: no account
 	Items    []RosterItem
 	Requests []string // bare JIDs whose inbound request is pending ("Pending In"), with or without an item
 }

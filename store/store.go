@@ -7,8 +7,9 @@
 //
 // A write that returned nil is durable: it survives the end of the process and
 // of the machine. Writes of one owner by one goroutine happen in the order of
-// the calls. A write that returned an error left nothing behind, except where
-// the context ended while it waited: then it may or may not have happened.
+// the calls. A write that returned an error left nothing behind, unless the disk
+// or the network failed at the very end. When the context ends before a write
+// has begun, it never happens; after that its outcome is waited for.
 //
 // # Addresses
 //
@@ -40,7 +41,7 @@ var (
 //
 // Of an account that does not exist, reads return nothing found (an empty
 // Roster, no message, no blob) and no error, unless said otherwise; writes
-// return ErrNotFound.
+// return ErrNotFound, except that deleting what is not there is no error.
 type Store interface {
 	Accounts
 	Rosters

@@ -1,0 +1,202 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"roost/jid"
+	"roost/store"
+)
+
+// Account implements store.Accounts.
+func (s *Store) Account(ctx context.Context, bare jid.JID) (store.Account, error) {
+	bare = bare.Bare()
+	a := store.Account{JID: bare.Clone()}
+	err := s.read(ctx, "read account "+bare.String(), func(c *conn) error {
+		st, err := c.account(qAccount, bare)
+		if err != nil {
+			return err
+		}
+		ok, err := st.Step()
+		if err != nil {
+			return err
+		}
+		defer st.Reset()
+		if !ok {
+			return store.ErrNotFound
+		}
+		a.Credentials = store.Credentials{
+			Salt:       blob(st, 0),
+			Iterations: st.ColumnInt(1),
+			SHA1:       store.Keys{StoredKey: blob(st, 2), ServerKey: blob(st, 3)},
+			SHA256:     store.Keys{StoredKey: blob(st, 4), ServerKey: blob(st, 5)},
+		}
+		a.Disabled = st.ColumnBool(6)
+		a.Created = time.Unix(st.ColumnInt64(7), 0).UTC()
+		return nil
+	})
+	if err != nil {
+		return store.Account{}, err
+	}
+	return a, nil
+}
+
+// CreateAccount implements store.Accounts.
+func (s *Store) CreateAccount(ctx context.Context, a store.Account) error {
+	return s.write(ctx, "create account "+a.JID.BareString(), false, func(c *conn) error {
+		created, err := c.insertAccount(&a)
+		if err == nil && !created {
+			return store.ErrExists
+		}
+		return err
+	})
+}
+
+// insertAccount adds an account unless it is there.
+func (c *conn) insertAccount(a *store.Account) (created bool, err error) {
+	st, err := c.account(qInsertAccount, a.JID)
+	if err != nil {
+		return false, err
+	}
+	now := time.Now()
+	at := a.Created
+	if at.IsZero() {
+		at = now
+	}
+	bindCredentials(st, &a.Credentials)
+	st.BindBool(9, a.Disabled)
+	st.BindInt64(10, at.Unix())
+	// The roster's versions begin with the time, so that a client's cache of a
+	// former account of this name is never taken for one of this.
+	st.BindInt64(11, now.Unix())
+	n, err := c.run(st)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, c.event(a.JID, store.AccountCreated, now)
+}
+
+// bindCredentials sets parameters 3 to 8.
+func bindCredentials(st *sqlite.Stmt, k *store.Credentials) {
+	st.BindBytes(3, k.Salt)
+	st.BindInt64(4, int64(k.Iterations))
+	st.BindBytes(5, k.SHA1.StoredKey)
+	st.BindBytes(6, k.SHA1.ServerKey)
+	st.BindBytes(7, k.SHA256.StoredKey)
+	st.BindBytes(8, k.SHA256.ServerKey)
+}
+
+// SetCredentials implements store.Accounts.
+func (s *Store) SetCredentials(ctx context.Context, bare jid.JID, k store.Credentials) error {
+	return s.write(ctx, "set credentials of "+bare.BareString(), false, func(c *conn) error {
+		return c.setCredentials(bare, &k)
+	})
+}
+
+func (c *conn) setCredentials(bare jid.JID, k *store.Credentials) error {
+	st, err := c.account(qSetCredentials, bare)
+	if err != nil {
+		return err
+	}
+	bindCredentials(st, k)
+	return c.change(st, bare, store.CredentialsChanged)
+}
+
+// SetDisabled implements store.Accounts.
+func (s *Store) SetDisabled(ctx context.Context, bare jid.JID, disabled bool) error {
+	kind := store.AccountEnabled
+	if disabled {
+		kind = store.AccountDisabled
+	}
+	return s.write(ctx, "disable or enable "+bare.BareString(), false, func(c *conn) error {
+		st, err := c.account(qSetDisabled, bare)
+		if err != nil {
+			return err
+		}
+		st.BindBool(3, disabled)
+		return c.change(st, bare, kind)
+	})
+}
+
+// DeleteAccount implements store.Accounts. The tables delete what belongs to the
+// account.
+func (s *Store) DeleteAccount(ctx context.Context, bare jid.JID) error {
+	return s.write(ctx, "delete account "+bare.BareString(), false, func(c *conn) error {
+		st, err := c.account(qDeleteAccount, bare)
+		if err != nil {
+			return err
+		}
+		return c.change(st, bare, store.AccountDeleted)
+	})
+}
+
+// change runs a statement that changes an account, and records that.
+func (c *conn) change(st *sqlite.Stmt, bare jid.JID, kind store.EventKind) error {
+	n, err := c.run(st)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return store.ErrNotFound
+	}
+	return c.event(bare, kind, time.Now())
+}
+
+// ImportAccounts implements store.Accounts.
+func (s *Store) ImportAccounts(ctx context.Context, accounts []store.Account, update bool) (created, existing int, err error) {
+	err = s.write(ctx, "import accounts", false, func(c *conn) error {
+		for i := range accounts {
+			a := &accounts[i]
+			isNew, err := c.insertAccount(a)
+			if err == nil && !isNew && update {
+				err = c.setCredentials(a.JID, &a.Credentials)
+			}
+			if err != nil {
+				return err
+			}
+			if isNew {
+				created++
+			} else {
+				existing++
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	return created, existing, nil
+}
+
+// ListAccounts implements store.Accounts.
+func (s *Store) ListAccounts(ctx context.Context, domain string, after jid.JID, limit int) ([]store.Account, error) {
+	var list []store.Account
+	err := s.read(ctx, "list accounts", func(c *conn) error {
+		q, from := qListAll, after.Domain()
+		if domain != "" {
+			q, from = qListDomain, domain
+		}
+		st, err := c.stmt(q)
+		if err != nil {
+			return err
+		}
+		st.BindText(1, from)
+		st.BindText(2, after.Local())
+		st.BindInt64(3, int64(limit))
+		defer st.Reset()
+		for {
+			ok, err := st.Step()
+			if err != nil || !ok {
+				return err
+			}
+			j, err := jid.New(st.ColumnText(1), st.ColumnText(0), "")
+			if err != nil {
+				return err
+			}
+			list = append(list, store.Account{JID: j, Disabled: st.ColumnBool(2), Created: time.Unix(st.ColumnInt64(3), 0).UTC()})
+		}
+	})
+	return list, err
+}

@@ -1,0 +1,97 @@
+package sqlite
+
+import (
+	"context"
+
+	"zombiezen.com/go/sqlite"
+
+	"roost/jid"
+	"roost/store"
+)
+
+// conn is a connection with its prepared statements. It is owned by one
+// goroutine at a time.
+type conn struct {
+	*sqlite.Conn
+	stmts [numQueries]*sqlite.Stmt
+}
+
+// stmt is a prepared statement, reset; a statement stays prepared as long as
+// the connection lives. Whoever steps it without reaching its end resets it.
+func (c *conn) stmt(q query) (*sqlite.Stmt, error) {
+	if st := c.stmts[q]; st != nil {
+		return st, nil
+	}
+	st, err := c.Prepare(queries[q])
+	if err != nil {
+		return nil, err
+	}
+	c.stmts[q] = st
+	return st, nil
+}
+
+// account is a statement whose first two parameters are an account's domain and
+// localpart.
+func (c *conn) account(q query, owner jid.JID) (*sqlite.Stmt, error) {
+	st, err := c.stmt(q)
+	if err != nil {
+		return nil, err
+	}
+	st.BindText(1, owner.Domain())
+	st.BindText(2, owner.Local())
+	return st, nil
+}
+
+// run steps a statement that gives no row, resets it, and tells how many rows it
+// changed.
+func (c *conn) run(st *sqlite.Stmt) (changed int, err error) {
+	if _, err := st.Step(); err != nil {
+		return 0, err
+	}
+	changed = c.Changes()
+	return changed, st.Reset()
+}
+
+// accountID is the ID of an account and the state of its roster, or
+// store.ErrNotFound.
+func (c *conn) accountID(owner jid.JID) (id, version, floor int64, err error) {
+	st, err := c.account(qAccountID, owner)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	ok, err := st.Step()
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	if !ok {
+		st.Reset()
+		return 0, 0, 0, store.ErrNotFound
+	}
+	id, version, floor = st.ColumnInt64(0), st.ColumnInt64(1), st.ColumnInt64(2)
+	return id, version, floor, st.Reset()
+}
+
+// blob is a copy of a column's bytes, never nil.
+func blob(st *sqlite.Stmt, col int) []byte {
+	b := make([]byte, st.ColumnLen(col))
+	st.ColumnBytes(col, b)
+	return b
+}
+
+// read runs f with a connection of the pool. Reads take microseconds, so that
+// ctx is looked at only while waiting for a connection.
+func (s *Store) read(ctx context.Context, what string, f func(*conn) error) error {
+	if err := ctx.Err(); err != nil {
+		return s.wrap(what, err)
+	}
+	select {
+	case c := <-s.readers:
+		err := f(c)
+		s.readers <- c
+		return s.wrap(what, err)
+	case <-ctx.Done():
+		return s.wrap(what, ctx.Err())
+	case <-s.closed:
+		return s.wrap(what, store.ErrClosed)
+	}
+}

@@ -1,0 +1,132 @@
+package sqlite
+
+// query is the number of a statement that stays prepared.
+type query int
+
+const (
+	qBegin query = iota
+	qCommit
+	qSavepoint
+	qRelease
+	qUndo
+	qDataVersion
+
+	qAccount
+	qAccountID
+	qInsertAccount
+	qSetCredentials
+	qSetDisabled
+	qDeleteAccount
+	qListAll
+	qListDomain
+	qInsertEvent
+	qPruneEvents
+	qEvents
+	qLastEvent
+
+	qLoginState
+	qRosterItems
+	qRosterRequests
+	qItemsSince
+	qRemovedSince
+	qPutItem
+	qDeleteItem
+	qPutRemoved
+	qDeleteRemoved
+	qOldestKept
+	qPruneRemoved
+	qSetVersion
+	qPutRequest
+	qDeleteRequest
+	qRequests
+
+	qAppendOffline
+	qOffline
+	qDeleteOffline
+	qCountOffline
+
+	qBlob
+	qPutBlob
+	qDeleteBlob
+	qSetLast
+	qLast
+
+	numQueries
+)
+
+// account is the ID of the account whose domain and localpart are the first two
+// parameters.
+const account = `(SELECT id FROM account WHERE domain = ?1 AND local = ?2)`
+
+// queries are the statements. Where one is about an account, its first two
+// parameters are the domain and the localpart.
+var queries = [numQueries]string{
+	qBegin:       `BEGIN IMMEDIATE`,
+	qCommit:      `COMMIT`,
+	qSavepoint:   `SAVEPOINT caller`,
+	qRelease:     `RELEASE caller`,
+	qUndo:        `ROLLBACK TO caller`,
+	qDataVersion: `PRAGMA data_version`,
+
+	qAccount: `SELECT salt, iterations, sha1_stored, sha1_server, sha256_stored, sha256_server, disabled, created
+		FROM account WHERE domain = ?1 AND local = ?2`,
+	qAccountID: `SELECT id, roster_version, roster_floor FROM account WHERE domain = ?1 AND local = ?2`,
+	qInsertAccount: `INSERT INTO account (domain, local, salt, iterations, sha1_stored, sha1_server, sha256_stored, sha256_server,
+			disabled, created, roster_version, roster_floor)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11) ON CONFLICT (domain, local) DO NOTHING`,
+	qSetCredentials: `UPDATE account SET salt = ?3, iterations = ?4, sha1_stored = ?5, sha1_server = ?6, sha256_stored = ?7, sha256_server = ?8
+		WHERE domain = ?1 AND local = ?2`,
+	qSetDisabled:   `UPDATE account SET disabled = ?3 WHERE domain = ?1 AND local = ?2`,
+	qDeleteAccount: `DELETE FROM account WHERE domain = ?1 AND local = ?2`,
+	qListAll: `SELECT domain, local, disabled, created FROM account WHERE (domain, local) > (?1, ?2)
+		ORDER BY domain, local LIMIT ?3`,
+	qListDomain: `SELECT domain, local, disabled, created FROM account WHERE domain = ?1 AND local > ?2
+		ORDER BY local LIMIT ?3`,
+	qInsertEvent: `INSERT INTO account_event (jid, kind, at) VALUES (?1, ?2, ?3)`,
+	// Events are in the order of time, so that this stops at the first that is kept.
+	qPruneEvents: `DELETE FROM account_event WHERE id < (SELECT id FROM account_event WHERE at >= ?1 ORDER BY id LIMIT 1)`,
+	qEvents:      `SELECT id, jid, kind, at FROM account_event WHERE id > ?1 ORDER BY id LIMIT ?2`,
+	qLastEvent:   `SELECT coalesce(max(id), 0) FROM account_event`,
+
+	qLoginState: `SELECT id, roster_version, EXISTS (SELECT 1 FROM offline WHERE offline.account = account.id)
+		FROM account WHERE domain = ?1 AND local = ?2`,
+	qRosterItems:    `SELECT contact, name, groups, state, version FROM roster_item WHERE account = ?1`,
+	qRosterRequests: `SELECT contact FROM roster_request WHERE account = ?1 ORDER BY id`,
+	qItemsSince: `SELECT contact, name, groups, state, version FROM roster_item WHERE account = ?1 AND version > ?2
+		ORDER BY version`,
+	qRemovedSince: `SELECT contact, version FROM roster_removed WHERE account = ?1 AND version > ?2 ORDER BY version`,
+	qPutItem: `INSERT INTO roster_item (account, contact, name, groups, state, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+		ON CONFLICT (account, contact) DO UPDATE SET name = excluded.name, groups = excluded.groups,
+			state = excluded.state, version = excluded.version`,
+	qDeleteItem:    `DELETE FROM roster_item WHERE account = ?1 AND contact = ?2`,
+	qPutRemoved:    `INSERT INTO roster_removed (account, contact, version) VALUES (?1, ?2, ?3)`,
+	qDeleteRemoved: `DELETE FROM roster_removed WHERE account = ?1 AND contact = ?2`,
+	// The newest of those that are too many.
+	qOldestKept:   `SELECT version FROM roster_removed WHERE account = ?1 ORDER BY version DESC LIMIT 1 OFFSET ?2`,
+	qPruneRemoved: `DELETE FROM roster_removed WHERE account = ?1 AND version <= ?2`,
+	qSetVersion:   `UPDATE account SET roster_version = ?2, roster_floor = ?3 WHERE id = ?1`,
+	qPutRequest: `INSERT INTO roster_request (account, contact, received, stanza) VALUES (?1, ?2, ?3, ?4)
+		ON CONFLICT (account, contact) DO UPDATE SET received = excluded.received, stanza = excluded.stanza`,
+	qDeleteRequest: `DELETE FROM roster_request WHERE account = ?1 AND contact = ?2`,
+	qRequests:      `SELECT contact, received, stanza FROM roster_request WHERE account = ` + account + ` ORDER BY id`,
+
+	// No row: there is no such account, or the quota is used up.
+	qAppendOffline: `INSERT INTO offline (account, seq, received, stanza)
+		SELECT id, last + 1, ?3, ?4 FROM (
+			SELECT id,
+				coalesce((SELECT seq FROM offline WHERE account = a.id ORDER BY seq LIMIT 1), 1) AS first,
+				coalesce((SELECT seq FROM offline WHERE account = a.id ORDER BY seq DESC LIMIT 1), 0) AS last
+			FROM account AS a WHERE domain = ?1 AND local = ?2)
+		WHERE last - first + 1 < ?5`,
+	qOffline:       `SELECT id, received, stanza FROM offline WHERE account = ` + account + ` AND id > ?3 ORDER BY seq`,
+	qDeleteOffline: `DELETE FROM offline WHERE account = ` + account + ` AND id <= ?3`,
+	qCountOffline:  `SELECT count(*) FROM offline WHERE account = ` + account,
+
+	qBlob: `SELECT value FROM blob WHERE account = ` + account + ` AND kind = ?3 AND key = ?4`,
+	qPutBlob: `INSERT INTO blob (account, kind, key, value) SELECT id, ?3, ?4, ?5 FROM account WHERE domain = ?1 AND local = ?2
+		ON CONFLICT (account, kind, key) DO UPDATE SET value = excluded.value`,
+	qDeleteBlob: `DELETE FROM blob WHERE account = ` + account + ` AND kind = ?3 AND key = ?4`,
+	qSetLast: `INSERT INTO last_activity (account, at, status) SELECT id, ?3, ?4 FROM account WHERE domain = ?1 AND local = ?2
+		ON CONFLICT (account) DO UPDATE SET at = excluded.at, status = excluded.status`,
+	qLast: `SELECT at, status FROM last_activity WHERE account = ` + account,
+}

@@ -1,0 +1,204 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"roost/jid"
+	"roost/store"
+)
+
+// groupSeparator stands between the groups of an item. XML has no such
+// character.
+const groupSeparator = "\x1f"
+
+// Bits of roster_item.state beyond the subscription.
+const (
+	stateAsk      = 1 << 2
+	stateApproved = 1 << 3
+)
+
+// LoginState implements store.Store.
+func (s *Store) LoginState(ctx context.Context, owner jid.JID) (state store.LoginState, err error) {
+	err = s.read(ctx, "read roster of "+owner.BareString(), func(c *conn) error {
+		st, err := c.account(qLoginState, owner)
+		if err != nil {
+			return err
+		}
+		// As long as this statement is not reset, all that the connection
+		// reads is of one moment.
+		defer st.Reset()
+		ok, err := st.Step()
+		if err != nil || !ok {
+			return err
+		}
+		id := st.ColumnInt64(0)
+		state.Roster.Version = st.ColumnInt64(1)
+		state.HasOffline = st.ColumnBool(2)
+		if state.Roster.Items, err = c.rosterItems(id); err != nil {
+			return err
+		}
+		state.Roster.Requests, err = c.rosterRequests(id)
+		return err
+	})
+	if err != nil {
+		return store.LoginState{}, err
+	}
+	return state, nil
+}
+
+// Roster implements store.Rosters.
+func (s *Store) Roster(ctx context.Context, owner jid.JID) (store.Roster, error) {
+	state, err := s.LoginState(ctx, owner)
+	return state.Roster, err
+}
+
+// rosterItems are all items of an account.
+func (c *conn) rosterItems(id int64) (items []store.RosterItem, err error) {
+	st, err := c.stmt(qRosterItems)
+	if err != nil {
+		return nil, err
+	}
+	st.BindInt64(1, id)
+	defer st.Reset()
+	for {
+		ok, err := st.Step()
+		if err != nil || !ok {
+			return items, err
+		}
+		item, err := rosterItem(st)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, item)
+	}
+}
+
+// rosterItem reads a row of contact, name, groups, state, version.
+func rosterItem(st *sqlite.Stmt) (item store.RosterItem, err error) {
+	if item.JID, err = jid.Parse(st.ColumnText(0)); err != nil {
+		return item, err
+	}
+	item.Name = st.ColumnText(1)
+	if groups := st.ColumnText(2); groups != "" {
+		item.Groups = strings.Split(groups, groupSeparator)
+	}
+	state := st.ColumnInt(3)
+	item.Subscription = store.Subscription(state & int(store.Both))
+	item.Ask, item.Approved = state&stateAsk != 0, state&stateApproved != 0
+	item.Version = st.ColumnInt64(4)
+	return item, nil
+}
+
+// rosterRequests are the contacts whose requests are pending.
+func (c *conn) rosterRequests(id int64) (contacts []string, err error) {
+	st, err := c.stmt(qRosterRequests)
+	if err != nil {
+		return nil, err
+	}
+	st.BindInt64(1, id)
+	defer st.Reset()
+	for {
+		ok, err := st.Step()
+		if err != nil || !ok {
+			return contacts, err
+		}
+		contacts = append(contacts, st.ColumnText(0))
+	}
+}
+
+// RosterChanges implements store.Rosters.
+func (s *Store) RosterChanges(ctx context.Context, owner jid.JID, since int64) (changes []store.RosterChange, current int64, ok bool, err error) {
+	err = s.read(ctx, "read roster changes of "+owner.BareString(), func(c *conn) error {
+		st, err := c.account(qAccountID, owner)
+		if err != nil {
+			return err
+		}
+		defer st.Reset() // at the end, as in LoginState
+		found, err := st.Step()
+		if err != nil || !found {
+			return err
+		}
+		id, version, floor := st.ColumnInt64(0), st.ColumnInt64(1), st.ColumnInt64(2)
+		current = version
+		if since < floor || since > version {
+			return nil
+		}
+		ok = true
+		changes, err = c.rosterChanges(id, since)
+		return err
+	})
+	if err != nil {
+		return nil, 0, false, err
+	}
+	return changes, current, ok, nil
+}
+
+func (c *conn) rosterChanges(id, since int64) (changes []store.RosterChange, err error) {
+	err = c.eachSince(qItemsSince, id, since, func(st *sqlite.Stmt) error {
+		item, err := rosterItem(st)
+		changes = append(changes, store.RosterChange{Version: item.Version, Item: item})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = c.eachSince(qRemovedSince, id, since, func(st *sqlite.Stmt) error {
+		contact, err := jid.Parse(st.ColumnText(0))
+		changes = append(changes, store.RosterChange{Version: st.ColumnInt64(1), Removed: true, Item: store.RosterItem{JID: contact}})
+		return err
+	})
+	slices.SortFunc(changes, func(a, b store.RosterChange) int { return int(a.Version - b.Version) })
+	return changes, err
+}
+
+// eachSince calls f for each row of a statement about an account and a version.
+func (c *conn) eachSince(q query, id, since int64, f func(*sqlite.Stmt) error) error {
+	st, err := c.stmt(q)
+	if err != nil {
+		return err
+	}
+	st.BindInt64(1, id)
+	st.BindInt64(2, since)
+	defer st.Reset()
+	for {
+		ok, err := st.Step()
+		if err != nil || !ok {
+			return err
+		}
+		if err := f(st); err != nil {
+			return err
+		}
+	}
+}
+
+// SubscriptionRequests implements store.Rosters.
+func (s *Store) SubscriptionRequests(ctx context.Context, owner jid.JID) (requests []store.Request, err error) {
+	err = s.read(ctx, "read subscription requests of "+owner.BareString(), func(c *conn) error {
+		st, err := c.account(qRequests, owner)
+		if err != nil {
+			return err
+		}
+		defer st.Reset()
+		for {
+			ok, err := st.Step()
+			if err != nil || !ok {
+				return err
+			}
+			from, err := jid.Parse(st.ColumnText(0))
+			if err != nil {
+				return err
+			}
+			requests = append(requests, store.Request{From: from, Received: time.Unix(st.ColumnInt64(1), 0).UTC(), Stanza: blob(st, 2)})
+		}
+	})
+	return requests, err
+}
+
+// errGroup means that a caller let something through that is no XML.
+var errGroup = errors.New("a group is empty or has a control character")

@@ -1,0 +1,245 @@
+// Package sqlite keeps a store.Store in one SQLite database file, by a driver
+// in pure Go.
+//
+// # Goroutines
+//
+// One goroutine, the writer, owns the only connection that writes. It puts the
+// writes that wait into one transaction (group commit) and answers their
+// callers when that is on the disk. Reads run on the caller's goroutine, on a
+// connection from a small pool; WAL mode keeps them out of the writer's way.
+// Another goroutine moves the log into the database file, see checkpoint.go.
+//
+// Several processes may have one database open.
+package sqlite
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitemigration"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"roost/store"
+)
+
+// FileName is the name of the database in a data directory.
+const FileName = "roost.db"
+
+// appID marks a file as a database of roost (PRAGMA application_id).
+const appID = 0x72_6f_73_74 // "rost"
+
+// Config is what Open needs. Zero values take the default given.
+type Config struct {
+	// Path is the database file. It and its directory are made when they are
+	// missing, readable by their owner only. Required.
+	Path string
+
+	// Readers is the number of connections for reads. Default 4.
+	Readers int
+
+	// CacheBytes is the page cache of each connection. Default 4 MiB.
+	CacheBytes int
+
+	// BusyTimeout is how long a write waits for another process's. Default 10
+	// seconds.
+	BusyTimeout time.Duration
+
+	// LogBytes is the size of the write-ahead log at which it is moved into the
+	// database. Default 16 MiB.
+	LogBytes int64
+}
+
+func (c Config) withDefaults() Config {
+	if c.Readers <= 0 {
+		c.Readers = 4
+	}
+	if c.CacheBytes <= 0 {
+		c.CacheBytes = 4 << 20
+	}
+	if c.BusyTimeout <= 0 {
+		c.BusyTimeout = 10 * time.Second
+	}
+	if c.LogBytes <= 0 {
+		c.LogBytes = 16 << 20
+	}
+	return c
+}
+
+// Store is a database. It implements store.Store.
+type Store struct {
+	cfg     Config
+	readers chan *conn    // those that are free
+	closed  chan struct{} // closed by Close
+
+	// writeMu is held for reading while a write is handed over, and for
+	// writing by Close: then no write is underway to the queue.
+	writeMu sync.RWMutex
+	queue   chan *write
+	writer  sync.WaitGroup
+
+	checkpoint  checkpoint
+	dataVersion int64 // owned by the writer; see Changed
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens or makes a database and brings its tables up to date.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	cfg = cfg.withDefaults()
+	s := &Store{
+		cfg:     cfg,
+		readers: make(chan *conn, cfg.Readers),
+		closed:  make(chan struct{}),
+		queue:   make(chan *write, maxBatch),
+	}
+	if err := s.open(ctx); err != nil {
+		return nil, s.wrap("open", err)
+	}
+	return s, nil
+}
+
+// open makes the file and all connections, and starts the goroutines.
+func (s *Store) open(ctx context.Context) (err error) {
+	if err := makeFile(s.cfg.Path); err != nil {
+		return err
+	}
+	var opened []*conn
+	defer func() {
+		if err != nil {
+			for _, c := range opened {
+				c.Close()
+			}
+		}
+	}()
+	for range s.cfg.Readers + 2 {
+		c, err := s.connect()
+		if err != nil {
+			return err
+		}
+		opened = append(opened, c)
+		if len(opened) == 1 {
+			if err := migrate(ctx, c); err != nil {
+				return err
+			}
+		}
+	}
+	for _, c := range opened[2:] {
+		if err := sqlitex.ExecuteTransient(c.Conn, "PRAGMA query_only = ON", nil); err != nil {
+			return err
+		}
+		s.readers <- c
+	}
+	s.startWriter(opened[0])
+	s.startCheckpoints(opened[1])
+	return nil
+}
+
+// makeFile makes the database file and its directory, for the owner's eyes only:
+// SQLite gives its other files the same mode.
+func makeFile(path string) error {
+	if path == "" {
+		return errors.New("no path of a database file given")
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// connect opens one connection.
+func (s *Store) connect() (*conn, error) {
+	raw, err := sqlite.OpenConn(s.cfg.Path, sqlite.OpenReadWrite|sqlite.OpenWAL)
+	if err != nil {
+		return nil, err
+	}
+	raw.SetBusyTimeout(s.cfg.BusyTimeout)
+	for _, pragma := range []string{
+		"synchronous = FULL", // the log is on the disk when a commit returns
+		"foreign_keys = ON",
+		fmt.Sprintf("cache_size = -%d", s.cfg.CacheBytes>>10),
+		"wal_autocheckpoint = 0", // see checkpoint.go
+		"temp_store = MEMORY",
+	} {
+		if err := sqlitex.ExecuteTransient(raw, "PRAGMA "+pragma, nil); err != nil {
+			raw.Close()
+			return nil, err
+		}
+	}
+	return &conn{Conn: raw}, nil
+}
+
+//go:embed schema/*.sql
+var schemaFiles embed.FS
+
+// migrations are the files in schema, in their order.
+func migrations() ([]string, error) {
+	names, err := fs.Glob(schemaFiles, "schema/*.sql")
+	if err != nil {
+		return nil, err
+	}
+	var scripts []string
+	for _, name := range names {
+		text, err := fs.ReadFile(schemaFiles, name)
+		if err != nil {
+			return nil, err
+		}
+		scripts = append(scripts, string(text))
+	}
+	return scripts, nil
+}
+
+// errNewer means that a newer version of the program has migrated the database.
+var errNewer = errors.New("the database was made by a newer version of roost: run that version, or restore a backup")
+
+// migrate brings the tables up to date, each step in a transaction of its own.
+// Other processes may try the same.
+func migrate(ctx context.Context, c *conn) error {
+	scripts, err := migrations()
+	if err != nil {
+		return err
+	}
+	version, err := sqlitex.ResultInt64(c.Prep("PRAGMA user_version"))
+	if err != nil {
+		return err
+	}
+	if version > int64(len(scripts)) {
+		return errNewer
+	}
+	return sqlitemigration.Migrate(ctx, c.Conn, sqlitemigration.Schema{AppID: appID, Migrations: scripts})
+}
+
+// Close implements store.Store. It answers the writes that wait, and moves the
+// log into the database unless another process has it open.
+func (s *Store) Close() error {
+	s.writeMu.Lock()
+	select {
+	case <-s.closed:
+		s.writeMu.Unlock()
+		return nil
+	default:
+	}
+	close(s.closed)
+	close(s.queue)
+	s.writeMu.Unlock()
+
+	s.stopCheckpoints()
+	var errs []error
+	for range s.cfg.Readers {
+		c := <-s.readers
+		errs = append(errs, c.Close())
+	}
+	s.writer.Wait()
+	return s.wrap("close", errors.Join(errs...))
+}

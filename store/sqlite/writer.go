@@ -1,0 +1,193 @@
+package sqlite
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"roost/store"
+)
+
+// maxBatch is the largest number of writes in one transaction: it bounds how
+// long the first of them waits for the last.
+const maxBatch = 512
+
+// write is one caller's write.
+type write struct {
+	// run does the work. It only runs between begin and commit, on the writer.
+	run func(*conn) error
+	// whole says that run changes nothing when it fails, without the help of a
+	// savepoint: it has one statement that changes something, or fails first.
+	whole bool
+	// outside says that run is not part of a transaction, if it comes first.
+	outside bool
+	state   atomic.Int32
+	err     error
+	done    chan struct{} // one token: err is valid
+}
+
+// The states of a write: one of the writer and the caller moves it on.
+const (
+	waiting int32 = iota
+	taken         // by the writer: its outcome is waited for
+	dropped       // by the caller, whose context ended first
+)
+
+var writes = sync.Pool{New: func() any { return &write{done: make(chan struct{}, 1)} }}
+
+// write runs f in a transaction, together with others' writes, and returns when
+// that is durable. If ctx ends before the writer has begun with f, it never runs;
+// later, its outcome is waited for.
+func (s *Store) write(ctx context.Context, what string, whole bool, f func(*conn) error) error {
+	return s.submit(ctx, what, f, whole, false)
+}
+
+func (s *Store) submit(ctx context.Context, what string, f func(*conn) error, whole, outside bool) error {
+	if err := ctx.Err(); err != nil {
+		return s.wrap(what, err)
+	}
+	w := writes.Get().(*write)
+	w.run, w.whole, w.outside, w.err = f, whole, outside, nil
+	w.state.Store(waiting)
+	if err := s.enqueue(ctx, w); err != nil {
+		writes.Put(w)
+		return s.wrap(what, err)
+	}
+	select {
+	case <-w.done:
+	case <-ctx.Done():
+		if w.state.CompareAndSwap(waiting, dropped) {
+			return s.wrap(what, ctx.Err()) // w is the writer's now
+		}
+		<-w.done
+	}
+	err := w.err
+	w.run = nil
+	writes.Put(w)
+	return s.wrap(what, err)
+}
+
+// enqueue hands a write to the writer.
+func (s *Store) enqueue(ctx context.Context, w *write) error {
+	s.writeMu.RLock()
+	defer s.writeMu.RUnlock()
+	select {
+	case <-s.closed:
+		return store.ErrClosed
+	default:
+	}
+	select {
+	case s.queue <- w:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// startWriter starts the writer, which owns c.
+func (s *Store) startWriter(c *conn) {
+	s.writer.Go(func() {
+		batch := make([]*write, 0, maxBatch)
+		for w := range s.queue {
+			if w.outside {
+				if w.take() {
+					w.answer(w.run(c))
+				}
+				continue
+			}
+			batch = s.commitBatch(c, append(batch[:0], w))
+			clear(batch)
+			s.afterCommit(c)
+		}
+		c.Close()
+	})
+}
+
+// take tells whether the caller still wants the write done.
+func (w *write) take() bool { return w.state.CompareAndSwap(waiting, taken) }
+
+// answer gives the outcome to the caller; w is the caller's from then on.
+func (w *write) answer(err error) {
+	w.err = err
+	w.done <- struct{}{}
+}
+
+// commitBatch runs the write in batch, and all that wait behind it, in one
+// transaction, and answers them.
+func (s *Store) commitBatch(c *conn, batch []*write) []*write {
+	err := c.exec(qBegin)
+	begun := err == nil
+	n := 0 // those of the batch that were taken
+	for i := 0; i < len(batch); i++ {
+		w := batch[i]
+		if w.take() {
+			batch[n] = w
+			n++
+			if err == nil {
+				w.err, err = c.runWrite(w)
+			}
+		}
+		if err == nil && i == len(batch)-1 && len(batch) < maxBatch {
+			select {
+			case next, ok := <-s.queue:
+				if ok {
+					batch = append(batch, next)
+				}
+			default:
+			}
+		}
+	}
+	batch = batch[:n]
+	if err == nil {
+		err = c.exec(qCommit)
+	}
+	if err != nil && begun && !c.AutocommitEnabled() {
+		sqlitex.ExecuteTransient(c.Conn, "ROLLBACK", nil)
+	}
+	for _, w := range batch {
+		if err != nil {
+			w.err = err
+		}
+		w.answer(w.err)
+	}
+	return batch
+}
+
+// runWrite runs one write so that it leaves nothing behind when it fails. fatal
+// is an error that has undone or must undo the whole transaction.
+func (c *conn) runWrite(w *write) (err, fatal error) {
+	if !w.whole {
+		if err := c.exec(qSavepoint); err != nil {
+			return err, err
+		}
+	}
+	err = w.run(c)
+	// A full disk and the like make SQLite roll back on its own.
+	if err != nil && c.AutocommitEnabled() {
+		return err, err
+	}
+	if w.whole {
+		return err, nil
+	}
+	if err != nil {
+		if fatal := c.exec(qUndo); fatal != nil {
+			return err, fatal
+		}
+	}
+	if fatal := c.exec(qRelease); fatal != nil {
+		return err, fatal
+	}
+	return err, nil
+}
+
+// exec runs a statement without parameters.
+func (c *conn) exec(q query) error {
+	st, err := c.stmt(q)
+	if err != nil {
+		return err
+	}
+	_, err = c.run(st)
+	return err
+}
