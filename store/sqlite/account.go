@@ -68,9 +68,10 @@ func (c *conn) insertAccount(a *store.Account) (created bool, err error) {
 	bindCredentials(st, &a.Credentials)
 	st.BindBool(9, a.Disabled)
 	st.BindInt64(10, at.Unix())
-	// The roster's versions begin with the time, so that a client's cache of a
-	// former account of this name is never taken for one of this.
-	st.BindInt64(11, now.Unix())
+	// The roster's versions begin with the time in microseconds, past any that a
+	// former account of this name can have had: a client's cache of that one's
+	// roster is never taken for one of this.
+	st.BindInt64(11, now.UnixMicro())
 	n, err := c.run(st)
 	if err != nil || n == 0 {
 		return false, err

@@ -1,0 +1,248 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"roost/jid"
+	"roost/store"
+)
+
+func testAccounts(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	created := time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC)
+	ok(t, "CreateAccount", s.CreateAccount(ctx, store.Account{JID: juliet, Credentials: credentials(1), Created: created}))
+	wants(t, "CreateAccount again", s.CreateAccount(ctx, store.Account{JID: juliet, Credentials: credentials(2)}), store.ErrExists)
+
+	full := jid.MustParse("juliet@example.com/balcony")
+	got, err := s.Account(ctx, full)
+	ok(t, "Account", err)
+	if got.JID != juliet || !same(got.Credentials, credentials(1)) || got.Disabled || !got.Created.Equal(created) {
+		t.Errorf("Account = %+v", got)
+	}
+	ok(t, "SetCredentials", s.SetCredentials(ctx, juliet, credentials(3)))
+	ok(t, "SetDisabled", s.SetDisabled(ctx, juliet, true))
+	got, err = s.Account(ctx, juliet)
+	ok(t, "Account", err)
+	if !same(got.Credentials, credentials(3)) || !got.Disabled {
+		t.Errorf("Account = %+v", got)
+	}
+	ok(t, "SetDisabled", s.SetDisabled(ctx, juliet, false))
+	got, err = s.Account(ctx, juliet)
+	ok(t, "Account", err)
+	if got.Disabled {
+		t.Error("still disabled")
+	}
+
+	before := time.Now().Add(-2 * time.Second)
+	create(t, s, romeo)
+	got, err = s.Account(ctx, romeo)
+	ok(t, "Account", err)
+	if got.Created.Before(before) || got.Created.After(time.Now().Add(time.Second)) {
+		t.Errorf("Created = %v by default", got.Created)
+	}
+}
+
+func testNoAccount(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	create(t, s, juliet)
+	_, err := s.Account(ctx, nobody)
+	wants(t, "Account", err, store.ErrNotFound)
+	wants(t, "SetCredentials", s.SetCredentials(ctx, nobody, credentials(1)), store.ErrNotFound)
+	wants(t, "SetDisabled", s.SetDisabled(ctx, nobody, true), store.ErrNotFound)
+	wants(t, "DeleteAccount", s.DeleteAccount(ctx, nobody), store.ErrNotFound)
+	wants(t, "AppendOffline", s.AppendOffline(ctx, nobody, []byte("x"), time.Now(), 10), store.ErrNotFound)
+	wants(t, "PutBlob", s.PutBlob(ctx, nobody, "vcard", "", []byte("x")), store.ErrNotFound)
+	_, err = s.ApplyRoster(ctx, []store.RosterUpdate{{Owner: nobody, Put: &store.RosterItem{JID: juliet}}})
+	wants(t, "ApplyRoster", err, store.ErrNotFound)
+	_, err = s.Last(ctx, nobody)
+	wants(t, "Last", err, store.ErrNotFound)
+
+	ok(t, "PutBlob of nothing", s.PutBlob(ctx, nobody, "vcard", "", nil))
+	ok(t, "DeleteOffline", s.DeleteOffline(ctx, nobody, 10))
+	state, err := s.LoginState(ctx, nobody)
+	ok(t, "LoginState", err)
+	if state.Roster.Version != 0 || state.Roster.Items != nil || state.Roster.Requests != nil || state.HasOffline {
+		t.Errorf("LoginState = %+v", state)
+	}
+	msgs, more, err := s.Offline(ctx, nobody, 0, 1000)
+	ok(t, "Offline", err)
+	if len(msgs) != 0 || more {
+		t.Errorf("Offline = %v, %v", msgs, more)
+	}
+	value, err := s.Blob(ctx, nobody, "vcard", "")
+	ok(t, "Blob", err)
+	if value != nil {
+		t.Errorf("Blob = %q", value)
+	}
+}
+
+func testListAccounts(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	// In the order of domain and localpart, which is not that of the JID.
+	all := []string{"a@a.example", "a-b@a.example", "a.b@a.example", "b@a.example", "a@b.example", "\u03c3@b.example"}
+	for _, i := range []int{3, 1, 5, 0, 2, 4} {
+		create(t, s, jid.MustParse(all[i]))
+	}
+	ok(t, "SetDisabled", s.SetDisabled(ctx, jid.MustParse("b@a.example"), true))
+	f := func(domain string, limit int, want ...string) {
+		t.Helper()
+		var got []string
+		var after jid.JID
+		for {
+			list, err := s.ListAccounts(ctx, domain, after, limit)
+			ok(t, "ListAccounts", err)
+			for _, a := range list {
+				got = append(got, a.JID.String())
+				after = a.JID
+				if a.Disabled != (a.JID.String() == "b@a.example") {
+					t.Errorf("%v: disabled = %v", a.JID, a.Disabled)
+				}
+				if a.Credentials.Salt != nil || a.Created.IsZero() {
+					t.Errorf("%+v", a)
+				}
+			}
+			if len(list) > limit {
+				t.Fatalf("%d accounts, limit %d", len(list), limit)
+			}
+			if len(list) < limit {
+				break
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("accounts of %q by %d: %q", domain, limit, got)
+		}
+	}
+	for _, limit := range []int{1, 2, 4, 100} {
+		f("", limit, all...)
+		f("a.example", limit, all[:4]...)
+		f("b.example", limit, all[4:]...)
+		f("c.example", limit)
+	}
+}
+
+func testImportAccounts(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	create(t, s, juliet)
+	ok(t, "SetDisabled", s.SetDisabled(ctx, juliet, true))
+	batch := []store.Account{{JID: juliet, Credentials: credentials(5)}}
+	for i := range 500 {
+		batch = append(batch, store.Account{JID: jid.MustParse(fmt.Sprintf("user%d@example.com", i)), Credentials: credentials(6)})
+	}
+	f := func(update bool, created, existing int, want store.Credentials) {
+		t.Helper()
+		c, e, err := s.ImportAccounts(ctx, batch, update)
+		ok(t, "ImportAccounts", err)
+		if c != created || e != existing {
+			t.Errorf("ImportAccounts = %d, %d", c, e)
+		}
+		a, err := s.Account(ctx, juliet)
+		ok(t, "Account", err)
+		if !same(a.Credentials, want) || !a.Disabled {
+			t.Errorf("Account = %+v", a)
+		}
+	}
+	f(false, 500, 1, credentials(1))
+	f(false, 0, 501, credentials(1))
+	f(true, 0, 501, credentials(5))
+	batch = batch[:1]
+	f(false, 0, 1, credentials(5))
+}
+
+func testAccountEvents(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	last, err := s.LastAccountEvent(ctx)
+	ok(t, "LastAccountEvent", err)
+	if last != 0 {
+		t.Errorf("LastAccountEvent = %d of an empty store", last)
+	}
+	create(t, s, juliet)
+	ok(t, "SetCredentials", s.SetCredentials(ctx, juliet, credentials(2)))
+	ok(t, "SetDisabled", s.SetDisabled(ctx, juliet, true))
+	ok(t, "SetDisabled", s.SetDisabled(ctx, juliet, false))
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet))
+	_, _, err = s.ImportAccounts(ctx, []store.Account{{JID: romeo, Credentials: credentials(1)}}, false)
+	ok(t, "ImportAccounts", err)
+	_, _, err = s.ImportAccounts(ctx, []store.Account{{JID: romeo, Credentials: credentials(1)}}, true)
+	ok(t, "ImportAccounts", err)
+	// What fails is no event.
+	s.CreateAccount(ctx, store.Account{JID: romeo})
+	s.DeleteAccount(ctx, nobody)
+
+	type event struct {
+		j jid.JID
+		k store.EventKind
+	}
+	want := []event{
+		{juliet, store.AccountCreated}, {juliet, store.CredentialsChanged}, {juliet, store.AccountDisabled},
+		{juliet, store.AccountEnabled}, {juliet, store.AccountDeleted}, {romeo, store.AccountCreated}, {romeo, store.CredentialsChanged},
+	}
+	var got []event
+	var after int64
+	for {
+		list, err := s.AccountEvents(ctx, after, 3)
+		ok(t, "AccountEvents", err)
+		if len(list) == 0 {
+			break
+		}
+		for _, e := range list {
+			if e.ID <= after || e.At.IsZero() {
+				t.Errorf("event %+v behind %d", e, after)
+			}
+			after = e.ID
+			got = append(got, event{e.JID, e.Kind})
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("events %v, want %v", got, want)
+	}
+	last, err = s.LastAccountEvent(ctx)
+	ok(t, "LastAccountEvent", err)
+	if last != after {
+		t.Errorf("LastAccountEvent = %d, want %d", last, after)
+	}
+	changed, err := s.Changed(ctx)
+	ok(t, "Changed", err)
+	if !changed {
+		t.Error("the first call of Changed reports no change")
+	}
+}
+
+func testDeleteAccount(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	create(t, s, juliet, nurse)
+	for _, owner := range []jid.JID{juliet, nurse} {
+		put(t, s, owner, store.RosterItem{JID: romeo, Subscription: store.Both})
+		r, err := s.Roster(ctx, owner)
+		ok(t, "Roster", err)
+		_, err = s.ApplyRoster(ctx, []store.RosterUpdate{{Owner: owner, Expect: r.Version, AddRequest: &store.Request{From: nobody, Stanza: []byte("x"), Received: time.Now()}}})
+		ok(t, "ApplyRoster", err)
+		ok(t, "AppendOffline", s.AppendOffline(ctx, owner, []byte("x"), time.Now(), 10))
+		ok(t, "PutBlob", s.PutBlob(ctx, owner, "vcard", "", []byte("x")))
+		ok(t, "SetLast", s.SetLast(ctx, []store.Last{{Owner: owner, At: time.Now()}}))
+	}
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet))
+	wants(t, "DeleteAccount again", s.DeleteAccount(ctx, juliet), store.ErrNotFound)
+	_, err := s.Account(ctx, juliet)
+	wants(t, "Account", err, store.ErrNotFound)
+	create(t, s, juliet)
+
+	f := func(owner jid.JID, want bool) {
+		t.Helper()
+		state, err := s.LoginState(ctx, owner)
+		ok(t, "LoginState", err)
+		if state.HasOffline != want || (len(state.Roster.Items) == 1) != want || (len(state.Roster.Requests) == 1) != want {
+			t.Errorf("LoginState of %v = %+v", owner, state)
+		}
+		value, err := s.Blob(ctx, owner, "vcard", "")
+		ok(t, "Blob", err)
+		_, lerr := s.Last(ctx, owner)
+		if (value != nil) != want || (lerr == nil) != want {
+			t.Errorf("of %v: blob %q, last %v", owner, value, lerr)
+		}
+	}
+	f(juliet, false)
+	f(nurse, true)
+}

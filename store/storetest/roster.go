@@ -1,0 +1,314 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"roost/jid"
+	"roost/store"
+)
+
+// put puts an item into a roster, whatever its version, and returns the new one.
+func put(t *testing.T, s store.Store, owner jid.JID, item store.RosterItem) int64 {
+	t.Helper()
+	r, err := s.Roster(t.Context(), owner)
+	ok(t, "Roster", err)
+	versions, err := s.ApplyRoster(t.Context(), []store.RosterUpdate{{Owner: owner, Expect: r.Version, Put: &item}})
+	ok(t, "ApplyRoster", err)
+	if len(versions) != 1 || versions[0] != r.Version+1 {
+		t.Fatalf("ApplyRoster = %v behind version %d", versions, r.Version)
+	}
+	return versions[0]
+}
+
+// remove removes an item from a roster, and returns the new version.
+func remove(t *testing.T, s store.Store, owner, contact jid.JID) int64 {
+	t.Helper()
+	r, err := s.Roster(t.Context(), owner)
+	ok(t, "Roster", err)
+	versions, err := s.ApplyRoster(t.Context(), []store.RosterUpdate{{Owner: owner, Expect: r.Version, Remove: contact}})
+	ok(t, "ApplyRoster", err)
+	return versions[0]
+}
+
+// sorted is a roster's items by address, with sorted groups.
+func sorted(items []store.RosterItem) []store.RosterItem {
+	for i := range items {
+		slices.Sort(items[i].Groups)
+	}
+	slices.SortFunc(items, func(a, b store.RosterItem) int { return strings.Compare(a.JID.String(), b.JID.String()) })
+	return items
+}
+
+func testRoster(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	create(t, s, juliet, nurse)
+	empty, err := s.Roster(ctx, juliet)
+	ok(t, "Roster", err)
+	if empty.Version == 0 || empty.Items != nil || empty.Requests != nil {
+		t.Errorf("a new roster is %+v", empty)
+	}
+	items := []store.RosterItem{
+		{JID: jid.MustParse("a@example.org"), Name: "A & <B>", Groups: []string{"Friends", "Work, too"}, Subscription: store.Both},
+		{JID: jid.MustParse("example.org"), Subscription: store.None, Ask: true},
+		{JID: jid.MustParse("x@example.org/full"), Name: "\U0001F4F1", Groups: []string{"\u03a9"}, Subscription: store.From, Approved: true},
+		{JID: romeo, Subscription: store.To, Ask: true, Approved: true},
+	}
+	for i := range items {
+		items[i].Version = put(t, s, juliet, items[i])
+	}
+	put(t, s, nurse, store.RosterItem{JID: juliet})
+	check := func(items []store.RosterItem) {
+		t.Helper()
+		r, err := s.Roster(ctx, jid.MustParse("juliet@example.com/balcony"))
+		ok(t, "Roster", err)
+		if got := sorted(r.Items); !reflect.DeepEqual(got, sorted(items)) {
+			t.Errorf("items\n%+v, want\n%+v", got, items)
+		}
+		state, err := s.LoginState(ctx, juliet)
+		ok(t, "LoginState", err)
+		if sorted(state.Roster.Items); !reflect.DeepEqual(state.Roster, r) || state.HasOffline {
+			t.Errorf("LoginState = %+v", state)
+		}
+	}
+	check(items)
+
+	// An item is replaced whole.
+	items[0] = store.RosterItem{JID: items[0].JID, Subscription: store.To}
+	items[0].Version = put(t, s, juliet, items[0])
+	check(items)
+	remove(t, s, juliet, items[1].JID)
+	items = slices.Delete(items, 1, 2)
+	check(items)
+
+	// Removing what is not there changes nothing.
+	r, err := s.Roster(ctx, juliet)
+	ok(t, "Roster", err)
+	if v := remove(t, s, juliet, nobody); v != r.Version {
+		t.Errorf("version %d after nothing was removed, before %d", v, r.Version)
+	}
+	ok(t, "AppendOffline", s.AppendOffline(ctx, juliet, []byte("x"), time.Now(), 10))
+	state, err := s.LoginState(ctx, juliet)
+	ok(t, "LoginState", err)
+	if !state.HasOffline {
+		t.Error("LoginState tells of no message")
+	}
+}
+
+// testRosterConflict: an update of several rosters happens whole or not at all.
+func testRosterConflict(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	create(t, s, juliet, romeo)
+	vj, vr := put(t, s, juliet, store.RosterItem{JID: nurse}), put(t, s, romeo, store.RosterItem{JID: nurse})
+	both := func(ej, er int64) ([]int64, error) {
+		return s.ApplyRoster(ctx, []store.RosterUpdate{
+			{Owner: juliet, Expect: ej, Put: &store.RosterItem{JID: romeo, Subscription: store.Both}, RemoveRequest: romeo},
+			{Owner: romeo, Expect: er, Put: &store.RosterItem{JID: juliet, Subscription: store.Both}, Remove: nurse},
+		})
+	}
+	f := func(index int, owner jid.JID, current int64, err error) {
+		t.Helper()
+		wants(t, "ApplyRoster", err, store.ErrConflict)
+		var re *store.RosterError
+		if !errors.As(err, &re) || re.Index != index || re.Owner != owner || re.Current != current {
+			t.Errorf("ApplyRoster: %#v", re)
+		}
+		for owner, want := range map[jid.JID]int64{juliet: vj, romeo: vr} {
+			r, err := s.Roster(ctx, owner)
+			ok(t, "Roster", err)
+			if r.Version != want || len(r.Items) != 1 {
+				t.Errorf("a refused update left %+v of %v", r, owner)
+			}
+		}
+	}
+	_, err := both(vj+1, vr)
+	f(0, juliet, vj, err)
+	_, err = both(vj, vr-1)
+	f(1, romeo, vr, err)
+	_, err = s.ApplyRoster(ctx, []store.RosterUpdate{
+		{Owner: juliet, Expect: vj, Remove: nurse},
+		{Owner: nobody, Put: &store.RosterItem{JID: juliet}},
+	})
+	wants(t, "ApplyRoster of nobody", err, store.ErrNotFound)
+
+	versions, err := both(vj, vr)
+	ok(t, "ApplyRoster", err)
+	// Romeo's has one version for the item that was put, one for that removed.
+	if !slices.Equal(versions, []int64{vj + 1, vr + 2}) {
+		t.Errorf("versions %v behind %d and %d", versions, vj, vr)
+	}
+	r, err := s.Roster(ctx, romeo)
+	ok(t, "Roster", err)
+	if len(r.Items) != 1 || r.Items[0].JID != juliet || r.Version != vr+2 {
+		t.Errorf("Roster = %+v", r)
+	}
+	versions, err = s.ApplyRoster(ctx, nil)
+	ok(t, "ApplyRoster of nothing", err)
+	if len(versions) != 0 {
+		t.Errorf("versions %v of nothing", versions)
+	}
+}
+
+func testRosterRequests(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	create(t, s, juliet)
+	r, err := s.Roster(ctx, juliet)
+	ok(t, "Roster", err)
+	at := time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC)
+	update := func(u store.RosterUpdate) {
+		t.Helper()
+		u.Owner, u.Expect = juliet, r.Version
+		versions, err := s.ApplyRoster(ctx, []store.RosterUpdate{u})
+		ok(t, "ApplyRoster", err)
+		// Requests alone do not change the version.
+		if want := r.Version; !u.ChangesItems() && versions[0] != want {
+			t.Errorf("version %d, want %d", versions[0], want)
+		}
+		r.Version = versions[0]
+	}
+	check := func(want ...store.Request) {
+		t.Helper()
+		got, err := s.SubscriptionRequests(ctx, juliet)
+		ok(t, "SubscriptionRequests", err)
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("requests %+v, want %+v", got, want)
+		}
+		var contacts []string
+		for _, q := range want {
+			contacts = append(contacts, q.From.String())
+		}
+		now, err := s.Roster(ctx, juliet)
+		ok(t, "Roster", err)
+		if !slices.Equal(now.Requests, contacts) {
+			t.Errorf("Requests = %q, want %q", now.Requests, contacts)
+		}
+	}
+	first := store.Request{From: romeo, Stanza: []byte("<presence type='subscribe'/>"), Received: at}
+	second := store.Request{From: nurse, Stanza: []byte("<presence type='subscribe'><nick xmlns='http://jabber.org/protocol/nick'>N</nick></presence>"), Received: at.Add(time.Hour)}
+	update(store.RosterUpdate{AddRequest: &first})
+	update(store.RosterUpdate{AddRequest: &second})
+	check(first, second)
+	// At most one per contact; the newer replaces the older in its place.
+	first.Stanza = []byte("<presence type='subscribe' id='2'/>")
+	update(store.RosterUpdate{AddRequest: &first})
+	check(first, second)
+	update(store.RosterUpdate{RemoveRequest: romeo, Put: &store.RosterItem{JID: romeo, Subscription: store.From}})
+	check(second)
+	update(store.RosterUpdate{RemoveRequest: romeo})
+	check(second)
+	_, err = s.ApplyRoster(ctx, []store.RosterUpdate{{Owner: juliet, Expect: r.Version + 1, RemoveRequest: nurse}})
+	wants(t, "ApplyRoster of a request, at a wrong version", err, store.ErrConflict)
+	check(second)
+}
+
+func testRosterChanges(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	create(t, s, juliet)
+	r, err := s.Roster(ctx, juliet)
+	ok(t, "Roster", err)
+	v0 := r.Version
+	v1 := put(t, s, juliet, store.RosterItem{JID: romeo, Name: "R"})
+	v2 := put(t, s, juliet, store.RosterItem{JID: nurse})
+	v3 := remove(t, s, juliet, romeo)
+	v4 := put(t, s, juliet, store.RosterItem{JID: nurse, Name: "N", Groups: []string{"G"}})
+	gone := store.RosterChange{Version: v3, Removed: true, Item: store.RosterItem{JID: romeo}}
+	now := store.RosterChange{Version: v4, Item: store.RosterItem{JID: nurse, Name: "N", Groups: []string{"G"}, Version: v4}}
+	f := func(since int64, want ...store.RosterChange) {
+		t.Helper()
+		got, current, fine, err := s.RosterChanges(ctx, juliet, since)
+		ok(t, "RosterChanges", err)
+		if !fine || current != v4 || !reflect.DeepEqual(got, want) {
+			t.Errorf("changes since %d: %+v, %d, %v; want %+v", since, got, current, fine, want)
+		}
+	}
+	f(v0, gone, now)
+	f(v1, gone, now)
+	f(v2, gone, now)
+	f(v3, now)
+	f(v4)
+	v5 := put(t, s, juliet, store.RosterItem{JID: romeo})
+	got, _, fine, err := s.RosterChanges(ctx, juliet, v1)
+	ok(t, "RosterChanges", err)
+	if !fine || len(got) != 2 || got[1].Removed || got[1].Item.JID != romeo || got[1].Version != v5 {
+		t.Errorf("changes after an item came back: %+v", got)
+	}
+	for _, since := range []int64{0, v0 - 1, v5 + 1, -1} {
+		got, current, fine, err := s.RosterChanges(ctx, juliet, since)
+		ok(t, "RosterChanges", err)
+		if fine || got != nil || current != v5 {
+			t.Errorf("changes since %d: %+v, %d, %v", since, got, current, fine)
+		}
+	}
+	_, _, fine, err = s.RosterChanges(ctx, nobody, 0)
+	ok(t, "RosterChanges", err)
+	if fine {
+		t.Error("changes of nobody can be told")
+	}
+}
+
+// testRosterForgets: what is kept of removed items is bounded, and what was
+// forgotten is not told wrongly.
+func testRosterForgets(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	create(t, s, juliet)
+	r, err := s.Roster(ctx, juliet)
+	ok(t, "Roster", err)
+	const n = 300
+	for i := range n {
+		contact := jid.MustParse(fmt.Sprintf("c%d@example.org", i))
+		put(t, s, juliet, store.RosterItem{JID: contact})
+		remove(t, s, juliet, contact)
+	}
+	_, current, fine, err := s.RosterChanges(ctx, juliet, r.Version)
+	ok(t, "RosterChanges", err)
+	if fine {
+		t.Errorf("%d removed items are all remembered", n)
+	}
+	oldest := current
+	for since := current; since >= r.Version; since-- {
+		changes, _, fine, err := s.RosterChanges(ctx, juliet, since)
+		ok(t, "RosterChanges", err)
+		if !fine {
+			break
+		}
+		// The odd ones are those put and removed.
+		if want := int(current-since+1) / 2; len(changes) != want {
+			t.Fatalf("%d changes since %d of %d", len(changes), since, current)
+		}
+		oldest = since
+	}
+	if current-oldest < 20 {
+		t.Errorf("only %d versions are remembered", current-oldest)
+	}
+}
+
+// testRosterRecreated: a client's version of a deleted account is none of the
+// new one of the same name.
+func testRosterRecreated(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	create(t, s, juliet)
+	var old int64
+	for range 3 {
+		old = put(t, s, juliet, store.RosterItem{JID: romeo})
+	}
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet))
+	create(t, s, juliet)
+	r, err := s.Roster(ctx, juliet)
+	ok(t, "Roster", err)
+	if r.Items != nil || r.Requests != nil {
+		t.Errorf("a new account has the roster %+v", r)
+	}
+	for range 6 {
+		put(t, s, juliet, store.RosterItem{JID: nurse})
+		_, _, fine, err := s.RosterChanges(ctx, juliet, old)
+		ok(t, "RosterChanges", err)
+		if fine {
+			t.Fatal("a version of the former account's roster is taken for one of the new account's")
+		}
+	}
+}

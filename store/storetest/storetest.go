@@ -1,0 +1,122 @@
+// Package storetest is what every implementation of store.Store must pass.
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"roost/jid"
+	"roost/store"
+)
+
+// Run tests an implementation. open gives an empty store, which the test closes.
+func Run(t *testing.T, open func(t *testing.T) store.Store) {
+	f := func(name string, test func(t *testing.T, s store.Store)) {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			defer func() {
+				if err := s.Close(); err != nil {
+					t.Errorf("Close: %v", err)
+				}
+			}()
+			test(t, s)
+		})
+	}
+	f("Accounts", testAccounts)
+	f("NoAccount", testNoAccount)
+	f("ListAccounts", testListAccounts)
+	f("ImportAccounts", testImportAccounts)
+	f("AccountEvents", testAccountEvents)
+	f("DeleteAccount", testDeleteAccount)
+	f("Roster", testRoster)
+	f("RosterConflict", testRosterConflict)
+	f("RosterRequests", testRosterRequests)
+	f("RosterChanges", testRosterChanges)
+	f("RosterForgets", testRosterForgets)
+	f("RosterRecreated", testRosterRecreated)
+	f("Offline", testOffline)
+	f("OfflineQuota", testOfflineQuota)
+	f("Blobs", testBlobs)
+	f("Last", testLast)
+	f("Text", testText)
+	f("Context", testContext)
+	f("Concurrent", testConcurrent)
+	f("ConcurrentRoster", testConcurrentRoster)
+	t.Run("Closed", func(t *testing.T) { testClosed(t, open(t)) })
+}
+
+var (
+	romeo  = jid.MustParse("romeo@example.net")
+	juliet = jid.MustParse("juliet@example.com")
+	nurse  = jid.MustParse("nurse@example.com")
+	nobody = jid.MustParse("nobody@example.com")
+)
+
+// credentials are not those of any password: deriving takes long.
+func credentials(fill byte) store.Credentials {
+	b := func(n int) []byte { return bytes.Repeat([]byte{fill}, n) }
+	return store.Credentials{
+		Salt: b(16), Iterations: 4096 + int(fill),
+		SHA1:   store.Keys{StoredKey: b(20), ServerKey: b(20)},
+		SHA256: store.Keys{StoredKey: b(32), ServerKey: b(32)},
+	}
+}
+
+// create makes accounts.
+func create(t *testing.T, s store.Store, accounts ...jid.JID) {
+	t.Helper()
+	for _, j := range accounts {
+		if err := s.CreateAccount(t.Context(), store.Account{JID: j, Credentials: credentials(1)}); err != nil {
+			t.Fatalf("CreateAccount: %v", err)
+		}
+	}
+}
+
+// wants fails unless err is want.
+func wants(t *testing.T, what string, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s: %v, want %v", what, err, want)
+	}
+}
+
+// ok fails the test at once when there is an error.
+func ok(t *testing.T, what string, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+func same(a, b store.Credentials) bool {
+	return bytes.Equal(a.Salt, b.Salt) && a.Iterations == b.Iterations &&
+		bytes.Equal(a.SHA1.StoredKey, b.SHA1.StoredKey) && bytes.Equal(a.SHA1.ServerKey, b.SHA1.ServerKey) &&
+		bytes.Equal(a.SHA256.StoredKey, b.SHA256.StoredKey) && bytes.Equal(a.SHA256.ServerKey, b.SHA256.ServerKey)
+}
+
+func testContext(t *testing.T, s store.Store) {
+	create(t, s, juliet)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := s.Account(ctx, juliet)
+	wants(t, "Account with an ended context", err, context.Canceled)
+	err = s.AppendOffline(ctx, juliet, []byte("x"), time.Now(), 10)
+	wants(t, "AppendOffline with an ended context", err, context.Canceled)
+	n, err := s.CountOffline(t.Context(), juliet)
+	ok(t, "CountOffline", err)
+	if n != 0 {
+		t.Error("a write with an ended context happened")
+	}
+}
+
+func testClosed(t *testing.T, s store.Store) {
+	create(t, s, juliet)
+	ok(t, "Close", s.Close())
+	ok(t, "second Close", s.Close())
+	_, err := s.Account(t.Context(), juliet)
+	wants(t, "Account of a closed store", err, store.ErrClosed)
+	wants(t, "DeleteAccount of a closed store", s.DeleteAccount(t.Context(), juliet), store.ErrClosed)
+}
