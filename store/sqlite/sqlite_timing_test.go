@@ -1,0 +1,138 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"testing"
+	"time"
+
+	"roost/jid"
+	"roost/store"
+)
+
+const benchAccounts = 20_000
+
+// benchJIDs are the accounts of a benchmark's store.
+var benchJIDs = func() (all []jid.JID) {
+	for i := range benchAccounts {
+		all = append(all, jid.MustParse(fmt.Sprintf("user%06d@example.com", i)))
+	}
+	return all
+}()
+
+func anyJID() jid.JID { return benchJIDs[rand.IntN(benchAccounts)] }
+
+// fill makes the accounts, and rosters of 20 items for the first 1000.
+func fill(b *testing.B, s *Store) {
+	ctx := context.Background()
+	key := func(n int) []byte { return bytes.Repeat([]byte{7}, n) }
+	k := store.Credentials{Salt: key(16), Iterations: 10000, SHA1: store.Keys{StoredKey: key(20), ServerKey: key(20)}, SHA256: store.Keys{StoredKey: key(32), ServerKey: key(32)}}
+	for i := 0; i < benchAccounts; i += 1000 {
+		var batch []store.Account
+		for _, j := range benchJIDs[i : i+1000] {
+			batch = append(batch, store.Account{JID: j, Credentials: k})
+		}
+		if _, _, err := s.ImportAccounts(ctx, batch, false); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for i := range 20 {
+		for from := 0; from < 1000; from += 250 {
+			var updates []store.RosterUpdate
+			for n, j := range benchJIDs[from : from+250] {
+				r, err := s.Roster(ctx, j)
+				if err != nil {
+					b.Fatal(err)
+				}
+				item := &store.RosterItem{JID: benchJIDs[(from+n+i*997+1)%benchAccounts], Name: "Some Name", Groups: []string{"Friends"}, Subscription: store.Both}
+				updates = append(updates, store.RosterUpdate{Owner: j, Expect: r.Version, Put: item})
+			}
+			if _, err := s.ApplyRoster(ctx, updates); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+// cpu is the processor time that this process has used.
+func cpu() time.Duration {
+	var r syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &r)
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+// timed reports the processor time of each call of f besides the usual.
+func timed(b *testing.B, f func() error) {
+	b.ReportAllocs()
+	start := cpu()
+	for b.Loop() {
+		if err := f(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64((cpu()-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
+}
+
+func BenchmarkRead(b *testing.B) {
+	ctx := context.Background()
+	s := openTest(b, Config{})
+	fill(b, s)
+	b.Run("account", func(b *testing.B) {
+		timed(b, func() error { _, err := s.Account(ctx, anyJID()); return err })
+	})
+	b.Run("login20", func(b *testing.B) {
+		timed(b, func() error { _, err := s.LoginState(ctx, benchJIDs[rand.IntN(1000)]); return err })
+	})
+	b.Run("login0", func(b *testing.B) {
+		timed(b, func() error { _, err := s.LoginState(ctx, benchJIDs[1000+rand.IntN(1000)]); return err })
+	})
+	b.Run("offline0", func(b *testing.B) {
+		timed(b, func() error { _, _, err := s.Offline(ctx, anyJID(), 0, 1<<16); return err })
+	})
+}
+
+// BenchmarkWrite has many callers wait for their writes at once, as the sessions
+// of a busy server do.
+func BenchmarkWrite(b *testing.B) {
+	ctx := context.Background()
+	s := openTest(b, Config{})
+	fill(b, s)
+	stanza := bytes.Repeat([]byte("x"), 300)
+	f := func(name string, callers int, write func() error) {
+		b.Run(fmt.Sprintf("%s/callers=%d", name, callers), func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetParallelism(max(1, callers/2))
+			start := cpu()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := write(); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+			b.ReportMetric(float64((cpu()-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
+		})
+	}
+	for _, callers := range []int{2, 32, 256} {
+		f("offline", callers, func() error { return s.AppendOffline(ctx, anyJID(), stanza, time.Now(), 1<<20) })
+		f("roster", callers, func() error {
+			j := anyJID()
+			r, err := s.Roster(ctx, j)
+			if err == nil {
+				_, err = s.ApplyRoster(ctx, []store.RosterUpdate{{Owner: j, Expect: r.Version, Put: &store.RosterItem{JID: anyJID()}}})
+			}
+			return ignoreConflict(err)
+		})
+	}
+	f("last", 2, func() error {
+		batch := make([]store.Last, 100)
+		for i := range batch {
+			batch[i] = store.Last{Owner: anyJID(), At: time.Now()}
+		}
+		return s.SetLast(ctx, batch)
+	})
+}
