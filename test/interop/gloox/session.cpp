@@ -1,0 +1,525 @@
+// Scenarios for gloox (C++), played with the library's own managers: roster,
+// vCard, registration, private storage, last activity, disco. One process, one
+// or two clients in it, both served by the same loop.
+//
+//   session SCENARIO
+//
+// The server and the accounts come from the environment, see the README.
+
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <unistd.h>
+
+#include <gloox/client.h>
+#include <gloox/connectionlistener.h>
+#include <gloox/connectiontcpclient.h>
+#include <gloox/connectiontls.h>
+#include <gloox/delayeddelivery.h>
+#include <gloox/disco.h>
+#include <gloox/discohandler.h>
+#include <gloox/error.h>
+#include <gloox/eventhandler.h>
+#include <gloox/lastactivity.h>
+#include <gloox/lastactivityhandler.h>
+#include <gloox/loghandler.h>
+#include <gloox/message.h>
+#include <gloox/messagehandler.h>
+#include <gloox/presence.h>
+#include <gloox/privatexml.h>
+#include <gloox/privatexmlhandler.h>
+#include <gloox/registration.h>
+#include <gloox/registrationhandler.h>
+#include <gloox/rosterlistener.h>
+#include <gloox/rostermanager.h>
+#include <gloox/vcard.h>
+#include <gloox/vcardhandler.h>
+#include <gloox/vcardmanager.h>
+
+using namespace gloox;
+
+static const int patience = 20; // seconds
+
+static std::string environment(const char *name)
+{
+    const char *value = getenv(name);
+    return value ? value : "";
+}
+
+[[noreturn]] static void fail(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    exit(1);
+}
+
+static void check(bool good, const std::string &what)
+{
+    if (!good)
+        fail("not so: %s", what.c_str());
+}
+
+// A Session is one client with everything it received, and all handlers.
+class Session : ConnectionListener, LogHandler, RosterListener, MessageHandler, VCardHandler,
+                RegistrationHandler, PrivateXMLHandler, LastActivityHandler, DiscoHandler,
+                EventHandler
+{
+public:
+    struct Text
+    {
+        std::string body, from;
+        Message::MessageType type;
+        bool delayed;
+    };
+
+    std::string label;
+    bool bound = false, gone = false, rosterCame = false, pong = false, fields = false;
+    ConnectionError why = ConnNoError;
+    StreamError streamError = StreamErrorUndefined;
+    int certificate = -1;
+    std::deque<Text> messages;
+    std::deque<std::string> asked; // subscription requests
+    std::string fullName;
+    int vcards = 0, stored = 0, registered = -1;
+    std::string kept, keptIn;
+    long idle = -1;
+    int idleError = -1;
+    StringList features;
+    bool gotInfo = false;
+
+    Session(const std::string &jid, const std::string &password, int mechanisms = 0,
+            bool direct = false, bool trust = true)
+        : label(jid), trusting(trust), client(new Client(JID(jid), password))
+    {
+        prepare(mechanisms, direct);
+        client->rosterManager()->registerRosterListener(this, false);
+    }
+
+    // For registration: no account yet.
+    explicit Session(const std::string &domain) : label("new"), client(new Client(domain))
+    {
+        client->disableRoster();
+        prepare(0, false);
+        registration.reset(new Registration(client.get()));
+        registration->registerRegistrationHandler(this);
+    }
+
+    ~Session()
+    {
+        if (!gone)
+            leave();
+        vcardManager.reset();
+        privateXml.reset();
+        lastActivity.reset();
+        registration.reset();
+    }
+
+    Client *operator->() { return client.get(); }
+
+    // One step of the loop.
+    void step()
+    {
+        if (!gone)
+            client->recv(1000);
+    }
+
+    void leave()
+    {
+        client->disconnect();
+        gone = true;
+    }
+
+    std::string full() { return client->jid().full(); }
+    std::string bare() { return client->jid().bare(); }
+
+    void say(const std::string &to, const std::string &body)
+    {
+        client->send(Message(Message::Chat, JID(to), body));
+    }
+
+    const Resource *seen(const std::string &jid)
+    {
+        RosterItem *item = client->rosterManager()->getRosterItem(JID(jid));
+        return item ? item->resource(JID(jid).resource()) : nullptr;
+    }
+
+    SubscriptionType subscription(const std::string &jid)
+    {
+        RosterItem *item = client->rosterManager()->getRosterItem(JID(jid));
+        return item ? item->subscription() : S10nNone;
+    }
+
+    std::unique_ptr<VCardManager> vcardManager;
+    std::unique_ptr<PrivateXML> privateXml;
+    std::unique_ptr<LastActivity> lastActivity;
+    std::unique_ptr<Registration> registration;
+
+    void storeCard(VCard *card) { vcardManager->storeVCard(card, this); }
+    void fetchCard(const std::string &jid) { vcardManager->fetchVCard(JID(jid), this); }
+    void keep(const Tag *tag) { keptIn = privateXml->storeXML(tag, this); }
+    void remember(const std::string &tag, const std::string &space) { privateXml->requestXML(tag, space, this); }
+    void askIdle(const std::string &jid) { lastActivity->query(JID(jid)); }
+    void askInfo(const std::string &jid) { client->disco()->getDiscoInfo(JID(jid), "", this, 0); }
+    void ping(const std::string &jid) { client->xmppPing(JID(jid), this); }
+
+private:
+    bool trusting = true;
+    std::unique_ptr<Client> client;
+
+    void prepare(int mechanisms, bool direct)
+    {
+        std::string address = environment(direct ? "INTEROP_TLS" : "INTEROP_STARTTLS");
+        std::string host = address.substr(0, address.rfind(':'));
+        int port = atoi(address.substr(address.rfind(':') + 1).c_str());
+        StringList ca;
+        if (trusting)
+            ca.push_back(environment("INTEROP_CA"));
+
+        client->logInstance().registerLogHandler(LogLevelDebug, LogAreaAll, this);
+        client->registerConnectionListener(this);
+        client->registerMessageHandler(this);
+        client->registerStanzaExtension(new DelayedDelivery());
+        if (mechanisms)
+            client->setSASLMechanisms(mechanisms);
+        client->setCACerts(ca);
+        vcardManager.reset(new VCardManager(client.get()));
+        privateXml.reset(new PrivateXML(client.get()));
+        lastActivity.reset(new LastActivity(client.get()));
+        lastActivity->registerLastActivityHandler(this);
+
+        ConnectionBase *tcp = new ConnectionTCPClient(client->logInstance(), host, port);
+        if (direct) {
+            // The library has no direct TLS of its own; its TLS layer can be
+            // put under the client, which then needs no STARTTLS.
+            ConnectionTLS *tls = new ConnectionTLS(client.get(), tcp, client->logInstance());
+            tls->setCACerts(ca);
+            client->setConnectionImpl(tls);
+            client->setTls(TLSDisabled);
+        } else {
+            tcp->registerConnectionDataHandler(client.get());
+            client->setConnectionImpl(tcp);
+            client->setTls(TLSRequired);
+        }
+        client->setCompression(false);
+        client->connect(false);
+        // The layer for STARTTLS forgets what setCACerts said before connect.
+        if (!direct)
+            client->encryptionImpl()->setCACerts(ca);
+    }
+
+    void onConnect() override
+    {
+        bound = true;
+        label = full();
+    }
+    void onDisconnect(ConnectionError e) override
+    {
+        gone = true;
+        why = e;
+        streamError = client->streamError();
+    }
+    bool onTLSConnect(const CertInfo &info) override
+    {
+        certificate = info.status;
+        fprintf(stderr, "%s -- certificate status %d of %s, %s %s\n", label.c_str(), info.status, info.server.c_str(), info.protocol.c_str(), info.cipher.c_str());
+        return info.status == CertOk;
+    }
+    void handleLog(LogLevel, LogArea area, const std::string &text) override
+    {
+        const char *mark = area == LogAreaXmlIncoming ? "S:" : area == LogAreaXmlOutgoing ? "C:" : "--";
+        fprintf(stderr, "%s %s %s\n", label.c_str(), mark, text.c_str());
+    }
+
+    void handleRoster(const Roster &) override { rosterCame = true; }
+    void handleItemAdded(const JID &) override {}
+    void handleItemSubscribed(const JID &) override {}
+    void handleItemRemoved(const JID &) override {}
+    void handleItemUpdated(const JID &) override {}
+    void handleItemUnsubscribed(const JID &) override {}
+    void handleRosterPresence(const RosterItem &, const std::string &, Presence::PresenceType, const std::string &) override {}
+    void handleSelfPresence(const RosterItem &, const std::string &, Presence::PresenceType, const std::string &) override {}
+    bool handleSubscriptionRequest(const JID &jid, const std::string &) override
+    {
+        asked.push_back(jid.bare());
+        return false;
+    }
+    bool handleUnsubscriptionRequest(const JID &, const std::string &) override { return false; }
+    void handleNonrosterPresence(const Presence &) override {}
+    void handleRosterError(const IQ &) override { fail("%s: roster error", label.c_str()); }
+
+    void handleMessage(const Message &m, MessageSession *) override
+    {
+        messages.push_back({m.body(), m.from().full(), m.subtype(), m.when() != nullptr});
+    }
+
+    void handleVCard(const JID &, const VCard *card) override
+    {
+        vcards++;
+        fullName = card ? card->formattedname() : "";
+    }
+    void handleVCardResult(VCardContext context, const JID &, StanzaError error) override
+    {
+        if (context == StoreVCard)
+            stored = error == StanzaErrorUndefined ? 1 : -1;
+    }
+
+    void handlePrivateXML(const Tag *xml) override { kept = xml ? xml->cdata() : ""; }
+    void handlePrivateXMLResult(const std::string &id, PrivateXMLResult result) override
+    {
+        if (id == keptIn && result == PxmlStoreOk)
+            keptIn.clear();
+    }
+
+    void handleLastActivityResult(const JID &, long seconds, const std::string &) override { idle = seconds; }
+    void handleLastActivityError(const JID &, StanzaError error) override { idleError = error; }
+
+    void handleDiscoInfo(const JID &, const Disco::Info &info, int) override
+    {
+        features = info.features();
+        gotInfo = true;
+    }
+    void handleDiscoItems(const JID &, const Disco::Items &, int) override {}
+    void handleDiscoError(const JID &, const Error *, int) override { fail("%s: disco error", label.c_str()); }
+
+    void handleEvent(const Event &event) override { pong = event.eventType() == Event::PingPong; }
+
+    void handleRegistrationFields(const JID &, int f, std::string) override
+    {
+        fields = (f & Registration::FieldUsername) && (f & Registration::FieldPassword);
+    }
+    void handleAlreadyRegistered(const JID &) override { fail("%s: already registered", label.c_str()); }
+    void handleRegistrationResult(const JID &, RegistrationResult result) override { registered = result; }
+    void handleDataForm(const JID &, const DataForm &) override {}
+    void handleOOB(const JID &, const OOB &) override {}
+};
+
+using Sessions = std::vector<Session *>;
+
+// Serves the sessions until it is so.
+static void until(const std::string &what, const Sessions &sessions, const std::function<bool()> &so)
+{
+    time_t late = time(nullptr) + patience;
+    while (!so()) {
+        if (time(nullptr) > late)
+            fail("never came: %s", what.c_str());
+        for (Session *s : sessions)
+            s->step();
+    }
+}
+
+static void online(Session &s)
+{
+    until(s.label + " logs in", {&s}, [&] { return s.bound || s.gone; });
+    check(s.bound, s.label + " logged in (error " + std::to_string(s.why) + "/" + std::to_string(s->authError()) + ")");
+    until(s.label + "'s roster", {&s}, [&] { return s.rosterCame; });
+}
+
+static std::string user(const char *name) { return environment((std::string("INTEROP_USER_") + name).c_str()); }
+
+static std::string secret() { return environment("INTEROP_PASSWORD"); }
+
+static void login(int mechanisms, bool direct)
+{
+    Session s(user("A") + "/gloox", secret(), mechanisms, direct);
+    online(s);
+    check(s.full() == user("A") + "/gloox", "bound to " + s.full());
+    check(direct || s.certificate == CertOk, "certificate status " + std::to_string(s.certificate));
+    Session second(user("A"), secret(), mechanisms, direct);
+    online(second);
+    check(!second->resource().empty() && second.bare() == user("A"), "bound to " + second.full());
+    s.say(second.full(), "to the second");
+    until("a message between two resources", {&s, &second}, [&] { return !second.messages.empty(); });
+    check(second.messages[0].body == "to the second" && second.messages[0].from == s.full(), "the message");
+}
+
+static void refused()
+{
+    Session wrong(user("A"), "not it", SaslMechPlain);
+    until("refusal", {&wrong}, [&] { return wrong.bound || wrong.gone; });
+    check(wrong.gone && wrong.why == ConnAuthenticationFailed, "refused with " + std::to_string(wrong.why));
+    check(wrong->authError() == SaslNotAuthorized, "refused with " + std::to_string(wrong->authError()));
+    Session stranger(user("A"), secret(), 0, false, false);
+    until("distrust", {&stranger}, [&] { return stranger.bound || stranger.gone; });
+    check(stranger.gone && stranger.certificate != CertOk, "an unknown certificate is not accepted");
+}
+
+static void befriend(Session &a, Session &b)
+{
+    a->rosterManager()->subscribe(JID(b.bare()), "B", {"Friends"}, "please");
+    until("the request", {&a, &b}, [&] { return !b.asked.empty(); });
+    check(b.asked[0] == a.bare(), "asked by " + b.asked[0]);
+    b->rosterManager()->ackSubscriptionRequest(JID(a.bare()), true);
+    b->rosterManager()->subscribe(JID(a.bare()));
+    until("the request back", {&a, &b}, [&] { return !a.asked.empty(); });
+    a->rosterManager()->ackSubscriptionRequest(JID(b.bare()), true);
+    until("both", {&a, &b}, [&] {
+        return a.subscription(b.bare()) == S10nBoth && b.subscription(a.bare()) == S10nBoth;
+    });
+    until("presence", {&a, &b}, [&] { return a.seen(b.full()) && b.seen(a.full()); });
+}
+
+static void friends()
+{
+    Session a(user("A") + "/a", secret()), b(user("B") + "/b", secret());
+    online(a);
+    online(b);
+    befriend(a, b);
+    RosterItem *item = a->rosterManager()->getRosterItem(JID(b.bare()));
+    check(item->name() == "B" && item->groups() == StringList{"Friends"}, "name and group of the item");
+
+    a->setPresence(Presence::Away, 7, "a < b & c");
+    until("the change", {&a, &b}, [&] {
+        const Resource *r = b.seen(a.full());
+        return r && r->presence() == Presence::Away && r->priority() == 7 && r->message() == "a < b & c";
+    });
+
+    a.say(b.bare(), "bare");
+    a.say(b.full(), "full \xc3\xa4 & <>");
+    until("two messages", {&a, &b}, [&] { return b.messages.size() == 2; });
+    check(b.messages[0].body == "bare" && b.messages[1].body == "full \xc3\xa4 & <>" && b.messages[1].from == a.full(), "the messages");
+
+    VCard *card = new VCard();
+    card->setFormattedname("Romeo <&>");
+    card->setName("Montague", "Romeo");
+    card->setPhoto("image/png", std::string(300, '\x7f'));
+    a.storeCard(card);
+    until("the card is stored", {&a, &b}, [&] { return a.stored != 0; });
+    check(a.stored == 1, "the card was stored");
+    b.fetchCard(a.bare());
+    until("the card", {&a, &b}, [&] { return b.vcards == 1; });
+    check(b.fullName == "Romeo <&>", "the card says " + b.fullName);
+
+    Tag *tag = new Tag("prefs", "xmlns", "urn:example:prefs");
+    tag->setCData("kept & safe");
+    a.keep(tag);
+    until("private data stored", {&a, &b}, [&] { return a.keptIn.empty(); });
+    a.remember("prefs", "urn:example:prefs");
+    until("private data", {&a, &b}, [&] { return a.kept == "kept & safe"; });
+
+    std::string domain = environment("INTEROP_DOMAIN");
+    a.askInfo(domain);
+    until("disco", {&a, &b}, [&] { return a.gotInfo; });
+    bool vcard = false;
+    for (const std::string &f : a.features)
+        vcard = vcard || f == "vcard-temp";
+    check(vcard, "vcard-temp among the features");
+    a.ping(domain);
+    until("pong", {&a, &b}, [&] { return a.pong; });
+
+    // Gone, and how long ago; what is said meanwhile waits.
+    b.leave();
+    until("b unavailable", {&a}, [&] { return !a.seen(b.full()); });
+    a.askIdle(b.bare());
+    until("last activity", {&a}, [&] { return a.idle >= 0 || a.idleError >= 0; });
+    check(a.idle >= 0 && a.idle < 300, "last activity " + std::to_string(a.idle));
+    a.say(b.bare(), "waits 1");
+    a.say(b.bare(), "waits 2");
+    a.pong = false;
+    a.ping(domain);
+    until("pong", {&a}, [&] { return a.pong; });
+    Session again(user("B") + "/again", secret());
+    online(again);
+    until("stored messages", {&a, &again}, [&] { return again.messages.size() == 2; });
+    check(again.messages[0].body == "waits 1" && again.messages[1].body == "waits 2", "the order of stored messages");
+    check(again.messages[0].delayed && again.messages[1].delayed, "stored messages carry their time");
+    until("b again", {&a, &again}, [&] { return a.seen(again.full()) && again.seen(a.full()); });
+
+    a->rosterManager()->remove(JID(b.bare()));
+    a->rosterManager()->synchronize();
+    until("removal", {&a, &again}, [&] {
+        return !a->rosterManager()->getRosterItem(JID(b.bare())) && again.subscription(a.bare()) == S10nNone;
+    });
+}
+
+static void newcomer()
+{
+    std::string name = "gloox-" + std::to_string(time(nullptr)) + std::to_string(getpid());
+    std::string domain = environment("INTEROP_DOMAIN");
+    RegistrationFields values;
+    values.username = name;
+    values.password = "first";
+    {
+        Session s(domain);
+        until("connected", {&s}, [&] { return s.bound || s.gone; });
+        check(s.bound, "connected without an account");
+        s.registration->fetchRegistrationFields();
+        until("the form", {&s}, [&] { return s.fields; });
+        check(s.registration->createAccount(Registration::FieldUsername | Registration::FieldPassword, values), "sent");
+        until("registered", {&s}, [&] { return s.registered >= 0; });
+        check(s.registered == RegistrationSuccess, "registered: " + std::to_string(s.registered));
+    }
+    {
+        Session taken(domain);
+        until("connected", {&taken}, [&] { return taken.bound || taken.gone; });
+        taken.registration->createAccount(Registration::FieldUsername | Registration::FieldPassword, values);
+        until("refused", {&taken}, [&] { return taken.registered >= 0; });
+        check(taken.registered == RegistrationConflict, "a name taken: " + std::to_string(taken.registered));
+    }
+    Session s(name + "@" + domain + "/r", "first");
+    online(s);
+    Registration change(s.operator->());
+    struct Result : RegistrationHandler
+    {
+        int result = -1;
+        void handleRegistrationFields(const JID &, int, std::string) override {}
+        void handleAlreadyRegistered(const JID &) override {}
+        void handleRegistrationResult(const JID &, RegistrationResult r) override { result = r; }
+        void handleDataForm(const JID &, const DataForm &) override {}
+        void handleOOB(const JID &, const OOB &) override {}
+    } result;
+    change.registerRegistrationHandler(&result);
+    change.changePassword(name, "second");
+    until("password changed", {&s}, [&] { return result.result >= 0; });
+    check(result.result == RegistrationSuccess, "password changed: " + std::to_string(result.result));
+    s.leave();
+    Session with(name + "@" + domain, "second");
+    online(with);
+    Session without(name + "@" + domain, "first", SaslMechPlain);
+    until("the old password refused", {&without}, [&] { return without.bound || without.gone; });
+    check(without.gone, "the old password does not work");
+}
+
+static void conflict()
+{
+    Session older(user("A") + "/same", secret());
+    online(older);
+    Session newer(user("A") + "/same", secret());
+    online(newer);
+    until("the older one's end", {&older, &newer}, [&] { return older.gone; });
+    check(older.why == ConnStreamError && older.streamError == StreamErrorConflict,
+          "ended with " + std::to_string(older.why) + "/" + std::to_string(older.streamError));
+    newer.say(newer.full(), "to myself");
+    until("a message to itself", {&newer}, [&] { return !newer.messages.empty(); });
+}
+
+int main(int argc, char **argv)
+{
+    std::string scenario = argc > 1 ? argv[1] : "";
+    if (scenario == "login")
+        login(0, false);
+    else if (scenario == "plain")
+        login(SaslMechPlain, false);
+    else if (scenario == "direct")
+        login(0, true);
+    else if (scenario == "refused")
+        refused();
+    else if (scenario == "friends")
+        friends();
+    else if (scenario == "register")
+        newcomer();
+    else if (scenario == "conflict")
+        conflict();
+    else
+        fail("no such scenario: %s", scenario.c_str());
+    return 0;
+}
