@@ -32,10 +32,15 @@ type Extension struct {
 	Title   string   // of the XEP
 	Domain  []string // features of the server (XEP-0030)
 	Account []string // features of an account
+	Forms   []Form   // more that discovery tells of the server (XEP-0128)
 	IQ      []IQ     // requests that it answers
 
 	// BeforeAuth and AfterAuth are XML put among the stream features.
 	BeforeAuth, AfterAuth string
+
+	// Ready is called once, when all extensions are registered, and fills in
+	// what depends on the router or on other extensions; only IQ is fixed.
+	Ready func(r *Router, x *Extension)
 
 	// OnStanza sees every stanza of a bound session before it is routed.
 	OnStanza func(t *session.Turn, s *session.Session, st *stanza.Stanza) Verdict
@@ -71,6 +76,7 @@ type IQ struct {
 	Methods      Methods
 	Targets      Targets
 	Blocking     bool // Handle runs on a worker, where it may ask the store
+	Keys         bool // with Blocking: Handle derives keys, milliseconds of CPU
 	Unbound      bool // clients that have no resource may ask too, authenticated or not
 
 	// Handle answers the request, exactly once: by Result, Empty or Error.
@@ -120,9 +126,32 @@ func (r *Router) register(x Extension) {
 			}
 		}
 	}
-	r.features.before = append(r.features.before, x.BeforeAuth...)
-	r.features.after = append(r.features.after, x.AfterAuth...)
 	r.exts = append(r.exts, x)
+}
+
+// ready lets the extensions fill in what they know only now, and puts the
+// stream features together.
+func (r *Router) ready() {
+	for i := range r.exts {
+		x := &r.exts[i]
+		if x.Ready != nil {
+			x.Ready(r, x)
+		}
+		r.features.before = append(r.features.before, x.BeforeAuth...)
+		r.features.after = append(r.features.after, x.AfterAuth...)
+	}
+}
+
+// Form is a data form that belongs to what discovery tells (XEP-0128).
+type Form struct {
+	Type   string // the value of FORM_TYPE
+	Fields []Field
+}
+
+// Field is one field of a Form.
+type Field struct {
+	Var, Type string // Type may be empty
+	Values    []string
 }
 
 // Extensions are all that are registered.

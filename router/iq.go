@@ -67,14 +67,42 @@ func (r *Router) handle(t *session.Turn, s *session.Session, st *stanza.Stanza, 
 // Unbound answers a request of a client that has no resource yet: only handlers
 // that say so get those. It implements session.Router.
 func (r *Router) Unbound(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
-	to := ToServer
-	if st.HasTo && st.To.String() != s.Host() {
-		to = ToSelf
-	}
-	h := r.iqs.find(st.Payload(), methodOf(st), to)
-	if h == nil || !h.Unbound {
+	h := r.unboundHandler(s, st)
+	if h == nil {
 		return false
 	}
 	r.handle(t, s, st, h)
 	return true
+}
+
+// unboundHandler finds who answers a request of a client without a resource. A
+// client that is not authenticated has no account: what it asks without 'to' is
+// for the server.
+func (r *Router) unboundHandler(s *session.Session, st *stanza.Stanza) *IQ {
+	to := ToServer
+	if st.HasTo && st.To.String() != s.Host() {
+		if st.To.String() != s.BareJID() {
+			return nil
+		}
+		to = ToSelf
+	}
+	h := r.iqs.find(st.Payload(), methodOf(st), to)
+	if h == nil || !h.Unbound {
+		return nil
+	}
+	return h
+}
+
+// Keys reports whether the handler of a request derives keys. It implements
+// session.Router.
+func (r *Router) Keys(s *session.Session, st *stanza.Stanza) bool {
+	if st.Kind != stanza.IQ || !st.Type.IsRequest() {
+		return false
+	}
+	find := r.handler
+	if s.FullJID() == "" {
+		find = r.unboundHandler
+	}
+	h := find(s, st)
+	return h != nil && h.Keys
 }

@@ -110,6 +110,7 @@ func New(cfg Config) *Router {
 	for _, x := range cfg.Extensions {
 		r.register(x)
 	}
+	r.ready()
 	return r
 }
 

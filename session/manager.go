@@ -42,6 +42,10 @@ type Router interface {
 	// answered.
 	Unbound(t *Turn, s *Session, st *stanza.Stanza) bool
 
+	// Keys reports whether answering st derives keys: it then runs where that
+	// cannot starve everybody else. Only what runs on a worker is asked about.
+	Keys(s *Session, st *stanza.Stanza) bool
+
 	// Bound is called on a worker after the session was put in the tables and
 	// before the client is told.
 	Bound(t *Turn, s *Session)

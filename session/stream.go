@@ -38,6 +38,19 @@ type negotiation struct {
 	registered bool
 }
 
+// Registered reports whether the client has created an account on this stream
+// (XEP-0077): one is all that it may. Only the goroutine that handles the
+// session's input may call it.
+func (s *Session) Registered() bool { return s.neg != nil && s.neg.registered }
+
+// SetRegistered notes that the client has created an account. Only the
+// goroutine that handles the session's input may call it.
+func (s *Session) SetRegistered() {
+	if s.neg != nil {
+		s.neg.registered = true
+	}
+}
+
 // Data handles bytes that came from the client. They are lent until it returns;
 // it answers how many it has used, fewer than all when the session is busy.
 func (s *Session) Data(loop int, p []byte) int {
@@ -323,13 +336,22 @@ func (s *Session) route(t *Turn, st *stanza.Stanza) {
 	if r.Stanza(t, s, st) {
 		return
 	}
+	pool := s.poolFor(st)
 	d := t.scratch.Take()
-	s.block(s.mgr.io, func(t *Turn) {
+	s.block(pool, func(t *Turn) {
 		defer d.Release()
 		var st stanza.Stanza
 		_ = stanza.Read(d, &st) // it was read before
 		r.Stanza(t, s, &st)
 	})
+}
+
+// poolFor is the pool of workers that a stanza is for.
+func (s *Session) poolFor(st *stanza.Stanza) *workers {
+	if s.mgr.cfg.Router.Keys(s, st) {
+		return s.mgr.keys
+	}
+	return s.mgr.io
 }
 
 // beforeAuth handles a stanza of a client that is not authenticated: in-band
@@ -340,13 +362,14 @@ func (s *Session) beforeAuth(t *Turn, st *stanza.Stanza, valid bool) {
 		s.end(t, ErrNotAuthorized)
 		return
 	}
-	s.handOver(t)
+	s.handOver(t, st)
 }
 
 // handOver lets the router handle an iq of a client without a resource.
-func (s *Session) handOver(t *Turn) {
+func (s *Session) handOver(t *Turn, st *stanza.Stanza) {
+	pool := s.poolFor(st)
 	d := t.scratch.Take()
-	s.block(s.mgr.io, func(t *Turn) {
+	s.block(pool, func(t *Turn) {
 		defer d.Release()
 		var st stanza.Stanza
 		_ = stanza.Read(d, &st) // it was read before
@@ -371,7 +394,7 @@ func (s *Session) beforeBinding(t *Turn, st *stanza.Stanza) {
 	case st.Type == stanza.Set && payload.Is(nsSession, "session"):
 		s.result(t, st)
 	default:
-		s.handOver(t)
+		s.handOver(t, st)
 	}
 }
 
