@@ -137,7 +137,11 @@ func (r *Router) roster(owner jid.JID) (*Roster, error) {
 		return nil, err
 	}
 	ro := newRoster(sr)
-	r.rosters.Set(strings.Clone(owner.String()), ro)
+	if ro.Version != 0 {
+		// Version 0: there is no such account. It may be made at any moment,
+		// by another process too.
+		r.rosters.Set(strings.Clone(owner.String()), ro)
+	}
 	return ro, nil
 }
 

@@ -57,6 +57,33 @@ func (r *Router) rosterRemove(rq *Request, contact jid.JID) {
 	}
 }
 
+// CancelSubscriptions cancels an account's subscriptions in both directions,
+// requests that wait included, and tells everybody concerned. It is called
+// before an account is deleted, and may wait for the store.
+func (r *Router) CancelSubscriptions(t *session.Turn, owner jid.JID) error {
+	ro, err := r.rosterFor(owner)
+	if err != nil {
+		return err
+	}
+	contacts := slices.Clone(ro.Requests)
+	for i := range ro.Items {
+		if it := &ro.Items[i]; it.Subscription != store.None || it.Ask {
+			contacts = append(contacts, it.JID.BareString())
+		}
+	}
+	for _, c := range contacts {
+		contact, err := jid.Parse(c)
+		if err != nil {
+			continue
+		}
+		rel := &relation{r: r, user: pair(owner), contact: pair(contact)}
+		if err := rel.run(t, stanza.Unsubscribe, stanza.Unsubscribed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // relation is one change of what two accounts of this server are to each other:
 // the user does something, and the contact's side follows. Both rosters change
 // in one transaction, then everybody concerned is told.
