@@ -13,22 +13,32 @@ import (
 // AppendOffline implements store.Offline.
 func (s *Store) AppendOffline(ctx context.Context, owner jid.JID, stanza []byte, received time.Time, quota int) error {
 	return s.write(ctx, "keep message for "+owner.BareString(), true, func(c *conn) error {
-		st, err := c.account(qAppendOffline, owner)
+		id, first, last, err := c.offlineSeqs(owner)
 		if err != nil {
 			return err
 		}
+		if last-first+1 >= int64(quota) {
+			return store.ErrQuota
+		}
+		// One statement instead of two would make SQLite copy what it reads, for
+		// it reads the table that it writes.
+		st, err := c.stmt(qAppendOffline)
+		if err != nil {
+			return err
+		}
+		st.BindInt64(1, id)
+		st.BindInt64(2, last+1)
 		st.BindInt64(3, received.UnixMilli())
 		st.BindBytes(4, stanza)
-		st.BindInt64(5, int64(quota))
-		n, err := c.run(st)
-		if err != nil || n == 1 {
-			return err
-		}
-		if _, _, _, err := c.accountID(owner); err != nil {
-			return err
-		}
-		return store.ErrQuota
+		_, err = c.run(st)
+		return err
 	})
+}
+
+// offlineSeqs is the ID of an account and the first and the last number of its
+// messages, 1 and 0 when there is none; or store.ErrNotFound.
+func (c *conn) offlineSeqs(owner jid.JID) (id, first, last int64, err error) {
+	return c.threeInts(qOfflineSeqs, owner)
 }
 
 // Offline implements store.Offline.

@@ -40,6 +40,7 @@ const (
 	qDeleteRequest
 	qRequests
 
+	qOfflineSeqs
 	qAppendOffline
 	qOffline
 	qDeleteOffline
@@ -110,14 +111,11 @@ var queries = [numQueries]string{
 	qDeleteRequest: `DELETE FROM roster_request WHERE account = ?1 AND contact = ?2`,
 	qRequests:      `SELECT contact, received, stanza FROM roster_request WHERE account = ` + account + ` ORDER BY id`,
 
-	// No row: there is no such account, or the quota is used up.
-	qAppendOffline: `INSERT INTO offline (account, seq, received, stanza)
-		SELECT id, last + 1, ?3, ?4 FROM (
-			SELECT id,
-				coalesce((SELECT seq FROM offline WHERE account = a.id ORDER BY seq LIMIT 1), 1) AS first,
-				coalesce((SELECT seq FROM offline WHERE account = a.id ORDER BY seq DESC LIMIT 1), 0) AS last
-			FROM account AS a WHERE domain = ?1 AND local = ?2)
-		WHERE last - first + 1 < ?5`,
+	qOfflineSeqs: `SELECT id,
+			coalesce((SELECT seq FROM offline WHERE account = a.id ORDER BY seq LIMIT 1), 1),
+			coalesce((SELECT seq FROM offline WHERE account = a.id ORDER BY seq DESC LIMIT 1), 0)
+		FROM account AS a WHERE domain = ?1 AND local = ?2`,
+	qAppendOffline: `INSERT INTO offline (account, seq, received, stanza) VALUES (?1, ?2, ?3, ?4)`,
 	qOffline:       `SELECT id, received, stanza FROM offline WHERE account = ` + account + ` AND id > ?3 ORDER BY seq`,
 	qDeleteOffline: `DELETE FROM offline WHERE account = ` + account + ` AND id <= ?3`,
 	qCountOffline:  `SELECT count(*) FROM offline WHERE account = ` + account,
