@@ -92,9 +92,19 @@ class Client(slixmpp.ClientXMPP):
         self.add_event_handler("stream_error", self.stream_errors.append)
         self.add_event_handler(
             "failed_auth", lambda f: self.mechanism_failures.append((self["feature_mechanisms"].mech.name, f["condition"])))
+        if mech:
+            self._without_binding()
         for plugin in plugins:
             self.register_plugin(plugin)
         _clients.append(self)
+
+    def _without_binding(self):
+        """Has the client say that it knows no channel binding, where it may use
+        one mechanism only. slixmpp 1.8 otherwise claims the server offered no
+        binding ("y"), which RFC 5802 section 6 has a server refuse that did."""
+        mechanisms = self["feature_mechanisms"]
+        stock = mechanisms.sasl_callback
+        mechanisms.sasl_callback = lambda required, optional: {**stock(required, optional), "channel_binding": b""}
 
     async def get_dns_records(self, domain, port=None):
         """The name service's place is taken by the address that was given."""
