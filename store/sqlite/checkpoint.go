@@ -14,13 +14,17 @@ import (
 // goroutine with a connection of its own moves most of it while the writer goes
 // on; then the writer moves the little that was added meanwhile and cuts the
 // file, which needs a moment without readers of old pages. So the log stays
-// within a small multiple of LogBytes, and a page that changes often is moved
-// once for many commits. If another process holds an old page for long, the
-// log grows until it lets go; it is tried again each time the log has grown by
-// half of LogBytes.
+// within a small multiple of LogBytes (past that the writer waits for the
+// goroutine), and a page that changes often is moved once for many commits. If
+// another process holds an old page for long, the log grows until it lets go;
+// it is tried again each time the log has grown by half of LogBytes.
 
 // truncateWait is how long the writer waits for readers when it cuts the log.
 const truncateWait = 50 * time.Millisecond
+
+// maxGrowth is how many times larger than at its beginning the log may become
+// during a checkpoint.
+const maxGrowth = 3
 
 // checkpoint is the state of the log's upkeep.
 type checkpoint struct {
@@ -57,19 +61,29 @@ func (s *Store) stopCheckpoints() { s.checkpoint.wg.Wait() }
 // afterCommit is the writer's part.
 func (s *Store) afterCommit(c *conn) {
 	k := &s.checkpoint
-	if k.running {
-		select {
-		case <-k.done:
-			k.running = false
-			s.truncate(c)
-		default:
+	size := s.logSize()
+	if !k.running {
+		if size >= k.next {
+			k.running = true
+			k.wake <- struct{}{}
 		}
 		return
 	}
-	if s.logSize() >= k.next {
-		k.running = true
-		k.wake <- struct{}{}
+	if size >= maxGrowth*k.next {
+		select {
+		case <-k.done:
+		case <-s.closed:
+			return
+		}
+	} else {
+		select {
+		case <-k.done:
+		default:
+			return
+		}
 	}
+	k.running = false
+	s.truncate(c)
 }
 
 // truncate cuts the log and sets when that is to be tried again.

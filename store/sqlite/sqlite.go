@@ -101,7 +101,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		queue:   make(chan *write, maxBatch),
 	}
 	if err := s.open(ctx); err != nil {
-		return nil, s.wrap("open", err)
+		return nil, s.wrap("open "+cfg.Path, err)
 	}
 	return s, nil
 }
@@ -203,12 +203,26 @@ func migrations() ([]string, error) {
 // errNewer means that a newer version of the program has migrated the database.
 var errNewer = errors.New("the database was made by a newer version of roost: run that version, or restore a backup")
 
+// errForeign means that the file belongs to another program.
+var errForeign = errors.New("the file is a database of another program: name another data directory")
+
 // migrate brings the tables up to date, each step in a transaction of its own.
 // Other processes may try the same.
 func migrate(ctx context.Context, c *conn) error {
 	scripts, err := migrations()
 	if err != nil {
 		return err
+	}
+	tables, err := sqlitex.ResultInt64(c.Prep("SELECT count(*) FROM sqlite_schema"))
+	if err != nil {
+		return err
+	}
+	id, err := sqlitex.ResultInt64(c.Prep("PRAGMA application_id"))
+	if err != nil {
+		return err
+	}
+	if tables > 0 && id != appID {
+		return errForeign
 	}
 	version, err := sqlitex.ResultInt64(c.Prep("PRAGMA user_version"))
 	if err != nil {
