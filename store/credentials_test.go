@@ -1,0 +1,107 @@
+package store
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/xdg-go/scram"
+)
+
+func TestCredentials(t *testing.T) {
+	const password = "pencil"
+	c, err := NewCredentials(password, MinIterations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !c.Verify(password) {
+		t.Error("the password is refused")
+	}
+	for _, wrong := range []string{"", "Pencil", "pencil ", "penci", strings.Repeat("pencil", 1000), "\x00", "\xff"} {
+		if c.Verify(wrong) {
+			t.Errorf("%q is taken for the password", wrong)
+		}
+	}
+	other, err := NewCredentials(password, MinIterations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Equal(c.Salt, other.Salt) || bytes.Equal(c.SHA256.StoredKey, other.SHA256.StoredKey) {
+		t.Error("two accounts with one password can be told to have it")
+	}
+	if (&Credentials{}).Verify("") || (&Credentials{}).Verify("x") {
+		t.Error("no credentials at all admit somebody")
+	}
+}
+
+// TestCredentialsVector checks the keys by the example of RFC 7677 section 3,
+// with what the server has to answer there.
+func TestCredentialsVector(t *testing.T) {
+	salt, err := base64.StdEncoding.DecodeString("W22ZaJ0SNY7soEsUEjb6gQ==")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Credentials{Salt: salt, Iterations: 4096}
+	if c.SHA256, err = c.derive(scram.SHA256, "pencil"); err != nil {
+		t.Fatal(err)
+	}
+	server, err := scram.SHA256.NewServer(func(string) (scram.StoredCredentials, error) {
+		return scram.StoredCredentials{
+			KeyFactors: scram.KeyFactors{Salt: string(c.Salt), Iters: c.Iterations},
+			StoredKey:  c.SHA256.StoredKey, ServerKey: c.SHA256.ServerKey,
+		}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conv := server.WithNonceGenerator(func() string { return "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0" }).NewConversation()
+	first, err := conv.Step("n,,n=user,r=rOprNGfwEbeRWgbNEkqO")
+	if err != nil || first != "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096" {
+		t.Fatalf("%q, %v", first, err)
+	}
+	final, err := conv.Step("c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
+	if err != nil || final != "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=" {
+		t.Errorf("%q, %v", final, err)
+	}
+}
+
+// TestPasswordPreparation: RFC 5802 section 2.2 has passwords prepared by
+// SASLprep, so that different ways to type one are one.
+func TestPasswordPreparation(t *testing.T) {
+	c, err := NewCredentials("I\u00adX\u00a0\u00aa", MinIterations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !c.Verify("IX a") {
+		t.Error("a password that is the same after SASLprep is refused")
+	}
+	for _, bad := range []string{"", "a\x07b", "\u0627\u0031", "a\xffb"} {
+		if _, err := NewCredentials(bad, MinIterations); !errors.Is(err, ErrPassword) {
+			t.Errorf("NewCredentials(%q): %v", bad, err)
+		}
+	}
+}
+
+func TestIterations(t *testing.T) {
+	for _, n := range []int{-1, 1, MinIterations - 1, MaxIterations + 1} {
+		if _, err := NewCredentials("x", n); err == nil || strings.Contains(err.Error(), "\"x\"") {
+			t.Errorf("NewCredentials with %d iterations: %v", n, err)
+		}
+	}
+	c, err := NewCredentials("x", 0)
+	if err != nil || c.Iterations != DefaultIterations {
+		t.Errorf("%d iterations by default, %v", c.Iterations, err)
+	}
+}
+
+func BenchmarkNewCredentials(b *testing.B) {
+	for _, n := range []int{4096, 10000} {
+		b.Run(map[int]string{4096: "iterations=4096", 10000: "iterations=10000"}[n], func(b *testing.B) {
+			for b.Loop() {
+				NewCredentials("correct horse battery staple", n)
+			}
+		})
+	}
+}
