@@ -6,6 +6,21 @@ import (
 	"roost/stanza"
 )
 
+// offlineExtension tells that messages wait for those who are away; the code is
+// here and in message.go, because it is a part of delivering.
+func offlineExtension(r *Router) Extension {
+	x := Extension{
+		Name:    "offline",
+		XEP:     160,
+		Version: "1.0.1",
+		Title:   "Best Practices for Handling Offline Messages",
+	}
+	if r.cfg.MaxOffline > 0 {
+		x.Domain = []string{"msgoffline"}
+	}
+	return x
+}
+
 // flush sends an account's waiting messages to one of its resources, in order
 // and with a delay stamp (XEP-0160, XEP-0203), and deletes them. It sends a
 // page at a time and goes on when the socket has taken it: a full mailbox never

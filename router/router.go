@@ -107,6 +107,7 @@ func New(cfg Config) *Router {
 		Weigher:       func(_ string, r *Roster) uint32 { return r.weight() },
 	})
 	r.register(rosterExtension(r))
+	r.register(offlineExtension(r))
 	for _, x := range cfg.Extensions {
 		r.register(x)
 	}
@@ -129,6 +130,9 @@ func (r *Router) Store() store.Store { return r.cfg.Store }
 
 // Context is the context for calls of the store; it ends when the router does.
 func (r *Router) Context() context.Context { return r.ctx }
+
+// Logger is where extensions log.
+func (r *Router) Logger() *slog.Logger { return r.cfg.Logger }
 
 // Serves reports whether domain is one of this server's.
 func (r *Router) Serves(domain string) bool { return r.domains[domain] }
