@@ -1,0 +1,59 @@
+package xep
+
+import (
+	"crypto/sha1"
+	"encoding/base64"
+	"slices"
+
+	"roost/router"
+)
+
+const nsCaps = "http://jabber.org/protocol/caps"
+
+// capsNode identifies the software: "A URI that uniquely identifies a software
+// application" (XEP-0115 section 4).
+const capsNode = "urn:roost:server"
+
+// caps tells the server's capabilities in the stream features (XEP-0115 section
+// 6.3), so that a client which has met them before need not ask. disco.go
+// answers those who ask for the node.
+func caps() router.Extension {
+	return router.Extension{
+		Name:    "caps",
+		XEP:     115,
+		Version: "1.6.0",
+		Title:   "Entity Capabilities",
+		Domain:  []string{nsCaps},
+		Ready: func(r *router.Router, x *router.Extension) {
+			feature := "<c xmlns='" + nsCaps + "' hash='sha-1' node='" + capsNode + "' ver='" + serverInfo(r).ver() + "'/>"
+			x.BeforeAuth, x.AfterAuth = feature, feature
+		},
+	}
+}
+
+// ver is the verification string: "In order to help prevent poisoning of entity
+// capabilities information, the value of the verification string MUST be
+// generated according to the following method" (XEP-0115 section 5.1). SHA-1 is
+// what section 10.2 makes mandatory; nothing secret depends on it.
+func (i info) ver() string {
+	i = i.sort()
+	var s []byte
+	add := func(text string) { s = append(append(s, text...), '<') }
+	for _, id := range i.identities {
+		add(id.category + "/" + id.kind + "/" + id.lang + "/" + id.name)
+	}
+	for _, f := range i.features {
+		add(f)
+	}
+	for _, f := range i.forms {
+		add(f.Type)
+		for _, field := range f.Fields {
+			add(field.Var)
+			for _, v := range slices.Sorted(slices.Values(field.Values)) {
+				add(v)
+			}
+		}
+	}
+	sum := sha1.Sum(s)
+	return base64.StdEncoding.EncodeToString(sum[:])
+}

@@ -1,0 +1,53 @@
+package xep
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	"roost/router"
+)
+
+// contactRoles are those to whom addresses can belong (XEP-0157 section 7.1).
+var contactRoles = []string{"abuse", "admin", "feedback", "sales", "security", "status", "support"}
+
+// contact tells the addresses of those who run the server, as a form in its
+// disco#info (XEP-0157 section 3).
+func contact(cfg Config) router.Extension {
+	x := router.Extension{
+		Name:    "contact",
+		XEP:     157,
+		Version: "1.1.1",
+		Title:   "Contact Addresses for XMPP Services",
+	}
+	form := router.Form{Type: "http://jabber.org/network/serverinfo"}
+	for _, role := range contactRoles {
+		if uris := cfg.Contacts[role]; len(uris) > 0 {
+			form.Fields = append(form.Fields, router.Field{Var: role + "-addresses", Values: uris})
+		}
+	}
+	if len(form.Fields) > 0 {
+		x.Forms = []router.Form{form}
+	}
+	return x
+}
+
+// CheckContacts reports what is wrong with contact addresses: a role that is
+// not known, or an address that is not a URI such as mailto:xmpp@example.org.
+func CheckContacts(contacts map[string][]string) error {
+	for _, role := range slices.Sorted(maps.Keys(contacts)) {
+		if !slices.Contains(contactRoles, role) {
+			return fmt.Errorf("contact addresses: no role %q: there are %s", role, strings.Join(contactRoles, ", "))
+		}
+		for _, uri := range contacts[role] {
+			// "Values of 'status-addresses' form field MUST be valid URIs";
+			// those of the others SHOULD be.
+			if u, err := url.Parse(uri); err != nil || u.Scheme == "" {
+				return fmt.Errorf("contact addresses: %q is not a URI, as mailto:xmpp@example.org or xmpp:admin@example.org is", uri)
+			}
+		}
+	}
+	return nil
+}

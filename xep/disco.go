@@ -1,0 +1,154 @@
+package xep
+
+import (
+	"roost/parser"
+	"roost/router"
+	"roost/session"
+	"roost/stanza"
+)
+
+// Namespaces of service discovery.
+const (
+	nsDiscoInfo  = "http://jabber.org/protocol/disco#info"
+	nsDiscoItems = "http://jabber.org/protocol/disco#items"
+)
+
+// discovery answers service discovery (XEP-0030). All of it is immutable once
+// the router is there.
+type discovery struct {
+	server  []byte // what is inside <query/> for the server
+	account []byte // and for any account
+	node    string // under which the server's capabilities are known (caps.go)
+}
+
+func disco() router.Extension {
+	d := new(discovery)
+	iq := func(space string, to router.Targets, handle func(*router.Request)) router.IQ {
+		return router.IQ{
+			Space: space, Local: "query", Methods: router.Get, Targets: to,
+			Blocking: to == router.ToAccount, Handle: handle,
+		}
+	}
+	return router.Extension{
+		Name:    "disco",
+		XEP:     30,
+		Version: "2.5.0",
+		Title:   "Service Discovery",
+		Domain:  []string{nsDiscoInfo, nsDiscoItems},
+		Account: []string{nsDiscoInfo, nsDiscoItems},
+		IQ: []router.IQ{
+			iq(nsDiscoInfo, router.ToServer, d.serverInfo),
+			iq(nsDiscoInfo, router.ToSelf, d.ownInfo),
+			iq(nsDiscoInfo, router.ToAccount, d.accountInfo),
+			iq(nsDiscoItems, router.ToServer, serverItems),
+			iq(nsDiscoItems, router.ToSelf, ownItems),
+			iq(nsDiscoItems, router.ToAccount, accountItems),
+		},
+		Ready: func(r *router.Router, _ *router.Extension) {
+			server := serverInfo(r)
+			d.server = server.appendXML(nil)
+			d.account = accountInfo(r).appendXML(nil)
+			d.node = capsNode + "#" + server.ver()
+		},
+	}
+}
+
+// hasNode reports whether a query asks for a node of its target.
+func hasNode(rq *router.Request) bool { return len(rq.Payload().Attr("node")) > 0 }
+
+func (d *discovery) serverInfo(rq *router.Request) {
+	if hasNode(rq) && string(rq.Payload().Attr("node")) != d.node {
+		rq.Error(stanza.ItemNotFound)
+		return
+	}
+	sendQuery(rq, d.server)
+}
+
+func (d *discovery) ownInfo(rq *router.Request) {
+	if hasNode(rq) {
+		rq.Error(stanza.ItemNotFound)
+		return
+	}
+	sendQuery(rq, d.account)
+}
+
+// accountInfo answers for another account. Section 9: "In response to a
+// disco#info request, the server MUST return a <service-unavailable/> error if
+// […] The target entity does not exist (no matter if the request specifies a
+// node or not) [or] The requesting entity is not authorized to receive presence
+// from the target entity".
+func (d *discovery) accountInfo(rq *router.Request) {
+	ok, err := subscribed(rq)
+	switch {
+	case err != nil:
+		rq.Error(err)
+	case !ok:
+		rq.Error(stanza.ServiceUnavailable)
+	default:
+		d.ownInfo(rq)
+	}
+}
+
+// serverItems answers for the server, which has no items. Section 4.1: then
+// "the target entity MUST return an empty query element".
+func serverItems(rq *router.Request) {
+	if hasNode(rq) {
+		rq.Error(stanza.ItemNotFound)
+		return
+	}
+	sendQuery(rq, nil)
+}
+
+// ownItems lists an account's available resources (section 4.1).
+func ownItems(rq *router.Request) {
+	if hasNode(rq) {
+		rq.Error(stanza.ItemNotFound)
+		return
+	}
+	var items []byte
+	eachSession(rq.Router, rq.Account().String(), func(s *session.Session) {
+		if s.Available() {
+			items = append(items, "<item jid='"...)
+			items = parser.AppendEscaped(items, s.FullJID())
+			items = append(items, "'/>"...)
+		}
+	})
+	sendQuery(rq, items)
+}
+
+// accountItems answers for another account. Section 9: "In response to a
+// disco#items request, the server MUST return an empty result set if […] The
+// target entity does not exist (no matter if the request specifies a node or
+// not)", and the same to those who may not see the account's presence.
+func accountItems(rq *router.Request) {
+	ok, err := subscribed(rq)
+	switch {
+	case err != nil:
+		rq.Error(err)
+	case !ok:
+		sendQuery(rq, nil)
+	default:
+		ownItems(rq)
+	}
+}
+
+// sendQuery answers with <query/> in the namespace of the request. Section 3.2:
+// "If the request included a 'node' attribute, the response MUST mirror the
+// specified 'node' attribute".
+func sendQuery(rq *router.Request, inner []byte) {
+	node := rq.Payload().Attr("node")
+	rq.Result(func(b []byte) []byte {
+		b = append(b, "<query xmlns='"...)
+		b = append(b, rq.Payload().Space()...)
+		if node != nil {
+			b = append(b, "' node='"...)
+			b = parser.AppendEscaped(b, node)
+		}
+		if len(inner) == 0 {
+			return append(b, "'/>"...)
+		}
+		b = append(b, "'>"...)
+		b = append(b, inner...)
+		return append(b, "</query>"...)
+	})
+}

@@ -1,0 +1,119 @@
+package xep
+
+import (
+	"strconv"
+	"time"
+
+	"roost/parser"
+	"roost/router"
+	"roost/session"
+	"roost/stanza"
+)
+
+const nsLast = "jabber:iq:last"
+
+// lastActivity tells how long the server has been running, and for how long an
+// account has been away (XEP-0012).
+func lastActivity() router.Extension {
+	iq := func(to router.Targets, blocking bool, handle func(*router.Request)) router.IQ {
+		return router.IQ{
+			Space: nsLast, Local: "query", Methods: router.Get, Targets: to, Blocking: blocking, Handle: handle,
+		}
+	}
+	return router.Extension{
+		Name:    "last",
+		XEP:     12,
+		Version: "2.0",
+		Title:   "Last Activity",
+		Domain:  []string{nsLast},
+		Account: []string{nsLast},
+		IQ: []router.IQ{
+			iq(router.ToServer, false, lastOfServer),
+			iq(router.ToSelf, false, lastOfSelf),
+			iq(router.ToAccount, true, lastOfAccount),
+		},
+		Ready: func(r *router.Router, x *router.Extension) {
+			x.OnStanza = func(t *session.Turn, s *session.Session, st *stanza.Stanza) router.Verdict {
+				return guardLast(r, t, s, st)
+			}
+		},
+	}
+}
+
+// lastOfServer answers with the server's uptime (section 5).
+func lastOfServer(rq *router.Request) {
+	sendLast(rq, rq.Turn.Now().Sub(rq.Router.Started()), nil)
+}
+
+// lastOfSelf answers for the asker's own account, which is online: it asks.
+func lastOfSelf(rq *router.Request) { sendLast(rq, 0, nil) }
+
+// lastOfAccount answers for another account. Section 3: "If the requesting
+// entity is not authorized to view the user's presence information […], the
+// user's server MUST NOT return last activity information but instead MUST
+// return a <forbidden/> error". An account that does not exist gives the same,
+// which tells strangers nothing (RFC 6120 section 13.10.2).
+func lastOfAccount(rq *router.Request) {
+	ok, err := subscribed(rq)
+	switch {
+	case err != nil:
+		rq.Error(err)
+		return
+	case !ok:
+		rq.Error(stanza.Forbidden)
+		return
+	}
+	online := false
+	eachSession(rq.Router, rq.Account().String(), func(*session.Session) { online = true })
+	if online {
+		// "If the user has at least one connected or available resource […],
+		// the response MUST […] contain an empty <query/> element whose
+		// 'seconds' attribute is set to a value of '0'".
+		sendLast(rq, 0, nil)
+		return
+	}
+	last, err := rq.Router.LastOf(rq.Account())
+	if err != nil {
+		rq.Error(err) // <item-not-found/> for an account that was never online
+		return
+	}
+	sendLast(rq, rq.Turn.Now().Sub(last.At), last.Status)
+}
+
+func sendLast(rq *router.Request, ago time.Duration, status []byte) {
+	rq.Result(func(b []byte) []byte {
+		b = append(b, "<query xmlns='"+nsLast+"' seconds='"...)
+		b = strconv.AppendInt(b, int64(max(ago, 0)/time.Second), 10)
+		if len(status) == 0 {
+			return append(b, "'/>"...)
+		}
+		b = append(b, "'>"...)
+		b = parser.AppendEscaped(b, status)
+		return append(b, "</query>"...)
+	})
+}
+
+// guardLast keeps what strangers ask from a client itself away from it. Section
+// 4: "if the requesting entity is not authorized to view the user's presence
+// information […], the user's server MUST NOT deliver the IQ-get to an
+// available resource but instead MUST return a <forbidden/> error".
+func guardLast(r *router.Router, t *session.Turn, s *session.Session, st *stanza.Stanza) router.Verdict {
+	if st.Kind != stanza.IQ || st.Type != stanza.Get || !st.Payload().Is(nsLast, "query") ||
+		!st.To.IsFull() || st.To.Local() == "" || st.To.BareString() == s.BareJID() {
+		return router.Pass
+	}
+	if !t.MayBlock() {
+		return router.NeedsWorker
+	}
+	ro, err := r.Roster(st.To.Bare())
+	switch {
+	case err != nil:
+		r.Logger().Error("roster could not be read", "jid", s.FullJID(), "err", err)
+		r.Reply(t, s, st, stanza.InternalServerError)
+		return router.Handled
+	case !ro.Subscribed(s.BareJID()):
+		r.Reply(t, s, st, stanza.Forbidden)
+		return router.Handled
+	}
+	return router.Pass
+}

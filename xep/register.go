@@ -1,0 +1,234 @@
+package xep
+
+import (
+	"errors"
+
+	"roost/jid"
+	"roost/parser"
+	"roost/router"
+	"roost/session"
+	"roost/stanza"
+	"roost/store"
+)
+
+const nsRegister = "jabber:iq:register"
+
+// maxPassword is the longest password, in bytes: no client could log in by
+// PLAIN with a longer one (RFC 4616 section 2).
+const maxPassword = 1023
+
+// errRemoved ends the streams of an account that was removed.
+var errRemoved = session.ErrNotAuthorized.WithText("The account was removed.")
+
+// registrar creates and removes accounts and changes passwords (XEP-0077).
+type registrar struct {
+	open       bool // accounts may be created and removed
+	iterations int
+	limit      *limiter
+}
+
+// registration lets clients manage accounts in-band. Before authentication it
+// is reached only on streams that are safe enough for a login.
+func registration(cfg Config) router.Extension {
+	g := &registrar{open: cfg.Register, iterations: cfg.Iterations, limit: newLimiter(cfg.RegisterPerHour)}
+	iq := func(m router.Methods, keys bool, handle func(*router.Request)) router.IQ {
+		return router.IQ{
+			Space: nsRegister, Local: "query", Methods: m, Targets: router.ToServer | router.ToSelf,
+			Blocking: keys, Keys: keys, Unbound: true, Handle: handle,
+		}
+	}
+	x := router.Extension{
+		Name:    "register",
+		XEP:     77,
+		Version: "2.4",
+		Title:   "In-Band Registration",
+		Domain:  []string{nsRegister},
+		IQ:      []router.IQ{iq(router.Get, false, g.get), iq(router.Set, true, g.set)},
+	}
+	if g.open {
+		x.BeforeAuth = "<register xmlns='http://jabber.org/features/iq-register'/>"
+	}
+	return x
+}
+
+// get tells what is needed, or what is known of the account.
+func (g *registrar) get(rq *router.Request) {
+	switch {
+	case rq.Session.Username() != "":
+		// Section 3.1: if "the entity is already registered", the result
+		// "MUST contain an empty <registered/> element".
+		sendFields(rq, "<registered/><username>", rq.Session.Username(), "</username><password/>")
+	case !g.open:
+		// "If the host does not support In-Band Registration, it MUST return a
+		// <service-unavailable/> error."
+		rq.Error(stanza.ServiceUnavailable)
+	default:
+		sendFields(rq, "<instructions>Choose a username and a password.</instructions><username/>", "", "<password/>")
+	}
+}
+
+func sendFields(rq *router.Request, before, username, after string) {
+	rq.Result(func(b []byte) []byte {
+		b = append(b, "<query xmlns='"+nsRegister+"'>"...)
+		b = append(b, before...)
+		b = parser.AppendEscaped(b, username)
+		b = append(b, after...)
+		return append(b, "</query>"...)
+	})
+}
+
+func (g *registrar) set(rq *router.Request) {
+	remove := rq.Payload().Child(nsRegister, "remove").OK()
+	var err error
+	switch {
+	case rq.Session.Username() == "" && remove:
+		// Section 3.2: <unexpected-request/>, because "the entity is not
+		// registered with the server".
+		err = stanza.UnexpectedRequest
+	case rq.Session.Username() == "":
+		err = g.create(rq)
+	case remove:
+		err = g.remove(rq)
+	default:
+		err = g.change(rq)
+	}
+	if err != nil {
+		rq.Error(err)
+	}
+}
+
+// create makes an account for a client that is not authenticated.
+func (g *registrar) create(rq *router.Request) error {
+	who, password, err := g.mayCreate(rq)
+	if err != nil {
+		return err
+	}
+	if err := g.makeAccount(rq.Router, who, password); err != nil {
+		return err
+	}
+	rq.Session.SetRegistered()
+	rq.Router.Logger().Info("account registered", "jid", who.String(), "conn", rq.Session.Conn().RemoteAddr())
+	rq.Empty()
+	return nil
+}
+
+// mayCreate checks a request for an account.
+func (g *registrar) mayCreate(rq *router.Request) (who jid.JID, password string, err error) {
+	if !g.open {
+		return who, "", stanza.NotAllowed.WithText("Accounts are not created in-band here.")
+	}
+	// Section 3.1.1: "a server MAY return a <not-acceptable/> stanza error […]
+	// if an entity attempts to register a second identity after successfully
+	// completing the registration use case".
+	if rq.Session.Registered() {
+		return who, "", stanza.NotAcceptable.WithText("One account was registered on this stream already.")
+	}
+	if !g.limit.allow(rq.Session.Conn().RemoteAddr().Addr(), rq.Turn.Now()) {
+		return who, "", stanza.ResourceConstraint.WithText("Too many registrations from this address; try later.")
+	}
+	username, password := fields(rq)
+	// Section 3.1: "If the requesting entity does not provide all of the
+	// requested information during registration then the server or service
+	// MUST return a <not-acceptable/> error"; an empty password is none.
+	if username == "" || password == "" {
+		return who, "", stanza.NotAcceptable.WithText("A username and a password are needed.")
+	}
+	if who, err = jid.New(username, rq.Session.Host(), ""); err != nil {
+		return who, "", stanza.NotAcceptable.WithText("The username has characters that are not allowed, or is too long.")
+	}
+	return who, password, nil
+}
+
+func (g *registrar) makeAccount(r *router.Router, who jid.JID, password string) error {
+	// Asked first: it is cheaper than the derivation of keys.
+	_, err := r.Store().Account(r.Context(), who)
+	if err == nil {
+		return stanza.Conflict
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	c, err := g.credentials(password)
+	if err != nil {
+		return err
+	}
+	err = r.Store().CreateAccount(r.Context(), store.Account{JID: who, Credentials: c})
+	if errors.Is(err, store.ErrExists) {
+		return stanza.Conflict
+	}
+	return err
+}
+
+// credentials derives what is kept of a password.
+func (g *registrar) credentials(password string) (store.Credentials, error) {
+	unfit := stanza.NotAcceptable.WithText("The password has characters that are not allowed, or is too long.")
+	if len(password) > maxPassword {
+		return store.Credentials{}, unfit
+	}
+	c, err := store.NewCredentials(password, g.iterations)
+	if errors.Is(err, store.ErrPassword) {
+		return c, unfit
+	}
+	return c, err
+}
+
+// change sets the password of the client's own account.
+func (g *registrar) change(rq *router.Request) error {
+	username, password := fields(rq)
+	// Section 3.3: "If the user provides an empty password element […], the
+	// server or service MUST NOT change the password to a null value, but
+	// instead MUST maintain the existing password."
+	if username == "" || password == "" {
+		return stanza.BadRequest.WithText("A username and a password are needed.")
+	}
+	own := rq.Session.JID().Bare()
+	if who, err := jid.New(username, rq.Session.Host(), ""); err != nil || who != own {
+		return stanza.Forbidden.WithText("That is another account.")
+	}
+	c, err := g.credentials(password)
+	if err != nil {
+		return err
+	}
+	if err := rq.Router.Store().SetCredentials(rq.Router.Context(), own, c); err != nil {
+		return err
+	}
+	rq.Router.Logger().Info("password changed", "jid", own.String(), "conn", rq.Session.Conn().RemoteAddr())
+	rq.Empty()
+	return nil
+}
+
+// remove removes the client's own account. Section 3.2: the server "SHOULD then
+// return a <not-authorized/> stream error and terminate all active sessions for
+// the entity", and "SHOULD also cancel all existing presence subscriptions".
+func (g *registrar) remove(rq *router.Request) error {
+	if el := rq.Payload().First(); el.Next().OK() {
+		// "<bad-request/>: The <remove/> element was not the only child element
+		// of the <query/> element."
+		return stanza.BadRequest
+	}
+	if !g.open {
+		// "<not-allowed/>: No sender is allowed to cancel registrations in-band."
+		return stanza.NotAllowed.WithText("Accounts are not removed in-band here.")
+	}
+	r, own := rq.Router, rq.Session.JID().Bare()
+	if err := r.CancelSubscriptions(rq.Turn, own); err != nil {
+		return err
+	}
+	if err := r.Store().DeleteAccount(r.Context(), own); err != nil {
+		return err
+	}
+	r.Forget(own)
+	r.Logger().Info("account removed", "jid", own.String(), "conn", rq.Session.Conn().RemoteAddr())
+	rq.Empty()
+	rq.Session.Close(errRemoved)
+	eachSession(r, own.String(), func(s *session.Session) { s.Close(errRemoved) })
+	return nil
+}
+
+// fields are the username and the password of a set, "" where they are missing.
+func fields(rq *router.Request) (username, password string) {
+	text := func(name string) string {
+		return string(rq.Payload().Child(nsRegister, name).AppendText(nil))
+	}
+	return text("username"), text("password")
+}
