@@ -3,7 +3,7 @@ back by themselves, and find everything where they left it."""
 
 import asyncio
 
-from client import PATIENCE, Client, account, befriend, check, run, server
+from client import PATIENCE, Client, account, befriend, check, demand, run, server
 
 
 async def scenario():
@@ -23,7 +23,8 @@ async def scenario():
     await server("stop")
     await asyncio.gather(a.gone(), b.gone())
     for client in (a, b):
-        check([e["condition"] for e in client.stream_errors] == ["system-shutdown"], client.label, client.stream_errors)
+        demand([e["condition"] for e in client.stream_errors] == ["system-shutdown"], "RFC 6120 4.9.3.20",
+               client.label, "was told", client.stream_errors)
         client._asked.clear()
     a.inbox.clear()
     a.add_event_handler("session_start", lambda _: back.done() or back.set_result(None))
