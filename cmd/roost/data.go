@@ -1,0 +1,19 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+
+	"roost/store/sqlite"
+)
+
+// dataFlags name the data directory, for all commands that need it.
+type dataFlags struct {
+	Data string `default:"roost-data" env:"ROOST_DATA" placeholder:"DIR" type:"path" help:"Directory of the database, the certificates and all else that is kept (default: ${default})."`
+}
+
+// open opens the database in the data directory; both are made when they are
+// missing.
+func (f *dataFlags) open(ctx context.Context) (*sqlite.Store, error) {
+	return sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(f.Data, sqlite.FileName)})
+}

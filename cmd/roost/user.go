@@ -1,0 +1,230 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"roost/jid"
+	"roost/store"
+)
+
+// userCmd are the commands for accounts. They work on the database, so that
+// they work while the server runs, and while it does not.
+type userCmd struct {
+	Add    userAddCmd    `cmd:"" help:"Add an account."`
+	Passwd userPasswdCmd `cmd:"" help:"Change an account's password."`
+	Del    userDelCmd    `cmd:"" help:"Delete an account with its roster, messages and all else. It cannot be undone."`
+	List   userListCmd   `cmd:"" help:"List accounts, one address a line."`
+	Import userImportCmd `cmd:"" help:"Add accounts from a CSV file with lines of the form jid,password."`
+}
+
+type userAddCmd struct {
+	JID accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
+	passwordFlags
+	dataFlags
+}
+
+type userPasswdCmd struct {
+	JID accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
+	passwordFlags
+	dataFlags
+}
+
+type userDelCmd struct {
+	JID accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
+	dataFlags
+}
+
+type userListCmd struct {
+	Domain domainArg `env:"-" placeholder:"NAME" help:"List the accounts of this domain only."`
+	dataFlags
+}
+
+// passwordFlags are for commands that take one password.
+type passwordFlags struct {
+	PasswordStdin bool `env:"-" help:"Read the password from the standard input (its first line) instead of asking for it."`
+	iterationFlags
+}
+
+// iterationFlags say how hard it is to guess a password.
+type iterationFlags struct {
+	Iterations int `default:"10000" env:"ROOST_ITERATIONS" placeholder:"N" help:"Rounds of the key derivation, 4096 to 10000000 (default: ${default}). More make guessing passwords from a stolen database slower, and each login too."`
+}
+
+// Validate is called by kong.
+func (f *iterationFlags) Validate() error {
+	if f.Iterations < store.MinIterations || f.Iterations > store.MaxIterations {
+		return fmt.Errorf("--iterations must be %d to %d", store.MinIterations, store.MaxIterations)
+	}
+	return nil
+}
+
+// accountArg is an account's address on the command line.
+type accountArg struct{ jid.JID }
+
+// UnmarshalText parses the address.
+func (a *accountArg) UnmarshalText(text []byte) error {
+	j, err := parseAccount(string(text))
+	a.JID = j
+	return err
+}
+
+// domainArg is a domain on the command line.
+type domainArg string
+
+// UnmarshalText normalizes the domain.
+func (d *domainArg) UnmarshalText(text []byte) error {
+	domain, err := jid.NormalizeDomain(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a domain name", text)
+	}
+	*d = domainArg(domain)
+	return nil
+}
+
+// parseAccount parses an address and says what is wrong with it.
+func parseAccount(s string) (jid.JID, error) {
+	j, err := jid.Parse(s)
+	switch {
+	case err != nil:
+		return jid.JID{}, fmt.Errorf("%q is not an address (%w)", s, err)
+	case !j.IsAccount():
+		return jid.JID{}, fmt.Errorf("%q is not the address of an account: it must look like user@domain", s)
+	}
+	return j, nil
+}
+
+// Run adds an account.
+func (c *userAddCmd) Run() error {
+	return c.do(&c.dataFlags, c.JID.JID, addAccount)
+}
+
+// Run changes a password.
+func (c *userPasswdCmd) Run() error {
+	return c.do(&c.dataFlags, c.JID.JID, changePassword)
+}
+
+// do opens the store and runs what needs a password.
+func (f *passwordFlags) do(data *dataFlags, j jid.JID, run func(context.Context, store.Accounts, jid.JID, passwordSource, int) (string, error)) error {
+	ask, err := f.source(os.Stdin)
+	if err != nil {
+		return err
+	}
+	return withStore(data, func(ctx context.Context, s store.Accounts) error {
+		done, err := run(ctx, s, j, ask, f.Iterations)
+		if err == nil {
+			fmt.Println(done)
+		}
+		return err
+	})
+}
+
+// Run deletes an account.
+func (c *userDelCmd) Run() error {
+	return withStore(&c.dataFlags, func(ctx context.Context, s store.Accounts) error {
+		err := s.DeleteAccount(ctx, c.JID.JID)
+		if errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("there is no account %v", c.JID)
+		}
+		if err == nil {
+			fmt.Printf("%v is deleted\n", c.JID)
+		}
+		return err
+	})
+}
+
+// Run lists accounts.
+func (c *userListCmd) Run() error {
+	return withStore(&c.dataFlags, func(ctx context.Context, s store.Accounts) error {
+		return listAccounts(ctx, s, string(c.Domain), os.Stdout)
+	})
+}
+
+// withStore runs f with the store, and with a context that ends by SIGINT and
+// SIGTERM.
+func withStore(data *dataFlags, f func(context.Context, store.Accounts) error) (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	s, err := data.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return f(ctx, s)
+}
+
+// addAccount adds an account and returns what to tell about it.
+func addAccount(ctx context.Context, s store.Accounts, j jid.JID, ask passwordSource, iterations int) (string, error) {
+	exists := fmt.Errorf("%v exists already: change its password with: roost user passwd %v", j, j)
+	_, err := s.Account(ctx, j)
+	if err == nil {
+		return "", exists
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return "", err
+	}
+	credentials, err := askCredentials(ask, iterations)
+	if err != nil {
+		return "", err
+	}
+	err = s.CreateAccount(ctx, store.Account{JID: j, Credentials: credentials})
+	if errors.Is(err, store.ErrExists) {
+		return "", exists
+	}
+	return fmt.Sprintf("%v is added", j), err
+}
+
+// changePassword replaces an account's credentials and returns what to tell
+// about it.
+func changePassword(ctx context.Context, s store.Accounts, j jid.JID, ask passwordSource, iterations int) (string, error) {
+	missing := fmt.Errorf("there is no account %v: add it with: roost user add %v", j, j)
+	_, err := s.Account(ctx, j)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", missing
+	}
+	if err != nil {
+		return "", err
+	}
+	credentials, err := askCredentials(ask, iterations)
+	if err != nil {
+		return "", err
+	}
+	err = s.SetCredentials(ctx, j, credentials)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", missing
+	}
+	return fmt.Sprintf("%v has a new password", j), err
+}
+
+// listPage is how many accounts are read at once.
+const listPage = 1000
+
+// listAccounts writes the addresses of accounts, sorted by domain, and which of
+// them may not log in.
+func listAccounts(ctx context.Context, s store.Accounts, domain string, to io.Writer) error {
+	w := bufio.NewWriter(to)
+	var after jid.JID
+	for {
+		page, err := s.ListAccounts(ctx, domain, after, listPage)
+		if err != nil {
+			return err
+		}
+		for _, a := range page {
+			after = a.JID
+			w.WriteString(a.JID.String())
+			if a.Disabled {
+				w.WriteString("\tdisabled")
+			}
+			w.WriteByte('\n')
+		}
+		if len(page) < listPage {
+			return w.Flush()
+		}
+	}
+}

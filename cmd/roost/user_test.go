@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+
+	"roost/jid"
+	"roost/store"
+)
+
+var juliet = jid.MustParse("juliet@example.com")
+
+// openStore opens the database of a data directory.
+func openStore(t *testing.T, dir string) store.Store {
+	t.Helper()
+	s, err := (&dataFlags{Data: dir}).open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// runUser runs a user command, as the program does, with a standard input, and
+// returns what it wrote.
+func runUser(t *testing.T, stdin string, args ...string) (stdout string, err error) {
+	t.Helper()
+	in, out := filepath.Join(t.TempDir(), "in"), filepath.Join(t.TempDir(), "out")
+	if err := os.WriteFile(in, []byte(stdin), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	inFile, err := os.Open(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outFile, err := os.Create(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	oldIn, oldOut := os.Stdin, os.Stdout
+	os.Stdin, os.Stdout = inFile, outFile
+	defer func() {
+		os.Stdin, os.Stdout = oldIn, oldOut
+		inFile.Close()
+		outFile.Close()
+		text, _ := os.ReadFile(out)
+		stdout = string(text)
+	}()
+	var cli struct {
+		User userCmd `cmd:""`
+	}
+	parser, err := kong.New(&cli)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := parser.Parse(append([]string{"user"}, args...))
+	if err != nil {
+		return "", err
+	}
+	return "", ctx.Run()
+}
+
+func TestUserCommands(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	ok := func(want, stdin string, args ...string) {
+		t.Helper()
+		out, err := runUser(t, stdin, append(args, "--data", dir)...)
+		if err != nil || out != want {
+			t.Errorf("%q: %q, %v; want %q", args, out, err, want)
+		}
+	}
+	fails := func(want, stdin string, args ...string) {
+		t.Helper()
+		out, err := runUser(t, stdin, append(args, "--data", dir)...)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") || out != "" {
+			t.Errorf("%q: %q, %v; want an error with %q", args, out, err, want)
+		}
+	}
+	check := func(password string) {
+		t.Helper()
+		s := openStore(t, dir)
+		defer s.Close()
+		a, err := s.Account(t.Context(), juliet)
+		if err != nil || !a.Credentials.Verify(password) {
+			t.Errorf("%q is not the password: %v", password, err)
+		}
+	}
+	ok("juliet@example.com is added\n", "r0m30 \r\nignored\n", "add", "Juliet@Example.com", "--password-stdin")
+	check("r0m30 ")
+	fails("exists already: change its password with: roost user passwd juliet@example.com", "x\n", "add", "juliet@example.com", "--password-stdin")
+	ok("juliet@example.com has a new password\n", "second", "passwd", "juliet@example.com", "--password-stdin", "--iterations", "4096")
+	check("second")
+	fails("add it with: roost user add romeo@example.com", "x\n", "passwd", "romeo@example.com", "--password-stdin")
+	fails("password is empty", "\n", "passwd", "juliet@example.com", "--password-stdin")
+	fails("longer than 1024 bytes", strings.Repeat("x", 5000), "passwd", "juliet@example.com", "--password-stdin")
+	fails("use --password-stdin", "", "add", "nurse@example.com")
+	ok("romeo@example.net is added\n", "x", "add", "romeo@example.net", "--password-stdin")
+	ok("juliet@example.com\nromeo@example.net\n", "", "list")
+	ok("romeo@example.net\n", "", "list", "--domain", "Example.NET")
+	ok("", "", "list", "--domain", "example.org")
+	ok("romeo@example.net is deleted\n", "", "del", "romeo@example.net")
+	fails("there is no account romeo@example.net", "", "del", "romeo@example.net")
+	ok("juliet@example.com\n", "", "list")
+	s := openStore(t, dir)
+	if err := s.SetDisabled(t.Context(), juliet, true); err != nil {
+		t.Fatal(err)
+	}
+	ok("juliet@example.com\tdisabled\n", "", "list")
+}
+
+// TestUserUsage: mistakes on the command line show before anything is done, and
+// are told apart from other errors by the exit status.
+func TestUserUsage(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	f := func(want string, args ...string) {
+		t.Helper()
+		_, err := runUser(t, "x\n", append(args, "--data", dir)...)
+		var code kong.ExitCoder
+		if err == nil || !strings.Contains(err.Error(), want) || !errors.As(err, &code) {
+			t.Errorf("%q: %v, want a usage error with %q", args, err, want)
+		}
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("%q has made the data directory", args)
+		}
+	}
+	f("frobnicate", "frobnicate")
+	f("unknown flag --frobnicate", "list", "--frobnicate")
+	f("<jid>", "add")
+	f("must look like user@domain", "add", "example.com", "--password-stdin")
+	f("must look like user@domain", "del", "juliet@example.com/balcony")
+	f("is not an address", "passwd", "a@b@c", "--password-stdin")
+	f("is not a domain name", "list", "--domain", "a b")
+	f("--iterations must be 4096 to 10000000", "add", "a@b", "--password-stdin", "--iterations", "4095")
+	f("--iterations", "import", "x.csv", "--iterations", "many")
+	f("--password-stdin", "add", "a@b")
+}
+
+func TestAskTwice(t *testing.T) {
+	f := func(want, wantErr string, typed ...string) {
+		t.Helper()
+		read := func() ([]byte, error) {
+			if len(typed) == 0 {
+				return nil, io.ErrUnexpectedEOF
+			}
+			defer func() { typed = typed[1:] }()
+			return []byte(typed[0]), nil
+		}
+		var shown bytes.Buffer
+		got, err := askTwice(read, &shown)
+		if got != want || wantErr != "" && (err == nil || !strings.Contains(err.Error(), wantErr)) || wantErr == "" && err != nil {
+			t.Errorf("%q, %v; want %q, %q", got, err, want, wantErr)
+		}
+		if !strings.HasPrefix(shown.String(), "Password: \nAgain: \n") && err != io.ErrUnexpectedEOF {
+			t.Errorf("shown: %q", &shown)
+		}
+	}
+	f("a", "", "a", "a")
+	f("b", "", "a", "b", "b", "b")
+	f("", "three times", "a", "b", "a", "b", "a", "b")
+	f("", "unexpected EOF", "a")
+	f("", "unexpected EOF")
+}
+
+// TestListPages lists more accounts than are read at once.
+func TestListPages(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	var batch []store.Account
+	for i := range 2*listPage + 7 {
+		batch = append(batch, store.Account{JID: jid.MustParse(fmt.Sprintf("u%04d@example.com", i))})
+	}
+	if _, _, err := s.ImportAccounts(context.Background(), batch, false); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := listAccounts(t.Context(), s, "", &out); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != len(batch) || lines[len(batch)-1] != batch[len(batch)-1].JID.String() {
+		t.Errorf("%d lines, the last is %q", len(lines), lines[len(lines)-1])
+	}
+}

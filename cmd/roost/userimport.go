@@ -1,0 +1,361 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"roost/jid"
+	"roost/store"
+)
+
+type userImportCmd struct {
+	File   string `arg:"" help:"CSV file with lines of the form jid,password and perhaps a header; - for the standard input."`
+	Update bool   `env:"-" help:"Give accounts that exist already the password in the file, instead of leaving them as they are."`
+	iterationFlags
+	dataFlags
+}
+
+// Help is shown by kong.
+func (c *userImportCmd) Help() string {
+	return "Accounts that exist already are passed over, so that an import which was interrupted goes on where it was when it is run again. " +
+		"Lines with mistakes are told with their numbers and passed over; the exit status is 1 then."
+}
+
+// Run imports accounts.
+func (c *userImportCmd) Run() error {
+	in := os.Stdin
+	if c.File != "-" {
+		f, err := os.Open(c.File)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in = f
+	}
+	return withStore(&c.dataFlags, func(ctx context.Context, s store.Accounts) error {
+		lines, err := countLines(in)
+		if err != nil {
+			return err
+		}
+		im := &importer{store: s, update: c.Update, iterations: c.Iterations}
+		im.show(c.File, lines, os.Stderr, term.IsTerminal(int(os.Stderr.Fd())))
+		err = im.run(ctx, in)
+		fmt.Println(im.summary())
+		return err
+	})
+}
+
+// countLines is the number of lines of a file that can be read twice, else -1.
+func countLines(f *os.File) (int, error) {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return -1, err
+	}
+	n, buf := 0, make([]byte, 64<<10)
+	for {
+		k, err := f.Read(buf)
+		n += bytes.Count(buf[:k], []byte{'\n'})
+		if err == io.EOF {
+			_, err = f.Seek(0, io.SeekStart)
+			return n, err
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+}
+
+// importBatch is how many accounts are written in one transaction.
+const importBatch = 256
+
+// importer is one import. One goroutine reads lines, one for each CPU derives
+// keys, and the caller's writes accounts.
+type importer struct {
+	store      store.Accounts
+	update     bool
+	iterations int
+
+	said sync.Mutex // held to write what follows
+	bar  *progressbar.ProgressBar
+	name string // of the file, before line numbers
+	out  io.Writer
+	bad  int // lines with mistakes
+
+	// Owned by run.
+	created, existing int
+	took              time.Duration
+}
+
+// credentialLine is a line of the file.
+type credentialLine struct {
+	number   int
+	jid      jid.JID
+	password string
+}
+
+// show says where mistakes are told, and whether progress is shown there.
+func (im *importer) show(name string, lines int, out io.Writer, progress bool) {
+	im.name, im.out = name, out
+	if progress {
+		im.bar = progressbar.NewOptions(lines, progressbar.OptionSetWriter(out), progressbar.OptionSetDescription("importing"),
+			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("accounts"),
+			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
+	}
+}
+
+// refuse tells that a line has a mistake. What the line says is not told: it
+// has a password.
+func (im *importer) refuse(number int, err error) {
+	im.said.Lock()
+	defer im.said.Unlock()
+	im.bad++
+	if im.bar != nil {
+		im.bar.Clear()
+		im.bar.Add(1)
+	}
+	fmt.Fprintf(im.out, "%s:%d: %v\n", im.name, number, err)
+}
+
+// run imports all of in. An end of ctx stops it after the accounts that are
+// ready are written.
+func (im *importer) run(ctx context.Context, in io.Reader) error {
+	start := time.Now()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	lines := make(chan credentialLine, 64)
+	ready := make(chan store.Account, importBatch)
+	go func() {
+		defer close(lines)
+		if err := im.read(ctx, in, lines); err != nil {
+			cancel(err)
+		}
+	}()
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for line := range lines {
+				if err := im.derive(ctx, line, ready); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	go func() {
+		workers.Wait()
+		close(ready)
+	}()
+	err := im.write(context.WithoutCancel(ctx), ready, cancel)
+	im.took = time.Since(start)
+	if im.bar != nil {
+		im.bar.Clear()
+	}
+	return im.outcome(ctx, err)
+}
+
+// outcome is the error with which an import ends.
+func (im *importer) outcome(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	switch {
+	case err != nil:
+		return err
+	case ctx.Err() != nil && errors.Is(cause, context.Canceled):
+		return errors.New("interrupted: run the same command again to import the rest")
+	case cause != nil:
+		return cause
+	case im.bad > 0:
+		return fmt.Errorf("%s were not imported: correct them in the file and run the same command again", count(im.bad, "line"))
+	}
+	return nil
+}
+
+// read gives the good lines of a file to those who derive.
+func (im *importer) read(ctx context.Context, in io.Reader, lines chan<- credentialLine) error {
+	r := csv.NewReader(withoutMark(in))
+	r.FieldsPerRecord = -1
+	r.ReuseRecord = true
+	seen := make(map[string]int)
+	for first := true; ctx.Err() == nil; first = false {
+		record, err := r.Read()
+		if err == io.EOF {
+			return nil
+		}
+		var bad *csv.ParseError
+		if errors.As(err, &bad) {
+			im.refuse(bad.StartLine, bad.Err)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read %s: %w", im.name, err)
+		}
+		number, _ := r.FieldPos(0)
+		if first && isHeader(record) {
+			continue
+		}
+		line, err := parseLine(record)
+		if before := seen[line.jid.String()]; err == nil && before != 0 {
+			err = fmt.Errorf("%v is on line %d already", line.jid, before)
+		}
+		if err != nil {
+			im.refuse(number, err)
+			continue
+		}
+		seen[line.jid.String()] = number
+		line.number = number
+		select {
+		case lines <- line:
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// withoutMark is in without the byte order mark that some programs put before
+// UTF-8.
+func withoutMark(in io.Reader) io.Reader {
+	r := bufio.NewReaderSize(in, 64<<10)
+	if mark, _ := r.Peek(3); string(mark) == "\ufeff" {
+		r.Discard(3)
+	}
+	return r
+}
+
+// isHeader reports whether a record only names the fields.
+func isHeader(record []string) bool {
+	return len(record) == 2 && strings.EqualFold(strings.TrimSpace(record[0]), "jid") &&
+		strings.EqualFold(strings.TrimSpace(record[1]), "password")
+}
+
+// parseLine makes an account and its password of a record.
+func parseLine(record []string) (credentialLine, error) {
+	if len(record) != 2 {
+		return credentialLine{}, fmt.Errorf("the line has %s and must have 2: jid,password (a password with a comma or a quote needs quotes)", count(len(record), "field"))
+	}
+	j, err := parseAccount(strings.TrimSpace(record[0]))
+	if err != nil {
+		return credentialLine{}, err
+	}
+	if len(record[1]) > maxPassword {
+		return credentialLine{}, fmt.Errorf("the password of %v is longer than %d bytes", j, maxPassword)
+	}
+	return credentialLine{jid: j.Clone(), password: record[1]}, nil
+}
+
+// derive makes an account of a line, unless it is there and stays as it is: then
+// its keys are not derived, which is what takes the time.
+func (im *importer) derive(ctx context.Context, line credentialLine, ready chan<- store.Account) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	a := store.Account{JID: line.jid}
+	if !im.update {
+		_, err := im.store.Account(ctx, line.jid)
+		if err == nil {
+			ready <- a
+			return nil
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+	}
+	var err error
+	a.Credentials, err = store.NewCredentials(line.password, im.iterations)
+	if errors.Is(err, store.ErrPassword) {
+		im.refuse(line.number, err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ready <- a
+	return nil
+}
+
+// write stores accounts as they become ready. When the store fails, it stops the
+// others and takes what they still give.
+func (im *importer) write(ctx context.Context, ready <-chan store.Account, cancel context.CancelCauseFunc) (failed error) {
+	batch := make([]store.Account, 0, importBatch)
+	flush := func() {
+		if failed == nil && len(batch) > 0 {
+			created, existing, err := im.store.ImportAccounts(ctx, batch, im.update)
+			im.created += created
+			im.existing += existing
+			im.progress(created + existing)
+			if err != nil {
+				failed = err
+				cancel(err)
+			}
+		}
+		batch = batch[:0]
+	}
+	for a := range ready {
+		if a.Credentials.Salt == nil {
+			im.existing++
+			im.progress(1)
+			continue
+		}
+		if batch = append(batch, a); len(batch) == importBatch {
+			flush()
+		}
+	}
+	flush()
+	return failed
+}
+
+func (im *importer) progress(n int) {
+	if im.bar == nil {
+		return
+	}
+	im.said.Lock()
+	defer im.said.Unlock()
+	im.bar.Add(n)
+}
+
+// summary says what an import did.
+func (im *importer) summary() string {
+	there := "there already"
+	if im.update {
+		there = "updated"
+	}
+	s := fmt.Sprintf("%s added, %s %s", count(im.created, "account"), humanize.Comma(int64(im.existing)), there)
+	if im.bad > 0 {
+		s += ", " + count(im.bad, "line") + " refused"
+	}
+	s += "; " + im.took.Round(100*time.Millisecond).String()
+	if derived := im.created + im.updated(); derived > 0 {
+		s += fmt.Sprintf(", %.0f accounts/s", float64(derived)/im.took.Seconds())
+	}
+	return s
+}
+
+// updated is how many accounts that were there have a new password.
+func (im *importer) updated() int {
+	if im.update {
+		return im.existing
+	}
+	return 0
+}
+
+// count is a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return humanize.Comma(int64(n)) + " " + noun + "s"
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"roost/jid"
+	"roost/store"
+	"roost/store/slow"
+)
+
+// importText imports a file's text, and returns what was said of mistakes.
+func importText(t *testing.T, s store.Accounts, text string, update bool) (im *importer, said string, err error) {
+	t.Helper()
+	var out bytes.Buffer
+	im = &importer{store: s, update: update, iterations: store.MinIterations}
+	im.show("x.csv", -1, &out, false)
+	err = im.run(t.Context(), strings.NewReader(text))
+	return im, out.String(), err
+}
+
+// logins fails unless each of these is an account with this password.
+func logins(t *testing.T, s store.Accounts, want map[string]string) {
+	t.Helper()
+	for name, password := range want {
+		a, err := s.Account(t.Context(), jid.MustParse(name))
+		if err != nil || !a.Credentials.Verify(password) {
+			t.Errorf("%s cannot log in with %q: %v", name, password, err)
+		}
+	}
+}
+
+func TestImport(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	im, said, err := importText(t, s, "\ufeffJID,Password\r\n"+
+		"a@example.com,one\r\n"+
+		" B@Example.com , two \n"+
+		"\n"+
+		"c@example.com,\"with, comma and \"\"quotes\"\"\"\n"+
+		"d@example.com,last without newline", false)
+	if err != nil || said != "" || im.created != 4 || im.existing != 0 {
+		t.Errorf("%s; said %q, %v", im.summary(), said, err)
+	}
+	logins(t, s, map[string]string{
+		"a@example.com": "one", "b@example.com": " two ", "c@example.com": `with, comma and "quotes"`, "d@example.com": "last without newline",
+	})
+}
+
+// TestImportMistakes: each line with a mistake is told by its number and without
+// its password; all others are imported.
+func TestImportMistakes(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	im, said, err := importText(t, s, ""+
+		"a@example.com,secret\n"+ // 1: no header
+		"b@example.com\n"+
+		"c@example.com,secret,more\n"+
+		"c@@example.com,secret\n"+
+		"example.com,secret\n"+ // 5
+		"e@example.com,\n"+
+		"f@example.com,se\"cret\n"+
+		"g@example.com,\"secret\nof two lines\"\n"+ // 8 and 9: a control character
+		"a@example.com,secret2\n"+ // 10
+		"h@example.com,"+strings.Repeat("secret", 1000)+"\n"+
+		"z@example.com,secret\n", false)
+	if err == nil || !strings.Contains(err.Error(), "9 lines were not imported") || im.created != 2 || im.bad != 9 {
+		t.Errorf("%s; %v", im.summary(), err)
+	}
+	logins(t, s, map[string]string{"a@example.com": "secret", "z@example.com": "secret"})
+	for _, want := range []string{
+		"x.csv:2: the line has 1 field", "x.csv:3: the line has 3 fields", "x.csv:4: \"c@@example.com\" is not an address",
+		"x.csv:5: \"example.com\" is not the address of an account", "x.csv:6: the password is empty", "x.csv:7: bare \"",
+		"x.csv:8: the password", "x.csv:10: a@example.com is on line 1 already", "x.csv:11: the password of h@example.com is longer",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%q is not said in\n%s", want, said)
+		}
+	}
+	if strings.Contains(said+err.Error(), "secret") {
+		t.Errorf("a password is told:\n%s", said)
+	}
+}
+
+// TestImportAgain: what is there is passed over, or gets the new password.
+func TestImportAgain(t *testing.T) {
+	s := slow.New(openStore(t, t.TempDir()))
+	f := func(text string, update bool, created, existing int) {
+		t.Helper()
+		im, said, err := importText(t, s, text, update)
+		if err != nil || said != "" || im.created != created || im.existing != existing {
+			t.Errorf("%s; said %q, %v", im.summary(), said, err)
+		}
+	}
+	f("a@example.com,1\nb@example.com,1\n", false, 2, 0)
+	f("a@example.com,2\nb@example.com,2\nc@example.com,2\n", false, 1, 2)
+	logins(t, s, map[string]string{"a@example.com": "1", "b@example.com": "1", "c@example.com": "2"})
+	f("a@example.com,3\nd@example.com,3\n", true, 1, 1)
+	logins(t, s, map[string]string{"a@example.com": "3", "b@example.com": "1", "d@example.com": "3"})
+	// With nothing new, nothing is written.
+	writes := s.Calls("ImportAccounts")
+	f("a@example.com,4\nb@example.com,4\n", false, 0, 2)
+	if s.Calls("ImportAccounts") != writes {
+		t.Error("an import of nothing new has written")
+	}
+	f("", false, 0, 0)
+}
+
+// TestImportInterrupted: what was ready is kept, and the next run does the rest.
+func TestImportInterrupted(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	var text strings.Builder
+	const n = 400
+	for i := range n {
+		fmt.Fprintf(&text, "u%d@example.com,secret\n", i)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	r, w := io.Pipe()
+	go func() {
+		io.WriteString(w, text.String()[:text.Len()/2])
+		cancel()
+		io.WriteString(w, text.String()[text.Len()/2:])
+		w.Close()
+	}()
+	im := &importer{store: s, iterations: store.MinIterations}
+	im.show("-", -1, io.Discard, false)
+	err := im.run(ctx, r)
+	r.Close()
+	if err == nil || !strings.Contains(err.Error(), "run the same command again") || im.created == n {
+		t.Errorf("%s; %v", im.summary(), err)
+	}
+	again, _, err := importText(t, s, text.String(), false)
+	if err != nil || again.existing != im.created || again.created+again.existing != n {
+		t.Errorf("%s, then %s; %v", im.summary(), again.summary(), err)
+	}
+}
+
+// TestImportStoreFails: the store's error ends the import.
+func TestImportStoreFails(t *testing.T) {
+	s := slow.New(openStore(t, t.TempDir()))
+	disk := errors.New("the disk is full")
+	for _, method := range []string{"Account", "ImportAccounts"} {
+		s.SetFault(func(called string) error {
+			if called == method {
+				return disk
+			}
+			return nil
+		})
+		im, said, err := importText(t, s, "a@example.com,1\nb@example.com,1\n", false)
+		if !errors.Is(err, disk) || said != "" || im.created != 0 {
+			t.Errorf("%s fails: %s; said %q, %v", method, im.summary(), said, err)
+		}
+	}
+}
+
+func TestImportCommand(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "accounts.csv")
+	if err := os.WriteFile(file, []byte("jid,password\na@example.com,1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := func(want, stdin string, args ...string) error {
+		t.Helper()
+		out, err := runUser(t, stdin, append(append([]string{"import"}, args...), "--data", dir)...)
+		if !strings.Contains(out, want) {
+			t.Errorf("%q says %q, want %q", args, out, want)
+		}
+		return err
+	}
+	if err := f("1 account added, 0 there already; ", "", file); err != nil {
+		t.Error(err)
+	}
+	if err := f("1 account added, 1 there already; ", "a@example.com,1\nb@example.com,1\n", "-"); err != nil {
+		t.Error(err)
+	}
+	if err := f("0 accounts added, 1 updated; ", "a@example.com,2", "-", "--update"); err != nil {
+		t.Error(err)
+	}
+	if err := f("1 line refused", "nonsense\n", "-"); err == nil {
+		t.Error("no error")
+	}
+	if err := f("", "", filepath.Join(dir, "missing.csv")); err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Error(err)
+	}
+}
+
+// TestProgress: on a terminal, mistakes and progress do not mix.
+func TestProgress(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	var out bytes.Buffer
+	im := &importer{store: s, iterations: store.MinIterations}
+	im.show("x.csv", 3, &out, true)
+	if err := im.run(t.Context(), strings.NewReader("a@example.com,1\nbad\nb@example.com,1\n")); err == nil {
+		t.Error("no error")
+	}
+	if !strings.Contains(out.String(), "x.csv:2: ") || !strings.Contains(out.String(), "importing") {
+		t.Errorf("shown: %q", &out)
+	}
+}
