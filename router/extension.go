@@ -39,7 +39,8 @@ type Extension struct {
 	BeforeAuth, AfterAuth string
 
 	// Ready is called once, when all extensions are registered, and fills in
-	// what depends on the router or on other extensions; only IQ is fixed.
+	// what depends on the router or on other extensions. Requests, features and
+	// forms are fixed by then.
 	Ready func(r *Router, x *Extension)
 
 	// OnStanza sees every stanza of a bound session before it is routed.

@@ -15,8 +15,8 @@ const nsCaps = "http://jabber.org/protocol/caps"
 const capsNode = "urn:roost:server"
 
 // caps tells the server's capabilities in the stream features (XEP-0115 section
-// 6.3), so that a client which has met them before need not ask. disco.go
-// answers those who ask for the node.
+// 6.3), so that a client which has met them before need not ask; before it is
+// authenticated it could not ask. disco.go answers those who ask for the node.
 func caps() router.Extension {
 	return router.Extension{
 		Name:    "caps",
@@ -25,8 +25,8 @@ func caps() router.Extension {
 		Title:   "Entity Capabilities",
 		Domain:  []string{nsCaps},
 		Ready: func(r *router.Router, x *router.Extension) {
-			feature := "<c xmlns='" + nsCaps + "' hash='sha-1' node='" + capsNode + "' ver='" + serverInfo(r).ver() + "'/>"
-			x.BeforeAuth, x.AfterAuth = feature, feature
+			x.AfterAuth = "<c xmlns='" + nsCaps + "' hash='sha-1' node='" + capsNode +
+				"' ver='" + serverInfo(r).ver() + "'/>"
 		},
 	}
 }
