@@ -42,13 +42,13 @@ type userDelCmd struct {
 }
 
 type userListCmd struct {
-	Domain domainArg `env:"-" placeholder:"NAME" help:"List the accounts of this domain only."`
+	Domain domainArg `env:"ROOST_LIST_DOMAIN" placeholder:"NAME" help:"List the accounts of this domain only."`
 	dataFlags
 }
 
 // passwordFlags are for commands that take one password.
 type passwordFlags struct {
-	PasswordStdin bool `env:"-" help:"Read the password from the standard input (its first line) instead of asking for it."`
+	PasswordStdin bool `env:"ROOST_PASSWORD_STDIN" help:"Read the password from the standard input (its first line) instead of asking for it."`
 	iterationFlags
 }
 

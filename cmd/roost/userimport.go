@@ -24,7 +24,7 @@ import (
 
 type userImportCmd struct {
 	File   string `arg:"" help:"CSV file with lines of the form jid,password and perhaps a header; - for the standard input."`
-	Update bool   `env:"-" help:"Give accounts that exist already the password in the file, instead of leaving them as they are."`
+	Update bool   `env:"ROOST_UPDATE" help:"Give accounts that exist already the password in the file, instead of leaving them as they are."`
 	iterationFlags
 	dataFlags
 }
@@ -177,7 +177,7 @@ func (im *importer) outcome(ctx context.Context, err error) error {
 	case cause != nil:
 		return cause
 	case im.bad > 0:
-		return fmt.Errorf("%s were not imported: correct them in the file and run the same command again", count(im.bad, "line"))
+		return fmt.Errorf("not imported: %s; correct the file and run the same command again", count(im.bad, "line"))
 	}
 	return nil
 }

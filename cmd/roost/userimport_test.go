@@ -69,7 +69,7 @@ func TestImportMistakes(t *testing.T) {
 		"a@example.com,secret2\n"+ // 10
 		"h@example.com,"+strings.Repeat("secret", 1000)+"\n"+
 		"z@example.com,secret\n", false)
-	if err == nil || !strings.Contains(err.Error(), "9 lines were not imported") || im.created != 2 || im.bad != 9 {
+	if err == nil || !strings.Contains(err.Error(), "not imported: 9 lines; ") || im.created != 2 || im.bad != 9 {
 		t.Errorf("%s; %v", im.summary(), err)
 	}
 	logins(t, s, map[string]string{"a@example.com": "secret", "z@example.com": "secret"})
