@@ -34,7 +34,7 @@ func caps() router.Extension {
 // ver is the verification string: "In order to help prevent poisoning of entity
 // capabilities information, the value of the verification string MUST be
 // generated according to the following method" (XEP-0115 section 5.1). SHA-1 is
-// what section 10.2 makes mandatory; nothing secret depends on it.
+// what section 9.1 makes mandatory; nothing secret depends on it.
 func (i info) ver() string {
 	i = i.sort()
 	var s []byte

@@ -72,7 +72,7 @@ func (d *discovery) ownInfo(rq *router.Request) {
 	sendQuery(rq, d.account)
 }
 
-// accountInfo answers for another account. Section 9: "In response to a
+// accountInfo answers for another account. Section 8: "In response to a
 // disco#info request, the server MUST return a <service-unavailable/> error if
 // […] The target entity does not exist (no matter if the request specifies a
 // node or not) [or] The requesting entity is not authorized to receive presence
@@ -116,7 +116,7 @@ func ownItems(rq *router.Request) {
 	sendQuery(rq, items)
 }
 
-// accountItems answers for another account. Section 9: "In response to a
+// accountItems answers for another account. Section 8: "In response to a
 // disco#items request, the server MUST return an empty result set if […] The
 // target entity does not exist (no matter if the request specifies a node or
 // not)", and the same to those who may not see the account's presence.
