@@ -1,0 +1,118 @@
+package xep
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"roost/jid"
+)
+
+func registerQuery(user, password string) string {
+	return "<query xmlns='jabber:iq:register'><username>" + user + "</username><password>" + password + "</password></query>"
+}
+
+// register sends a set before authentication and returns the condition of the
+// error, or "result".
+func (c *testClient) register(query string) string {
+	c.t.Helper()
+	got := c.ask("<iq type='set' id='reg'>"+query+"</iq>", "id='reg'")
+	if strings.Contains(got, "type='result'") {
+		c.ask("", "/>")
+		return "result"
+	}
+	return condition(c.ask("", "</iq>"))
+}
+
+// TestRegistrationIsOff: it is not offered, refused when tried all the same,
+// and accounts are not removed either; the password can be changed.
+func TestRegistrationIsOff(t *testing.T) {
+	ts := newTestServer(t, Config{})
+	c := &testClient{t: t, conn: ts.loop.Dial()}
+	if features := c.ask(testHeader, "</stream:features>"); strings.Contains(features, "iq-register") {
+		t.Errorf("offered: %s", features)
+	}
+	// "If the host does not support In-Band Registration, it MUST return a
+	// <service-unavailable/> error."
+	if got := c.ask("<iq type='get' id='1'><query xmlns='jabber:iq:register'/></iq>", "</iq>"); !strings.Contains(got, "<service-unavailable") {
+		t.Errorf("the form: %s", got)
+	}
+	if got := c.register(registerQuery("bill", "secret")); got != "not-allowed" {
+		t.Errorf("registered: %s", got)
+	}
+	romeo := ts.login(t, "romeo")
+	if got := romeo.iq("set", "<query xmlns='jabber:iq:register'><remove/></query>"); got != "not-allowed" {
+		t.Errorf("removed: %s", got)
+	}
+	if got := romeo.iq("set", registerQuery("romeo", "other")); got != "result" {
+		t.Errorf("password: %s", got)
+	}
+	a, err := ts.store.Account(t.Context(), jid.MustParse("romeo@localhost"))
+	if err != nil || !a.Credentials.Verify("other") {
+		t.Errorf("the password did not change: %v", err)
+	}
+}
+
+// TestRegistrationLimit: an address may try so often in an hour, whatever comes
+// of it, so that it is no way to learn which accounts exist.
+func TestRegistrationLimit(t *testing.T) {
+	ts := newTestServer(t, Config{Register: true, RegisterPerHour: 3})
+	ts.remote = netip.MustParseAddr("192.0.2.1")
+	f := func(user, want string) {
+		t.Helper()
+		if got := ts.connect(t).register(registerQuery(user, "secret")); got != want {
+			t.Errorf("%s: %s, want %s", user, got, want)
+		}
+	}
+	f("bill", "result")
+	f("romeo", "conflict")
+	f("bob", "result")
+	f("romeo", "resource-constraint")
+	f("alice", "resource-constraint")
+	ts.remote = netip.MustParseAddr("192.0.2.2")
+	f("alice", "result")
+}
+
+// TestRegistrationRefuses has names and passwords that no account can have.
+func TestRegistrationRefuses(t *testing.T) {
+	ts := newTestServer(t, Config{Register: true})
+	c := ts.connect(t)
+	f := func(user, password, want string) {
+		t.Helper()
+		if got := c.register(registerQuery(user, password)); got != want {
+			t.Errorf("%q with a password of %d bytes: %s, want %s", user, len(password), got, want)
+		}
+	}
+	f("", "secret", "not-acceptable")
+	f("bill", "", "not-acceptable")
+	f("a b", "secret", "not-acceptable")
+	f(strings.Repeat("a", 1024), "secret", "not-acceptable")
+	f("bill", strings.Repeat("x", maxPassword+1), "not-acceptable")
+	f("bill", "tab&#9;", "not-acceptable") // SASLprep prohibits control characters
+	f("ROMEO", "secret", "conflict")
+	f("bill", strings.Repeat("x", maxPassword), "result")
+}
+
+// TestRemovedAccountIsNew: who registers a name again finds nothing of the
+// account that had it.
+func TestRemovedAccountIsNew(t *testing.T) {
+	ts := newTestServer(t, Config{Register: true})
+	romeo := ts.login(t, "romeo")
+	romeo.iq("set", "<query xmlns='jabber:iq:roster'><item jid='juliet@localhost'/></query>")
+	romeo.iq("set", "<vCard xmlns='vcard-temp'><FN>Romeo</FN></vCard>")
+	romeo.ask("<iq type='set' id='bye'><query xmlns='jabber:iq:register'><remove/></query></iq>", "</stream:stream>")
+
+	if got := ts.connect(t).register(registerQuery("romeo", "secret")); got != "result" {
+		t.Fatalf("registered again: %s", got)
+	}
+	romeo = ts.login(t, "romeo")
+	if got := romeo.iq("get", "<vCard xmlns='vcard-temp'/>"); got != "item-not-found" {
+		t.Errorf("the vcard of the old account: %s", got)
+	}
+	if got := romeo.ask("<iq type='get' id='ro'><query xmlns='jabber:iq:roster'/></iq>", "</iq>"); strings.Contains(got, "<item") {
+		t.Errorf("the roster of the old account: %s", got)
+	}
+	if got := romeo.iq("set", "<query xmlns='jabber:iq:roster'><item jid='juliet@localhost'/></query>"); got != "result" {
+		t.Errorf("a roster set: %s", got)
+	}
+}
