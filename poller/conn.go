@@ -1,0 +1,429 @@
+//go:build linux
+
+package poller
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/cloudwego/netpoll"
+	"github.com/valyala/bytebufferpool"
+	"golang.org/x/sys/unix"
+)
+
+// Conn is one connection. While it is idle it owns this struct, netpoll's
+// operator and three small closures, and nothing else.
+type Conn struct {
+	// immutable
+	loop  *loop
+	entry *address // its peer's place in the limits, nil if exempt
+
+	// loop
+	handler  Handler
+	op       *netpoll.FDOperator
+	rest     *bytebufferpool.ByteBuffer // read but not used by the handler, which paused
+	slot     int32
+	seen     uint32 // when something was read, in the loop's seconds
+	deadline uint32 // 0: none
+	paused   bool
+	urgent   bool // on the loop's list of deadlines
+	hup      bool // netpoll has seen a hang-up and forgotten the descriptor
+	dead     bool // Closed was called
+
+	mu         sync.Mutex
+	fd         int32 // -1 when closed
+	sent       uint32
+	out        *bytebufferpool.ByteBuffer
+	rec        record // nil: plain
+	registered bool   // with the poll
+	armed      bool   // waits for the socket to take bytes
+	full       bool   // the socket did not take everything
+	closing    bool   // nothing more may be queued
+	half       bool   // our side of the socket is shut down
+}
+
+// record is a record layer: what stands between the bytes of the socket and
+// those of the handler.
+type record interface {
+	// open is given bytes from the socket and hands plain ones on to
+	// Conn.deliver. Loop.
+	open(p []byte) error
+	// resume goes on after a pause. Loop.
+	resume() error
+	// seal seals p into the outbox. Any goroutine.
+	seal(p []byte) error
+	// eof is told that the peer closed; it returns the error of an end that
+	// is not a proper one. Loop.
+	eof() error
+	// closeWrite seals the last record into the outbox. Loop.
+	closeWrite()
+	// free gives back what the layer holds. Loop.
+	free()
+}
+
+// register adds the connection to its loop and begins to read. Loop.
+func (c *Conn) register() error {
+	op := c.loop.poll.Alloc()
+	op.FD = int(c.fd)
+	op.OnRead, op.OnWrite, op.OnHup = c.readable, c.writable, c.hungUp
+	c.op = op
+	c.seen = c.loop.now
+	c.loop.adopt(c)
+	c.loop.p.stats.conns.Add(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.registered = true
+	return c.loop.poll.Control(op, netpoll.PollReadable)
+}
+
+// maxReads is how often one connection may fill the read buffer before others
+// get their turn; the event comes again for what is left.
+const maxReads = 4
+
+// readable is called when there is something to read. Loop.
+func (c *Conn) readable(netpoll.Poll) error {
+	if c.paused {
+		// The event would come for ever: forget the descriptor until Resume.
+		c.unregister()
+		return nil
+	}
+	c.read(maxReads)
+	return nil
+}
+
+func (c *Conn) unregister() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.registered {
+		c.registered, c.armed = false, false
+		_ = c.loop.poll.Control(c.op, netpoll.PollDetach)
+	}
+}
+
+// hungUp is called by netpoll on a goroutine of its own when it has seen a
+// hang-up and forgotten the descriptor. There may still be bytes to read.
+func (c *Conn) hungUp(netpoll.Poll) error {
+	c.loop.post(c, func(int) {
+		c.mu.Lock()
+		c.registered, c.armed = false, false
+		c.mu.Unlock()
+		c.hup = true
+		if !c.paused {
+			c.readAll()
+		}
+	})
+	return nil
+}
+
+// read reads at most max times into the loop's buffer. It reports whether the
+// socket is empty for now. Loop.
+func (c *Conn) read(max int) (empty bool) {
+	for ; max > 0 && !c.paused && !c.dead; max-- {
+		n, err := unix.Read(int(c.fd), c.loop.buf)
+		c.loop.p.stats.reads.Add(1)
+		switch {
+		case n > 0:
+			c.seen = c.loop.now
+			c.input(c.loop.buf[:n])
+			if n < len(c.loop.buf) && !c.hup {
+				return true
+			}
+		case err == unix.EINTR:
+		case err == unix.EAGAIN:
+			return true
+		case n == 0 && err == nil:
+			c.peerClosed()
+			return true
+		default:
+			c.loop.post(c, func(int) { c.shut(err) })
+			c.paused = true
+			return true
+		}
+	}
+	return false
+}
+
+// readAll reads what a peer sent before it hung up. A peer that goes on and on
+// gets its turns between others'. Loop.
+func (c *Conn) readAll() {
+	if !c.read(maxReads) && !c.paused && !c.dead {
+		c.loop.post(c, func(int) { c.readAll() })
+	}
+}
+
+// input takes bytes from the socket through the record layer. Loop.
+func (c *Conn) input(p []byte) {
+	if c.lingering() {
+		return // nobody reads this any more
+	}
+	if c.rec == nil {
+		c.deliver(p)
+		return
+	}
+	if err := c.rec.open(p); err != nil {
+		c.fail(err)
+	}
+}
+
+// fail ends the connection from within a callback, where it cannot be freed.
+func (c *Conn) fail(err error) {
+	c.paused = true
+	c.Flush() // an alert may wait
+	c.loop.post(c, func(int) { c.shut(err) })
+}
+
+// deliver gives plain bytes to the handler and keeps what it does not use.
+// Loop.
+func (c *Conn) deliver(p []byte) {
+	n := 0
+	if !c.paused {
+		n = c.handler.Data(c.loop.index, p)
+	}
+	if n < len(p) && !c.dead && !c.lingering() {
+		if c.rest == nil {
+			c.rest = remainders.Get()
+		}
+		_, _ = c.rest.Write(p[n:])
+	}
+}
+
+// peerClosed is the end of what the peer sends. Loop.
+func (c *Conn) peerClosed() {
+	err := io.EOF
+	if c.rec != nil && !c.lingering() {
+		if e := c.rec.eof(); e != nil {
+			err = e
+		}
+	}
+	if c.lingering() {
+		err = nil
+	}
+	c.Flush()
+	c.paused = true
+	c.loop.post(c, func(int) { c.shut(err) })
+}
+
+// Pause stops reading, until Resume. Loop.
+func (c *Conn) Pause() { c.paused = true }
+
+// Resume goes on reading, with what the handler has not used first.
+func (c *Conn) Resume() {
+	c.loop.post(c, func(int) { c.resume() })
+}
+
+func (c *Conn) resume() {
+	if c.dead || !c.paused {
+		return
+	}
+	c.paused = false
+	if rest := c.rest; rest != nil {
+		c.rest = nil
+		c.deliver(rest.B)
+		remainders.Put(rest)
+	}
+	if c.rec != nil && !c.paused {
+		if err := c.rec.resume(); err != nil {
+			c.fail(err)
+			return
+		}
+	}
+	switch {
+	case c.paused || c.dead:
+	case c.hup:
+		c.readAll()
+	default:
+		c.reregister()
+	}
+}
+
+// reregister begins to wait for events again, after a pause that met one. Loop,
+// and not from within a callback of the operator.
+func (c *Conn) reregister() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.registered || c.fd < 0 {
+		return
+	}
+	c.registered = true
+	_ = c.loop.poll.Control(c.op, netpoll.PollReadable)
+	if c.full {
+		c.arm()
+	}
+}
+
+// Post runs f on the connection's loop, soon and in order, also when the
+// connection is closed.
+func (c *Conn) Post(f func(loop int)) { c.loop.post(c, f) }
+
+// Loop is the index of the connection's loop.
+func (c *Conn) Loop() int { return c.loop.index }
+
+// Secure reports whether TLS is on.
+func (c *Conn) Secure() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rec != nil
+}
+
+// RemoteAddr is the peer's address, the zero value when the connection is gone.
+func (c *Conn) RemoteAddr() netip.AddrPort {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd < 0 {
+		return netip.AddrPort{}
+	}
+	sa, err := unix.Getpeername(int(c.fd))
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return addrPort(sa)
+}
+
+// SetDeadline closes the connection with ErrDeadline when it is still there
+// then, to the second; 0 takes that back.
+func (c *Conn) SetDeadline(after time.Duration) {
+	c.loop.post(c, func(int) { c.setDeadline(after) })
+}
+
+func (c *Conn) setDeadline(after time.Duration) {
+	c.deadline = 0
+	if after <= 0 || c.dead {
+		return
+	}
+	c.deadline = c.loop.now + uint32((after+time.Second-1)/time.Second)
+	if !c.urgent {
+		c.urgent = true
+		c.loop.urgent = append(c.loop.urgent, c)
+	}
+}
+
+// due is asked every second of a connection with a deadline; it answers whether
+// to ask again. Loop.
+func (c *Conn) due(now uint32) bool {
+	if c.dead || c.deadline == 0 {
+		c.urgent = false
+		return false
+	}
+	if now <= c.deadline {
+		if c.hup {
+			c.Flush() // nobody else looks after a hung-up socket's outbox
+		}
+		return true
+	}
+	c.urgent = false
+	if c.lingering() {
+		c.shut(nil)
+	} else {
+		c.shut(ErrDeadline)
+	}
+	return false
+}
+
+// Close flushes what is queued, closes our side, and waits at most linger for
+// the peer to close theirs; with 0 the connection is cut off at once. Nothing
+// is delivered any more, nothing can be queued.
+func (c *Conn) Close(linger time.Duration) {
+	c.loop.post(c, func(int) {
+		if c.dead {
+			return
+		}
+		if linger <= 0 {
+			c.shut(nil)
+			return
+		}
+		if c.lingering() {
+			return
+		}
+		if c.rec != nil {
+			c.rec.closeWrite()
+		}
+		c.mu.Lock()
+		c.closing = true
+		c.mu.Unlock()
+		c.setDeadline(linger)
+		c.dropRest()
+		c.Flush()
+		if c.Queued() == 0 {
+			c.closeWrite()
+		}
+		c.paused = true
+		c.resume()
+	})
+}
+
+// lingering reports whether Close was called. Loop.
+func (c *Conn) lingering() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing
+}
+
+// closeWrite shuts down our side of the socket. Loop.
+func (c *Conn) closeWrite() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.half && c.fd >= 0 {
+		c.half = true
+		_ = unix.Shutdown(int(c.fd), unix.SHUT_WR)
+	}
+}
+
+func (c *Conn) dropRest() {
+	if c.rest != nil {
+		remainders.Put(c.rest)
+		c.rest = nil
+	}
+}
+
+// shut ends the connection: the last thing that happens to it. Loop, and not
+// from within a callback of the operator.
+func (c *Conn) shut(err error) {
+	if c.dead {
+		return
+	}
+	c.dead = true
+	c.paused = true
+	c.unregister()
+	c.mu.Lock()
+	if c.out != nil {
+		outboxes.Put(c.out)
+		c.out = nil
+	}
+	fd := c.fd
+	c.fd = -1
+	c.closing = true
+	c.mu.Unlock()
+	c.dropRest()
+	if c.rec != nil {
+		c.rec.free()
+	}
+	_ = unix.Close(int(fd))
+	c.loop.poll.Free(c.op)
+	c.op = nil
+	c.loop.drop(c)
+	c.loop.p.addrs.release(c.entry)
+	c.loop.p.stats.conns.Add(-1)
+	c.handler.Closed(c.loop.index, err)
+}
+
+// StartTLS makes the connection's next byte the first of a TLS handshake. It is
+// to be called from within Data, after the last byte of the clear stream was
+// used; what is queued goes out in clear before it. Secured is called when the
+// handshake is done.
+func (c *Conn) StartTLS(cfg *tls.Config) error {
+	if c.rest != nil {
+		return ErrPipelined
+	}
+	if c.rec != nil {
+		return errors.New("poller: TLS is on already")
+	}
+	c.Flush()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rec = newStdTLS(c, cfg)
+	return nil
+}

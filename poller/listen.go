@@ -1,0 +1,261 @@
+//go:build linux
+
+package poller
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/cloudwego/netpoll"
+	"golang.org/x/sys/unix"
+)
+
+// maxAccepts is how many connections one wake-up accepts, so that a storm of
+// them does not stop the loop for those who are there already.
+const maxAccepts = 128
+
+// Listener is one listening socket. All of them are on the first loop.
+type Listener struct {
+	p    *Poller
+	loop *loop
+	tls  *tls.Config
+	addr net.Addr
+	fd   int
+
+	// loop
+	op      *netpoll.FDOperator
+	reserve int    // a descriptor to give up when there are no others
+	quiet   uint32 // the second of the last complaint
+	closed  bool
+}
+
+// Listen begins to accept connections at addr, host:port as for net.Listen.
+// With a tls.Config the connections begin with a TLS handshake.
+func (p *Poller) Listen(addr string, cfg *tls.Config) (*Listener, error) {
+	nl, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("poller: %w", err)
+	}
+	defer nl.Close()
+	fd, err := detachFD(nl.(*net.TCPListener))
+	if err != nil {
+		return nil, err
+	}
+	l := &Listener{p: p, loop: p.loops[0], tls: cfg, addr: nl.Addr(), fd: fd, reserve: openReserve()}
+	failed := make(chan error, 1)
+	l.loop.post(nil, func(int) {
+		l.op = l.loop.poll.Alloc()
+		l.op.FD = fd
+		l.op.OnRead, l.op.OnHup = l.accept, func(netpoll.Poll) error { return nil }
+		failed <- l.loop.poll.Control(l.op, netpoll.PollReadable)
+	})
+	if err := <-failed; err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("poller: %w", err)
+	}
+	p.mu.Lock()
+	p.listeners = append(p.listeners, l)
+	p.mu.Unlock()
+	return l, nil
+}
+
+// filer is a socket of package net.
+type filer interface {
+	File() (*os.File, error)
+}
+
+// detachFD takes a non-blocking descriptor of a socket out of package net; the
+// caller closes both.
+func detachFD(s filer) (int, error) {
+	f, err := s.File()
+	if err != nil {
+		return -1, fmt.Errorf("poller: %w", err)
+	}
+	defer f.Close()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err == nil {
+		err = unix.SetNonblock(fd, true)
+	}
+	if err != nil {
+		return -1, fmt.Errorf("poller: %w", err)
+	}
+	return fd, nil
+}
+
+func openReserve() int {
+	fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	return fd
+}
+
+// Addr is the address that the listener was bound to.
+func (l *Listener) Addr() net.Addr { return l.addr }
+
+// Close stops listening; connections that were accepted live on.
+func (l *Listener) Close() error {
+	done := make(chan error, 1)
+	l.loop.post(nil, func(int) {
+		if l.closed {
+			done <- nil
+			return
+		}
+		l.closed = true
+		_ = l.loop.poll.Control(l.op, netpoll.PollDetach)
+		err := unix.Close(l.fd)
+		if l.reserve >= 0 {
+			_ = unix.Close(l.reserve)
+		}
+		l.loop.poll.Free(l.op)
+		done <- err
+	})
+	select {
+	case err := <-done:
+		return err
+	case <-l.loop.done:
+		return nil
+	}
+}
+
+// accept takes what connections there are, up to a bound. Loop.
+func (l *Listener) accept(netpoll.Poll) error {
+	for range maxAccepts {
+		fd, sa, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		switch {
+		case err == nil:
+			l.accepted(fd, sa)
+		case err == unix.EAGAIN:
+			return nil
+		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+			l.exhausted(err)
+			return nil
+		case err == unix.EINTR, err == unix.ECONNABORTED:
+		default:
+			l.complain("connections cannot be accepted", err)
+			return nil
+		}
+	}
+	return nil
+}
+
+// exhausted is called when there are no descriptors left. The event would come
+// again at once and for ever, so one connection is taken with the descriptor
+// that was held back for this, and closed: its peer learns that there is no
+// room. Where even that fails, the listener rests for a second.
+func (l *Listener) exhausted(err error) {
+	l.complain("no descriptors are left for new connections: raise the limit of open files", err)
+	if l.reserve >= 0 {
+		_ = unix.Close(l.reserve)
+		if fd, _, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC); err == nil {
+			_ = unix.Close(fd)
+		}
+		if l.reserve = openReserve(); l.reserve >= 0 {
+			return
+		}
+	}
+	_ = l.loop.poll.Control(l.op, netpoll.PollDetach)
+	time.AfterFunc(time.Second, func() { l.loop.post(nil, l.again) })
+}
+
+// again goes on accepting after a rest. Loop.
+func (l *Listener) again(int) {
+	if l.closed {
+		return
+	}
+	if l.reserve < 0 {
+		l.reserve = openReserve()
+	}
+	_ = l.loop.poll.Control(l.op, netpoll.PollReadable)
+}
+
+// complain logs, at most once a minute.
+func (l *Listener) complain(msg string, err error) {
+	if now := l.loop.now; l.quiet == 0 || now-l.quiet >= 60 {
+		l.quiet = now
+		l.p.cfg.Logger.Error(msg, "addr", l.addr, "err", err)
+	}
+}
+
+// accepted makes a connection of a socket, on a loop of its own.
+func (l *Listener) accepted(fd int, sa unix.Sockaddr) {
+	peer := addrPort(sa)
+	entry, ok := l.p.addrs.acquire(peer.Addr())
+	if !ok {
+		l.p.stats.refused.Add(1)
+		_ = unix.Close(fd)
+		return
+	}
+	l.p.stats.accepted.Add(1)
+	l.p.setOptions(fd)
+	c := &Conn{loop: l.p.pick(), fd: int32(fd), entry: entry}
+	c.loop.post(c, func(int) {
+		if l.p.cfg.Accept != nil {
+			c.handler = l.p.cfg.Accept(c, l)
+		}
+		if c.handler == nil || c.loop.ending {
+			_ = unix.Close(fd)
+			l.p.addrs.release(entry)
+			return
+		}
+		if l.tls != nil {
+			c.rec = newStdTLS(c, l.tls)
+		}
+		if err := c.register(); err != nil {
+			c.shut(err)
+		}
+	})
+}
+
+// setOptions prepares a socket. Errors do not matter: the socket works without.
+func (p *Poller) setOptions(fd int) {
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	if t := p.cfg.UserTimeout; t > 0 {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(t/time.Millisecond))
+	}
+	if t := p.cfg.KeepAlive; t > 0 {
+		seconds := max(1, int(t/time.Second))
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds)
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, seconds)
+	}
+}
+
+// Attach takes over an established TCP connection, an outgoing one for
+// instance. nc must not be used afterwards.
+func (p *Poller) Attach(nc net.Conn, h Handler) (*Conn, error) {
+	f, ok := nc.(filer)
+	if !ok {
+		return nil, fmt.Errorf("poller: a %T has no descriptor", nc)
+	}
+	defer nc.Close()
+	fd, err := detachFD(f)
+	if err != nil {
+		return nil, err
+	}
+	p.setOptions(fd)
+	c := &Conn{loop: p.pick(), fd: int32(fd), handler: h}
+	failed := make(chan error, 1)
+	c.loop.post(c, func(int) {
+		err := ErrClosed
+		if !c.loop.ending {
+			err = c.register()
+		}
+		failed <- err
+	})
+	select {
+	case err = <-failed:
+	case <-c.loop.done:
+		err = ErrClosed
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("poller: %w", err)
+	}
+	return c, nil
+}

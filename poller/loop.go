@@ -1,0 +1,161 @@
+//go:build linux
+
+package poller
+
+import (
+	"sync"
+	"time"
+
+	"github.com/cloudwego/netpoll"
+)
+
+// loop is one event loop: a netpoll poll and the goroutine that waits on it.
+type loop struct {
+	p     *Poller
+	index int
+	poll  netpoll.Poll
+
+	// loop
+	buf    []byte  // what is read goes here
+	plain  []byte  // what TLS opens goes here; nil until needed
+	conns  []*Conn // all connections, at Conn.slot
+	urgent []*Conn // those with a deadline, at Conn.urgentSlot
+	now    uint32  // seconds since start
+	start  time.Time
+	swept  int  // conns up to here were looked at in this round
+	ending bool // Close was called
+
+	mu     sync.Mutex
+	tasks  []task
+	spare  []task
+	queued bool // the loop was woken for tasks
+	ended  bool // the poll is closed: nothing runs any more
+	done   chan struct{}
+}
+
+// task is a function that is to run on the loop.
+type task struct {
+	c *Conn
+	f func(loop int)
+}
+
+func newLoop(p *Poller, index int) (*loop, error) {
+	l := &loop{p: p, index: index, buf: make([]byte, p.cfg.ReadBuffer), start: time.Now(), now: 1, done: make(chan struct{})}
+	var err error
+	if l.poll, err = tame(l.turn); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(l.done)
+		if err := l.poll.Wait(); err != nil {
+			p.cfg.Logger.Error("event loop ended", "loop", index, "err", err)
+		}
+	}()
+	return l, nil
+}
+
+// post has f run on the loop, in the order of the calls.
+func (l *loop) post(c *Conn, f func(loop int)) {
+	l.mu.Lock()
+	if l.ended {
+		l.mu.Unlock()
+		return
+	}
+	l.tasks = append(l.tasks, task{c, f})
+	wake := !l.queued
+	l.queued = true
+	l.mu.Unlock()
+	if wake {
+		_ = l.poll.Trigger()
+	}
+}
+
+// turn runs after every batch of events: what was posted, and then the end of
+// the turn. What these post is for the next turn, so that sockets get theirs.
+func (l *loop) turn() {
+	l.mu.Lock()
+	tasks := l.tasks
+	l.tasks = l.spare[:0]
+	l.queued = false
+	l.mu.Unlock()
+	for i := range tasks {
+		tasks[i].f(l.index)
+		tasks[i] = task{}
+	}
+	if cap(tasks) <= 4096 {
+		l.spare = tasks
+	} else {
+		l.spare = nil // what a storm needed is given back
+	}
+	l.p.cfg.TurnEnd(l.index)
+}
+
+// adopt makes a connection one of the loop's; it is to be registered next.
+func (l *loop) adopt(c *Conn) {
+	c.slot = int32(len(l.conns))
+	l.conns = append(l.conns, c)
+}
+
+// drop takes a connection off the loop's list.
+func (l *loop) drop(c *Conn) {
+	last := l.conns[len(l.conns)-1]
+	l.conns[c.slot] = last
+	last.slot = c.slot
+	l.conns[len(l.conns)-1] = nil
+	l.conns = l.conns[:len(l.conns)-1]
+	if cap(l.conns) > 1024 && len(l.conns) < cap(l.conns)/4 {
+		l.conns = append(make([]*Conn, 0, cap(l.conns)/2), l.conns...)
+	}
+}
+
+// roundSeconds is how long one look at all connections for idleness takes: a
+// part of them each second, so that a million cost no pause.
+const roundSeconds = 16
+
+// second is called once a second.
+func (l *loop) second(int) {
+	l.now = uint32(time.Since(l.start)/time.Second) + 1
+	kept := l.urgent[:0]
+	for _, c := range l.urgent {
+		if c.due(l.now) {
+			kept = append(kept, c)
+		}
+	}
+	clear(l.urgent[len(kept):])
+	l.urgent = kept
+	idle := uint32(l.p.cfg.IdleTimeout / time.Second)
+	if idle == 0 {
+		return
+	}
+	for n := len(l.conns)/roundSeconds + 1; n > 0 && len(l.conns) > 0; n-- {
+		if l.swept >= len(l.conns) {
+			l.swept = 0
+		}
+		c := l.conns[l.swept]
+		l.swept++
+		if l.now-c.seen > idle {
+			c.shut(ErrIdle)
+		}
+	}
+}
+
+// close cuts off all connections and ends the loop.
+func (l *loop) close() error {
+	l.post(nil, func(int) {
+		l.ending = true
+		for len(l.conns) > 0 {
+			l.conns[len(l.conns)-1].shut(ErrClosed)
+		}
+	})
+	// Handlers may post in their last call: those tasks run before the end.
+	last := make(chan struct{})
+	l.post(nil, func(int) { l.post(nil, func(int) { close(last) }) })
+	<-last
+	l.mu.Lock()
+	// From here on the poll's event descriptor may be somebody else's.
+	l.ended = true
+	l.mu.Unlock()
+	err := l.poll.Close()
+	<-l.done
+	return err
+}

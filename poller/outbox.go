@@ -1,0 +1,169 @@
+//go:build linux
+
+package poller
+
+import (
+	"github.com/cloudwego/netpoll"
+	"github.com/valyala/bytebufferpool"
+	"golang.org/x/sys/unix"
+)
+
+// outboxes and remainders come from pools and go back as soon as they are
+// empty: an idle connection has none.
+var (
+	outboxes   bytebufferpool.Pool
+	remainders bytebufferpool.Pool
+)
+
+// hardFactor is how many times the bound of an outbox one write may be that
+// finds it empty: a large roster is not a slow reader.
+const hardFactor = 16
+
+// Queue copies p to the outbox, sealed where the connection has TLS; it makes
+// no system call. ErrFull means that the peer does not read and nothing was
+// taken.
+func (c *Conn) Queue(p []byte) error {
+	c.mu.Lock()
+	if err := c.room(len(p)); err != nil {
+		c.mu.Unlock()
+		return err
+	}
+	rec := c.rec
+	if rec == nil {
+		c.append(p)
+		c.mu.Unlock()
+		return nil
+	}
+	c.mu.Unlock()
+	return rec.seal(p)
+}
+
+// room reports whether n more bytes fit. Under mu.
+func (c *Conn) room(n int) error {
+	bound := c.loop.p.cfg.Outbox
+	queued := c.queued()
+	switch {
+	case c.closing || c.fd < 0:
+		return ErrClosed
+	case queued == 0 && n <= bound*hardFactor:
+		return nil
+	case queued+n > bound:
+		return ErrFull
+	}
+	return nil
+}
+
+// append puts p in the outbox. Under mu.
+func (c *Conn) append(p []byte) {
+	if c.out == nil {
+		c.out = outboxes.Get()
+		c.sent = 0
+	}
+	if n := int(c.sent); n > 0 && n >= len(c.out.B)/2 {
+		// Move what is left to the front rather than grow for ever.
+		c.out.B = c.out.B[:copy(c.out.B, c.out.B[n:])]
+		c.sent = 0
+	}
+	c.out.B = append(c.out.B, p...)
+}
+
+func (c *Conn) queued() int {
+	if c.out == nil {
+		return 0
+	}
+	return len(c.out.B) - int(c.sent)
+}
+
+// Queued is the number of bytes that wait in the outbox.
+func (c *Conn) Queued() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.queued()
+}
+
+// Flush writes what is queued, as far as the socket takes it; for the rest it
+// asks to be told when the socket takes more.
+func (c *Conn) Flush() {
+	c.mu.Lock()
+	failed, drained := c.flush()
+	c.mu.Unlock()
+	if failed != nil {
+		c.loop.post(c, func(int) { c.shut(failed) })
+	} else if drained {
+		c.loop.post(c, func(loop int) { c.drained(loop) })
+	}
+}
+
+// flush is Flush under mu. drained says that a socket that had been full has
+// taken everything.
+func (c *Conn) flush() (failed error, drained bool) {
+	if c.out == nil || c.fd < 0 || c.armed {
+		return nil, false
+	}
+	return c.write()
+}
+
+func (c *Conn) write() (failed error, drained bool) {
+	for c.out != nil {
+		n, err := unix.Write(int(c.fd), c.out.B[c.sent:])
+		c.loop.p.stats.writes.Add(1)
+		if n > 0 {
+			c.sent += uint32(n)
+		}
+		switch {
+		case int(c.sent) == len(c.out.B):
+			outboxes.Put(c.out)
+			c.out = nil
+			drained = c.full
+			c.full = false
+		case err == unix.EINTR:
+		case err == nil, err == unix.EAGAIN:
+			c.full = true
+			c.arm()
+			return nil, false
+		default:
+			return err, false
+		}
+	}
+	return nil, drained
+}
+
+// arm asks for an event when the socket takes bytes again. Where the connection
+// is not registered now, Resume or the sweep looks after it.
+func (c *Conn) arm() {
+	if !c.armed && c.registered {
+		c.armed = c.loop.poll.Control(c.op, netpoll.PollR2RW) == nil
+	}
+}
+
+// writable is the event that arm asked for. Loop.
+func (c *Conn) writable(netpoll.Poll) error {
+	c.mu.Lock()
+	failed, drained := c.write()
+	if c.out == nil && c.armed {
+		c.armed = false
+		if c.registered {
+			_ = c.loop.poll.Control(c.op, netpoll.PollRW2R)
+		}
+	}
+	c.mu.Unlock()
+	switch {
+	case failed != nil:
+		c.loop.post(c, func(int) { c.shut(failed) })
+	case drained:
+		c.drained(c.loop.index)
+	}
+	return nil
+}
+
+// drained goes on with what waited for an empty outbox. Loop.
+func (c *Conn) drained(loop int) {
+	if c.dead {
+		return
+	}
+	if c.lingering() {
+		c.closeWrite()
+		return
+	}
+	c.handler.Drained(loop)
+}

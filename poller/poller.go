@@ -1,0 +1,193 @@
+//go:build linux
+
+// Package poller is the sockets: event loops on netpoll's pollers, connections
+// that own no buffer and no goroutine while they are idle, outboxes bounded in
+// bytes, TLS, limits and the idle sweep. It knows nothing of XML or addresses.
+//
+// # Ownership
+//
+// A connection belongs to one loop. Everything of it that is marked "loop" is
+// used by that loop's goroutine only; what others may call goes through its
+// lock, or is posted to the loop. No write ever waits for a socket.
+package poller
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// What a connection answers or ends with.
+var (
+	ErrFull      = errors.New("poller: the outbox is full")
+	ErrClosed    = errors.New("poller: the connection is closed")
+	ErrIdle      = errors.New("poller: nothing was heard for too long")
+	ErrDeadline  = errors.New("poller: the deadline has passed")
+	ErrTruncated = errors.New("poller: TLS ended without a close_notify")
+	ErrPipelined = errors.New("poller: bytes were sent in clear behind the start of TLS")
+	ErrHandshake = errors.New("poller: the TLS handshake failed")
+)
+
+// Handler is what a connection's events go to. All calls for one connection
+// come from its loop's goroutine, one after another.
+type Handler interface {
+	// Data lends bytes that came in until it returns; it answers how many it
+	// has used. Fewer than all only if it has paused or closed the connection:
+	// the rest is given again after Resume.
+	Data(loop int, p []byte) (n int)
+
+	// Secured is called when a TLS handshake is done, before the first Data
+	// that came through it. st is lent.
+	Secured(loop int, st *tls.ConnectionState)
+
+	// Drained is called when a socket that had been full has taken everything.
+	Drained(loop int)
+
+	// Closed is the last call, exactly once. err is nil when we closed, io.EOF
+	// when the peer did, and the reason otherwise.
+	Closed(loop int, err error)
+}
+
+// Config is what a Poller needs. Zero values take the default given.
+type Config struct {
+	Loops            int           // event loops; default GOMAXPROCS
+	ReadBuffer       int           // bytes, one buffer for each loop; default 64 KiB
+	Outbox           int           // bytes that wait for one slow peer; default 256 KiB
+	IdleTimeout      time.Duration // a connection that sends nothing for so long is closed; 0: never
+	HandshakeTimeout time.Duration // for a TLS handshake; default 10 s
+	Handshakes       int           // TLS handshakes under way at once; default 1,024
+	MaxPerAddress    int           // connections of one IPv4 address or IPv6 /64, loopback exempt; 0: no limit
+	UserTimeout      time.Duration // TCP_USER_TIMEOUT: unacknowledged bytes for so long end a connection; 0: the system's
+	KeepAlive        time.Duration // TCP keep-alive interval; 0: none
+
+	Accept  func(c *Conn, l *Listener) Handler // what handles an accepted connection; nil refuses it
+	TurnEnd func(loop int)                     // called by each loop after every batch of events
+	Logger  *slog.Logger                       // nil discards
+}
+
+func (c *Config) setDefaults() {
+	set := func(v *int, def int) {
+		if *v <= 0 {
+			*v = def
+		}
+	}
+	set(&c.Loops, runtime.GOMAXPROCS(0))
+	set(&c.ReadBuffer, 64<<10)
+	set(&c.Outbox, 256<<10)
+	set(&c.Handshakes, 1024)
+	if c.HandshakeTimeout <= 0 {
+		c.HandshakeTimeout = 10 * time.Second
+	}
+	if c.TurnEnd == nil {
+		c.TurnEnd = func(int) {}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+}
+
+// Stats are counters of a Poller since it was made, and Conns now.
+type Stats struct {
+	Conns     int64 // connections open
+	Accepted  int64
+	Refused   int64 // for the limit of an address
+	Reads     int64 // read system calls
+	Writes    int64 // write system calls
+	Handshake int64 // TLS handshakes under way or waiting
+}
+
+// counters are the Stats as they are counted.
+type counters struct {
+	conns, accepted, refused, reads, writes, handshakes atomic.Int64
+}
+
+// Poller is a set of event loops.
+type Poller struct {
+	cfg   Config
+	loops []*loop
+	next  atomic.Uint32 // the loop that gets the next connection
+	stats counters
+	addrs addresses
+	queue handshakes
+
+	mu        sync.Mutex
+	listeners []*Listener
+
+	tick    *time.Ticker
+	stopped chan struct{}
+	wg      sync.WaitGroup
+	closing atomic.Bool
+}
+
+// New starts the loops.
+func New(cfg Config) (*Poller, error) {
+	cfg.setDefaults()
+	p := &Poller{cfg: cfg, stopped: make(chan struct{})}
+	p.addrs.limit = cfg.MaxPerAddress
+	p.queue.free = cfg.Handshakes
+	for i := range cfg.Loops {
+		l, err := newLoop(p, i)
+		if err != nil {
+			return nil, errors.Join(err, p.Close())
+		}
+		p.loops = append(p.loops, l)
+	}
+	p.tick = time.NewTicker(time.Second)
+	p.wg.Go(p.sweep)
+	return p, nil
+}
+
+// sweep wakes every loop once a second: the only timer there is.
+func (p *Poller) sweep() {
+	for {
+		select {
+		case <-p.stopped:
+			return
+		case <-p.tick.C:
+		}
+		for _, l := range p.loops {
+			l.post(nil, l.second)
+		}
+	}
+}
+
+// Stats reads the counters.
+func (p *Poller) Stats() Stats {
+	s := &p.stats
+	return Stats{
+		Conns: s.conns.Load(), Accepted: s.accepted.Load(), Refused: s.refused.Load(),
+		Reads: s.reads.Load(), Writes: s.writes.Load(), Handshake: s.handshakes.Load(),
+	}
+}
+
+// Close cuts off all connections and ends the loops. Handlers are told.
+func (p *Poller) Close() error {
+	if !p.closing.CompareAndSwap(false, true) {
+		return nil
+	}
+	close(p.stopped)
+	if p.tick != nil {
+		p.tick.Stop()
+	}
+	p.mu.Lock()
+	listeners := p.listeners
+	p.mu.Unlock()
+	var errs []error
+	for _, l := range listeners {
+		errs = append(errs, l.Close())
+	}
+	for _, l := range p.loops {
+		errs = append(errs, l.close())
+	}
+	p.wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (p *Poller) pick() *loop {
+	return p.loops[int(p.next.Add(1))%len(p.loops)]
+}

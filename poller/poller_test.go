@@ -1,0 +1,556 @@
+//go:build linux
+
+package poller
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// echo is a handler that sends back what it gets and records what happens.
+type echo struct {
+	c       *Conn
+	data    func(e *echo, p []byte) int
+	secured atomic.Bool
+	drained atomic.Int64
+	closed  chan error
+}
+
+func (e *echo) Data(_ int, p []byte) int {
+	if e.data != nil {
+		return e.data(e, p)
+	}
+	if e.c.Queue(p) == nil {
+		e.c.Flush()
+	}
+	return len(p)
+}
+
+func (e *echo) Secured(int, *tls.ConnectionState) { e.secured.Store(true) }
+func (e *echo) Drained(int)                       { e.drained.Add(1) }
+func (e *echo) Closed(_ int, err error)           { e.closed <- err }
+
+// testServer is a poller with one listener, and its handlers as they come.
+type testServer struct {
+	*Poller
+	addr  string
+	conns chan *echo
+}
+
+func serve(t testing.TB, cfg Config, tlsConfig *tls.Config, data func(e *echo, p []byte) int) *testServer {
+	t.Helper()
+	s := &testServer{conns: make(chan *echo, 10000)}
+	cfg.Accept = func(c *Conn, _ *Listener) Handler {
+		e := &echo{c: c, data: data, closed: make(chan error, 1)}
+		s.conns <- e
+		return e
+	}
+	p, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Poller = p
+	l, err := p.Listen("127.0.0.1:0", tlsConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.addr = l.Addr().String()
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func dial(t testing.TB, addr string) *net.TCPConn {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	return c.(*net.TCPConn)
+}
+
+func expect(t testing.TB, r io.Reader, want string) {
+	t.Helper()
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(r, got); err != nil {
+		t.Fatalf("reading %q: %v; got %q", want, err, got)
+	}
+	if string(got) != want {
+		t.Fatalf("got %q, want %q", got, want)
+	}
+}
+
+func reason(t testing.TB, e *echo) error {
+	t.Helper()
+	select {
+	case err := <-e.closed:
+		return err
+	case <-time.After(20 * time.Second):
+		t.Fatal("Closed was not called")
+		return nil
+	}
+}
+
+func eventually(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if f() {
+			return
+		}
+	}
+	t.Fatal("never: " + what)
+}
+
+// TestConnSize holds the budget of an idle connection.
+func TestConnSize(t *testing.T) {
+	if got := unsafe.Sizeof(Conn{}); got > 128 {
+		t.Errorf("a Conn takes %d bytes, the budget is 128", got)
+	}
+}
+
+// TestNetpollInsides fails when an update of netpoll changes what netpoll.go
+// relies on.
+func TestNetpollInsides(t *testing.T) {
+	turns := make(chan struct{}, 10)
+	poll, err := tame(func() { turns <- struct{}{} })
+	if err != nil {
+		t.Fatalf("netpoll has changed; see netpoll.go: %v", err)
+	}
+	ended := make(chan error)
+	go func() { ended <- poll.Wait() }()
+	if err := poll.Trigger(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-turns:
+	case <-time.After(10 * time.Second):
+		t.Fatal("no end of turn after an event: see tame in netpoll.go")
+	}
+	_ = poll.Close()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEcho(t *testing.T) {
+	s := serve(t, Config{Loops: 2}, nil, nil)
+	for i := range 20 {
+		c := dial(t, s.addr)
+		text := strings.Repeat(fmt.Sprint("message ", i, " "), 1000)
+		if _, err := c.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, c, text)
+	}
+	if got := s.Stats().Conns; got != 20 {
+		t.Errorf("%d connections, want 20", got)
+	}
+}
+
+// TestEnds: how a connection ends is told apart, and an answer to a peer that
+// has closed its side still arrives.
+func TestEnds(t *testing.T) {
+	s := serve(t, Config{Loops: 1}, nil, nil)
+
+	c := dial(t, s.addr)
+	_, _ = c.Write([]byte("last words"))
+	_ = c.CloseWrite()
+	expect(t, c, "last words")
+	if err := reason(t, <-s.conns); err != io.EOF {
+		t.Errorf("half-close: %v, want EOF", err)
+	}
+
+	c = dial(t, s.addr)
+	_, _ = c.Write([]byte("x"))
+	expect(t, c, "x")
+	_ = c.SetLinger(0)
+	_ = c.Close()
+	if err := reason(t, <-s.conns); !errors.Is(err, unix.ECONNRESET) && err != io.EOF {
+		t.Errorf("reset: %v, want ECONNRESET", err)
+	}
+
+	c = dial(t, s.addr)
+	e := <-s.conns
+	_ = e.c.Queue([]byte("bye"))
+	e.c.Close(10 * time.Second)
+	expect(t, c, "bye")
+	if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("after Close: %d bytes, %v; want EOF", n, err)
+	}
+	_ = c.Close()
+	if err := reason(t, e); err != nil {
+		t.Errorf("our own close: %v, want nil", err)
+	}
+	if err := e.c.Queue([]byte("x")); err != ErrClosed {
+		t.Errorf("Queue after the end: %v, want ErrClosed", err)
+	}
+
+	c = dial(t, s.addr)
+	e = <-s.conns
+	e.c.Close(time.Second) // the peer does not close its side
+	if err := reason(t, e); err != nil {
+		t.Errorf("lingering: %v, want nil", err)
+	}
+	_ = c
+}
+
+// TestPause: while a connection is paused nothing is delivered and no loop
+// spins; afterwards everything comes, in order.
+func TestPause(t *testing.T) {
+	var got bytes.Buffer
+	var mu sync.Mutex
+	s := serve(t, Config{Loops: 1}, nil, func(e *echo, p []byte) int {
+		mu.Lock()
+		defer mu.Unlock()
+		got.WriteByte(p[0]) // one byte at a time, then a pause
+		e.c.Pause()
+		go e.c.Resume()
+		return 1
+	})
+	c := dial(t, s.addr)
+	want := strings.Repeat("0123456789", 100)
+	for i := 0; i < len(want); i += 100 {
+		_, _ = c.Write([]byte(want[i : i+100]))
+	}
+	eventually(t, "all bytes", func() bool { mu.Lock(); defer mu.Unlock(); return got.Len() == len(want) })
+	if got.String() != want {
+		t.Error("the order is lost")
+	}
+}
+
+func TestPausedDoesNotSpin(t *testing.T) {
+	paused := make(chan *echo, 1)
+	s := serve(t, Config{Loops: 1}, nil, func(e *echo, p []byte) int {
+		e.c.Pause()
+		paused <- e
+		return len(p)
+	})
+	var turns atomic.Int64
+	s.cfg.TurnEnd = func(int) { turns.Add(1) }
+	c := dial(t, s.addr)
+	_, _ = c.Write([]byte("a"))
+	e := <-paused
+	_, _ = c.Write([]byte("b"))
+	_ = c.CloseWrite()
+	before := turns.Load()
+	time.Sleep(300 * time.Millisecond) // as many turns as a spinning loop wants
+	if n := turns.Load() - before; n > 10 {
+		t.Errorf("%d turns while paused", n)
+	}
+	e.c.Resume()
+	<-paused
+	e.c.Resume()
+	if err := reason(t, e); err != io.EOF {
+		t.Errorf("%v, want EOF", err)
+	}
+}
+
+// TestSlowReader: a peer that does not read takes no more than the bound, others
+// are served meanwhile, and when it reads again it gets everything in order.
+func TestSlowReader(t *testing.T) {
+	const bound = 64 << 10
+	s := serve(t, Config{Loops: 1, Outbox: bound}, nil, nil)
+	slow := dial(t, s.addr)
+	e := <-s.conns
+	chunk := bytes.Repeat([]byte("slow reader "), 100)
+	sent := 0
+	for {
+		if err := e.c.Queue(chunk); err != nil {
+			if err != ErrFull {
+				t.Fatal(err)
+			}
+			break
+		}
+		sent += len(chunk)
+		e.c.Flush()
+		if q := e.c.Queued(); q > bound {
+			t.Fatalf("%d bytes queued, the bound is %d", q, bound)
+		}
+	}
+	fast := dial(t, s.addr)
+	_, _ = fast.Write([]byte("hello"))
+	expect(t, fast, "hello")
+
+	all := make([]byte, sent)
+	if _, err := io.ReadFull(slow, all); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(all, bytes.Repeat(chunk, sent/len(chunk))) {
+		t.Error("the bytes are not those that were queued")
+	}
+	eventually(t, "Drained", func() bool { return e.drained.Load() == 1 })
+	if q := e.c.Queued(); q != 0 {
+		t.Errorf("%d bytes are left", q)
+	}
+}
+
+// TestCoalescing: many writes and one flush are one system call.
+func TestCoalescing(t *testing.T) {
+	s := serve(t, Config{Loops: 1}, nil, nil)
+	c := dial(t, s.addr)
+	e := <-s.conns
+	before := s.Stats().Writes
+	for range 100 {
+		_ = e.c.Queue([]byte("0123456789"))
+	}
+	e.c.Flush()
+	expect(t, c, strings.Repeat("0123456789", 100))
+	if n := s.Stats().Writes - before; n != 1 {
+		t.Errorf("%d system calls, want 1", n)
+	}
+}
+
+// TestDeadlines: an idle connection and one past its deadline are closed.
+func TestDeadlines(t *testing.T) {
+	s := serve(t, Config{Loops: 1, IdleTimeout: time.Second}, nil, nil)
+	dial(t, s.addr)
+	if err := reason(t, <-s.conns); err != ErrIdle {
+		t.Errorf("%v, want ErrIdle", err)
+	}
+	s = serve(t, Config{Loops: 1}, nil, nil)
+	dial(t, s.addr)
+	e := <-s.conns
+	e.c.SetDeadline(time.Second)
+	if err := reason(t, e); err != ErrDeadline {
+		t.Errorf("%v, want ErrDeadline", err)
+	}
+	c := dial(t, s.addr)
+	e = <-s.conns
+	e.c.SetDeadline(time.Second)
+	e.c.SetDeadline(0)
+	time.Sleep(2500 * time.Millisecond) // past the deadline that was taken back
+	_, _ = c.Write([]byte("x"))
+	expect(t, c, "x")
+}
+
+// TestAddressLimit counts by address, IPv6 by /64, and forgets at zero.
+func TestAddressLimit(t *testing.T) {
+	a := addresses{limit: 2}
+	e4 := addrPort(&unix.SockaddrInet4{Addr: [4]byte{192, 0, 2, 1}}).Addr()
+	x, ok := a.acquire(e4)
+	y, ok2 := a.acquire(e4)
+	if _, ok3 := a.acquire(e4); !ok || !ok2 || ok3 {
+		t.Error("the third connection of an IPv4 address is not refused")
+	}
+	a.release(x)
+	a.release(y)
+	if len(a.m) != 0 {
+		t.Error("an entry without connections is left")
+	}
+	six := func(last byte) *unix.SockaddrInet6 {
+		return &unix.SockaddrInet6{Addr: [16]byte{0x20, 1, 0xd, 0xb8, 15: last}}
+	}
+	for i := byte(1); i <= 3; i++ {
+		if _, ok := a.acquire(addrPort(six(i)).Addr()); ok != (i <= 2) {
+			t.Errorf("IPv6 address %d of one /64: %v", i, ok)
+		}
+	}
+	loopback := addrPort(&unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 9}}).Addr()
+	for range 5 {
+		if _, ok := a.acquire(loopback); !ok {
+			t.Error("loopback is limited")
+		}
+	}
+}
+
+func openFiles(t testing.TB) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// TestDroppedTogether: a thousand connections that vanish at once leave
+// nothing: no descriptor, no goroutine, no entry.
+func TestDroppedTogether(t *testing.T) {
+	s := serve(t, Config{Loops: 2}, nil, nil)
+	files, goroutines := openFiles(t), runtime.NumGoroutine()
+	clients := make([]net.Conn, 1000)
+	for i := range clients {
+		clients[i] = dial(t, s.addr)
+	}
+	eventually(t, "all accepted", func() bool { return s.Stats().Conns == 1000 })
+	for _, c := range clients {
+		_ = c.Close()
+	}
+	eventually(t, "all closed", func() bool { return s.Stats().Conns == 0 })
+	for range clients {
+		_ = reason(t, <-s.conns)
+	}
+	eventually(t, "descriptors are back", func() bool { return openFiles(t) <= files })
+	eventually(t, "goroutines are back", func() bool { return runtime.NumGoroutine() <= goroutines })
+	for _, l := range s.loops {
+		if len(l.urgent) != 0 {
+			t.Error("the list of deadlines is not empty")
+		}
+	}
+}
+
+// TestConcurrently has many goroutines at one connection; run with the race
+// detector.
+func TestConcurrently(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		var cfg *tls.Config
+		if secure {
+			cfg = testTLS(t)
+		}
+		s := serve(t, Config{Loops: 2}, cfg, nil)
+		var c net.Conn = dial(t, s.addr)
+		if secure {
+			c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+		}
+		_, _ = c.Write([]byte("x"))
+		expect(t, c, "x")
+		e := <-s.conns
+		go func() { _, _ = io.Copy(io.Discard, c) }()
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for range 500 {
+					_ = e.c.Queue([]byte("some text that is queued by many"))
+					e.c.Flush()
+					_ = e.c.Queued()
+				}
+			})
+		}
+		wg.Go(func() {
+			for range 500 {
+				e.c.Post(func(int) { e.c.Pause() })
+				e.c.Resume()
+				_ = e.c.RemoteAddr()
+			}
+		})
+		wg.Wait()
+		e.c.Close(time.Second)
+		_ = reason(t, e)
+	}
+}
+
+func testTLS(t testing.TB) *tls.Config {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+}
+
+// TestTLS: direct TLS in both versions, whole and in small pieces, with its ends
+// told apart.
+func TestTLS(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		s := serve(t, Config{Loops: 1}, testTLS(t), nil)
+		raw := dial(t, s.addr)
+		c := tls.Client(dribble{raw}, &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})
+		text := strings.Repeat("over TLS ", 5000)
+		go func() { _, _ = c.Write([]byte(text)) }()
+		expect(t, c, text)
+		e := <-s.conns
+		if !e.secured.Load() || !e.c.Secure() {
+			t.Error("Secured was not called")
+		}
+		_ = c.CloseWrite()
+		if err := reason(t, e); err != io.EOF {
+			t.Errorf("close_notify: %v, want EOF", err)
+		}
+		raw = dial(t, s.addr)
+		c = tls.Client(raw, &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})
+		_, _ = c.Write([]byte("x"))
+		expect(t, c, "x")
+		_ = raw.CloseWrite()
+		if err := reason(t, <-s.conns); err != ErrTruncated {
+			t.Errorf("no close_notify: %v, want ErrTruncated", err)
+		}
+	}
+}
+
+// dribble writes in small pieces.
+type dribble struct{ net.Conn }
+
+func (d dribble) Write(p []byte) (int, error) {
+	for i := 0; i < len(p); i += 97 {
+		if n, err := d.Conn.Write(p[i:min(i+97, len(p))]); err != nil {
+			return i + n, err
+		}
+	}
+	return len(p), nil
+}
+
+// TestStartTLS: what is queued goes out in clear, what comes then is TLS.
+func TestStartTLS(t *testing.T) {
+	cfg := testTLS(t)
+	s := serve(t, Config{Loops: 1}, nil, func(e *echo, p []byte) int {
+		if !e.c.Secure() {
+			_ = e.c.Queue([]byte("proceed"))
+			if err := e.c.StartTLS(cfg); err != nil {
+				t.Error(err)
+			}
+			return len(p)
+		}
+		_ = e.c.Queue(p)
+		e.c.Flush()
+		return len(p)
+	})
+	raw := dial(t, s.addr)
+	_, _ = raw.Write([]byte("starttls"))
+	expect(t, raw, "proceed")
+	c := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
+	_, _ = c.Write([]byte("secret"))
+	expect(t, c, "secret")
+}
+
+// TestNoHandshake: who talks anything but TLS is closed, and a stalled handshake
+// costs no goroutine and ends in time.
+func TestNoHandshake(t *testing.T) {
+	s := serve(t, Config{Loops: 1, HandshakeTimeout: 500 * time.Millisecond}, testTLS(t), nil)
+	c := dial(t, s.addr)
+	_, _ = c.Write([]byte("GET / HTTP/1.1\r\n\r\n"))
+	if err := reason(t, <-s.conns); !errors.Is(err, ErrHandshake) {
+		t.Errorf("%v, want ErrHandshake", err)
+	}
+	before := runtime.NumGoroutine()
+	for range 50 {
+		c := dial(t, s.addr)
+		_, _ = c.Write([]byte{22, 3, 1, 2, 0, 1})
+	}
+	eventually(t, "all accepted", func() bool { return s.Stats().Conns == 50 })
+	if n := runtime.NumGoroutine() - before; n > 10 {
+		t.Errorf("%d goroutines for stalled handshakes", n)
+	}
+	for range 50 {
+		if err := reason(t, <-s.conns); !errors.Is(err, ErrHandshake) {
+			t.Errorf("%v, want ErrHandshake", err)
+		}
+	}
+}

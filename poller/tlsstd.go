@@ -1,0 +1,302 @@
+//go:build linux
+
+package poller
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// maxClientHello bounds what is kept of a peer before its handshake begins, in
+// bytes: one TLS record.
+const maxClientHello = 5 + 1<<14
+
+// plainBuffer is the size of a loop's buffer for what TLS opens: one record.
+const plainBuffer = 1 << 14
+
+// stdTLS is TLS by crypto/tls. Its handshake runs on a short-lived goroutine
+// that blocks, begun once the whole of the first record has arrived; afterwards
+// crypto/tls is driven by the loop and there is no goroutine.
+type stdTLS struct {
+	c    *Conn
+	conn *tls.Conn
+
+	mu       sync.Mutex
+	arrived  sync.Cond
+	in       bytes.Buffer // bytes of the socket that crypto/tls has not read
+	phase    tlsPhase
+	ended    bool // the peer closed, or the connection is gone
+	deadline *time.Timer
+	notified bool // the peer sent close_notify
+}
+
+type tlsPhase uint8
+
+const (
+	tlsHello  tlsPhase = iota // the first record is not whole
+	tlsQueued                 // waits for its turn
+	tlsShaking
+	tlsOpen
+)
+
+func newStdTLS(c *Conn, cfg *tls.Config) *stdTLS {
+	t := &stdTLS{c: c}
+	t.arrived.L = &t.mu
+	t.conn = tls.Server((*tlsSocket)(t), cfg)
+	timeout := c.loop.p.cfg.HandshakeTimeout
+	t.deadline = time.AfterFunc(timeout, func() {
+		c.loop.post(c, func(int) { c.shut(ErrHandshake) })
+	})
+	return t
+}
+
+// open is given bytes of the socket. Loop.
+func (t *stdTLS) open(p []byte) error {
+	t.mu.Lock()
+	t.in.Write(p)
+	switch t.phase {
+	case tlsHello:
+		defer t.mu.Unlock()
+		return t.hello()
+	case tlsQueued, tlsShaking:
+		defer t.mu.Unlock()
+		if t.in.Len() > 4*maxClientHello {
+			return ErrHandshake
+		}
+		t.arrived.Signal()
+		return nil
+	}
+	t.mu.Unlock()
+	return t.resume()
+}
+
+// hello waits for the whole first record, so that nobody costs a goroutine who
+// has not sent a ClientHello. Under mu.
+func (t *stdTLS) hello() error {
+	b := t.in.Bytes()
+	if b[0] != 22 || len(b) > 2 && b[1] != 3 {
+		return ErrHandshake
+	}
+	if len(b) < 5 {
+		return nil
+	}
+	n := 5 + int(b[3])<<8 + int(b[4])
+	if n > maxClientHello {
+		return ErrHandshake
+	}
+	if len(b) >= n {
+		t.phase = tlsQueued
+		t.c.loop.p.queue.add(t.c.loop.p, t)
+	}
+	return nil
+}
+
+// shake does the handshake. It runs on a goroutine of its own.
+func (t *stdTLS) shake() {
+	t.mu.Lock()
+	t.phase = tlsShaking
+	t.mu.Unlock()
+	err := t.conn.Handshake()
+	t.mu.Lock()
+	t.phase = tlsOpen
+	t.mu.Unlock()
+	c := t.c
+	c.Flush()
+	c.loop.post(c, func(loop int) {
+		t.deadline.Stop()
+		switch {
+		case c.dead:
+		case err != nil:
+			c.loop.p.cfg.Logger.Debug("TLS handshake failed", "peer", c.RemoteAddr(), "err", err)
+			c.shut(errors.Join(ErrHandshake, err))
+		default:
+			state := t.conn.ConnectionState()
+			c.handler.Secured(loop, &state)
+			// The first data may have come with the end of the handshake.
+			if err := t.resume(); err != nil {
+				c.fail(err)
+			}
+		}
+	})
+}
+
+// resume opens what records there are and hands them on. Loop.
+func (t *stdTLS) resume() error {
+	t.mu.Lock()
+	open := t.phase == tlsOpen
+	t.mu.Unlock()
+	l := t.c.loop
+	if open && l.plain == nil {
+		l.plain = make([]byte, plainBuffer)
+	}
+	for open && !t.c.paused && !t.c.dead {
+		n, err := t.conn.Read(l.plain)
+		if n > 0 {
+			t.c.deliver(l.plain[:n])
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, errNoData):
+			t.c.Flush() // a KeyUpdate may have been answered
+			return nil
+		case errors.Is(err, io.EOF):
+			t.notified = true
+			t.c.peerClosed()
+			return nil
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+// seal seals p into the outbox.
+func (t *stdTLS) seal(p []byte) error {
+	_, err := t.conn.Write(p)
+	return err
+}
+
+// eof is told that the peer closed TCP.
+func (t *stdTLS) eof() error {
+	t.mu.Lock()
+	t.ended = true
+	open := t.phase == tlsOpen
+	t.arrived.Broadcast()
+	t.mu.Unlock()
+	switch {
+	case t.notified:
+		return nil
+	case open:
+		return ErrTruncated
+	}
+	return ErrHandshake
+}
+
+// closeWrite sends close_notify.
+func (t *stdTLS) closeWrite() {
+	t.mu.Lock()
+	open := t.phase == tlsOpen
+	t.mu.Unlock()
+	if open {
+		_ = t.conn.CloseWrite()
+	}
+}
+
+// free ends a handshake that is under way.
+func (t *stdTLS) free() {
+	t.deadline.Stop()
+	t.mu.Lock()
+	t.ended = true
+	t.arrived.Broadcast()
+	t.mu.Unlock()
+}
+
+// errNoData is what crypto/tls is told while there is nothing to read: a
+// temporary error, which it forgets, so that it may be asked again.
+var errNoData net.Error = noData{}
+
+type noData struct{}
+
+func (noData) Error() string   { return "poller: nothing to read now" }
+func (noData) Timeout() bool   { return true }
+func (noData) Temporary() bool { return true }
+
+// tlsSocket is the socket as crypto/tls sees it.
+type tlsSocket stdTLS
+
+// Read blocks during the handshake and never after it.
+func (s *tlsSocket) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.in.Len() == 0 {
+		if s.ended {
+			return 0, io.EOF
+		}
+		if s.phase == tlsOpen {
+			return 0, errNoData
+		}
+		s.arrived.Wait()
+	}
+	n, _ := s.in.Read(p)
+	if s.in.Len() == 0 && s.in.Cap() > 4096 {
+		s.in = bytes.Buffer{}
+	}
+	return n, nil
+}
+
+// Write takes everything: a short count or a temporary error would corrupt the
+// stream for good.
+func (s *tlsSocket) Write(p []byte) (int, error) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	if s.c.fd < 0 {
+		return 0, ErrClosed
+	}
+	s.c.append(p)
+	if s.phaseIs(tlsShaking) {
+		if failed, _ := s.c.flush(); failed != nil {
+			return 0, failed
+		}
+	}
+	return len(p), nil
+}
+
+func (s *tlsSocket) phaseIs(p tlsPhase) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase == p
+}
+
+func (s *tlsSocket) Close() error                     { return nil }
+func (s *tlsSocket) LocalAddr() net.Addr              { return tlsAddr{} }
+func (s *tlsSocket) RemoteAddr() net.Addr             { return tlsAddr{} }
+func (s *tlsSocket) SetDeadline(time.Time) error      { return nil }
+func (s *tlsSocket) SetReadDeadline(time.Time) error  { return nil }
+func (s *tlsSocket) SetWriteDeadline(time.Time) error { return nil }
+
+type tlsAddr struct{}
+
+func (tlsAddr) Network() string { return "tcp" }
+func (tlsAddr) String() string  { return "client" }
+
+// handshakes bounds the TLS handshakes under way; those past the bound wait.
+type handshakes struct {
+	mu      sync.Mutex
+	free    int
+	waiting []*stdTLS
+}
+
+func (h *handshakes) add(p *Poller, t *stdTLS) {
+	p.stats.handshakes.Add(1)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.free == 0 {
+		h.waiting = append(h.waiting, t)
+		return
+	}
+	h.free--
+	go h.work(p, t)
+}
+
+// work does handshakes until none waits.
+func (h *handshakes) work(p *Poller, t *stdTLS) {
+	for {
+		t.shake()
+		p.stats.handshakes.Add(-1)
+		h.mu.Lock()
+		if len(h.waiting) == 0 {
+			h.free++
+			h.mu.Unlock()
+			return
+		}
+		t = h.waiting[0]
+		h.waiting[0] = nil
+		h.waiting = h.waiting[1:]
+		h.mu.Unlock()
+	}
+}
