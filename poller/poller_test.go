@@ -244,13 +244,12 @@ func TestPause(t *testing.T) {
 
 func TestPausedDoesNotSpin(t *testing.T) {
 	paused := make(chan *echo, 1)
-	s := serve(t, Config{Loops: 1}, nil, func(e *echo, p []byte) int {
+	var turns atomic.Int64
+	s := serve(t, Config{Loops: 1, TurnEnd: func(int) { turns.Add(1) }}, nil, func(e *echo, p []byte) int {
 		e.c.Pause()
 		paused <- e
 		return len(p)
 	})
-	var turns atomic.Int64
-	s.cfg.TurnEnd = func(int) { turns.Add(1) }
 	c := dial(t, s.addr)
 	_, _ = c.Write([]byte("a"))
 	e := <-paused
