@@ -17,3 +17,12 @@ type dataFlags struct {
 func (f *dataFlags) open(ctx context.Context) (*sqlite.Store, error) {
 	return sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(f.Data, sqlite.FileName)})
 }
+
+// defaultData is the data directory when none is named.
+func defaultData() string {
+	dir, err := filepath.Abs("roost-data")
+	if err != nil {
+		return "roost-data"
+	}
+	return dir
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"roost/server"
+	"roost/session"
+)
+
+// serveGroups are the headings of the flags in the help.
+var serveGroups = []kong.Group{
+	{Key: "where", Title: "Where it listens and keeps its data:"},
+	{Key: "tls", Title: "TLS:"},
+	{Key: "accounts", Title: "Accounts and clients:"},
+	{Key: "limits", Title: "Limits and memory:"},
+	{Key: "time", Title: "Timeouts:"},
+	{Key: "log", Title: "Logging:"},
+}
+
+// serveCmd runs the server. Every flag can be given in the environment as
+// ROOST_… and in the config file too.
+type serveCmd struct {
+	Config configFile `placeholder:"FILE" type:"existingfile" help:"Read flags from this file: TOML, its keys are the names of flags. The command line and the environment (ROOST_…) come first."`
+
+	Domain    []string `group:"where" default:"localhost" placeholder:"NAME" help:"Domain that is served. Repeat it for more (default: ${default})."`
+	C2S       string   `name:"c2s" env:"ROOST_C2S" group:"where" default:":5222" placeholder:"ADDR" help:"Address for clients, with STARTTLS; empty turns it off (default: ${default})."`
+	C2STLS    string   `name:"c2s-tls" env:"ROOST_C2S_TLS" group:"where" default:":5223" placeholder:"ADDR" help:"Address for clients with direct TLS; empty turns it off (default: ${default})."`
+	dataFlags `group:"where"`
+
+	TLSCert        []string `name:"tls-cert" group:"tls" placeholder:"FILE" help:"Certificate chain, PEM. Repeat it for more domains. Without one, a self-signed certificate is made and kept."`
+	TLSKey         []string `name:"tls-key" group:"tls" placeholder:"FILE" help:"Key of the certificate, PEM; as often and in the same order as --tls-cert."`
+	TLSMin         string   `name:"tls-min" group:"tls" enum:"1.2,1.3" default:"1.2" placeholder:"VERSION" help:"Oldest version of TLS: 1.2 or 1.3 (default: ${default})."`
+	Handshakes     int      `group:"tls" default:"1024" placeholder:"N" help:"TLS handshakes under way at once; more wait (default: ${default})."`
+	AllowPlaintext bool     `group:"tls" help:"Allow logins without TLS: for tests and closed networks."`
+
+	Register     bool     `group:"accounts" help:"Let clients create accounts (XEP-0077)."`
+	MaxResources int      `group:"accounts" default:"10" placeholder:"N" help:"Clients of one account at once (default: ${default})."`
+	Conflict     string   `group:"accounts" enum:"kick-old,refuse-new,rename-new" default:"kick-old" placeholder:"POLICY" help:"When a client asks for a resource that is taken: kick-old, refuse-new or rename-new (default: ${default})."`
+	Deliver      string   `group:"accounts" enum:"all,highest" default:"all" placeholder:"WHOM" help:"A message to an account goes to all of its clients with a non-negative priority, or to those with the highest (default: ${default})."`
+	OfflineQuota int      `group:"accounts" default:"1000" placeholder:"N" help:"Messages kept for an account that is away; -1: none (default: ${default})."`
+	ContactAdmin []string `group:"accounts" placeholder:"URI" help:"Address of the administrators, shown to clients (XEP-0157), such as mailto:admin@example.org. Repeat it for more."`
+	ContactAbuse []string `group:"accounts" placeholder:"URI" help:"Address for reports of abuse, likewise."`
+
+	Pollers       int      `group:"limits" default:"${cpus}" placeholder:"N" help:"Event loops (default: the CPUs, here ${default})."`
+	Workers       int      `group:"limits" default:"32" placeholder:"N" help:"Threads that may wait for the database (default: ${default})."`
+	MaxStanza     byteSize `group:"limits" default:"256KiB" placeholder:"BYTES" help:"Largest stanza, at least 10000 bytes (default: ${default})."`
+	Outbox        byteSize `group:"limits" default:"256KiB" placeholder:"BYTES" help:"What waits for one client that does not read (default: ${default})."`
+	SlowReader    string   `group:"limits" enum:"close,detach" default:"close" placeholder:"POLICY" help:"A client whose outbox is full is cut off (close), or gets --linger to take what is queued (detach) (default: ${default})."`
+	RosterCache   byteSize `group:"limits" default:"8MiB" placeholder:"BYTES" help:"Memory for rosters (default: ${default})."`
+	MaxPerAddress int      `group:"limits" default:"10000" placeholder:"N" help:"Connections of one IPv4 address or IPv6 /64; loopback is exempt; -1: any number (default: ${default})."`
+	MemoryLimit   byteSize `group:"limits" default:"0" placeholder:"BYTES" help:"The garbage collector works harder as memory comes near this; 0: no limit (default: ${default})."`
+
+	LoginTimeout     time.Duration `group:"time" default:"60s" placeholder:"TIME" help:"From connecting to the end of the login (default: ${default})."`
+	HandshakeTimeout time.Duration `group:"time" default:"10s" placeholder:"TIME" help:"For a TLS handshake (default: ${default})."`
+	IdleTimeout      time.Duration `group:"time" default:"24h" placeholder:"TIME" help:"A client that sends nothing for so long, not even white space, is closed; -1s: never (default: ${default})."`
+	UserTimeout      time.Duration `group:"time" default:"2m" placeholder:"TIME" help:"Bytes that a client does not acknowledge for so long end the connection (TCP_USER_TIMEOUT) (default: ${default})."`
+	Keepalive        time.Duration `group:"time" default:"0s" placeholder:"TIME" help:"Interval of TCP keep-alive probes; 0s: none (default: ${default})."`
+	Linger           time.Duration `group:"time" default:"5s" placeholder:"TIME" help:"Wait for a client to take its last bytes and close (default: ${default})."`
+	DrainTimeout     time.Duration `group:"time" default:"20s" placeholder:"TIME" help:"For a clean stop; then what is left is cut off (default: ${default})."`
+
+	LogLevel  slog.Level `group:"log" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (default: ${default})."`
+	LogFormat string     `group:"log" enum:"text,json" default:"text" placeholder:"FORMAT" help:"text or json (default: ${default})."`
+}
+
+// serverConfig turns flags into the server's configuration.
+func (c *serveCmd) serverConfig(log *slog.Logger) server.Config {
+	// In the flags 0 has a meaning of its own where the server takes it for
+	// its default.
+	never := func(d time.Duration) time.Duration {
+		if d == 0 {
+			return -1
+		}
+		return d
+	}
+	cfg := server.Config{
+		Domains: c.Domain, C2S: c.C2S, C2STLS: c.C2STLS, DataDir: c.Data,
+		TLSCert: c.TLSCert, TLSKey: c.TLSKey, Handshakes: c.Handshakes, AllowPlaintext: c.AllowPlaintext,
+		Register: c.Register, MaxResources: c.MaxResources, OfflineQuota: c.OfflineQuota,
+		Conflict: map[string]session.ConflictPolicy{
+			"kick-old": session.KickOld, "refuse-new": session.RefuseNew, "rename-new": session.RenameNew,
+		}[c.Conflict],
+		DeliverHighest: c.Deliver == "highest",
+		Contacts:       map[string][]string{"admin": c.ContactAdmin, "abuse": c.ContactAbuse},
+		Pollers:        c.Pollers, Workers: c.Workers, MaxStanza: int(c.MaxStanza), Outbox: int(c.Outbox),
+		DetachSlow: c.SlowReader == "detach", RosterCache: int(c.RosterCache), MaxPerAddress: c.MaxPerAddress,
+		LoginTimeout: c.LoginTimeout, HandshakeLimit: c.HandshakeTimeout, IdleTimeout: never(c.IdleTimeout),
+		UserTimeout: never(c.UserTimeout), KeepAlive: c.Keepalive, Linger: c.Linger,
+		MinTLS: tls.VersionTLS12,
+		Logger: log,
+	}
+	if c.TLSMin == "1.3" {
+		cfg.MinTLS = tls.VersionTLS13
+	}
+	if c.OfflineQuota == 0 {
+		cfg.OfflineQuota = -1
+	}
+	return cfg
+}
+
+func (c *serveCmd) logger() *slog.Logger {
+	opts := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, opts))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, opts))
+}
+
+// Run serves until a signal comes.
+func (c *serveCmd) Run() error {
+	cfg := c.serverConfig(c.logger())
+	if err := cfg.Validate(); err != nil {
+		return usageError(strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	raiseOpenFiles(cfg.Logger)
+	if c.MemoryLimit > 0 {
+		debug.SetMemoryLimit(int64(c.MemoryLimit))
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	s, err := server.New(context.Background(), cfg)
+	if err != nil {
+		return err
+	}
+	greet(s, c)
+	for sig := range signals {
+		if sig != syscall.SIGHUP {
+			break
+		}
+		if err := s.Reload(); err != nil {
+			cfg.Logger.Error("certificates were not reloaded", "err", err)
+		} else {
+			cfg.Logger.Info("certificates were reloaded")
+		}
+	}
+	return c.stop(s, signals)
+}
+
+// stop stops the server within the drain timeout; a second signal stops it at
+// once.
+func (c *serveCmd) stop(s *server.Server, signals <-chan os.Signal) error {
+	fmt.Fprintln(os.Stderr, "roost: stopping; once more to stop at once")
+	ctx, cancel := context.WithTimeout(context.Background(), c.DrainTimeout)
+	defer cancel()
+	go func() {
+		for sig := range signals {
+			if sig != syscall.SIGHUP {
+				cancel()
+				return
+			}
+		}
+	}()
+	err := s.Shutdown(ctx)
+	if errors.Is(err, context.Canceled) {
+		return errors.New("stopped at once: clients were cut off")
+	}
+	return err
+}
+
+// greet says what a person needs to know now.
+func greet(s *server.Server, c *serveCmd) {
+	fmt.Printf("roost serves %s\n", strings.Join(c.Domain, ", "))
+	for _, a := range s.Addrs() {
+		fmt.Printf("  %-28s %s\n", a.Name, a.Addr)
+	}
+	fmt.Printf("  %-28s %s\n", "data", c.Data)
+	if file := s.CertificateFile(); file != "" {
+		fmt.Printf("  %-28s %s (clients must be told to trust it)\n", "self-signed certificate", file)
+	}
+	data := ""
+	if c.Data != defaultData() {
+		data = " --data " + c.Data
+	}
+	fmt.Printf("Add an account:  roost user add romeo@%s%s\n", c.Domain[0], data)
+	fmt.Printf("Then log in with any XMPP client. Ctrl-C stops the server.\n")
+}
+
+// raiseOpenFiles raises the limit of open files as far as it goes: every client
+// is one.
+func raiseOpenFiles(log *slog.Logger) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return
+	}
+	limit.Cur = limit.Max
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		log.Warn("the limit of open files could not be raised", "err", err)
+	}
+	log.Debug("limit of open files", "files", limit.Cur)
+}

@@ -1,0 +1,136 @@
+package server
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"roost/jid"
+	"roost/session"
+	"roost/xep"
+)
+
+// MinStanza is the smallest limit of a stanza's size that RFC 6120 section
+// 13.12 allows, in bytes.
+const MinStanza = 10000
+
+// Config is what a Server is told. The zero value of a field stands for the
+// default that is given.
+type Config struct {
+	// Where it is.
+	Domains []string // domains that are served; default localhost
+	C2S     string   // address for clients with STARTTLS; empty turns it off
+	C2STLS  string   // address for clients with direct TLS; empty turns it off
+	DataDir string   // directory of the database, the certificates and all else; required
+
+	// TLS.
+	TLSCert        []string      // certificate files, PEM; none: a self-signed one is made
+	TLSKey         []string      // their keys, in the same order
+	MinTLS         uint16        // oldest version of TLS; default 1.2
+	AllowPlaintext bool          // logins without TLS
+	Handshakes     int           // TLS handshakes under way at once; default 1,024
+	HandshakeLimit time.Duration // for one TLS handshake; default 10 s
+
+	// Who may do what.
+	Register     bool                   // in-band registration
+	Contacts     map[string][]string    // contact addresses by role (XEP-0157)
+	MaxResources int                    // clients of one account; default 10
+	Conflict     session.ConflictPolicy // when a resource is taken; default: the older client goes
+
+	// Size and memory, in bytes.
+	MaxStanza   int // largest stanza; default 256 KiB, at least MinStanza
+	Outbox      int // what waits for one client that does not read; default 256 KiB
+	RosterCache int // rosters in memory; default 8 MiB
+
+	// Connections.
+	Pollers       int           // event loops; default: the CPUs
+	Workers       int           // goroutines that may wait for the store; default 32
+	MaxPerAddress int           // connections of one IPv4 address or IPv6 /64, loopback exempt; default 10,000; below 0: any number
+	LoginTimeout  time.Duration // from connecting to binding a resource; default 60 s
+	IdleTimeout   time.Duration // a client that sends nothing for so long is closed; default 24 h; below 0: never
+	UserTimeout   time.Duration // TCP_USER_TIMEOUT: bytes unacknowledged for so long; default 2 min; below 0: the system's
+	KeepAlive     time.Duration // TCP keep-alive; default 0: none
+	Linger        time.Duration // wait for a client to take its last bytes and close; default 5 s
+	DetachSlow    bool          // a client that does not read is given Linger to take what is queued
+
+	// Messages.
+	OfflineQuota   int  // messages kept for one account; default 1,000; below 0: none
+	DeliverHighest bool // a message to a bare JID goes to the highest priority only, not to all
+
+	Logger *slog.Logger // nil discards
+}
+
+// Defaults that other rooms have no opinion on.
+const (
+	defaultMaxPerAddress = 10000
+	defaultIdleTimeout   = 24 * time.Hour
+	defaultUserTimeout   = 2 * time.Minute
+)
+
+func (c *Config) setDefaults() {
+	set := func(v *int, def int) {
+		if *v == 0 {
+			*v = def
+		}
+	}
+	span := func(v *time.Duration, def time.Duration) {
+		if *v == 0 {
+			*v = def
+		}
+	}
+	if len(c.Domains) == 0 {
+		c.Domains = []string{"localhost"}
+	}
+	if c.MinTLS == 0 {
+		c.MinTLS = tls.VersionTLS12
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	set(&c.MaxStanza, 256<<10)
+	set(&c.Outbox, 256<<10)
+	set(&c.Pollers, runtime.GOMAXPROCS(0))
+	set(&c.MaxPerAddress, defaultMaxPerAddress)
+	span(&c.LoginTimeout, time.Minute)
+	span(&c.IdleTimeout, defaultIdleTimeout)
+	span(&c.UserTimeout, defaultUserTimeout)
+	span(&c.Linger, 5*time.Second)
+}
+
+// Validate says what is wrong with the configuration: one error for each
+// mistake, joined. It normalizes the domains.
+func (c *Config) Validate() error {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	for i, d := range c.Domains {
+		normal, err := jid.NormalizeDomain(d)
+		if err != nil {
+			wrong("%q is not a domain", d)
+			continue
+		}
+		c.Domains[i] = normal
+	}
+	if c.DataDir == "" {
+		wrong("no data directory is given")
+	}
+	if c.C2S == "" && c.C2STLS == "" {
+		wrong("there is no address to listen on")
+	}
+	if len(c.TLSCert) != len(c.TLSKey) {
+		wrong("%d certificate files and %d key files: each certificate needs its key", len(c.TLSCert), len(c.TLSKey))
+	}
+	if c.MaxStanza != 0 && c.MaxStanza < MinStanza {
+		wrong("the largest stanza must be at least %d bytes (RFC 6120 section 13.12)", MinStanza)
+	}
+	if c.Outbox != 0 && c.Outbox < c.MaxStanza {
+		wrong("the outbox (%d bytes) must hold the largest stanza (%d bytes)", c.Outbox, c.MaxStanza)
+	}
+	if err := xep.CheckContacts(c.Contacts); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

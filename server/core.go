@@ -1,0 +1,155 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"roost/parser"
+	"roost/router"
+	"roost/session"
+	"roost/store"
+	"roost/xep"
+)
+
+// core is the server without its sockets: the sessions and the router, made for
+// each other, on top of a store.
+type core struct {
+	store    store.Store
+	router   *router.Router
+	sessions *session.Manager
+	log      *slog.Logger
+	stop     context.CancelFunc // of watch
+	watched  chan struct{}
+}
+
+// newCore builds the rooms above the poller for a number of loops.
+func newCore(cfg *Config, st store.Store, tlsConfig *tls.Config, leaf session.LeafFunc, secret []byte, loops int) *core {
+	r := router.New(router.Config{
+		Domains:     cfg.Domains,
+		Store:       st,
+		RosterCache: cfg.RosterCache,
+		MaxOffline:  cfg.OfflineQuota,
+		HighestOnly: cfg.DeliverHighest,
+		PageBytes:   min(64<<10, cfg.Outbox/4),
+		Logger:      cfg.Logger,
+		Extensions: xep.All(xep.Config{
+			Register: cfg.Register,
+			Contacts: cfg.Contacts,
+		}),
+	})
+	m := session.NewManager(session.Config{
+		Domains:        cfg.Domains,
+		Accounts:       st,
+		Router:         r,
+		Secret:         secret,
+		Limits:         parser.Limits{MaxStanza: cfg.MaxStanza},
+		Loops:          loops,
+		Workers:        cfg.Workers,
+		TLS:            tlsConfig,
+		Leaf:           leaf,
+		AllowPlaintext: cfg.AllowPlaintext,
+		MaxResources:   cfg.MaxResources,
+		Conflict:       cfg.Conflict,
+		DetachSlow:     cfg.DetachSlow,
+		LoginTimeout:   cfg.LoginTimeout,
+		Linger:         cfg.Linger,
+		Logger:         cfg.Logger,
+	})
+	r.Attach(m)
+	c := &core{store: st, router: r, sessions: m, log: cfg.Logger, watched: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	c.stop = cancel
+	go c.watch(ctx)
+	return c
+}
+
+// close stops everything above the poller; the sessions are gone already. What
+// workers have begun is finished first.
+func (c *core) close() {
+	c.stop()
+	<-c.watched
+	c.sessions.Close()
+	c.router.Close()
+}
+
+// watchEvery is how often the server looks for accounts that another process
+// has deleted or locked.
+const watchEvery = time.Second
+
+// watch ends the sessions of accounts that were deleted or locked, by this
+// process or by `roost user`.
+func (c *core) watch(ctx context.Context) {
+	defer close(c.watched)
+	seen, err := c.store.LastAccountEvent(ctx)
+	if err != nil {
+		c.log.Error("account events could not be read", "err", err)
+	}
+	for tick := time.NewTicker(watchEvery); ; {
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		case <-tick.C:
+		}
+		if seen, err = c.accountEvents(ctx, seen); err != nil && ctx.Err() == nil {
+			c.log.Error("account events could not be read", "err", err)
+		}
+	}
+}
+
+// accountEvents acts on the events behind seen and returns the last one.
+func (c *core) accountEvents(ctx context.Context, seen int64) (int64, error) {
+	changed, err := c.store.Changed(ctx)
+	if err != nil || !changed {
+		return seen, err
+	}
+	for {
+		events, err := c.store.AccountEvents(ctx, seen, 1000)
+		if err != nil || len(events) == 0 {
+			return seen, err
+		}
+		for _, e := range events {
+			seen = e.ID
+			if e.Kind == store.AccountDeleted || e.Kind == store.AccountDisabled {
+				c.router.Forget(e.JID)
+				c.endSessions(e.JID.String())
+			}
+		}
+	}
+}
+
+func (c *core) endSessions(bare string) {
+	for s := c.sessions.First(bare); s != nil; s = s.Next() {
+		s.Close(session.ErrNotAuthorized.WithText("The account was removed or locked."))
+	}
+}
+
+// secretFile holds random bytes that stay the same: salts shown for accounts
+// that do not exist are derived from them.
+const secretFile = "secret"
+
+// loadSecret reads the server's secret, which is made on first start.
+func loadSecret(dir string) ([]byte, error) {
+	name := filepath.Join(dir, secretFile)
+	b, err := os.ReadFile(name)
+	switch {
+	case err == nil && len(b) >= 32:
+		return b, nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	b = make([]byte, 32)
+	rand.Read(b)
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	return b, nil
+}

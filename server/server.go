@@ -1,0 +1,161 @@
+// Package server puts the rooms together: it is the only one that knows all
+// others. It opens the store, makes sessions and router for each other, lets
+// the poller's connections become sessions, and stops everything in order.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"roost/poller"
+	"roost/store/sqlite"
+)
+
+// Server is a running server.
+type Server struct {
+	*core
+	cfg       Config
+	certs     *Certificates
+	poller    *poller.Poller
+	listeners []*poller.Listener
+}
+
+// Address is one address that a server listens on.
+type Address struct {
+	Name string // what it is for, such as "c2s (STARTTLS)"
+	Addr net.Addr
+}
+
+// New opens the store and the certificates and binds the addresses, so that
+// whatever is wrong with them is said at once. Start begins to serve.
+func New(ctx context.Context, cfg Config) (_ *Server, err error) {
+	cfg.setDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("server: data directory: %w", err)
+	}
+	secret, err := loadSecret(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg}
+	if s.certs, err = NewCertificates(&s.cfg); err != nil {
+		return nil, err
+	}
+	st, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(cfg.DataDir, sqlite.FileName)})
+	if err != nil {
+		return nil, err
+	}
+	s.core = newCore(&s.cfg, st, s.tlsConfig(), s.leaf, secret, cfg.Pollers)
+	if err := s.listen(); err != nil {
+		s.core.close()
+		return nil, errors.Join(err, st.Close())
+	}
+	return s, nil
+}
+
+func (s *Server) leaf(serverName string) *x509.Certificate { return s.certs.Leaf(serverName) }
+
+func (s *Server) tlsConfig() *tls.Config {
+	return &tls.Config{MinVersion: s.cfg.MinTLS, GetCertificate: s.certs.GetCertificate}
+}
+
+func (s *Server) listen() (err error) {
+	c := &s.cfg
+	s.poller, err = poller.New(poller.Config{
+		Loops:            c.Pollers,
+		Outbox:           c.Outbox,
+		IdleTimeout:      max(0, c.IdleTimeout),
+		HandshakeTimeout: c.HandshakeLimit,
+		Handshakes:       c.Handshakes,
+		MaxPerAddress:    max(0, c.MaxPerAddress),
+		UserTimeout:      max(0, c.UserTimeout),
+		KeepAlive:        c.KeepAlive,
+		Accept: func(conn *poller.Conn, _ *poller.Listener) poller.Handler {
+			return s.sessions.New(conn)
+		},
+		TurnEnd: s.sessions.TurnEnd,
+		Logger:  c.Logger,
+	})
+	if err != nil {
+		return fmt.Errorf("server: %w", err)
+	}
+	for _, l := range []struct {
+		addr string
+		tls  *tls.Config
+	}{{c.C2S, nil}, {c.C2STLS, s.tlsConfig()}} {
+		if l.addr == "" {
+			continue
+		}
+		listener, err := s.poller.Listen(l.addr, l.tls)
+		if err != nil {
+			return errors.Join(fmt.Errorf("server: cannot listen on %s: %w", l.addr, err), s.poller.Close())
+		}
+		s.listeners = append(s.listeners, listener)
+	}
+	return nil
+}
+
+// Addrs are the addresses that the server listens on, with the ports that were
+// really bound.
+func (s *Server) Addrs() []Address {
+	var all []Address
+	names := []string{"XMPP clients (STARTTLS)", "XMPP clients (direct TLS)"}
+	if s.cfg.C2S == "" {
+		names = names[1:]
+	}
+	for i, l := range s.listeners {
+		all = append(all, Address{Name: names[i], Addr: l.Addr()})
+	}
+	return all
+}
+
+// CertificateFile is where the server's self-signed certificate is, "" when the
+// operator gave certificates.
+func (s *Server) CertificateFile() string { return s.certs.SelfSigned() }
+
+// Reload reads the certificates again and swaps the whole set at once.
+func (s *Server) Reload() error { return s.certs.Reload() }
+
+// Shutdown stops the server: no new connections, clients are told
+// <system-shutdown/> and disconnected at a pace, what was begun is finished,
+// the store is closed. When ctx ends, what is left is cut off; the store is
+// closed cleanly all the same.
+func (s *Server) Shutdown(ctx context.Context) error {
+	for _, l := range s.listeners {
+		_ = l.Close()
+	}
+	err := s.sessions.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("server: %d clients were cut off", s.sessions.Counts().Bound)
+	}
+	s.drain(ctx)
+	err = errors.Join(err, s.poller.Close())
+	s.core.close()
+	return errors.Join(err, s.store.Close())
+}
+
+// drain waits, bounded, for the farewells to reach the clients; the poller cuts
+// off who does not take them.
+func (s *Server) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Linger)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for s.poller.Stats().Conns > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

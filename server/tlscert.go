@@ -1,0 +1,200 @@
+package server
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Files of the self-signed certificate in the data directory.
+const (
+	selfSignedCert = "selfsigned.crt"
+	selfSignedKey  = "selfsigned.key"
+)
+
+// Life of a self-signed certificate, and how long before its end it is remade.
+const (
+	selfSignedLife  = 5 * 365 * 24 * time.Hour
+	selfSignedRenew = 30 * 24 * time.Hour
+)
+
+// Certificates are the server's certificates, one for each domain. The whole
+// set is swapped at once when it is read again: no connection ever sees an old
+// and a new one mixed.
+type Certificates struct {
+	certFiles, keyFiles []string
+	domains             []string
+	dir                 string
+	log                 *slog.Logger
+	set                 atomic.Pointer[certSet]
+}
+
+type certSet struct {
+	byDomain map[string]*tls.Certificate
+	first    *tls.Certificate
+}
+
+// NewCertificates reads the operator's certificates or, where there are none,
+// makes a self-signed one in the data directory, which is kept.
+func NewCertificates(cfg *Config) (*Certificates, error) {
+	c := &Certificates{certFiles: cfg.TLSCert, keyFiles: cfg.TLSKey, domains: cfg.Domains, dir: cfg.DataDir, log: cfg.Logger}
+	return c, c.Reload()
+}
+
+// SelfSigned is the file of the self-signed certificate, "" when the operator
+// gave certificates.
+func (c *Certificates) SelfSigned() string {
+	if len(c.certFiles) > 0 {
+		return ""
+	}
+	return filepath.Join(c.dir, selfSignedCert)
+}
+
+// Reload reads all certificates again. On an error the old ones stay.
+func (c *Certificates) Reload() error {
+	certs, err := c.load()
+	if err != nil {
+		return err
+	}
+	set := &certSet{byDomain: make(map[string]*tls.Certificate), first: certs[0]}
+	now := time.Now()
+	for _, domain := range c.domains {
+		i := slices.IndexFunc(certs, func(cert *tls.Certificate) bool { return cert.Leaf.VerifyHostname(domain) == nil })
+		if i < 0 {
+			c.log.Warn("no certificate is for this domain; clients will complain", "domain", domain)
+			set.byDomain[domain] = certs[0]
+			continue
+		}
+		if leaf := certs[i].Leaf; now.After(leaf.NotAfter) {
+			c.log.Warn("the certificate has expired; clients will complain", "domain", domain, "since", leaf.NotAfter)
+		}
+		set.byDomain[domain] = certs[i]
+	}
+	c.set.Store(set)
+	return nil
+}
+
+func (c *Certificates) load() ([]*tls.Certificate, error) {
+	if len(c.certFiles) == 0 {
+		cert, err := c.selfSigned()
+		if err != nil {
+			return nil, fmt.Errorf("server: self-signed certificate: %w", err)
+		}
+		return []*tls.Certificate{cert}, nil
+	}
+	var certs []*tls.Certificate
+	for i, file := range c.certFiles {
+		cert, err := tls.LoadX509KeyPair(file, c.keyFiles[i])
+		if err != nil {
+			return nil, fmt.Errorf("server: certificate %s with key %s: %w", file, c.keyFiles[i], err)
+		}
+		certs = append(certs, &cert)
+	}
+	return certs, nil
+}
+
+// GetCertificate picks the certificate for the name that a client asked for.
+func (c *Certificates) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return c.byName(hello.ServerName), nil
+}
+
+// Leaf is the certificate that a client which asked for serverName has seen.
+func (c *Certificates) Leaf(serverName string) *x509.Certificate { return c.byName(serverName).Leaf }
+
+func (c *Certificates) byName(name string) *tls.Certificate {
+	set := c.set.Load()
+	if cert := set.byDomain[strings.ToLower(name)]; cert != nil {
+		return cert
+	}
+	return set.first
+}
+
+// selfSigned reads the certificate in the data directory, or makes one when
+// there is none, it does not fit the domains, or its end is near.
+func (c *Certificates) selfSigned() (*tls.Certificate, error) {
+	certFile, keyFile := filepath.Join(c.dir, selfSignedCert), filepath.Join(c.dir, selfSignedKey)
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	switch {
+	case err == nil && c.fits(cert.Leaf):
+		return &cert, nil
+	case err == nil:
+		c.log.Info("the self-signed certificate is made anew: the domains have changed or its end is near")
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	certPEM, keyPEM, err := c.newSelfSigned()
+	if err != nil {
+		return nil, err
+	}
+	// The key first: a certificate without its key would be an error.
+	if err := os.WriteFile(keyFile, keyPEM, 0o600); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(certFile, certPEM, 0o644); err != nil {
+		return nil, err
+	}
+	cert, err = tls.X509KeyPair(certPEM, keyPEM)
+	return &cert, err
+}
+
+// fits reports whether a self-signed certificate can go on being used.
+func (c *Certificates) fits(leaf *x509.Certificate) bool {
+	for _, d := range c.domains {
+		if leaf.VerifyHostname(d) != nil {
+			return false
+		}
+	}
+	return time.Until(leaf.NotAfter) > selfSignedRenew
+}
+
+func (c *Certificates) newSelfSigned() (certPEM, keyPEM []byte, err error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber:          serial,
+		Subject:               pkix.Name{CommonName: c.domains[0]},
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().Add(selfSignedLife),
+		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		BasicConstraintsValid: true,
+		IsCA:                  true, // so that a client may be told to trust it
+		DNSNames:              c.domains,
+	}
+	if slices.Contains(c.domains, "localhost") {
+		template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	certPEM = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	keyPEM = pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
+	return certPEM, keyPEM, nil
+}
