@@ -67,7 +67,10 @@ const (
 	phaseClosed        // behind the end tag
 )
 
-const flagNoSpace = 1
+const (
+	flagNoSpace   = 1 << iota
+	flagRestarted // not the first stream on its connection
+)
 
 // Scratch is the memory with which one goroutine parses, for any number of
 // streams.
@@ -152,7 +155,7 @@ func (p *Parser) skip(data []byte) (int, *Error) {
 		if p.flags&flagNoSpace != 0 {
 			return i, ErrSpace
 		}
-		if p.phase == phaseStart {
+		if p.phase == phaseStart && p.flags&flagRestarted == 0 {
 			p.phase = phaseHeader // no XML declaration behind white space
 		}
 	}
@@ -214,7 +217,11 @@ func (p *Parser) RefuseSpace(refuse bool) {
 // Reset makes the parser ready for a new stream on the same connection: nothing
 // of the old one is left, namespaces included. It must not be called while an
 // element is cut; Free comes before it then.
-func (p *Parser) Reset() { *p = Parser{doc: p.doc} }
+func (p *Parser) Reset() {
+	// COMPAT: go-xmpp sends a line feed behind its last element, which would
+	// make the XML declaration of the next stream one in the wrong place.
+	*p = Parser{doc: p.doc, flags: flagRestarted}
+}
 
 // Free gives back what the parser holds of a cut element. The parser must be
 // Reset before it is used again.

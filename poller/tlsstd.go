@@ -102,9 +102,6 @@ func (t *stdTLS) shake() {
 	t.phase = tlsShaking
 	t.mu.Unlock()
 	err := t.conn.Handshake()
-	t.mu.Lock()
-	t.phase = tlsOpen
-	t.mu.Unlock()
 	c := t.c
 	c.Flush()
 	c.loop.post(c, func(loop int) {
@@ -115,6 +112,10 @@ func (t *stdTLS) shake() {
 			c.loop.p.cfg.Logger.Debug("TLS handshake failed", "peer", c.RemoteAddr(), "err", err)
 			c.shut(errors.Join(ErrHandshake, err))
 		default:
+			// Only now may the loop read: Secured comes before the first data.
+			t.mu.Lock()
+			t.phase = tlsOpen
+			t.mu.Unlock()
 			state := t.conn.ConnectionState()
 			c.handler.Secured(loop, &state)
 			// The first data may have come with the end of the handshake.

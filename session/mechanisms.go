@@ -19,6 +19,7 @@ import (
 // channelBindings is what ties an authentication to the TLS channel it runs in.
 type channelBindings struct {
 	exporter scram.ChannelBinding // tls-exporter, RFC 9266; TLS 1.3 only
+	unique   scram.ChannelBinding // tls-unique, RFC 5929; TLS 1.2 only
 	endpoint scram.ChannelBinding // tls-server-end-point, RFC 5929
 }
 
@@ -28,6 +29,10 @@ func (m *Manager) bindingsOf(state *tls.ConnectionState) channelBindings {
 	var c channelBindings
 	if state.Version >= tls.VersionTLS13 {
 		c.exporter, _ = scram.NewTLSExporterBinding(state)
+	} else if state.TLSUnique != nil {
+		// COMPAT: gloox 1.0 knows no other binding, and Go leaves it out where
+		// it would not be safe.
+		c.unique = scram.NewTLSUniqueBinding(state.TLSUnique)
 	}
 	if m.cfg.Leaf == nil {
 		return c
@@ -44,7 +49,7 @@ func (m *Manager) bindingsOf(state *tls.ConnectionState) channelBindings {
 
 // byType returns the binding with this name, or the best one for "".
 func (c channelBindings) byType(name string) scram.ChannelBinding {
-	for _, b := range []scram.ChannelBinding{c.exporter, c.endpoint} {
+	for _, b := range []scram.ChannelBinding{c.exporter, c.unique, c.endpoint} {
 		if b.IsSupported() && (name == "" || name == string(b.Type)) {
 			return b
 		}
@@ -60,7 +65,7 @@ func (c channelBindings) appendXML(b []byte) []byte {
 		return b
 	}
 	b = append(b, "<sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'>"...)
-	for _, cb := range []scram.ChannelBinding{c.exporter, c.endpoint} {
+	for _, cb := range []scram.ChannelBinding{c.exporter, c.unique, c.endpoint} {
 		if cb.IsSupported() {
 			b = append(b, "<channel-binding type='"...)
 			b = append(b, cb.Type...)
@@ -206,6 +211,18 @@ func (x *scramExchange) begin(message []byte) error {
 	}
 	if binds {
 		name, _, _ = strings.Cut(string(message[2:]), ",")
+		if !x.s.neg.binding.byType(name).IsSupported() {
+			x.s.neg.otherBinding = true
+			return saslNotAuthorized
+		}
+	}
+	if x.s.neg.otherBinding && bytes.HasPrefix(message, []byte("y,")) {
+		// COMPAT: slixmpp 1.8 over TLS 1.3 tries the PLUS mechanisms with a
+		// binding that nobody can offer there, then says "y" with the others.
+		// Having tried PLUS it has seen the whole list: nothing was taken out
+		// of it, which is all that "y" is there to find out.
+		x.conv = server.NewConversation()
+		return nil
 	}
 	// Over a channel that could be bound the conversation knows the binding in
 	// any case: it then refuses "y", the sign that somebody took the PLUS

@@ -9,7 +9,7 @@ import (
 
 // maxSASLTries is how many failed attempts a stream has: RFC 6120 section 6.4.5
 // asks for at least 2 and recommends no more than 5.
-const maxSASLTries = 4
+const maxSASLTries = 5
 
 // maxSASLMessage bounds one decoded SASL message, in bytes. The longest that
 // has a meaning is PLAIN with three strings of 1,023 bytes.

@@ -87,6 +87,7 @@ const (
 	flagLeft                         // its leaving was announced
 	flagSlow                         // its outbox was full: it is being closed
 	flagLater                        // Manager.later has something for the loop
+	flagTLS                          // <starttls/> was answered with <proceed/>
 )
 
 func (s *Session) has(flag uint32) bool { return s.state.Load()&flag != 0 }

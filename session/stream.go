@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/hex"
@@ -36,6 +37,10 @@ type negotiation struct {
 	bindTries  int
 	from       string // bare JID of the last stream header's 'from', normalized
 	registered bool
+	secured    bool // TLS is on
+
+	// otherBinding: the client has tried a channel binding that is not offered.
+	otherBinding bool
 }
 
 // Registered reports whether the client has created an account on this stream
@@ -67,7 +72,10 @@ func (s *Session) Data(loop int, p []byte) int {
 		case parser.StreamOpen:
 			s.openStream(t, t.scratch.Doc().Root())
 		case parser.Stanza:
-			s.element(t, n < len(p))
+			s.element(t, p[n:])
+			if s.tlsBegins() {
+				return len(p)
+			}
 		case parser.StreamClose:
 			s.end(t, nil)
 		}
@@ -87,6 +95,7 @@ func (s *Session) Secured(loop int, state *tls.ConnectionState) {
 	s.unset(flagOpen)
 	s.jid = jid.JID{}
 	if s.neg != nil {
+		s.neg.secured = true
 		s.neg.binding = s.mgr.bindingsOf(state)
 	}
 }
@@ -206,7 +215,7 @@ func (s *Session) checkHeader(h parser.Element) (host string, e *StreamError) {
 	}
 	s.jid = domain
 	s.neg.from = ""
-	if from, err := jid.Parse(string(h.Attr("from"))); err == nil {
+	if from, err := jid.Parse(string(h.Attr("from"))); err == nil && from.Local() != "" {
 		s.neg.from = from.BareString()
 	}
 	return host, nil
@@ -220,6 +229,9 @@ func (s *Session) checkFrom(h parser.Element) *StreamError {
 		return nil
 	}
 	from, err := jid.Parse(string(v))
+	if err == nil && from.Local() == "" {
+		return nil // COMPAT: Net::XMPP names the domain, which claims nothing
+	}
 	if err != nil || from.BareString() != s.BareJID() {
 		return ErrInvalidFrom
 	}
@@ -304,9 +316,9 @@ func (s *Session) appendFeatures(b []byte) []byte {
 	return append(b, "</stream:features>"...)
 }
 
-// element handles one first-level element; more says that bytes follow it in
-// what the connection delivered.
-func (s *Session) element(t *Turn, more bool) {
+// element handles one first-level element; behind is what follows it in what
+// the connection delivered.
+func (s *Session) element(t *Turn, behind []byte) {
 	d := t.scratch.Doc()
 	root := d.Root()
 	var st stanza.Stanza
@@ -314,7 +326,7 @@ func (s *Session) element(t *Turn, more bool) {
 	var reply *stanza.ErrorReply
 	switch {
 	case errors.Is(err, stanza.ErrUnsupported):
-		s.negotiate(t, root, more)
+		s.negotiate(t, root, behind)
 	case !s.has(flagAuthed):
 		s.beforeAuth(t, &st, err == nil)
 	case errors.As(err, &reply):
@@ -406,11 +418,11 @@ func (s *Session) result(t *Turn, st *stanza.Stanza) {
 }
 
 // negotiate handles a first-level element that is no stanza.
-func (s *Session) negotiate(t *Turn, el parser.Element, more bool) {
+func (s *Session) negotiate(t *Turn, el parser.Element, behind []byte) {
 	space, local := string(el.Space()), string(el.Local())
 	switch {
 	case space == nsTLS && local == "starttls" && s.mgr.cfg.TLS != nil && !s.conn.Secure() && !s.has(flagAuthed):
-		s.startTLS(t, more)
+		s.startTLS(t, behind)
 	case space == nsSASL && !s.has(flagAuthed) && s.mayAuthenticate():
 		s.saslElement(t, el)
 	case space == nsSASL && !s.has(flagAuthed):
@@ -431,16 +443,23 @@ func (s *Session) mayAuthenticate() bool {
 // startTLS answers <starttls/>. RFC 6120 section 5.4.2.3: TLS begins right
 // behind <proceed/>; bytes that the client sent in clear behind <starttls/>
 // are never treated as input, which would let a man in the middle inject them.
-func (s *Session) startTLS(t *Turn, more bool) {
-	if more {
+func (s *Session) startTLS(t *Turn, behind []byte) {
+	// COMPAT: go-xmpp ends every element with a line feed. White space is no
+	// input; it is dropped, not parsed.
+	if len(bytes.TrimSpace(behind)) > 0 {
 		s.failTLS(t)
 		return
 	}
 	s.SendBytes(t, []byte("<proceed xmlns='"+nsTLS+"'/>"))
 	if err := s.conn.StartTLS(s.mgr.cfg.TLS); err != nil {
 		s.failTLS(t)
+		return
 	}
+	s.set(flagTLS)
 }
+
+// tlsBegins reports whether the next byte belongs to a TLS handshake.
+func (s *Session) tlsBegins() bool { return s.has(flagTLS) && s.neg != nil && !s.neg.secured }
 
 // failTLS ends a stream whose TLS negotiation failed (RFC 6120 section 5.4.2.2:
 // the failure is followed by the closing tag).
