@@ -32,8 +32,9 @@ type server struct {
 	ca       string // PEM file that a client trusts
 	lenient  bool   // known deviations from the specifications are told, not failed
 
-	command func() *exec.Cmd                 // what runs the server; nil: it runs already and stays
-	addUser func(jid, password string) error // makes an account
+	command func() *exec.Cmd                         // what runs the server; nil: it runs already and stays
+	addUser func(jid, password string) error         // makes an account
+	user    func(input string, args ...string) error // runs `roost user`; nil for another server
 
 	process *exec.Cmd
 	ended   chan error
@@ -64,8 +65,11 @@ func roost(t testing.TB) *server {
 		return exec.Command(binary, "serve", "--domain", s.domain, "--c2s", s.starttls,
 			"--c2s-tls", s.direct, "--data", data, "--register", "--log-level", "debug")
 	}
+	s.user = func(input string, args ...string) error {
+		return runWithInput(input, binary, append(append([]string{"user"}, args...), "--data", data)...)
+	}
 	s.addUser = func(jid, password string) error {
-		return runWithInput(password+"\n", binary, "user", "add", jid, "--password-stdin", "--data", data)
+		return s.user(password+"\n", "add", jid, "--password-stdin")
 	}
 	s.start(t)
 	s.ca = certificateIn(t, data)

@@ -60,6 +60,7 @@ func TestStrophe(t *testing.T) {
 		{"register", stropheRegister},
 		{"conflict", stropheConflict},
 		{"extensions", stropheExtensions},
+		{"accounts changed from outside", stropheAccounts},
 		{"restart", stropheRestart},
 	} {
 		t.Run(sc.desc, func(t *testing.T) {
@@ -309,6 +310,26 @@ func stropheExtensions(t *testing.T, s strophe) {
 	if x := c.answer("what"); x.condition() != "service-unavailable" {
 		t.Errorf("an unknown request gave %q", x.condition())
 	}
+}
+
+// The operator changes a password and removes an account while the server
+// runs: the new password counts at once, the removed account's session ends.
+func stropheAccounts(t *testing.T, s strophe) {
+	if s.user == nil {
+		t.Skip("another server has no `roost user`")
+	}
+	jid := s.users(t, 1)[0]
+	c := s.online(t, jid+"/c")
+	if err := s.user("another\n", "passwd", jid, "--password-stdin"); err != nil {
+		t.Fatal(err)
+	}
+	startLines(t, s.server, s.binary, jid, "another", "login").connected()
+	startLines(t, s.server, s.binary, jid, password, "login").event("@closed")
+	if err := s.user("", "del", jid); err != nil {
+		t.Fatal(err)
+	}
+	c.event("@closed")
+	startLines(t, s.server, s.binary, jid, "another", "login").event("@closed")
 }
 
 // The server stops under the client, and is there again with what it knew.
