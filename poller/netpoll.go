@@ -28,8 +28,8 @@ func init() {
 
 // epollEvent has the layout of netpoll's epollevent on this architecture.
 type epollEvent struct {
-	events uint32
-	data   [8]byte
+	_ uint32  // events
+	_ [8]byte // data
 }
 
 // errLayout says that netpoll is not what this file was written for.

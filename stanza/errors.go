@@ -24,21 +24,21 @@ func (e *ErrorReply) WithText(text string) *ErrorReply {
 // The stanza errors that roost answers, with the type that RFC 6120 section
 // 8.3.3 recommends for each.
 var (
-	BadRequest          = &ErrorReply{Type: "modify", Condition: "bad-request"}
-	Conflict            = &ErrorReply{Type: "cancel", Condition: "conflict"}
-	FeatureNotImpl      = &ErrorReply{Type: "cancel", Condition: "feature-not-implemented"}
-	Forbidden           = &ErrorReply{Type: "auth", Condition: "forbidden"}
-	InternalServerError = &ErrorReply{Type: "wait", Condition: "internal-server-error"}
-	ItemNotFound        = &ErrorReply{Type: "cancel", Condition: "item-not-found"}
-	JIDMalformed        = &ErrorReply{Type: "modify", Condition: "jid-malformed"}
-	NotAcceptable       = &ErrorReply{Type: "modify", Condition: "not-acceptable"}
-	NotAllowed          = &ErrorReply{Type: "cancel", Condition: "not-allowed"}
-	NotAuthorized       = &ErrorReply{Type: "auth", Condition: "not-authorized"}
-	PolicyViolation     = &ErrorReply{Type: "modify", Condition: "policy-violation"}
+	BadRequest           = &ErrorReply{Type: "modify", Condition: "bad-request"}
+	Conflict             = &ErrorReply{Type: "cancel", Condition: "conflict"}
+	FeatureNotImpl       = &ErrorReply{Type: "cancel", Condition: "feature-not-implemented"}
+	Forbidden            = &ErrorReply{Type: "auth", Condition: "forbidden"}
+	InternalServerError  = &ErrorReply{Type: "wait", Condition: "internal-server-error"}
+	ItemNotFound         = &ErrorReply{Type: "cancel", Condition: "item-not-found"}
+	JIDMalformed         = &ErrorReply{Type: "modify", Condition: "jid-malformed"}
+	NotAcceptable        = &ErrorReply{Type: "modify", Condition: "not-acceptable"}
+	NotAllowed           = &ErrorReply{Type: "cancel", Condition: "not-allowed"}
+	NotAuthorized        = &ErrorReply{Type: "auth", Condition: "not-authorized"}
+	PolicyViolation      = &ErrorReply{Type: "modify", Condition: "policy-violation"}
 	RemoteServerNotFound = &ErrorReply{Type: "cancel", Condition: "remote-server-not-found"}
-	ResourceConstraint  = &ErrorReply{Type: "wait", Condition: "resource-constraint"}
-	ServiceUnavailable  = &ErrorReply{Type: "cancel", Condition: "service-unavailable"}
-	UnexpectedRequest   = &ErrorReply{Type: "wait", Condition: "unexpected-request"}
+	ResourceConstraint   = &ErrorReply{Type: "wait", Condition: "resource-constraint"}
+	ServiceUnavailable   = &ErrorReply{Type: "cancel", Condition: "service-unavailable"}
+	UnexpectedRequest    = &ErrorReply{Type: "wait", Condition: "unexpected-request"}
 )
 
 // AppendXML appends the <error/> element.

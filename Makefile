@@ -1,0 +1,45 @@
+# The targets that people and CI use; CONTRIBUTING.md tells more.
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
+
+# Rooms with goroutines of their own: these run under the race detector.
+RACE = ./poller ./session ./router ./server ./store/... ./xep ./internal/...
+
+.PHONY: build test unit check race fuzz bench interop deps
+
+build:
+	go build -o roost ./cmd/roost
+
+# Everything: what CI runs.
+test: deps check unit race interop
+	@echo "make test: all passed"
+
+deps:
+	@scripts/deps.sh
+
+unit:
+	go test ./...
+
+check:
+	@test -z "$$(gofmt -l .)" || { echo "gofmt these:"; gofmt -l .; exit 1; }
+	go vet ./...
+	go vet -tags interop ./test/...
+	go run $(STATICCHECK) ./...
+	go mod tidy -diff
+	go test -count=1 ./internal/archtest
+	@go run $(GOVULNCHECK) ./... > .govulncheck 2>&1 && echo "govulncheck: no known vulnerabilities" || \
+	if grep -q "^Vulnerability #" .govulncheck; then cat .govulncheck; rm -f .govulncheck; exit 1; \
+	else echo "govulncheck: skipped, its database cannot be reached"; fi; rm -f .govulncheck
+
+race:
+	go test -race $(RACE)
+
+interop: deps
+	go test -tags interop -count=1 ./test/interop
+
+fuzz:
+	scripts/fuzz.sh
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./...

@@ -1,0 +1,284 @@
+// Package bench is the load generator: many XMPP clients in one process, on
+// roost's own poller and parser, so that a client costs about as little here as
+// a session does in the server. It works against any XMPP server.
+package bench
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/xdg-go/scram"
+
+	"roost/parser"
+)
+
+// Conn is the connection under a client.
+type Conn interface {
+	Queue(p []byte) error
+	Flush()
+	StartTLS(*tls.Config) error
+	Close(linger time.Duration)
+	Secure() bool
+}
+
+// Mechanism is how a client authenticates.
+type Mechanism string
+
+// The mechanisms that a client can use.
+const (
+	Plain       Mechanism = "PLAIN"
+	ScramSHA1   Mechanism = "SCRAM-SHA-1"
+	ScramSHA2   Mechanism = "SCRAM-SHA-256"
+	clientNS              = "jabber:client"
+	streamsNS             = "http://etherx.jabber.org/streams"
+	tlsNS                 = "urn:ietf:params:xml:ns:xmpp-tls"
+	saslNS                = "urn:ietf:params:xml:ns:xmpp-sasl"
+	bindNS                = "urn:ietf:params:xml:ns:xmpp-bind"
+	rosterNS              = "jabber:iq:roster"
+	iqBind                = "bind"
+	iqRoster              = "roster"
+	markerText            = "bench "
+	pingPayload           = " "
+)
+
+// state is how far a client's login has come.
+type state uint8
+
+const (
+	stateHeader   state = iota // waits for features
+	stateTLS                   // waits for <proceed/>
+	stateSASL                  // an exchange is under way
+	stateBind                  // waits for the bind result
+	stateRoster                // waits for the roster
+	statePresence              // waits for its own presence
+	stateReady
+	stateFailed
+)
+
+// Account is who a client is.
+type Account struct {
+	User, Domain, Password, Resource string
+}
+
+// JID is the account's bare JID.
+func (a Account) JID() string { return a.User + "@" + a.Domain }
+
+// Client is one client. Its methods are called by its loop's goroutine, except
+// Send.
+type Client struct {
+	fleet   *Fleet
+	conn    Conn
+	account Account
+	parser  parser.Parser
+	state   state
+	scram   *scram.ClientConversation
+	started time.Time
+	err     error
+}
+
+// ErrLogin is what a failed login is wrapped in.
+var ErrLogin = errors.New("login failed")
+
+func (c *Client) start() {
+	c.started = time.Now()
+	c.header()
+}
+
+func (c *Client) header() {
+	c.state = stateHeader
+	c.send("<?xml version='1.0'?><stream:stream to='" + c.account.Domain + "' version='1.0' xml:lang='en' xmlns='" +
+		clientNS + "' xmlns:stream='" + streamsNS + "'>")
+}
+
+func (c *Client) send(s string) {
+	if c.conn.Queue([]byte(s)) == nil {
+		c.conn.Flush()
+	}
+}
+
+// Data handles what the server sent.
+func (c *Client) Data(loop int, p []byte) int {
+	scratch := c.fleet.scratch[loop]
+	n := 0
+	for n < len(p) && c.state != stateFailed {
+		ev, used, err := c.parser.Next(scratch, p[n:])
+		n += used
+		switch {
+		case err != nil:
+			c.fail(err)
+		case ev == parser.Stanza:
+			c.element(scratch.Doc().Root())
+		case ev == parser.StreamClose:
+			c.fail(errors.New("the server closed the stream"))
+		}
+	}
+	return len(p)
+}
+
+// Secured goes on after STARTTLS or begins after direct TLS.
+func (c *Client) Secured(loop int, _ *tls.ConnectionState) {
+	c.parser.Free(c.fleet.scratch[loop])
+	c.parser.Reset()
+	c.header()
+}
+
+// Drained has no meaning for a client.
+func (c *Client) Drained(int) {}
+
+// Closed is called when the connection is gone.
+func (c *Client) Closed(loop int, err error) {
+	c.parser.Free(c.fleet.scratch[loop])
+	if err == nil {
+		err = errors.New("the server closed the connection")
+	}
+	c.fail(err)
+	c.fleet.closed(c)
+}
+
+func (c *Client) fail(err error) {
+	if c.state == stateFailed {
+		return
+	}
+	before := c.state
+	c.state = stateFailed
+	c.err = fmt.Errorf("%w: %s: %w", ErrLogin, c.account.JID(), err)
+	c.fleet.failed(c, before == stateReady)
+	c.conn.Close(0)
+}
+
+// element takes the login one step further.
+func (c *Client) element(el parser.Element) {
+	if el.Is(streamsNS, "error") {
+		c.fail(fmt.Errorf("stream error: %s", el.First().Local()))
+		return
+	}
+	switch c.state {
+	case stateHeader:
+		c.features(el)
+	case stateTLS:
+		c.proceed(el)
+	case stateSASL:
+		c.sasl(el)
+	case stateBind:
+		c.bound(el)
+	case stateRoster:
+		if string(el.Attr("id")) == iqRoster {
+			c.state = statePresence
+			c.send(c.fleet.cfg.presence())
+		}
+	case statePresence:
+		c.state = stateReady
+		c.fleet.ready(c)
+	case stateReady:
+		c.fleet.received(c, el)
+	}
+}
+
+func (c *Client) features(el parser.Element) {
+	if !el.Is(streamsNS, "features") {
+		c.fail(fmt.Errorf("expected features, got %s", el.Local()))
+		return
+	}
+	switch {
+	case c.fleet.cfg.TLS == STARTTLS && !c.conn.Secure():
+		c.state = stateTLS
+		c.send("<starttls xmlns='" + tlsNS + "'/>")
+	case el.Child(saslNS, "mechanisms").OK():
+		c.auth()
+	case el.Child(bindNS, "bind").OK():
+		c.state = stateBind
+		resource := ""
+		if c.account.Resource != "" {
+			resource = "<resource>" + c.account.Resource + "</resource>"
+		}
+		c.send("<iq type='set' id='" + iqBind + "'><bind xmlns='" + bindNS + "'>" + resource + "</bind></iq>")
+	default:
+		c.fail(errors.New("the server offers neither a login nor binding"))
+	}
+}
+
+func (c *Client) proceed(el parser.Element) {
+	if !el.Is(tlsNS, "proceed") {
+		c.fail(errors.New("the server refuses TLS"))
+		return
+	}
+	if err := c.conn.StartTLS(c.fleet.cfg.clientTLS()); err != nil {
+		c.fail(err)
+	}
+}
+
+func (c *Client) auth() {
+	c.state = stateSASL
+	initial := "\x00" + c.account.User + "\x00" + c.account.Password
+	if c.fleet.cfg.Mechanism != Plain {
+		var err error
+		if c.scram, err = c.fleet.conversation(c.account); err != nil {
+			c.fail(err)
+			return
+		}
+		if initial, err = c.scram.Step(""); err != nil {
+			c.fail(err)
+			return
+		}
+	}
+	c.send("<auth xmlns='" + saslNS + "' mechanism='" + string(c.fleet.cfg.Mechanism) + "'>" +
+		base64.StdEncoding.EncodeToString([]byte(initial)) + "</auth>")
+}
+
+func (c *Client) sasl(el parser.Element) {
+	switch string(el.Local()) {
+	case "challenge":
+		text, err := base64.StdEncoding.AppendDecode(nil, bytes.TrimSpace(el.AppendText(nil)))
+		if err != nil || c.scram == nil {
+			c.fail(errors.New("a challenge that makes no sense"))
+			return
+		}
+		answer, err := c.scram.Step(string(text))
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		c.send("<response xmlns='" + saslNS + "'>" + base64.StdEncoding.EncodeToString([]byte(answer)) + "</response>")
+	case "success":
+		c.scram = nil
+		c.parser.Reset()
+		c.header()
+	default:
+		c.fail(fmt.Errorf("the server refuses the login: %s", el.First().Local()))
+	}
+}
+
+func (c *Client) bound(el parser.Element) {
+	if string(el.Attr("id")) != iqBind {
+		return
+	}
+	if string(el.Attr("type")) != "result" {
+		c.fail(errors.New("the server refuses the resource"))
+		return
+	}
+	c.state = stateRoster
+	c.send("<iq type='get' id='" + iqRoster + "'><query xmlns='" + rosterNS + "'/></iq>")
+}
+
+// Ping sends the white space that keeps a connection alive.
+func (c *Client) Ping() { c.send(pingPayload) }
+
+// Message sends a chat message that carries its time of departure.
+func (c *Client) Message(to string) {
+	b := make([]byte, 0, 256)
+	b = append(b, "<message type='chat' id='"...)
+	b = strconv.AppendUint(b, c.fleet.nextID(), 36)
+	b = append(b, "' to='"...)
+	b = append(b, to...)
+	b = append(b, "'><body>"+markerText...)
+	b = strconv.AppendInt(b, time.Now().UnixNano(), 10)
+	b = append(b, " and then some words, as people write them to each other.</body></message>"...)
+	if c.conn.Queue(b) == nil {
+		c.conn.Flush()
+	}
+}

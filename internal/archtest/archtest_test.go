@@ -1,0 +1,122 @@
+// Package archtest holds the floor plan: which room may import which.
+package archtest
+
+import (
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// allowed is what the sources of a room, tests left aside, may import besides
+// the standard library: rooms of this module, and modules of others. Whoever
+// adds an entry changes the floor plan and says so in docs/architecture.md.
+var allowed = map[string][]string{
+	"parser":          {},
+	"jid":             {"golang.org/x/text", "golang.org/x/net"},
+	"poller":          {"github.com/cloudwego/netpoll", "github.com/valyala/bytebufferpool", "golang.org/x/sys"},
+	"stanza":          {"roost/parser", "roost/jid"},
+	"store":           {"roost/jid", "github.com/xdg-go/scram"},
+	"session":         {"roost/stanza", "roost/parser", "roost/jid", "roost/store", "github.com/puzpuzpuz/xsync/v3", "github.com/xdg-go/scram"},
+	"router":          {"roost/session", "roost/stanza", "roost/parser", "roost/jid", "roost/store", "github.com/maypok86/otter/v2"},
+	"xep":             {"roost/router", "roost/session", "roost/stanza", "roost/parser", "roost/jid", "roost/store"},
+	"store/sqlite":    {"roost/store", "roost/jid", "zombiezen.com/go/sqlite"},
+	"store/storetest": {"roost/store", "roost/jid"},
+	"store/slow":      {"roost/store", "roost/jid"},
+	"server":          {"roost/poller", "roost/parser", "roost/jid", "roost/stanza", "roost/session", "roost/router", "roost/xep", "roost/store", "roost/store/sqlite"},
+	"cmd/roost": {"roost/server", "roost/session", "roost/jid", "roost/store", "roost/store/sqlite",
+		"github.com/alecthomas/kong", "github.com/BurntSushi/toml", "github.com/dustin/go-humanize",
+		"github.com/schollz/progressbar/v3", "golang.org/x/term"},
+	"bench":             {"roost/poller", "roost/parser", "github.com/xdg-go/scram"},
+	"internal/memnet":   {},
+	"internal/archtest": {},
+	"internal/xmpptest": {"roost/internal/memnet", "roost/jid", "roost/parser", "roost/router", "roost/session", "roost/store", "roost/store/sqlite", "roost/xep"},
+	"test/interop":      {},
+}
+
+// TestFloorPlan reads the sources itself: the test cache would serve stale
+// answers of `go list`.
+func TestFloorPlan(t *testing.T) {
+	for _, v := range violations(t, "../..") {
+		t.Error(v)
+	}
+}
+
+// TestViolation: the test above finds what it is there to find.
+func TestViolation(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "parser"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	source := "package parser\nimport (\n\t_ \"strings\"\n\t_ \"roost/session\"\n)\n"
+	if err := os.WriteFile(filepath.Join(dir, "parser", "bad.go"), []byte(source), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got := violations(t, dir)
+	if len(got) != 1 || !strings.Contains(got[0], "parser/bad.go") || !strings.Contains(got[0], "roost/session") {
+		t.Errorf("%q, want one violation that names file and import", got)
+	}
+}
+
+func violations(t *testing.T, root string) (found []string) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata") {
+			return fs.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		more, err := check(path, filepath.ToSlash(rel))
+		found = append(found, more...)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// check names the imports of one file that its room may not have.
+func check(path, rel string) (found []string, err error) {
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+	if err != nil {
+		return nil, err
+	}
+	room := filepath.ToSlash(filepath.Dir(rel))
+	may, known := allowed[room]
+	if !known {
+		return []string{fmt.Sprintf("%s: room %s is not on the floor plan", rel, room)}, nil
+	}
+	for _, spec := range file.Imports {
+		name, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			return nil, err
+		}
+		first, _, _ := strings.Cut(name, "/")
+		ours := first == "roost"
+		if !ours && !strings.Contains(first, ".") {
+			continue // the standard library
+		}
+		ok := slices.ContainsFunc(may, func(m string) bool {
+			return name == m || !ours && strings.HasPrefix(name, m+"/")
+		})
+		if !ok {
+			found = append(found, fmt.Sprintf("%s: room %s may not import %s", rel, room, name))
+		}
+	}
+	return found, nil
+}

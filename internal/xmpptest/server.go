@@ -1,0 +1,166 @@
+package xmpptest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"roost/internal/memnet"
+	"roost/jid"
+	"roost/parser"
+	"roost/router"
+	"roost/session"
+	"roost/store"
+	"roost/store/sqlite"
+	"roost/xep"
+)
+
+// Accounts exist on every test server, with the password "secret".
+var Accounts = []string{"romeo", "juliet", "mercutio", "benvolio", "nurse", "paris"}
+
+// Config changes a test server from the default.
+type Config struct {
+	Session session.Config // rooms' own fields are filled in
+	Router  router.Config
+	XEP     xep.Config
+	Outbox  int                           // bytes; default 256 KiB
+	Wrap    func(store.Store) store.Store // puts something around the store
+}
+
+// Server is a server in memory: everything above the poller.
+type Server struct {
+	Store    store.Store
+	Router   *router.Router
+	Sessions *session.Manager
+	loop     *memnet.Loop
+}
+
+// credentials are those of "secret", derived once: that is all that deriving
+// keys has to do with most tests.
+var credentials = sync.OnceValues(func() (store.Credentials, error) {
+	return store.NewCredentials("secret", store.MinIterations)
+})
+
+// AddAccounts adds the Accounts to a store.
+func AddAccounts(ctx context.Context, st store.Store, domain string) error {
+	keys, err := credentials()
+	if err != nil {
+		return err
+	}
+	var accounts []store.Account
+	for _, user := range Accounts {
+		accounts = append(accounts, store.Account{JID: jid.MustParse(user + "@" + domain), Credentials: keys})
+	}
+	_, _, err = st.ImportAccounts(ctx, accounts, false)
+	return err
+}
+
+// NewServer starts a server in memory with an empty store, and stops it when
+// the test ends.
+func NewServer(t testing.TB, cfg Config) *Server {
+	t.Helper()
+	ctx := context.Background()
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(t.TempDir(), "roost.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := AddAccounts(ctx, db, "localhost"); err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{Store: db}
+	if cfg.Wrap != nil {
+		s.Store = cfg.Wrap(db)
+	}
+	log := slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	rc := cfg.Router
+	rc.Domains, rc.Store, rc.Logger = []string{"localhost", "example.net"}, s.Store, log
+	rc.Extensions = append(xep.All(cfg.XEP), rc.Extensions...)
+	s.Router = router.New(rc)
+	sc := cfg.Session
+	sc.Domains, sc.Accounts, sc.Router, sc.Logger = rc.Domains, s.Store, s.Router, log
+	sc.AllowPlaintext, sc.Secret = true, []byte("a secret of the tests")
+	if sc.Limits == (parser.Limits{}) {
+		sc.Limits = parser.Limits{MaxStanza: 64 << 10}
+	}
+	s.Sessions = session.NewManager(sc)
+	s.Router.Attach(s.Sessions)
+	if cfg.Outbox == 0 {
+		cfg.Outbox = 256 << 10
+	}
+	s.loop = memnet.NewLoop(cfg.Outbox, func(c *memnet.Conn) memnet.Handler { return s.Sessions.New(c) }, s.Sessions.TurnEnd)
+	t.Cleanup(func() { s.stop(t) })
+	return s
+}
+
+// Dial connects a client.
+func (s *Server) Dial() (net.Conn, error) { return s.loop.Dial(), nil }
+
+func (s *Server) stop(t testing.TB) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := s.Sessions.Shutdown(ctx); err != nil {
+		t.Errorf("stopping: %v; %+v", err, s.Sessions.Counts())
+	}
+	s.Sessions.Close()
+	s.loop.Close()
+	if c := s.Sessions.Counts(); c != (session.Counts{}) {
+		t.Errorf("left when all clients are gone: %+v", c)
+	}
+	s.Router.Close()
+	if err := s.Store.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// testLog writes a server's log into that of its test.
+type testLog struct{ t testing.TB }
+
+func (l testLog) Write(p []byte) (int, error) {
+	l.t.Helper()
+	l.t.Logf("%s", p)
+	return len(p), nil
+}
+
+// cutStep is how far apart the places are at which dialogues are cut in two;
+// ROOST_CUT_STEP=1 cuts at every one. Played byte by byte, they are cut at
+// every place anyway.
+func cutStep() int {
+	if n, err := strconv.Atoi(os.Getenv("ROOST_CUT_STEP")); err == nil && n > 0 {
+		return n
+	}
+	return 37
+}
+
+// Run plays all dialogues that match a pattern of file names, each against
+// servers of its own: whole, byte by byte, and cut in two.
+func Run(t *testing.T, pattern string, cfg func(name string) Config) {
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no dialogues match %s: %v", pattern, err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			d, err := Load(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cuts := []Cut{Whole, Bytewise}
+			for i := 1 + len(file)%cutStep(); i < d.longest(); i += cutStep() {
+				cuts = append(cuts, Cut(i))
+			}
+			for _, cut := range cuts {
+				s := NewServer(t, cfg(filepath.Base(file)))
+				if err := (Player{Dial: s.Dial, Cut: cut}).Play(d); err != nil {
+					t.Fatal(fmt.Errorf("cut %d: %w", cut, err))
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,26 @@
+package router_test
+
+import (
+	"strings"
+	"testing"
+
+	"roost/internal/xmpptest"
+	"roost/router"
+)
+
+// TestDialogues plays what RFC 6121 asks for; the files are named by the lines
+// of behaviour that they show.
+func TestDialogues(t *testing.T) {
+	xmpptest.Run(t, "testdata/*.txt", func(name string) xmpptest.Config {
+		var cfg xmpptest.Config
+		switch {
+		case strings.Contains(name, "highest"):
+			cfg.Router = router.Config{HighestOnly: true}
+		case strings.Contains(name, "no-offline"):
+			cfg.Router = router.Config{MaxOffline: -1}
+		case strings.Contains(name, "quota"):
+			cfg.Router = router.Config{MaxOffline: 1}
+		}
+		return cfg
+	})
+}
