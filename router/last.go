@@ -21,7 +21,8 @@ const maxStatus = 1024
 type lastWriter struct {
 	r         *Router
 	mu        sync.Mutex
-	batch     []store.Last
+	batch     []store.Last // to be written
+	writing   []store.Last // being written
 	scheduled bool
 }
 
@@ -49,14 +50,35 @@ func (w *lastWriter) add(l store.Last) {
 	}
 }
 
+// write writes batches until there is nothing to write; one at a time.
 func (w *lastWriter) write(*session.Turn) {
-	w.mu.Lock()
-	batch := w.batch
-	w.batch, w.scheduled = nil, false
-	w.mu.Unlock()
-	if err := w.r.cfg.Store.SetLast(w.r.ctx, batch); err != nil {
-		w.r.cfg.Logger.Error("last activity could not be written", "accounts", len(batch), "err", err)
+	for {
+		w.mu.Lock()
+		w.writing, w.batch = w.batch, nil
+		w.scheduled = len(w.writing) > 0
+		batch := w.writing
+		w.mu.Unlock()
+		if len(batch) == 0 {
+			return
+		}
+		if err := w.r.cfg.Store.SetLast(w.r.ctx, batch); err != nil {
+			w.r.cfg.Logger.Error("last activity could not be written", "accounts", len(batch), "err", err)
+		}
 	}
+}
+
+// find is what was noted last of an account and may not be in the store yet.
+func (w *lastWriter) find(owner jid.JID) (store.Last, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, list := range [][]store.Last{w.batch, w.writing} {
+		for i := len(list) - 1; i >= 0; i-- {
+			if list[i].Owner == owner {
+				return list[i], true
+			}
+		}
+	}
+	return store.Last{}, false
 }
 
 // appendStatus appends the status text that was kept.
@@ -72,5 +94,8 @@ func appendStatus(b []byte, last store.Last) []byte {
 // LastOf is when the last resource of an account went, or store.ErrNotFound. It
 // may wait for the store.
 func (r *Router) LastOf(owner jid.JID) (store.Last, error) {
+	if last, ok := r.lasts.find(owner); ok {
+		return last, nil
+	}
 	return r.cfg.Store.Last(r.ctx, owner)
 }

@@ -367,7 +367,7 @@ func (r *Router) anyAvailable(bare string) bool {
 // a delay stamp.
 func (r *Router) sendLast(t *session.Turn, s *session.Session, of jid.JID) {
 	h := stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, From: of.String(), To: s.BareJID()}
-	last, err := r.cfg.Store.Last(r.ctx, of)
+	last, err := r.LastOf(of)
 	b := t.Buf()
 	if err != nil {
 		b = h.AppendEmpty(b)
