@@ -94,9 +94,15 @@ func (l *Loop) Close() {
 	<-l.done
 }
 
+// Loopback is where clients come from unless it is said otherwise.
+var Loopback = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 1)
+
 // Dial connects a client.
-func (l *Loop) Dial() net.Conn {
-	c := &Conn{loop: l}
+func (l *Loop) Dial() net.Conn { return l.DialFrom(Loopback) }
+
+// DialFrom connects a client that seems to be elsewhere.
+func (l *Loop) DialFrom(addr netip.AddrPort) net.Conn {
+	c := &Conn{loop: l, remote: addr}
 	c.readable.L = &c.mu
 	ready := make(chan struct{})
 	l.post(func() {
@@ -110,6 +116,7 @@ func (l *Loop) Dial() net.Conn {
 // Conn is the server's side of a connection.
 type Conn struct {
 	loop    *Loop
+	remote  netip.AddrPort
 	handler Handler
 
 	// owned by the loop
@@ -206,10 +213,8 @@ func (c *Conn) Close(linger time.Duration) {
 // SetDeadline does nothing: nobody is slow in memory.
 func (c *Conn) SetDeadline(time.Duration) {}
 
-// RemoteAddr is a loopback address.
-func (c *Conn) RemoteAddr() netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 1)
-}
+// RemoteAddr is where the client seems to be.
+func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
 
 // Secure reports whether TLS is on: never.
 func (c *Conn) Secure() bool { return false }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -101,6 +102,9 @@ func NewServer(t testing.TB, cfg Config) *Server {
 
 // Dial connects a client.
 func (s *Server) Dial() (net.Conn, error) { return s.loop.Dial(), nil }
+
+// DialFrom connects a client that seems to be elsewhere.
+func (s *Server) DialFrom(addr netip.AddrPort) (net.Conn, error) { return s.loop.DialFrom(addr), nil }
 
 func (s *Server) stop(t testing.TB) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
