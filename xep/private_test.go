@@ -1,14 +1,16 @@
-package xep
+package xep_test
 
 import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"roost/xep"
 )
 
 // TestPrivateLimits: past them nothing is kept, and what is there stays.
 func TestPrivateLimits(t *testing.T) {
-	ts := newTestServer(t, Config{PrivateSize: 1000, PrivateCount: 3})
+	ts := newTestServer(t, xep.Config{PrivateSize: 1000, PrivateCount: 3})
 	c := ts.login(t, "romeo")
 	f := func(inner, want string) {
 		t.Helper()
@@ -19,7 +21,7 @@ func TestPrivateLimits(t *testing.T) {
 	value := func(n int) string { return fmt.Sprintf("<v%d xmlns='v:v'>text</v%d>", n, n) }
 
 	f("<big xmlns='v:v'>"+strings.Repeat("x", 1000)+"</big>", "not-acceptable")
-	f("<a xmlns='"+strings.Repeat("n", maxPrivateKey)+"'/>", "not-acceptable")
+	f("<a xmlns='"+strings.Repeat("n", 1023)+"'/>", "not-acceptable")
 	f("<a xmlns='v&#10;v'/>", "not-acceptable")
 	f(value(1)+value(1), "not-acceptable")
 	f(value(1)+value(2), "result")
@@ -46,7 +48,7 @@ func TestPrivateLimits(t *testing.T) {
 // TestPrivateKeepsNamespaces: a prefix that the client declared on its stream
 // header or on the iq means the same when the value comes back.
 func TestPrivateKeepsNamespaces(t *testing.T) {
-	ts := newTestServer(t, Config{})
+	ts := newTestServer(t, xep.Config{})
 	c := ts.login(t, "romeo")
 	c.ask("<iq type='set' id='s' xmlns:p='p:p'><query xmlns='jabber:iq:private'><p:v p:a='1'><stream:x/></p:v></query></iq>", "id='s'")
 	got := ts.login(t, "romeo").ask("<iq type='get' id='g'><query xmlns='jabber:iq:private'><v xmlns='p:p'/></query></iq>", "</iq>")
@@ -58,7 +60,7 @@ func TestPrivateKeepsNamespaces(t *testing.T) {
 }
 
 func TestVCardLimit(t *testing.T) {
-	ts := newTestServer(t, Config{VCardSize: 1000})
+	ts := newTestServer(t, xep.Config{VCardSize: 1000})
 	c := ts.login(t, "romeo")
 	vcard := func(n int) string {
 		return "<vCard xmlns='vcard-temp'><DESC>" + strings.Repeat("x", n) + "</DESC></vCard>"

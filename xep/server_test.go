@@ -1,73 +1,29 @@
-package xep
+package xep_test
 
 import (
 	"encoding/base64"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"roost/internal/memnet"
-	"roost/jid"
-	"roost/router"
-	"roost/session"
+	"roost/internal/xmpptest"
 	"roost/store"
-	"roost/store/sqlite"
+	"roost/xep"
 )
 
-// testServer is a server in memory with the accounts romeo and juliet.
+// testServer is a server in memory; remote is where its clients come from.
 type testServer struct {
-	loop   *memnet.Loop
-	store  store.Store
-	remote netip.Addr // where all clients seem to come from; zero: loopback
+	*xmpptest.Server
+	remote netip.AddrPort
 }
 
-// remoteConn is a connection from another address than loopback.
-type remoteConn struct {
-	*memnet.Conn
-	from netip.Addr
-}
-
-func (c remoteConn) RemoteAddr() netip.AddrPort { return netip.AddrPortFrom(c.from, 5222) }
-
-func newTestServer(t *testing.T, cfg Config) *testServer {
+func newTestServer(t *testing.T, cfg xep.Config) *testServer {
 	t.Helper()
 	cfg.Iterations = store.MinIterations
-	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "roost.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := store.NewCredentials("secret", store.MinIterations)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"romeo@localhost", "juliet@localhost"} {
-		if err := st.CreateAccount(t.Context(), store.Account{JID: jid.MustParse(name), Credentials: c}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	domains := []string{"localhost"}
-	r := router.New(router.Config{Domains: domains, Store: st, Extensions: All(cfg)})
-	m := session.NewManager(session.Config{
-		Domains: domains, Accounts: st, Router: r, Secret: []byte("for tests"), AllowPlaintext: true,
-	})
-	r.Attach(m)
-	ts := &testServer{store: st}
-	ts.loop = memnet.NewLoop(4<<20, func(c *memnet.Conn) memnet.Handler {
-		if ts.remote.IsValid() {
-			return m.New(remoteConn{c, ts.remote})
-		}
-		return m.New(c)
-	}, m.TurnEnd)
-	t.Cleanup(func() {
-		m.Close()
-		ts.loop.Close()
-		r.Close()
-		st.Close()
-	})
-	return ts
+	return &testServer{xmpptest.NewServer(t, xmpptest.Config{XEP: cfg}), memnet.Loopback}
 }
 
 // testClient is one client.
@@ -80,20 +36,23 @@ type testClient struct {
 const testHeader = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client'" +
 	" xmlns:stream='http://etherx.jabber.org/streams'>"
 
-// connect opens a stream.
-func (ts *testServer) connect(t *testing.T) *testClient {
+// connect opens a stream and returns its features too.
+func (ts *testServer) connect(t *testing.T) (c *testClient, features string) {
 	t.Helper()
-	c := &testClient{t: t, conn: ts.loop.Dial()}
-	t.Cleanup(func() { c.conn.Close() })
-	c.ask(testHeader, "</stream:features>")
-	return c
+	conn, err := ts.DialFrom(ts.remote)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	c = &testClient{t: t, conn: conn}
+	return c, c.ask(testHeader, "</stream:features>")
 }
 
 // login opens a stream, authenticates with the password "secret" and binds the
 // resource "r".
 func (ts *testServer) login(t *testing.T, user string) *testClient {
 	t.Helper()
-	c := ts.connect(t)
+	c, _ := ts.connect(t)
 	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00secret"))
 	c.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+plain+"</auth>", "<success")
 	c.ask(testHeader, "</stream:features>")

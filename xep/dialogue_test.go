@@ -1,0 +1,79 @@
+package xep_test
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"roost/internal/xmpptest"
+	"roost/server"
+	"roost/store"
+	"roost/store/sqlite"
+	"roost/xep"
+)
+
+var contacts = map[string][]string{
+	"abuse": {"mailto:abuse@localhost"},
+	"admin": {"mailto:xmpp@localhost", "xmpp:admin@localhost"},
+}
+
+// TestDialogues plays the dialogues of all extensions in memory.
+func TestDialogues(t *testing.T) {
+	xmpptest.Run(t, "testdata/*.txt", func(string) xmpptest.Config {
+		return xmpptest.Config{XEP: xep.Config{Register: true, Iterations: store.MinIterations, Contacts: contacts}}
+	})
+}
+
+// TestDialoguesOverSockets plays them against the whole server, each against
+// one of its own.
+func TestDialoguesOverSockets(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no dialogues: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			d, err := xmpptest.Load(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			addr := startServer(t)
+			p := xmpptest.Player{Dial: func() (net.Conn, error) { return net.Dial("tcp", addr) }}
+			if err := p.Play(d); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// startServer starts a server on loopback and returns its address.
+func startServer(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(dir, sqlite.FileName)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := xmpptest.AddAccounts(t.Context(), st, "localhost"); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := server.New(t.Context(), server.Config{
+		C2S: "127.0.0.1:0", DataDir: dir, AllowPlaintext: true, Register: true, Contacts: contacts,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return s.Addrs()[0].Addr.String()
+}

@@ -1,0 +1,119 @@
+package xep
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"roost/router"
+)
+
+var update = flag.Bool("update", false, "write the table in docs/extensions.md anew")
+
+// testContacts are the contact addresses of the servers that tests run.
+var testContacts = map[string][]string{
+	"abuse": {"mailto:abuse@localhost"},
+	"admin": {"mailto:xmpp@localhost", "xmpp:admin@localhost"},
+}
+
+// registered are the extensions of a server that has everything turned on,
+// those of the router included.
+func registered(t *testing.T) []router.Extension {
+	t.Helper()
+	r := router.New(router.Config{
+		Domains:    []string{"localhost"},
+		Extensions: All(Config{Register: true, Contacts: testContacts}),
+	})
+	t.Cleanup(r.Close)
+	return r.Extensions()
+}
+
+// TestEveryExtension demands of each what the rest of the program and its
+// readers rely on.
+func TestEveryExtension(t *testing.T) {
+	names := make(map[string]bool)
+	for _, x := range registered(t) {
+		if x.Name == "" || names[x.Name] {
+			t.Errorf("the name %q is empty or not unique", x.Name)
+		}
+		names[x.Name] = true
+		if x.Title == "" {
+			t.Errorf("%s: no title", x.Name)
+		}
+		for _, h := range x.IQ {
+			if h.Keys && !h.Blocking {
+				t.Errorf("%s: %s derives keys on a loop", x.Name, h.Local)
+			}
+		}
+		if x.XEP == 0 {
+			if !strings.Contains(x.Title, "RFC") {
+				t.Errorf("%s: neither the number of a XEP nor an RFC in the title", x.Name)
+			}
+			continue
+		}
+		if x.Version == "" {
+			t.Errorf("%s: no version of XEP-%04d", x.Name, x.XEP)
+		}
+		if _, err := os.Stat(filepath.Join("testdata", x.Name+".txt")); err != nil {
+			t.Errorf("%s: no dialogue: %v", x.Name, err)
+		}
+	}
+}
+
+// The table in the manual stands between these lines.
+const (
+	tableBegin = "<!-- table: go test ./xep -update -->\n"
+	tableEnd   = "<!-- end -->\n"
+)
+
+// TestDocs holds the table of supported extensions in step with the
+// registrations.
+func TestDocs(t *testing.T) {
+	name := filepath.Join("..", "docs", "extensions.md")
+	page, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found1 := bytes.Cut(page, []byte(tableBegin))
+	_, after, found2 := bytes.Cut(rest, []byte(tableEnd))
+	if !found1 || !found2 {
+		t.Fatalf("%s has no place for the table: %q, %q", name, tableBegin, tableEnd)
+	}
+	want := slices.Concat(before, []byte(tableBegin), docsTable(registered(t)), []byte(tableEnd), after)
+	switch {
+	case bytes.Equal(page, want):
+	case *update:
+		if err := os.WriteFile(name, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Errorf("%s is not in step with the registrations: run go test ./xep -update", name)
+	}
+}
+
+func docsTable(exts []router.Extension) []byte {
+	exts = slices.DeleteFunc(slices.Clone(exts), func(x router.Extension) bool { return x.XEP == 0 })
+	slices.SortFunc(exts, func(a, b router.Extension) int { return a.XEP - b.XEP })
+	var b bytes.Buffer
+	b.WriteString("| XEP | title | version | file |\n|---|---|---|---|\n")
+	for _, x := range exts {
+		fmt.Fprintf(&b, "| %04d | %s | %s | %s |\n", x.XEP, x.Title, x.Version, fileOf(x.Name))
+	}
+	return b.Bytes()
+}
+
+// fileOf is where an extension is: the file with its name, here or in the
+// router.
+func fileOf(name string) string {
+	for _, dir := range []string{"xep", "router"} {
+		if _, err := os.Stat(filepath.Join("..", dir, name+".go")); err == nil {
+			return "`" + dir + "/" + name + ".go`"
+		}
+	}
+	return ""
+}
