@@ -61,6 +61,7 @@ func (sc script) run(t *testing.T, s *server) {
 		"INTEROP_USER_A="+users[0],
 		"INTEROP_USER_B="+users[1],
 		"INTEROP_USER_C="+users[2],
+		"PYTHONDONTWRITEBYTECODE=1",
 	)
 	cmd.Env = append(cmd.Env, sc.env...)
 	var log logBuffer

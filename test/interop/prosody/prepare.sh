@@ -6,10 +6,10 @@
 #   eval "$(./prepare.sh DIR [STARTTLS-PORT] [DIRECT-TLS-PORT])"
 set -eu
 
-dir=$1
+mkdir -p "$1"
+dir=$(cd "$1" && pwd)
 port=${2:-15222}
 tls=${3:-15223}
-here=$(cd "$(dirname "$0")" && pwd)
 
 mkdir -p "$dir/data"
 cd "$dir"
