@@ -24,7 +24,8 @@ type lineClient struct {
 	t     *testing.T
 	label string
 	in    io.WriteCloser
-	log   *logBuffer // the library's own log
+	log   *logBuffer // the library's own log, whole when the client has ended
+	ended chan struct{}
 
 	mu    sync.Mutex
 	lines []string      // came out and were not taken yet
@@ -47,7 +48,7 @@ func startLines(t *testing.T, s *server, binary, jid, secret, mode string) *line
 	}
 	cmd := exec.Command(binary, jid, secret, host, port, s.ca, mode)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	c := &lineClient{t: t, label: jid, log: new(logBuffer), more: make(chan struct{})}
+	c := &lineClient{t: t, label: jid, log: new(logBuffer), ended: make(chan struct{}), more: make(chan struct{})}
 	cmd.Stderr = c.log
 	if c.in, err = cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -59,9 +60,8 @@ func startLines(t *testing.T, s *server, binary, jid, secret, mode string) *line
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan struct{})
 	go func() {
-		defer close(ended)
+		defer close(c.ended)
 		eachLine(out, c.came)
 		c.came("")
 		_ = cmd.Wait()
@@ -69,10 +69,10 @@ func startLines(t *testing.T, s *server, binary, jid, secret, mode string) *line
 	t.Cleanup(func() {
 		c.in.Close()
 		select {
-		case <-ended:
+		case <-c.ended:
 		case <-time.After(patience):
 			_ = cmd.Process.Kill()
-			<-ended
+			<-c.ended
 		}
 		if t.Failed() {
 			t.Logf("--- %s:\n%s\n--- its library:\n%s", c.label, strings.Join(c.trace, "\n"), c.log.tail())
@@ -138,6 +138,19 @@ func (c *lineClient) event(name string) []string {
 	c.t.Helper()
 	line := c.take(name, func(line string) bool { return strings.HasPrefix(line, name) })
 	return strings.Fields(line)[1:]
+}
+
+// closed waits until the client's connection has ended, and the client with it;
+// the words of its event "@closed".
+func (c *lineClient) closed() []string {
+	c.t.Helper()
+	words := c.event("@closed")
+	select {
+	case <-c.ended:
+	case <-time.After(patience):
+		c.t.Fatalf("%s did not end", c.label)
+	}
+	return words
 }
 
 // connected waits until the session is bound under TLS.

@@ -84,12 +84,12 @@ func stropheLogin(t *testing.T, s strophe) {
 		if c.full != jid+"/"+mode {
 			t.Errorf("bound to %s", c.full)
 		}
+		c.order("@close")
+		if words := c.closed(); words[0] != "0" || words[1] != "-1" {
+			t.Errorf("%s: closed with %q", mode, words)
+		}
 		if !strings.Contains(c.log.tail(), "SASL SCRAM-") {
 			t.Errorf("%s: not by SCRAM:\n%s", mode, c.log.tail())
-		}
-		c.order("@close")
-		if words := c.event("@closed"); words[0] != "0" || words[1] != "-1" {
-			t.Errorf("%s: closed with %q", mode, words)
 		}
 	}
 	c := s.login(t, jid)
@@ -102,14 +102,14 @@ func stropheLogin(t *testing.T, s strophe) {
 func stropheRefused(t *testing.T, s strophe) {
 	jid := s.users(t, 1)[0]
 	c := startLines(t, s.server, s.binary, jid, "not it", "login")
-	c.event("@closed")
+	c.closed()
 	if log := c.log.tail(); !strings.Contains(log, "not-authorized") {
 		t.Errorf("no not-authorized in:\n%s", log)
 	}
 	stranger := *s.server
 	stranger.ca = ""
 	c = startLines(t, &stranger, s.binary, jid, password, "login")
-	c.event("@closed")
+	c.closed()
 	s.login(t, jid)
 }
 
@@ -130,7 +130,7 @@ func stropheTwoResources(t *testing.T, s strophe) {
 	one.barrier(two)
 	two.nothing("a message below priority 0", func(x *stanza) bool { return x.child("body").text() == "to us" })
 	two.order("@close")
-	two.event("@closed")
+	two.closed()
 	one.presence("unavailable", two.full)
 }
 
@@ -261,14 +261,14 @@ func stropheRegister(t *testing.T, s strophe) {
 	}
 	c.ask("new", "<iq type='set' id='new'><query xmlns='jabber:iq:register'><username>%s</username><password>%s</password></query></iq>", name, xmlText(password))
 	c.order("@close")
-	c.event("@closed")
+	c.closed()
 
 	c = s.login(t, jid)
 	c.ask("change", "<iq type='set' id='change' to='%s'><query xmlns='jabber:iq:register'><username>%s</username><password>another</password></query></iq>", s.domain, name)
 	c.order("@close")
-	c.event("@closed")
+	c.closed()
 	startLines(t, s.server, s.binary, jid, "another", "login").connected()
-	startLines(t, s.server, s.binary, jid, password, "login").event("@closed")
+	startLines(t, s.server, s.binary, jid, password, "login").closed()
 }
 
 func xmlText(text string) string {
@@ -280,7 +280,7 @@ func stropheConflict(t *testing.T, s strophe) {
 	jid := s.users(t, 1)[0] + "/same"
 	older := s.online(t, jid)
 	newer := s.online(t, jid)
-	if words := older.event("@closed"); words[1] != seConflict {
+	if words := older.closed(); words[1] != seConflict {
 		t.Errorf("the older stream was closed with %q", words)
 	}
 	newer.barrier(newer)
@@ -324,12 +324,12 @@ func stropheAccounts(t *testing.T, s strophe) {
 		t.Fatal(err)
 	}
 	startLines(t, s.server, s.binary, jid, "another", "login").connected()
-	startLines(t, s.server, s.binary, jid, password, "login").event("@closed")
+	startLines(t, s.server, s.binary, jid, password, "login").closed()
 	if err := s.user("", "del", jid); err != nil {
 		t.Fatal(err)
 	}
-	c.event("@closed")
-	startLines(t, s.server, s.binary, jid, "another", "login").event("@closed")
+	c.closed()
+	startLines(t, s.server, s.binary, jid, "another", "login").closed()
 }
 
 // The server stops under the client, and is there again with what it knew.
@@ -343,7 +343,7 @@ func stropheRestart(t *testing.T, s strophe) {
 	s.befriend(a, b)
 	s.stop(t)
 	for _, c := range []*lineClient{a, b} {
-		if words := c.event("@closed"); words[1] != seSystemShutdown {
+		if words := c.closed(); words[1] != seSystemShutdown {
 			t.Errorf("%s was closed with %q", c.label, words)
 		}
 	}
