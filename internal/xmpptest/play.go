@@ -98,6 +98,9 @@ func (g *game) step(s step) error {
 	if err != nil {
 		return err
 	}
+	if s.text == "(space)" {
+		return c.send(" \n\t", g.Cut)
+	}
 	if s.verb == sends {
 		return c.send(g.vars.expand(s.text), g.Cut)
 	}
