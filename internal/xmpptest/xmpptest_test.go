@@ -7,20 +7,25 @@ import (
 	"testing"
 )
 
-// peer answers everything that is sent with a fixed text.
-func peer(answer string) func() (net.Conn, error) {
-	return func() (net.Conn, error) {
-		ours, theirs := net.Pipe()
-		go func() {
-			buf := make([]byte, 4096)
-			if _, err := theirs.Read(buf); err != nil {
-				return
-			}
-			_, _ = io.WriteString(theirs, answer)
-			_ = theirs.Close()
-		}()
-		return ours, nil
+// peer answers the first thing that is sent with a fixed text.
+func peer(t *testing.T, answer string) func() (net.Conn, error) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
+	go func() {
+		defer l.Close()
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		if _, err := c.Read(make([]byte, 4096)); err == nil {
+			_, _ = io.WriteString(c, answer)
+		}
+	}()
+	return func() (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) }
 }
 
 // TestMatching: the player finds what differs, and only that.
@@ -31,7 +36,7 @@ func TestMatching(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = Player{Dial: peer(got)}.Play(d)
+		err = Player{Dial: peer(t, got)}.Play(d)
 		if (err == nil) != ok {
 			t.Errorf("%s against %s: %v; want a match: %v", want, got, err, ok)
 		}
