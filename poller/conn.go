@@ -34,17 +34,26 @@ type Conn struct {
 	hup      bool // netpoll has seen a hang-up and forgotten the descriptor
 	dead     bool // Closed was called
 
-	mu         sync.Mutex
-	fd         int32 // -1 when closed
-	sent       uint32
-	out        *bytebufferpool.ByteBuffer
-	rec        record // nil: plain
-	registered bool   // with the poll
-	armed      bool   // waits for the socket to take bytes
-	full       bool   // the socket did not take everything
-	closing    bool   // nothing more may be queued
-	half       bool   // our side of the socket is shut down
+	mu      sync.Mutex
+	fd      int32 // -1 when closed
+	sent    uint32
+	out     *bytebufferpool.ByteBuffer
+	rec     record // nil: plain
+	watch   watch  // what the poll looks for
+	armed   bool   // waits for the socket to take bytes
+	full    bool   // the socket did not take everything
+	closing bool   // nothing more may be queued
+	half    bool   // our side of the socket is shut down
 }
+
+// watch is what a connection's descriptor is registered for with the poll.
+type watch uint8
+
+const (
+	watchNothing watch = iota // not registered
+	watchRead                 // and for writing too while armed
+	watchWrite                // for writing only: reading is paused
+)
 
 // record is a record layer: what stands between the bytes of the socket and
 // those of the handler.
@@ -76,7 +85,7 @@ func (c *Conn) register() error {
 	c.loop.p.stats.conns.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.registered = true
+	c.watch = watchRead
 	return c.loop.poll.Control(op, netpoll.PollReadable)
 }
 
@@ -98,10 +107,30 @@ func (c *Conn) readable(netpoll.Poll) error {
 func (c *Conn) unregister() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.registered {
-		c.registered, c.armed = false, false
+	c.forget()
+	if c.full {
+		c.arm()
+	}
+}
+
+// forget takes the descriptor out of the poll. Under mu.
+func (c *Conn) forget() {
+	if c.watch != watchNothing {
+		c.watch, c.armed = watchNothing, false
 		_ = c.loop.poll.Control(c.op, netpoll.PollDetach)
 	}
+}
+
+// watchWrite registers a paused connection for writing only. Loop, and not from
+// within a callback of the operator.
+func (c *Conn) watchWrite() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.watch != watchNothing || c.fd < 0 || c.hup || !c.full {
+		return
+	}
+	c.watch = watchWrite
+	c.armed = c.loop.poll.Control(c.op, netpoll.PollWritable) == nil
 }
 
 // hungUp is called by netpoll on a goroutine of its own when it has seen a
@@ -109,7 +138,7 @@ func (c *Conn) unregister() {
 func (c *Conn) hungUp(netpoll.Poll) error {
 	c.loop.post(c, func(int) {
 		c.mu.Lock()
-		c.registered, c.armed = false, false
+		c.watch, c.armed = watchNothing, false
 		c.mu.Unlock()
 		c.hup = true
 		if !c.paused {
@@ -202,10 +231,28 @@ func (c *Conn) peerClosed() {
 	if c.lingering() {
 		err = nil
 	}
-	c.Flush()
 	c.paused = true
-	c.loop.post(c, func(int) { c.shut(err) })
+	c.loop.post(c, func(int) { c.finish(err) })
 }
+
+// finish ends a connection whose peer has closed its side, when the peer has
+// taken what is queued: it may still be reading. The sweep looks after it,
+// because netpoll has forgotten its descriptor. Loop.
+func (c *Conn) finish(err error) {
+	c.Flush()
+	if c.dead || c.Queued() == 0 || c.lingering() {
+		c.shut(err)
+		return
+	}
+	c.mu.Lock()
+	c.closing = true
+	c.mu.Unlock()
+	c.setDeadline(halfClosed)
+}
+
+// halfClosed is how long a peer that has closed its side may take to read the
+// rest.
+const halfClosed = 10 * time.Second
 
 // Pause stops reading, until Resume. Loop.
 func (c *Conn) Pause() { c.paused = true }
@@ -245,10 +292,11 @@ func (c *Conn) resume() {
 func (c *Conn) reregister() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.registered || c.fd < 0 {
+	if c.watch == watchRead || c.fd < 0 {
 		return
 	}
-	c.registered = true
+	c.forget()
+	c.watch = watchRead
 	_ = c.loop.poll.Control(c.op, netpoll.PollReadable)
 	if c.full {
 		c.arm()
@@ -311,6 +359,9 @@ func (c *Conn) due(now uint32) bool {
 	if now <= c.deadline {
 		if c.hup {
 			c.Flush() // nobody else looks after a hung-up socket's outbox
+			if c.Queued() == 0 && c.lingering() && !c.half {
+				c.shut(io.EOF)
+			}
 		}
 		return true
 	}
@@ -387,8 +438,8 @@ func (c *Conn) shut(err error) {
 	}
 	c.dead = true
 	c.paused = true
-	c.unregister()
 	c.mu.Lock()
+	c.forget()
 	if c.out != nil {
 		outboxes.Put(c.out)
 		c.out = nil

@@ -128,11 +128,14 @@ func (c *Conn) write() (failed error, drained bool) {
 	return nil, drained
 }
 
-// arm asks for an event when the socket takes bytes again. Where the connection
-// is not registered now, Resume or the sweep looks after it.
+// arm asks for an event when the socket takes bytes again. Under mu.
 func (c *Conn) arm() {
-	if !c.armed && c.registered {
+	switch {
+	case c.armed:
+	case c.watch == watchRead:
 		c.armed = c.loop.poll.Control(c.op, netpoll.PollR2RW) == nil
+	default:
+		c.loop.post(c, func(int) { c.watchWrite() })
 	}
 }
 
@@ -142,7 +145,7 @@ func (c *Conn) writable(netpoll.Poll) error {
 	failed, drained := c.write()
 	if c.out == nil && c.armed {
 		c.armed = false
-		if c.registered {
+		if c.watch == watchRead {
 			_ = c.loop.poll.Control(c.op, netpoll.PollRW2R)
 		}
 	}

@@ -87,6 +87,7 @@ const (
 	flagLeft                         // its leaving was announced
 	flagSlow                         // its outbox was full: it is being closed
 	flagLater                        // Manager.later has something for the loop
+	flagBacklog                      // reading is paused until the client has read
 	flagTLS                          // <starttls/> was answered with <proceed/>
 )
 

@@ -61,7 +61,7 @@ func (s *Session) SetRegistered() {
 func (s *Session) Data(loop int, p []byte) int {
 	t := s.mgr.turns[loop]
 	n := 0
-	for n < len(p) && !s.has(flagClosing|flagBusy) {
+	for n < len(p) && !s.has(flagClosing|flagBusy|flagBacklog) {
 		ev, used, err := s.parser.Next(t.scratch, p[n:])
 		n += used
 		if err != nil {
@@ -78,6 +78,9 @@ func (s *Session) Data(loop int, p []byte) int {
 			}
 		case parser.StreamClose:
 			s.end(t, nil)
+		}
+		if s.has(flagDirty) && !s.has(flagBusy|flagClosing) && s.backlog(t) {
+			break
 		}
 	}
 	if s.has(flagClosing) {
@@ -103,8 +106,12 @@ func (s *Session) Secured(loop int, state *tls.ConnectionState) {
 // Drained is called when the socket has taken all of a full outbox.
 func (s *Session) Drained(loop int) {
 	s.whenFree(s.mgr.turns[loop], func(t *Turn) {
+		s.unset(flagBacklog)
 		if f := s.takeOnDrain(); f != nil {
 			f(t)
+		}
+		if !s.has(flagBusy) {
+			s.conn.Resume()
 		}
 	})
 }

@@ -120,9 +120,30 @@ func (s *Session) unblock(loop int) {
 			s.whenFree(t, f)
 		}
 	}
-	if !s.has(flagBusy) {
+	if !s.has(flagBusy) && !s.backlog(t) {
 		s.conn.Resume()
 	}
+}
+
+// maxBacklog is how many bytes may wait for a client before its own input has
+// to wait too: who asks for much and does not read fills no outbox, and is not
+// taken for a client that does not read.
+const maxBacklog = 64 << 10
+
+// backlog pauses reading when too much waits for the client to read it; reading
+// goes on when the socket has taken all of it. Only the session's loop may call
+// it.
+func (s *Session) backlog(t *Turn) bool {
+	if s.conn.Queued() <= maxBacklog {
+		return false
+	}
+	t.Flush()
+	if s.conn.Queued() <= maxBacklog {
+		return false
+	}
+	s.set(flagBacklog)
+	s.conn.Pause()
+	return true
 }
 
 // onLoop runs f on the session's loop when no worker has the session. It may be

@@ -75,3 +75,22 @@ func TestVCardLimit(t *testing.T) {
 		t.Errorf("the old vcard is gone: %s", got)
 	}
 }
+
+// TestManyLargeAnswers: a client that asks for many vcards at once, and reads
+// them at its own pace, gets them all: its requests wait for its reading, and
+// do not fill its outbox.
+func TestManyLargeAnswers(t *testing.T) {
+	ts := newTestServer(t, xep.Config{})
+	c := ts.login(t, "romeo")
+	vcard := "<vCard xmlns='vcard-temp'><DESC>" + strings.Repeat("x", 60<<10) + "</DESC></vCard>"
+	if got := c.iq("set", vcard); got != "result" {
+		t.Fatalf("set: %s", got)
+	}
+	const n = 20
+	requests := strings.Repeat("<iq type='get' id='g'><vCard xmlns='vcard-temp'/></iq>", n)
+	c.ask(requests+"<iq type='get' id='last' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "id='g'")
+	for range n {
+		c.ask("", "</iq>")
+	}
+	c.ask("", "id='last'")
+}
