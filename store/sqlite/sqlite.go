@@ -160,7 +160,7 @@ func makeFile(path string) error {
 
 // connect opens one connection.
 func (s *Store) connect() (*conn, error) {
-	raw, err := sqlite.OpenConn(s.cfg.Path, sqlite.OpenReadWrite|sqlite.OpenWAL)
+	raw, err := s.openWAL()
 	if err != nil {
 		return nil, err
 	}
@@ -178,6 +178,18 @@ func (s *Store) connect() (*conn, error) {
 		}
 	}
 	return &conn{Conn: raw}, nil
+}
+
+// openWAL opens the file in WAL mode. Where several processes open a new database
+// at once, SQLite answers that it is busy with the change of mode without waiting
+// as long as it was told to; so the waiting is done here.
+func (s *Store) openWAL() (*sqlite.Conn, error) {
+	for end := time.Now().Add(s.cfg.BusyTimeout); ; time.Sleep(5 * time.Millisecond) {
+		raw, err := sqlite.OpenConn(s.cfg.Path, sqlite.OpenReadWrite|sqlite.OpenWAL)
+		if err == nil || sqlite.ErrCode(err).ToPrimary() != sqlite.ResultBusy || time.Now().After(end) {
+			return raw, err
+		}
+	}
 }
 
 //go:embed schema/*.sql
