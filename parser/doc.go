@@ -1,183 +1,166 @@
 package parser
 
-import "sync"
-
-// Doc is one element of a stream: its bytes, and a tape of tokens. All slices
-// that its methods return are valid as long as the Doc is.
+// Doc is one element of a stream: its bytes, and a tape of tokens with offsets
+// into them. What its methods return is valid as long as the Doc is; none of
+// them may be called from two goroutines at once.
 type Doc struct {
-	machine
-	buf     []byte // the element so far; lent by the caller, or own
-	own     []byte // memory of the Doc's own, used once an element is cut or taken
-	tokens  []Token
-	uris    []uri     // the document's own namespaces, from number firstOwn on
-	binds   []binding // namespace declarations in scope
-	stack   []level   // open elements
-	text    []byte    // unescaped values
-	scratch []byte
-	ctx     *context
-	limits  *Limits
+	registers
+
+	src   []byte    // the element's bytes and perhaps more: lent, or own
+	own   []byte    // memory for an element that is cut or taken
+	tape  []Token   // what there is so far
+	open  []level   // the elements that are open
+	binds []binding // the prefixes that they declare
+	text  []byte    // values that had to be unescaped
+	ctx   *context  // of the stream; nil for its header
+	err   *Error    // why run has failed
+	outer []uint32  // for AppendXML
+	memo  []memo    // namespaces that had to be unescaped
+	used  uint64    // bit i: prefix i of the header is used
+
+	declOK bool // the element begins the stream: an XML declaration may be here
+	empty  bool // the header is an empty-element tag
 }
 
-// uri is a namespace that has no fixed number: a part of buf, or a string.
-type uri struct {
-	start, end uint32
-	s          string
-}
-
-// binding is a prefix declared by an open element of the document; nil-length
-// prefixes are kept in level.
-type binding struct {
-	start, n uint32 // of the prefix, in buf
-	ns       uint16
-}
-
-// level is an open element.
-type level struct {
-	token     uint32 // its Start
-	binds     uint32 // len(binds) before its declarations
-	open      uint32 // len(binds) with them
-	defaultNS uint16
-}
-
-// keepBytes is the largest buffer that goes back to the pool with its Doc.
-const keepBytes = 64 << 10
-
-var docs = sync.Pool{New: func() any { return new(Doc) }}
-
-func newDoc() *Doc { return docs.Get().(*Doc) }
-
-// Release gives the Doc back. Nothing of it may be used afterwards.
-func (d *Doc) Release() {
-	if cap(d.own) > keepBytes {
-		d.own = nil
+// begin makes the Doc ready for an element whose '<' is src[0]. If that is a
+// byte from 0x80 on, run tells what is wrong with it.
+func (d *Doc) begin(ctx *context, src []byte, declOK bool) {
+	d.src, d.ctx, d.declOK = src, ctx, declOK
+	d.pos, d.state, d.ns = 1, atOpen, nsNone
+	if src[0] != '<' {
+		d.pos, d.state = 0, inStray
 	}
-	if cap(d.tokens) > keepBytes/24 {
-		d.tokens = nil
+	if ctx != nil && ctx.hasDefault {
+		d.ns = nsDefault
 	}
-	if cap(d.text) > keepBytes {
-		d.text = nil
-	}
-	d.buf, d.ctx, d.limits = nil, nil, nil
-	docs.Put(d)
+	d.tape, d.open, d.binds, d.text = d.tape[:0], d.open[:0], d.binds[:0], d.text[:0]
+	d.memo, d.used, d.empty = d.memo[:0], 0, false
 }
 
-// keep makes the Doc independent of the bytes that were lent to it.
-func (d *Doc) keep() {
-	d.own = append(d.own[:0], d.buf...)
-	d.buf = d.own
-}
-
-// begin makes the Doc ready for an element that starts with data[0]. maybeDecl
-// says that an XML declaration may come first.
-func (d *Doc) begin(ctx *context, limits *Limits, data []byte, maybeDecl bool) {
-	d.buf = data
-	d.ctx, d.limits = ctx, limits
-	d.machine = machine{state: inTop}
-	if maybeDecl {
-		d.state = inStart
+// copy copies b into memory of the Doc's own, unless it is there already.
+func (d *Doc) copy(b []byte) []byte {
+	if len(b) > 0 && len(d.own) > 0 && &b[0] == &d.own[0] {
+		return b
 	}
-	d.tokens, d.uris, d.binds, d.stack, d.text = d.tokens[:0], d.uris[:0], d.binds[:0], d.stack[:0], d.text[:0]
+	return append(d.own[:0], b...)
 }
 
-// Raw is the element as it came, or the stream header with what was before it.
-func (d *Doc) Raw() []byte { return d.buf }
+// Raw is the element as it came: for a stream header the start tag, without the
+// '>' of an empty-element tag.
+func (d *Doc) Raw() []byte { return d.src }
 
-// Tokens is the tape.
-func (d *Doc) Tokens() []Token { return d.tokens }
+// Tokens is the tape: what the element consists of, in document order.
+func (d *Doc) Tokens() []Token { return d.tape }
 
-// Root is the element: of a stream header, its start tag.
+// Root is the element; of a stream header only the start tag is there.
 func (d *Doc) Root() Element {
-	if len(d.tokens) == 0 || d.tokens[0].Kind != Start {
+	if len(d.tape) == 0 {
 		return Element{}
 	}
-	return Element{d: d}
+	return Element{d: d, end: int32(len(d.tape))}
 }
 
-// Space is the namespace of a Start or Attr token, or that which an NS token
-// declares.
-func (d *Doc) Space(t *Token) []byte { return d.uri(t.ns) }
-
-// uri is the text of a namespace number.
-func (d *Doc) uri(ns uint16) []byte {
-	if ns < firstOwn {
-		return knownBytes[ns]
-	}
-	u := &d.uris[ns-firstOwn]
-	if u.s != "" {
-		return []byte(u.s)
-	}
-	return d.buf[u.start:u.end]
-}
-
-var knownBytes = func() [][]byte {
-	b := make([][]byte, len(knownURIs))
-	for i, u := range knownURIs {
-		b[i] = []byte(u)
-	}
-	return b
-}()
-
-// name is the qualified name of a token.
-func (d *Doc) name(t *Token) []byte { return d.buf[t.Name : t.Name+uint32(t.NameLen)] }
-
-// local is the local part of a token's name.
-func (d *Doc) local(t *Token) []byte {
-	return d.buf[t.Name+uint32(t.PrefixLen) : t.Name+uint32(t.NameLen)]
-}
-
-// prefixOf is the prefix that an NS token declares, empty for the default.
-func (d *Doc) prefixOf(t *Token) []byte {
-	if t.PrefixLen == 0 {
-		return nil
-	}
-	return d.local(t)
-}
-
-// Inherited calls f for every prefix that was declared on the stream header and
-// is used in this element: raw bytes that leave for another stream need these
-// declared again.
+// Inherited calls f for each prefix of the stream header that names in this
+// element refer to. When Raw goes to another stream, these are declared again
+// on its start tag.
 func (d *Doc) Inherited(f func(prefix, uri []byte)) {
-	if !d.inherits {
+	if d.used == 0 {
 		return
 	}
 	for i := range d.ctx.prefixes {
-		p := &d.ctx.prefixes[i]
-		if d.usesPrefix(p.prefix) {
-			f([]byte(p.prefix), []byte(p.uri))
+		if p := &d.ctx.prefixes[i]; d.used&(1<<i) != 0 {
+			f(p.name, p.uri)
 		}
 	}
 }
 
-// usesPrefix reports whether any name of the element has this prefix. It may
-// say so of one that the element declares itself, which does no harm: the inner
-// declaration counts there.
-func (d *Doc) usesPrefix(prefix string) bool {
-	for i := range d.tokens {
-		t := &d.tokens[i]
-		if (t.Kind == Start || t.Kind == Attr) && int(t.PrefixLen) == len(prefix)+1 &&
-			string(d.buf[t.Name:t.Name+uint32(len(prefix))]) == prefix {
-			return !d.declares(prefix)
-		}
-	}
-	return false
-}
-
-// declares reports whether the root declares the prefix itself.
-func (d *Doc) declares(prefix string) bool {
-	for i := 1; i < len(d.tokens) && (d.tokens[i].Kind == Attr || d.tokens[i].Kind == NS); i++ {
-		if t := &d.tokens[i]; t.Kind == NS && string(d.prefixOf(t)) == prefix {
-			return true
-		}
-	}
-	return false
-}
-
-// Canonical reports whether the raw bytes, with Inherited declared on the root,
-// mean the same within a stream whose default namespace is jabber:client. It is
-// false for a root with a prefix, and where the default namespace is another.
+// Canonical reports whether Raw, with what Inherited lists declared on its start
+// tag, means the same in a stream whose default namespace is jabber:client, and
+// would mean so without the element's own declaration of the default namespace;
+// and whether the element's name has no prefix, which not every client
+// understands. Otherwise Element.AppendXML is the way.
 func (d *Doc) Canonical() bool {
-	root := &d.tokens[0]
-	return root.PrefixLen == 0 && knownURIs[nsClient] == string(d.uri(root.ns)) && !d.otherDefault
+	if len(d.tape) == 0 || d.tape[0].PrefixLen != 0 {
+		return false
+	}
+	return string(d.uri(&d.tape[0])) == uriClient
 }
 
-const nsClient = 3
+// defaultDecl is the index of the declaration of the default namespace by the
+// Start token at i, -1 if it has none.
+func (d *Doc) defaultDecl(i int32) int32 {
+	for i++; int(i) < len(d.tape); i++ {
+		switch t := &d.tape[i]; {
+		case t.Kind == NS && t.PrefixLen == 0:
+			return i
+		case t.Kind != NS && t.Kind != Attr:
+			return -1
+		}
+	}
+	return -1
+}
+
+func (d *Doc) name(t *Token) []byte { return d.src[t.Pos : t.Pos+uint32(t.NameLen)] }
+
+func (d *Doc) local(t *Token) []byte {
+	return d.src[t.Pos+uint32(t.PrefixLen) : t.Pos+uint32(t.NameLen)]
+}
+
+// value is the value of an Attr or NS token, unescaped and normalized.
+func (d *Doc) value(t *Token) []byte {
+	raw := d.src[t.Val:t.End:t.End]
+	if !t.Escaped() {
+		return raw
+	}
+	n := len(d.text)
+	d.text = appendValue(d.text, raw)
+	return d.text[n:len(d.text):len(d.text)]
+}
+
+// uri is the namespace of a Start or Attr token: empty for none.
+func (d *Doc) uri(t *Token) []byte { return d.space(t.ns &^ flagEscaped) }
+
+func (d *Doc) space(ns uint32) []byte {
+	switch {
+	case ns >= nsToken:
+		t := &d.tape[ns-nsToken]
+		if !t.Escaped() {
+			return d.src[t.Val:t.End:t.End]
+		}
+		return d.unescaped(ns, t)
+	case ns >= nsHeader:
+		return d.ctx.prefixes[ns-nsHeader].uri
+	}
+	return d.fixedSpace(ns)
+}
+
+// memo is where the unescaped value of a declaration is, in text.
+type memo struct{ ns, from, to uint32 }
+
+// unescaped unescapes a namespace the first time that it is asked for: many
+// names may refer to one declaration.
+func (d *Doc) unescaped(ns uint32, t *Token) []byte {
+	for i := range d.memo {
+		if m := &d.memo[i]; m.ns == ns {
+			return d.text[m.from:m.to:m.to]
+		}
+	}
+	uri := d.value(t)
+	to := uint32(len(d.text))
+	d.memo = append(d.memo, memo{ns, to - uint32(len(uri)), to})
+	return uri
+}
+
+var bytesXML, bytesXMLNS = []byte(uriXML), []byte(uriXMLNS)
+
+func (d *Doc) fixedSpace(ns uint32) []byte {
+	switch ns {
+	case nsXML:
+		return bytesXML
+	case nsXMLNS:
+		return bytesXMLNS
+	case nsDefault:
+		return d.ctx.space
+	}
+	return nil
+}

@@ -1,97 +1,107 @@
 package parser
 
-import "strconv"
-
-// Element is a borrowed view of one element of a Doc, valid as long as the Doc
-// is. The zero Element stands for one that is not there, and all its methods
-// may be called.
+// Element is one element of a Doc: two words, to be passed by value. The zero
+// Element is one that is not there; all methods are safe on it and return
+// nothing.
 type Element struct {
-	d *Doc
-	i int // index of its Start token
+	d   *Doc
+	i   int32 // index of its Start token
+	end int32 // index behind the last token of its parent
 }
 
 // OK reports whether the element is there.
 func (e Element) OK() bool { return e.d != nil }
 
-func (e Element) token() *Token { return &e.d.tokens[e.i] }
+func (e Element) start() *Token { return &e.d.tape[e.i] }
 
 // Local is the local part of the element's name.
 func (e Element) Local() []byte {
 	if e.d == nil {
 		return nil
 	}
-	return e.d.local(e.token())
+	return e.d.local(e.start())
 }
 
-// Space is the element's namespace.
+// Space is the element's namespace; empty if it has none.
 func (e Element) Space() []byte {
 	if e.d == nil {
 		return nil
 	}
-	return e.d.uri(e.token().ns)
+	return e.d.uri(e.start())
 }
 
-// Is reports whether the element has this expanded name.
+// Is reports whether this is the element's expanded name.
 func (e Element) Is(space, local string) bool {
 	return e.d != nil && string(e.Local()) == local && string(e.Space()) == space
 }
 
-// Attr is the value of the attribute with this name and no namespace: nil when
-// it is not there, empty but not nil when it is empty. References are replaced
-// and white space is normalized.
-func (e Element) Attr(local string) []byte { return e.attr(nsNone, "", local) }
-
-// AttrNS is Attr for an attribute with a namespace, such as xml:lang.
-func (e Element) AttrNS(space, local string) []byte { return e.attr(nsXMLNS, space, local) }
-
-// attr finds an attribute by the number of its namespace or, with nsXMLNS, which
-// no attribute has, by the namespace's text.
-func (e Element) attr(ns uint16, space, local string) []byte {
+// Attr is the value of an attribute without a namespace, unescaped and
+// normalized: nil if the element does not have it, not nil if it is empty.
+func (e Element) Attr(local string) []byte {
 	if e.d == nil {
 		return nil
 	}
-	for i := e.i + 1; i < len(e.d.tokens); i++ {
-		t := &e.d.tokens[i]
+	for i := int(e.i) + 1; i < len(e.d.tape); i++ {
+		t := &e.d.tape[i]
 		if t.Kind != Attr && t.Kind != NS {
 			break
 		}
-		if t.Kind == Attr && string(e.d.local(t)) == local &&
-			(t.ns == ns || ns == nsXMLNS && string(e.d.uri(t.ns)) == space) {
+		if t.Kind == Attr && t.PrefixLen == 0 && string(e.d.name(t)) == local {
 			return e.d.value(t)
 		}
 	}
 	return nil
 }
 
-// value is the unescaped value of an Attr token.
-func (d *Doc) value(t *Token) []byte {
-	raw := d.buf[t.Start:t.End:t.End]
-	if !t.Escaped() {
-		return raw
+// AttrNS is the value of an attribute with a namespace, such as xml:lang, and
+// otherwise as Attr.
+func (e Element) AttrNS(space, local string) []byte {
+	if e.d == nil {
+		return nil
 	}
-	start := len(d.text)
-	d.text = appendUnescaped(d.text, raw, true)
-	return d.text[start:len(d.text):len(d.text)]
+	for i := int(e.i) + 1; i < len(e.d.tape); i++ {
+		t := &e.d.tape[i]
+		if t.Kind != Attr && t.Kind != NS {
+			break
+		}
+		if t.Kind == Attr && string(e.d.local(t)) == local && string(e.d.uri(t)) == space {
+			return e.d.value(t)
+		}
+	}
+	return nil
 }
 
-// EachAttr calls f for every attribute and namespace declaration in the order
-// of the tag. A declaration has the namespace it declares as its value, and the
-// prefix, empty for the default namespace, as its local name. Values of
-// attributes are raw: references are not replaced.
+// EachAttr calls f for each attribute and namespace declaration. rawValue is as
+// it came; isNS says that it is a declaration, whose local name is the prefix,
+// empty for the default namespace.
 func (e Element) EachAttr(f func(space, local, rawValue []byte, isNS bool)) {
 	if e.d == nil {
 		return
 	}
-	for i := e.i + 1; i < len(e.d.tokens); i++ {
-		switch t := &e.d.tokens[i]; t.Kind {
-		case Attr:
-			f(e.d.uri(t.ns), e.d.local(t), e.d.buf[t.Start:t.End], false)
-		case NS:
-			f(knownBytes[nsXMLNS], e.d.prefixOf(t), e.d.uri(t.ns), true)
-		default:
-			return
+	d := e.d
+	for i := int(e.i) + 1; i < len(d.tape); i++ {
+		t := &d.tape[i]
+		if t.Kind != Attr && t.Kind != NS {
+			break
+		}
+		local, value := d.local(t), d.src[t.Val:t.End]
+		if t.Kind == NS && t.PrefixLen == 0 {
+			local = nil
+		}
+		f(d.uri(t), local, value, t.Kind == NS)
+	}
+}
+
+// content is the index of the first token behind the element's start tag, and
+// that behind its last token.
+func (e Element) content() (from, to int32) {
+	to = int32(e.start().Link)
+	for from = e.i + 1; from < to; from++ {
+		if k := e.d.tape[from].Kind; k != Attr && k != NS {
+			break
 		}
 	}
+	return from, to
 }
 
 // First is the first child element.
@@ -99,25 +109,23 @@ func (e Element) First() Element {
 	if e.d == nil {
 		return Element{}
 	}
-	return e.d.elementFrom(e.i + 1)
+	from, to := e.content()
+	return e.d.element(from, to)
 }
 
-// Next is the next sibling element.
+// Next is the element's next sibling.
 func (e Element) Next() Element {
-	if e.d == nil || e.i == 0 {
+	if e.d == nil {
 		return Element{}
 	}
-	return e.d.elementFrom(int(e.token().Link) + 1)
+	return e.d.element(int32(e.start().Link), e.end)
 }
 
-// elementFrom is the first element from token i on, before an end tag.
-func (d *Doc) elementFrom(i int) Element {
-	for ; i < len(d.tokens); i++ {
-		switch d.tokens[i].Kind {
-		case Start:
-			return Element{d, i}
-		case End:
-			return Element{}
+// element is the first element that begins between two indices of one level.
+func (d *Doc) element(from, to int32) Element {
+	for ; from < to; from++ {
+		if d.tape[from].Kind == Start {
+			return Element{d: d, i: from, end: to}
 		}
 	}
 	return Element{}
@@ -132,158 +140,49 @@ func (e Element) Child(space, local string) Element {
 	return c
 }
 
-// AppendText appends the element's own character data, with references
-// replaced; that of its child elements is left out.
+// AppendText appends the element's own character data: references replaced,
+// ends of lines normalized, CDATA sections included, children left out.
 func (e Element) AppendText(dst []byte) []byte {
 	if e.d == nil {
 		return dst
 	}
-	for i := e.i + 1; i < len(e.d.tokens); i++ {
-		switch t := &e.d.tokens[i]; t.Kind {
-		case Start:
-			i = int(t.Link)
+	d := e.d
+	for i, to := e.content(); i < to; i++ {
+		switch t := &d.tape[i]; t.Kind {
 		case Text:
-			dst = e.d.appendText(dst, t)
-		case End:
-			return dst
+			dst = appendText(dst, d.src[t.Pos:t.End], t.Escaped())
+		case CDATA:
+			dst = appendText(dst, d.src[t.Pos:t.End], false)
+		case Start:
+			i = int32(t.Link) - 1
 		}
 	}
 	return dst
 }
 
-// appendText appends what a Text token stands for.
-func (d *Doc) appendText(dst []byte, t *Token) []byte {
-	raw := d.buf[t.Start:t.End]
-	switch {
-	case !t.Escaped():
-		return append(dst, raw...)
-	case t.CDATA():
-		return appendLines(dst, raw)
-	}
-	return appendUnescaped(dst, raw, false)
-}
-
-// appendLines normalizes line ends.
-func appendLines(dst, raw []byte) []byte {
-	for i, c := range raw {
-		switch {
-		case c != '\r':
-			dst = append(dst, c)
-		case i+1 == len(raw) || raw[i+1] != '\n':
-			dst = append(dst, '\n')
-		}
-	}
-	return dst
-}
-
-// Raw is the element's bytes, from '<' to '>'; of a stream header, its tag.
+// Raw is the element as it came, from '<' to '>'; of a stream header, its start
+// tag.
 func (e Element) Raw() []byte {
 	if e.d == nil {
 		return nil
 	}
-	t := e.token()
-	if t.Link == 0 {
-		return e.d.buf[t.Start:t.End]
-	}
-	return e.d.buf[t.Start:e.d.tokens[t.Link].End]
+	t := e.start()
+	return e.d.src[t.Pos-1 : t.End : t.End]
 }
 
-// Inner is the bytes between the element's tags.
+// Inner is what is between the element's tags, as it came; empty for an
+// empty-element tag.
 func (e Element) Inner() []byte {
-	if e.d == nil || e.token().Link == 0 {
+	if e.d == nil {
 		return nil
 	}
-	return e.d.buf[e.token().End:e.d.tokens[e.token().Link].Start]
-}
-
-// AppendXML appends the element so that it means the same within any element
-// whose default namespace is jabber:client: prefixes of elements are replaced
-// by declarations of the default namespace, those of attributes are declared
-// where they are used.
-func (e Element) AppendXML(dst []byte) []byte {
-	if e.d == nil || e.token().Link == 0 {
-		return dst
+	t := e.start()
+	if t.Val >= t.End {
+		return nil
 	}
-	w := writer{d: e.d, dst: dst}
-	w.element(e.i, nsClient)
-	return w.dst
-}
-
-type writer struct {
-	d   *Doc
-	dst []byte
-}
-
-// element writes the element at token i within a default namespace, and returns
-// the token behind it. The depth of the recursion is bounded by MaxDepth.
-func (w *writer) element(i int, defaultNS uint16) int {
-	d, t := w.d, &w.d.tokens[i]
-	w.dst = append(append(w.dst, '<'), d.local(t)...)
-	if t.ns != defaultNS {
-		w.attr("xmlns", d.uri(t.ns))
+	to := t.End - 1
+	for e.d.src[to] != '<' {
+		to--
 	}
-	end := int(t.Link)
-	i = w.attrs(i + 1)
-	if i == end {
-		w.dst = append(w.dst, "/>"...)
-		return end + 1
-	}
-	w.dst = append(w.dst, '>')
-	for i < end {
-		switch k := &d.tokens[i]; k.Kind {
-		case Start:
-			i = w.element(i, t.ns)
-		default:
-			w.text(k)
-			i++
-		}
-	}
-	w.dst = append(append(append(w.dst, "</"...), d.local(t)...), '>')
-	return end + 1
-}
-
-func (w *writer) text(t *Token) {
-	if t.CDATA() {
-		w.dst = AppendEscaped(w.dst, w.d.appendText(nil, t))
-		return
-	}
-	w.dst = append(w.dst, w.d.buf[t.Start:t.End]...)
-}
-
-// attrs writes the attributes of a tag, from token i on, and returns the token
-// behind them.
-func (w *writer) attrs(i int) int {
-	for n := 0; i < len(w.d.tokens); i++ {
-		t := &w.d.tokens[i]
-		switch {
-		case t.Kind == NS:
-			continue
-		case t.Kind != Attr:
-			return i
-		case t.PrefixLen == 0:
-			w.raw("", t)
-		case t.ns == nsXML:
-			w.raw("xml:", t)
-		default:
-			prefix := "a" + strconv.Itoa(n)
-			n++
-			w.attr("xmlns:"+prefix, w.d.uri(t.ns))
-			w.raw(prefix+":", t)
-		}
-	}
-	return i
-}
-
-func (w *writer) attr(name string, value []byte) {
-	w.dst = append(append(append(w.dst, ' '), name...), "='"...)
-	w.dst = append(AppendEscaped(w.dst, value), '\'')
-}
-
-// raw writes an attribute with the bytes of its value as they came; the quote
-// that they were in is one that they do not contain.
-func (w *writer) raw(prefix string, t *Token) {
-	quote := w.d.buf[t.End]
-	w.dst = append(append(append(w.dst, ' '), prefix...), w.d.local(t)...)
-	w.dst = append(append(w.dst, '='), quote)
-	w.dst = append(append(w.dst, w.d.buf[t.Start:t.End]...), quote)
+	return e.d.src[t.Val:to:to]
 }

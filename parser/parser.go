@@ -1,212 +1,198 @@
-// Package parser turns the bytes of an XMPP stream into stanzas: a push-fed
-// streaming XML tokenizer that can stop at any byte and go on later, checks all
-// that RFC 6120 section 11, XML 1.0 (fifth edition) and Namespaces in XML ask
-// for, and allocates nothing in the steady state.
+// Package parser turns the bytes of an XMPP stream into stanzas. It is a
+// streaming XML tokenizer that is fed piece by piece, stops at any byte and goes
+// on there, checks all that RFC 6120 section 11, XML 1.0 (fifth edition) and
+// Namespaces in XML ask of a receiver, and allocates nothing in the steady
+// state.
 //
-// A Parser belongs to one stream and holds almost nothing while the stream is
-// between two stanzas. A Scratch belongs to one goroutine and has the memory
-// that parsing needs. What a stanza consists of is a Doc: its raw bytes and a
-// tape of tokens with offsets into them.
+// A Parser belongs to one stream and owns nothing while the stream is between
+// two stanzas. A Scratch belongs to one goroutine and has the memory that
+// parsing takes. What comes out is a Doc for each stanza: its raw bytes and a
+// tape of tokens with offsets into them, to be walked as Element.
 //
-// The parser does not judge what a stream means: which namespaces a header must
-// have, or which stanzas there are.
+// Verdict and tokens do not depend on how the input is cut. The parser does not
+// judge what a stream means: which namespaces it must have, which stanzas there
+// are.
 package parser
 
-// Limits bound what one stream may ask for. They are counted while bytes
-// arrive, so that memory is bounded before a stanza has ended. Zero values take
-// the default.
-type Limits struct {
-	MaxStanza     int // bytes of one first-level element, or of the header; default 256 KiB, at least 10,000
-	MaxDepth      int // nesting of elements within a stanza; default 64
-	MaxAttrs      int // attributes and namespace declarations of one element; default 64
-	MaxNamespaces int // namespace declarations in scope; default 128
-	MaxName       int // bytes of a qualified name; default 256
-}
+import "unsafe"
 
-func (l *Limits) setDefaults() {
-	set := func(v *int, def, low, high int) {
-		if *v == 0 {
-			*v = def
-		}
-		*v = min(max(*v, low), high)
-	}
-	set(&l.MaxStanza, 256<<10, 10000, 1<<30)
-	set(&l.MaxDepth, 64, 2, 1<<15)
-	set(&l.MaxAttrs, 64, 8, 1<<12)
-	set(&l.MaxNamespaces, 128, 8, 1<<12)
-	set(&l.MaxName, 256, 16, 1<<15)
-}
-
-// Event is what Next found.
+// Event is what Next has found.
 type Event uint8
 
 // The events.
 const (
-	None        Event = iota // all data was used, more is needed
+	None        Event = iota // all data is used, more is needed
 	StreamOpen               // the stream header; the Doc has its start tag
 	Stanza                   // a first-level element, whole
 	StreamClose              // the end tag of the stream
 )
 
 // Parser is the state of one stream. The zero Parser is ready for the first
-// byte. It is not safe for concurrent use.
+// byte of a stream. All of it is owned by the goroutine that handles the
+// stream's input.
 type Parser struct {
-	ctx   *context // nil before the header
-	doc   *Doc     // the element that the last piece cut; nil between elements
-	phase uint8
+	ctx   *context // what the header has left; nil before
+	doc   *Doc     // the element that the last piece has cut; nil between elements
+	phase phase
 	flags uint8
-	err   uint8 // index of the error that ended the stream; 0: none
+	err   uint8 // code of the error that has ended the stream; 0: none
 }
 
-// Phases of a stream.
+type phase uint8
+
 const (
-	phaseStart  = iota // before the first byte
-	phaseHeader        // before the header
-	phaseOpen          // between or within first-level elements
-	phaseEmpty         // the header was an empty-element tag: the stream ends at once
-	phaseClosed        // behind the end tag
+	atStart     phase = iota // before the first byte
+	inProlog                 // before the header
+	inStream                 // between the header and the end tag
+	emptyHeader              // behind the '/' of a header that is an empty-element tag
+	behindEnd                // behind the end tag
 )
 
 const (
-	flagNoSpace   = 1 << iota
-	flagRestarted // not the first stream on its connection
+	flagNoSpace   = 1 << iota // white space between elements is refused
+	flagRestarted             // this is not the connection's first stream
 )
-
-// Scratch is the memory with which one goroutine parses, for any number of
-// streams.
-type Scratch struct {
-	limits Limits
-	doc    *Doc
-}
-
-// NewScratch returns memory for one goroutine. Limits out of range are moved
-// into it.
-func NewScratch(l Limits) *Scratch {
-	l.setDefaults()
-	return &Scratch{limits: l, doc: newDoc()}
-}
-
-// Doc is what the last StreamOpen or Stanza left. It is lent until the next
-// call of Next with the same Scratch, and no longer than the data that was
-// given to that.
-func (s *Scratch) Doc() *Doc { return s.doc }
-
-// Take is Doc with its own copy of the bytes. It belongs to the caller until
-// Release.
-func (s *Scratch) Take() *Doc {
-	d := s.doc
-	d.keep()
-	s.doc = newDoc()
-	return d
-}
 
 // Next consumes data until one event is complete or data is used up; n is how
-// much it consumed. An element that data cuts is kept, and goes on with the
-// next call at the byte where this one ended. The error is an *Error; after it
-// nothing more is processed and every call returns it.
+// much it has consumed. An element that data cuts is kept, and goes on with the
+// next call at the byte where this one ended. If n < len(data), the rest is
+// given to the next call, unchanged. The error is an *Error; after it nothing
+// more is processed and every call returns it.
 func (p *Parser) Next(s *Scratch, data []byte) (ev Event, n int, err error) {
 	if p.err != 0 {
 		return None, 0, errorList[p.err]
 	}
+	if len(data) == 0 {
+		return None, 0, nil
+	}
+	self := uintptr(unsafe.Pointer(p))
+	if s.owner != self || s.left != len(data) || s.rest != &data[0] {
+		s.from, s.to, s.reason = 0, 0, nil
+	}
 	ev, n, e := p.next(s, data)
 	if e != nil {
-		p.err = e.index
+		p.err = e.code
 		p.Free(s)
+		s.owner, s.rest = 0, nil
 		return None, n, e
+	}
+	if n < len(data) {
+		s.owner, s.rest, s.left = self, &data[n], len(data)-n
+		s.from -= n
+		s.to -= n
+	} else {
+		s.owner, s.rest = 0, nil
 	}
 	return ev, n, nil
 }
 
+// next is Next without the bookkeeping around it.
 func (p *Parser) next(s *Scratch, data []byte) (Event, int, *Error) {
 	if p.doc != nil {
-		return p.resume(s, data)
+		res, n, e := p.resume(s, data)
+		if e != nil || res == resMore {
+			return None, n, e
+		}
+		if ev, e := p.event(s, res); ev != None || e != nil {
+			return ev, n, e
+		}
+		return p.fresh(s, data, n)
 	}
-	if p.phase == phaseEmpty {
-		p.phase = phaseClosed
-		return StreamClose, 0, nil
-	}
-	i, e := p.skip(data)
-	if e != nil || i == len(data) {
-		return None, i, e
-	}
-	d := s.doc
-	d.begin(p.ctx, &s.limits, data[i:], p.phase == phaseStart)
-	result, e := d.parse()
-	if e != nil {
-		return None, i, e
-	}
-	if result == more {
-		d.keep()
-		p.doc, s.doc = d, newDoc()
-		return None, len(data), nil
-	}
-	d.buf = d.buf[:d.pos]
-	return p.finish(d, result), i + d.pos, nil
+	return p.fresh(s, data, 0)
 }
 
-// skip passes over white space between elements: accepted for ever, and
-// nothing of it is kept.
-func (p *Parser) skip(data []byte) (int, *Error) {
-	i := 0
-	for i < len(data) && class[data[i]]&spaceChar != 0 {
-		i++
-	}
-	if i > 0 {
-		if p.flags&flagNoSpace != 0 {
-			return i, ErrSpace
+// fresh looks for an element at data[n:] and parses it where it is.
+func (p *Parser) fresh(s *Scratch, data []byte, n int) (Event, int, *Error) {
+	for {
+		n, e := p.between(data, n)
+		switch {
+		case e != nil || n == len(data):
+			return None, n, e
+		case p.phase == emptyHeader:
+			p.phase = behindEnd
+			return StreamClose, n + 1, nil
 		}
-		if p.phase == phaseStart && p.flags&flagRestarted == 0 {
-			p.phase = phaseHeader // no XML declaration behind white space
+		s.doc.begin(p.ctx, data[n:], p.phase == atStart)
+		res, at, e := p.parse(s, data, n)
+		if e != nil || res == resMore {
+			return None, at, e
 		}
+		if ev, e := p.event(s, res); ev != None || e != nil {
+			return ev, at, e
+		}
+		return p.fresh(s, data, at)
 	}
-	if i < len(data) && p.phase == phaseClosed {
-		return i, ErrAfterEnd
-	}
-	return i, nil
 }
 
-// resume goes on with an element that was cut.
-func (p *Parser) resume(s *Scratch, data []byte) (Event, int, *Error) {
-	d := p.doc
-	before := len(d.own)
-	piece := data[:min(len(data), d.limits.MaxStanza-before)]
-	d.own = append(d.own, piece...)
-	d.buf = d.own
-	result, e := d.parse()
+// between passes what stands between elements from data[n] on. White space is
+// accepted for ever, and nothing of it is kept: RFC 6120 section 4.6.1 has
+// clients send it to show that they live.
+func (p *Parser) between(data []byte, n int) (int, *Error) {
+	if p.phase == emptyHeader {
+		if c := data[n]; c != '>' {
+			return n, badMarkup(c)
+		}
+		return n, nil
+	}
+	for n < len(data) && data[n] != '<' {
+		c := data[n]
+		switch {
+		case p.phase == atStart && (c == 0 || c >= 0xFE):
+			return n, ErrEncoding // UTF-16 or UTF-32
+		case c >= 0x80:
+			return n, nil // text, if it is a character: see run
+		case class[c]&clsSpace == 0:
+			return n, stray(c, p.phase == inStream)
+		case p.flags&flagNoSpace != 0:
+			return n, ErrSpace
+		case p.phase == atStart && p.flags&flagRestarted == 0:
+			p.phase = inProlog // an XML declaration comes first or not at all
+		}
+		n++
+	}
+	if n < len(data) && p.phase == behindEnd {
+		return n, ErrProlog
+	}
+	return n, nil
+}
+
+// stray is the error for text where only elements may be.
+func stray(c byte, inStream bool) *Error {
 	switch {
-	case e != nil:
-		return None, 0, e
-	case result == more:
-		return None, len(data), nil
+	case c < 0x20:
+		return ErrChar
+	case inStream:
+		return ErrText
 	}
-	d.own = d.own[:d.pos]
-	d.buf = d.own
-	p.doc = nil
-	s.doc.Release()
-	s.doc = d
-	return p.finish(d, result), d.pos - before, nil
+	return ErrProlog
 }
 
-// finish draws the stream's next phase from a whole element.
-func (p *Parser) finish(d *Doc, r result) Event {
-	switch r {
-	case header:
-		p.ctx = contextOf(d)
-		p.phase = phaseOpen
-		if d.tokens[0].flags&flagEmpty != 0 {
-			p.phase = phaseEmpty
+// event draws from a whole element what it means for the stream.
+func (p *Parser) event(s *Scratch, res result) (Event, *Error) {
+	switch res {
+	case resDecl:
+		p.phase = inProlog
+		return None, nil
+	case resHeader:
+		ctx, e := newContext(s.doc)
+		if e != nil {
+			return None, e
 		}
-		return StreamOpen
-	case closed:
-		p.phase = phaseClosed
-		return StreamClose
+		p.ctx, p.phase = ctx, inStream
+		if s.doc.empty {
+			p.phase = emptyHeader
+		}
+		return StreamOpen, nil
+	case resClose:
+		p.phase = behindEnd
+		return StreamClose, nil
 	}
-	return Stanza
+	return Stanza, nil
 }
 
-// RefuseSpace makes white space between elements an error, or not any more: it
-// is not allowed while STARTTLS and SASL are negotiated (RFC 6120 sections
-// 5.3.3 and 6.3.5).
+// RefuseSpace makes white space between first-level elements an error, or
+// allows it again: RFC 6120 sections 5.3.3 and 6.3.5 forbid it while STARTTLS
+// and SASL are negotiated.
 func (p *Parser) RefuseSpace(refuse bool) {
 	p.flags &^= flagNoSpace
 	if refuse {
@@ -214,24 +200,26 @@ func (p *Parser) RefuseSpace(refuse bool) {
 	}
 }
 
-// Reset makes the parser ready for a new stream on the same connection: nothing
-// of the old one is left, namespaces included. It must not be called while an
-// element is cut; Free comes before it then.
+// Reset makes the parser ready for a new stream: nothing of the old one is
+// left, neither namespaces nor a cut element, an error or RefuseSpace.
 func (p *Parser) Reset() {
-	// COMPAT: go-xmpp sends a line feed behind its last element, which would
-	// make the XML declaration of the next stream one in the wrong place.
-	*p = Parser{doc: p.doc, flags: flagRestarted}
-}
-
-// Free gives back what the parser holds of a cut element. The parser must be
-// Reset before it is used again.
-func (p *Parser) Free(*Scratch) {
 	if p.doc != nil {
 		p.doc.Release()
+	}
+	// COMPAT: go-xmpp sends a line feed behind its last element, which would
+	// make the XML declaration of the next stream one in the wrong place.
+	*p = Parser{flags: flagRestarted}
+}
+
+// Free gives back the memory of a cut element: the connection is gone. The
+// parser must be Reset before it is used again.
+func (p *Parser) Free(s *Scratch) {
+	if p.doc != nil {
+		s.giveBack(p.doc)
 		p.doc = nil
 	}
 }
 
-// Idle reports whether the parser owns no buffer: the stream is between two
-// elements.
+// Idle reports whether the parser owns no buffer, because the stream is between
+// two elements.
 func (p *Parser) Idle() bool { return p.doc == nil }

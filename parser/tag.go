@@ -1,301 +1,233 @@
 package parser
 
-import "bytes"
+// What the attributes of a tag ask for when the tag ends: bits of
+// registers.tag. Most tags ask for nothing.
+const (
+	tagDefault = 1 << iota // the default namespace is declared
+	tagDeclare             // prefixes are declared
+	tagPrefix              // the element's name has a prefix
+	tagAttrs               // names of attributes have prefixes
+)
 
-// startTag begins a start tag at its name.
-func (d *Doc) startTag() *Error {
-	if len(d.stack) >= d.limits.MaxDepth {
-		return ErrTooDeep
+// binding is a prefix that an open element has declared.
+type binding struct {
+	pos   uint32 // of the prefix, in the bytes of the document
+	n     uint32 // its length
+	token uint32 // index of its NS token
+}
+
+// checkName checks a name that has a prefix, or bytes from 0x80 on.
+func (d *Doc) checkName(from, to, colon uint, high bool) *Error {
+	local := d.src[from+colon : to]
+	if len(local) == 0 || class[local[0]]&clsStart == 0 {
+		return ErrName
 	}
-	d.tag = uint32(len(d.tokens))
-	d.tokens = append(d.tokens, Token{Kind: Start, Name: uint32(d.pos), Start: uint32(d.pos - 1)})
-	d.mark = d.pos
-	d.attrs = 0
-	d.prefixed = 0
-	d.hasDefault = false
-	d.state = inName
+	if high && (colon != 0 && !isNCName(d.src[from:from+colon-1]) || !isNCName(local)) {
+		return ErrName
+	}
 	return nil
 }
 
-// scanName moves to the end of a name and reports whether it was reached.
-func (d *Doc) scanName(b []byte) (done bool, e *Error) {
-	i := d.pos
-	for i < len(b) && class[b[i]]&nameChar != 0 {
-		i++
-	}
-	d.pos = i
-	if i-d.mark > d.limits.MaxName {
-		return false, ErrNameTooLong
-	}
-	return i < len(b), nil
-}
-
-// splitName checks a qualified name and returns the length of its prefix with
-// the colon (Namespaces in XML, productions 7 to 11). That its first character
-// may begin a name was checked where it began.
-func splitName(name []byte) (prefix uint16, e *Error) {
-	high := byte(0)
-	for i, c := range name {
-		high |= c
-		if c == ':' {
-			if prefix != 0 || i == 0 || i+1 == len(name) || class[name[i+1]]&nameStart == 0 {
-				return 0, ErrName
-			}
-			prefix = uint16(i + 1)
+// duplicate reports whether the last token of the tape has the name of another
+// attribute of the tag. It is asked only when hashes are equal; attributes are
+// few, so that comparing each with each is bounded.
+func (d *Doc) duplicate(tape []Token, cur uint) bool {
+	last := &tape[len(tape)-1]
+	name := d.name(last)
+	for i := cur + 1; i < uint(len(tape)-1); i++ {
+		if t := &tape[i]; t.NameLen == last.NameLen && string(d.name(t)) == string(name) {
+			return true
 		}
 	}
-	if high >= 0x80 {
-		if prefix > 0 {
-			if e := validNCName(name[:prefix-1]); e != nil {
-				return 0, e
-			}
-		}
-		return prefix, validNCName(name[prefix:])
-	}
-	return prefix, nil
+	return false
 }
 
-func (d *Doc) inName(b []byte) *Error {
-	done, e := d.scanName(b)
-	if !done {
-		return e
-	}
-	t := &d.tokens[d.tag]
-	t.NameLen = uint16(d.pos - d.mark)
-	t.PrefixLen, e = splitName(b[d.mark:d.pos])
-	d.state = inTag
-	return e
-}
-
-// inTag is in a start tag, where an attribute or the tag's end may come.
-func (d *Doc) inTag(b []byte) (result, *Error) {
-	c := b[d.pos]
+// special makes an attribute a namespace declaration if it is one, and returns
+// what it asks for when the tag ends.
+func (d *Doc) special(t *Token) uint8 {
 	switch {
-	case class[c]&spaceChar != 0:
-		d.pos++
-		d.state = inSpace
-	case c == '>':
-		d.pos++
-		return d.endStartTag(false)
-	case c == '/':
-		d.pos++
-		d.state = inSlash
-	case d.state == inSpace && class[c]&nameStart != 0:
-		if d.attrs++; d.attrs > d.limits.MaxAttrs {
-			return more, ErrTooManyAttrs
+	case t.PrefixLen == 0:
+		if string(d.name(t)) != "xmlns" {
+			return 0
 		}
-		d.mark = d.pos
-		d.state = inAttrName
-	default:
-		return more, ErrSyntax
-	}
-	return more, nil
-}
-
-func (d *Doc) inSlash(b []byte) (result, *Error) {
-	if b[d.pos] != '>' {
-		return more, ErrSyntax
-	}
-	d.pos++
-	return d.endStartTag(true)
-}
-
-func (d *Doc) inAttrName(b []byte) *Error {
-	done, e := d.scanName(b)
-	if !done {
-		return e
-	}
-	name := b[d.mark:d.pos]
-	t := Token{Kind: Attr, Name: uint32(d.mark), NameLen: uint16(len(name))}
-	if t.PrefixLen, e = splitName(name); e != nil {
-		return e
-	}
-	switch {
-	case string(name) == "xmlns":
 		t.Kind = NS
-	case t.PrefixLen == 6 && string(name[:6]) == "xmlns:":
+		return tagDefault
+	case string(d.src[t.Pos:t.Pos+uint32(t.PrefixLen)]) == "xmlns:":
 		t.Kind = NS
-	case t.PrefixLen != 0 && d.prefixed < 2:
-		d.prefixed++
+		return tagDeclare
 	}
-	for i := int(d.tag) + 1; i < len(d.tokens); i++ {
-		if other := &d.tokens[i]; other.NameLen == t.NameLen && bytes.Equal(d.name(other), name) {
-			return ErrDuplicate
-		}
-	}
-	d.tokens = append(d.tokens, t)
-	d.state = inEq
-	return nil
+	return tagAttrs
 }
 
-// inEq is between the name of an attribute and its value.
-func (d *Doc) inEq(b []byte) *Error {
-	c := b[d.pos]
-	d.pos++
+// resolve gives the tag that ends the tape its namespaces: first what it
+// declares, which counts for all of the tag, then what its names refer to. It
+// returns the default namespace that is in scope from here on.
+func (d *Doc) resolve(s *Scratch, cur uint, tag uint8, ns uint32) (uint32, *Error) {
+	var err *Error
+	if tag&(tagDefault|tagDeclare) != 0 {
+		if ns, err = d.declare(s, cur, ns); err != nil {
+			return ns, err
+		}
+	}
+	t := &d.tape[cur]
+	t.ns = ns
+	if tag&tagPrefix != 0 {
+		if t.ns, err = d.lookup(t); err != nil {
+			return ns, err
+		}
+	}
+	if tag&tagAttrs != 0 {
+		err = d.resolveAttrs(cur)
+	}
+	return ns, err
+}
+
+// declare handles the namespace declarations of a tag.
+func (d *Doc) declare(s *Scratch, cur uint, ns uint32) (uint32, *Error) {
+	for i := cur + 1; i < uint(len(d.tape)); i++ {
+		t := &d.tape[i]
+		if t.Kind != NS {
+			continue
+		}
+		t.ns |= nsXMLNS
+		uri := d.src[t.Val:t.End]
+		if t.Escaped() {
+			n := len(d.text)
+			d.text = appendValue(d.text, uri)
+			uri, d.text = d.text[n:], d.text[:n]
+		}
+		if t.PrefixLen == 0 {
+			// Namespaces in XML, section 3: other prefixes MUST NOT be bound to
+			// these namespace names, "and they MUST NOT be declared as the
+			// default namespace".
+			if isReserved(uri) {
+				return ns, ErrReserved
+			}
+			ns = nsNone
+			if len(uri) > 0 {
+				ns = nsToken + uint32(i)
+			}
+			continue
+		}
+		if err := d.bind(s, uint32(i), uri); err != nil {
+			return ns, err
+		}
+	}
+	return ns, nil
+}
+
+// bind binds a prefix (Namespaces in XML, section 3, Reserved Prefixes and
+// Namespace Names; section 5: No Prefix Undeclaring).
+func (d *Doc) bind(s *Scratch, i uint32, uri []byte) *Error {
+	name := d.local(&d.tape[i])
 	switch {
-	case class[c]&spaceChar != 0:
-	case d.state == inEq && c == '=':
-		d.state = inQuote
-	case d.state == inQuote && (c == '\'' || c == '"'):
-		d.quote = c
-		d.mark = d.pos
-		d.high = 0
-		d.escaped = false
-		d.state = inValue
-	default:
-		return ErrSyntax
-	}
-	return nil
-}
-
-func (d *Doc) inValue(b []byte) *Error {
-	for {
-		i, high := scan(b, d.pos, d.quote)
-		d.high |= high
-		d.pos = i
-		if i == len(b) {
-			return nil
+	case string(name) == "xml":
+		if string(uri) != uriXML {
+			return ErrReserved
 		}
-		switch c := b[i]; c {
-		case d.quote:
-			return d.endValue(b)
-		case '&':
-			d.escaped = true
-			d.pos++
-			d.back = inValue
-			d.state = inRef
-			return nil
-		case '<':
-			return ErrSyntax
-		case '\t', '\n', '\r':
-			d.escaped = true
-			d.pos++
-		default:
-			return ErrChar
-		}
+		return nil
+	case string(name) == "xmlns", isReserved(uri):
+		return ErrReserved
+	case len(uri) == 0:
+		return ErrUndeclare
 	}
-}
-
-func (d *Doc) endValue(b []byte) *Error {
-	if d.high != 0 {
-		if e := validRun(b[d.mark:d.pos]); e != nil {
-			return e
-		}
-	}
-	t := &d.tokens[len(d.tokens)-1]
-	t.Start, t.End = uint32(d.mark), uint32(d.pos)
-	if d.escaped {
-		t.flags |= flagEscaped
-	}
-	d.pos++
-	d.state = inTag
-	if t.Kind == NS {
-		return d.declare(t)
-	}
-	return nil
-}
-
-// endStartTag resolves the names of a start tag, now that all its declarations
-// are known, and opens the element.
-func (d *Doc) endStartTag(empty bool) (result, *Error) {
-	t := &d.tokens[d.tag]
-	t.End = uint32(d.pos)
-	if empty {
-		t.flags |= flagEmpty
-	}
-	l := level{token: d.tag, defaultNS: d.defaultNS}
-	if n := len(d.stack); n > 0 {
-		l.binds = d.stack[n-1].open
-	}
-	if !d.hasDefault {
-		l.defaultNS = d.inheritedDefault()
-	}
-	if e := d.resolveTag(t, l.defaultNS); e != nil {
-		return more, e
-	}
-	if d.ctx == nil {
-		return header, nil
-	}
-	d.high, d.escaped = 0, false
-	d.mark = d.pos
-	d.state = inText
-	l.open = uint32(len(d.binds))
-	d.stack = append(d.stack, l)
-	if empty {
-		return d.close(uint32(d.pos)), nil
-	}
-	return more, nil
-}
-
-// close ends the innermost open element; its end tag began at start.
-func (d *Doc) close(start uint32) result {
-	n := len(d.stack) - 1
-	l := &d.stack[n]
-	d.tokens[l.token].Link = uint32(len(d.tokens))
-	d.tokens = append(d.tokens, Token{Kind: End, Start: start, End: uint32(d.pos), Link: l.token})
-	d.binds = d.binds[:l.binds]
-	d.stack = d.stack[:n]
-	if n == 0 {
-		return stanza
-	}
-	d.high, d.escaped = 0, false
-	d.mark = d.pos
-	d.state = inText
-	return more
-}
-
-// startEnd begins an end tag at its '/'.
-func (d *Doc) startEnd() *Error {
-	if d.ctx == nil {
-		return ErrSyntax
-	}
-	d.pos++
-	d.mark = d.pos
-	d.state = inEndName
-	return nil
-}
-
-// inEnd is in an end tag, which must repeat the name of its start tag.
-func (d *Doc) inEnd(b []byte) (result, *Error) {
-	var same bool
-	n := 0
-	if len(d.stack) > 0 {
-		t := &d.tokens[d.stack[len(d.stack)-1].token]
-		n = int(t.NameLen)
-		same = len(b)-d.mark > n && string(b[d.mark:d.mark+n]) == string(d.name(t))
+	n, most := len(d.binds), s.limits.MaxNamespaces
+	if d.ctx != nil {
+		n += len(d.ctx.prefixes)
 	} else {
-		n = len(d.ctx.root)
-		same = len(b)-d.mark > n && string(b[d.mark:d.mark+n]) == d.ctx.root
+		most = min(most, maxPrefixes)
 	}
-	if len(b)-d.mark <= n {
-		return d.partialEnd(b)
+	if n >= most {
+		return ErrNamespaces
 	}
-	if !same {
-		return more, ErrMismatch
-	}
-	d.pos = max(d.pos, d.mark+n)
-	for d.pos < len(b) {
-		c := b[d.pos]
-		d.pos++
-		switch {
-		case c == '>':
-			if len(d.stack) == 0 {
-				return closed, nil
-			}
-			return d.close(uint32(d.mark - 2)), nil
-		case class[c]&spaceChar == 0:
-			return more, ErrMismatch
-		}
-	}
-	return more, nil
+	t := &d.tape[i]
+	t.Link = d.firstWith(uri, nsToken+i)
+	d.binds = append(d.binds, binding{pos: t.Pos + uint32(t.PrefixLen), n: uint32(len(name)), token: i})
+	return nil
 }
 
-// partialEnd looks at an end tag whose name is not whole yet: only name
-// characters may be there.
-func (d *Doc) partialEnd(b []byte) (result, *Error) {
-	done, e := d.scanName(b)
-	if e == nil && done {
-		e = ErrMismatch
+// firstWith is the first declaration in scope that has this namespace, or else
+// ns itself. With it two prefixes can be compared without comparing
+// namespaces, which may be long, once for each name that has them.
+func (d *Doc) firstWith(uri []byte, ns uint32) uint32 {
+	if d.ctx != nil {
+		for i := range d.ctx.prefixes {
+			if p := &d.ctx.prefixes[i]; string(p.uri) == string(uri) {
+				return nsHeader + p.first
+			}
+		}
 	}
-	return more, e
+	for i := range d.binds {
+		t := &d.tape[d.binds[i].token]
+		if equalValue(d.src[t.Val:t.End], t.Escaped(), uri) {
+			return t.Link
+		}
+	}
+	return ns
+}
+
+// first is the declaration that stands for all with the same namespace as ns.
+func (d *Doc) first(ns uint32) uint32 {
+	switch {
+	case ns >= nsToken:
+		return d.tape[ns-nsToken].Link
+	case ns >= nsHeader:
+		return nsHeader + d.ctx.prefixes[ns-nsHeader].first
+	}
+	return ns
+}
+
+func isReserved(uri []byte) bool {
+	return len(uri) == len(uriXML) && string(uri) == uriXML || len(uri) == len(uriXMLNS) && string(uri) == uriXMLNS
+}
+
+// lookup finds what the prefix of a name refers to: the innermost declaration.
+func (d *Doc) lookup(t *Token) (uint32, *Error) {
+	p := d.src[t.Pos : t.Pos+uint32(t.PrefixLen)-1]
+	for i := len(d.binds) - 1; i >= 0; i-- {
+		b := &d.binds[i]
+		if b.n == uint32(len(p)) && string(d.src[b.pos:b.pos+b.n]) == string(p) {
+			return nsToken + b.token, nil
+		}
+	}
+	if d.ctx != nil {
+		for i := range d.ctx.prefixes {
+			if string(d.ctx.prefixes[i].name) == string(p) {
+				d.used |= 1 << i
+				return nsHeader + uint32(i), nil
+			}
+		}
+	}
+	if string(p) == "xml" {
+		return nsXML, nil
+	}
+	return 0, ErrUnbound
+}
+
+// resolveAttrs finds the namespaces of attributes with a prefix, and refuses
+// two with one expanded name: the pair of namespace and local name, which is
+// compared as a pair (Namespaces in XML, section 6.3).
+func (d *Doc) resolveAttrs(cur uint) *Error {
+	for i := cur + 1; i < uint(len(d.tape)); i++ {
+		t := &d.tape[i]
+		if t.Kind != Attr || t.PrefixLen == 0 {
+			continue
+		}
+		ns, err := d.lookup(t)
+		if err != nil {
+			return err
+		}
+		t.ns |= ns
+		for k := cur + 1; k < i; k++ {
+			o := &d.tape[k]
+			if o.Kind == Attr && o.PrefixLen != 0 && d.sameName(t, o) {
+				return ErrDuplicate
+			}
+		}
+	}
+	return nil
+}
+
+func (d *Doc) sameName(a, b *Token) bool {
+	return d.first(a.ns&^flagEscaped) == d.first(b.ns&^flagEscaped) && string(d.local(a)) == string(d.local(b))
 }

@@ -5,35 +5,44 @@ type Kind uint8
 
 // The kinds of tokens.
 const (
-	Start Kind = iota + 1 // a start tag; its Attr and NS tokens follow
+	Start Kind = iota + 1 // a start tag; its Attr and NS tokens follow, then its content
 	Attr                  // an attribute of the start tag before
 	NS                    // a namespace declaration of the start tag before
-	Text                  // character data
-	End                   // an end tag, or the end of an empty-element tag
+	Text                  // character data between two tags or sections
+	CDATA                 // the content of a CDATA section
 )
 
-// Token is one entry of a document's tape. Offsets are into Doc.Raw.
+// Token is one entry of a document's tape, in document order. Offsets are into
+// Doc.Raw. There are no tokens for end tags: Link has the nesting.
 type Token struct {
 	Kind      Kind
-	flags     uint8
-	ns        uint16 // Start, Attr: namespace; NS: the namespace declared
-	Name      uint32 // Start, Attr, NS: offset of the qualified name
-	NameLen   uint16
-	PrefixLen uint16 // length of the prefix with its colon; 0 without a prefix
-	Start     uint32 // Start, End: of the tag; Attr, NS: of the value; Text: of the text
-	End       uint32 // likewise: the offset behind it
-	Link      uint32 // Start: index of its End; End: index of its Start
+	PrefixLen uint8  // Start, Attr, NS: bytes of the prefix with its colon; 0 without a prefix
+	NameLen   uint16 // Start, Attr, NS: bytes of the qualified name
+	ns        uint32 // Start, Attr: the namespace; flagEscaped besides
+	Pos       uint32 // Start, Attr, NS: where the name begins; Text, CDATA: where the content begins
+	Val       uint32 // Start: behind the start tag; Attr, NS: where the value begins
+	End       uint32 // Start: behind the element; Attr, NS, Text, CDATA: behind the value or content
+	Link      uint32 // Start: index of the token behind the element's last one; NS: for the parser
 }
 
-// Flags of Token.
+// What Token.ns says: which declaration a name's prefix, or the default,
+// refers to. Nothing is looked up or copied while parsing; the URI is read
+// from the declaration when somebody asks for it.
 const (
-	flagEscaped = 1 << iota // Attr, NS, Text: references, or white space to be normalized
-	flagCDATA               // Text: a CDATA section; the offsets are those of its content
-	flagEmpty               // Start: an empty-element tag
+	nsNone       = 0   // no namespace
+	nsXML        = 1   // the prefix 'xml', which is declared for ever
+	nsXMLNS      = 2   // of namespace declarations themselves
+	nsDefault    = 3   // the header's default namespace
+	nsHeader     = 4   // + i: prefix i of the header
+	nsToken      = 128 // + i: the NS token at index i
+	maxPrefixes  = 64  // a header's prefixes: nsHeader + maxPrefixes < nsToken
+	flagEscaped  = 1 << 31
+	uriXML       = "http://www.w3.org/XML/1998/namespace"
+	uriXMLNS     = "http://www.w3.org/2000/xmlns/"
+	uriClient    = "jabber:client"
+	maxPrefixLen = 255 // with the colon
 )
 
-// Escaped reports whether the raw bytes differ from the text that they stand for.
-func (t *Token) Escaped() bool { return t.flags&flagEscaped != 0 }
-
-// CDATA reports whether a Text token is a CDATA section.
-func (t *Token) CDATA() bool { return t.flags&flagCDATA != 0 }
+// Escaped reports whether the raw bytes of a value or text differ from what
+// they stand for: there are references, or white space that is normalized.
+func (t *Token) Escaped() bool { return t.ns&flagEscaped != 0 }

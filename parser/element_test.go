@@ -1,0 +1,135 @@
+package parser
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// parseOne parses one stanza behind testHeader.
+func parseOne(t *testing.T, stanza string) Element {
+	t.Helper()
+	s := NewScratch(Limits{})
+	var p Parser
+	data := []byte(testHeader + stanza)
+	for {
+		ev, n, err := p.Next(s, data)
+		if err != nil {
+			t.Fatalf("%q: %v", stanza, err)
+		}
+		if ev == Stanza {
+			return s.Take().Root()
+		}
+		data = data[n:]
+	}
+}
+
+// TestElement walks a stanza.
+func TestElement(t *testing.T) {
+	e := parseOne(t, "<message to='a&amp;b' id='' xml:lang='de' x:k='v'> one<body>B<i>I</i>ody</body><x:y/> two <![CDATA[<3]]><body xmlns='urn:o'/></message>")
+	if !e.OK() || !e.Is("jabber:client", "message") || e.Is("jabber:server", "message") || e.Is("jabber:client", "iq") {
+		t.Error("the root is another")
+	}
+	attr := func(got []byte, want string) {
+		t.Helper()
+		if got == nil || string(got) != want {
+			t.Errorf("attribute is %q, want %q", got, want)
+		}
+	}
+	attr(e.Attr("to"), "a&b")
+	attr(e.Attr("id"), "")
+	attr(e.AttrNS(uriXML, "lang"), "de")
+	attr(e.AttrNS("urn:example:inherited", "k"), "v")
+	attr(e.AttrNS("", "to"), "a&b")
+	for _, missing := range [][]byte{e.Attr("lang"), e.Attr("k"), e.Attr("from"), e.AttrNS("", "k"), e.AttrNS("u", "to"), e.Attr("xmlns")} {
+		if missing != nil {
+			t.Errorf("an attribute that is not there is %q", missing)
+		}
+	}
+	var kids []string
+	for c := e.First(); c.OK(); c = c.Next() {
+		kids = append(kids, fmt.Sprintf("{%s}%s %s|%s", c.Space(), c.Local(), c.Raw(), c.Inner()))
+	}
+	want := []string{"{jabber:client}body <body>B<i>I</i>ody</body>|B<i>I</i>ody", "{urn:example:inherited}y <x:y/>|", "{urn:o}body <body xmlns='urn:o'/>|"}
+	if fmt.Sprint(kids) != fmt.Sprint(want) {
+		t.Errorf("children are\n%q, want\n%q", kids, want)
+	}
+	if got := string(e.AppendText(nil)); got != " one two <3" {
+		t.Errorf("text is %q", got)
+	}
+	if got := string(e.Child("jabber:client", "body").AppendText([]byte("> "))); got != "> Body" {
+		t.Errorf("the body's text is %q", got)
+	}
+	if !e.Child("urn:o", "body").OK() || e.Child("urn:o", "y").OK() {
+		t.Error("Child finds by expanded name")
+	}
+	i := e.First().First()
+	if !i.Is("jabber:client", "i") || i.Next().OK() || i.First().OK() {
+		t.Error("the last of a level has no sibling, nor an empty element a child")
+	}
+	if e.Next().OK() {
+		t.Error("the root has no sibling")
+	}
+}
+
+// TestEachAttr lists attributes and declarations.
+func TestEachAttr(t *testing.T) {
+	e := parseOne(t, "<m a='&lt;' xmlns='u' xmlns:p='v' p:b='2'/>")
+	var got []string
+	e.EachAttr(func(space, local, raw []byte, isNS bool) {
+		got = append(got, fmt.Sprintf("{%s}%s=%s %v", space, local, raw, isNS))
+	})
+	want := "[{}a=&lt; false {http://www.w3.org/2000/xmlns/}=u true {http://www.w3.org/2000/xmlns/}p=v true {v}b=2 false]"
+	if fmt.Sprint(got) != want {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// TestZeroElement: all methods are safe on an element that is not there.
+func TestZeroElement(t *testing.T) {
+	var e Element
+	e.EachAttr(func(_, _, _ []byte, _ bool) { t.Error("an attribute") })
+	if e.OK() || e.Is("", "") || e.First().OK() || e.Next().OK() || e.Child("", "").OK() || e.Local() != nil || e.Space() != nil || e.Attr("a") != nil ||
+		e.AttrNS("a", "b") != nil || e.Raw() != nil || e.Inner() != nil || e.AppendText(nil) != nil || e.AppendXML(nil) != nil {
+		t.Error("the zero Element has something")
+	}
+	if new(Doc).Root().OK() || new(Doc).Canonical() {
+		t.Error("an empty Doc has an element")
+	}
+}
+
+// TestHeaderDoc: of a header there is a start tag.
+func TestHeaderDoc(t *testing.T) {
+	s := NewScratch(Limits{})
+	var p Parser
+	data := []byte(testHeader + "<m/>")
+	for ev := None; ev != StreamOpen; {
+		var n int
+		ev, n, _ = p.Next(s, data)
+		data = data[n:]
+	}
+	e := s.Doc().Root()
+	if !e.Is("http://etherx.jabber.org/streams", "stream") || string(e.Attr("to")) != "localhost" || e.First().OK() || len(e.AppendText(nil)) != 0 || e.Inner() != nil {
+		t.Error("the header is another")
+	}
+	if got := string(e.Raw()); "<?xml version='1.0'?>"+got != testHeader || string(s.Doc().Raw()) != got {
+		t.Errorf("its bytes are %q", got)
+	}
+}
+
+// TestEscapedNamespace: a namespace that is written with references is the same
+// namespace, and is unescaped once however many names refer to it.
+func TestEscapedNamespace(t *testing.T) {
+	e := parseOne(t, "<m><q xmlns='jabber:iq:&#114;oster'>"+strings.Repeat("<item/>", 100)+"</q></m>")
+	q := e.Child("jabber:iq:roster", "q")
+	n := 0
+	for c := q.First(); c.OK() && c.Is("jabber:iq:roster", "item"); c = c.Next() {
+		n++
+	}
+	if n != 100 {
+		t.Errorf("%d items, want 100", n)
+	}
+	if got := len(e.d.text); got > 2*len("jabber:iq:roster") {
+		t.Errorf("%d bytes of unescaped text", got)
+	}
+}

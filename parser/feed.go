@@ -1,0 +1,160 @@
+package parser
+
+import "unicode/utf8"
+
+// ensure makes the window cover data[n:], if it does not cover data[n] yet, as
+// far as it reaches and the bytes are characters. It reports whether it covers
+// data[n] now. If not, s.reason says what is wrong with that byte, or it is nil
+// and the character is cut by the end of data.
+func (s *Scratch) ensure(data []byte, n int) bool {
+	if n < s.to {
+		return true
+	}
+	if s.reason != nil && n == s.to {
+		return false
+	}
+	b := data[n:min(len(data), n+windowSize)]
+	b = b[:len(b)-incomplete(b)]
+	if len(b) == 0 {
+		s.from, s.to, s.reason = n, n, nil
+		return false
+	}
+	good, e := s.win.fill(b)
+	s.from, s.to, s.reason = n, n+good, e
+	return good > 0
+}
+
+// parse parses the element whose '<' is data[n], where it lies. If data ends
+// before it does, the element is carried: copied into memory of its own, which
+// belongs to p until it is whole. It returns how much of data is used.
+func (p *Parser) parse(s *Scratch, data []byte, n int) (result, int, *Error) {
+	d, limit := s.doc, s.limits.MaxStanza
+	for at := n; s.ensure(data, at); at = s.to {
+		end := s.to - n
+		if end > limit {
+			end = boundary(data[n:], limit)
+		}
+		res := d.run(s, uint(end), uint(n-s.from))
+		switch {
+		case res == resError:
+			return res, n + int(d.pos), d.err
+		case res != resMore:
+			d.src = d.src[:d.pos]
+			return res, n + int(d.pos), nil
+		case s.to-n >= limit:
+			return resError, n + int(d.pos), ErrTooLarge
+		}
+	}
+	if e := s.badRest(data, s.to, limit-(s.to-n)); e != nil {
+		return resError, s.to, e
+	}
+	d.own = append(d.own[:0], data[n:]...)
+	d.src = d.own
+	p.doc, s.doc = d, s.newDoc()
+	return resMore, len(data), nil
+}
+
+// boundary is the last place between two characters at or before n.
+func boundary(b []byte, n int) int {
+	for b[n]&0xC0 == 0x80 {
+		n--
+	}
+	return n
+}
+
+// badRest is called when an element has not ended at data[at], where the window
+// ends, and may have room bytes more. It returns what is wrong, nil if the
+// bytes are used up or cut in the middle of a character.
+//
+// An element is too large at its last allowed byte, whatever follows. If that
+// is inside of a character which turns out to be none, the limit counts: it is
+// what a client hears who sends byte by byte.
+func (s *Scratch) badRest(data []byte, at, room int) *Error {
+	rest := data[at:]
+	full := len(rest) >= room
+	if full {
+		rest = rest[:room]
+	}
+	if s.reason != nil && (!full || utf8.FullRune(rest)) {
+		return s.reason
+	}
+	if full {
+		return ErrTooLarge
+	}
+	return nil
+}
+
+// copyStep is how much of a piece is appended to a carried element at once, in
+// bytes, before it is known where the element ends.
+const copyStep = 1 << 10
+
+// resume goes on with the element that p carries.
+func (p *Parser) resume(s *Scratch, data []byte) (result, int, *Error) {
+	d, limit, at := p.doc, s.limits.MaxStanza, 0
+	for int(d.pos) < len(d.own) { // a character was cut
+		if at == len(data) {
+			return resMore, at, nil
+		}
+		d.own = append(d.own, data[at])
+		at++
+		if e := d.character(s); e != nil {
+			return resError, at, e
+		}
+	}
+	for s.ensure(data, at) {
+		had := len(d.own)
+		room := limit - had
+		d.own = append(d.own, data[at:min(s.to, at+copyStep, at+room)]...)
+		d.src = d.own
+		end := len(d.own)
+		if end == limit && at+room < s.to && data[at+room]&0xC0 == 0x80 {
+			for end--; d.own[end] < 0xC0; end-- { // a character goes on behind the limit
+			}
+		}
+		res := d.run(s, uint(end), uint(at-s.from-had))
+		switch {
+		case res == resError:
+			return res, at, d.err
+		case res != resMore:
+			at += int(d.pos) - had
+			p.done(s)
+			return res, at, nil
+		case len(d.own) == limit:
+			return resError, at, ErrTooLarge
+		}
+		at += len(d.own) - had
+	}
+	if e := s.badRest(data, at, limit-len(d.own)); e != nil {
+		return resError, at, e
+	}
+	d.own = append(d.own, data[at:]...)
+	d.src = d.own
+	return resMore, len(data), nil
+}
+
+// character goes on with a carried element whose last byte has come alone,
+// after a cut character: it may be whole now.
+func (d *Doc) character(s *Scratch) *Error {
+	d.src = d.own
+	s.from, s.to, s.reason = 0, 0, nil
+	if b := d.own[d.pos:]; utf8.FullRune(b) {
+		if good, e := s.win.fill(b); good < len(b) {
+			return e
+		}
+		if d.run(s, uint(len(d.own)), -d.pos) == resError {
+			return d.err
+		}
+	}
+	if len(d.own) == s.limits.MaxStanza {
+		return ErrTooLarge
+	}
+	return nil
+}
+
+// done makes a carried element, which is whole, the Scratch's document.
+func (p *Parser) done(s *Scratch) {
+	d := p.doc
+	d.src = d.own[:d.pos]
+	s.giveBack(s.doc)
+	p.doc, s.doc = nil, d
+}

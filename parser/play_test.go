@@ -1,0 +1,70 @@
+package parser
+
+import (
+	"fmt"
+	"strings"
+)
+
+const testHeader = "<?xml version='1.0'?><stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' xmlns:x='urn:example:inherited'>"
+
+// play feeds a stream in pieces and describes all that comes out: events,
+// expanded names, attributes, text, and the error.
+func play[T string | []byte](s *Scratch, pieces ...T) string {
+	var p Parser
+	defer p.Free(s)
+	var out strings.Builder
+	for _, piece := range pieces {
+		// Memory of its own, spoilt afterwards: nothing lent may be kept.
+		data := append([]byte(nil), piece...)
+		for rest := data; len(rest) > 0; {
+			ev, n, err := p.Next(s, rest)
+			if err != nil {
+				fmt.Fprintf(&out, "error %s\n", err)
+				return out.String()
+			}
+			rest = rest[n:]
+			describe(&out, s, ev)
+		}
+		for i := range data {
+			data[i] = '!'
+		}
+	}
+	return out.String()
+}
+
+func describe(out *strings.Builder, s *Scratch, ev Event) {
+	d := s.Doc()
+	switch ev {
+	case StreamOpen:
+		out.WriteString("open")
+	case Stanza:
+		fmt.Fprintf(out, "stanza %q canonical %v", d.Raw(), d.Canonical())
+	case StreamClose:
+		out.WriteString("close\n")
+		return
+	default:
+		return
+	}
+	d.Inherited(func(prefix, uri []byte) { fmt.Fprintf(out, " needs %s=%s", prefix, uri) })
+	for i := range d.Tokens() {
+		t := &d.Tokens()[i]
+		switch t.Kind {
+		case Start:
+			fmt.Fprintf(out, " <{%s}%s -%d", d.uri(t), d.local(t), t.Link)
+		case Attr, NS:
+			fmt.Fprintf(out, " {%s}%s=%q", d.uri(t), d.local(t), d.value(t))
+		case Text, CDATA:
+			fmt.Fprintf(out, " %d:%q", t.Kind, appendText(nil, d.src[t.Pos:t.End], t.Escaped()))
+		}
+	}
+	fmt.Fprintf(out, "\n%v\n", d.Tokens())
+}
+
+// bytewise cuts s at every byte.
+func bytewise(s string) []string {
+	pieces := make([]string, len(s))
+	for i := range pieces {
+		pieces[i] = s[i : i+1]
+	}
+	return pieces
+}

@@ -1,0 +1,96 @@
+package parser
+
+import "sync"
+
+// Scratch is the memory with which one goroutine parses, for any number of
+// streams, one after another. It must not be used by two goroutines at once.
+type Scratch struct {
+	limits Limits
+	doc    *Doc   // the element under way, or the last one
+	free   []*Doc // spare ones
+
+	// The window, and what it covers: bytes from to to of data, in which they
+	// count from the slice that the next call of Next is expected to get: the
+	// rest of that of the last call. Only then the window is used again.
+	win      window
+	from, to int
+	reason   *Error  // what is wrong with the byte at to, if anything
+	owner    uintptr // who parsed last; only compared, so that nothing is kept alive
+	rest     *byte   // the first byte that it has left
+	left     int     // how many bytes it has left
+}
+
+// NewScratch returns memory for one goroutine.
+func NewScratch(l Limits) *Scratch {
+	l.normalize()
+	return &Scratch{limits: l, doc: newDoc()}
+}
+
+// Doc is what the last StreamOpen or Stanza left. It is lent until the next
+// call of Next with the same Scratch, and not longer than the data given to
+// that call is valid: see Take.
+func (s *Scratch) Doc() *Doc { return s.doc }
+
+// Take is as Doc, but the document has its own copy of the bytes and belongs to
+// the caller until Release.
+func (s *Scratch) Take() *Doc {
+	d := s.doc
+	d.own, d.src = d.copy(d.src), nil
+	d.src = d.own
+	s.doc = s.newDoc()
+	return d
+}
+
+const (
+	spareDocs  = 8        // documents that a Scratch keeps
+	keepBytes  = 64 << 10 // a larger buffer does not stay with a spare document, in bytes
+	keepTokens = 4 << 10  // likewise a longer tape, in tokens
+)
+
+// docs has the documents that were released, from all goroutines.
+var docs = sync.Pool{New: func() any { return new(Doc) }}
+
+func newDoc() *Doc { return docs.Get().(*Doc) }
+
+func (s *Scratch) newDoc() *Doc {
+	if n := len(s.free); n > 0 {
+		d := s.free[n-1]
+		s.free = s.free[:n-1]
+		return d
+	}
+	return newDoc()
+}
+
+func (s *Scratch) giveBack(d *Doc) {
+	if len(s.free) < spareDocs {
+		d.clean()
+		s.free = append(s.free, d)
+		return
+	}
+	d.Release()
+}
+
+// Release gives the document's memory back, for any goroutine's next one.
+// Nothing that came from the document may be used afterwards.
+func (d *Doc) Release() {
+	d.clean()
+	docs.Put(d)
+}
+
+// clean drops what is not the document's own, and memory that is unusually
+// large.
+func (d *Doc) clean() {
+	d.src, d.ctx = nil, nil
+	if cap(d.own) > keepBytes {
+		d.own = nil
+	}
+	if cap(d.text) > keepBytes {
+		d.text = nil
+	}
+	if cap(d.tape) > keepTokens {
+		d.tape = nil
+	}
+	if cap(d.binds) > maxPrefixes {
+		d.binds = nil
+	}
+}

@@ -1,0 +1,126 @@
+package parser
+
+import (
+	"bytes"
+	"encoding/binary"
+	"unicode/utf8"
+)
+
+// incomplete returns how many bytes at the end of b are the beginning of a
+// character that goes on behind b: 0 to 3.
+func incomplete(b []byte) int {
+	for n := 1; n <= 3 && n <= len(b); n++ {
+		c := b[len(b)-n]
+		if c < 0x80 {
+			return 0
+		}
+		if c >= 0xC0 {
+			if n < runeLen(c) && !utf8.FullRune(b[len(b)-n:]) {
+				return n
+			}
+			return 0
+		}
+	}
+	return 0
+}
+
+// runeLen is the length of the character that a lead byte begins.
+func runeLen(c byte) int {
+	switch {
+	case c < 0xC0:
+		return 1
+	case c < 0xE0:
+		return 2
+	case c < 0xF0:
+		return 3
+	}
+	return 4
+}
+
+// noncharacter begins the encodings of U+FFFE and U+FFFF, which XML does not
+// allow (EF BF BE, EF BF BF), and of U+FFC0 to U+FFFD.
+var noncharacter = []byte{0xEF, 0xBF}
+
+// validPrefix returns how much of b is UTF-8 that XML allows, and what is wrong
+// behind it; b begins and ends between two characters.
+func validPrefix(b []byte) (int, *Error) {
+	n, e := len(b), (*Error)(nil)
+	ok, suspect := validUTF8(b)
+	if !ok {
+		n, e = 0, ErrUTF8
+		for {
+			r, size := utf8.DecodeRune(b[n:])
+			if r == utf8.RuneError && size <= 1 {
+				break
+			}
+			n += size
+		}
+	}
+	for i := 0; suspect; i += 2 {
+		j := bytes.Index(b[i:n], noncharacter)
+		if j < 0 {
+			break
+		}
+		if i += j; i+2 < n && b[i+2] >= 0xBE {
+			return i, ErrChar
+		}
+	}
+	return n, e
+}
+
+// Words for working on eight bytes at once.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x80 * ones
+)
+
+// validUTF8 reports whether b is UTF-8, and whether it may have one of the
+// noncharacters that XML forbids. Eight bytes are judged at once and without a
+// jump: a decoder that goes from character to character mispredicts in mixed
+// text, which costs it more than twice the time.
+//
+// The top bit of each byte of a mask says something about that byte. Where
+// continuations are follows from the lead bytes; it must be where they should
+// be. The few pairs of bytes that are still no UTF-8 are looked for besides.
+func validUTF8(b []byte) (ok, suspect bool) {
+	var wrong, due, foreign uint64
+	n := len(b)
+	for i := 0; i < n; i += 8 {
+		var x, behind uint64 // these eight bytes, and those one further
+		if i+9 <= n {
+			x = binary.LittleEndian.Uint64(b[i:])
+			behind = x>>8 | uint64(b[i+8])<<56
+		} else {
+			var last [8]byte
+			copy(last[:], b[i:])
+			x = binary.LittleEndian.Uint64(last[:])
+			behind = x >> 8
+		}
+		if (x&highs)|due == 0 {
+			continue
+		}
+		lead2 := x & (x << 1) & highs // a lead byte of two bytes or more
+		lead3 := lead2 & (x << 2)
+		lead4 := lead3 & (x << 3)
+		should := lead2<<8 | lead3<<16 | lead4<<24 | due
+		due = lead2>>56 | lead3>>48 | lead4>>40
+		wrong |= should ^ (x &^ (x << 1) & highs)
+
+		// C0 and C1; F8 and above.
+		wrong |= lead2&^lead3&^(x&(0x1E*ones)+0x7E*ones) | lead4&(x<<4)
+		// Behind E0 only A0 to BF, behind ED only 80 to 9F.
+		low := x & (0x0F * ones)
+		only3 := lead3 &^ lead4
+		wrong |= only3 &^ (low + 0x7F*ones) &^ (behind << 2)
+		wrong |= only3 &^ (low ^ 0x0D*ones + 0x7F*ones) & (behind << 2)
+		// Behind F0 only 90 to BF, behind F4 only 80 to 8F; no F5 to F7.
+		low = x & (0x07 * ones)
+		above := behind<<2 | behind<<3
+		wrong |= lead4 &^ (low + 0x7F*ones) &^ above
+		wrong |= lead4 &^ (low ^ 0x04*ones + 0x7F*ones) & above
+		wrong |= lead4 & (low + 0x7B*ones)
+		// EF may begin a noncharacter.
+		foreign |= only3 &^ (x&(0x0F*ones) ^ 0x0F*ones + 0x7F*ones)
+	}
+	return wrong&highs|due == 0, foreign&highs != 0
+}

@@ -1,0 +1,7 @@
+//go:build !amd64 || portable
+
+package parser
+
+var vector, hasVector = false, false
+
+func (w *window) fillVector(b []byte) (int, *Error) { return w.fillPortable(b) }

@@ -1,0 +1,184 @@
+package parser
+
+import "math/bits"
+
+// windowSize is how many bytes are classified at once. The bitmaps of a window
+// take 1.5 KiB: they and the bytes stay in the first-level cache.
+const windowSize = 4096
+
+// window has, for up to windowSize bytes, one bit per byte in each of three
+// maps: where the machine has to stop in text, in an attribute value and in a
+// name. The machine then finds the end of a run with one shift and one count of
+// zeros, however long or short the run is.
+//
+// The maps are filled by classify: portable, or a vector kernel that gives the
+// same bits. The machine above does not know which it was.
+type window struct {
+	text  [windowSize/64 + 1]uint64 // '<', '>', '&', and what XML does not allow
+	value [windowSize/64 + 1]uint64 // '<', '&', both quotes, and all below 0x20
+	name  [windowSize/64 + 1]uint64 // all that is no ASCII letter, digit, '-', '.' or '_'
+}
+
+// Bits of classBits.
+const (
+	stopText  = 1 << 0
+	stopValue = 1 << 16
+	stopName  = 1 << 32
+	isHigh    = 1 << 48 // from 0x80 on
+)
+
+// classBits has a byte's bit for each map, 16 bits apart: 16 bytes are
+// classified by shifting and adding up what the table has for them.
+var classBits = func() (t [256]uint64) {
+	for c := range t {
+		if class[c]&clsName == 0 || c >= 0x80 {
+			t[c] |= stopName
+		}
+		switch {
+		case c >= 0x80:
+			t[c] |= isHigh
+		case c == '<', c == '&':
+			t[c] |= stopText | stopValue
+		case c == '>':
+			t[c] |= stopText
+		case c == '"', c == '\'':
+			t[c] |= stopValue
+		case c == '\t', c == '\n', c == '\r':
+			t[c] |= stopValue
+		case c < 0x20:
+			t[c] |= stopText | stopValue
+		}
+	}
+	return t
+}()
+
+// fill classifies b, at most windowSize bytes that begin and end between two
+// characters. It returns how many of them are good: less than len(b) if the
+// byte behind is not UTF-8, or begins a character that XML does not allow; e is
+// the reason. Behind the last good byte there is a stop in each map.
+func (w *window) fill(b []byte) (good int, e *Error) {
+	switch {
+	case len(b) < 16:
+		good, e = w.fillShort(b)
+	case vector:
+		good, e = w.fillVector(b)
+	default:
+		good, e = w.fillPortable(b)
+	}
+	if e != nil {
+		stop := uint64(1) << (good & 63)
+		w.text[good>>6] |= stop
+		w.value[good>>6] |= stop
+		w.name[good>>6] |= stop
+	}
+	return good, e
+}
+
+// fillShort is fill for the few bytes that a dribbling client sends.
+func (w *window) fillShort(b []byte) (int, *Error) {
+	var m uint64
+	for i, c := range b {
+		m |= classBits[c] << (i & 15)
+	}
+	end := ^uint64(0) << (len(b) & 15)
+	w.text[0] = m&0xFFFF | end
+	w.value[0] = m>>16&0xFFFF | end
+	w.name[0] = m>>32&0xFFFF | end
+	if m>>48 != 0 {
+		return validPrefix(b)
+	}
+	return len(b), nil
+}
+
+// fillPortable is fill in plain Go.
+func (w *window) fillPortable(b []byte) (int, *Error) {
+	n := len(b) / 64
+	var pad [64]byte // zeros, which are stops in all maps
+	copy(pad[:], b[n*64:])
+	from := -1 // where the blocks with bytes from 0x80 on began
+	for i := 0; i <= n; i++ {
+		block := &pad
+		if i < n {
+			block = (*[64]byte)(b[i*64:])
+		}
+		high := w.block(i, block)
+		if high == (from >= 0) {
+			continue
+		}
+		if high {
+			from = i * 64
+			continue
+		}
+		if ok, e := validPrefix(b[from : i*64]); e != nil {
+			return from + ok, e
+		}
+		from = -1
+	}
+	if from >= 0 {
+		ok, e := validPrefix(b[from:])
+		return from + ok, e
+	}
+	return len(b), nil
+}
+
+// block classifies block i, and reports whether it has bytes from 0x80 on.
+func (w *window) block(i int, b *[64]byte) (high bool) {
+	var t, v, n, h uint64
+	for k := 0; k < 64; k += 16 {
+		q := (*[16]byte)(b[k:])
+		m := classBits[q[0]] | classBits[q[1]]<<1 | classBits[q[2]]<<2 | classBits[q[3]]<<3 |
+			classBits[q[4]]<<4 | classBits[q[5]]<<5 | classBits[q[6]]<<6 | classBits[q[7]]<<7 |
+			classBits[q[8]]<<8 | classBits[q[9]]<<9 | classBits[q[10]]<<10 | classBits[q[11]]<<11 |
+			classBits[q[12]]<<12 | classBits[q[13]]<<13 | classBits[q[14]]<<14 | classBits[q[15]]<<15
+		t |= m & 0xFFFF << k
+		v |= m >> 16 & 0xFFFF << k
+		n |= m >> 32 & 0xFFFF << k
+		h |= m >> 48
+	}
+	w.text[i], w.value[i], w.name[i] = t, v, n
+	return h != 0
+}
+
+// The three searches return the first stop at or behind bit q. There is always
+// one: see fill.
+
+func (w *window) nextText(q uint) uint {
+	if m := w.text[q>>6] >> (q & 63); m != 0 {
+		return q + uint(bits.TrailingZeros64(m))
+	}
+	return nextSlow(&w.text, q)
+}
+
+func (w *window) nextValue(q uint) uint {
+	if m := w.value[q>>6] >> (q & 63); m != 0 {
+		return q + uint(bits.TrailingZeros64(m))
+	}
+	return nextSlow(&w.value, q)
+}
+
+func (w *window) nextName(q uint) uint {
+	if m := w.name[q>>6] >> (q & 63); m != 0 {
+		return q + uint(bits.TrailingZeros64(m))
+	}
+	return nextSlow(&w.name, q)
+}
+
+func nextSlow(words *[windowSize/64 + 1]uint64, q uint) uint {
+	for i := q>>6 + 1; ; i++ {
+		if m := words[i]; m != 0 {
+			return i<<6 + uint(bits.TrailingZeros64(m))
+		}
+	}
+}
+
+// HasVector reports whether there is a vector kernel for this machine.
+func HasVector() bool { return hasVector }
+
+// UseVector says whether the vector kernel is to be used where there is one; by
+// default it is. It returns what was in force. It is for measurements and tests,
+// and not to be called while anything is parsed.
+func UseVector(on bool) bool {
+	was := vector
+	vector = on && hasVector
+	return was
+}
