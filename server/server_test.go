@@ -1,0 +1,388 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"roost/internal/xmpptest"
+	"roost/session"
+)
+
+// startServer starts a server on loopback with the accounts of xmpptest, and
+// stops it when the test ends.
+func startServer(t testing.TB, change func(*Config)) *Server {
+	t.Helper()
+	cfg := Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), AllowPlaintext: true, Pollers: 2}
+	if change != nil {
+		change(&cfg)
+	}
+	s, err := New(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := xmpptest.AddAccounts(context.Background(), s.store, "localhost"); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *Server) dial() (net.Conn, error) { return net.Dial("tcp", s.Addrs()[0].Addr.String()) }
+
+// peer is a client of a test.
+type peer struct {
+	t    testing.TB
+	conn net.Conn
+	have strings.Builder
+}
+
+const testHeader = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client'" +
+	" xmlns:stream='http://etherx.jabber.org/streams'>"
+
+// ask sends and returns what comes, up to and with until.
+func (p *peer) ask(send, until string) string {
+	p.t.Helper()
+	if _, err := io.WriteString(p.conn, send); err != nil {
+		p.t.Fatal(err)
+	}
+	_ = p.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	buf := make([]byte, 64<<10)
+	for !strings.Contains(p.have.String(), until) {
+		n, err := p.conn.Read(buf)
+		if err != nil {
+			p.t.Fatalf("waiting for %q: %v; there is %.300q", until, err, p.have.String())
+		}
+		p.have.Write(buf[:n])
+	}
+	all := p.have.String()
+	end := strings.Index(all, until) + len(until)
+	p.have.Reset()
+	p.have.WriteString(all[end:])
+	return all[:end]
+}
+
+func connect(t testing.TB, s *Server) *peer {
+	t.Helper()
+	conn, err := s.dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return &peer{t: t, conn: conn}
+}
+
+// plainLogin are the base64 forms of "\0user\0secret".
+var plainLogin = map[string]string{"romeo": "AHJvbWVvAHNlY3JldA==", "juliet": "AGp1bGlldABzZWNyZXQ="}
+
+// login takes a client to a bound resource.
+func (p *peer) login(user, resource string) *peer {
+	p.t.Helper()
+	p.ask(testHeader, "</stream:features>")
+	p.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+plainLogin[user]+"</auth>", "<success")
+	p.ask(testHeader, "</stream:features>")
+	p.ask("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>"+resource+"</resource></bind></iq>", "</iq>")
+	return p
+}
+
+// available sends initial presence and waits for its echo.
+func (p *peer) available() *peer {
+	p.t.Helper()
+	p.ask("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>", "id='roster'")
+	p.ask("<presence/>", "<presence from=")
+	return p
+}
+
+// TestDialoguesOverSockets plays the dialogues of session and router again, over
+// real sockets, against servers put together as people run them.
+func TestDialoguesOverSockets(t *testing.T) {
+	var files []string
+	for _, room := range []string{"session", "router"} {
+		more, err := filepath.Glob("../" + room + "/testdata/*.txt")
+		if err != nil || len(more) == 0 {
+			t.Fatalf("no dialogues of %s: %v", room, err)
+		}
+		files = append(files, more...)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			d, err := xmpptest.Load(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := startServer(t, func(cfg *Config) {
+				switch {
+				case strings.Contains(file, "refuse"):
+					cfg.Conflict = session.RefuseNew
+				case strings.Contains(file, "rename"):
+					cfg.Conflict = session.RenameNew
+				case strings.Contains(file, "max-resources"):
+					cfg.MaxResources = 2
+				case strings.Contains(file, "highest"):
+					cfg.DeliverHighest = true
+				case strings.Contains(file, "quota"):
+					cfg.OfflineQuota = 1
+				}
+			})
+			if strings.Contains(file, "16-sasl") {
+				t.Skip("it compares the features, which have STARTTLS here")
+			}
+			if err := (xmpptest.Player{Dial: s.dial, Cut: xmpptest.Cut(7)}).Play(d); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestSTARTTLS is RFC 6120 section 5.
+func TestSTARTTLS(t *testing.T) {
+	s := startServer(t, func(c *Config) { c.AllowPlaintext = false })
+	p := connect(t, s)
+	// 5.3.1: while TLS is required it is all that is offered.
+	got := p.ask(testHeader, "</stream:features>")
+	if !strings.HasSuffix(got, "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>") {
+		t.Errorf("features: %s", got)
+	}
+	// 6.3.4: no login before TLS.
+	got = p.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHNlY3JldA==</auth>", "</failure>")
+	if !strings.Contains(got, "encryption-required") {
+		t.Errorf("PLAIN in clear: %s", got)
+	}
+	p.ask("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+	p.conn = tls.Client(p.conn, &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"})
+	got = p.ask(testHeader, "</stream:features>")
+	// 5.4.3.3: not offered again.
+	if strings.Contains(got, "starttls") || !strings.Contains(got, "SCRAM-SHA-256-PLUS") || !strings.Contains(got, "tls-exporter") {
+		t.Errorf("features over TLS: %s", got)
+	}
+	p.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHNlY3JldA==</auth>", "<success")
+	p.ask(testHeader, "</stream:features>")
+	p.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", "</iq>")
+}
+
+// TestSTARTTLSInjection is RFC 6120 section 5.4.2.3 and the attack that it is
+// there for: what was sent in clear behind <starttls/> is never taken as input.
+func TestSTARTTLSInjection(t *testing.T) {
+	s := startServer(t, func(c *Config) { c.AllowPlaintext = false })
+	p := connect(t, s)
+	p.ask(testHeader, "</stream:features>")
+	got := p.ask("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"+testHeader, "</stream:stream>")
+	if !strings.Contains(got, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>") || strings.Contains(got, "proceed") {
+		t.Errorf("in one piece: %s", got)
+	}
+	// In a piece of its own it is the start of a TLS handshake that fails:
+	// 5.4.3.2, TCP ends without a closing tag.
+	p = connect(t, s)
+	p.ask(testHeader, "</stream:features>")
+	p.ask("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+	_, _ = io.WriteString(p.conn, testHeader)
+	_ = p.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if rest, err := io.ReadAll(p.conn); strings.Contains(string(rest), "stream") || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("behind a failed handshake: %q, %v", rest, err)
+	}
+}
+
+// TestDirectTLS is XEP-0368.
+func TestDirectTLS(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		s := startServer(t, func(c *Config) { c.C2STLS, c.AllowPlaintext = "127.0.0.1:0", false })
+		conn, err := tls.Dial("tcp", s.Addrs()[1].Addr.String(), &tls.Config{
+			InsecureSkipVerify: true, ServerName: "localhost", MaxVersion: version,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		p := &peer{t: t, conn: conn}
+		p.login("romeo", "r").available()
+		p.ask("<message to='romeo@localhost/r' id='m'><body>x</body></message>", "<body>x</body></message>")
+	}
+}
+
+// TestShutdown: clients are told, and the store is whole.
+func TestShutdown(t *testing.T) {
+	s, err := New(context.Background(), Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), AllowPlaintext: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := xmpptest.AddAccounts(context.Background(), s.store, "localhost"); err != nil {
+		t.Fatal(err)
+	}
+	bound, early := connect(t, s).login("romeo", "r").available(), connect(t, s)
+	early.ask(testHeader, "</stream:features>")
+	addr := s.Addrs()[0].Addr.String()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- s.Shutdown(ctx) }()
+	for _, p := range []*peer{bound, early} {
+		p.ask("", "<stream:error><system-shutdown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>")
+		_ = p.conn.Close()
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if c, err := net.Dial("tcp", addr); err == nil {
+		_ = c.Close()
+		t.Error("a new connection is accepted after the end")
+	}
+}
+
+// TestSlowReader: a client that stops reading is cut off (or gets time to take
+// what is queued), and others are served as if nothing were.
+func TestSlowReader(t *testing.T) {
+	for _, detach := range []bool{false, true} {
+		s := startServer(t, func(c *Config) {
+			c.MaxStanza, c.Outbox, c.DetachSlow, c.Linger = 64<<10, 128<<10, detach, 2*time.Second
+		})
+		slow := connect(t, s).login("juliet", "slow").available()
+		sender := connect(t, s).login("romeo", "sender").available()
+		message := "<message to='juliet@localhost/slow'><body>" + strings.Repeat("x", 30000) + "</body></message>"
+		for i := 0; s.sessions.Find("juliet@localhost", "slow") != nil; i++ {
+			if i == 2000 {
+				t.Fatal("60 MB were sent to a client that reads nothing")
+			}
+			// Others are not delayed: each message is followed by an answer.
+			sender.ask(message+fmt.Sprintf("<iq type='get' id='p%d' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", i), fmt.Sprintf("id='p%d'", i))
+		}
+		_ = slow.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+		n, err := io.Copy(io.Discard, slow.conn)
+		if errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("detach %v: the connection is still there", detach)
+		}
+		t.Logf("detach %v: the client found %d bytes and then %v", detach, n, err)
+	}
+}
+
+// TestThousandDropped: a thousand clients that vanish at once leave nothing,
+// and their contact learns of each.
+func TestThousandDropped(t *testing.T) {
+	const n = 1000
+	s := startServer(t, func(c *Config) { c.MaxResources = n + 10; c.LoginTimeout = 5 * time.Minute })
+	watcher := connect(t, s).login("juliet", "watcher").available()
+	subscribe(watcher, connect(t, s).login("romeo", "first").available())
+	before := s.sessions.Counts()
+	files, goroutines := openFiles(t), runtime.NumGoroutine()
+
+	conns := make([]net.Conn, n)
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 16)
+	for i := range conns {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			p := connect(t, s)
+			p.login("romeo", fmt.Sprint("r", i))
+			p.ask("<presence/>", fmt.Sprintf("from='romeo@localhost/r%d'", i))
+			conns[i] = p.conn
+			go func() { _, _ = io.Copy(io.Discard, p.conn) }()
+		})
+	}
+	told := make(chan int, 1)
+	go func() {
+		gone := 0
+		_ = watcher.conn.SetReadDeadline(time.Now().Add(2 * time.Minute))
+		for r := bufio.NewReader(watcher.conn); gone < n; {
+			text, err := r.ReadString('>')
+			if err != nil {
+				break
+			}
+			if strings.Contains(text, "type='unavailable'") {
+				gone++
+			}
+		}
+		told <- gone
+	}()
+	wg.Wait()
+	if got := s.sessions.Counts().Bound; got != before.Bound+n {
+		t.Fatalf("%d sessions are bound, want %d", got, before.Bound+n)
+	}
+	for _, c := range conns {
+		_ = c.Close()
+	}
+	if got := <-told; got != n {
+		t.Errorf("the contact was told of %d, want %d", got, n)
+	}
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		c := s.sessions.Counts()
+		if c == before && openFiles(t) <= files && runtime.NumGoroutine() <= goroutines {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("left: %+v (before: %+v), %d files (before: %d), %d goroutines (before: %d)",
+				c, before, openFiles(t), files, runtime.NumGoroutine(), goroutines)
+		}
+	}
+}
+
+// subscribe makes watcher (juliet) a subscriber of the presence of other (romeo).
+func subscribe(watcher, other *peer) {
+	watcher.ask("<presence type='subscribe' to='romeo@localhost'/>", "ask='subscribe'")
+	other.ask("", "type='subscribe'")
+	other.ask("<presence type='subscribed' to='juliet@localhost'/>", "subscription='from'")
+	watcher.ask("", "subscription='to'")
+}
+
+// TestAccountGone: the sessions of an account that another process deletes are
+// ended, and nobody else's.
+func TestAccountGone(t *testing.T) {
+	s := startServer(t, nil)
+	romeo, juliet := connect(t, s).login("romeo", "r"), connect(t, s).login("juliet", "j")
+	if err := s.store.DeleteAccount(context.Background(), s.sessions.First("romeo@localhost").JID().Bare()); err != nil {
+		t.Fatal(err)
+	}
+	romeo.ask("", "<not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>")
+	juliet.ask("<iq type='get' id='p' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "id='p'")
+}
+
+// TestBadConfig: whatever is wrong is said in one line.
+func TestBadConfig(t *testing.T) {
+	f := func(change func(*Config), want string) {
+		t.Helper()
+		cfg := Config{C2S: "127.0.0.1:0", DataDir: t.TempDir()}
+		change(&cfg)
+		s, err := New(context.Background(), cfg)
+		if err == nil {
+			_ = s.Shutdown(context.Background())
+			t.Errorf("no error; want %q", want)
+			return
+		}
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want %q", err, want)
+		}
+	}
+	f(func(c *Config) { c.Domains = []string{"not a domain"} }, "is not a domain")
+	f(func(c *Config) { c.C2S = "" }, "no address to listen on")
+	f(func(c *Config) { c.C2S = "127.0.0.1:99999" }, "cannot listen on")
+	f(func(c *Config) { c.TLSCert = []string{"x"} }, "each certificate needs its key")
+	f(func(c *Config) { c.TLSCert, c.TLSKey = []string{"/none"}, []string{"/none"} }, "certificate /none")
+	f(func(c *Config) { c.MaxStanza = 100 }, "at least 10000")
+	f(func(c *Config) { c.DataDir = "/dev/null/x" }, "data directory")
+	f(func(c *Config) { c.Contacts = map[string][]string{"admin": {"not a uri"}} }, "not a uri")
+}
+
+func openFiles(t testing.TB) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
