@@ -52,6 +52,8 @@ type peer struct {
 	t    testing.TB
 	conn net.Conn
 	have strings.Builder
+
+	lossy bool // see quietly
 }
 
 const testHeader = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client'" +
@@ -61,14 +63,14 @@ const testHeader = "<stream:stream to='localhost' version='1.0' xmlns='jabber:cl
 func (p *peer) ask(send, until string) string {
 	p.t.Helper()
 	if _, err := io.WriteString(p.conn, send); err != nil {
-		p.t.Fatal(err)
+		p.fail(err)
 	}
 	_ = p.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 	buf := make([]byte, 64<<10)
 	for !strings.Contains(p.have.String(), until) {
 		n, err := p.conn.Read(buf)
 		if err != nil {
-			p.t.Fatalf("waiting for %q: %v; there is %.300q", until, err, p.have.String())
+			p.fail(fmt.Errorf("waiting for %q: %w; there is %.300q", until, err, p.have.String()))
 		}
 		p.have.Write(buf[:n])
 	}
@@ -79,15 +81,42 @@ func (p *peer) ask(send, until string) string {
 	return all[:end]
 }
 
+func (p *peer) fail(err error) {
+	p.t.Helper()
+	if p.lossy {
+		panic(errLost)
+	}
+	p.t.Fatal(err)
+}
+
 func connect(t testing.TB, s *Server) *peer {
 	t.Helper()
-	conn, err := s.dial()
+	return dialTo(t, s.Addrs()[0].Addr.String())
+}
+
+func dialTo(t testing.TB, addr string) *peer {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	return &peer{t: t, conn: conn}
 }
+
+// quietly runs f until the connection fails, which is what it waits for.
+func (p *peer) quietly(f func()) {
+	defer func() {
+		if r := recover(); r != nil && r != errLost {
+			panic(r)
+		}
+	}()
+	p.lossy = true
+	f()
+}
+
+// errLost is what ask panics with, within quietly, when the connection fails.
+var errLost = errors.New("the connection is lost")
 
 // plainLogin are the base64 forms of "\0user\0secret".
 var plainLogin = map[string]string{"romeo": "AHJvbWVvAHNlY3JldA==", "juliet": "AGp1bGlldABzZWNyZXQ="}

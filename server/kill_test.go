@@ -1,0 +1,138 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"roost/internal/xmpptest"
+)
+
+// childEnv makes the test binary a server with this data directory, for tests
+// that need a process of their own to kill.
+const childEnv = "ROOST_TEST_SERVER"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childEnv); dir != "" {
+		os.Exit(childServer(dir))
+	}
+	os.Exit(m.Run())
+}
+
+// childServer serves until it is killed; it says where on its output.
+func childServer(dir string) int {
+	s, err := New(context.Background(), Config{C2S: "127.0.0.1:0", DataDir: dir, AllowPlaintext: true})
+	if err == nil {
+		err = xmpptest.AddAccounts(context.Background(), s.store, "localhost")
+	}
+	if err != nil {
+		fmt.Println("error:", err)
+		return 1
+	}
+	fmt.Println(s.Addrs()[0].Addr)
+	select {}
+}
+
+// startChild starts a server in a process of its own and returns its address.
+func startChild(t *testing.T, dir string) (*exec.Cmd, string) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^$")
+	cmd.Env = append(os.Environ(), childEnv+"="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatalf("%q, %v", line, err)
+	}
+	return cmd, strings.TrimSpace(line)
+}
+
+// TestKill kills a server with SIGKILL in the middle of roster sets and offline
+// messages: whatever was answered is there afterwards.
+func TestKill(t *testing.T) {
+	dir := t.TempDir()
+	rosterItems, messages := 0, 0 // answered, over all rounds
+	for round := range 3 {
+		cmd, addr := startChild(t, dir)
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		// Romeo adds contacts and sends messages to Juliet, who is away. That
+		// a message is kept shows in the answer to the ping behind it: stanzas
+		// of one session are handled in order.
+		wg.Go(func() {
+			p := dialTo(t, addr)
+			p.quietly(func() {
+				p.login("romeo", "r")
+				for i := 0; ; i++ {
+					p.ask(fmt.Sprintf("<iq type='set' id='s%d'><query xmlns='jabber:iq:roster'><item jid='c%d-%d@example.org'/></query></iq>", i, round, i), fmt.Sprintf("id='s%d'", i))
+					mu.Lock()
+					rosterItems++
+					mu.Unlock()
+				}
+			})
+		})
+		wg.Go(func() {
+			p := dialTo(t, addr)
+			p.quietly(func() {
+				p.login("romeo", "m")
+				for i := 0; ; i++ {
+					p.ask(fmt.Sprintf("<message type='chat' to='juliet@localhost'><body>m%d-%d</body></message>"+
+						"<iq type='get' id='p%d' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", round, i, i), fmt.Sprintf("id='p%d'", i))
+					mu.Lock()
+					messages++
+					mu.Unlock()
+				}
+			})
+		})
+		// Killed when there was something to lose, not after a time.
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+			mu.Lock()
+			enough := rosterItems >= 60*(round+1) && messages >= 60*(round+1)
+			mu.Unlock()
+			if enough {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("only %d roster items and %d messages were answered", rosterItems, messages)
+			}
+		}
+		_ = cmd.Process.Signal(syscall.SIGKILL)
+		_ = cmd.Wait()
+		wg.Wait()
+	}
+
+	_, addr := startChild(t, dir)
+	got := dialTo(t, addr).login("romeo", "r").ask("<iq type='get' id='end'><query xmlns='jabber:iq:roster'/></iq>", "</iq>")
+	if n := strings.Count(got, "<item "); n < rosterItems {
+		t.Errorf("%d roster items are there, %d were answered", n, rosterItems)
+	}
+	juliet := dialTo(t, addr).login("juliet", "j")
+	juliet.ask("<presence/>", "<presence from=")
+	got = juliet.ask("<iq type='get' id='end' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "id='end'")
+	if n := strings.Count(got, "<message "); n < messages {
+		t.Errorf("%d messages are there, %d were answered", n, messages)
+	}
+	for round := range 3 {
+		last := -1
+		for _, part := range strings.Split(got, fmt.Sprintf("<body>m%d-", round))[1:] {
+			var i int
+			if _, err := fmt.Sscanf(part, "%d<", &i); err != nil || i != last+1 {
+				t.Fatalf("round %d: message %d comes behind message %d", round, i, last)
+			}
+			last = i
+		}
+	}
+}
