@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// asProgram makes the test binary the program itself.
+const asProgram = "ROOST_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		_ = os.Unsetenv(asProgram)
+		os.Exit(run(os.Args[1:]))
+	}
+	os.Exit(m.Run())
+}
+
+func program(env []string, args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(append(os.Environ(), asProgram+"=1"), env...)
+	return cmd
+}
+
+// result runs the program to its end.
+func result(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	cmd := program(env, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// TestMistakes: what is wrong is said in one clear line, with exit code 2, or 1
+// when it is not the command line's fault.
+func TestMistakes(t *testing.T) {
+	dir := t.TempDir()
+	config := func(text string) string {
+		name := filepath.Join(dir, "roost.toml")
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	f := func(env []string, code int, want string, args ...string) {
+		t.Helper()
+		got, stdout, stderr := result(t, env, args...)
+		if got != code || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, want) || stdout != "" {
+			t.Errorf("%q: exit code %d, error %q, output %q; want %d and one line with %q", args, got, stderr, stdout, code, want)
+		}
+	}
+	f(nil, 2, "--bogus", "serve", "--bogus")
+	f(nil, 2, "fish", "fish")
+	f(nil, 2, "--max-stanza", "serve", "--max-stanza", "lots")
+	f(nil, 2, "at least 10000", "serve", "--max-stanza", "5000")
+	f(nil, 2, "--log-format", "serve", "--log-format", "xml")
+	f(nil, 2, "--idle-timeout", "serve", "--idle-timeout", "soon")
+	f(nil, 2, "is not a domain", "serve", "--domain", "not a domain")
+	f(nil, 2, "needs its key", "serve", "--tls-cert", config(""))
+	f(nil, 2, "no address", "serve", "--c2s", "", "--c2s-tls", "")
+	f([]string{"ROOST_POLLERS=many"}, 2, "--pollers", "serve")
+	f(nil, 2, `"fish" is no flag`, "serve", "--config", config("fish = 1"))
+	f(nil, 2, "roost.toml", "serve", "--config", config("c2s = "))
+	f(nil, 2, "none.toml", "serve", "--config", filepath.Join(dir, "none.toml"))
+	f(nil, 1, "cannot listen on", "serve", "--c2s", "192.0.2.1:1", "--data", dir)
+	f(nil, 1, "/none.crt", "serve", "--c2s", "127.0.0.1:0", "--tls-cert", "/none.crt", "--tls-key", "/none.key", "--data", dir)
+}
+
+// serving starts the server and returns its output up to the last line of its
+// greeting.
+func serving(t *testing.T, env []string, args ...string) (*exec.Cmd, string) {
+	t.Helper()
+	cmd := program(env, append([]string{"serve"}, args...)...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = io.Discard
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	var text strings.Builder
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		text.WriteString(lines.Text() + "\n")
+		if strings.Contains(lines.Text(), "Ctrl-C") {
+			return cmd, text.String()
+		}
+	}
+	t.Fatalf("it ended: %s", text.String())
+	return nil, ""
+}
+
+// TestServe: the greeting says where it listens, where its data is and what to
+// do next; a signal ends it cleanly.
+func TestServe(t *testing.T) {
+	dir := t.TempDir()
+	for _, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		cmd, greeting := serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "127.0.0.1:0", "--data", dir)
+		for _, want := range []string{"localhost", "127.0.0.1:", dir, "roost user add", "selfsigned.crt"} {
+			if !strings.Contains(greeting, want) {
+				t.Errorf("no %q in the greeting:\n%s", want, greeting)
+			}
+		}
+		if strings.Contains(greeting, "127.0.0.1:0\n") {
+			t.Errorf("not the port that was bound:\n%s", greeting)
+		}
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%v: %v", sig, err)
+		}
+	}
+}
+
+// TestPrecedence: flag before environment before config file before default.
+func TestPrecedence(t *testing.T) {
+	dir := t.TempDir()
+	config := filepath.Join(dir, "roost.toml")
+	text := "domain = [\"file.example\", \"other.example\"]\nc2s = \"127.0.0.1:0\"\nc2s-tls = \"\"\nallow-plaintext = true\nmax-stanza = \"20000\"\nworkers = 3\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := func(env []string, want string, args ...string) {
+		t.Helper()
+		args = append([]string{"--data", filepath.Join(dir, "data")}, args...)
+		cmd, greeting := serving(t, env, args...)
+		if first, _, _ := strings.Cut(greeting, "\n"); first != "roost serves "+want {
+			t.Errorf("%q, want %s", first, want)
+		}
+		if strings.Contains(greeting, "direct TLS") {
+			t.Errorf("the file's empty c2s-tls does not count:\n%s", greeting)
+		}
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	}
+	f(nil, "file.example, other.example", "--config", config)
+	f([]string{"ROOST_CONFIG=" + config}, "file.example, other.example")
+	f([]string{"ROOST_DOMAIN=env.example"}, "env.example", "--config", config)
+	f([]string{"ROOST_DOMAIN=env.example"}, "flag.example", "--config", config, "--domain", "flag.example")
+}
+
+var update = flag.Bool("update", false, "write testdata/help.txt anew")
+
+// TestHelp: the help is what a person reads; changes to it are looked at.
+func TestHelp(t *testing.T) {
+	code, got, _ := result(t, []string{"COLUMNS=100"}, "serve", "--help")
+	if code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	// The number of CPUs is this machine's.
+	file := filepath.Join("testdata", "help.txt")
+	lines := strings.Split(got, "\n")
+	for i, l := range lines {
+		if strings.Contains(l, "--pollers") {
+			lines[i] = "      --pollers=N"
+		}
+	}
+	got = strings.Join(lines, "\n")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil || got != string(want) {
+		t.Errorf("the help has changed (%v); look at it and run: go test ./cmd/roost -update\n%s", err, got)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	if code, got, _ := result(t, nil, "version"); code != 0 || !strings.HasPrefix(got, "roost ") {
+		t.Errorf("%d, %q", code, got)
+	}
+}
+
+// TestSecondSignal: whoever cannot wait for a clean stop gets one at once.
+func TestSecondSignal(t *testing.T) {
+	cmd, _ := serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", t.TempDir())
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	for range 2 {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		time.Sleep(20 * time.Millisecond)
+	}
+	select {
+	case <-done:
+	case <-time.After(30 * time.Second):
+		t.Error("it still runs")
+	}
+}

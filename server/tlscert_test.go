@@ -1,0 +1,110 @@
+package server
+
+import (
+	"bytes"
+	"crypto/tls"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func certConfig(t *testing.T, dir string, domains ...string) (*Config, *bytes.Buffer) {
+	t.Helper()
+	log := new(bytes.Buffer)
+	return &Config{DataDir: dir, Domains: domains, Logger: slog.New(slog.NewTextHandler(log, nil))}, log
+}
+
+// TestSelfSigned: a certificate is made once and kept, with a key for nobody
+// else's eyes; it is made anew when the domains change.
+func TestSelfSigned(t *testing.T) {
+	dir := t.TempDir()
+	cfg, log := certConfig(t, dir, "localhost", "example.org")
+	c, err := NewCertificates(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := c.Leaf("example.org")
+	for _, name := range []string{"localhost", "example.org", "127.0.0.1"} {
+		if err := first.VerifyHostname(name); err != nil {
+			t.Error(err)
+		}
+	}
+	info, err := os.Stat(filepath.Join(dir, selfSignedKey))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the key's mode is %v, %v; want 0600", info.Mode(), err)
+	}
+	if again, err := NewCertificates(cfg); err != nil || !again.Leaf("").Equal(first) {
+		t.Errorf("the certificate is not kept: %v", err)
+	}
+	if log.Len() != 0 {
+		t.Errorf("log: %s", log)
+	}
+	cfg, log = certConfig(t, dir, "example.net")
+	other, err := NewCertificates(cfg)
+	if err != nil || other.Leaf("").VerifyHostname("example.net") != nil {
+		t.Errorf("not remade for other domains: %v", err)
+	}
+	if !strings.Contains(log.String(), "made anew") {
+		t.Errorf("log: %s", log)
+	}
+}
+
+// TestCertificatePerDomain: SNI chooses, an unknown name gets the first.
+func TestCertificatePerDomain(t *testing.T) {
+	var certs, keys []string
+	for _, domain := range []string{"one.example", "two.example"} {
+		dir := t.TempDir()
+		cfg, _ := certConfig(t, dir, domain)
+		if _, err := NewCertificates(cfg); err != nil {
+			t.Fatal(err)
+		}
+		certs = append(certs, filepath.Join(dir, selfSignedCert))
+		keys = append(keys, filepath.Join(dir, selfSignedKey))
+	}
+	cfg, log := certConfig(t, t.TempDir(), "one.example", "two.example", "three.example")
+	cfg.TLSCert, cfg.TLSKey = certs, keys
+	c, err := NewCertificates(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.SelfSigned() != "" {
+		t.Error("a self-signed certificate is named although others were given")
+	}
+	for asked, want := range map[string]string{"one.example": "one.example", "TWO.example": "two.example", "": "one.example", "x.example": "one.example"} {
+		cert, err := c.GetCertificate(&tls.ClientHelloInfo{ServerName: asked})
+		if err != nil || cert.Leaf.VerifyHostname(want) != nil || !c.Leaf(asked).Equal(cert.Leaf) {
+			t.Errorf("%q: not the certificate of %s", asked, want)
+		}
+	}
+	if !strings.Contains(log.String(), "three.example") {
+		t.Errorf("no warning of a domain without a certificate: %s", log)
+	}
+	// A reload that fails leaves the old set whole.
+	if err := os.WriteFile(keys[1], []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Reload(); err == nil || !strings.Contains(err.Error(), keys[1]) {
+		t.Errorf("%v, want an error that names the key's file", err)
+	}
+	if c.Leaf("two.example").VerifyHostname("two.example") != nil {
+		t.Error("a failed reload has changed the certificates")
+	}
+}
+
+// TestSecret: made once, kept, for nobody else's eyes.
+func TestSecret(t *testing.T) {
+	dir := t.TempDir()
+	a, err := loadSecret(dir)
+	if err != nil || len(a) != 32 {
+		t.Fatal(len(a), err)
+	}
+	if b, err := loadSecret(dir); err != nil || !bytes.Equal(a, b) {
+		t.Error("the secret is not kept", err)
+	}
+	if info, err := os.Stat(filepath.Join(dir, secretFile)); err != nil || info.Mode().Perm() != fs.FileMode(0o600) {
+		t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
+	}
+}
