@@ -104,7 +104,8 @@ func (p *Parser) next(s *Scratch, data []byte) (Event, int, *Error) {
 // fresh looks for an element at data[n:] and parses it where it is.
 func (p *Parser) fresh(s *Scratch, data []byte, n int) (Event, int, *Error) {
 	for {
-		n, e := p.between(data, n)
+		var e *Error
+		n, e = p.between(data, n)
 		switch {
 		case e != nil || n == len(data):
 			return None, n, e
@@ -120,7 +121,7 @@ func (p *Parser) fresh(s *Scratch, data []byte, n int) (Event, int, *Error) {
 		if ev, e := p.event(s, res); ev != None || e != nil {
 			return ev, at, e
 		}
-		return p.fresh(s, data, at)
+		n = at // behind the XML declaration
 	}
 }
 
