@@ -88,7 +88,7 @@ const (
 	flagSlow                         // its outbox was full: it is being closed
 	flagLater                        // Manager.later has something for the loop
 	flagBacklog                      // reading is paused until the client has read
-	flagTLS                          // <starttls/> was answered with <proceed/>
+	flagTLS                          // <starttls/> was answered with <proceed/>, the handshake is under way
 )
 
 func (s *Session) has(flag uint32) bool { return s.state.Load()&flag != 0 }

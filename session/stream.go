@@ -73,8 +73,8 @@ func (s *Session) Data(loop int, p []byte) int {
 			s.openStream(t, t.scratch.Doc().Root())
 		case parser.Stanza:
 			s.element(t, p[n:])
-			if s.tlsBegins() {
-				return len(p)
+			if s.has(flagTLS) {
+				return len(p) // the next byte belongs to the handshake
 			}
 		case parser.StreamClose:
 			s.end(t, nil)
@@ -95,7 +95,7 @@ func (s *Session) Secured(loop int, state *tls.ConnectionState) {
 	t := s.mgr.turns[loop]
 	s.parser.Free(t.scratch)
 	s.parser.Reset()
-	s.unset(flagOpen)
+	s.unset(flagOpen | flagTLS)
 	s.jid = jid.JID{}
 	if s.neg != nil {
 		s.neg.secured = true
@@ -119,10 +119,10 @@ func (s *Session) Drained(loop int) {
 // Closed is called once, when the connection is gone.
 func (s *Session) Closed(loop int, err error) {
 	s.set(flagGone)
-	if err != nil {
-		s.mgr.cfg.Logger.Debug("connection closed", "conn", s.conn.RemoteAddr(), "jid", s.FullJID(), "err", err)
-	}
 	s.whenFree(s.mgr.turns[loop], func(t *Turn) {
+		if err != nil {
+			s.mgr.cfg.Logger.Debug("connection closed", "jid", s.FullJID(), "err", err)
+		}
 		s.set(flagClosing)
 		s.parser.Free(t.scratch)
 		s.mgr.Destroy(t, s)
@@ -464,9 +464,6 @@ func (s *Session) startTLS(t *Turn, behind []byte) {
 	}
 	s.set(flagTLS)
 }
-
-// tlsBegins reports whether the next byte belongs to a TLS handshake.
-func (s *Session) tlsBegins() bool { return s.has(flagTLS) && s.neg != nil && !s.neg.secured }
 
 // failTLS ends a stream whose TLS negotiation failed (RFC 6120 section 5.4.2.2:
 // the failure is followed by the closing tag).
