@@ -465,7 +465,13 @@ func (c *Conn) shut(err error) {
 // to be called from within Data, after the last byte of the clear stream was
 // used; what is queued goes out in clear before it. Secured is called when the
 // handshake is done.
-func (c *Conn) StartTLS(cfg *tls.Config) error {
+func (c *Conn) StartTLS(cfg *tls.Config) error { return c.startTLS(cfg, newStdTLS) }
+
+// StartClientTLS is StartTLS for the side that begins the handshake. It is to
+// be called on the loop.
+func (c *Conn) StartClientTLS(cfg *tls.Config) error { return c.startTLS(cfg, newClientTLS) }
+
+func (c *Conn) startTLS(cfg *tls.Config, layer func(*Conn, *tls.Config) *stdTLS) error {
 	if c.rest != nil {
 		return ErrPipelined
 	}
@@ -475,6 +481,6 @@ func (c *Conn) StartTLS(cfg *tls.Config) error {
 	c.Flush()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.rec = newStdTLS(c, cfg)
+	c.rec = layer(c, cfg)
 	return nil
 }

@@ -45,9 +45,23 @@ const (
 )
 
 func newStdTLS(c *Conn, cfg *tls.Config) *stdTLS {
+	t := prepareTLS(c)
+	t.conn = tls.Server((*tlsSocket)(t), cfg)
+	return t
+}
+
+// newClientTLS is TLS by crypto/tls where this is the side that begins.
+func newClientTLS(c *Conn, cfg *tls.Config) *stdTLS {
+	t := prepareTLS(c)
+	t.conn = tls.Client((*tlsSocket)(t), cfg)
+	t.phase = tlsQueued
+	c.loop.p.queue.add(c.loop.p, t)
+	return t
+}
+
+func prepareTLS(c *Conn) *stdTLS {
 	t := &stdTLS{c: c}
 	t.arrived.L = &t.mu
-	t.conn = tls.Server((*tlsSocket)(t), cfg)
 	timeout := c.loop.p.cfg.HandshakeTimeout
 	t.deadline = time.AfterFunc(timeout, func() {
 		c.loop.post(c, func(int) { c.shut(ErrHandshake) })
