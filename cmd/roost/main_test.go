@@ -6,9 +6,11 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -72,6 +74,8 @@ func TestMistakes(t *testing.T) {
 	f(nil, 2, "is not a domain", "serve", "--domain", "not a domain")
 	f(nil, 2, "needs its key", "serve", "--tls-cert", config(""))
 	f(nil, 2, "no address", "serve", "--c2s", "", "--c2s-tls", "")
+	f(nil, 2, "not a loopback address", "serve", "--pprof", "0.0.0.0:6060")
+	f(nil, 2, "not host:port", "serve", "--pprof", "6060")
 	f([]string{"ROOST_POLLERS=many"}, 2, "--pollers", "serve")
 	f(nil, 2, `"fish" is no flag`, "serve", "--config", config("fish = 1"))
 	f(nil, 2, "roost.toml", "serve", "--config", config("c2s = "))
@@ -153,6 +157,29 @@ func TestPrecedence(t *testing.T) {
 	f([]string{"ROOST_CONFIG=" + config}, "file.example, other.example")
 	f([]string{"ROOST_DOMAIN=env.example"}, "env.example", "--config", config)
 	f([]string{"ROOST_DOMAIN=env.example"}, "flag.example", "--config", config, "--domain", "flag.example")
+}
+
+// TestProfiles: they are there when asked for, and only then.
+func TestProfiles(t *testing.T) {
+	args := []string{"--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", t.TempDir()}
+	cmd, greeting := serving(t, nil, append(args, "--pprof", "127.0.0.1:0")...)
+	url := regexp.MustCompile(`http://\S+`).FindString(greeting)
+	answer, err := http.Get(url + "goroutine?debug=1")
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, greeting)
+	}
+	defer answer.Body.Close()
+	if text, _ := io.ReadAll(answer.Body); !strings.Contains(string(text), "goroutine profile") {
+		t.Errorf("got %s", text)
+	}
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	_, greeting = serving(t, nil, args...)
+	if strings.Contains(greeting, "pprof") {
+		t.Errorf("nobody asked for profiles:\n%s", greeting)
+	}
 }
 
 var update = flag.Bool("update", false, "write testdata/help.txt anew")

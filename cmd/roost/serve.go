@@ -26,7 +26,7 @@ var serveGroups = []kong.Group{
 	{Key: "accounts", Title: "Accounts and clients:"},
 	{Key: "limits", Title: "Limits and memory:"},
 	{Key: "time", Title: "Timeouts:"},
-	{Key: "log", Title: "Logging:"},
+	{Key: "log", Title: "Logging and profiles:"},
 }
 
 // serveCmd runs the server. Every flag can be given in the environment as
@@ -72,6 +72,7 @@ type serveCmd struct {
 
 	LogLevel  slog.Level `group:"log" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (default: ${default})."`
 	LogFormat string     `group:"log" enum:"text,json" default:"text" placeholder:"FORMAT" help:"text or json (default: ${default})."`
+	Pprof     string     `group:"log" placeholder:"ADDR" help:"Serve Go's profiles at this loopback address, such as 127.0.0.1:6060; without it there are none."`
 }
 
 // serverConfig turns flags into the server's configuration.
@@ -123,6 +124,11 @@ func (c *serveCmd) Run() error {
 	if err := cfg.Validate(); err != nil {
 		return usageError(strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
+	if c.Pprof != "" {
+		if err := profileAddr(c.Pprof); err != nil {
+			return err
+		}
+	}
 	raiseOpenFiles(cfg.Logger)
 	if c.MemoryLimit > 0 {
 		debug.SetMemoryLimit(int64(c.MemoryLimit))
@@ -133,7 +139,16 @@ func (c *serveCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	greet(s, c)
+	var profiles string
+	if c.Pprof != "" {
+		addr, stop, err := serveProfiles(c.Pprof, cfg.Logger)
+		if err != nil {
+			return errors.Join(err, s.Shutdown(context.Background()))
+		}
+		defer stop()
+		profiles = "http://" + addr + "/debug/pprof/"
+	}
+	greet(s, c, profiles)
 	for sig := range signals {
 		if sig != syscall.SIGHUP {
 			break
@@ -169,10 +184,13 @@ func (c *serveCmd) stop(s *server.Server, signals <-chan os.Signal) error {
 }
 
 // greet says what a person needs to know now.
-func greet(s *server.Server, c *serveCmd) {
+func greet(s *server.Server, c *serveCmd, profiles string) {
 	fmt.Printf("roost serves %s\n", strings.Join(c.Domain, ", "))
 	for _, a := range s.Addrs() {
 		fmt.Printf("  %-28s %s\n", a.Name, a.Addr)
+	}
+	if profiles != "" {
+		fmt.Printf("  %-28s %s\n", "profiles", profiles)
 	}
 	fmt.Printf("  %-28s %s\n", "data", c.Data)
 	if file := s.CertificateFile(); file != "" {

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+)
+
+// profileAddr accepts an address for profiles. They tell much about the process,
+// so that only loopback will do: who needs them from elsewhere forwards a port.
+func profileAddr(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return usageError(fmt.Sprintf("--pprof: %q is not host:port, such as 127.0.0.1:6060", addr))
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return usageError(fmt.Sprintf("--pprof: %s is not a loopback address; use 127.0.0.1 and forward the port", addr))
+	}
+	return nil
+}
+
+// serveProfiles serves Go's profiles at addr, for `go tool pprof`.
+func serveProfiles(addr string, log *slog.Logger) (bound string, stop func(), err error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return "", nil, fmt.Errorf("profiles: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("profiles are served no longer", "err", err)
+		}
+	}()
+	return l.Addr().String(), func() { _ = s.Close(); <-done }, nil
+}
