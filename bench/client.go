@@ -10,21 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/xdg-go/scram"
 
 	"roost/parser"
+	"roost/poller"
 )
-
-// Conn is the connection under a client.
-type Conn interface {
-	Queue(p []byte) error
-	Flush()
-	StartTLS(*tls.Config) error
-	Close(linger time.Duration)
-	Secure() bool
-}
 
 // Mechanism is how a client authenticates.
 type Mechanism string
@@ -72,21 +65,36 @@ func (a Account) JID() string { return a.User + "@" + a.Domain }
 // Send.
 type Client struct {
 	fleet   *Fleet
-	conn    Conn
+	conn    atomic.Pointer[poller.Conn] // nil before it is connected
 	account Account
 	parser  parser.Parser
 	state   state
 	scram   *scram.ClientConversation
-	started time.Time
-	err     error
 }
 
 // ErrLogin is what a failed login is wrapped in.
 var ErrLogin = errors.New("login failed")
 
+// start begins the login. Loop.
 func (c *Client) start() {
-	c.started = time.Now()
+	if c.state == stateFailed {
+		return // the connection was lost before this was called
+	}
+	c.conn.Load().SetDeadline(loginTimeout)
+	if c.fleet.cfg.TLS == DirectTLS {
+		c.secure()
+		return
+	}
 	c.header()
+}
+
+// loginTimeout is how long one login may take.
+const loginTimeout = 2 * time.Minute
+
+func (c *Client) secure() {
+	if err := c.conn.Load().StartClientTLS(c.fleet.tls); err != nil {
+		c.fail(err)
+	}
 }
 
 func (c *Client) header() {
@@ -95,9 +103,11 @@ func (c *Client) header() {
 		clientNS + "' xmlns:stream='" + streamsNS + "'>")
 }
 
-func (c *Client) send(s string) {
-	if c.conn.Queue([]byte(s)) == nil {
-		c.conn.Flush()
+func (c *Client) send(s string) { c.write([]byte(s)) }
+
+func (c *Client) write(p []byte) {
+	if conn := c.conn.Load(); conn != nil && conn.Queue(p) == nil {
+		conn.Flush()
 	}
 }
 
@@ -133,11 +143,10 @@ func (c *Client) Drained(int) {}
 // Closed is called when the connection is gone.
 func (c *Client) Closed(loop int, err error) {
 	c.parser.Free(c.fleet.scratch[loop])
-	if err == nil {
-		err = errors.New("the server closed the connection")
+	if err != nil {
+		c.fail(err)
 	}
-	c.fail(err)
-	c.fleet.closed(c)
+	c.fleet.left.Done()
 }
 
 func (c *Client) fail(err error) {
@@ -146,9 +155,12 @@ func (c *Client) fail(err error) {
 	}
 	before := c.state
 	c.state = stateFailed
-	c.err = fmt.Errorf("%w: %s: %w", ErrLogin, c.account.JID(), err)
-	c.fleet.failed(c, before == stateReady)
-	c.conn.Close(0)
+	if before == stateReady {
+		c.fleet.lose(fmt.Errorf("%s was disconnected: %w", c.account.JID(), err))
+	} else {
+		c.fleet.loginDone(fmt.Errorf("%w: %s: %w", ErrLogin, c.account.JID(), err))
+	}
+	c.drop()
 }
 
 // element takes the login one step further.
@@ -173,7 +185,8 @@ func (c *Client) element(el parser.Element) {
 		}
 	case statePresence:
 		c.state = stateReady
-		c.fleet.ready(c)
+		c.conn.Load().SetDeadline(0)
+		c.fleet.loginDone(nil)
 	case stateReady:
 		c.fleet.received(c, el)
 	}
@@ -185,7 +198,7 @@ func (c *Client) features(el parser.Element) {
 		return
 	}
 	switch {
-	case c.fleet.cfg.TLS == STARTTLS && !c.conn.Secure():
+	case c.fleet.cfg.TLS == STARTTLS && !c.conn.Load().Secure():
 		c.state = stateTLS
 		c.send("<starttls xmlns='" + tlsNS + "'/>")
 	case el.Child(saslNS, "mechanisms").OK():
@@ -207,9 +220,7 @@ func (c *Client) proceed(el parser.Element) {
 		c.fail(errors.New("the server refuses TLS"))
 		return
 	}
-	if err := c.conn.StartTLS(c.fleet.cfg.clientTLS()); err != nil {
-		c.fail(err)
-	}
+	c.secure()
 }
 
 func (c *Client) auth() {
@@ -278,7 +289,12 @@ func (c *Client) Message(to string) {
 	b = append(b, "'><body>"+markerText...)
 	b = strconv.AppendInt(b, time.Now().UnixNano(), 10)
 	b = append(b, " and then some words, as people write them to each other.</body></message>"...)
-	if c.conn.Queue(b) == nil {
-		c.conn.Flush()
+	c.write(b)
+}
+
+// drop cuts the connection off.
+func (c *Client) drop() {
+	if conn := c.conn.Load(); conn != nil {
+		conn.Close(0)
 	}
 }

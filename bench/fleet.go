@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,8 +22,9 @@ type TLSMode string
 
 // The modes.
 const (
-	NoTLS    TLSMode = "none"
-	STARTTLS TLSMode = "starttls"
+	NoTLS     TLSMode = "none"
+	STARTTLS  TLSMode = "starttls"
+	DirectTLS TLSMode = "direct"
 )
 
 // Config says what a fleet is. Zero values take the default given.
@@ -34,9 +34,9 @@ type Config struct {
 	User      string // localpart with one %d; default "user%d"
 	Password  string // default "secret"
 	First     int    // number of the first account
-	Count     int    // clients
 	Mechanism Mechanism
 	TLS       TLSMode
+	Resume    bool   // TLS sessions are resumed
 	InFlight  int    // logins under way at once; default 100
 	Loops     int    // default 1
 	Presence  string // initial presence; default "<presence/>"
@@ -72,26 +72,42 @@ func (c *Config) clientTLS() *tls.Config {
 	return &tls.Config{InsecureSkipVerify: true, ServerName: c.Domain}
 }
 
-// Fleet is many clients.
+// Fleet is many clients of one server.
 type Fleet struct {
 	cfg     Config
+	tls     *tls.Config
 	poller  *poller.Poller
 	scratch []*parser.Scratch
 	ids     atomic.Uint64
 	slots   chan struct{} // logins under way
+	left    sync.WaitGroup
 
 	mu      sync.Mutex
 	clients []*Client
-	online  int
-	lost    int
-	errs    []error
-	left    sync.WaitGroup
+	status  Status
+	logins  sync.WaitGroup
+	errs    []error // the first maxErrs of them
 }
 
-// NewFleet returns a fleet without clients.
+// Status counts a fleet's clients.
+type Status struct {
+	Online int // available now
+	Failed int // could not log in
+	Lost   int // were available and were disconnected
+}
+
+// maxErrs is how many errors are kept.
+const maxErrs = 5
+
+// NewFleet returns a fleet whose clients are yet to log in.
 func NewFleet(cfg Config) (*Fleet, error) {
 	cfg.setDefaults()
 	f := &Fleet{cfg: cfg, slots: make(chan struct{}, cfg.InFlight)}
+	// A load generator measures, it does not protect: any certificate will do.
+	f.tls = &tls.Config{InsecureSkipVerify: true, ServerName: cfg.Domain}
+	if cfg.Resume {
+		f.tls.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+	}
 	for range cfg.Loops {
 		f.scratch = append(f.scratch, parser.NewScratch(parser.Limits{}))
 	}
@@ -100,48 +116,42 @@ func NewFleet(cfg Config) (*Fleet, error) {
 	return f, err
 }
 
-// Login logs in all clients and returns when each is available or has failed.
-func (f *Fleet) Login(ctx context.Context) error {
-	var pending sync.WaitGroup
-	for i := range f.cfg.Count {
+// Login logs in the next n clients and returns when each is available or has
+// failed; the error joins the first failures.
+func (f *Fleet) Login(ctx context.Context, n int) error {
+	first := len(f.Clients())
+	for i := range n {
 		select {
 		case f.slots <- struct{}{}:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		pending.Add(1)
 		c := &Client{fleet: f, account: Account{
-			User:     fmt.Sprintf(f.cfg.User, f.cfg.First+i),
+			User:     fmt.Sprintf(f.cfg.User, f.cfg.First+first+i),
 			Domain:   f.cfg.Domain,
 			Password: f.cfg.Password,
 			Resource: "bench",
 		}}
+		f.mu.Lock()
+		f.clients = append(f.clients, c)
+		f.mu.Unlock()
+		f.logins.Add(1)
 		go func() {
-			defer pending.Done()
 			if err := f.dial(ctx, c); err != nil {
-				<-f.slots
-				f.note(err)
+				f.loginDone(err)
 			}
 		}()
 	}
-	pending.Wait()
-	for range cap(f.slots) {
-		select {
-		case f.slots <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	for range cap(f.slots) {
-		<-f.slots
-	}
+	f.logins.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return errors.Join(f.errs...)
+	err := errors.Join(f.errs...)
+	f.errs = nil
+	return err
 }
 
-// dial connects one client. Source addresses are spread over 127.0.0.0/8 on
-// loopback, because one address has fewer than 65,536 ports.
+// dial connects one client. On loopback, source addresses are spread over
+// 127.0.0.0/8, because one address has fewer than 65,536 ports.
 func (f *Fleet) dial(ctx context.Context, c *Client) error {
 	d := net.Dialer{Timeout: 10 * time.Second}
 	if host, _, _ := net.SplitHostPort(f.cfg.Target); strings.HasPrefix(host, "127.") {
@@ -152,49 +162,45 @@ func (f *Fleet) dial(ctx context.Context, c *Client) error {
 	if err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
+	f.left.Add(1)
 	pc, err := f.poller.Attach(conn, c)
 	if err != nil {
+		f.left.Done()
 		return fmt.Errorf("bench: %w", err)
 	}
-	f.mu.Lock()
-	f.clients = append(f.clients, c)
-	f.mu.Unlock()
-	f.left.Add(1)
-	pc.Post(func(int) {
-		c.conn = pc
-		c.start()
-	})
+	c.conn.Store(pc)
+	pc.Post(func(int) { c.start() })
 	return nil
 }
 
-func (f *Fleet) note(err error) {
+// loginDone is called once for each login.
+func (f *Fleet) loginDone(err error) {
+	f.mu.Lock()
+	if err == nil {
+		f.status.Online++
+	} else {
+		f.status.Failed++
+		f.note(err)
+	}
+	f.mu.Unlock()
+	<-f.slots
+	f.logins.Done()
+}
+
+// lose is called once for each client that was available and was disconnected.
+func (f *Fleet) lose(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.errs) < 10 {
+	f.status.Online--
+	f.status.Lost++
+	f.note(err)
+}
+
+func (f *Fleet) note(err error) {
+	if len(f.errs) < maxErrs {
 		f.errs = append(f.errs, err)
 	}
 }
-
-func (f *Fleet) ready(c *Client) {
-	<-f.slots
-	f.mu.Lock()
-	f.online++
-	f.mu.Unlock()
-}
-
-func (f *Fleet) failed(c *Client, wasReady bool) {
-	if !wasReady {
-		<-f.slots
-		f.note(c.err)
-		return
-	}
-	f.mu.Lock()
-	f.online--
-	f.lost++
-	f.mu.Unlock()
-}
-
-func (f *Fleet) closed(*Client) { f.left.Done() }
 
 func (f *Fleet) received(c *Client, el parser.Element) {
 	if f.cfg.Received != nil {
@@ -204,25 +210,25 @@ func (f *Fleet) received(c *Client, el parser.Element) {
 
 func (f *Fleet) nextID() uint64 { return f.ids.Add(1) }
 
-// Online is how many clients are available now, and how many were lost since.
-func (f *Fleet) Online() (online, lost int) {
+// Status counts the clients.
+func (f *Fleet) Status() Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.online, f.lost
+	return f.status
 }
 
-// Clients are all clients that connected.
+// Clients are all clients, in the order of their accounts.
 func (f *Fleet) Clients() []*Client {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return append([]*Client(nil), f.clients...)
+	return f.clients[:len(f.clients):len(f.clients)]
 }
 
 // Drop closes the connections of the first n clients without a word, as when a
 // network goes away.
 func (f *Fleet) Drop(n int) {
 	for _, c := range f.Clients()[:n] {
-		c.conn.Close(0)
+		c.drop()
 	}
 }
 
@@ -233,9 +239,7 @@ func (f *Fleet) Close() error {
 	return f.poller.Close()
 }
 
-// conversation begins SCRAM. Clients of one account share the derived keys,
-// and so do accounts with the same salt: deriving keys would cost this side
-// more than everything else.
+// conversation begins SCRAM.
 func (f *Fleet) conversation(a Account) (*scram.ClientConversation, error) {
 	hash := scram.SHA1
 	if f.cfg.Mechanism == ScramSHA2 {
@@ -247,6 +251,3 @@ func (f *Fleet) conversation(a Account) (*scram.ClientConversation, error) {
 	}
 	return client.NewConversation(), nil
 }
-
-// CPUs is the number of CPUs that the process may use.
-func CPUs() int { return runtime.GOMAXPROCS(0) }

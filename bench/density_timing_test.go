@@ -1,0 +1,77 @@
+package bench
+
+import (
+	"os"
+	"testing"
+	"time"
+)
+
+// The sessions between which memory is compared, and how long it may settle:
+// ROOST_BENCH_SETTLE changes that.
+const (
+	fewSessions  = 2000
+	manySessions = 15000
+)
+
+func settle(b *testing.B) time.Duration {
+	d, err := time.ParseDuration(os.Getenv("ROOST_BENCH_SETTLE"))
+	if err != nil {
+		return 2 * time.Minute
+	}
+	return d
+}
+
+// BenchmarkDensity reports what an idle session costs a server of its own: the
+// growth of its memory between 2,000 and 15,000 sessions that are logged in,
+// bound and available, and then left alone for two minutes. It needs 16,000
+// open files in each process. ROOST_BENCH_HEAP names a file for the heap profile.
+func BenchmarkDensity(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		cfg  Config
+	}{
+		{"plain", Config{}},
+		{"tls", Config{TLS: DirectTLS}},
+	} {
+		b.Run(c.name, func(b *testing.B) { density(b, c.cfg) })
+	}
+}
+
+func density(b *testing.B, cfg Config) {
+	r := startRoost(b, manySessions)
+	cfg.Target, cfg.Loops = r.starttls, 1
+	if cfg.TLS == DirectTLS {
+		cfg.Target = r.direct
+	}
+	f, err := NewFleet(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	login := func(n int) (Usage, int64, int64) {
+		if err := f.Login(b.Context(), n); err != nil {
+			b.Fatal(err)
+		}
+		time.Sleep(settle(b))
+		u := r.usage()
+		bytes, objects := r.heap()
+		return u, bytes, objects
+	}
+	for b.Loop() {
+		few, fewBytes, fewObjects := login(fewSessions)
+		before := r.usage().CPU
+		many, manyBytes, manyObjects := login(manySessions - fewSessions)
+		if file := os.Getenv("ROOST_BENCH_HEAP"); file != "" {
+			r.saveHeap(file)
+		}
+		const n = manySessions - fewSessions
+		b.ReportMetric(float64(many.RSS-few.RSS)/n, "RSS-B/session")
+		b.ReportMetric(float64(manyBytes-fewBytes)/n, "heap-B/session")
+		b.ReportMetric(float64(manyObjects-fewObjects)/n, "objects/session")
+		b.ReportMetric(float64((many.CPU-before).Microseconds())/n, "CPU-us/login")
+		b.ReportMetric(float64(many.RSS)/(1<<20), "RSS-MiB")
+	}
+	if s := f.Status(); s.Online != manySessions {
+		b.Errorf("%d sessions are online (%d failed, %d were lost), want %d", s.Online, s.Failed, s.Lost, manySessions)
+	}
+}

@@ -1,0 +1,119 @@
+package bench
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// roost is a server in a process of its own.
+type roost struct {
+	t        testing.TB
+	cmd      *exec.Cmd
+	starttls string // address
+	direct   string
+	profiles string
+}
+
+// startRoost builds the program, makes accounts user0 to user<n-1> with the
+// password "secret", and starts the server with default flags.
+func startRoost(t testing.TB, accounts int, args ...string) *roost {
+	t.Helper()
+	dir := t.TempDir()
+	program := filepath.Join(dir, "roost")
+	if out, err := exec.Command("go", "build", "-o", program, "roost/cmd/roost").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var lines strings.Builder
+	for i := range accounts {
+		fmt.Fprintf(&lines, "user%d@localhost,secret\n", i)
+	}
+	data := filepath.Join(dir, "data")
+	imp := exec.Command(program, "user", "import", "-", "--data", data)
+	imp.Stdin = strings.NewReader(lines.String())
+	if out, err := imp.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	r := &roost{t: t}
+	r.cmd = exec.Command(program, append([]string{"serve", "--data", data, "--c2s", "127.0.0.1:0", "--c2s-tls", "127.0.0.1:0",
+		"--allow-plaintext", "--pprof", "127.0.0.1:0", "--log-level", "warn"}, args...)...)
+	r.cmd.Stderr = os.Stderr
+	out, err := r.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = r.cmd.Process.Signal(syscall.SIGTERM)
+		if err := r.cmd.Wait(); err != nil {
+			t.Errorf("the server: %v", err)
+		}
+	})
+	address := regexp.MustCompile(`(STARTTLS|direct TLS|profiles).* (\S+)$`)
+	for scan := bufio.NewScanner(out); scan.Scan(); {
+		if m := address.FindStringSubmatch(scan.Text()); m != nil {
+			*map[string]*string{"STARTTLS": &r.starttls, "direct TLS": &r.direct, "profiles": &r.profiles}[m[1]] = m[2]
+		}
+		if strings.Contains(scan.Text(), "Ctrl-C") {
+			return r
+		}
+	}
+	t.Fatal("the server ended")
+	return nil
+}
+
+func (r *roost) usage() Usage {
+	r.t.Helper()
+	u, err := ReadUsage(r.cmd.Process.Pid)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return u
+}
+
+// heap collects the server's garbage and tells what is left.
+func (r *roost) heap() (bytes, objects int64) {
+	r.t.Helper()
+	text := r.profile("heap?gc=1&debug=1")
+	f := func(name string) int64 {
+		m := regexp.MustCompile(`# ` + name + ` = (\d+)`).FindSubmatch(text)
+		if m == nil {
+			r.t.Fatalf("no %s in the heap profile", name)
+		}
+		n, _ := strconv.ParseInt(string(m[1]), 10, 64)
+		return n
+	}
+	return f("HeapAlloc"), f("HeapObjects")
+}
+
+func (r *roost) profile(name string) []byte {
+	r.t.Helper()
+	answer, err := http.Get(r.profiles + name)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	content, err := io.ReadAll(answer.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return content
+}
+
+func (r *roost) saveHeap(file string) {
+	r.t.Helper()
+	if err := os.WriteFile(file, r.profile("heap?gc=1"), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+}
