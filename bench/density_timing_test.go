@@ -24,7 +24,8 @@ func settle(b *testing.B) time.Duration {
 // BenchmarkDensity reports what an idle session costs a server of its own: the
 // growth of its memory between 2,000 and 15,000 sessions that are logged in,
 // bound and available, and then left alone for two minutes. It needs 16,000
-// open files in each process. ROOST_BENCH_HEAP names a file for the heap profile.
+// open files in each process. ROOST_BENCH_HEAP and
+// ROOST_BENCH_CPU name files for profiles.
 func BenchmarkDensity(b *testing.B) {
 	for _, c := range []struct {
 		name string
@@ -59,10 +60,13 @@ func density(b *testing.B, cfg Config) {
 	}
 	for b.Loop() {
 		few, fewBytes, fewObjects := login(fewSessions)
+		if file := os.Getenv("ROOST_BENCH_CPU"); file != "" {
+			go r.save(file, "profile?seconds=10")
+		}
 		before := r.usage().CPU
 		many, manyBytes, manyObjects := login(manySessions - fewSessions)
 		if file := os.Getenv("ROOST_BENCH_HEAP"); file != "" {
-			r.saveHeap(file)
+			r.save(file, "heap?gc=1")
 		}
 		const n = manySessions - fewSessions
 		b.ReportMetric(float64(many.RSS-few.RSS)/n, "RSS-B/session")

@@ -101,19 +101,20 @@ func (r *roost) profile(name string) []byte {
 	r.t.Helper()
 	answer, err := http.Get(r.profiles + name)
 	if err != nil {
-		r.t.Fatal(err)
+		r.t.Error(err)
+		return nil
 	}
 	defer answer.Body.Close()
 	content, err := io.ReadAll(answer.Body)
 	if err != nil {
-		r.t.Fatal(err)
+		r.t.Error(err)
 	}
 	return content
 }
 
-func (r *roost) saveHeap(file string) {
-	r.t.Helper()
-	if err := os.WriteFile(file, r.profile("heap?gc=1"), 0o600); err != nil {
-		r.t.Fatal(err)
+// save keeps a profile in a file.
+func (r *roost) save(file, name string) {
+	if err := os.WriteFile(file, r.profile(name), 0o600); err != nil {
+		r.t.Error(err)
 	}
 }
