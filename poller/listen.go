@@ -46,6 +46,7 @@ func (p *Poller) Listen(addr string, cfg *tls.Config) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.setOptions(fd) // accepted sockets inherit them
 	l := &Listener{p: p, loop: p.loops[0], tls: cfg, addr: nl.Addr(), fd: fd, reserve: openReserve()}
 	failed := make(chan error, 1)
 	l.loop.post(nil, func(int) {
@@ -192,7 +193,6 @@ func (l *Listener) accepted(fd int, sa unix.Sockaddr) {
 		return
 	}
 	l.p.stats.accepted.Add(1)
-	l.p.setOptions(fd)
 	c := &Conn{loop: l.p.pick(), fd: int32(fd), entry: entry}
 	c.loop.post(c, func(int) {
 		if l.p.cfg.Accept != nil {

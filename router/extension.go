@@ -82,6 +82,11 @@ type IQ struct {
 
 	// Handle answers the request, exactly once: by Result, Empty or Error.
 	Handle func(rq *Request)
+
+	// Inline is for a Blocking handler that often need not wait: it is called
+	// on the loop first, where it answers the request or, having done nothing,
+	// false.
+	Inline func(rq *Request) bool
 }
 
 // iqTable finds the handler of a payload by namespace and local name. Looking up

@@ -29,7 +29,7 @@ func (r *Router) iq(t *session.Turn, s *session.Session, st *stanza.Stanza) bool
 		return true
 	}
 	if h.Blocking && !t.MayBlock() {
-		return false
+		return h.Inline != nil && h.Inline(&Request{Turn: t, Session: s, Stanza: st, Router: r})
 	}
 	r.handle(t, s, st, h)
 	return true

@@ -26,6 +26,7 @@ func offlineExtension(r *Router) Extension {
 // page at a time and goes on when the socket has taken it: a full mailbox never
 // fills an outbox.
 func (r *Router) flush(t *session.Turn, s *session.Session) {
+	s.ClearMail()
 	more := true
 	for more && s.Bound() && s.Available() {
 		t.Flush()
@@ -71,10 +72,12 @@ func (r *Router) flushPage(t *session.Turn, s *session.Session) (more bool, err 
 	return more, r.cfg.Store.DeleteOffline(r.ctx, owner, sent)
 }
 
-// flushLate is called after a message was kept: a resource that became
-// available meanwhile has looked for messages before this one was there.
+// flushLate is called after a message was kept. A resource that becomes
+// available later learns that there is one; a resource that became available
+// meanwhile has looked for messages before this one was there.
 func (r *Router) flushLate(t *session.Turn, owner jid.JID) {
 	for s := r.sessions.First(owner.String()); s != nil; s = s.Next() {
+		s.SetMail()
 		if s.Available() && s.Priority() >= 0 && s.Bound() {
 			if _, err := r.flushPage(t, s); err != nil {
 				r.cfg.Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)

@@ -53,7 +53,7 @@ func (r *Router) available(t *session.Turn, s *session.Session, st *stanza.Stanz
 	// XEP-0160: messages wait for a resource with a non-negative priority.
 	mail := priority >= 0 && (initial || s.Priority() < 0)
 	ro, ok := r.cached(s.BareJID())
-	if (!ok || initial || mail) && !t.MayBlock() {
+	if !ok && !t.MayBlock() {
 		return false
 	}
 	if !ok {
@@ -66,19 +66,32 @@ func (r *Router) available(t *session.Turn, s *session.Session, st *stanza.Stanz
 	b := stanza.AppendForward(t.Buf(), st, stanza.Edit{DropID: true, DropTo: true})
 	p := r.sessions.SharePresence(b)
 	t.Keep(b)
-	r.broadcast(t, s, ro, p, priority, st.ID, initial)
+	ro = r.broadcast(t, s, ro, p, priority, st.ID, initial)
 	if initial {
 		r.fetchPresences(t, s, ro)
-		if len(ro.Requests) > 0 {
-			if err := r.sendRequests(t, s); err != nil {
-				r.cfg.Logger.Error("subscription requests could not be read", "jid", s.FullJID(), "err", err)
-			}
+	}
+	requests := initial && len(ro.Requests) > 0
+	mail = mail && s.Mail()
+	switch {
+	case !requests && !mail:
+	case t.MayBlock():
+		r.catchUp(t, s, requests, mail)
+	default:
+		r.sessions.Block(s, func(t *session.Turn) { r.catchUp(t, s, requests, mail) })
+	}
+	return true
+}
+
+// catchUp sends a resource that became available what the store has for it.
+func (r *Router) catchUp(t *session.Turn, s *session.Session, requests, mail bool) {
+	if requests {
+		if err := r.sendRequests(t, s); err != nil {
+			r.cfg.Logger.Error("subscription requests could not be read", "jid", s.FullJID(), "err", err)
 		}
 	}
 	if mail {
 		r.flush(t, s)
 	}
-	return true
 }
 
 // priorityOf reads the priority: "The value MUST be an integer between -128 and
@@ -97,15 +110,16 @@ func priorityOf(st *stanza.Stanza) (int8, bool) {
 // broadcast sets a resource's presence and tells everybody who is to know: the
 // contacts with a subscription and the account's own available resources,
 // itself included (RFC 6121 section 4.2.2 and 4.4.2). A newcomer learns of the
-// account's other resources.
-func (r *Router) broadcast(t *session.Turn, s *session.Session, ro *Roster, p *session.Presence, priority int8, id []byte, initial bool) {
+// account's other resources. broadcast returns the roster as it was at that
+// moment.
+func (r *Router) broadcast(t *session.Turn, s *session.Session, ro *Roster, p *session.Presence, priority int8, id []byte, initial bool) *Roster {
 	bare := s.BareJID()
 	mu := r.order(bare)
 	defer mu.Unlock()
 	if !s.Bound() {
 		// It was replaced meanwhile, and that was announced.
 		r.sessions.ReleasePresence(p)
-		return
+		return ro
 	}
 	s.SetPresence(p, priority)
 	// Once more under the lock: a subscription approved at this moment is
@@ -119,6 +133,7 @@ func (r *Router) broadcast(t *session.Turn, s *session.Session, ro *Roster, p *s
 	if initial {
 		r.ownPresences(t, s)
 	}
+	return ro
 }
 
 // toSubscribers sends a presence to the available resources of all contacts
@@ -381,11 +396,28 @@ func (r *Router) sendLast(t *session.Turn, s *session.Session, of jid.JID) {
 	t.Keep(b)
 }
 
-// Bound loads the roster of a resource that was bound: every available resource
-// will need it. It implements session.Router.
+// Bound reads what a resource that was bound will need when it becomes
+// available: the roster, and whether messages wait. It implements
+// session.Router.
 func (r *Router) Bound(t *session.Turn, s *session.Session) {
-	if _, err := r.rosterFor(s.JID().Bare()); err != nil {
+	owner := s.JID().Bare()
+	unlock := r.lockRosters(owner)
+	defer unlock()
+	if _, ok := r.cached(owner.String()); ok {
+		s.SetMail() // not known
+		return
+	}
+	// The session is in the table already: of a message that is kept from now
+	// on it will be told.
+	state, err := r.cfg.Store.LoginState(r.ctx, owner)
+	if err != nil {
 		r.cfg.Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
+		s.SetMail()
+		return
+	}
+	r.remember(owner, newRoster(state.Roster))
+	if state.HasOffline {
+		s.SetMail()
 	}
 }
 

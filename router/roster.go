@@ -137,12 +137,17 @@ func (r *Router) roster(owner jid.JID) (*Roster, error) {
 		return nil, err
 	}
 	ro := newRoster(sr)
+	r.remember(owner, ro)
+	return ro, nil
+}
+
+// remember keeps a roster that was read.
+func (r *Router) remember(owner jid.JID, ro *Roster) {
 	if ro.Version != 0 {
 		// Version 0: there is no such account. It may be made at any moment,
 		// by another process too.
 		r.rosters.Set(strings.Clone(owner.String()), ro)
 	}
-	return ro, nil
 }
 
 // rosterFor is roster for callers that do not hold the lock.

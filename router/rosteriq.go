@@ -27,13 +27,6 @@ const (
 // rosterExtension is what RFC 6121 adds to the stream features, and the handler
 // of rosters.
 func rosterExtension(r *Router) Extension {
-	handle := func(rq *Request) {
-		if rq.Stanza.Type == stanza.Set {
-			r.rosterSet(rq)
-			return
-		}
-		r.rosterGet(rq)
-	}
 	return Extension{
 		Name:   "roster",
 		Title:  "Roster management (RFC 6121)",
@@ -41,7 +34,8 @@ func rosterExtension(r *Router) Extension {
 		AfterAuth: "<ver xmlns='urn:xmpp:features:rosterver'/>" +
 			"<sub xmlns='urn:xmpp:features:pre-approval'/>",
 		IQ: []IQ{
-			{Space: nsRoster, Local: "query", Methods: Get | Set, Targets: ToSelf, Blocking: true, Handle: handle},
+			{Space: nsRoster, Local: "query", Methods: Get, Targets: ToSelf, Blocking: true, Handle: r.rosterGet, Inline: r.rosterGetInline},
+			{Space: nsRoster, Local: "query", Methods: Set, Targets: ToSelf, Blocking: true, Handle: r.rosterSet},
 			{Space: nsRoster, Local: "query", Methods: Get | Set, Targets: ToAccount, Handle: func(rq *Request) {
 				// RFC 6121 section 2.3.3: "if the sender of the roster set is
 				// not authorized to update the roster", <forbidden/>.
@@ -67,6 +61,29 @@ func (r *Router) rosterGet(rq *Request) {
 	if len(ver) > 0 && r.sendChanges(rq, owner, ro, string(ver)) {
 		return
 	}
+	sendRoster(rq, ro, ver)
+}
+
+// rosterGetInline is rosterGet for what needs no store: a roster that is in
+// memory, all of it. A loop never waits for a roster lock, it only tries.
+func (r *Router) rosterGetInline(rq *Request) bool {
+	owner := rq.Account()
+	mu := r.rosterLock(owner)
+	if !mu.TryLock() {
+		return false
+	}
+	defer mu.Unlock()
+	ro, ok := r.cached(owner.String())
+	ver := rq.Payload().Attr("ver")
+	if !ok || len(ver) > 0 {
+		return false
+	}
+	rq.Session.SetInterested()
+	sendRoster(rq, ro, ver)
+	return true
+}
+
+func sendRoster(rq *Request, ro *Roster, ver []byte) {
 	rq.Result(func(b []byte) []byte {
 		b = append(b, "<query xmlns='"+nsRoster+"'"...)
 		if ver != nil {

@@ -10,7 +10,7 @@
 //
 // # Lock order
 //
-// An account's roster lock (one of rosterLocks) is taken on workers only and
+// An account's roster lock (one of rosterLocks) is waited for on workers only and
 // held while the store is asked. Within it, or alone, an account's order lock
 // (one of orderLocks) is held for as long as it takes to queue some stanzas. It
 // makes changing a presence and telling of it one step. No goroutine holds two
@@ -69,6 +69,9 @@ func (c *Config) setDefaults() {
 // lockStripes is the number of locks of each kind: accounts share them by hash.
 const lockStripes = 1024
 
+// rosterIdle is how long a roster stays in memory after it was last used.
+const rosterIdle = 30 * time.Second
+
 // Router routes the stanzas of all sessions of one Manager.
 type Router struct {
 	cfg         Config
@@ -105,6 +108,8 @@ func New(cfg Config) *Router {
 	r.rosters = otter.Must(&otter.Options[string, *Roster]{
 		MaximumWeight: uint64(cfg.RosterCache),
 		Weigher:       func(_ string, r *Roster) uint32 { return r.weight() },
+		// An idle client needs no roster: what a login brought in goes again.
+		ExpiryCalculator: otter.ExpiryAccessing[string, *Roster](rosterIdle),
 	})
 	r.register(rosterExtension(r))
 	r.register(offlineExtension(r))

@@ -169,6 +169,9 @@ type scramExchange struct {
 	failed  error // of the store
 }
 
+// blocks: the first step reads the account, the second only compares.
+func (x *scramExchange) blocks() bool { return x.conv == nil }
+
 func (x *scramExchange) step(message []byte) ([]byte, bool, error) {
 	if x.conv == nil {
 		if message == nil {
@@ -250,6 +253,8 @@ func (x *scramExchange) credentials(username string) (scram.StoredCredentials, e
 
 // plainExchange is PLAIN (RFC 4616).
 type plainExchange struct{ lookup }
+
+func (x *plainExchange) blocks() bool { return true }
 
 func (x *plainExchange) step(message []byte) ([]byte, bool, error) {
 	if message == nil {

@@ -36,8 +36,12 @@ func (e saslError) Error() string { return "session: sasl: " + string(e) }
 type exchange interface {
 	// step takes the client's message, nil where there was no initial response,
 	// and answers with the server's. done says that the client is who it says
-	// it is. It runs on a worker.
+	// it is.
 	step(message []byte) (answer []byte, done bool, err error)
+
+	// blocks reports whether the next step must run on a worker, because it
+	// asks the store or derives keys.
+	blocks() bool
 
 	// account is the account that was authenticated; valid when done.
 	account() jid.JID
@@ -103,7 +107,7 @@ func (s *Session) saslAuth(t *Turn, el parser.Element) {
 }
 
 // saslStep decodes the client's message and gives it to the exchange, on a
-// worker.
+// worker where that may take its time.
 func (s *Session) saslStep(t *Turn, el parser.Element) {
 	message, err := decodeSASL(el.AppendText(nil))
 	if err != nil {
@@ -113,22 +117,29 @@ func (s *Session) saslStep(t *Turn, el parser.Element) {
 	if message == nil && string(el.Local()) == "response" {
 		message = []byte{}
 	}
+	if !s.neg.sasl.blocks() {
+		s.saslAnswer(t, message)
+		return
+	}
 	pool := s.mgr.io
 	if s.neg.mech.keys {
 		pool = s.mgr.keys
 	}
-	s.block(pool, func(t *Turn) {
-		answer, done, err := s.neg.sasl.step(message)
-		clear(message) // PLAIN's holds the password
-		switch {
-		case err != nil:
-			s.saslFail(t, err)
-		case done:
-			s.saslSuccess(t, answer)
-		default:
-			s.sendSASL(t, "challenge", answer)
-		}
-	})
+	s.block(pool, func(t *Turn) { s.saslAnswer(t, message) })
+}
+
+// saslAnswer takes one step of the exchange.
+func (s *Session) saslAnswer(t *Turn, message []byte) {
+	answer, done, err := s.neg.sasl.step(message)
+	clear(message) // PLAIN's holds the password
+	switch {
+	case err != nil:
+		s.saslFail(t, err)
+	case done:
+		s.saslSuccess(t, answer)
+	default:
+		s.sendSASL(t, "challenge", answer)
+	}
 }
 
 // decodeSASL decodes a message: nothing at all is no message, "=" is an empty

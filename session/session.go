@@ -88,6 +88,7 @@ const (
 	flagSlow                         // its outbox was full: it is being closed
 	flagLater                        // Manager.later has something for the loop
 	flagBacklog                      // reading is paused until the client has read
+	flagMail                         // messages may wait for the account
 	flagTLS                          // <starttls/> was answered with <proceed/>, the handshake is under way
 )
 
@@ -161,6 +162,15 @@ func (s *Session) Interested() bool { return s.has(flagInterested) }
 
 // SetInterested marks the resource as interested.
 func (s *Session) SetInterested() { s.set(flagInterested) }
+
+// SetMail notes that messages may wait in the store for the resource's account.
+func (s *Session) SetMail() { s.set(flagMail) }
+
+// Mail reports whether messages may wait for the account.
+func (s *Session) Mail() bool { return s.has(flagMail) }
+
+// ClearMail is to be called before the messages are read.
+func (s *Session) ClearMail() { s.unset(flagMail) }
 
 // SetPresence makes the resource available with this presence and priority, or
 // unavailable with nil.
