@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"roost/parser"
@@ -26,8 +27,8 @@ type core struct {
 	router   *router.Router
 	sessions *session.Manager
 	log      *slog.Logger
-	stop     context.CancelFunc // of watch
-	watched  chan struct{}
+	stop     context.CancelFunc // of what runs in the background
+	stopped  sync.WaitGroup
 }
 
 // newCore builds the rooms above the poller for a number of loops.
@@ -64,10 +65,11 @@ func newCore(cfg *Config, st store.Store, tlsConfig *tls.Config, leaf session.Le
 		Logger:         cfg.Logger,
 	})
 	r.Attach(m)
-	c := &core{store: st, router: r, sessions: m, log: cfg.Logger, watched: make(chan struct{})}
+	c := &core{store: st, router: r, sessions: m, log: cfg.Logger}
 	ctx, cancel := context.WithCancel(context.Background())
 	c.stop = cancel
-	go c.watch(ctx)
+	c.stopped.Go(func() { c.watch(ctx) })
+	c.stopped.Go(func() { keepSmall(ctx) })
 	return c
 }
 
@@ -75,7 +77,7 @@ func newCore(cfg *Config, st store.Store, tlsConfig *tls.Config, leaf session.Le
 // workers have begun is finished first.
 func (c *core) close() {
 	c.stop()
-	<-c.watched
+	c.stopped.Wait()
 	c.sessions.Close()
 	c.router.Close()
 }
@@ -87,7 +89,6 @@ const watchEvery = time.Second
 // watch ends the sessions of accounts that were deleted or locked, by this
 // process or by `roost user`.
 func (c *core) watch(ctx context.Context) {
-	defer close(c.watched)
 	seen, err := c.store.LastAccountEvent(ctx)
 	if err != nil {
 		c.log.Error("account events could not be read", "err", err)

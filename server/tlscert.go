@@ -50,6 +50,12 @@ type certSet struct {
 	first    *tls.Certificate
 }
 
+// SelfSignedFiles are the names of the certificate and the key that the server
+// makes in its data directory when it is given none.
+func SelfSignedFiles(dataDir string) (cert, key string) {
+	return filepath.Join(dataDir, selfSignedCert), filepath.Join(dataDir, selfSignedKey)
+}
+
 // NewCertificates reads the operator's certificates or, where there are none,
 // makes a self-signed one in the data directory, which is kept.
 func NewCertificates(cfg *Config) (*Certificates, error) {
@@ -128,7 +134,7 @@ func (c *Certificates) byName(name string) *tls.Certificate {
 // selfSigned reads the certificate in the data directory, or makes one when
 // there is none, it does not fit the domains, or its end is near.
 func (c *Certificates) selfSigned() (*tls.Certificate, error) {
-	certFile, keyFile := filepath.Join(c.dir, selfSignedCert), filepath.Join(c.dir, selfSignedKey)
+	certFile, keyFile := SelfSignedFiles(c.dir)
 	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
 	switch {
 	case err == nil && c.fits(cert.Leaf):

@@ -1,0 +1,88 @@
+package server
+
+import (
+	"context"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+// A server of idle clients allocates nothing, so that Go's collector, which is
+// driven by allocation, has no reason to run: what a storm of logins needed
+// would stay for hours. The janitor looks every few seconds, and when the storm
+// is over and much memory is held without being used, it collects once and
+// gives it back.
+
+// memory is what the process holds, in bytes.
+type memory struct {
+	live      uint64 // reachable at the last collection
+	held      uint64 // for the heap, not given back to the system
+	allocated uint64 // ever, on the heap
+}
+
+// Names of runtime metrics.
+const (
+	metricLive      = "/gc/heap/live:bytes"
+	metricObjects   = "/memory/classes/heap/objects:bytes"
+	metricUnused    = "/memory/classes/heap/unused:bytes"
+	metricFree      = "/memory/classes/heap/free:bytes"
+	metricAllocated = "/gc/heap/allocs:bytes"
+)
+
+func readMemory() memory {
+	s := []metrics.Sample{{Name: metricLive}, {Name: metricObjects}, {Name: metricUnused}, {Name: metricFree}, {Name: metricAllocated}}
+	metrics.Read(s)
+	return memory{
+		live:      s[0].Value.Uint64(),
+		held:      s[1].Value.Uint64() + s[2].Value.Uint64() + s[3].Value.Uint64(),
+		allocated: s[4].Value.Uint64(),
+	}
+}
+
+// When the janitor acts.
+const (
+	janitorEvery = 5 * time.Second
+	minExcess    = 1 << 20 // bytes held in vain that are worth a collection
+	excessPart   = 16      // … and their part of what is live
+	quietPart    = 8       // quiet: less than this part of what is live was allocated since the last look
+)
+
+// janitor decides when to give memory back.
+type janitor struct {
+	last  memory // at the last look
+	after memory // right after the last collection that it had made
+}
+
+// due reports whether it is time to collect: the storm is over, and there is
+// something to gain that the last attempt did not see.
+func (j *janitor) due(now memory) bool {
+	quiet := now.allocated-j.last.allocated < now.live/quietPart+minExcess
+	j.last = now
+	worth := max(minExcess, now.live/excessPart)
+	grown := now.allocated-j.after.allocated >= worth
+	return quiet && grown && now.held > now.live+worth
+}
+
+// collect gives back what is not used.
+func (j *janitor) collect() {
+	debug.FreeOSMemory()
+	j.after = readMemory()
+	j.last = j.after
+}
+
+// keepSmall runs the janitor until ctx ends.
+func keepSmall(ctx context.Context) {
+	var j janitor
+	tick := time.NewTicker(janitorEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if j.due(readMemory()) {
+			j.collect()
+		}
+	}
+}
