@@ -1,0 +1,222 @@
+package leantls
+
+import "math"
+
+// The sizes of records in bytes, RFC 8446 sections 5.1 and 5.2.
+const (
+	HeaderLen = 5
+	MaxData   = 1 << 14             // what one record carries
+	MaxRecord = HeaderLen + maxBody // a whole record
+
+	maxInner = MaxData + 1   // with its type and padding
+	maxBody  = MaxData + 256 // encrypted
+	tagLen   = 16
+)
+
+// The types of records.
+const (
+	typeChange    = 20
+	typeAlert     = 21
+	typeHandshake = 22
+	typeData      = 23
+)
+
+// The types of handshake messages.
+const (
+	msgTicket    = 4
+	msgFinished  = 20
+	msgKeyUpdate = 24
+)
+
+// Bounds of what a peer may send without data; more is an attack on our time.
+const (
+	maxUseless = 32 // records without data, one after another
+	maxUpdates = 64 // KeyUpdates; one is forgiven for every perUpdate records under one key
+	perUpdate  = 16
+)
+
+// RecordLen is the length of the record that p begins with, its header
+// included; 0 if more of the header is needed. The header is checked as far as
+// it is there, so that nothing is buffered for a record that will be refused.
+func RecordLen(p []byte) (int, error) {
+	if len(p) > 0 && p[0] != typeData {
+		return 0, errType
+	}
+	if len(p) > 1 && p[1] != 3 || len(p) > 2 && p[2] != 3 {
+		return 0, errVersion
+	}
+	if len(p) < HeaderLen {
+		return 0, nil
+	}
+	n := int(p[3])<<8 | int(p[4])
+	// RFC 8446 section 5.2: "The length MUST NOT exceed 2^14 + 256 bytes. An
+	// endpoint that receives a record that exceeds this length MUST terminate
+	// the connection with a "record_overflow" alert."
+	if n > maxBody {
+		return 0, errLong
+	}
+	return HeaderLen + n, nil
+}
+
+// Kind is what a record turned out to be.
+type Kind uint8
+
+// The kinds of records.
+const (
+	Nothing     Kind = iota // needs no attention
+	Data                    // application data
+	UpdateAsked             // the peer has new keys and wants us to: call AnswerUpdate
+	Closed                  // close_notify: the peer sends nothing more
+)
+
+// Open opens one whole record in place, whose header RecordLen has checked,
+// with keys from ReadKeys. data is part of record. After an error, and after
+// Closed, the reading half has ended; the error is an *Error, whose alert is
+// to be sent, a PeerError or ErrClosed.
+func (s *State) Open(k *Keys, record []byte) (kind Kind, data []byte, err error) {
+	h := &s.read
+	if h.suite == 0 {
+		return Nothing, nil, ErrClosed
+	}
+	if !k.fit(h) {
+		panic("leantls: BUG: the keys are not those of the reading half")
+	}
+	typ, data, err := k.open(h.seq, record)
+	if err == nil {
+		h.seq++
+		kind, err = h.take(typ, data)
+	}
+	if err != nil || kind == Closed {
+		h.kill()
+	}
+	if kind != Data {
+		data = nil
+	}
+	return kind, data, err
+}
+
+// open authenticates and decrypts a record in place and takes the type and the
+// padding off.
+func (k *Keys) open(seq uint64, record []byte) (typ byte, content []byte, err error) {
+	if seq == math.MaxUint64 {
+		return 0, nil, errWrapped
+	}
+	body := record[HeaderLen:]
+	inner, err := k.aead.Open(body[:0], k.at(seq), body, record[:HeaderLen])
+	if err != nil {
+		return 0, nil, errMAC
+	}
+	if len(inner) > maxInner {
+		return 0, nil, errLong
+	}
+	// RFC 8446 section 5.4: "If a receiving implementation does not find a
+	// non-zero octet in the cleartext, it MUST terminate the connection with an
+	// "unexpected_message" alert."
+	n := len(inner) - 1
+	for n >= 0 && inner[n] == 0 {
+		n--
+	}
+	if n < 0 {
+		return 0, nil, errNoType
+	}
+	return inner[n], inner[:n], nil
+}
+
+// take decides what an authentic record means.
+func (h *half) take(typ byte, p []byte) (Kind, error) {
+	// RFC 8446 section 5.1: "Handshake messages MUST NOT be interleaved with
+	// other record types."
+	if h.partial != 0 && typ != typeHandshake {
+		return Nothing, errInterleaved
+	}
+	switch typ {
+	case typeData:
+		if len(p) == 0 {
+			return Nothing, h.idle()
+		}
+		h.useless = 0
+		return Data, nil
+	case typeHandshake:
+		return h.handshake(p)
+	case typeAlert:
+		return h.alert(p)
+	}
+	return Nothing, errInnerType
+}
+
+// idle counts a record without data.
+func (h *half) idle() error {
+	if h.useless++; h.useless > maxUseless {
+		return errUseless
+	}
+	return nil
+}
+
+// alert handles an alert. RFC 8446 section 5.1: "a record with an Alert type
+// MUST contain exactly one message." Section 6: all but two descriptions are
+// fatal, whatever their level says.
+func (h *half) alert(p []byte) (Kind, error) {
+	if len(p) != 2 {
+		return Nothing, errAlertLength
+	}
+	switch Alert(p[1]) {
+	case CloseNotify:
+		return Closed, nil
+	case UserCanceled:
+		return Nothing, h.idle()
+	}
+	return Nothing, PeerError(p[1])
+}
+
+// keyUpdate is how the only message begins that a client may send after its
+// handshake, RFC 8446 section 4.6.3: type and length. The fifth byte says
+// whether an answer is wanted.
+const keyUpdate = "\x18\x00\x00\x01"
+
+// handshake handles a record with handshake messages. Of a KeyUpdate that comes
+// in pieces only the number of bytes must be remembered.
+func (h *half) handshake(p []byte) (Kind, error) {
+	if len(p) == 0 {
+		return Nothing, errEmpty
+	}
+	if err := h.idle(); err != nil {
+		return Nothing, err
+	}
+	for i, b := range p {
+		switch at := int(h.partial); {
+		case at == 0 && b != msgKeyUpdate:
+			return Nothing, errHandshake
+		case at == len(keyUpdate):
+			return h.update(b, i == len(p)-1)
+		case b != keyUpdate[at]:
+			return Nothing, errLength
+		}
+		h.partial++
+	}
+	return Nothing, nil
+}
+
+// update handles the last byte of a KeyUpdate.
+func (h *half) update(request byte, last bool) (Kind, error) {
+	// RFC 8446 section 5.1: "Handshake messages MUST NOT span key changes."
+	if !last {
+		return Nothing, errBehind
+	}
+	// Section 4.6.3: "If an implementation receives any other value, it MUST
+	// terminate the connection with an "illegal_parameter" alert."
+	if request > 1 {
+		return Nothing, errRequest
+	}
+	h.partial = 0
+	h.debt -= uint8(min(uint64(h.debt), h.seq/perUpdate))
+	if h.debt++; h.debt > maxUpdates {
+		return Nothing, errUpdates
+	}
+	if err := h.next(); err != nil {
+		return Nothing, err
+	}
+	if request == 1 {
+		return UpdateAsked, nil
+	}
+	return Nothing, nil
+}

@@ -1,0 +1,294 @@
+package leantls
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"math"
+	"os/exec"
+	"reflect"
+	"strings"
+	"testing"
+	"unsafe"
+)
+
+var suites = []suite{aes128, aes256, chacha20}
+
+// pair is a session and its peer, the same with its halves exchanged.
+func pair(t testing.TB, use suite) (server, client *State) {
+	t.Helper()
+	var a, b [maxSecret]byte
+	_, _ = rand.Read(a[:])
+	_, _ = rand.Read(b[:])
+	server, client = new(State), new(State)
+	n := use.secretLen()
+	server.read.start(use, a[:n], 0)
+	client.write.start(use, a[:n], 0)
+	server.write.start(use, b[:n], 0)
+	client.read.start(use, b[:n], 0)
+	return server, client
+}
+
+// record seals one record with any inner plaintext: content, type, padding.
+func (h *half) record(inner []byte) []byte {
+	k := h.keys()
+	n := len(inner) + tagLen
+	head := []byte{typeData, 3, 3, byte(n >> 8), byte(n)}
+	out := k.aead.Seal(append([]byte(nil), head...), k.at(h.seq), inner, head)
+	h.seq++
+	return out
+}
+
+func inner(typ byte, content string) []byte { return append([]byte(content), typ) }
+
+func (s *State) openOne(record []byte) (Kind, []byte, error) {
+	return s.Open(s.ReadKeys(nil), record)
+}
+
+// TestStateSize holds the budget, and that the collector has nothing to scan.
+func TestStateSize(t *testing.T) {
+	if n := unsafe.Sizeof(State{}); n > 128 {
+		t.Errorf("a State takes %d bytes, the budget is 128", n)
+	}
+	var pointers func(typ reflect.Type) bool
+	pointers = func(typ reflect.Type) bool {
+		switch typ.Kind() {
+		case reflect.Struct:
+			for i := range typ.NumField() {
+				if pointers(typ.Field(i).Type) {
+					return true
+				}
+			}
+			return false
+		case reflect.Array:
+			return pointers(typ.Elem())
+		default:
+			return typ.Kind() > reflect.Complex128
+		}
+	}
+	if pointers(reflect.TypeFor[State]()) {
+		t.Error("a State has pointers")
+	}
+}
+
+// TestNonce: RFC 8446 section 5.3, the IV XOR the sequence number.
+func TestNonce(t *testing.T) {
+	k := &Keys{iv: [nonceLen]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0xff}}
+	for _, c := range []struct {
+		seq  uint64
+		want [nonceLen]byte
+	}{
+		{0, [nonceLen]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0xff}},
+		{1, [nonceLen]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0xfe}},
+		{0x0102030405060708, [nonceLen]byte{1, 2, 3, 4, 4, 4, 4, 12, 12, 12, 12, 0xf7}},
+		{math.MaxUint64, [nonceLen]byte{1, 2, 3, 4, 0xfa, 0xf9, 0xf8, 0xf7, 0xf6, 0xf5, 0xf4, 0}},
+	} {
+		if got := k.at(c.seq); !bytes.Equal(got, c.want[:]) {
+			t.Errorf("sequence number %d: nonce %x, want %x", c.seq, got, c.want)
+		}
+	}
+}
+
+// TestSequence: the number grows by one with each record that was opened or
+// sealed, not with one that failed, and starts again only with a new key.
+func TestSequence(t *testing.T) {
+	for _, use := range suites {
+		s, c := pair(t, use)
+		for want := range uint64(3) {
+			if s.read.seq != want {
+				t.Fatalf("sequence number %d, want %d", s.read.seq, want)
+			}
+			if kind, p, err := s.openOne(c.write.record(inner(typeData, "x"))); kind != Data || string(p) != "x" || err != nil {
+				t.Fatalf("%v %q %v", kind, p, err)
+			}
+		}
+		before := s.read.secret
+		if _, _, err := s.openOne(c.write.record(inner(typeHandshake, keyUpdate+"\x00"))); err != nil {
+			t.Fatal(err)
+		}
+		if s.read.seq != 0 || s.read.gen != 1 || s.read.secret == before {
+			t.Error("a KeyUpdate did not begin a new key at 0")
+		}
+		out, _, err := s.Seal(nil, nil, bytes.Repeat([]byte("a"), 2*MaxData+1))
+		if err != nil || s.write.seq != 3 {
+			t.Errorf("%d records for two and a bit: %v", s.write.seq, err)
+		}
+		for want := uint64(1); len(out) > 0; want++ {
+			n, err := RecordLen(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := c.openOne(out[:n]); err != nil || c.read.seq != want {
+				t.Fatalf("record %d: %v", want, err)
+			}
+			out = out[n:]
+		}
+	}
+}
+
+// TestSequenceEnds: the number never wraps.
+func TestSequenceEnds(t *testing.T) {
+	s, c := pair(t, aes128)
+	s.read.seq, c.write.seq = math.MaxUint64, math.MaxUint64
+	_, _, err := s.openOne(c.write.record(inner(typeData, "x")))
+	if err != errWrapped || s.read.suite != 0 {
+		t.Errorf("record 2^64-1: %v", err)
+	}
+	s, _ = pair(t, aes128)
+	s.write.seq, s.write.gen = maxSealed, math.MaxUint32
+	if _, _, err := s.Seal(nil, nil, []byte("x")); err != errWrapped || s.CanSeal() {
+		t.Errorf("key 2^32: %v", err)
+	}
+}
+
+// TestOwnKeyUpdate: after 2^24 records the key is changed, before the next one.
+func TestOwnKeyUpdate(t *testing.T) {
+	for _, use := range suites {
+		s, c := pair(t, use)
+		s.write.seq, c.read.seq = maxSealed-1, maxSealed-1
+		for i := range 2 {
+			out, _, err := s.Seal(nil, nil, []byte("x"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := openAll(t, c, out), [][]Kind{{Data}, {Nothing, Data}}[i]; !reflect.DeepEqual(got, want) {
+				t.Errorf("record 2^24-1+%d: %v, want %v", i, got, want)
+			}
+		}
+		if s.write.gen != 1 || s.write.seq != 1 {
+			t.Errorf("generation %d, record %d", s.write.gen, s.write.seq)
+		}
+	}
+}
+
+func openAll(t testing.TB, s *State, p []byte) (kinds []Kind) {
+	t.Helper()
+	for len(p) > 0 {
+		n, err := RecordLen(p)
+		if err != nil || n == 0 || n > len(p) {
+			t.Fatalf("no record: %d %v", n, err)
+		}
+		kind, _, err := s.openOne(p[:n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		kinds = append(kinds, kind)
+		p = p[n:]
+	}
+	return kinds
+}
+
+// TestKeysAreBound: keys of an earlier generation, of the other direction or of
+// another session are replaced, and cannot be used.
+func TestKeysAreBound(t *testing.T) {
+	s, c := pair(t, aes128)
+	other, _ := pair(t, aes128)
+	k := s.ReadKeys(nil)
+	if s.ReadKeys(k) != k {
+		t.Error("keys that fit were made again")
+	}
+	if _, _, err := s.Open(k, c.write.record(inner(typeHandshake, keyUpdate+"\x00"))); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.write.next()
+	for desc, wrong := range map[string]*Keys{
+		"earlier": k, "other direction": s.WriteKeys(nil), "other session": other.ReadKeys(nil), "none": nil,
+	} {
+		if s.ReadKeys(wrong) == wrong {
+			t.Error(desc + ": the keys were accepted")
+		}
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error(desc + ": Open used the keys")
+				}
+			}()
+			_, _, _ = s.Open(wrong, c.write.record(inner(typeData, "x")))
+		}()
+	}
+	out, _, err := s.Seal(k, nil, []byte("x")) // Seal looks for itself
+	if err != nil || !reflect.DeepEqual(openAll(t, c, out), []Kind{Data}) {
+		t.Errorf("Seal with other keys: %v", err)
+	}
+	s.Wipe()
+	if s.ReadKeys(nil) != nil || s.WriteKeys(nil) != nil || s.ReadKeys(k) != nil {
+		t.Error("there are keys after the end")
+	}
+}
+
+// TestNotCopied: vet refuses a copy of a State.
+func TestNotCopied(t *testing.T) {
+	out, err := exec.Command("go", "vet", "-copylocks", "./testdata/copied").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "copies lock value") {
+		t.Errorf("vet accepts a copy: %v\n%s", err, out)
+	}
+}
+
+// TestHandOver: a session changes its owner once, and goes on where it was.
+func TestHandOver(t *testing.T) {
+	for _, use := range suites {
+		s, c := pair(t, use)
+		_ = openAll(t, s, c.write.record(inner(typeData, "one")))
+		_ = openAll(t, s, c.write.record(inner(typeHandshake, keyUpdate[:3])))
+		out, _, _ := s.Seal(nil, nil, []byte("one"))
+		_ = openAll(t, c, out)
+		s.AnswerUpdate()
+		moved, err := s.HandOver(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.HandOver(nil); err != ErrClosed {
+			t.Errorf("a second owner: %v", err)
+		}
+		if _, _, err := s.Seal(nil, nil, []byte("x")); err != ErrClosed {
+			t.Errorf("the first owner still seals: %v", err)
+		}
+		if _, _, err := s.Open(nil, nil); err != ErrClosed {
+			t.Errorf("the first owner still opens: %v", err)
+		}
+		if s.read.secret != [maxSecret]byte{} || s.write.secret != [maxSecret]byte{} {
+			t.Error("the first owner still has the secrets")
+		}
+		var next State
+		if err := next.TakeOver(moved); err != nil {
+			t.Fatal(err)
+		}
+		if next.TakeOver(moved) == nil {
+			t.Error("a session was taken over twice")
+		}
+		_ = openAll(t, &next, c.write.record(inner(typeHandshake, keyUpdate[3:]+"\x00")))
+		_ = c.write.next()
+		_ = openAll(t, &next, c.write.record(inner(typeData, "two")))
+		out, _, _ = next.Seal(nil, nil, []byte("two"))
+		if got := openAll(t, c, out); !reflect.DeepEqual(got, []Kind{Nothing, Data}) {
+			t.Errorf("%v, want the answer that was owed and data", got)
+		}
+	}
+	for _, bad := range [][]byte{nil, make([]byte, handOverLen), make([]byte, handOverLen+1)} {
+		if new(State).TakeOver(bad) == nil {
+			t.Errorf("%d bytes are a session", len(bad))
+		}
+	}
+}
+
+// TestEnd: the last record is an alert, and then nothing is sealed any more and
+// the secret is gone; only one alert is sent.
+func TestEnd(t *testing.T) {
+	for _, alert := range []Alert{CloseNotify, BadRecordMAC} {
+		s, c := pair(t, aes128)
+		out := s.End(nil, nil, alert)
+		kind, _, err := c.openOne(out)
+		if alert == CloseNotify && (kind != Closed || err != nil) || alert != CloseNotify && err != PeerError(alert) {
+			t.Errorf("alert %d: %v %v", alert, kind, err)
+		}
+		if s.CanSeal() || s.write.secret != [maxSecret]byte{} {
+			t.Error("the secret is there after the alert")
+		}
+		if more := s.End(nil, nil, InternalError); len(more) != 0 {
+			t.Error("a second alert")
+		}
+		if _, _, err := s.Seal(nil, nil, []byte("x")); !errors.Is(err, ErrClosed) {
+			t.Errorf("data after an alert: %v", err)
+		}
+	}
+}
