@@ -43,7 +43,8 @@ func (configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
 //	c2s = ":5222"
 //	domain = ["example.org", "example.net"]
 //
-// whose keys are the names of flags.
+// whose keys are the names of flags. roost check takes the server's file, and
+// passes over what does not concern it.
 func addConfig(ctx *kong.Context, name string) error {
 	values := make(map[string]any)
 	if _, err := toml.DecodeFile(name, &values); err != nil {
@@ -52,6 +53,13 @@ func addConfig(ctx *kong.Context, name string) error {
 	known := make(map[string]bool)
 	for _, f := range ctx.Flags() {
 		known[f.Name] = true
+	}
+	for _, command := range ctx.Model.Children {
+		if command.Name == "serve" {
+			for _, f := range command.Flags {
+				known[f.Name] = true
+			}
+		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		if !known[key] {

@@ -34,16 +34,11 @@ var serveGroups = []kong.Group{
 type serveCmd struct {
 	Config configFile `placeholder:"FILE" type:"existingfile" help:"Read flags from this file: TOML, its keys are the names of flags. The command line and the environment (ROOST_…) come first."`
 
-	Domain    []string `group:"where" default:"localhost" placeholder:"NAME" help:"Domain that is served. Repeat it for more (default: ${default})."`
-	C2S       string   `name:"c2s" env:"ROOST_C2S" group:"where" default:":5222" placeholder:"ADDR" help:"Address for clients, with STARTTLS; empty turns it off (default: ${default})."`
-	C2STLS    string   `name:"c2s-tls" env:"ROOST_C2S_TLS" group:"where" default:":5223" placeholder:"ADDR" help:"Address for clients with direct TLS; empty turns it off (default: ${default})."`
-	dataFlags `group:"where"`
+	siteFlags
 
-	TLSCert        []string `name:"tls-cert" group:"tls" placeholder:"FILE" help:"Certificate chain, PEM. Repeat it for more domains. Without one, a self-signed certificate is made and kept."`
-	TLSKey         []string `name:"tls-key" group:"tls" placeholder:"FILE" help:"Key of the certificate, PEM; as often and in the same order as --tls-cert."`
-	TLSMin         string   `name:"tls-min" group:"tls" enum:"1.2,1.3" default:"1.2" placeholder:"VERSION" help:"Oldest version of TLS: 1.2 or 1.3 (default: ${default})."`
-	Handshakes     int      `group:"tls" default:"1024" placeholder:"N" help:"TLS handshakes under way at once; more wait (default: ${default})."`
-	AllowPlaintext bool     `group:"tls" help:"Allow logins without TLS: for tests and closed networks."`
+	TLSMin         string `name:"tls-min" group:"tls" enum:"1.2,1.3" default:"1.2" placeholder:"VERSION" help:"Oldest version of TLS: 1.2 or 1.3 (default: ${default})."`
+	Handshakes     int    `group:"tls" default:"1024" placeholder:"N" help:"TLS handshakes under way at once; more wait (default: ${default})."`
+	AllowPlaintext bool   `group:"tls" help:"Allow logins without TLS: for tests and closed networks."`
 
 	Register     bool     `group:"accounts" help:"Let clients create accounts (XEP-0077)."`
 	MaxResources int      `group:"accounts" default:"10" placeholder:"N" help:"Clients of one account at once (default: ${default})."`
@@ -73,6 +68,16 @@ type serveCmd struct {
 	LogLevel  slog.Level `group:"log" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (default: ${default})."`
 	LogFormat string     `group:"log" enum:"text,json" default:"text" placeholder:"FORMAT" help:"text or json (default: ${default})."`
 	Pprof     string     `group:"log" placeholder:"ADDR" help:"Serve Go's profiles at this loopback address, such as 127.0.0.1:6060; without it there are none."`
+}
+
+// siteFlags say what is served, where, and as whom. roost check takes them too.
+type siteFlags struct {
+	Domain    []string `group:"where" default:"localhost" placeholder:"NAME" help:"Domain that is served. Repeat it for more (default: ${default})."`
+	C2S       string   `name:"c2s" env:"ROOST_C2S" group:"where" default:":5222" placeholder:"ADDR" help:"Address for clients, with STARTTLS; empty turns it off (default: ${default})."`
+	C2STLS    string   `name:"c2s-tls" env:"ROOST_C2S_TLS" group:"where" default:":5223" placeholder:"ADDR" help:"Address for clients with direct TLS; empty turns it off (default: ${default})."`
+	dataFlags `group:"where"`
+	TLSCert   []string `name:"tls-cert" group:"tls" placeholder:"FILE" help:"Certificate chain, PEM. Repeat it for more domains. Without one, a self-signed certificate is made and kept."`
+	TLSKey    []string `name:"tls-key" group:"tls" placeholder:"FILE" help:"Key of the certificate, PEM; as often and in the same order as --tls-cert."`
 }
 
 // serverConfig turns flags into the server's configuration.

@@ -1,0 +1,188 @@
+package capacity
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+)
+
+// TLSPlan is what the server will show its clients.
+type TLSPlan struct {
+	Domains    []string
+	Files      []string       // certificate chains, PEM; absolute names
+	Keys       []string       // their keys, in the same order
+	SelfSigned [2]string      // certificate and key that the server makes where there are no Files
+	Now        time.Time      // default: now
+	Roots      *x509.CertPool // authorities that clients trust; nil: this machine's
+}
+
+// Expiring: a certificate with less than this left, or less than a third of its
+// life where that is short, should have been renewed.
+const Expiring = 14 * 24 * time.Hour
+
+// Certificates checks the certificates: there, readable, fitting their keys, valid,
+// trusted, and one for each domain.
+func Certificates(root fs.FS, p TLSPlan) []Check {
+	if p.Now.IsZero() {
+		p.Now = time.Now()
+	}
+	var all []Check
+	var leaves []*x509.Certificate
+	if len(p.Files) == 0 {
+		c, leaf := selfMade(root, p)
+		return append(all, c, leafCovers(p.Domains, leaf))
+	}
+	for i, file := range p.Files {
+		c, leaf := operators(root, p, file, p.Keys[i])
+		all = append(all, c)
+		if leaf != nil {
+			leaves = append(leaves, leaf)
+		}
+	}
+	return append(all, leafCovers(p.Domains, leaves...))
+}
+
+// readPair reads a certificate and its key.
+func readPair(root fs.FS, file, key string) (tls.Certificate, error) {
+	certPEM, err := fs.ReadFile(root, strings.TrimPrefix(file, "/"))
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("certificate: %w", err)
+	}
+	keyPEM, err := fs.ReadFile(root, strings.TrimPrefix(key, "/"))
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("key: %w", err)
+	}
+	return tls.X509KeyPair(certPEM, keyPEM)
+}
+
+// selfMade checks the certificate that the server makes for itself.
+func selfMade(root fs.FS, p TLSPlan) (Check, *x509.Certificate) {
+	c := Check{Name: "certificate", Area: "tls", Title: "certificate", Needs: "one that clients trust", Status: Warn}
+	c.Mend = []string{"roost serve --tls-cert FILE --tls-key FILE"}
+	pair, err := readPair(root, p.SelfSigned[0], p.SelfSigned[1])
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.Found = "none yet"
+		c.Detail = []string{"roost serve makes a self-signed one; clients must be told to trust it"}
+		return c, nil
+	case err != nil:
+		return broken(c, err), nil
+	}
+	c.Found = "self-signed"
+	c.Detail = []string{days(pair.Leaf.NotAfter.Sub(p.Now)) + "; clients must be told to trust " + p.SelfSigned[0]}
+	return c, pair.Leaf
+}
+
+// broken is a certificate with which the server does not start.
+func broken(c Check, err error) Check {
+	c.Status, c.Found, c.Detail = Fail, "cannot be used", []string{err.Error()}
+	if errors.Is(err, fs.ErrPermission) {
+		c.Found = "cannot be read"
+		c.Mend = []string{"run roost check as the user that runs roost serve"}
+	}
+	return c
+}
+
+// operators checks a certificate that the operator gave.
+func operators(root fs.FS, p TLSPlan, file, key string) (Check, *x509.Certificate) {
+	c := Check{Name: "certificate", Area: "tls", Title: path.Base(file)}
+	pair, err := readPair(root, file, key)
+	if err != nil {
+		c.Mend = []string{"roost serve --tls-cert FILE --tls-key FILE"}
+		return broken(c, err), nil
+	}
+	leaf := pair.Leaf
+	left, least := leaf.NotAfter.Sub(p.Now), min(Expiring, leaf.NotAfter.Sub(leaf.NotBefore)/3)
+	c.Found, c.Needs = days(left), days(least)
+	renew := "renew " + file + ", then: systemctl reload roost"
+	switch {
+	case left <= 0:
+		c.Status, c.Found, c.Mend = Fail, "expired "+leaf.NotAfter.Format(time.DateOnly), []string{renew}
+	case p.Now.Before(leaf.NotBefore):
+		c.Status, c.Found = Fail, "valid from "+leaf.NotBefore.Format(time.DateOnly)
+		c.Mend = []string{"set the clock: timedatectl set-ntp true"}
+	case left < least:
+		c.Status, c.Mend = Warn, []string{renew}
+	}
+	trust(&c, p, pair, file)
+	if info, err := fs.Stat(root, strings.TrimPrefix(key, "/")); err == nil && info.Mode()&0o004 != 0 {
+		c.warn("everybody on this machine can read the key", "chmod o-r "+key)
+	}
+	return c, leaf
+}
+
+// warn adds something to a check that makes it a warning at least.
+func (c *Check) warn(detail, mend string) {
+	c.Status = max(c.Status, Warn)
+	c.Detail, c.Mend = append(c.Detail, detail), append(c.Mend, mend)
+}
+
+// trust checks that clients can follow the chain to an authority. What it says of
+// a private authority is true only of this machine.
+func trust(c *Check, p TLSPlan, pair tls.Certificate, file string) {
+	leaf := pair.Leaf
+	if bytes.Equal(leaf.RawIssuer, leaf.RawSubject) && leaf.CheckSignature(leaf.SignatureAlgorithm, leaf.RawTBSCertificate, leaf.Signature) == nil {
+		c.warn("self-signed: clients must be told to trust it", "use a certificate of an authority that clients trust")
+		return
+	}
+	between := x509.NewCertPool()
+	for _, der := range pair.Certificate[1:] {
+		if cert, err := x509.ParseCertificate(der); err == nil {
+			between.AddCert(cert)
+		}
+	}
+	// At a time when the leaf is valid: its dates have been judged already.
+	at := p.Now
+	if at.After(leaf.NotAfter) || at.Before(leaf.NotBefore) {
+		at = leaf.NotBefore
+	}
+	_, err := leaf.Verify(x509.VerifyOptions{Roots: p.Roots, Intermediates: between, CurrentTime: at})
+	if err == nil {
+		return
+	}
+	detail := "not trusted by this machine's authorities: " + err.Error()
+	if len(pair.Certificate) == 1 {
+		detail = "alone in its file: most clients need the certificates between it and the authority"
+	}
+	c.warn(detail, "put the whole chain into "+file+", the server's certificate first")
+}
+
+// leafCovers checks that there is a certificate for each domain.
+func leafCovers(domains []string, leaves ...*x509.Certificate) Check {
+	c := Check{Name: "certificate-domains", Area: "tls", Title: "domains with a certificate", Needs: number(int64(len(domains)))}
+	var missing []string
+	for _, d := range domains {
+		covered := false
+		for _, leaf := range leaves {
+			// One that does not exist yet is made for all domains.
+			covered = covered || leaf == nil || leaf.VerifyHostname(d) == nil
+		}
+		if !covered {
+			missing = append(missing, d)
+		}
+	}
+	c.Found = number(int64(len(domains) - len(missing)))
+	if len(missing) > 0 {
+		c.Status = Fail
+		c.Detail = []string{"none for " + strings.Join(missing, ", ")}
+		c.Mend = []string{"roost serve --tls-cert FILE --tls-key FILE   # once more, for these"}
+	}
+	return c
+}
+
+func days(d time.Duration) string {
+	switch n := int64(d / (24 * time.Hour)); n {
+	case 0:
+		return fmt.Sprintf("%d h left", int64(d/time.Hour))
+	case 1:
+		return "1 day left"
+	default:
+		return number(n) + " days left"
+	}
+}

@@ -1,0 +1,114 @@
+package capacity
+
+import "time"
+
+// What a session costs. Every figure says where it comes from; whoever changes
+// what a session is made of measures again and changes it here.
+const (
+	// PlainBytes is the user-space memory of an idle session without TLS:
+	// authenticated, bound, available, with ten contacts, garbage collector
+	// included. It is the growth of the server's resident memory between 2,000
+	// and 15,000 sessions, by go test -bench Density/plain ./bench, rounded up.
+	PlainBytes = 2700
+
+	// TLSBytes is the same over TLS 1.3, by go test -bench Density/tls ./bench.
+	TLSBytes = 18000
+
+	// KernelBytes is the kernel's side of an idle connection: its socket, inode,
+	// directory entry, file and epoll entry. Measured as the growth of the slab
+	// caches over 8,000 connections on Linux 6.18 (TCP 2,360, sock_inode_cache 825,
+	// filp 191, dentry 192, eventpoll_epi 128 to 380, security 56, and what their
+	// slabs leave unused), by go test -bench KernelSocket ./capacity.
+	KernelBytes = 4000
+
+	// ConntrackBytes is an entry of the kernel's connection tracking: an object
+	// of 256 to 320 bytes (nf_conntrack in /proc/slabinfo) and its share of the
+	// hash table.
+	ConntrackBytes = 352
+
+	// HandshakeBytes is a TLS handshake under way, with its goroutine. Measured:
+	// 26 to 34 KB.
+	HandshakeBytes = 34 << 10
+
+	// BaseBytes is the server without clients: program, database caches, roster
+	// cache, collector.
+	BaseBytes = 64 << 20
+
+	// AwakeShare: one session in so many has a page of bytes under way in the
+	// kernel. Idle sessions have none at all; but all get some at once when the
+	// server tells everybody something.
+	AwakeShare = 4
+
+	// AccountBytes is an account with ten contacts in the database, by
+	// go test -bench StoreBytes ./capacity, rounded up.
+	AccountBytes = 2048
+
+	// OfflineBytes is a short message that waits in the database, likewise.
+	OfflineBytes = 640
+
+	// StoreBase is what the database needs besides: its log (16 MiB, and as much
+	// again while it is moved), temporary files, room to breathe.
+	StoreBase = 128 << 20
+
+	// PlainLogin is the server's CPU time for a login without TLS, SCRAM-SHA-1,
+	// up to the initial presence, by go test -bench Density/plain ./bench.
+	PlainLogin = 370 * time.Microsecond
+
+	// TLSLogin is the same with a full TLS 1.3 handshake (ECDSA P-256, X25519 with
+	// ML-KEM), by go test -bench Density/tls ./bench.
+	TLSLogin = 740 * time.Microsecond
+)
+
+// What is asked of a machine besides.
+const (
+	// ServerFiles are the descriptors of a server that are no clients: listeners,
+	// database, pollers, log, profiles.
+	ServerFiles = 256
+
+	// StormTime is the time over which the clients of a server that was restarted
+	// come back: they wait a random while, as RFC 6120 section 3.3 tells them to.
+	StormTime = time.Minute
+
+	// SlowStorm and LostStorm are how long the logins of all clients may keep all
+	// CPUs busy before that is worth a warning, and before it is no service.
+	SlowStorm = 2 * time.Minute
+	LostStorm = 15 * time.Minute
+)
+
+// Memory is a prediction, in bytes.
+type Memory struct {
+	User    int64 `json:"user_bytes"`               // resident in the server process
+	Kernel  int64 `json:"kernel_bytes"`             // sockets, and what is on its way in them
+	PerUser int64 `json:"user_bytes_per_session"`   // user space, one session
+	PerSock int64 `json:"kernel_bytes_per_session"` // kernel, one session
+}
+
+// Total is both together.
+func (m Memory) Total() int64 { return m.User + m.Kernel }
+
+// Predict is the memory that a plan's sessions need on a machine, with an entry of
+// connection tracking for each where that is in use.
+func Predict(h Host, p Plan) Memory {
+	p = p.withDefaults()
+	m := Memory{PerUser: TLSBytes, PerSock: KernelBytes + h.pageSize()/AwakeShare}
+	n := int64(p.Sessions)
+	fixed := int64(BaseBytes)
+	if p.Plain {
+		m.PerUser = PlainBytes
+	} else {
+		fixed += min(n, int64(p.Handshakes)) * HandshakeBytes
+	}
+	if tracked(h) {
+		m.PerSock += ConntrackBytes
+	}
+	m.User, m.Kernel = fixed+n*m.PerUser, n*m.PerSock
+	return m
+}
+
+// LoginCost is the CPU time of one login.
+func (p Plan) LoginCost() time.Duration {
+	if p.Plain {
+		return PlainLogin
+	}
+	return TLSLogin
+}

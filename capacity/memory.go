@@ -1,0 +1,188 @@
+package capacity
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+)
+
+// memory checks free memory, the limits of control groups and that of the Go
+// runtime against what the sessions will need.
+func memory(h Host, p Plan) []Check {
+	m := Predict(h, p)
+	all := []Check{freeMemory(h, p, m)}
+	if left, where, ok := h.cgroupMemory(); ok {
+		all = append(all, cgroupMemory(p, m, left, where))
+	}
+	if p.MemoryLimit > 0 {
+		all = append(all, runtimeLimit(p, m))
+	}
+	return all
+}
+
+// sums is the arithmetic behind a prediction.
+func (m Memory) sums() []string {
+	return []string{
+		fmt.Sprintf("roost  %9s: %s B a session, and what it needs without any", size(m.User), humanize.Comma(m.PerUser)),
+		fmt.Sprintf("kernel %9s: %s B a socket, buffers of one session in %d", size(m.Kernel), humanize.Comma(m.PerSock), AwakeShare),
+	}
+}
+
+// sessions is how many sessions fit into an amount of memory.
+func (m Memory) sessions(p Plan, bytes int64) int64 {
+	fixed := m.Total() - int64(p.Sessions)*(m.PerUser+m.PerSock)
+	return (bytes - fixed) / (m.PerUser + m.PerSock)
+}
+
+func freeMemory(h Host, p Plan, m Memory) Check {
+	need := m.Total()
+	c := Check{Name: "memory", Area: "memory", Title: "memory available", Needs: size(need), Detail: m.sums()}
+	info, err := h.meminfo()
+	if err != nil {
+		c = unread(c, err)
+		c.Detail = append(c.Detail, m.sums()...)
+		return c
+	}
+	free := info["MemAvailable"]
+	c.Found = size(free)
+	c.holds(m.sessions(p, free))
+	judgeMemory(&c, free, need, fmt.Sprintf("a machine with %s more, or fewer sessions", size(need+need/5-free)))
+	return c
+}
+
+// judgeMemory fails what is too little, and warns of what leaves less than a
+// fifth: storms, page cache and other programs want some too.
+func judgeMemory(c *Check, have, need int64, mend string) {
+	switch {
+	case have < need:
+		c.Status = Fail
+	case have < need+need/5:
+		c.Status = Warn
+	default:
+		return
+	}
+	c.Mend = append(c.Mend, mend)
+}
+
+func cgroupMemory(p Plan, m Memory, left int64, where string) Check {
+	need := m.Total()
+	c := Check{Name: "cgroup-memory", Area: "memory", Title: "left in the control group", Found: size(left), Needs: size(need)}
+	c.holds(m.sessions(p, left))
+	judgeMemory(&c, left, need, fmt.Sprintf("MemoryMax=%d        # [Service], in the systemd unit", roundUp(need+need/5, 1<<20)))
+	if c.Status != OK {
+		c.Detail = []string{"memory.max or memory.high of /" + where}
+	}
+	return c
+}
+
+// cgroupMemory is what control groups leave to this process, and the group that
+// leaves least. Sockets and their buffers count as well; page cache, which the
+// kernel can take back, does not.
+func (h Host) cgroupMemory() (left int64, where string, limited bool) {
+	for _, dir := range h.cgroups() {
+		limit, err := h.number(dir + "/memory.max")
+		if err != nil {
+			continue
+		}
+		if high, err := h.number(dir + "/memory.high"); err == nil {
+			limit = min(limit, high)
+		}
+		if limit > 1<<60 {
+			continue
+		}
+		used, _ := h.number(dir + "/memory.current")
+		if room := limit - max(0, used-h.pageCache(dir)); !limited || room < left {
+			left, where, limited = room, dir, true
+		}
+	}
+	return left, where, limited
+}
+
+// pageCache is the part of a control group's memory that can be taken back.
+func (h Host) pageCache(dir string) (bytes int64) {
+	text, err := h.text(dir + "/memory.stat")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if name == "active_file" || name == "inactive_file" {
+			v, _ := parseNumber(value)
+			bytes += v
+		}
+	}
+	return bytes
+}
+
+// runtimeLimit checks the limit that the garbage collector keeps to: below what
+// lives it would collect without end.
+func runtimeLimit(p Plan, m Memory) Check {
+	need := m.User
+	c := Check{Name: "memory-limit", Area: "memory", Title: "limit of the collector", Found: size(p.MemoryLimit), Needs: size(need)}
+	fixed := m.User - int64(p.Sessions)*m.PerUser
+	c.holds((p.MemoryLimit - fixed) / m.PerUser)
+	judgeMemory(&c, p.MemoryLimit, need, fmt.Sprintf("roost serve --memory-limit %dMiB", roundUp(need+need/5, 1<<20)>>20))
+	if c.Status == Fail {
+		c.Detail = []string{"below what lives, the garbage collector never rests"}
+	}
+	return c
+}
+
+// paging checks what makes memory slow, or larger than it need be.
+func paging(h Host, _ Plan) []Check { return []Check{swap(h), hugePages(h)} }
+
+// maxSwappiness is the inclination to swap that does no harm.
+const maxSwappiness = 10
+
+// swap: an idle session is touched by nobody but the garbage collector, which
+// touches all of them, and waits for every page that was swapped out.
+func swap(h Host) Check {
+	c := Check{Name: "swap", Area: "memory", Title: "swap", Needs: fmt.Sprintf("vm.swappiness <= %d", maxSwappiness)}
+	info, err := h.meminfo()
+	if err != nil {
+		return unread(c, err)
+	}
+	total := info["SwapTotal"]
+	if total == 0 {
+		c.Found = "none"
+		return c
+	}
+	swappiness, err := h.number(key("vm.swappiness"))
+	if err != nil {
+		return unread(c, err)
+	}
+	c.Found = fmt.Sprintf("%s, %d", size(total), swappiness)
+	if swappiness > maxSwappiness {
+		c.Status = Warn
+		c.Detail = []string{"idle sessions are swapped out, and the collector waits for all of them"}
+		c.Mend = []string{"swapoff -a", sysctl("vm.swappiness", 1)}
+	}
+	return c
+}
+
+const hugePageDir = "sys/kernel/mm/transparent_hugepage/"
+
+// hugePages: memory that was given back after a storm is filled up again by the
+// kernel where it makes huge pages out of a few small ones.
+func hugePages(h Host) Check {
+	c := Check{Name: "huge-pages", Area: "memory", Title: "transparent huge pages", Needs: "madvise or never"}
+	text, err := h.text(hugePageDir + "enabled")
+	if err != nil {
+		c.Found = "not in use"
+		return c
+	}
+	_, rest, _ := strings.Cut(text, "[")
+	c.Found, _, _ = strings.Cut(rest, "]")
+	if c.Found != "always" {
+		return c
+	}
+	if none, err := h.number(hugePageDir + "khugepaged/max_ptes_none"); err == nil && none == 0 {
+		c.Found += ", max_ptes_none 0"
+		return c
+	}
+	c.Status = Warn
+	c.Detail = []string{"memory that roost gives back after a storm may be taken again"}
+	c.Mend = []string{"echo madvise > /" + hugePageDir + "enabled"}
+	return c
+}

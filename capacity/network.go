@@ -1,0 +1,197 @@
+package capacity
+
+import (
+	"fmt"
+	"time"
+)
+
+// network checks the kernel's memory for TCP and the queues of a listener.
+func network(h Host, p Plan) []Check {
+	all := []Check{
+		tcpMem(h, p),
+		tcpBuffer(h, "tcp-rmem", "net.ipv4.tcp_rmem", maxReceive, "4096 16384 262144"),
+		tcpBuffer(h, "tcp-wmem", "net.ipv4.tcp_wmem", maxSend, "4096 16384 262144"),
+		somaxconn(h, p), synBacklog(h, p),
+	}
+	if p.Loopback {
+		all = append(all, portRange(h, p))
+	}
+	return all
+}
+
+// tcpMem checks the pages that all TCP sockets together may have bytes in. Idle
+// sockets need none. In the worst case all sessions have a page on its way; above
+// the pressure mark sockets are kept short, above the maximum connections break.
+func tcpMem(h Host, p Plan) Check {
+	n := int64(p.Sessions)
+	c := Check{Name: "tcp-mem", Area: "network", Title: "net.ipv4.tcp_mem, pages", Needs: number(n)}
+	v, err := h.numbers(key("net.ipv4.tcp_mem"), 3)
+	if err != nil {
+		return unread(c, err)
+	}
+	pressure, most := v[1], v[2]
+	c.Found = number(most)
+	c.holds(satMul(most, AwakeShare))
+	switch {
+	case most < n/AwakeShare:
+		c.Status = Fail
+		c.Detail = []string{fmt.Sprintf("%s; a quarter of the sessions with one page each is more", size(satMul(most, h.pageSize())))}
+	case most < n:
+		c.Status = Warn
+		c.Detail = []string{"enough for idle sessions; not if all are sent something at once"}
+	case pressure < n:
+		c.Detail = []string{fmt.Sprintf("sockets are kept short above %s pages", number(pressure))}
+	}
+	if c.Status != OK {
+		c.Mend = []string{sysctl("net.ipv4.tcp_mem", fmt.Sprintf("%d %d %d", roundUp(n, 4096)*3/4, roundUp(n, 4096), roundUp(n, 4096)*2))}
+	}
+	return c
+}
+
+// satMul multiplies without overflow.
+func satMul(a, b int64) int64 {
+	if a > 1<<62/b {
+		return 1 << 62
+	}
+	return a * b
+}
+
+// The largest sensible minimum and default sizes of socket buffers, in bytes. The
+// minimum is left to a socket even when TCP is short of memory. The default is
+// what one client can make the kernel hold without any tuning in between.
+const (
+	maxMinimum = 16 << 10
+	maxReceive = 128 << 10 // the kernel's own default: 131072
+	maxSend    = 64 << 10  // the kernel's own default: 16384
+)
+
+func tcpBuffer(h Host, name, sysctlName string, most int64, better string) Check {
+	c := Check{Name: name, Area: "network", Title: sysctlName + ", min/def", Needs: fmt.Sprintf("<= %d / %d", maxMinimum, most)}
+	v, err := h.numbers(key(sysctlName), 3)
+	if err != nil {
+		return unread(c, err)
+	}
+	c.Found = fmt.Sprintf("%d / %d", v[0], v[1])
+	if v[0] > maxMinimum || v[1] > most {
+		c.Status = Warn
+		c.Detail = []string{"sized for few fast connections: many slow clients would take too much"}
+		c.Mend = []string{sysctl(sysctlName, better)}
+	}
+	return c
+}
+
+// queue is how many connections may arrive in the second in which a loop is busy
+// elsewhere, when all clients come back within StormTime.
+func queue(p Plan) int64 {
+	return min(max(128, int64(p.Sessions)/int64(StormTime/time.Second)), 65535)
+}
+
+// somaxconn checks the listen queue. A connection that finds it full is tried
+// again by the client's kernel after a second: a delay, not a loss.
+func somaxconn(h Host, p Plan) Check {
+	need := queue(p)
+	c := Check{Name: "somaxconn", Area: "network", Title: "net.core.somaxconn", Needs: number(need)}
+	v, err := h.number(key("net.core.somaxconn"))
+	if err != nil {
+		return unread(c, err)
+	}
+	c.Found = number(v)
+	if v < need {
+		c.Status = Warn
+		c.Detail = []string{"when all come back at once, some wait a second and try again"}
+		c.Mend = []string{sysctl("net.core.somaxconn", powerOfTwo(need))}
+	}
+	return c
+}
+
+// powerOfTwo is the next one, below 65,536: a backlog has 16 bits in many places.
+func powerOfTwo(n int64) int64 {
+	p := int64(128)
+	for p < n {
+		p *= 2
+	}
+	return min(p, 65535)
+}
+
+// synBacklog checks the queue of handshakes that are not complete. Where SYN
+// cookies are on, a full queue costs nothing but TCP options.
+func synBacklog(h Host, p Plan) Check {
+	need := queue(p)
+	c := Check{Name: "syn-backlog", Area: "network", Title: "net.ipv4.tcp_max_syn_backlog", Needs: number(need)}
+	v, err := h.number(key("net.ipv4.tcp_max_syn_backlog"))
+	if err != nil {
+		return unread(c, err)
+	}
+	c.Found = number(v)
+	if v >= need {
+		return c
+	}
+	if cookies, err := h.number(key("net.ipv4.tcp_syncookies")); err == nil && cookies > 0 {
+		c.Detail = []string{"net.ipv4.tcp_syncookies is on: they take over when it is full"}
+		return c
+	}
+	c.Status = Warn
+	c.Mend = []string{sysctl("net.ipv4.tcp_max_syn_backlog", powerOfTwo(need)), sysctl("net.ipv4.tcp_syncookies", 1)}
+	return c
+}
+
+// portRange matters to who connects, not to who listens: it is checked only where
+// clients come from this machine, such as a proxy in front.
+func portRange(h Host, p Plan) Check {
+	n := int64(p.Sessions)
+	c := Check{Name: "port-range", Area: "network", Title: "net.ipv4.ip_local_port_range", Needs: number(n) + " in all"}
+	v, err := h.numbers(key("net.ipv4.ip_local_port_range"), 2)
+	if err != nil {
+		return unread(c, err)
+	}
+	ports := v[1] - v[0] + 1
+	c.Found = number(ports) + " an address"
+	if ports >= n {
+		return c
+	}
+	c.Status = Warn
+	c.Detail = []string{fmt.Sprintf("who connects from this machine needs %d addresses: 127.0.0.1, 127.0.0.2 ...", (n+ports-1)/ports)}
+	if v[0] > 1024 || v[1] < 65535 {
+		c.Mend = []string{sysctl("net.ipv4.ip_local_port_range", "1024 65535")}
+	} else {
+		c.Mend = []string{"let the proxy connect from more source addresses"}
+	}
+	return c
+}
+
+// conntrack checks the table of the kernel's connection tracking, where it is
+// loaded: a firewall may track every client, and drops who finds the table full.
+func conntrack(h Host, p Plan) []Check {
+	most, err := h.number(key("net.netfilter.nf_conntrack_max"))
+	if err != nil {
+		return []Check{{Name: "conntrack", Area: "network", Title: "connection tracking", Found: "not in use"}}
+	}
+	used, _ := h.number(key("net.netfilter.nf_conntrack_count"))
+	// A tenth more: connections that have ended are kept for two minutes.
+	need := used + int64(p.Sessions) + int64(p.Sessions)/10
+	c := Check{Name: "conntrack", Area: "network", Title: "netfilter.nf_conntrack_max", Found: number(most), Needs: number(need)}
+	if used == 0 {
+		// Loaded, but no rule asks for it.
+		c.Found += ", unused"
+		if most < need {
+			c.Detail = []string{"nothing is tracked now; a firewall rule that does would end at " + number(most)}
+		}
+		return []Check{c}
+	}
+	c.holds((most - used) * 10 / 11)
+	if most < need {
+		c.Status = Fail
+		c.Detail = []string{number(used) + " are tracked now"}
+		c.Mend = []string{
+			sysctl("net.netfilter.nf_conntrack_max", roundUp(need, fileStep)),
+			"nft add rule inet raw prerouting tcp dport { 5222, 5223 } notrack",
+		}
+	}
+	return []Check{c}
+}
+
+// tracked reports whether connection tracking sees connections.
+func tracked(h Host) bool {
+	used, err := h.number(key("net.netfilter.nf_conntrack_count"))
+	return err == nil && used > 0
+}

@@ -1,0 +1,96 @@
+package capacity
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+)
+
+// StoreState is what was found in the data directory. It is gathered outside, where
+// files may be touched.
+type StoreState struct {
+	Dir      string // the data directory
+	Missing  bool   // it is not there yet
+	WriteErr error  // why nothing can be written there
+	Free     int64  // bytes that an ordinary user may still write on that disk
+	DiskErr  error  // why Free is not known
+
+	Database   string   // file name of the database
+	NoDatabase bool     // it is not there yet
+	OpenErr    error    // why it could not be read
+	Version    int      // of its tables
+	Current    int      // version that this program brings them to
+	Accounts   int64    // in it
+	Problems   []string // what the integrity check found
+	Unfinished bool     // the integrity check took too long
+}
+
+// Store checks the data directory, the disk under it and the database.
+func Store(s StoreState, p Plan) []Check {
+	return []Check{dataDirectory(s), disk(s, p), database(s)}
+}
+
+func dataDirectory(s StoreState) Check {
+	c := Check{Name: "data-directory", Area: "store", Title: "data directory", Needs: "writable"}
+	switch {
+	case s.WriteErr != nil:
+		c.Status, c.Found, c.Detail = Fail, "not writable", []string{s.WriteErr.Error()}
+		c.Mend = []string{"chown -R roost: " + s.Dir + "   # the user that runs roost serve"}
+	case s.Missing:
+		c.Found = "made at first start"
+	default:
+		c.Found = "writable"
+	}
+	return c
+}
+
+// disk checks that there is room for an account, a roster and a waiting message
+// for each session that has no account yet.
+func disk(s StoreState, p Plan) Check {
+	more := max(0, int64(p.Sessions)-s.Accounts)
+	need := StoreBase + more*AccountBytes + int64(p.Sessions)*OfflineBytes
+	c := Check{Name: "disk", Area: "store", Title: "free on its disk", Needs: size(need)}
+	if s.DiskErr != nil {
+		return unread(c, s.DiskErr)
+	}
+	c.Found = size(s.Free)
+	if s.Free >= need {
+		return c
+	}
+	c.Status = Fail
+	c.Detail = []string{fmt.Sprintf("%s accounts to come at %d B, a message of %d B for each session", number(more), AccountBytes, OfflineBytes)}
+	c.Mend = []string{"roost serve --data DIR   # on a larger disk; move " + filepath.Base(s.Dir) + " there first"}
+	return c
+}
+
+func database(s StoreState) Check {
+	c := Check{Name: "database", Area: "store", Title: "database", Needs: "readable, whole"}
+	switch {
+	case s.OpenErr != nil && errors.Is(s.OpenErr, fs.ErrPermission):
+		c.Status, c.Found, c.Detail = Fail, "not readable", []string{s.OpenErr.Error()}
+		c.Mend = []string{"run roost check as the user that runs roost serve"}
+	case s.OpenErr != nil:
+		c.Status, c.Found, c.Detail = Fail, "not usable", []string{s.OpenErr.Error()}
+		c.Mend = []string{"restore " + s.Database + " from a backup"}
+	case s.NoDatabase:
+		c.Found = "made at first start"
+	case len(s.Problems) > 0:
+		c.Status, c.Found, c.Detail = Fail, "damaged", s.Problems
+		c.Mend = []string{"stop roost, copy " + s.Dir + ", restore " + s.Database + " from a backup"}
+	case s.Version > s.Current:
+		c.Status, c.Found = Fail, fmt.Sprintf("schema %d", s.Version)
+		c.Detail = []string{fmt.Sprintf("made by a newer version of roost; this one knows %d", s.Current)}
+		c.Mend = []string{"run the newer version of roost, or restore a backup"}
+	default:
+		c.Found = fmt.Sprintf("whole, %s accounts", number(s.Accounts))
+		if s.Unfinished {
+			c.Found = number(s.Accounts) + " accounts"
+			c.Detail = []string{"large: it was not read to its end; what was read is whole"}
+		}
+		if s.Version < s.Current {
+			c.Detail = append(c.Detail, fmt.Sprintf("schema %d: roost serve brings it to %d; make a backup first", s.Version, s.Current))
+		}
+	}
+	return c
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"golang.org/x/term"
+
+	"roost/capacity"
+	"roost/server"
+)
+
+// checkCmd says whether a machine can hold a number of sessions.
+type checkCmd struct {
+	Config configFile `placeholder:"FILE" type:"existingfile" help:"The server's config file: TOML, its keys are the names of the flags of roost serve."`
+
+	Sessions       int      `default:"100000" placeholder:"N" help:"Clients that are to be connected and online at once (default: ${default})."`
+	JSON           bool     `name:"json" help:"Write one JSON document instead of a table; docs/tuning.md describes it."`
+	AllowPlaintext bool     `help:"Count what clients cost without TLS."`
+	Handshakes     int      `default:"1024" placeholder:"N" help:"TLS handshakes under way at once (default: ${default})."`
+	MemoryLimit    byteSize `default:"0" placeholder:"BYTES" help:"What the garbage collector is told to keep to; 0: GOMEMLIMIT, if that is set (default: ${default})."`
+
+	siteFlags
+}
+
+// Help is shown by kong.
+func (c *checkCmd) Help() string {
+	return "Give it the flags, the environment or the config file of roost serve, and run it as the same user and with the same limits. " +
+		"Nothing is changed, and the server may run meanwhile. The exit status is 1 where the machine falls short; warnings leave it 0."
+}
+
+// Validate is called by kong.
+func (c *checkCmd) Validate() error {
+	if c.Sessions < 1 || c.Sessions > math.MaxInt32 {
+		return fmt.Errorf("--sessions must be 1 to %d", math.MaxInt32)
+	}
+	return nil
+}
+
+// Run checks and reports.
+func (c *checkCmd) Run() error {
+	cfg := server.Config{Domains: c.Domain, C2S: c.C2S, C2STLS: c.C2STLS, DataDir: c.Data, TLSCert: c.TLSCert, TLSKey: c.TLSKey}
+	if err := cfg.Validate(); err != nil {
+		return usageError(strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	plan := c.plan()
+	checks := capacity.Machine(capacity.ThisHost(), plan)
+	site, err := c.site(cfg.Domains, plan)
+	if err != nil {
+		return err
+	}
+	report := newCheckReport(plan, append(checks, site...))
+	if c.JSON {
+		err = report.writeJSON(os.Stdout)
+	} else {
+		err = report.writeTable(os.Stdout, term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "")
+	}
+	if err != nil {
+		return err
+	}
+	return report.err()
+}
+
+// plan is what the flags ask of the machine.
+func (c *checkCmd) plan() capacity.Plan {
+	p := capacity.Plan{
+		Sessions: c.Sessions, Plain: c.AllowPlaintext, Handshakes: c.Handshakes, MemoryLimit: int64(c.MemoryLimit),
+		Loopback: onLoopback(c.C2S) && onLoopback(c.C2STLS),
+	}
+	if p.MemoryLimit == 0 {
+		p.MemoryLimit = memoryLimit()
+	}
+	return p
+}
+
+// memoryLimit is the limit that the runtime took from GOMEMLIMIT, 0 for none.
+func memoryLimit() int64 {
+	if limit := debug.SetMemoryLimit(-1); limit != math.MaxInt64 {
+		return limit
+	}
+	return 0
+}
+
+// onLoopback reports whether an address is reached from this machine only; the
+// empty one is not reached at all.
+func onLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	ip := net.ParseIP(host)
+	return err != nil || host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// integrityTime is how long the database is read to see that it is whole.
+const integrityTime = time.Minute
+
+// site checks what is the server's own: certificates and store.
+func (c *checkCmd) site(domains []string, plan capacity.Plan) ([]capacity.Check, error) {
+	t := capacity.TLSPlan{Domains: domains}
+	for i := range c.TLSCert {
+		cert, err := filepath.Abs(c.TLSCert[i])
+		if err != nil {
+			return nil, err
+		}
+		key, err := filepath.Abs(c.TLSKey[i])
+		if err != nil {
+			return nil, err
+		}
+		t.Files, t.Keys = append(t.Files, cert), append(t.Keys, key)
+	}
+	t.SelfSigned[0], t.SelfSigned[1] = server.SelfSignedFiles(c.Data)
+	checks := capacity.Certificates(os.DirFS("/"), t)
+	ctx, cancel := context.WithTimeout(context.Background(), integrityTime)
+	defer cancel()
+	return append(checks, capacity.Store(storeState(ctx, c.Data), plan)...), nil
+}
+
+// checkReport is what is told; its JSON is described in docs/tuning.md.
+type checkReport struct {
+	Sessions int              `json:"sessions"`
+	TLS      bool             `json:"tls"`
+	Status   capacity.Status  `json:"status"`
+	Holds    *int64           `json:"holds,omitempty"`
+	First    string           `json:"first,omitempty"`
+	Memory   capacity.Memory  `json:"memory"`
+	Checks   []capacity.Check `json:"checks"`
+
+	failed, warned int
+	firstTitle     string
+}
+
+func newCheckReport(p capacity.Plan, checks []capacity.Check) *checkReport {
+	r := &checkReport{Sessions: p.Sessions, TLS: !p.Plain, Memory: capacity.Predict(capacity.ThisHost(), p), Checks: checks}
+	r.Status, r.failed, r.warned = capacity.Worst(checks)
+	if n, first := capacity.Holds(checks); first != nil {
+		r.Holds, r.First, r.firstTitle = &n, first.Name, first.Title
+	}
+	return r
+}
+
+// err is what the program ends with where the machine falls short.
+func (r *checkReport) err() error {
+	if r.Status != capacity.Fail {
+		return nil
+	}
+	return fmt.Errorf("this falls short of %s sessions: of %d checks %d failed, %d warned",
+		humanize.Comma(int64(r.Sessions)), len(r.Checks), r.failed, r.warned)
+}
+
+func (r *checkReport) writeJSON(w *os.File) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(r)
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"roost/capacity"
+	"roost/store/sqlite"
+)
+
+// storeState looks at a data directory; ctx bounds the integrity check.
+func storeState(ctx context.Context, dir string) capacity.StoreState {
+	s := capacity.StoreState{Dir: dir, Database: filepath.Join(dir, sqlite.FileName)}
+	there := existing(dir)
+	s.Missing = there != dir
+	s.WriteErr = mayWrite(there)
+	var disk unix.Statfs_t
+	if err := unix.Statfs(there, &disk); err != nil {
+		s.DiskErr = &fs.PathError{Op: "statfs", Path: there, Err: err}
+	} else {
+		s.Free = int64(disk.Bavail) * int64(disk.Bsize)
+	}
+	i, err := sqlite.Inspect(ctx, s.Database)
+	s.NoDatabase = errors.Is(err, fs.ErrNotExist)
+	if !s.NoDatabase {
+		s.OpenErr = err
+	}
+	s.Version, s.Current, s.Accounts = i.Version, i.Current, i.Accounts
+	s.Problems, s.Unfinished = i.Problems, i.Unfinished
+	return s
+}
+
+// existing is the directory itself, or the nearest above it that is there and in
+// which it would be made.
+func existing(dir string) string {
+	for {
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) || filepath.Dir(dir) == dir {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// mayWrite reports why nothing can be made in a directory. It asks the kernel and
+// leaves the directory as it is.
+func mayWrite(dir string) error {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		if err == nil {
+			err = &fs.PathError{Op: "open", Path: dir, Err: unix.ENOTDIR}
+		}
+		return err
+	}
+	if err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+		return &fs.PathError{Op: "write", Path: dir, Err: err}
+	}
+	return nil
+}

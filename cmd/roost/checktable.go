@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"roost/capacity"
+)
+
+// The columns of the table: 80 in all.
+const (
+	checkWidth  = 80
+	checkIndent = "        " // under a title: two spaces, the mark, two spaces
+	titleWidth  = 29
+	foundWidth  = 21
+)
+
+// checkAreas are the headings, by area.
+var checkAreas = map[string]string{
+	"files": "Open files", "network": "Network", "memory": "Memory", "cpu": "CPU",
+	"tls": "Certificates", "store": "Data",
+}
+
+// checkColors are the marks' colors on a terminal.
+var checkColors = map[capacity.Status]string{
+	capacity.OK: "\x1b[32m", capacity.Warn: "\x1b[33m", capacity.Fail: "\x1b[1;31m",
+}
+
+// writeTable writes the report for people.
+func (r *checkReport) writeTable(w io.Writer, color bool) error {
+	t := &checkTable{color: color}
+	with := "with TLS"
+	if !r.TLS {
+		with = "without TLS"
+	}
+	t.line("Can this machine hold %s sessions %s?", humanize.Comma(int64(r.Sessions)), with)
+	area := ""
+	for i := range r.Checks {
+		if c := &r.Checks[i]; c.Area != area {
+			area = c.Area
+			t.heading(checkAreas[area], i == 0)
+		}
+		t.check(&r.Checks[i])
+	}
+	t.line("")
+	if bytes.Contains(t.Bytes(), []byte("mend: sysctl ")) {
+		t.line("What sysctl sets is gone after a restart: deploy/90-roost.conf keeps it.\n")
+	}
+	t.line("%s", r.verdict())
+	_, err := w.Write(t.Bytes())
+	return err
+}
+
+// verdict is the table's last line.
+func (r *checkReport) verdict() string {
+	answer := map[capacity.Status]string{
+		capacity.OK: "Yes.", capacity.Warn: "Yes, with what is marked warn.", capacity.Fail: "No: what is marked fail must be mended.",
+	}[r.Status]
+	if r.Holds != nil {
+		answer += fmt.Sprintf(" As it is, it holds %s; first to end: %s.", humanize.Comma(*r.Holds), r.firstTitle)
+	}
+	return strings.Join(wrap(answer, checkWidth), "\n")
+}
+
+// checkTable is a table while it is written.
+type checkTable struct {
+	bytes.Buffer
+	color bool
+}
+
+func (t *checkTable) line(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	t.WriteString(strings.TrimRight(text, " ") + "\n")
+}
+
+func (t *checkTable) heading(title string, first bool) {
+	t.line("")
+	if first {
+		t.line("%-*s%-*s%s", len(checkIndent)+titleWidth, title, foundWidth, "found", "needs")
+		return
+	}
+	t.line("%s", title)
+}
+
+func (t *checkTable) check(c *capacity.Check) {
+	mark := fmt.Sprintf("%-4s", c.Status)
+	if t.color {
+		mark = checkColors[c.Status] + mark + "\x1b[0m"
+	}
+	t.line("  %s  %-*s%-*s%s", mark, titleWidth, c.Title+" ", foundWidth, c.Found+" ", c.Needs)
+	for _, d := range c.Detail {
+		for _, l := range wrap(d, checkWidth-len(checkIndent)) {
+			t.line("%s%s", checkIndent, l)
+		}
+	}
+	for _, m := range c.Mend {
+		// Never wrapped: it is there to be copied.
+		t.line("%smend: %s", checkIndent, m)
+	}
+}
+
+// wrap breaks a text between words into lines of a width, where it can; spaces
+// that align something stay.
+func wrap(text string, width int) (lines []string) {
+	for len(text) > width {
+		cut := strings.LastIndexByte(text[:width+1], ' ')
+		if cut <= 0 {
+			if cut = strings.IndexByte(text, ' '); cut < 0 {
+				break
+			}
+		}
+		lines = append(lines, strings.TrimRight(text[:cut], " "))
+		text = strings.TrimLeft(text[cut:], " ")
+	}
+	return append(lines, text)
+}
