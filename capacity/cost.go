@@ -91,18 +91,24 @@ func (m Memory) Total() int64 { return m.User + m.Kernel }
 func Predict(h Host, p Plan) Memory {
 	p = p.withDefaults()
 	m := Memory{PerUser: TLSBytes, PerSock: KernelBytes + h.pageSize()/AwakeShare}
-	n := int64(p.Sessions)
-	fixed := int64(BaseBytes)
 	if p.Plain {
 		m.PerUser = PlainBytes
-	} else {
-		fixed += min(n, int64(p.Handshakes)) * HandshakeBytes
 	}
 	if tracked(h) {
 		m.PerSock += ConntrackBytes
 	}
-	m.User, m.Kernel = fixed+n*m.PerUser, n*m.PerSock
+	n := int64(p.Sessions)
+	m.User, m.Kernel = fixedBytes(p)+n*m.PerUser, n*m.PerSock
 	return m
+}
+
+// fixedBytes is what the server needs besides its sessions, in the middle of a
+// storm.
+func fixedBytes(p Plan) int64 {
+	if p.Plain {
+		return BaseBytes
+	}
+	return BaseBytes + int64(p.Handshakes)*HandshakeBytes
 }
 
 // LoginCost is the CPU time of one login.

@@ -31,8 +31,7 @@ func (m Memory) sums() []string {
 
 // sessions is how many sessions fit into an amount of memory.
 func (m Memory) sessions(p Plan, bytes int64) int64 {
-	fixed := m.Total() - int64(p.Sessions)*(m.PerUser+m.PerSock)
-	return (bytes - fixed) / (m.PerUser + m.PerSock)
+	return (bytes - fixedBytes(p)) / (m.PerUser + m.PerSock)
 }
 
 func freeMemory(h Host, p Plan, m Memory) Check {
@@ -120,8 +119,7 @@ func (h Host) pageCache(dir string) (bytes int64) {
 func runtimeLimit(p Plan, m Memory) Check {
 	need := m.User
 	c := Check{Name: "memory-limit", Area: "memory", Title: "limit of the collector", Found: size(p.MemoryLimit), Needs: size(need)}
-	fixed := m.User - int64(p.Sessions)*m.PerUser
-	c.holds((p.MemoryLimit - fixed) / m.PerUser)
+	c.holds((p.MemoryLimit - fixedBytes(p)) / m.PerUser)
 	judgeMemory(&c, p.MemoryLimit, need, fmt.Sprintf("roost serve --memory-limit %dMiB", roundUp(need+need/5, 1<<20)>>20))
 	if c.Status == Fail {
 		c.Detail = []string{"below what lives, the garbage collector never rests"}

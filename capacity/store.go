@@ -83,9 +83,8 @@ func database(s StoreState) Check {
 		c.Detail = []string{fmt.Sprintf("made by a newer version of roost; this one knows %d", s.Current)}
 		c.Mend = []string{"run the newer version of roost, or restore a backup"}
 	default:
-		c.Found = fmt.Sprintf("whole, %s accounts", number(s.Accounts))
+		c.Found = number(s.Accounts) + " accounts"
 		if s.Unfinished {
-			c.Found = number(s.Accounts) + " accounts"
 			c.Detail = []string{"large: it was not read to its end; what was read is whole"}
 		}
 		if s.Version < s.Current {

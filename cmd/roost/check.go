@@ -53,12 +53,13 @@ func (c *checkCmd) Run() error {
 		return usageError(strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	plan := c.plan()
-	checks := capacity.Machine(capacity.ThisHost(), plan)
+	host := capacity.ThisHost()
+	checks := capacity.Machine(host, plan)
 	site, err := c.site(cfg.Domains, plan)
 	if err != nil {
 		return err
 	}
-	report := newCheckReport(plan, append(checks, site...))
+	report := newCheckReport(host, plan, append(checks, site...))
 	if c.JSON {
 		err = report.writeJSON(os.Stdout)
 	} else {
@@ -136,8 +137,8 @@ type checkReport struct {
 	firstTitle     string
 }
 
-func newCheckReport(p capacity.Plan, checks []capacity.Check) *checkReport {
-	r := &checkReport{Sessions: p.Sessions, TLS: !p.Plain, Memory: capacity.Predict(capacity.ThisHost(), p), Checks: checks}
+func newCheckReport(h capacity.Host, p capacity.Plan, checks []capacity.Check) *checkReport {
+	r := &checkReport{Sessions: p.Sessions, TLS: !p.Plain, Memory: capacity.Predict(h, p), Checks: checks}
 	r.Status, r.failed, r.warned = capacity.Worst(checks)
 	if n, first := capacity.Holds(checks); first != nil {
 		r.Holds, r.First, r.firstTitle = &n, first.Name, first.Title
