@@ -3,8 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -262,5 +265,38 @@ func TestStoreState(t *testing.T) {
 	}
 	if s := storeState(ctx, file); s.WriteErr == nil {
 		t.Errorf("a file: %+v", s)
+	}
+}
+
+// TestOpenFilesRaised: the server raises the soft limit to the hard one, and says
+// how many clients that allows.
+func TestOpenFilesRaised(t *testing.T) {
+	cmd := program(nil, "serve", "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", t.TempDir())
+	cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", `ulimit -S -n 100 && ulimit -H -n 1000 && exec "$0" "$@"`}, cmd.Args...)
+	greeting := started(t, cmd)
+	if !strings.Contains(greeting, " 1,000, for 744 clients\n") {
+		t.Errorf("the greeting does not say it:\n%s", greeting)
+	}
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", cmd.Process.Pid))
+	if err != nil || !regexp.MustCompile(`(?m)^Max open files +1000 +1000 `).Match(limits) {
+		t.Errorf("%v: %s", err, limits)
+	}
+}
+
+// TestWarnCapacity: each thing that stands in the way is a warning, with what mends
+// it; where nothing does, nothing is said.
+func TestWarnCapacity(t *testing.T) {
+	var log bytes.Buffer
+	c := serveCmd{AllowPlaintext: true}
+	c.warnCapacity(madeUpHost(), slog.New(slog.NewTextHandler(&log, nil)))
+	for _, want := range []string{"level=WARN msg=capacity check=tcp-mem", "check=conntrack", `mend="sysctl -w `, "to see all: roost check"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("no %q in\n%s", want, &log)
+		}
+	}
+	log.Reset()
+	c.warnCapacity(capacity.Host{Root: fstest.MapFS{}}, slog.New(slog.NewTextHandler(&log, nil)))
+	if log.Len() > 0 {
+		t.Errorf("nothing is known, and it says\n%s", &log)
 	}
 }

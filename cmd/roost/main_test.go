@@ -89,6 +89,12 @@ func TestMistakes(t *testing.T) {
 func serving(t *testing.T, env []string, args ...string) (*exec.Cmd, string) {
 	t.Helper()
 	cmd := program(env, append([]string{"serve"}, args...)...)
+	return cmd, started(t, cmd)
+}
+
+// started starts a server and returns its greeting.
+func started(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -102,11 +108,11 @@ func serving(t *testing.T, env []string, args ...string) (*exec.Cmd, string) {
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		text.WriteString(lines.Text() + "\n")
 		if strings.Contains(lines.Text(), "Ctrl-C") {
-			return cmd, text.String()
+			return text.String()
 		}
 	}
 	t.Fatalf("it ended: %s", text.String())
-	return nil, ""
+	return ""
 }
 
 // TestServe: the greeting says where it listens, where its data is and what to

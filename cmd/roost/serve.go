@@ -15,6 +15,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"roost/capacity"
 	"roost/server"
 	"roost/session"
 )
@@ -153,6 +154,7 @@ func (c *serveCmd) Run() error {
 		defer stop()
 		profiles = "http://" + addr + "/debug/pprof/"
 	}
+	c.warnCapacity(capacity.ThisHost(), cfg.Logger)
 	greet(s, c, profiles)
 	for sig := range signals {
 		if sig != syscall.SIGHUP {
@@ -197,6 +199,7 @@ func greet(s *server.Server, c *serveCmd, profiles string) {
 	if profiles != "" {
 		fmt.Printf("  %-28s %s\n", "profiles", profiles)
 	}
+	fmt.Printf("  %-28s %s\n", "open files", roomFor(capacity.ThisHost()))
 	fmt.Printf("  %-28s %s\n", "data", c.Data)
 	if file := s.CertificateFile(); file != "" {
 		fmt.Printf("  %-28s %s (clients must be told to trust it)\n", "self-signed certificate", file)
@@ -210,7 +213,7 @@ func greet(s *server.Server, c *serveCmd, profiles string) {
 }
 
 // raiseOpenFiles raises the limit of open files as far as it goes: every client
-// is one.
+// is one. Go's runtime has raised it to one less already.
 func raiseOpenFiles(log *slog.Logger) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
