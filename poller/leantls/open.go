@@ -89,6 +89,9 @@ func (s *State) Open(k *Keys, record []byte) (kind Kind, data []byte, err error)
 	if err != nil || kind == Closed {
 		h.kill()
 	}
+	if kind == Closed {
+		h.partial = closedByPeer
+	}
 	if kind != Data {
 		data = nil
 	}

@@ -113,6 +113,9 @@ func TestOpenVerdicts(t *testing.T) {
 				if kind == Data && string(data) != strings.TrimRight(c.inner, "\x00\x17") || kind != Data && len(data) != 0 {
 					t.Errorf("%d bytes of data", len(data))
 				}
+				if s.PeerClosed() != (c.kind == Closed) {
+					t.Errorf("closed by the peer: %v", s.PeerClosed())
+				}
 				// After the end nothing is opened, and the secret is gone.
 				if ended := err != nil || kind == Closed; ended != (s.read.suite == 0) || ended != (s.read.secret == [maxSecret]byte{}) {
 					t.Errorf("ended %v, but the reading half is %v", ended, s.read.suite)

@@ -83,6 +83,14 @@ func (s *State) Wipe() {
 	s.write.kill()
 }
 
+// closedByPeer in half.partial of a reading half that has ended says that it
+// ended properly.
+const closedByPeer = 0xff
+
+// PeerClosed reports whether the peer sent close_notify. The caller owns the
+// reading half.
+func (s *State) PeerClosed() bool { return s.read.partial == closedByPeer }
+
 // CanSeal reports whether the session may still send. The caller owns the
 // writing half.
 func (s *State) CanSeal() bool { return s.write.suite != 0 }
