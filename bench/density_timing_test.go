@@ -55,6 +55,7 @@ func density(b *testing.B, cfg Config) {
 		}
 		time.Sleep(settle(b))
 		u := r.usage()
+		b.Logf("%d sessions: RSS %d KiB, %s", f.Status().Online, u.RSS>>10, r.heapState())
 		bytes, objects := r.heap()
 		return u, bytes, objects
 	}

@@ -97,6 +97,14 @@ func (r *roost) heap() (bytes, objects int64) {
 	return f("HeapAlloc"), f("HeapObjects")
 }
 
+// heapState is where the server's memory is, as Go's runtime sees it, without a
+// collection before.
+func (r *roost) heapState() string {
+	r.t.Helper()
+	all := regexp.MustCompile(`# ((?:Heap|Stack|MSpan|Sys|NumGC)\w*) = (.*)`).FindAllString(string(r.profile("heap?debug=1")), -1)
+	return strings.ReplaceAll(strings.Join(all, ", "), "# ", "")
+}
+
 func (r *roost) profile(name string) []byte {
 	r.t.Helper()
 	answer, err := http.Get(r.profiles + name)

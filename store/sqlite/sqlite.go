@@ -45,7 +45,8 @@ type Config struct {
 	// Readers is the number of connections for reads. Default 4.
 	Readers int
 
-	// CacheBytes is the page cache of each connection. Default 4 MiB.
+	// CacheBytes is the page cache of each connection. Default 512 KiB, which
+	// holds the inner pages of a million accounts; the system caches the file.
 	CacheBytes int
 
 	// BusyTimeout is how long a write waits for another process's. Default 10
@@ -62,7 +63,7 @@ func (c Config) withDefaults() Config {
 		c.Readers = 4
 	}
 	if c.CacheBytes <= 0 {
-		c.CacheBytes = 4 << 20
+		c.CacheBytes = 512 << 10
 	}
 	if c.BusyTimeout <= 0 {
 		c.BusyTimeout = 10 * time.Second
