@@ -18,8 +18,8 @@ const (
 	// directory entry, file and epoll entry. Measured as the growth of the slab
 	// caches over 8,000 connections on Linux 6.18 (TCP 2,360, sock_inode_cache 825,
 	// filp 191, dentry 192, eventpoll_epi 128 to 380, security 56, and what their
-	// slabs leave unused), by go test -bench KernelSocket ./capacity.
-	KernelBytes = 4000
+	// slabs leave unused): 3.9 to 4.2 KB, by go test -bench KernelSocket ./capacity.
+	KernelBytes = 4200
 
 	// ConntrackBytes is an entry of the kernel's connection tracking: an object
 	// of 256 to 320 bytes (nf_conntrack in /proc/slabinfo) and its share of the
@@ -39,12 +39,15 @@ const (
 	// server tells everybody something.
 	AwakeShare = 4
 
-	// AccountBytes is an account with ten contacts in the database, by
-	// go test -bench StoreBytes ./capacity, rounded up.
+	// AccountBytes is an account with ten contacts in the database: 1,074 bytes
+	// when they are added one after the other, by go test -bench StoreBytes
+	// ./capacity; pages that grow at random are two thirds full, and some have a
+	// vcard.
 	AccountBytes = 2048
 
-	// OfflineBytes is a short message that waits in the database, likewise.
-	OfflineBytes = 640
+	// OfflineBytes is a short message that waits in the database: 354 bytes,
+	// likewise.
+	OfflineBytes = 512
 
 	// StoreBase is what the database needs besides: its log (16 MiB, and as much
 	// again while it is moved), temporary files, room to breathe.
@@ -77,14 +80,15 @@ const (
 
 // Memory is a prediction, in bytes.
 type Memory struct {
-	User    int64 `json:"user_bytes"`               // resident in the server process
+	User    int64 `json:"user_bytes"`               // resident in the server process, when all are idle
+	Storm   int64 `json:"storm_bytes"`              // more of that while all log in; given back after it
 	Kernel  int64 `json:"kernel_bytes"`             // sockets, and what is on its way in them
 	PerUser int64 `json:"user_bytes_per_session"`   // user space, one session
 	PerSock int64 `json:"kernel_bytes_per_session"` // kernel, one session
 }
 
-// Total is both together.
-func (m Memory) Total() int64 { return m.User + m.Kernel }
+// Total is all together.
+func (m Memory) Total() int64 { return m.User + m.Storm + m.Kernel }
 
 // Predict is the memory that a plan's sessions need on a machine, with an entry of
 // connection tracking for each where that is in use.
@@ -98,17 +102,27 @@ func Predict(h Host, p Plan) Memory {
 		m.PerSock += ConntrackBytes
 	}
 	n := int64(p.Sessions)
-	m.User, m.Kernel = fixedBytes(p)+n*m.PerUser, n*m.PerSock
+	m.User, m.Kernel = BaseBytes+n*m.PerUser, n*m.PerSock
+	m.Storm = handshakes(p) + n*m.garbage(p)
 	return m
 }
 
-// fixedBytes is what the server needs besides its sessions, in the middle of a
-// storm.
-func fixedBytes(p Plan) int64 {
+// handshakes is what the TLS handshakes need that are under way at once.
+func handshakes(p Plan) int64 {
 	if p.Plain {
-		return BaseBytes
+		return 0
 	}
-	return BaseBytes + int64(p.Handshakes)*HandshakeBytes
+	return int64(p.Handshakes) * HandshakeBytes
+}
+
+// garbage is how much of it there may be for each session during a storm: the
+// collector lets the heap grow to twice what lives (GOGC=100) before it works,
+// unless it has a limit to keep to.
+func (m Memory) garbage(p Plan) int64 {
+	if p.MemoryLimit > 0 {
+		return 0
+	}
+	return m.PerUser
 }
 
 // LoginCost is the CPU time of one login.

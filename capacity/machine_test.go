@@ -82,17 +82,19 @@ func TestMachine(t *testing.T) {
 	f("conntrack", Fail, "notrack", nil, most, "262144", count, "17")
 	f("conntrack", OK, "", nil, most, "2000000", count, "17")
 
-	f("memory", Fail, "more", nil, "proc/meminfo", "MemAvailable: 4000000 kB\nSwapTotal: 0 kB\n")
+	need := Predict(goodTree().host(), million()).Total() >> 10
+	f("memory", Fail, "more", nil, "proc/meminfo", meminfoFile(need*9/10, 0))
+	f("memory", Warn, "more", nil, "proc/meminfo", meminfoFile(need*11/10, 0))
+	f("memory", OK, "", nil, "proc/meminfo", meminfoFile(need*13/10, 0))
 	f("memory", Warn, "", nil, "proc/meminfo", "MemTotal: 4000000 kB\n")
-	f("memory", OK, "", nil, "proc/meminfo", "MemAvailable: 40000000 kB\nSwapTotal: 0 kB\n")
 	f("cgroup-memory", Fail, "MemoryMax=", nil, cgroup+"memory.max", "1073741824\n", cgroup+"memory.current", "1000000\n")
 	f("cgroup-memory", Fail, "MemoryMax=", nil, cgroup+"memory.max", "max\n", cgroup+"memory.high", "1073741824\n")
 	f("cgroup-memory", Fail, "MemoryMax=", nil, cgroup+"memory.max", "max\n", "sys/fs/cgroup/system.slice/memory.max", "1073741824\n")
 	f("cgroup-memory", OK, "", nil, cgroup+"memory.max", "68719476736\n", cgroup+"memory.current", "1000000\n")
 	f("memory-limit", Fail, "roost serve --memory-limit ", func(p *Plan) { p.MemoryLimit = 100 << 20 })
 	f("memory-limit", OK, "", func(p *Plan) { p.MemoryLimit = 64 << 30 })
-	f("swap", Warn, "swapoff -a", nil, "proc/meminfo", "MemAvailable: 60000000 kB\nSwapTotal: 8000000 kB\n")
-	f("swap", OK, "", nil, "proc/meminfo", "MemAvailable: 60000000 kB\nSwapTotal: 8000000 kB\n", "proc/sys/vm/swappiness", "1")
+	f("swap", Warn, "swapoff -a", nil, "proc/meminfo", meminfoFile(60_000_000, 8_000_000))
+	f("swap", OK, "", nil, "proc/meminfo", meminfoFile(60_000_000, 8_000_000), "proc/sys/vm/swappiness", "1")
 	f("huge-pages", Warn, "echo madvise", nil, hugePageDir+"enabled", "[always] madvise never\n")
 	f("huge-pages", OK, "", nil, hugePageDir+"enabled", "[always] madvise never\n", hugePageDir+"khugepaged/max_ptes_none", "0\n")
 	f("huge-pages", OK, "", nil, hugePageDir+"enabled", "")
@@ -131,7 +133,7 @@ func TestHolds(t *testing.T) {
 		t.Errorf("%d, %+v", n, first)
 	}
 	// What is said to be held is held, and one in ten more is not.
-	tight := goodTree().with("proc/meminfo", "MemAvailable: 4000000 kB\nSwapTotal: 0 kB\n").host()
+	tight := goodTree().with("proc/meminfo", meminfoFile(4_000_000, 0)).host()
 	c := named(t, Machine(tight, million()), "memory")
 	for _, p := range []struct {
 		n    int64
@@ -181,11 +183,14 @@ func TestCountList(t *testing.T) {
 func TestPredict(t *testing.T) {
 	h := goodTree().host()
 	plain, tls := Predict(h, Plan{Sessions: 1_000_000, Plain: true}), Predict(h, million())
-	if want := int64(BaseBytes + 1_000_000*PlainBytes); plain.User != want {
-		t.Errorf("plain: %d, want %d", plain.User, want)
+	if want := int64(BaseBytes + 1_000_000*PlainBytes); plain.User != want || plain.Storm != 1_000_000*PlainBytes {
+		t.Errorf("plain: %+v, want %d", plain, want)
 	}
-	if want := int64(BaseBytes + 1_000_000*TLSBytes + 1024*HandshakeBytes); tls.User != want {
-		t.Errorf("TLS: %d, want %d", tls.User, want)
+	if want := int64(BaseBytes + 1_000_000*TLSBytes); tls.User != want || tls.Storm != 1_000_000*TLSBytes+1024*HandshakeBytes {
+		t.Errorf("TLS: %+v, want %d", tls, want)
+	}
+	if limited := Predict(h, Plan{Sessions: 1_000_000, Plain: true, MemoryLimit: 8 << 30}); limited.Storm != 0 || limited.User != plain.User {
+		t.Errorf("with a limit: %+v", limited)
 	}
 	if want := int64(1_000_000 * (KernelBytes + 1024)); plain.Kernel != want || tls.Kernel != want {
 		t.Errorf("kernel: %d and %d, want %d", plain.Kernel, tls.Kernel, want)

@@ -25,13 +25,14 @@ func memory(h Host, p Plan) []Check {
 func (m Memory) sums() []string {
 	return []string{
 		fmt.Sprintf("roost  %9s: %s B a session, and what it needs without any", size(m.User), humanize.Comma(m.PerUser)),
+		fmt.Sprintf("storm  %9s: more while all log in, given back after it", size(m.Storm)),
 		fmt.Sprintf("kernel %9s: %s B a socket, buffers of one session in %d", size(m.Kernel), humanize.Comma(m.PerSock), AwakeShare),
 	}
 }
 
 // sessions is how many sessions fit into an amount of memory.
 func (m Memory) sessions(p Plan, bytes int64) int64 {
-	return (bytes - fixedBytes(p)) / (m.PerUser + m.PerSock)
+	return (bytes - BaseBytes - handshakes(p)) / (m.PerUser + m.garbage(p) + m.PerSock)
 }
 
 func freeMemory(h Host, p Plan, m Memory) Check {
@@ -117,9 +118,9 @@ func (h Host) pageCache(dir string) (bytes int64) {
 // runtimeLimit checks the limit that the garbage collector keeps to: below what
 // lives it would collect without end.
 func runtimeLimit(p Plan, m Memory) Check {
-	need := m.User
+	need := m.User + handshakes(p)
 	c := Check{Name: "memory-limit", Area: "memory", Title: "limit of the collector", Found: size(p.MemoryLimit), Needs: size(need)}
-	c.holds((p.MemoryLimit - fixedBytes(p)) / m.PerUser)
+	c.holds((p.MemoryLimit - BaseBytes - handshakes(p)) / m.PerUser)
 	judgeMemory(&c, p.MemoryLimit, need, fmt.Sprintf("roost serve --memory-limit %dMiB", roundUp(need+need/5, 1<<20)>>20))
 	if c.Status == Fail {
 		c.Detail = []string{"below what lives, the garbage collector never rests"}

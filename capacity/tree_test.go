@@ -17,7 +17,7 @@ func goodTree() tree {
 		"proc/self/limits":                                            limitsFile("1048576", "1048576"),
 		"proc/self/cgroup":                                            "0::/system.slice/roost.service\n",
 		"proc/self/status":                                            "Name:\troost\nCpus_allowed:\tffff\nCpus_allowed_list:\t0-15\n",
-		"proc/meminfo":                                                "MemTotal:       65000000 kB\nMemFree: 100 kB\nMemAvailable:   60000000 kB\nSwapTotal:             0 kB\n",
+		"proc/meminfo":                                                meminfoFile(60_000_000, 0),
 		"proc/sys/fs/nr_open":                                         "1048576\n",
 		"proc/sys/fs/file-max":                                        "9223372036854775807\n",
 		"proc/sys/fs/file-nr":                                         "1856\t0\t9223372036854775807\n",
@@ -39,6 +39,11 @@ func limitsFile(soft, hard string) string {
 	return fmt.Sprintf("Limit                     Soft Limit           Hard Limit           Units     \n"+
 		"Max cpu time              unlimited            unlimited            seconds   \n"+
 		"Max open files            %-20s %-20s files     \n", soft, hard)
+}
+
+// meminfoFile is /proc/meminfo with kilobytes of memory and swap.
+func meminfoFile(available, swap int64) string {
+	return fmt.Sprintf("MemTotal:       65000000 kB\nMemFree: 100 kB\nMemAvailable:   %d kB\nSwapTotal:      %d kB\n", available, swap)
 }
 
 // with is the tree with other files; an empty content removes one.

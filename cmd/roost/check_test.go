@@ -125,6 +125,7 @@ type document struct {
 	First    string `json:"first"`
 	Memory   struct {
 		User    int64 `json:"user_bytes"`
+		Storm   int64 `json:"storm_bytes"`
 		Kernel  int64 `json:"kernel_bytes"`
 		PerUser int64 `json:"user_bytes_per_session"`
 		PerSock int64 `json:"kernel_bytes_per_session"`
