@@ -29,6 +29,7 @@ type Conn struct {
 	slot     int32
 	seen     uint32 // when something was read, in the loop's seconds
 	deadline uint32 // 0: none
+	stall    uint32 // when a TLS record that has begun must be whole; 0: none has
 	paused   bool
 	urgent   bool // on the loop's list of deadlines
 	hup      bool // netpoll has seen a hang-up and forgotten the descriptor
@@ -239,6 +240,11 @@ func (c *Conn) peerClosed() {
 // taken what is queued: it may still be reading. The sweep looks after it,
 // because netpoll has forgotten its descriptor. Loop.
 func (c *Conn) finish(err error) {
+	if c.rec != nil && !c.dead {
+		// RFC 8446 section 6.1: "Each party MUST send a "close_notify" alert
+		// before closing its write side of the connection".
+		c.rec.closeWrite()
+	}
 	c.Flush()
 	if c.dead || c.Queued() == 0 || c.lingering() {
 		c.shut(err)
@@ -272,7 +278,8 @@ func (c *Conn) resume() {
 		c.deliver(rest.B)
 		remainders.Put(rest)
 	}
-	if c.rec != nil && !c.paused {
+	c.stall = 0 // the time while nothing was read does not count
+	if c.rec != nil && !c.paused && !c.lingering() {
 		if err := c.rec.resume(); err != nil {
 			c.fail(err)
 			return
@@ -343,20 +350,39 @@ func (c *Conn) setDeadline(after time.Duration) {
 		return
 	}
 	c.deadline = c.loop.now + uint32((after+time.Second-1)/time.Second)
+	c.watchTime()
+}
+
+// watchTime puts the connection on the loop's list of deadlines.
+func (c *Conn) watchTime() {
 	if !c.urgent {
 		c.urgent = true
 		c.loop.urgent = append(c.loop.urgent, c)
 	}
 }
 
+// begun notes that a TLS record has begun that is not whole, if that is new.
+// Loop.
+func (c *Conn) begun() {
+	if c.stall == 0 {
+		c.stall = c.loop.now + uint32((c.loop.p.cfg.RecordTimeout+time.Second-1)/time.Second)
+		c.watchTime()
+	}
+}
+
 // due is asked every second of a connection with a deadline; it answers whether
 // to ask again. Loop.
 func (c *Conn) due(now uint32) bool {
-	if c.dead || c.deadline == 0 {
+	if c.dead || c.deadline == 0 && c.stall == 0 {
 		c.urgent = false
 		return false
 	}
-	if now <= c.deadline {
+	if c.stall != 0 && now > c.stall && !c.paused {
+		c.urgent = false
+		c.shut(ErrStalled)
+		return false
+	}
+	if c.deadline == 0 || now <= c.deadline {
 		if c.hup {
 			c.Flush() // nobody else looks after a hung-up socket's outbox
 			if c.Queued() == 0 && c.lingering() && !c.half {

@@ -25,6 +25,8 @@ type loop struct {
 	swept  int  // conns up to here were looked at in this round
 	ending bool // Close was called
 
+	keys keyCache // has a lock of its own
+
 	mu     sync.Mutex
 	tasks  []task
 	spare  []task
@@ -123,6 +125,7 @@ func (l *loop) second(int) {
 	}
 	clear(l.urgent[len(kept):])
 	l.urgent = kept
+	l.keys.second()
 	idle := uint32(l.p.cfg.IdleTimeout / time.Second)
 	if idle == 0 {
 		return

@@ -34,6 +34,11 @@ func (c *Conn) Queue(p []byte) error {
 		c.mu.Unlock()
 		return nil
 	}
+	if lean, ok := rec.(*leanTLS); ok {
+		err := lean.sealLocked(p)
+		c.mu.Unlock()
+		return err
+	}
 	c.mu.Unlock()
 	return rec.seal(p)
 }

@@ -20,6 +20,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"roost/poller/leantls"
 )
 
 // What a connection answers or ends with.
@@ -31,6 +33,7 @@ var (
 	ErrTruncated = errors.New("poller: TLS ended without a close_notify")
 	ErrPipelined = errors.New("poller: bytes were sent in clear behind the start of TLS")
 	ErrHandshake = errors.New("poller: the TLS handshake failed")
+	ErrStalled   = errors.New("poller: the rest of a TLS record did not come")
 )
 
 // Handler is what a connection's events go to. All calls for one connection
@@ -61,6 +64,8 @@ type Config struct {
 	IdleTimeout      time.Duration // a connection that sends nothing for so long is closed; 0: never
 	HandshakeTimeout time.Duration // for a TLS handshake; default 10 s
 	Handshakes       int           // TLS handshakes under way at once; default 1,024
+	RecordTimeout    time.Duration // from the first to the last byte of a TLS record; default 1 min
+	StdTLS           bool          // keep TLS 1.3 with crypto/tls after the handshake, at several KB for an idle connection
 	MaxPerAddress    int           // connections of one IPv4 address or IPv6 /64, loopback exempt; 0: no limit
 	UserTimeout      time.Duration // TCP_USER_TIMEOUT: unacknowledged bytes for so long end a connection; 0: the system's
 	KeepAlive        time.Duration // TCP keep-alive interval; 0: none
@@ -83,6 +88,9 @@ func (c *Config) setDefaults() {
 	if c.HandshakeTimeout <= 0 {
 		c.HandshakeTimeout = 10 * time.Second
 	}
+	if c.RecordTimeout <= 0 {
+		c.RecordTimeout = time.Minute
+	}
 	if c.TurnEnd == nil {
 		c.TurnEnd = func(int) {}
 	}
@@ -99,11 +107,16 @@ type Stats struct {
 	Reads     int64 // read system calls
 	Writes    int64 // write system calls
 	Handshake int64 // TLS handshakes under way or waiting
+
+	LeanTLS     int64                   // TLS handshakes after which the lean record layer took over
+	LeanRefused [leantls.Refusals]int64 // those after which it did not, by reason
 }
 
 // counters are the Stats as they are counted.
 type counters struct {
-	conns, accepted, refused, reads, writes, handshakes atomic.Int64
+	conns, accepted, refused, reads, writes, handshakes, lean atomic.Int64
+
+	leanRefused [leantls.Refusals]atomic.Int64
 }
 
 // Poller is a set of event loops.
@@ -114,6 +127,7 @@ type Poller struct {
 	stats counters
 	addrs addresses
 	queue handshakes
+	lean  leanConfigs
 
 	mu        sync.Mutex
 	listeners []*Listener
@@ -130,6 +144,7 @@ func New(cfg Config) (*Poller, error) {
 	p := &Poller{cfg: cfg, stopped: make(chan struct{})}
 	p.addrs.limit = cfg.MaxPerAddress
 	p.queue.free = cfg.Handshakes
+	p.lean.prepare(&p.cfg)
 	for i := range cfg.Loops {
 		l, err := newLoop(p, i)
 		if err != nil {
@@ -159,10 +174,15 @@ func (p *Poller) sweep() {
 // Stats reads the counters.
 func (p *Poller) Stats() Stats {
 	s := &p.stats
-	return Stats{
+	all := Stats{
 		Conns: s.conns.Load(), Accepted: s.accepted.Load(), Refused: s.refused.Load(),
 		Reads: s.reads.Load(), Writes: s.writes.Load(), Handshake: s.handshakes.Load(),
+		LeanTLS: s.lean.Load(),
 	}
+	for i := range all.LeanRefused {
+		all.LeanRefused[i] = s.leanRefused[i].Load()
+	}
+	return all
 }
 
 // Close cuts off all connections and ends the loops. Handlers are told.

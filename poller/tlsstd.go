@@ -10,6 +10,10 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/valyala/bytebufferpool"
+
+	"roost/poller/leantls"
 )
 
 // maxClientHello bounds what is kept of a peer before its handshake begins, in
@@ -23,12 +27,18 @@ const plainBuffer = 1 << 14
 // that blocks, begun once the whole of the first record has arrived; afterwards
 // crypto/tls is driven by the loop and there is no goroutine.
 type stdTLS struct {
-	c    *Conn
-	conn *tls.Conn
+	c      *Conn
+	conn   *tls.Conn
+	server bool
+
+	// the handshake's goroutine, and when it has ended the loop
+	secrets *leantls.Secrets           // caught from crypto/tls; nil: none
+	written *bytebufferpool.ByteBuffer // all that crypto/tls wrote in the handshake
 
 	mu       sync.Mutex
 	arrived  sync.Cond
 	in       bytes.Buffer // bytes of the socket that crypto/tls has not read
+	bound    leantls.Boundary
 	phase    tlsPhase
 	ended    bool // the peer closed, or the connection is gone
 	deadline *time.Timer
@@ -42,11 +52,13 @@ const (
 	tlsQueued                 // waits for its turn
 	tlsShaking
 	tlsOpen
+	tlsParked // a lean session goes on
 )
 
 func newStdTLS(c *Conn, cfg *tls.Config) *stdTLS {
 	t := prepareTLS(c)
-	t.conn = tls.Server((*tlsSocket)(t), cfg)
+	t.server = true
+	t.conn = tls.Server((*tlsSocket)(t), c.loop.p.lean.of(&c.loop.p.cfg, cfg))
 	return t
 }
 
@@ -120,24 +132,35 @@ func (t *stdTLS) shake() {
 	c.Flush()
 	c.loop.post(c, func(loop int) {
 		t.deadline.Stop()
+		defer (*tlsSocket)(t).released()
 		switch {
 		case c.dead:
 		case err != nil:
 			c.loop.p.cfg.Logger.Debug("TLS handshake failed", "peer", c.RemoteAddr(), "err", err)
 			c.shut(errors.Join(ErrHandshake, err))
 		default:
-			// Only now may the loop read: Secured comes before the first data.
-			t.mu.Lock()
-			t.phase = tlsOpen
-			t.mu.Unlock()
-			state := t.conn.ConnectionState()
-			c.handler.Secured(loop, &state)
-			// The first data may have come with the end of the handshake.
-			if err := t.resume(); err != nil {
+			if err := t.secured(loop); err != nil {
 				c.fail(err)
 			}
 		}
 	})
+}
+
+// secured goes on after the handshake. Until now nobody has read or written
+// through the record layer. The first data may have come with the end of the
+// handshake, but Secured comes before it. Loop.
+func (t *stdTLS) secured(loop int) error {
+	state := t.conn.ConnectionState()
+	if lean := t.park(&state); lean != nil {
+		t.c.handler.Secured(loop, &state)
+		lean.keep(t.in.Bytes())
+		return lean.resume()
+	}
+	t.mu.Lock()
+	t.phase = tlsOpen
+	t.mu.Unlock()
+	t.c.handler.Secured(loop, &state)
+	return t.resume()
 }
 
 // resume opens what records there are and hands them on. Loop.
@@ -158,6 +181,7 @@ func (t *stdTLS) resume() error {
 		case err == nil:
 		case errors.Is(err, errNoData):
 			t.c.Flush() // a KeyUpdate may have been answered
+			t.midRecord()
 			return nil
 		case errors.Is(err, io.EOF):
 			t.notified = true
@@ -170,10 +194,34 @@ func (t *stdTLS) resume() error {
 	return nil
 }
 
+// midRecord notes whether the peer is in the middle of a record. Loop.
+func (t *stdTLS) midRecord() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.bound.Whole() && t.in.Len() == 0 {
+		t.c.stall = 0
+	} else {
+		t.c.begun()
+	}
+}
+
+// errEarly is the answer to what is queued during a handshake: crypto/tls would
+// make the caller wait for its end.
+var errEarly = errors.New("poller: the TLS handshake is not done")
+
 // seal seals p into the outbox.
 func (t *stdTLS) seal(p []byte) error {
-	_, err := t.conn.Write(p)
-	return err
+	t.mu.Lock()
+	phase := t.phase
+	t.mu.Unlock()
+	switch phase {
+	case tlsOpen:
+		_, err := t.conn.Write(p)
+		return err
+	case tlsParked:
+		return t.c.Queue(p) // the other layer has come in between
+	}
+	return errEarly
 }
 
 // eof is told that the peer closed TCP.
@@ -224,11 +272,17 @@ func (noData) Temporary() bool { return true }
 // tlsSocket is the socket as crypto/tls sees it.
 type tlsSocket stdTLS
 
-// Read blocks during the handshake and never after it.
+// Read blocks during the handshake and never after it. It hands on no byte
+// behind the current record: what comes after the handshake's last one is not
+// for crypto/tls if another layer takes over.
 func (s *tlsSocket) Read(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.in.Len() == 0 {
+	if s.phase == tlsOpen && s.bound.Whole() {
+		s.c.stall = 0
+	}
+	n := s.bound.Next(s.in.Bytes())
+	for ; n == 0; n = s.bound.Next(s.in.Bytes()) {
 		if s.ended {
 			return 0, io.EOF
 		}
@@ -237,7 +291,8 @@ func (s *tlsSocket) Read(p []byte) (int, error) {
 		}
 		s.arrived.Wait()
 	}
-	n, _ := s.in.Read(p)
+	n, _ = s.in.Read(p[:min(n, len(p))])
+	s.bound.Taken(n)
 	if s.in.Len() == 0 && s.in.Cap() > 4096 {
 		s.in = bytes.Buffer{}
 	}
@@ -252,8 +307,12 @@ func (s *tlsSocket) Write(p []byte) (int, error) {
 	if s.c.fd < 0 {
 		return 0, ErrClosed
 	}
+	if s.c.queued()+len(p) > 2*hardFactor*s.c.loop.p.cfg.Outbox {
+		return 0, ErrFull // answers to a peer that does not read
+	}
 	s.c.append(p)
 	if s.phaseIs(tlsShaking) {
+		s.record(p)
 		if failed, _ := s.c.flush(); failed != nil {
 			return 0, failed
 		}

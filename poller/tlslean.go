@@ -1,0 +1,321 @@
+//go:build linux
+
+package poller
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync/atomic"
+
+	"github.com/valyala/bytebufferpool"
+
+	"roost/poller/leantls"
+)
+
+// leanTLS is TLS 1.3 after its handshake: the session's state, and while it is
+// busy or in the middle of a record a little more. The reading half of the state
+// is the loop's, the writing half is under the connection's lock.
+type leanTLS struct {
+	c     *Conn
+	in    *bytebufferpool.ByteBuffer // loop: a record that is not whole, or what came before a pause; nil: nothing
+	awake atomic.Pointer[leanKeys]   // kept while busy, see keyCache
+	off   uint32                     // loop: what of in was used
+	st    leantls.State
+}
+
+// leanKeys are a busy session's keys.
+type leanKeys struct {
+	rx   *leantls.Keys // loop
+	tx   *leantls.Keys // under the connection's lock
+	used atomic.Bool   // since the cache looked last
+}
+
+// maxWritten bounds what is kept of a handshake's output, in bytes; chains of
+// certificates are shorter.
+const maxWritten = 64 << 10
+
+// catch is asked by crypto/tls, once it has read a ClientHello, where the
+// secrets of this connection are to go.
+func catch(conn net.Conn) *leantls.Secrets {
+	s, ok := conn.(*tlsSocket)
+	if !ok {
+		return nil
+	}
+	s.secrets = new(leantls.Secrets)
+	s.written = remainders.Get()
+	return s.secrets
+}
+
+// record keeps what crypto/tls writes in its handshake. It is called on the
+// goroutine of the handshake.
+func (s *tlsSocket) record(p []byte) {
+	if s.written == nil {
+		return
+	}
+	if len(s.written.B)+len(p) > maxWritten {
+		s.released()
+		return
+	}
+	_, _ = s.written.Write(p)
+}
+
+// released gives back what was kept of the handshake.
+func (s *tlsSocket) released() {
+	if s.written != nil {
+		remainders.Put(s.written)
+		s.written = nil
+	}
+	if s.secrets != nil {
+		s.secrets.Wipe()
+		s.secrets = nil
+	}
+}
+
+// park makes a handshake that is done into a lean session, which takes the
+// place of t as the connection's record layer. Loop.
+func (t *stdTLS) park(st *tls.ConnectionState) *leanTLS {
+	p := t.c.loop.p
+	if p.cfg.StdTLS || !t.server {
+		return nil
+	}
+	lean := &leanTLS{c: t.c}
+	if err := t.start(lean, st); err != nil {
+		var why leantls.Refusal
+		if errors.As(err, &why) {
+			p.stats.leanRefused[why].Add(1)
+		}
+		return nil
+	}
+	p.stats.lean.Add(1)
+	t.c.mu.Lock()
+	t.c.rec = lean
+	t.c.mu.Unlock()
+	t.mu.Lock()
+	t.phase = tlsParked
+	t.mu.Unlock()
+	return lean
+}
+
+func (t *stdTLS) start(lean *leanTLS, st *tls.ConnectionState) error {
+	switch {
+	case st.Version != tls.VersionTLS13:
+		return leantls.RefusedVersion
+	case t.c.loop.p.lean.failed:
+		return leantls.RefusedSelfTest
+	case t.secrets == nil:
+		return leantls.RefusedSecrets
+	case !t.bound.Whole():
+		return leantls.RefusedReads
+	}
+	return lean.st.Start(st, t.secrets, t.written.B)
+}
+
+// keys are the session's keys. Loop, or under the connection's lock.
+func (t *leanTLS) keys() *leanKeys {
+	k := t.awake.Load()
+	if k == nil {
+		k = t.c.loop.keys.wake(t)
+	}
+	if !k.used.Load() {
+		k.used.Store(true)
+	}
+	return k
+}
+
+// open is given bytes of the socket. Loop.
+func (t *leanTLS) open(p []byte) error {
+	if t.st.PeerClosed() {
+		return nil // RFC 8446 section 6.1: data after a close_notify is ignored
+	}
+	for t.in != nil {
+		n, err := t.fill(p)
+		if err != nil {
+			return t.fail(err)
+		}
+		p = p[n:]
+		if len(p) == 0 {
+			return nil
+		}
+	}
+	n, err := t.records(p)
+	if err != nil {
+		return t.fail(err)
+	}
+	t.keep(p[n:])
+	return nil
+}
+
+// fill completes the header or the rest of the record that is kept, with n bytes
+// of p, and opens it when it is whole.
+func (t *leanTLS) fill(p []byte) (n int, err error) {
+	size, err := leantls.RecordLen(t.in.B)
+	if err != nil {
+		return 0, err
+	}
+	if size == 0 {
+		size = leantls.HeaderLen
+	}
+	n = min(size-len(t.in.B), len(p))
+	_, _ = t.in.Write(p[:n])
+	size, err = leantls.RecordLen(t.in.B)
+	if err != nil || size == 0 || len(t.in.B) < size {
+		return n, err
+	}
+	in := t.in
+	t.in = nil
+	t.c.stall = 0
+	err = t.one(in.B)
+	remainders.Put(in)
+	return n, err
+}
+
+// records opens the whole records that p begins with, in place, until the
+// handler pauses, and answers how many bytes they were.
+func (t *leanTLS) records(p []byte) (n int, err error) {
+	for n < len(p) && !t.c.paused && !t.c.dead {
+		size, err := leantls.RecordLen(p[n:])
+		if err != nil {
+			return n, err
+		}
+		if size == 0 || size > len(p)-n {
+			return n, nil
+		}
+		if err := t.one(p[n : n+size]); err != nil {
+			return n, err
+		}
+		n += size
+	}
+	return n, nil
+}
+
+// one opens one whole record.
+func (t *leanTLS) one(record []byte) error {
+	k := t.keys()
+	k.rx = t.st.ReadKeys(k.rx)
+	kind, data, err := t.st.Open(k.rx, record)
+	switch {
+	case err != nil:
+		return err
+	case kind == leantls.Data:
+		t.c.deliver(data)
+	case kind == leantls.UpdateAsked:
+		t.c.mu.Lock()
+		t.st.AnswerUpdate()
+		t.c.mu.Unlock()
+	case kind == leantls.Closed:
+		t.c.peerClosed()
+	}
+	return nil
+}
+
+// keep remembers what could not be opened now: part of a record, or all that
+// came after a pause.
+func (t *leanTLS) keep(p []byte) {
+	if len(p) == 0 || t.c.dead || t.st.PeerClosed() {
+		return
+	}
+	t.in = remainders.Get()
+	t.off = 0
+	_, _ = t.in.Write(p)
+	if !t.c.paused {
+		t.c.begun()
+	}
+}
+
+// resume opens what was kept before a pause. Loop.
+func (t *leanTLS) resume() error {
+	in := t.in
+	if in == nil {
+		return nil
+	}
+	t.in = nil
+	t.c.stall = 0
+	n, err := t.records(in.B[t.off:])
+	rest := in.B[int(t.off)+n:]
+	switch {
+	case err != nil:
+		remainders.Put(in)
+		return t.fail(err)
+	case len(rest) == 0 || t.st.PeerClosed():
+		remainders.Put(in)
+	case t.c.paused:
+		t.in = in
+		t.off += uint32(n)
+	default:
+		in.B = append(in.B[:0], rest...)
+		t.in, t.off = in, 0
+		t.c.begun()
+	}
+	return nil
+}
+
+// fail ends the session for an error in what the peer sent: the alert is the
+// last thing that is sealed, and then no secret is there any more.
+func (t *leanTLS) fail(err error) error {
+	var wrong *leantls.Error
+	if errors.As(err, &wrong) {
+		t.end(wrong.Alert)
+	}
+	t.wipe()
+	return err
+}
+
+func (t *leanTLS) end(alert leantls.Alert) {
+	c := t.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd < 0 || !t.st.CanSeal() {
+		return
+	}
+	c.append(nil)
+	c.out.B = t.st.End(t.keys().tx, c.out.B, alert)
+}
+
+func (t *leanTLS) wipe() {
+	t.c.mu.Lock()
+	t.st.Wipe()
+	t.c.mu.Unlock()
+	t.awake.Store(nil)
+}
+
+// seal seals p into the outbox.
+func (t *leanTLS) seal(p []byte) error { return t.c.Queue(p) }
+
+// sealLocked seals p into the outbox: one step under the connection's lock, so
+// that the order on the wire is that of the sequence numbers. The outbox is
+// either sent or dropped with the connection.
+func (t *leanTLS) sealLocked(p []byte) error {
+	if !t.st.CanSeal() {
+		return ErrClosed
+	}
+	if len(p) == 0 {
+		return nil
+	}
+	k := t.keys()
+	t.c.append(nil)
+	var err error
+	t.c.out.B, k.tx, err = t.st.Seal(k.tx, t.c.out.B, p)
+	return err
+}
+
+// eof is told that the peer closed TCP: without a close_notify before it the
+// end is not a proper one. Loop.
+func (t *leanTLS) eof() error {
+	if t.st.PeerClosed() {
+		return nil
+	}
+	return ErrTruncated
+}
+
+// closeWrite seals a close_notify, the last record. Loop.
+func (t *leanTLS) closeWrite() { t.end(leantls.CloseNotify) }
+
+// free forgets the secrets. Loop.
+func (t *leanTLS) free() {
+	t.wipe()
+	if t.in != nil {
+		remainders.Put(t.in)
+		t.in = nil
+	}
+}
