@@ -44,6 +44,7 @@ const (
 	janitorEvery = 5 * time.Second
 	minExcess    = 1 << 20 // bytes held in vain that are worth a collection
 	excessPart   = 16      // … and their part of what is live
+	followUp     = 12      // looks after a collection when another one takes what caches gave up since
 	quietPart    = 8       // quiet: less than this part of what is live was allocated since the last look
 )
 
@@ -51,6 +52,7 @@ const (
 type janitor struct {
 	last  memory // at the last look
 	after memory // right after the last collection that it had made
+	looks int    // until the follow-up, 0: there is none
 }
 
 // due reports whether it is time to collect: the storm is over, and there is
@@ -59,8 +61,19 @@ func (j *janitor) due(now memory) bool {
 	quiet := now.allocated-j.last.allocated < now.live/quietPart+minExcess
 	j.last = now
 	worth := max(minExcess, now.live/excessPart)
-	grown := now.allocated-j.after.allocated >= worth
-	return quiet && grown && now.held > now.live+worth
+	if now.allocated-j.after.allocated < worth {
+		// Nothing was allocated, but caches that expire may have let go.
+		if j.looks > 0 {
+			j.looks--
+			return j.looks == 0
+		}
+		return false
+	}
+	if !quiet || now.held < now.live+worth {
+		return false
+	}
+	j.looks = followUp
+	return true
 }
 
 // collect gives back what is not used.

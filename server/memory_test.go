@@ -21,6 +21,11 @@ func TestJanitor(t *testing.T) {
 	f("nothing has happened since", memory{live: 150 * mib, held: 170 * mib, allocated: 902 * mib}, false)
 	f("a trickle has gathered", memory{live: 150 * mib, held: 170 * mib, allocated: 915 * mib}, true)
 	j.after = memory{live: 150 * mib, held: 152 * mib, allocated: 915 * mib}
+	for range followUp - 1 {
+		f("the follow-up is not due", memory{live: 150 * mib, held: 152 * mib, allocated: 915 * mib}, false)
+	}
+	f("what caches gave up", memory{live: 150 * mib, held: 152 * mib, allocated: 915 * mib}, true)
+	f("one follow-up is enough", memory{live: 150 * mib, held: 152 * mib, allocated: 915 * mib}, false)
 	f("little is held in vain", memory{live: 150 * mib, held: 155 * mib, allocated: 930 * mib}, false)
 }
 
