@@ -301,3 +301,16 @@ func TestWarnCapacity(t *testing.T) {
 		t.Errorf("nothing is known, and it says\n%s", &log)
 	}
 }
+
+// TestDeployedConfig: the config file in deploy has flags that there are.
+func TestDeployedConfig(t *testing.T) {
+	code, stdout, stderr := result(t, nil, "check", "--json", "--config", filepath.Join("..", "..", "deploy", "roost.toml"), "--data", t.TempDir())
+	if code != 1 {
+		t.Fatalf("exit code %d, want 1, as there is no such certificate: %s", code, stderr)
+	}
+	for _, c := range decodeDocument(t, stdout).Checks {
+		if c.Name == "certificate" && c.Title != "example.org.crt" {
+			t.Errorf("%+v", c)
+		}
+	}
+}
