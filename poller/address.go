@@ -9,13 +9,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// addresses counts the connections of each peer. An entry is gone with its last
-// connection.
+// addresses counts the connections of each peer. A place is free again with its
+// last connection. A connection keeps the index of its place, which takes half
+// the room of a pointer.
 type addresses struct {
 	limit int
-	mu    sync.Mutex
-	m     map[netip.Addr]*address
+
+	mu     sync.Mutex
+	index  map[netip.Addr]peerIndex
+	places []address // from 1 on
+	free   []peerIndex
 }
+
+// peerIndex is a place in addresses; 0 is that of peers without a limit.
+type peerIndex uint32
 
 type address struct {
 	key netip.Addr
@@ -24,10 +31,10 @@ type address struct {
 
 // acquire counts one more connection of a peer; false means that it has as many
 // as it may have. An IPv6 host has a whole /64 to choose from.
-func (a *addresses) acquire(peer netip.Addr) (*address, bool) {
+func (a *addresses) acquire(peer netip.Addr) (peerIndex, bool) {
 	peer = peer.Unmap()
 	if a.limit <= 0 || peer.IsLoopback() || !peer.IsValid() {
-		return nil, true
+		return 0, true
 	}
 	if peer.Is6() {
 		if p, err := peer.WithZone("").Prefix(64); err == nil {
@@ -36,29 +43,43 @@ func (a *addresses) acquire(peer netip.Addr) (*address, bool) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	e := a.m[peer]
-	if e == nil {
-		if a.m == nil {
-			a.m = make(map[netip.Addr]*address)
-		}
-		e = &address{key: peer}
-		a.m[peer] = e
+	i, ok := a.index[peer]
+	if !ok {
+		i = a.place(peer)
 	}
-	if e.n >= a.limit {
-		return nil, false
+	if a.places[i].n >= a.limit {
+		return 0, false
 	}
-	e.n++
-	return e, true
+	a.places[i].n++
+	return i, true
 }
 
-func (a *addresses) release(e *address) {
-	if e == nil {
+// place gives a peer a place. Under mu.
+func (a *addresses) place(peer netip.Addr) (i peerIndex) {
+	if a.index == nil {
+		a.index = make(map[netip.Addr]peerIndex)
+		a.places = make([]address, 1)
+	}
+	if n := len(a.free); n > 0 {
+		i, a.free = a.free[n-1], a.free[:n-1]
+	} else {
+		i, a.places = peerIndex(len(a.places)), append(a.places, address{})
+	}
+	a.places[i] = address{key: peer}
+	a.index[peer] = i
+	return i
+}
+
+func (a *addresses) release(i peerIndex) {
+	if i == 0 {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	e := &a.places[i]
 	if e.n--; e.n == 0 {
-		delete(a.m, e.key)
+		delete(a.index, e.key)
+		a.free = append(a.free, i)
 	}
 }
 

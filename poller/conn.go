@@ -19,14 +19,13 @@ import (
 // operator and three small closures, and nothing else.
 type Conn struct {
 	// immutable
-	loop  *loop
-	entry *address // its peer's place in the limits, nil if exempt
+	loop *loop
+	peer peerIndex // its peer's place in the limits
 
 	// loop
+	slot     int32
 	handler  Handler
 	op       *netpoll.FDOperator
-	rest     *bytebufferpool.ByteBuffer // read but not used by the handler, which paused
-	slot     int32
 	seen     uint32 // when something was read, in the loop's seconds
 	deadline uint32 // 0: none
 	stall    uint32 // when a TLS record that has begun must be whole; 0: none has
@@ -35,17 +34,24 @@ type Conn struct {
 	hup      bool // netpoll has seen a hang-up and forgotten the descriptor
 	dead     bool // Closed was called
 
-	mu      sync.Mutex
-	fd      int32 // -1 when closed
-	sent    uint32
-	out     *bytebufferpool.ByteBuffer
-	rec     record // nil: plain
-	watch   watch  // what the poll looks for
-	armed   bool   // waits for the socket to take bytes
-	full    bool   // the socket did not take everything
-	closing bool   // nothing more may be queued
-	half    bool   // our side of the socket is shut down
+	fd    int32 // under mu; -1 when closed
+	mu    sync.Mutex
+	watch watch // what the poll looks for
+	armed bool  // waits for the socket to take bytes
+	full  bool  // the socket did not take everything
+	end   ending
+	out   *bytebufferpool.ByteBuffer // nil: nothing is queued
+	rec   record                     // nil: plain
 }
+
+// ending is how far the end of our side has come.
+type ending uint8
+
+const (
+	endOpen     ending = iota
+	endClosing         // nothing more may be queued
+	endShutDown        // … and our side of the socket is shut down
+)
 
 // watch is what a connection's descriptor is registered for with the poll.
 type watch uint8
@@ -214,10 +220,7 @@ func (c *Conn) deliver(p []byte) {
 		n = c.handler.Data(c.loop.index, p)
 	}
 	if n < len(p) && !c.dead && !c.lingering() {
-		if c.rest == nil {
-			c.rest = remainders.Get()
-		}
-		_, _ = c.rest.Write(p[n:])
+		c.loop.keep(c, p[n:])
 	}
 }
 
@@ -251,7 +254,7 @@ func (c *Conn) finish(err error) {
 		return
 	}
 	c.mu.Lock()
-	c.closing = true
+	c.stopQueueing()
 	c.mu.Unlock()
 	c.setDeadline(halfClosed)
 }
@@ -273,8 +276,7 @@ func (c *Conn) resume() {
 		return
 	}
 	c.paused = false
-	if rest := c.rest; rest != nil {
-		c.rest = nil
+	if rest := c.loop.take(c); rest != nil {
 		c.deliver(rest.B)
 		remainders.Put(rest)
 	}
@@ -385,7 +387,7 @@ func (c *Conn) due(now uint32) bool {
 	if c.deadline == 0 || now <= c.deadline {
 		if c.hup {
 			c.Flush() // nobody else looks after a hung-up socket's outbox
-			if c.Queued() == 0 && c.lingering() && !c.half {
+			if c.Queued() == 0 && c.lingering() && !c.isShutDown() {
 				c.shut(io.EOF)
 			}
 		}
@@ -419,7 +421,7 @@ func (c *Conn) Close(linger time.Duration) {
 			c.rec.closeWrite()
 		}
 		c.mu.Lock()
-		c.closing = true
+		c.stopQueueing()
 		c.mu.Unlock()
 		c.setDeadline(linger)
 		c.dropRest()
@@ -436,23 +438,31 @@ func (c *Conn) Close(linger time.Duration) {
 func (c *Conn) lingering() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.closing
+	return c.end != endOpen
+}
+
+// stopQueueing refuses what others want to queue from now on. Under mu.
+func (c *Conn) stopQueueing() { c.end = max(c.end, endClosing) }
+
+func (c *Conn) isShutDown() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.end == endShutDown
 }
 
 // closeWrite shuts down our side of the socket. Loop.
 func (c *Conn) closeWrite() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.half && c.fd >= 0 {
-		c.half = true
+	if c.end != endShutDown && c.fd >= 0 {
+		c.end = endShutDown
 		_ = unix.Shutdown(int(c.fd), unix.SHUT_WR)
 	}
 }
 
 func (c *Conn) dropRest() {
-	if c.rest != nil {
-		remainders.Put(c.rest)
-		c.rest = nil
+	if rest := c.loop.take(c); rest != nil {
+		remainders.Put(rest)
 	}
 }
 
@@ -472,7 +482,7 @@ func (c *Conn) shut(err error) {
 	}
 	fd := c.fd
 	c.fd = -1
-	c.closing = true
+	c.stopQueueing()
 	c.mu.Unlock()
 	c.dropRest()
 	if c.rec != nil {
@@ -482,7 +492,7 @@ func (c *Conn) shut(err error) {
 	c.loop.poll.Free(c.op)
 	c.op = nil
 	c.loop.drop(c)
-	c.loop.p.addrs.release(c.entry)
+	c.loop.p.addrs.release(c.peer)
 	c.loop.p.stats.conns.Add(-1)
 	c.handler.Closed(c.loop.index, err)
 }
@@ -498,7 +508,7 @@ func (c *Conn) StartTLS(cfg *tls.Config) error { return c.startTLS(cfg, newStdTL
 func (c *Conn) StartClientTLS(cfg *tls.Config) error { return c.startTLS(cfg, newClientTLS) }
 
 func (c *Conn) startTLS(cfg *tls.Config, layer func(*Conn, *tls.Config) *stdTLS) error {
-	if c.rest != nil {
+	if c.loop.rests[c] != nil {
 		return ErrPipelined
 	}
 	if c.rec != nil {

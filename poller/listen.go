@@ -186,21 +186,21 @@ func (l *Listener) complain(msg string, err error) {
 // accepted makes a connection of a socket, on a loop of its own.
 func (l *Listener) accepted(fd int, sa unix.Sockaddr) {
 	peer := addrPort(sa)
-	entry, ok := l.p.addrs.acquire(peer.Addr())
+	place, ok := l.p.addrs.acquire(peer.Addr())
 	if !ok {
 		l.p.stats.refused.Add(1)
 		_ = unix.Close(fd)
 		return
 	}
 	l.p.stats.accepted.Add(1)
-	c := &Conn{loop: l.p.pick(), fd: int32(fd), entry: entry}
+	c := &Conn{loop: l.p.pick(), fd: int32(fd), peer: place}
 	c.loop.post(c, func(int) {
 		if l.p.cfg.Accept != nil {
 			c.handler = l.p.cfg.Accept(c, l)
 		}
 		if c.handler == nil || c.loop.ending {
 			_ = unix.Close(fd)
-			l.p.addrs.release(entry)
+			l.p.addrs.release(place)
 			return
 		}
 		if l.tls != nil {

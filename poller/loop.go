@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cloudwego/netpoll"
+	"github.com/valyala/bytebufferpool"
 )
 
 // loop is one event loop: a netpoll poll and the goroutine that waits on it.
@@ -16,11 +17,12 @@ type loop struct {
 	poll  netpoll.Poll
 
 	// loop
-	buf    []byte  // what is read goes here
-	plain  []byte  // what TLS opens goes here; nil until needed
-	conns  []*Conn // all connections, at Conn.slot
-	urgent []*Conn // those with a deadline, at Conn.urgentSlot
-	now    uint32  // seconds since start
+	buf    []byte                               // what is read goes here
+	plain  []byte                               // what TLS opens goes here; nil until needed
+	conns  []*Conn                              // all connections, at Conn.slot
+	rests  map[*Conn]*bytebufferpool.ByteBuffer // what handlers that paused have not used
+	urgent []*Conn                              // those with a deadline, at Conn.urgentSlot
+	now    uint32                               // seconds since start
 	start  time.Time
 	swept  int  // conns up to here were looked at in this round
 	ending bool // Close was called
@@ -42,7 +44,8 @@ type task struct {
 }
 
 func newLoop(p *Poller, index int) (*loop, error) {
-	l := &loop{p: p, index: index, buf: make([]byte, p.cfg.ReadBuffer), start: time.Now(), now: 1, done: make(chan struct{})}
+	l := &loop{p: p, index: index, buf: make([]byte, p.cfg.ReadBuffer), start: time.Now(), now: 1, done: make(chan struct{}),
+		rests: make(map[*Conn]*bytebufferpool.ByteBuffer)}
 	var err error
 	if l.poll, err = tame(l.turn); err != nil {
 		return nil, err
@@ -90,6 +93,26 @@ func (l *loop) turn() {
 		l.spare = nil // what a storm needed is given back
 	}
 	l.p.cfg.TurnEnd(l.index)
+}
+
+// keep remembers what a connection's handler has not used, behind what it has
+// not used before.
+func (l *loop) keep(c *Conn, p []byte) {
+	rest := l.rests[c]
+	if rest == nil {
+		rest = remainders.Get()
+		l.rests[c] = rest
+	}
+	_, _ = rest.Write(p)
+}
+
+// take gives back what was kept, nil if there is nothing.
+func (l *loop) take(c *Conn) *bytebufferpool.ByteBuffer {
+	rest := l.rests[c]
+	if rest != nil {
+		delete(l.rests, c)
+	}
+	return rest
 }
 
 // adopt makes a connection one of the loop's; it is to be registered next.

@@ -48,7 +48,7 @@ func (c *Conn) room(n int) error {
 	bound := c.loop.p.cfg.Outbox
 	queued := c.queued()
 	switch {
-	case c.closing || c.fd < 0:
+	case c.end != endOpen || c.fd < 0:
 		return ErrClosed
 	case queued == 0 && n <= bound*hardFactor:
 		return nil
@@ -62,12 +62,6 @@ func (c *Conn) room(n int) error {
 func (c *Conn) append(p []byte) {
 	if c.out == nil {
 		c.out = outboxes.Get()
-		c.sent = 0
-	}
-	if n := int(c.sent); n > 0 && n >= len(c.out.B)/2 {
-		// Move what is left to the front rather than grow for ever.
-		c.out.B = c.out.B[:copy(c.out.B, c.out.B[n:])]
-		c.sent = 0
 	}
 	c.out.B = append(c.out.B, p...)
 }
@@ -76,7 +70,7 @@ func (c *Conn) queued() int {
 	if c.out == nil {
 		return 0
 	}
-	return len(c.out.B) - int(c.sent)
+	return len(c.out.B)
 }
 
 // Queued is the number of bytes that wait in the outbox.
@@ -110,13 +104,15 @@ func (c *Conn) flush() (failed error, drained bool) {
 
 func (c *Conn) write() (failed error, drained bool) {
 	for c.out != nil {
-		n, err := unix.Write(int(c.fd), c.out.B[c.sent:])
+		n, err := unix.Write(int(c.fd), c.out.B)
 		c.loop.p.stats.writes.Add(1)
 		if n > 0 {
-			c.sent += uint32(n)
+			// What is left moves to the front; the socket is full then, and a
+			// slow peer's copy costs less than a field in every connection.
+			c.out.B = c.out.B[:copy(c.out.B, c.out.B[n:])]
 		}
 		switch {
-		case int(c.sent) == len(c.out.B):
+		case len(c.out.B) == 0:
 			outboxes.Put(c.out)
 			c.out = nil
 			drained = c.full

@@ -127,8 +127,8 @@ func eventually(t testing.TB, what string, f func() bool) {
 
 // TestConnSize holds the budget of an idle connection.
 func TestConnSize(t *testing.T) {
-	if got := unsafe.Sizeof(Conn{}); got > 128 {
-		t.Errorf("a Conn takes %d bytes, the budget is 128", got)
+	if got := unsafe.Sizeof(Conn{}); got > 96 {
+		t.Errorf("a Conn takes %d bytes, the budget is 96", got)
 	}
 }
 
@@ -357,7 +357,7 @@ func TestAddressLimit(t *testing.T) {
 	}
 	a.release(x)
 	a.release(y)
-	if len(a.m) != 0 {
+	if len(a.index) != 0 {
 		t.Error("an entry without connections is left")
 	}
 	six := func(last byte) *unix.SockaddrInet6 {
