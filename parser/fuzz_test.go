@@ -148,13 +148,19 @@ func events(s *Scratch, b []byte) (string, *Error) {
 }
 
 func start(out *strings.Builder, e Element) {
-	fmt.Fprintf(out, "<{%s}%s", e.Space(), e.Local())
+	fmt.Fprintf(out, "<{%s}%s", blanks(e.Space()), e.Local())
 	e.EachAttr(func(space, local, raw []byte, isNS bool) {
 		if !isNS {
 			// encoding/xml normalizes line ends only.
-			fmt.Fprintf(out, " {%s}%s=%q", space, local, appendText(nil, raw, true))
+			fmt.Fprintf(out, " {%s}%s=%q", blanks(space), local, appendText(nil, raw, true))
 		}
 	})
+}
+
+// blanks makes all white space of a namespace blanks: encoding/xml does not
+// normalize declarations.
+func blanks[T string | []byte](uri T) string {
+	return strings.NewReplacer("\t", " ", "\n", " ", "\r", " ").Replace(string(uri))
 }
 
 // walk describes an element in document order.
@@ -210,12 +216,12 @@ func xmlEvents(b []byte) (string, error) {
 		switch tok := tok.(type) {
 		case xml.StartElement:
 			depth++
-			fmt.Fprintf(&out, "<{%s}%s", tok.Name.Space, tok.Name.Local)
+			fmt.Fprintf(&out, "<{%s}%s", blanks(tok.Name.Space), tok.Name.Local)
 			for _, a := range tok.Attr {
 				if a.Name.Space == "xmlns" || a.Name.Space == "" && a.Name.Local == "xmlns" {
 					continue
 				}
-				fmt.Fprintf(&out, " {%s}%s=%q", a.Name.Space, a.Name.Local, a.Value)
+				fmt.Fprintf(&out, " {%s}%s=%q", blanks(a.Name.Space), a.Name.Local, a.Value)
 			}
 		case xml.EndElement:
 			depth--

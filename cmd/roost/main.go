@@ -15,6 +15,7 @@ import (
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
 	Check   checkCmd   `cmd:"" help:"Say whether this machine can hold so many sessions, and what to do where it cannot."`
+	Bench   benchCmd   `cmd:"" help:"Measure."`
 	User    userCmd    `cmd:"" help:"Manage accounts, while the server runs or not."`
 	Version versionCmd `cmd:"" help:"Show the version."`
 }

@@ -1,0 +1,68 @@
+package parsebench
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"roost/parser"
+)
+
+const nsStreams = "http://etherx.jabber.org/streams"
+
+// Load reads a capture of one direction of a stream: a header, first-level
+// elements, and maybe the closing tag. It is an error if the file is not that.
+func Load(file string) (Corpus, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		var path *os.PathError
+		if errors.As(err, &path) {
+			err = path.Err
+		}
+		return Corpus{}, fmt.Errorf("%s: %w", file, err)
+	}
+	c := Corpus{Name: filepath.Base(file), Data: data}
+	if err := c.check(); err != nil {
+		return Corpus{}, fmt.Errorf("%s is no XMPP capture: %w", file, err)
+	}
+	return c, nil
+}
+
+// check parses the capture once, and counts.
+func (c *Corpus) check() error {
+	if len(bytes.TrimSpace(c.Data)) == 0 {
+		return errors.New("it is empty")
+	}
+	s := parser.NewScratch(parser.Limits{})
+	var p parser.Parser
+	defer p.Free(s)
+	open, begun := false, 0
+	for at := 0; at < len(c.Data); {
+		begun = at
+		ev, n, err := p.Next(s, c.Data[at:])
+		at += n
+		if err != nil {
+			return fmt.Errorf("byte %d: %w", at, err)
+		}
+		switch ev {
+		case parser.StreamOpen:
+			if !s.Doc().Root().Is(nsStreams, "stream") {
+				return fmt.Errorf("it begins with <%s/>, not with a stream header", s.Doc().Root().Local())
+			}
+			open = true
+		case parser.Stanza:
+			c.Stanzas++
+		}
+	}
+	switch {
+	case !open:
+		return errors.New("it ends within the stream header")
+	case !p.Idle():
+		return fmt.Errorf("it ends within the element that begins at byte %d", begun)
+	case c.Stanzas == 0:
+		return errors.New("there is nothing in the stream")
+	}
+	return nil
+}

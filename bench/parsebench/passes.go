@@ -1,0 +1,101 @@
+package parsebench
+
+import (
+	"bytes"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"syscall"
+	"time"
+
+	"roost/parser"
+)
+
+// pass parses a corpus once, in pieces of chunk bytes, and counts its
+// first-level elements.
+type pass func(c *Corpus, chunk int) (stanzas int, err error)
+
+// parserPass is what a server does with this project's parser: Next until a
+// piece is used up, and of each element that is whole its expanded name.
+func parserPass(c *Corpus, chunk int) (stanzas int, err error) {
+	s := parser.NewScratch(parser.Limits{})
+	var p parser.Parser
+	defer p.Free(s)
+	for data := c.Data; len(data) > 0; {
+		piece := data[:min(chunk, len(data))]
+		data = data[len(piece):]
+		for len(piece) > 0 {
+			ev, n, err := p.Next(s, piece)
+			if err != nil {
+				return stanzas, err
+			}
+			piece = piece[n:]
+			if ev == parser.Stanza {
+				root := s.Doc().Root()
+				if len(root.Local()) == 0 || len(root.Space()) == 0 {
+					return stanzas, fmt.Errorf("an element without a namespace: %s", root.Raw())
+				}
+				stanzas++
+			}
+		}
+	}
+	return stanzas, nil
+}
+
+// vectorPass and portablePass say which code fills the parser's windows.
+func vectorPass(c *Corpus, chunk int) (int, error) {
+	defer parser.UseVector(parser.UseVector(true))
+	return parserPass(c, chunk)
+}
+
+func portablePass(c *Corpus, chunk int) (int, error) {
+	defer parser.UseVector(parser.UseVector(false))
+	return parserPass(c, chunk)
+}
+
+// pieces is a reader that gives at most chunk bytes at once.
+type pieces struct {
+	bytes.Reader
+	chunk int
+}
+
+func (p *pieces) Read(b []byte) (int, error) { return p.Reader.Read(b[:min(p.chunk, len(b))]) }
+
+// xmlPass is encoding/xml in its strict mode, with what it does about
+// namespaces and nesting.
+func xmlPass(c *Corpus, chunk int) (stanzas int, err error) {
+	p := &pieces{chunk: chunk}
+	p.Reset(c.Data)
+	// A reader that has no ReadByte: it is asked for pieces.
+	dec := xml.NewDecoder(struct{ io.Reader }{p})
+	for depth := 0; ; {
+		tok, err := dec.Token()
+		if err != nil {
+			if syntax, ok := err.(*xml.SyntaxError); ok && depth == 1 && syntax.Msg == "unexpected EOF" || err == io.EOF {
+				return stanzas, nil // the capture may have no closing tag
+			}
+			return stanzas, err
+		}
+		switch tok := tok.(type) {
+		case xml.StartElement:
+			if depth++; depth == 2 {
+				if tok.Name.Local == "" || tok.Name.Space == "" {
+					return stanzas, fmt.Errorf("an element without a namespace: %s", tok.Name.Local)
+				}
+				stanzas++
+			}
+		case xml.EndElement:
+			depth--
+		}
+	}
+}
+
+// cpuTime is what this process has used so far, on all of its threads: what the
+// collector takes for an implementation counts as that implementation's.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic("parsebench: BUG: getrusage: " + err.Error())
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
