@@ -16,7 +16,7 @@ import (
 )
 
 // Conn is one connection. While it is idle it owns this struct, netpoll's
-// operator and three small closures, and nothing else.
+// operator and two small closures, and nothing else.
 type Conn struct {
 	// immutable
 	loop *loop
@@ -85,7 +85,7 @@ type record interface {
 func (c *Conn) register() error {
 	op := c.loop.poll.Alloc()
 	op.FD = int(c.fd)
-	op.OnRead, op.OnWrite, op.OnHup = c.readable, c.writable, c.hungUp
+	op.OnRead, op.OnHup = c.readable, c.hungUp // OnWrite: see arm
 	c.op = op
 	c.seen = c.loop.now
 	c.loop.adopt(c)
@@ -128,12 +128,17 @@ func (c *Conn) forget() {
 	}
 }
 
-// watchWrite registers a paused connection for writing only. Loop, and not from
-// within a callback of the operator.
+// watchWrite waits for a socket that was full to take bytes, also while reading
+// is paused. Loop, and not from within a callback of the operator.
 func (c *Conn) watchWrite() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.watch != watchNothing || c.fd < 0 || c.hup || !c.full {
+	if c.fd < 0 || c.hup || !c.full {
+		return
+	}
+	c.op.OnWrite = c.writable
+	if c.watch != watchNothing {
+		c.arm()
 		return
 	}
 	c.watch = watchWrite

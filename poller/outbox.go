@@ -129,11 +129,13 @@ func (c *Conn) write() (failed error, drained bool) {
 	return nil, drained
 }
 
-// arm asks for an event when the socket takes bytes again. Under mu.
+// arm asks for an event when the socket takes bytes again. Most sockets are never
+// full: what handles that event is made when it is first needed, on the loop.
+// Under mu.
 func (c *Conn) arm() {
 	switch {
 	case c.armed:
-	case c.watch == watchRead:
+	case c.watch == watchRead && c.op.OnWrite != nil:
 		c.armed = c.loop.poll.Control(c.op, netpoll.PollR2RW) == nil
 	default:
 		c.loop.post(c, func(int) { c.watchWrite() })
