@@ -79,7 +79,7 @@ func plural(cpus float64) string {
 	if cpus == 1 {
 		return "1 CPU"
 	}
-	return strconv.FormatFloat(cpus, 'f', -1, 64) + " CPUs"
+	return strconv.FormatFloat(math.Round(cpus*100)/100, 'f', -1, 64) + " CPUs"
 }
 
 // span writes a duration as a person would: 4 s, 2 min, 4 min 10 s.

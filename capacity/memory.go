@@ -173,6 +173,9 @@ func hugePages(h Host) Check {
 	}
 	_, rest, _ := strings.Cut(text, "[")
 	c.Found, _, _ = strings.Cut(rest, "]")
+	if c.Found == "" {
+		return unread(c, fmt.Errorf("/%senabled does not say which is chosen: %q", hugePageDir, text))
+	}
 	if c.Found != "always" {
 		return c
 	}

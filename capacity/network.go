@@ -178,7 +178,7 @@ func conntrack(h Host, p Plan) []Check {
 		}
 		return []Check{c}
 	}
-	c.holds((most - used) * 10 / 11)
+	c.holds((most - used) / 11 * 10)
 	if most < need {
 		c.Status = Fail
 		c.Detail = []string{number(used) + " are tracked now"}
