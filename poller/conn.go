@@ -233,7 +233,11 @@ func (c *Conn) deliver(p []byte) {
 func (c *Conn) peerClosed() {
 	err := io.EOF
 	if c.rec != nil && !c.lingering() {
-		if e := c.rec.eof(); e != nil {
+		switch e := c.rec.eof(); {
+		case e == errLater:
+			c.paused = true
+			return
+		case e != nil:
 			err = e
 		}
 	}
@@ -243,6 +247,10 @@ func (c *Conn) peerClosed() {
 	c.paused = true
 	c.loop.post(c, func(int) { c.finish(err) })
 }
+
+// errLater is the answer of a record layer that is not ready for the end: it
+// resumes reading when it is, and meets the end again.
+var errLater = errors.New("poller: BUG: the end was not waited for")
 
 // finish ends a connection whose peer has closed its side, when the peer has
 // taken what is queued: it may still be reading. The sweep looks after it,

@@ -39,6 +39,7 @@ type stdTLS struct {
 	arrived  sync.Cond
 	in       bytes.Buffer // bytes of the socket that crypto/tls has not read
 	bound    leantls.Boundary
+	choked   bool // reading is paused until crypto/tls has read more
 	phase    tlsPhase
 	ended    bool // the peer closed, or the connection is gone
 	deadline *time.Timer
@@ -92,7 +93,9 @@ func (t *stdTLS) open(p []byte) error {
 	case tlsQueued, tlsShaking:
 		defer t.mu.Unlock()
 		if t.in.Len() > 4*maxClientHello {
-			return ErrHandshake
+			// A client may send much behind its last message; it waits.
+			t.choked = true
+			t.c.Pause()
 		}
 		t.arrived.Signal()
 		return nil
@@ -151,6 +154,10 @@ func (t *stdTLS) shake() {
 // handshake, but Secured comes before it. Loop.
 func (t *stdTLS) secured(loop int) error {
 	state := t.conn.ConnectionState()
+	t.mu.Lock()
+	t.ended = false
+	t.unchoke()
+	t.mu.Unlock()
 	if lean := t.park(&state); lean != nil {
 		t.c.handler.Secured(loop, &state)
 		lean.keep(t.in.Bytes())
@@ -194,6 +201,14 @@ func (t *stdTLS) resume() error {
 	return nil
 }
 
+// unchoke goes on reading from the socket, soon. Under mu.
+func (t *stdTLS) unchoke() {
+	if t.choked {
+		t.choked = false
+		t.c.Resume()
+	}
+}
+
 // midRecord notes whether the peer is in the middle of a record. Loop.
 func (t *stdTLS) midRecord() {
 	t.mu.Lock()
@@ -224,20 +239,24 @@ func (t *stdTLS) seal(p []byte) error {
 	return errEarly
 }
 
-// eof is told that the peer closed TCP.
+// eof is told that the peer closed TCP. One that did so during the handshake
+// may have sent all that is needed for it, and data: the end is read again when
+// it is done.
 func (t *stdTLS) eof() error {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.ended = true
-	open := t.phase == tlsOpen
 	t.arrived.Broadcast()
-	t.mu.Unlock()
 	switch {
 	case t.notified:
 		return nil
-	case open:
+	case t.phase == tlsOpen:
 		return ErrTruncated
+	case t.phase == tlsHello:
+		return ErrHandshake
 	}
-	return ErrHandshake
+	t.choked = true
+	return errLater
 }
 
 // closeWrite sends close_notify.
@@ -293,6 +312,9 @@ func (s *tlsSocket) Read(p []byte) (int, error) {
 	}
 	n, _ = s.in.Read(p[:min(n, len(p))])
 	s.bound.Taken(n)
+	if s.in.Len() <= maxClientHello && !s.ended {
+		(*stdTLS)(s).unchoke()
+	}
 	if s.in.Len() == 0 && s.in.Cap() > 4096 {
 		s.in = bytes.Buffer{}
 	}
