@@ -87,6 +87,18 @@ func TestChars(t *testing.T) {
 	conform(t, testHeader, "not-well-formed", "<m>&#0;</m>", "<m>&#8;</m>", "<m>&#x1F;</m>", "<m>&#xD800;</m>", "<m>&#xDFFF;</m>", "<m>&#xFFFE;</m>", "<m>&#65535;</m>",
 		"<m>&#x110000;</m>", "<m>&#1114112;</m>", "<m>&#4294967356;</m>", "<m>&#x10000003C;</m>", "<m>&#18446744073709551676;</m>", "<m a='&#xFFFF;'/>",
 		"<m>&#;</m>", "<m>&#x;</m>", "<m>&#X41;</m>", "<m>&#xG;</m>", "<m>&#6 5;</m>", "<m>&# 65;</m>", "<m>& </m>", "<m>&</m>", "<m>&;</m>", "<m>&amp </m>", "<m>&1;</m>", "<m a='&'/>", "<m a='& b'/>", "<m>&-a;</m>")
+	// Every byte that is no digit ends a reference wrongly, also those between
+	// '9' and 'A'.
+	for c := range 0x80 {
+		digit := c >= '0' && c <= '9'
+		letter := c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
+		if in := "<m>&#x4" + string(rune(c)) + "0;</m>"; c != ';' && !digit && !letter {
+			conform(t, testHeader, "not-well-formed", in, "<m a='&#x4"+string(rune(c))+"0;'/>", "<m>&#x"+string(rune(c))+"0;</m>")
+		}
+		if in := "<m>&#4" + string(rune(c)) + "0;</m>"; c != ';' && !digit {
+			conform(t, testHeader, "not-well-formed", in)
+		}
+	}
 	conform(t, testHeader, "", "<m>&#9;&#10;&#13;&#32;&#xD7FF;&#xE000;&#xFFFD;&#x10000;&#x10FFFF;&#x10ffff;&#000000000000000000000000000000065;</m>", "<m a='&#60;&#38;&lt;&gt;&amp;&apos;&quot;'/>")
 }
 

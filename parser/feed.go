@@ -101,7 +101,8 @@ func (p *Parser) resume(s *Scratch, data []byte) (result, int, *Error) {
 			return resError, at, e
 		}
 	}
-	for s.ensure(data, at) {
+	at += d.passOver(s, data[at:])
+	for at < len(data) && s.ensure(data, at) {
 		had := len(d.own)
 		room := limit - had
 		d.own = append(d.own, data[at:min(s.to, at+copyStep, at+room)]...)
@@ -124,10 +125,12 @@ func (p *Parser) resume(s *Scratch, data []byte) (result, int, *Error) {
 		}
 		at += len(d.own) - had
 	}
-	if e := s.badRest(data, at, limit-len(d.own)); e != nil {
-		return resError, at, e
+	if at < len(data) {
+		if e := s.badRest(data, at, limit-len(d.own)); e != nil {
+			return resError, at, e
+		}
+		d.own = append(d.own, data[at:]...)
 	}
-	d.own = append(d.own, data[at:]...)
 	d.src = d.own
 	return resMore, len(data), nil
 }

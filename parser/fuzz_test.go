@@ -115,10 +115,11 @@ func idle(s *Scratch, b []byte) bool {
 	return p.Idle()
 }
 
-// complete reports whether the document is closed: encoding/xml does not miss
-// what is not.
+// complete reports whether the document may be closed: encoding/xml does not
+// miss what is not, and has not looked into a section that has no end.
 func complete(b []byte) bool {
-	return bytes.HasSuffix(bytes.TrimRight(b, " \t\r\n"), []byte(">"))
+	section := bytes.LastIndex(b, []byte("<![CDATA["))
+	return bytes.HasSuffix(bytes.TrimRight(b, " \t\r\n"), []byte(">")) && (section < 0 || bytes.Contains(b[section:], []byte("]]>")))
 }
 
 // events describes the elements that the parser finds in whole stanzas.

@@ -96,6 +96,16 @@ func TestKernelAllBytes(t *testing.T) {
 			checkKernel(t, b)
 		}
 	}
+	// What ends at the end of the last block, cut or wrong.
+	for _, tail := range hostileBytes {
+		for _, more := range append(hostileBytes, "") {
+			for n := 60; n < 66; n++ {
+				b := append(bytes.Repeat([]byte("x"), n), tail+more...)
+				checkKernel(t, b)
+				checkKernel(t, b[:min(len(b), 64)])
+			}
+		}
+	}
 	// All of what two continuations may follow, at the border.
 	for lead := 0xC0; lead < 256; lead++ {
 		for c := 0x70; c < 0xD0; c += 1 {

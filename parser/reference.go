@@ -75,15 +75,18 @@ func (r *reference) run(src []byte, p, end, maxName uint) (uint, bool, *Error) {
 // digit takes one more digit. The value stays at tooLarge once it is there, so
 // that it cannot overflow into an allowed one.
 func (r *reference) digit(c byte) bool {
-	v, base := uint32(c-'0'), uint32(10)
+	base := uint32(10)
 	if r.step == refHex {
 		base = 16
-		switch {
-		case c >= 'a' && c <= 'f':
-			v = uint32(c-'a') + 10
-		case c >= 'A' && c <= 'F':
-			v = uint32(c-'A') + 10
-		}
+	}
+	v := base
+	switch {
+	case c >= '0' && c <= '9':
+		v = uint32(c - '0')
+	case c >= 'a' && c <= 'f':
+		v = uint32(c-'a') + 10
+	case c >= 'A' && c <= 'F':
+		v = uint32(c-'A') + 10
 	}
 	if v >= base {
 		return false

@@ -9,6 +9,13 @@ import (
 // incomplete returns how many bytes at the end of b are the beginning of a
 // character that goes on behind b: 0 to 3.
 func incomplete(b []byte) int {
+	if len(b) == 0 || b[len(b)-1] < 0x80 {
+		return 0
+	}
+	return incompleteSlow(b)
+}
+
+func incompleteSlow(b []byte) int {
 	for n := 1; n <= 3 && n <= len(b); n++ {
 		c := b[len(b)-n]
 		if c < 0x80 {

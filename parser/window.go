@@ -19,6 +19,9 @@ type window struct {
 	name  [windowSize/64 + 1]uint64 // all that is no ASCII letter, digit, '-', '.' or '_'
 }
 
+// allStops is a word of a map whose bytes are all stops: what is behind the end.
+const allStops = ^uint64(0)
+
 // Bits of classBits.
 const (
 	stopText  = 1 << 0
