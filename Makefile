@@ -24,7 +24,7 @@ unit:
 check:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt these:"; gofmt -l .; exit 1; }
 	go vet ./...
-	go vet -tags interop ./test/...
+	go vet -tags interop ./test/... ./poller
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
 	go test -count=1 ./internal/archtest
@@ -37,6 +37,7 @@ race:
 
 interop: deps
 	go test -tags interop -count=1 ./test/interop
+	go test -tags interop -count=1 -run '^Test(OpenSSL|GnuTLS)$$' ./poller
 
 fuzz:
 	scripts/fuzz.sh
