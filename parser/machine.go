@@ -1,72 +1,6 @@
 package parser
 
-import (
-	"encoding/binary"
-)
-
-// result is why run has returned.
-type result uint8
-
-const (
-	resMore   result = iota // the bytes are used up
-	resDecl                 // the XML declaration is whole
-	resHeader               // the stream header is whole, but for the '>' of "/>"
-	resStanza               // a first-level element is whole
-	resClose                // the end tag of the stream is whole
-	resError                // Doc.err says why
-)
-
-// state is a place between two bytes where the machine can stop and go on.
-type state uint8
-
-const (
-	atOpen     state = iota // behind '<'
-	inName                  // in the name of a start tag
-	inTag                   // in a start tag, behind a name or a value
-	inSpace                 // in a start tag, behind white space
-	inSlash                 // behind the '/' of an empty-element tag
-	inAttr                  // in the name of an attribute
-	inEqual                 // behind the name of an attribute
-	inQuote                 // behind its '='
-	inValue                 // in its value
-	inValueRef              // in a reference in its value
-	inContent               // behind a tag or a section
-	inText                  // in text
-	inTextRef               // in a reference in text
-	inBang                  // behind "<!"
-	inCDATA                 // in a CDATA section
-	atClose                 // behind "</"
-	inClose                 // in an end tag
-	inDecl                  // in the XML declaration
-	inStray                 // before a character that is no markup
-)
-
-// registers are what the machine remembers from one piece of input to the
-// next, besides the tape and the stacks.
-type registers struct {
-	pos     uint   // the next byte
-	mark    uint   // where the name, text, section or end tag under way began
-	nameLen uint   // bytes of the attribute's name
-	colon   uint   // bytes of the prefix of the name under way with its colon
-	val     uint   // where the value under way began
-	cur     uint   // index of the Start token of the tag under way
-	bloom   uint64 // hashes of the attribute names of the tag
-	ns      uint32 // the default namespace that is in scope
-	escaped uint32 // flagEscaped: the value or text under way has references or white space to normalize
-	attrs   int32  // attributes of the tag so far
-	state   state
-	quote   byte  // of the value under way
-	high    bool  // the name under way has bytes from 0x80 on
-	tag     uint8 // bits tagX: what the tag's attributes ask for
-	ref     reference
-}
-
-// level is an open element.
-type level struct {
-	token uint32 // its Start
-	binds uint32 // how many prefixes were bound before it
-	ns    uint32 // the default namespace before it
-}
+import "encoding/binary"
 
 // grow makes room on a tape that is full.
 func grow(tape []Token) []Token {
@@ -88,10 +22,8 @@ func (d *Doc) run(s *Scratch, end, sh uint) result {
 	var (
 		c    byte
 		t    *Token
-		q    uint
-		n    uint
+		q, n uint
 		x    uint64
-		name []byte
 		err  *Error
 		done bool
 	)
@@ -188,24 +120,8 @@ name:
 	goto inside
 
 nameOdd: // a colon, a byte from 0x80 on, or what ends no name
-	if p-mark > maxName {
-		goto tooLong
-	}
-	if c < 0x80 {
-		if c != ':' || r.colon != 0 {
-			err = badName(c)
-			goto fail
-		}
-		r.colon = p - mark + 1
-		if r.colon > maxPrefixLen {
-			goto tooLong
-		}
-		p++
-		goto name
-	}
-	r.high = true
-	for p < end && src[p] >= 0x80 {
-		p++
+	if p, err = d.oddInName(s, p, mark, end); err != nil {
+		goto fail
 	}
 	goto name
 
@@ -260,24 +176,8 @@ attr:
 	goto equalSign
 
 attrOdd:
-	if p-mark > maxName {
-		goto tooLong
-	}
-	if c < 0x80 {
-		if c != ':' || r.colon != 0 {
-			err = badName(c)
-			goto fail
-		}
-		r.colon = p - mark + 1
-		if r.colon > maxPrefixLen {
-			goto tooLong
-		}
-		p++
-		goto attr
-	}
-	r.high = true
-	for p < end && src[p] >= 0x80 {
-		p++
+	if p, err = d.oddInName(s, p, mark, end); err != nil {
+		goto fail
 	}
 	goto attr
 
@@ -517,19 +417,11 @@ noName: // behind '<', and no name begins
 		p++
 		goto bangMark
 	}
-	if c == '?' {
-		if d.declOK && len(open) == 0 && p == 1 {
-			p++
-			goto decl
-		}
-		err = ErrMarkup
-		goto fail
+	if c == '?' && d.declOK && p == 1 {
+		p++
+		goto decl
 	}
-	if c == 0 && d.declOK && p == 1 {
-		err = ErrEncoding // "<\0": UTF-16 or UTF-32
-		goto fail
-	}
-	err = badMarkup(c)
+	err = d.noMarkup(c)
 	goto fail
 
 closeTag: // behind "</"
@@ -551,41 +443,14 @@ closeTag: // behind "</"
 	}
 	mark = p
 closeSlow:
-	if len(open) != 0 {
-		t = &tape[open[len(open)-1].token]
-		name = src[t.Pos : t.Pos+uint32(t.NameLen)]
-	} else if d.ctx != nil {
-		name = d.ctx.name
-	} else {
-		err = ErrSyntax
+	d.tape, d.open = tape, open
+	if p, done, err = d.endTag(p, mark, end); err != nil {
 		goto fail
 	}
-	n = uint(len(name))
-	for ; p-mark < n; p++ {
-		if p >= end {
-			r.state = inClose
-			goto more
-		}
-		if src[p] != name[p-mark] {
-			err = ErrMismatch
-			goto fail
-		}
+	if !done {
+		r.state = inClose
+		goto more
 	}
-	for {
-		if p >= end {
-			r.state = inClose
-			goto more
-		}
-		if c = src[p]; c == '>' {
-			break
-		}
-		if class[c]&clsSpace == 0 {
-			err = ErrMismatch
-			goto fail
-		}
-		p++
-	}
-	p++
 	if len(open) == 0 {
 		d.finish(p, mark, tape, open)
 		return resClose
@@ -620,47 +485,24 @@ header:
 bangMark:
 	mark = p
 bang: // behind "<!"
-	for ; p-mark < uint(len(sectionStart)); p++ {
-		if p >= end {
-			r.state = inBang
-			goto more
-		}
-		if src[p] != sectionStart[p-mark] {
-			err = ErrMarkup
-			if p != mark {
-				err = badMarkup(src[p])
-			}
-			goto fail
-		}
-	}
-	if len(open) == 0 {
-		err = ErrProlog
-		if d.ctx != nil {
-			err = ErrText
-		}
+	d.open = open
+	if p, done, err = d.sectionBegins(p, mark, end); err != nil {
 		goto fail
+	}
+	if !done {
+		r.state = inBang
+		goto more
 	}
 	mark = p
 cdata:
-	if p = w.nextText(p+sh) - sh; p >= end {
-		p = end
+	if p, done, err = d.sectionEnds(w, p, mark, end, sh); err != nil {
+		goto fail
+	}
+	if !done {
 		r.state = inCDATA
 		goto more
 	}
-	c = src[p]
-	if c != '>' {
-		if c != '<' && c != '&' {
-			err = ErrChar
-			goto fail
-		}
-		p++
-		goto cdata
-	}
-	p++
-	if p-mark < 3 || src[p-2] != ']' || src[p-3] != ']' {
-		goto cdata
-	}
-	tape = append(tape, Token{Kind: CDATA, Pos: uint32(mark), End: uint32(p - 3)})
+	tape = append(tape, Token{Kind: CDATA, Pos: uint32(mark), End: uint32(p) - uint32(len(sectionEnd))})
 	goto content
 
 decl:
@@ -690,26 +532,7 @@ fail:
 	return resError
 }
 
-// sectionStart is what follows "<!" where a CDATA section begins.
-const sectionStart = "[CDATA["
-
 // finish stores what run keeps in locals.
 func (d *Doc) finish(p, mark uint, tape []Token, open []level) {
 	d.pos, d.mark, d.tape, d.open = p, mark, tape, open
-}
-
-// badMarkup is the error for a byte that may not be where it is in a tag.
-func badMarkup(c byte) *Error {
-	if c < 0x20 && class[c]&clsSpace == 0 {
-		return ErrChar
-	}
-	return ErrSyntax
-}
-
-// badName is the error for a byte that ends a name and may not.
-func badName(c byte) *Error {
-	if c == ':' {
-		return ErrName
-	}
-	return badMarkup(c)
 }

@@ -70,7 +70,7 @@ func (w *writer) element(i int32, outer []byte) bool {
 		case Text:
 			w.dst = append(w.dst, d.src[c.Pos:c.End]...)
 		case CDATA:
-			w.dst = append(w.dst, d.src[c.Pos-uint32(len("<!"+sectionStart)):c.End+uint32(len("]]>"))]...)
+			w.dst = append(w.dst, d.src[c.Pos-uint32(len("<!"+sectionStart)):c.End+uint32(len(sectionEnd))]...)
 		case Start:
 			if !w.element(i, space) {
 				return false

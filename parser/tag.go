@@ -16,18 +16,6 @@ type binding struct {
 	token uint32 // index of its NS token
 }
 
-// checkName checks a name that has a prefix, or bytes from 0x80 on.
-func (d *Doc) checkName(from, to, colon uint, high bool) *Error {
-	local := d.src[from+colon : to]
-	if len(local) == 0 || class[local[0]]&clsStart == 0 {
-		return ErrName
-	}
-	if high && (colon != 0 && !isNCName(d.src[from:from+colon-1]) || !isNCName(local)) {
-		return ErrName
-	}
-	return nil
-}
-
 // duplicate reports whether the last token of the tape has the name of another
 // attribute of the tag. It is asked only when hashes are equal; attributes are
 // few, so that comparing each with each is bounded.

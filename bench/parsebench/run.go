@@ -37,7 +37,7 @@ type Config struct {
 
 // minPass is how many bytes are parsed between two looks at the clock: files
 // that are shorter are parsed several times.
-const minPass = 8 << 20
+const minPass = 4 << 20
 
 // slowest is how many rounds the slow implementations take part in.
 const slowest = 3

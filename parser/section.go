@@ -1,0 +1,85 @@
+package parser
+
+// What surrounds the content of a CDATA section, behind "<!".
+const (
+	sectionStart = "[CDATA["
+	sectionEnd   = "]]>"
+)
+
+// sectionBegins goes on at src[p] behind a "<!" that ends at mark, and reports
+// whether a CDATA section has begun. Everything else that begins with "<!" is
+// refused at its first byte, whatever follows (RFC 6120 section 11.1).
+func (d *Doc) sectionBegins(p, mark, end uint) (uint, bool, *Error) {
+	for ; p-mark < uint(len(sectionStart)); p++ {
+		switch {
+		case p >= end:
+			return p, false, nil
+		case d.src[p] == sectionStart[p-mark]:
+		case p == mark:
+			return p, false, ErrMarkup
+		default:
+			return p, false, badMarkup(d.src[p])
+		}
+	}
+	switch {
+	case len(d.open) != 0:
+		return p, true, nil
+	case d.ctx != nil:
+		return p, false, ErrText
+	}
+	return p, false, ErrProlog
+}
+
+// sectionEnds goes on at src[p] in a CDATA section whose content begins at mark,
+// and reports whether it has ended. The stops of text do: a section ends with
+// '>', and markup in it is none.
+func (d *Doc) sectionEnds(w *window, p, mark, end, sh uint) (uint, bool, *Error) {
+	for {
+		if p = w.nextText(p+sh) - sh; p >= end {
+			return end, false, nil
+		}
+		c := d.src[p]
+		if c != '<' && c != '>' && c != '&' {
+			return p, false, ErrChar
+		}
+		p++
+		if c == '>' && p-mark >= uint(len(sectionEnd)) && d.src[p-2] == ']' && d.src[p-3] == ']' {
+			return p, true, nil
+		}
+	}
+}
+
+// endTag goes on at src[p] in an end tag whose name begins at mark, and reports
+// whether it has ended. It repeats the start tag's name, byte for byte (XML 1.0,
+// constraint Element Type Match); behind it is nothing but white space.
+func (d *Doc) endTag(p, mark, end uint) (uint, bool, *Error) {
+	name, err := d.expected()
+	if err != nil {
+		return p, false, err
+	}
+	for ; p < end; p++ {
+		c := d.src[p]
+		switch i := p - mark; {
+		case i < uint(len(name)):
+			if c != name[i] {
+				return p, false, ErrMismatch
+			}
+		case c == '>':
+			return p + 1, true, nil
+		case class[c]&clsSpace == 0:
+			return p, false, ErrMismatch
+		}
+	}
+	return p, false, nil
+}
+
+// expected is the name that the next end tag must have.
+func (d *Doc) expected() ([]byte, *Error) {
+	switch {
+	case len(d.open) != 0:
+		return d.name(&d.tape[d.open[len(d.open)-1].token]), nil
+	case d.ctx != nil:
+		return d.ctx.name, nil
+	}
+	return nil, ErrSyntax // there is no stream
+}
