@@ -14,8 +14,8 @@ import (
 // that read the same bytes.
 type twins struct {
 	std    *tls.Conn
+	conn   *nonBlocking
 	in     *queue // what std reads
-	out    *queue // what std writes
 	lean   State
 	client half // seals what both read
 }
@@ -30,10 +30,21 @@ func (never) Temporary() bool { return true }
 // nonBlocking answers never where a memConn would wait.
 type nonBlocking struct {
 	*memConn
-	on bool
+	on  bool
+	now net.Conn // in its place, if there is one
+}
+
+func (c *nonBlocking) Write(p []byte) (int, error) {
+	if c.now != nil {
+		return c.now.Write(p)
+	}
+	return c.memConn.Write(p)
 }
 
 func (c *nonBlocking) Read(p []byte) (int, error) {
+	if c.now != nil {
+		return c.now.Read(p)
+	}
 	if c.on {
 		c.in.mu.Lock()
 		empty := c.in.b.Len() == 0 && !c.in.closed
@@ -50,7 +61,7 @@ func newTwins(t testing.TB, cfg *tls.Config) *twins {
 	var secrets Secrets
 	a, b := newQueue(), newQueue()
 	conn := &nonBlocking{memConn: &memConn{in: a, out: b, records: true}}
-	w := &twins{in: a, out: b, std: tls.Server(conn, Config(cfg, func(net.Conn) *Secrets { return &secrets }))}
+	w := &twins{conn: conn, in: a, std: tls.Server(conn, Config(cfg, func(net.Conn) *Secrets { return &secrets }))}
 	c := tls.Client(&memConn{in: b, out: a}, &tls.Config{InsecureSkipVerify: true, CurvePreferences: []tls.CurveID{tls.X25519}})
 	done := make(chan error, 1)
 	go func() { done <- c.Handshake() }()

@@ -2,6 +2,10 @@ package leantls
 
 import (
 	"bytes"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/hex"
 	"strings"
 	"testing"
@@ -56,8 +60,10 @@ func TestRFC8448(t *testing.T) {
 		t.Errorf("server IV %s", got)
 	}
 	for secret, key := range map[string]string{rfcClientSecret: rfcClientKey, rfcServerSecret: rfcServerKey} {
-		if got := hex.EncodeToString(aes128.expand(unhex(t, secret), labels128.key, 16)); got != key {
-			t.Errorf("key %s, want %s", got, key)
+		got := make([]byte, 16)
+		aes128.expand(got, unhex(t, secret), labels128.key)
+		if hex.EncodeToString(got) != key {
+			t.Errorf("key %x, want %s", got, key)
 		}
 	}
 
@@ -81,5 +87,29 @@ func TestRFC8448(t *testing.T) {
 	typ, msg, err := ticket.keys().open(0, unhex(t, rfcTicket))
 	if err != nil || typ != typeHandshake || len(msg) != 205 || msg[0] != msgTicket {
 		t.Errorf("ticket: %d, %d bytes, %v", typ, len(msg), err)
+	}
+}
+
+// TestExpand compares with the standard library, for every label.
+func TestExpand(t *testing.T) {
+	for _, use := range suites {
+		l := use.labels()
+		for label, n := range map[string]int{l.key: use.keyLen(), l.iv: nonceLen, l.update: use.secretLen()} {
+			if len(label) > maxLabel || int(label[0])<<8|int(label[1]) != n {
+				t.Errorf("suite %d: label %q for %d bytes", use, label, n)
+			}
+			secret := make([]byte, use.secretLen())
+			_, _ = rand.Read(secret)
+			h := sha256.New
+			if use == aes256 {
+				h = sha512.New384
+			}
+			want, err := hkdf.Expand(h, secret, label, n)
+			got := make([]byte, n)
+			use.expand(got, secret, label)
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("suite %d, label %q: %x, want %x; %v", use, label, got, want, err)
+			}
+		}
 	}
 }

@@ -68,9 +68,9 @@ func (h *half) next() error {
 		return errWrapped
 	}
 	n := h.suite.secretLen()
-	fresh := h.suite.expand(h.secret[:n], h.suite.labels().update, n)
-	copy(h.secret[:], fresh)
-	clear(fresh)
+	var fresh [maxSecret]byte
+	h.suite.expand(fresh[:n], h.secret[:n], h.suite.labels().update)
+	h.secret = fresh
 	h.seq = 0
 	h.gen++
 	return nil

@@ -1,0 +1,135 @@
+package leantls
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"testing"
+)
+
+// The sizes of data in a record: a short stanza, a segment, the largest.
+var sizes = []int{150, 1400, MaxData}
+
+// sink takes what is written and gives what is to be read, without locks, so
+// that crypto/tls is not charged for more than its own work.
+type sink struct {
+	net.Conn
+	in *bytes.Reader
+}
+
+func (s *sink) Write(p []byte) (int, error) { return len(p), nil }
+func (s *sink) Read(p []byte) (int, error) {
+	n, err := s.in.Read(p)
+	if err == io.EOF {
+		err = never{}
+	}
+	return n, err
+}
+
+// awake is a session of both kinds on a sink.
+func awake(b *testing.B) (*twins, *sink) {
+	b.Helper()
+	cfg := testConfig(b)
+	cfg.DynamicRecordSizingDisabled = true
+	w := newTwins(b, cfg)
+	s := &sink{in: bytes.NewReader(nil)}
+	w.conn.now = s
+	return w, s
+}
+
+// BenchmarkSeal: one write of data, by crypto/tls and by us.
+func BenchmarkSeal(b *testing.B) {
+	for _, n := range sizes {
+		p := make([]byte, n)
+		b.Run(fmt.Sprintf("impl=std/size=%d", n), func(b *testing.B) {
+			w, _ := awake(b)
+			b.SetBytes(int64(n))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := w.std.Write(p); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("impl=lean/size=%d", n), func(b *testing.B) {
+			w, _ := awake(b)
+			var out []byte
+			var k *Keys
+			var err error
+			b.SetBytes(int64(n))
+			b.ReportAllocs()
+			for b.Loop() {
+				if out, k, err = w.lean.Seal(k, out[:0], p); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkOpen: one record read, by crypto/tls and by us. The records are made
+// while the clock stands.
+func BenchmarkOpen(b *testing.B) {
+	const batch = 256
+	for _, n := range sizes {
+		refill := func(b *testing.B, w *twins) (all []byte) {
+			b.StopTimer()
+			defer b.StartTimer()
+			k := w.client.keys()
+			for range batch {
+				all = k.seal(all, make([]byte, n), typeData)
+			}
+			return all
+		}
+		b.Run(fmt.Sprintf("impl=std/size=%d", n), func(b *testing.B) {
+			w, s := awake(b)
+			buf := make([]byte, MaxData)
+			b.SetBytes(int64(n))
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if i%batch == 0 {
+					s.in.Reset(refill(b, w))
+				}
+				if _, err := io.ReadFull(w.std, buf[:n]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("impl=lean/size=%d", n), func(b *testing.B) {
+			w, _ := awake(b)
+			k := w.lean.ReadKeys(nil)
+			var wire []byte
+			b.SetBytes(int64(n))
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if i%batch == 0 {
+					wire = refill(b, w)
+				}
+				size, err := RecordLen(wire)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, _, err := w.lean.Open(k, wire[:size]); err != nil {
+					b.Fatal(err)
+				}
+				wire = wire[size:]
+			}
+		})
+	}
+}
+
+// BenchmarkWake: making the keys of one direction of an idle session.
+func BenchmarkWake(b *testing.B) {
+	for _, use := range suites {
+		b.Run(fmt.Sprintf("suite=%s", [...]string{aes128: "aes128", aes256: "aes256", chacha20: "chacha20"}[use]), func(b *testing.B) {
+			s, _ := pair(b, use)
+			b.ReportAllocs()
+			for b.Loop() {
+				if s.WriteKeys(nil) == nil {
+					b.Fatal("no keys")
+				}
+			}
+		})
+	}
+}
