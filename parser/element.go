@@ -71,6 +71,19 @@ func (e Element) AttrNS(space, local string) []byte {
 	return nil
 }
 
+// DeclaredDefault is the default namespace that the element's start tag
+// declares: nil if it declares none, empty but not nil if it declares that there
+// is none.
+func (e Element) DeclaredDefault() []byte {
+	if e.d == nil {
+		return nil
+	}
+	if i := e.d.defaultDecl(e.i); i >= 0 {
+		return e.d.value(&e.d.tape[i])
+	}
+	return nil
+}
+
 // EachAttr calls f for each attribute and namespace declaration. rawValue is as
 // it came; isNS says that it is a declaration, whose local name is the prefix,
 // empty for the default namespace.

@@ -85,12 +85,26 @@ func TestEachAttr(t *testing.T) {
 	}
 }
 
+// TestDeclaredDefault: what a start tag says, not what is in scope.
+func TestDeclaredDefault(t *testing.T) {
+	f := func(stanza, want string, declared bool) {
+		t.Helper()
+		if got := parseOne(t, stanza).DeclaredDefault(); string(got) != want || (got != nil) != declared {
+			t.Errorf("%s: %q, want %q, declared: %v", stanza, got, want, declared)
+		}
+	}
+	f("<m a='' xmlns:p='v'/>", "", false)
+	f("<m><n xmlns='u'/></m>", "", false)
+	f("<m a='' xmlns='urn:&#x61;'/>", "urn:a", true)
+	f("<m xmlns:p='v' xmlns=''/>", "", true)
+}
+
 // TestZeroElement: all methods are safe on an element that is not there.
 func TestZeroElement(t *testing.T) {
 	var e Element
 	e.EachAttr(func(_, _, _ []byte, _ bool) { t.Error("an attribute") })
 	if e.OK() || e.Is("", "") || e.First().OK() || e.Next().OK() || e.Child("", "").OK() || e.Local() != nil || e.Space() != nil || e.Attr("a") != nil ||
-		e.AttrNS("a", "b") != nil || e.Raw() != nil || e.Inner() != nil || e.AppendText(nil) != nil || e.AppendXML(nil) != nil {
+		e.AttrNS("a", "b") != nil || e.Raw() != nil || e.Inner() != nil || e.DeclaredDefault() != nil || e.AppendText(nil) != nil || e.AppendXML(nil) != nil {
 		t.Error("the zero Element has something")
 	}
 	if new(Doc).Root().OK() || new(Doc).Canonical() {

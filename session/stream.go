@@ -46,13 +46,13 @@ type negotiation struct {
 // Registered reports whether the client has created an account on this stream
 // (XEP-0077): one is all that it may. Only the goroutine that handles the
 // session's input may call it.
-func (s *Session) Registered() bool { return s.neg != nil && s.neg.registered }
+func (s *Session) Registered() bool { return s.neg() != nil && s.neg().registered }
 
 // SetRegistered notes that the client has created an account. Only the
 // goroutine that handles the session's input may call it.
 func (s *Session) SetRegistered() {
-	if s.neg != nil {
-		s.neg.registered = true
+	if s.neg() != nil {
+		s.neg().registered = true
 	}
 }
 
@@ -96,10 +96,10 @@ func (s *Session) Secured(loop int, state *tls.ConnectionState) {
 	s.parser.Free(t.scratch)
 	s.parser.Reset()
 	s.unset(flagOpen | flagTLS)
-	s.jid = jid.JID{}
-	if s.neg != nil {
-		s.neg.secured = true
-		s.neg.binding = s.mgr.bindingsOf(state)
+	s.jid = jid.Kept{}
+	if s.neg() != nil {
+		s.neg().secured = true
+		s.neg().binding = s.mgr.bindingsOf(state)
 	}
 }
 
@@ -220,10 +220,10 @@ func (s *Session) checkHeader(h parser.Element) (host string, e *StreamError) {
 		}
 		return host, s.checkFrom(h)
 	}
-	s.jid = domain
-	s.neg.from = ""
+	s.jid = domain.Keep()
+	s.neg().from = ""
 	if from, err := jid.Parse(string(h.Attr("from"))); err == nil && from.Local() != "" {
-		s.neg.from = from.BareString()
+		s.neg().from = from.BareString()
 	}
 	return host, nil
 }
@@ -249,13 +249,8 @@ func (s *Session) checkFrom(h parser.Element) *StreamError {
 // jabber:client or, for a stream without prefixes, the stream namespace itself
 // (RFC 6120 section 4.8.3).
 func contentNamespaceOK(h parser.Element) bool {
-	ok := false
-	h.EachAttr(func(_, local, value []byte, isNS bool) {
-		if isNS && len(local) == 0 {
-			ok = string(value) == stanza.NSClient || string(value) == stanza.NSStreams
-		}
-	})
-	return ok
+	space := string(h.DeclaredDefault())
+	return space == stanza.NSClient || space == stanza.NSStreams
 }
 
 // versionOK compares numerically, major and minor apart (RFC 6120 section
