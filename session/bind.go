@@ -22,13 +22,13 @@ func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply 
 	if generated {
 		resource = newResource()
 	}
-	full, err := s.jid.WithResource(resource)
+	full, err := s.JID().WithResource(resource)
 	if err != nil {
 		return stanza.BadRequest.WithText("The resource is not a valid resourcepart.")
 	}
 	old, reply := m.link(s, full)
 	if reply == stanza.Conflict && m.cfg.Conflict == RenameNew {
-		full, _ = s.jid.WithResource(newResource())
+		full, _ = s.JID().WithResource(newResource())
 		old, reply = m.link(s, full)
 	}
 	if reply != nil {
@@ -39,7 +39,7 @@ func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply 
 		m.leave(t, old)
 		old.Close(ErrConflict)
 	}
-	s.neg = nil
+	s.ext.Store(nil) // the negotiation is over
 	s.conn.SetDeadline(0)
 	m.cfg.Router.Bound(t, s)
 	return nil
@@ -49,10 +49,10 @@ func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply 
 // one step.
 func (m *Manager) link(s *Session, full jid.JID) (old *Session, reply *stanza.ErrorReply) {
 	before := s.jid
-	s.jid = full
+	s.jid = full.Keep()
 	m.table.update(s.BareJID(), func(head *Session) *Session {
 		n := 0
-		for x := head; x != nil; x = x.Next() {
+		for x := head.from(s.BareJID()); x != nil; x = x.Next() {
 			n++
 			if x.Resource() == s.Resource() {
 				old = x
@@ -118,7 +118,7 @@ func (m *Manager) leave(t *Turn, s *Session) {
 
 // bindRequest answers the iq that binds a resource (RFC 6120 section 7).
 func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
-	if s.neg.bindTries++; s.neg.bindTries > maxBindTries {
+	if s.neg().bindTries++; s.neg().bindTries > maxBindTries {
 		s.end(t, ErrPolicyViolation.WithText("Too many attempts to bind a resource."))
 		return
 	}

@@ -155,7 +155,8 @@ func NewManager(cfg Config) *Manager {
 
 // New makes a session for a connection that was accepted.
 func (m *Manager) New(c Conn) *Session {
-	s := &Session{mgr: m, conn: c, neg: new(negotiation)}
+	s := &Session{mgr: m, conn: c}
+	s.ext.Store(&extra{neg: new(negotiation)})
 	m.unbound.Store(s, struct{}{})
 	c.SetDeadline(m.cfg.LoginTimeout)
 	return s

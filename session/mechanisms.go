@@ -78,7 +78,7 @@ func (c channelBindings) appendXML(b []byte) []byte {
 // newMechanisms lists the mechanisms in the order in which they are offered. To
 // add one, such as EXTERNAL, add a line.
 func (m *Manager) newMechanisms() []mechanism {
-	bound := func(s *Session) bool { return s.neg.binding.any() }
+	bound := func(s *Session) bool { return s.neg().binding.any() }
 	always := func(*Session) bool { return true }
 	sha256Keys := func(c store.Credentials) store.Keys { return c.SHA256 }
 	sha1Keys := func(c store.Credentials) store.Keys { return c.SHA1 }
@@ -214,12 +214,12 @@ func (x *scramExchange) begin(message []byte) error {
 	}
 	if binds {
 		name, _, _ = strings.Cut(string(message[2:]), ",")
-		if !x.s.neg.binding.byType(name).IsSupported() {
-			x.s.neg.otherBinding = true
+		if !x.s.neg().binding.byType(name).IsSupported() {
+			x.s.neg().otherBinding = true
 			return saslNotAuthorized
 		}
 	}
-	if x.s.neg.otherBinding && bytes.HasPrefix(message, []byte("y,")) {
+	if x.s.neg().otherBinding && bytes.HasPrefix(message, []byte("y,")) {
 		// COMPAT: slixmpp 1.8 over TLS 1.3 tries the PLUS mechanisms with a
 		// binding that nobody can offer there, then says "y" with the others.
 		// Having tried PLUS it has seen the whole list: nothing was taken out
@@ -230,7 +230,7 @@ func (x *scramExchange) begin(message []byte) error {
 	// Over a channel that could be bound the conversation knows the binding in
 	// any case: it then refuses "y", the sign that somebody took the PLUS
 	// mechanisms out of the list.
-	x.conv = server.NewConversationWithChannelBinding(x.s.neg.binding.byType(name))
+	x.conv = server.NewConversationWithChannelBinding(x.s.neg().binding.byType(name))
 	return nil
 }
 

@@ -67,7 +67,7 @@ func (s *Session) appendMechanisms(b []byte) []byte {
 		}
 	}
 	b = append(b, "</mechanisms>"...)
-	return s.neg.binding.appendXML(b)
+	return s.neg().binding.appendXML(b)
 }
 
 // saslElement handles an element of the SASL namespace (RFC 6120 section 6.4).
@@ -75,10 +75,10 @@ func (s *Session) saslElement(t *Turn, el parser.Element) {
 	switch string(el.Local()) {
 	case "auth":
 		// RFC 6120 section 6.4.2: a new <auth/> discards the exchange under way.
-		s.neg.sasl = nil
+		s.neg().sasl = nil
 		s.saslAuth(t, el)
 	case "response":
-		if s.neg.sasl == nil {
+		if s.neg().sasl == nil {
 			s.saslFail(t, saslMalformedRequest)
 			return
 		}
@@ -98,7 +98,7 @@ func (s *Session) saslAuth(t *Turn, el parser.Element) {
 			// RFC 6120 section 6.3.5: no white space between the elements of
 			// the exchange.
 			s.parser.RefuseSpace(true)
-			s.neg.mech, s.neg.sasl = m, m.start(s)
+			s.neg().mech, s.neg().sasl = m, m.start(s)
 			s.saslStep(t, el)
 			return
 		}
@@ -117,12 +117,12 @@ func (s *Session) saslStep(t *Turn, el parser.Element) {
 	if message == nil && string(el.Local()) == "response" {
 		message = []byte{}
 	}
-	if !s.neg.sasl.blocks() {
+	if !s.neg().sasl.blocks() {
 		s.saslAnswer(t, message)
 		return
 	}
 	pool := s.mgr.io
-	if s.neg.mech.keys {
+	if s.neg().mech.keys {
 		pool = s.mgr.keys
 	}
 	s.block(pool, func(t *Turn) { s.saslAnswer(t, message) })
@@ -130,7 +130,7 @@ func (s *Session) saslStep(t *Turn, el parser.Element) {
 
 // saslAnswer takes one step of the exchange.
 func (s *Session) saslAnswer(t *Turn, message []byte) {
-	answer, done, err := s.neg.sasl.step(message)
+	answer, done, err := s.neg().sasl.step(message)
 	clear(message) // PLAIN's holds the password
 	switch {
 	case err != nil:
@@ -180,8 +180,8 @@ func (s *Session) sendSASL(t *Turn, name string, data []byte) {
 // saslSuccess ends the exchange. RFC 6120 section 6.4.6: the client sends a new
 // stream header, and what was known from the old one is dropped.
 func (s *Session) saslSuccess(t *Turn, data []byte) {
-	account := s.neg.sasl.account()
-	if s.neg.from != "" && s.neg.from != account.String() {
+	account := s.neg().sasl.account()
+	if s.neg().from != "" && s.neg().from != account.String() {
 		// The client said on its header that it is somebody else.
 		s.saslFail(t, saslInvalidAuthzid)
 		return
@@ -191,8 +191,8 @@ func (s *Session) saslSuccess(t *Turn, data []byte) {
 	} else {
 		s.SendBytes(t, []byte("<success xmlns='"+nsSASL+"'/>"))
 	}
-	s.neg.sasl, s.neg.mech = nil, nil
-	s.jid = account
+	s.neg().sasl, s.neg().mech = nil, nil
+	s.jid = account.Keep()
 	s.set(flagAuthed)
 	s.unset(flagOpen)
 	s.parser.Reset()
@@ -209,14 +209,14 @@ func (s *Session) saslFail(t *Turn, err error) {
 	if cond == saslNotAuthorized {
 		s.mgr.cfg.Logger.Info("authentication failed", "conn", s.conn.RemoteAddr(), "host", s.Host())
 	}
-	s.neg.sasl, s.neg.mech = nil, nil
+	s.neg().sasl, s.neg().mech = nil, nil
 	s.parser.RefuseSpace(false)
 	b := append(t.Buf(), "<failure xmlns='"+nsSASL+"'><"...)
 	b = append(b, cond...)
 	b = append(b, "/></failure>"...)
 	s.SendBytes(t, b)
 	t.Keep(b)
-	if s.neg.saslTries++; s.neg.saslTries >= maxSASLTries {
+	if s.neg().saslTries++; s.neg().saslTries >= maxSASLTries {
 		s.end(t, ErrPolicyViolation.WithText("Too many failed attempts to authenticate."))
 	}
 }

@@ -57,17 +57,18 @@ type Session struct {
 
 	// jid never changes after binding, and other goroutines only see bound
 	// sessions.
-	jid      jid.JID
+	jid      jid.Kept
 	state    atomic.Uint32 // flags, and the priority in the low byte
 	next     atomic.Pointer[Session]
 	presence atomic.Pointer[Presence]
 	parser   parser.Parser // owned by the loop
-	neg      *negotiation  // owned by the loop or worker; nil once bound
 	ext      atomic.Pointer[extra]
 }
 
 // extra is what only some sessions need some of the time.
 type extra struct {
+	neg *negotiation // owned by the loop or worker; nil once bound
+
 	mu       sync.Mutex
 	directed map[string]struct{}
 	onDrain  func(*Turn)
@@ -115,31 +116,33 @@ func (s *Session) Type() Type {
 
 // JID is the address as far as it is known: the domain, then the account's bare
 // JID, then the full JID.
-func (s *Session) JID() jid.JID { return s.jid }
+func (s *Session) JID() jid.JID { return s.jid.JID() }
 
 // Username is the localpart, "" before authentication.
-func (s *Session) Username() string { return s.jid.Local() }
+func (s *Session) Username() string { return s.JID().Local() }
 
 // Host is the domainpart, "" before the stream is opened.
-func (s *Session) Host() string { return s.jid.Domain() }
+func (s *Session) Host() string { return s.JID().Domain() }
 
 // Resource is the resourcepart, "" before binding.
-func (s *Session) Resource() string { return s.jid.Resource() }
+func (s *Session) Resource() string { return s.JID().Resource() }
 
 // FullJID is the full JID, "" before binding.
 func (s *Session) FullJID() string {
-	if !s.jid.IsFull() {
+	j := s.JID()
+	if !j.IsFull() {
 		return ""
 	}
-	return s.jid.String()
+	return j.String()
 }
 
 // BareJID is the account's address, "" before authentication.
 func (s *Session) BareJID() string {
-	if s.jid.Local() == "" {
+	j := s.JID()
+	if j.Local() == "" {
 		return ""
 	}
-	return s.jid.BareString()
+	return j.BareString()
 }
 
 // Priority is the priority of the resource's presence, -128 to 127, 0 by
@@ -192,7 +195,31 @@ func (s *Session) SetPresence(p *Presence, priority int8) {
 
 // Next is the next session of the same account, nil at the end. The list is
 // unordered and may be walked while it changes.
-func (s *Session) Next() *Session { return s.next.Load() }
+func (s *Session) Next() *Session {
+	n := s.next.Load()
+	if n == nil {
+		return nil
+	}
+	return n.from(s.BareJID())
+}
+
+// from is the first session of an account in the list that begins with s, which
+// accounts of the same hash share.
+func (s *Session) from(bare string) *Session {
+	for s != nil && s.BareJID() != bare {
+		s = s.next.Load()
+	}
+	return s
+}
+
+// neg is the negotiation of the stream, nil once the session is bound. Only the
+// goroutine that handles the session's input may call it.
+func (s *Session) neg() *negotiation {
+	if x := s.ext.Load(); x != nil {
+		return x.neg
+	}
+	return nil
+}
 
 // Directed lists the addresses that the resource sent directed presence to (RFC
 // 6121 section 4.6).

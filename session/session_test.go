@@ -12,8 +12,8 @@ import (
 // TestSessionSize holds the budget of an idle session: a million of them idle
 // at a time.
 func TestSessionSize(t *testing.T) {
-	if got := unsafe.Sizeof(Session{}); got > 128 {
-		t.Errorf("a Session takes %d bytes, the budget is 128", got)
+	if got := unsafe.Sizeof(Session{}); got > 96 {
+		t.Errorf("a Session takes %d bytes, the budget is 96", got)
 	}
 	if got := unsafe.Sizeof(Presence{}); got > 32 {
 		t.Errorf("a Presence takes %d bytes, the budget is 32", got)
@@ -32,7 +32,7 @@ func TestNames(t *testing.T) {
 		t.Helper()
 		s := &Session{}
 		if address != "" {
-			s.jid = jid.MustParse(address)
+			s.jid = jid.MustParse(address).Keep()
 		}
 		got := []string{s.Username(), s.Host(), s.Resource(), s.FullJID(), s.BareJID()}
 		want := []string{user, host, resource, full, bare}
@@ -74,7 +74,7 @@ func TestSharedPresence(t *testing.T) {
 // replacement of the same name.
 func TestUnlinkComparesTheSession(t *testing.T) {
 	tab := newTable(4)
-	full := jid.MustParse("romeo@localhost/orchard")
+	full := jid.MustParse("romeo@localhost/orchard").Keep()
 	old, young := &Session{jid: full}, &Session{jid: full}
 	tab.update(old.BareJID(), func(head *Session) *Session { return old })
 	tab.update(old.BareJID(), func(head *Session) *Session {
@@ -92,6 +92,41 @@ func TestUnlinkComparesTheSession(t *testing.T) {
 	}
 }
 
+// TestEqualHashes: accounts in one list do not see each other's sessions.
+func TestEqualHashes(t *testing.T) {
+	tab := newTable(4)
+	tab.mask = 0
+	var all []*Session
+	for _, j := range []string{"a@x/1", "b@x/1", "a@x/2", "c@x/1", "b@x/2"} {
+		s := &Session{jid: jid.MustParse(j).Keep()}
+		tab.update(s.BareJID(), func(head *Session) *Session {
+			s.next.Store(head)
+			return s
+		})
+		all = append(all, s)
+	}
+	f := func(bare, want string) {
+		t.Helper()
+		got := ""
+		for s := tab.first(bare); s != nil; s = s.Next() {
+			got += s.JID().String() + " "
+		}
+		if got != want {
+			t.Errorf("%s has %q, want %q", bare, got, want)
+		}
+	}
+	f("a@x", "a@x/2 a@x/1 ")
+	f("b@x", "b@x/2 b@x/1 ")
+	f("c@x", "c@x/1 ")
+	f("d@x", "")
+	tab.update("b@x", func(head *Session) *Session {
+		head, _ = unlink(head, all[1])
+		return head
+	})
+	f("b@x", "b@x/2 ")
+	f("a@x", "a@x/2 a@x/1 ")
+}
+
 // TestTableConcurrently has writers and readers at one account's list; run with
 // the race detector.
 func TestTableConcurrently(t *testing.T) {
@@ -99,7 +134,7 @@ func TestTableConcurrently(t *testing.T) {
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
-			s := &Session{jid: jid.MustParse(fmt.Sprintf("romeo@localhost/%d", g))}
+			s := &Session{jid: jid.MustParse(fmt.Sprintf("romeo@localhost/%d", g)).Keep()}
 			for range 2000 {
 				tab.update(s.BareJID(), func(head *Session) *Session {
 					s.next.Store(head)

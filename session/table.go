@@ -2,6 +2,7 @@ package session
 
 import (
 	"hash/maphash"
+	"math/bits"
 
 	"github.com/puzpuzpuz/xsync/v3"
 )
@@ -10,37 +11,48 @@ import (
 // shards because a map stops every writer while it grows: one map of a million
 // entries was measured to stall a single Store for 244 ms.
 //
-// The value is the head of a list of the account's sessions, linked through
-// Session.next, so that an account with one session pays for one entry and
-// finding by full JID needs no second table. Readers take no lock: they walk
-// the list while it changes. Writers go through Compute, which is exclusive per
-// key.
+// The key is the hash of the bare JID, which takes half the room of a string;
+// the value is the head of a list of sessions, linked through Session.next, so
+// that an account with one session pays for one entry and finding by full JID
+// needs no second table. Accounts whose hashes are equal share a list, which
+// happens to two of a million with a probability of 1 in 40 million: who walks
+// it compares addresses. Readers take no lock: they walk the list while it
+// changes. Writers go through Compute, which is exclusive per key.
 type table struct {
 	seed   maphash.Seed
-	shards []*xsync.MapOf[string, *Session]
+	mask   uint64 // bits of the hash that count: all of them, but in tests
+	shards []*xsync.MapOf[uint64, *Session]
 }
 
 func newTable(shards int) *table {
-	t := &table{seed: maphash.MakeSeed(), shards: make([]*xsync.MapOf[string, *Session], shards)}
+	t := &table{seed: maphash.MakeSeed(), mask: ^uint64(0), shards: make([]*xsync.MapOf[uint64, *Session], shards)}
 	for i := range t.shards {
-		t.shards[i] = xsync.NewMapOf[string, *Session]()
+		// The shard is chosen by the low bits, which are the same for all of its
+		// keys: the map gets the high ones.
+		t.shards[i] = xsync.NewMapOfWithHasher[uint64, *Session](func(key, seed uint64) uint64 {
+			return bits.RotateLeft64(key, 32) ^ seed
+		})
 	}
 	return t
 }
 
-func (t *table) shard(bare string) *xsync.MapOf[string, *Session] {
-	return t.shards[maphash.String(t.seed, bare)%uint64(len(t.shards))]
+func (t *table) find(bare string) (*xsync.MapOf[uint64, *Session], uint64) {
+	key := maphash.String(t.seed, bare) & t.mask
+	return t.shards[key%uint64(len(t.shards))], key
 }
 
-// first is the head of the account's list, nil when it has no session.
+// first is the account's first session, nil when it has none.
 func (t *table) first(bare string) *Session {
-	s, _ := t.shard(bare).Load(bare)
-	return s
+	m, key := t.find(bare)
+	s, _ := m.Load(key)
+	return s.from(bare)
 }
 
-// update changes the account's list; f gets the head and answers the new one.
+// update changes the list that the account is in; f gets its head, which may be
+// another account's session, and answers the new one.
 func (t *table) update(bare string, f func(head *Session) *Session) {
-	t.shard(bare).Compute(bare, func(head *Session, _ bool) (*Session, bool) {
+	m, key := t.find(bare)
+	m.Compute(key, func(head *Session, _ bool) (*Session, bool) {
 		head = f(head)
 		return head, head == nil
 	})
@@ -75,7 +87,7 @@ func (t *table) count() int {
 func (t *table) each(f func(*Session) bool) {
 	for _, m := range t.shards {
 		stop := false
-		m.Range(func(_ string, s *Session) bool {
+		m.Range(func(_ uint64, s *Session) bool {
 			for ; s != nil; s = s.next.Load() {
 				if !f(s) {
 					stop = true
