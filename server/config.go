@@ -34,6 +34,7 @@ type Config struct {
 	AllowPlaintext bool          // logins without TLS
 	Handshakes     int           // TLS handshakes under way at once; default 1,024
 	HandshakeLimit time.Duration // for one TLS handshake; default 10 s
+	StdTLS         bool          // TLS 1.3 sessions stay with crypto/tls, at several KB each
 
 	// Who may do what.
 	Register     bool                   // in-band registration

@@ -77,6 +77,7 @@ func (s *Server) listen() (err error) {
 		IdleTimeout:      max(0, c.IdleTimeout),
 		HandshakeTimeout: c.HandshakeLimit,
 		Handshakes:       c.Handshakes,
+		StdTLS:           c.StdTLS,
 		MaxPerAddress:    max(0, c.MaxPerAddress),
 		UserTimeout:      max(0, c.UserTimeout),
 		KeepAlive:        c.KeepAlive,

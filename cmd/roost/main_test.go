@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -12,9 +13,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // asProgram makes the test binary the program itself.
@@ -23,7 +27,12 @@ const asProgram = "ROOST_TEST_AS_PROGRAM"
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		_ = os.Unsetenv(asProgram)
-		os.Exit(run(os.Args[1:]))
+		code := run(os.Args[1:])
+		if os.Getenv("ROOST_TEST_DUMPABLE") != "" {
+			n, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+			fmt.Println("dumpable:", n, err)
+		}
+		os.Exit(code)
 	}
 	os.Exit(m.Run())
 }
@@ -136,6 +145,62 @@ func TestServe(t *testing.T) {
 			t.Errorf("%v: %v", sig, err)
 		}
 	}
+}
+
+// TestNotDumpable: the memory of a server, where the keys of TLS sessions are,
+// is neither in core dumps nor open to other processes of its user.
+func TestNotDumpable(t *testing.T) {
+	cmd := program([]string{"ROOST_TEST_DUMPABLE=1"}, "serve", "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", t.TempDir())
+	var out lockedBuffer
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(out.String(), "Ctrl-C") && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	if err := cmd.Wait(); err != nil || !strings.HasSuffix(out.String(), "dumpable: 0 <nil>\n") {
+		t.Errorf("%v: %s", err, out.String())
+	}
+}
+
+// TestTLSLean: the lean record layer is on, and the flag turns it off.
+func TestTLSLean(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want bool
+	}{{nil, false}, {[]string{"--tls-lean=false"}, true}, {[]string{"--no-tls-lean"}, true}, {[]string{"--tls-lean"}, false}} {
+		var cli cli
+		parser, err := newParser(&cli)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parser.Parse(append([]string{"serve"}, c.args...)); err != nil {
+			t.Fatal(err)
+		}
+		if got := cli.Serve.serverConfig(nil).StdTLS; got != c.want {
+			t.Errorf("%v: crypto/tls keeps its sessions: %v", c.args, got)
+		}
+	}
+}
+
+// lockedBuffer is output that is read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // TestPrecedence: flag before environment before config file before default.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"golang.org/x/sys/unix"
 
 	"roost/capacity"
 	"roost/server"
@@ -38,6 +39,7 @@ type serveCmd struct {
 	siteFlags
 
 	TLSMin         string `name:"tls-min" group:"tls" enum:"1.2,1.3" default:"1.2" placeholder:"VERSION" help:"Oldest version of TLS: 1.2 or 1.3 (default: ${default})."`
+	TLSLean        bool   `name:"tls-lean" group:"tls" default:"true" negatable:"" help:"Keep 160 bytes of an idle TLS 1.3 session in the place of several kilobytes; --tls-lean=false leaves it with crypto/tls (default: ${default})."`
 	Handshakes     int    `group:"tls" default:"1024" placeholder:"N" help:"TLS handshakes under way at once; more wait (default: ${default})."`
 	AllowPlaintext bool   `group:"tls" help:"Allow logins without TLS: for tests and closed networks."`
 
@@ -94,6 +96,7 @@ func (c *serveCmd) serverConfig(log *slog.Logger) server.Config {
 	cfg := server.Config{
 		Domains: c.Domain, C2S: c.C2S, C2STLS: c.C2STLS, DataDir: c.Data,
 		TLSCert: c.TLSCert, TLSKey: c.TLSKey, Handshakes: c.Handshakes, AllowPlaintext: c.AllowPlaintext,
+		StdTLS:   !c.TLSLean,
 		Register: c.Register, MaxResources: c.MaxResources, OfflineQuota: c.OfflineQuota,
 		Conflict: map[string]session.ConflictPolicy{
 			"kick-old": session.KickOld, "refuse-new": session.RefuseNew, "rename-new": session.RenameNew,
@@ -136,6 +139,7 @@ func (c *serveCmd) Run() error {
 		}
 	}
 	raiseOpenFiles(cfg.Logger)
+	forbidDumps(cfg.Logger)
 	c.tuneCollector()
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
@@ -224,6 +228,14 @@ func greet(s *server.Server, c *serveCmd, profiles string) {
 	}
 	fmt.Printf("Add an account:  roost user add romeo@%s%s\n", c.Domain[0], data)
 	fmt.Printf("Then log in with any XMPP client. Ctrl-C stops the server.\n")
+}
+
+// forbidDumps keeps the process's memory, which holds keys of TLS sessions, out
+// of core dumps and from other processes of the same user.
+func forbidDumps(log *slog.Logger) {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		log.Warn("core dumps could not be forbidden", "err", err)
+	}
 }
 
 // raiseOpenFiles raises the limit of open files as far as it goes: every client
