@@ -55,10 +55,12 @@ func newContext(d *Doc) (*context, *Error) {
 }
 
 // contextKey has all that a context consists of. Names and namespaces have no
-// zero bytes, so that two headers with one key are the same.
+// zero bytes, so that two headers with one key are the same. It is behind what
+// text has.
 func (d *Doc) contextKey() []byte {
 	root := &d.tape[0]
-	key := append(d.text[:0], d.name(root)...)
+	n := len(d.text)
+	key := append(d.text, d.name(root)...)
 	for i := 1; i < len(d.tape); i++ {
 		t := &d.tape[i]
 		if t.Kind != NS {
@@ -71,8 +73,8 @@ func (d *Doc) contextKey() []byte {
 		key = append(key, 0)
 		key = appendValue(key, d.src[t.Val:t.End])
 	}
-	d.text = key[:0]
-	return key
+	d.text = key[:n]
+	return key[n:]
 }
 
 // makeContext allocates a context that owns its bytes.

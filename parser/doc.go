@@ -15,7 +15,7 @@ type Doc struct {
 	ctx   *context  // of the stream; nil for its header
 	err   *Error    // why run has failed
 	outer []uint32  // for AppendXML
-	memo  []memo    // namespaces that had to be unescaped
+	memo  []memo    // where in text namespaces are that had to be unescaped
 	used  uint64    // bit i: prefix i of the header is used
 
 	declOK bool // the element begins the stream: an XML declaration may be here
@@ -117,8 +117,13 @@ func (d *Doc) value(t *Token) []byte {
 	return d.text[n:len(d.text):len(d.text)]
 }
 
-// uri is the namespace of a Start or Attr token: empty for none.
-func (d *Doc) uri(t *Token) []byte { return d.space(t.ns &^ flagEscaped) }
+// uri is the namespace of a Start, Attr or NS token: empty for none.
+func (d *Doc) uri(t *Token) []byte {
+	if t.Kind == NS {
+		return bytesXMLNS
+	}
+	return d.space(t.ns &^ flagEscaped)
+}
 
 func (d *Doc) space(ns uint32) []byte {
 	switch {
@@ -127,7 +132,7 @@ func (d *Doc) space(ns uint32) []byte {
 		if !t.Escaped() {
 			return d.src[t.Val:t.End:t.End]
 		}
-		return d.unescaped(ns, t)
+		return d.unescaped(t)
 	case ns >= nsHeader:
 		return d.ctx.prefixes[ns-nsHeader].uri
 	}
@@ -135,30 +140,32 @@ func (d *Doc) space(ns uint32) []byte {
 }
 
 // memo is where the unescaped value of a declaration is, in text.
-type memo struct{ ns, from, to uint32 }
+type memo struct{ from, to uint32 }
 
-// unescaped unescapes a namespace the first time that it is asked for: many
-// names may refer to one declaration.
-func (d *Doc) unescaped(ns uint32, t *Token) []byte {
-	for i := range d.memo {
-		if m := &d.memo[i]; m.ns == ns {
-			return d.text[m.from:m.to:m.to]
-		}
+// unescaped unescapes a namespace the first time that it is asked for. Many
+// names may refer to one declaration, and there may be many declarations: so the
+// declaration itself remembers which memo it has, in the bits of Token.ns that
+// an NS token does not need.
+func (d *Doc) unescaped(t *Token) []byte {
+	if i := t.ns &^ flagEscaped; i != 0 {
+		m := d.memo[i-1]
+		return d.text[m.from:m.to:m.to]
 	}
 	uri := d.value(t)
 	to := uint32(len(d.text))
-	d.memo = append(d.memo, memo{ns, to - uint32(len(uri)), to})
+	d.memo = append(d.memo, memo{to - uint32(len(uri)), to})
+	t.ns |= uint32(len(d.memo))
 	return uri
 }
 
-var bytesXML, bytesXMLNS = []byte(uriXML), []byte(uriXMLNS)
+var bytesXML, bytesXMLNS, bytesClient = []byte(uriXML), []byte(uriXMLNS), []byte(uriClient)
 
 func (d *Doc) fixedSpace(ns uint32) []byte {
 	switch ns {
 	case nsXML:
 		return bytesXML
-	case nsXMLNS:
-		return bytesXMLNS
+	case nsClient:
+		return bytesClient
 	case nsDefault:
 		return d.ctx.space
 	}

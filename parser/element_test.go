@@ -85,6 +85,54 @@ func TestEachAttr(t *testing.T) {
 	}
 }
 
+// TestManyEscapedNamespaces: each of many declarations with references is
+// unescaped once, in whatever order they are asked for.
+func TestManyEscapedNamespaces(t *testing.T) {
+	var b strings.Builder
+	const n = 500
+	for i := range n {
+		fmt.Fprintf(&b, "<e xmlns='urn:&#x6e;amespace:%d'/>", i)
+	}
+	e := parseOne(t, "<m>"+b.String()+"</m>")
+	for range 3 {
+		i := 0
+		for c := e.First(); c.OK(); c = c.Next() {
+			if !c.Is(fmt.Sprintf("urn:namespace:%d", i), "e") {
+				t.Fatalf("element %d has namespace %q", i, c.Space())
+			}
+			i++
+		}
+		if i != n {
+			t.Fatalf("%d elements, want %d", i, n)
+		}
+	}
+	if got := len(e.d.text); got > n*len("urn:namespace:500") {
+		t.Errorf("%d bytes of unescaped text", got)
+	}
+}
+
+// TestHeaderNamespaces: a header whose namespaces are written with references
+// means what it says, also after its context was made.
+func TestHeaderNamespaces(t *testing.T) {
+	s := NewScratch(Limits{})
+	var p Parser
+	data := []byte("<s:stream xmlns:s='urn:&#x61;' xmlns='urn:&#x62;' xmlns:c='urn:&#x61;b' c:x=''><m/><s:n/>")
+	_, n, err := p.Next(s, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := s.Doc().Root()
+	if !e.Is("urn:a", "stream") || string(e.DeclaredDefault()) != "urn:b" || e.AttrNS("urn:ab", "x") == nil {
+		t.Errorf("the header's namespaces are %q and %q", e.Space(), e.DeclaredDefault())
+	}
+	for _, want := range []string{"urn:b", "urn:a"} {
+		_, k, err := p.Next(s, data[n:])
+		if n += k; err != nil || string(s.Doc().Root().Space()) != want {
+			t.Errorf("%v; a stanza's namespace is %q, want %q", err, s.Doc().Root().Space(), want)
+		}
+	}
+}
+
 // TestDeclaredDefault: what a start tag says, not what is in scope.
 func TestDeclaredDefault(t *testing.T) {
 	f := func(stanza, want string, declared bool) {

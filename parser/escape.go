@@ -95,30 +95,6 @@ func appendValue(dst, raw []byte) []byte {
 	return dst
 }
 
-// equalValue reports whether a checked attribute value means want.
-func equalValue(raw []byte, escaped bool, want []byte) bool {
-	if !escaped {
-		return string(raw) == string(want)
-	}
-	for i := 0; i < len(raw); i++ {
-		var buf [utf8.UTFMax]byte
-		got := buf[:0]
-		if raw[i] == '&' {
-			got, i = appendReference(got, raw, i)
-		} else {
-			got = appendValue(got, raw[i:i+1])
-			if raw[i] == '\r' && i+1 < len(raw) && raw[i+1] == '\n' {
-				i++
-			}
-		}
-		if len(want) < len(got) || string(want[:len(got)]) != string(got) {
-			return false
-		}
-		want = want[len(got):]
-	}
-	return len(want) == 0
-}
-
 // appendReference appends what the checked reference at raw[i] stands for, and
 // returns the index of its ';'.
 func appendReference(dst, raw []byte, i int) ([]byte, int) {

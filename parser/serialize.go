@@ -17,7 +17,7 @@ func (e Element) AppendXML(dst []byte) []byte {
 		return dst
 	}
 	w := writer{d: e.d, dst: dst, room: len(e.Raw()) + minRoom}
-	if w.element(e.i, bytesClient) {
+	if w.element(e.i, nsClient) {
 		return w.dst
 	}
 	return e.appendPrefixed(dst)
@@ -26,28 +26,43 @@ func (e Element) AppendXML(dst []byte) []byte {
 // minRoom is how many bytes of declarations even a small element may grow by.
 const minRoom = 1 << 10
 
-var bytesClient = []byte(uriClient)
-
 // writer writes elements without prefixes.
 type writer struct {
 	d    *Doc
 	dst  []byte
 	room int // bytes of declarations that may still be written
+
+	// The last two namespaces that had to be compared as bytes, and whether they
+	// are equal. Namespaces may be long, and elements short and many.
+	a, b  uint32
+	equal bool
+}
+
+// same reports whether two namespaces are equal.
+func (w *writer) same(a, b uint32) bool {
+	a, b = w.d.first(a), w.d.first(b)
+	if a == b {
+		return true
+	}
+	if a != w.a || b != w.b {
+		w.a, w.b, w.equal = a, b, string(w.d.space(a)) == string(w.d.space(b))
+	}
+	return w.equal
 }
 
 // element writes the element at i, whose parent's namespace is outer. It reports
 // whether there was room.
-func (w *writer) element(i int32, outer []byte) bool {
+func (w *writer) element(i int32, outer uint32) bool {
 	d := w.d
 	t := &d.tape[i]
-	name, space := d.local(t), d.uri(t)
-	if t.ns == nsXML {
+	name, space := d.local(t), t.ns
+	if space == nsXML {
 		name, space = d.name(t), outer // nothing else may have this namespace
 	}
 	w.dst = append(w.dst, '<')
 	w.dst = append(w.dst, name...)
-	if string(space) != string(outer) {
-		w.declare(nil, space)
+	if !w.same(outer, space) {
+		w.declare(nil, d.space(space))
 	}
 	i++
 	for ; i < int32(t.Link) && (d.tape[i].Kind == Attr || d.tape[i].Kind == NS); i++ {

@@ -117,6 +117,10 @@ func TestOtherDefault(t *testing.T) {
 	f("<s xmlns='u' xmlns:p='v'>", "<p:m p:a='' a='' p:b='&lt;'><n/>x<p:o></p:o ><![CDATA[y]]></p:m>", false,
 		"<m xmlns='v' xmlns:p='v' p:a='' a='' p:b='&lt;'><n xmlns='u'/>x<o></o><![CDATA[y]]></m>")
 	f("<s xmlns='jabber:client'>", "<c:m xmlns:c='jabber:client' xmlns='evil'><body/></c:m>", false, "<m><body xmlns='evil'/></m>")
+	// One namespace, declared as the default and for a prefix, in turns.
+	f("<s xmlns='jabber:client'>", "<m><a xmlns='u' xmlns:p='u'><p:b><c/><p:d xmlns='v'><e/><p:f/></p:d></p:b></a></m>", true,
+		"<m><a xmlns='u'><b><c/><d><e xmlns='v'/><f/></d></b></a></m>")
+	f("<s xmlns='jabber:client' xmlns:p='v' xmlns:q='v'>", "<p:m><q:n><p:o/><r/></q:n></p:m>", false, "<m xmlns='v'><n><o/><r xmlns='jabber:client'/></n></m>")
 	// Where that would grow without bound, prefixes stay.
 	uri := strings.Repeat("u", 1500)
 	many := strings.Repeat("<p:n/>", 100)

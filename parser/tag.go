@@ -77,13 +77,7 @@ func (d *Doc) declare(s *Scratch, cur uint, ns uint32) (uint32, *Error) {
 		if t.Kind != NS {
 			continue
 		}
-		t.ns |= nsXMLNS
-		uri := d.src[t.Val:t.End]
-		if t.Escaped() {
-			n := len(d.text)
-			d.text = appendValue(d.text, uri)
-			uri, d.text = d.text[n:], d.text[:n]
-		}
+		uri := d.space(nsToken + uint32(i))
 		if t.PrefixLen == 0 {
 			// Namespaces in XML, section 3: other prefixes MUST NOT be bound to
 			// these namespace names, "and they MUST NOT be declared as the
@@ -95,6 +89,7 @@ func (d *Doc) declare(s *Scratch, cur uint, ns uint32) (uint32, *Error) {
 			if len(uri) > 0 {
 				ns = nsToken + uint32(i)
 			}
+			t.Link = ns
 			continue
 		}
 		if err := d.bind(s, uint32(i), uri); err != nil {
@@ -146,15 +141,15 @@ func (d *Doc) firstWith(uri []byte, ns uint32) uint32 {
 		}
 	}
 	for i := range d.binds {
-		t := &d.tape[d.binds[i].token]
-		if equalValue(d.src[t.Val:t.End], t.Escaped(), uri) {
-			return t.Link
+		if other := nsToken + d.binds[i].token; string(d.space(other)) == string(uri) {
+			return d.tape[other-nsToken].Link
 		}
 	}
 	return ns
 }
 
-// first is the declaration that stands for all with the same namespace as ns.
+// first is the declaration that stands for all of prefixes with the same
+// namespace as ns.
 func (d *Doc) first(ns uint32) uint32 {
 	switch {
 	case ns >= nsToken:

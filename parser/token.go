@@ -18,7 +18,7 @@ type Token struct {
 	Kind      Kind
 	PrefixLen uint8  // Start, Attr, NS: bytes of the prefix with its colon; 0 without a prefix
 	NameLen   uint16 // Start, Attr, NS: bytes of the qualified name
-	ns        uint32 // Start, Attr: the namespace; flagEscaped besides
+	ns        uint32 // Start, Attr: the namespace; NS: see Doc.unescaped; flagEscaped besides
 	Pos       uint32 // Start, Attr, NS: where the name begins; Text, CDATA: where the content begins
 	Val       uint32 // Start: behind the start tag; Attr, NS: where the value begins
 	End       uint32 // Start: behind the element; Attr, NS, Text, CDATA: behind the value or content
@@ -31,7 +31,7 @@ type Token struct {
 const (
 	nsNone       = 0   // no namespace
 	nsXML        = 1   // the prefix 'xml', which is declared for ever
-	nsXMLNS      = 2   // of namespace declarations themselves
+	nsClient     = 2   // jabber:client, where an element goes to
 	nsDefault    = 3   // the header's default namespace
 	nsHeader     = 4   // + i: prefix i of the header
 	nsToken      = 128 // + i: the NS token at index i
