@@ -10,7 +10,6 @@ type context struct {
 	name       []byte // the qualified name
 	space      []byte // the default namespace; empty: none
 	hasDefault bool
-	isClient   bool // the default namespace is jabber:client
 	prefixes   []prefix
 }
 
@@ -90,7 +89,7 @@ func makeContext(d *Doc) *context {
 			continue // built in
 		}
 		if t.PrefixLen == 0 {
-			c.space, c.hasDefault, c.isClient = uri, len(uri) > 0, string(uri) == uriClient
+			c.space, c.hasDefault = uri, len(uri) > 0
 			continue
 		}
 		p := prefix{name: append([]byte(nil), d.local(t)...), uri: uri}

@@ -20,6 +20,7 @@ func (s *Scratch) ensure(data []byte, n int) bool {
 		return false
 	}
 	good, e := s.win.fill(b)
+	s.work += uint64(len(b))
 	s.from, s.to, s.reason = n, n+good, e
 	return good > 0
 }
@@ -112,6 +113,7 @@ func (p *Parser) resume(s *Scratch, data []byte) (result, int, *Error) {
 			for end--; d.own[end] < 0xC0; end-- { // a character goes on behind the limit
 			}
 		}
+		s.work += uint64(len(d.own) - had)
 		res := d.run(s, uint(end), uint(at-s.from-had))
 		switch {
 		case res == resError:
@@ -141,6 +143,7 @@ func (d *Doc) character(s *Scratch) *Error {
 	d.src = d.own
 	s.from, s.to, s.reason = 0, 0, nil
 	if b := d.own[d.pos:]; utf8.FullRune(b) {
+		s.work += uint64(len(b))
 		if good, e := s.win.fill(b); good < len(b) {
 			return e
 		}

@@ -27,6 +27,7 @@ func (d *Doc) run(s *Scratch, end, sh uint) result {
 		err  *Error
 		done bool
 	)
+	s.work++
 	r := &d.registers
 	p, mark := r.pos, r.mark
 	src, tape, open, w := d.src, d.tape, d.open, &s.win

@@ -18,6 +18,8 @@ type Scratch struct {
 	owner    uintptr // who parsed last; only compared, so that nothing is kept alive
 	rest     *byte   // the first byte that it has left
 	left     int     // how many bytes it has left
+
+	work uint64 // bytes classified and copied, and runs of the machine: tests hold it linear
 }
 
 // NewScratch returns memory for one goroutine.
