@@ -1,0 +1,184 @@
+//go:build linux
+
+package poller
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// childEnv makes the test binary a server that is short of descriptors.
+const childEnv = "POLLER_TEST_CHILD"
+
+// TestExhaustedChild is the other process of TestExhausted: it serves echoes and
+// takes commands, a line each: "limit N" sets the limit of open files, "turns"
+// asks how often the loop has turned, "conns" how many connections there are.
+func TestExhaustedChild(t *testing.T) {
+	if os.Getenv(childEnv) == "" {
+		return // only ever does something when TestExhausted starts it
+	}
+	var turns atomic.Int64
+	s := serve(t, Config{Loops: 1, TurnEnd: func(int) { turns.Add(1) }}, nil, nil)
+	fmt.Println("addr", s.addr)
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		switch name, value, _ := strings.Cut(in.Text(), " "); name {
+		case "limit":
+			n, err := strconv.ParseUint(value, 10, 32)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var limit unix.Rlimit
+			if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+				t.Fatal(err)
+			}
+			limit.Cur = n
+			if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+				t.Fatal(err)
+			}
+			fmt.Println("limit", n)
+		case "turns":
+			fmt.Println("turns", turns.Load())
+		case "conns":
+			fmt.Println("conns", s.Stats().Conns)
+		}
+	}
+}
+
+// child is a process that runs TestExhaustedChild.
+type child struct {
+	t   *testing.T
+	in  io.Writer
+	out *bufio.Scanner
+}
+
+func startChild(t *testing.T) *child {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestExhaustedChild$")
+	cmd.Env = append(os.Environ(), childEnv+"=1")
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = in.Close()
+		_, _ = io.Copy(io.Discard, out)
+		if err := cmd.Wait(); err != nil {
+			t.Error("the other process:", err)
+		}
+	})
+	return &child{t, in, bufio.NewScanner(out)}
+}
+
+// expect reads a line that begins with name and answers what follows.
+func (c *child) expect(name string) string {
+	c.t.Helper()
+	if !c.out.Scan() {
+		c.t.Fatalf("the other process ended before %q", name)
+	}
+	got, value, _ := strings.Cut(c.out.Text(), " ")
+	if got != name {
+		c.t.Fatalf("%q, want %q", c.out.Text(), name)
+	}
+	return value
+}
+
+func (c *child) ask(name string) int {
+	c.t.Helper()
+	_, _ = fmt.Fprintln(c.in, name)
+	n, err := strconv.Atoi(c.expect(strings.Fields(name)[0]))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return n
+}
+
+// echoes reports whether a connection is served, and not closed.
+func echoes(t *testing.T, c net.Conn) bool {
+	t.Helper()
+	if _, err := c.Write([]byte("?")); err != nil {
+		return false
+	}
+	_, err := io.ReadFull(c, make([]byte, 1))
+	if err, ok := err.(net.Error); ok && err.Timeout() {
+		t.Fatal("neither served nor closed")
+	}
+	return err == nil
+}
+
+// TestExhausted: a server without descriptors serves who is there, turns away
+// or keeps waiting who comes, does not spin, and accepts again when it can.
+func TestExhausted(t *testing.T) {
+	s := startChild(t)
+	addr := s.expect("addr")
+	s.ask("limit 64")
+	var clients []*net.TCPConn
+	for len(clients) < 100 {
+		c := dial(t, addr)
+		if !echoes(t, c) {
+			break
+		}
+		clients = append(clients, c)
+	}
+	if n := len(clients); n < 20 || n >= 64 {
+		t.Fatalf("%d connections with 64 descriptors", n)
+	}
+	for range 20 { // turned away, with the descriptor that is held back
+		if echoes(t, dial(t, addr)) {
+			t.Fatal("a connection without a descriptor")
+		}
+	}
+	quiet := func(when string) {
+		t.Helper()
+		before := s.ask("turns")
+		time.Sleep(500 * time.Millisecond) // as many turns as a spinning loop wants
+		if n := s.ask("turns") - before; n > 20 {
+			t.Errorf("%s: %d turns while nothing happens", when, n)
+		}
+		for _, c := range clients {
+			if !echoes(t, c) {
+				t.Fatalf("%s: a client is not served", when)
+			}
+		}
+	}
+	quiet("turned away")
+
+	// Not even the descriptor that is held back can be used: newcomers wait.
+	s.ask("limit 3")
+	waiting := make([]*net.TCPConn, 5)
+	for i := range waiting {
+		waiting[i] = dial(t, addr)
+		_, _ = waiting[i].Write([]byte("waited"))
+	}
+	quiet("waiting")
+	if n := s.ask("conns"); n != len(clients) {
+		t.Errorf("%d connections, want the %d of before", n, len(clients))
+	}
+
+	s.ask("limit 128")
+	for _, c := range waiting {
+		expect(t, c, "waited")
+	}
+	if !echoes(t, dial(t, addr)) {
+		t.Error("a connection is turned away though there are descriptors")
+	}
+	quiet("served again")
+}
