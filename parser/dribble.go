@@ -1,7 +1,7 @@
 package parser
 
-// dribble is the size of a piece, in bytes, for which it does not pay to make a
-// window.
+// dribble is the size up to which it does not pay to make a window of a piece,
+// in bytes.
 const dribble = 8
 
 // passes has, for the states in which the machine passes over bytes one like the
@@ -14,12 +14,12 @@ var passes = [inStray + 1]uint64{
 	inCDATA: stopText | isHigh,
 }
 
-// passOver appends to a carried element the first bytes of a short piece, as
-// long as the machine would only pass over them, and returns how many it were.
-// Clients that send byte by byte are the ones who cost most.
+// passOver appends to a carried element the first bytes of a piece that dribbles
+// in, as long as the machine would only pass over them, and returns how many it
+// were. Clients that send byte by byte are the ones who cost most.
 func (d *Doc) passOver(s *Scratch, data []byte) int {
 	stops := passes[d.state]
-	if stops == 0 || len(data) > dribble {
+	if stops == 0 {
 		return 0
 	}
 	room := s.limits.MaxStanza - len(d.own) - 1

@@ -102,7 +102,9 @@ func (p *Parser) resume(s *Scratch, data []byte) (result, int, *Error) {
 			return resError, at, e
 		}
 	}
-	at += d.passOver(s, data[at:])
+	if len(data) <= dribble {
+		at += d.passOver(s, data[at:])
+	}
 	for at < len(data) && s.ensure(data, at) {
 		had := len(d.own)
 		room := limit - had
