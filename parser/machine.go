@@ -63,8 +63,6 @@ func (d *Doc) run(s *Scratch, end, sh uint) result {
 		goto bang
 	case inCDATA:
 		goto cdata
-	case atClose:
-		goto closeTag
 	case inClose:
 		goto closeSlow
 	case inDecl:

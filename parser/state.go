@@ -31,7 +31,6 @@ const (
 	inTextRef               // in a reference in text
 	inBang                  // behind "<!"
 	inCDATA                 // in a CDATA section
-	atClose                 // behind "</"
 	inClose                 // in an end tag
 	inDecl                  // in the XML declaration
 	inStray                 // before a character that is no markup
