@@ -399,13 +399,13 @@ func (r *Router) sendLast(t *session.Turn, s *session.Session, of jid.JID) {
 // Bound reads what a resource that was bound will need when it becomes
 // available: the roster, and whether messages wait. It implements
 // session.Router.
-func (r *Router) Bound(t *session.Turn, s *session.Session) {
+func (r *Router) Bound(t *session.Turn, s *session.Session) bool {
 	owner := s.JID().Bare()
 	unlock := r.lockRosters(owner)
 	defer unlock()
 	if _, ok := r.cached(owner.String()); ok {
 		s.SetMail() // not known
-		return
+		return true
 	}
 	// The session is in the table already: of a message that is kept from now
 	// on it will be told.
@@ -413,12 +413,16 @@ func (r *Router) Bound(t *session.Turn, s *session.Session) {
 	if err != nil {
 		r.cfg.Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
 		s.SetMail()
-		return
+		return true
+	}
+	if state.Roster.Version == 0 {
+		return false
 	}
 	r.remember(owner, newRoster(state.Roster))
 	if state.HasOffline {
 		s.SetMail()
 	}
+	return true
 }
 
 // Left announces that a resource is gone without having said so (RFC 6121

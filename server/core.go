@@ -120,6 +120,8 @@ func (c *core) accountEvents(ctx context.Context, seen int64) (int64, error) {
 		for _, e := range events {
 			seen = e.ID
 			if e.Kind == store.AccountDeleted || e.Kind == store.AccountDisabled {
+				// Also where the account was made anew since: who was logged
+				// in may not be its new owner.
 				c.router.Forget(e.JID)
 				c.endSessions(e.JID.String())
 			}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"roost/internal/xmpptest"
+	"roost/jid"
 	"roost/session"
 )
 
@@ -121,12 +122,19 @@ var errLost = errors.New("the connection is lost")
 // plainLogin are the base64 forms of "\0user\0secret".
 var plainLogin = map[string]string{"romeo": "AHJvbWVvAHNlY3JldA==", "juliet": "AGp1bGlldABzZWNyZXQ="}
 
-// login takes a client to a bound resource.
-func (p *peer) login(user, resource string) *peer {
+// authenticate takes a client to where it may bind a resource.
+func (p *peer) authenticate(user string) *peer {
 	p.t.Helper()
 	p.ask(testHeader, "</stream:features>")
 	p.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+plainLogin[user]+"</auth>", "<success")
 	p.ask(testHeader, "</stream:features>")
+	return p
+}
+
+// login takes a client to a bound resource.
+func (p *peer) login(user, resource string) *peer {
+	p.t.Helper()
+	p.authenticate(user)
 	p.ask("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>"+resource+"</resource></bind></iq>", "</iq>")
 	return p
 }
@@ -379,6 +387,22 @@ func TestAccountGone(t *testing.T) {
 	}
 	romeo.ask("", "<not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>")
 	juliet.ask("<iq type='get' id='p' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "id='p'")
+}
+
+// TestAccountGoneBeforeBinding: a session of an account that was deleted between
+// the login and binding does not become a resource.
+func TestAccountGoneBeforeBinding(t *testing.T) {
+	s := startServer(t, nil)
+	romeo := connect(t, s).authenticate("romeo")
+	if err := s.store.DeleteAccount(context.Background(), jid.MustParse("romeo@localhost")); err != nil {
+		t.Fatal(err)
+	}
+	romeo.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", "<not-authorized")
+	for end := time.Now().Add(10 * time.Second); s.sessions.Counts() != (session.Counts{}); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("left: %+v", s.sessions.Counts())
+		}
+	}
 }
 
 // TestBadConfig: whatever is wrong is said in one line.

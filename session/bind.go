@@ -41,7 +41,12 @@ func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply 
 	}
 	s.ext.Store(nil) // the negotiation is over
 	s.conn.SetDeadline(0)
-	m.cfg.Router.Bound(t, s)
+	if !m.cfg.Router.Bound(t, s) {
+		// The account was deleted between the login and now.
+		m.Destroy(t, s)
+		s.Close(ErrNotAuthorized.WithText("The account was removed."))
+		return stanza.NotAuthorized
+	}
 	return nil
 }
 

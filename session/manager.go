@@ -47,8 +47,8 @@ type Router interface {
 	Keys(s *Session, st *stanza.Stanza) bool
 
 	// Bound is called on a worker after the session was put in the tables and
-	// before the client is told.
-	Bound(t *Turn, s *Session)
+	// before the client is told. False: there is no such account any more.
+	Bound(t *Turn, s *Session) bool
 
 	// Left is called for a session that is no longer in the tables. It tells
 	// everybody concerned and ends with SetPresence(nil, 0). With a turn that
