@@ -6,7 +6,7 @@ GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 # Rooms with goroutines of their own: these run under the race detector.
 RACE = ./poller ./session ./router ./server ./store/... ./xep ./internal/...
 
-.PHONY: build test unit check race fuzz bench interop deps
+.PHONY: build test unit check race fuzz bench interop deps mutate
 
 build:
 	go build -o roost ./cmd/roost
@@ -44,3 +44,6 @@ fuzz:
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
+
+mutate:
+	go test -tags mutation -run TestMutations -timeout 60m ./poller/leantls

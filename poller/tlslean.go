@@ -54,18 +54,22 @@ func (s *tlsSocket) record(p []byte) {
 		return
 	}
 	if len(s.written.B)+len(p) > maxWritten {
-		s.released()
+		s.drop()
 		return
 	}
 	_, _ = s.written.Write(p)
 }
 
-// released gives back what was kept of the handshake.
-func (s *tlsSocket) released() {
+func (s *tlsSocket) drop() {
 	if s.written != nil {
 		remainders.Put(s.written)
 		s.written = nil
 	}
+}
+
+// released gives back what was kept of the handshake.
+func (s *tlsSocket) released() {
+	s.drop()
 	if s.secrets != nil {
 		s.secrets.Wipe()
 		s.secrets = nil
@@ -105,6 +109,8 @@ func (t *stdTLS) start(lean *leanTLS, st *tls.ConnectionState) error {
 		return leantls.RefusedSelfTest
 	case t.secrets == nil:
 		return leantls.RefusedSecrets
+	case t.written == nil:
+		return leantls.RefusedWrites
 	case !t.bound.Whole():
 		return leantls.RefusedReads
 	}

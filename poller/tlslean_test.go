@@ -221,11 +221,21 @@ func TestLeanRefused(t *testing.T) {
 
 	// An output that is too long to keep.
 	big := testTLS(t)
-	big.Certificates[0].Certificate = append(big.Certificates[0].Certificate, make([]byte, 30000), make([]byte, 40000))
+	chain := &big.Certificates[0].Certificate
+	for leaf := (*chain)[0]; len(*chain)*len(leaf) < maxWritten; {
+		*chain = append(*chain, leaf)
+	}
 	s = serve(t, Config{Loops: 1}, big, nil)
-	c := tls.Client(dial(t, s.addr), &tls.Config{InsecureSkipVerify: true})
-	_ = c.Handshake() // the padding is no certificate: only what was kept matters
-	eventually(t, "refused", func() bool { return s.Stats().LeanTLS == 0 })
+	works(s, &tls.Config{})
+	count(s, leantls.RefusedWrites)
+
+	// A ClientHello that was not seen by the one who catches secrets.
+	s = serve(t, Config{Loops: 1}, testTLS(t), nil)
+	s.lean.mu.Lock()
+	s.lean.all = map[*tls.Config]*tls.Config{s.listeners[0].tls: s.listeners[0].tls}
+	s.lean.mu.Unlock()
+	works(s, &tls.Config{})
+	count(s, leantls.RefusedSecrets)
 }
 
 // TestLeanFIPS runs itself again in FIPS 140-3 mode, where crypto/tls keeps its
@@ -364,8 +374,10 @@ func TestLeanVerdicts(t *testing.T) {
 		if n := got.Swap(0); n > 0 && c.desc != "KeyUpdate flood" {
 			t.Errorf("%s: %d bytes were delivered", c.desc, n)
 		}
-		if moved, err := lean.st.HandOver(nil); err == nil || lean.awake.Load() != nil {
-			t.Errorf("%s: %d bytes of state are left", c.desc, len(moved))
+		for _, secret := range append(secrets, p.tx.secret, p.rx.secret) {
+			if holds(lean, secret) || lean.awake.Load() != nil {
+				t.Errorf("%s: a secret is left", c.desc)
+			}
 		}
 		if err := e.c.Queue([]byte("x")); err != ErrClosed {
 			t.Errorf("%s: Queue after the end: %v", c.desc, err)
@@ -375,6 +387,48 @@ func TestLeanVerdicts(t *testing.T) {
 				t.Errorf("%s: the log or the error has a secret", c.desc)
 			}
 		}
+	}
+}
+
+// holds reports whether the session's memory has the secret.
+func holds(lean *leanTLS, secret []byte) bool {
+	state := unsafe.Slice((*byte)(unsafe.Pointer(&lean.st)), unsafe.Sizeof(lean.st))
+	return bytes.Contains(state, secret)
+}
+
+// TestLeanAfterClose: what is read behind a close_notify, before the connection
+// has ended, is ignored.
+func TestLeanAfterClose(t *testing.T) {
+	var got atomic.Int64
+	s := serve(t, Config{Loops: 1}, testTLS(t), func(_ *echo, p []byte) int {
+		got.Add(int64(len(p)))
+		return len(p)
+	})
+	p := newTLSPeer(t, dial(t, s.addr), nil)
+	e := <-s.conns
+	eventually(t, "secured", e.secured.Load)
+	lean := leanOf(t, e)
+	secret := bytes.Clone(p.tx.secret)
+	if !holds(lean, secret) || !holds(lean, p.rx.secret) {
+		t.Error("the session does not have its secrets, or the test cannot find them")
+	}
+	records := [][]byte{p.record("\x01\x00\x15"), p.data("late"), []byte("no record")}
+	var errs []error
+	onLoop(e.c, func() bool {
+		for _, r := range records {
+			e.c.resume() // as a handler may whose work is done now
+			errs = append(errs, lean.open(r))
+		}
+		return true
+	})
+	if err := errors.Join(errs...); err != nil {
+		t.Errorf("behind a close_notify: %v", err)
+	}
+	if err := reason(t, e); err != io.EOF || got.Load() != 0 {
+		t.Errorf("ended with %v, %d bytes delivered", err, got.Load())
+	}
+	if holds(lean, secret) || holds(lean, p.rx.secret) {
+		t.Error("a secret is left")
 	}
 }
 

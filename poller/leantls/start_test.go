@@ -118,6 +118,7 @@ func TestStartRefuses(t *testing.T) {
 		{"a record in clear at the end", func(_ *tls.ConnectionState, _ *Secrets, w *[]byte) { *w = append(*w, 22, 3, 3, 0, 1, 0) }, RefusedWrites},
 		{"an alert in clear at the start", func(_ *tls.ConnectionState, _ *Secrets, w *[]byte) { *w = append([]byte{21, 3, 3, 0, 2, 2, 0}, *w...) }, RefusedWrites},
 		{"data behind the ticket", more(typeData, "x"), RefusedWrites},
+		{"data that looks like a ticket", more(typeData, "\x04\x00\x00\x00"), RefusedWrites},
 		{"an alert behind the ticket", more(typeAlert, "\x01\x00"), RefusedWrites},
 		{"a KeyUpdate behind the ticket", more(typeHandshake, keyUpdate+"\x00"), RefusedWrites},
 		{"half a ticket more", more(typeHandshake, "\x04\x00\x00\x02a"), RefusedWrites},

@@ -1,0 +1,156 @@
+//go:build mutation
+
+package leantls
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// mutations break one check each. The tests must notice every one of them.
+// (That a copy of a State is refused has a test that compiles one; vet is not
+// told of mutants.)
+var mutations = []struct{ file, old, new string }{
+	{"open.go", `p[0] != typeData`, `p[0] == 99`},
+	{"open.go", `len(p) > 1 && p[1] != 3 || len(p) > 2 && p[2] != 3`, `len(p) > 1 && p[1] != 3`},
+	{"open.go", `len(p) > 1 && p[1] != 3 || len(p) > 2 && p[2] != 3`, `len(p) > 2 && p[2] != 3`},
+	{"open.go", `n > maxBody`, `n > maxBody+1`},
+	{"open.go", "h.seq++\n\t\tkind, err = h.take(typ, data)", "kind, err = h.take(typ, data)"},
+	{"open.go", `len(inner) > maxInner`, `len(inner) > maxInner+1`},
+	{"open.go", `return 0, nil, errNoType`, `return typeData, nil, nil`},
+	{"open.go", `return 0, nil, errMAC`, `return typeData, body, nil`},
+	{"open.go", `h.partial != 0 && typ != typeHandshake`, `h.partial == 9 && typ != typeHandshake`},
+	{"open.go", "if len(p) == 0 {\n\t\t\treturn Nothing, h.idle()", "if len(p) == 0 {\n\t\t\treturn Nothing, nil"},
+	{"open.go", "h.useless = 0\n", ""},
+	{"open.go", `len(p) != 2`, `len(p) < 2`},
+	{"open.go", `return Closed, nil`, `return Nothing, nil`},
+	{"open.go", "case UserCanceled:\n\t\treturn Nothing, h.idle()", "case UserCanceled:\n\t\treturn Nothing, nil"},
+	{"open.go", `return Nothing, PeerError(p[1])`, `return Nothing, h.idle()`},
+	{"open.go", `return Nothing, errEmpty`, `return Nothing, nil`},
+	{"open.go", `at == 0 && b != msgKeyUpdate`, `at == 9`},
+	{"open.go", `case b != keyUpdate[at]:`, `case at == 9:`},
+	{"open.go", "if err := h.idle(); err != nil {\n\t\treturn Nothing, err\n\t}\n", ""},
+	{"open.go", `if !last {`, `if !last && request == 9 {`},
+	{"open.go", `request > 1`, `request > 2`},
+	{"open.go", `h.debt > maxUpdates`, `h.debt == 255`},
+	{"open.go", `h.debt -= uint8(min(uint64(h.debt), h.seq/perUpdate))`, ``},
+	{"open.go", `return UpdateAsked, nil`, `return Nothing, nil`},
+	{"open.go", `return Nothing, errInnerType`, `return Nothing, h.idle()`},
+	{"open.go", `seq == math.MaxUint64`, `seq == math.MaxUint64-1`},
+	{"open.go", `if err != nil || kind == Closed {`, `if kind == Closed {`},
+	{"open.go", `if err != nil || kind == Closed {`, `if err != nil {`},
+	{"open.go", "if !k.fit(h) {\n\t\tpanic", "if k == nil {\n\t\tpanic"},
+	{"state.go", "h.seq = 0\n", ""},
+	{"state.go", "h.gen++\n", ""},
+	{"state.go", `*h = half{gen: gen}`, `h.suite, h.gen = 0, gen`},
+	{"state.go", "h.secret = fresh\n", ""},
+	{"state.go", `h.gen == math.MaxUint32`, `h.gen == math.MaxUint32-1`},
+	{"state.go", "s.Wipe()\n\treturn dst, nil", "return dst, nil"},
+	{"keys.go", `k != nil && k.of == h && k.gen == h.gen`, `k != nil && k.of == h`},
+	{"keys.go", `k != nil && k.of == h && k.gen == h.gen`, `k != nil && k.gen == h.gen`},
+	{"keys.go", `binary.BigEndian.Uint64(k.iv[4:])^seq`, `binary.BigEndian.Uint64(k.iv[4:])+seq`},
+	{"keys.go", `inner[i], outer[i] = 0x36, 0x5c`, `inner[i], outer[i] = 0x36, 0x36`},
+	{"seal.go", `h.seq >= maxSealed`, `h.seq > maxSealed`},
+	{"seal.go", "h.debt = 0\n", ""},
+	{"seal.go", `s.write.debt = 1`, `s.write.debt = 0`},
+	{"seal.go", "k.of.seq++\n", ""},
+	{"seal.go", "s.write.kill()\n", ""},
+	{"seal.go", `n := min(len(p), MaxData)`, `n := min(len(p), MaxData+1)`},
+	{"capture.go", `!first && random != s.random`, `first && random == s.random`},
+	{"capture.go", `to.n != 0 || n > maxSecret || n == 0`, `n > maxSecret || n == 0`},
+	{"capture.go", `return label != labelEarly`, `return true`},
+	{"capture.go", `if s.bad {`, `if s.bad && n == 0 {`},
+	{"capture.go", `s.got[i].n != n`, `s.got[i].n > n`},
+	{"capture.go", `return min(b.left, len(waiting))`, `return len(waiting)`},
+	{"capture.go", `own = own.Clone()`, `_ = 0`},
+	{"capture.go", "shared := base.Clone()", "shared := &tls.Config{Certificates: base.Certificates, SessionTicketsDisabled: true}"},
+	{"start.go", `st.Version != tls.VersionTLS13 ||`, ``},
+	{"start.go", `st.Version != tls.VersionTLS13 || !st.HandshakeComplete`, `st.Version != tls.VersionTLS13`},
+	{"start.go", "case use == 0:\n\t\treturn RefusedSuite\n", ""},
+	{"start.go", "case !secrets.complete(use.secretLen()):\n\t\treturn RefusedSecrets\n", ""},
+	{"start.go", "defer secrets.Wipe()\n", ""},
+	{"start.go", `s.write.start(use, secrets.of(serverTraffic), sent)`, `s.write.start(use, secrets.of(serverTraffic), 0*sent)`},
+	{"start.go", `err != nil || typ != typeHandshake`, `err != nil || typ == 99`},
+	{"start.go", `h.seq > 0 || finished || record[0]`, `record[0]`},
+	{"start.go", `finished && msgs.left == 0 && msgs.head == 0`, `finished`},
+	{"start.go", `finished && msgs.left == 0 && msgs.head == 0`, `true`},
+	{"start.go", `if after && m.typ != msgTicket {`, `if m.typ == 99 {`},
+	{"start.go", "if len(written) < HeaderLen {\n\t\t\treturn 0, false", "if len(written) < HeaderLen {\n\t\t\treturn h.seq, true"},
+	{"../tlslean.go", "if t.st.PeerClosed() {\n\t\treturn nil // RFC", "if t.in == nil && len(p) == 0 {\n\t\treturn nil // RFC"},
+	{"../tlslean.go", "if !t.c.paused {\n\t\tt.c.begun()\n\t}\n", ""},
+	{"../tlslean.go", "t.in = nil\n\tt.c.stall = 0\n\terr = t.one", "t.in = nil\n\terr = t.one"},
+	{"../tlslean.go", `t.end(wrong.Alert)`, `_ = wrong.Alert`},
+	{"../tlslean.go", "t.st.Wipe()\n", ""},
+	{"../tlslean.go", "if t.st.PeerClosed() {\n\t\treturn nil\n\t}\n\treturn ErrTruncated", "return nil"},
+	{"../tlslean.go", "if t.st.PeerClosed() {\n\t\treturn nil\n\t}\n\treturn ErrTruncated", "return ErrTruncated"},
+	{"../tlslean.go", "t.st.AnswerUpdate()\n", ""},
+	{"../tlslean.go", "case t.written == nil:\n\t\treturn leantls.RefusedWrites\n", ""},
+	{"../tlslean.go", "len(s.written.B)+len(p) > maxWritten", "len(s.written.B)+len(p) > 9*maxWritten"},
+	{"../tlslean.go", "case t.secrets == nil:\n\t\treturn leantls.RefusedSecrets\n", ""},
+	{"../tlslean.go", "case t.c.loop.p.lean.failed:\n\t\treturn leantls.RefusedSelfTest\n", ""},
+	{"../tlslean.go", "p.cfg.StdTLS || !t.server", "!t.server"},
+	{"../tlskeys.go", "len(c.all) < maxAwake", "len(c.all) < 2*maxAwake"},
+	{"../tlskeys.go", "t.awake.Store(nil)\n", ""},
+	{"../tlskeys.go", "len(l.all) >= maxConfigs", "len(l.all) < 0"},
+	{"../tlsstd.go", "return 0, ErrFull", "_ = ErrFull"},
+	{"../tlsstd.go", "return errEarly", "_, err := t.conn.Write(p)\n\treturn err"},
+	{"../tlsstd.go", `p[:min(n, len(p))]`, `p`},
+	{"../tlsstd.go", "t.choked = true\n\t\t\tt.c.Pause()", "return ErrHandshake"},
+	{"../tlsstd.go", "t.choked = true\n\treturn errLater", "return ErrHandshake"},
+	{"../tlsstd.go", "t.midRecord()\n", ""},
+	{"start.go", "case fips140.Enabled():\n\t\treturn RefusedFIPS\n", ""},
+}
+
+// slow are the tests of package poller that a mutation is tried on.
+const slow = "^Test(Lean(Go|Exp|Ref|FIPS|Ran|Ver|After|Ends|Key|Con)|KeyCache|Std|Stalled|Early|TLS)"
+
+// TestMutations tries them all, each on the tests of this package and then on
+// those of package poller, without touching the sources.
+func TestMutations(t *testing.T) {
+	for _, args := range [][]string{{"."}, {"-run", slow, ".."}} {
+		if out, err := exec.Command("go", append([]string{"test", "-count=1"}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("without a mutation: %v\n%s", err, out)
+		}
+	}
+	for _, m := range mutations {
+		name := filepath.Base(m.file) + ": " + strings.Join(strings.Fields(m.old), " ") + " -> " + strings.Join(strings.Fields(m.new), " ")
+		t.Run(name, func(t *testing.T) {
+			src, err := os.ReadFile(m.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(src), m.old); n == 0 {
+				t.Fatalf("%s has no such text: bring the list up to date", m.file)
+			}
+			path, err := filepath.Abs(m.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			mutant := filepath.Join(dir, "mutant.go")
+			if err := os.WriteFile(mutant, []byte(strings.Replace(string(src), m.old, m.new, 1)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			list, _ := json.Marshal(map[string]map[string]string{"Replace": {path: mutant}})
+			overlay := filepath.Join(dir, "overlay.json")
+			if err := os.WriteFile(overlay, list, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for _, args := range [][]string{{"."}, {"-run", slow, ".."}} {
+				cmd := exec.Command("go", append([]string{"test", "-vet=off", "-failfast", "-timeout", "60s", "-overlay", overlay}, args...)...)
+				out, err := cmd.CombinedOutput()
+				if strings.Contains(string(out), "[build failed]") || strings.Contains(string(out), "[setup failed]") {
+					t.Fatalf("it does not compile:\n%s", out)
+				}
+				if err != nil {
+					return // noticed
+				}
+			}
+			t.Error("no test notices")
+		})
+	}
+}
