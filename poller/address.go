@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// addresses counts the connections of each peer. A place is free again with its
+// addresses counts the connections of each network. A place is free again with its
 // last connection. A connection keeps the index of its place, which takes half
 // the room of a pointer.
 type addresses struct {
@@ -29,23 +29,33 @@ type address struct {
 	n   int
 }
 
-// acquire counts one more connection of a peer; false means that it has as many
-// as it may have. An IPv6 host has a whole /64 to choose from.
-func (a *addresses) acquire(peer netip.Addr) (peerIndex, bool) {
+// network is what peers are counted by, and whether they are at all: an IPv4
+// address, or the whole /64 that an IPv6 host has to choose from. Loopback is
+// not: a proxy, or a load generator.
+func network(peer netip.Addr) (_ netip.Addr, limited bool) {
 	peer = peer.Unmap()
-	if a.limit <= 0 || peer.IsLoopback() || !peer.IsValid() {
-		return 0, true
+	if peer.IsLoopback() || !peer.IsValid() {
+		return peer, false
 	}
 	if peer.Is6() {
 		if p, err := peer.WithZone("").Prefix(64); err == nil {
 			peer = p.Addr()
 		}
 	}
+	return peer, true
+}
+
+// acquire counts one more connection of a network; false means that it has as
+// many as it may have.
+func (a *addresses) acquire(network netip.Addr) (peerIndex, bool) {
+	if a.limit <= 0 {
+		return 0, true
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	i, ok := a.index[peer]
+	i, ok := a.index[network]
 	if !ok {
-		i = a.place(peer)
+		i = a.place(network)
 	}
 	if a.places[i].n >= a.limit {
 		return 0, false
@@ -54,8 +64,8 @@ func (a *addresses) acquire(peer netip.Addr) (peerIndex, bool) {
 	return i, true
 }
 
-// place gives a peer a place. Under mu.
-func (a *addresses) place(peer netip.Addr) (i peerIndex) {
+// place gives a network a place. Under mu.
+func (a *addresses) place(network netip.Addr) (i peerIndex) {
 	if a.index == nil {
 		a.index = make(map[netip.Addr]peerIndex)
 		a.places = make([]address, 1)
@@ -65,8 +75,8 @@ func (a *addresses) place(peer netip.Addr) (i peerIndex) {
 	} else {
 		i, a.places = peerIndex(len(a.places)), append(a.places, address{})
 	}
-	a.places[i] = address{key: peer}
-	a.index[peer] = i
+	a.places[i] = address{key: network}
+	a.index[network] = i
 	return i
 }
 

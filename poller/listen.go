@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"time"
 
@@ -31,6 +32,7 @@ type Listener struct {
 	op      *netpoll.FDOperator
 	reserve int    // a descriptor to give up when there are no others
 	quiet   uint32 // the second of the last complaint
+	strict  uint32 // … and of the last report of a limit
 	closed  bool
 }
 
@@ -177,18 +179,45 @@ func (l *Listener) again(int) {
 
 // complain logs, at most once a minute.
 func (l *Listener) complain(msg string, err error) {
-	if now := l.loop.now; l.quiet == 0 || now-l.quiet >= 60 {
-		l.quiet = now
+	if l.minutely(&l.quiet) {
 		l.p.cfg.Logger.Error(msg, "addr", l.addr, "err", err)
 	}
 }
 
+// minutely is true at most once a minute for what last belongs to. Loop.
+func (l *Listener) minutely(last *uint32) bool {
+	now := l.loop.now
+	if *last != 0 && now-*last < 60 {
+		return false
+	}
+	*last = now
+	return true
+}
+
+// admit gives a peer its place within the limits. Loop.
+func (l *Listener) admit(peer netip.Addr) (place peerIndex, ok bool) {
+	net, limited := network(peer)
+	if !limited {
+		return 0, true
+	}
+	limit := "attempts"
+	if l.p.tries.allow(net, l.loop.now) {
+		if place, ok = l.p.addrs.acquire(net); ok {
+			return place, true
+		}
+		limit = "connections"
+	}
+	l.p.stats.refused.Add(1)
+	if l.minutely(&l.strict) {
+		l.p.cfg.Logger.Warn("an address is at its limit, connections of it are refused", "addr", l.addr, "peer", net, "limit", limit)
+	}
+	return 0, false
+}
+
 // accepted makes a connection of a socket, on a loop of its own.
 func (l *Listener) accepted(fd int, sa unix.Sockaddr) {
-	peer := addrPort(sa)
-	place, ok := l.p.addrs.acquire(peer.Addr())
+	place, ok := l.admit(addrPort(sa).Addr())
 	if !ok {
-		l.p.stats.refused.Add(1)
 		_ = unix.Close(fd)
 		return
 	}

@@ -67,6 +67,7 @@ type Config struct {
 	RecordTimeout    time.Duration // from the first to the last byte of a TLS record; default 1 min
 	StdTLS           bool          // keep TLS 1.3 with crypto/tls after the handshake, at several KB for an idle connection
 	MaxPerAddress    int           // connections of one IPv4 address or IPv6 /64, loopback exempt; 0: no limit
+	MaxAttempts      int           // connections one of those may open in a minute, loopback exempt; 0: no limit
 	UserTimeout      time.Duration // TCP_USER_TIMEOUT: unacknowledged bytes for so long end a connection; 0: the system's
 	KeepAlive        time.Duration // TCP keep-alive interval; 0: none
 
@@ -103,7 +104,7 @@ func (c *Config) setDefaults() {
 type Stats struct {
 	Conns     int64 // connections open
 	Accepted  int64
-	Refused   int64 // for the limit of an address
+	Refused   int64 // for a limit of their address
 	Reads     int64 // read system calls
 	Writes    int64 // write system calls
 	Handshake int64 // TLS handshakes under way or waiting
@@ -126,6 +127,7 @@ type Poller struct {
 	next  atomic.Uint32 // the loop that gets the next connection
 	stats counters
 	addrs addresses
+	tries attempts // the first loop's
 	queue handshakes
 	lean  leanConfigs
 
@@ -143,6 +145,7 @@ func New(cfg Config) (*Poller, error) {
 	cfg.setDefaults()
 	p := &Poller{cfg: cfg, stopped: make(chan struct{})}
 	p.addrs.limit = cfg.MaxPerAddress
+	p.tries.prepare(cfg.MaxAttempts)
 	p.queue.free = cfg.Handshakes
 	p.lean.prepare(&p.cfg)
 	for i := range cfg.Loops {

@@ -349,10 +349,18 @@ func TestDeadlines(t *testing.T) {
 // TestAddressLimit counts by address, IPv6 by /64, and forgets at zero.
 func TestAddressLimit(t *testing.T) {
 	a := addresses{limit: 2}
-	e4 := addrPort(&unix.SockaddrInet4{Addr: [4]byte{192, 0, 2, 1}}).Addr()
-	x, ok := a.acquire(e4)
-	y, ok2 := a.acquire(e4)
-	if _, ok3 := a.acquire(e4); !ok || !ok2 || ok3 {
+	acquire := func(sa unix.Sockaddr) (peerIndex, bool) {
+		t.Helper()
+		net, limited := network(addrPort(sa).Addr())
+		if !limited {
+			t.Fatalf("%v is not limited", net)
+		}
+		return a.acquire(net)
+	}
+	e4 := &unix.SockaddrInet4{Addr: [4]byte{192, 0, 2, 1}}
+	x, ok := acquire(e4)
+	y, ok2 := acquire(e4)
+	if _, ok3 := acquire(e4); !ok || !ok2 || ok3 {
 		t.Error("the third connection of an IPv4 address is not refused")
 	}
 	a.release(x)
@@ -360,19 +368,14 @@ func TestAddressLimit(t *testing.T) {
 	if len(a.index) != 0 {
 		t.Error("an entry without connections is left")
 	}
-	six := func(last byte) *unix.SockaddrInet6 {
-		return &unix.SockaddrInet6{Addr: [16]byte{0x20, 1, 0xd, 0xb8, 15: last}}
-	}
 	for i := byte(1); i <= 3; i++ {
-		if _, ok := a.acquire(addrPort(six(i)).Addr()); ok != (i <= 2) {
+		six := &unix.SockaddrInet6{Addr: [16]byte{0x20, 1, 0xd, 0xb8, 15: i}}
+		if _, ok := acquire(six); ok != (i <= 2) {
 			t.Errorf("IPv6 address %d of one /64: %v", i, ok)
 		}
 	}
-	loopback := addrPort(&unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 9}}).Addr()
-	for range 5 {
-		if _, ok := a.acquire(loopback); !ok {
-			t.Error("loopback is limited")
-		}
+	if _, limited := network(addrPort(&unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 9}}).Addr()); limited {
+		t.Error("loopback is limited")
 	}
 }
 

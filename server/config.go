@@ -51,6 +51,7 @@ type Config struct {
 	Pollers       int           // event loops; default: the CPUs
 	Workers       int           // goroutines that may wait for the store; default 32
 	MaxPerAddress int           // connections of one IPv4 address or IPv6 /64, loopback exempt; default 10,000; below 0: any number
+	MaxAttempts   int           // connections that one of those may open in a minute, loopback exempt; default: three times MaxPerAddress; below 0: any number
 	LoginTimeout  time.Duration // from connecting to binding a resource; default 60 s
 	IdleTimeout   time.Duration // a client that sends nothing for so long is closed; default 24 h; below 0: never
 	UserTimeout   time.Duration // TCP_USER_TIMEOUT: bytes unacknowledged for so long; default 2 min; below 0: the system's
@@ -71,6 +72,10 @@ const (
 	defaultIdleTimeout   = 24 * time.Hour
 	defaultUserTimeout   = 2 * time.Minute
 )
+
+// attemptsFactor: after a restart all that may be there come back within a
+// minute, some of them more than once.
+const attemptsFactor = 3
 
 func (c *Config) setDefaults() {
 	set := func(v *int, def int) {
@@ -96,6 +101,7 @@ func (c *Config) setDefaults() {
 	set(&c.Outbox, 256<<10)
 	set(&c.Pollers, runtime.GOMAXPROCS(0))
 	set(&c.MaxPerAddress, defaultMaxPerAddress)
+	set(&c.MaxAttempts, attemptsFactor*c.MaxPerAddress)
 	span(&c.LoginTimeout, time.Minute)
 	span(&c.IdleTimeout, defaultIdleTimeout)
 	span(&c.UserTimeout, defaultUserTimeout)

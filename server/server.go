@@ -79,6 +79,7 @@ func (s *Server) listen() (err error) {
 		Handshakes:       c.Handshakes,
 		StdTLS:           c.StdTLS,
 		MaxPerAddress:    max(0, c.MaxPerAddress),
+		MaxAttempts:      max(0, c.MaxAttempts),
 		UserTimeout:      max(0, c.UserTimeout),
 		KeepAlive:        c.KeepAlive,
 		Accept: func(conn *poller.Conn, _ *poller.Listener) poller.Handler {

@@ -58,6 +58,7 @@ type serveCmd struct {
 	SlowReader    string   `group:"limits" enum:"close,detach" default:"close" placeholder:"POLICY" help:"A client whose outbox is full is cut off (close), or gets --linger to take what is queued (detach) (default: ${default})."`
 	RosterCache   byteSize `group:"limits" default:"8MiB" placeholder:"BYTES" help:"Memory for rosters (default: ${default})."`
 	MaxPerAddress int      `group:"limits" default:"10000" placeholder:"N" help:"Connections of one IPv4 address or IPv6 /64; loopback is exempt; -1: any number (default: ${default})."`
+	MaxAttempts   int      `group:"limits" default:"0" placeholder:"N" help:"Connections that one of those may open in a minute; -1: any number (default: three times --max-per-address)."`
 	MemoryLimit   byteSize `group:"limits" default:"0" placeholder:"BYTES" help:"The garbage collector works harder as memory comes near this; 0: no limit (default: ${default})."`
 
 	LoginTimeout     time.Duration `group:"time" default:"60s" placeholder:"TIME" help:"From connecting to the end of the login (default: ${default})."`
@@ -104,7 +105,7 @@ func (c *serveCmd) serverConfig(log *slog.Logger) server.Config {
 		DeliverHighest: c.Deliver == "highest",
 		Contacts:       map[string][]string{"admin": c.ContactAdmin, "abuse": c.ContactAbuse},
 		Pollers:        c.Pollers, Workers: c.Workers, MaxStanza: int(c.MaxStanza), Outbox: int(c.Outbox),
-		DetachSlow: c.SlowReader == "detach", RosterCache: int(c.RosterCache), MaxPerAddress: c.MaxPerAddress,
+		DetachSlow: c.SlowReader == "detach", RosterCache: int(c.RosterCache), MaxPerAddress: c.MaxPerAddress, MaxAttempts: c.MaxAttempts,
 		LoginTimeout: c.LoginTimeout, HandshakeLimit: c.HandshakeTimeout, IdleTimeout: never(c.IdleTimeout),
 		UserTimeout: never(c.UserTimeout), KeepAlive: c.Keepalive, Linger: c.Linger,
 		MinTLS: tls.VersionTLS12,
