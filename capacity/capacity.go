@@ -52,8 +52,10 @@ type Check struct {
 type Plan struct {
 	Sessions    int           // clients, connected and online
 	Plain       bool          // without TLS
+	StdTLS      bool          // TLS sessions stay with crypto/tls: --tls-lean=false, or clients that know only TLS 1.2
 	Handshakes  int           // TLS handshakes at once; default 1,024
 	MemoryLimit int64         // bytes the Go runtime keeps to (--memory-limit, GOMEMLIMIT); 0: no limit
+	GCPercent   int           // garbage in percent of what lives before it is collected (GOGC); default 25, as roost serve sets it
 	Loopback    bool          // clients come from this machine: there is a proxy in front, or a load generator
 	LoginTime   time.Duration // after it a client whose login has not ended is cut off; default 60 s
 }
@@ -61,6 +63,9 @@ type Plan struct {
 func (p Plan) withDefaults() Plan {
 	if p.Handshakes <= 0 {
 		p.Handshakes = 1024
+	}
+	if p.GCPercent <= 0 {
+		p.GCPercent = 25
 	}
 	if p.LoginTime <= 0 {
 		p.LoginTime = time.Minute

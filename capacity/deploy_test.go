@@ -116,6 +116,7 @@ func TestTuningPage(t *testing.T) {
 
 	row("an idle session without TLS", number(PlainBytes), "the server process")
 	row("an idle session with TLS 1.3", number(TLSBytes), "the server process")
+	row("the same on TLS 1.2, or with `--tls-lean=false`", number(StdTLSBytes), "the server process")
 	row("its socket: TCP state, inode, file, epoll entry", number(KernelBytes), "kernel slabs")
 	row("connection tracking, where a firewall does it", number(ConntrackBytes), "kernel slabs")
 	row("an account with ten contacts", number(AccountBytes), "disk")

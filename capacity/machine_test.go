@@ -183,11 +183,14 @@ func TestCountList(t *testing.T) {
 func TestPredict(t *testing.T) {
 	h := goodTree().host()
 	plain, tls := Predict(h, Plan{Sessions: 1_000_000, Plain: true}), Predict(h, million())
-	if want := int64(BaseBytes + 1_000_000*PlainBytes); plain.User != want || plain.Storm != 1_000_000*PlainBytes {
+	if want := int64(BaseBytes + 1_000_000*PlainBytes); plain.User != want || plain.Storm != 1_000_000*(PlainBytes/4) {
 		t.Errorf("plain: %+v, want %d", plain, want)
 	}
-	if want := int64(BaseBytes + 1_000_000*TLSBytes); tls.User != want || tls.Storm != 1_000_000*TLSBytes+1024*HandshakeBytes {
+	if want := int64(BaseBytes + 1_000_000*TLSBytes); tls.User != want || tls.Storm != 1_000_000*(TLSBytes/4)+1024*HandshakeBytes {
 		t.Errorf("TLS: %+v, want %d", tls, want)
+	}
+	if doubled := Predict(h, Plan{Sessions: 1_000_000, Plain: true, GCPercent: 100}); doubled.Storm != 1_000_000*PlainBytes {
+		t.Errorf("GOGC=100: %+v", doubled)
 	}
 	if limited := Predict(h, Plan{Sessions: 1_000_000, Plain: true, MemoryLimit: 8 << 30}); limited.Storm != 0 || limited.User != plain.User {
 		t.Errorf("with a limit: %+v", limited)

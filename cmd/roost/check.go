@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ type checkCmd struct {
 	Sessions       int      `default:"100000" placeholder:"N" help:"Clients that are to be connected and online at once (default: ${default})."`
 	JSON           bool     `name:"json" help:"Write one JSON document instead of a table; docs/tuning.md describes it."`
 	AllowPlaintext bool     `help:"Count what clients cost without TLS."`
+	TLSLean        bool     `name:"tls-lean" default:"true" negatable:"" help:"Idle TLS 1.3 sessions are kept lean; --no-tls-lean counts what crypto/tls needs, as for TLS 1.2 (default: ${default})."`
 	Handshakes     int      `default:"1024" placeholder:"N" help:"TLS handshakes under way at once (default: ${default})."`
 	MemoryLimit    byteSize `default:"0" placeholder:"BYTES" help:"What the garbage collector is told to keep to; 0: GOMEMLIMIT, if that is set (default: ${default})."`
 
@@ -74,7 +76,7 @@ func (c *checkCmd) Run() error {
 // plan is what the flags ask of the machine.
 func (c *checkCmd) plan() capacity.Plan {
 	p := capacity.Plan{
-		Sessions: c.Sessions, Plain: c.AllowPlaintext, Handshakes: c.Handshakes, MemoryLimit: int64(c.MemoryLimit),
+		Sessions: c.Sessions, Plain: c.AllowPlaintext, StdTLS: !c.TLSLean, Handshakes: c.Handshakes, MemoryLimit: int64(c.MemoryLimit), GCPercent: garbagePercent(),
 		Loopback: onLoopback(c.C2S) && onLoopback(c.C2STLS),
 	}
 	if p.MemoryLimit == 0 {
@@ -89,6 +91,16 @@ func memoryLimit() int64 {
 		return limit
 	}
 	return 0
+}
+
+// garbagePercent is what serve's collector is set to, in this environment.
+func garbagePercent() int {
+	if os.Getenv("GOGC") == "" {
+		return gcPercent
+	}
+	sample := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+	metrics.Read(sample)
+	return int(min(sample[0].Value.Uint64(), math.MaxInt32)) // off is very large
 }
 
 // onLoopback reports whether an address is reached from this machine only; the

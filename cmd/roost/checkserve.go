@@ -13,7 +13,7 @@ import (
 // warnCapacity logs what keeps this machine from holding as many sessions as its
 // open files and its memory allow. It reads /proc and /sys, and takes no time.
 func (c *serveCmd) warnCapacity(h capacity.Host, log *slog.Logger) {
-	p := capacity.Plan{Plain: c.AllowPlaintext, Handshakes: c.Handshakes, MemoryLimit: memoryLimit()}
+	p := capacity.Plan{Plain: c.AllowPlaintext, StdTLS: !c.TLSLean, Handshakes: c.Handshakes, MemoryLimit: memoryLimit(), GCPercent: garbagePercent()}
 	sessions, inTheWay := capacity.Expect(h, p)
 	for i := range inTheWay {
 		w := &inTheWay[i]
