@@ -2,6 +2,7 @@ package router
 
 import (
 	"errors"
+	"sync"
 
 	"roost/session"
 	"roost/stanza"
@@ -29,7 +30,7 @@ func (r *Router) iq(t *session.Turn, s *session.Session, st *stanza.Stanza) bool
 		return true
 	}
 	if h.Blocking && !t.MayBlock() {
-		return h.Inline != nil && h.Inline(&Request{Turn: t, Session: s, Stanza: st, Router: r})
+		return h.Inline != nil && r.inline(t, s, st, h)
 	}
 	r.handle(t, s, st, h)
 	return true
@@ -57,11 +58,33 @@ func methodOf(st *stanza.Stanza) Methods {
 
 // handle calls the handler and sees to it that the request is answered.
 func (r *Router) handle(t *session.Turn, s *session.Session, st *stanza.Stanza, h *IQ) {
-	rq := &Request{Turn: t, Session: s, Stanza: st, Router: r}
+	rq := r.request(t, s, st)
+	defer giveBack(rq)
 	h.Handle(rq)
 	if !rq.answered {
 		rq.Error(errors.New("the handler gave no answer"))
 	}
+}
+
+// inline lets the handler answer on the loop, if it can.
+func (r *Router) inline(t *session.Turn, s *session.Session, st *stanza.Stanza, h *IQ) bool {
+	rq := r.request(t, s, st)
+	defer giveBack(rq)
+	return h.Inline(rq)
+}
+
+// requests are lent to handlers.
+var requests = sync.Pool{New: func() any { return new(Request) }}
+
+func (r *Router) request(t *session.Turn, s *session.Session, st *stanza.Stanza) *Request {
+	rq := requests.Get().(*Request)
+	*rq = Request{Turn: t, Session: s, Stanza: st, Router: r}
+	return rq
+}
+
+func giveBack(rq *Request) {
+	*rq = Request{} // the session must not be kept
+	requests.Put(rq)
 }
 
 // Unbound answers a request of a client that has no resource yet: only handlers

@@ -1,6 +1,9 @@
 package session
 
 import (
+	"sync/atomic"
+	"unsafe"
+
 	"github.com/puzpuzpuz/xsync/v3"
 
 	"roost/parser"
@@ -9,8 +12,8 @@ import (
 // Presence is a resource's last broadcast presence, shared by all sessions that
 // sent the same bytes: of a million phones most say one of a few things.
 type Presence struct {
-	xml  string // "<presence…>…</presence>" without from, to and id
-	refs int    // guarded by the presences' table
+	xml  string       // "<presence…>…</presence>" without from, to and id
+	refs atomic.Int64 // holders; from 0 to 1 only within the table's Compute
 }
 
 // tagLen is the length of "<presence".
@@ -47,22 +50,41 @@ func newPresences() presences {
 // share returns the Presence of these bytes, counting one more holder. xml
 // begins with "<presence" and has no from, to and id; it is copied if it is new.
 func (ps presences) share(xml []byte) *Presence {
-	p, _ := ps.m.Compute(string(xml), func(p *Presence, loaded bool) (*Presence, bool) {
+	if p, ok := ps.m.Load(unsafe.String(unsafe.SliceData(xml), len(xml))); ok && p.hold() {
+		return p
+	}
+	text := string(xml)
+	p, _ := ps.m.Compute(text, func(p *Presence, loaded bool) (*Presence, bool) {
 		if !loaded {
-			p = &Presence{xml: string(xml)}
+			p = &Presence{xml: text}
 		}
-		p.refs++
+		p.refs.Add(1)
 		return p, false
 	})
 	return p
 }
 
+// hold counts one more holder, unless there is none.
+func (p *Presence) hold() bool {
+	for {
+		n := p.refs.Load()
+		if n == 0 {
+			return false // it is on its way out of the table
+		}
+		if p.refs.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
 func (ps presences) release(p *Presence) {
+	if p.refs.Add(-1) > 0 {
+		return
+	}
 	ps.m.Compute(p.xml, func(have *Presence, loaded bool) (*Presence, bool) {
 		if have != p {
 			return have, !loaded
 		}
-		p.refs--
-		return p, p.refs == 0
+		return p, p.refs.Load() == 0 // it may have been wanted again meanwhile
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/hex"
-	"errors"
 	"strconv"
 	"strings"
 
@@ -323,21 +322,22 @@ func (s *Session) appendFeatures(b []byte) []byte {
 func (s *Session) element(t *Turn, behind []byte) {
 	d := t.scratch.Doc()
 	root := d.Root()
-	var st stanza.Stanza
-	err := stanza.Read(d, &st)
-	var reply *stanza.ErrorReply
+	st := &t.stanza
+	err := stanza.Read(d, st)
+	reply, bad := err.(*stanza.ErrorReply) // errors.As would allocate
 	switch {
-	case errors.Is(err, stanza.ErrUnsupported):
+	case err == stanza.ErrUnsupported:
 		s.negotiate(t, root, behind)
 	case !s.has(flagAuthed):
-		s.beforeAuth(t, &st, err == nil)
-	case errors.As(err, &reply):
-		s.reply(t, &st, reply)
+		s.beforeAuth(t, st, err == nil)
+	case bad:
+		s.reply(t, st, reply)
 	case !s.has(flagBound):
-		s.beforeBinding(t, &st)
+		s.beforeBinding(t, st)
 	default:
-		s.route(t, &st)
+		s.route(t, st)
 	}
+	t.stanza = stanza.Stanza{}
 }
 
 // route hands a stanza to the router, on a worker where it has to wait.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"roost/parser"
+	"roost/stanza"
 )
 
 // Turn is what one goroutine may use without a lock while it works on one batch
@@ -16,6 +17,7 @@ type Turn struct {
 	scratch *parser.Scratch
 	dirty   []*Session
 	buf     []byte
+	stanza  stanza.Stanza // the one that the loop is at
 }
 
 // keepBuf is the largest scratch buffer that a turn keeps, in bytes.

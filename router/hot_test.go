@@ -1,0 +1,126 @@
+//go:build !race
+
+// The race detector makes pools forget what they hold, so that nothing here would
+// be true with it.
+
+package router_test
+
+import (
+	"crypto/tls"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"roost/internal/xmpptest"
+	"roost/session"
+)
+
+// wire is a connection whose loop is the test's goroutine: what is posted runs
+// when the test pumps. It keeps what was written in its last turn.
+type wire struct {
+	s    *session.Session
+	m    *session.Manager
+	out  []byte
+	mu   sync.Mutex
+	todo []func(loop int)
+}
+
+func (w *wire) Queue(p []byte) error       { w.out = append(w.out, p...); return nil }
+func (w *wire) Flush()                     {}
+func (w *wire) Queued() int                { return 0 }
+func (w *wire) Pause()                     {}
+func (w *wire) Resume()                    {}
+func (w *wire) StartTLS(*tls.Config) error { return nil }
+func (w *wire) Close(time.Duration)        {}
+func (w *wire) SetDeadline(time.Duration)  {}
+func (w *wire) RemoteAddr() netip.AddrPort { return netip.AddrPort{} }
+func (w *wire) Secure() bool               { return false }
+func (w *wire) Post(f func(loop int))      { w.mu.Lock(); w.todo = append(w.todo, f); w.mu.Unlock() }
+func (w *wire) give(text []byte)           { w.s.Data(0, text); w.m.TurnEnd(0) }
+
+// pump gives text to the session and runs what is posted until want was written.
+func (w *wire) pump(t testing.TB, text, want string) {
+	t.Helper()
+	w.out = w.out[:0]
+	w.give([]byte(text))
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		w.mu.Lock()
+		todo := w.todo
+		w.todo = nil
+		w.mu.Unlock()
+		for _, f := range todo {
+			f(0)
+		}
+		w.m.TurnEnd(0)
+		if len(todo) > 0 && strings.Contains(string(w.out), want) {
+			return
+		}
+		if want == "" || strings.Contains(string(w.out), want) && len(todo) == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%q: no %q in %q", text, want, w.out)
+		}
+	}
+}
+
+const header = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+
+// wired logs a client in.
+func wired(t testing.TB, m *session.Manager, user, auth string) *wire {
+	t.Helper()
+	w := &wire{m: m, out: make([]byte, 0, 64<<10)}
+	w.s = m.New(w)
+	w.pump(t, header, "</stream:features>")
+	w.pump(t, "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+auth+"</auth>", "<success")
+	w.pump(t, header, "</stream:features>")
+	w.pump(t, "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>", "id='b'")
+	w.pump(t, "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>", "id='r'")
+	w.pump(t, "<presence/>", "<presence")
+	return w
+}
+
+// pair is two clients who talk.
+func pair(t testing.TB) (romeo, juliet *wire) {
+	m := xmpptest.NewServer(t, xmpptest.Config{}).Sessions
+	romeo = wired(t, m, "romeo", "AHJvbWVvAHNlY3JldA==")
+	juliet = wired(t, m, "juliet", "AGp1bGlldABzZWNyZXQ=")
+	t.Cleanup(func() {
+		romeo.s.Closed(0, nil)
+		juliet.s.Closed(0, nil)
+		m.TurnEnd(0)
+	})
+	return romeo, juliet
+}
+
+const chat = "<message type='chat' id='m1' to='juliet@localhost/r'><body>But soft, what light through yonder window breaks?" +
+	"</body><active xmlns='http://jabber.org/protocol/chatstates'/><request xmlns='urn:xmpp:receipts'/></message>"
+
+// TestRoutingAllocatesNothing: a stanza on its way from one client to others.
+func TestRoutingAllocatesNothing(t *testing.T) {
+	romeo, juliet := pair(t)
+	f := func(desc, text, want string, get *wire) {
+		t.Helper()
+		stanza := []byte(text)
+		get.out = get.out[:0]
+		romeo.give(stanza)
+		if !strings.Contains(string(get.out), want) {
+			t.Fatalf("%s: got %q, want %q", desc, get.out, want)
+		}
+		n := testing.AllocsPerRun(200, func() {
+			romeo.out, juliet.out = romeo.out[:0], juliet.out[:0]
+			romeo.give(stanza)
+		})
+		if n != 0 {
+			t.Errorf("%s: %v allocations, want 0", desc, n)
+		}
+	}
+	f("message to a full JID", chat, "from='romeo@localhost/r'", juliet)
+	f("message to a bare JID", strings.Replace(chat, "/r'", "'", 1), "from='romeo@localhost/r'", juliet)
+	f("iq to a full JID", "<iq type='get' id='i' to='juliet@localhost/r'><query xmlns='jabber:iq:version'/></iq>", "from='romeo@localhost/r'", juliet)
+	f("ping", "<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>", "id='p'", romeo)
+	f("presence", "<presence><show>away</show></presence>", "away", romeo)
+	f("white space", " ", "", romeo)
+}
