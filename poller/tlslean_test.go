@@ -236,6 +236,14 @@ func TestLeanRefused(t *testing.T) {
 	s.lean.mu.Unlock()
 	works(s, &tls.Config{})
 	count(s, leantls.RefusedSecrets)
+
+	// A handshake that has ended in the middle of a record.
+	conn := &Conn{loop: s.loops[0]}
+	half := &stdTLS{c: conn, server: true, secrets: new(leantls.Secrets), written: remainders.Get()}
+	half.bound.Next([]byte{23, 3, 3, 0, 5})
+	if err := half.start(&leanTLS{c: conn}, &tls.ConnectionState{Version: tls.VersionTLS13}); err != leantls.RefusedReads {
+		t.Errorf("%v, want RefusedReads", err)
+	}
 }
 
 // TestLeanFIPS runs itself again in FIPS 140-3 mode, where crypto/tls keeps its

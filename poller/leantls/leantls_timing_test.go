@@ -124,7 +124,7 @@ func BenchmarkOpen(b *testing.B) {
 // BenchmarkWake: making the keys of one direction of an idle session.
 func BenchmarkWake(b *testing.B) {
 	for _, use := range suites {
-		b.Run(fmt.Sprintf("suite=%s", [...]string{aes128: "aes128", aes256: "aes256", chacha20: "chacha20"}[use]), func(b *testing.B) {
+		b.Run(fmt.Sprintf("suite=%s", suiteNames[use]), func(b *testing.B) {
 			s, _ := pair(b, use)
 			b.ReportAllocs()
 			for b.Loop() {
@@ -205,3 +205,21 @@ func beside(b *testing.B, std, lean func(), before ...func()) {
 	b.ReportMetric(ratios[len(ratios)/2], "times-crypto/tls")
 	b.ReportMetric(0, "ns/op")
 }
+
+// BenchmarkDerive is the part of waking that keeping key and IV would save.
+func BenchmarkDerive(b *testing.B) {
+	for _, use := range suites {
+		b.Run(fmt.Sprintf("suite=%s", suiteNames[use]), func(b *testing.B) {
+			s, _ := pair(b, use)
+			secret := s.write.secret[:use.secretLen()]
+			var key [maxKey]byte
+			var iv [nonceLen]byte
+			for b.Loop() {
+				use.expand(key[:use.keyLen()], secret, use.labels().key)
+				use.expand(iv[:], secret, use.labels().iv)
+			}
+		})
+	}
+}
+
+var suiteNames = [...]string{aes128: "aes128", aes256: "aes256", chacha20: "chacha20"}
