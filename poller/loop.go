@@ -25,6 +25,7 @@ type loop struct {
 	now    uint32                               // seconds since start
 	start  time.Time
 	swept  int  // conns up to here were looked at in this round
+	part   int  // how many are looked at in a second of this round
 	ending bool // Close was called
 
 	keys keyCache // has a lock of its own
@@ -133,9 +134,12 @@ func (l *loop) drop(c *Conn) {
 	}
 }
 
-// roundSeconds is how long one look at all connections for idleness takes: a
-// part of them each second, so that a million cost no pause.
-const roundSeconds = 16
+// round is how long one look at all connections for idleness takes: a part of
+// them each second, so that a million cost neither a pause nor, where the timeout
+// is long, any time to speak of. Nobody is closed later than that.
+func round(timeout time.Duration) time.Duration {
+	return min(max(timeout/16, 16*time.Second), time.Hour).Truncate(time.Second)
+}
 
 // second is called once a second.
 func (l *loop) second(int) {
@@ -149,18 +153,27 @@ func (l *loop) second(int) {
 	clear(l.urgent[len(kept):])
 	l.urgent = kept
 	l.keys.second()
-	idle := uint32(l.p.cfg.IdleTimeout / time.Second)
-	if idle == 0 {
-		return
+	if l.p.cfg.IdleTimeout > 0 {
+		l.sweep(l.p.cfg.IdleTimeout)
 	}
-	for n := len(l.conns)/roundSeconds + 1; n > 0 && len(l.conns) > 0; n-- {
+}
+
+// sweep looks at this second's part of the connections, for those who have said
+// nothing for so long.
+func (l *loop) sweep(timeout time.Duration) {
+	seconds := int(round(timeout) / time.Second)
+	// What is left of a round does not take longer because many have gone.
+	l.part = max(l.part, len(l.conns)/seconds+1)
+	for n := l.part; n > 0; n-- {
 		if l.swept >= len(l.conns) {
-			l.swept = 0
+			l.swept, l.part = 0, 0
+			return
 		}
 		c := l.conns[l.swept]
-		l.swept++
-		if l.now-c.seen > idle {
-			c.shut(ErrIdle)
+		if time.Duration(l.now-c.seen)*time.Second > timeout {
+			c.shut(ErrIdle) // another takes its slot
+		} else {
+			l.swept++
 		}
 	}
 }
