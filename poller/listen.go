@@ -48,7 +48,7 @@ func (p *Poller) Listen(addr string, cfg *tls.Config) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.setOptions(fd) // accepted sockets inherit them
+	p.setOptions(fd) // accepted sockets inherit all but the user timeout
 	l := &Listener{p: p, loop: p.loops[0], tls: cfg, addr: nl.Addr(), fd: fd, reserve: openReserve()}
 	failed := make(chan error, 1)
 	l.loop.post(nil, func(int) {
@@ -222,6 +222,7 @@ func (l *Listener) accepted(fd int, sa unix.Sockaddr) {
 		return
 	}
 	l.p.stats.accepted.Add(1)
+	l.p.setUserTimeout(fd)
 	c := &Conn{loop: l.p.pick(), fd: int32(fd), peer: place}
 	c.loop.post(c, func(int) {
 		if l.p.cfg.Accept != nil {
@@ -244,14 +245,20 @@ func (l *Listener) accepted(fd int, sa unix.Sockaddr) {
 // setOptions prepares a socket. Errors do not matter: the socket works without.
 func (p *Poller) setOptions(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	if t := p.cfg.UserTimeout; t > 0 {
-		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(t/time.Millisecond))
-	}
+	p.setUserTimeout(fd)
 	if t := p.cfg.KeepAlive; t > 0 {
 		seconds := max(1, int(t/time.Second))
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds)
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, seconds)
+	}
+}
+
+// setUserTimeout has the system end the connection when what was sent is not
+// acknowledged for too long.
+func (p *Poller) setUserTimeout(fd int) {
+	if t := p.cfg.UserTimeout; t > 0 {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(t/time.Millisecond))
 	}
 }
 

@@ -1,0 +1,378 @@
+//go:build linux
+
+package poller
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// onLoop runs f on the first loop and waits for it.
+func (s *testServer) onLoop(f func(l *loop)) {
+	done := make(chan struct{})
+	s.loops[0].post(nil, func(int) { f(s.loops[0]); close(done) })
+	<-done
+}
+
+// later lets a loop's clock go forward and has it look at its connections as
+// often as in that time.
+func (s *testServer) later(d time.Duration) {
+	s.onLoop(func(l *loop) {
+		for range d / time.Second {
+			l.start = l.start.Add(-time.Second)
+			l.second(0)
+		}
+	})
+}
+
+// descriptor is a connection's.
+func descriptor(c *Conn) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int(c.fd)
+}
+
+// small gives a connection small socket buffers, so that it is soon full.
+func small(t *testing.T, e *echo, c *net.TCPConn) {
+	t.Helper()
+	if err := unix.SetsockoptInt(descriptor(e.c), unix.SOL_SOCKET, unix.SO_SNDBUF, 4096); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOptions: a peer that vanishes is noticed by the system. A test cannot
+// unplug a cable: it reads back what the system was told. Bug: the user timeout
+// was set on listeners only, and accepted sockets do not inherit it.
+func TestOptions(t *testing.T) {
+	s := serve(t, Config{Loops: 1, UserTimeout: 90 * time.Second, KeepAlive: 40 * time.Second}, nil, nil)
+	dial(t, s.addr)
+	e := <-s.conns
+	nc, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	attached, err := s.Attach(nc, &echo{closed: make(chan error, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]*Conn{"accepted": e.c, "attached": attached} {
+		fd := descriptor(c)
+		f := func(level, option, want int) {
+			t.Helper()
+			if got, err := unix.GetsockoptInt(fd, level, option); err != nil || got != want {
+				t.Errorf("%s: option %d is %d, want %d (%v)", name, option, got, want, err)
+			}
+		}
+		f(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		f(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 90000)
+		f(unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+		f(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 40)
+		f(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 40)
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
+			t.Errorf("%s: the socket may block (%v)", name, err)
+		}
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+			t.Errorf("%s: child processes inherit the socket (%v)", name, err)
+		}
+	}
+}
+
+// TestIPv6 serves one peer over IPv6 and knows its address.
+func TestIPv6(t *testing.T) {
+	s := serve(t, Config{Loops: 1}, nil, nil)
+	l, err := s.Listen("[::1]:0", nil)
+	if err != nil {
+		t.Skip("this machine has no IPv6 loopback:", err)
+	}
+	c := dial(t, l.Addr().String())
+	if !echoes(t, c) {
+		t.Fatal("not served")
+	}
+	if got, want := (<-s.conns).c.RemoteAddr().String(), c.LocalAddr().String(); got != want {
+		t.Errorf("the peer is %s, want %s", got, want)
+	}
+}
+
+// TestResetWhileFull: a peer that resets while much waits for it ends its
+// connection at once, and what waited is given back.
+func TestResetWhileFull(t *testing.T) {
+	s := serve(t, Config{Loops: 1, Outbox: 1 << 20}, nil, nil)
+	c := dial(t, s.addr)
+	e := <-s.conns
+	small(t, e, c)
+	if err := e.c.Queue(make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	e.c.Flush()
+	if e.c.Queued() == 0 {
+		t.Fatal("the socket has taken everything")
+	}
+	_ = c.SetLinger(0)
+	_ = c.Close()
+	if err := reason(t, e); !errors.Is(err, unix.ECONNRESET) && !errors.Is(err, unix.EPIPE) {
+		t.Errorf("%v, want ECONNRESET", err)
+	}
+	if n := e.c.Queued(); n != 0 {
+		t.Errorf("%d bytes wait for a peer that is gone", n)
+	}
+	if err := e.c.Queue([]byte("x")); err != ErrClosed {
+		t.Errorf("Queue: %v, want ErrClosed", err)
+	}
+}
+
+// TestWriteToReset: a write that meets a reset ends the connection, and nothing
+// else happens to the one who wrote.
+func TestWriteToReset(t *testing.T) {
+	s := serve(t, Config{Loops: 1}, nil, func(e *echo, p []byte) int {
+		e.c.Pause() // so that not reading but writing meets it
+		return len(p)
+	})
+	c := dial(t, s.addr)
+	e := <-s.conns
+	_, _ = c.Write([]byte("x"))
+	_ = c.SetLinger(0)
+	_ = c.Close()
+	eventually(t, "the write has failed", func() bool {
+		_ = e.c.Queue([]byte("text"))
+		e.c.Flush()
+		return len(e.closed) == 1
+	})
+	if err := reason(t, e); err == nil || err == io.EOF {
+		t.Errorf("%v, want the error of the write", err)
+	}
+}
+
+// TestHalfClosedReads: a peer that has closed its side and still reads gets all
+// that waits for it, however often its socket is full.
+func TestHalfClosedReads(t *testing.T) {
+	s := serve(t, Config{Loops: 1, Outbox: 1 << 20}, nil, nil)
+	c := dial(t, s.addr)
+	e := <-s.conns
+	small(t, e, c)
+	text := bytes.Repeat([]byte("0123456789abcdef"), 1<<13)
+	if err := e.c.Queue(text); err != nil {
+		t.Fatal(err)
+	}
+	e.c.Flush()
+	if e.c.Queued() == 0 {
+		t.Fatal("the socket has taken everything")
+	}
+	_ = c.CloseWrite()
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() { // a socket that netpoll has forgotten is looked after by the second
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+				s.onLoop(func(l *loop) { l.second(0) })
+			}
+		}
+	}()
+	got, err := io.ReadAll(c)
+	close(stop)
+	<-stopped
+	if err != nil || !bytes.Equal(got, text) {
+		t.Errorf("%d bytes of %d, %v", len(got), len(text), err)
+	}
+	if err := reason(t, e); err != io.EOF {
+		t.Errorf("%v, want EOF", err)
+	}
+}
+
+// TestHalfClosedStalls: … and one that does not read is gone in time.
+func TestHalfClosedStalls(t *testing.T) {
+	s := serve(t, Config{Loops: 1, Outbox: 1 << 20}, nil, nil)
+	c := dial(t, s.addr)
+	e := <-s.conns
+	small(t, e, c)
+	_ = e.c.Queue(make([]byte, 1<<20))
+	e.c.Flush()
+	_ = c.CloseWrite()
+	eventually(t, "the end is seen", func() (ending bool) {
+		s.onLoop(func(*loop) { ending = e.c.lingering() })
+		return ending
+	})
+	s.later(halfClosed + 2*time.Second)
+	if err := reason(t, e); err != nil {
+		t.Errorf("%v, want nil: we have closed", err)
+	}
+}
+
+// TestCloseWithUnreadInput: the peer gets our last words though it was in the
+// middle of sending. A close of a socket with unread input is a reset, which
+// takes with it what is on its way.
+func TestCloseWithUnreadInput(t *testing.T) {
+	s := serve(t, Config{Loops: 1}, nil, func(e *echo, _ []byte) int {
+		e.c.Pause()
+		return 0
+	})
+	c := dial(t, s.addr)
+	flood := make(chan struct{})
+	go func() {
+		defer close(flood)
+		_, _ = c.Write(make([]byte, 8<<20))
+		_ = c.CloseWrite()
+	}()
+	e := <-s.conns
+	eventually(t, "the flood is here", func() bool { return s.Stats().Reads > 0 })
+	_ = e.c.Queue([]byte("</stream:stream>"))
+	e.c.Close(10 * time.Second)
+	got, err := io.ReadAll(c)
+	if err != nil || string(got) != "</stream:stream>" {
+		t.Errorf("%q, %v", got, err)
+	}
+	<-flood
+	if err := reason(t, e); err != nil {
+		t.Errorf("%v, want nil: we have closed", err)
+	}
+}
+
+// TestCutOff: Close(0) does not wait for anything.
+func TestCutOff(t *testing.T) {
+	s := serve(t, Config{Loops: 1}, nil, nil)
+	c := dial(t, s.addr)
+	e := <-s.conns
+	e.c.Close(0)
+	if err := reason(t, e); err != nil {
+		t.Errorf("%v, want nil", err)
+	}
+	if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
+// TestIdleSweep: those who were silent for too long are closed, within a round;
+// those who spoke are not.
+func TestIdleSweep(t *testing.T) {
+	const n, timeout = 200, time.Minute
+	s := serve(t, Config{Loops: 1, IdleTimeout: timeout}, nil, nil)
+	clients := make([]*net.TCPConn, n)
+	for i := range clients {
+		clients[i] = dial(t, s.addr)
+		if !echoes(t, clients[i]) {
+			t.Fatal("not served")
+		}
+	}
+	s.later(timeout - 2*time.Second)
+	if got := s.Stats().Conns; got != n {
+		t.Fatalf("%d connections before the time, want %d", got, n)
+	}
+	for i := 0; i < n; i += 2 {
+		if !echoes(t, clients[i]) {
+			t.Fatal("a connection is gone before its time")
+		}
+	}
+	s.later(round(timeout) + 3*time.Second)
+	for range n / 2 {
+		e := <-s.conns
+		select {
+		case err := <-e.closed:
+			t.Errorf("who spoke is closed: %v", err)
+		default:
+		}
+		if err := reason(t, <-s.conns); err != ErrIdle {
+			t.Errorf("%v, want ErrIdle", err)
+		}
+	}
+	if got := s.Stats().Conns; got != n/2 {
+		t.Errorf("%d connections are left, want %d", got, n/2)
+	}
+	s.later(2 * timeout)
+	eventually(t, "all are idle", func() bool { return s.Stats().Conns == 0 })
+}
+
+// TestManySlowReaders: hundreds of peers that do not read hold no more than
+// their bound each, others are served, and the memory is given back with them.
+func TestManySlowReaders(t *testing.T) {
+	const n, bound = 300, 32 << 10
+	s := serve(t, Config{Loops: 2, Outbox: bound}, nil, nil)
+	fast := dial(t, s.addr)
+	<-s.conns
+	chunk := []byte(strings.Repeat("for one who does not read ", 40))
+	var slow []*echo
+	var clients []*net.TCPConn
+	for range n {
+		c := dial(t, s.addr)
+		e := <-s.conns
+		small(t, e, c)
+		for e.c.Queue(chunk) == nil {
+			e.c.Flush()
+		}
+		if err := e.c.Queue(chunk); err != ErrFull {
+			t.Fatalf("%v, want ErrFull", err)
+		}
+		slow, clients = append(slow, e), append(clients, c)
+	}
+	if !echoes(t, fast) {
+		t.Error("one who reads is not served")
+	}
+	eventually(t, "the systems' buffers are full", func() bool {
+		queued := 0
+		for _, e := range slow {
+			for e.c.Queue(chunk) == nil {
+				e.c.Flush()
+			}
+			queued += e.c.Queued()
+		}
+		return queued > n*bound/2
+	})
+	queued, owned := 0, 0
+	for _, e := range slow {
+		e.c.mu.Lock()
+		queued += e.c.queued()
+		if e.c.out != nil {
+			owned += cap(e.c.out.B)
+		}
+		e.c.mu.Unlock()
+	}
+	if queued > n*bound || owned > 2*n*bound {
+		t.Errorf("%d bytes are queued in %d, the bound is %d", queued, owned, n*bound)
+	}
+	for _, c := range clients {
+		_ = c.SetLinger(0)
+		_ = c.Close()
+	}
+	for _, e := range slow {
+		_ = reason(t, e)
+		e.c.mu.Lock()
+		if e.c.out != nil {
+			t.Error("a closed connection owns an outbox")
+		}
+		e.c.mu.Unlock()
+	}
+}
+
+// TestOneLargeWrite: what finds the outbox empty may be larger than the bound,
+// up to a factor; nothing else may.
+func TestOneLargeWrite(t *testing.T) {
+	const bound = 4096
+	s := serve(t, Config{Loops: 1, Outbox: bound}, nil, nil)
+	c := dial(t, s.addr)
+	e := <-s.conns
+	small(t, e, c)
+	if err := e.c.Queue(make([]byte, bound*hardFactor+1)); err != ErrFull {
+		t.Errorf("past the factor: %v, want ErrFull", err)
+	}
+	if err := e.c.Queue(make([]byte, bound*hardFactor)); err != nil {
+		t.Errorf("a large roster: %v", err)
+	}
+	if err := e.c.Queue([]byte("x")); err != ErrFull {
+		t.Errorf("behind it: %v, want ErrFull", err)
+	}
+	e.c.Flush()
+	if _, err := io.ReadFull(c, make([]byte, bound*hardFactor)); err != nil {
+		t.Fatal(err)
+	}
+}
