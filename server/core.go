@@ -117,22 +117,41 @@ func (c *core) accountEvents(ctx context.Context, seen int64) (int64, error) {
 		if err != nil || len(events) == 0 {
 			return seen, err
 		}
-		for _, e := range events {
-			seen = e.ID
-			if e.Kind == store.AccountDeleted || e.Kind == store.AccountDisabled {
-				// Also where the account was made anew since: who was logged
-				// in may not be its new owner.
-				c.router.Forget(e.JID)
-				c.endSessions(e.JID.String())
-			}
+		if err := c.revoke(ctx, events); err != nil {
+			return seen, err
 		}
+		seen = events[len(events)-1].ID
 	}
 }
 
-func (c *core) endSessions(bare string) {
-	for s := c.sessions.First(bare); s != nil; s = s.Next() {
-		s.Close(session.ErrNotAuthorized.WithText("The account was removed or locked."))
+// revoke ends the sessions of accounts that were deleted or locked and are so
+// now. An event may be old when it is seen: the account may have been let in
+// again or made anew since, and whoever has logged in to it then stays.
+func (c *core) revoke(ctx context.Context, events []store.AccountEvent) error {
+	gone := make(map[string]time.Time)
+	for _, e := range events {
+		if e.Kind != store.AccountDeleted && e.Kind != store.AccountDisabled {
+			continue
+		}
+		c.router.Forget(e.JID)
+		bare := e.JID.String()
+		if _, known := gone[bare]; known {
+			continue
+		}
+		account, err := c.store.Account(ctx, e.JID)
+		switch {
+		case errors.Is(err, store.ErrNotFound) || err == nil && account.Disabled:
+			gone[bare] = time.Time{}
+		case err != nil:
+			return err
+		default:
+			gone[bare] = account.Created
+		}
 	}
+	if len(gone) > 0 {
+		c.sessions.Revoke(gone, session.ErrNotAuthorized.WithText("The account was removed or locked."))
+	}
+	return nil
 }
 
 // secretFile holds random bytes that stay the same: salts shown for accounts

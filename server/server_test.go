@@ -405,6 +405,51 @@ func TestAccountGoneBeforeBinding(t *testing.T) {
 	}
 }
 
+// TestAccountMadeAnew: where an account is deleted and made anew before that is
+// noticed, the sessions of the old one are ended, bound or not, and those of the
+// new one stay.
+func TestAccountMadeAnew(t *testing.T) {
+	s := startServer(t, nil)
+	ctx, bare := context.Background(), jid.MustParse("romeo@localhost")
+	old, half := connect(t, s).login("romeo", "old"), connect(t, s).authenticate("romeo")
+	account, err := s.store.Account(ctx, bare)
+	if err != nil {
+		t.Fatal(err)
+	}
+	account.Created = account.Created.Add(time.Hour)
+	if err := errors.Join(s.store.DeleteAccount(ctx, bare), s.store.CreateAccount(ctx, account)); err != nil {
+		t.Fatal(err)
+	}
+	young := connect(t, s).login("romeo", "young")
+	old.ask("", "<not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>")
+	half.ask("", "<not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>")
+	young.ask("<iq type='get' id='p' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "id='p'")
+}
+
+// TestAccountLockedForAMoment: who is let in again before it was noticed that
+// the account was locked, stays.
+func TestAccountLockedForAMoment(t *testing.T) {
+	s := startServer(t, nil)
+	romeo := connect(t, s).login("romeo", "r")
+	seen, err := s.store.LastAccountEvent(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, disabled := range []bool{true, false} {
+		if err := s.store.SetDisabled(t.Context(), jid.MustParse("romeo@localhost"), disabled); err != nil {
+			t.Fatal(err)
+		}
+	}
+	events, err := s.store.AccountEvents(t.Context(), seen, 10)
+	if err != nil || len(events) != 2 {
+		t.Fatalf("%v, %v", events, err)
+	}
+	if err := s.core.revoke(t.Context(), events); err != nil {
+		t.Fatal(err)
+	}
+	romeo.ask("<iq type='get' id='p' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "id='p'")
+}
+
 // TestBadConfig: whatever is wrong is said in one line.
 func TestBadConfig(t *testing.T) {
 	f := func(change func(*Config), want string) {

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/xdg-go/scram"
 
@@ -102,11 +103,12 @@ func (m *Manager) newMechanisms() []mechanism {
 type lookup struct {
 	s     *Session
 	who   jid.JID
-	found bool // it exists and may log in
-	off   bool // it exists and is disabled
+	made  time.Time // when it was created
+	found bool      // it exists and may log in
+	off   bool      // it exists and is disabled
 }
 
-func (l *lookup) account() jid.JID { return l.who }
+func (l *lookup) account() (jid.JID, time.Time) { return l.who, l.made }
 
 // find reads the account of this username. For one that does not exist it makes
 // up credentials that look the same each time and that no password fits: RFC
@@ -124,7 +126,7 @@ func (l *lookup) find(username string) (store.Credentials, error) {
 	case err != nil:
 		return store.Credentials{}, err
 	}
-	l.who, l.found, l.off = who, true, account.Disabled
+	l.who, l.made, l.found, l.off = who, account.Created, true, account.Disabled
 	return account.Credentials, nil
 }
 

@@ -2,6 +2,8 @@ package session
 
 import (
 	"encoding/base64"
+	"errors"
+	"time"
 
 	"roost/jid"
 	"roost/parser"
@@ -43,8 +45,9 @@ type exchange interface {
 	// asks the store or derives keys.
 	blocks() bool
 
-	// account is the account that was authenticated; valid when done.
-	account() jid.JID
+	// account is the account that was found, and when it was created; zero
+	// before.
+	account() (who jid.JID, created time.Time)
 }
 
 // mechanism is one SASL mechanism that can be offered.
@@ -111,7 +114,11 @@ func (s *Session) saslAuth(t *Turn, el parser.Element) {
 func (s *Session) saslStep(t *Turn, el parser.Element) {
 	message, err := decodeSASL(el.AppendText(nil))
 	if err != nil {
-		s.saslFail(t, saslIncorrectEncoding)
+		var cond saslError
+		if !errors.As(err, &cond) {
+			cond = saslIncorrectEncoding
+		}
+		s.saslFail(t, cond)
 		return
 	}
 	if message == nil && string(el.Local()) == "response" {
@@ -180,7 +187,7 @@ func (s *Session) sendSASL(t *Turn, name string, data []byte) {
 // saslSuccess ends the exchange. RFC 6120 section 6.4.6: the client sends a new
 // stream header, and what was known from the old one is dropped.
 func (s *Session) saslSuccess(t *Turn, data []byte) {
-	account := s.neg().sasl.account()
+	account, created := s.neg().sasl.account()
 	if s.neg().from != "" && s.neg().from != account.String() {
 		// The client said on its header that it is somebody else.
 		s.saslFail(t, saslInvalidAuthzid)
@@ -192,7 +199,7 @@ func (s *Session) saslSuccess(t *Turn, data []byte) {
 		s.SendBytes(t, []byte("<success xmlns='"+nsSASL+"'/>"))
 	}
 	s.neg().sasl, s.neg().mech = nil, nil
-	s.jid = account.Keep()
+	s.jid, s.made = account.Keep(), incarnation(created)
 	s.set(flagAuthed)
 	s.unset(flagOpen)
 	s.parser.Reset()

@@ -59,6 +59,7 @@ type Session struct {
 	// sessions.
 	jid      jid.Kept
 	state    atomic.Uint32 // flags, and the priority in the low byte
+	made     uint32        // when the account that it authenticated as was created, Unix seconds; owned as jid is
 	next     atomic.Pointer[Session]
 	presence atomic.Pointer[Presence]
 	parser   parser.Parser // owned by the loop

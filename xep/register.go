@@ -2,6 +2,7 @@ package xep
 
 import (
 	"errors"
+	"time"
 
 	"roost/jid"
 	"roost/parser"
@@ -221,7 +222,7 @@ func (g *registrar) remove(rq *router.Request) error {
 	r.Logger().Info("account removed", "jid", own.String(), "conn", rq.Session.Conn().RemoteAddr())
 	rq.Empty()
 	rq.Session.Close(errRemoved)
-	eachSession(r, own.String(), func(s *session.Session) { s.Close(errRemoved) })
+	r.Sessions().Revoke(map[string]time.Time{own.String(): {}}, errRemoved)
 	return nil
 }
 
