@@ -1,0 +1,174 @@
+//go:build linux
+
+package poller
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// certificateFor makes a self-signed certificate of a domain.
+func certificateFor(t testing.TB, domain string) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{domain}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// TestSNI: over direct TLS each domain gets its certificate, in both versions
+// and by both ways of choosing one; who names none gets the first.
+func TestSNI(t *testing.T) {
+	certs := []tls.Certificate{certificateFor(t, "capulet.example"), certificateFor(t, "montague.example")}
+	ways := map[string]*tls.Config{
+		"list": {Certificates: certs},
+		"asked": {GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			for i := range certs {
+				if hello.SupportsCertificate(&certs[i]) == nil {
+					return &certs[i], nil
+				}
+			}
+			return &certs[0], nil
+		}},
+		"config": {GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if hello.ServerName == "montague.example" {
+				return &tls.Config{Certificates: certs[1:]}, nil
+			}
+			return &tls.Config{Certificates: certs[:1]}, nil
+		}},
+	}
+	for way, cfg := range ways {
+		s := serve(t, Config{Loops: 1}, cfg, nil)
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			for name, want := range map[string]string{
+				"capulet.example": "capulet.example", "montague.example": "montague.example", "": "capulet.example",
+			} {
+				c := tls.Client(dial(t, s.addr), &tls.Config{ServerName: name, InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})
+				_, _ = c.Write([]byte("x"))
+				expect(t, c, "x")
+				if got := c.ConnectionState().PeerCertificates[0].DNSNames[0]; got != want {
+					t.Errorf("%s, %s, %q: the certificate of %s, want %s", way, tls.VersionName(version), name, got, want)
+				}
+			}
+		}
+	}
+}
+
+// clientHello is what a client says first.
+func clientHello(t testing.TB) []byte {
+	t.Helper()
+	a, b := net.Pipe()
+	go func() { _ = tls.Client(a, &tls.Config{InsecureSkipVerify: true}).Handshake() }()
+	_ = b.SetDeadline(time.Now().Add(10 * time.Second))
+	head := make([]byte, 5)
+	if _, err := io.ReadFull(b, head); err != nil {
+		t.Fatal(err)
+	}
+	body := make([]byte, int(head[3])<<8|int(head[4]))
+	if _, err := io.ReadFull(b, body); err != nil {
+		t.Fatal(err)
+	}
+	_ = b.Close()
+	_ = a.Close()
+	return append(head, body...)
+}
+
+// TestStalledHandshakes: those who stop in the middle of a handshake hold no
+// more goroutines than there may be handshakes, and no place for longer than a
+// handshake may take; then others get in.
+func TestStalledHandshakes(t *testing.T) {
+	const limit = 4
+	s := serve(t, Config{Loops: 1, Handshakes: limit, HandshakeTimeout: 3 * time.Second}, testTLS(t), nil)
+	hello := clientHello(t)
+	before := runtime.NumGoroutine()
+	const stalled = 50
+	for range stalled {
+		_, _ = dial(t, s.addr).Write(hello)
+	}
+	eventually(t, "all have begun", func() bool { return s.Stats().Handshake == stalled })
+	if n := runtime.NumGoroutine() - before; n > limit {
+		t.Errorf("%d goroutines for %d handshakes", n, limit)
+	}
+	for range stalled {
+		e := <-s.conns
+		if err := reason(t, e); !errors.Is(err, ErrHandshake) {
+			t.Errorf("%v, want ErrHandshake", err)
+		}
+	}
+	eventually(t, "no handshake is under way", func() bool { return s.Stats().Handshake == 0 })
+	c := tls.Client(dial(t, s.addr), &tls.Config{InsecureSkipVerify: true})
+	_, _ = c.Write([]byte("x"))
+	expect(t, c, "x")
+}
+
+// TestDribbledHello: a ClientHello that comes a byte at a time costs no
+// goroutine before it is whole, and more time than a handshake may take ends it.
+func TestDribbledHello(t *testing.T) {
+	s := serve(t, Config{Loops: 1, HandshakeTimeout: time.Second}, testTLS(t), nil)
+	hello := clientHello(t)
+	c := dial(t, s.addr)
+	e := <-s.conns
+	go func() {
+		for i := range hello[:len(hello)-1] {
+			if _, err := c.Write(hello[i : i+1]); err != nil {
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}()
+	if err := reason(t, e); !errors.Is(err, ErrHandshake) {
+		t.Errorf("%v, want ErrHandshake", err)
+	}
+	if n := s.Stats().Handshake; n != 0 {
+		t.Errorf("%d handshakes were begun for a part of a ClientHello", n)
+	}
+}
+
+// TestHugeHello: a first record that is longer than any may be is not waited for.
+func TestHugeHello(t *testing.T) {
+	s := serve(t, Config{Loops: 1, HandshakeTimeout: time.Hour}, testTLS(t), nil)
+	_, _ = dial(t, s.addr).Write([]byte{22, 3, 1, 0xff, 0xff})
+	if err := reason(t, <-s.conns); !errors.Is(err, ErrHandshake) {
+		t.Errorf("%v, want ErrHandshake", err)
+	}
+}
+
+// TestCutInHandshake: a peer that is gone in the middle of its handshake leaves
+// nothing behind, whatever state it was in.
+func TestCutInHandshake(t *testing.T) {
+	s := serve(t, Config{Loops: 1, Handshakes: 2, HandshakeTimeout: time.Hour}, testTLS(t), nil)
+	hello := clientHello(t)
+	files, goroutines := openFiles(t), runtime.NumGoroutine()
+	for i := range 60 {
+		c := dial(t, s.addr)
+		_, _ = c.Write(hello[:len(hello)*(i%3+1)/3])
+		if i%2 == 0 {
+			_ = c.SetLinger(0)
+		}
+		_ = c.Close()
+	}
+	for range 60 {
+		if err := reason(t, <-s.conns); err == nil {
+			t.Error("nil, want an error")
+		}
+	}
+	eventually(t, "no handshake is under way", func() bool { return s.Stats().Handshake == 0 })
+	eventually(t, "descriptors are back", func() bool { return openFiles(t) <= files })
+	eventually(t, "goroutines are back", func() bool { return runtime.NumGoroutine() <= goroutines })
+}
