@@ -1,5 +1,7 @@
 package parser
 
+import "unicode/utf8"
+
 // dribble is the size up to which it does not pay to make a window of a piece,
 // in bytes.
 const dribble = 8
@@ -26,11 +28,29 @@ func (d *Doc) passOver(s *Scratch, data []byte) int {
 	if d.state == inName || d.state == inAttr {
 		room = min(room, s.limits.MaxName-(len(d.own)-int(d.mark)))
 	}
-	n := 0
-	for n < min(len(data), room) && classBits[data[n]]&stops == 0 {
-		n++
+	own := d.own
+	for _, c := range data[:min(len(data), max(room, 0))] {
+		if classBits[c]&stops != 0 {
+			break
+		}
+		own = append(own, c)
 	}
-	d.own = append(d.own, data[:n]...)
+	n := len(own) - len(d.own)
+	d.own = own
 	d.pos += uint(n)
 	return n
+}
+
+// passCharacter does the same for the character at d.pos, whose last byte has
+// just come, if it is one from U+0080 on and nothing but passed over.
+func (d *Doc) passCharacter() bool {
+	if passes[d.state] == 0 || d.state == inName || d.state == inAttr {
+		return false
+	}
+	r, n := utf8.DecodeRune(d.own[d.pos:])
+	if n != len(d.own)-int(d.pos) || n == 1 || r == 0xFFFE || r == 0xFFFF {
+		return false
+	}
+	d.pos += uint(n)
+	return true
 }

@@ -144,7 +144,7 @@ func (p *Parser) resume(s *Scratch, data []byte) (result, int, *Error) {
 func (d *Doc) character(s *Scratch) *Error {
 	d.src = d.own
 	s.from, s.to, s.reason = 0, 0, nil
-	if b := d.own[d.pos:]; utf8.FullRune(b) {
+	if b := d.own[d.pos:]; utf8.FullRune(b) && !d.passCharacter() {
 		s.work += uint64(len(b))
 		if good, e := s.win.fill(b); good < len(b) {
 			return e
