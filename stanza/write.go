@@ -69,43 +69,70 @@ type Edit struct {
 // that the client declared on its stream header are declared again, because
 // the recipient's header does not have them.
 func AppendForward(dst []byte, st *Stanza, e Edit) []byte {
-	raw := st.Doc.Raw()
 	if !st.Doc.Canonical() {
-		raw = st.Root.AppendXML(nil)
+		return appendForwardSlow(dst, st, e)
 	}
-	name, attrs, rest := splitStart(raw)
+	raw, tape := st.Doc.Raw(), st.Doc.Tokens()
+	root := &tape[0]
+	dst = append(dst, raw[:root.Pos+uint32(root.NameLen)]...)
+	dst = e.appendAddresses(dst)
+	for i := 1; i < len(tape) && (tape[i].Kind == parser.Attr || tape[i].Kind == parser.NS); i++ {
+		t := &tape[i]
+		if e.drops(raw[t.Pos : t.Pos+uint32(t.NameLen)]) {
+			continue
+		}
+		dst = append(dst, ' ')
+		dst = append(dst, raw[t.Pos:t.End+1]...) // with the closing quote
+	}
+	dst = appendInherited(dst, st.Doc)
+	rest := root.Val - 1
+	if raw[rest-1] == '/' {
+		rest--
+	}
+	return append(dst, raw[rest:]...)
+}
+
+// appendForwardSlow is AppendForward for a stanza whose bytes cannot go out as
+// they came in: it is written anew first.
+func appendForwardSlow(dst []byte, st *Stanza, e Edit) []byte {
+	name, attrs, rest := splitStart(st.Root.AppendXML(nil))
 	dst = append(dst, name...)
+	dst = e.appendAddresses(dst)
+	for len(attrs) > 0 {
+		var key, whole []byte
+		key, whole, attrs = nextAttr(attrs)
+		if e.drops(key) {
+			continue
+		}
+		dst = append(dst, ' ')
+		dst = append(dst, whole...)
+	}
+	return append(dst, rest...)
+}
+
+func (e *Edit) appendAddresses(dst []byte) []byte {
 	if e.From != "" {
 		dst = appendAttr(dst, "from", e.From)
 	}
 	if e.To != "" {
 		dst = appendAttr(dst, "to", e.To)
 	}
-	for len(attrs) > 0 {
-		var key, whole []byte
-		key, whole, attrs = nextAttr(attrs)
-		switch string(key) {
-		case "from":
-			continue
-		case "to":
-			if e.To != "" || e.DropTo {
-				continue
-			}
-		case "id":
-			if e.DropID {
-				continue
-			}
-		case "xmlns":
-			// The recipient's stream has jabber:client as its default.
-			continue
-		}
-		dst = append(dst, ' ')
-		dst = append(dst, whole...)
+	return dst
+}
+
+// drops reports whether an attribute that the client wrote is left out.
+func (e *Edit) drops(name []byte) bool {
+	switch string(name) {
+	case "from":
+		return true
+	case "to":
+		return e.To != "" || e.DropTo
+	case "id":
+		return e.DropID
+	case "xmlns":
+		return true // the recipient's stream has jabber:client as its default
 	}
-	if st.Doc.Canonical() {
-		dst = appendInherited(dst, st.Doc)
-	}
-	return append(dst, rest...)
+	return false
 }
 
 func appendInherited(dst []byte, d *parser.Doc) []byte {
