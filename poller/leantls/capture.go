@@ -117,8 +117,11 @@ func Config(base *tls.Config, of func(net.Conn) *Secrets) *tls.Config {
 				return nil, err
 			}
 		}
+		if !slices.Contains(hello.SupportedVersions, tls.VersionTLS13) {
+			return own, nil
+		}
 		secrets := of(hello.Conn)
-		if secrets == nil || !slices.Contains(hello.SupportedVersions, tls.VersionTLS13) {
+		if secrets == nil {
 			return own, nil
 		}
 		// A writer of this connection alone: told apart by the client random,
