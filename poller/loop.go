@@ -33,7 +33,7 @@ type loop struct {
 	mu     sync.Mutex
 	tasks  []task
 	spare  []task
-	queued bool // the loop was woken for tasks
+	awake  bool // the loop will look at tasks before it sleeps, or was woken for them
 	ended  bool // the poll is closed: nothing runs any more
 	done   chan struct{}
 }
@@ -48,7 +48,7 @@ func newLoop(p *Poller, index int) (*loop, error) {
 	l := &loop{p: p, index: index, buf: make([]byte, p.cfg.ReadBuffer), start: time.Now(), now: 1, done: make(chan struct{}),
 		rests: make(map[*Conn]*bytebufferpool.ByteBuffer)}
 	var err error
-	if l.poll, err = tame(l.turn); err != nil {
+	if l.poll, err = tame(l.begin, l.turn); err != nil {
 		return nil, err
 	}
 	go func() {
@@ -68,32 +68,68 @@ func (l *loop) post(c *Conn, f func(loop int)) {
 		return
 	}
 	l.tasks = append(l.tasks, task{c, f})
-	wake := !l.queued
-	l.queued = true
+	wake := !l.awake
+	l.awake = true
 	l.mu.Unlock()
 	if wake {
 		_ = l.poll.Trigger()
 	}
 }
 
-// turn runs after every batch of events: what was posted, and then the end of
-// the turn. What these post is for the next turn, so that sockets get theirs.
-func (l *loop) turn() {
+// begin is called before a batch of events: whoever posts from now on needs not
+// wake the loop.
+func (l *loop) begin() {
 	l.mu.Lock()
-	tasks := l.tasks
-	l.tasks = l.spare[:0]
-	l.queued = false
+	l.awake = true
 	l.mu.Unlock()
-	for i := range tasks {
-		tasks[i].f(l.index)
-		tasks[i] = task{}
+}
+
+// maxRounds is how often one turn looks for tasks that its tasks have posted;
+// then sockets get their turn.
+const maxRounds = 4
+
+// turn runs after every batch of events: what was posted, and then the end of
+// the turn.
+func (l *loop) turn() {
+	for round := 1; ; round++ {
+		tasks, more := l.next(round > maxRounds)
+		for i := range tasks {
+			tasks[i].f(l.index)
+			tasks[i] = task{}
+		}
+		l.reuse(tasks)
+		l.p.cfg.TurnEnd(l.index)
+		if !more {
+			return
+		}
 	}
-	if cap(tasks) <= 4096 {
+}
+
+// next takes what is posted. Where there is nothing, or enough rounds were made,
+// the turn is over: more is false, and the loop must be woken again.
+func (l *loop) next(enough bool) (tasks []task, more bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case len(l.tasks) == 0:
+		l.awake = false
+		return nil, false
+	case enough:
+		_ = l.poll.Trigger() // awake stays: the next turn is on its way
+		return nil, false
+	}
+	tasks = l.tasks
+	l.tasks, l.spare = l.spare[:0], nil
+	return tasks, true
+}
+
+// reuse keeps the memory of a list of tasks, but not what a storm needed.
+func (l *loop) reuse(tasks []task) {
+	if tasks != nil && cap(tasks) <= 4096 {
+		l.mu.Lock()
 		l.spare = tasks
-	} else {
-		l.spare = nil // what a storm needed is given back
+		l.mu.Unlock()
 	}
-	l.p.cfg.TurnEnd(l.index)
 }
 
 // keep remembers what a connection's handler has not used, behind what it has

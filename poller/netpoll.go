@@ -41,9 +41,9 @@ var errLayout = errors.New("poller: this version of netpoll has other insides th
 const maxEvents = 1024
 
 // tame opens a poll whose event array is bounded and has none of the 1.3 KB a
-// slot that only netpoll's own connections need, and that calls turnEnd on its
-// own goroutine after every batch of events.
-func tame(turnEnd func()) (netpoll.Poll, error) {
+// slot that only netpoll's own connections need, and that calls begin and end on
+// its own goroutine around every batch of events.
+func tame(begin, end func()) (netpoll.Poll, error) {
 	poll, err := openPoll()
 	if err != nil {
 		return nil, fmt.Errorf("poller: open poll: %w", err)
@@ -71,8 +71,9 @@ func tame(turnEnd func()) (netpoll.Poll, error) {
 	slot := (*func([]epollEvent) bool)(handler.Addr().UnsafePointer())
 	handle := *slot
 	*slot = func(events []epollEvent) bool {
+		begin()
 		closed := handle(events)
-		turnEnd()
+		end()
 		return closed
 	}
 	return poll, nil
