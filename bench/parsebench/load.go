@@ -10,6 +10,10 @@ import (
 	"roost/parser"
 )
 
+// limits are those of a server, but for the size of a stanza: a capture may come
+// from one that allows more.
+var limits = parser.Limits{MaxStanza: 64 << 20}
+
 const nsStreams = "http://etherx.jabber.org/streams"
 
 // Load reads a capture of one direction of a stream: a header, first-level
@@ -35,7 +39,7 @@ func (c *Corpus) check() error {
 	if len(bytes.TrimSpace(c.Data)) == 0 {
 		return errors.New("it is empty")
 	}
-	s := parser.NewScratch(parser.Limits{})
+	s := parser.NewScratch(limits)
 	var p parser.Parser
 	defer p.Free(s)
 	open, begun := false, 0

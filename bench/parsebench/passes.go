@@ -18,7 +18,7 @@ type pass func(c *Corpus, chunk int) (stanzas int, err error)
 // parserPass is what a server does with this project's parser: Next until a
 // piece is used up, and of each element that is whole its expanded name.
 func parserPass(c *Corpus, chunk int) (stanzas int, err error) {
-	s := parser.NewScratch(parser.Limits{})
+	s := parser.NewScratch(limits)
 	var p parser.Parser
 	defer p.Free(s)
 	for data := c.Data; len(data) > 0; {

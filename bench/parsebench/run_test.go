@@ -101,6 +101,7 @@ func TestLoad(t *testing.T) {
 	f(header+"<m/><n></n>"+closing+"\n", "")
 	f(header+" <m/>\n<n/>\n", "")
 	f(header[len("<?xml version='1.0'?>"):]+"<m/><n/>", "")
+	f(header+"<m/><n>"+strings.Repeat("x", 1<<20)+"</n>", "")
 	f("", "it is empty")
 	f("\n\n", "it is empty")
 	f("\x89PNG\r\n\x1a\n", "byte 0")
