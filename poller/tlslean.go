@@ -3,9 +3,7 @@
 package poller
 
 import (
-	"crypto/tls"
 	"errors"
-	"net"
 	"sync/atomic"
 
 	"github.com/valyala/bytebufferpool"
@@ -29,92 +27,6 @@ type leanKeys struct {
 	rx   *leantls.Keys // loop
 	tx   *leantls.Keys // under the connection's lock
 	used atomic.Bool   // since the cache looked last
-}
-
-// maxWritten bounds what is kept of a handshake's output, in bytes; chains of
-// certificates are shorter.
-const maxWritten = 64 << 10
-
-// catch is asked by crypto/tls, once it has read a ClientHello, where the
-// secrets of this connection are to go.
-func catch(conn net.Conn) *leantls.Secrets {
-	s, ok := conn.(*tlsSocket)
-	if !ok {
-		return nil
-	}
-	s.secrets = new(leantls.Secrets)
-	s.written = remainders.Get()
-	return s.secrets
-}
-
-// record keeps what crypto/tls writes in its handshake. It is called on the
-// goroutine of the handshake.
-func (s *tlsSocket) record(p []byte) {
-	if s.written == nil {
-		return
-	}
-	if len(s.written.B)+len(p) > maxWritten {
-		s.drop()
-		return
-	}
-	_, _ = s.written.Write(p)
-}
-
-func (s *tlsSocket) drop() {
-	if s.written != nil {
-		remainders.Put(s.written)
-		s.written = nil
-	}
-}
-
-// released gives back what was kept of the handshake.
-func (s *tlsSocket) released() {
-	s.drop()
-	if s.secrets != nil {
-		s.secrets.Wipe()
-		s.secrets = nil
-	}
-}
-
-// park makes a handshake that is done into a lean session, which takes the
-// place of t as the connection's record layer. Loop.
-func (t *stdTLS) park(st *tls.ConnectionState) *leanTLS {
-	p := t.c.loop.p
-	if p.cfg.StdTLS || !t.server {
-		return nil
-	}
-	lean := &leanTLS{c: t.c}
-	if err := t.start(lean, st); err != nil {
-		var why leantls.Refusal
-		if errors.As(err, &why) {
-			p.stats.leanRefused[why].Add(1)
-		}
-		return nil
-	}
-	p.stats.lean.Add(1)
-	t.c.mu.Lock()
-	t.c.rec = lean
-	t.c.mu.Unlock()
-	t.mu.Lock()
-	t.phase = tlsParked
-	t.mu.Unlock()
-	return lean
-}
-
-func (t *stdTLS) start(lean *leanTLS, st *tls.ConnectionState) error {
-	switch {
-	case st.Version != tls.VersionTLS13:
-		return leantls.RefusedVersion
-	case t.c.loop.p.lean.failed:
-		return leantls.RefusedSelfTest
-	case t.secrets == nil:
-		return leantls.RefusedSecrets
-	case t.written == nil:
-		return leantls.RefusedWrites
-	case !t.bound.Whole():
-		return leantls.RefusedReads
-	}
-	return lean.st.Start(st, t.secrets, t.written.B)
 }
 
 // keys are the session's keys. Loop, or under the connection's lock.

@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 	"sync"
 	"time"
 
@@ -277,88 +276,6 @@ func (t *stdTLS) free() {
 	t.arrived.Broadcast()
 	t.mu.Unlock()
 }
-
-// errNoData is what crypto/tls is told while there is nothing to read: a
-// temporary error, which it forgets, so that it may be asked again.
-var errNoData net.Error = noData{}
-
-type noData struct{}
-
-func (noData) Error() string   { return "poller: nothing to read now" }
-func (noData) Timeout() bool   { return true }
-func (noData) Temporary() bool { return true }
-
-// tlsSocket is the socket as crypto/tls sees it.
-type tlsSocket stdTLS
-
-// Read blocks during the handshake and never after it. It hands on no byte
-// behind the current record: what comes after the handshake's last one is not
-// for crypto/tls if another layer takes over.
-func (s *tlsSocket) Read(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.phase == tlsOpen && s.bound.Whole() {
-		s.c.stall = 0
-	}
-	n := s.bound.Next(s.in.Bytes())
-	for ; n == 0; n = s.bound.Next(s.in.Bytes()) {
-		if s.ended {
-			return 0, io.EOF
-		}
-		if s.phase == tlsOpen {
-			return 0, errNoData
-		}
-		s.arrived.Wait()
-	}
-	n, _ = s.in.Read(p[:min(n, len(p))])
-	s.bound.Taken(n)
-	if s.in.Len() <= maxClientHello && !s.ended {
-		(*stdTLS)(s).unchoke()
-	}
-	if s.in.Len() == 0 && s.in.Cap() > 4096 {
-		s.in = bytes.Buffer{}
-	}
-	return n, nil
-}
-
-// Write takes everything: a short count or a temporary error would corrupt the
-// stream for good.
-func (s *tlsSocket) Write(p []byte) (int, error) {
-	s.c.mu.Lock()
-	defer s.c.mu.Unlock()
-	if s.c.fd < 0 {
-		return 0, ErrClosed
-	}
-	if s.c.queued()+len(p) > 2*hardFactor*s.c.loop.p.cfg.Outbox {
-		return 0, ErrFull // answers to a peer that does not read
-	}
-	s.c.append(p)
-	if s.phaseIs(tlsShaking) {
-		s.record(p)
-		if failed, _ := s.c.flush(); failed != nil {
-			return 0, failed
-		}
-	}
-	return len(p), nil
-}
-
-func (s *tlsSocket) phaseIs(p tlsPhase) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.phase == p
-}
-
-func (s *tlsSocket) Close() error                     { return nil }
-func (s *tlsSocket) LocalAddr() net.Addr              { return tlsAddr{} }
-func (s *tlsSocket) RemoteAddr() net.Addr             { return tlsAddr{} }
-func (s *tlsSocket) SetDeadline(time.Time) error      { return nil }
-func (s *tlsSocket) SetReadDeadline(time.Time) error  { return nil }
-func (s *tlsSocket) SetWriteDeadline(time.Time) error { return nil }
-
-type tlsAddr struct{}
-
-func (tlsAddr) Network() string { return "tcp" }
-func (tlsAddr) String() string  { return "client" }
 
 // handshakes bounds the TLS handshakes under way; those past the bound wait.
 type handshakes struct {

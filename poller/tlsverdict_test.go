@@ -1,0 +1,281 @@
+//go:build linux
+
+package poller
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"roost/poller/leantls"
+)
+
+// onLoop runs f on the connection's loop.
+func onLoop(c *Conn, f func() bool) bool {
+	done := make(chan bool)
+	c.Post(func(int) { done <- f() })
+	return <-done
+}
+
+// TestLeanVerdicts: what a client must not send is answered with the right
+// alert, under the current key; then the connection ends, the secrets are gone,
+// nothing was delivered that is not authentic, and neither the error nor the
+// log names a secret.
+func TestLeanVerdicts(t *testing.T) {
+	var log syncBuffer
+	var got atomic.Int64
+	s := serve(t, Config{Loops: 1, Logger: debugLogger(&log)}, testTLS(t), func(_ *echo, p []byte) int {
+		got.Add(int64(len(p)))
+		return len(p)
+	})
+	flip := func(b []byte) []byte { b[len(b)-1] ^= 1; return b }
+	for _, c := range []struct {
+		desc  string
+		bytes func(p *tlsPeer) []byte
+		alert leantls.Alert
+	}{
+		{"not authentic", func(p *tlsPeer) []byte { return flip(p.data("x")) }, leantls.BadRecordMAC},
+		{"not authentic in new keys", func(p *tlsPeer) []byte { return append(p.update(true), flip(p.data("x"))...) }, leantls.BadRecordMAC},
+		{"old keys after KeyUpdate", func(p *tlsPeer) []byte {
+			old := p.tx
+			first := p.update(false)
+			old.seq++
+			p.tx = old
+			return append(first, p.data("x")...)
+		}, leantls.BadRecordMAC},
+		{"too long", func(*tlsPeer) []byte { return []byte{23, 3, 3, 0x41, 1} }, leantls.RecordOverflow},
+		{"too long inside", func(p *tlsPeer) []byte { return p.data(strings.Repeat("a", 1<<14+1)) }, leantls.RecordOverflow},
+		{"in clear", func(*tlsPeer) []byte { return []byte{21, 3, 3, 0, 2, 1, 0} }, leantls.UnexpectedMessage},
+		{"change_cipher_spec", func(*tlsPeer) []byte { return []byte{20, 3, 3, 0, 1, 1} }, leantls.UnexpectedMessage},
+		{"version", func(*tlsPeer) []byte { return []byte{23, 3, 1} }, leantls.ProtocolVersion},
+		{"padding alone", func(p *tlsPeer) []byte { return p.record("\x00\x00") }, leantls.UnexpectedMessage},
+		{"unknown type", func(p *tlsPeer) []byte { return p.record("a\x18") }, leantls.UnexpectedMessage},
+		{"Certificate", func(p *tlsPeer) []byte { return p.record("\x0b\x00\x00\x00\x16") }, leantls.UnexpectedMessage},
+		{"bad KeyUpdate", func(p *tlsPeer) []byte { return p.record("\x18\x00\x00\x01\x02\x16") }, leantls.IllegalParameter},
+		{"long KeyUpdate", func(p *tlsPeer) []byte { return p.record("\x18\x00\x00\x02\x02\x02\x16") }, leantls.DecodeError},
+		{"alert in a KeyUpdate", func(p *tlsPeer) []byte { return append(p.record("\x18\x16"), p.record("\x01\x00\x15")...) }, leantls.UnexpectedMessage},
+		{"KeyUpdate flood", func(p *tlsPeer) (all []byte) {
+			for range 65 {
+				all = append(all, append(p.update(true), p.data("x")...)...)
+			}
+			return all
+		}, leantls.UnexpectedMessage},
+	} {
+		p := newTLSPeer(t, dial(t, s.addr), nil)
+		secrets := [][]byte{p.tx.secret, p.rx.secret}
+		p.send(p.data("fine"))
+		e := <-s.conns
+		eventually(t, "data", func() bool { return got.Swap(0) > 0 })
+		lean := leanOf(t, e)
+		p.send(c.bytes(p))
+		if alert := p.end(); alert != int(c.alert) {
+			t.Errorf("%s: alert %d, want %d", c.desc, alert, c.alert)
+		}
+		err := reason(t, e)
+		var wrong *leantls.Error
+		if !errors.As(err, &wrong) || wrong.Alert != c.alert {
+			t.Errorf("%s: %v", c.desc, err)
+		}
+		if n := got.Swap(0); n > 0 && c.desc != "KeyUpdate flood" {
+			t.Errorf("%s: %d bytes were delivered", c.desc, n)
+		}
+		for _, secret := range append(secrets, p.tx.secret, p.rx.secret) {
+			if holds(lean, secret) || lean.awake.Load() != nil {
+				t.Errorf("%s: a secret is left", c.desc)
+			}
+		}
+		if err := e.c.Queue([]byte("x")); err != ErrClosed {
+			t.Errorf("%s: Queue after the end: %v", c.desc, err)
+		}
+		for _, secret := range secrets {
+			if out := log.String() + err.Error(); strings.Contains(out, string(secret)) || strings.Contains(out, fmt.Sprintf("%x", secret)) {
+				t.Errorf("%s: the log or the error has a secret", c.desc)
+			}
+		}
+	}
+}
+
+// holds reports whether the session's memory has the secret.
+func holds(lean *leanTLS, secret []byte) bool {
+	state := unsafe.Slice((*byte)(unsafe.Pointer(&lean.st)), unsafe.Sizeof(lean.st))
+	return bytes.Contains(state, secret)
+}
+
+// TestLeanAfterClose: what is read behind a close_notify, before the connection
+// has ended, is ignored.
+func TestLeanAfterClose(t *testing.T) {
+	var got atomic.Int64
+	s := serve(t, Config{Loops: 1}, testTLS(t), func(_ *echo, p []byte) int {
+		got.Add(int64(len(p)))
+		return len(p)
+	})
+	p := newTLSPeer(t, dial(t, s.addr), nil)
+	e := <-s.conns
+	eventually(t, "secured", e.secured.Load)
+	lean := leanOf(t, e)
+	secret := bytes.Clone(p.tx.secret)
+	if !holds(lean, secret) || !holds(lean, p.rx.secret) {
+		t.Error("the session does not have its secrets, or the test cannot find them")
+	}
+	records := [][]byte{p.record("\x01\x00\x15"), p.data("late"), []byte("no record")}
+	var errs []error
+	onLoop(e.c, func() bool {
+		for _, r := range records {
+			e.c.resume() // as a handler may whose work is done now
+			errs = append(errs, lean.open(r))
+		}
+		return true
+	})
+	if err := errors.Join(errs...); err != nil {
+		t.Errorf("behind a close_notify: %v", err)
+	}
+	if err := reason(t, e); err != io.EOF || got.Load() != 0 {
+		t.Errorf("ended with %v, %d bytes delivered", err, got.Load())
+	}
+	if holds(lean, secret) || holds(lean, p.rx.secret) {
+		t.Error("a secret is left")
+	}
+}
+
+// TestLeanEnds: close_notify and the end of TCP are told apart; what comes after
+// close_notify is ignored; a fatal alert ends the session without an answer.
+func TestLeanEnds(t *testing.T) {
+	var got atomic.Int64
+	s := serve(t, Config{Loops: 1}, testTLS(t), func(_ *echo, p []byte) int {
+		got.Add(int64(len(p)))
+		return len(p)
+	})
+	for _, c := range []struct {
+		desc  string
+		bytes func(p *tlsPeer) []byte
+		want  error
+		alert int
+	}{
+		{"truncated", func(*tlsPeer) []byte { return nil }, ErrTruncated, 0},
+		{"truncated in a record", func(p *tlsPeer) []byte { return p.data("lost")[:10] }, ErrTruncated, 0},
+		{"close_notify", func(p *tlsPeer) []byte { return p.record("\x01\x00\x15") }, io.EOF, 0},
+		{"close_notify and more", func(p *tlsPeer) []byte {
+			return append(p.record("\x01\x00\x15"), append(p.data("ignored"), "no record"...)...)
+		}, io.EOF, 0},
+		{"fatal alert", func(p *tlsPeer) []byte { return p.record("\x02\x28\x15") }, leantls.PeerError(40), -1},
+	} {
+		raw := dial(t, s.addr)
+		p := newTLSPeer(t, raw, nil)
+		p.send(c.bytes(p))
+		_ = raw.CloseWrite()
+		if alert := p.end(); alert != c.alert {
+			t.Errorf("%s: alert %d, want %d", c.desc, alert, c.alert)
+		}
+		if err := reason(t, <-s.conns); err != c.want {
+			t.Errorf("%s: %v, want %v", c.desc, err, c.want)
+		}
+		if n := got.Swap(0); n != 0 {
+			t.Errorf("%s: %d bytes were delivered", c.desc, n)
+		}
+	}
+	// Our own end: close_notify comes before the end of TCP.
+	p := newTLSPeer(t, dial(t, s.addr), nil)
+	e := <-s.conns
+	eventually(t, "secured", e.secured.Load)
+	_ = e.c.Queue([]byte("bye"))
+	e.c.Close(time.Second)
+	p.expect("bye")
+	if alert := p.end(); alert != 0 {
+		t.Errorf("our end: alert %d, want close_notify", alert)
+	}
+	_ = p.conn.Close()
+	if err := reason(t, e); err != nil {
+		t.Errorf("our end: %v", err)
+	}
+}
+
+// TestLeanKeyUpdates: a client may change its keys and ask for ours as often as
+// is reasonable; one answer comes, before the next data, and none is queued for
+// a client that does not read.
+func TestLeanKeyUpdates(t *testing.T) {
+	var got atomic.Int64
+	s := serve(t, Config{Loops: 1}, testTLS(t), func(_ *echo, p []byte) int {
+		got.Add(int64(len(p)))
+		return len(p)
+	})
+	p := newTLSPeer(t, dial(t, s.addr), nil)
+	for range 50 {
+		p.send(p.update(true), p.data("x"))
+	}
+	eventually(t, "all data", func() bool { return got.Load() == 50 })
+	e := <-s.conns
+	if n := e.c.Queued(); n != 0 {
+		t.Errorf("%d bytes are queued for a client that asks and does not read", n)
+	}
+	writes := s.Stats().Writes
+	for i, want := range []int{1, 0, 0} {
+		if err := e.c.Queue([]byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		e.c.Flush()
+		if n := p.expect("hello"); n != want {
+			t.Errorf("write %d: %d other records, want %d", i, n, want)
+		}
+	}
+	if n := s.Stats().Writes - writes; n != 3 {
+		t.Errorf("%d system calls for three writes", n)
+	}
+}
+
+// TestStdTLSAnswersAreBounded: crypto/tls answers every KeyUpdate at once; a
+// client that asks for ever and does not read is closed.
+func TestStdTLSAnswersAreBounded(t *testing.T) {
+	s := serve(t, Config{Loops: 1, StdTLS: true, Outbox: 1024}, testTLS(t), func(_ *echo, p []byte) int { return len(p) })
+	raw := dial(t, s.addr)
+	p := newTLSPeer(t, raw, nil)
+	e := <-s.conns
+	_ = raw.SetReadBuffer(1024)
+	for {
+		batch := make([][]byte, 0, 200)
+		for range cap(batch) / 2 {
+			batch = append(batch, p.update(true), p.data("x"))
+		}
+		if _, err := raw.Write(bytes.Join(batch, nil)); err != nil {
+			break // closed
+		}
+		if q := e.c.Queued(); q > 2*hardFactor*1024 {
+			t.Fatalf("%d bytes are queued", q)
+		}
+	}
+	if err := reason(t, e); err == nil || err == io.EOF {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// TestStalledRecord: a record that has begun must go on, in both layers; one
+// that is whole is not waited for.
+func TestStalledRecord(t *testing.T) {
+	for _, std := range []bool{false, true} {
+		s := serve(t, Config{Loops: 1, RecordTimeout: time.Second, StdTLS: std}, testTLS(t), nil)
+		idle := newTLSPeer(t, dial(t, s.addr), nil)
+		idle.send(idle.data("whole"))
+		idle.expect("whole")
+		first := <-s.conns
+		for _, n := range []int{1, 5, 20} {
+			p := newTLSPeer(t, dial(t, s.addr), nil)
+			p.send(p.data("whole"), p.data("in part")[:n])
+			p.expect("whole")
+			if err := reason(t, <-s.conns); err != ErrStalled {
+				t.Errorf("std %v: %d bytes of a record: %v, want ErrStalled", std, n, err)
+			}
+		}
+		idle.send(idle.data("still here"))
+		idle.expect("still here")
+		select {
+		case err := <-first.closed:
+			t.Errorf("std %v: a connection without part of a record: %v", std, err)
+		default:
+		}
+	}
+}
