@@ -40,7 +40,6 @@ func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply 
 		old.Close(ErrConflict)
 	}
 	s.ext.Store(nil) // the negotiation is over
-	s.conn.SetDeadline(0)
 	if !m.cfg.Router.Bound(t, s) {
 		// The account was deleted between the login and now.
 		m.Destroy(t, s)

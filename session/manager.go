@@ -158,6 +158,7 @@ func (m *Manager) New(c Conn) *Session {
 	s := &Session{mgr: m, conn: c}
 	s.ext.Store(&extra{neg: new(negotiation)})
 	m.unbound.Store(s, struct{}{})
+	s.set(flagLogin)
 	c.SetDeadline(m.cfg.LoginTimeout)
 	return s
 }

@@ -90,6 +90,7 @@ const (
 	flagSlow                         // its outbox was full: it is being closed
 	flagLater                        // Manager.later has something for the loop
 	flagBacklog                      // reading is paused until the client has read
+	flagLogin                        // the deadline of the login runs
 	flagMail                         // messages may wait for the account
 	flagTLS                          // <starttls/> was answered with <proceed/>, the handshake is under way
 )

@@ -113,6 +113,10 @@ func (s *Session) block(w *workers, f func(*Turn)) {
 func (s *Session) unblock(loop int) {
 	t := s.mgr.turns[loop]
 	s.unset(flagBusy)
+	if s.has(flagLogin) && s.has(flagBound) {
+		s.unset(flagLogin) // here, where it needs not wake the loop
+		s.conn.SetDeadline(0)
+	}
 	if s.has(flagLater) {
 		s.unset(flagLater)
 		later, _ := s.mgr.later.LoadAndDelete(s)
