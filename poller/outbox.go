@@ -106,19 +106,18 @@ func (c *Conn) write() (failed error, drained bool) {
 	for c.out != nil {
 		n, err := unix.Write(int(c.fd), c.out.B)
 		c.loop.p.stats.writes.Add(1)
-		if n > 0 {
-			// What is left moves to the front; the socket is full then, and a
-			// slow peer's copy costs less than a field in every connection.
-			c.out.B = c.out.B[:copy(c.out.B, c.out.B[n:])]
-		}
 		switch {
-		case len(c.out.B) == 0:
+		case n == len(c.out.B):
+			// With its length: from that the pool learns what to keep.
 			outboxes.Put(c.out)
 			c.out = nil
 			drained = c.full
 			c.full = false
 		case err == unix.EINTR:
 		case err == nil, err == unix.EAGAIN:
+			// What is left moves to the front; the socket is full, and a slow
+			// peer's copy costs less than a field in every connection.
+			c.out.B = c.out.B[:copy(c.out.B, c.out.B[max(n, 0):])]
 			c.full = true
 			c.arm()
 			return nil, false
