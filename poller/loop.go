@@ -30,12 +30,12 @@ type loop struct {
 
 	keys keyCache // has a lock of its own
 
-	mu     sync.Mutex
-	tasks  []task
-	spare  []task
-	awake  bool // the loop will look at tasks before it sleeps, or was woken for them
-	ended  bool // the poll is closed: nothing runs any more
-	done   chan struct{}
+	mu    sync.Mutex
+	tasks []task
+	spare []task
+	awake bool // the loop will look at tasks before it sleeps, or was woken for them
+	ended bool // the poll is closed: nothing runs any more
+	done  chan struct{}
 }
 
 // task is a function that is to run on the loop.
