@@ -16,6 +16,8 @@ func TestDialogues(t *testing.T) {
 		switch {
 		case strings.Contains(name, "highest"):
 			cfg.Router = router.Config{HighestOnly: true}
+		case strings.Contains(name, "many-requests"):
+			cfg.Router = router.Config{MaxRequests: 2}
 		case strings.Contains(name, "no-offline"):
 			cfg.Router = router.Config{MaxOffline: -1}
 		case strings.Contains(name, "quota"):

@@ -267,8 +267,10 @@ func (r *Router) unavailable(t *session.Turn, s *session.Session, st *stanza.Sta
 	appendTo := func(b []byte, to string) []byte {
 		return stanza.AppendForward(b, st, stanza.Edit{From: s.FullJID(), To: to})
 	}
+	if s.Available() {
+		r.noteLast(s, st)
+	}
 	r.leave(t, s, ro, appendTo, true)
-	r.noteLast(s, st)
 	return true
 }
 
@@ -289,12 +291,25 @@ func (r *Router) leave(t *session.Turn, s *session.Session, ro *Roster, appendTo
 	}
 	for _, to := range s.ClearDirected() {
 		j, err := jid.Parse(to)
-		if err != nil || wasAvailable && ro.Subscribed(j.BareString()) {
+		if err != nil || wasAvailable && r.wasTold(s, ro, j) {
 			continue
 		}
 		r.toDirected(t, j, appendTo)
 	}
 	s.SetPresence(nil, 0)
+}
+
+// wasTold reports whether an address that got directed presence has learnt by
+// the broadcast already that the resource is gone.
+func (r *Router) wasTold(s *session.Session, ro *Roster, to jid.JID) bool {
+	if to.BareString() != s.BareJID() && !ro.Subscribed(to.BareString()) {
+		return false
+	}
+	if to.Resource() == "" {
+		return true
+	}
+	x := r.sessions.Find(to.BareString(), to.Resource())
+	return x != nil && x.Available()
 }
 
 func (r *Router) sendOne(t *session.Turn, to *session.Session, appendTo func([]byte, string) []byte) {

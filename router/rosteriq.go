@@ -65,7 +65,8 @@ func (r *Router) rosterGet(rq *Request) {
 }
 
 // rosterGetInline is rosterGet for what needs no store: a roster that is in
-// memory, all of it. A loop never waits for a roster lock, it only tries.
+// memory, all of it or unchanged. A loop never waits for a roster lock, it only
+// tries.
 func (r *Router) rosterGetInline(rq *Request) bool {
 	owner := rq.Account()
 	mu := r.rosterLock(owner)
@@ -75,11 +76,15 @@ func (r *Router) rosterGetInline(rq *Request) bool {
 	defer mu.Unlock()
 	ro, ok := r.cached(owner.String())
 	ver := rq.Payload().Attr("ver")
-	if !ok || len(ver) > 0 {
+	if !ok || len(ver) > 0 && string(ver) != strconv.FormatInt(ro.Version, 10) {
 		return false
 	}
 	rq.Session.SetInterested()
-	sendRoster(rq, ro, ver)
+	if len(ver) > 0 {
+		rq.Empty()
+	} else {
+		sendRoster(rq, ro, ver)
+	}
 	return true
 }
 

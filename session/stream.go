@@ -209,14 +209,14 @@ func (s *Session) checkHeader(h parser.Element) (host string, e *StreamError) {
 	if err != nil || !s.mgr.Serves(domain.String()) {
 		return host, ErrHostUnknown
 	}
+	if s.has(flagAuthed) && domain.String() != host {
+		return host, ErrHostUnknown // the account is of another domain
+	}
 	host = domain.String()
 	if !versionOK(string(h.Attr("version"))) {
 		return host, ErrUnsupportedVersion
 	}
 	if s.has(flagAuthed) {
-		if host != s.Host() {
-			return host, ErrHostUnknown
-		}
 		return host, s.checkFrom(h)
 	}
 	s.jid = domain.Keep()
@@ -342,8 +342,7 @@ func (s *Session) element(t *Turn, behind []byte) {
 
 // route hands a stanza to the router, on a worker where it has to wait.
 func (s *Session) route(t *Turn, st *stanza.Stanza) {
-	if st.Kind == stanza.IQ && st.Type == stanza.Set && st.Payload().Is(nsSession, "session") {
-		s.result(t, st)
+	if st.Kind == stanza.IQ && st.Type == stanza.Set && s.boundSet(t, st) {
 		return
 	}
 	r := s.mgr.cfg.Router
@@ -358,6 +357,32 @@ func (s *Session) route(t *Turn, st *stanza.Stanza) {
 		_ = stanza.Read(d, &st) // it was read before
 		r.Stanza(t, s, &st)
 	})
+}
+
+// boundSet answers what belongs to binding and comes from a client that is
+// bound: the session of RFC 3921, and another attempt to bind, which RFC 6120
+// section 7.6.2.2 has <not-allowed/> for.
+func (s *Session) boundSet(t *Turn, st *stanza.Stanza) bool {
+	payload := st.Payload()
+	switch string(payload.Space()) {
+	case nsBind:
+		if s.addressed(st) && payload.Is(nsBind, "bind") {
+			s.reply(t, st, stanza.NotAllowed.WithText("A resource is bound already."))
+			return true
+		}
+	case nsSession:
+		if s.addressed(st) && payload.Is(nsSession, "session") {
+			s.result(t, st)
+			return true
+		}
+	}
+	return false
+}
+
+// addressed reports whether a stanza is for the server or for the client's own
+// account.
+func (s *Session) addressed(st *stanza.Stanza) bool {
+	return !st.HasTo || st.To.String() == s.Host() || st.To.String() == s.BareJID()
 }
 
 // poolFor is the pool of workers that a stanza is for.
@@ -397,8 +422,7 @@ func (s *Session) handOver(t *Turn, st *stanza.Stanza) {
 // section 7.1: a stanza "to an entity other than the server itself or the
 // client's account" is not processed and ends the stream.
 func (s *Session) beforeBinding(t *Turn, st *stanza.Stanza) {
-	own := !st.HasTo || st.To.String() == s.Host() || st.To.String() == s.BareJID()
-	if st.Kind != stanza.IQ || !own || !st.Type.IsRequest() {
+	if st.Kind != stanza.IQ || !s.addressed(st) || !st.Type.IsRequest() {
 		s.end(t, ErrNotAuthorized)
 		return
 	}
@@ -425,6 +449,10 @@ func (s *Session) negotiate(t *Turn, el parser.Element, behind []byte) {
 	switch {
 	case space == nsTLS && local == "starttls" && s.mgr.cfg.TLS != nil && !s.conn.Secure() && !s.has(flagAuthed):
 		s.startTLS(t, behind)
+	case space == nsTLS:
+		// RFC 6120 section 5.4.2.2: the command is malformed, or "the receiving
+		// entity did not offer the STARTTLS feature in its stream features".
+		s.failTLS(t)
 	case space == nsSASL && !s.has(flagAuthed) && s.mayAuthenticate():
 		s.saslElement(t, el)
 	case space == nsSASL && !s.has(flagAuthed):
