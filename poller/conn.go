@@ -5,10 +5,8 @@ package poller
 import (
 	"crypto/tls"
 	"errors"
-	"io"
 	"net/netip"
 	"sync"
-	"time"
 
 	"github.com/cloudwego/netpoll"
 	"github.com/valyala/bytebufferpool"
@@ -43,24 +41,6 @@ type Conn struct {
 	out   *bytebufferpool.ByteBuffer // nil: nothing is queued
 	rec   record                     // nil: plain
 }
-
-// ending is how far the end of our side has come.
-type ending uint8
-
-const (
-	endOpen     ending = iota
-	endClosing         // nothing more may be queued
-	endShutDown        // … and our side of the socket is shut down
-)
-
-// watch is what a connection's descriptor is registered for with the poll.
-type watch uint8
-
-const (
-	watchNothing watch = iota // not registered
-	watchRead                 // and for writing too while armed
-	watchWrite                // for writing only: reading is paused
-)
 
 // record is a record layer: what stands between the bytes of the socket and
 // those of the handler.
@@ -109,40 +89,6 @@ func (c *Conn) readable(netpoll.Poll) error {
 	}
 	c.read(maxReads)
 	return nil
-}
-
-func (c *Conn) unregister() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.forget()
-	if c.full {
-		c.arm()
-	}
-}
-
-// forget takes the descriptor out of the poll. Under mu.
-func (c *Conn) forget() {
-	if c.watch != watchNothing {
-		c.watch, c.armed = watchNothing, false
-		_ = c.loop.poll.Control(c.op, netpoll.PollDetach)
-	}
-}
-
-// watchWrite waits for a socket that was full to take bytes, also while reading
-// is paused. Loop, and not from within a callback of the operator.
-func (c *Conn) watchWrite() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.fd < 0 || c.hup || !c.full {
-		return
-	}
-	c.op.OnWrite = c.writable
-	if c.watch != watchNothing {
-		c.arm()
-		return
-	}
-	c.watch = watchWrite
-	c.armed = c.loop.poll.Control(c.op, netpoll.PollWritable) == nil
 }
 
 // hungUp is called by netpoll on a goroutine of its own when it has seen a
@@ -210,13 +156,6 @@ func (c *Conn) input(p []byte) {
 	}
 }
 
-// fail ends the connection from within a callback, where it cannot be freed.
-func (c *Conn) fail(err error) {
-	c.paused = true
-	c.Flush() // an alert may wait
-	c.loop.post(c, func(int) { c.shut(err) })
-}
-
 // deliver gives plain bytes to the handler and keeps what it does not use.
 // Loop.
 func (c *Conn) deliver(p []byte) {
@@ -226,102 +165,6 @@ func (c *Conn) deliver(p []byte) {
 	}
 	if n < len(p) && !c.dead && !c.lingering() {
 		c.loop.keep(c, p[n:])
-	}
-}
-
-// peerClosed is the end of what the peer sends. Loop.
-func (c *Conn) peerClosed() {
-	err := io.EOF
-	if c.rec != nil && !c.lingering() {
-		switch e := c.rec.eof(); {
-		case e == errLater:
-			c.paused = true
-			return
-		case e != nil:
-			err = e
-		}
-	}
-	if c.lingering() {
-		err = nil
-	}
-	c.paused = true
-	c.loop.post(c, func(int) { c.finish(err) })
-}
-
-// errLater is the answer of a record layer that is not ready for the end: it
-// resumes reading when it is, and meets the end again.
-var errLater = errors.New("poller: BUG: the end was not waited for")
-
-// finish ends a connection whose peer has closed its side, when the peer has
-// taken what is queued: it may still be reading. The sweep looks after it,
-// because netpoll has forgotten its descriptor. Loop.
-func (c *Conn) finish(err error) {
-	if c.rec != nil && !c.dead {
-		// RFC 8446 section 6.1: "Each party MUST send a "close_notify" alert
-		// before closing its write side of the connection".
-		c.rec.closeWrite()
-	}
-	c.Flush()
-	if c.dead || c.Queued() == 0 || c.lingering() {
-		c.shut(err)
-		return
-	}
-	c.mu.Lock()
-	c.stopQueueing()
-	c.mu.Unlock()
-	c.setDeadline(halfClosed)
-}
-
-// halfClosed is how long a peer that has closed its side may take to read the
-// rest.
-const halfClosed = 10 * time.Second
-
-// Pause stops reading, until Resume. Loop.
-func (c *Conn) Pause() { c.paused = true }
-
-// Resume goes on reading, with what the handler has not used first.
-func (c *Conn) Resume() {
-	c.loop.post(c, func(int) { c.resume() })
-}
-
-func (c *Conn) resume() {
-	if c.dead || !c.paused {
-		return
-	}
-	c.paused = false
-	if rest := c.loop.take(c); rest != nil {
-		c.deliver(rest.B)
-		remainders.Put(rest)
-	}
-	c.stall = 0 // the time while nothing was read does not count
-	if c.rec != nil && !c.paused && !c.lingering() {
-		if err := c.rec.resume(); err != nil {
-			c.fail(err)
-			return
-		}
-	}
-	switch {
-	case c.paused || c.dead:
-	case c.hup:
-		c.readAll()
-	default:
-		c.reregister()
-	}
-}
-
-// reregister begins to wait for events again, after a pause that met one. Loop,
-// and not from within a callback of the operator.
-func (c *Conn) reregister() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.watch == watchRead || c.fd < 0 {
-		return
-	}
-	c.forget()
-	c.watch = watchRead
-	_ = c.loop.poll.Control(c.op, netpoll.PollReadable)
-	if c.full {
-		c.arm()
 	}
 }
 
@@ -351,163 +194,6 @@ func (c *Conn) RemoteAddr() netip.AddrPort {
 		return netip.AddrPort{}
 	}
 	return addrPort(sa)
-}
-
-// SetDeadline closes the connection with ErrDeadline when it is still there
-// then, to the second; 0 takes that back.
-func (c *Conn) SetDeadline(after time.Duration) {
-	c.loop.post(c, func(int) { c.setDeadline(after) })
-}
-
-func (c *Conn) setDeadline(after time.Duration) {
-	c.deadline = 0
-	if after <= 0 || c.dead {
-		return
-	}
-	c.deadline = c.loop.now + uint32((after+time.Second-1)/time.Second)
-	c.watchTime()
-}
-
-// watchTime puts the connection on the loop's list of deadlines.
-func (c *Conn) watchTime() {
-	if !c.urgent {
-		c.urgent = true
-		c.loop.urgent = append(c.loop.urgent, c)
-	}
-}
-
-// begun notes that a TLS record has begun that is not whole, if that is new.
-// Loop.
-func (c *Conn) begun() {
-	if c.stall == 0 {
-		c.stall = c.loop.now + uint32((c.loop.p.cfg.RecordTimeout+time.Second-1)/time.Second)
-		c.watchTime()
-	}
-}
-
-// due is asked every second of a connection with a deadline; it answers whether
-// to ask again. Loop.
-func (c *Conn) due(now uint32) bool {
-	if c.dead || c.deadline == 0 && c.stall == 0 {
-		c.urgent = false
-		return false
-	}
-	if c.stall != 0 && now > c.stall && !c.paused {
-		c.urgent = false
-		c.shut(ErrStalled)
-		return false
-	}
-	if c.deadline == 0 || now <= c.deadline {
-		if c.hup {
-			c.Flush() // nobody else looks after a hung-up socket's outbox
-			if c.Queued() == 0 && c.lingering() && !c.isShutDown() {
-				c.shut(io.EOF)
-			}
-		}
-		return true
-	}
-	c.urgent = false
-	if c.lingering() {
-		c.shut(nil)
-	} else {
-		c.shut(ErrDeadline)
-	}
-	return false
-}
-
-// Close flushes what is queued, closes our side, and waits at most linger for
-// the peer to close theirs; with 0 the connection is cut off at once. Nothing
-// is delivered any more, nothing can be queued.
-func (c *Conn) Close(linger time.Duration) {
-	c.loop.post(c, func(int) {
-		if c.dead {
-			return
-		}
-		if linger <= 0 {
-			c.shut(nil)
-			return
-		}
-		if c.lingering() {
-			return
-		}
-		if c.rec != nil {
-			c.rec.closeWrite()
-		}
-		c.mu.Lock()
-		c.stopQueueing()
-		c.mu.Unlock()
-		c.setDeadline(linger)
-		c.dropRest()
-		c.Flush()
-		if c.Queued() == 0 {
-			c.closeWrite()
-		}
-		c.paused = true
-		c.resume()
-	})
-}
-
-// lingering reports whether Close was called. Loop.
-func (c *Conn) lingering() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.end != endOpen
-}
-
-// stopQueueing refuses what others want to queue from now on. Under mu.
-func (c *Conn) stopQueueing() { c.end = max(c.end, endClosing) }
-
-func (c *Conn) isShutDown() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.end == endShutDown
-}
-
-// closeWrite shuts down our side of the socket. Loop.
-func (c *Conn) closeWrite() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.end != endShutDown && c.fd >= 0 {
-		c.end = endShutDown
-		_ = unix.Shutdown(int(c.fd), unix.SHUT_WR)
-	}
-}
-
-func (c *Conn) dropRest() {
-	if rest := c.loop.take(c); rest != nil {
-		remainders.Put(rest)
-	}
-}
-
-// shut ends the connection: the last thing that happens to it. Loop, and not
-// from within a callback of the operator.
-func (c *Conn) shut(err error) {
-	if c.dead {
-		return
-	}
-	c.dead = true
-	c.paused = true
-	c.mu.Lock()
-	c.forget()
-	if c.out != nil {
-		outboxes.Put(c.out)
-		c.out = nil
-	}
-	fd := c.fd
-	c.fd = -1
-	c.stopQueueing()
-	c.mu.Unlock()
-	c.dropRest()
-	if c.rec != nil {
-		c.rec.free()
-	}
-	_ = unix.Close(int(fd))
-	c.loop.poll.Free(c.op)
-	c.op = nil
-	c.loop.drop(c)
-	c.loop.p.addrs.release(c.peer)
-	c.loop.p.stats.conns.Add(-1)
-	c.handler.Closed(c.loop.index, err)
 }
 
 // StartTLS makes the connection's next byte the first of a TLS handshake. It is

@@ -1,0 +1,172 @@
+//go:build linux
+
+package poller
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// How a connection ends: the peer's end, ours, and the last thing that happens
+// in either case.
+
+// ending is how far the end of our side has come.
+type ending uint8
+
+const (
+	endOpen     ending = iota
+	endClosing         // nothing more may be queued
+	endShutDown        // … and our side of the socket is shut down
+)
+
+// fail ends the connection from within a callback, where it cannot be freed.
+func (c *Conn) fail(err error) {
+	c.paused = true
+	c.Flush() // an alert may wait
+	c.loop.post(c, func(int) { c.shut(err) })
+}
+
+// peerClosed is the end of what the peer sends. Loop.
+func (c *Conn) peerClosed() {
+	err := io.EOF
+	if c.rec != nil && !c.lingering() {
+		switch e := c.rec.eof(); {
+		case e == errLater:
+			c.paused = true
+			return
+		case e != nil:
+			err = e
+		}
+	}
+	if c.lingering() {
+		err = nil
+	}
+	c.paused = true
+	c.loop.post(c, func(int) { c.finish(err) })
+}
+
+// errLater is the answer of a record layer that is not ready for the end: it
+// resumes reading when it is, and meets the end again.
+var errLater = errors.New("poller: BUG: the end was not waited for")
+
+// finish ends a connection whose peer has closed its side, when the peer has
+// taken what is queued: it may still be reading. The sweep looks after it,
+// because netpoll has forgotten its descriptor. Loop.
+func (c *Conn) finish(err error) {
+	if c.rec != nil && !c.dead {
+		// RFC 8446 section 6.1: "Each party MUST send a "close_notify" alert
+		// before closing its write side of the connection".
+		c.rec.closeWrite()
+	}
+	c.Flush()
+	if c.dead || c.Queued() == 0 || c.lingering() {
+		c.shut(err)
+		return
+	}
+	c.mu.Lock()
+	c.stopQueueing()
+	c.mu.Unlock()
+	c.setDeadline(halfClosed)
+}
+
+// halfClosed is how long a peer that has closed its side may take to read the
+// rest.
+const halfClosed = 10 * time.Second
+
+// Close flushes what is queued, closes our side, and waits at most linger for
+// the peer to close theirs; with 0 the connection is cut off at once. Nothing
+// is delivered any more, nothing can be queued.
+func (c *Conn) Close(linger time.Duration) {
+	c.loop.post(c, func(int) {
+		if c.dead {
+			return
+		}
+		if linger <= 0 {
+			c.shut(nil)
+			return
+		}
+		if c.lingering() {
+			return
+		}
+		if c.rec != nil {
+			c.rec.closeWrite()
+		}
+		c.mu.Lock()
+		c.stopQueueing()
+		c.mu.Unlock()
+		c.setDeadline(linger)
+		c.dropRest()
+		c.Flush()
+		if c.Queued() == 0 {
+			c.closeWrite()
+		}
+		c.paused = true
+		c.resume()
+	})
+}
+
+// lingering reports whether Close was called. Loop.
+func (c *Conn) lingering() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.end != endOpen
+}
+
+// stopQueueing refuses what others want to queue from now on. Under mu.
+func (c *Conn) stopQueueing() { c.end = max(c.end, endClosing) }
+
+func (c *Conn) isShutDown() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.end == endShutDown
+}
+
+// closeWrite shuts down our side of the socket. Loop.
+func (c *Conn) closeWrite() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.end != endShutDown && c.fd >= 0 {
+		c.end = endShutDown
+		_ = unix.Shutdown(int(c.fd), unix.SHUT_WR)
+	}
+}
+
+func (c *Conn) dropRest() {
+	if rest := c.loop.take(c); rest != nil {
+		remainders.Put(rest)
+	}
+}
+
+// shut ends the connection: the last thing that happens to it. Loop, and not
+// from within a callback of the operator.
+func (c *Conn) shut(err error) {
+	if c.dead {
+		return
+	}
+	c.dead = true
+	c.paused = true
+	c.mu.Lock()
+	c.forget()
+	if c.out != nil {
+		outboxes.Put(c.out)
+		c.out = nil
+	}
+	fd := c.fd
+	c.fd = -1
+	c.stopQueueing()
+	c.mu.Unlock()
+	c.dropRest()
+	if c.rec != nil {
+		c.rec.free()
+	}
+	_ = unix.Close(int(fd))
+	c.loop.poll.Free(c.op)
+	c.op = nil
+	c.loop.drop(c)
+	c.loop.p.addrs.release(c.peer)
+	c.loop.p.stats.conns.Add(-1)
+	c.handler.Closed(c.loop.index, err)
+}

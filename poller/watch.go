@@ -1,0 +1,103 @@
+//go:build linux
+
+package poller
+
+import (
+	"github.com/cloudwego/netpoll"
+)
+
+// What a connection's descriptor is registered for with the poll: it is
+// forgotten while reading is paused, and watched for writing while the socket is
+// full.
+
+// watch is what a connection's descriptor is registered for with the poll.
+type watch uint8
+
+const (
+	watchNothing watch = iota // not registered
+	watchRead                 // and for writing too while armed
+	watchWrite                // for writing only: reading is paused
+)
+
+func (c *Conn) unregister() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forget()
+	if c.full {
+		c.arm()
+	}
+}
+
+// forget takes the descriptor out of the poll. Under mu.
+func (c *Conn) forget() {
+	if c.watch != watchNothing {
+		c.watch, c.armed = watchNothing, false
+		_ = c.loop.poll.Control(c.op, netpoll.PollDetach)
+	}
+}
+
+// watchWrite waits for a socket that was full to take bytes, also while reading
+// is paused. Loop, and not from within a callback of the operator.
+func (c *Conn) watchWrite() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd < 0 || c.hup || !c.full {
+		return
+	}
+	c.op.OnWrite = c.writable
+	if c.watch != watchNothing {
+		c.arm()
+		return
+	}
+	c.watch = watchWrite
+	c.armed = c.loop.poll.Control(c.op, netpoll.PollWritable) == nil
+}
+
+// Pause stops reading, until Resume. Loop.
+func (c *Conn) Pause() { c.paused = true }
+
+// Resume goes on reading, with what the handler has not used first.
+func (c *Conn) Resume() {
+	c.loop.post(c, func(int) { c.resume() })
+}
+
+func (c *Conn) resume() {
+	if c.dead || !c.paused {
+		return
+	}
+	c.paused = false
+	if rest := c.loop.take(c); rest != nil {
+		c.deliver(rest.B)
+		remainders.Put(rest)
+	}
+	c.stall = 0 // the time while nothing was read does not count
+	if c.rec != nil && !c.paused && !c.lingering() {
+		if err := c.rec.resume(); err != nil {
+			c.fail(err)
+			return
+		}
+	}
+	switch {
+	case c.paused || c.dead:
+	case c.hup:
+		c.readAll()
+	default:
+		c.reregister()
+	}
+}
+
+// reregister begins to wait for events again, after a pause that met one. Loop,
+// and not from within a callback of the operator.
+func (c *Conn) reregister() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.watch == watchRead || c.fd < 0 {
+		return
+	}
+	c.forget()
+	c.watch = watchRead
+	_ = c.loop.poll.Control(c.op, netpoll.PollReadable)
+	if c.full {
+		c.arm()
+	}
+}
