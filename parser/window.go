@@ -96,15 +96,9 @@ func (w *window) fillShort(b []byte) (int, *Error) {
 // fillPortable is fill in plain Go.
 func (w *window) fillPortable(b []byte) (int, *Error) {
 	n := len(b) / 64
-	var pad [64]byte // zeros, which are stops in all maps
-	copy(pad[:], b[n*64:])
 	from := -1 // where the blocks with bytes from 0x80 on began
-	for i := 0; i <= n; i++ {
-		block := &pad
-		if i < n {
-			block = (*[64]byte)(b[i*64:])
-		}
-		high := w.block(i, block)
+	for i := range n {
+		high := w.block(i, (*[64]byte)(b[i*64:]))
 		if high == (from >= 0) {
 			continue
 		}
@@ -117,11 +111,26 @@ func (w *window) fillPortable(b []byte) (int, *Error) {
 		}
 		from = -1
 	}
+	if w.rest(n, b[n*64:]) && from < 0 {
+		from = n * 64
+	}
 	if from >= 0 {
 		ok, e := validPrefix(b[from:])
 		return from + ok, e
 	}
 	return len(b), nil
+}
+
+// rest classifies what is left behind the last whole block, and reports whether
+// it has bytes from 0x80 on. Behind it are stops.
+func (w *window) rest(i int, b []byte) (high bool) {
+	if len(b) == 0 {
+		w.text[i], w.value[i], w.name[i] = allStops, allStops, allStops
+		return false
+	}
+	var pad [64]byte // zeros, which are stops in all maps
+	copy(pad[:], b)
+	return w.block(i, &pad)
 }
 
 // block classifies block i, and reports whether it has bytes from 0x80 on.
