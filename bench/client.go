@@ -9,7 +9,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -35,7 +34,6 @@ const (
 	rosterNS              = "jabber:iq:roster"
 	iqBind                = "bind"
 	iqRoster              = "roster"
-	markerText            = "bench "
 	pingPayload           = " "
 )
 
@@ -70,6 +68,8 @@ type Client struct {
 	parser  parser.Parser
 	state   state
 	scram   *scram.ClientConversation
+	started time.Time // of the login
+	leaving bool      // it closes its stream by itself
 }
 
 // ErrLogin is what a failed login is wrapped in.
@@ -81,6 +81,7 @@ func (c *Client) start() {
 		return // the connection was lost before this was called
 	}
 	c.conn.Load().SetDeadline(loginTimeout)
+	c.started = time.Now()
 	if c.fleet.cfg.TLS == DirectTLS {
 		c.secure()
 		return
@@ -122,7 +123,10 @@ func (c *Client) Data(loop int, p []byte) int {
 		case err != nil:
 			c.fail(err)
 		case ev == parser.Stanza:
-			c.element(scratch.Doc().Root())
+			c.element(loop, scratch.Doc().Root())
+		case ev == parser.StreamClose && c.leaving:
+			c.state = stateFailed
+			c.drop()
 		case ev == parser.StreamClose:
 			c.fail(errors.New("the server closed the stream"))
 		}
@@ -164,7 +168,7 @@ func (c *Client) fail(err error) {
 }
 
 // element takes the login one step further.
-func (c *Client) element(el parser.Element) {
+func (c *Client) element(loop int, el parser.Element) {
 	if el.Is(streamsNS, "error") {
 		c.fail(fmt.Errorf("stream error: %s", el.First().Local()))
 		return
@@ -187,8 +191,11 @@ func (c *Client) element(el parser.Element) {
 		c.state = stateReady
 		c.conn.Load().SetDeadline(0)
 		c.fleet.loginDone(nil)
+		if f := c.fleet.onReady; f != nil {
+			f(c, time.Since(c.started))
+		}
 	case stateReady:
-		c.fleet.received(c, el)
+		c.fleet.received(loop, c, el)
 	}
 }
 
@@ -279,17 +286,21 @@ func (c *Client) bound(el parser.Element) {
 // Ping sends the white space that keeps a connection alive.
 func (c *Client) Ping() { c.send(pingPayload) }
 
-// Message sends a chat message that carries its time of departure.
+// FullJID is the address of the client's resource.
+func (c *Client) FullJID() string { return c.account.JID() + "/" + c.account.Resource }
+
+// Message sends a chat message that carries its time of departure. It may be
+// called from any goroutine.
 func (c *Client) Message(to string) {
-	b := make([]byte, 0, 256)
-	b = append(b, "<message type='chat' id='"...)
-	b = strconv.AppendUint(b, c.fleet.nextID(), 36)
-	b = append(b, "' to='"...)
-	b = append(b, to...)
-	b = append(b, "'><body>"+markerText...)
-	b = strconv.AppendInt(b, time.Now().UnixNano(), 10)
-	b = append(b, " and then some words, as people write them to each other.</body></message>"...)
-	c.write(b)
+	var buf [512]byte
+	c.write(appendMessage(buf[:0], c.fleet.nextID(), to))
+}
+
+// leave closes the stream as RFC 6120 section 4.4 has it. Loop.
+func (c *Client) leave() {
+	c.leaving = true
+	c.fleet.left1()
+	c.send("</stream:stream>")
 }
 
 // drop cuts the connection off.

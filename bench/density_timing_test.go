@@ -62,7 +62,7 @@ func density(b *testing.B, cfg Config) {
 	for b.Loop() {
 		few, fewBytes, fewObjects := login(fewSessions)
 		if file := os.Getenv("ROOST_BENCH_CPU"); file != "" {
-			go r.save(file, "profile?seconds=10")
+			go r.save(file, "profile?seconds=25")
 		}
 		before := r.usage().CPU
 		many, manyBytes, manyObjects := login(manySessions - fewSessions)

@@ -34,13 +34,13 @@ type Config struct {
 	User      string // localpart with one %d; default "user%d"
 	Password  string // default "secret"
 	First     int    // number of the first account
+	Accounts  int    // how many accounts there are; 0: one for each client
 	Mechanism Mechanism
 	TLS       TLSMode
 	Resume    bool   // TLS sessions are resumed
 	InFlight  int    // logins under way at once; default 100
 	Loops     int    // default 1
 	Presence  string // initial presence; default "<presence/>"
-	Received  func(c *Client, el parser.Element)
 }
 
 func (c *Config) setDefaults() {
@@ -81,6 +81,9 @@ type Fleet struct {
 	ids     atomic.Uint64
 	slots   chan struct{} // logins under way
 	left    sync.WaitGroup
+	pace    *time.Ticker                        // one login each; nil: as fast as it goes
+	onReady func(c *Client, took time.Duration) // called on a loop for each client that became available
+	heard   atomic.Pointer[func(loop int, c *Client, el parser.Element)]
 
 	mu      sync.Mutex
 	clients []*Client
@@ -126,8 +129,15 @@ func (f *Fleet) Login(ctx context.Context, n int) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		if f.pace != nil {
+			select {
+			case <-f.pace.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 		c := &Client{fleet: f, account: Account{
-			User:     fmt.Sprintf(f.cfg.User, f.cfg.First+first+i),
+			User:     f.user(first + i),
 			Domain:   f.cfg.Domain,
 			Password: f.cfg.Password,
 			Resource: "bench",
@@ -148,6 +158,14 @@ func (f *Fleet) Login(ctx context.Context, n int) error {
 	err := errors.Join(f.errs...)
 	f.errs = nil
 	return err
+}
+
+// user is the account of the i-th client.
+func (f *Fleet) user(i int) string {
+	if f.cfg.Accounts > 0 {
+		i %= f.cfg.Accounts
+	}
+	return fmt.Sprintf(f.cfg.User, f.cfg.First+i)
 }
 
 // dial connects one client. On loopback, source addresses are spread over
@@ -202,10 +220,27 @@ func (f *Fleet) note(err error) {
 	}
 }
 
-func (f *Fleet) received(c *Client, el parser.Element) {
-	if f.cfg.Received != nil {
-		f.cfg.Received(c, el)
+// listen has heard called, on its loop, for every stanza that an available client
+// gets; nil: no more.
+func (f *Fleet) listen(heard func(loop int, c *Client, el parser.Element)) {
+	if heard == nil {
+		f.heard.Store(nil)
+		return
 	}
+	f.heard.Store(&heard)
+}
+
+func (f *Fleet) received(loop int, c *Client, el parser.Element) {
+	if heard := f.heard.Load(); heard != nil {
+		(*heard)(loop, c, el)
+	}
+}
+
+// left1 counts a client that goes by itself.
+func (f *Fleet) left1() {
+	f.mu.Lock()
+	f.status.Online--
+	f.mu.Unlock()
 }
 
 func (f *Fleet) nextID() uint64 { return f.ids.Add(1) }

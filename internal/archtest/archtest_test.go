@@ -35,7 +35,7 @@ var allowed = map[string][]string{
 	"cmd/roost": {"roost/bench/parsebench", "roost/capacity", "roost/server", "roost/session", "roost/jid", "roost/store", "roost/store/sqlite",
 		"github.com/alecthomas/kong", "github.com/BurntSushi/toml", "github.com/dustin/go-humanize",
 		"github.com/schollz/progressbar/v3", "golang.org/x/sys", "golang.org/x/term"},
-	"bench":             {"roost/poller", "roost/parser", "github.com/xdg-go/scram"},
+	"bench":             {"roost/poller", "roost/parser", "github.com/xdg-go/scram", "github.com/HdrHistogram/hdrhistogram-go"},
 	"bench/parsebench":  {"roost/parser"},
 	"internal/memnet":   {},
 	"internal/archtest": {},

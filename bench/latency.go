@@ -1,0 +1,44 @@
+package bench
+
+import (
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Latencies are recorded from 1 microsecond to 1 minute, to three digits.
+const (
+	minLatency = int64(time.Microsecond)
+	maxLatency = int64(time.Minute)
+)
+
+func newHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(minLatency, maxLatency, 3)
+}
+
+// record adds one latency; what is out of range counts as the end of it.
+func record(h *hdrhistogram.Histogram, d time.Duration) {
+	_ = h.RecordValue(min(max(int64(d), minLatency), maxLatency))
+}
+
+// Latency is how long something took, in microseconds.
+type Latency struct {
+	P50  float64 `json:"p50_us"`
+	P90  float64 `json:"p90_us"`
+	P99  float64 `json:"p99_us"`
+	P999 float64 `json:"p999_us"`
+	Max  float64 `json:"max_us"`
+}
+
+// summary merges histograms.
+func summary(hs []*hdrhistogram.Histogram) Latency {
+	all := newHistogram()
+	for _, h := range hs {
+		all.Merge(h)
+	}
+	us := func(v int64) float64 { return float64(v) / 1000 }
+	return Latency{
+		P50: us(all.ValueAtQuantile(50)), P90: us(all.ValueAtQuantile(90)), P99: us(all.ValueAtQuantile(99)),
+		P999: us(all.ValueAtQuantile(99.9)), Max: us(all.Max()),
+	}
+}

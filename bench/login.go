@@ -1,0 +1,70 @@
+package bench
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// login is Login at a rate, in logins per second; 0: as fast as it goes.
+func (f *Fleet) login(ctx context.Context, n int, rate float64) error {
+	if rate <= 0 {
+		return f.Login(ctx, n)
+	}
+	f.pace = time.NewTicker(time.Duration(float64(time.Second) / rate))
+	defer func() { f.pace.Stop(); f.pace = nil }()
+	return f.Login(ctx, n)
+}
+
+// LoginConfig says how often clients log in and go again.
+type LoginConfig struct {
+	Count     int // logins in all
+	ServerPID int // process whose CPU is counted; 0: none
+}
+
+// LoginResult is what that cost.
+type LoginResult struct {
+	Logins      int      `json:"logins"`
+	Failed      int      `json:"failed"`
+	Errors      []string `json:"errors,omitempty"`
+	PerSecond   float64  `json:"per_second"`
+	CPUPerLogin float64  `json:"server_cpu_us_per_login,omitempty"`
+	Latency     Latency  `json:"latency"` // from connecting to the own presence
+}
+
+// LoginStorm logs clients in, as many at once as the fleet allows, and lets each
+// go as soon as it is available.
+func (f *Fleet) LoginStorm(ctx context.Context, cfg LoginConfig) (LoginResult, error) {
+	var mu sync.Mutex
+	hist := newHistogram()
+	f.onReady = func(c *Client, took time.Duration) {
+		mu.Lock()
+		record(hist, took)
+		mu.Unlock()
+		c.leave()
+	}
+	before, err := serverUsage(cfg.ServerPID)
+	if err != nil {
+		return LoginResult{}, err
+	}
+	start := time.Now()
+	r := LoginResult{Logins: cfg.Count}
+	if err := f.Login(ctx, cfg.Count); err != nil {
+		r.Errors = append(r.Errors, err.Error())
+	}
+	took := time.Since(start)
+	f.left.Wait()
+	after, err := serverUsage(cfg.ServerPID)
+	if err != nil {
+		return r, err
+	}
+	r.Failed = f.Status().Failed
+	if n := float64(cfg.Count - r.Failed); n > 0 {
+		r.PerSecond = n / took.Seconds()
+		r.CPUPerLogin = us(after.CPU-before.CPU) / n
+	}
+	r.Latency = summary([]*hdrhistogram.Histogram{hist})
+	return r, ctx.Err()
+}

@@ -1,0 +1,102 @@
+package bench
+
+import (
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+func newFleet(t *testing.T, cfg Config) *Fleet {
+	t.Helper()
+	f, err := NewFleet(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+// TestScenarios runs each scenario, small, against a server in a process of its
+// own.
+func TestScenarios(t *testing.T) {
+	r := startRoost(t, 20)
+	pid := r.cmd.Process.Pid
+	for _, tls := range []TLSMode{NoTLS, STARTTLS, DirectTLS} {
+		cfg := Config{Target: r.starttls, TLS: tls, Mechanism: ScramSHA2, Resume: true}
+		if tls == DirectTLS {
+			cfg.Target = r.direct
+		}
+		t.Run("idle "+string(tls), func(t *testing.T) {
+			got, err := newFleet(t, cfg).Idle(t.Context(), IdleConfig{
+				Sessions: 20, Base: 5, Rate: 200, Settle: 10 * time.Millisecond, Hold: 300 * time.Millisecond, Ping: 100 * time.Millisecond, ServerPID: pid,
+			})
+			if err != nil || got.Failed != 0 || got.Lost != 0 || got.Sessions != 20 || got.RSS <= 0 {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+		t.Run("message "+string(tls), func(t *testing.T) {
+			f := newFleet(t, cfg)
+			if err := f.Login(t.Context(), 20); err != nil {
+				t.Fatal(err)
+			}
+			for _, rate := range []float64{0, 500} {
+				got, err := f.Message(t.Context(), MessageConfig{
+					Pairs: 5, Rate: rate, Warmup: 50 * time.Millisecond, Duration: 400 * time.Millisecond, ServerPID: pid,
+				})
+				if err != nil || got.Messages < 50 || got.Latency.P50 <= 0 || got.Latency.P50 > got.Latency.Max {
+					t.Errorf("rate %v: %+v, %v", rate, got, err)
+				}
+			}
+		})
+		t.Run("login "+string(tls), func(t *testing.T) {
+			cfg := cfg
+			cfg.Accounts, cfg.InFlight = 10, 5
+			got, err := newFleet(t, cfg).LoginStorm(t.Context(), LoginConfig{Count: 30, ServerPID: pid})
+			if err != nil || got.Failed != 0 || got.Logins != 30 || got.PerSecond <= 0 || got.Latency.P50 <= 0 {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+	}
+	t.Run("wrong password", func(t *testing.T) {
+		err := newFleet(t, Config{Target: r.starttls, Password: "wrong"}).Login(t.Context(), 2)
+		if !errors.Is(err, ErrLogin) || !strings.Contains(err.Error(), "not-authorized") {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("too few", func(t *testing.T) {
+		f := newFleet(t, Config{Target: r.starttls})
+		if _, err := f.Message(t.Context(), MessageConfig{Pairs: 1}); !errors.Is(err, errFew) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// TestNobodyListens: a target that refuses is an error that says so.
+func TestNobodyListens(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	f := newFleet(t, Config{Target: addr})
+	if err := f.Login(t.Context(), 3); err == nil || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("%v", err)
+	}
+	if s := f.Status(); s.Failed != 3 {
+		t.Errorf("%+v, want 3 failed", s)
+	}
+}
+
+// TestUsage: /proc is read as it is meant.
+func TestUsage(t *testing.T) {
+	if _, err := ReadUsage(1 << 30); err == nil {
+		t.Error("a process that does not exist has a usage")
+	}
+}
