@@ -17,7 +17,7 @@ import (
 
 // rawClient sends bytes as they are, and keeps all that it gets.
 type rawClient struct {
-	t    *testing.T
+	t    testing.TB
 	conn net.Conn
 	got  string
 	used int
@@ -29,8 +29,13 @@ const hostileHeader = "<stream:stream to='localhost' version='1.0' xmlns='jabber
 
 const plainHeader = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 
-// loginRaw logs in with a header of its own.
-func loginRaw(t *testing.T, s *xmpptest.Server, user, header string) *rawClient {
+// loginRaw logs in with a header of its own, as the resource "r".
+func loginRaw(t testing.TB, s *xmpptest.Server, user, header string) *rawClient {
+	t.Helper()
+	return loginAs(t, s, user, "r", header)
+}
+
+func loginAs(t testing.TB, s *xmpptest.Server, user, resource, header string) *rawClient {
 	t.Helper()
 	conn, err := s.Dial()
 	if err != nil {
@@ -42,17 +47,22 @@ func loginRaw(t *testing.T, s *xmpptest.Server, user, header string) *rawClient 
 	c.say("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+base64.StdEncoding.EncodeToString([]byte("\x00"+user+"\x00secret"))+"</auth>", "<success")
 	c.got, c.used = "", 0 // a new stream begins
 	c.say(header, "</stream:features>")
-	c.say("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>", "</iq>")
+	c.say("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>"+resource+"</resource></bind></iq>", "</iq>")
 	return c
 }
 
 // say sends text and waits until want has come behind what came before.
 func (c *rawClient) say(text, want string) {
 	c.t.Helper()
+	c.write(text)
+	c.await(want)
+}
+
+func (c *rawClient) write(text string) {
+	c.t.Helper()
 	if _, err := io.WriteString(c.conn, text); err != nil {
 		c.t.Fatal(err)
 	}
-	c.await(want)
 }
 
 func (c *rawClient) await(want string) {

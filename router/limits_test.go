@@ -1,0 +1,111 @@
+package router_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"roost/internal/xmpptest"
+	"roost/parser"
+)
+
+// TestStreamLimits: what is larger than the parser's limits ends the stream with
+// <policy-violation/>, at the byte that is too much; what is as large as they
+// allow passes whole to another client.
+func TestStreamLimits(t *testing.T) {
+	const maxStanza = 10000 // RFC 6120 section 13.12: the least that a server may set
+	var cfg xmpptest.Config
+	cfg.Session.Limits = parser.Limits{MaxStanza: maxStanza, MaxDepth: 10, MaxAttrs: 8, MaxNamespaces: 4}
+	s := xmpptest.NewServer(t, cfg)
+	juliet := loginRaw(t, s, "juliet", plainHeader)
+	const head, tail = "<message to='juliet@localhost/r' id='ok'>", "</message>"
+	f := func(desc, content string, ok bool) {
+		t.Helper()
+		romeo := loginRaw(t, s, "romeo", plainHeader)
+		if ok {
+			romeo.write(head + content + tail)
+			juliet.await("id='ok'>" + content + tail)
+			romeo.write("</stream:stream>")
+			romeo.await("</stream:stream>")
+			return
+		}
+		// The stanza need not be whole for that.
+		romeo.say(head+content, "<stream:error><policy-violation ")
+		romeo.await("</stream:error></stream:stream>")
+		if strings.Contains(juliet.got, desc) {
+			t.Errorf("%s was delivered", desc)
+		}
+	}
+	text := func(n int) string { return "<body>" + strings.Repeat("x", n) + "</body>" }
+	room := maxStanza - len(head+tail+text(0))
+	f("the largest stanza", text(room), true)
+	f("one byte more", text(room+1)+tail, false)
+	f("no end in sight", text(maxStanza)[:maxStanza], false)
+	f("the deepest", strings.Repeat("<a>", 9)+strings.Repeat("</a>", 9), true)
+	f("one level more", strings.Repeat("<a>", 10), false)
+	attrs := func(n int) (all string) {
+		for i := range n {
+			all += fmt.Sprintf(" a%d='1'", i)
+		}
+		return all
+	}
+	f("the most attributes", "<a"+attrs(8)+"></a>", true)
+	f("one attribute more", "<a"+attrs(9)+"/>", false)
+	// The header's xmlns:stream counts too.
+	f("the most namespaces", "<a"+strings.ReplaceAll(attrs(3), " a", " xmlns:a")+"></a>", true)
+	f("one namespace more", "<a"+strings.ReplaceAll(attrs(4), " a", " xmlns:a")+"/>", false)
+}
+
+// TestAccountLimits: resources, roster items, messages and directed presence
+// that are too many are refused one by one; the stream lives.
+func TestAccountLimits(t *testing.T) {
+	var cfg xmpptest.Config
+	cfg.Session.MaxResources = 2
+	cfg.Router.MaxRoster, cfg.Router.MaxOffline, cfg.Router.MaxDirected = 2, 2, 2
+	s := xmpptest.NewServer(t, cfg)
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	f := func(stanza, condition string) {
+		t.Helper()
+		romeo.got, romeo.used = "", 0
+		romeo.write(stanza)
+		romeo.sync()
+		got := strings.Count(romeo.got, " type='error'")
+		if condition == "" && got != 0 || condition != "" && (got != 1 || !strings.Contains(romeo.got, "<"+condition+" ")) {
+			t.Errorf("%s is answered by %s\nwant %q", stanza, romeo.got, condition)
+		}
+	}
+	set := func(item string) string {
+		return "<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item " + item + "/></query></iq>"
+	}
+	f(set("jid='a@example.com'"), "")
+	f(set("jid='b@example.com'"), "")
+	f(set("jid='c@example.com'"), "resource-constraint")
+	f("<presence type='subscribe' to='juliet@localhost'/>", "resource-constraint")
+	f(set("jid='b@example.com' name='changed'"), "")
+	f(set("jid='b@example.com' subscription='remove'"), "")
+	f("<presence type='subscribe' to='juliet@localhost'/>", "")
+
+	chat := "<message type='chat' to='nurse@localhost' id='m'><body>b</body></message>"
+	f(chat, "")
+	f(chat, "")
+	f(chat, "service-unavailable")
+
+	f("<presence to='a@localhost'/>", "")
+	f("<presence to='b@localhost'/>", "")
+	f("<presence to='a@localhost'/>", "")
+	f("<presence to='c@localhost'/>", "resource-constraint")
+	f("<presence type='unavailable' to='a@localhost'/>", "")
+	f("<presence to='c@localhost'/>", "")
+
+	loginAs(t, s, "romeo", "second", plainHeader)
+	third, err := s.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer third.Close()
+	c := &rawClient{t: t, conn: third}
+	c.say(plainHeader, "</stream:features>")
+	c.say("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHNlY3JldA==</auth>", "<success")
+	c.say(plainHeader, "</stream:features>")
+	c.say("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", "<error type='wait'><resource-constraint ")
+}

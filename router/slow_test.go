@@ -1,0 +1,132 @@
+package router_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"roost/internal/xmpptest"
+	"roost/store"
+	"roost/store/slow"
+)
+
+// slowServer is a server whose store can be stopped.
+func slowServer(t *testing.T, cfg xmpptest.Config) (*xmpptest.Server, *slow.Store) {
+	t.Helper()
+	var st *slow.Store
+	cfg.Wrap = func(inner store.Store) store.Store {
+		st = slow.New(inner)
+		return st
+	}
+	return xmpptest.NewServer(t, cfg), st
+}
+
+// TestOrderWithStoppedStore: RFC 6120 section 10.1: a server "MUST ensure
+// in-order processing of the stanzas"; what follows a stanza that waits for the
+// store waits for it too, and nobody else does.
+func TestOrderWithStoppedStore(t *testing.T) {
+	s, st := slowServer(t, xmpptest.Config{})
+	romeo, juliet, nurse := loginRaw(t, s, "romeo", plainHeader), loginRaw(t, s, "juliet", plainHeader), loginRaw(t, s, "nurse", plainHeader)
+	release := st.Stop()
+	defer release()
+	// One write, and the session is at three stanzas of which only the middle
+	// one needs no store.
+	romeo.write("<iq type='set' id='r1'><query xmlns='jabber:iq:roster'><item jid='a@example.com'/></query></iq>" +
+		"<message to='juliet@localhost/r' id='m1'/>" +
+		"<iq type='get' id='r2'><query xmlns='jabber:iq:roster'/></iq>" +
+		"<message to='juliet@localhost/r' id='m2'/></stream:stream>")
+	// Others on the same loop go on, to and fro, and stanzas to the one that
+	// waits are delivered to it.
+	for i := range 20 {
+		nurse.say(fmt.Sprintf("<message to='juliet@localhost/r' id='n%d'/>", i), "")
+		juliet.await(fmt.Sprintf("id='n%d'", i))
+		juliet.say(fmt.Sprintf("<message to='romeo@localhost/r' id='j%d'/>", i), "")
+		romeo.await(fmt.Sprintf("id='j%d'", i))
+	}
+	if strings.Contains(juliet.got, "id='m1'") || strings.Contains(romeo.got, "id='r1'") {
+		t.Fatalf("handled while the store was stopped: %q, %q", juliet.got, romeo.got)
+	}
+	release()
+	romeo.await("id='r1'")
+	romeo.await("<query xmlns='jabber:iq:roster'><item jid='a@example.com'")
+	romeo.await("</stream:stream>")
+	juliet.await("id='m1'")
+	juliet.await("id='m2'")
+}
+
+// TestMoreWaitersThanWorkers: all workers wait for a stopped store, and more
+// sessions than there are workers; those that need no store go on, and nothing
+// that was sent is lost or answered twice.
+func TestMoreWaitersThanWorkers(t *testing.T) {
+	var cfg xmpptest.Config
+	cfg.Session.Workers, cfg.Session.MaxResources = 2, 100
+	s, st := slowServer(t, cfg)
+	const each = 10
+	var clients []*rawClient
+	for i := range 12 {
+		clients = append(clients, loginAs(t, s, "romeo", fmt.Sprint(i), plainHeader))
+	}
+	juliet, nurse := loginRaw(t, s, "juliet", plainHeader), loginRaw(t, s, "nurse", plainHeader)
+	release := st.Stop()
+	defer release()
+	for i, c := range clients {
+		for n := range each {
+			// mercutio is away: the message is kept. The one behind it is not.
+			c.write(fmt.Sprintf("<message type='chat' to='mercutio@localhost' id='%d.%d'><body>b</body></message><message to='juliet@localhost/r' id='c%d.%d'/>", i, n, i, n))
+		}
+	}
+	nurse.say("<message to='juliet@localhost/r' id='meanwhile'/>", "")
+	juliet.await("meanwhile")
+	if got := strings.Count(juliet.got, "id='c"); got != 0 {
+		t.Errorf("%d messages overtook those that wait for the store", got)
+	}
+	release()
+	for range len(clients) * each {
+		juliet.await("id='c")
+	}
+	mercutio := loginRaw(t, s, "mercutio", plainHeader)
+	mercutio.write("<presence/>")
+	for range len(clients) * each {
+		mercutio.await("<delay ")
+	}
+	for i := range clients {
+		inOrder(t, juliet.got, "id='c"+fmt.Sprint(i)+".", each)
+		inOrder(t, mercutio.got, "id='"+fmt.Sprint(i)+".", each)
+	}
+}
+
+// inOrder demands that a prefix is followed by the numbers 0 to n-1, each once.
+func inOrder(t *testing.T, stream, prefix string, n int) {
+	t.Helper()
+	parts := strings.Split(stream, prefix)[1:]
+	if len(parts) != n {
+		t.Errorf("%s: %d arrived, want %d", prefix, len(parts), n)
+		return
+	}
+	for i, p := range parts {
+		if !strings.HasPrefix(p, fmt.Sprintf("%d'", i)) {
+			t.Errorf("%s: %.10q is number %d", prefix, p, i)
+		}
+	}
+}
+
+// TestFailingStore: while the store fails every request is answered, and with
+// <internal-server-error/>; the stream lives, and afterwards all is as before.
+func TestFailingStore(t *testing.T) {
+	s, st := slowServer(t, xmpptest.Config{})
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	st.SetFault(func(string) error { return fmt.Errorf("the disk is gone") })
+	f := func(stanza, kind string) {
+		t.Helper()
+		romeo.say(stanza, "<"+kind+" type='error'")
+		romeo.await("<internal-server-error ")
+		romeo.await("</" + kind + ">")
+	}
+	f("<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='a@example.com'/></query></iq>", "iq")
+	f("<message type='chat' to='juliet@localhost' id='2'><body>b</body></message>", "message")
+	f("<presence type='subscribe' to='juliet@localhost' id='3'/>", "presence")
+	f("<presence type='probe' to='juliet@localhost' id='4'/>", "presence")
+	st.SetFault(nil)
+	romeo.say("<iq type='set' id='5'><query xmlns='jabber:iq:roster'><item jid='a@example.com'/></query></iq>", "<iq type='result' id='5'")
+	romeo.say("<iq type='get' id='6'><query xmlns='jabber:iq:roster'/></iq>", "<item jid='a@example.com' subscription='none'/></query></iq>")
+}
