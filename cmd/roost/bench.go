@@ -2,5 +2,8 @@ package main
 
 // benchCmd measures.
 type benchCmd struct {
-	Parse benchParseCmd `cmd:"" help:"Parse XMPP traffic, and say how fast."`
+	Parse   benchParseCmd   `cmd:"" help:"Parse XMPP traffic, and say how fast."`
+	Idle    benchIdleCmd    `cmd:"" help:"Log clients in that then do nothing, and say what they cost the server."`
+	Message benchMessageCmd `cmd:"" help:"Let pairs of clients talk, and say how fast messages are and what they cost."`
+	Login   benchLoginCmd   `cmd:"" help:"Log clients in and out again, and say how fast that is and what it costs."`
 }

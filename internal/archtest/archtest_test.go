@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"store/slow":      {"roost/store", "roost/jid"},
 	"server":          {"roost/poller", "roost/parser", "roost/jid", "roost/stanza", "roost/session", "roost/router", "roost/xep", "roost/store", "roost/store/sqlite"},
 	"capacity":        {"github.com/dustin/go-humanize"},
-	"cmd/roost": {"roost/bench/parsebench", "roost/capacity", "roost/server", "roost/session", "roost/jid", "roost/store", "roost/store/sqlite",
+	"cmd/roost": {"roost/bench", "roost/bench/parsebench", "roost/capacity", "roost/server", "roost/session", "roost/jid", "roost/store", "roost/store/sqlite",
 		"github.com/alecthomas/kong", "github.com/BurntSushi/toml", "github.com/dustin/go-humanize",
 		"github.com/schollz/progressbar/v3", "golang.org/x/sys", "golang.org/x/term"},
 	"bench":             {"roost/poller", "roost/parser", "github.com/xdg-go/scram", "github.com/HdrHistogram/hdrhistogram-go"},

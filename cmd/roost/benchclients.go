@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"golang.org/x/term"
+
+	"roost/bench"
+	"roost/jid"
+	"roost/store"
+)
+
+// fleetFlags say who the clients are and where they go. The server may be any
+// XMPP server.
+type fleetFlags struct {
+	Target    string `env:"-" default:"127.0.0.1:5222" placeholder:"HOST:PORT" help:"The server (default: ${default})."`
+	Domain    string `env:"-" default:"localhost" placeholder:"NAME" help:"Its XMPP domain (default: ${default})."`
+	TLS       string `env:"-" name:"tls" enum:"none,starttls,direct" default:"none" placeholder:"MODE" help:"none, starttls or direct; any certificate is accepted (default: ${default})."`
+	Resume    bool   `env:"-" help:"Resume TLS sessions."`
+	Mechanism string `env:"-" enum:"SCRAM-SHA-1,SCRAM-SHA-256,PLAIN" default:"SCRAM-SHA-1" placeholder:"NAME" help:"SCRAM-SHA-1, SCRAM-SHA-256 or PLAIN (default: ${default})."`
+	User      string `env:"-" default:"user%d" placeholder:"PATTERN" help:"Usernames; %d is the number of the client (default: ${default})."`
+	First     int    `env:"-" default:"0" placeholder:"N" help:"Number of the first client (default: ${default})."`
+	Password  string `env:"-" default:"secret" placeholder:"TEXT" help:"Password of all accounts (default: ${default})."`
+	InFlight  int    `env:"-" default:"100" placeholder:"N" help:"Logins under way at once (default: ${default})."`
+	Loops     int    `env:"-" default:"1" placeholder:"N" help:"Event loops of the load generator (default: ${default})."`
+	Create    string `env:"-" placeholder:"DIR" type:"path" help:"Make the accounts first, in the database of the roost whose data directory this is."`
+	ServerPID int    `env:"-" name:"server-pid" placeholder:"PID" help:"Process of the server, on this machine: its CPU and memory are measured."`
+	JSON      bool   `env:"-" name:"json" help:"Write the result as one JSON object."`
+}
+
+// Validate is called by kong.
+func (f *fleetFlags) Validate() error {
+	if strings.Count(f.User, "%d") != 1 || strings.Count(f.User, "%") != 1 {
+		return fmt.Errorf("--user %q needs one %%d, where the number goes", f.User)
+	}
+	if f.InFlight < 1 || f.Loops < 1 || f.First < 0 {
+		return errors.New("--in-flight and --loops must be at least 1, --first at least 0")
+	}
+	return nil
+}
+
+// maxFleet is how many clients one process holds: each is an open file, and 20,000
+// is a common limit of those.
+const maxFleet = 18000
+
+// start makes the accounts where that is wanted, and a fleet.
+func (f *fleetFlags) start(ctx context.Context, clients, accounts int) (*bench.Fleet, error) {
+	if clients > maxFleet {
+		return nil, usageError(fmt.Sprintf("%d clients are more than the %d of one process: start several, with --first", clients, maxFleet))
+	}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err == nil && limit.Cur < uint64(clients+100) {
+		return nil, fmt.Errorf("%d clients need %d open files, and the limit is %d: ulimit -n %d", clients, clients+100, limit.Cur, clients+100)
+	}
+	if f.Create != "" {
+		if err := f.create(ctx, accounts); err != nil {
+			return nil, err
+		}
+	}
+	return bench.NewFleet(bench.Config{
+		Target: f.Target, Domain: f.Domain, TLS: bench.TLSMode(f.TLS), Resume: f.Resume, Mechanism: bench.Mechanism(f.Mechanism),
+		User: f.User, First: f.First, Accounts: accounts, Password: f.Password, InFlight: f.InFlight, Loops: f.Loops,
+	})
+}
+
+// create makes the accounts that are not there.
+func (f *fleetFlags) create(ctx context.Context, n int) error {
+	data := dataFlags{Data: f.Create}
+	s, err := data.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	lines, w := io.Pipe()
+	go func() {
+		for i := range n {
+			// Usernames are the pattern's, so that nothing needs quotes.
+			if _, err := fmt.Fprintf(w, "%s@%s,%s\n", fmt.Sprintf(f.User, f.First+i), f.Domain, f.Password); err != nil {
+				return
+			}
+		}
+		_ = w.Close()
+	}()
+	im := &importer{store: s, iterations: store.DefaultIterations}
+	im.show("accounts", n, os.Stderr, term.IsTerminal(int(os.Stderr.Fd())))
+	err = im.run(ctx, lines)
+	_ = lines.Close()
+	return err
+}
+
+// jidOK says early that a pattern makes no addresses.
+func (f *fleetFlags) jidOK() error {
+	if _, err := jid.New(fmt.Sprintf(f.User, f.First), f.Domain, ""); err != nil {
+		return usageError(fmt.Sprintf("--user and --domain make no address: %v", err))
+	}
+	return nil
+}
+
+// interrupted is a context that ends with Ctrl-C.
+func interrupted() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+}
+
+// live shows how it goes: one line that is written over on a terminal, and a line
+// every ten seconds elsewhere.
+func live(w *os.File) func(phase string, s bench.Status) {
+	terminal := term.IsTerminal(int(w.Fd()))
+	start := time.Now()
+	var last time.Time
+	before := 0
+	return func(phase string, s bench.Status) {
+		every := 10 * time.Second
+		if terminal {
+			every = 400 * time.Millisecond
+		}
+		if time.Since(last) < every {
+			return
+		}
+		rate := 0.0
+		if !last.IsZero() {
+			rate = float64(s.Online-before) / time.Since(last).Seconds()
+		}
+		last, before = time.Now(), s.Online
+		line := fmt.Sprintf("%6.1fs  %s: %s online, %+.0f/s, %d failed, %d lost", time.Since(start).Seconds(), phase,
+			humanize.Comma(int64(s.Online)), rate, s.Failed, s.Lost)
+		if terminal {
+			fmt.Fprintf(w, "\r\x1b[K%s", line)
+		} else {
+			fmt.Fprintln(w, line)
+		}
+	}
+}
+
+// table writes a result for people: what it is, and the value.
+func table(w io.Writer, title string, rows [][2]string) {
+	fmt.Fprintf(w, "\n%s\n", title)
+	for _, r := range rows {
+		if r[1] != "" {
+			fmt.Fprintf(w, "  %-34s %s\n", r[0], r[1])
+		}
+	}
+}
+
+// report writes a result as JSON or as a table.
+func (f *fleetFlags) report(w io.Writer, result any, title string, rows [][2]string) error {
+	if f.JSON {
+		return json.NewEncoder(w).Encode(result)
+	}
+	table(w, title, rows)
+	return nil
+}
+
+func latencyRows(l bench.Latency) [][2]string {
+	f := func(us float64) string { return (time.Duration(us) * time.Microsecond).String() }
+	return [][2]string{
+		{"latency, median", f(l.P50)}, {"latency, 90 %", f(l.P90)}, {"latency, 99 %", f(l.P99)},
+		{"latency, 99.9 %", f(l.P999)}, {"latency, worst", f(l.Max)},
+	}
+}
+
+// number is a figure with its unit, "" for one that was not measured.
+func number(v float64, unit string) string {
+	if v == 0 {
+		return ""
+	}
+	digits := 0
+	if v < 100 {
+		digits = 1
+	}
+	return humanize.CommafWithDigits(v, digits) + " " + unit
+}
