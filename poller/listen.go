@@ -57,8 +57,16 @@ func (p *Poller) Listen(addr string, cfg *tls.Config) (*Listener, error) {
 		l.op.OnRead, l.op.OnHup = l.accept, func(netpoll.Poll) error { return nil }
 		failed <- l.loop.poll.Control(l.op, netpoll.PollReadable)
 	})
-	if err := <-failed; err != nil {
+	select {
+	case err = <-failed:
+	case <-l.loop.done:
+		err = ErrClosed
+	}
+	if err != nil {
 		_ = unix.Close(fd)
+		if l.reserve >= 0 {
+			_ = unix.Close(l.reserve)
+		}
 		return nil, fmt.Errorf("poller: %w", err)
 	}
 	p.mu.Lock()

@@ -134,6 +134,8 @@ func (c *Conn) write() (failed error, drained bool) {
 func (c *Conn) arm() {
 	switch {
 	case c.armed:
+	case c.watch == watchWrite:
+		c.armed = true // edge-triggered: the event comes, since a write has just failed
 	case c.watch == watchRead && c.op.OnWrite != nil:
 		c.armed = c.loop.poll.Control(c.op, netpoll.PollR2RW) == nil
 	default:

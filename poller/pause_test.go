@@ -1,0 +1,81 @@
+//go:build linux
+
+package poller
+
+import (
+	"io"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestFullWhilePaused: a connection whose reading is paused, and whose socket is
+// full, empty and full again, goes on when its peer reads, and its loop sleeps
+// meanwhile. Bug: the second time the loop asked itself without end to watch a
+// descriptor that it watched already.
+func TestFullWhilePaused(t *testing.T) {
+	var turns atomic.Int64
+	s := serve(t, Config{Loops: 1, Outbox: 1 << 20, TurnEnd: func(int) { turns.Add(1) }}, nil, func(e *echo, p []byte) int {
+		e.c.Pause()
+		return len(p)
+	})
+	c := dial(t, s.addr)
+	e := <-s.conns
+	small(t, e, c)
+	watched := func() (w watch, armed bool) {
+		e.c.mu.Lock()
+		defer e.c.mu.Unlock()
+		return e.c.watch, e.c.armed
+	}
+	_, _ = c.Write([]byte("a"))
+	eventually(t, "it is paused", func() (paused bool) {
+		s.onLoop(func(*loop) { paused = e.c.paused })
+		return paused
+	})
+	_, _ = c.Write([]byte("b")) // an event while it is paused
+	eventually(t, "the descriptor is forgotten", func() bool { w, _ := watched(); return w == watchNothing })
+	text := make([]byte, 256<<10)
+	for i := range int64(3) {
+		if err := e.c.Queue(text); err != nil {
+			t.Fatal(err)
+		}
+		e.c.Flush()
+		if e.c.Queued() == 0 {
+			t.Fatal("the socket has taken everything")
+		}
+		eventually(t, "it waits for the socket", func() bool { w, armed := watched(); return w == watchWrite && armed })
+		before := turns.Load()
+		time.Sleep(200 * time.Millisecond) // as many turns as a spinning loop wants
+		if n := turns.Load() - before; n > 10 {
+			t.Errorf("round %d: %d turns while the peer does not read", i, n)
+		}
+		if _, err := io.ReadFull(c, text); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "Drained", func() bool { return e.drained.Load() == i+1 })
+	}
+	// Reading goes on where it was left.
+	e.c.Resume()
+	eventually(t, "the byte that waited is read", func() bool { return s.Stats().Reads == 2 })
+	_ = c.Close()
+	e.c.Resume()
+	_ = reason(t, e)
+}
+
+// TestListenLate: a poller that is closed does not listen, and says so.
+func TestListenLate(t *testing.T) {
+	p, err := New(Config{Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	files := openFiles(t)
+	if _, err := p.Listen("127.0.0.1:0", nil); err == nil {
+		t.Error("no error")
+	}
+	if n := openFiles(t); n > files {
+		t.Errorf("%d descriptors are left", n-files)
+	}
+}
