@@ -83,10 +83,11 @@ func TestKeyCache(t *testing.T) {
 		p.expect("hello")
 		return leanOf(t, e).awake.Load()
 	}
-	first := talk()
-	if again := talk(); first == nil || again != first {
-		t.Error("a busy session does not keep its keys")
-	}
+	var first *leanKeys
+	eventually(t, "a busy session keeps its keys", func() bool {
+		first = talk() // on a slow machine it may have slept since the last time
+		return first != nil && talk() == first
+	})
 	eventually(t, "an idle session has no keys", func() bool { return leanOf(t, e).awake.Load() == nil })
 	if next := talk(); next == nil || next == first {
 		t.Error("the session did not wake")
