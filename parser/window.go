@@ -17,6 +17,10 @@ type window struct {
 	text  [windowSize/64 + 1]uint64 // '<', '>', '&', and what XML does not allow
 	value [windowSize/64 + 1]uint64 // '<', '&', both quotes, and all below 0x20
 	name  [windowSize/64 + 1]uint64 // all that is no ASCII letter, digit, '-', '.' or '_'
+
+	// Blocks of 64 bytes with bytes from 0x80 on, where UTF-8 is not checked by a
+	// kernel.
+	high [windowSize/64 + 1]bool
 }
 
 // allStops is a word of a map whose bytes are all stops: what is behind the end.
@@ -95,10 +99,19 @@ func (w *window) fillShort(b []byte) (int, *Error) {
 
 // fillPortable is fill in plain Go.
 func (w *window) fillPortable(b []byte) (int, *Error) {
+	for i := range len(b) / 64 {
+		w.high[i] = w.block(i, (*[64]byte)(b[i*64:]))
+	}
+	return w.validate(b)
+}
+
+// validate completes a window whose whole blocks are classified: it classifies
+// what is left behind them, and checks UTF-8 where there are bytes from 0x80 on.
+func (w *window) validate(b []byte) (int, *Error) {
 	n := len(b) / 64
+	w.high[n] = w.rest(n, b[n*64:])
 	from := -1 // where the blocks with bytes from 0x80 on began
-	for i := range n {
-		high := w.block(i, (*[64]byte)(b[i*64:]))
+	for i, high := range w.high[:n+1] {
 		if high == (from >= 0) {
 			continue
 		}
@@ -110,9 +123,6 @@ func (w *window) fillPortable(b []byte) (int, *Error) {
 			return from + ok, e
 		}
 		from = -1
-	}
-	if w.rest(n, b[n*64:]) && from < 0 {
-		from = n * 64
 	}
 	if from >= 0 {
 		ok, e := validPrefix(b[from:])
