@@ -3,20 +3,45 @@
 package poller
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
+// network is what peers are counted by: an IPv4 address, or the whole /64 that an
+// IPv6 host has to choose from. It is the first half of an IPv6 address, and for
+// IPv4 one that no IPv6 network has.
+type network uint64
+
+// ipv4 is 0:ffff::/32, which is reserved.
+const ipv4 network = 0xffff << 32
+
+// networkOf is the network of a peer, and whether it is limited at all. Loopback
+// is not: a proxy, or a load generator.
+func networkOf(peer netip.Addr) (_ network, limited bool) {
+	peer = peer.Unmap()
+	if peer.IsLoopback() || !peer.IsValid() {
+		return 0, false
+	}
+	if peer.Is4() {
+		b := peer.As4()
+		return ipv4 | network(binary.BigEndian.Uint32(b[:])), true
+	}
+	b := peer.As16()
+	return network(binary.BigEndian.Uint64(b[:])), true
+}
+
 // addresses counts the connections of each network. A place is free again with its
 // last connection. A connection keeps the index of its place, which takes half
-// the room of a pointer.
+// the room of a pointer. There is no pointer for the collector to follow, however
+// many there are.
 type addresses struct {
 	limit int
 
 	mu     sync.Mutex
-	index  map[netip.Addr]peerIndex
+	index  map[network]peerIndex
 	places []address // from 1 on
 	free   []peerIndex
 }
@@ -25,39 +50,23 @@ type addresses struct {
 type peerIndex uint32
 
 type address struct {
-	key netip.Addr
-	n   int
-}
-
-// network is what peers are counted by, and whether they are at all: an IPv4
-// address, or the whole /64 that an IPv6 host has to choose from. Loopback is
-// not: a proxy, or a load generator.
-func network(peer netip.Addr) (_ netip.Addr, limited bool) {
-	peer = peer.Unmap()
-	if peer.IsLoopback() || !peer.IsValid() {
-		return peer, false
-	}
-	if peer.Is6() {
-		if p, err := peer.WithZone("").Prefix(64); err == nil {
-			peer = p.Addr()
-		}
-	}
-	return peer, true
+	key network
+	n   uint32
 }
 
 // acquire counts one more connection of a network; false means that it has as
 // many as it may have.
-func (a *addresses) acquire(network netip.Addr) (peerIndex, bool) {
+func (a *addresses) acquire(of network) (peerIndex, bool) {
 	if a.limit <= 0 {
 		return 0, true
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	i, ok := a.index[network]
+	i, ok := a.index[of]
 	if !ok {
-		i = a.place(network)
+		i = a.place(of)
 	}
-	if a.places[i].n >= a.limit {
+	if int(a.places[i].n) >= a.limit {
 		return 0, false
 	}
 	a.places[i].n++
@@ -65,9 +74,9 @@ func (a *addresses) acquire(network netip.Addr) (peerIndex, bool) {
 }
 
 // place gives a network a place. Under mu.
-func (a *addresses) place(network netip.Addr) (i peerIndex) {
+func (a *addresses) place(of network) (i peerIndex) {
 	if a.index == nil {
-		a.index = make(map[netip.Addr]peerIndex)
+		a.index = make(map[network]peerIndex)
 		a.places = make([]address, 1)
 	}
 	if n := len(a.free); n > 0 {
@@ -75,8 +84,8 @@ func (a *addresses) place(network netip.Addr) (i peerIndex) {
 	} else {
 		i, a.places = peerIndex(len(a.places)), append(a.places, address{})
 	}
-	a.places[i] = address{key: network}
-	a.index[network] = i
+	a.places[i] = address{key: of}
+	a.index[of] = i
 	return i
 }
 
@@ -87,9 +96,13 @@ func (a *addresses) release(i peerIndex) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	e := &a.places[i]
-	if e.n--; e.n == 0 {
-		delete(a.index, e.key)
-		a.free = append(a.free, i)
+	if e.n--; e.n > 0 {
+		return
+	}
+	delete(a.index, e.key)
+	a.free = append(a.free, i)
+	if len(a.index) == 0 { // what a crowd needed is given back
+		a.index, a.places, a.free = nil, nil, nil
 	}
 }
 

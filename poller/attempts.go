@@ -5,7 +5,6 @@ package poller
 import (
 	"hash/maphash"
 	"math"
-	"net/netip"
 )
 
 // attempts counts how often each peer connects, minute by minute: RFC 6120
@@ -37,7 +36,7 @@ func (a *attempts) prepare(limit int) {
 // allow counts an attempt of a network, in the loop's second now; false means
 // that it has had its share of this minute. Those who are turned away are
 // not counted: with the next minute they may come again.
-func (a *attempts) allow(network netip.Addr, now uint32) bool {
+func (a *attempts) allow(of network, now uint32) bool {
 	if a.limit == 0 {
 		return true
 	}
@@ -49,8 +48,7 @@ func (a *attempts) allow(network netip.Addr, now uint32) bool {
 		*a.rows = attemptRows{}
 		a.started = now
 	}
-	b := network.As16()
-	h := maphash.Bytes(a.seed, b[:])
+	h := maphash.Comparable(a.seed, of)
 	x, y := &a.rows[0][h%attemptSlots], &a.rows[1][h>>32%attemptSlots]
 	n := min(*x, *y)
 	if n >= a.limit {

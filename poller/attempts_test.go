@@ -3,7 +3,6 @@
 package poller
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"os"
 	"testing"
@@ -14,11 +13,7 @@ import (
 )
 
 // outside is the n-th of many IPv4 addresses.
-func outside(n uint32) netip.Addr {
-	var b [4]byte
-	binary.BigEndian.PutUint32(b[:], 0x0b000000+n)
-	return netip.AddrFrom4(b)
-}
+func outside(n uint32) network { return ipv4 | 0x0b000000 + network(n) }
 
 // TestAttempts: an address that connects too often waits for the next minute;
 // another is not hurt.
@@ -134,27 +129,61 @@ func TestLimits(t *testing.T) {
 
 // TestNetworks: who is counted as one.
 func TestNetworks(t *testing.T) {
-	f := func(addr, want string) {
+	same := func(a, b string, want bool) {
 		t.Helper()
-		got, limited := network(netip.MustParseAddr(addr))
-		if !limited {
-			got = netip.Addr{}
+		x, ok := networkOf(netip.MustParseAddr(a))
+		y, ok2 := networkOf(netip.MustParseAddr(b))
+		if !ok || !ok2 {
+			t.Errorf("%s and %s: not limited", a, b)
 		}
-		if want == "" && limited || want != "" && got != netip.MustParseAddr(want) {
-			t.Errorf("%s counts as %v, want %q", addr, got, want)
+		if (x == y) != want {
+			t.Errorf("%s and %s: counted as one: %v, want %v", a, b, x == y, want)
 		}
 	}
-	f("192.0.2.7", "192.0.2.7")
-	f("::ffff:192.0.2.7", "192.0.2.7")
-	f("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::")
-	f("2001:db8:1:2::", "2001:db8:1:2::")
-	f("2001:db8:1:3::1", "2001:db8:1:3::")
-	f("fe80::1%eth0", "fe80::")
-	f("127.0.0.1", "")
-	f("127.9.8.7", "")
-	f("::1", "")
-	f("::ffff:127.0.0.1", "")
-	if _, limited := network(netip.Addr{}); limited {
-		t.Error("a peer without an address is limited")
+	same("192.0.2.7", "192.0.2.7", true)
+	same("192.0.2.7", "192.0.2.8", false)
+	same("192.0.2.7", "::ffff:192.0.2.7", true)
+	same("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::", true)
+	same("2001:db8:1:2::1", "2001:db8:1:3::1", false)
+	same("fe80::1%eth0", "fe80::2%eth1", true)
+	same("0.0.0.7", "::7", false)
+
+	exempt := func(addr netip.Addr) {
+		t.Helper()
+		if _, limited := networkOf(addr); limited {
+			t.Errorf("%v is limited", addr)
+		}
+	}
+	for _, addr := range []string{"127.0.0.1", "127.9.8.7", "::1", "::ffff:127.0.0.1"} {
+		exempt(netip.MustParseAddr(addr))
+	}
+	exempt(netip.Addr{})
+}
+
+// TestAddressMemory: a client with an address of its own adds little to what a
+// connection owns, and when all have gone nothing is kept.
+func TestAddressMemory(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector's build has other sizes")
+	}
+	const n = 200_000
+	a := addresses{limit: 1}
+	before := heap()
+	for i := range uint32(n) {
+		if _, ok := a.acquire(outside(i)); !ok {
+			t.Fatal("an address is refused its first connection")
+		}
+	}
+	after := heap()
+	if size := float64(after.HeapAlloc-before.HeapAlloc) / n; size > 64 {
+		t.Errorf("an address takes %.0f bytes", size)
+	} else {
+		t.Logf("%.0f bytes for an address", size)
+	}
+	for i := range uint32(n) {
+		a.release(a.index[outside(i)])
+	}
+	if a.index != nil || a.places != nil || a.free != nil {
+		t.Error("memory is kept for addresses without connections")
 	}
 }

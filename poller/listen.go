@@ -204,20 +204,20 @@ func (l *Listener) minutely(last *uint32) bool {
 
 // admit gives a peer its place within the limits. Loop.
 func (l *Listener) admit(peer netip.Addr) (place peerIndex, ok bool) {
-	net, limited := network(peer)
+	of, limited := networkOf(peer)
 	if !limited {
 		return 0, true
 	}
 	limit := "attempts"
-	if l.p.tries.allow(net, l.loop.now) {
-		if place, ok = l.p.addrs.acquire(net); ok {
+	if l.p.tries.allow(of, l.loop.now) {
+		if place, ok = l.p.addrs.acquire(of); ok {
 			return place, true
 		}
 		limit = "connections"
 	}
 	l.p.stats.refused.Add(1)
 	if l.minutely(&l.strict) {
-		l.p.cfg.Logger.Warn("an address is at its limit, connections of it are refused", "addr", l.addr, "peer", net, "limit", limit)
+		l.p.cfg.Logger.Warn("an address is at its limit, connections of it are refused", "addr", l.addr, "peer", peer, "limit", limit)
 	}
 	return 0, false
 }

@@ -21,9 +21,10 @@ type loop struct {
 	plain  []byte                               // what TLS opens goes here; nil until needed
 	conns  []*Conn                              // all connections, at Conn.slot
 	rests  map[*Conn]*bytebufferpool.ByteBuffer // what handlers that paused have not used
-	urgent []*Conn                              // those with a deadline, at Conn.urgentSlot
+	urgent []*Conn                              // those with a deadline
 	now    uint32                               // seconds since start
 	start  time.Time
+	crowd  int  // the most there were in rests
 	swept  int  // conns up to here were looked at in this round
 	part   int  // how many are looked at in a second of this round
 	ending bool // Close was called
@@ -139,6 +140,7 @@ func (l *loop) keep(c *Conn, p []byte) {
 	if rest == nil {
 		rest = remainders.Get()
 		l.rests[c] = rest
+		l.crowd = max(l.crowd, len(l.rests))
 	}
 	_, _ = rest.Write(p)
 }
@@ -146,8 +148,12 @@ func (l *loop) keep(c *Conn, p []byte) {
 // take gives back what was kept, nil if there is nothing.
 func (l *loop) take(c *Conn) *bytebufferpool.ByteBuffer {
 	rest := l.rests[c]
-	if rest != nil {
-		delete(l.rests, c)
+	if rest == nil {
+		return nil
+	}
+	delete(l.rests, c)
+	if len(l.rests) == 0 && l.crowd > 1024 { // a map does not shrink
+		l.rests, l.crowd = make(map[*Conn]*bytebufferpool.ByteBuffer), 0
 	}
 	return rest
 }
@@ -165,9 +171,15 @@ func (l *loop) drop(c *Conn) {
 	last.slot = c.slot
 	l.conns[len(l.conns)-1] = nil
 	l.conns = l.conns[:len(l.conns)-1]
-	if cap(l.conns) > 1024 && len(l.conns) < cap(l.conns)/4 {
-		l.conns = append(make([]*Conn, 0, cap(l.conns)/2), l.conns...)
+	l.conns = fitting(l.conns)
+}
+
+// fitting is a list in less memory, where a crowd that has gone left much room.
+func fitting(list []*Conn) []*Conn {
+	if cap(list) <= 1024 || len(list) >= cap(list)/4 {
+		return list
 	}
+	return append(make([]*Conn, 0, cap(list)/2), list...)
 }
 
 // round is how long one look at all connections for idleness takes: a part of
@@ -187,7 +199,7 @@ func (l *loop) second(int) {
 		}
 	}
 	clear(l.urgent[len(kept):])
-	l.urgent = kept
+	l.urgent = fitting(kept)
 	l.keys.second()
 	if l.p.cfg.IdleTimeout > 0 {
 		l.sweep(l.p.cfg.IdleTimeout)

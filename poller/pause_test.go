@@ -34,7 +34,7 @@ func TestFullWhilePaused(t *testing.T) {
 	})
 	_, _ = c.Write([]byte("b")) // an event while it is paused
 	eventually(t, "the descriptor is forgotten", func() bool { w, _ := watched(); return w == watchNothing })
-	text := make([]byte, 256<<10)
+	text := make([]byte, 1<<20)
 	for i := range int64(3) {
 		if err := e.c.Queue(text); err != nil {
 			t.Fatal(err)

@@ -42,10 +42,10 @@ func descriptor(c *Conn) int {
 // small gives a connection small socket buffers, so that it is soon full.
 func small(t *testing.T, e *echo, c *net.TCPConn) {
 	t.Helper()
-	if err := unix.SetsockoptInt(descriptor(e.c), unix.SOL_SOCKET, unix.SO_SNDBUF, 4096); err != nil {
+	if err := unix.SetsockoptInt(descriptor(e.c), unix.SOL_SOCKET, unix.SO_SNDBUF, 32<<10); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.SetReadBuffer(4096); err != nil {
+	if err := c.SetReadBuffer(32 << 10); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -159,7 +159,7 @@ func TestHalfClosedReads(t *testing.T) {
 	c := dial(t, s.addr)
 	e := <-s.conns
 	small(t, e, c)
-	text := bytes.Repeat([]byte("0123456789abcdef"), 1<<13)
+	text := bytes.Repeat([]byte("0123456789abcdef"), 1<<15)
 	if err := e.c.Queue(text); err != nil {
 		t.Fatal(err)
 	}

@@ -351,11 +351,11 @@ func TestAddressLimit(t *testing.T) {
 	a := addresses{limit: 2}
 	acquire := func(sa unix.Sockaddr) (peerIndex, bool) {
 		t.Helper()
-		net, limited := network(addrPort(sa).Addr())
+		of, limited := networkOf(addrPort(sa).Addr())
 		if !limited {
-			t.Fatalf("%v is not limited", net)
+			t.Fatalf("%v is not limited", sa)
 		}
-		return a.acquire(net)
+		return a.acquire(of)
 	}
 	e4 := &unix.SockaddrInet4{Addr: [4]byte{192, 0, 2, 1}}
 	x, ok := acquire(e4)
@@ -374,7 +374,7 @@ func TestAddressLimit(t *testing.T) {
 			t.Errorf("IPv6 address %d of one /64: %v", i, ok)
 		}
 	}
-	if _, limited := network(addrPort(&unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 9}}).Addr()); limited {
+	if _, limited := networkOf(addrPort(&unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 9}}).Addr()); limited {
 		t.Error("loopback is limited")
 	}
 }

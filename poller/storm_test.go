@@ -6,11 +6,14 @@ import (
 	"bytes"
 	"crypto/tls"
 	"net"
+	"reflect"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/valyala/bytebufferpool"
 )
 
 // TestStorm: two thousand connections at once are all served, and one that is
@@ -261,4 +264,33 @@ func TestListenerCloses(t *testing.T) {
 		_ = c.Close()
 	}
 	eventually(t, "descriptors are back", func() bool { return openFiles(t) <= files })
+}
+
+// TestCrowdGone: the lists that a crowd needed are given back with it.
+func TestCrowdGone(t *testing.T) {
+	const n = 10_000
+	l := &loop{p: &Poller{}, start: time.Now(), rests: make(map[*Conn]*bytebufferpool.ByteBuffer)}
+	conns := make([]*Conn, n)
+	for i := range conns {
+		c := &Conn{loop: l}
+		conns[i] = c
+		l.adopt(c)
+		c.setDeadline(time.Hour)
+		l.keep(c, []byte("rest"))
+	}
+	rests := reflect.ValueOf(l.rests).Pointer()
+	for _, c := range conns {
+		c.setDeadline(0)
+		remainders.Put(l.take(c))
+		l.drop(c)
+	}
+	for range 20 { // each look gives back a half at most
+		l.second(0)
+	}
+	if cap(l.conns) > 2048 || cap(l.urgent) > 2048 {
+		t.Errorf("room for %d connections and %d deadlines, and there are none", cap(l.conns), cap(l.urgent))
+	}
+	if reflect.ValueOf(l.rests).Pointer() == rests {
+		t.Error("the map of a crowd is kept")
+	}
 }
