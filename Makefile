@@ -47,3 +47,9 @@ bench:
 
 mutate:
 	go test -tags mutation -run TestMutations -timeout 60m ./poller/leantls
+
+# roost beside Debian's Prosody and ejabberd: writes bench/results/density.md.
+# Needs the packages prosody and ejabberd, 16,000 open files and about an hour.
+.PHONY: bench-peers
+bench-peers:
+	go run ./bench/peers

@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"cmd/roost": {"roost/bench", "roost/bench/parsebench", "roost/capacity", "roost/server", "roost/session", "roost/jid", "roost/store", "roost/store/sqlite",
 		"github.com/alecthomas/kong", "github.com/BurntSushi/toml", "github.com/dustin/go-humanize",
 		"github.com/schollz/progressbar/v3", "golang.org/x/sys", "golang.org/x/term"},
+	"bench/peers":       {"github.com/dustin/go-humanize"},
 	"bench":             {"roost/poller", "roost/parser", "github.com/xdg-go/scram", "github.com/HdrHistogram/hdrhistogram-go"},
 	"bench/parsebench":  {"roost/parser"},
 	"internal/memnet":   {},

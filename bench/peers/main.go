@@ -1,0 +1,163 @@
+// Command peers measures roost beside Debian's Prosody and ejabberd: it starts
+// each on loopback with a configuration that is in this folder, runs the same
+// scenarios of `roost bench` against it, and writes a page with the results.
+//
+//	go run ./bench/peers                       # all of it: about an hour
+//	go run ./bench/peers -sessions 3000 -base 500 -settle 10s -servers roost
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options are the command line.
+type options struct {
+	servers  []string
+	sessions int
+	base     int
+	settle   time.Duration
+	hold     time.Duration
+	logins   int
+	duration time.Duration
+	idle     int
+	out      string
+	only     string
+}
+
+func main() {
+	var o options
+	servers := flag.String("servers", "roost,prosody,ejabberd", "which servers, separated by commas")
+	flag.IntVar(&o.sessions, "sessions", 15000, "idle sessions")
+	flag.IntVar(&o.base, "base", 2000, "sessions that memory is compared with")
+	flag.DurationVar(&o.settle, "settle", 2*time.Minute, "rest before memory is read")
+	flag.DurationVar(&o.hold, "hold", time.Minute, "how long CPU is counted while sessions idle, with a ping each per minute")
+	flag.IntVar(&o.logins, "logins", 3000, "logins in a storm")
+	flag.DurationVar(&o.duration, "duration", 10*time.Second, "how long messages are counted")
+	flag.IntVar(&o.idle, "idle", 3000, "sessions that idle beside those that talk")
+	flag.StringVar(&o.out, "out", "bench/results/density.md", "page that is written")
+	flag.StringVar(&o.only, "only", "", "run only scenarios whose name contains this")
+	flag.Parse()
+	o.servers = strings.Split(*servers, ",")
+	if err := run(o); err != nil {
+		fmt.Fprintln(os.Stderr, "peers:", err)
+		os.Exit(1)
+	}
+}
+
+func run(o options) error {
+	dir, err := os.MkdirTemp("", "roost-peers-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	roost := filepath.Join(dir, "program")
+	if out, err := exec.Command("go", "build", "-o", roost, "roost/cmd/roost").CombinedOutput(); err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+	p := &page{options: o, results: map[string]map[string]result{}}
+	for _, s := range scenarios(o) {
+		if o.only != "" && !strings.Contains(s.name, o.only) {
+			continue
+		}
+		for _, name := range o.servers {
+			fmt.Fprintf(os.Stderr, "%s: %s\n", s.name, name)
+			r, err := measure(roost, filepath.Join(dir, name), name, s, o)
+			if err != nil {
+				return fmt.Errorf("%s: %s: %w", s.name, name, err)
+			}
+			p.add(s, name, r)
+			select {
+			case <-stop:
+				return errors.New("interrupted")
+			default:
+			}
+		}
+	}
+	return p.write()
+}
+
+// scenario is one run of `roost bench`.
+type scenario struct {
+	name  string
+	tls   bool
+	args  []string
+	value string // the field of its result that the page shows
+	unit  string
+}
+
+func scenarios(o options) []scenario {
+	idle := []string{"idle", "--sessions", strconv.Itoa(o.sessions), "--base", strconv.Itoa(o.base), "--settle", o.settle.String(), "--hold", o.hold.String()}
+	login := []string{"login", "--count", strconv.Itoa(o.logins), "--accounts", "1000", "--in-flight", "50"}
+	message := func(pairs int) []string {
+		return []string{"message", "--pairs", strconv.Itoa(pairs), "--idle", strconv.Itoa(o.idle), "--duration", o.duration.String()}
+	}
+	const perSession, perLogin, perMessage = "server_rss_bytes_per_session", "server_cpu_us_per_login", "server_cpu_us_per_message"
+	return []scenario{
+		{"memory per idle session, plain", false, idle, perSession, "B"},
+		{"memory per idle session, TLS 1.3", true, idle, perSession, "B"},
+		{"CPU per login, SCRAM-SHA-1, plain", false, login, perLogin, "us"},
+		{"CPU per login, SCRAM-SHA-1, full TLS handshake", true, login, perLogin, "us"},
+		{"CPU per login, SCRAM-SHA-1, resumed TLS session", true, append([]string{"login", "--resume"}, login[1:]...), perLogin, "us"},
+		{"CPU per message, 100 pairs, plain", false, message(100), perMessage, "us"},
+		{"CPU per message, 1,000 pairs, plain", false, message(1000), perMessage, "us"},
+		{"CPU per message, 100 pairs, TLS", true, message(100), perMessage, "us"},
+	}
+}
+
+// result is what `roost bench` wrote.
+type result map[string]any
+
+// measure runs one scenario against a server that was started for it.
+func measure(roost, dir, name string, s scenario, o options) (result, error) {
+	start, ok := starters[name]
+	if !ok {
+		return nil, fmt.Errorf("there is no server %q: roost, prosody or ejabberd", name)
+	}
+	plain, direct := freePort(), freePort()
+	srv, err := start(setup{roost: roost, dir: dir, plain: plain, direct: direct, accounts: max(o.sessions, o.idle+2000)})
+	if err != nil {
+		return nil, err
+	}
+	defer srv.stop()
+	if err := srv.wait(plain, direct); err != nil {
+		return nil, err
+	}
+	args := append([]string{"bench"}, s.args...)
+	args = append(args, "--json", "--server-pid", strconv.Itoa(srv.cmd.Process.Pid))
+	if s.tls {
+		args = append(args, "--tls", "direct", "--target", fmt.Sprintf("127.0.0.1:%d", direct))
+	} else {
+		args = append(args, "--target", fmt.Sprintf("127.0.0.1:%d", plain))
+	}
+	cmd := exec.Command(roost, args...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("roost %s: %w", strings.Join(args, " "), err)
+	}
+	r := result{}
+	return r, json.Unmarshal(out, &r)
+}
+
+func freePort() int {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
