@@ -97,8 +97,12 @@ func (c *Conn) hungUp(netpoll.Poll) error {
 	c.loop.post(c, func(int) {
 		c.mu.Lock()
 		c.watch, c.armed = watchNothing, false
+		full := c.full
 		c.mu.Unlock()
 		c.hup = true
+		if full && !c.dead {
+			c.watchTime()
+		}
 		if !c.paused {
 			c.readAll()
 		}

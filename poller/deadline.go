@@ -43,32 +43,38 @@ func (c *Conn) begun() {
 	}
 }
 
-// due is asked every second of a connection with a deadline; it answers whether
-// to ask again. Loop.
-func (c *Conn) due(now uint32) bool {
-	if c.dead || c.deadline == 0 && c.stall == 0 {
-		c.urgent = false
-		return false
-	}
-	if c.stall != 0 && now > c.stall && !c.paused {
-		c.urgent = false
+// due is asked every second of a connection that time matters to; it answers
+// whether to ask again. Loop.
+func (c *Conn) due(now uint32) (again bool) {
+	waits := c.flushHungUp()
+	switch {
+	case c.dead:
+	case c.stall != 0 && now > c.stall && !c.paused:
 		c.shut(ErrStalled)
-		return false
-	}
-	if c.deadline == 0 || now <= c.deadline {
-		if c.hup {
-			c.Flush() // nobody else looks after a hung-up socket's outbox
-			if c.Queued() == 0 && c.lingering() && !c.isShutDown() {
-				c.shut(io.EOF)
-			}
-		}
+	case c.deadline != 0 && now > c.deadline && c.lingering():
+		c.shut(nil)
+	case c.deadline != 0 && now > c.deadline:
+		c.shut(ErrDeadline)
+	case c.deadline != 0, c.stall != 0, waits:
 		return true
 	}
 	c.urgent = false
-	if c.lingering() {
-		c.shut(nil)
-	} else {
-		c.shut(ErrDeadline)
+	return false
+}
+
+// flushHungUp writes to a peer that has closed its side and may still read:
+// netpoll has forgotten its descriptor, and nobody else looks after its outbox.
+// It reports whether something is left. Loop.
+func (c *Conn) flushHungUp() bool {
+	if !c.hup || c.dead {
+		return false
+	}
+	c.Flush()
+	if c.Queued() > 0 {
+		return true
+	}
+	if c.lingering() && !c.isShutDown() {
+		c.shut(io.EOF)
 	}
 	return false
 }

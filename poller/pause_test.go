@@ -62,6 +62,39 @@ func TestFullWhilePaused(t *testing.T) {
 	_ = reason(t, e)
 }
 
+// TestHalfClosedWhilePaused: a handler that does not read on before its peer has
+// taken what waits for it gets to know when, also when the peer has closed its
+// side meanwhile. Bug: nobody looked after the outbox then, and both waited for
+// ever.
+func TestHalfClosedWhilePaused(t *testing.T) {
+	text := make([]byte, 1<<20)
+	s := serve(t, Config{Loops: 1, Outbox: 1 << 20}, nil, func(e *echo, p []byte) int {
+		_ = e.c.Queue(text)
+		e.c.Flush()
+		e.c.Pause() // until Drained
+		return len(p)
+	})
+	c := dial(t, s.addr)
+	e := <-s.conns
+	small(t, e, c)
+	_, _ = c.Write([]byte("x"))
+	eventually(t, "it is full", func() bool { return e.c.Queued() > 0 })
+	_ = c.CloseWrite()
+	eventually(t, "the hang-up is seen", func() (hup bool) {
+		s.onLoop(func(*loop) { hup = e.c.hup })
+		return hup
+	})
+	s.quickly(t)
+	if _, err := io.ReadFull(c, text); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "Drained", func() bool { return e.drained.Load() == 1 })
+	e.c.Resume()
+	if err := reason(t, e); err != io.EOF {
+		t.Errorf("%v, want EOF", err)
+	}
+}
+
 // TestListenLate: a poller that is closed does not listen, and says so.
 func TestListenLate(t *testing.T) {
 	p, err := New(Config{Loops: 1})

@@ -32,6 +32,28 @@ func (s *testServer) later(d time.Duration) {
 	})
 }
 
+// quickly has the loops look every millisecond for what they look for every
+// second, until the test ends.
+func (s *testServer) quickly(t *testing.T) { quickly(t, s.Poller) }
+
+func quickly(t *testing.T, p *Poller) {
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() { close(stop); <-stopped })
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+				for _, l := range p.loops {
+					l.post(nil, l.second)
+				}
+			}
+		}
+	}()
+}
+
 // descriptor is a connection's.
 func descriptor(c *Conn) int {
 	c.mu.Lock()
@@ -168,21 +190,8 @@ func TestHalfClosedReads(t *testing.T) {
 		t.Fatal("the socket has taken everything")
 	}
 	_ = c.CloseWrite()
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() { // a socket that netpoll has forgotten is looked after by the second
-		defer close(stopped)
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(time.Millisecond):
-				s.onLoop(func(l *loop) { l.second(0) })
-			}
-		}
-	}()
+	s.quickly(t)
 	got, err := io.ReadAll(c)
-	close(stop)
-	<-stopped
 	if err != nil || !bytes.Equal(got, text) {
 		t.Errorf("%d bytes of %d, %v", len(got), len(text), err)
 	}

@@ -41,7 +41,11 @@ func (c *Conn) forget() {
 func (c *Conn) watchWrite() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.fd < 0 || c.hup || !c.full {
+	switch {
+	case c.fd < 0 || !c.full:
+		return
+	case c.hup:
+		c.watchTime()
 		return
 	}
 	c.op.OnWrite = c.writable

@@ -1,0 +1,205 @@
+//go:build linux
+
+package poller
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// tortured is a handler that echoes as a real one would who is short of room:
+// when the outbox is full it pauses until it is drained. At random it pauses for
+// nothing, uses a part of what it was lent, and is resumed from elsewhere.
+type tortured struct {
+	t      *testing.T
+	c      *Conn
+	rnd    *rand.Rand // loop
+	inside bool       // loop
+	closed int        // loop
+	wg     *sync.WaitGroup
+}
+
+func (h *tortured) Data(_ int, p []byte) int {
+	if h.inside || h.closed > 0 {
+		h.t.Error("Data within Data or after Closed")
+	}
+	h.inside = true
+	defer func() { h.inside = false }()
+	n := len(p)
+	if h.rnd.IntN(4) == 0 {
+		n = h.rnd.IntN(n + 1)
+	}
+	err := h.c.Queue(p[:n])
+	if err == ErrFull {
+		// Drained is called where the socket has been full, not where nobody
+		// has flushed.
+		if h.c.Flush(); h.c.Queued() == 0 {
+			err = h.c.Queue(p[:n])
+		}
+	}
+	switch err {
+	case nil:
+		if h.rnd.IntN(8) > 0 {
+			h.c.Flush()
+		} else {
+			h.c.Post(func(int) { h.c.Flush() })
+		}
+	case ErrFull:
+		h.c.Pause() // until Drained
+		return 0
+	default:
+		return len(p) // the connection is gone
+	}
+	if n < len(p) || h.rnd.IntN(8) == 0 {
+		h.c.Pause()
+		delay := time.Duration(h.rnd.IntN(300)) * time.Microsecond
+		h.wg.Go(func() { time.Sleep(delay); h.c.Resume() })
+	}
+	return n
+}
+
+func (h *tortured) Secured(int, *tls.ConnectionState) {}
+
+func (h *tortured) Drained(int) { h.c.Resume() }
+
+func (h *tortured) Closed(int, error) {
+	if h.closed++; h.closed > 1 {
+		h.t.Error("Closed twice")
+	}
+}
+
+// TestTorture: whatever a handler and a peer do at random, every byte comes
+// back, in order, also to a peer that has closed its side, each connection ends
+// once, and those that were reset take nobody with them.
+func TestTorture(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	for _, secure := range []bool{false, true} {
+		t.Run(fmt.Sprintf("tls=%v/seed=%d", secure, seed), func(t *testing.T) {
+			torture(t, seed, secure)
+		})
+	}
+}
+
+func torture(t *testing.T, seed uint64, secure bool) {
+	const conns = 40
+	var handlers, clients sync.WaitGroup
+	var made uint64 // under mu
+	cfg := Config{Loops: 2, Outbox: 16 << 10, ReadBuffer: 8 << 10}
+	var mu sync.Mutex
+	cfg.Accept = func(c *Conn, _ *Listener) Handler {
+		mu.Lock()
+		defer mu.Unlock()
+		made++
+		return &tortured{t: t, c: c, rnd: rand.New(rand.NewPCG(seed, made)), wg: &handlers}
+	}
+	p, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := p.Listen("127.0.0.1:0", tlsIf(t, secure))
+	if err != nil {
+		t.Fatal(err)
+	}
+	quickly(t, p)
+	for i := range uint64(conns) {
+		clients.Go(func() {
+			rnd := rand.New(rand.NewPCG(seed, 1000+i))
+			if err := tormentor(rnd, l.Addr().String(), secure, i%4 == 3); err != nil {
+				t.Errorf("client %d: %v", i, err)
+			}
+		})
+	}
+	clients.Wait()
+	eventually(t, "all closed", func() bool { return p.Stats().Conns == 0 })
+	handlers.Wait()
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// tormentor is a client that writes and reads in pieces at random, and ends by
+// closing its side and reading to the end, or by a reset in the middle.
+func tormentor(rnd *rand.Rand, addr string, secure, reset bool) error {
+	raw, err := net.Dial("tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer raw.Close()
+	_ = raw.SetDeadline(time.Now().Add(60 * time.Second))
+	_ = raw.(*net.TCPConn).SetReadBuffer(4096 << rnd.IntN(6))
+	c := raw.(halfCloser)
+	if secure {
+		c = tlsClient(raw)
+	}
+	sent := make([]byte, 1<<(10+rnd.IntN(9)))
+	for i := range sent {
+		sent[i] = byte(rnd.Uint32())
+	}
+	wrote := make(chan error, 1)
+	pieces := rand.New(rand.NewPCG(rnd.Uint64(), 0))
+	go func() {
+		for p := sent; len(p) > 0; {
+			n := min(1+pieces.IntN(20_000), len(p))
+			if _, err := c.Write(p[:n]); err != nil {
+				wrote <- err
+				return
+			}
+			p = p[n:]
+			time.Sleep(time.Duration(pieces.IntN(200)) * time.Microsecond)
+		}
+		if reset {
+			wrote <- nil
+			return
+		}
+		wrote <- c.CloseWrite()
+	}()
+	if reset {
+		_, _ = io.ReadFull(c, make([]byte, rnd.IntN(len(sent))))
+		_ = raw.(*net.TCPConn).SetLinger(0)
+		_ = raw.Close()
+		<-wrote
+		return nil
+	}
+	var got bytes.Buffer
+	for {
+		_, err := io.CopyN(&got, c, int64(1+rnd.IntN(20_000)))
+		if err != nil && err != io.EOF {
+			return fmt.Errorf("after %d bytes of %d: %w", got.Len(), len(sent), err)
+		}
+		if err == io.EOF {
+			break
+		}
+		time.Sleep(time.Duration(rnd.IntN(500)) * time.Microsecond)
+	}
+	if err := <-wrote; err != nil {
+		return err
+	}
+	if !bytes.Equal(got.Bytes(), sent) {
+		return fmt.Errorf("%d bytes came back of %d, or others", got.Len(), len(sent))
+	}
+	return nil
+}
+
+// halfCloser is a connection whose writing side can be closed alone.
+type halfCloser interface {
+	io.ReadWriter
+	CloseWrite() error
+}
+
+func tlsClient(raw net.Conn) halfCloser {
+	return tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
+}
+
+func tlsIf(t *testing.T, secure bool) *tls.Config {
+	if !secure {
+		return nil
+	}
+	return testTLS(t)
+}
