@@ -38,6 +38,7 @@ type Config struct {
 	Mechanism Mechanism
 	TLS       TLSMode
 	Resume    bool   // TLS sessions are resumed
+	Hybrid    bool   // offer the key exchange X25519MLKEM768 too, which only some servers have; default: X25519 and P-256
 	InFlight  int    // logins under way at once; default 100
 	Loops     int    // default 1
 	Presence  string // initial presence; default "<presence/>"
@@ -108,6 +109,9 @@ func NewFleet(cfg Config) (*Fleet, error) {
 	f := &Fleet{cfg: cfg, slots: make(chan struct{}, cfg.InFlight)}
 	// A load generator measures, it does not protect: any certificate will do.
 	f.tls = &tls.Config{InsecureSkipVerify: true, ServerName: cfg.Domain}
+	if !cfg.Hybrid {
+		f.tls.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256}
+	}
 	if cfg.Resume {
 		f.tls.ClientSessionCache = tls.NewLRUClientSessionCache(0)
 	}

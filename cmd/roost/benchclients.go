@@ -27,6 +27,7 @@ type fleetFlags struct {
 	Domain    string `env:"-" default:"localhost" placeholder:"NAME" help:"Its XMPP domain (default: ${default})."`
 	TLS       string `env:"-" name:"tls" enum:"none,starttls,direct" default:"none" placeholder:"MODE" help:"none, starttls or direct; any certificate is accepted (default: ${default})."`
 	Resume    bool   `env:"-" help:"Resume TLS sessions."`
+	Hybrid    bool   `env:"-" help:"Offer the post-quantum key exchange X25519MLKEM768 too; without it all servers do the same work."`
 	Mechanism string `env:"-" enum:"SCRAM-SHA-1,SCRAM-SHA-256,PLAIN" default:"SCRAM-SHA-1" placeholder:"NAME" help:"SCRAM-SHA-1, SCRAM-SHA-256 or PLAIN (default: ${default})."`
 	User      string `env:"-" default:"user%d" placeholder:"PATTERN" help:"Usernames; %d is the number of the client (default: ${default})."`
 	First     int    `env:"-" default:"0" placeholder:"N" help:"Number of the first client (default: ${default})."`
@@ -68,7 +69,7 @@ func (f *fleetFlags) start(ctx context.Context, clients, accounts int) (*bench.F
 		}
 	}
 	return bench.NewFleet(bench.Config{
-		Target: f.Target, Domain: f.Domain, TLS: bench.TLSMode(f.TLS), Resume: f.Resume, Mechanism: bench.Mechanism(f.Mechanism),
+		Target: f.Target, Domain: f.Domain, TLS: bench.TLSMode(f.TLS), Resume: f.Resume, Hybrid: f.Hybrid, Mechanism: bench.Mechanism(f.Mechanism),
 		User: f.User, First: f.First, Accounts: accounts, Password: f.Password, InFlight: f.InFlight, Loops: f.Loops,
 	})
 }
