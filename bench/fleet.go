@@ -67,12 +67,6 @@ func (c *Config) setDefaults() {
 
 func (c *Config) presence() string { return c.Presence }
 
-// clientTLS trusts whatever the server shows: a load generator measures, it
-// does not protect.
-func (c *Config) clientTLS() *tls.Config {
-	return &tls.Config{InsecureSkipVerify: true, ServerName: c.Domain}
-}
-
 // Fleet is many clients of one server.
 type Fleet struct {
 	cfg     Config

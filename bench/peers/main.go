@@ -69,6 +69,9 @@ func run(o options) error {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
 	p := &page{options: o, results: map[string]map[string]result{}}
+	if err := p.load(); err != nil {
+		return err
+	}
 	for _, s := range scenarios(o) {
 		if o.only != "" && !strings.Contains(s.name, o.only) {
 			continue
@@ -79,7 +82,11 @@ func run(o options) error {
 			if err != nil {
 				return fmt.Errorf("%s: %s: %w", s.name, name, err)
 			}
+			delete(r, "growth") // for pictures; too long for a page
 			p.add(s, name, r)
+			if err := p.write(); err != nil {
+				return err
+			}
 			select {
 			case <-stop:
 				return errors.New("interrupted")
@@ -87,7 +94,7 @@ func run(o options) error {
 			}
 		}
 	}
-	return p.write()
+	return nil
 }
 
 // scenario is one run of `roost bench`.

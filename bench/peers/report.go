@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,18 +16,34 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// page is what is written at the end.
+// page is what is written at the end. What was measured is kept beside it as
+// JSON, so that a run of a part renews that part.
 type page struct {
 	options
-	order   []scenario
 	results map[string]map[string]result // by scenario and server
 }
+
+// load reads what was measured before, if anything was.
+func (p *page) load() error {
+	b, err := os.ReadFile(p.json())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, &p.results)
+}
+
+func (p *page) json() string { return strings.TrimSuffix(p.out, ".md") + ".json" }
 
 func (p *page) add(s scenario, server string, r result) {
 	if p.results[s.name] == nil {
 		p.results[s.name] = map[string]result{}
-		p.order = append(p.order, s)
 	}
+	r["date"] = time.Now().UTC().Format("2006-01-02")
+	r["commit"] = output("git", "rev-parse", "--short", "HEAD")
+	r["command"] = "go run ./bench/peers " + strings.Join(os.Args[1:], " ")
 	p.results[s.name][server] = r
 	fmt.Fprintf(os.Stderr, "  %s %s\n", figure(r, s.value), s.unit)
 }
@@ -44,18 +63,21 @@ func figure(r result, name string) string {
 func (p *page) write() error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# roost beside other servers\n\n"+
-		"Made by `%s` (all of it: `make bench-peers`), %s, commit %s, %s, %d CPUs, %s.\n\n", p.command(), time.Now().UTC().Format("2006-01-02"),
-		output("git", "rev-parse", "--short", "HEAD"), cpu(), runtime.NumCPU(), runtime.Version())
-	fmt.Fprintf(&b, "Memory is the growth of the server's RSS between %s and %s sessions that are logged in, bound and available, then left alone for %s,\n"+
-		"divided by their difference; nothing was forced. CPU is that of the server's process, user and system. Every scenario starts its server anew.\n"+
-		"Configurations: [bench/peers](../peers). Take times as ratios: the machine is shared.\n\n",
-		humanize.Comma(int64(p.base)), humanize.Comma(int64(p.sessions)), p.settle)
+		"Made by `make bench-peers`, %s, %d CPUs, %s; the date, commit and command of each figure are in [%s](%s).\n\n",
+		cpu(), runtime.NumCPU(), runtime.Version(), filepath.Base(p.json()), filepath.Base(p.json()))
+	b.WriteString("Memory is the growth of the server's RSS between two numbers of sessions (2,000 and 15,000 unless the command says otherwise) that are\n" +
+		"logged in, bound and available, then left alone, divided by their difference; nothing was forced. CPU is that of the server's process, user and\n" +
+		"system. Every scenario starts its server anew. Configurations: [bench/peers](../peers). Take times as ratios: the machine is shared.\n\n")
+	p.servers = []string{"roost", "prosody", "ejabberd"}
 	b.WriteString("| |")
 	for _, s := range p.servers {
 		fmt.Fprintf(&b, " %s |", version(s))
 	}
 	b.WriteString("\n|---|" + strings.Repeat("---:|", len(p.servers)) + "\n")
-	for _, s := range p.order {
+	for _, s := range scenarios(p.options) {
+		if p.results[s.name] == nil {
+			continue
+		}
 		p.row(&b, s.name+", "+s.unit, func(r result) string { return figure(r, s.value) }, s)
 		if _, ok := p.results[s.name][p.servers[0]]["server_idle_cpu_percent"]; ok {
 			p.row(&b, "CPU while they idle, each with a ping per minute, % of one CPU", func(r result) string { return figure(r, "server_idle_cpu_percent") }, s)
@@ -67,6 +89,13 @@ func (p *page) write() error {
 	if err := os.MkdirAll(filepath.Dir(p.out), 0o755); err != nil {
 		return err
 	}
+	all, err := json.MarshalIndent(p.results, "", "\t")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(p.json(), append(all, '\n'), 0o644); err != nil {
+		return err
+	}
 	return os.WriteFile(p.out, b.Bytes(), 0o644)
 }
 
@@ -76,10 +105,6 @@ func (p *page) row(b *bytes.Buffer, title string, f func(result) string, s scena
 		fmt.Fprintf(b, " %s |", f(p.results[s.name][name]))
 	}
 	b.WriteString("\n")
-}
-
-func (p *page) command() string {
-	return "go run ./bench/peers " + strings.Join(os.Args[1:], " ")
 }
 
 // version is a server's name with its version.
