@@ -6,13 +6,13 @@ GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 # Rooms with goroutines of their own: these run under the race detector.
 RACE = ./poller ./session ./router ./server ./store/... ./xep ./internal/...
 
-.PHONY: build test unit check race fuzz bench interop deps mutate
+.PHONY: build test unit check race fuzz fuzz-parser bench interop deps mutate
 
 build:
 	go build -o roost ./cmd/roost
 
 # Everything: what CI runs.
-test: deps check unit race interop
+test: deps check unit race interop fuzz-parser
 	@echo "make test: all passed"
 
 deps:
@@ -41,6 +41,10 @@ interop: deps
 
 fuzz:
 	scripts/fuzz.sh
+
+# What faces the network first is fuzzed in every run.
+fuzz-parser:
+	FUZZTIME=20s scripts/fuzz.sh ./parser ./jid
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...

@@ -24,22 +24,25 @@ func settle(b *testing.B) time.Duration {
 // BenchmarkDensity reports what an idle session costs a server of its own: the
 // growth of its memory between 2,000 and 15,000 sessions that are logged in,
 // bound and available, and then left alone for two minutes. It needs 16,000
-// open files in each process. ROOST_BENCH_HEAP and
+// open files in each process. With contacts, each account has ten mutual ones, all
+// of them online. ROOST_BENCH_HEAP and
 // ROOST_BENCH_CPU name files for profiles.
 func BenchmarkDensity(b *testing.B) {
 	for _, c := range []struct {
-		name string
-		cfg  Config
+		name     string
+		cfg      Config
+		contacts int
 	}{
-		{"plain", Config{}},
-		{"tls", Config{TLS: DirectTLS}},
+		{"plain", Config{}, 0},
+		{"tls", Config{TLS: DirectTLS}, 0},
+		{"contacts", Config{}, 10},
 	} {
-		b.Run(c.name, func(b *testing.B) { density(b, c.cfg) })
+		b.Run(c.name, func(b *testing.B) { density(b, c.cfg, c.contacts) })
 	}
 }
 
-func density(b *testing.B, cfg Config) {
-	r := startRoost(b, manySessions)
+func density(b *testing.B, cfg Config, contacts int) {
+	r := startRoostWith(b, manySessions, contacts)
 	cfg.Target, cfg.Loops = r.starttls, 1
 	if cfg.TLS == DirectTLS {
 		cfg.Target = r.direct
