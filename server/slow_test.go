@@ -1,0 +1,62 @@
+package server
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// slowFor is how long somebody does not read while others send to them; shorter
+// with -short.
+const slowFor = 30 * time.Second
+
+// TestSlowReaderForLong: for half a minute a client is sent more than it reads,
+// which is nothing; whenever it was cut off it comes back. Others talk all the
+// while, and memory stays within what outboxes may hold.
+func TestSlowReaderForLong(t *testing.T) {
+	const outbox, stanza = 256 << 10, 30000
+	s := startServer(t, func(c *Config) { c.MaxStanza, c.Outbox = 64<<10, outbox })
+	sender := connect(t, s).login("romeo", "sender").available()
+	other := connect(t, s).login("romeo", "other").available()
+	slow := connect(t, s).login("juliet", "slow").available()
+	message := "<message type='headline' to='juliet@localhost/slow'><body>" + strings.Repeat("x", stanza) + "</body></message>"
+	duration := slowFor
+	if testing.Short() {
+		duration = 3 * time.Second
+	}
+	before, sent, cut := heap(), 0, 0
+	for end := time.Now().Add(duration); time.Now().Before(end); sent++ {
+		if s.sessions.Find("juliet@localhost", "slow") == nil {
+			cut++
+			_ = slow.conn.Close()
+			slow = connect(t, s).login("juliet", "slow").available()
+		}
+		// Each message is followed by one to somebody who reads, and by their
+		// answer: both pass through the same loops as what nobody reads.
+		id := fmt.Sprintf("m%d", sent)
+		sender.ask(message+"<message to='romeo@localhost/other' id='"+id+"'><body>x</body></message>", "")
+		other.ask("", "id='"+id+"'")
+		other.ask("<message to='romeo@localhost/sender' id='"+id+"'><body>x</body></message>", "")
+		sender.ask("", "id='"+id+"'")
+		// The outbox, a read buffer's worth of stanzas under way, and the peers
+		// of this test themselves.
+		if sent%100 == 0 {
+			if grown := heap() - before; grown > 4*outbox {
+				t.Fatalf("after %d messages the heap has grown by %d KiB", sent, grown>>10)
+			}
+		}
+	}
+	t.Logf("%d messages of %d bytes to who does not read, who was cut off %d times", sent, stanza, cut)
+	if cut == 0 {
+		t.Error("who does not read was never cut off")
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
