@@ -150,6 +150,11 @@ func (p *peer) available() *peer {
 // TestDialoguesOverSockets plays the dialogues of session and router again, over
 // real sockets, against servers put together as people run them.
 func TestDialoguesOverSockets(t *testing.T) {
+	elsewhere := map[string]string{
+		"16-sasl.txt":             "it compares the features, which have STARTTLS here",
+		"05-starttls-not-offered": "STARTTLS is offered here",
+		"38-many-requests":        "no operator sets this limit: only the router's own tests do",
+	}
 	var files []string
 	for _, room := range []string{"session", "router"} {
 		more, err := filepath.Glob("../" + room + "/testdata/*.txt")
@@ -164,7 +169,13 @@ func TestDialoguesOverSockets(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			for part, why := range elsewhere {
+				if strings.Contains(file, part) {
+					t.Skip(why)
+				}
+			}
 			s := startServer(t, func(cfg *Config) {
+				cfg.Domains = []string{"localhost", "example.net"}
 				switch {
 				case strings.Contains(file, "refuse"):
 					cfg.Conflict = session.RefuseNew
@@ -174,13 +185,12 @@ func TestDialoguesOverSockets(t *testing.T) {
 					cfg.MaxResources = 2
 				case strings.Contains(file, "highest"):
 					cfg.DeliverHighest = true
+				case strings.Contains(file, "no-offline"):
+					cfg.OfflineQuota = -1
 				case strings.Contains(file, "quota"):
 					cfg.OfflineQuota = 1
 				}
 			})
-			if strings.Contains(file, "16-sasl") {
-				t.Skip("it compares the features, which have STARTTLS here")
-			}
 			if err := (xmpptest.Player{Dial: s.dial, Cut: xmpptest.Cut(7)}).Play(d); err != nil {
 				t.Error(err)
 			}
