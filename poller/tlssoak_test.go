@@ -26,7 +26,7 @@ func TestLeanSoak(t *testing.T) {
 		}
 	}()
 	end := time.Now().Add(*soak)
-	var bytes, updates, sessions atomic.Int64
+	var bytes, updates, opened atomic.Int64
 	var wg sync.WaitGroup
 	for i := range 16 {
 		wg.Go(func() {
@@ -35,7 +35,9 @@ func TestLeanSoak(t *testing.T) {
 			tickets := tls.NewLRUClientSessionCache(1)
 			for time.Now().Before(end) && !t.Failed() {
 				p := newTLSPeer(t, dial(t, s.addr), &tls.Config{ServerName: "localhost", ClientSessionCache: tickets})
-				sessions.Add(1)
+				opened.Add(1)
+				p.send(p.data("hello"))
+				p.expect("hello")
 				for n := rng.IntN(400); n > 0 && time.Now().Before(end); n-- {
 					_ = p.conn.SetDeadline(time.Now().Add(2 * time.Minute))
 					if rng.IntN(20) == 0 {
@@ -62,10 +64,10 @@ func TestLeanSoak(t *testing.T) {
 	}
 	wg.Wait()
 	eventually(t, "all closed", func() bool { return s.Stats().Conns == 0 })
-	if got := s.Stats().LeanTLS; got != sessions.Load() {
-		t.Errorf("%d lean sessions of %d", got, sessions.Load())
+	if got := s.Stats(); got.LeanTLS != opened.Load() || got.LeanRefused != (Stats{}).LeanRefused {
+		t.Errorf("%d lean sessions of %d; refused: %v", got.LeanTLS, opened.Load(), got.LeanRefused)
 	}
-	t.Logf("%d sessions, %d key updates, %d bytes each way", sessions.Load(), updates.Load(), bytes.Load())
+	t.Logf("%d sessions, %d key updates, %d bytes each way", opened.Load(), updates.Load(), bytes.Load())
 	close(s.conns)
 }
 
