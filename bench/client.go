@@ -82,11 +82,25 @@ func (c *Client) start() {
 	}
 	c.conn.Load().SetDeadline(loginTimeout)
 	c.started = time.Now()
-	if c.fleet.cfg.TLS == DirectTLS {
+	switch {
+	case c.fleet.cfg.Raw:
+		c.header()
+		c.ready()
+	case c.fleet.cfg.TLS == DirectTLS:
 		c.secure()
-		return
+	default:
+		c.header()
 	}
-	c.header()
+}
+
+// ready ends the login.
+func (c *Client) ready() {
+	c.state = stateReady
+	c.conn.Load().SetDeadline(0)
+	c.fleet.loginDone(nil)
+	if f := c.fleet.onReady; f != nil {
+		f(c, time.Since(c.started))
+	}
 }
 
 // loginTimeout is how long one login may take.
@@ -147,8 +161,12 @@ func (c *Client) Drained(int) {}
 // Closed is called when the connection is gone.
 func (c *Client) Closed(loop int, err error) {
 	c.parser.Free(c.fleet.scratch[loop])
-	if err != nil {
+	switch {
+	case err != nil:
 		c.fail(err)
+	case c.state == stateReady:
+		c.state = stateFailed // dropped by this side
+		c.fleet.gone()
 	}
 	c.fleet.left.Done()
 }
@@ -188,12 +206,7 @@ func (c *Client) element(loop int, el parser.Element) {
 			c.send(c.fleet.cfg.presence())
 		}
 	case statePresence:
-		c.state = stateReady
-		c.conn.Load().SetDeadline(0)
-		c.fleet.loginDone(nil)
-		if f := c.fleet.onReady; f != nil {
-			f(c, time.Since(c.started))
-		}
+		c.ready()
 	case stateReady:
 		c.fleet.received(loop, c, el)
 	}
@@ -292,14 +305,18 @@ func (c *Client) FullJID() string { return c.account.JID() + "/" + c.account.Res
 // Message sends a chat message that carries its time of departure. It may be
 // called from any goroutine.
 func (c *Client) Message(to string) {
+	from := ""
+	if c.fleet.cfg.From {
+		from = c.FullJID()
+	}
 	var buf [512]byte
-	c.write(appendMessage(buf[:0], c.fleet.nextID(), to))
+	c.write(appendMessage(buf[:0], c.fleet.nextID(), from, to))
 }
 
 // leave closes the stream as RFC 6120 section 4.4 has it. Loop.
 func (c *Client) leave() {
 	c.leaving = true
-	c.fleet.left1()
+	c.fleet.gone()
 	c.send("</stream:stream>")
 }
 

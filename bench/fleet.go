@@ -42,6 +42,8 @@ type Config struct {
 	InFlight  int    // logins under way at once; default 100
 	Loops     int    // default 1
 	Presence  string // initial presence; default "<presence/>"
+	From      bool   // messages name their sender, so that a server delivers what it got
+	Raw       bool   // there is no login: what answers is no server but another client
 }
 
 func (c *Config) setDefaults() {
@@ -76,8 +78,9 @@ type Fleet struct {
 	ids     atomic.Uint64
 	slots   chan struct{} // logins under way
 	left    sync.WaitGroup
-	pace    *time.Ticker                        // one login each; nil: as fast as it goes
-	onReady func(c *Client, took time.Duration) // called on a loop for each client that became available
+	pace    *time.Ticker             // one login each; nil: as fast as it goes
+	onReady func(took time.Duration) // called for each client that became available
+	leave   bool                     // clients go as soon as they are available
 	heard   atomic.Pointer[func(loop int, c *Client, el parser.Element)]
 
 	mu      sync.Mutex
@@ -234,8 +237,8 @@ func (f *Fleet) received(loop int, c *Client, el parser.Element) {
 	}
 }
 
-// left1 counts a client that goes by itself.
-func (f *Fleet) left1() {
+// gone counts a client that goes by itself.
+func (f *Fleet) gone() {
 	f.mu.Lock()
 	f.status.Online--
 	f.mu.Unlock()

@@ -29,6 +29,7 @@ type MessageResult struct {
 	Messages      int64   `json:"messages"` // delivered
 	PerSecond     float64 `json:"per_second"`
 	CPUPerMessage float64 `json:"server_cpu_us_per_message,omitempty"`
+	Bytes         float64 `json:"bytes_per_message"` // as delivered
 	Latency       Latency `json:"latency"`
 }
 
@@ -43,17 +44,21 @@ type talk struct {
 
 // paddedCount keeps loops from writing to one another's cache lines.
 type paddedCount struct {
-	n atomic.Int64
-	_ [56]byte
+	n, bytes atomic.Int64
+	_        [48]byte
 }
 
 // markerText introduces the time of departure in a message's body.
 const markerText = "bench "
 
-// message appends a chat message that carries its time of departure.
-func appendMessage(b []byte, id uint64, to string) []byte {
+// appendMessage appends a chat message that carries its time of departure.
+func appendMessage(b []byte, id uint64, from, to string) []byte {
 	b = append(b, "<message type='chat' id='"...)
 	b = strconv.AppendUint(b, id, 36)
+	if from != "" {
+		b = append(b, "' from='"...)
+		b = append(b, from...)
+	}
 	b = append(b, "' to='"...)
 	b = append(b, to...)
 	b = append(b, "'><body>"+markerText...)
@@ -91,6 +96,7 @@ func (t *talk) received(loop int, c *Client, el parser.Element) {
 	if t.counted.Load() {
 		record(t.hists[loop], time.Since(sent))
 		t.counts[loop].n.Add(1)
+		t.counts[loop].bytes.Add(int64(len(el.Raw())))
 	}
 	if t.answer {
 		c.Message(to)
@@ -172,13 +178,16 @@ func (t *talk) measure(ctx context.Context, cfg MessageConfig, sessions int) (Me
 		return MessageResult{}, err
 	}
 	r := MessageResult{Pairs: cfg.Pairs, Sessions: sessions}
+	var bytes int64
 	for i := range t.counts {
 		r.Messages += t.counts[i].n.Load()
+		bytes += t.counts[i].bytes.Load()
 	}
 	r.PerSecond = float64(r.Messages) / took.Seconds()
 	r.Latency = summary(t.hists)
 	if r.Messages > 0 {
 		r.CPUPerMessage = us(after.CPU-before.CPU) / float64(r.Messages)
+		r.Bytes = float64(bytes) / float64(r.Messages)
 	}
 	return r, nil
 }

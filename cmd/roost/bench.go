@@ -6,4 +6,5 @@ type benchCmd struct {
 	Idle    benchIdleCmd    `cmd:"" help:"Log clients in that then do nothing, and say what they cost the server."`
 	Message benchMessageCmd `cmd:"" help:"Let pairs of clients talk, and say how fast messages are and what they cost."`
 	Login   benchLoginCmd   `cmd:"" help:"Log clients in and out again, and say how fast that is and what it costs."`
+	Relay   benchRelayCmd   `cmd:"" hidden:"" help:"Move bytes between pairs of connections until it is told to stop."`
 }
