@@ -99,7 +99,10 @@ func (c *Client) ready() {
 	c.conn.Load().SetDeadline(0)
 	c.fleet.loginDone(nil)
 	if f := c.fleet.onReady; f != nil {
-		f(c, time.Since(c.started))
+		f(time.Since(c.started))
+	}
+	if c.fleet.leave {
+		c.leave()
 	}
 }
 

@@ -18,6 +18,22 @@ func (f *Fleet) login(ctx context.Context, n int, rate float64) error {
 	return f.Login(ctx, n)
 }
 
+// timeLogins begins to record how long logins take; the answer sums it up.
+func (f *Fleet) timeLogins() (sum func() Latency) {
+	var mu sync.Mutex
+	hist := newHistogram()
+	f.onReady = func(took time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
+		record(hist, took)
+	}
+	return func() Latency {
+		mu.Lock()
+		defer mu.Unlock()
+		return summary([]*hdrhistogram.Histogram{hist})
+	}
+}
+
 // LoginConfig says how often clients log in and go again.
 type LoginConfig struct {
 	Count     int // logins in all
@@ -37,14 +53,8 @@ type LoginResult struct {
 // LoginStorm logs clients in, as many at once as the fleet allows, and lets each
 // go as soon as it is available.
 func (f *Fleet) LoginStorm(ctx context.Context, cfg LoginConfig) (LoginResult, error) {
-	var mu sync.Mutex
-	hist := newHistogram()
-	f.onReady = func(c *Client, took time.Duration) {
-		mu.Lock()
-		record(hist, took)
-		mu.Unlock()
-		c.leave()
-	}
+	hist := f.timeLogins()
+	f.leave = true
 	before, err := serverUsage(cfg.ServerPID)
 	if err != nil {
 		return LoginResult{}, err
@@ -65,6 +75,6 @@ func (f *Fleet) LoginStorm(ctx context.Context, cfg LoginConfig) (LoginResult, e
 		r.PerSecond = n / took.Seconds()
 		r.CPUPerLogin = us(after.CPU-before.CPU) / n
 	}
-	r.Latency = summary([]*hdrhistogram.Histogram{hist})
+	r.Latency = hist()
 	return r, ctx.Err()
 }

@@ -103,8 +103,11 @@ func (t *talk) received(loop int, c *Client, el parser.Element) {
 	}
 }
 
-// errFew says that a fleet is too small.
-var errFew = errors.New("bench: there are fewer sessions than two for each pair")
+// What says that a fleet is too small.
+var (
+	errFew         = errors.New("bench: there are fewer sessions than two for each pair")
+	errFewContacts = errors.New("bench: there are no more sessions than contacts of each")
+)
 
 // Message lets pairs of clients exchange messages.
 func (f *Fleet) Message(ctx context.Context, cfg MessageConfig) (MessageResult, error) {

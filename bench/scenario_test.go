@@ -63,6 +63,28 @@ func TestScenarios(t *testing.T) {
 			}
 		})
 	}
+	t.Run("presence", func(t *testing.T) {
+		f := newFleet(t, Config{Target: r.starttls})
+		if err := f.Login(t.Context(), 10); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // the second time they are contacts already
+			got, err := f.Presence(t.Context(), PresenceConfig{Contacts: 4, Rate: 100, Duration: 300 * time.Millisecond, ServerPID: pid})
+			if err != nil || got.Changes < 20 || got.Delivered != 4*got.Changes || got.Latency.P50 <= 0 {
+				t.Errorf("%+v, %v", got, err)
+			}
+		}
+	})
+	t.Run("reconnect", func(t *testing.T) {
+		f := newFleet(t, Config{Target: r.starttls, Accounts: 20})
+		got, err := f.Reconnect(t.Context(), ReconnectConfig{Sessions: 20, ServerPID: pid})
+		if err != nil || got.Failed != 0 || got.Seconds <= 0 || got.Latency.P50 <= 0 {
+			t.Errorf("%+v, %v", got, err)
+		}
+		if s := f.Status(); s.Online != 20 || s.Lost != 0 {
+			t.Errorf("%+v, want 20 online", s)
+		}
+	})
 	t.Run("wrong password", func(t *testing.T) {
 		err := newFleet(t, Config{Target: r.starttls, Password: "wrong"}).Login(t.Context(), 2)
 		if !errors.Is(err, ErrLogin) || !strings.Contains(err.Error(), "not-authorized") {

@@ -162,3 +162,88 @@ func (c *benchLoginCmd) Run() error {
 	}
 	return failures(r.Failed, r.Errors)
 }
+
+// benchPresenceCmd is clients that see each other change their presence.
+type benchPresenceCmd struct {
+	fleetFlags
+	Sessions int           `env:"-" default:"1000" placeholder:"N" help:"Clients (default: ${default})."`
+	Contacts int           `env:"-" default:"10" placeholder:"N" help:"Mutual contacts of each; those that are not there are made (default: ${default})."`
+	Rate     float64       `env:"-" default:"500" placeholder:"N" help:"Changes of presence per second in all (default: ${default})."`
+	Duration time.Duration `env:"-" default:"10s" placeholder:"TIME" help:"Counted (default: ${default})."`
+}
+
+// Run measures.
+func (c *benchPresenceCmd) Run() error {
+	if c.Contacts < 1 || c.Contacts >= c.Sessions || c.Rate <= 0 {
+		return usageError("--contacts must be at least 1 and below --sessions, --rate above 0")
+	}
+	if err := c.jidOK(); err != nil {
+		return err
+	}
+	ctx, stop := interrupted()
+	defer stop()
+	f, err := c.start(ctx, c.Sessions, c.Sessions)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Login(ctx, c.Sessions); err != nil {
+		return err
+	}
+	r, err := f.Presence(ctx, bench.PresenceConfig{Contacts: c.Contacts, Rate: c.Rate, Duration: c.Duration, ServerPID: c.ServerPID})
+	if err != nil {
+		return err
+	}
+	rows := append([][2]string{
+		{"clients", fmt.Sprintf("%s, with %d contacts each", humanize.Comma(int64(r.Sessions)), r.Contacts)},
+		{"changes of presence", humanize.Comma(r.Changes)},
+		{"delivered to contacts", humanize.Comma(r.Delivered)},
+		{"", number(r.PerSecond, "per second")},
+		{"server, CPU per delivered one", number(r.CPUPerPresence, "us")},
+	}, latencyRows(r.Latency)...)
+	if err := c.report(os.Stdout, r, "Presence", rows); err != nil {
+		return err
+	}
+	if r.Delivered == 0 {
+		return errors.New("no presence arrived")
+	}
+	return nil
+}
+
+// benchReconnectCmd is clients that all come back at once.
+type benchReconnectCmd struct {
+	fleetFlags
+	Sessions int `env:"-" default:"5000" placeholder:"N" help:"Clients (default: ${default})."`
+}
+
+// Run measures.
+func (c *benchReconnectCmd) Run() error {
+	if c.Sessions < 1 {
+		return usageError("--sessions must be at least 1")
+	}
+	if err := c.jidOK(); err != nil {
+		return err
+	}
+	ctx, stop := interrupted()
+	defer stop()
+	f, err := c.start(ctx, c.Sessions, c.Sessions)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	r, err := f.Reconnect(ctx, bench.ReconnectConfig{Sessions: c.Sessions, ServerPID: c.ServerPID})
+	if err != nil {
+		return err
+	}
+	rows := append([][2]string{
+		{"clients dropped at once", humanize.Comma(int64(r.Sessions))},
+		{"all back after", fmt.Sprintf("%.1f s (%d failed)", r.Seconds, r.Failed)},
+		{"logins", number(r.PerSecond, "per second")},
+		{"server, CPU per login", number(r.CPUPerLogin, "us")},
+		{"server, memory at its peak", memorySize(r.PeakRSS)},
+	}, latencyRows(r.Latency)...)
+	if err := c.report(os.Stdout, r, "Reconnection", rows); err != nil {
+		return err
+	}
+	return failures(r.Failed, r.Errors)
+}
