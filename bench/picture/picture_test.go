@@ -1,0 +1,82 @@
+package picture
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"image/png"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func graph() Graph {
+	return Graph{
+		Title: "memory over sessions",
+		X:     Axis{"sessions", []float64{0, 500, 1000, 15000}},
+		Y:     Axis{"MiB", []float64{10, 10.5, 11, 20}},
+	}
+}
+
+// TestWrite: both files are what their names say, and show title and axes.
+func TestWrite(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "memory")
+	g := graph()
+	if err := g.Write(name); err != nil {
+		t.Fatal(err)
+	}
+	svg, err := os.ReadFile(name + ".svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for d := xml.NewDecoder(bytes.NewReader(svg)); ; {
+		if _, err := d.Token(); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []string{g.Title, "sessions", "MiB", "15,000"} {
+		if !strings.Contains(string(svg), want) {
+			t.Errorf("no %q in the picture", want)
+		}
+	}
+	file, err := os.Open(name + ".png")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if img, err := png.Decode(file); err != nil || img.Bounds().Dx() != width || img.Bounds().Dy() != height {
+		t.Errorf("%v", err)
+	}
+	if left, _ := filepath.Glob(name + ".*"); len(left) != 2 {
+		t.Errorf("%v, want the two pictures alone", left)
+	}
+}
+
+// TestMarks: names stand where numbers would.
+func TestMarks(t *testing.T) {
+	g := graph()
+	g.Marks = []Mark{{0, "none"}, {15000, "all of them"}}
+	name := filepath.Join(t.TempDir(), "marks")
+	if err := g.Write(name); err != nil {
+		t.Fatal(err)
+	}
+	if svg, err := os.ReadFile(name + ".svg"); err != nil || !bytes.Contains(svg, []byte("all of them")) {
+		t.Errorf("%v, or no mark", err)
+	}
+}
+
+// TestFailures: nothing to see, and nowhere to write.
+func TestFailures(t *testing.T) {
+	g := graph()
+	if err := g.Write(filepath.Join(t.TempDir(), "none", "x")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+	g.X.Values = []float64{7, 7, 7, 7}
+	if err := g.Write(filepath.Join(t.TempDir(), "x")); !errors.Is(err, errFew) {
+		t.Errorf("%v", err)
+	}
+}
