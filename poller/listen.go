@@ -233,16 +233,19 @@ func (l *Listener) accepted(fd int, sa unix.Sockaddr) {
 	l.p.setUserTimeout(fd)
 	c := &Conn{loop: l.p.pick(), fd: int32(fd), peer: place}
 	c.loop.post(c, func(int) {
+		if l.tls != nil {
+			c.rec = newStdTLS(c, l.tls) // before anybody can queue what must not leave in clear
+		}
 		if l.p.cfg.Accept != nil {
 			c.handler = l.p.cfg.Accept(c, l)
 		}
 		if c.handler == nil || c.loop.ending {
+			if c.rec != nil {
+				c.rec.free()
+			}
 			_ = unix.Close(fd)
 			l.p.addrs.release(place)
 			return
-		}
-		if l.tls != nil {
-			c.rec = newStdTLS(c, l.tls)
 		}
 		if err := c.register(); err != nil {
 			c.shut(err)
