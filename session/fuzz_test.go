@@ -1,0 +1,119 @@
+package session_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"roost/internal/xmpptest"
+	"roost/session"
+)
+
+// FuzzStream gives a server whatever there is, on a fresh stream and on one that
+// is logged in: cut in two at any place, and next to a client that minds its own
+// business. It must not panic, must go on serving, and must be left with nothing
+// when all clients are gone, which the test server sees to when it stops.
+func FuzzStream(f *testing.F) {
+	for _, line := range dialogueLines(f) {
+		f.Add([]byte(line), uint16(len(line)/2), true)
+		f.Add([]byte(openStream+line), uint16(len(openStream)+1), false)
+	}
+	s := xmpptest.NewServer(f, xmpptest.Config{})
+	f.Fuzz(func(t *testing.T, in []byte, cut uint16, loggedIn bool) {
+		c := fuzzClient{t, dial(t, s)}
+		if loggedIn {
+			c.login("romeo")
+		}
+		at := min(int(cut), len(in))
+		c.write(string(in[:at]))
+		c.write(string(in[at:]))
+		// Either the stream has ended or it takes its end, in whatever the input
+		// has left open; the connection closes either way, and is then gone.
+		c.write("</stream:stream>")
+		other := fuzzClient{t, dial(t, s)}
+		other.login("juliet")
+		other.write("</stream:stream>")
+		other.drain()
+		_ = other.conn.Close()
+		_ = c.conn.Close()
+		for end := time.Now().Add(20 * time.Second); s.Sessions.Counts() != (session.Counts{}); time.Sleep(100 * time.Microsecond) {
+			if time.Now().After(end) {
+				t.Fatalf("left: %+v", s.Sessions.Counts())
+			}
+		}
+	})
+}
+
+// dialogueLines is all that clients say in the dialogues of this room and of the
+// router's.
+func dialogueLines(f *testing.F) (lines []string) {
+	for _, pattern := range []string{"testdata/*.txt", "../router/testdata/*.txt"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			f.Fatalf("no dialogues match %s: %v", pattern, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			for _, line := range strings.Split(string(text), "\n") {
+				if _, said, ok := strings.Cut(line, " C: "); ok && len(said) < 1000 && !strings.HasPrefix(line, "#") {
+					lines = append(lines, said)
+				}
+			}
+		}
+	}
+	return lines
+}
+
+func dial(t *testing.T, s *xmpptest.Server) net.Conn {
+	conn, err := s.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	return conn
+}
+
+type fuzzClient struct {
+	t    *testing.T
+	conn net.Conn
+}
+
+// write sends text; the server may have ended the stream before.
+func (c fuzzClient) write(text string) { _, _ = io.WriteString(c.conn, text) }
+
+func (c fuzzClient) login(user string) {
+	plain := map[string]string{"romeo": "AHJvbWVvAHNlY3JldA==", "juliet": "AGp1bGlldABzZWNyZXQ="}[user]
+	c.await(openStream, "</stream:features>")
+	c.await("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+plain+"</auth>", "<success")
+	c.await(openStream, "</stream:features>")
+	c.await("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", "</iq>")
+	c.await("<presence/>", "<presence")
+}
+
+func (c fuzzClient) await(text, want string) {
+	c.write(text)
+	var got strings.Builder
+	buf := make([]byte, 4096)
+	for !strings.Contains(got.String(), want) {
+		n, err := c.conn.Read(buf)
+		got.Write(buf[:n])
+		if err != nil {
+			c.t.Fatalf("%v, and %q has not come; have %q", err, want, got.String())
+		}
+	}
+}
+
+// drain reads until the server has ended the connection.
+func (c fuzzClient) drain() {
+	if _, err := io.Copy(io.Discard, c.conn); err != nil && !errors.Is(err, io.EOF) {
+		c.t.Fatal(err)
+	}
+}
