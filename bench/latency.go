@@ -28,7 +28,18 @@ type Latency struct {
 	P99  float64 `json:"p99_us"`
 	P999 float64 `json:"p999_us"`
 	Max  float64 `json:"max_us"`
+
+	Curve []Quantile `json:"-"` // for pictures
 }
+
+// Quantile says that so many percent took at most so long.
+type Quantile struct {
+	Percent float64
+	Micros  float64
+}
+
+// curve is where a picture of latencies has its points.
+var curve = []float64{1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.99}
 
 // summary merges histograms.
 func summary(hs []*hdrhistogram.Histogram) Latency {
@@ -37,8 +48,14 @@ func summary(hs []*hdrhistogram.Histogram) Latency {
 		all.Merge(h)
 	}
 	us := func(v int64) float64 { return float64(v) / 1000 }
-	return Latency{
+	l := Latency{
 		P50: us(all.ValueAtQuantile(50)), P90: us(all.ValueAtQuantile(90)), P99: us(all.ValueAtQuantile(99)),
 		P999: us(all.ValueAtQuantile(99.9)), Max: us(all.Max()),
 	}
+	if all.TotalCount() > 0 {
+		for _, p := range curve {
+			l.Curve = append(l.Curve, Quantile{p, us(all.ValueAtQuantile(p))})
+		}
+	}
+	return l
 }

@@ -8,4 +8,5 @@ type benchCmd struct {
 	Login     benchLoginCmd     `cmd:"" help:"Log clients in and out again, and say how fast that is and what it costs."`
 	Presence  benchPresenceCmd  `cmd:"" help:"Let clients see each other change their presence, and say how fast that is and what it costs."`
 	Reconnect benchReconnectCmd `cmd:"" help:"Drop all clients at once, and say how long it takes until they are back."`
+	Relay     benchRelayCmd     `cmd:"" hidden:"" help:"Move bytes between pairs of connections until it is told to stop."`
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,20 +22,21 @@ import (
 // fleetFlags say who the clients are and where they go. The server may be any
 // XMPP server.
 type fleetFlags struct {
-	Target    string `env:"-" default:"127.0.0.1:5222" placeholder:"HOST:PORT" help:"The server (default: ${default})."`
-	Domain    string `env:"-" default:"localhost" placeholder:"NAME" help:"Its XMPP domain (default: ${default})."`
-	TLS       string `env:"-" name:"tls" enum:"none,starttls,direct" default:"none" placeholder:"MODE" help:"none, starttls or direct; any certificate is accepted (default: ${default})."`
-	Resume    bool   `env:"-" help:"Resume TLS sessions."`
-	Hybrid    bool   `env:"-" help:"Offer the post-quantum key exchange X25519MLKEM768 too; without it all servers do the same work."`
-	Mechanism string `env:"-" enum:"SCRAM-SHA-1,SCRAM-SHA-256,PLAIN" default:"SCRAM-SHA-1" placeholder:"NAME" help:"SCRAM-SHA-1, SCRAM-SHA-256 or PLAIN (default: ${default})."`
-	User      string `env:"-" default:"user%d" placeholder:"PATTERN" help:"Usernames; %d is the number of the client (default: ${default})."`
-	First     int    `env:"-" default:"0" placeholder:"N" help:"Number of the first client (default: ${default})."`
-	Password  string `env:"-" default:"secret" placeholder:"TEXT" help:"Password of all accounts (default: ${default})."`
-	InFlight  int    `env:"-" default:"100" placeholder:"N" help:"Logins under way at once (default: ${default})."`
-	Loops     int    `env:"-" default:"1" placeholder:"N" help:"Event loops of the load generator (default: ${default})."`
-	Create    string `env:"-" placeholder:"DIR" type:"path" help:"Make the accounts first, in the database of the roost whose data directory this is."`
-	ServerPID int    `env:"-" name:"server-pid" placeholder:"PID" help:"Process of the server, on this machine: its CPU and memory are measured."`
-	JSON      bool   `env:"-" name:"json" help:"Write the result as one JSON object."`
+	Target    string   `env:"-" default:"127.0.0.1:5222" placeholder:"HOST:PORT" help:"The server (default: ${default})."`
+	Domain    string   `env:"-" default:"localhost" placeholder:"NAME" help:"Its XMPP domain (default: ${default})."`
+	TLS       string   `env:"-" name:"tls" enum:"none,starttls,direct" default:"none" placeholder:"MODE" help:"none, starttls or direct; any certificate is accepted (default: ${default})."`
+	Resume    bool     `env:"-" help:"Resume TLS sessions."`
+	Hybrid    bool     `env:"-" help:"Offer the post-quantum key exchange X25519MLKEM768 too; without it all servers do the same work."`
+	Mechanism string   `env:"-" enum:"SCRAM-SHA-1,SCRAM-SHA-256,PLAIN" default:"SCRAM-SHA-1" placeholder:"NAME" help:"SCRAM-SHA-1, SCRAM-SHA-256 or PLAIN (default: ${default})."`
+	User      string   `env:"-" default:"user%d" placeholder:"PATTERN" help:"Usernames; %d is the number of the client (default: ${default})."`
+	First     int      `env:"-" default:"0" placeholder:"N" help:"Number of the first client (default: ${default})."`
+	Password  string   `env:"-" default:"secret" placeholder:"TEXT" help:"Password of all accounts (default: ${default})."`
+	InFlight  int      `env:"-" default:"100" placeholder:"N" help:"Logins under way at once (default: ${default})."`
+	Loops     int      `env:"-" default:"1" placeholder:"N" help:"Event loops of the load generator (default: ${default})."`
+	Create    string   `env:"-" placeholder:"DIR" type:"path" help:"Make the accounts first, in the database of the roost whose data directory this is."`
+	ServerPID int      `env:"-" name:"server-pid" placeholder:"PID" help:"Process of the server, on this machine: its CPU and memory are measured."`
+	JSON      jsonFlag `env:"-" name:"json" help:"Write the result as one JSON object, to --json=FILE or, with --json alone, instead of the table."`
+	Picture   string   `env:"-" placeholder:"NAME" type:"path" help:"Draw NAME.svg and NAME.png: memory over clients, or latencies."`
 }
 
 // Validate is called by kong.
@@ -150,15 +150,6 @@ func table(w io.Writer, title string, rows [][2]string) {
 			fmt.Fprintf(w, "  %-34s %s\n", r[0], r[1])
 		}
 	}
-}
-
-// report writes a result as JSON or as a table.
-func (f *fleetFlags) report(w io.Writer, result any, title string, rows [][2]string) error {
-	if f.JSON {
-		return json.NewEncoder(w).Encode(result)
-	}
-	table(w, title, rows)
-	return nil
 }
 
 func latencyRows(l bench.Latency) [][2]string {

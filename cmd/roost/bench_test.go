@@ -1,0 +1,116 @@
+package main
+
+import (
+	"encoding/json"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// benchServer is a server with its address, data directory and process.
+func benchServer(t *testing.T) (target, data, pid string) {
+	t.Helper()
+	data = t.TempDir()
+	cmd, greeting := serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", data, "--allow-plaintext")
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	})
+	target = regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(greeting)
+	return target, data, strconv.Itoa(cmd.Process.Pid)
+}
+
+// TestBench: every scenario makes its accounts, works, and writes its result as
+// JSON with these fields, as a table, and as pictures.
+func TestBench(t *testing.T) {
+	target, data, pid := benchServer(t)
+	for _, c := range []struct {
+		args   string
+		fields string
+		table  string
+	}{
+		{"idle --sessions 20 --base 5 --settle 600ms --rate 50 --hold 300ms --ping 100ms", "base growth logins_per_second sessions server_rss server_rss_at_base", "memory in all"},
+		{"message --pairs 5 --idle 2 --warmup 100ms --duration 500ms", "bytes_per_message latency messages pairs per_second sessions", "latency, 99 %"},
+		{"message --pairs 5 --rate 300 --warmup 100ms --duration 500ms", "bytes_per_message latency messages pairs per_second sessions", "messages delivered"},
+		{"login --count 40 --accounts 10 --in-flight 5", "latency logins per_second", "logins"},
+		{"presence --sessions 10 --contacts 2 --rate 200 --duration 500ms", "changes contacts delivered latency per_second sessions", "delivered to contacts"},
+		{"reconnect --sessions 10", "latency per_second seconds sessions", "all back after"},
+	} {
+		name := filepath.Join(t.TempDir(), "result")
+		args := append([]string{"bench"}, strings.Fields(c.args)...)
+		args = append(args, "--target", target, "--create", data, "--server-pid", pid, "--json="+name, "--picture", name)
+		code, stdout, stderr := result(t, nil, args...)
+		if code != 0 || !strings.Contains(stdout, c.table) {
+			t.Errorf("%s: exit code %d\n%s\n%s", c.args, code, stdout, stderr)
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got map[string]any
+		if err := json.Unmarshal(text, &got); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range strings.Fields(c.fields) {
+			if _, ok := got[f]; !ok {
+				t.Errorf("%s: no %s in %v", c.args, f, slices.Sorted(maps.Keys(got)))
+			}
+		}
+		for _, f := range []string{name + ".svg", name + ".png"} {
+			if info, err := os.Stat(f); err != nil || info.Size() == 0 {
+				t.Errorf("%s: %v", c.args, err)
+			}
+		}
+	}
+}
+
+// TestBenchJSON: with --json alone, the result is all that is on standard output.
+func TestBenchJSON(t *testing.T) {
+	target, data, _ := benchServer(t)
+	for _, flag := range []string{"--json", "--json=-"} {
+		code, stdout, stderr := result(t, nil, "bench", "login", "--count", "5", "--accounts", "5", "--in-flight", "5",
+			"--target", target, "--create", data, flag)
+		var got struct{ Logins int }
+		if err := json.Unmarshal([]byte(stdout), &got); code != 0 || err != nil || got.Logins != 5 {
+			t.Errorf("%d, %v: %s%s", code, err, stdout, stderr)
+		}
+	}
+}
+
+// TestBenchFailures: what the server or the network does is exit code 1, with its
+// reason; what the command line says, exit code 2.
+func TestBenchFailures(t *testing.T) {
+	target, data, _ := benchServer(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := l.Addr().String()
+	_ = l.Close()
+	f := func(code int, want, args string) {
+		t.Helper()
+		got, _, stderr := result(t, nil, append([]string{"bench"}, strings.Fields(args)...)...)
+		if got != code || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit code %d, %q; want %d and %q", args, got, stderr, code, want)
+		}
+	}
+	f(1, "not-authorized", "login --count 3 --password wrong --target "+target)
+	f(1, "refused", "message --pairs 1 --target "+nobody)
+	f(1, "no such process", "login --count 1 --accounts 1 --server-pid 999999999 --create "+data+" --target "+target)
+	f(2, "%d", "idle --user nobody")
+	f(2, "--base", "idle --sessions 5 --base 5")
+	f(2, "--pairs", "message --pairs 0")
+	f(2, "--contacts", "presence --contacts 0")
+	f(2, "--json=", "login --json=")
+	f(2, "--tls", "login --tls maybe")
+	f(2, "--mechanism", "login --mechanism X-FISH")
+	f(2, "no address", "login --domain a@b")
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"os"
+
+	"github.com/alecthomas/kong"
+
+	"roost/bench"
+	"roost/bench/picture"
+)
+
+// jsonFlag is --json, --json=- or --json=FILE.
+type jsonFlag struct {
+	on   bool
+	file string // "": standard output
+}
+
+// Decode is called by kong.
+func (j *jsonFlag) Decode(ctx *kong.DecodeContext) error {
+	j.on, j.file = true, ""
+	if ctx.Scan.Peek().Type != kong.FlagValueToken {
+		return nil
+	}
+	if err := ctx.Scan.PopValueInto("file", &j.file); err != nil {
+		return err
+	}
+	switch j.file {
+	case "":
+		return errors.New("--json= needs a file, or - for standard output")
+	case "-":
+		j.file = ""
+	}
+	return nil
+}
+
+// IsBool says to kong that the flag needs no value.
+func (*jsonFlag) IsBool() bool { return true }
+
+// report writes a result as JSON, as a table and as pictures.
+func (f *fleetFlags) report(w io.Writer, result any, title string, rows [][2]string) error {
+	if f.JSON.on && f.JSON.file == "" {
+		if err := json.NewEncoder(w).Encode(result); err != nil {
+			return err
+		}
+	} else {
+		table(w, title, rows)
+	}
+	var errs []error
+	if f.JSON.file != "" {
+		text, err := json.MarshalIndent(result, "", "\t")
+		if err == nil {
+			err = os.WriteFile(f.JSON.file, append(text, '\n'), 0o644)
+		}
+		errs = append(errs, err)
+	}
+	if f.Picture != "" {
+		errs = append(errs, graph(result, title).Write(f.Picture))
+	}
+	return errors.Join(errs...)
+}
+
+// graph is the picture of a result.
+func graph(result any, title string) picture.Graph {
+	switch r := result.(type) {
+	case bench.IdleResult:
+		return memoryGraph(r.Growth, title)
+	case bench.ReconnectResult:
+		return latencyGraph(r.Latency, title+", logins")
+	case bench.LoginResult:
+		return latencyGraph(r.Latency, title)
+	case bench.MessageResult:
+		return latencyGraph(r.Latency, title)
+	case bench.PresenceResult:
+		return latencyGraph(r.Latency, title)
+	}
+	panic("roost: BUG: a result without a picture")
+}
+
+func memoryGraph(growth []bench.Sample, title string) picture.Graph {
+	g := picture.Graph{Title: title, X: picture.Axis{Name: "clients online"}, Y: picture.Axis{Name: "memory of the server, MiB"}}
+	for _, s := range growth {
+		g.X.Values = append(g.X.Values, float64(s.Sessions))
+		g.Y.Values = append(g.Y.Values, float64(s.RSS)/(1<<20))
+	}
+	return g
+}
+
+// latencyGraph has as many decades of nines as there are: 90 %, 99 %, …
+func latencyGraph(l bench.Latency, title string) picture.Graph {
+	g := picture.Graph{
+		Title: title, X: picture.Axis{Name: "percent that took at most so long"}, Y: picture.Axis{Name: "latency, ms"},
+		Marks: []picture.Mark{{At: 0, Name: "0"}, {At: nines(50), Name: "50"}, {At: 1, Name: "90"}, {At: 2, Name: "99"}, {At: 3, Name: "99.9"}, {At: 4, Name: "99.99"}},
+	}
+	for _, q := range l.Curve {
+		g.X.Values = append(g.X.Values, nines(q.Percent))
+		g.Y.Values = append(g.Y.Values, q.Micros/1000)
+	}
+	return g
+}
+
+// nines is 1 for 90 %, 2 for 99 %, 3 for 99.9 %.
+func nines(percent float64) float64 { return -math.Log10(1 - percent/100) }
