@@ -27,8 +27,11 @@ func offlineExtension(r *Router) Extension {
 // fills an outbox.
 func (r *Router) flush(t *session.Turn, s *session.Session) {
 	s.ClearMail()
-	more := true
-	for more && s.Bound() && s.Available() {
+	for more := true; more; {
+		if !takesOffline(s) {
+			s.SetMail() // what is left waits until it comes back
+			return
+		}
 		t.Flush()
 		if s.Conn().Queued() > r.cfg.PageBytes {
 			s.OnDrain(func(*session.Turn) {
@@ -39,9 +42,16 @@ func (r *Router) flush(t *session.Turn, s *session.Session) {
 		var err error
 		if more, err = r.flushPage(t, s); err != nil {
 			r.cfg.Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
+			s.SetMail()
 			return
 		}
 	}
+}
+
+// takesOffline reports whether a resource is one that waiting messages may go
+// to: an available one whose priority is not negative (XEP-0160 section 3).
+func takesOffline(s *session.Session) bool {
+	return s.Bound() && s.Available() && s.Priority() >= 0
 }
 
 // flushPage sends one page. The roster lock keeps two resources that become
@@ -78,7 +88,7 @@ func (r *Router) flushPage(t *session.Turn, s *session.Session) (more bool, err 
 func (r *Router) flushLate(t *session.Turn, owner jid.JID) {
 	for s := r.sessions.First(owner.String()); s != nil; s = s.Next() {
 		s.SetMail()
-		if s.Available() && s.Priority() >= 0 && s.Bound() {
+		if takesOffline(s) {
 			if _, err := r.flushPage(t, s); err != nil {
 				r.cfg.Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
 			}

@@ -1,0 +1,58 @@
+package router_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"roost/internal/xmpptest"
+	"roost/session"
+)
+
+// TestFlushInterrupted: a client that is slow to take its waiting messages, and
+// meanwhile goes away or says that it wants none, gets no more of them; the rest
+// comes when it wants messages again, each once and in order.
+func TestFlushInterrupted(t *testing.T) {
+	for _, leaving := range []string{"<presence type='unavailable'/>", "<presence><priority>-1</priority></presence>"} {
+		const n = 150
+		var cfg xmpptest.Config
+		cfg.Router.PageBytes = 1000
+		s := xmpptest.NewServer(t, cfg)
+		romeo := loginRaw(t, s, "romeo", plainHeader)
+		filler := strings.Repeat("x", 1000)
+		for i := range n {
+			romeo.write(fmt.Sprintf("<message type='chat' to='juliet@localhost' id='m.%d'><body>%s</body></message>", i, filler))
+		}
+		romeo.sync()
+		juliet := loginRaw(t, s, "juliet", plainHeader)
+		juliet.got, juliet.used = "", 0
+		juliet.write("<presence/>")
+		it := s.Sessions.Find("juliet@localhost", "r")
+		wait(t, "the socket to be full", func() bool { return it.Conn().Queued() > 1000 })
+		juliet.write(leaving)
+		wait(t, "the client to have left", func() bool { return !wantsMessages(it) })
+		juliet.sync()
+		if got := strings.Count(juliet.got, "<delay "); got == 0 || got == n {
+			t.Fatalf("%s: %d messages came before, want some and not all of %d", leaving, got, n)
+		}
+		juliet.write("<presence/>")
+		for strings.Count(juliet.got, "<delay ") < n {
+			juliet.await("<delay ")
+		}
+		juliet.sync()
+		inOrder(t, juliet.got, "id='m.", n)
+	}
+}
+
+func wantsMessages(s *session.Session) bool { return s.Available() && s.Priority() >= 0 }
+
+// wait waits for what is only seen by asking.
+func wait(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
