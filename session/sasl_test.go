@@ -1,0 +1,176 @@
+package session_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/xdg-go/scram"
+
+	"roost/internal/xmpptest"
+	"roost/jid"
+	"roost/store"
+	"roost/store/slow"
+)
+
+// saslClient is a client in front of authentication.
+type saslClient struct {
+	fuzzClient
+	buf string
+}
+
+func newSASLClient(t *testing.T, s *xmpptest.Server) *saslClient {
+	t.Helper()
+	c := &saslClient{fuzzClient: fuzzClient{t, dial(t, s)}}
+	c.ask(openStream, "</stream:features>")
+	return c
+}
+
+// ask sends and returns what comes, up to and with until.
+func (c *saslClient) ask(send, until string) string {
+	c.t.Helper()
+	c.write(send)
+	buf := make([]byte, 4096)
+	for !strings.Contains(c.buf, until) {
+		n, err := c.conn.Read(buf)
+		c.buf += string(buf[:n])
+		if err != nil {
+			c.t.Fatalf("%v, and %q has not come: %s", err, until, c.buf)
+		}
+	}
+	end := strings.Index(c.buf, until) + len(until)
+	got := c.buf[:end]
+	c.buf = c.buf[end:]
+	return got
+}
+
+// sasl sends a message of the exchange and returns the answer: the name of the
+// element, and its data or the condition of the failure.
+func (c *saslClient) sasl(element, data string) (name, answer string) {
+	c.t.Helper()
+	name, _, _ = strings.Cut(element, " ")
+	got := c.ask("<"+element+" xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"+data+"</"+name+">", ">")
+	name, _, _ = strings.Cut(strings.TrimPrefix(got, "<"), " ")
+	if name == "failure" {
+		answer = strings.Trim(c.ask("", ">"), "</>")
+		c.ask("", "</failure>")
+		return name, answer
+	}
+	if strings.HasSuffix(got, "/>") {
+		return name, ""
+	}
+	text, err := base64.StdEncoding.DecodeString(strings.TrimSuffix(c.ask("", "</"+name+">"), "</"+name+">"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return name, string(text)
+}
+
+// scram plays a whole exchange and returns how it ended: "" for success, or the
+// condition.
+func (c *saslClient) scram(mechanism string, hash scram.HashGeneratorFcn, user, password, authzid string) string {
+	c.t.Helper()
+	client, err := hash.NewClient(user, password, authzid)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	conv := client.NewConversation()
+	element, challenge := "auth mechanism='"+mechanism+"'", ""
+	for {
+		message, err := conv.Step(challenge)
+		if err != nil {
+			c.t.Fatalf("%s: %v", mechanism, err)
+		}
+		name, answer := c.sasl(element, base64.StdEncoding.EncodeToString([]byte(message)))
+		switch name {
+		case "failure":
+			return answer
+		case "success":
+			// RFC 6120 section 6.4.6: the signature of the server comes with it.
+			if _, err := conv.Step(answer); err != nil || !conv.Valid() {
+				c.t.Errorf("%s: the server has not proved that it knows the account: %v", mechanism, err)
+			}
+			return ""
+		}
+		element, challenge = "response", answer
+	}
+}
+
+// TestSCRAM: who knows the password is let in by each mechanism, and nobody
+// else; nobody is let in as somebody else. An account that does not exist is
+// challenged like one that does.
+func TestSCRAM(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	for name, hash := range map[string]scram.HashGeneratorFcn{"SCRAM-SHA-256": scram.SHA256, "SCRAM-SHA-1": scram.SHA1} {
+		f := func(user, password, authzid, want string) {
+			t.Helper()
+			if got := newSASLClient(t, s).scram(name, hash, user, password, authzid); got != want {
+				t.Errorf("%s: %s with %q as %q: %q, want %q", name, user, password, authzid, got, want)
+			}
+		}
+		f("romeo", "secret", "", "")
+		f("romeo", "secret", "romeo@localhost", "")
+		f("romeo", "wrong", "", "not-authorized")
+		f("nobody", "secret", "", "not-authorized")
+		f("romeo", "secret", "juliet@localhost", "invalid-authzid")
+		f("romeo", "secret", "romeo@example.net", "invalid-authzid")
+	}
+}
+
+// TestSASLConditions: RFC 6120 section 6.5: an account that is disabled and a
+// store that fails have conditions of their own, which only those learn who
+// know the password or who have to try again.
+func TestSASLConditions(t *testing.T) {
+	var st *slow.Store
+	s := xmpptest.NewServer(t, xmpptest.Config{Wrap: func(inner store.Store) store.Store {
+		st = slow.New(inner)
+		return st
+	}})
+	if err := s.Store.SetDisabled(t.Context(), jid.MustParse("paris@localhost"), true); err != nil {
+		t.Fatal(err)
+	}
+	both := func(user, password, want string) {
+		t.Helper()
+		c := newSASLClient(t, s)
+		if got := c.scram("SCRAM-SHA-256", scram.SHA256, user, password, ""); got != want {
+			t.Errorf("SCRAM, %s with %q: %q, want %q", user, password, got, want)
+		}
+		plain := base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00" + password))
+		if _, got := newSASLClient(t, s).sasl("auth mechanism='PLAIN'", plain); got != want {
+			t.Errorf("PLAIN, %s with %q: %q, want %q", user, password, got, want)
+		}
+	}
+	both("paris", "secret", "account-disabled")
+	both("paris", "wrong", "not-authorized")
+	st.SetFault(func(string) error { return errors.New("the disk is gone") })
+	both("romeo", "secret", "temporary-auth-failure")
+	st.SetFault(nil)
+	both("romeo", "secret", "")
+}
+
+// TestGeneratedResources: RFC 6120 section 7.6: a resource that the server
+// chooses cannot be guessed from another.
+func TestGeneratedResources(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	seen := make(map[string]bool)
+	for range 5 {
+		c := newSASLClient(t, s)
+		if name, _ := c.sasl("auth mechanism='PLAIN'", "AHJvbWVvAHNlY3JldA=="); name != "success" {
+			t.Fatal(name)
+		}
+		c.ask(openStream, "</stream:features>")
+		got := c.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", "</jid>")
+		_, resource, _ := strings.Cut(strings.TrimSuffix(got, "</jid>"), "<jid>romeo@localhost/")
+		for i := 0; i+6 <= len(resource); i++ {
+			if part := resource[i : i+6]; seen[part] {
+				t.Errorf("%q of the resource %q was in another one", part, resource)
+			} else {
+				seen[part] = true
+			}
+		}
+		if len(resource) < 16 {
+			t.Errorf("the resource %q is short enough to be tried", resource)
+		}
+	}
+}
