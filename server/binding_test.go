@@ -1,0 +1,94 @@
+package server
+
+import (
+	"crypto/tls"
+	"encoding/base64"
+	"strings"
+	"testing"
+
+	"github.com/xdg-go/scram"
+)
+
+// TestChannelBinding: a login is tied to the TLS channel that it runs in: by
+// each mechanism it succeeds over the client's own channel, and fails with the
+// binding of another one, which is what somebody in the middle has (RFC 5802
+// section 6, RFC 9266, RFC 5929). Nor does it succeed where a client that can
+// bind was not shown the mechanisms that do.
+func TestChannelBinding(t *testing.T) {
+	s := startServer(t, func(c *Config) { c.C2STLS, c.AllowPlaintext = "127.0.0.1:0", false })
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		connect := func() (*peer, tls.ConnectionState) {
+			conn, err := tls.Dial("tcp", s.Addrs()[1].Addr.String(), &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", MaxVersion: version})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			return &peer{t: t, conn: conn}, conn.ConnectionState()
+		}
+		_, other := connect()
+		client, err := scram.SHA256.NewClient("romeo", "secret", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := func(name, want string, conv func(own tls.ConnectionState) *scram.ClientConversation) {
+			t.Helper()
+			p, own := connect()
+			if got := p.scram(name, conv(own)); !strings.HasPrefix(got, want) {
+				t.Errorf("TLS %x, %s: %s, want %s", version, name, got, want)
+			}
+		}
+		const plus, plain = "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"
+		f(plus, "<success", func(own tls.ConnectionState) *scram.ClientConversation {
+			return client.NewConversationWithChannelBinding(bindingOf(t, own))
+		})
+		f(plus, "<failure", func(tls.ConnectionState) *scram.ClientConversation {
+			return client.NewConversationWithChannelBinding(bindingOf(t, other))
+		})
+		f(plain, "<success", func(tls.ConnectionState) *scram.ClientConversation { return client.NewConversation() })
+		f(plain, "<failure", func(tls.ConnectionState) *scram.ClientConversation {
+			return client.NewConversationAdvertisingChannelBinding()
+		})
+	}
+}
+
+// bindingOf is the binding to a channel that is unique to it.
+func bindingOf(t *testing.T, state tls.ConnectionState) scram.ChannelBinding {
+	t.Helper()
+	if state.Version == tls.VersionTLS12 {
+		return scram.NewTLSUniqueBinding(state.TLSUnique)
+	}
+	b, err := scram.NewTLSExporterBinding(&state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// scram plays an exchange and returns the beginning of the last answer.
+func (p *peer) scram(mechanism string, conv *scram.ClientConversation) string {
+	p.t.Helper()
+	const ns = " xmlns='urn:ietf:params:xml:ns:xmpp-sasl'"
+	step := func(challenge string) string {
+		p.t.Helper()
+		message, err := conv.Step(challenge)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		return base64.StdEncoding.EncodeToString([]byte(message))
+	}
+	features := p.ask(testHeader, "</stream:features>")
+	if !strings.Contains(features, "<mechanism>"+mechanism+"</mechanism>") {
+		p.t.Fatalf("%s is not offered: %s", mechanism, features)
+	}
+	got := p.ask("<auth"+ns+" mechanism='"+mechanism+"'>"+step("")+"</auth>", "</")
+	if !strings.HasPrefix(got, "<challenge") {
+		return got
+	}
+	_, data, _ := strings.Cut(strings.TrimSuffix(got, "</"), ">")
+	challenge, err := base64.StdEncoding.DecodeString(data)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.ask("", "challenge>")
+	return p.ask("<response"+ns+">"+step(string(challenge))+"</response>", "</")
+}
