@@ -174,3 +174,26 @@ func TestGeneratedResources(t *testing.T) {
 		}
 	}
 }
+
+// TestStreamIDs: RFC 6120 section 4.7.3: the id "MUST be unique" and, for it to
+// be of use, hard to guess: every stream has its own, also the one that begins
+// after authentication.
+func TestStreamIDs(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	seen := make(map[string]bool)
+	note := func(features string) {
+		t.Helper()
+		_, id, _ := strings.Cut(features, " id='")
+		id, _, _ = strings.Cut(id, "'")
+		if len(id) < 16 || seen[id] {
+			t.Errorf("the id %q is short or used twice", id)
+		}
+		seen[id] = true
+	}
+	for range 5 {
+		c := &saslClient{fuzzClient: fuzzClient{t, dial(t, s)}}
+		note(c.ask(openStream, "</stream:features>"))
+		c.sasl("auth mechanism='PLAIN'", "AHJvbWVvAHNlY3JldA==")
+		note(c.ask(openStream, "</stream:features>"))
+	}
+}
