@@ -51,8 +51,12 @@ func (r *Router) subscription(t *session.Turn, s *session.Session, st *stanza.St
 // rosterRemove removes an item and cancels what subscriptions there are in
 // either direction (RFC 6121 section 2.5).
 func (r *Router) rosterRemove(rq *Request, contact jid.JID) {
+	events := []stanza.Type{stanza.Unsubscribe, stanza.Unsubscribed}
+	if contact.Resource() != "" {
+		events = nil // subscriptions are those of the bare JID, which has an item of its own
+	}
 	rel := &relation{r: r, user: pair(rq.Account()), contact: pair(contact), request: rq, item: contact}
-	if err := rel.run(rq.Turn, stanza.Unsubscribe, stanza.Unsubscribed); err != nil {
+	if err := rel.run(rq.Turn, events...); err != nil {
 		rq.Error(err)
 	}
 }

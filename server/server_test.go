@@ -224,6 +224,22 @@ func TestSTARTTLS(t *testing.T) {
 	p.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", "</iq>")
 }
 
+// TestExchangeBeforeTLS: RFC 6120 section 5.4.3.3: what was said before TLS is
+// forgotten, an authentication that had begun too.
+func TestExchangeBeforeTLS(t *testing.T) {
+	s := startServer(t, nil)
+	p := connect(t, s)
+	p.ask(testHeader, "</stream:features>")
+	p.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'/>", "<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'></challenge>")
+	p.ask("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+	p.conn = tls.Client(p.conn, &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"})
+	p.ask(testHeader, "</stream:features>")
+	got := p.ask("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>AHJvbWVvAHNlY3JldA==</response>", "/>")
+	if !strings.HasSuffix(got, "<malformed-request/>") {
+		t.Errorf("an exchange from before TLS goes on: %s", got)
+	}
+}
+
 // TestSTARTTLSInjection is RFC 6120 section 5.4.2.3 and the attack that it is
 // there for: what was sent in clear behind <starttls/> is never taken as input.
 func TestSTARTTLSInjection(t *testing.T) {

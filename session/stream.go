@@ -97,6 +97,8 @@ func (s *Session) Secured(loop int, state *tls.ConnectionState) {
 	s.unset(flagOpen | flagTLS)
 	s.jid = jid.Kept{}
 	if s.neg() != nil {
+		// An exchange that began in clear is none that may end here.
+		s.neg().sasl, s.neg().mech, s.neg().otherBinding = nil, nil, false
 		s.neg().secured = true
 		s.neg().binding = s.mgr.bindingsOf(state)
 	}
