@@ -13,7 +13,10 @@ import (
 	"time"
 )
 
-var soak = flag.Duration("soak", 2*time.Second, "how long TestLeanSoak runs")
+var (
+	soak = flag.Duration("soak", 2*time.Second, "how long TestLeanSoak runs")
+	pace = flag.Duration("pace", 0, "how long a client of TestLeanSoak waits between two records, on average")
+)
 
 // TestLeanSoak: many sessions that talk, change their keys at random, ask for
 // ours, sleep until their keys are dropped, end and resume, for -soak. Every
@@ -48,6 +51,9 @@ func TestLeanSoak(t *testing.T) {
 					p.sendSplit(rng, p.data(text))
 					p.expect(text)
 					bytes.Add(int64(len(text)))
+					if *pace > 0 {
+						time.Sleep(rand.N(2 * *pace))
+					}
 					if rng.IntN(100) == 0 {
 						time.Sleep(time.Duration(rng.IntN(3000)) * time.Millisecond)
 					}
