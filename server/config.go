@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"runtime"
 	"time"
 
@@ -127,6 +128,11 @@ func (c *Config) Validate() error {
 	if c.C2S == "" && c.C2STLS == "" {
 		wrong("there is no address to listen on")
 	}
+	for _, addr := range []string{c.C2S, c.C2STLS} {
+		if err := checkAddr(addr); err != nil {
+			wrong("cannot listen on %q: %w; an address looks like :5222 or 192.0.2.1:5222", addr, err)
+		}
+	}
 	if len(c.TLSCert) != len(c.TLSKey) {
 		wrong("%d certificate files and %d key files: each certificate needs its key", len(c.TLSCert), len(c.TLSKey))
 	}
@@ -140,4 +146,24 @@ func (c *Config) Validate() error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// checkAddr says what is wrong with an address to listen on; an empty one is
+// none.
+func checkAddr(addr string) error {
+	if addr == "" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		var bad *net.AddrError
+		if errors.As(err, &bad) {
+			return errors.New(bad.Err) // it names the address, too
+		}
+		return err
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return errors.New("there is no such port")
+	}
+	return nil
 }

@@ -2,6 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"roost/store/sqlite"
@@ -16,6 +20,16 @@ type dataFlags struct {
 // missing.
 func (f *dataFlags) open(ctx context.Context) (*sqlite.Store, error) {
 	return sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(f.Data, sqlite.FileName)})
+}
+
+// openExisting opens the database in the data directory, and makes none: whoever
+// changes what is there has mistyped the directory where nothing is.
+func (f *dataFlags) openExisting(ctx context.Context) (*sqlite.Store, error) {
+	name := filepath.Join(f.Data, sqlite.FileName)
+	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no database in %s: name the server's data directory with --data", f.Data)
+	}
+	return f.open(ctx)
 }
 
 // defaultData is the data directory when none is named.

@@ -59,6 +59,7 @@ func newParser(c *cli) (*kong.Kong, error) {
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.DefaultEnvars("ROOST"),
+		kong.WithHyphenPrefixedParameters(true), // --idle-timeout -1s
 		kong.ExplicitGroups(serveGroups),
 		kong.Vars{"cpus": fmt.Sprint(runtime.GOMAXPROCS(0))},
 	)

@@ -64,7 +64,7 @@ type serveCmd struct {
 	LoginTimeout     time.Duration `group:"time" default:"60s" placeholder:"TIME" help:"From connecting to the end of the login (default: ${default})."`
 	HandshakeTimeout time.Duration `group:"time" default:"10s" placeholder:"TIME" help:"For a TLS handshake (default: ${default})."`
 	IdleTimeout      time.Duration `group:"time" default:"24h" placeholder:"TIME" help:"A client that sends nothing for so long, not even white space, is closed; -1s: never (default: ${default})."`
-	UserTimeout      time.Duration `group:"time" default:"2m" placeholder:"TIME" help:"Bytes that a client does not acknowledge for so long end the connection (TCP_USER_TIMEOUT) (default: ${default})."`
+	UserTimeout      time.Duration `group:"time" default:"2m" placeholder:"TIME" help:"Bytes that a client does not acknowledge for so long end the connection (TCP_USER_TIMEOUT); -1s: as the system has it (default: ${default})."`
 	Keepalive        time.Duration `group:"time" default:"0s" placeholder:"TIME" help:"Interval of TCP keep-alive probes; 0s: none (default: ${default})."`
 	Linger           time.Duration `group:"time" default:"5s" placeholder:"TIME" help:"Wait for a client to take its last bytes and close (default: ${default})."`
 	DrainTimeout     time.Duration `group:"time" default:"20s" placeholder:"TIME" help:"For a clean stop; then what is left is cut off (default: ${default})."`
@@ -131,8 +131,12 @@ func (c *serveCmd) logger() *slog.Logger {
 // Run serves until a signal comes.
 func (c *serveCmd) Run() error {
 	cfg := c.serverConfig(c.logger())
+	wrong := c.mistakes()
 	if err := cfg.Validate(); err != nil {
-		return usageError(strings.ReplaceAll(err.Error(), "\n", "; "))
+		wrong = append(wrong, strings.Split(err.Error(), "\n")...)
+	}
+	if len(wrong) > 0 {
+		return usageError(strings.Join(wrong, "; "))
 	}
 	if c.Pprof != "" {
 		if err := profileAddr(c.Pprof); err != nil {

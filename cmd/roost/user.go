@@ -12,6 +12,7 @@ import (
 
 	"roost/jid"
 	"roost/store"
+	"roost/store/sqlite"
 )
 
 // userCmd are the commands for accounts. They work on the database, so that
@@ -102,21 +103,21 @@ func parseAccount(s string) (jid.JID, error) {
 
 // Run adds an account.
 func (c *userAddCmd) Run() error {
-	return c.do(&c.dataFlags, c.JID.JID, addAccount)
+	return c.do(c.open, c.JID.JID, addAccount)
 }
 
 // Run changes a password.
 func (c *userPasswdCmd) Run() error {
-	return c.do(&c.dataFlags, c.JID.JID, changePassword)
+	return c.do(c.openExisting, c.JID.JID, changePassword)
 }
 
 // do opens the store and runs what needs a password.
-func (f *passwordFlags) do(data *dataFlags, j jid.JID, run func(context.Context, store.Accounts, jid.JID, passwordSource, int) (string, error)) error {
+func (f *passwordFlags) do(open opener, j jid.JID, run func(context.Context, store.Accounts, jid.JID, passwordSource, int) (string, error)) error {
 	ask, err := f.source(os.Stdin)
 	if err != nil {
 		return err
 	}
-	return withStore(data, func(ctx context.Context, s store.Accounts) error {
+	return withStore(open, func(ctx context.Context, s store.Accounts) error {
 		done, err := run(ctx, s, j, ask, f.Iterations)
 		if err == nil {
 			fmt.Println(done)
@@ -127,7 +128,7 @@ func (f *passwordFlags) do(data *dataFlags, j jid.JID, run func(context.Context,
 
 // Run deletes an account.
 func (c *userDelCmd) Run() error {
-	return withStore(&c.dataFlags, func(ctx context.Context, s store.Accounts) error {
+	return withStore(c.openExisting, func(ctx context.Context, s store.Accounts) error {
 		err := s.DeleteAccount(ctx, c.JID.JID)
 		if errors.Is(err, store.ErrNotFound) {
 			return fmt.Errorf("there is no account %v", c.JID)
@@ -141,17 +142,20 @@ func (c *userDelCmd) Run() error {
 
 // Run lists accounts.
 func (c *userListCmd) Run() error {
-	return withStore(&c.dataFlags, func(ctx context.Context, s store.Accounts) error {
+	return withStore(c.openExisting, func(ctx context.Context, s store.Accounts) error {
 		return listAccounts(ctx, s, string(c.Domain), os.Stdout)
 	})
 }
 
+// opener opens the store.
+type opener func(context.Context) (*sqlite.Store, error)
+
 // withStore runs f with the store, and with a context that ends by SIGINT and
 // SIGTERM.
-func withStore(data *dataFlags, f func(context.Context, store.Accounts) error) (err error) {
+func withStore(open opener, f func(context.Context, store.Accounts) error) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	s, err := data.open(ctx)
+	s, err := open(ctx)
 	if err != nil {
 		return err
 	}

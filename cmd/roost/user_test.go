@@ -94,6 +94,12 @@ func TestUserCommands(t *testing.T) {
 			t.Errorf("%q is not the password: %v", password, err)
 		}
 	}
+	for _, args := range [][]string{{"list"}, {"del", "juliet@example.com"}, {"passwd", "juliet@example.com", "--password-stdin"}} {
+		fails("there is no database in "+dir, "x\n", args...)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("a data directory is made by a command that only looks into it")
+	}
 	ok("juliet@example.com is added\n", "r0m30 \r\nignored\n", "add", "Juliet@Example.com", "--password-stdin")
 	check("r0m30 ")
 	fails("exists already: change its password with: roost user passwd juliet@example.com", "x\n", "add", "juliet@example.com", "--password-stdin")

@@ -46,7 +46,7 @@ func (c *userImportCmd) Run() error {
 		defer f.Close()
 		in = f
 	}
-	return withStore(&c.dataFlags, func(ctx context.Context, s store.Accounts) error {
+	return withStore(c.open, func(ctx context.Context, s store.Accounts) error {
 		lines, err := countLines(in)
 		if err != nil {
 			return err
