@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+)
+
+// another is a value for each flag of roost serve that is not its default.
+var another = map[string]string{
+	"domain": "example.org", "c2s": "127.0.0.1:1", "c2s-tls": "127.0.0.1:2", "data": "/elsewhere",
+	"tls-cert": "/a.crt", "tls-key": "/a.key", "tls-min": "1.3", "tls-lean": "false", "handshakes": "7", "allow-plaintext": "true",
+	"register": "true", "max-resources": "3", "conflict": "rename-new", "deliver": "highest", "offline-quota": "-1",
+	"contact-admin": "mailto:a@example.org", "contact-abuse": "mailto:b@example.org",
+	"pollers": "29", "workers": "5", "max-stanza": "20KB", "outbox": "1MiB", "slow-reader": "detach", "roster-cache": "1MB",
+	"max-per-address": "-1", "max-attempts": "9", "memory-limit": "1GiB",
+	"login-timeout": "7s", "handshake-timeout": "8s", "idle-timeout": "-1s", "user-timeout": "-1s", "keepalive": "1m",
+	"linger": "1s", "drain-timeout": "0s",
+	"log-level": "debug", "log-format": "json", "pprof": "127.0.0.1:6060",
+}
+
+// TestEveryFlagEverywhere: every flag of roost serve can be given on the command
+// line, in the environment as ROOST_… and in the config file, and means the same.
+func TestEveryFlagEverywhere(t *testing.T) {
+	for _, e := range os.Environ() {
+		if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, "ROOST_") {
+			t.Setenv(name, "")
+			_ = os.Unsetenv(name)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "roost.toml")
+	parse := func(args ...string) map[string]any {
+		t.Helper()
+		var c cli
+		parser, err := newParser(&c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, err := parser.Parse(append([]string{"serve"}, args...))
+		if err != nil {
+			t.Fatalf("%q: %v", args, err)
+		}
+		values := make(map[string]any)
+		for _, f := range flagsOf(ctx) {
+			values[f.Name] = f.Target.Interface()
+		}
+		return values
+	}
+	defaults := parse()
+	for name, def := range defaults {
+		if name == "config" {
+			continue // how the file is named; TestPrecedence has it
+		}
+		value, ok := another[name]
+		if !ok {
+			t.Errorf("there is no other value for --%s in this test", name)
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			want := parse("--" + name + "=" + value)[name]
+			if reflect.DeepEqual(want, def) {
+				t.Fatalf("--%s=%s is the default", name, value)
+			}
+			if got := parse("--config", write(t, file, name, value))[name]; !reflect.DeepEqual(got, want) {
+				t.Errorf("in the config file: %v, want %v", got, want)
+			}
+			env := "ROOST_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+			t.Setenv(env, value)
+			if got := parse()[name]; !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: %v, want %v", env, got, want)
+			}
+			// The environment comes before the file.
+			if got := parse("--config", write(t, file, name, fmt.Sprint(defaultText(def))))[name]; !reflect.DeepEqual(got, want) {
+				t.Errorf("%s and the file: %v, want %v", env, got, want)
+			}
+		})
+	}
+}
+
+// flagsOf are the flags of the command that was given.
+func flagsOf(ctx *kong.Context) (flags []*kong.Flag) {
+	for _, group := range ctx.Selected().AllFlags(true) {
+		for _, f := range group {
+			if f.Name != "help" {
+				flags = append(flags, f)
+			}
+		}
+	}
+	return flags
+}
+
+// defaultText is a flag's default as it is written.
+func defaultText(def any) any {
+	if list, ok := def.([]string); ok {
+		return strings.Join(list, ",")
+	}
+	return def
+}
+
+// write writes a config file with one key.
+func write(t *testing.T, file, key, value string) string {
+	t.Helper()
+	if err := os.WriteFile(file, fmt.Appendf(nil, "%s = %q\n", key, value), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
