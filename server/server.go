@@ -136,6 +136,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, l := range s.listeners {
 		_ = l.Close()
 	}
+	// Who still waits for the store when ctx ends waits no longer.
+	defer context.AfterFunc(ctx, s.router.Close)()
 	err := s.sessions.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("server: %d clients were cut off", s.sessions.Counts().Bound)

@@ -1,0 +1,86 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	zombiezen "zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"roost/internal/xmpptest"
+	"roost/store/sqlite"
+)
+
+// TestShutdownWithLockedStore: a stop whose time is over does not wait for those
+// who wait for the store.
+func TestShutdownWithLockedStore(t *testing.T) {
+	var log lockedLog
+	cfg := Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), AllowPlaintext: true, Workers: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	s, err := New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := xmpptest.AddAccounts(t.Context(), s.store, "localhost"); err != nil {
+		t.Fatal(err)
+	}
+	clients := []*peer{connect(t, s).login("romeo", "r"), connect(t, s).login("juliet", "j")}
+	other, err := zombiezen.OpenConn(filepath.Join(cfg.DataDir, sqlite.FileName), zombiezen.OpenReadWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sqlitex.ExecuteTransient(other, "BEGIN IMMEDIATE", nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range clients {
+		if _, err := c.conn.Write([]byte("<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item jid='a@example.com'/></query></iq>")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// There is one worker: when one request waits for it, it waits for the store.
+	for end := time.Now().Add(time.Minute); s.sessions.Counts().Waiting != 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no request waits")
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	done := make(chan error, 1)
+	go func() { done <- s.Shutdown(ctx) }()
+	for end := time.Now().Add(time.Minute); !strings.Contains(log.String(), "context canceled"); time.Sleep(5 * time.Millisecond) {
+		if text := log.String(); strings.Contains(text, "locked") || time.Now().After(end) {
+			t.Error("the request waited for the lock: ", text)
+			break
+		}
+	}
+	if err := other.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// lockedLog is a log that is read while it is written.
+type lockedLog struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
