@@ -93,7 +93,7 @@ func (s *Session) SendBytes(t *Turn, b []byte) bool {
 	if s.has(flagSlow | flagGone) {
 		return false
 	}
-	if err := s.conn.Queue(b); err != nil {
+	if s.conn.Queue(b) != nil && !s.queueAgain(b) {
 		s.overflow()
 		return false
 	}
@@ -101,4 +101,11 @@ func (s *Session) SendBytes(t *Turn, b []byte) bool {
 		t.dirty = append(t.dirty, s)
 	}
 	return true
+}
+
+// queueAgain queues b behind what the socket takes at once: what was written in
+// this turn has not been offered to it yet, and a client is not slow for that.
+func (s *Session) queueAgain(b []byte) bool {
+	s.conn.Flush()
+	return s.conn.Queue(b) == nil
 }
