@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"os"
 	"testing"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -81,47 +80,35 @@ func TestAttemptsOfMany(t *testing.T) {
 func TestLimits(t *testing.T) {
 	s := serve(t, Config{Loops: 1, MaxPerAddress: 2, MaxAttempts: 4}, nil, nil)
 	l := s.listeners[0]
-	connect := func(peer unix.Sockaddr) *os.File {
-		t.Helper()
-		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.loops[0].post(nil, func(int) { l.accepted(pair[0], peer) })
-		f := os.NewFile(uintptr(pair[1]), "pair")
-		t.Cleanup(func() { _ = f.Close() })
-		_ = f.SetDeadline(time.Now().Add(20 * time.Second))
-		return f
-	}
 	served := func(f *os.File) bool {
 		_, _ = f.WriteString("?")
 		n, _ := f.Read(make([]byte, 1))
 		return n == 1
 	}
-	peer := &unix.SockaddrInet4{Addr: [4]byte{192, 0, 2, 1}}
-	a, b := connect(peer), connect(peer)
+	connect := func() *os.File { return outsider(t, l, host(1)) }
+	a, b := connect(), connect()
 	if !served(a) || !served(b) {
 		t.Fatal("connections within the limits are refused")
 	}
-	if served(connect(peer)) {
+	if served(connect()) {
 		t.Error("a third connection at once")
 	}
 	_, _ = a.Close(), b.Close()
 	eventually(t, "the places are free", func() bool { return s.Stats().Conns == 0 })
-	if c := connect(peer); !served(c) {
+	if c := connect(); !served(c) {
 		t.Error("the fourth attempt is refused")
 	} else {
 		_ = c.Close()
 	}
 	eventually(t, "the place is free", func() bool { return s.Stats().Conns == 0 })
-	if served(connect(peer)) {
+	if served(connect()) {
 		t.Error("a fifth attempt in a minute")
 	}
 	if n := s.Stats().Refused; n != 2 {
 		t.Errorf("%d refusals are counted, want 2", n)
 	}
 	for range 10 {
-		if !served(connect(&unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})) {
+		if !served(outsider(t, l, unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})) {
 			t.Fatal("loopback is limited")
 		}
 	}

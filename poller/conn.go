@@ -164,12 +164,20 @@ func (c *Conn) input(p []byte) {
 // Loop.
 func (c *Conn) deliver(p []byte) {
 	n := 0
+	bare := c.rec == nil
 	if !c.paused {
 		n = c.handler.Data(c.loop.index, p)
 	}
-	if n < len(p) && !c.dead && !c.lingering() {
-		c.loop.keep(c, p[n:])
+	if n == len(p) || c.dead || c.lingering() {
+		return
 	}
+	if bare && c.rec != nil {
+		// It came in clear, and would be taken for something that came
+		// through TLS.
+		c.fail(ErrPipelined)
+		return
+	}
+	c.loop.keep(c, p[n:])
 }
 
 // Post runs f on the connection's loop, soon and in order, also when the

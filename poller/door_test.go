@@ -32,8 +32,8 @@ func certificateFor(t testing.TB, domain string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// TestSNI: over direct TLS each domain gets its certificate, in both versions
-// and by both ways of choosing one; who names none gets the first.
+// TestSNI: over direct TLS and STARTTLS each domain gets its certificate, in both
+// versions and by all ways of choosing one; who names none gets the first.
 func TestSNI(t *testing.T) {
 	certs := []tls.Certificate{certificateFor(t, "capulet.example"), certificateFor(t, "montague.example")}
 	ways := map[string]*tls.Config{
@@ -54,19 +54,47 @@ func TestSNI(t *testing.T) {
 		}},
 	}
 	for way, cfg := range ways {
-		s := serve(t, Config{Loops: 1}, cfg, nil)
-		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-			for name, want := range map[string]string{
-				"capulet.example": "capulet.example", "montague.example": "montague.example", "": "capulet.example",
-			} {
-				c := tls.Client(dial(t, s.addr), &tls.Config{ServerName: name, InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})
-				_, _ = c.Write([]byte("x"))
-				expect(t, c, "x")
-				if got := c.ConnectionState().PeerCertificates[0].DNSNames[0]; got != want {
-					t.Errorf("%s, %s, %q: the certificate of %s, want %s", way, tls.VersionName(version), name, got, want)
+		for _, start := range []bool{false, true} {
+			direct, data := cfg, (func(*echo, []byte) int)(nil)
+			if start {
+				direct, data = nil, startTLS(t, cfg)
+			}
+			s := serve(t, Config{Loops: 1}, direct, data)
+			for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+				for name, want := range map[string]string{
+					"capulet.example": "capulet.example", "montague.example": "montague.example", "": "capulet.example",
+				} {
+					raw := dial(t, s.addr)
+					if start {
+						_, _ = raw.Write([]byte("starttls"))
+						expect(t, raw, "proceed")
+					}
+					c := tls.Client(raw, &tls.Config{ServerName: name, InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})
+					_, _ = c.Write([]byte("x"))
+					expect(t, c, "x")
+					if got := c.ConnectionState().PeerCertificates[0].DNSNames[0]; got != want {
+						t.Errorf("%s, starttls %v, %s, %q: the certificate of %s, want %s", way, start, tls.VersionName(version), name, got, want)
+					}
 				}
 			}
 		}
+	}
+}
+
+// startTLS is what a handler does that begins TLS when it is told to, and echoes
+// what comes through it.
+func startTLS(t testing.TB, cfg *tls.Config) func(*echo, []byte) int {
+	return func(e *echo, p []byte) int {
+		switch {
+		case !e.c.Secure():
+			_ = e.c.Queue([]byte("proceed"))
+			if err := e.c.StartTLS(cfg); err != nil {
+				t.Error(err)
+			}
+		case e.c.Queue(p) == nil:
+			e.c.Flush()
+		}
+		return len(p)
 	}
 }
 

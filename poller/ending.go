@@ -134,6 +134,14 @@ func (c *Conn) closeWrite() {
 	}
 }
 
+// dropOutbox forgets what is queued. Under mu.
+func (c *Conn) dropOutbox() {
+	if c.out != nil {
+		outboxes.Put(c.out)
+		c.out = nil
+	}
+}
+
 func (c *Conn) dropRest() {
 	if rest := c.loop.take(c); rest != nil {
 		remainders.Put(rest)
@@ -150,10 +158,7 @@ func (c *Conn) shut(err error) {
 	c.paused = true
 	c.mu.Lock()
 	c.forget()
-	if c.out != nil {
-		outboxes.Put(c.out)
-		c.out = nil
-	}
+	c.dropOutbox()
 	fd := c.fd
 	c.fd = -1
 	c.stopQueueing()

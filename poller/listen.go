@@ -233,24 +233,38 @@ func (l *Listener) accepted(fd int, sa unix.Sockaddr) {
 	l.p.setUserTimeout(fd)
 	c := &Conn{loop: l.p.pick(), fd: int32(fd), peer: place}
 	c.loop.post(c, func(int) {
+		if l.p.cfg.Accept == nil || c.loop.ending {
+			c.refused()
+			return
+		}
 		if l.tls != nil {
 			c.rec = newStdTLS(c, l.tls) // before anybody can queue what must not leave in clear
 		}
-		if l.p.cfg.Accept != nil {
-			c.handler = l.p.cfg.Accept(c, l)
-		}
-		if c.handler == nil || c.loop.ending {
-			if c.rec != nil {
-				c.rec.free()
-			}
-			_ = unix.Close(fd)
-			l.p.addrs.release(place)
+		if c.handler = l.p.cfg.Accept(c, l); c.handler == nil {
+			c.refused()
 			return
 		}
 		if err := c.register(); err != nil {
 			c.shut(err)
 		}
 	})
+}
+
+// refused ends an accepted connection that nobody handles. It was never
+// registered; what was posted for it meanwhile finds it dead. Loop.
+func (c *Conn) refused() {
+	c.dead = true
+	c.mu.Lock()
+	fd := c.fd
+	c.fd = -1
+	c.dropOutbox()
+	c.stopQueueing()
+	c.mu.Unlock()
+	if c.rec != nil {
+		c.rec.free()
+	}
+	_ = unix.Close(int(fd))
+	c.loop.p.addrs.release(c.peer)
 }
 
 // setOptions prepares a socket. Errors do not matter: the socket works without.

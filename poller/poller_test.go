@@ -512,18 +512,7 @@ func (d dribble) Write(p []byte) (int, error) {
 // TestStartTLS: what is queued goes out in clear, what comes then is TLS.
 func TestStartTLS(t *testing.T) {
 	cfg := testTLS(t)
-	s := serve(t, Config{Loops: 1}, nil, func(e *echo, p []byte) int {
-		if !e.c.Secure() {
-			_ = e.c.Queue([]byte("proceed"))
-			if err := e.c.StartTLS(cfg); err != nil {
-				t.Error(err)
-			}
-			return len(p)
-		}
-		_ = e.c.Queue(p)
-		e.c.Flush()
-		return len(p)
-	})
+	s := serve(t, Config{Loops: 1}, nil, startTLS(t, cfg))
 	raw := dial(t, s.addr)
 	_, _ = raw.Write([]byte("starttls"))
 	expect(t, raw, "proceed")

@@ -83,18 +83,7 @@ func leanClient(t *testing.T, server, client *tls.Config, start bool) {
 	direct := server
 	var data func(*echo, []byte) int
 	if start {
-		direct, data = nil, func(e *echo, p []byte) int {
-			switch {
-			case !e.c.Secure():
-				_ = e.c.Queue([]byte("proceed"))
-				if err := e.c.StartTLS(server); err != nil {
-					t.Error(err)
-				}
-			case e.c.Queue(p) == nil:
-				e.c.Flush()
-			}
-			return len(p)
-		}
+		direct, data = nil, startTLS(t, server)
 	}
 	s := serve(t, Config{Loops: 1}, direct, data)
 	for i := range 2 {

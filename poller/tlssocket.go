@@ -61,7 +61,10 @@ func (s *tlsSocket) Write(p []byte) (int, error) {
 		return 0, ErrClosed
 	}
 	if s.c.queued()+len(p) > 2*hardFactor*s.c.loop.p.cfg.Outbox {
-		return 0, ErrFull // answers to a peer that does not read
+		// Answers to a peer that does not read, or writers that all found room.
+		// What was sealed must not be left out.
+		s.c.loop.post(s.c, func(int) { s.c.shut(ErrFull) })
+		return 0, ErrFull
 	}
 	s.c.append(p)
 	if s.phaseIs(tlsShaking) {

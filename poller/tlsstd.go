@@ -15,10 +15,6 @@ import (
 	"roost/poller/leantls"
 )
 
-// maxClientHello bounds what is kept of a peer before its handshake begins, in
-// bytes: one TLS record.
-const maxClientHello = 5 + 1<<14
-
 // plainBuffer is the size of a loop's buffer for what TLS opens: one record.
 const plainBuffer = 1 << 14
 
@@ -27,7 +23,8 @@ const plainBuffer = 1 << 14
 // crypto/tls is driven by the loop and there is no goroutine.
 type stdTLS struct {
 	c      *Conn
-	conn   *tls.Conn
+	conn   *tls.Conn // nil until the ClientHello is whole
+	cfg    *tls.Config
 	server bool
 
 	// the handshake's goroutine, and when it has ended the loop
@@ -56,23 +53,22 @@ const (
 )
 
 func newStdTLS(c *Conn, cfg *tls.Config) *stdTLS {
-	t := prepareTLS(c)
+	t := prepareTLS(c, cfg)
 	t.server = true
-	t.conn = tls.Server((*tlsSocket)(t), c.loop.p.lean.of(&c.loop.p.cfg, cfg))
 	return t
 }
 
 // newClientTLS is TLS by crypto/tls where this is the side that begins.
 func newClientTLS(c *Conn, cfg *tls.Config) *stdTLS {
-	t := prepareTLS(c)
+	t := prepareTLS(c, cfg)
 	t.conn = tls.Client((*tlsSocket)(t), cfg)
 	t.phase = tlsQueued
 	c.loop.p.queue.add(c.loop.p, t)
 	return t
 }
 
-func prepareTLS(c *Conn) *stdTLS {
-	t := &stdTLS{c: c}
+func prepareTLS(c *Conn, cfg *tls.Config) *stdTLS {
+	t := &stdTLS{c: c, cfg: cfg}
 	t.arrived.L = &t.mu
 	timeout := c.loop.p.cfg.HandshakeTimeout
 	t.deadline = time.AfterFunc(timeout, func() {
@@ -101,27 +97,6 @@ func (t *stdTLS) open(p []byte) error {
 	}
 	t.mu.Unlock()
 	return t.resume()
-}
-
-// hello waits for the whole first record, so that nobody costs a goroutine who
-// has not sent a ClientHello. Under mu.
-func (t *stdTLS) hello() error {
-	b := t.in.Bytes()
-	if b[0] != 22 || len(b) > 2 && b[1] != 3 {
-		return ErrHandshake
-	}
-	if len(b) < 5 {
-		return nil
-	}
-	n := 5 + int(b[3])<<8 + int(b[4])
-	if n > maxClientHello {
-		return ErrHandshake
-	}
-	if len(b) >= n {
-		t.phase = tlsQueued
-		t.c.loop.p.queue.add(t.c.loop.p, t)
-	}
-	return nil
 }
 
 // shake does the handshake. It runs on a goroutine of its own.
@@ -155,17 +130,33 @@ func (t *stdTLS) secured(loop int) error {
 	state := t.conn.ConnectionState()
 	t.mu.Lock()
 	t.ended = false
-	t.unchoke()
+	choked := t.choked
+	t.choked = false
 	t.mu.Unlock()
-	if lean := t.park(&state); lean != nil {
-		t.c.handler.Secured(loop, &state)
+	if choked {
+		t.c.paused = false // Secured may pause, for a reason of its own
+	}
+	if err := t.goOn(loop, &state); err != nil {
+		return err
+	}
+	if choked && !t.c.paused {
+		t.c.paused = true
+		t.c.resume()
+	}
+	return nil
+}
+
+// goOn has the layer for the session's data take over. Loop.
+func (t *stdTLS) goOn(loop int, state *tls.ConnectionState) error {
+	if lean := t.park(state); lean != nil {
+		t.c.handler.Secured(loop, state)
 		lean.keep(t.in.Bytes())
 		return lean.resume()
 	}
 	t.mu.Lock()
 	t.phase = tlsOpen
 	t.mu.Unlock()
-	t.c.handler.Secured(loop, &state)
+	t.c.handler.Secured(loop, state)
 	return t.resume()
 }
 

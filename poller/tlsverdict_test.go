@@ -4,6 +4,7 @@ package poller
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -278,4 +279,73 @@ func TestStalledRecord(t *testing.T) {
 		default:
 		}
 	}
+}
+
+// TestStdTLSDies: where crypto/tls has sealed what does not fit, the connection
+// ends: a record that is left out would corrupt the stream.
+func TestStdTLSDies(t *testing.T) {
+	s := serve(t, Config{Loops: 1, StdTLS: true, Outbox: 1024}, testTLS(t), nil)
+	p := newTLSPeer(t, dial(t, s.addr), nil)
+	e := <-s.conns
+	eventually(t, "secured", e.secured.Load)
+	if err := e.c.rec.seal(make([]byte, 3*hardFactor*1024)); !errors.Is(err, ErrFull) {
+		t.Errorf("%v, want ErrFull", err)
+	}
+	if err := reason(t, e); err != ErrFull {
+		t.Errorf("ended with %v, want ErrFull", err)
+	}
+	_ = p.conn.Close()
+}
+
+// TestPausedWhenSecured: a handler that pauses as soon as TLS is on is given
+// nothing until it resumes, however much has come behind the handshake.
+func TestPausedWhenSecured(t *testing.T) {
+	for _, std := range []bool{false, true} {
+		var got atomic.Int64
+		e := &pausing{echo: echo{closed: make(chan error, 1), data: func(_ *echo, p []byte) int {
+			got.Add(int64(len(p)))
+			return len(p)
+		}}}
+		p, err := New(Config{Loops: 1, StdTLS: std, Accept: func(c *Conn, _ *Listener) Handler { e.c = c; return e }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		l, err := p.Listen("127.0.0.1:0", testTLS(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The end of the handshake and what is behind it come at once, more than
+		// is kept of it.
+		raw := dial(t, l.Addr().String())
+		var held []byte
+		peer := tls.Client(writer{raw, func(p []byte) (int, error) {
+			if p[0] == 22 {
+				return raw.Write(p)
+			}
+			held = append(held, p...)
+			return len(p), nil
+		}}, &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true})
+		const much = 1 << 18
+		if _, err := peer.Write(make([]byte, much)); err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = raw.Write(held) }()
+		eventually(t, "secured", e.secured.Load)
+		for range 5 { // whoever resumed it did so by posting
+			onLoop(e.c, func() bool { return true })
+		}
+		if n := got.Load(); n != 0 {
+			t.Errorf("std %v: %d bytes were given to a handler that has paused", std, n)
+		}
+		e.c.Resume()
+		eventually(t, "all has come", func() bool { return got.Load() == much })
+	}
+}
+
+type pausing struct{ echo }
+
+func (p *pausing) Secured(loop int, st *tls.ConnectionState) {
+	p.c.Pause()
+	p.echo.Secured(loop, st)
 }

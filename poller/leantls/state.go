@@ -50,8 +50,13 @@ func (*noCopy) Unlock() {}
 // ErrClosed is the answer of a session that has ended.
 var ErrClosed = errors.New("leantls: the session has ended")
 
+// start begins with a secret, in a generation that was not there before: keys of
+// an earlier session in the same place do not fit.
 func (h *half) start(s suite, secret []byte, seq uint64) {
-	*h = half{suite: s, seq: seq}
+	if h.suite != 0 {
+		h.kill()
+	}
+	*h = half{suite: s, seq: seq, gen: h.gen}
 	copy(h.secret[:], secret)
 }
 
@@ -123,6 +128,9 @@ func (s *State) TakeOver(p []byte) error {
 	}
 	use := suite(p[0])
 	p = p[1:]
+	if p[maxSecret+8] > uint8(len(keyUpdate)) {
+		return errors.New("leantls: this is not a session")
+	}
 	for _, h := range []*half{&s.read, &s.write} {
 		h.start(use, p[:maxSecret], binary.BigEndian.Uint64(p[maxSecret:]))
 		h.partial, h.useless, h.debt = p[maxSecret+8], p[maxSecret+9], p[maxSecret+10]
