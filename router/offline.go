@@ -32,8 +32,7 @@ func (r *Router) flush(t *session.Turn, s *session.Session) {
 			s.SetMail() // what is left waits until it comes back
 			return
 		}
-		t.Flush()
-		if s.Conn().Queued() > r.cfg.PageBytes {
+		if r.full(t, s) {
 			s.OnDrain(func(*session.Turn) {
 				r.sessions.Block(s, func(t *session.Turn) { r.flush(t, s) })
 			})

@@ -1,12 +1,14 @@
 package router
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
 	"roost/jid"
 	"roost/session"
 	"roost/stanza"
+	"roost/store"
 )
 
 // presence handles a presence stanza (RFC 6121 sections 3 and 4).
@@ -68,7 +70,7 @@ func (r *Router) available(t *session.Turn, s *session.Session, st *stanza.Stanz
 	t.Keep(b)
 	ro = r.broadcast(t, s, ro, p, priority, st.ID, initial)
 	if initial {
-		r.fetchPresences(t, s, ro)
+		r.fetchPresences(t, s, ro.Items)
 	}
 	requests := initial && len(ro.Requests) > 0
 	mail = mail && s.Mail()
@@ -191,15 +193,44 @@ func (r *Router) sendPresence(t *session.Turn, of, to *session.Session) {
 
 // fetchPresences gives a newcomer the presence of the contacts that it has a
 // subscription to. RFC 6121 section 4.3: contacts on the same server need no
-// probes, the server knows.
-func (r *Router) fetchPresences(t *session.Turn, s *session.Session, ro *Roster) {
-	for i := range ro.Items {
-		it := &ro.Items[i]
-		if !it.Subscription.HasTo() {
+// probes, the server knows. They come at the pace of the client: a thousand
+// contacts fill no outbox.
+func (r *Router) fetchPresences(t *session.Turn, s *session.Session, items []store.RosterItem) {
+	for i := range items {
+		if !items[i].Subscription.HasTo() {
 			continue
 		}
-		r.presencesTo(t, it.JID.BareString(), s)
+		if r.full(t, s) {
+			s.OnDrain(func(t *session.Turn) { r.goOnFetching(t, s, items[i:]) })
+			return
+		}
+		r.presencesTo(t, items[i].JID.BareString(), s)
 	}
+}
+
+// goOnFetching is fetchPresences for a client that has read what it was sent,
+// with those of the contacts left that still are contacts.
+func (r *Router) goOnFetching(t *session.Turn, s *session.Session, left []store.RosterItem) {
+	if !s.Available() || !s.Bound() {
+		return
+	}
+	if ro, ok := r.cached(s.BareJID()); ok {
+		left = slices.DeleteFunc(slices.Clone(left), func(it store.RosterItem) bool {
+			now, _ := ro.Item(it.JID.String())
+			return !now.Subscription.HasTo()
+		})
+	}
+	r.fetchPresences(t, s, left)
+}
+
+// full reports whether a client has a page or more to read before it is sent
+// anything that can wait.
+func (r *Router) full(t *session.Turn, s *session.Session) bool {
+	if s.Conn().Queued() <= r.cfg.PageBytes {
+		return false
+	}
+	t.Flush()
+	return s.Conn().Queued() > r.cfg.PageBytes
 }
 
 // presencesTo sends the presence of an account's resources to one resource, in

@@ -125,12 +125,15 @@ func (r *Router) sendChanges(rq *Request, owner jid.JID, ro *Roster, ver string)
 		return false
 	}
 	rq.Empty()
+	// One write, as the whole roster is one: be they ever so many, they are
+	// what the client has asked for.
+	b := rq.Turn.Buf()
 	for i := range changes {
 		c := &changes[i]
-		b := appendPush(rq.Turn.Buf(), rq.Session.FullJID(), &c.Item, c.Removed, c.Version)
-		rq.Session.SendBytes(rq.Turn, b)
-		rq.Turn.Keep(b)
+		b = appendPush(b, rq.Session.FullJID(), &c.Item, c.Removed, c.Version)
 	}
+	rq.Session.SendBytes(rq.Turn, b)
+	rq.Turn.Keep(b)
 	return true
 }
 

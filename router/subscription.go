@@ -294,8 +294,21 @@ func (r *Router) sendRequests(t *session.Turn, s *session.Session) error {
 	if err != nil {
 		return err
 	}
+	r.deliverRequests(t, s, requests)
+	return nil
+}
+
+// deliverRequests sends requests at the pace of the client: those of a few
+// hundred strangers are more than an outbox holds.
+func (r *Router) deliverRequests(t *session.Turn, s *session.Session, requests []store.Request) {
 	for i := range requests {
+		if !s.Available() || !s.Bound() {
+			return
+		}
+		if r.full(t, s) {
+			s.OnDrain(func(t *session.Turn) { r.deliverRequests(t, s, requests[i:]) })
+			return
+		}
 		s.SendBytes(t, requests[i].Stanza)
 	}
-	return nil
 }

@@ -19,7 +19,7 @@ func TestLargeRoster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	version := ro.Version
+	version, first := ro.Version, ro.Version
 	for i := range contacts {
 		item := store.RosterItem{JID: jid.MustParse(fmt.Sprintf("contact%d@localhost", i)), Name: strings.Repeat("n", 150)}
 		versions, err := s.store.ApplyRoster(t.Context(), []store.RosterUpdate{{Owner: romeo, Expect: version, Put: &item}})
@@ -33,5 +33,10 @@ func TestLargeRoster(t *testing.T) {
 	got := p.ask(fmt.Sprintf(ping, "before")+"<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq><presence/>"+fmt.Sprintf(ping, "behind"), "id='behind'")
 	if n := strings.Count(got, "<item "); n != contacts || len(got) < 3*64<<10 {
 		t.Errorf("%d contacts in %d bytes, want %d", n, len(got), contacts)
+	}
+	// The same as changes, each a push, since the roster was empty.
+	got = p.ask(fmt.Sprintf("<iq type='get' id='since'><query xmlns='jabber:iq:roster' ver='%d'/></iq>"+ping, first, "end"), "id='end'")
+	if n := strings.Count(got, "<iq type='set' "); n != contacts || len(got) < 3*64<<10 {
+		t.Errorf("%d changes in %d bytes, want %d", n, len(got), contacts)
 	}
 }

@@ -72,7 +72,7 @@ type extra struct {
 
 	mu       sync.Mutex
 	directed map[string]struct{}
-	onDrain  func(*Turn)
+	onDrain  []func(*Turn)
 }
 
 // Flags of Session.state. The low byte is the priority.
@@ -271,24 +271,29 @@ func (s *Session) ClearDirected() []string {
 }
 
 // OnDrain has f called once, by the goroutine that handles the session's input,
-// when the socket has taken all of a full outbox.
+// when the socket has taken all of a full outbox; behind what was given before.
 func (s *Session) OnDrain(f func(*Turn)) {
 	x := s.needExtra()
 	x.mu.Lock()
-	x.onDrain = f
+	x.onDrain = append(x.onDrain, f)
 	x.mu.Unlock()
+	// A socket that has taken everything meanwhile does not tell so again.
+	s.conn.Flush()
+	if s.conn.Queued() == 0 {
+		s.conn.Post(s.Drained)
+	}
 }
 
-func (s *Session) takeOnDrain() func(*Turn) {
+func (s *Session) takeOnDrain() []func(*Turn) {
 	x := s.ext.Load()
 	if x == nil {
 		return nil
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	f := x.onDrain
+	fs := x.onDrain
 	x.onDrain = nil
-	return f
+	return fs
 }
 
 func (s *Session) needExtra() *extra {

@@ -108,8 +108,8 @@ func (s *Session) Secured(loop int, state *tls.ConnectionState) {
 func (s *Session) Drained(loop int) {
 	s.whenFree(s.mgr.turns[loop], func(t *Turn) {
 		s.unset(flagBacklog)
-		if f := s.takeOnDrain(); f != nil {
-			f(t)
+		for _, f := range s.takeOnDrain() {
+			s.whenFree(t, f) // the one before may have given the session to a worker
 		}
 		if !s.has(flagBusy) {
 			s.conn.Resume()
