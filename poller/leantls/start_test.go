@@ -117,6 +117,9 @@ func TestStartRefuses(t *testing.T) {
 		{"a header alone", func(_ *tls.ConnectionState, _ *Secrets, w *[]byte) { *w = append(*w, 23, 3, 3) }, RefusedWrites},
 		{"a record in clear at the end", func(_ *tls.ConnectionState, _ *Secrets, w *[]byte) { *w = append(*w, 22, 3, 3, 0, 1, 0) }, RefusedWrites},
 		{"an alert in clear at the start", func(_ *tls.ConnectionState, _ *Secrets, w *[]byte) { *w = append([]byte{21, 3, 3, 0, 2, 2, 0}, *w...) }, RefusedWrites},
+		{"a record too long in clear", func(_ *tls.ConnectionState, _ *Secrets, w *[]byte) {
+			*w = append(append([]byte{22, 3, 3, 0x41, 1}, make([]byte, maxBody+1)...), *w...)
+		}, RefusedWrites},
 		{"data behind the ticket", more(typeData, "x"), RefusedWrites},
 		{"data that looks like a ticket", more(typeData, "\x04\x00\x00\x00"), RefusedWrites},
 		{"an alert behind the ticket", more(typeAlert, "\x01\x00"), RefusedWrites},
@@ -140,6 +143,37 @@ func TestStartRefuses(t *testing.T) {
 	var s State
 	if err := s.Start(&st, secrets, written); err != nil || s.write.seq != 2 {
 		t.Errorf("two more tickets in one record: %v, %d records", err, s.write.seq)
+	}
+}
+
+// TestMessages: the Finished ends its record, and nothing but tickets comes after
+// it, whatever records they are in.
+func TestMessages(t *testing.T) {
+	const finished, ticket = "\x14\x00\x00\x02ab", "\x04\x00\x00\x01a"
+	for _, c := range []struct {
+		desc    string
+		records []string
+		good    int // how many records are accepted
+	}{
+		{"one each", []string{"\x08\x00\x00\x00", finished, ticket}, 3},
+		{"all before the Finished in one", []string{"\x08\x00\x00\x00\x0b\x00\x00\x01x" + finished, ticket + ticket}, 2},
+		{"in pieces", []string{"\x14\x00", "\x00\x02a", "b", "\x04", "\x00\x00\x01", "a"}, 6},
+		{"a ticket with the Finished", []string{finished + ticket}, 0},
+		{"a byte behind the Finished", []string{finished + "\x04"}, 0},
+		{"no ticket after it", []string{finished, "\x0b\x00\x00\x01x"}, 1},
+		{"a second Finished", []string{finished, finished}, 1},
+	} {
+		var m messages
+		good := 0
+		for _, r := range c.records {
+			if !m.add([]byte(r), m.finished) {
+				break
+			}
+			good++
+		}
+		if good != c.good {
+			t.Errorf("%s: %d records are accepted, want %d", c.desc, good, c.good)
+		}
 	}
 }
 

@@ -210,6 +210,23 @@ func TestKeysAreBound(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(openAll(t, c, out), []Kind{Data}) {
 		t.Errorf("Seal with other keys: %v", err)
 	}
+	// Another session in the same place, after the end of one and instead of it.
+	rx, tx := s.ReadKeys(nil), s.WriteKeys(nil)
+	moved, err := s.HandOver(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.TakeOver(moved); err != nil {
+		t.Fatal(err)
+	}
+	if s.ReadKeys(rx) == rx || s.WriteKeys(tx) == tx {
+		t.Error("keys of the session before were accepted")
+	}
+	rx = s.ReadKeys(nil)
+	s.read.start(aes128, make([]byte, 32), 0)
+	if s.ReadKeys(rx) == rx {
+		t.Error("keys of a session that was replaced were accepted")
+	}
 	s.Wipe()
 	if s.ReadKeys(nil) != nil || s.WriteKeys(nil) != nil || s.ReadKeys(k) != nil {
 		t.Error("there are keys after the end")
@@ -264,7 +281,10 @@ func TestHandOver(t *testing.T) {
 			t.Errorf("%v, want the answer that was owed and data", got)
 		}
 	}
-	for _, bad := range [][]byte{nil, make([]byte, handOverLen), make([]byte, handOverLen+1)} {
+	s, _ := pair(t, aes128)
+	torn, _ := s.HandOver(nil)
+	torn[1+maxSecret+8] = uint8(len(keyUpdate)) + 1
+	for _, bad := range [][]byte{nil, make([]byte, handOverLen), make([]byte, handOverLen+1), append(torn[:handOverLen:handOverLen], 0), torn} {
 		if new(State).TakeOver(bad) == nil {
 			t.Errorf("%d bytes are a session", len(bad))
 		}
