@@ -1,0 +1,165 @@
+package router
+
+import (
+	"slices"
+
+	"roost/jid"
+	"roost/session"
+	"roost/stanza"
+	"roost/store"
+)
+
+// What one resource is sent of the presence of others: when it comes, and when
+// it asks.
+
+// ownPresences sends a newcomer the presence of the account's other resources.
+func (r *Router) ownPresences(t *session.Turn, s *session.Session) {
+	for other := r.sessions.First(s.BareJID()); other != nil; other = other.Next() {
+		if other != s {
+			r.sendPresence(t, other, s)
+		}
+	}
+}
+
+// sendPresence sends one resource's presence to another resource.
+func (r *Router) sendPresence(t *session.Turn, of, to *session.Session) {
+	p := of.Presence()
+	if p == nil || !of.Bound() {
+		return
+	}
+	b := p.AppendXML(t.Buf(), of.FullJID(), to.BareJID(), nil)
+	to.SendBytes(t, b)
+	t.Keep(b)
+}
+
+// fetchPresences gives a newcomer the presence of the contacts that it has a
+// subscription to. RFC 6121 section 4.3: contacts on the same server need no
+// probes, the server knows. They come at the pace of the client: a thousand
+// contacts fill no outbox.
+func (r *Router) fetchPresences(t *session.Turn, s *session.Session, items []store.RosterItem) {
+	for i := range items {
+		if !items[i].Subscription.HasTo() {
+			continue
+		}
+		if r.full(t, s) {
+			s.OnDrain(func(t *session.Turn) { r.goOnFetching(t, s, items[i:]) })
+			return
+		}
+		r.presencesTo(t, items[i].JID.BareString(), s)
+	}
+}
+
+// goOnFetching is fetchPresences for a client that has read what it was sent,
+// with those of the contacts left that still are contacts.
+func (r *Router) goOnFetching(t *session.Turn, s *session.Session, left []store.RosterItem) {
+	if !s.Available() || !s.Bound() {
+		return
+	}
+	if ro, ok := r.cached(s.BareJID()); ok {
+		left = slices.DeleteFunc(slices.Clone(left), func(it store.RosterItem) bool {
+			now, _ := ro.Item(it.JID.String())
+			return !now.Subscription.HasTo()
+		})
+	}
+	r.fetchPresences(t, s, left)
+}
+
+// full reports whether a client has a page or more to read before it is sent
+// anything that can wait.
+func (r *Router) full(t *session.Turn, s *session.Session) bool {
+	if s.Conn().Queued() <= r.cfg.PageBytes {
+		return false
+	}
+	t.Flush()
+	return s.Conn().Queued() > r.cfg.PageBytes
+}
+
+// presencesTo sends the presence of an account's resources to one resource, in
+// order with their changes, and returns how many there are.
+func (r *Router) presencesTo(t *session.Turn, of string, to *session.Session) int {
+	if r.sessions.First(of) == nil {
+		return 0
+	}
+	mu := r.order(of)
+	defer mu.Unlock()
+	n := 0
+	for x := r.sessions.First(of); x != nil; x = x.Next() {
+		if x.Available() && x.Bound() {
+			r.sendPresence(t, x, to)
+			n++
+		}
+	}
+	return n
+}
+
+// sendPresences sends the presence of an account's resources to the available
+// resources of another account (RFC 6121 section 3.1.5).
+func (r *Router) sendPresences(t *session.Turn, of, to string) {
+	for s := r.sessions.First(to); s != nil; s = s.Next() {
+		if s.Available() && s.Bound() {
+			r.presencesTo(t, of, s)
+		}
+	}
+}
+
+// probe answers a presence probe that a client sent (RFC 6121 section 4.3.2).
+func (r *Router) probe(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
+	if !st.HasTo || st.To.Local() == "" {
+		return true
+	}
+	contact := st.To.BareString()
+	ro, ok := r.cached(contact)
+	if !ok {
+		if !t.MayBlock() {
+			return false
+		}
+		var err error
+		if ro, err = r.rosterFor(st.To.Bare().Clone()); err != nil {
+			r.fault(t, s, st, "roster could not be read", err)
+			return true
+		}
+	}
+	if contact != s.BareJID() && !ro.Subscribed(s.BareJID()) {
+		// The same for a stranger and for an account that does not exist.
+		b := stanza.Head{Kind: stanza.Presence, Type: stanza.Unsubscribed, From: contact, To: s.BareJID()}.AppendEmpty(t.Buf())
+		s.SendBytes(t, b)
+		t.Keep(b)
+		return true
+	}
+	if r.anyAvailable(contact) {
+		r.presencesTo(t, contact, s)
+		return true
+	}
+	if !t.MayBlock() {
+		return false
+	}
+	r.sendLast(t, s, st.To.Bare())
+	return true
+}
+
+func (r *Router) anyAvailable(bare string) bool {
+	for s := r.sessions.First(bare); s != nil; s = s.Next() {
+		if s.Available() && s.Bound() {
+			return true
+		}
+	}
+	return false
+}
+
+// sendLast tells when an account was last available: unavailable presence with
+// a delay stamp.
+func (r *Router) sendLast(t *session.Turn, s *session.Session, of jid.JID) {
+	h := stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, From: of.String(), To: s.BareJID()}
+	last, err := r.LastOf(of)
+	b := t.Buf()
+	if err != nil {
+		b = h.AppendEmpty(b)
+	} else {
+		b = h.AppendStart(b)
+		b = appendStatus(b, last)
+		b = stanza.AppendDelay(b, of.String(), last.At)
+		b = append(b, "</presence>"...)
+	}
+	s.SendBytes(t, b)
+	t.Keep(b)
+}

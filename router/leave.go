@@ -1,0 +1,162 @@
+package router
+
+import (
+	"roost/jid"
+	"roost/session"
+	"roost/stanza"
+)
+
+// How a resource becomes unavailable, and directed presence, for which it is
+// remembered whom that concerns.
+
+// sendUnavailable tells the resources of an account that those of another are
+// not available to them any more (RFC 6121 section 3.2.2).
+func (r *Router) sendUnavailable(t *session.Turn, of, to string) {
+	mu := r.order(of)
+	defer mu.Unlock()
+	for x := r.sessions.First(of); x != nil; x = x.Next() {
+		if x.Available() && x.Bound() {
+			r.toAvailable(t, to, func(b []byte, to string) []byte {
+				return stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, From: x.FullJID(), To: to}.AppendEmpty(b)
+			})
+		}
+	}
+}
+
+// unavailable handles broadcast presence of type 'unavailable' (RFC 6121
+// section 4.5): it goes where the available one went, to everybody who got
+// directed presence, and back to the resource itself.
+func (r *Router) unavailable(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
+	ro, ok := r.cached(s.BareJID())
+	if !ok {
+		if !t.MayBlock() {
+			return false
+		}
+		var err error
+		if ro, err = r.rosterFor(s.JID().Bare()); err != nil {
+			r.fault(t, s, st, "roster could not be read", err)
+			return true
+		}
+	}
+	mu := r.order(s.BareJID())
+	defer mu.Unlock()
+	if !s.Bound() {
+		return true
+	}
+	appendTo := func(b []byte, to string) []byte {
+		return stanza.AppendForward(b, st, stanza.Edit{From: s.FullJID(), To: to})
+	}
+	if s.Available() {
+		r.noteLast(s, st)
+	}
+	r.leave(t, s, ro, appendTo, true)
+	return true
+}
+
+// leave tells everybody that a resource is not available any more. The caller
+// holds the account's order lock.
+func (r *Router) leave(t *session.Turn, s *session.Session, ro *Roster, appendTo func([]byte, string) []byte, self bool) {
+	wasAvailable := s.Available()
+	if wasAvailable {
+		r.toSubscribers(t, ro, appendTo)
+		for to := r.sessions.First(s.BareJID()); to != nil; to = to.Next() {
+			if to.Available() && to.Bound() && to != s {
+				r.sendOne(t, to, appendTo)
+			}
+		}
+		if self {
+			r.sendOne(t, s, appendTo)
+		}
+	}
+	for _, to := range s.ClearDirected() {
+		j, err := jid.Parse(to)
+		if err != nil || wasAvailable && r.wasTold(s, ro, j) {
+			continue
+		}
+		r.toDirected(t, j, appendTo)
+	}
+	s.SetPresence(nil, 0)
+}
+
+// wasTold reports whether an address that got directed presence has learnt by
+// the broadcast already that the resource is gone.
+func (r *Router) wasTold(s *session.Session, ro *Roster, to jid.JID) bool {
+	if to.BareString() != s.BareJID() && !ro.Subscribed(to.BareString()) {
+		return false
+	}
+	if to.Resource() == "" {
+		return true
+	}
+	x := r.sessions.Find(to.BareString(), to.Resource())
+	return x != nil && x.Available()
+}
+
+func (r *Router) sendOne(t *session.Turn, to *session.Session, appendTo func([]byte, string) []byte) {
+	b := appendTo(t.Buf(), to.BareJID())
+	to.SendBytes(t, b)
+	t.Keep(b)
+}
+
+// toDirected sends a presence to the address that directed presence was sent to.
+func (r *Router) toDirected(t *session.Turn, to jid.JID, appendTo func([]byte, string) []byte) {
+	if to.Resource() == "" {
+		r.toAvailable(t, to.BareString(), appendTo)
+		return
+	}
+	if x := r.sessions.Find(to.BareString(), to.Resource()); x != nil {
+		b := appendTo(t.Buf(), to.String())
+		x.SendBytes(t, b)
+		t.Keep(b)
+	}
+}
+
+// directed handles presence to somebody in particular (RFC 6121 section 4.6):
+// it is delivered, and remembered, so that they learn when the sender goes.
+func (r *Router) directed(t *session.Turn, s *session.Session, st *stanza.Stanza) {
+	if st.To.Local() == "" {
+		return // the server itself has no use for anybody's presence
+	}
+	to := st.To.Clone()
+	if st.Type == stanza.Unavailable {
+		s.RemoveDirected(to.String())
+	} else if !s.AddDirected(to.String(), r.cfg.MaxDirected) {
+		r.Reply(t, s, st, stanza.ResourceConstraint.WithText("Too much directed presence."))
+		return
+	}
+	r.toDirected(t, to, func(b []byte, _ string) []byte {
+		return stanza.AppendForward(b, st, stanza.Edit{From: s.FullJID()})
+	})
+}
+
+// Left announces that a resource is gone without having said so (RFC 6121
+// section 4.5.2): to its subscribers, its account's other resources and
+// everybody it sent directed presence to. It implements session.Router.
+func (r *Router) Left(t *session.Turn, s *session.Session) bool {
+	ro := &Roster{}
+	if s.Available() {
+		cached, ok := r.cached(s.BareJID())
+		if !ok && !t.MayBlock() {
+			return false
+		}
+		if !ok {
+			var err error
+			if cached, err = r.rosterFor(s.JID().Bare()); err != nil {
+				r.cfg.Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
+				cached = ro
+			}
+		}
+		ro = cached
+		r.noteLast(s, nil)
+	}
+	mu := r.order(s.BareJID())
+	defer mu.Unlock()
+	r.leave(t, s, ro, func(b []byte, to string) []byte {
+		return stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, From: s.FullJID(), To: to}.AppendEmpty(b)
+	}, false)
+	for i := range r.exts {
+		if f := r.exts[i].OnLeft; f != nil {
+			f(t, s)
+		}
+	}
+	return true
+}
