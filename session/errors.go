@@ -41,8 +41,6 @@ var (
 	ErrBadFormat = &StreamError{Condition: "bad-format"}
 	// a new stream for the same resource replaces this one
 	ErrConflict = &StreamError{Condition: "conflict"}
-	// one party believes that the other is gone
-	ErrConnectionTimeout = &StreamError{Condition: "connection-timeout"}
 	// the 'to' of the header is no domain of this server
 	ErrHostUnknown = &StreamError{Condition: "host-unknown"}
 	// something in the server went wrong
@@ -55,8 +53,6 @@ var (
 	ErrNotAuthorized = &StreamError{Condition: "not-authorized"}
 	// a local rule was broken
 	ErrPolicyViolation = &StreamError{Condition: "policy-violation"}
-	// the server lacks what is needed to serve the stream
-	ErrResourceConstraint = &StreamError{Condition: "resource-constraint"}
 	// the server is being shut down
 	ErrSystemShutdown = &StreamError{Condition: "system-shutdown"}
 	// a first-level child that is not understood

@@ -26,7 +26,6 @@ func (e *ErrorReply) WithText(text string) *ErrorReply {
 var (
 	BadRequest           = &ErrorReply{Type: "modify", Condition: "bad-request"}
 	Conflict             = &ErrorReply{Type: "cancel", Condition: "conflict"}
-	FeatureNotImpl       = &ErrorReply{Type: "cancel", Condition: "feature-not-implemented"}
 	Forbidden            = &ErrorReply{Type: "auth", Condition: "forbidden"}
 	InternalServerError  = &ErrorReply{Type: "wait", Condition: "internal-server-error"}
 	ItemNotFound         = &ErrorReply{Type: "cancel", Condition: "item-not-found"}
@@ -34,7 +33,6 @@ var (
 	NotAcceptable        = &ErrorReply{Type: "modify", Condition: "not-acceptable"}
 	NotAllowed           = &ErrorReply{Type: "cancel", Condition: "not-allowed"}
 	NotAuthorized        = &ErrorReply{Type: "auth", Condition: "not-authorized"}
-	PolicyViolation      = &ErrorReply{Type: "modify", Condition: "policy-violation"}
 	RemoteServerNotFound = &ErrorReply{Type: "cancel", Condition: "remote-server-not-found"}
 	ResourceConstraint   = &ErrorReply{Type: "wait", Condition: "resource-constraint"}
 	ServiceUnavailable   = &ErrorReply{Type: "cancel", Condition: "service-unavailable"}

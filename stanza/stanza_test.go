@@ -132,9 +132,9 @@ func TestErrors(t *testing.T) {
 	f("<message/>", "", BadRequest, "<message type='error'><error type='modify'><bad-request"+ns+"/></error></message>")
 	f("<presence id=''/>", "r@x/<'", Forbidden.WithText("a < b"),
 		"<presence type='error' id='' to='r@x/&lt;&apos;'><error type='auth'><forbidden"+ns+"/><text"+ns+" xml:lang='en'>a &lt; b</text></error></presence>")
-	extra := *PolicyViolation
+	extra := *NotAcceptable
 	extra.Extra = "<x xmlns='u'/>"
-	f("<message/>", "", &extra, "<message type='error'><error type='modify'><policy-violation"+ns+"/><x xmlns='u'/></error></message>")
+	f("<message/>", "", &extra, "<message type='error'><error type='modify'><not-acceptable"+ns+"/><x xmlns='u'/></error></message>")
 	if Forbidden.Text != "" || Forbidden.Error() != "stanza: error forbidden" {
 		t.Error("WithText has changed the error that is shared")
 	}

@@ -1,0 +1,56 @@
+package session_test
+
+import (
+	"strings"
+	"testing"
+
+	"roost/internal/xmpptest"
+	"roost/session"
+)
+
+// text is an Appender.
+type text string
+
+func (x text) AppendXML(dst []byte) []byte { return append(dst, x...) }
+
+// TestSendTo: a manager sends to the available resources of an account, of
+// whatever priority, or to the interested ones, and to no others.
+func TestSendTo(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	const roster = "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>"
+	clients := map[string]*saslClient{}
+	for resource, says := range map[string]string{
+		"connected": "", "available": "<presence><priority>-5</priority></presence>", "interested": roster, "both": roster + "<presence/>",
+		"gone": "<presence/><presence type='unavailable'/>",
+	} {
+		c := newSASLClient(t, s)
+		c.sasl("auth mechanism='PLAIN'", "AHJvbWVvAHNlY3JldA==")
+		c.ask(openStream, "</stream:features>")
+		c.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>"+resource+"</resource></bind></iq>", "</iq>")
+		c.ask(says+ping("ready"), "id='ready'")
+		clients[resource] = c
+	}
+	counts := make(chan [3]int)
+	s.Sessions.Go(func(turn *session.Turn) {
+		counts <- [3]int{
+			s.Sessions.SendToAvailable(turn, "romeo@localhost", text("<message id='to-available'/>")),
+			s.Sessions.SendToInterested(turn, "romeo@localhost", text("<message id='to-interested'/>")),
+			s.Sessions.SendToAvailable(turn, "juliet@localhost", text("<message id='to-nobody'/>")),
+		}
+	})
+	if got, want := <-counts, [3]int{2, 2, 0}; got != want {
+		t.Errorf("sent to %v, want %v", got, want)
+	}
+	for resource, c := range clients {
+		got := c.ask(ping("end"), "id='end'")
+		available := resource == "available" || resource == "both"
+		interested := resource == "interested" || resource == "both"
+		if strings.Contains(got, "to-available") != available || strings.Contains(got, "to-interested") != interested || strings.Contains(got, "to-nobody") {
+			t.Errorf("%s got %s", resource, got)
+		}
+	}
+}
+
+func ping(id string) string {
+	return "<iq type='get' id='" + id + "' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>"
+}
