@@ -114,7 +114,7 @@ func (c *Conn) hungUp(netpoll.Poll) error {
 // socket is empty for now. Loop.
 func (c *Conn) read(max int) (empty bool) {
 	for ; max > 0 && !c.paused && !c.dead; max-- {
-		n, err := unix.Read(int(c.fd), c.loop.buf)
+		n, err := read(c.fd, c.loop.buf)
 		c.loop.p.stats.reads.Add(1)
 		switch {
 		case n > 0:
@@ -164,6 +164,9 @@ func (c *Conn) input(p []byte) {
 // Loop.
 func (c *Conn) deliver(p []byte) {
 	n := 0
+	if !keepAlive(p) {
+		c.loop.spoke = c.loop.now
+	}
 	bare := c.rec == nil
 	if !c.paused {
 		n = c.handler.Data(c.loop.index, p)
@@ -178,6 +181,24 @@ func (c *Conn) deliver(p []byte) {
 		return
 	}
 	c.loop.keep(c, p[n:])
+}
+
+// maxKeepAlive is how many bytes at once may be a keep-alive: one, mostly, or what
+// has come of them while the loop did not look.
+const maxKeepAlive = 64
+
+// keepAlive reports whether p is what clients send so that their connection is not
+// taken for dead: a little white space (RFC 6120 section 4.6.1).
+func keepAlive(p []byte) bool {
+	if len(p) > maxKeepAlive {
+		return false
+	}
+	for _, b := range p {
+		if b != ' ' && b != '\n' && b != '\r' && b != '\t' {
+			return false
+		}
+	}
+	return true
 }
 
 // Post runs f on the connection's loop, soon and in order, also when the

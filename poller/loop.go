@@ -15,6 +15,7 @@ type loop struct {
 	p     *Poller
 	index int
 	poll  netpoll.Poll
+	nap   *nap
 
 	// loop
 	buf    []byte                               // what is read goes here
@@ -23,6 +24,7 @@ type loop struct {
 	rests  map[*Conn]*bytebufferpool.ByteBuffer // what handlers that paused have not used
 	urgent []*Conn                              // those with a deadline
 	now    uint32                               // seconds since start
+	spoke  uint32                               // the last of them when somebody came, left, or said more than that they are there
 	start  time.Time
 	crowd  int  // the most there were in rests
 	swept  int  // conns up to here were looked at in this round
@@ -49,11 +51,17 @@ func newLoop(p *Poller, index int) (*loop, error) {
 	l := &loop{p: p, index: index, buf: make([]byte, p.cfg.ReadBuffer), start: time.Now(), now: 1, done: make(chan struct{}),
 		rests: make(map[*Conn]*bytebufferpool.ByteBuffer)}
 	var err error
-	if l.poll, err = tame(l.begin, l.turn); err != nil {
+	var fd int
+	if l.poll, fd, err = tame(l.begin, l.end); err != nil {
+		return nil, err
+	}
+	if l.nap, err = newNap(fd, p.cfg.Rest); err != nil {
+		_ = l.poll.Close()
 		return nil, err
 	}
 	go func() {
 		defer close(l.done)
+		defer l.nap.close()
 		if err := l.poll.Wait(); err != nil {
 			p.cfg.Logger.Error("event loop ended", "loop", index, "err", err)
 		}
@@ -85,12 +93,20 @@ func (l *loop) begin() {
 	l.mu.Unlock()
 }
 
+// end is called after a batch of events, and waits for the next. closed says that
+// there is none.
+func (l *loop) end(closed bool) {
+	l.turn()
+	if !closed {
+		l.nap.wait(l.now, l.now > l.spoke+1)
+	}
+}
+
 // maxRounds is how often one turn looks for tasks that its tasks have posted;
 // then sockets get their turn.
 const maxRounds = 4
 
-// turn runs after every batch of events: what was posted, and then the end of
-// the turn.
+// turn runs what was posted, and then the end of the turn.
 func (l *loop) turn() {
 	for round := 1; ; round++ {
 		tasks, more := l.next(round > maxRounds)
@@ -162,6 +178,7 @@ func (l *loop) take(c *Conn) *bytebufferpool.ByteBuffer {
 func (l *loop) adopt(c *Conn) {
 	c.slot = int32(len(l.conns))
 	l.conns = append(l.conns, c)
+	l.spoke = l.now
 }
 
 // drop takes a connection off the loop's list.
@@ -172,6 +189,7 @@ func (l *loop) drop(c *Conn) {
 	l.conns[len(l.conns)-1] = nil
 	l.conns = l.conns[:len(l.conns)-1]
 	l.conns = fitting(l.conns)
+	l.spoke = l.now
 }
 
 // fitting is a list in less memory, where a crowd that has gone left much room.

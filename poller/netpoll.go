@@ -42,23 +42,25 @@ const maxEvents = 1024
 
 // tame opens a poll whose event array is bounded and has none of the 1.3 KB a
 // slot that only netpoll's own connections need, and that calls begin and end on
-// its own goroutine around every batch of events.
-func tame(begin, end func()) (netpoll.Poll, error) {
+// its own goroutine around every batch of events. It answers the poll's epoll
+// descriptor, too.
+func tame(begin func(), end func(closed bool)) (netpoll.Poll, int, error) {
 	poll, err := openPoll()
 	if err != nil {
-		return nil, fmt.Errorf("poller: open poll: %w", err)
+		return nil, 0, fmt.Errorf("poller: open poll: %w", err)
 	}
 	v := reflect.ValueOf(poll)
 	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
-		return nil, errLayout
+		return nil, 0, errLayout
 	}
 	reset, handler := v.Elem().FieldByName("Reset"), v.Elem().FieldByName("Handler")
-	if !reset.IsValid() || !handler.IsValid() || !sameEvent(handler.Type()) {
-		return nil, errLayout
+	fd := v.Elem().FieldByName("fd")
+	if !fd.IsValid() || !fd.CanInt() || !reset.IsValid() || !handler.IsValid() || !sameEvent(handler.Type()) {
+		return nil, 0, errLayout
 	}
 	grow, ok := reset.Interface().(func(size, caps int))
 	if !ok {
-		return nil, errLayout
+		return nil, 0, errLayout
 	}
 	reset.Set(reflect.ValueOf(func(size, _ int) {
 		if size <= maxEvents {
@@ -73,10 +75,10 @@ func tame(begin, end func()) (netpoll.Poll, error) {
 	*slot = func(events []epollEvent) bool {
 		begin()
 		closed := handle(events)
-		end()
+		end(closed)
 		return closed
 	}
-	return poll, nil
+	return poll, int(fd.Int()), nil
 }
 
 // sameEvent reports whether t is func([]event) bool with an event of the layout

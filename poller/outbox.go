@@ -104,7 +104,7 @@ func (c *Conn) flush() (failed error, drained bool) {
 
 func (c *Conn) write() (failed error, drained bool) {
 	for c.out != nil {
-		n, err := unix.Write(int(c.fd), c.out.B)
+		n, err := write(c.fd, c.out.B)
 		c.loop.p.stats.writes.Add(1)
 		switch {
 		case n == len(c.out.B):

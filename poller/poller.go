@@ -70,6 +70,7 @@ type Config struct {
 	MaxAttempts      int           // connections one of those may open in a minute, loopback exempt; 0: no limit
 	UserTimeout      time.Duration // TCP_USER_TIMEOUT: unacknowledged bytes for so long end a connection; 0: the system's
 	KeepAlive        time.Duration // TCP keep-alive interval; 0: none
+	Rest             time.Duration // white space is read this often while nobody says anything else; 0: at once
 
 	Accept  func(c *Conn, l *Listener) Handler // what handles an accepted connection; nil refuses it
 	TurnEnd func(loop int)                     // called by each loop after every batch of events

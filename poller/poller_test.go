@@ -136,7 +136,7 @@ func TestConnSize(t *testing.T) {
 // relies on.
 func TestNetpollInsides(t *testing.T) {
 	turns := make(chan struct{}, 10)
-	poll, err := tame(func() {}, func() { turns <- struct{}{} })
+	poll, _, err := tame(func() {}, func(bool) { turns <- struct{}{} })
 	if err != nil {
 		t.Fatalf("netpoll has changed; see netpoll.go: %v", err)
 	}

@@ -82,6 +82,7 @@ func (s *Server) listen() (err error) {
 		MaxAttempts:      max(0, c.MaxAttempts),
 		UserTimeout:      max(0, c.UserTimeout),
 		KeepAlive:        c.KeepAlive,
+		Rest:             max(0, c.Rest),
 		Accept: func(conn *poller.Conn, _ *poller.Listener) poller.Handler {
 			return s.sessions.New(conn)
 		},

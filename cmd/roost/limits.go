@@ -58,6 +58,7 @@ func (c *serveCmd) mistakes() (wrong []string) {
 		{"linger", c.Linger, false, false},
 		{"drain-timeout", c.DrainTimeout, true, false},
 		{"keepalive", c.Keepalive, true, false},
+		{"rest", c.Rest, true, false},
 		{"idle-timeout", c.IdleTimeout, true, true},
 		{"user-timeout", c.UserTimeout, true, true},
 	} {
