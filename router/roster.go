@@ -208,5 +208,9 @@ func (r *Router) apply(changes ...*change) error {
 	return nil
 }
 
+// ForgetAll drops all rosters that are held in memory: another process may have
+// changed any of them.
+func (r *Router) ForgetAll() { r.rosters.InvalidateAll() }
+
 // Forget drops what is held in memory of an account that was deleted.
 func (r *Router) Forget(owner jid.JID) { r.rosters.Invalidate(owner.BareString()) }

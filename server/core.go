@@ -128,12 +128,13 @@ func (c *core) accountEvents(ctx context.Context, seen int64) (int64, error) {
 // now. An event may be old when it is seen: the account may have been let in
 // again or made anew since, and whoever has logged in to it then stays.
 func (c *core) revoke(ctx context.Context, events []store.AccountEvent) error {
-	gone := make(map[string]time.Time)
+	gone, deleted := make(map[string]time.Time), false
 	for _, e := range events {
 		if e.Kind != store.AccountDeleted && e.Kind != store.AccountDisabled {
 			continue
 		}
 		c.router.Forget(e.JID)
+		deleted = deleted || e.Kind == store.AccountDeleted
 		bare := e.JID.String()
 		if _, known := gone[bare]; known {
 			continue
@@ -147,6 +148,9 @@ func (c *core) revoke(ctx context.Context, events []store.AccountEvent) error {
 		default:
 			gone[bare] = account.Created
 		}
+	}
+	if deleted {
+		c.router.ForgetAll() // the rosters of its contacts have changed, too
 	}
 	if len(gone) > 0 {
 		c.sessions.Revoke(gone, session.ErrNotAuthorized.WithText("The account was removed or locked."))

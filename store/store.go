@@ -72,7 +72,8 @@ type Accounts interface {
 	SetDisabled(ctx context.Context, bare jid.JID, disabled bool) error
 
 	// DeleteAccount deletes an account and all its data, or returns
-	// ErrNotFound. What others keep of it (their roster items) stays.
+	// ErrNotFound. What others keep of it (their roster items) stays, but for
+	// subscriptions and requests: those end on both sides.
 	DeleteAccount(ctx context.Context, bare jid.JID) error
 
 	// ListAccounts lists accounts in the order of domain and localpart: at most

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -125,12 +126,75 @@ func (s *Store) SetDisabled(ctx context.Context, bare jid.JID, disabled bool) er
 // account.
 func (s *Store) DeleteAccount(ctx context.Context, bare jid.JID) error {
 	return s.write(ctx, "delete account "+bare.BareString(), false, func(c *conn) error {
+		if err := c.endSubscriptions(bare); err != nil {
+			return err
+		}
 		st, err := c.account(qDeleteAccount, bare)
 		if err != nil {
 			return err
 		}
 		return c.change(st, bare, store.AccountDeleted)
 	})
+}
+
+// endSubscriptions takes an account's subscriptions, and requests that wait, out
+// of its contacts' rosters: whoever has its name next is somebody else.
+func (c *conn) endSubscriptions(bare jid.JID) error {
+	id, _, _, err := c.accountID(bare)
+	if err != nil {
+		return err
+	}
+	items, err := c.rosterItems(id)
+	if err != nil {
+		return err
+	}
+	requests, err := c.rosterRequests(id)
+	if err != nil {
+		return err
+	}
+	var contacts []jid.JID
+	for i := range items {
+		if items[i].Subscription != store.None || items[i].Ask {
+			contacts = append(contacts, items[i].JID)
+		}
+	}
+	for _, from := range requests {
+		contact, err := jid.Parse(from)
+		if err != nil {
+			return err
+		}
+		contacts = append(contacts, contact)
+	}
+	for _, contact := range contacts {
+		if err := c.endSubscription(contact, bare); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// endSubscription ends what there is in one account's roster with another; the
+// item stays. It returns store.ErrNotFound where the account is none of ours.
+func (c *conn) endSubscription(owner, with jid.JID) error {
+	id, version, floor, err := c.accountID(owner)
+	if err != nil {
+		return err
+	}
+	if _, err := c.contact(qDeleteRequest, id, with.Bare()); err != nil {
+		return err
+	}
+	st, err := c.stmt(qEndSubscription)
+	if err != nil {
+		return err
+	}
+	st.BindInt64(1, id)
+	st.BindText(2, with.BareString())
+	st.BindInt64(3, version+1)
+	n, err := c.run(st)
+	if err != nil || n == 0 {
+		return err
+	}
+	return c.ints(qSetVersion, id, version+1, floor)
 }
 
 // change runs a statement that changes an account, and records that.

@@ -31,6 +31,7 @@ const (
 	qRemovedSince
 	qPutItem
 	qDeleteItem
+	qEndSubscription
 	qPutRemoved
 	qDeleteRemoved
 	qOldestKept
@@ -99,9 +100,11 @@ var queries = [numQueries]string{
 	qPutItem: `INSERT INTO roster_item (account, contact, name, groups, state, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 		ON CONFLICT (account, contact) DO UPDATE SET name = excluded.name, groups = excluded.groups,
 			state = excluded.state, version = excluded.version`,
-	qDeleteItem:    `DELETE FROM roster_item WHERE account = ?1 AND contact = ?2`,
-	qPutRemoved:    `INSERT INTO roster_removed (account, contact, version) VALUES (?1, ?2, ?3)`,
-	qDeleteRemoved: `DELETE FROM roster_removed WHERE account = ?1 AND contact = ?2`,
+	// What is left is the pre-approval, bit 8.
+	qEndSubscription: `UPDATE roster_item SET state = state & 8, version = ?3 WHERE account = ?1 AND contact = ?2 AND state & 7 <> 0`,
+	qDeleteItem:      `DELETE FROM roster_item WHERE account = ?1 AND contact = ?2`,
+	qPutRemoved:      `INSERT INTO roster_removed (account, contact, version) VALUES (?1, ?2, ?3)`,
+	qDeleteRemoved:   `DELETE FROM roster_removed WHERE account = ?1 AND contact = ?2`,
 	// The newest of those that are too many.
 	qOldestKept:   `SELECT version FROM roster_removed WHERE account = ?1 ORDER BY version DESC LIMIT 1 OFFSET ?2`,
 	qPruneRemoved: `DELETE FROM roster_removed WHERE account = ?1 AND version <= ?2`,

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -245,4 +246,38 @@ func testDeleteAccount(t *testing.T, s store.Store) {
 	}
 	f(juliet, false)
 	f(nurse, true)
+}
+
+// testDeleteSubscriptions: the subscriptions of a deleted account end in its
+// contacts' rosters, which tell that as a change; whatever else is there stays.
+func testDeleteSubscriptions(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	create(t, s, juliet, nurse, romeo)
+	put(t, s, juliet, store.RosterItem{JID: nurse, Subscription: store.Both})
+	put(t, s, juliet, store.RosterItem{JID: romeo, Ask: true})
+	put(t, s, juliet, store.RosterItem{JID: nobody, Subscription: store.From})
+	request := func(owner, from jid.JID) {
+		t.Helper()
+		r, err := s.Roster(ctx, owner)
+		ok(t, "Roster", err)
+		_, err = s.ApplyRoster(ctx, []store.RosterUpdate{{Owner: owner, Expect: r.Version, AddRequest: &store.Request{From: from, Stanza: []byte("x"), Received: time.Now()}}})
+		ok(t, "ApplyRoster", err)
+	}
+	request(romeo, juliet)
+	request(romeo, nurse)
+	put(t, s, nurse, store.RosterItem{JID: romeo, Subscription: store.To})
+	before := put(t, s, nurse, store.RosterItem{JID: juliet, Name: "Juliet", Groups: []string{"g"}, Subscription: store.Both, Approved: true})
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet))
+
+	changes, current, fine, err := s.RosterChanges(ctx, nurse, before)
+	ok(t, "RosterChanges", err)
+	want := store.RosterItem{JID: juliet, Name: "Juliet", Groups: []string{"g"}, Approved: true, Version: current}
+	if !fine || len(changes) != 1 || !reflect.DeepEqual(changes[0].Item, want) {
+		t.Errorf("changes of the contact's roster: %+v, %v; want %+v", changes, fine, want)
+	}
+	r, err := s.Roster(ctx, romeo)
+	ok(t, "Roster", err)
+	if len(r.Requests) != 1 || r.Requests[0] != nurse.String() {
+		t.Errorf("requests that wait: %q, want that of %v", r.Requests, nurse)
+	}
 }

@@ -31,6 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	f("ImportAccounts", testImportAccounts)
 	f("AccountEvents", testAccountEvents)
 	f("DeleteAccount", testDeleteAccount)
+	f("DeleteSubscriptions", testDeleteSubscriptions)
 	f("Roster", testRoster)
 	f("RosterConflict", testRosterConflict)
 	f("RosterRequests", testRosterRequests)

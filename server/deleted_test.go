@@ -1,0 +1,45 @@
+package server
+
+import (
+	"strings"
+	"testing"
+
+	"roost/internal/xmpptest"
+	"roost/jid"
+)
+
+// TestDeletedContact: whoever gets the name of an account that was deleted, as
+// `roost user del` does it, has none of its subscriptions: neither is the new
+// one's presence told to the contacts of the old one, nor theirs to it.
+func TestDeletedContact(t *testing.T) {
+	s := startServer(t, nil)
+	juliet, romeo := connect(t, s).login("juliet", "old").available(), connect(t, s).login("romeo", "r").available()
+	subscribe(juliet, romeo)
+	romeo.ask("<presence type='subscribe' to='juliet@localhost'/>", "ask='subscribe'")
+	juliet.ask("", "type='subscribe'")
+	juliet.ask("<presence type='subscribed' to='romeo@localhost'/>", "subscription='both'")
+	romeo.ask("", "subscription='both'")
+	romeo.ask("", "from='juliet@localhost/old'")
+	if err := s.store.DeleteAccount(t.Context(), jid.MustParse("juliet@localhost")); err != nil {
+		t.Fatal(err)
+	}
+	juliet.ask("", "<not-authorized ")
+	if err := xmpptest.AddAccounts(t.Context(), s.store, "localhost"); err != nil {
+		t.Fatal(err)
+	}
+	const ping = "<iq type='get' id='end' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>"
+	juliet = connect(t, s).login("juliet", "new").available()
+	romeo.ask("<presence><show>away</show></presence>", "<show>away</show></presence>")
+	if got := juliet.ask(ping, "id='end'"); strings.Contains(got, "romeo") {
+		t.Errorf("the new account is told: %s", got)
+	}
+	again := connect(t, s).login("romeo", "again")
+	for _, p := range []*peer{romeo, again} {
+		if got := p.ask("<presence/>"+ping, "id='end'"); strings.Contains(got, "juliet@localhost/new") {
+			t.Errorf("the old contact is told: %s", got)
+		}
+	}
+	if got := again.ask("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>", "</iq>"); !strings.Contains(got, "<item jid='juliet@localhost' subscription='none'/>") {
+		t.Errorf("the roster: %s", got)
+	}
+}
