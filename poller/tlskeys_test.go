@@ -88,7 +88,20 @@ func TestKeyCache(t *testing.T) {
 		first = talk() // on a slow machine it may have slept since the last time
 		return first != nil && talk() == first
 	})
+	eventually(t, "a session that is busy every second keeps them", func() bool {
+		k := talk()
+		for range 3 {
+			onLoop(e.c, func() bool { e.c.loop.keys.second(); return true })
+			if talk() != k {
+				return false
+			}
+		}
+		return true
+	})
 	eventually(t, "an idle session has no keys", func() bool { return leanOf(t, e).awake.Load() == nil })
+	if err := e.c.Queue(nil); err != nil || leanOf(t, e).awake.Load() != nil || e.c.Queued() != 0 {
+		t.Errorf("nothing was queued, and it woke the session: %v", err)
+	}
 	if next := talk(); next == nil || next == first {
 		t.Error("the session did not wake")
 	}

@@ -168,13 +168,19 @@ func TestLeanEnds(t *testing.T) {
 	} {
 		raw := dial(t, s.addr)
 		p := newTLSPeer(t, raw, nil)
+		e := <-s.conns
+		eventually(t, "secured", e.secured.Load)
+		lean := leanOf(t, e)
 		p.send(c.bytes(p))
 		_ = raw.CloseWrite()
 		if alert := p.end(); alert != c.alert {
 			t.Errorf("%s: alert %d, want %d", c.desc, alert, c.alert)
 		}
-		if err := reason(t, <-s.conns); err != c.want {
+		if err := reason(t, e); err != c.want {
 			t.Errorf("%s: %v, want %v", c.desc, err, c.want)
+		}
+		if holds(lean, p.tx.secret) || holds(lean, p.rx.secret) {
+			t.Errorf("%s: a secret is left", c.desc)
 		}
 		if n := got.Swap(0); n != 0 {
 			t.Errorf("%s: %d bytes were delivered", c.desc, n)

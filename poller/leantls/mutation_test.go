@@ -120,7 +120,6 @@ var mutations = []struct{ file, old, new string }{
 	{"capture.go", "if own, err = base.GetConfigForClient(hello); err != nil {\n\t\t\t\treturn nil, err\n\t\t\t}", "own, err = base.GetConfigForClient(hello)\n_ = err"},
 	{"capture.go", "if !slices.Contains(hello.SupportedVersions, tls.VersionTLS13) {\n\t\t\treturn own, nil\n\t\t}\n", ""},
 	{"capture.go", `if len(waiting) < HeaderLen {`, `if len(waiting) == 0 {`},
-	{"capture.go", "own = base\n", "own = shared\n"},
 	{"../tlslean.go", `n < len(p) && !t.c.paused && !t.c.dead`, `n < len(p) && !t.c.dead`},
 	{"../tlslean.go", "t.off += uint32(n)\n", "t.off = uint32(n)\n"},
 	{"../tlslean.go", "t.in, t.off = in, 0\n\t\tt.c.begun()\n", "t.in, t.off = in, 0\n"},

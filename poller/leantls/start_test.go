@@ -1,6 +1,7 @@
 package leantls
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -285,6 +286,45 @@ func TestConfig(t *testing.T) {
 	}
 	if asked != 3 {
 		t.Errorf("the choice by client was asked for %d times, want 3", asked)
+	}
+}
+
+// TestConfigElse: nobody is asked for a place for the secrets of TLS 1.2, which
+// would be kept for nothing; a writer of the configuration itself gets nothing;
+// and a choice by client that fails ends the handshake.
+func TestConfigElse(t *testing.T) {
+	base := testConfig(t)
+	var log bytes.Buffer
+	base.KeyLogWriter = &log
+	shared := Config(base, func(net.Conn) *Secrets {
+		t.Error("a place for secrets of TLS 1.2")
+		return new(Secrets)
+	})
+	shake := func(server, client *tls.Config) error {
+		a, b := newQueue(), newQueue()
+		done := make(chan error, 1)
+		go func() {
+			done <- tls.Client(&memConn{in: b, out: a}, client).Handshake()
+		}()
+		err := tls.Server(&memConn{in: a, out: b}, server).Handshake()
+		b.close()
+		<-done
+		return err
+	}
+	old := ticketClient()
+	old.MaxVersion = tls.VersionTLS12
+	if err := shake(shared, old); err != nil || log.Len() > 0 {
+		t.Errorf("TLS 1.2: %v; %d bytes of secrets were written", err, log.Len())
+	}
+	wrong := errors.New("nobody we know")
+	base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, wrong }
+	for _, of := range []func(net.Conn) *Secrets{
+		func(net.Conn) *Secrets { return nil },
+		func(net.Conn) *Secrets { return new(Secrets) },
+	} {
+		if err := shake(Config(base, of), ticketClient()); !errors.Is(err, wrong) {
+			t.Errorf("%v, want the error of the choice by client", err)
+		}
 	}
 }
 

@@ -297,6 +297,12 @@ func TestEnd(t *testing.T) {
 	for _, alert := range []Alert{CloseNotify, BadRecordMAC} {
 		s, c := pair(t, aes128)
 		out := s.End(nil, nil, alert)
+		_, p, _ := c.ReadKeys(nil).open(0, bytes.Clone(out))
+		// RFC 8446 section 6.2: "Error alerts indicate closure of the connection",
+		// and their level is fatal.
+		if level := byte(2); len(p) != 2 || (p[0] == level) == (alert == CloseNotify) {
+			t.Errorf("alert %d: %x", alert, p)
+		}
 		kind, _, err := c.openOne(out)
 		if alert == CloseNotify && (kind != Closed || err != nil) || alert != CloseNotify && err != PeerError(alert) {
 			t.Errorf("alert %d: %v %v", alert, kind, err)
