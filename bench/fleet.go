@@ -80,6 +80,7 @@ type Fleet struct {
 	left    sync.WaitGroup
 	pace    *time.Ticker             // one login each; nil: as fast as it goes
 	onReady func(took time.Duration) // called for each client that became available
+	keys    sync.Map                 // *scram.Client by user, where accounts are used again
 	leave   bool                     // clients go as soon as they are available
 	heard   atomic.Pointer[func(loop int, c *Client, el parser.Element)]
 
@@ -275,8 +276,15 @@ func (f *Fleet) Close() error {
 	return f.poller.Close()
 }
 
-// conversation begins SCRAM.
+// conversation begins SCRAM. Accounts that log in again and again keep their
+// client, and with it the keys that thousands of hashes make of a password: as
+// real clients do, and else the load generator's CPU would set the pace.
 func (f *Fleet) conversation(a Account) (*scram.ClientConversation, error) {
+	if f.cfg.Accounts > 0 {
+		if client, ok := f.keys.Load(a.User); ok {
+			return client.(*scram.Client).NewConversation(), nil
+		}
+	}
 	hash := scram.SHA1
 	if f.cfg.Mechanism == ScramSHA2 {
 		hash = scram.SHA256
@@ -284,6 +292,9 @@ func (f *Fleet) conversation(a Account) (*scram.ClientConversation, error) {
 	client, err := hash.NewClient(a.User, a.Password, "")
 	if err != nil {
 		return nil, err
+	}
+	if f.cfg.Accounts > 0 {
+		f.keys.Store(a.User, client)
 	}
 	return client.NewConversation(), nil
 }
