@@ -5,6 +5,7 @@ package poller
 import (
 	"crypto/tls"
 	"testing"
+	"time"
 )
 
 // Where one thing takes over from another: crypto/tls from the loop, the lean
@@ -35,6 +36,9 @@ func TestLateSeal(t *testing.T) {
 	}
 	e, std := <-done, <-before
 	eventually(t, "secured", e.secured.Load)
+	if onLoop(e.c, std.deadline.Stop) {
+		t.Error("the deadline of a handshake that is done was still there")
+	}
 	if err := std.seal([]byte("late")); err != nil {
 		t.Fatal(err)
 	}
@@ -81,4 +85,89 @@ func TestPartThroughPauses(t *testing.T) {
 		}
 		return true
 	})
+}
+
+// TestLargeFlight: a client whose own certificates are more than is kept during a
+// handshake gets through it.
+func TestLargeFlight(t *testing.T) {
+	server := testTLS(t)
+	server.ClientAuth = tls.RequireAnyClientCert
+	own := certificateFor(t, "juliet.example")
+	for leaf := own.Certificate[0]; len(own.Certificate)*len(leaf) < 3*4*maxClientHello; {
+		own.Certificate = append(own.Certificate, leaf)
+	}
+	s := serve(t, Config{Loops: 1}, server, nil)
+	c := tls.Client(dial(t, s.addr), &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{own}})
+	_, _ = c.Write([]byte("x"))
+	expect(t, c, "x")
+	_ = leanOf(t, <-s.conns)
+}
+
+// TestQueuedHandshakeIsBounded: of a client that talks on and on while its
+// handshake waits for its turn not more is kept than a bound.
+func TestQueuedHandshakeIsBounded(t *testing.T) {
+	const read = 1 << 14
+	s := serve(t, Config{Loops: 1, Handshakes: 1, ReadBuffer: read, HandshakeTimeout: time.Hour}, testTLS(t), nil)
+	hello := clientHello(t)
+	_, _ = dial(t, s.addr).Write(hello)
+	eventually(t, "one is under way", func() bool { return s.Stats().Handshake == 1 })
+	<-s.conns
+	c := dial(t, s.addr)
+	e := <-s.conns
+	go func() {
+		_, _ = c.Write(hello)
+		for {
+			if _, err := c.Write(make([]byte, 1<<16)); err != nil {
+				return
+			}
+		}
+	}()
+	waits := func() (n int, paused bool) {
+		onLoop(e.c, func() bool {
+			in := e.c.rec.(*stdTLS)
+			in.mu.Lock()
+			defer in.mu.Unlock()
+			n, paused = in.in.Len(), e.c.paused
+			return true
+		})
+		return n, paused
+	}
+	const bound = 4*maxClientHello + maxReads*read
+	eventually(t, "reading has stopped", func() bool {
+		n, paused := waits()
+		if n > bound {
+			t.Fatalf("%d bytes are kept, the bound is %d", n, bound)
+		}
+		return paused
+	})
+}
+
+// TestStallBegins: with each record the time for one begins again, in both
+// layers, however they are cut.
+func TestStallBegins(t *testing.T) {
+	for _, std := range []bool{false, true} {
+		s := serve(t, Config{Loops: 1, StdTLS: std}, testTLS(t), nil)
+		p := newTLSPeer(t, dial(t, s.addr), nil)
+		e := <-s.conns
+		eventually(t, "secured", e.secured.Load)
+		stall := func() (at uint32) {
+			onLoop(e.c, func() bool { at = e.c.stall; return true })
+			return at
+		}
+		one, two := p.data("one"), p.data("two")
+		p.send(one[:10])
+		eventually(t, "a record has begun", func() bool { return stall() > 0 })
+		first := stall()
+		s.later(5 * time.Second)
+		p.send(one[10:], two[:10])
+		p.expect("one")
+		if at := stall(); at < first+5 {
+			t.Errorf("std %v: the second record must be whole at %d, the first at %d", std, at, first)
+		}
+		p.send(two[10:])
+		p.expect("two")
+		if at := stall(); at != 0 {
+			t.Errorf("std %v: %d after a whole record", std, at)
+		}
+	}
 }

@@ -287,6 +287,24 @@ func TestStalledRecord(t *testing.T) {
 	}
 }
 
+// TestStdTLSAnswers: what crypto/tls has to say by itself goes out without anybody
+// else writing, and our end is a close_notify there too.
+func TestStdTLSAnswers(t *testing.T) {
+	s := serve(t, Config{Loops: 1, StdTLS: true}, testTLS(t), nil)
+	p := newTLSPeer(t, dial(t, s.addr), nil)
+	e := <-s.conns
+	p.send(p.update(true))
+	if typ, content, err := p.read(); typ != recHandshake || content != "\x18\x00\x00\x01\x00" || err != nil {
+		t.Errorf("a KeyUpdate is answered with type %d, %x: %v", typ, content, err)
+	}
+	p.send(p.data("new keys"))
+	p.expect("new keys")
+	e.c.Close(time.Second)
+	if alert := p.end(); alert != 0 {
+		t.Errorf("our end: alert %d, want close_notify", alert)
+	}
+}
+
 // TestStdTLSDies: where crypto/tls has sealed what does not fit, the connection
 // ends: a record that is left out would corrupt the stream.
 func TestStdTLSDies(t *testing.T) {

@@ -137,7 +137,7 @@ var mutations = []struct{ file, old, new string }{
 	{"../tlspark.go", "p.stats.leanRefused[why].Add(1)\n", "_ = why\n"},
 	{"../tlspark.go", "s.secrets.Wipe()\n", ""},
 	{"../tlssocket.go", "\t\ts.c.loop.post(s.c, func(int) { s.c.shut(ErrFull) })\n", ""},
-	{"../tlssocket.go", "if s.ended {\n\t\t\treturn 0, io.EOF\n\t\t}\n", ""},
+	{"../tlssocket.go", "if s.ended {", "if s.ended && s.c == nil {"},
 	{"../tlssocket.go", "(*stdTLS)(s).unchoke()\n", ""},
 	{"../tlssocket.go", "s.c.stall = 0\n", ""},
 	{"../tlsstd.go", "t.choked = true\n\t\t\tt.c.Pause()", "t.choked = true"},
@@ -173,7 +173,7 @@ var mutations = []struct{ file, old, new string }{
 }
 
 // slow are the tests of package poller that a mutation is tried on.
-const slow = "^Test(Lean(Go|Exp|Ref|FIPS|Ran|Ver|After|Ends|Key|Con)|KeyCache|Std|Stalled|Early|TLS|Hello|Nothing|Parked|RefusedAt|PausedWhen|Start)"
+const slow = "^Test(Lean(Go|Exp|Ref|FIPS|Ran|Ver|After|Ends|Key|Con)|KeyCache|Std|Stalled|Early|TLS|Hello|Nothing|Parked|RefusedAt|PausedWhen|Start|CutIn|Late|Part|Large|Queued)"
 
 // TestMutations tries them all, each on the tests of this package and then on
 // those of package poller, without touching the sources.
