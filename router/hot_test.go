@@ -27,7 +27,12 @@ type wire struct {
 	todo []func(loop int)
 }
 
-func (w *wire) Queue(p []byte) error       { w.out = append(w.out, p...); return nil }
+func (w *wire) Queue(p []byte) error {
+	w.mu.Lock()
+	w.out = append(w.out, p...)
+	w.mu.Unlock()
+	return nil
+}
 func (w *wire) Flush()                     {}
 func (w *wire) Queued() int                { return 0 }
 func (w *wire) Pause()                     {}
@@ -38,30 +43,29 @@ func (w *wire) SetDeadline(time.Duration)  {}
 func (w *wire) RemoteAddr() netip.AddrPort { return netip.AddrPort{} }
 func (w *wire) Secure() bool               { return false }
 func (w *wire) Post(f func(loop int))      { w.mu.Lock(); w.todo = append(w.todo, f); w.mu.Unlock() }
-func (w *wire) give(text []byte)           { w.s.Data(0, text); w.m.TurnEnd(0) }
+func (w *wire) give(text []byte) (n int)   { n = w.s.Data(0, text); w.m.TurnEnd(0); return n }
 
-// pump gives text to the session and runs what is posted until want was written.
+// pump gives text to the session, as soon as that takes it, and runs what is
+// posted until want was written.
 func (w *wire) pump(t testing.TB, text, want string) {
 	t.Helper()
 	w.out = w.out[:0]
-	w.give([]byte(text))
+	rest := []byte(text)
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		rest = rest[w.give(rest):]
 		w.mu.Lock()
-		todo := w.todo
+		todo, got := w.todo, string(w.out)
 		w.todo = nil
 		w.mu.Unlock()
 		for _, f := range todo {
 			f(0)
 		}
 		w.m.TurnEnd(0)
-		if len(todo) > 0 && strings.Contains(string(w.out), want) {
-			return
-		}
-		if want == "" || strings.Contains(string(w.out), want) && len(todo) == 0 {
+		if len(rest) == 0 && strings.Contains(got, want) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("%q: no %q in %q", text, want, w.out)
+			t.Fatalf("%q: no %q in %q", text, want, got)
 		}
 	}
 }
