@@ -1,6 +1,9 @@
 package router
 
 import (
+	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,15 +18,24 @@ import (
 // in bytes.
 const maxStatus = 1024
 
-// lastWriter gathers when accounts were last available and writes that down in
-// batches: when a network of a hundred thousand phones goes away, this is one
-// transaction and not a hundred thousand.
+// lastDelay is how long it is gathered when accounts were last available. A
+// crash loses so much of it; nobody was told that it is kept.
+const lastDelay = time.Second
+
+// maxLasts is how many accounts are written in one transaction, so that others'
+// writes have their turn between them.
+const maxLasts = 1000
+
+// lastWriter gathers when accounts were last available and writes that down
+// together: when a network of a hundred thousand phones goes away, this is a
+// hundred transactions and not a hundred thousand, and a client that comes and
+// goes causes none of its own.
 type lastWriter struct {
-	r         *Router
-	mu        sync.Mutex
-	batch     []store.Last // to be written
-	writing   []store.Last // being written
-	scheduled bool
+	r       *Router
+	mu      sync.Mutex
+	noted   map[jid.JID]store.Last // to be written; nil: nothing, and no timer runs
+	writing map[jid.JID]store.Last // being written
+	one     sync.Mutex             // held while there is something in writing
 }
 
 // noteLast records that a resource goes now, with the status text of its
@@ -43,42 +55,50 @@ func (r *Router) noteLast(s *session.Session, st *stanza.Stanza) {
 func (w *lastWriter) add(l store.Last) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.batch = append(w.batch, l)
-	if !w.scheduled {
-		w.scheduled = true
-		w.r.sessions.Go(w.write)
+	if w.noted == nil {
+		w.noted = make(map[jid.JID]store.Last)
+		time.AfterFunc(lastDelay, func() {
+			w.r.sessions.Go(func(*session.Turn) { w.write(w.r.ctx) })
+		})
 	}
+	w.noted[l.Owner] = l
 }
 
-// write writes batches until there is nothing to write; one at a time.
-func (w *lastWriter) write(*session.Turn) {
-	for {
-		w.mu.Lock()
-		w.writing, w.batch = w.batch, nil
-		w.scheduled = len(w.writing) > 0
-		batch := w.writing
-		w.mu.Unlock()
-		if len(batch) == 0 {
-			return
-		}
-		if err := w.r.cfg.Store.SetLast(w.r.ctx, batch); err != nil {
+// write writes what is noted.
+func (w *lastWriter) write(ctx context.Context) {
+	w.one.Lock()
+	defer w.one.Unlock()
+	w.mu.Lock()
+	w.writing, w.noted = w.noted, nil
+	all := slices.Collect(maps.Values(w.writing))
+	w.mu.Unlock()
+	for batch := range slices.Chunk(all, maxLasts) {
+		if err := w.r.cfg.Store.SetLast(ctx, batch); err != nil {
 			w.r.cfg.Logger.Error("last activity could not be written", "accounts", len(batch), "err", err)
 		}
 	}
+	w.mu.Lock()
+	w.writing = nil
+	w.mu.Unlock()
 }
 
 // find is what was noted last of an account and may not be in the store yet.
-func (w *lastWriter) find(owner jid.JID) (store.Last, bool) {
+func (w *lastWriter) find(owner jid.JID) (last store.Last, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, list := range [][]store.Last{w.batch, w.writing} {
-		for i := len(list) - 1; i >= 0; i-- {
-			if list[i].Owner == owner {
-				return list[i], true
-			}
-		}
+	if last, ok = w.noted[owner]; !ok {
+		last, ok = w.writing[owner]
 	}
-	return store.Last{}, false
+	return last, ok
+}
+
+// forget drops what is noted of an account that was deleted: one of the same name
+// is another.
+func (w *lastWriter) forget(owner jid.JID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.noted, owner)
+	delete(w.writing, owner)
 }
 
 // appendStatus appends the status text that was kept.

@@ -213,4 +213,7 @@ func (r *Router) apply(changes ...*change) error {
 func (r *Router) ForgetAll() { r.rosters.InvalidateAll() }
 
 // Forget drops what is held in memory of an account that was deleted.
-func (r *Router) Forget(owner jid.JID) { r.rosters.Invalidate(owner.BareString()) }
+func (r *Router) Forget(owner jid.JID) {
+	r.rosters.Invalidate(owner.BareString())
+	r.lasts.forget(owner.Bare())
+}

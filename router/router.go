@@ -123,6 +123,10 @@ func New(cfg Config) *Router {
 // Attach gives the router the sessions that it routes between.
 func (r *Router) Attach(m *session.Manager) { r.sessions = m }
 
+// Flush writes to the store what is gathered to be written together. The manager
+// is closed before.
+func (r *Router) Flush(ctx context.Context) { r.lasts.write(ctx) }
+
 // Close ends what the router does in the background. The manager is closed
 // before.
 func (r *Router) Close() { r.cancel() }

@@ -79,8 +79,14 @@ func (c *core) close() {
 	c.stop()
 	c.stopped.Wait()
 	c.sessions.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	c.router.Flush(ctx)
 	c.router.Close()
 }
+
+// flushTimeout bounds how long a stop waits for the store with what was gathered.
+const flushTimeout = 5 * time.Second
 
 // watchEvery is how often the server looks for accounts that another process
 // has deleted or locked.

@@ -117,6 +117,7 @@ func (s *Server) stop(t testing.TB) {
 	if c := s.Sessions.Counts(); c != (session.Counts{}) {
 		t.Errorf("left when all clients are gone: %+v", c)
 	}
+	s.Router.Flush(ctx)
 	s.Router.Close()
 	if err := s.Store.Close(); err != nil {
 		t.Error(err)

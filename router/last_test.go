@@ -1,0 +1,50 @@
+package router_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"roost/internal/xmpptest"
+	"roost/jid"
+)
+
+// TestLastTogether: clients that come and go cause no write of their own; when
+// they went is known at once, and is in the store when the server has stopped.
+func TestLastTogether(t *testing.T) {
+	s, st := slowServer(t, xmpptest.Config{})
+	began := time.Now().Add(-time.Second)
+	for range 20 {
+		for _, user := range []string{"romeo", "juliet"} {
+			c := loginRaw(t, s, user, plainHeader)
+			c.say("<presence/>", "<presence")
+			c.say(fmt.Sprintf("<presence type='unavailable'><status>%s</status></presence></stream:stream>", user), "</stream:stream>")
+		}
+	}
+	for _, user := range []string{"romeo", "juliet"} {
+		last, err := s.Router.LastOf(jid.MustParse(user + "@localhost"))
+		if err != nil || last.At.Before(began) || string(last.Status) != user {
+			t.Errorf("%s: %v %q, %v", user, last.At, last.Status, err)
+		}
+	}
+	if n := st.Calls("SetLast"); n > 10 {
+		t.Errorf("%d writes for 40 clients", n)
+	}
+	s.Router.Flush(t.Context())
+	for _, user := range []string{"romeo", "juliet"} {
+		last, err := st.Last(t.Context(), jid.MustParse(user+"@localhost"))
+		if err != nil || last.At.Before(began.Truncate(time.Second)) || string(last.Status) != user {
+			t.Errorf("in the store, %s: %v %q, %v", user, last.At, last.Status, err)
+		}
+	}
+	// Who is deleted leaves nothing behind for another of the same name.
+	c := loginRaw(t, s, "romeo", plainHeader)
+	c.say("<presence/>", "<presence")
+	before := st.Calls("SetLast")
+	c.say("<presence type='unavailable'/></stream:stream>", "</stream:stream>")
+	s.Router.Forget(jid.MustParse("romeo@localhost"))
+	s.Router.Flush(t.Context())
+	if n := st.Calls("SetLast") - before; n != 0 {
+		t.Errorf("%d writes of an account that is gone", n)
+	}
+}
