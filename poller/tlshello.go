@@ -68,7 +68,7 @@ func helloIsWhole(b []byte) (bool, error) {
 		if n > len(b) {
 			return false, nil
 		}
-		if have >= header+size && have >= header {
+		if have >= header+size {
 			return true, nil
 		}
 		b = b[n:]

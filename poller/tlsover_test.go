@@ -4,6 +4,7 @@ package poller
 
 import (
 	"crypto/tls"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -170,4 +171,67 @@ func TestStallBegins(t *testing.T) {
 			t.Errorf("std %v: %d after a whole record", std, at)
 		}
 	}
+}
+
+// TestClosedInHandshake: a handler that has closed the connection is told nothing
+// of a handshake that ends after it, nor of what came behind.
+func TestClosedInHandshake(t *testing.T) {
+	for _, std := range []bool{false, true} {
+		begun, goOn := make(chan struct{}), make(chan struct{})
+		cfg := testTLS(t)
+		cfg.VerifyConnection = func(tls.ConnectionState) error {
+			close(begun)
+			<-goOn
+			return nil
+		}
+		var told atomic.Bool
+		s := serve(t, Config{Loops: 1, StdTLS: std}, cfg, func(_ *echo, p []byte) int {
+			told.Store(true)
+			return len(p)
+		})
+		raw := dial(t, s.addr)
+		wrote := make(chan error, 1)
+		go func() {
+			_, err := tls.Client(raw, &tls.Config{InsecureSkipVerify: true}).Write([]byte("hello"))
+			wrote <- err
+		}()
+		<-begun // our flight is out, so that the client comes to its end
+		e := <-s.conns
+		if err := <-wrote; err != nil {
+			t.Fatal(err)
+		}
+		in := e.c.rec.(*stdTLS)
+		eventually(t, "all has come", func() bool {
+			in.mu.Lock()
+			defer in.mu.Unlock()
+			return wholeRecords(in.in.Bytes()) == 3 // change_cipher_spec, Finished, data
+		})
+		e.c.Close(time.Minute)
+		onLoop(e.c, func() bool { return true })
+		close(goOn)
+		eventually(t, "the handshake has ended", func() bool { return s.Stats().Handshake == 0 })
+		onLoop(e.c, func() bool { return true })
+		if told.Load() || e.secured.Load() {
+			t.Errorf("std %v: a closed connection's handler is told of TLS", std)
+		}
+		_ = raw.Close()
+		if err := reason(t, e); err != nil {
+			t.Errorf("std %v: ended with %v", std, err)
+		}
+	}
+}
+
+// wholeRecords is how many records b consists of, -1 if the last is not whole.
+func wholeRecords(b []byte) (n int) {
+	for ; len(b) > 0; n++ {
+		size := 5
+		if len(b) >= size {
+			size += int(b[3])<<8 | int(b[4])
+		}
+		if len(b) < size {
+			return -1
+		}
+		b = b[size:]
+	}
+	return n
 }

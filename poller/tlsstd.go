@@ -111,7 +111,7 @@ func (t *stdTLS) shake() {
 		t.deadline.Stop()
 		defer (*tlsSocket)(t).released()
 		switch {
-		case c.dead:
+		case c.dead || c.lingering(): // nobody is told of anything any more
 		case err != nil:
 			c.loop.p.cfg.Logger.Debug("TLS handshake failed", "peer", c.RemoteAddr(), "err", err)
 			c.shut(errors.Join(ErrHandshake, err))

@@ -153,8 +153,8 @@ var mutations = []struct{ file, old, new string }{
 	{"../tlsstd.go", "t.c.Flush() // a KeyUpdate", "// a KeyUpdate"},
 	{"../tlsstd.go", "if open {\n\t\t_ = t.conn.CloseWrite()\n\t}\n", "_ = open\n"},
 	{"../tlshello.go", "if n > len(b) {\n\t\t\treturn false, nil\n\t\t}\n", ""},
-	{"../tlshello.go", `have >= header+size && have >= header`, `have >= header`},
-	{"../tlshello.go", `have >= header+size && have >= header`, `have >= header+size`},
+	{"../tlshello.go", `have >= header+size`, `have >= header`},
+	{"../tlsstd.go", "case c.dead || c.lingering():", "case c.dead:"},
 	{"../tlshello.go", `size > maxFragment-header`, `size > 4*maxFragment`},
 	{"../tlshello.go", `n == 0 || n > maxFragment`, `n > maxFragment`},
 	{"../tlshello.go", `n == 0 || n > maxFragment`, `n == 0`},
@@ -173,7 +173,7 @@ var mutations = []struct{ file, old, new string }{
 }
 
 // slow are the tests of package poller that a mutation is tried on.
-const slow = "^Test(Lean(Go|Exp|Ref|FIPS|Ran|Ver|After|Ends|Key|Con)|KeyCache|Std|Stalled|Early|TLS|Hello|Nothing|Parked|RefusedAt|PausedWhen|Start|CutIn|Late|Part|Large|Queued)"
+const slow = "^Test(Lean(Go|Exp|Ref|FIPS|Ran|Ver|After|Ends|Key|Con)|KeyCache|Std|Stalled|Early|TLS|Hello|Nothing|Parked|RefusedAt|PausedWhen|Start|CutIn|Late|Part|Large|Queued|ClosedIn)"
 
 // TestMutations tries them all, each on the tests of this package and then on
 // those of package poller, without touching the sources.
