@@ -290,7 +290,7 @@ func (c pairConn) SetWriteDeadline(d time.Time) error { return c.File.SetWriteDe
 func TestRefusedAtTheDoor(t *testing.T) {
 	var timers []*time.Timer // loop
 	done := make(chan *Conn, 100)
-	s := serve(t, Config{Loops: 1}, testTLS(t), nil)
+	s := serve(t, Config{Loops: 1, MaxPerAddress: 2}, testTLS(t), nil)
 	l := s.listeners[0]
 	s.onLoop(func(*loop) {
 		s.cfg.Accept = func(c *Conn, _ *Listener) Handler {

@@ -74,8 +74,9 @@ func TestPartThroughPauses(t *testing.T) {
 	resume()
 	want("two")
 	resume()
-	for range 2 { // with a part alone
+	for range 2 { // with a part alone, for longer than a record may take
 		onLoop(e.c, func() bool { e.c.Pause(); return true })
+		s.later(10 * time.Minute)
 		resume()
 	}
 	p.send(last[9:])
