@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 )
 
 // fixedTicket is a client's cache that keeps the first ticket it is given: every
@@ -66,6 +67,41 @@ func shakeInMemory(server, client *tls.Config, n int) error {
 		}
 	}
 	return nil
+}
+
+// BenchmarkStalled: what a connection costs that goes no further with its
+// handshake, in heap and stack, both sides of it; the client has a socket alone.
+func BenchmarkStalled(b *testing.B) {
+	hello := clientHello(b)
+	for _, c := range []struct {
+		name       string
+		hello      []byte
+		handshakes int
+		under      int64
+	}{
+		{"silent", nil, 1, 0}, {"half", hello[:len(hello)/2], 1, 0}, {"waiting", hello, 1, 1}, {"shaking", hello, 1 << 20, 1},
+	} {
+		b.Run("at="+c.name, func(b *testing.B) {
+			const n = 500
+			cfg := testTLS(b)
+			for b.Loop() {
+				s := serve(b, Config{Loops: 1, Handshakes: c.handshakes, HandshakeTimeout: time.Hour}, cfg, nil)
+				before := heap()
+				for range n {
+					_, _ = dial(b, s.addr).Write(c.hello)
+				}
+				eventually(b, "all have come so far", func() bool {
+					m := s.Stats()
+					return m.Conns == n && m.Handshake == c.under*n && (c.handshakes == 1 || m.Writes == n)
+				})
+				after := heap()
+				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "heap-B/conn")
+				b.ReportMetric((float64(after.StackInuse)-float64(before.StackInuse))/n, "stack-B/conn")
+				_ = s.Close()
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
 }
 
 // BenchmarkHandshake: a whole handshake, both sides of it, in memory and over

@@ -2,8 +2,6 @@
 
 package poller
 
-import "crypto/tls"
-
 // A peer that has not sent a whole ClientHello costs what it has sent and no
 // goroutine: who opens many connections and stops there must pay more than we do.
 
@@ -25,10 +23,8 @@ func (t *stdTLS) hello() error {
 	if !whole {
 		return err
 	}
-	p := t.c.loop.p
-	t.conn = tls.Server((*tlsSocket)(t), p.lean.of(&p.cfg, t.cfg))
 	t.phase = tlsQueued
-	p.queue.add(p, t)
+	t.c.loop.p.queue.add(t.c.loop.p, t)
 	return nil
 }
 

@@ -48,6 +48,20 @@ func TestLateSeal(t *testing.T) {
 	_ = leanOf(t, e)
 }
 
+// TestLateDeadline: the time for a handshake that is up in the moment when the
+// handshake is done does not end the session.
+func TestLateDeadline(t *testing.T) {
+	for _, std := range []bool{false, true} {
+		s := serve(t, Config{Loops: 1, StdTLS: std}, testTLS(t), nil)
+		p := newTLSPeer(t, dial(t, s.addr), nil)
+		e := <-s.conns
+		eventually(t, "secured", e.secured.Load)
+		onLoop(e.c, func() bool { e.c.handshakeLate(); return true })
+		p.send(p.data("still here"))
+		p.expect("still here")
+	}
+}
+
 // TestPartThroughPauses: part of a record lives through pauses, whether it was
 // kept before one or in it, with what was used of the rest.
 func TestPartThroughPauses(t *testing.T) {

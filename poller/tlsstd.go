@@ -23,7 +23,7 @@ const plainBuffer = 1 << 14
 // crypto/tls is driven by the loop and there is no goroutine.
 type stdTLS struct {
 	c      *Conn
-	conn   *tls.Conn // nil until the ClientHello is whole
+	conn   *tls.Conn // a server's is nil until its handshake begins
 	cfg    *tls.Config
 	server bool
 
@@ -72,9 +72,24 @@ func prepareTLS(c *Conn, cfg *tls.Config) *stdTLS {
 	t.arrived.L = &t.mu
 	timeout := c.loop.p.cfg.HandshakeTimeout
 	t.deadline = time.AfterFunc(timeout, func() {
-		c.loop.post(c, func(int) { c.shut(ErrHandshake) })
+		c.loop.post(c, func(int) { c.handshakeLate() })
 	})
 	return t
+}
+
+// handshakeLate ends the connection when the time for its handshake is up, unless
+// the handshake was done meanwhile. Loop.
+func (c *Conn) handshakeLate() {
+	t, ok := c.rec.(*stdTLS)
+	if !ok {
+		return
+	}
+	t.mu.Lock()
+	done := t.phase == tlsOpen
+	t.mu.Unlock()
+	if !done {
+		c.shut(ErrHandshake)
+	}
 }
 
 // open is given bytes of the socket. Loop.
@@ -104,8 +119,11 @@ func (t *stdTLS) shake() {
 	t.mu.Lock()
 	t.phase = tlsShaking
 	t.mu.Unlock()
-	err := t.conn.Handshake()
 	c := t.c
+	if t.server {
+		t.conn = tls.Server((*tlsSocket)(t), c.loop.p.lean.of(&c.loop.p.cfg, t.cfg))
+	}
+	err := t.conn.Handshake()
 	c.Flush()
 	c.loop.post(c, func(loop int) {
 		t.deadline.Stop()

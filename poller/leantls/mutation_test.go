@@ -155,6 +155,8 @@ var mutations = []struct{ file, old, new string }{
 	{"../tlshello.go", "if n > len(b) {\n\t\t\treturn false, nil\n\t\t}\n", ""},
 	{"../tlshello.go", `have >= header+size`, `have >= header`},
 	{"../tlsstd.go", "case c.dead || c.lingering():", "case c.dead:"},
+	{"../tlsstd.go", "if !ok {\n\t\treturn\n\t}\n\tt.mu.Lock()\n\tdone := t.phase == tlsOpen", "if !ok {\n\t\tc.shut(ErrHandshake)\n\t\treturn\n\t}\n\tt.mu.Lock()\n\tdone := t.phase == tlsOpen"},
+	{"../tlsstd.go", "done := t.phase == tlsOpen", "done := t.phase == tlsParked"},
 	{"../tlshello.go", `size > maxFragment-header`, `size > 4*maxFragment`},
 	{"../tlshello.go", `n == 0 || n > maxFragment`, `n > maxFragment`},
 	{"../tlshello.go", `n == 0 || n > maxFragment`, `n == 0`},
