@@ -1,0 +1,159 @@
+package session
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"strconv"
+	"strings"
+
+	"roost/jid"
+	"roost/parser"
+	"roost/stanza"
+)
+
+// maxLang is the longest xml:lang of a stream header that is answered, in
+// bytes. Language tags that exist are far shorter (BCP 47 asks for 35).
+const maxLang = 64
+
+// openStream answers a stream header (RFC 6120 section 4.7).
+func (s *Session) openStream(t *Turn, h parser.Element) {
+	host, e := s.checkHeader(h)
+	if s.mgr.stopping.Load() && e == nil {
+		e = ErrSystemShutdown
+	}
+	lang := string(h.AttrNS(nsXML, "lang"))
+	if len(lang) > maxLang {
+		lang = ""
+	}
+	b := s.appendHeader(t.Buf(), host, string(h.Attr("from")), lang)
+	s.set(flagOpen)
+	if e == nil {
+		b = s.appendFeatures(b)
+	}
+	s.SendBytes(t, b)
+	t.Keep(b)
+	if e != nil {
+		s.end(t, e)
+	}
+}
+
+// checkHeader judges a stream header and returns the domain that answers it.
+func (s *Session) checkHeader(h parser.Element) (host string, e *StreamError) {
+	host = s.answerHost()
+	if string(h.Local()) != "stream" {
+		return host, ErrBadFormat
+	}
+	if string(h.Space()) != stanza.NSStreams || !contentNamespaceOK(h) {
+		return host, ErrInvalidNamespace
+	}
+	domain, err := jid.Parse(string(h.Attr("to")))
+	if err != nil || !s.mgr.Serves(domain.String()) {
+		return host, ErrHostUnknown
+	}
+	if s.has(flagAuthed) && domain.String() != host {
+		return host, ErrHostUnknown // the account is of another domain
+	}
+	host = domain.String()
+	if !versionOK(string(h.Attr("version"))) {
+		return host, ErrUnsupportedVersion
+	}
+	if s.has(flagAuthed) {
+		return host, s.checkFrom(h)
+	}
+	s.jid = domain.Keep()
+	s.neg().from = ""
+	if from, err := jid.Parse(string(h.Attr("from"))); err == nil && from.Local() != "" {
+		s.neg().from = from.BareString()
+	}
+	return host, nil
+}
+
+// checkFrom holds the header's 'from' to the account that authenticated: a
+// mismatch is <invalid-from/> (RFC 6120 section 4.9.3.9).
+func (s *Session) checkFrom(h parser.Element) *StreamError {
+	v := h.Attr("from")
+	if v == nil {
+		return nil
+	}
+	from, err := jid.Parse(string(v))
+	if err == nil && from.Local() == "" {
+		return nil // COMPAT: Net::XMPP names the domain, which claims nothing
+	}
+	if err != nil || from.BareString() != s.BareJID() {
+		return ErrInvalidFrom
+	}
+	return nil
+}
+
+// contentNamespaceOK reports whether the header's default namespace is
+// jabber:client or, for a stream without prefixes, the stream namespace itself
+// (RFC 6120 section 4.8.3).
+func contentNamespaceOK(h parser.Element) bool {
+	space := string(h.DeclaredDefault())
+	return space == stanza.NSClient || space == stanza.NSStreams
+}
+
+// versionOK compares numerically, major and minor apart (RFC 6120 section
+// 4.7.5): 1.0 and everything later is answered as 1.0.
+func versionOK(v string) bool {
+	major, minor, found := strings.Cut(v, ".")
+	a, err1 := strconv.Atoi(major)
+	_, err2 := strconv.Atoi(minor)
+	return found && err1 == nil && err2 == nil && a >= 1
+}
+
+// answerHost is the domain that our header names while the client's is not
+// known to be ours.
+func (s *Session) answerHost() string {
+	if h := s.Host(); h != "" {
+		return h
+	}
+	return s.mgr.cfg.Domains[0]
+}
+
+// appendHeader appends our stream header. RFC 6120 section 4.7: 'from', an id
+// that cannot be guessed, version and xml:lang; 'to' only if the client said
+// who it is.
+func (s *Session) appendHeader(b []byte, host, to, lang string) []byte {
+	var id [16]byte
+	rand.Read(id[:])
+	b = append(b, "<?xml version='1.0'?><stream:stream xmlns='jabber:client'"+
+		" xmlns:stream='"+stanza.NSStreams+"' id='"...)
+	b = hex.AppendEncode(b, id[:])
+	b = append(b, "' from='"...)
+	b = parser.AppendEscaped(b, host)
+	if to != "" {
+		b = append(b, "' to='"...)
+		b = parser.AppendEscaped(b, to)
+	}
+	if lang == "" {
+		lang = "en"
+	}
+	b = append(b, "' version='1.0' xml:lang='"...)
+	b = parser.AppendEscaped(b, lang)
+	return append(b, "'>"...)
+}
+
+// appendFeatures appends the features for the state that the stream is in.
+func (s *Session) appendFeatures(b []byte) []byte {
+	b = append(b, "<stream:features>"...)
+	if s.has(flagAuthed) {
+		b = append(b, "<bind xmlns='"+nsBind+"'/>"...)
+		// RFC 6121 section 1.4: the session of RFC 3921 is a no-op.
+		b = append(b, "<session xmlns='"+nsSession+"'><optional/></session>"...)
+		b = s.mgr.cfg.Router.AppendFeatures(b, true)
+		return append(b, "</stream:features>"...)
+	}
+	if s.mgr.cfg.TLS != nil && !s.conn.Secure() {
+		b = append(b, "<starttls xmlns='"+nsTLS+"'>"...)
+		if !s.mgr.cfg.AllowPlaintext {
+			// RFC 6120 section 5.3.1: while TLS is required it is the only
+			// feature that is offered.
+			return append(b, "<required/></starttls></stream:features>"...)
+		}
+		b = append(b, "</starttls>"...)
+	}
+	b = s.appendMechanisms(b)
+	b = s.mgr.cfg.Router.AppendFeatures(b, false)
+	return append(b, "</stream:features>"...)
+}
