@@ -214,3 +214,15 @@ func TestMustParsePanics(t *testing.T) {
 	}()
 	MustParse("@")
 }
+
+// TestDNSName: a domain as TLS has it.
+func TestDNSName(t *testing.T) {
+	for domain, want := range map[string]string{
+		"example.org": "example.org", "bücher.example": "xn--bcher-kva.example", "faß.example": "xn--fa-hia.example",
+		"192.0.2.1": "192.0.2.1", "[2001:db8::1]": "[2001:db8::1]", "localhost": "localhost",
+	} {
+		if got := DNSName(domain); got != want {
+			t.Errorf("%s: %s, want %s", domain, got, want)
+		}
+	}
+}

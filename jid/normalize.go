@@ -71,6 +71,16 @@ func NormalizeDomain(s string) (string, error) {
 	return domainSlow(s)
 }
 
+// DNSName is a normalized domainpart as DNS and TLS write it, with A-labels for
+// those that are not ASCII: RFC 6120 section 13.7.1.2 has them in certificates,
+// RFC 6066 section 3 in the name that a TLS client asks for.
+func DNSName(domain string) string {
+	if name, err := domains.ToASCII(domain); err == nil {
+		return name
+	}
+	return domain // an IP address
+}
+
 // sized is s if it has a size that a part may have.
 func sized(s string, bad error) (string, error) {
 	if len(s) == 0 || len(s) > MaxPart {

@@ -20,6 +20,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"roost/jid"
 )
 
 // Files of the self-signed certificate in the data directory.
@@ -39,7 +41,7 @@ const (
 // and a new one mixed.
 type Certificates struct {
 	certFiles, keyFiles []string
-	domains             []string
+	domains             []string // as certificates have them
 	dir                 string
 	log                 *slog.Logger
 	set                 atomic.Pointer[certSet]
@@ -59,7 +61,10 @@ func SelfSignedFiles(dataDir string) (cert, key string) {
 // NewCertificates reads the operator's certificates or, where there are none,
 // makes a self-signed one in the data directory, which is kept.
 func NewCertificates(cfg *Config) (*Certificates, error) {
-	c := &Certificates{certFiles: cfg.TLSCert, keyFiles: cfg.TLSKey, domains: cfg.Domains, dir: cfg.DataDir, log: cfg.Logger}
+	c := &Certificates{certFiles: cfg.TLSCert, keyFiles: cfg.TLSKey, dir: cfg.DataDir, log: cfg.Logger}
+	for _, d := range cfg.Domains {
+		c.domains = append(c.domains, jid.DNSName(d))
+	}
 	return c, c.Reload()
 }
 
@@ -187,10 +192,16 @@ func (c *Certificates) newSelfSigned() (certPEM, keyPEM []byte, err error) {
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,
 		IsCA:                  true, // so that a client may be told to trust it
-		DNSNames:              c.domains,
+	}
+	for _, d := range c.domains {
+		if ip := net.ParseIP(strings.Trim(d, "[]")); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, d)
+		}
 	}
 	if slices.Contains(c.domains, "localhost") {
-		template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+		template.IPAddresses = append(template.IPAddresses, net.IPv4(127, 0, 0, 1), net.IPv6loopback)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {

@@ -94,6 +94,47 @@ func TestCertificatePerDomain(t *testing.T) {
 	}
 }
 
+// TestNamesOfCertificates: an internationalized domain is in certificates, and
+// asked for, in ASCII; one that is an address is found as such. Both are made
+// once.
+func TestNamesOfCertificates(t *testing.T) {
+	dir := t.TempDir()
+	cfg, log := certConfig(t, dir, "example.org", "bücher.example", "192.0.2.1", "[2001:db8::1]")
+	c, err := NewCertificates(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := c.Leaf("xn--bcher-kva.example")
+	for _, name := range []string{"example.org", "xn--bcher-kva.example", "192.0.2.1", "2001:db8::1"} {
+		if err := leaf.VerifyHostname(name); err != nil {
+			t.Error(err)
+		}
+	}
+	if again, err := NewCertificates(cfg); err != nil || !again.Leaf("").Equal(leaf) {
+		t.Errorf("the certificate is not kept: %v", err)
+	}
+	// The operator's own.
+	cfg.Domains = []string{"example.org", "bücher.example"}
+	for _, domain := range cfg.Domains {
+		dir := t.TempDir()
+		one, _ := certConfig(t, dir, domain)
+		if _, err := NewCertificates(one); err != nil {
+			t.Fatal(err)
+		}
+		cfg.TLSCert = append(cfg.TLSCert, filepath.Join(dir, selfSignedCert))
+		cfg.TLSKey = append(cfg.TLSKey, filepath.Join(dir, selfSignedKey))
+	}
+	if c, err = NewCertificates(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Leaf("xn--bcher-kva.example").VerifyHostname("xn--bcher-kva.example"); err != nil {
+		t.Error(err)
+	}
+	if log.Len() != 0 {
+		t.Errorf("log: %s", log)
+	}
+}
+
 // TestSecret: made once, kept, for nobody else's eyes.
 func TestSecret(t *testing.T) {
 	dir := t.TempDir()

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"roost/capacity"
+	"roost/jid"
 	"roost/server"
 )
 
@@ -116,7 +117,10 @@ const integrityTime = time.Minute
 
 // site checks what is the server's own: certificates and store.
 func (c *checkCmd) site(domains []string, plan capacity.Plan) ([]capacity.Check, error) {
-	t := capacity.TLSPlan{Domains: domains}
+	var t capacity.TLSPlan
+	for _, d := range domains {
+		t.Domains = append(t.Domains, jid.DNSName(d)) // as certificates have it
+	}
 	for i := range c.TLSCert {
 		cert, err := filepath.Abs(c.TLSCert[i])
 		if err != nil {
