@@ -3,13 +3,20 @@
 package poller
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
+	"os"
+	"os/exec"
+	"runtime"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -35,6 +42,104 @@ func (f *fixedTicket) Put(_ string, st *tls.ClientSessionState) {
 	}
 }
 
+// shakeClient is the client of the handshakes that are measured; with a cache
+// they resume.
+func shakeClient(resumed bool) *tls.Config {
+	c := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"}
+	if resumed {
+		c.ClientSessionCache = new(fixedTicket)
+	}
+	return c
+}
+
+// echoOnce connects, with TLS unless cfg is nil, has one byte echoed and goes.
+func echoOnce(addr string, cfg *tls.Config) error {
+	raw, err := net.Dial("tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer raw.Close()
+	c := raw
+	if cfg != nil {
+		c = tls.Client(raw, cfg)
+	}
+	if _, err := c.Write([]byte("x")); err != nil {
+		return err
+	}
+	_, err = io.ReadFull(c, make([]byte, 1))
+	return err
+}
+
+// The client of BenchmarkHandshake is a process of its own, so that the CPU of
+// this one is the server's alone. It connects as often as a line tells it.
+const shakeVariable = "ROOST_TEST_SHAKE"
+
+func TestHandshakeChild(t *testing.T) {
+	if os.Getenv(shakeVariable) == "" {
+		return
+	}
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		var addr, kind string
+		var n, at int
+		if _, err := fmt.Sscan(in.Text(), &addr, &kind, &n, &at); err != nil {
+			t.Fatal(err)
+		}
+		var cfg *tls.Config
+		if kind != "plain" {
+			cfg = shakeClient(kind == "resumed")
+			if err := echoOnce(addr, cfg); err != nil { // for the ticket
+				t.Fatal(err)
+			}
+		}
+		fmt.Println("ready")
+		in.Scan()
+		var wg sync.WaitGroup
+		for range at {
+			wg.Go(func() {
+				for range n / at {
+					if err := echoOnce(addr, cfg); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		fmt.Println("done")
+	}
+}
+
+// shakeChild starts the client. What it answers measures the CPU that this process
+// uses while the client connects n times, at many at once.
+func shakeChild(b *testing.B, n, at int) (measure func(addr, kind string) time.Duration) {
+	cmd := exec.Command(os.Args[0], "-test.run=^TestHandshakeChild$")
+	cmd.Env = append(os.Environ(), shakeVariable+"=1")
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = in.Close(); _ = cmd.Wait() })
+	out := bufio.NewScanner(pipe)
+	say := func(line, want string) {
+		if _, err := fmt.Fprintln(in, line); err != nil || !out.Scan() || out.Text() != want {
+			b.Fatalf("the client says %q, want %q: %v", out.Text(), want, err)
+		}
+	}
+	return func(addr, kind string) time.Duration {
+		say(fmt.Sprint(addr, " ", kind, " ", n, " ", at), "ready")
+		start := cpu()
+		say("", "done")
+		return cpu() - start
+	}
+}
+
 // pipeEnd is one end of a connection in memory, for two goroutines.
 type pipeEnd struct {
 	net.Conn // nil: what crypto/tls does not call
@@ -56,17 +161,70 @@ func (p *pipeEnd) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// handshakes in memory, the least that both sides can cost together.
-func shakeInMemory(server, client *tls.Config, n int) error {
+// threadCPU is the time that the calling thread has used.
+func threadCPU() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(1, &u) // RUSAGE_THREAD
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// shakeInMemory is the least that a handshake can cost a server: the time of the
+// thread that does it, with nothing but memory between both sides.
+func shakeInMemory(b *testing.B, server, client *tls.Config, n int) (used time.Duration) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	for range n {
-		a, b := make(chan []byte, 8), make(chan []byte, 8)
+		up, down := make(chan []byte, 8), make(chan []byte, 8)
 		done := make(chan error, 1)
-		go func() { done <- tls.Client(&pipeEnd{in: b, out: a}, client).Handshake() }()
-		if err := errors.Join(tls.Server(&pipeEnd{in: a, out: b}, server).Handshake(), <-done); err != nil {
-			return err
+		go func() {
+			c := tls.Client(&pipeEnd{in: down, out: up}, client)
+			_, err := c.Read(make([]byte, 1)) // takes the ticket in
+			done <- err
+		}()
+		s := tls.Server(&pipeEnd{in: up, out: down}, server)
+		start := threadCPU()
+		err := s.Handshake()
+		used += threadCPU() - start
+		_, werr := s.Write([]byte("x"))
+		if err := errors.Join(err, werr, <-done); err != nil {
+			b.Fatal(err)
 		}
 	}
-	return nil
+	return used
+}
+
+// BenchmarkHandshake: what a login's handshake costs a server in CPU, the echo of a
+// byte and the end included: over loopback with both record layers, without TLS,
+// and in memory without any of that. By turns in one process, the median of them.
+func BenchmarkHandshake(b *testing.B) {
+	const turn, at = 64, 16
+	for _, kind := range []string{"full", "resumed"} {
+		b.Run(kind, func(b *testing.B) {
+			cfg, client := testTLS(b), shakeClient(kind == "resumed")
+			measure := shakeChild(b, turn, at)
+			over := func(s *testServer, kind string) func() time.Duration {
+				return func() time.Duration { return measure(s.addr, kind) }
+			}
+			shakeInMemory(b, cfg, client, 1)
+			ways := []func() time.Duration{
+				func() time.Duration { return shakeInMemory(b, cfg, client, turn) },
+				over(serve(b, Config{Loops: 1}, nil, nil), "plain"),
+				over(serve(b, Config{Loops: 1, StdTLS: true}, cfg, nil), kind),
+				over(serve(b, Config{Loops: 1}, cfg, nil), kind),
+			}
+			took := make([][]float64, len(ways))
+			for b.Loop() {
+				for _, i := range rand.Perm(len(ways)) {
+					took[i] = append(took[i], float64(ways[i]())/turn/1000)
+				}
+			}
+			for i, unit := range []string{"memory-µs", "plain-µs", "std-µs", "lean-µs"} {
+				slices.Sort(took[i])
+				b.ReportMetric(took[i][len(took[i])/2], unit)
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
 }
 
 // BenchmarkStalled: what a connection costs that goes no further with its
@@ -98,89 +256,6 @@ func BenchmarkStalled(b *testing.B) {
 				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "heap-B/conn")
 				b.ReportMetric((float64(after.StackInuse)-float64(before.StackInuse))/n, "stack-B/conn")
 				_ = s.Close()
-			}
-			b.ReportMetric(0, "ns/op")
-		})
-	}
-}
-
-// BenchmarkHandshake: a whole handshake, both sides of it, in memory and over
-// loopback with both layers on the server's side; cpu-µs of all by turns in one
-// process, the median of the turns.
-func BenchmarkHandshake(b *testing.B) {
-	const turn = 4
-	for _, resumed := range []bool{false, true} {
-		name := "full"
-		if resumed {
-			name = "resumed"
-		}
-		b.Run(name, func(b *testing.B) {
-			cfg := testTLS(b)
-			client := func() *tls.Config {
-				c := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"}
-				if resumed {
-					c.ClientSessionCache = new(fixedTicket)
-				}
-				return c
-			}
-			over := func(s *testServer) func() {
-				c := client()
-				shake := func(learn bool) {
-					raw, err := net.Dial("tcp", s.addr)
-					if err != nil {
-						b.Fatal(err)
-					}
-					conn := tls.Client(raw, c)
-					if err := conn.Handshake(); err != nil {
-						b.Fatal(err)
-					}
-					if learn { // the ticket is taken in by the next read
-						_, _ = conn.Write([]byte("x"))
-						expect(b, conn, "x")
-					} else if conn.ConnectionState().DidResume != resumed {
-						b.Fatal("resumed when it should not be, or the other way round")
-					}
-					_ = raw.Close()
-				}
-				shake(true)
-				<-(<-s.conns).closed
-				return func() {
-					for range turn {
-						shake(false)
-					}
-					for range turn {
-						<-(<-s.conns).closed
-					}
-				}
-			}
-			// In memory with a ticket of a server with the same keys.
-			cfg.SetSessionTicketKeys([][32]byte{{1, 2, 3}})
-			inMemory := client()
-			first := serve(b, Config{Loops: 1, StdTLS: true}, cfg, nil)
-			raw := dial(b, first.addr)
-			conn := tls.Client(raw, inMemory)
-			_, _ = conn.Write([]byte("x"))
-			expect(b, conn, "x")
-			ways := []func(){
-				func() {
-					if err := shakeInMemory(cfg, inMemory, turn); err != nil {
-						b.Fatal(err)
-					}
-				},
-				over(serve(b, Config{Loops: 1, StdTLS: true}, cfg, nil)),
-				over(serve(b, Config{Loops: 1}, cfg, nil)),
-			}
-			took := make([][]float64, len(ways))
-			for b.Loop() {
-				for _, i := range rand.Perm(len(ways)) {
-					start := cpu()
-					ways[i]()
-					took[i] = append(took[i], float64(cpu()-start)/turn/1000)
-				}
-			}
-			for i, unit := range []string{"memory-cpu-µs", "std-cpu-µs", "lean-cpu-µs"} {
-				slices.Sort(took[i])
-				b.ReportMetric(took[i][len(took[i])/2], unit)
 			}
 			b.ReportMetric(0, "ns/op")
 		})

@@ -92,6 +92,9 @@ func TestPartThroughPauses(t *testing.T) {
 		onLoop(e.c, func() bool { e.c.Pause(); return true })
 		s.later(10 * time.Minute)
 		resume()
+		if !onLoop(e.c, func() bool { return e.c.stall > e.c.loop.now }) {
+			t.Error("part of a record has no deadline after a pause")
+		}
 	}
 	p.send(last[9:])
 	want("the last one is longer")
