@@ -66,6 +66,27 @@ func TestHelloIsWhole(t *testing.T) {
 	}
 }
 
+// FuzzHello: what is refused stays refused and what is whole stays whole, whatever
+// comes behind it, and what is kept of one that is not whole has a bound.
+func FuzzHello(f *testing.F) {
+	hello := clientHello(f)
+	for _, n := range []int{10, 100, 1 << 14} {
+		f.Add(fragments(hello, n), 7)
+	}
+	f.Add([]byte("\x16\x03\x01\x00\x10\x01\x00\x40\x00"), 3)
+	f.Fuzz(func(t *testing.T, b []byte, at int) {
+		at = max(0, min(at, len(b)))
+		first, errFirst := helloIsWhole(b[:at])
+		whole, err := helloIsWhole(b)
+		if first && !whole || errFirst != nil && err != errFirst || whole && err != nil {
+			t.Errorf("%d of %d bytes: %v, %v; all: %v, %v", at, len(b), first, errFirst, whole, err)
+		}
+		if !whole && err == nil && len(b) > 2*maxClientHello {
+			t.Errorf("%d bytes, and it goes on", len(b))
+		}
+	})
+}
+
 // TestHelloInRecords: a ClientHello in many records is a handshake like any
 // other, but one whose first record alone is there costs no goroutine.
 func TestHelloInRecords(t *testing.T) {

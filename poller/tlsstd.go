@@ -19,7 +19,7 @@ import (
 const plainBuffer = 1 << 14
 
 // stdTLS is TLS by crypto/tls. Its handshake runs on a short-lived goroutine
-// that blocks, begun once the whole of the first record has arrived; afterwards
+// that blocks, begun once the whole ClientHello has arrived; afterwards
 // crypto/tls is driven by the loop and there is no goroutine.
 type stdTLS struct {
 	c      *Conn
@@ -45,7 +45,7 @@ type stdTLS struct {
 type tlsPhase uint8
 
 const (
-	tlsHello  tlsPhase = iota // the first record is not whole
+	tlsHello  tlsPhase = iota // the ClientHello is not whole
 	tlsQueued                 // waits for its turn
 	tlsShaking
 	tlsOpen
