@@ -19,6 +19,7 @@ type ending uint8
 const (
 	endOpen     ending = iota
 	endClosing         // nothing more may be queued
+	endFinishes        // … because the peer has closed its side: what is queued goes out
 	endShutDown        // … and our side of the socket is shut down
 )
 
@@ -62,14 +63,19 @@ func (c *Conn) finish(err error) {
 		c.rec.closeWrite()
 	}
 	c.Flush()
-	if c.dead || c.Queued() == 0 || c.lingering() {
-		c.shut(err)
-		return
-	}
 	c.mu.Lock()
-	c.stopQueueing()
+	was := c.end
+	wait := c.queued() > 0 && (was == endOpen || was == endFinishes)
+	if wait {
+		c.end = endFinishes
+	}
 	c.mu.Unlock()
-	c.setDeadline(halfClosed)
+	switch {
+	case !wait:
+		c.shut(err)
+	case was == endOpen: // else the end was met again, by a handler that went on
+		c.setDeadline(halfClosed)
+	}
 }
 
 // halfClosed is how long a peer that has closed its side may take to read the

@@ -190,6 +190,14 @@ func TestHalfClosedReads(t *testing.T) {
 		t.Fatal("the socket has taken everything")
 	}
 	_ = c.CloseWrite()
+	eventually(t, "the end is seen", func() (ending bool) {
+		s.onLoop(func(*loop) { ending = e.c.lingering() })
+		return ending
+	})
+	for range 2 { // a handler that is done with something meets the end again
+		e.c.Resume()
+		s.onLoop(func(*loop) {})
+	}
 	s.quickly(t)
 	got, err := io.ReadAll(c)
 	if err != nil || !bytes.Equal(got, text) {
