@@ -74,7 +74,13 @@ func (c *Conn) flushHungUp() bool {
 		return true
 	}
 	if c.lingering() && !c.isShutDown() {
-		c.shut(io.EOF)
+		err := error(io.EOF)
+		if c.rec != nil {
+			if e := c.rec.eof(); e != nil {
+				err = e // not a proper one, however much waited
+			}
+		}
+		c.shut(err)
 	}
 	return false
 }

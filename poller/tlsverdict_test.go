@@ -373,3 +373,40 @@ func (p *pausing) Secured(loop int, st *tls.ConnectionState) {
 	p.c.Pause()
 	p.echo.Secured(loop, st)
 }
+
+// TestTruncatedWhileFull: the end of TCP without a close_notify is no proper one
+// either where a peer still reads what waits for it.
+func TestTruncatedWhileFull(t *testing.T) {
+	for _, std := range []bool{false, true} {
+		for _, proper := range []bool{false, true} {
+			s := serve(t, Config{Loops: 1, Outbox: 1 << 20, StdTLS: std}, testTLS(t), nil)
+			raw := dial(t, s.addr)
+			p := newTLSPeer(t, raw, nil)
+			e := <-s.conns
+			eventually(t, "secured", e.secured.Load)
+			small(t, e, raw)
+			text := strings.Repeat("0123456789abcdef", 1<<15)
+			if err := e.c.Queue([]byte(text)); err != nil {
+				t.Fatal(err)
+			}
+			e.c.Flush()
+			if e.c.Queued() == 0 {
+				t.Fatal("the socket has taken everything")
+			}
+			want := ErrTruncated
+			if proper {
+				want = io.EOF
+				p.send(p.record("\x01\x00\x15"))
+			}
+			_ = raw.CloseWrite()
+			s.quickly(t)
+			p.expect(text)
+			if alert := p.end(); alert != 0 {
+				t.Errorf("std %v, proper %v: alert %d, want close_notify", std, proper, alert)
+			}
+			if err := reason(t, e); err != want {
+				t.Errorf("std %v, proper %v: %v, want %v", std, proper, err, want)
+			}
+		}
+	}
+}

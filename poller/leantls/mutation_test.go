@@ -171,11 +171,13 @@ var mutations = []struct{ file, old, new string }{
 	{"../deadline.go", `c.stall != 0 && now > c.stall && !c.paused`, `c.stall != 0 && now > c.stall`},
 	{"../deadline.go", `c.stall != 0 && now > c.stall && !c.paused`, `c.stall == 99`},
 	{"../deadline.go", "if c.stall == 0 {\n\t\tc.stall", "{\n\t\tc.stall"},
+	{"../deadline.go", "err = e // not a proper", "_ = e // not a proper"},
+	{"../ending.go", "(was == endOpen || was == endFinishes)", "was == endOpen"},
 	{"../watch.go", "c.stall = 0 // the time", "// the time"},
 }
 
 // slow are the tests of package poller that a mutation is tried on.
-const slow = "^Test(Lean(Go|Exp|Ref|FIPS|Ran|Ver|After|Ends|Key|Con)|KeyCache|Std|Stall|Early|TLS|Hello|Nothing|Parked|RefusedAt|PausedWhen|Start|CutIn|Late|Part|Large|Queued|ClosedIn)"
+const slow = "^Test(Lean(Go|Exp|Ref|FIPS|Ran|Ver|After|Ends|Key|Con)|KeyCache|Std|Stall|Early|TLS|Hello|Nothing|Parked|RefusedAt|PausedWhen|Start|CutIn|Late|Part|Large|Queued|ClosedIn|Trunc|HalfClosed)"
 
 // TestMutations tries them all, each on the tests of this package and then on
 // those of package poller, without touching the sources.
