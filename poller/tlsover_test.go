@@ -3,7 +3,11 @@
 package poller
 
 import (
+	"bytes"
 	"crypto/tls"
+	"io"
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -261,4 +265,52 @@ func wholeRecords(b []byte) (n int) {
 		b = b[size:]
 	}
 	return n
+}
+
+// TestQueueWhileParking has many write from the first moment on, while the
+// handshake is done and the lean layer takes over, and one close meanwhile: what
+// was accepted arrives, once each, and nothing else. For the race detector.
+func TestQueueWhileParking(t *testing.T) {
+	cfg := testTLS(t)
+	for _, std := range []bool{false, true} {
+		s := serve(t, Config{Loops: 2, StdTLS: std}, cfg, nil)
+		for range 8 {
+			raw := dial(t, s.addr)
+			e := <-s.conns
+			var taken atomic.Int64
+			var wg sync.WaitGroup
+			for range 3 {
+				wg.Go(func() {
+					for n := 0; n < 50; {
+						switch err := e.c.Queue([]byte("x")); err {
+						case nil:
+							taken.Add(1)
+							n++
+							e.c.Flush()
+						case errEarly:
+							runtime.Gosched()
+						default:
+							return // closed
+						}
+					}
+				})
+			}
+			wg.Go(func() {
+				for taken.Load() < 60 {
+					runtime.Gosched()
+				}
+				e.c.Close(time.Minute)
+			})
+			c := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
+			got, err := io.ReadAll(c)
+			wg.Wait()
+			if err != nil || int64(len(got)) != taken.Load() || len(bytes.Trim(got, "x")) > 0 {
+				t.Errorf("std %v: %d bytes of %d, %v", std, len(got), taken.Load(), err)
+			}
+			_ = c.Close()
+			if err := reason(t, e); err != nil {
+				t.Errorf("std %v: ended with %v", std, err)
+			}
+		}
+	}
 }
