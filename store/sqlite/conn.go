@@ -13,7 +13,8 @@ import (
 // goroutine at a time.
 type conn struct {
 	*sqlite.Conn
-	stmts [numQueries]*sqlite.Stmt
+	stmts  [numQueries]*sqlite.Stmt
+	roster rosterRows
 }
 
 // stmt is a prepared statement, reset; a statement stays prepared as long as

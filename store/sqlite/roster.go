@@ -4,23 +4,12 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"zombiezen.com/go/sqlite"
 
 	"roost/jid"
 	"roost/store"
-)
-
-// groupSeparator stands between the groups of an item. XML has no such
-// character.
-const groupSeparator = "\x1f"
-
-// Bits of roster_item.state beyond the subscription.
-const (
-	stateAsk      = 1 << 2
-	stateApproved = 1 << 3
 )
 
 // LoginState implements store.Store.
@@ -59,40 +48,24 @@ func (s *Store) Roster(ctx context.Context, owner jid.JID) (store.Roster, error)
 }
 
 // rosterItems are all items of an account.
-func (c *conn) rosterItems(id int64) (items []store.RosterItem, err error) {
+func (c *conn) rosterItems(id int64) ([]store.RosterItem, error) {
 	st, err := c.stmt(qRosterItems)
 	if err != nil {
 		return nil, err
 	}
 	st.BindInt64(1, id)
 	defer st.Reset()
+	defer c.roster.forget()
 	for {
 		ok, err := st.Step()
-		if err != nil || !ok {
-			return items, err
-		}
-		item, err := rosterItem(st)
 		if err != nil {
 			return nil, err
 		}
-		items = append(items, item)
+		if !ok {
+			return c.roster.take()
+		}
+		c.roster.add(st)
 	}
-}
-
-// rosterItem reads a row of contact, name, groups, state, version.
-func rosterItem(st *sqlite.Stmt) (item store.RosterItem, err error) {
-	if item.JID, err = jid.Parse(st.ColumnText(0)); err != nil {
-		return item, err
-	}
-	item.Name = st.ColumnText(1)
-	if groups := st.ColumnText(2); groups != "" {
-		item.Groups = strings.Split(groups, groupSeparator)
-	}
-	state := st.ColumnInt(3)
-	item.Subscription = store.Subscription(state & int(store.Both))
-	item.Ask, item.Approved = state&stateAsk != 0, state&stateApproved != 0
-	item.Version = st.ColumnInt64(4)
-	return item, nil
 }
 
 // rosterRequests are the contacts whose requests are pending.
@@ -140,13 +113,20 @@ func (s *Store) RosterChanges(ctx context.Context, owner jid.JID, since int64) (
 }
 
 func (c *conn) rosterChanges(id, since int64) (changes []store.RosterChange, err error) {
+	defer c.roster.forget()
 	err = c.eachSince(qItemsSince, id, since, func(st *sqlite.Stmt) error {
-		item, err := rosterItem(st)
-		changes = append(changes, store.RosterChange{Version: item.Version, Item: item})
-		return err
+		c.roster.add(st)
+		return nil
 	})
 	if err != nil {
 		return nil, err
+	}
+	items, err := c.roster.take()
+	if err != nil {
+		return nil, err
+	}
+	for _, item := range items {
+		changes = append(changes, store.RosterChange{Version: item.Version, Item: item})
 	}
 	err = c.eachSince(qRemovedSince, id, since, func(st *sqlite.Stmt) error {
 		contact, err := jid.Parse(st.ColumnText(0))
