@@ -5,15 +5,10 @@ package poller
 import (
 	"bytes"
 	"crypto/tls"
-	"errors"
 	"net"
-	"os"
 	"runtime"
 	"testing"
-	"time"
 	"weak"
-
-	"golang.org/x/sys/unix"
 )
 
 // fragments cuts a record into records with at most n bytes.
@@ -236,123 +231,5 @@ func TestParkedIsAll(t *testing.T) {
 		if n := p.Stats(); n.LeanTLS != 3 || n.Conns != 3 {
 			t.Errorf("%d lean sessions of %d", n.LeanTLS, n.Conns)
 		}
-	}
-}
-
-// outsider connects to a listener from a made-up address: the socket is one of a
-// pair.
-func outsider(t *testing.T, l *Listener, peer unix.SockaddrInet4) *os.File {
-	t.Helper()
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.loop.post(nil, func(int) { l.accepted(pair[0], &peer) })
-	f := os.NewFile(uintptr(pair[1]), "pair")
-	t.Cleanup(func() { _ = f.Close() })
-	_ = f.SetDeadline(time.Now().Add(20 * time.Second))
-	return f
-}
-
-// host is an address of the network for documentation.
-func host(n byte) unix.SockaddrInet4 { return unix.SockaddrInet4{Addr: [4]byte{192, 0, 2, n}} }
-
-// TestStalledByOne: the places of one address in stalled handshakes are as many
-// as it may have connections; others get in meanwhile, and the places are free
-// again when the time for a handshake is up.
-func TestStalledByOne(t *testing.T) {
-	const limit = 3
-	s := serve(t, Config{Loops: 1, MaxPerAddress: limit, HandshakeTimeout: 3 * time.Second}, testTLS(t), nil)
-	l := s.listeners[0]
-	hello := clientHello(t)
-	for i := range 10 {
-		f := outsider(t, l, host(1))
-		_, _ = f.Write(hello[:len(hello)-i%2]) // with a goroutine and without
-	}
-	eventually(t, "the others are refused", func() bool { return s.Stats().Refused == 10-limit })
-	if n := s.Stats().Conns; n != limit {
-		t.Errorf("%d connections of one address, want %d", n, limit)
-	}
-	secured := func(n byte) error {
-		f := outsider(t, l, host(n))
-		defer f.Close()
-		return tls.Client(pairConn{File: f}, &tls.Config{InsecureSkipVerify: true}).Handshake()
-	}
-	if err := secured(2); err != nil {
-		t.Errorf("another address: %v", err)
-	}
-	for range limit {
-		if err := reason(t, <-s.conns); !errors.Is(err, ErrHandshake) {
-			t.Errorf("%v, want ErrHandshake", err)
-		}
-	}
-	if err := secured(1); err != nil {
-		t.Errorf("the same address, later: %v", err)
-	}
-}
-
-// pairConn is a file as a connection.
-type pairConn struct {
-	*os.File
-	net.Conn // nil: what crypto/tls does not call
-}
-
-func (c pairConn) Read(p []byte) (int, error)  { return c.File.Read(p) }
-func (c pairConn) Write(p []byte) (int, error) { return c.File.Write(p) }
-func (c pairConn) Close() error                { return c.File.Close() }
-
-func (c pairConn) SetDeadline(d time.Time) error      { return c.File.SetDeadline(d) }
-func (c pairConn) SetReadDeadline(d time.Time) error  { return c.File.SetReadDeadline(d) }
-func (c pairConn) SetWriteDeadline(d time.Time) error { return c.File.SetWriteDeadline(d) }
-
-// TestRefusedAtTheDoor: an accepted connection that nobody wants to handle
-// leaves nothing: no timer, no descriptor, no place within the limits; and what
-// was posted for it before does no harm.
-func TestRefusedAtTheDoor(t *testing.T) {
-	var timers []*time.Timer // loop
-	done := make(chan *Conn, 100)
-	s := serve(t, Config{Loops: 1, MaxPerAddress: 2}, testTLS(t), nil)
-	l := s.listeners[0]
-	s.onLoop(func(*loop) {
-		s.cfg.Accept = func(c *Conn, _ *Listener) Handler {
-			timers = append(timers, c.rec.(*stdTLS).deadline)
-			_ = c.Queue([]byte("no"))
-			c.Close(0)
-			c.Close(time.Second)
-			c.SetDeadline(time.Second)
-			c.Resume()
-			c.Flush()
-			c.Post(func(int) { c.shut(ErrHandshake) }) // as the timer does
-			done <- c
-			return nil
-		}
-	})
-	files := openFiles(t)
-	for i := range 50 {
-		b := outsider(t, l, host(byte(i%5)))
-		if n, err := b.Read(make([]byte, 1)); n != 0 || err == nil {
-			t.Errorf("%d bytes, %v; want the end", n, err)
-		}
-		_ = b.Close()
-		c := <-done
-		if err := c.Queue([]byte("x")); !errors.Is(err, ErrClosed) {
-			t.Errorf("Queue: %v, want ErrClosed", err)
-		}
-	}
-	if n := openFiles(t); n > files {
-		t.Errorf("%d descriptors were left", n-files)
-	}
-	s.onLoop(func(l *loop) {
-		for i, timer := range timers {
-			if timer.Stop() {
-				t.Errorf("the timer of connection %d was left", i)
-			}
-		}
-		if len(l.p.addrs.index) != 0 || len(l.conns) != 0 || len(l.urgent) != 0 {
-			t.Errorf("%d addresses, %d connections, %d deadlines were left", len(l.p.addrs.index), len(l.conns), len(l.urgent))
-		}
-	})
-	if n := s.Stats(); n.Conns != 0 {
-		t.Errorf("%d connections are counted", n.Conns)
 	}
 }

@@ -165,45 +165,6 @@ func TestQueuedHandshakeIsBounded(t *testing.T) {
 	})
 }
 
-// TestStallBegins: the time for a record begins with its first byte and with no
-// other, in both layers, however they are cut; that of a pause does not count.
-func TestStallBegins(t *testing.T) {
-	for _, std := range []bool{false, true} {
-		s := serve(t, Config{Loops: 1, StdTLS: std}, testTLS(t), nil)
-		p := newTLSPeer(t, dial(t, s.addr), nil)
-		e := <-s.conns
-		eventually(t, "secured", e.secured.Load)
-		stall := func() (at uint32) {
-			onLoop(e.c, func() bool { at = e.c.stall; return true })
-			return at
-		}
-		one, two := p.data("one"), p.data("two")
-		p.send(one[:10])
-		eventually(t, "a record has begun", func() bool { return stall() > 0 })
-		first, reads := stall(), s.Stats().Reads
-		s.later(5 * time.Second)
-		p.send(one[10:11])
-		eventually(t, "one byte more has come", func() bool { return s.Stats().Reads > reads })
-		if at := stall(); at != first {
-			t.Errorf("std %v: one byte more, and the record must be whole at %d, not %d", std, at, first)
-		}
-		p.send(one[11:], two[:10])
-		p.expect("one")
-		if at := stall(); at < first+5 {
-			t.Errorf("std %v: the second record must be whole at %d, the first at %d", std, at, first)
-		}
-		onLoop(e.c, func() bool { e.c.Pause(); return true })
-		s.later(10 * time.Minute)
-		e.c.Resume()
-		s.later(time.Second)
-		p.send(two[10:])
-		p.expect("two")
-		if at := stall(); at != 0 {
-			t.Errorf("std %v: %d after a whole record", std, at)
-		}
-	}
-}
-
 // TestClosedInHandshake: a handler that has closed the connection is told nothing
 // of a handshake that ends after it, nor of what came behind.
 func TestClosedInHandshake(t *testing.T) {

@@ -146,7 +146,7 @@ var mutations = []struct{ file, old, new string }{
 	{"../tlsstd.go", "lean.keep(t.in.Bytes())\n", ""},
 	{"../tlsstd.go", "t.deadline.Stop()\n\t\tdefer", "defer"},
 	{"../tlsstd.go", "t.deadline.Stop()\n\tt.mu.Lock()\n\tt.ended = true", "t.mu.Lock()\n\tt.ended = true"},
-	{"../tlsstd.go", "if h.free == 0 {\n\t\th.waiting = append(h.waiting, t)\n\t\treturn\n\t}\n", ""},
+	{"../tlsqueue.go", "if h.free == 0 {\n\t\th.waiting = append(h.waiting, t)\n\t\treturn\n\t}\n", ""},
 	{"../tlsstd.go", "case t.phase == tlsOpen:\n\t\treturn ErrTruncated\n", ""},
 	{"../tlsstd.go", "case t.notified:\n\t\treturn nil\n", ""},
 	{"../tlsstd.go", "case t.phase == tlsHello:\n\t\treturn ErrHandshake\n", ""},

@@ -1,0 +1,70 @@
+//go:build linux
+
+package poller
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+	"time"
+)
+
+// TestStdTLSAnswersAreBounded: crypto/tls answers every KeyUpdate at once; a
+// client that asks for ever and does not read is closed.
+func TestStdTLSAnswersAreBounded(t *testing.T) {
+	s := serve(t, Config{Loops: 1, StdTLS: true, Outbox: 1024}, testTLS(t), func(_ *echo, p []byte) int { return len(p) })
+	raw := dial(t, s.addr)
+	p := newTLSPeer(t, raw, nil)
+	e := <-s.conns
+	_ = raw.SetReadBuffer(1024)
+	for {
+		batch := make([][]byte, 0, 200)
+		for range cap(batch) / 2 {
+			batch = append(batch, p.update(true), p.data("x"))
+		}
+		if _, err := raw.Write(bytes.Join(batch, nil)); err != nil {
+			break // closed
+		}
+		if q := e.c.Queued(); q > 2*hardFactor*1024 {
+			t.Fatalf("%d bytes are queued", q)
+		}
+	}
+	if err := reason(t, e); err == nil || err == io.EOF {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// TestStdTLSAnswers: what crypto/tls has to say by itself goes out without anybody
+// else writing, and our end is a close_notify there too.
+func TestStdTLSAnswers(t *testing.T) {
+	s := serve(t, Config{Loops: 1, StdTLS: true}, testTLS(t), nil)
+	p := newTLSPeer(t, dial(t, s.addr), nil)
+	e := <-s.conns
+	p.send(p.update(true))
+	if typ, content, err := p.read(); typ != recHandshake || content != "\x18\x00\x00\x01\x00" || err != nil {
+		t.Errorf("a KeyUpdate is answered with type %d, %x: %v", typ, content, err)
+	}
+	p.send(p.data("new keys"))
+	p.expect("new keys")
+	e.c.Close(time.Second)
+	if alert := p.end(); alert != 0 {
+		t.Errorf("our end: alert %d, want close_notify", alert)
+	}
+}
+
+// TestStdTLSDies: where crypto/tls has sealed what does not fit, the connection
+// ends: a record that is left out would corrupt the stream.
+func TestStdTLSDies(t *testing.T) {
+	s := serve(t, Config{Loops: 1, StdTLS: true, Outbox: 1024}, testTLS(t), nil)
+	p := newTLSPeer(t, dial(t, s.addr), nil)
+	e := <-s.conns
+	eventually(t, "secured", e.secured.Load)
+	if err := e.c.rec.seal(make([]byte, 3*hardFactor*1024)); !errors.Is(err, ErrFull) {
+		t.Errorf("%v, want ErrFull", err)
+	}
+	if err := reason(t, e); err != ErrFull {
+		t.Errorf("ended with %v, want ErrFull", err)
+	}
+	_ = p.conn.Close()
+}
