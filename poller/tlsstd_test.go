@@ -4,6 +4,7 @@ package poller
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"testing"
@@ -67,4 +68,47 @@ func TestStdTLSDies(t *testing.T) {
 		t.Errorf("ended with %v, want ErrFull", err)
 	}
 	_ = p.conn.Close()
+}
+
+// TestEndInHandshake: a client that is done before our handshake is, with data and
+// its end behind it, is served, and its end is what it was.
+func TestEndInHandshake(t *testing.T) {
+	for _, std := range []bool{false, true} {
+		for _, proper := range []bool{false, true} {
+			begun, goOn := make(chan struct{}), make(chan struct{})
+			cfg := testTLS(t)
+			cfg.VerifyConnection = func(tls.ConnectionState) error {
+				close(begun)
+				<-goOn
+				return nil
+			}
+			s := serve(t, Config{Loops: 1, StdTLS: std}, cfg, nil)
+			raw := dial(t, s.addr)
+			c := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
+			if _, err := c.Write([]byte("hello")); err != nil {
+				t.Fatal(err)
+			}
+			want := ErrTruncated
+			if proper {
+				want = io.EOF
+				_ = c.CloseWrite()
+			}
+			_ = raw.CloseWrite()
+			<-begun
+			e := <-s.conns
+			eventually(t, "the end is seen", func() bool {
+				return onLoop(e.c, func() bool {
+					in := e.c.rec.(*stdTLS)
+					in.mu.Lock()
+					defer in.mu.Unlock()
+					return in.ended
+				})
+			})
+			close(goOn)
+			expect(t, c, "hello")
+			if err := reason(t, e); err != want {
+				t.Errorf("std %v: %v, want %v", std, err, want)
+			}
+		}
+	}
 }

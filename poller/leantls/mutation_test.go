@@ -177,7 +177,7 @@ var mutations = []struct{ file, old, new string }{
 }
 
 // slow are the tests of package poller that a mutation is tried on.
-const slow = "^Test(Lean(Go|Exp|Ref|FIPS|Ran|Ver|After|Ends|Key|Con)|KeyCache|Std|Stall|Early|TLS|Hello|Nothing|Parked|RefusedAt|PausedWhen|Start|CutIn|Late|Part|Large|Queued|ClosedIn|Trunc|HalfClosed)"
+const slow = "^Test(Lean(Go|Exp|Ref|FIPS|Ran|Ver|After|Ends|Key|Con)|KeyCache|Std|Stall|Early|TLS|Hello|Nothing|Parked|RefusedAt|PausedWhen|Start|CutIn|Late|Part|Large|Queued|ClosedIn|EndIn|Trunc|HalfClosed)"
 
 // TestMutations tries them all, each on the tests of this package and then on
 // those of package poller, without touching the sources.
