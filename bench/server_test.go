@@ -14,8 +14,7 @@ import (
 	"syscall"
 	"testing"
 
-	"roost/jid"
-	"roost/store"
+	"roost/bench/ring"
 	"roost/store/sqlite"
 )
 
@@ -54,7 +53,11 @@ func startRoostWith(t testing.TB, accounts, contacts int, args ...string) *roost
 	if out, err := imp.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	befriend(t, data, accounts, contacts)
+	if contacts > 0 {
+		if err := ring.Fill(t.Context(), filepath.Join(data, sqlite.FileName), "localhost", accounts, contacts); err != nil {
+			t.Fatal(err)
+		}
+	}
 	r := &roost{t: t}
 	r.cmd = exec.Command(program, append([]string{"serve", "--data", data, "--c2s", "127.0.0.1:0", "--c2s-tls", "127.0.0.1:0",
 		"--allow-plaintext", "--pprof", "127.0.0.1:0", "--log-level", "warn"}, args...)...)
@@ -83,46 +86,6 @@ func startRoostWith(t testing.TB, accounts, contacts int, args ...string) *roost
 	}
 	t.Fatal("the server ended")
 	return nil
-}
-
-// befriend writes the rosters of accounts in a ring.
-func befriend(t testing.TB, data string, accounts, contacts int) {
-	t.Helper()
-	if contacts == 0 {
-		return
-	}
-	ctx := t.Context()
-	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(data, sqlite.FileName)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	user := func(i int) jid.JID { return jid.MustParse(fmt.Sprintf("user%d@localhost", (i+accounts)%accounts)) }
-	versions := make([]int64, accounts)
-	for i := range versions {
-		ro, err := db.Roster(ctx, user(i))
-		if err != nil {
-			t.Fatal(err)
-		}
-		versions[i] = ro.Version
-	}
-	const batch = 500
-	for d := 1; d <= contacts; d++ {
-		away := (d + 1) / 2 * (1 - 2*(d%2)) // -1, 1, -2, 2, …
-		for from := 0; from < accounts; from += batch {
-			var updates []store.RosterUpdate
-			to := min(from+batch, accounts)
-			for i := from; i < to; i++ {
-				updates = append(updates, store.RosterUpdate{Owner: user(i), Expect: versions[i],
-					Put: &store.RosterItem{JID: user(i + away), Name: "A Friend", Subscription: store.Both}})
-			}
-			now, err := db.ApplyRoster(ctx, updates)
-			if err != nil {
-				t.Fatal(err)
-			}
-			copy(versions[from:to], now)
-		}
-	}
 }
 
 func (r *roost) usage() Usage {

@@ -82,7 +82,7 @@ func run(o options) error {
 			if err != nil {
 				return fmt.Errorf("%s: %s: %w", s.name, name, err)
 			}
-			delete(r, "growth") // for pictures; too long for a page
+			r.thin()
 			p.add(s, name, r)
 			if err := p.write(); err != nil {
 				return err
@@ -99,11 +99,13 @@ func run(o options) error {
 
 // scenario is one run of `roost bench`.
 type scenario struct {
-	name  string
-	tls   bool
-	args  []string
-	value string // the field of its result that the page shows
-	unit  string
+	name     string
+	tls      bool
+	args     []string
+	value    string // the field of its result that the page shows
+	unit     string
+	contacts int      // mutual ones of each account
+	warm     []string // a run before it that does not count: programs that compile themselves get the time
 }
 
 func scenarios(o options) []scenario {
@@ -112,21 +114,45 @@ func scenarios(o options) []scenario {
 	message := func(pairs int) []string {
 		return []string{"message", "--pairs", strconv.Itoa(pairs), "--idle", strconv.Itoa(o.idle), "--duration", o.duration.String()}
 	}
+	warmed := func(s scenario) scenario {
+		s.warm = login
+		return s
+	}
+	resumed := append([]string{"login", "--resume"}, login[1:]...)
 	const perSession, perLogin, perMessage = "server_rss_bytes_per_session", "server_cpu_us_per_login", "server_cpu_us_per_message"
 	return []scenario{
-		{"memory per idle session, plain", false, idle, perSession, "B"},
-		{"memory per idle session, TLS 1.3", true, idle, perSession, "B"},
-		{"CPU per login, SCRAM-SHA-1, plain", false, login, perLogin, "us"},
-		{"CPU per login, SCRAM-SHA-1, full TLS handshake", true, login, perLogin, "us"},
-		{"CPU per login, SCRAM-SHA-1, resumed TLS session", true, append([]string{"login", "--resume"}, login[1:]...), perLogin, "us"},
-		{"CPU per message, 100 pairs, plain", false, message(100), perMessage, "us"},
-		{"CPU per message, 1,000 pairs, plain", false, message(1000), perMessage, "us"},
-		{"CPU per message, 100 pairs, TLS", true, message(100), perMessage, "us"},
+		{name: "memory per idle session, plain", args: idle, value: perSession, unit: "B"},
+		{name: "memory per idle session, TLS 1.3", tls: true, args: idle, value: perSession, unit: "B"},
+		{name: "memory per idle session, ten mutual contacts, plain", args: idle, value: perSession, unit: "B", contacts: 10},
+		warmed(scenario{name: "CPU per login, SCRAM-SHA-1, plain", args: login, value: perLogin, unit: "us"}),
+		warmed(scenario{name: "CPU per login, SCRAM-SHA-1, full TLS handshake", tls: true, args: login, value: perLogin, unit: "us"}),
+		warmed(scenario{name: "CPU per login, SCRAM-SHA-1, resumed TLS session", tls: true, args: resumed, value: perLogin, unit: "us"}),
+		{name: "CPU per message, 100 pairs, plain", args: message(100), value: perMessage, unit: "us"},
+		{name: "CPU per message, 1,000 pairs, plain", args: message(1000), value: perMessage, unit: "us"},
+		{name: "CPU per message, 100 pairs, TLS", tls: true, args: message(100), value: perMessage, unit: "us"},
+		{name: "CPU per message, 1,000 pairs, TLS", tls: true, args: message(1000), value: perMessage, unit: "us"},
+		{name: "CPU per message, 1,000 a second, plain", args: append(message(100), "--rate", "1000"), value: perMessage, unit: "us"},
 	}
 }
 
 // result is what `roost bench` wrote.
 type result map[string]any
+
+// maxPoints is how many points of a line a picture needs.
+const maxPoints = 60
+
+// thin leaves of the memory over sessions what a picture needs.
+func (r result) thin() {
+	all, _ := r["growth"].([]any)
+	if len(all) <= maxPoints {
+		return
+	}
+	var kept []any
+	for i := range maxPoints {
+		kept = append(kept, all[i*(len(all)-1)/(maxPoints-1)])
+	}
+	r["growth"] = kept
+}
 
 // measure runs one scenario against a server that was started for it.
 func measure(roost, dir, name string, s scenario, o options) (result, error) {
@@ -135,7 +161,10 @@ func measure(roost, dir, name string, s scenario, o options) (result, error) {
 		return nil, fmt.Errorf("there is no server %q: roost, prosody or ejabberd", name)
 	}
 	plain, direct := freePort(), freePort()
-	srv, err := start(setup{roost: roost, dir: dir, plain: plain, direct: direct, accounts: max(o.sessions, o.idle+2000)})
+	if s.contacts > 0 {
+		dir += "-contacts"
+	}
+	srv, err := start(setup{roost: roost, dir: dir, plain: plain, direct: direct, accounts: max(o.sessions, o.idle+2000), contacts: s.contacts})
 	if err != nil {
 		return nil, err
 	}
@@ -143,18 +172,25 @@ func measure(roost, dir, name string, s scenario, o options) (result, error) {
 	if err := srv.wait(plain, direct); err != nil {
 		return nil, err
 	}
-	args := append([]string{"bench"}, s.args...)
-	args = append(args, "--json", "--server-pid", strconv.Itoa(srv.cmd.Process.Pid))
+	target := []string{"--target", fmt.Sprintf("127.0.0.1:%d", plain)}
 	if s.tls {
-		args = append(args, "--tls", "direct", "--target", fmt.Sprintf("127.0.0.1:%d", direct))
-	} else {
-		args = append(args, "--target", fmt.Sprintf("127.0.0.1:%d", plain))
+		target = []string{"--tls", "direct", "--target", fmt.Sprintf("127.0.0.1:%d", direct)}
 	}
-	cmd := exec.Command(roost, args...)
+	if s.warm != nil {
+		if _, err := load(roost, append(s.warm, target...)); err != nil {
+			return nil, err
+		}
+	}
+	return load(roost, append(append(s.args, target...), "--server-pid", strconv.Itoa(srv.cmd.Process.Pid)))
+}
+
+// load runs the load generator.
+func load(roost string, args []string) (result, error) {
+	cmd := exec.Command(roost, append(append([]string{"bench"}, args...), "--json")...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("roost %s: %w", strings.Join(args, " "), err)
+		return nil, fmt.Errorf("roost bench %s: %w", strings.Join(args, " "), err)
 	}
 	r := result{}
 	return r, json.Unmarshal(out, &r)

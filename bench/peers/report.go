@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"roost/bench/picture"
 )
 
 // page is what is written at the end. What was measured is kept beside it as
@@ -89,6 +91,9 @@ func (p *page) write() error {
 	if err := os.MkdirAll(filepath.Dir(p.out), 0o755); err != nil {
 		return err
 	}
+	if err := p.pictures(&b); err != nil {
+		return err
+	}
 	all, err := json.MarshalIndent(p.results, "", "\t")
 	if err != nil {
 		return err
@@ -98,6 +103,39 @@ func (p *page) write() error {
 	}
 	return os.WriteFile(p.out, b.Bytes(), 0o644)
 }
+
+// pictures draws the memory of the servers over their sessions, for each scenario
+// that has it.
+func (p *page) pictures(b *bytes.Buffer) error {
+	for _, s := range scenarios(p.options) {
+		g := picture.Graph{Title: s.name, X: "clients online", Y: "memory of the server, MiB"}
+		for _, name := range p.servers {
+			all, _ := p.results[s.name][name]["growth"].([]any)
+			l := picture.Line{Name: version(name)}
+			for _, v := range all {
+				point, _ := v.(map[string]any)
+				sessions, _ := point["sessions"].(float64)
+				rss, _ := point["rss"].(float64)
+				l.X = append(l.X, sessions)
+				l.Y = append(l.Y, rss/(1<<20))
+			}
+			if len(l.X) > 1 {
+				g.Lines = append(g.Lines, l)
+			}
+		}
+		if len(g.Lines) == 0 {
+			continue
+		}
+		file := strings.TrimSuffix(filepath.Base(p.out), ".md") + "-" + strings.Join(strings.FieldsFunc(strings.ToLower(s.name), notWord), "-")
+		if err := g.Write(filepath.Join(filepath.Dir(p.out), file)); err != nil {
+			return err
+		}
+		fmt.Fprintf(b, "\n![%s](%s.svg)\n", s.name, file)
+	}
+	return nil
+}
+
+func notWord(r rune) bool { return r != '.' && (r < 'a' || r > 'z') && (r < '0' || r > '9') }
 
 func (p *page) row(b *bytes.Buffer, title string, f func(result) string, s scenario) {
 	fmt.Fprintf(b, "| %s |", title)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/hmac"
@@ -12,6 +13,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -23,6 +25,9 @@ import (
 	"syscall"
 	"text/template"
 	"time"
+
+	"roost/bench/ring"
+	"roost/store/sqlite"
 )
 
 // setup is what a server is started with.
@@ -31,6 +36,7 @@ type setup struct {
 	dir           string // of the server's own; kept from one scenario to the next
 	plain, direct int    // ports
 	accounts      int    // user0… with the password "secret"
+	contacts      int    // mutual ones of each account, its neighbours by number
 }
 
 // server is one that runs.
@@ -128,6 +134,9 @@ func startRoost(s setup) (*server, error) {
 		if out, err := imp.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%w: %s", err, out)
 		}
+		if err := ring.Fill(context.Background(), filepath.Join(data, sqlite.FileName), "localhost", s.accounts, s.contacts); err != nil {
+			return nil, err
+		}
 	}
 	return s.run(nil, s.roost, "serve", "--data", data, "--allow-plaintext",
 		"--c2s", fmt.Sprintf("127.0.0.1:%d", s.plain), "--c2s-tls", fmt.Sprintf("127.0.0.1:%d", s.direct))
@@ -142,7 +151,7 @@ func startProsody(s setup) (*server, error) {
 		return nil, err
 	}
 	if first {
-		if err := s.prosodyAccounts(); err != nil {
+		if err := errors.Join(s.prosodyAccounts(), s.prosodyRosters()); err != nil {
 			return nil, err
 		}
 		if err := s.certificate(); err != nil {
@@ -178,6 +187,29 @@ func (s setup) prosodyAccounts() error {
 		iterations, salt, hex.EncodeToString(stored[:]), hex.EncodeToString(sign(salted, "Server Key")))
 	for i := range s.accounts {
 		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("user%d.dat", i)), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prosodyRosters writes the rosters as Prosody's internal storage keeps them.
+func (s setup) prosodyRosters() error {
+	if s.contacts == 0 {
+		return nil
+	}
+	dir := filepath.Join(s.dir, "data", "localhost", "roster")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for i := range s.accounts {
+		var b strings.Builder
+		b.WriteString("return {\n\t[false] = { [\"version\"] = 1; [\"pending\"] = {}; };\n")
+		for _, n := range ring.Neighbours(i, s.accounts, s.contacts) {
+			fmt.Fprintf(&b, "\t[\"user%d@localhost\"] = { [\"subscription\"] = \"both\"; [\"name\"] = %q; [\"groups\"] = {}; };\n", n, ring.Name)
+		}
+		b.WriteString("};\n")
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("user%d.dat", i)), []byte(b.String()), 0o600); err != nil {
 			return err
 		}
 	}
@@ -224,7 +256,15 @@ func (s setup) ejabberdAccounts(args, env []string) error {
 	var b strings.Builder
 	b.WriteString("<?xml version='1.0'?><server-data xmlns='urn:xmpp:pie:0'><host jid='localhost'>")
 	for i := range s.accounts {
-		fmt.Fprintf(&b, "<user name='user%d' password='secret'/>", i)
+		fmt.Fprintf(&b, "<user name='user%d' password='secret'>", i)
+		if s.contacts > 0 {
+			b.WriteString("<query xmlns='jabber:iq:roster'>")
+			for _, n := range ring.Neighbours(i, s.accounts, s.contacts) {
+				fmt.Fprintf(&b, "<item jid='user%d@localhost' name='%s' subscription='both'/>", n, ring.Name)
+			}
+			b.WriteString("</query>")
+		}
+		b.WriteString("</user>")
 	}
 	b.WriteString("</host></server-data>")
 	file := filepath.Join(s.dir, "users.xml")

@@ -12,17 +12,18 @@ import (
 	"github.com/wcharczuk/go-chart/v2"
 )
 
-// Graph is one line over two axes.
+// Graph is lines over two axes.
 type Graph struct {
 	Title string
-	X, Y  Axis
+	X, Y  string // what the axes are, with their units
+	Lines []Line
 	Marks []Mark // names at places of the X axis, instead of numbers; nil: numbers
 }
 
-// Axis is one of them.
-type Axis struct {
-	Name   string // with its unit
-	Values []float64
+// Line is a row of points, with a name where there are several.
+type Line struct {
+	Name string
+	X, Y []float64
 }
 
 // Mark is a name at a place.
@@ -70,27 +71,37 @@ func write(name string, draw func(io.Writer) error) error {
 }
 
 func (g Graph) chart() (chart.Chart, error) {
-	if len(g.X.Values) != len(g.Y.Values) {
-		panic("picture: BUG: a point has two coordinates")
-	}
-	if !spread(g.X.Values) {
-		return chart.Chart{}, errFew
-	}
 	top := 0.0
-	for _, y := range g.Y.Values {
-		top = max(top, y)
+	var series []chart.Series
+	var xs []float64
+	for i, l := range g.Lines {
+		if len(l.X) != len(l.Y) {
+			panic("picture: BUG: a point has two coordinates")
+		}
+		xs = append(xs, l.X...)
+		for _, y := range l.Y {
+			top = max(top, y)
+		}
+		color := chart.GetDefaultColor(i)
+		series = append(series, chart.ContinuousSeries{Name: l.Name, XValues: l.X, YValues: l.Y,
+			Style: chart.Style{StrokeWidth: 2, StrokeColor: color, DotWidth: 2, DotColor: color}})
+	}
+	if !spread(xs) {
+		return chart.Chart{}, errFew
 	}
 	if top == 0 {
 		top = 1
 	}
-	line := chart.ContinuousSeries{XValues: g.X.Values, YValues: g.Y.Values, Style: chart.Style{StrokeWidth: 2, StrokeColor: chart.ColorBlue, DotWidth: 2, DotColor: chart.ColorBlue}}
 	c := chart.Chart{
 		Title: g.Title, Width: width, Height: height,
 		Background: chart.Style{Padding: chart.Box{Top: 50, Left: 20, Right: 30, Bottom: 20}},
-		XAxis:      chart.XAxis{Name: g.X.Name, ValueFormatter: figure},
+		XAxis:      chart.XAxis{Name: g.X, ValueFormatter: figure},
 		// Nothing is said by a line whose axis does not begin at zero.
-		YAxis:  chart.YAxis{Name: g.Y.Name, ValueFormatter: figure, Range: &chart.ContinuousRange{Max: top * 1.05}},
-		Series: []chart.Series{line},
+		YAxis:  chart.YAxis{Name: g.Y, ValueFormatter: figure, Range: &chart.ContinuousRange{Max: top * 1.05}},
+		Series: series,
+	}
+	if len(g.Lines) > 1 {
+		c.Elements = []chart.Renderable{chart.LegendThin(&c)}
 	}
 	for _, m := range g.Marks {
 		c.XAxis.Ticks = append(c.XAxis.Ticks, chart.Tick{Value: m.At, Label: m.Name})

@@ -15,8 +15,9 @@ import (
 func graph() Graph {
 	return Graph{
 		Title: "memory over sessions",
-		X:     Axis{"sessions", []float64{0, 500, 1000, 15000}},
-		Y:     Axis{"MiB", []float64{10, 10.5, 11, 20}},
+		X:     "sessions",
+		Y:     "MiB",
+		Lines: []Line{{X: []float64{0, 500, 1000, 15000}, Y: []float64{10, 10.5, 11, 20}}},
 	}
 }
 
@@ -69,13 +70,33 @@ func TestMarks(t *testing.T) {
 	}
 }
 
+// TestLines: several lines have their names beside them.
+func TestLines(t *testing.T) {
+	g := graph()
+	g.Lines[0].Name = "this server"
+	g.Lines = append(g.Lines, Line{Name: "another", X: []float64{0, 15000}, Y: []float64{30, 600}})
+	name := filepath.Join(t.TempDir(), "lines")
+	if err := g.Write(name); err != nil {
+		t.Fatal(err)
+	}
+	svg, err := os.ReadFile(name + ".svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"this server", "another", "600"} {
+		if !bytes.Contains(svg, []byte(want)) {
+			t.Errorf("no %q in the picture", want)
+		}
+	}
+}
+
 // TestFailures: nothing to see, and nowhere to write.
 func TestFailures(t *testing.T) {
 	g := graph()
 	if err := g.Write(filepath.Join(t.TempDir(), "none", "x")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
-	g.X.Values = []float64{7, 7, 7, 7}
+	g.Lines[0].X = []float64{7, 7, 7, 7}
 	if err := g.Write(filepath.Join(t.TempDir(), "x")); !errors.Is(err, errFew) {
 		t.Errorf("%v", err)
 	}

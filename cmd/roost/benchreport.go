@@ -81,25 +81,25 @@ func graph(result any, title string) picture.Graph {
 }
 
 func memoryGraph(growth []bench.Sample, title string) picture.Graph {
-	g := picture.Graph{Title: title, X: picture.Axis{Name: "clients online"}, Y: picture.Axis{Name: "memory of the server, MiB"}}
+	var l picture.Line
 	for _, s := range growth {
-		g.X.Values = append(g.X.Values, float64(s.Sessions))
-		g.Y.Values = append(g.Y.Values, float64(s.RSS)/(1<<20))
+		l.X = append(l.X, float64(s.Sessions))
+		l.Y = append(l.Y, float64(s.RSS)/(1<<20))
 	}
-	return g
+	return picture.Graph{Title: title, X: "clients online", Y: "memory of the server, MiB", Lines: []picture.Line{l}}
 }
 
 // latencyGraph has as many decades of nines as there are: 90 %, 99 %, …
 func latencyGraph(l bench.Latency, title string) picture.Graph {
-	g := picture.Graph{
-		Title: title, X: picture.Axis{Name: "percent that took at most so long"}, Y: picture.Axis{Name: "latency, ms"},
+	var line picture.Line
+	for _, q := range l.Curve {
+		line.X = append(line.X, nines(q.Percent))
+		line.Y = append(line.Y, q.Micros/1000)
+	}
+	return picture.Graph{
+		Title: title, X: "percent that took at most so long", Y: "latency, ms", Lines: []picture.Line{line},
 		Marks: []picture.Mark{{At: 0, Name: "0"}, {At: nines(50), Name: "50"}, {At: 1, Name: "90"}, {At: 2, Name: "99"}, {At: 3, Name: "99.9"}, {At: 4, Name: "99.99"}},
 	}
-	for _, q := range l.Curve {
-		g.X.Values = append(g.X.Values, nines(q.Percent))
-		g.Y.Values = append(g.Y.Values, q.Micros/1000)
-	}
-	return g
 }
 
 // nines is 1 for 90 %, 2 for 99 %, 3 for 99.9 %.

@@ -1,0 +1,71 @@
+// Package ring makes accounts each other's contacts, so that servers can be
+// measured with rosters: account i knows those whose numbers are next to its own.
+package ring
+
+import (
+	"context"
+	"fmt"
+
+	"roost/jid"
+	"roost/store"
+	"roost/store/sqlite"
+)
+
+// Name is what every contact is called in the roster.
+const Name = "A Friend"
+
+// Neighbours are the numbers of account i's contacts, of n accounts: i-1, i+1,
+// i-2 and so on, around the ring. Who is a neighbour has one.
+func Neighbours(i, n, contacts int) []int {
+	all := make([]int, contacts)
+	for d := range all {
+		all[d] = (i + away(d) + n) % n
+	}
+	return all
+}
+
+// away is the distance of the d-th neighbour: -1, 1, -2, 2, …
+func away(d int) int {
+	if d%2 == 0 {
+		return -(d/2 + 1)
+	}
+	return d/2 + 1
+}
+
+// batch is how many rosters are changed in one transaction.
+const batch = 500
+
+// Fill writes the rosters of accounts user0@domain to user<n-1>@domain into a
+// database of roost's: subscriptions both ways. contacts must be even.
+func Fill(ctx context.Context, path, domain string, n, contacts int) error {
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: path})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	user := func(i int) jid.JID { return jid.MustParse(fmt.Sprintf("user%d@%s", i, domain)) }
+	versions := make([]int64, n)
+	for i := range versions {
+		r, err := db.Roster(ctx, user(i))
+		if err != nil {
+			return err
+		}
+		versions[i] = r.Version
+	}
+	for d := range contacts {
+		for from := 0; from < n; from += batch {
+			to := min(from+batch, n)
+			var updates []store.RosterUpdate
+			for i := from; i < to; i++ {
+				updates = append(updates, store.RosterUpdate{Owner: user(i), Expect: versions[i],
+					Put: &store.RosterItem{JID: user((i + away(d) + n) % n), Name: Name, Subscription: store.Both}})
+			}
+			now, err := db.ApplyRoster(ctx, updates)
+			if err != nil {
+				return err
+			}
+			copy(versions[from:to], now)
+		}
+	}
+	return nil
+}
