@@ -11,6 +11,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -43,7 +44,7 @@ func main() {
 	flag.IntVar(&o.base, "base", 2000, "sessions that memory is compared with")
 	flag.DurationVar(&o.settle, "settle", 2*time.Minute, "rest before memory is read")
 	flag.DurationVar(&o.hold, "hold", time.Minute, "how long CPU is counted while sessions idle, with a ping each per minute")
-	flag.IntVar(&o.logins, "logins", 3000, "logins in a storm")
+	flag.IntVar(&o.logins, "logins", 5000, "logins in a storm")
 	flag.DurationVar(&o.duration, "duration", 10*time.Second, "how long messages are counted")
 	flag.IntVar(&o.idle, "idle", 3000, "sessions that idle beside those that talk")
 	flag.StringVar(&o.out, "out", "bench/results/density.md", "page that is written")
@@ -110,7 +111,7 @@ type scenario struct {
 
 func scenarios(o options) []scenario {
 	idle := []string{"idle", "--sessions", strconv.Itoa(o.sessions), "--base", strconv.Itoa(o.base), "--settle", o.settle.String(), "--hold", o.hold.String()}
-	login := []string{"login", "--count", strconv.Itoa(o.logins), "--accounts", "1000", "--in-flight", "50"}
+	login := []string{"login", "--count", strconv.Itoa(o.logins), "--accounts", "250", "--in-flight", "100"}
 	message := func(pairs int) []string {
 		return []string{"message", "--pairs", strconv.Itoa(pairs), "--idle", strconv.Itoa(o.idle), "--duration", o.duration.String()}
 	}
@@ -196,11 +197,15 @@ func load(roost string, args []string) (result, error) {
 	return r, json.Unmarshal(out, &r)
 }
 
+// freePort is a port below those that the system gives to clients, of which a load
+// generator takes thousands.
 func freePort() int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0
+	for range 1000 {
+		port := 10000 + rand.IntN(20000)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return 0
 }
