@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/xdg-go/scram"
@@ -170,13 +172,31 @@ func (f *Fleet) user(i int) string {
 	return fmt.Sprintf(f.cfg.User, f.cfg.First+i)
 }
 
+// lateBind has the system choose a port when the connection's other end is known,
+// so that a port is taken only once for each server.
+func lateBind(_, _ string, raw syscall.RawConn) error {
+	var err error
+	if e := raw.Control(func(fd uintptr) {
+		err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, ipBindAddressNoPort, 1)
+	}); e != nil {
+		return e
+	}
+	return err
+}
+
+// ipBindAddressNoPort is IP_BIND_ADDRESS_NO_PORT of ip(7), which package syscall
+// does not have.
+const ipBindAddressNoPort = 24
+
 // dial connects one client. On loopback, source addresses are spread over
 // 127.0.0.0/8, because one address has fewer than 65,536 ports.
 func (f *Fleet) dial(ctx context.Context, c *Client) error {
 	d := net.Dialer{Timeout: 10 * time.Second}
 	if host, _, _ := net.SplitHostPort(f.cfg.Target); strings.HasPrefix(host, "127.") {
-		n := f.ids.Add(1) / 20000
-		d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, byte(n>>8), byte(1+n%250))}
+		// Other load generators have addresses of their own, by process.
+		n := uint64(os.Getpid())<<3 + f.ids.Add(1)/20000
+		d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, byte(1+n>>16%200), byte(n>>8), byte(1+n%250))}
+		d.Control = lateBind
 	}
 	conn, err := d.DialContext(ctx, "tcp", f.cfg.Target)
 	if err != nil {
