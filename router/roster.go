@@ -137,16 +137,18 @@ func (r *Router) roster(owner jid.JID) (*Roster, error) {
 		return nil, err
 	}
 	ro := newRoster(sr)
-	r.remember(owner, ro)
+	r.remember(owner.Clone(), ro)
 	return ro, nil
 }
 
-// remember keeps a roster that was read.
+// remember keeps a roster that was read. owner is kept too: a session's own JID as
+// it is, because a copy, which lives half a minute, would leave a hole between
+// those of sessions that live for days.
 func (r *Router) remember(owner jid.JID, ro *Roster) {
 	if ro.Version != 0 {
 		// Version 0: there is no such account. It may be made at any moment,
 		// by another process too.
-		r.rosters.Set(strings.Clone(owner.String()), ro)
+		r.rosters.Set(owner.String(), ro)
 	}
 }
 
