@@ -161,6 +161,9 @@ func (c *Client) Secured(loop int, _ *tls.ConnectionState) {
 // Drained has no meaning for a client.
 func (c *Client) Drained(int) {}
 
+// Expired has nothing to say: the connection is cut off.
+func (c *Client) Expired(int, error) {}
+
 // Closed is called when the connection is gone.
 func (c *Client) Closed(loop int, err error) {
 	c.parser.Free(c.fleet.scratch[loop])

@@ -11,8 +11,8 @@ import (
 // set, records that do not end, and outboxes that nobody else looks after. Only
 // connections with one of these are looked at every second.
 
-// SetDeadline closes the connection with ErrDeadline when it is still there
-// then, to the second; 0 takes that back.
+// SetDeadline ends the connection with ErrDeadline when it is still there then,
+// to the second (Handler.Expired); 0 takes that back.
 func (c *Conn) SetDeadline(after time.Duration) {
 	c.loop.post(c, func(int) { c.setDeadline(after) })
 }
@@ -24,6 +24,18 @@ func (c *Conn) setDeadline(after time.Duration) {
 	}
 	c.deadline = c.loop.now + uint32((after+time.Second-1)/time.Second)
 	c.watchTime()
+}
+
+// expire lets the handler say that time is up. Loop, and not from within a callback
+// of the operator.
+func (c *Conn) expire(err error) {
+	c.deadline = 0
+	c.handler.Expired(c.loop.index, err)
+	c.loop.post(c, func(int) { // behind what a Close has posted
+		if !c.lingering() {
+			c.shut(err)
+		}
+	})
 }
 
 // watchTime puts the connection on the loop's list of deadlines.
@@ -54,7 +66,7 @@ func (c *Conn) due(now uint32) (again bool) {
 	case c.deadline != 0 && now > c.deadline && c.lingering():
 		c.shut(nil)
 	case c.deadline != 0 && now > c.deadline:
-		c.shut(ErrDeadline)
+		c.expire(ErrDeadline)
 	case c.deadline != 0, c.stall != 0, waits:
 		return true
 	}

@@ -18,18 +18,18 @@ type loop struct {
 	nap   *nap
 
 	// loop
-	buf    []byte                               // what is read goes here
-	plain  []byte                               // what TLS opens goes here; nil until needed
-	conns  []*Conn                              // all connections, at Conn.slot
-	rests  map[*Conn]*bytebufferpool.ByteBuffer // what handlers that paused have not used
-	urgent []*Conn                              // those with a deadline
-	now    uint32                               // seconds since start
-	spoke  uint32                               // the last of them when somebody came, left, or said more than that they are there
-	start  time.Time
-	crowd  int  // the most there were in rests
-	swept  int  // conns up to here were looked at in this round
-	part   int  // how many are looked at in a second of this round
-	ending bool // Close was called
+	buf     []byte                               // what is read goes here
+	plain   []byte                               // what TLS opens goes here; nil until needed
+	conns   []*Conn                              // all connections, at Conn.slot
+	rests   map[*Conn]*bytebufferpool.ByteBuffer // what handlers that paused have not used
+	urgent  []*Conn                              // those with a deadline
+	now     uint32                               // seconds since start
+	spoke   uint32                               // the last of them when somebody came, left, or said more than that they are there
+	start   time.Time
+	crowd   int  // the most there were in rests
+	unswept int  // conns up to here are still to be looked at in this round
+	part    int  // how many are looked at in a second of this round
+	ending  bool // Close was called
 
 	keys keyCache // has a lock of its own
 
@@ -225,22 +225,22 @@ func (l *loop) second(int) {
 }
 
 // sweep looks at this second's part of the connections, for those who have said
-// nothing for so long.
+// nothing for so long. It goes from the end of the list to its front: who is moved
+// into the slot of one that has left was looked at already.
 func (l *loop) sweep(timeout time.Duration) {
 	seconds := int(round(timeout) / time.Second)
 	// What is left of a round does not take longer because many have gone.
 	l.part = max(l.part, len(l.conns)/seconds+1)
-	for n := l.part; n > 0; n-- {
-		if l.swept >= len(l.conns) {
-			l.swept, l.part = 0, 0
-			return
+	l.unswept = min(l.unswept, len(l.conns))
+	for n := l.part; n > 0 && l.unswept > 0; n-- {
+		l.unswept--
+		c := l.conns[l.unswept]
+		if time.Duration(l.now-c.seen)*time.Second > timeout && !c.lingering() {
+			c.expire(ErrIdle)
 		}
-		c := l.conns[l.swept]
-		if time.Duration(l.now-c.seen)*time.Second > timeout {
-			c.shut(ErrIdle) // another takes its slot
-		} else {
-			l.swept++
-		}
+	}
+	if l.unswept == 0 {
+		l.unswept, l.part = len(l.conns), 0
 	}
 }
 

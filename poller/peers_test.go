@@ -24,12 +24,12 @@ func (s *testServer) onLoop(f func(l *loop)) {
 // later lets a loop's clock go forward and has it look at its connections as
 // often as in that time.
 func (s *testServer) later(d time.Duration) {
-	s.onLoop(func(l *loop) {
-		for range d / time.Second {
+	for range d / time.Second {
+		s.onLoop(func(l *loop) {
 			l.start = l.start.Add(-time.Second)
 			l.second(0)
-		}
-	})
+		})
+	}
 }
 
 // quickly has the loops look every millisecond for what they look for every

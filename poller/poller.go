@@ -51,6 +51,11 @@ type Handler interface {
 	// Drained is called when a socket that had been full has taken everything.
 	Drained(loop int)
 
+	// Expired is called when a deadline has passed (ErrDeadline) or nothing was
+	// heard for IdleTimeout (ErrIdle). It may queue last words and Close; where it
+	// does not, the connection is cut off and Closed gets err.
+	Expired(loop int, err error)
+
 	// Closed is the last call, exactly once. err is nil when we closed, io.EOF
 	// when the peer did, and the reason otherwise.
 	Closed(loop int, err error)

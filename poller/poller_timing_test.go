@@ -27,6 +27,7 @@ func (h *silent) Data(_ int, p []byte) int {
 }
 func (h *silent) Secured(int, *tls.ConnectionState) {}
 func (h *silent) Drained(int)                       {}
+func (h *silent) Expired(int, error)                {}
 func (h *silent) Closed(int, error)                 {}
 
 // serveSilently is serve with silent handlers; it answers the port.

@@ -69,6 +69,9 @@ func (h *tortured) Secured(int, *tls.ConnectionState) {}
 
 func (h *tortured) Drained(int) { h.c.Resume() }
 
+// Expired leaves the end to the poller.
+func (h *tortured) Expired(int, error) {}
+
 func (h *tortured) Closed(int, error) {
 	if h.closed++; h.closed > 1 {
 		h.t.Error("Closed twice")

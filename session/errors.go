@@ -41,6 +41,8 @@ var (
 	ErrBadFormat = &StreamError{Condition: "bad-format"}
 	// a new stream for the same resource replaces this one
 	ErrConflict = &StreamError{Condition: "conflict"}
+	// the client was silent for too long, or took too long to log in
+	ErrConnectionTimeout = &StreamError{Condition: "connection-timeout"}
 	// the 'to' of the header is no domain of this server
 	ErrHostUnknown = &StreamError{Condition: "host-unknown"}
 	// something in the server went wrong

@@ -94,6 +94,16 @@ func (s *Session) Secured(loop int, state *tls.ConnectionState) {
 	}
 }
 
+// Expired is called when the time for the login is up, or nothing was heard for too
+// long: <connection-timeout/> is the last that the client hears (RFC 6120 section
+// 4.9.3.4), if it hears anything. A session that a worker has is cut off.
+func (s *Session) Expired(loop int, err error) {
+	if !s.has(flagBusy) {
+		s.mgr.cfg.Logger.Debug("connection timed out", "jid", s.FullJID(), "err", err)
+		s.end(s.mgr.turns[loop], ErrConnectionTimeout)
+	}
+}
+
 // Drained is called when the socket has taken all of a full outbox.
 func (s *Session) Drained(loop int) {
 	s.whenFree(s.mgr.turns[loop], func(t *Turn) {
