@@ -33,7 +33,7 @@ func TestChannelBinding(t *testing.T) {
 		f := func(name, want string, conv func(own tls.ConnectionState) *scram.ClientConversation) {
 			t.Helper()
 			p, own := connect()
-			if got := p.scram(name, conv(own)); !strings.HasPrefix(got, want) {
+			if got := p.scram(testHeader, name, conv(own)); !strings.HasPrefix(got, want) {
 				t.Errorf("TLS %x, %s: %s, want %s", version, name, got, want)
 			}
 		}
@@ -64,8 +64,9 @@ func bindingOf(t *testing.T, state tls.ConnectionState) scram.ChannelBinding {
 	return b
 }
 
-// scram plays an exchange and returns the beginning of the last answer.
-func (p *peer) scram(mechanism string, conv *scram.ClientConversation) string {
+// scram opens a stream, plays an exchange and returns the beginning of the last
+// answer.
+func (p *peer) scram(header, mechanism string, conv *scram.ClientConversation) string {
 	p.t.Helper()
 	const ns = " xmlns='urn:ietf:params:xml:ns:xmpp-sasl'"
 	step := func(challenge string) string {
@@ -76,7 +77,7 @@ func (p *peer) scram(mechanism string, conv *scram.ClientConversation) string {
 		}
 		return base64.StdEncoding.EncodeToString([]byte(message))
 	}
-	features := p.ask(testHeader, "</stream:features>")
+	features := p.ask(header, "</stream:features>")
 	if !strings.Contains(features, "<mechanism>"+mechanism+"</mechanism>") {
 		p.t.Fatalf("%s is not offered: %s", mechanism, features)
 	}

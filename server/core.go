@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -32,7 +31,7 @@ type core struct {
 }
 
 // newCore builds the rooms above the poller for a number of loops.
-func newCore(cfg *Config, st store.Store, tlsConfig *tls.Config, leaf session.LeafFunc, secret []byte, loops int) *core {
+func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, leaf session.LeafFunc, secret []byte, loops int) *core {
 	r := router.New(router.Config{
 		Domains:     cfg.Domains,
 		Store:       st,

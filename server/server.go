@@ -6,7 +6,6 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"roost/poller"
+	"roost/session"
 	"roost/store/sqlite"
 )
 
@@ -55,7 +55,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.core = newCore(&s.cfg, st, s.tlsConfig(), s.leaf, secret, cfg.Pollers)
+	s.core = newCore(&s.cfg, st, s.startTLS(), s.certs.Leaf, secret, cfg.Pollers)
 	if err := s.listen(); err != nil {
 		s.core.close()
 		return nil, errors.Join(err, st.Close())
@@ -63,10 +63,14 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	return s, nil
 }
 
-func (s *Server) leaf(serverName string) *x509.Certificate { return s.certs.Leaf(serverName) }
-
-func (s *Server) tlsConfig() *tls.Config {
-	return &tls.Config{MinVersion: s.cfg.MinTLS, GetCertificate: s.certs.GetCertificate}
+// startTLS has one configuration for each domain, each with its own session
+// tickets.
+func (s *Server) startTLS() session.TLSFunc {
+	byDomain := make(map[string]*tls.Config)
+	for _, d := range s.cfg.Domains {
+		byDomain[d] = s.certs.Config(s.cfg.MinTLS, d)
+	}
+	return func(domain string) *tls.Config { return byDomain[domain] }
 }
 
 func (s *Server) listen() (err error) {
@@ -95,7 +99,7 @@ func (s *Server) listen() (err error) {
 	for _, l := range []struct {
 		addr string
 		tls  *tls.Config
-	}{{c.C2S, nil}, {c.C2STLS, s.tlsConfig()}} {
+	}{{c.C2S, nil}, {c.C2STLS, s.certs.Config(c.MinTLS, "")}} {
 		if l.addr == "" {
 			continue
 		}

@@ -3,7 +3,6 @@ package server
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -195,93 +194,6 @@ func TestDialoguesOverSockets(t *testing.T) {
 				t.Error(err)
 			}
 		})
-	}
-}
-
-// TestSTARTTLS is RFC 6120 section 5.
-func TestSTARTTLS(t *testing.T) {
-	s := startServer(t, func(c *Config) { c.AllowPlaintext = false })
-	p := connect(t, s)
-	// 5.3.1: while TLS is required it is all that is offered.
-	got := p.ask(testHeader, "</stream:features>")
-	if !strings.HasSuffix(got, "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>") {
-		t.Errorf("features: %s", got)
-	}
-	// 6.3.4: no login before TLS.
-	got = p.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHNlY3JldA==</auth>", "</failure>")
-	if !strings.Contains(got, "encryption-required") {
-		t.Errorf("PLAIN in clear: %s", got)
-	}
-	p.ask("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-	p.conn = tls.Client(p.conn, &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"})
-	got = p.ask(testHeader, "</stream:features>")
-	// 5.4.3.3: not offered again.
-	if strings.Contains(got, "starttls") || !strings.Contains(got, "SCRAM-SHA-256-PLUS") || !strings.Contains(got, "tls-exporter") {
-		t.Errorf("features over TLS: %s", got)
-	}
-	p.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHNlY3JldA==</auth>", "<success")
-	p.ask(testHeader, "</stream:features>")
-	p.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", "</iq>")
-}
-
-// TestExchangeBeforeTLS: RFC 6120 section 5.4.3.3: what was said before TLS is
-// forgotten, an authentication that had begun too.
-func TestExchangeBeforeTLS(t *testing.T) {
-	s := startServer(t, nil)
-	p := connect(t, s)
-	p.ask(testHeader, "</stream:features>")
-	p.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'/>", "<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'></challenge>")
-	p.ask("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-	p.conn = tls.Client(p.conn, &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"})
-	p.ask(testHeader, "</stream:features>")
-	got := p.ask("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>AHJvbWVvAHNlY3JldA==</response>", "/>")
-	if !strings.HasSuffix(got, "<malformed-request/>") {
-		t.Errorf("an exchange from before TLS goes on: %s", got)
-	}
-}
-
-// TestSTARTTLSInjection is RFC 6120 section 5.4.2.3 and the attack that it is
-// there for: what was sent in clear behind <starttls/> is never taken as input.
-func TestSTARTTLSInjection(t *testing.T) {
-	s := startServer(t, func(c *Config) { c.AllowPlaintext = false })
-	p := connect(t, s)
-	p.ask(testHeader, "</stream:features>")
-	got := p.ask("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"+testHeader, "</stream:stream>")
-	if !strings.Contains(got, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>") || strings.Contains(got, "proceed") {
-		t.Errorf("in one piece: %s", got)
-	}
-	// White space, which some clients end their elements with, is no input.
-	p = connect(t, s)
-	p.ask(testHeader, "</stream:features>")
-	p.ask("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>\r\n", "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-	p.conn = tls.Client(p.conn, &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"})
-	p.ask(testHeader, "</stream:features>")
-	// In a piece of its own it is the start of a TLS handshake that fails:
-	// 5.4.3.2, TCP ends without a closing tag.
-	p = connect(t, s)
-	p.ask(testHeader, "</stream:features>")
-	p.ask("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-	_, _ = io.WriteString(p.conn, testHeader)
-	_ = p.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
-	if rest, err := io.ReadAll(p.conn); strings.Contains(string(rest), "stream") || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("behind a failed handshake: %q, %v", rest, err)
-	}
-}
-
-// TestDirectTLS is XEP-0368.
-func TestDirectTLS(t *testing.T) {
-	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		s := startServer(t, func(c *Config) { c.C2STLS, c.AllowPlaintext = "127.0.0.1:0", false })
-		conn, err := tls.Dial("tcp", s.Addrs()[1].Addr.String(), &tls.Config{
-			InsecureSkipVerify: true, ServerName: "localhost", MaxVersion: version,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		p := &peer{t: t, conn: conn}
-		p.login("romeo", "r").available()
-		p.ask("<message to='romeo@localhost/r' id='m'><body>x</body></message>", "<body>x</body></message>")
 	}
 }
 

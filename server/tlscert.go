@@ -120,17 +120,33 @@ func (c *Certificates) load() ([]*tls.Certificate, error) {
 	return certs, nil
 }
 
-// GetCertificate picks the certificate for the name that a client asked for.
-func (c *Certificates) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return c.byName(hello.ServerName), nil
+// Config is a TLS configuration that shows these certificates. domain is the one
+// that the client has named in clear, "" if TLS comes first.
+func (c *Certificates) Config(minTLS uint16, domain string) *tls.Config {
+	return &tls.Config{
+		MinVersion: minTLS,
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return c.pick(hello.ServerName, domain), nil
+		},
+	}
 }
 
-// Leaf is the certificate that a client which asked for serverName has seen.
-func (c *Certificates) Leaf(serverName string) *x509.Certificate { return c.byName(serverName).Leaf }
+// Leaf is the certificate that was shown to a client which asked for serverName
+// by SNI, or for none, and had named domain in clear, or none.
+func (c *Certificates) Leaf(serverName, domain string) *x509.Certificate {
+	return c.pick(serverName, domain).Leaf
+}
 
-func (c *Certificates) byName(name string) *tls.Certificate {
+// pick prefers the name that the client has asked for by SNI. That may be the name
+// of a host that stands for many domains, or missing: then the domain to which the
+// stream was opened decides (RFC 6120 section 13.7.1.2 has certificates name
+// domains, not hosts).
+func (c *Certificates) pick(serverName, domain string) *tls.Certificate {
 	set := c.set.Load()
-	if cert := set.byDomain[strings.ToLower(name)]; cert != nil {
+	if cert := set.byDomain[strings.ToLower(serverName)]; cert != nil {
+		return cert
+	}
+	if cert := set.byDomain[jid.DNSName(domain)]; cert != nil {
 		return cert
 	}
 	return set.first

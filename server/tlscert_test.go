@@ -26,7 +26,7 @@ func TestSelfSigned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := c.Leaf("example.org")
+	first := c.Leaf("example.org", "")
 	for _, name := range []string{"localhost", "example.org", "127.0.0.1"} {
 		if err := first.VerifyHostname(name); err != nil {
 			t.Error(err)
@@ -36,7 +36,7 @@ func TestSelfSigned(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the key's mode is %v, %v; want 0600", info.Mode(), err)
 	}
-	if again, err := NewCertificates(cfg); err != nil || !again.Leaf("").Equal(first) {
+	if again, err := NewCertificates(cfg); err != nil || !again.Leaf("", "").Equal(first) {
 		t.Errorf("the certificate is not kept: %v", err)
 	}
 	if log.Len() != 0 {
@@ -44,7 +44,7 @@ func TestSelfSigned(t *testing.T) {
 	}
 	cfg, log = certConfig(t, dir, "example.net")
 	other, err := NewCertificates(cfg)
-	if err != nil || other.Leaf("").VerifyHostname("example.net") != nil {
+	if err != nil || other.Leaf("", "").VerifyHostname("example.net") != nil {
 		t.Errorf("not remade for other domains: %v", err)
 	}
 	if !strings.Contains(log.String(), "made anew") {
@@ -52,7 +52,8 @@ func TestSelfSigned(t *testing.T) {
 	}
 }
 
-// TestCertificatePerDomain: SNI chooses, an unknown name gets the first.
+// TestCertificatePerDomain: SNI chooses, then the domain of the stream, and who
+// names none that is served gets the first.
 func TestCertificatePerDomain(t *testing.T) {
 	var certs, keys []string
 	for _, domain := range []string{"one.example", "two.example"} {
@@ -73,10 +74,19 @@ func TestCertificatePerDomain(t *testing.T) {
 	if c.SelfSigned() != "" {
 		t.Error("a self-signed certificate is named although others were given")
 	}
-	for asked, want := range map[string]string{"one.example": "one.example", "TWO.example": "two.example", "": "one.example", "x.example": "one.example"} {
-		cert, err := c.GetCertificate(&tls.ClientHelloInfo{ServerName: asked})
-		if err != nil || cert.Leaf.VerifyHostname(want) != nil || !c.Leaf(asked).Equal(cert.Leaf) {
-			t.Errorf("%q: not the certificate of %s", asked, want)
+	for _, tt := range []struct{ asked, to, want string }{
+		{"one.example", "", "one.example"},
+		{"TWO.example", "", "two.example"},
+		{"two.example", "one.example", "two.example"},
+		{"", "two.example", "two.example"},
+		{"host.example", "two.example", "two.example"},
+		{"host.example", "other.example", "one.example"},
+		{"host.example", "", "one.example"},
+		{"", "", "one.example"},
+	} {
+		cert, err := c.Config(0, tt.to).GetCertificate(&tls.ClientHelloInfo{ServerName: tt.asked})
+		if err != nil || cert.Leaf.VerifyHostname(tt.want) != nil || !c.Leaf(tt.asked, tt.to).Equal(cert.Leaf) {
+			t.Errorf("%+v: another certificate", tt)
 		}
 	}
 	if !strings.Contains(log.String(), "three.example") {
@@ -89,7 +99,7 @@ func TestCertificatePerDomain(t *testing.T) {
 	if err := c.Reload(); err == nil || !strings.Contains(err.Error(), keys[1]) {
 		t.Errorf("%v, want an error that names the key's file", err)
 	}
-	if c.Leaf("two.example").VerifyHostname("two.example") != nil {
+	if c.Leaf("two.example", "").VerifyHostname("two.example") != nil {
 		t.Error("a failed reload has changed the certificates")
 	}
 }
@@ -104,13 +114,13 @@ func TestNamesOfCertificates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaf := c.Leaf("xn--bcher-kva.example")
+	leaf := c.Leaf("xn--bcher-kva.example", "")
 	for _, name := range []string{"example.org", "xn--bcher-kva.example", "192.0.2.1", "2001:db8::1"} {
 		if err := leaf.VerifyHostname(name); err != nil {
 			t.Error(err)
 		}
 	}
-	if again, err := NewCertificates(cfg); err != nil || !again.Leaf("").Equal(leaf) {
+	if again, err := NewCertificates(cfg); err != nil || !again.Leaf("", "").Equal(leaf) {
 		t.Errorf("the certificate is not kept: %v", err)
 	}
 	// The operator's own.
@@ -127,7 +137,7 @@ func TestNamesOfCertificates(t *testing.T) {
 	if c, err = NewCertificates(cfg); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Leaf("xn--bcher-kva.example").VerifyHostname("xn--bcher-kva.example"); err != nil {
+	if err := c.Leaf("xn--bcher-kva.example", "").VerifyHostname("xn--bcher-kva.example"); err != nil {
 		t.Error(err)
 	}
 	if log.Len() != 0 {

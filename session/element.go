@@ -171,7 +171,7 @@ func (s *Session) startTLS(t *Turn, behind []byte) {
 		return
 	}
 	s.SendBytes(t, []byte("<proceed xmlns='"+nsTLS+"'/>"))
-	if err := s.conn.StartTLS(s.mgr.cfg.TLS); err != nil {
+	if err := s.conn.StartTLS(s.mgr.cfg.TLS(s.Host())); err != nil {
 		s.failTLS(t)
 		return
 	}

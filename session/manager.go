@@ -66,9 +66,14 @@ type Accounts interface {
 	Account(ctx context.Context, bare jid.JID) (store.Account, error)
 }
 
-// LeafFunc returns the certificate that a client which asked for serverName by
-// SNI has seen, nil when it is not known.
-type LeafFunc func(serverName string) *x509.Certificate
+// LeafFunc returns the certificate that was shown to a client which asked for
+// serverName by SNI and had opened its stream to domain, nil when it is not known.
+// Either may be "".
+type LeafFunc func(serverName, domain string) *x509.Certificate
+
+// TLSFunc returns the configuration of STARTTLS on a stream to one of the domains,
+// always the same.
+type TLSFunc func(domain string) *tls.Config
 
 // Config is what a Manager needs. Zero values take the default given, where one
 // is given.
@@ -81,7 +86,7 @@ type Config struct {
 	Loops          int            // loops that call sessions; default 1
 	Workers        int            // goroutines that may wait for the store; default 32
 	KeyWorkers     int            // goroutines that derive keys; default half the CPUs, at least 1
-	TLS            *tls.Config    // of STARTTLS; nil: not offered
+	TLS            TLSFunc        // of STARTTLS; nil: not offered
 	Leaf           LeafFunc       // the certificate that TLS shows; nil: no tls-server-end-point
 	AllowPlaintext bool           // logins without TLS are allowed
 	MaxResources   int            // sessions per account; default 10

@@ -85,12 +85,13 @@ func (s *Session) Secured(loop int, state *tls.ConnectionState) {
 	s.parser.Free(t.scratch)
 	s.parser.Reset()
 	s.unset(flagOpen | flagTLS)
+	domain := s.Host()
 	s.jid = jid.Kept{}
 	if s.neg() != nil {
 		// An exchange that began in clear is none that may end here.
 		s.neg().sasl, s.neg().mech, s.neg().otherBinding = nil, nil, false
 		s.neg().secured = true
-		s.neg().binding = s.mgr.bindingsOf(state)
+		s.neg().binding = s.mgr.bindingsOf(state, domain)
 	}
 }
 
