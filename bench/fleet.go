@@ -46,6 +46,10 @@ type Config struct {
 	Presence  string // initial presence; default "<presence/>"
 	From      bool   // messages name their sender, so that a server delivers what it got
 	Raw       bool   // there is no login: what answers is no server but another client
+
+	// Sync is called where fleets in several processes, which share a scenario,
+	// must be in step; it returns when all have called it. nil: there is one.
+	Sync func(ctx context.Context) error
 }
 
 func (c *Config) setDefaults() {
@@ -80,6 +84,7 @@ type Fleet struct {
 	ids     atomic.Uint64
 	slots   chan struct{} // logins under way
 	left    sync.WaitGroup
+	logged  atomic.Int64             // logins that were done
 	pace    *time.Ticker             // one login each; nil: as fast as it goes
 	onReady func(took time.Duration) // called for each client that became available
 	keys    sync.Map                 // *scram.Client by user, where accounts are used again
@@ -89,15 +94,9 @@ type Fleet struct {
 	mu      sync.Mutex
 	clients []*Client
 	status  Status
+	done    func() int64 // what Status.Done counts; nil: nothing
 	logins  sync.WaitGroup
 	errs    []error // the first maxErrs of them
-}
-
-// Status counts a fleet's clients.
-type Status struct {
-	Online int // available now
-	Failed int // could not log in
-	Lost   int // were available and were disconnected
 }
 
 // maxErrs is how many errors are kept.
@@ -126,6 +125,7 @@ func NewFleet(cfg Config) (*Fleet, error) {
 // Login logs in the next n clients and returns when each is available or has
 // failed; the error joins the first failures.
 func (f *Fleet) Login(ctx context.Context, n int) error {
+	f.enter(phaseLogin, f.logged.Load)
 	first := len(f.Clients())
 	for i := range n {
 		select {
@@ -217,6 +217,7 @@ func (f *Fleet) dial(ctx context.Context, c *Client) error {
 func (f *Fleet) loginDone(err error) {
 	f.mu.Lock()
 	if err == nil {
+		f.logged.Add(1)
 		f.status.Online++
 	} else {
 		f.status.Failed++
@@ -266,13 +267,6 @@ func (f *Fleet) gone() {
 }
 
 func (f *Fleet) nextID() uint64 { return f.ids.Add(1) }
-
-// Status counts the clients.
-func (f *Fleet) Status() Status {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.status
-}
 
 // Clients are all clients, in the order of their accounts.
 func (f *Fleet) Clients() []*Client {

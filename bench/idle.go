@@ -14,8 +14,6 @@ type IdleConfig struct {
 	Hold      time.Duration // how long they then idle while CPU is counted
 	Ping      time.Duration // each sends a white-space ping so often while idle; 0: never
 	ServerPID int           // process that is measured; 0: none
-
-	Progress func(phase string, s Status) // called about twice a second; nil: not
 }
 
 // IdleResult is what they cost.
@@ -26,6 +24,7 @@ type IdleResult struct {
 	Lost            int      `json:"lost"`
 	Errors          []string `json:"errors,omitempty"`
 	LoginsPerSecond float64  `json:"logins_per_second"`
+	ServerCPU       float64  `json:"server_cpu_s,omitempty"` // seconds, from the rest at Base to that at Sessions
 	CPUPerLogin     float64  `json:"server_cpu_us_per_login,omitempty"`
 	BaseRSS         int64    `json:"server_rss_at_base,omitempty"` // bytes
 	RSS             int64    `json:"server_rss,omitempty"`         // bytes
@@ -34,6 +33,32 @@ type IdleResult struct {
 	Growth          []Sample `json:"growth,omitempty"`
 }
 
+// derive computes what follows from the other figures.
+func (r *IdleResult) derive() {
+	if n := float64(r.Sessions - r.Base); n > 0 {
+		r.CPUPerLogin = 1e6 * r.ServerCPU / n
+		r.BytesPerSession = float64(r.RSS-r.BaseRSS) / n
+	}
+}
+
+func (r *IdleResult) add(o IdleResult) {
+	r.Sessions += o.Sessions
+	r.Base += o.Base
+	r.Failed += o.Failed
+	r.Lost += o.Lost
+	r.Errors = joinErrors(r.Errors, o.Errors)
+	r.LoginsPerSecond += o.LoginsPerSecond
+	r.ServerCPU = max(r.ServerCPU, o.ServerCPU)
+	r.BaseRSS = max(r.BaseRSS, o.BaseRSS)
+	r.RSS = max(r.RSS, o.RSS)
+	r.IdleCPU = max(r.IdleCPU, o.IdleCPU)
+	r.derive()
+}
+
+func (*IdleResult) latency() *Latency { return nil }
+
+func (r *IdleResult) grew(samples []Sample) { r.Growth = samples }
+
 // Sample is the server's memory at one number of sessions.
 type Sample struct {
 	Sessions int   `json:"sessions"`
@@ -41,58 +66,65 @@ type Sample struct {
 }
 
 // Idle logs clients in and watches what they cost while they do nothing.
-func (f *Fleet) Idle(ctx context.Context, cfg IdleConfig) (r IdleResult, err error) {
+func (f *Fleet) Idle(ctx context.Context, cfg IdleConfig) (IdleResult, error) {
 	if cfg.Settle <= 0 {
 		cfg.Settle = 2 * time.Minute
 	}
-	r.Base, r.Sessions = cfg.Base, cfg.Sessions
-	stop := f.watch(ctx, cfg, &r)
-	defer stop()
-	base, err := f.settled(ctx, cfg, cfg.Base)
+	r := IdleResult{Base: cfg.Base, Sessions: cfg.Sessions}
+	stop := sampleMemory(cfg.ServerPID, func() int { return f.Status().Online })
+	err := f.idle(ctx, cfg, &r)
+	r.Growth = stop()
+	r.derive()
+	return r, err
+}
+
+func (f *Fleet) idle(ctx context.Context, cfg IdleConfig, r *IdleResult) error {
+	if err := f.login(ctx, cfg.Base, cfg.Rate); err != nil {
+		return err
+	}
+	base, err := f.settled(ctx, cfg)
 	if err != nil {
-		return r, err
+		return err
 	}
 	start := time.Now()
 	if err := f.login(ctx, cfg.Sessions-cfg.Base, cfg.Rate); err != nil {
 		r.Errors = append(r.Errors, err.Error())
 	}
 	r.LoginsPerSecond = float64(cfg.Sessions-cfg.Base) / time.Since(start).Seconds()
-	full, err := f.settled(ctx, cfg, 0)
+	full, err := f.settled(ctx, cfg)
 	if err != nil {
-		return r, err
+		return err
 	}
 	s := f.Status()
 	r.Failed, r.Lost, r.BaseRSS, r.RSS = s.Failed, s.Lost, base.RSS, full.RSS
-	if n := float64(cfg.Sessions - cfg.Base); cfg.ServerPID != 0 && n > 0 {
-		r.CPUPerLogin = us(full.CPU-base.CPU) / n
-		r.BytesPerSession = float64(full.RSS-base.RSS) / n
-	}
+	r.ServerCPU = (full.CPU - base.CPU).Seconds()
 	if cfg.Hold > 0 {
-		err = f.hold(ctx, cfg, &r)
+		return f.hold(ctx, cfg, r)
 	}
-	return r, err
+	return nil
 }
 
-// settled logs n more clients in and reads the server's usage after a rest.
-func (f *Fleet) settled(ctx context.Context, cfg IdleConfig, n int) (Usage, error) {
-	if n > 0 {
-		if err := f.login(ctx, n, cfg.Rate); err != nil {
-			return Usage{}, err
-		}
-	}
+// settled reads the server's usage after a rest, and goes on when everybody has.
+func (f *Fleet) settled(ctx context.Context, cfg IdleConfig) (u Usage, err error) {
 	if cfg.ServerPID == 0 {
-		return Usage{}, ctx.Err()
+		return u, f.sync(ctx)
 	}
-	select {
-	case <-ctx.Done():
-		return Usage{}, ctx.Err()
-	case <-time.After(cfg.Settle):
+	if err := f.sync(ctx); err != nil {
+		return u, err
 	}
-	return ReadUsage(cfg.ServerPID)
+	f.enter(phaseSettle, nil)
+	if err := rest(ctx, cfg.Settle); err != nil {
+		return u, err
+	}
+	if u, err = ReadUsage(cfg.ServerPID); err != nil {
+		return u, err
+	}
+	return u, f.sync(ctx)
 }
 
 // hold keeps the clients idle, with pings spread evenly.
 func (f *Fleet) hold(ctx context.Context, cfg IdleConfig, r *IdleResult) error {
+	f.enter(phaseIdle, nil)
 	ctx, cancel := context.WithTimeout(ctx, cfg.Hold)
 	defer cancel()
 	before, err := serverUsage(cfg.ServerPID)
@@ -128,37 +160,5 @@ func (f *Fleet) ping(ctx context.Context, every time.Duration) {
 		for due := int(float64(len(clients)) * time.Since(start).Seconds() / every.Seconds()); sent < due; sent++ {
 			clients[sent%len(clients)].Ping()
 		}
-	}
-}
-
-// watch samples the server's memory, and tells how it goes, until stop.
-func (f *Fleet) watch(ctx context.Context, cfg IdleConfig, r *IdleResult) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for tick := time.NewTicker(500 * time.Millisecond); ; {
-			select {
-			case <-ctx.Done():
-				tick.Stop()
-				return
-			case <-tick.C:
-			}
-			s := f.Status()
-			if u, err := serverUsage(cfg.ServerPID); err == nil && cfg.ServerPID != 0 {
-				if n := len(r.Growth); n == 0 || r.Growth[n-1].Sessions != s.Online {
-					r.Growth = append(r.Growth, Sample{s.Online, u.RSS})
-				} else {
-					r.Growth[n-1].RSS = u.RSS
-				}
-			}
-			if cfg.Progress != nil {
-				cfg.Progress("idle", s)
-			}
-		}
-	}()
-	return func() {
-		cancel()
-		<-done
 	}
 }

@@ -30,7 +30,12 @@ type Latency struct {
 	Max  float64 `json:"max_us"`
 
 	Curve []Quantile `json:"-"` // for pictures
+
+	hist *hdrhistogram.Histogram // what the figures come from
 }
+
+// add joins the latencies of two processes.
+func (l *Latency) add(o Latency) { *l = summary([]*hdrhistogram.Histogram{l.hist, o.hist}) }
 
 // Quantile says that so many percent took at most so long.
 type Quantile struct {
@@ -50,7 +55,7 @@ func summary(hs []*hdrhistogram.Histogram) Latency {
 	us := func(v int64) float64 { return float64(v) / 1000 }
 	l := Latency{
 		P50: us(all.ValueAtQuantile(50)), P90: us(all.ValueAtQuantile(90)), P99: us(all.ValueAtQuantile(99)),
-		P999: us(all.ValueAtQuantile(99.9)), Max: us(all.Max()),
+		P999: us(all.ValueAtQuantile(99.9)), Max: us(all.Max()), hist: all,
 	}
 	if all.TotalCount() > 0 {
 		for _, p := range curve {

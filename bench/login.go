@@ -46,6 +46,7 @@ type LoginResult struct {
 	Failed      int      `json:"failed"`
 	Errors      []string `json:"errors,omitempty"`
 	PerSecond   float64  `json:"per_second"`
+	ServerCPU   float64  `json:"server_cpu_s,omitempty"` // seconds
 	CPUPerLogin float64  `json:"server_cpu_us_per_login,omitempty"`
 	Latency     Latency  `json:"latency"` // from connecting to the own presence
 }
@@ -55,6 +56,9 @@ type LoginResult struct {
 func (f *Fleet) LoginStorm(ctx context.Context, cfg LoginConfig) (LoginResult, error) {
 	hist := f.timeLogins()
 	f.leave = true
+	if err := f.sync(ctx); err != nil {
+		return LoginResult{}, err
+	}
 	before, err := serverUsage(cfg.ServerPID)
 	if err != nil {
 		return LoginResult{}, err
@@ -71,10 +75,28 @@ func (f *Fleet) LoginStorm(ctx context.Context, cfg LoginConfig) (LoginResult, e
 		return r, err
 	}
 	r.Failed = f.Status().Failed
-	if n := float64(cfg.Count - r.Failed); n > 0 {
-		r.PerSecond = n / took.Seconds()
-		r.CPUPerLogin = us(after.CPU-before.CPU) / n
-	}
+	r.PerSecond = float64(r.Logins-r.Failed) / took.Seconds()
+	r.ServerCPU = (after.CPU - before.CPU).Seconds()
 	r.Latency = hist()
+	r.derive()
 	return r, ctx.Err()
 }
+
+// derive computes what follows from the other figures.
+func (r *LoginResult) derive() {
+	if n := float64(r.Logins - r.Failed); n > 0 {
+		r.CPUPerLogin = 1e6 * r.ServerCPU / n
+	}
+}
+
+func (r *LoginResult) add(o LoginResult) {
+	r.Logins += o.Logins
+	r.Failed += o.Failed
+	r.Errors = joinErrors(r.Errors, o.Errors)
+	r.PerSecond += o.PerSecond
+	r.ServerCPU = max(r.ServerCPU, o.ServerCPU)
+	r.Latency.add(o.Latency)
+	r.derive()
+}
+
+func (r *LoginResult) latency() *Latency { return &r.Latency }

@@ -28,6 +28,7 @@ type MessageResult struct {
 	Sessions      int     `json:"sessions"`
 	Messages      int64   `json:"messages"` // delivered
 	PerSecond     float64 `json:"per_second"`
+	ServerCPU     float64 `json:"server_cpu_s,omitempty"` // seconds
 	CPUPerMessage float64 `json:"server_cpu_us_per_message,omitempty"`
 	Bytes         float64 `json:"bytes_per_message"` // as delivered
 	Latency       Latency `json:"latency"`
@@ -46,6 +47,13 @@ type talk struct {
 type paddedCount struct {
 	n, bytes atomic.Int64
 	_        [48]byte
+}
+
+func total(counts []paddedCount) (n int64) {
+	for i := range counts {
+		n += counts[i].n.Load()
+	}
+	return n
 }
 
 // markerText introduces the time of departure in a message's body.
@@ -129,8 +137,12 @@ func (f *Fleet) Message(ctx context.Context, cfg MessageConfig) (MessageResult, 
 		a, b := clients[2*i], clients[2*i+1]
 		t.peers[a], t.peers[b] = b.FullJID(), a.FullJID()
 	}
+	if err := f.sync(ctx); err != nil {
+		return MessageResult{}, err
+	}
 	f.listen(t.received)
 	defer f.listen(nil)
+	f.enter(phaseWarmup, nil)
 	ctx, cancel := context.WithTimeout(ctx, cfg.Warmup+cfg.Duration)
 	defer cancel()
 	if t.answer {
@@ -140,7 +152,7 @@ func (f *Fleet) Message(ctx context.Context, cfg MessageConfig) (MessageResult, 
 	} else {
 		go t.atRate(ctx, clients[:2*cfg.Pairs], cfg.Rate)
 	}
-	return t.measure(ctx, cfg, len(clients))
+	return t.measure(ctx, f, cfg)
 }
 
 // atRate sends messages at a steady pace, whether they are answered or not.
@@ -162,11 +174,10 @@ func (t *talk) atRate(ctx context.Context, clients []*Client, rate float64) {
 	}
 }
 
-func (t *talk) measure(ctx context.Context, cfg MessageConfig, sessions int) (MessageResult, error) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(cfg.Warmup):
-	}
+// measure counts what arrives once the warm-up is over.
+func (t *talk) measure(ctx context.Context, f *Fleet, cfg MessageConfig) (MessageResult, error) {
+	_ = rest(ctx, cfg.Warmup)
+	f.enter(phaseMessages, func() int64 { return total(t.counts) })
 	before, err := serverUsage(cfg.ServerPID)
 	if err != nil {
 		return MessageResult{}, err
@@ -180,22 +191,41 @@ func (t *talk) measure(ctx context.Context, cfg MessageConfig, sessions int) (Me
 	if err != nil {
 		return MessageResult{}, err
 	}
-	r := MessageResult{Pairs: cfg.Pairs, Sessions: sessions}
-	var bytes int64
-	for i := range t.counts {
-		r.Messages += t.counts[i].n.Load()
-		bytes += t.counts[i].bytes.Load()
-	}
+	r := MessageResult{Pairs: cfg.Pairs, Sessions: len(f.Clients()), Messages: total(t.counts), Latency: summary(t.hists)}
 	r.PerSecond = float64(r.Messages) / took.Seconds()
-	r.Latency = summary(t.hists)
+	r.ServerCPU = (after.CPU - before.CPU).Seconds()
 	if r.Messages > 0 {
-		r.CPUPerMessage = us(after.CPU-before.CPU) / float64(r.Messages)
+		bytes := int64(0)
+		for i := range t.counts {
+			bytes += t.counts[i].bytes.Load()
+		}
 		r.Bytes = float64(bytes) / float64(r.Messages)
 	}
+	r.derive()
 	return r, nil
 }
 
-func us(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
+// derive computes what follows from the other figures.
+func (r *MessageResult) derive() {
+	if r.Messages > 0 {
+		r.CPUPerMessage = 1e6 * r.ServerCPU / float64(r.Messages)
+	}
+}
+
+func (r *MessageResult) add(o MessageResult) {
+	if n := r.Messages + o.Messages; n > 0 {
+		r.Bytes = (r.Bytes*float64(r.Messages) + o.Bytes*float64(o.Messages)) / float64(n)
+	}
+	r.Pairs += o.Pairs
+	r.Sessions += o.Sessions
+	r.Messages += o.Messages
+	r.PerSecond += o.PerSecond
+	r.ServerCPU = max(r.ServerCPU, o.ServerCPU)
+	r.Latency.add(o.Latency)
+	r.derive()
+}
+
+func (r *MessageResult) latency() *Latency { return &r.Latency }
 
 // serverUsage is ReadUsage, and nothing for no process.
 func serverUsage(pid int) (Usage, error) {

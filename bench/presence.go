@@ -27,6 +27,7 @@ type PresenceResult struct {
 	Changes        int64   `json:"changes"`
 	Delivered      int64   `json:"delivered"` // to contacts, not counting the echo
 	PerSecond      float64 `json:"per_second"`
+	ServerCPU      float64 `json:"server_cpu_s,omitempty"`               // seconds
 	CPUPerPresence float64 `json:"server_cpu_us_per_presence,omitempty"` // delivered
 	Latency        Latency `json:"latency"`
 }
@@ -97,7 +98,11 @@ func (f *Fleet) Presence(ctx context.Context, cfg PresenceConfig) (PresenceResul
 	if len(clients) < cfg.Contacts+1 {
 		return r, errFewContacts
 	}
+	f.enter(phaseContacts, nil)
 	if err := f.befriend(ctx, cfg.Contacts); err != nil {
+		return r, err
+	}
+	if err := f.sync(ctx); err != nil {
 		return r, err
 	}
 	hists := make([]*hdrhistogram.Histogram, f.cfg.Loops)
@@ -116,6 +121,7 @@ func (f *Fleet) Presence(ctx context.Context, cfg PresenceConfig) (PresenceResul
 		}
 	})
 	defer f.listen(nil)
+	f.enter(phasePresence, func() int64 { return total(counts) })
 	before, err := serverUsage(cfg.ServerPID)
 	if err != nil {
 		return r, err
@@ -126,16 +132,32 @@ func (f *Fleet) Presence(ctx context.Context, cfg PresenceConfig) (PresenceResul
 	if err != nil {
 		return r, err
 	}
-	for i := range counts {
-		r.Delivered += counts[i].n.Load()
-	}
+	r.Delivered = total(counts)
 	r.PerSecond = float64(r.Delivered) / time.Since(start).Seconds()
+	r.ServerCPU = (after.CPU - before.CPU).Seconds()
 	r.Latency = summary(hists)
-	if r.Delivered > 0 {
-		r.CPUPerPresence = us(after.CPU-before.CPU) / float64(r.Delivered)
-	}
+	r.derive()
 	return r, ctx.Err()
 }
+
+// derive computes what follows from the other figures.
+func (r *PresenceResult) derive() {
+	if r.Delivered > 0 {
+		r.CPUPerPresence = 1e6 * r.ServerCPU / float64(r.Delivered)
+	}
+}
+
+func (r *PresenceResult) add(o PresenceResult) {
+	r.Sessions += o.Sessions
+	r.Changes += o.Changes
+	r.Delivered += o.Delivered
+	r.PerSecond += o.PerSecond
+	r.ServerCPU = max(r.ServerCPU, o.ServerCPU)
+	r.Latency.add(o.Latency)
+	r.derive()
+}
+
+func (r *PresenceResult) latency() *Latency { return &r.Latency }
 
 // changes has one client after another change its presence, and waits for the
 // last ones to arrive.

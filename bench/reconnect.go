@@ -18,6 +18,7 @@ type ReconnectResult struct {
 	Errors      []string `json:"errors,omitempty"`
 	Seconds     float64  `json:"seconds"` // from the drop until all were back
 	PerSecond   float64  `json:"per_second"`
+	ServerCPU   float64  `json:"server_cpu_s,omitempty"`            // seconds
 	CPUPerLogin float64  `json:"server_cpu_us_per_login,omitempty"` // with what the drop itself cost
 	PeakRSS     int64    `json:"server_peak_rss,omitempty"`         // bytes, sampled twice a second
 	Latency     Latency  `json:"latency"`                           // of a login
@@ -30,32 +31,54 @@ func (f *Fleet) Reconnect(ctx context.Context, cfg ReconnectConfig) (ReconnectRe
 	if err := f.Login(ctx, cfg.Sessions); err != nil {
 		return r, err
 	}
+	if err := f.sync(ctx); err != nil {
+		return r, err
+	}
 	before, err := serverUsage(cfg.ServerPID)
 	if err != nil {
 		return r, err
 	}
 	hist := f.timeLogins()
-	growth := IdleResult{}
-	stop := f.watch(ctx, IdleConfig{ServerPID: cfg.ServerPID}, &growth)
+	stop := sampleMemory(cfg.ServerPID, func() int { return f.Status().Online })
 	start := time.Now()
 	f.Drop(cfg.Sessions)
 	if err := f.Login(ctx, cfg.Sessions); err != nil {
 		r.Errors = append(r.Errors, err.Error())
 	}
 	r.Seconds = time.Since(start).Seconds()
-	stop()
+	samples := stop()
 	after, err := serverUsage(cfg.ServerPID)
 	if err != nil {
 		return r, err
 	}
 	r.Failed = f.Status().Failed
-	r.PerSecond = float64(cfg.Sessions-r.Failed) / r.Seconds
-	if n := float64(cfg.Sessions - r.Failed); n > 0 {
-		r.CPUPerLogin = us(after.CPU-before.CPU) / n
-	}
-	for _, g := range growth.Growth {
-		r.PeakRSS = max(r.PeakRSS, g.RSS)
+	r.ServerCPU = (after.CPU - before.CPU).Seconds()
+	for _, s := range samples {
+		r.PeakRSS = max(r.PeakRSS, s.RSS)
 	}
 	r.Latency = hist()
+	r.derive()
 	return r, ctx.Err()
 }
+
+// derive computes what follows from the other figures.
+func (r *ReconnectResult) derive() {
+	n := float64(r.Sessions - r.Failed)
+	r.PerSecond = n / r.Seconds
+	if n > 0 {
+		r.CPUPerLogin = 1e6 * r.ServerCPU / n
+	}
+}
+
+func (r *ReconnectResult) add(o ReconnectResult) {
+	r.Sessions += o.Sessions
+	r.Failed += o.Failed
+	r.Errors = joinErrors(r.Errors, o.Errors)
+	r.Seconds = max(r.Seconds, o.Seconds)
+	r.ServerCPU = max(r.ServerCPU, o.ServerCPU)
+	r.PeakRSS = max(r.PeakRSS, o.PeakRSS)
+	r.Latency.add(o.Latency)
+	r.derive()
+}
+
+func (r *ReconnectResult) latency() *Latency { return &r.Latency }

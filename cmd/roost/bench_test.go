@@ -42,6 +42,11 @@ func TestBench(t *testing.T) {
 		{"login --count 40 --accounts 10 --in-flight 5", "latency logins per_second", "logins"},
 		{"presence --sessions 10 --contacts 2 --rate 200 --duration 500ms", "changes contacts delivered latency per_second sessions", "delivered to contacts"},
 		{"reconnect --sessions 10", "latency per_second seconds sessions", "all back after"},
+		{"idle --processes 3 --sessions 20 --base 5 --settle 600ms --hold 300ms --ping 100ms", "base growth logins_per_second sessions server_rss server_rss_at_base", "memory in all"},
+		{"message --processes 2 --pairs 5 --idle 2 --warmup 100ms --duration 500ms", "bytes_per_message latency messages pairs per_second sessions", "latency, 99 %"},
+		{"login --processes 3 --count 40 --accounts 10 --in-flight 5", "latency logins per_second", "logins"},
+		{"presence --processes 2 --sessions 10 --contacts 2 --rate 200 --duration 500ms", "changes contacts delivered latency per_second sessions", "delivered to contacts"},
+		{"reconnect --processes 2 --sessions 10", "latency per_second seconds sessions", "all back after"},
 	} {
 		name := filepath.Join(t.TempDir(), "result")
 		args := append([]string{"bench"}, strings.Fields(c.args)...)
@@ -69,6 +74,34 @@ func TestBench(t *testing.T) {
 				t.Errorf("%s: %v", c.args, err)
 			}
 		}
+	}
+}
+
+// TestBenchProcesses: what several processes do is one result, of all clients: none
+// is left out, none is there twice, and latencies are those of all.
+func TestBenchProcesses(t *testing.T) {
+	target, data, pid := benchServer(t)
+	f := func(args string) (got struct {
+		Sessions, Base, Failed, Pairs, Logins int
+		Growth                                []struct{ Sessions int }
+		Latency                               map[string]float64
+		CPU                                   float64 `json:"server_cpu_s"`
+	}) {
+		t.Helper()
+		code, stdout, stderr := result(t, nil, append([]string{"bench"}, strings.Fields(args+" --processes 3 --json --target "+target+" --create "+data+" --server-pid "+pid)...)...)
+		if err := json.Unmarshal([]byte(stdout), &got); code != 0 || err != nil {
+			t.Fatalf("%s: exit code %d, %v\n%s%s", args, code, err, stdout, stderr)
+		}
+		return got
+	}
+	if r := f("idle --sessions 31 --base 7 --settle 1200ms"); r.Sessions != 31 || r.Base != 7 || r.Failed != 0 || len(r.Growth) == 0 || r.Growth[len(r.Growth)-1].Sessions != 31 {
+		t.Errorf("idle: %+v", r)
+	}
+	if r := f("message --pairs 7 --idle 4 --warmup 100ms --duration 300ms"); r.Sessions != 18 || r.Pairs != 7 || r.Latency["p50_us"] <= 0 {
+		t.Errorf("message: %+v", r)
+	}
+	if r := f("login --count 100 --accounts 10 --in-flight 10"); r.Logins != 100 || r.Latency["p50_us"] <= 0 || r.CPU <= 0 {
+		t.Errorf("login: %+v", r)
 	}
 }
 
@@ -104,10 +137,16 @@ func TestBenchFailures(t *testing.T) {
 	}
 	f(1, "not-authorized", "login --count 3 --password wrong --target "+target)
 	f(1, "refused", "message --pairs 1 --target "+nobody)
-	f(1, "no such process", "login --count 1 --accounts 1 --server-pid 999999999 --create "+data+" --target "+target)
+	f(2, "--in-flight 100", "login --accounts 99")
+	f(1, "no such process", "login --count 1 --accounts 1 --in-flight 1 --server-pid 999999999 --create "+data+" --target "+target)
 	f(2, "%d", "idle --user nobody")
 	f(2, "--base", "idle --sessions 5 --base 5")
 	f(2, "--pairs", "message --pairs 0")
+	f(2, "--processes 3", "reconnect --sessions 40000")
+	f(2, "--processes", "login --processes 0")
+	f(2, "each process", "login --processes 4 --count 3 --accounts 100")
+	f(1, "not-authorized", "login --count 30 --accounts 30 --in-flight 30 --processes 3 --password wrong --target "+target)
+	f(1, "refused", "reconnect --sessions 6 --processes 2 --target "+nobody)
 	f(2, "--contacts", "presence --contacts 0")
 	f(2, "--json=", "login --json=")
 	f(2, "--tls", "login --tls maybe")

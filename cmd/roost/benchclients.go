@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -32,7 +31,9 @@ type fleetFlags struct {
 	First     int      `env:"-" default:"0" placeholder:"N" help:"Number of the first client (default: ${default})."`
 	Password  string   `env:"-" default:"secret" placeholder:"TEXT" help:"Password of all accounts (default: ${default})."`
 	InFlight  int      `env:"-" default:"100" placeholder:"N" help:"Logins under way at once (default: ${default})."`
-	Loops     int      `env:"-" default:"1" placeholder:"N" help:"Event loops of the load generator (default: ${default})."`
+	Loops     int      `env:"-" default:"1" placeholder:"N" help:"Event loops of the load generator, in each process (default: ${default})."`
+	Processes int      `env:"-" default:"1" placeholder:"N" help:"Processes that share the load; each holds 18,000 clients (default: ${default})."`
+	Worker    int      `env:"-" default:"-1" hidden:"" help:"Which of the processes this is."`
 	Create    string   `env:"-" placeholder:"DIR" type:"path" help:"Make the accounts first, in the database of the roost whose data directory this is."`
 	ServerPID int      `env:"-" name:"server-pid" placeholder:"PID" help:"Process of the server, on this machine: its CPU and memory are measured."`
 	JSON      jsonFlag `env:"-" name:"json" help:"Write the result as one JSON object, to --json=FILE or, with --json alone, instead of the table."`
@@ -44,33 +45,37 @@ func (f *fleetFlags) Validate() error {
 	if strings.Count(f.User, "%d") != 1 || strings.Count(f.User, "%") != 1 {
 		return fmt.Errorf("--user %q needs one %%d, where the number goes", f.User)
 	}
-	if f.InFlight < 1 || f.Loops < 1 || f.First < 0 {
-		return errors.New("--in-flight and --loops must be at least 1, --first at least 0")
+	if f.InFlight < 1 || f.Loops < 1 || f.First < 0 || f.Processes < 1 || f.Processes > maxProcesses {
+		return fmt.Errorf("--in-flight and --loops must be at least 1, --first at least 0, --processes from 1 to %d", maxProcesses)
 	}
 	return nil
 }
 
-// maxFleet is how many clients one process holds: each is an open file, and 20,000
-// is a common limit of those.
-const maxFleet = 18000
+// Bounds of a load generator. Each client is an open file, and 20,000 is a common
+// limit of those.
+const (
+	maxFleet     = 18000 // clients of one process
+	maxProcesses = 1000
+)
 
-// start makes the accounts where that is wanted, and a fleet.
-func (f *fleetFlags) start(ctx context.Context, clients, accounts int) (*bench.Fleet, error) {
+// fits reports whether the processes can hold so many clients.
+func (f *fleetFlags) fits(all int) error {
+	clients := (all + f.Processes - 1) / f.Processes
 	if clients > maxFleet {
-		return nil, usageError(fmt.Sprintf("%d clients are more than the %d of one process: start several, with --first", clients, maxFleet))
+		return usageError(fmt.Sprintf("%d clients are more than the %d of one process: --processes %d", all, maxFleet, (all+maxFleet-1)/maxFleet))
 	}
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err == nil && limit.Cur < uint64(clients+100) {
-		return nil, fmt.Errorf("%d clients need %d open files, and the limit is %d: ulimit -n %d", clients, clients+100, limit.Cur, clients+100)
+		return fmt.Errorf("%d clients need %d open files, and the limit is %d: ulimit -n %d", clients, clients+100, limit.Cur, clients+100)
 	}
-	if f.Create != "" {
-		if err := f.create(ctx, accounts); err != nil {
-			return nil, err
-		}
-	}
+	return nil
+}
+
+// fleet is the clients of one process.
+func (f *fleetFlags) fleet(accounts int, sync func(context.Context) error) (*bench.Fleet, error) {
 	return bench.NewFleet(bench.Config{
 		Target: f.Target, Domain: f.Domain, TLS: bench.TLSMode(f.TLS), Resume: f.Resume, Hybrid: f.Hybrid, Mechanism: bench.Mechanism(f.Mechanism),
-		User: f.User, First: f.First, Accounts: accounts, Password: f.Password, InFlight: f.InFlight, Loops: f.Loops,
+		User: f.User, First: f.First, Accounts: accounts, Password: f.Password, InFlight: f.InFlight, Loops: f.Loops, Sync: sync,
 	})
 }
 
@@ -112,36 +117,6 @@ func interrupted() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 }
 
-// live shows how it goes: one line that is written over on a terminal, and a line
-// every ten seconds elsewhere.
-func live(w *os.File) func(phase string, s bench.Status) {
-	terminal := term.IsTerminal(int(w.Fd()))
-	start := time.Now()
-	var last time.Time
-	before := 0
-	return func(phase string, s bench.Status) {
-		every := 10 * time.Second
-		if terminal {
-			every = 400 * time.Millisecond
-		}
-		if time.Since(last) < every {
-			return
-		}
-		rate := 0.0
-		if !last.IsZero() {
-			rate = float64(s.Online-before) / time.Since(last).Seconds()
-		}
-		last, before = time.Now(), s.Online
-		line := fmt.Sprintf("%6.1fs  %s: %s online, %+.0f/s, %d failed, %d lost", time.Since(start).Seconds(), phase,
-			humanize.Comma(int64(s.Online)), rate, s.Failed, s.Lost)
-		if terminal {
-			fmt.Fprintf(w, "\r\x1b[K%s", line)
-		} else {
-			fmt.Fprintln(w, line)
-		}
-	}
-}
-
 // table writes a result for people: what it is, and the value.
 func table(w io.Writer, title string, rows [][2]string) {
 	fmt.Fprintf(w, "\n%s\n", title)
@@ -158,6 +133,13 @@ func latencyRows(l bench.Latency) [][2]string {
 		{"latency, median", f(l.P50)}, {"latency, 90 %", f(l.P90)}, {"latency, 99 %", f(l.P99)},
 		{"latency, 99.9 %", f(l.P999)}, {"latency, worst", f(l.Max)},
 	}
+}
+
+func memorySize(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return humanize.IBytes(uint64(n))
 }
 
 // number is a figure with its unit, "" for one that was not measured.

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -11,6 +11,17 @@ import (
 
 	"roost/bench"
 )
+
+// scenario is what differs between the commands that put load on a server; R is
+// what it measures.
+type scenario[R any] interface {
+	check() error                  // of the flags
+	need() (clients, accounts int) // at once
+	divide(i, n int)               // leaves the i-th of n parts
+	run(context.Context, *bench.Fleet) (R, error)
+	rows(R) (title string, rows [][2]string)
+	verdict(R) error // of a run that came to its end
+}
 
 // benchIdleCmd is many clients that do nothing.
 type benchIdleCmd struct {
@@ -24,28 +35,30 @@ type benchIdleCmd struct {
 }
 
 // Run measures.
-func (c *benchIdleCmd) Run() error {
-	if c.Base < 0 || c.Base >= c.Sessions {
-		return usageError(fmt.Sprintf("--base %d must be below --sessions %d", c.Base, c.Sessions))
+func (c *benchIdleCmd) Run() error { return measure[bench.IdleResult](&c.fleetFlags, c) }
+
+func (c *benchIdleCmd) check() error {
+	if c.Base < 0 || c.Base >= c.Sessions || c.Rate < 0 {
+		return usageError(fmt.Sprintf("--base %d must be below --sessions %d, --rate at least 0", c.Base, c.Sessions))
 	}
-	if err := c.jidOK(); err != nil {
-		return err
-	}
-	ctx, stop := interrupted()
-	defer stop()
-	f, err := c.start(ctx, c.Sessions, c.Sessions)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	r, err := f.Idle(ctx, bench.IdleConfig{
-		Sessions: c.Sessions, Base: c.Base, Rate: c.Rate, Settle: c.Settle, Hold: c.Hold, Ping: c.Ping,
-		ServerPID: c.ServerPID, Progress: live(os.Stderr),
+	return nil
+}
+
+func (c *benchIdleCmd) need() (clients, accounts int) { return c.Sessions, c.Sessions }
+
+func (c *benchIdleCmd) divide(i, n int) {
+	c.First += before(c.Sessions, i, n)
+	c.Sessions, c.Base, c.Rate = part(c.Sessions, i, n), part(c.Base, i, n), c.Rate/float64(n)
+}
+
+func (c *benchIdleCmd) run(ctx context.Context, f *bench.Fleet) (bench.IdleResult, error) {
+	return f.Idle(ctx, bench.IdleConfig{
+		Sessions: c.Sessions, Base: c.Base, Rate: c.Rate, Settle: c.Settle, Hold: c.Hold, Ping: c.Ping, ServerPID: c.ServerPID,
 	})
-	if err != nil {
-		return err
-	}
-	rows := [][2]string{
+}
+
+func (c *benchIdleCmd) rows(r bench.IdleResult) (title string, rows [][2]string) {
+	return "Idle clients", [][2]string{
 		{"clients", fmt.Sprintf("%s (%d failed, %d were disconnected)", humanize.Comma(int64(r.Sessions)), r.Failed, r.Lost)},
 		{"logins", number(r.LoginsPerSecond, "per second")},
 		{"server, CPU per login", number(r.CPUPerLogin, "us")},
@@ -53,30 +66,9 @@ func (c *benchIdleCmd) Run() error {
 		{"server, memory in all", memorySize(r.RSS)},
 		{"server, CPU while idle", number(r.IdleCPU, "% of one CPU")},
 	}
-	if err := c.report(os.Stdout, r, "Idle clients", rows); err != nil {
-		return err
-	}
-	return failures(r.Failed+r.Lost, r.Errors)
 }
 
-func memorySize(n int64) string {
-	if n == 0 {
-		return ""
-	}
-	return humanize.IBytes(uint64(n))
-}
-
-// failures makes the command fail when clients did.
-func failures(n int, errs []string) error {
-	if n == 0 {
-		return nil
-	}
-	if len(errs) == 0 {
-		return fmt.Errorf("%d clients failed", n)
-	}
-	first, _, _ := strings.Cut(errs[0], "\n")
-	return fmt.Errorf("%d clients failed, the first: %s", n, first)
-}
+func (c *benchIdleCmd) verdict(r bench.IdleResult) error { return failures(r.Failed+r.Lost, r.Errors) }
 
 // benchMessageCmd is pairs of clients that talk.
 type benchMessageCmd struct {
@@ -89,37 +81,42 @@ type benchMessageCmd struct {
 }
 
 // Run measures.
-func (c *benchMessageCmd) Run() error {
-	if c.Pairs < 1 || c.Idle < 0 || c.Rate < 0 {
-		return usageError("--pairs must be at least 1, --idle and --rate at least 0")
+func (c *benchMessageCmd) Run() error { return measure[bench.MessageResult](&c.fleetFlags, c) }
+
+func (c *benchMessageCmd) check() error {
+	if c.Pairs < c.Processes || c.Idle < 0 || c.Rate < 0 {
+		return usageError("--pairs must be at least 1 for each process, --idle and --rate at least 0")
 	}
-	if err := c.jidOK(); err != nil {
-		return err
-	}
-	ctx, stop := interrupted()
-	defer stop()
+	return nil
+}
+
+func (c *benchMessageCmd) need() (clients, accounts int) {
 	n := 2*c.Pairs + c.Idle
-	f, err := c.start(ctx, n, n)
-	if err != nil {
-		return err
+	return n, n
+}
+
+func (c *benchMessageCmd) divide(i, n int) {
+	c.First += 2*before(c.Pairs, i, n) + before(c.Idle, i, n)
+	c.Pairs, c.Idle, c.Rate = part(c.Pairs, i, n), part(c.Idle, i, n), c.Rate/float64(n)
+}
+
+func (c *benchMessageCmd) run(ctx context.Context, f *bench.Fleet) (r bench.MessageResult, err error) {
+	if err := f.Login(ctx, 2*c.Pairs+c.Idle); err != nil {
+		return r, err
 	}
-	defer f.Close()
-	if err := f.Login(ctx, n); err != nil {
-		return err
-	}
-	r, err := f.Message(ctx, bench.MessageConfig{Pairs: c.Pairs, Rate: c.Rate, Warmup: c.Warmup, Duration: c.Duration, ServerPID: c.ServerPID})
-	if err != nil {
-		return err
-	}
-	rows := append([][2]string{
+	return f.Message(ctx, bench.MessageConfig{Pairs: c.Pairs, Rate: c.Rate, Warmup: c.Warmup, Duration: c.Duration, ServerPID: c.ServerPID})
+}
+
+func (c *benchMessageCmd) rows(r bench.MessageResult) (title string, rows [][2]string) {
+	return "Messages", append([][2]string{
 		{"clients", fmt.Sprintf("%s, %s pairs of them talk", humanize.Comma(int64(r.Sessions)), humanize.Comma(int64(r.Pairs)))},
 		{"messages delivered", humanize.Comma(r.Messages)},
 		{"", number(r.PerSecond, "per second")},
 		{"server, CPU per message", number(r.CPUPerMessage, "us")},
 	}, latencyRows(r.Latency)...)
-	if err := c.report(os.Stdout, r, "Messages", rows); err != nil {
-		return err
-	}
+}
+
+func (c *benchMessageCmd) verdict(r bench.MessageResult) error {
 	if r.Messages == 0 {
 		return errors.New("no message arrived")
 	}
@@ -134,34 +131,39 @@ type benchLoginCmd struct {
 }
 
 // Run measures.
-func (c *benchLoginCmd) Run() error {
-	if c.Count < 1 || c.Accounts < 1 {
-		return usageError("--count and --accounts must be at least 1")
+func (c *benchLoginCmd) Run() error { return measure[bench.LoginResult](&c.fleetFlags, c) }
+
+func (c *benchLoginCmd) check() error {
+	if c.Count < c.Processes || c.Accounts < c.Processes {
+		return usageError("--count and --accounts must be at least 1 for each process")
 	}
-	if err := c.jidOK(); err != nil {
-		return err
+	if c.Accounts < c.InFlight {
+		return usageError(fmt.Sprintf("--accounts %d must be at least --in-flight %d: an account's second login would end its first", c.Accounts, c.InFlight))
 	}
-	ctx, stop := interrupted()
-	defer stop()
-	f, err := c.start(ctx, c.InFlight, c.Accounts)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	r, err := f.LoginStorm(ctx, bench.LoginConfig{Count: c.Count, ServerPID: c.ServerPID})
-	if err != nil {
-		return err
-	}
-	rows := append([][2]string{
+	return nil
+}
+
+func (c *benchLoginCmd) need() (clients, accounts int) { return c.InFlight, c.Accounts }
+
+func (c *benchLoginCmd) divide(i, n int) {
+	c.First += before(c.Accounts, i, n)
+	c.Count, c.Accounts = part(c.Count, i, n), part(c.Accounts, i, n)
+	c.InFlight = min(c.InFlight, c.Accounts)
+}
+
+func (c *benchLoginCmd) run(ctx context.Context, f *bench.Fleet) (bench.LoginResult, error) {
+	return f.LoginStorm(ctx, bench.LoginConfig{Count: c.Count, ServerPID: c.ServerPID})
+}
+
+func (c *benchLoginCmd) rows(r bench.LoginResult) (title string, rows [][2]string) {
+	return "Logins", append([][2]string{
 		{"logins", fmt.Sprintf("%s (%d failed)", humanize.Comma(int64(r.Logins)), r.Failed)},
 		{"", number(r.PerSecond, "per second")},
 		{"server, CPU per login", number(r.CPUPerLogin, "us")},
 	}, latencyRows(r.Latency)...)
-	if err := c.report(os.Stdout, r, "Logins", rows); err != nil {
-		return err
-	}
-	return failures(r.Failed, r.Errors)
 }
+
+func (c *benchLoginCmd) verdict(r bench.LoginResult) error { return failures(r.Failed, r.Errors) }
 
 // benchPresenceCmd is clients that see each other change their presence.
 type benchPresenceCmd struct {
@@ -173,37 +175,40 @@ type benchPresenceCmd struct {
 }
 
 // Run measures.
-func (c *benchPresenceCmd) Run() error {
-	if c.Contacts < 1 || c.Contacts >= c.Sessions || c.Rate <= 0 {
-		return usageError("--contacts must be at least 1 and below --sessions, --rate above 0")
+func (c *benchPresenceCmd) Run() error { return measure[bench.PresenceResult](&c.fleetFlags, c) }
+
+func (c *benchPresenceCmd) check() error {
+	if c.Contacts < 1 || c.Contacts >= c.Sessions/c.Processes || c.Rate <= 0 {
+		return usageError("--contacts must be at least 1 and below the --sessions of each process, --rate above 0")
 	}
-	if err := c.jidOK(); err != nil {
-		return err
-	}
-	ctx, stop := interrupted()
-	defer stop()
-	f, err := c.start(ctx, c.Sessions, c.Sessions)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
+	return nil
+}
+
+func (c *benchPresenceCmd) need() (clients, accounts int) { return c.Sessions, c.Sessions }
+
+func (c *benchPresenceCmd) divide(i, n int) {
+	c.First += before(c.Sessions, i, n)
+	c.Sessions, c.Rate = part(c.Sessions, i, n), c.Rate/float64(n)
+}
+
+func (c *benchPresenceCmd) run(ctx context.Context, f *bench.Fleet) (r bench.PresenceResult, err error) {
 	if err := f.Login(ctx, c.Sessions); err != nil {
-		return err
+		return r, err
 	}
-	r, err := f.Presence(ctx, bench.PresenceConfig{Contacts: c.Contacts, Rate: c.Rate, Duration: c.Duration, ServerPID: c.ServerPID})
-	if err != nil {
-		return err
-	}
-	rows := append([][2]string{
+	return f.Presence(ctx, bench.PresenceConfig{Contacts: c.Contacts, Rate: c.Rate, Duration: c.Duration, ServerPID: c.ServerPID})
+}
+
+func (c *benchPresenceCmd) rows(r bench.PresenceResult) (title string, rows [][2]string) {
+	return "Presence", append([][2]string{
 		{"clients", fmt.Sprintf("%s, with %d contacts each", humanize.Comma(int64(r.Sessions)), r.Contacts)},
 		{"changes of presence", humanize.Comma(r.Changes)},
 		{"delivered to contacts", humanize.Comma(r.Delivered)},
 		{"", number(r.PerSecond, "per second")},
 		{"server, CPU per delivered one", number(r.CPUPerPresence, "us")},
 	}, latencyRows(r.Latency)...)
-	if err := c.report(os.Stdout, r, "Presence", rows); err != nil {
-		return err
-	}
+}
+
+func (c *benchPresenceCmd) verdict(r bench.PresenceResult) error {
 	if r.Delivered == 0 {
 		return errors.New("no presence arrived")
 	}
@@ -217,33 +222,53 @@ type benchReconnectCmd struct {
 }
 
 // Run measures.
-func (c *benchReconnectCmd) Run() error {
-	if c.Sessions < 1 {
-		return usageError("--sessions must be at least 1")
+func (c *benchReconnectCmd) Run() error { return measure[bench.ReconnectResult](&c.fleetFlags, c) }
+
+func (c *benchReconnectCmd) check() error {
+	if c.Sessions < c.Processes {
+		return usageError("--sessions must be at least 1 for each process")
 	}
-	if err := c.jidOK(); err != nil {
-		return err
-	}
-	ctx, stop := interrupted()
-	defer stop()
-	f, err := c.start(ctx, c.Sessions, c.Sessions)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	r, err := f.Reconnect(ctx, bench.ReconnectConfig{Sessions: c.Sessions, ServerPID: c.ServerPID})
-	if err != nil {
-		return err
-	}
-	rows := append([][2]string{
+	return nil
+}
+
+func (c *benchReconnectCmd) need() (clients, accounts int) { return c.Sessions, c.Sessions }
+
+func (c *benchReconnectCmd) divide(i, n int) {
+	c.First += before(c.Sessions, i, n)
+	c.Sessions = part(c.Sessions, i, n)
+}
+
+func (c *benchReconnectCmd) run(ctx context.Context, f *bench.Fleet) (bench.ReconnectResult, error) {
+	return f.Reconnect(ctx, bench.ReconnectConfig{Sessions: c.Sessions, ServerPID: c.ServerPID})
+}
+
+func (c *benchReconnectCmd) rows(r bench.ReconnectResult) (title string, rows [][2]string) {
+	return "Reconnection", append([][2]string{
 		{"clients dropped at once", humanize.Comma(int64(r.Sessions))},
 		{"all back after", fmt.Sprintf("%.1f s (%d failed)", r.Seconds, r.Failed)},
 		{"logins", number(r.PerSecond, "per second")},
 		{"server, CPU per login", number(r.CPUPerLogin, "us")},
 		{"server, memory at its peak", memorySize(r.PeakRSS)},
 	}, latencyRows(r.Latency)...)
-	if err := c.report(os.Stdout, r, "Reconnection", rows); err != nil {
-		return err
-	}
+}
+
+func (c *benchReconnectCmd) verdict(r bench.ReconnectResult) error {
 	return failures(r.Failed, r.Errors)
 }
+
+// failures makes the command fail when clients did.
+func failures(n int, errs []string) error {
+	if n == 0 {
+		return nil
+	}
+	if len(errs) == 0 {
+		return fmt.Errorf("%d clients failed", n)
+	}
+	first, _, _ := strings.Cut(errs[0], "\n")
+	return fmt.Errorf("%d clients failed, the first: %s", n, first)
+}
+
+// part is the i-th of n nearly equal parts of all, before the sum of those before it.
+func part(all, i, n int) int { return before(all, i+1, n) - before(all, i, n) }
+
+func before(all, i, n int) int { return all * i / n }

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,7 +26,10 @@ import (
 const asProgram = "ROOST_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
+	// A process that `roost bench` has started to share its load is the program too:
+	// as tests it would start others, and so on.
+	worker := slices.ContainsFunc(os.Args, func(arg string) bool { return strings.HasPrefix(arg, "--worker=") })
+	if os.Getenv(asProgram) != "" || worker {
 		_ = os.Unsetenv(asProgram)
 		code := run(os.Args[1:])
 		if os.Getenv("ROOST_TEST_DUMPABLE") != "" {

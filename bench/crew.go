@@ -1,0 +1,255 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// A crew is several processes that do parts of one scenario in step: one process
+// may open only so many files. Each worker writes reports, a JSON object a line, to
+// its standard output, and reads a line when it may go on from where all have come.
+
+// report is what a worker says: one of its fields.
+type report struct {
+	Status    *Status                `json:"status,omitempty"`
+	Wait      bool                   `json:"wait,omitempty"` // for the other processes
+	Result    json.RawMessage        `json:"result,omitempty"`
+	Histogram *hdrhistogram.Snapshot `json:"histogram,omitempty"` // of the result's latencies
+	Error     string                 `json:"error,omitempty"`
+}
+
+// Result is what each scenario measures.
+type Result[R any] interface {
+	*R
+	add(o R) // joins what another process measured at the same time
+	latency() *Latency
+}
+
+// Worker is this process's side of a crew.
+type Worker struct {
+	mu      sync.Mutex
+	out     *json.Encoder
+	release chan struct{}
+}
+
+// NewWorker returns a worker that speaks over in and out. cancel is called when the
+// crew is gone.
+func NewWorker(in io.Reader, out io.Writer, cancel func()) *Worker {
+	w := &Worker{out: json.NewEncoder(out), release: make(chan struct{})}
+	go func() {
+		for s := bufio.NewScanner(in); s.Scan(); {
+			w.release <- struct{}{}
+		}
+		cancel()
+	}()
+	return w
+}
+
+func (w *Worker) say(r report) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.out.Encode(r)
+}
+
+// Sync is for a fleet's Config.
+func (w *Worker) Sync(ctx context.Context) error {
+	if err := w.say(report{Wait: true}); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.release:
+		return nil
+	}
+}
+
+// Work runs a worker's part of a scenario, which has a fleet with this worker's
+// Sync, and reports what comes of it. It returns when all workers have come so far:
+// nobody's clients leave while others are measuring.
+func Work[R any, P Result[R]](ctx context.Context, w *Worker, f *Fleet, part func() (R, error)) error {
+	stop := Every(statusEvery, func() { s := f.Status(); _ = w.say(report{Status: &s}) })
+	r, err := part()
+	stop()
+	if err != nil {
+		return errors.Join(w.say(report{Error: err.Error()}), err)
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	last := report{Result: text}
+	if l := P(&r).latency(); l != nil {
+		last.Histogram = l.hist.Export()
+	}
+	if err := w.say(last); err != nil {
+		return err
+	}
+	return w.Sync(ctx)
+}
+
+// statusEvery is how often workers tell how far they are.
+const statusEvery = 400 * time.Millisecond
+
+// Crew is the workers of a scenario, as the process sees them that has started
+// them.
+type Crew struct {
+	workers []*workerProcess
+	reports chan workerReport
+
+	mu       sync.Mutex
+	statuses []Status
+}
+
+type workerProcess struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+}
+
+// workerReport is a report with the number of its worker.
+type workerReport struct {
+	report
+	from int
+	err  error // of reading: the worker is gone
+}
+
+// StartCrew starts the workers. Their processes end with ctx.
+func StartCrew(ctx context.Context, n int, command func(ctx context.Context, i int) *exec.Cmd) (*Crew, error) {
+	c := &Crew{reports: make(chan workerReport), statuses: make([]Status, n)}
+	for i := range n {
+		cmd := command(ctx, i)
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			return nil, err
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			return nil, err
+		}
+		if err := cmd.Start(); err != nil {
+			return nil, fmt.Errorf("bench: process %d: %w", i, err)
+		}
+		c.workers = append(c.workers, &workerProcess{cmd, in})
+		go c.listen(ctx, i, json.NewDecoder(out))
+	}
+	return c, nil
+}
+
+func (c *Crew) listen(ctx context.Context, i int, from *json.Decoder) {
+	for {
+		r := workerReport{from: i}
+		r.err = from.Decode(&r.report)
+		if r.Status != nil {
+			c.mu.Lock()
+			c.statuses[i] = *r.Status
+			c.mu.Unlock()
+			continue
+		}
+		select {
+		case c.reports <- r:
+		case <-ctx.Done():
+			return
+		}
+		if r.err != nil {
+			return
+		}
+	}
+}
+
+// Status is how far they all have come.
+func (c *Crew) Status() Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var sum Status
+	for _, s := range c.statuses {
+		sum = sum.plus(s)
+	}
+	return sum
+}
+
+// Join leads the workers through their scenario and makes one result of theirs.
+// server is the process that they measure, 0 for none.
+func Join[R any, P Result[R]](ctx context.Context, c *Crew, server int) (R, error) {
+	stop := sampleMemory(server, func() int { return c.Status().Online })
+	sum, err := lead[R, P](ctx, c)
+	samples := stop()
+	if g, ok := any(&sum).(grower); ok {
+		g.grew(samples)
+	}
+	for _, w := range c.workers {
+		_ = w.in.Close() // a worker that still runs ends with that
+		if e := w.cmd.Wait(); e != nil && err == nil {
+			err = fmt.Errorf("bench: a process failed: %w", e)
+		}
+	}
+	return sum, err
+}
+
+// grower is a result that shows the server's memory over the clients of all
+// processes.
+type grower interface{ grew(samples []Sample) }
+
+func lead[R any, P Result[R]](ctx context.Context, c *Crew) (sum R, err error) {
+	waiting, results := 0, 0
+	for {
+		var r workerReport
+		select {
+		case <-ctx.Done():
+			return sum, ctx.Err()
+		case r = <-c.reports:
+		}
+		switch {
+		case r.err != nil:
+			return sum, fmt.Errorf("bench: process %d ended before the others: %w", r.from, r.err)
+		case r.Error != "":
+			return sum, errors.New(r.Error)
+		case r.Wait:
+			if waiting++; waiting == len(c.workers) {
+				if waiting = 0; results == len(c.workers) {
+					return sum, c.release()
+				}
+				if err := c.release(); err != nil {
+					return sum, err
+				}
+			}
+		case r.Result != nil:
+			var one R
+			if err := json.Unmarshal(r.Result, &one); err != nil {
+				return sum, fmt.Errorf("bench: process %d: %w", r.from, err)
+			}
+			if l := P(&one).latency(); l != nil && r.Histogram != nil {
+				*l = summary([]*hdrhistogram.Histogram{hdrhistogram.Import(r.Histogram)})
+			}
+			if results++; results == 1 {
+				sum = one
+			} else {
+				P(&sum).add(one)
+			}
+		}
+	}
+}
+
+// release has the workers go on.
+func (c *Crew) release() error {
+	for _, w := range c.workers {
+		if _, err := io.WriteString(w.in, "\n"); err != nil {
+			return fmt.Errorf("bench: a process is gone: %w", err)
+		}
+	}
+	return nil
+}
+
+// joinErrors keeps the first errors of several processes.
+func joinErrors(a, b []string) []string {
+	all := append(a[:len(a):len(a)], b...)
+	return all[:min(len(all), maxErrs)]
+}
