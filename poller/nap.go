@@ -28,6 +28,7 @@ type nap struct {
 	gate  int
 	timer int             // timerfd, watched by the gate: a timer of Go's would wake the monitor too
 	span  unix.ItimerSpec // Config.Rest; 0: no rests
+	least int             // waits in a second that make rests worth while
 
 	file  *os.File // the gate's owner
 	raw   syscall.RawConn
@@ -47,12 +48,16 @@ const (
 	maxNaps = 4000
 
 	// minRests is how often a second there must be something to do for a rest to
-	// be worth while.
+	// be worth while; a loop that rests has something to do no more than once
+	// for each rest, and goes on as long as that is so every second time.
 	minRests = 20
 )
 
 func newNap(poll int, rest time.Duration) (n *nap, err error) {
-	n = &nap{poll: poll, timer: -1, span: unix.ItimerSpec{Value: unix.NsecToTimespec(int64(rest))}}
+	n = &nap{poll: poll, timer: -1, span: unix.ItimerSpec{Value: unix.NsecToTimespec(int64(rest))}, least: minRests}
+	if rest > 0 {
+		n.least = max(1, min(minRests, int(time.Second/rest)/2))
+	}
 	n.event, n.rest = n.happened, n.rested
 	if n.gate, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err == nil {
 		err = unix.SetNonblock(n.gate, true) // else Go does not poll it
@@ -100,7 +105,7 @@ func (n *nap) wait(second uint32, quiet bool) {
 		n.shut()
 		return
 	}
-	if quiet && n.was >= minRests && n.span.Value != (unix.Timespec{}) {
+	if quiet && n.was >= n.least && n.span.Value != (unix.Timespec{}) {
 		n.shut()
 		n.park(n.rest)
 	}

@@ -74,6 +74,26 @@ func TestRest(t *testing.T) {
 	}
 }
 
+// TestRestGoesOn: a loop that rests has less to do in a second, each rest being one
+// thing, and does not take that for a reason to rest no more.
+func TestRestGoesOn(t *testing.T) {
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(ep)
+	for _, rest := range []time.Duration{0, time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond, 300 * time.Millisecond, time.Second} {
+		n, err := newNap(ep, rest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n.least < 1 || n.least > minRests || time.Duration(n.least)*rest > time.Second {
+			t.Errorf("rests of %v take %d events a second", rest, n.least)
+		}
+		n.close()
+	}
+}
+
 // TestNap: a loop finds its events whether it naps, has just been busy, or is
 // told to stop.
 func TestNap(t *testing.T) {

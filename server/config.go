@@ -57,7 +57,7 @@ type Config struct {
 	IdleTimeout   time.Duration // a client that sends nothing for so long is closed; default 24 h; below 0: never
 	UserTimeout   time.Duration // TCP_USER_TIMEOUT: bytes unacknowledged for so long; default 2 min; below 0: the system's
 	KeepAlive     time.Duration // TCP keep-alive; default 0: none
-	Rest          time.Duration // white space is read this often while nobody says anything else; default 20 ms; below 0: at once
+	Rest          time.Duration // white space is read this often while nobody says anything else; default 50 ms; below 0: at once
 	Linger        time.Duration // wait for a client to take its last bytes and close; default 5 s
 	DetachSlow    bool          // a client that does not read is given Linger to take what is queued
 
@@ -107,7 +107,7 @@ func (c *Config) setDefaults() {
 	span(&c.LoginTimeout, time.Minute)
 	span(&c.IdleTimeout, defaultIdleTimeout)
 	span(&c.UserTimeout, defaultUserTimeout)
-	span(&c.Rest, 20*time.Millisecond)
+	span(&c.Rest, 50*time.Millisecond)
 	span(&c.Linger, 5*time.Second)
 }
 

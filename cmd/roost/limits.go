@@ -70,5 +70,8 @@ func (c *serveCmd) mistakes() (wrong []string) {
 			say("--%s must be more than 0s, not %v", span.flag, span.value)
 		}
 	}
+	if c.Rest > time.Second {
+		say("--rest must be 1s or less, not %v", c.Rest)
+	}
 	return wrong
 }

@@ -98,6 +98,7 @@ func TestMistakes(t *testing.T) {
 	f(nil, 2, "--outbox must be more than 0", "serve", "--outbox", "0")
 	f(nil, 2, "--linger must be more than 0s, not 0s", "serve", "--linger", "0s")
 	f(nil, 2, "--idle-timeout must be more than 0s, or -1s, not -5s", "serve", "--idle-timeout", "-5s")
+	f(nil, 2, "--rest must be 1s or less, not 2s", "serve", "--rest", "2s")
 	f([]string{"ROOST_HANDSHAKES=0"}, 2, "--handshakes must be", "serve")
 	f(nil, 2, "--drain-timeout must be more", "serve", "--config", config("drain-timeout = \"-1s\""))
 	f([]string{"ROOST_POLLERS=many"}, 2, "--pollers", "serve")

@@ -66,7 +66,7 @@ type serveCmd struct {
 	IdleTimeout      time.Duration `group:"time" default:"24h" placeholder:"TIME" help:"A client that sends nothing for so long, not even white space, is closed; -1s: never (default: ${default})."`
 	UserTimeout      time.Duration `group:"time" default:"2m" placeholder:"TIME" help:"Bytes that a client does not acknowledge for so long end the connection (TCP_USER_TIMEOUT); -1s: as the system has it (default: ${default})."`
 	Keepalive        time.Duration `group:"time" default:"0s" placeholder:"TIME" help:"Interval of TCP keep-alive probes; 0s: none (default: ${default})."`
-	Rest             time.Duration `group:"time" default:"20ms" placeholder:"TIME" help:"While nobody says more than white space, it is read together this often, which saves most of its CPU; who breaks the silence may wait so long; 0s: read at once (default: ${default})."`
+	Rest             time.Duration `group:"time" default:"50ms" placeholder:"TIME" help:"While nobody says more than white space, it is read together this often, which saves most of its CPU; who breaks the silence may wait so long; 0s: read at once, 1s at most (default: ${default})."`
 	Linger           time.Duration `group:"time" default:"5s" placeholder:"TIME" help:"Wait for a client to take its last bytes and close (default: ${default})."`
 	DrainTimeout     time.Duration `group:"time" default:"20s" placeholder:"TIME" help:"For a clean stop; then what is left is cut off (default: ${default})."`
 
