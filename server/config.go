@@ -59,6 +59,7 @@ type Config struct {
 	KeepAlive     time.Duration // TCP keep-alive; default 0: none
 	Rest          time.Duration // white space is read this often while nobody says anything else; default 50 ms; below 0: at once
 	Linger        time.Duration // wait for a client to take its last bytes and close; default 5 s
+	GCPercent     int           // garbage in percent of what lives before Go collects it, more during storms; 0: the process's own setting
 	DetachSlow    bool          // a client that does not read is given Linger to take what is queued
 
 	// Messages.

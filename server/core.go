@@ -68,7 +68,7 @@ func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, leaf sessio
 	ctx, cancel := context.WithCancel(context.Background())
 	c.stop = cancel
 	c.stopped.Go(func() { c.watch(ctx) })
-	c.stopped.Go(func() { keepSmall(ctx) })
+	c.stopped.Go(func() { keepSmall(ctx, cfg.GCPercent) })
 	return c
 }
 

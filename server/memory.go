@@ -83,9 +83,14 @@ func (j *janitor) collect() {
 	j.last = j.after
 }
 
-// keepSmall runs the janitor until ctx ends.
-func keepSmall(ctx context.Context) {
+// keepSmall runs the janitor until ctx ends, and the pacer if there is a percentage.
+func keepSmall(ctx context.Context, gcPercent int) {
 	var j janitor
+	p := &pacer{}
+	if gcPercent > 0 {
+		p = newPacer(gcPercent)
+		defer p.stop()
+	}
 	tick := time.NewTicker(janitorEvery)
 	defer tick.Stop()
 	for {
@@ -95,6 +100,7 @@ func keepSmall(ctx context.Context) {
 		case <-tick.C:
 		}
 		if j.due(readMemory()) {
+			p.reset()
 			j.collect()
 		}
 	}

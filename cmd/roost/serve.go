@@ -146,7 +146,7 @@ func (c *serveCmd) Run() error {
 	}
 	raiseOpenFiles(cfg.Logger)
 	forbidDumps(cfg.Logger)
-	c.tuneCollector()
+	c.tuneCollector(&cfg)
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	s, err := server.New(context.Background(), cfg)
@@ -179,14 +179,14 @@ func (c *serveCmd) Run() error {
 
 // gcPercent is how much garbage there may be, in percent of what is live, before
 // it is collected. With Go's 100 the holes that a storm of logins leaves between
-// sessions cost half as much as the sessions; with 25 a tenth, and a login's
-// share of the collector's work stays below the noise.
+// sessions cost half as much as the sessions; with 25 a tenth. What that costs in a
+// storm while little is alive, the server's pacer takes care of.
 const gcPercent = 25
 
 // tuneCollector sets what the environment (GOGC) does not.
-func (c *serveCmd) tuneCollector() {
+func (c *serveCmd) tuneCollector(cfg *server.Config) {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		cfg.GCPercent = gcPercent
 	}
 	if c.MemoryLimit > 0 {
 		debug.SetMemoryLimit(int64(c.MemoryLimit))

@@ -1,0 +1,72 @@
+package server
+
+import (
+	"runtime"
+	"runtime/debug"
+	"testing"
+	"time"
+)
+
+// TestPacer: collections that come too close together let the heap grow more, in
+// steps, up to a bound; and when they do not, it is as before.
+func TestPacer(t *testing.T) {
+	p := &pacer{base: 25, percent: 25}
+	for _, tt := range []struct {
+		percent int
+		since   time.Duration
+		want    int
+	}{
+		{25, time.Second, 25},
+		{25, minCycle, 25},
+		{25, minCycle / 2, 50},
+		{25, minCycle / 10, 50}, // one step
+		{25, 0, 50},
+		{200, minCycle / 2, 400},
+		{300, 0, maxPercent},
+		{maxPercent, minCycle, maxPercent},
+		{maxPercent, 2 * minCycle, 200},
+		{maxPercent, time.Minute, 25},
+	} {
+		p.percent = tt.percent
+		if got := p.next(tt.since); got != tt.want {
+			t.Errorf("%d %% and %v: %d %%, want %d %%", tt.percent, tt.since, got, tt.want)
+		}
+	}
+}
+
+// TestPacerWatches: garbage that comes fast changes the collector's percentage, and
+// reset and stop bring it back.
+func TestPacerWatches(t *testing.T) {
+	before := debug.SetGCPercent(100)
+	t.Cleanup(func() { debug.SetGCPercent(before) })
+	p := newPacer(25)
+	percent := func() int {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.percent
+	}
+	var keep []byte
+	for range 1 << 20 { // bounds what is tried: 64 GB
+		if percent() > 25 {
+			break
+		}
+		keep = make([]byte, 64<<10)
+	}
+	runtime.KeepAlive(keep)
+	if percent() <= 25 {
+		t.Error("the percentage stays with a storm of garbage")
+	}
+	p.reset()
+	if got := debug.SetGCPercent(25); got != 25 {
+		t.Errorf("reset to %d %%", got)
+	}
+	p.stop()
+	for range 3 {
+		p.arm()
+		runtime.GC()
+	}
+	time.Sleep(10 * time.Millisecond)
+	if got := debug.SetGCPercent(25); got != 25 {
+		t.Errorf("%d %% after the stop", got)
+	}
+}
