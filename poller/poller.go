@@ -152,7 +152,7 @@ func New(cfg Config) (*Poller, error) {
 	p := &Poller{cfg: cfg, stopped: make(chan struct{})}
 	p.addrs.limit = cfg.MaxPerAddress
 	p.tries.prepare(cfg.MaxAttempts)
-	p.queue.free = cfg.Handshakes
+	p.queue.prepare(cfg.Handshakes)
 	p.lean.prepare(&p.cfg)
 	for i := range cfg.Loops {
 		l, err := newLoop(p, i)

@@ -2,14 +2,27 @@
 
 package poller
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // handshakes bounds the TLS handshakes under way; those past the bound wait.
+//
+// A handshake needs a stack of 16 KB, and a goroutine begins with 2: growing it
+// costs as much as a signature. So a goroutine that has done one waits a little for
+// the next.
 type handshakes struct {
 	mu      sync.Mutex
 	free    int
 	waiting []*stdTLS
+	idle    chan *stdTLS // to a goroutine that waits
 }
+
+// idleShaker is how long a goroutine waits for its next handshake.
+const idleShaker = 100 * time.Millisecond
+
+func (h *handshakes) prepare(bound int) { h.free, h.idle = bound, make(chan *stdTLS) }
 
 func (h *handshakes) add(p *Poller, t *stdTLS) {
 	p.stats.handshakes.Add(1)
@@ -20,23 +33,40 @@ func (h *handshakes) add(p *Poller, t *stdTLS) {
 		return
 	}
 	h.free--
-	go h.work(p, t)
+	select {
+	case h.idle <- t:
+	default:
+		go h.work(p, t)
+	}
 }
 
-// work does handshakes until none waits.
+// work does handshakes until none has come for a while.
 func (h *handshakes) work(p *Poller, t *stdTLS) {
-	for {
+	rest := time.NewTimer(idleShaker)
+	for t != nil {
 		t.shake()
 		p.stats.handshakes.Add(-1)
-		h.mu.Lock()
-		if len(h.waiting) == 0 {
-			h.free++
-			h.mu.Unlock()
-			return
+		if t = h.done(); t != nil {
+			continue
 		}
-		t = h.waiting[0]
-		h.waiting[0] = nil
-		h.waiting = h.waiting[1:]
-		h.mu.Unlock()
+		rest.Reset(idleShaker)
+		select {
+		case t = <-h.idle:
+		case <-rest.C:
+		}
 	}
+}
+
+// done ends a handshake; it returns the next one that waits, nil for none.
+func (h *handshakes) done() (t *stdTLS) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.waiting) == 0 {
+		h.free++
+		return nil
+	}
+	t = h.waiting[0]
+	h.waiting[0] = nil
+	h.waiting = h.waiting[1:]
+	return t
 }
