@@ -29,7 +29,7 @@ type Latency struct {
 	P999 float64 `json:"p999_us"`
 	Max  float64 `json:"max_us"`
 
-	Curve []Quantile `json:"-"` // for pictures
+	Curve []Quantile `json:"curve,omitempty"` // for pictures
 
 	hist *hdrhistogram.Histogram // what the figures come from
 }
@@ -39,8 +39,8 @@ func (l *Latency) add(o Latency) { *l = summary([]*hdrhistogram.Histogram{l.hist
 
 // Quantile says that so many percent took at most so long.
 type Quantile struct {
-	Percent float64
-	Micros  float64
+	Percent float64 `json:"percent"`
+	Micros  float64 `json:"us"`
 }
 
 // curve is where a picture of latencies has its points.

@@ -107,6 +107,7 @@ type scenario struct {
 	unit     string
 	contacts int      // mutual ones of each account
 	warm     []string // a run before it that does not count: programs that compile themselves get the time
+	latency  string   // title of a picture of latencies; "": there is none
 }
 
 func scenarios(o options) []scenario {
@@ -132,7 +133,8 @@ func scenarios(o options) []scenario {
 		{name: "CPU per message, 1,000 pairs, plain", args: message(1000), value: perMessage, unit: "us"},
 		{name: "CPU per message, 100 pairs, TLS", tls: true, args: message(100), value: perMessage, unit: "us"},
 		{name: "CPU per message, 1,000 pairs, TLS", tls: true, args: message(1000), value: perMessage, unit: "us"},
-		{name: "CPU per message, 1,000 a second, plain", args: append(message(100), "--rate", "1000"), value: perMessage, unit: "us"},
+		{name: "CPU per message, 1,000 a second, plain", args: append(message(100), "--rate", "1000"), value: perMessage, unit: "us",
+			latency: "latency of messages, 1,000 a second, plain"},
 	}
 }
 

@@ -104,35 +104,48 @@ func (p *page) write() error {
 	return os.WriteFile(p.out, b.Bytes(), 0o644)
 }
 
-// pictures draws the memory of the servers over their sessions, for each scenario
-// that has it.
+// pictures draws the memory of the servers over their sessions, and latencies, for
+// each scenario that has them.
 func (p *page) pictures(b *bytes.Buffer) error {
 	for _, s := range scenarios(p.options) {
-		g := picture.Graph{Title: s.name, X: "clients online", Y: "memory of the server, MiB"}
+		memory := picture.Graph{Title: s.name, X: "clients online", Y: "memory of the server, MiB"}
+		var latency []picture.Line
 		for _, name := range p.servers {
-			all, _ := p.results[s.name][name]["growth"].([]any)
-			l := picture.Line{Name: version(name)}
-			for _, v := range all {
-				point, _ := v.(map[string]any)
-				sessions, _ := point["sessions"].(float64)
-				rss, _ := point["rss"].(float64)
-				l.X = append(l.X, sessions)
-				l.Y = append(l.Y, rss/(1<<20))
+			r := p.results[s.name][name]
+			if l := line(version(name), r["growth"], "sessions", "rss", 1<<20); len(l.X) > 1 {
+				memory.Lines = append(memory.Lines, l)
 			}
-			if len(l.X) > 1 {
-				g.Lines = append(g.Lines, l)
+			took, _ := r["latency"].(map[string]any)
+			if l := line(version(name), took["curve"], "percent", "us", 1000); len(l.X) > 1 && s.latency != "" {
+				latency = append(latency, l)
 			}
 		}
-		if len(g.Lines) == 0 {
-			continue
+		for _, g := range []picture.Graph{memory, picture.Latencies(s.latency, latency...)} {
+			if len(g.Lines) == 0 {
+				continue
+			}
+			file := strings.TrimSuffix(filepath.Base(p.out), ".md") + "-" + strings.Join(strings.FieldsFunc(strings.ToLower(g.Title), notWord), "-")
+			if err := g.Write(filepath.Join(filepath.Dir(p.out), file)); err != nil {
+				return err
+			}
+			fmt.Fprintf(b, "\n![%s](%s.svg)\n", g.Title, file)
 		}
-		file := strings.TrimSuffix(filepath.Base(p.out), ".md") + "-" + strings.Join(strings.FieldsFunc(strings.ToLower(s.name), notWord), "-")
-		if err := g.Write(filepath.Join(filepath.Dir(p.out), file)); err != nil {
-			return err
-		}
-		fmt.Fprintf(b, "\n![%s](%s.svg)\n", s.name, file)
 	}
 	return nil
+}
+
+// line is a line of a picture, from a list of points as JSON has them.
+func line(name string, points any, x, y string, unit float64) picture.Line {
+	l := picture.Line{Name: name}
+	all, _ := points.([]any)
+	for _, v := range all {
+		point, _ := v.(map[string]any)
+		at, _ := point[x].(float64)
+		value, _ := point[y].(float64)
+		l.X = append(l.X, at)
+		l.Y = append(l.Y, value/unit)
+	}
+	return l
 }
 
 func notWord(r rune) bool { return r != '.' && (r < 'a' || r > 'z') && (r < '0' || r > '9') }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"image/png"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -99,5 +100,22 @@ func TestFailures(t *testing.T) {
 	g.Lines[0].X = []float64{7, 7, 7, 7}
 	if err := g.Write(filepath.Join(t.TempDir(), "x")); !errors.Is(err, errFew) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestLatencies: each nine has as much room as the one before, and each line its
+// own place.
+func TestLatencies(t *testing.T) {
+	g := Latencies("latency", Line{Name: "one", X: []float64{0, 90, 99}, Y: []float64{1, 2, 3}}, Line{Name: "two", X: []float64{99.9}, Y: []float64{4}})
+	if len(g.Lines) != 2 || g.Lines[1].Name != "two" || len(g.Marks) < 4 {
+		t.Fatalf("%+v", g)
+	}
+	for i, got := range append(g.Lines[0].X, g.Lines[1].X...) {
+		if math.Abs(got-float64(i)) > 1e-9 {
+			t.Errorf("point %d is at %v", i, got)
+		}
+	}
+	if err := g.Write(filepath.Join(t.TempDir(), "latency")); err != nil {
+		t.Error(err)
 	}
 }

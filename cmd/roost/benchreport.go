@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"math"
 	"os"
 
 	"github.com/alecthomas/kong"
@@ -89,18 +88,11 @@ func memoryGraph(growth []bench.Sample, title string) picture.Graph {
 	return picture.Graph{Title: title, X: "clients online", Y: "memory of the server, MiB", Lines: []picture.Line{l}}
 }
 
-// latencyGraph has as many decades of nines as there are: 90 %, 99 %, …
 func latencyGraph(l bench.Latency, title string) picture.Graph {
 	var line picture.Line
 	for _, q := range l.Curve {
-		line.X = append(line.X, nines(q.Percent))
+		line.X = append(line.X, q.Percent)
 		line.Y = append(line.Y, q.Micros/1000)
 	}
-	return picture.Graph{
-		Title: title, X: "percent that took at most so long", Y: "latency, ms", Lines: []picture.Line{line},
-		Marks: []picture.Mark{{At: 0, Name: "0"}, {At: nines(50), Name: "50"}, {At: 1, Name: "90"}, {At: 2, Name: "99"}, {At: 3, Name: "99.9"}, {At: 4, Name: "99.99"}},
-	}
+	return picture.Latencies(title, line)
 }
-
-// nines is 1 for 90 %, 2 for 99 %, 3 for 99.9 %.
-func nines(percent float64) float64 { return -math.Log10(1 - percent/100) }
