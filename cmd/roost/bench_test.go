@@ -84,8 +84,11 @@ func TestBenchProcesses(t *testing.T) {
 	f := func(args string) (got struct {
 		Sessions, Base, Failed, Pairs, Logins int
 		Growth                                []struct{ Sessions int }
-		Latency                               map[string]float64
-		CPU                                   float64 `json:"server_cpu_s"`
+		Latency                               struct {
+			P50   float64 `json:"p50_us"`
+			Curve []struct{ Percent, US float64 }
+		}
+		CPU float64 `json:"server_cpu_s"`
 	}) {
 		t.Helper()
 		code, stdout, stderr := result(t, nil, append([]string{"bench"}, strings.Fields(args+" --processes 3 --json --target "+target+" --create "+data+" --server-pid "+pid)...)...)
@@ -97,10 +100,10 @@ func TestBenchProcesses(t *testing.T) {
 	if r := f("idle --sessions 31 --base 7 --settle 1200ms"); r.Sessions != 31 || r.Base != 7 || r.Failed != 0 || len(r.Growth) == 0 || r.Growth[len(r.Growth)-1].Sessions != 31 {
 		t.Errorf("idle: %+v", r)
 	}
-	if r := f("message --pairs 7 --idle 4 --warmup 100ms --duration 300ms"); r.Sessions != 18 || r.Pairs != 7 || r.Latency["p50_us"] <= 0 {
+	if r := f("message --pairs 7 --idle 4 --warmup 100ms --duration 300ms"); r.Sessions != 18 || r.Pairs != 7 || r.Latency.P50 <= 0 || len(r.Latency.Curve) == 0 {
 		t.Errorf("message: %+v", r)
 	}
-	if r := f("login --count 100 --accounts 10 --in-flight 10"); r.Logins != 100 || r.Latency["p50_us"] <= 0 || r.CPU <= 0 {
+	if r := f("login --count 100 --accounts 10 --in-flight 10"); r.Logins != 100 || r.Latency.P50 <= 0 || r.CPU <= 0 {
 		t.Errorf("login: %+v", r)
 	}
 }
