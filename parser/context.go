@@ -1,16 +1,20 @@
 package parser
 
-import "sync"
+import (
+	"bytes"
+	"sync"
+)
 
 // context is what the header of a stream leaves behind: its name, which the
-// closing tag has to repeat, and the namespaces that it declared. It never
-// changes. Most clients send the same header, so contexts are shared: a stream
+// closing tag has to repeat, the namespaces that it declared and its language.
+// It never changes. Most clients send the same header, so contexts are shared: a stream
 // that idles costs a pointer.
 type context struct {
 	name       []byte // the qualified name
 	space      []byte // the default namespace; empty: none
 	hasDefault bool
 	prefixes   []prefix
+	lang       []byte // xml:lang; empty: none
 }
 
 type prefix struct {
@@ -22,6 +26,7 @@ const (
 	maxContext   = 2 << 10 // bytes of names and namespaces that a header may leave
 	maxInterned  = 256     // shared contexts
 	internedSize = 512     // bytes of a context that may be shared
+	maxLang      = 64      // bytes of a language tag that is kept (BCP 47 asks for 35)
 )
 
 // contexts has the shared contexts, by their bytes. When it is full it is
@@ -53,11 +58,11 @@ func newContext(d *Doc) (*context, *Error) {
 	return c, nil
 }
 
-// contextKey has all that a context consists of. Names and namespaces have no
-// zero bytes, so that two headers with one key are the same. It is behind what
-// text has.
+// contextKey has all that a context consists of. Names and namespaces have
+// neither of the bytes 0 and 1, so that two headers with one key are the same.
+// It is behind what text has.
 func (d *Doc) contextKey() []byte {
-	root := &d.tape[0]
+	root, lang := &d.tape[0], d.headerLang()
 	n := len(d.text)
 	key := append(d.text, d.name(root)...)
 	for i := 1; i < len(d.tape); i++ {
@@ -72,13 +77,16 @@ func (d *Doc) contextKey() []byte {
 		key = append(key, 0)
 		key = appendValue(key, d.src[t.Val:t.End])
 	}
+	if len(lang) > 0 {
+		key = append(append(key, 1), lang...)
+	}
 	d.text = key[:n]
 	return key[n:]
 }
 
 // makeContext allocates a context that owns its bytes.
 func makeContext(d *Doc) *context {
-	c := &context{name: append([]byte(nil), d.name(&d.tape[0])...)}
+	c := &context{name: bytes.Clone(d.name(&d.tape[0])), lang: bytes.Clone(d.headerLang())}
 	for i := 1; i < len(d.tape); i++ {
 		t := &d.tape[i]
 		if t.Kind != NS {
@@ -92,11 +100,20 @@ func makeContext(d *Doc) *context {
 			c.space, c.hasDefault = uri, len(uri) > 0
 			continue
 		}
-		p := prefix{name: append([]byte(nil), d.local(t)...), uri: uri}
+		p := prefix{name: bytes.Clone(d.local(t)), uri: uri}
 		for p.first < uint32(len(c.prefixes)) && string(c.prefixes[p.first].uri) != string(uri) {
 			p.first++
 		}
 		c.prefixes = append(c.prefixes, p)
 	}
 	return c
+}
+
+// headerLang is the language of a header, nil if it is too long to be one.
+func (d *Doc) headerLang() []byte {
+	lang := d.Root().AttrNS(uriXML, "lang")
+	if len(lang) > maxLang {
+		return nil
+	}
+	return lang
 }

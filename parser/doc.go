@@ -74,6 +74,16 @@ func (d *Doc) Inherited(f func(prefix, uri []byte)) {
 	}
 }
 
+// InheritedLang is the language that the stream header gave to all stanzas
+// without an xml:lang of their own (RFC 6120 section 4.7.4), unescaped; empty if
+// it gave none.
+func (d *Doc) InheritedLang() []byte {
+	if d.ctx == nil {
+		return nil
+	}
+	return d.ctx.lang
+}
+
 // Canonical reports whether Raw, with what Inherited lists declared on its start
 // tag, means the same in a stream whose default namespace is jabber:client, and
 // would mean so without the element's own declaration of the default namespace;

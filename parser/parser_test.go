@@ -176,6 +176,15 @@ func TestContextShared(t *testing.T) {
 	if c.ctx == a.ctx {
 		t.Error("two different headers share a context")
 	}
+	var langs [4]*context
+	for i, lang := range []string{"", " xml:lang='d'", " xml:lang='e'", " xml:lang='" + strings.Repeat("e", maxLang+1) + "'"} {
+		var p Parser
+		p.Next(s, []byte("<s xmlns='jabber:client' a='&amp;'"+lang+">"))
+		langs[i] = p.ctx
+	}
+	if langs[0] != c.ctx || langs[1] == c.ctx || langs[2] == c.ctx || langs[1] == langs[2] || langs[3] != c.ctx {
+		t.Error("headers share contexts otherwise than by language")
+	}
 	for i := range 3 * maxInterned {
 		var p Parser
 		p.Next(s, []byte("<s xmlns:p='"+strings.Repeat("u", i%300+1)+string(rune('a'+i%20))+"'>"))

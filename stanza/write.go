@@ -65,9 +65,10 @@ type Edit struct {
 
 // AppendForward appends st as it leaves for its recipient: every byte as the
 // client sent it, but for the addresses. RFC 6120 section 8.1.2.1: the server
-// stamps 'from'; section 8.4: unknown content is forwarded unmodified. Prefixes
-// that the client declared on its stream header are declared again, because
-// the recipient's header does not have them.
+// stamps 'from'; section 8.4: unknown content is forwarded unmodified. What the
+// client declared on its stream header is declared again, because the
+// recipient's header does not have it: prefixes, and the language (section
+// 8.1.5).
 func AppendForward(dst []byte, st *Stanza, e Edit) []byte {
 	if !st.Doc.Canonical() {
 		return appendForwardSlow(dst, st, e)
@@ -85,6 +86,7 @@ func AppendForward(dst []byte, st *Stanza, e Edit) []byte {
 		dst = append(dst, raw[t.Pos:t.End+1]...) // with the closing quote
 	}
 	dst = appendInherited(dst, st.Doc)
+	dst = appendLang(dst, st)
 	rest := root.Val - 1
 	if raw[rest-1] == '/' {
 		rest--
@@ -107,6 +109,7 @@ func appendForwardSlow(dst []byte, st *Stanza, e Edit) []byte {
 		dst = append(dst, ' ')
 		dst = append(dst, whole...)
 	}
+	dst = appendLang(dst, st)
 	return append(dst, rest...)
 }
 
@@ -143,6 +146,15 @@ func appendInherited(dst []byte, d *parser.Doc) []byte {
 		dst = parser.AppendEscaped(dst, uri)
 		dst = append(dst, '\'')
 	})
+	return dst
+}
+
+// appendLang appends the language of the client's stream where the stanza has
+// none of its own.
+func appendLang(dst []byte, st *Stanza) []byte {
+	if lang := st.Doc.InheritedLang(); len(lang) > 0 && st.Lang() == nil {
+		dst = appendAttr(dst, "xml:lang", lang)
+	}
 	return dst
 }
 
