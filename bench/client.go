@@ -115,9 +115,11 @@ func (c *Client) secure() {
 	}
 }
 
+// header opens a stream. It has no xml:lang, which some servers would add to each
+// stanza and others would not.
 func (c *Client) header() {
 	c.state = stateHeader
-	c.send("<?xml version='1.0'?><stream:stream to='" + c.account.Domain + "' version='1.0' xml:lang='en' xmlns='" +
+	c.send("<?xml version='1.0'?><stream:stream to='" + c.account.Domain + "' version='1.0' xmlns='" +
 		clientNS + "' xmlns:stream='" + streamsNS + "'>")
 }
 
