@@ -4,7 +4,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 
 # Rooms with goroutines of their own: these run under the race detector.
-RACE = ./poller ./session ./router ./server ./store/... ./xep ./internal/...
+RACE = ./poller ./session ./router ./server ./store/... ./xep ./internal/... ./bench
 
 .PHONY: build test unit check race fuzz fuzz-parser bench interop deps mutate
 

@@ -65,6 +65,7 @@ type Client struct {
 	fleet   *Fleet
 	conn    atomic.Pointer[poller.Conn] // nil before it is connected
 	account Account
+	number  int // of the account
 	parser  parser.Parser
 	state   state
 	scram   *scram.ClientConversation
@@ -97,11 +98,12 @@ func (c *Client) start() {
 func (c *Client) ready() {
 	c.state = stateReady
 	c.conn.Load().SetDeadline(0)
-	c.fleet.loginDone(nil)
 	if f := c.fleet.onReady; f != nil {
 		f(time.Since(c.started))
 	}
-	if c.fleet.leave {
+	leave := c.fleet.leave
+	c.fleet.loginDone(nil) // whoever waits for the last login may go on with the fleet
+	if leave {
 		c.leave()
 	}
 }
@@ -176,6 +178,7 @@ func (c *Client) Closed(loop int, err error) {
 		c.state = stateFailed // dropped by this side
 		c.fleet.gone()
 	}
+	c.fleet.giveBack(c)
 	c.fleet.left.Done()
 }
 

@@ -36,7 +36,7 @@ type Config struct {
 	User      string // localpart with one %d; default "user%d"
 	Password  string // default "secret"
 	First     int    // number of the first account
-	Accounts  int    // how many accounts there are; 0: one for each client
+	Accounts  int    // how many accounts there are, each for one client at a time; 0: one for each client
 	Mechanism Mechanism
 	TLS       TLSMode
 	Resume    bool   // TLS sessions are resumed
@@ -68,6 +68,9 @@ func (c *Config) setDefaults() {
 	if c.InFlight <= 0 {
 		c.InFlight = 100
 	}
+	if c.Accounts > 0 {
+		c.InFlight = min(c.InFlight, c.Accounts)
+	}
 	if c.Loops <= 0 {
 		c.Loops = 1
 	}
@@ -83,6 +86,7 @@ type Fleet struct {
 	scratch []*parser.Scratch
 	ids     atomic.Uint64
 	slots   chan struct{} // logins under way
+	free    chan int      // accounts without a client, where they are used again
 	left    sync.WaitGroup
 	logged  atomic.Int64             // logins that were done
 	pace    *time.Ticker             // one login each; nil: as fast as it goes
@@ -106,6 +110,12 @@ const maxErrs = 5
 func NewFleet(cfg Config) (*Fleet, error) {
 	cfg.setDefaults()
 	f := &Fleet{cfg: cfg, slots: make(chan struct{}, cfg.InFlight)}
+	if cfg.Accounts > 0 {
+		f.free = make(chan int, cfg.Accounts)
+		for i := range cfg.Accounts {
+			f.free <- i
+		}
+	}
 	// A load generator measures, it does not protect: any certificate will do.
 	f.tls = &tls.Config{InsecureSkipVerify: true, ServerName: cfg.Domain}
 	if !cfg.Hybrid {
@@ -128,6 +138,10 @@ func (f *Fleet) Login(ctx context.Context, n int) error {
 	f.enter(phaseLogin, f.logged.Load)
 	first := len(f.Clients())
 	for i := range n {
+		number, err := f.number(ctx, first+i)
+		if err != nil {
+			return err
+		}
 		select {
 		case f.slots <- struct{}{}:
 		case <-ctx.Done():
@@ -140,8 +154,8 @@ func (f *Fleet) Login(ctx context.Context, n int) error {
 				return ctx.Err()
 			}
 		}
-		c := &Client{fleet: f, account: Account{
-			User:     f.user(first + i),
+		c := &Client{fleet: f, number: number, account: Account{
+			User:     fmt.Sprintf(f.cfg.User, f.cfg.First+number),
 			Domain:   f.cfg.Domain,
 			Password: f.cfg.Password,
 			Resource: "bench",
@@ -153,6 +167,7 @@ func (f *Fleet) Login(ctx context.Context, n int) error {
 		go func() {
 			if err := f.dial(ctx, c); err != nil {
 				f.loginDone(err)
+				f.giveBack(c)
 			}
 		}()
 	}
@@ -164,12 +179,25 @@ func (f *Fleet) Login(ctx context.Context, n int) error {
 	return err
 }
 
-// user is the account of the i-th client.
-func (f *Fleet) user(i int) string {
-	if f.cfg.Accounts > 0 {
-		i %= f.cfg.Accounts
+// number is the account of the i-th client: where accounts are used again, one
+// whose last client is gone. An account's second login would end its first.
+func (f *Fleet) number(ctx context.Context, i int) (int, error) {
+	if f.free == nil {
+		return i, nil
 	}
-	return fmt.Sprintf(f.cfg.User, f.cfg.First+i)
+	select {
+	case n := <-f.free:
+		return n, nil
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// giveBack tells that the client is gone.
+func (f *Fleet) giveBack(c *Client) {
+	if f.free != nil {
+		f.free <- c.number
+	}
 }
 
 // lateBind has the system choose a port when the connection's other end is known,
