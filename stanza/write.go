@@ -79,8 +79,8 @@ func AppendForward(dst []byte, st *Stanza, e Edit) []byte {
 	dst = e.appendAddresses(dst)
 	for i := 1; i < len(tape) && (tape[i].Kind == parser.Attr || tape[i].Kind == parser.NS); i++ {
 		t := &tape[i]
-		if e.drops(raw[t.Pos : t.Pos+uint32(t.NameLen)]) {
-			continue
+		if name := raw[t.Pos : t.Pos+uint32(t.NameLen)]; e.drops(name) || string(name) == "xmlns" {
+			continue // the recipient's stream has jabber:client as its default
 		}
 		dst = append(dst, ' ')
 		dst = append(dst, raw[t.Pos:t.End+1]...) // with the closing quote
@@ -95,7 +95,7 @@ func AppendForward(dst []byte, st *Stanza, e Edit) []byte {
 }
 
 // appendForwardSlow is AppendForward for a stanza whose bytes cannot go out as
-// they came in: it is written anew first.
+// they came in: it is written anew first, with the declarations that it needs.
 func appendForwardSlow(dst []byte, st *Stanza, e Edit) []byte {
 	name, attrs, rest := splitStart(st.Root.AppendXML(nil))
 	dst = append(dst, name...)
@@ -132,8 +132,6 @@ func (e *Edit) drops(name []byte) bool {
 		return e.To != "" || e.DropTo
 	case "id":
 		return e.DropID
-	case "xmlns":
-		return true // the recipient's stream has jabber:client as its default
 	}
 	return false
 }

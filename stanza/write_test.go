@@ -100,6 +100,10 @@ func TestForwardOtherPrefix(t *testing.T) {
 		}
 	}
 	f(header, "<c:message xmlns:c='jabber:client' to='j@x'><c:body>b</c:body></c:message>", "<message from='r@x/1' to='j@x'><body>b</body></message>")
+	// Long namespaces are declared once, not where they are used.
+	l := "urn:" + strings.Repeat("l", 600)
+	f(header, "<c:message xmlns:c='jabber:client' xmlns='u:u' xmlns:l='"+l+"'><l:a/><l:a/><l:a/><l:a/><l:a/><body/></c:message>",
+		"<c:message from='r@x/1' xmlns:c='jabber:client' xmlns='u:u' xmlns:l='"+l+"'><l:a/><l:a/><l:a/><l:a/><l:a/><body/></c:message>")
 	f("<stream version='1.0' xmlns='http://etherx.jabber.org/streams'>", "<message xmlns='jabber:client'><body/></message>", "<message from='r@x/1'><body/></message>")
 }
 
