@@ -102,9 +102,11 @@ func (p *privateStorage) get(rq *router.Request) {
 	})
 }
 
+var errNoRoom = stanza.ResourceConstraint.WithText("There is no room for more values.")
+
 // set keeps values. All of them are checked before the first is written.
 func (p *privateStorage) set(rq *router.Request) {
-	keys, reply := p.check(rq.Payload())
+	keys, reply := p.names(rq.Payload())
 	if reply != nil {
 		rq.Error(reply)
 		return
@@ -121,7 +123,7 @@ func (p *privateStorage) set(rq *router.Request) {
 	}
 	switch {
 	case errors.Is(err, store.ErrQuota):
-		rq.Error(stanza.ResourceConstraint.WithText("There is no room for more values."))
+		rq.Error(errNoRoom)
 	case err != nil:
 		rq.Error(err)
 	default:
@@ -129,9 +131,12 @@ func (p *privateStorage) set(rq *router.Request) {
 	}
 }
 
-// check names the values of a set, in their order.
-func (p *privateStorage) check(query parser.Element) (keys []string, reply *stanza.ErrorReply) {
+// names are those of the values of a set, in their order.
+func (p *privateStorage) names(query parser.Element) (keys []string, reply *stanza.ErrorReply) {
 	for el := query.First(); el.OK() || keys == nil; el = el.Next() {
+		if len(keys) == p.count {
+			return nil, errNoRoom // before each is compared with all others
+		}
 		key, reply := privateKey(el)
 		if reply != nil {
 			return nil, reply

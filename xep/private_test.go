@@ -45,6 +45,20 @@ func TestPrivateLimits(t *testing.T) {
 	f(value(1)+value(2)+value(3), "result")
 }
 
+// TestPrivateManyNames: a set of far too many values is refused
+// before they are compared with one another.
+func TestPrivateManyNames(t *testing.T) {
+	c := newTestServer(t, xep.Config{}).login(t, "romeo")
+	var b strings.Builder
+	for i := range 700 {
+		fmt.Fprintf(&b, "<p:v%d/>", i)
+	}
+	got := c.iq("set", "<query xmlns='jabber:iq:private' xmlns:p='"+strings.Repeat("n", 1000)+"'>"+b.String()+"</query>")
+	if got != "resource-constraint" {
+		t.Error(got)
+	}
+}
+
 // TestPrivateKeepsNamespaces: a prefix that the client declared on its stream
 // header or on the iq means the same when the value comes back.
 func TestPrivateKeepsNamespaces(t *testing.T) {
