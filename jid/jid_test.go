@@ -158,6 +158,8 @@ func TestParseRefuses(t *testing.T) {
 	f("localpart too long in bytes", strings.Repeat("\u00fc", 512)+"@b", ErrLocalpart)
 	f("label too long", "a@"+strings.Repeat("b", 64), ErrDomainpart)
 	f("U-label too long as A-label", "a@"+strings.Repeat("\u00fc", 60), ErrDomainpart)
+	f("label too long in characters", "a@"+wideLabel(64), ErrDomainpart)
+	f("domainpart too long before mapping", "a@"+strings.Repeat("\uff22.", 256)+"b", ErrDomainpart)
 	f("domainpart too long", "a@"+strings.Repeat("b.", 512)+"b", ErrDomainpart)
 	f("resourcepart too long", "a@b/"+strings.Repeat("r", 1024), ErrResourcepart)
 	f("very long", "a@b/"+strings.Repeat("\u00fc", 100_000), ErrResourcepart)

@@ -47,4 +47,14 @@ func BenchmarkParse(b *testing.B) {
 	f("upper", "Juliet@Example.com/balcony")
 	f("unicode", "\u03c0\u03c1@b\u00fccher.example/\u265a")
 	f("refused", "a:b@example.com")
+	f("wide", wideLabel(340)) // punycode would take the square of it
+}
+
+// wideLabel is a label of n different characters.
+func wideLabel(n int) string {
+	b := make([]rune, n)
+	for i := range b {
+		b[i] = rune(0x4e00 + i)
+	}
+	return string(b)
 }

@@ -116,7 +116,7 @@ func domainSlow(s string) (string, error) {
 	// MUST be stripped from the domainpart before the JID of which it is a part
 	// is used".
 	s = strings.TrimSuffix(s, ".")
-	if len(s) == 0 || len(s) > 4*MaxPart || !utf8.ValidString(s) {
+	if len(s) == 0 || len(s) > MaxPart || !utf8.ValidString(s) {
 		return "", ErrDomainpart
 	}
 	if s[0] == '[' {
@@ -138,6 +138,12 @@ func domainSlow(s string) (string, error) {
 // checkDomain is a normalized domain name s if it and its labels have sizes
 // that they may have.
 func checkDomain(s string) (string, error) {
+	for label := range strings.SplitSeq(s, ".") {
+		// Punycode makes a label no shorter, and takes the square of its length.
+		if utf8.RuneCountInString(label) > maxLabel {
+			return "", ErrDomainpart
+		}
+	}
 	ascii, err := domains.ToASCII(s)
 	if err != nil {
 		return "", ErrDomainpart
