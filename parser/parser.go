@@ -221,6 +221,14 @@ func (p *Parser) Free(s *Scratch) {
 	}
 }
 
+// Held is the memory of a cut element, in bytes; 0 when there is none.
+func (p *Parser) Held() int {
+	if p.doc == nil {
+		return 0
+	}
+	return cap(p.doc.own) + cap(p.doc.tape)*int(unsafe.Sizeof(Token{}))
+}
+
 // Idle reports whether the parser owns no buffer, because the stream is between
 // two elements.
 func (p *Parser) Idle() bool { return p.doc == nil }

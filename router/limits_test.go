@@ -2,6 +2,7 @@ package router_test
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -108,4 +109,40 @@ func TestAccountLimits(t *testing.T) {
 	c.say("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHNlY3JldA==</auth>", "<success")
 	c.say(plainHeader, "</stream:features>")
 	c.say("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", "<error type='wait'><resource-constraint ")
+}
+
+// TestStrangerMemory: what clients that have not logged in leave unfinished has a
+// bound for all of them; those who log in notice nothing of it.
+func TestStrangerMemory(t *testing.T) {
+	var cfg xmpptest.Config
+	cfg.Session.StrangerMemory = 1 << 20
+	s := xmpptest.NewServer(t, cfg)
+	large := "<x>" + strings.Repeat("<a/>", 10000)
+	var held []*rawClient
+	for range 10 {
+		c := dialRaw(t, s)
+		c.write(plainHeader + large)
+		held = append(held, c)
+	}
+	refused := 0
+	for _, c := range held {
+		_, _ = io.WriteString(c.conn, "</x>") // nobody listens any more if it was refused
+		c.await("</stream:error></stream:stream>")
+		refused += strings.Count(c.got, "resource-constraint")
+	}
+	if refused < 5 || refused > 9 {
+		t.Errorf("%d of 10 were refused, want most", refused)
+	}
+	// All of it is given back.
+	for range 3 {
+		c := dialRaw(t, s)
+		c.write(plainHeader + large)
+		c.say("</x>", "</stream:error></stream:stream>")
+		if !strings.Contains(c.got, "unsupported-stanza-type") {
+			t.Error(c.got)
+		}
+	}
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	romeo.write("<message to='romeo@localhost/r'>" + large)
+	romeo.say("</x></message>", "</x></message>")
 }

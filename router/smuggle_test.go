@@ -35,14 +35,19 @@ func loginRaw(t testing.TB, s *xmpptest.Server, user, header string) *rawClient 
 	return loginAs(t, s, user, "r", header)
 }
 
-func loginAs(t testing.TB, s *xmpptest.Server, user, resource, header string) *rawClient {
+func dialRaw(t testing.TB, s *xmpptest.Server) *rawClient {
 	t.Helper()
 	conn, err := s.Dial()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	c := &rawClient{t: t, conn: conn}
+	return &rawClient{t: t, conn: conn}
+}
+
+func loginAs(t testing.TB, s *xmpptest.Server, user, resource, header string) *rawClient {
+	t.Helper()
+	c := dialRaw(t, s)
 	c.say(header, "</stream:features>")
 	c.say("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+base64.StdEncoding.EncodeToString([]byte("\x00"+user+"\x00secret"))+"</auth>", "<success")
 	c.got, c.used = "", 0 // a new stream begins

@@ -55,6 +55,8 @@ var (
 	ErrNotAuthorized = &StreamError{Condition: "not-authorized"}
 	// a local rule was broken
 	ErrPolicyViolation = &StreamError{Condition: "policy-violation"}
+	// the server has no memory for what the client wants
+	ErrResourceConstraint = &StreamError{Condition: "resource-constraint"}
 	// the server is being shut down
 	ErrSystemShutdown = &StreamError{Condition: "system-shutdown"}
 	// a first-level child that is not understood

@@ -89,6 +89,7 @@ type Config struct {
 	TLS            TLSFunc        // of STARTTLS; nil: not offered
 	Leaf           LeafFunc       // the certificate that TLS shows; nil: no tls-server-end-point
 	AllowPlaintext bool           // logins without TLS are allowed
+	StrangerMemory int            // bytes of cut elements on all streams that are not authenticated; default 64 MiB
 	MaxResources   int            // sessions per account; default 10
 	Conflict       ConflictPolicy // default KickOld
 	DetachSlow     bool           // give a slow client time to take what is queued, instead of closing at once
@@ -107,6 +108,7 @@ func (c *Config) setDefaults() {
 	set(&c.Loops, 1)
 	set(&c.Workers, 32)
 	set(&c.KeyWorkers, max(1, runtime.GOMAXPROCS(0)/2))
+	set(&c.StrangerMemory, 64<<20)
 	set(&c.MaxResources, 10)
 	set(&c.Shards, 256)
 	if c.LoginTimeout <= 0 {
@@ -133,6 +135,7 @@ type Manager struct {
 	stopping  atomic.Bool
 	mechs     []mechanism
 	bound     atomic.Int64
+	strangers atomic.Int64 // bytes of cut elements on streams that are not authenticated
 }
 
 // NewManager returns a manager; Close stops its workers.

@@ -27,6 +27,7 @@ type negotiation struct {
 	from       string // bare JID of the last stream header's 'from', normalized
 	registered bool
 	secured    bool // TLS is on
+	held       int  // of Manager.strangers
 
 	// otherBinding: the client has tried a channel binding that is not offered.
 	otherBinding bool
@@ -57,6 +58,9 @@ func (s *Session) Data(loop int, p []byte) int {
 			s.end(t, parserError(err))
 			break
 		}
+		if !s.has(flagAuthed) {
+			s.weigh(t)
+		}
 		switch ev {
 		case parser.StreamOpen:
 			s.openStream(t, t.scratch.Doc().Root())
@@ -78,11 +82,40 @@ func (s *Session) Data(loop int, p []byte) int {
 	return n
 }
 
+// strangerShare is the memory that the cut element of a stream which is not
+// authenticated may always have, in bytes: nothing that a login needs has more.
+const strangerShare = 64 << 10
+
+// weigh counts the memory of the cut element of a stream that is not
+// authenticated. Each may be as large as a stanza, and many connections cost a
+// stranger nothing: past a bound for all of them, large ones end their streams.
+func (s *Session) weigh(t *Turn) {
+	neg, held := s.neg(), s.parser.Held()
+	if neg == nil || held == neg.held || s.has(flagClosing) {
+		return
+	}
+	all := s.mgr.strangers.Add(int64(held - neg.held))
+	neg.held = held
+	if all > int64(s.mgr.cfg.StrangerMemory) && held > strangerShare {
+		s.end(t, ErrResourceConstraint.WithText("Log in before you send so much."))
+		s.freeCut(t)
+	}
+}
+
+// freeCut gives back what a cut element has taken.
+func (s *Session) freeCut(t *Turn) {
+	s.parser.Free(t.scratch)
+	if neg := s.neg(); neg != nil {
+		s.mgr.strangers.Add(int64(-neg.held))
+		neg.held = 0
+	}
+}
+
 // Secured is called when the TLS handshake is done. RFC 6120 section 5.4.3.3:
 // both parties discard what they knew from the stream before TLS.
 func (s *Session) Secured(loop int, state *tls.ConnectionState) {
 	t := s.mgr.turns[loop]
-	s.parser.Free(t.scratch)
+	s.freeCut(t)
 	s.parser.Reset()
 	s.unset(flagOpen | flagTLS)
 	domain := s.Host()
@@ -126,7 +159,7 @@ func (s *Session) Closed(loop int, err error) {
 			s.mgr.cfg.Logger.Debug("connection closed", "jid", s.FullJID(), "err", err)
 		}
 		s.set(flagClosing)
-		s.parser.Free(t.scratch)
+		s.freeCut(t)
 		s.mgr.Destroy(t, s)
 	})
 }
