@@ -40,6 +40,7 @@ func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply 
 		old.Close(ErrConflict)
 	}
 	s.ext.Store(nil) // the negotiation is over
+	t.Flush()        // what the old one's contacts are told does not wait for the store
 	if !m.cfg.Router.Bound(t, s) {
 		// The account was deleted between the login and now.
 		m.Destroy(t, s)
@@ -75,7 +76,7 @@ func (m *Manager) link(s *Session, full jid.JID) (old *Session, reply *stanza.Er
 			m.bound.Add(-1)
 		}
 		s.next.Store(head)
-		s.set(flagBound)
+		s.state.Or(flagBound | flagBinding)
 		m.bound.Add(1)
 		return s
 	})
@@ -152,6 +153,7 @@ func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 		b = append(b, "</jid></bind></iq>"...)
 		s.SendBytes(t, b)
 		t.Keep(b)
+		s.unset(flagBinding)
 	})
 }
 

@@ -30,6 +30,7 @@ func (m *Manager) Adopt(c Conn, full jid.JID) (s *Session, took time.Duration) {
 	if !m.cfg.Router.Bound(worker, s) {
 		panic("no such account")
 	}
+	s.unset(flagBinding)
 	return s, took
 }
 

@@ -93,6 +93,7 @@ const (
 	flagLogin                        // the deadline of the login runs
 	flagMail                         // messages may wait for the account
 	flagTLS                          // <starttls/> was answered with <proceed/>, the handshake is under way
+	flagBinding                      // bound, and the client has not been told
 )
 
 func (s *Session) has(flag uint32) bool { return s.state.Load()&flag != 0 }
@@ -158,8 +159,12 @@ func (s *Session) Presence() *Presence { return s.presence.Load() }
 // Available reports whether this is an available resource.
 func (s *Session) Available() bool { return s.has(flagAvailable) }
 
-// Bound reports whether this is a connected resource: one that is in the tables.
-func (s *Session) Bound() bool { return s.has(flagBound) && !s.has(flagLeft) }
+// Bound reports whether this is a connected resource: one that is in the tables,
+// and whose client knows it. RFC 6120 section 7.1: until then it is sent nothing
+// of others.
+func (s *Session) Bound() bool {
+	return s.state.Load()&(flagBound|flagLeft|flagBinding) == flagBound
+}
 
 // Interested reports whether the resource asked for the roster: only then it
 // gets roster pushes (RFC 6121 section 2.2).
