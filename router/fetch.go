@@ -41,7 +41,7 @@ func (r *Router) fetchPresences(t *session.Turn, s *session.Session, items []sto
 		if !items[i].Subscription.HasTo() {
 			continue
 		}
-		if r.full(t, s) {
+		if r.full(t, s, 0) {
 			s.OnDrain(func(t *session.Turn) { r.goOnFetching(t, s, items[i:]) })
 			return
 		}
@@ -55,23 +55,37 @@ func (r *Router) goOnFetching(t *session.Turn, s *session.Session, left []store.
 	if !s.Available() || !s.Bound() {
 		return
 	}
-	if ro, ok := r.cached(s.BareJID()); ok {
-		left = slices.DeleteFunc(slices.Clone(left), func(it store.RosterItem) bool {
-			now, _ := ro.Item(it.JID.String())
-			return !now.Subscription.HasTo()
-		})
+	ro, ok := r.cached(s.BareJID())
+	if !ok && !t.MayBlock() {
+		r.sessions.Block(s, func(t *session.Turn) { r.goOnFetching(t, s, left) })
+		return
 	}
+	if !ok {
+		var err error
+		if ro, err = r.rosterFor(s.JID().Bare()); err != nil {
+			r.cfg.Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
+			return
+		}
+	}
+	left = slices.DeleteFunc(slices.Clone(left), func(it store.RosterItem) bool {
+		now, _ := ro.Item(it.JID.String())
+		return !now.Subscription.HasTo()
+	})
 	r.fetchPresences(t, s, left)
 }
 
-// full reports whether a client has a page or more to read before it is sent
-// anything that can wait.
-func (r *Router) full(t *session.Turn, s *session.Session) bool {
-	if s.Conn().Queued() <= r.cfg.PageBytes {
+// full reports whether a client has to read before it is sent n bytes that can
+// wait: it has a page, or they would not fit in its outbox, which holds four.
+func (r *Router) full(t *session.Turn, s *session.Session, n int) bool {
+	fits := func() bool {
+		queued := s.Conn().Queued()
+		return queued == 0 || queued <= r.cfg.PageBytes && queued+n <= 4*r.cfg.PageBytes
+	}
+	if fits() {
 		return false
 	}
 	t.Flush()
-	return s.Conn().Queued() > r.cfg.PageBytes
+	return !fits()
 }
 
 // presencesTo sends the presence of an account's resources to one resource, in

@@ -43,6 +43,7 @@ func (r *Router) unavailable(t *session.Turn, s *session.Session, st *stanza.Sta
 	if !s.Bound() {
 		return true
 	}
+	ro = r.newest(s, ro)
 	appendTo := func(b []byte, to string) []byte {
 		return stanza.AppendForward(b, st, stanza.Edit{From: s.FullJID(), To: to})
 	}
@@ -51,6 +52,15 @@ func (r *Router) unavailable(t *session.Turn, s *session.Session, st *stanza.Sta
 	}
 	r.leave(t, s, ro, appendTo, true)
 	return true
+}
+
+// newest is an account's roster under its order lock: a subscription approved at
+// this moment is either in it or is told of the presence that there is now.
+func (r *Router) newest(s *session.Session, ro *Roster) *Roster {
+	if newer, ok := r.cached(s.BareJID()); ok {
+		return newer
+	}
+	return ro
 }
 
 // leave tells everybody that a resource is not available any more. The caller
@@ -117,6 +127,12 @@ func (r *Router) directed(t *session.Turn, s *session.Session, st *stanza.Stanza
 		return // the server itself has no use for anybody's presence
 	}
 	to := st.To.Clone()
+	// Under the lock: after it is gone a resource is remembered by nobody.
+	mu := r.order(s.BareJID())
+	defer mu.Unlock()
+	if !s.Bound() {
+		return
+	}
 	if st.Type == stanza.Unavailable {
 		s.RemoveDirected(to.String())
 	} else if !s.AddDirected(to.String(), r.cfg.MaxDirected) {
@@ -150,6 +166,9 @@ func (r *Router) Left(t *session.Turn, s *session.Session) bool {
 	}
 	mu := r.order(s.BareJID())
 	defer mu.Unlock()
+	if s.Available() {
+		ro = r.newest(s, ro)
+	}
 	r.leave(t, s, ro, func(b []byte, to string) []byte {
 		return stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, From: s.FullJID(), To: to}.AppendEmpty(b)
 	}, false)

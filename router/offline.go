@@ -24,25 +24,33 @@ func offlineExtension(r *Router) Extension {
 // flush sends an account's waiting messages to one of its resources, in order
 // and with a delay stamp (XEP-0160, XEP-0203), and deletes them. It sends a
 // page at a time and goes on when the socket has taken it: a full mailbox never
-// fills an outbox.
-func (r *Router) flush(t *session.Turn, s *session.Session) {
+// fills an outbox. False means that the resource took none and will take none.
+func (r *Router) flush(t *session.Turn, s *session.Session) bool {
 	s.ClearMail()
-	for more := true; more; {
+	for {
 		if !takesOffline(s) {
 			s.SetMail() // what is left waits until it comes back
-			return
+			return false
 		}
-		if r.full(t, s) {
+		page := pageFull
+		if !r.full(t, s, 0) {
+			var err error
+			if page, err = r.flushPage(t, s); err != nil {
+				r.cfg.Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
+				s.SetMail()
+				return true // not to the next one: it may have got them
+			}
+		}
+		switch page {
+		case pageLast:
+			return true
+		case pageRefused:
+			return false
+		case pageFull:
 			s.OnDrain(func(*session.Turn) {
 				r.sessions.Block(s, func(t *session.Turn) { r.flush(t, s) })
 			})
-			return
-		}
-		var err error
-		if more, err = r.flushPage(t, s); err != nil {
-			r.cfg.Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
-			s.SetMail()
-			return
+			return true
 		}
 	}
 }
@@ -53,32 +61,54 @@ func takesOffline(s *session.Session) bool {
 	return s.Bound() && s.Available() && s.Priority() >= 0
 }
 
+// page is how the sending of a page of messages has ended.
+type page uint8
+
+const (
+	pageLast    page = iota // there are no more
+	pageMore                // there are more
+	pageFull                // there are more, and the client has to read first
+	pageRefused             // the session takes nothing any more
+)
+
 // flushPage sends one page. The roster lock keeps two resources that become
 // available together from sending the same messages.
-func (r *Router) flushPage(t *session.Turn, s *session.Session) (more bool, err error) {
+func (r *Router) flushPage(t *session.Turn, s *session.Session) (page, error) {
 	owner := s.JID().Bare()
 	unlock := r.lockRosters(owner)
 	defer unlock()
 	msgs, more, err := r.cfg.Store.Offline(r.ctx, owner, 0, r.cfg.PageBytes)
-	if err != nil || len(msgs) == 0 {
-		return false, err
+	if err != nil {
+		return pageLast, err
+	}
+	end := pageLast
+	if more {
+		end = pageMore
 	}
 	sent := int64(0)
 	for i := range msgs {
 		delay := stanza.AppendDelay(nil, s.Host(), msgs[i].Received)
 		b := stanza.AppendInside(t.Buf(), msgs[i].Stanza, delay)
-		ok := s.SendBytes(t, b)
+		full := r.full(t, s, len(b))
+		ok := !full && s.SendBytes(t, b)
 		t.Keep(b)
+		if full {
+			end = pageFull
+			break
+		}
 		if !ok {
-			more = false
+			end = pageRefused
 			break
 		}
 		sent = msgs[i].ID
 	}
 	if sent == 0 {
-		return false, nil
+		return end, nil
 	}
-	return more, r.cfg.Store.DeleteOffline(r.ctx, owner, sent)
+	// First to the socket: what is deleted shall be lost with this process no more,
+	// and what others have queued in this turn's name shall not wait for a disk.
+	t.Flush()
+	return end, r.cfg.Store.DeleteOffline(r.ctx, owner, sent)
 }
 
 // flushLate is called after a message was kept. A resource that becomes
@@ -87,10 +117,9 @@ func (r *Router) flushPage(t *session.Turn, s *session.Session) (more bool, err 
 func (r *Router) flushLate(t *session.Turn, owner jid.JID) {
 	for s := r.sessions.First(owner.String()); s != nil; s = s.Next() {
 		s.SetMail()
-		if takesOffline(s) {
-			if _, err := r.flushPage(t, s); err != nil {
-				r.cfg.Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
-			}
+	}
+	for s := r.sessions.First(owner.String()); s != nil; s = s.Next() {
+		if takesOffline(s) && r.flush(t, s) {
 			return
 		}
 	}

@@ -45,6 +45,32 @@ func TestFlushInterrupted(t *testing.T) {
 	}
 }
 
+// TestLargeMessagesWaiting: messages of which an outbox holds one come one by one to
+// a client that reads slowly, whatever the socket has left of the last one.
+func TestLargeMessagesWaiting(t *testing.T) {
+	const n = 8
+	for size := 16 << 10; size < 18<<10; size += 250 {
+		cfg := xmpptest.Config{Outbox: 20 << 10}
+		cfg.Router.PageBytes = 5 << 10
+		s := xmpptest.NewServer(t, cfg)
+		romeo := loginRaw(t, s, "romeo", plainHeader)
+		for i := range n {
+			romeo.write(fmt.Sprintf("<message type='chat' to='juliet@localhost' id='m.%d'><body>%s</body></message>", i, strings.Repeat("x", size)))
+		}
+		romeo.sync()
+		juliet := loginRaw(t, s, "juliet", plainHeader)
+		juliet.got, juliet.used = "", 0
+		juliet.write("<presence/>")
+		it := s.Sessions.Find("juliet@localhost", "r")
+		wait(t, "the socket to be full", func() bool { return it.Conn().Queued() > 0 })
+		for range n {
+			juliet.await("<delay ")
+		}
+		juliet.sync()
+		inOrder(t, juliet.got, "id='m.", n)
+	}
+}
+
 func wantsMessages(s *session.Session) bool { return s.Available() && s.Priority() >= 0 }
 
 // wait waits for what is only seen by asking.

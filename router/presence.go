@@ -83,6 +83,7 @@ func (r *Router) available(t *session.Turn, s *session.Session, st *stanza.Stanz
 
 // catchUp sends a resource that became available what the store has for it.
 func (r *Router) catchUp(t *session.Turn, s *session.Session, requests, mail bool) {
+	t.Flush() // what was queued for others does not wait for the store
 	if requests {
 		if err := r.sendRequests(t, s); err != nil {
 			r.cfg.Logger.Error("subscription requests could not be read", "jid", s.FullJID(), "err", err)
@@ -121,11 +122,7 @@ func (r *Router) broadcast(t *session.Turn, s *session.Session, ro *Roster, p *s
 		return ro
 	}
 	s.SetPresence(p, priority)
-	// Once more under the lock: a subscription approved at this moment is
-	// either in the roster or is told of the presence that was just set.
-	if newer, ok := r.cached(bare); ok {
-		ro = newer
-	}
+	ro = r.newest(s, ro)
 	appendTo := func(b []byte, to string) []byte { return p.AppendXML(b, s.FullJID(), to, id) }
 	r.toSubscribers(t, ro, appendTo)
 	r.toOwn(t, s, appendTo)

@@ -3,9 +3,11 @@ package router_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"roost/internal/xmpptest"
+	"roost/jid"
 	"roost/store"
 	"roost/store/slow"
 )
@@ -130,4 +132,61 @@ func TestFailingStore(t *testing.T) {
 	st.SetFault(nil)
 	romeo.say("<iq type='set' id='5'><query xmlns='jabber:iq:roster'><item jid='a@example.com'/></query></iq>", "<iq type='result' id='5'")
 	romeo.say("<iq type='get' id='6'><query xmlns='jabber:iq:roster'/></iq>", "<item jid='a@example.com' subscription='none'/></query></iq>")
+}
+
+// block makes every call of one method wait until the function it returns is
+// called.
+func block(st *slow.Store, method string) (release func()) {
+	gate := make(chan struct{})
+	st.SetFault(func(m string) error {
+		if m == method {
+			<-gate
+		}
+		return nil
+	})
+	return sync.OnceFunc(func() { st.SetFault(nil); close(gate) })
+}
+
+// TestNothingBeforeBindResult: RFC 6120 section 7.1: a client whose resource is
+// being bound is sent nothing of others before the result.
+func TestNothingBeforeBindResult(t *testing.T) {
+	s, st := slowServer(t, xmpptest.Config{})
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	juliet := dialRaw(t, s)
+	authenticate(juliet, "juliet", plainHeader)
+	release := block(st, "LoginState")
+	defer release()
+	before := st.Calls("LoginState")
+	juliet.write("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>")
+	wait(t, "the server to look at the account", func() bool { return st.Calls("LoginState") > before })
+	romeo.say("<iq type='get' id='early' to='juliet@localhost/r'><q xmlns='q:q'/></iq>", "<service-unavailable ")
+	release()
+	juliet.await("</bind></iq>")
+	if strings.Contains(juliet.got, "early") {
+		t.Error(juliet.got)
+	}
+	romeo.write("<iq type='get' id='late' to='juliet@localhost/r'><q xmlns='q:q'/></iq>")
+	juliet.await("id='late'")
+}
+
+// TestNobodyWaitsForAnothersStore: what a client brings to others reaches them,
+// and so does what third parties send them, while the store has it wait for more.
+func TestNobodyWaitsForAnothersStore(t *testing.T) {
+	var cfg xmpptest.Config
+	cfg.Router.RosterCache = 1 // rosters are read anew each time
+	s, st := slowServer(t, cfg)
+	befriend(t, s, jid.MustParse("romeo@localhost"), jid.MustParse("juliet@localhost"))
+	romeo, nurse := loginRaw(t, s, "romeo", plainHeader), loginRaw(t, s, "nurse", plainHeader)
+	romeo.say("<presence/>", "<presence from='romeo@localhost/r'")
+	nurse.write("<message type='chat' to='juliet@localhost'><body>waits</body></message>")
+	nurse.sync()
+	juliet := loginRaw(t, s, "juliet", plainHeader)
+	release := block(st, "DeleteOffline")
+	defer release()
+	juliet.write("<presence><status>here</status></presence>")
+	wait(t, "the messages to be deleted", func() bool { return st.Calls("DeleteOffline") > 0 })
+	romeo.await("<status>here</status>")
+	juliet.await("<body>waits</body>")
+	nurse.write("<message to='romeo@localhost/r' id='meanwhile'/>")
+	romeo.await("id='meanwhile'")
 }

@@ -48,12 +48,18 @@ func dialRaw(t testing.TB, s *xmpptest.Server) *rawClient {
 func loginAs(t testing.TB, s *xmpptest.Server, user, resource, header string) *rawClient {
 	t.Helper()
 	c := dialRaw(t, s)
+	authenticate(c, user, header)
+	c.say("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>"+resource+"</resource></bind></iq>", "</iq>")
+	return c
+}
+
+// authenticate opens streams until a resource may be bound.
+func authenticate(c *rawClient, user, header string) {
+	c.t.Helper()
 	c.say(header, "</stream:features>")
 	c.say("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+base64.StdEncoding.EncodeToString([]byte("\x00"+user+"\x00secret"))+"</auth>", "<success")
 	c.got, c.used = "", 0 // a new stream begins
 	c.say(header, "</stream:features>")
-	c.say("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>"+resource+"</resource></bind></iq>", "</iq>")
-	return c
 }
 
 // say sends text and waits until want has come behind what came before.

@@ -84,6 +84,7 @@ func (r *Router) CancelSubscriptions(t *session.Turn, owner jid.JID) error {
 		if err := rel.run(t, stanza.Unsubscribe, stanza.Unsubscribed); err != nil {
 			return err
 		}
+		t.Flush() // nobody waits until all are told
 	}
 	return nil
 }
@@ -305,7 +306,7 @@ func (r *Router) deliverRequests(t *session.Turn, s *session.Session, requests [
 		if !s.Available() || !s.Bound() {
 			return
 		}
-		if r.full(t, s) {
+		if r.full(t, s, len(requests[i].Stanza)) {
 			s.OnDrain(func(t *session.Turn) { r.deliverRequests(t, s, requests[i:]) })
 			return
 		}
