@@ -63,6 +63,7 @@ func TestAccountLimits(t *testing.T) {
 	var cfg xmpptest.Config
 	cfg.Session.MaxResources = 2
 	cfg.Router.MaxRoster, cfg.Router.MaxOffline, cfg.Router.MaxDirected = 2, 2, 2
+	cfg.Router.RosterBytes = 600
 	s := xmpptest.NewServer(t, cfg)
 	romeo := loginRaw(t, s, "romeo", plainHeader)
 	f := func(stanza, condition string) {
@@ -85,6 +86,18 @@ func TestAccountLimits(t *testing.T) {
 	f(set("jid='b@example.com' name='changed'"), "")
 	f(set("jid='b@example.com' subscription='remove'"), "")
 	f("<presence type='subscribe' to='juliet@localhost'/>", "")
+
+	// All of a roster is sent at once: its bytes have a bound too.
+	named := func(n int) string { return set("jid='a@example.com' name='" + strings.Repeat("n", n) + "'") }
+	f(named(400), "")
+	f(named(1000), "resource-constraint")
+	f(named(500), "")
+	f(named(10), "")
+	var groups strings.Builder
+	for i := range 9 {
+		fmt.Fprintf(&groups, "<group>%d%s</group>", i, strings.Repeat("g", 1000))
+	}
+	f("<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item jid='a@example.com'>"+groups.String()+"</item></query></iq>", "not-acceptable")
 
 	chat := "<message type='chat' to='nurse@localhost' id='m'><body>b</body></message>"
 	f(chat, "")

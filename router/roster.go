@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"roost/jid"
+	"roost/stanza"
 	"roost/store"
 )
 
@@ -39,6 +40,42 @@ func (r *Roster) weight() uint32 {
 	}
 	return uint32(n)
 }
+
+// bytes is what clients have written in a roster: whoever asks for it is sent all
+// of that at once.
+func (r *Roster) bytes() int {
+	n := 0
+	for i := range r.Items {
+		n += itemBytes(&r.Items[i])
+	}
+	return n
+}
+
+func itemBytes(it *store.RosterItem) int {
+	n := len(it.JID.String()) + len(it.Name)
+	for _, g := range it.Groups {
+		n += len(g)
+	}
+	return n
+}
+
+// room refuses an item that would make a roster too large.
+func (r *Router) room(ro *Roster, item *store.RosterItem) error {
+	old, found := ro.Item(item.JID.String())
+	if !found && len(ro.Items) >= r.cfg.MaxRoster {
+		return errRosterFull
+	}
+	more := itemBytes(item)
+	if found {
+		more -= itemBytes(&old)
+	}
+	if more > 0 && ro.bytes()+more > r.cfg.RosterBytes {
+		return errRosterFull
+	}
+	return nil
+}
+
+var errRosterFull = stanza.ResourceConstraint.WithText("The roster is full.")
 
 func (r *Roster) find(contact string) (int, bool) {
 	return slices.BinarySearchFunc(r.Items, contact, func(it store.RosterItem, c string) int {

@@ -22,6 +22,7 @@ const (
 	maxName   = 1023
 	maxGroup  = 1023
 	maxGroups = 100
+	maxItem   = 8 << 10 // name and groups together
 )
 
 // rosterExtension is what RFC 6121 adds to the stream features, and the handler
@@ -232,11 +233,11 @@ func (r *Router) rosterSet(rq *Request) {
 		rq.Error(err)
 		return
 	}
-	old, found := ro.Item(item.JID.String())
-	if !found && len(ro.Items) >= r.cfg.MaxRoster {
-		rq.Error(stanza.ResourceConstraint.WithText("The roster is full."))
+	if err := r.room(ro, &item); err != nil {
+		rq.Error(err)
 		return
 	}
+	old, _ := ro.Item(item.JID.String())
 	// RFC 6121 section 2.1.2: subscription, ask and approved are the server's.
 	item.Subscription, item.Ask, item.Approved = old.Subscription, old.Ask, old.Approved
 	c := &change{before: ro, item: item, update: store.RosterUpdate{Owner: owner, Put: &item}}
@@ -284,6 +285,9 @@ func parseItem(query parser.Element) (item store.RosterItem, remove bool, e *sta
 			return item, false, stanza.BadRequest
 		}
 		item.Groups = append(item.Groups, name)
+	}
+	if itemBytes(&item)-len(item.JID.String()) > maxItem {
+		return item, false, stanza.NotAcceptable
 	}
 	return item, false, nil
 }

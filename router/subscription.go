@@ -191,9 +191,9 @@ func (l *relation) prepare(mine, theirs *Roster) error {
 		l.mineChange.update.Put, l.mineChange.update.Remove = nil, l.item
 		l.mineChange.item, l.mineChange.gone = store.RosterItem{JID: l.item}, true
 	}
-	if l.mineChange.update.Put != nil && len(mine.Items) >= l.r.cfg.MaxRoster {
-		if _, found := mine.Item(l.contact.s); !found {
-			return stanza.ResourceConstraint.WithText("The roster is full.")
+	if put := l.mineChange.update.Put; put != nil {
+		if err := l.r.room(mine, put); err != nil {
+			return err
 		}
 	}
 	if l.theirs.pendingIn && !l.theirsBefore.pendingIn && len(theirs.Requests) >= l.r.cfg.MaxRequests {
