@@ -77,8 +77,11 @@ type IQ struct {
 	Methods      Methods
 	Targets      Targets
 	Blocking     bool // Handle runs on a worker, where it may ask the store
-	Keys         bool // with Blocking: Handle derives keys, milliseconds of CPU
 	Unbound      bool // clients that have no resource may ask too, authenticated or not
+
+	// Keys reports, of a Blocking handler's payload, whether Handle derives keys,
+	// which takes milliseconds of CPU; nil: it never does.
+	Keys func(payload parser.Element) bool
 
 	// Handle answers the request, exactly once: by Result, Empty or Error.
 	Handle func(rq *Request)

@@ -127,5 +127,5 @@ func (r *Router) Keys(s *session.Session, st *stanza.Stanza) bool {
 		find = r.unboundHandler
 	}
 	h := find(s, st)
-	return h != nil && h.Keys
+	return h != nil && h.Keys != nil && h.Keys(st.Payload())
 }

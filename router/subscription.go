@@ -80,7 +80,7 @@ func (r *Router) CancelSubscriptions(t *session.Turn, owner jid.JID) error {
 		if err != nil {
 			continue
 		}
-		rel := &relation{r: r, user: pair(owner), contact: pair(contact)}
+		rel := &relation{r: r, user: pair(owner), contact: pair(contact), deleted: true}
 		if err := rel.run(t, stanza.Unsubscribe, stanza.Unsubscribed); err != nil {
 			return err
 		}
@@ -98,6 +98,7 @@ type relation struct {
 	stanza        *stanza.Stanza // what the user's client sent; nil when an item is removed
 	request       *Request       // the roster set that removes an item, else nil
 	item          jid.JID        // the item removed
+	deleted       bool           // the user's account goes: what the contact approved in advance was for its owner
 
 	mineBefore, mine     subState // the user's side
 	theirsBefore, theirs subState // the contact's side
@@ -126,6 +127,9 @@ func (l *relation) run(t *session.Turn, events ...stanza.Type) error {
 	l.mine, l.theirs = l.mineBefore, l.theirsBefore
 	for _, e := range events {
 		l.step(e, exists)
+	}
+	if l.deleted {
+		l.theirs.approved = false
 	}
 	if err := l.prepare(mine, theirs); err != nil {
 		return err

@@ -43,3 +43,36 @@ func TestDeletedContact(t *testing.T) {
 		t.Errorf("the roster: %s", got)
 	}
 }
+
+// TestDeletedApproved: what was approved in advance was approved for the owner of
+// that time, who may have made use of it or not.
+func TestDeletedApproved(t *testing.T) {
+	for _, inBand := range []bool{false, true} {
+		s := startServer(t, func(c *Config) { c.Register = true })
+		romeo, nurse := connect(t, s).login("romeo", "r").available(), connect(t, s).login("nurse", "n").available()
+		for _, p := range []*peer{romeo, nurse} {
+			p.ask("<presence type='subscribed' to='juliet@localhost'/>", "approved='true'")
+		}
+		juliet := connect(t, s).login("juliet", "old").available()
+		juliet.ask("<presence type='subscribe' to='romeo@localhost'/>", "subscription='to'")
+		romeo.ask("", "subscription='from' approved='true'")
+		if inBand {
+			juliet.ask("<iq type='set' id='bye'><query xmlns='jabber:iq:register'><remove/></query></iq>", "<not-authorized ")
+		} else {
+			if err := s.store.DeleteAccount(t.Context(), jid.MustParse("juliet@localhost")); err != nil {
+				t.Fatal(err)
+			}
+			juliet.ask("", "<not-authorized ")
+		}
+		if err := xmpptest.AddAccounts(t.Context(), s.store, "localhost"); err != nil {
+			t.Fatal(err)
+		}
+		juliet = connect(t, s).login("juliet", "new").available()
+		for _, to := range []string{"romeo", "nurse"} {
+			got := juliet.ask("<presence type='subscribe' to='"+to+"@localhost'/><iq type='get' id='"+to+"' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "id='"+to+"'")
+			if strings.Contains(got, "type='subscribed'") || strings.Contains(got, "from='"+to) {
+				t.Errorf("removed in-band %v: %s", inBand, got)
+			}
+		}
+	}
+}

@@ -119,7 +119,7 @@ func (p *peer) quietly(f func()) {
 var errLost = errors.New("the connection is lost")
 
 // plainLogin are the base64 forms of "\0user\0secret".
-var plainLogin = map[string]string{"romeo": "AHJvbWVvAHNlY3JldA==", "juliet": "AGp1bGlldABzZWNyZXQ="}
+var plainLogin = map[string]string{"romeo": "AHJvbWVvAHNlY3JldA==", "juliet": "AGp1bGlldABzZWNyZXQ=", "nurse": "AG51cnNlAHNlY3JldA=="}
 
 // authenticate takes a client to where it may bind a resource.
 func (p *peer) authenticate(user string) *peer {

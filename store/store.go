@@ -73,7 +73,7 @@ type Accounts interface {
 
 	// DeleteAccount deletes an account and all its data, or returns
 	// ErrNotFound. What others keep of it (their roster items) stays, but for
-	// subscriptions and requests: those end on both sides.
+	// subscriptions, requests and approvals: those end on both sides.
 	DeleteAccount(ctx context.Context, bare jid.JID) error
 
 	// ListAccounts lists accounts in the order of domain and localpart: at most

@@ -32,19 +32,20 @@ type registrar struct {
 // is reached only on streams that are safe enough for a login.
 func registration(cfg Config) router.Extension {
 	g := &registrar{open: cfg.Register, iterations: cfg.Iterations, limit: newLimiter(cfg.RegisterPerHour)}
-	iq := func(m router.Methods, keys bool, handle func(*router.Request)) router.IQ {
-		return router.IQ{
-			Space: nsRegister, Local: "query", Methods: m, Targets: router.ToServer | router.ToSelf,
-			Blocking: keys, Keys: keys, Unbound: true, Handle: handle,
-		}
+	get := router.IQ{
+		Space: nsRegister, Local: "query", Methods: router.Get, Targets: router.ToServer | router.ToSelf, Unbound: true, Handle: g.get,
 	}
+	set := get
+	set.Methods, set.Handle = router.Set, g.set
+	set.Blocking = true
+	set.Keys = func(query parser.Element) bool { return !query.Child(nsRegister, "remove").OK() }
 	x := router.Extension{
 		Name:    "register",
 		XEP:     77,
 		Version: "2.4",
 		Title:   "In-Band Registration",
 		Domain:  []string{nsRegister},
-		IQ:      []router.IQ{iq(router.Get, false, g.get), iq(router.Set, true, g.set)},
+		IQ:      []router.IQ{get, set},
 	}
 	if g.open {
 		x.BeforeAuth = "<register xmlns='http://jabber.org/features/iq-register'/>"
@@ -219,6 +220,7 @@ func (g *registrar) remove(rq *router.Request) error {
 		return err
 	}
 	r.Forget(own)
+	r.ForgetAll() // those who had approved it in advance
 	r.Logger().Info("account removed", "jid", own.String(), "conn", rq.Session.Conn().RemoteAddr())
 	rq.Empty()
 	rq.Session.Close(errRemoved)

@@ -46,7 +46,7 @@ func TestEveryExtension(t *testing.T) {
 			t.Errorf("%s: no title", x.Name)
 		}
 		for _, h := range x.IQ {
-			if h.Keys && !h.Blocking {
+			if h.Keys != nil && !h.Blocking {
 				t.Errorf("%s: %s derives keys on a loop", x.Name, h.Local)
 			}
 		}

@@ -137,8 +137,9 @@ func (s *Store) DeleteAccount(ctx context.Context, bare jid.JID) error {
 	})
 }
 
-// endSubscriptions takes an account's subscriptions, and requests that wait, out
-// of its contacts' rosters: whoever has its name next is somebody else.
+// endSubscriptions takes an account's subscriptions, requests that wait and
+// approvals in advance out of others' rosters: whoever has its name next is
+// somebody else.
 func (c *conn) endSubscriptions(bare jid.JID) error {
 	id, _, _, err := c.accountID(bare)
 	if err != nil {
@@ -165,12 +166,40 @@ func (c *conn) endSubscriptions(bare jid.JID) error {
 		}
 		contacts = append(contacts, contact)
 	}
-	for _, contact := range contacts {
+	approvers, err := c.approvers(bare)
+	if err != nil {
+		return err
+	}
+	for _, contact := range append(contacts, approvers...) {
 		if err := c.endSubscription(contact, bare); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
 	}
 	return nil
+}
+
+// approvers are the accounts that have approved a contact in advance.
+func (c *conn) approvers(contact jid.JID) (all []jid.JID, err error) {
+	st, err := c.stmt(qApprovers)
+	if err != nil {
+		return nil, err
+	}
+	st.BindText(1, contact.BareString())
+	for {
+		ok, err := st.Step()
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return all, st.Reset()
+		}
+		j, err := jid.New(st.ColumnText(1), st.ColumnText(0), "")
+		if err != nil {
+			st.Reset()
+			return nil, err
+		}
+		all = append(all, j)
+	}
 }
 
 // endSubscription ends what there is in one account's roster with another; the

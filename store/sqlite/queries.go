@@ -32,6 +32,7 @@ const (
 	qPutItem
 	qDeleteItem
 	qEndSubscription
+	qApprovers
 	qPutRemoved
 	qDeleteRemoved
 	qOldestKept
@@ -100,11 +101,12 @@ var queries = [numQueries]string{
 	qPutItem: `INSERT INTO roster_item (account, contact, name, groups, state, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 		ON CONFLICT (account, contact) DO UPDATE SET name = excluded.name, groups = excluded.groups,
 			state = excluded.state, version = excluded.version`,
-	// What is left is the pre-approval, bit 8.
-	qEndSubscription: `UPDATE roster_item SET state = state & 8, version = ?3 WHERE account = ?1 AND contact = ?2 AND state & 7 <> 0`,
-	qDeleteItem:      `DELETE FROM roster_item WHERE account = ?1 AND contact = ?2`,
-	qPutRemoved:      `INSERT INTO roster_removed (account, contact, version) VALUES (?1, ?2, ?3)`,
-	qDeleteRemoved:   `DELETE FROM roster_removed WHERE account = ?1 AND contact = ?2`,
+	qEndSubscription: `UPDATE roster_item SET state = 0, version = ?3 WHERE account = ?1 AND contact = ?2 AND state <> 0`,
+	// The condition is that of the index.
+	qApprovers:     `SELECT domain, local FROM account WHERE id IN (SELECT account FROM roster_item WHERE contact = ?1 AND state & 8)`,
+	qDeleteItem:    `DELETE FROM roster_item WHERE account = ?1 AND contact = ?2`,
+	qPutRemoved:    `INSERT INTO roster_removed (account, contact, version) VALUES (?1, ?2, ?3)`,
+	qDeleteRemoved: `DELETE FROM roster_removed WHERE account = ?1 AND contact = ?2`,
 	// The newest of those that are too many.
 	qOldestKept:   `SELECT version FROM roster_removed WHERE account = ?1 ORDER BY version DESC LIMIT 1 OFFSET ?2`,
 	qPruneRemoved: `DELETE FROM roster_removed WHERE account = ?1 AND version <= ?2`,

@@ -252,8 +252,9 @@ func testDeleteAccount(t *testing.T, s store.Store) {
 // contacts' rosters, which tell that as a change; whatever else is there stays.
 func testDeleteSubscriptions(t *testing.T, s store.Store) {
 	ctx := t.Context()
-	create(t, s, juliet, nurse, romeo)
+	create(t, s, juliet, nurse, romeo, paris)
 	put(t, s, juliet, store.RosterItem{JID: nurse, Subscription: store.Both})
+	approved := put(t, s, paris, store.RosterItem{JID: juliet, Approved: true})
 	put(t, s, juliet, store.RosterItem{JID: romeo, Ask: true})
 	put(t, s, juliet, store.RosterItem{JID: nobody, Subscription: store.From})
 	request := func(owner, from jid.JID) {
@@ -271,9 +272,15 @@ func testDeleteSubscriptions(t *testing.T, s store.Store) {
 
 	changes, current, fine, err := s.RosterChanges(ctx, nurse, before)
 	ok(t, "RosterChanges", err)
-	want := store.RosterItem{JID: juliet, Name: "Juliet", Groups: []string{"g"}, Approved: true, Version: current}
+	want := store.RosterItem{JID: juliet, Name: "Juliet", Groups: []string{"g"}, Version: current}
 	if !fine || len(changes) != 1 || !reflect.DeepEqual(changes[0].Item, want) {
 		t.Errorf("changes of the contact's roster: %+v, %v; want %+v", changes, fine, want)
+	}
+	// Approved in advance, and never made use of.
+	changes, current, _, err = s.RosterChanges(ctx, paris, approved)
+	ok(t, "RosterChanges", err)
+	if len(changes) != 1 || !reflect.DeepEqual(changes[0].Item, store.RosterItem{JID: juliet, Version: current}) {
+		t.Errorf("changes of the approver's roster: %+v", changes)
 	}
 	r, err := s.Roster(ctx, romeo)
 	ok(t, "Roster", err)

@@ -53,6 +53,7 @@ var (
 	romeo  = jid.MustParse("romeo@example.net")
 	juliet = jid.MustParse("juliet@example.com")
 	nurse  = jid.MustParse("nurse@example.com")
+	paris  = jid.MustParse("paris@example.com")
 	nobody = jid.MustParse("nobody@example.com")
 )
 
