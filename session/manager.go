@@ -124,18 +124,19 @@ func (c *Config) setDefaults() {
 
 // Manager makes sessions, binds them, finds them and lets them go.
 type Manager struct {
-	cfg       Config
-	domains   map[string]bool
-	table     *table
-	presences presences
-	unbound   *xsync.MapOf[*Session, struct{}] // connected, not yet in the table
-	later     *xsync.MapOf[*Session, []func(*Turn)]
-	turns     []*Turn // by loop
-	io, keys  *workers
-	stopping  atomic.Bool
-	mechs     []mechanism
-	bound     atomic.Int64
-	strangers atomic.Int64 // bytes of cut elements on streams that are not authenticated
+	cfg        Config
+	domains    map[string]bool
+	table      *table
+	presences  presences
+	unbound    *xsync.MapOf[*Session, struct{}] // connected, not yet in the table
+	later      *xsync.MapOf[*Session, []func(*Turn)]
+	turns      []*Turn // by loop
+	io, keys   *workers
+	stopping   atomic.Bool
+	mechs      []mechanism
+	bound      atomic.Int64
+	iterations iterations
+	strangers  atomic.Int64 // bytes of cut elements on streams that are not authenticated
 }
 
 // NewManager returns a manager; Close stops its workers.

@@ -7,8 +7,12 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/xdg-go/scram"
@@ -128,6 +132,7 @@ func (l *lookup) find(username string) (store.Credentials, error) {
 		return store.Credentials{}, err
 	}
 	l.who, l.made, l.found, l.off = who, account.Created, true, account.Disabled
+	m.iterations.saw(account.Credentials.Iterations)
 	return account.Credentials, nil
 }
 
@@ -158,7 +163,46 @@ func (m *Manager) madeUp(name string) store.Credentials {
 	h := hmac.New(sha256.New, m.cfg.Secret)
 	h.Write([]byte(name))
 	sum := h.Sum(nil)
-	return store.Credentials{Salt: sum[:16], Iterations: store.DefaultIterations}
+	return store.Credentials{Salt: sum[:16], Iterations: m.iterations.pick(binary.BigEndian.Uint64(sum[16:]))}
+}
+
+// iterations are the numbers that existing accounts have, as far as they were
+// looked up: whatever the operator had keys derived with, accounts that do not
+// exist have it too.
+type iterations struct {
+	mu  sync.Mutex
+	all atomic.Pointer[[]int] // sorted, at most maxIterations of them
+}
+
+const maxIterations = 8
+
+func (x *iterations) list() []int {
+	if p := x.all.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+func (x *iterations) saw(n int) {
+	if _, found := slices.BinarySearch(x.list(), n); found {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	all := x.list()
+	if i, found := slices.BinarySearch(all, n); !found && len(all) < maxIterations {
+		all = slices.Insert(slices.Clone(all), i, n)
+		x.all.Store(&all)
+	}
+}
+
+// pick is one of them, the same for the same hash.
+func (x *iterations) pick(hash uint64) int {
+	all := x.list()
+	if len(all) == 0 {
+		return store.DefaultIterations
+	}
+	return all[hash%uint64(len(all))]
 }
 
 // scramExchange is SCRAM (RFC 5802, RFC 7677), with or without channel binding.

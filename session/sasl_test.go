@@ -3,6 +3,7 @@ package session_test
 import (
 	"encoding/base64"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -115,6 +116,44 @@ func TestSCRAM(t *testing.T) {
 		f("nobody", "secret", "", "not-authorized")
 		f("romeo", "secret", "juliet@localhost", "invalid-authzid")
 		f("romeo", "secret", "romeo@example.net", "invalid-authzid")
+	}
+}
+
+// TestMadeUpIterations: RFC 6120 section 13.10.2: the number of iterations tells an
+// account that exists from one that does not no more than its salt does.
+func TestMadeUpIterations(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	other, err := store.NewCredentials("secret", store.MinIterations+1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	challenge := func(user string) string {
+		t.Helper()
+		_, answer := newSASLClient(t, s).sasl("auth mechanism='SCRAM-SHA-1'", base64.StdEncoding.EncodeToString([]byte("n,,n="+user+",r=nonce")))
+		_, after, _ := strings.Cut(answer, ",s=")
+		return after // salt and iterations
+	}
+	for _, user := range []string{"romeo", "nobody"} {
+		if got := challenge(user); !strings.HasSuffix(got, ",i=4096") || got != challenge(user) {
+			t.Errorf("%s: %s", user, got)
+		}
+	}
+	// Where accounts differ, so do those that are made up, each always the same.
+	if err := s.Store.SetCredentials(t.Context(), jid.MustParse("juliet@localhost"), other); err != nil {
+		t.Fatal(err)
+	}
+	challenge("juliet")
+	seen := map[string]bool{}
+	for i := range 64 {
+		user := "nobody" + strconv.Itoa(i)
+		got := challenge(user)
+		if got != challenge(user) {
+			t.Errorf("%s: changes", user)
+		}
+		seen[got[strings.Index(got, ",i="):]] = true
+	}
+	if len(seen) != 2 || !seen[",i=4096"] || !seen[",i=4097"] {
+		t.Errorf("made up: %v", seen)
 	}
 }
 
