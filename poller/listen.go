@@ -36,10 +36,22 @@ type Listener struct {
 	closed  bool
 }
 
-// Listen begins to accept connections at addr, host:port as for net.Listen.
+// listenNetwork is the network to pass to net.Listen for addr. The package takes
+// "0.0.0.0" for all addresses, IPv6 included; whoever writes an IPv4 address
+// means IPv4.
+func listenNetwork(addr string) string {
+	host, _, _ := net.SplitHostPort(addr)
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4() {
+		return "tcp4"
+	}
+	return "tcp"
+}
+
+// Listen begins to accept connections at addr, host:port. An IPv4 address
+// listens on IPv4 only; "[::]" and an empty host listen on IPv4 and IPv6.
 // With a tls.Config the connections begin with a TLS handshake.
 func (p *Poller) Listen(addr string, cfg *tls.Config) (*Listener, error) {
-	nl, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
+	nl, err := (&net.ListenConfig{}).Listen(context.Background(), listenNetwork(addr), addr)
 	if err != nil {
 		return nil, fmt.Errorf("poller: %w", err)
 	}

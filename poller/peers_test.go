@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +123,37 @@ func TestIPv6(t *testing.T) {
 	}
 	if got, want := (<-s.conns).c.RemoteAddr().String(), c.LocalAddr().String(); got != want {
 		t.Errorf("the peer is %s, want %s", got, want)
+	}
+}
+
+// TestListenFamilies: an IPv4 address listens on IPv4 only, the unspecified IPv6
+// address and an empty host on both.
+func TestListenFamilies(t *testing.T) {
+	s := serve(t, Config{Loops: 1}, nil, nil)
+	if l, err := s.Listen("[::1]:0", nil); err != nil {
+		t.Skip("this machine has no IPv6 loopback:", err)
+	} else if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		addr string
+		ipv6 bool
+	}{{"0.0.0.0:0", false}, {"127.0.0.1:0", false}, {"[::]:0", true}, {":0", true}} {
+		l, err := s.Listen(c.addr, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+		if !echoes(t, dial(t, "127.0.0.1:"+port)) {
+			t.Errorf("%s does not serve IPv4", c.addr)
+		}
+		six, err := net.Dial("tcp6", "[::1]:"+port)
+		if (err == nil) != c.ipv6 {
+			t.Errorf("%s: dialing IPv6: %v, want a connection: %v", c.addr, err, c.ipv6)
+		}
+		if six != nil {
+			_ = six.Close()
+		}
 	}
 }
 
