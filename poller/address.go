@@ -3,34 +3,22 @@
 package poller
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"roost/internal/peernet"
 )
 
-// network is what peers are counted by: an IPv4 address, or the whole /64 that an
-// IPv6 host has to choose from. It is the first half of an IPv6 address, and for
-// IPv4 one that no IPv6 network has.
-type network uint64
-
-// ipv4 is 0:ffff::/32, which is reserved.
-const ipv4 network = 0xffff << 32
+// network is what peers are counted by: an IPv4 address, or an IPv6 /64.
+type network = peernet.Network
 
 // networkOf is the network of a peer, and whether it is limited at all. Loopback
 // is not: a proxy, or a load generator.
 func networkOf(peer netip.Addr) (_ network, limited bool) {
-	peer = peer.Unmap()
-	if peer.IsLoopback() || !peer.IsValid() {
-		return 0, false
-	}
-	if peer.Is4() {
-		b := peer.As4()
-		return ipv4 | network(binary.BigEndian.Uint32(b[:])), true
-	}
-	b := peer.As16()
-	return network(binary.BigEndian.Uint64(b[:])), true
+	n := peernet.Of(peer)
+	return n, n != peernet.Loopback
 }
 
 // addresses counts the connections of each network. A place is free again with its

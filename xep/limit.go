@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"roost/internal/peernet"
 )
 
 // limiter bounds how often the clients of one address may do something in an
@@ -13,8 +15,8 @@ type limiter struct {
 	bound int           // addresses that are remembered; further ones share one entry
 
 	mu   sync.Mutex
-	busy map[netip.Prefix]time.Time // when everything is forgiven
-	next time.Time                  // the next sweep
+	busy map[peernet.Network]time.Time // when everything is forgiven
+	next time.Time                     // the next sweep
 }
 
 // limiterBound is the number of addresses that a limiter remembers: about 2 MB.
@@ -29,20 +31,20 @@ func newLimiter(n int) *limiter {
 	return &limiter{
 		every: time.Hour / time.Duration(max(n, 1)),
 		bound: limiterBound,
-		busy:  make(map[netip.Prefix]time.Time),
+		busy:  make(map[peernet.Network]time.Time),
 	}
 }
 
 // allow counts an event and reports whether it may happen. Clients on the same
 // machine, tests and the operator's own, are not counted.
 func (l *limiter) allow(from netip.Addr, now time.Time) bool {
-	from = from.Unmap()
-	if l == nil || from.IsLoopback() {
+	of := peernet.Of(from)
+	if l == nil || of == peernet.Loopback {
 		return true
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := l.key(from, now)
+	key := l.key(of, now)
 	until := l.busy[key]
 	if until.Before(now) {
 		until = now
@@ -54,23 +56,19 @@ func (l *limiter) allow(from netip.Addr, now time.Time) bool {
 	return true
 }
 
-// key is what an address is counted under. One customer has a /64 of IPv6
-// addresses. When there is no room for one more, it shares an entry with all
-// the others for which there is none.
-func (l *limiter) key(from netip.Addr, now time.Time) netip.Prefix {
-	bits := from.BitLen()
-	if from.Is6() {
-		bits = 64
-	}
-	key, _ := from.WithZone("").Prefix(bits)
-	if _, known := l.busy[key]; known || len(l.busy) < l.bound {
-		return key
+// others is the entry that networks share when there is no space for one more.
+const others = ^peernet.Network(0)
+
+// key returns the entry that a network is counted under.
+func (l *limiter) key(of peernet.Network, now time.Time) peernet.Network {
+	if _, known := l.busy[of]; known || len(l.busy) < l.bound {
+		return of
 	}
 	l.sweep(now)
 	if len(l.busy) < l.bound {
-		return key
+		return of
 	}
-	return netip.Prefix{}
+	return others
 }
 
 // sweep forgets addresses that are forgiven, once a minute at most.

@@ -1,0 +1,40 @@
+package peernet
+
+import (
+	"net/netip"
+	"testing"
+)
+
+// TestOf: which addresses are counted as one, and how they are called.
+func TestOf(t *testing.T) {
+	same := func(a, b string, want bool) {
+		t.Helper()
+		if x, y := Of(netip.MustParseAddr(a)), Of(netip.MustParseAddr(b)); (x == y) != want || x == Loopback || y == Loopback {
+			t.Errorf("%s and %s: %v and %v, counted as one: want %v", a, b, x, y, want)
+		}
+	}
+	same("192.0.2.7", "192.0.2.7", true)
+	same("192.0.2.7", "192.0.2.8", false)
+	same("192.0.2.7", "::ffff:192.0.2.7", true)
+	same("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::", true)
+	same("2001:db8:1:2::1", "2001:db8:1:3::1", false)
+	same("fe80::1%eth0", "fe80::2%eth1", true)
+	same("0.0.0.7", "2001:db8::7", false)
+
+	name := func(addr, want string) {
+		t.Helper()
+		if got := Of(netip.MustParseAddr(addr)).String(); got != want {
+			t.Errorf("%s: %q, want %q", addr, got, want)
+		}
+	}
+	name("192.0.2.7", "192.0.2.7")
+	name("::ffff:192.0.2.7", "192.0.2.7")
+	name("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64")
+	name("0.0.0.0", "0.0.0.0")
+	for _, addr := range []string{"127.0.0.1", "127.9.8.7", "::1", "::ffff:127.0.0.1"} {
+		name(addr, "loopback")
+	}
+	if Of(netip.Addr{}) != Loopback {
+		t.Error("an unknown address has a network")
+	}
+}
