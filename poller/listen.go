@@ -200,7 +200,7 @@ func (l *Listener) again(int) {
 // complain logs, at most once a minute.
 func (l *Listener) complain(msg string, err error) {
 	if l.minutely(&l.quiet) {
-		l.p.cfg.Logger.Error(msg, "addr", l.addr, "err", err)
+		l.p.cfg.Logger.Error(msg, "listener", l.addr, "err", err)
 	}
 }
 
@@ -229,7 +229,7 @@ func (l *Listener) admit(peer netip.Addr) (place peerIndex, ok bool) {
 	}
 	l.p.stats.refused.Add(1)
 	if l.minutely(&l.strict) {
-		l.p.cfg.Logger.Warn("an address is at its limit, connections of it are refused", "addr", l.addr, "peer", peer, "limit", limit)
+		l.p.cfg.Logger.Warn("an address is at its limit, connections of it are refused", "listener", l.addr, "network", peer, "limit", limit)
 	}
 	return 0, false
 }

@@ -26,7 +26,8 @@ type core struct {
 	router   *router.Router
 	sessions *session.Manager
 	log      *slog.Logger
-	stop     context.CancelFunc // of what runs in the background
+	ctx      context.Context    // of what runs in the background
+	stop     context.CancelFunc // ends it
 	stopped  sync.WaitGroup
 }
 
@@ -65,10 +66,9 @@ func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, leaf sessio
 	})
 	r.Attach(m)
 	c := &core{store: st, router: r, sessions: m, log: cfg.Logger}
-	ctx, cancel := context.WithCancel(context.Background())
-	c.stop = cancel
-	c.stopped.Go(func() { c.watch(ctx) })
-	c.stopped.Go(func() { keepSmall(ctx, cfg.GCPercent) })
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	c.stopped.Go(func() { c.watch(c.ctx) })
+	c.stopped.Go(func() { keepSmall(c.ctx, cfg.GCPercent) })
 	return c
 }
 

@@ -60,6 +60,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		s.core.close()
 		return nil, errors.Join(err, st.Close())
 	}
+	s.stopped.Go(func() { summarize(s.ctx, s.log, s.totals) })
 	return s, nil
 }
 

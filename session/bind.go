@@ -146,7 +146,10 @@ func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 			s.reply(t, &st, e)
 			return
 		}
-		s.mgr.cfg.Logger.Info("session bound", "jid", s.FullJID(), "conn", s.conn.RemoteAddr())
+		s.mgr.logins.Add(1)
+		if s.mgr.debug() {
+			s.mgr.cfg.Logger.Debug("session bound", "jid", s.FullJID(), "peer", s.conn.RemoteAddr())
+		}
 		b := stanza.AppendResultStart(t.Buf(), &st, "")
 		b = append(b, "<bind xmlns='"+nsBind+"'><jid>"...)
 		b = parser.AppendEscaped(b, s.FullJID())

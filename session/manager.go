@@ -135,6 +135,8 @@ type Manager struct {
 	stopping   atomic.Bool
 	mechs      []mechanism
 	bound      atomic.Int64
+	logins     atomic.Int64 // sessions bound since the start
+	ended      endings
 	iterations iterations
 	strangers  atomic.Int64 // bytes of cut elements on streams that are not authenticated
 }
@@ -149,6 +151,7 @@ func NewManager(cfg Config) *Manager {
 		presences: newPresences(),
 		unbound:   xsync.NewMapOf[*Session, struct{}](),
 		later:     xsync.NewMapOf[*Session, []func(*Turn)](),
+		ended:     newEndings(),
 	}
 	for _, d := range cfg.Domains {
 		m.domains[d] = true
@@ -226,7 +229,7 @@ type Counts struct {
 	Unbound, Bound, Accounts, Presences, Waiting int
 }
 
-// Counts counts.
+// Counts returns the counts as they are now.
 func (m *Manager) Counts() Counts {
 	return Counts{
 		Unbound:   m.unbound.Size(),
@@ -235,6 +238,15 @@ func (m *Manager) Counts() Counts {
 		Presences: m.presences.m.Size(),
 		Waiting:   m.io.waiting() + m.keys.waiting(),
 	}
+}
+
+// Logins is the number of sessions that were bound since the manager was made.
+func (m *Manager) Logins() int64 { return m.logins.Load() }
+
+// debug reports whether debug lines are logged: a disabled one must cost a
+// session nothing.
+func (m *Manager) debug() bool {
+	return m.cfg.Logger.Enabled(context.Background(), slog.LevelDebug)
 }
 
 // Each calls f for every bound session until f answers false.

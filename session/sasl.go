@@ -210,11 +210,11 @@ func (s *Session) saslSuccess(t *Turn, data []byte) {
 func (s *Session) saslFail(t *Turn, err error) {
 	cond, ok := err.(saslError)
 	if !ok {
-		s.mgr.cfg.Logger.Error("authentication could not be tried", "conn", s.conn.RemoteAddr(), "err", err)
+		s.mgr.cfg.Logger.Error("authentication could not be tried", "peer", s.conn.RemoteAddr(), "err", err)
 		cond = saslTemporaryFailure
 	}
 	if cond == saslNotAuthorized {
-		s.mgr.cfg.Logger.Info("authentication failed", "conn", s.conn.RemoteAddr(), "host", s.Host())
+		s.mgr.cfg.Logger.Info("authentication failed", "peer", s.conn.RemoteAddr(), "domain", s.Host())
 	}
 	s.neg().sasl, s.neg().mech = nil, nil
 	s.parser.RefuseSpace(false)

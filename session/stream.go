@@ -133,7 +133,6 @@ func (s *Session) Secured(loop int, state *tls.ConnectionState) {
 // 4.9.3.4), if it hears anything. A session that a worker has is cut off.
 func (s *Session) Expired(loop int, err error) {
 	if !s.has(flagBusy) {
-		s.mgr.cfg.Logger.Debug("connection timed out", "jid", s.FullJID(), "err", err)
 		s.end(s.mgr.turns[loop], ErrConnectionTimeout)
 	}
 }
@@ -155,10 +154,9 @@ func (s *Session) Drained(loop int) {
 func (s *Session) Closed(loop int, err error) {
 	s.set(flagGone)
 	s.whenFree(s.mgr.turns[loop], func(t *Turn) {
-		if err != nil {
-			s.mgr.cfg.Logger.Debug("connection closed", "jid", s.FullJID(), "err", err)
+		if s.set(flagClosing) {
+			s.endedBecause(endedLost, err)
 		}
-		s.set(flagClosing)
 		s.freeCut(t)
 		s.mgr.Destroy(t, s)
 	})
@@ -178,6 +176,7 @@ func (s *Session) end(t *Turn, e *StreamError) {
 	if !s.set(flagClosing) {
 		return
 	}
+	s.endedBecause(reasonOf(e), nil)
 	b := t.Buf()
 	if s.NotOpen() {
 		// RFC 6120 section 4.9.1.2: "the receiving entity MUST send both the
@@ -200,7 +199,9 @@ func (s *Session) overflow() {
 		return
 	}
 	s.onLoop(func(t *Turn) {
-		s.set(flagClosing)
+		if s.set(flagClosing) {
+			s.endedBecause(endedSlow, nil)
+		}
 		s.mgr.Destroy(t, s)
 		if s.mgr.cfg.DetachSlow {
 			s.conn.Close(s.mgr.cfg.Linger)

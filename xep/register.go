@@ -109,7 +109,7 @@ func (g *registrar) create(rq *router.Request) error {
 		return err
 	}
 	rq.Session.SetRegistered()
-	rq.Router.Logger().Info("account registered", "jid", who.String(), "conn", rq.Session.Conn().RemoteAddr())
+	rq.Router.Logger().Info("account registered", "jid", who.String(), "peer", rq.Session.Conn().RemoteAddr())
 	rq.Empty()
 	return nil
 }
@@ -194,7 +194,7 @@ func (g *registrar) change(rq *router.Request) error {
 	if err := rq.Router.Store().SetCredentials(rq.Router.Context(), own, c); err != nil {
 		return err
 	}
-	rq.Router.Logger().Info("password changed", "jid", own.String(), "conn", rq.Session.Conn().RemoteAddr())
+	rq.Router.Logger().Info("password changed", "jid", own.String(), "peer", rq.Session.Conn().RemoteAddr())
 	rq.Empty()
 	return nil
 }
@@ -221,7 +221,7 @@ func (g *registrar) remove(rq *router.Request) error {
 	}
 	r.Forget(own)
 	r.ForgetAll() // those who had approved it in advance
-	r.Logger().Info("account removed", "jid", own.String(), "conn", rq.Session.Conn().RemoteAddr())
+	r.Logger().Info("account removed", "jid", own.String(), "peer", rq.Session.Conn().RemoteAddr())
 	rq.Empty()
 	rq.Session.Close(errRemoved)
 	r.Sessions().Revoke(map[string]time.Time{own.String(): {}}, errRemoved)

@@ -43,7 +43,7 @@ func run(args []string) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(os.Stderr, "roost:", err)
+	complain(err)
 	var parse *kong.ParseError
 	var usage usageError
 	if errors.As(err, &parse) || errors.As(err, &usage) {

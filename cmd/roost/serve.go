@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -121,17 +122,21 @@ func (c *serveCmd) serverConfig(log *slog.Logger) server.Config {
 	return cfg
 }
 
-func (c *serveCmd) logger() *slog.Logger {
-	opts := &slog.HandlerOptions{Level: c.LogLevel}
-	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, opts))
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, opts))
-}
-
 // Run serves until a signal comes.
 func (c *serveCmd) Run() error {
-	cfg := c.serverConfig(c.logger())
+	out := openOutput(c.LogLevel, c.LogFormat == "json")
+	defer out.close()
+	err := c.serve(out)
+	var usage usageError
+	if err != nil && c.LogFormat == "json" && !errors.As(err, &usage) {
+		out.log.Error("the server has ended", "err", err)
+		return logged{err}
+	}
+	return err
+}
+
+func (c *serveCmd) serve(out *output) error {
+	cfg := c.serverConfig(out.log)
 	wrong := c.mistakes()
 	if err := cfg.Validate(); err != nil {
 		wrong = append(wrong, strings.Split(err.Error(), "\n")...)
@@ -163,7 +168,7 @@ func (c *serveCmd) Run() error {
 		profiles = "http://" + addr + "/debug/pprof/"
 	}
 	c.warnCapacity(capacity.ThisHost(), cfg.Logger)
-	greet(s, c, profiles)
+	greet(out.greeting, s, c, profiles)
 	for sig := range signals {
 		if sig != syscall.SIGHUP {
 			break
@@ -174,7 +179,7 @@ func (c *serveCmd) Run() error {
 			cfg.Logger.Info("certificates were reloaded")
 		}
 	}
-	return c.stop(s, signals)
+	return c.stop(s, out.log, signals)
 }
 
 // gcPercent is how much garbage there may be, in percent of what is live, before
@@ -195,8 +200,8 @@ func (c *serveCmd) tuneCollector(cfg *server.Config) {
 
 // stop stops the server within the drain timeout; a second signal stops it at
 // once.
-func (c *serveCmd) stop(s *server.Server, signals <-chan os.Signal) error {
-	fmt.Fprintln(os.Stderr, "roost: stopping; once more to stop at once")
+func (c *serveCmd) stop(s *server.Server, log *slog.Logger, signals <-chan os.Signal) error {
+	log.Info("stopping; a second signal stops at once")
 	ctx, cancel := context.WithTimeout(context.Background(), c.DrainTimeout)
 	defer cancel()
 	go func() {
@@ -215,25 +220,25 @@ func (c *serveCmd) stop(s *server.Server, signals <-chan os.Signal) error {
 }
 
 // greet says what a person needs to know now.
-func greet(s *server.Server, c *serveCmd, profiles string) {
-	fmt.Printf("roost serves %s\n", strings.Join(c.Domain, ", "))
+func greet(w io.Writer, s *server.Server, c *serveCmd, profiles string) {
+	fmt.Fprintf(w, "roost serves %s\n", strings.Join(c.Domain, ", "))
 	for _, a := range s.Addrs() {
-		fmt.Printf("  %-28s %s\n", a.Name, a.Addr)
+		fmt.Fprintf(w, "  %-28s %s\n", a.Name, a.Addr)
 	}
 	if profiles != "" {
-		fmt.Printf("  %-28s %s\n", "profiles", profiles)
+		fmt.Fprintf(w, "  %-28s %s\n", "profiles", profiles)
 	}
-	fmt.Printf("  %-28s %s\n", "open files", roomFor(capacity.ThisHost()))
-	fmt.Printf("  %-28s %s\n", "data", c.Data)
+	fmt.Fprintf(w, "  %-28s %s\n", "open files", roomFor(capacity.ThisHost()))
+	fmt.Fprintf(w, "  %-28s %s\n", "data", c.Data)
 	if file := s.CertificateFile(); file != "" {
-		fmt.Printf("  %-28s %s (clients must be told to trust it)\n", "self-signed certificate", file)
+		fmt.Fprintf(w, "  %-28s %s (clients must be told to trust it)\n", "self-signed certificate", file)
 	}
 	data := ""
 	if c.Data != defaultData() {
 		data = " --data " + c.Data
 	}
-	fmt.Printf("Add an account:  roost user add romeo@%s%s\n", c.Domain[0], data)
-	fmt.Printf("Then log in with any XMPP client. Ctrl-C stops the server.\n")
+	fmt.Fprintf(w, "Add an account:  roost user add romeo@%s%s\n", c.Domain[0], data)
+	fmt.Fprintf(w, "Then log in with any XMPP client. Ctrl-C stops the server.\n")
 }
 
 // forbidDumps keeps the process's memory, which holds keys of TLS sessions, out

@@ -33,6 +33,7 @@ type Config struct {
 	XEP     xep.Config
 	Outbox  int                           // bytes; default 256 KiB
 	Wrap    func(store.Store) store.Store // puts something around the store
+	Logger  *slog.Logger                  // default: warnings, to the test's log
 }
 
 // Server is a server in memory: everything above the poller.
@@ -79,7 +80,10 @@ func NewServer(t testing.TB, cfg Config) *Server {
 	if cfg.Wrap != nil {
 		s.Store = cfg.Wrap(db)
 	}
-	log := slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log := cfg.Logger
+	if log == nil {
+		log = slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	}
 	rc := cfg.Router
 	rc.Domains, rc.Store, rc.Logger = []string{"localhost", "example.net"}, s.Store, log
 	rc.Extensions = append(xep.All(cfg.XEP), rc.Extensions...)

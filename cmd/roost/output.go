@@ -1,0 +1,71 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"roost/internal/logqueue"
+)
+
+// flushTimeout is how long the program waits at its end for whoever reads its
+// output: one that stalls must not keep it alive.
+const flushTimeout = time.Second
+
+// output is what a server says: its log on stderr and its greeting on stdout.
+// Neither makes the server wait for a reader that stalls, or ends it when the
+// reader exits.
+type output struct {
+	log            *slog.Logger
+	greeting       io.Writer
+	stderr, stdout *logqueue.Queue
+}
+
+// openOutput takes over stdout and stderr. Until close, nothing else may write to
+// them.
+func openOutput(level slog.Level, json bool) *output {
+	// Otherwise a reader that exits would end the server with its next line.
+	signal.Ignore(syscall.SIGPIPE)
+	o := &output{stdout: logqueue.New(os.Stdout, 0, nil)}
+	o.greeting = o.stdout
+	o.stderr = logqueue.New(os.Stderr, 0, func(dropped int) {
+		o.log.Warn("log lines were dropped: whoever reads the log is too slow, or was away", "lines", dropped)
+	})
+	opts := &slog.HandlerOptions{Level: level}
+	if json {
+		o.log = slog.New(slog.NewJSONHandler(o.stderr, opts))
+	} else {
+		o.log = slog.New(slog.NewTextHandler(o.stderr, opts))
+	}
+	// What dependencies log by package log has the same format and cannot block
+	// either.
+	slog.SetDefault(o.log)
+	return o
+}
+
+func (o *output) close() {
+	o.stderr.Close(flushTimeout)
+	o.stdout.Close(flushTimeout)
+}
+
+// logged is an error that is in the log already.
+type logged struct{ error }
+
+func (e logged) Unwrap() error { return e.error }
+
+// complain tells a person on stderr why the program ends, unless the log has
+// told it. A reader of stderr that stalls does not keep the program alive.
+func complain(err error) {
+	var told logged
+	if errors.As(err, &told) {
+		return
+	}
+	q := logqueue.New(os.Stderr, 0, nil)
+	fmt.Fprintln(q, "roost:", err)
+	q.Close(flushTimeout)
+}

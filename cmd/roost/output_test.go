@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// smallPipe is a pipe that takes 4 KB.
+func smallPipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	if _, err := unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, 4096); err != nil {
+		t.Fatal(err)
+	}
+	return r, w
+}
+
+// servingTo starts a server that logs to stderr at debug and returns its address.
+func servingTo(t *testing.T, stderr *os.File, args ...string) (cmd *exec.Cmd, addr string) {
+	t.Helper()
+	args = append([]string{"serve", "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", t.TempDir(), "--log-level", "debug"}, args...)
+	cmd = program(nil, args...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	var text string
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		text += lines.Text() + "\n"
+		if strings.Contains(lines.Text(), "Ctrl-C") {
+			break
+		}
+	}
+	addr = regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(text)
+	if addr == "" {
+		t.Fatalf("no address in the greeting:\n%s", text)
+	}
+	return cmd, addr
+}
+
+// visit opens a stream, reads the answer and disconnects without closing the
+// stream, which the server logs at debug.
+func visit(t *testing.T, addr string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	if _, err := conn.Read(make([]byte, 1024)); err != nil {
+		t.Fatalf("the server does not answer: %v", err)
+	}
+}
+
+// visits makes a log far larger than a small pipe.
+const visits = 200
+
+// TestStalledLogReader: whoever reads the log and stalls neither freezes the
+// server nor keeps it from ending.
+func TestStalledLogReader(t *testing.T) {
+	_, w := smallPipe(t)
+	cmd, addr := servingTo(t, w)
+	for range visits {
+		visit(t, addr)
+	}
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the server ended with %v, want a clean end", err)
+	}
+}
+
+// TestLogReaderGone: a reader of the log that exits does not end the server.
+func TestLogReaderGone(t *testing.T) {
+	r, w := smallPipe(t)
+	cmd, addr := servingTo(t, w)
+	r.Close()
+	w.Close()
+	for range visits {
+		visit(t, addr)
+	}
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the server ended with %v, want a clean end", err)
+	}
+}
+
+// TestJSONThroughout: with --log-format json every line on stderr is JSON, from
+// the first to the last, an error at the start included.
+func TestJSONThroughout(t *testing.T) {
+	r, w := smallPipe(t)
+	cmd, addr := servingTo(t, w, "--log-format", "json")
+	w.Close()
+	lines := make(chan []map[string]any)
+	go func() {
+		var all []map[string]any
+		for s := bufio.NewScanner(r); s.Scan(); {
+			var line map[string]any
+			if err := json.Unmarshal(s.Bytes(), &line); err != nil {
+				t.Errorf("%q is not JSON: %v", s.Text(), err)
+			}
+			all = append(all, line)
+		}
+		lines <- all
+	}()
+	visit(t, addr)
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	_ = cmd.Wait()
+	ended := false
+	for _, l := range <-lines {
+		ended = ended || l["msg"] == "session ended" && l["reason"] == "lost" && l["err"] == "EOF"
+	}
+	if !ended {
+		t.Error("no line tells why the session ended")
+	}
+
+	code, _, stderr := result(t, nil, "serve", "--log-format", "json", "--c2s", addrInUse(t), "--c2s-tls", "", "--data", t.TempDir())
+	var line map[string]any
+	if err := json.Unmarshal([]byte(stderr), &line); code != exitFailure || err != nil || line["level"] != "ERROR" || line["err"] == "" {
+		t.Errorf("exit code %d, stderr %q: want one line of JSON that says what is wrong", code, stderr)
+	}
+}
+
+// addrInUse is an address that another socket listens on.
+func addrInUse(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().String()
+}

@@ -1,0 +1,112 @@
+package archtest
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestLogFields: the names of log fields in the sources are those of
+// docs/logging.md, so that whoever filters a log has one name for one thing.
+func TestLogFields(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/logging.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := make(map[string]bool)
+	_, table, found := strings.Cut(string(doc), "\n## Fields\n")
+	if !found {
+		t.Fatal("docs/logging.md has no section Fields")
+	}
+	for _, row := range strings.Split(table, "\n") {
+		if cells := strings.Split(row, "|"); len(cells) > 2 {
+			for _, name := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(cells[1], -1) {
+				documented[name[1]] = true
+			}
+		}
+	}
+	used := make(map[string]bool)
+	for _, dir := range []string{"cmd/roost", "server", "poller", "poller/leantls", "session", "router", "xep", "store", "store/sqlite", "capacity", "internal/logqueue"} {
+		files, err := filepath.Glob(filepath.Join("../..", dir, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no sources in %s: %v", dir, err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			for _, f := range logFields(t, file) {
+				used[f.key] = true
+				if !documented[f.key] {
+					t.Errorf("%s: the log field %q is not in docs/logging.md", f.at, f.key)
+				}
+			}
+		}
+	}
+	if len(used) < 5 {
+		t.Errorf("only %d fields were found: the test has become blind", len(used))
+	}
+}
+
+type logField struct {
+	at  token.Position
+	key string
+}
+
+// logFields lists the literal keys of slog calls in a file.
+func logFields(t *testing.T, file string) (all []logField) {
+	t.Helper()
+	set := token.NewFileSet()
+	tree, err := parser.ParseFile(set, file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The number of arguments in front of the first key.
+	front := map[string]int{"Debug": 1, "Info": 1, "Warn": 1, "Error": 1, "With": 0}
+	ast.Inspect(tree, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		method, ok := call.Fun.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		skip, ok := front[method.Sel.Name]
+		if !ok || !isLogger(method.X) {
+			return true
+		}
+		for i := skip; i < len(call.Args); i += 2 {
+			if lit, ok := call.Args[i].(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				key, err := strconv.Unquote(lit.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, logField{set.Position(lit.Pos()), key})
+			}
+		}
+		return true
+	})
+	return all
+}
+
+// isLogger guesses by the name whether an expression is a *slog.Logger.
+func isLogger(x ast.Expr) bool {
+	switch x := x.(type) {
+	case *ast.Ident:
+		return strings.EqualFold(x.Name, "log") || strings.EqualFold(x.Name, "logger") || x.Name == "slog"
+	case *ast.SelectorExpr:
+		return strings.EqualFold(x.Sel.Name, "log") || strings.EqualFold(x.Sel.Name, "logger")
+	case *ast.CallExpr:
+		if f, ok := x.Fun.(*ast.SelectorExpr); ok {
+			return strings.EqualFold(f.Sel.Name, "logger") || f.Sel.Name == "With" && isLogger(f.X)
+		}
+	}
+	return false
+}

@@ -1,0 +1,77 @@
+package session
+
+import (
+	"maps"
+	"slices"
+	"sync/atomic"
+
+	"github.com/puzpuzpuz/xsync/v3"
+)
+
+// Why a session ended, where it was not a stream error of ours: those count
+// under their condition (RFC 6120 section 4.9.3).
+const (
+	endedClosed = "closed"      // the client closed its stream
+	endedLost   = "lost"        // the connection ended without a </stream:stream>
+	endedSlow   = "slow-reader" // its outbox was full
+)
+
+// endings counts the sessions that ended, by reason. There are as many reasons
+// as there are conditions in this package and in the parser.
+type endings struct {
+	m *xsync.MapOf[string, *atomic.Int64]
+}
+
+func newEndings() endings { return endings{xsync.NewMapOf[string, *atomic.Int64]()} }
+
+func (e endings) add(reason string) {
+	n, _ := e.m.LoadOrCompute(reason, func() *atomic.Int64 { return new(atomic.Int64) })
+	n.Add(1)
+}
+
+// Ended is how many sessions ended for one reason.
+type Ended struct {
+	Reason string // "closed", "lost", "slow-reader", or the condition of the stream error that was sent
+	Count  int64  // since the manager was made
+}
+
+// Ended lists why sessions have ended since the manager was made, sorted by
+// reason. A session counts once, however many things went wrong at its end.
+func (m *Manager) Ended() []Ended {
+	counts := make(map[string]int64)
+	m.ended.m.Range(func(reason string, n *atomic.Int64) bool {
+		counts[reason] = n.Load()
+		return true
+	})
+	all := make([]Ended, 0, len(counts))
+	for _, reason := range slices.Sorted(maps.Keys(counts)) {
+		all = append(all, Ended{reason, counts[reason]})
+	}
+	return all
+}
+
+// endedBecause counts and logs why the session ends. It is called once, by
+// whatever sets flagClosing.
+func (s *Session) endedBecause(reason string, err error) {
+	s.mgr.ended.add(reason)
+	if !s.mgr.debug() {
+		return
+	}
+	who := s.FullJID()
+	if who == "" {
+		who = s.BareJID()
+	}
+	log := s.mgr.cfg.Logger.With("jid", who, "peer", s.conn.RemoteAddr(), "reason", reason)
+	if err != nil {
+		log = log.With("err", err)
+	}
+	log.Debug("session ended")
+}
+
+// reasonOf is the reason that counts for a stream which we end.
+func reasonOf(e *StreamError) string {
+	if e == nil {
+		return endedClosed
+	}
+	return e.Condition
+}
