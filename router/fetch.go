@@ -3,9 +3,7 @@ package router
 import (
 	"slices"
 
-	"roost/jid"
 	"roost/session"
-	"roost/stanza"
 	"roost/store"
 )
 
@@ -114,66 +112,4 @@ func (r *Router) sendPresences(t *session.Turn, of, to string) {
 			r.presencesTo(t, of, s)
 		}
 	}
-}
-
-// probe answers a presence probe that a client sent (RFC 6121 section 4.3.2).
-func (r *Router) probe(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
-	if !st.HasTo || st.To.Local() == "" {
-		return true
-	}
-	contact := st.To.BareString()
-	ro, ok := r.cached(contact)
-	if !ok {
-		if !t.MayBlock() {
-			return false
-		}
-		var err error
-		if ro, err = r.rosterFor(st.To.Bare().Clone()); err != nil {
-			r.fault(t, s, st, "roster could not be read", err)
-			return true
-		}
-	}
-	if contact != s.BareJID() && !ro.Subscribed(s.BareJID()) {
-		// The same for a stranger and for an account that does not exist.
-		b := stanza.Head{Kind: stanza.Presence, Type: stanza.Unsubscribed, From: contact, To: s.BareJID()}.AppendEmpty(t.Buf())
-		s.SendBytes(t, b)
-		t.Keep(b)
-		return true
-	}
-	if r.anyAvailable(contact) {
-		r.presencesTo(t, contact, s)
-		return true
-	}
-	if !t.MayBlock() {
-		return false
-	}
-	r.sendLast(t, s, st.To.Bare())
-	return true
-}
-
-func (r *Router) anyAvailable(bare string) bool {
-	for s := r.sessions.First(bare); s != nil; s = s.Next() {
-		if s.Available() && s.Bound() {
-			return true
-		}
-	}
-	return false
-}
-
-// sendLast tells when an account was last available: unavailable presence with
-// a delay stamp.
-func (r *Router) sendLast(t *session.Turn, s *session.Session, of jid.JID) {
-	h := stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, From: of.String(), To: s.BareJID()}
-	last, err := r.LastOf(of)
-	b := t.Buf()
-	if err != nil {
-		b = h.AppendEmpty(b)
-	} else {
-		b = h.AppendStart(b)
-		b = appendStatus(b, last)
-		b = stanza.AppendDelay(b, of.String(), last.At)
-		b = append(b, "</presence>"...)
-	}
-	s.SendBytes(t, b)
-	t.Keep(b)
 }

@@ -255,6 +255,19 @@ func (s *Session) AddDirected(to string, limit int) bool {
 	return true
 }
 
+// SentDirected reports whether an address was sent directed presence that was not
+// taken back.
+func (s *Session) SentDirected(to string) bool {
+	x := s.ext.Load()
+	if x == nil {
+		return false
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	_, ok := x.directed[to]
+	return ok
+}
+
 // RemoveDirected forgets an address.
 func (s *Session) RemoveDirected(to string) {
 	if x := s.ext.Load(); x != nil {

@@ -1,0 +1,149 @@
+package router
+
+import (
+	"roost/jid"
+	"roost/session"
+	"roost/stanza"
+)
+
+// probe answers a presence probe that a client sent (RFC 6121 section 4.3.2).
+func (r *Router) probe(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
+	if !st.HasTo || st.To.Local() == "" {
+		return true
+	}
+	contact := st.To.BareString()
+	ro, ok := r.cached(contact)
+	if !ok {
+		if !t.MayBlock() {
+			return false
+		}
+		var err error
+		if ro, err = r.rosterFor(st.To.Bare().Clone()); err != nil {
+			r.fault(t, s, st, "roster could not be read", err)
+			return true
+		}
+	}
+	subscribed := contact == s.BareJID() || ro.Subscribed(s.BareJID())
+	if st.To.Resource() != "" {
+		r.probeResource(t, s, st, subscribed)
+		return true
+	}
+	if subscribed && r.anyAvailable(contact) {
+		r.presencesTo(t, contact, s)
+		return true
+	}
+	if r.probeDirected(t, s, st) {
+		return true
+	}
+	if !subscribed {
+		r.refuseProbe(t, s, st)
+		return true
+	}
+	if !t.MayBlock() {
+		return false
+	}
+	r.sendLast(t, s, st)
+	return true
+}
+
+// refuseProbe answers a probe of an entity that may not see the contact's
+// presence: the same for a stranger and for an account that does not exist. RFC
+// 6121 section 4.3.2, rule 1: "the 'from' address MUST be the bare JID of the
+// contact, since specifying a full JID would constitute a presence leak".
+func (r *Router) refuseProbe(t *session.Turn, s *session.Session, st *stanza.Stanza) {
+	answerProbe(t, s, st, stanza.Unsubscribed, st.To.BareString(), true)
+}
+
+// probeResource answers a probe to a full JID. RFC 6121 section 4.3.2: "the
+// server MUST NOT return presence information about any resource except the
+// resource specified by the 'to' address of the probe", and of that one "only
+// the fact that the resource is available".
+func (r *Router) probeResource(t *session.Turn, s *session.Session, st *stanza.Stanza, subscribed bool) {
+	mu := r.order(st.To.BareString())
+	defer mu.Unlock()
+	x := r.sessions.Find(st.To.BareString(), st.To.Resource())
+	switch {
+	case x != nil && x.Available() && subscribed:
+		// Section 4.3.2.1: an available resource's presence keeps its own id;
+		// it does not get that of the probe.
+		answerProbe(t, s, st, stanza.Available, x.FullJID(), false)
+	case x != nil && sentDirected(x, s):
+		answerProbe(t, s, st, stanza.Available, x.FullJID(), true)
+	case subscribed:
+		answerProbe(t, s, st, stanza.Unavailable, st.To.String(), true)
+	default:
+		r.refuseProbe(t, s, st)
+	}
+}
+
+// probeDirected answers a probe for the contact's resources that have sent
+// directed presence to the probing one, and reports whether there are any. RFC
+// 6121 section 4.6.6: without a subscription "the server MUST check if the user
+// has sent directed presence to the entity during its current session; if so,
+// the server SHOULD answer the probe with only mere presence".
+func (r *Router) probeDirected(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
+	mu := r.order(st.To.BareString())
+	defer mu.Unlock()
+	found := false
+	for x := r.sessions.First(st.To.BareString()); x != nil; x = x.Next() {
+		if x.Bound() && sentDirected(x, s) {
+			answerProbe(t, s, st, stanza.Available, x.FullJID(), true)
+			found = true
+		}
+	}
+	return found
+}
+
+// sentDirected reports whether a resource has sent directed presence to another,
+// or to all of its account.
+func sentDirected(from, to *session.Session) bool {
+	return from.SentDirected(to.FullJID()) || from.SentDirected(to.BareJID())
+}
+
+// answerProbe sends presence without content. RFC 6121 section 4.3.2.1: without
+// an available resource or a subscription "the contact's server SHOULD mirror
+// the 'id' of the user's presence probe".
+func answerProbe(t *session.Turn, s *session.Session, st *stanza.Stanza, typ stanza.Type, from string, mirror bool) {
+	h := stanza.Head{Kind: stanza.Presence, Type: typ, From: from, To: s.BareJID()}
+	if mirror {
+		h.ID = string(st.ID)
+	}
+	b := h.AppendEmpty(t.Buf())
+	s.SendBytes(t, b)
+	t.Keep(b)
+}
+
+func (r *Router) anyAvailable(bare string) bool {
+	for s := r.sessions.First(bare); s != nil; s = s.Next() {
+		if s.Available() && s.Bound() {
+			return true
+		}
+	}
+	return false
+}
+
+// sendLast answers a probe with the time when the account was last available:
+// unavailable presence with a delay stamp (RFC 6121 section 4.3.2, rule 3).
+func (r *Router) sendLast(t *session.Turn, s *session.Session, st *stanza.Stanza) {
+	of := st.To.Bare()
+	h := stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, ID: string(st.ID), From: of.String(), To: s.BareJID()}
+	b := h.AppendEmpty(t.Buf())
+	if last, err := r.LastOf(of); err == nil {
+		b = h.AppendStart(b[:0])
+		b = appendStatus(b, last)
+		b = stanza.AppendDelay(b, of.String(), last.At)
+		b = append(b, "</presence>"...)
+	}
+	r.unlessAvailable(of, func() { s.SendBytes(t, b) })
+	t.Keep(b)
+}
+
+// unlessAvailable calls f unless the account has become available meanwhile: its
+// unavailable presence would come after the available one, and hide it.
+func (r *Router) unlessAvailable(of jid.JID, f func()) {
+	mu := r.order(of.String())
+	defer mu.Unlock()
+	if !r.anyAvailable(of.String()) {
+		f()
+	}
+}
