@@ -62,7 +62,7 @@ func (r *Router) rosterGet(rq *Request) {
 	if len(ver) > 0 && r.sendChanges(rq, owner, ro, string(ver)) {
 		return
 	}
-	sendRoster(rq, ro, ver)
+	sendRoster(rq, ro)
 }
 
 // rosterGetInline is rosterGet for what needs no store: a roster that is in
@@ -84,17 +84,18 @@ func (r *Router) rosterGetInline(rq *Request) bool {
 	if len(ver) > 0 {
 		rq.Empty()
 	} else {
-		sendRoster(rq, ro, ver)
+		sendRoster(rq, ro)
 	}
 	return true
 }
 
-func sendRoster(rq *Request, ro *Roster, ver []byte) {
+// sendRoster sends the whole roster. RFC 6121 section 2.6.3: "Even if the client
+// has not included the 'ver' attribute in its roster gets or sets, the server
+// SHOULD include the 'ver' attribute on all roster pushes and results".
+func sendRoster(rq *Request, ro *Roster) {
 	rq.Result(func(b []byte) []byte {
 		b = append(b, "<query xmlns='"+nsRoster+"'"...)
-		if ver != nil {
-			b = appendVer(b, ro.Version)
-		}
+		b = appendVer(b, ro.Version)
 		b = append(b, '>')
 		for i := range ro.Items {
 			b = appendItem(b, &ro.Items[i], false)

@@ -50,7 +50,8 @@ func TestOrderWithStoppedStore(t *testing.T) {
 	}
 	release()
 	romeo.await("id='r1'")
-	romeo.await("<query xmlns='jabber:iq:roster'><item jid='a@example.com'")
+	romeo.await("id='r2'")
+	romeo.await("<item jid='a@example.com'")
 	romeo.await("</stream:stream>")
 	juliet.await("id='m1'")
 	juliet.await("id='m2'")

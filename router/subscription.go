@@ -103,7 +103,8 @@ type relation struct {
 	mineBefore, mine     subState // the user's side
 	theirsBefore, theirs subState // the contact's side
 	toContact            []stanza.Type
-	answered             bool // the contact's server answered 'subscribed' itself
+	answered             bool    // the contact's server answered 'subscribed' itself
+	asked                *change // with answered: the user's side between the request and the answer
 	mineChange           *change
 	theirsChange         *change
 }
@@ -134,7 +135,11 @@ func (l *relation) run(t *session.Turn, events ...stanza.Type) error {
 	if err := l.prepare(mine, theirs); err != nil {
 		return err
 	}
-	if err := l.r.apply(l.mineChange, l.theirsChange); err != nil {
+	changes := []*change{l.mineChange, l.theirsChange}
+	if l.asked != nil {
+		changes = slices.Insert(changes, 0, l.asked)
+	}
+	if err := l.r.apply(changes...); err != nil {
 		return err
 	}
 	l.tell(t)
@@ -190,6 +195,9 @@ func (l *relation) concerns(e stanza.Type) bool {
 
 // prepare works out the changes of both rosters.
 func (l *relation) prepare(mine, theirs *Roster) error {
+	if l.answered && !l.mineBefore.ask {
+		mine = l.ask(mine)
+	}
 	l.mineChange = l.mineBefore.update(mine, l.user, l.contact, l.mine, nil)
 	if l.request != nil {
 		l.mineChange.update.Put, l.mineChange.update.Remove = nil, l.item
@@ -206,6 +214,20 @@ func (l *relation) prepare(mine, theirs *Roster) error {
 	}
 	l.theirsChange = l.theirsBefore.update(theirs, l.contact, l.user, l.theirs, l.keptRequest())
 	return nil
+}
+
+// ask makes the pending request a change of its own, where the contact's server
+// grants it at once, and returns the user's roster with it. RFC 6121 section
+// 3.1.2: after the request was delivered the server "MUST then send a roster
+// push to all of the user's interested resources, containing the potential
+// contact with a subscription state of "none" and with notation that the
+// subscription is pending".
+func (l *relation) ask(mine *Roster) *Roster {
+	asked := l.mineBefore
+	asked.ask = true
+	l.asked = l.mineBefore.update(mine, l.user, l.contact, asked, nil)
+	l.mineBefore = asked
+	return mine.after(&l.asked.update, mine.Version+1)
 }
 
 func (l *relation) keptRequest() *store.Request {
@@ -243,6 +265,9 @@ func (l *relation) tell(t *session.Turn) {
 	}
 	for _, e := range l.toContact {
 		l.deliver(t, e)
+	}
+	if l.asked != nil {
+		l.r.push(t, l.user.s, l.asked)
 	}
 	if l.answered {
 		l.deliverAnswer(t)

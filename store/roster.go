@@ -20,8 +20,9 @@ type Rosters interface {
 	RosterChanges(ctx context.Context, owner jid.JID, since int64) (changes []RosterChange, current int64, ok bool, err error)
 
 	// ApplyRoster changes the rosters of several owners in one transaction and
-	// returns the version of each afterwards, in the order of updates. An owner
-	// occurs once. If the version of one roster is not what its update expects
+	// returns the version of each afterwards, in the order of updates. Where an
+	// owner occurs more than once, each update expects the version that the one
+	// before it leads to. If the version of one roster is not what its update expects
 	// (ErrConflict), or one owner has no account (ErrNotFound), nothing is
 	// changed; errors.As with *RosterError tells whose update it was.
 	ApplyRoster(ctx context.Context, updates []RosterUpdate) ([]int64, error)

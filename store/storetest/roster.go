@@ -100,6 +100,31 @@ func testRoster(t *testing.T, s store.Store) {
 	}
 }
 
+// testRosterTwice: one transaction may take a roster through two versions.
+func testRosterTwice(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	create(t, s, juliet)
+	v := put(t, s, juliet, store.RosterItem{JID: nurse})
+	steps := func(second int64) []store.RosterUpdate {
+		return []store.RosterUpdate{
+			{Owner: juliet, Expect: v, Put: &store.RosterItem{JID: romeo, Ask: true}},
+			{Owner: juliet, Expect: second, Put: &store.RosterItem{JID: romeo, Subscription: store.To}},
+		}
+	}
+	_, err := s.ApplyRoster(ctx, steps(v))
+	wants(t, "ApplyRoster, the second at the first one's version", err, store.ErrConflict)
+	versions, err := s.ApplyRoster(ctx, steps(v+1))
+	ok(t, "ApplyRoster", err)
+	if len(versions) != 2 || versions[0] != v+1 || versions[1] != v+2 {
+		t.Errorf("ApplyRoster leads to versions %d, want %d and %d", versions, v+1, v+2)
+	}
+	changes, current, known, err := s.RosterChanges(ctx, juliet, v+1)
+	ok(t, "RosterChanges", err)
+	if !known || current != v+2 || len(changes) != 1 || changes[0].Item.Subscription != store.To {
+		t.Errorf("changes after the first step: %+v up to %d, %v", changes, current, known)
+	}
+}
+
 // testRosterConflict: an update of several rosters happens whole or not at all.
 func testRosterConflict(t *testing.T, s store.Store) {
 	ctx := t.Context()

@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	f("DeleteSubscriptions", testDeleteSubscriptions)
 	f("Roster", testRoster)
 	f("RosterConflict", testRosterConflict)
+	f("RosterTwice", testRosterTwice)
 	f("RosterRequests", testRosterRequests)
 	f("RosterChanges", testRosterChanges)
 	f("RosterForgets", testRosterForgets)
