@@ -3,6 +3,7 @@ package parser
 import (
 	"bytes"
 	"sync"
+	"unsafe"
 )
 
 // context is what the header of a stream leaves behind: its name, which the
@@ -107,6 +108,19 @@ func makeContext(d *Doc) *context {
 		c.prefixes = append(c.prefixes, p)
 	}
 	return c
+}
+
+// size is the context's memory in bytes as far as it is this stream's alone; 0
+// for one that is small enough to be shared.
+func (c *context) size() int {
+	n := len(c.name) + len(c.space) + len(c.lang)
+	for i := range c.prefixes {
+		n += len(c.prefixes[i].name) + len(c.prefixes[i].uri)
+	}
+	if n+2*len(c.prefixes) <= internedSize {
+		return 0
+	}
+	return n + int(unsafe.Sizeof(*c)) + cap(c.prefixes)*int(unsafe.Sizeof(prefix{}))
 }
 
 // headerLang is the language of a header, nil if it is too long to be one.

@@ -24,7 +24,7 @@ func (d *Doc) passOver(s *Scratch, data []byte) int {
 	if stops == 0 {
 		return 0
 	}
-	room := s.limits.MaxStanza - len(d.own) - 1
+	room := s.max - len(d.own) - 1
 	if d.state == inName || d.state == inAttr {
 		room = min(room, s.limits.MaxName-(len(d.own)-int(d.mark)))
 	}

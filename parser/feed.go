@@ -29,7 +29,7 @@ func (s *Scratch) ensure(data []byte, n int) bool {
 // before it does, the element is carried: copied into memory of its own, which
 // belongs to p until it is whole. It returns how much of data is used.
 func (p *Parser) parse(s *Scratch, data []byte, n int) (result, int, *Error) {
-	d, limit := s.doc, s.limits.MaxStanza
+	d, limit := s.doc, s.max
 	for at := n; s.ensure(data, at); at = s.to {
 		end := s.to - n
 		if end > limit {
@@ -49,10 +49,22 @@ func (p *Parser) parse(s *Scratch, data []byte, n int) (result, int, *Error) {
 	if e := s.badRest(data, s.to, limit-(s.to-n)); e != nil {
 		return resError, s.to, e
 	}
-	d.own = append(d.own[:0], data[n:]...)
-	d.src = d.own
-	p.doc, s.doc = d, s.newDoc()
+	p.carry(s, data[n:])
 	return resMore, len(data), nil
+}
+
+// carry makes the element under way, of which b has come, one that p carries. On
+// a restricted stream it gets memory of its own size: that of the Scratch is as
+// large as the largest element that it has had.
+func (p *Parser) carry(s *Scratch, b []byte) {
+	d := s.doc
+	if p.flags&flagRestricted == 0 {
+		d.own = append(d.own[:0], b...)
+		p.doc, s.doc = d, s.newDoc()
+	} else {
+		p.doc = d.compact(b)
+	}
+	p.doc.src = p.doc.own
 }
 
 // boundary is the last place between two characters at or before n.
@@ -91,7 +103,7 @@ const copyStep = 1 << 10
 
 // resume goes on with the element that p carries.
 func (p *Parser) resume(s *Scratch, data []byte) (result, int, *Error) {
-	d, limit, at := p.doc, s.limits.MaxStanza, 0
+	d, limit, at := p.doc, s.max, 0
 	for int(d.pos) < len(d.own) { // a character was cut
 		if at == len(data) {
 			return resMore, at, nil
@@ -153,7 +165,7 @@ func (d *Doc) character(s *Scratch) *Error {
 			return d.err
 		}
 	}
-	if len(d.own) == s.limits.MaxStanza {
+	if len(d.own) == s.max {
 		return ErrTooLarge
 	}
 	return nil

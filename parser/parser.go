@@ -49,8 +49,9 @@ const (
 )
 
 const (
-	flagNoSpace   = 1 << iota // white space between elements is refused
-	flagRestarted             // this is not the connection's first stream
+	flagNoSpace    = 1 << iota // white space between elements is refused
+	flagRestarted              // this is not the connection's first stream
+	flagRestricted             // Limits.MaxRestricted holds
 )
 
 // Next consumes data until one event is complete or data is used up; n is how
@@ -64,6 +65,10 @@ func (p *Parser) Next(s *Scratch, data []byte) (ev Event, n int, err error) {
 	}
 	if len(data) == 0 {
 		return None, 0, nil
+	}
+	s.max = s.limits.MaxStanza
+	if p.flags&flagRestricted != 0 {
+		s.max = s.limits.MaxRestricted
 	}
 	self := uintptr(unsafe.Pointer(p))
 	if s.owner != self || s.left != len(data) || s.rest != &data[0] {
@@ -201,8 +206,12 @@ func (p *Parser) RefuseSpace(refuse bool) {
 	}
 }
 
+// Restrict has Limits.MaxRestricted hold in the place of Limits.MaxStanza, from the
+// next element on, until Reset: before authentication nobody needs large ones.
+func (p *Parser) Restrict() { p.flags |= flagRestricted }
+
 // Reset makes the parser ready for a new stream: nothing of the old one is
-// left, neither namespaces nor a cut element, an error or RefuseSpace.
+// left, neither namespaces nor a cut element, an error, RefuseSpace or Restrict.
 func (p *Parser) Reset() {
 	if p.doc != nil {
 		p.doc.Release()
@@ -221,12 +230,23 @@ func (p *Parser) Free(s *Scratch) {
 	}
 }
 
-// Held is the memory of a cut element, in bytes; 0 when there is none.
+// Held is the memory that the parser owns for a cut element and for what the
+// stream header has left, in bytes.
 func (p *Parser) Held() int {
-	if p.doc == nil {
-		return 0
+	n := 0
+	if p.ctx != nil {
+		n = p.ctx.size()
 	}
-	return cap(p.doc.own) + cap(p.doc.tape)*int(unsafe.Sizeof(Token{}))
+	if p.doc != nil {
+		n += p.doc.Held()
+	}
+	return n
+}
+
+// Held is the document's memory, in bytes.
+func (d *Doc) Held() int {
+	return int(unsafe.Sizeof(*d)) + cap(d.own) + cap(d.text) + cap(d.tape)*int(unsafe.Sizeof(Token{})) +
+		cap(d.open)*int(unsafe.Sizeof(level{})) + cap(d.binds)*int(unsafe.Sizeof(binding{}))
 }
 
 // Idle reports whether the parser owns no buffer, because the stream is between

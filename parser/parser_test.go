@@ -309,3 +309,43 @@ func TestMemory(t *testing.T) {
 		}
 	}
 }
+
+// TestRestrict: a restricted stream has a limit of its own, its cut element has
+// memory of its own size however large the one before was, and Reset ends that.
+func TestRestrict(t *testing.T) {
+	const limit = 2000
+	s := NewScratch(Limits{MaxRestricted: limit})
+	var p, other Parser
+	other.Next(s, []byte("<s>"))
+	other.Next(s, []byte("<m>"+strings.Repeat("<a/>", 5000)+"</m>")) // leaves large buffers behind
+	p.Restrict()
+	p.Next(s, []byte("<s>"))
+	message := func(n int) []byte { return []byte("<m>" + strings.Repeat("x", n-7) + "</m>") }
+	for size, want := range map[int]error{limit: nil, limit + 1: ErrTooLarge} {
+		for cut := range size {
+			if cut%97 != 0 {
+				continue
+			}
+			p := p
+			m := message(size)
+			ev, _, err := p.Next(s, m[:cut])
+			if n := p.Held(); cut > 0 && ev == None && err == nil && (n < cut || n > cut+1000) {
+				t.Fatalf("%d bytes are held of an element of which %d have come", n, cut)
+			}
+			if err == nil {
+				ev, _, err = p.Next(s, m[cut:])
+			}
+			if want == nil && (ev != Stanza || err != nil || string(s.Doc().Raw()) != string(m)) || want != nil && err != want {
+				t.Fatalf("%d bytes, cut at %d: %v, %v", size, cut, ev, err)
+			}
+		}
+	}
+	if d := func() *Doc { p := p; p.Next(s, message(100)); return s.TakeCompact() }(); string(d.Raw()) != string(message(100)) || d.Held() > 1000 {
+		t.Errorf("%q takes %d bytes", d.Raw(), d.Held())
+	}
+	p.Reset()
+	p.Next(s, []byte("<s>"))
+	if ev, _, err := p.Next(s, message(limit+1)); ev != Stanza || err != nil {
+		t.Errorf("after Reset: %v, %v", ev, err)
+	}
+}

@@ -1,11 +1,15 @@
 package parser
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // Scratch is the memory with which one goroutine parses, for any number of
 // streams, one after another. It must not be used by two goroutines at once.
 type Scratch struct {
 	limits Limits
+	max    int    // bytes of an element of the stream that is parsed
 	doc    *Doc   // the element under way, or the last one
 	free   []*Doc // spare ones
 
@@ -41,6 +45,23 @@ func (s *Scratch) Take() *Doc {
 	d.src = d.own
 	s.doc = s.newDoc()
 	return d
+}
+
+// TakeCompact is as Take, but the document's memory is as large as the element
+// needs, and is not used for others after Release.
+func (s *Scratch) TakeCompact() *Doc {
+	d := s.doc.compact(s.doc.src)
+	d.src = d.own
+	return d
+}
+
+// compact returns a copy of the document with b as its bytes.
+func (d *Doc) compact(b []byte) *Doc {
+	c := *d
+	c.src = nil
+	c.own, c.tape, c.open, c.binds = slices.Clone(b), slices.Clone(d.tape), slices.Clone(d.open), slices.Clone(d.binds)
+	c.text, c.memo, c.outer = slices.Clone(d.text), slices.Clone(d.memo), nil
+	return &c
 }
 
 const (

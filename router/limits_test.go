@@ -128,9 +128,9 @@ func TestAccountLimits(t *testing.T) {
 // bound for all of them; those who log in notice nothing of it.
 func TestStrangerMemory(t *testing.T) {
 	var cfg xmpptest.Config
-	cfg.Session.StrangerMemory = 1 << 20
+	cfg.Session.StrangerMemory = 1 << 18
 	s := xmpptest.NewServer(t, cfg)
-	large := "<x>" + strings.Repeat("<a/>", 10000)
+	large := "<x>" + strings.Repeat("<a/>", 2400)
 	var held []*rawClient
 	for range 10 {
 		c := dialRaw(t, s)

@@ -18,6 +18,10 @@ func (s *Session) element(t *Turn, behind []byte) {
 	switch {
 	case err == stanza.ErrUnsupported:
 		s.negotiate(t, root, behind)
+	case !s.has(flagAuthed) && len(st.ID) > maxUnauthID:
+		// It would have to be returned. RFC 6120 section 4.9.3.14: "a stanza
+		// exceeds a configured size limit".
+		s.end(t, ErrPolicyViolation.WithText("The id is too long."))
 	case !s.has(flagAuthed):
 		s.beforeAuth(t, st, err == nil)
 	case bad:
@@ -29,6 +33,10 @@ func (s *Session) element(t *Turn, behind []byte) {
 	}
 	t.stanza = stanza.Stanza{}
 }
+
+// maxUnauthID is the length of the longest id of a stanza that a client may send
+// before it is authenticated, in bytes.
+const maxUnauthID = 1 << 10
 
 // route hands a stanza to the router, on a worker where it has to wait.
 func (s *Session) route(t *Turn, st *stanza.Stanza) {

@@ -25,7 +25,7 @@ func (s *Session) openStream(t *Turn, h parser.Element) {
 	if len(lang) > maxLang {
 		lang = ""
 	}
-	b := s.appendHeader(t.Buf(), host, string(h.Attr("from")), lang)
+	b := s.appendHeader(t.Buf(), host, clientOf(h).String(), lang)
 	s.set(flagOpen)
 	if e == nil {
 		b = s.appendFeatures(b)
@@ -35,6 +35,16 @@ func (s *Session) openStream(t *Turn, h parser.Element) {
 	if e != nil {
 		s.end(t, e)
 	}
+}
+
+// clientOf returns the bare JID that the 'from' attribute of a header specifies,
+// the zero JID where it specifies none.
+func clientOf(h parser.Element) jid.JID {
+	from, err := jid.Parse(string(h.Attr("from")))
+	if err != nil {
+		return jid.JID{}
+	}
+	return from.Bare()
 }
 
 // checkHeader judges a stream header and returns the domain that answers it.
@@ -62,8 +72,8 @@ func (s *Session) checkHeader(h parser.Element) (host string, e *StreamError) {
 	}
 	s.jid = domain.Keep()
 	s.neg().from = ""
-	if from, err := jid.Parse(string(h.Attr("from"))); err == nil && from.Local() != "" {
-		s.neg().from = from.BareString()
+	if from := clientOf(h); from.Local() != "" {
+		s.neg().from = from.String()
 	}
 	return host, nil
 }
@@ -112,8 +122,9 @@ func (s *Session) answerHost() string {
 }
 
 // appendHeader appends our stream header. RFC 6120 section 4.7: 'from', an id
-// that cannot be guessed, version and xml:lang; 'to' only if the client said
-// who it is.
+// that cannot be guessed, version and xml:lang; 'to' only if the client sent a
+// 'from': "the bare JID specified in the 'from' attribute", never its raw text,
+// which may be as large as a stanza and six times as large once it is escaped.
 func (s *Session) appendHeader(b []byte, host, to, lang string) []byte {
 	var id [16]byte
 	rand.Read(id[:])

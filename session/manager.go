@@ -169,6 +169,7 @@ func NewManager(cfg Config) *Manager {
 func (m *Manager) New(c Conn) *Session {
 	s := &Session{mgr: m, conn: c}
 	s.ext.Store(&extra{neg: new(negotiation)})
+	s.parser.Restrict() // until saslSuccess
 	m.unbound.Store(s, struct{}{})
 	s.set(flagLogin)
 	c.SetDeadline(m.cfg.LoginTimeout)

@@ -117,6 +117,7 @@ func (s *Session) Secured(loop int, state *tls.ConnectionState) {
 	t := s.mgr.turns[loop]
 	s.freeCut(t)
 	s.parser.Reset()
+	s.parser.Restrict()
 	s.unset(flagOpen | flagTLS)
 	domain := s.Host()
 	s.jid = jid.Kept{}

@@ -94,11 +94,17 @@ func AppendResult(dst []byte, st *Stanza, sender string) []byte {
 	return append(dst, "/>"...)
 }
 
+// maxAddress is the length of the longest JID in bytes: three parts of 1,023
+// bytes each and two separators (RFC 7622 section 3.1). What is longer is no
+// address, and is not returned to its sender, for whom it would grow six times
+// by being escaped.
+const maxAddress = 3*1023 + 2
+
 func (st *Stanza) appendReplyAddresses(dst []byte, sender string) []byte {
 	if st.ID != nil {
 		dst = appendAttr(dst, "id", st.ID)
 	}
-	if to := st.Root.Attr("to"); to != nil {
+	if to := st.Root.Attr("to"); to != nil && len(to) <= maxAddress {
 		// The address is echoed as it came: the asker compares it as text.
 		dst = appendAttr(dst, "from", to)
 	}

@@ -1,0 +1,96 @@
+package session_test
+
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+
+	"roost/internal/xmpptest"
+	"roost/xep"
+)
+
+// streamHeader is a header with more attributes.
+func streamHeader(with string) string {
+	return "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' " + with + ">"
+}
+
+// TestEchoInHeader: "if the client included a 'from' attribute in the initial
+// stream header then the server MUST include a 'to' attribute in the response
+// stream header and MUST set its value to the bare JID specified in the 'from'
+// attribute" (RFC 6120 section 4.7.2), and nothing else of it.
+func TestEchoInHeader(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	f := func(from, to string) {
+		t.Helper()
+		got := answer(t, s, streamHeader(`from="`+from+`"`), true)
+		header, _, _ := strings.Cut(strings.TrimPrefix(got, "<?xml version='1.0'?>"), ">")
+		if want := " to='" + to + "'"; to != "" && !strings.Contains(header, want) || to == "" && strings.Contains(header, " to=") {
+			t.Errorf("from=%.60q is answered by %.300s, want to=%q", from, header, to)
+		}
+		if len(got) > 4000 {
+			t.Errorf("from=%.60q is answered by %d bytes", from, len(got))
+		}
+	}
+	f("romeo@localhost", "romeo@localhost")
+	f("ROMEO@Localhost/balcony", "romeo@localhost")
+	f("romeo@localhost/"+strings.Repeat("'", 1000), "romeo@localhost")
+	f("localhost", "localhost")
+	f("", "")
+	f("romeo@", "")
+	f("a b@localhost", "")
+	f(strings.Repeat("'", 9000), "")
+	f("romeo@localhost/"+strings.Repeat("'", 9000), "")
+}
+
+// TestSmallBeforeLogin: what a client may send before it is authenticated is small,
+// and what comes back is not much larger; afterwards the limits are the usual ones.
+func TestSmallBeforeLogin(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{XEP: xep.Config{Register: true}})
+	const limit = 10000 // RFC 6120 section 13.12: no server may allow less for a stanza
+	refused := func(desc, in string) {
+		t.Helper()
+		got := answer(t, s, in, false)
+		if !strings.Contains(got, "<policy-violation ") || !strings.HasSuffix(got, "</stream:error></stream:stream>") {
+			t.Errorf("%s is answered by %.300s, want policy-violation", desc, got)
+		}
+		if len(got) > 4000 {
+			t.Errorf("%s is answered by %d bytes", desc, len(got))
+		}
+	}
+	pad := func(before, after string, n int) string {
+		return before + strings.Repeat("'", n-len(before+after)) + after
+	}
+	header := streamHeader("")
+	refused("a header that is too large", pad(strings.TrimSuffix(header, ">")+` a="`, `">`, limit+1))
+	refused("an element that is too large", header+pad(`<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl">`, "</auth>", limit+1))
+	iq := func(id string) string {
+		return `<iq type="get" id="` + id + `"><query xmlns="jabber:iq:register"/></iq>`
+	}
+	refused("an id that is too long", header+iq(strings.Repeat("'", 1025)))
+	refused("an id as long as the element may be", header+pad(`<iq type="get" id="`, `"><query xmlns="jabber:iq:register"/></iq>`, limit))
+
+	c := newSASLClient(t, s)
+	if got := c.ask(iq(strings.Repeat("'", 1024)), "</iq>"); !strings.Contains(got, "<username/>") {
+		t.Errorf("an id of 1,024 bytes is answered by %.300s", got)
+	}
+	// An address is returned as it came, but not what is too long to be one.
+	got := c.ask(`<iq type="get" id="1" to="`+strings.Repeat("'", 5000)+`"><query xmlns="jabber:iq:register"/></iq>`, ">")
+	if strings.Count(got, "'") > 100 || strings.Contains(got, "&") {
+		t.Errorf("a 'to' that is no address is answered by %.300s, %d bytes", got, len(got))
+	}
+
+	c = newSASLClient(t, s)
+	c.login("romeo")
+	body := strings.Repeat("x", 6*limit)
+	if got := c.ask("<message to='romeo@localhost/r' type='chat'><body>"+body+"</body></message>", "</message>"); !strings.Contains(got, body) {
+		t.Errorf("a large message after the login is answered by %.300s", got)
+	}
+}
+
+// login authenticates and binds the resource "r".
+func (c *saslClient) login(user string) {
+	c.t.Helper()
+	c.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+base64.StdEncoding.EncodeToString([]byte("\x00"+user+"\x00secret"))+"</auth>", "/>")
+	c.ask(openStream, "</stream:features>")
+	c.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>", "</iq>")
+}
