@@ -61,7 +61,7 @@ var good = []struct {
 	{"longest resourcepart", "a@b/" + strings.Repeat("r", 1023), "a", "b", strings.Repeat("r", 1023), same},
 	{"longest label", "a@" + strings.Repeat("b", 63), "a", strings.Repeat("b", 63), "", same},
 	{"longest domainpart", "a@" + strings.Repeat("b.", 511) + "b", "a", strings.Repeat("b.", 511) + "b", "", same},
-	{"localpart that fits after mapping", strings.Repeat("\uff41", 1023) + "@b", strings.Repeat("a", 1023), "b", "", strings.Repeat("a", 1023) + "@b"},
+	{"localpart of the longest size before mapping", strings.Repeat("\uff41", 341) + "@b", strings.Repeat("a", 341), "b", "", strings.Repeat("a", 341) + "@b"},
 }
 
 func TestParse(t *testing.T) {
@@ -156,6 +156,8 @@ func TestParseRefuses(t *testing.T) {
 	f("one bracket", "a@[", ErrDomainpart)
 	f("localpart too long", strings.Repeat("a", 1024)+"@b", ErrLocalpart)
 	f("localpart too long in bytes", strings.Repeat("\u00fc", 512)+"@b", ErrLocalpart)
+	f("localpart too long before mapping", strings.Repeat("\uff41", 342)+"@b", ErrLocalpart)
+	f("resourcepart too long before mapping", "a@b/"+strings.Repeat("u\u0308", 342), ErrResourcepart)
 	f("label too long", "a@"+strings.Repeat("b", 64), ErrDomainpart)
 	f("U-label too long as A-label", "a@"+strings.Repeat("\u00fc", 60), ErrDomainpart)
 	f("label too long in characters", "a@"+wideLabel(64), ErrDomainpart)

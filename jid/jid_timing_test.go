@@ -1,6 +1,7 @@
 package jid
 
 import (
+	"strings"
 	"testing"
 	"unsafe"
 )
@@ -26,6 +27,30 @@ func TestAllocations(t *testing.T) {
 	f("WithResource", 1, func() { j.WithResource("x") })
 }
 
+// TestTooLong: what is refused for its size is not normalized, whichever part it
+// is, which would allocate memory and take hundreds of microseconds.
+func TestTooLong(t *testing.T) {
+	long := strings.Repeat("\u00fc", MaxPart/2+1)
+	for _, s := range []string{
+		long + "@b\u00fccher.example",
+		"J\u00fcliet@" + long,
+		"J\u00fcliet@b\u00fccher.example/" + long,
+		"J\u00fcliet@b\u00fccher.example/" + strings.Repeat("\u00fc", 2000),
+	} {
+		got := testing.AllocsPerRun(10, func() {
+			if _, err := Parse(s); err == nil {
+				t.Errorf("%d bytes are an address", len(s))
+			}
+		})
+		if got != 0 {
+			t.Errorf("%v allocations to refuse %d bytes", got, len(s))
+		}
+	}
+	if got := testing.AllocsPerRun(10, func() { _, _ = NormalizeResource(long) }); got != 0 {
+		t.Errorf("%v allocations to refuse a resource", got)
+	}
+}
+
 func TestSize(t *testing.T) {
 	if got := unsafe.Sizeof(JID{}); got > 24 {
 		t.Errorf("a JID takes %d bytes", got)
@@ -47,6 +72,7 @@ func BenchmarkParse(b *testing.B) {
 	f("upper", "Juliet@Example.com/balcony")
 	f("unicode", "\u03c0\u03c1@b\u00fccher.example/\u265a")
 	f("refused", "a:b@example.com")
+	f("too-long", strings.Repeat("\u00dc", 2000)+"@example.com")
 	f("wide", wideLabel(340)) // punycode would take the square of it
 }
 

@@ -91,9 +91,7 @@ func sized(s string, bad error) (string, error) {
 
 // enforce applies a PRECIS profile until the result is stable.
 func enforce(p *precis.Profile, s string, bad error) (string, error) {
-	// Normalization can shrink a string, but not by more than this; the bound
-	// keeps the work on what a peer sent small.
-	if len(s) > 4*MaxPart || !utf8.ValidString(s) {
+	if len(s) > MaxPart || !utf8.ValidString(s) {
 		return "", bad
 	}
 	for range maxRounds {
