@@ -162,8 +162,22 @@ type Blobs interface {
 	// value within it.
 	Blob(ctx context.Context, owner jid.JID, kind, key string) ([]byte, error)
 
-	// PutBlob sets a value; nil deletes it.
-	PutBlob(ctx context.Context, owner jid.JID, kind, key string, value []byte) error
+	// PutBlobs sets and deletes values of one kind in one transaction: all of
+	// them or none. It returns ErrQuota, and changes nothing, if the account
+	// would have more of that kind afterwards than before and than quota allows.
+	PutBlobs(ctx context.Context, owner jid.JID, kind string, values []BlobValue, quota BlobQuota) error
+}
+
+// BlobValue is a value as PutBlobs sets it.
+type BlobValue struct {
+	Key   string
+	Value []byte // nil: the value is deleted, if it is there
+}
+
+// BlobQuota limits what one account may have of one kind. A limit of 0 is none.
+type BlobQuota struct {
+	Values int
+	Bytes  int64 // of all values together, without their keys
 }
 
 // Activity is when accounts were last there (XEP-0012, RFC 6121 section 4.3.2).

@@ -1,13 +1,11 @@
 package xep
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"roost/jid"
 	"roost/parser"
 	"roost/router"
 	"roost/stanza"
@@ -19,7 +17,7 @@ const nsPrivate = "jabber:iq:private"
 // private keeps XML that clients want to find again, unread (XEP-0049). Each
 // account has a number of values, by the name of their root element.
 func private(cfg Config) router.Extension {
-	p := &privateStorage{size: cfg.PrivateSize, count: cfg.PrivateCount}
+	p := &privateStorage{size: cfg.PrivateSize, count: cfg.PrivateCount, bytes: cfg.PrivateBytes}
 	iq := func(m router.Methods, to router.Targets, blocking bool, handle func(*router.Request)) router.IQ {
 		return router.IQ{Space: nsPrivate, Local: "query", Methods: m, Targets: to, Blocking: blocking, Handle: handle}
 	}
@@ -42,14 +40,9 @@ func private(cfg Config) router.Extension {
 	}
 }
 
-// privateStorage has the limits of one account: bytes of a value, and values.
-type privateStorage struct{ size, count int }
-
-// privateIndex is the key under which the names of an account's values are
-// kept, one a line. No value has it: an element's name is not empty. Two
-// clients that write at the same moment may lose a name from it: the value is
-// there all the same, and counted when it is written next.
-const privateIndex = ""
+// privateStorage has the limits of one account: bytes of one value, values, and
+// bytes of all values together.
+type privateStorage struct{ size, count, bytes int }
 
 // maxPrivateKey is the longest name of a value, in bytes.
 const maxPrivateKey = 1023
@@ -104,23 +97,22 @@ func (p *privateStorage) get(rq *router.Request) {
 
 var errNoRoom = stanza.ResourceConstraint.WithText("There is no room for more values.")
 
-// set keeps values. All of them are checked before the first is written.
+// set keeps values. All of them are checked before the first is written, and
+// the store counts what is there in the transaction that writes them.
 func (p *privateStorage) set(rq *router.Request) {
 	keys, reply := p.names(rq.Payload())
 	if reply != nil {
 		rq.Error(reply)
 		return
 	}
-	w := privateWriter{rq: rq, owner: rq.Account(), limit: p.count}
-	err := w.addNames(keys)
+	values := make([]store.BlobValue, 0, len(keys))
 	el := rq.Payload().First()
-	for i := 0; err == nil && i < len(keys); i++ {
-		err = w.put(keys[i], el)
+	for _, key := range keys {
+		values = append(values, store.BlobValue{Key: key, Value: privateValue(el)})
 		el = el.Next()
 	}
-	if err == nil {
-		err = w.removeNames()
-	}
+	quota := store.BlobQuota{Values: p.count, Bytes: int64(p.bytes)}
+	err := rq.Router.Store().PutBlobs(rq.Router.Context(), rq.Account(), nsPrivate, values, quota)
 	switch {
 	case errors.Is(err, store.ErrQuota):
 		rq.Error(errNoRoom)
@@ -129,6 +121,15 @@ func (p *privateStorage) set(rq *router.Request) {
 	default:
 		rq.Empty()
 	}
+}
+
+// privateValue is what is kept of an element: nothing of an empty one, which is
+// what a get returns for a value that does not exist.
+func privateValue(el parser.Element) []byte {
+	if !el.First().OK() && len(el.AppendText(nil)) == 0 && !hasAttributes(el) {
+		return nil
+	}
+	return el.AppendXML(nil)
 }
 
 // names are those of the values of a set, in their order.
@@ -150,84 +151,6 @@ func (p *privateStorage) names(query parser.Element) (keys []string, reply *stan
 		keys = append(keys, key)
 	}
 	return keys, nil
-}
-
-// privateWriter is one set on its way into the store.
-type privateWriter struct {
-	rq    *router.Request
-	owner jid.JID
-	limit int
-	names [][]byte // in the index
-	gone  [][]byte // names whose values were deleted
-}
-
-func (w *privateWriter) blob(key string) ([]byte, error) {
-	return w.rq.Router.Store().Blob(w.rq.Router.Context(), w.owner, nsPrivate, key)
-}
-
-func (w *privateWriter) putBlob(key string, value []byte) error {
-	return w.rq.Router.Store().PutBlob(w.rq.Router.Context(), w.owner, nsPrivate, key, value)
-}
-
-// addNames puts new names in the index before their values are there: what is
-// not in the index would not be counted.
-func (w *privateWriter) addNames(keys []string) error {
-	index, err := w.blob(privateIndex)
-	if err != nil {
-		return err
-	}
-	if len(index) > 0 {
-		w.names = bytes.Split(index, []byte{'\n'})
-	}
-	before := len(w.names)
-	for _, key := range keys {
-		if !containsName(w.names, []byte(key)) {
-			w.names = append(w.names, []byte(key))
-		}
-	}
-	switch {
-	case len(w.names) == before:
-		return nil
-	case len(w.names) > w.limit:
-		return store.ErrQuota
-	}
-	return w.putBlob(privateIndex, bytes.Join(w.names, []byte{'\n'}))
-}
-
-// put keeps one value. An empty element is as good as none: it is what a get
-// answers then.
-func (w *privateWriter) put(key string, el parser.Element) error {
-	if !el.First().OK() && len(el.AppendText(nil)) == 0 && !hasAttributes(el) {
-		w.gone = append(w.gone, []byte(key))
-		return w.putBlob(key, nil)
-	}
-	return w.putBlob(key, el.AppendXML(nil))
-}
-
-// removeNames takes the names of deleted values out of the index.
-func (w *privateWriter) removeNames() error {
-	if len(w.gone) == 0 {
-		return nil
-	}
-	var left [][]byte
-	for _, name := range w.names {
-		if !containsName(w.gone, name) {
-			left = append(left, name)
-		}
-	}
-	if len(left) == 0 {
-		return w.putBlob(privateIndex, nil)
-	}
-	return w.putBlob(privateIndex, bytes.Join(left, []byte{'\n'}))
-}
-
-func containsName(names [][]byte, name []byte) bool {
-	for _, n := range names {
-		if bytes.Equal(n, name) {
-			return true
-		}
-	}
-	return false
 }
 
 func hasAttributes(el parser.Element) bool {

@@ -2,9 +2,15 @@ package xep_test
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
+	"roost/internal/memnet"
+	"roost/internal/xmpptest"
+	"roost/jid"
+	"roost/store"
+	"roost/store/slow"
 	"roost/xep"
 )
 
@@ -43,6 +49,70 @@ func TestPrivateLimits(t *testing.T) {
 	}
 	f("<v2 xmlns='v:v'/><v3 xmlns='v:v'/><v4 xmlns='v:v'/>", "result")
 	f(value(1)+value(2)+value(3), "result")
+}
+
+// TestPrivateRace: clients of one account that store values at the same moment
+// get no more of them in than one client does. The store is stopped until all
+// of their requests are in it, so that none of them sees what another wrote.
+func TestPrivateRace(t *testing.T) {
+	const clients, each, limit = 10, 12, 100
+	var slowed *slow.Store
+	ts := &testServer{xmpptest.NewServer(t, xmpptest.Config{
+		XEP: xep.Config{PrivateCount: limit, Iterations: store.MinIterations},
+		Wrap: func(s store.Store) store.Store {
+			slowed = slow.New(s)
+			return slowed
+		},
+	}), memnet.Loopback}
+	var all []*testClient
+	for i := range clients {
+		all = append(all, ts.loginAs(t, "romeo", fmt.Sprint("r", i)))
+	}
+	release := slowed.Stop()
+	before := slowed.Active()
+	for i, c := range all {
+		var b strings.Builder
+		for k := range each {
+			fmt.Fprintf(&b, "<v xmlns='v:%d-%d'>text</v>", i, k)
+		}
+		fmt.Fprintf(c.conn, "<iq type='set' id='s'><query xmlns='jabber:iq:private'>%s</query></iq>", b.String())
+	}
+	for slowed.Active() < before+clients {
+		runtime.Gosched()
+	}
+	release()
+	results := 0
+	for _, c := range all {
+		if strings.Contains(c.ask("", "id='s'"), "type='result'") {
+			results++
+		}
+	}
+	stored := 0
+	for i := range clients {
+		for k := range each {
+			value, err := ts.Store.Blob(t.Context(), jid.MustParse("romeo@localhost"), "jabber:iq:private", fmt.Sprintf("{v:%d-%d}v", i, k))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if value != nil {
+				stored++
+			}
+		}
+	}
+	if want := limit / each; results != want || stored != want*each {
+		t.Errorf("%d requests succeeded and %d values are there, want %d and %d", results, stored, want, want*each)
+	}
+}
+
+// TestPrivateBytes: all values together have a limit, too.
+func TestPrivateBytes(t *testing.T) {
+	c := newTestServer(t, xep.Config{PrivateBytes: 5000}).login(t, "romeo")
+	for i, want := range []string{"result", "result", "resource-constraint"} {
+		got := c.iq("set", fmt.Sprintf("<query xmlns='jabber:iq:private'><v xmlns='v:%d'>%s</v></query>", i, strings.Repeat("x", 2000)))
+		if got != want {
+			t.Errorf("value %d: %s, want %s", i, got, want)
+		}
+	}
 }
 
 // TestPrivateManyNames: a set of far too many values is refused

@@ -52,11 +52,17 @@ func (ts *testServer) connect(t *testing.T) (c *testClient, features string) {
 // resource "r".
 func (ts *testServer) login(t *testing.T, user string) *testClient {
 	t.Helper()
+	return ts.loginAs(t, user, "r")
+}
+
+// loginAs is login with a resource of the caller's choice.
+func (ts *testServer) loginAs(t *testing.T, user, resource string) *testClient {
+	t.Helper()
 	c, _ := ts.connect(t)
 	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00secret"))
 	c.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+plain+"</auth>", "<success")
 	c.ask(testHeader, "</stream:features>")
-	c.ask("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>", "</iq>")
+	c.ask("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>"+resource+"</resource></bind></iq>", "</iq>")
 	return c
 }
 

@@ -3,6 +3,7 @@ package xep
 import (
 	"roost/router"
 	"roost/stanza"
+	"roost/store"
 )
 
 const nsVCard = "vcard-temp"
@@ -57,7 +58,8 @@ func setVCard(rq *router.Request, limit int) {
 		rq.Error(stanza.NotAcceptable.WithText("The vcard is too large."))
 		return
 	}
-	if err := rq.Router.Store().PutBlob(rq.Router.Context(), rq.Account(), nsVCard, "", value); err != nil {
+	values := []store.BlobValue{{Value: value}}
+	if err := rq.Router.Store().PutBlobs(rq.Router.Context(), rq.Account(), nsVCard, values, store.BlobQuota{}); err != nil {
 		rq.Error(err)
 		return
 	}

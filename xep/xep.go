@@ -39,6 +39,7 @@ type Config struct {
 
 	PrivateSize  int // largest value in private storage, in bytes; default 64 KiB
 	PrivateCount int // values in one account's private storage; default 100
+	PrivateBytes int // bytes of all those values; default 1 MiB
 	VCardSize    int // largest vcard, in bytes; default 128 KiB
 }
 
@@ -52,6 +53,7 @@ func (c *Config) setDefaults() {
 	set(&c.Iterations, store.DefaultIterations)
 	set(&c.PrivateSize, 64<<10)
 	set(&c.PrivateCount, 100)
+	set(&c.PrivateBytes, 1<<20)
 	set(&c.VCardSize, 128<<10)
 	if c.Version == "" {
 		c.Version = buildVersion()

@@ -61,9 +61,9 @@ func (s *Store) Blob(ctx context.Context, owner jid.JID, kind, key string) ([]by
 	return do(s, ctx, "Blob", func() ([]byte, error) { return s.inner.Blob(ctx, owner, kind, key) })
 }
 
-// PutBlob implements store.Blobs.
-func (s *Store) PutBlob(ctx context.Context, owner jid.JID, kind, key string, value []byte) error {
-	return try(s, ctx, "PutBlob", func() error { return s.inner.PutBlob(ctx, owner, kind, key, value) })
+// PutBlobs implements store.Blobs.
+func (s *Store) PutBlobs(ctx context.Context, owner jid.JID, kind string, values []store.BlobValue, quota store.BlobQuota) error {
+	return try(s, ctx, "PutBlobs", func() error { return s.inner.PutBlobs(ctx, owner, kind, values, quota) })
 }
 
 // SetLast implements store.Activity.

@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"roost/jid"
@@ -27,28 +29,80 @@ func (s *Store) Blob(ctx context.Context, owner jid.JID, kind, key string) (valu
 	return value, err
 }
 
-// PutBlob implements store.Blobs.
-func (s *Store) PutBlob(ctx context.Context, owner jid.JID, kind, key string, value []byte) error {
-	q := qPutBlob
-	if value == nil {
-		q = qDeleteBlob
-	}
-	return s.write(ctx, "write "+kind+" of "+owner.BareString(), true, func(c *conn) error {
-		st, err := c.account(q, owner)
+// PutBlobs implements store.Blobs. The number of values that are counted is the
+// one that the quota allows.
+func (s *Store) PutBlobs(ctx context.Context, owner jid.JID, kind string, values []store.BlobValue, quota store.BlobQuota) error {
+	return s.write(ctx, "write "+kind+" of "+owner.BareString(), false, func(c *conn) error {
+		id, _, _, err := c.accountID(owner)
+		if errors.Is(err, store.ErrNotFound) && !sets(values) {
+			return nil // deleting what is not there is no error
+		}
 		if err != nil {
 			return err
 		}
-		st.BindText(3, kind)
-		st.BindText(4, key)
-		if value != nil {
-			st.BindBytes(5, value)
+		var before store.BlobQuota
+		if quota != (store.BlobQuota{}) {
+			if before, err = c.blobUsage(id, kind); err != nil {
+				return err
+			}
 		}
-		n, err := c.run(st)
-		if err == nil && n == 0 && value != nil {
-			return store.ErrNotFound
+		for i := range values {
+			if err := c.putBlob(id, kind, &values[i]); err != nil {
+				return err
+			}
 		}
-		return err
+		if quota == (store.BlobQuota{}) {
+			return nil
+		}
+		after, err := c.blobUsage(id, kind)
+		if err != nil {
+			return err
+		}
+		tooMany := quota.Values > 0 && after.Values > max(quota.Values, before.Values)
+		if tooMany || quota.Bytes > 0 && after.Bytes > max(quota.Bytes, before.Bytes) {
+			return store.ErrQuota // the savepoint undoes what was written
+		}
+		return nil
 	})
+}
+
+// sets reports whether any of the values is not deleted.
+func sets(values []store.BlobValue) bool {
+	return slices.ContainsFunc(values, func(v store.BlobValue) bool { return v.Value != nil })
+}
+
+// blobUsage is what an account has of one kind.
+func (c *conn) blobUsage(id int64, kind string) (u store.BlobQuota, err error) {
+	st, err := c.stmt(qBlobUsage)
+	if err != nil {
+		return u, err
+	}
+	st.BindInt64(1, id)
+	st.BindText(2, kind)
+	if _, err := st.Step(); err != nil {
+		return u, err
+	}
+	u.Values, u.Bytes = st.ColumnInt(0), st.ColumnInt64(1)
+	return u, st.Reset()
+}
+
+func (c *conn) putBlob(id int64, kind string, v *store.BlobValue) error {
+	q := qPutBlob
+	if v.Value == nil {
+		q = qDeleteBlob
+	}
+	st, err := c.stmt(q)
+	if err != nil {
+		return err
+	}
+	st.BindInt64(1, id)
+	st.BindText(2, kind)
+	st.BindText(3, v.Key)
+	if v.Value != nil {
+		st.BindBytes(4, v.Value)
+	}
+	_, err = c.run(st)
+	return err
 }
 
 // SetLast implements store.Activity.

@@ -49,6 +49,7 @@ const (
 	qCountOffline
 
 	qBlob
+	qBlobUsage
 	qPutBlob
 	qDeleteBlob
 	qSetLast
@@ -126,9 +127,11 @@ var queries = [numQueries]string{
 	qCountOffline:  `SELECT count(*) FROM offline WHERE account = ` + account,
 
 	qBlob: `SELECT value FROM blob WHERE account = ` + account + ` AND kind = ?3 AND key = ?4`,
-	qPutBlob: `INSERT INTO blob (account, kind, key, value) SELECT id, ?3, ?4, ?5 FROM account WHERE domain = ?1 AND local = ?2
+	// length reads no more of a value than its header.
+	qBlobUsage: `SELECT count(*), coalesce(sum(length(value)), 0) FROM blob WHERE account = ?1 AND kind = ?2`,
+	qPutBlob: `INSERT INTO blob (account, kind, key, value) VALUES (?1, ?2, ?3, ?4)
 		ON CONFLICT (account, kind, key) DO UPDATE SET value = excluded.value`,
-	qDeleteBlob: `DELETE FROM blob WHERE account = ` + account + ` AND kind = ?3 AND key = ?4`,
+	qDeleteBlob: `DELETE FROM blob WHERE account = ?1 AND kind = ?2 AND key = ?3`,
 	qSetLast: `INSERT INTO last_activity (account, at, status) SELECT id, ?3, ?4 FROM account WHERE domain = ?1 AND local = ?2
 		ON CONFLICT (account) DO UPDATE SET at = excluded.at, status = excluded.status`,
 	qLast: `SELECT at, status FROM last_activity WHERE account = ` + account,

@@ -42,6 +42,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	f("Offline", testOffline)
 	f("OfflineQuota", testOfflineQuota)
 	f("Blobs", testBlobs)
+	f("BlobQuota", testBlobQuota)
+	f("BlobRace", testBlobRace)
 	f("Last", testLast)
 	f("Text", testText)
 	f("Context", testContext)
