@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"go.uber.org/goleak"
 )
 
 // TestJoinedLatencies: the latencies of several processes are those of all their
@@ -39,7 +41,7 @@ func TestMain(m *testing.M) {
 	if how := os.Getenv(crewWorker); how != "" {
 		os.Exit(workerMain(how))
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // crewWorker is how the test binary is started to be a worker; its value says what

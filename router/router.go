@@ -131,7 +131,10 @@ func (r *Router) Flush(ctx context.Context) { r.lasts.write(ctx) }
 
 // Close ends what the router does in the background. The manager is closed
 // before.
-func (r *Router) Close() { r.cancel() }
+func (r *Router) Close() {
+	r.cancel()
+	r.rosters.StopAllGoroutines()
+}
 
 // Sessions is the manager that finds sessions.
 func (r *Router) Sessions() *session.Manager { return r.sessions }

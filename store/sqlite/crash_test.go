@@ -17,6 +17,8 @@ import (
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
+	"go.uber.org/goleak"
+
 	"roost/jid"
 	"roost/store"
 )
@@ -31,7 +33,7 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv(crashEnv); path != "" {
 		crashChild(path)
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 func crashOwner(w int) jid.JID { return jid.MustParse(fmt.Sprintf("u%d@example.com", w)) }

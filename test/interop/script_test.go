@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // scriptTime bounds one scenario.
@@ -30,9 +32,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	status := m.Run()
-	os.RemoveAll(scratch)
-	os.Exit(status)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(status int) {
+		os.RemoveAll(scratch)
+		os.Exit(status)
+	}))
 }
 
 // A script is a client that plays a whole scenario by itself. It is told the
