@@ -18,7 +18,8 @@ type Verdict uint8
 const (
 	Pass        Verdict = iota // the next hook and then the router go on
 	Handled                    // the stanza is done with
-	NeedsWorker                // nothing has happened yet: call again where the store may be asked
+	NeedsWorker                // nothing has happened yet: call again where the store may be read
+	NeedsWriter                // nothing has happened yet: call again where the store may be written to
 )
 
 // Extension is one protocol extension: a struct of optional functions, most of
@@ -43,7 +44,8 @@ type Extension struct {
 	// forms are fixed by then.
 	Ready func(r *Router, x *Extension)
 
-	// OnStanza sees every stanza of a bound session before it is routed.
+	// OnStanza sees every stanza of a bound session before it is routed. It is
+	// called once for each, and once more where it asked for a worker.
 	OnStanza func(t *session.Turn, s *session.Session, st *stanza.Stanza) Verdict
 
 	// OnLeft is called when a session has left the tables, and must not wait.
@@ -76,14 +78,11 @@ type IQ struct {
 	Space, Local string // expanded name of the payload
 	Methods      Methods
 	Targets      Targets
-	Blocking     bool // Handle runs on a worker, where it may ask the store
+	Blocking     bool // Handle runs on a worker: for a get it may read from the store, for a set write to it too
 	Unbound      bool // clients that have no resource may ask too, authenticated or not
 
-	// Keys reports, of a Blocking handler's payload, whether Handle derives keys,
-	// which takes milliseconds of CPU; nil: it never does.
-	Keys func(payload parser.Element) bool
-
-	// Handle answers the request, exactly once: by Result, Empty or Error.
+	// Handle answers the request, exactly once: by Result, Empty or Error. What
+	// derives keys, which takes milliseconds of CPU, goes through Turn.Derive.
 	Handle func(rq *Request)
 
 	// Inline is for a Blocking handler that often need not wait: it is called
@@ -138,6 +137,12 @@ func (r *Router) register(x Extension) {
 	r.exts = append(r.exts, x)
 }
 
+// hook is the OnStanza of an extension.
+type hook struct {
+	name string
+	f    func(t *session.Turn, s *session.Session, st *stanza.Stanza) Verdict
+}
+
 // ready lets the extensions fill in what they know only now, and puts the
 // stream features together.
 func (r *Router) ready() {
@@ -145,6 +150,9 @@ func (r *Router) ready() {
 		x := &r.exts[i]
 		if x.Ready != nil {
 			x.Ready(r, x)
+		}
+		if x.OnStanza != nil {
+			r.hooks = append(r.hooks, hook{x.Name, x.OnStanza})
 		}
 		r.features.before = append(r.features.before, x.BeforeAuth...)
 		r.features.after = append(r.features.after, x.AfterAuth...)
@@ -209,8 +217,10 @@ func (rq *Request) Result(write func(dst []byte) []byte) {
 }
 
 // Empty answers with an empty result.
-func (rq *Request) Empty() {
-	rq.send(stanza.AppendResult(rq.Turn.Buf(), rq.Stanza, rq.Session.FullJID()))
+func (rq *Request) Empty() { rq.send(rq.appendEmpty()) }
+
+func (rq *Request) appendEmpty() []byte {
+	return stanza.AppendResult(rq.Turn.Buf(), rq.Stanza, rq.Session.FullJID())
 }
 
 // Error answers with an error: a *stanza.ErrorReply as it is, store.ErrNotFound

@@ -55,12 +55,12 @@ func (r *Router) goOnFetching(t *session.Turn, s *session.Session, left []store.
 	}
 	ro, ok := r.cached(s.BareJID())
 	if !ok && !t.MayBlock() {
-		r.sessions.Block(s, func(t *session.Turn) { r.goOnFetching(t, s, left) })
+		r.sessions.Block(t, s, session.Read, func(t *session.Turn) { r.goOnFetching(t, s, left) })
 		return
 	}
 	if !ok {
 		var err error
-		if ro, err = r.rosterFor(s.JID().Bare()); err != nil {
+		if ro, err = r.Roster(s.JID().Bare()); err != nil {
 			r.cfg.Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
 			return
 		}

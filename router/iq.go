@@ -12,28 +12,43 @@ import (
 // 10.3.3): to a full JID it goes to that resource; everything else is answered
 // by the server, on behalf of the account where it is addressed to one, and
 // never delivered to a resource.
-func (r *Router) iq(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
+func (r *Router) iq(t *session.Turn, s *session.Session, st *stanza.Stanza) session.Work {
 	if st.HasTo && st.To.Resource() != "" && st.To.Local() != "" {
 		to := r.sessions.Find(st.To.BareString(), st.To.Resource())
 		if to == nil || !r.forward(t, s, to, st) {
 			r.Reply(t, s, st, stanza.ServiceUnavailable)
 		}
-		return true
+		return session.Done
 	}
 	if !st.Type.IsRequest() {
 		// An answer to a roster push or to nothing: never answered itself.
-		return true
+		return session.Done
 	}
 	h := r.handler(s, st)
 	if h == nil {
 		r.Reply(t, s, st, stanza.ServiceUnavailable)
-		return true
+		return session.Done
 	}
-	if h.Blocking && !t.MayBlock() {
-		return h.Inline != nil && r.inline(t, s, st, h)
+	return r.answer(t, s, st, h)
+}
+
+// answer has a handler answer a request where it may.
+func (r *Router) answer(t *session.Turn, s *session.Session, st *stanza.Stanza, h *IQ) session.Work {
+	need := session.Done
+	switch {
+	case h.Blocking && st.Type == stanza.Set && !t.MayWrite():
+		need = session.Write
+	case h.Blocking && !t.MayBlock():
+		need = session.Read
 	}
-	r.handle(t, s, st, h)
-	return true
+	if need == session.Done {
+		r.handle(t, s, st, h)
+		return need
+	}
+	if !t.MayBlock() && h.Inline != nil && r.inline(t, s, st, h) {
+		return session.Done
+	}
+	return need
 }
 
 // handler finds who answers a request, nil if nobody does.
@@ -89,13 +104,12 @@ func giveBack(rq *Request) {
 
 // Unbound answers a request of a client that has no resource yet: only handlers
 // that say so get those. It implements session.Router.
-func (r *Router) Unbound(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
+func (r *Router) Unbound(t *session.Turn, s *session.Session, st *stanza.Stanza) (known bool, need session.Work) {
 	h := r.unboundHandler(s, st)
 	if h == nil {
-		return false
+		return false, session.Done
 	}
-	r.handle(t, s, st, h)
-	return true
+	return true, r.answer(t, s, st, h)
 }
 
 // unboundHandler finds who answers a request of a client without a resource. A
@@ -114,18 +128,4 @@ func (r *Router) unboundHandler(s *session.Session, st *stanza.Stanza) *IQ {
 		return nil
 	}
 	return h
-}
-
-// Keys reports whether the handler of a request derives keys. It implements
-// session.Router.
-func (r *Router) Keys(s *session.Session, st *stanza.Stanza) bool {
-	if st.Kind != stanza.IQ || !st.Type.IsRequest() {
-		return false
-	}
-	find := r.handler
-	if s.FullJID() == "" {
-		find = r.unboundHandler
-	}
-	h := find(s, st)
-	return h != nil && h.Keys != nil && h.Keys(st.Payload())
 }

@@ -58,7 +58,7 @@ func (w *lastWriter) add(l store.Last) {
 	if w.noted == nil {
 		w.noted = make(map[jid.JID]store.Last)
 		time.AfterFunc(lastDelay, func() {
-			w.r.sessions.Go(func(*session.Turn) { w.write(w.r.ctx) })
+			w.r.sessions.Go(session.Write, func(*session.Turn) { w.write(w.r.ctx) })
 		})
 	}
 	w.noted[l.Owner] = l

@@ -26,22 +26,22 @@ func (r *Router) sendUnavailable(t *session.Turn, of, to string) {
 // unavailable handles broadcast presence of type 'unavailable' (RFC 6121
 // section 4.5): it goes where the available one went, to everybody who got
 // directed presence, and back to the resource itself.
-func (r *Router) unavailable(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
+func (r *Router) unavailable(t *session.Turn, s *session.Session, st *stanza.Stanza) session.Work {
 	ro, ok := r.cached(s.BareJID())
 	if !ok {
 		if !t.MayBlock() {
-			return false
+			return session.Read
 		}
 		var err error
-		if ro, err = r.rosterFor(s.JID().Bare()); err != nil {
+		if ro, err = r.Roster(s.JID().Bare()); err != nil {
 			r.fault(t, s, st, "roster could not be read", err)
-			return true
+			return session.Done
 		}
 	}
 	mu := r.order(s.BareJID())
 	defer mu.Unlock()
 	if !s.Bound() {
-		return true
+		return session.Done
 	}
 	ro = r.newest(s, ro)
 	appendTo := func(b []byte, to string) []byte {
@@ -51,7 +51,7 @@ func (r *Router) unavailable(t *session.Turn, s *session.Session, st *stanza.Sta
 		r.noteLast(s, st)
 	}
 	r.leave(t, s, ro, appendTo, true)
-	return true
+	return session.Done
 }
 
 // newest is an account's roster under its order lock: a subscription approved at
@@ -156,7 +156,7 @@ func (r *Router) Left(t *session.Turn, s *session.Session) bool {
 		}
 		if !ok {
 			var err error
-			if cached, err = r.rosterFor(s.JID().Bare()); err != nil {
+			if cached, err = r.Roster(s.JID().Bare()); err != nil {
 				r.cfg.Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
 				cached = ro
 			}

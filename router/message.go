@@ -10,24 +10,24 @@ import (
 )
 
 // message delivers a message (RFC 6121 section 8.5).
-func (r *Router) message(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
+func (r *Router) message(t *session.Turn, s *session.Session, st *stanza.Stanza) session.Work {
 	bare, isAccount := target(s, st)
 	if !isAccount {
 		// Nobody reads messages to the server itself.
 		if st.Type != stanza.Headline {
 			r.Reply(t, s, st, stanza.ServiceUnavailable)
 		}
-		return true
+		return session.Done
 	}
 	if resource := st.To.Resource(); st.HasTo && resource != "" {
 		// RFC 6121 section 8.5.3.1: a resource that matches gets it, whatever
 		// its priority and whether it is available or not.
 		if to := r.sessions.Find(bare.String(), resource); to != nil && r.forward(t, s, to, st) {
-			return true
+			return session.Done
 		}
 		if st.Type != stanza.Chat {
 			r.noResource(t, s, st)
-			return true
+			return session.Done
 		}
 		// RFC 6121 section 8.5.3.2.1: a chat message is treated as if it were
 		// addressed to the bare JID.
@@ -45,30 +45,30 @@ func (r *Router) noResource(t *session.Turn, s *session.Session, st *stanza.Stan
 
 // messageToBare delivers a message to the resources of an account (RFC 6121
 // section 8.5.2).
-func (r *Router) messageToBare(t *session.Turn, s *session.Session, st *stanza.Stanza, bare jid.JID) bool {
+func (r *Router) messageToBare(t *session.Turn, s *session.Session, st *stanza.Stanza, bare jid.JID) session.Work {
 	switch st.Type {
 	case stanza.Groupchat:
 		// "the server MUST NOT deliver the stanza to any of the available
 		// resources but instead MUST return a stanza error".
 		r.Reply(t, s, st, stanza.ServiceUnavailable)
-		return true
+		return session.Done
 	case stanza.Error:
-		return true // "MUST silently ignore the message"
+		return session.Done // "MUST silently ignore the message"
 	case stanza.Headline:
 		r.deliver(t, s, st, bare.String(), false)
-		return true
+		return session.Done
 	}
 	if r.deliver(t, s, st, bare.String(), r.cfg.HighestOnly) {
-		return true
+		return session.Done
 	}
 	if !storable(st) {
-		return true
+		return session.Done
 	}
-	if !t.MayBlock() {
-		return false
+	if !t.MayWrite() {
+		return session.Write
 	}
 	r.keep(t, s, st, bare)
-	return true
+	return session.Done
 }
 
 // deliver sends a message to the available resources of an account that have a

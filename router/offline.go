@@ -47,11 +47,30 @@ func (r *Router) flush(t *session.Turn, s *session.Session) bool {
 		case pageRefused:
 			return false
 		case pageFull:
-			s.OnDrain(func(*session.Turn) {
-				r.sessions.Block(s, func(t *session.Turn) { r.flush(t, s) })
+			s.OnDrain(func(t *session.Turn) {
+				r.sessions.Block(t, s, session.Write, func(t *session.Turn) { r.flush(t, s) })
 			})
 			return true
 		}
+	}
+}
+
+// flushSoon is flush on a turn that may not write: messages that were delivered
+// are deleted. Where there are none, which is most often, there is nothing to
+// write, and the session need not wait for those who do.
+func (r *Router) flushSoon(t *session.Turn, s *session.Session) {
+	if t.MayWrite() {
+		r.flush(t, s)
+		return
+	}
+	s.ClearMail()
+	msgs, _, err := r.cfg.Store.Offline(r.ctx, s.JID().Bare(), 0, 1)
+	switch {
+	case err != nil:
+		r.cfg.Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
+		s.SetMail()
+	case len(msgs) > 0:
+		r.sessions.Block(t, s, session.Write, func(t *session.Turn) { r.flush(t, s) })
 	}
 }
 

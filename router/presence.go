@@ -9,22 +9,22 @@ import (
 )
 
 // presence handles a presence stanza (RFC 6121 sections 3 and 4).
-func (r *Router) presence(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
+func (r *Router) presence(t *session.Turn, s *session.Session, st *stanza.Stanza) session.Work {
 	switch {
 	case st.Type == stanza.UnknownType:
 		// RFC 6121 section 4.7.1: an unknown type is <bad-request/>.
 		r.Reply(t, s, st, stanza.BadRequest)
-		return true
+		return session.Done
 	case st.Type.IsSubscription():
 		return r.subscription(t, s, st)
 	case st.Type == stanza.Probe:
 		return r.probe(t, s, st)
 	case st.Type == stanza.Error:
 		r.presenceError(t, s, st)
-		return true
+		return session.Done
 	case st.HasTo:
 		r.directed(t, s, st)
-		return true
+		return session.Done
 	case st.Type == stanza.Unavailable:
 		return r.unavailable(t, s, st)
 	}
@@ -42,24 +42,24 @@ func (r *Router) presenceError(t *session.Turn, s *session.Session, st *stanza.S
 
 // available handles broadcast presence without a type (RFC 6121 sections 4.2
 // and 4.4).
-func (r *Router) available(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
+func (r *Router) available(t *session.Turn, s *session.Session, st *stanza.Stanza) session.Work {
 	priority, ok := priorityOf(st)
 	if !ok {
 		r.Reply(t, s, st, stanza.BadRequest.WithText("The priority is not a number from -128 to 127."))
-		return true
+		return session.Done
 	}
 	initial := !s.Available()
 	// XEP-0160: messages wait for a resource with a non-negative priority.
 	mail := priority >= 0 && (initial || s.Priority() < 0)
 	ro, ok := r.cached(s.BareJID())
 	if !ok && !t.MayBlock() {
-		return false
+		return session.Read
 	}
 	if !ok {
 		var err error
-		if ro, err = r.rosterFor(s.JID().Bare()); err != nil {
+		if ro, err = r.Roster(s.JID().Bare()); err != nil {
 			r.fault(t, s, st, "roster could not be read", err)
-			return true
+			return session.Done
 		}
 	}
 	b := stanza.AppendForward(t.Buf(), st, stanza.Edit{DropID: true, DropTo: true})
@@ -76,9 +76,9 @@ func (r *Router) available(t *session.Turn, s *session.Session, st *stanza.Stanz
 	case t.MayBlock():
 		r.catchUp(t, s, requests, mail)
 	default:
-		r.sessions.Block(s, func(t *session.Turn) { r.catchUp(t, s, requests, mail) })
+		r.sessions.Block(t, s, session.Read, func(t *session.Turn) { r.catchUp(t, s, requests, mail) })
 	}
-	return true
+	return session.Done
 }
 
 // catchUp sends a resource that became available what the store has for it.
@@ -90,7 +90,7 @@ func (r *Router) catchUp(t *session.Turn, s *session.Session, requests, mail boo
 		}
 	}
 	if mail {
-		r.flush(t, s)
+		r.flushSoon(t, s)
 	}
 }
 
@@ -170,14 +170,13 @@ func (r *Router) toAvailable(t *session.Turn, bare string, appendTo func([]byte,
 // session.Router.
 func (r *Router) Bound(t *session.Turn, s *session.Session) bool {
 	owner := s.JID().Bare()
-	unlock := r.lockRosters(owner)
-	defer unlock()
 	if _, ok := r.cached(owner.String()); ok {
 		s.SetMail() // not known
 		return true
 	}
 	// The session is in the table already: of a message that is kept from now
 	// on it will be told.
+	seen := r.changesOf(owner.String()).Load()
 	state, err := r.cfg.Store.LoginState(r.ctx, owner)
 	if err != nil {
 		r.cfg.Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
@@ -187,7 +186,7 @@ func (r *Router) Bound(t *session.Turn, s *session.Session) bool {
 	if state.Roster.Version == 0 {
 		return false
 	}
-	r.remember(owner, newRoster(state.Roster))
+	r.remember(owner, newRoster(state.Roster), seen)
 	if state.HasOffline {
 		s.SetMail()
 	}

@@ -7,43 +7,43 @@ import (
 )
 
 // probe answers a presence probe that a client sent (RFC 6121 section 4.3.2).
-func (r *Router) probe(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
+func (r *Router) probe(t *session.Turn, s *session.Session, st *stanza.Stanza) session.Work {
 	if !st.HasTo || st.To.Local() == "" {
-		return true
+		return session.Done
 	}
 	contact := st.To.BareString()
 	ro, ok := r.cached(contact)
 	if !ok {
 		if !t.MayBlock() {
-			return false
+			return session.Read
 		}
 		var err error
-		if ro, err = r.rosterFor(st.To.Bare().Clone()); err != nil {
+		if ro, err = r.Roster(st.To.Bare().Clone()); err != nil {
 			r.fault(t, s, st, "roster could not be read", err)
-			return true
+			return session.Done
 		}
 	}
 	subscribed := contact == s.BareJID() || ro.Subscribed(s.BareJID())
 	if st.To.Resource() != "" {
 		r.probeResource(t, s, st, subscribed)
-		return true
+		return session.Done
 	}
 	if subscribed && r.anyAvailable(contact) {
 		r.presencesTo(t, contact, s)
-		return true
+		return session.Done
 	}
 	if r.probeDirected(t, s, st) {
-		return true
+		return session.Done
 	}
 	if !subscribed {
 		r.refuseProbe(t, s, st)
-		return true
+		return session.Done
 	}
 	if !t.MayBlock() {
-		return false
+		return session.Read
 	}
 	r.sendLast(t, s, st)
-	return true
+	return session.Done
 }
 
 // refuseProbe answers a probe of an entity that may not see the contact's

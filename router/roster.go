@@ -3,7 +3,7 @@ package router
 import (
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	"roost/jid"
 	"roost/stanza"
@@ -137,9 +137,10 @@ func (r *Roster) after(u *store.RosterUpdate, version int64) *Roster {
 }
 
 // lockRosters takes the roster locks of one or two accounts, in the order of
-// their stripes, and returns the unlock. Only workers may call it.
+// their stripes, and returns the unlock. Only turns that may write may call it: the
+// locks are held during commits.
 func (r *Router) lockRosters(a jid.JID, others ...jid.JID) (unlock func()) {
-	first := r.rosterLock(a)
+	first := &r.rosterLocks[r.stripe(a.String())]
 	if len(others) == 0 {
 		first.Lock()
 		return first.Unlock
@@ -158,49 +159,58 @@ func (r *Router) lockRosters(a jid.JID, others ...jid.JID) (unlock func()) {
 	}
 }
 
-func (r *Router) rosterLock(a jid.JID) *sync.Mutex { return &r.rosterLocks[r.stripe(a.String())] }
-
 // cached returns an account's roster if it is in memory.
 func (r *Router) cached(bare string) (*Roster, bool) { return r.rosters.GetIfPresent(bare) }
 
-// roster returns an account's roster, from the store where it is not in memory.
-// Only workers that hold the account's roster lock may call it.
-func (r *Router) roster(owner jid.JID) (*Roster, error) {
+// Roster is an account's roster, read from the store where it is not in memory.
+// Only workers may call it. Whoever holds no lock may get one that is about to
+// change.
+func (r *Router) Roster(owner jid.JID) (*Roster, error) {
 	if ro, ok := r.cached(owner.String()); ok {
 		return ro, nil
 	}
+	seen := r.changesOf(owner.String()).Load()
 	sr, err := r.cfg.Store.Roster(r.ctx, owner)
 	if err != nil {
 		return nil, err
 	}
 	ro := newRoster(sr)
-	r.remember(owner.Clone(), ro)
+	r.remember(owner.Clone(), ro, seen)
 	return ro, nil
 }
 
-// remember keeps a roster that was read. owner is kept too: a session's own JID as
-// it is, because a copy, which lives half a minute, would leave a hole between
-// those of sessions that live for days.
-func (r *Router) remember(owner jid.JID, ro *Roster) {
-	if ro.Version != 0 {
-		// Version 0: there is no such account. It may be made at any moment,
-		// by another process too.
+// changesOf counts the changes of an account's roster, and of some others'.
+func (r *Router) changesOf(bare string) *atomic.Uint32 { return &r.changes[r.stripe(bare)] }
+
+// remember keeps a roster that was read after seen changes: one that has changed
+// meanwhile may be older than what is in memory. owner is kept too: a session's
+// own JID as it is, because a copy, which lives half a minute, would leave a hole
+// between those of sessions that live for days.
+func (r *Router) remember(owner jid.JID, ro *Roster, seen uint32) {
+	if ro.Version == 0 {
+		// There is no such account. It may be made at any moment, by another
+		// process too.
+		return
+	}
+	mu := r.order(owner.String())
+	defer mu.Unlock()
+	if r.changesOf(owner.String()).Load() == seen {
 		r.rosters.Set(owner.String(), ro)
 	}
 }
 
-// rosterFor is roster for callers that do not hold the lock.
-func (r *Router) rosterFor(owner jid.JID) (*Roster, error) {
-	if ro, ok := r.cached(owner.String()); ok {
-		return ro, nil
+// publish makes a changed roster the one that everybody reads, or has it read anew
+// if it is nil.
+func (r *Router) publish(owner string, ro *Roster) {
+	mu := r.order(owner)
+	defer mu.Unlock()
+	r.changesOf(owner).Add(1)
+	if ro != nil {
+		r.rosters.Set(strings.Clone(owner), ro)
+	} else {
+		r.rosters.Invalidate(owner)
 	}
-	unlock := r.lockRosters(owner)
-	defer unlock()
-	return r.roster(owner)
 }
-
-// Roster is an account's roster. It may wait for the store.
-func (r *Router) Roster(owner jid.JID) (*Roster, error) { return r.rosterFor(owner) }
 
 // change is one account's side of a change of rosters.
 type change struct {
@@ -230,29 +240,30 @@ func (r *Router) apply(changes ...*change) error {
 		return nil
 	}
 	versions, err := r.cfg.Store.ApplyRoster(r.ctx, updates)
-	if err != nil {
-		for _, c := range done {
-			// Somebody else may have changed it: read it anew next time.
-			r.rosters.Invalidate(c.update.Owner.String())
-		}
-		return err
-	}
 	for i, c := range done {
-		owner := c.update.Owner.String()
-		c.after = c.before.after(&c.update, versions[i])
-		mu := r.order(owner)
-		r.rosters.Set(strings.Clone(owner), c.after)
-		mu.Unlock()
+		var after *Roster // somebody else may have changed it: it is read anew
+		if err == nil {
+			after = c.before.after(&c.update, versions[i])
+			c.after = after
+		}
+		r.publish(c.update.Owner.String(), after)
 	}
-	return nil
+	return err
 }
 
 // ForgetAll drops all rosters that are held in memory: another process may have
 // changed any of them.
-func (r *Router) ForgetAll() { r.rosters.InvalidateAll() }
+func (r *Router) ForgetAll() {
+	for i := range r.changes {
+		r.orderLocks[i].Lock()
+		r.changes[i].Add(1) // whoever is reading one does not keep it
+		r.orderLocks[i].Unlock()
+	}
+	r.rosters.InvalidateAll()
+}
 
 // Forget drops what is held in memory of an account that was deleted.
 func (r *Router) Forget(owner jid.JID) {
-	r.rosters.Invalidate(owner.BareString())
+	r.publish(owner.BareString(), nil)
 	r.lasts.forget(owner.Bare())
 }

@@ -46,62 +46,73 @@ func rosterExtension(r *Router) Extension {
 	}
 }
 
+// rosterGetTries is how often a roster is read for a client that asks for it while
+// it changes.
+const rosterGetTries = 100
+
 // rosterGet sends the roster, or what changed in it (RFC 6121 sections 2.1.4
 // and 2.6), and makes the resource interested.
 func (r *Router) rosterGet(rq *Request) {
 	owner := rq.Account()
-	unlock := r.lockRosters(owner)
-	defer unlock()
-	ro, err := r.roster(owner)
-	if err != nil {
-		rq.Error(err)
-		return
+	for range rosterGetTries {
+		seen := r.changesOf(owner.String()).Load()
+		ro, err := r.Roster(owner)
+		if err != nil {
+			rq.Error(err)
+			return
+		}
+		if r.sendCurrent(rq, r.appendRosterOrChanges(rq, owner, ro), seen) {
+			return
+		}
 	}
-	rq.Session.SetInterested()
-	ver := rq.Payload().Attr("ver")
-	if len(ver) > 0 && r.sendChanges(rq, owner, ro, string(ver)) {
-		return
-	}
-	sendRoster(rq, ro)
+	rq.Error(stanza.ResourceConstraint.WithText("The roster changes too fast."))
 }
 
-// rosterGetInline is rosterGet for what needs no store: a roster that is in
-// memory, all of it or unchanged. A loop never waits for a roster lock, it only
-// tries.
-func (r *Router) rosterGetInline(rq *Request) bool {
-	owner := rq.Account()
-	mu := r.rosterLock(owner)
-	if !mu.TryLock() {
-		return false
-	}
+// sendCurrent sends what was read of a roster and makes the resource interested,
+// unless the roster has changed since: what changes from now on is pushed.
+func (r *Router) sendCurrent(rq *Request, b []byte, seen uint32) bool {
+	owner := rq.Account().String()
+	mu := r.order(owner)
 	defer mu.Unlock()
-	ro, ok := r.cached(owner.String())
-	ver := rq.Payload().Attr("ver")
-	if !ok || len(ver) > 0 && string(ver) != strconv.FormatInt(ro.Version, 10) {
+	if r.changesOf(owner).Load() != seen {
+		rq.Turn.Keep(b)
 		return false
 	}
 	rq.Session.SetInterested()
-	if len(ver) > 0 {
-		rq.Empty()
-	} else {
-		sendRoster(rq, ro)
-	}
+	rq.send(b)
 	return true
 }
 
-// sendRoster sends the whole roster. RFC 6121 section 2.6.3: "Even if the client
+// rosterGetInline is rosterGet for what needs no store: a roster that is in
+// memory, all of it or unchanged.
+func (r *Router) rosterGetInline(rq *Request) bool {
+	owner := rq.Account().String()
+	seen := r.changesOf(owner).Load()
+	ro, ok := r.cached(owner)
+	ver := rq.Payload().Attr("ver")
+	switch {
+	case !ok:
+		return false
+	case len(ver) == 0:
+		return r.sendCurrent(rq, appendRoster(rq, ro), seen)
+	case string(ver) == strconv.FormatInt(ro.Version, 10):
+		return r.sendCurrent(rq, rq.appendEmpty(), seen)
+	}
+	return false
+}
+
+// appendRoster appends the whole roster. RFC 6121 section 2.6.3: "Even if the client
 // has not included the 'ver' attribute in its roster gets or sets, the server
 // SHOULD include the 'ver' attribute on all roster pushes and results".
-func sendRoster(rq *Request, ro *Roster) {
-	rq.Result(func(b []byte) []byte {
-		b = append(b, "<query xmlns='"+nsRoster+"'"...)
-		b = appendVer(b, ro.Version)
-		b = append(b, '>')
-		for i := range ro.Items {
-			b = appendItem(b, &ro.Items[i], false)
-		}
-		return append(b, "</query>"...)
-	})
+func appendRoster(rq *Request, ro *Roster) []byte {
+	b := stanza.AppendResultStart(rq.Turn.Buf(), rq.Stanza, rq.Session.FullJID())
+	b = append(b, "<query xmlns='"+nsRoster+"'"...)
+	b = appendVer(b, ro.Version)
+	b = append(b, '>')
+	for i := range ro.Items {
+		b = appendItem(b, &ro.Items[i], false)
+	}
+	return append(b, "</query></iq>"...)
 }
 
 func appendVer(b []byte, version int64) []byte {
@@ -110,33 +121,30 @@ func appendVer(b []byte, version int64) []byte {
 	return append(b, '\'')
 }
 
-// sendChanges answers a client that has an older version with an empty result
-// and then the changes as pushes, where those are known and fewer than the
-// whole.
-func (r *Router) sendChanges(rq *Request, owner jid.JID, ro *Roster, ver string) bool {
-	since, err := strconv.ParseInt(ver, 10, 64)
+// appendRosterOrChanges appends, for a client that has an older version, an empty
+// result and then the changes as pushes, where those are known and fewer than the
+// whole; the roster otherwise.
+func (r *Router) appendRosterOrChanges(rq *Request, owner jid.JID, ro *Roster) []byte {
+	ver := rq.Payload().Attr("ver")
+	since, err := strconv.ParseInt(string(ver), 10, 64)
 	if err != nil || since < 0 {
-		return false
+		return appendRoster(rq, ro)
 	}
 	if since == ro.Version {
-		rq.Empty()
-		return true
+		return rq.appendEmpty()
 	}
-	changes, _, ok, err := r.cfg.Store.RosterChanges(r.ctx, owner, since)
-	if err != nil || !ok || len(changes) > len(ro.Items) {
-		return false
+	changes, current, ok, err := r.cfg.Store.RosterChanges(r.ctx, owner, since)
+	if err != nil || !ok || current != ro.Version || len(changes) > len(ro.Items) {
+		return appendRoster(rq, ro)
 	}
-	rq.Empty()
 	// One write, as the whole roster is one: be they ever so many, they are
 	// what the client has asked for.
-	b := rq.Turn.Buf()
+	b := rq.appendEmpty()
 	for i := range changes {
 		c := &changes[i]
 		b = appendPush(b, rq.Session.FullJID(), &c.Item, c.Removed, c.Version)
 	}
-	rq.Session.SendBytes(rq.Turn, b)
-	rq.Turn.Keep(b)
-	return true
+	return b
 }
 
 // appendItem appends one item as clients see it.
@@ -229,7 +237,7 @@ func (r *Router) rosterSet(rq *Request) {
 	owner := rq.Account()
 	unlock := r.lockRosters(owner)
 	defer unlock()
-	ro, err := r.roster(owner)
+	ro, err := r.Roster(owner)
 	if err != nil {
 		rq.Error(err)
 		return

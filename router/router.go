@@ -10,11 +10,14 @@
 //
 // # Lock order
 //
-// An account's roster lock (one of rosterLocks) is waited for on workers only and
-// held while the store is asked. Within it, or alone, an account's order lock
-// (one of orderLocks) is held for as long as it takes to queue some stanzas. It
-// makes changing a presence and telling of it one step. No goroutine holds two
-// order locks; two roster locks are taken in the order of their indexes.
+// An account's roster lock (one of rosterLocks) is taken by those who change its
+// roster, on turns that may write, and held until the change is in the store and
+// told. Nobody takes it to read: a client that logs in does not wait for a commit.
+// Within it, or alone, an account's order lock (one of orderLocks) is held for as
+// long as it takes to queue some stanzas. It makes changing a presence and telling
+// of it one step, and so it does a roster in memory and counting its changes. No
+// goroutine holds two order locks; two roster locks are taken in the order of
+// their indexes.
 package router
 
 import (
@@ -23,6 +26,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -84,9 +88,11 @@ type Router struct {
 	seed        maphash.Seed
 	rosterLocks [lockStripes]sync.Mutex
 	orderLocks  [lockStripes]sync.Mutex
+	changes     [lockStripes]atomic.Uint32 // changes of rosters; counted under the order lock
 	rosters     *otter.Cache[string, *Roster]
 	iqs         iqTable
 	exts        []Extension
+	hooks       []hook // in the order in which a stanza goes through them
 	features    struct{ before, after []byte }
 	lasts       lastWriter
 	started     time.Time
@@ -164,33 +170,33 @@ func (r *Router) order(bare string) *sync.Mutex {
 }
 
 // Stanza routes one stanza of a bound session (RFC 6120 section 10.3 and 10.4).
-// It implements session.Router.
-func (r *Router) Stanza(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
+// Its stages are the hooks and then the rest. It implements session.Router.
+func (r *Router) Stanza(t *session.Turn, s *session.Session, st *stanza.Stanza, stage int) (int, session.Work) {
 	if st.HasTo && !r.domains[st.To.Domain()] {
 		// RFC 6120 section 10.4.3: no route is an error, never silence.
 		r.Reply(t, s, st, stanza.RemoteServerNotFound)
-		return true
+		return stage, session.Done
 	}
-	for _, x := range r.exts {
-		if x.OnStanza != nil {
-			switch x.OnStanza(t, s, st) {
-			case Handled:
-				return true
-			case NeedsWorker:
-				if !t.MayBlock() {
-					return false
-				}
-				panic("router: BUG: extension " + x.Name + " asks for a worker on a worker")
-			}
+	for ; stage < len(r.hooks); stage++ {
+		h := &r.hooks[stage]
+		switch v := h.f(t, s, st); {
+		case v == Handled:
+			return stage, session.Done
+		case v == NeedsWorker && !t.MayBlock():
+			return stage, session.Read
+		case v == NeedsWriter && !t.MayWrite():
+			return stage, session.Write
+		case v != Pass:
+			panic("router: BUG: extension " + h.name + " asks for a worker on a worker")
 		}
 	}
 	switch st.Kind {
 	case stanza.Message:
-		return r.message(t, s, st)
+		return stage, r.message(t, s, st)
 	case stanza.Presence:
-		return r.presence(t, s, st)
+		return stage, r.presence(t, s, st)
 	default:
-		return r.iq(t, s, st)
+		return stage, r.iq(t, s, st)
 	}
 }
 

@@ -27,14 +27,14 @@ func pair(j jid.JID) jidPair {
 
 // subscription handles a presence stanza that manages a subscription (RFC 6121
 // section 3).
-func (r *Router) subscription(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
+func (r *Router) subscription(t *session.Turn, s *session.Session, st *stanza.Stanza) session.Work {
 	if !st.HasTo || st.To.Local() == "" || st.To.BareString() == s.BareJID() {
 		// Nobody subscribes to the server, and everybody has their own presence.
 		r.Reply(t, s, st, stanza.NotAllowed)
-		return true
+		return session.Done
 	}
-	if !t.MayBlock() {
-		return false
+	if !t.MayWrite() {
+		return session.Write
 	}
 	rel := &relation{r: r, user: pair(s.JID()), contact: pair(st.To), stanza: st}
 	if err := rel.run(t, st.Type); err != nil {
@@ -45,7 +45,7 @@ func (r *Router) subscription(t *session.Turn, s *session.Session, st *stanza.St
 			r.fault(t, s, st, "subscription could not be changed", err)
 		}
 	}
-	return true
+	return session.Done
 }
 
 // rosterRemove removes an item and cancels what subscriptions there are in
@@ -65,7 +65,7 @@ func (r *Router) rosterRemove(rq *Request, contact jid.JID) {
 // requests that wait included, and tells everybody concerned. It is called
 // before an account is deleted, and may wait for the store.
 func (r *Router) CancelSubscriptions(t *session.Turn, owner jid.JID) error {
-	ro, err := r.rosterFor(owner)
+	ro, err := r.Roster(owner)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ type relation struct {
 func (l *relation) run(t *session.Turn, events ...stanza.Type) error {
 	unlock := l.r.lockRosters(l.user.jid, l.contact.jid)
 	defer unlock()
-	mine, err := l.r.roster(l.user.jid)
+	mine, err := l.r.Roster(l.user.jid)
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (l *relation) contactRoster() (exists bool, ro *Roster, err error) {
 	if err != nil {
 		return false, nil, err
 	}
-	ro, err = l.r.roster(l.contact.jid)
+	ro, err = l.r.Roster(l.contact.jid)
 	return true, ro, err
 }
 

@@ -117,7 +117,7 @@ func (m *Manager) leave(t *Turn, s *Session) {
 		return
 	}
 	if !m.cfg.Router.Left(t, s) {
-		m.io.submit(func(t *Turn) { m.cfg.Router.Left(t, s) })
+		m.reads.submit(func(t *Turn) { m.cfg.Router.Left(t, s) })
 	}
 }
 
@@ -138,7 +138,7 @@ func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 		resource = normal
 	}
 	d := t.scratch.Take()
-	s.block(s.mgr.io, func(t *Turn) {
+	s.block(s.mgr.reads, func(t *Turn) {
 		defer d.Release()
 		var st stanza.Stanza
 		_ = stanza.Read(d, &st) // it was read before

@@ -38,23 +38,32 @@ func (s *Session) element(t *Turn, behind []byte) {
 // before it is authenticated, in bytes.
 const maxUnauthID = 1 << 10
 
-// route hands a stanza to the router, on a worker where it has to wait.
+// route handles a stanza of a client that has a resource.
 func (s *Session) route(t *Turn, st *stanza.Stanza) {
 	if st.Kind == stanza.IQ && st.Type == stanza.Set && s.boundSet(t, st) {
 		return
 	}
-	r := s.mgr.cfg.Router
-	if r.Stanza(t, s, st) {
-		return
+	s.handOver(t, st)
+}
+
+// handOver hands a stanza to the router, on a worker where it has to wait.
+func (s *Session) handOver(t *Turn, st *stanza.Stanza) {
+	if stage, need := s.ask(t, st, 0); need != Done {
+		s.park(t, st, stage, need)
 	}
-	pool := s.poolFor(st)
-	d := t.scratch.Take()
-	s.block(pool, func(t *Turn) {
-		defer d.Release()
-		var st stanza.Stanza
-		_ = stanza.Read(d, &st) // it was read before
-		r.Stanza(t, s, &st)
-	})
+}
+
+// ask calls the router: see Router.Stanza.
+func (s *Session) ask(t *Turn, st *stanza.Stanza, stage int) (int, Work) {
+	r := s.mgr.cfg.Router
+	if s.has(flagBound) {
+		return r.Stanza(t, s, st, stage)
+	}
+	known, need := r.Unbound(t, s, st)
+	if !known {
+		s.end(t, ErrNotAuthorized)
+	}
+	return 0, need
 }
 
 // boundSet answers what belongs to binding and comes from a client that is
@@ -83,14 +92,6 @@ func (s *Session) addressed(st *stanza.Stanza) bool {
 	return !st.HasTo || st.To.String() == s.Host() || st.To.String() == s.BareJID()
 }
 
-// poolFor is the pool of workers that a stanza is for.
-func (s *Session) poolFor(st *stanza.Stanza) *workers {
-	if s.mgr.cfg.Router.Keys(s, st) {
-		return s.mgr.keys
-	}
-	return s.mgr.io
-}
-
 // beforeAuth handles a stanza of a client that is not authenticated: in-band
 // registration is the only thing that may be asked for.
 func (s *Session) beforeAuth(t *Turn, st *stanza.Stanza, valid bool) {
@@ -100,20 +101,6 @@ func (s *Session) beforeAuth(t *Turn, st *stanza.Stanza, valid bool) {
 		return
 	}
 	s.handOver(t, st)
-}
-
-// handOver lets the router handle an iq of a client without a resource.
-func (s *Session) handOver(t *Turn, st *stanza.Stanza) {
-	pool := s.poolFor(st)
-	d := t.scratch.Take()
-	s.block(pool, func(t *Turn) {
-		defer d.Release()
-		var st stanza.Stanza
-		_ = stanza.Read(d, &st) // it was read before
-		if !s.mgr.cfg.Router.Unbound(t, s, &st) {
-			s.end(t, ErrNotAuthorized)
-		}
-	})
 }
 
 // beforeBinding handles a stanza of a client that has no resource yet. RFC 6120

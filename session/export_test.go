@@ -26,7 +26,7 @@ func (m *Manager) Adopt(c Conn, full jid.JID) (s *Session, took time.Duration) {
 	took = threadTime() - began
 	m.unbound.Delete(s)
 	s.ext.Store(nil)
-	worker := &Turn{m: m, loop: -1, scratch: t.scratch}
+	worker := &Turn{m: m, loop: -1}
 	if !m.cfg.Router.Bound(worker, s) {
 		panic("no such account")
 	}

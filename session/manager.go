@@ -32,19 +32,16 @@ const (
 // Router is what the manager asks of the room above it. All methods are called
 // by the goroutine that handles the session's input.
 type Router interface {
-	// Stanza routes one stanza of a bound session. False says that it has to be
-	// called again on a worker, and that nothing has happened yet; on a turn
-	// that may block it always answers true.
-	Stanza(t *Turn, s *Session, st *stanza.Stanza) bool
+	// Stanza routes one stanza of a bound session. Where that has to wait for
+	// the store it returns what for, and how far it has come: it is called
+	// again with that stage on a worker of that kind. A stanza that has just
+	// come begins at stage 0. A turn that may write is never asked for more.
+	Stanza(t *Turn, s *Session, st *stanza.Stanza, stage int) (next int, need Work)
 
 	// Unbound handles an iq of a client that has bound no resource: in-band
-	// registration above all. It runs on a worker and reports whether it has
-	// answered.
-	Unbound(t *Turn, s *Session, st *stanza.Stanza) bool
-
-	// Keys reports whether answering st derives keys: it then runs where that
-	// cannot starve everybody else. Only what runs on a worker is asked about.
-	Keys(s *Session, st *stanza.Stanza) bool
+	// registration above all. False: there is no such request. Where it has to
+	// wait for the store it returns what for and is called again on a worker.
+	Unbound(t *Turn, s *Session, st *stanza.Stanza) (known bool, need Work)
 
 	// Bound is called on a worker after the session was put in the tables and
 	// before the client is told. False: there is no such account any more.
@@ -84,7 +81,9 @@ type Config struct {
 	Secret         []byte         // for salts of accounts that do not exist; the same after a restart
 	Limits         parser.Limits  // of the parser
 	Loops          int            // loops that call sessions; default 1
-	Workers        int            // goroutines that may wait for the store; default 32
+	Workers        int            // goroutines that read from the store; default 32
+	Writers        int            // goroutines that wait for the store to write, at most; default 1,024
+	WriteMemory    int            // bytes of stanzas that wait for the store to write; default 64 MiB
 	KeyWorkers     int            // goroutines that derive keys; default half the CPUs, at least 1
 	TLS            TLSFunc        // of STARTTLS; nil: not offered
 	Leaf           LeafFunc       // the certificate that TLS shows; nil: no tls-server-end-point
@@ -107,8 +106,10 @@ func (c *Config) setDefaults() {
 	}
 	set(&c.Loops, 1)
 	set(&c.Workers, 32)
+	set(&c.Writers, defaultWriters)
 	set(&c.KeyWorkers, max(1, runtime.GOMAXPROCS(0)/2))
 	set(&c.StrangerMemory, 64<<20)
+	set(&c.WriteMemory, 64<<20)
 	set(&c.MaxResources, 10)
 	set(&c.Shards, 256)
 	if c.LoginTimeout <= 0 {
@@ -130,8 +131,11 @@ type Manager struct {
 	presences  presences
 	unbound    *xsync.MapOf[*Session, struct{}] // connected, not yet in the table
 	later      *xsync.MapOf[*Session, []func(*Turn)]
-	turns      []*Turn // by loop
-	io, keys   *workers
+	turns      []*Turn      // by loop
+	reads      *workers     // for what asks the store, and never waits for a commit
+	writes     *workers     // for what waits for commits
+	keys       *workers     // for key derivation; they may read from the store
+	parked     atomic.Int64 // bytes of stanzas that wait for commits
 	stopping   atomic.Bool
 	mechs      []mechanism
 	bound      atomic.Int64
@@ -160,8 +164,10 @@ func NewManager(cfg Config) *Manager {
 	for loop := range cfg.Loops {
 		m.turns = append(m.turns, newTurn(m, loop))
 	}
-	m.io = newWorkers(m, cfg.Workers)
-	m.keys = newWorkers(m, cfg.KeyWorkers)
+	m.reads = newWorkers(m, cfg.Workers, cfg.Workers)
+	m.writes = newWorkers(m, min(cfg.Workers, cfg.Writers), cfg.Writers)
+	m.writes.write = true
+	m.keys = newWorkers(m, cfg.KeyWorkers, cfg.KeyWorkers)
 	return m
 }
 
@@ -237,7 +243,7 @@ func (m *Manager) Counts() Counts {
 		Bound:     int(m.bound.Load()),
 		Accounts:  m.table.count(),
 		Presences: m.presences.m.Size(),
-		Waiting:   m.io.waiting() + m.keys.waiting(),
+		Waiting:   m.reads.waiting() + m.writes.waiting() + m.keys.waiting(),
 	}
 }
 
@@ -256,13 +262,21 @@ func (m *Manager) Each(f func(*Session) bool) { m.table.each(f) }
 // TurnEnd is to be called by every loop after each batch of events.
 func (m *Manager) TurnEnd(loop int) { m.turns[loop].end() }
 
-// Block runs f on a worker while the session's reading is paused: for work of
-// the session's own that may wait for the store. Only the goroutine that
-// handles the session's input on its loop may call it.
-func (m *Manager) Block(s *Session, f func(*Turn)) { s.block(m.io, f) }
+// Block runs f on a worker for this kind of work while the session's reading is
+// paused: for work of the session's own that may wait for the store. Only the
+// goroutine that handles the session's input may call it; where that is a worker,
+// f runs when its job is done and before the session's reading goes on.
+func (m *Manager) Block(t *Turn, s *Session, need Work, f func(*Turn)) {
+	if t.MayBlock() {
+		s.onLoop(func(*Turn) { s.block(m.pool(need), f) })
+		return
+	}
+	s.block(m.pool(need), f)
+}
 
-// Go runs f on a worker, for work that belongs to no session's input.
-func (m *Manager) Go(f func(*Turn)) { m.io.submit(f) }
+// Go runs f on a worker for this kind of work, for work that belongs to no
+// session's input.
+func (m *Manager) Go(need Work, f func(*Turn)) { m.pool(need).submit(f) }
 
 // Shutdown closes all sessions with <system-shutdown/> (RFC 6120 section
 // 4.9.3.19) at a pace that spreads the clients' return, and waits until they
@@ -296,6 +310,7 @@ func (m *Manager) Shutdown(ctx context.Context) error {
 
 // Close stops the workers; what they have begun or queued is finished first.
 func (m *Manager) Close() {
+	m.reads.close() // they may leave something to the others
+	m.writes.close()
 	m.keys.close()
-	m.io.close()
 }

@@ -128,7 +128,7 @@ func (s *Session) saslStep(t *Turn, el parser.Element) {
 		s.saslAnswer(t, message)
 		return
 	}
-	pool := s.mgr.io
+	pool := s.mgr.reads
 	if s.neg().mech.keys {
 		pool = s.mgr.keys
 	}

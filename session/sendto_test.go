@@ -31,7 +31,7 @@ func TestSendTo(t *testing.T) {
 		clients[resource] = c
 	}
 	counts := make(chan [3]int)
-	s.Sessions.Go(func(turn *session.Turn) {
+	s.Sessions.Go(session.Read, func(turn *session.Turn) {
 		counts <- [3]int{
 			s.Sessions.SendToAvailable(turn, "romeo@localhost", text("<message id='to-available'/>")),
 			s.Sessions.SendToInterested(turn, "romeo@localhost", text("<message id='to-interested'/>")),

@@ -163,15 +163,14 @@ func TestWorkersRunEverything(t *testing.T) {
 	var mu sync.Mutex
 	done := 0
 	for range 1000 {
-		m.Go(func(*Turn) {
+		m.Go(Read, func(*Turn) {
 			mu.Lock()
 			done++
 			mu.Unlock()
 		})
 	}
-	m.io.close()
+	m.reads.close()
 	if done != 1000 {
 		t.Errorf("%d jobs of 1000 were done", done)
 	}
-	m.io = newWorkers(m, 1)
 }

@@ -12,9 +12,10 @@ import (
 // Each loop has one and each worker has one.
 type Turn struct {
 	m       *Manager
-	loop    int // -1 on a worker
+	loop    int  // -1 on a worker
+	write   bool // on a worker that may wait for commits
 	now     time.Time
-	scratch *parser.Scratch
+	scratch *parser.Scratch // nil on a worker
 	dirty   []*Session
 	buf     []byte
 	stanza  stanza.Stanza // the one that the loop is at
@@ -28,8 +29,37 @@ func newTurn(m *Manager, loop int) *Turn {
 }
 
 // MayBlock reports whether this is a worker's turn: only there the store may be
-// asked, and nothing waits for a socket anywhere.
+// read, and nothing waits for a socket anywhere.
 func (t *Turn) MayBlock() bool { return t.loop < 0 }
+
+// MayWrite reports whether this is the turn of a worker for writes: only there
+// the store may be written to. The others never wait for a commit, so that
+// clients that log in do not.
+func (t *Turn) MayWrite() bool { return t.write }
+
+// Derive runs f, which derives keys, and waits for it: a limited number of
+// goroutines do that for everybody, so that they cannot starve the loops. Only a
+// turn that may write may wait for them.
+func (t *Turn) Derive(f func()) {
+	if !t.MayWrite() {
+		panic("session: BUG: keys are derived where nobody may wait for them")
+	}
+	done := make(chan struct{})
+	var failed any
+	ok := t.m.keys.submit(func(*Turn) {
+		defer close(done)
+		defer func() { failed = recover() }()
+		f()
+	})
+	if !ok {
+		f()
+		return
+	}
+	<-done
+	if failed != nil {
+		panic(failed)
+	}
+}
 
 // Now is the time at which the turn began.
 func (t *Turn) Now() time.Time {

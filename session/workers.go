@@ -2,47 +2,83 @@ package session
 
 import (
 	"sync"
+
+	"roost/parser"
+	"roost/stanza"
 )
 
-// workers is a bounded number of goroutines for what may block: the store and
-// key derivation. The queue needs no bound of its own: a session has at most
-// one job in it, because its reading is paused until the job is done.
+// Work is what is left to do for a job, by what it has to wait for.
+type Work uint8
+
+// The kinds of work. Jobs that write have workers of their own, because a commit
+// may take as long as the disk or another process wants: those that only read, a
+// login above all, never wait for one.
+const (
+	Done  Work = iota // nothing is left
+	Read              // it may wait for the store to read, on a worker for that
+	Write             // it may wait for the store to write, on a worker for that
+)
+
+// defaultWriters is enough goroutines for two transactions of the largest size: one
+// that is written, and one that gathers meanwhile.
+const defaultWriters = 1024
+
+// parkedCost is what a stanza that waits for a worker takes besides its
+// document, in bytes.
+const parkedCost = 512
+
+// workers is a limited number of goroutines for what may block: the store and
+// key derivation. They start when they are needed. The queue needs no limit of
+// its own: a session has at most one job in it, because its reading is paused
+// until the job is done, and the documents of stanzas are limited by
+// Config.WriteMemory.
 type workers struct {
+	m     *Manager
+	write bool // jobs may wait for commits
+	keep  int  // goroutines that stay when there is nothing to do
+	limit int  // goroutines at most
+
 	mu    sync.Mutex
 	ready sync.Cond
 	queue []func(*Turn) // a ring
 	head  int
 	count int
+	all   int // goroutines
+	idle  int // those that wait for a job
 	stop  bool
 	done  sync.WaitGroup
 }
 
-func newWorkers(m *Manager, n int) *workers {
-	w := &workers{queue: make([]func(*Turn), 64)}
+func newWorkers(m *Manager, keep, limit int) *workers {
+	w := &workers{m: m, keep: keep, limit: limit, queue: make([]func(*Turn), 64)}
 	w.ready.L = &w.mu
-	w.done.Add(n)
-	for range n {
-		go w.run(newTurn(m, -1))
-	}
 	return w
 }
 
-func (w *workers) run(t *Turn) {
+func (w *workers) run() {
 	defer w.done.Done()
-	for {
-		w.mu.Lock()
-		for w.count == 0 && !w.stop {
-			w.ready.Wait()
-		}
-		if w.count == 0 {
-			w.mu.Unlock()
-			return
-		}
-		f := w.pop()
-		w.mu.Unlock()
+	t := &Turn{m: w.m, loop: -1, write: w.write}
+	for f := w.next(); f != nil; f = w.next() {
 		f(t)
 		t.end()
 	}
+}
+
+// next waits for a job; nil ends the goroutine, because the pool is closed or
+// others are enough for what comes.
+func (w *workers) next() func(*Turn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.count == 0 {
+		if w.stop || w.idle >= w.keep {
+			w.all--
+			return nil
+		}
+		w.idle++
+		w.ready.Wait()
+		w.idle--
+	}
+	return w.pop()
 }
 
 func (w *workers) pop() func(*Turn) {
@@ -72,6 +108,11 @@ func (w *workers) submit(f func(*Turn)) bool {
 	}
 	w.queue[(w.head+w.count)%len(w.queue)] = f
 	w.count++
+	if w.count > w.idle && w.all < w.limit {
+		w.all++
+		w.done.Add(1)
+		go w.run()
+	}
 	w.ready.Signal()
 	return true
 }
@@ -92,21 +133,97 @@ func (w *workers) close() {
 	w.done.Wait()
 }
 
+// pool is the workers for a kind of work other than Done.
+func (m *Manager) pool(need Work) *workers {
+	if need == Write {
+		return m.writes
+	}
+	return m.reads
+}
+
 // block runs f on a worker of pool w with the session's reading paused, and
 // goes on reading when f is done. Only the goroutine that handles the session's
 // input on its loop may call it.
 func (s *Session) block(w *workers, f func(*Turn)) {
+	s.offload(w, func(t *Turn) *workers {
+		f(t)
+		return nil
+	})
+}
+
+// offload is block for a job of several steps: f returns the pool on which it is
+// to be called again, nil when it is done.
+func (s *Session) offload(w *workers, f func(*Turn) *workers) {
 	s.set(flagBusy)
 	s.conn.Pause()
-	ok := w.submit(func(t *Turn) {
-		f(t)
-		t.end()
-		s.conn.Post(s.unblock)
-	})
-	if !ok {
+	if !s.submit(w, f) {
 		// The server is stopping; the session goes with it.
 		s.unset(flagBusy)
 	}
+}
+
+func (s *Session) submit(w *workers, f func(*Turn) *workers) bool {
+	return w.submit(func(t *Turn) {
+		next := f(t)
+		t.end()
+		if next == nil || !s.submit(next, f) {
+			s.conn.Post(s.unblock)
+		}
+	})
+}
+
+// parked is a stanza that waits for a worker.
+type parked struct {
+	s     *Session
+	doc   *parser.Doc
+	stage int // see Router.Stanza
+	held  int // bytes of Manager.parked, 0 unless it waits for a commit
+}
+
+// park has the router called again with st, the stanza of the document at hand,
+// on a worker and from the given stage on.
+func (s *Session) park(t *Turn, st *stanza.Stanza, stage int, need Work) {
+	p := &parked{s: s, doc: t.scratch.Take(), stage: stage}
+	if next := p.next(t, st, need); next != nil {
+		s.offload(next, p.run)
+	} else {
+		p.release()
+	}
+}
+
+func (p *parked) run(t *Turn) (next *workers) {
+	var st stanza.Stanza
+	defer func() {
+		if next == nil {
+			p.release()
+		}
+	}()
+	_ = stanza.Read(p.doc, &st) // it was read before
+	var need Work
+	p.stage, need = p.s.ask(t, &st, p.stage)
+	return p.next(t, &st, need)
+}
+
+// next is the pool that the stanza has to wait for, nil when it is done. Past
+// the limit of what waits for commits it is refused.
+func (p *parked) next(t *Turn, st *stanza.Stanza, need Work) *workers {
+	m := p.s.mgr
+	switch need {
+	case Done:
+		return nil
+	case Write:
+		p.held = p.doc.Held() + parkedCost
+		if m.parked.Add(int64(p.held)) > int64(m.cfg.WriteMemory) {
+			p.s.reply(t, st, stanza.ResourceConstraint.WithText("The server is busy; try later."))
+			return nil
+		}
+	}
+	return m.pool(need)
+}
+
+func (p *parked) release() {
+	p.s.mgr.parked.Add(int64(-p.held))
+	p.doc.Release()
 }
 
 // unblock gives the session back to its loop after a worker had it.

@@ -38,7 +38,6 @@ func registration(cfg Config) router.Extension {
 	set := get
 	set.Methods, set.Handle = router.Set, g.set
 	set.Blocking = true
-	set.Keys = func(query parser.Element) bool { return !query.Child(nsRegister, "remove").OK() }
 	x := router.Extension{
 		Name:    "register",
 		XEP:     77,
@@ -105,7 +104,7 @@ func (g *registrar) create(rq *router.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := g.makeAccount(rq.Router, who, password); err != nil {
+	if err := g.makeAccount(rq, who, password); err != nil {
 		return err
 	}
 	rq.Session.SetRegistered()
@@ -141,7 +140,8 @@ func (g *registrar) mayCreate(rq *router.Request) (who jid.JID, password string,
 	return who, password, nil
 }
 
-func (g *registrar) makeAccount(r *router.Router, who jid.JID, password string) error {
+func (g *registrar) makeAccount(rq *router.Request, who jid.JID, password string) error {
+	r := rq.Router
 	// Asked first: it is cheaper than the derivation of keys.
 	_, err := r.Store().Account(r.Context(), who)
 	if err == nil {
@@ -150,7 +150,7 @@ func (g *registrar) makeAccount(r *router.Router, who jid.JID, password string) 
 	if !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	c, err := g.credentials(password)
+	c, err := g.credentials(rq.Turn, password)
 	if err != nil {
 		return err
 	}
@@ -162,12 +162,12 @@ func (g *registrar) makeAccount(r *router.Router, who jid.JID, password string) 
 }
 
 // credentials derives what is kept of a password.
-func (g *registrar) credentials(password string) (store.Credentials, error) {
+func (g *registrar) credentials(t *session.Turn, password string) (c store.Credentials, err error) {
 	unfit := stanza.NotAcceptable.WithText("The password has characters that are not allowed, or is too long.")
 	if len(password) > maxPassword {
 		return store.Credentials{}, unfit
 	}
-	c, err := store.NewCredentials(password, g.iterations)
+	t.Derive(func() { c, err = store.NewCredentials(password, g.iterations) })
 	if errors.Is(err, store.ErrPassword) {
 		return c, unfit
 	}
@@ -187,7 +187,7 @@ func (g *registrar) change(rq *router.Request) error {
 	if who, err := jid.New(username, rq.Session.Host(), ""); err != nil || who != own {
 		return stanza.Forbidden.WithText("That is another account.")
 	}
-	c, err := g.credentials(password)
+	c, err := g.credentials(rq.Turn, password)
 	if err != nil {
 		return err
 	}

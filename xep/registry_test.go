@@ -45,11 +45,6 @@ func TestEveryExtension(t *testing.T) {
 		if x.Title == "" {
 			t.Errorf("%s: no title", x.Name)
 		}
-		for _, h := range x.IQ {
-			if h.Keys != nil && !h.Blocking {
-				t.Errorf("%s: %s derives keys on a loop", x.Name, h.Local)
-			}
-		}
 		if x.XEP == 0 {
 			if !strings.Contains(x.Title, "RFC") {
 				t.Errorf("%s: neither the number of a XEP nor an RFC in the title", x.Name)

@@ -53,7 +53,7 @@ type serveCmd struct {
 	ContactAbuse []string `group:"accounts" placeholder:"URI" help:"Address for reports of abuse, likewise."`
 
 	Pollers       int      `group:"limits" default:"${cpus}" placeholder:"N" help:"Event loops (default: the CPUs, here ${default})."`
-	Workers       int      `group:"limits" default:"32" placeholder:"N" help:"Threads that may wait for the database (default: ${default})."`
+	Workers       int      `group:"limits" default:"32" placeholder:"N" help:"Goroutines that read from the database; those that write to it are others (default: ${default})."`
 	MaxStanza     byteSize `group:"limits" default:"256KiB" placeholder:"BYTES" help:"Largest stanza, at least 10000 bytes (default: ${default})."`
 	Outbox        byteSize `group:"limits" default:"256KiB" placeholder:"BYTES" help:"What waits for one client that does not read (default: ${default})."`
 	SlowReader    string   `group:"limits" enum:"close,detach" default:"close" placeholder:"POLICY" help:"A client whose outbox is full is cut off (close), or gets --linger to take what is queued (detach) (default: ${default})."`

@@ -39,6 +39,7 @@ type Config struct {
 // Server is a server in memory: everything above the poller.
 type Server struct {
 	Store    store.Store
+	Path     string // of its database
 	Router   *router.Router
 	Sessions *session.Manager
 	loop     *memnet.Loop
@@ -69,14 +70,15 @@ func AddAccounts(ctx context.Context, st store.Store, domain string) error {
 func NewServer(t testing.TB, cfg Config) *Server {
 	t.Helper()
 	ctx := context.Background()
-	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(t.TempDir(), "roost.db")})
+	path := filepath.Join(t.TempDir(), sqlite.FileName)
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: path})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := AddAccounts(ctx, db, "localhost"); err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Store: db}
+	s := &Server{Store: db, Path: path}
 	if cfg.Wrap != nil {
 		s.Store = cfg.Wrap(db)
 	}

@@ -21,8 +21,9 @@ type Store struct {
 	calls  sync.Map // method: *atomic.Int64
 	active atomic.Int64
 
-	mu   sync.Mutex
-	gate chan struct{} // closed when open; nil: open
+	mu     sync.Mutex
+	gate   chan struct{} // closed when open; nil: open
+	writes bool          // only writes wait for the gate
 }
 
 var _ store.Store = (*Store)(nil)
@@ -45,10 +46,23 @@ func (s *Store) SetFault(f func(method string) error) {
 
 // Stop makes all calls wait until the function it returns is called (once or
 // more), or until their context ends.
-func (s *Store) Stop() (release func()) {
+func (s *Store) Stop() (release func()) { return s.stop(false) }
+
+// StopWrites is Stop for calls that write, as when another process has locked the
+// database or the disk does not take more.
+func (s *Store) StopWrites() (release func()) { return s.stop(true) }
+
+// reads are the methods that do not wait for a commit.
+var reads = map[string]bool{
+	"Account": true, "ListAccounts": true, "AccountEvents": true, "LastAccountEvent": true, "LoginState": true,
+	"Roster": true, "RosterChanges": true, "SubscriptionRequests": true,
+	"Offline": true, "CountOffline": true, "Blob": true, "Last": true,
+}
+
+func (s *Store) stop(writes bool) (release func()) {
 	gate := make(chan struct{})
 	s.mu.Lock()
-	s.gate = gate
+	s.gate, s.writes = gate, writes
 	s.mu.Unlock()
 	return sync.OnceFunc(func() {
 		s.mu.Lock()
@@ -89,9 +103,9 @@ func (s *Store) begin(ctx context.Context, method string) error {
 	n.(*atomic.Int64).Add(1)
 	s.active.Add(1)
 	s.mu.Lock()
-	gate := s.gate
+	gate, writes := s.gate, s.writes
 	s.mu.Unlock()
-	if gate != nil {
+	if gate != nil && !(writes && reads[method]) {
 		select {
 		case <-gate:
 		case <-ctx.Done():

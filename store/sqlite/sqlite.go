@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -87,7 +88,9 @@ type Store struct {
 	writer  sync.WaitGroup
 
 	checkpoint  checkpoint
-	dataVersion int64 // owned by the writer; see Changed
+	commits     atomic.Int64
+	waiting     atomic.Int64 // writes in the queue or under way
+	dataVersion int64        // owned by the writer; see Changed
 }
 
 var _ store.Store = (*Store)(nil)

@@ -55,6 +55,8 @@ func (s *Store) submit(ctx context.Context, what string, f func(*conn) error, wh
 		writes.Put(w)
 		return s.wrap(what, err)
 	}
+	s.waiting.Add(1)
+	defer s.waiting.Add(-1)
 	select {
 	case <-w.done:
 	case <-ctx.Done():
@@ -105,6 +107,13 @@ func (s *Store) startWriter(c *conn) {
 	})
 }
 
+// Commits is how many transactions were committed since Open: each has the writes
+// of all callers that waited when it began.
+func (s *Store) Commits() int64 { return s.commits.Load() }
+
+// Waiting is the number of writes that were handed to the writer and are not done.
+func (s *Store) Waiting() int { return int(s.waiting.Load()) }
+
 // take tells whether the caller still wants the write done.
 func (w *write) take() bool { return w.state.CompareAndSwap(waiting, taken) }
 
@@ -142,6 +151,9 @@ func (s *Store) commitBatch(c *conn, batch []*write) []*write {
 	batch = batch[:n]
 	if err == nil {
 		err = c.exec(qCommit)
+	}
+	if err == nil {
+		s.commits.Add(1)
 	}
 	if err != nil && begun && !c.AutocommitEnabled() {
 		sqlitex.ExecuteTransient(c.Conn, "ROLLBACK", nil)

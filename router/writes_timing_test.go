@@ -1,0 +1,52 @@
+package router_test
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"roost/internal/xmpptest"
+	"roost/store"
+	sqlitestore "roost/store/sqlite"
+)
+
+// BenchmarkWrites has 640 clients send messages that are kept for somebody who is
+// away: all of them wait for commits nearly all the time. It reports how many
+// writes a transaction has, and the CPU time of each, that of the clients included.
+func BenchmarkWrites(b *testing.B) {
+	const n = 640
+	var db *sqlitestore.Store
+	var cfg xmpptest.Config
+	cfg.Session.MaxResources, cfg.Router.MaxOffline = n, 1<<30
+	cfg.Wrap = func(inner store.Store) store.Store {
+		db = inner.(*sqlitestore.Store)
+		return inner
+	}
+	s := xmpptest.NewServer(b, cfg)
+	var clients []*rawClient
+	for i := range n {
+		c := dialRaw(b, s)
+		authenticate(c, "romeo", plainHeader)
+		c.say(fmt.Sprintf("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>%d</resource></bind></iq>", i), "</iq>")
+		clients = append(clients, c)
+	}
+	b.ResetTimer()
+	commits, began := db.Commits(), cpuTime()
+	for i := range b.N {
+		clients[i%n].write("<message type='chat' to='mercutio@localhost'><body>Where the devil should this Romeo be?</body></message>")
+	}
+	for _, c := range clients {
+		c.sync()
+	}
+	b.ReportMetric(float64(b.N)/float64(max(1, db.Commits()-commits)), "writes/commit")
+	b.ReportMetric(float64((cpuTime()-began).Microseconds())/float64(b.N), "cpu-us/write")
+}
+
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
