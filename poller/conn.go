@@ -11,6 +11,8 @@ import (
 	"github.com/cloudwego/netpoll"
 	"github.com/valyala/bytebufferpool"
 	"golang.org/x/sys/unix"
+
+	"roost/internal/peernet"
 )
 
 // Conn is one connection. While it is idle it owns this struct, netpoll's
@@ -114,13 +116,14 @@ func (c *Conn) hungUp(netpoll.Poll) error {
 // socket is empty for now. Loop.
 func (c *Conn) read(max int) (empty bool) {
 	for ; max > 0 && !c.paused && !c.dead; max-- {
-		n, err := read(c.fd, c.loop.buf)
+		buf := c.readBuffer()
+		n, err := read(c.fd, buf)
 		c.loop.p.stats.reads.Add(1)
 		switch {
 		case n > 0:
 			c.seen = c.loop.now
-			c.input(c.loop.buf[:n])
-			if n < len(c.loop.buf) && !c.hup {
+			c.input(buf[:n])
+			if n < len(buf) && !c.hup {
 				return true
 			}
 		case err == unix.EINTR:
@@ -136,6 +139,15 @@ func (c *Conn) read(max int) (empty bool) {
 		}
 	}
 	return false
+}
+
+// readBuffer is where the next bytes of the socket go. Loop.
+func (c *Conn) readBuffer() []byte {
+	buf := c.loop.buf
+	if t, ok := c.rec.(*stdTLS); ok && t.early {
+		return buf[:min(len(buf), earlyRead)]
+	}
+	return buf
 }
 
 // readAll reads what a peer sent before it hung up. A peer that goes on and on
@@ -229,6 +241,14 @@ func (c *Conn) RemoteAddr() netip.AddrPort {
 	return addrPort(sa)
 }
 
+// peerGone reports whether the peer has closed its side, whatever it has sent
+// before, or the connection is closed.
+func (c *Conn) peerGone() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fd < 0 || hungUp(c.fd)
+}
+
 // StartTLS makes the connection's next byte the first of a TLS handshake. It is
 // to be called from within Data, after the last byte of the clear stream was
 // used; what is queued goes out in clear before it. Secured is called when the
@@ -239,7 +259,7 @@ func (c *Conn) StartTLS(cfg *tls.Config) error { return c.startTLS(cfg, newStdTL
 // be called on the loop.
 func (c *Conn) StartClientTLS(cfg *tls.Config) error { return c.startTLS(cfg, newClientTLS) }
 
-func (c *Conn) startTLS(cfg *tls.Config, layer func(*Conn, *tls.Config) *stdTLS) error {
+func (c *Conn) startTLS(cfg *tls.Config, layer func(*Conn, *tls.Config, network) *stdTLS) error {
 	if c.loop.rests[c] != nil {
 		return ErrPipelined
 	}
@@ -247,8 +267,9 @@ func (c *Conn) startTLS(cfg *tls.Config, layer func(*Conn, *tls.Config) *stdTLS)
 		return errors.New("poller: TLS is on already")
 	}
 	c.Flush()
+	of := peernet.Distinct(c.RemoteAddr().Addr())
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.rec = layer(c, cfg)
+	c.rec = layer(c, cfg, of)
 	return nil
 }

@@ -118,11 +118,11 @@ func clientHello(t testing.TB) []byte {
 }
 
 // TestStalledHandshakes: those who stop in the middle of a handshake hold no
-// more goroutines than there may be handshakes, and no place for longer than a
-// handshake may take; then others get in.
+// more goroutines than there may be handshakes, and no place for longer than the
+// handler gives them; then others get in.
 func TestStalledHandshakes(t *testing.T) {
 	const limit = 4
-	s := serve(t, Config{Loops: 1, Handshakes: limit, HandshakeTimeout: 3 * time.Second}, testTLS(t), nil)
+	s := serve(t, Config{Loops: 1, Handshakes: limit}, testTLS(t), nil)
 	hello := clientHello(t)
 	before := runtime.NumGoroutine()
 	const stalled = 50
@@ -135,8 +135,10 @@ func TestStalledHandshakes(t *testing.T) {
 	}
 	for range stalled {
 		e := <-s.conns
-		if err := reason(t, e); !errors.Is(err, ErrHandshake) {
-			t.Errorf("%v, want ErrHandshake", err)
+		e.c.SetDeadline(time.Second)
+		s.later(3 * time.Second)
+		if err := reason(t, e); err != ErrDeadline {
+			t.Errorf("%v, want ErrDeadline", err)
 		}
 	}
 	eventually(t, "no handshake is under way", func() bool { return s.Stats().Handshake == 0 })
@@ -146,31 +148,35 @@ func TestStalledHandshakes(t *testing.T) {
 }
 
 // TestDribbledHello: a ClientHello that comes a byte at a time costs no
-// goroutine before it is whole, and more time than a handshake may take ends it.
+// goroutine before it is whole, and the handler's deadline ends it.
 func TestDribbledHello(t *testing.T) {
-	s := serve(t, Config{Loops: 1, HandshakeTimeout: time.Second}, testTLS(t), nil)
+	s := serve(t, Config{Loops: 1}, testTLS(t), nil)
 	hello := clientHello(t)
 	c := dial(t, s.addr)
 	e := <-s.conns
-	go func() {
-		for i := range hello[:len(hello)-1] {
-			if _, err := c.Write(hello[i : i+1]); err != nil {
-				return
-			}
-			time.Sleep(20 * time.Millisecond)
+	e.c.SetDeadline(time.Minute)
+	for i := range hello[:len(hello)-1] {
+		before := s.Stats().Reads
+		if _, err := c.Write(hello[i : i+1]); err != nil {
+			t.Fatal(err)
 		}
-	}()
-	if err := reason(t, e); !errors.Is(err, ErrHandshake) {
-		t.Errorf("%v, want ErrHandshake", err)
+		eventually(t, "the byte was read", func() bool { return s.Stats().Reads > before })
+		if i%100 == 0 {
+			s.later(time.Second)
+		}
 	}
 	if n := s.Stats().Handshake; n != 0 {
 		t.Errorf("%d handshakes were begun for a part of a ClientHello", n)
+	}
+	s.later(time.Minute)
+	if err := reason(t, e); err != ErrDeadline {
+		t.Errorf("%v, want ErrDeadline", err)
 	}
 }
 
 // TestHugeHello: a first record that is longer than any may be is not waited for.
 func TestHugeHello(t *testing.T) {
-	s := serve(t, Config{Loops: 1, HandshakeTimeout: time.Hour}, testTLS(t), nil)
+	s := serve(t, Config{Loops: 1}, testTLS(t), nil)
 	_, _ = dial(t, s.addr).Write([]byte{22, 3, 1, 0xff, 0xff})
 	if err := reason(t, <-s.conns); !errors.Is(err, ErrHandshake) {
 		t.Errorf("%v, want ErrHandshake", err)
@@ -180,7 +186,7 @@ func TestHugeHello(t *testing.T) {
 // TestCutInHandshake: a peer that is gone in the middle of its handshake leaves
 // nothing behind, whatever state it was in.
 func TestCutInHandshake(t *testing.T) {
-	s := serve(t, Config{Loops: 1, Handshakes: 2, HandshakeTimeout: time.Hour}, testTLS(t), nil)
+	s := serve(t, Config{Loops: 1, Handshakes: 2}, testTLS(t), nil)
 	hello := clientHello(t)
 	files, goroutines := openFiles(t), runtime.NumGoroutine()
 	for i := range 60 {

@@ -14,6 +14,8 @@ import (
 
 	"github.com/cloudwego/netpoll"
 	"golang.org/x/sys/unix"
+
+	"roost/internal/peernet"
 )
 
 // maxAccepts is how many connections one wake-up accepts, so that a storm of
@@ -236,7 +238,8 @@ func (l *Listener) admit(peer netip.Addr) (place peerIndex, ok bool) {
 
 // accepted makes a connection of a socket, on a loop of its own.
 func (l *Listener) accepted(fd int, sa unix.Sockaddr) {
-	place, ok := l.admit(addrPort(sa).Addr())
+	peer := addrPort(sa).Addr()
+	place, ok := l.admit(peer)
 	if !ok {
 		_ = unix.Close(fd)
 		return
@@ -250,7 +253,7 @@ func (l *Listener) accepted(fd int, sa unix.Sockaddr) {
 			return
 		}
 		if l.tls != nil {
-			c.rec = newStdTLS(c, l.tls) // before anybody can queue what must not leave in clear
+			c.rec = newStdTLS(c, l.tls, peernet.Distinct(peer)) // before anybody can queue what must not leave in clear
 		}
 		if c.handler = l.p.cfg.Accept(c, l); c.handler == nil {
 			c.refused()

@@ -63,19 +63,18 @@ type Handler interface {
 
 // Config is what a Poller needs. Zero values take the default given.
 type Config struct {
-	Loops            int           // event loops; default GOMAXPROCS
-	ReadBuffer       int           // bytes, one buffer for each loop; default 64 KiB
-	Outbox           int           // bytes that wait for one slow peer; default 256 KiB
-	IdleTimeout      time.Duration // a connection that sends nothing for so long is closed; 0: never
-	HandshakeTimeout time.Duration // for a TLS handshake; default 10 s
-	Handshakes       int           // TLS handshakes under way at once; default 1,024
-	RecordTimeout    time.Duration // from the first to the last byte of a TLS record; default 1 min
-	StdTLS           bool          // keep TLS 1.3 with crypto/tls after the handshake, at several KB for an idle connection
-	MaxPerAddress    int           // connections of one IPv4 address or IPv6 /64, loopback exempt; 0: no limit
-	MaxAttempts      int           // connections one of those may open in a minute, loopback exempt; 0: no limit
-	UserTimeout      time.Duration // TCP_USER_TIMEOUT: unacknowledged bytes for so long end a connection; 0: the system's
-	KeepAlive        time.Duration // TCP keep-alive interval; 0: none
-	Rest             time.Duration // white space is read this often while nobody says anything else; 0: at once
+	Loops         int           // event loops; default GOMAXPROCS
+	ReadBuffer    int           // bytes, one buffer for each loop; default 64 KiB
+	Outbox        int           // bytes that wait for one slow peer; default 256 KiB
+	IdleTimeout   time.Duration // a connection that sends nothing for so long is closed; 0: never
+	Handshakes    int           // TLS handshakes under way at once, of which one network may take what others leave free: half of them at most; default 1,024
+	RecordTimeout time.Duration // from the first to the last byte of a TLS record; default 1 min
+	StdTLS        bool          // keep TLS 1.3 with crypto/tls after the handshake, at several KB for an idle connection
+	MaxPerAddress int           // connections of one IPv4 address or IPv6 /64, loopback exempt; 0: no limit
+	MaxAttempts   int           // connections one of those may open in a minute, loopback exempt; 0: no limit
+	UserTimeout   time.Duration // TCP_USER_TIMEOUT: unacknowledged bytes for so long end a connection; 0: the system's
+	KeepAlive     time.Duration // TCP keep-alive interval; 0: none
+	Rest          time.Duration // white space is read this often while nobody says anything else; 0: at once
 
 	Accept  func(c *Conn, l *Listener) Handler // what handles an accepted connection; nil refuses it
 	TurnEnd func(loop int)                     // called by each loop after every batch of events
@@ -92,9 +91,6 @@ func (c *Config) setDefaults() {
 	set(&c.ReadBuffer, 64<<10)
 	set(&c.Outbox, 256<<10)
 	set(&c.Handshakes, 1024)
-	if c.HandshakeTimeout <= 0 {
-		c.HandshakeTimeout = 10 * time.Second
-	}
 	if c.RecordTimeout <= 0 {
 		c.RecordTimeout = time.Minute
 	}
@@ -114,6 +110,7 @@ type Stats struct {
 	Reads     int64 // read system calls
 	Writes    int64 // write system calls
 	Handshake int64 // TLS handshakes under way or waiting
+	GaveUp    int64 // handshakes whose silent peers gave up their slots to others
 
 	LeanTLS     int64                   // TLS handshakes after which the lean record layer took over
 	LeanRefused [leantls.Refusals]int64 // those after which it did not, by reason
@@ -121,7 +118,7 @@ type Stats struct {
 
 // counters are the Stats as they are counted.
 type counters struct {
-	conns, accepted, refused, reads, writes, handshakes, lean atomic.Int64
+	conns, accepted, refused, reads, writes, handshakes, gaveUp, lean atomic.Int64
 
 	leanRefused [leantls.Refusals]atomic.Int64
 }
@@ -129,6 +126,7 @@ type counters struct {
 // Poller is a set of event loops.
 type Poller struct {
 	cfg   Config
+	start time.Time
 	loops []*loop
 	next  atomic.Uint32 // the loop that gets the next connection
 	stats counters
@@ -149,10 +147,10 @@ type Poller struct {
 // New starts the loops.
 func New(cfg Config) (*Poller, error) {
 	cfg.setDefaults()
-	p := &Poller{cfg: cfg, stopped: make(chan struct{})}
+	p := &Poller{cfg: cfg, start: time.Now(), stopped: make(chan struct{})}
 	p.addrs.limit = cfg.MaxPerAddress
 	p.tries.prepare(cfg.MaxAttempts)
-	p.queue.prepare(cfg.Handshakes)
+	p.queue.prepare(p)
 	p.lean.prepare(&p.cfg)
 	for i := range cfg.Loops {
 		l, err := newLoop(p, i)
@@ -177,15 +175,19 @@ func (p *Poller) sweep() {
 		for _, l := range p.loops {
 			l.post(nil, l.second)
 		}
+		p.queue.second(p.uptime())
 	}
 }
+
+// uptime is the time since the poller was made, which is more than 0.
+func (p *Poller) uptime() time.Duration { return time.Since(p.start) + 1 }
 
 // Stats reads the counters.
 func (p *Poller) Stats() Stats {
 	s := &p.stats
 	all := Stats{
 		Conns: s.conns.Load(), Accepted: s.accepted.Load(), Refused: s.refused.Load(),
-		Reads: s.reads.Load(), Writes: s.writes.Load(), Handshake: s.handshakes.Load(),
+		Reads: s.reads.Load(), Writes: s.writes.Load(), Handshake: s.handshakes.Load(), GaveUp: s.gaveUp.Load(),
 		LeanTLS: s.lean.Load(),
 	}
 	for i := range all.LeanRefused {

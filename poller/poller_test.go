@@ -525,7 +525,7 @@ func TestStartTLS(t *testing.T) {
 // TestNoHandshake: who talks anything but TLS is closed, and a stalled handshake
 // costs no goroutine and ends in time.
 func TestNoHandshake(t *testing.T) {
-	s := serve(t, Config{Loops: 1, HandshakeTimeout: 500 * time.Millisecond}, testTLS(t), nil)
+	s := serve(t, Config{Loops: 1}, testTLS(t), nil)
 	c := dial(t, s.addr)
 	_, _ = c.Write([]byte("GET / HTTP/1.1\r\n\r\n"))
 	if err := reason(t, <-s.conns); !errors.Is(err, ErrHandshake) {
@@ -541,8 +541,11 @@ func TestNoHandshake(t *testing.T) {
 		t.Errorf("%d goroutines for stalled handshakes", n)
 	}
 	for range 50 {
-		if err := reason(t, <-s.conns); !errors.Is(err, ErrHandshake) {
-			t.Errorf("%v, want ErrHandshake", err)
+		e := <-s.conns
+		e.c.SetDeadline(time.Second)
+		s.later(3 * time.Second)
+		if err := reason(t, e); err != ErrDeadline {
+			t.Errorf("%v, want ErrDeadline", err)
 		}
 	}
 }

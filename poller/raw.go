@@ -26,8 +26,14 @@ func call(trap uintptr, fd int32, p []byte) (int, error) {
 }
 
 // readable reports whether a poll has an event.
-func readable(poll int) bool {
-	p := unix.PollFd{Fd: int32(poll), Events: unix.POLLIN}
+func readable(poll int) bool { return hasEvent(poll, unix.POLLIN) }
+
+// hungUp reports whether the other side of a socket has closed, or reset it.
+func hungUp(fd int32) bool { return hasEvent(int(fd), unix.POLLRDHUP) }
+
+// hasEvent reports whether a descriptor has one of these events, or an error.
+func hasEvent(fd int, events int16) bool {
+	p := unix.PollFd{Fd: int32(fd), Events: events}
 	var none unix.Timespec
 	n, _, e := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&none)), 0, 0, 0)
 	return e == 0 && n > 0

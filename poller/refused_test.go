@@ -33,10 +33,10 @@ func host(n byte) unix.SockaddrInet4 { return unix.SockaddrInet4{Addr: [4]byte{1
 
 // TestStalledByOne: the places of one address in stalled handshakes are as many
 // as it may have connections; others get in meanwhile, and the places are free
-// again when the time for a handshake is up.
+// again when the handler's deadline is up.
 func TestStalledByOne(t *testing.T) {
 	const limit = 3
-	s := serve(t, Config{Loops: 1, MaxPerAddress: limit, HandshakeTimeout: 3 * time.Second}, testTLS(t), nil)
+	s := serve(t, Config{Loops: 1, MaxPerAddress: limit}, testTLS(t), nil)
 	l := s.listeners[0]
 	hello := clientHello(t)
 	for i := range 10 {
@@ -56,8 +56,11 @@ func TestStalledByOne(t *testing.T) {
 		t.Errorf("another address: %v", err)
 	}
 	for range limit {
-		if err := reason(t, <-s.conns); !errors.Is(err, ErrHandshake) {
-			t.Errorf("%v, want ErrHandshake", err)
+		e := <-s.conns
+		e.c.SetDeadline(time.Second)
+		s.later(3 * time.Second)
+		if err := reason(t, e); err != ErrDeadline {
+			t.Errorf("%v, want ErrDeadline", err)
 		}
 	}
 	if err := secured(1); err != nil {
@@ -80,23 +83,21 @@ func (c pairConn) SetReadDeadline(d time.Time) error  { return c.File.SetReadDea
 func (c pairConn) SetWriteDeadline(d time.Time) error { return c.File.SetWriteDeadline(d) }
 
 // TestRefusedAtTheDoor: an accepted connection that nobody wants to handle
-// leaves nothing: no timer, no descriptor, no place within the limits; and what
+// leaves nothing: no deadline, no descriptor, no place within the limits; and what
 // was posted for it before does no harm.
 func TestRefusedAtTheDoor(t *testing.T) {
-	var timers []*time.Timer // loop
 	done := make(chan *Conn, 100)
 	s := serve(t, Config{Loops: 1, MaxPerAddress: 2}, testTLS(t), nil)
 	l := s.listeners[0]
 	s.onLoop(func(*loop) {
 		s.cfg.Accept = func(c *Conn, _ *Listener) Handler {
-			timers = append(timers, c.rec.(*stdTLS).deadline)
 			_ = c.Queue([]byte("no"))
 			c.Close(0)
 			c.Close(time.Second)
 			c.SetDeadline(time.Second)
 			c.Resume()
 			c.Flush()
-			c.Post(func(int) { c.shut(ErrHandshake) }) // as the timer does
+			c.Post(func(int) { c.shut(ErrHandshake) })
 			done <- c
 			return nil
 		}
@@ -117,11 +118,6 @@ func TestRefusedAtTheDoor(t *testing.T) {
 		t.Errorf("%d descriptors were left", n-files)
 	}
 	s.onLoop(func(l *loop) {
-		for i, timer := range timers {
-			if timer.Stop() {
-				t.Errorf("the timer of connection %d was left", i)
-			}
-		}
 		if len(l.p.addrs.index) != 0 || len(l.conns) != 0 || len(l.urgent) != 0 {
 			t.Errorf("%d addresses, %d connections, %d deadlines were left", len(l.p.addrs.index), len(l.conns), len(l.urgent))
 		}

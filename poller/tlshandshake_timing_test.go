@@ -243,7 +243,7 @@ func BenchmarkStalled(b *testing.B) {
 			const n = 500
 			cfg := testTLS(b)
 			for b.Loop() {
-				s := serve(b, Config{Loops: 1, Handshakes: c.handshakes, HandshakeTimeout: time.Hour}, cfg, nil)
+				s := serve(b, Config{Loops: 1, Handshakes: c.handshakes}, cfg, nil)
 				before := heap()
 				for range n {
 					_, _ = dial(b, s.addr).Write(c.hello)

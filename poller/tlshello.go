@@ -12,6 +12,14 @@ const (
 
 	maxFragment = 1 << 14 // bytes in a TLS record
 
+	// earlyRead is how much is read at once of a peer whose handshake is not done,
+	// in bytes: a ClientHello has 200 to 2,000.
+	earlyRead = 4 << 10
+
+	// maxEarly is how much of what comes after a ClientHello may wait for the
+	// handshake, in bytes, before reading waits too.
+	maxEarly = 4 << 10
+
 	// maxHelloRecords is in how many records a ClientHello may come. Each piece
 	// that arrives has us look at those before it again.
 	maxHelloRecords = 64
@@ -24,7 +32,7 @@ func (t *stdTLS) hello() error {
 		return err
 	}
 	t.phase = tlsQueued
-	t.c.loop.p.queue.add(t.c.loop.p, t)
+	t.c.loop.p.queue.add(t)
 	return nil
 }
 

@@ -41,29 +41,12 @@ func TestLateSeal(t *testing.T) {
 	}
 	e, std := <-done, <-before
 	eventually(t, "secured", e.secured.Load)
-	if onLoop(e.c, std.deadline.Stop) {
-		t.Error("the deadline of a handshake that is done was still there")
-	}
 	if err := std.seal([]byte("late")); err != nil {
 		t.Fatal(err)
 	}
 	e.c.Flush()
 	expect(t, c, "late")
 	_ = leanOf(t, e)
-}
-
-// TestLateDeadline: the time for a handshake that is up in the moment when the
-// handshake is done does not end the session.
-func TestLateDeadline(t *testing.T) {
-	for _, std := range []bool{false, true} {
-		s := serve(t, Config{Loops: 1, StdTLS: std}, testTLS(t), nil)
-		p := newTLSPeer(t, dial(t, s.addr), nil)
-		e := <-s.conns
-		eventually(t, "secured", e.secured.Load)
-		onLoop(e.c, func() bool { e.c.handshakeLate(); return true })
-		p.send(p.data("still here"))
-		p.expect("still here")
-	}
 }
 
 // TestPartThroughPauses: part of a record lives through pauses, whether it was
@@ -130,7 +113,7 @@ func TestLargeFlight(t *testing.T) {
 // handshake waits for its turn not more is kept than a bound.
 func TestQueuedHandshakeIsBounded(t *testing.T) {
 	const read = 1 << 14
-	s := serve(t, Config{Loops: 1, Handshakes: 1, ReadBuffer: read, HandshakeTimeout: time.Hour}, testTLS(t), nil)
+	s := serve(t, Config{Loops: 1, Handshakes: 1, ReadBuffer: read}, testTLS(t), nil)
 	hello := clientHello(t)
 	_, _ = dial(t, s.addr).Write(hello)
 	eventually(t, "one is under way", func() bool { return s.Stats().Handshake == 1 })
@@ -155,7 +138,7 @@ func TestQueuedHandshakeIsBounded(t *testing.T) {
 		})
 		return n, paused
 	}
-	const bound = 4*maxClientHello + maxReads*read
+	const bound = maxClientHello + maxEarly + 2*earlyRead
 	eventually(t, "reading has stopped", func() bool {
 		n, paused := waits()
 		if n > bound {

@@ -39,11 +39,13 @@ func (s *tlsSocket) Read(p []byte) (int, error) {
 		if s.phase == tlsOpen {
 			return 0, errNoData
 		}
+		s.silent.Store(int64(s.c.loop.p.uptime()))
 		s.arrived.Wait()
+		s.silent.Store(0)
 	}
 	n, _ = s.in.Read(p[:min(n, len(p))])
 	s.bound.Taken(n)
-	if s.in.Len() <= maxClientHello && !s.ended {
+	if s.in.Len() <= maxEarly && !s.ended {
 		(*stdTLS)(s).unchoke()
 	}
 	if s.in.Len() == 0 && s.in.Cap() > 4096 {

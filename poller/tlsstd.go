@@ -4,11 +4,12 @@ package poller
 
 import (
 	"bytes"
+	"container/list"
 	"crypto/tls"
 	"errors"
 	"io"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/valyala/bytebufferpool"
 
@@ -22,10 +23,18 @@ const plainBuffer = 1 << 14
 // that blocks, begun once the whole ClientHello has arrived; afterwards
 // crypto/tls is driven by the loop and there is no goroutine.
 type stdTLS struct {
-	c      *Conn
-	conn   *tls.Conn // a server's is nil until its handshake begins
-	cfg    *tls.Config
-	server bool
+	// immutable
+	c       *Conn
+	cfg     *tls.Config
+	server  bool
+	network network // of the peer
+
+	conn   *tls.Conn     // a server's is nil until its handshake begins
+	place  *list.Element // in its network's queue; nil: it does not wait. Under the lock of handshakes
+	gaveUp bool          // it was told to give up its slot; likewise
+	silent atomic.Int64  // since when the peer is waited for, after Poller.start; 0: it is not
+
+	early bool // loop: the handshake is not done
 
 	// the handshake's goroutine, and when it has ended the loop
 	secrets *leantls.Secrets           // caught from crypto/tls; nil: none
@@ -38,7 +47,6 @@ type stdTLS struct {
 	choked   bool // reading is paused until crypto/tls has read more
 	phase    tlsPhase
 	ended    bool // the peer closed, or the connection is gone
-	deadline *time.Timer
 	notified bool // the peer sent close_notify
 }
 
@@ -52,44 +60,20 @@ const (
 	tlsParked // a lean session goes on
 )
 
-func newStdTLS(c *Conn, cfg *tls.Config) *stdTLS {
-	t := prepareTLS(c, cfg)
-	t.server = true
+func newStdTLS(c *Conn, cfg *tls.Config, of network) *stdTLS {
+	t := &stdTLS{c: c, cfg: cfg, server: true, network: of, early: true}
+	t.arrived.L = &t.mu
 	return t
 }
 
 // newClientTLS is TLS by crypto/tls where this is the side that begins.
-func newClientTLS(c *Conn, cfg *tls.Config) *stdTLS {
-	t := prepareTLS(c, cfg)
+func newClientTLS(c *Conn, cfg *tls.Config, of network) *stdTLS {
+	t := newStdTLS(c, cfg, of)
+	t.server = false
 	t.conn = tls.Client((*tlsSocket)(t), cfg)
 	t.phase = tlsQueued
-	c.loop.p.queue.add(c.loop.p, t)
+	c.loop.p.queue.add(t)
 	return t
-}
-
-func prepareTLS(c *Conn, cfg *tls.Config) *stdTLS {
-	t := &stdTLS{c: c, cfg: cfg}
-	t.arrived.L = &t.mu
-	timeout := c.loop.p.cfg.HandshakeTimeout
-	t.deadline = time.AfterFunc(timeout, func() {
-		c.loop.post(c, func(int) { c.handshakeLate() })
-	})
-	return t
-}
-
-// handshakeLate ends the connection when the time for its handshake is up, unless
-// the handshake was done meanwhile. Loop.
-func (c *Conn) handshakeLate() {
-	t, ok := c.rec.(*stdTLS)
-	if !ok {
-		return
-	}
-	t.mu.Lock()
-	done := t.phase == tlsOpen
-	t.mu.Unlock()
-	if !done {
-		c.shut(ErrHandshake)
-	}
 }
 
 // open is given bytes of the socket. Loop.
@@ -102,8 +86,8 @@ func (t *stdTLS) open(p []byte) error {
 		return t.hello()
 	case tlsQueued, tlsShaking:
 		defer t.mu.Unlock()
-		if t.in.Len() > 4*maxClientHello {
-			// A client may send much behind its last message; it waits.
+		if t.in.Len() > maxEarly {
+			// A client may send much after its last message; it waits.
 			t.choked = true
 			t.c.Pause()
 		}
@@ -116,17 +100,22 @@ func (t *stdTLS) open(p []byte) error {
 
 // shake does the handshake. It runs on a goroutine of its own.
 func (t *stdTLS) shake() {
+	c := t.c
+	if t.server && c.peerGone() {
+		// It cannot answer: neither a key exchange nor a signature is made for it.
+		c.loop.post(c, func(int) { c.shut(ErrHandshake) })
+		return
+	}
 	t.mu.Lock()
 	t.phase = tlsShaking
 	t.mu.Unlock()
-	c := t.c
 	if t.server {
 		t.conn = tls.Server((*tlsSocket)(t), c.loop.p.lean.of(&c.loop.p.cfg, t.cfg))
 	}
 	err := t.conn.Handshake()
 	c.Flush()
 	c.loop.post(c, func(loop int) {
-		t.deadline.Stop()
+		t.early = false
 		defer (*tlsSocket)(t).released()
 		switch {
 		case c.dead || c.lingering(): // nobody is told of anything any more
@@ -260,8 +249,8 @@ func (t *stdTLS) eof() error {
 		return nil
 	case t.phase == tlsOpen:
 		return ErrTruncated
-	case t.phase == tlsHello:
-		return ErrHandshake
+	case t.phase == tlsHello, t.phase == tlsQueued:
+		return ErrHandshake // it would have to answer what we have not sent yet
 	}
 	t.choked = true
 	return errLater
@@ -279,8 +268,11 @@ func (t *stdTLS) closeWrite() {
 
 // free ends a handshake that is under way.
 func (t *stdTLS) free() {
-	t.deadline.Stop()
+	waited := t.c.loop.p.queue.cancel(t)
 	t.mu.Lock()
+	if waited || t.phase == tlsHello {
+		t.in = bytes.Buffer{} // no goroutine will
+	}
 	t.ended = true
 	t.arrived.Broadcast()
 	t.mu.Unlock()

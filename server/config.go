@@ -29,13 +29,12 @@ type Config struct {
 	DataDir string   // directory of the database, the certificates and all else; required
 
 	// TLS.
-	TLSCert        []string      // certificate files, PEM; none: a self-signed one is made
-	TLSKey         []string      // their keys, in the same order
-	MinTLS         uint16        // oldest version of TLS; default 1.2
-	AllowPlaintext bool          // logins without TLS
-	Handshakes     int           // TLS handshakes under way at once; default 1,024
-	HandshakeLimit time.Duration // for one TLS handshake; default 10 s
-	StdTLS         bool          // TLS 1.3 sessions stay with crypto/tls, at several KB each
+	TLSCert        []string // certificate files, PEM; none: a self-signed one is made
+	TLSKey         []string // their keys, in the same order
+	MinTLS         uint16   // oldest version of TLS; default 1.2
+	AllowPlaintext bool     // logins without TLS
+	Handshakes     int      // TLS handshakes under way at once, of which one network has half at most; default 1,024
+	StdTLS         bool     // TLS 1.3 sessions stay with crypto/tls, at several KB each
 
 	// Who may do what.
 	Register     bool                   // in-band registration
@@ -53,7 +52,7 @@ type Config struct {
 	Workers       int           // goroutines that read from the store; default 32
 	MaxPerAddress int           // connections of one IPv4 address or IPv6 /64, loopback exempt; default 10,000; below 0: any number
 	MaxAttempts   int           // connections that one of those may open in a minute, loopback exempt; default: three times MaxPerAddress; below 0: any number
-	LoginTimeout  time.Duration // from connecting to binding a resource; default 60 s
+	LoginTimeout  time.Duration // from connecting to binding a resource, the TLS handshake included; default 60 s
 	IdleTimeout   time.Duration // a client that sends nothing for so long is closed; default 24 h; below 0: never
 	UserTimeout   time.Duration // TCP_USER_TIMEOUT: bytes unacknowledged for so long; default 2 min; below 0: the system's
 	KeepAlive     time.Duration // TCP keep-alive; default 0: none

@@ -54,7 +54,6 @@ func (c *serveCmd) mistakes() (wrong []string) {
 		never bool // -1s has one
 	}{
 		{"login-timeout", c.LoginTimeout, false, false},
-		{"handshake-timeout", c.HandshakeTimeout, false, false},
 		{"linger", c.Linger, false, false},
 		{"drain-timeout", c.DrainTimeout, true, false},
 		{"keepalive", c.Keepalive, true, false},

@@ -41,7 +41,7 @@ type serveCmd struct {
 
 	TLSMin         string `name:"tls-min" group:"tls" enum:"1.2,1.3" default:"1.2" placeholder:"VERSION" help:"Oldest version of TLS: 1.2 or 1.3 (default: ${default})."`
 	TLSLean        bool   `name:"tls-lean" group:"tls" default:"true" negatable:"" help:"Keep 160 bytes of an idle TLS 1.3 session in the place of several kilobytes; --tls-lean=false leaves it with crypto/tls (default: ${default})."`
-	Handshakes     int    `group:"tls" default:"1024" placeholder:"N" help:"TLS handshakes under way at once; more wait (default: ${default})."`
+	Handshakes     int    `group:"tls" default:"1024" placeholder:"N" help:"TLS handshakes under way at once, half of them of one network at most; more wait (default: ${default})."`
 	AllowPlaintext bool   `group:"tls" help:"Allow logins without TLS: for tests and closed networks."`
 
 	Register     bool     `group:"accounts" help:"Let clients create accounts (XEP-0077)."`
@@ -62,14 +62,13 @@ type serveCmd struct {
 	MaxAttempts   int      `group:"limits" default:"0" placeholder:"N" help:"Connections that one of those may open in a minute; -1: any number (default: three times --max-per-address)."`
 	MemoryLimit   byteSize `group:"limits" default:"0" placeholder:"BYTES" help:"The garbage collector works harder as memory comes near this; 0: no limit (default: ${default})."`
 
-	LoginTimeout     time.Duration `group:"time" default:"60s" placeholder:"TIME" help:"From connecting to the end of the login (default: ${default})."`
-	HandshakeTimeout time.Duration `group:"time" default:"10s" placeholder:"TIME" help:"For a TLS handshake (default: ${default})."`
-	IdleTimeout      time.Duration `group:"time" default:"24h" placeholder:"TIME" help:"A client that sends nothing for so long, not even white space, is closed; -1s: never (default: ${default})."`
-	UserTimeout      time.Duration `group:"time" default:"2m" placeholder:"TIME" help:"Bytes that a client does not acknowledge for so long end the connection (TCP_USER_TIMEOUT); -1s: as the system has it (default: ${default})."`
-	Keepalive        time.Duration `group:"time" default:"0s" placeholder:"TIME" help:"Interval of TCP keep-alive probes; 0s: none (default: ${default})."`
-	Rest             time.Duration `group:"time" default:"50ms" placeholder:"TIME" help:"While nobody says more than white space, it is read together this often, which saves most of its CPU; who breaks the silence may wait so long; 0s: read at once, 1s at most (default: ${default})."`
-	Linger           time.Duration `group:"time" default:"5s" placeholder:"TIME" help:"Wait for a client to take its last bytes and close (default: ${default})."`
-	DrainTimeout     time.Duration `group:"time" default:"20s" placeholder:"TIME" help:"For a clean stop; then what is left is cut off (default: ${default})."`
+	LoginTimeout time.Duration `group:"time" default:"60s" placeholder:"TIME" help:"From connecting to the end of the login: a person may have to look at the certificate (default: ${default})."`
+	IdleTimeout  time.Duration `group:"time" default:"24h" placeholder:"TIME" help:"A client that sends nothing for so long, not even white space, is closed; -1s: never (default: ${default})."`
+	UserTimeout  time.Duration `group:"time" default:"2m" placeholder:"TIME" help:"Bytes that a client does not acknowledge for so long end the connection (TCP_USER_TIMEOUT); -1s: as the system has it (default: ${default})."`
+	Keepalive    time.Duration `group:"time" default:"0s" placeholder:"TIME" help:"Interval of TCP keep-alive probes; 0s: none (default: ${default})."`
+	Rest         time.Duration `group:"time" default:"50ms" placeholder:"TIME" help:"While nobody says more than white space, it is read together this often, which saves most of its CPU; who breaks the silence may wait so long; 0s: read at once, 1s at most (default: ${default})."`
+	Linger       time.Duration `group:"time" default:"5s" placeholder:"TIME" help:"Wait for a client to take its last bytes and close (default: ${default})."`
+	DrainTimeout time.Duration `group:"time" default:"20s" placeholder:"TIME" help:"For a clean stop; then what is left is cut off (default: ${default})."`
 
 	LogLevel  slog.Level `group:"log" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (default: ${default})."`
 	LogFormat string     `group:"log" enum:"text,json" default:"text" placeholder:"FORMAT" help:"text or json (default: ${default})."`
@@ -108,7 +107,7 @@ func (c *serveCmd) serverConfig(log *slog.Logger) server.Config {
 		Contacts:       map[string][]string{"admin": c.ContactAdmin, "abuse": c.ContactAbuse},
 		Pollers:        c.Pollers, Workers: c.Workers, MaxStanza: int(c.MaxStanza), Outbox: int(c.Outbox),
 		DetachSlow: c.SlowReader == "detach", RosterCache: int(c.RosterCache), MaxPerAddress: c.MaxPerAddress, MaxAttempts: c.MaxAttempts,
-		LoginTimeout: c.LoginTimeout, HandshakeLimit: c.HandshakeTimeout, IdleTimeout: never(c.IdleTimeout),
+		LoginTimeout: c.LoginTimeout, IdleTimeout: never(c.IdleTimeout),
 		UserTimeout: never(c.UserTimeout), KeepAlive: c.Keepalive, Rest: never(c.Rest), Linger: c.Linger,
 		MinTLS: tls.VersionTLS12,
 		Logger: log,

@@ -22,7 +22,17 @@ const ipv4 Network = 0xffff << 32
 // Of returns the network of a peer.
 func Of(peer netip.Addr) Network {
 	peer = peer.Unmap()
-	if peer.IsLoopback() || !peer.IsValid() {
+	if peer.IsLoopback() {
+		return Loopback
+	}
+	return Distinct(peer)
+}
+
+// Distinct is as Of, but tells the addresses of loopback apart: for shares of
+// what all peers have to divide, from which nobody is exempt.
+func Distinct(peer netip.Addr) Network {
+	peer = peer.Unmap()
+	if !peer.IsValid() {
 		return Loopback
 	}
 	if peer.Is4() {

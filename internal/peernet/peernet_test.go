@@ -21,6 +21,11 @@ func TestOf(t *testing.T) {
 	same("fe80::1%eth0", "fe80::2%eth1", true)
 	same("0.0.0.7", "2001:db8::7", false)
 
+	a, b, c := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("192.0.2.7")
+	if Of(a) != Of(b) || Distinct(a) == Distinct(b) || Distinct(a) == Distinct(c) || Distinct(c) != Of(c) || Distinct(netip.Addr{}) != Loopback {
+		t.Error("Of has one network for all of loopback, Distinct one for each address")
+	}
+
 	name := func(addr, want string) {
 		t.Helper()
 		if got := Of(netip.MustParseAddr(addr)).String(); got != want {

@@ -1,0 +1,279 @@
+//go:build linux
+
+package poller
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"roost/internal/peernet"
+)
+
+// dialFrom connects from an address of loopback, each of which is a network of
+// its own when slots and memory are shared.
+func dialFrom(t testing.TB, from, addr string) *net.TCPConn {
+	t.Helper()
+	c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	return c.(*net.TCPConn)
+}
+
+// secure does a handshake and has a word echoed.
+func secure(t testing.TB, raw net.Conn) {
+	t.Helper()
+	c := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
+	if err := c.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = c.Write([]byte("x"))
+	expect(t, c, "x")
+}
+
+// stalled are n peers of one network that stop in the middle of their handshakes.
+func (s *testServer) stalled(t testing.TB, from string, n int) (all []*echo) {
+	t.Helper()
+	hello := clientHello(t)
+	before := s.handshakesOf(from)
+	for range n {
+		_, _ = dialFrom(t, from, s.addr).Write(hello)
+		all = append(all, <-s.conns)
+	}
+	eventually(t, "all want to begin", func() bool { return s.handshakesOf(from) == before+n })
+	return all
+}
+
+// handshakesOf is how many handshakes of a network are under way or wait.
+func (s *testServer) handshakesOf(from string) int {
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	n := s.queue.networks[peernet.Distinct(netip.MustParseAddr(from))]
+	if n == nil {
+		return 0
+	}
+	return n.under + n.waiting.Len()
+}
+
+// patient has silent peers keep their slots for ever.
+func (s *testServer) patient() {
+	s.queue.mu.Lock()
+	s.queue.patience = 1000 * time.Hour
+	s.queue.mu.Unlock()
+}
+
+// underWay is how many handshakes have a slot.
+func (s *testServer) underWay() int {
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	return len(s.queue.under)
+}
+
+// silent reports whether all handshakes under way wait for their peers.
+func (s *testServer) silent() bool {
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	for t := range s.queue.under {
+		if t.silent.Load() == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// TestSilentNetwork: a network with more silent peers than there are slots has no
+// effect on another's: its handshake is done while all of them hold theirs. Two
+// such networks have none on a third, and one of them is served when its own
+// peers leave.
+func TestSilentNetwork(t *testing.T) {
+	const slots, many = 12, 40
+	s := serve(t, Config{Loops: 2, Handshakes: slots}, testTLS(t), nil)
+	s.patient()
+	first := s.stalled(t, "127.0.0.2", many)
+	if n := s.underWay(); n != slots/2 {
+		t.Errorf("one network has %d of %d slots, want half", n, slots)
+	}
+	secure(t, dialFrom(t, "127.0.0.3", s.addr))
+	<-s.conns
+	s.stalled(t, "127.0.0.4", many)
+	secure(t, dialFrom(t, "127.0.0.5", s.addr))
+	<-s.conns
+	if x, y := s.handshakesOf("127.0.0.2"), s.handshakesOf("127.0.0.4"); x != many || y != many {
+		t.Errorf("%d and %d silent peers are left, want %d of each network", x, y, many)
+	}
+	for _, e := range first {
+		e.c.Close(0)
+	}
+	secure(t, dialFrom(t, "127.0.0.2", s.addr))
+	if n := s.Stats().GaveUp; n != 0 {
+		t.Errorf("%d gave up their slots", n)
+	}
+}
+
+// TestSilentGiveUp: a peer may be silent in its handshake as long as it likes,
+// until another of its network waits, or there is no slot for anybody; then those
+// who have been silent longest go.
+func TestSilentGiveUp(t *testing.T) {
+	s := serve(t, Config{Loops: 1, Handshakes: 4}, testTLS(t), nil)
+	s.patient()
+	second := func() {
+		t.Helper()
+		eventually(t, "all wait for their peers", s.silent)
+		s.queue.second(s.uptime() + 2000*time.Hour)
+	}
+	gone := func(e *echo) {
+		t.Helper()
+		if err := reason(t, e); !errors.Is(err, ErrHandshake) || !errors.Is(err, errSilent) {
+			t.Errorf("ended with %v, want that it gave up its slot", err)
+		}
+	}
+	one := s.stalled(t, "127.0.0.2", 1)
+	eventually(t, "it waits for its peer", s.silent)
+	one = append(one, s.stalled(t, "127.0.0.2", 1)...)
+	eventually(t, "it waits for its peer", s.silent)
+	other := s.stalled(t, "127.0.0.3", 1)
+	second()
+	if n := s.Stats().GaveUp; n != 0 {
+		t.Fatalf("%d gave up their slots while nobody waited", n)
+	}
+	// Another of the first network waits: its own oldest goes.
+	third := s.stalled(t, "127.0.0.2", 1)
+	second()
+	gone(one[0])
+	eventually(t, "its slot is free", func() bool { return s.handshakesOf("127.0.0.2") == 2 })
+	// No slot is left: the oldest of all go.
+	fourth := s.stalled(t, "127.0.0.4", 1)
+	eventually(t, "all slots are taken", func() bool { return s.underWay() == 4 })
+	raw := dialFrom(t, "127.0.0.5", s.addr)
+	done := make(chan error, 1)
+	go func() { done <- tls.Client(raw, &tls.Config{InsecureSkipVerify: true}).Handshake() }()
+	eventually(t, "it waits", func() bool { return s.handshakesOf("127.0.0.5") == 1 })
+	second()
+	gone(one[1])
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	for _, e := range append(append(third, fourth...), other...) {
+		select {
+		case err := <-e.closed:
+			t.Errorf("one that was not the oldest ended: %v", err)
+		default:
+		}
+	}
+}
+
+// TestGoneBeforeHandshake: for a peer that has left before its turn no handshake is
+// begun, whether its end was read or nobody looked.
+func TestGoneBeforeHandshake(t *testing.T) {
+	var begun atomic.Int64
+	cfg := testTLS(t)
+	cfg.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		begun.Add(1)
+		return nil, nil
+	}
+	s := serve(t, Config{Loops: 1, Handshakes: 1}, cfg, nil)
+	s.patient()
+	first := s.stalled(t, "127.0.0.2", 1)[0]
+	hello := clientHello(t)
+	const n = 20
+	var all []*echo
+	for range n {
+		c := dial(t, s.addr)
+		_, _ = c.Write(hello)
+		e := <-s.conns
+		_ = c.CloseWrite()
+		if err := reason(t, e); !errors.Is(err, ErrHandshake) {
+			t.Errorf("ended with %v, want ErrHandshake", err)
+		}
+	}
+	if n := s.Stats().Handshake; n != 1 {
+		t.Errorf("%d handshakes are under way or wait, want that of the silent peer", n)
+	}
+	for range n { // they have sent so much that nobody reads any more, and sees their end
+		c := dial(t, s.addr)
+		_, _ = c.Write(append(hello, make([]byte, 64<<10)...))
+		e := <-s.conns
+		eventually(t, "reading has stopped", func() bool {
+			return onLoop(e.c, func() bool { e.c.mu.Lock(); defer e.c.mu.Unlock(); return e.c.watch == watchNothing })
+		})
+		_ = c.CloseWrite()
+		all = append(all, e)
+	}
+	first.c.Close(0)
+	for _, e := range all {
+		if err := reason(t, e); !errors.Is(err, ErrHandshake) {
+			t.Errorf("ended with %v, want ErrHandshake", err)
+		}
+	}
+	if n := begun.Load(); n != 1 {
+		t.Errorf("%d handshakes were begun, want that of the silent peer", n)
+	}
+	secure(t, dial(t, s.addr))
+}
+
+// TestQueuedHandshakeMemory: what a connection takes whose handshake waits, however
+// much its peer sends: the ClientHello and a little.
+func TestQueuedHandshakeMemory(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector's build has other sizes")
+	}
+	const n = 200
+	s := serve(t, Config{Loops: 1, Handshakes: 1}, testTLS(t), nil)
+	s.patient()
+	s.stalled(t, "127.0.0.2", 1)
+	flood := append(clientHello(t), make([]byte, 256<<10)...)
+	var clients []*net.TCPConn
+	for range n {
+		clients = append(clients, dial(t, s.addr))
+	}
+	before := heap()
+	for _, c := range clients {
+		_, _ = c.Write(flood)
+		e := <-s.conns
+		eventually(t, "reading has stopped", func() bool {
+			return onLoop(e.c, func() bool { return e.c.paused })
+		})
+	}
+	after := heap()
+	if got := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / n; got > 14<<10 {
+		t.Errorf("a connection whose handshake waits takes %d bytes", got)
+	} else {
+		t.Logf("a connection whose handshake waits takes %d bytes", got)
+	}
+}
+
+// TestSlowPerson: a client that shows its user the certificate in the middle of
+// the handshake may take as long as the handler allows, however long that is.
+func TestSlowPerson(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		s := serve(t, Config{Loops: 1}, testTLS(t), nil)
+		raw := dial(t, s.addr)
+		e := <-s.conns
+		e.c.SetDeadline(time.Hour)
+		asked, answer := make(chan struct{}), make(chan struct{})
+		c := tls.Client(raw, &tls.Config{InsecureSkipVerify: true, MaxVersion: version, VerifyConnection: func(tls.ConnectionState) error {
+			close(asked)
+			<-answer
+			return nil
+		}})
+		_ = raw.SetDeadline(time.Time{})
+		done := make(chan error, 1)
+		go func() { done <- c.Handshake() }()
+		<-asked
+		s.later(30 * time.Minute)
+		s.queue.second(s.uptime() + 30*time.Minute)
+		close(answer)
+		if err := <-done; err != nil {
+			t.Errorf("%s: %v", tls.VersionName(version), err)
+		}
+		_, _ = c.Write([]byte("x"))
+		expect(t, c, "x")
+	}
+}
