@@ -47,11 +47,6 @@ type Certificates struct {
 	set                 atomic.Pointer[certSet]
 }
 
-type certSet struct {
-	byDomain map[string]*tls.Certificate
-	first    *tls.Certificate
-}
-
 // SelfSignedFiles are the names of the certificate and the key that the server
 // makes in its data directory when it is given none.
 func SelfSignedFiles(dataDir string) (cert, key string) {
@@ -77,14 +72,23 @@ func (c *Certificates) SelfSigned() string {
 	return filepath.Join(c.dir, selfSignedCert)
 }
 
-// Reload reads all certificates again. On an error the old ones stay.
+// Reload reads all certificates again. On an error the old ones stay. Sessions from
+// before can be resumed only if nothing has changed.
 func (c *Certificates) Reload() error {
 	certs, err := c.load()
 	if err != nil {
 		return err
 	}
-	set := &certSet{byDomain: make(map[string]*tls.Certificate), first: certs[0]}
-	now := time.Now()
+	set := c.newSet(certs)
+	if old := c.set.Load(); old == nil || !old.sameCertificates(certs) {
+		c.set.Store(set)
+	}
+	return nil
+}
+
+// newSet finds a certificate for each domain.
+func (c *Certificates) newSet(certs []*tls.Certificate) *certSet {
+	set := &certSet{byDomain: make(map[string]*tls.Certificate), all: certs}
 	for _, domain := range c.domains {
 		i := slices.IndexFunc(certs, func(cert *tls.Certificate) bool { return cert.Leaf.VerifyHostname(domain) == nil })
 		if i < 0 {
@@ -92,13 +96,9 @@ func (c *Certificates) Reload() error {
 			set.byDomain[domain] = certs[0]
 			continue
 		}
-		if leaf := certs[i].Leaf; now.After(leaf.NotAfter) {
-			c.log.Warn("the certificate has expired; clients will complain", "domain", domain, "since", leaf.NotAfter)
-		}
 		set.byDomain[domain] = certs[i]
 	}
-	c.set.Store(set)
-	return nil
+	return set
 }
 
 func (c *Certificates) load() ([]*tls.Certificate, error) {
@@ -120,36 +120,10 @@ func (c *Certificates) load() ([]*tls.Certificate, error) {
 	return certs, nil
 }
 
-// Config is a TLS configuration that shows these certificates. domain is the one
-// that the client has named in clear, "" if TLS comes first.
-func (c *Certificates) Config(minTLS uint16, domain string) *tls.Config {
-	return &tls.Config{
-		MinVersion: minTLS,
-		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return c.pick(hello.ServerName, domain), nil
-		},
-	}
-}
-
 // Leaf is the certificate that was shown to a client which asked for serverName
 // by SNI, or for none, and had named domain in clear, or none.
 func (c *Certificates) Leaf(serverName, domain string) *x509.Certificate {
-	return c.pick(serverName, domain).Leaf
-}
-
-// pick prefers the name that the client has asked for by SNI. That may be the name
-// of a host that stands for many domains, or missing: then the domain to which the
-// stream was opened decides (RFC 6120 section 13.7.1.2 has certificates name
-// domains, not hosts).
-func (c *Certificates) pick(serverName, domain string) *tls.Certificate {
-	set := c.set.Load()
-	if cert := set.byDomain[strings.ToLower(serverName)]; cert != nil {
-		return cert
-	}
-	if cert := set.byDomain[jid.DNSName(domain)]; cert != nil {
-		return cert
-	}
-	return set.first
+	return c.set.Load().pick(serverName, domain).Leaf
 }
 
 // selfSigned reads the certificate in the data directory, or makes one when

@@ -84,7 +84,12 @@ func TestCertificatePerDomain(t *testing.T) {
 		{"host.example", "", "one.example"},
 		{"", "", "one.example"},
 	} {
-		cert, err := c.Config(0, tt.to).GetCertificate(&tls.ClientHelloInfo{ServerName: tt.asked})
+		hello := &tls.ClientHelloInfo{ServerName: tt.asked}
+		config, err := c.Config(0, tt.to).GetConfigForClient(hello)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert, err := config.GetCertificate(hello)
 		if err != nil || cert.Leaf.VerifyHostname(tt.want) != nil || !c.Leaf(tt.asked, tt.to).Equal(cert.Leaf) {
 			t.Errorf("%+v: another certificate", tt)
 		}
