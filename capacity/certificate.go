@@ -22,10 +22,6 @@ type TLSPlan struct {
 	Roots      *x509.CertPool // authorities that clients trust; nil: this machine's
 }
 
-// Expiring: a certificate with less than this left, or less than a third of its
-// life where that is short, should have been renewed.
-const Expiring = 14 * 24 * time.Hour
-
 // Certificates checks the certificates: there, readable, fitting their keys, valid,
 // trusted, and one for each domain.
 func Certificates(root fs.FS, p TLSPlan) []Check {

@@ -61,6 +61,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, errors.Join(err, st.Close())
 	}
 	s.stopped.Go(func() { summarize(s.ctx, s.log, s.totals) })
+	s.stopped.Go(func() { s.certs.WatchExpiry(s.ctx) })
 	return s, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -18,6 +19,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +47,9 @@ type Certificates struct {
 	dir                 string
 	log                 *slog.Logger
 	set                 atomic.Pointer[certSet]
+
+	mu     sync.Mutex
+	warned map[[sha256.Size]byte]time.Duration // the warning given for a leaf, 0: that it has ended
 }
 
 // SelfSignedFiles are the names of the certificate and the key that the server
@@ -83,6 +88,10 @@ func (c *Certificates) Reload() error {
 	if old := c.set.Load(); old == nil || !old.sameCertificates(certs) {
 		c.set.Store(set)
 	}
+	c.mu.Lock()
+	c.warned = nil // whoever reloads wants to hear it again
+	c.mu.Unlock()
+	c.warnExpiry()
 	return nil
 }
 
@@ -99,6 +108,15 @@ func (c *Certificates) newSet(certs []*tls.Certificate) *certSet {
 		set.byDomain[domain] = certs[i]
 	}
 	return set
+}
+
+// certNames are the names that a certificate is for.
+func certNames(leaf *x509.Certificate) []string {
+	names := slices.Clone(leaf.DNSNames)
+	for _, ip := range leaf.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return names
 }
 
 func (c *Certificates) load() ([]*tls.Certificate, error) {

@@ -30,7 +30,7 @@ var allowed = map[string][]string{
 	"store/sqlite":      {"roost/store", "roost/jid", "zombiezen.com/go/sqlite"},
 	"store/storetest":   {"roost/store", "roost/jid"},
 	"store/slow":        {"roost/store", "roost/jid"},
-	"server":            {"roost/poller", "roost/parser", "roost/jid", "roost/stanza", "roost/session", "roost/router", "roost/xep", "roost/store", "roost/store/sqlite"},
+	"server":            {"roost/capacity", "roost/poller", "roost/parser", "roost/jid", "roost/stanza", "roost/session", "roost/router", "roost/xep", "roost/store", "roost/store/sqlite"},
 	"capacity":          {"github.com/dustin/go-humanize"},
 	"internal/logqueue": {},
 	"cmd/roost": {"roost/internal/logqueue", "roost/bench", "roost/bench/parsebench", "roost/bench/picture", "roost/bench/relay", "roost/capacity", "roost/server", "roost/session", "roost/jid", "roost/store", "roost/store/sqlite",

@@ -1,0 +1,60 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"strings"
+	"time"
+
+	"roost/capacity"
+)
+
+// expiryInterval is how often the server looks at the ends of its certificates.
+const expiryInterval = 24 * time.Hour
+
+// WatchExpiry logs a warning when a certificate has 30, 14, 7 or 1 days left, and
+// once a day after its end, until ctx ends. Reload does so for the certificates
+// that it has read.
+func (c *Certificates) WatchExpiry(ctx context.Context) {
+	tick := time.NewTicker(expiryInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			c.warnExpiry()
+		}
+	}
+}
+
+// warnExpiry warns of each certificate once for each of the periods, and each
+// time when its end has passed.
+func (c *Certificates) warnExpiry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now, warned := time.Now(), make(map[[sha256.Size]byte]time.Duration)
+	for i, cert := range c.set.Load().all {
+		period, ok := capacity.ExpiryWarning(cert.Leaf, now)
+		if !ok {
+			continue
+		}
+		id := sha256.Sum256(cert.Leaf.Raw)
+		before, told := c.warned[id]
+		warned[id] = period
+		if told && before == period && period > 0 {
+			continue
+		}
+		file, mend := c.SelfSigned(), "restart roost serve or send it SIGHUP: it makes a new one, which clients must be told to trust"
+		if file == "" {
+			file, mend = c.certFiles[i], "renew the certificate, then send roost serve SIGHUP (systemctl reload roost)"
+		}
+		message := "a certificate expires soon"
+		if period == 0 {
+			message = "a certificate has expired; clients refuse to connect"
+		}
+		c.log.Warn(message, "names", strings.Join(certNames(cert.Leaf), " "), "file", file,
+			"not_after", cert.Leaf.NotAfter.UTC().Format(time.RFC3339), "days_left", int(cert.Leaf.NotAfter.Sub(now)/(24*time.Hour)), "mend", mend)
+	}
+	c.warned = warned
+}
