@@ -177,7 +177,10 @@ func TestDribbledHello(t *testing.T) {
 // TestHugeHello: a first record that is longer than any may be is not waited for.
 func TestHugeHello(t *testing.T) {
 	s := serve(t, Config{Loops: 1}, testTLS(t), nil)
-	_, _ = dial(t, s.addr).Write([]byte{22, 3, 1, 0xff, 0xff})
+	c := dial(t, s.addr)
+	_, _ = c.Write([]byte{22, 3, 1, 0xff, 0xff})
+	_, _ = io.ReadAll(c)
+	_ = c.Close()
 	if err := reason(t, <-s.conns); !errors.Is(err, ErrHandshake) {
 		t.Errorf("%v, want ErrHandshake", err)
 	}

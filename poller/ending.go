@@ -160,6 +160,9 @@ func (c *Conn) shut(err error) {
 	if c.dead {
 		return
 	}
+	if t, ok := c.rec.(*stdTLS); ok && t.failed != nil {
+		err = t.failed // it was told with an alert, and that was waited for
+	}
 	c.dead = true
 	c.paused = true
 	c.mu.Lock()

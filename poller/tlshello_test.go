@@ -5,8 +5,10 @@ package poller
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"net"
 	"runtime"
+	"strings"
 	"testing"
 	"weak"
 )
@@ -21,63 +23,116 @@ func fragments(record []byte, n int) (all []byte) {
 	return all
 }
 
+// firstAlert is what is found of a first flight that comes in one piece: whether
+// the ClientHello is whole, and the alert of a refusal, noAlert for none.
+func firstAlert(b []byte) (whole bool, alert int, err error) {
+	whole, err = new(firstFlight).whole(b)
+	return whole, alertOf(err), err
+}
+
+const noAlert = -1
+
+func alertOf(err error) int {
+	var a tls.AlertError
+	if errors.As(err, &a) {
+		return int(a)
+	}
+	return noAlert
+}
+
 // TestHelloIsWhole: whatever the records, it is whole with its last byte and not
 // earlier; what cannot become one is refused as soon as that shows.
 func TestHelloIsWhole(t *testing.T) {
 	hello := clientHello(t)
-	for _, n := range []int{50, 100, 1000, 1 << 14} {
+	for _, n := range []int{1, 50, 100, 1000, 1 << 14} {
 		b := fragments(hello, n)
+		dribbled := new(firstFlight)
 		for i := range b {
-			if whole, err := helloIsWhole(b[:i]); whole || err != nil {
-				t.Fatalf("records of %d, %d of %d bytes: %v, %v", n, i, len(b), whole, err)
+			for _, f := range []*firstFlight{new(firstFlight), dribbled} {
+				if whole, err := f.whole(b[:i]); whole || err != nil {
+					t.Fatalf("records of %d, %d of %d bytes: %v, %v", n, i, len(b), whole, err)
+				}
 			}
 		}
-		if whole, err := helloIsWhole(b); !whole || err != nil {
+		if whole, err := dribbled.whole(b); !whole || err != nil {
+			t.Errorf("records of %d, byte by byte: %v, %v", n, whole, err)
+		}
+		if whole, _, err := firstAlert(b); !whole || err != nil {
 			t.Errorf("records of %d: %v, %v", n, whole, err)
 		}
-		if whole, err := helloIsWhole(append(b, "more"...)); !whole || err != nil {
+		if whole, _, err := firstAlert(append(b, "more"...)); !whole || err != nil {
 			t.Errorf("records of %d and more: %v, %v", n, whole, err)
 		}
 	}
-	for desc, b := range map[string]string{
-		"no handshake":     "\x17",
-		"another version":  "\x16\x02",
-		"an empty record":  "\x16\x03\x01\x00\x00",
-		"a long record":    "\x16\x03\x01\x40\x01",
-		"no ClientHello":   "\x16\x03\x01\x00\x10\x02",
-		"a long message":   "\x16\x03\x01\x00\x10\x01\x00\x40\x00",
-		"a longer message": "\x16\x03\x01\x00\x10\x01\x01\x00\x00",
-		"a wrong second":   "\x16\x03\x01\x00\x01\x01\x17",
-		"tiny records":     string(fragments(hello, 1)),
+	for desc, tt := range map[string]struct {
+		b     string
+		alert int
+	}{
+		"no handshake":         {"\x17", 10},
+		"XML":                  {"<", 10},
+		"SSL 2.0":              {"\x80", 70},
+		"no version of TLS":    {"\x16\x10", 10},
+		"an empty record":      {"\x16\x03\x01\x00\x00", 10},
+		"a long record":        {"\x16\x03\x01\x40\x01", 22},
+		"no ClientHello":       {"\x16\x03\x01\x00\x10\x02", 10},
+		"a long message":       {"\x16\x03\x01\x00\x10\x01\x00\x40\x00", 80},
+		"a longer message":     {"\x16\x03\x01\x00\x10\x01\x01\x00\x00", 80},
+		"a wrong second":       {"\x16\x03\x01\x00\x01\x01\x17", 10},
+		"a fatal alert":        {"\x15\x03\x01\x00\x02\x02\x28", noAlert},
+		"an empty second":      {"\x16\x03\x01\x00\x01\x01\x16\x03\x03\x00\x00", 10},
+		"too much in records":  {string(fragments(append([]byte("\x16\x03\x01\x00\x00\x01\x00\x3f\xfc"), make([]byte, 1<<14-4)...), 1)[:maxClientHello]), 80},
+		"too much in warnings": {strings.Repeat(warning, 17), 10},
 	} {
-		if whole, err := helloIsWhole([]byte(b)); whole || err != ErrHandshake {
-			t.Errorf("%s: %v, %v", desc, whole, err)
+		whole, alert, err := firstAlert([]byte(tt.b))
+		if whole || !errors.Is(err, ErrHandshake) || alert != tt.alert {
+			t.Errorf("%s: %v, %v; want alert %d", desc, whole, err, tt.alert)
 		}
-		if desc != "tiny records" {
-			if whole, err := helloIsWhole([]byte(b)[:len(b)-1]); whole || err != nil {
-				t.Errorf("%s, one byte less: %v, %v", desc, whole, err)
-			}
+		if whole, _, err := firstAlert([]byte(tt.b)[:len(tt.b)-1]); whole || err != nil {
+			t.Errorf("%s, one byte less: %v, %v", desc, whole, err)
 		}
 	}
 }
 
+// warning is a record with an alert that is none (user_canceled).
+const warning = "\x15\x03\x01\x00\x02\x01\x5a"
+
 // FuzzHello: what is refused stays refused and what is whole stays whole, whatever
-// comes behind it, and what is kept of one that is not whole has a bound.
+// comes behind it, and what is kept of one that is not whole has a bound. Where
+// it is not refused crypto/tls sends no alert, and where it is, not for its size,
+// crypto/tls takes it for no ClientHello.
 func FuzzHello(f *testing.F) {
 	hello := clientHello(f)
 	for _, n := range []int{10, 100, 1 << 14} {
 		f.Add(fragments(hello, n), 7)
 	}
 	f.Add([]byte("\x16\x03\x01\x00\x10\x01\x00\x40\x00"), 3)
+	f.Add([]byte(warning+string(hello)), len(warning))
 	f.Fuzz(func(t *testing.T, b []byte, at int) {
 		at = max(0, min(at, len(b)))
-		first, errFirst := helloIsWhole(b[:at])
-		whole, err := helloIsWhole(b)
-		if first && !whole || errFirst != nil && err != errFirst || whole && err != nil {
+		cut := new(firstFlight)
+		first, errFirst := cut.whole(b[:at])
+		whole, alert, err := firstAlert(b)
+		if first && !whole || errFirst != nil && err == nil || whole && err != nil {
 			t.Errorf("%d of %d bytes: %v, %v; all: %v, %v", at, len(b), first, errFirst, whole, err)
 		}
-		if !whole && err == nil && len(b) > 2*maxClientHello {
+		if !first && errFirst == nil {
+			if again, errAgain := cut.whole(b); again != whole || alertOf(errAgain) != alert {
+				t.Errorf("in one piece %v, %v; cut at %d %v, %v", whole, err, at, again, errAgain)
+			}
+		}
+		if !whole && err == nil && len(b) > maxClientHello {
 			t.Errorf("%d bytes, and it goes on", len(b))
+		}
+		taken := false
+		out := stdFirst(&tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			taken = true
+			return nil, ErrHandshake
+		}}, b)
+		switch {
+		case !whole && err == nil && len(out) > 0:
+			t.Errorf("crypto/tls sends %x where we wait for more", out)
+		case err != nil && alert != int(alertInternalError) && taken:
+			t.Errorf("refused with %v, and a ClientHello for crypto/tls", err)
 		}
 	})
 }

@@ -26,28 +26,31 @@ type stdTLS struct {
 	// immutable
 	c       *Conn
 	cfg     *tls.Config
-	server  bool
 	network network // of the peer
 
-	conn   *tls.Conn     // a server's is nil until its handshake begins
 	place  *list.Element // in its network's queue; nil: it does not wait. Under the lock of handshakes
-	gaveUp bool          // it was told to give up its slot; likewise
+	conn   *tls.Conn     // a server's is nil until its handshake begins
 	silent atomic.Int64  // since when the peer is waited for, after Poller.start; 0: it is not
-
-	early bool // loop: the handshake is not done
+	failed error         // loop: why the handshake has ended
 
 	// the handshake's goroutine, and when it has ended the loop
 	secrets *leantls.Secrets           // caught from crypto/tls; nil: none
 	written *bytebufferpool.ByteBuffer // all that crypto/tls wrote in the handshake
 
-	mu       sync.Mutex
-	arrived  sync.Cond
-	in       bytes.Buffer // bytes of the socket that crypto/tls has not read
-	bound    leantls.Boundary
-	choked   bool // reading is paused until crypto/tls has read more
-	phase    tlsPhase
-	ended    bool // the peer closed, or the connection is gone
-	notified bool // the peer sent close_notify
+	mu      sync.Mutex
+	arrived sync.Cond
+	in      bytes.Buffer // bytes of the socket that crypto/tls has not read
+	first   *firstFlight // of a ClientHello that is not whole; nil: nothing has come
+	bound   leantls.Boundary
+	phase   tlsPhase
+	choked  bool // reading is paused until crypto/tls has read more
+	ended   bool // the peer closed, or the connection is gone
+
+	// Not under mu; here they take no space.
+	notified bool // loop: the peer sent close_notify
+	early    bool // loop: the handshake is not done
+	gaveUp   bool // it was told to give up its slot; under the lock of handshakes
+	server   bool // immutable
 }
 
 type tlsPhase uint8
@@ -58,6 +61,7 @@ const (
 	tlsShaking
 	tlsOpen
 	tlsParked // a lean session goes on
+	tlsFailed // the handshake has: what comes is dropped
 )
 
 func newStdTLS(c *Conn, cfg *tls.Config, of network) *stdTLS {
@@ -79,11 +83,19 @@ func newClientTLS(c *Conn, cfg *tls.Config, of network) *stdTLS {
 // open is given bytes of the socket. Loop.
 func (t *stdTLS) open(p []byte) error {
 	t.mu.Lock()
+	if t.phase == tlsFailed {
+		t.mu.Unlock()
+		return nil
+	}
 	t.in.Write(p)
 	switch t.phase {
 	case tlsHello:
-		defer t.mu.Unlock()
-		return t.hello()
+		err := t.hello()
+		t.mu.Unlock()
+		if err != nil {
+			t.reject(err)
+		}
+		return nil
 	case tlsQueued, tlsShaking:
 		defer t.mu.Unlock()
 		if t.in.Len() > maxEarly {
@@ -121,7 +133,7 @@ func (t *stdTLS) shake() {
 		case c.dead || c.lingering(): // nobody is told of anything any more
 		case err != nil:
 			c.loop.p.cfg.Logger.Debug("TLS handshake failed", "peer", c.RemoteAddr(), "err", err)
-			c.shut(errors.Join(ErrHandshake, err))
+			t.reject(errors.Join(ErrHandshake, err))
 		default:
 			if err := t.secured(loop); err != nil {
 				c.fail(err)
@@ -249,7 +261,7 @@ func (t *stdTLS) eof() error {
 		return nil
 	case t.phase == tlsOpen:
 		return ErrTruncated
-	case t.phase == tlsHello, t.phase == tlsQueued:
+	case t.phase == tlsHello, t.phase == tlsQueued, t.phase == tlsFailed:
 		return ErrHandshake // it would have to answer what we have not sent yet
 	}
 	t.choked = true
