@@ -1,0 +1,82 @@
+// Package scripts has the tests of the scripts in this directory.
+package scripts
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// programs makes a directory with programs, shell scripts with these bodies, that
+// come before the system's, and returns the environment with it.
+func programs(t *testing.T, bodies map[string]string) (dir string, env []string) {
+	t.Helper()
+	dir = t.TempDir()
+	for name, body := range bodies {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+body), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir, append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "DIR="+dir)
+}
+
+// busy is an apt-get that finds the lock of the lists taken twice; it notes its
+// arguments.
+const busy = `echo "$@" >>"$DIR/calls"
+case "$*" in *" update"*)
+	echo x >>"$DIR/updates"
+	if [ "$(wc -l <"$DIR/updates")" -le 2 ]; then
+		echo "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 4711 (apt-get)" >&2
+		exit 100
+	fi
+esac
+`
+
+// TestDepsWaits: a lock that another apt-get holds is waited for, that of the lists
+// too; any other error is reported and ends it.
+func TestDepsWaits(t *testing.T) {
+	fakes := map[string]string{
+		"dpkg-query": "exit 1\n", // nothing is installed
+		"id":         "echo 0\n",
+		"sleep":      "",
+		"apt-get":    busy,
+	}
+	dir, env := programs(t, fakes)
+	run := func(env []string) (string, error) {
+		cmd := exec.Command("./deps.sh")
+		cmd.Env = env
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := run(env); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	calls, err := os.ReadFile(filepath.Join(dir, "calls"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(calls)), "\n")
+	if len(lines) != 4 || !strings.Contains(lines[3], "install") || !strings.Contains(lines[3], " qemu-user") {
+		t.Errorf("apt-get was called with\n%s", calls)
+	}
+	for _, line := range lines {
+		if !strings.Contains(line, "DPkg::Lock::Timeout=") {
+			t.Errorf("apt-get %s: it does not wait for dpkg's lock", line)
+		}
+	}
+
+	fakes["apt-get"] = "echo 'E: Unable to locate package' >&2\nexit 100\n"
+	_, env = programs(t, fakes)
+	if out, err := run(env); err == nil || !strings.Contains(out, "Unable to locate") {
+		t.Errorf("an error of apt-get: %v\n%s", err, out)
+	}
+	// It gives up: a clock that goes on by an hour with each look at it.
+	fakes["apt-get"] = "echo 'E: Unable to acquire the dpkg frontend lock' >&2\nexit 100\n"
+	fakes["date"] = `echo x >>"$DIR/clock"; echo $(($(wc -l <"$DIR/clock") * 3600))` + "\n"
+	_, env = programs(t, fakes)
+	if out, err := run(env); err == nil || !strings.Contains(out, "after ten minutes") {
+		t.Errorf("a lock that is never free: %v\n%s", err, out)
+	}
+}
