@@ -6,13 +6,13 @@ GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 # Rooms with goroutines of their own: these run under the race detector.
 RACE = ./poller ./session ./router ./server ./store/... ./xep ./internal/... ./bench
 
-.PHONY: build test unit check race fuzz fuzz-parser bench interop deps mutate
+.PHONY: build test unit check race arm64 fuzz fuzz-parser bench interop deps mutate
 
 build:
 	go build -o roost ./cmd/roost
 
 # Everything: what CI runs.
-test: deps check unit race interop fuzz-parser
+test: deps check unit race arm64 interop fuzz-parser
 	@echo "make test: all passed"
 
 deps:
@@ -34,6 +34,15 @@ check:
 
 race:
 	go test -race $(RACE)
+
+# linux/arm64: all of it is built and vetted. What depends on the architecture is
+# tested under QEMU: the parser's vectors, what the poller knows of netpoll and the
+# kernel, and the records of TLS.
+ARM64 = GOOS=linux GOARCH=arm64 ROOST_TEST_EMULATOR=qemu-aarch64
+arm64: deps
+	$(ARM64) go build ./...
+	$(ARM64) go vet ./...
+	$(ARM64) go test -exec qemu-aarch64 ./parser ./poller ./poller/leantls
 
 interop: deps
 	go test -tags interop -count=1 ./test/interop

@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/cloudwego/netpoll"
+	"golang.org/x/sys/unix"
 )
 
 // netpoll exports its Poll and FDOperator but no way to open a Poll: its own
@@ -26,11 +27,11 @@ func init() {
 	netpoll.SetLoggerOutput(io.Discard)
 }
 
-// epollEvent has the layout of netpoll's epollevent on this architecture.
-type epollEvent struct {
-	_ uint32  // events
-	_ [8]byte // data
-}
+// epollEvent, of netpoll_packed.go or netpoll_aligned.go, has the layout of netpoll's
+// epollevent on this architecture, which tame checks, and of the kernel's, which the
+// compiler checks here. netpoll has no other layouts: it does not work elsewhere, and
+// this package does not compile.
+var _ [unsafe.Sizeof(unix.EpollEvent{})]byte = [unsafe.Sizeof(epollEvent{})]byte{}
 
 // errLayout says that netpoll is not what this file was written for.
 var errLayout = errors.New("poller: this version of netpoll has other insides than 0.7.2")

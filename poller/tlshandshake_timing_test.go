@@ -12,7 +12,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"os/exec"
 	"runtime"
 	"slices"
 	"sync"
@@ -111,7 +110,7 @@ func TestHandshakeChild(t *testing.T) {
 // shakeChild starts the client. What it answers measures the CPU that this process
 // uses while the client connects n times, at many at once.
 func shakeChild(b *testing.B, n, at int) (measure func(addr, kind string) time.Duration) {
-	cmd := exec.Command(os.Args[0], "-test.run=^TestHandshakeChild$")
+	cmd := self("-test.run=^TestHandshakeChild$")
 	cmd.Env = append(os.Environ(), shakeVariable+"=1")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()

@@ -10,7 +10,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"reflect"
 	"strings"
 	"sync"
@@ -252,7 +251,7 @@ func TestLeanFIPS(t *testing.T) {
 		}
 		return
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestLeanFIPS$", "-test.v")
+	cmd := self("-test.run=^TestLeanFIPS$", "-test.v")
 	cmd.Env = append(os.Environ(), "GODEBUG=fips140=on", "ROOST_TEST_FIPS=1")
 	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestLeanFIPS") {
 		t.Errorf("%v\n%s", err, out)
