@@ -27,7 +27,24 @@ const (
 func (c *Conn) fail(err error) {
 	c.paused = true
 	c.Flush() // an alert may wait
-	c.loop.post(c, func(int) { c.shut(err) })
+	c.loop.post(c, func(int) {
+		c.drain()
+		c.shut(err)
+	})
+}
+
+// drain reads what has come and nobody wants any more: to close a socket with unread
+// input resets the connection, and that destroys an alert on its way. Loop.
+func (c *Conn) drain() {
+	if c.dead {
+		return
+	}
+	c.closeWrite()
+	for range maxReads {
+		if n, err := read(c.fd, c.loop.buf); n < len(c.loop.buf) && err != unix.EINTR {
+			return
+		}
+	}
 }
 
 // peerClosed is the end of what the peer sends. Loop.

@@ -150,3 +150,26 @@ func code(alert []byte) int {
 	}
 	return int(alert[6])
 }
+
+// TestAlertArrives: the alert for a wrong record arrives, and a proper end of TCP
+// behind it, also where more has come than was read.
+func TestAlertArrives(t *testing.T) {
+	for _, std := range []bool{false, true} {
+		s := serve(t, Config{Loops: 1, ReadBuffer: 1024, StdTLS: std}, testTLS(t), nil)
+		p := newTLSPeer(t, dial(t, s.addr), nil)
+		e := <-s.conns
+		eventually(t, "secured", e.secured.Load)
+		wrong := p.data("wrong")
+		wrong[len(wrong)-1] ^= 1
+		p.send(wrong, make([]byte, 3000))
+		if typ, content, err := p.read(); typ != recAlert || content != "\x02\x14" || err != nil {
+			t.Errorf("std %v: a wrong record is answered with type %d, %x, %v; want bad_record_mac", std, typ, content, err)
+		}
+		if rest, err := io.ReadAll(p.conn); len(rest) > 0 || err != nil {
+			t.Errorf("std %v: behind the alert: %x, %v", std, rest, err)
+		}
+		if err := reason(t, e); err == nil || err == io.EOF {
+			t.Errorf("std %v: ended with %v", std, err)
+		}
+	}
+}
