@@ -41,7 +41,7 @@ type lastWriter struct {
 // noteLast records that a resource goes now, with the status text of its
 // unavailable presence if it sent one.
 func (r *Router) noteLast(s *session.Session, st *stanza.Stanza) {
-	last := store.Last{Owner: s.JID().Bare(), At: time.Now().UTC()}
+	last := store.Last{Owner: s.JID().Bare(), At: time.Now().UTC(), Event: s.Event()}
 	if st != nil {
 		if el := st.Root.Child(stanza.NSClient, "status"); el.OK() {
 			if text := el.AppendText(nil); len(text) <= maxStatus {

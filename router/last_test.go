@@ -7,6 +7,7 @@ import (
 
 	"roost/internal/xmpptest"
 	"roost/jid"
+	"roost/session"
 )
 
 // TestLastTogether: clients that come and go cause no write of their own; when
@@ -42,7 +43,14 @@ func TestLastTogether(t *testing.T) {
 	c.say("<presence/>", "<presence")
 	before := st.Calls("SetLast")
 	c.say("<presence type='unavailable'/></stream:stream>", "</stream:stream>")
-	s.Router.Forget(jid.MustParse("romeo@localhost"))
+	if err := s.Store.DeleteAccount(t.Context(), jid.MustParse("romeo@localhost")); err != nil {
+		t.Fatal(err)
+	}
+	caughtUp := make(chan error)
+	s.Sessions.Go(session.Write, func(t *session.Turn) { caughtUp <- s.Router.CatchUpAll(t) })
+	if err := <-caughtUp; err != nil {
+		t.Fatal(err)
+	}
 	s.Router.Flush(t.Context())
 	if n := st.Calls("SetLast") - before; n != 0 {
 		t.Errorf("%d writes of an account that is gone", n)

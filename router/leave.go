@@ -57,7 +57,7 @@ func (r *Router) unavailable(t *session.Turn, s *session.Session, st *stanza.Sta
 // newest is an account's roster under its order lock: a subscription approved at
 // this moment is either in it or is told of the presence that there is now.
 func (r *Router) newest(s *session.Session, ro *Roster) *Roster {
-	if newer, ok := r.cached(s.BareJID()); ok {
+	if newer, ok := r.cached(s.BareJID()); ok && newer.Generation <= s.Event() {
 		return newer
 	}
 	return ro
@@ -169,6 +169,13 @@ func (r *Router) Left(t *session.Turn, s *session.Session) bool {
 	if s.Available() {
 		ro = r.newest(s, ro)
 	}
+	r.left(t, s, ro)
+	return true
+}
+
+// left tells everybody that a resource is gone. The caller holds the account's
+// order lock.
+func (r *Router) left(t *session.Turn, s *session.Session, ro *Roster) {
 	r.leave(t, s, ro, func(b []byte, to string) []byte {
 		return stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, From: s.FullJID(), To: to}.AppendEmpty(b)
 	}, false)
@@ -177,5 +184,4 @@ func (r *Router) Left(t *session.Turn, s *session.Session) bool {
 			f(t, s)
 		}
 	}
-	return true
 }

@@ -170,9 +170,9 @@ func (r *Router) toAvailable(t *session.Turn, bare string, appendTo func([]byte,
 // session.Router.
 func (r *Router) Bound(t *session.Turn, s *session.Session) bool {
 	owner := s.JID().Bare()
-	if _, ok := r.cached(owner.String()); ok {
+	if ro, ok := r.cached(owner.String()); ok {
 		s.SetMail() // not known
-		return true
+		return ro.Generation <= s.Event()
 	}
 	// The session is in the table already: of a message that is kept from now
 	// on it will be told.
@@ -183,8 +183,8 @@ func (r *Router) Bound(t *session.Turn, s *session.Session) bool {
 		s.SetMail()
 		return true
 	}
-	if state.Roster.Version == 0 {
-		return false
+	if state.Roster.Version == 0 || state.Roster.Generation > s.Event() {
+		return false // or it is another account by now
 	}
 	r.remember(owner, newRoster(state.Roster), seen)
 	if state.HasOffline {

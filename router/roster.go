@@ -13,13 +13,14 @@ import (
 // Roster is an account's contact list as it is held in memory: an immutable
 // snapshot, sorted by address, shared by everybody who reads it.
 type Roster struct {
-	Version  int64
-	Items    []store.RosterItem // sorted by JID
-	Requests []string           // bare JIDs with a pending inbound request, sorted
+	Version    int64
+	Generation int64              // of its owner's account
+	Items      []store.RosterItem // sorted by JID
+	Requests   []string           // bare JIDs with a pending inbound request, sorted
 }
 
 func newRoster(sr store.Roster) *Roster {
-	r := &Roster{Version: sr.Version, Items: sr.Items, Requests: sr.Requests}
+	r := &Roster{Version: sr.Version, Generation: sr.Generation, Items: sr.Items, Requests: sr.Requests}
 	slices.SortFunc(r.Items, func(a, b store.RosterItem) int { return strings.Compare(a.JID.String(), b.JID.String()) })
 	slices.Sort(r.Requests)
 	return r
@@ -105,7 +106,7 @@ func (r *Roster) Subscribed(contact string) bool {
 
 // after returns the roster as it is when an update was applied.
 func (r *Roster) after(u *store.RosterUpdate, version int64) *Roster {
-	n := &Roster{Version: version, Items: r.Items, Requests: r.Requests}
+	n := &Roster{Version: version, Generation: r.Generation, Items: r.Items, Requests: r.Requests}
 	if u.Put != nil {
 		it := *u.Put
 		it.Version = version
@@ -249,21 +250,4 @@ func (r *Router) apply(changes ...*change) error {
 		r.publish(c.update.Owner.String(), after)
 	}
 	return err
-}
-
-// ForgetAll drops all rosters that are held in memory: another process may have
-// changed any of them.
-func (r *Router) ForgetAll() {
-	for i := range r.changes {
-		r.orderLocks[i].Lock()
-		r.changes[i].Add(1) // whoever is reading one does not keep it
-		r.orderLocks[i].Unlock()
-	}
-	r.rosters.InvalidateAll()
-}
-
-// Forget drops what is held in memory of an account that was deleted.
-func (r *Router) Forget(owner jid.JID) {
-	r.publish(owner.BareString(), nil)
-	r.lasts.forget(owner.Bare())
 }

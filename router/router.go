@@ -95,6 +95,7 @@ type Router struct {
 	hooks       []hook // in the order in which a stanza goes through them
 	features    struct{ before, after []byte }
 	lasts       lastWriter
+	events      accountEvents
 	started     time.Time
 }
 

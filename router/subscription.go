@@ -61,34 +61,6 @@ func (r *Router) rosterRemove(rq *Request, contact jid.JID) {
 	}
 }
 
-// CancelSubscriptions cancels an account's subscriptions in both directions,
-// requests that wait included, and tells everybody concerned. It is called
-// before an account is deleted, and may wait for the store.
-func (r *Router) CancelSubscriptions(t *session.Turn, owner jid.JID) error {
-	ro, err := r.Roster(owner)
-	if err != nil {
-		return err
-	}
-	contacts := slices.Clone(ro.Requests)
-	for i := range ro.Items {
-		if it := &ro.Items[i]; it.Subscription != store.None || it.Ask {
-			contacts = append(contacts, it.JID.BareString())
-		}
-	}
-	for _, c := range contacts {
-		contact, err := jid.Parse(c)
-		if err != nil {
-			continue
-		}
-		rel := &relation{r: r, user: pair(owner), contact: pair(contact), deleted: true}
-		if err := rel.run(t, stanza.Unsubscribe, stanza.Unsubscribed); err != nil {
-			return err
-		}
-		t.Flush() // nobody waits until all are told
-	}
-	return nil
-}
-
 // relation is one change of what two accounts of this server are to each other:
 // the user does something, and the contact's side follows. Both rosters change
 // in one transaction, then everybody concerned is told.
@@ -98,7 +70,6 @@ type relation struct {
 	stanza        *stanza.Stanza // what the user's client sent; nil when an item is removed
 	request       *Request       // the roster set that removes an item, else nil
 	item          jid.JID        // the item removed
-	deleted       bool           // the user's account goes: what the contact approved in advance was for its owner
 
 	mineBefore, mine     subState // the user's side
 	theirsBefore, theirs subState // the contact's side
@@ -128,9 +99,6 @@ func (l *relation) run(t *session.Turn, events ...stanza.Type) error {
 	l.mine, l.theirs = l.mineBefore, l.theirsBefore
 	for _, e := range events {
 		l.step(e, exists)
-	}
-	if l.deleted {
-		l.theirs.approved = false
 	}
 	if err := l.prepare(mine, theirs); err != nil {
 		return err

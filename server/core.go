@@ -87,80 +87,40 @@ func (c *core) close() {
 // flushTimeout bounds how long a stop waits for the store with what was gathered.
 const flushTimeout = 5 * time.Second
 
-// watchEvery is how often the server looks for accounts that another process
-// has deleted or locked.
+// watchEvery is how often the server looks for what other processes have done to
+// accounts.
 const watchEvery = time.Second
 
-// watch ends the sessions of accounts that were deleted or locked, by this
-// process or by `roost user`.
+// watch acts on what happens to accounts by `roost user`.
 func (c *core) watch(ctx context.Context) {
-	seen, err := c.store.LastAccountEvent(ctx)
-	if err != nil {
-		c.log.Error("account events could not be read", "err", err)
-	}
-	for tick := time.NewTicker(watchEvery); ; {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
 		select {
 		case <-ctx.Done():
-			tick.Stop()
 			return
 		case <-tick.C:
 		}
-		if seen, err = c.accountEvents(ctx, seen); err != nil && ctx.Err() == nil {
-			c.log.Error("account events could not be read", "err", err)
+		if err := c.accountEvents(ctx); err != nil && ctx.Err() == nil {
+			c.log.Error("account events could not be acted on", "err", err)
 		}
 	}
 }
 
-// accountEvents acts on the events behind seen and returns the last one.
-func (c *core) accountEvents(ctx context.Context, seen int64) (int64, error) {
-	changed, err := c.store.Changed(ctx)
-	if err != nil || !changed {
-		return seen, err
+// accountEvents acts on account events, where there are any.
+func (c *core) accountEvents(ctx context.Context) error {
+	last, err := c.store.LastAccountEvent(ctx)
+	if err != nil || c.router.CaughtUp(last) {
+		return err
 	}
-	for {
-		events, err := c.store.AccountEvents(ctx, seen, 1000)
-		if err != nil || len(events) == 0 {
-			return seen, err
-		}
-		if err := c.revoke(ctx, events); err != nil {
-			return seen, err
-		}
-		seen = events[len(events)-1].ID
+	done := make(chan error, 1)
+	c.sessions.Go(session.Write, func(t *session.Turn) { done <- c.router.CatchUp(t, last) })
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return nil
 	}
-}
-
-// revoke ends the sessions of accounts that were deleted or locked and are so
-// now. An event may be old when it is seen: the account may have been let in
-// again or made anew since, and whoever has logged in to it then stays.
-func (c *core) revoke(ctx context.Context, events []store.AccountEvent) error {
-	gone, deleted := make(map[string]time.Time), false
-	for _, e := range events {
-		if e.Kind != store.AccountDeleted && e.Kind != store.AccountDisabled {
-			continue
-		}
-		c.router.Forget(e.JID)
-		deleted = deleted || e.Kind == store.AccountDeleted
-		bare := e.JID.String()
-		if _, known := gone[bare]; known {
-			continue
-		}
-		account, err := c.store.Account(ctx, e.JID)
-		switch {
-		case errors.Is(err, store.ErrNotFound) || err == nil && account.Disabled:
-			gone[bare] = time.Time{}
-		case err != nil:
-			return err
-		default:
-			gone[bare] = account.Created
-		}
-	}
-	if deleted {
-		c.router.ForgetAll() // the rosters of its contacts have changed, too
-	}
-	if len(gone) > 0 {
-		c.sessions.Revoke(gone, session.ErrNotAuthorized.WithText("The account was removed or locked."))
-	}
-	return nil
 }
 
 // secretFile holds random bytes that stay the same: salts shown for accounts

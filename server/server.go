@@ -56,7 +56,11 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s.core = newCore(&s.cfg, st, s.startTLS(), s.certs.Leaf, secret, cfg.Pollers)
-	if err := s.listen(); err != nil {
+	err = s.router.SkipAccountEvents(ctx)
+	if err == nil {
+		err = s.listen()
+	}
+	if err != nil {
 		s.core.close()
 		return nil, errors.Join(err, st.Close())
 	}

@@ -26,6 +26,10 @@ func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply 
 	if err != nil {
 		return stanza.BadRequest.WithText("The resource is not a valid resourcepart.")
 	}
+	if err := m.cfg.Router.CatchUp(t, s.Event()); err != nil {
+		m.cfg.Logger.Error("account events could not be read", "jid", s.BareJID(), "err", err)
+		return stanza.InternalServerError
+	}
 	old, reply := m.link(s, full)
 	if reply == stanza.Conflict && m.cfg.Conflict == RenameNew {
 		full, _ = s.JID().WithResource(newResource())
@@ -100,6 +104,12 @@ func (m *Manager) Destroy(t *Turn, s *Session) {
 		m.unbound.Delete(s)
 		return
 	}
+	m.unlink(s)
+	m.leave(t, s)
+}
+
+// unlink takes a session out of the table, if it is there.
+func (m *Manager) unlink(s *Session) {
 	found := false
 	m.table.update(s.BareJID(), func(head *Session) *Session {
 		head, found = unlink(head, s)
@@ -108,7 +118,6 @@ func (m *Manager) Destroy(t *Turn, s *Session) {
 	if found {
 		m.bound.Add(-1)
 	}
-	m.leave(t, s)
 }
 
 // leave announces that a session has left the tables.
@@ -138,7 +147,11 @@ func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 		resource = normal
 	}
 	d := t.scratch.Take()
-	s.block(s.mgr.reads, func(t *Turn) {
+	need := Read
+	if !s.mgr.cfg.Router.CaughtUp(s.Event()) {
+		need = Write // CatchUp changes rosters, or waits for that
+	}
+	s.block(s.mgr.pool(need), func(t *Turn) {
 		defer d.Release()
 		var st stanza.Stanza
 		_ = stanza.Read(d, &st) // it was read before

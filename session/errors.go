@@ -55,6 +55,9 @@ var (
 	ErrNotAuthorized = &StreamError{Condition: "not-authorized"}
 	// a local rule was broken
 	ErrPolicyViolation = &StreamError{Condition: "policy-violation"}
+	// what the client authenticated with is not valid any more: it is to
+	// authenticate again
+	ErrReset = &StreamError{Condition: "reset"}
 	// the server has no memory for what the client wants
 	ErrResourceConstraint = &StreamError{Condition: "resource-constraint"}
 	// the server is being shut down

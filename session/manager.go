@@ -43,6 +43,15 @@ type Router interface {
 	// wait for the store it returns what for and is called again on a worker.
 	Unbound(t *Turn, s *Session, st *stanza.Stanza) (known bool, need Work)
 
+	// CaughtUp reports whether CatchUp has nothing to do.
+	CaughtUp(event int64) bool
+
+	// CatchUp is called before a session is put in the tables, on a worker for
+	// writes unless CaughtUp was true. When it returns, everybody concerned has
+	// been told of what happened to accounts up to an event: nothing that is in
+	// memory of a former account of the same name is used for this one.
+	CatchUp(t *Turn, event int64) error
+
 	// Bound is called on a worker after the session was put in the tables and
 	// before the client is told. False: there is no such account any more.
 	Bound(t *Turn, s *Session) bool
@@ -139,6 +148,7 @@ type Manager struct {
 	stopping   atomic.Bool
 	mechs      []mechanism
 	bound      atomic.Int64
+	directing  atomic.Int64 // sessions that have sent directed presence
 	logins     atomic.Int64 // sessions bound since the start
 	ended      endings
 	iterations iterations
@@ -258,6 +268,19 @@ func (m *Manager) debug() bool {
 
 // Each calls f for every bound session until f answers false.
 func (m *Manager) Each(f func(*Session) bool) { m.table.each(f) }
+
+// EachDirecting calls f for every bound session that has sent directed presence.
+func (m *Manager) EachDirecting(f func(*Session)) {
+	if m.directing.Load() == 0 {
+		return
+	}
+	m.table.each(func(s *Session) bool {
+		if s.directing() {
+			f(s)
+		}
+		return true
+	})
+}
 
 // TurnEnd is to be called by every loop after each batch of events.
 func (m *Manager) TurnEnd(loop int) { m.turns[loop].end() }

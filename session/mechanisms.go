@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/xdg-go/scram"
 
@@ -108,12 +107,12 @@ func (m *Manager) newMechanisms() []mechanism {
 type lookup struct {
 	s     *Session
 	who   jid.JID
-	made  time.Time // when it was created
-	found bool      // it exists and may log in
-	off   bool      // it exists and is disabled
+	event int64 // its newest event
+	found bool  // it exists and may log in
+	off   bool  // it exists and is disabled
 }
 
-func (l *lookup) account() (jid.JID, time.Time) { return l.who, l.made }
+func (l *lookup) account() (jid.JID, int64) { return l.who, l.event }
 
 // find reads the account of this username. For one that does not exist it makes
 // up credentials that look the same each time and that no password fits: RFC
@@ -131,7 +130,7 @@ func (l *lookup) find(username string) (store.Credentials, error) {
 	case err != nil:
 		return store.Credentials{}, err
 	}
-	l.who, l.made, l.found, l.off = who, account.Created, true, account.Disabled
+	l.who, l.event, l.found, l.off = who, account.Event, true, account.Disabled
 	m.iterations.saw(account.Credentials.Iterations)
 	return account.Credentials, nil
 }

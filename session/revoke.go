@@ -1,50 +1,91 @@
 package session
 
-import "time"
+// Revocation says which streams of an account end because of what happened to it.
+// Numbers are those of account events (store.AccountEvent.ID).
+type Revocation struct {
+	Bound   int64 // resources that authenticated before this event end
+	Unbound int64 // streams without a resource that authenticated, or read the account's keys, before this one
+	Error   *StreamError
+}
 
-// incarnation is what a session keeps of an account's time of creation: an
-// account that was deleted and made anew has another one.
-func incarnation(created time.Time) uint32 { return uint32(created.Unix()) }
+// Merge adds what a later event ends.
+func (r Revocation) Merge(later Revocation) Revocation {
+	if later.Error != nil && (later.Bound > r.Bound || r.Error == nil) {
+		r.Error = later.Error
+	}
+	r.Bound, r.Unbound = max(r.Bound, later.Bound), max(r.Unbound, later.Unbound)
+	return r
+}
 
-// Revoke ends, with e, the sessions of accounts that are gone, and with them the
-// streams that are not bound yet, whether they have authenticated or are at it.
-// gone has the accounts' bare JIDs. Where an account was made anew since, the
-// value is the time of its creation: who logged in to the new one stays. It is
-// the zero time otherwise. Revoke may be called from any goroutine.
-func (m *Manager) Revoke(gone map[string]time.Time, e *StreamError) {
-	// Those that are not bound first: who binds meanwhile is in the table below.
+// Revoke ends streams of accounts, by bare JID. It may be called from any
+// goroutine. A stream whose input a worker handles now is looked at when that is
+// done: a client that changes its own password is past the event by then.
+func (m *Manager) Revoke(accounts map[string]Revocation) {
+	if len(accounts) == 0 {
+		return
+	}
+	// Those that are not bound first: a stream that binds meanwhile is in the table below.
 	m.unbound.Range(func(s *Session, _ struct{}) bool {
-		s.onLoop(func(t *Turn) {
-			if who, made := s.claims(); isRevoked(gone, who, made) {
-				s.end(t, e)
-			}
-		})
+		s.onLoop(func(t *Turn) { s.revokeUnbound(t, accounts) })
 		return true
 	})
-	for bare := range gone {
+	for bare, r := range accounts {
 		for s := m.First(bare); s != nil; s = s.Next() {
-			if isRevoked(gone, bare, s.made) {
-				s.Close(e)
+			if !s.AuthenticatedBefore(r.Bound) {
+				continue
 			}
+			s.onLoop(func(t *Turn) {
+				if s.AuthenticatedBefore(r.Bound) {
+					s.end(t, r.Error)
+				}
+			})
 		}
 	}
 }
 
-func isRevoked(gone map[string]time.Time, bare string, made uint32) bool {
-	anew, listed := gone[bare]
-	return listed && (anew.IsZero() || made != incarnation(anew))
+// revokeUnbound ends the stream if it was not bound when accounts were revoked and
+// is one of theirs. Only the goroutine that handles the session's input may call
+// it.
+func (s *Session) revokeUnbound(t *Turn, accounts map[string]Revocation) {
+	if s.has(flagAuthed) {
+		if r, listed := accounts[s.BareJID()]; listed && s.AuthenticatedBefore(r.Unbound) {
+			s.end(t, r.Error)
+		}
+		return
+	}
+	// In the middle of an exchange the account is the one whose keys were read.
+	if n := s.neg(); n != nil && n.sasl != nil {
+		who, event := n.sasl.account()
+		if r, listed := accounts[who.BareString()]; listed && before(uint32(event), r.Unbound) {
+			s.end(t, r.Error)
+		}
+	}
 }
 
-// claims is the account that the client has authenticated as or, in the middle
-// of an exchange, the one whose keys were read for it. Only the goroutine that
-// handles the session's input may call it.
-func (s *Session) claims() (bare string, made uint32) {
-	if s.has(flagAuthed) {
-		return s.BareJID(), s.made
+// AuthenticatedBefore reports whether the client authenticated before an account
+// event: an event of its account that is about an account, or a password, that it
+// does not know. Before authentication it reports true.
+func (s *Session) AuthenticatedBefore(event int64) bool { return before(s.event.Load(), event) }
+
+// Event is the newest event of the session's account at the time when it
+// authenticated.
+func (s *Session) Event() int64 { return int64(s.event.Load()) }
+
+// SetEvent notes that the client has caused an event of its own account, and stays.
+// Only the goroutine that handles the session's input may call it.
+func (s *Session) SetEvent(event int64) { s.event.Store(uint32(event)) }
+
+// before compares by the low 32 bits, which is all that a session keeps: event
+// numbers of one store are never 2^31 apart.
+func before(session uint32, event int64) bool { return int32(uint32(event)-session) > 0 }
+
+// TakeOut takes a bound session out of the tables and reports whether its leaving
+// is for the caller to announce: to the contacts of an account that was deleted
+// before its session has ended. It may be called from any goroutine.
+func (m *Manager) TakeOut(s *Session) bool {
+	if !s.has(flagBound) {
+		return false
 	}
-	if n := s.neg(); n != nil && n.sasl != nil {
-		who, created := n.sasl.account()
-		return who.BareString(), incarnation(created)
-	}
-	return "", 0
+	m.unlink(s)
+	return s.set(flagLeft)
 }

@@ -3,7 +3,6 @@ package session
 import (
 	"encoding/base64"
 	"errors"
-	"time"
 
 	"roost/jid"
 	"roost/parser"
@@ -45,9 +44,9 @@ type exchange interface {
 	// asks the store or derives keys.
 	blocks() bool
 
-	// account is the account that was found, and when it was created; zero
+	// account is the account that was found, and its newest event then; zero
 	// before.
-	account() (who jid.JID, created time.Time)
+	account() (who jid.JID, event int64)
 }
 
 // mechanism is one SASL mechanism that can be offered.
@@ -187,7 +186,7 @@ func (s *Session) sendSASL(t *Turn, name string, data []byte) {
 // saslSuccess ends the exchange. RFC 6120 section 6.4.6: the client sends a new
 // stream header, and what was known from the old one is dropped.
 func (s *Session) saslSuccess(t *Turn, data []byte) {
-	account, created := s.neg().sasl.account()
+	account, event := s.neg().sasl.account()
 	if s.neg().from != "" && s.neg().from != account.String() {
 		// The client said on its header that it is somebody else.
 		s.saslFail(t, saslInvalidAuthzid)
@@ -199,7 +198,8 @@ func (s *Session) saslSuccess(t *Turn, data []byte) {
 		s.SendBytes(t, []byte("<success xmlns='"+nsSASL+"'/>"))
 	}
 	s.neg().sasl, s.neg().mech = nil, nil
-	s.jid, s.made = account.Keep(), incarnation(created)
+	s.jid = account.Keep()
+	s.SetEvent(event)
 	s.set(flagAuthed)
 	s.unset(flagOpen)
 	s.parser.Reset()

@@ -139,7 +139,7 @@ func TestMadeUpIterations(t *testing.T) {
 		}
 	}
 	// Where accounts differ, so do those that are made up, each always the same.
-	if err := s.Store.SetCredentials(t.Context(), jid.MustParse("juliet@localhost"), other); err != nil {
+	if _, err := s.Store.SetCredentials(t.Context(), jid.MustParse("juliet@localhost"), other, false); err != nil {
 		t.Fatal(err)
 	}
 	challenge("juliet")

@@ -59,7 +59,7 @@ type Session struct {
 	// sessions.
 	jid      jid.Kept
 	state    atomic.Uint32 // flags, and the priority in the low byte
-	made     uint32        // when the account that it authenticated as was created, Unix seconds; owned as jid is
+	event    atomic.Uint32 // the account's newest event when it authenticated, the low bits; see Event
 	next     atomic.Pointer[Session]
 	presence atomic.Pointer[Presence]
 	parser   parser.Parser // owned by the loop
@@ -250,6 +250,7 @@ func (s *Session) AddDirected(to string, limit int) bool {
 	}
 	if x.directed == nil {
 		x.directed = make(map[string]struct{})
+		s.mgr.directing.Add(1)
 	}
 	x.directed[to] = struct{}{}
 	return true
@@ -268,6 +269,17 @@ func (s *Session) SentDirected(to string) bool {
 	return ok
 }
 
+// directing reports whether the resource has sent directed presence.
+func (s *Session) directing() bool {
+	x := s.ext.Load()
+	if x == nil {
+		return false
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.directed) > 0
+}
+
 // RemoveDirected forgets an address.
 func (s *Session) RemoveDirected(to string) {
 	if x := s.ext.Load(); x != nil {
@@ -282,6 +294,9 @@ func (s *Session) ClearDirected() []string {
 	all := s.Directed()
 	if x := s.ext.Load(); x != nil {
 		x.mu.Lock()
+		if x.directed != nil {
+			s.mgr.directing.Add(-1)
+		}
 		x.directed = nil
 		x.mu.Unlock()
 	}

@@ -57,9 +57,10 @@ func (s Subscription) HasFrom() bool { return s&From != 0 }
 
 // Roster is a contact list.
 type Roster struct {
-	Version  int64 // increases by one with every change of an item; begins anywhere past those of a former account of the same name; 0: no account
-	Items    []RosterItem
-	Requests []string // bare JIDs whose inbound request is pending ("Pending In"), with or without an item
+	Generation int64 // Account.Generation of its owner
+	Version    int64 // increases by one with every change of an item; begins anywhere past those of a former account of the same name; 0: no account
+	Items      []RosterItem
+	Requests   []string // bare JIDs whose inbound request is pending ("Pending In"), with or without an item
 }
 
 // RosterItem is one contact.

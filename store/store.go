@@ -66,14 +66,18 @@ type Accounts interface {
 	CreateAccount(ctx context.Context, a Account) error
 
 	// SetCredentials replaces an account's credentials, or returns ErrNotFound.
-	SetCredentials(ctx context.Context, bare jid.JID, c Credentials) error
+	// event is the ID of the event that tells servers to end the sessions that
+	// authenticated with the old ones; with keepSessions it tells them to end
+	// only streams that are not bound yet.
+	SetCredentials(ctx context.Context, bare jid.JID, c Credentials, keepSessions bool) (event int64, err error)
 
 	// SetDisabled locks an account or lets it in again, or returns ErrNotFound.
 	SetDisabled(ctx context.Context, bare jid.JID, disabled bool) error
 
 	// DeleteAccount deletes an account and all its data, or returns
 	// ErrNotFound. What others keep of it (their roster items) stays, but for
-	// subscriptions, requests and approvals: those end on both sides.
+	// subscriptions, requests and approvals: those end on both sides. Whose
+	// rosters that changed is read by EventContacts.
 	DeleteAccount(ctx context.Context, bare jid.JID) error
 
 	// ListAccounts lists accounts in the order of domain and localpart: at most
@@ -92,6 +96,11 @@ type Accounts interface {
 	// for at least an hour. LastAccountEvent tells where to begin.
 	AccountEvents(ctx context.Context, after int64, limit int) ([]AccountEvent, error)
 
+	// EventContacts is whose rosters a deletion has changed, in the order of
+	// addresses: at most limit of them after the address after, which is zero at
+	// first. It is kept as long as the event.
+	EventContacts(ctx context.Context, event int64, after jid.JID, limit int) ([]EventContact, error)
+
 	// LastAccountEvent is the ID of the newest event, 0 when there is none.
 	LastAccountEvent(ctx context.Context) (int64, error)
 
@@ -107,6 +116,11 @@ type Account struct {
 	Credentials Credentials
 	Disabled    bool      // may not log in
 	Created     time.Time // to the second
+
+	// Set by the store: the IDs of the event of its creation, which tells it from
+	// any other account of the same name, and of its newest event. An event with
+	// a larger ID than Event happened after the account was read.
+	Generation, Event int64
 }
 
 // EventKind is what happened to an account.
@@ -119,14 +133,25 @@ const (
 	CredentialsChanged EventKind = 3
 	AccountDisabled    EventKind = 4
 	AccountEnabled     EventKind = 5
+	CredentialsRenewed EventKind = 6 // changed, and the sessions stay
 )
 
 // AccountEvent is one thing that happened to an account.
 type AccountEvent struct {
-	ID   int64 // increases; not without gaps
+	ID   int64 // increases, is never used again; not without gaps
 	JID  jid.JID
 	Kind EventKind
 	At   time.Time // to the second
+}
+
+// EventContact is an account whose roster was changed by the deletion of another
+// one, and what its roster had of that one before.
+type EventContact struct {
+	JID          jid.JID // bare
+	Subscription Subscription
+	Ask          bool // a subscription request was pending at the deleted account
+	Approved     bool
+	Pending      bool // a subscription request of the deleted account was pending
 }
 
 // Offline are messages that wait for their recipient (XEP-0160).
@@ -183,7 +208,8 @@ type BlobQuota struct {
 // Activity is when accounts were last there (XEP-0012, RFC 6121 section 4.3.2).
 type Activity interface {
 	// SetLast records when the last resource of each account went, in one
-	// transaction. Accounts that do not exist are passed over.
+	// transaction. Accounts that do not exist, or were created after Last.Event,
+	// are passed over.
 	SetLast(ctx context.Context, batch []Last) error
 
 	// Last is what was recorded last, or ErrNotFound.
@@ -195,6 +221,7 @@ type Last struct {
 	Owner  jid.JID
 	At     time.Time // UTC, to the second
 	Status []byte    // the text of its last unavailable presence, or nothing
+	Event  int64     // for SetLast: an event of the account that is meant; 0: of whichever there is
 }
 
 // LoginState is what binding a resource needs to know.

@@ -2,7 +2,6 @@ package xep
 
 import (
 	"errors"
-	"time"
 
 	"roost/jid"
 	"roost/parser"
@@ -17,9 +16,6 @@ const nsRegister = "jabber:iq:register"
 // maxPassword is the longest password, in bytes: no client could log in by
 // PLAIN with a longer one (RFC 4616 section 2).
 const maxPassword = 1023
-
-// errRemoved ends the streams of an account that was removed.
-var errRemoved = session.ErrNotAuthorized.WithText("The account was removed.")
 
 // registrar creates and removes accounts and changes passwords (XEP-0077).
 type registrar struct {
@@ -187,15 +183,21 @@ func (g *registrar) change(rq *router.Request) error {
 	if who, err := jid.New(username, rq.Session.Host(), ""); err != nil || who != own {
 		return stanza.Forbidden.WithText("That is another account.")
 	}
+	if err := g.isOwner(rq); err != nil {
+		return err
+	}
 	c, err := g.credentials(rq.Turn, password)
 	if err != nil {
 		return err
 	}
-	if err := rq.Router.Store().SetCredentials(rq.Router.Context(), own, c); err != nil {
+	event, err := rq.Router.Store().SetCredentials(rq.Router.Context(), own, c, false)
+	if err != nil {
 		return err
 	}
+	rq.Session.SetEvent(event) // it stays; the account's other streams end
 	rq.Router.Logger().Info("password changed", "jid", own.String(), "peer", rq.Session.Conn().RemoteAddr())
 	rq.Empty()
+	g.actOnEvents(rq)
 	return nil
 }
 
@@ -213,19 +215,34 @@ func (g *registrar) remove(rq *router.Request) error {
 		return stanza.NotAllowed.WithText("Accounts are not removed in-band here.")
 	}
 	r, own := rq.Router, rq.Session.JID().Bare()
-	if err := r.CancelSubscriptions(rq.Turn, own); err != nil {
+	if err := g.isOwner(rq); err != nil {
 		return err
 	}
 	if err := r.Store().DeleteAccount(r.Context(), own); err != nil {
 		return err
 	}
-	r.Forget(own)
-	r.ForgetAll() // those who had approved it in advance
 	r.Logger().Info("account removed", "jid", own.String(), "peer", rq.Session.Conn().RemoteAddr())
-	rq.Empty()
-	rq.Session.Close(errRemoved)
-	r.Sessions().Revoke(map[string]time.Time{own.String(): {}}, errRemoved)
+	rq.Empty() // before the stream error
+	g.actOnEvents(rq)
 	return nil
+}
+
+// isOwner refuses a client whose account was deleted and made anew since it logged
+// in, and whose stream has not ended yet.
+func (g *registrar) isOwner(rq *router.Request) error {
+	account, err := rq.Router.Store().Account(rq.Router.Context(), rq.Session.JID().Bare())
+	if err == nil && account.Generation > rq.Session.Event() {
+		return stanza.NotAuthorized
+	}
+	return err
+}
+
+// actOnEvents has the router tell of what was just done to an account. Where that
+// fails it is tried again within a second: the request has succeeded in any case.
+func (g *registrar) actOnEvents(rq *router.Request) {
+	if err := rq.Router.CatchUpAll(rq.Turn); err != nil {
+		rq.Router.Logger().Error("account events could not be acted on", "err", err)
+	}
 }
 
 // fields are the username and the password of a set, "" where they are missing.

@@ -32,7 +32,8 @@ type userAddCmd struct {
 }
 
 type userPasswdCmd struct {
-	JID accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
+	JID          accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
+	KeepSessions bool       `env:"ROOST_KEEP_SESSIONS" help:"Leave clients connected that logged in with the old password, instead of making them log in again."`
 	passwordFlags
 	dataFlags
 }
@@ -108,7 +109,7 @@ func (c *userAddCmd) Run() error {
 
 // Run changes a password.
 func (c *userPasswdCmd) Run() error {
-	return c.do(c.openExisting, c.JID.JID, changePassword)
+	return c.do(c.openExisting, c.JID.JID, passwordChange{c.KeepSessions}.run)
 }
 
 // do opens the store and runs what needs a password.
@@ -184,9 +185,11 @@ func addAccount(ctx context.Context, s store.Accounts, j jid.JID, ask passwordSo
 	return fmt.Sprintf("%v is added", j), err
 }
 
-// changePassword replaces an account's credentials and returns what to tell
-// about it.
-func changePassword(ctx context.Context, s store.Accounts, j jid.JID, ask passwordSource, iterations int) (string, error) {
+// passwordChange is a change of a password.
+type passwordChange struct{ keepSessions bool }
+
+// run replaces an account's credentials and returns what to tell about it.
+func (p passwordChange) run(ctx context.Context, s store.Accounts, j jid.JID, ask passwordSource, iterations int) (string, error) {
 	missing := fmt.Errorf("there is no account %v: add it with: roost user add %v", j, j)
 	_, err := s.Account(ctx, j)
 	if errors.Is(err, store.ErrNotFound) {
@@ -199,7 +202,7 @@ func changePassword(ctx context.Context, s store.Accounts, j jid.JID, ask passwo
 	if err != nil {
 		return "", err
 	}
-	err = s.SetCredentials(ctx, j, credentials)
+	_, err = s.SetCredentials(ctx, j, credentials, p.keepSessions)
 	if errors.Is(err, store.ErrNotFound) {
 		return "", missing
 	}

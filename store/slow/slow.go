@@ -157,8 +157,8 @@ func (s *Store) CreateAccount(ctx context.Context, a store.Account) error {
 }
 
 // SetCredentials implements store.Accounts.
-func (s *Store) SetCredentials(ctx context.Context, bare jid.JID, c store.Credentials) error {
-	return try(s, ctx, "SetCredentials", func() error { return s.inner.SetCredentials(ctx, bare, c) })
+func (s *Store) SetCredentials(ctx context.Context, bare jid.JID, c store.Credentials, keepSessions bool) (int64, error) {
+	return do(s, ctx, "SetCredentials", func() (int64, error) { return s.inner.SetCredentials(ctx, bare, c, keepSessions) })
 }
 
 // SetDisabled implements store.Accounts.
@@ -188,6 +188,13 @@ func (s *Store) ImportAccounts(ctx context.Context, accounts []store.Account, up
 // AccountEvents implements store.Accounts.
 func (s *Store) AccountEvents(ctx context.Context, after int64, limit int) ([]store.AccountEvent, error) {
 	return do(s, ctx, "AccountEvents", func() ([]store.AccountEvent, error) { return s.inner.AccountEvents(ctx, after, limit) })
+}
+
+// EventContacts implements store.Accounts.
+func (s *Store) EventContacts(ctx context.Context, event int64, after jid.JID, limit int) ([]store.EventContact, error) {
+	return do(s, ctx, "EventContacts", func() ([]store.EventContact, error) {
+		return s.inner.EventContacts(ctx, event, after, limit)
+	})
 }
 
 // LastAccountEvent implements store.Accounts.

@@ -36,6 +36,7 @@ func (s *Store) Account(ctx context.Context, bare jid.JID) (store.Account, error
 		}
 		a.Disabled = st.ColumnBool(6)
 		a.Created = time.Unix(st.ColumnInt64(7), 0).UTC()
+		a.Generation, a.Event = st.ColumnInt64(8), st.ColumnInt64(9)
 		return nil
 	})
 	if err != nil {
@@ -77,7 +78,8 @@ func (c *conn) insertAccount(a *store.Account) (created bool, err error) {
 	if err != nil || n == 0 {
 		return false, err
 	}
-	return true, c.event(a.JID, store.AccountCreated, now)
+	_, err = c.event(a.JID, store.AccountCreated, now)
+	return true, err
 }
 
 // bindCredentials sets parameters 3 to 8.
@@ -91,19 +93,25 @@ func bindCredentials(st *sqlite.Stmt, k *store.Credentials) {
 }
 
 // SetCredentials implements store.Accounts.
-func (s *Store) SetCredentials(ctx context.Context, bare jid.JID, k store.Credentials) error {
-	return s.write(ctx, "set credentials of "+bare.BareString(), false, func(c *conn) error {
-		return c.setCredentials(bare, &k)
+func (s *Store) SetCredentials(ctx context.Context, bare jid.JID, k store.Credentials, keepSessions bool) (event int64, err error) {
+	kind := store.CredentialsChanged
+	if keepSessions {
+		kind = store.CredentialsRenewed
+	}
+	err = s.write(ctx, "set credentials of "+bare.BareString(), false, func(c *conn) error {
+		event, err = c.setCredentials(bare, &k, kind)
+		return err
 	})
+	return event, err
 }
 
-func (c *conn) setCredentials(bare jid.JID, k *store.Credentials) error {
+func (c *conn) setCredentials(bare jid.JID, k *store.Credentials, kind store.EventKind) (event int64, err error) {
 	st, err := c.account(qSetCredentials, bare)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	bindCredentials(st, k)
-	return c.change(st, bare, store.CredentialsChanged)
+	return c.change(st, bare, kind)
 }
 
 // SetDisabled implements store.Accounts.
@@ -118,7 +126,8 @@ func (s *Store) SetDisabled(ctx context.Context, bare jid.JID, disabled bool) er
 			return err
 		}
 		st.BindBool(3, disabled)
-		return c.change(st, bare, kind)
+		_, err = c.change(st, bare, kind)
+		return err
 	})
 }
 
@@ -126,32 +135,37 @@ func (s *Store) SetDisabled(ctx context.Context, bare jid.JID, disabled bool) er
 // account.
 func (s *Store) DeleteAccount(ctx context.Context, bare jid.JID) error {
 	return s.write(ctx, "delete account "+bare.BareString(), false, func(c *conn) error {
-		if err := c.endSubscriptions(bare); err != nil {
+		contacts, err := c.endSubscriptions(bare)
+		if err != nil {
 			return err
 		}
 		st, err := c.account(qDeleteAccount, bare)
 		if err != nil {
 			return err
 		}
-		return c.change(st, bare, store.AccountDeleted)
+		event, err := c.change(st, bare, store.AccountDeleted)
+		if err != nil {
+			return err
+		}
+		return c.putEventContacts(event, contacts)
 	})
 }
 
 // endSubscriptions takes an account's subscriptions, requests that wait and
 // approvals in advance out of others' rosters: whoever has its name next is
-// somebody else.
-func (c *conn) endSubscriptions(bare jid.JID) error {
+// somebody else. It returns what there was in those rosters.
+func (c *conn) endSubscriptions(bare jid.JID) (ended []eventContact, err error) {
 	id, _, _, err := c.accountID(bare)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	items, err := c.rosterItems(id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	requests, err := c.rosterRequests(id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var contacts []jid.JID
 	for i := range items {
@@ -162,20 +176,24 @@ func (c *conn) endSubscriptions(bare jid.JID) error {
 	for _, from := range requests {
 		contact, err := jid.Parse(from)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		contacts = append(contacts, contact)
 	}
 	approvers, err := c.approvers(bare)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, contact := range append(contacts, approvers...) {
-		if err := c.endSubscription(contact, bare); err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
+		state, err := c.endSubscription(contact, bare)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+		if state != 0 {
+			ended = append(ended, eventContact{contact, state})
 		}
 	}
-	return nil
+	return ended, nil
 }
 
 // approvers are the accounts that have approved a contact in advance.
@@ -203,37 +221,48 @@ func (c *conn) approvers(contact jid.JID) (all []jid.JID, err error) {
 }
 
 // endSubscription ends what there is in one account's roster with another; the
-// item stays. It returns store.ErrNotFound where the account is none of ours.
-func (c *conn) endSubscription(owner, with jid.JID) error {
+// item stays. It returns the state of the item and statePending, as they were, or
+// store.ErrNotFound where the account is none of ours.
+func (c *conn) endSubscription(owner, with jid.JID) (state int64, err error) {
 	id, version, floor, err := c.accountID(owner)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if _, err := c.contact(qDeleteRequest, id, with.Bare()); err != nil {
-		return err
+	pending, err := c.contact(qDeleteRequest, id, with.Bare())
+	if err != nil {
+		return 0, err
+	}
+	if state, err = c.itemState(id, with.Bare()); err != nil {
+		return 0, err
+	}
+	item := state
+	if pending != 0 {
+		state |= statePending
+	}
+	if item == 0 {
+		return state, nil
 	}
 	st, err := c.stmt(qEndSubscription)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	st.BindInt64(1, id)
 	st.BindText(2, with.BareString())
 	st.BindInt64(3, version+1)
-	n, err := c.run(st)
-	if err != nil || n == 0 {
-		return err
+	if _, err := c.run(st); err != nil {
+		return 0, err
 	}
-	return c.ints(qSetVersion, id, version+1, floor)
+	return state, c.ints(qSetVersion, id, version+1, floor)
 }
 
-// change runs a statement that changes an account, and records that.
-func (c *conn) change(st *sqlite.Stmt, bare jid.JID, kind store.EventKind) error {
+// change runs a statement that changes an account, and records that as an event.
+func (c *conn) change(st *sqlite.Stmt, bare jid.JID, kind store.EventKind) (event int64, err error) {
 	n, err := c.run(st)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if n == 0 {
-		return store.ErrNotFound
+		return 0, store.ErrNotFound
 	}
 	return c.event(bare, kind, time.Now())
 }
@@ -245,7 +274,7 @@ func (s *Store) ImportAccounts(ctx context.Context, accounts []store.Account, up
 			a := &accounts[i]
 			isNew, err := c.insertAccount(a)
 			if err == nil && !isNew && update {
-				err = c.setCredentials(a.JID, &a.Credentials)
+				_, err = c.setCredentials(a.JID, &a.Credentials, store.CredentialsChanged)
 			}
 			if err != nil {
 				return err

@@ -115,6 +115,7 @@ func (s *Store) SetLast(ctx context.Context, batch []store.Last) error {
 			}
 			st.BindInt64(3, l.At.Unix())
 			st.BindBytes(4, l.Status)
+			st.BindInt64(5, l.Event)
 			if _, err := c.run(st); err != nil {
 				return err
 			}

@@ -13,24 +13,26 @@ import (
 // keepEvents is how long account events are kept.
 const keepEvents = 24 * time.Hour
 
-// event records what happened to an account, and forgets what is old.
-func (c *conn) event(bare jid.JID, kind store.EventKind, now time.Time) error {
+// event records what happened to an account, and forgets what is old. It returns
+// the ID of the event.
+func (c *conn) event(bare jid.JID, kind store.EventKind, now time.Time) (id int64, err error) {
 	st, err := c.stmt(qInsertEvent)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	st.BindText(1, bare.BareString())
 	st.BindInt64(2, int64(kind))
 	st.BindInt64(3, now.Unix())
 	if _, err := c.run(st); err != nil {
-		return err
+		return 0, err
 	}
+	id = c.LastInsertRowID()
 	if st, err = c.stmt(qPruneEvents); err != nil {
-		return err
+		return 0, err
 	}
 	st.BindInt64(1, now.Add(-keepEvents).Unix())
 	_, err = c.run(st)
-	return err
+	return id, err
 }
 
 // AccountEvents implements store.Accounts.
@@ -59,6 +61,77 @@ func (s *Store) AccountEvents(ctx context.Context, after int64, limit int) ([]st
 		}
 	})
 	return events, err
+}
+
+// eventContact is an account whose roster a deletion has changed.
+type eventContact struct {
+	jid   jid.JID
+	state int64 // of the item, and statePending
+}
+
+func (c *conn) putEventContacts(event int64, contacts []eventContact) error {
+	for _, k := range contacts {
+		st, err := c.stmt(qPutEventContact)
+		if err != nil {
+			return err
+		}
+		st.BindInt64(1, event)
+		st.BindText(2, k.jid.BareString())
+		st.BindInt64(3, k.state)
+		if _, err := c.run(st); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// itemState is the state of a roster item, 0 when there is none.
+func (c *conn) itemState(id int64, contact jid.JID) (state int64, err error) {
+	st, err := c.stmt(qItemState)
+	if err != nil {
+		return 0, err
+	}
+	st.BindInt64(1, id)
+	st.BindText(2, contact.String())
+	ok, err := st.Step()
+	if err != nil {
+		return 0, err
+	}
+	if ok {
+		state = st.ColumnInt64(0)
+	}
+	return state, st.Reset()
+}
+
+// EventContacts implements store.Accounts.
+func (s *Store) EventContacts(ctx context.Context, event int64, after jid.JID, limit int) ([]store.EventContact, error) {
+	var contacts []store.EventContact
+	err := s.read(ctx, "read contacts of an account event", func(c *conn) error {
+		st, err := c.stmt(qEventContacts)
+		if err != nil {
+			return err
+		}
+		st.BindInt64(1, event)
+		st.BindText(2, after.BareString())
+		st.BindInt64(3, int64(limit))
+		defer st.Reset()
+		for {
+			ok, err := st.Step()
+			if err != nil || !ok {
+				return err
+			}
+			j, err := jid.Parse(st.ColumnText(0))
+			if err != nil {
+				return err
+			}
+			state := st.ColumnInt64(1)
+			contacts = append(contacts, store.EventContact{
+				JID: j, Subscription: store.Subscription(state & int64(store.Both)),
+				Ask: state&stateAsk != 0, Approved: state&stateApproved != 0, Pending: state&statePending != 0,
+			})
+		}
+	})
+	return contacts, err
 }
 
 // LastAccountEvent implements store.Accounts.

@@ -23,6 +23,8 @@ const (
 	qPruneEvents
 	qEvents
 	qLastEvent
+	qPutEventContact
+	qEventContacts
 
 	qLoginState
 	qRosterItems
@@ -32,6 +34,7 @@ const (
 	qPutItem
 	qDeleteItem
 	qEndSubscription
+	qItemState
 	qApprovers
 	qPutRemoved
 	qDeleteRemoved
@@ -62,6 +65,10 @@ const (
 // parameters.
 const account = `(SELECT id FROM account WHERE domain = ?1 AND local = ?2)`
 
+// nextEvent is the ID that the next account event gets. The newest event is
+// always kept.
+const nextEvent = `(SELECT coalesce(max(id), 0) + 1 FROM account_event)`
+
 // queries are the statements. Where one is about an account, its first two
 // parameters are the domain and the localpart.
 var queries = [numQueries]string{
@@ -72,15 +79,17 @@ var queries = [numQueries]string{
 	qUndo:        `ROLLBACK TO caller`,
 	qDataVersion: `PRAGMA data_version`,
 
-	qAccount: `SELECT salt, iterations, sha1_stored, sha1_server, sha256_stored, sha256_server, disabled, created
+	qAccount: `SELECT salt, iterations, sha1_stored, sha1_server, sha256_stored, sha256_server, disabled, created,
+			generation, event
 		FROM account WHERE domain = ?1 AND local = ?2`,
 	qAccountID: `SELECT id, roster_version, roster_floor FROM account WHERE domain = ?1 AND local = ?2`,
 	qInsertAccount: `INSERT INTO account (domain, local, salt, iterations, sha1_stored, sha1_server, sha256_stored, sha256_server,
-			disabled, created, roster_version, roster_floor)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11) ON CONFLICT (domain, local) DO NOTHING`,
-	qSetCredentials: `UPDATE account SET salt = ?3, iterations = ?4, sha1_stored = ?5, sha1_server = ?6, sha256_stored = ?7, sha256_server = ?8
+			disabled, created, roster_version, roster_floor, generation, event)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ` + nextEvent + `, ` + nextEvent + `) ON CONFLICT (domain, local) DO NOTHING`,
+	qSetCredentials: `UPDATE account SET salt = ?3, iterations = ?4, sha1_stored = ?5, sha1_server = ?6, sha256_stored = ?7, sha256_server = ?8,
+			event = ` + nextEvent + `
 		WHERE domain = ?1 AND local = ?2`,
-	qSetDisabled:   `UPDATE account SET disabled = ?3 WHERE domain = ?1 AND local = ?2`,
+	qSetDisabled:   `UPDATE account SET disabled = ?3, event = ` + nextEvent + ` WHERE domain = ?1 AND local = ?2`,
 	qDeleteAccount: `DELETE FROM account WHERE domain = ?1 AND local = ?2`,
 	qListAll: `SELECT domain, local, disabled, created FROM account WHERE (domain, local) > (?1, ?2)
 		ORDER BY domain, local LIMIT ?3`,
@@ -92,7 +101,10 @@ var queries = [numQueries]string{
 	qEvents:      `SELECT id, jid, kind, at FROM account_event WHERE id > ?1 ORDER BY id LIMIT ?2`,
 	qLastEvent:   `SELECT coalesce(max(id), 0) FROM account_event`,
 
-	qLoginState: `SELECT id, roster_version, EXISTS (SELECT 1 FROM offline WHERE offline.account = account.id)
+	qPutEventContact: `INSERT INTO event_contact (event, contact, state) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING`,
+	qEventContacts:   `SELECT contact, state FROM event_contact WHERE event = ?1 AND contact > ?2 ORDER BY contact LIMIT ?3`,
+
+	qLoginState: `SELECT id, roster_version, EXISTS (SELECT 1 FROM offline WHERE offline.account = account.id), generation
 		FROM account WHERE domain = ?1 AND local = ?2`,
 	qRosterItems:    `SELECT contact, name, groups, state, version FROM roster_item WHERE account = ?1`,
 	qRosterRequests: `SELECT contact FROM roster_request WHERE account = ?1 ORDER BY id`,
@@ -103,6 +115,7 @@ var queries = [numQueries]string{
 		ON CONFLICT (account, contact) DO UPDATE SET name = excluded.name, groups = excluded.groups,
 			state = excluded.state, version = excluded.version`,
 	qEndSubscription: `UPDATE roster_item SET state = 0, version = ?3 WHERE account = ?1 AND contact = ?2 AND state <> 0`,
+	qItemState:       `SELECT state FROM roster_item WHERE account = ?1 AND contact = ?2`,
 	// The condition is that of the index.
 	qApprovers:     `SELECT domain, local FROM account WHERE id IN (SELECT account FROM roster_item WHERE contact = ?1 AND state & 8)`,
 	qDeleteItem:    `DELETE FROM roster_item WHERE account = ?1 AND contact = ?2`,
@@ -132,7 +145,8 @@ var queries = [numQueries]string{
 	qPutBlob: `INSERT INTO blob (account, kind, key, value) VALUES (?1, ?2, ?3, ?4)
 		ON CONFLICT (account, kind, key) DO UPDATE SET value = excluded.value`,
 	qDeleteBlob: `DELETE FROM blob WHERE account = ?1 AND kind = ?2 AND key = ?3`,
-	qSetLast: `INSERT INTO last_activity (account, at, status) SELECT id, ?3, ?4 FROM account WHERE domain = ?1 AND local = ?2
+	qSetLast: `INSERT INTO last_activity (account, at, status) SELECT id, ?3, ?4 FROM account
+		WHERE domain = ?1 AND local = ?2 AND (?5 = 0 OR generation <= ?5)
 		ON CONFLICT (account) DO UPDATE SET at = excluded.at, status = excluded.status`,
 	qLast: `SELECT at, status FROM last_activity WHERE account = ` + account,
 }

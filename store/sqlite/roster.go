@@ -29,6 +29,7 @@ func (s *Store) LoginState(ctx context.Context, owner jid.JID) (state store.Logi
 		id := st.ColumnInt64(0)
 		state.Roster.Version = st.ColumnInt64(1)
 		state.HasOffline = st.ColumnBool(2)
+		state.Roster.Generation = st.ColumnInt64(3)
 		if state.Roster.Items, err = c.rosterItems(id); err != nil {
 			return err
 		}

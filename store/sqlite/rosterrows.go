@@ -18,6 +18,7 @@ const groupSeparator = "\x1f"
 const (
 	stateAsk      = 1 << 2
 	stateApproved = 1 << 3
+	statePending  = 1 << 4 // in event_contact only
 )
 
 // rosterRows gathers rows of contact, name, groups, state, version, and makes

@@ -23,7 +23,7 @@ func testAccounts(t *testing.T, s store.Store) {
 	if got.JID != juliet || !same(got.Credentials, credentials(1)) || got.Disabled || !got.Created.Equal(created) {
 		t.Errorf("Account = %+v", got)
 	}
-	ok(t, "SetCredentials", s.SetCredentials(ctx, juliet, credentials(3)))
+	setCredentials(t, s, juliet, credentials(3))
 	ok(t, "SetDisabled", s.SetDisabled(ctx, juliet, true))
 	got, err = s.Account(ctx, juliet)
 	ok(t, "Account", err)
@@ -51,7 +51,8 @@ func testNoAccount(t *testing.T, s store.Store) {
 	create(t, s, juliet)
 	_, err := s.Account(ctx, nobody)
 	wants(t, "Account", err, store.ErrNotFound)
-	wants(t, "SetCredentials", s.SetCredentials(ctx, nobody, credentials(1)), store.ErrNotFound)
+	_, err = s.SetCredentials(ctx, nobody, credentials(1), false)
+	wants(t, "SetCredentials", err, store.ErrNotFound)
 	wants(t, "SetDisabled", s.SetDisabled(ctx, nobody, true), store.ErrNotFound)
 	wants(t, "DeleteAccount", s.DeleteAccount(ctx, nobody), store.ErrNotFound)
 	wants(t, "AppendOffline", s.AppendOffline(ctx, nobody, []byte("x"), time.Now(), 10), store.ErrNotFound)
@@ -152,6 +153,12 @@ func testImportAccounts(t *testing.T, s store.Store) {
 	f(false, 0, 1, credentials(5))
 }
 
+func setCredentials(t *testing.T, s store.Store, j jid.JID, c store.Credentials) {
+	t.Helper()
+	_, err := s.SetCredentials(t.Context(), j, c, false)
+	ok(t, "SetCredentials", err)
+}
+
 func testAccountEvents(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	last, err := s.LastAccountEvent(ctx)
@@ -160,7 +167,7 @@ func testAccountEvents(t *testing.T, s store.Store) {
 		t.Errorf("LastAccountEvent = %d of an empty store", last)
 	}
 	create(t, s, juliet)
-	ok(t, "SetCredentials", s.SetCredentials(ctx, juliet, credentials(2)))
+	setCredentials(t, s, juliet, credentials(2))
 	ok(t, "SetDisabled", s.SetDisabled(ctx, juliet, true))
 	ok(t, "SetDisabled", s.SetDisabled(ctx, juliet, false))
 	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet))

@@ -30,6 +30,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	f("ListAccounts", testListAccounts)
 	f("ImportAccounts", testImportAccounts)
 	f("AccountEvents", testAccountEvents)
+	f("Generations", testGenerations)
+	f("EventContacts", testEventContacts)
 	f("DeleteAccount", testDeleteAccount)
 	f("DeleteSubscriptions", testDeleteSubscriptions)
 	f("Roster", testRoster)

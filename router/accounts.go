@@ -1,0 +1,256 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"roost/jid"
+	"roost/session"
+	"roost/stanza"
+	"roost/store"
+)
+
+// What happens to accounts is written down by the store, in the transaction that
+// makes it happen, whoever does it: a client by in-band registration, `roost user`
+// in another process, or a test. There is one way in which the server acts on it:
+// CatchUp reads what is new and tells everybody concerned. It runs every second,
+// after a client has changed its own account, and before a client binds a resource
+// of an account that is younger than what was read. The last makes sure that an
+// account which has the name of a former one meets nothing of that one in memory:
+// neither its roster nor the contacts' rosters that still have it, nor a session.
+
+// accountEvents is how far account events were acted on.
+type accountEvents struct {
+	mu   sync.Mutex   // held while events are acted on
+	seen atomic.Int64 // the last of them
+}
+
+// eventPage is how many events, or contacts of one, are read at once.
+const eventPage = 1000
+
+// Stream errors for what happens to accounts.
+var (
+	// XEP-0077 section 3.2: the server "SHOULD then return a <not-authorized/>
+	// stream error and terminate all active sessions for the entity".
+	errAccountRemoved = session.ErrNotAuthorized.WithText("The account was removed.")
+	errAccountLocked  = session.ErrNotAuthorized.WithText("The account was locked.")
+	// RFC 6120 section 4.9.3.16: "encryption and authentication need to be
+	// negotiated again for the new stream".
+	errPasswordChanged = session.ErrReset.WithText("The password was changed: log in again.")
+)
+
+// SkipAccountEvents leaves out what happened to accounts so far. It is called
+// before the first client comes.
+func (r *Router) SkipAccountEvents(ctx context.Context) error {
+	last, err := r.cfg.Store.LastAccountEvent(ctx)
+	if err == nil {
+		r.events.seen.Store(last)
+	}
+	return err
+}
+
+// CatchUpAll acts on all that has happened to accounts.
+func (r *Router) CatchUpAll(t *session.Turn) error {
+	last, err := r.cfg.Store.LastAccountEvent(r.ctx)
+	if err != nil {
+		return err
+	}
+	return r.CatchUp(t, last)
+}
+
+// CaughtUp reports whether an account event was acted on. It implements
+// session.Router.
+func (r *Router) CaughtUp(event int64) bool { return r.events.seen.Load() >= event }
+
+// CatchUp acts on what happened to accounts, at least up to an event. It may wait
+// for commits, unless the event was acted on before. It implements session.Router.
+func (r *Router) CatchUp(t *session.Turn, event int64) error {
+	if r.CaughtUp(event) {
+		return nil
+	}
+	r.events.mu.Lock()
+	defer r.events.mu.Unlock()
+	for r.events.seen.Load() < event {
+		events, err := r.cfg.Store.AccountEvents(r.ctx, r.events.seen.Load(), eventPage)
+		if err != nil || len(events) == 0 {
+			return err
+		}
+		if err := r.actOn(t, events); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// actOn tells of events and ends the streams that they concern. When it fails it
+// may be called again with what is left: all that it does may be done twice.
+func (r *Router) actOn(t *session.Turn, events []store.AccountEvent) (err error) {
+	revoked := make(map[string]session.Revocation)
+	r.forgetDirected(events)
+	for _, e := range events {
+		var ends session.Revocation
+		switch e.Kind {
+		case store.AccountDeleted:
+			err = r.accountDeleted(t, e)
+			ends = session.Revocation{Bound: e.ID, Unbound: e.ID, Error: errAccountRemoved}
+		case store.AccountDisabled:
+			var locked bool
+			if locked, err = r.isLocked(e.JID); locked {
+				ends = session.Revocation{Bound: e.ID, Unbound: e.ID, Error: errAccountLocked}
+			}
+		case store.CredentialsChanged:
+			ends = session.Revocation{Bound: e.ID, Unbound: e.ID, Error: errPasswordChanged}
+		case store.CredentialsRenewed:
+			ends = session.Revocation{Unbound: e.ID, Error: errPasswordChanged}
+		}
+		if err != nil {
+			break
+		}
+		if ends.Error != nil {
+			bare := e.JID.BareString()
+			revoked[bare] = revoked[bare].Merge(ends)
+		}
+	}
+	r.sessions.Revoke(revoked)
+	if err == nil {
+		r.events.seen.Store(events[len(events)-1].ID)
+	}
+	return err
+}
+
+// isLocked reports whether an account is locked now: whoever was let in again
+// before that was noticed stays.
+func (r *Router) isLocked(owner jid.JID) (bool, error) {
+	account, err := r.cfg.Store.Account(r.ctx, owner)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil // an event to come tells that
+	}
+	return account.Disabled, err
+}
+
+// accountDeleted tells everybody concerned that an account is gone: its sessions
+// leave first, while it is known who gets their presence (RFC 6121 section 3.2.2:
+// unavailable presence comes before 'unsubscribed'), then subscriptions end. The
+// store has ended them already.
+func (r *Router) accountDeleted(t *session.Turn, e store.AccountEvent) error {
+	owner := pair(e.JID)
+	r.publish(owner.s, nil)
+	if err := r.takeOut(t, owner.s, e.ID); err != nil {
+		return err
+	}
+	r.lasts.forget(owner.jid)
+	return r.eachContact(e.ID, func(c store.EventContact) error { return r.tellDeleted(t, owner, c) })
+}
+
+// eachContact calls f for everybody whose roster a deletion has changed.
+func (r *Router) eachContact(event int64, f func(store.EventContact) error) error {
+	var after jid.JID
+	for {
+		page, err := r.cfg.Store.EventContacts(r.ctx, event, after, eventPage)
+		if err != nil {
+			return err
+		}
+		for _, c := range page {
+			if err := f(c); err != nil {
+				return err
+			}
+			after = c.JID
+		}
+		if len(page) < eventPage {
+			return nil
+		}
+	}
+}
+
+// takeOut announces that the sessions which an account had before it was deleted
+// are gone, and ends their streams.
+func (r *Router) takeOut(t *session.Turn, bare string, event int64) error {
+	var ro *Roster
+	for s := r.sessions.First(bare); s != nil; s = s.Next() {
+		if !s.AuthenticatedBefore(event) {
+			continue
+		}
+		if ro == nil {
+			ro = &Roster{}
+			err := r.eachContact(event, func(c store.EventContact) error {
+				if c.Subscription.HasTo() {
+					ro.Items = append(ro.Items, store.RosterItem{JID: c.JID, Subscription: store.From})
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			slices.SortFunc(ro.Items, func(a, b store.RosterItem) int { return strings.Compare(a.JID.String(), b.JID.String()) })
+		}
+		if r.sessions.TakeOut(s) {
+			mu := r.order(bare)
+			r.left(t, s, ro)
+			mu.Unlock()
+			t.Flush()
+		}
+		s.Close(errAccountRemoved)
+	}
+	return nil
+}
+
+// tellDeleted tells a contact that the subscriptions between it and an account
+// that was deleted have ended, and requests with them.
+func (r *Router) tellDeleted(t *session.Turn, owner jidPair, c store.EventContact) error {
+	contact := pair(c.JID)
+	unlock := r.lockRosters(contact.jid)
+	defer unlock()
+	r.publish(contact.s, nil)
+	if r.sessions.First(contact.s) == nil {
+		return nil
+	}
+	sr, err := r.cfg.Store.Roster(r.ctx, contact.jid)
+	if err != nil || sr.Version == 0 {
+		return err
+	}
+	ro := newRoster(sr)
+	r.publish(contact.s, ro)
+	l := &relation{r: r, user: owner, contact: contact}
+	state := subState{sub: c.Subscription, ask: c.Ask, approved: c.Approved, pendingIn: c.Pending}
+	for _, e := range []stanza.Type{stanza.Unsubscribe, stanza.Unsubscribed} {
+		var deliver bool
+		if state, deliver, _ = state.inbound(e); deliver {
+			l.deliver(t, e)
+		}
+	}
+	inRoster := c.Subscription != store.None || c.Ask || c.Approved
+	if item, found := ro.Item(owner.s); found && inRoster {
+		r.push(t, contact.s, &change{after: ro, item: item})
+	}
+	t.Flush() // nobody waits until all are told
+	return nil
+}
+
+// forgetDirected drops, of the directed presence that sessions have sent, what was
+// for accounts that were deleted: whoever has the name next did not get it, and is
+// not told that it ends.
+func (r *Router) forgetDirected(events []store.AccountEvent) {
+	gone := make(map[string]bool)
+	for _, e := range events {
+		if e.Kind == store.AccountDeleted {
+			gone[e.JID.BareString()] = true
+		}
+	}
+	if len(gone) == 0 {
+		return
+	}
+	r.sessions.EachDirecting(func(s *session.Session) {
+		for _, to := range s.Directed() {
+			if bare, _, _ := strings.Cut(to, "/"); gone[bare] {
+				// A presence that is on its way has got there when this is done.
+				mu := r.order(s.BareJID())
+				s.RemoveDirected(to)
+				mu.Unlock()
+			}
+		}
+	})
+}

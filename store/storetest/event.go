@@ -1,0 +1,123 @@
+package storetest
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"roost/jid"
+	"roost/store"
+)
+
+// testGenerations: two accounts of one name are told apart, however soon one
+// follows the other, and an event tells which of them it is about.
+func testGenerations(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	read := func() store.Account {
+		t.Helper()
+		a, err := s.Account(ctx, juliet)
+		ok(t, "Account", err)
+		r, err := s.Roster(ctx, juliet)
+		ok(t, "Roster", err)
+		last, err := s.LastAccountEvent(ctx)
+		ok(t, "LastAccountEvent", err)
+		if a.Event != last || r.Generation != a.Generation {
+			t.Errorf("account %d, %d; roster %d; the newest event is %d", a.Generation, a.Event, r.Generation, last)
+		}
+		return a
+	}
+	create(t, s, juliet)
+	old := read()
+	if old.Generation != old.Event {
+		t.Errorf("generation %d, event %d of a new account", old.Generation, old.Event)
+	}
+	event, err := s.SetCredentials(ctx, juliet, credentials(2), false)
+	ok(t, "SetCredentials", err)
+	changed := read()
+	if changed.Generation != old.Generation || changed.Event != event || event <= old.Event {
+		t.Errorf("after a change %d, %d: %d, %d", event, old.Event, changed.Generation, changed.Event)
+	}
+	_, err = s.SetCredentials(ctx, juliet, credentials(3), true)
+	ok(t, "SetCredentials", err)
+	ok(t, "SetDisabled", s.SetDisabled(ctx, juliet, true))
+	if locked := read(); locked.Generation != old.Generation || locked.Event <= changed.Event {
+		t.Errorf("locked: %d, %d", locked.Generation, locked.Event)
+	}
+	_, _, err = s.ImportAccounts(ctx, []store.Account{{JID: juliet, Credentials: credentials(4)}}, true)
+	ok(t, "ImportAccounts", err)
+	before := read().Event
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet))
+	deleted, err := s.LastAccountEvent(ctx)
+	ok(t, "LastAccountEvent", err)
+	create(t, s, juliet)
+	if young := read(); young.Generation <= deleted || deleted <= before {
+		t.Errorf("deleted by event %d: the next one is of generation %d", deleted, young.Generation)
+	}
+
+	// What a session of the old account notes is not for the new one.
+	at := time.Unix(1e9, 0).UTC()
+	ok(t, "SetLast", s.SetLast(ctx, []store.Last{{Owner: juliet, At: at, Event: before}}))
+	_, err = s.Last(ctx, juliet)
+	wants(t, "Last", err, store.ErrNotFound)
+	ok(t, "SetLast", s.SetLast(ctx, []store.Last{{Owner: juliet, At: at, Event: read().Event}}))
+	if last, err := s.Last(ctx, juliet); err != nil || !last.At.Equal(at) {
+		t.Errorf("Last = %v, %v", last, err)
+	}
+}
+
+// testEventContacts: a deletion tells whose rosters it has changed, and what there
+// was in them.
+func testEventContacts(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	create(t, s, juliet, nurse, romeo, paris)
+	put(t, s, juliet, store.RosterItem{JID: nurse, Subscription: store.Both})
+	put(t, s, nurse, store.RosterItem{JID: juliet, Name: "Juliet", Subscription: store.Both})
+	put(t, s, paris, store.RosterItem{JID: juliet, Approved: true})
+	put(t, s, juliet, store.RosterItem{JID: romeo, Ask: true, Subscription: store.From})
+	put(t, s, romeo, store.RosterItem{JID: juliet, Subscription: store.To})
+	put(t, s, juliet, store.RosterItem{JID: nobody, Subscription: store.From})
+	request := func(owner, from jid.JID) {
+		t.Helper()
+		r, err := s.Roster(ctx, owner)
+		ok(t, "Roster", err)
+		_, err = s.ApplyRoster(ctx, []store.RosterUpdate{{Owner: owner, Expect: r.Version, AddRequest: &store.Request{From: from, Stanza: []byte("x"), Received: time.Now()}}})
+		ok(t, "ApplyRoster", err)
+	}
+	request(romeo, juliet)
+	put(t, s, romeo, store.RosterItem{JID: nurse, Subscription: store.To}) // not concerned
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet))
+	event, err := s.LastAccountEvent(ctx)
+	ok(t, "LastAccountEvent", err)
+
+	want := []store.EventContact{
+		{JID: nurse, Subscription: store.Both},
+		{JID: paris, Approved: true},
+		{JID: romeo, Subscription: store.To, Pending: true},
+	}
+	for _, limit := range []int{1, 2, 3, 10} {
+		var got []store.EventContact
+		var after jid.JID
+		for {
+			page, err := s.EventContacts(ctx, event, after, limit)
+			ok(t, "EventContacts", err)
+			if len(page) > limit {
+				t.Errorf("%d contacts, the limit is %d", len(page), limit)
+			}
+			got = append(got, page...)
+			if len(page) < limit {
+				break
+			}
+			after = page[len(page)-1].JID
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%d at a time: %+v, want %+v", limit, got, want)
+		}
+	}
+	create(t, s, juliet)
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet))
+	event, err = s.LastAccountEvent(ctx)
+	ok(t, "LastAccountEvent", err)
+	if got, err := s.EventContacts(ctx, event, jid.JID{}, 10); err != nil || len(got) != 0 {
+		t.Errorf("contacts of an account that had none: %+v, %v", got, err)
+	}
+}
