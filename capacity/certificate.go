@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -46,15 +47,36 @@ func Certificates(root fs.FS, p TLSPlan) []Check {
 
 // readPair reads a certificate and its key.
 func readPair(root fs.FS, file, key string) (tls.Certificate, error) {
-	certPEM, err := fs.ReadFile(root, strings.TrimPrefix(file, "/"))
+	certPEM, err := readFile(root, strings.TrimPrefix(file, "/"))
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("certificate: %w", err)
 	}
-	keyPEM, err := fs.ReadFile(root, strings.TrimPrefix(key, "/"))
+	keyPEM, err := readFile(root, strings.TrimPrefix(key, "/"))
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("key: %w", err)
 	}
-	return tls.X509KeyPair(certPEM, keyPEM)
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil && KeyEncrypted(keyPEM) {
+		err = EncryptedKeyError(key)
+	}
+	return pair, err
+}
+
+// KeyEncrypted reports whether a private key in PEM is encrypted with a passphrase.
+func KeyEncrypted(keyPEM []byte) bool {
+	for block, rest := pem.Decode(keyPEM); block != nil; block, rest = pem.Decode(rest) {
+		// PKCS #8 (RFC 5958), and what openssl wrote before it (RFC 1421).
+		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+			return true
+		}
+	}
+	return false
+}
+
+// EncryptedKeyError says what to do about a key file that is encrypted: a server
+// that starts by itself has nobody to ask for the passphrase.
+func EncryptedKeyError(file string) error {
+	return fmt.Errorf("the key is encrypted with a passphrase, which a server cannot ask for; decrypt it: (umask 077; openssl pkey -in %q -out %q)", file, file+".plain")
 }
 
 // selfMade checks the certificate that the server makes for itself.

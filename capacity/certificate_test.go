@@ -114,7 +114,13 @@ func TestCertificates(t *testing.T) {
 	f("another key", pair(alone, ownKey, 0o600), Fail, Fail, "private key does not match", domain)
 	f("no PEM", pair([]byte("hello"), ownKey, 0o600), Fail, Fail, "PEM", domain)
 	f("a chain upside down", pair(append(append([]byte(nil), rootPEM...), alone...), aloneKey, 0o600), Fail, Fail, "does not match", domain)
-	f("not there", fstest.MapFS{}, Fail, Fail, "not exist", domain)
+	for _, block := range []pem.Block{
+		{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("secret")},
+		{Type: "EC PRIVATE KEY", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-256-CBC,00"}, Bytes: []byte("secret")},
+	} {
+		f("an encrypted key", pair(alone, pem.EncodeToMemory(&block), 0o600), Fail, Fail, `openssl pkey -in "/etc/roost/c.key" -out`, domain)
+	}
+	f("not there", fstest.MapFS{}, Fail, Fail, "open /etc/roost/c.crt: file does not exist", domain)
 	f("not for us", forbidden{}, Fail, Fail, "cannot be read", domain)
 }
 

@@ -10,9 +10,20 @@ import (
 	"strings"
 )
 
+// readFile reads a file below root; errors have its absolute name, which fs.FS
+// knows nothing of.
+func readFile(root fs.FS, name string) ([]byte, error) {
+	b, err := fs.ReadFile(root, name)
+	var bad *fs.PathError
+	if errors.As(err, &bad) {
+		err = &fs.PathError{Op: bad.Op, Path: "/" + name, Err: bad.Err}
+	}
+	return b, err
+}
+
 // text reads a small file of the machine.
 func (h Host) text(name string) (string, error) {
-	b, err := fs.ReadFile(h.Root, name)
+	b, err := readFile(h.Root, name)
 	return strings.TrimSpace(string(b)), err
 }
 

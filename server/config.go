@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"slices"
 	"time"
 
 	"roost/jid"
@@ -111,38 +112,56 @@ func (c *Config) setDefaults() {
 	span(&c.Linger, 5*time.Second)
 }
 
+// FieldError is a mistake in one field of a Config.
+type FieldError struct {
+	Field string // its name, such as "Domains"
+	Err   error
+}
+
+// Error says what is wrong, without the name of the field.
+func (e *FieldError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error itself.
+func (e *FieldError) Unwrap() error { return e.Err }
+
 // Validate says what is wrong with the configuration: one error for each
-// mistake, joined. It normalizes the domains.
+// mistake, joined; those that concern one field are a *FieldError. It normalizes
+// the domains.
 func (c *Config) Validate() error {
 	var errs []error
-	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	mistake := func(field, format string, args ...any) {
+		errs = append(errs, &FieldError{field, fmt.Errorf(format, args...)})
+	}
 	for i, d := range c.Domains {
 		normal, err := jid.NormalizeDomain(d)
 		if err != nil {
-			wrong("%q is not a domain", d)
+			mistake("Domains", "%q is not a domain", d)
 			continue
+		}
+		if slices.Contains(c.Domains[:i], normal) {
+			mistake("Domains", "the domain %s is given twice: give it once", normal)
 		}
 		c.Domains[i] = normal
 	}
 	if c.DataDir == "" {
-		wrong("no data directory is given")
+		mistake("DataDir", "no data directory is given")
 	}
 	if c.C2S == "" && c.C2STLS == "" {
-		wrong("there is no address to listen on")
+		mistake("C2S", "there is no address to listen on")
 	}
-	for _, addr := range []string{c.C2S, c.C2STLS} {
-		if err := checkAddr(addr); err != nil {
-			wrong("cannot listen on %q: %w; an address looks like :5222 or 192.0.2.1:5222", addr, err)
+	for _, l := range []struct{ field, addr string }{{"C2S", c.C2S}, {"C2STLS", c.C2STLS}} {
+		if err := checkAddr(l.addr); err != nil {
+			mistake(l.field, "cannot listen on %q: %w; an address looks like :5222 or 192.0.2.1:5222", l.addr, err)
 		}
 	}
 	if len(c.TLSCert) != len(c.TLSKey) {
-		wrong("%d certificate files and %d key files: each certificate needs its key", len(c.TLSCert), len(c.TLSKey))
+		mistake("TLSKey", "%d certificate files and %d key files: each certificate needs its key", len(c.TLSCert), len(c.TLSKey))
 	}
 	if c.MaxStanza != 0 && c.MaxStanza < MinStanza {
-		wrong("the largest stanza must be at least %d bytes (RFC 6120 section 13.12)", MinStanza)
+		mistake("MaxStanza", "the largest stanza must be at least %d bytes (RFC 6120 section 13.12)", MinStanza)
 	}
 	if c.Outbox != 0 && c.Outbox < c.MaxStanza {
-		wrong("the outbox (%d bytes) must hold the largest stanza (%d bytes)", c.Outbox, c.MaxStanza)
+		mistake("Outbox", "the outbox (%d bytes) must hold the largest stanza (%d bytes)", c.Outbox, c.MaxStanza)
 	}
 	if err := xep.CheckContacts(c.Contacts); err != nil {
 		errs = append(errs, err)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"roost/internal/ownfile"
 	"roost/parser"
 	"roost/router"
 	"roost/session"
@@ -139,7 +140,7 @@ func loadSecret(dir string) ([]byte, error) {
 	}
 	b = make([]byte, 32)
 	rand.Read(b)
-	if err := os.WriteFile(name, b, 0o600); err != nil {
+	if err := ownfile.Write(name, b, 0o600); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	return b, nil

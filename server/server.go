@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"roost/internal/ownfile"
 	"roost/poller"
 	"roost/session"
 	"roost/store/sqlite"
@@ -22,6 +23,7 @@ import (
 type Server struct {
 	*core
 	cfg       Config
+	lock      *os.File // of the data directory
 	certs     *Certificates
 	poller    *poller.Poller
 	listeners []*poller.Listener
@@ -40,15 +42,27 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+	if err := ownfile.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("server: data directory: %w", err)
 	}
+	lock, err := lockDir(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = lock.Close()
+		}
+	}()
 	secret, err := loadSecret(cfg.DataDir)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, lock: lock}
 	if s.certs, err = NewCertificates(&s.cfg); err != nil {
+		return nil, err
+	}
+	if err := recordDomains(cfg.DataDir, s.cfg.Domains); err != nil {
 		return nil, err
 	}
 	st, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(cfg.DataDir, sqlite.FileName)})
@@ -110,7 +124,7 @@ func (s *Server) listen() (err error) {
 		}
 		listener, err := s.poller.Listen(l.addr, l.tls)
 		if err != nil {
-			return errors.Join(fmt.Errorf("server: cannot listen on %s: %w", l.addr, err), s.poller.Close())
+			return errors.Join(listenError(l.addr, err), s.poller.Close())
 		}
 		s.listeners = append(s.listeners, listener)
 	}
@@ -155,7 +169,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.drain(ctx)
 	err = errors.Join(err, s.poller.Close())
 	s.core.close()
-	return errors.Join(err, s.store.Close())
+	return errors.Join(err, s.store.Close(), s.lock.Close())
 }
 
 // drain waits, bounded, for the farewells to reach the clients; the poller cuts

@@ -403,6 +403,7 @@ func TestBadConfig(t *testing.T) {
 		}
 	}
 	f(func(c *Config) { c.Domains = []string{"not a domain"} }, "is not a domain")
+	f(func(c *Config) { c.Domains = []string{"example.org", "EXAMPLE.org"} }, "example.org is given twice")
 	f(func(c *Config) { c.C2S = "" }, "no address to listen on")
 	f(func(c *Config) { c.C2S = "127.0.0.1:99999" }, "cannot listen on")
 	f(func(c *Config) { c.TLSCert = []string{"x"} }, "each certificate needs its key")

@@ -23,6 +23,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"roost/capacity"
+	"roost/internal/ownfile"
 	"roost/jid"
 )
 
@@ -131,6 +133,9 @@ func (c *Certificates) load() ([]*tls.Certificate, error) {
 	for i, file := range c.certFiles {
 		cert, err := tls.LoadX509KeyPair(file, c.keyFiles[i])
 		if err != nil {
+			if key, e := os.ReadFile(c.keyFiles[i]); e == nil && capacity.KeyEncrypted(key) {
+				err = capacity.EncryptedKeyError(c.keyFiles[i])
+			}
 			return nil, fmt.Errorf("server: certificate %s with key %s: %w", file, c.keyFiles[i], err)
 		}
 		certs = append(certs, &cert)
@@ -162,10 +167,10 @@ func (c *Certificates) selfSigned() (*tls.Certificate, error) {
 		return nil, err
 	}
 	// The key first: a certificate without its key would be an error.
-	if err := os.WriteFile(keyFile, keyPEM, 0o600); err != nil {
+	if err := ownfile.Write(keyFile, keyPEM, 0o600); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(certFile, certPEM, 0o644); err != nil {
+	if err := ownfile.Write(certFile, certPEM, 0o644); err != nil {
 		return nil, err
 	}
 	cert, err = tls.X509KeyPair(certPEM, keyPEM)

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/pem"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -96,6 +97,13 @@ func TestCertificatePerDomain(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "three.example") {
 		t.Errorf("no warning of a domain without a certificate: %s", log)
+	}
+	encrypted := pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("x")})
+	if err := os.WriteFile(keys[1], encrypted, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Reload(); err == nil || !strings.Contains(err.Error(), "openssl pkey -in") {
+		t.Errorf("%v, want an error that says how to decrypt the key", err)
 	}
 	// A reload that fails leaves the old set whole.
 	if err := os.WriteFile(keys[1], []byte("rubbish"), 0o600); err != nil {

@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -28,6 +27,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitemigration"
 	"zombiezen.com/go/sqlite/sqlitex"
 
+	"roost/internal/ownfile"
 	"roost/store"
 )
 
@@ -147,15 +147,15 @@ func (s *Store) open(ctx context.Context) (err error) {
 }
 
 // makeFile makes the database file and its directory, for the owner's eyes only:
-// SQLite gives its other files the same mode.
+// SQLite gives its other files the same mode and the same owner.
 func makeFile(path string) error {
 	if path == "" {
 		return errors.New("no path of a database file given")
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := ownfile.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := ownfile.Open(path, 0o600)
 	if err != nil {
 		return err
 	}

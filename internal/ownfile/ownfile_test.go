@@ -1,0 +1,99 @@
+package ownfile
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// owner is the user and group that a file belongs to.
+func owner(t *testing.T, name string) (uid, gid uint32) {
+	t.Helper()
+	info, err := os.Lstat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	return st.Uid, st.Gid
+}
+
+// TestOwner: what root makes belongs to the owner of the directory; what was there
+// keeps its owner.
+func TestOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	dir := t.TempDir()
+	const uid, gid = 12345, 54321
+	if err := os.Chown(dir, uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	old := filepath.Join(dir, "old")
+	if err := os.WriteFile(old, []byte("root's"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(filepath.Join(dir, "opened"), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+	if f, err = Open(old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+	if err := Write(filepath.Join(dir, "written"), []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := MkdirAll(filepath.Join(dir, "a", "b"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"opened", "written", "a", "a/b"} {
+		if u, g := owner(t, filepath.Join(dir, name)); u != uid || g != gid {
+			t.Errorf("%s belongs to %d:%d, want %d:%d", name, u, g, uid, gid)
+		}
+	}
+	if u, _ := owner(t, old); u != 0 {
+		t.Errorf("a file that was there was given to %d", u)
+	}
+}
+
+// TestWrite: the content is replaced whole, with the mode asked for, and nothing
+// else stays in the directory.
+func TestWrite(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "f")
+	for _, text := range []string{"long content", "short"} {
+		if err := Write(name, []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := os.ReadFile(name); err != nil || string(b) != text {
+			t.Errorf("%q, %v; want %q", b, err, text)
+		}
+	}
+	if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if err := Write(filepath.Join(dir, "missing", "f"), nil, 0o600); err == nil {
+		t.Error("written into a directory that does not exist")
+	}
+	if names, err := os.ReadDir(dir); err != nil || len(names) != 1 {
+		t.Errorf("%v, %v", names, err)
+	}
+}
+
+// TestMkdirAll: directories that exist are no error, files in their place are.
+func TestMkdirAll(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 {
+		if err := MkdirAll(filepath.Join(dir, "a", "b"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "f"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := MkdirAll(filepath.Join(dir, "f", "b"), 0o700); err == nil {
+		t.Error("a directory is made in a file")
+	}
+}

@@ -1,0 +1,103 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"roost/internal/ownfile"
+)
+
+// Files of the data directory that are neither the database nor TLS's.
+const (
+	lockFile    = "lock"    // locked by the server that runs: its process and command
+	domainsFile = "domains" // the domains that the server served last, one a line
+)
+
+// maxCommand limits what of a command line is kept and shown, in bytes.
+const maxCommand = 200
+
+// lockDir takes the lock of a data directory for this process, until the file is
+// closed. The lock is the kernel's and ends with the process: a file that was left
+// behind locks nothing. Commands for accounts do not take it, they run beside a
+// server.
+func lockDir(dir string) (*os.File, error) {
+	f, err := ownfile.Open(filepath.Join(dir, lockFile), 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("server: lock the data directory: %w", err)
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = fmt.Errorf("server: the data directory %s is in use by %s: stop that server, or name another directory", dir, lockHolder(f))
+		return nil, errors.Join(err, f.Close())
+	}
+	if err == nil {
+		err = f.Truncate(0)
+	}
+	if err == nil {
+		_, err = fmt.Fprintf(f, "%d\n%s\n", os.Getpid(), printable(strings.Join(os.Args, " ")))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("server: lock the data directory: %w", err), f.Close())
+	}
+	return f, nil
+}
+
+// lockHolder names the process that holds a lock as that process has written it
+// into the file.
+func lockHolder(f io.Reader) string {
+	text, _ := io.ReadAll(io.LimitReader(f, 2*maxCommand))
+	pid, command, _ := strings.Cut(string(text), "\n")
+	if n, err := strconv.Atoi(pid); err != nil || n <= 0 {
+		return "another process"
+	}
+	if command = printable(strings.TrimSuffix(command, "\n")); command == "" {
+		return "process " + pid
+	}
+	return fmt.Sprintf("process %s (%s)", pid, command)
+}
+
+// printable makes a text fit for one line of a message.
+func printable(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if !strconv.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
+	if len(text) > maxCommand {
+		text = strings.ToValidUTF8(text[:maxCommand], "") + "…"
+	}
+	return text
+}
+
+// recordDomains tells the commands for accounts which domains are served.
+func recordDomains(dir string, domains []string) error {
+	text := []byte(strings.Join(domains, "\n") + "\n")
+	name := filepath.Join(dir, domainsFile)
+	if old, err := os.ReadFile(name); err == nil && bytes.Equal(old, text) {
+		return nil
+	}
+	if err := ownfile.Write(name, text, 0o600); err != nil {
+		return fmt.Errorf("server: record the domains: %w", err)
+	}
+	return nil
+}
+
+// ServedDomains are the domains that the server of a data directory serves, or
+// served last, in their normal form. There are none where no server has run yet.
+func ServedDomains(dataDir string) ([]string, error) {
+	text, err := os.ReadFile(filepath.Join(dataDir, domainsFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	return strings.Fields(string(text)), nil
+}

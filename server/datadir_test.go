@@ -1,0 +1,151 @@
+package server
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"roost/store/sqlite"
+)
+
+// TestOneServerOnADirectory: a second server does not start and names the first;
+// a lock that was left behind by a killed one stops nobody.
+func TestOneServerOnADirectory(t *testing.T) {
+	dir := t.TempDir()
+	child, _ := startChild(t, dir)
+	_, err := New(t.Context(), Config{C2S: "127.0.0.1:0", DataDir: dir})
+	if err == nil {
+		t.Fatal("two servers run on one data directory")
+	}
+	for _, want := range []string{dir, fmt.Sprintf("process %d (", child.Process.Pid), "-test.run=^$"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %q", want, err)
+		}
+	}
+	// An account command runs beside it.
+	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(dir, sqlite.FileName)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = child.Wait()
+	for range 2 { // the second time after a clean stop
+		s, err := New(t.Context(), Config{C2S: "127.0.0.1:0", DataDir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestLockAfterFailure: a server that could not start holds the directory no longer.
+func TestLockAfterFailure(t *testing.T) {
+	dir := t.TempDir()
+	first, err := New(t.Context(), Config{C2S: "127.0.0.1:0", DataDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Shutdown(t.Context())
+	taken := Config{C2S: first.Addrs()[0].Addr.String(), DataDir: dir}
+	if _, err := New(t.Context(), taken); err == nil {
+		t.Fatal("two servers on one port")
+	}
+	s, err := New(t.Context(), Config{C2S: "127.0.0.1:0", DataDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLockHolder: whatever is in the file, what is shown is one short line.
+func TestLockHolder(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		if got := lockHolder(strings.NewReader(text)); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	f("12\nroost serve\n", "process 12 (roost serve)")
+	f("12\n", "process 12")
+	f("", "another process")
+	f("-1\nx\n", "another process")
+	f("nonsense\nx\n", "another process")
+	f("12\na\x1b[2Jb\nc\n", "process 12 (a?[2Jb?c)")
+	f("12\n"+strings.Repeat("x", 5000), "process 12 ("+strings.Repeat("x", maxCommand)+"…)")
+}
+
+// TestFilesOfRoot: what a server makes as root belongs to the owner of the directory.
+func TestFilesOfRoot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	dir := t.TempDir()
+	if err := os.Chown(dir, 12345, 54321); err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(t.Context(), Config{C2S: "127.0.0.1:0", DataDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Shutdown(t.Context())
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+		info, err := e.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st := info.Sys().(*syscall.Stat_t); st.Uid != 12345 || st.Gid != 54321 {
+			t.Errorf("%s belongs to %d:%d", e.Name(), st.Uid, st.Gid)
+		}
+	}
+	for _, want := range []string{"roost.db", "roost.db-wal", "roost.db-shm", "lock", "domains", "secret", selfSignedCert, selfSignedKey} {
+		if !slices.Contains(names, want) {
+			t.Errorf("%s is not among the files %v", want, names)
+		}
+	}
+}
+
+// TestServedDomains: the account commands learn the domains of the last start.
+func TestServedDomains(t *testing.T) {
+	dir := t.TempDir()
+	f := func(want ...string) {
+		t.Helper()
+		got, err := ServedDomains(dir)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q, %v; want %q", got, err, want)
+		}
+	}
+	f()
+	for _, domains := range [][]string{{"Example.ORG", "example.net"}, {"localhost"}} {
+		s, err := New(t.Context(), Config{C2S: "127.0.0.1:0", DataDir: dir, Domains: domains})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if domains[0] == "localhost" {
+			f("localhost")
+		} else {
+			f("example.org", "example.net")
+		}
+	}
+}
