@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -110,11 +109,6 @@ func (f *fleetFlags) jidOK() error {
 		return usageError(fmt.Sprintf("--user and --domain make no address: %v", err))
 	}
 	return nil
-}
-
-// interrupted is a context that ends with Ctrl-C.
-func interrupted() (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 }
 
 // table writes a result for people: what it is, and the value.

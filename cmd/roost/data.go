@@ -7,7 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
+	"roost/server"
 	"roost/store/sqlite"
 )
 
@@ -25,11 +28,62 @@ func (f *dataFlags) open(ctx context.Context) (*sqlite.Store, error) {
 // openExisting opens the database in the data directory, and makes none: whoever
 // changes what is there has mistyped the directory where nothing is.
 func (f *dataFlags) openExisting(ctx context.Context) (*sqlite.Store, error) {
-	name := filepath.Join(f.Data, sqlite.FileName)
-	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+	if f.missing() {
 		return nil, fmt.Errorf("there is no database in %s: name the server's data directory with --data", f.Data)
 	}
 	return f.open(ctx)
+}
+
+// missing reports whether there is no database.
+func (f *dataFlags) missing() bool {
+	_, err := os.Stat(filepath.Join(f.Data, sqlite.FileName))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// newAccountFlags are for commands that add accounts: a database or a domain that
+// no server reads is most likely a mistake.
+type newAccountFlags struct {
+	Create    bool `env:"ROOST_CREATE" help:"Make a new database where the data directory has none."`
+	AnyDomain bool `env:"ROOST_ANY_DOMAIN" help:"Add accounts of domains that the server does not serve, too."`
+	dataFlags
+}
+
+// openForNew opens the database that new accounts go into.
+func (f *newAccountFlags) openForNew(ctx context.Context) (*sqlite.Store, error) {
+	if f.Create {
+		return f.open(ctx)
+	}
+	s, err := f.openExisting(ctx)
+	if err != nil && f.missing() {
+		err = fmt.Errorf("%w, or make a new database there with --create", err)
+	}
+	return s, err
+}
+
+// errNotServed is what a domain is refused with that the server does not serve.
+// It does not name the domain: in a file with mistakes it may be a password.
+type errNotServed struct{ served []string }
+
+func (e errNotServed) Error() string {
+	return "its domain is not served (served: " + strings.Join(e.served, ", ") + ")"
+}
+
+// domainFilter returns what refuses domains that the server of the data directory
+// does not serve. Before a server has run there, all are taken.
+func (f *newAccountFlags) domainFilter() (func(domain string) error, error) {
+	served, err := server.ServedDomains(f.Data)
+	if err != nil {
+		return nil, err
+	}
+	if f.AnyDomain || len(served) == 0 {
+		return func(string) error { return nil }, nil
+	}
+	return func(domain string) error {
+		if !slices.Contains(served, domain) {
+			return errNotServed{served}
+		}
+		return nil
+	}, nil
 }
 
 // defaultData is the data directory when none is named.

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"roost/jid"
 	"roost/store"
@@ -28,7 +26,7 @@ type userCmd struct {
 type userAddCmd struct {
 	JID accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
 	passwordFlags
-	dataFlags
+	newAccountFlags
 }
 
 type userPasswdCmd struct {
@@ -104,7 +102,16 @@ func parseAccount(s string) (jid.JID, error) {
 
 // Run adds an account.
 func (c *userAddCmd) Run() error {
-	return c.do(c.open, c.JID.JID, addAccount)
+	return c.do(c.openForNew, c.JID.JID, func(ctx context.Context, s store.Accounts, j jid.JID, ask passwordSource, iterations int) (string, error) {
+		allowed, err := c.domainFilter()
+		if err == nil {
+			err = allowed(j.Domain())
+		}
+		if err != nil {
+			return "", fmt.Errorf("%v is not added: %w; start the server with --domain %s too, or add the account all the same with --any-domain", j, err, j.Domain())
+		}
+		return addAccount(ctx, s, j, ask, iterations)
+	})
 }
 
 // Run changes a password.
@@ -151,10 +158,10 @@ func (c *userListCmd) Run() error {
 // opener opens the store.
 type opener func(context.Context) (*sqlite.Store, error)
 
-// withStore runs f with the store, and with a context that ends by SIGINT and
-// SIGTERM.
+// withStore runs f with the store, and with a context that ends when the command
+// is interrupted.
 func withStore(open opener, f func(context.Context, store.Accounts) error) (err error) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interrupted()
 	defer stop()
 	s, err := open(ctx)
 	if err != nil {
@@ -174,7 +181,7 @@ func addAccount(ctx context.Context, s store.Accounts, j jid.JID, ask passwordSo
 	if !errors.Is(err, store.ErrNotFound) {
 		return "", err
 	}
-	credentials, err := askCredentials(ask, iterations)
+	credentials, err := askCredentials(ctx, ask, iterations)
 	if err != nil {
 		return "", err
 	}
@@ -198,7 +205,7 @@ func (p passwordChange) run(ctx context.Context, s store.Accounts, j jid.JID, as
 	if err != nil {
 		return "", err
 	}
-	credentials, err := askCredentials(ask, iterations)
+	credentials, err := askCredentials(ctx, ask, iterations)
 	if err != nil {
 		return "", err
 	}

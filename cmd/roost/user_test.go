@@ -100,7 +100,13 @@ func TestUserCommands(t *testing.T) {
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("a data directory is made by a command that only looks into it")
 	}
-	ok("juliet@example.com is added\n", "r0m30 \r\nignored\n", "add", "Juliet@Example.com", "--password-stdin")
+	for _, args := range [][]string{{"add", "juliet@example.com", "--password-stdin"}, {"import", "/dev/null"}} {
+		fails("there is no database in "+dir+": name the server's data directory with --data, or make a new database there with --create", "x\n", args...)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("a data directory is made that no server reads")
+	}
+	ok("juliet@example.com is added\n", "r0m30 \r\nignored\n", "add", "Juliet@Example.com", "--password-stdin", "--create")
 	check("r0m30 ")
 	fails("exists already: change its password with: roost user passwd juliet@example.com", "x\n", "add", "juliet@example.com", "--password-stdin")
 	ok("juliet@example.com has a new password\n", "second", "passwd", "juliet@example.com", "--password-stdin", "--iterations", "4096")
@@ -108,8 +114,12 @@ func TestUserCommands(t *testing.T) {
 	fails("add it with: roost user add romeo@example.com", "x\n", "passwd", "romeo@example.com", "--password-stdin")
 	fails("password is empty", "\n", "passwd", "juliet@example.com", "--password-stdin")
 	fails("longer than 1024 bytes", strings.Repeat("x", 5000), "passwd", "juliet@example.com", "--password-stdin")
+	if err := os.WriteFile(filepath.Join(dir, "domains"), []byte("localhost\nexample.com\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fails("romeo@example.net is not added: its domain is not served (served: localhost, example.com); start the server with --domain example.net too", "x\n", "add", "romeo@example.net", "--password-stdin")
 	fails("use --password-stdin", "", "add", "nurse@example.com")
-	ok("romeo@example.net is added\n", "x", "add", "romeo@example.net", "--password-stdin")
+	ok("romeo@example.net is added\n", "x", "add", "romeo@example.net", "--password-stdin", "--any-domain")
 	ok("juliet@example.com\nromeo@example.net\n", "", "list")
 	ok("romeo@example.net\n", "", "list", "--domain", "Example.NET")
 	ok("", "", "list", "--domain", "example.org")
@@ -153,7 +163,8 @@ func TestUserUsage(t *testing.T) {
 func TestAskTwice(t *testing.T) {
 	f := func(want, wantErr string, typed ...string) {
 		t.Helper()
-		read := func() ([]byte, error) {
+		read := func(prompt func()) ([]byte, error) {
+			prompt()
 			if len(typed) == 0 {
 				return nil, io.ErrUnexpectedEOF
 			}
@@ -172,7 +183,7 @@ func TestAskTwice(t *testing.T) {
 	f("a", "", "a", "a")
 	f("b", "", "a", "b", "b", "b")
 	f("", "three times", "a", "b", "a", "b", "a", "b")
-	f("", "unexpected EOF", "a")
+	f("", "unexpected EOF", "a") // a mistake of the terminal
 	f("", "unexpected EOF")
 }
 

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,7 +15,6 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"roost/jid"
 	"roost/store"
 )
 
@@ -26,13 +22,15 @@ type userImportCmd struct {
 	File   string `arg:"" help:"CSV file with lines of the form jid,password and perhaps a header; - for the standard input."`
 	Update bool   `env:"ROOST_UPDATE" help:"Give accounts that exist already the password in the file, instead of leaving them as they are."`
 	iterationFlags
-	dataFlags
+	newAccountFlags
 }
 
 // Help is shown by kong.
 func (c *userImportCmd) Help() string {
 	return "Accounts that exist already are passed over, so that an import which was interrupted goes on where it was when it is run again. " +
-		"Lines with mistakes are told with their numbers and passed over; the exit status is 1 then."
+		"A line is an account: the address, a comma and the password, which needs double quotes around it where it has a comma or a double quote " +
+		"(each one written twice). Lines with mistakes are reported by their numbers, never with what they say, and all others are imported; the " +
+		"exit status is 1 then."
 }
 
 // Run imports accounts.
@@ -46,14 +44,23 @@ func (c *userImportCmd) Run() error {
 		defer f.Close()
 		in = f
 	}
-	return withStore(c.open, func(ctx context.Context, s store.Accounts) error {
+	return withStore(c.openForNew, func(ctx context.Context, s store.Accounts) error {
+		allowed, err := c.domainFilter()
+		if err != nil {
+			return err
+		}
 		lines, err := countLines(in)
 		if err != nil {
 			return err
 		}
-		im := &importer{store: s, update: c.Update, iterations: c.Iterations}
+		file, done, err := readUntil(ctx, in)
+		if err != nil {
+			return err
+		}
+		defer done()
+		im := &importer{store: s, update: c.Update, iterations: c.Iterations, allowed: allowed}
 		im.show(c.File, lines, os.Stderr, term.IsTerminal(int(os.Stderr.Fd())))
-		err = im.run(ctx, in)
+		err = im.run(ctx, file)
 		fmt.Println(im.summary())
 		return err
 	})
@@ -88,6 +95,7 @@ type importer struct {
 	store      store.Accounts
 	update     bool
 	iterations int
+	allowed    func(domain string) error // refuses domains; nil: none
 
 	said sync.Mutex // held to write what follows
 	bar  *progressbar.ProgressBar
@@ -100,32 +108,27 @@ type importer struct {
 	took              time.Duration
 }
 
-// credentialLine is a line of the file.
-type credentialLine struct {
-	number   int
-	jid      jid.JID
-	password string
-}
-
 // show says where mistakes are told, and whether progress is shown there.
 func (im *importer) show(name string, lines int, out io.Writer, progress bool) {
 	im.name, im.out = name, out
 	if progress {
 		im.bar = progressbar.NewOptions(lines, progressbar.OptionSetWriter(out), progressbar.OptionSetDescription("importing"),
 			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("accounts"),
+			// With an interval, a goroutine would draw while a mistake is written.
+			progressbar.OptionSetSpinnerChangeInterval(0),
 			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
 	}
 }
 
-// refuse tells that a line has a mistake. What the line says is not told: it
-// has a password.
+// refuse tells that a line has a mistake, on a line of its own. What the line says
+// is not told: it has a password, and not always where it should be.
 func (im *importer) refuse(number int, err error) {
 	im.said.Lock()
 	defer im.said.Unlock()
 	im.bad++
 	if im.bar != nil {
+		im.bar.Add(1) // may draw
 		im.bar.Clear()
-		im.bar.Add(1)
 	}
 	fmt.Fprintf(im.out, "%s:%d: %v\n", im.name, number, err)
 }
@@ -180,78 +183,6 @@ func (im *importer) outcome(ctx context.Context, err error) error {
 		return fmt.Errorf("not imported: %s; correct the file and run the same command again", count(im.bad, "line"))
 	}
 	return nil
-}
-
-// read gives the good lines of a file to those who derive.
-func (im *importer) read(ctx context.Context, in io.Reader, lines chan<- credentialLine) error {
-	r := csv.NewReader(withoutMark(in))
-	r.FieldsPerRecord = -1
-	r.ReuseRecord = true
-	seen := make(map[string]int)
-	for first := true; ctx.Err() == nil; first = false {
-		record, err := r.Read()
-		if err == io.EOF {
-			return nil
-		}
-		var bad *csv.ParseError
-		if errors.As(err, &bad) {
-			im.refuse(bad.StartLine, bad.Err)
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("read %s: %w", im.name, err)
-		}
-		number, _ := r.FieldPos(0)
-		if first && isHeader(record) {
-			continue
-		}
-		line, err := parseLine(record)
-		if before := seen[line.jid.String()]; err == nil && before != 0 {
-			err = fmt.Errorf("%v is on line %d already", line.jid, before)
-		}
-		if err != nil {
-			im.refuse(number, err)
-			continue
-		}
-		seen[line.jid.String()] = number
-		line.number = number
-		select {
-		case lines <- line:
-		case <-ctx.Done():
-		}
-	}
-	return nil
-}
-
-// withoutMark is in without the byte order mark that some programs put before
-// UTF-8.
-func withoutMark(in io.Reader) io.Reader {
-	r := bufio.NewReaderSize(in, 64<<10)
-	if mark, _ := r.Peek(3); string(mark) == "\ufeff" {
-		r.Discard(3)
-	}
-	return r
-}
-
-// isHeader reports whether a record only names the fields.
-func isHeader(record []string) bool {
-	return len(record) == 2 && strings.EqualFold(strings.TrimSpace(record[0]), "jid") &&
-		strings.EqualFold(strings.TrimSpace(record[1]), "password")
-}
-
-// parseLine makes an account and its password of a record.
-func parseLine(record []string) (credentialLine, error) {
-	if len(record) != 2 {
-		return credentialLine{}, fmt.Errorf("the line has %s and must have 2: jid,password (a password with a comma or a quote needs quotes)", count(len(record), "field"))
-	}
-	j, err := parseAccount(strings.TrimSpace(record[0]))
-	if err != nil {
-		return credentialLine{}, err
-	}
-	if len(record[1]) > maxPassword {
-		return credentialLine{}, fmt.Errorf("the password of %v is longer than %d bytes", j, maxPassword)
-	}
-	return credentialLine{jid: j.Clone(), password: record[1]}, nil
 }
 
 // derive makes an account of a line, unless it is there and stays as it is: then

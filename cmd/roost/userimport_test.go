@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,18 +66,18 @@ func TestImportMistakes(t *testing.T) {
 		"example.com,secret\n"+ // 5
 		"e@example.com,\n"+
 		"f@example.com,se\"cret\n"+
-		"g@example.com,\"secret\nof two lines\"\n"+ // 8 and 9: a control character
+		"g@example.com,\"secret\nof two lines\"\n"+ // 8 and 9
 		"a@example.com,secret2\n"+ // 10
 		"h@example.com,"+strings.Repeat("secret", 1000)+"\n"+
 		"z@example.com,secret\n", false)
-	if err == nil || !strings.Contains(err.Error(), "not imported: 9 lines; ") || im.created != 2 || im.bad != 9 {
+	if err == nil || !strings.Contains(err.Error(), "not imported: 10 lines; ") || im.created != 2 || im.bad != 10 {
 		t.Errorf("%s; %v", im.summary(), err)
 	}
 	logins(t, s, map[string]string{"a@example.com": "secret", "z@example.com": "secret"})
 	for _, want := range []string{
-		"x.csv:2: the line has 1 field", "x.csv:3: the line has 3 fields", "x.csv:4: \"c@@example.com\" is not an address",
-		"x.csv:5: \"example.com\" is not the address of an account", "x.csv:6: the password is empty", "x.csv:7: bare \"",
-		"x.csv:8: the password", "x.csv:10: a@example.com is on line 1 already", "x.csv:11: the password of h@example.com is longer",
+		"x.csv:2: the line has 1 field", "x.csv:3: the line has 3 fields", "x.csv:4: the first field is not the address",
+		"x.csv:5: the first field is not the address", "x.csv:6: the password is empty", "x.csv:7: a double quote in the middle",
+		"x.csv:8: a double quote is not closed", "x.csv:9: a double quote in the middle", "x.csv:10: the same address is on line 1 already", "x.csv:11: the password is longer",
 	} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q is not said in\n%s", want, said)
@@ -85,6 +86,84 @@ func TestImportMistakes(t *testing.T) {
 	if strings.Contains(said+err.Error(), "secret") {
 		t.Errorf("a password is told:\n%s", said)
 	}
+}
+
+// TestImportLines: a record ends with its line. One quote that is not closed, or a
+// line without end, spoils no other.
+func TestImportLines(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	text := "a@example.com,\"open\n"
+	const good = 180
+	for i := range good {
+		text += fmt.Sprintf("u%d@example.com,x\n", i)
+	}
+	text += strings.Repeat("x", 3*maxRecord) + "\nz@example.com,\"a\"\"b,c\"\r\nlast@example.com,x" + strings.Repeat("y", maxRecord)
+	im, said, err := importText(t, s, text, false)
+	if err == nil || im.created != good+1 || im.bad != 3 {
+		t.Errorf("%s; %v, said %q", im.summary(), err, said)
+	}
+	for _, want := range []string{"x.csv:1: a double quote is not closed", "x.csv:182: the line is longer", "x.csv:184: the line is longer"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%q is not said in\n%s", want, said)
+		}
+	}
+	logins(t, s, map[string]string{"u0@example.com": "x", "u179@example.com": "x", "z@example.com": `a"b,c`})
+}
+
+func TestSplitRecord(t *testing.T) {
+	f := func(text string, wantErr error, want ...string) {
+		t.Helper()
+		if got, err := splitRecord(text); err != wantErr || !slices.Equal(got, want) {
+			t.Errorf("%s: %q, %v; want %q, %v", text, got, err, want, wantErr)
+		}
+	}
+	f("a", nil, "a")
+	f("a,", nil, "a", "")
+	f(",", nil, "", "")
+	f("a, b ", nil, "a", " b ")
+	f(`"a,b","c"`, nil, "a,b", "c")
+	f(`"","""",x`, nil, "", `"`, "x")
+	f(`"a`, errQuoteOpen)
+	f(`"a""`, errQuoteOpen)
+	f(`"a"b,c`, errQuoteInside)
+	f(`a"b,c`, errQuoteInside)
+	f(` "a",c`, errQuoteInside)
+}
+
+// TestImportTellsNoPassword: wherever passwords are in the file, and whatever they
+// look like, no message has one.
+func TestImportTellsNoPassword(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	f := func(want string, lines ...string) {
+		t.Helper()
+		var out bytes.Buffer
+		im := &importer{store: s, iterations: store.MinIterations, allowed: func(domain string) error {
+			if domain == "example.com" {
+				return nil
+			}
+			return errNotServed{[]string{"example.com"}}
+		}}
+		im.show("x.csv", -1, &out, false)
+		err := im.run(t.Context(), strings.NewReader(strings.Join(lines, "\n")))
+		said := out.String() + fmt.Sprint(err) + im.summary()
+		if err == nil || !strings.Contains(said, want) || im.created != 0 {
+			t.Errorf("%q: %q, want an error with %q and no account", lines, said, want)
+		}
+		if strings.Contains(strings.ToLower(said), "s3cret") {
+			t.Errorf("%q: a password is told: %q", lines, said)
+		}
+	}
+	f("x.csv:1: the address is the second field", "s3cret,a@example.com")
+	f("x.csv:1: the address is the second field", "S3cret@S3cret,a@example.com")
+	f("x.csv:1: the address is the second field", "s3cret@/s3cret,a@example.com")
+	f("x.csv:2: the address is the second field", "s3cret@s3cret,a@example.com", "s3cret@s3cret,b@example.com")
+	f("password,jid: the fields must be in the order jid,password", "Password,JID", "s3cret,a@example.com")
+	f("x.csv:1: the first field is not the address", "s3cret,x", "s3cret@@x,s3cret")
+	f("its domain is not served (served: example.com)", "a@s3cret,x")
+	f("x.csv:1: a double quote", "a@example.com,\"s3cret")
+	f("x.csv:1: the line has 3 fields", "s3cret,s3cret,s3cret")
+	f("x.csv:1: the password is empty or has", "a@example.com,s3cret\x01")
+	f("the password is longer", "a@example.com,"+strings.Repeat("s3cret", 1000))
 }
 
 // TestImportAgain: what is there is passed over, or gets the new password.
@@ -172,7 +251,7 @@ func TestImportCommand(t *testing.T) {
 		}
 		return err
 	}
-	if err := f("1 account added, 0 there already; ", "", file); err != nil {
+	if err := f("1 account added, 0 there already; ", "", file, "--create"); err != nil {
 		t.Error(err)
 	}
 	if err := f("1 account added, 1 there already; ", "a@example.com,1\nb@example.com,1\n", "-"); err != nil {
@@ -189,16 +268,52 @@ func TestImportCommand(t *testing.T) {
 	}
 }
 
-// TestProgress: on a terminal, mistakes and progress do not mix.
+// screen is a terminal of one program that writes lines and goes back to their
+// beginning.
+type screen struct {
+	lines  []string
+	line   []rune
+	column int
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	for _, r := range string(p) {
+		switch r {
+		case '\n':
+			s.lines = append(s.lines, strings.TrimRight(string(s.line), " "))
+			s.line, s.column = nil, 0
+		case '\r':
+			s.column = 0
+		default:
+			if s.column < len(s.line) {
+				s.line[s.column] = r
+			} else {
+				s.line = append(s.line, r)
+			}
+			s.column++
+		}
+	}
+	return len(p), nil
+}
+
+// TestProgress: on a terminal, each mistake has a line of its own, whether the
+// number of lines is known or not, and nothing of the progress stays.
 func TestProgress(t *testing.T) {
 	s := openStore(t, t.TempDir())
-	var out bytes.Buffer
-	im := &importer{store: s, iterations: store.MinIterations}
-	im.show("x.csv", 3, &out, true)
-	if err := im.run(t.Context(), strings.NewReader("a@example.com,1\nbad\nb@example.com,1\n")); err == nil {
-		t.Error("no error")
-	}
-	if !strings.Contains(out.String(), "x.csv:2: ") || !strings.Contains(out.String(), "importing") {
-		t.Errorf("shown: %q", &out)
+	for _, lines := range []int{4, -1} {
+		var shown screen
+		var all bytes.Buffer
+		im := &importer{store: s, iterations: store.MinIterations}
+		im.show("x.csv", lines, io.MultiWriter(&shown, &all), true)
+		if err := im.run(t.Context(), strings.NewReader("a@example.com,1\nbad\nworse\nb@example.com,1\n")); err == nil {
+			t.Error("no error")
+		}
+		if !strings.Contains(all.String(), "importing") {
+			t.Errorf("no progress is shown: %q", &all)
+		}
+		const fault = ": the line has 1 field and must have 2: jid,password (a password with a comma or a quote needs quotes)"
+		if want := []string{"x.csv:2" + fault, "x.csv:3" + fault}; !slices.Equal(shown.lines, want) || strings.TrimSpace(string(shown.line)) != "" {
+			t.Errorf("%d lines: shown %q and %q, want %q", lines, shown.lines, string(shown.line), want)
+		}
 	}
 }

@@ -1,7 +1,8 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,8 +13,9 @@ import (
 	"roost/store"
 )
 
-// passwordSource gives a password that was typed or read.
-type passwordSource func() (string, error)
+// passwordSource gives a password that was typed or read. The end of the context
+// ends the waiting for it.
+type passwordSource func(context.Context) (string, error)
 
 // errNoTerminal is a usage error: there is nobody to ask.
 var errNoTerminal = usageError("the password cannot be asked for, since the standard input is no terminal: use --password-stdin")
@@ -30,14 +32,13 @@ func (e usageError) ExitCode() int { return 2 }
 // source is where the password comes from.
 func (f *passwordFlags) source(in *os.File) (passwordSource, error) {
 	if f.PasswordStdin {
-		return func() (string, error) { return readPassword(in) }, nil
+		return func(ctx context.Context) (string, error) { return readPassword(ctx, in) }, nil
 	}
-	fd := int(in.Fd())
-	if !term.IsTerminal(fd) {
+	if !term.IsTerminal(int(in.Fd())) {
 		return nil, errNoTerminal
 	}
-	return func() (string, error) {
-		return askTwice(func() ([]byte, error) { return term.ReadPassword(fd) }, os.Stderr)
+	return func(ctx context.Context) (string, error) {
+		return askTwice(func(prompt func()) ([]byte, error) { return hidden(ctx, in, prompt) }, os.Stderr)
 	}, nil
 }
 
@@ -45,30 +46,34 @@ func (f *passwordFlags) source(in *os.File) (passwordSource, error) {
 const maxPassword = 1024
 
 // readPassword reads a password that ends with the line or the input.
-func readPassword(in io.Reader) (string, error) {
-	line, err := bufio.NewReader(io.LimitReader(in, maxPassword+3)).ReadString('\n')
-	if err != nil && err != io.EOF {
+func readPassword(ctx context.Context, f *os.File) (string, error) {
+	in, done, err := readUntil(ctx, f)
+	if err != nil {
+		return "", err
+	}
+	defer done()
+	line, err := readLine(in, maxPassword+2)
+	switch {
+	case ctx.Err() != nil:
+		return "", errInterrupted
+	case err != nil && err != io.EOF:
 		return "", fmt.Errorf("read the password: %w", err)
 	}
-	return trimNewline(line), nil
+	return string(bytes.TrimSuffix(line, []byte{'\r'})), nil
 }
 
-func trimNewline(s string) string {
-	if n := len(s); n > 0 && s[n-1] == '\n' {
-		s = s[:n-1]
-	}
-	if n := len(s); n > 0 && s[n-1] == '\r' {
-		s = s[:n-1]
-	}
-	return s
-}
-
-// askTwice asks for a password until it was typed twice alike.
-func askTwice(read func() ([]byte, error), prompt io.Writer) (string, error) {
+// askTwice asks for a password until it was typed twice alike. read calls its
+// argument when it is time for the prompt.
+func askTwice(read func(prompt func()) ([]byte, error), prompt io.Writer) (string, error) {
 	ask := func(text string) (string, error) {
-		fmt.Fprint(prompt, text)
-		b, err := read()
+		b, err := read(func() { fmt.Fprint(prompt, text) })
 		fmt.Fprintln(prompt)
+		switch {
+		case errors.Is(err, context.Canceled):
+			err = errInterrupted
+		case errors.Is(err, io.EOF): // Ctrl-D
+			err = errors.New("no password was typed: nothing is changed")
+		}
 		return string(b), err
 	}
 	for range 3 {
@@ -90,8 +95,8 @@ func askTwice(read func() ([]byte, error), prompt io.Writer) (string, error) {
 
 // askCredentials makes credentials of a password. The password itself is kept
 // nowhere.
-func askCredentials(ask passwordSource, iterations int) (store.Credentials, error) {
-	password, err := ask()
+func askCredentials(ctx context.Context, ask passwordSource, iterations int) (store.Credentials, error) {
+	password, err := ask(ctx)
 	if err != nil {
 		return store.Credentials{}, err
 	}

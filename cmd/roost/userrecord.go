@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"roost/jid"
+)
+
+// maxRecord is the largest line of a file of accounts in bytes, its end included.
+const maxRecord = 64 << 10
+
+// credentialLine is a line of the file.
+type credentialLine struct {
+	number   int
+	jid      jid.JID
+	password string
+}
+
+// Mistakes of a line. None of them says what is in it: that may be a password
+// wherever it is.
+var (
+	errRecordLong    = fmt.Errorf("the line is longer than %d bytes", maxRecord)
+	errQuoteOpen     = errors.New("a double quote is not closed on the same line")
+	errQuoteInside   = errors.New("a double quote in the middle: put double quotes around the field, and write each one in it twice")
+	errSwapped       = errors.New("the address is the second field: each line must be jid,password")
+	errAddress       = errors.New("the first field is not the address of an account, such as user@domain")
+	errLongPassword  = fmt.Errorf("the password is longer than %d bytes", maxPassword)
+	errSwappedHeader = usageError("the header says password,jid: the fields must be in the order jid,password")
+)
+
+// read gives the good lines of a file to those who derive keys. A record ends
+// with its line, so that one with a mistake spoils no other.
+func (im *importer) read(ctx context.Context, in io.Reader, lines chan<- credentialLine) error {
+	r := bufio.NewReaderSize(in, maxRecord)
+	if mark, _ := r.Peek(3); string(mark) == "\ufeff" { // as some programs begin UTF-8
+		_, _ = r.Discard(3)
+	}
+	seen := make(map[string]int)
+	for number := 1; ctx.Err() == nil; number++ {
+		text, err := readRecord(r)
+		switch {
+		case err == io.EOF || err != nil && ctx.Err() != nil:
+			return nil
+		case err == errRecordLong:
+			im.refuse(number, err)
+			continue
+		case err != nil:
+			return fmt.Errorf("read %s: %w", im.name, err)
+		case text == "":
+			continue
+		}
+		fields, err := splitRecord(text)
+		if number == 1 && isHeader(fields, "jid", "password") {
+			continue
+		}
+		if number == 1 && isHeader(fields, "password", "jid") {
+			return errSwappedHeader
+		}
+		var line credentialLine
+		if err == nil {
+			line, err = im.parseLine(fields)
+		}
+		if before := seen[line.jid.String()]; err == nil && before != 0 {
+			err = fmt.Errorf("the same address is on line %d already", before)
+		}
+		if err != nil {
+			im.refuse(number, err)
+			continue
+		}
+		seen[line.jid.String()] = number
+		line.number = number
+		select {
+		case lines <- line:
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// readRecord reads a line and leaves out its end. The error is io.EOF after the
+// last one, and errRecordLong for one that is too long, which is passed over.
+func readRecord(r *bufio.Reader) (string, error) {
+	line, err := r.ReadSlice('\n')
+	if err == bufio.ErrBufferFull {
+		for err == bufio.ErrBufferFull {
+			_, err = r.ReadSlice('\n')
+		}
+		if err == nil || err == io.EOF {
+			err = errRecordLong
+		}
+		return "", err
+	}
+	if err == io.EOF && len(line) > 0 {
+		err = nil
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(string(line), "\n"), "\r"), err
+}
+
+// splitRecord splits a line at its commas. A field may be in double quotes, in
+// which a comma is text and each double quote is written twice (RFC 4180).
+func splitRecord(text string) (fields []string, err error) {
+	for {
+		var field string
+		if quoted, ok := strings.CutPrefix(text, `"`); ok {
+			if field, text, err = cutQuoted(quoted); err != nil {
+				return nil, err
+			}
+		} else {
+			end := strings.IndexByte(text, ',')
+			if end < 0 {
+				end = len(text)
+			}
+			field, text = text[:end], text[end:]
+			if strings.Contains(field, `"`) {
+				return nil, errQuoteInside
+			}
+		}
+		fields = append(fields, field)
+		if text == "" {
+			return fields, nil
+		}
+		text = text[1:] // the comma
+	}
+}
+
+// cutQuoted reads a field whose opening quote has been read. What is left begins
+// with a comma or is empty.
+func cutQuoted(text string) (field, rest string, err error) {
+	for {
+		before, after, ok := strings.Cut(text, `"`)
+		if !ok {
+			return "", "", errQuoteOpen
+		}
+		field += before
+		if !strings.HasPrefix(after, `"`) {
+			if after != "" && after[0] != ',' {
+				return "", "", errQuoteInside
+			}
+			return field, after, nil
+		}
+		field, text = field+`"`, after[1:]
+	}
+}
+
+// isHeader reports whether a record only names the fields, in this order.
+func isHeader(record []string, names ...string) bool {
+	if len(record) != len(names) {
+		return false
+	}
+	for i, name := range names {
+		if !strings.EqualFold(strings.TrimSpace(record[i]), name) {
+			return false
+		}
+	}
+	return true
+}
+
+// parseLine makes an account and its password of a record.
+func (im *importer) parseLine(record []string) (credentialLine, error) {
+	if len(record) != 2 {
+		return credentialLine{}, fmt.Errorf("the line has %s and must have 2: jid,password (a password with a comma or a quote needs quotes)", count(len(record), "field"))
+	}
+	j, err := im.account(record[0])
+	if err != nil {
+		if _, other := im.account(record[1]); other == nil {
+			err = errSwapped
+		}
+		return credentialLine{}, err
+	}
+	if len(record[1]) > maxPassword {
+		return credentialLine{}, errLongPassword
+	}
+	return credentialLine{jid: j.Clone(), password: record[1]}, nil
+}
+
+// account reads the address of an account that may be added.
+func (im *importer) account(field string) (jid.JID, error) {
+	j, err := jid.Parse(strings.TrimSpace(field))
+	switch {
+	case err != nil:
+		return jid.JID{}, fmt.Errorf("%w (%w)", errAddress, err)
+	case !j.IsAccount():
+		return jid.JID{}, errAddress
+	case im.allowed != nil:
+		return j, im.allowed(j.Domain())
+	}
+	return j, nil
+}
