@@ -241,6 +241,8 @@ func (c *Client) features(el parser.Element) {
 			resource = "<resource>" + c.account.Resource + "</resource>"
 		}
 		c.send("<iq type='set' id='" + iqBind + "'><bind xmlns='" + bindNS + "'>" + resource + "</bind></iq>")
+	case el.Child(tlsNS, "starttls").OK():
+		c.fail(errors.New("the server requires TLS before a login: use STARTTLS (--tls starttls)"))
 	default:
 		c.fail(errors.New("the server offers neither a login nor binding"))
 	}

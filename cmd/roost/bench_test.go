@@ -69,6 +69,9 @@ func TestBench(t *testing.T) {
 				t.Errorf("%s: no %s in %v", c.args, f, slices.Sorted(maps.Keys(got)))
 			}
 		}
+		if all := accountsIn(t, data); len(all) > 0 {
+			t.Errorf("%s: left: %q", c.args, all)
+		}
 		for _, f := range []string{name + ".svg", name + ".png"} {
 			if info, err := os.Stat(f); err != nil || info.Size() == 0 {
 				t.Errorf("%s: %v", c.args, err)
@@ -140,7 +143,7 @@ func TestBenchFailures(t *testing.T) {
 	}
 	f(1, "not-authorized", "login --count 3 --password wrong --target "+target)
 	f(1, "refused", "message --pairs 1 --target "+nobody)
-	f(2, "--in-flight 100", "login --accounts 99")
+	f(2, "--in-flight 100", "login --accounts 99 --in-flight 100")
 	f(1, "no such process", "login --count 1 --accounts 1 --in-flight 1 --server-pid 999999999 --create "+data+" --target "+target)
 	f(2, "%d", "idle --user nobody")
 	f(2, "--base", "idle --sessions 5 --base 5")
@@ -151,6 +154,10 @@ func TestBenchFailures(t *testing.T) {
 	f(1, "not-authorized", "login --count 30 --accounts 30 --in-flight 30 --processes 3 --password wrong --target "+target)
 	f(1, "refused", "reconnect --sessions 6 --processes 2 --target "+nobody)
 	f(2, "--contacts", "presence --contacts 0")
+	f(2, "--sessions must be at least 2", "presence --sessions 1")
+	f(2, "--in-flight", "login --in-flight 0")
+	f(2, "--domain example.org is not served", "login --domain example.org --create "+data)
+	f(1, "there is no database in ", "login --create "+filepath.Join(data, "none"))
 	f(2, "--json=", "login --json=")
 	f(2, "--tls", "login --tls maybe")
 	f(2, "--mechanism", "login --mechanism X-FISH")

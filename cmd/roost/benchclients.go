@@ -4,36 +4,33 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/dustin/go-humanize"
-	"golang.org/x/term"
 
 	"roost/bench"
 	"roost/jid"
-	"roost/store"
 )
 
 // fleetFlags say who the clients are and where they go. The server may be any
 // XMPP server.
 type fleetFlags struct {
-	Target    string   `env:"-" default:"127.0.0.1:5222" placeholder:"HOST:PORT" help:"The server (default: ${default})."`
-	Domain    string   `env:"-" default:"localhost" placeholder:"NAME" help:"Its XMPP domain (default: ${default})."`
-	TLS       string   `env:"-" name:"tls" enum:"none,starttls,direct" default:"none" placeholder:"MODE" help:"none, starttls or direct; any certificate is accepted (default: ${default})."`
-	Resume    bool     `env:"-" help:"Resume TLS sessions."`
-	Hybrid    bool     `env:"-" help:"Offer the post-quantum key exchange X25519MLKEM768 too; without it all servers do the same work."`
-	Mechanism string   `env:"-" enum:"SCRAM-SHA-1,SCRAM-SHA-256,PLAIN" default:"SCRAM-SHA-1" placeholder:"NAME" help:"SCRAM-SHA-1, SCRAM-SHA-256 or PLAIN (default: ${default})."`
-	User      string   `env:"-" default:"user%d" placeholder:"PATTERN" help:"Usernames; %d is the number of the client (default: ${default})."`
-	First     int      `env:"-" default:"0" placeholder:"N" help:"Number of the first client (default: ${default})."`
-	Password  string   `env:"-" default:"secret" placeholder:"TEXT" help:"Password of all accounts (default: ${default})."`
-	InFlight  int      `env:"-" default:"100" placeholder:"N" help:"Logins under way at once (default: ${default})."`
-	Loops     int      `env:"-" default:"1" placeholder:"N" help:"Event loops of the load generator, in each process (default: ${default})."`
-	Processes int      `env:"-" default:"1" placeholder:"N" help:"Processes that share the load; each holds 18,000 clients (default: ${default})."`
-	Worker    int      `env:"-" default:"-1" hidden:"" help:"Which of the processes this is."`
-	Create    string   `env:"-" placeholder:"DIR" type:"path" help:"Make the accounts first, in the database of the roost whose data directory this is."`
+	Target    string `env:"-" default:"127.0.0.1:5222" placeholder:"HOST:PORT" help:"The server (default: ${default})."`
+	Domain    string `env:"-" default:"localhost" placeholder:"NAME" help:"Its XMPP domain (default: ${default})."`
+	TLS       string `env:"-" name:"tls" enum:"none,starttls,direct" default:"none" placeholder:"MODE" help:"none, starttls or direct; any certificate is accepted (default: ${default})."`
+	Resume    bool   `env:"-" help:"Resume TLS sessions."`
+	Hybrid    bool   `env:"-" help:"Offer the post-quantum key exchange X25519MLKEM768 too; without it all servers do the same work."`
+	Mechanism string `env:"-" enum:"SCRAM-SHA-1,SCRAM-SHA-256,PLAIN" default:"SCRAM-SHA-1" placeholder:"NAME" help:"SCRAM-SHA-1, SCRAM-SHA-256 or PLAIN (default: ${default})."`
+	User      string `env:"-" default:"user%d" placeholder:"PATTERN" help:"Usernames; %d is the number of the client (default: ${default})."`
+	First     int    `env:"-" default:"0" placeholder:"N" help:"Number of the first client (default: ${default})."`
+	Password  string `env:"-" default:"secret" placeholder:"TEXT" help:"Password of all accounts (default: ${default})."`
+	InFlight  int    `env:"-" default:"-1" placeholder:"N" help:"Logins under way at once (default: 100, or one for each account where there are fewer)."`
+	Loops     int    `env:"-" default:"1" placeholder:"N" help:"Event loops of the load generator, in each process (default: ${default})."`
+	Processes int    `env:"-" default:"1" placeholder:"N" help:"Processes that share the load; each holds 18,000 clients (default: ${default})."`
+	Worker    int    `env:"-" default:"-1" hidden:"" help:"Which of the processes this is."`
+	benchAccountFlags
 	ServerPID int      `env:"-" name:"server-pid" placeholder:"PID" help:"Process of the server, on this machine: its CPU and memory are measured."`
 	JSON      jsonFlag `env:"-" name:"json" help:"Write the result as one JSON object, to --json=FILE or, with --json alone, instead of the table."`
 	Picture   string   `env:"-" placeholder:"NAME" type:"path" help:"Draw NAME.svg and NAME.png: memory over clients, or latencies."`
@@ -44,7 +41,7 @@ func (f *fleetFlags) Validate() error {
 	if strings.Count(f.User, "%d") != 1 || strings.Count(f.User, "%") != 1 {
 		return fmt.Errorf("--user %q needs one %%d, where the number goes", f.User)
 	}
-	if f.InFlight < 1 || f.Loops < 1 || f.First < 0 || f.Processes < 1 || f.Processes > maxProcesses {
+	if f.InFlight < 1 && f.InFlight != -1 || f.Loops < 1 || f.First < 0 || f.Processes < 1 || f.Processes > maxProcesses {
 		return fmt.Errorf("--in-flight and --loops must be at least 1, --first at least 0, --processes from 1 to %d", maxProcesses)
 	}
 	return nil
@@ -78,37 +75,19 @@ func (f *fleetFlags) fleet(accounts int, sync func(context.Context) error) (*ben
 	})
 }
 
-// create makes the accounts that are not there.
-func (f *fleetFlags) create(ctx context.Context, n int) error {
-	data := dataFlags{Data: f.Create}
-	s, err := data.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	lines, w := io.Pipe()
-	go func() {
-		for i := range n {
-			// Usernames are the pattern's, so that nothing needs quotes.
-			if _, err := fmt.Fprintf(w, "%s@%s,%s\n", fmt.Sprintf(f.User, f.First+i), f.Domain, f.Password); err != nil {
-				return
-			}
-		}
-		_ = w.Close()
-	}()
-	im := &importer{store: s, iterations: store.DefaultIterations}
-	im.show("accounts", n, os.Stderr, term.IsTerminal(int(os.Stderr.Fd())))
-	err = im.run(ctx, lines)
-	_ = lines.Close()
-	return err
-}
-
 // jidOK says early that a pattern makes no addresses.
 func (f *fleetFlags) jidOK() error {
 	if _, err := jid.New(fmt.Sprintf(f.User, f.First), f.Domain, ""); err != nil {
 		return usageError(fmt.Sprintf("--user and --domain make no address: %v", err))
 	}
 	return nil
+}
+
+// byDefault is v, or a default where v is -1.
+func byDefault(v *int, def int) {
+	if *v == -1 {
+		*v = def
+	}
 }
 
 // table writes a result for people: what it is, and the value.

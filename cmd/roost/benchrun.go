@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -16,7 +18,8 @@ import (
 
 // measure runs a scenario, in this process or in several, and reports what came of
 // it.
-func measure[R any, P bench.Result[R]](f *fleetFlags, s scenario[R]) error {
+func measure[R any, P bench.Result[R]](f *fleetFlags, s scenario[R]) (result error) {
+	s.defaults()
 	if err := s.check(); err != nil {
 		return err
 	}
@@ -33,7 +36,9 @@ func measure[R any, P bench.Result[R]](f *fleetFlags, s scenario[R]) error {
 		return err
 	}
 	if f.Create != "" {
-		if err := f.create(ctx, accounts); err != nil {
+		remove, err := f.create(ctx, accounts)
+		defer func() { result = errors.Join(result, remove()) }()
+		if err != nil {
 			return err
 		}
 	}
@@ -73,7 +78,7 @@ func together[R any, P bench.Result[R]](ctx context.Context, f *fleetFlags, _ sc
 	}
 	crew, err := bench.StartCrew(ctx, f.Processes, func(ctx context.Context, i int) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, self, append(os.Args[1:len(os.Args):len(os.Args)], "--worker="+strconv.Itoa(i))...)
-		cmd.Stderr = os.Stderr
+		cmd.Stderr = aboveLive(os.Stderr)
 		return cmd
 	})
 	if err != nil {
@@ -123,6 +128,22 @@ func live(w *os.File, status func() bench.Status) (stop func()) {
 		stopLine()
 		fmt.Fprint(w, begin)
 	}
+}
+
+// lineClearer writes lines where live has written its own.
+type lineClearer struct{ w io.Writer }
+
+func (l lineClearer) Write(p []byte) (int, error) {
+	_, err := l.w.Write(append([]byte("\r\x1b[K"), p...))
+	return len(p), err
+}
+
+// aboveLive is where other processes write while live does.
+func aboveLive(w *os.File) io.Writer {
+	if term.IsTerminal(int(w.Fd())) {
+		return lineClearer{w}
+	}
+	return w
 }
 
 // statusLine says how it goes, and how fast since the last one.

@@ -15,6 +15,7 @@ import (
 // scenario is what differs between the commands that put load on a server; R is
 // what it measures.
 type scenario[R any] interface {
+	defaults()                     // of flags, made of others
 	check() error                  // of the flags
 	need() (clients, accounts int) // at once
 	divide(i, n int)               // leaves the i-th of n parts
@@ -23,11 +24,15 @@ type scenario[R any] interface {
 	verdict(R) error // of a run that came to its end
 }
 
+// defaultInFlight is how many logins are under way at once where there are enough
+// clients.
+const defaultInFlight = 100
+
 // benchIdleCmd is many clients that do nothing.
 type benchIdleCmd struct {
 	fleetFlags
 	Sessions int           `env:"-" default:"15000" placeholder:"N" help:"Clients in all (default: ${default})."`
-	Base     int           `env:"-" default:"2000" placeholder:"N" help:"Memory per client is the growth from this number of them on (default: ${default})."`
+	Base     int           `env:"-" default:"-1" placeholder:"N" help:"Memory per client is the growth from this number of them on (default: 2000, or a tenth of --sessions where that is less)."`
 	Rate     float64       `env:"-" default:"0" placeholder:"N" help:"Logins per second; 0: as fast as it goes (default: ${default})."`
 	Settle   time.Duration `env:"-" default:"2m" placeholder:"TIME" help:"Rest before memory is read (default: ${default})."`
 	Hold     time.Duration `env:"-" default:"0s" placeholder:"TIME" help:"How long the clients then idle while the server's CPU is counted (default: ${default})."`
@@ -36,6 +41,11 @@ type benchIdleCmd struct {
 
 // Run measures.
 func (c *benchIdleCmd) Run() error { return measure[bench.IdleResult](&c.fleetFlags, c) }
+
+func (c *benchIdleCmd) defaults() {
+	byDefault(&c.Base, min(2000, c.Sessions/10))
+	byDefault(&c.InFlight, max(1, min(defaultInFlight, c.Sessions)))
+}
 
 func (c *benchIdleCmd) check() error {
 	if c.Base < 0 || c.Base >= c.Sessions || c.Rate < 0 {
@@ -83,6 +93,10 @@ type benchMessageCmd struct {
 // Run measures.
 func (c *benchMessageCmd) Run() error { return measure[bench.MessageResult](&c.fleetFlags, c) }
 
+func (c *benchMessageCmd) defaults() {
+	byDefault(&c.InFlight, max(1, min(defaultInFlight, 2*c.Pairs+c.Idle)))
+}
+
 func (c *benchMessageCmd) check() error {
 	if c.Pairs < c.Processes || c.Idle < 0 || c.Rate < 0 {
 		return usageError("--pairs must be at least 1 for each process, --idle and --rate at least 0")
@@ -127,11 +141,16 @@ func (c *benchMessageCmd) verdict(r bench.MessageResult) error {
 type benchLoginCmd struct {
 	fleetFlags
 	Count    int `env:"-" default:"5000" placeholder:"N" help:"Logins in all (default: ${default})."`
-	Accounts int `env:"-" default:"1000" placeholder:"N" help:"Accounts that they share (default: ${default})."`
+	Accounts int `env:"-" default:"-1" placeholder:"N" help:"Accounts that they share (default: 1000, or --count where that is less)."`
 }
 
 // Run measures.
 func (c *benchLoginCmd) Run() error { return measure[bench.LoginResult](&c.fleetFlags, c) }
+
+func (c *benchLoginCmd) defaults() {
+	byDefault(&c.Accounts, min(1000, c.Count))
+	byDefault(&c.InFlight, max(1, min(defaultInFlight, c.Accounts)))
+}
 
 func (c *benchLoginCmd) check() error {
 	if c.Count < c.Processes || c.Accounts < c.Processes {
@@ -168,7 +187,7 @@ func (c *benchLoginCmd) verdict(r bench.LoginResult) error { return failures(r.F
 type benchPresenceCmd struct {
 	fleetFlags
 	Sessions int           `env:"-" default:"1000" placeholder:"N" help:"Clients (default: ${default})."`
-	Contacts int           `env:"-" default:"10" placeholder:"N" help:"Mutual contacts of each; those that are not there are made (default: ${default})."`
+	Contacts int           `env:"-" default:"-1" placeholder:"N" help:"Mutual contacts of each; those that are not there are made (default: 10, or all others of a process where there are fewer)."`
 	Rate     float64       `env:"-" default:"500" placeholder:"N" help:"Changes of presence per second in all (default: ${default})."`
 	Duration time.Duration `env:"-" default:"10s" placeholder:"TIME" help:"Counted (default: ${default})."`
 }
@@ -176,7 +195,15 @@ type benchPresenceCmd struct {
 // Run measures.
 func (c *benchPresenceCmd) Run() error { return measure[bench.PresenceResult](&c.fleetFlags, c) }
 
+func (c *benchPresenceCmd) defaults() {
+	byDefault(&c.Contacts, min(10, c.Sessions/c.Processes-1))
+	byDefault(&c.InFlight, max(1, min(defaultInFlight, c.Sessions)))
+}
+
 func (c *benchPresenceCmd) check() error {
+	if c.Sessions < 2*c.Processes {
+		return usageError("--sessions must be at least 2 for each process")
+	}
 	if c.Contacts < 1 || c.Contacts >= c.Sessions/c.Processes || c.Rate <= 0 {
 		return usageError("--contacts must be at least 1 and below the --sessions of each process, --rate above 0")
 	}
@@ -222,6 +249,10 @@ type benchReconnectCmd struct {
 
 // Run measures.
 func (c *benchReconnectCmd) Run() error { return measure[bench.ReconnectResult](&c.fleetFlags, c) }
+
+func (c *benchReconnectCmd) defaults() {
+	byDefault(&c.InFlight, max(1, min(defaultInFlight, c.Sessions)))
+}
 
 func (c *benchReconnectCmd) check() error {
 	if c.Sessions < c.Processes {

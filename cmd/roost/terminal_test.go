@@ -58,6 +58,10 @@ func startOnTerminal(t *testing.T, args ...string) *onTerminal {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	// Reading ends when the program does.
+	if err := p.programs.Close(); err != nil {
+		t.Fatal(err)
+	}
 	return p
 }
 
@@ -85,7 +89,7 @@ func (p *onTerminal) types(keys string) {
 // echo reports whether the terminal shows what is typed.
 func (p *onTerminal) echo() bool {
 	p.t.Helper()
-	state, err := unix.IoctlGetTermios(int(p.programs.Fd()), unix.TCGETS)
+	state, err := unix.IoctlGetTermios(int(p.person.Fd()), unix.TCGETS)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -144,13 +148,18 @@ func TestPasswordPrompt(t *testing.T) {
 		p.ends(1)
 	}
 	p = start("sigterm")
+	shell, err := os.OpenFile(p.programs.Name(), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shell.Close()
 	p.types("s3cret") // no shell is to get it
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	p.until("interrupted: nothing is changed")
 	p.ends(1)
-	if n, err := unix.IoctlGetInt(int(p.programs.Fd()), unix.TIOCINQ); err != nil || n != 0 {
+	if n, err := unix.IoctlGetInt(int(shell.Fd()), unix.TIOCINQ); err != nil || n != 0 {
 		t.Errorf("%d bytes that were typed are left for the shell: %v", n, err)
 	}
 }

@@ -96,6 +96,7 @@ type importer struct {
 	update     bool
 	iterations int
 	allowed    func(domain string) error // refuses domains; nil: none
+	made       func([]store.Account)     // is called with accounts that were written; may be nil
 
 	said sync.Mutex // held to write what follows
 	bar  *progressbar.ProgressBar
@@ -228,6 +229,9 @@ func (im *importer) write(ctx context.Context, ready <-chan store.Account, cance
 			im.created += created
 			im.existing += existing
 			im.progress(created + existing)
+			if im.made != nil && err == nil {
+				im.made(batch)
+			}
 			if err != nil {
 				failed = err
 				cancel(err)

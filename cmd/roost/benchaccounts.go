@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dustin/go-humanize"
+	"golang.org/x/term"
+
+	"roost/jid"
+	"roost/server"
+	"roost/store"
+)
+
+// benchAccountFlags say whether accounts are made for a measurement. Their password
+// is known, so that they do not belong among others, and not there for long.
+type benchAccountFlags struct {
+	Create       string `env:"-" placeholder:"DIR" type:"path" help:"Make the accounts first, in the database of the roost whose data directory this is, and delete them at the end."`
+	CreateAnyway bool   `env:"-" help:"Make them although the database has other accounts."`
+	KeepAccounts bool   `env:"-" help:"Do not delete the accounts that were made: the next run needs not make them."`
+}
+
+// madeAccounts are the accounts that a run has made, with the salts of their
+// passwords: an account that was deleted and added anew meanwhile has another.
+type madeAccounts struct {
+	mu   sync.Mutex
+	jids []jid.JID
+	salt [][]byte
+}
+
+func (m *madeAccounts) add(batch []store.Account) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range batch {
+		m.jids = append(m.jids, batch[i].JID)
+		m.salt = append(m.salt, batch[i].Credentials.Salt)
+	}
+}
+
+// create makes the accounts that are not there. remove deletes those that it made,
+// also when there is an error.
+func (f *fleetFlags) create(ctx context.Context, n int) (remove func() error, err error) {
+	none := func() error { return nil }
+	data := dataFlags{Data: f.Create}
+	served, err := server.ServedDomains(f.Create)
+	if err != nil {
+		return none, err
+	}
+	if domain, err := jid.NormalizeDomain(f.Domain); err == nil && len(served) > 0 && !slices.Contains(served, domain) {
+		return none, usageError(fmt.Sprintf("--domain %s is not served by the server of %s (served: %s)", f.Domain, f.Create, strings.Join(served, ", ")))
+	}
+	s, err := data.openExisting(ctx)
+	if err != nil {
+		return none, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if !f.CreateAnyway {
+		if err := f.onlyOurs(ctx, s); err != nil {
+			return none, err
+		}
+	}
+	made := new(madeAccounts)
+	if !f.KeepAccounts {
+		remove = func() error { return removeAccounts(data, made) }
+	} else {
+		remove = none
+	}
+	lines, w := io.Pipe()
+	go func() {
+		for i := range n {
+			// Usernames are the pattern's, so that nothing needs quotes.
+			if _, err := fmt.Fprintf(w, "%s@%s,%s\n", fmt.Sprintf(f.User, f.First+i), f.Domain, f.Password); err != nil {
+				return
+			}
+		}
+		_ = w.Close()
+	}()
+	im := &importer{store: s, iterations: store.DefaultIterations, made: made.add}
+	im.show("accounts", n, os.Stderr, term.IsTerminal(int(os.Stderr.Fd())))
+	err = im.run(ctx, lines)
+	_ = lines.Close()
+	if ctx.Err() != nil {
+		err = errors.New("interrupted")
+	}
+	return remove, err
+}
+
+// onlyOurs returns an error that names an account which no run of this command has
+// made: there is most likely a reason for it.
+func (f *fleetFlags) onlyOurs(ctx context.Context, s store.Accounts) error {
+	before, after, _ := strings.Cut(f.User, "%d")
+	domain, err := jid.NormalizeDomain(f.Domain)
+	if err != nil {
+		return err
+	}
+	ours := func(j jid.JID) bool {
+		digits, ok := strings.CutPrefix(j.Local(), before)
+		digits, end := strings.CutSuffix(digits, after)
+		return ok && end && j.Domain() == domain && digits != "" && strings.Trim(digits, "0123456789") == ""
+	}
+	var last jid.JID
+	for {
+		page, err := s.ListAccounts(ctx, "", last, listPage)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			if last = page[i].JID; !ours(last) {
+				return fmt.Errorf("%s has other accounts, such as %v, and a known password does not belong beside them: measure a server of its own, or add --create-anyway", f.Create, last)
+			}
+		}
+		if len(page) < listPage {
+			return nil
+		}
+	}
+}
+
+// removers is how many accounts are deleted at once: the store puts what comes
+// together into one transaction.
+const removers = 64
+
+// removeAccounts deletes accounts unless they are others by now. It goes on after
+// the signal that has ended the measurement; one more ends it, too.
+func removeAccounts(data dataFlags, made *madeAccounts) (err error) {
+	if len(made.jids) == 0 {
+		return nil
+	}
+	fmt.Fprintf(os.Stderr, "roost: deleting the accounts that were made, %s\n", humanize.Comma(int64(len(made.jids))))
+	ctx, stop := interrupted()
+	defer stop()
+	s, err := data.open(context.WithoutCancel(ctx))
+	if err == nil {
+		defer func() { err = errors.Join(err, s.Close()) }()
+		var left int
+		if left, err = removeFrom(ctx, s, made); left == 0 {
+			return err
+		}
+	}
+	return fmt.Errorf("accounts with a known password are left in %s; list them with: %s; the first reason: %w",
+		data.Data, suggest(data.Data, "user", "list"), err)
+}
+
+// removeFrom returns how many accounts could not be deleted, and the first reason.
+func removeFrom(ctx context.Context, s store.Accounts, made *madeAccounts) (left int, err error) {
+	var next, failed atomic.Int64
+	var first sync.Once
+	var workers sync.WaitGroup
+	for range removers {
+		workers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(made.jids); i = int(next.Add(1)) - 1 {
+				if e := removeAccount(ctx, s, made.jids[i], made.salt[i]); e != nil {
+					failed.Add(1)
+					first.Do(func() { err = e })
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return int(failed.Load()), err
+}
+
+func removeAccount(ctx context.Context, s store.Accounts, j jid.JID, salt []byte) error {
+	a, err := s.Account(ctx, j)
+	if err == nil && bytes.Equal(a.Credentials.Salt, salt) {
+		err = s.DeleteAccount(ctx, j)
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"roost/jid"
+	"roost/store"
+	"roost/store/slow"
+)
+
+// accountsIn are the addresses of the accounts in a data directory.
+func accountsIn(t *testing.T, dir string) (all []string) {
+	t.Helper()
+	s := openStore(t, dir)
+	defer s.Close()
+	page, err := s.ListAccounts(t.Context(), "", jid.JID{}, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range page {
+		all = append(all, page[i].JID.String())
+	}
+	return all
+}
+
+// TestBenchAccounts: accounts with a known password are made beside others only if
+// told so, and none of those that were made is left, nor any other touched.
+func TestBenchAccounts(t *testing.T) {
+	target, data, _ := benchServer(t)
+	f := func(code int, want string, left []string, args ...string) {
+		t.Helper()
+		args = append([]string{"bench", "login", "--count", "3", "--target", target, "--create", data}, args...)
+		got, _, stderr := result(t, nil, args...)
+		if got != code || !strings.Contains(stderr, want) {
+			t.Errorf("%q: exit code %d, %q; want %d and %q", args, got, stderr, code, want)
+		}
+		if all := accountsIn(t, data); !slices.Equal(all, left) {
+			t.Errorf("%q: the accounts are %q, want %q", args, all, left)
+		}
+	}
+	f(0, "deleting the accounts that were made, 3", nil)
+	kept := []string{"user0@localhost", "user1@localhost", "user2@localhost"}
+	f(0, "", kept, "--keep-accounts")
+	// They were there, and stay.
+	f(0, "deleting the accounts that were made, 1", kept, "--count", "4")
+	f(1, "no such process", kept, "--first", "7", "--server-pid", "999999999")
+	s := openStore(t, data)
+	if _, _, err := s.ImportAccounts(t.Context(), []store.Account{{JID: jid.MustParse("user2x@localhost")}}, false); err != nil {
+		t.Fatal(err)
+	}
+	all := append(kept, "user2x@localhost")
+	f(1, "has other accounts, such as user2x@localhost", all, "--first", "7")
+	f(0, "deleting", all, "--first", "7", "--create-anyway")
+}
+
+// TestBenchInterrupted: Ctrl-C leaves no accounts behind.
+func TestBenchInterrupted(t *testing.T) {
+	target, data, pid := benchServer(t)
+	for _, more := range [][]string{nil, {"--processes", "2"}} {
+		p := startOnTerminal(t, append([]string{"bench", "idle", "--sessions", "4", "--settle", "1h", "--server-pid", pid, "--target", target, "--create", data}, more...)...)
+		p.until(" online")
+		if all := accountsIn(t, data); len(all) != 4 {
+			t.Errorf("the accounts are %q", all)
+		}
+		p.types("\x03")
+		p.until("deleting the accounts that were made, 4")
+		p.ends(1)
+		if all := accountsIn(t, data); len(all) != 0 {
+			t.Errorf("%q are left", all)
+		}
+	}
+}
+
+// TestBenchRemoves: an account that was deleted and added anew meanwhile stays; what
+// cannot be deleted is told.
+func TestBenchRemoves(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	made := new(madeAccounts)
+	for _, name := range []string{"a@localhost", "b@localhost", "gone@localhost"} {
+		made.add([]store.Account{{JID: jid.MustParse(name), Credentials: store.Credentials{Salt: []byte(name)}}})
+	}
+	for name, salt := range map[string]string{"a@localhost": "a@localhost", "b@localhost": "another"} {
+		if err := s.CreateAccount(t.Context(), store.Account{JID: jid.MustParse(name), Credentials: store.Credentials{Salt: []byte(salt)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	faulty := slow.New(s)
+	disk := errors.New("the disk is full")
+	faulty.SetFault(func(method string) error {
+		if method == "DeleteAccount" {
+			return disk
+		}
+		return nil
+	})
+	if left, err := removeFrom(t.Context(), faulty, made); left != 1 || err != disk {
+		t.Errorf("%d left, %v", left, err)
+	}
+	if err := removeAccounts(dataFlags{Data: dir}, made); err != nil {
+		t.Error(err)
+	}
+	if all := accountsIn(t, dir); !slices.Equal(all, []string{"b@localhost"}) {
+		t.Errorf("left: %q", all)
+	}
+}
+
+// TestBenchSmall: the defaults of what is not given fit what is.
+func TestBenchSmall(t *testing.T) {
+	target, data, _ := benchServer(t)
+	for _, args := range []string{
+		"idle --sessions 3 --settle 100ms", "idle --sessions 1 --settle 100ms", "login --count 2", "login --accounts 3 --count 5",
+		"message --pairs 1 --warmup 50ms --duration 200ms", "presence --sessions 3 --duration 300ms", "reconnect --sessions 2",
+	} {
+		code, stdout, stderr := result(t, nil, append(strings.Fields("bench "+args), "--target", target, "--create", data)...)
+		if code != 0 {
+			t.Errorf("%s: exit code %d\n%s%s", args, code, stdout, stderr)
+		}
+	}
+}
+
+// TestBenchNeedsTLS: where the server requires TLS, that is what is said.
+func TestBenchNeedsTLS(t *testing.T) {
+	data := t.TempDir()
+	_, greeting := serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", data)
+	target := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(greeting)
+	args := []string{"bench", "login", "--count", "1", "--target", target, "--create", data}
+	if code, _, stderr := result(t, nil, args...); code != 1 || !strings.Contains(stderr, "the server requires TLS before a login: use STARTTLS (--tls starttls)") {
+		t.Errorf("%d: %s", code, stderr)
+	}
+	if code, _, stderr := result(t, nil, append(args, "--tls", "starttls")...); code != 0 {
+		t.Errorf("%d: %s", code, stderr)
+	}
+}
