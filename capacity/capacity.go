@@ -57,6 +57,7 @@ type Plan struct {
 	MemoryLimit int64         // bytes the Go runtime keeps to (--memory-limit, GOMEMLIMIT); 0: no limit
 	GCPercent   int           // garbage in percent of what lives before it is collected (GOGC); default 25, as roost serve sets it
 	Loopback    bool          // clients come from this machine: there is a proxy in front, or a load generator
+	RosterCache int64         // bytes of rosters that the server keeps in memory; default 8 MiB
 	LoginTime   time.Duration // after it a client whose login has not ended is cut off; default 60 s
 }
 
@@ -66,6 +67,9 @@ func (p Plan) withDefaults() Plan {
 	}
 	if p.GCPercent <= 0 {
 		p.GCPercent = 25
+	}
+	if p.RosterCache <= 0 {
+		p.RosterCache = defaultRosterCache
 	}
 	if p.LoginTime <= 0 {
 		p.LoginTime = time.Minute

@@ -35,8 +35,9 @@ const (
 	HandshakeBytes = 34 << 10
 
 	// BaseBytes is the server without clients: program, database caches, roster
-	// cache, collector.
-	BaseBytes = 64 << 20
+	// cache of the default size, collector.
+	BaseBytes          = 64 << 20
+	defaultRosterCache = 8 << 20
 
 	// AwakeShare: one session in so many has a page of bytes under way in the
 	// kernel. Idle sessions have none at all; but all get some at once when the
@@ -111,7 +112,7 @@ func Predict(h Host, p Plan) Memory {
 		m.PerSock += ConntrackBytes
 	}
 	n := int64(p.Sessions)
-	m.User, m.Kernel = BaseBytes+n*m.PerUser, n*m.PerSock
+	m.User, m.Kernel = BaseBytes-defaultRosterCache+p.RosterCache+n*m.PerUser, n*m.PerSock
 	m.Storm = handshakes(p) + n*m.garbage(p)
 	return m
 }

@@ -36,6 +36,9 @@ type fleetFlags struct {
 	Picture   string   `env:"-" placeholder:"NAME" type:"path" help:"Draw NAME.svg and NAME.png: memory over clients, or latencies."`
 }
 
+// Help is shown by kong.
+func (f *fleetFlags) Help() string { return timesHelp }
+
 // Validate is called by kong.
 func (f *fleetFlags) Validate() error {
 	if strings.Count(f.User, "%d") != 1 || strings.Count(f.User, "%") != 1 {

@@ -10,9 +10,10 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"runtime/metrics"
-	"strings"
+	"slices"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/dustin/go-humanize"
 	"golang.org/x/term"
 
@@ -23,22 +24,36 @@ import (
 
 // checkCmd says whether a machine can hold a number of sessions.
 type checkCmd struct {
-	Config configFile `placeholder:"FILE" type:"existingfile" help:"The server's config file: TOML, its keys are the names of the flags of roost serve."`
+	Sessions int  `default:"100000" placeholder:"N" help:"Clients that are to be connected and online at once (default: ${default})."`
+	JSON     bool `name:"json" help:"Write one JSON document instead of a table; docs/tuning.md describes it."`
 
-	Sessions       int      `default:"100000" placeholder:"N" help:"Clients that are to be connected and online at once (default: ${default})."`
-	JSON           bool     `name:"json" help:"Write one JSON document instead of a table; docs/tuning.md describes it."`
-	AllowPlaintext bool     `help:"Count what clients cost without TLS."`
-	TLSLean        bool     `name:"tls-lean" default:"true" negatable:"" help:"Idle TLS 1.3 sessions are kept lean; --no-tls-lean counts what crypto/tls needs, as for TLS 1.2 (default: ${default})."`
-	Handshakes     int      `default:"1024" placeholder:"N" help:"TLS handshakes under way at once (default: ${default})."`
-	MemoryLimit    byteSize `default:"0" placeholder:"BYTES" help:"What the garbage collector is told to keep to; 0: GOMEMLIMIT, if that is set (default: ${default})."`
+	serveFlags
+}
 
-	siteFlags
+// checkedFlags are the flags of the server that the help of roost check has: those
+// that change what it finds. It takes all others and checks their values.
+var checkedFlags = []string{
+	"sessions", "json", "config", "domain", "c2s", "c2s-tls", "data", "tls-cert", "tls-key", "tls-lean", "handshakes", "allow-plaintext",
+	"roster-cache", "memory-limit", "login-timeout", "help",
+}
+
+// hideUnchecked shortens the help of roost check.
+func hideUnchecked(k *kong.Kong) error {
+	for _, command := range k.Model.Children {
+		if command.Name != "check" {
+			continue
+		}
+		for _, f := range command.Flags {
+			f.Hidden = !slices.Contains(checkedFlags, f.Name)
+		}
+	}
+	return nil
 }
 
 // Help is shown by kong.
 func (c *checkCmd) Help() string {
-	return "Give it the flags, the environment or the config file of roost serve, and run it as the same user and with the same limits. " +
-		"Nothing is changed, and the server may run meanwhile. The exit status is 1 where the machine falls short; warnings leave it 0."
+	return "Give it the flags, the environment or the config file of roost serve, all of which it takes, and run it as the same user and with the same limits. " +
+		"Nothing is changed, and the server may run meanwhile. The exit status is 1 where the machine falls short; warnings leave it 0. " + unitsHelp
 }
 
 // Validate is called by kong.
@@ -51,9 +66,9 @@ func (c *checkCmd) Validate() error {
 
 // Run checks and reports.
 func (c *checkCmd) Run() error {
-	cfg := server.Config{Domains: c.Domain, C2S: c.C2S, C2STLS: c.C2STLS, DataDir: c.Data, TLSCert: c.TLSCert, TLSKey: c.TLSKey}
-	if err := cfg.Validate(); err != nil {
-		return usageError(strings.ReplaceAll(err.Error(), "\n", "; "))
+	cfg, err := c.validConfig(nil)
+	if err != nil {
+		return err
 	}
 	plan := c.plan()
 	host := capacity.ThisHost()
@@ -78,6 +93,7 @@ func (c *checkCmd) Run() error {
 func (c *checkCmd) plan() capacity.Plan {
 	p := capacity.Plan{
 		Sessions: c.Sessions, Plain: c.AllowPlaintext, StdTLS: !c.TLSLean, Handshakes: c.Handshakes, MemoryLimit: int64(c.MemoryLimit), GCPercent: garbagePercent(),
+		LoginTime: c.LoginTimeout, RosterCache: int64(c.RosterCache),
 		Loopback: onLoopback(c.C2S) && onLoopback(c.C2STLS),
 	}
 	if p.MemoryLimit == 0 {

@@ -208,6 +208,8 @@ func TestCheckMistakes(t *testing.T) {
 	f("needs its key", "--tls-cert", "x.crt")
 	f("is not a domain", "--domain", "not a domain")
 	f("--bogus", "--bogus")
+	f("--workers must be 1 to 10000, not 0", "--workers", "0")
+	f("--max-stanza: the largest stanza must be", "--max-stanza", "5")
 }
 
 // TestCheckBesideServer: the check reads certificate and database while the server
@@ -253,6 +255,33 @@ func TestCheckBesideServer(t *testing.T) {
 	f(1, "database", "fail", "not usable")
 }
 
+// TestCheckUsesFlags: the flags of the server change what it needs.
+func TestCheckUsesFlags(t *testing.T) {
+	f := func(args ...string) document {
+		t.Helper()
+		_, stdout, stderr := result(t, nil, append([]string{"check", "--json", "--sessions", "1000", "--data", t.TempDir()}, args...)...)
+		if stdout == "" {
+			t.Fatalf("%q: %s", args, stderr)
+		}
+		return decodeDocument(t, stdout)
+	}
+	plain := f()
+	if got := f("--workers", "64", "--idle-timeout", "-1s", "--register", "--log-format", "json"); got.Memory != plain.Memory {
+		t.Errorf("%+v, want %+v", got.Memory, plain.Memory)
+	}
+	if got := f("--roster-cache", "1GiB"); got.Memory.User != plain.Memory.User+1<<30-8<<20 {
+		t.Errorf("a roster cache of 1 GiB: %d bytes, without %d", got.Memory.User, plain.Memory.User)
+	}
+	if got := f("--handshakes", "2048"); got.Memory.Storm <= plain.Memory.Storm {
+		t.Errorf("2048 handshakes: %d bytes, without %d", got.Memory.Storm, plain.Memory.Storm)
+	}
+	for _, c := range f("--tls-cert", "/etc/roost/none.crt", "--tls-key", "/etc/roost/none.key").Checks {
+		if c.Name == "certificate" && !strings.Contains(strings.Join(c.Detail, " "), "open /etc/roost/none.crt:") {
+			t.Errorf("%+v", c)
+		}
+	}
+}
+
 // TestStoreState: what is not there yet, and what is no directory.
 func TestStoreState(t *testing.T) {
 	dir := t.TempDir()
@@ -288,9 +317,9 @@ func TestOpenFilesRaised(t *testing.T) {
 // it; where nothing does, nothing is said.
 func TestWarnCapacity(t *testing.T) {
 	var log bytes.Buffer
-	c := serveCmd{AllowPlaintext: true}
+	c := serveCmd{serveFlags: serveFlags{AllowPlaintext: true}}
 	c.warnCapacity(madeUpHost(), slog.New(slog.NewTextHandler(&log, nil)))
-	for _, want := range []string{"level=WARN msg=capacity check=tcp-mem", "check=conntrack", `mend="sysctl -w `, "to see all: roost check"} {
+	for _, want := range []string{"level=WARN msg=capacity check=tcp-mem", "check=conntrack", `mend="sysctl -w `, "see=\"", "check\""} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("no %q in\n%s", want, &log)
 		}

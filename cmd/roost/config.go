@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -30,12 +32,12 @@ func (b *byteSize) UnmarshalText(text []byte) error {
 type configFile string
 
 // BeforeResolve is called by kong before defaults are filled in.
-func (configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
+func (configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path, from *sources) error {
 	name, _ := ctx.FlagValue(trace.Flag).(configFile)
 	if name == "" {
 		return nil
 	}
-	return addConfig(ctx, string(name))
+	return addConfig(ctx, string(name), from)
 }
 
 // addConfig reads a config file of lines such as
@@ -43,28 +45,36 @@ func (configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
 //	c2s = ":5222"
 //	domain = ["example.org", "example.net"]
 //
-// whose keys are the names of flags. roost check takes the server's file, and
-// passes over what does not concern it.
-func addConfig(ctx *kong.Context, name string) error {
+// whose keys are the names of flags, and notes in from where each of them is.
+func addConfig(ctx *kong.Context, name string, from *sources) error {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return usageError(fmt.Sprintf("config file: %v", err))
+	}
 	values := make(map[string]any)
-	if _, err := toml.DecodeFile(name, &values); err != nil {
-		return usageError(fmt.Sprintf("config file %s: %v", name, err))
+	if _, err := toml.Decode(string(text), &values); err != nil {
+		var bad toml.ParseError
+		if errors.As(err, &bad) {
+			return usageError(fmt.Sprintf("%s:%d: %s", name, bad.Position.Line, bad.Message))
+		}
+		return usageError(fmt.Sprintf("%s: %v", name, err))
 	}
-	known := make(map[string]bool)
+	var known []string
 	for _, f := range ctx.Flags() {
-		known[f.Name] = true
-	}
-	for _, command := range ctx.Model.Children {
-		if command.Name == "serve" {
-			for _, f := range command.Flags {
-				known[f.Name] = true
-			}
+		if f.Name != "help" && f.Name != "config" {
+			known = append(known, f.Name)
 		}
 	}
+	*from = make(sources)
 	for _, key := range slices.Sorted(maps.Keys(values)) {
-		if !known[key] {
-			return usageError(fmt.Sprintf("config file %s: %q is no flag of this command; see roost serve --help", name, key))
+		place := fmt.Sprintf("%s:%d", name, lineOf(string(text), key))
+		if _, table := values[key].(map[string]any); table {
+			return usageError(fmt.Sprintf("%s: [%s] is a table; keys stand by themselves, without tables", place, key))
 		}
+		if !slices.Contains(known, key) {
+			return usageError(fmt.Sprintf("%s: unknown key %q%s; keys are the names of flags", place, key, didYouMean(key, known)))
+		}
+		(*from)[key] = place
 	}
 	ctx.AddResolver(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 		for _, env := range flag.Envs {
@@ -75,6 +85,20 @@ func addConfig(ctx *kong.Context, name string) error {
 		return configValue(values[flag.Name]), nil
 	}))
 	return nil
+}
+
+// lineOf is the line on which a key or a table is, 1 where it is not found. The
+// package that reads TOML tells the places of mistakes, not of keys.
+func lineOf(text, key string) int {
+	begins := regexp.MustCompile(`^\s*(\[+\s*)?["']?` + regexp.QuoteMeta(key) + `["']?\s*[=.\]]`)
+	n := 1
+	for line := range strings.Lines(text) {
+		if begins.MatchString(line) {
+			return n
+		}
+		n++
+	}
+	return 1
 }
 
 // configValue turns a value of the file into what kong understands: text, as on

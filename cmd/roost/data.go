@@ -22,13 +22,16 @@ type dataFlags struct {
 // open opens the database in the data directory; both are made when they are
 // missing.
 func (f *dataFlags) open(ctx context.Context) (*sqlite.Store, error) {
+	if f.Data == "" { // as of a variable that is set to nothing
+		return nil, usageError("--data must name a directory")
+	}
 	return sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(f.Data, sqlite.FileName)})
 }
 
 // openExisting opens the database in the data directory, and makes none: whoever
 // changes what is there has mistyped the directory where nothing is.
 func (f *dataFlags) openExisting(ctx context.Context) (*sqlite.Store, error) {
-	if f.missing() {
+	if f.Data != "" && f.missing() {
 		return nil, fmt.Errorf("there is no database in %s: name the server's data directory with --data", f.Data)
 	}
 	return f.open(ctx)

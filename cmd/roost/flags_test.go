@@ -34,14 +34,14 @@ func TestEveryFlagEverywhere(t *testing.T) {
 		}
 	}
 	file := filepath.Join(t.TempDir(), "roost.toml")
-	parse := func(args ...string) map[string]any {
+	parseFor := func(command string, args ...string) map[string]any {
 		t.Helper()
 		var c cli
 		parser, err := newParser(&c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, err := parser.Parse(append([]string{"serve"}, args...))
+		ctx, err := parser.Parse(append([]string{command}, args...))
 		if err != nil {
 			t.Fatalf("%q: %v", args, err)
 		}
@@ -51,6 +51,7 @@ func TestEveryFlagEverywhere(t *testing.T) {
 		}
 		return values
 	}
+	parse := func(args ...string) map[string]any { t.Helper(); return parseFor("serve", args...) }
 	defaults := parse()
 	for name, def := range defaults {
 		if name == "config" {
@@ -69,6 +70,9 @@ func TestEveryFlagEverywhere(t *testing.T) {
 			if got := parse("--config", write(t, file, name, value))[name]; !reflect.DeepEqual(got, want) {
 				t.Errorf("in the config file: %v, want %v", got, want)
 			}
+			if got := parseFor("check", "--"+name+"="+value)[name]; !reflect.DeepEqual(got, want) {
+				t.Errorf("roost check: %v, want %v", got, want)
+			}
 			env := "ROOST_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 			t.Setenv(env, value)
 			if got := parse()[name]; !reflect.DeepEqual(got, want) {
@@ -84,7 +88,7 @@ func TestEveryFlagEverywhere(t *testing.T) {
 
 // flagsOf are the flags of the command that was given.
 func flagsOf(ctx *kong.Context) (flags []*kong.Flag) {
-	for _, group := range ctx.Selected().AllFlags(true) {
+	for _, group := range ctx.Selected().AllFlags(false) {
 		for _, f := range group {
 			if f.Name != "help" {
 				flags = append(flags, f)

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"github.com/dustin/go-humanize"
 )
 
 // maxPollers and maxWorkers keep a slip of the keyboard from starting a million
@@ -12,15 +14,26 @@ const (
 	maxWorkers = 10000
 )
 
+// minMemoryLimit is the least that the garbage collector is told to keep to, in
+// bytes: below what a server without clients needs, it would never rest.
+const minMemoryLimit = 32 << 20
+
 // mistakes says which flags have values that they cannot have. The server itself
 // takes zero for its defaults; on the command line, where the defaults are
 // written out, it would only hide a mistake.
-func (c *serveCmd) mistakes() (wrong []string) {
+func (c *serveFlags) mistakes() (wrong []string) {
 	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	number := func(flag string, value, most int) {
 		if value < 1 || value > most {
 			say("--%s must be 1 to %d, not %d", flag, most, value)
 		}
+	}
+	if len(c.Domain) == 0 {
+		say("--domain must name a domain, such as example.org")
+	}
+	if c.MemoryLimit > 0 && c.MemoryLimit < minMemoryLimit {
+		say("--memory-limit must be 0 or at least %s, not %s: roost check says what so many sessions need",
+			humanize.IBytes(minMemoryLimit), humanize.IBytes(uint64(c.MemoryLimit)))
 	}
 	number("handshakes", c.Handshakes, 1<<20)
 	number("max-resources", c.MaxResources, 1<<20)

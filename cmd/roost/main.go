@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"github.com/alecthomas/kong"
 )
@@ -18,6 +19,8 @@ type cli struct {
 	Bench   benchCmd   `cmd:"" help:"Measure."`
 	User    userCmd    `cmd:"" help:"Manage accounts, while the server runs or not."`
 	Version versionCmd `cmd:"" help:"Show the version."`
+
+	from sources // of flags that the config file has
 }
 
 // Exit codes.
@@ -29,39 +32,70 @@ const (
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
-	parser, err := newParser(&cli{})
+	var c cli
+	parser, err := newParser(&c)
 	if err != nil {
 		panic("roost: BUG: " + err.Error())
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
+	args = commandOf(args)
 	ctx, err := parser.Parse(args)
 	if err == nil {
+		c.reportEnv(ctx)
 		err = ctx.Run()
 	}
 	if err == nil {
 		return 0
 	}
-	complain(err)
 	var parse *kong.ParseError
 	var usage usageError
-	if errors.As(err, &parse) || errors.As(err, &usage) {
-		return exitUsage
+	if errors.As(err, &parse) {
+		ctx = parse.Context
+	} else if !errors.As(err, &usage) {
+		complain(err)
+		return exitFailure
 	}
-	return exitFailure
+	complain(errors.New(c.from.explain(ctx, args, err)))
+	return exitUsage
+}
+
+// commandOf turns what people try first into what there is.
+func commandOf(args []string) []string {
+	switch {
+	case len(args) == 0:
+		return []string{"--help"}
+	case args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	case args[0] == "--version":
+		return append([]string{"version"}, args[1:]...)
+	}
+	return args
+}
+
+// reportEnv says which variables of the environment have no meaning. The server
+// does so in its log.
+func (c *cli) reportEnv(ctx *kong.Context) {
+	unknown := unknownEnv(ctx.Model.Node, os.Environ())
+	if n := ctx.Selected(); n != nil && n.Name == "serve" {
+		c.Serve.unknownEnv = unknown
+		return
+	}
+	for _, text := range unknown {
+		fmt.Fprintf(os.Stderr, "roost: an environment variable has no meaning: %s\n", text)
+	}
 }
 
 func newParser(c *cli) (*kong.Kong, error) {
 	return kong.New(c,
 		kong.Name("roost"),
-		kong.Description("An XMPP server for very large numbers of mostly idle clients."),
+		kong.Description("An XMPP server for very large numbers of mostly idle clients. roost help COMMAND tells more of a command."),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.DefaultEnvars("ROOST"),
 		kong.WithHyphenPrefixedParameters(true), // --idle-timeout -1s
 		kong.ExplicitGroups(serveGroups),
 		kong.Vars{"cpus": fmt.Sprint(runtime.GOMAXPROCS(0))},
+		kong.Bind(&c.from),
+		kong.PostBuild(hideUnchecked),
 	)
 }
 

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -44,7 +45,12 @@ func TestMain(m *testing.M) {
 
 func program(env []string, args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(append(os.Environ(), asProgram+"=1"), env...)
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "ROOST_") {
+			cmd.Env = append(cmd.Env, e)
+		}
+	}
+	cmd.Env = append(append(cmd.Env, asProgram+"=1"), env...)
 	return cmd
 }
 
@@ -100,13 +106,34 @@ func TestMistakes(t *testing.T) {
 	f(nil, 2, "--linger must be more than 0s, not 0s", "serve", "--linger", "0s")
 	f(nil, 2, "--idle-timeout must be more than 0s, or -1s, not -5s", "serve", "--idle-timeout", "-5s")
 	f(nil, 2, "--rest must be 1s or less, not 2s", "serve", "--rest", "2s")
-	f([]string{"ROOST_HANDSHAKES=0"}, 2, "--handshakes must be", "serve")
-	f(nil, 2, "--drain-timeout must be more", "serve", "--config", config("drain-timeout = \"-1s\""))
+	f([]string{"ROOST_HANDSHAKES=0"}, 2, "--handshakes (ROOST_HANDSHAKES) must be", "serve")
+	f(nil, 2, "roost.toml:1) must be more", "serve", "--config", config("drain-timeout = \"-1s\""))
 	f([]string{"ROOST_POLLERS=many"}, 2, "--pollers", "serve")
-	f(nil, 2, `"fish" is no flag`, "serve", "--config", config("fish = 1"))
+	f(nil, 2, `roost.toml:1: unknown key "fish"; keys are the names of flags`, "serve", "--config", config("fish = 1"))
+	f(nil, 2, `roost.toml:3: unknown key "wrokers"; did you mean workers?`, "serve", "--config", config("# workers\n\nwrokers = 1"))
+	f(nil, 2, "roost.toml:2: [server] is a table", "serve", "--config", config("c2s = \":0\"\n[server]\nc2s-tls = \"\""))
+	f(nil, 2, "roost.toml:2: unexpected EOF; expected value", "serve", "--config", config("register = true\nc2s = "))
+	f(nil, 2, "--max-stanza (", "serve", "--config", config("max-stanza = \"lots\""))
+	f(nil, 2, "roost.toml:2): \"lots\" is not a size", "serve", "--config", config("\nmax-stanza = \"lots\""))
+	f(nil, 2, "roost.toml:1) must be 1 to 10000, not 0", "serve", "--config", config("workers = 0"))
+	f(nil, 2, "--workers must be 1 to 10000, not 0", "serve", "--config", config("workers = 5"), "--workers=0")
+	f([]string{"ROOST_WORKERS=0"}, 2, "--workers (ROOST_WORKERS) must be", "serve", "--config", config("workers = 5"))
+	f(nil, 2, "--domain must name a domain", "serve", "--domain", "")
+	f([]string{"ROOST_DOMAIN="}, 2, "--domain (ROOST_DOMAIN) must name a domain", "serve")
+	f(nil, 2, "roost.toml:1) must name a domain", "serve", "--config", config("domain = []"))
+	f(nil, 2, "must name a domain", "check", "--domain=")
+	f(nil, 2, "--domain: the domain example.org is given twice", "serve", "--domain", "example.org", "--domain", "EXAMPLE.org")
+	f(nil, 2, "--memory-limit must be 0 or at least 32 MiB, not 1.0 KiB", "serve", "--memory-limit", "1KiB")
+	f([]string{"ROOST_DATA="}, 2, "--data (ROOST_DATA): no data directory is given", "serve")
+	f([]string{"ROOST_DATA="}, 2, "--data (ROOST_DATA) must name a directory", "user", "list")
+	f(nil, 2, "see: ", "serve", "--bogus")
+	f(nil, 2, " serve --help", "serve", "--bogus")
+	f(nil, 2, " user add --help", "user", "add")
+	f(nil, 2, `did you mean "--workers"`, "serve", "--wrokers", "3")
+	f(nil, 2, "fish", "help", "fish")
 	f(nil, 2, "roost.toml", "serve", "--config", config("c2s = "))
 	f(nil, 2, "none.toml", "serve", "--config", filepath.Join(dir, "none.toml"))
-	f(nil, 1, "cannot listen on", "serve", "--c2s", "192.0.2.1:1", "--data", dir)
+	f(nil, 1, "this machine has no such address", "serve", "--c2s", "192.0.2.1:1", "--data", dir)
 	f(nil, 1, "/none.crt", "serve", "--c2s", "127.0.0.1:0", "--tls-cert", "/none.crt", "--tls-key", "/none.key", "--data", dir)
 }
 
@@ -299,9 +326,144 @@ func TestHelp(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	if code, got, _ := result(t, nil, "version"); code != 0 || !strings.HasPrefix(got, "roost ") {
-		t.Errorf("%d, %q", code, got)
+	for _, arg := range []string{"version", "--version"} {
+		if code, got, stderr := result(t, nil, arg); code != 0 || !strings.HasPrefix(got, "roost ") || stderr != "" {
+			t.Errorf("%s: %d, %q, %q", arg, code, got, stderr)
+		}
 	}
+}
+
+// TestHelpCommand: help is found the way people look for it.
+func TestHelpCommand(t *testing.T) {
+	f := func(want string, args ...string) {
+		t.Helper()
+		code, got, stderr := result(t, nil, args...)
+		if code != 0 || !strings.Contains(got, want) || stderr != "" {
+			t.Errorf("%q: exit code %d, %q, %q; want %q", args, code, got, stderr, want)
+		}
+	}
+	f("Usage: roost <command>")
+	f("Usage: roost <command>", "help")
+	f("Usage: roost serve", "help", "serve")
+	f("Usage: roost user add", "help", "user", "add")
+	f("Usage: roost user add", "user", "add", "--help")
+	for _, command := range []string{"serve", "check"} {
+		f("KiB, MiB and GiB", "help", command)
+	}
+	f("ms, s, m and h", "help", "bench", "idle")
+}
+
+// TestUnknownEnvironment: a variable that no flag has is told, with the one that
+// was most likely meant.
+func TestUnknownEnvironment(t *testing.T) {
+	env := []string{"ROOST_WROKERS=3", "ROOST_FISH=1", "ROOST_DATA=" + t.TempDir(), "ROOST_ITERATIONS=10000", "ROOSTER=1"}
+	_, _, stderr := result(t, env, "user", "list")
+	for _, want := range []string{"ROOST_WROKERS; did you mean ROOST_WORKERS?\n", "ROOST_FISH\n"} {
+		if !strings.Contains(stderr, "roost: an environment variable has no meaning: "+want) {
+			t.Errorf("%q is not in %q", want, stderr)
+		}
+	}
+	if strings.Count(stderr, "no meaning") != 2 {
+		t.Errorf("others are told: %s", stderr)
+	}
+	// The server tells it in its log, before it finds out about the certificate.
+	_, _, stderr = result(t, env, "serve", "--c2s", "127.0.0.1:0", "--log-format", "json", "--tls-cert", "/none", "--tls-key", "/none")
+	if !strings.Contains(stderr, `"msg":"an environment variable has no meaning","variable":"ROOST_WROKERS; did you mean ROOST_WORKERS?"`) {
+		t.Errorf("not in the log: %s", stderr)
+	}
+}
+
+// TestSuggestions: what the program suggests to type works as it is printed.
+func TestSuggestions(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "the data's directory")
+	binary, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(t.TempDir(), "a program") // what go test builds suggests go run
+	if err := os.WriteFile(copied, binary, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cmd := program(nil, "serve", "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", dir)
+	cmd.Path, cmd.Args[0] = copied, copied
+	greeting := started(t, cmd)
+	defer func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	}()
+	run := func(line, input string) (code int, output string) {
+		t.Helper()
+		sh := program(nil)
+		sh.Path, sh.Args = "/bin/sh", []string{"sh", "-c", line + " --password-stdin"}
+		sh.Stdin = strings.NewReader(input)
+		out, _ := sh.CombinedOutput()
+		return sh.ProcessState.ExitCode(), string(out)
+	}
+	_, line, _ := strings.Cut(greeting, "Add an account:  ")
+	line, _, _ = strings.Cut(line, "\n")
+	if code, out := run(line, "secret"); code != 0 || !strings.Contains(out, "romeo@localhost is added") {
+		t.Fatalf("%s: %d, %s", line, code, out)
+	}
+	code, out := run(line, "secret")
+	_, passwd, ok := strings.Cut(strings.TrimSpace(out), "change its password with: ")
+	if code != 1 || !ok {
+		t.Fatalf("%s: %d, %s", line, code, out)
+	}
+	if code, out := run(passwd, "other"); code != 0 || !strings.Contains(out, "romeo@localhost has a new password") {
+		t.Errorf("%s: %d, %s", passwd, code, out)
+	}
+}
+
+// TestProgramName: under go run there is no roost, and what go run has built is
+// deleted.
+func TestProgramName(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	t.Setenv("PATH", dir)
+	installed := filepath.Join(dir, "roost")
+	if err := os.WriteFile(installed, nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f := func(self, started, want string) {
+		t.Helper()
+		if got := nameOf(self, started); got != want {
+			t.Errorf("%s, started as %s: %q, want %q", self, started, got, want)
+		}
+	}
+	f(installed, "roost", "roost")
+	f("/elsewhere/roost", "./roost", "./roost")
+	f("/else where/roost", "roost", "'/else where/roost'")
+	info, _ := debug.ReadBuildInfo()
+	f("/tmp/go-build123/b001/exe/roost", "/tmp/go-build123/b001/exe/roost", "go run "+info.Path)
+	if err := os.MkdirAll(filepath.Join("cmd", "roost"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join("cmd", "roost", "main.go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f("/tmp/go-build123/b001/exe/roost", "/tmp/go-build123/b001/exe/roost", "go run ./cmd/roost")
+}
+
+func TestQuote(t *testing.T) {
+	for text, want := range map[string]string{"": "''", "/var/lib/roost": "/var/lib/roost", "a b": "'a b'", "it's": `'it'\''s'`, "$HOME": "'$HOME'"} {
+		if got := quote(text); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestDistance(t *testing.T) {
+	f := func(a, b string, want int) {
+		t.Helper()
+		if got := distance(a, b); got != want || distance(b, a) != want {
+			t.Errorf("%q, %q: %d, want %d", a, b, got, want)
+		}
+	}
+	f("", "", 0)
+	f("", "abc", 3)
+	f("workers", "wrokers", 2)
+	f("c2s", "c2s-tls", 4)
+	f("kitten", "sitting", 3)
 }
 
 // TestSecondSignal: whoever cannot wait for a clean stop gets one at once.

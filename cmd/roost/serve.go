@@ -32,9 +32,26 @@ var serveGroups = []kong.Group{
 	{Key: "log", Title: "Logging and profiles:"},
 }
 
-// serveCmd runs the server. Every flag can be given in the environment as
-// ROOST_… and in the config file too.
+// serveCmd runs the server.
 type serveCmd struct {
+	serveFlags
+	unknownEnv []string // what the environment has by mistake, for the log
+}
+
+// Help is shown by kong.
+func (c *serveCmd) Help() string {
+	return "Every flag can also be given in the environment or in the config file. " + unitsHelp
+}
+
+// unitsHelp and timesHelp say how sizes and times are written.
+const (
+	unitsHelp = "Sizes (BYTES) are plain numbers or have a unit: KiB, MiB and GiB, by 1024, or KB, MB and GB, by 1000. " + timesHelp
+	timesHelp = "Times (TIME) have units: ms, s, m and h, such as 500ms or 1h30m."
+)
+
+// serveFlags are the flags of the server. roost check takes all of them, too. Every
+// one can be given in the environment as ROOST_… and in the config file.
+type serveFlags struct {
 	Config configFile `placeholder:"FILE" type:"existingfile" help:"Read flags from this file: TOML, its keys are the names of flags. The command line and the environment (ROOST_…) come first."`
 
 	siteFlags
@@ -75,7 +92,7 @@ type serveCmd struct {
 	Pprof     string     `group:"log" placeholder:"ADDR" help:"Serve Go's profiles at this loopback address, such as 127.0.0.1:6060; without it there are none."`
 }
 
-// siteFlags say what is served, where, and as whom. roost check takes them too.
+// siteFlags say what is served, where, and as whom.
 type siteFlags struct {
 	Domain    []string `group:"where" default:"localhost" placeholder:"NAME" help:"Domain that is served. Repeat it for more (default: ${default})."`
 	C2S       string   `name:"c2s" env:"ROOST_C2S" group:"where" default:":5222" placeholder:"ADDR" help:"Address for clients, with STARTTLS; empty turns it off (default: ${default})."`
@@ -86,7 +103,7 @@ type siteFlags struct {
 }
 
 // serverConfig turns flags into the server's configuration.
-func (c *serveCmd) serverConfig(log *slog.Logger) server.Config {
+func (c *serveFlags) serverConfig(log *slog.Logger) server.Config {
 	// In the flags 0 has a meaning of its own where the server takes it for
 	// its default.
 	never := func(d time.Duration) time.Duration {
@@ -135,18 +152,12 @@ func (c *serveCmd) Run() error {
 }
 
 func (c *serveCmd) serve(out *output) error {
-	cfg := c.serverConfig(out.log)
-	wrong := c.mistakes()
-	if err := cfg.Validate(); err != nil {
-		wrong = append(wrong, strings.Split(err.Error(), "\n")...)
+	cfg, err := c.validConfig(out.log)
+	if err != nil {
+		return err
 	}
-	if len(wrong) > 0 {
-		return usageError(strings.Join(wrong, "; "))
-	}
-	if c.Pprof != "" {
-		if err := profileAddr(c.Pprof); err != nil {
-			return err
-		}
+	for _, text := range c.unknownEnv {
+		cfg.Logger.Warn("an environment variable has no meaning", "variable", text)
 	}
 	raiseOpenFiles(cfg.Logger)
 	forbidDumps(cfg.Logger)
@@ -232,11 +243,7 @@ func greet(w io.Writer, s *server.Server, c *serveCmd, profiles string) {
 	if file := s.CertificateFile(); file != "" {
 		fmt.Fprintf(w, "  %-28s %s (clients must be told to trust it)\n", "self-signed certificate", file)
 	}
-	data := ""
-	if c.Data != defaultData() {
-		data = " --data " + c.Data
-	}
-	fmt.Fprintf(w, "Add an account:  roost user add romeo@%s%s\n", c.Domain[0], data)
+	fmt.Fprintf(w, "Add an account:  %s\n", suggest(c.Data, "user", "add", "romeo@"+c.Domain[0]))
 	fmt.Fprintf(w, "Then log in with any XMPP client. Ctrl-C stops the server.\n")
 }
 

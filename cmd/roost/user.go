@@ -110,13 +110,17 @@ func (c *userAddCmd) Run() error {
 		if err != nil {
 			return "", fmt.Errorf("%v is not added: %w; start the server with --domain %s too, or add the account all the same with --any-domain", j, err, j.Domain())
 		}
-		return addAccount(ctx, s, j, ask, iterations)
+		done, err := addAccount(ctx, s, j, ask, iterations)
+		return done, c.instead(err)
 	})
 }
 
 // Run changes a password.
 func (c *userPasswdCmd) Run() error {
-	return c.do(c.openExisting, c.JID.JID, passwordChange{c.KeepSessions}.run)
+	return c.do(c.openExisting, c.JID.JID, func(ctx context.Context, s store.Accounts, j jid.JID, ask passwordSource, iterations int) (string, error) {
+		done, err := passwordChange{c.KeepSessions}.run(ctx, s, j, ask, iterations)
+		return done, c.instead(err)
+	})
 }
 
 // do opens the store and runs what needs a password.
@@ -171,9 +175,32 @@ func withStore(open opener, f func(context.Context, store.Accounts) error) (err 
 	return f(ctx, s)
 }
 
+// errExists and errMissing say that there is an account already, or none. What to
+// do instead is added by instead.
+type (
+	errExists  struct{ jid.JID }
+	errMissing struct{ jid.JID }
+)
+
+func (e errExists) Error() string  { return e.JID.String() + " exists already" }
+func (e errMissing) Error() string { return "there is no account " + e.JID.String() }
+
+// instead adds the command to an error that does what was meant.
+func (f *dataFlags) instead(err error) error {
+	var exists errExists
+	var missing errMissing
+	switch {
+	case errors.As(err, &exists):
+		return fmt.Errorf("%w: change its password with: %s", err, suggest(f.Data, "user", "passwd", exists.String()))
+	case errors.As(err, &missing):
+		return fmt.Errorf("%w: add it with: %s", err, suggest(f.Data, "user", "add", missing.String()))
+	}
+	return err
+}
+
 // addAccount adds an account and returns what to tell about it.
 func addAccount(ctx context.Context, s store.Accounts, j jid.JID, ask passwordSource, iterations int) (string, error) {
-	exists := fmt.Errorf("%v exists already: change its password with: roost user passwd %v", j, j)
+	exists := errExists{j}
 	_, err := s.Account(ctx, j)
 	if err == nil {
 		return "", exists
@@ -197,7 +224,7 @@ type passwordChange struct{ keepSessions bool }
 
 // run replaces an account's credentials and returns what to tell about it.
 func (p passwordChange) run(ctx context.Context, s store.Accounts, j jid.JID, ask passwordSource, iterations int) (string, error) {
-	missing := fmt.Errorf("there is no account %v: add it with: roost user add %v", j, j)
+	missing := errMissing{j}
 	_, err := s.Account(ctx, j)
 	if errors.Is(err, store.ErrNotFound) {
 		return "", missing

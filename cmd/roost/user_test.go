@@ -108,10 +108,10 @@ func TestUserCommands(t *testing.T) {
 	}
 	ok("juliet@example.com is added\n", "r0m30 \r\nignored\n", "add", "Juliet@Example.com", "--password-stdin", "--create")
 	check("r0m30 ")
-	fails("exists already: change its password with: roost user passwd juliet@example.com", "x\n", "add", "juliet@example.com", "--password-stdin")
+	fails("user passwd juliet@example.com --data", "x\n", "add", "juliet@example.com", "--password-stdin")
 	ok("juliet@example.com has a new password\n", "second", "passwd", "juliet@example.com", "--password-stdin", "--iterations", "4096")
 	check("second")
-	fails("add it with: roost user add romeo@example.com", "x\n", "passwd", "romeo@example.com", "--password-stdin")
+	fails("user add romeo@example.com --data", "x\n", "passwd", "romeo@example.com", "--password-stdin")
 	fails("password is empty", "\n", "passwd", "juliet@example.com", "--password-stdin")
 	fails("longer than 1024 bytes", strings.Repeat("x", 5000), "passwd", "juliet@example.com", "--password-stdin")
 	if err := os.WriteFile(filepath.Join(dir, "domains"), []byte("localhost\nexample.com\n"), 0o600); err != nil {
