@@ -5,7 +5,11 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // owner is the user and group that a file belongs to.
 func owner(t *testing.T, name string) (uid, gid uint32) {
