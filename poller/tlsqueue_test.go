@@ -27,8 +27,8 @@ func dialFrom(t testing.TB, from, addr string) *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
-// secure does a handshake and has a word echoed.
-func secure(t testing.TB, raw net.Conn) {
+// servedOverTLS does a handshake and has a word echoed.
+func servedOverTLS(t testing.TB, raw net.Conn) {
 	t.Helper()
 	c := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
 	if err := c.Handshake(); err != nil {
@@ -100,10 +100,10 @@ func TestSilentNetwork(t *testing.T) {
 	if n := s.underWay(); n != slots/2 {
 		t.Errorf("one network has %d of %d slots, want half", n, slots)
 	}
-	secure(t, dialFrom(t, "127.0.0.3", s.addr))
+	servedOverTLS(t, dialFrom(t, "127.0.0.3", s.addr))
 	<-s.conns
 	s.stalled(t, "127.0.0.4", many)
-	secure(t, dialFrom(t, "127.0.0.5", s.addr))
+	servedOverTLS(t, dialFrom(t, "127.0.0.5", s.addr))
 	<-s.conns
 	if x, y := s.handshakesOf("127.0.0.2"), s.handshakesOf("127.0.0.4"); x != many || y != many {
 		t.Errorf("%d and %d silent peers are left, want %d of each network", x, y, many)
@@ -111,7 +111,7 @@ func TestSilentNetwork(t *testing.T) {
 	for _, e := range first {
 		e.c.Close(0)
 	}
-	secure(t, dialFrom(t, "127.0.0.2", s.addr))
+	servedOverTLS(t, dialFrom(t, "127.0.0.2", s.addr))
 	if n := s.Stats().GaveUp; n != 0 {
 		t.Errorf("%d gave up their slots", n)
 	}
@@ -215,7 +215,7 @@ func TestGoneBeforeHandshake(t *testing.T) {
 	if n := begun.Load(); n != 1 {
 		t.Errorf("%d handshakes were begun, want that of the silent peer", n)
 	}
-	secure(t, dial(t, s.addr))
+	servedOverTLS(t, dial(t, s.addr))
 }
 
 // TestQueuedHandshakeMemory: what a connection takes whose handshake waits, however
