@@ -51,6 +51,36 @@ func TestChannelBinding(t *testing.T) {
 	}
 }
 
+// TestNoBindingDowngrade: an attempt with a binding that the server does not
+// know, which somebody in the middle can make as well as the client, changes
+// nothing for the next one: "y", the client's word that no binding was offered
+// to it, is refused (RFC 5802 section 6), whatever was tried before.
+func TestNoBindingDowngrade(t *testing.T) {
+	s := startServer(t, func(c *Config) { c.C2STLS, c.AllowPlaintext = "127.0.0.1:0", false })
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		conn, err := tls.Dial("tcp", s.Addrs()[1].Addr.String(), &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", MaxVersion: version})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		p := &peer{t: t, conn: conn}
+		p.ask(testHeader, "</stream:features>")
+		auth := func(mechanism, first string) string {
+			t.Helper()
+			data := base64.StdEncoding.EncodeToString([]byte(first))
+			p.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='"+mechanism+"'>"+data+"</auth>", "<")
+			return p.ask("", "</")
+		}
+		if got := auth("SCRAM-SHA-256-PLUS", "p=other-binding,,n=romeo,r=nonce"); !strings.HasPrefix(got, "failure") {
+			t.Fatalf("TLS %x, a binding that nobody offers: %s", version, got)
+		}
+		p.ask("", "failure>")
+		if got := auth("SCRAM-SHA-256", "y,,n=romeo,r=nonce"); !strings.HasPrefix(got, "failure") {
+			t.Errorf("TLS %x, then \"y\": %s, want a failure", version, got)
+		}
+	}
+}
+
 // bindingOf is the binding to a channel that is unique to it.
 func bindingOf(t *testing.T, state tls.ConnectionState) scram.ChannelBinding {
 	t.Helper()

@@ -261,17 +261,8 @@ func (x *scramExchange) begin(message []byte) error {
 	if binds {
 		name, _, _ = strings.Cut(string(message[2:]), ",")
 		if !x.s.neg().binding.byType(name).IsSupported() {
-			x.s.neg().otherBinding = true
 			return saslNotAuthorized
 		}
-	}
-	if x.s.neg().otherBinding && bytes.HasPrefix(message, []byte("y,")) {
-		// COMPAT: slixmpp 1.8 over TLS 1.3 tries the PLUS mechanisms with a
-		// binding that nobody can offer there, then says "y" with the others.
-		// Having tried PLUS it has seen the whole list: nothing was taken out
-		// of it, which is all that "y" is there to find out.
-		x.conv = server.NewConversation()
-		return nil
 	}
 	// Over a channel that could be bound the conversation knows the binding in
 	// any case: it then refuses "y", the sign that somebody took the PLUS

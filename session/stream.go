@@ -28,9 +28,6 @@ type negotiation struct {
 	registered bool
 	secured    bool // TLS is on
 	held       int  // of Manager.strangers
-
-	// otherBinding: the client has tried a channel binding that is not offered.
-	otherBinding bool
 }
 
 // Registered reports whether the client has created an account on this stream
@@ -123,7 +120,7 @@ func (s *Session) Secured(loop int, state *tls.ConnectionState) {
 	s.jid = jid.Kept{}
 	if s.neg() != nil {
 		// An exchange that began in clear is none that may end here.
-		s.neg().sasl, s.neg().mech, s.neg().otherBinding = nil, nil, false
+		s.neg().sasl, s.neg().mech = nil, nil
 		s.neg().secured = true
 		s.neg().binding = s.mgr.bindingsOf(state, domain)
 	}
