@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 
+	"roost/parser"
 	"roost/session"
 	"roost/stanza"
 )
@@ -110,6 +111,20 @@ func (r *Router) Unbound(t *session.Turn, s *session.Session, st *stanza.Stanza)
 		return false, session.Done
 	}
 	return true, r.answer(t, s, st, h)
+}
+
+// UnboundSpace reports whether any handler for clients without a resource takes
+// payloads of this namespace. It implements session.Router.
+func (r *Router) UnboundSpace(payload parser.Element) bool {
+	space := payload.Space()
+	for i := range r.exts {
+		for j := range r.exts[i].IQ {
+			if h := &r.exts[i].IQ[j]; h.Unbound && h.Space == string(space) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // unboundHandler finds who answers a request of a client without a resource. A

@@ -39,6 +39,7 @@ type Config struct {
 
 	// Who may do what.
 	Register     bool                   // in-band registration
+	MaxRegister  int                    // accounts that one IPv4 address or IPv6 /64 may try to create in an hour, loopback exempt; default 60; below 0: any number
 	Contacts     map[string][]string    // contact addresses by role (XEP-0157)
 	MaxResources int                    // clients of one account; default 10
 	Conflict     session.ConflictPolicy // when a resource is taken; default: the older client goes

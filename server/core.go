@@ -43,8 +43,9 @@ func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, leaf sessio
 		PageBytes:   min(64<<10, cfg.Outbox/4),
 		Logger:      cfg.Logger,
 		Extensions: xep.All(xep.Config{
-			Register: cfg.Register,
-			Contacts: cfg.Contacts,
+			Register:        cfg.Register,
+			RegisterPerHour: cfg.MaxRegister,
+			Contacts:        cfg.Contacts,
 		}),
 	})
 	m := session.NewManager(session.Config{

@@ -23,7 +23,7 @@ func (s *Session) element(t *Turn, behind []byte) {
 		// exceeds a configured size limit".
 		s.end(t, ErrPolicyViolation.WithText("The id is too long."))
 	case !s.has(flagAuthed):
-		s.beforeAuth(t, st, err == nil)
+		s.beforeAuth(t, st, reply)
 	case bad:
 		s.reply(t, st, reply)
 	case !s.has(flagBound):
@@ -61,7 +61,8 @@ func (s *Session) ask(t *Turn, st *stanza.Stanza, stage int) (int, Work) {
 	}
 	known, need := r.Unbound(t, s, st)
 	if !known {
-		s.end(t, ErrNotAuthorized)
+		// RFC 6120 section 8.2.3: a request "MUST" be replied to.
+		s.reply(t, st, stanza.ServiceUnavailable)
 	}
 	return 0, need
 }
@@ -93,19 +94,31 @@ func (s *Session) addressed(st *stanza.Stanza) bool {
 }
 
 // beforeAuth handles a stanza of a client that is not authenticated: in-band
-// registration is the only thing that may be asked for.
-func (s *Session) beforeAuth(t *Turn, st *stanza.Stanza, valid bool) {
-	if !valid || st.Kind != stanza.IQ || !st.Type.IsRequest() || !s.mayAuthenticate() {
-		// RFC 6120 section 4.9.3.12.
+// registration is the only thing that may be asked for. bad is what is wrong
+// with the stanza, nil if nothing is.
+func (s *Session) beforeAuth(t *Turn, st *stanza.Stanza, bad *stanza.ErrorReply) {
+	switch {
+	case st.Kind != stanza.IQ || !st.CanError() || !s.mayAuthenticate() || !s.mgr.cfg.Router.UnboundSpace(st.Payload()):
+		// RFC 6120 section 4.9.3.12: "The entity has attempted to send XML
+		// stanzas or other outbound data before the stream has been
+		// authenticated".
 		s.end(t, ErrNotAuthorized)
-		return
+	case bad == stanza.JIDMalformed || !s.addressed(st):
+		// It is for somebody else: the same. An error would echo the address.
+		s.end(t, ErrNotAuthorized)
+	case bad != nil:
+		// The client may send such requests: what is wrong with one is no
+		// reason to end the stream (RFC 6120 section 8.3).
+		s.reply(t, st, bad)
+	default:
+		s.handOver(t, st)
 	}
-	s.handOver(t, st)
 }
 
 // beforeBinding handles a stanza of a client that has no resource yet. RFC 6120
 // section 7.1: a stanza "to an entity other than the server itself or the
-// client's account" is not processed and ends the stream.
+// client's account" is not processed and ends the stream. A request to these
+// that cannot be handled yet gets a stanza error.
 func (s *Session) beforeBinding(t *Turn, st *stanza.Stanza) {
 	if st.Kind != stanza.IQ || !s.addressed(st) || !st.Type.IsRequest() {
 		s.end(t, ErrNotAuthorized)

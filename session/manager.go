@@ -52,6 +52,10 @@ type Router interface {
 	// memory of a former account of the same name is used for this one.
 	CatchUp(t *Turn, event int64) error
 
+	// UnboundSpace reports whether a client that is not authenticated may send
+	// iqs with a payload of this namespace.
+	UnboundSpace(payload parser.Element) bool
+
 	// Bound is called on a worker after the session was put in the tables and
 	// before the client is told. False: there is no such account any more.
 	Bound(t *Turn, s *Session) bool

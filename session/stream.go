@@ -19,28 +19,14 @@ const (
 
 // negotiation is what a session needs until it is bound, and then no more.
 type negotiation struct {
-	binding    channelBindings
-	sasl       exchange // nil outside an exchange
-	mech       *mechanism
-	saslTries  int
-	bindTries  int
-	from       string // bare JID of the last stream header's 'from', normalized
-	registered bool
-	secured    bool // TLS is on
-	held       int  // of Manager.strangers
-}
-
-// Registered reports whether the client has created an account on this stream
-// (XEP-0077): one is all that it may. Only the goroutine that handles the
-// session's input may call it.
-func (s *Session) Registered() bool { return s.neg() != nil && s.neg().registered }
-
-// SetRegistered notes that the client has created an account. Only the
-// goroutine that handles the session's input may call it.
-func (s *Session) SetRegistered() {
-	if s.neg() != nil {
-		s.neg().registered = true
-	}
+	binding   channelBindings
+	sasl      exchange // nil outside an exchange
+	mech      *mechanism
+	saslTries int
+	bindTries int
+	from      string // bare JID of the last stream header's 'from', normalized
+	secured   bool   // TLS is on
+	held      int    // of Manager.strangers
 }
 
 // Data handles bytes that came from the client. They are lent until it returns;

@@ -103,7 +103,6 @@ func (g *registrar) create(rq *router.Request) error {
 	if err := g.makeAccount(rq, who, password); err != nil {
 		return err
 	}
-	rq.Session.SetRegistered()
 	rq.Router.Logger().Info("account registered", "jid", who.String(), "peer", rq.Session.Conn().RemoteAddr())
 	rq.Empty()
 	return nil
@@ -113,12 +112,6 @@ func (g *registrar) create(rq *router.Request) error {
 func (g *registrar) mayCreate(rq *router.Request) (who jid.JID, password string, err error) {
 	if !g.open {
 		return who, "", stanza.NotAllowed.WithText("Accounts are not created in-band here.")
-	}
-	// Section 3.1.1: "a server MAY return a <not-acceptable/> stanza error […]
-	// if an entity attempts to register a second identity after successfully
-	// completing the registration use case".
-	if rq.Session.Registered() {
-		return who, "", stanza.NotAcceptable.WithText("One account was registered on this stream already.")
 	}
 	if !g.limit.allow(rq.Session.Conn().RemoteAddr().Addr(), rq.Turn.Now()) {
 		return who, "", stanza.ResourceConstraint.WithText("Too many registrations from this address; try later.")

@@ -2,6 +2,7 @@ package xep_test
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -76,6 +77,14 @@ func TestRegistrationLimit(t *testing.T) {
 	f("alice", "resource-constraint")
 	ts.remote = netip.MustParseAddrPort("192.0.2.2:1")
 	f("alice", "result")
+	// It is the same for one stream as for many.
+	ts.remote = netip.MustParseAddrPort("192.0.2.3:1")
+	c, _ := ts.connect(t)
+	for user, want := range []string{"result", "result", "result", "resource-constraint"} {
+		if got := c.register(registerQuery("user"+strconv.Itoa(user), "secret")); got != want {
+			t.Errorf("registration %d of one stream: %s, want %s", user, got, want)
+		}
+	}
 }
 
 // TestRegistrationRefuses has names and passwords that no account can have.
