@@ -188,9 +188,7 @@ func (r *Router) takeOut(t *session.Turn, bare string, event int64) error {
 			slices.SortFunc(ro.Items, func(a, b store.RosterItem) int { return strings.Compare(a.JID.String(), b.JID.String()) })
 		}
 		if r.sessions.TakeOut(s) {
-			mu := r.order(bare)
 			r.left(t, s, ro)
-			mu.Unlock()
 			t.Flush()
 		}
 		s.Close(errAccountRemoved)

@@ -2,79 +2,255 @@ package router
 
 import (
 	"slices"
+	"strings"
 
 	"roost/session"
-	"roost/store"
 )
 
-// What one resource is sent of the presence of others: when it comes, and when
-// it asks.
+// What one resource is sent of the presence of others: when it becomes available,
+// when a contact approves a subscription, and when it asks. It comes at the pace
+// of the client, resource by resource: a thousand contacts, or one with many
+// resources, fill no outbox.
 
-// ownPresences sends a newcomer the presence of the account's other resources.
-func (r *Router) ownPresences(t *session.Turn, s *session.Session) {
-	for other := r.sessions.First(s.BareJID()); other != nil; other = other.Next() {
-		if other != s {
-			r.sendPresence(t, other, s)
-		}
-	}
+// fetch is what a client is still to be sent, and where to go on. Only the
+// goroutine that handles the session's input uses it.
+type fetch struct {
+	own      bool               // the account's other resources, before all else
+	roster   bool               // then the contacts that it has a subscription to
+	next     string             // the first of these that is not done; "": the first of all
+	accounts []string           // then these
+	sent     []*session.Session // the resources of the account at hand that are done
 }
 
-// sendPresence sends one resource's presence to another resource.
-func (r *Router) sendPresence(t *session.Turn, of, to *session.Session) {
-	p := of.Presence()
-	if p == nil || !of.Bound() {
+// fetchOf is the fetch of a session that has to wait.
+func (r *Router) fetchOf(s *session.Session) (*fetch, bool) {
+	f, ok := r.fetches.Load(s)
+	if !ok {
+		return nil, false
+	}
+	return f.(*fetch), true
+}
+
+// fetchAll gives a newcomer the presence of the account's other resources, and of
+// the contacts that it has a subscription to. RFC 6121 section 4.3: contacts on
+// the same server need no probes, the server knows.
+func (r *Router) fetchAll(t *session.Turn, s *session.Session, ro *Roster) {
+	if f, ok := r.fetchOf(s); ok {
+		*f = fetch{own: true, roster: true} // it waits for its turn already
 		return
 	}
-	b := p.AppendXML(t.Buf(), of.FullJID(), to.BareJID(), nil)
-	to.SendBytes(t, b)
-	t.Keep(b)
+	f := fetch{own: true, roster: true}
+	r.goOnFetching(t, s, ro, &f)
 }
 
-// fetchPresences gives a newcomer the presence of the contacts that it has a
-// subscription to. RFC 6121 section 4.3: contacts on the same server need no
-// probes, the server knows. They come at the pace of the client: a thousand
-// contacts fill no outbox.
-func (r *Router) fetchPresences(t *session.Turn, s *session.Session, items []store.RosterItem) {
-	for i := range items {
-		if !items[i].Subscription.HasTo() {
-			continue
+// fetchFrom gives a resource the presence of one account. account may be borrowed.
+func (r *Router) fetchFrom(t *session.Turn, s *session.Session, account string) {
+	account = strings.Clone(account)
+	if f, ok := r.fetchOf(s); ok {
+		if !slices.Contains(f.accounts, account) {
+			f.accounts = append(f.accounts, account)
 		}
-		if r.full(t, s, 0) {
-			s.OnDrain(func(t *session.Turn) { r.goOnFetching(t, s, items[i:]) })
-			return
+		return
+	}
+	f := fetch{accounts: []string{account}}
+	r.goOnFetching(t, s, nil, &f)
+}
+
+// sendPresences sends the presence of an account's resources to the available
+// resources of another account (RFC 6121 section 3.1.5).
+func (r *Router) sendPresences(of, to string) {
+	for s := r.sessions.First(to); s != nil; s = s.Next() {
+		if s.Available() && s.Bound() {
+			r.sessions.OnLoop(s, func(t *session.Turn) {
+				if s.Available() && s.Bound() {
+					r.fetchFrom(t, s, of)
+				}
+			})
 		}
-		r.presencesTo(t, items[i].JID.BareString(), s)
 	}
 }
 
-// goOnFetching is fetchPresences for a client that has read what it was sent,
-// with those of the contacts left that still are contacts.
-func (r *Router) goOnFetching(t *session.Turn, s *session.Session, left []store.RosterItem) {
-	if !s.Available() || !s.Bound() {
+// pause is why a fetch has not come to its end.
+type pause uint8
+
+const (
+	pauseNone   pause = iota // it has
+	pauseClient              // the client has to read first
+	pauseTurn                // the turn has done enough
+)
+
+// goOnFetching sends what is to be sent, as far as it goes now. What is left is
+// remembered until it can go on.
+func (r *Router) goOnFetching(t *session.Turn, s *session.Session, ro *Roster, f *fetch) {
+	why := r.fetchSome(t, s, ro, f)
+	for why == pauseTurn && t.MayBlock() {
+		t.Pause()
+		why = r.fetchSome(t, s, ro, f)
+	}
+	if why == pauseNone {
+		r.fetches.Delete(s)
 		return
+	}
+	kept := *f
+	r.fetches.Store(s, &kept)
+	if !s.Bound() {
+		r.fetches.Delete(s) // it may have left before it was stored
+		return
+	}
+	resume := func(t *session.Turn) { r.resumeFetch(t, s) }
+	if why == pauseTurn {
+		r.sessions.Later(t, s, resume)
+	} else {
+		s.OnDrain(resume)
+	}
+}
+
+// resumeFetch goes on with a fetch, with the roster as it is now.
+func (r *Router) resumeFetch(t *session.Turn, s *session.Session) {
+	f, ok := r.fetchOf(s)
+	if !ok {
+		return
+	}
+	if !s.Bound() {
+		r.fetches.Delete(s)
+		return
+	}
+	if !s.Available() {
+		f.own, f.roster = false, false // a probe is answered nevertheless
 	}
 	ro, ok := r.cached(s.BareJID())
 	if !ok && !t.MayBlock() {
-		r.sessions.Block(t, s, session.Read, func(t *session.Turn) { r.goOnFetching(t, s, left) })
+		r.sessions.Block(t, s, session.Read, func(t *session.Turn) { r.resumeFetch(t, s) })
 		return
 	}
 	if !ok {
 		var err error
 		if ro, err = r.Roster(s.JID().Bare()); err != nil {
 			r.cfg.Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
+			r.fetches.Delete(s)
 			return
 		}
 	}
-	left = slices.DeleteFunc(slices.Clone(left), func(it store.RosterItem) bool {
-		now, _ := ro.Item(it.JID.String())
-		return !now.Subscription.HasTo()
-	})
-	r.fetchPresences(t, s, left)
+	r.goOnFetching(t, s, ro, f)
+}
+
+// fetchSome sends what fits. ro is nil where only accounts are asked for.
+func (r *Router) fetchSome(t *session.Turn, s *session.Session, ro *Roster, f *fetch) pause {
+	if f.own {
+		if why := r.presencesTo(t, s.BareJID(), s, ro, f); why != pauseNone {
+			return why
+		}
+		f.own = false
+	}
+	if f.roster {
+		if why := r.fetchRoster(t, s, ro, f); why != pauseNone {
+			return why
+		}
+		f.roster = false
+	}
+	for len(f.accounts) > 0 {
+		if why := r.presencesTo(t, f.accounts[0], s, ro, f); why != pauseNone {
+			return why
+		}
+		f.accounts = f.accounts[1:]
+	}
+	return pauseNone
+}
+
+func (r *Router) fetchRoster(t *session.Turn, s *session.Session, ro *Roster, f *fetch) pause {
+	i := 0
+	if f.next != "" {
+		i, _ = ro.find(f.next)
+	}
+	for ; i < len(ro.Items); i++ {
+		if !ro.Items[i].Subscription.HasTo() {
+			continue
+		}
+		contact := ro.Items[i].JID.BareString()
+		if contact != f.next {
+			f.next, f.sent = contact, nil
+		}
+		t.CountContact()
+		if why := r.presencesTo(t, contact, s, ro, f); why != pauseNone {
+			return why
+		}
+	}
+	return pauseNone
+}
+
+// presencesTo sends a client the presence of an account's resources, but those
+// that it has got, in order with their changes.
+func (r *Router) presencesTo(t *session.Turn, of string, to *session.Session, ro *Roster, f *fetch) pause {
+	if r.sessions.First(of) == nil {
+		f.sent = nil
+		return pauseNone
+	}
+	if t.Spent() {
+		return pauseTurn
+	}
+	mu := r.order(of)
+	defer mu.Unlock()
+	if !r.sees(to, ro, of) {
+		f.sent = nil
+		return pauseNone
+	}
+	var few [10]*session.Session // so many that a login allocates nothing
+	sent := append(few[:0], f.sent...)
+	for x := r.sessions.First(of); x != nil; x = x.Next() {
+		if f.own && x == to || slices.Contains(sent, x) {
+			continue
+		}
+		if !r.sendPresence(t, x, to) {
+			f.sent = slices.Clone(sent)
+			return pauseClient
+		}
+		sent = append(sent, x)
+	}
+	f.sent = nil
+	return pauseNone
+}
+
+// sendPresence sends one resource's presence to another resource; false: the
+// client has to read first.
+func (r *Router) sendPresence(t *session.Turn, of, to *session.Session) bool {
+	p := of.Presence()
+	if p == nil || !of.Available() || !of.Bound() {
+		return true
+	}
+	b := p.AppendXML(t.Buf(), of.FullJID(), to.BareJID(), nil)
+	defer t.Keep(b)
+	if r.full(to, len(b)) {
+		return false
+	}
+	to.SendBytes(t, b)
+	return true
+}
+
+// sees reports whether a session may see an account's presence, now and not when
+// that was looked up: ro is the roster that was read then, or nil. The caller holds
+// the account's order lock; when a subscription ends both rosters change before
+// the unavailable presence is sent under this lock.
+func (r *Router) sees(s *session.Session, ro *Roster, of string) bool {
+	if of == s.BareJID() {
+		return true
+	}
+	now, ok := r.cached(s.BareJID())
+	if !ok {
+		now = ro
+	}
+	if now == nil {
+		return true
+	}
+	if it, _ := now.Item(of); it.Subscription.HasTo() {
+		return true
+	}
+	theirs, ok := r.cached(of)
+	return ok && theirs.Subscribed(s.BareJID())
 }
 
 // full reports whether a client has to read before it is sent n bytes that can
 // wait: it has a page, or they would not fit in its outbox, which holds four.
-func (r *Router) full(t *session.Turn, s *session.Session, n int) bool {
+func (r *Router) full(s *session.Session, n int) bool {
 	fits := func() bool {
 		queued := s.Conn().Queued()
 		return queued == 0 || queued <= r.cfg.PageBytes && queued+n <= 4*r.cfg.PageBytes
@@ -82,34 +258,6 @@ func (r *Router) full(t *session.Turn, s *session.Session, n int) bool {
 	if fits() {
 		return false
 	}
-	t.Flush()
+	s.Conn().Flush()
 	return !fits()
-}
-
-// presencesTo sends the presence of an account's resources to one resource, in
-// order with their changes, and returns how many there are.
-func (r *Router) presencesTo(t *session.Turn, of string, to *session.Session) int {
-	if r.sessions.First(of) == nil {
-		return 0
-	}
-	mu := r.order(of)
-	defer mu.Unlock()
-	n := 0
-	for x := r.sessions.First(of); x != nil; x = x.Next() {
-		if x.Available() && x.Bound() {
-			r.sendPresence(t, x, to)
-			n++
-		}
-	}
-	return n
-}
-
-// sendPresences sends the presence of an account's resources to the available
-// resources of another account (RFC 6121 section 3.1.5).
-func (r *Router) sendPresences(t *session.Turn, of, to string) {
-	for s := r.sessions.First(to); s != nil; s = s.Next() {
-		if s.Available() && s.Bound() {
-			r.presencesTo(t, of, s)
-		}
-	}
 }

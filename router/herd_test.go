@@ -91,6 +91,137 @@ func TestManyRequests(t *testing.T) {
 	}
 }
 
+// largePresence is presence that is far larger than a page of what a login brings.
+func largePresence(mark string) string {
+	return "<presence><status>" + mark + strings.Repeat("s", 40000) + "</status></presence>"
+}
+
+// pacedServer has an outbox that holds one large presence and not two.
+func pacedServer(t *testing.T) *xmpptest.Server {
+	return xmpptest.NewServer(t, xmpptest.Config{Outbox: 64 << 10, Router: router.Config{PageBytes: 16 << 10}})
+}
+
+// manyResources logs in resources of an account, each with a large presence of its
+// own.
+func manyResources(t *testing.T, s *xmpptest.Server, user string, n int) (all []*rawClient) {
+	for i := range n {
+		c := loginAs(t, s, user, fmt.Sprint("x", i), plainHeader)
+		c.write(largePresence(fmt.Sprint("mark", i, " ")))
+		all = append(all, c)
+		for range i {
+			c.await("</status></presence>")
+		}
+		for _, x := range all {
+			x.await("</status></presence>") // it is a broadcast: all have to read it
+		}
+	}
+	return all
+}
+
+// fullSocket waits until a client that does not read has more to read than its
+// socket holds.
+func fullSocket(t *testing.T, s *xmpptest.Server, resource string) {
+	t.Helper()
+	it := s.Sessions.Find("romeo@localhost", resource)
+	wait(t, "the socket to be full", func() bool { return it.Conn().Queued() > 0 })
+}
+
+// TestManyResources: the presence of one account's resources, too, comes at the
+// pace of the client, whatever brings it: a login, an approval, a probe.
+func TestManyResources(t *testing.T) {
+	romeo, juliet := jid.MustParse("romeo@localhost"), jid.MustParse("juliet@localhost")
+	f := func(desc, of string, prepare func(*xmpptest.Server), cause func(*xmpptest.Server, *rawClient)) {
+		t.Run(desc, func(t *testing.T) {
+			s := pacedServer(t)
+			prepare(s)
+			const resources = 9
+			manyResources(t, s, of, resources)
+			c := loginRaw(t, s, "romeo", plainHeader)
+			c.got, c.used = "", 0
+			cause(s, c)
+			// Nothing is read until the socket is full.
+			fullSocket(t, s, "r")
+			for range resources {
+				c.await("</status></presence>")
+			}
+			c.sync()
+			for i := range resources {
+				if n := strings.Count(c.got, fmt.Sprint("<status>mark", i, " ")); n != 1 {
+					t.Errorf("the presence of resource %d came %d times", i, n)
+				}
+			}
+		})
+	}
+	friends := func(s *xmpptest.Server) { befriend(t, s, romeo, juliet) }
+	online := func(_ *xmpptest.Server, c *rawClient) { c.write("<presence/>") }
+	f("a contact's at a login", "juliet", friends, online)
+	f("the own ones at a login", "romeo", func(*xmpptest.Server) {}, online)
+	f("a probe", "juliet", friends, func(_ *xmpptest.Server, c *rawClient) {
+		c.write("<presence type='probe' to='juliet@localhost'/>")
+	})
+	f("an approval", "juliet", func(*xmpptest.Server) {}, func(s *xmpptest.Server, c *rawClient) {
+		c.say("<presence/>", "<presence")
+		approver := loginAs(t, s, "juliet", "approver", plainHeader)
+		approver.say("<presence type='subscribed' to='romeo@localhost'/>", "")
+		approver.sync()
+		c.write("<presence type='subscribe' to='juliet@localhost'/>")
+	})
+}
+
+// TestChangesWhileWaiting: what a client that reads slowly is still to be sent is
+// what there is when it has read, not what there was when it came.
+func TestChangesWhileWaiting(t *testing.T) {
+	s := pacedServer(t)
+	romeo := jid.MustParse("romeo@localhost")
+	befriend(t, s, romeo, jid.MustParse("juliet@localhost"))
+	befriend(t, s, romeo, jid.MustParse("nurse@localhost"))
+	juliets := manyResources(t, s, "juliet", 9)
+	nurses := manyResources(t, s, "nurse", 2)
+	c := loginRaw(t, s, "romeo", plainHeader)
+	c.got, c.used = "", 0
+	c.write("<presence/>")
+	fullSocket(t, s, "r")
+	// One resource goes, one changes, one comes; and nurse is no contact any more.
+	juliets[0].say("<presence type='unavailable'/>", "type='unavailable'")
+	juliets[1].say("<presence><status>changed</status></presence>", "changed")
+	late := loginAs(t, s, "juliet", "late", plainHeader)
+	late.say("<presence><status>late</status></presence>", "late")
+	nurses[0].say("<presence type='unsubscribed' to='romeo@localhost'/>", "")
+	nurses[0].sync()
+	// What is sent for room in the socket is queued before the answer to the ping
+	// that follows: when nothing else comes, that was all.
+	for before := -2000; len(c.got)-before > 1000; {
+		before = len(c.got)
+		c.sync()
+	}
+	last := make(map[string]string)
+	for _, p := range strings.Split(c.got, "<presence ")[1:] {
+		_, from, _ := strings.Cut(p, "from='")
+		from, _, _ = strings.Cut(from, "'")
+		last[from] = p
+	}
+	for i := range 9 {
+		from, want := fmt.Sprintf("juliet@localhost/x%d", i), fmt.Sprint("mark", i, " ")
+		switch i {
+		case 0:
+			want = "type='unavailable'"
+		case 1:
+			want = "changed"
+		}
+		if got := last[from]; !strings.Contains(got, want) && !(i == 0 && got == "") {
+			t.Errorf("the last that came of %s is %.80q, want %q", from, got, want)
+		}
+	}
+	if got := last["juliet@localhost/late"]; !strings.Contains(got, "late") {
+		t.Errorf("of the resource that came meanwhile there is %.80q", got)
+	}
+	for i := range 2 {
+		if got := last[fmt.Sprintf("nurse@localhost/x%d", i)]; got != "" && !strings.Contains(got, "type='unavailable'") {
+			t.Errorf("the presence of somebody who is no contact any more: %.80q", got)
+		}
+	}
+}
+
 // befriend subscribes the user to the contact's presence.
 func befriend(t *testing.T, s *xmpptest.Server, user, contact jid.JID) {
 	t.Helper()

@@ -38,20 +38,36 @@ func (r *Router) unavailable(t *session.Turn, s *session.Session, st *stanza.Sta
 			return session.Done
 		}
 	}
-	mu := r.order(s.BareJID())
-	defer mu.Unlock()
-	if !s.Bound() {
-		return session.Done
+	bc := broadcast{s: s, ro: ro, leaving: true, id: st.ID}
+	b := stanza.AppendForward(t.Buf(), st, stanza.Edit{DropID: true, DropTo: true})
+	bc.p = r.sessions.SharePresence(b)
+	t.Keep(b)
+	defer r.sessions.ReleasePresence(bc.p) // its bytes stay
+	if r.unsetPresence(&bc) {
+		if bc.available {
+			r.noteLast(s, st)
+		}
+		r.broadcast(t, &bc)
 	}
-	ro = r.newest(s, ro)
-	appendTo := func(b []byte, to string) []byte {
-		return stanza.AppendForward(b, st, stanza.Edit{From: s.FullJID(), To: to})
-	}
-	if s.Available() {
-		r.noteLast(s, st)
-	}
-	r.leave(t, s, ro, appendTo, true)
 	return session.Done
+}
+
+// unsetPresence makes a resource unavailable before anybody is told: nobody is
+// sent its presence any more. False: it was replaced meanwhile, and that was
+// announced.
+func (r *Router) unsetPresence(bc *broadcast) bool {
+	mu := r.order(bc.s.BareJID())
+	defer mu.Unlock()
+	if !bc.left && !bc.s.Bound() {
+		return false
+	}
+	bc.available = bc.s.Available()
+	if bc.available {
+		bc.ro = r.newest(bc.s, bc.ro)
+	}
+	bc.directed = bc.s.ClearDirected()
+	bc.s.SetPresence(nil, 0)
+	return true
 }
 
 // newest is an account's roster under its order lock: a subscription approved at
@@ -61,31 +77,6 @@ func (r *Router) newest(s *session.Session, ro *Roster) *Roster {
 		return newer
 	}
 	return ro
-}
-
-// leave tells everybody that a resource is not available any more. The caller
-// holds the account's order lock.
-func (r *Router) leave(t *session.Turn, s *session.Session, ro *Roster, appendTo func([]byte, string) []byte, self bool) {
-	wasAvailable := s.Available()
-	if wasAvailable {
-		r.toSubscribers(t, ro, appendTo)
-		for to := r.sessions.First(s.BareJID()); to != nil; to = to.Next() {
-			if to.Available() && to.Bound() && to != s {
-				r.sendOne(t, to, appendTo)
-			}
-		}
-		if self {
-			r.sendOne(t, s, appendTo)
-		}
-	}
-	for _, to := range s.ClearDirected() {
-		j, err := jid.Parse(to)
-		if err != nil || wasAvailable && r.wasTold(s, ro, j) {
-			continue
-		}
-		r.toDirected(t, j, appendTo)
-	}
-	s.SetPresence(nil, 0)
 }
 
 // wasTold reports whether an address that got directed presence has learnt by
@@ -164,24 +155,27 @@ func (r *Router) Left(t *session.Turn, s *session.Session) bool {
 		ro = cached
 		r.noteLast(s, nil)
 	}
-	mu := r.order(s.BareJID())
-	defer mu.Unlock()
-	if s.Available() {
-		ro = r.newest(s, ro)
-	}
 	r.left(t, s, ro)
 	return true
 }
 
-// left tells everybody that a resource is gone. The caller holds the account's
-// order lock.
+// left tells everybody that a resource is gone, and ro's subscribers if it was
+// available.
 func (r *Router) left(t *session.Turn, s *session.Session, ro *Roster) {
-	r.leave(t, s, ro, func(b []byte, to string) []byte {
-		return stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, From: s.FullJID(), To: to}.AppendEmpty(b)
-	}, false)
+	bc := broadcast{s: s, ro: ro, leaving: true, left: true}
+	r.unsetPresence(&bc)
+	r.broadcast(t, &bc)
+}
+
+// hasLeft is called when everybody knows that a resource is unavailable.
+func (r *Router) hasLeft(t *session.Turn, bc *broadcast) {
+	if !bc.left {
+		return
+	}
+	r.fetches.Delete(bc.s)
 	for i := range r.exts {
 		if f := r.exts[i].OnLeft; f != nil {
-			f(t, s)
+			f(t, bc.s)
 		}
 	}
 }

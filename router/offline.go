@@ -33,7 +33,7 @@ func (r *Router) flush(t *session.Turn, s *session.Session) bool {
 			return false
 		}
 		page := pageFull
-		if !r.full(t, s, 0) {
+		if !r.full(s, 0) {
 			var err error
 			if page, err = r.flushPage(t, s); err != nil {
 				r.cfg.Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
@@ -108,7 +108,7 @@ func (r *Router) flushPage(t *session.Turn, s *session.Session) (page, error) {
 	for i := range msgs {
 		delay := stanza.AppendDelay(nil, s.Host(), msgs[i].Received)
 		b := stanza.AppendInside(t.Buf(), msgs[i].Stanza, delay)
-		full := r.full(t, s, len(b))
+		full := r.full(s, len(b))
 		ok := !full && s.SendBytes(t, b)
 		t.Keep(b)
 		if full {

@@ -1,9 +1,6 @@
 package router
 
 import (
-	"strconv"
-	"strings"
-
 	"roost/session"
 	"roost/stanza"
 )
@@ -43,7 +40,7 @@ func (r *Router) presenceError(t *session.Turn, s *session.Session, st *stanza.S
 // available handles broadcast presence without a type (RFC 6121 sections 4.2
 // and 4.4).
 func (r *Router) available(t *session.Turn, s *session.Session, st *stanza.Stanza) session.Work {
-	priority, ok := priorityOf(st)
+	priority, ok := st.Priority()
 	if !ok {
 		r.Reply(t, s, st, stanza.BadRequest.WithText("The priority is not a number from -128 to 127."))
 		return session.Done
@@ -62,15 +59,39 @@ func (r *Router) available(t *session.Turn, s *session.Session, st *stanza.Stanz
 			return session.Done
 		}
 	}
-	b := stanza.AppendForward(t.Buf(), st, stanza.Edit{DropID: true, DropTo: true})
-	p := r.sessions.SharePresence(b)
-	t.Keep(b)
-	ro = r.broadcast(t, s, ro, p, priority, st.ID, initial)
-	if initial {
-		r.fetchPresences(t, s, ro.Items)
+	bc := broadcast{s: s, ro: ro, id: st.ID, initial: initial, mail: mail}
+	if r.setPresence(t, &bc, st, priority) {
+		r.broadcast(t, &bc)
 	}
-	requests := initial && len(ro.Requests) > 0
-	mail = mail && s.Mail()
+	return session.Done
+}
+
+// setPresence makes a resource available; false: it was replaced meanwhile, and
+// that was announced.
+func (r *Router) setPresence(t *session.Turn, bc *broadcast, st *stanza.Stanza, priority int8) bool {
+	b := stanza.AppendForward(t.Buf(), st, stanza.Edit{DropID: true, DropTo: true})
+	bc.p = r.sessions.SharePresence(b)
+	t.Keep(b)
+	mu := r.order(bc.s.BareJID())
+	defer mu.Unlock()
+	if !bc.s.Bound() {
+		r.sessions.ReleasePresence(bc.p)
+		return false
+	}
+	bc.s.SetPresence(bc.p, priority)
+	bc.ro = r.newest(bc.s, bc.ro)
+	return true
+}
+
+// welcome gives a resource that became available what waits for it: the presence
+// of others, requests, messages.
+func (r *Router) welcome(t *session.Turn, bc *broadcast) {
+	s := bc.s
+	if bc.initial {
+		r.fetchAll(t, s, bc.ro)
+	}
+	requests := bc.initial && len(bc.ro.Requests) > 0
+	mail := bc.mail && s.Mail()
 	switch {
 	case !requests && !mail:
 	case t.MayBlock():
@@ -78,73 +99,17 @@ func (r *Router) available(t *session.Turn, s *session.Session, st *stanza.Stanz
 	default:
 		r.sessions.Block(t, s, session.Read, func(t *session.Turn) { r.catchUp(t, s, requests, mail) })
 	}
-	return session.Done
 }
 
 // catchUp sends a resource that became available what the store has for it.
 func (r *Router) catchUp(t *session.Turn, s *session.Session, requests, mail bool) {
 	t.Flush() // what was queued for others does not wait for the store
 	if requests {
-		if err := r.sendRequests(t, s); err != nil {
-			r.cfg.Logger.Error("subscription requests could not be read", "jid", s.FullJID(), "err", err)
-		}
+		r.sendRequests(t, s, nil)
 	}
 	if mail {
 		r.flushSoon(t, s)
 	}
-}
-
-// priorityOf reads the priority: "The value MUST be an integer between -128 and
-// +127. If no priority is provided, the processing server or client MUST
-// consider the priority to be zero" (RFC 6121 section 4.7.2.3).
-func priorityOf(st *stanza.Stanza) (int8, bool) {
-	el := st.Root.Child(stanza.NSClient, "priority")
-	if !el.OK() {
-		return 0, true
-	}
-	var buf [16]byte
-	n, err := strconv.ParseInt(strings.TrimSpace(string(el.AppendText(buf[:0]))), 10, 8)
-	return int8(n), err == nil
-}
-
-// broadcast sets a resource's presence and tells everybody who is to know: the
-// contacts with a subscription and the account's own available resources,
-// itself included (RFC 6121 section 4.2.2 and 4.4.2). A newcomer learns of the
-// account's other resources. broadcast returns the roster as it was at that
-// moment.
-func (r *Router) broadcast(t *session.Turn, s *session.Session, ro *Roster, p *session.Presence, priority int8, id []byte, initial bool) *Roster {
-	bare := s.BareJID()
-	mu := r.order(bare)
-	defer mu.Unlock()
-	if !s.Bound() {
-		// It was replaced meanwhile, and that was announced.
-		r.sessions.ReleasePresence(p)
-		return ro
-	}
-	s.SetPresence(p, priority)
-	ro = r.newest(s, ro)
-	appendTo := func(b []byte, to string) []byte { return p.AppendXML(b, s.FullJID(), to, id) }
-	r.toSubscribers(t, ro, appendTo)
-	r.toOwn(t, s, appendTo)
-	if initial {
-		r.ownPresences(t, s)
-	}
-	return ro
-}
-
-// toSubscribers sends a presence to the available resources of all contacts
-// that have a subscription to it.
-func (r *Router) toSubscribers(t *session.Turn, ro *Roster, appendTo func([]byte, string) []byte) {
-	for i := range ro.Items {
-		if it := &ro.Items[i]; it.Subscription.HasFrom() {
-			r.toAvailable(t, it.JID.BareString(), appendTo)
-		}
-	}
-}
-
-// toOwn sends a presence to all available resources of the account.
-func (r *Router) toOwn(t *session.Turn, s *session.Session, appendTo func([]byte, string) []byte) {
-	r.toAvailable(t, s.BareJID(), appendTo)
 }
 
 // toAvailable sends a stanza to all available resources of an account. RFC 6121

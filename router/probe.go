@@ -29,7 +29,7 @@ func (r *Router) probe(t *session.Turn, s *session.Session, st *stanza.Stanza) s
 		return session.Done
 	}
 	if subscribed && r.anyAvailable(contact) {
-		r.presencesTo(t, contact, s)
+		r.fetchFrom(t, s, contact)
 		return session.Done
 	}
 	if r.probeDirected(t, s, st) {

@@ -96,6 +96,7 @@ type Router struct {
 	features    struct{ before, after []byte }
 	lasts       lastWriter
 	events      accountEvents
+	fetches     sync.Map // by *session.Session, *fetch: those that wait for a client to read
 	started     time.Time
 }
 

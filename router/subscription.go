@@ -246,10 +246,10 @@ func (l *relation) tell(t *session.Turn) {
 		}
 	}
 	if slices.Contains(l.toContact, stanza.Subscribed) {
-		l.r.sendPresences(t, l.user.s, l.contact.s)
+		l.r.sendPresences(l.user.s, l.contact.s)
 	}
 	if l.answered {
-		l.r.sendPresences(t, l.contact.s, l.user.s)
+		l.r.sendPresences(l.contact.s, l.user.s)
 	}
 	if lostTheirs {
 		l.r.sendUnavailable(t, l.contact.s, l.user.s)
@@ -286,25 +286,31 @@ func (l *relation) deliverAnswer(t *session.Turn) {
 }
 
 // sendRequests delivers the requests that wait for an account's answer to a
-// resource that has become available (RFC 6121 section 3.1.3).
-func (r *Router) sendRequests(t *session.Turn, s *session.Session) error {
+// resource that has become available (RFC 6121 section 3.1.3), at the pace of the
+// client: those of a few hundred strangers are more than an outbox holds. While
+// it has to read, only whose requests are left is remembered; those that were
+// answered meanwhile do not come. only is nil for all.
+func (r *Router) sendRequests(t *session.Turn, s *session.Session, only []string) {
 	requests, err := r.cfg.Store.SubscriptionRequests(r.ctx, s.JID().Bare())
 	if err != nil {
-		return err
+		r.cfg.Logger.Error("subscription requests could not be read", "jid", s.FullJID(), "err", err)
+		return
 	}
-	r.deliverRequests(t, s, requests)
-	return nil
-}
-
-// deliverRequests sends requests at the pace of the client: those of a few
-// hundred strangers are more than an outbox holds.
-func (r *Router) deliverRequests(t *session.Turn, s *session.Session, requests []store.Request) {
+	if only != nil {
+		requests = slices.DeleteFunc(requests, func(q store.Request) bool { return !slices.Contains(only, q.From.String()) })
+	}
 	for i := range requests {
 		if !s.Available() || !s.Bound() {
 			return
 		}
-		if r.full(t, s, len(requests[i].Stanza)) {
-			s.OnDrain(func(t *session.Turn) { r.deliverRequests(t, s, requests[i:]) })
+		if r.full(s, len(requests[i].Stanza)) {
+			left := make([]string, 0, len(requests)-i)
+			for _, q := range requests[i:] {
+				left = append(left, q.From.String())
+			}
+			s.OnDrain(func(t *session.Turn) {
+				r.sessions.Block(t, s, session.Read, func(t *session.Turn) { r.sendRequests(t, s, left) })
+			})
 			return
 		}
 		s.SendBytes(t, requests[i].Stanza)

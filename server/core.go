@@ -60,6 +60,7 @@ func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, leaf sessio
 		Leaf:           leaf,
 		AllowPlaintext: cfg.AllowPlaintext,
 		MaxResources:   cfg.MaxResources,
+		FanoutRate:     cfg.FanoutRate,
 		Conflict:       cfg.Conflict,
 		DetachSlow:     cfg.DetachSlow,
 		LoginTimeout:   cfg.LoginTimeout,

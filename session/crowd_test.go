@@ -29,12 +29,17 @@ type crowd struct {
 	written     int    // bytes
 	stanzas     int
 	longest     time.Duration // that the tables took for one session
+	hook        func(to *link, p []byte)
 }
 
-func newCrowd(tb testing.TB, n, contacts int) *crowd {
-	c := &crowd{n: n, contacts: contacts, posted: make(chan func(int), 1)}
-	c.router = router.New(router.Config{Domains: []string{"localhost"}, Store: c})
-	c.sessions = session.NewManager(session.Config{Domains: []string{"localhost"}, Accounts: c, Router: c.router, MaxResources: 100})
+func newCrowd(tb testing.TB, n, contacts int) *crowd { return newCrowdWith(tb, n, contacts, 0) }
+
+// newCrowdWith is newCrowd with a limit of what one client may cause.
+func newCrowdWith(tb testing.TB, n, contacts, fanoutRate int) *crowd {
+	c := &crowd{n: n, contacts: contacts, posted: make(chan func(int), 4096)}
+	c.router = router.New(router.Config{Domains: []string{"localhost"}, Store: c, RosterCache: 1 << 30})
+	c.sessions = session.NewManager(session.Config{Domains: []string{"localhost"}, Accounts: c, Router: c.router,
+		MaxResources: 100, FanoutRate: fanoutRate})
 	c.router.Attach(c.sessions)
 	tb.Cleanup(func() {
 		c.sessions.Close()
@@ -66,6 +71,9 @@ func (c *crowd) say(s *session.Session, stanza []byte) {
 		}
 	}
 	c.sessions.TurnEnd(0)
+	for len(c.posted) > 0 {
+		(<-c.posted)(0)
+	}
 }
 
 // LoginState implements store.Store.
@@ -91,6 +99,11 @@ func (c *crowd) Roster(_ context.Context, owner jid.JID) (store.Roster, error) {
 	return ro, nil
 }
 
+// Offline implements store.Messages.
+func (c *crowd) Offline(context.Context, jid.JID, int64, int) ([]store.OfflineMessage, bool, error) {
+	return nil, false, nil
+}
+
 // SetLast implements store.Activity.
 func (c *crowd) SetLast(context.Context, []store.Last) error { return nil }
 
@@ -105,6 +118,9 @@ func (k *link) Queue(p []byte) error {
 	k.crowd.outbox = append(k.crowd.outbox[:0], p...)
 	k.crowd.written += len(p)
 	k.crowd.stanzas++
+	if k.crowd.hook != nil {
+		k.crowd.hook(k, p)
+	}
 	return nil
 }
 

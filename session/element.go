@@ -15,7 +15,19 @@ func (s *Session) element(t *Turn, behind []byte) {
 	st := &t.stanza
 	err := stanza.Read(d, st)
 	reply, bad := err.(*stanza.ErrorReply) // errors.As would allocate
+	replaceable := err == nil && s.has(flagAvailable) && s.replaceable(st)
+	if t.held != nil {
+		if replaceable {
+			s.replaceHeld(t)
+		} else {
+			s.settle(t)
+		}
+	}
 	switch {
+	case s.has(flagBusy):
+		s.handleTaken(t, t.scratch.Take())
+	case replaceable && presenceNext(behind):
+		t.held = t.scratch.Take()
 	case err == stanza.ErrUnsupported:
 		s.negotiate(t, root, behind)
 	case !s.has(flagAuthed) && len(st.ID) > maxUnauthID:
@@ -49,7 +61,7 @@ func (s *Session) route(t *Turn, st *stanza.Stanza) {
 // handOver hands a stanza to the router, on a worker where it has to wait.
 func (s *Session) handOver(t *Turn, st *stanza.Stanza) {
 	if stage, need := s.ask(t, st, 0); need != Done {
-		s.park(t, st, stage, need)
+		s.park(t, st, t.scratch.Take(), stage, need)
 	}
 }
 

@@ -102,6 +102,7 @@ type Config struct {
 	Leaf           LeafFunc       // the certificate that TLS shows; nil: no tls-server-end-point
 	AllowPlaintext bool           // logins without TLS are allowed
 	StrangerMemory int            // bytes of cut elements on all streams that are not authenticated; default 64 MiB
+	FanoutRate     int            // deliveries to others that one client may cause in a second, five seconds' worth of them at once; default 20,000; below 0: any number
 	MaxResources   int            // sessions per account; default 10
 	Conflict       ConflictPolicy // default KickOld
 	DetachSlow     bool           // give a slow client time to take what is queued, instead of closing at once
@@ -123,6 +124,9 @@ func (c *Config) setDefaults() {
 	set(&c.KeyWorkers, max(1, runtime.GOMAXPROCS(0)/2))
 	set(&c.StrangerMemory, 64<<20)
 	set(&c.WriteMemory, 64<<20)
+	if c.FanoutRate == 0 {
+		c.FanoutRate = 20000
+	}
 	set(&c.MaxResources, 10)
 	set(&c.Shards, 256)
 	if c.LoginTimeout <= 0 {
@@ -155,6 +159,7 @@ type Manager struct {
 	directing  atomic.Int64 // sessions that have sent directed presence
 	logins     atomic.Int64 // sessions bound since the start
 	ended      endings
+	left       atomic.Int64 // functions that turns have left to later ones
 	iterations iterations
 	strangers  atomic.Int64 // bytes of cut elements on streams that are not authenticated
 }
@@ -245,7 +250,7 @@ func (m *Manager) SharePresence(xml []byte) *Presence { return m.presences.share
 func (m *Manager) ReleasePresence(p *Presence) { m.presences.release(p) }
 
 // Counts says how many sessions, bound ones, accounts, distinct presences and
-// waiting jobs there are.
+// waiting jobs there are, of workers and of loops.
 type Counts struct {
 	Unbound, Bound, Accounts, Presences, Waiting int
 }
@@ -257,7 +262,7 @@ func (m *Manager) Counts() Counts {
 		Bound:     int(m.bound.Load()),
 		Accounts:  m.table.count(),
 		Presences: m.presences.m.Size(),
-		Waiting:   m.reads.waiting() + m.writes.waiting() + m.keys.waiting(),
+		Waiting:   m.reads.waiting() + m.writes.waiting() + m.keys.waiting() + int(m.left.Load()),
 	}
 }
 
@@ -300,6 +305,10 @@ func (m *Manager) Block(t *Turn, s *Session, need Work, f func(*Turn)) {
 	}
 	s.block(m.pool(need), f)
 }
+
+// OnLoop runs f on the session's loop when no worker has the session. It may be
+// called from any goroutine and returns at once.
+func (m *Manager) OnLoop(s *Session, f func(*Turn)) { s.onLoop(f) }
 
 // Go runs f on a worker for this kind of work, for work that belongs to no
 // session's input.

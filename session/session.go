@@ -94,6 +94,7 @@ const (
 	flagMail                         // messages may wait for the account
 	flagTLS                          // <starttls/> was answered with <proceed/>, the handshake is under way
 	flagBinding                      // bound, and the client has not been told
+	flagThrottled                    // reading is paused until deliveries that the client has caused are forgiven
 )
 
 func (s *Session) has(flag uint32) bool { return s.state.Load()&flag != 0 }

@@ -33,12 +33,13 @@ type negotiation struct {
 // it answers how many it has used, fewer than all when the session is busy.
 func (s *Session) Data(loop int, p []byte) int {
 	t := s.mgr.turns[loop]
-	n := 0
-	for n < len(p) && !s.has(flagClosing|flagBusy|flagBacklog) {
+	n, before, free := 0, t.cost, int64(0)
+	for n < len(p) && !s.has(flagClosing|flagBusy|flagBacklog|flagThrottled) {
 		ev, used, err := s.parser.Next(t.scratch, p[n:])
 		n += used
+		t.cost += int64(used) >> costShift
 		if err != nil {
-			s.end(t, parserError(err))
+			s.endBehind(t, parserError(err))
 			break
 		}
 		if !s.has(flagAuthed) {
@@ -48,17 +49,24 @@ func (s *Session) Data(loop int, p []byte) int {
 		case parser.StreamOpen:
 			s.openStream(t, t.scratch.Doc().Root())
 		case parser.Stanza:
+			t.cost += costStanza
+			free += freeCost + int64(used)>>costShift
 			s.element(t, p[n:])
 			if s.has(flagTLS) {
 				return len(p) // the next byte belongs to the handshake
 			}
 		case parser.StreamClose:
-			s.end(t, nil)
+			s.endBehind(t, nil)
 		}
 		if s.has(flagDirty) && !s.has(flagBusy|flagClosing) && s.backlog(t) {
 			break
 		}
+		if n < len(p) && t.Spent() && !s.has(flagBusy|flagClosing) {
+			s.yield(t)
+		}
 	}
+	s.settle(t)
+	s.charge(t, t.cost-before-free)
 	if s.has(flagClosing) {
 		return len(p)
 	}
@@ -128,9 +136,7 @@ func (s *Session) Drained(loop int) {
 		for _, f := range s.takeOnDrain() {
 			s.whenFree(t, f) // the one before may have given the session to a worker
 		}
-		if !s.has(flagBusy) {
-			s.conn.Resume()
-		}
+		s.resume(t)
 	})
 }
 
@@ -150,6 +156,16 @@ func (s *Session) Closed(loop int, err error) {
 // may be called from any goroutine and returns at once.
 func (s *Session) Close(e *StreamError) {
 	s.onLoop(func(t *Turn) { s.end(t, e) })
+}
+
+// endBehind is end, after the presence that is held.
+func (s *Session) endBehind(t *Turn, e *StreamError) {
+	s.settle(t)
+	if !s.has(flagBusy) {
+		s.end(t, e)
+		return
+	}
+	s.whenFree(t, func(t *Turn) { s.end(t, e) })
 }
 
 // end closes our side of the stream. RFC 6120 section 4.4: what is queued is

@@ -19,13 +19,22 @@ type Turn struct {
 	dirty   []*Session
 	buf     []byte
 	stanza  stanza.Stanza // the one that the loop is at
+	held    *parser.Doc   // presence of the session that the loop is at, which the next stanza may replace
+
+	cost   int64  // of all that was done
+	budget int64  // the cost at which this turn has done enough
+	left   []left // what earlier turns have not done
+	posted bool   // the loop will call runLeft
+	fanout fanout
 }
 
 // keepBuf is the largest scratch buffer that a turn keeps, in bytes.
 const keepBuf = 64 << 10
 
 func newTurn(m *Manager, loop int) *Turn {
-	return &Turn{m: m, loop: loop, scratch: parser.NewScratch(m.cfg.Limits)}
+	t := &Turn{m: m, loop: loop, scratch: parser.NewScratch(m.cfg.Limits), budget: turnBudget}
+	t.fanout.rate = max(0, int64(m.cfg.FanoutRate)) * costDelivery
+	return t
 }
 
 // MayBlock reports whether this is a worker's turn: only there the store may be
@@ -99,6 +108,7 @@ func (t *Turn) Flush() {
 func (t *Turn) end() {
 	t.Flush()
 	t.now = time.Time{}
+	t.budget = t.cost + turnBudget
 }
 
 // Appender is anything that can write itself as XML.
@@ -123,6 +133,7 @@ func (s *Session) SendBytes(t *Turn, b []byte) bool {
 	if s.has(flagSlow | flagGone) {
 		return false
 	}
+	t.cost += costDelivery + int64(len(b))>>costShift
 	if s.conn.Queue(b) != nil && !s.queueAgain(b) {
 		s.overflow()
 		return false

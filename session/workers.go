@@ -164,10 +164,15 @@ func (s *Session) offload(w *workers, f func(*Turn) *workers) {
 
 func (s *Session) submit(w *workers, f func(*Turn) *workers) bool {
 	return w.submit(func(t *Turn) {
+		before := t.cost
 		next := f(t)
+		cost := t.cost - before
 		t.end()
 		if next == nil || !s.submit(next, f) {
-			s.conn.Post(s.unblock)
+			s.conn.Post(func(loop int) {
+				s.charge(s.mgr.turns[loop], cost-freeCost)
+				s.unblock(loop)
+			})
 		}
 	})
 }
@@ -180,10 +185,10 @@ type parked struct {
 	held  int // bytes of Manager.parked, 0 unless it waits for a commit
 }
 
-// park has the router called again with st, the stanza of the document at hand,
-// on a worker and from the given stage on.
-func (s *Session) park(t *Turn, st *stanza.Stanza, stage int, need Work) {
-	p := &parked{s: s, doc: t.scratch.Take(), stage: stage}
+// park has the router called again with st, the stanza of the document d, on a
+// worker and from the given stage on.
+func (s *Session) park(t *Turn, st *stanza.Stanza, d *parser.Doc, stage int, need Work) {
+	p := &parked{s: s, doc: d, stage: stage}
 	if next := p.next(t, st, need); next != nil {
 		s.offload(next, p.run)
 	} else {
@@ -234,14 +239,24 @@ func (s *Session) unblock(loop int) {
 		s.unset(flagLogin) // here, where it needs not wake the loop
 		s.conn.SetDeadline(0)
 	}
-	if s.has(flagLater) {
+	s.goOn(t)
+}
+
+// goOn does what has waited for the session, and goes on reading.
+func (s *Session) goOn(t *Turn) {
+	if !s.has(flagBusy) && s.has(flagLater) {
 		s.unset(flagLater)
 		later, _ := s.mgr.later.LoadAndDelete(s)
 		for _, f := range later {
 			s.whenFree(t, f)
 		}
 	}
-	if !s.has(flagBusy) && !s.backlog(t) {
+	s.resume(t)
+}
+
+// resume goes on reading, unless there is a reason left to wait.
+func (s *Session) resume(t *Turn) {
+	if !s.has(flagBusy|flagThrottled) && !s.backlog(t) {
 		s.conn.Resume()
 	}
 }

@@ -6,6 +6,8 @@ package stanza
 
 import (
 	"errors"
+	"strconv"
+	"strings"
 
 	"roost/jid"
 	"roost/parser"
@@ -195,4 +197,18 @@ func (st *Stanza) Payload() parser.Element { return st.Root.First() }
 // Lang is the stanza's own xml:lang, nil when it has none.
 func (st *Stanza) Lang() []byte {
 	return st.Root.AttrNS("http://www.w3.org/XML/1998/namespace", "lang")
+}
+
+// Priority is the priority of presence; false: it is not one. RFC 6121 section
+// 4.7.2.3: "The value MUST be an integer between -128 and +127. If no priority is
+// provided, the processing server or client MUST consider the priority to be
+// zero".
+func (st *Stanza) Priority() (int8, bool) {
+	el := st.Root.Child(NSClient, "priority")
+	if !el.OK() {
+		return 0, true
+	}
+	var buf [16]byte
+	n, err := strconv.ParseInt(strings.TrimSpace(string(el.AppendText(buf[:0]))), 10, 8)
+	return int8(n), err == nil
 }

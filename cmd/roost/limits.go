@@ -47,6 +47,9 @@ func (c *serveFlags) mistakes() (wrong []string) {
 	}
 	atLeast("offline-quota", c.OfflineQuota, -1)
 	atLeast("max-attempts", c.MaxAttempts, -1)
+	if c.FanoutRate < 1 && c.FanoutRate != -1 {
+		say("--fanout-rate must be 1 or more, or -1, not %d", c.FanoutRate)
+	}
 	if c.MaxPerAddress < 1 && c.MaxPerAddress != -1 {
 		say("--max-per-address must be 1 or more, or -1, not %d", c.MaxPerAddress)
 	}

@@ -1,0 +1,199 @@
+package session_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"roost/session"
+)
+
+// most is how many stanzas one turn may queue for clients: its budget, and what
+// the last stanza may add to it.
+const most = 72
+
+// turns gives a session input and runs what is posted, a turn for each. It returns
+// the largest number of stanzas that one turn has queued. between is called after
+// each turn.
+func (c *crowd) turns(s *session.Session, input string, between func()) (largest int) {
+	k := s.Conn().(*link)
+	rest := []byte(input)
+	turn := func(f func()) {
+		before := c.stanzas
+		f()
+		largest = max(largest, c.stanzas-before)
+		c.sessions.TurnEnd(0)
+		between()
+	}
+	for len(rest) > 0 || k.paused || c.sessions.Counts().Waiting > 0 {
+		turn(func() {
+			if k.paused || len(rest) == 0 {
+				(<-c.posted)(0)
+			} else {
+				rest = rest[s.Data(0, rest):]
+			}
+		})
+	}
+	return largest
+}
+
+// TestTurnBudget: whatever a client sends in one read, an independent client is
+// answered after at most so many deliveries, and everything is delivered in the
+// end.
+func TestTurnBudget(t *testing.T) {
+	const contacts, rounds = 1000, 30
+	c := newCrowdWith(t, contacts+10, contacts, -1)
+	all := c.fill()
+	attacker, other := all[0], all[1]
+	pings := 0
+	c.hook = func(to *link, p []byte) {
+		if bytes.Contains(p, []byte("id='ping'")) {
+			pings++
+		}
+	}
+	ping := []byte("<iq type='get' id='ping' to='localhost'><query xmlns='urn:unknown'/></iq>")
+	f := func(desc, round string, least, want int) {
+		t.Helper()
+		before, asked := c.stanzas, pings
+		n := 0
+		largest := c.turns(attacker, strings.Repeat(round, rounds), func() {
+			other.Data(0, ping)
+			if n++; pings != asked+n {
+				t.Fatalf("%s: %d pings of %d were answered", desc, pings-asked, n)
+			}
+			c.sessions.TurnEnd(0)
+		})
+		if largest > most {
+			t.Errorf("%s: one turn made %d deliveries, want %d at most", desc, largest, most)
+		}
+		if got := c.stanzas - before - n; got < least || got > want {
+			t.Errorf("%s: %d deliveries in the end, want %d to %d", desc, got, least, want)
+		}
+	}
+	bare := attacker.BareJID()
+	alternating := rounds * (contacts + 1 + 1)
+	f("presence between messages", "<presence/><message to='"+bare+"'/>", alternating, alternating)
+	// The presence of contacts need not come as often as the client comes.
+	comes := rounds * 2 * (contacts + 1)
+	f("presence that comes and goes", "<presence type='unavailable'/><presence/>", comes+contacts, comes+rounds*contacts)
+	f("messages", strings.Repeat("<message to='"+bare+"'/>", 100), rounds*100, rounds*100)
+}
+
+// TestLargeLeave: the last presence of a resource is as much work as any, also
+// where it is for those that got directed presence.
+func TestLargeLeave(t *testing.T) {
+	const contacts, directed = 1000, 900
+	c := newCrowdWith(t, contacts+directed+10, contacts, -1)
+	all := c.fill()
+	var b strings.Builder
+	for i := range directed {
+		fmt.Fprintf(&b, "<presence to='%s'/>", member(contacts/2+i+1))
+	}
+	c.turns(all[0], b.String(), func() {})
+	told := make(map[*link]int)
+	c.hook = func(to *link, p []byte) {
+		if bytes.Contains(p, []byte("type='unavailable'")) {
+			told[to]++
+		}
+	}
+	before := c.stanzas
+	all[0].Closed(0, nil)
+	for largest := c.stanzas - before; ; {
+		if largest > most {
+			t.Fatalf("one turn made %d deliveries, want %d at most", largest, most)
+		}
+		c.sessions.TurnEnd(0)
+		if c.sessions.Counts().Waiting == 0 {
+			break
+		}
+		before = c.stanzas
+		(<-c.posted)(0)
+		largest = c.stanzas - before
+	}
+	if len(told) != contacts+directed {
+		t.Errorf("%d clients have been told, want %d", len(told), contacts+directed)
+	}
+	for k, n := range told {
+		if n != 1 {
+			t.Fatalf("%p was told %d times", k, n)
+		}
+	}
+}
+
+// TestLeaveReplaced: a newer session with the address of one whose leaving is
+// still being told is not hidden by that.
+func TestLeaveReplaced(t *testing.T) {
+	const contacts = 1000
+	c := newCrowdWith(t, contacts+10, contacts, -1)
+	all := c.fill()
+	last := make(map[*link]string)
+	c.hook = func(to *link, p []byte) {
+		if bytes.Contains(p, []byte(member(0).String())) {
+			last[to] = string(p)
+		}
+	}
+	all[0].Closed(0, nil)
+	c.sessions.TurnEnd(0)
+	if c.sessions.Counts().Waiting == 0 {
+		t.Fatal("everybody was told in one turn")
+	}
+	heir := c.enter(0)
+	c.turns(heir, "<presence/>", func() {})
+	for c.sessions.Counts().Waiting > 0 {
+		(<-c.posted)(0)
+		c.sessions.TurnEnd(0)
+	}
+	n := 0
+	for to, p := range last {
+		if to == all[0].Conn() {
+			continue
+		}
+		n++
+		if strings.Contains(p, "unavailable") {
+			t.Fatalf("the last that a contact has heard is %s", p)
+		}
+	}
+	if n != contacts+1 {
+		t.Errorf("%d clients have heard of it, want %d", n, contacts+1)
+	}
+}
+
+// TestFanoutPauses: who causes more deliveries than a client may is not read for a
+// while, and goes on then. Who causes few is not counted.
+func TestFanoutPauses(t *testing.T) {
+	const contacts, rate = 50, 1000 // one broadcast fits in a turn
+	c := newCrowdWith(t, contacts+10, contacts, rate)
+	all := c.fill()
+	for len(c.posted) > 0 {
+		(<-c.posted)(0)
+	}
+	c.sessions.TurnEnd(0)
+	k := all[0].Conn().(*link)
+	reads := 0
+	for ; !k.paused; reads++ {
+		if reads > 10*rate/contacts {
+			t.Fatalf("%d broadcasts to %d contacts, and the client is still read", reads, contacts)
+		}
+		all[0].Data(0, []byte("<presence/>"))
+		c.sessions.TurnEnd(0)
+	}
+	if reads < 4*rate/contacts {
+		t.Errorf("the client is not read after %d broadcasts to %d contacts", reads, contacts)
+	}
+	if n := all[0].Data(0, []byte("<presence/>")); n != 0 {
+		t.Errorf("%d bytes were used while reading was paused", n)
+	}
+	for k.paused {
+		(<-c.posted)(0) // the loop's timer
+		c.sessions.TurnEnd(0)
+	}
+	quiet := all[1].Conn().(*link)
+	for range 100 * rate {
+		all[1].Data(0, []byte("<message type='headline' to='localhost'/>"))
+		c.sessions.TurnEnd(0)
+	}
+	if quiet.paused {
+		t.Error("a client that causes no deliveries is not read")
+	}
+}
