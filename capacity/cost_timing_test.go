@@ -113,7 +113,7 @@ func BenchmarkStoreBytes(b *testing.B) {
 			`<body>Neither, fair saint, if either thee dislike. And what else would a person of few words like to say here?</body><request xmlns='urn:xmpp:receipts'/></message>`)
 		waiting := do(func(s *sqlite.Store) {
 			for _, j := range all {
-				if err := s.AppendOffline(ctx, j, message, time.Now(), 10); err != nil {
+				if err := s.AppendOffline(ctx, j, store.NewMessage{From: j, Stanza: message, Received: time.Now()}, store.OfflineQuota{Messages: 10}); err != nil {
 					b.Fatal(err)
 				}
 			}

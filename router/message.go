@@ -133,7 +133,8 @@ func (r *Router) keep(t *session.Turn, s *session.Session, st *stanza.Stanza, ba
 		return
 	}
 	b := stanza.AppendForward(t.Buf(), st, stanza.Edit{From: s.FullJID()})
-	err := r.cfg.Store.AppendOffline(r.ctx, bare, b, t.Now(), r.cfg.MaxOffline)
+	m := store.NewMessage{From: s.JID(), Stanza: b, Received: t.Now()}
+	err := r.cfg.Store.AppendOffline(r.ctx, bare, m, r.offlineQuota())
 	t.Keep(b)
 	switch {
 	case err == nil:

@@ -4,6 +4,7 @@ import (
 	"roost/jid"
 	"roost/session"
 	"roost/stanza"
+	"roost/store"
 )
 
 // offlineExtension tells that messages wait for those who are away; the code is
@@ -71,6 +72,18 @@ func (r *Router) flushSoon(t *session.Turn, s *session.Session) {
 		s.SetMail()
 	case len(msgs) > 0:
 		r.sessions.Block(t, s, session.Write, func(t *session.Turn) { r.flush(t, s) })
+	}
+}
+
+// offlineQuota is what may wait for one account. One sender may use a share of
+// it, rounded up, so that a flood from one account leaves room for others.
+func (r *Router) offlineQuota() store.OfflineQuota {
+	messages, bytes, share := r.cfg.MaxOffline, r.cfg.OfflineBytes, r.cfg.OfflineShare
+	return store.OfflineQuota{
+		Messages:       messages,
+		Bytes:          bytes,
+		SenderMessages: (messages*share + 99) / 100,
+		SenderBytes:    (bytes*int64(share) + 99) / 100,
 	}
 }
 

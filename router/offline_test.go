@@ -10,6 +10,36 @@ import (
 	"roost/session"
 )
 
+// TestFloodLeavesRoom: one sender cannot fill somebody else's mailbox, neither
+// by number nor by bytes: what others send still waits.
+func TestFloodLeavesRoom(t *testing.T) {
+	for _, size := range []int{10, 3000} {
+		var cfg xmpptest.Config
+		cfg.Router.MaxOffline, cfg.Router.OfflineBytes = 10, 30_000
+		s := xmpptest.NewServer(t, cfg)
+		send := func(from string, n, size int) (refused int) {
+			c := loginRaw(t, s, from, plainHeader)
+			for i := range n {
+				c.write(fmt.Sprintf("<message type='chat' to='juliet@localhost' id='%s.%d'><body>%s</body></message>", from, i, strings.Repeat("x", size)))
+			}
+			c.sync()
+			return strings.Count(c.got, "type='error'")
+		}
+		if refused := send("nurse", 20, size); refused < 15 || refused > 16 {
+			t.Errorf("%d of the flood's 20 messages of %d bytes were refused, want about 15", refused, size)
+		}
+		if refused := send("romeo", 4, size); refused != 0 {
+			t.Errorf("%d of the others' messages were refused", refused)
+		}
+		juliet := loginRaw(t, s, "juliet", plainHeader)
+		juliet.write("<presence/>")
+		juliet.sync()
+		if got := strings.Count(juliet.got, "id='romeo."); got != 4 {
+			t.Errorf("%d of the others' 4 messages came", got)
+		}
+	}
+}
+
 // TestFlushInterrupted: a client that is slow to take its waiting messages, and
 // meanwhile goes away or says that it wants none, gets no more of them; the rest
 // comes when it wants messages again, each once and in order.

@@ -40,18 +40,20 @@ import (
 // Config is what a Router needs. Zero values take the default given, where one
 // is given.
 type Config struct {
-	Domains     []string    // domainparts that are served, normalized
-	Store       store.Store // required
-	Extensions  []Extension
-	RosterCache int          // memory for rosters, in bytes; default 8 MiB
-	MaxRoster   int          // items of one roster; default 5,000
-	RosterBytes int          // bytes of addresses, names and groups in one roster; default 512 KiB
-	MaxRequests int          // pending inbound subscription requests of one account; default 500
-	MaxDirected int          // addresses that one resource may send directed presence to; default 1,000
-	MaxOffline  int          // messages kept for one account; default 1,000; below 0: none are kept
-	HighestOnly bool         // a message to a bare JID goes to the highest priority only, not to all
-	PageBytes   int          // offline messages are read and sent in pages of this size; default 64 KiB
-	Logger      *slog.Logger // nil discards
+	Domains      []string    // domainparts that are served, normalized
+	Store        store.Store // required
+	Extensions   []Extension
+	RosterCache  int          // memory for rosters, in bytes; default 8 MiB
+	MaxRoster    int          // items of one roster; default 5,000
+	RosterBytes  int          // bytes of addresses, names and groups in one roster; default 512 KiB
+	MaxRequests  int          // pending inbound subscription requests of one account; default 500
+	MaxDirected  int          // addresses that one resource may send directed presence to; default 1,000
+	MaxOffline   int          // messages kept for one account; default 1,000; below 0: none are kept
+	OfflineBytes int64        // bytes of the messages kept for one account; default 8 MiB
+	OfflineShare int          // percent of MaxOffline and OfflineBytes that one sender may use; default 50
+	HighestOnly  bool         // a message to a bare JID goes to the highest priority only, not to all
+	PageBytes    int          // offline messages are read and sent in pages of this size; default 64 KiB
+	Logger       *slog.Logger // nil discards
 }
 
 func (c *Config) setDefaults() {
@@ -66,6 +68,10 @@ func (c *Config) setDefaults() {
 	set(&c.MaxRequests, 500)
 	set(&c.MaxDirected, 1000)
 	set(&c.MaxOffline, 1000)
+	set(&c.OfflineShare, 50)
+	if c.OfflineBytes == 0 {
+		c.OfflineBytes = 8 << 20
+	}
 	set(&c.PageBytes, 64<<10)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))

@@ -65,8 +65,10 @@ type Config struct {
 	DetachSlow    bool          // a client that does not read is given Linger to take what is queued
 
 	// Messages.
-	OfflineQuota   int  // messages kept for one account; default 1,000; below 0: none
-	DeliverHighest bool // a message to a bare JID goes to the highest priority only, not to all
+	OfflineQuota   int   // messages kept for one account; default 1,000; below 0: none
+	OfflineBytes   int64 // bytes of the messages kept for one account; default 8 MiB
+	OfflineShare   int   // percent of both that the messages of one sender may take, 1 to 100; default 50
+	DeliverHighest bool  // a message to a bare JID goes to the highest priority only, not to all
 
 	Logger *slog.Logger // nil discards
 }
@@ -164,6 +166,12 @@ func (c *Config) Validate() error {
 	}
 	if c.Outbox != 0 && c.Outbox < c.MaxStanza {
 		mistake("Outbox", "the outbox (%d bytes) must hold the largest stanza (%d bytes)", c.Outbox, c.MaxStanza)
+	}
+	if c.OfflineShare < 0 || c.OfflineShare > 100 {
+		wrong("the share of one sender must be 1 to 100 percent, not %d", c.OfflineShare)
+	}
+	if c.OfflineBytes < 0 {
+		wrong("the messages kept for one account cannot have %d bytes", c.OfflineBytes)
 	}
 	if err := xep.CheckContacts(c.Contacts); err != nil {
 		errs = append(errs, err)

@@ -35,13 +35,15 @@ type core struct {
 // newCore builds the rooms above the poller for a number of loops.
 func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, leaf session.LeafFunc, secret []byte, loops int) *core {
 	r := router.New(router.Config{
-		Domains:     cfg.Domains,
-		Store:       st,
-		RosterCache: cfg.RosterCache,
-		MaxOffline:  cfg.OfflineQuota,
-		HighestOnly: cfg.DeliverHighest,
-		PageBytes:   min(64<<10, cfg.Outbox/4),
-		Logger:      cfg.Logger,
+		Domains:      cfg.Domains,
+		Store:        st,
+		RosterCache:  cfg.RosterCache,
+		MaxOffline:   cfg.OfflineQuota,
+		OfflineBytes: cfg.OfflineBytes,
+		OfflineShare: cfg.OfflineShare,
+		HighestOnly:  cfg.DeliverHighest,
+		PageBytes:    min(64<<10, cfg.Outbox/4),
+		Logger:       cfg.Logger,
 		Extensions: xep.All(xep.Config{
 			Register:        cfg.Register,
 			RegisterPerHour: cfg.MaxRegister,

@@ -157,9 +157,10 @@ type EventContact struct {
 // Offline are messages that wait for their recipient (XEP-0160).
 type Offline interface {
 	// AppendOffline keeps a message, whole as it is to be delivered (without
-	// the delay stamp). quota is the number of messages that an account may
-	// have waiting: past it ErrQuota. ErrNotFound: no such account.
-	AppendOffline(ctx context.Context, owner jid.JID, stanza []byte, received time.Time, quota int) error
+	// the delay stamp). It returns ErrQuota, and keeps nothing, where the
+	// message would go past the quota, and ErrNotFound where there is no such
+	// account. Its cost does not depend on how many messages wait.
+	AppendOffline(ctx context.Context, owner jid.JID, m NewMessage, quota OfflineQuota) error
 
 	// Offline reads messages in the order in which they were kept, those with
 	// an ID past after: as many as fit in maxBytes, but one at least if there
@@ -171,6 +172,23 @@ type Offline interface {
 
 	// CountOffline is the number of messages waiting.
 	CountOffline(ctx context.Context, owner jid.JID) (int, error)
+}
+
+// NewMessage is a message that is to wait.
+type NewMessage struct {
+	From     jid.JID // the sender, of whom the bare JID counts; required
+	Stanza   []byte
+	Received time.Time // kept to the millisecond
+}
+
+// OfflineQuota limits what waits for one account: messages and the bytes of their
+// stanzas, of all senders together and of each of them, so that one sender
+// cannot take all the space that there is. A limit of 0 is none.
+type OfflineQuota struct {
+	Messages       int
+	Bytes          int64
+	SenderMessages int
+	SenderBytes    int64
 }
 
 // OfflineMessage is one message that waits.

@@ -37,6 +37,7 @@ func (c *serveFlags) mistakes() (wrong []string) {
 	}
 	number("handshakes", c.Handshakes, 1<<20)
 	number("max-resources", c.MaxResources, 1<<20)
+	number("offline-share", c.OfflineShare, 100)
 	number("pollers", c.Pollers, maxPollers)
 	number("workers", c.Workers, maxWorkers)
 
@@ -57,7 +58,7 @@ func (c *serveFlags) mistakes() (wrong []string) {
 	for _, size := range []struct {
 		flag  string
 		value byteSize
-	}{{"max-stanza", c.MaxStanza}, {"outbox", c.Outbox}, {"roster-cache", c.RosterCache}} {
+	}{{"max-stanza", c.MaxStanza}, {"outbox", c.Outbox}, {"roster-cache", c.RosterCache}, {"offline-bytes", c.OfflineBytes}} {
 		if size.value < 1 {
 			say("--%s must be more than 0", size.flag)
 		}

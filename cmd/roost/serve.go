@@ -67,6 +67,8 @@ type serveFlags struct {
 	Conflict     string   `group:"accounts" enum:"kick-old,refuse-new,rename-new" default:"kick-old" placeholder:"POLICY" help:"When a client asks for a resource that is taken: kick-old, refuse-new or rename-new (default: ${default})."`
 	Deliver      string   `group:"accounts" enum:"all,highest" default:"all" placeholder:"WHOM" help:"A message to an account goes to all of its clients with a non-negative priority, or to those with the highest (default: ${default})."`
 	OfflineQuota int      `group:"accounts" default:"1000" placeholder:"N" help:"Messages kept for an account that is away; -1: none (default: ${default})."`
+	OfflineBytes byteSize `group:"accounts" default:"8MiB" placeholder:"BYTES" help:"Bytes of the messages kept for an account (default: ${default})."`
+	OfflineShare int      `group:"accounts" default:"50" placeholder:"PERCENT" help:"How much of both the messages of one sender may take, 1 to 100 percent (default: ${default})."`
 	ContactAdmin []string `group:"accounts" placeholder:"URI" help:"Address of the administrators, shown to clients (XEP-0157), such as mailto:admin@example.org. Repeat it for more."`
 	ContactAbuse []string `group:"accounts" placeholder:"URI" help:"Address for reports of abuse, likewise."`
 
@@ -119,6 +121,7 @@ func (c *serveFlags) serverConfig(log *slog.Logger) server.Config {
 		TLSCert: c.TLSCert, TLSKey: c.TLSKey, Handshakes: c.Handshakes, AllowPlaintext: c.AllowPlaintext,
 		StdTLS:   !c.TLSLean,
 		Register: c.Register, MaxRegister: c.MaxRegister, MaxResources: c.MaxResources, OfflineQuota: c.OfflineQuota,
+		OfflineBytes: int64(c.OfflineBytes), OfflineShare: c.OfflineShare,
 		Conflict: map[string]session.ConflictPolicy{
 			"kick-old": session.KickOld, "refuse-new": session.RefuseNew, "rename-new": session.RenameNew,
 		}[c.Conflict],

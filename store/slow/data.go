@@ -2,7 +2,6 @@ package slow
 
 import (
 	"context"
-	"time"
 
 	"roost/jid"
 	"roost/store"
@@ -33,8 +32,8 @@ func (s *Store) SubscriptionRequests(ctx context.Context, owner jid.JID) ([]stor
 }
 
 // AppendOffline implements store.Offline.
-func (s *Store) AppendOffline(ctx context.Context, owner jid.JID, stanza []byte, received time.Time, quota int) error {
-	return try(s, ctx, "AppendOffline", func() error { return s.inner.AppendOffline(ctx, owner, stanza, received, quota) })
+func (s *Store) AppendOffline(ctx context.Context, owner jid.JID, m store.NewMessage, quota store.OfflineQuota) error {
+	return try(s, ctx, "AppendOffline", func() error { return s.inner.AppendOffline(ctx, owner, m, quota) })
 }
 
 // Offline implements store.Offline.

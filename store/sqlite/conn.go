@@ -56,12 +56,7 @@ func (c *conn) run(st *sqlite.Stmt) (changed int, err error) {
 // accountID is the ID of an account and the version and floor of its roster, or
 // store.ErrNotFound.
 func (c *conn) accountID(owner jid.JID) (id, version, floor int64, err error) {
-	return c.threeInts(qAccountID, owner)
-}
-
-// threeInts is the row of a statement about an account, or store.ErrNotFound.
-func (c *conn) threeInts(q query, owner jid.JID) (x, y, z int64, err error) {
-	st, err := c.account(q, owner)
+	st, err := c.account(qAccountID, owner)
 	if err != nil {
 		return 0, 0, 0, err
 	}
@@ -73,8 +68,8 @@ func (c *conn) threeInts(q query, owner jid.JID) (x, y, z int64, err error) {
 		st.Reset()
 		return 0, 0, 0, store.ErrNotFound
 	}
-	x, y, z = st.ColumnInt64(0), st.ColumnInt64(1), st.ColumnInt64(2)
-	return x, y, z, st.Reset()
+	id, version, floor = st.ColumnInt64(0), st.ColumnInt64(1), st.ColumnInt64(2)
+	return id, version, floor, st.Reset()
 }
 
 // blob is a copy of a column's bytes, never nil.

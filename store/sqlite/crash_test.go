@@ -65,7 +65,7 @@ func crashChild(path string) {
 			start, err := s.CountOffline(ctx, crashOwner(w))
 			fail(err)
 			for n := start; ; n++ {
-				fail(s.AppendOffline(ctx, crashOwner(w), fmt.Appendf(nil, "%d %s", n, stanza), time.Now(), 1<<30))
+				fail(s.AppendOffline(ctx, crashOwner(w), store.NewMessage{From: juliet, Stanza: fmt.Appendf(nil, "%d %s", n, stanza), Received: time.Now()}, store.OfflineQuota{Messages: 1 << 30}))
 				say("M", w, n)
 				fail(crashRosters(ctx, s, w, n))
 				say("R", w, n)

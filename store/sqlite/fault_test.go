@@ -124,7 +124,7 @@ func TestFullDisk(t *testing.T) {
 	var err error
 	kept := 0
 	for ; err == nil && kept < 1000; kept++ {
-		err = s.AppendOffline(ctx, juliet, big, time.Now(), 1<<20)
+		err = s.AppendOffline(ctx, juliet, store.NewMessage{From: juliet, Stanza: big, Received: time.Now()}, store.OfflineQuota{Messages: 1 << 20})
 	}
 	says(t, err, "no space is left on the disk")
 	n, err := s.CountOffline(ctx, juliet)
@@ -132,7 +132,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("%d messages are there, %d were kept: %v", n, kept-1, err)
 	}
 	pragma(t, s, "max_page_count = 100000")
-	if err := s.AppendOffline(ctx, juliet, big, time.Now(), 1<<20); err != nil {
+	if err := s.AppendOffline(ctx, juliet, store.NewMessage{From: juliet, Stanza: big, Received: time.Now()}, store.OfflineQuota{Messages: 1 << 20}); err != nil {
 		t.Error(err)
 	}
 }
@@ -172,7 +172,7 @@ func TestContextEnds(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	lent := []byte("lent")
-	err := s.AppendOffline(ctx, juliet, lent, time.Now(), 10)
+	err := s.AppendOffline(ctx, juliet, store.NewMessage{From: juliet, Stanza: lent, Received: time.Now()}, store.OfflineQuota{Messages: 10})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}

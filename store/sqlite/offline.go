@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -10,35 +11,149 @@ import (
 	"roost/store"
 )
 
+// fewMessages is the number of messages in a mailbox below which a new one is not
+// put in the index of senders.
+const fewMessages = 16
+
 // AppendOffline implements store.Offline.
-func (s *Store) AppendOffline(ctx context.Context, owner jid.JID, stanza []byte, received time.Time, quota int) error {
+func (s *Store) AppendOffline(ctx context.Context, owner jid.JID, m store.NewMessage, quota store.OfflineQuota) error {
 	return s.write(ctx, "keep message for "+owner.BareString(), true, func(c *conn) error {
-		id, first, last, err := c.offlineSeqs(owner)
+		box, err := c.mailbox(owner)
 		if err != nil {
 			return err
 		}
-		if last-first+1 >= int64(quota) {
+		size := int64(len(m.Stanza))
+		if !box.all.fits(size, quota.Messages, quota.Bytes) {
 			return store.ErrQuota
 		}
-		// One statement instead of two would make SQLite copy what it reads, for
-		// it reads the table that it writes.
+		sender := m.From.BareString()
+		if sender == "" {
+			return errNoSender
+		}
+		// One sender cannot have more waiting than all of them.
+		if !box.all.fits(size, quota.SenderMessages, quota.SenderBytes) {
+			share, err := c.senderShare(box.id, sender)
+			if err != nil {
+				return err
+			}
+			if !share.fits(size, quota.SenderMessages, quota.SenderBytes) {
+				return store.ErrQuota
+			}
+		}
+		var from point // behind the message, among those of its sender
+		if box.all.to.seq-box.all.from.seq >= fewMessages {
+			last, err := c.senderEnd(qSenderLast, box.id, sender)
+			if err != nil {
+				return err
+			}
+			from = point{seq: last.to.seq + 1, total: last.to.total + size}
+		}
+		// One statement instead of several would make SQLite copy what it reads,
+		// for it reads the table that it writes.
 		st, err := c.stmt(qAppendOffline)
 		if err != nil {
 			return err
 		}
-		st.BindInt64(1, id)
-		st.BindInt64(2, last+1)
-		st.BindInt64(3, received.UnixMilli())
-		st.BindBytes(4, stanza)
+		st.BindInt64(1, box.id)
+		st.BindInt64(2, box.all.to.seq+1)
+		st.BindInt64(3, size)
+		st.BindInt64(4, box.all.to.total+size)
+		st.BindText(5, sender)
+		st.BindInt64(6, from.seq)
+		st.BindInt64(7, from.total)
+		st.BindInt64(8, m.Received.UnixMilli())
+		st.BindBytes(9, m.Stanza)
 		_, err = c.run(st)
 		return err
 	})
 }
 
-// offlineSeqs is the ID of an account and the first and the last number of its
-// messages, 1 and 0 when there is none; or store.ErrNotFound.
-func (c *conn) offlineSeqs(owner jid.JID) (id, first, last int64, err error) {
-	return c.threeInts(qOfflineSeqs, owner)
+// errNoSender means that a message was to be kept without its sender.
+var errNoSender = errors.New("a message without a sender")
+
+// point is a place in a running count of messages and of their bytes: behind a
+// message, or before the first one.
+type point struct{ seq, total int64 }
+
+// span is what waits: the messages from one point to another.
+type span struct{ from, to point }
+
+// fits reports whether a message of that size may be added. A limit of 0 is none.
+func (s span) fits(size int64, messages int, bytes int64) bool {
+	return (messages <= 0 || s.to.seq-s.from.seq < int64(messages)) &&
+		(bytes <= 0 || s.to.total-s.from.total+size <= bytes)
+}
+
+// mailbox is an account's ID and what waits for it.
+type mailbox struct {
+	id  int64
+	all span
+}
+
+// mailbox returns an account's, or store.ErrNotFound.
+func (c *conn) mailbox(owner jid.JID) (box mailbox, err error) {
+	st, err := c.account(qMailbox, owner)
+	if err != nil {
+		return box, err
+	}
+	ok, err := st.Step()
+	if err != nil {
+		return box, err
+	}
+	if !ok {
+		st.Reset()
+		return box, store.ErrNotFound
+	}
+	box.id = st.ColumnInt64(0)
+	box.all.from = point{seq: st.ColumnInt64(1), total: st.ColumnInt64(2)}
+	box.all.to = point{seq: st.ColumnInt64(3), total: st.ColumnInt64(4)}
+	return box, st.Reset()
+}
+
+// senderShare is what one sender has waiting for an account.
+func (c *conn) senderShare(id int64, sender string) (share span, err error) {
+	first, err := c.senderEnd(qSenderFirst, id, sender)
+	if err != nil {
+		return share, err
+	}
+	last, err := c.senderEnd(qSenderLast, id, sender)
+	if err != nil {
+		return share, err
+	}
+	share = span{from: first.from, to: last.to}
+	st, err := c.stmt(qSenderFew)
+	if err != nil {
+		return share, err
+	}
+	st.BindInt64(1, id)
+	st.BindText(2, sender)
+	st.BindInt64(3, fewMessages)
+	if _, err := st.Step(); err != nil {
+		return share, err
+	}
+	share.to.seq += st.ColumnInt64(0)
+	share.to.total += st.ColumnInt64(1)
+	return share, st.Reset()
+}
+
+// senderEnd is the first or the last message of a sender in the index of senders,
+// as the points before and behind it; zeros where there is none.
+func (c *conn) senderEnd(q query, id int64, sender string) (s span, err error) {
+	st, err := c.stmt(q)
+	if err != nil {
+		return s, err
+	}
+	st.BindInt64(1, id)
+	st.BindText(2, sender)
+	ok, err := st.Step()
+	if err != nil {
+		return s, err
+	}
+	if ok {
+		s.to = point{seq: st.ColumnInt64(0), total: st.ColumnInt64(1)}
+		s.from = point{seq: s.to.seq - 1, total: s.to.total - st.ColumnInt64(2)}
+	}
+	return s, st.Reset()
 }
 
 // Offline implements store.Offline.

@@ -64,7 +64,7 @@ func TestTwoWriters(t *testing.T) {
 	for _, s := range []*Store{a, b, a, b} {
 		wg.Go(func() {
 			for range 50 {
-				if err := s.AppendOffline(ctx, juliet, make([]byte, 1000), time.Now(), 1<<20); err != nil {
+				if err := s.AppendOffline(ctx, juliet, store.NewMessage{From: juliet, Stanza: make([]byte, 1000), Received: time.Now()}, store.OfflineQuota{Messages: 1 << 20}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -144,7 +144,7 @@ func TestLogIsBounded(t *testing.T) {
 	for _, owner := range owners {
 		wg.Go(func() {
 			for i := range 100 {
-				if err := s.AppendOffline(ctx, owner, bytes.Repeat([]byte{byte(i)}, 10_000), time.Now(), 1000); err != nil {
+				if err := s.AppendOffline(ctx, owner, store.NewMessage{From: juliet, Stanza: bytes.Repeat([]byte{byte(i)}, 10_000), Received: time.Now()}, store.OfflineQuota{Messages: 1000}); err != nil {
 					t.Error(err)
 				}
 				if msgs, _, err := s.Offline(ctx, owner, 0, 1); err != nil || len(msgs) != 1 {

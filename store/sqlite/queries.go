@@ -45,7 +45,10 @@ const (
 	qDeleteRequest
 	qRequests
 
-	qOfflineSeqs
+	qMailbox
+	qSenderFirst
+	qSenderLast
+	qSenderFew
 	qAppendOffline
 	qOffline
 	qDeleteOffline
@@ -130,11 +133,22 @@ var queries = [numQueries]string{
 	qDeleteRequest: `DELETE FROM roster_request WHERE account = ?1 AND contact = ?2`,
 	qRequests:      `SELECT contact, received, stanza FROM roster_request WHERE account = ` + account + ` ORDER BY id`,
 
-	qOfflineSeqs: `SELECT id,
-			coalesce((SELECT seq FROM offline WHERE account = a.id ORDER BY seq LIMIT 1), 1),
-			coalesce((SELECT seq FROM offline WHERE account = a.id ORDER BY seq DESC LIMIT 1), 0)
-		FROM account AS a WHERE domain = ?1 AND local = ?2`,
-	qAppendOffline: `INSERT INTO offline (account, seq, received, stanza) VALUES (?1, ?2, ?3, ?4)`,
+	// The points before the first message and behind the last one, by the index.
+	qMailbox: `SELECT a.id, coalesce(f.seq - 1, 0), coalesce(f.total - f.size, 0), coalesce(l.seq, 0), coalesce(l.total, 0)
+		FROM account AS a
+		LEFT JOIN offline AS f ON f.account = a.id AND f.seq = (SELECT min(seq) FROM offline WHERE account = a.id)
+		LEFT JOIN offline AS l ON l.account = a.id AND l.seq = (SELECT max(seq) FROM offline WHERE account = a.id)
+		WHERE a.domain = ?1 AND a.local = ?2`,
+	// The condition is that of the index.
+	qSenderFirst: `SELECT sender_seq, sender_total, size FROM offline WHERE account = ?1 AND sender = ?2 AND sender_seq > 0
+		ORDER BY sender_seq LIMIT 1`,
+	qSenderLast: `SELECT sender_seq, sender_total, size FROM offline WHERE account = ?1 AND sender = ?2 AND sender_seq > 0
+		ORDER BY sender_seq DESC LIMIT 1`,
+	qSenderFew: `SELECT count(*), coalesce(sum(size), 0)
+		FROM (SELECT sender, sender_seq, size FROM offline WHERE account = ?1 ORDER BY seq LIMIT ?3)
+		WHERE sender = ?2 AND sender_seq = 0`,
+	qAppendOffline: `INSERT INTO offline (account, seq, size, total, sender, sender_seq, sender_total, received, stanza)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`,
 	qOffline:       `SELECT id, received, stanza FROM offline WHERE account = ` + account + ` AND id > ?3 ORDER BY seq`,
 	qDeleteOffline: `DELETE FROM offline WHERE account = ` + account + ` AND id <= ?3`,
 	qCountOffline:  `SELECT count(*) FROM offline WHERE account = ` + account,

@@ -118,7 +118,9 @@ func BenchmarkWrite(b *testing.B) {
 		})
 	}
 	for _, callers := range []int{2, 32, 256} {
-		f("offline", callers, func() error { return s.AppendOffline(ctx, anyJID(), stanza, time.Now(), 1<<20) })
+		f("offline", callers, func() error {
+			return s.AppendOffline(ctx, anyJID(), store.NewMessage{From: juliet, Stanza: stanza, Received: time.Now()}, store.OfflineQuota{Messages: 1 << 20})
+		})
 		f("roster", callers, func() error {
 			j := anyJID()
 			r, err := s.Roster(ctx, j)

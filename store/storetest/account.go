@@ -55,7 +55,7 @@ func testNoAccount(t *testing.T, s store.Store) {
 	wants(t, "SetCredentials", err, store.ErrNotFound)
 	wants(t, "SetDisabled", s.SetDisabled(ctx, nobody, true), store.ErrNotFound)
 	wants(t, "DeleteAccount", s.DeleteAccount(ctx, nobody), store.ErrNotFound)
-	wants(t, "AppendOffline", s.AppendOffline(ctx, nobody, []byte("x"), time.Now(), 10), store.ErrNotFound)
+	wants(t, "AppendOffline", s.AppendOffline(ctx, nobody, store.NewMessage{From: romeo, Stanza: []byte("x"), Received: time.Now()}, store.OfflineQuota{Messages: 10}), store.ErrNotFound)
 	wants(t, "PutBlob", putBlob(t, s, nobody, "vcard", "", []byte("x")), store.ErrNotFound)
 	_, err = s.ApplyRoster(ctx, []store.RosterUpdate{{Owner: nobody, Put: &store.RosterItem{JID: juliet}}})
 	wants(t, "ApplyRoster", err, store.ErrNotFound)
@@ -227,7 +227,7 @@ func testDeleteAccount(t *testing.T, s store.Store) {
 		ok(t, "Roster", err)
 		_, err = s.ApplyRoster(ctx, []store.RosterUpdate{{Owner: owner, Expect: r.Version, AddRequest: &store.Request{From: nobody, Stanza: []byte("x"), Received: time.Now()}}})
 		ok(t, "ApplyRoster", err)
-		ok(t, "AppendOffline", s.AppendOffline(ctx, owner, []byte("x"), time.Now(), 10))
+		ok(t, "AppendOffline", s.AppendOffline(ctx, owner, store.NewMessage{From: romeo, Stanza: []byte("x"), Received: time.Now()}, store.OfflineQuota{Messages: 10}))
 		ok(t, "PutBlob", putBlob(t, s, owner, "vcard", "", []byte("x")))
 		ok(t, "SetLast", s.SetLast(ctx, []store.Last{{Owner: owner, At: time.Now()}}))
 	}

@@ -25,7 +25,7 @@ func testConcurrent(t *testing.T, s store.Store) {
 	for i, owner := range owners {
 		wg.Go(func() {
 			for k := range each {
-				if err := s.AppendOffline(ctx, owner, fmt.Appendf(nil, "%d-%d", i, k), time.Now(), each); err != nil {
+				if err := s.AppendOffline(ctx, owner, store.NewMessage{From: romeo, Stanza: fmt.Appendf(nil, "%d-%d", i, k), Received: time.Now()}, store.OfflineQuota{Messages: each}); err != nil {
 					t.Errorf("AppendOffline: %v", err)
 				}
 				_, err := s.ApplyRoster(ctx, []store.RosterUpdate{{Owner: owner, Expect: -1, Put: &store.RosterItem{JID: romeo}}})
@@ -37,7 +37,7 @@ func testConcurrent(t *testing.T, s store.Store) {
 					t.Errorf("%d messages, want %d: %v", n, k+1, err)
 				}
 			}
-			wants(t, "AppendOffline", s.AppendOffline(ctx, owner, nil, time.Now(), each), store.ErrQuota)
+			wants(t, "AppendOffline", s.AppendOffline(ctx, owner, store.NewMessage{From: romeo, Stanza: nil, Received: time.Now()}, store.OfflineQuota{Messages: each}), store.ErrQuota)
 			msgs, _, err := s.Offline(ctx, owner, 0, 1<<20)
 			if err != nil || len(msgs) != each {
 				t.Errorf("%d messages, want %d: %v", len(msgs), each, err)

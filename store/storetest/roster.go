@@ -92,7 +92,7 @@ func testRoster(t *testing.T, s store.Store) {
 	if v := remove(t, s, juliet, nobody); v != r.Version {
 		t.Errorf("version %d after nothing was removed, before %d", v, r.Version)
 	}
-	ok(t, "AppendOffline", s.AppendOffline(ctx, juliet, []byte("x"), time.Now(), 10))
+	ok(t, "AppendOffline", s.AppendOffline(ctx, juliet, store.NewMessage{From: romeo, Stanza: []byte("x"), Received: time.Now()}, store.OfflineQuota{Messages: 10}))
 	state, err := s.LoginState(ctx, juliet)
 	ok(t, "LoginState", err)
 	if !state.HasOffline {

@@ -1,0 +1,101 @@
+package sqlite
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitemigration"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"roost/jid"
+	"roost/store"
+)
+
+// TestAppendPlan: what an append has to know comes out of indexes alone, whose
+// first columns are given: it costs the same in a full mailbox.
+func TestAppendPlan(t *testing.T) {
+	s := openTest(t, Config{})
+	err := s.read(t.Context(), "explain", func(c *conn) error {
+		for _, q := range []query{qMailbox, qSenderFirst, qSenderLast} {
+			steps := 0
+			err := sqlitex.ExecuteTransient(c.Conn, "EXPLAIN QUERY PLAN "+queries[q], &sqlitex.ExecOptions{
+				Args: []any{"x", "y"},
+				ResultFunc: func(st *sqlite.Stmt) error {
+					detail := st.ColumnText(3)
+					switch {
+					case strings.HasPrefix(detail, "SEARCH"):
+						steps++
+						if !strings.Contains(detail, "USING COVERING INDEX") {
+							t.Errorf("query %d reads a table: %s", q, detail)
+						}
+					case strings.Contains(detail, "SCAN"), strings.Contains(detail, "TEMP B-TREE"):
+						t.Errorf("query %d: %s", q, detail)
+					}
+					return nil
+				},
+			})
+			if err != nil || steps == 0 {
+				return fmt.Errorf("query %d has %d steps: %w", q, steps, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOldMessages: the messages of a database from before there were quotas in
+// bytes keep their order and IDs, and count.
+func TestOldMessages(t *testing.T) {
+	ctx := t.Context()
+	path := filepath.Join(t.TempDir(), FileName)
+	scripts, err := migrations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenWAL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const before = 3 // scripts
+	if err := sqlitemigration.Migrate(ctx, c, sqlitemigration.Schema{AppID: appID, Migrations: scripts[:before]}); err != nil {
+		t.Fatal(err)
+	}
+	err = sqlitex.ExecuteScript(c, `
+		INSERT INTO account VALUES (1, 'example.com', 'juliet', '', 1, '', '', '', '', 0, 0, 1, 1), (2, 'example.com', 'nurse', '', 1, '', '', '', '', 0, 0, 1, 1);
+		INSERT INTO offline VALUES (10, 1, 5, 0, x'616161'), (11, 2, 1, 0, x'62'), (12, 1, 6, 0, x'6363'), (20, 2, 2, 0, x'64');
+		DELETE FROM offline WHERE id = 20;`, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+
+	s := openTest(t, Config{Path: path})
+	add := func(owner jid.JID, size int, want error) {
+		t.Helper()
+		m := store.NewMessage{From: owner, Stanza: make([]byte, size), Received: time.Now()}
+		if err := s.AppendOffline(ctx, owner, m, store.OfflineQuota{Messages: 3, Bytes: 8}); (err == nil) != (want == nil) {
+			t.Errorf("AppendOffline of %d bytes: %v, want %v", size, err, want)
+		}
+	}
+	add(juliet, 4, store.ErrQuota)
+	add(juliet, 2, nil)
+	add(juliet, 1, store.ErrQuota)
+	msgs, more, err := s.Offline(ctx, juliet, 0, 100)
+	if err != nil || more || len(msgs) != 3 || msgs[0].ID != 10 || msgs[1].ID != 12 || string(msgs[1].Stanza) != "cc" {
+		t.Fatalf("%+v, %v, %v", msgs, more, err)
+	}
+	if id := msgs[2].ID; id <= 20 {
+		t.Errorf("the ID %d came back", id)
+	}
+	if err := s.DeleteOffline(ctx, juliet, 10); err != nil {
+		t.Fatal(err)
+	}
+	add(juliet, 4, nil)
+	add(juliet, 0, store.ErrQuota)
+}

@@ -1,0 +1,258 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"roost/jid"
+	"roost/store"
+)
+
+func testOfflineQuota(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	create(t, s, juliet, nurse)
+	add := func(owner jid.JID, want error) {
+		t.Helper()
+		wants(t, "AppendOffline", s.AppendOffline(ctx, owner, store.NewMessage{From: romeo, Stanza: []byte("x"), Received: time.Now()}, store.OfflineQuota{Messages: 3}), want)
+	}
+	for range 3 {
+		add(juliet, nil)
+	}
+	add(juliet, store.ErrQuota)
+	add(nurse, nil)
+	msgs, _, err := s.Offline(ctx, juliet, 0, 1<<20)
+	ok(t, "Offline", err)
+	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, msgs[1].ID))
+	add(juliet, nil)
+	add(juliet, nil)
+	add(juliet, store.ErrQuota)
+	// A limit of 0 is none.
+	ok(t, "AppendOffline without a quota", s.AppendOffline(ctx, juliet, store.NewMessage{From: romeo, Stanza: []byte("x")}, store.OfflineQuota{}))
+}
+
+// testOfflineBytes: bytes have a quota as messages have, and what is deleted
+// makes room for as much.
+func testOfflineBytes(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	create(t, s, juliet, nurse)
+	add := func(owner jid.JID, size int, want error) {
+		t.Helper()
+		m := store.NewMessage{From: romeo, Stanza: make([]byte, size), Received: time.Now()}
+		wants(t, "AppendOffline", s.AppendOffline(ctx, owner, m, store.OfflineQuota{Bytes: 1000}), want)
+	}
+	add(juliet, 1001, store.ErrQuota)
+	add(juliet, 400, nil)
+	add(juliet, 300, nil)
+	add(juliet, 301, store.ErrQuota)
+	add(juliet, 300, nil)
+	add(juliet, 1, store.ErrQuota)
+	add(nurse, 1000, nil)
+	msgs, _, err := s.Offline(ctx, juliet, 0, 1<<20)
+	ok(t, "Offline", err)
+	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, msgs[0].ID))
+	add(juliet, 401, store.ErrQuota)
+	add(juliet, 400, nil)
+	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, 1<<40))
+	add(juliet, 1000, nil)
+}
+
+// testOfflineSenders: what one sender has waiting is limited too, for each
+// recipient, and leaves room for others.
+func testOfflineSenders(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	create(t, s, juliet, nurse)
+	quota := store.OfflineQuota{Messages: 8, Bytes: 1000, SenderMessages: 4, SenderBytes: 500}
+	add := func(owner jid.JID, from string, size int, want error) {
+		t.Helper()
+		m := store.NewMessage{From: jid.MustParse(from), Stanza: make([]byte, size), Received: time.Now()}
+		wants(t, "AppendOffline from "+from, s.AppendOffline(ctx, owner, m, quota), want)
+	}
+	add(juliet, "flood@example.net/a", 501, store.ErrQuota)
+	add(juliet, "romeo@example.net/x", 10, nil)
+	for range 2 {
+		add(juliet, "flood@example.net/a", 10, nil)
+		add(juliet, "flood@example.net/b", 10, nil) // a resource is no other sender
+	}
+	add(juliet, "flood@example.net/c", 10, store.ErrQuota)
+	add(nurse, "flood@example.net/a", 10, nil)
+	add(juliet, "romeo@example.net/x", 480, nil)
+	add(juliet, "romeo@example.net/x", 11, store.ErrQuota)
+	add(juliet, "paris@example.com", 400, nil)
+	// The first is romeo's, the next four are the flood's.
+	msgs, _, err := s.Offline(ctx, juliet, 0, 1<<20)
+	ok(t, "Offline", err)
+	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, msgs[0].ID))
+	add(juliet, "flood@example.net/a", 1, store.ErrQuota)
+	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, msgs[1].ID))
+	add(juliet, "flood@example.net/a", 1, nil)
+	add(juliet, "flood@example.net/a", 1, store.ErrQuota)
+	add(juliet, "romeo@example.net", 11, nil)
+	// Seven messages, 922 bytes: less is left of the whole than of a share.
+	add(juliet, "nurse@example.com", 100, store.ErrQuota)
+	add(juliet, "nurse@example.com", 60, nil)
+	add(juliet, "nurse@example.com", 1, store.ErrQuota)
+}
+
+// testOfflineModel: whatever is appended and deleted, what is refused is what a
+// simple count refuses.
+func testOfflineModel(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	create(t, s, juliet)
+	type message struct{ from, size int }
+	var waiting []message
+	quota := store.OfflineQuota{Messages: 60, Bytes: 30_000, SenderMessages: 25, SenderBytes: 15_000}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	refused := 0
+	for step := range 1500 {
+		if rnd.IntN(60) == 0 && len(waiting) > 0 {
+			msgs, _, err := s.Offline(ctx, juliet, 0, 1<<20)
+			ok(t, "Offline", err)
+			n := 1 + rnd.IntN(len(msgs))
+			ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, msgs[n-1].ID))
+			waiting = waiting[n:]
+			continue
+		}
+		m := message{from: rnd.IntN(4) * rnd.IntN(2), size: rnd.IntN(1200)}
+		count, bytes, ofSender, bytesOfSender := 1, m.size, 1, m.size
+		for _, w := range waiting {
+			count, bytes = count+1, bytes+w.size
+			if w.from == m.from {
+				ofSender, bytesOfSender = ofSender+1, bytesOfSender+w.size
+			}
+		}
+		var want error
+		if count > quota.Messages || bytes > int(quota.Bytes) || ofSender > quota.SenderMessages || bytesOfSender > int(quota.SenderBytes) {
+			want = store.ErrQuota
+			refused++
+		}
+		err := s.AppendOffline(ctx, juliet, store.NewMessage{
+			From: jid.MustParse(fmt.Sprintf("s%d@example.net", m.from)), Stanza: make([]byte, m.size), Received: time.Now(),
+		}, quota)
+		if !errors.Is(err, want) {
+			t.Fatalf("step %d, %d messages of %d bytes, %d of %d of the sender: %v, want %v", step, count, bytes, ofSender, bytesOfSender, err, want)
+		}
+		if err == nil {
+			waiting = append(waiting, m)
+		}
+	}
+	if refused < 100 || refused > 1400 {
+		t.Errorf("%d of 1500 were refused", refused)
+	}
+}
+
+// testOfflineRace: those that append at once get no more in than the quota, of
+// messages and of bytes.
+func testOfflineRace(t *testing.T, s store.Store) {
+	create(t, s, juliet)
+	const callers, each, size, messages = 16, 20, 10, 40
+	quota := store.OfflineQuota{Messages: messages, Bytes: 35 * size, SenderMessages: 8}
+	var wg sync.WaitGroup
+	var kept [4]atomic.Int64
+	for i := range callers {
+		from := i % len(kept)
+		m := store.NewMessage{From: jid.MustParse(fmt.Sprintf("s%d@example.net", from)), Stanza: make([]byte, size)}
+		wg.Go(func() {
+			for range each {
+				switch err := s.AppendOffline(t.Context(), juliet, m, quota); {
+				case err == nil:
+					kept[from].Add(1)
+				case !errors.Is(err, store.ErrQuota):
+					t.Errorf("AppendOffline: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i := range kept {
+		if n := kept[i].Load(); n != 8 {
+			t.Errorf("%d messages of sender %d were kept, want 8", n, i)
+		}
+	}
+	n, err := s.CountOffline(t.Context(), juliet)
+	ok(t, "CountOffline", err)
+	if n != 32 {
+		t.Errorf("%d messages wait, want 32", n)
+	}
+}
+
+// testBlobQuota: a set that goes past the quota changes nothing, whatever else
+// is in it; one that makes no more of it is always allowed.
+func testBlobQuota(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	create(t, s, juliet, nurse)
+	quota := store.BlobQuota{Values: 3, Bytes: 100}
+	put := func(want error, quota store.BlobQuota, pairs ...string) {
+		t.Helper()
+		var values []store.BlobValue
+		for i := 0; i < len(pairs); i += 2 {
+			v := store.BlobValue{Key: pairs[i]}
+			if pairs[i+1] != "" {
+				v.Value = []byte(pairs[i+1])
+			}
+			values = append(values, v)
+		}
+		wants(t, fmt.Sprint("PutBlobs ", pairs), s.PutBlobs(ctx, juliet, "k", values, quota), want)
+	}
+	holds := func(want string) {
+		t.Helper()
+		got := ""
+		for _, key := range []string{"a", "b", "c", "d", "e"} {
+			value, err := s.Blob(ctx, juliet, "k", key)
+			ok(t, "Blob", err)
+			if value != nil {
+				got += key + "=" + string(value[:1]) + " "
+			}
+		}
+		if got != want {
+			t.Errorf("there is %q, want %q", got, want)
+		}
+	}
+	ok(t, "PutBlobs of another kind", putBlob(t, s, juliet, "other", "x", make([]byte, 200)))
+	ok(t, "PutBlobs of another account", putBlob(t, s, nurse, "k", "x", make([]byte, 200)))
+	put(nil, quota, "a", "1", "b", "1")
+	put(store.ErrQuota, quota, "a", "2", "c", "2", "d", "2") // all or nothing
+	holds("a=1 b=1 ")
+	put(nil, quota, "a", "", "c", "3", "d", "3") // one goes, two come
+	holds("b=1 c=3 d=3 ")
+	put(store.ErrQuota, quota, "b", strings.Repeat("4", 99))
+	holds("b=1 c=3 d=3 ")
+	put(nil, quota, "b", strings.Repeat("5", 98))
+	holds("b=5 c=3 d=3 ")
+	// More than a smaller quota allows is there: it may become less, not more.
+	less := store.BlobQuota{Values: 2, Bytes: 50}
+	put(store.ErrQuota, less, "e", "6")
+	put(nil, less, "b", "7")
+	put(nil, less, "c", "7", "d", "")
+	holds("b=7 c=7 ")
+}
+
+// testBlobRace: those that set values at once get no more than the quota.
+func testBlobRace(t *testing.T, s store.Store) {
+	create(t, s, juliet)
+	const callers, each, quota = 16, 10, 25
+	var wg sync.WaitGroup
+	var kept atomic.Int64
+	for i := range callers {
+		wg.Go(func() {
+			for k := range each {
+				values := []store.BlobValue{{Key: fmt.Sprintf("%d-%d", i, k), Value: []byte("x")}}
+				switch err := s.PutBlobs(t.Context(), juliet, "k", values, store.BlobQuota{Values: quota}); {
+				case err == nil:
+					kept.Add(1)
+				case !errors.Is(err, store.ErrQuota):
+					t.Errorf("PutBlobs: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if kept.Load() != quota {
+		t.Errorf("%d values were kept, want %d", kept.Load(), quota)
+	}
+}
