@@ -55,7 +55,8 @@ const (
 	OfflineBytes = 512
 
 	// StoreBase is what the database needs besides: its log (16 MiB, and as much
-	// again while it is moved), temporary files, room to breathe.
+	// again while it is moved), its reserve (32 MiB), temporary files, room to
+	// breathe.
 	StoreBase = 128 << 20
 
 	// PlainLogin is the server's CPU time for a login without TLS, SCRAM-SHA-1,

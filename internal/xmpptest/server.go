@@ -71,7 +71,7 @@ func NewServer(t testing.TB, cfg Config) *Server {
 	t.Helper()
 	ctx := context.Background()
 	path := filepath.Join(t.TempDir(), sqlite.FileName)
-	db, err := sqlite.Open(ctx, sqlite.Config{Path: path})
+	db, err := sqlite.Open(ctx, sqlite.Config{Path: path, ReserveBytes: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func (s *Store) Account(ctx context.Context, bare jid.JID) (store.Account, error
 
 // CreateAccount implements store.Accounts.
 func (s *Store) CreateAccount(ctx context.Context, a store.Account) error {
-	return s.write(ctx, "create account "+a.JID.BareString(), false, func(c *conn) error {
+	return s.write(ctx, "create account "+a.JID.BareString(), 0, func(c *conn) error {
 		created, err := c.insertAccount(&a)
 		if err == nil && !created {
 			return store.ErrExists
@@ -98,7 +98,7 @@ func (s *Store) SetCredentials(ctx context.Context, bare jid.JID, k store.Creden
 	if keepSessions {
 		kind = store.CredentialsRenewed
 	}
-	err = s.write(ctx, "set credentials of "+bare.BareString(), false, func(c *conn) error {
+	err = s.write(ctx, "set credentials of "+bare.BareString(), 0, func(c *conn) error {
 		event, err = c.setCredentials(bare, &k, kind)
 		return err
 	})
@@ -120,7 +120,7 @@ func (s *Store) SetDisabled(ctx context.Context, bare jid.JID, disabled bool) er
 	if disabled {
 		kind = store.AccountDisabled
 	}
-	return s.write(ctx, "disable or enable "+bare.BareString(), false, func(c *conn) error {
+	return s.write(ctx, "disable or enable "+bare.BareString(), 0, func(c *conn) error {
 		st, err := c.account(qSetDisabled, bare)
 		if err != nil {
 			return err
@@ -134,7 +134,8 @@ func (s *Store) SetDisabled(ctx context.Context, bare jid.JID, disabled bool) er
 // DeleteAccount implements store.Accounts. The tables delete what belongs to the
 // account.
 func (s *Store) DeleteAccount(ctx context.Context, bare jid.JID) error {
-	return s.write(ctx, "delete account "+bare.BareString(), false, func(c *conn) error {
+	return s.write(ctx, "delete account "+bare.BareString(), frees, func(c *conn) error {
+		c.freed, c.scrub = true, true
 		contacts, err := c.endSubscriptions(bare)
 		if err != nil {
 			return err
@@ -269,7 +270,7 @@ func (c *conn) change(st *sqlite.Stmt, bare jid.JID, kind store.EventKind) (even
 
 // ImportAccounts implements store.Accounts.
 func (s *Store) ImportAccounts(ctx context.Context, accounts []store.Account, update bool) (created, existing int, err error) {
-	err = s.write(ctx, "import accounts", false, func(c *conn) error {
+	err = s.write(ctx, "import accounts", 0, func(c *conn) error {
 		for i := range accounts {
 			a := &accounts[i]
 			isNew, err := c.insertAccount(a)

@@ -32,7 +32,8 @@ func (s *Store) Blob(ctx context.Context, owner jid.JID, kind, key string) (valu
 // PutBlobs implements store.Blobs. The number of values that are counted is the
 // one that the quota allows.
 func (s *Store) PutBlobs(ctx context.Context, owner jid.JID, kind string, values []store.BlobValue, quota store.BlobQuota) error {
-	return s.write(ctx, "write "+kind+" of "+owner.BareString(), false, func(c *conn) error {
+	return s.write(ctx, "write "+kind+" of "+owner.BareString(), 0, func(c *conn) error {
+		c.freed = true
 		id, _, _, err := c.accountID(owner)
 		if errors.Is(err, store.ErrNotFound) && !sets(values) {
 			return nil // deleting what is not there is no error
@@ -107,7 +108,7 @@ func (c *conn) putBlob(id int64, kind string, v *store.BlobValue) error {
 
 // SetLast implements store.Activity.
 func (s *Store) SetLast(ctx context.Context, batch []store.Last) error {
-	return s.write(ctx, "write last activity", false, func(c *conn) error {
+	return s.write(ctx, "write last activity", 0, func(c *conn) error {
 		for _, l := range batch {
 			st, err := c.account(qSetLast, l.Owner)
 			if err != nil {

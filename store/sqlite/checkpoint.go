@@ -86,10 +86,15 @@ func (s *Store) afterCommit(c *conn) {
 	s.truncate(c)
 }
 
-// truncate cuts the log and sets when that is to be tried again.
+// truncate cuts the log and sets when that is to be tried again. On a full disk
+// the log keeps its space, to be written from its beginning: others would take it.
 func (s *Store) truncate(c *conn) {
+	mode := "TRUNCATE"
+	if !s.reserve.full() {
+		mode = "RESTART"
+	}
 	c.SetBusyTimeout(truncateWait)
-	sqlitex.ExecuteTransient(c.Conn, "PRAGMA wal_checkpoint(TRUNCATE)", nil)
+	sqlitex.ExecuteTransient(c.Conn, "PRAGMA wal_checkpoint("+mode+")", nil)
 	c.SetBusyTimeout(s.cfg.BusyTimeout)
 	s.checkpoint.next = max(s.cfg.LogBytes, s.logSize()+s.cfg.LogBytes/2)
 }

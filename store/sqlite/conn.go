@@ -15,6 +15,10 @@ type conn struct {
 	*sqlite.Conn
 	stmts  [numQueries]*sqlite.Stmt
 	roster rosterRows
+
+	// set by writes, for the upkeep
+	freed bool // something was deleted
+	scrub bool // and is to be nowhere in the files
 }
 
 // stmt is a prepared statement, reset; a statement stays prepared as long as

@@ -151,7 +151,7 @@ func (s *Store) LastAccountEvent(ctx context.Context) (id int64, err error) {
 // the other processes'.
 func (s *Store) Changed(ctx context.Context) (bool, error) {
 	changed := false
-	err := s.submit(ctx, "look for changes", func(c *conn) error {
+	err := s.write(ctx, "look for changes", whole|outside, func(c *conn) error {
 		st, err := c.stmt(qDataVersion)
 		if err != nil {
 			return err
@@ -163,6 +163,6 @@ func (s *Store) Changed(ctx context.Context) (bool, error) {
 		changed = version != s.dataVersion
 		s.dataVersion = version
 		return nil
-	}, true, true)
+	})
 	return changed, err
 }

@@ -17,7 +17,7 @@ const fewMessages = 16
 
 // AppendOffline implements store.Offline.
 func (s *Store) AppendOffline(ctx context.Context, owner jid.JID, m store.NewMessage, quota store.OfflineQuota) error {
-	return s.write(ctx, "keep message for "+owner.BareString(), true, func(c *conn) error {
+	return s.write(ctx, "keep message for "+owner.BareString(), whole, func(c *conn) error {
 		box, err := c.mailbox(owner)
 		if err != nil {
 			return err
@@ -187,7 +187,8 @@ func (s *Store) Offline(ctx context.Context, owner jid.JID, after int64, maxByte
 
 // DeleteOffline implements store.Offline.
 func (s *Store) DeleteOffline(ctx context.Context, owner jid.JID, upTo int64) error {
-	return s.write(ctx, "delete messages kept for "+owner.BareString(), true, func(c *conn) error {
+	return s.write(ctx, "delete messages kept for "+owner.BareString(), whole|frees, func(c *conn) error {
+		c.freed = true
 		st, err := c.account(qDeleteOffline, owner)
 		if err != nil {
 			return err

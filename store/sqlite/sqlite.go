@@ -57,6 +57,11 @@ type Config struct {
 	// LogBytes is the size of the write-ahead log at which it is moved into the
 	// database. Default 16 MiB.
 	LogBytes int64
+
+	// ReserveBytes is the size of a file beside the database whose space deletions
+	// get when the disk is full. They need no more than LogBytes and what one of
+	// them writes. Default 32 MiB; below 0: there is none.
+	ReserveBytes int64
 }
 
 func (c Config) withDefaults() Config {
@@ -71,6 +76,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.LogBytes <= 0 {
 		c.LogBytes = 16 << 20
+	}
+	if c.ReserveBytes == 0 {
+		c.ReserveBytes = 32 << 20
 	}
 	return c
 }
@@ -90,6 +98,8 @@ type Store struct {
 	checkpoint  checkpoint
 	commits     atomic.Int64
 	waiting     atomic.Int64 // writes in the queue or under way
+	reserve     reserve      // owned by the writer
+	upkeep      upkeep       // owned by the writer
 	dataVersion int64        // owned by the writer; see Changed
 }
 
@@ -133,6 +143,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 			if err := migrate(ctx, c); err != nil {
 				return err
 			}
+			c.convert()
 		}
 	}
 	for _, c := range opened[2:] {
@@ -140,6 +151,10 @@ func (s *Store) open(ctx context.Context) (err error) {
 			return err
 		}
 		s.readers <- c
+	}
+	s.reserve = reserve{path: s.cfg.Path + "-reserve", size: s.cfg.ReserveBytes}
+	if !s.reserve.fill() {
+		s.upkeep.in(retryStep)
 	}
 	s.startWriter(opened[0])
 	s.startCheckpoints(opened[1])
@@ -175,6 +190,7 @@ func (s *Store) connect() (*conn, error) {
 		fmt.Sprintf("cache_size = -%d", s.cfg.CacheBytes>>10),
 		"wal_autocheckpoint = 0", // see checkpoint.go
 		"temp_store = MEMORY",
+		"secure_delete = ON", // what is deleted is overwritten
 	} {
 		if err := sqlitex.ExecuteTransient(raw, "PRAGMA "+pragma, nil); err != nil {
 			raw.Close()
@@ -194,6 +210,31 @@ func (s *Store) openWAL() (*sqlite.Conn, error) {
 			return raw, err
 		}
 	}
+}
+
+// convertBytes is the size up to which a database is converted when it is opened,
+// which takes a second. A larger one is left to its operator, see docs/tuning.md.
+const convertBytes = 64 << 20
+
+// convert has the database give back free pages, which needs lists of what its
+// pages belong to: a new one gets them here, and so does a small one from before
+// there was an upkeep. It is written anew for that. Where that is not possible
+// now, it is tried when the database is opened next.
+func (c *conn) convert() {
+	mode, err := c.pragmaInt("auto_vacuum")
+	if err != nil || mode != 0 {
+		return
+	}
+	pages, err := c.pragmaInt("page_count")
+	if err != nil {
+		return
+	}
+	size, err := c.pragmaInt("page_size")
+	if err != nil || pages*size > convertBytes {
+		return
+	}
+	_ = sqlitex.ExecuteTransient(c.Conn, "PRAGMA auto_vacuum = INCREMENTAL", nil)
+	_ = sqlitex.ExecuteTransient(c.Conn, "VACUUM", nil)
 }
 
 //go:embed schema/*.sql

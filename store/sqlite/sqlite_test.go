@@ -21,6 +21,9 @@ func openTest(t testing.TB, cfg Config) *Store {
 	if cfg.Path == "" {
 		cfg.Path = filepath.Join(t.TempDir(), "data", FileName)
 	}
+	if cfg.ReserveBytes == 0 {
+		cfg.ReserveBytes = -1
+	}
 	s, err := Open(context.Background(), cfg)
 	if err != nil {
 		t.Fatal(err)

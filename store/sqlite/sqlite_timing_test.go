@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"zombiezen.com/go/sqlite/sqlitex"
+
 	"roost/jid"
 	"roost/store"
 )
@@ -92,6 +94,37 @@ func BenchmarkRead(b *testing.B) {
 	b.Run("offline0", func(b *testing.B) {
 		timed(b, func() error { _, _, err := s.Offline(ctx, anyJID(), 0, 1<<16); return err })
 	})
+}
+
+// BenchmarkDeliver keeps ten messages of a size for an account and deletes them,
+// with SQLite overwriting what is deleted, doing so only where that costs no
+// write of its own, and not at all.
+func BenchmarkDeliver(b *testing.B) {
+	ctx := context.Background()
+	for _, size := range []int{300, 20_000} {
+		for _, secure := range []string{"ON", "FAST", "OFF"} {
+			b.Run(fmt.Sprintf("%d/secure=%s", size, secure), func(b *testing.B) {
+				s := openTest(b, Config{})
+				fill(b, s)
+				err := s.write(ctx, "pragma", whole|outside, func(c *conn) error {
+					return sqlitex.ExecuteTransient(c.Conn, "PRAGMA secure_delete = "+secure, nil)
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+				stanza := bytes.Repeat([]byte("x"), size)
+				timed(b, func() error {
+					j := anyJID()
+					for range 10 {
+						if err := s.AppendOffline(ctx, j, store.NewMessage{From: j, Stanza: stanza, Received: time.Now()}, store.OfflineQuota{}); err != nil {
+							return err
+						}
+					}
+					return s.DeleteOffline(ctx, j, 1<<40)
+				})
+			})
+		}
+	}
 }
 
 // BenchmarkWrite has many callers wait for their writes at once, as the sessions

@@ -17,16 +17,26 @@ const maxBatch = 512
 // write is one caller's write.
 type write struct {
 	// run does the work. It only runs between begin and commit, on the writer.
-	run func(*conn) error
-	// whole says that run changes nothing when it fails, without the help of a
-	// savepoint: it has one statement that changes something, or fails first.
-	whole bool
-	// outside says that run is not part of a transaction, if it comes first.
-	outside bool
-	state   atomic.Int32
-	err     error
-	done    chan struct{} // one token: err is valid
+	run   func(*conn) error
+	mode  mode
+	state atomic.Int32
+	err   error
+	done  chan struct{} // one token: err is valid
 }
+
+// mode is what the writer needs to know of a write.
+type mode uint8
+
+const (
+	// whole: run changes nothing when it fails, without the help of a savepoint.
+	// It has one statement that changes something, or fails first.
+	whole mode = 1 << iota
+	// outside: run is not part of a transaction, if it comes first.
+	outside
+	// frees: run only deletes. It is done on a full disk, too, and may then be run
+	// twice.
+	frees
+)
 
 // The states of a write: one of the writer and the caller moves it on.
 const (
@@ -40,16 +50,12 @@ var writes = sync.Pool{New: func() any { return &write{done: make(chan struct{},
 // write runs f in a transaction, together with others' writes, and returns when
 // that is durable. If ctx ends before the writer has begun with f, it never runs;
 // later, its outcome is waited for.
-func (s *Store) write(ctx context.Context, what string, whole bool, f func(*conn) error) error {
-	return s.submit(ctx, what, f, whole, false)
-}
-
-func (s *Store) submit(ctx context.Context, what string, f func(*conn) error, whole, outside bool) error {
+func (s *Store) write(ctx context.Context, what string, mode mode, f func(*conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return s.wrap(what, err)
 	}
 	w := writes.Get().(*write)
-	w.run, w.whole, w.outside, w.err = f, whole, outside, nil
+	w.run, w.mode, w.err = f, mode, nil
 	w.state.Store(waiting)
 	if err := s.enqueue(ctx, w); err != nil {
 		writes.Put(w)
@@ -91,19 +97,31 @@ func (s *Store) enqueue(ctx context.Context, w *write) error {
 // startWriter starts the writer, which owns c.
 func (s *Store) startWriter(c *conn) {
 	s.writer.Go(func() {
+		defer c.Close()
+		defer s.lastStep(c)
 		batch := make([]*write, 0, maxBatch)
-		for w := range s.queue {
-			if w.outside {
+		for {
+			var w *write
+			select {
+			case w = <-s.queue:
+			case <-s.upkeep.due():
+				s.step(c)
+				continue
+			}
+			switch {
+			case w == nil: // closed
+				return
+			case w.mode&outside != 0:
 				if w.take() {
 					w.answer(w.run(c))
 				}
-				continue
+			default:
+				batch = s.commitBatch(c, append(batch[:0], w))
+				clear(batch)
+				s.afterCommit(c)
+				s.noteDeleted(c)
 			}
-			batch = s.commitBatch(c, append(batch[:0], w))
-			clear(batch)
-			s.afterCommit(c)
 		}
-		c.Close()
 	})
 }
 
@@ -154,14 +172,18 @@ func (s *Store) commitBatch(c *conn, batch []*write) []*write {
 	}
 	if err == nil {
 		s.commits.Add(1)
-	}
-	if err != nil && begun && !c.AutocommitEnabled() {
-		sqlitex.ExecuteTransient(c.Conn, "ROLLBACK", nil)
-	}
-	for _, w := range batch {
-		if err != nil {
+	} else {
+		for _, w := range batch {
 			w.err = err
 		}
+		if begun {
+			c.rollback()
+		}
+		if isFull(err) {
+			s.deleteAnyway(c, batch)
+		}
+	}
+	for _, w := range batch {
 		w.answer(w.err)
 	}
 	return batch
@@ -170,7 +192,7 @@ func (s *Store) commitBatch(c *conn, batch []*write) []*write {
 // runWrite runs one write so that it leaves nothing behind when it fails. fatal
 // is an error that has undone or must undo the whole transaction.
 func (c *conn) runWrite(w *write) (err, fatal error) {
-	if !w.whole {
+	if w.mode&whole == 0 {
 		if err := c.exec(qSavepoint); err != nil {
 			return err, err
 		}
@@ -180,7 +202,7 @@ func (c *conn) runWrite(w *write) (err, fatal error) {
 	if err != nil && c.AutocommitEnabled() {
 		return err, err
 	}
-	if w.whole {
+	if w.mode&whole != 0 {
 		return err, nil
 	}
 	if err != nil {
@@ -192,6 +214,13 @@ func (c *conn) runWrite(w *write) (err, fatal error) {
 		return err, fatal
 	}
 	return err, nil
+}
+
+// rollback undoes the transaction, unless SQLite has done that.
+func (c *conn) rollback() {
+	if !c.AutocommitEnabled() {
+		sqlitex.ExecuteTransient(c.Conn, "ROLLBACK", nil)
+	}
 }
 
 // exec runs a statement without parameters.

@@ -1,0 +1,104 @@
+package sqlite
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+	"zombiezen.com/go/sqlite"
+)
+
+// On a full disk SQLite cannot even delete: that is written to the log first. A
+// message that was delivered and cannot be deleted would be delivered again after
+// the next start. So a file of some size is kept beside the database; when the
+// disk is full, it is emptied, and deletions get its space. They are done alone
+// then: in one transaction with writes that need more space, they would fail
+// with them. When there is space again, the file is filled again.
+
+// reserve is the file.
+type reserve struct {
+	path  string
+	size  int64 // 0: there is to be none
+	ready bool  // the file has its size
+}
+
+// full reports whether there is no more to reserve.
+func (r *reserve) full() bool { return r.ready || r.size <= 0 }
+
+// fill reserves the space, where as much is free besides, and reports whether it
+// is reserved. A file that cannot be made is done without.
+func (r *reserve) fill() bool {
+	if r.full() {
+		return true
+	}
+	f, err := os.OpenFile(r.path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var fs unix.Statfs_t
+	info, err := f.Stat()
+	if err != nil || unix.Fstatfs(int(f.Fd()), &fs) != nil {
+		return false
+	}
+	if info.Size() < r.size {
+		if int64(fs.Bavail)*fs.Bsize < 2*r.size {
+			return false
+		}
+		if err := unix.Fallocate(int(f.Fd()), 0, 0, r.size); err != nil {
+			_ = f.Truncate(0)
+			return false
+		}
+	}
+	r.ready = true
+	return true
+}
+
+// release gives the space back to the file system, and reports whether there was
+// any.
+func (r *reserve) release() bool {
+	if !r.ready || r.size <= 0 {
+		return false
+	}
+	r.ready = false
+	return os.Truncate(r.path, 0) == nil
+}
+
+// isFull reports whether err means that the disk is full.
+func isFull(err error) bool { return sqlite.ErrCode(err).ToPrimary() == sqlite.ResultFull }
+
+// deleteAnyway does the deletions of a transaction that has failed because the
+// disk is full, each in a transaction of its own. What they need is space in the
+// log: there is as much as the log has, once all of it is in the database and it
+// is begun anew; and getting it into the database may need the reserve. After
+// that deletions need no more, however many there are.
+func (s *Store) deleteAnyway(c *conn, batch []*write) {
+	for _, w := range batch {
+		if w.mode&frees == 0 {
+			continue
+		}
+		w.err = s.alone(c, w)
+		if isFull(w.err) {
+			s.reserve.release()
+			s.truncate(c)
+			w.err = s.alone(c, w)
+		}
+	}
+	if !s.reserve.full() {
+		s.upkeep.in(retryStep)
+	}
+}
+
+// alone runs one write in a transaction of its own.
+func (s *Store) alone(c *conn, w *write) error {
+	err := c.exec(qBegin)
+	if err != nil {
+		return err
+	}
+	if err = w.run(c); err == nil {
+		err = c.exec(qCommit)
+	}
+	if err != nil {
+		c.rollback()
+	}
+	return err
+}

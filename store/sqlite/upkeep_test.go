@@ -1,0 +1,239 @@
+package sqlite
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"roost/jid"
+	"roost/store"
+)
+
+// stepped has a channel get a token after each step of the upkeep. It is called
+// before the first deletion.
+func stepped(t *testing.T, s *Store) <-chan struct{} {
+	t.Helper()
+	steps := make(chan struct{}, 1)
+	err := s.write(t.Context(), "set", whole|outside, func(*conn) error {
+		s.upkeep.stepped = func() {
+			select {
+			case steps <- struct{}{}:
+			default:
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return steps
+}
+
+// until waits for steps of the upkeep until what is wanted is so.
+func until(t *testing.T, steps <-chan struct{}, what string, f func() bool) {
+	t.Helper()
+	for late := time.After(time.Minute); !f(); {
+		select {
+		case <-steps:
+		case <-late:
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func fileSize(t *testing.T, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
+func fillMailbox(t *testing.T, s *Store, owner jid.JID, n, size int) {
+	t.Helper()
+	for range n {
+		m := store.NewMessage{From: owner, Stanza: bytes.Repeat([]byte("m"), size), Received: time.Now()}
+		if err := s.AppendOffline(t.Context(), owner, m, store.OfflineQuota{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestShrinks: the file becomes as small as it was when what made it large is
+// deleted, and writes go on meanwhile.
+func TestShrinks(t *testing.T) {
+	ctx := t.Context()
+	s := openTest(t, Config{LogBytes: 1 << 20})
+	steps := stepped(t, s)
+	if err := s.CreateAccount(ctx, store.Account{JID: juliet}); err != nil {
+		t.Fatal(err)
+	}
+	fillMailbox(t, s, juliet, 80, 100_000)
+	if err := s.write(ctx, "cut", whole|outside, func(c *conn) error { s.truncate(c); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	full := fileSize(t, s.cfg.Path)
+	if full < 8_000_000 {
+		t.Fatalf("the file has %d bytes with 8 MB in it", full)
+	}
+	if err := s.DeleteOffline(ctx, juliet, 1<<40); err != nil {
+		t.Fatal(err)
+	}
+	until(t, steps, "the file to shrink", func() bool {
+		fillMailbox(t, s, juliet, 1, 10)
+		return fileSize(t, s.cfg.Path) < (2*keepPages+64)*4096
+	})
+	i, err := Inspect(ctx, s.cfg.Path)
+	if err != nil || len(i.Problems) != 0 {
+		t.Errorf("%+v, %v", i, err)
+	}
+}
+
+// TestShrinksOld: a database from before there was an upkeep is converted when it
+// is opened, and keeps what is in it.
+func TestShrinksOld(t *testing.T) {
+	path := filepath.Join(t.TempDir(), FileName)
+	s := openTest(t, Config{Path: path})
+	if err := s.CreateAccount(t.Context(), store.Account{JID: juliet}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	old, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"PRAGMA auto_vacuum = NONE", "VACUUM"} {
+		if err := sqlitex.ExecuteTransient(old, text, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old.Close()
+	mode := func() (mode int64) {
+		c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if mode, err = (&conn{Conn: c}).pragmaInt("auto_vacuum"); err != nil {
+			t.Fatal(err)
+		}
+		return mode
+	}
+	if m := mode(); m != 0 {
+		t.Fatalf("auto_vacuum is %d", m)
+	}
+	s = openTest(t, Config{Path: path})
+	if _, err := s.Account(t.Context(), juliet); err != nil {
+		t.Error(err)
+	}
+	if m := mode(); m != 2 {
+		t.Errorf("auto_vacuum is %d, want 2", m)
+	}
+}
+
+// TestDeletedText: nothing of what an account had is left in the files, neither
+// of what it had at the end nor of what was deleted before: soon after a server has
+// deleted it, and when a command has that did so while a server ran.
+func TestDeletedText(t *testing.T) {
+	t.Run("server", func(t *testing.T) { testDeletedText(t, false) })
+	t.Run("command", func(t *testing.T) { testDeletedText(t, true) })
+}
+
+func testDeletedText(t *testing.T, byCommand bool) {
+	ctx := t.Context()
+	dir := t.TempDir()
+	path := filepath.Join(dir, FileName)
+	server := openTest(t, Config{Path: path})
+	command := openTest(t, Config{Path: path})
+	const secret = "zanzibarian"
+	rnd := rand.New(rand.NewPCG(1, 2))
+	text := func() []byte { return bytes.Repeat([]byte(secret+" "), 1+rnd.IntN(1<<rnd.IntN(12))) }
+	accounts := []jid.JID{juliet}
+	for i := range 60 {
+		accounts = append(accounts, jid.MustParse(fmt.Sprintf("other%d@example.com", i)))
+	}
+	for _, j := range accounts {
+		if err := server.CreateAccount(ctx, store.Account{JID: j}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Others' rows come and go between the account's, so that pages are split
+	// and merged.
+	for step := range 1200 {
+		j, b := accounts[rnd.IntN(len(accounts))], text()
+		if j != juliet {
+			b = bytes.ReplaceAll(b, []byte(secret), []byte("ordinarily?"))
+		}
+		var err error
+		switch rnd.IntN(4) {
+		case 0:
+			err = server.AppendOffline(ctx, j, store.NewMessage{From: juliet, Stanza: b, Received: time.Now()}, store.OfflineQuota{})
+		case 1:
+			err = server.PutBlobs(ctx, j, "private", []store.BlobValue{{Key: fmt.Sprint(rnd.IntN(20)), Value: b}}, store.BlobQuota{})
+		case 2:
+			var r store.Roster
+			if r, err = server.Roster(ctx, j); err == nil {
+				item := &store.RosterItem{JID: jid.MustParse(fmt.Sprintf("c%d@example.org", rnd.IntN(40))), Name: string(b[:min(len(b), 200)])}
+				_, err = server.ApplyRoster(ctx, []store.RosterUpdate{{Owner: j, Expect: r.Version, Put: item}})
+			}
+		case 3:
+			if step%5 == 0 {
+				err = server.DeleteOffline(ctx, j, 1<<40)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	found := func() (all []string) {
+		files, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range files {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := bytes.Count(b, []byte(secret)); n > 0 {
+				all = append(all, fmt.Sprintf("%d times in %s", n, filepath.Base(name)))
+			}
+		}
+		return all
+	}
+	// What has pages of its own is overwritten in them.
+	large := []store.BlobValue{{Value: bytes.Repeat([]byte(secret), 20_000)}}
+	if err := server.PutBlobs(ctx, juliet, "vcard", large, store.BlobQuota{}); err != nil {
+		t.Fatal(err)
+	}
+	if found() == nil {
+		t.Fatal("the text is nowhere before")
+	}
+	if !byCommand {
+		steps := stepped(t, server)
+		if err := server.DeleteAccount(ctx, juliet); err != nil {
+			t.Fatal(err)
+		}
+		until(t, steps, "the text to be gone", func() bool { return found() == nil })
+		return
+	}
+	if err := command.DeleteAccount(ctx, juliet); err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left := found(); left != nil {
+		t.Error(left)
+	}
+}
