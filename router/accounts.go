@@ -143,6 +143,7 @@ func (r *Router) accountDeleted(t *session.Turn, e store.AccountEvent) error {
 		return err
 	}
 	r.lasts.forget(owner.jid)
+	r.undeleted.forget(owner.jid)
 	return r.eachContact(e.ID, func(c store.EventContact) error { return r.tellDeleted(t, owner, c) })
 }
 

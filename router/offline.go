@@ -109,9 +109,13 @@ func (r *Router) flushPage(t *session.Turn, s *session.Session) (page, error) {
 	owner := s.JID().Bare()
 	unlock := r.lockRosters(owner)
 	defer unlock()
-	msgs, more, err := r.cfg.Store.Offline(r.ctx, owner, 0, r.cfg.PageBytes)
+	after := r.undeleted.after(owner)
+	msgs, more, err := r.cfg.Store.Offline(r.ctx, owner, after, r.cfg.PageBytes)
 	if err != nil {
 		return pageLast, err
+	}
+	if len(msgs) == 0 && after > 0 {
+		r.undeleted.delete(r.ctx, owner, after)
 	}
 	end := pageLast
 	if more {
@@ -140,7 +144,8 @@ func (r *Router) flushPage(t *session.Turn, s *session.Session) (page, error) {
 	// First to the socket: what is deleted shall be lost with this process no more,
 	// and what others have queued in this turn's name shall not wait for a disk.
 	t.Flush()
-	return end, r.cfg.Store.DeleteOffline(r.ctx, owner, sent)
+	r.undeleted.delete(r.ctx, owner, sent)
+	return end, nil
 }
 
 // flushLate is called after a message was kept. A resource that becomes

@@ -1,13 +1,17 @@
 package router_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"roost/internal/xmpptest"
+	"roost/jid"
 	"roost/session"
+	"roost/store"
+	"roost/store/slow"
 )
 
 // TestFloodLeavesRoom: one sender cannot fill somebody else's mailbox, neither
@@ -37,6 +41,72 @@ func TestFloodLeavesRoom(t *testing.T) {
 		if got := strings.Count(juliet.got, "id='romeo."); got != 4 {
 			t.Errorf("%d of the others' 4 messages came", got)
 		}
+	}
+}
+
+// TestDeliveredOnce: messages that were delivered and that the store cannot
+// delete, because its disk is full, are not delivered again, to no resource; new
+// ones are; and when the store can delete again, it does.
+func TestDeliveredOnce(t *testing.T) {
+	var faulty *slow.Store
+	var cfg xmpptest.Config
+	cfg.Router.PageBytes = 500 // some pages
+	cfg.Wrap = func(s store.Store) store.Store {
+		faulty = slow.New(s)
+		return faulty
+	}
+	s := xmpptest.NewServer(t, cfg)
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	send := func(from, to int) {
+		for i := from; i < to; i++ {
+			romeo.write(fmt.Sprintf("<message type='chat' to='juliet@localhost' id='m.%d'><body>b</body></message>", i))
+		}
+		romeo.sync()
+	}
+	send(0, 20)
+	faulty.SetFault(func(method string) error {
+		if method == "DeleteOffline" {
+			return errors.New("no space is left on the disk")
+		}
+		return nil
+	})
+	juliet := loginRaw(t, s, "juliet", plainHeader)
+	juliet.got, juliet.used = "", 0
+	for range 3 {
+		juliet.write("<presence/>")
+		juliet.sync()
+		juliet.write("<presence type='unavailable'/>")
+		juliet.sync()
+	}
+	inOrder(t, juliet.got, "id='m.", 20)
+	send(20, 22)
+	juliet.write("<presence/>")
+	juliet.sync()
+	inOrder(t, juliet.got, "id='m.", 22)
+
+	waiting := func() int {
+		n, err := s.Store.CountOffline(t.Context(), jid.MustParse("juliet@localhost"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := waiting(); n != 22 {
+		t.Fatalf("%d messages are in the store, though none can be deleted", n)
+	}
+	faulty.SetFault(nil)
+	s.Router.Flush(t.Context())
+	if n := waiting(); n != 0 {
+		t.Errorf("%d messages are left in the store", n)
+	}
+	juliet.write("<presence type='unavailable'/>")
+	juliet.sync()
+	send(22, 24)
+	juliet.write("<presence/>")
+	juliet.sync()
+	inOrder(t, juliet.got, "id='m.", 24)
+	if n := waiting(); n != 0 {
+		t.Errorf("%d messages are left in the store", n)
 	}
 }
 

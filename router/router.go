@@ -103,6 +103,7 @@ type Router struct {
 	lasts       lastWriter
 	events      accountEvents
 	fetches     sync.Map // by *session.Session, *fetch: those that wait for a client to read
+	undeleted   undeleted
 	started     time.Time
 }
 
@@ -118,6 +119,7 @@ func New(cfg Config) *Router {
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.lasts.r = r
+	r.undeleted.r = r
 	for _, d := range cfg.Domains {
 		r.domains[d] = true
 	}
@@ -139,9 +141,12 @@ func New(cfg Config) *Router {
 // Attach gives the router the sessions that it routes between.
 func (r *Router) Attach(m *session.Manager) { r.sessions = m }
 
-// Flush writes to the store what is gathered to be written together. The manager
-// is closed before.
-func (r *Router) Flush(ctx context.Context) { r.lasts.write(ctx) }
+// Flush writes to the store what is gathered to be written together, and deletes
+// what could not be deleted. The manager is closed before.
+func (r *Router) Flush(ctx context.Context) {
+	r.lasts.write(ctx)
+	r.undeleted.retry(ctx)
+}
 
 // Close ends what the router does in the background. The manager is closed
 // before.
