@@ -65,7 +65,8 @@ func (r *Router) flushSoon(t *session.Turn, s *session.Session) {
 		return
 	}
 	s.ClearMail()
-	msgs, _, err := r.cfg.Store.Offline(r.ctx, s.JID().Bare(), 0, 1)
+	owner := s.JID().Bare()
+	msgs, _, err := r.cfg.Store.Offline(r.ctx, owner, r.undeleted.after(owner), 1)
 	switch {
 	case err != nil:
 		r.cfg.Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
