@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"session":           {"roost/internal/peernet", "roost/stanza", "roost/parser", "roost/jid", "roost/store", "github.com/puzpuzpuz/xsync/v3", "github.com/xdg-go/scram"},
 	"router":            {"roost/session", "roost/stanza", "roost/parser", "roost/jid", "roost/store", "github.com/maypok86/otter/v2"},
 	"xep":               {"roost/internal/peernet", "roost/router", "roost/session", "roost/stanza", "roost/parser", "roost/jid", "roost/store"},
-	"store/sqlite":      {"roost/store", "roost/jid", "roost/internal/ownfile", "zombiezen.com/go/sqlite"},
+	"store/sqlite":      {"roost/store", "roost/jid", "roost/internal/ownfile", "zombiezen.com/go/sqlite", "golang.org/x/sys/unix"},
 	"store/storetest":   {"roost/store", "roost/jid"},
 	"store/slow":        {"roost/store", "roost/jid"},
 	"server":            {"roost/capacity", "roost/poller", "roost/parser", "roost/jid", "roost/stanza", "roost/session", "roost/router", "roost/xep", "roost/store", "roost/store/sqlite", "roost/internal/ownfile", "golang.org/x/sys"},
