@@ -168,10 +168,10 @@ func (c *Config) Validate() error {
 		mistake("Outbox", "the outbox (%d bytes) must hold the largest stanza (%d bytes)", c.Outbox, c.MaxStanza)
 	}
 	if c.OfflineShare < 0 || c.OfflineShare > 100 {
-		wrong("the share of one sender must be 1 to 100 percent, not %d", c.OfflineShare)
+		mistake("OfflineShare", "the share of one sender must be 1 to 100 percent, not %d", c.OfflineShare)
 	}
 	if c.OfflineBytes < 0 {
-		wrong("the messages kept for one account cannot have %d bytes", c.OfflineBytes)
+		mistake("OfflineBytes", "the messages kept for one account cannot have %d bytes", c.OfflineBytes)
 	}
 	if err := xep.CheckContacts(c.Contacts); err != nil {
 		errs = append(errs, err)

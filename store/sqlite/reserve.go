@@ -5,6 +5,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"zombiezen.com/go/sqlite"
+
+	"roost/internal/ownfile"
 )
 
 // On a full disk SQLite cannot even delete: that is written to the log first. A
@@ -30,7 +32,7 @@ func (r *reserve) fill() bool {
 	if r.full() {
 		return true
 	}
-	f, err := os.OpenFile(r.path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := ownfile.Open(r.path, 0o600)
 	if err != nil {
 		return false
 	}
