@@ -22,7 +22,7 @@ import (
 // who wait for the store.
 func TestShutdownWithLockedStore(t *testing.T) {
 	var log lockedLog
-	cfg := Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), AllowPlaintext: true, Workers: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	cfg := Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), AllowPlaintext: true, Logger: slog.New(slog.NewTextHandler(&log, nil))}
 	s, err := New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -43,10 +43,10 @@ func TestShutdownWithLockedStore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// There is one worker: when one request waits for it, it waits for the store.
-	for end := time.Now().Add(time.Minute); s.sessions.Counts().Waiting != 1; time.Sleep(time.Millisecond) {
+	db := s.store.(*sqlite.Store)
+	for end := time.Now().Add(time.Minute); db.Waiting() != len(clients); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("no request waits")
+			t.Fatalf("%d writes wait for the database, want %d", db.Waiting(), len(clients))
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())

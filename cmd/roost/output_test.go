@@ -114,28 +114,28 @@ func TestJSONThroughout(t *testing.T) {
 	r, w := smallPipe(t)
 	cmd, addr := servingTo(t, w, "--log-format", "json")
 	w.Close()
-	lines := make(chan []map[string]any)
+	ended, lines := make(chan struct{}), make(chan struct{})
 	go func() {
-		var all []map[string]any
+		defer close(lines)
 		for s := bufio.NewScanner(r); s.Scan(); {
 			var line map[string]any
 			if err := json.Unmarshal(s.Bytes(), &line); err != nil {
 				t.Errorf("%q is not JSON: %v", s.Text(), err)
 			}
-			all = append(all, line)
+			if line["msg"] == "session ended" && line["reason"] == "lost" && line["err"] == "EOF" {
+				close(ended)
+			}
 		}
-		lines <- all
 	}()
 	visit(t, addr)
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		t.Error("no line says why the session ended")
+	}
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	_ = cmd.Wait()
-	ended := false
-	for _, l := range <-lines {
-		ended = ended || l["msg"] == "session ended" && l["reason"] == "lost" && l["err"] == "EOF"
-	}
-	if !ended {
-		t.Error("no line tells why the session ended")
-	}
+	<-lines
 
 	code, _, stderr := result(t, nil, "serve", "--log-format", "json", "--c2s", addrInUse(t), "--c2s-tls", "", "--data", t.TempDir())
 	var line map[string]any
