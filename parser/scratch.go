@@ -48,7 +48,7 @@ func (s *Scratch) Take() *Doc {
 }
 
 // TakeCompact is as Take, but the document's memory is as large as the element
-// needs, and is not used for others after Release.
+// needs.
 func (s *Scratch) TakeCompact() *Doc {
 	d := s.doc.compact(s.doc.src)
 	d.src = d.own

@@ -7,12 +7,11 @@ import (
 	"errors"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cloudwego/netpoll"
 	"github.com/valyala/bytebufferpool"
 	"golang.org/x/sys/unix"
-
-	"roost/internal/peernet"
 )
 
 // Conn is one connection. While it is idle it owns this struct, netpoll's
@@ -20,7 +19,8 @@ import (
 type Conn struct {
 	// immutable
 	loop *loop
-	peer peerIndex // its peer's place in the limits
+
+	peer atomic.Uint32 // its peer's place in the limits: a peerIndex, or with unauthFlag an index in unauth
 
 	// loop
 	slot     int32
@@ -147,6 +147,9 @@ func (c *Conn) readBuffer() []byte {
 	if t, ok := c.rec.(*stdTLS); ok && t.early {
 		return buf[:min(len(buf), earlyRead)]
 	}
+	if c.unauth() {
+		return buf[:min(len(buf), unauthRead)]
+	}
 	return buf
 }
 
@@ -267,7 +270,7 @@ func (c *Conn) startTLS(cfg *tls.Config, layer func(*Conn, *tls.Config, network)
 		return errors.New("poller: TLS is on already")
 	}
 	c.Flush()
-	of := peernet.Distinct(c.RemoteAddr().Addr())
+	of := shareOf(c.RemoteAddr().Addr())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rec = layer(c, cfg, of)

@@ -197,7 +197,7 @@ func (c *Conn) shut(err error) {
 	c.loop.poll.Free(c.op)
 	c.op = nil
 	c.loop.drop(c)
-	c.loop.p.addrs.release(c.peer)
+	c.loop.p.addrs.release(c.loop.p.unauth.leave(c))
 	c.loop.p.stats.conns.Add(-1)
 	c.handler.Closed(c.loop.index, err)
 }

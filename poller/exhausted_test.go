@@ -20,15 +20,20 @@ import (
 // childEnv makes the test binary a server that is short of descriptors.
 const childEnv = "POLLER_TEST_CHILD"
 
+// reserveEnv is how many descriptors it keeps from its clients.
+const reserveEnv = "POLLER_TEST_RESERVE"
+
 // TestExhaustedChild is the other process of TestExhausted: it serves echoes and
 // takes commands, a line each: "limit N" sets the limit of open files, "turns"
-// asks how often the loop has turned, "conns" how many connections there are.
+// asks how often the loop has turned, "conns" how many connections there are, and
+// "open N" has it open so many files and tells how many it could.
 func TestExhaustedChild(t *testing.T) {
 	if os.Getenv(childEnv) == "" {
 		return // only ever does something when TestExhausted starts it
 	}
 	var turns atomic.Int64
-	s := serve(t, Config{Loops: 1, TurnEnd: func(int) { turns.Add(1) }}, nil, nil)
+	reserve, _ := strconv.Atoi(os.Getenv(reserveEnv))
+	s := serve(t, Config{Loops: 1, ReserveFiles: reserve, TurnEnd: func(int) { turns.Add(1) }}, nil, nil)
 	fmt.Println("addr", s.addr)
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		switch name, value, _ := strings.Cut(in.Text(), " "); name {
@@ -48,6 +53,17 @@ func TestExhaustedChild(t *testing.T) {
 			fmt.Println("limit", n)
 		case "turns":
 			fmt.Println("turns", turns.Load())
+		case "open":
+			n, _ := strconv.Atoi(value)
+			for i := range n {
+				f, err := os.Open(os.DevNull)
+				if err != nil {
+					n = i
+					break
+				}
+				t.Cleanup(func() { _ = f.Close() })
+			}
+			fmt.Println("open", n)
 		case "conns":
 			fmt.Println("conns", s.Stats().Conns)
 		}
@@ -61,10 +77,10 @@ type child struct {
 	out *bufio.Scanner
 }
 
-func startChild(t *testing.T) *child {
+func startChild(t *testing.T, reserve int) *child {
 	t.Helper()
 	cmd := self("-test.run=^TestExhaustedChild$")
-	cmd.Env = append(os.Environ(), childEnv+"=1")
+	cmd.Env = append(os.Environ(), childEnv+"=1", fmt.Sprint(reserveEnv, "=", reserve))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -126,7 +142,7 @@ func echoes(t *testing.T, c net.Conn) bool {
 // TestExhausted: a server without descriptors serves who is there, turns away
 // or keeps waiting who comes, does not spin, and accepts again when it can.
 func TestExhausted(t *testing.T) {
-	s := startChild(t)
+	s := startChild(t, 0)
 	addr := s.expect("addr")
 	s.ask("limit 64")
 	var clients []*net.TCPConn
@@ -180,4 +196,35 @@ func TestExhausted(t *testing.T) {
 		t.Error("a connection is turned away though there are descriptors")
 	}
 	quiet("served again")
+}
+
+// TestReservedFiles: connections leave descriptors to the rest of the process,
+// which opens files while all that clients may have are taken. Who comes is turned
+// away at once, and served again when another has left.
+func TestReservedFiles(t *testing.T) {
+	const limit, reserve = 200, 60
+	s := startChild(t, reserve)
+	addr := s.expect("addr")
+	s.ask(fmt.Sprint("limit ", limit))
+	var clients []*net.TCPConn
+	for len(clients) < limit {
+		c := dial(t, addr)
+		if !echoes(t, c) {
+			break
+		}
+		clients = append(clients, c)
+	}
+	if n := len(clients); n > limit-reserve || n < limit-reserve-40 {
+		t.Errorf("%d connections with %d descriptors, of which %d are reserved", n, limit, reserve)
+	}
+	for range 20 {
+		if echoes(t, dial(t, addr)) {
+			t.Fatal("a connection has a descriptor that is reserved")
+		}
+	}
+	_ = clients[0].Close()
+	eventually(t, "there is room for another", func() bool { return echoes(t, dial(t, addr)) })
+	if n := s.ask(fmt.Sprint("open ", reserve)); n != reserve {
+		t.Errorf("%d files could be opened, %d descriptors are reserved", n, reserve)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -14,8 +15,6 @@ import (
 
 	"github.com/cloudwego/netpoll"
 	"golang.org/x/sys/unix"
-
-	"roost/internal/peernet"
 )
 
 // maxAccepts is how many connections one wake-up accepts, so that a storm of
@@ -150,9 +149,15 @@ func (l *Listener) Close() error {
 
 // accept takes what connections there are, up to a bound. Loop.
 func (l *Listener) accept(netpoll.Poll) error {
+	limit := l.p.maxFile()
 	for range maxAccepts {
 		fd, sa, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		switch {
+		case err == nil && fd >= limit:
+			// A new descriptor is the lowest that is free: those below are taken. The
+			// peer learns at once that there is no room.
+			_ = unix.Close(fd)
+			l.complain("no more connections are accepted, the remaining descriptors are reserved: raise the limit of open files", unix.EMFILE)
 		case err == nil:
 			l.accepted(fd, sa)
 		case err == unix.EAGAIN:
@@ -167,6 +172,18 @@ func (l *Listener) accept(netpoll.Poll) error {
 		}
 	}
 	return nil
+}
+
+// maxFile is the first descriptor that no connection may have.
+func (p *Poller) maxFile() int {
+	if p.cfg.ReserveFiles <= 0 {
+		return math.MaxInt
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > math.MaxInt32 {
+		return math.MaxInt
+	}
+	return int(limit.Cur) - min(p.cfg.ReserveFiles, int(limit.Cur)/2)
 }
 
 // exhausted is called when there are no descriptors left. The event would come
@@ -246,14 +263,15 @@ func (l *Listener) accepted(fd int, sa unix.Sockaddr) {
 	}
 	l.p.stats.accepted.Add(1)
 	l.p.setUserTimeout(fd)
-	c := &Conn{loop: l.p.pick(), fd: int32(fd), peer: place}
+	c := &Conn{loop: l.p.pick(), fd: int32(fd)}
+	l.p.unauth.enter(c, shareOf(peer), place)
 	c.loop.post(c, func(int) {
 		if l.p.cfg.Accept == nil || c.loop.ending {
 			c.refused()
 			return
 		}
 		if l.tls != nil {
-			c.rec = newStdTLS(c, l.tls, peernet.Distinct(peer)) // before anybody can queue what must not leave in clear
+			c.rec = newStdTLS(c, l.tls, shareOf(peer)) // before anybody can queue what must not leave in clear
 		}
 		if c.handler = l.p.cfg.Accept(c, l); c.handler == nil {
 			c.refused()
@@ -279,7 +297,7 @@ func (c *Conn) refused() {
 		c.rec.free()
 	}
 	_ = unix.Close(int(fd))
-	c.loop.p.addrs.release(c.peer)
+	c.loop.p.addrs.release(c.loop.p.unauth.leave(c))
 }
 
 // setOptions prepares a socket. Errors do not matter: the socket works without.

@@ -154,11 +154,14 @@ func (l *loop) reuse(tasks []task) {
 func (l *loop) keep(c *Conn, p []byte) {
 	rest := l.rests[c]
 	if rest == nil {
-		rest = remainders.Get()
+		rest = c.buffer()
 		l.rests[c] = rest
 		l.crowd = max(l.crowd, len(l.rests))
 	}
 	_, _ = rest.Write(p)
+	if c.unauth() {
+		c.hold(heldInput, cap(rest.B))
+	}
 }
 
 // take gives back what was kept, nil if there is nothing.
@@ -168,6 +171,9 @@ func (l *loop) take(c *Conn) *bytebufferpool.ByteBuffer {
 		return nil
 	}
 	delete(l.rests, c)
+	if c.unauth() {
+		c.hold(heldInput, 0)
+	}
 	if len(l.rests) == 0 && l.crowd > 1024 { // a map does not shrink
 		l.rests, l.crowd = make(map[*Conn]*bytebufferpool.ByteBuffer), 0
 	}

@@ -3,6 +3,8 @@
 package poller
 
 import (
+	"bytes"
+
 	"github.com/cloudwego/netpoll"
 	"github.com/valyala/bytebufferpool"
 	"golang.org/x/sys/unix"
@@ -14,6 +16,16 @@ var (
 	outboxes   bytebufferpool.Pool
 	remainders bytebufferpool.Pool
 )
+
+// buffer lends a buffer for input that has to wait. What is held for a peer that
+// has not authenticated is as large as what it has sent; those of the pool are
+// as large as others have needed.
+func (c *Conn) buffer() *bytebufferpool.ByteBuffer {
+	if c.unauth() {
+		return new(bytebufferpool.ByteBuffer)
+	}
+	return remainders.Get()
+}
 
 // hardFactor is how many times the bound of an outbox one write may be that
 // finds it empty: a large roster is not a slow reader.
@@ -45,17 +57,27 @@ func (c *Conn) Queue(p []byte) error {
 
 // room reports whether n more bytes fit. Under mu.
 func (c *Conn) room(n int) error {
-	bound := c.loop.p.cfg.Outbox
 	queued := c.queued()
 	switch {
 	case c.end != endOpen || c.fd < 0:
 		return ErrClosed
-	case queued == 0 && n <= bound*hardFactor:
-		return nil
-	case queued+n > bound:
+	case queued+n > c.mayQueue(queued), !c.loop.p.unauth.set(c, heldOutbox, queued+n):
 		return ErrFull
 	}
 	return nil
+}
+
+// mayQueue is how many bytes there may be in the outbox after a write that finds
+// queued in it.
+func (c *Conn) mayQueue(queued int) int {
+	limit := c.loop.p.cfg.Outbox
+	switch {
+	case c.unauth():
+		return min(limit, unauthOutbox)
+	case queued == 0:
+		return limit * hardFactor
+	}
+	return limit
 }
 
 // append puts p in the outbox. Under mu.
@@ -113,11 +135,15 @@ func (c *Conn) write() (failed error, drained bool) {
 			c.out = nil
 			drained = c.full
 			c.full = false
+			c.loop.p.unauth.set(c, heldOutbox, 0)
 		case err == unix.EINTR:
 		case err == nil, err == unix.EAGAIN:
 			// What is left moves to the front; the socket is full, and a slow
 			// peer's copy costs less than a field in every connection.
 			c.out.B = c.out.B[:copy(c.out.B, c.out.B[max(n, 0):])]
+			if c.unauth() {
+				c.fitOutbox()
+			}
 			c.full = true
 			c.arm()
 			return nil, false
@@ -126,6 +152,15 @@ func (c *Conn) write() (failed error, drained bool) {
 		}
 	}
 	return nil, drained
+}
+
+// fitOutbox has what waits for a peer that has not authenticated take no more memory
+// than it has bytes. Under mu.
+func (c *Conn) fitOutbox() {
+	fit := &bytebufferpool.ByteBuffer{B: bytes.Clone(c.out.B)}
+	outboxes.Put(c.out)
+	c.out = fit
+	c.loop.p.unauth.set(c, heldOutbox, len(fit.B))
 }
 
 // arm asks for an event when the socket takes bytes again. Most sockets are never

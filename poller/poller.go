@@ -51,8 +51,9 @@ type Handler interface {
 	// Drained is called when a socket that had been full has taken everything.
 	Drained(loop int)
 
-	// Expired is called when a deadline has passed (ErrDeadline) or nothing was
-	// heard for IdleTimeout (ErrIdle). It may queue last words and Close; where it
+	// Expired is called when a deadline has passed (ErrDeadline), nothing was heard
+	// for IdleTimeout (ErrIdle), or a peer that has not authenticated holds too much
+	// memory (ErrMemory). It may queue last words and Close; where it
 	// does not, the connection is cut off and Closed gets err.
 	Expired(loop int, err error)
 
@@ -70,11 +71,16 @@ type Config struct {
 	Handshakes    int           // TLS handshakes under way at once, of which one network may take what others leave free: half of them at most; default 1,024
 	RecordTimeout time.Duration // from the first to the last byte of a TLS record; default 1 min
 	StdTLS        bool          // keep TLS 1.3 with crypto/tls after the handshake, at several KB for an idle connection
+	UnauthMemory  int           // bytes held for all accepted peers that have not authenticated (Conn.Authenticated), TLS handshakes included; one network has half at most; 0: no limit
 	MaxPerAddress int           // connections of one IPv4 address or IPv6 /64, loopback exempt; 0: no limit
 	MaxAttempts   int           // connections one of those may open in a minute, loopback exempt; 0: no limit
 	UserTimeout   time.Duration // TCP_USER_TIMEOUT: unacknowledged bytes for so long end a connection; 0: the system's
 	KeepAlive     time.Duration // TCP keep-alive interval; 0: none
 	Rest          time.Duration // white space is read this often while nobody says anything else; 0: at once
+
+	// ReserveFiles is how many file descriptors connections leave to the rest of the
+	// process, half of the limit at most; 0: none.
+	ReserveFiles int
 
 	Accept  func(c *Conn, l *Listener) Handler // what handles an accepted connection; nil refuses it
 	TurnEnd func(loop int)                     // called by each loop after every batch of events
@@ -110,6 +116,8 @@ type Stats struct {
 	Reads     int64 // read system calls
 	Writes    int64 // write system calls
 	Handshake int64 // TLS handshakes under way or waiting
+	Unauth    int64 // bytes held for peers that have not authenticated
+	Evicted   int64 // peers that had to leave for the bytes that they held
 	GaveUp    int64 // handshakes whose silent peers gave up their slots to others
 
 	LeanTLS     int64                   // TLS handshakes after which the lean record layer took over
@@ -118,22 +126,23 @@ type Stats struct {
 
 // counters are the Stats as they are counted.
 type counters struct {
-	conns, accepted, refused, reads, writes, handshakes, gaveUp, lean atomic.Int64
+	conns, accepted, refused, reads, writes, handshakes, gaveUp, evicted, lean atomic.Int64
 
 	leanRefused [leantls.Refusals]atomic.Int64
 }
 
 // Poller is a set of event loops.
 type Poller struct {
-	cfg   Config
-	start time.Time
-	loops []*loop
-	next  atomic.Uint32 // the loop that gets the next connection
-	stats counters
-	addrs addresses
-	tries attempts // the first loop's
-	queue handshakes
-	lean  leanConfigs
+	cfg    Config
+	start  time.Time
+	loops  []*loop
+	next   atomic.Uint32 // the loop that gets the next connection
+	stats  counters
+	addrs  addresses
+	unauth unauth
+	tries  attempts // the first loop's
+	queue  handshakes
+	lean   leanConfigs
 
 	mu        sync.Mutex
 	listeners []*Listener
@@ -149,6 +158,7 @@ func New(cfg Config) (*Poller, error) {
 	cfg.setDefaults()
 	p := &Poller{cfg: cfg, start: time.Now(), stopped: make(chan struct{})}
 	p.addrs.limit = cfg.MaxPerAddress
+	p.unauth.limit = int64(max(0, cfg.UnauthMemory))
 	p.tries.prepare(cfg.MaxAttempts)
 	p.queue.prepare(p)
 	p.lean.prepare(&p.cfg)
@@ -187,7 +197,7 @@ func (p *Poller) Stats() Stats {
 	s := &p.stats
 	all := Stats{
 		Conns: s.conns.Load(), Accepted: s.accepted.Load(), Refused: s.refused.Load(),
-		Reads: s.reads.Load(), Writes: s.writes.Load(), Handshake: s.handshakes.Load(), GaveUp: s.gaveUp.Load(),
+		Reads: s.reads.Load(), Writes: s.writes.Load(), Handshake: s.handshakes.Load(), GaveUp: s.gaveUp.Load(), Evicted: s.evicted.Load(), Unauth: p.unauth.held(),
 		LeanTLS: s.lean.Load(),
 	}
 	for i := range all.LeanRefused {

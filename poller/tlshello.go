@@ -70,6 +70,9 @@ func (t *stdTLS) hello() error {
 	case whole:
 		t.first = nil
 		t.phase = tlsQueued
+		if !t.c.loop.p.unauth.wait(t.c) {
+			return ErrMemory
+		}
 		t.c.loop.p.queue.add(t)
 	default:
 		if t.first == nil {

@@ -43,6 +43,24 @@ func (t *leanTLS) keys() *leanKeys {
 
 // open is given bytes of the socket. Loop.
 func (t *leanTLS) open(p []byte) error {
+	err := t.openAll(p)
+	t.account()
+	return err
+}
+
+// account says what is held for a peer that has not authenticated. Loop.
+func (t *leanTLS) account() {
+	if !t.c.unauth() || t.c.dead {
+		return
+	}
+	n := 0
+	if t.in != nil {
+		n = cap(t.in.B)
+	}
+	t.c.hold(heldTLS, n)
+}
+
+func (t *leanTLS) openAll(p []byte) error {
 	if t.st.PeerClosed() {
 		return nil // RFC 8446 section 6.1: data after a close_notify is ignored
 	}
@@ -133,7 +151,7 @@ func (t *leanTLS) keep(p []byte) {
 	if len(p) == 0 || t.c.dead || t.st.PeerClosed() {
 		return
 	}
-	t.in = remainders.Get()
+	t.in = t.c.buffer()
 	t.off = 0
 	_, _ = t.in.Write(p)
 	if !t.c.paused {
@@ -143,6 +161,7 @@ func (t *leanTLS) keep(p []byte) {
 
 // resume opens what was kept before a pause. Loop.
 func (t *leanTLS) resume() error {
+	defer t.account()
 	in := t.in
 	if in == nil {
 		return nil

@@ -123,11 +123,10 @@ func (h *handshakes) next() *stdTLS {
 		}
 		n := h.turns.Front().Value.(*netQueue)
 		t := n.waiting.Front().Value.(*stdTLS)
-		if n.under > 0 && n.under >= h.free && t.server {
-			h.turns.MoveToBack(n.turn)
+		h.turns.MoveToBack(n.turn)
+		if n.under > 0 && n.under >= h.free && t.server || !h.p.unauth.begin(t.c, len(h.under) == 0) {
 			continue
 		}
-		h.turns.MoveToBack(n.turn)
 		h.take(n, t)
 		n.under++
 		h.free--
@@ -188,6 +187,7 @@ func (h *handshakes) second(now time.Duration) {
 	if h.waiting == 0 {
 		return
 	}
+	h.beginAll() // there may be memory again
 	type silent struct {
 		t     *stdTLS
 		since time.Duration

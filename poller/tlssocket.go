@@ -50,6 +50,7 @@ func (s *tlsSocket) Read(p []byte) (int, error) {
 	}
 	if s.in.Len() == 0 && s.in.Cap() > 4096 {
 		s.in = bytes.Buffer{}
+		(*stdTLS)(s).account()
 	}
 	return n, nil
 }
@@ -62,7 +63,7 @@ func (s *tlsSocket) Write(p []byte) (int, error) {
 	if s.c.fd < 0 {
 		return 0, ErrClosed
 	}
-	if s.c.queued()+len(p) > 2*hardFactor*s.c.loop.p.cfg.Outbox {
+	if s.c.queued()+len(p) > 2*s.c.mayQueue(0) {
 		// Answers to a peer that does not read, or writers that all found room.
 		// What was sealed must not be left out.
 		s.c.loop.post(s.c, func(int) { s.c.shut(ErrFull) })

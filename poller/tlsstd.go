@@ -88,6 +88,10 @@ func (t *stdTLS) open(p []byte) error {
 		return nil
 	}
 	t.in.Write(p)
+	if !t.account() {
+		t.mu.Unlock()
+		return ErrMemory
+	}
 	switch t.phase {
 	case tlsHello:
 		err := t.hello()
@@ -110,6 +114,26 @@ func (t *stdTLS) open(p []byte) error {
 	return t.resume()
 }
 
+// account says what is held for a peer that has not authenticated. False: it is
+// too much. Under mu.
+func (t *stdTLS) account() bool {
+	if !t.c.unauth() {
+		return true
+	}
+	held := &t.c.loop.p.unauth
+	switch t.phase {
+	case tlsHello:
+		return held.set(t.c, heldTLS, t.in.Cap())
+	case tlsQueued:
+		return held.set(t.c, heldQueue, t.in.Cap())
+	case tlsShaking:
+		return held.set(t.c, heldTLS, handshakeBytes+t.in.Cap())
+	case tlsOpen:
+		return held.set(t.c, heldTLS, stdTLSBytes+t.in.Cap())
+	}
+	return true // see leanTLS.account
+}
+
 // shake does the handshake. It runs on a goroutine of its own.
 func (t *stdTLS) shake() {
 	c := t.c
@@ -120,6 +144,7 @@ func (t *stdTLS) shake() {
 	}
 	t.mu.Lock()
 	t.phase = tlsShaking
+	t.account()
 	t.mu.Unlock()
 	if t.server {
 		t.conn = tls.Server((*tlsSocket)(t), c.loop.p.lean.of(&c.loop.p.cfg, t.cfg))
@@ -174,6 +199,7 @@ func (t *stdTLS) goOn(loop int, state *tls.ConnectionState) error {
 	}
 	t.mu.Lock()
 	t.phase = tlsOpen
+	t.account()
 	t.mu.Unlock()
 	t.c.handler.Secured(loop, state)
 	return t.resume()

@@ -42,6 +42,8 @@ func (w *wire) Close(time.Duration)        {}
 func (w *wire) SetDeadline(time.Duration)  {}
 func (w *wire) RemoteAddr() netip.AddrPort { return netip.AddrPort{} }
 func (w *wire) Secure() bool               { return false }
+func (w *wire) Hold(int) bool              { return true }
+func (w *wire) Authenticated()             {}
 func (w *wire) Post(f func(loop int))      { w.mu.Lock(); w.todo = append(w.todo, f); w.mu.Unlock() }
 func (w *wire) give(text []byte) (n int)   { n = w.s.Data(0, text); w.m.TurnEnd(0); return n }
 

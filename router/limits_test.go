@@ -124,11 +124,11 @@ func TestAccountLimits(t *testing.T) {
 	c.say("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", "<error type='wait'><resource-constraint ")
 }
 
-// TestStrangerMemory: what clients that have not logged in leave unfinished has a
-// bound for all of them; those who log in notice nothing of it.
-func TestStrangerMemory(t *testing.T) {
+// TestUnauthMemory: what clients that have not logged in leave unfinished has a
+// limit for all of them; those who log in notice nothing of it.
+func TestUnauthMemory(t *testing.T) {
 	var cfg xmpptest.Config
-	cfg.Session.StrangerMemory = 1 << 18
+	cfg.Unauth = 1 << 18
 	s := xmpptest.NewServer(t, cfg)
 	large := "<x>" + strings.Repeat("<a/>", 2400)
 	var held []*rawClient

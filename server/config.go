@@ -20,6 +20,14 @@ import (
 // 13.12 allows, in bytes.
 const MinStanza = 10000
 
+// MinUnauthMemory is the least that clients which have not logged in need, in bytes:
+// a few dozen TLS handshakes.
+const MinUnauthMemory = 4 << 20
+
+// ReservedFiles is how many file descriptors clients leave to the rest of the
+// process: the database, certificates that are read again, listeners, profiles.
+const ReservedFiles = 256
+
 // Config is what a Server is told. The zero value of a field stands for the
 // default that is given.
 type Config struct {
@@ -45,9 +53,10 @@ type Config struct {
 	Conflict     session.ConflictPolicy // when a resource is taken; default: the older client goes
 
 	// Size and memory, in bytes.
-	MaxStanza   int // largest stanza; default 256 KiB, at least MinStanza
-	Outbox      int // what waits for one client that does not read; default 256 KiB
-	RosterCache int // rosters in memory; default 8 MiB
+	MaxStanza    int // largest stanza; default 256 KiB, at least MinStanza
+	Outbox       int // what waits for one client that does not read; default 256 KiB
+	UnauthMemory int // what is held for all clients that have not logged in, TLS handshakes included, half of it for one network at most; default 64 MiB, at least MinUnauthMemory
+	RosterCache  int // rosters in memory; default 8 MiB
 
 	// Connections.
 	Pollers       int           // event loops; default: the CPUs
@@ -106,6 +115,7 @@ func (c *Config) setDefaults() {
 	}
 	set(&c.MaxStanza, 256<<10)
 	set(&c.Outbox, 256<<10)
+	set(&c.UnauthMemory, 64<<20)
 	set(&c.Pollers, runtime.GOMAXPROCS(0))
 	set(&c.MaxPerAddress, defaultMaxPerAddress)
 	set(&c.MaxAttempts, attemptsFactor*c.MaxPerAddress)
@@ -163,6 +173,9 @@ func (c *Config) Validate() error {
 	}
 	if c.MaxStanza != 0 && c.MaxStanza < MinStanza {
 		mistake("MaxStanza", "the largest stanza must be at least %d bytes (RFC 6120 section 13.12)", MinStanza)
+	}
+	if c.UnauthMemory != 0 && c.UnauthMemory < MinUnauthMemory {
+		mistake("UnauthMemory", "the memory for clients that have not logged in (%d bytes) must be at least %d bytes", c.UnauthMemory, MinUnauthMemory)
 	}
 	if c.Outbox != 0 && c.Outbox < c.MaxStanza {
 		mistake("Outbox", "the outbox (%d bytes) must hold the largest stanza (%d bytes)", c.Outbox, c.MaxStanza)

@@ -101,6 +101,8 @@ func (s *Server) listen() (err error) {
 		IdleTimeout:   max(0, c.IdleTimeout),
 		Handshakes:    c.Handshakes,
 		StdTLS:        c.StdTLS,
+		UnauthMemory:  c.UnauthMemory,
+		ReserveFiles:  ReservedFiles,
 		MaxPerAddress: max(0, c.MaxPerAddress),
 		MaxAttempts:   max(0, c.MaxAttempts),
 		UserTimeout:   max(0, c.UserTimeout),

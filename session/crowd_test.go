@@ -134,3 +134,5 @@ func (k *link) Close(time.Duration)        {}
 func (k *link) SetDeadline(time.Duration)  {}
 func (k *link) RemoteAddr() netip.AddrPort { return netip.AddrPort{} }
 func (k *link) Secure() bool               { return false }
+func (k *link) Hold(int) bool              { return true }
+func (k *link) Authenticated()             {}

@@ -60,8 +60,15 @@ func (s *Session) route(t *Turn, st *stanza.Stanza) {
 
 // handOver hands a stanza to the router, on a worker where it has to wait.
 func (s *Session) handOver(t *Turn, st *stanza.Stanza) {
-	if stage, need := s.ask(t, st, 0); need != Done {
+	stage, need := s.ask(t, st, 0)
+	switch {
+	case need == Done:
+	case s.has(flagAuthed):
 		s.park(t, st, t.scratch.Take(), stage, need)
+	default:
+		if d := t.scratch.TakeCompact(); s.hold(t, d.Held()) {
+			s.park(t, st, d, stage, need)
+		}
 	}
 }
 

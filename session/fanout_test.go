@@ -10,6 +10,8 @@ import (
 // pausing is a connection that knows whether it is read.
 type pausing struct{ paused bool }
 
+func (c *pausing) Hold(int) bool              { return true }
+func (c *pausing) Authenticated()             {}
 func (c *pausing) Queue([]byte) error         { return nil }
 func (c *pausing) Flush()                     {}
 func (c *pausing) Queued() int                { return 0 }

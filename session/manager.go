@@ -101,7 +101,6 @@ type Config struct {
 	TLS            TLSFunc        // of STARTTLS; nil: not offered
 	Leaf           LeafFunc       // the certificate that TLS shows; nil: no tls-server-end-point
 	AllowPlaintext bool           // logins without TLS are allowed
-	StrangerMemory int            // bytes of cut elements on all streams that are not authenticated; default 64 MiB
 	FanoutRate     int            // deliveries to others that one client may cause in a second, five seconds' worth of them at once; default 20,000; below 0: any number
 	MaxResources   int            // sessions per account; default 10
 	Conflict       ConflictPolicy // default KickOld
@@ -122,7 +121,6 @@ func (c *Config) setDefaults() {
 	set(&c.Workers, 32)
 	set(&c.Writers, defaultWriters)
 	set(&c.KeyWorkers, max(1, runtime.GOMAXPROCS(0)/2))
-	set(&c.StrangerMemory, 64<<20)
 	set(&c.WriteMemory, 64<<20)
 	if c.FanoutRate == 0 {
 		c.FanoutRate = 20000
@@ -161,7 +159,6 @@ type Manager struct {
 	ended      endings
 	left       atomic.Int64 // functions that turns have left to later ones
 	iterations iterations
-	strangers  atomic.Int64 // bytes of cut elements on streams that are not authenticated
 }
 
 // NewManager returns a manager; Close stops its workers.

@@ -16,6 +16,10 @@ const maxSASLTries = 5
 // has a meaning is PLAIN with three strings of 1,023 bytes.
 const maxSASLMessage = 4096
 
+// exchangeBytes is about what an exchange takes while a worker has it, besides the
+// message.
+const exchangeBytes = 1 << 10
+
 // saslError is a condition of RFC 6120 section 6.5.
 type saslError string
 
@@ -131,7 +135,12 @@ func (s *Session) saslStep(t *Turn, el parser.Element) {
 	if s.neg().mech.keys {
 		pool = s.mgr.keys
 	}
-	s.block(pool, func(t *Turn) { s.saslAnswer(t, message) })
+	if s.hold(t, cap(message)+exchangeBytes) {
+		s.block(pool, func(t *Turn) {
+			s.saslAnswer(t, message)
+			s.heldNow()
+		})
+	}
 }
 
 // saslAnswer takes one step of the exchange.
@@ -203,6 +212,7 @@ func (s *Session) saslSuccess(t *Turn, data []byte) {
 	s.set(flagAuthed)
 	s.unset(flagOpen)
 	s.parser.Reset()
+	s.conn.Authenticated()
 }
 
 // saslFail answers a failed attempt; too many end the stream with

@@ -36,6 +36,8 @@ type Conn interface {
 	StartTLS(*tls.Config) error      // begins TLS behind what is queued; only from within Data
 	Close(linger time.Duration)      // flushes, closes, waits at most linger for the peer
 	SetDeadline(after time.Duration) // closes the connection when it is still there then; 0 takes it back
+	Hold(n int) bool                 // says how many bytes the session holds before authentication; false: too many, the stream has to end
+	Authenticated()                  // nothing is counted any more, and strangers' limits do not hold
 	RemoteAddr() netip.AddrPort
 	Secure() bool
 }

@@ -2,6 +2,8 @@ package session
 
 import (
 	"crypto/tls"
+	"errors"
+	"syscall"
 
 	"roost/jid"
 	"roost/parser"
@@ -26,7 +28,7 @@ type negotiation struct {
 	bindTries int
 	from      string // bare JID of the last stream header's 'from', normalized
 	secured   bool   // TLS is on
-	held      int    // of Manager.strangers
+	held      int    // bytes that the connection was told of
 }
 
 // Data handles bytes that came from the client. They are lent until it returns;
@@ -42,8 +44,8 @@ func (s *Session) Data(loop int, p []byte) int {
 			s.endBehind(t, parserError(err))
 			break
 		}
-		if !s.has(flagAuthed) {
-			s.weigh(t)
+		if !s.has(flagAuthed) && !s.hold(t, 0) {
+			break
 		}
 		switch ev {
 		case parser.StreamOpen:
@@ -73,32 +75,41 @@ func (s *Session) Data(loop int, p []byte) int {
 	return n
 }
 
-// strangerShare is the memory that the cut element of a stream which is not
-// authenticated may always have, in bytes: nothing that a login needs has more.
-const strangerShare = 64 << 10
-
-// weigh counts the memory of the cut element of a stream that is not
-// authenticated. Each may be as large as a stanza, and many connections cost a
-// stranger nothing: past a bound for all of them, large ones end their streams.
-func (s *Session) weigh(t *Turn) {
-	neg, held := s.neg(), s.parser.Held()
-	if neg == nil || held == neg.held || s.has(flagClosing) {
-		return
+// hold tells the connection how much memory the stream holds before it is
+// authenticated: that of a cut element, and job bytes for what a worker has to do.
+// Where it must not be so much the stream ends and hold returns false.
+func (s *Session) hold(t *Turn, job int) bool {
+	neg, held := s.neg(), s.parser.Held()+job
+	if neg == nil || held == neg.held || s.has(flagAuthed|flagClosing) {
+		return true
 	}
-	all := s.mgr.strangers.Add(int64(held - neg.held))
 	neg.held = held
-	if all > int64(s.mgr.cfg.StrangerMemory) && held > strangerShare {
-		s.end(t, ErrResourceConstraint.WithText("Log in before you send so much."))
-		s.freeCut(t)
+	if s.conn.Hold(held) {
+		return true
+	}
+	s.end(t, errUnauthMemory)
+	s.freeCut(t)
+	return false
+}
+
+// heldNow is hold when a job is done: what is held has not become more.
+func (s *Session) heldNow() {
+	if neg := s.neg(); neg != nil {
+		neg.held = s.parser.Held()
+		s.conn.Hold(neg.held)
 	}
 }
+
+// errUnauthMemory ends a stream that holds too much memory for a client that is not
+// authenticated, or whose memory others need more.
+var errUnauthMemory = ErrResourceConstraint.WithText("The server has no memory for clients that have not logged in.")
 
 // freeCut gives back what a cut element has taken.
 func (s *Session) freeCut(t *Turn) {
 	s.parser.Free(t.scratch)
 	if neg := s.neg(); neg != nil {
-		s.mgr.strangers.Add(int64(-neg.held))
 		neg.held = 0
+		s.conn.Hold(0)
 	}
 }
 
@@ -122,11 +133,18 @@ func (s *Session) Secured(loop int, state *tls.ConnectionState) {
 
 // Expired is called when the time for the login is up, or nothing was heard for too
 // long: <connection-timeout/> is the last that the client hears (RFC 6120 section
-// 4.9.3.4), if it hears anything. A session that a worker has is cut off.
+// 4.9.3.4), if it hears anything. With syscall.ENOMEM it is called before
+// authentication, when the connection holds too much memory, and that is
+// <resource-constraint/> (section 4.9.3.17). A session that a worker has is cut off.
 func (s *Session) Expired(loop int, err error) {
-	if !s.has(flagBusy) {
-		s.end(s.mgr.turns[loop], ErrConnectionTimeout)
+	if s.has(flagBusy) {
+		return
 	}
+	reason := ErrConnectionTimeout
+	if errors.Is(err, syscall.ENOMEM) {
+		reason = errUnauthMemory
+	}
+	s.end(s.mgr.turns[loop], reason)
 }
 
 // Drained is called when the socket has taken all of a full outbox.

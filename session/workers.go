@@ -229,6 +229,9 @@ func (p *parked) next(t *Turn, st *stanza.Stanza, need Work) *workers {
 func (p *parked) release() {
 	p.s.mgr.parked.Add(int64(-p.held))
 	p.doc.Release()
+	if !p.s.has(flagAuthed) {
+		p.s.heldNow()
+	}
 }
 
 // unblock gives the session back to its loop after a worker had it.

@@ -58,7 +58,7 @@ func (c *serveFlags) mistakes() (wrong []string) {
 	for _, size := range []struct {
 		flag  string
 		value byteSize
-	}{{"max-stanza", c.MaxStanza}, {"outbox", c.Outbox}, {"roster-cache", c.RosterCache}, {"offline-bytes", c.OfflineBytes}} {
+	}{{"max-stanza", c.MaxStanza}, {"outbox", c.Outbox}, {"unauth-memory", c.UnauthMemory}, {"roster-cache", c.RosterCache}, {"offline-bytes", c.OfflineBytes}} {
 		if size.value < 1 {
 			say("--%s must be more than 0", size.flag)
 		}

@@ -76,6 +76,7 @@ type serveFlags struct {
 	Workers       int      `group:"limits" default:"32" placeholder:"N" help:"Goroutines that read from the database; those that write to it are others (default: ${default})."`
 	MaxStanza     byteSize `group:"limits" default:"256KiB" placeholder:"BYTES" help:"Largest stanza, at least 10000 bytes (default: ${default})."`
 	Outbox        byteSize `group:"limits" default:"256KiB" placeholder:"BYTES" help:"What waits for one client that does not read (default: ${default})."`
+	UnauthMemory  byteSize `group:"limits" default:"64MiB" placeholder:"BYTES" help:"Memory for clients that have not logged in, TLS handshakes included; half of it for one IPv4 address or IPv6 /64 at most (default: ${default})."`
 	SlowReader    string   `group:"limits" enum:"close,detach" default:"close" placeholder:"POLICY" help:"A client whose outbox is full is cut off (close), or gets --linger to take what is queued (detach) (default: ${default})."`
 	FanoutRate    int      `group:"limits" default:"20000" placeholder:"N" help:"Deliveries to others that one client may cause in a second, by presence above all, and five times as many at once; past that it is not read for a while; -1: any number (default: ${default})."`
 	RosterCache   byteSize `group:"limits" default:"8MiB" placeholder:"BYTES" help:"Memory for rosters (default: ${default})."`
@@ -127,7 +128,7 @@ func (c *serveFlags) serverConfig(log *slog.Logger) server.Config {
 		}[c.Conflict],
 		DeliverHighest: c.Deliver == "highest",
 		Contacts:       map[string][]string{"admin": c.ContactAdmin, "abuse": c.ContactAbuse},
-		Pollers:        c.Pollers, Workers: c.Workers, MaxStanza: int(c.MaxStanza), Outbox: int(c.Outbox),
+		Pollers:        c.Pollers, Workers: c.Workers, MaxStanza: int(c.MaxStanza), Outbox: int(c.Outbox), UnauthMemory: int(c.UnauthMemory),
 		DetachSlow: c.SlowReader == "detach", FanoutRate: c.FanoutRate, RosterCache: int(c.RosterCache), MaxPerAddress: c.MaxPerAddress, MaxAttempts: c.MaxAttempts,
 		LoginTimeout: c.LoginTimeout, IdleTimeout: never(c.IdleTimeout),
 		UserTimeout: never(c.UserTimeout), KeepAlive: c.Keepalive, Rest: never(c.Rest), Linger: c.Linger,

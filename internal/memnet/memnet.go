@@ -40,9 +40,14 @@ type Loop struct {
 	turnEnd func(loop int)
 	outbox  int
 
+	// Unauth limits what connections hold before Authenticated (Conn.Hold), in bytes;
+	// 0: no limit. It is to be set before the first Dial.
+	Unauth int
+
 	mu    sync.Mutex
 	ready sync.Cond
 	tasks []func()
+	held  int // bytes
 	stop  bool
 	done  chan struct{}
 }
@@ -131,6 +136,8 @@ type Conn struct {
 	closing  bool   // nothing more is queued
 	closed   bool   // the client sees the end behind socket
 	told     bool   // the handler knows
+	held     int    // bytes that the handler holds; under the loop's lock
+	known    bool   // Authenticated was called; likewise
 	deadline time.Time
 }
 
@@ -195,6 +202,37 @@ func (c *Conn) Post(f func(loop int)) { c.loop.post(func() { f(0) }) }
 
 // StartTLS has no meaning in memory.
 func (c *Conn) StartTLS(*tls.Config) error { return ErrNoTLS }
+
+// Hold is told how many bytes the handler holds before Authenticated.
+func (c *Conn) Hold(n int) bool {
+	c.loop.mu.Lock()
+	defer c.loop.mu.Unlock()
+	switch more := n - c.held; {
+	case c.known:
+		return true
+	case more > 0 && c.loop.Unauth > 0 && c.loop.held+more > c.loop.Unauth:
+		return false
+	default:
+		c.held = n
+		c.loop.held += more
+		return true
+	}
+}
+
+// Authenticated ends the counting of what is held.
+func (c *Conn) Authenticated() {
+	c.Hold(0)
+	c.loop.mu.Lock()
+	defer c.loop.mu.Unlock()
+	c.known = true
+}
+
+// Held is how many bytes all connections hold before Authenticated.
+func (l *Loop) Held() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.held
+}
 
 // Close ends the connection when the client has taken what is queued, or at
 // once with 0.

@@ -32,6 +32,7 @@ type Config struct {
 	Router  router.Config
 	XEP     xep.Config
 	Outbox  int                           // bytes; default 256 KiB
+	Unauth  int                           // bytes held for clients that are not authenticated; default no limit
 	Wrap    func(store.Store) store.Store // puts something around the store
 	Logger  *slog.Logger                  // default: warnings, to the test's log
 }
@@ -102,6 +103,7 @@ func NewServer(t testing.TB, cfg Config) *Server {
 		cfg.Outbox = 256 << 10
 	}
 	s.loop = memnet.NewLoop(cfg.Outbox, func(c *memnet.Conn) memnet.Handler { return s.Sessions.New(c) }, s.Sessions.TurnEnd)
+	s.loop.Unauth = cfg.Unauth
 	t.Cleanup(func() { s.stop(t) })
 	return s
 }
@@ -120,6 +122,9 @@ func (s *Server) stop(t testing.TB) {
 	}
 	s.Sessions.Close()
 	s.loop.Close()
+	if n := s.loop.Held(); n != 0 {
+		t.Errorf("%d bytes are counted as held when all clients are gone", n)
+	}
 	if c := s.Sessions.Counts(); c != (session.Counts{}) {
 		t.Errorf("left when all clients are gone: %+v", c)
 	}

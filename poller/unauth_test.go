@@ -1,0 +1,249 @@
+//go:build linux
+
+package poller
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// from connects from an address and returns both ends.
+func (s *testServer) from(t testing.TB, addr string) (*echo, *net.TCPConn) {
+	t.Helper()
+	c := dialFrom(t, addr, s.addr)
+	return <-s.conns, c
+}
+
+// ended reports how many of these connections have ended for their memory.
+func ended(t testing.TB, all []*echo) (n int) {
+	t.Helper()
+	for _, e := range all {
+		select {
+		case err := <-e.closed:
+			if !errors.Is(err, ErrMemory) || !errors.Is(err, unix.ENOMEM) {
+				t.Errorf("ended with %v, want ErrMemory", err)
+			}
+			n++
+		default:
+		}
+	}
+	return n
+}
+
+// TestUnauthShares: one connection, one network and all together have their limits,
+// a network's is what is free, and where many networks take most of it the oldest
+// connections go. Who has authenticated is not counted.
+func TestUnauthShares(t *testing.T) {
+	const limit, each = 1 << 20, 32 << 10
+	s := serve(t, Config{Loops: 2, UnauthMemory: limit}, nil, nil)
+	// fill has a network hold as much as it may, and returns how much that is.
+	fill := func(addr string) (all []*echo, held int) {
+		t.Helper()
+		for {
+			e, _ := s.from(t, addr)
+			all = append(all, e)
+			if !e.c.Hold(each) {
+				return all, held
+			}
+			held += each
+		}
+	}
+	first, held := fill("127.0.0.2")
+	if held != limit/2 {
+		t.Errorf("one network holds %d bytes of %d, want half", held, limit)
+	}
+	if first[0].c.Hold(maxUnauth + 1) {
+		t.Errorf("one connection may hold %d bytes", maxUnauth+1)
+	}
+	if n := s.Stats().Unauth; n != limit/2 {
+		t.Errorf("%d bytes are held, want %d: what was refused does not count", n, limit/2)
+	}
+	second, held := fill("127.0.0.3")
+	if held != limit/4 {
+		t.Errorf("another network holds %d bytes of the other half, want half of it", held)
+	}
+	if n := s.Stats().Evicted; n != 0 {
+		t.Errorf("%d connections of two networks were told to end", n)
+	}
+	third, _ := s.from(t, "127.0.0.4")
+	if !third.c.Hold(each) {
+		t.Error("a third network has nothing")
+	}
+	if err := reason(t, first[0]); !errors.Is(err, ErrMemory) {
+		t.Errorf("the oldest ended with %v, want ErrMemory", err)
+	}
+	eventually(t, "its memory is back", func() bool { return s.Stats().Unauth == 3*limit/4 })
+	if n := ended(t, append(first[1:], append(second, third)...)); n != 0 {
+		t.Errorf("%d others ended", n)
+	}
+
+	for _, e := range first[1:] {
+		e.c.Authenticated()
+		if !e.c.Hold(10 * limit) {
+			t.Error("one that has authenticated is counted")
+		}
+	}
+	if n := s.Stats().Unauth; n != limit/4+each {
+		t.Errorf("%d bytes are held, want %d of those that have not authenticated", n, limit/4+each)
+	}
+	for _, e := range append(append(first, second...), third) {
+		e.c.Close(0)
+		e.c.Authenticated() // at any time
+	}
+	eventually(t, "all have left", func() bool { return s.Stats().Conns == 0 })
+	u := &s.unauth
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.total != 0 || u.leaving != 0 || u.conns != nil || u.networks != nil || u.waiting != (unauthList{}) || u.others != (unauthList{}) {
+		t.Errorf("left when all are gone: %+v", u)
+	}
+}
+
+// TestUnauthOutbox: before authentication an outbox has 64 KiB at most, also for
+// one large write; afterwards it is as large as it is configured.
+func TestUnauthOutbox(t *testing.T) {
+	s := serve(t, Config{Loops: 1, UnauthMemory: 1 << 20}, nil, nil)
+	e, c := s.from(t, "127.0.0.2")
+	if err := e.c.Queue(make([]byte, unauthOutbox+1)); err != ErrFull {
+		t.Errorf("one write of more than 64 KiB: %v, want ErrFull", err)
+	}
+	if err := e.c.Queue(make([]byte, unauthOutbox)); err != nil {
+		t.Errorf("64 KiB: %v", err)
+	}
+	if err := e.c.Queue([]byte("x")); err != ErrFull {
+		t.Errorf("a byte more: %v, want ErrFull", err)
+	}
+	if n := s.Stats().Unauth; n != unauthOutbox {
+		t.Errorf("%d bytes are counted", n)
+	}
+	e.c.Flush()
+	if _, err := io.ReadFull(c, make([]byte, unauthOutbox)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "nothing is counted", func() bool { return s.Stats().Unauth == 0 })
+	e.c.Authenticated()
+	if err := e.c.Queue(make([]byte, 2<<20)); err != nil {
+		t.Errorf("after authentication: %v", err)
+	}
+}
+
+// hostile are ways to have a server hold memory without authenticating.
+var hostile = []struct {
+	name string
+	tls  bool
+	do   func(t *testing.T, s *testServer, c net.Conn)
+}{
+	{"input for a busy handler", false, func(_ *testing.T, _ *testServer, c net.Conn) {
+		_, _ = c.Write(append([]byte("pause"), make([]byte, 128<<10)...))
+	}},
+	{"output that is not read", false, func(_ *testing.T, _ *testServer, c net.Conn) {
+		for range 200 {
+			if _, err := c.Write([]byte("large")); err != nil {
+				return
+			}
+		}
+	}},
+	{"half a large ClientHello", true, func(_ *testing.T, _ *testServer, c net.Conn) {
+		_, _ = c.Write(append([]byte{22, 3, 1, 0x3f, 0xff, 1, 0, 0x3f, 0xfb}, make([]byte, 16000)...))
+	}},
+	{"silence in the handshake", true, func(t *testing.T, _ *testServer, c net.Conn) {
+		_, _ = c.Write(clientHello(t))
+	}},
+	{"half a record", true, func(_ *testing.T, _ *testServer, c net.Conn) {
+		raw := &tap{Conn: c}
+		k := tls.Client(raw, &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true})
+		if k.Handshake() != nil {
+			return
+		}
+		raw.half = true
+		_, _ = k.Write(make([]byte, 16000))
+	}},
+}
+
+// tap is a connection that may keep the end of each write to itself.
+type tap struct {
+	net.Conn
+	half bool
+}
+
+func (c *tap) Write(p []byte) (int, error) {
+	if c.half {
+		_, err := c.Conn.Write(p[:len(p)-1])
+		return len(p), err
+	}
+	return c.Conn.Write(p)
+}
+
+// TestUnauthBytes: whatever many peers of many networks do, what is counted is
+// what is held, and it is within the limit; others are served meanwhile, and all of
+// it is given back.
+func TestUnauthBytes(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector's build has other sizes")
+	}
+	const n, limit = 400, 4 << 20
+	for _, h := range hostile {
+		var cfg *tls.Config
+		if h.tls {
+			cfg = testTLS(t)
+		}
+		large := make([]byte, 40<<10)
+		s := serve(t, Config{Loops: 1, UnauthMemory: limit, Outbox: 4 << 20}, cfg, func(e *echo, p []byte) int {
+			switch {
+			case bytes.HasPrefix(p, []byte("pause")):
+				e.c.Pause()
+				return 5
+			case bytes.HasPrefix(p, []byte("large")):
+				_ = e.c.Queue(large) // it does not read
+			default:
+				_ = e.c.Queue(p)
+			}
+			e.c.Flush()
+			return len(p)
+		})
+		var clients []net.Conn
+		var all []*echo
+		for i := range n {
+			e, c := s.from(t, "127.0.1."+string(rune('1'+i%8)))
+			_ = c.SetReadBuffer(4096)
+			clients, all = append(clients, c), append(all, e)
+		}
+		before, goroutines := heap(), runtime.NumGoroutine()
+		for i, c := range clients {
+			h.do(t, s, c)
+			if held := s.Stats().Unauth; held > limit {
+				t.Fatalf("%s: %d bytes are held by %d peers, the limit is %d", h.name, held, i+1, limit)
+			}
+		}
+		eventually(t, "goroutines that have no handshake any more have ended", func() bool {
+			return runtime.NumGoroutine() <= goroutines+s.underWay()
+		})
+		held, after := s.Stats().Unauth, heap()
+		grown := int64(after.HeapAlloc+after.StackInuse) - int64(before.HeapAlloc+before.StackInuse)
+		t.Logf("%s: %d bytes counted, %d grown (stacks %d), %d under way, %d peers left, %d told to", h.name, held, grown, int64(after.StackInuse)-int64(before.StackInuse), s.underWay(), ended(t, all), s.Stats().Evicted)
+		// The test's own clients and what the allocator rounds are in it too.
+		if grown > limit+n*4096 {
+			t.Errorf("%s: memory has grown by %d bytes, the limit is %d", h.name, grown, limit)
+		}
+		e, c := s.from(t, "127.0.0.9")
+		if h.tls {
+			servedOverTLS(t, c)
+		} else {
+			_, _ = c.Write([]byte("x"))
+			expect(t, c, "x")
+		}
+		e.c.Close(0)
+		for _, e := range all {
+			e.c.Close(0)
+		}
+		eventually(t, "all is given back", func() bool { st := s.Stats(); return st.Unauth == 0 && st.Conns == 0 })
+		_ = s.Close()
+	}
+}
