@@ -54,6 +54,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 			_ = lock.Close()
 		}
 	}()
+	secureFiles(cfg.DataDir, cfg.TLSKey, cfg.Logger) // before SQLite gives the database's mode to its other files
 	secret, err := loadSecret(cfg.DataDir)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,89 @@
+package server
+
+import (
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"roost/store/sqlite"
+)
+
+// What others must not read: the database has what passwords can be guessed from,
+// and all messages that wait.
+const (
+	othersMode = 0o077 // of the server's own files: the group and everybody else
+	worldMode  = 0o007 // of the operator's: a key may be shared with a group
+)
+
+// ownFiles are patterns of the names of the files that are made in the data
+// directory and are secret.
+var ownFiles = []string{sqlite.FileName, sqlite.FileName + "-*", secretFile, selfSignedKey}
+
+// secureFiles takes away from everybody but the owner the right to read the data
+// directory and the secret files in it, and warns of each that had it: whoever has
+// read one has it still. Of the operator's keys it only warns.
+func secureFiles(dir string, keys []string, log *slog.Logger) {
+	if onlyOurs(dir) {
+		secure(dir, log)
+	} else if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&worldMode != 0 {
+		log.Warn("others can read the data directory, and it has other files than the server's: keep the server's in a directory of their own, with mode 0700", "file", dir)
+	}
+	for _, pattern := range ownFiles {
+		names, _ := filepath.Glob(filepath.Join(globQuote(dir), pattern)) // the patterns are right
+		for _, name := range names {
+			if info, err := os.Lstat(name); err == nil && info.Mode().IsRegular() {
+				secure(name, log)
+			}
+		}
+	}
+	for _, name := range keys {
+		if info, err := os.Stat(name); err == nil && info.Mode().Perm()&worldMode != 0 {
+			log.Warn("everybody on this machine can read the private key: chmod it to 0600 or 0640", "file", name, "mode", info.Mode().Perm().String())
+		}
+	}
+}
+
+// secure takes the rights of others from a file or directory of ours.
+func secure(name string, log *slog.Logger) {
+	info, err := os.Stat(name)
+	if err != nil || info.Mode().Perm()&othersMode == 0 {
+		return
+	}
+	mode := info.Mode().Perm()
+	if err := os.Chmod(name, mode&^othersMode); err != nil {
+		log.Warn("others can read what is secret, and that cannot be changed: run the server as the owner of its files", "file", name, "mode", mode.String(), "err", err)
+		return
+	}
+	log.Warn("others could read what is secret; now they cannot", "file", name, "mode", mode.String())
+}
+
+// onlyOurs reports whether a directory has nothing but files of a server: it is not
+// one that has been named by mistake, such as /tmp, whose mode others depend on.
+func onlyOurs(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		if e.Type()&^fs.ModePerm != 0 || !ourName(e.Name()) {
+			return false
+		}
+	}
+	return true
+}
+
+func ourName(name string) bool {
+	for _, prefix := range []string{sqlite.FileName, secretFile, "selfsigned.", lockFile, domainsFile} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// globQuote is a name that stands for itself in a pattern.
+func globQuote(name string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(name)
+}

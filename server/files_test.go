@@ -1,0 +1,102 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"roost/store/sqlite"
+)
+
+// TestSecretFiles: what is secret in the data directory, and the directory, is
+// readable by its owner only once a server has started, and the server warns of
+// what was not.
+func TestSecretFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data [1]*") // no pattern
+	var log bytes.Buffer
+	run := func() string {
+		t.Helper()
+		log.Reset()
+		s, err := New(context.Background(), Config{C2S: "127.0.0.1:0", DataDir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			wantMode(t, filepath.Join(dir, sqlite.FileName+suffix), 0o600)
+		}
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		return log.String()
+	}
+	if got := run(); strings.Contains(got, "could read") {
+		t.Errorf("the server warns of what it has made: %s", got)
+	}
+	secret := []string{dir, filepath.Join(dir, sqlite.FileName), filepath.Join(dir, secretFile), filepath.Join(dir, selfSignedKey)}
+	for _, name := range secret {
+		mode := os.FileMode(0o644)
+		if name == dir {
+			mode = 0o755
+		}
+		if err := os.Chmod(name, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := run()
+	wantMode(t, dir, 0o700)
+	for _, name := range secret[1:] {
+		wantMode(t, name, 0o600)
+	}
+	if n := strings.Count(got, "others could read what is secret"); n != len(secret) {
+		t.Errorf("%d warnings, want %d: %s", n, len(secret), got)
+	}
+	wantMode(t, filepath.Join(dir, selfSignedCert), 0o644) // not secret
+	if got := run(); strings.Contains(got, "could read") {
+		t.Errorf("the server warns again: %s", got)
+	}
+}
+
+// TestSharedDirectory: the mode of a directory with others' files is theirs to
+// change, and so is that of the operator's key; the server warns.
+func TestSharedDirectory(t *testing.T) {
+	dir := t.TempDir()
+	key, other := filepath.Join(dir, "tls.key"), filepath.Join(dir, "notes.txt")
+	for _, name := range []string{key, other} {
+		if err := os.WriteFile(name, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := func(dirMode, keyMode os.FileMode, want int) {
+		t.Helper()
+		for name, mode := range map[string]os.FileMode{dir: dirMode, key: keyMode} {
+			if err := os.Chmod(name, mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var log bytes.Buffer
+		secureFiles(dir, []string{key}, slog.New(slog.NewTextHandler(&log, nil)))
+		if n := strings.Count(log.String(), "level=WARN"); n != want {
+			t.Errorf("%o, %o: %d warnings, want %d: %s", dirMode, keyMode, n, want, &log)
+		}
+		wantMode(t, dir, dirMode)
+		wantMode(t, key, keyMode)
+	}
+	f(0o700, 0o600, 0)
+	f(0o750, 0o640, 0) // a group is the operator's choice
+	f(0o755, 0o640, 1)
+	f(0o755, 0o644, 2)
+}
+
+func wantMode(t *testing.T, name string, want os.FileMode) {
+	t.Helper()
+	info, err := os.Stat(name)
+	if err != nil {
+		t.Error(err)
+	} else if info.Mode().Perm() != want {
+		t.Errorf("%s has mode %o, want %o", name, info.Mode().Perm(), want)
+	}
+}
