@@ -73,7 +73,7 @@ func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, leaf sessio
 	c := &core{store: st, router: r, sessions: m, log: cfg.Logger}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.stopped.Go(func() { c.watch(c.ctx) })
-	c.stopped.Go(func() { keepSmall(c.ctx, cfg.GCPercent) })
+	c.stopped.Go(func() { keepSmall(c.ctx, cfg.GCPercent, c.clients) })
 	return c
 }
 
@@ -87,6 +87,12 @@ func (c *core) close() {
 	defer cancel()
 	c.router.Flush(ctx)
 	c.router.Close()
+}
+
+// clients is the number of connections, whether they have logged in or not.
+func (c *core) clients() int {
+	n := c.sessions.Counts()
+	return n.Unbound + n.Bound
 }
 
 // flushTimeout bounds how long a stop waits for the store with what was gathered.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -18,6 +19,7 @@ type memory struct {
 	live      uint64 // reachable at the last collection
 	held      uint64 // for the heap, not given back to the system
 	allocated uint64 // ever, on the heap
+	clients   int    // connections
 }
 
 // Names of runtime metrics.
@@ -29,13 +31,14 @@ const (
 	metricAllocated = "/gc/heap/allocs:bytes"
 )
 
-func readMemory() memory {
+func readMemory(clients int) memory {
 	s := []metrics.Sample{{Name: metricLive}, {Name: metricObjects}, {Name: metricUnused}, {Name: metricFree}, {Name: metricAllocated}}
 	metrics.Read(s)
 	return memory{
 		live:      s[0].Value.Uint64(),
 		held:      s[1].Value.Uint64() + s[2].Value.Uint64() + s[3].Value.Uint64(),
 		allocated: s[4].Value.Uint64(),
+		clients:   clients,
 	}
 }
 
@@ -44,12 +47,15 @@ const (
 	janitorEvery = 5 * time.Second
 	minExcess    = 1 << 20 // bytes held in vain that are worth a collection
 	excessPart   = 16      // … and their part of what is live
-	followUp     = 12      // looks after a collection when another one takes what caches gave up since
+	followUp     = 8       // looks after a collection when another one takes what caches gave up since
 	quietPart    = 8       // quiet: less than this part of what is live was allocated since the last look
+	minLeft      = 64      // clients that have left whose memory is worth a collection
+	leftPart     = 8       // … and their part of those that there were
 )
 
 // janitor decides when to give memory back.
 type janitor struct {
+	peak  int    // the most clients that there were since the last collection
 	last  memory // at the last look
 	after memory // right after the last collection that it had made
 	looks int    // until the follow-up, 0: there is none
@@ -60,6 +66,13 @@ type janitor struct {
 func (j *janitor) due(now memory) bool {
 	quiet := now.allocated-j.last.allocated < now.live/quietPart+minExcess
 	j.last = now
+	j.peak = max(j.peak, now.clients)
+	// What is live is known from the last collection only. Clients that have been
+	// idle for long and leave allocate next to nothing, and it is out of date.
+	if left := j.peak - now.clients; quiet && left >= max(minLeft, j.peak/leftPart) {
+		j.looks = followUp
+		return true
+	}
 	worth := max(minExcess, now.live/excessPart)
 	if now.allocated-j.after.allocated < worth {
 		// Nothing was allocated, but caches that expire may have let go.
@@ -76,15 +89,18 @@ func (j *janitor) due(now memory) bool {
 	return true
 }
 
-// collect gives back what is not used.
-func (j *janitor) collect() {
+// collect gives back what is not used. A sync.Pool keeps what was put in it for
+// one collection more: the second one takes that.
+func (j *janitor) collect(clients int) {
+	runtime.GC()
 	debug.FreeOSMemory()
-	j.after = readMemory()
-	j.last = j.after
+	j.after = readMemory(clients)
+	j.last, j.peak = j.after, clients
 }
 
 // keepSmall runs the janitor until ctx ends, and the pacer if there is a percentage.
-func keepSmall(ctx context.Context, gcPercent int) {
+// clients is the number of connections.
+func keepSmall(ctx context.Context, gcPercent int, clients func() int) {
 	var j janitor
 	p := &pacer{}
 	if gcPercent > 0 {
@@ -99,9 +115,9 @@ func keepSmall(ctx context.Context, gcPercent int) {
 			return
 		case <-tick.C:
 		}
-		if j.due(readMemory()) {
+		if n := clients(); j.due(readMemory(n)) {
 			p.reset()
-			j.collect()
+			j.collect(n)
 		}
 	}
 }

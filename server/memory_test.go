@@ -1,6 +1,11 @@
 package server
 
-import "testing"
+import (
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"testing"
+)
 
 const mib = 1 << 20
 
@@ -29,6 +34,53 @@ func TestJanitor(t *testing.T) {
 	f("little is held in vain", memory{live: 150 * mib, held: 155 * mib, allocated: 930 * mib}, false)
 }
 
+// TestJanitorLeaving: clients that were idle for long and leave together allocate
+// nothing, and what was live before is the last that is known; that many have left
+// is what makes a collection due, once.
+func TestJanitorLeaving(t *testing.T) {
+	var j janitor
+	idle := memory{live: 250 * mib, held: 255 * mib, allocated: 900 * mib, clients: 10_000}
+	j.after, j.last, j.peak = idle, idle, idle.clients
+	f := func(desc string, clients int, want bool) {
+		t.Helper()
+		now := idle
+		now.clients = clients
+		if got := j.due(now); got != want {
+			t.Errorf("%s: due = %v, want %v", desc, got, want)
+		}
+		if want {
+			j.after, j.last, j.peak = now, now, clients
+		}
+	}
+	f("a few have left", 9_000, false)
+	f("some have come back", 9_500, false)
+	f("many have left", 8_000, true)
+	f("nothing since", 8_000, false)
+	f("all have left", 0, true)
+	for range followUp - 1 {
+		f("nobody is there", 0, false)
+	}
+	f("what caches gave up", 0, true)
+	f("a handful come", 60, false)
+	f("and go", 0, false)
+}
+
+// TestGiveBackPools: what lies in pools is given back by one collection.
+func TestGiveBackPools(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // no other collection
+	pool := sync.Pool{}
+	for range 64 {
+		pool.Put(make([]byte, mib))
+	}
+	before := readMemory(0)
+	var j janitor
+	j.collect(0)
+	if after := readMemory(0); after.held+60*mib > before.held {
+		t.Errorf("%d of %d MiB are still held", after.held/mib, before.held/mib)
+	}
+	runtime.KeepAlive(&pool)
+}
+
 // TestGiveBack: what was garbage is held no longer.
 func TestGiveBack(t *testing.T) {
 	var j janitor
@@ -36,13 +88,13 @@ func TestGiveBack(t *testing.T) {
 	for i := range junk {
 		junk[i] = make([]byte, mib)
 	}
-	before := readMemory()
+	before := readMemory(0)
 	if before.held < 64*mib || before.allocated < 64*mib {
 		t.Fatalf("64 MiB are in use, and memory says %+v", before)
 	}
 	clear(junk)
-	j.collect()
-	if after := readMemory(); after.held > before.held-60*mib {
+	j.collect(0)
+	if after := readMemory(0); after.held > before.held-60*mib {
 		t.Errorf("%d of %d MiB are still held", after.held/mib, before.held/mib)
 	}
 }
