@@ -27,13 +27,13 @@ func (r *Router) sendUnavailable(t *session.Turn, of, to string) {
 // section 4.5): it goes where the available one went, to everybody who got
 // directed presence, and back to the resource itself.
 func (r *Router) unavailable(t *session.Turn, s *session.Session, st *stanza.Stanza) session.Work {
-	ro, ok := r.cached(s.BareJID())
+	ro, ok := r.cachedOwn(s)
 	if !ok {
 		if !t.MayBlock() {
 			return session.Read
 		}
 		var err error
-		if ro, err = r.Roster(s.JID().Bare()); err != nil {
+		if ro, err = r.ownRoster(s); err != nil {
 			r.fault(t, s, st, "roster could not be read", err)
 			return session.Done
 		}
@@ -141,13 +141,13 @@ func (r *Router) directed(t *session.Turn, s *session.Session, st *stanza.Stanza
 func (r *Router) Left(t *session.Turn, s *session.Session) bool {
 	ro := &Roster{}
 	if s.Available() {
-		cached, ok := r.cached(s.BareJID())
+		cached, ok := r.cachedOwn(s)
 		if !ok && !t.MayBlock() {
 			return false
 		}
 		if !ok {
 			var err error
-			if cached, err = r.Roster(s.JID().Bare()); err != nil {
+			if cached, err = r.ownRoster(s); err != nil {
 				r.cfg.Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
 				cached = ro
 			}

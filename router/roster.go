@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"roost/jid"
+	"roost/session"
 	"roost/stanza"
 	"roost/store"
 )
@@ -178,6 +179,34 @@ func (r *Router) Roster(owner jid.JID) (*Roster, error) {
 	ro := newRoster(sr)
 	r.remember(owner.Clone(), ro, seen)
 	return ro, nil
+}
+
+// cachedOwn is the roster of a session's own account, if it is in memory.
+func (r *Router) cachedOwn(s *session.Session) (*Roster, bool) {
+	ro, ok := r.cached(s.BareJID())
+	if !ok {
+		return nil, false
+	}
+	return own(s, ro), true
+}
+
+// ownRoster is the roster of a session's own account. Only workers may call it.
+func (r *Router) ownRoster(s *session.Session) (*Roster, error) {
+	ro, err := r.Roster(s.JID().Bare())
+	if err != nil {
+		return nil, err
+	}
+	return own(s, ro), nil
+}
+
+// own is a roster, or an empty one where it is that of an account which was created
+// after the session had authenticated: the session is that of a former account of
+// the same name, and ends soon.
+func own(s *session.Session, ro *Roster) *Roster {
+	if ro.Generation > s.Event() {
+		return &Roster{}
+	}
+	return ro
 }
 
 // changesOf counts the changes of an account's roster, and of some others'.

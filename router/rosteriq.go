@@ -56,7 +56,7 @@ func (r *Router) rosterGet(rq *Request) {
 	owner := rq.Account()
 	for range rosterGetTries {
 		seen := r.changesOf(owner.String()).Load()
-		ro, err := r.Roster(owner)
+		ro, err := r.ownRoster(rq.Session)
 		if err != nil {
 			rq.Error(err)
 			return
@@ -88,7 +88,7 @@ func (r *Router) sendCurrent(rq *Request, b []byte, seen uint32) bool {
 func (r *Router) rosterGetInline(rq *Request) bool {
 	owner := rq.Account().String()
 	seen := r.changesOf(owner).Load()
-	ro, ok := r.cached(owner)
+	ro, ok := r.cachedOwn(rq.Session)
 	ver := rq.Payload().Attr("ver")
 	switch {
 	case !ok:
