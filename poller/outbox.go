@@ -28,7 +28,8 @@ func (c *Conn) buffer() *bytebufferpool.ByteBuffer {
 }
 
 // hardFactor is how many times the bound of an outbox one write may be that
-// finds it empty: a large roster is not a slow reader.
+// finds it empty, unless Config.LargeWrite says otherwise: a large roster is not a
+// slow reader.
 const hardFactor = 16
 
 // Queue copies p to the outbox, sealed where the connection has TLS; it makes
@@ -75,7 +76,9 @@ func (c *Conn) mayQueue(queued int) int {
 	case c.unauth():
 		return min(limit, unauthOutbox)
 	case queued == 0:
-		return limit * hardFactor
+		return c.loop.p.cfg.LargeWrite
+	case queued > limit:
+		return c.loop.p.cfg.LargeWrite + limit // behind a large write
 	}
 	return limit
 }

@@ -421,7 +421,7 @@ func TestManySlowReaders(t *testing.T) {
 }
 
 // TestOneLargeWrite: what finds the outbox empty may be larger than the bound,
-// up to a factor; nothing else may.
+// up to a limit, and does not keep out what comes behind it, up to the bound.
 func TestOneLargeWrite(t *testing.T) {
 	const bound = 4096
 	s := serve(t, Config{Loops: 1, Outbox: bound}, nil, nil)
@@ -434,11 +434,14 @@ func TestOneLargeWrite(t *testing.T) {
 	if err := e.c.Queue(make([]byte, bound*hardFactor)); err != nil {
 		t.Errorf("a large roster: %v", err)
 	}
+	if err := e.c.Queue(make([]byte, bound)); err != nil {
+		t.Errorf("behind it: %v", err)
+	}
 	if err := e.c.Queue([]byte("x")); err != ErrFull {
-		t.Errorf("behind it: %v, want ErrFull", err)
+		t.Errorf("too much behind it: %v, want ErrFull", err)
 	}
 	e.c.Flush()
-	if _, err := io.ReadFull(c, make([]byte, bound*hardFactor)); err != nil {
+	if _, err := io.ReadFull(c, make([]byte, bound*(hardFactor+1))); err != nil {
 		t.Fatal(err)
 	}
 }

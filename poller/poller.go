@@ -67,6 +67,7 @@ type Config struct {
 	Loops         int           // event loops; default GOMAXPROCS
 	ReadBuffer    int           // bytes, one buffer for each loop; default 64 KiB
 	Outbox        int           // bytes that wait for one slow peer; default 256 KiB
+	LargeWrite    int           // bytes of one write that finds nothing waiting; default 16 times Outbox
 	IdleTimeout   time.Duration // a connection that sends nothing for so long is closed; 0: never
 	Handshakes    int           // TLS handshakes under way at once, of which one network may take what others leave free: half of them at most; default 1,024
 	RecordTimeout time.Duration // from the first to the last byte of a TLS record; default 1 min
@@ -96,6 +97,7 @@ func (c *Config) setDefaults() {
 	set(&c.Loops, runtime.GOMAXPROCS(0))
 	set(&c.ReadBuffer, 64<<10)
 	set(&c.Outbox, 256<<10)
+	set(&c.LargeWrite, hardFactor*c.Outbox)
 	set(&c.Handshakes, 1024)
 	if c.RecordTimeout <= 0 {
 		c.RecordTimeout = time.Minute

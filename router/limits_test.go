@@ -63,7 +63,7 @@ func TestAccountLimits(t *testing.T) {
 	var cfg xmpptest.Config
 	cfg.Session.MaxResources = 2
 	cfg.Router.MaxRoster, cfg.Router.MaxOffline, cfg.Router.MaxDirected = 2, 2, 2
-	cfg.Router.RosterBytes, cfg.Router.OfflineShare = 600, 100
+	cfg.Router.RosterBytes, cfg.Router.OfflineShare = 750, 100
 	s := xmpptest.NewServer(t, cfg)
 	romeo := loginRaw(t, s, "romeo", plainHeader)
 	f := func(stanza, condition string) {

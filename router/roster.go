@@ -43,16 +43,40 @@ func (r *Roster) weight() uint32 {
 	return uint32(n)
 }
 
-// bytes is what clients have written in a roster: whoever asks for it is sent all
-// of that at once.
-func (r *Roster) bytes() int {
+// sentBytes is the size of the roster as it is sent, at most.
+func (r *Roster) sentBytes() int {
 	n := 0
 	for i := range r.Items {
-		n += itemBytes(&r.Items[i])
+		n += sentBytes(&r.Items[i])
 	}
 	return n
 }
 
+// sentBytes is the size of an item as it is sent, at most: its markup, and text in
+// which some characters are escaped. Counted without that, a roster of short groups
+// would be twenty times larger than its limit.
+func sentBytes(it *store.RosterItem) int {
+	const markup, group = 90, len("<group></group>")
+	n := markup + escapedLen(it.JID.String()) + escapedLen(it.Name)
+	for _, g := range it.Groups {
+		n += group + escapedLen(g)
+	}
+	return n
+}
+
+// escapedLen is the length of a text when it is escaped, at most.
+func escapedLen(s string) int {
+	n := len(s)
+	for i := range len(s) {
+		switch s[i] {
+		case '\'', '"', '&', '<', '>', '\t', '\n', '\r':
+			n += len("&apos;") - 1
+		}
+	}
+	return n
+}
+
+// itemBytes is what a client has written in an item.
 func itemBytes(it *store.RosterItem) int {
 	n := len(it.JID.String()) + len(it.Name)
 	for _, g := range it.Groups {
@@ -67,11 +91,11 @@ func (r *Router) room(ro *Roster, item *store.RosterItem) error {
 	if !found && len(ro.Items) >= r.cfg.MaxRoster {
 		return errRosterFull
 	}
-	more := itemBytes(item)
+	more := sentBytes(item)
 	if found {
-		more -= itemBytes(&old)
+		more -= sentBytes(&old)
 	}
-	if more > 0 && ro.bytes()+more > r.cfg.RosterBytes {
+	if more > 0 && ro.sentBytes()+more > r.cfg.RosterBytes {
 		return errRosterFull
 	}
 	return nil

@@ -121,9 +121,17 @@ func appendVer(b []byte, version int64) []byte {
 	return append(b, '\'')
 }
 
+// fewChanges is the size of changes that are sent as such to a client with an older
+// version, in bytes, though the whole roster may be smaller.
+const fewChanges = 4 << 10
+
+// pushMarkup is the size of a roster push without its item and addressee, at most.
+const pushMarkup = 160
+
 // appendRosterOrChanges appends, for a client that has an older version, an empty
-// result and then the changes as pushes, where those are known and fewer than the
-// whole; the roster otherwise.
+// result and then the changes as pushes, where those are known and smaller than
+// the whole: RFC 6121 section 2.6.3 leaves it to the server. Otherwise it appends
+// the roster.
 func (r *Router) appendRosterOrChanges(rq *Request, owner jid.JID, ro *Roster) []byte {
 	ver := rq.Payload().Attr("ver")
 	since, err := strconv.ParseInt(string(ver), 10, 64)
@@ -133,18 +141,38 @@ func (r *Router) appendRosterOrChanges(rq *Request, owner jid.JID, ro *Roster) [
 	if since == ro.Version {
 		return rq.appendEmpty()
 	}
+	to := rq.Session.FullJID()
+	push := pushMarkup + escapedLen(to)
+	size, limit := 0, max(fewChanges, ro.sentBytes())
+	for i := range ro.Items {
+		if ro.Items[i].Version > since {
+			size += push + sentBytes(&ro.Items[i])
+		}
+	}
+	if size > limit {
+		return appendRoster(rq, ro) // before the store is asked
+	}
 	changes, current, ok, err := r.cfg.Store.RosterChanges(r.ctx, owner, since)
-	if err != nil || !ok || current != ro.Version || len(changes) > len(ro.Items) {
+	if err != nil || !ok || current != ro.Version || size+push*removed(changes) > limit {
 		return appendRoster(rq, ro)
 	}
-	// One write, as the whole roster is one: be they ever so many, they are
-	// what the client has asked for.
+	// One write, as the whole roster is one, and no larger.
 	b := rq.appendEmpty()
 	for i := range changes {
 		c := &changes[i]
-		b = appendPush(b, rq.Session.FullJID(), &c.Item, c.Removed, c.Version)
+		b = appendPush(b, to, &c.Item, c.Removed, c.Version)
 	}
 	return b
+}
+
+// removed is how many of the changes are items that were removed.
+func removed(changes []store.RosterChange) (n int) {
+	for i := range changes {
+		if changes[i].Removed {
+			n++
+		}
+	}
+	return n
 }
 
 // appendItem appends one item as clients see it.

@@ -45,7 +45,7 @@ type Config struct {
 	Extensions   []Extension
 	RosterCache  int          // memory for rosters, in bytes; default 8 MiB
 	MaxRoster    int          // items of one roster; default 5,000
-	RosterBytes  int          // bytes of addresses, names and groups in one roster; default 512 KiB
+	RosterBytes  int          // bytes of one roster as it is sent; default 2 MiB
 	MaxRequests  int          // pending inbound subscription requests of one account; default 500
 	MaxDirected  int          // addresses that one resource may send directed presence to; default 1,000
 	MaxOffline   int          // messages kept for one account; default 1,000; below 0: none are kept
@@ -64,7 +64,7 @@ func (c *Config) setDefaults() {
 	}
 	set(&c.RosterCache, 8<<20)
 	set(&c.MaxRoster, 5000)
-	set(&c.RosterBytes, 512<<10)
+	set(&c.RosterBytes, 2<<20)
 	set(&c.MaxRequests, 500)
 	set(&c.MaxDirected, 1000)
 	set(&c.MaxOffline, 1000)

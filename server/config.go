@@ -82,6 +82,10 @@ type Config struct {
 	Logger *slog.Logger // nil discards
 }
 
+// largeResult is the largest stanza, in bytes, that is written to a client with
+// nothing waiting for it, however small its outbox is: more than a roster has.
+const largeResult = 4 << 20
+
 // Defaults that other rooms have no opinion on.
 const (
 	defaultMaxPerAddress = 10000

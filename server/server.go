@@ -99,6 +99,7 @@ func (s *Server) listen() (err error) {
 	s.poller, err = poller.New(poller.Config{
 		Loops:         c.Pollers,
 		Outbox:        c.Outbox,
+		LargeWrite:    max(largeResult, 16*c.Outbox),
 		IdleTimeout:   max(0, c.IdleTimeout),
 		Handshakes:    c.Handshakes,
 		StdTLS:        c.StdTLS,
