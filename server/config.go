@@ -49,6 +49,7 @@ type Config struct {
 	Register     bool                   // in-band registration
 	MaxRegister  int                    // accounts that one IPv4 address or IPv6 /64 may try to create in an hour, loopback exempt; default 60; below 0: any number
 	Contacts     map[string][]string    // contact addresses by role (XEP-0157)
+	MaxFailures  int                    // failed logins of one account from one IPv4 address or IPv6 /64 before more are refused, one is forgiven a minute; default 10; below 0: any number
 	MaxResources int                    // clients of one account; default 10
 	Conflict     session.ConflictPolicy // when a resource is taken; default: the older client goes
 

@@ -61,6 +61,7 @@ func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, leaf sessio
 		TLS:            tlsConfig,
 		Leaf:           leaf,
 		AllowPlaintext: cfg.AllowPlaintext,
+		MaxFailures:    cfg.MaxFailures,
 		MaxResources:   cfg.MaxResources,
 		FanoutRate:     cfg.FanoutRate,
 		Conflict:       cfg.Conflict,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/puzpuzpuz/xsync/v3"
 
+	"roost/internal/peernet"
 	"roost/jid"
 	"roost/parser"
 	"roost/stanza"
@@ -101,6 +102,8 @@ type Config struct {
 	TLS            TLSFunc        // of STARTTLS; nil: not offered
 	Leaf           LeafFunc       // the certificate that TLS shows; nil: no tls-server-end-point
 	AllowPlaintext bool           // logins without TLS are allowed
+	MaxFailures    int            // failed logins of one account from one network before more are refused, one is forgiven a minute; default 10; below 0: nothing is limited or delayed
+	FailureDelay   time.Duration  // of the response to the first failed login, doubles with each; default 500 ms; below 0: none
 	FanoutRate     int            // deliveries to others that one client may cause in a second, five seconds' worth of them at once; default 20,000; below 0: any number
 	MaxResources   int            // sessions per account; default 10
 	Conflict       ConflictPolicy // default KickOld
@@ -124,6 +127,12 @@ func (c *Config) setDefaults() {
 	set(&c.WriteMemory, 64<<20)
 	if c.FanoutRate == 0 {
 		c.FanoutRate = 20000
+	}
+	if c.MaxFailures == 0 {
+		c.MaxFailures = 10
+	}
+	if c.FailureDelay == 0 {
+		c.FailureDelay = 500 * time.Millisecond
 	}
 	set(&c.MaxResources, 10)
 	set(&c.Shards, 256)
@@ -151,6 +160,9 @@ type Manager struct {
 	writes     *workers     // for what waits for commits
 	keys       *workers     // for key derivation; they may read from the store
 	parked     atomic.Int64 // bytes of stanzas that wait for commits
+	keyQueue   *keyQueue    // gives keys to all networks in turn
+	throttle   throttle
+	loginLog   loginLog
 	stopping   atomic.Bool
 	mechs      []mechanism
 	bound      atomic.Int64
@@ -184,13 +196,16 @@ func NewManager(cfg Config) *Manager {
 	m.writes = newWorkers(m, min(cfg.Workers, cfg.Writers), cfg.Writers)
 	m.writes.write = true
 	m.keys = newWorkers(m, cfg.KeyWorkers, cfg.KeyWorkers)
+	m.keyQueue = newKeyQueue(m.keys, cfg.KeyWorkers)
+	m.throttle.prepare(&cfg)
+	m.loginLog.log = cfg.Logger
 	return m
 }
 
 // New makes a session for a connection that was accepted.
 func (m *Manager) New(c Conn) *Session {
 	s := &Session{mgr: m, conn: c}
-	s.ext.Store(&extra{neg: new(negotiation)})
+	s.ext.Store(&extra{neg: &negotiation{network: peernet.Of(c.RemoteAddr().Addr())}})
 	s.parser.Restrict() // until saslSuccess
 	m.unbound.Store(s, struct{}{})
 	s.set(flagLogin)
@@ -259,7 +274,7 @@ func (m *Manager) Counts() Counts {
 		Bound:     int(m.bound.Load()),
 		Accounts:  m.table.count(),
 		Presences: m.presences.m.Size(),
-		Waiting:   m.reads.waiting() + m.writes.waiting() + m.keys.waiting() + int(m.left.Load()),
+		Waiting:   m.reads.waiting() + m.writes.waiting() + m.keys.waiting() + m.keyQueue.left() + int(m.left.Load()),
 	}
 }
 
@@ -346,4 +361,5 @@ func (m *Manager) Close() {
 	m.reads.close() // they may leave something to the others
 	m.writes.close()
 	m.keys.close()
+	m.loginLog.close()
 }

@@ -105,14 +105,40 @@ func (m *Manager) newMechanisms() []mechanism {
 
 // lookup finds the account that a client wants to be.
 type lookup struct {
-	s     *Session
-	who   jid.JID
-	event int64 // its newest event
-	found bool  // it exists and may log in
-	off   bool  // it exists and is disabled
+	s      *Session
+	who    jid.JID
+	event  int64 // its newest event
+	exists bool
+	off    bool // it is disabled
+
+	guess   guess
+	refused bool // there were too many failures: the password was not tried
+	wrong   bool // the password was
 }
 
-func (l *lookup) account() (jid.JID, int64) { return l.who, l.event }
+func (l *lookup) found() *lookup { return l }
+
+// reason says why an attempt has failed, for the log.
+func (l *lookup) reason(cond saslError) string {
+	switch {
+	case l.refused:
+		return "too many failures"
+	case l.wrong && l.exists:
+		return "wrong password"
+	case l.wrong:
+		return "no such account"
+	}
+	return string(cond)
+}
+
+// mayTry refuses a guess where there were too many.
+func (l *lookup) mayTry() error {
+	if l.s.mgr.throttle.refuses(l.guess) {
+		l.refused = true
+		return saslTemporaryFailure
+	}
+	return nil
+}
 
 // find reads the account of this username. For one that does not exist it makes
 // up credentials that look the same each time and that no password fits: RFC
@@ -121,7 +147,12 @@ func (l *lookup) find(username string) (store.Credentials, error) {
 	m := l.s.mgr
 	who, err := jid.New(username, l.s.Host(), "")
 	if err != nil {
-		return m.madeUp(username), nil
+		l.guess = m.throttle.guess(username, l.s.neg().network)
+		return m.madeUp(username), l.mayTry()
+	}
+	l.guess = m.throttle.guess(who.String(), l.s.neg().network)
+	if err := l.mayTry(); err != nil {
+		return store.Credentials{}, err
 	}
 	account, err := m.cfg.Accounts.Account(context.Background(), who)
 	switch {
@@ -130,14 +161,14 @@ func (l *lookup) find(username string) (store.Credentials, error) {
 	case err != nil:
 		return store.Credentials{}, err
 	}
-	l.who, l.event, l.found, l.off = who, account.Event, true, account.Disabled
+	l.who, l.event, l.exists, l.off = who, account.Event, true, account.Disabled
 	m.iterations.saw(account.Credentials.Iterations)
 	return account.Credentials, nil
 }
 
 // verdict is the outcome for a client that has proved to know the password.
 func (l *lookup) verdict() error {
-	if !l.found {
+	if !l.exists {
 		return saslNotAuthorized
 	}
 	if l.off {
@@ -212,6 +243,7 @@ type scramExchange struct {
 	keySize int
 	plus    bool
 	conv    *scram.ServerConversation
+	begun   bool  // the first message was taken
 	failed  error // of the store
 }
 
@@ -227,6 +259,13 @@ func (x *scramExchange) step(message []byte) ([]byte, bool, error) {
 			return nil, false, err
 		}
 	}
+	if x.begun {
+		// Many exchanges may have got this far at once.
+		if err := x.mayTry(); err != nil {
+			return nil, false, err
+		}
+	}
+	x.begun = true
 	answer, err := x.conv.Step(string(message))
 	switch {
 	case x.failed != nil:
@@ -234,6 +273,7 @@ func (x *scramExchange) step(message []byte) ([]byte, bool, error) {
 	case err != nil && answer == "":
 		return nil, false, saslMalformedRequest
 	case err != nil:
+		x.wrong = answer == scram.ErrInvalidProof
 		return nil, false, saslNotAuthorized
 	case !x.conv.Done():
 		return []byte(answer), false, nil
@@ -308,6 +348,7 @@ func (x *plainExchange) step(message []byte) ([]byte, bool, error) {
 	// The keys are derived for an account that does not exist too: the time
 	// that it takes tells nothing.
 	if ok := c.Verify(string(parts[2])); !ok {
+		x.wrong = true
 		return nil, false, saslNotAuthorized
 	}
 	if err := x.verdict(); err != nil {

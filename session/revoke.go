@@ -55,8 +55,8 @@ func (s *Session) revokeUnbound(t *Turn, accounts map[string]Revocation) {
 	}
 	// In the middle of an exchange the account is the one whose keys were read.
 	if n := s.neg(); n != nil && n.sasl != nil {
-		who, event := n.sasl.account()
-		if r, listed := accounts[who.BareString()]; listed && before(uint32(event), r.Unbound) {
+		x := n.sasl.found()
+		if r, listed := accounts[x.who.BareString()]; listed && before(uint32(x.event), r.Unbound) {
 			s.end(t, r.Error)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 
-	"roost/jid"
 	"roost/parser"
 )
 
@@ -48,9 +47,8 @@ type exchange interface {
 	// asks the store or derives keys.
 	blocks() bool
 
-	// account is the account that was found, and its newest event then; zero
-	// before.
-	account() (who jid.JID, event int64)
+	// found is what is known of the account.
+	found() *lookup
 }
 
 // mechanism is one SASL mechanism that can be offered.
@@ -127,17 +125,20 @@ func (s *Session) saslStep(t *Turn, el parser.Element) {
 	if message == nil && string(el.Local()) == "response" {
 		message = []byte{}
 	}
-	if !s.neg().sasl.blocks() {
+	n := s.neg()
+	if !n.sasl.blocks() {
 		s.saslAnswer(t, message)
 		return
 	}
-	pool := s.mgr.reads
-	if s.neg().mech.keys {
-		pool = s.mgr.keys
+	block := func(f func(*Turn)) { s.block(s.mgr.reads, f) }
+	if n.mech.keys && message != nil {
+		block = s.blockKeys
 	}
 	if s.hold(t, cap(message)+exchangeBytes) {
-		s.block(pool, func(t *Turn) {
-			s.saslAnswer(t, message)
+		block(func(t *Turn) {
+			if !s.has(flagGone) { // it may have waited for long
+				s.saslAnswer(t, message)
+			}
 			s.heldNow()
 		})
 	}
@@ -149,7 +150,7 @@ func (s *Session) saslAnswer(t *Turn, message []byte) {
 	clear(message) // PLAIN's holds the password
 	switch {
 	case err != nil:
-		s.saslFail(t, err)
+		s.loginFailed(t, err)
 	case done:
 		s.saslSuccess(t, answer)
 	default:
@@ -195,7 +196,8 @@ func (s *Session) sendSASL(t *Turn, name string, data []byte) {
 // saslSuccess ends the exchange. RFC 6120 section 6.4.6: the client sends a new
 // stream header, and what was known from the old one is dropped.
 func (s *Session) saslSuccess(t *Turn, data []byte) {
-	account, event := s.neg().sasl.account()
+	x := s.neg().sasl.found()
+	account := x.who
 	if s.neg().from != "" && s.neg().from != account.String() {
 		// The client said on its header that it is somebody else.
 		s.saslFail(t, saslInvalidAuthzid)
@@ -206,9 +208,10 @@ func (s *Session) saslSuccess(t *Turn, data []byte) {
 	} else {
 		s.SendBytes(t, []byte("<success xmlns='"+nsSASL+"'/>"))
 	}
+	s.mgr.throttle.succeeded(x.guess)
 	s.neg().sasl, s.neg().mech = nil, nil
 	s.jid = account.Keep()
-	s.SetEvent(event)
+	s.SetEvent(x.event)
 	s.set(flagAuthed)
 	s.unset(flagOpen)
 	s.parser.Reset()
@@ -217,15 +220,7 @@ func (s *Session) saslSuccess(t *Turn, data []byte) {
 
 // saslFail answers a failed attempt; too many end the stream with
 // <policy-violation/> (RFC 6120 section 6.4.5).
-func (s *Session) saslFail(t *Turn, err error) {
-	cond, ok := err.(saslError)
-	if !ok {
-		s.mgr.cfg.Logger.Error("authentication could not be tried", "peer", s.conn.RemoteAddr(), "err", err)
-		cond = saslTemporaryFailure
-	}
-	if cond == saslNotAuthorized {
-		s.mgr.cfg.Logger.Info("authentication failed", "peer", s.conn.RemoteAddr(), "domain", s.Host())
-	}
+func (s *Session) saslFail(t *Turn, cond saslError) {
 	s.neg().sasl, s.neg().mech = nil, nil
 	s.parser.RefuseSpace(false)
 	b := append(t.Buf(), "<failure xmlns='"+nsSASL+"'><"...)

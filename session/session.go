@@ -97,6 +97,7 @@ const (
 	flagTLS                          // <starttls/> was answered with <proceed/>, the handshake is under way
 	flagBinding                      // bound, and the client has not been told
 	flagThrottled                    // reading is paused until deliveries that the client has caused are forgiven
+	flagDelayed                      // busy: the response to a failed login waits for its time
 )
 
 func (s *Session) has(flag uint32) bool { return s.state.Load()&flag != 0 }

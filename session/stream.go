@@ -4,7 +4,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"syscall"
+	"time"
 
+	"roost/internal/peernet"
 	"roost/jid"
 	"roost/parser"
 )
@@ -22,13 +24,17 @@ const (
 // negotiation is what a session needs until it is bound, and then no more.
 type negotiation struct {
 	binding   channelBindings
+	network   peernet.Network
 	sasl      exchange // nil outside an exchange
 	mech      *mechanism
 	saslTries int
 	bindTries int
-	from      string // bare JID of the last stream header's 'from', normalized
-	secured   bool   // TLS is on
-	held      int    // bytes that the connection was told of
+	failure   saslError // of the last attempt to log in, until the client is told
+	delay     time.Duration
+	timer     *time.Timer // runs while the client is not told
+	from      string      // bare JID of the last stream header's 'from', normalized
+	secured   bool        // TLS is on
+	held      int         // bytes that the connection was told of
 }
 
 // Data handles bytes that came from the client. They are lent until it returns;
@@ -71,6 +77,9 @@ func (s *Session) Data(loop int, p []byte) int {
 	s.charge(t, t.cost-before-free)
 	if s.has(flagClosing) {
 		return len(p)
+	}
+	if n < len(p) && s.has(flagDelayed) {
+		s.conn.Pause()
 	}
 	return n
 }
@@ -137,6 +146,7 @@ func (s *Session) Secured(loop int, state *tls.ConnectionState) {
 // authentication, when the connection holds too much memory, and that is
 // <resource-constraint/> (section 4.9.3.17). A session that a worker has is cut off.
 func (s *Session) Expired(loop int, err error) {
+	s.dropDelay(loop)
 	if s.has(flagBusy) {
 		return
 	}
@@ -161,6 +171,7 @@ func (s *Session) Drained(loop int) {
 // Closed is called once, when the connection is gone.
 func (s *Session) Closed(loop int, err error) {
 	s.set(flagGone)
+	s.dropDelay(loop)
 	s.whenFree(s.mgr.turns[loop], func(t *Turn) {
 		if s.set(flagClosing) {
 			s.endedBecause(endedLost, err)
@@ -173,7 +184,7 @@ func (s *Session) Closed(loop int, err error) {
 // Close ends the stream, with an error or nil, and cleans up the session. It
 // may be called from any goroutine and returns at once.
 func (s *Session) Close(e *StreamError) {
-	s.onLoop(func(t *Turn) { s.end(t, e) })
+	s.endOnLoop(func(t *Turn) { s.end(t, e) })
 }
 
 // endBehind is end, after the presence that is held.
@@ -216,7 +227,7 @@ func (s *Session) overflow() {
 	if !s.set(flagSlow) {
 		return
 	}
-	s.onLoop(func(t *Turn) {
+	s.endOnLoop(func(t *Turn) {
 		if s.set(flagClosing) {
 			s.endedBecause(endedSlow, nil)
 		}

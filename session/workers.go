@@ -141,6 +141,21 @@ func (m *Manager) pool(need Work) *workers {
 	return m.reads
 }
 
+// blockKeys is block for what derives keys for a client that is not
+// authenticated.
+func (s *Session) blockKeys(f func(*Turn)) {
+	s.set(flagBusy)
+	s.conn.Pause()
+	ok := s.mgr.keyQueue.submit(s.neg().network, func(t *Turn) {
+		f(t)
+		t.end()
+		s.conn.Post(s.unblock)
+	})
+	if !ok {
+		s.unset(flagBusy)
+	}
+}
+
 // block runs f on a worker of pool w with the session's reading paused, and
 // goes on reading when f is done. Only the goroutine that handles the session's
 // input on its loop may call it.
@@ -247,20 +262,27 @@ func (s *Session) unblock(loop int) {
 
 // goOn does what has waited for the session, and goes on reading.
 func (s *Session) goOn(t *Turn) {
-	if !s.has(flagBusy) && s.has(flagLater) {
-		s.unset(flagLater)
-		later, _ := s.mgr.later.LoadAndDelete(s)
-		for _, f := range later {
-			s.whenFree(t, f)
-		}
-	}
+	s.runLater(t)
 	s.resume(t)
 }
 
 // resume goes on reading, unless there is a reason left to wait.
 func (s *Session) resume(t *Turn) {
-	if !s.has(flagBusy|flagThrottled) && !s.backlog(t) {
+	if !s.has(flagBusy|flagThrottled) && !s.startDelay(t) && !s.backlog(t) {
 		s.conn.Resume()
+	}
+}
+
+// runLater does what has waited for the session. Only the session's loop may call
+// it.
+func (s *Session) runLater(t *Turn) {
+	if s.has(flagBusy) || !s.has(flagLater) {
+		return
+	}
+	s.unset(flagLater)
+	later, _ := s.mgr.later.LoadAndDelete(s)
+	for _, f := range later {
+		s.whenFree(t, f)
 	}
 }
 
@@ -289,6 +311,15 @@ func (s *Session) backlog(t *Turn) bool {
 // called from any goroutine.
 func (s *Session) onLoop(f func(*Turn)) {
 	s.conn.Post(func(loop int) {
+		s.whenFree(s.mgr.turns[loop], f)
+	})
+}
+
+// endOnLoop is onLoop for what ends the session: a delayed response to a login
+// is not waited for.
+func (s *Session) endOnLoop(f func(*Turn)) {
+	s.conn.Post(func(loop int) {
+		s.dropDelay(loop)
 		s.whenFree(s.mgr.turns[loop], f)
 	})
 }

@@ -63,6 +63,7 @@ type serveFlags struct {
 
 	Register     bool     `group:"accounts" help:"Let clients create accounts (XEP-0077)."`
 	MaxRegister  int      `group:"accounts" default:"60" placeholder:"N" help:"Accounts that clients of one IPv4 address or IPv6 /64 may try to create in an hour; loopback is exempt; -1: any number (default: ${default})."`
+	MaxFailures  int      `group:"accounts" default:"10" placeholder:"N" help:"Failed logins of one account from one IPv4 address or IPv6 /64 before more are refused; one is forgiven a minute; -1: any number (default: ${default})."`
 	MaxResources int      `group:"accounts" default:"10" placeholder:"N" help:"Clients of one account at once (default: ${default})."`
 	Conflict     string   `group:"accounts" enum:"kick-old,refuse-new,rename-new" default:"kick-old" placeholder:"POLICY" help:"When a client asks for a resource that is taken: kick-old, refuse-new or rename-new (default: ${default})."`
 	Deliver      string   `group:"accounts" enum:"all,highest" default:"all" placeholder:"WHOM" help:"A message to an account goes to all of its clients with a non-negative priority, or to those with the highest (default: ${default})."`
@@ -121,7 +122,7 @@ func (c *serveFlags) serverConfig(log *slog.Logger) server.Config {
 		Domains: c.Domain, C2S: c.C2S, C2STLS: c.C2STLS, DataDir: c.Data,
 		TLSCert: c.TLSCert, TLSKey: c.TLSKey, Handshakes: c.Handshakes, AllowPlaintext: c.AllowPlaintext,
 		StdTLS:   !c.TLSLean,
-		Register: c.Register, MaxRegister: c.MaxRegister, MaxResources: c.MaxResources, OfflineQuota: c.OfflineQuota,
+		Register: c.Register, MaxRegister: c.MaxRegister, MaxFailures: c.MaxFailures, MaxResources: c.MaxResources, OfflineQuota: c.OfflineQuota,
 		OfflineBytes: int64(c.OfflineBytes), OfflineShare: c.OfflineShare,
 		Conflict: map[string]session.ConflictPolicy{
 			"kick-old": session.KickOld, "refuse-new": session.RefuseNew, "rename-new": session.RenameNew,

@@ -92,7 +92,13 @@ func NewServer(t testing.TB, cfg Config) *Server {
 	rc.Extensions = append(xep.All(cfg.XEP), rc.Extensions...)
 	s.Router = router.New(rc)
 	sc := cfg.Session
-	sc.Domains, sc.Accounts, sc.Router, sc.Logger = rc.Domains, s.Store, s.Router, log
+	sc.Domains, sc.Accounts, sc.Router = rc.Domains, s.Store, s.Router
+	if sc.Logger == nil {
+		sc.Logger = log
+	}
+	if sc.FailureDelay == 0 {
+		sc.FailureDelay = -1 // tests of other things have wrong passwords too
+	}
 	sc.AllowPlaintext, sc.Secret = true, []byte("a secret of the tests")
 	if sc.Limits == (parser.Limits{}) {
 		sc.Limits = parser.Limits{MaxStanza: 64 << 10}

@@ -93,6 +93,7 @@ type Store struct {
 	// writing by Close: then no write is underway to the queue.
 	writeMu sync.RWMutex
 	queue   chan *write
+	spare   sync.Pool // of *write; not shared by stores: a test in virtual time must keep its channels
 	writer  sync.WaitGroup
 
 	checkpoint  checkpoint
@@ -113,6 +114,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		readers: make(chan *conn, cfg.Readers),
 		closed:  make(chan struct{}),
 		queue:   make(chan *write, maxBatch),
+		spare:   sync.Pool{New: newWrite},
 	}
 	if err := s.open(ctx); err != nil {
 		return nil, s.wrap("open "+cfg.Path, err)

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -45,7 +44,7 @@ const (
 	dropped       // by the caller, whose context ended first
 )
 
-var writes = sync.Pool{New: func() any { return &write{done: make(chan struct{}, 1)} }}
+func newWrite() any { return &write{done: make(chan struct{}, 1)} }
 
 // write runs f in a transaction, together with others' writes, and returns when
 // that is durable. If ctx ends before the writer has begun with f, it never runs;
@@ -54,11 +53,11 @@ func (s *Store) write(ctx context.Context, what string, mode mode, f func(*conn)
 	if err := ctx.Err(); err != nil {
 		return s.wrap(what, err)
 	}
-	w := writes.Get().(*write)
+	w := s.spare.Get().(*write)
 	w.run, w.mode, w.err = f, mode, nil
 	w.state.Store(waiting)
 	if err := s.enqueue(ctx, w); err != nil {
-		writes.Put(w)
+		s.spare.Put(w)
 		return s.wrap(what, err)
 	}
 	s.waiting.Add(1)
@@ -73,7 +72,7 @@ func (s *Store) write(ctx context.Context, what string, mode mode, f func(*conn)
 	}
 	err := w.err
 	w.run = nil
-	writes.Put(w)
+	s.spare.Put(w)
 	return s.wrap(what, err)
 }
 

@@ -1,0 +1,82 @@
+package session
+
+import "time"
+
+// loginFailed answers an attempt to log in that has failed. A wrong password is
+// counted, and answered the later the more of them there were.
+func (s *Session) loginFailed(t *Turn, err error) {
+	n, m := s.neg(), s.mgr
+	cond, ok := err.(saslError)
+	if !ok {
+		m.cfg.Logger.Error("authentication could not be tried", "peer", s.conn.RemoteAddr(), "err", err)
+		cond = saslTemporaryFailure
+	}
+	x := n.sasl.found()
+	switch {
+	case x.wrong:
+		n.delay = m.throttle.failed(x.guess)
+	case x.refused:
+		n.delay = m.throttle.longest
+	}
+	if ok {
+		account := ""
+		if x.exists {
+			account = x.who.String()
+		}
+		m.loginLog.failed(account, n.mech.name, x.reason(cond), n.network.String())
+	}
+	n.sasl, n.mech, n.failure = nil, nil, cond
+	if !t.MayBlock() {
+		s.startDelay(t)
+	} // else unblock does, when the worker is done with the session
+}
+
+// startDelay has the failure of an attempt to log in told when its time has come.
+// Until then the session takes no input. It holds a timer, no goroutine, and may
+// end at any time. It reports whether the session is busy now. Only the session's
+// loop may call it.
+func (s *Session) startDelay(t *Turn) bool {
+	n := s.neg()
+	if n == nil || n.failure == "" || s.has(flagClosing|flagGone) {
+		return false
+	}
+	if n.delay == 0 {
+		s.tellFailure(t)
+		return false
+	}
+	s.state.Or(flagBusy | flagDelayed)
+	n.timer = time.AfterFunc(n.delay, func() { s.conn.Post(s.delayOver) })
+	// Reading goes on, so that a lost connection is noticed; Data takes nothing.
+	s.conn.Resume()
+	return true
+}
+
+// delayOver is called on the loop when a delay has passed.
+func (s *Session) delayOver(loop int) {
+	if !s.has(flagDelayed) {
+		return // the session has ended meanwhile
+	}
+	s.unset(flagDelayed)
+	s.tellFailure(s.mgr.turns[loop])
+	s.unblock(loop)
+}
+
+// dropDelay ends a delay without telling the failure, so that the session can
+// end at once. Only the session's loop may call it.
+func (s *Session) dropDelay(loop int) {
+	if !s.has(flagDelayed) {
+		return
+	}
+	n := s.neg()
+	n.timer.Stop()
+	n.failure = ""
+	s.unset(flagDelayed | flagBusy)
+	s.runLater(s.mgr.turns[loop])
+}
+
+func (s *Session) tellFailure(t *Turn) {
+	n := s.neg()
+	cond := n.failure
+	n.failure, n.delay, n.timer = "", 0, nil
+	s.saslFail(t, cond)
+}

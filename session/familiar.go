@@ -1,0 +1,87 @@
+package session
+
+// familiar remembers which accounts have logged in from which networks, and how
+// many accounts from each network. It is a Bloom filter and a table of counters:
+// who is taken for familiar by mistake, one in a hundred, is limited a little
+// less.
+type familiar struct {
+	bits    []uint64
+	credits [][creditWays]credit
+	n       int // pairs in bits
+}
+
+const (
+	familiarBits   = 1 << 21 // 256 KiB
+	familiarMax    = 1 << 18 // pairs, then a new generation begins
+	familiarHashes = 4
+	creditSets     = 1 << 9
+	creditWays     = 8
+)
+
+// credit is the number of accounts that have logged in from a network.
+type credit struct {
+	network uint64 // its hash; 0: free
+	n       uint32
+}
+
+func newFamiliar() *familiar {
+	return &familiar{bits: make([]uint64, familiarBits/64), credits: make([][creditWays]credit, creditSets)}
+}
+
+// bit is the i-th bit that stands for a pair.
+func (f *familiar) bit(pair uint64, i int) (word *uint64, mask uint64) {
+	at := (pair + uint64(i)*(pair>>32|1)) % familiarBits
+	return &f.bits[at/64], 1 << (at % 64)
+}
+
+func (f *familiar) has(pair uint64) bool {
+	if f == nil {
+		return false
+	}
+	for i := range familiarHashes {
+		if word, mask := f.bit(pair, i); *word&mask == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// add notes a login.
+func (f *familiar) add(pair, network uint64) {
+	if f.has(pair) {
+		return
+	}
+	f.n++
+	for i := range familiarHashes {
+		word, mask := f.bit(pair, i)
+		*word |= mask
+	}
+	set := &f.credits[network>>32%creditSets]
+	e := &set[0]
+	for i := range set {
+		if set[i].network == network {
+			e = &set[i]
+			break
+		}
+		if set[i].n < e.n {
+			e = &set[i] // the network with the fewest accounts gives way
+		}
+	}
+	if e.network != network {
+		*e = credit{network: network}
+	}
+	e.n++
+}
+
+// accounts returns how many accounts have logged in from a network.
+func (f *familiar) accounts(network uint64) uint32 {
+	if f == nil {
+		return 0
+	}
+	for _, e := range f.credits[network>>32%creditSets] {
+		if e.network == network {
+			return e.n
+		}
+	}
+	return 0
+}

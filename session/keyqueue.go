@@ -1,0 +1,90 @@
+package session
+
+import (
+	"sync"
+
+	"roost/internal/peernet"
+)
+
+// keyQueue gives the workers that derive keys to all networks in turn: each has
+// one derivation under way or in the queue of the workers, and its others wait
+// for that. However many clients of one network want a derivation, a client of
+// another waits for one of each network at most. Loopback, where a proxy may
+// hide many networks, may use all workers.
+type keyQueue struct {
+	pool  *workers
+	local int // derivations of loopback at once
+
+	mu       sync.Mutex
+	networks map[peernet.Network]*keyNetwork
+	waiting  int
+}
+
+// keyNetwork is a network that has derivations to do.
+type keyNetwork struct {
+	running int
+	waiting []func(*Turn)
+}
+
+func newKeyQueue(pool *workers, local int) *keyQueue {
+	return &keyQueue{pool: pool, local: local, networks: make(map[peernet.Network]*keyNetwork)}
+}
+
+// submit has f run on a worker when it is the network's turn. It reports false
+// after the workers were closed.
+func (q *keyQueue) submit(from peernet.Network, f func(*Turn)) bool {
+	q.mu.Lock()
+	n := q.networks[from]
+	if n == nil {
+		n = new(keyNetwork)
+		q.networks[from] = n
+	}
+	limit := 1
+	if from == peernet.Loopback {
+		limit = q.local
+	}
+	if n.running >= limit {
+		n.waiting = append(n.waiting, f)
+		q.waiting++
+		q.mu.Unlock()
+		return true
+	}
+	n.running++
+	q.mu.Unlock()
+	return q.run(from, f)
+}
+
+func (q *keyQueue) run(from peernet.Network, f func(*Turn)) bool {
+	return q.pool.submit(func(t *Turn) {
+		f(t)
+		if f := q.next(from); f != nil {
+			q.run(from, f)
+		}
+	})
+}
+
+// next takes the next derivation of a network that has finished one, nil if none
+// waits.
+func (q *keyQueue) next(from peernet.Network) func(*Turn) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := q.networks[from]
+	if len(n.waiting) == 0 {
+		if n.running--; n.running == 0 {
+			delete(q.networks, from)
+		}
+		return nil
+	}
+	f := n.waiting[0]
+	n.waiting[0] = nil
+	n.waiting = n.waiting[1:]
+	q.waiting--
+	return f
+}
+
+// left is the number of derivations that wait for others of their network.
+func (q *keyQueue) left() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waiting
+}

@@ -1,0 +1,131 @@
+package session
+
+import (
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"roost/internal/peernet"
+)
+
+// TestDebtsAreLimited: a crowd of keys takes no memory and does not make the
+// table forget those that owe much.
+func TestDebtsAreLimited(t *testing.T) {
+	d := newDebts(64)
+	const much = 0xabcdef0123456789
+	for range 10 {
+		d.charge(much, 0, time.Minute)
+	}
+	x := throttle{}
+	x.prepare(&Config{MaxFailures: 10, FailureDelay: time.Second, LoginTimeout: time.Minute})
+	last := uint64(0)
+	for i := range 100_000 {
+		last = x.guess(strconv.Itoa(i), peernet.Loopback).pair
+		if got := d.charge(last, 0, time.Minute); got != time.Minute {
+			t.Fatalf("a key that is new owes %v", got)
+		}
+	}
+	if got := d.owes(much, 0); got != 10*time.Minute {
+		t.Errorf("after the crowd it owes %v, want 10 min", got)
+	}
+	if got := d.owes(last, 0); got != time.Minute {
+		t.Errorf("the last of the crowd owes %v, want 1 min", got)
+	}
+	if len(d.sets) != 64 {
+		t.Errorf("%d sets", len(d.sets))
+	}
+	if got := d.owes(much, 4*time.Minute); got != 6*time.Minute {
+		t.Errorf("four minutes later it owes %v, want 6 min", got)
+	}
+	if got := d.owes(much, 20*time.Minute); got != 0 {
+		t.Errorf("when all is forgiven it owes %v", got)
+	}
+}
+
+// TestThrottleAllocates: failures and logins of ever new accounts and networks
+// allocate the tables once.
+func TestThrottleAllocates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := throttle{}
+		x.prepare(&Config{MaxFailures: 10, FailureDelay: time.Second, LoginTimeout: time.Minute})
+		g := x.guess("romeo@localhost", 1)
+		x.failed(g)
+		x.succeeded(g)
+		n := uint64(1)
+		if allocs := testing.AllocsPerRun(10_000, func() {
+			n++
+			g := guess{pair: n * 0x9e3779b97f4a7c15, network: n * 0xbf58476d1ce4e5b9, account: n * 0x94d049bb133111eb}
+			x.refuses(g)
+			x.failed(g)
+			x.succeeded(g)
+		}); allocs != 0 {
+			t.Errorf("%v allocations each", allocs)
+		}
+	})
+}
+
+// TestFamiliar: a pair is familiar from its login on, for a day at least, and for
+// two days at most.
+func TestFamiliar(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := throttle{}
+		x.prepare(&Config{MaxFailures: 10, FailureDelay: time.Second, LoginTimeout: time.Minute})
+		g, other := x.guess("romeo@localhost", 7), x.guess("juliet@localhost", 7)
+		familiar := func(g guess) bool { return x.known.has(g.pair) || x.before.has(g.pair) }
+		x.succeeded(g)
+		if !familiar(g) || familiar(other) {
+			t.Errorf("after the login: %v, another: %v", familiar(g), familiar(other))
+		}
+		time.Sleep(familiarTime)
+		x.succeeded(other)
+		if !familiar(g) || !familiar(other) {
+			t.Error("forgotten after a day")
+		}
+		time.Sleep(familiarTime)
+		x.succeeded(other)
+		if familiar(g) || !familiar(other) {
+			t.Error("not forgotten after two days, or the one that came again is")
+		}
+	})
+}
+
+// TestKeyQueue: a network that has much to derive waits for itself; another one
+// waits for one derivation of it.
+func TestKeyQueue(t *testing.T) {
+	w := newWorkers(&Manager{}, 1, 1)
+	q := newKeyQueue(w, 1)
+	var order []peernet.Network // owned by the only worker
+	begin, done := make(chan struct{}), make(chan struct{})
+	const networks, each = 3, 100
+	job := func(from peernet.Network) {
+		q.submit(from, func(*Turn) {
+			<-begin
+			if order = append(order, from); len(order) == networks*each {
+				close(done)
+			}
+		})
+	}
+	for from := peernet.Network(1); from <= networks; from++ {
+		for range each {
+			job(from)
+		}
+	}
+	if n := w.waiting(); n > networks {
+		t.Errorf("%d derivations are in the queue of the workers", n)
+	}
+	if n := q.left(); n != networks*(each-1) {
+		t.Errorf("%d wait for others of their network, want %d", n, networks*(each-1))
+	}
+	close(begin)
+	<-done
+	w.close()
+	for i, from := range order {
+		if want := peernet.Network(i%networks + 1); from != want {
+			t.Fatalf("derivation %d is for network %d, want %d", i, from, want)
+		}
+	}
+	if len(q.networks) != 0 || q.left() != 0 {
+		t.Errorf("%d networks are left", len(q.networks))
+	}
+}
