@@ -23,6 +23,11 @@ func (s *Store) AppendOffline(ctx context.Context, owner jid.JID, m store.NewMes
 			return err
 		}
 		size := int64(len(m.Stanza))
+		if !box.all.fits(size, quota.Messages, quota.Bytes) || !box.all.fits(size, quota.SenderMessages, quota.SenderBytes) {
+			if box.all.from, err = c.mailboxStart(box.id); err != nil {
+				return err
+			}
+		}
 		if !box.all.fits(size, quota.Messages, quota.Bytes) {
 			return store.ErrQuota
 		}
@@ -84,7 +89,8 @@ func (s span) fits(size int64, messages int, bytes int64) bool {
 		(bytes <= 0 || s.to.total-s.from.total+size <= bytes)
 }
 
-// mailbox is an account's ID and what waits for it.
+// mailbox is an account's ID and what waits for it; without mailboxStart all that
+// has come since it was empty, which is not less.
 type mailbox struct {
 	id  int64
 	all span
@@ -105,9 +111,25 @@ func (c *conn) mailbox(owner jid.JID) (box mailbox, err error) {
 		return box, store.ErrNotFound
 	}
 	box.id = st.ColumnInt64(0)
-	box.all.from = point{seq: st.ColumnInt64(1), total: st.ColumnInt64(2)}
-	box.all.to = point{seq: st.ColumnInt64(3), total: st.ColumnInt64(4)}
+	box.all.to = point{seq: st.ColumnInt64(1), total: st.ColumnInt64(2)}
 	return box, st.Reset()
+}
+
+// mailboxStart is the point before the first message of an account.
+func (c *conn) mailboxStart(id int64) (start point, err error) {
+	st, err := c.stmt(qMailboxFirst)
+	if err != nil {
+		return start, err
+	}
+	st.BindInt64(1, id)
+	ok, err := st.Step()
+	if err != nil {
+		return start, err
+	}
+	if ok {
+		start = point{seq: st.ColumnInt64(0) - 1, total: st.ColumnInt64(1) - st.ColumnInt64(2)}
+	}
+	return start, st.Reset()
 }
 
 // senderShare is what one sender has waiting for an account.

@@ -20,10 +20,13 @@ import (
 func TestAppendPlan(t *testing.T) {
 	s := openTest(t, Config{})
 	err := s.read(t.Context(), "explain", func(c *conn) error {
-		for _, q := range []query{qMailbox, qSenderFirst, qSenderLast} {
-			steps := 0
+		for _, q := range []query{qMailbox, qMailboxFirst, qSenderFirst, qSenderLast} {
+			steps, args := 0, []any{"x"}
+			if strings.Contains(queries[q], "?2") {
+				args = append(args, "y")
+			}
 			err := sqlitex.ExecuteTransient(c.Conn, "EXPLAIN QUERY PLAN "+queries[q], &sqlitex.ExecOptions{
-				Args: []any{"x", "y"},
+				Args: args,
 				ResultFunc: func(st *sqlite.Stmt) error {
 					detail := st.ColumnText(3)
 					switch {

@@ -46,6 +46,7 @@ const (
 	qRequests
 
 	qMailbox
+	qMailboxFirst
 	qSenderFirst
 	qSenderLast
 	qSenderFew
@@ -133,12 +134,10 @@ var queries = [numQueries]string{
 	qDeleteRequest: `DELETE FROM roster_request WHERE account = ?1 AND contact = ?2`,
 	qRequests:      `SELECT contact, received, stanza FROM roster_request WHERE account = ` + account + ` ORDER BY id`,
 
-	// The points before the first message and behind the last one, by the index.
-	qMailbox: `SELECT a.id, coalesce(f.seq - 1, 0), coalesce(f.total - f.size, 0), coalesce(l.seq, 0), coalesce(l.total, 0)
-		FROM account AS a
-		LEFT JOIN offline AS f ON f.account = a.id AND f.seq = (SELECT min(seq) FROM offline WHERE account = a.id)
+	qMailbox: `SELECT a.id, coalesce(l.seq, 0), coalesce(l.total, 0) FROM account AS a
 		LEFT JOIN offline AS l ON l.account = a.id AND l.seq = (SELECT max(seq) FROM offline WHERE account = a.id)
 		WHERE a.domain = ?1 AND a.local = ?2`,
+	qMailboxFirst: `SELECT seq, total, size FROM offline WHERE account = ?1 ORDER BY seq LIMIT 1`,
 	// The condition is that of the index.
 	qSenderFirst: `SELECT sender_seq, sender_total, size FROM offline WHERE account = ?1 AND sender = ?2 AND sender_seq > 0
 		ORDER BY sender_seq LIMIT 1`,
