@@ -1,6 +1,7 @@
 package router
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -303,4 +304,33 @@ func (r *Router) apply(changes ...*change) error {
 		r.publish(c.update.Owner.String(), after)
 	}
 	return err
+}
+
+// maxTries is how often a change of rosters is tried.
+const maxTries = 5
+
+// errContended refuses a change that others were always faster than.
+var errContended = stanza.ResourceConstraint.WithText("The roster is being changed by others; try again.")
+
+// retry makes a change of rosters, which f reads, decides on and applies. Another
+// process may have changed or deleted meanwhile what f has read: then nothing has
+// happened, and f begins anew.
+func retry(f func() error) (err error) {
+	for range maxTries {
+		err = f()
+		if !errors.Is(err, store.ErrConflict) && !ownerGone(err) {
+			return err
+		}
+	}
+	if ownerGone(err) {
+		return err
+	}
+	return errContended
+}
+
+// ownerGone reports whether one of the accounts whose rosters were to be changed has
+// been deleted.
+func ownerGone(err error) bool {
+	var e *store.RosterError
+	return errors.As(err, &e) && errors.Is(err, store.ErrNotFound)
 }

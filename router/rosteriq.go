@@ -265,25 +265,33 @@ func (r *Router) rosterSet(rq *Request) {
 	owner := rq.Account()
 	unlock := r.lockRosters(owner)
 	defer unlock()
-	ro, err := r.Roster(owner)
+	var c *change
+	err := retry(func() (err error) {
+		c, err = r.putItem(owner, item)
+		return err
+	})
 	if err != nil {
-		rq.Error(err)
-		return
-	}
-	if err := r.room(ro, &item); err != nil {
-		rq.Error(err)
-		return
-	}
-	old, _ := ro.Item(item.JID.String())
-	// RFC 6121 section 2.1.2: subscription, ask and approved are the server's.
-	item.Subscription, item.Ask, item.Approved = old.Subscription, old.Ask, old.Approved
-	c := &change{before: ro, item: item, update: store.RosterUpdate{Owner: owner, Put: &item}}
-	if err := r.apply(c); err != nil {
 		rq.Error(err)
 		return
 	}
 	rq.Empty()
 	r.push(rq.Turn, owner.String(), c)
+}
+
+// putItem adds or replaces an item. The caller holds the roster lock.
+func (r *Router) putItem(owner jid.JID, item store.RosterItem) (*change, error) {
+	ro, err := r.Roster(owner)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.room(ro, &item); err != nil {
+		return nil, err
+	}
+	old, _ := ro.Item(item.JID.String())
+	// RFC 6121 section 2.1.2: subscription, ask and approved are the server's.
+	item.Subscription, item.Ask, item.Approved = old.Subscription, old.Ask, old.Approved
+	c := &change{before: ro, item: item, update: store.RosterUpdate{Owner: owner, Put: &item}}
+	return c, r.apply(c)
 }
 
 // parseItem reads the one item of a roster set.

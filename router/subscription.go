@@ -83,6 +83,13 @@ type relation struct {
 func (l *relation) run(t *session.Turn, events ...stanza.Type) error {
 	unlock := l.r.lockRosters(l.user.jid, l.contact.jid)
 	defer unlock()
+	return retry(func() error {
+		try := *l // each begins with what both are now
+		return try.try(t, events)
+	})
+}
+
+func (l *relation) try(t *session.Turn, events []stanza.Type) error {
 	mine, err := l.r.Roster(l.user.jid)
 	if err != nil {
 		return err
