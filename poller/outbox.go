@@ -36,6 +36,7 @@ const hardFactor = 16
 // no system call. ErrFull means that the peer does not read and nothing was
 // taken.
 func (c *Conn) Queue(p []byte) error {
+	defer mustNotPanic()
 	c.mu.Lock()
 	if err := c.room(len(p)); err != nil {
 		c.mu.Unlock()
@@ -108,6 +109,7 @@ func (c *Conn) Queued() int {
 // Flush writes what is queued, as far as the socket takes it; for the rest it
 // asks to be told when the socket takes more.
 func (c *Conn) Flush() {
+	defer mustNotPanic()
 	c.mu.Lock()
 	failed, drained := c.flush()
 	c.mu.Unlock()

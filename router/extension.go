@@ -237,7 +237,11 @@ func (rq *Request) Error(err error) {
 		rq.Router.cfg.Logger.Error("iq request failed", "jid", rq.Session.FullJID(),
 			"payload", string(rq.Payload().Space()), "err", err)
 	}
-	rq.send(stanza.AppendError(rq.Turn.Buf(), rq.Stanza, rq.Session.FullJID(), reply))
+	rq.reply(reply)
+}
+
+func (rq *Request) reply(e *stanza.ErrorReply) {
+	rq.send(stanza.AppendError(rq.Turn.Buf(), rq.Stanza, rq.Session.FullJID(), e))
 }
 
 func (rq *Request) send(b []byte) {

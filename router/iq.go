@@ -76,7 +76,7 @@ func methodOf(st *stanza.Stanza) Methods {
 func (r *Router) handle(t *session.Turn, s *session.Session, st *stanza.Stanza, h *IQ) {
 	rq := r.request(t, s, st)
 	defer giveBack(rq)
-	h.Handle(rq)
+	rq.call(h.Handle)
 	if !rq.answered {
 		rq.Error(errors.New("the handler gave no answer"))
 	}
@@ -86,7 +86,24 @@ func (r *Router) handle(t *session.Turn, s *session.Session, st *stanza.Stanza, 
 func (r *Router) inline(t *session.Turn, s *session.Session, st *stanza.Stanza, h *IQ) bool {
 	rq := r.request(t, s, st)
 	defer giveBack(rq)
-	return h.Inline(rq)
+	done := true // also where it panics: it has been answered then
+	rq.call(func(rq *Request) { done = h.Inline(rq) })
+	return done
+}
+
+// call calls an extension's function; one that panics is answered for.
+func (rq *Request) call(f func(*Request)) {
+	defer rq.guard()
+	f(rq)
+}
+
+func (rq *Request) guard() {
+	if v := recover(); v != nil {
+		rq.Router.sessions.Recovered(v, rq.Session)
+		if !rq.answered {
+			rq.reply(stanza.InternalServerError)
+		}
+	}
 }
 
 // requests are lent to handlers.

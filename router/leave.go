@@ -175,7 +175,18 @@ func (r *Router) hasLeft(t *session.Turn, bc *broadcast) {
 	r.fetches.Delete(bc.s)
 	for i := range r.exts {
 		if f := r.exts[i].OnLeft; f != nil {
-			f(t, bc.s)
+			r.onLeft(t, bc.s, f)
 		}
 	}
+}
+
+// onLeft tells one extension that a session has left; if it panics, the others are
+// told all the same.
+func (r *Router) onLeft(t *session.Turn, s *session.Session, f func(*session.Turn, *session.Session)) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.sessions.Recovered(v, s)
+		}
+	}()
+	f(t, s)
 }

@@ -190,17 +190,10 @@ func (r *Router) Stanza(t *session.Turn, s *session.Session, st *stanza.Stanza, 
 		r.Reply(t, s, st, stanza.RemoteServerNotFound)
 		return stage, session.Done
 	}
-	for ; stage < len(r.hooks); stage++ {
-		h := &r.hooks[stage]
-		switch v := h.f(t, s, st); {
-		case v == Handled:
-			return stage, session.Done
-		case v == NeedsWorker && !t.MayBlock():
-			return stage, session.Read
-		case v == NeedsWriter && !t.MayWrite():
-			return stage, session.Write
-		case v != Pass:
-			panic("router: BUG: extension " + h.name + " asks for a worker on a worker")
+	if stage < len(r.hooks) {
+		var v Verdict
+		if stage, v = r.runHooks(t, s, st, stage); v != Pass {
+			return stage, workOf(v)
 		}
 	}
 	switch st.Kind {
@@ -211,6 +204,41 @@ func (r *Router) Stanza(t *session.Turn, s *session.Session, st *stanza.Stanza, 
 	default:
 		return stage, r.iq(t, s, st)
 	}
+}
+
+// runHooks has a stanza go through the hooks from a stage on, and returns the one at
+// which it stopped. A hook that panics has handled it.
+func (r *Router) runHooks(t *session.Turn, s *session.Session, st *stanza.Stanza, from int) (stage int, v Verdict) {
+	stage = from
+	defer func() {
+		if p := recover(); p != nil {
+			r.sessions.Recovered(p, s)
+			r.Reply(t, s, st, stanza.InternalServerError)
+			v = Handled
+		}
+	}()
+	for ; stage < len(r.hooks); stage++ {
+		v = r.hooks[stage].f(t, s, st)
+		switch {
+		case v == Pass:
+			continue
+		case v == NeedsWorker && t.MayBlock(), v == NeedsWriter && t.MayWrite():
+			panic("router: BUG: extension " + r.hooks[stage].name + " asks for a worker on a worker")
+		}
+		return stage, v
+	}
+	return stage, Pass
+}
+
+// workOf is what a stanza has to wait for after a verdict.
+func workOf(v Verdict) session.Work {
+	switch v {
+	case NeedsWorker:
+		return session.Read
+	case NeedsWriter:
+		return session.Write
+	}
+	return session.Done
 }
 
 // target is the account that a stanza is for: its 'to', or the sender's own

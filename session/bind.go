@@ -125,8 +125,8 @@ func (m *Manager) leave(t *Turn, s *Session) {
 	if !s.set(flagLeft) {
 		return
 	}
-	if !m.cfg.Router.Left(t, s) {
-		m.reads.submit(func(t *Turn) { m.cfg.Router.Left(t, s) })
+	if !m.announceLeft(t, s) {
+		m.reads.submit(func(t *Turn) { m.announceLeft(t, s) })
 	}
 }
 

@@ -93,7 +93,7 @@ func (m *Manager) runLeft(loop int) {
 		todo[done] = left{}
 		done++
 		before := t.cost
-		x.f(t)
+		x.s.run(t, x.f)
 		x.s.charge(t, t.cost-before)
 		m.left.Add(-1)
 	}

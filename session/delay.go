@@ -57,7 +57,7 @@ func (s *Session) delayOver(loop int) {
 		return // the session has ended meanwhile
 	}
 	s.unset(flagDelayed)
-	s.tellFailure(s.mgr.turns[loop])
+	s.run(s.mgr.turns[loop], s.tellFailure)
 	s.unblock(loop)
 }
 

@@ -56,10 +56,12 @@ func (q *keyQueue) submit(from peernet.Network, f func(*Turn)) bool {
 
 func (q *keyQueue) run(from peernet.Network, f func(*Turn)) bool {
 	return q.pool.submit(func(t *Turn) {
+		defer func() { // also where f panics
+			if f := q.next(from); f != nil {
+				q.run(from, f)
+			}
+		}()
 		f(t)
-		if f := q.next(from); f != nil {
-			q.run(from, f)
-		}
 	})
 }
 

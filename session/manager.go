@@ -149,28 +149,30 @@ func (c *Config) setDefaults() {
 
 // Manager makes sessions, binds them, finds them and lets them go.
 type Manager struct {
-	cfg        Config
-	domains    map[string]bool
-	table      *table
-	presences  presences
-	unbound    *xsync.MapOf[*Session, struct{}] // connected, not yet in the table
-	later      *xsync.MapOf[*Session, []func(*Turn)]
-	turns      []*Turn      // by loop
-	reads      *workers     // for what asks the store, and never waits for a commit
-	writes     *workers     // for what waits for commits
-	keys       *workers     // for key derivation; they may read from the store
-	parked     atomic.Int64 // bytes of stanzas that wait for commits
-	keyQueue   *keyQueue    // gives keys to all networks in turn
-	throttle   throttle
-	loginLog   loginLog
-	stopping   atomic.Bool
-	mechs      []mechanism
-	bound      atomic.Int64
-	directing  atomic.Int64 // sessions that have sent directed presence
-	logins     atomic.Int64 // sessions bound since the start
-	ended      endings
-	left       atomic.Int64 // functions that turns have left to later ones
-	iterations iterations
+	cfg         Config
+	domains     map[string]bool
+	table       *table
+	presences   presences
+	unbound     *xsync.MapOf[*Session, struct{}] // connected, not yet in the table
+	later       *xsync.MapOf[*Session, []func(*Turn)]
+	turns       []*Turn      // by loop
+	reads       *workers     // for what asks the store, and never waits for a commit
+	writes      *workers     // for what waits for commits
+	keys        *workers     // for key derivation; they may read from the store
+	parked      atomic.Int64 // bytes of stanzas that wait for commits
+	keyQueue    *keyQueue    // gives keys to all networks in turn
+	throttle    throttle
+	loginLog    loginLog
+	panics      atomic.Int64 // recovered from
+	panicLogged atomic.Int64 // when one was logged last, Unix nanoseconds
+	stopping    atomic.Bool
+	mechs       []mechanism
+	bound       atomic.Int64
+	directing   atomic.Int64 // sessions that have sent directed presence
+	logins      atomic.Int64 // sessions bound since the start
+	ended       endings
+	left        atomic.Int64 // functions that turns have left to later ones
+	iterations  iterations
 }
 
 // NewManager returns a manager; Close stops its workers.
@@ -192,10 +194,9 @@ func NewManager(cfg Config) *Manager {
 	for loop := range cfg.Loops {
 		m.turns = append(m.turns, newTurn(m, loop))
 	}
-	m.reads = newWorkers(m, cfg.Workers, cfg.Workers)
-	m.writes = newWorkers(m, min(cfg.Workers, cfg.Writers), cfg.Writers)
-	m.writes.write = true
-	m.keys = newWorkers(m, cfg.KeyWorkers, cfg.KeyWorkers)
+	m.reads = newWorkers(m, false, cfg.Workers, cfg.Workers)
+	m.writes = newWorkers(m, true, min(keepWriters, cfg.Writers), cfg.Writers)
+	m.keys = newWorkers(m, false, cfg.KeyWorkers, cfg.KeyWorkers)
 	m.keyQueue = newKeyQueue(m.keys, cfg.KeyWorkers)
 	m.throttle.prepare(&cfg)
 	m.loginLog.log = cfg.Logger

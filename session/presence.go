@@ -55,6 +55,7 @@ func (ps presences) share(xml []byte) *Presence {
 	}
 	text := string(xml)
 	p, _ := ps.m.Compute(text, func(p *Presence, loaded bool) (*Presence, bool) {
+		defer mustNotPanic() // the map would stay locked
 		if !loaded {
 			p = &Presence{xml: text}
 		}
@@ -82,6 +83,7 @@ func (ps presences) release(p *Presence) {
 		return
 	}
 	ps.m.Compute(p.xml, func(have *Presence, loaded bool) (*Presence, bool) {
+		defer mustNotPanic()
 		if have != p {
 			return have, !loaded
 		}

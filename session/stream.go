@@ -39,9 +39,10 @@ type negotiation struct {
 
 // Data handles bytes that came from the client. They are lent until it returns;
 // it answers how many it has used, fewer than all when the session is busy.
-func (s *Session) Data(loop int, p []byte) int {
+func (s *Session) Data(loop int, p []byte) (n int) {
 	t := s.mgr.turns[loop]
-	n, before, free := 0, t.cost, int64(0)
+	defer s.guardData(t, &n, len(p))
+	before, free := t.cost, int64(0)
 	for n < len(p) && !s.has(flagClosing|flagBusy|flagBacklog|flagThrottled) {
 		ev, used, err := s.parser.Next(t.scratch, p[n:])
 		n += used
@@ -126,6 +127,7 @@ func (s *Session) freeCut(t *Turn) {
 // both parties discard what they knew from the stream before TLS.
 func (s *Session) Secured(loop int, state *tls.ConnectionState) {
 	t := s.mgr.turns[loop]
+	defer s.guard(t)
 	s.freeCut(t)
 	s.parser.Reset()
 	s.parser.Restrict()
@@ -154,7 +156,7 @@ func (s *Session) Expired(loop int, err error) {
 	if errors.Is(err, syscall.ENOMEM) {
 		reason = errUnauthMemory
 	}
-	s.end(s.mgr.turns[loop], reason)
+	s.run(s.mgr.turns[loop], func(t *Turn) { s.end(t, reason) })
 }
 
 // Drained is called when the socket has taken all of a full outbox.

@@ -53,6 +53,7 @@ func (t *table) first(bare string) *Session {
 func (t *table) update(bare string, f func(head *Session) *Session) {
 	m, key := t.find(bare)
 	m.Compute(key, func(head *Session, _ bool) (*Session, bool) {
+		defer mustNotPanic() // the map would stay locked
 		head = f(head)
 		return head, head == nil
 	})

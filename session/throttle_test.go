@@ -93,7 +93,7 @@ func TestFamiliar(t *testing.T) {
 // TestKeyQueue: a network that has much to derive waits for itself; another one
 // waits for one derivation of it.
 func TestKeyQueue(t *testing.T) {
-	w := newWorkers(&Manager{}, 1, 1)
+	w := newWorkers(&Manager{}, false, 1, 1)
 	q := newKeyQueue(w, 1)
 	var order []peernet.Network // owned by the only worker
 	begin, done := make(chan struct{}), make(chan struct{})

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"roost/parser"
@@ -57,7 +59,11 @@ func (t *Turn) Derive(f func()) {
 	var failed any
 	ok := t.m.keys.submit(func(*Turn) {
 		defer close(done)
-		defer func() { failed = recover() }()
+		defer func() {
+			if failed = recover(); failed != nil {
+				failed = fmt.Sprintf("%v\n%s", failed, debug.Stack()) // that of the caller says nothing
+			}
+		}()
 		f()
 	})
 	if !ok {

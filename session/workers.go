@@ -27,15 +27,18 @@ const defaultWriters = 1024
 // document, in bytes.
 const parkedCost = 512
 
+// keepWriters is how many of them stay when there is nothing to write.
+const keepWriters = 4
+
 // workers is a limited number of goroutines for what may block: the store and
-// key derivation. They start when they are needed. The queue needs no limit of
+// key derivation. The queue needs no limit of
 // its own: a session has at most one job in it, because its reading is paused
 // until the job is done, and the documents of stanzas are limited by
 // Config.WriteMemory.
 type workers struct {
 	m     *Manager
 	write bool // jobs may wait for commits
-	keep  int  // goroutines that stay when there is nothing to do
+	keep  int  // goroutines that stay when there is nothing to do; the others start when they are needed
 	limit int  // goroutines at most
 
 	mu    sync.Mutex
@@ -49,19 +52,36 @@ type workers struct {
 	done  sync.WaitGroup
 }
 
-func newWorkers(m *Manager, keep, limit int) *workers {
-	w := &workers{m: m, keep: keep, limit: limit, queue: make([]func(*Turn), 64)}
+func newWorkers(m *Manager, write bool, keep, limit int) *workers {
+	w := &workers{m: m, write: write, keep: keep, limit: limit, queue: make([]func(*Turn), 64)}
 	w.ready.L = &w.mu
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for range keep {
+		w.start()
+	}
 	return w
+}
+
+// start starts one more goroutine. Under mu.
+func (w *workers) start() {
+	w.all++
+	w.done.Add(1)
+	go w.run()
 }
 
 func (w *workers) run() {
 	defer w.done.Done()
 	t := &Turn{m: w.m, loop: -1, write: w.write}
 	for f := w.next(); f != nil; f = w.next() {
-		f(t)
-		t.end()
+		w.do(t, f)
 	}
+}
+
+func (w *workers) do(t *Turn, f func(*Turn)) {
+	defer w.m.recovered()
+	defer t.end() // others are waiting for what was queued
+	f(t)
 }
 
 // next waits for a job; nil ends the goroutine, because the pool is closed or
@@ -109,9 +129,7 @@ func (w *workers) submit(f func(*Turn)) bool {
 	w.queue[(w.head+w.count)%len(w.queue)] = f
 	w.count++
 	if w.count > w.idle && w.all < w.limit {
-		w.all++
-		w.done.Add(1)
-		go w.run()
+		w.start()
 	}
 	w.ready.Signal()
 	return true
@@ -147,7 +165,7 @@ func (s *Session) blockKeys(f func(*Turn)) {
 	s.set(flagBusy)
 	s.conn.Pause()
 	ok := s.mgr.keyQueue.submit(s.neg().network, func(t *Turn) {
-		f(t)
+		s.run(t, f)
 		t.end()
 		s.conn.Post(s.unblock)
 	})
@@ -180,7 +198,7 @@ func (s *Session) offload(w *workers, f func(*Turn) *workers) {
 func (s *Session) submit(w *workers, f func(*Turn) *workers) bool {
 	return w.submit(func(t *Turn) {
 		before := t.cost
-		next := f(t)
+		next := s.step(t, f)
 		cost := t.cost - before
 		t.end()
 		if next == nil || !s.submit(next, f) {
@@ -252,6 +270,7 @@ func (p *parked) release() {
 // unblock gives the session back to its loop after a worker had it.
 func (s *Session) unblock(loop int) {
 	t := s.mgr.turns[loop]
+	defer s.guard(t)
 	s.unset(flagBusy)
 	if s.has(flagLogin) && s.has(flagBound) {
 		s.unset(flagLogin) // here, where it needs not wake the loop
@@ -328,7 +347,7 @@ func (s *Session) endOnLoop(f func(*Turn)) {
 // the session's loop may call it.
 func (s *Session) whenFree(t *Turn, f func(*Turn)) {
 	if !s.has(flagBusy) {
-		f(t)
+		s.run(t, f)
 		return
 	}
 	s.set(flagLater)

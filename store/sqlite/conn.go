@@ -91,9 +91,8 @@ func (s *Store) read(ctx context.Context, what string, f func(*conn) error) erro
 	}
 	select {
 	case c := <-s.readers:
-		err := f(c)
-		s.readers <- c
-		return s.wrap(what, err)
+		defer func() { s.readers <- c }() // also where f panics
+		return s.wrap(what, f(c))
 	case <-ctx.Done():
 		return s.wrap(what, ctx.Err())
 	case <-s.closed:

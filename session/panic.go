@@ -1,0 +1,141 @@
+package session
+
+import (
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"roost/parser"
+	"roost/stanza"
+)
+
+// A panic in what handles one client's input, or in an extension, must not end all
+// the others' sessions. It is recovered from where that code begins: around an
+// extension's function, around each call of a session by its loop, and around each
+// job of a worker. Locks in between are released by defer. A stream whose state may
+// be broken ends with <internal-server-error/>.
+//
+// Some panics stop the process all the same: those where something is broken that
+// all sessions share. Their value has a method Fatal. See fatalPanic.
+
+// fatalPanic is the value of a panic within the session tables or in whatever else
+// holds a lock that nothing would release. Other packages have types of their own
+// with the same method.
+type fatalPanic struct {
+	value any
+	stack []byte
+}
+
+// Fatal marks a panic that nobody may recover from.
+func (p *fatalPanic) Fatal() {}
+
+// Error says what the panic was and where.
+func (p *fatalPanic) Error() string {
+	return fmt.Sprintf("session: BUG: panic in what all sessions share: %v\n%s", p.value, p.stack)
+}
+
+// mustNotPanic is deferred where a panic must stop the process.
+func mustNotPanic() {
+	if v := recover(); v != nil {
+		panic(&fatalPanic{v, debug.Stack()})
+	}
+}
+
+// logPanics is how often a panic is logged with its stack; those in between are
+// only counted.
+const logPanics = time.Minute
+
+// Recovered notes that a caller has recovered from a panic with the value v in work
+// for s, which may be nil. If nobody may recover from it, Recovered panics with it
+// again; so it is to be called by the deferred function, while the stack is there.
+func (m *Manager) Recovered(v any, s *Session) {
+	if _, fatal := v.(interface{ Fatal() }); fatal {
+		panic(v)
+	}
+	n := m.panics.Add(1)
+	now := time.Now().UnixNano()
+	last := m.panicLogged.Load()
+	if last != 0 && now-last < int64(logPanics) || !m.panicLogged.CompareAndSwap(last, now) {
+		return
+	}
+	who := ""
+	if s != nil {
+		who = s.JID().String()
+	}
+	m.cfg.Logger.Error("recovered from a panic: this is a bug", "jid", who, "panic", fmt.Sprint(v), "panics", n, "stack", string(debug.Stack()))
+}
+
+// Panics is the number of panics that were recovered from since the manager was
+// made.
+func (m *Manager) Panics() int64 { return m.panics.Load() }
+
+// recovered is deferred by those who work for nobody in particular.
+func (m *Manager) recovered() {
+	if v := recover(); v != nil {
+		m.Recovered(v, nil)
+	}
+}
+
+// guard is deferred around code that handles the session's input on its loop or on
+// a worker that has it: a panic ends the stream.
+func (s *Session) guard(t *Turn) {
+	if v := recover(); v != nil {
+		s.broken(t, v)
+	}
+}
+
+// guardData is guard for bytes that came in: the parser may be anywhere.
+func (s *Session) guardData(t *Turn, used *int, all int) {
+	if v := recover(); v != nil {
+		t.stanza, t.scratch, t.held = stanza.Stanza{}, parser.NewScratch(s.mgr.cfg.Limits), nil
+		s.broken(t, v)
+		*used = all
+	}
+}
+
+func (s *Session) broken(t *Turn, v any) {
+	s.mgr.Recovered(v, s)
+	defer func() {
+		if v := recover(); v != nil {
+			// Not even that: what the connection still does is to tell that it
+			// has closed.
+			s.mgr.Recovered(v, s)
+			s.set(flagClosing)
+			s.conn.Close(0)
+		}
+	}()
+	switch {
+	case !t.MayBlock() && s.has(flagBusy):
+		s.Close(ErrInternal) // a worker has it already
+	case s.has(flagClosing):
+		s.mgr.Destroy(t, s)
+		s.conn.Close(0)
+	default:
+		s.end(t, ErrInternal)
+	}
+}
+
+// run runs f for the session, on its loop or on a worker that has it.
+func (s *Session) run(t *Turn, f func(*Turn)) {
+	defer s.guard(t)
+	f(t)
+}
+
+// step runs one step of a job on the worker that has the session.
+func (s *Session) step(t *Turn, f func(*Turn) *workers) *workers {
+	defer s.guard(t)
+	return f(t)
+}
+
+// announceLeft announces that a session has left the tables, and reports whether that is
+// done. Its presence is gone afterwards whatever happens.
+func (m *Manager) announceLeft(t *Turn, s *Session) (done bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			m.Recovered(v, s)
+			s.SetPresence(nil, 0)
+			done = true
+		}
+	}()
+	return m.cfg.Router.Left(t, s)
+}

@@ -1,0 +1,186 @@
+package session
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"roost/jid"
+	"roost/stanza"
+)
+
+// internal is how a stream ends that the server has broken.
+const internal = "<stream:error><internal-server-error xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"
+
+// brittle is a router that panics where a message tells it to, with scratch memory
+// of its turn in use, and answers everything else with the message itself.
+type brittle struct {
+	Router // nil: the rest is not called
+	left   int
+}
+
+func (r *brittle) Stanza(t *Turn, s *Session, st *stanza.Stanza, stage int) (int, Work) {
+	b := append(t.Buf(), "half of something"...)
+	switch where := string(st.ID); {
+	case where == "loop":
+		_ = append(t.Buf(), "nested"...)
+		panic("on the loop")
+	case where == "read" && t.MayBlock():
+		panic("on a worker")
+	case where == "write" && t.MayWrite():
+		panic("on a writer")
+	case where == "read":
+		t.Keep(b)
+		return stage, Read
+	case where == "write":
+		t.Keep(b)
+		return stage, Write
+	case where == "posted":
+		s.onLoop(func(*Turn) { panic("in what was posted") })
+	case where == "busy":
+		s.block(s.mgr.reads, func(*Turn) {})
+		panic("on the loop, when a worker has the session")
+	case where == "drained":
+		s.OnDrain(func(*Turn) { panic("when the socket was drained") })
+	case where == "table":
+		s.mgr.table.update("somebody", func(*Session) *Session { panic("in the table") })
+	}
+	t.Keep(b)
+	s.SendBytes(t, stanza.AppendForward(t.Buf(), st, stanza.Edit{From: "router"}))
+	return stage, Done
+}
+
+func (r *brittle) Bound(*Turn, *Session) bool { return true }
+func (r *brittle) Left(t *Turn, s *Session) bool {
+	r.left++
+	s.SetPresence(nil, 0)
+	return true
+}
+
+// pipe is a connection whose loop is the test's goroutine.
+type pipe struct {
+	mu     sync.Mutex
+	out    bytes.Buffer
+	posted chan func(int)
+	closed bool
+	paused bool
+}
+
+func (p *pipe) Queue(b []byte) error       { p.mu.Lock(); p.out.Write(b); p.mu.Unlock(); return nil }
+func (p *pipe) Flush()                     {}
+func (p *pipe) Queued() int                { return 0 }
+func (p *pipe) Pause()                     { p.paused = true }
+func (p *pipe) Resume()                    { p.paused = false }
+func (p *pipe) Post(f func(int))           { p.posted <- f }
+func (p *pipe) StartTLS(*tls.Config) error { return nil }
+func (p *pipe) Close(time.Duration)        { p.closed = true }
+func (p *pipe) SetDeadline(time.Duration)  {}
+func (p *pipe) Hold(int) bool              { return true }
+func (p *pipe) Authenticated()             {}
+func (p *pipe) RemoteAddr() netip.AddrPort { return netip.AddrPort{} }
+func (p *pipe) Secure() bool               { return false }
+
+// runAll runs what is posted until the session is no longer busy and nothing is left.
+func (p *pipe) runAll(m *Manager) {
+	for p.paused || len(p.posted) > 0 {
+		(<-p.posted)(0)
+		m.TurnEnd(0)
+	}
+}
+
+// TestPanicEndsOneStream: a panic in whatever handles a client's input ends that
+// stream with <internal-server-error/> and no other, is counted, and is logged with
+// its stack once a minute; the loop's memory serves the others as before.
+func TestPanicEndsOneStream(t *testing.T) {
+	var log bytes.Buffer
+	r := new(brittle)
+	m := NewManager(Config{Domains: []string{"localhost"}, Router: r, Workers: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	defer m.Close()
+	enter := func(name string) (*Session, *pipe) {
+		p := &pipe{posted: make(chan func(int), 100)}
+		s, _ := m.Adopt(p, jid.MustParse(name))
+		return s, p
+	}
+	other, otherPipe := enter("nurse@localhost/r")
+	where := []string{"loop", "read", "write", "posted", "busy", "drained"}
+	for i, w := range where {
+		s, p := enter(fmt.Sprintf("romeo@localhost/%d", i))
+		// A stanza of another one is under way meanwhile, cut in two.
+		half := "<message id='o'><body>to be or not"
+		rest := " to be</body></message>"
+		other.Data(0, []byte(half))
+		text := []byte("<message id='" + w + "'/><message id='next'/>")
+		if n := s.Data(0, text); w == "loop" && n != len(text) {
+			t.Errorf("%s: %d bytes of %d were used", w, n, len(text))
+		}
+		m.TurnEnd(0)
+		p.runAll(m)
+		if got := p.out.String(); !strings.HasSuffix(got, internal) || strings.Count(got, "stream:error>") != 2 || !p.closed {
+			t.Errorf("%s: the client was told %q, closed: %v", w, got, p.closed)
+		}
+		if s.Data(0, []byte("<message id='late'/>")); strings.Contains(p.out.String(), "late") {
+			t.Errorf("%s: the session goes on", w)
+		}
+		s.Closed(0, nil)
+		if r.left != i+1 || m.First(s.BareJID()) != nil {
+			t.Errorf("%s: %d have left, want %d", w, r.left, i+1)
+		}
+		otherPipe.out.Reset()
+		other.Data(0, []byte(rest))
+		other.Data(0, []byte("<message id='whole'><body>whole</body></message>"))
+		want := "<message from='router' id='o'><body>to be or not to be</body></message><message from='router' id='whole'><body>whole</body></message>"
+		if got := otherPipe.out.String(); got != want {
+			t.Errorf("%s: another one got %q, want %q", w, got, want)
+		}
+	}
+	if m.Panics() != int64(len(where)) {
+		t.Errorf("%d panics were counted, want %d", m.Panics(), len(where))
+	}
+	if got := log.String(); strings.Count(got, "recovered from a panic") != 1 || !strings.Contains(got, "brittle") {
+		t.Errorf("the log has %q, want one stack", got)
+	}
+	other.Closed(0, nil)
+}
+
+// TestPanicInTheTableStops: nobody recovers from a panic that leaves what all
+// sessions share locked.
+func TestPanicInTheTableStops(t *testing.T) {
+	m := NewManager(Config{Domains: []string{"localhost"}, Router: new(brittle)})
+	defer m.Close()
+	p := &pipe{posted: make(chan func(int), 100)}
+	s, _ := m.Adopt(p, jid.MustParse("romeo@localhost/r"))
+	var got any
+	func() {
+		defer func() { got = recover() }()
+		s.Data(0, []byte("<message id='table'/>"))
+	}()
+	if _, fatal := got.(interface{ Fatal() }); !fatal || !strings.Contains(fmt.Sprint(got), "in the table") {
+		t.Errorf("the panic was %v", got)
+	}
+	if m.Panics() != 0 {
+		t.Errorf("%d panics were recovered from", m.Panics())
+	}
+}
+
+// TestDerivePanics: a panic of what derives keys reaches the one who waits for them.
+func TestDerivePanics(t *testing.T) {
+	m := testManager(t)
+	done := make(chan any)
+	m.Go(Write, func(t *Turn) {
+		defer func() { done <- recover() }()
+		t.Derive(func() { panic("no keys") })
+	})
+	if got := <-done; !strings.Contains(fmt.Sprint(got), "no keys") {
+		t.Errorf("the panic was %v", got)
+	}
+	m.Go(Write, func(t *Turn) { t.Derive(func() { done <- "derived" }) })
+	if got := <-done; got != "derived" {
+		t.Error(got)
+	}
+}
