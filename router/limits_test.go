@@ -99,7 +99,8 @@ func TestAccountLimits(t *testing.T) {
 	}
 	f("<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item jid='a@example.com'>"+groups.String()+"</item></query></iq>", "not-acceptable")
 
-	chat := "<message type='chat' to='nurse@localhost' id='m'><body>b</body></message>"
+	// A stranger would not be told.
+	chat := "<message type='chat' to='romeo@localhost' id='m'><body>b</body></message>"
 	f(chat, "")
 	f(chat, "")
 	f(chat, "service-unavailable")
