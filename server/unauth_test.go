@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // dialFrom connects from an address of loopback.
@@ -36,8 +37,10 @@ func TestUnauthMemory(t *testing.T) {
 		p := dialFrom(t, s, "127.0.0.2")
 		p.ask(testHeader, "</stream:features>")
 		_, _ = io.WriteString(p.conn, cut)
-		for now := held; now <= held; now = s.poller.Stats().Unauth {
-			runtime.Gosched() // until it is counted
+		for end := time.Now().Add(20 * time.Second); s.poller.Stats().Unauth <= held; runtime.Gosched() {
+			if time.Now().After(end) {
+				t.Fatal("what a client holds is not counted")
+			}
 		}
 		each = s.poller.Stats().Unauth - held
 		held += each
