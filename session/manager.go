@@ -75,6 +75,10 @@ type Router interface {
 type Accounts interface {
 	// Account returns the account with this bare JID, or store.ErrNotFound.
 	Account(ctx context.Context, bare jid.JID) (store.Account, error)
+
+	// Iterations returns how many accounts, or how many of a sample, have each
+	// number of iterations.
+	Iterations(ctx context.Context) (map[int]int, error)
 }
 
 // LeafFunc returns the certificate that was shown to a client which asked for
@@ -172,7 +176,7 @@ type Manager struct {
 	logins      atomic.Int64 // sessions bound since the start
 	ended       endings
 	left        atomic.Int64 // functions that turns have left to later ones
-	iterations  iterations
+	decoys      decoys
 }
 
 // NewManager returns a manager; Close stops its workers.
@@ -199,6 +203,7 @@ func NewManager(cfg Config) *Manager {
 	m.keys = newWorkers(m, false, cfg.KeyWorkers, cfg.KeyWorkers)
 	m.keyQueue = newKeyQueue(m.keys, cfg.KeyWorkers)
 	m.throttle.prepare(&cfg)
+	m.decoys.m = m
 	m.loginLog.log = cfg.Logger
 	return m
 }

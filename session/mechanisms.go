@@ -3,16 +3,11 @@ package session
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/binary"
 	"errors"
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 
 	"github.com/xdg-go/scram"
 
@@ -148,21 +143,22 @@ func (l *lookup) find(username string) (store.Credentials, error) {
 	who, err := jid.New(username, l.s.Host(), "")
 	if err != nil {
 		l.guess = m.throttle.guess(username, l.s.neg().network)
-		return m.madeUp(username), l.mayTry()
+		return m.decoys.credentials(username), l.mayTry()
 	}
 	l.guess = m.throttle.guess(who.String(), l.s.neg().network)
 	if err := l.mayTry(); err != nil {
 		return store.Credentials{}, err
 	}
+	// Made up for every account: one that exists takes no less time.
+	decoy := m.decoys.credentials(who.String())
 	account, err := m.cfg.Accounts.Account(context.Background(), who)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return m.madeUp(who.String()), nil
+		return decoy, nil
 	case err != nil:
 		return store.Credentials{}, err
 	}
 	l.who, l.event, l.exists, l.off = who, account.Event, true, account.Disabled
-	m.iterations.saw(account.Credentials.Iterations)
 	return account.Credentials, nil
 }
 
@@ -187,52 +183,6 @@ func (l *lookup) checkAuthzid(authzid string) error {
 		return saslInvalidAuthzid
 	}
 	return nil
-}
-
-func (m *Manager) madeUp(name string) store.Credentials {
-	h := hmac.New(sha256.New, m.cfg.Secret)
-	h.Write([]byte(name))
-	sum := h.Sum(nil)
-	return store.Credentials{Salt: sum[:16], Iterations: m.iterations.pick(binary.BigEndian.Uint64(sum[16:]))}
-}
-
-// iterations are the numbers that existing accounts have, as far as they were
-// looked up: whatever the operator had keys derived with, accounts that do not
-// exist have it too.
-type iterations struct {
-	mu  sync.Mutex
-	all atomic.Pointer[[]int] // sorted, at most maxIterations of them
-}
-
-const maxIterations = 8
-
-func (x *iterations) list() []int {
-	if p := x.all.Load(); p != nil {
-		return *p
-	}
-	return nil
-}
-
-func (x *iterations) saw(n int) {
-	if _, found := slices.BinarySearch(x.list(), n); found {
-		return
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	all := x.list()
-	if i, found := slices.BinarySearch(all, n); !found && len(all) < maxIterations {
-		all = slices.Insert(slices.Clone(all), i, n)
-		x.all.Store(&all)
-	}
-}
-
-// pick is one of them, the same for the same hash.
-func (x *iterations) pick(hash uint64) int {
-	all := x.list()
-	if len(all) == 0 {
-		return store.DefaultIterations
-	}
-	return all[hash%uint64(len(all))]
 }
 
 // scramExchange is SCRAM (RFC 5802, RFC 7677), with or without channel binding.
@@ -311,6 +261,9 @@ func (x *scramExchange) begin(message []byte) error {
 	return nil
 }
 
+// noKey is in the place of the keys of an account that does not exist.
+var noKey [sha256.Size]byte
+
 func (x *scramExchange) credentials(username string) (scram.StoredCredentials, error) {
 	c, err := x.find(username)
 	if err != nil {
@@ -319,7 +272,7 @@ func (x *scramExchange) credentials(username string) (scram.StoredCredentials, e
 	}
 	keys := x.keys(c)
 	if keys.StoredKey == nil {
-		keys = store.Keys{StoredKey: make([]byte, x.keySize), ServerKey: make([]byte, x.keySize)}
+		keys = store.Keys{StoredKey: noKey[:x.keySize], ServerKey: noKey[:x.keySize]} // no client knows what fits
 	}
 	return scram.StoredCredentials{
 		KeyFactors: scram.KeyFactors{Salt: string(c.Salt), Iters: c.Iterations},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/xdg-go/scram"
@@ -119,41 +120,97 @@ func TestSCRAM(t *testing.T) {
 	}
 }
 
-// TestMadeUpIterations: RFC 6120 section 13.10.2: the number of iterations tells an
-// account that exists from one that does not no more than its salt does.
-func TestMadeUpIterations(t *testing.T) {
-	s := xmpptest.NewServer(t, xmpptest.Config{})
-	other, err := store.NewCredentials("secret", store.MinIterations+1)
-	if err != nil {
-		t.Fatal(err)
+// TestMadeUpAccounts: RFC 6120 section 13.10.2: neither the salt nor the number of
+// iterations tells an account that exists from one that does not: from the first
+// login on and after a restart, whether all accounts have the same number or not.
+func TestMadeUpAccounts(t *testing.T) {
+	start := func(juliets int) *xmpptest.Server {
+		return xmpptest.NewServer(t, xmpptest.Config{Wrap: func(st store.Store) store.Store {
+			other, err := store.NewCredentials("secret", juliets)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := st.SetCredentials(t.Context(), jid.MustParse("juliet@localhost"), other, false); err != nil {
+				t.Fatal(err)
+			}
+			return st
+		}})
 	}
-	challenge := func(user string) string {
+	challenge := func(s *xmpptest.Server, user string) (salt, iterations string) {
 		t.Helper()
 		_, answer := newSASLClient(t, s).sasl("auth mechanism='SCRAM-SHA-1'", base64.StdEncoding.EncodeToString([]byte("n,,n="+user+",r=nonce")))
 		_, after, _ := strings.Cut(answer, ",s=")
-		return after // salt and iterations
+		salt, iterations, _ = strings.Cut(after, ",")
+		return salt, iterations
 	}
-	for _, user := range []string{"romeo", "nobody"} {
-		if got := challenge(user); !strings.HasSuffix(got, ",i=4096") || got != challenge(user) {
-			t.Errorf("%s: %s", user, got)
+	first := start(store.MinIterations)
+	for i := range 20 {
+		if _, got := challenge(first, "nobody"+strconv.Itoa(i)); got != "i=4096" {
+			t.Fatalf("where all accounts have 4096, nobody%d has %s", i, got)
 		}
 	}
-	// Where accounts differ, so do those that are made up, each always the same.
-	if _, err := s.Store.SetCredentials(t.Context(), jid.MustParse("juliet@localhost"), other, false); err != nil {
-		t.Fatal(err)
-	}
-	challenge("juliet")
-	seen := map[string]bool{}
-	for i := range 64 {
+	// One of six accounts has another number: so has about a sixth of the names.
+	before, after := start(store.MinIterations+1), start(store.MinIterations+1)
+	const names = 240
+	seen := map[string]int{}
+	for i := range names {
 		user := "nobody" + strconv.Itoa(i)
-		got := challenge(user)
-		if got != challenge(user) {
-			t.Errorf("%s: changes", user)
+		salt, iterations := challenge(before, user)
+		salt2, iterations2 := challenge(after, user)
+		if salt != salt2 || iterations != iterations2 {
+			t.Errorf("%s has %s,%s, and after a restart %s,%s", user, salt, iterations, salt2, iterations2)
 		}
-		seen[got[strings.Index(got, ",i="):]] = true
+		seen[iterations]++
 	}
-	if len(seen) != 2 || !seen[",i=4096"] || !seen[",i=4097"] {
-		t.Errorf("made up: %v", seen)
+	if len(seen) != 2 || seen["i=4097"] < names/12 || seen["i=4097"] > names/3 || seen["i=4096"]+seen["i=4097"] != names {
+		t.Errorf("made up: %v, want about %d with 4097", seen, names/6)
+	}
+}
+
+// TestSameWork: a login of an account that does not exist asks the store the same
+// as one of an account that does, with each mechanism and up to its failure.
+// BenchmarkFirstResponse has the allocations and the time.
+func TestSameWork(t *testing.T) {
+	var calls atomic.Pointer[[]string]
+	s := xmpptest.NewServer(t, xmpptest.Config{Wrap: func(inner store.Store) store.Store {
+		st := slow.New(inner)
+		st.SetFault(func(method string) error {
+			if p := calls.Load(); p != nil {
+				*p = append(*p, method)
+			}
+			return nil
+		})
+		return st
+	}})
+	newSASLClient(t, s).plain("paris", "wrong") // the first login has more to ask
+	work := func(user string, login func(c *saslClient) string) string {
+		t.Helper()
+		c := newSASLClient(t, s)
+		var list []string
+		calls.Store(&list)
+		got := login(c)
+		calls.Store(nil)
+		if got != "not-authorized" {
+			t.Errorf("%s: %q", user, got)
+		}
+		return strings.Join(list, " ")
+	}
+	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256"} {
+		login := func(user string) func(c *saslClient) string {
+			return func(c *saslClient) string {
+				switch mechanism {
+				case "PLAIN":
+					return c.plain(user, "wrong")
+				case "SCRAM-SHA-1":
+					return c.scram(mechanism, scram.SHA1, user, "wrong", "")
+				}
+				return c.scram(mechanism, scram.SHA256, user, "wrong", "")
+			}
+		}
+		romeo, nobody := work("romeo", login("romeo")), work("nobody", login("nobody"))
+		if romeo != nobody || romeo != "Account" {
+			t.Errorf("%s: the store is asked %q for an account that exists, %q for another", mechanism, romeo, nobody)
+		}
 	}
 }
 

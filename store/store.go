@@ -61,6 +61,11 @@ type Accounts interface {
 	// Account is one account, or ErrNotFound.
 	Account(ctx context.Context, bare jid.JID) (Account, error)
 
+	// Iterations returns how many accounts have each number of iterations in
+	// their credentials. Where there are many it may look at a sample, always
+	// the same while accounts do not change.
+	Iterations(ctx context.Context) (map[int]int, error)
+
 	// CreateAccount adds an account, with an empty roster; ErrExists when it is
 	// there already. A zero Created is filled in.
 	CreateAccount(ctx context.Context, a Account) error

@@ -151,6 +151,11 @@ func (s *Store) Account(ctx context.Context, bare jid.JID) (store.Account, error
 	return do(s, ctx, "Account", func() (store.Account, error) { return s.inner.Account(ctx, bare) })
 }
 
+// Iterations implements store.Accounts.
+func (s *Store) Iterations(ctx context.Context) (map[int]int, error) {
+	return do(s, ctx, "Iterations", func() (map[int]int, error) { return s.inner.Iterations(ctx) })
+}
+
 // CreateAccount implements store.Accounts.
 func (s *Store) CreateAccount(ctx context.Context, a store.Account) error {
 	return try(s, ctx, "CreateAccount", func() error { return s.inner.CreateAccount(ctx, a) })

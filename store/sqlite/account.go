@@ -15,6 +15,7 @@ import (
 func (s *Store) Account(ctx context.Context, bare jid.JID) (store.Account, error) {
 	bare = bare.Bare()
 	a := store.Account{JID: bare.Clone()}
+	found := false
 	err := s.read(ctx, "read account "+bare.String(), func(c *conn) error {
 		st, err := c.account(qAccount, bare)
 		if err != nil {
@@ -26,7 +27,7 @@ func (s *Store) Account(ctx context.Context, bare jid.JID) (store.Account, error
 		}
 		defer st.Reset()
 		if !ok {
-			return store.ErrNotFound
+			return nil // there is no account at all
 		}
 		a.Credentials = store.Credentials{
 			Salt:       blob(st, 0),
@@ -37,12 +38,69 @@ func (s *Store) Account(ctx context.Context, bare jid.JID) (store.Account, error
 		a.Disabled = st.ColumnBool(6)
 		a.Created = time.Unix(st.ColumnInt64(7), 0).UTC()
 		a.Generation, a.Event = st.ColumnInt64(8), st.ColumnInt64(9)
+		found = st.ColumnBool(10)
 		return nil
 	})
 	if err != nil {
 		return store.Account{}, err
 	}
+	if !found {
+		// Without a text: writing one would take time that tells.
+		return store.Account{}, store.ErrNotFound
+	}
 	return a, nil
+}
+
+// sampleSize is the number of accounts that Iterations looks at, at most: a
+// million would take more than a second.
+const sampleSize = 1 << 11
+
+// Iterations implements store.Accounts. It takes the first account of each so
+// many IDs, a power of two: the sample is the same each time, until there are
+// twice as many.
+func (s *Store) Iterations(ctx context.Context) (map[int]int, error) {
+	counts := make(map[int]int)
+	err := s.read(ctx, "sample iterations", func(c *conn) error {
+		last, err := c.lastAccount()
+		if err != nil {
+			return err
+		}
+		step := int64(1)
+		for last/step >= sampleSize {
+			step *= 2
+		}
+		for from := int64(0); from <= last; {
+			st, err := c.stmt(qNextAccount)
+			if err != nil {
+				return err
+			}
+			st.BindInt64(1, from)
+			ok, err := st.Step()
+			if err != nil || !ok {
+				return err
+			}
+			counts[st.ColumnInt(1)]++
+			from = (st.ColumnInt64(0)/step + 1) * step
+			if err := st.Reset(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return counts, err
+}
+
+// lastAccount returns the largest ID of an account, 0 when there is none.
+func (c *conn) lastAccount() (int64, error) {
+	st, err := c.stmt(qLastAccount)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := st.Step(); err != nil {
+		return 0, err
+	}
+	last := st.ColumnInt64(0)
+	return last, st.Reset()
 }
 
 // CreateAccount implements store.Accounts.

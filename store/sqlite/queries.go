@@ -12,6 +12,8 @@ const (
 	qDataVersion
 
 	qAccount
+	qLastAccount
+	qNextAccount
 	qAccountID
 	qInsertAccount
 	qSetCredentials
@@ -83,10 +85,14 @@ var queries = [numQueries]string{
 	qUndo:        `ROLLBACK TO caller`,
 	qDataVersion: `PRAGMA data_version`,
 
+	// Where there is no such account another one is read, so that both take the
+	// same time. Column 10 tells which it is.
 	qAccount: `SELECT salt, iterations, sha1_stored, sha1_server, sha256_stored, sha256_server, disabled, created,
-			generation, event
-		FROM account WHERE domain = ?1 AND local = ?2`,
-	qAccountID: `SELECT id, roster_version, roster_floor FROM account WHERE domain = ?1 AND local = ?2`,
+			generation, event, domain = ?1 AND local = ?2
+		FROM account WHERE id = coalesce((SELECT id FROM account WHERE domain = ?1 AND local = ?2), (SELECT min(id) FROM account))`,
+	qLastAccount: `SELECT coalesce(max(id), 0) FROM account`,
+	qNextAccount: `SELECT id, iterations FROM account WHERE id >= ?1 ORDER BY id LIMIT 1`,
+	qAccountID:   `SELECT id, roster_version, roster_floor FROM account WHERE domain = ?1 AND local = ?2`,
 	qInsertAccount: `INSERT INTO account (domain, local, salt, iterations, sha1_stored, sha1_server, sha256_stored, sha256_server,
 			disabled, created, roster_version, roster_floor, generation, event)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ` + nextEvent + `, ` + nextEvent + `) ON CONFLICT (domain, local) DO NOTHING`,

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"testing"
@@ -44,6 +45,28 @@ func testAccounts(t *testing.T, s store.Store) {
 	if got.Created.Before(before) || got.Created.After(time.Now().Add(time.Second)) {
 		t.Errorf("Created = %v by default", got.Created)
 	}
+}
+
+func testIterations(t *testing.T, s store.Store) {
+	count := func(want map[int]int) {
+		t.Helper()
+		got, err := s.Iterations(t.Context())
+		ok(t, "Iterations", err)
+		if !maps.Equal(got, want) {
+			t.Errorf("Iterations = %v, want %v", got, want)
+		}
+	}
+	count(map[int]int{})
+	create(t, s, juliet)
+	create(t, s, romeo)
+	n := credentials(1).Iterations
+	setCredentials(t, s, juliet, credentials(1))
+	setCredentials(t, s, romeo, credentials(1))
+	count(map[int]int{n: 2})
+	other := credentials(1)
+	other.Iterations = n + 1
+	setCredentials(t, s, juliet, other)
+	count(map[int]int{n: 1, n + 1: 1})
 }
 
 func testNoAccount(t *testing.T, s store.Store) {

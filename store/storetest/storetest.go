@@ -26,6 +26,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		})
 	}
 	f("Accounts", testAccounts)
+	f("Iterations", testIterations)
 	f("NoAccount", testNoAccount)
 	f("ListAccounts", testListAccounts)
 	f("ImportAccounts", testImportAccounts)
