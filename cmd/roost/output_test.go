@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -137,7 +138,7 @@ func TestJSONThroughout(t *testing.T) {
 	_ = cmd.Wait()
 	<-lines
 
-	code, _, stderr := result(t, nil, "serve", "--log-format", "json", "--c2s", addrInUse(t), "--c2s-tls", "", "--data", t.TempDir())
+	code, _, stderr := result(t, nil, "serve", "--log-format", "json", "--c2s", addrInUse(t), "--c2s-tls", "", "--data", filepath.Join(t.TempDir(), "data"))
 	var line map[string]any
 	if err := json.Unmarshal([]byte(stderr), &line); code != exitFailure || err != nil || line["level"] != "ERROR" || line["err"] == "" {
 		t.Errorf("exit code %d, stderr %q: want one line of JSON that says what is wrong", code, stderr)
