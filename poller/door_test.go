@@ -103,7 +103,7 @@ func clientHello(t testing.TB) []byte {
 	t.Helper()
 	a, b := net.Pipe()
 	go func() { _ = tls.Client(a, &tls.Config{InsecureSkipVerify: true}).Handshake() }()
-	_ = b.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = b.SetDeadline(time.Now().Add(waitLimit))
 	head := make([]byte, 5)
 	if _, err := io.ReadFull(b, head); err != nil {
 		t.Fatal(err)

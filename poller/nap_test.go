@@ -3,7 +3,7 @@
 package poller
 
 import (
-	"io"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -28,49 +28,103 @@ func TestKeepAlive(t *testing.T) {
 	f("\x00", false)
 }
 
-// quietly sends n keep-alives, one after the other, and waits until all are read.
-func quietly(t *testing.T, c io.Writer, read *atomic.Int64, n int64) {
-	t.Helper()
-	want := read.Load() + n
-	for range n {
-		if _, err := c.Write([]byte(" ")); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Millisecond)
-	}
-	eventually(t, "all is read", func() bool { return read.Load() >= want })
+// resting is a server whose rests end when the test says so, in a time that goes
+// on when the test says so.
+type resting struct {
+	*testServer
+	read, turns atomic.Int64
 }
 
-// TestRest: while nobody says more than white space the loop reads it together,
-// and when somebody does it looks at once.
-func TestRest(t *testing.T) {
-	var turns, read atomic.Int64
-	s := serve(t, Config{Loops: 1, Rest: 20 * time.Millisecond, TurnEnd: func(int) { turns.Add(1) }}, nil,
+// rests waits until the loop rests, which is when its timer runs.
+func (s *resting) rests(t *testing.T) {
+	t.Helper()
+	eventually(t, "the loop rests", func() bool {
+		var left unix.ItimerSpec
+		err := unix.TimerfdGettime(s.loops[0].nap.timer, &left)
+		return err == nil && left.Value != unix.Timespec{}
+	})
+}
+
+// wake ends the loop's rest.
+func (s *resting) wake(t *testing.T) {
+	t.Helper()
+	if !setTimer(s.loops[0].nap.timer, &unix.ItimerSpec{Value: unix.Timespec{Nsec: 1}}) {
+		t.Error("the timer cannot be set")
+	}
+}
+
+func serveResting(t *testing.T) *resting {
+	s := &resting{}
+	s.testServer = serve(t, Config{Loops: 1, Rest: time.Hour, TurnEnd: func(int) { s.turns.Add(1) }}, nil,
 		func(e *echo, p []byte) int {
-			read.Add(int64(len(p)))
+			s.read.Add(int64(len(p)))
 			if !keepAlive(p) {
 				_ = e.c.Queue(p)
 				e.c.Flush()
 			}
 			return len(p)
 		})
-	c := dial(t, s.addr)
-	quietly(t, c, &read, 3000) // the loop learns that it is quiet
-	before := turns.Load()
-	quietly(t, c, &read, 1000)
-	if n := turns.Load() - before; n > 500 {
-		t.Errorf("%d turns for 1,000 keep-alives", n)
-	}
-	for range 100 {
-		if _, err := c.Write([]byte("hello")); err != nil {
+	s.tick.Stop()
+	t.Cleanup(func() { // a loop that rests does not end
+		done := make(chan struct{})
+		s.loops[0].post(nil, func(l int) { s.loops[l].nap.span = unix.ItimerSpec{}; close(done) })
+		eventually(t, "the end of all rests", func() bool {
+			s.wake(t)
+			select {
+			case <-done:
+				return true
+			default:
+				return false
+			}
+		})
+	})
+	return s
+}
+
+// TestRest: while nobody says more than white space the loop reads it together,
+// and when somebody does it looks at once.
+func TestRest(t *testing.T) {
+	s := serveResting(t)
+	say := func(c net.Conn, text string) {
+		t.Helper()
+		if _, err := c.Write([]byte(text)); err != nil {
 			t.Fatal(err)
 		}
-		expect(t, c, "hello")
 	}
-	before = turns.Load()
-	quietly(t, c, &read, 100)
-	if n := turns.Load() - before; n < 20 {
-		t.Errorf("%d turns for 100 keep-alives while somebody speaks: the loop rests", n)
+	clients := make([]net.Conn, 50)
+	for i := range clients {
+		clients[i] = dial(t, s.addr)
+		say(clients[i], "hello")
+		expect(t, clients[i], "hello")
+	}
+	s.onLoop(func(l *loop) { l.now += 2 }) // so long nobody has spoken
+	for range 20 {
+		s.rests(t)
+		read, before := s.read.Load(), s.turns.Load()
+		for _, c := range clients {
+			say(c, " ")
+		}
+		if s.read.Load() != read || s.turns.Load() != before {
+			t.Fatal("the loop does not rest")
+		}
+		s.wake(t)
+		eventually(t, "all is read", func() bool { return s.read.Load() == read+int64(len(clients)) })
+		if n := s.turns.Load() - before; n > 5 {
+			t.Fatalf("%d turns for what %d clients have said in one rest", n, len(clients))
+		}
+	}
+	s.rests(t)
+	c := clients[0]
+	say(c, "hello")
+	s.wake(t)
+	expect(t, c, "hello")
+	// From now on a rest would not end, so there must be none.
+	for range 100 {
+		say(c, "hello")
+		expect(t, c, "hello")
+		read := s.read.Load()
+		say(c, " ")
+		eventually(t, "a keep-alive is read while somebody speaks", func() bool { return s.read.Load() > read })
 	}
 }
 
@@ -99,13 +153,15 @@ func TestRestGoesOn(t *testing.T) {
 func TestNap(t *testing.T) {
 	s := serve(t, Config{Loops: 1}, nil, nil)
 	c := dial(t, s.addr)
-	for range 3 * maxNaps { // busy, and again in the next second
-		_, _ = c.Write([]byte("x"))
-		expect(t, c, "x")
+	for range 2 {
+		for range 3 * maxNaps / 2 { // busy, and at rest again in the next second
+			_, _ = c.Write([]byte("x"))
+			expect(t, c, "x")
+		}
+		s.later(time.Second)
+		_, _ = c.Write([]byte("y"))
+		expect(t, c, "y")
 	}
-	time.Sleep(1100 * time.Millisecond)
-	_, _ = c.Write([]byte("y"))
-	expect(t, c, "y")
 }
 
 // TestNapAllocates nothing.

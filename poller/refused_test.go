@@ -24,7 +24,7 @@ func outsider(t *testing.T, l *Listener, peer unix.SockaddrInet4) *os.File {
 	l.loop.post(nil, func(int) { l.accepted(pair[0], &peer) })
 	f := os.NewFile(uintptr(pair[1]), "pair")
 	t.Cleanup(func() { _ = f.Close() })
-	_ = f.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = f.SetDeadline(time.Now().Add(waitLimit))
 	return f
 }
 

@@ -76,7 +76,7 @@ func TestStorm(t *testing.T) {
 		t.Error("the old connection was not served during the storm")
 	}
 	for _, c := range clients {
-		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(waitLimit))
 		if !echoes(t, c) {
 			t.Fatal("a connection of the storm is not served")
 		}

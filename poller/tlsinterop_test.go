@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // program is a TLS client of others that talks through its standard input and
@@ -50,14 +49,19 @@ func start(t *testing.T, name string, args ...string) *program {
 // await waits for text in what the program prints, behind what was seen.
 func (p *program) await(text string) {
 	p.t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		all := p.out.String()
-		if i := strings.Index(all[p.seen:], text); i >= 0 {
-			p.seen += i + len(text)
-			return
+	defer func() {
+		if p.t.Failed() {
+			p.t.Logf("it printed:\n%s", p.out.String())
 		}
-	}
-	p.t.Fatalf("%q did not come:\n%s", text, p.out.String())
+	}()
+	eventually(p.t, text, func() bool {
+		all := p.out.String()
+		i := strings.Index(all[p.seen:], text)
+		if i >= 0 {
+			p.seen += i + len(text)
+		}
+		return i >= 0
+	})
 }
 
 func (p *program) say(line string) {

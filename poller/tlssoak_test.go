@@ -42,7 +42,7 @@ func TestLeanSoak(t *testing.T) {
 				p.send(p.data("hello"))
 				p.expect("hello")
 				for n := rng.IntN(400); n > 0 && time.Now().Before(end); n-- {
-					_ = p.conn.SetDeadline(time.Now().Add(2 * time.Minute))
+					_ = p.conn.SetDeadline(time.Now().Add(waitLimit))
 					if rng.IntN(20) == 0 {
 						updates.Add(1)
 						p.sendSplit(rng, p.update(rng.IntN(2) == 0))
@@ -52,10 +52,10 @@ func TestLeanSoak(t *testing.T) {
 					p.expect(text)
 					bytes.Add(int64(len(text)))
 					if *pace > 0 {
-						time.Sleep(rand.N(2 * *pace))
+						time.Sleep(rand.N(2 * *pace)) // the pace that was asked for; nothing waits for this
 					}
 					if rng.IntN(100) == 0 {
-						time.Sleep(time.Duration(rng.IntN(3000)) * time.Millisecond)
+						s.forgetKeys()
 					}
 				}
 				if rng.IntN(2) == 0 {
@@ -75,6 +75,16 @@ func TestLeanSoak(t *testing.T) {
 	}
 	t.Logf("%d sessions, %d key updates, %d bytes each way", opened.Load(), updates.Load(), bytes.Load())
 	close(s.conns)
+}
+
+// forgetKeys has the loops drop the keys of those who say nothing meanwhile, as
+// after two seconds.
+func (s *testServer) forgetKeys() {
+	for _, l := range s.loops {
+		for range 2 {
+			l.post(nil, func(int) { l.keys.second() })
+		}
+	}
 }
 
 // sendSplit sends bytes in pieces.

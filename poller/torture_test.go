@@ -59,7 +59,7 @@ func (h *tortured) Data(_ int, p []byte) int {
 	}
 	if n < len(p) || h.rnd.IntN(8) == 0 {
 		h.c.Pause()
-		delay := time.Duration(h.rnd.IntN(300)) * time.Microsecond
+		delay := time.Duration(h.rnd.IntN(300)) * time.Microsecond // anything: no check depends on it
 		h.wg.Go(func() { time.Sleep(delay); h.c.Resume() })
 	}
 	return n
@@ -135,7 +135,7 @@ func tormentor(rnd *rand.Rand, addr string, secure, reset bool) error {
 		return err
 	}
 	defer raw.Close()
-	_ = raw.SetDeadline(time.Now().Add(60 * time.Second))
+	_ = raw.SetDeadline(time.Now().Add(waitLimit))
 	_ = raw.(*net.TCPConn).SetReadBuffer(4096 << rnd.IntN(6))
 	c := raw.(halfCloser)
 	if secure {
@@ -155,7 +155,7 @@ func tormentor(rnd *rand.Rand, addr string, secure, reset bool) error {
 				return
 			}
 			p = p[n:]
-			time.Sleep(time.Duration(pieces.IntN(200)) * time.Microsecond)
+			time.Sleep(time.Duration(pieces.IntN(200)) * time.Microsecond) // at random, like all else here
 		}
 		if reset {
 			wrote <- nil

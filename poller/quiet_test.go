@@ -1,0 +1,94 @@
+//go:build linux
+
+package poller
+
+import (
+	"testing"
+
+	"github.com/cloudwego/netpoll"
+	"golang.org/x/sys/unix"
+)
+
+// wantQuiet fails where the first loop spins. It has the loop make turns, one
+// after the other: a loop that has nothing to do makes no others, and ends each
+// with no event to take and nothing to run. A loop that spins ends none like
+// that, or makes more. Of what happens by itself, such as the tick of each second,
+// some is allowed.
+func (s *testServer) wantQuiet(t testing.TB, when string) {
+	t.Helper()
+	if busy, more := s.busyTurns(); busy > quietTurns/4 || more > quietTurns/2 {
+		t.Errorf("%s, while nothing happens: of %d turns %d leave something to do, and there are %d others",
+			when, quietTurns, busy, more)
+	}
+}
+
+const quietTurns = 200
+
+// busyTurns has the first loop make quietTurns turns. busy is the number of those
+// after which it had something to do, and more that of the turns between them.
+func (s *testServer) busyTurns() (busy, more int) {
+	rounds, before := 0, s.cfg.TurnEnd // on the loop
+	for range quietTurns {
+		left := make(chan bool, 1)
+		s.onLoop(func(l *loop) {
+			s.cfg.TurnEnd = func(index int) {
+				before(index)
+				if rounds++; len(left) == 0 {
+					left <- l.busy()
+				}
+			}
+		})
+		if <-left {
+			busy++
+		}
+	}
+	s.onLoop(func(*loop) { s.cfg.TurnEnd, more = before, rounds-2*quietTurns }) // one with the task, one without
+	return busy, max(0, more)
+}
+
+// busy reports whether the loop has an event to take or something to run. Loop.
+func (l *loop) busy() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.tasks) > 0 || readable(l.nap.poll)
+}
+
+// TestBusyTurns: a loop that spins, for an event that nobody takes or for what it
+// posts to itself, is found out.
+func TestBusyTurns(t *testing.T) {
+	s := serve(t, Config{Loops: 1}, nil, nil)
+	s.wantQuiet(t, "at first")
+	var again func(int)
+	stop := false
+	again = func(int) {
+		if !stop {
+			s.loops[0].post(nil, again)
+		}
+	}
+	s.loops[0].post(nil, again)
+	if busy, _ := s.busyTurns(); busy != quietTurns {
+		t.Errorf("a loop that posts to itself: %d busy turns of %d", busy, quietTurns)
+	}
+	s.onLoop(func(*loop) { stop = true })
+	s.wantQuiet(t, "without posts")
+
+	event, err := unix.Eventfd(1, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(event)
+	ep := s.loops[0].nap.poll
+	s.onLoop(func(*loop) { // registered like a socket whose event stays
+		op := s.loops[0].poll.Alloc()
+		op.FD, op.OnRead = event, func(netpoll.Poll) error { return nil }
+		err = s.loops[0].poll.Control(op, netpoll.PollReadable)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if busy, _ := s.busyTurns(); busy != quietTurns {
+		t.Errorf("an event that stays: %d busy turns of %d", busy, quietTurns)
+	}
+	s.onLoop(func(*loop) { _ = unix.EpollCtl(ep, unix.EPOLL_CTL_DEL, event, nil) })
+	s.wantQuiet(t, "without the event")
+}
