@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"roost/jid"
@@ -52,34 +53,6 @@ func TestFaults(t *testing.T) {
 		t.Errorf("%d calls, %d of Account", s.Total(), s.Calls("Account"))
 	}
 
-	release := s.Stop()
-	done := make(chan error)
-	go func() { done <- account() }()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	if _, err := s.Last(ctx, juliet); !errors.Is(err, context.DeadlineExceeded) {
-		t.Error(err)
-	}
-	for s.Active() != 1 {
-		time.Sleep(time.Millisecond)
-	}
-	select {
-	case err := <-done:
-		t.Errorf("a stopped store has answered: %v", err)
-	default:
-	}
-	release()
-	release()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-
-	s.SetDelay(time.Hour)
-	ctx, cancel = context.WithCancel(t.Context())
-	cancel()
-	if _, err := s.LoginState(ctx, juliet); !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
 	s.SetDelay(time.Millisecond)
 	if err := account(); err != nil {
 		t.Error(err)
@@ -87,4 +60,46 @@ func TestFaults(t *testing.T) {
 	if s.Active() != 0 {
 		t.Errorf("%d calls are under way", s.Active())
 	}
+}
+
+// TestWaits: calls of a stopped store wait until it goes on, those of a slow one as
+// long as it was told, and neither longer than their context.
+func TestWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, juliet, fault := New(nil), jid.MustParse("juliet@example.com"), errors.New("no store is wrapped")
+		s.SetFault(func(string) error { return fault })
+		account := func() error { _, err := s.Account(t.Context(), juliet); return err }
+
+		release := s.Stop()
+		done := make(chan error, 1)
+		go func() { done <- account() }()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond) // virtual
+		defer cancel()
+		if _, err := s.Last(ctx, juliet); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if n := s.Active(); n != 1 || len(done) != 0 {
+			t.Errorf("%d calls of a stopped store wait, %d have returned; want one that waits", n, len(done))
+		}
+		release()
+		release()
+		if err := <-done; !errors.Is(err, fault) {
+			t.Error(err)
+		}
+
+		s.SetDelay(time.Hour)
+		ctx, cancel = context.WithCancel(t.Context())
+		cancel()
+		if _, err := s.LoginState(ctx, juliet); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		began := time.Now()
+		if err := account(); !errors.Is(err, fault) {
+			t.Error(err)
+		}
+		if took := time.Since(began); took != time.Hour {
+			t.Errorf("a call took %v, want %v", took, time.Hour)
+		}
+	})
 }

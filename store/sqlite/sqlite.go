@@ -136,7 +136,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 		}
 	}()
 	for range s.cfg.Readers + 2 {
-		c, err := s.connect()
+		c, err := s.connect(ctx)
 		if err != nil {
 			return err
 		}
@@ -180,8 +180,8 @@ func makeFile(path string) error {
 }
 
 // connect opens one connection.
-func (s *Store) connect() (*conn, error) {
-	raw, err := s.openWAL()
+func (s *Store) connect(ctx context.Context) (*conn, error) {
+	raw, err := s.openWAL(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -205,11 +205,20 @@ func (s *Store) connect() (*conn, error) {
 // openWAL opens the file in WAL mode. Where several processes open a new database
 // at once, SQLite answers that it is busy with the change of mode without waiting
 // as long as it was told to; so the waiting is done here.
-func (s *Store) openWAL() (*sqlite.Conn, error) {
-	for end := time.Now().Add(s.cfg.BusyTimeout); ; time.Sleep(5 * time.Millisecond) {
+func (s *Store) openWAL(ctx context.Context) (*sqlite.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.BusyTimeout)
+	defer cancel()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for {
 		raw, err := sqlite.OpenConn(s.cfg.Path, sqlite.OpenReadWrite|sqlite.OpenWAL)
-		if err == nil || sqlite.ErrCode(err).ToPrimary() != sqlite.ResultBusy || time.Now().After(end) {
+		if err == nil || sqlite.ErrCode(err).ToPrimary() != sqlite.ResultBusy {
 			return raw, err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return nil, err
 		}
 	}
 }
