@@ -53,7 +53,7 @@ func (w *wire) pump(t testing.TB, text, want string) {
 	t.Helper()
 	w.out = w.out[:0]
 	rest := []byte(text)
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	wait(t, want+" after "+text, func() bool {
 		rest = rest[w.give(rest):]
 		w.mu.Lock()
 		todo, got := w.todo, string(w.out)
@@ -63,13 +63,8 @@ func (w *wire) pump(t testing.TB, text, want string) {
 			f(0)
 		}
 		w.m.TurnEnd(0)
-		if len(rest) == 0 && strings.Contains(got, want) {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%q: no %q in %q", text, want, got)
-		}
-	}
+		return len(rest) == 0 && strings.Contains(got, want)
+	})
 }
 
 const header = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"

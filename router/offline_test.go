@@ -183,9 +183,9 @@ func TestLargeMessagesWaiting(t *testing.T) {
 func wantsMessages(s *session.Session) bool { return s.Available() && s.Priority() >= 0 }
 
 // wait waits for what is only seen by asking.
-func wait(t *testing.T, what string, f func() bool) {
+func wait(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain for %s", what)
 		}

@@ -78,7 +78,7 @@ func (c *rawClient) write(text string) {
 
 func (c *rawClient) await(want string) {
 	c.t.Helper()
-	_ = c.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = c.conn.SetReadDeadline(time.Now().Add(2 * time.Minute))
 	buf := make([]byte, 16<<10)
 	for {
 		if i := strings.Index(c.got[c.used:], want); i >= 0 {
