@@ -339,10 +339,15 @@ func (m *Manager) Shutdown(ctx context.Context) error {
 	m.stopping.Store(true)
 	const batch = 1000
 	n := 0
+	pace := time.NewTicker(5 * time.Millisecond)
+	defer pace.Stop()
 	stop := func(s *Session) bool {
 		s.Close(ErrSystemShutdown)
 		if n++; n%batch == 0 {
-			time.Sleep(5 * time.Millisecond)
+			select {
+			case <-pace.C:
+			case <-ctx.Done():
+			}
 		}
 		return ctx.Err() == nil
 	}
