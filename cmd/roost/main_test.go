@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,10 +16,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
@@ -195,17 +194,21 @@ func TestServe(t *testing.T) {
 // is neither in core dumps nor open to other processes of its user.
 func TestNotDumpable(t *testing.T) {
 	cmd := program([]string{"ROOST_TEST_DUMPABLE=1"}, "serve", "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", t.TempDir())
-	var out lockedBuffer
-	cmd.Stdout = &out
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(20 * time.Second); !strings.Contains(out.String(), "Ctrl-C") && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond)
+	last := ""
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if last = lines.Text(); strings.Contains(last, "Ctrl-C") {
+			_ = cmd.Process.Signal(syscall.SIGTERM)
+		}
 	}
-	_ = cmd.Process.Signal(syscall.SIGTERM)
-	if err := cmd.Wait(); err != nil || !strings.HasSuffix(out.String(), "dumpable: 0 <nil>\n") {
-		t.Errorf("%v: %s", err, out.String())
+	if err := cmd.Wait(); err != nil || last != "dumpable: 0 <nil>" {
+		t.Errorf("%v: %s", err, last)
 	}
 }
 
@@ -227,24 +230,6 @@ func TestTLSLean(t *testing.T) {
 			t.Errorf("%v: crypto/tls keeps its sessions: %v", c.args, got)
 		}
 	}
-}
-
-// lockedBuffer is output that is read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // TestPrecedence: flag before environment before config file before default.
@@ -466,18 +451,27 @@ func TestDistance(t *testing.T) {
 	f("kitten", "sitting", 3)
 }
 
-// TestSecondSignal: whoever cannot wait for a clean stop gets one at once.
+// TestSecondSignal: whoever cannot wait for a clean stop, here because a client does
+// not close its side, gets one at once.
 func TestSecondSignal(t *testing.T) {
-	cmd, _ := serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", t.TempDir())
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	for range 2 {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		time.Sleep(20 * time.Millisecond)
+	r, w := smallPipe(t)
+	cmd, addr := servingTo(t, w, "--linger", "1h", "--drain-timeout", "1h")
+	w.Close()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
 	}
-	select {
-	case <-done:
-	case <-time.After(30 * time.Second):
-		t.Error("it still runs")
+	defer conn.Close()
+	openStream(t, conn)
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	stopping := false
+	for lines := bufio.NewScanner(r); lines.Scan(); {
+		if strings.Contains(lines.Text(), "a second signal stops at once") {
+			stopping = true
+			_ = cmd.Process.Signal(syscall.SIGTERM)
+		}
+	}
+	if err := cmd.Wait(); err == nil || !stopping {
+		t.Errorf("it ended with %v, want an error: it has not waited for its client", err)
 	}
 }

@@ -68,10 +68,16 @@ func visit(t *testing.T, addr string) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	openStream(t, conn)
+}
+
+// openStream opens a stream and reads the answer.
+func openStream(t *testing.T, conn net.Conn) {
+	t.Helper()
 	if _, err := io.WriteString(conn, "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"); err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(2 * time.Minute))
 	if _, err := conn.Read(make([]byte, 1024)); err != nil {
 		t.Fatalf("the server does not answer: %v", err)
 	}
@@ -131,7 +137,7 @@ func TestJSONThroughout(t *testing.T) {
 	visit(t, addr)
 	select {
 	case <-ended:
-	case <-time.After(time.Minute):
+	case <-time.After(2 * time.Minute):
 		t.Error("no line says why the session ended")
 	}
 	_ = cmd.Process.Signal(syscall.SIGTERM)
