@@ -34,6 +34,25 @@ func TestPacer(t *testing.T) {
 	}
 }
 
+// collect returns when garbage was collected, and all finalizers have run that were
+// due then: they run one after the other, and the second collection's after the
+// first's.
+func collect() {
+	for range 2 {
+		done := make(chan struct{})
+		runtime.SetFinalizer(&struct{ done chan struct{} }{done}, func(g *struct{ done chan struct{} }) { close(g.done) })
+		for finalized := false; !finalized; {
+			runtime.GC()
+			select {
+			case <-done:
+				finalized = true
+			default:
+				runtime.Gosched() // the object may have been on the stack yet
+			}
+		}
+	}
+}
+
 // TestPacerWatches: garbage that comes fast changes the collector's percentage, and
 // reset and stop bring it back.
 func TestPacerWatches(t *testing.T) {
@@ -63,9 +82,8 @@ func TestPacerWatches(t *testing.T) {
 	p.stop()
 	for range 3 {
 		p.arm()
-		runtime.GC()
+		collect()
 	}
-	time.Sleep(10 * time.Millisecond)
 	if got := debug.SetGCPercent(25); got != 25 {
 		t.Errorf("%d %% after the stop", got)
 	}

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -100,17 +99,11 @@ func TestKill(t *testing.T) {
 			})
 		})
 		// Killed when there was something to lose, not after a time.
-		for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		eventually(t, "enough roster items and messages are answered", func() bool {
 			mu.Lock()
-			enough := rosterItems >= 60*(round+1) && messages >= 60*(round+1)
-			mu.Unlock()
-			if enough {
-				break
-			}
-			if time.Now().After(end) {
-				t.Fatalf("only %d roster items and %d messages were answered", rosterItems, messages)
-			}
-		}
+			defer mu.Unlock()
+			return rosterItems >= 60*(round+1) && messages >= 60*(round+1)
+		})
 		_ = cmd.Process.Signal(syscall.SIGKILL)
 		_ = cmd.Wait()
 		wg.Wait()

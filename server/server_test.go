@@ -33,7 +33,7 @@ func startServer(t testing.TB, change func(*Config)) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 		defer cancel()
 		if err := s.Shutdown(ctx); err != nil {
 			t.Error(err)
@@ -43,6 +43,19 @@ func startServer(t testing.TB, change func(*Config)) *Server {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// waitLimit is how long a test waits for an event before it fails.
+const waitLimit = 2 * time.Minute
+
+// eventually waits for what is only seen by asking.
+func eventually(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(waitLimit); !f(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("never: " + what)
+		}
+	}
 }
 
 func (s *Server) dial() (net.Conn, error) { return net.Dial("tcp", s.Addrs()[0].Addr.String()) }
@@ -65,7 +78,7 @@ func (p *peer) ask(send, until string) string {
 	if _, err := io.WriteString(p.conn, send); err != nil {
 		p.fail(err)
 	}
-	_ = p.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = p.conn.SetReadDeadline(time.Now().Add(waitLimit))
 	buf := make([]byte, 64<<10)
 	for !strings.Contains(p.have.String(), until) {
 		n, err := p.conn.Read(buf)
@@ -209,7 +222,7 @@ func TestShutdown(t *testing.T) {
 	bound, early := connect(t, s).login("romeo", "r").available(), connect(t, s)
 	early.ask(testHeader, "</stream:features>")
 	addr := s.Addrs()[0].Addr.String()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- s.Shutdown(ctx) }()
@@ -243,7 +256,7 @@ func TestSlowReader(t *testing.T) {
 			// Others are not delayed: each message is followed by an answer.
 			sender.ask(message+fmt.Sprintf("<iq type='get' id='p%d' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", i), fmt.Sprintf("id='p%d'", i))
 		}
-		_ = slow.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+		_ = slow.conn.SetReadDeadline(time.Now().Add(waitLimit))
 		n, err := io.Copy(io.Discard, slow.conn)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("detach %v: the connection is still there", detach)
@@ -279,7 +292,7 @@ func TestThousandDropped(t *testing.T) {
 	told := make(chan int, 1)
 	go func() {
 		gone := 0
-		_ = watcher.conn.SetReadDeadline(time.Now().Add(2 * time.Minute))
+		_ = watcher.conn.SetReadDeadline(time.Now().Add(waitLimit))
 		for r := bufio.NewReader(watcher.conn); gone < n; {
 			text, err := r.ReadString('>')
 			if err != nil {
@@ -301,16 +314,17 @@ func TestThousandDropped(t *testing.T) {
 	if got := <-told; got != n {
 		t.Errorf("the contact was told of %d, want %d", got, n)
 	}
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		c := s.sessions.Counts()
-		if c == before && openFiles(t) <= files && runtime.NumGoroutine() <= goroutines {
-			return
+	var left string
+	defer func() {
+		if t.Failed() {
+			t.Logf("left: %s; before: %+v, %d files, %d goroutines", left, before, files, goroutines)
 		}
-		if time.Now().After(end) {
-			t.Fatalf("left: %+v (before: %+v), %d files (before: %d), %d goroutines (before: %d)",
-				c, before, openFiles(t), files, runtime.NumGoroutine(), goroutines)
-		}
-	}
+	}()
+	eventually(t, "nothing is left", func() bool {
+		c, files2, goroutines2 := s.sessions.Counts(), openFiles(t), runtime.NumGoroutine()
+		left = fmt.Sprintf("%+v, %d files, %d goroutines", c, files2, goroutines2)
+		return c == before && files2 <= files && goroutines2 <= goroutines
+	})
 }
 
 // subscribe makes watcher (juliet) a subscriber of the presence of other (romeo).
@@ -342,11 +356,7 @@ func TestAccountGoneBeforeBinding(t *testing.T) {
 		t.Fatal(err)
 	}
 	romeo.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", "<not-authorized")
-	for end := time.Now().Add(10 * time.Second); s.sessions.Counts() != (session.Counts{}); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("left: %+v", s.sessions.Counts())
-		}
-	}
+	eventually(t, "no session is left", func() bool { return s.sessions.Counts() == session.Counts{} })
 }
 
 // TestAccountMadeAnew: where an account is deleted and made anew before that is

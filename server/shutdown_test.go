@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	zombiezen "zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -44,20 +43,18 @@ func TestShutdownWithLockedStore(t *testing.T) {
 		}
 	}
 	db := s.store.(*sqlite.Store)
-	for end := time.Now().Add(time.Minute); db.Waiting() != len(clients); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%d writes wait for the database, want %d", db.Waiting(), len(clients))
-		}
-	}
+	eventually(t, "both writes wait for the database", func() bool { return db.Waiting() == len(clients) })
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	done := make(chan error, 1)
 	go func() { done <- s.Shutdown(ctx) }()
-	for end := time.Now().Add(time.Minute); !strings.Contains(log.String(), "context canceled"); time.Sleep(5 * time.Millisecond) {
-		if text := log.String(); strings.Contains(text, "locked") || time.Now().After(end) {
-			t.Error("the request waited for the lock: ", text)
-			break
-		}
+	var text string
+	eventually(t, "the requests end", func() bool {
+		text = log.String()
+		return strings.Contains(text, "context canceled") || strings.Contains(text, "locked")
+	})
+	if strings.Contains(text, "locked") {
+		t.Error("the request waited for the lock: ", text)
 	}
 	if err := other.Close(); err != nil {
 		t.Error(err)

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -12,32 +14,50 @@ import (
 func TestConnectionTimeout(t *testing.T) {
 	const end = "<stream:error><connection-timeout xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"
 	const ping = "<iq type='get' id='p' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>"
-	s := startServer(t, func(c *Config) { c.LoginTimeout = time.Second })
-	p := connect(t, s)
+	s := startServer(t, func(c *Config) { c.LoginTimeout, c.Pollers = 3*time.Second, 1 })
+	done := connect(t, s).login("romeo", "orchard")
+	p, mute := connect(t, s), connect(t, s)
 	p.ask(testHeader, "</stream:features>")
 	if got := p.ask("", "</stream:stream>"); got != end {
 		t.Errorf("a login that is not done: %s", got)
 	}
 	// RFC 6120 section 4.9.1.2: before a header, with a header.
-	p = connect(t, s)
-	if got := p.ask("", "</stream:stream>"); !strings.Contains(got, "<stream:stream ") || !strings.HasSuffix(got, end) {
+	if got := mute.ask("", "</stream:stream>"); !strings.Contains(got, "<stream:stream ") || !strings.HasSuffix(got, end) {
 		t.Errorf("a client that says nothing: %s", got)
 	}
-	p = connect(t, s).login("romeo", "orchard")
-	time.Sleep(2500 * time.Millisecond) // past the time for a login that is done
-	p.ask(ping, "id='p'")
+	// Past the time of those who came later; a loop looks at all of its clients.
+	done.ask(ping, "id='p'")
 
-	s = startServer(t, func(c *Config) { c.IdleTimeout = time.Second })
+	s = startServer(t, func(c *Config) { c.IdleTimeout = 2 * time.Second })
 	silent, watcher := connect(t, s).login("romeo", "orchard"), connect(t, s).login("romeo", "garden")
 	silent.available()
 	watcher.available()
 	silent.ask("", "from='romeo@localhost/garden'")
-	done := make(chan string)
-	go func() { done <- silent.ask("", "</stream:stream>") }()
-	for gone := false; !gone; time.Sleep(100 * time.Millisecond) {
-		gone = strings.Contains(watcher.ask(ping, "id='p'"), "type='unavailable'")
-	}
-	if got := <-done; !strings.HasSuffix(got, end) {
+	stop := keepAlive(t, watcher)
+	watcher.ask("", "type='unavailable'")
+	stop()
+	if got := silent.ask("", "</stream:stream>"); !strings.HasSuffix(got, end) {
 		t.Errorf("a silent client: %s", got)
 	}
+}
+
+// keepAlive has a client send white space often, as clients do, until stop.
+func keepAlive(t *testing.T, p *peer) (stop func()) {
+	var done sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	done.Go(func() {
+		often := time.NewTicker(50 * time.Millisecond)
+		defer often.Stop()
+		for ctx.Err() == nil {
+			if _, err := p.conn.Write([]byte(" ")); err != nil {
+				t.Error(err)
+				return
+			}
+			select {
+			case <-often.C:
+			case <-ctx.Done():
+			}
+		}
+	})
+	return func() { cancel(); done.Wait() }
 }

@@ -66,7 +66,7 @@ func overTLS(t *testing.T, s *Server, start bool, cfg *tls.Config) (*peer, tls.C
 	cfg.InsecureSkipVerify = true
 	conn := tls.Client(p.conn, cfg)
 	p.conn = conn
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
 	err := conn.HandshakeContext(ctx)
 	return p, conn.ConnectionState(), err
