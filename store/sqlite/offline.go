@@ -15,62 +15,85 @@ import (
 // put in the index of senders.
 const fewMessages = 16
 
-// AppendOffline implements store.Offline.
+// AppendOffline implements store.Offline. A message that is not kept takes a
+// commit too: otherwise the sender of the next stanza could tell by the time
+// whether there is such an account.
 func (s *Store) AppendOffline(ctx context.Context, owner jid.JID, m store.NewMessage, quota store.OfflineQuota) error {
-	return s.write(ctx, "keep message for "+owner.BareString(), whole, func(c *conn) error {
-		box, err := c.mailbox(owner)
-		if err != nil {
-			return err
+	what := "keep message for " + owner.BareString()
+	var refused error
+	err := s.write(ctx, what, whole, func(c *conn) error {
+		refused = nil // it may be called twice
+		err := c.appendOffline(owner, m, quota)
+		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrQuota) {
+			refused = err
+			return c.countRefused()
 		}
-		size := int64(len(m.Stanza))
-		if !box.all.fits(size, quota.Messages, quota.Bytes) || !box.all.fits(size, quota.SenderMessages, quota.SenderBytes) {
-			if box.all.from, err = c.mailboxStart(box.id); err != nil {
-				return err
-			}
-		}
-		if !box.all.fits(size, quota.Messages, quota.Bytes) {
-			return store.ErrQuota
-		}
-		sender := m.From.BareString()
-		if sender == "" {
-			return errNoSender
-		}
-		// One sender cannot have more waiting than all of them.
-		if !box.all.fits(size, quota.SenderMessages, quota.SenderBytes) {
-			share, err := c.senderShare(box.id, sender)
-			if err != nil {
-				return err
-			}
-			if !share.fits(size, quota.SenderMessages, quota.SenderBytes) {
-				return store.ErrQuota
-			}
-		}
-		var from point // behind the message, among those of its sender
-		if box.all.to.seq-box.all.from.seq >= fewMessages {
-			last, err := c.senderEnd(qSenderLast, box.id, sender)
-			if err != nil {
-				return err
-			}
-			from = point{seq: last.to.seq + 1, total: last.to.total + size}
-		}
-		// One statement instead of several would make SQLite copy what it reads,
-		// for it reads the table that it writes.
-		st, err := c.stmt(qAppendOffline)
-		if err != nil {
-			return err
-		}
-		st.BindInt64(1, box.id)
-		st.BindInt64(2, box.all.to.seq+1)
-		st.BindInt64(3, size)
-		st.BindInt64(4, box.all.to.total+size)
-		st.BindText(5, sender)
-		st.BindInt64(6, from.seq)
-		st.BindInt64(7, from.total)
-		st.BindInt64(8, m.Received.UnixMilli())
-		st.BindBytes(9, m.Stanza)
-		_, err = c.run(st)
 		return err
 	})
+	if err == nil {
+		err = s.wrap(what, refused)
+	}
+	return err
+}
+
+// countRefused counts a message that is not kept.
+func (c *conn) countRefused() error {
+	return c.exec(qCountRefused)
+}
+
+func (c *conn) appendOffline(owner jid.JID, m store.NewMessage, quota store.OfflineQuota) error {
+	box, err := c.mailbox(owner)
+	if err != nil {
+		return err
+	}
+	size := int64(len(m.Stanza))
+	if !box.all.fits(size, quota.Messages, quota.Bytes) || !box.all.fits(size, quota.SenderMessages, quota.SenderBytes) {
+		if box.all.from, err = c.mailboxStart(box.id); err != nil {
+			return err
+		}
+	}
+	if !box.all.fits(size, quota.Messages, quota.Bytes) {
+		return store.ErrQuota
+	}
+	sender := m.From.BareString()
+	if sender == "" {
+		return errNoSender
+	}
+	// One sender cannot have more waiting than all of them.
+	if !box.all.fits(size, quota.SenderMessages, quota.SenderBytes) {
+		share, err := c.senderShare(box.id, sender)
+		if err != nil {
+			return err
+		}
+		if !share.fits(size, quota.SenderMessages, quota.SenderBytes) {
+			return store.ErrQuota
+		}
+	}
+	var from point // behind the message, among those of its sender
+	if box.all.to.seq-box.all.from.seq >= fewMessages {
+		last, err := c.senderEnd(qSenderLast, box.id, sender)
+		if err != nil {
+			return err
+		}
+		from = point{seq: last.to.seq + 1, total: last.to.total + size}
+	}
+	// One statement instead of several would make SQLite copy what it reads,
+	// for it reads the table that it writes.
+	st, err := c.stmt(qAppendOffline)
+	if err != nil {
+		return err
+	}
+	st.BindInt64(1, box.id)
+	st.BindInt64(2, box.all.to.seq+1)
+	st.BindInt64(3, size)
+	st.BindInt64(4, box.all.to.total+size)
+	st.BindText(5, sender)
+	st.BindInt64(6, from.seq)
+	st.BindInt64(7, from.total)
+	st.BindInt64(8, m.Received.UnixMilli())
+	st.BindBytes(9, m.Stanza)
+	_, err = c.run(st)
+	return err
 }
 
 // errNoSender means that a message was to be kept without its sender.

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -101,4 +102,35 @@ func TestOldMessages(t *testing.T) {
 	}
 	add(juliet, 4, nil)
 	add(juliet, 0, store.ErrQuota)
+}
+
+// TestRefusedMessageCommits: a message that is not kept, because there is no such
+// account or no space, takes a commit as one that is kept does: the file changes.
+func TestRefusedMessageCommits(t *testing.T) {
+	ctx := t.Context()
+	path := filepath.Join(t.TempDir(), "roost.db")
+	s, other := openTest(t, Config{Path: path}), openTest(t, Config{Path: path})
+	juliet, romeo := jid.MustParse("juliet@example.com"), jid.MustParse("romeo@example.com")
+	if err := s.CreateAccount(ctx, store.Account{JID: juliet}); err != nil {
+		t.Fatal(err)
+	}
+	f := func(desc string, to jid.JID, want error) {
+		t.Helper()
+		if _, err := other.Changed(ctx); err != nil {
+			t.Fatal(err)
+		}
+		err := s.AppendOffline(ctx, to, store.NewMessage{From: romeo, Stanza: []byte("<message/>"), Received: time.Now()}, store.OfflineQuota{Messages: 1})
+		if !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", desc, err, want)
+		}
+		if changed, err := other.Changed(ctx); err != nil || !changed {
+			t.Errorf("%s: the file has not changed (%v)", desc, err)
+		}
+	}
+	f("kept", juliet, nil)
+	f("no space", juliet, store.ErrQuota)
+	f("no account", romeo, store.ErrNotFound)
+	if n, err := s.CountOffline(ctx, juliet); err != nil || n != 1 {
+		t.Errorf("%d messages wait, %v", n, err)
+	}
 }
