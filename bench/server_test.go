@@ -48,7 +48,7 @@ func startRoostWith(t testing.TB, accounts, contacts int, args ...string) *roost
 		fmt.Fprintf(&lines, "user%d@localhost,secret\n", i)
 	}
 	data := filepath.Join(dir, "data")
-	imp := exec.Command(program, "user", "import", "-", "--data", data)
+	imp := exec.Command(program, "user", "import", "-", "--create", "--data", data)
 	imp.Stdin = strings.NewReader(lines.String())
 	if out, err := imp.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

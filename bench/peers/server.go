@@ -129,7 +129,7 @@ func startRoost(s setup) (*server, error) {
 		for i := range s.accounts {
 			fmt.Fprintf(&lines, "user%d@localhost,secret\n", i)
 		}
-		imp := exec.Command(s.roost, "user", "import", "-", "--data", data)
+		imp := exec.Command(s.roost, "user", "import", "-", "--create", "--data", data)
 		imp.Stdin = strings.NewReader(lines.String())
 		if out, err := imp.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%w: %s", err, out)
