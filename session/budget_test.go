@@ -42,7 +42,7 @@ func (c *crowd) turns(s *session.Session, input string, between func()) (largest
 // answered after at most so many deliveries, and everything is delivered in the
 // end.
 func TestTurnBudget(t *testing.T) {
-	const contacts, rounds = 1000, 30
+	const contacts, rounds = 300, 30
 	c := newCrowdWith(t, contacts+10, contacts, -1)
 	all := c.fill()
 	attacker, other := all[0], all[1]
@@ -83,13 +83,14 @@ func TestTurnBudget(t *testing.T) {
 // TestLargeLeave: the last presence of a resource is as much work as any, also
 // where it is for those that got directed presence.
 func TestLargeLeave(t *testing.T) {
-	const contacts, directed = 1000, 900
+	const contacts, directed = 300, 250
 	c := newCrowdWith(t, contacts+directed+10, contacts, -1)
 	all := c.fill()
 	var b strings.Builder
 	for i := range directed {
 		fmt.Fprintf(&b, "<presence to='%s'/>", member(contacts/2+i+1))
 	}
+	b.WriteString("<presence/>") // and its roster is in memory again
 	c.turns(all[0], b.String(), func() {})
 	told := make(map[*link]int)
 	c.hook = func(to *link, p []byte) {
@@ -124,7 +125,7 @@ func TestLargeLeave(t *testing.T) {
 // TestLeaveReplaced: a newer session with the address of one whose leaving is
 // still being told is not hidden by that.
 func TestLeaveReplaced(t *testing.T) {
-	const contacts = 1000
+	const contacts = 300
 	c := newCrowdWith(t, contacts+10, contacts, -1)
 	all := c.fill()
 	last := make(map[*link]string)
@@ -133,6 +134,7 @@ func TestLeaveReplaced(t *testing.T) {
 			last[to] = string(p)
 		}
 	}
+	c.turns(all[0], "<presence/>", func() {}) // its roster is in memory again
 	all[0].Closed(0, nil)
 	c.sessions.TurnEnd(0)
 	if c.sessions.Counts().Waiting == 0 {
