@@ -154,6 +154,7 @@ func TestHelloInRecords(t *testing.T) {
 	_, _ = c.Write([]byte("x"))
 	expect(t, c, "x")
 	<-s.conns
+	eventually(t, "the handshake is over for those who count", func() bool { return s.Stats().Handshake == 0 })
 
 	part := fragments(clientHello(t), 100)
 	_, _ = dial(t, s.addr).Write(part[:len(part)/2])
