@@ -1,7 +1,6 @@
 package session_test
 
 import (
-	"bytes"
 	"encoding/base64"
 	"log/slog"
 	"net/netip"
@@ -308,7 +307,7 @@ func TestSentAhead(t *testing.T) {
 // is the name of an account that exists: it may be a password.
 func TestFailedLoginLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log logText
 		g := newGuessing(t, session.Config{
 			FailureDelay: -1,
 			Logger:       slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
@@ -346,6 +345,31 @@ func TestFailedLoginLog(t *testing.T) {
 			t.Errorf("in the next minute: %s", log.String())
 		}
 	})
+}
+
+// logText is what was logged.
+type logText struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (l *logText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, p...)
+	return len(p), nil
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.text)
+}
+
+func (l *logText) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = nil
 }
 
 func withoutTime(_ []string, a slog.Attr) slog.Attr {
