@@ -30,14 +30,19 @@ type crowd struct {
 	stanzas     int
 	longest     time.Duration // that the tables took for one session
 	hook        func(to *link, p []byte)
+	gate        func() // called before a roster is returned
 }
 
 func newCrowd(tb testing.TB, n, contacts int) *crowd { return newCrowdWith(tb, n, contacts, 0) }
 
 // newCrowdWith is newCrowd with a limit of what one client may cause.
-func newCrowdWith(tb testing.TB, n, contacts, fanoutRate int) *crowd {
+func newCrowdWith(tb testing.TB, n, contacts, fanoutRate int, change ...func(*router.Config)) *crowd {
 	c := &crowd{n: n, contacts: contacts, posted: make(chan func(int), 4096)}
-	c.router = router.New(router.Config{Domains: []string{"localhost"}, Store: c, RosterCache: 1 << 30})
+	cfg := router.Config{Domains: []string{"localhost"}, Store: c, RosterCache: 1 << 30}
+	for _, f := range change {
+		f(&cfg)
+	}
+	c.router = router.New(cfg)
 	c.sessions = session.NewManager(session.Config{Domains: []string{"localhost"}, Accounts: c, Router: c.router,
 		MaxResources: 100, FanoutRate: fanoutRate})
 	c.router.Attach(c.sessions)
@@ -84,6 +89,9 @@ func (c *crowd) LoginState(ctx context.Context, owner jid.JID) (store.LoginState
 
 // Roster implements store.Rosters.
 func (c *crowd) Roster(_ context.Context, owner jid.JID) (store.Roster, error) {
+	if c.gate != nil {
+		c.gate()
+	}
 	var i int
 	if _, err := fmt.Sscanf(owner.Local(), "user%d", &i); err != nil {
 		return store.Roster{}, err
