@@ -5,6 +5,7 @@ package poller
 import (
 	"fmt"
 	"runtime/debug"
+	"time"
 )
 
 // fatalPanic is the value of a panic in what handlers call of a connection: its lock
@@ -22,6 +23,23 @@ func (p *fatalPanic) Fatal() {}
 // Error says what the panic was and where.
 func (p *fatalPanic) Error() string {
 	return fmt.Sprintf("poller: BUG: panic in a connection: %v\n%s", p.value, p.stack)
+}
+
+// logPanics is how often a panic is logged with its stack.
+const logPanics = time.Minute
+
+// recovered counts a panic that ended one connection, and logs it. It is called by
+// the deferred function, while the stack is there.
+func (p *Poller) recovered(v any) {
+	if _, fatal := v.(*fatalPanic); fatal {
+		panic(v)
+	}
+	n := p.stats.panics.Add(1)
+	now, last := time.Now().UnixNano(), p.panicLogged.Load()
+	if last != 0 && now-last < int64(logPanics) || !p.panicLogged.CompareAndSwap(last, now) {
+		return
+	}
+	p.cfg.Logger.Error("recovered from a panic in a TLS handshake: this is a bug", "panic", fmt.Sprint(v), "panics", n, "stack", string(debug.Stack()))
 }
 
 // mustNotPanic is deferred where a panic must stop the process.

@@ -2,7 +2,11 @@
 
 package poller
 
-import "testing"
+import (
+	"crypto/tls"
+	"errors"
+	"testing"
+)
 
 // badRecord is a record layer that panics.
 type badRecord struct{ record }
@@ -22,4 +26,35 @@ func TestPanicInQueue(t *testing.T) {
 	}()
 	_ = c.Queue([]byte("x"))
 	t.Error("no panic")
+}
+
+// TestPanicInHandshake: a panic in the handshake of one peer ends that connection
+// and is counted; others go on.
+func TestPanicInHandshake(t *testing.T) {
+	cfg := testTLS(t)
+	cert := cfg.Certificates[0]
+	cfg.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if hello.ServerName == "panic.example" {
+			panic("in a handshake")
+		}
+		return &cert, nil
+	}
+	cfg.Certificates = nil
+	s := serve(t, Config{Loops: 1}, cfg, nil)
+	for n := range int64(3) {
+		bad := tls.Client(dial(t, s.addr), &tls.Config{InsecureSkipVerify: true, ServerName: "panic.example"})
+		if err := bad.Handshake(); err == nil {
+			t.Error("the handshake that panics succeeded")
+		}
+		if err := reason(t, <-s.conns); !errors.Is(err, ErrHandshake) {
+			t.Errorf("%v, want ErrHandshake", err)
+		}
+		if got := s.Stats().Panics; got != n+1 {
+			t.Errorf("%d panics are counted, want %d", got, n+1)
+		}
+	}
+	good := tls.Client(dial(t, s.addr), &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"})
+	if err := good.Handshake(); err != nil {
+		t.Error(err)
+	}
 }

@@ -121,6 +121,7 @@ type Stats struct {
 	Unauth    int64 // bytes held for peers that have not authenticated
 	Evicted   int64 // peers that had to leave for the bytes that they held
 	GaveUp    int64 // handshakes whose silent peers gave up their slots to others
+	Panics    int64 // in TLS handshakes; each has ended one connection
 
 	LeanTLS     int64                   // TLS handshakes after which the lean record layer took over
 	LeanRefused [leantls.Refusals]int64 // those after which it did not, by reason
@@ -128,18 +129,21 @@ type Stats struct {
 
 // counters are the Stats as they are counted.
 type counters struct {
-	conns, accepted, refused, reads, writes, handshakes, gaveUp, evicted, lean atomic.Int64
+	conns, accepted, refused, reads, writes, handshakes, gaveUp, evicted, panics, lean atomic.Int64
 
 	leanRefused [leantls.Refusals]atomic.Int64
 }
 
 // Poller is a set of event loops.
 type Poller struct {
-	cfg    Config
-	start  time.Time
-	loops  []*loop
-	next   atomic.Uint32 // the loop that gets the next connection
-	stats  counters
+	cfg   Config
+	start time.Time
+	loops []*loop
+	next  atomic.Uint32 // the loop that gets the next connection
+	stats counters
+
+	panicLogged atomic.Int64 // when, in nanoseconds since 1970; 0: not yet
+
 	addrs  addresses
 	unauth unauth
 	tries  attempts // the first loop's
@@ -199,7 +203,7 @@ func (p *Poller) Stats() Stats {
 	s := &p.stats
 	all := Stats{
 		Conns: s.conns.Load(), Accepted: s.accepted.Load(), Refused: s.refused.Load(),
-		Reads: s.reads.Load(), Writes: s.writes.Load(), Handshake: s.handshakes.Load(), GaveUp: s.gaveUp.Load(), Evicted: s.evicted.Load(), Unauth: p.unauth.held(),
+		Reads: s.reads.Load(), Writes: s.writes.Load(), Handshake: s.handshakes.Load(), GaveUp: s.gaveUp.Load(), Evicted: s.evicted.Load(), Panics: s.panics.Load(), Unauth: p.unauth.held(),
 		LeanTLS: s.lean.Load(),
 	}
 	for i := range all.LeanRefused {

@@ -7,6 +7,7 @@ import (
 	"container/list"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -149,7 +150,7 @@ func (t *stdTLS) shake() {
 	if t.server {
 		t.conn = tls.Server((*tlsSocket)(t), c.loop.p.lean.of(&c.loop.p.cfg, t.cfg))
 	}
-	err := t.conn.Handshake()
+	err := t.handshake()
 	c.Flush()
 	c.loop.post(c, func(loop int) {
 		t.early = false
@@ -165,6 +166,18 @@ func (t *stdTLS) shake() {
 			}
 		}
 	})
+}
+
+// handshake is that of crypto/tls. It is what hostile bytes meet first, so that a
+// panic in it ends this connection, not the process; no lock of ours is held then.
+func (t *stdTLS) handshake() (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			t.c.loop.p.recovered(v)
+			err = fmt.Errorf("panic: %v", v)
+		}
+	}()
+	return t.conn.Handshake()
 }
 
 // secured goes on after the handshake. Until now nobody has read or written

@@ -76,13 +76,13 @@ func (g guessing) guesses(clients int, addr string, user func(n int) string, for
 	var all sync.WaitGroup
 	for range clients {
 		all.Go(func() {
-			for time.Since(began) < forTime {
+			for stop := false; !stop && time.Since(began) < forTime; {
 				c := g.from(addr)
 				for range 4 { // the fifth failure would end the stream
 					mu.Lock()
 					attempts++
 					n := attempts
-					stop := tried >= enough
+					stop = tried >= enough
 					mu.Unlock()
 					if stop || time.Since(began) >= forTime {
 						break
@@ -99,9 +99,6 @@ func (g guessing) guesses(clients int, addr string, user func(n int) string, for
 					mu.Unlock()
 				}
 				_ = c.conn.Close()
-				if tried >= enough {
-					return
-				}
 			}
 		})
 	}
