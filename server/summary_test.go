@@ -1,10 +1,10 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,38 +16,50 @@ import (
 // did.
 func TestSummary(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
-		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		lines := make(chan string, 10)
+		log := slog.New(slog.NewTextHandler(lineWriter(lines), &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey {
 				return slog.Attr{}
 			}
 			return a
 		}}))
-		ctx, cancel := context.WithCancel(context.Background())
-		var now totals
-		go summarize(ctx, log, func() totals { return now })
-		line := func(change func(), want string) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var now atomic.Pointer[totals]
+		go summarize(ctx, log, func() totals { return *now.Load() })
+		time.Sleep(summaryEvery / 2) // virtual: in the middle between two summaries
+		f := func(what totals, want string) {
 			t.Helper()
-			out.Reset()
-			change()
-			time.Sleep(time.Minute) // virtual
+			now.Store(&what)
+			time.Sleep(summaryEvery)
 			synctest.Wait()
-			if got := out.String(); got != want {
+			got := ""
+			select {
+			case got = <-lines:
+			default:
+			}
+			if got != want {
 				t.Errorf("got  %swant %s", got, want)
 			}
 		}
-		line(func() {}, "")
-		line(func() {
-			now = totals{sessions: 3, accounts: 2, connections: 4, accepted: 5, refused: 1, logins: 3,
-				ended: []session.Ended{{Reason: "closed", Count: 1}}}
-		}, "level=INFO msg=\"last minute\" sessions=3 accounts=2 connections=4 accepted=5 refused=1 logins=3 ended.closed=1\n")
-		line(func() {}, "")
-		line(func() {
-			now.sessions, now.accounts, now.connections = 1, 1, 1
-			now.ended = []session.Ended{{Reason: "closed", Count: 2}, {Reason: "lost", Count: 2}}
-		}, "level=INFO msg=\"last minute\" sessions=1 accounts=1 connections=1 accepted=0 refused=0 logins=0 ended.closed=1 ended.lost=2\n")
+		f(totals{}, "")
+		some := totals{sessions: 3, accounts: 2, connections: 4, accepted: 5, refused: 1, logins: 3,
+			ended: []session.Ended{{Reason: "closed", Count: 1}}}
+		f(some, "level=INFO msg=\"last minute\" sessions=3 accounts=2 connections=4 accepted=5 refused=1 logins=3 ended.closed=1\n")
+		f(some, "")
+		fewer := some
+		fewer.sessions, fewer.accounts, fewer.connections = 1, 1, 1
+		fewer.ended = []session.Ended{{Reason: "closed", Count: 2}, {Reason: "lost", Count: 2}}
+		f(fewer, "level=INFO msg=\"last minute\" sessions=1 accounts=1 connections=1 accepted=0 refused=0 logins=0 ended.closed=1 ended.lost=2\n")
 		cancel()
 	})
+}
+
+// lineWriter sends every line of a log to a channel.
+type lineWriter chan<- string
+
+func (w lineWriter) Write(p []byte) (int, error) {
+	w <- string(p)
+	return len(p), nil
 }
 
 // TestSummaryCounts: the figures of the summary are a running server's.
