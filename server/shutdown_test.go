@@ -81,3 +81,13 @@ func (l *lockedLog) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
+
+// Len is the number of bytes in the log.
+func (l *lockedLog) Len() int { return len(l.String()) }
+
+// Reset empties the log.
+func (l *lockedLog) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}

@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-func certConfig(t *testing.T, dir string, domains ...string) (*Config, *bytes.Buffer) {
+func certConfig(t *testing.T, dir string, domains ...string) (*Config, *lockedLog) {
 	t.Helper()
-	log := new(bytes.Buffer)
+	log := new(lockedLog)
 	return &Config{DataDir: dir, Domains: domains, Logger: slog.New(slog.NewTextHandler(log, nil))}, log
 }
 
