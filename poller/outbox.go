@@ -54,7 +54,13 @@ func (c *Conn) Queue(p []byte) error {
 		return err
 	}
 	c.mu.Unlock()
-	return rec.seal(p)
+	err := rec.seal(p)
+	if err != nil {
+		c.mu.Lock()
+		c.loop.p.unauth.set(c, heldOutbox, c.queued()) // not what room counted
+		c.mu.Unlock()
+	}
+	return err
 }
 
 // room reports whether n more bytes fit. Under mu.

@@ -145,6 +145,8 @@ func (t *stdTLS) shake() {
 	}
 	t.mu.Lock()
 	t.phase = tlsShaking
+	// Bytes that came since it was begun were counted as those of one that waits.
+	c.loop.p.unauth.set(c, heldQueue, 0)
 	t.account()
 	t.mu.Unlock()
 	if t.server {

@@ -326,7 +326,11 @@ func (u *unauth) evict() {
 		u.leaving += int64(e.held)
 		e.c.loop.p.stats.evicted.Add(1)
 		c := e.c // e is another connection's before long
-		c.loop.post(c, func(int) { c.outOfMemory() })
+		c.loop.post(c, func(int) {
+			if c.unauth() { // it may have authenticated meanwhile
+				c.outOfMemory()
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +22,7 @@ type reserve struct {
 	path  string
 	size  int64 // 0: there is to be none
 	ready bool  // the file has its size
+	lent  bool  // the disk was full: deletions have the space, and nobody else may take it
 }
 
 // full reports whether there is no more to reserve.
@@ -31,6 +33,9 @@ func (r *reserve) full() bool { return r.ready || r.size <= 0 }
 func (r *reserve) fill() bool {
 	if r.full() {
 		return true
+	}
+	if info, err := os.Lstat(r.path); err == nil && !info.Mode().IsRegular() {
+		return false // a link that somebody has put there leads elsewhere
 	}
 	f, err := ownfile.Open(r.path, 0o600)
 	if err != nil {
@@ -48,22 +53,31 @@ func (r *reserve) fill() bool {
 		}
 		if err := unix.Fallocate(int(f.Fd()), 0, 0, r.size); err != nil {
 			_ = f.Truncate(0)
+			if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+				r.size, r.lent = 0, false // this file system reserves nothing
+				return true
+			}
 			return false
 		}
 	}
-	r.ready = true
+	r.ready, r.lent = true, false
 	return true
 }
 
-// release gives the space back to the file system, and reports whether there was
-// any.
+// release lends the space to deletions, and reports whether there was any: another
+// process may have taken it first. From then on only deletions are written, until
+// the reserve is full again: others would take what they need.
 func (r *reserve) release() bool {
 	if !r.ready || r.size <= 0 {
 		return false
 	}
-	r.ready = false
-	return os.Truncate(r.path, 0) == nil
+	r.ready, r.lent = false, true
+	info, err := os.Lstat(r.path)
+	return err == nil && info.Mode().IsRegular() && info.Size() > 0 && os.Truncate(r.path, 0) == nil
 }
+
+// errLent is the error of what is not written while the reserve is lent.
+var errLent = sqlite.ResultFull.ToError()
 
 // isFull reports whether err means that the disk is full.
 func isFull(err error) bool { return sqlite.ErrCode(err).ToPrimary() == sqlite.ResultFull }

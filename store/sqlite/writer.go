@@ -151,7 +151,11 @@ func (s *Store) commitBatch(c *conn, batch []*write) []*write {
 		if w.take() {
 			batch[n] = w
 			n++
-			if err == nil {
+			switch {
+			case err != nil:
+			case s.reserve.lent && w.mode&frees == 0:
+				w.err = errLent
+			default:
 				w.err, err = c.runWrite(w)
 			}
 		}

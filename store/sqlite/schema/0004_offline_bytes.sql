@@ -22,8 +22,7 @@ INSERT INTO sqlite_sequence (name, seq) SELECT 'offline_new', seq FROM sqlite_se
 INSERT INTO offline_new
     SELECT id, account, seq, length(stanza), sum(length(stanza)) OVER box, '', 0, 0, received, stanza
     FROM offline
-    WINDOW box AS (PARTITION BY account ORDER BY seq)
-    ORDER BY id;
+    WINDOW box AS (PARTITION BY account ORDER BY seq); -- as the index has them: to sort all messages would take memory for all
 
 DROP TABLE offline;
 ALTER TABLE offline_new RENAME TO offline;
