@@ -160,3 +160,28 @@ func TestUnauthMemory(t *testing.T) {
 	romeo.write("<message to='romeo@localhost/r'>" + large)
 	romeo.say("</x></message>", "</x></message>")
 }
+
+// TestFullRosterAndApproval: a contact that has approved in advance does not get past
+// the limit of a roster.
+func TestFullRosterAndApproval(t *testing.T) {
+	var cfg xmpptest.Config
+	cfg.Router.MaxRoster = 1
+	s := xmpptest.NewServer(t, cfg)
+	romeo, juliet := loginRaw(t, s, "romeo", plainHeader), loginRaw(t, s, "juliet", plainHeader)
+	romeo.write("<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item jid='nurse@localhost'/></query></iq>")
+	romeo.sync()
+	juliet.write("<presence type='subscribed' to='romeo@localhost'/>")
+	juliet.sync()
+	romeo.got, romeo.used = "", 0
+	romeo.write("<presence type='subscribe' to='juliet@localhost' id='p'/>")
+	romeo.sync()
+	if strings.Count(romeo.got, "<resource-constraint ") != 1 {
+		t.Errorf("got %s\nwant resource-constraint", romeo.got)
+	}
+	romeo.got, romeo.used = "", 0
+	romeo.write("<iq type='get' id='g'><query xmlns='jabber:iq:roster'/></iq>")
+	romeo.sync()
+	if strings.Count(romeo.got, "<item ") != 1 {
+		t.Errorf("the roster is %s, want one item", romeo.got)
+	}
+}

@@ -170,6 +170,7 @@ func (l *relation) concerns(e stanza.Type) bool {
 
 // prepare works out the changes of both rosters.
 func (l *relation) prepare(mine, theirs *Roster) error {
+	before := mine
 	if l.answered && !l.mineBefore.ask {
 		mine = l.ask(mine)
 	}
@@ -179,7 +180,7 @@ func (l *relation) prepare(mine, theirs *Roster) error {
 		l.mineChange.item, l.mineChange.gone = store.RosterItem{JID: l.item}, true
 	}
 	if put := l.mineChange.update.Put; put != nil {
-		if err := l.r.room(mine, put); err != nil {
+		if err := l.r.room(before, put); err != nil {
 			return err
 		}
 	}
