@@ -90,12 +90,29 @@ func (c *Conn) mayQueue(queued int) int {
 	return limit
 }
 
+// fill is what an outbox has had to hold since it was empty.
+type fill uint8
+
+const (
+	fillSmall fill = iota
+	fillLarge      // more than drainNotice: the handler is told when it is empty
+	fillFull       // the socket did not take everything; likewise
+)
+
+// drainNotice is how many bytes an outbox may have without that its handler is told
+// when it is empty again. A handler that waits for a large outbox may have seen it
+// before another goroutine has offered it to the socket, which then takes all.
+const drainNotice = 16 << 10
+
 // append puts p in the outbox. Under mu.
 func (c *Conn) append(p []byte) {
 	if c.out == nil {
 		c.out = outboxes.Get()
 	}
 	c.out.B = append(c.out.B, p...)
+	if len(c.out.B) > drainNotice {
+		c.fill = max(c.fill, fillLarge)
+	}
 }
 
 func (c *Conn) queued() int {
@@ -144,8 +161,8 @@ func (c *Conn) write() (failed error, drained bool) {
 			// With its length: from that the pool learns what to keep.
 			outboxes.Put(c.out)
 			c.out = nil
-			drained = c.full
-			c.full = false
+			drained = c.fill != fillSmall
+			c.fill = fillSmall
 			c.loop.p.unauth.set(c, heldOutbox, 0)
 		case err == unix.EINTR:
 		case err == nil, err == unix.EAGAIN:
@@ -155,7 +172,7 @@ func (c *Conn) write() (failed error, drained bool) {
 			if c.unauth() {
 				c.fitOutbox()
 			}
-			c.full = true
+			c.fill = fillFull
 			c.arm()
 			return nil, false
 		default:

@@ -106,3 +106,29 @@ func TestListenLate(t *testing.T) {
 		t.Errorf("%d descriptors are left", n-files)
 	}
 }
+
+// TestDrainedAtOnce: a handler that has seen a large outbox is told when it is empty,
+// also when the socket takes all of it at once, and hears nothing of small ones. Bug:
+// a session that waited for its large outbox, which another goroutine then flushed,
+// was never read again.
+func TestDrainedAtOnce(t *testing.T) {
+	s := serve(t, Config{Loops: 1, Outbox: 1 << 20}, nil, nil)
+	c := dial(t, s.addr)
+	e := <-s.conns
+	for i, size := range []int{drainNotice, drainNotice + 1, 100, drainNotice + 1} {
+		if err := e.c.Queue(make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+		e.c.Flush()
+		if n := e.c.Queued(); n != 0 {
+			t.Fatalf("the socket has not taken %d bytes of %d", n, size)
+		}
+		if _, err := io.ReadFull(c, make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+		s.onLoop(func(*loop) {}) // what Flush has posted was done
+		if want := int64((i + 1) / 2); e.drained.Load() != want {
+			t.Errorf("after %d writes Drained was called %d times, want %d", i+1, e.drained.Load(), want)
+		}
+	}
+}

@@ -23,7 +23,7 @@ func (c *Conn) unregister() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.forget()
-	if c.full {
+	if c.fill == fillFull {
 		c.arm()
 	}
 }
@@ -42,7 +42,7 @@ func (c *Conn) watchWrite() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.fd < 0 || !c.full:
+	case c.fd < 0 || c.fill != fillFull:
 		return
 	case c.hup:
 		c.watchTime()
@@ -101,7 +101,7 @@ func (c *Conn) reregister() {
 	c.forget()
 	c.watch = watchRead
 	_ = c.loop.poll.Control(c.op, netpoll.PollReadable)
-	if c.full {
+	if c.fill == fillFull {
 		c.arm()
 	}
 }

@@ -79,7 +79,9 @@ func (s *Session) Data(loop int, p []byte) (n int) {
 	if s.has(flagClosing) {
 		return len(p)
 	}
-	if n < len(p) && s.has(flagDelayed) {
+	if n < len(p) {
+		// A Resume that was posted before there was this reason to wait may have
+		// undone its pause. Each reason ends with a Resume of its own.
 		s.conn.Pause()
 	}
 	return n

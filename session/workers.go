@@ -287,7 +287,7 @@ func (s *Session) goOn(t *Turn) {
 
 // resume goes on reading, unless there is a reason left to wait.
 func (s *Session) resume(t *Turn) {
-	if !s.has(flagBusy|flagThrottled) && !s.startDelay(t) && !s.backlog(t) {
+	if !s.has(flagBusy|flagThrottled|flagBacklog) && !s.startDelay(t) && !s.backlog(t) {
 		s.conn.Resume()
 	}
 }
