@@ -90,7 +90,7 @@ func (s *Store) afterCommit(c *conn) {
 // the log keeps its space, to be written from its beginning: others would take it.
 func (s *Store) truncate(c *conn) {
 	mode := "TRUNCATE"
-	if s.reserve.lent {
+	if s.reserve.tight {
 		mode = "RESTART"
 	}
 	c.SetBusyTimeout(truncateWait)

@@ -22,6 +22,7 @@ type reserve struct {
 	path  string
 	size  int64 // 0: there is to be none
 	ready bool  // the file has its size
+	tight bool  // the disk was full, and has not had space since
 	lent  bool  // the disk was full: deletions have the space, and nobody else may take it
 }
 
@@ -47,6 +48,7 @@ func (r *reserve) fill() bool {
 	if err != nil || unix.Fstatfs(int(f.Fd()), &fs) != nil {
 		return false
 	}
+	r.tight = r.tight && int64(fs.Bavail)*fs.Bsize < r.size
 	if info.Size() < r.size {
 		if int64(fs.Bavail)*fs.Bsize < 2*r.size {
 			return false
@@ -60,7 +62,7 @@ func (r *reserve) fill() bool {
 			return false
 		}
 	}
-	r.ready, r.lent = true, false
+	r.ready, r.lent, r.tight = true, false, false
 	return true
 }
 
@@ -68,6 +70,7 @@ func (r *reserve) fill() bool {
 // process may have taken it first. From then on only deletions are written, until
 // the reserve is full again: others would take what they need.
 func (r *reserve) release() bool {
+	r.tight = r.size > 0
 	if !r.ready || r.size <= 0 {
 		return false
 	}

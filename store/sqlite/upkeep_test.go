@@ -77,12 +77,11 @@ func TestShrinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	fillMailbox(t, s, juliet, 80, 100_000)
-	if err := s.write(ctx, "cut", whole|outside, func(c *conn) error { s.truncate(c); return nil }); err != nil {
-		t.Fatal(err)
-	}
-	full := fileSize(t, s.cfg.Path)
-	if full < 8_000_000 {
-		t.Fatalf("the file has %d bytes with 8 MB in it", full)
+	// The goroutine that moves the log may be at it, and be in the way of this.
+	for fileSize(t, s.cfg.Path) < 8_000_000 {
+		if err := s.write(ctx, "cut", whole|outside, func(c *conn) error { s.truncate(c); return nil }); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := s.DeleteOffline(ctx, juliet, 1<<40); err != nil {
 		t.Fatal(err)
