@@ -86,11 +86,24 @@ func (s *Store) afterCommit(c *conn) {
 	s.truncate(c)
 }
 
+// waitCheckpoint waits for a checkpoint that runs.
+func (s *Store) waitCheckpoint() {
+	k := &s.checkpoint
+	if !k.running {
+		return
+	}
+	select {
+	case <-k.done:
+		k.running = false
+	case <-s.closed:
+	}
+}
+
 // truncate cuts the log and sets when that is to be tried again. On a full disk
 // the log keeps its space, to be written from its beginning: others would take it.
 func (s *Store) truncate(c *conn) {
 	mode := "TRUNCATE"
-	if s.reserve.tight {
+	if !s.reserve.full() {
 		mode = "RESTART"
 	}
 	c.SetBusyTimeout(truncateWait)

@@ -22,7 +22,6 @@ type reserve struct {
 	path  string
 	size  int64 // 0: there is to be none
 	ready bool  // the file has its size
-	tight bool  // the disk was full, and has not had space since
 	lent  bool  // the disk was full: deletions have the space, and nobody else may take it
 }
 
@@ -48,7 +47,6 @@ func (r *reserve) fill() bool {
 	if err != nil || unix.Fstatfs(int(f.Fd()), &fs) != nil {
 		return false
 	}
-	r.tight = r.tight && int64(fs.Bavail)*fs.Bsize < r.size
 	if info.Size() < r.size {
 		if int64(fs.Bavail)*fs.Bsize < 2*r.size {
 			return false
@@ -62,7 +60,7 @@ func (r *reserve) fill() bool {
 			return false
 		}
 	}
-	r.ready, r.lent, r.tight = true, false, false
+	r.ready, r.lent = true, false
 	return true
 }
 
@@ -70,7 +68,6 @@ func (r *reserve) fill() bool {
 // process may have taken it first. From then on only deletions are written, until
 // the reserve is full again: others would take what they need.
 func (r *reserve) release() bool {
-	r.tight = r.size > 0
 	if !r.ready || r.size <= 0 {
 		return false
 	}
@@ -98,6 +95,7 @@ func (s *Store) deleteAnyway(c *conn, batch []*write) {
 		w.err = s.alone(c, w)
 		if isFull(w.err) {
 			s.reserve.release()
+			s.waitCheckpoint() // it would keep the log from being begun anew
 			s.truncate(c)
 			w.err = s.alone(c, w)
 		}
