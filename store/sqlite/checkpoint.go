@@ -70,20 +70,16 @@ func (s *Store) afterCommit(c *conn) {
 		return
 	}
 	if size >= maxGrowth*k.next {
-		select {
-		case <-k.done:
-		case <-s.closed:
-			return
-		}
-	} else {
-		select {
-		case <-k.done:
-		default:
-			return
-		}
+		s.waitCheckpoint()
 	}
-	k.running = false
-	s.truncate(c)
+	select {
+	case <-k.done:
+		k.running = false
+	default:
+	}
+	if !k.running {
+		s.truncate(c)
+	}
 }
 
 // waitCheckpoint waits for a checkpoint that runs.
@@ -103,7 +99,7 @@ func (s *Store) waitCheckpoint() {
 // the log keeps its space, to be written from its beginning: others would take it.
 func (s *Store) truncate(c *conn) {
 	mode := "TRUNCATE"
-	if !s.reserve.full() {
+	if s.reserve.lent {
 		mode = "RESTART"
 	}
 	c.SetBusyTimeout(truncateWait)
@@ -112,9 +108,11 @@ func (s *Store) truncate(c *conn) {
 	s.checkpoint.next = max(s.cfg.LogBytes, s.logSize()+s.cfg.LogBytes/2)
 }
 
+func (s *Store) logPath() string { return s.cfg.Path + "-wal" }
+
 // logSize is the size of the log in bytes.
 func (s *Store) logSize() int64 {
-	info, err := os.Stat(s.cfg.Path + "-wal")
+	info, err := os.Stat(s.logPath())
 	if err != nil {
 		return 0
 	}

@@ -13,16 +13,17 @@ import (
 // On a full disk SQLite cannot even delete: that is written to the log first. A
 // message that was delivered and cannot be deleted would be delivered again after
 // the next start. So a file of some size is kept beside the database; when the
-// disk is full, it is emptied, and deletions get its space. They are done alone
-// then: in one transaction with writes that need more space, they would fail
-// with them. When there is space again, the file is filled again.
+// disk is full, it is emptied, and deletions get its space: half of it is given to
+// the log at once, before another process takes it. Deletions are done alone then:
+// in one transaction with writes that need more space, they would fail with them.
+// When there is space again, the file is filled again.
 
 // reserve is the file.
 type reserve struct {
 	path  string
 	size  int64 // 0: there is to be none
 	ready bool  // the file has its size
-	lent  bool  // the disk was full: deletions have the space, and nobody else may take it
+	lent  bool  // the disk was full: only deletions are written, and the log keeps its space
 }
 
 // full reports whether there is no more to reserve.
@@ -48,7 +49,8 @@ func (r *reserve) fill() bool {
 		return false
 	}
 	if info.Size() < r.size {
-		if int64(fs.Bavail)*fs.Bsize < 2*r.size {
+		if free := int64(fs.Bavail) * fs.Bsize; free < 2*r.size {
+			r.lent = r.lent && free < r.size
 			return false
 		}
 		if err := unix.Fallocate(int(f.Fd()), 0, 0, r.size); err != nil {
@@ -64,16 +66,26 @@ func (r *reserve) fill() bool {
 	return true
 }
 
-// release lends the space to deletions, and reports whether there was any: another
-// process may have taken it first. From then on only deletions are written, until
-// the reserve is full again: others would take what they need.
-func (r *reserve) release() bool {
-	if !r.ready || r.size <= 0 {
-		return false
+// release lends the space to deletions, half of it to this log. From then on only
+// deletions are written, until there is as much space again: others would take what
+// they need.
+func (r *reserve) release(log string) {
+	if r.size <= 0 {
+		return
 	}
+	ready := r.ready
 	r.ready, r.lent = false, true
-	info, err := os.Lstat(r.path)
-	return err == nil && info.Mode().IsRegular() && info.Size() > 0 && os.Truncate(r.path, 0) == nil
+	if info, err := os.Lstat(r.path); !ready || err != nil || !info.Mode().IsRegular() || os.Truncate(r.path, 0) != nil {
+		return
+	}
+	f, err := os.OpenFile(log, os.O_WRONLY, 0)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	// Space past the end of the log is no part of it. Where the file system cannot do
+	// this, the log takes what it needs as it grows.
+	_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, r.size/2)
 }
 
 // errLent is the error of what is not written while the reserve is lent.
@@ -84,9 +96,9 @@ func isFull(err error) bool { return sqlite.ErrCode(err).ToPrimary() == sqlite.R
 
 // deleteAnyway does the deletions of a transaction that has failed because the
 // disk is full, each in a transaction of its own. What they need is space in the
-// log: there is as much as the log has, once all of it is in the database and it
-// is begun anew; and getting it into the database may need the reserve. After
-// that deletions need no more, however many there are.
+// log: there is as much as the log was given, once all of it is in the database and
+// it is begun anew; and getting it into the database may need the other half of the
+// reserve. After that deletions need no more, however many there are.
 func (s *Store) deleteAnyway(c *conn, batch []*write) {
 	for _, w := range batch {
 		if w.mode&frees == 0 {
@@ -94,7 +106,7 @@ func (s *Store) deleteAnyway(c *conn, batch []*write) {
 		}
 		w.err = s.alone(c, w)
 		if isFull(w.err) {
-			s.reserve.release()
+			s.reserve.release(s.logPath())
 			s.waitCheckpoint() // it would keep the log from being begun anew
 			s.truncate(c)
 			w.err = s.alone(c, w)
