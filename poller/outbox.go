@@ -8,6 +8,8 @@ import (
 	"github.com/cloudwego/netpoll"
 	"github.com/valyala/bytebufferpool"
 	"golang.org/x/sys/unix"
+
+	"roost/internal/panics"
 )
 
 // outboxes and remainders come from pools and go back as soon as they are
@@ -36,7 +38,7 @@ const hardFactor = 16
 // no system call. ErrFull means that the peer does not read and nothing was
 // taken.
 func (c *Conn) Queue(p []byte) error {
-	defer mustNotPanic()
+	defer panics.Stop() // the lock may be held, and bytes of somebody else's stream half written
 	c.mu.Lock()
 	if err := c.room(len(p)); err != nil {
 		c.mu.Unlock()
@@ -132,7 +134,7 @@ func (c *Conn) Queued() int {
 // Flush writes what is queued, as far as the socket takes it; for the rest it
 // asks to be told when the socket takes more.
 func (c *Conn) Flush() {
-	defer mustNotPanic()
+	defer panics.Stop() // the lock may be held, and bytes of somebody else's stream half written
 	c.mu.Lock()
 	failed, drained := c.flush()
 	c.mu.Unlock()

@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"testing"
+
+	"roost/internal/panics"
 )
 
 // badRecord is a record layer that panics.
@@ -19,8 +21,7 @@ func TestPanicInQueue(t *testing.T) {
 	c := &Conn{loop: &loop{p: &Poller{}}, rec: badRecord{}}
 	c.loop.p.cfg.setDefaults()
 	defer func() {
-		v := recover()
-		if _, fatal := v.(interface{ Fatal() }); !fatal {
+		if v, fatal := recover().(*panics.Fatal); !fatal {
 			t.Errorf("the panic was %v", v)
 		}
 	}()

@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"roost/internal/panics"
 	"roost/poller/leantls"
 )
 
@@ -129,21 +130,19 @@ type Stats struct {
 
 // counters are the Stats as they are counted.
 type counters struct {
-	conns, accepted, refused, reads, writes, handshakes, gaveUp, evicted, panics, lean atomic.Int64
+	conns, accepted, refused, reads, writes, handshakes, gaveUp, evicted, lean atomic.Int64
 
 	leanRefused [leantls.Refusals]atomic.Int64
 }
 
 // Poller is a set of event loops.
 type Poller struct {
-	cfg   Config
-	start time.Time
-	loops []*loop
-	next  atomic.Uint32 // the loop that gets the next connection
-	stats counters
-
-	panicLogged atomic.Int64 // when, in nanoseconds since 1970; 0: not yet
-
+	cfg    Config
+	start  time.Time
+	loops  []*loop
+	next   atomic.Uint32 // the loop that gets the next connection
+	stats  counters
+	panics panics.Counter
 	addrs  addresses
 	unauth unauth
 	tries  attempts // the first loop's
@@ -203,7 +202,7 @@ func (p *Poller) Stats() Stats {
 	s := &p.stats
 	all := Stats{
 		Conns: s.conns.Load(), Accepted: s.accepted.Load(), Refused: s.refused.Load(),
-		Reads: s.reads.Load(), Writes: s.writes.Load(), Handshake: s.handshakes.Load(), GaveUp: s.gaveUp.Load(), Evicted: s.evicted.Load(), Panics: s.panics.Load(), Unauth: p.unauth.held(),
+		Reads: s.reads.Load(), Writes: s.writes.Load(), Handshake: s.handshakes.Load(), GaveUp: s.gaveUp.Load(), Evicted: s.evicted.Load(), Panics: p.panics.Count(), Unauth: p.unauth.held(),
 		LeanTLS: s.lean.Load(),
 	}
 	for i := range all.LeanRefused {

@@ -175,7 +175,8 @@ func (t *stdTLS) shake() {
 func (t *stdTLS) handshake() (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			t.c.loop.p.recovered(v)
+			p := t.c.loop.p
+			p.panics.Recovered(v, p.cfg.Logger, "peer", t.c.RemoteAddr())
 			err = fmt.Errorf("panic: %v", v)
 		}
 	}()

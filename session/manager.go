@@ -12,6 +12,7 @@ import (
 
 	"github.com/puzpuzpuz/xsync/v3"
 
+	"roost/internal/panics"
 	"roost/internal/peernet"
 	"roost/jid"
 	"roost/parser"
@@ -153,30 +154,29 @@ func (c *Config) setDefaults() {
 
 // Manager makes sessions, binds them, finds them and lets them go.
 type Manager struct {
-	cfg         Config
-	domains     map[string]bool
-	table       *table
-	presences   presences
-	unbound     *xsync.MapOf[*Session, struct{}] // connected, not yet in the table
-	later       *xsync.MapOf[*Session, []func(*Turn)]
-	turns       []*Turn      // by loop
-	reads       *workers     // for what asks the store, and never waits for a commit
-	writes      *workers     // for what waits for commits
-	keys        *workers     // for key derivation; they may read from the store
-	parked      atomic.Int64 // bytes of stanzas that wait for commits
-	keyQueue    *keyQueue    // gives keys to all networks in turn
-	throttle    throttle
-	loginLog    loginLog
-	panics      atomic.Int64 // recovered from
-	panicLogged atomic.Int64 // when one was logged last, Unix nanoseconds
-	stopping    atomic.Bool
-	mechs       []mechanism
-	bound       atomic.Int64
-	directing   atomic.Int64 // sessions that have sent directed presence
-	logins      atomic.Int64 // sessions bound since the start
-	ended       endings
-	left        atomic.Int64 // functions that turns have left to later ones
-	decoys      decoys
+	cfg       Config
+	domains   map[string]bool
+	table     *table
+	presences presences
+	unbound   *xsync.MapOf[*Session, struct{}] // connected, not yet in the table
+	later     *xsync.MapOf[*Session, []func(*Turn)]
+	turns     []*Turn      // by loop
+	reads     *workers     // for what asks the store, and never waits for a commit
+	writes    *workers     // for what waits for commits
+	keys      *workers     // for key derivation; they may read from the store
+	parked    atomic.Int64 // bytes of stanzas that wait for commits
+	keyQueue  *keyQueue    // gives keys to all networks in turn
+	throttle  throttle
+	loginLog  loginLog
+	panics    panics.Counter
+	stopping  atomic.Bool
+	mechs     []mechanism
+	bound     atomic.Int64
+	directing atomic.Int64 // sessions that have sent directed presence
+	logins    atomic.Int64 // sessions bound since the start
+	ended     endings
+	left      atomic.Int64 // functions that turns have left to later ones
+	decoys    decoys
 }
 
 // NewManager returns a manager; Close stops its workers.

@@ -1,10 +1,6 @@
 package session
 
 import (
-	"fmt"
-	"runtime/debug"
-	"time"
-
 	"roost/parser"
 	"roost/stanza"
 )
@@ -15,59 +11,22 @@ import (
 // job of a worker. Locks in between are released by defer. A stream whose state may
 // be broken ends with <internal-server-error/>.
 //
-// Some panics stop the process all the same: those where something is broken that
-// all sessions share. Their value has a method Fatal. See fatalPanic.
-
-// fatalPanic is the value of a panic within the session tables or in whatever else
-// holds a lock that nothing would release. Other packages have types of their own
-// with the same method.
-type fatalPanic struct {
-	value any
-	stack []byte
-}
-
-// Fatal marks a panic that nobody may recover from.
-func (p *fatalPanic) Fatal() {}
-
-// Error says what the panic was and where.
-func (p *fatalPanic) Error() string {
-	return fmt.Sprintf("session: BUG: panic in what all sessions share: %v\n%s", p.value, p.stack)
-}
-
-// mustNotPanic is deferred where a panic must stop the process.
-func mustNotPanic() {
-	if v := recover(); v != nil {
-		panic(&fatalPanic{v, debug.Stack()})
-	}
-}
-
-// logPanics is how often a panic is logged with its stack; those in between are
-// only counted.
-const logPanics = time.Minute
+// Some panics stop the process all the same: see package panics.
 
 // Recovered notes that a caller has recovered from a panic with the value v in work
 // for s, which may be nil. If nobody may recover from it, Recovered panics with it
 // again; so it is to be called by the deferred function, while the stack is there.
 func (m *Manager) Recovered(v any, s *Session) {
-	if _, fatal := v.(interface{ Fatal() }); fatal {
-		panic(v)
-	}
-	n := m.panics.Add(1)
-	now := time.Now().UnixNano()
-	last := m.panicLogged.Load()
-	if last != 0 && now-last < int64(logPanics) || !m.panicLogged.CompareAndSwap(last, now) {
-		return
-	}
 	who := ""
 	if s != nil {
 		who = s.JID().String()
 	}
-	m.cfg.Logger.Error("recovered from a panic: this is a bug", "jid", who, "panic", fmt.Sprint(v), "panics", n, "stack", string(debug.Stack()))
+	m.panics.Recovered(v, m.cfg.Logger, "jid", who)
 }
 
 // Panics is the number of panics that were recovered from since the manager was
 // made.
-func (m *Manager) Panics() int64 { return m.panics.Load() }
+func (m *Manager) Panics() int64 { return m.panics.Count() }
 
 // recovered is deferred by those who work for nobody in particular.
 func (m *Manager) recovered() {

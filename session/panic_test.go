@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"roost/internal/panics"
 	"roost/jid"
 	"roost/stanza"
 )
@@ -160,7 +161,7 @@ func TestPanicInTheTableStops(t *testing.T) {
 		defer func() { got = recover() }()
 		s.Data(0, []byte("<message id='table'/>"))
 	}()
-	if _, fatal := got.(interface{ Fatal() }); !fatal || !strings.Contains(fmt.Sprint(got), "in the table") {
+	if _, fatal := got.(*panics.Fatal); !fatal || !strings.Contains(fmt.Sprint(got), "in the table") {
 		t.Errorf("the panic was %v", got)
 	}
 	if m.Panics() != 0 {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/puzpuzpuz/xsync/v3"
 
+	"roost/internal/panics"
 	"roost/parser"
 )
 
@@ -55,7 +56,7 @@ func (ps presences) share(xml []byte) *Presence {
 	}
 	text := string(xml)
 	p, _ := ps.m.Compute(text, func(p *Presence, loaded bool) (*Presence, bool) {
-		defer mustNotPanic() // the map would stay locked
+		defer panics.Stop() // the map would stay locked
 		if !loaded {
 			p = &Presence{xml: text}
 		}
@@ -83,7 +84,7 @@ func (ps presences) release(p *Presence) {
 		return
 	}
 	ps.m.Compute(p.xml, func(have *Presence, loaded bool) (*Presence, bool) {
-		defer mustNotPanic()
+		defer panics.Stop()
 		if have != p {
 			return have, !loaded
 		}

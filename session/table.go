@@ -5,6 +5,8 @@ import (
 	"math/bits"
 
 	"github.com/puzpuzpuz/xsync/v3"
+
+	"roost/internal/panics"
 )
 
 // table finds the sessions of an account by its bare JID. It is cut into
@@ -53,7 +55,7 @@ func (t *table) first(bare string) *Session {
 func (t *table) update(bare string, f func(head *Session) *Session) {
 	m, key := t.find(bare)
 	m.Compute(key, func(head *Session, _ bool) (*Session, bool) {
-		defer mustNotPanic() // the map would stay locked
+		defer panics.Stop() // the map would stay locked
 		head = f(head)
 		return head, head == nil
 	})

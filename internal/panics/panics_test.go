@@ -1,0 +1,57 @@
+package panics
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestCounter: every panic is counted, and one a minute is logged, with what the
+// caller knows of it and the place of the panic.
+func TestCounter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		log := slog.New(slog.NewTextHandler(&out, nil))
+		var c Counter
+		inTrouble := func() {
+			defer func() { c.Recovered(recover(), log, "jid", "romeo@localhost") }()
+			panic("no")
+		}
+		f := func(count int64, lines int) {
+			t.Helper()
+			inTrouble()
+			if c.Count() != count || strings.Count(out.String(), "level=ERROR") != lines {
+				t.Errorf("%d panics, want %d; want %d lines in %s", c.Count(), count, lines, out.String())
+			}
+		}
+		f(1, 1)
+		f(2, 1)
+		time.Sleep(logEvery) // virtual
+		f(3, 2)
+		for _, want := range []string{"panic=no", "panics=3", "jid=romeo@localhost", "TestCounter"} {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("no %q in %s", want, out.String())
+			}
+		}
+	})
+}
+
+// TestStop: what has passed Stop is not recovered from.
+func TestStop(t *testing.T) {
+	var c Counter
+	defer func() {
+		v := recover()
+		if f, ok := v.(*Fatal); !ok || !strings.Contains(f.Error(), "broken") || !strings.Contains(f.Error(), "TestStop") {
+			t.Errorf("the panic is %v", v)
+		}
+		if c.Count() != 0 {
+			t.Error("it was counted as one that was recovered from")
+		}
+	}()
+	defer func() { c.Recovered(recover(), slog.New(slog.DiscardHandler)) }()
+	defer Stop()
+	panic("broken")
+}
