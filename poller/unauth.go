@@ -135,17 +135,15 @@ func (u *unauth) enter(c *Conn, of network, place peerIndex) {
 // leave ends the counting of a connection, if it is counted, and returns its place
 // in addresses.
 func (u *unauth) leave(c *Conn) peerIndex {
-	i := c.peer.Load()
-	if i&unauthFlag == 0 {
+	if i, counted := c.unauthIndex(); !counted {
 		return peerIndex(i)
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	i = c.peer.Load()
-	if i&unauthFlag == 0 {
+	i, counted := c.unauthIndex()
+	if !counted {
 		return peerIndex(i) // another goroutine was faster
 	}
-	i &^= unauthFlag
 	e := &u.conns[i]
 	for kind := range heldKinds {
 		u.change(i, kind, 0)
@@ -171,11 +169,10 @@ func (u *unauth) set(c *Conn, kind heldKind, n int) bool {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	i := c.peer.Load()
-	if i&unauthFlag == 0 {
+	i, counted := c.unauthIndex()
+	if !counted {
 		return true
 	}
-	i &^= unauthFlag
 	if !u.allows(&u.conns[i], kind, int64(n)) {
 		return false
 	}
@@ -192,11 +189,10 @@ func (u *unauth) wait(c *Conn) bool {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	i := c.peer.Load()
-	if i&unauthFlag == 0 {
+	i, counted := c.unauthIndex()
+	if !counted {
 		return true
 	}
-	i &^= unauthFlag
 	n := u.conns[i].parts[heldTLS]
 	u.change(i, heldTLS, 0)
 	if !u.allows(&u.conns[i], heldQueue, int64(n)) {
@@ -214,11 +210,10 @@ func (u *unauth) begin(c *Conn, must bool) bool {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	i := c.peer.Load()
-	if i&unauthFlag == 0 {
+	i, counted := c.unauthIndex()
+	if !counted {
 		return true
 	}
-	i &^= unauthFlag
 	n := u.conns[i].parts[heldQueue] + handshakeBytes
 	if !must && !u.allows(&u.conns[i], heldTLS, int64(n)) {
 		return false
@@ -360,6 +355,13 @@ func (u *unauth) held() int64 {
 
 // unauth reports whether the connection is counted: limits are tighter then.
 func (c *Conn) unauth() bool { return c.peer.Load()&unauthFlag != 0 }
+
+// unauthIndex is the connection's index in unauth.conns while it is counted, and its
+// place in addresses otherwise.
+func (c *Conn) unauthIndex() (i uint32, counted bool) {
+	i = c.peer.Load()
+	return i &^ unauthFlag, i&unauthFlag != 0
+}
 
 // hold says how many bytes the connection holds for something; where that is too
 // much, it ends. Loop.

@@ -46,7 +46,7 @@ func TestManyContactsOnline(t *testing.T) {
 	c.write("<presence/>")
 	// Nothing is read until the socket is full.
 	it := s.Sessions.Find("romeo@localhost", "r")
-	wait(t, "the socket to be full", func() bool { return it.Conn().Queued() > 0 })
+	xmpptest.Eventually(t, "the socket to be full", func() bool { return it.Conn().Queued() > 0 })
 	c.await("id='waits'")
 	for strings.Count(c.got, "</status>") < contacts {
 		c.await("</status>")
@@ -81,7 +81,7 @@ func TestManyRequests(t *testing.T) {
 	c := loginRaw(t, s, "romeo", plainHeader)
 	c.write("<presence/>")
 	it := s.Sessions.Find("romeo@localhost", "r")
-	wait(t, "the socket to be full", func() bool { return it.Conn().Queued() > 0 })
+	xmpptest.Eventually(t, "the socket to be full", func() bool { return it.Conn().Queued() > 0 })
 	for range requests {
 		c.await("</status></presence>")
 	}
@@ -123,7 +123,7 @@ func manyResources(t *testing.T, s *xmpptest.Server, user string, n int) (all []
 func fullSocket(t *testing.T, s *xmpptest.Server, resource string) {
 	t.Helper()
 	it := s.Sessions.Find("romeo@localhost", resource)
-	wait(t, "the socket to be full", func() bool { return it.Conn().Queued() > 0 })
+	xmpptest.Eventually(t, "the socket to be full", func() bool { return it.Conn().Queued() > 0 })
 }
 
 // TestManyResources: the presence of one account's resources, too, comes at the

@@ -53,7 +53,7 @@ func (w *wire) pump(t testing.TB, text, want string) {
 	t.Helper()
 	w.out = w.out[:0]
 	rest := []byte(text)
-	wait(t, want+" after "+text, func() bool {
+	xmpptest.Eventually(t, want+" after "+text, func() bool {
 		rest = rest[w.give(rest):]
 		w.mu.Lock()
 		todo, got := w.todo, string(w.out)

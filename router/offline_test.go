@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"roost/internal/xmpptest"
 	"roost/jid"
@@ -138,9 +137,9 @@ func TestFlushInterrupted(t *testing.T) {
 		juliet.got, juliet.used = "", 0
 		juliet.write("<presence/>")
 		it := s.Sessions.Find("juliet@localhost", "r")
-		wait(t, "the socket to be full", func() bool { return it.Conn().Queued() > 1000 })
+		xmpptest.Eventually(t, "the socket to be full", func() bool { return it.Conn().Queued() > 1000 })
 		juliet.write(leaving)
-		wait(t, "the client to have left", func() bool { return !wantsMessages(it) })
+		xmpptest.Eventually(t, "the client to have left", func() bool { return !wantsMessages(it) })
 		juliet.sync()
 		if got := strings.Count(juliet.got, "<delay "); got == 0 || got == n {
 			t.Fatalf("%s: %d messages came before, want some and not all of %d", leaving, got, n)
@@ -171,7 +170,7 @@ func TestLargeMessagesWaiting(t *testing.T) {
 		juliet.got, juliet.used = "", 0
 		juliet.write("<presence/>")
 		it := s.Sessions.Find("juliet@localhost", "r")
-		wait(t, "the socket to be full", func() bool { return it.Conn().Queued() > 0 })
+		xmpptest.Eventually(t, "the socket to be full", func() bool { return it.Conn().Queued() > 0 })
 		for range n {
 			juliet.await("<delay ")
 		}
@@ -181,13 +180,3 @@ func TestLargeMessagesWaiting(t *testing.T) {
 }
 
 func wantsMessages(s *session.Session) bool { return s.Available() && s.Priority() >= 0 }
-
-// wait waits for what is only seen by asking.
-func wait(t testing.TB, what string, f func() bool) {
-	t.Helper()
-	for end := time.Now().Add(2 * time.Minute); !f(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
-}

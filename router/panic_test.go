@@ -83,7 +83,7 @@ func TestExtensionsPanic(t *testing.T) {
 	f("<message to='nurse@localhost/r' id='hook'/>", "<internal-server-error ")
 	f("<iq type='get' id='hook'><ping xmlns='urn:xmpp:ping'/></iq>", "<internal-server-error ")
 	romeo.say("</stream:stream>", "</stream:stream>")
-	wait(t, "the second extension to be told", func() bool { return left.Load() == 1 })
+	xmpptest.Eventually(t, "the second extension to be told", func() bool { return left.Load() == 1 })
 }
 
 // TestPanicsReleaseLocks: a store that panics while a roster is read or changed ends
@@ -103,7 +103,7 @@ func TestPanicsReleaseLocks(t *testing.T) {
 		romeo.say("<presence type='subscribe' to='juliet@localhost'/>", "<stream:error><internal-server-error ")
 		romeo.await("</stream:stream>")
 		st.SetFault(nil)
-		wait(t, "romeo to have left", func() bool { return s.Sessions.First("romeo@localhost") == nil })
+		xmpptest.Eventually(t, "romeo to have left", func() bool { return s.Sessions.First("romeo@localhost") == nil })
 		for _, user := range []string{"romeo", "juliet"} {
 			c := loginRaw(t, s, user, plainHeader)
 			c.say("<iq type='get' id='get'><query xmlns='jabber:iq:roster'/></iq>", "id='get'")
@@ -112,7 +112,7 @@ func TestPanicsReleaseLocks(t *testing.T) {
 			c.sync()
 			c.say("</stream:stream>", "</stream:stream>")
 		}
-		wait(t, "them to have left", func() bool { return s.Sessions.Counts().Bound == 0 })
+		xmpptest.Eventually(t, "them to have left", func() bool { return s.Sessions.Counts().Bound == 0 })
 	}
 	if _, err := s.Router.Roster(jid.MustParse("romeo@localhost")); err != nil {
 		t.Error(err)

@@ -43,7 +43,7 @@ func TestLoginsWaitForNoWrite(t *testing.T) {
 			}
 		}
 		// Three have a worker: one of them waits for the roster that another changes.
-		wait(t, "all writers to wait", func() bool { return st.Active() == 2 && s.Sessions.Counts().Waiting == 9 })
+		xmpptest.Eventually(t, "all writers to wait", func() bool { return st.Active() == 2 && s.Sessions.Counts().Waiting == 9 })
 		for _, user := range []string{"juliet", "nurse"} {
 			c := loginRaw(t, s, user, plainHeader)
 			c.say("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>", "<query xmlns='jabber:iq:roster'")
@@ -95,7 +95,7 @@ func TestWritersShareCommits(t *testing.T) {
 	for _, c := range clients {
 		c.write("<message type='chat' to='mercutio@localhost'><body>b</body></message>")
 	}
-	wait(t, "all messages to wait for the database", func() bool { return db.Waiting() == n })
+	xmpptest.Eventually(t, "all messages to wait for the database", func() bool { return db.Waiting() == n })
 	script("COMMIT")
 	for _, c := range clients {
 		c.sync()

@@ -105,16 +105,23 @@ const watchEvery = time.Second
 
 // watch acts on what happens to accounts by `roost user`.
 func (c *core) watch(ctx context.Context) {
-	tick := time.NewTicker(watchEvery)
+	every(ctx, watchEvery, func() {
+		if err := c.accountEvents(ctx); err != nil && ctx.Err() == nil {
+			c.log.Error("account events could not be acted on", "err", err)
+		}
+	})
+}
+
+// every calls f at an interval until ctx ends.
+func every(ctx context.Context, interval time.Duration, f func()) {
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		}
-		if err := c.accountEvents(ctx); err != nil && ctx.Err() == nil {
-			c.log.Error("account events could not be acted on", "err", err)
+			f()
 		}
 	}
 }

@@ -99,7 +99,7 @@ func TestKill(t *testing.T) {
 			})
 		})
 		// Killed when there was something to lose, not after a time.
-		eventually(t, "enough roster items and messages are answered", func() bool {
+		xmpptest.Eventually(t, "enough roster items and messages are answered", func() bool {
 			mu.Lock()
 			defer mu.Unlock()
 			return rosterItems >= 60*(round+1) && messages >= 60*(round+1)

@@ -107,17 +107,10 @@ func keepSmall(ctx context.Context, gcPercent int, clients func() int) {
 		p = newPacer(gcPercent)
 		defer p.stop()
 	}
-	tick := time.NewTicker(janitorEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	every(ctx, janitorEvery, func() {
 		if n := clients(); j.due(readMemory(n)) {
 			p.reset()
 			j.collect(n)
 		}
-	}
+	})
 }

@@ -33,7 +33,7 @@ func startServer(t testing.TB, change func(*Config)) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
+		ctx, cancel := context.WithTimeout(context.Background(), xmpptest.WaitLimit)
 		defer cancel()
 		if err := s.Shutdown(ctx); err != nil {
 			t.Error(err)
@@ -43,19 +43,6 @@ func startServer(t testing.TB, change func(*Config)) *Server {
 		t.Fatal(err)
 	}
 	return s
-}
-
-// waitLimit is how long a test waits for an event before it fails.
-const waitLimit = 2 * time.Minute
-
-// eventually waits for what is only seen by asking.
-func eventually(t testing.TB, what string, f func() bool) {
-	t.Helper()
-	for end := time.Now().Add(waitLimit); !f(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("never: " + what)
-		}
-	}
 }
 
 func (s *Server) dial() (net.Conn, error) { return net.Dial("tcp", s.Addrs()[0].Addr.String()) }
@@ -78,7 +65,7 @@ func (p *peer) ask(send, until string) string {
 	if _, err := io.WriteString(p.conn, send); err != nil {
 		p.fail(err)
 	}
-	_ = p.conn.SetReadDeadline(time.Now().Add(waitLimit))
+	_ = p.conn.SetReadDeadline(time.Now().Add(xmpptest.WaitLimit))
 	buf := make([]byte, 64<<10)
 	for !strings.Contains(p.have.String(), until) {
 		n, err := p.conn.Read(buf)
@@ -222,7 +209,7 @@ func TestShutdown(t *testing.T) {
 	bound, early := connect(t, s).login("romeo", "r").available(), connect(t, s)
 	early.ask(testHeader, "</stream:features>")
 	addr := s.Addrs()[0].Addr.String()
-	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), xmpptest.WaitLimit)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- s.Shutdown(ctx) }()
@@ -256,7 +243,7 @@ func TestSlowReader(t *testing.T) {
 			// Others are not delayed: each message is followed by an answer.
 			sender.ask(message+fmt.Sprintf("<iq type='get' id='p%d' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", i), fmt.Sprintf("id='p%d'", i))
 		}
-		_ = slow.conn.SetReadDeadline(time.Now().Add(waitLimit))
+		_ = slow.conn.SetReadDeadline(time.Now().Add(xmpptest.WaitLimit))
 		n, err := io.Copy(io.Discard, slow.conn)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("detach %v: the connection is still there", detach)
@@ -292,7 +279,7 @@ func TestThousandDropped(t *testing.T) {
 	told := make(chan int, 1)
 	go func() {
 		gone := 0
-		_ = watcher.conn.SetReadDeadline(time.Now().Add(waitLimit))
+		_ = watcher.conn.SetReadDeadline(time.Now().Add(xmpptest.WaitLimit))
 		for r := bufio.NewReader(watcher.conn); gone < n; {
 			text, err := r.ReadString('>')
 			if err != nil {
@@ -320,7 +307,7 @@ func TestThousandDropped(t *testing.T) {
 			t.Logf("left: %s; before: %+v, %d files, %d goroutines", left, before, files, goroutines)
 		}
 	}()
-	eventually(t, "nothing is left", func() bool {
+	xmpptest.Eventually(t, "nothing is left", func() bool {
 		c, files2, goroutines2 := s.sessions.Counts(), openFiles(t), runtime.NumGoroutine()
 		left = fmt.Sprintf("%+v, %d files, %d goroutines", c, files2, goroutines2)
 		return c == before && files2 <= files && goroutines2 <= goroutines
@@ -356,7 +343,7 @@ func TestAccountGoneBeforeBinding(t *testing.T) {
 		t.Fatal(err)
 	}
 	romeo.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", "<not-authorized")
-	eventually(t, "no session is left", func() bool { return s.sessions.Counts() == session.Counts{} })
+	xmpptest.Eventually(t, "no session is left", func() bool { return s.sessions.Counts() == session.Counts{} })
 }
 
 // TestAccountMadeAnew: where an account is deleted and made anew before that is

@@ -43,13 +43,13 @@ func TestShutdownWithLockedStore(t *testing.T) {
 		}
 	}
 	db := s.store.(*sqlite.Store)
-	eventually(t, "both writes wait for the database", func() bool { return db.Waiting() == len(clients) })
+	xmpptest.Eventually(t, "both writes wait for the database", func() bool { return db.Waiting() == len(clients) })
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	done := make(chan error, 1)
 	go func() { done <- s.Shutdown(ctx) }()
 	var text string
-	eventually(t, "the requests end", func() bool {
+	xmpptest.Eventually(t, "the requests end", func() bool {
 		text = log.String()
 		return strings.Contains(text, "context canceled") || strings.Contains(text, "locked")
 	})

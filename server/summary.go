@@ -61,19 +61,12 @@ func (now totals) since(before totals) []any {
 // summarize logs once a minute what the server did in that minute. A minute in
 // which nothing changed has no line.
 func summarize(ctx context.Context, log *slog.Logger, read func() totals) {
-	tick := time.NewTicker(summaryEvery)
-	defer tick.Stop()
 	var before totals
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	every(ctx, summaryEvery, func() {
 		now := read()
 		if attrs := now.since(before); attrs != nil {
 			log.Info("last minute", attrs...)
 		}
 		before = now
-	}
+	})
 }

@@ -81,7 +81,7 @@ func TestSTARTTLSInjection(t *testing.T) {
 	p.ask(testHeader, "</stream:features>")
 	p.ask("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
 	_, _ = io.WriteString(p.conn, testHeader)
-	_ = p.conn.SetReadDeadline(time.Now().Add(waitLimit))
+	_ = p.conn.SetReadDeadline(time.Now().Add(xmpptest.WaitLimit))
 	if rest, err := io.ReadAll(p.conn); strings.Contains(string(rest), "stream") || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("behind a failed handshake: %q, %v", rest, err)
 	}

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/xdg-go/scram"
+
+	"roost/internal/xmpptest"
 )
 
 // certified starts a server with an operator's certificate for each domain, the
@@ -66,7 +68,7 @@ func overTLS(t *testing.T, s *Server, start bool, cfg *tls.Config) (*peer, tls.C
 	cfg.InsecureSkipVerify = true
 	conn := tls.Client(p.conn, cfg)
 	p.conn = conn
-	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), xmpptest.WaitLimit)
 	defer cancel()
 	err := conn.HandshakeContext(ctx)
 	return p, conn.ConnectionState(), err

@@ -16,16 +16,7 @@ const expiryInterval = 24 * time.Hour
 // once a day after its end, until ctx ends. Reload does so for the certificates
 // that it has read.
 func (c *Certificates) WatchExpiry(ctx context.Context) {
-	tick := time.NewTicker(expiryInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			c.warnExpiry()
-		}
-	}
+	every(ctx, expiryInterval, c.warnExpiry)
 }
 
 // warnExpiry warns of each certificate once for each of the periods, and each

@@ -119,7 +119,7 @@ func answer(t *testing.T, s *xmpptest.Server, in string, accepted bool) string {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(waitLimit))
+	_ = conn.SetDeadline(time.Now().Add(xmpptest.WaitLimit))
 	_, _ = io.WriteString(conn, in) // the server may end the stream before it has all
 	var got strings.Builder
 	buf := make([]byte, 4096)

@@ -41,21 +41,8 @@ func FuzzStream(f *testing.F) {
 		other.drain()
 		_ = other.conn.Close()
 		_ = c.conn.Close()
-		eventually(t, "no session is left", func() bool { return s.Sessions.Counts() == session.Counts{} })
+		xmpptest.Eventually(t, "no session is left", func() bool { return s.Sessions.Counts() == session.Counts{} })
 	})
-}
-
-// waitLimit is how long a test waits for an event before it fails.
-const waitLimit = 2 * time.Minute
-
-// eventually waits for what is only seen by asking.
-func eventually(t testing.TB, what string, f func() bool) {
-	t.Helper()
-	for end := time.Now().Add(waitLimit); !f(); time.Sleep(100 * time.Microsecond) {
-		if time.Now().After(end) {
-			t.Fatal("never: " + what)
-		}
-	}
 }
 
 // dialogueLines is all that clients say in the dialogues of this room and of the
@@ -86,7 +73,7 @@ func dial(t *testing.T, s *xmpptest.Server) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.SetDeadline(time.Now().Add(waitLimit))
+	_ = conn.SetDeadline(time.Now().Add(xmpptest.WaitLimit))
 	return conn
 }
 

@@ -72,7 +72,7 @@ func (c *testClient) ask(send, until string) string {
 	if _, err := c.conn.Write([]byte(send)); err != nil {
 		c.t.Fatal(err)
 	}
-	c.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	c.conn.SetReadDeadline(time.Now().Add(xmpptest.WaitLimit))
 	for !strings.Contains(c.have, until) {
 		b := make([]byte, 64<<10)
 		n, err := c.conn.Read(b)

@@ -52,7 +52,7 @@ func (c *client) send(text string, cut Cut) {
 
 // next is the next thing that comes.
 func (c *client) next() (event, error) {
-	_ = c.conn.SetReadDeadline(time.Now().Add(patience))
+	_ = c.conn.SetReadDeadline(time.Now().Add(WaitLimit))
 	buf := make([]byte, 16<<10)
 	for {
 		ev, n, err := c.take()

@@ -6,12 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"time"
 )
-
-// patience is how long an answer may take. It is only waited for where a test
-// fails.
-const patience = 10 * time.Second
 
 // Cut says in which pieces clients send.
 type Cut int
