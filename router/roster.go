@@ -249,10 +249,14 @@ func (r *Router) remember(owner jid.JID, ro *Roster, seen uint32) {
 	}
 	mu := r.order(owner.String())
 	defer mu.Unlock()
-	if r.changesOf(owner.String()).Load() == seen {
+	if r.changesOf(owner.String()).Load() == seen && r.keeps(ro) {
 		r.rosters.Set(owner.String(), ro)
 	}
 }
+
+// keeps reports whether a roster may be kept in memory. The cache evicts one that
+// is larger than the whole of it only some time later, and others before it.
+func (r *Router) keeps(ro *Roster) bool { return int(ro.weight()) <= r.cfg.RosterCache }
 
 // publish makes a changed roster the one that everybody reads, or has it read anew
 // if it is nil.
@@ -260,7 +264,7 @@ func (r *Router) publish(owner string, ro *Roster) {
 	mu := r.order(owner)
 	defer mu.Unlock()
 	r.changesOf(owner).Add(1)
-	if ro != nil {
+	if ro != nil && r.keeps(ro) {
 		r.rosters.Set(strings.Clone(owner), ro)
 	} else {
 		r.rosters.Invalidate(owner)
