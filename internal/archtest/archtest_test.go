@@ -30,7 +30,7 @@ var allowed = map[string][]string{
 	"store/sqlite":      {"roost/store", "roost/jid", "roost/internal/ownfile", "zombiezen.com/go/sqlite", "golang.org/x/sys/unix"},
 	"store/storetest":   {"roost/store", "roost/jid"},
 	"store/slow":        {"roost/store", "roost/jid"},
-	"server":            {"roost/capacity", "roost/poller", "roost/parser", "roost/jid", "roost/stanza", "roost/session", "roost/router", "roost/xep", "roost/store", "roost/store/sqlite", "roost/internal/ownfile", "golang.org/x/sys"},
+	"server":            {"roost/capacity", "roost/poller", "roost/parser", "roost/jid", "roost/session", "roost/router", "roost/xep", "roost/store", "roost/store/sqlite", "roost/internal/ownfile", "golang.org/x/sys"},
 	"capacity":          {"github.com/dustin/go-humanize"},
 	"internal/panics":   {},
 	"internal/logqueue": {},
