@@ -17,10 +17,13 @@ import (
 // byteSize is a number of bytes on the command line: 65536, 64KiB, 1MiB.
 type byteSize int
 
+// maxByteSize is the largest one.
+const maxByteSize = 1 << 40
+
 // UnmarshalText reads the number and its unit.
 func (b *byteSize) UnmarshalText(text []byte) error {
 	n, err := humanize.ParseBytes(string(text))
-	if err != nil || n > 1<<40 {
+	if err != nil || n > maxByteSize {
 		return fmt.Errorf("%q is not a size in bytes such as 65536, 64KiB or 1MiB", text)
 	}
 	*b = byteSize(n)

@@ -67,7 +67,7 @@ type serveFlags struct {
 	MaxResources int      `group:"accounts" default:"10" placeholder:"N" help:"Clients of one account at once (default: ${default})."`
 	Conflict     string   `group:"accounts" enum:"kick-old,refuse-new,rename-new" default:"kick-old" placeholder:"POLICY" help:"When a client asks for a resource that is taken: kick-old, refuse-new or rename-new (default: ${default})."`
 	Deliver      string   `group:"accounts" enum:"all,highest" default:"all" placeholder:"WHOM" help:"A message to an account goes to all of its clients with a non-negative priority, or to those with the highest (default: ${default})."`
-	OfflineQuota int      `group:"accounts" default:"1000" placeholder:"N" help:"Messages kept for an account that is away; -1: none (default: ${default})."`
+	OfflineQuota int      `group:"accounts" default:"1000" placeholder:"N" help:"Messages kept for an account that is away; 0: none (default: ${default})."`
 	OfflineBytes byteSize `group:"accounts" default:"8MiB" placeholder:"BYTES" help:"Bytes of the messages kept for an account (default: ${default})."`
 	OfflineShare int      `group:"accounts" default:"50" placeholder:"PERCENT" help:"How much of both the messages of one sender may take, 1 to 100 percent (default: ${default})."`
 	ContactAdmin []string `group:"accounts" placeholder:"URI" help:"Address of the administrators, shown to clients (XEP-0157), such as mailto:admin@example.org. Repeat it for more."`
@@ -75,7 +75,7 @@ type serveFlags struct {
 
 	Pollers       int      `group:"limits" default:"${cpus}" placeholder:"N" help:"Event loops (default: the CPUs, here ${default})."`
 	Workers       int      `group:"limits" default:"32" placeholder:"N" help:"Goroutines that read from the database; those that write to it are others (default: ${default})."`
-	MaxStanza     byteSize `group:"limits" default:"256KiB" placeholder:"BYTES" help:"Largest stanza, at least 10000 bytes (default: ${default})."`
+	MaxStanza     byteSize `group:"limits" default:"256KiB" placeholder:"BYTES" help:"Largest stanza, 10000 bytes to 64MiB (default: ${default})."`
 	Outbox        byteSize `group:"limits" default:"256KiB" placeholder:"BYTES" help:"What waits for one client that does not read (default: ${default})."`
 	UnauthMemory  byteSize `group:"limits" default:"64MiB" placeholder:"BYTES" help:"Memory for clients that have not logged in, TLS handshakes included; half of it for one IPv4 address or IPv6 /64 at most (default: ${default})."`
 	SlowReader    string   `group:"limits" enum:"close,detach" default:"close" placeholder:"POLICY" help:"A client whose outbox is full is cut off (close), or gets --linger to take what is queued (detach) (default: ${default})."`
@@ -110,14 +110,6 @@ type siteFlags struct {
 
 // serverConfig turns flags into the server's configuration.
 func (c *serveFlags) serverConfig(log *slog.Logger) server.Config {
-	// In the flags 0 has a meaning of its own where the server takes it for
-	// its default.
-	never := func(d time.Duration) time.Duration {
-		if d == 0 {
-			return -1
-		}
-		return d
-	}
 	cfg := server.Config{
 		Domains: c.Domain, C2S: c.C2S, C2STLS: c.C2STLS, DataDir: c.Data,
 		TLSCert: c.TLSCert, TLSKey: c.TLSKey, Handshakes: c.Handshakes, AllowPlaintext: c.AllowPlaintext,
@@ -131,16 +123,20 @@ func (c *serveFlags) serverConfig(log *slog.Logger) server.Config {
 		Contacts:       map[string][]string{"admin": c.ContactAdmin, "abuse": c.ContactAbuse},
 		Pollers:        c.Pollers, Workers: c.Workers, MaxStanza: int(c.MaxStanza), Outbox: int(c.Outbox), UnauthMemory: int(c.UnauthMemory),
 		DetachSlow: c.SlowReader == "detach", FanoutRate: c.FanoutRate, RosterCache: int(c.RosterCache), MaxPerAddress: c.MaxPerAddress, MaxAttempts: c.MaxAttempts,
-		LoginTimeout: c.LoginTimeout, IdleTimeout: never(c.IdleTimeout),
-		UserTimeout: never(c.UserTimeout), KeepAlive: c.Keepalive, Rest: never(c.Rest), Linger: c.Linger,
+		LoginTimeout: c.LoginTimeout, IdleTimeout: c.IdleTimeout,
+		UserTimeout: c.UserTimeout, KeepAlive: c.Keepalive, Rest: c.Rest, Linger: c.Linger,
 		MinTLS: tls.VersionTLS12,
 		Logger: log,
 	}
 	if c.TLSMin == "1.3" {
 		cfg.MinTLS = tls.VersionTLS13
 	}
+	// These may be 0, which the server takes for its default.
 	if c.OfflineQuota == 0 {
 		cfg.OfflineQuota = -1
+	}
+	if c.Rest == 0 {
+		cfg.Rest = -1
 	}
 	return cfg
 }

@@ -24,11 +24,19 @@ var flagOf = map[string]string{
 // wrong with the flags.
 func (c *serveFlags) validConfig(log *slog.Logger) (server.Config, error) {
 	cfg := c.serverConfig(log)
-	wrong := c.mistakes()
+	var wrong []string
+	told := make(map[string]bool)
+	for _, m := range c.mistakes() {
+		told[m.flag] = true
+		wrong = append(wrong, m.text)
+	}
 	for _, err := range split(cfg.Validate()) {
 		text := err.Error()
 		var field *server.FieldError
 		if errors.As(err, &field) && flagOf[field.Field] != "" {
+			if told[flagOf[field.Field]] {
+				continue
+			}
 			text = "--" + flagOf[field.Field] + ": " + text
 		}
 		wrong = append(wrong, text)

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// serveWith is the problem with roost serve and one flag, "" if there is none.
+func serveWith(t *testing.T, name, value string) string {
+	t.Helper()
+	var c cli
+	parser, err := newParser(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = parser.Parse([]string{"serve", "--" + name + "=" + value}); err == nil {
+		_, err = c.Serve.validConfig(nil)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// TestLimits: no flag that is a number takes a value without a meaning. A flag that
+// is new fails this test until its values are checked.
+func TestLimits(t *testing.T) {
+	// What is accepted of the values that are tried: it has a meaning.
+	meant := map[string][]string{
+		"max-register": {"-1"}, "max-failures": {"-1"}, "fanout-rate": {"-1"}, "max-per-address": {"-1"},
+		"max-attempts": {"-1", "0"}, "offline-quota": {"0"}, "memory-limit": {"0"},
+		"idle-timeout": {"-1s"}, "user-timeout": {"-1s"},
+		"keepalive": {"0s"}, "rest": {"0s"}, "drain-timeout": {"0s"},
+	}
+	var c cli
+	parser, err := newParser(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := parser.Parse([]string{"serve"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tried := 0
+	for _, f := range flagsOf(ctx) {
+		values := tries(f)
+		if values == nil {
+			continue
+		}
+		tried++
+		for _, v := range values {
+			problem := serveWith(t, f.Name, v)
+			switch {
+			case slices.Contains(meant[f.Name], v):
+				if problem != "" {
+					t.Errorf("--%s=%s: %s", f.Name, v, problem)
+				}
+			case strings.Count(problem, "--"+f.Name) != 1:
+				t.Errorf("--%s=%s: %q; want one problem with that flag", f.Name, v, problem)
+			}
+		}
+		if problem := serveWith(t, f.Name, another[f.Name]); problem != "" {
+			t.Errorf("--%s=%s: %s", f.Name, another[f.Name], problem)
+		}
+	}
+	if tried < len(meant) {
+		t.Errorf("%d flags are numbers, fewer than in this test", tried)
+	}
+}
+
+// tries are values that make no sense for most flags of this kind, nil where the
+// flag is no number.
+func tries(f *kong.Flag) []string {
+	switch f.Target.Interface().(type) {
+	case time.Duration:
+		return []string{"-7s", "-1s", "-1ns", "0s", "20000h", "2500000h"}
+	case byteSize:
+		return []string{"-7", "-1", "0", "7", "2TiB"}
+	case int, int64, uint, uint64, float64:
+		return []string{"-7", "-1", "0", fmt.Sprint(1 << 40), fmt.Sprint(1<<63 - 1)}
+	}
+	return nil
+}
+
+// TestLimitTexts: a limit is told as it can be given.
+func TestLimitTexts(t *testing.T) {
+	for d, want := range map[time.Duration]string{0: "0s", time.Second: "1s", time.Minute: "1m", 10 * time.Minute: "10m", 90 * time.Minute: "1h30m", 20 * time.Hour: "20h", time.Hour + time.Second: "1h0m1s"} {
+		if got := timeText(d); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
+	for n, want := range map[byteSize]string{0: "0", 1: "1", 10000: "10000", 1 << 10: "1 KiB", 10 << 20: "10 MiB", 1 << 40: "1 TiB"} {
+		var back byteSize
+		if got := sizeText(n); got != want || back.UnmarshalText([]byte(got)) != nil || back != n {
+			t.Errorf("%d: %s, want %s; it is read as %d", n, got, want, back)
+		}
+	}
+}
