@@ -159,7 +159,8 @@ func (s *Server) Reload() error { return s.certs.Reload() }
 // Shutdown stops the server: no new connections, clients are told
 // <system-shutdown/> and disconnected at a pace, what was begun is finished,
 // the store is closed. When ctx ends, what is left is cut off; the store is
-// closed cleanly all the same.
+// closed cleanly all the same, and the error is ctx's cause or says how many
+// clients were cut off.
 func (s *Server) Shutdown(ctx context.Context) error {
 	for _, l := range s.listeners {
 		_ = l.Close()
@@ -167,10 +168,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	// Who still waits for the store when ctx ends waits no longer.
 	defer context.AfterFunc(ctx, s.router.Close)()
 	err := s.sessions.Shutdown(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("server: %d clients were cut off", s.sessions.Counts().Bound)
-	}
 	s.drain(ctx)
+	left := s.poller.Stats().Conns
+	if err == nil && left > 0 {
+		err = ctx.Err() // nil where Linger is over: it is all that a client gets
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("server: %d clients were cut off", left)
+	}
 	err = errors.Join(err, s.poller.Close())
 	s.core.close()
 	return errors.Join(err, s.store.Close(), s.lock.Close())

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	zombiezen "zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -61,6 +62,28 @@ func TestShutdownWithLockedStore(t *testing.T) {
 	}
 	if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// TestShutdownCutsOff: clients that have been told to leave, and do not, are cut off
+// when the time is over, and the error says so. Bug: it did not where their sessions
+// had ended before.
+func TestShutdownCutsOff(t *testing.T) {
+	s, err := New(t.Context(), Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), AllowPlaintext: true, Linger: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := xmpptest.AddAccounts(t.Context(), s.store, "localhost"); err != nil {
+		t.Fatal(err)
+	}
+	connect(t, s).login("romeo", "r") // and does not close its side
+	if err := s.sessions.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want an error: a client was cut off", err)
 	}
 }
 
