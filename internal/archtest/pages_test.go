@@ -1,0 +1,116 @@
+package archtest
+
+import (
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// page is a file in Markdown for people.
+type page struct {
+	name string // from the root of the repository, with slashes
+	text string
+}
+
+// pages reads README.md, CONTRIBUTING.md and all pages below the other directories.
+// CHANGELOG.md is left out: it names what was there once.
+func pages(t *testing.T) (all []page) {
+	t.Helper()
+	const root = "../.."
+	for _, name := range files(t, root) {
+		if !strings.HasSuffix(name, ".md") || name == "CHANGELOG.md" {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, page{name, string(text)})
+	}
+	if len(all) < 15 {
+		t.Fatalf("only %d pages were found", len(all))
+	}
+	return all
+}
+
+// files lists the files below root, without those whose directory is hidden.
+func files(t *testing.T, root string) (names []string) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if file != root && strings.HasPrefix(d.Name(), ".") {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		rel, err := filepath.Rel(root, file)
+		names = append(names, filepath.ToSlash(rel))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+
+// TestLinks: a link from page to page, or to a file or directory, leads somewhere.
+func TestLinks(t *testing.T) {
+	checked := 0
+	for _, p := range pages(t) {
+		for _, m := range link.FindAllStringSubmatch(p.text, -1) {
+			target, _, _ := strings.Cut(m[1], "#")
+			if target == "" || strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
+				continue
+			}
+			checked++
+			if _, err := os.Stat(filepath.Join("../..", path.Dir(p.name), target)); err != nil {
+				t.Errorf("%s: the link %s leads nowhere", p.name, m[1])
+			}
+		}
+	}
+	if checked < 30 {
+		t.Errorf("only %d links were found: the test has become blind", checked)
+	}
+}
+
+var (
+	quoted   = regexp.MustCompile("`([^`\n]+)`")
+	fileName = regexp.MustCompile(`^[A-Za-z0-9_./-]+\.(go|md|sh|s|py|txt|toml|service|conf|crt|key)$`)
+)
+
+// elsewhere are files that pages name and that are not in the repository.
+var elsewhere = []string{"selfsigned.crt", "selfsigned.key"}
+
+// TestNamedFiles: a file that a page names is in the repository: by its whole path, or
+// by the end of it where the page is about one package.
+func TestNamedFiles(t *testing.T) {
+	all := files(t, "../..")
+	checked := 0
+	for _, p := range pages(t) {
+		for _, m := range quoted.FindAllStringSubmatch(p.text, -1) {
+			name := m[1]
+			if !fileName.MatchString(name) || slices.Contains(elsewhere, name) {
+				continue
+			}
+			checked++
+			if !slices.ContainsFunc(all, func(file string) bool {
+				return file == name || strings.HasSuffix(file, "/"+strings.TrimPrefix(name, "./"))
+			}) {
+				t.Errorf("%s names the file %s, which does not exist", p.name, name)
+			}
+		}
+	}
+	if checked < 30 {
+		t.Errorf("only %d names of files were found: the test has become blind", checked)
+	}
+}
