@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -147,5 +148,48 @@ func TestServedDomains(t *testing.T) {
 		} else {
 			f("example.org", "example.net")
 		}
+	}
+}
+
+// TestDataDirectoryPage: docs/architecture.md names the files that a server makes in
+// its data directory, and no others.
+func TestDataDirectoryPage(t *testing.T) {
+	text, err := os.ReadFile("../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(text), "\n## The data directory\n")
+	if !found {
+		t.Fatal("docs/architecture.md has no section about the data directory")
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	var named []string
+	for _, row := range regexp.MustCompile("(?m)^\\| (`.*?`) \\|").FindAllStringSubmatch(section, -1) {
+		for i, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(row[1], -1) {
+			name := m[1]
+			if i > 0 && strings.HasPrefix(name, "-") { // `roost.db`, `-wal`
+				name = sqlite.FileName + name
+			}
+			named = append(named, name)
+		}
+	}
+	dir := t.TempDir()
+	s, err := New(t.Context(), Config{C2S: "127.0.0.1:0", DataDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Shutdown(t.Context())
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var there []string
+	for _, e := range entries {
+		there = append(there, e.Name())
+	}
+	slices.Sort(named)
+	slices.Sort(there)
+	if !slices.Equal(named, there) {
+		t.Errorf("the page names %q, the server made %q", named, there)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 // page is a file in Markdown for people.
@@ -63,24 +64,50 @@ func files(t *testing.T, root string) (names []string) {
 
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 
-// TestLinks: a link from page to page, or to a file or directory, leads somewhere.
+// TestLinks: a link from page to page, or to a file or directory, leads somewhere, and one to
+// a heading to one that is there.
 func TestLinks(t *testing.T) {
 	checked := 0
 	for _, p := range pages(t) {
 		for _, m := range link.FindAllStringSubmatch(p.text, -1) {
-			target, _, _ := strings.Cut(m[1], "#")
-			if target == "" || strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
+			target, heading, _ := strings.Cut(m[1], "#")
+			if strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
 				continue
 			}
 			checked++
-			if _, err := os.Stat(filepath.Join("../..", path.Dir(p.name), target)); err != nil {
+			file := filepath.Join("../..", path.Dir(p.name), target)
+			if target == "" {
+				file = filepath.Join("../..", p.name)
+			}
+			if _, err := os.Stat(file); err != nil {
 				t.Errorf("%s: the link %s leads nowhere", p.name, m[1])
+			} else if heading != "" && !slices.Contains(anchors(t, file), heading) {
+				t.Errorf("%s: the link %s leads to no heading", p.name, m[1])
 			}
 		}
 	}
 	if checked < 30 {
 		t.Errorf("only %d links were found: the test has become blind", checked)
 	}
+}
+
+var headingLine = regexp.MustCompile(`(?m)^#+ (.+)$`)
+
+// anchors are the names of the headings of a page, as links have them.
+func anchors(t *testing.T, file string) (names []string) {
+	t.Helper()
+	for _, text := range matches(t, headingLine, file) {
+		names = append(names, strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, text))
+	}
+	return names
 }
 
 var (
