@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,7 +14,6 @@ import (
 	"golang.org/x/term"
 
 	"roost/jid"
-	"roost/server"
 	"roost/store"
 )
 
@@ -28,21 +25,11 @@ type benchAccountFlags struct {
 	KeepAccounts bool   `env:"-" help:"Do not delete the accounts that were made: the next run needs not make them."`
 }
 
-// madeAccounts are the accounts that a run has made, with the salts of their
-// passwords: an account that was deleted and added anew meanwhile has another.
-type madeAccounts struct {
-	mu   sync.Mutex
-	jids []jid.JID
-	salt [][]byte
-}
-
-func (m *madeAccounts) add(batch []store.Account) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for i := range batch {
-		m.jids = append(m.jids, batch[i].JID)
-		m.salt = append(m.salt, batch[i].Credentials.Salt)
-	}
+// madeAccount is an account that a run has made, with the salt of its password: an
+// account that was deleted and added anew meanwhile has another.
+type madeAccount struct {
+	jid  jid.JID
+	salt []byte
 }
 
 // create makes the accounts that are not there. remove deletes those that it made,
@@ -50,12 +37,8 @@ func (m *madeAccounts) add(batch []store.Account) {
 func (f *fleetFlags) create(ctx context.Context, n int) (remove func() error, err error) {
 	none := func() error { return nil }
 	data := dataFlags{Data: f.Create}
-	served, err := server.ServedDomains(f.Create)
-	if err != nil {
+	if err := f.mayCreate(data); err != nil {
 		return none, err
-	}
-	if domain, err := jid.NormalizeDomain(f.Domain); err == nil && len(served) > 0 && !slices.Contains(served, domain) {
-		return none, usageError(fmt.Sprintf("--domain %s is not served by the server of %s (served: %s)", f.Domain, f.Create, strings.Join(served, ", ")))
 	}
 	s, err := data.openExisting(ctx)
 	if err != nil {
@@ -67,30 +50,58 @@ func (f *fleetFlags) create(ctx context.Context, n int) (remove func() error, er
 			return none, err
 		}
 	}
-	made := new(madeAccounts)
-	if !f.KeepAccounts {
-		remove = func() error { return removeAccounts(data, made) }
-	} else {
-		remove = none
-	}
-	lines, w := io.Pipe()
-	go func() {
-		for i := range n {
-			// Usernames are the pattern's, so that nothing needs quotes.
-			if _, err := fmt.Fprintf(w, "%s@%s,%s\n", fmt.Sprintf(f.User, f.First+i), f.Domain, f.Password); err != nil {
-				return
-			}
+	var made []madeAccount
+	im := &importer{store: s, iterations: store.DefaultIterations, made: func(batch []store.Account) {
+		for i := range batch {
+			made = append(made, madeAccount{batch[i].JID, batch[i].Credentials.Salt})
 		}
-		_ = w.Close()
-	}()
-	im := &importer{store: s, iterations: store.DefaultIterations, made: made.add}
+	}}
 	im.show("accounts", n, os.Stderr, term.IsTerminal(int(os.Stderr.Fd())))
-	err = im.run(ctx, lines)
-	_ = lines.Close()
-	if ctx.Err() != nil {
+	if err = im.run(ctx, f.accounts(n)); ctx.Err() != nil {
 		err = errors.New("interrupted")
 	}
-	return remove, err
+	if f.KeepAccounts {
+		return none, err
+	}
+	return func() error { return removeAccounts(data, made) }, err
+}
+
+// mayCreate returns an error where no client could log in to the accounts.
+func (f *fleetFlags) mayCreate(data dataFlags) error {
+	domain, err := jid.NormalizeDomain(f.Domain)
+	if err != nil {
+		return usageError(fmt.Sprintf("--domain %s is not a domain name", f.Domain))
+	}
+	allowed, err := data.domainFilter()
+	if err != nil {
+		return err
+	}
+	var not errNotServed
+	if errors.As(allowed(domain), &not) {
+		return usageError(fmt.Sprintf("--domain %s is not served by the server of %s (served: %s)", f.Domain, data.Data, not.list()))
+	}
+	if _, err := store.NewCredentials(f.Password, store.MinIterations); err != nil {
+		return usageError("--password: " + err.Error())
+	}
+	return nil
+}
+
+// accounts produces the accounts of n clients.
+func (f *fleetFlags) accounts(n int) producer {
+	return func(ctx context.Context, accounts chan<- passwordRecord) error {
+		for i := range n {
+			j, err := jid.New(fmt.Sprintf(f.User, f.First+i), f.Domain, "")
+			if err != nil {
+				return usageError(fmt.Sprintf("--user and --domain make no address for client %d: %v", f.First+i, err))
+			}
+			select {
+			case accounts <- passwordRecord{line: i + 1, jid: j, password: f.Password}:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		return nil
+	}
 }
 
 // onlyOurs returns an error that names an account which no run of this command has
@@ -129,11 +140,11 @@ const removers = 64
 
 // removeAccounts deletes accounts unless they are others by now. It goes on after
 // the signal that has ended the measurement; one more ends it, too.
-func removeAccounts(data dataFlags, made *madeAccounts) (err error) {
-	if len(made.jids) == 0 {
+func removeAccounts(data dataFlags, made []madeAccount) (err error) {
+	if len(made) == 0 {
 		return nil
 	}
-	fmt.Fprintf(os.Stderr, "roost: deleting the accounts that were made, %s\n", humanize.Comma(int64(len(made.jids))))
+	fmt.Fprintf(os.Stderr, "roost: deleting the accounts that were made, %s\n", humanize.Comma(int64(len(made))))
 	ctx, stop := interrupted()
 	defer stop()
 	s, err := data.open(context.WithoutCancel(ctx))
@@ -149,14 +160,14 @@ func removeAccounts(data dataFlags, made *madeAccounts) (err error) {
 }
 
 // removeFrom returns how many accounts could not be deleted, and the first reason.
-func removeFrom(ctx context.Context, s store.Accounts, made *madeAccounts) (left int, err error) {
+func removeFrom(ctx context.Context, s store.Accounts, made []madeAccount) (left int, err error) {
 	var next, failed atomic.Int64
 	var first sync.Once
 	var workers sync.WaitGroup
 	for range removers {
 		workers.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(made.jids); i = int(next.Add(1)) - 1 {
-				if e := removeAccount(ctx, s, made.jids[i], made.salt[i]); e != nil {
+			for i := int(next.Add(1)) - 1; i < len(made); i = int(next.Add(1)) - 1 {
+				if e := removeAccount(ctx, s, made[i]); e != nil {
 					failed.Add(1)
 					first.Do(func() { err = e })
 				}
@@ -167,10 +178,10 @@ func removeFrom(ctx context.Context, s store.Accounts, made *madeAccounts) (left
 	return int(failed.Load()), err
 }
 
-func removeAccount(ctx context.Context, s store.Accounts, j jid.JID, salt []byte) error {
-	a, err := s.Account(ctx, j)
-	if err == nil && bytes.Equal(a.Credentials.Salt, salt) {
-		err = s.DeleteAccount(ctx, j)
+func removeAccount(ctx context.Context, s store.Accounts, made madeAccount) error {
+	a, err := s.Account(ctx, made.jid)
+	if err == nil && bytes.Equal(a.Credentials.Salt, made.salt) {
+		err = s.DeleteAccount(ctx, made.jid)
 	}
 	if errors.Is(err, store.ErrNotFound) {
 		return nil

@@ -43,6 +43,9 @@ func TestBenchAccounts(t *testing.T) {
 		}
 	}
 	f(0, "deleting the accounts that were made, 3", nil)
+	f(0, "deleting the accounts that were made, 3", nil, "--password", `a "quoted", comma`)
+	f(2, "--password: the password is empty", nil, "--password", "")
+	f(2, "--domain example.org is not served by the server of "+data+" (served: localhost)", nil, "--domain", "example.org")
 	kept := []string{"user0@localhost", "user1@localhost", "user2@localhost"}
 	f(0, "", kept, "--keep-accounts")
 	// They were there, and stay.
@@ -80,9 +83,9 @@ func TestBenchInterrupted(t *testing.T) {
 func TestBenchRemoves(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)
-	made := new(madeAccounts)
+	var made []madeAccount
 	for _, name := range []string{"a@localhost", "b@localhost", "gone@localhost"} {
-		made.add([]store.Account{{JID: jid.MustParse(name), Credentials: store.Credentials{Salt: []byte(name)}}})
+		made = append(made, madeAccount{jid.MustParse(name), []byte(name)})
 	}
 	for name, salt := range map[string]string{"a@localhost": "a@localhost", "b@localhost": "another"} {
 		if err := s.CreateAccount(t.Context(), store.Account{JID: jid.MustParse(name), Credentials: store.Credentials{Salt: []byte(salt)}}); err != nil {

@@ -68,21 +68,28 @@ func (f *newAccountFlags) openForNew(ctx context.Context) (*sqlite.Store, error)
 type errNotServed struct{ served []string }
 
 func (e errNotServed) Error() string {
-	return "its domain is not served (served: " + strings.Join(e.served, ", ") + ")"
+	return "its domain is not served (served: " + e.list() + ")"
 }
 
-// domainFilter returns what refuses domains that the server of the data directory
-// does not serve. Before a server has run there, all are taken.
+func (e errNotServed) list() string { return strings.Join(e.served, ", ") }
+
+// domainFilter returns what refuses domains that the server does not serve.
 func (f *newAccountFlags) domainFilter() (func(domain string) error, error) {
+	if f.AnyDomain {
+		return func(string) error { return nil }, nil
+	}
+	return f.dataFlags.domainFilter()
+}
+
+// domainFilter returns what refuses domains, by an errNotServed, that the server of
+// the data directory does not serve. Before a server has run there, all are taken.
+func (f *dataFlags) domainFilter() (func(domain string) error, error) {
 	served, err := server.ServedDomains(f.Data)
 	if err != nil {
 		return nil, err
 	}
-	if f.AnyDomain || len(served) == 0 {
-		return func(string) error { return nil }, nil
-	}
 	return func(domain string) error {
-		if !slices.Contains(served, domain) {
+		if len(served) > 0 && !slices.Contains(served, domain) {
 			return errNotServed{served}
 		}
 		return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
+	"roost/jid"
 	"roost/store"
 )
 
@@ -60,7 +61,7 @@ func (c *userImportCmd) Run() error {
 		defer done()
 		im := &importer{store: s, update: c.Update, iterations: c.Iterations, allowed: allowed}
 		im.show(c.File, lines, os.Stderr, term.IsTerminal(int(os.Stderr.Fd())))
-		err = im.run(ctx, file)
+		err = im.run(ctx, im.csv(file))
 		fmt.Println(im.summary())
 		return err
 	})
@@ -89,14 +90,25 @@ func countLines(f *os.File) (int, error) {
 // importBatch is how many accounts are written in one transaction.
 const importBatch = 256
 
-// importer is one import. One goroutine reads lines, one for each CPU derives
+// producer gives accounts with their passwords to those who derive keys, until
+// there are no more or ctx ends.
+type producer func(ctx context.Context, accounts chan<- passwordRecord) error
+
+// passwordRecord is an account with its password.
+type passwordRecord struct {
+	line     int // of the file, for messages
+	jid      jid.JID
+	password string
+}
+
+// importer is one import. One goroutine produces records, one for each CPU derives
 // keys, and the caller's writes accounts.
 type importer struct {
 	store      store.Accounts
 	update     bool
 	iterations int
 	allowed    func(domain string) error // refuses domains; nil: none
-	made       func([]store.Account)     // is called with accounts that were written; may be nil
+	made       func([]store.Account)     // is called by run with accounts that were written; may be nil
 
 	said sync.Mutex // held to write what follows
 	bar  *progressbar.ProgressBar
@@ -134,25 +146,25 @@ func (im *importer) refuse(number int, err error) {
 	fmt.Fprintf(im.out, "%s:%d: %v\n", im.name, number, err)
 }
 
-// run imports all of in. An end of ctx stops it after the accounts that are
-// ready are written.
-func (im *importer) run(ctx context.Context, in io.Reader) error {
+// run imports all that is produced. An end of ctx stops it after the accounts that
+// are ready are written.
+func (im *importer) run(ctx context.Context, produce producer) error {
 	start := time.Now()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	lines := make(chan credentialLine, 64)
+	records := make(chan passwordRecord, 64)
 	ready := make(chan store.Account, importBatch)
 	go func() {
-		defer close(lines)
-		if err := im.read(ctx, in, lines); err != nil {
+		defer close(records)
+		if err := produce(ctx, records); err != nil {
 			cancel(err)
 		}
 	}()
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			for line := range lines {
-				if err := im.derive(ctx, line, ready); err != nil {
+			for r := range records {
+				if err := im.derive(ctx, r, ready); err != nil {
 					cancel(err)
 				}
 			}
@@ -186,15 +198,15 @@ func (im *importer) outcome(ctx context.Context, err error) error {
 	return nil
 }
 
-// derive makes an account of a line, unless it is there and stays as it is: then
+// derive makes an account of a record, unless it is there and stays as it is: then
 // its keys are not derived, which is what takes the time.
-func (im *importer) derive(ctx context.Context, line credentialLine, ready chan<- store.Account) error {
+func (im *importer) derive(ctx context.Context, r passwordRecord, ready chan<- store.Account) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	a := store.Account{JID: line.jid}
+	a := store.Account{JID: r.jid}
 	if !im.update {
-		_, err := im.store.Account(ctx, line.jid)
+		_, err := im.store.Account(ctx, r.jid)
 		if err == nil {
 			ready <- a
 			return nil
@@ -207,9 +219,9 @@ func (im *importer) derive(ctx context.Context, line credentialLine, ready chan<
 		}
 	}
 	var err error
-	a.Credentials, err = store.NewCredentials(line.password, im.iterations)
+	a.Credentials, err = store.NewCredentials(r.password, im.iterations)
 	if errors.Is(err, store.ErrPassword) {
-		im.refuse(line.number, err)
+		im.refuse(r.line, err)
 		return nil
 	}
 	if err != nil {

@@ -23,7 +23,7 @@ func importText(t *testing.T, s store.Accounts, text string, update bool) (im *i
 	var out bytes.Buffer
 	im = &importer{store: s, update: update, iterations: store.MinIterations}
 	im.show("x.csv", -1, &out, false)
-	err = im.run(t.Context(), strings.NewReader(text))
+	err = im.run(t.Context(), im.csv(strings.NewReader(text)))
 	return im, out.String(), err
 }
 
@@ -144,7 +144,7 @@ func TestImportTellsNoPassword(t *testing.T) {
 			return errNotServed{[]string{"example.com"}}
 		}}
 		im.show("x.csv", -1, &out, false)
-		err := im.run(t.Context(), strings.NewReader(strings.Join(lines, "\n")))
+		err := im.run(t.Context(), im.csv(strings.NewReader(strings.Join(lines, "\n"))))
 		said := out.String() + fmt.Sprint(err) + im.summary()
 		if err == nil || !strings.Contains(said, want) || im.created != 0 {
 			t.Errorf("%q: %q, want an error with %q and no account", lines, said, want)
@@ -208,7 +208,7 @@ func TestImportInterrupted(t *testing.T) {
 	}()
 	im := &importer{store: s, iterations: store.MinIterations}
 	im.show("-", -1, io.Discard, false)
-	err := im.run(ctx, r)
+	err := im.run(ctx, im.csv(r))
 	r.Close()
 	if err == nil || !strings.Contains(err.Error(), "run the same command again") || im.created == n {
 		t.Errorf("%s; %v", im.summary(), err)
@@ -305,7 +305,7 @@ func TestProgress(t *testing.T) {
 		var all bytes.Buffer
 		im := &importer{store: s, iterations: store.MinIterations}
 		im.show("x.csv", lines, io.MultiWriter(&shown, &all), true)
-		if err := im.run(t.Context(), strings.NewReader("a@example.com,1\nbad\nworse\nb@example.com,1\n")); err == nil {
+		if err := im.run(t.Context(), im.csv(strings.NewReader("a@example.com,1\nbad\nworse\nb@example.com,1\n"))); err == nil {
 			t.Error("no error")
 		}
 		if !strings.Contains(all.String(), "importing") {

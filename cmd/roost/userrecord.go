@@ -14,13 +14,6 @@ import (
 // maxRecord is the largest line of a file of accounts in bytes, its end included.
 const maxRecord = 64 << 10
 
-// credentialLine is a line of the file.
-type credentialLine struct {
-	number   int
-	jid      jid.JID
-	password string
-}
-
 // Mistakes of a line. None of them says what is in it: that may be a password
 // wherever it is.
 var (
@@ -33,9 +26,14 @@ var (
 	errSwappedHeader = usageError("the header says password,jid: the fields must be in the order jid,password")
 )
 
+// csv produces the accounts of a file's good lines.
+func (im *importer) csv(in io.Reader) producer {
+	return func(ctx context.Context, accounts chan<- passwordRecord) error { return im.read(ctx, in, accounts) }
+}
+
 // read gives the good lines of a file to those who derive keys. A record ends
 // with its line, so that one with a mistake spoils no other.
-func (im *importer) read(ctx context.Context, in io.Reader, lines chan<- credentialLine) error {
+func (im *importer) read(ctx context.Context, in io.Reader, accounts chan<- passwordRecord) error {
 	r := bufio.NewReaderSize(in, maxRecord)
 	if mark, _ := r.Peek(3); string(mark) == "\ufeff" { // as some programs begin UTF-8
 		_, _ = r.Discard(3)
@@ -61,21 +59,21 @@ func (im *importer) read(ctx context.Context, in io.Reader, lines chan<- credent
 		if number == 1 && isHeader(fields, "password", "jid") {
 			return errSwappedHeader
 		}
-		var line credentialLine
+		var record passwordRecord
 		if err == nil {
-			line, err = im.parseLine(fields)
+			record, err = im.parseLine(fields)
 		}
-		if before := seen[line.jid.String()]; err == nil && before != 0 {
+		if before := seen[record.jid.String()]; err == nil && before != 0 {
 			err = fmt.Errorf("the same address is on line %d already", before)
 		}
 		if err != nil {
 			im.refuse(number, err)
 			continue
 		}
-		seen[line.jid.String()] = number
-		line.number = number
+		seen[record.jid.String()] = number
+		record.line = number
 		select {
-		case lines <- line:
+		case accounts <- record:
 		case <-ctx.Done():
 		}
 	}
@@ -160,22 +158,22 @@ func isHeader(record []string, names ...string) bool {
 	return true
 }
 
-// parseLine makes an account and its password of a record.
-func (im *importer) parseLine(record []string) (credentialLine, error) {
-	if len(record) != 2 {
-		return credentialLine{}, fmt.Errorf("the line has %s and must have 2: jid,password (a password with a comma or a quote needs quotes)", count(len(record), "field"))
+// parseLine makes an account and its password of a line's fields.
+func (im *importer) parseLine(fields []string) (passwordRecord, error) {
+	if len(fields) != 2 {
+		return passwordRecord{}, fmt.Errorf("the line has %s and must have 2: jid,password (a password with a comma or a quote needs quotes)", count(len(fields), "field"))
 	}
-	j, err := im.account(record[0])
+	j, err := im.account(fields[0])
 	if err != nil {
-		if _, other := im.account(record[1]); other == nil {
+		if _, other := im.account(fields[1]); other == nil {
 			err = errSwapped
 		}
-		return credentialLine{}, err
+		return passwordRecord{}, err
 	}
-	if len(record[1]) > maxPassword {
-		return credentialLine{}, errLongPassword
+	if len(fields[1]) > maxPassword {
+		return passwordRecord{}, errLongPassword
 	}
-	return credentialLine{jid: j.Clone(), password: record[1]}, nil
+	return passwordRecord{jid: j.Clone(), password: fields[1]}, nil
 }
 
 // account reads the address of an account that may be added.
