@@ -35,9 +35,10 @@ esac
 `
 
 // TestDepsWaits: a lock that another apt-get holds is waited for, that of the lists
-// too; any other error is reported and ends it.
+// too; any other error is reported with what is missing and ends it.
 func TestDepsWaits(t *testing.T) {
 	fakes := map[string]string{
+		"go":         "",
 		"dpkg-query": "exit 1\n", // nothing is installed
 		"id":         "echo 0\n",
 		"sleep":      "",
@@ -69,9 +70,19 @@ func TestDepsWaits(t *testing.T) {
 
 	fakes["apt-get"] = "echo 'E: Unable to locate package' >&2\nexit 100\n"
 	_, env = programs(t, fakes)
-	if out, err := run(env); err == nil || !strings.Contains(out, "Unable to locate") {
-		t.Errorf("an error of apt-get: %v\n%s", err, out)
+	out, err := run(env)
+	for _, want := range []string{"Unable to locate", "missing: python3-slixmpp", "network"} {
+		if err == nil || !strings.Contains(out, want) {
+			t.Errorf("an error of apt-get: %v, without %q:\n%s", err, want, out)
+		}
 	}
+	// Nothing is installed for tests that cannot be built.
+	fakes["go"] = "echo 'dial tcp: no such host' >&2\nexit 1\n"
+	_, env = programs(t, fakes)
+	if out, err := run(env); err == nil || !strings.Contains(out, "no such host") || !strings.Contains(out, "modules are missing") || strings.Contains(out, "locate") {
+		t.Errorf("an error of go: %v\n%s", err, out)
+	}
+	fakes["go"] = ""
 	// It gives up: a clock that goes on by an hour with each look at it.
 	fakes["apt-get"] = "echo 'E: Unable to acquire the dpkg frontend lock' >&2\nexit 100\n"
 	fakes["date"] = `echo x >>"$DIR/clock"; echo $(($(wc -l <"$DIR/clock") * 3600))` + "\n"
