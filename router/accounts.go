@@ -122,6 +122,29 @@ func (r *Router) actOn(t *session.Turn, events []store.AccountEvent) (err error)
 	return err
 }
 
+// OwnAccount is the account that a session is authenticated for. It returns
+// stanza.NotAuthorized if that was deleted, and there is another one of its name or
+// none: the session ends as soon as the server acts on that event. What was read from
+// the store by the account's name before the call is then the session's own. Only
+// workers may call it.
+func (r *Router) OwnAccount(s *session.Session) (store.Account, error) {
+	account, err := r.cfg.Store.Account(r.ctx, s.JID().Bare())
+	if errors.Is(err, store.ErrNotFound) || err == nil && s.AuthenticatedBefore(account.Generation) {
+		return store.Account{}, stanza.NotAuthorized
+	}
+	return account, err
+}
+
+// mayHave reports whether a session may be sent what was read for it by its account's
+// name.
+func (r *Router) mayHave(s *session.Session) bool {
+	_, err := r.OwnAccount(s)
+	if err != nil && !errors.Is(err, stanza.NotAuthorized) {
+		r.cfg.Logger.Error("account could not be read", "jid", s.FullJID(), "err", err)
+	}
+	return err == nil
+}
+
 // isLocked reports whether an account is locked now: whoever was let in again
 // before that was noticed stays.
 func (r *Router) isLocked(owner jid.JID) (bool, error) {

@@ -1,6 +1,8 @@
 package router_test
 
 import (
+	"context"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -9,6 +11,7 @@ import (
 	"roost/router"
 	"roost/session"
 	"roost/store"
+	"roost/xep"
 )
 
 // TestFormerOwner: a session of an account that was deleted and made anew, which
@@ -19,16 +22,7 @@ func TestFormerOwner(t *testing.T) {
 	ctx, owner, contact := t.Context(), jid.MustParse("romeo@localhost"), jid.MustParse("juliet@localhost")
 	old, juliet := loginRaw(t, s, "romeo", plainHeader), loginRaw(t, s, "juliet", plainHeader)
 	juliet.say("<presence/>", "<presence")
-	account, err := s.Store.Account(ctx, owner)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Store.DeleteAccount(ctx, owner); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Store.CreateAccount(ctx, account); err != nil {
-		t.Fatal(err)
-	}
+	anew(t, s.Store, owner)
 	ro, err := s.Store.Roster(ctx, owner)
 	if err != nil {
 		t.Fatal(err)
@@ -49,12 +43,147 @@ func TestFormerOwner(t *testing.T) {
 	}
 }
 
+// anew deletes an account and creates another one of the same name, as another process
+// does, and returns the new one.
+func anew(t *testing.T, st store.Store, owner jid.JID) store.Account {
+	t.Helper()
+	account, err := st.Account(t.Context(), owner)
+	if err == nil {
+		err = st.DeleteAccount(t.Context(), owner)
+	}
+	if err == nil {
+		err = st.CreateAccount(t.Context(), account)
+	}
+	if err == nil {
+		account, err = st.Account(t.Context(), owner)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return account
+}
+
+// TestFormerOwnerWrites: such a session neither changes anything of the new account
+// nor gets what waits for it, whether the former account's roster is in memory or not.
+func TestFormerOwnerWrites(t *testing.T) {
+	for _, cache := range []int{0, 1} {
+		cfg := xmpptest.Config{XEP: xep.Config{Register: true}, Router: router.Config{RosterCache: cache}}
+		s := xmpptest.NewServer(t, cfg)
+		ctx, owner, contact := t.Context(), jid.MustParse("romeo@localhost"), jid.MustParse("juliet@localhost")
+		old, juliet := comeOnline(t, s, "romeo"), comeOnline(t, s, "juliet")
+		old.write("<presence type='unavailable'/>")
+		old.sync()
+		paris := comeOnline(t, s, "paris")
+		paris.write("<presence type='subscribe' to='romeo@localhost'/>") // the roster in memory has a request too
+		paris.sync()
+		account := anew(t, s.Store, owner)
+		fill(t, s.Store, owner, contact)
+		paris.write("<message type='chat' to='romeo@localhost'><body>young</body></message>") // and the session is told
+		paris.sync()
+		before := allOf(ctx, t, s.Store, owner, contact)
+		old.got, old.used = "", 0
+		iqs := []string{
+			"<query xmlns='jabber:iq:roster'><item jid='nurse@localhost'/></query>",
+			"<query xmlns='jabber:iq:roster'><item jid='juliet@localhost' subscription='remove'/></query>",
+			"<query xmlns='jabber:iq:roster'><item jid='nurse@localhost' subscription='remove'/></query>",
+			"<vCard xmlns='vcard-temp'><FN>Old</FN></vCard>",
+			"<query xmlns='jabber:iq:private'><x xmlns='x:x'>old</x></query>",
+			"<query xmlns='jabber:iq:private'><x xmlns='x:x'/></query>",
+			"<query xmlns='jabber:iq:register'><username>romeo</username><password>old</password></query>",
+			"<query xmlns='jabber:iq:register'><remove/></query>",
+		}
+		text := "<presence/>"
+		for _, kind := range []string{"subscribe", "subscribed", "unsubscribe", "unsubscribed"} {
+			for _, to := range []string{"mercutio", "juliet", "nurse"} {
+				text += "<presence type='" + kind + "' to='" + to + "@localhost' id='x'/>"
+			}
+		}
+		text += "<iq type='get' id='x'><query xmlns='jabber:iq:private'><x xmlns='x:x'/></query></iq>"
+		for _, iq := range iqs {
+			text += "<iq type='set' id='x'>" + iq + "</iq>"
+		}
+		old.write(text)
+		old.sync()
+		const refused = "<error type='auth'><not-authorized "
+		if got, want := strings.Count(old.got, refused), len(iqs)+1+12; got != want {
+			t.Errorf("%d requests were refused, want %d: %s", got, want, old.got)
+		}
+		for _, secret := range []string{"young", "juliet@localhost/r", "type='subscribe' from", "<message"} {
+			if strings.Contains(strings.ReplaceAll(old.got, "<presence type='error'", ""), secret) {
+				t.Errorf("the former owner gets %q: %s", secret, old.got)
+			}
+		}
+		juliet.sync()
+		if strings.Contains(juliet.got, "romeo") {
+			t.Errorf("the contact is told of the former owner: %s", juliet.got)
+		}
+		if after := allOf(ctx, t, s.Store, owner, contact); !reflect.DeepEqual(before, after) {
+			t.Errorf("the new account had\n%v\nand after the former owner's requests it has\n%v", before, after)
+		}
+		if now, err := s.Store.Account(ctx, owner); err != nil || !reflect.DeepEqual(now, account) {
+			t.Errorf("the new account was %v, is %v (%v)", account, now, err)
+		}
+	}
+}
+
+// fill gives an account a contact, a request, a message, a vcard and a private value.
+func fill(t *testing.T, st store.Store, owner, contact jid.JID) {
+	t.Helper()
+	ctx, nurse := t.Context(), jid.MustParse("nurse@localhost")
+	mine, err := st.Roster(ctx, owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := st.Roster(ctx, contact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = st.ApplyRoster(ctx, []store.RosterUpdate{
+		{Owner: owner, Expect: mine.Version, Put: &store.RosterItem{JID: contact, Subscription: store.Both, Name: "young"},
+			AddRequest: &store.Request{From: nurse, Stanza: []byte("<presence type='subscribe' from='nurse@localhost'/>")}},
+		{Owner: contact, Expect: theirs.Version, Put: &store.RosterItem{JID: owner, Subscription: store.Both}},
+	})
+	if err == nil {
+		err = st.AppendOffline(ctx, owner, store.NewMessage{From: nurse, Stanza: []byte("<message>young</message>")}, store.OfflineQuota{})
+	}
+	for kind, key := range map[string]string{"vcard-temp": "", "jabber:iq:private": "{x:x}x"} {
+		if err == nil {
+			err = st.PutBlobs(ctx, owner, 0, kind, []store.BlobValue{{Key: key, Value: []byte("<young/>")}}, store.BlobQuota{})
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// allOf is all that the store has of an account but its keys, and others' rosters.
+func allOf(ctx context.Context, t *testing.T, st store.Store, owner, contact jid.JID) []any {
+	t.Helper()
+	var all []any
+	add := func(x any, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, x)
+	}
+	add(st.Roster(ctx, owner))
+	add(st.Roster(ctx, contact))
+	add(st.Roster(ctx, jid.MustParse("mercutio@localhost")))
+	add(st.SubscriptionRequests(ctx, owner))
+	msgs, _, err := st.Offline(ctx, owner, 0, 1<<20)
+	add(msgs, err)
+	add(st.Blob(ctx, owner, "vcard-temp", ""))
+	add(st.Blob(ctx, owner, "jabber:iq:private", "{x:x}x"))
+	return all
+}
+
 // TestFormerLeaves: the contacts of an account that was deleted learn that its
 // resources are gone also when the roster of the next account of that name is in
 // memory already.
 func TestFormerLeaves(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{})
-	ctx, owner := t.Context(), jid.MustParse("romeo@localhost")
+	owner := jid.MustParse("romeo@localhost")
 	const end = "<iq type='get' id='end' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>"
 	old, juliet, nurse := loginRaw(t, s, "romeo", plainHeader), loginRaw(t, s, "juliet", plainHeader), loginRaw(t, s, "nurse", plainHeader)
 	old.say("<presence/>", "<presence")
@@ -63,20 +192,11 @@ func TestFormerLeaves(t *testing.T) {
 	old.await("type='subscribe'")
 	old.write("<presence type='subscribed' to='juliet@localhost'/>")
 	juliet.await("from='romeo@localhost/r'")
-	account, err := s.Store.Account(ctx, owner)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Store.DeleteAccount(ctx, owner); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Store.CreateAccount(ctx, account); err != nil {
-		t.Fatal(err)
-	}
+	account := anew(t, s.Store, owner)
 	nurse.say("<presence type='subscribe' to='romeo@localhost'/>"+end, "id='end'") // finds out that the roster is another
 	ro, err := s.Router.Roster(owner)
-	if err != nil || ro.Generation <= account.Generation {
-		t.Fatalf("the roster in memory is of generation %d, the old one's was %d (%v)", ro.Generation, account.Generation, err)
+	if err != nil || ro.Generation != account.Generation {
+		t.Fatalf("the roster in memory is of generation %d, the new account of %d (%v)", ro.Generation, account.Generation, err)
 	}
 	caughtUp := make(chan error)
 	s.Sessions.Go(session.Write, func(t *session.Turn) { caughtUp <- s.Router.CatchUpAll(t) })

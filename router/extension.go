@@ -191,6 +191,10 @@ type Request struct {
 	Stanza  *stanza.Stanza
 	Router  *Router
 
+	// Generation is that of the client's account (store.Account), where Handle may
+	// write to the store and the client is authenticated.
+	Generation int64
+
 	answered bool
 }
 

@@ -234,7 +234,7 @@ func (r *Router) sees(s *session.Session, ro *Roster, of string) bool {
 	if of == s.BareJID() {
 		return true
 	}
-	now, ok := r.cached(s.BareJID())
+	now, ok := r.cachedOwn(s)
 	if !ok {
 		now = ro
 	}

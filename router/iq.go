@@ -76,10 +76,27 @@ func methodOf(st *stanza.Stanza) Methods {
 func (r *Router) handle(t *session.Turn, s *session.Session, st *stanza.Stanza, h *IQ) {
 	rq := r.request(t, s, st)
 	defer giveBack(rq)
-	rq.call(h.Handle)
+	rq.call(func(rq *Request) {
+		if err := rq.authorize(h); err != nil {
+			rq.Error(err)
+			return
+		}
+		h.Handle(rq)
+	})
 	if !rq.answered {
 		rq.Error(errors.New("the handler gave no answer"))
 	}
+}
+
+// authorize looks up whose account a request is about that may change something in
+// the store: not that of the next owner of the name.
+func (rq *Request) authorize(h *IQ) error {
+	if !h.Blocking || rq.Stanza.Type != stanza.Set || rq.Session.Username() == "" {
+		return nil
+	}
+	account, err := rq.Router.OwnAccount(rq.Session)
+	rq.Generation = account.Generation
+	return err
 }
 
 // inline lets the handler answer on the loop, if it can.

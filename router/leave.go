@@ -73,7 +73,7 @@ func (r *Router) unsetPresence(bc *broadcast) bool {
 // newest is an account's roster under its order lock: a subscription approved at
 // this moment is either in it or is told of the presence that there is now.
 func (r *Router) newest(s *session.Session, ro *Roster) *Roster {
-	if newer, ok := r.cached(s.BareJID()); ok && newer.Generation <= s.Event() {
+	if newer, ok := r.cached(s.BareJID()); ok && !s.AuthenticatedBefore(newer.Generation) {
 		return newer
 	}
 	return ro

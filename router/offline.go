@@ -115,6 +115,9 @@ func (r *Router) flushPage(t *session.Turn, s *session.Session) (page, error) {
 	if err != nil {
 		return pageLast, err
 	}
+	if len(msgs) > 0 && !r.mayHave(s) {
+		return pageRefused, nil
+	}
 	if len(msgs) == 0 && after > 0 {
 		r.undeleted.delete(r.ctx, owner, after)
 	}

@@ -137,7 +137,7 @@ func (r *Router) Bound(t *session.Turn, s *session.Session) bool {
 	owner := s.JID().Bare()
 	if ro, ok := r.cached(owner.String()); ok {
 		s.SetMail() // not known
-		return ro.Generation <= s.Event()
+		return !s.AuthenticatedBefore(ro.Generation)
 	}
 	// The session is in the table already: of a message that is kept from now
 	// on it will be told.
@@ -148,7 +148,7 @@ func (r *Router) Bound(t *session.Turn, s *session.Session) bool {
 		s.SetMail()
 		return true
 	}
-	if state.Roster.Version == 0 || state.Roster.Generation > s.Event() {
+	if state.Roster.Version == 0 || s.AuthenticatedBefore(state.Roster.Generation) {
 		return false // or it is another account by now
 	}
 	r.remember(owner, newRoster(state.Roster), seen)

@@ -228,10 +228,24 @@ func (r *Router) ownRoster(s *session.Session) (*Roster, error) {
 // after the session had authenticated: the session is that of a former account of
 // the same name, and ends soon.
 func own(s *session.Session, ro *Roster) *Roster {
-	if ro.Generation > s.Event() {
+	if s.AuthenticatedBefore(ro.Generation) {
 		return &Roster{}
 	}
 	return ro
+}
+
+// rosterToChange is the roster of a session's own account, on which a change is to be
+// based: the store refuses the change if the roster is another one by then. Only
+// turns that may write may call it.
+func (r *Router) rosterToChange(s *session.Session) (*Roster, error) {
+	ro, err := r.Roster(s.JID().Bare())
+	if err != nil {
+		return nil, err
+	}
+	if ro.Version == 0 || s.AuthenticatedBefore(ro.Generation) {
+		return nil, stanza.NotAuthorized
+	}
+	return ro, nil
 }
 
 // changesOf counts the changes of an account's roster, and of some others'.
@@ -280,32 +294,41 @@ type change struct {
 	gone   bool             // the item was removed
 }
 
+// isEmpty reports whether there is nothing to do.
+func (c *change) isEmpty() bool {
+	u := &c.update
+	return u.Put == nil && u.Remove.IsZero() && u.AddRequest == nil && u.RemoveRequest.IsZero()
+}
+
 // apply makes changes durable and visible. The caller holds the roster locks of
-// all owners; updates with nothing to do are passed over.
+// all owners. A side with nothing to do is passed to the store too, unless there is
+// no such account: what the other side becomes was decided by both.
 func (r *Router) apply(changes ...*change) error {
 	var updates []store.RosterUpdate
 	var done []*change
+	empty := true
 	for _, c := range changes {
-		u := &c.update
 		c.after = c.before
-		if u.Put == nil && u.Remove.IsZero() && u.AddRequest == nil && u.RemoveRequest.IsZero() {
+		if c.isEmpty() && c.before.Version == 0 {
 			continue
 		}
-		u.Expect = c.before.Version
-		updates = append(updates, *u)
+		empty = empty && c.isEmpty()
+		c.update.Expect = c.before.Version
+		updates = append(updates, c.update)
 		done = append(done, c)
 	}
-	if len(updates) == 0 {
+	if empty {
 		return nil
 	}
 	versions, err := r.cfg.Store.ApplyRoster(r.ctx, updates)
 	for i, c := range done {
-		var after *Roster // somebody else may have changed it: it is read anew
-		if err == nil {
-			after = c.before.after(&c.update, versions[i])
-			c.after = after
+		switch {
+		case err != nil:
+			r.publish(c.update.Owner.String(), nil) // somebody else may have changed it: it is read anew
+		case !c.isEmpty():
+			c.after = c.before.after(&c.update, versions[i])
+			r.publish(c.update.Owner.String(), c.after)
 		}
-		r.publish(c.update.Owner.String(), after)
 	}
 	return err
 }

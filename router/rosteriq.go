@@ -267,7 +267,7 @@ func (r *Router) rosterSet(rq *Request) {
 	defer unlock()
 	var c *change
 	err := retry(func() (err error) {
-		c, err = r.putItem(owner, item)
+		c, err = r.putItem(rq.Session, item)
 		return err
 	})
 	if err != nil {
@@ -279,8 +279,8 @@ func (r *Router) rosterSet(rq *Request) {
 }
 
 // putItem adds or replaces an item. The caller holds the roster lock.
-func (r *Router) putItem(owner jid.JID, item store.RosterItem) (*change, error) {
-	ro, err := r.Roster(owner)
+func (r *Router) putItem(s *session.Session, item store.RosterItem) (*change, error) {
+	ro, err := r.rosterToChange(s)
 	if err != nil {
 		return nil, err
 	}
@@ -290,7 +290,7 @@ func (r *Router) putItem(owner jid.JID, item store.RosterItem) (*change, error) 
 	old, _ := ro.Item(item.JID.String())
 	// RFC 6121 section 2.1.2: subscription, ask and approved are the server's.
 	item.Subscription, item.Ask, item.Approved = old.Subscription, old.Ask, old.Approved
-	c := &change{before: ro, item: item, update: store.RosterUpdate{Owner: owner, Put: &item}}
+	c := &change{before: ro, item: item, update: store.RosterUpdate{Owner: s.JID().Bare(), Put: &item}}
 	return c, r.apply(c)
 }
 

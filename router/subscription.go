@@ -36,7 +36,7 @@ func (r *Router) subscription(t *session.Turn, s *session.Session, st *stanza.St
 	if !t.MayWrite() {
 		return session.Write
 	}
-	rel := &relation{r: r, user: pair(s.JID()), contact: pair(st.To), stanza: st}
+	rel := &relation{r: r, session: s, user: pair(s.JID()), contact: pair(st.To), stanza: st}
 	if err := rel.run(t, st.Type); err != nil {
 		var reply *stanza.ErrorReply
 		if errors.As(err, &reply) {
@@ -55,7 +55,7 @@ func (r *Router) rosterRemove(rq *Request, contact jid.JID) {
 	if contact.Resource() != "" {
 		events = nil // subscriptions are those of the bare JID, which has an item of its own
 	}
-	rel := &relation{r: r, user: pair(rq.Account()), contact: pair(contact), request: rq, item: contact}
+	rel := &relation{r: r, session: rq.Session, user: pair(rq.Account()), contact: pair(contact), request: rq, item: contact}
 	if err := rel.run(rq.Turn, events...); err != nil {
 		rq.Error(err)
 	}
@@ -66,6 +66,7 @@ func (r *Router) rosterRemove(rq *Request, contact jid.JID) {
 // in one transaction, then everybody concerned is told.
 type relation struct {
 	r             *Router
+	session       *session.Session // the user's; nil when the user's account was deleted
 	user, contact jidPair
 	stanza        *stanza.Stanza // what the user's client sent; nil when an item is removed
 	request       *Request       // the roster set that removes an item, else nil
@@ -90,7 +91,7 @@ func (l *relation) run(t *session.Turn, events ...stanza.Type) error {
 }
 
 func (l *relation) try(t *session.Turn, events []stanza.Type) error {
-	mine, err := l.r.Roster(l.user.jid)
+	mine, err := l.r.rosterToChange(l.session)
 	if err != nil {
 		return err
 	}
@@ -127,15 +128,11 @@ func (l *relation) contactRoster() (exists bool, ro *Roster, err error) {
 	if !l.r.domains[l.contact.jid.Domain()] || l.contact.jid.Local() == "" || l.contact.s == l.user.s {
 		return false, &Roster{}, nil
 	}
-	_, err = l.r.cfg.Store.Account(l.r.ctx, l.contact.jid)
-	if errors.Is(err, store.ErrNotFound) {
-		return false, &Roster{}, nil
-	}
+	ro, err = l.r.Roster(l.contact.jid)
 	if err != nil {
 		return false, nil, err
 	}
-	ro, err = l.r.Roster(l.contact.jid)
-	return true, ro, err
+	return ro.Version != 0, ro, nil
 }
 
 // step takes both sides through one event.
@@ -302,6 +299,9 @@ func (r *Router) sendRequests(t *session.Turn, s *session.Session, only []string
 	requests, err := r.cfg.Store.SubscriptionRequests(r.ctx, s.JID().Bare())
 	if err != nil {
 		r.cfg.Logger.Error("subscription requests could not be read", "jid", s.FullJID(), "err", err)
+		return
+	}
+	if len(requests) > 0 && !r.mayHave(s) {
 		return
 	}
 	if only != nil {

@@ -213,7 +213,9 @@ type Blobs interface {
 	// PutBlobs sets and deletes values of one kind in one transaction: all of
 	// them or none. It returns ErrQuota, and changes nothing, if the account
 	// would have more of that kind afterwards than before and than quota allows.
-	PutBlobs(ctx context.Context, owner jid.JID, kind string, values []BlobValue, quota BlobQuota) error
+	// generation is that of the account which is meant (Account.Generation): another
+	// one of the same name is not found. 0 means whichever there is.
+	PutBlobs(ctx context.Context, owner jid.JID, generation int64, kind string, values []BlobValue, quota BlobQuota) error
 }
 
 // BlobValue is a value as PutBlobs sets it.

@@ -81,6 +81,9 @@ func (p *privateStorage) get(rq *router.Request) {
 		return
 	}
 	value, err := rq.Router.Store().Blob(rq.Router.Context(), rq.Account(), nsPrivate, key)
+	if err == nil {
+		_, err = rq.Router.OwnAccount(rq.Session) // last, so that the value is this account's
+	}
 	if err != nil {
 		rq.Error(err)
 		return
@@ -112,7 +115,7 @@ func (p *privateStorage) set(rq *router.Request) {
 		el = el.Next()
 	}
 	quota := store.BlobQuota{Values: p.count, Bytes: int64(p.bytes)}
-	err := rq.Router.Store().PutBlobs(rq.Router.Context(), rq.Account(), nsPrivate, values, quota)
+	err := rq.Router.Store().PutBlobs(rq.Router.Context(), rq.Account(), rq.Generation, nsPrivate, values, quota)
 	switch {
 	case errors.Is(err, store.ErrQuota):
 		rq.Error(errNoRoom)

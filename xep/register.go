@@ -176,12 +176,12 @@ func (g *registrar) change(rq *router.Request) error {
 	if who, err := jid.New(username, rq.Session.Host(), ""); err != nil || who != own {
 		return stanza.Forbidden.WithText("That is another account.")
 	}
-	if err := g.isOwner(rq); err != nil {
-		return err
-	}
 	c, err := g.credentials(rq.Turn, password)
 	if err != nil {
 		return err
+	}
+	if _, err := rq.Router.OwnAccount(rq.Session); err != nil {
+		return err // the derivation of keys may have waited for a second
 	}
 	event, err := rq.Router.Store().SetCredentials(rq.Router.Context(), own, c, false)
 	if err != nil {
@@ -208,9 +208,6 @@ func (g *registrar) remove(rq *router.Request) error {
 		return stanza.NotAllowed.WithText("Accounts are not removed in-band here.")
 	}
 	r, own := rq.Router, rq.Session.JID().Bare()
-	if err := g.isOwner(rq); err != nil {
-		return err
-	}
 	if err := r.Store().DeleteAccount(r.Context(), own); err != nil {
 		return err
 	}
@@ -218,16 +215,6 @@ func (g *registrar) remove(rq *router.Request) error {
 	rq.Empty() // before the stream error
 	g.actOnEvents(rq)
 	return nil
-}
-
-// isOwner refuses a client whose account was deleted and made anew since it logged
-// in, and whose stream has not ended yet.
-func (g *registrar) isOwner(rq *router.Request) error {
-	account, err := rq.Router.Store().Account(rq.Router.Context(), rq.Session.JID().Bare())
-	if err == nil && account.Generation > rq.Session.Event() {
-		return stanza.NotAuthorized
-	}
-	return err
 }
 
 // actOnEvents has the router tell of what was just done to an account. Where that

@@ -59,7 +59,7 @@ func setVCard(rq *router.Request, limit int) {
 		return
 	}
 	values := []store.BlobValue{{Value: value}}
-	if err := rq.Router.Store().PutBlobs(rq.Router.Context(), rq.Account(), nsVCard, values, store.BlobQuota{}); err != nil {
+	if err := rq.Router.Store().PutBlobs(rq.Router.Context(), rq.Account(), rq.Generation, nsVCard, values, store.BlobQuota{}); err != nil {
 		rq.Error(err)
 		return
 	}

@@ -61,8 +61,8 @@ func (s *Store) Blob(ctx context.Context, owner jid.JID, kind, key string) ([]by
 }
 
 // PutBlobs implements store.Blobs.
-func (s *Store) PutBlobs(ctx context.Context, owner jid.JID, kind string, values []store.BlobValue, quota store.BlobQuota) error {
-	return try(s, ctx, "PutBlobs", func() error { return s.inner.PutBlobs(ctx, owner, kind, values, quota) })
+func (s *Store) PutBlobs(ctx context.Context, owner jid.JID, generation int64, kind string, values []store.BlobValue, quota store.BlobQuota) error {
+	return try(s, ctx, "PutBlobs", func() error { return s.inner.PutBlobs(ctx, owner, generation, kind, values, quota) })
 }
 
 // SetLast implements store.Activity.

@@ -214,15 +214,15 @@ func (s *Store) DeleteAccount(ctx context.Context, bare jid.JID) error {
 // approvals in advance out of others' rosters: whoever has its name next is
 // somebody else. It returns what there was in those rosters.
 func (c *conn) endSubscriptions(bare jid.JID) (ended []eventContact, err error) {
-	id, _, _, err := c.accountID(bare)
+	a, err := c.accountRow(bare)
 	if err != nil {
 		return nil, err
 	}
-	items, err := c.rosterItems(id)
+	items, err := c.rosterItems(a.id)
 	if err != nil {
 		return nil, err
 	}
-	requests, err := c.rosterRequests(id)
+	requests, err := c.rosterRequests(a.id)
 	if err != nil {
 		return nil, err
 	}
@@ -283,15 +283,15 @@ func (c *conn) approvers(contact jid.JID) (all []jid.JID, err error) {
 // item stays. It returns the state of the item and statePending, as they were, or
 // store.ErrNotFound where the account is none of ours.
 func (c *conn) endSubscription(owner, with jid.JID) (state int64, err error) {
-	id, version, floor, err := c.accountID(owner)
+	a, err := c.accountRow(owner)
 	if err != nil {
 		return 0, err
 	}
-	pending, err := c.contact(qDeleteRequest, id, with.Bare())
+	pending, err := c.contact(qDeleteRequest, a.id, with.Bare())
 	if err != nil {
 		return 0, err
 	}
-	if state, err = c.itemState(id, with.Bare()); err != nil {
+	if state, err = c.itemState(a.id, with.Bare()); err != nil {
 		return 0, err
 	}
 	item := state
@@ -305,13 +305,13 @@ func (c *conn) endSubscription(owner, with jid.JID) (state int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	st.BindInt64(1, id)
+	st.BindInt64(1, a.id)
 	st.BindText(2, with.BareString())
-	st.BindInt64(3, version+1)
+	st.BindInt64(3, a.version+1)
 	if _, err := c.run(st); err != nil {
 		return 0, err
 	}
-	return state, c.ints(qSetVersion, id, version+1, floor)
+	return state, c.ints(qSetVersion, a.id, a.version+1, a.floor)
 }
 
 // change runs a statement that changes an account, and records that as an event.

@@ -31,10 +31,13 @@ func (s *Store) Blob(ctx context.Context, owner jid.JID, kind, key string) (valu
 
 // PutBlobs implements store.Blobs. The number of values that are counted is the
 // one that the quota allows.
-func (s *Store) PutBlobs(ctx context.Context, owner jid.JID, kind string, values []store.BlobValue, quota store.BlobQuota) error {
+func (s *Store) PutBlobs(ctx context.Context, owner jid.JID, generation int64, kind string, values []store.BlobValue, quota store.BlobQuota) error {
 	return s.write(ctx, "write "+kind+" of "+owner.BareString(), 0, func(c *conn) error {
 		c.freed = true
-		id, _, _, err := c.accountID(owner)
+		account, err := c.accountRow(owner)
+		if err == nil && generation != 0 && generation != account.generation {
+			err = store.ErrNotFound
+		}
 		if errors.Is(err, store.ErrNotFound) && !sets(values) {
 			return nil // deleting what is not there is no error
 		}
@@ -43,19 +46,19 @@ func (s *Store) PutBlobs(ctx context.Context, owner jid.JID, kind string, values
 		}
 		var before store.BlobQuota
 		if quota != (store.BlobQuota{}) {
-			if before, err = c.blobUsage(id, kind); err != nil {
+			if before, err = c.blobUsage(account.id, kind); err != nil {
 				return err
 			}
 		}
 		for i := range values {
-			if err := c.putBlob(id, kind, &values[i]); err != nil {
+			if err := c.putBlob(account.id, kind, &values[i]); err != nil {
 				return err
 			}
 		}
 		if quota == (store.BlobQuota{}) {
 			return nil
 		}
-		after, err := c.blobUsage(id, kind)
+		after, err := c.blobUsage(account.id, kind)
 		if err != nil {
 			return err
 		}

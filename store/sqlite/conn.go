@@ -57,23 +57,42 @@ func (c *conn) run(st *sqlite.Stmt) (changed int, err error) {
 	return changed, st.Reset()
 }
 
-// accountID is the ID of an account and the version and floor of its roster, or
-// store.ErrNotFound.
-func (c *conn) accountID(owner jid.JID) (id, version, floor int64, err error) {
-	st, err := c.account(qAccountID, owner)
+// each calls f for each row of a statement, which it resets.
+func each(st *sqlite.Stmt, f func() error) error {
+	defer st.Reset()
+	for {
+		ok, err := st.Step()
+		if err != nil || !ok {
+			return err
+		}
+		if err := f(); err != nil {
+			return err
+		}
+	}
+}
+
+// accountRow is what statements about an account need of it.
+type accountRow struct {
+	id, version, floor int64 // version and floor are those of the roster
+	generation         int64
+}
+
+// accountRow is that of an account, or store.ErrNotFound.
+func (c *conn) accountRow(owner jid.JID) (a accountRow, err error) {
+	st, err := c.account(qAccountRow, owner)
 	if err != nil {
-		return 0, 0, 0, err
+		return a, err
 	}
-	ok, err := st.Step()
-	if err != nil {
-		return 0, 0, 0, err
+	found := false
+	err = each(st, func() error {
+		a = accountRow{id: st.ColumnInt64(0), version: st.ColumnInt64(1), floor: st.ColumnInt64(2), generation: st.ColumnInt64(3)}
+		found = true
+		return nil
+	})
+	if err == nil && !found {
+		err = store.ErrNotFound
 	}
-	if !ok {
-		st.Reset()
-		return 0, 0, 0, store.ErrNotFound
-	}
-	id, version, floor = st.ColumnInt64(0), st.ColumnInt64(1), st.ColumnInt64(2)
-	return id, version, floor, st.Reset()
+	return a, err
 }
 
 // blob is a copy of a column's bytes, never nil.

@@ -14,7 +14,7 @@ const (
 	qAccount
 	qLastAccount
 	qNextAccount
-	qAccountID
+	qAccountRow
 	qInsertAccount
 	qSetCredentials
 	qSetDisabled
@@ -93,7 +93,7 @@ var queries = [numQueries]string{
 		FROM account WHERE id = coalesce((SELECT id FROM account WHERE domain = ?1 AND local = ?2), (SELECT min(id) FROM account))`,
 	qLastAccount: `SELECT coalesce(max(id), 0) FROM account`,
 	qNextAccount: `SELECT id, iterations FROM account WHERE id >= ?1 ORDER BY id LIMIT 1`,
-	qAccountID:   `SELECT id, roster_version, roster_floor FROM account WHERE domain = ?1 AND local = ?2`,
+	qAccountRow:  `SELECT id, roster_version, roster_floor, generation FROM account WHERE domain = ?1 AND local = ?2`,
 	qInsertAccount: `INSERT INTO account (domain, local, salt, iterations, sha1_stored, sha1_server, sha256_stored, sha256_server,
 			disabled, created, roster_version, roster_floor, generation, event)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ` + nextEvent + `, ` + nextEvent + `) ON CONFLICT (domain, local) DO NOTHING`,

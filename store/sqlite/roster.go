@@ -89,7 +89,7 @@ func (c *conn) rosterRequests(id int64) (contacts []string, err error) {
 // RosterChanges implements store.Rosters.
 func (s *Store) RosterChanges(ctx context.Context, owner jid.JID, since int64) (changes []store.RosterChange, current int64, ok bool, err error) {
 	err = s.read(ctx, "read roster changes of "+owner.BareString(), func(c *conn) error {
-		st, err := c.account(qAccountID, owner)
+		st, err := c.account(qAccountRow, owner)
 		if err != nil {
 			return err
 		}

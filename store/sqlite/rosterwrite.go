@@ -33,7 +33,8 @@ func (s *Store) ApplyRoster(ctx context.Context, updates []store.RosterUpdate) (
 
 // applyRoster does one update, number i, and returns the roster's new version.
 func (c *conn) applyRoster(i int, u *store.RosterUpdate) (int64, error) {
-	id, version, floor, err := c.accountID(u.Owner)
+	a, err := c.accountRow(u.Owner)
+	id, version, floor := a.id, a.version, a.floor
 	if err == nil && version != u.Expect {
 		err = store.ErrConflict
 	}

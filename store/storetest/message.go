@@ -102,7 +102,7 @@ func testBlobs(t *testing.T, s store.Store) {
 
 // putBlob sets one value without a quota.
 func putBlob(t *testing.T, s store.Store, owner jid.JID, kind, key string, value []byte) error {
-	return s.PutBlobs(t.Context(), owner, kind, []store.BlobValue{{Key: key, Value: value}}, store.BlobQuota{})
+	return s.PutBlobs(t.Context(), owner, 0, kind, []store.BlobValue{{Key: key, Value: value}}, store.BlobQuota{})
 }
 
 func testLast(t *testing.T, s store.Store) {

@@ -197,7 +197,7 @@ func testBlobQuota(t *testing.T, s store.Store) {
 			}
 			values = append(values, v)
 		}
-		wants(t, fmt.Sprint("PutBlobs ", pairs), s.PutBlobs(ctx, juliet, "k", values, quota), want)
+		wants(t, fmt.Sprint("PutBlobs ", pairs), s.PutBlobs(ctx, juliet, 0, "k", values, quota), want)
 	}
 	holds := func(want string) {
 		t.Helper()
@@ -242,7 +242,7 @@ func testBlobRace(t *testing.T, s store.Store) {
 		wg.Go(func() {
 			for k := range each {
 				values := []store.BlobValue{{Key: fmt.Sprintf("%d-%d", i, k), Value: []byte("x")}}
-				switch err := s.PutBlobs(t.Context(), juliet, "k", values, store.BlobQuota{Values: quota}); {
+				switch err := s.PutBlobs(t.Context(), juliet, 0, "k", values, store.BlobQuota{Values: quota}); {
 				case err == nil:
 					kept.Add(1)
 				case !errors.Is(err, store.ErrQuota):
