@@ -87,6 +87,7 @@ func TestDamaged(t *testing.T) {
 		s.CreateAccount(t.Context(), store.Account{JID: jid.MustParse(strings.Repeat("x", i+1) + "@example.com")})
 	}
 	s.Close()
+	script(t, path, "PRAGMA wal_checkpoint(TRUNCATE)") // connections that close at once may have left a log
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
