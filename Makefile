@@ -6,6 +6,9 @@ GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 # Rooms with goroutines of their own: these run under the race detector.
 RACE = ./poller ./session ./router ./server ./store/... ./xep ./internal/... ./bench
 
+# What waits forever ends the run; what is slow, on a busy machine, must not.
+TIMEOUT = -timeout 40m
+
 .PHONY: build test unit check race arm64 fuzz fuzz-parser bench interop deps mutate
 
 build:
@@ -19,7 +22,7 @@ deps:
 	@scripts/deps.sh
 
 unit:
-	go test ./...
+	go test $(TIMEOUT) ./...
 
 check:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt these:"; gofmt -l .; exit 1; }
@@ -34,7 +37,7 @@ check:
 	else echo "govulncheck: skipped, its database cannot be reached"; fi; rm -f .govulncheck
 
 race:
-	go test -race $(RACE)
+	go test $(TIMEOUT) -race $(RACE)
 
 # linux/arm64: all of it is built and vetted. What depends on the architecture is
 # tested under QEMU: the parser's vectors, what the poller knows of netpoll and the

@@ -149,7 +149,7 @@ func TestLeaveReplaced(t *testing.T) {
 	all[0].Closed(0, nil)
 	<-reading
 	heir := c.enter(0)
-	c.turns(heir, "<presence/>", func() {})
+	c.say(heir, []byte("<presence/>")) // on a worker, because the roster has to be read
 	close(release)
 	if s := <-left; s != all[0] {
 		t.Fatal("another session has left")
