@@ -80,7 +80,7 @@ func workerMain(how string) int {
 // reason.
 func TestCrew(t *testing.T) {
 	for how, want := range map[string]string{"": "", "error": "unexpected EOF", "exit": "ended before the others", "rubbish": "invalid character"} {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		c, err := StartCrew(ctx, 3, func(ctx context.Context, i int) *exec.Cmd {
 			cmd := exec.CommandContext(ctx, os.Args[0])
 			value := "well"

@@ -49,7 +49,7 @@ func TestScenarios(t *testing.T) {
 				got, err := f.Message(t.Context(), MessageConfig{
 					Pairs: 5, Rate: rate, Warmup: 50 * time.Millisecond, Duration: 400 * time.Millisecond, ServerPID: pid,
 				})
-				if err != nil || got.Messages < 50 || got.Latency.P50 <= 0 || got.Latency.P50 > got.Latency.Max {
+				if err != nil || got.Messages == 0 || got.Latency.P50 <= 0 || got.Latency.P50 > got.Latency.Max {
 					t.Errorf("rate %v: %+v, %v", rate, got, err)
 				}
 			}
@@ -70,7 +70,7 @@ func TestScenarios(t *testing.T) {
 		}
 		for range 2 { // the second time they are contacts already
 			got, err := f.Presence(t.Context(), PresenceConfig{Contacts: 4, Rate: 100, Duration: 300 * time.Millisecond, ServerPID: pid})
-			if err != nil || got.Changes < 20 || got.Delivered != 4*got.Changes || got.Latency.P50 <= 0 {
+			if err != nil || got.Changes == 0 || got.Delivered != 4*got.Changes || got.Latency.P50 <= 0 {
 				t.Errorf("%+v, %v", got, err)
 			}
 		}

@@ -5,7 +5,6 @@ import (
 	"net"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"roost/internal/xmpptest"
 	"roost/server"
@@ -69,7 +68,7 @@ func startServer(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), xmpptest.WaitLimit)
 		defer cancel()
 		if err := s.Shutdown(ctx); err != nil {
 			t.Error(err)

@@ -465,13 +465,15 @@ func TestSecondSignal(t *testing.T) {
 	openStream(t, conn)
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	stopping := false
+	var log strings.Builder
 	for lines := bufio.NewScanner(r); lines.Scan(); {
+		fmt.Fprintln(&log, lines.Text())
 		if strings.Contains(lines.Text(), "a second signal stops at once") {
 			stopping = true
 			_ = cmd.Process.Signal(syscall.SIGTERM)
 		}
 	}
 	if err := cmd.Wait(); err == nil || !stopping {
-		t.Errorf("it ended with %v, want an error: it has not waited for its client", err)
+		t.Errorf("it ended with %v, want an error: it has not waited for its client:\n%s", err, &log)
 	}
 }

@@ -39,7 +39,7 @@ func stepped(t *testing.T, s *Store) <-chan struct{} {
 // until waits for steps of the upkeep until what is wanted is so.
 func until(t *testing.T, steps <-chan struct{}, what string, f func() bool) {
 	t.Helper()
-	for late := time.After(time.Minute); !f(); {
+	for late := time.After(2 * time.Minute); !f(); {
 		select {
 		case <-steps:
 		case <-late:
