@@ -108,11 +108,6 @@ type Accounts interface {
 
 	// LastAccountEvent is the ID of the newest event, 0 when there is none.
 	LastAccountEvent(ctx context.Context) (int64, error)
-
-	// Changed reports whether another process may have written to the store
-	// since the last call of Changed; the first call reports true. It is cheap
-	// enough to be asked every second.
-	Changed(ctx context.Context) (bool, error)
 }
 
 // Account is one account.

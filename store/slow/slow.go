@@ -52,9 +52,11 @@ func (s *Store) Stop() (release func()) { return s.stop(false) }
 // database or the disk does not take more.
 func (s *Store) StopWrites() (release func()) { return s.stop(true) }
 
-// reads are the methods that do not wait for a commit.
+// reads are the methods that do not wait for a commit. A test compares them with what
+// store/sqlite does.
 var reads = map[string]bool{
-	"Account": true, "ListAccounts": true, "AccountEvents": true, "LastAccountEvent": true, "LoginState": true,
+	"Account": true, "Iterations": true, "ListAccounts": true,
+	"AccountEvents": true, "EventContacts": true, "LastAccountEvent": true, "LoginState": true,
 	"Roster": true, "RosterChanges": true, "SubscriptionRequests": true,
 	"Offline": true, "CountOffline": true, "Blob": true, "Last": true,
 }
@@ -205,11 +207,6 @@ func (s *Store) EventContacts(ctx context.Context, event int64, after jid.JID, l
 // LastAccountEvent implements store.Accounts.
 func (s *Store) LastAccountEvent(ctx context.Context) (int64, error) {
 	return do(s, ctx, "LastAccountEvent", func() (int64, error) { return s.inner.LastAccountEvent(ctx) })
-}
-
-// Changed implements store.Accounts.
-func (s *Store) Changed(ctx context.Context) (bool, error) {
-	return do(s, ctx, "Changed", func() (bool, error) { return s.inner.Changed(ctx) })
 }
 
 // LoginState implements store.Store.

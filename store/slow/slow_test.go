@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,6 +60,50 @@ func TestFaults(t *testing.T) {
 	}
 	if s.Active() != 0 {
 		t.Errorf("%d calls are under way", s.Active())
+	}
+}
+
+// TestReads: StopWrites stops those methods that commit a transaction, and no others.
+func TestReads(t *testing.T) {
+	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), sqlite.FileName)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	stopped, fault := New(nil), errors.New("no store is wrapped")
+	stopped.SetFault(func(string) error { return fault })
+	defer stopped.StopWrites()()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	// call calls a method with zero values, and returns its error.
+	call := func(s store.Store, ctx context.Context, method reflect.Method) error {
+		args := []reflect.Value{reflect.ValueOf(ctx)}
+		for i := 1; i < method.Type.NumIn(); i++ {
+			args = append(args, reflect.Zero(method.Type.In(i)))
+		}
+		results := reflect.ValueOf(s).MethodByName(method.Name).Call(args)
+		err, _ := results[len(results)-1].Interface().(error)
+		return err
+	}
+	for method := range reflect.TypeFor[store.Store]().Methods() {
+		if method.Name == "Close" {
+			continue
+		}
+		before := db.Commits()
+		_ = call(db, t.Context(), method) // what comes of it does not matter
+		want := fault
+		if db.Commits() > before {
+			want = context.Canceled
+		}
+		if err := call(stopped, gone, method); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", method.Name, err, want)
+		}
+		if n := stopped.Calls(method.Name); n != 1 {
+			t.Errorf("%d calls of %s were counted", n, method.Name)
+		}
+	}
+	if stopped.Calls("Account") != 1 || stopped.Calls("PutBlobs") != 1 {
+		t.Error("not all methods were called")
 	}
 }
 

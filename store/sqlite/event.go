@@ -145,24 +145,3 @@ func (s *Store) LastAccountEvent(ctx context.Context) (id int64, err error) {
 	})
 	return id, err
 }
-
-// Changed implements store.Accounts. PRAGMA data_version changes with the
-// commits of all connections but the one that asks: on the writer's, these are
-// the other processes'.
-func (s *Store) Changed(ctx context.Context) (bool, error) {
-	changed := false
-	err := s.write(ctx, "look for changes", whole|outside, func(c *conn) error {
-		st, err := c.stmt(qDataVersion)
-		if err != nil {
-			return err
-		}
-		version, err := sqlitex.ResultInt64(st)
-		if err != nil {
-			return err
-		}
-		changed = version != s.dataVersion
-		s.dataVersion = version
-		return nil
-	})
-	return changed, err
-}

@@ -9,7 +9,6 @@ const (
 	qSavepoint
 	qRelease
 	qUndo
-	qDataVersion
 
 	qAccount
 	qLastAccount
@@ -79,12 +78,11 @@ const nextEvent = `(SELECT coalesce(max(id), 0) + 1 FROM account_event)`
 // queries are the statements. Where one is about an account, its first two
 // parameters are the domain and the localpart.
 var queries = [numQueries]string{
-	qBegin:       `BEGIN IMMEDIATE`,
-	qCommit:      `COMMIT`,
-	qSavepoint:   `SAVEPOINT caller`,
-	qRelease:     `RELEASE caller`,
-	qUndo:        `ROLLBACK TO caller`,
-	qDataVersion: `PRAGMA data_version`,
+	qBegin:     `BEGIN IMMEDIATE`,
+	qCommit:    `COMMIT`,
+	qSavepoint: `SAVEPOINT caller`,
+	qRelease:   `RELEASE caller`,
+	qUndo:      `ROLLBACK TO caller`,
 
 	// Where there is no such account another one is read, so that both take the
 	// same time. Column 10 tells which it is.

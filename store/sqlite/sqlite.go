@@ -96,12 +96,11 @@ type Store struct {
 	spare   sync.Pool // of *write; not shared by stores: a test in virtual time must keep its channels
 	writer  sync.WaitGroup
 
-	checkpoint  checkpoint
-	commits     atomic.Int64
-	waiting     atomic.Int64 // writes in the queue or under way
-	reserve     reserve      // owned by the writer
-	upkeep      upkeep       // owned by the writer
-	dataVersion int64        // owned by the writer; see Changed
+	checkpoint checkpoint
+	commits    atomic.Int64
+	waiting    atomic.Int64 // writes in the queue or under way
+	reserve    reserve      // owned by the writer
+	upkeep     upkeep       // owned by the writer
 }
 
 var _ store.Store = (*Store)(nil)

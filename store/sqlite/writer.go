@@ -30,7 +30,8 @@ const (
 	// whole: run changes nothing when it fails, without the help of a savepoint.
 	// It has one statement that changes something, or fails first.
 	whole mode = 1 << iota
-	// outside: run is not part of a transaction, if it comes first.
+	// outside: run is not part of a transaction, if it comes first. For tests, of
+	// what the writer owns.
 	outside
 	// frees: run only deletes. It is done on a full disk, too, and may then be run
 	// twice.
