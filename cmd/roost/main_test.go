@@ -173,7 +173,7 @@ func TestServe(t *testing.T) {
 	dir := t.TempDir()
 	for _, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		cmd, greeting := serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "127.0.0.1:0", "--data", dir)
-		for _, want := range []string{"localhost", "127.0.0.1:", dir, "roost user add", "selfsigned.crt"} {
+		for _, want := range []string{"localhost", "127.0.0.1:", dir, " user add romeo@localhost", "selfsigned.crt"} {
 			if !strings.Contains(greeting, want) {
 				t.Errorf("no %q in the greeting:\n%s", want, greeting)
 			}
