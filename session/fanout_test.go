@@ -8,7 +8,10 @@ import (
 )
 
 // pausing is a connection that knows whether it is read.
-type pausing struct{ paused bool }
+type pausing struct {
+	paused bool
+	addr   string // of the client; "": none
+}
 
 func (c *pausing) Hold(int) bool              { return true }
 func (c *pausing) Authenticated()             {}
@@ -21,8 +24,11 @@ func (c *pausing) Post(func(loop int))        {}
 func (c *pausing) StartTLS(*tls.Config) error { return nil }
 func (c *pausing) Close(time.Duration)        {}
 func (c *pausing) SetDeadline(time.Duration)  {}
-func (c *pausing) RemoteAddr() netip.AddrPort { return netip.AddrPort{} }
-func (c *pausing) Secure() bool               { return false }
+func (c *pausing) RemoteAddr() netip.AddrPort {
+	addr, _ := netip.ParseAddr(c.addr)
+	return netip.AddrPortFrom(addr, 1)
+}
+func (c *pausing) Secure() bool { return false }
 
 // TestFanout: what a client may cause at once, when it may go on, and that nothing
 // is kept of it afterwards.

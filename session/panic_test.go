@@ -172,15 +172,16 @@ func TestPanicInTheTableStops(t *testing.T) {
 // TestDerivePanics: a panic of what derives keys reaches the one who waits for them.
 func TestDerivePanics(t *testing.T) {
 	m := testManager(t)
+	s := m.New(new(pausing))
 	done := make(chan any)
 	m.Go(Write, func(t *Turn) {
 		defer func() { done <- recover() }()
-		t.Derive(func() { panic("no keys") })
+		t.Derive(s, func() { panic("no keys") })
 	})
 	if got := <-done; !strings.Contains(fmt.Sprint(got), "no keys") {
 		t.Errorf("the panic was %v", got)
 	}
-	m.Go(Write, func(t *Turn) { t.Derive(func() { done <- "derived" }) })
+	m.Go(Write, func(t *Turn) { t.Derive(s, func() { done <- "derived" }) })
 	if got := <-done; got != "derived" {
 		t.Error(got)
 	}

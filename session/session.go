@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"roost/internal/peernet"
 	"roost/jid"
 	"roost/parser"
 )
@@ -109,6 +110,21 @@ func (s *Session) unset(flag uint32) { s.state.And(^flag) }
 
 // Conn is the connection.
 func (s *Session) Conn() Conn { return s.conn }
+
+// network is the network that limits count the client under. Only the goroutine that
+// handles the session's input may call it.
+func (s *Session) network() peernet.Network {
+	if n := s.neg(); n != nil {
+		return n.network
+	}
+	addr := s.conn.RemoteAddr().Addr()
+	if !addr.IsValid() {
+		// The connection is closed. Those share a network that no client has: they
+		// must not get what loopback may have.
+		addr = netip.IPv4Unspecified()
+	}
+	return peernet.Of(addr)
+}
 
 // NotOpen reports whether no stream header has come yet.
 func (s *Session) NotOpen() bool { return !s.has(flagOpen) }

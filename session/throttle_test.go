@@ -2,6 +2,7 @@ package session
 
 import (
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,4 +129,47 @@ func TestKeyQueue(t *testing.T) {
 	if len(q.networks) != 0 || q.left() != 0 {
 		t.Errorf("%d networks are left", len(q.networks))
 	}
+}
+
+// TestDeriveTakesTurns: changed passwords and new accounts wait for others of their
+// network, as logins do. Bug: clients of one network could have all workers that
+// derive keys.
+func TestDeriveTakesTurns(t *testing.T) {
+	f := func(desc, addr string) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			m := NewManager(Config{Domains: []string{"localhost"}, KeyWorkers: 2})
+			defer m.Close()
+			derive := func(addr string, f func()) {
+				s := m.New(&pausing{addr: addr})
+				s.ext.Store(nil) // as after binding
+				m.Go(Write, func(t *Turn) { t.Derive(s, f) })
+				synctest.Wait()
+			}
+			release := make(chan struct{})
+			var begun, done atomic.Int32
+			for range 3 {
+				derive(addr, func() {
+					begun.Add(1)
+					<-release
+					done.Add(1)
+				})
+			}
+			if n := begun.Load(); n != 1 {
+				t.Errorf("%s: %d derivations have begun, want 1", desc, n)
+			}
+			other := false
+			derive("198.51.100.7", func() { other = true })
+			if !other {
+				t.Errorf("%s: another network waits for them", desc)
+			}
+			close(release)
+			synctest.Wait()
+			if n := done.Load(); n != 3 || m.Counts().Waiting != 0 {
+				t.Errorf("%s: %d derivations of 3 were done, %d jobs wait", desc, n, m.Counts().Waiting)
+			}
+		})
+	}
+	f("one network", "192.0.2.1")
+	f("connections that are closed", "")
 }

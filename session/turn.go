@@ -48,16 +48,17 @@ func (t *Turn) MayBlock() bool { return t.loop < 0 }
 // clients that log in do not.
 func (t *Turn) MayWrite() bool { return t.write }
 
-// Derive runs f, which derives keys, and waits for it: a limited number of
-// goroutines do that for everybody, so that they cannot starve the loops. Only a
-// turn that may write may wait for them.
-func (t *Turn) Derive(f func()) {
+// Derive runs f, which derives keys for s, and waits for it: a limited number of
+// goroutines do that for everybody, so that they cannot starve the loops, and they
+// serve the networks of the clients in turn. Only a turn that may write may wait
+// for them.
+func (t *Turn) Derive(s *Session, f func()) {
 	if !t.MayWrite() {
 		panic("session: BUG: keys are derived where nobody may wait for them")
 	}
 	done := make(chan struct{})
 	var failed any
-	ok := t.m.keys.submit(func(*Turn) {
+	ok := t.m.keyQueue.submit(s.network(), func(*Turn) {
 		defer close(done)
 		defer func() {
 			if failed = recover(); failed != nil {

@@ -164,7 +164,7 @@ func (m *Manager) pool(need Work) *workers {
 func (s *Session) blockKeys(f func(*Turn)) {
 	s.set(flagBusy)
 	s.conn.Pause()
-	ok := s.mgr.keyQueue.submit(s.neg().network, func(t *Turn) {
+	ok := s.mgr.keyQueue.submit(s.network(), func(t *Turn) {
 		s.run(t, f)
 		t.end()
 		s.conn.Post(s.unblock)

@@ -6,7 +6,6 @@ import (
 	"roost/jid"
 	"roost/parser"
 	"roost/router"
-	"roost/session"
 	"roost/stanza"
 	"roost/store"
 )
@@ -139,7 +138,7 @@ func (g *registrar) makeAccount(rq *router.Request, who jid.JID, password string
 	if !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	c, err := g.credentials(rq.Turn, password)
+	c, err := g.credentials(rq, password)
 	if err != nil {
 		return err
 	}
@@ -151,12 +150,12 @@ func (g *registrar) makeAccount(rq *router.Request, who jid.JID, password string
 }
 
 // credentials derives what is kept of a password.
-func (g *registrar) credentials(t *session.Turn, password string) (c store.Credentials, err error) {
+func (g *registrar) credentials(rq *router.Request, password string) (c store.Credentials, err error) {
 	unfit := stanza.NotAcceptable.WithText("The password has characters that are not allowed, or is too long.")
 	if len(password) > maxPassword {
 		return store.Credentials{}, unfit
 	}
-	t.Derive(func() { c, err = store.NewCredentials(password, g.iterations) })
+	rq.Turn.Derive(rq.Session, func() { c, err = store.NewCredentials(password, g.iterations) })
 	if errors.Is(err, store.ErrPassword) {
 		return c, unfit
 	}
@@ -176,7 +175,7 @@ func (g *registrar) change(rq *router.Request) error {
 	if who, err := jid.New(username, rq.Session.Host(), ""); err != nil || who != own {
 		return stanza.Forbidden.WithText("That is another account.")
 	}
-	c, err := g.credentials(rq.Turn, password)
+	c, err := g.credentials(rq, password)
 	if err != nil {
 		return err
 	}
