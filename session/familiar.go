@@ -6,8 +6,8 @@ package session
 // less.
 type familiar struct {
 	bits    []uint64
-	credits [][creditWays]credit
-	n       int // pairs in bits
+	credits ranked[uint32] // accounts that have logged in, by the hash of the network
+	n       int            // pairs in bits
 }
 
 const (
@@ -15,17 +15,10 @@ const (
 	familiarMax    = 1 << 18 // pairs, then a new generation begins
 	familiarHashes = 4
 	creditSets     = 1 << 9
-	creditWays     = 8
 )
 
-// credit is the number of accounts that have logged in from a network.
-type credit struct {
-	network uint64 // its hash; 0: free
-	n       uint32
-}
-
 func newFamiliar() *familiar {
-	return &familiar{bits: make([]uint64, familiarBits/64), credits: make([][creditWays]credit, creditSets)}
+	return &familiar{bits: make([]uint64, familiarBits/64), credits: newRanked[uint32](creditSets)}
 }
 
 // bit is the i-th bit that stands for a pair.
@@ -56,21 +49,7 @@ func (f *familiar) add(pair, network uint64) {
 		word, mask := f.bit(pair, i)
 		*word |= mask
 	}
-	set := &f.credits[network>>32%creditSets]
-	e := &set[0]
-	for i := range set {
-		if set[i].network == network {
-			e = &set[i]
-			break
-		}
-		if set[i].n < e.n {
-			e = &set[i] // the network with the fewest accounts gives way
-		}
-	}
-	if e.network != network {
-		*e = credit{network: network}
-	}
-	e.n++
+	*f.credits.at(network)++
 }
 
 // accounts returns how many accounts have logged in from a network.
@@ -78,10 +57,5 @@ func (f *familiar) accounts(network uint64) uint32 {
 	if f == nil {
 		return 0
 	}
-	for _, e := range f.credits[network>>32%creditSets] {
-		if e.network == network {
-			return e.n
-		}
-	}
-	return 0
+	return f.credits.get(network)
 }

@@ -21,6 +21,10 @@ const (
 	// logged in from has while the account is under attack from many networks.
 	attackedFailures = 3
 
+	// mostDebt is what anything can owe, in limits: however long an account was
+	// attacked, it is not treated so for more than one limit after the attack.
+	mostDebt = 2
+
 	familiarTime = 24 * time.Hour // a generation of familiar pairs
 
 	// maxFailureDelay is the longest delay of the response to a failed login.
@@ -78,7 +82,7 @@ func (x *throttle) guess(account string, from peernet.Network) guess {
 	}
 }
 
-// limit is what anything may owe.
+// limit is what anything may owe before that has consequences.
 func (x *throttle) limit() time.Duration { return time.Duration(x.max) * forgiveFailure }
 
 func (x *throttle) now() time.Duration { return time.Since(x.started) }
@@ -116,8 +120,9 @@ func (x *throttle) failed(g guess) time.Duration {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.pairs.sets == nil {
-		x.pairs, x.networks, x.accounts = newDebts(pairSets), newDebts(networkSets), newDebts(accountSets)
+	if x.pairs.until.sets == nil {
+		most := mostDebt * x.limit()
+		x.pairs, x.networks, x.accounts = newDebts(pairSets, most), newDebts(networkSets, most), newDebts(accountSets, most)
 	}
 	now := x.now()
 	pair := x.pairs.charge(g.pair, now, forgiveFailure)

@@ -13,7 +13,7 @@ import (
 // TestDebtsAreLimited: a crowd of keys takes no memory and does not make the
 // table forget those that owe much.
 func TestDebtsAreLimited(t *testing.T) {
-	d := newDebts(64)
+	d := newDebts(64, time.Hour)
 	const much = 0xabcdef0123456789
 	for range 10 {
 		d.charge(much, 0, time.Minute)
@@ -33,8 +33,8 @@ func TestDebtsAreLimited(t *testing.T) {
 	if got := d.owes(last, 0); got != time.Minute {
 		t.Errorf("the last of the crowd owes %v, want 1 min", got)
 	}
-	if len(d.sets) != 64 {
-		t.Errorf("%d sets", len(d.sets))
+	if len(d.until.sets) != 64 {
+		t.Errorf("%d sets", len(d.until.sets))
 	}
 	if got := d.owes(much, 4*time.Minute); got != 6*time.Minute {
 		t.Errorf("four minutes later it owes %v, want 6 min", got)
@@ -42,6 +42,47 @@ func TestDebtsAreLimited(t *testing.T) {
 	if got := d.owes(much, 20*time.Minute); got != 0 {
 		t.Errorf("when all is forgiven it owes %v", got)
 	}
+}
+
+// TestAttackIsForgiven: however many failures an account had, from however many
+// networks, soon after the last one a network that it has never logged in from has
+// all its tries again. Bug: the debt of an account had no ceiling, and its owner
+// had few tries for as long as the attack had been large.
+func TestAttackIsForgiven(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := throttle{}
+		x.prepare(&Config{MaxFailures: 10, FailureDelay: time.Second, LoginTimeout: time.Minute})
+		for i := range 100_000 {
+			g := x.guess("romeo@localhost", peernet.Network(i+1))
+			if x.refuses(g) {
+				t.Fatalf("network %d is refused its first try", i)
+			}
+			x.failed(g)
+		}
+		next := peernet.Network(1 << 20)
+		tries := func() (n int) {
+			next++
+			for g := x.guess("romeo@localhost", next); !x.refuses(g); n++ {
+				x.failed(g)
+			}
+			return n
+		}
+		if got := tries(); got != attackedFailures {
+			t.Errorf("during the attack a network has %d tries, want %d", got, attackedFailures)
+		}
+		time.Sleep(x.limit() - time.Second)
+		if got := tries(); got != attackedFailures {
+			t.Errorf("shortly before the attack is forgotten a network has %d tries, want %d", got, attackedFailures)
+		}
+		time.Sleep(2 * time.Minute)
+		if got := tries(); got != x.max {
+			t.Errorf("afterwards a network has %d tries, want %d", got, x.max)
+		}
+		time.Sleep(mostDebt * x.limit())
+		if got := x.accounts.owes(x.guess("romeo@localhost", 1).account, x.now()); got != 0 {
+			t.Errorf("in the end the account owes %v", got)
+		}
+	})
 }
 
 // TestThrottleAllocates: failures and logins of ever new accounts and networks
