@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"zombiezen.com/go/sqlite"
@@ -24,6 +25,21 @@ type reserve struct {
 	size  int64 // 0: there is to be none
 	ready bool  // the file has its size
 	lent  bool  // the disk was full: only deletions are written, and the log keeps its space
+}
+
+// reserveCheck is how often it is looked whether the reserve is still there: a
+// command of another process has emptied it where the disk was full, and ends without
+// filling it again, or a person has removed it. Until that is noticed the next full
+// disk finds nothing to lend.
+const reserveCheck = time.Minute
+
+// check notices that the file is gone or smaller.
+func (r *reserve) check() {
+	if !r.ready {
+		return
+	}
+	info, err := os.Lstat(r.path)
+	r.ready = err == nil && info.Mode().IsRegular() && info.Size() >= r.size
 }
 
 // full reports whether there is no more to reserve.

@@ -154,9 +154,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 		s.readers <- c
 	}
 	s.reserve = reserve{path: s.cfg.Path + "-reserve", size: s.cfg.ReserveBytes}
-	if !s.reserve.fill() {
-		s.upkeep.in(retryStep)
-	}
+	s.keepReserve()
 	s.startWriter(opened[0])
 	s.startCheckpoints(opened[1])
 	return nil

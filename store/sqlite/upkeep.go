@@ -17,7 +17,8 @@ import (
 //     deleted: the log has pages as they were before.
 //   - It takes back the space that a full disk was lent, see reserve.go.
 //
-// A timer runs only while there is something to do.
+// A timer runs only while there is something to do, but for one that looks after the
+// reserve once a minute.
 
 const (
 	// firstStep is how long after a deletion the first step comes: others that
@@ -67,11 +68,17 @@ func (s *Store) step(c *conn) {
 	if u.scrub && !u.vacuuming {
 		s.cutLog(c)
 	}
-	if !s.reserve.full() && !s.reserve.fill() {
-		u.in(retryStep)
-	}
+	s.keepReserve()
 	if u.stepped != nil {
 		u.stepped()
+	}
+}
+
+// keepReserve fills the reserve where that is possible.
+func (s *Store) keepReserve() {
+	s.reserve.check()
+	if !s.reserve.fill() {
+		s.upkeep.in(retryStep)
 	}
 }
 

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"zombiezen.com/go/sqlite/sqlitex"
 
@@ -99,6 +100,8 @@ func (s *Store) startWriter(c *conn) {
 	s.writer.Go(func() {
 		defer c.Close()
 		defer s.lastStep(c)
+		look := time.NewTicker(reserveCheck)
+		defer look.Stop()
 		batch := make([]*write, 0, maxBatch)
 		for {
 			var w *write
@@ -106,6 +109,9 @@ func (s *Store) startWriter(c *conn) {
 			case w = <-s.queue:
 			case <-s.upkeep.due():
 				s.step(c)
+				continue
+			case <-look.C:
+				s.keepReserve()
 				continue
 			}
 			switch {
