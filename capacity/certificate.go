@@ -73,6 +73,10 @@ func KeyEncrypted(keyPEM []byte) bool {
 	return false
 }
 
+// KeyReadable reports whether everybody on the machine can read a private key of
+// the operator's, by its file's mode. A group may share it.
+func KeyReadable(mode fs.FileMode) bool { return mode.Perm()&0o004 != 0 }
+
 // EncryptedKeyError says what to do about a key file that is encrypted: a server
 // that starts by itself has nobody to ask for the passphrase.
 func EncryptedKeyError(file string) error {
@@ -116,7 +120,7 @@ func operators(root fs.FS, p TLSPlan, file, key string) (Check, *x509.Certificat
 		return broken(c, err), nil
 	}
 	leaf := pair.Leaf
-	left, least := leaf.NotAfter.Sub(p.Now), min(Expiring, leaf.NotAfter.Sub(leaf.NotBefore)/3)
+	left, least := leaf.NotAfter.Sub(p.Now), min(expiring, leaf.NotAfter.Sub(leaf.NotBefore)/3)
 	c.Found, c.Needs = days(left), days(least)
 	renew := "renew " + file + ", then: systemctl reload roost"
 	switch {
@@ -129,7 +133,7 @@ func operators(root fs.FS, p TLSPlan, file, key string) (Check, *x509.Certificat
 		c.Status, c.Mend = Warn, []string{renew}
 	}
 	trust(&c, p, pair, file)
-	if info, err := fs.Stat(root, strings.TrimPrefix(key, "/")); err == nil && info.Mode()&0o004 != 0 {
+	if info, err := fs.Stat(root, strings.TrimPrefix(key, "/")); err == nil && KeyReadable(info.Mode()) {
 		c.warn("everybody on this machine can read the key", "chmod o-r "+key)
 	}
 	return c, leaf

@@ -72,8 +72,8 @@ const (
 
 // What is asked of a machine besides.
 const (
-	// ServerFiles are the descriptors of a server that are no clients: listeners,
-	// database, pollers, log, profiles.
+	// ServerFiles is how many descriptors a server keeps for what is no client:
+	// listeners, database, pollers, log, profiles, certificates that are read again.
 	ServerFiles = 256
 
 	// StormTime is the time over which the clients of a server that was restarted

@@ -24,10 +24,6 @@ const MinStanza = 10000
 // a few dozen TLS handshakes.
 const MinUnauthMemory = 4 << 20
 
-// ReservedFiles is how many file descriptors clients leave to the rest of the
-// process: the database, certificates that are read again, listeners, profiles.
-const ReservedFiles = 256
-
 // Config is what a Server is told. The zero value of a field stands for the
 // default that is given.
 type Config struct {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"roost/capacity"
 	"roost/store/sqlite"
 )
 
@@ -14,7 +15,7 @@ import (
 // and all messages that wait.
 const (
 	othersMode = 0o077 // of the server's own files: the group and everybody else
-	worldMode  = 0o007 // of the operator's: a key may be shared with a group
+	worldMode  = 0o007 // of a directory that has others' files, too
 )
 
 // ownFiles are patterns of the names of the files that are made in the data
@@ -39,7 +40,7 @@ func secureFiles(dir string, keys []string, log *slog.Logger) {
 		}
 	}
 	for _, name := range keys {
-		if info, err := os.Stat(name); err == nil && info.Mode().Perm()&worldMode != 0 {
+		if info, err := os.Stat(name); err == nil && capacity.KeyReadable(info.Mode()) {
 			log.Warn("everybody on this machine can read the private key: chmod it to 0600 or 0640", "file", name, "mode", info.Mode().Perm().String())
 		}
 	}

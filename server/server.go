@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"roost/capacity"
 	"roost/internal/ownfile"
 	"roost/poller"
 	"roost/session"
@@ -36,7 +37,7 @@ type Address struct {
 }
 
 // New opens the store and the certificates and binds the addresses, so that
-// whatever is wrong with them is said at once. Start begins to serve.
+// whatever is wrong with them is said at once. When it returns, the server serves.
 func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	cfg.setDefaults()
 	if err := cfg.Validate(); err != nil {
@@ -104,7 +105,7 @@ func (s *Server) listen() (err error) {
 		Handshakes:    c.Handshakes,
 		StdTLS:        c.StdTLS,
 		UnauthMemory:  c.UnauthMemory,
-		ReserveFiles:  ReservedFiles,
+		ReserveFiles:  capacity.ServerFiles,
 		MaxPerAddress: max(0, c.MaxPerAddress),
 		MaxAttempts:   max(0, c.MaxAttempts),
 		UserTimeout:   max(0, c.UserTimeout),

@@ -112,15 +112,6 @@ func (c *Certificates) newSet(certs []*tls.Certificate) *certSet {
 	return set
 }
 
-// certNames are the names that a certificate is for.
-func certNames(leaf *x509.Certificate) []string {
-	names := slices.Clone(leaf.DNSNames)
-	for _, ip := range leaf.IPAddresses {
-		names = append(names, ip.String())
-	}
-	return names
-}
-
 func (c *Certificates) load() ([]*tls.Certificate, error) {
 	if len(c.certFiles) == 0 {
 		cert, err := c.selfSigned()

@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,4 +50,13 @@ func (c *Certificates) warnExpiry() {
 			"not_after", cert.Leaf.NotAfter.UTC().Format(time.RFC3339), "days_left", int(cert.Leaf.NotAfter.Sub(now)/(24*time.Hour)), "mend", mend)
 	}
 	c.warned = warned
+}
+
+// certNames are the names that a certificate is for.
+func certNames(leaf *x509.Certificate) []string {
+	names := slices.Clone(leaf.DNSNames)
+	for _, ip := range leaf.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return names
 }

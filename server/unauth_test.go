@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"roost/capacity"
 	"roost/internal/xmpptest"
 )
 
@@ -72,7 +73,7 @@ func TestReloadWithoutFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	limit := was
-	limit.Cur = 2*ReservedFiles + 88 // both ends of each connection are in this process
+	limit.Cur = 2*capacity.ServerFiles + 88 // both ends of each connection are in this process
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}

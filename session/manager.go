@@ -222,9 +222,6 @@ func (m *Manager) New(c Conn) *Session {
 // Serves reports whether domain is one of this server's.
 func (m *Manager) Serves(domain string) bool { return m.domains[domain] }
 
-// Domains are the domains of this server.
-func (m *Manager) Domains() []string { return m.cfg.Domains }
-
 // First is the head of an account's list of sessions, nil when it has none.
 func (m *Manager) First(bare string) *Session { return m.table.first(bare) }
 

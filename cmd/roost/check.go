@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -124,8 +125,14 @@ func garbagePercent() int {
 // empty one is not reached at all.
 func onLoopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
-	ip := net.ParseIP(host)
-	return err != nil || host == "localhost" || ip != nil && ip.IsLoopback()
+	return err != nil || loopbackHost(host)
+}
+
+// loopbackHost reports whether a host, as it stands in an address or a URL, is this
+// machine itself.
+func loopbackHost(host string) bool {
+	ip := net.ParseIP(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
 // integrityTime is how long the database is read to see that it is whole.

@@ -88,7 +88,6 @@ func newParser(c *cli) (*kong.Kong, error) {
 	return kong.New(c,
 		kong.Name("roost"),
 		kong.Description("An XMPP server for very large numbers of mostly idle clients. roost help COMMAND tells more of a command."),
-		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.DefaultEnvars("ROOST"),
 		kong.WithHyphenPrefixedParameters(true), // --idle-timeout -1s

@@ -94,6 +94,8 @@ func TestMistakes(t *testing.T) {
 	f(nil, 2, "needs its key", "serve", "--tls-cert", config(""))
 	f(nil, 2, "no address", "serve", "--c2s", "", "--c2s-tls", "")
 	f(nil, 2, "not a loopback address", "serve", "--pprof", "0.0.0.0:6060")
+	f(nil, 2, "not a loopback address", "serve", "--pprof", ":6060")
+	f(nil, 2, "not a loopback address", "serve", "--pprof", "localhost.example:6060")
 	f(nil, 2, "not host:port", "serve", "--pprof", "6060")
 	f(nil, 2, "missing port", "serve", "--c2s", "nonsense")
 	f(nil, 2, "no such port", "serve", "--c2s-tls", ":99999")
@@ -262,7 +264,7 @@ func TestPrecedence(t *testing.T) {
 // TestProfiles: they are there when asked for, and only then.
 func TestProfiles(t *testing.T) {
 	args := []string{"--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", t.TempDir()}
-	cmd, greeting := serving(t, nil, append(args, "--pprof", "127.0.0.1:0")...)
+	cmd, greeting := serving(t, nil, append(args, "--pprof", "localhost:0")...)
 	url := regexp.MustCompile(`http://\S+`).FindString(greeting)
 	answer, err := http.Get(url + "goroutine?debug=1")
 	if err != nil {

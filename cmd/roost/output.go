@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -22,7 +21,6 @@ const flushTimeout = time.Second
 // reader exits.
 type output struct {
 	log            *slog.Logger
-	greeting       io.Writer
 	stderr, stdout *logqueue.Queue
 }
 
@@ -32,7 +30,6 @@ func openOutput(level slog.Level, json bool) *output {
 	// Otherwise a reader that exits would end the server with its next line.
 	signal.Ignore(syscall.SIGPIPE)
 	o := &output{stdout: logqueue.New(os.Stdout, 0, nil)}
-	o.greeting = o.stdout
 	o.stderr = logqueue.New(os.Stderr, 0, func(dropped int) {
 		o.log.Warn("log lines were dropped: whoever reads the log is too slow, or was away", "lines", dropped)
 	})

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
-	"strings"
 	"time"
 )
 
@@ -18,7 +17,7 @@ func profileAddr(addr string) error {
 	if err != nil {
 		return usageError(fmt.Sprintf("--pprof: %q is not host:port, such as 127.0.0.1:6060", addr))
 	}
-	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+	if !loopbackHost(host) {
 		return usageError(fmt.Sprintf("--pprof: %s is not a loopback address; use 127.0.0.1 and forward the port", addr))
 	}
 	return nil
@@ -29,6 +28,9 @@ func serveProfiles(addr string, log *slog.Logger) (bound string, stop func(), er
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return "", nil, fmt.Errorf("profiles: %w", err)
+	}
+	if host, _, _ := net.SplitHostPort(l.Addr().String()); !loopbackHost(host) { // localhost may be any address
+		return "", nil, errors.Join(fmt.Errorf("profiles: %s leads to %s, which is not loopback: use 127.0.0.1", addr, host), l.Close())
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
@@ -55,9 +57,7 @@ func loopbackOnly(next http.Handler) http.Handler {
 		if name, _, err := net.SplitHostPort(host); err == nil {
 			host = name
 		}
-		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-		ip := net.ParseIP(host)
-		if !strings.EqualFold(host, "localhost") && (ip == nil || !ip.IsLoopback()) {
+		if !loopbackHost(host) {
 			http.Error(w, "Profiles are served for loopback only: use http://127.0.0.1 and the port.", http.StatusForbidden)
 			return
 		}

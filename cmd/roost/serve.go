@@ -181,7 +181,7 @@ func (c *serveCmd) serve(out *output) error {
 		profiles = "http://" + addr + "/debug/pprof/"
 	}
 	c.warnCapacity(capacity.ThisHost(), cfg.Logger)
-	greet(out.greeting, s, c, profiles)
+	greet(out.stdout, s, c, profiles)
 	for sig := range signals {
 		if sig != syscall.SIGHUP {
 			break

@@ -90,7 +90,7 @@ func (s sources) explain(ctx *kong.Context, args []string, err error) string {
 			return flag + " (" + where + ")"
 		})
 		if n := ctx.Selected(); n != nil {
-			help = append(strings.Fields(n.Path())[0:], help...)
+			help = append(strings.Fields(n.Path()), help...)
 		}
 	}
 	return text + "; see: " + suggest("", help...)

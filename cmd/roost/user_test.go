@@ -140,8 +140,9 @@ func TestUserUsage(t *testing.T) {
 	f := func(want string, args ...string) {
 		t.Helper()
 		_, err := runUser(t, "x\n", append(args, "--data", dir)...)
-		var code kong.ExitCoder
-		if err == nil || !strings.Contains(err.Error(), want) || !errors.As(err, &code) {
+		var parse *kong.ParseError
+		var usage usageError
+		if err == nil || !strings.Contains(err.Error(), want) || !errors.As(err, &parse) && !errors.As(err, &usage) {
 			t.Errorf("%q: %v, want a usage error with %q", args, err, want)
 		}
 		if _, err := os.Stat(dir); err == nil {

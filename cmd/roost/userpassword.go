@@ -26,9 +26,6 @@ type usageError string
 
 func (e usageError) Error() string { return string(e) }
 
-// ExitCode is asked by kong.
-func (e usageError) ExitCode() int { return 2 }
-
 // source is where the password comes from.
 func (f *passwordFlags) source(in *os.File) (passwordSource, error) {
 	if f.PasswordStdin {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// DefaultLimit is how many bytes wait at most for a reader that stalls.
-const DefaultLimit = 1 << 20
+// defaultLimit is how many bytes wait at most for a reader that stalls.
+const defaultLimit = 1 << 20
 
 // maxSpare is the largest buffer that an idle Queue keeps, in bytes.
 const maxSpare = 64 << 10
@@ -33,12 +33,12 @@ type Queue struct {
 	closed    bool
 }
 
-// New starts a queue of at most limit bytes (DefaultLimit if 0) in front of out.
+// New starts a queue of at most limit bytes (1 MiB if 0) in front of out.
 // After lines were dropped and out takes lines again, report, if it is not nil,
 // is called with their number; it may write to the queue.
 func New(out io.Writer, limit int, report func(dropped int)) *Queue {
 	if limit <= 0 {
-		limit = DefaultLimit
+		limit = defaultLimit
 	}
 	if report == nil {
 		report = func(int) {}
