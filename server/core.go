@@ -112,9 +112,12 @@ func (c *core) watch(ctx context.Context) {
 	})
 }
 
+// newTicker is time.NewTicker; a test has it tick when it wants.
+var newTicker = time.NewTicker
+
 // every calls f at an interval until ctx ends.
 func every(ctx context.Context, interval time.Duration, f func()) {
-	tick := time.NewTicker(interval)
+	tick := newTicker(interval)
 	defer tick.Stop()
 	for {
 		select {

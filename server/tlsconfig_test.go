@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
@@ -249,9 +250,15 @@ func rsaFiles(t *testing.T) (certs, keys []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return certFiles(t, key, time.Now().Add(365*24*time.Hour))
+}
+
+// certFiles are the files of a certificate for localhost that ends at some time.
+func certFiles(t *testing.T, key crypto.Signer, end time.Time) (certs, keys []string) {
+	t.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(365 * 24 * time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+		NotBefore: end.Add(-366 * 24 * time.Hour), NotAfter: end}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
