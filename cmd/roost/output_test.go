@@ -3,10 +3,14 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
+	"log"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -98,6 +102,39 @@ func TestStalledLogReader(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("the server ended with %v, want a clean end", err)
 	}
+}
+
+// TestDroppedLines: when a reader that has stalled goes on, the log itself says how
+// many lines it has missed.
+func TestDroppedLines(t *testing.T) {
+	r, w := smallPipe(t)
+	stderr, logger, flags := os.Stderr, slog.Default(), log.Flags()
+	os.Stderr = w
+	o := openOutput(slog.LevelInfo, false)
+	t.Cleanup(func() {
+		os.Stderr = stderr
+		slog.SetDefault(logger)
+		log.SetOutput(stderr) // which package slog has changed
+		log.SetFlags(flags)
+		signal.Reset(syscall.SIGPIPE)
+	})
+	const written = 3000
+	filler := strings.Repeat("x", 1024) // all lines together are three times what is queued
+	for range written {
+		o.log.Info(filler)
+	}
+	arrived, dropped := 0, 0
+	for lines := bufio.NewScanner(r); dropped == 0 && lines.Scan(); {
+		if strings.Contains(lines.Text(), filler) {
+			arrived++
+		} else if _, err := fmt.Sscanf(lines.Text()[strings.Index(lines.Text(), "lines="):], "lines=%d", &dropped); err != nil || !strings.Contains(lines.Text(), "level=WARN msg=\"log lines were dropped") {
+			t.Fatalf("%s: %v", lines.Text(), err)
+		}
+	}
+	if arrived+dropped != written || arrived == 0 {
+		t.Errorf("%d lines have arrived and %d are reported, of %d", arrived, dropped, written)
+	}
+	o.close()
 }
 
 // TestLogReaderGone: a reader of the log that exits does not end the server.
