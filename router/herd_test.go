@@ -29,7 +29,7 @@ func TestManyContactsOnline(t *testing.T) {
 		names = append(names, fmt.Sprintf("contact%d", i))
 		accounts = append(accounts, store.Account{JID: jid.MustParse(names[i] + "@localhost"), Credentials: keys.Credentials})
 	}
-	if _, _, err := s.Store.ImportAccounts(t.Context(), accounts, false); err != nil {
+	if _, _, err := s.Store.ImportAccounts(t.Context(), accounts, store.SkipExisting); err != nil {
 		t.Fatal(err)
 	}
 	for i, name := range names {

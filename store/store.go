@@ -56,6 +56,16 @@ type Store interface {
 	Close() error
 }
 
+// ImportMode is what ImportAccounts does with accounts that are there.
+type ImportMode int
+
+// The modes.
+const (
+	SkipExisting   ImportMode = iota // they are left as they are
+	UpdateExisting                   // their credentials are replaced, and an event tells their sessions to end
+	UpdateQuietly                    // the same, and their sessions go on
+)
+
 // Accounts are who may log in.
 type Accounts interface {
 	// Account is one account, or ErrNotFound.
@@ -91,10 +101,9 @@ type Accounts interface {
 	ListAccounts(ctx context.Context, domain string, after jid.JID, limit int) ([]Account, error)
 
 	// ImportAccounts creates the accounts that are not there, in one
-	// transaction, and reports how many it created and how many were there and
-	// were left as they are; with update, the credentials of these are
-	// replaced instead.
-	ImportAccounts(ctx context.Context, accounts []Account, update bool) (created, existing int, err error)
+	// transaction, and reports how many it created and how many were there. What
+	// becomes of those is said by mode.
+	ImportAccounts(ctx context.Context, accounts []Account, mode ImportMode) (created, existing int, err error)
 
 	// AccountEvents is what happened to accounts, by this process or any other,
 	// behind the event after, oldest first, at most limit. Events are kept

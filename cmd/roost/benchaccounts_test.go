@@ -52,7 +52,7 @@ func TestBenchAccounts(t *testing.T) {
 	f(0, "deleting the accounts that were made, 1", kept, "--count", "4")
 	f(1, "no such process", kept, "--first", "7", "--server-pid", "999999999")
 	s := openStore(t, data)
-	if _, _, err := s.ImportAccounts(t.Context(), []store.Account{{JID: jid.MustParse("user2x@localhost")}}, false); err != nil {
+	if _, _, err := s.ImportAccounts(t.Context(), []store.Account{{JID: jid.MustParse("user2x@localhost")}}, store.SkipExisting); err != nil {
 		t.Fatal(err)
 	}
 	all := append(kept, "user2x@localhost")

@@ -30,8 +30,8 @@ type userAddCmd struct {
 }
 
 type userPasswdCmd struct {
-	JID          accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
-	KeepSessions bool       `env:"ROOST_KEEP_SESSIONS" help:"Leave clients connected that logged in with the old password, instead of making them log in again."`
+	JID accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
+	keepSessionsFlag
 	passwordFlags
 	dataFlags
 }
@@ -44,6 +44,11 @@ type userDelCmd struct {
 type userListCmd struct {
 	Domain domainArg `env:"ROOST_LIST_DOMAIN" placeholder:"NAME" help:"List the accounts of this domain only."`
 	dataFlags
+}
+
+// keepSessionsFlag is for commands that change passwords.
+type keepSessionsFlag struct {
+	KeepSessions bool `env:"ROOST_KEEP_SESSIONS" help:"Leave clients connected that logged in with the old password, instead of making them log in again."`
 }
 
 // passwordFlags are for commands that take one password.

@@ -195,7 +195,7 @@ func TestListPages(t *testing.T) {
 	for i := range 2*listPage + 7 {
 		batch = append(batch, store.Account{JID: jid.MustParse(fmt.Sprintf("u%04d@example.com", i))})
 	}
-	if _, _, err := s.ImportAccounts(context.Background(), batch, false); err != nil {
+	if _, _, err := s.ImportAccounts(context.Background(), batch, store.SkipExisting); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer

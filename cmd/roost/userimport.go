@@ -21,7 +21,8 @@ import (
 
 type userImportCmd struct {
 	File   string `arg:"" help:"CSV file with lines of the form jid,password and perhaps a header; - for the standard input."`
-	Update bool   `env:"ROOST_UPDATE" help:"Give accounts that exist already the password in the file, instead of leaving them as they are."`
+	Update bool   `env:"ROOST_UPDATE" help:"Give accounts that exist already the password in the file, instead of leaving them as they are. Their clients have to log in again."`
+	keepSessionsFlag
 	iterationFlags
 	newAccountFlags
 }
@@ -59,12 +60,23 @@ func (c *userImportCmd) Run() error {
 			return err
 		}
 		defer done()
-		im := &importer{store: s, update: c.Update, iterations: c.Iterations, allowed: allowed}
+		im := &importer{store: s, mode: c.mode(), iterations: c.Iterations, allowed: allowed}
 		im.show(c.File, lines, os.Stderr, term.IsTerminal(int(os.Stderr.Fd())))
 		err = im.run(ctx, im.csv(file))
 		fmt.Println(im.summary())
 		return err
 	})
+}
+
+// mode is what is done with accounts that are there.
+func (c *userImportCmd) mode() store.ImportMode {
+	switch {
+	case !c.Update:
+		return store.SkipExisting
+	case c.KeepSessions:
+		return store.UpdateQuietly
+	}
+	return store.UpdateExisting
 }
 
 // countLines is the number of lines of a file that can be read twice, else -1.
@@ -105,7 +117,7 @@ type passwordRecord struct {
 // keys, and the caller's writes accounts.
 type importer struct {
 	store      store.Accounts
-	update     bool
+	mode       store.ImportMode
 	iterations int
 	allowed    func(domain string) error // refuses domains; nil: none
 	made       func([]store.Account)     // is called by run with accounts that were written; may be nil
@@ -205,7 +217,7 @@ func (im *importer) derive(ctx context.Context, r passwordRecord, ready chan<- s
 		return nil
 	}
 	a := store.Account{JID: r.jid}
-	if !im.update {
+	if im.mode == store.SkipExisting {
 		_, err := im.store.Account(ctx, r.jid)
 		if err == nil {
 			ready <- a
@@ -237,7 +249,7 @@ func (im *importer) write(ctx context.Context, ready <-chan store.Account, cance
 	batch := make([]store.Account, 0, importBatch)
 	flush := func() {
 		if failed == nil && len(batch) > 0 {
-			created, existing, err := im.store.ImportAccounts(ctx, batch, im.update)
+			created, existing, err := im.store.ImportAccounts(ctx, batch, im.mode)
 			im.created += created
 			im.existing += existing
 			im.progress(created + existing)
@@ -277,7 +289,7 @@ func (im *importer) progress(n int) {
 // summary says what an import did.
 func (im *importer) summary() string {
 	there := "there already"
-	if im.update {
+	if im.mode != store.SkipExisting {
 		there = "updated"
 	}
 	s := fmt.Sprintf("%s added, %s %s", count(im.created, "account"), humanize.Comma(int64(im.existing)), there)
@@ -293,7 +305,7 @@ func (im *importer) summary() string {
 
 // updated is how many accounts that were there have a new password.
 func (im *importer) updated() int {
-	if im.update {
+	if im.mode != store.SkipExisting {
 		return im.existing
 	}
 	return 0

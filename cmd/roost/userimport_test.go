@@ -21,7 +21,10 @@ import (
 func importText(t *testing.T, s store.Accounts, text string, update bool) (im *importer, said string, err error) {
 	t.Helper()
 	var out bytes.Buffer
-	im = &importer{store: s, update: update, iterations: store.MinIterations}
+	im = &importer{store: s, iterations: store.MinIterations}
+	if update {
+		im.mode = store.UpdateExisting
+	}
 	im.show("x.csv", -1, &out, false)
 	err = im.run(t.Context(), im.csv(strings.NewReader(text)))
 	return im, out.String(), err

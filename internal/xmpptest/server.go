@@ -62,7 +62,7 @@ func AddAccounts(ctx context.Context, st store.Store, domain string) error {
 	for _, user := range Accounts {
 		accounts = append(accounts, store.Account{JID: jid.MustParse(user + "@" + domain), Credentials: keys})
 	}
-	_, _, err = st.ImportAccounts(ctx, accounts, false)
+	_, _, err = st.ImportAccounts(ctx, accounts, store.SkipExisting)
 	return err
 }
 

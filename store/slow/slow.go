@@ -184,9 +184,9 @@ func (s *Store) ListAccounts(ctx context.Context, domain string, after jid.JID, 
 }
 
 // ImportAccounts implements store.Accounts.
-func (s *Store) ImportAccounts(ctx context.Context, accounts []store.Account, update bool) (created, existing int, err error) {
+func (s *Store) ImportAccounts(ctx context.Context, accounts []store.Account, mode store.ImportMode) (created, existing int, err error) {
 	err = try(s, ctx, "ImportAccounts", func() (err error) {
-		created, existing, err = s.inner.ImportAccounts(ctx, accounts, update)
+		created, existing, err = s.inner.ImportAccounts(ctx, accounts, mode)
 		return err
 	})
 	return created, existing, err

@@ -327,13 +327,17 @@ func (c *conn) change(st *sqlite.Stmt, bare jid.JID, kind store.EventKind) (even
 }
 
 // ImportAccounts implements store.Accounts.
-func (s *Store) ImportAccounts(ctx context.Context, accounts []store.Account, update bool) (created, existing int, err error) {
+func (s *Store) ImportAccounts(ctx context.Context, accounts []store.Account, mode store.ImportMode) (created, existing int, err error) {
+	kind := store.CredentialsChanged
+	if mode == store.UpdateQuietly {
+		kind = store.CredentialsRenewed
+	}
 	err = s.write(ctx, "import accounts", 0, func(c *conn) error {
 		for i := range accounts {
 			a := &accounts[i]
 			isNew, err := c.insertAccount(a)
-			if err == nil && !isNew && update {
-				_, err = c.setCredentials(a.JID, &a.Credentials, store.CredentialsChanged)
+			if err == nil && !isNew && mode != store.SkipExisting {
+				_, err = c.setCredentials(a.JID, &a.Credentials, kind)
 			}
 			if err != nil {
 				return err

@@ -16,7 +16,7 @@ func TestRosterInOnePiece(t *testing.T) {
 	owners := []jid.JID{jid.MustParse("romeo@example.com"), jid.MustParse("juliet@example.com")}
 	sizes := []int{maxRowsKept + 1, 10}
 	for k, owner := range owners {
-		if _, _, err := s.ImportAccounts(ctx, []store.Account{{JID: owner}}, false); err != nil {
+		if _, _, err := s.ImportAccounts(ctx, []store.Account{{JID: owner}}, store.SkipExisting); err != nil {
 			t.Fatal(err)
 		}
 		for i := range sizes[k] {

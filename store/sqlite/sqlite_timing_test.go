@@ -37,7 +37,7 @@ func fill(b *testing.B, s *Store) {
 		for _, j := range benchJIDs[i : i+1000] {
 			batch = append(batch, store.Account{JID: j, Credentials: k})
 		}
-		if _, _, err := s.ImportAccounts(ctx, batch, false); err != nil {
+		if _, _, err := s.ImportAccounts(ctx, batch, store.SkipExisting); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -156,9 +156,9 @@ func testImportAccounts(t *testing.T, s store.Store) {
 	for i := range 500 {
 		batch = append(batch, store.Account{JID: jid.MustParse(fmt.Sprintf("user%d@example.com", i)), Credentials: credentials(6)})
 	}
-	f := func(update bool, created, existing int, want store.Credentials) {
+	f := func(mode store.ImportMode, created, existing int, want store.Credentials) {
 		t.Helper()
-		c, e, err := s.ImportAccounts(ctx, batch, update)
+		c, e, err := s.ImportAccounts(ctx, batch, mode)
 		ok(t, "ImportAccounts", err)
 		if c != created || e != existing {
 			t.Errorf("ImportAccounts = %d, %d", c, e)
@@ -169,11 +169,11 @@ func testImportAccounts(t *testing.T, s store.Store) {
 			t.Errorf("Account = %+v", a)
 		}
 	}
-	f(false, 500, 1, credentials(1))
-	f(false, 0, 501, credentials(1))
-	f(true, 0, 501, credentials(5))
+	f(store.SkipExisting, 500, 1, credentials(1))
+	f(store.SkipExisting, 0, 501, credentials(1))
+	f(store.UpdateExisting, 0, 501, credentials(5))
 	batch = batch[:1]
-	f(false, 0, 1, credentials(5))
+	f(store.SkipExisting, 0, 1, credentials(5))
 }
 
 func setCredentials(t *testing.T, s store.Store, j jid.JID, c store.Credentials) {
@@ -194,9 +194,11 @@ func testAccountEvents(t *testing.T, s store.Store) {
 	ok(t, "SetDisabled", s.SetDisabled(ctx, juliet, true))
 	ok(t, "SetDisabled", s.SetDisabled(ctx, juliet, false))
 	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet))
-	_, _, err = s.ImportAccounts(ctx, []store.Account{{JID: romeo, Credentials: credentials(1)}}, false)
+	_, _, err = s.ImportAccounts(ctx, []store.Account{{JID: romeo, Credentials: credentials(1)}}, store.SkipExisting)
 	ok(t, "ImportAccounts", err)
-	_, _, err = s.ImportAccounts(ctx, []store.Account{{JID: romeo, Credentials: credentials(1)}}, true)
+	_, _, err = s.ImportAccounts(ctx, []store.Account{{JID: romeo, Credentials: credentials(1)}}, store.UpdateExisting)
+	ok(t, "ImportAccounts", err)
+	_, _, err = s.ImportAccounts(ctx, []store.Account{{JID: romeo, Credentials: credentials(2)}}, store.UpdateQuietly)
 	ok(t, "ImportAccounts", err)
 	// What fails is no event.
 	s.CreateAccount(ctx, store.Account{JID: romeo})
@@ -209,6 +211,7 @@ func testAccountEvents(t *testing.T, s store.Store) {
 	want := []event{
 		{juliet, store.AccountCreated}, {juliet, store.CredentialsChanged}, {juliet, store.AccountDisabled},
 		{juliet, store.AccountEnabled}, {juliet, store.AccountDeleted}, {romeo, store.AccountCreated}, {romeo, store.CredentialsChanged},
+		{romeo, store.CredentialsRenewed},
 	}
 	var got []event
 	var after int64

@@ -43,7 +43,7 @@ func testGenerations(t *testing.T, s store.Store) {
 	if locked := read(); locked.Generation != old.Generation || locked.Event <= changed.Event {
 		t.Errorf("locked: %d, %d", locked.Generation, locked.Event)
 	}
-	_, _, err = s.ImportAccounts(ctx, []store.Account{{JID: juliet, Credentials: credentials(4)}}, true)
+	_, _, err = s.ImportAccounts(ctx, []store.Account{{JID: juliet, Credentials: credentials(4)}}, store.UpdateExisting)
 	ok(t, "ImportAccounts", err)
 	before := read().Event
 	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet))
