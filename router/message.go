@@ -140,7 +140,7 @@ func (r *Router) keep(t *session.Turn, s *session.Session, st *stanza.Stanza, ba
 	case err == nil:
 		r.flushLate(t, bare)
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrQuota):
-		r.notKept(t, s, st, bare)
+		r.notKept(t, s, st, bare, err)
 	default:
 		r.fault(t, s, st, "message could not be kept", err)
 	}
@@ -149,14 +149,10 @@ func (r *Router) keep(t *session.Turn, s *session.Session, st *stanza.Stanza, ba
 // notKept answers a message for which there is no space, or no account. RFC 6121
 // section 8.1: "a server SHOULD return an error if the originating entity is in
 // the user's roster (when the error would reveal whether the user's account
-// exists)"; for anybody else both are silence, after the same work.
-func (r *Router) notKept(t *session.Turn, s *session.Session, st *stanza.Stanza, bare jid.JID) {
-	ro, err := r.Roster(bare)
-	if err != nil {
-		r.fault(t, s, st, "roster could not be read", err)
-		return
-	}
-	if _, known := ro.Item(s.BareJID()); known || bare.String() == s.BareJID() {
+// exists)"; for anybody else both are silence, after the same one call of the store
+// as for a message that is kept.
+func (r *Router) notKept(t *session.Turn, s *session.Session, st *stanza.Stanza, bare jid.JID, err error) {
+	if errors.Is(err, store.ErrContactQuota) || bare.String() == s.BareJID() {
 		r.Reply(t, s, st, stanza.ServiceUnavailable)
 	}
 }

@@ -2,6 +2,7 @@ package router_test
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"roost/internal/xmpptest"
@@ -60,6 +61,39 @@ func TestStrangersLearnNothing(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestSameStoreCalls: a message asks the store the same, one thing, whether the account
+// is away, has no space left, or does not exist.
+func TestSameStoreCalls(t *testing.T) {
+	var calls atomic.Pointer[[]string]
+	cfg := xmpptest.Config{Router: router.Config{MaxOffline: 2, RosterCache: 1}}
+	s, st := slowServer(t, cfg)
+	st.SetFault(func(method string) error {
+		if p := calls.Load(); p != nil {
+			*p = append(*p, method)
+		}
+		return nil
+	})
+	romeo := comeOnline(t, s, "romeo")
+	f := func(desc, to string) {
+		t.Helper()
+		var list []string
+		calls.Store(&list)
+		romeo.write("<message type='chat' to='" + to + "@localhost'><body>b</body></message>")
+		romeo.sync()
+		calls.Store(nil)
+		if got := strings.Join(list, " "); got != "AppendOffline" {
+			t.Errorf("%s: the store is asked %q", desc, got)
+		}
+	}
+	f("away", "juliet")
+	f("past the sender's share", "juliet")
+	f("no such account", "zuliet")
+	nurse := comeOnline(t, s, "nurse")
+	nurse.write("<message type='chat' to='juliet@localhost'><body>b</body></message>")
+	nurse.sync()
+	f("full", "juliet")
 }
 
 // volatile takes out what differs from one answer to the next: ids of pushes and

@@ -21,6 +21,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"roost/jid"
@@ -28,11 +29,12 @@ import (
 
 // What a Store answers. Errors are wrapped: test them with errors.Is.
 var (
-	ErrNotFound = errors.New("not found")
-	ErrExists   = errors.New("exists already")
-	ErrConflict = errors.New("changed by somebody else meanwhile")
-	ErrQuota    = errors.New("quota exceeded")
-	ErrClosed   = errors.New("the store is closed")
+	ErrNotFound     = errors.New("not found")
+	ErrExists       = errors.New("exists already")
+	ErrConflict     = errors.New("changed by somebody else meanwhile")
+	ErrQuota        = errors.New("quota exceeded")
+	ErrContactQuota = fmt.Errorf("%w, the sender is in the roster", ErrQuota) // of AppendOffline
+	ErrClosed       = errors.New("the store is closed")
 )
 
 // Store is everything that a server keeps. Its methods may be called from any
@@ -166,7 +168,8 @@ type EventContact struct {
 // Offline are messages that wait for their recipient (XEP-0160).
 type Offline interface {
 	// AppendOffline keeps a message, whole as it is to be delivered (without
-	// the delay stamp). It returns ErrQuota, and keeps nothing, where the
+	// the delay stamp). It returns ErrQuota, which is ErrContactQuota if the sender's bare
+	// JID is in the owner's roster, and keeps nothing, where the
 	// message would go past the quota, and ErrNotFound where there is no such
 	// account. Its cost does not depend on how many messages wait.
 	AppendOffline(ctx context.Context, owner jid.JID, m NewMessage, quota OfflineQuota) error

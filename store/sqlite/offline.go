@@ -52,12 +52,12 @@ func (c *conn) appendOffline(owner jid.JID, m store.NewMessage, quota store.Offl
 			return err
 		}
 	}
-	if !box.all.fits(size, quota.Messages, quota.Bytes) {
-		return store.ErrQuota
-	}
 	sender := m.From.BareString()
 	if sender == "" {
 		return errNoSender
+	}
+	if !box.all.fits(size, quota.Messages, quota.Bytes) {
+		return c.quotaError(box.id, sender)
 	}
 	// One sender cannot have more waiting than all of them.
 	if !box.all.fits(size, quota.SenderMessages, quota.SenderBytes) {
@@ -66,7 +66,7 @@ func (c *conn) appendOffline(owner jid.JID, m store.NewMessage, quota store.Offl
 			return err
 		}
 		if !share.fits(size, quota.SenderMessages, quota.SenderBytes) {
-			return store.ErrQuota
+			return c.quotaError(box.id, sender)
 		}
 	}
 	var from point // behind the message, among those of its sender
@@ -94,6 +94,25 @@ func (c *conn) appendOffline(owner jid.JID, m store.NewMessage, quota store.Offl
 	st.BindBytes(9, m.Stanza)
 	_, err = c.run(st)
 	return err
+}
+
+// quotaError is the error for a sender whose message is past the quota.
+func (c *conn) quotaError(id int64, sender string) error {
+	st, err := c.stmt(qItemState)
+	if err != nil {
+		return err
+	}
+	st.BindInt64(1, id)
+	st.BindText(2, sender)
+	refused := store.ErrQuota
+	err = each(st, func() error {
+		refused = store.ErrContactQuota
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return refused
 }
 
 // errNoSender means that a message was to be kept without its sender.

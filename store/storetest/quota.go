@@ -25,6 +25,18 @@ func testOfflineQuota(t *testing.T, s store.Store) {
 		add(juliet, nil)
 	}
 	add(juliet, store.ErrQuota)
+	full := func(want bool) {
+		t.Helper()
+		m := store.NewMessage{From: jid.MustParse(romeo.BareString() + "/r"), Stanza: []byte("x"), Received: time.Now()}
+		for _, quota := range []store.OfflineQuota{{Messages: 3}, {SenderMessages: 3}} {
+			if err := s.AppendOffline(ctx, juliet, m, quota); !errors.Is(err, store.ErrQuota) || errors.Is(err, store.ErrContactQuota) != want {
+				t.Errorf("%v; the sender is in the roster: %v", err, want)
+			}
+		}
+	}
+	full(false)
+	put(t, s, juliet, store.RosterItem{JID: romeo})
+	full(true)
 	add(nurse, nil)
 	msgs, _, err := s.Offline(ctx, juliet, 0, 1<<20)
 	ok(t, "Offline", err)
