@@ -38,7 +38,7 @@ type Conn struct {
 	mu    sync.Mutex
 	watch watch // what the poll looks for
 	armed bool  // waits for the socket to take bytes
-	fill  fill  // of the outbox, since it was empty
+	full  bool  // the socket did not take all of the outbox: Drained comes when it has
 	end   ending
 	out   *bytebufferpool.ByteBuffer // nil: nothing is queued
 	rec   record                     // nil: plain
@@ -99,7 +99,7 @@ func (c *Conn) hungUp(netpoll.Poll) error {
 	c.loop.post(c, func(int) {
 		c.mu.Lock()
 		c.watch, c.armed = watchNothing, false
-		full := c.fill == fillFull
+		full := c.full
 		c.mu.Unlock()
 		c.hup = true
 		if full && !c.dead {

@@ -161,7 +161,7 @@ func (c *Conn) closeWrite() {
 func (c *Conn) dropOutbox() {
 	if c.out != nil {
 		outboxes.Put(c.out)
-		c.out = nil
+		c.out, c.full = nil, false
 	}
 }
 

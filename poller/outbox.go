@@ -92,29 +92,12 @@ func (c *Conn) mayQueue(queued int) int {
 	return limit
 }
 
-// fill is what an outbox has had to hold since it was empty.
-type fill uint8
-
-const (
-	fillSmall fill = iota
-	fillLarge      // more than drainNotice: the handler is told when it is empty
-	fillFull       // the socket did not take everything; likewise
-)
-
-// drainNotice is how many bytes an outbox may have without that its handler is told
-// when it is empty again. A handler that waits for a large outbox may have seen it
-// before another goroutine has offered it to the socket, which then takes all.
-const drainNotice = 16 << 10
-
 // append puts p in the outbox. Under mu.
 func (c *Conn) append(p []byte) {
 	if c.out == nil {
 		c.out = outboxes.Get()
 	}
 	c.out.B = append(c.out.B, p...)
-	if len(c.out.B) > drainNotice {
-		c.fill = max(c.fill, fillLarge)
-	}
 }
 
 func (c *Conn) queued() int {
@@ -131,30 +114,33 @@ func (c *Conn) Queued() int {
 	return c.queued()
 }
 
-// Flush writes what is queued, as far as the socket takes it; for the rest it
-// asks to be told when the socket takes more.
-func (c *Conn) Flush() {
+// Flush writes what is queued, as far as the socket takes it. It reports whether the
+// socket is full and bytes are left: then Drained is called when it has taken all of
+// them. Without such a report nothing is promised: Queued alone does not tell, since
+// what it counts may not have been offered to the socket yet.
+func (c *Conn) Flush() (full bool) {
 	defer panics.Stop() // the lock may be held, and bytes of somebody else's stream half written
 	c.mu.Lock()
-	failed, drained := c.flush()
+	failed := c.flush()
+	full = c.full && failed == nil
 	c.mu.Unlock()
 	if failed != nil {
 		c.loop.post(c, func(int) { c.shut(failed) })
-	} else if drained {
-		c.loop.post(c, func(loop int) { c.drained(loop) })
 	}
+	return full
 }
 
-// flush is Flush under mu. drained says that a socket that had been full has
-// taken everything.
-func (c *Conn) flush() (failed error, drained bool) {
+// flush is Flush under mu.
+func (c *Conn) flush() (failed error) {
 	if c.out == nil || c.fd < 0 || c.armed {
-		return nil, false
+		return nil
 	}
 	return c.write()
 }
 
-func (c *Conn) write() (failed error, drained bool) {
+// write offers the outbox to the socket. The handler is told, soon, when a socket that
+// had been full has taken everything, whoever calls this. Under mu.
+func (c *Conn) write() (failed error) {
 	for c.out != nil {
 		n, err := write(c.fd, c.out.B)
 		c.loop.p.stats.writes.Add(1)
@@ -163,8 +149,10 @@ func (c *Conn) write() (failed error, drained bool) {
 			// With its length: from that the pool learns what to keep.
 			outboxes.Put(c.out)
 			c.out = nil
-			drained = c.fill != fillSmall
-			c.fill = fillSmall
+			if c.full {
+				c.full = false
+				c.loop.post(c, func(loop int) { c.drained(loop) })
+			}
 			c.loop.p.unauth.set(c, heldOutbox, 0)
 		case err == unix.EINTR:
 		case err == nil, err == unix.EAGAIN:
@@ -174,14 +162,14 @@ func (c *Conn) write() (failed error, drained bool) {
 			if c.unauth() {
 				c.fitOutbox()
 			}
-			c.fill = fillFull
+			c.full = true
 			c.arm()
-			return nil, false
+			return nil
 		default:
-			return err, false
+			return err
 		}
 	}
-	return nil, drained
+	return nil
 }
 
 // fitOutbox has what waits for a peer that has not authenticated take no more memory
@@ -211,7 +199,7 @@ func (c *Conn) arm() {
 // writable is the event that arm asked for. Loop.
 func (c *Conn) writable(netpoll.Poll) error {
 	c.mu.Lock()
-	failed, drained := c.write()
+	failed := c.write()
 	if c.out == nil && c.armed {
 		c.armed = false
 		if c.watch == watchRead {
@@ -219,11 +207,8 @@ func (c *Conn) writable(netpoll.Poll) error {
 		}
 	}
 	c.mu.Unlock()
-	switch {
-	case failed != nil:
+	if failed != nil {
 		c.loop.post(c, func(int) { c.shut(failed) })
-	case drained:
-		c.drained(c.loop.index)
 	}
 	return nil
 }

@@ -3,8 +3,10 @@
 package poller
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"testing"
 )
 
@@ -107,28 +109,64 @@ func TestListenLate(t *testing.T) {
 	}
 }
 
-// TestDrainedAtOnce: a handler that has seen a large outbox is told when it is empty,
-// also when the socket takes all of it at once, and hears nothing of small ones. Bug:
-// a session that waited for its large outbox, which another goroutine then flushed,
-// was never read again.
-func TestDrainedAtOnce(t *testing.T) {
-	s := serve(t, Config{Loops: 1, Outbox: 1 << 20}, nil, nil)
-	c := dial(t, s.addr)
-	e := <-s.conns
-	for i, size := range []int{drainNotice, drainNotice + 1, 100, drainNotice + 1} {
-		if err := e.c.Queue(make([]byte, size)); err != nil {
-			t.Fatal(err)
+// TestFullAndDrained: Flush reports whether the socket is full, with every record layer,
+// and Drained is called once for each time that it was, when all is gone; for what the
+// socket takes at once it is not called. Bug: a handler that waited because of what
+// Queued said was never told where the socket took everything at once.
+func TestFullAndDrained(t *testing.T) {
+	for _, tt := range []struct {
+		desc string
+		tls  *tls.Config
+		std  bool
+	}{{desc: "plain"}, {desc: "lean", tls: testTLS(t)}, {desc: "crypto/tls", tls: testTLS(t), std: true}} {
+		s := serve(t, Config{Loops: 1, Outbox: 1 << 20, StdTLS: tt.std}, tt.tls, nil)
+		raw := dial(t, s.addr)
+		c := net.Conn(raw)
+		if tt.tls != nil {
+			c = tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
 		}
-		e.c.Flush()
-		if n := e.c.Queued(); n != 0 {
-			t.Fatalf("the socket has not taken %d bytes of %d", n, size)
+		_, _ = c.Write([]byte("x"))
+		expect(t, c, "x") // the handshake is done
+		e := <-s.conns
+		if n := s.Stats().LeanTLS; (n == 1) != (tt.tls != nil && !tt.std) {
+			t.Fatalf("%s: %d lean sessions", tt.desc, n)
 		}
-		if _, err := io.ReadFull(c, make([]byte, size)); err != nil {
-			t.Fatal(err)
+		queue := func(size int) {
+			t.Helper()
+			if err := e.c.Queue(make([]byte, size)); err != nil {
+				t.Fatal(err)
+			}
 		}
-		s.onLoop(func(*loop) {}) // what Flush has posted was done
-		if want := int64((i + 1) / 2); e.drained.Load() != want {
-			t.Errorf("after %d writes Drained was called %d times, want %d", i+1, e.drained.Load(), want)
+		for round := range int64(2) {
+			for _, size := range []int{1, 50 << 10} {
+				if queue(size); e.c.Flush() || e.c.Queued() != 0 {
+					t.Fatalf("%s: the socket has not taken %d bytes", tt.desc, size)
+				}
+				if _, err := io.ReadFull(c, make([]byte, size)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.onLoop(func(*loop) {}) // what Flush has posted was done
+			if n := e.drained.Load(); n != round {
+				t.Errorf("%s, round %d: Drained was called %d times", tt.desc, round, n)
+			}
+			size := 200 << 10
+			for queue(size); !e.c.Flush(); size += 200 << 10 {
+				queue(200 << 10)
+			}
+			if _, err := io.ReadFull(c, make([]byte, size)); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "Drained", func() bool { return e.drained.Load() == round+1 })
+		}
+		queue(4 << 20)
+		for !e.c.Flush() {
+			queue(4 << 20)
+		}
+		e.c.Close(0)
+		_ = reason(t, e)
+		if e.c.Flush() {
+			t.Errorf("%s: a connection that is closed waits for its socket", tt.desc)
 		}
 	}
 }

@@ -49,7 +49,9 @@ type Handler interface {
 	// that came through it. st is lent.
 	Secured(loop int, st *tls.ConnectionState)
 
-	// Drained is called when a socket that had been full has taken everything.
+	// Drained is called, soon, when a socket that had been full has taken everything:
+	// once after each time that Conn.Flush has reported so, or more often. Nothing is
+	// called for what a socket takes at once.
 	Drained(loop int)
 
 	// Expired is called when a deadline has passed (ErrDeadline), nothing was heard

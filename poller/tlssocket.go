@@ -72,7 +72,7 @@ func (s *tlsSocket) Write(p []byte) (int, error) {
 	s.c.append(p)
 	if s.phaseIs(tlsShaking) {
 		s.record(p)
-		if failed, _ := s.c.flush(); failed != nil {
+		if failed := s.c.flush(); failed != nil {
 			return 0, failed
 		}
 	}

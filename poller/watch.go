@@ -23,7 +23,7 @@ func (c *Conn) unregister() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.forget()
-	if c.fill == fillFull {
+	if c.full {
 		c.arm()
 	}
 }
@@ -42,7 +42,7 @@ func (c *Conn) watchWrite() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.fd < 0 || c.fill != fillFull:
+	case c.fd < 0 || !c.full:
 		return
 	case c.hup:
 		c.watchTime()
@@ -101,7 +101,7 @@ func (c *Conn) reregister() {
 	c.forget()
 	c.watch = watchRead
 	_ = c.loop.poll.Control(c.op, netpoll.PollReadable)
-	if c.fill == fillFull {
+	if c.full {
 		c.arm()
 	}
 }

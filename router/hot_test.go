@@ -33,7 +33,7 @@ func (w *wire) Queue(p []byte) error {
 	w.mu.Unlock()
 	return nil
 }
-func (w *wire) Flush()                     {}
+func (w *wire) Flush() bool                { return false }
 func (w *wire) Queued() int                { return 0 }
 func (w *wire) Pause()                     {}
 func (w *wire) Resume()                    {}

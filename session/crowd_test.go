@@ -132,7 +132,7 @@ func (k *link) Queue(p []byte) error {
 	return nil
 }
 
-func (k *link) Flush()                     {}
+func (k *link) Flush() bool                { return false }
 func (k *link) Queued() int                { return 0 }
 func (k *link) Pause()                     { k.paused = true }
 func (k *link) Resume()                    { k.paused = false }

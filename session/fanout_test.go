@@ -16,7 +16,7 @@ type pausing struct {
 func (c *pausing) Hold(int) bool              { return true }
 func (c *pausing) Authenticated()             {}
 func (c *pausing) Queue([]byte) error         { return nil }
-func (c *pausing) Flush()                     {}
+func (c *pausing) Flush() bool                { return false }
 func (c *pausing) Queued() int                { return 0 }
 func (c *pausing) Pause()                     { c.paused = true }
 func (c *pausing) Resume()                    { c.paused = false }

@@ -74,7 +74,7 @@ type pipe struct {
 }
 
 func (p *pipe) Queue(b []byte) error       { p.mu.Lock(); p.out.Write(b); p.mu.Unlock(); return nil }
-func (p *pipe) Flush()                     {}
+func (p *pipe) Flush() bool                { return false }
 func (p *pipe) Queued() int                { return 0 }
 func (p *pipe) Pause()                     { p.paused = true }
 func (p *pipe) Resume()                    { p.paused = false }

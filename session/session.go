@@ -29,7 +29,7 @@ import (
 // go through an outbox bounded in bytes; nothing here ever waits.
 type Conn interface {
 	Queue(p []byte) error            // copies p to the outbox; an error means nothing was taken
-	Flush()                          // writes what is queued, as far as the socket takes it
+	Flush() (full bool)              // writes what is queued, as far as the socket takes it; true: bytes are left, and Drained is called when they are gone
 	Queued() int                     // bytes in the outbox
 	Pause()                          // stops reading; only from the loop
 	Resume()                         // goes on reading
@@ -324,16 +324,15 @@ func (s *Session) ClearDirected() []string {
 }
 
 // OnDrain has f called once, by the goroutine that handles the session's input,
-// when the socket has taken all of a full outbox; behind what was given before.
+// after what was given before: when the socket has taken all that it could not take at
+// once, or soon if there is nothing of that kind.
 func (s *Session) OnDrain(f func(*Turn)) {
 	x := s.needExtra()
 	x.mu.Lock()
 	x.onDrain = append(x.onDrain, f)
 	x.mu.Unlock()
-	// A socket that has taken everything meanwhile does not tell so again.
-	s.conn.Flush()
-	if s.conn.Queued() == 0 {
-		s.conn.Post(s.Drained)
+	if !s.conn.Flush() {
+		s.conn.Post(s.Drained) // the socket took everything, and says so only after it was full
 	}
 }
 

@@ -161,7 +161,8 @@ func (s *Session) Expired(loop int, err error) {
 	s.run(s.mgr.turns[loop], func(t *Turn) { s.end(t, reason) })
 }
 
-// Drained is called when the socket has taken all of a full outbox.
+// Drained is called when a socket that had been full has taken everything, and after
+// OnDrain.
 func (s *Session) Drained(loop int) {
 	s.whenFree(s.mgr.turns[loop], func(t *Turn) {
 		s.unset(flagBacklog)

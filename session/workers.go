@@ -311,14 +311,15 @@ func (s *Session) runLater(t *Turn) {
 const maxBacklog = 64 << 10
 
 // backlog pauses reading when too much waits for the client to read it; reading
-// goes on when the socket has taken all of it. Only the session's loop may call
-// it.
+// goes on when the socket has taken all of it. What other goroutines have queued and
+// not yet offered to the socket does not count: Drained may not be called for it.
+// Only the session's loop may call it.
 func (s *Session) backlog(t *Turn) bool {
 	if s.conn.Queued() <= maxBacklog {
 		return false
 	}
 	t.Flush()
-	if s.conn.Queued() <= maxBacklog {
+	if !s.conn.Flush() || s.conn.Queued() <= maxBacklog {
 		return false
 	}
 	s.set(flagBacklog)

@@ -155,11 +155,13 @@ func (c *Conn) Queue(p []byte) error {
 	return nil
 }
 
-// Flush moves what the socket takes.
-func (c *Conn) Flush() {
+// Flush moves what the socket takes, and reports whether bytes are left: then Drained
+// is called when there are none.
+func (c *Conn) Flush() (full bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.flush()
+	return c.stuck
 }
 
 func (c *Conn) flush() {
