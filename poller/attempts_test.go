@@ -4,6 +4,8 @@ package poller
 
 import (
 	"encoding/binary"
+	"encoding/json"
+	"log/slog"
 	"net/netip"
 	"os"
 	"testing"
@@ -177,5 +179,24 @@ func TestAddressMemory(t *testing.T) {
 	}
 	if a.index != nil || a.places != nil || a.free != nil {
 		t.Error("memory is kept for addresses without connections")
+	}
+}
+
+// TestLimitIsLogged: the line about a network at its limit names the listener and the
+// network, not one address of it, with --log-format json as well.
+func TestLimitIsLogged(t *testing.T) {
+	var log syncBuffer
+	s := serve(t, Config{Loops: 1, MaxPerAddress: 1, Logger: slog.New(slog.NewJSONHandler(&log, nil))}, nil, nil)
+	s.onLoop(func(*loop) {
+		for range 3 {
+			s.listeners[0].admit(netip.MustParseAddr("2001:db8:1:2:3:4:5:6"))
+		}
+	})
+	var line struct{ Listener, Network, Limit string }
+	if err := json.Unmarshal([]byte(log.String()), &line); err != nil {
+		t.Fatalf("%v: %s", err, log.String())
+	}
+	if line.Listener != s.addr || line.Network != "2001:db8:1:2::/64" || line.Limit != "connections" {
+		t.Errorf("%+v", line)
 	}
 }

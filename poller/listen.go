@@ -219,7 +219,7 @@ func (l *Listener) again(int) {
 // complain logs, at most once a minute.
 func (l *Listener) complain(msg string, err error) {
 	if l.minutely(&l.quiet) {
-		l.p.cfg.Logger.Error(msg, "listener", l.addr, "err", err)
+		l.p.cfg.Logger.Error(msg, "listener", l.addr.String(), "err", err)
 	}
 }
 
@@ -248,7 +248,7 @@ func (l *Listener) admit(peer netip.Addr) (place peerIndex, ok bool) {
 	}
 	l.p.stats.refused.Add(1)
 	if l.minutely(&l.strict) {
-		l.p.cfg.Logger.Warn("an address is at its limit, connections of it are refused", "listener", l.addr, "network", peer, "limit", limit)
+		l.p.cfg.Logger.Warn("an address is at its limit, connections of it are refused", "listener", l.addr.String(), "network", of.String(), "limit", limit)
 	}
 	return 0, false
 }
