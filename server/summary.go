@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"roost/poller"
 	"roost/session"
 )
 
@@ -18,42 +19,64 @@ const summaryEvery = time.Minute
 type totals struct {
 	sessions, accounts, connections int64 // now
 	accepted, refused, logins       int64
+	evicted, gaveUp, recovered      int64 // recovered: panics
 	ended                           []session.Ended
 }
 
 func (s *Server) totals() totals {
-	counts, stats := s.sessions.Counts(), s.poller.Stats()
+	counts, t := s.sessions.Counts(), pollerTotals(s.poller.Stats())
+	t.sessions, t.accounts = int64(counts.Bound), int64(counts.Accounts)
+	t.logins, t.ended = s.sessions.Logins(), s.sessions.Ended()
+	t.recovered += s.sessions.Panics()
+	return t
+}
+
+// pollerTotals is the poller's part of the totals.
+func pollerTotals(s poller.Stats) totals {
 	return totals{
-		sessions: int64(counts.Bound), accounts: int64(counts.Accounts), connections: stats.Conns,
-		accepted: stats.Accepted, refused: stats.Refused, logins: s.sessions.Logins(),
-		ended: s.sessions.Ended(),
+		connections: s.Conns, accepted: s.Accepted, refused: s.Refused,
+		evicted: s.Evicted, gaveUp: s.GaveUp, recovered: s.Panics,
 	}
 }
 
 // since is what changed since before, as attributes of a log line, nil if nothing
-// did.
+// did. What happens in few minutes only has an attribute where it did.
 func (now totals) since(before totals) []any {
-	var ended []any
-	old := make(map[string]int64)
-	for _, e := range before.ended {
-		old[e.Reason] = e.Count
-	}
-	for _, e := range now.ended {
-		if n := e.Count - old[e.Reason]; n > 0 {
-			ended = append(ended, slog.Int64(e.Reason, n))
-		}
-	}
 	accepted, refused, logins := now.accepted-before.accepted, now.refused-before.refused, now.logins-before.logins
-	same := now.sessions == before.sessions && now.connections == before.connections
-	if same && accepted == 0 && refused == 0 && logins == 0 && len(ended) == 0 {
-		return nil
-	}
 	attrs := []any{
 		"sessions", now.sessions, "accounts", now.accounts, "connections", now.connections,
 		"accepted", accepted, "refused", refused, "logins", logins,
 	}
-	if len(ended) > 0 {
+	usual := len(attrs)
+	for _, rare := range []slog.Attr{
+		slog.Int64("evicted", now.evicted-before.evicted),
+		slog.Int64("gave_up", now.gaveUp-before.gaveUp),
+		slog.Int64("recovered", now.recovered-before.recovered),
+	} {
+		if rare.Value.Int64() > 0 {
+			attrs = append(attrs, rare)
+		}
+	}
+	if ended := endedSince(now.ended, before.ended); len(ended) > 0 {
 		attrs = append(attrs, slog.Group("ended", ended...))
+	}
+	same := now.sessions == before.sessions && now.connections == before.connections
+	if same && accepted == 0 && refused == 0 && logins == 0 && len(attrs) == usual {
+		return nil
+	}
+	return attrs
+}
+
+// endedSince is how many sessions have ended for which reason since before.
+func endedSince(now, before []session.Ended) (attrs []any) {
+	old := make(map[string]int64)
+	for _, e := range before {
+		old[e.Reason] = e.Count
+	}
+	for _, e := range now {
+		if n := e.Count - old[e.Reason]; n > 0 {
+			attrs = append(attrs, slog.Int64(e.Reason, n))
+		}
 	}
 	return attrs
 }

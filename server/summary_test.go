@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"roost/poller"
 	"roost/session"
 )
 
@@ -50,6 +51,14 @@ func TestSummary(t *testing.T) {
 		fewer.sessions, fewer.accounts, fewer.connections = 1, 1, 1
 		fewer.ended = []session.Ended{{Reason: "closed", Count: 2}, {Reason: "lost", Count: 2}}
 		f(fewer, "level=INFO msg=\"last minute\" sessions=1 accounts=1 connections=1 accepted=0 refused=0 logins=0 ended.closed=1 ended.lost=2\n")
+		for _, tt := range []struct {
+			attr string
+			n    *int64
+		}{{"evicted", &fewer.evicted}, {"gave_up", &fewer.gaveUp}, {"recovered", &fewer.recovered}} {
+			*tt.n = 2
+			f(fewer, "level=INFO msg=\"last minute\" sessions=1 accounts=1 connections=1 accepted=0 refused=0 logins=0 "+tt.attr+"=2\n")
+			f(fewer, "")
+		}
 		cancel()
 	})
 }
@@ -70,6 +79,13 @@ func TestSummaryCounts(t *testing.T) {
 	got := fmt.Sprint(s.totals().since(totals{}))
 	if want := "[sessions 2 accounts 2 connections 2 accepted 2 refused 0 logins 2]"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	s.sessions.Recovered("a panic", nil)
+	if got := s.totals(); got.recovered != 1 || got.evicted != 0 || got.gaveUp != 0 {
+		t.Errorf("%+v, want one panic", got)
+	}
+	if got := pollerTotals(poller.Stats{Evicted: 1, GaveUp: 2, Panics: 4}); got.evicted != 1 || got.gaveUp != 2 || got.recovered != 4 {
+		t.Errorf("%+v, want 1 evicted, 2 that gave up, 4 panics", got)
 	}
 	romeo.ask("</stream:stream>", "</stream:stream>")
 	got = fmt.Sprint(s.totals().ended)
