@@ -26,13 +26,16 @@ func (c *Conn) setDeadline(after time.Duration) {
 	c.watchTime()
 }
 
-// expire lets the handler say that time is up. Loop, and not from within a callback
-// of the operator.
+// expire lets the handler say why the connection ends. During a TLS handshake nothing
+// can be said: then it is cut off, whatever the handler does, and what the handshake
+// holds is free. Loop, and not from within a callback of the operator.
 func (c *Conn) expire(err error) {
 	c.deadline = 0
 	c.handler.Expired(c.loop.index, err)
-	c.loop.post(c, func(int) { // behind what a Close has posted
-		if !c.lingering() {
+	t, ok := c.rec.(*stdTLS)
+	handshake := ok && t.early
+	c.loop.post(c, func(int) { // after what a Close has posted
+		if handshake || !c.lingering() {
 			c.shut(err)
 		}
 	})

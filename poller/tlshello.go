@@ -68,11 +68,11 @@ func (t *stdTLS) hello() error {
 		t.phase = tlsFailed
 		return err
 	case whole:
-		t.first = nil
-		t.phase = tlsQueued
 		if !t.c.loop.p.unauth.wait(t.c) {
 			return ErrMemory
 		}
+		t.first = nil
+		t.phase = tlsQueued
 		t.c.loop.p.queue.add(t)
 	default:
 		if t.first == nil {
@@ -206,7 +206,8 @@ func (t *stdTLS) reject(err error) {
 	c := t.c
 	t.mu.Lock()
 	unsent := t.phase == tlsFailed && errors.As(err, &a)
-	t.phase, t.in = tlsFailed, bytes.Buffer{}
+	t.phase, t.in, t.conn = tlsFailed, bytes.Buffer{}, nil
+	t.account()
 	t.mu.Unlock()
 	if unsent {
 		c.mu.Lock()

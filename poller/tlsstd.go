@@ -91,13 +91,17 @@ func (t *stdTLS) open(p []byte) error {
 	t.in.Write(p)
 	if !t.account() {
 		t.mu.Unlock()
-		return ErrMemory
+		t.c.noMemory()
+		return nil
 	}
 	switch t.phase {
 	case tlsHello:
 		err := t.hello()
 		t.mu.Unlock()
-		if err != nil {
+		switch {
+		case err == ErrMemory:
+			t.c.noMemory()
+		case err != nil:
 			t.reject(err)
 		}
 		return nil
@@ -116,23 +120,21 @@ func (t *stdTLS) open(p []byte) error {
 }
 
 // account says what is held for a peer that has not authenticated. False: it is
-// too much. Under mu.
+// too much. When the session is lean, leanTLS.account does that. Under mu.
 func (t *stdTLS) account() bool {
 	if !t.c.unauth() {
 		return true
 	}
-	held := &t.c.loop.p.unauth
+	kind, n := heldTLS, t.in.Cap()
 	switch t.phase {
-	case tlsHello:
-		return held.set(t.c, heldTLS, t.in.Cap())
 	case tlsQueued:
-		return held.set(t.c, heldQueue, t.in.Cap())
+		kind = heldQueue
 	case tlsShaking:
-		return held.set(t.c, heldTLS, handshakeBytes+t.in.Cap())
+		n += handshakeBytes
 	case tlsOpen:
-		return held.set(t.c, heldTLS, stdTLSBytes+t.in.Cap())
+		n += stdTLSBytes
 	}
-	return true // see leanTLS.account
+	return t.c.loop.p.unauth.set(t.c, kind, n)
 }
 
 // shake does the handshake. It runs on a goroutine of its own.
@@ -147,8 +149,12 @@ func (t *stdTLS) shake() {
 	t.phase = tlsShaking
 	// Bytes that came since it was begun were counted as those of one that waits.
 	c.loop.p.unauth.set(c, heldQueue, 0)
-	t.account()
+	fits := t.account()
 	t.mu.Unlock()
+	if !fits {
+		c.loop.post(c, func(int) { c.outOfMemory() })
+		return
+	}
 	if t.server {
 		t.conn = tls.Server((*tlsSocket)(t), c.loop.p.lean.of(&c.loop.p.cfg, t.cfg))
 	}
@@ -215,7 +221,7 @@ func (t *stdTLS) goOn(loop int, state *tls.ConnectionState) error {
 	}
 	t.mu.Lock()
 	t.phase = tlsOpen
-	t.account()
+	t.account() // less than in the handshake
 	t.mu.Unlock()
 	t.c.handler.Secured(loop, state)
 	return t.resume()

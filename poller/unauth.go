@@ -367,9 +367,15 @@ func (c *Conn) unauthIndex() (i uint32, counted bool) {
 // much, it ends. Loop.
 func (c *Conn) hold(kind heldKind, n int) {
 	if !c.loop.p.unauth.set(c, kind, n) {
-		c.paused = true
-		c.loop.post(c, func(int) { c.outOfMemory() })
+		c.noMemory()
 	}
+}
+
+// noMemory ends a connection that must not hold what has come, from within whatever
+// it came to. Loop.
+func (c *Conn) noMemory() {
+	c.paused = true
+	c.loop.post(c, func(int) { c.outOfMemory() })
 }
 
 // outOfMemory ends a connection for what it holds; its handler may say so. Loop, and
