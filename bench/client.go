@@ -6,6 +6,7 @@ package bench
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -156,7 +157,7 @@ func (c *Client) Data(loop int, p []byte) int {
 }
 
 // Secured goes on after STARTTLS or begins after direct TLS.
-func (c *Client) Secured(loop int, _ *tls.ConnectionState) {
+func (c *Client) Secured(loop int, _ *tls.ConnectionState, _ *x509.Certificate) {
 	c.parser.Free(c.fleet.scratch[loop])
 	c.parser.Reset()
 	c.header()

@@ -13,6 +13,7 @@ package poller
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
@@ -46,8 +47,10 @@ type Handler interface {
 	Data(loop int, p []byte) (n int)
 
 	// Secured is called when a TLS handshake is done, before the first Data
-	// that came through it. st is lent.
-	Secured(loop int, st *tls.ConnectionState)
+	// that came through it. st is lent. leaf is the certificate that the peer was
+	// shown in this handshake, or that of the session that it resumes; nil if there is
+	// none or it is not known.
+	Secured(loop int, st *tls.ConnectionState, leaf *x509.Certificate)
 
 	// Drained is called, soon, when a socket that had been full has taken everything:
 	// once after each time that Conn.Flush has reported so, or more often. Nothing is

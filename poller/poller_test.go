@@ -45,10 +45,10 @@ func (e *echo) Data(_ int, p []byte) int {
 	return len(p)
 }
 
-func (e *echo) Secured(int, *tls.ConnectionState) { e.secured.Store(true) }
-func (e *echo) Drained(int)                       { e.drained.Add(1) }
-func (e *echo) Expired(int, error)                {}
-func (e *echo) Closed(_ int, err error)           { e.closed <- err }
+func (e *echo) Secured(int, *tls.ConnectionState, *x509.Certificate) { e.secured.Store(true) }
+func (e *echo) Drained(int)                                          { e.drained.Add(1) }
+func (e *echo) Expired(int, error)                                   {}
+func (e *echo) Closed(_ int, err error)                              { e.closed <- err }
 
 // testServer is a poller with one listener, and its handlers as they come.
 type testServer struct {

@@ -5,6 +5,7 @@ package poller
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -25,10 +26,10 @@ func (h *silent) Data(_ int, p []byte) int {
 	h.c.Flush()
 	return len(p)
 }
-func (h *silent) Secured(int, *tls.ConnectionState) {}
-func (h *silent) Drained(int)                       {}
-func (h *silent) Expired(int, error)                {}
-func (h *silent) Closed(int, error)                 {}
+func (h *silent) Secured(int, *tls.ConnectionState, *x509.Certificate) {}
+func (h *silent) Drained(int)                                          {}
+func (h *silent) Expired(int, error)                                   {}
+func (h *silent) Closed(int, error)                                    {}
 
 // serveSilently is serve with silent handlers; it answers the port.
 func serveSilently(t testing.TB, cfg Config) (*Poller, int) {

@@ -72,8 +72,9 @@ func (c *keyCache) second() {
 	}
 }
 
-// leanConfigs are the configurations that catch secrets, one for each that was
-// given, because it has the keys of the session tickets.
+// leanConfigs are the configurations that note what was chosen for a client and
+// catch secrets, one for each that was given, because it has the keys of the session
+// tickets.
 type leanConfigs struct {
 	failed bool // the self-test; immutable
 
@@ -101,7 +102,8 @@ var selfTest = leantls.SelfTest
 
 // of is the configuration that a server's connection is to use.
 func (l *leanConfigs) of(cfg *Config, given *tls.Config) *tls.Config {
-	if cfg.StdTLS || l.failed {
+	std := cfg.StdTLS || l.failed
+	if std && given.GetConfigForClient == nil {
 		return given
 	}
 	l.mu.Lock()
@@ -114,7 +116,9 @@ func (l *leanConfigs) of(cfg *Config, given *tls.Config) *tls.Config {
 		if l.all == nil {
 			l.all = make(map[*tls.Config]*tls.Config)
 		}
-		c = leantls.Config(given, catch)
+		if c = noting(given); !std {
+			c = leantls.Config(c, catch)
+		}
 		l.all[given] = c
 	}
 	return c

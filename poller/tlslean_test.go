@@ -5,6 +5,7 @@ package poller
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -154,7 +155,7 @@ type exporting struct {
 	keys chan []byte
 }
 
-func (e *exporting) Secured(_ int, st *tls.ConnectionState) {
+func (e *exporting) Secured(_ int, st *tls.ConnectionState, _ *x509.Certificate) {
 	key, err := st.ExportKeyingMaterial("EXPORTER-Channel-Binding", nil, 32)
 	if err != nil || st.ServerName != "localhost" {
 		key = []byte(fmt.Sprint(err, st.ServerName))

@@ -4,6 +4,7 @@ package poller
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 
@@ -24,6 +25,41 @@ func catch(conn net.Conn) *leantls.Secrets {
 	s.secrets = new(leantls.Secrets)
 	s.written = remainders.Get()
 	return s.secrets
+}
+
+// noting is a configuration that works as base does, and has each connection's layer
+// keep the one that was chosen for its ClientHello.
+func noting(base *tls.Config) *tls.Config {
+	if base.GetConfigForClient == nil {
+		return base
+	}
+	c := base.Clone()
+	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		chosen, err := base.GetConfigForClient(hello)
+		if s, ok := hello.Conn.(*tlsSocket); ok && chosen != nil {
+			s.cfg = chosen
+		}
+		return chosen, err
+	}
+	return c
+}
+
+// leaf is our certificate in a handshake that is done, nil if it is not known. It is
+// asked of the configuration that the handshake had: by now others may have another
+// certificate, which this client has not seen. A session that was resumed has the
+// certificate of the session before it, and that is the same if the keys of tickets
+// are changed with the certificates.
+func (t *stdTLS) leaf(st *tls.ConnectionState) *x509.Certificate {
+	switch {
+	case !t.server:
+	case t.cfg.GetCertificate != nil:
+		if cert, err := t.cfg.GetCertificate(&tls.ClientHelloInfo{ServerName: st.ServerName}); err == nil && cert != nil {
+			return cert.Leaf
+		}
+	case len(t.cfg.Certificates) == 1:
+		return t.cfg.Certificates[0].Leaf
+	}
+	return nil
 }
 
 // record keeps what crypto/tls writes in its handshake. It is called on the

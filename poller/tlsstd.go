@@ -26,8 +26,9 @@ const plainBuffer = 1 << 14
 type stdTLS struct {
 	// immutable
 	c       *Conn
-	cfg     *tls.Config
 	network network // of the peer
+
+	cfg *tls.Config // what was given; when a client's ClientHello is there, what was chosen for it. See secrets
 
 	place  *list.Element // in its network's queue; nil: it does not wait. Under the lock of handshakes
 	conn   *tls.Conn     // a server's is nil until its handshake begins
@@ -215,7 +216,7 @@ func (t *stdTLS) secured(loop int) error {
 // goOn has the layer for the session's data take over. Loop.
 func (t *stdTLS) goOn(loop int, state *tls.ConnectionState) error {
 	if lean := t.park(state); lean != nil {
-		t.c.handler.Secured(loop, state)
+		t.c.handler.Secured(loop, state, t.leaf(state))
 		lean.keep(t.in.Bytes())
 		return lean.resume()
 	}
@@ -223,7 +224,7 @@ func (t *stdTLS) goOn(loop int, state *tls.ConnectionState) error {
 	t.phase = tlsOpen
 	t.account() // less than in the handshake
 	t.mu.Unlock()
-	t.c.handler.Secured(loop, state)
+	t.c.handler.Secured(loop, state, t.leaf(state))
 	return t.resume()
 }
 

@@ -5,6 +5,7 @@ package poller
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -283,9 +284,9 @@ func TestPausedWhenSecured(t *testing.T) {
 
 type pausing struct{ echo }
 
-func (p *pausing) Secured(loop int, st *tls.ConnectionState) {
+func (p *pausing) Secured(loop int, st *tls.ConnectionState, leaf *x509.Certificate) {
 	p.c.Pause()
-	p.echo.Secured(loop, st)
+	p.echo.Secured(loop, st, leaf)
 }
 
 // TestTruncatedWhileFull: the end of TCP without a close_notify is no proper one

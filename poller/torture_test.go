@@ -5,6 +5,7 @@ package poller
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -65,7 +66,7 @@ func (h *tortured) Data(_ int, p []byte) int {
 	return n
 }
 
-func (h *tortured) Secured(int, *tls.ConnectionState) {}
+func (h *tortured) Secured(int, *tls.ConnectionState, *x509.Certificate) {}
 
 func (h *tortured) Drained(int) { h.c.Resume() }
 

@@ -33,7 +33,7 @@ type core struct {
 }
 
 // newCore builds the rooms above the poller for a number of loops.
-func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, leaf session.LeafFunc, secret []byte, loops int) *core {
+func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, secret []byte, loops int) *core {
 	r := router.New(router.Config{
 		Domains:      cfg.Domains,
 		Store:        st,
@@ -59,7 +59,6 @@ func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, leaf sessio
 		Loops:          loops,
 		Workers:        cfg.Workers,
 		TLS:            tlsConfig,
-		Leaf:           leaf,
 		AllowPlaintext: cfg.AllowPlaintext,
 		MaxFailures:    cfg.MaxFailures,
 		MaxResources:   cfg.MaxResources,

@@ -71,7 +71,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.core = newCore(&s.cfg, st, s.startTLS(), s.certs.Leaf, secret, cfg.Pollers)
+	s.core = newCore(&s.cfg, st, s.startTLS(), secret, cfg.Pollers)
 	err = s.router.SkipAccountEvents(ctx)
 	if err == nil {
 		err = s.listen()

@@ -134,12 +134,6 @@ func (c *Certificates) load() ([]*tls.Certificate, error) {
 	return certs, nil
 }
 
-// Leaf is the certificate that was shown to a client which asked for serverName
-// by SNI, or for none, and had named domain in clear, or none.
-func (c *Certificates) Leaf(serverName, domain string) *x509.Certificate {
-	return c.set.Load().pick(serverName, domain).Leaf
-}
-
 // selfSigned reads the certificate in the data directory, or makes one when
 // there is none, it does not fit the domains, or its end is near.
 func (c *Certificates) selfSigned() (*tls.Certificate, error) {

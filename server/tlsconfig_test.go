@@ -130,6 +130,49 @@ func TestResumedAfterRenewal(t *testing.T) {
 	})
 }
 
+// TestReloadInHandshake: certificates that are read again while a client is in the
+// middle of its handshake change nothing for it: tls-server-end-point is a hash of the
+// certificate that it was shown (RFC 5929 section 4), or has from the session that it
+// resumes. Bug: it was that of the new one, and the login failed.
+func TestReloadInHandshake(t *testing.T) {
+	s, renew := certified(t, "localhost")
+	client, err := scram.SHA256.NewClient("romeo", "secret", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	each(func(version uint16, start bool) {
+		cfg := &tls.Config{ServerName: "localhost", MaxVersion: version, ClientSessionCache: new(anyTicket)}
+		for _, resumed := range []bool{false, true} {
+			reloaded := cfg.Clone()
+			reloaded.VerifyConnection = func(tls.ConnectionState) error { // after the server's first flight
+				renew()
+				return s.Reload()
+			}
+			p, state, err := overTLS(t, s, start, reloaded)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if state.DidResume != resumed {
+				t.Errorf("TLS %x, STARTTLS %v: resumed: %v, want %v", version, start, state.DidResume, resumed)
+			}
+			endpoint, err := scram.NewTLSServerEndpointBinding(&state)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := p.scram(testHeader, "SCRAM-SHA-256-PLUS", client.NewConversationWithChannelBinding(endpoint)); !strings.HasPrefix(got, "<success") {
+				t.Errorf("TLS %x, STARTTLS %v, resumed %v: %s", version, start, resumed, got)
+			}
+			_ = p.conn.Close()
+			// A ticket of the certificate that the server has now.
+			if p, _, err = overTLS(t, s, start, cfg); err != nil {
+				t.Fatal(err)
+			}
+			p.ask(testHeader, "</stream:features>")
+			_ = p.conn.Close()
+		}
+	})
+}
+
 // TestTicketsOfOtherNames: RFC 6066 section 3: "MUST NOT accept the request to resume
 // the session if the server_name extension contains a different name. Instead, it
 // proceeds with a full handshake to establish a new session."

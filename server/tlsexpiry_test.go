@@ -32,7 +32,7 @@ func TestExpiryWarnings(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan struct{})
 		go func() { defer close(done); c.WatchExpiry(ctx) }()
-		end := c.Leaf("", "").NotAfter
+		end := leafOf(c, "").NotAfter
 		time.Sleep(time.Until(end.Add(-35 * 24 * time.Hour))) // virtual
 		synctest.Wait()
 		if log.Len() != 0 {
@@ -99,13 +99,13 @@ func TestExpiryOfSelfSigned(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		old := c.Leaf("", "")
+		old := leafOf(c, "")
 		time.Sleep(time.Until(old.NotAfter.Add(-20 * 24 * time.Hour)))
 		c.warnExpiry()
 		if s := log.String(); !strings.Contains(s, filepath.Join(dir, selfSignedCert)) || !strings.Contains(s, "makes a new one") {
 			t.Errorf("log: %s", s)
 		}
-		if err := c.Reload(); err != nil || c.Leaf("", "").Equal(old) {
+		if err := c.Reload(); err != nil || leafOf(c, "").Equal(old) {
 			t.Errorf("not renewed: %v", err)
 		}
 	})

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"io"
 	"log/slog"
 	"runtime"
@@ -82,11 +81,6 @@ type Accounts interface {
 	Iterations(ctx context.Context) (map[int]int, error)
 }
 
-// LeafFunc returns the certificate that was shown to a client which asked for
-// serverName by SNI and had opened its stream to domain, nil when it is not known.
-// Either may be "".
-type LeafFunc func(serverName, domain string) *x509.Certificate
-
 // TLSFunc returns the configuration of STARTTLS on a stream to one of the domains,
 // always the same.
 type TLSFunc func(domain string) *tls.Config
@@ -105,7 +99,6 @@ type Config struct {
 	WriteMemory    int            // bytes of stanzas that wait for the store to write; default 64 MiB
 	KeyWorkers     int            // goroutines that derive keys; default half the CPUs, at least 1
 	TLS            TLSFunc        // of STARTTLS; nil: not offered
-	Leaf           LeafFunc       // the certificate that TLS shows; nil: no tls-server-end-point
 	AllowPlaintext bool           // logins without TLS are allowed
 	MaxFailures    int            // failed logins of one account from one network before more are refused, one is forgiven a minute; default 10; below 0: nothing is limited or delayed
 	FailureDelay   time.Duration  // of the response to the first failed login, doubles with each; default 500 ms; below 0: none

@@ -22,10 +22,10 @@ type channelBindings struct {
 	endpoint scram.ChannelBinding // tls-server-end-point, RFC 5929
 }
 
-// bindingsOf computes the bindings of a TLS channel, once, when it is there, for a
-// client that had opened a stream to domain, or none: an error only means that the
-// binding is not offered.
-func (m *Manager) bindingsOf(state *tls.ConnectionState, domain string) channelBindings {
+// bindingsOf computes the bindings of a TLS channel, once, when it is there. Where
+// there is an error, or leaf, the server's certificate in it, is nil, a binding is not
+// offered.
+func bindingsOf(state *tls.ConnectionState, leaf *x509.Certificate) channelBindings {
 	var c channelBindings
 	if state.Version >= tls.VersionTLS13 {
 		c.exporter, _ = scram.NewTLSExporterBinding(state)
@@ -34,10 +34,7 @@ func (m *Manager) bindingsOf(state *tls.ConnectionState, domain string) channelB
 		// it would not be safe.
 		c.unique = scram.NewTLSUniqueBinding(state.TLSUnique)
 	}
-	if m.cfg.Leaf == nil {
-		return c
-	}
-	if leaf := m.cfg.Leaf(state.ServerName, domain); leaf != nil {
+	if leaf != nil {
 		// The library is written for the client, who finds the server's
 		// certificate among its peer's.
 		c.endpoint, _ = scram.NewTLSServerEndpointBinding(&tls.ConnectionState{

@@ -2,6 +2,7 @@ package session
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"syscall"
 	"time"
@@ -127,20 +128,22 @@ func (s *Session) freeCut(t *Turn) {
 
 // Secured is called when the TLS handshake is done. RFC 6120 section 5.4.3.3:
 // both parties discard what they knew from the stream before TLS.
-func (s *Session) Secured(loop int, state *tls.ConnectionState) {
+//
+// leaf is the certificate that the client was shown in this handshake, nil if that is
+// not known.
+func (s *Session) Secured(loop int, state *tls.ConnectionState, leaf *x509.Certificate) {
 	t := s.mgr.turns[loop]
 	defer s.guard(t)
 	s.freeCut(t)
 	s.parser.Reset()
 	s.parser.Restrict()
 	s.unset(flagOpen | flagTLS)
-	domain := s.Host()
 	s.jid = jid.Kept{}
 	if s.neg() != nil {
 		// An exchange that began in clear is none that may end here.
 		s.neg().sasl, s.neg().mech = nil, nil
 		s.neg().secured = true
-		s.neg().binding = s.mgr.bindingsOf(state, domain)
+		s.neg().binding = bindingsOf(state, leaf)
 	}
 }
 
