@@ -3,10 +3,12 @@ package server
 import (
 	"fmt"
 	"io"
+	"net"
 	"runtime"
 	"strings"
 	"testing"
 
+	"roost/internal/xmpptest"
 	"roost/jid"
 	"roost/store"
 )
@@ -49,11 +51,9 @@ func TestLargeRoster(t *testing.T) {
 	}
 }
 
-// TestRosterPastOutbox: a roster of 2.5 MB reaches its owner, however small the
-// outbox is; and what others send meanwhile does not end the session.
-func TestRosterPastOutbox(t *testing.T) {
-	const contacts = 500
-	s := startServer(t, func(c *Config) { c.MaxStanza, c.Outbox = 16<<10, 16<<10 })
+// hugeRoster gives romeo a number of contacts with names of 5,000 bytes.
+func hugeRoster(t *testing.T, s *Server, contacts int) {
+	t.Helper()
 	romeo := jid.MustParse("romeo@localhost")
 	ro, err := s.store.Roster(t.Context(), romeo)
 	if err != nil {
@@ -68,6 +68,14 @@ func TestRosterPastOutbox(t *testing.T) {
 		}
 		version = versions[0]
 	}
+}
+
+// TestRosterPastOutbox: a roster of 2.5 MB reaches its owner, however small the
+// outbox is; and what others send meanwhile does not end the session.
+func TestRosterPastOutbox(t *testing.T) {
+	const contacts = 500
+	s := startServer(t, func(c *Config) { c.MaxStanza, c.Outbox = 16<<10, 16<<10 })
+	hugeRoster(t, s, contacts)
 	p := connect(t, s).login("romeo", "r")
 	juliet := connect(t, s).login("juliet", "r")
 	if _, err := io.WriteString(p.conn, "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>"); err != nil {
@@ -82,5 +90,47 @@ func TestRosterPastOutbox(t *testing.T) {
 	got := p.ask("", "id='m'")
 	if n := strings.Count(got, "<item "); n != contacts || len(got) < 2_500_000 {
 		t.Errorf("%d contacts in %d bytes, want %d", n, len(got), contacts)
+	}
+}
+
+// TestRosterAgainAndAgain: a client that asks for a large roster again and again, and
+// reads slowly, gets each of them, and never more waits for it than one of them and an
+// outbox: it is not read on meanwhile.
+func TestRosterAgainAndAgain(t *testing.T) {
+	const contacts, times, outbox = 500, 8, 16 << 10
+	s := startServer(t, func(c *Config) { c.MaxStanza, c.Outbox = outbox, outbox })
+	hugeRoster(t, s, contacts)
+	p := connect(t, s).login("romeo", "r")
+	if err := p.conn.(*net.TCPConn).SetReadBuffer(256 << 10); err != nil {
+		t.Fatal(err)
+	}
+	conn := s.sessions.Find("romeo@localhost", "r").Conn()
+	const get = "<iq type='get' id='again'><query xmlns='jabber:iq:roster'/></iq>"
+	one := len(p.ask(get+"<iq type='get' id='one' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "id='one'"))
+	if one < 2_500_000 {
+		t.Fatalf("a roster has %d bytes", one)
+	}
+	if _, err := io.WriteString(p.conn, strings.Repeat(get, times)+"<iq type='get' id='end' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>"); err != nil {
+		t.Fatal(err)
+	}
+	// 20 MB are more than the system takes for a client that does not read.
+	xmpptest.Eventually(t, "the socket is full", func() bool { return conn.Queued() > 0 })
+	most, got, tail, buf := 0, 0, "", make([]byte, 8<<10)
+	for !strings.Contains(tail, "id='end'") {
+		most = max(most, conn.Queued())
+		n, err := p.conn.Read(buf)
+		if err != nil {
+			t.Fatalf("after %d bytes: %v", got, err)
+		}
+		got += n
+		if tail += string(buf[:n]); len(tail) > len(buf) {
+			tail = tail[len(tail)-len(buf):]
+		}
+	}
+	if got < times*one-1000 {
+		t.Errorf("%d bytes of %d rosters with %d each", got, times, one)
+	}
+	if most > one+outbox {
+		t.Errorf("%d bytes have waited at most, want one roster (%d) and an outbox (%d) at most", most, one, outbox)
 	}
 }
