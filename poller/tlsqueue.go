@@ -33,10 +33,9 @@ type handshakes struct {
 	idle chan *stdTLS // to a goroutine that waits
 
 	mu       sync.Mutex
-	patience time.Duration // silence after which a peer gives up a slot that another needs
-	free     int           // slots
-	waiting  int           // handshakes that have none
-	under    map[*stdTLS]struct{}
+	patience time.Duration         // silence after which a peer gives up a slot that another needs
+	waiting  int                   // handshakes that have none
+	under    map[*stdTLS]struct{}  // have a slot
 	networks map[network]*netQueue // those with a handshake under way or waiting
 	turns    list.List             // of *netQueue: those with one that waits
 }
@@ -61,9 +60,12 @@ const (
 var errSilent = errors.New("the peer was silent in its handshake while others waited for theirs")
 
 func (h *handshakes) prepare(p *Poller) {
-	h.p, h.free, h.patience, h.idle = p, p.cfg.Handshakes, patience, make(chan *stdTLS)
+	h.p, h.patience, h.idle = p, patience, make(chan *stdTLS)
 	h.under, h.networks = make(map[*stdTLS]struct{}), make(map[network]*netQueue)
 }
+
+// free is the number of free slots. Under mu.
+func (h *handshakes) free() int { return h.p.cfg.Handshakes - len(h.under) }
 
 // add begins a handshake, or has it wait for a slot.
 func (h *handshakes) add(t *stdTLS) {
@@ -118,18 +120,17 @@ func (h *handshakes) forget(of network) {
 // next takes the next handshake that may begin, nil for none. Under mu.
 func (h *handshakes) next() *stdTLS {
 	for range h.turns.Len() {
-		if h.free == 0 {
+		if h.free() == 0 {
 			return nil
 		}
 		n := h.turns.Front().Value.(*netQueue)
 		t := n.waiting.Front().Value.(*stdTLS)
 		h.turns.MoveToBack(n.turn)
-		if n.under > 0 && n.under >= h.free && t.server || !h.p.unauth.begin(t.c, len(h.under) == 0) {
+		if n.under > 0 && n.under >= h.free() && t.server || !h.p.unauth.begin(t.c, len(h.under) == 0) {
 			continue
 		}
 		h.take(n, t)
 		n.under++
-		h.free--
 		h.under[t] = struct{}{}
 		return t
 	}
@@ -170,7 +171,6 @@ func (h *handshakes) done(t *stdTLS) *stdTLS {
 	defer h.mu.Unlock()
 	delete(h.under, t)
 	h.networks[t.network].under--
-	h.free++
 	h.forget(t.network)
 	next := h.next()
 	if next != nil {
@@ -195,7 +195,7 @@ func (h *handshakes) second(now time.Duration) {
 	var all []silent
 	for t := range h.under {
 		since := time.Duration(t.silent.Load())
-		if since != 0 && now-since >= h.patience && t.server && !t.gaveUp && (h.free == 0 || h.networks[t.network].turn != nil) {
+		if since != 0 && now-since >= h.patience && t.server && !t.gaveUp && (h.free() == 0 || h.networks[t.network].turn != nil) {
 			all = append(all, silent{t, since})
 		}
 	}

@@ -42,7 +42,7 @@ type stdTLS struct {
 	mu      sync.Mutex
 	arrived sync.Cond
 	in      bytes.Buffer // bytes of the socket that crypto/tls has not read
-	first   *firstFlight // of a ClientHello that is not whole; nil: nothing has come
+	first   *firstFlight // of a ClientHello that is not whole; nil: nothing has come. By value it would take more of each TLS 1.2 session
 	bound   leantls.Boundary
 	phase   tlsPhase
 	choked  bool // reading is paused until crypto/tls has read more
