@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -12,18 +13,69 @@ import (
 	"roost/internal/xmpptest"
 )
 
+// ticks has the server do what it does at these intervals when the test sends to
+// their channels. A tick is taken when what the one before it began is done.
+func ticks(t *testing.T, intervals ...time.Duration) (tick func(time.Duration)) {
+	t.Helper()
+	channels := make(map[time.Duration]chan time.Time)
+	for _, d := range intervals {
+		channels[d] = make(chan time.Time)
+	}
+	t.Cleanup(func() { newTicker = time.NewTicker }) // after the cleanup that ends the server's goroutines
+	newTicker = func(d time.Duration) *time.Ticker {
+		ticker := time.NewTicker(d)
+		if c := channels[d]; c != nil {
+			ticker.C = c
+		}
+		return ticker
+	}
+	return func(d time.Duration) {
+		t.Helper()
+		select {
+		case channels[d] <- time.Now():
+		case <-time.After(xmpptest.WaitLimit):
+			t.Fatalf("nothing is done every %v", d)
+		}
+	}
+}
+
+// TestMemoryGivenBack: when a crowd of clients has left what they had begun, a running
+// server collects their memory and gives it back to the system.
+func TestMemoryGivenBack(t *testing.T) {
+	tick := ticks(t, janitorEvery)
+	s := startServer(t, nil)
+	const clients = 2 * minLeft
+	all := make([]*peer, clients)
+	for i := range all {
+		all[i] = connect(t, s)
+		all[i].ask(testHeader+"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+strings.Repeat("A", 4096), "</stream:features>")
+	}
+	tick(janitorEvery) // sees them
+	tick(janitorEvery) // the one before is over
+	before := released()
+	for _, p := range all {
+		_ = p.conn.Close()
+	}
+	xmpptest.Eventually(t, "the clients to be gone", func() bool { return s.clients() == 0 })
+	for range 4 { // the first may come while much was allocated
+		tick(janitorEvery)
+	}
+	if after := released(); after == before {
+		t.Error("nothing was collected")
+	}
+}
+
+// released is how many collections were not the runtime's own decision.
+func released() uint32 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.NumForcedGC
+}
+
 // TestBackground: a server that was made by New looks at its certificates and writes
 // its summary at their intervals, without anything else being started.
 func TestBackground(t *testing.T) {
-	ticks := map[time.Duration]chan time.Time{summaryEvery: make(chan time.Time), expiryInterval: make(chan time.Time)}
-	t.Cleanup(func() { newTicker = time.NewTicker }) // after the server's own, which end its goroutines
-	newTicker = func(d time.Duration) *time.Ticker {
-		tick := time.NewTicker(d)
-		if c := ticks[d]; c != nil {
-			tick.C = c
-		}
-		return tick
-	}
+	tick := ticks(t, summaryEvery, expiryInterval)
 	var log lockedLog
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -33,18 +85,14 @@ func TestBackground(t *testing.T) {
 		cfg.TLSCert, cfg.TLSKey = certFiles(t, key, time.Now().Add(-24*time.Hour)) // expired
 		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	})
-	tick := func(interval time.Duration, want string) {
+	logs := func(interval time.Duration, want string) {
 		t.Helper()
 		log.Reset()
-		select {
-		case ticks[interval] <- time.Now():
-		case <-time.After(xmpptest.WaitLimit):
-			t.Fatalf("nothing is done every %v", interval)
-		}
+		tick(interval)
 		xmpptest.Eventually(t, "the log to have: "+want, func() bool { return strings.Contains(log.String(), want) })
 	}
-	tick(expiryInterval, "a certificate has expired")
+	logs(expiryInterval, "a certificate has expired")
 	connect(t, s).login("romeo", "r")
-	tick(summaryEvery, `msg="last minute" sessions=1 accounts=1 connections=1 accepted=1 refused=0 logins=1`)
-	tick(expiryInterval, "a certificate has expired")
+	logs(summaryEvery, `msg="last minute" sessions=1 accounts=1 connections=1 accepted=1 refused=0 logins=1`)
+	logs(expiryInterval, "a certificate has expired")
 }
