@@ -69,6 +69,8 @@ func (r *Router) available(t *session.Turn, s *session.Session, st *stanza.Stanz
 // setPresence makes a resource available; false: it was replaced meanwhile, and
 // that was announced.
 func (r *Router) setPresence(t *session.Turn, bc *broadcast, st *stanza.Stanza, priority int8) bool {
+	// Without its id, which differs from one client to the next: the bytes are shared
+	// by all sessions that sent the same.
 	b := stanza.AppendForward(t.Buf(), st, stanza.Edit{DropID: true, DropTo: true})
 	bc.p = r.sessions.SharePresence(b)
 	t.Keep(b)

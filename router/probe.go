@@ -64,8 +64,8 @@ func (r *Router) probeResource(t *session.Turn, s *session.Session, st *stanza.S
 	x := r.sessions.Find(st.To.BareString(), st.To.Resource())
 	switch {
 	case x != nil && x.Available() && subscribed:
-		// Section 4.3.2.1: an available resource's presence keeps its own id;
-		// it does not get that of the probe.
+		// Section 4.3.2.1: an available resource's presence does not get the id of
+		// the probe. Its own, which it SHOULD have, is not kept: see setPresence.
 		answerProbe(t, s, st, stanza.Available, x.FullJID(), false)
 	case x != nil && sentDirected(x, s):
 		answerProbe(t, s, st, stanza.Available, x.FullJID(), true)

@@ -3,6 +3,7 @@ package router_test
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"zombiezen.com/go/sqlite"
@@ -196,15 +197,26 @@ func TestHooksRunOnce(t *testing.T) {
 		}),
 		count("e", pass),
 	}
+	conflicts := 0
 	f := func(desc, stanza, want string) {
 		t.Helper()
-		s := xmpptest.NewServer(t, cfg)
+		s, st := slowServer(t, cfg)
+		var tries atomic.Int64
+		st.SetFault(func(method string) error {
+			if method == "ApplyRoster" && tries.Add(1) <= int64(conflicts) {
+				return fmt.Errorf("injected: %w", store.ErrConflict)
+			}
+			return nil
+		})
 		romeo := loginRaw(t, s, "romeo", plainHeader)
 		clear(calls)
 		romeo.write(stanza)
 		romeo.sync()
 		if got := strings.Join(calls["x"], " "); got != want {
 			t.Errorf("%s: the hooks were called %q, want %q", desc, got, want)
+		}
+		if n := tries.Load(); conflicts > 0 && n != int64(conflicts)+1 {
+			t.Errorf("%s: %d changes of rosters were tried, want %d", desc, n, conflicts+1)
 		}
 	}
 	const all = "a0 b2 b0 c0 d3 d0 e0"
@@ -217,4 +229,7 @@ func TestHooksRunOnce(t *testing.T) {
 	f("a roster get, past hooks that need no worker", "<iq type='get' id='x'><query xmlns='jabber:iq:roster'/></iq>", "a0 c0")
 	f("a subscription, past hooks that need no worker", "<presence type='subscribe' to='juliet@localhost' id='x'/>", "a0 c0")
 	f("presence, past hooks that need no worker", "<presence id='x'/>", "a0 c0")
+	conflicts = 3
+	f("a roster set that is tried again", "<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='a@example.com'/></query></iq>", "a0 c0")
+	f("a subscription that is tried again", "<presence type='subscribe' to='juliet@localhost' id='x'/>", "a0 c0")
 }
