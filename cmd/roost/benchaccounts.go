@@ -117,21 +117,12 @@ func (f *fleetFlags) onlyOurs(ctx context.Context, s store.Accounts) error {
 		digits, end := strings.CutSuffix(digits, after)
 		return ok && end && j.Domain() == domain && digits != "" && strings.Trim(digits, "0123456789") == ""
 	}
-	var last jid.JID
-	for {
-		page, err := s.ListAccounts(ctx, "", last, listPage)
-		if err != nil {
-			return err
+	return eachAccount(ctx, s, "", func(a store.Account) error {
+		if !ours(a.JID) {
+			return fmt.Errorf("%s has other accounts, such as %v, and a known password does not belong beside them: measure a server of its own, or add --create-anyway", f.Create, a.JID)
 		}
-		for i := range page {
-			if last = page[i].JID; !ours(last) {
-				return fmt.Errorf("%s has other accounts, such as %v, and a known password does not belong beside them: measure a server of its own, or add --create-anyway", f.Create, last)
-			}
-		}
-		if len(page) < listPage {
-			return nil
-		}
-	}
+		return nil
+	})
 }
 
 // removers is how many accounts are deleted at once: the store puts what comes

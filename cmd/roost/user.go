@@ -255,6 +255,22 @@ const listPage = 1000
 // them may not log in.
 func listAccounts(ctx context.Context, s store.Accounts, domain string, to io.Writer) error {
 	w := bufio.NewWriter(to)
+	err := eachAccount(ctx, s, domain, func(a store.Account) error {
+		w.WriteString(a.JID.String())
+		if a.Disabled {
+			w.WriteString("\tdisabled")
+		}
+		return w.WriteByte('\n')
+	})
+	if err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+// eachAccount calls f for each account of a domain, or of all domains if it is
+// empty, in the order of ListAccounts, until f returns an error.
+func eachAccount(ctx context.Context, s store.Accounts, domain string, f func(store.Account) error) error {
 	var after jid.JID
 	for {
 		page, err := s.ListAccounts(ctx, domain, after, listPage)
@@ -262,15 +278,13 @@ func listAccounts(ctx context.Context, s store.Accounts, domain string, to io.Wr
 			return err
 		}
 		for _, a := range page {
-			after = a.JID
-			w.WriteString(a.JID.String())
-			if a.Disabled {
-				w.WriteString("\tdisabled")
+			if err := f(a); err != nil {
+				return err
 			}
-			w.WriteByte('\n')
+			after = a.JID
 		}
 		if len(page) < listPage {
-			return w.Flush()
+			return nil
 		}
 	}
 }

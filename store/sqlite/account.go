@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"roost/jid"
 	"roost/store"
@@ -96,11 +97,7 @@ func (c *conn) lastAccount() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if _, err := st.Step(); err != nil {
-		return 0, err
-	}
-	last := st.ColumnInt64(0)
-	return last, st.Reset()
+	return sqlitex.ResultInt64(st)
 }
 
 // CreateAccount implements store.Accounts.
@@ -262,21 +259,12 @@ func (c *conn) approvers(contact jid.JID) (all []jid.JID, err error) {
 		return nil, err
 	}
 	st.BindText(1, contact.BareString())
-	for {
-		ok, err := st.Step()
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			return all, st.Reset()
-		}
+	err = each(st, func() error {
 		j, err := jid.New(st.ColumnText(1), st.ColumnText(0), "")
-		if err != nil {
-			st.Reset()
-			return nil, err
-		}
 		all = append(all, j)
-	}
+		return err
+	})
+	return all, err
 }
 
 // endSubscription ends what there is in one account's roster with another; the
@@ -371,18 +359,11 @@ func (s *Store) ListAccounts(ctx context.Context, domain string, after jid.JID, 
 		st.BindText(1, from)
 		st.BindText(2, after.Local())
 		st.BindInt64(3, int64(limit))
-		defer st.Reset()
-		for {
-			ok, err := st.Step()
-			if err != nil || !ok {
-				return err
-			}
+		return each(st, func() error {
 			j, err := jid.New(st.ColumnText(1), st.ColumnText(0), "")
-			if err != nil {
-				return err
-			}
 			list = append(list, store.Account{JID: j, Disabled: st.ColumnBool(2), Created: time.Unix(st.ColumnInt64(3), 0).UTC()})
-		}
+			return err
+		})
 	})
 	return list, err
 }

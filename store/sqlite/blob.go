@@ -19,12 +19,10 @@ func (s *Store) Blob(ctx context.Context, owner jid.JID, kind, key string) (valu
 		}
 		st.BindText(3, kind)
 		st.BindText(4, key)
-		defer st.Reset()
-		ok, err := st.Step()
-		if ok {
+		return each(st, func() error {
 			value = blob(st, 0)
-		}
-		return err
+			return nil
+		})
 	})
 	return value, err
 }
@@ -83,11 +81,11 @@ func (c *conn) blobUsage(id int64, kind string) (u store.BlobQuota, err error) {
 	}
 	st.BindInt64(1, id)
 	st.BindText(2, kind)
-	if _, err := st.Step(); err != nil {
-		return u, err
-	}
-	u.Values, u.Bytes = st.ColumnInt(0), st.ColumnInt64(1)
-	return u, st.Reset()
+	err = each(st, func() error {
+		u.Values, u.Bytes = st.ColumnInt(0), st.ColumnInt64(1)
+		return nil
+	})
+	return u, err
 }
 
 func (c *conn) putBlob(id int64, kind string, v *store.BlobValue) error {

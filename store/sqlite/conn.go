@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"roost/jid"
 	"roost/store"
@@ -69,6 +70,18 @@ func each(st *sqlite.Stmt, f func() error) error {
 			return err
 		}
 	}
+}
+
+// number is the one number that a query or a pragma gives. The query is not kept
+// prepared.
+func number(c *sqlite.Conn, query string) (n int64, err error) {
+	err = sqlitex.ExecuteTransient(c, query, &sqlitex.ExecOptions{
+		ResultFunc: func(st *sqlite.Stmt) error {
+			n = st.ColumnInt64(0)
+			return nil
+		},
+	})
+	return n, err
 }
 
 // accountRow is what statements about an account need of it.

@@ -45,20 +45,13 @@ func (s *Store) AccountEvents(ctx context.Context, after int64, limit int) ([]st
 		}
 		st.BindInt64(1, after)
 		st.BindInt64(2, int64(limit))
-		defer st.Reset()
-		for {
-			ok, err := st.Step()
-			if err != nil || !ok {
-				return err
-			}
+		return each(st, func() error {
 			j, err := jid.Parse(st.ColumnText(1))
-			if err != nil {
-				return err
-			}
 			events = append(events, store.AccountEvent{
 				ID: st.ColumnInt64(0), JID: j, Kind: store.EventKind(st.ColumnInt(2)), At: time.Unix(st.ColumnInt64(3), 0).UTC(),
 			})
-		}
+			return err
+		})
 	})
 	return events, err
 }
@@ -93,14 +86,11 @@ func (c *conn) itemState(id int64, contact jid.JID) (state int64, err error) {
 	}
 	st.BindInt64(1, id)
 	st.BindText(2, contact.String())
-	ok, err := st.Step()
-	if err != nil {
-		return 0, err
-	}
-	if ok {
+	err = each(st, func() error {
 		state = st.ColumnInt64(0)
-	}
-	return state, st.Reset()
+		return nil
+	})
+	return state, err
 }
 
 // EventContacts implements store.Accounts.
@@ -114,22 +104,15 @@ func (s *Store) EventContacts(ctx context.Context, event int64, after jid.JID, l
 		st.BindInt64(1, event)
 		st.BindText(2, after.BareString())
 		st.BindInt64(3, int64(limit))
-		defer st.Reset()
-		for {
-			ok, err := st.Step()
-			if err != nil || !ok {
-				return err
-			}
+		return each(st, func() error {
 			j, err := jid.Parse(st.ColumnText(0))
-			if err != nil {
-				return err
-			}
 			state := st.ColumnInt64(1)
 			contacts = append(contacts, store.EventContact{
 				JID: j, Subscription: store.Subscription(state & int64(store.Both)),
 				Ask: state&stateAsk != 0, Approved: state&stateApproved != 0, Pending: state&statePending != 0,
 			})
-		}
+			return err
+		})
 	})
 	return contacts, err
 }

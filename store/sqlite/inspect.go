@@ -68,30 +68,23 @@ func inspect(ctx context.Context, path string) (i Inspection, err error) {
 
 // read reads what the tables say of themselves.
 func (i *Inspection) read(c *sqlite.Conn) error {
-	one := func(query string) (int64, error) {
-		stmt, err := c.Prepare(query) // Prep panics where the file is no database
-		if err != nil {
-			return 0, err
-		}
-		return sqlitex.ResultInt64(stmt)
-	}
-	tables, err := one("SELECT count(*) FROM sqlite_schema")
+	tables, err := number(c, "SELECT count(*) FROM sqlite_schema")
 	if err != nil || tables == 0 {
 		return err
 	}
-	id, err := one("PRAGMA application_id")
+	id, err := number(c, "PRAGMA application_id")
 	if err != nil {
 		return err
 	}
 	if id != appID {
 		return errForeign
 	}
-	version, err := one("PRAGMA user_version")
+	version, err := number(c, "PRAGMA user_version")
 	if err != nil {
 		return err
 	}
 	i.Version = int(version)
-	i.Accounts, err = one("SELECT count(*) FROM account")
+	i.Accounts, err = number(c, "SELECT count(*) FROM account")
 	return err
 }
 

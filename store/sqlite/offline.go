@@ -144,17 +144,15 @@ func (c *conn) mailbox(owner jid.JID) (box mailbox, err error) {
 	if err != nil {
 		return box, err
 	}
-	ok, err := st.Step()
-	if err != nil {
-		return box, err
+	err = store.ErrNotFound
+	if failed := each(st, func() error {
+		box.id, err = st.ColumnInt64(0), nil
+		box.all.to = point{seq: st.ColumnInt64(1), total: st.ColumnInt64(2)}
+		return nil
+	}); failed != nil {
+		err = failed
 	}
-	if !ok {
-		st.Reset()
-		return box, store.ErrNotFound
-	}
-	box.id = st.ColumnInt64(0)
-	box.all.to = point{seq: st.ColumnInt64(1), total: st.ColumnInt64(2)}
-	return box, st.Reset()
+	return box, err
 }
 
 // mailboxStart is the point before the first message of an account.
@@ -164,14 +162,11 @@ func (c *conn) mailboxStart(id int64) (start point, err error) {
 		return start, err
 	}
 	st.BindInt64(1, id)
-	ok, err := st.Step()
-	if err != nil {
-		return start, err
-	}
-	if ok {
+	err = each(st, func() error {
 		start = point{seq: st.ColumnInt64(0) - 1, total: st.ColumnInt64(1) - st.ColumnInt64(2)}
-	}
-	return start, st.Reset()
+		return nil
+	})
+	return start, err
 }
 
 // senderShare is what one sender has waiting for an account.
@@ -192,12 +187,12 @@ func (c *conn) senderShare(id int64, sender string) (share span, err error) {
 	st.BindInt64(1, id)
 	st.BindText(2, sender)
 	st.BindInt64(3, fewMessages)
-	if _, err := st.Step(); err != nil {
-		return share, err
-	}
-	share.to.seq += st.ColumnInt64(0)
-	share.to.total += st.ColumnInt64(1)
-	return share, st.Reset()
+	err = each(st, func() error {
+		share.to.seq += st.ColumnInt64(0)
+		share.to.total += st.ColumnInt64(1)
+		return nil
+	})
+	return share, err
 }
 
 // senderEnd is the first or the last message of a sender in the index of senders,
@@ -209,15 +204,12 @@ func (c *conn) senderEnd(q query, id int64, sender string) (s span, err error) {
 	}
 	st.BindInt64(1, id)
 	st.BindText(2, sender)
-	ok, err := st.Step()
-	if err != nil {
-		return s, err
-	}
-	if ok {
+	err = each(st, func() error {
 		s.to = point{seq: st.ColumnInt64(0), total: st.ColumnInt64(1)}
 		s.from = point{seq: s.to.seq - 1, total: s.to.total - st.ColumnInt64(2)}
-	}
-	return s, st.Reset()
+		return nil
+	})
+	return s, err
 }
 
 // Offline implements store.Offline.

@@ -108,7 +108,7 @@ func TestOldMessages(t *testing.T) {
 func dataVersion(t *testing.T, s *Store) (version int64) {
 	t.Helper()
 	err := s.write(t.Context(), "pragma", whole|outside, func(c *conn) (err error) {
-		version, err = c.pragmaInt("data_version")
+		version, err = number(c.Conn, "PRAGMA data_version")
 		return err
 	})
 	if err != nil {

@@ -55,18 +55,11 @@ func (c *conn) rosterItems(id int64) ([]store.RosterItem, error) {
 		return nil, err
 	}
 	st.BindInt64(1, id)
-	defer st.Reset()
 	defer c.roster.forget()
-	for {
-		ok, err := st.Step()
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			return c.roster.take()
-		}
-		c.roster.add(st)
+	if err := each(st, func() error { c.roster.add(st); return nil }); err != nil {
+		return nil, err
 	}
+	return c.roster.take()
 }
 
 // rosterRequests are the contacts whose requests are pending.
@@ -76,14 +69,11 @@ func (c *conn) rosterRequests(id int64) (contacts []string, err error) {
 		return nil, err
 	}
 	st.BindInt64(1, id)
-	defer st.Reset()
-	for {
-		ok, err := st.Step()
-		if err != nil || !ok {
-			return contacts, err
-		}
+	err = each(st, func() error {
 		contacts = append(contacts, st.ColumnText(0))
-	}
+		return nil
+	})
+	return contacts, err
 }
 
 // RosterChanges implements store.Rosters.
@@ -146,16 +136,7 @@ func (c *conn) eachSince(q query, id, since int64, f func(*sqlite.Stmt) error) e
 	}
 	st.BindInt64(1, id)
 	st.BindInt64(2, since)
-	defer st.Reset()
-	for {
-		ok, err := st.Step()
-		if err != nil || !ok {
-			return err
-		}
-		if err := f(st); err != nil {
-			return err
-		}
-	}
+	return each(st, func() error { return f(st) })
 }
 
 // SubscriptionRequests implements store.Rosters.
@@ -165,18 +146,11 @@ func (s *Store) SubscriptionRequests(ctx context.Context, owner jid.JID) (reques
 		if err != nil {
 			return err
 		}
-		defer st.Reset()
-		for {
-			ok, err := st.Step()
-			if err != nil || !ok {
-				return err
-			}
+		return each(st, func() error {
 			from, err := jid.Parse(st.ColumnText(0))
-			if err != nil {
-				return err
-			}
 			requests = append(requests, store.Request{From: from, Received: time.Unix(st.ColumnInt64(1), 0).UTC(), Stanza: blob(st, 2)})
-		}
+			return err
+		})
 	})
 	return requests, err
 }

@@ -123,16 +123,13 @@ func (c *conn) pruneRemoved(id, floor int64) (int64, error) {
 	}
 	st.BindInt64(1, id)
 	st.BindInt64(2, maxRemoved)
-	ok, err := st.Step()
-	if err != nil {
-		return 0, err
-	}
-	if !ok {
-		return floor, st.Reset()
-	}
-	floor = st.ColumnInt64(0)
-	if err := st.Reset(); err != nil {
-		return 0, err
+	tooMany := false
+	err = each(st, func() error {
+		floor, tooMany = st.ColumnInt64(0), true
+		return nil
+	})
+	if err != nil || !tooMany {
+		return floor, err
 	}
 	return floor, c.ints(qPruneRemoved, id, floor)
 }

@@ -229,15 +229,15 @@ const convertBytes = 64 << 20
 // there was an upkeep. It is written anew for that. Where that is not possible
 // now, it is tried when the database is opened next.
 func (c *conn) convert() {
-	mode, err := c.pragmaInt("auto_vacuum")
+	mode, err := number(c.Conn, "PRAGMA auto_vacuum")
 	if err != nil || mode != 0 {
 		return
 	}
-	pages, err := c.pragmaInt("page_count")
+	pages, err := number(c.Conn, "PRAGMA page_count")
 	if err != nil {
 		return
 	}
-	size, err := c.pragmaInt("page_size")
+	size, err := number(c.Conn, "PRAGMA page_size")
 	if err != nil || pages*size > convertBytes {
 		return
 	}
@@ -278,18 +278,18 @@ func migrate(ctx context.Context, c *conn) error {
 	if err != nil {
 		return err
 	}
-	tables, err := sqlitex.ResultInt64(c.Prep("SELECT count(*) FROM sqlite_schema"))
+	tables, err := number(c.Conn, "SELECT count(*) FROM sqlite_schema")
 	if err != nil {
 		return err
 	}
-	id, err := sqlitex.ResultInt64(c.Prep("PRAGMA application_id"))
+	id, err := number(c.Conn, "PRAGMA application_id")
 	if err != nil {
 		return err
 	}
 	if tables > 0 && id != appID {
 		return errForeign
 	}
-	version, err := sqlitex.ResultInt64(c.Prep("PRAGMA user_version"))
+	version, err := number(c.Conn, "PRAGMA user_version")
 	if err != nil {
 		return err
 	}

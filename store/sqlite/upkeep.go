@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
@@ -87,7 +86,7 @@ func (s *Store) keepReserve() {
 // nothing back until it was converted, see convert.
 func (s *Store) vacuum(c *conn) (more bool) {
 	u := &s.upkeep
-	free, err := c.pragmaInt("freelist_count")
+	free, err := number(c.Conn, "PRAGMA freelist_count")
 	if err != nil || free <= keepPages || !u.vacuuming && free <= 2*keepPages {
 		if u.vacuuming {
 			// The file gets shorter when the log is moved into it.
@@ -102,7 +101,7 @@ func (s *Store) vacuum(c *conn) (more bool) {
 		u.in(retryStep) // another process writes, or the disk is full
 		return false
 	}
-	left, err := c.pragmaInt("freelist_count")
+	left, err := number(c.Conn, "PRAGMA freelist_count")
 	u.vacuuming = err == nil && left < free
 	s.afterCommit(c)
 	return u.vacuuming
@@ -154,15 +153,4 @@ func (s *Store) lastStep(c *conn) {
 		}
 		s.truncate(c) // waits for those that read old pages
 	}
-}
-
-// pragmaInt is the value of a pragma.
-func (c *conn) pragmaInt(name string) (n int64, err error) {
-	err = sqlitex.ExecuteTransient(c.Conn, "PRAGMA "+name, &sqlitex.ExecOptions{
-		ResultFunc: func(st *sqlite.Stmt) error {
-			n = st.ColumnInt64(0)
-			return nil
-		},
-	})
-	return n, err
 }

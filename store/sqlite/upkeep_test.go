@@ -133,7 +133,7 @@ func TestShrinksOld(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		if mode, err = (&conn{Conn: c}).pragmaInt("auto_vacuum"); err != nil {
+		if mode, err = number(c, "PRAGMA auto_vacuum"); err != nil {
 			t.Fatal(err)
 		}
 		return mode
