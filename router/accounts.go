@@ -3,7 +3,6 @@ package router
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -199,17 +198,17 @@ func (r *Router) takeOut(t *session.Turn, bare string, event int64) error {
 			continue
 		}
 		if ro == nil {
-			ro = &Roster{}
+			var was store.Roster
 			err := r.eachContact(event, func(c store.EventContact) error {
 				if c.Subscription.HasTo() {
-					ro.Items = append(ro.Items, store.RosterItem{JID: c.JID, Subscription: store.From})
+					was.Items = append(was.Items, store.RosterItem{JID: c.JID, Subscription: store.From})
 				}
 				return nil
 			})
 			if err != nil {
 				return err
 			}
-			slices.SortFunc(ro.Items, func(a, b store.RosterItem) int { return strings.Compare(a.JID.String(), b.JID.String()) })
+			ro = newRoster(was)
 		}
 		if r.sessions.TakeOut(s) {
 			r.left(t, s, ro)
@@ -230,12 +229,10 @@ func (r *Router) tellDeleted(t *session.Turn, owner jidPair, c store.EventContac
 	if r.sessions.First(contact.s) == nil {
 		return nil
 	}
-	sr, err := r.cfg.Store.Roster(r.ctx, contact.jid)
-	if err != nil || sr.Version == 0 {
+	ro, err := r.Roster(contact.jid) // as it is in the store: it was forgotten above, and the lock is held
+	if err != nil || ro.Version == 0 {
 		return err
 	}
-	ro := newRoster(sr)
-	r.publish(contact.s, ro)
 	l := &relation{r: r, user: owner, contact: contact}
 	state := subState{sub: c.Subscription, ask: c.Ask, approved: c.Approved, pendingIn: c.Pending}
 	for _, e := range []stanza.Type{stanza.Unsubscribe, stanza.Unsubscribed} {

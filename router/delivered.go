@@ -30,8 +30,8 @@ func (u *undeleted) after(owner jid.JID) int64 {
 }
 
 // delete deletes an account's messages up to and with an ID, or remembers to.
-func (u *undeleted) delete(ctx context.Context, owner jid.JID, upTo int64) {
-	err := u.r.cfg.Store.DeleteOffline(ctx, owner, upTo)
+func (u *undeleted) delete(owner jid.JID, upTo int64) {
+	err := u.r.cfg.Store.DeleteOffline(u.r.ctx, owner, upTo)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	switch {

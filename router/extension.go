@@ -45,7 +45,7 @@ type Extension struct {
 	Ready func(r *Router, x *Extension)
 
 	// OnStanza sees every stanza of a bound session before it is routed. It is
-	// called once for each, and once more where it asked for a worker.
+	// called once for each, and once more on each kind of worker that it asked for.
 	OnStanza func(t *session.Turn, s *session.Session, st *stanza.Stanza) Verdict
 
 	// OnLeft is called when a session has left the tables, and must not wait.

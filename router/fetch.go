@@ -118,18 +118,15 @@ func (r *Router) resumeFetch(t *session.Turn, s *session.Session) {
 	if !s.Available() {
 		f.own, f.roster = false, false // a probe is answered nevertheless
 	}
-	ro, ok := r.cachedOwn(s)
-	if !ok && !t.MayBlock() {
-		r.sessions.Block(t, s, session.Read, func(t *session.Turn) { r.resumeFetch(t, s) })
+	ro, need, err := r.tryOwnRoster(t, s)
+	switch {
+	case need != session.Done:
+		r.sessions.Block(t, s, need, func(t *session.Turn) { r.resumeFetch(t, s) })
 		return
-	}
-	if !ok {
-		var err error
-		if ro, err = r.ownRoster(s); err != nil {
-			r.cfg.Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
-			r.fetches.Delete(s)
-			return
-		}
+	case err != nil:
+		r.cfg.Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
+		r.fetches.Delete(s)
+		return
 	}
 	r.goOnFetching(t, s, ro, f)
 }

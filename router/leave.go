@@ -27,16 +27,13 @@ func (r *Router) sendUnavailable(t *session.Turn, of, to string) {
 // section 4.5): it goes where the available one went, to everybody who got
 // directed presence, and back to the resource itself.
 func (r *Router) unavailable(t *session.Turn, s *session.Session, st *stanza.Stanza) session.Work {
-	ro, ok := r.cachedOwn(s)
-	if !ok {
-		if !t.MayBlock() {
-			return session.Read
-		}
-		var err error
-		if ro, err = r.ownRoster(s); err != nil {
-			r.fault(t, s, st, "roster could not be read", err)
-			return session.Done
-		}
+	ro, need, err := r.tryOwnRoster(t, s)
+	switch {
+	case need != session.Done:
+		return need
+	case err != nil:
+		r.fault(t, s, st, "roster could not be read", err)
+		return session.Done
 	}
 	bc := broadcast{s: s, ro: ro, leaving: true, id: st.ID}
 	b := stanza.AppendForward(t.Buf(), st, stanza.Edit{DropID: true, DropTo: true})
@@ -141,18 +138,15 @@ func (r *Router) directed(t *session.Turn, s *session.Session, st *stanza.Stanza
 func (r *Router) Left(t *session.Turn, s *session.Session) bool {
 	ro := &Roster{}
 	if s.Available() {
-		cached, ok := r.cachedOwn(s)
-		if !ok && !t.MayBlock() {
+		own, need, err := r.tryOwnRoster(t, s)
+		switch {
+		case need != session.Done:
 			return false
+		case err != nil:
+			r.cfg.Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
+		default:
+			ro = own
 		}
-		if !ok {
-			var err error
-			if cached, err = r.ownRoster(s); err != nil {
-				r.cfg.Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
-				cached = ro
-			}
-		}
-		ro = cached
 		r.noteLast(s, nil)
 	}
 	r.left(t, s, ro)

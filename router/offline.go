@@ -119,7 +119,7 @@ func (r *Router) flushPage(t *session.Turn, s *session.Session) (page, error) {
 		return pageRefused, nil
 	}
 	if len(msgs) == 0 && after > 0 {
-		r.undeleted.delete(r.ctx, owner, after)
+		r.undeleted.delete(owner, after)
 	}
 	end := pageLast
 	if more {
@@ -148,7 +148,7 @@ func (r *Router) flushPage(t *session.Turn, s *session.Session) (page, error) {
 	// First to the socket: what is deleted shall be lost with this process no more,
 	// and what others have queued in this turn's name shall not wait for a disk.
 	t.Flush()
-	r.undeleted.delete(r.ctx, owner, sent)
+	r.undeleted.delete(owner, sent)
 	return end, nil
 }
 

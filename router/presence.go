@@ -48,16 +48,13 @@ func (r *Router) available(t *session.Turn, s *session.Session, st *stanza.Stanz
 	initial := !s.Available()
 	// XEP-0160: messages wait for a resource with a non-negative priority.
 	mail := priority >= 0 && (initial || s.Priority() < 0)
-	ro, ok := r.cachedOwn(s)
-	if !ok && !t.MayBlock() {
-		return session.Read
-	}
-	if !ok {
-		var err error
-		if ro, err = r.ownRoster(s); err != nil {
-			r.fault(t, s, st, "roster could not be read", err)
-			return session.Done
-		}
+	ro, need, err := r.tryOwnRoster(t, s)
+	switch {
+	case need != session.Done:
+		return need
+	case err != nil:
+		r.fault(t, s, st, "roster could not be read", err)
+		return session.Done
 	}
 	bc := broadcast{s: s, ro: ro, id: st.ID, initial: initial, mail: mail}
 	if r.setPresence(t, &bc, st, priority) {

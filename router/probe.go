@@ -12,16 +12,13 @@ func (r *Router) probe(t *session.Turn, s *session.Session, st *stanza.Stanza) s
 		return session.Done
 	}
 	contact := st.To.BareString()
-	ro, ok := r.cached(contact)
-	if !ok {
-		if !t.MayBlock() {
-			return session.Read
-		}
-		var err error
-		if ro, err = r.Roster(st.To.Bare().Clone()); err != nil {
-			r.fault(t, s, st, "roster could not be read", err)
-			return session.Done
-		}
+	ro, need, err := r.tryRoster(t, st.To.Bare())
+	switch {
+	case need != session.Done:
+		return need
+	case err != nil:
+		r.fault(t, s, st, "roster could not be read", err)
+		return session.Done
 	}
 	subscribed := contact == s.BareJID() || ro.Subscribed(s.BareJID())
 	if st.To.Resource() != "" {

@@ -206,6 +206,27 @@ func (r *Router) Roster(owner jid.JID) (*Roster, error) {
 	return ro, nil
 }
 
+// tryRoster is Roster for a turn that may not wait for the store: where the roster is
+// not in memory it returns what the turn has to wait for. owner may be borrowed.
+func (r *Router) tryRoster(t *session.Turn, owner jid.JID) (ro *Roster, need session.Work, err error) {
+	if ro, ok := r.cached(owner.String()); ok {
+		return ro, session.Done, nil
+	}
+	if !t.MayBlock() {
+		return nil, session.Read, nil
+	}
+	ro, err = r.Roster(owner.Clone())
+	return ro, session.Done, err
+}
+
+// tryOwnRoster is tryRoster for a session's own account.
+func (r *Router) tryOwnRoster(t *session.Turn, s *session.Session) (ro *Roster, need session.Work, err error) {
+	if ro, need, err = r.tryRoster(t, s.JID().Bare()); ro != nil {
+		ro = own(s, ro)
+	}
+	return ro, need, err
+}
+
 // cachedOwn is the roster of a session's own account, if it is in memory.
 func (r *Router) cachedOwn(s *session.Session) (*Roster, bool) {
 	ro, ok := r.cached(s.BareJID())

@@ -4,9 +4,10 @@
 //
 // # What may block
 //
-// Stanzas come in on the goroutine of a loop, which must never wait. Whoever
-// needs the store looks at Turn.MayBlock first and answers "not done" before
-// anything has happened; the session then calls again on a worker.
+// Stanzas come in on the goroutine of a loop, which must never wait. A function
+// that needs the store checks Turn.MayBlock or Turn.MayWrite first, and returns what
+// it has to wait for before anything has happened; the session then calls again, on
+// a worker of that kind and with the stage that was reached.
 //
 // # Lock order
 //

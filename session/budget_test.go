@@ -8,6 +8,7 @@ import (
 
 	"roost/router"
 	"roost/session"
+	"roost/stanza"
 )
 
 // most is how many stanzas one turn may queue for clients: its budget, and what
@@ -79,6 +80,37 @@ func TestTurnBudget(t *testing.T) {
 	comes := rounds * 2 * (contacts + 1)
 	f("presence that comes and goes", "<presence type='unavailable'/><presence/>", comes+contacts, comes+rounds*contacts)
 	f("messages", strings.Repeat("<message to='"+bare+"'/>", 100), rounds*100, rounds*100)
+}
+
+// TestHookRunsOnceAcrossTurns: a stanza that is more work than one turn may do, and
+// one that waits because those before it were, go through a hook once.
+func TestHookRunsOnceAcrossTurns(t *testing.T) {
+	const contacts = 300
+	calls := make(map[string]int) // by id
+	c := newCrowdWith(t, contacts+10, contacts, -1, func(cfg *router.Config) {
+		cfg.Extensions = []router.Extension{{Name: "count", OnStanza: func(_ *session.Turn, _ *session.Session, st *stanza.Stanza) router.Verdict {
+			calls[string(st.ID)]++
+			return router.Pass
+		}}}
+	})
+	all := c.fill()
+	var input strings.Builder
+	const n = 4
+	for i := range n {
+		fmt.Fprintf(&input, "<presence id='here-%d'/><message id='message-%d' to='%s'/><presence id='gone-%d' type='unavailable'/>", i, i, member(1), i)
+	}
+	turns := 0
+	c.turns(all[0], input.String(), func() { turns++ })
+	if turns < 2*n*contacts/most {
+		t.Fatalf("all was done in %d turns", turns)
+	}
+	for i := range n {
+		for _, id := range []string{"here", "message", "gone"} {
+			if got := calls[fmt.Sprintf("%s-%d", id, i)]; got != 1 {
+				t.Errorf("the hook was called %d times for %s-%d, want once", got, id, i)
+			}
+		}
+	}
 }
 
 // TestLargeLeave: the last presence of a resource is as much work as any, also

@@ -36,9 +36,6 @@ func (p *Presence) AppendXML(dst []byte, from, to string, id []byte) []byte {
 	return append(dst, p.xml[tagLen:]...)
 }
 
-// XML is the stanza without addresses.
-func (p *Presence) XML() string { return p.xml }
-
 // presences holds every Presence in use, by its bytes.
 type presences struct {
 	m *xsync.MapOf[string, *Presence]
