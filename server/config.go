@@ -58,7 +58,7 @@ type Config struct {
 	// Connections.
 	Pollers       int           // event loops; default: the CPUs
 	Workers       int           // goroutines that read from the store; default 32
-	FanoutRate    int           // deliveries to others that one client may cause in a second, five times as many at once; default 20,000; below 0: any number
+	FanoutRate    int           // deliveries to others that the clients of one account may cause in a second, five times as many at once; default 20,000; below 0: any number
 	MaxPerAddress int           // connections of one IPv4 address or IPv6 /64, loopback exempt; default 10,000; below 0: any number
 	MaxAttempts   int           // connections that one of those may open in a minute, loopback exempt; default: three times MaxPerAddress; below 0: any number
 	LoginTimeout  time.Duration // from connecting to binding a resource, the TLS handshake included; default 60 s

@@ -120,13 +120,19 @@ func (m *Manager) unlink(s *Session) {
 	}
 }
 
-// leave announces that a session has left the tables.
+// leave announces that a session has left the tables. What that costs is held against
+// its account as anything else is: a client that came and went again and again would
+// cause it for nothing.
 func (m *Manager) leave(t *Turn, s *Session) {
 	if !s.set(flagLeft) {
 		return
 	}
+	t.charged += freeCost
 	if !m.announceLeft(t, s) {
-		m.reads.submit(func(t *Turn) { m.announceLeft(t, s) })
+		m.reads.submit(func(t *Turn) {
+			m.announceLeft(t, s)
+			s.chargeCost(t, t.uncharged())
+		})
 	}
 }
 

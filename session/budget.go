@@ -92,9 +92,7 @@ func (m *Manager) runLeft(loop int) {
 		x := todo[done]
 		todo[done] = left{}
 		done++
-		before := t.cost
 		x.s.run(t, x.f)
-		x.s.charge(t, t.cost-before)
 		m.left.Add(-1)
 	}
 	// Some may have been appended meanwhile.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"roost/router"
 	"roost/session"
@@ -199,7 +201,9 @@ func TestLeaveReplaced(t *testing.T) {
 
 // TestFanoutPauses: who causes more deliveries than a client may is not read for a
 // while, and goes on then. Who causes few is not counted.
-func TestFanoutPauses(t *testing.T) {
+func TestFanoutPauses(t *testing.T) { synctest.Test(t, fanoutPauses) }
+
+func fanoutPauses(t *testing.T) {
 	const contacts, rate = 50, 1000 // one broadcast fits in a turn
 	c := newCrowdWith(t, contacts+10, contacts, rate)
 	all := c.fill()
@@ -234,4 +238,44 @@ func TestFanoutPauses(t *testing.T) {
 	if quiet.paused {
 		t.Error("a client that causes no deliveries is not read")
 	}
+}
+
+// TestComingAndGoing: what a client causes by leaving counts too, for the sessions
+// that its account has afterwards. Bug: a client that logged in and left again and
+// again caused it for nothing.
+func TestComingAndGoing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const contacts, rate = 50, 1000
+		c := newCrowdWith(t, contacts+10, contacts, rate)
+		all := c.fill()
+		settle := func() {
+			for synctest.Wait(); len(c.posted) > 0; synctest.Wait() {
+				(<-c.posted)(0)
+				c.sessions.TurnEnd(0)
+			}
+		}
+		all[0].Closed(0, nil)
+		settle()
+		time.Sleep(10 * time.Second) // what filling took is forgiven
+		for cycle := 1; ; cycle++ {
+			s := c.enter(0)
+			s.Data(0, []byte("<presence/>"))
+			c.sessions.TurnEnd(0)
+			settle()
+			if s.Conn().(*link).paused {
+				// It tells its contacts that it is there, gets their presence, and tells
+				// them that it is gone: three deliveries for each.
+				if want := 5 * rate / (3 * contacts); cycle < want*8/10 || cycle > want*12/10 {
+					t.Errorf("the client is not read when it has come %d times, want about %d", cycle, want)
+				}
+				return
+			}
+			s.Closed(0, nil)
+			c.sessions.TurnEnd(0)
+			settle()
+			if cycle > 1000 {
+				t.Fatal("a client comes and goes without a limit")
+			}
+		}
+	})
 }

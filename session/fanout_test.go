@@ -4,12 +4,16 @@ import (
 	"crypto/tls"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"roost/jid"
 )
 
 // pausing is a connection that knows whether it is read.
 type pausing struct {
 	paused bool
+	loop   int
 	addr   string // of the client; "": none
 }
 
@@ -20,7 +24,7 @@ func (c *pausing) Flush() bool                { return false }
 func (c *pausing) Queued() int                { return 0 }
 func (c *pausing) Pause()                     { c.paused = true }
 func (c *pausing) Resume()                    { c.paused = false }
-func (c *pausing) Post(func(loop int))        {}
+func (c *pausing) Post(f func(loop int))      { f(c.loop) }
 func (c *pausing) StartTLS(*tls.Config) error { return nil }
 func (c *pausing) Close(time.Duration)        {}
 func (c *pausing) SetDeadline(time.Duration)  {}
@@ -30,53 +34,81 @@ func (c *pausing) RemoteAddr() netip.AddrPort {
 }
 func (c *pausing) Secure() bool { return false }
 
-// TestFanout: what a client may cause at once, when it may go on, and that nothing
-// is kept of it afterwards.
+// TestFanout: what the clients of an account may cause at once, when they may go on,
+// and that nothing is kept of it afterwards. All sessions of an account have one
+// bucket, on whatever loops they are, those that have left and those that come too.
 func TestFanout(t *testing.T) {
-	m := NewManager(Config{Domains: []string{"localhost"}, Workers: 1, KeyWorkers: 1, FanoutRate: 1000})
-	t.Cleanup(m.Close)
-	c := new(pausing)
-	s, turn := m.New(c), m.turns[0]
-	start := time.Unix(1000, 0)
-	at := func(d time.Duration) { turn.now = start.Add(d) }
-	f := func(desc string, paused bool) {
-		t.Helper()
-		if c.paused != paused {
-			t.Errorf("%s: paused is %v, want %v", desc, c.paused, paused)
+	synctest.Test(t, func(t *testing.T) {
+		m := NewManager(Config{Domains: []string{"localhost"}, Loops: 2, FanoutRate: 1000})
+		defer m.Close()
+		enter := func(loop int, full string) (*Session, *pausing) {
+			c := &pausing{loop: loop}
+			s := m.New(c)
+			m.link(s, jid.MustParse(full))
+			return s, c
 		}
-	}
-	at(0)
-	s.charge(turn, 5000*costDelivery)
-	f("five seconds' worth", false)
-	s.charge(turn, 100*costDelivery)
-	f("more than that", true)
-	m.refill(0)
-	f("at once", true)
-	at(99 * time.Millisecond)
-	m.refill(0)
-	f("too early", true)
-	at(101 * time.Millisecond)
-	m.refill(0)
-	f("forgiven", false)
-	s.charge(turn, 2*costDelivery)
-	f("again more", true)
-	at(6 * time.Second)
-	m.refill(0)
-	f("all is forgiven", false)
-	if turn.fanout.used != nil || turn.fanout.waiting != nil {
-		t.Errorf("kept: %+v", turn.fanout)
-	}
-	s.charge(turn, 5000*costDelivery)
-	f("a full bucket", false)
-	s.set(flagGone)
-	m.refill(0)
-	if turn.fanout.used != nil {
-		t.Error("a session that has gone is kept")
-	}
-	turn.fanout.timer.Stop()
-	off := NewManager(Config{Domains: []string{"localhost"}, Workers: 1, KeyWorkers: 1, FanoutRate: -1})
-	t.Cleanup(off.Close)
-	s = off.New(c)
-	s.charge(off.turns[0], 1<<50)
-	f("without a limit", false)
+		charge := func(s *Session, deliveries int64) {
+			loop := s.conn.(*pausing).loop
+			s.chargeCost(m.turns[loop], deliveries*costDelivery)
+			m.TurnEnd(loop)
+		}
+		sleep := func(d time.Duration) {
+			time.Sleep(d)
+			synctest.Wait()
+		}
+		f := func(desc string, c *pausing, paused bool) {
+			t.Helper()
+			if c.paused != paused {
+				t.Errorf("%s: paused is %v, want %v", desc, c.paused, paused)
+			}
+		}
+		a, onA := enter(0, "romeo@localhost/a")
+		b, onB := enter(1, "romeo@localhost/b")
+		other, onOther := enter(0, "juliet@localhost/r")
+		charge(a, 2500)
+		charge(b, 2500)
+		f("five seconds' worth", onB, false)
+		charge(b, 100)
+		f("more than that", onB, true)
+		f("the one that does nothing meanwhile", onA, false)
+		charge(a, 1)
+		f("the one that does something", onA, true)
+		charge(other, 5000)
+		f("another account", onOther, false)
+		sleep(50 * time.Millisecond)
+		f("too early", onB, true)
+		sleep(200 * time.Millisecond)
+		f("forgiven", onA, false)
+		f("forgiven", onB, false)
+
+		charge(a, 5000)
+		f("again more", onA, true)
+		a.set(flagLeft) // it goes, and the next one comes
+		charge(a, 100)
+		next, onNext := enter(1, "romeo@localhost/c")
+		next.unblock(1)
+		f("a session that comes when much was caused", onNext, true)
+		sleep(4800 * time.Millisecond)
+		f("its account has that much to wait", onNext, true)
+		sleep(400 * time.Millisecond)
+		f("its account has waited", onNext, false)
+
+		sleep(10 * time.Second)
+		for i := range m.fanout.shards {
+			if m.fanout.shards[i].buckets != nil || m.fanout.armed.Load() {
+				t.Errorf("kept when all is forgiven: %+v", m.fanout.shards[i].buckets)
+			}
+		}
+		next.unblock(1)
+		f("a session that comes then", onNext, false)
+		charge(other, 5000)
+		f("a full bucket", onOther, false)
+
+		off := NewManager(Config{Domains: []string{"localhost"}, FanoutRate: -1})
+		defer off.Close()
+		s := off.New(onOther)
+		off.link(s, jid.MustParse("romeo@localhost/a"))
+		s.chargeCost(off.turns[0], 1<<50)
+		f("without a limit", onOther, false)
+	})
 }

@@ -102,7 +102,7 @@ type Config struct {
 	AllowPlaintext bool           // logins without TLS are allowed
 	MaxFailures    int            // failed logins of one account from one network before more are refused, one is forgiven a minute; default 10; below 0: nothing is limited or delayed
 	FailureDelay   time.Duration  // of the response to the first failed login, doubles with each; default 500 ms; below 0: none
-	FanoutRate     int            // deliveries to others that one client may cause in a second, five seconds' worth of them at once; default 20,000; below 0: any number
+	FanoutRate     int            // deliveries to others that the clients of one account may cause in a second, five seconds' worth of them at once; default 20,000; below 0: any number
 	MaxResources   int            // sessions per account; default 10
 	Conflict       ConflictPolicy // default KickOld
 	DetachSlow     bool           // give a slow client time to take what is queued, instead of closing at once
@@ -160,6 +160,7 @@ type Manager struct {
 	parked    atomic.Int64 // bytes of stanzas that wait for commits
 	keyQueue  *keyQueue    // gives keys to all networks in turn
 	throttle  throttle
+	fanout    fanout
 	loginLog  loginLog
 	panics    panics.Counter
 	stopping  atomic.Bool
@@ -196,6 +197,7 @@ func NewManager(cfg Config) *Manager {
 	m.keys = newWorkers(m, false, cfg.KeyWorkers, cfg.KeyWorkers)
 	m.keyQueue = newKeyQueue(m.keys, cfg.KeyWorkers)
 	m.throttle.prepare(&cfg)
+	m.fanout.prepare(cfg.FanoutRate)
 	m.decoys.m = m
 	m.loginLog.log = cfg.Logger
 	return m

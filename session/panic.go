@@ -74,10 +74,14 @@ func (s *Session) broken(t *Turn, v any) {
 	}
 }
 
-// run runs f for the session, on its loop or on a worker that has it.
+// run runs f for the session, on its loop or on a worker that has it. What it does on
+// the loop is held against the session's account.
 func (s *Session) run(t *Turn, f func(*Turn)) {
 	defer s.guard(t)
 	f(t)
+	if !t.MayBlock() {
+		s.charge(t)
+	}
 }
 
 // step runs one step of a job on the worker that has the session.

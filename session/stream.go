@@ -43,7 +43,7 @@ type negotiation struct {
 func (s *Session) Data(loop int, p []byte) (n int) {
 	t := s.mgr.turns[loop]
 	defer s.guardData(t, &n, len(p))
-	before, free := t.cost, int64(0)
+	t.uncharged() // that of others
 	for n < len(p) && !s.has(flagClosing|flagBusy|flagBacklog|flagThrottled) {
 		ev, used, err := s.parser.Next(t.scratch, p[n:])
 		n += used
@@ -60,7 +60,7 @@ func (s *Session) Data(loop int, p []byte) (n int) {
 			s.openStream(t, t.scratch.Doc().Root())
 		case parser.Stanza:
 			t.cost += costStanza
-			free += freeCost + int64(used)>>costShift
+			t.charged += freeCost + int64(used)>>costShift
 			s.element(t, p[n:])
 			if s.has(flagTLS) {
 				return len(p) // the next byte belongs to the handshake
@@ -76,7 +76,7 @@ func (s *Session) Data(loop int, p []byte) (n int) {
 		}
 	}
 	s.settle(t)
-	s.charge(t, t.cost-before-free)
+	s.charge(t)
 	if s.has(flagClosing) {
 		return len(p)
 	}

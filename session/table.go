@@ -39,9 +39,12 @@ func newTable(shards int) *table {
 }
 
 func (t *table) find(bare string) (*xsync.MapOf[uint64, *Session], uint64) {
-	key := maphash.String(t.seed, bare) & t.mask
+	key := t.hash(bare) & t.mask
 	return t.shards[key%uint64(len(t.shards))], key
 }
+
+// hash is the hash of a bare JID.
+func (t *table) hash(bare string) uint64 { return maphash.String(t.seed, bare) }
 
 // first is the account's first session, nil when it has none.
 func (t *table) first(bare string) *Session {

@@ -23,20 +23,18 @@ type Turn struct {
 	stanza  stanza.Stanza // the one that the loop is at
 	held    *parser.Doc   // presence of the session that the loop is at, which the next stanza may replace
 
-	cost   int64  // of all that was done
-	budget int64  // the cost at which this turn has done enough
-	left   []left // what earlier turns have not done
-	posted bool   // the loop will call runLeft
-	fanout fanout
+	cost    int64  // of all that was done
+	charged int64  // the part of it that was held against an account, or against nobody
+	budget  int64  // the cost at which this turn has done enough
+	left    []left // what earlier turns have not done
+	posted  bool   // the loop will call runLeft
 }
 
 // keepBuf is the largest scratch buffer that a turn keeps, in bytes.
 const keepBuf = 64 << 10
 
 func newTurn(m *Manager, loop int) *Turn {
-	t := &Turn{m: m, loop: loop, scratch: parser.NewScratch(m.cfg.Limits), budget: turnBudget}
-	t.fanout.rate = max(0, int64(m.cfg.FanoutRate)) * costDelivery
-	return t
+	return &Turn{m: m, loop: loop, scratch: parser.NewScratch(m.cfg.Limits), budget: turnBudget}
 }
 
 // MayBlock reports whether this is a worker's turn: only there the store may be
@@ -116,6 +114,7 @@ func (t *Turn) end() {
 	t.Flush()
 	t.now = time.Time{}
 	t.budget = t.cost + turnBudget
+	t.charged = t.cost
 }
 
 // Appender is anything that can write itself as XML.

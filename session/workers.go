@@ -197,13 +197,12 @@ func (s *Session) offload(w *workers, f func(*Turn) *workers) {
 
 func (s *Session) submit(w *workers, f func(*Turn) *workers) bool {
 	return w.submit(func(t *Turn) {
-		before := t.cost
 		next := s.step(t, f)
-		cost := t.cost - before
+		cost := t.uncharged()
 		t.end()
 		if next == nil || !s.submit(next, f) {
 			s.conn.Post(func(loop int) {
-				s.charge(s.mgr.turns[loop], cost-freeCost)
+				s.chargeCost(s.mgr.turns[loop], cost-freeCost)
 				s.unblock(loop)
 			})
 		}
@@ -275,6 +274,7 @@ func (s *Session) unblock(loop int) {
 	if s.has(flagLogin) && s.has(flagBound) {
 		s.unset(flagLogin) // here, where it needs not wake the loop
 		s.conn.SetDeadline(0)
+		s.take(t, 0) // earlier sessions of the account may have caused too much
 	}
 	s.goOn(t)
 }

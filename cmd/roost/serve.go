@@ -79,7 +79,7 @@ type serveFlags struct {
 	Outbox        byteSize `group:"limits" default:"256KiB" placeholder:"BYTES" help:"What waits for one client that does not read (default: ${default})."`
 	UnauthMemory  byteSize `group:"limits" default:"64MiB" placeholder:"BYTES" help:"Memory for clients that have not logged in, TLS handshakes included; half of it for one IPv4 address or IPv6 /64 at most (default: ${default})."`
 	SlowReader    string   `group:"limits" enum:"close,detach" default:"close" placeholder:"POLICY" help:"A client whose outbox is full is cut off (close), or gets --linger to take what is queued (detach) (default: ${default})."`
-	FanoutRate    int      `group:"limits" default:"20000" placeholder:"N" help:"Deliveries to others that one client may cause in a second, by presence above all, and five times as many at once; past that it is not read for a while; -1: any number (default: ${default})."`
+	FanoutRate    int      `group:"limits" default:"20000" placeholder:"N" help:"Deliveries to others that the clients of one account may cause in a second, by presence above all, and five times as many at once; past that they are not read for a while; -1: any number (default: ${default})."`
 	RosterCache   byteSize `group:"limits" default:"8MiB" placeholder:"BYTES" help:"Memory for rosters (default: ${default})."`
 	MaxPerAddress int      `group:"limits" default:"10000" placeholder:"N" help:"Connections of one IPv4 address or IPv6 /64; loopback is exempt; -1: any number (default: ${default})."`
 	MaxAttempts   int      `group:"limits" default:"0" placeholder:"N" help:"Connections that one of those may open in a minute; -1: any number (default: three times --max-per-address)."`
