@@ -42,6 +42,30 @@ func TestEchoInHeader(t *testing.T) {
 	f("romeo@localhost/"+strings.Repeat("'", 9000), "")
 }
 
+// TestLanguageInHeader: our header has the client's xml:lang as it was parsed, escaped
+// anew, and our own where it has none or one that is too long (RFC 6120 section 4.7.4).
+func TestLanguageInHeader(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	f := func(with, want string) {
+		t.Helper()
+		got := answer(t, s, streamHeader(with), true)
+		header, _, _ := strings.Cut(strings.TrimPrefix(got, "<?xml version='1.0'?>"), ">")
+		if !strings.HasSuffix(header, " xml:lang='"+want+"'") {
+			t.Errorf("%.100q is answered by %.300s, want xml:lang=%q", with, header, want)
+		}
+	}
+	f("", "en")
+	f("xml:lang='de-AT'", "de-AT")
+	f(`xml:lang="&#100;e"`, "de")
+	f(`xml:lang="' from='x"`, "&apos; from=&apos;x")
+	f(`xml:lang="&lt;a&amp;"`, "&lt;a&amp;")
+	f(`lang='de' xmlns:a='urn:a' a:lang='de'`, "en")
+	f("xml:lang='"+strings.Repeat("a", 64)+"'", strings.Repeat("a", 64))
+	f("xml:lang='"+strings.Repeat("a", 65)+"'", "en")
+	f("xml:lang='"+strings.Repeat("&#39;", 65)+"'", "en")
+	f(`xml:lang="`+strings.Repeat("'", 9000)+`"`, "en")
+}
+
 // TestSmallBeforeLogin: what a client may send before it is authenticated is small,
 // and what comes back is not much larger; afterwards the limits are the usual ones.
 func TestSmallBeforeLogin(t *testing.T) {
