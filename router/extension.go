@@ -44,9 +44,10 @@ type Extension struct {
 	// forms are fixed by then.
 	Ready func(r *Router, x *Extension)
 
-	// OnStanza sees every stanza of a bound session before it is routed. It is
+	// OnStanza sees every stanza before it is routed, except what clients send before
+	// they have a resource. It is
 	// called once for each, and once more on each kind of worker that it asked for.
-	OnStanza func(t *session.Turn, s *session.Session, st *stanza.Stanza) Verdict
+	OnStanza func(t *session.Turn, from Sender, st *stanza.Stanza) Verdict
 
 	// OnLeft is called when a session has left the tables, and must not wait.
 	OnLeft func(t *session.Turn, s *session.Session)
@@ -140,7 +141,7 @@ func (r *Router) register(x Extension) {
 // hook is the OnStanza of an extension.
 type hook struct {
 	name string
-	f    func(t *session.Turn, s *session.Session, st *stanza.Stanza) Verdict
+	f    func(t *session.Turn, from Sender, st *stanza.Stanza) Verdict
 }
 
 // ready lets the extensions fill in what they know only now, and puts the
@@ -187,7 +188,8 @@ func (r *Router) AppendFeatures(dst []byte, authenticated bool) []byte {
 // handler returns.
 type Request struct {
 	Turn    *session.Turn
-	Session *session.Session
+	From    Sender
+	Session *session.Session // that From is; nil if it is none
 	Stanza  *stanza.Stanza
 	Router  *Router
 
@@ -204,18 +206,18 @@ func (rq *Request) Payload() parser.Element { return rq.Stanza.Payload() }
 // Account is the account that is asked about: the one addressed, or the
 // sender's own. It is zero for a request to the server.
 func (rq *Request) Account() jid.JID {
-	if a, ok := target(rq.Session, rq.Stanza); ok {
+	if a, ok := target(rq.From, rq.Stanza); ok {
 		return a
 	}
 	return jid.JID{}
 }
 
 // Own reports whether the request is about the sender's own account.
-func (rq *Request) Own() bool { return rq.Account().String() == rq.Session.BareJID() }
+func (rq *Request) Own() bool { return rq.Account().String() == bareOf(rq.From) }
 
 // Result answers with a payload, which write appends.
 func (rq *Request) Result(write func(dst []byte) []byte) {
-	b := stanza.AppendResultStart(rq.Turn.Buf(), rq.Stanza, rq.Session.FullJID())
+	b := stanza.AppendResultStart(rq.Turn.Buf(), rq.Stanza, address(rq.From))
 	b = write(b)
 	rq.send(append(b, "</iq>"...))
 }
@@ -224,7 +226,7 @@ func (rq *Request) Result(write func(dst []byte) []byte) {
 func (rq *Request) Empty() { rq.send(rq.appendEmpty()) }
 
 func (rq *Request) appendEmpty() []byte {
-	return stanza.AppendResult(rq.Turn.Buf(), rq.Stanza, rq.Session.FullJID())
+	return stanza.AppendResult(rq.Turn.Buf(), rq.Stanza, address(rq.From))
 }
 
 // Error answers with an error: a *stanza.ErrorReply as it is, store.ErrNotFound
@@ -238,14 +240,14 @@ func (rq *Request) Error(err error) {
 		reply = stanza.ItemNotFound
 	default:
 		reply = stanza.InternalServerError
-		rq.Router.cfg.Logger.Error("iq request failed", "jid", rq.Session.FullJID(),
+		rq.Router.cfg.Logger.Error("iq request failed", "jid", address(rq.From),
 			"payload", string(rq.Payload().Space()), "err", err)
 	}
 	rq.reply(reply)
 }
 
 func (rq *Request) reply(e *stanza.ErrorReply) {
-	rq.send(stanza.AppendError(rq.Turn.Buf(), rq.Stanza, rq.Session.FullJID(), e))
+	rq.send(stanza.AppendError(rq.Turn.Buf(), rq.Stanza, address(rq.From), e))
 }
 
 func (rq *Request) send(b []byte) {
@@ -253,6 +255,6 @@ func (rq *Request) send(b []byte) {
 		panic("router: BUG: a request is answered twice")
 	}
 	rq.answered = true
-	rq.Session.SendBytes(rq.Turn, b)
+	rq.From.SendBytes(rq.Turn, b)
 	rq.Turn.Keep(b)
 }

@@ -13,11 +13,11 @@ import (
 // 10.3.3): to a full JID it goes to that resource; everything else is answered
 // by the server, on behalf of the account where it is addressed to one, and
 // never delivered to a resource.
-func (r *Router) iq(t *session.Turn, s *session.Session, st *stanza.Stanza) session.Work {
+func (r *Router) iq(t *session.Turn, from Sender, st *stanza.Stanza) session.Work {
 	if st.HasTo && st.To.Resource() != "" && st.To.Local() != "" {
 		to := r.sessions.Find(st.To.BareString(), st.To.Resource())
-		if to == nil || !r.forward(t, s, to, st) {
-			r.Reply(t, s, st, stanza.ServiceUnavailable)
+		if to == nil || !r.forward(t, from, to, st) {
+			r.Reply(t, from, st, stanza.ServiceUnavailable)
 		}
 		return session.Done
 	}
@@ -25,16 +25,16 @@ func (r *Router) iq(t *session.Turn, s *session.Session, st *stanza.Stanza) sess
 		// An answer to a roster push or to nothing: never answered itself.
 		return session.Done
 	}
-	h := r.handler(s, st)
+	h := r.handler(from, st)
 	if h == nil {
-		r.Reply(t, s, st, stanza.ServiceUnavailable)
+		r.Reply(t, from, st, stanza.ServiceUnavailable)
 		return session.Done
 	}
-	return r.answer(t, s, st, h)
+	return r.answer(t, from, st, h)
 }
 
 // answer has a handler answer a request where it may.
-func (r *Router) answer(t *session.Turn, s *session.Session, st *stanza.Stanza, h *IQ) session.Work {
+func (r *Router) answer(t *session.Turn, from Sender, st *stanza.Stanza, h *IQ) session.Work {
 	need := session.Done
 	switch {
 	case h.Blocking && st.Type == stanza.Set && !t.MayWrite():
@@ -43,23 +43,26 @@ func (r *Router) answer(t *session.Turn, s *session.Session, st *stanza.Stanza, 
 		need = session.Read
 	}
 	if need == session.Done {
-		r.handle(t, s, st, h)
+		r.handle(t, from, st, h)
 		return need
 	}
-	if !t.MayBlock() && h.Inline != nil && r.inline(t, s, st, h) {
+	if !t.MayBlock() && h.Inline != nil && r.inline(t, from, st, h) {
 		return session.Done
 	}
 	return need
 }
 
 // handler finds who answers a request, nil if nobody does.
-func (r *Router) handler(s *session.Session, st *stanza.Stanza) *IQ {
+func (r *Router) handler(from Sender, st *stanza.Stanza) *IQ {
 	to := ToAccount
-	bare, isAccount := target(s, st)
+	bare, isAccount := target(from, st)
 	switch {
 	case !isAccount:
 		to = ToServer
-	case bare.String() == s.BareJID():
+	case bare.String() == bareOf(from):
+		if local(from) == nil {
+			return nil // what is an account's own is done by the server that has the session
+		}
 		to = ToSelf
 	}
 	return r.iqs.find(st.Payload(), methodOf(st), to)
@@ -73,8 +76,8 @@ func methodOf(st *stanza.Stanza) Methods {
 }
 
 // handle calls the handler and sees to it that the request is answered.
-func (r *Router) handle(t *session.Turn, s *session.Session, st *stanza.Stanza, h *IQ) {
-	rq := r.request(t, s, st)
+func (r *Router) handle(t *session.Turn, from Sender, st *stanza.Stanza, h *IQ) {
+	rq := r.request(t, from, st)
 	defer giveBack(rq)
 	rq.call(func(rq *Request) {
 		if err := rq.authorize(h); err != nil {
@@ -91,7 +94,7 @@ func (r *Router) handle(t *session.Turn, s *session.Session, st *stanza.Stanza, 
 // authorize looks up whose account a request is about that may change something in
 // the store: not that of the next owner of the name.
 func (rq *Request) authorize(h *IQ) error {
-	if !h.Blocking || rq.Stanza.Type != stanza.Set || rq.Session.Username() == "" {
+	if !h.Blocking || rq.Stanza.Type != stanza.Set || rq.Session == nil || rq.Session.Username() == "" {
 		return nil
 	}
 	account, err := rq.Router.OwnAccount(rq.Session)
@@ -100,8 +103,8 @@ func (rq *Request) authorize(h *IQ) error {
 }
 
 // inline lets the handler answer on the loop, if it can.
-func (r *Router) inline(t *session.Turn, s *session.Session, st *stanza.Stanza, h *IQ) bool {
-	rq := r.request(t, s, st)
+func (r *Router) inline(t *session.Turn, from Sender, st *stanza.Stanza, h *IQ) bool {
+	rq := r.request(t, from, st)
 	defer giveBack(rq)
 	done := true // also where it panics: it has been answered then
 	rq.call(func(rq *Request) { done = h.Inline(rq) })
@@ -126,9 +129,9 @@ func (rq *Request) guard() {
 // requests are lent to handlers.
 var requests = sync.Pool{New: func() any { return new(Request) }}
 
-func (r *Router) request(t *session.Turn, s *session.Session, st *stanza.Stanza) *Request {
+func (r *Router) request(t *session.Turn, from Sender, st *stanza.Stanza) *Request {
 	rq := requests.Get().(*Request)
-	*rq = Request{Turn: t, Session: s, Stanza: st, Router: r}
+	*rq = Request{Turn: t, From: from, Session: local(from), Stanza: st, Router: r}
 	return rq
 }
 

@@ -109,12 +109,17 @@ func (r *Router) toDirected(t *session.Turn, to jid.JID, appendTo func([]byte, s
 }
 
 // directed handles presence to somebody in particular (RFC 6121 section 4.6):
-// it is delivered, and remembered, so that they learn when the sender goes.
-func (r *Router) directed(t *session.Turn, s *session.Session, st *stanza.Stanza) {
+// it is delivered, and remembered, so that they learn when the sender goes. For a
+// sender of another server, that server remembers it.
+func (r *Router) directed(t *session.Turn, from Sender, st *stanza.Stanza) {
 	if st.To.Local() == "" {
 		return // the server itself has no use for anybody's presence
 	}
-	to := st.To.Clone()
+	s := local(from)
+	if s == nil {
+		r.deliverDirected(t, from, st)
+		return
+	}
 	// Under the lock: after it is gone a resource is remembered by nobody.
 	mu := r.order(s.BareJID())
 	defer mu.Unlock()
@@ -122,13 +127,17 @@ func (r *Router) directed(t *session.Turn, s *session.Session, st *stanza.Stanza
 		return
 	}
 	if st.Type == stanza.Unavailable {
-		s.RemoveDirected(to.String())
-	} else if !s.AddDirected(to.String(), r.cfg.MaxDirected) {
-		r.Reply(t, s, st, stanza.ResourceConstraint.WithText("Too much directed presence."))
+		s.RemoveDirected(st.To.String())
+	} else if !s.AddDirected(st.To.Clone().String(), r.cfg.MaxDirected) {
+		r.Reply(t, from, st, stanza.ResourceConstraint.WithText("Too much directed presence."))
 		return
 	}
-	r.toDirected(t, to, func(b []byte, _ string) []byte {
-		return stanza.AppendForward(b, st, stanza.Edit{From: s.FullJID()})
+	r.deliverDirected(t, from, st)
+}
+
+func (r *Router) deliverDirected(t *session.Turn, from Sender, st *stanza.Stanza) {
+	r.toDirected(t, st.To, func(b []byte, _ string) []byte {
+		return stanza.AppendForward(b, st, stanza.Edit{From: address(from)})
 	})
 }
 

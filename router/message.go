@@ -10,55 +10,55 @@ import (
 )
 
 // message delivers a message (RFC 6121 section 8.5).
-func (r *Router) message(t *session.Turn, s *session.Session, st *stanza.Stanza) session.Work {
-	bare, isAccount := target(s, st)
+func (r *Router) message(t *session.Turn, from Sender, st *stanza.Stanza) session.Work {
+	bare, isAccount := target(from, st)
 	if !isAccount {
 		// Nobody reads messages to the server itself.
 		if st.Type != stanza.Headline {
-			r.Reply(t, s, st, stanza.ServiceUnavailable)
+			r.Reply(t, from, st, stanza.ServiceUnavailable)
 		}
 		return session.Done
 	}
 	if resource := st.To.Resource(); st.HasTo && resource != "" {
 		// RFC 6121 section 8.5.3.1: a resource that matches gets it, whatever
 		// its priority and whether it is available or not.
-		if to := r.sessions.Find(bare.String(), resource); to != nil && r.forward(t, s, to, st) {
+		if to := r.sessions.Find(bare.String(), resource); to != nil && r.forward(t, from, to, st) {
 			return session.Done
 		}
 		if st.Type != stanza.Chat {
-			r.noResource(t, s, st)
+			r.noResource(t, from, st)
 			return session.Done
 		}
 		// RFC 6121 section 8.5.3.2.1: a chat message is treated as if it were
 		// addressed to the bare JID.
 	}
-	return r.messageToBare(t, s, st, bare)
+	return r.messageToBare(t, from, st, bare)
 }
 
 // noResource answers a message other than chat to a full JID that nobody has
 // (RFC 6121 section 8.5.3.2.1).
-func (r *Router) noResource(t *session.Turn, s *session.Session, st *stanza.Stanza) {
+func (r *Router) noResource(t *session.Turn, from Sender, st *stanza.Stanza) {
 	if st.Type != stanza.Headline {
-		r.Reply(t, s, st, stanza.ServiceUnavailable)
+		r.Reply(t, from, st, stanza.ServiceUnavailable)
 	}
 }
 
 // messageToBare delivers a message to the resources of an account (RFC 6121
 // section 8.5.2).
-func (r *Router) messageToBare(t *session.Turn, s *session.Session, st *stanza.Stanza, bare jid.JID) session.Work {
+func (r *Router) messageToBare(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID) session.Work {
 	switch st.Type {
 	case stanza.Groupchat:
 		// "the server MUST NOT deliver the stanza to any of the available
 		// resources but instead MUST return a stanza error".
-		r.Reply(t, s, st, stanza.ServiceUnavailable)
+		r.Reply(t, from, st, stanza.ServiceUnavailable)
 		return session.Done
 	case stanza.Error:
 		return session.Done // "MUST silently ignore the message"
 	case stanza.Headline:
-		r.deliver(t, s, st, bare.String(), false)
+		r.deliver(t, from, st, bare.String(), false)
 		return session.Done
 	}
-	if r.deliver(t, s, st, bare.String(), r.cfg.HighestOnly) {
+	if r.deliver(t, from, st, bare.String(), r.cfg.HighestOnly) {
 		return session.Done
 	}
 	if !storable(st) {
@@ -67,7 +67,7 @@ func (r *Router) messageToBare(t *session.Turn, s *session.Session, st *stanza.S
 	if !t.MayWrite() {
 		return session.Write
 	}
-	r.keep(t, s, st, bare)
+	r.keep(t, from, st, bare)
 	return session.Done
 }
 
@@ -75,7 +75,7 @@ func (r *Router) messageToBare(t *session.Turn, s *session.Session, st *stanza.S
 // non-negative priority, all or only those with the highest, and reports
 // whether any took it. RFC 6121 section 8.5.2.1.1: "the server MUST NOT deliver
 // the stanza to any available resource with a negative priority".
-func (r *Router) deliver(t *session.Turn, s *session.Session, st *stanza.Stanza, bare string, highestOnly bool) bool {
+func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare string, highestOnly bool) bool {
 	least := 0
 	if highestOnly {
 		for to := r.sessions.First(bare); to != nil; to = to.Next() {
@@ -91,7 +91,7 @@ func (r *Router) deliver(t *session.Turn, s *session.Session, st *stanza.Stanza,
 			continue
 		}
 		if b == nil {
-			b = stanza.AppendForward(t.Buf(), st, stanza.Edit{From: s.FullJID()})
+			b = stanza.AppendForward(t.Buf(), st, stanza.Edit{From: address(from)})
 		}
 		if to.SendBytes(t, b) {
 			taken = true
@@ -127,22 +127,22 @@ func storable(st *stanza.Stanza) bool {
 // keep stores a message for an account that no resource of took it. An account
 // that does not exist is treated like one that does: RFC 6120 section 13.10.2,
 // a stranger does not learn which accounts exist.
-func (r *Router) keep(t *session.Turn, s *session.Session, st *stanza.Stanza, bare jid.JID) {
+func (r *Router) keep(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID) {
 	if r.cfg.MaxOffline < 0 {
-		r.Reply(t, s, st, stanza.ServiceUnavailable)
+		r.Reply(t, from, st, stanza.ServiceUnavailable)
 		return
 	}
-	b := stanza.AppendForward(t.Buf(), st, stanza.Edit{From: s.FullJID()})
-	m := store.NewMessage{From: s.JID(), Stanza: b, Received: t.Now()}
+	b := stanza.AppendForward(t.Buf(), st, stanza.Edit{From: address(from)})
+	m := store.NewMessage{From: from.JID(), Stanza: b, Received: t.Now()}
 	err := r.cfg.Store.AppendOffline(r.ctx, bare, m, r.offlineQuota())
 	t.Keep(b)
 	switch {
 	case err == nil:
 		r.flushLate(t, bare)
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrQuota):
-		r.notKept(t, s, st, bare, err)
+		r.notKept(t, from, st, bare, err)
 	default:
-		r.fault(t, s, st, "message could not be kept", err)
+		r.fault(t, from, st, "message could not be kept", err)
 	}
 }
 
@@ -151,8 +151,8 @@ func (r *Router) keep(t *session.Turn, s *session.Session, st *stanza.Stanza, ba
 // the user's roster (when the error would reveal whether the user's account
 // exists)"; for anybody else both are silence, after the same one call of the store
 // as for a message that is kept.
-func (r *Router) notKept(t *session.Turn, s *session.Session, st *stanza.Stanza, bare jid.JID, err error) {
-	if errors.Is(err, store.ErrContactQuota) || bare.String() == s.BareJID() {
-		r.Reply(t, s, st, stanza.ServiceUnavailable)
+func (r *Router) notKept(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID, err error) {
+	if errors.Is(err, store.ErrContactQuota) || bare.String() == bareOf(from) {
+		r.Reply(t, from, st, stanza.ServiceUnavailable)
 	}
 }

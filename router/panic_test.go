@@ -40,7 +40,7 @@ func TestExtensionsPanic(t *testing.T) {
 			handler("twice", true, func(rq *router.Request) { rq.Empty(); rq.Empty() }),
 			inline,
 		},
-		OnStanza: func(t *session.Turn, _ *session.Session, st *stanza.Stanza) router.Verdict {
+		OnStanza: func(t *session.Turn, _ router.Sender, st *stanza.Stanza) router.Verdict {
 			if string(st.ID) == "hook" {
 				_ = append(t.Buf(), "half"...)
 				panic("in a hook")

@@ -6,21 +6,32 @@ import (
 )
 
 // presence handles a presence stanza (RFC 6121 sections 3 and 4).
-func (r *Router) presence(t *session.Turn, s *session.Session, st *stanza.Stanza) session.Work {
+func (r *Router) presence(t *session.Turn, from Sender, st *stanza.Stanza) session.Work {
 	switch {
 	case st.Type == stanza.UnknownType:
 		// RFC 6121 section 4.7.1: an unknown type is <bad-request/>.
-		r.Reply(t, s, st, stanza.BadRequest)
+		r.Reply(t, from, st, stanza.BadRequest)
 		return session.Done
 	case st.Type.IsSubscription():
-		return r.subscription(t, s, st)
+		return r.subscription(t, from, st)
 	case st.Type == stanza.Probe:
-		return r.probe(t, s, st)
+		return r.probe(t, from, st)
 	case st.Type == stanza.Error:
-		r.presenceError(t, s, st)
+		r.presenceError(t, from, st)
 		return session.Done
 	case st.HasTo:
-		r.directed(t, s, st)
+		r.directed(t, from, st)
+		return session.Done
+	}
+	return r.ownPresence(t, from, st)
+}
+
+// ownPresence handles broadcast presence, which only a resource of this server has.
+func (r *Router) ownPresence(t *session.Turn, from Sender, st *stanza.Stanza) session.Work {
+	s := local(from)
+	switch {
+	case s == nil:
+		r.Reply(t, from, st, stanza.BadRequest.WithText("The address is missing."))
 		return session.Done
 	case st.Type == stanza.Unavailable:
 		return r.unavailable(t, s, st)
@@ -29,10 +40,10 @@ func (r *Router) presence(t *session.Turn, s *session.Session, st *stanza.Stanza
 }
 
 // presenceError delivers an error to the resource that it is for, if any.
-func (r *Router) presenceError(t *session.Turn, s *session.Session, st *stanza.Stanza) {
+func (r *Router) presenceError(t *session.Turn, from Sender, st *stanza.Stanza) {
 	if st.HasTo && st.To.Resource() != "" {
 		if to := r.sessions.Find(st.To.BareString(), st.To.Resource()); to != nil {
-			r.forward(t, s, to, st)
+			r.forward(t, from, to, st)
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // probe answers a presence probe that a client sent (RFC 6121 section 4.3.2).
-func (r *Router) probe(t *session.Turn, s *session.Session, st *stanza.Stanza) session.Work {
+func (r *Router) probe(t *session.Turn, from Sender, st *stanza.Stanza) session.Work {
 	if !st.HasTo || st.To.Local() == "" {
 		return session.Done
 	}
@@ -17,45 +17,63 @@ func (r *Router) probe(t *session.Turn, s *session.Session, st *stanza.Stanza) s
 	case need != session.Done:
 		return need
 	case err != nil:
-		r.fault(t, s, st, "roster could not be read", err)
+		r.fault(t, from, st, "roster could not be read", err)
 		return session.Done
 	}
-	subscribed := contact == s.BareJID() || ro.Subscribed(s.BareJID())
+	subscribed := contact == bareOf(from) || ro.Subscribed(bareOf(from))
 	if st.To.Resource() != "" {
-		r.probeResource(t, s, st, subscribed)
+		r.probeResource(t, from, st, subscribed)
 		return session.Done
 	}
 	if subscribed && r.anyAvailable(contact) {
-		r.fetchFrom(t, s, contact)
+		r.answerAvailable(t, from, contact)
 		return session.Done
 	}
-	if r.probeDirected(t, s, st) {
+	if r.probeDirected(t, from, st) {
 		return session.Done
 	}
 	if !subscribed {
-		r.refuseProbe(t, s, st)
+		r.refuseProbe(t, from, st)
 		return session.Done
 	}
 	if !t.MayBlock() {
 		return session.Read
 	}
-	r.sendLast(t, s, st)
+	r.sendLast(t, from, st)
 	return session.Done
+}
+
+// answerAvailable answers a probe with the presence of an account's resources, at the
+// pace of a client of ours; the connections of others have limits of their own.
+func (r *Router) answerAvailable(t *session.Turn, from Sender, contact string) {
+	if s := local(from); s != nil {
+		r.fetchFrom(t, s, contact)
+		return
+	}
+	mu := r.order(contact)
+	defer mu.Unlock()
+	for x := r.sessions.First(contact); x != nil; x = x.Next() {
+		if p := x.Presence(); p != nil && x.Available() && x.Bound() {
+			b := p.AppendXML(t.Buf(), x.FullJID(), bareOf(from), nil)
+			from.SendBytes(t, b)
+			t.Keep(b)
+		}
+	}
 }
 
 // refuseProbe answers a probe of an entity that may not see the contact's
 // presence: the same for a stranger and for an account that does not exist. RFC
 // 6121 section 4.3.2, rule 1: "the 'from' address MUST be the bare JID of the
 // contact, since specifying a full JID would constitute a presence leak".
-func (r *Router) refuseProbe(t *session.Turn, s *session.Session, st *stanza.Stanza) {
-	answerProbe(t, s, st, stanza.Unsubscribed, st.To.BareString(), true)
+func (r *Router) refuseProbe(t *session.Turn, from Sender, st *stanza.Stanza) {
+	answerProbe(t, from, st, stanza.Unsubscribed, st.To.BareString(), true)
 }
 
 // probeResource answers a probe to a full JID. RFC 6121 section 4.3.2: "the
 // server MUST NOT return presence information about any resource except the
 // resource specified by the 'to' address of the probe", and of that one "only
 // the fact that the resource is available".
-func (r *Router) probeResource(t *session.Turn, s *session.Session, st *stanza.Stanza, subscribed bool) {
+func (r *Router) probeResource(t *session.Turn, from Sender, st *stanza.Stanza, subscribed bool) {
 	mu := r.order(st.To.BareString())
 	defer mu.Unlock()
 	x := r.sessions.Find(st.To.BareString(), st.To.Resource())
@@ -63,13 +81,13 @@ func (r *Router) probeResource(t *session.Turn, s *session.Session, st *stanza.S
 	case x != nil && x.Available() && subscribed:
 		// Section 4.3.2.1: an available resource's presence does not get the id of
 		// the probe. Its own, which it SHOULD have, is not kept: see setPresence.
-		answerProbe(t, s, st, stanza.Available, x.FullJID(), false)
-	case x != nil && sentDirected(x, s):
-		answerProbe(t, s, st, stanza.Available, x.FullJID(), true)
+		answerProbe(t, from, st, stanza.Available, x.FullJID(), false)
+	case x != nil && sentDirected(x, from):
+		answerProbe(t, from, st, stanza.Available, x.FullJID(), true)
 	case subscribed:
-		answerProbe(t, s, st, stanza.Unavailable, st.To.String(), true)
+		answerProbe(t, from, st, stanza.Unavailable, st.To.String(), true)
 	default:
-		r.refuseProbe(t, s, st)
+		r.refuseProbe(t, from, st)
 	}
 }
 
@@ -78,35 +96,35 @@ func (r *Router) probeResource(t *session.Turn, s *session.Session, st *stanza.S
 // 6121 section 4.6.6: without a subscription "the server MUST check if the user
 // has sent directed presence to the entity during its current session; if so,
 // the server SHOULD answer the probe with only mere presence".
-func (r *Router) probeDirected(t *session.Turn, s *session.Session, st *stanza.Stanza) bool {
+func (r *Router) probeDirected(t *session.Turn, from Sender, st *stanza.Stanza) bool {
 	mu := r.order(st.To.BareString())
 	defer mu.Unlock()
 	found := false
 	for x := r.sessions.First(st.To.BareString()); x != nil; x = x.Next() {
-		if x.Bound() && sentDirected(x, s) {
-			answerProbe(t, s, st, stanza.Available, x.FullJID(), true)
+		if x.Bound() && sentDirected(x, from) {
+			answerProbe(t, from, st, stanza.Available, x.FullJID(), true)
 			found = true
 		}
 	}
 	return found
 }
 
-// sentDirected reports whether a resource has sent directed presence to another,
-// or to all of its account.
-func sentDirected(from, to *session.Session) bool {
-	return from.SentDirected(to.FullJID()) || from.SentDirected(to.BareJID())
+// sentDirected reports whether a resource has sent directed presence to a sender, or
+// to all of its account.
+func sentDirected(from *session.Session, to Sender) bool {
+	return from.SentDirected(address(to)) || from.SentDirected(bareOf(to))
 }
 
 // answerProbe sends presence without content. RFC 6121 section 4.3.2.1: without
 // an available resource or a subscription "the contact's server SHOULD mirror
 // the 'id' of the user's presence probe".
-func answerProbe(t *session.Turn, s *session.Session, st *stanza.Stanza, typ stanza.Type, from string, mirror bool) {
-	h := stanza.Head{Kind: stanza.Presence, Type: typ, From: from, To: s.BareJID()}
+func answerProbe(t *session.Turn, to Sender, st *stanza.Stanza, typ stanza.Type, of string, mirror bool) {
+	h := stanza.Head{Kind: stanza.Presence, Type: typ, From: of, To: bareOf(to)}
 	if mirror {
 		h.ID = string(st.ID)
 	}
 	b := h.AppendEmpty(t.Buf())
-	s.SendBytes(t, b)
+	to.SendBytes(t, b)
 	t.Keep(b)
 }
 
@@ -121,9 +139,9 @@ func (r *Router) anyAvailable(bare string) bool {
 
 // sendLast answers a probe with the time when the account was last available:
 // unavailable presence with a delay stamp (RFC 6121 section 4.3.2, rule 3).
-func (r *Router) sendLast(t *session.Turn, s *session.Session, st *stanza.Stanza) {
+func (r *Router) sendLast(t *session.Turn, from Sender, st *stanza.Stanza) {
 	of := st.To.Bare()
-	h := stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, ID: string(st.ID), From: of.String(), To: s.BareJID()}
+	h := stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, ID: string(st.ID), From: of.String(), To: bareOf(from)}
 	b := h.AppendEmpty(t.Buf())
 	if last, err := r.LastOf(of); err == nil {
 		b = h.AppendStart(b[:0])
@@ -131,7 +149,7 @@ func (r *Router) sendLast(t *session.Turn, s *session.Session, st *stanza.Stanza
 		b = stanza.AppendDelay(b, of.String(), last.At)
 		b = append(b, "</presence>"...)
 	}
-	r.unlessAvailable(of, func() { s.SendBytes(t, b) })
+	r.unlessAvailable(of, func() { from.SendBytes(t, b) })
 	t.Keep(b)
 }
 

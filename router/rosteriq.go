@@ -105,7 +105,7 @@ func (r *Router) rosterGetInline(rq *Request) bool {
 // has not included the 'ver' attribute in its roster gets or sets, the server
 // SHOULD include the 'ver' attribute on all roster pushes and results".
 func appendRoster(rq *Request, ro *Roster) []byte {
-	b := stanza.AppendResultStart(rq.Turn.Buf(), rq.Stanza, rq.Session.FullJID())
+	b := stanza.AppendResultStart(rq.Turn.Buf(), rq.Stanza, address(rq.From))
 	b = append(b, "<query xmlns='"+nsRoster+"'"...)
 	b = appendVer(b, ro.Version)
 	b = append(b, '>')

@@ -32,7 +32,6 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
-	"roost/jid"
 	"roost/session"
 	"roost/stanza"
 	"roost/store"
@@ -183,43 +182,50 @@ func (r *Router) order(bare string) *sync.Mutex {
 	return mu
 }
 
-// Stanza routes one stanza of a bound session (RFC 6120 section 10.3 and 10.4).
-// Its stages are the hooks and then the rest. It implements session.Router.
+// Stanza routes one stanza of a bound session. It implements session.Router.
 func (r *Router) Stanza(t *session.Turn, s *session.Session, st *stanza.Stanza, stage int) (int, session.Work) {
+	return r.Route(t, s, st, stage)
+}
+
+// Route routes one stanza (RFC 6120 sections 10.3 and 10.4), from stage 0 on. Where it
+// has to wait for the store it returns what for, and how far it has come: it is to be
+// called again with that stage on a worker of that kind. On a turn that may write it
+// always comes to its end. Its stages are the hooks and then the rest.
+func (r *Router) Route(t *session.Turn, from Sender, st *stanza.Stanza, stage int) (next int, need session.Work) {
 	if st.HasTo && !r.domains[st.To.Domain()] {
 		// RFC 6120 section 10.4.3: no route is an error, never silence.
-		r.Reply(t, s, st, stanza.RemoteServerNotFound)
+		r.Reply(t, from, st, stanza.RemoteServerNotFound)
 		return stage, session.Done
 	}
 	if stage < len(r.hooks) {
 		var v Verdict
-		if stage, v = r.runHooks(t, s, st, stage); v != Pass {
+		if stage, v = r.runHooks(t, from, st, stage); v != Pass {
 			return stage, workOf(v)
 		}
 	}
 	switch st.Kind {
 	case stanza.Message:
-		return stage, r.message(t, s, st)
+		return stage, r.message(t, from, st)
 	case stanza.Presence:
-		return stage, r.presence(t, s, st)
+		return stage, r.presence(t, from, st)
 	default:
-		return stage, r.iq(t, s, st)
+		return stage, r.iq(t, from, st)
 	}
 }
 
 // runHooks has a stanza go through the hooks from a stage on, and returns the one at
 // which it stopped. A hook that panics has handled it.
-func (r *Router) runHooks(t *session.Turn, s *session.Session, st *stanza.Stanza, from int) (stage int, v Verdict) {
-	stage = from
+func (r *Router) runHooks(t *session.Turn, from Sender, st *stanza.Stanza, first int) (stage int, v Verdict) {
+	stage = first
 	defer func() {
 		if p := recover(); p != nil {
-			r.sessions.Recovered(p, s)
-			r.Reply(t, s, st, stanza.InternalServerError)
+			r.sessions.Recovered(p, local(from))
+			r.Reply(t, from, st, stanza.InternalServerError)
 			v = Handled
 		}
 	}()
 	for ; stage < len(r.hooks); stage++ {
-		v = r.hooks[stage].f(t, s, st)
+		v = r.hooks[stage].f(t, from, st)
 		switch {
 		case v == Pass:
 			continue
@@ -242,35 +248,25 @@ func workOf(v Verdict) session.Work {
 	return session.Done
 }
 
-// target is the account that a stanza is for: its 'to', or the sender's own
-// account where there is none (RFC 6120 section 10.3). ok is false for the
-// server itself.
-func target(s *session.Session, st *stanza.Stanza) (bare jid.JID, ok bool) {
-	if !st.HasTo {
-		return s.JID().Bare(), true
-	}
-	return st.To.Bare(), st.To.Local() != ""
-}
-
 // Reply answers a stanza with an error, unless it must not be answered with one.
-func (r *Router) Reply(t *session.Turn, s *session.Session, st *stanza.Stanza, e *stanza.ErrorReply) {
+func (r *Router) Reply(t *session.Turn, from Sender, st *stanza.Stanza, e *stanza.ErrorReply) {
 	if !st.CanError() {
 		return
 	}
-	b := stanza.AppendError(t.Buf(), st, s.FullJID(), e)
-	s.SendBytes(t, b)
+	b := stanza.AppendError(t.Buf(), st, address(from), e)
+	from.SendBytes(t, b)
 	t.Keep(b)
 }
 
 // fault answers a stanza that the server could not handle, and logs why.
-func (r *Router) fault(t *session.Turn, s *session.Session, st *stanza.Stanza, doing string, err error) {
-	r.cfg.Logger.Error(doing, "jid", s.FullJID(), "err", err)
-	r.Reply(t, s, st, stanza.InternalServerError)
+func (r *Router) fault(t *session.Turn, from Sender, st *stanza.Stanza, doing string, err error) {
+	r.cfg.Logger.Error(doing, "jid", address(from), "err", err)
+	r.Reply(t, from, st, stanza.InternalServerError)
 }
 
 // forward sends st to a session, with the sender's address stamped on it.
-func (r *Router) forward(t *session.Turn, s, to *session.Session, st *stanza.Stanza) bool {
-	b := stanza.AppendForward(t.Buf(), st, stanza.Edit{From: s.FullJID()})
+func (r *Router) forward(t *session.Turn, from Sender, to *session.Session, st *stanza.Stanza) bool {
+	b := stanza.AppendForward(t.Buf(), st, stanza.Edit{From: address(from)})
 	ok := to.SendBytes(t, b)
 	t.Keep(b)
 	return ok

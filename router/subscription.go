@@ -27,10 +27,12 @@ func pair(j jid.JID) jidPair {
 
 // subscription handles a presence stanza that manages a subscription (RFC 6121
 // section 3).
-func (r *Router) subscription(t *session.Turn, s *session.Session, st *stanza.Stanza) session.Work {
-	if !st.HasTo || st.To.Local() == "" || st.To.BareString() == s.BareJID() {
-		// Nobody subscribes to the server, and everybody has their own presence.
-		r.Reply(t, s, st, stanza.NotAllowed)
+func (r *Router) subscription(t *session.Turn, from Sender, st *stanza.Stanza) session.Work {
+	s := local(from)
+	if s == nil || !st.HasTo || st.To.Local() == "" || st.To.BareString() == s.BareJID() {
+		// The server subscribes to nobody and nobody to it, and everybody has their
+		// own presence.
+		r.Reply(t, from, st, stanza.NotAllowed)
 		return session.Done
 	}
 	if !t.MayWrite() {
@@ -40,9 +42,9 @@ func (r *Router) subscription(t *session.Turn, s *session.Session, st *stanza.St
 	if err := rel.run(t, st.Type); err != nil {
 		var reply *stanza.ErrorReply
 		if errors.As(err, &reply) {
-			r.Reply(t, s, st, reply)
+			r.Reply(t, from, st, reply)
 		} else {
-			r.fault(t, s, st, "subscription could not be changed", err)
+			r.fault(t, from, st, "subscription could not be changed", err)
 		}
 	}
 	return session.Done

@@ -90,7 +90,7 @@ func TestHookRunsOnceAcrossTurns(t *testing.T) {
 	const contacts = 300
 	calls := make(map[string]int) // by id
 	c := newCrowdWith(t, contacts+10, contacts, -1, func(cfg *router.Config) {
-		cfg.Extensions = []router.Extension{{Name: "count", OnStanza: func(_ *session.Turn, _ *session.Session, st *stanza.Stanza) router.Verdict {
+		cfg.Extensions = []router.Extension{{Name: "count", OnStanza: func(_ *session.Turn, _ router.Sender, st *stanza.Stanza) router.Verdict {
 			calls[string(st.ID)]++
 			return router.Pass
 		}}}

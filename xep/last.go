@@ -33,8 +33,8 @@ func lastActivity() router.Extension {
 			iq(router.ToAccount, true, lastOfAccount),
 		},
 		Ready: func(r *router.Router, x *router.Extension) {
-			x.OnStanza = func(t *session.Turn, s *session.Session, st *stanza.Stanza) router.Verdict {
-				return guardLast(r, t, s, st)
+			x.OnStanza = func(t *session.Turn, from router.Sender, st *stanza.Stanza) router.Verdict {
+				return guardLast(r, t, from, st)
 			}
 		},
 	}
@@ -97,9 +97,9 @@ func sendLast(rq *router.Request, ago time.Duration, status []byte) {
 // 4: "if the requesting entity is not authorized to view the user's presence
 // information […], the user's server MUST NOT deliver the IQ-get to an
 // available resource but instead MUST return a <forbidden/> error".
-func guardLast(r *router.Router, t *session.Turn, s *session.Session, st *stanza.Stanza) router.Verdict {
+func guardLast(r *router.Router, t *session.Turn, from router.Sender, st *stanza.Stanza) router.Verdict {
 	if st.Kind != stanza.IQ || st.Type != stanza.Get || !st.Payload().Is(nsLast, "query") ||
-		!st.To.IsFull() || st.To.Local() == "" || st.To.BareString() == s.BareJID() {
+		!st.To.IsFull() || st.To.Local() == "" || st.To.BareString() == from.JID().BareString() {
 		return router.Pass
 	}
 	if !t.MayBlock() {
@@ -108,11 +108,11 @@ func guardLast(r *router.Router, t *session.Turn, s *session.Session, st *stanza
 	ro, err := r.Roster(st.To.Bare())
 	switch {
 	case err != nil:
-		r.Logger().Error("roster could not be read", "jid", s.FullJID(), "err", err)
-		r.Reply(t, s, st, stanza.InternalServerError)
+		r.Logger().Error("roster could not be read", "jid", from.JID().String(), "err", err)
+		r.Reply(t, from, st, stanza.InternalServerError)
 		return router.Handled
-	case !ro.Subscribed(s.BareJID()):
-		r.Reply(t, s, st, stanza.Forbidden)
+	case !ro.Subscribed(from.JID().BareString()):
+		r.Reply(t, from, st, stanza.Forbidden)
 		return router.Handled
 	}
 	return router.Pass

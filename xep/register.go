@@ -50,6 +50,8 @@ func registration(cfg Config) router.Extension {
 // get tells what is needed, or what is known of the account.
 func (g *registrar) get(rq *router.Request) {
 	switch {
+	case rq.Session == nil:
+		rq.Error(stanza.ServiceUnavailable) // this is about the account of a client's own stream
 	case rq.Session.Username() != "":
 		// Section 3.1: if "the entity is already registered", the result
 		// "MUST contain an empty <registered/> element".
@@ -77,6 +79,8 @@ func (g *registrar) set(rq *router.Request) {
 	remove := rq.Payload().Child(nsRegister, "remove").OK()
 	var err error
 	switch {
+	case rq.Session == nil:
+		err = stanza.ServiceUnavailable
 	case rq.Session.Username() == "" && remove:
 		// Section 3.2: <unexpected-request/>, because "the entity is not
 		// registered with the server".

@@ -94,7 +94,7 @@ func subscribed(rq *router.Request) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return ro.Subscribed(rq.Session.BareJID()), nil
+	return ro.Subscribed(rq.From.JID().BareString()), nil
 }
 
 // eachSession calls f for every connected resource of an account.
