@@ -14,17 +14,22 @@ import (
 type pausing struct {
 	paused bool
 	loop   int
-	addr   string // of the client; "": none
+	posted chan func(loop int) // nil: nothing runs
+	addr   string              // of the client; "": none
 }
 
-func (c *pausing) Hold(int) bool              { return true }
-func (c *pausing) Authenticated()             {}
-func (c *pausing) Queue([]byte) error         { return nil }
-func (c *pausing) Flush() bool                { return false }
-func (c *pausing) Queued() int                { return 0 }
-func (c *pausing) Pause()                     { c.paused = true }
-func (c *pausing) Resume()                    { c.paused = false }
-func (c *pausing) Post(f func(loop int))      { f(c.loop) }
+func (c *pausing) Hold(int) bool      { return true }
+func (c *pausing) Authenticated()     {}
+func (c *pausing) Queue([]byte) error { return nil }
+func (c *pausing) Flush() bool        { return false }
+func (c *pausing) Queued() int        { return 0 }
+func (c *pausing) Pause()             { c.paused = true }
+func (c *pausing) Resume()            { c.paused = false }
+func (c *pausing) Post(f func(loop int)) {
+	if c.posted != nil {
+		c.posted <- f
+	}
+}
 func (c *pausing) StartTLS(*tls.Config) error { return nil }
 func (c *pausing) Close(time.Duration)        {}
 func (c *pausing) SetDeadline(time.Duration)  {}
@@ -41,8 +46,10 @@ func TestFanout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewManager(Config{Domains: []string{"localhost"}, Loops: 2, FanoutRate: 1000})
 		defer m.Close()
+		var all []*pausing
 		enter := func(loop int, full string) (*Session, *pausing) {
-			c := &pausing{loop: loop}
+			c := &pausing{loop: loop, posted: make(chan func(int), 100)}
+			all = append(all, c)
 			s := m.New(c)
 			m.link(s, jid.MustParse(full))
 			return s, c
@@ -55,6 +62,11 @@ func TestFanout(t *testing.T) {
 		sleep := func(d time.Duration) {
 			time.Sleep(d)
 			synctest.Wait()
+			for _, c := range all {
+				for len(c.posted) > 0 {
+					(<-c.posted)(c.loop)
+				}
+			}
 		}
 		f := func(desc string, c *pausing, paused bool) {
 			t.Helper()
