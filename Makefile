@@ -13,6 +13,7 @@ TIMEOUT = -timeout 40m
 
 build:
 	go build -o roost ./cmd/roost
+	go build -o roost-bench ./cmd/roost-bench
 
 # Everything: what CI runs.
 test: deps check unit race arm64 interop fuzz-parser

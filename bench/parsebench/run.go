@@ -26,7 +26,7 @@ const (
 	Expat       = "expat"
 )
 
-// Config says how to measure. The zero Config is what `roost bench parse` does.
+// Config says how to measure. The zero Config is what `roost-bench parse` does.
 type Config struct {
 	Chunk  int    // bytes per piece; default 4,096
 	Rounds int    // how often each implementation is timed; the best counts; default 5

@@ -1,6 +1,6 @@
 // Command peers measures roost beside Debian's Prosody and ejabberd: it starts
 // each on loopback with a configuration that is in this folder, runs the same
-// scenarios of `roost bench` against it, and writes a page with the results.
+// scenarios of `roost-bench` against it, and writes a page with the results.
 //
 //	go run ./bench/peers                       # all of it: about an hour
 //	go run ./bench/peers -sessions 3000 -base 500 -settle 10s -servers roost
@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -63,8 +64,8 @@ func run(o options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	roost := filepath.Join(dir, "program")
-	if out, err := exec.Command("go", "build", "-o", roost, "roost/cmd/roost").CombinedOutput(); err != nil {
+	programs := filepath.Join(dir, "programs") + string(filepath.Separator)
+	if out, err := exec.Command("go", "build", "-o", programs, "roost/cmd/roost", "roost/cmd/roost-bench").CombinedOutput(); err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
 	}
 	stop := make(chan os.Signal, 1)
@@ -79,7 +80,7 @@ func run(o options) error {
 		}
 		for _, name := range o.servers {
 			fmt.Fprintf(os.Stderr, "%s: %s\n", s.name, name)
-			r, err := measure(roost, filepath.Join(dir, name), name, s, o)
+			r, err := measure(programs, filepath.Join(dir, name), name, s, o)
 			if err != nil {
 				return fmt.Errorf("%s: %s: %w", s.name, name, err)
 			}
@@ -98,7 +99,7 @@ func run(o options) error {
 	return nil
 }
 
-// scenario is one run of `roost bench`.
+// scenario is one run of `roost-bench`.
 type scenario struct {
 	name     string
 	tls      bool
@@ -138,7 +139,7 @@ func scenarios(o options) []scenario {
 	}
 }
 
-// result is what `roost bench` wrote.
+// result is what `roost-bench` wrote.
 type result map[string]any
 
 // maxPoints is how many points of a line a picture needs.
@@ -158,7 +159,7 @@ func (r result) thin() {
 }
 
 // measure runs one scenario against a server that was started for it.
-func measure(roost, dir, name string, s scenario, o options) (result, error) {
+func measure(programs, dir, name string, s scenario, o options) (result, error) {
 	start, ok := starters[name]
 	if !ok {
 		return nil, fmt.Errorf("there is no server %q: roost, prosody or ejabberd", name)
@@ -167,7 +168,7 @@ func measure(roost, dir, name string, s scenario, o options) (result, error) {
 	if s.contacts > 0 {
 		dir += "-contacts"
 	}
-	srv, err := start(setup{roost: roost, dir: dir, plain: plain, direct: direct, accounts: max(o.sessions, o.idle+2000), contacts: s.contacts})
+	srv, err := start(setup{roost: filepath.Join(programs, "roost"), dir: dir, plain: plain, direct: direct, accounts: max(o.sessions, o.idle+2000), contacts: s.contacts})
 	if err != nil {
 		return nil, err
 	}
@@ -180,20 +181,20 @@ func measure(roost, dir, name string, s scenario, o options) (result, error) {
 		target = []string{"--tls", "direct", "--target", fmt.Sprintf("127.0.0.1:%d", direct)}
 	}
 	if s.warm != nil {
-		if _, err := load(roost, append(s.warm, target...)); err != nil {
+		if _, err := load(programs, append(s.warm, target...)); err != nil {
 			return nil, err
 		}
 	}
-	return load(roost, append(append(s.args, target...), "--server-pid", strconv.Itoa(srv.cmd.Process.Pid)))
+	return load(programs, append(append(s.args, target...), "--server-pid", strconv.Itoa(srv.cmd.Process.Pid)))
 }
 
 // load runs the load generator.
-func load(roost string, args []string) (result, error) {
-	cmd := exec.Command(roost, append(append([]string{"bench"}, args...), "--json")...)
+func load(programs string, args []string) (result, error) {
+	cmd := exec.Command(filepath.Join(programs, "roost-bench"), append(slices.Clone(args), "--json")...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("roost bench %s: %w", strings.Join(args, " "), err)
+		return nil, fmt.Errorf("roost-bench %s: %w", strings.Join(args, " "), err)
 	}
 	r := result{}
 	return r, json.Unmarshal(out, &r)

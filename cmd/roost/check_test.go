@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"roost/capacity"
+	"roost/internal/cmdtest"
 )
 
 // madeUpHost is a machine with the defaults of a Linux distribution, 8 GiB, two
@@ -159,7 +160,7 @@ func TestCheckCommand(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	f := func(code int, args ...string) document {
 		t.Helper()
-		got, stdout, stderr := result(t, nil, append([]string{"check", "--json", "--data", data}, args...)...)
+		got, stdout, stderr := cmdtest.Result(t, nil, append([]string{"check", "--json", "--data", data}, args...)...)
 		if got != code || strings.Count(stderr, "\n") != code {
 			t.Fatalf("%q: exit code %d, want %d: %s%s", args, got, code, stderr, stdout)
 		}
@@ -188,7 +189,7 @@ func TestCheckCommand(t *testing.T) {
 	if d.TLS || d.Status != "fail" || d.Memory.User <= 2_000_000_000*d.Memory.PerUser || d.Memory.Kernel != 2_000_000_000*d.Memory.PerSock {
 		t.Errorf("%+v", d)
 	}
-	code, stdout, stderr := result(t, nil, "check", "--sessions", "2000000000", "--data", data)
+	code, stdout, stderr := cmdtest.Result(t, nil, "check", "--sessions", "2000000000", "--data", data)
 	if code != 1 || !strings.Contains(stdout, "\n  fail  ") || !strings.Contains(stderr, "falls short of 2,000,000,000 sessions") {
 		t.Errorf("%d: %s%s", code, stdout, stderr)
 	}
@@ -197,7 +198,7 @@ func TestCheckCommand(t *testing.T) {
 func TestCheckMistakes(t *testing.T) {
 	f := func(want string, args ...string) {
 		t.Helper()
-		code, stdout, stderr := result(t, nil, append([]string{"check"}, args...)...)
+		code, stdout, stderr := cmdtest.Result(t, nil, append([]string{"check"}, args...)...)
 		if code != 2 || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, want) {
 			t.Errorf("%q: exit code %d, %q, %q; want 2 and one line with %q", args, code, stdout, stderr, want)
 		}
@@ -224,7 +225,7 @@ func TestCheckBesideServer(t *testing.T) {
 	cmd, _ := serving(t, nil, "--config", config)
 	f := func(code int, check, status, found string, args ...string) {
 		t.Helper()
-		got, stdout, stderr := result(t, nil, append([]string{"check", "--json", "--sessions", "1", "--config", config}, args...)...)
+		got, stdout, stderr := cmdtest.Result(t, nil, append([]string{"check", "--json", "--sessions", "1", "--config", config}, args...)...)
 		if got != code {
 			t.Fatalf("exit code %d: %s%s", got, stderr, stdout)
 		}
@@ -259,7 +260,7 @@ func TestCheckBesideServer(t *testing.T) {
 func TestCheckUsesFlags(t *testing.T) {
 	f := func(args ...string) document {
 		t.Helper()
-		_, stdout, stderr := result(t, nil, append([]string{"check", "--json", "--sessions", "1000", "--data", t.TempDir()}, args...)...)
+		_, stdout, stderr := cmdtest.Result(t, nil, append([]string{"check", "--json", "--sessions", "1000", "--data", t.TempDir()}, args...)...)
 		if stdout == "" {
 			t.Fatalf("%q: %s", args, stderr)
 		}
@@ -301,7 +302,7 @@ func TestStoreState(t *testing.T) {
 // TestOpenFilesRaised: the server raises the soft limit to the hard one, and says
 // how many clients that allows.
 func TestOpenFilesRaised(t *testing.T) {
-	cmd := program(nil, "serve", "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", t.TempDir())
+	cmd := cmdtest.Program(nil, "serve", "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", t.TempDir())
 	cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", `ulimit -S -n 100 && ulimit -H -n 1000 && exec "$0" "$@"`}, cmd.Args...)
 	greeting := started(t, cmd)
 	if !strings.Contains(greeting, " 1,000, for 744 clients\n") {
@@ -333,7 +334,7 @@ func TestWarnCapacity(t *testing.T) {
 
 // TestDeployedConfig: the config file in deploy has flags that there are.
 func TestDeployedConfig(t *testing.T) {
-	code, stdout, stderr := result(t, nil, "check", "--json", "--config", filepath.Join("..", "..", "deploy", "roost.toml"), "--data", t.TempDir())
+	code, stdout, stderr := cmdtest.Result(t, nil, "check", "--json", "--config", filepath.Join("..", "..", "deploy", "roost.toml"), "--data", t.TempDir())
 	if code != 1 {
 		t.Fatalf("exit code %d, want 1, as there is no such certificate: %s", code, stderr)
 	}

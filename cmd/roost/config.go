@@ -12,6 +12,8 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/alecthomas/kong"
 	"github.com/dustin/go-humanize"
+
+	"roost/internal/cli"
 )
 
 // byteSize is a number of bytes on the command line: 65536, 64KiB, 1MiB.
@@ -35,7 +37,7 @@ func (b *byteSize) UnmarshalText(text []byte) error {
 type configFile string
 
 // BeforeResolve is called by kong before defaults are filled in.
-func (configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path, from *sources) error {
+func (configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path, from *cli.Sources) error {
 	name, _ := ctx.FlagValue(trace.Flag).(configFile)
 	if name == "" {
 		return nil
@@ -49,18 +51,18 @@ func (configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path, from *sourc
 //	domain = ["example.org", "example.net"]
 //
 // whose keys are the names of flags, and notes in from where each of them is.
-func addConfig(ctx *kong.Context, name string, from *sources) error {
+func addConfig(ctx *kong.Context, name string, from *cli.Sources) error {
 	text, err := os.ReadFile(name)
 	if err != nil {
-		return usageError(fmt.Sprintf("config file: %v", err))
+		return cli.UsageError(fmt.Sprintf("config file: %v", err))
 	}
 	values := make(map[string]any)
 	if _, err := toml.Decode(string(text), &values); err != nil {
 		var bad toml.ParseError
 		if errors.As(err, &bad) {
-			return usageError(fmt.Sprintf("%s:%d: %s", name, bad.Position.Line, bad.Message))
+			return cli.UsageError(fmt.Sprintf("%s:%d: %s", name, bad.Position.Line, bad.Message))
 		}
-		return usageError(fmt.Sprintf("%s: %v", name, err))
+		return cli.UsageError(fmt.Sprintf("%s: %v", name, err))
 	}
 	var known []string
 	for _, f := range ctx.Flags() {
@@ -68,14 +70,14 @@ func addConfig(ctx *kong.Context, name string, from *sources) error {
 			known = append(known, f.Name)
 		}
 	}
-	*from = make(sources)
+	*from = make(cli.Sources)
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		place := fmt.Sprintf("%s:%d", name, lineOf(string(text), key))
 		if _, table := values[key].(map[string]any); table {
-			return usageError(fmt.Sprintf("%s: [%s] is a table; keys stand by themselves, without tables", place, key))
+			return cli.UsageError(fmt.Sprintf("%s: [%s] is a table; keys stand by themselves, without tables", place, key))
 		}
 		if !slices.Contains(known, key) {
-			return usageError(fmt.Sprintf("%s: unknown key %q%s; keys are the names of flags", place, key, didYouMean(key, known)))
+			return cli.UsageError(fmt.Sprintf("%s: unknown key %q%s; keys are the names of flags", place, key, cli.DidYouMean(key, known)))
 		}
 		(*from)[key] = place
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"roost/internal/cli"
 	"roost/server"
 	"roost/store/sqlite"
 )
@@ -23,7 +24,7 @@ type dataFlags struct {
 // missing.
 func (f *dataFlags) open(ctx context.Context) (*sqlite.Store, error) {
 	if f.Data == "" { // as of a variable that is set to nothing
-		return nil, usageError("--data must name a directory")
+		return nil, cli.UsageError("--data must name a directory")
 	}
 	return sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(f.Data, sqlite.FileName)})
 }

@@ -36,7 +36,7 @@ func TestEveryFlagEverywhere(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "roost.toml")
 	parseFor := func(command string, args ...string) map[string]any {
 		t.Helper()
-		var c cli
+		var c grammar
 		parser, err := newParser(&c)
 		if err != nil {
 			t.Fatal(err)

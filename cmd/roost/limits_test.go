@@ -13,7 +13,7 @@ import (
 // serveWith is the problem with roost serve and one flag, "" if there is none.
 func serveWith(t *testing.T, name, value string) string {
 	t.Helper()
-	var c cli
+	var c grammar
 	parser, err := newParser(&c)
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +37,7 @@ func TestLimits(t *testing.T) {
 		"idle-timeout": {"-1s"}, "user-timeout": {"-1s"},
 		"keepalive": {"0s"}, "rest": {"0s"}, "drain-timeout": {"0s"},
 	}
-	var c cli
+	var c grammar
 	parser, err := newParser(&c)
 	if err != nil {
 		t.Fatal(err)

@@ -2,8 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -13,25 +11,18 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime/debug"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"roost/internal/cmdtest"
 )
 
-// asProgram makes the test binary the program itself.
-const asProgram = "ROOST_TEST_AS_PROGRAM"
-
 func TestMain(m *testing.M) {
-	// A process that `roost bench` has started to share its load is the program too:
-	// as tests it would start others, and so on.
-	worker := slices.ContainsFunc(os.Args, func(arg string) bool { return strings.HasPrefix(arg, "--worker=") })
-	if os.Getenv(asProgram) != "" || worker {
-		_ = os.Unsetenv(asProgram)
+	if cmdtest.IsProgram() {
 		code := run(os.Args[1:])
 		if os.Getenv("ROOST_TEST_DUMPABLE") != "" {
 			n, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
@@ -40,30 +31,6 @@ func TestMain(m *testing.M) {
 		os.Exit(code)
 	}
 	goleak.VerifyTestMain(m)
-}
-
-func program(env []string, args ...string) *exec.Cmd {
-	cmd := exec.Command(os.Args[0], args...)
-	for _, e := range os.Environ() {
-		if !strings.HasPrefix(e, "ROOST_") {
-			cmd.Env = append(cmd.Env, e)
-		}
-	}
-	cmd.Env = append(append(cmd.Env, asProgram+"=1"), env...)
-	return cmd
-}
-
-// result runs the program to its end.
-func result(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
-	t.Helper()
-	cmd := program(env, args...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	var exit *exec.ExitError
-	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
-	}
-	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
 // TestMistakes: what is wrong is said in one clear line, with exit code 2, or 1
@@ -79,13 +46,16 @@ func TestMistakes(t *testing.T) {
 	}
 	f := func(env []string, code int, want string, args ...string) {
 		t.Helper()
-		got, stdout, stderr := result(t, env, args...)
+		got, stdout, stderr := cmdtest.Result(t, env, args...)
 		if got != code || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, want) || stdout != "" {
 			t.Errorf("%q: exit code %d, error %q, output %q; want %d and one line with %q", args, got, stderr, stdout, code, want)
 		}
 	}
 	f(nil, 2, "--bogus", "serve", "--bogus")
 	f(nil, 2, "fish", "fish")
+	f(nil, 1, "go run ./cmd/roost-bench", "bench")
+	f(nil, 1, "go run ./cmd/roost-bench", "bench", "--help")
+	f(nil, 1, "go run ./cmd/roost-bench", "bench", "idle", "--sessions", "5", "--json")
 	f(nil, 2, "--max-stanza", "serve", "--max-stanza", "lots")
 	f(nil, 2, "--max-stanza must be 10000 to 64 MiB, not 5000", "serve", "--max-stanza", "5000")
 	f(nil, 2, "--log-format", "serve", "--log-format", "xml")
@@ -142,7 +112,7 @@ func TestMistakes(t *testing.T) {
 // greeting.
 func serving(t *testing.T, env []string, args ...string) (*exec.Cmd, string) {
 	t.Helper()
-	cmd := program(env, append([]string{"serve"}, args...)...)
+	cmd := cmdtest.Program(env, append([]string{"serve"}, args...)...)
 	return cmd, started(t, cmd)
 }
 
@@ -195,7 +165,7 @@ func TestServe(t *testing.T) {
 // TestNotDumpable: the memory of a server, where the keys of TLS sessions are,
 // is neither in core dumps nor open to other processes of its user.
 func TestNotDumpable(t *testing.T) {
-	cmd := program([]string{"ROOST_TEST_DUMPABLE=1"}, "serve", "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", t.TempDir())
+	cmd := cmdtest.Program([]string{"ROOST_TEST_DUMPABLE=1"}, "serve", "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", t.TempDir())
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -220,15 +190,15 @@ func TestTLSLean(t *testing.T) {
 		args []string
 		want bool
 	}{{nil, false}, {[]string{"--tls-lean=false"}, true}, {[]string{"--no-tls-lean"}, true}, {[]string{"--tls-lean"}, false}} {
-		var cli cli
-		parser, err := newParser(&cli)
+		var g grammar
+		parser, err := newParser(&g)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := parser.Parse(append([]string{"serve"}, c.args...)); err != nil {
 			t.Fatal(err)
 		}
-		if got := cli.Serve.serverConfig(nil).StdTLS; got != c.want {
+		if got := g.Serve.serverConfig(nil).StdTLS; got != c.want {
 			t.Errorf("%v: crypto/tls keeps its sessions: %v", c.args, got)
 		}
 	}
@@ -288,7 +258,7 @@ var update = flag.Bool("update", false, "write testdata/help.txt anew")
 
 // TestHelp: the help is what a person reads; changes to it are looked at.
 func TestHelp(t *testing.T) {
-	code, got, _ := result(t, []string{"COLUMNS=100"}, "serve", "--help")
+	code, got, _ := cmdtest.Result(t, []string{"COLUMNS=100"}, "serve", "--help")
 	if code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -314,7 +284,7 @@ func TestHelp(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	for _, arg := range []string{"version", "--version"} {
-		if code, got, stderr := result(t, nil, arg); code != 0 || !strings.HasPrefix(got, "roost ") || stderr != "" {
+		if code, got, stderr := cmdtest.Result(t, nil, arg); code != 0 || !strings.HasPrefix(got, "roost ") || stderr != "" {
 			t.Errorf("%s: %d, %q, %q", arg, code, got, stderr)
 		}
 	}
@@ -324,7 +294,7 @@ func TestVersion(t *testing.T) {
 func TestHelpCommand(t *testing.T) {
 	f := func(want string, args ...string) {
 		t.Helper()
-		code, got, stderr := result(t, nil, args...)
+		code, got, stderr := cmdtest.Result(t, nil, args...)
 		if code != 0 || !strings.Contains(got, want) || stderr != "" {
 			t.Errorf("%q: exit code %d, %q, %q; want %q", args, code, got, stderr, want)
 		}
@@ -337,14 +307,13 @@ func TestHelpCommand(t *testing.T) {
 	for _, command := range []string{"serve", "check"} {
 		f("KiB, MiB and GiB", "help", command)
 	}
-	f("ms, s, m and h", "help", "bench", "idle")
 }
 
 // TestUnknownEnvironment: a variable that no flag has is told, with the one that
 // was most likely meant.
 func TestUnknownEnvironment(t *testing.T) {
 	env := []string{"ROOST_WROKERS=3", "ROOST_FISH=1", "ROOST_DATA=" + t.TempDir(), "ROOST_ITERATIONS=10000", "ROOSTER=1"}
-	_, _, stderr := result(t, env, "user", "list")
+	_, _, stderr := cmdtest.Result(t, env, "user", "list")
 	for _, want := range []string{"ROOST_WROKERS; did you mean ROOST_WORKERS?\n", "ROOST_FISH\n"} {
 		if !strings.Contains(stderr, "roost: an environment variable has no meaning: "+want) {
 			t.Errorf("%q is not in %q", want, stderr)
@@ -354,7 +323,7 @@ func TestUnknownEnvironment(t *testing.T) {
 		t.Errorf("others are told: %s", stderr)
 	}
 	// The server tells it in its log, before it finds out about the certificate.
-	_, _, stderr = result(t, env, "serve", "--c2s", "127.0.0.1:0", "--log-format", "json", "--tls-cert", "/none", "--tls-key", "/none")
+	_, _, stderr = cmdtest.Result(t, env, "serve", "--c2s", "127.0.0.1:0", "--log-format", "json", "--tls-cert", "/none", "--tls-key", "/none")
 	if !strings.Contains(stderr, `"msg":"an environment variable has no meaning","variable":"ROOST_WROKERS; did you mean ROOST_WORKERS?"`) {
 		t.Errorf("not in the log: %s", stderr)
 	}
@@ -371,7 +340,7 @@ func TestSuggestions(t *testing.T) {
 	if err := os.WriteFile(copied, binary, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	cmd := program(nil, "serve", "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", dir)
+	cmd := cmdtest.Program(nil, "serve", "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", dir)
 	cmd.Path, cmd.Args[0] = copied, copied
 	greeting := started(t, cmd)
 	defer func() {
@@ -380,7 +349,7 @@ func TestSuggestions(t *testing.T) {
 	}()
 	run := func(line, input string) (code int, output string) {
 		t.Helper()
-		sh := program(nil)
+		sh := cmdtest.Program(nil)
 		sh.Path, sh.Args = "/bin/sh", []string{"sh", "-c", line + " --password-stdin"}
 		sh.Stdin = strings.NewReader(input)
 		out, _ := sh.CombinedOutput()
@@ -399,58 +368,6 @@ func TestSuggestions(t *testing.T) {
 	if code, out := run(passwd, "other"); code != 0 || !strings.Contains(out, "romeo@localhost has a new password") {
 		t.Errorf("%s: %d, %s", passwd, code, out)
 	}
-}
-
-// TestProgramName: under go run there is no roost, and what go run has built is
-// deleted.
-func TestProgramName(t *testing.T) {
-	dir := t.TempDir()
-	t.Chdir(dir)
-	t.Setenv("PATH", dir)
-	installed := filepath.Join(dir, "roost")
-	if err := os.WriteFile(installed, nil, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	f := func(self, started, want string) {
-		t.Helper()
-		if got := nameOf(self, started); got != want {
-			t.Errorf("%s, started as %s: %q, want %q", self, started, got, want)
-		}
-	}
-	f(installed, "roost", "roost")
-	f("/elsewhere/roost", "./roost", "./roost")
-	f("/else where/roost", "roost", "'/else where/roost'")
-	info, _ := debug.ReadBuildInfo()
-	f("/tmp/go-build123/b001/exe/roost", "/tmp/go-build123/b001/exe/roost", "go run "+info.Path)
-	if err := os.MkdirAll(filepath.Join("cmd", "roost"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join("cmd", "roost", "main.go"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f("/tmp/go-build123/b001/exe/roost", "/tmp/go-build123/b001/exe/roost", "go run ./cmd/roost")
-}
-
-func TestQuote(t *testing.T) {
-	for text, want := range map[string]string{"": "''", "/var/lib/roost": "/var/lib/roost", "a b": "'a b'", "it's": `'it'\''s'`, "$HOME": "'$HOME'"} {
-		if got := quote(text); got != want {
-			t.Errorf("%s: %s, want %s", text, got, want)
-		}
-	}
-}
-
-func TestDistance(t *testing.T) {
-	f := func(a, b string, want int) {
-		t.Helper()
-		if got := distance(a, b); got != want || distance(b, a) != want {
-			t.Errorf("%q, %q: %d, want %d", a, b, got, want)
-		}
-	}
-	f("", "", 0)
-	f("", "abc", 3)
-	f("workers", "wrokers", 2)
-	f("c2s", "c2s-tls", 4)
-	f("kitten", "sitting", 3)
 }
 
 // TestSecondSignal: whoever cannot wait for a clean stop, here because a client does

@@ -1,20 +1,14 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
+	"roost/internal/cli"
 	"roost/internal/logqueue"
 )
-
-// flushTimeout is how long the program waits at its end for whoever reads its
-// output: one that stalls must not keep it alive.
-const flushTimeout = time.Second
 
 // output is what a server says: its log on stderr and its greeting on stdout.
 // Neither makes the server wait for a reader that stalls, or ends it when the
@@ -46,23 +40,6 @@ func openOutput(level slog.Level, json bool) *output {
 }
 
 func (o *output) close() {
-	o.stderr.Close(flushTimeout)
-	o.stdout.Close(flushTimeout)
-}
-
-// logged is an error that is in the log already.
-type logged struct{ error }
-
-func (e logged) Unwrap() error { return e.error }
-
-// complain tells a person on stderr why the program ends, unless the log has
-// told it. A reader of stderr that stalls does not keep the program alive.
-func complain(err error) {
-	var told logged
-	if errors.As(err, &told) {
-		return
-	}
-	q := logqueue.New(os.Stderr, 0, nil)
-	fmt.Fprintln(q, "roost:", err)
-	q.Close(flushTimeout)
+	o.stderr.Close(cli.FlushTimeout)
+	o.stdout.Close(cli.FlushTimeout)
 }

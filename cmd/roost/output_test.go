@@ -19,6 +19,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"roost/internal/cli"
+	"roost/internal/cmdtest"
 )
 
 // smallPipe is a pipe that takes 4 KB.
@@ -39,7 +42,7 @@ func smallPipe(t *testing.T) (r, w *os.File) {
 func servingTo(t *testing.T, stderr *os.File, args ...string) (cmd *exec.Cmd, addr string) {
 	t.Helper()
 	args = append([]string{"serve", "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", t.TempDir(), "--log-level", "debug"}, args...)
-	cmd = program(nil, args...)
+	cmd = cmdtest.Program(nil, args...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -181,9 +184,9 @@ func TestJSONThroughout(t *testing.T) {
 	_ = cmd.Wait()
 	<-lines
 
-	code, _, stderr := result(t, nil, "serve", "--log-format", "json", "--c2s", addrInUse(t), "--c2s-tls", "", "--data", filepath.Join(t.TempDir(), "data"))
+	code, _, stderr := cmdtest.Result(t, nil, "serve", "--log-format", "json", "--c2s", addrInUse(t), "--c2s-tls", "", "--data", filepath.Join(t.TempDir(), "data"))
 	var line map[string]any
-	if err := json.Unmarshal([]byte(stderr), &line); code != exitFailure || err != nil || line["level"] != "ERROR" || line["err"] == "" {
+	if err := json.Unmarshal([]byte(stderr), &line); code != cli.ExitFailure || err != nil || line["level"] != "ERROR" || line["err"] == "" {
 		t.Errorf("exit code %d, stderr %q: want one line of JSON that says what is wrong", code, stderr)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"time"
+
+	"roost/internal/cli"
 )
 
 // profileAddr accepts an address for profiles. They tell much about the process,
@@ -15,10 +17,10 @@ import (
 func profileAddr(addr string) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
-		return usageError(fmt.Sprintf("--pprof: %q is not host:port, such as 127.0.0.1:6060", addr))
+		return cli.UsageError(fmt.Sprintf("--pprof: %q is not host:port, such as 127.0.0.1:6060", addr))
 	}
 	if !loopbackHost(host) {
-		return usageError(fmt.Sprintf("--pprof: %s is not a loopback address; use 127.0.0.1 and forward the port", addr))
+		return cli.UsageError(fmt.Sprintf("--pprof: %s is not a loopback address; use 127.0.0.1 and forward the port", addr))
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"roost/capacity"
+	"roost/internal/cli"
 	"roost/server"
 	"roost/session"
 )
@@ -146,10 +147,10 @@ func (c *serveCmd) Run() error {
 	out := openOutput(c.LogLevel, c.LogFormat == "json")
 	defer out.close()
 	err := c.serve(out)
-	var usage usageError
+	var usage cli.UsageError
 	if err != nil && c.LogFormat == "json" && !errors.As(err, &usage) {
 		out.log.Error("the server has ended", "err", err)
-		return logged{err}
+		return cli.Logged{Err: err}
 	}
 	return err
 }

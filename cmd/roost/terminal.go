@@ -5,17 +5,10 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/signal"
 	"runtime"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
-
-// interrupted is a context that ends with Ctrl-C, with Ctrl-\ and with SIGTERM.
-func interrupted() (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGQUIT, syscall.SIGTERM)
-}
 
 // errInterrupted ends a command that a signal has ended before it did anything.
 var errInterrupted = errors.New("interrupted: nothing is changed")

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"roost/internal/cli"
 	"roost/jid"
 	"roost/store"
 	"roost/store/sqlite"
@@ -170,7 +171,7 @@ type opener func(context.Context) (*sqlite.Store, error)
 // withStore runs f with the store, and with a context that ends when the command
 // is interrupted.
 func withStore(open opener, f func(context.Context, store.Accounts) error) (err error) {
-	ctx, stop := interrupted()
+	ctx, stop := cli.Interrupted()
 	defer stop()
 	s, err := open(ctx)
 	if err != nil {
@@ -248,14 +249,11 @@ func (p passwordChange) run(ctx context.Context, s store.Accounts, j jid.JID, as
 	return fmt.Sprintf("%v has a new password", j), err
 }
 
-// listPage is how many accounts are read at once.
-const listPage = 1000
-
 // listAccounts writes the addresses of accounts, sorted by domain, and which of
 // them may not log in.
 func listAccounts(ctx context.Context, s store.Accounts, domain string, to io.Writer) error {
 	w := bufio.NewWriter(to)
-	err := eachAccount(ctx, s, domain, func(a store.Account) error {
+	err := store.EachAccount(ctx, s, domain, func(a store.Account) error {
 		w.WriteString(a.JID.String())
 		if a.Disabled {
 			w.WriteString("\tdisabled")
@@ -266,25 +264,4 @@ func listAccounts(ctx context.Context, s store.Accounts, domain string, to io.Wr
 		return err
 	}
 	return w.Flush()
-}
-
-// eachAccount calls f for each account of a domain, or of all domains if it is
-// empty, in the order of ListAccounts, until f returns an error.
-func eachAccount(ctx context.Context, s store.Accounts, domain string, f func(store.Account) error) error {
-	var after jid.JID
-	for {
-		page, err := s.ListAccounts(ctx, domain, after, listPage)
-		if err != nil {
-			return err
-		}
-		for _, a := range page {
-			if err := f(a); err != nil {
-				return err
-			}
-			after = a.JID
-		}
-		if len(page) < listPage {
-			return nil
-		}
-	}
 }

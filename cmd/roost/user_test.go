@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"roost/internal/cli"
 	"roost/jid"
 	"roost/store"
 )
@@ -141,7 +142,7 @@ func TestUserUsage(t *testing.T) {
 		t.Helper()
 		_, err := runUser(t, "x\n", append(args, "--data", dir)...)
 		var parse *kong.ParseError
-		var usage usageError
+		var usage cli.UsageError
 		if err == nil || !strings.Contains(err.Error(), want) || !errors.As(err, &parse) && !errors.As(err, &usage) {
 			t.Errorf("%q: %v, want a usage error with %q", args, err, want)
 		}
@@ -192,7 +193,7 @@ func TestAskTwice(t *testing.T) {
 func TestListPages(t *testing.T) {
 	s := openStore(t, t.TempDir())
 	var batch []store.Account
-	for i := range 2*listPage + 7 {
+	for i := range 2007 {
 		batch = append(batch, store.Account{JID: jid.MustParse(fmt.Sprintf("u%04d@example.com", i))})
 	}
 	if _, _, err := s.ImportAccounts(context.Background(), batch, store.SkipExisting); err != nil {

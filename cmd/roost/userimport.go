@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
-	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
 	"roost/jid"
@@ -120,11 +119,10 @@ type importer struct {
 	mode       store.ImportMode
 	iterations int
 	allowed    func(domain string) error // refuses domains; nil: none
-	made       func([]store.Account)     // is called by run with accounts that were written; may be nil
 
 	said sync.Mutex // held to write what follows
-	bar  *progressbar.ProgressBar
-	name string // of the file, before line numbers
+	bar  *progress  // nil: none is shown
+	name string     // of the file, before line numbers
 	out  io.Writer
 	bad  int // lines with mistakes
 
@@ -137,11 +135,7 @@ type importer struct {
 func (im *importer) show(name string, lines int, out io.Writer, progress bool) {
 	im.name, im.out = name, out
 	if progress {
-		im.bar = progressbar.NewOptions(lines, progressbar.OptionSetWriter(out), progressbar.OptionSetDescription("importing"),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("accounts"),
-			// With an interval, a goroutine would draw while a mistake is written.
-			progressbar.OptionSetSpinnerChangeInterval(0),
-			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
+		im.bar = newProgress(out, lines)
 	}
 }
 
@@ -151,10 +145,8 @@ func (im *importer) refuse(number int, err error) {
 	im.said.Lock()
 	defer im.said.Unlock()
 	im.bad++
-	if im.bar != nil {
-		im.bar.Add(1) // may draw
-		im.bar.Clear()
-	}
+	im.bar.add(1) // may draw
+	im.bar.clear()
 	fmt.Fprintf(im.out, "%s:%d: %v\n", im.name, number, err)
 }
 
@@ -188,9 +180,7 @@ func (im *importer) run(ctx context.Context, produce producer) error {
 	}()
 	err := im.write(context.WithoutCancel(ctx), ready, cancel)
 	im.took = time.Since(start)
-	if im.bar != nil {
-		im.bar.Clear()
-	}
+	im.bar.clear()
 	return im.outcome(ctx, err)
 }
 
@@ -253,9 +243,6 @@ func (im *importer) write(ctx context.Context, ready <-chan store.Account, cance
 			im.created += created
 			im.existing += existing
 			im.progress(created + existing)
-			if im.made != nil && err == nil {
-				im.made(batch)
-			}
 			if err != nil {
 				failed = err
 				cancel(err)
@@ -278,12 +265,9 @@ func (im *importer) write(ctx context.Context, ready <-chan store.Account, cance
 }
 
 func (im *importer) progress(n int) {
-	if im.bar == nil {
-		return
-	}
 	im.said.Lock()
 	defer im.said.Unlock()
-	im.bar.Add(n)
+	im.bar.add(n)
 }
 
 // summary says what an import did.

@@ -280,13 +280,15 @@ type screen struct {
 }
 
 func (s *screen) Write(p []byte) (int, error) {
-	for _, r := range string(p) {
+	for _, r := range strings.ReplaceAll(string(p), "\x1b[K", "\x00") {
 		switch r {
 		case '\n':
 			s.lines = append(s.lines, strings.TrimRight(string(s.line), " "))
 			s.line, s.column = nil, 0
 		case '\r':
 			s.column = 0
+		case 0: // the rest of the line is erased
+			s.line = s.line[:s.column]
 		default:
 			if s.column < len(s.line) {
 				s.line[s.column] = r

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/term"
 
+	"roost/internal/cli"
 	"roost/store"
 )
 
@@ -18,13 +19,7 @@ import (
 type passwordSource func(context.Context) (string, error)
 
 // errNoTerminal is a usage error: there is nobody to ask.
-var errNoTerminal = usageError("the password cannot be asked for, since the standard input is no terminal: use --password-stdin")
-
-// usageError is a mistake on the command line that only shows when the command
-// runs. It ends the program with status 2, as those do that show at once.
-type usageError string
-
-func (e usageError) Error() string { return string(e) }
+var errNoTerminal = cli.UsageError("the password cannot be asked for, since the standard input is no terminal: use --password-stdin")
 
 // source is where the password comes from.
 func (f *passwordFlags) source(in *os.File) (passwordSource, error) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 
+	"roost/internal/cli"
 	"roost/jid"
 )
 
@@ -23,7 +24,7 @@ var (
 	errSwapped       = errors.New("the address is the second field: each line must be jid,password")
 	errAddress       = errors.New("the first field is not the address of an account, such as user@domain")
 	errLongPassword  = fmt.Errorf("the password is longer than %d bytes", maxPassword)
-	errSwappedHeader = usageError("the header says password,jid: the fields must be in the order jid,password")
+	errSwappedHeader = cli.UsageError("the header says password,jid: the fields must be in the order jid,password")
 )
 
 // csv produces the accounts of a file's good lines.

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"roost/internal/cli"
+	"roost/internal/cmdtest"
 	"roost/store"
 )
 
@@ -111,7 +113,7 @@ func TestFilesOfOwner(t *testing.T) {
 	if err := os.Chown(dir, uid, gid); err != nil {
 		t.Skip(err)
 	}
-	command := program(nil, "user", "add", "juliet@example.com", "--password-stdin", "--create", "--data", dir)
+	command := cmdtest.Program(nil, "user", "add", "juliet@example.com", "--password-stdin", "--create", "--data", dir)
 	command.Stdin = strings.NewReader("secret")
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -148,11 +150,11 @@ func TestImportDomains(t *testing.T) {
 	if err := os.WriteFile(file, []byte("a@example.com,1\nb@example.net,1\nc@EXAMPLE.com,1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	code, stdout, stderr := result(t, nil, "user", "import", file, "--data", dir, "--iterations", fmt.Sprint(store.MinIterations))
-	if code != exitFailure || !strings.Contains(stderr, file+":2: its domain is not served (served: example.com)\n") || !strings.Contains(stdout, "2 accounts added, 0 there already, 1 line refused") {
+	code, stdout, stderr := cmdtest.Result(t, nil, "user", "import", file, "--data", dir, "--iterations", fmt.Sprint(store.MinIterations))
+	if code != cli.ExitFailure || !strings.Contains(stderr, file+":2: its domain is not served (served: example.com)\n") || !strings.Contains(stdout, "2 accounts added, 0 there already, 1 line refused") {
 		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
 	}
-	code, stdout, stderr = result(t, nil, "user", "import", file, "--data", dir, "--any-domain")
+	code, stdout, stderr = cmdtest.Result(t, nil, "user", "import", file, "--data", dir, "--any-domain")
 	if code != 0 || stderr != "" || !strings.Contains(stdout, "1 account added, 2 there already") {
 		t.Errorf("--any-domain: exit code %d, %q, %q", code, stdout, stderr)
 	}

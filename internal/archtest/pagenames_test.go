@@ -49,7 +49,7 @@ func TestNamedInPrograms(t *testing.T) {
 }
 
 var (
-	benchFlag  = regexp.MustCompile("-bench '?([^'` ]+)'?([^`\n]*)")
+	benchFlag  = regexp.MustCompile("[ `(]-bench '?([^'` ]+)'?([^`\n]*)")
 	makeTarget = regexp.MustCompile("(?m)(?:`|^ +)make ([a-z][a-z0-9-]*)")
 	benchFunc  = regexp.MustCompile(`(?m)^func (Benchmark[A-Za-z0-9_]*)\(`)
 	packageArg = regexp.MustCompile(`\./[a-z/]+`)

@@ -54,7 +54,7 @@ func TestArrowsAreUsed(t *testing.T) {
 	}
 }
 
-var arrow = regexp.MustCompile(`(?m)^([a-z/]+) +-> (.+)$`)
+var arrow = regexp.MustCompile(`(?m)^([a-z/-]+) +-> (.+)$`)
 
 // arrows reads the lines "package -> package, package" of a page.
 func arrows(page string) map[string][]string {

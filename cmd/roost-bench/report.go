@@ -76,7 +76,7 @@ func graph(result any, title string) picture.Graph {
 	case bench.PresenceResult:
 		return latencyGraph(r.Latency, title)
 	}
-	panic("roost: BUG: a result without a picture")
+	panic("roost-bench: BUG: a result without a picture")
 }
 
 func memoryGraph(growth []bench.Sample, title string) picture.Graph {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"roost/internal/cmdtest"
 	"roost/parser"
 )
 
@@ -27,7 +28,7 @@ func capture(t *testing.T, name, stanzas string) string {
 func TestBenchParse(t *testing.T) {
 	a := capture(t, "a.xml", strings.Repeat("<message to='a@b'><body>text &amp; more</body></message>", 2000)+"</stream:stream>")
 	b := capture(t, "b.xml", strings.Repeat("<iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>", 2000))
-	code, out, errs := result(t, nil, "bench", "parse", a, b, "--chunk", "1000", "--json")
+	code, out, errs := cmdtest.Result(t, nil, "parse", a, b, "--chunk", "1000", "--json")
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, errs)
 	}
@@ -57,7 +58,7 @@ func TestBenchParse(t *testing.T) {
 	if !seen["a.xml expat"] && !strings.Contains(errs, "left out: expat") {
 		t.Errorf("no line for expat, and no reason: %s", errs)
 	}
-	code, out, _ = result(t, nil, "bench", "parse", a)
+	code, out, _ = cmdtest.Result(t, nil, "parse", a)
 	if code != 0 || !strings.Contains(out, "a.xml: 112,115 bytes, 2,000 stanzas of 56 bytes, in pieces of 4,096\n") || !strings.Contains(out, "\n  encoding/xml ") {
 		t.Errorf("exit code %d, %s", code, out)
 	}
@@ -66,7 +67,7 @@ func TestBenchParse(t *testing.T) {
 // TestBenchParseMade: without files, traffic is made.
 func TestBenchParseMade(t *testing.T) {
 	var out bytes.Buffer
-	c := benchParseCmd{Chunk: 4096, JSON: true}
+	c := parseCmd{Chunk: 4096, JSON: true}
 	if err := c.run(&out, &bytes.Buffer{}, 100<<10); err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +83,7 @@ func TestBenchParseMistakes(t *testing.T) {
 	good := capture(t, "good.xml", "<m/>")
 	f := func(code int, want string, args ...string) {
 		t.Helper()
-		got, stdout, stderr := result(t, nil, append([]string{"bench", "parse"}, args...)...)
+		got, stdout, stderr := cmdtest.Result(t, nil, append([]string{"parse"}, args...)...)
 		if got != code || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, want) || stdout != "" {
 			t.Errorf("%q: exit code %d, error %q, output %q; want %d and one line with %q", args, got, stderr, stdout, code, want)
 		}

@@ -6,31 +6,17 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
-)
 
-// benchServer is a server with its address, data directory and process.
-func benchServer(t *testing.T) (target, data, pid string) {
-	t.Helper()
-	data = t.TempDir()
-	cmd, greeting := serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", data, "--allow-plaintext")
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-	})
-	target = regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(greeting)
-	return target, data, strconv.Itoa(cmd.Process.Pid)
-}
+	"roost/internal/cmdtest"
+)
 
 // TestBench: every scenario makes its accounts, works, and writes its result as
 // JSON with these fields, as a table, and as pictures.
 func TestBench(t *testing.T) {
-	target, data, pid := benchServer(t)
+	target, data, pid := startServer(t)
 	for _, c := range []struct {
 		args   string
 		fields string
@@ -49,9 +35,9 @@ func TestBench(t *testing.T) {
 		{"reconnect --processes 2 --sessions 10", "latency per_second seconds sessions", "all back after"},
 	} {
 		name := filepath.Join(t.TempDir(), "result")
-		args := append([]string{"bench"}, strings.Fields(c.args)...)
+		args := strings.Fields(c.args)
 		args = append(args, "--target", target, "--create", data, "--server-pid", pid, "--json="+name, "--picture", name)
-		code, stdout, stderr := result(t, nil, args...)
+		code, stdout, stderr := cmdtest.Result(t, nil, args...)
 		if code != 0 || !strings.Contains(stdout, c.table) {
 			t.Errorf("%s: exit code %d\n%s\n%s", c.args, code, stdout, stderr)
 			continue
@@ -83,7 +69,7 @@ func TestBench(t *testing.T) {
 // TestBenchProcesses: what several processes do is one result, of all clients: none
 // is left out, none is there twice, and latencies are those of all.
 func TestBenchProcesses(t *testing.T) {
-	target, data, pid := benchServer(t)
+	target, data, pid := startServer(t)
 	f := func(args string) (got struct {
 		Sessions, Base, Failed, Pairs, Logins int
 		Growth                                []struct{ Sessions int }
@@ -94,7 +80,7 @@ func TestBenchProcesses(t *testing.T) {
 		CPU float64 `json:"server_cpu_s"`
 	}) {
 		t.Helper()
-		code, stdout, stderr := result(t, nil, append([]string{"bench"}, strings.Fields(args+" --processes 3 --json --target "+target+" --create "+data+" --server-pid "+pid)...)...)
+		code, stdout, stderr := cmdtest.Result(t, nil, append([]string{}, strings.Fields(args+" --processes 3 --json --target "+target+" --create "+data+" --server-pid "+pid)...)...)
 		if err := json.Unmarshal([]byte(stdout), &got); code != 0 || err != nil {
 			t.Fatalf("%s: exit code %d, %v\n%s%s", args, code, err, stdout, stderr)
 		}
@@ -113,9 +99,9 @@ func TestBenchProcesses(t *testing.T) {
 
 // TestBenchJSON: with --json alone, the result is all that is on standard output.
 func TestBenchJSON(t *testing.T) {
-	target, data, _ := benchServer(t)
+	target, data, _ := startServer(t)
 	for _, flag := range []string{"--json", "--json=-"} {
-		code, stdout, stderr := result(t, nil, "bench", "login", "--count", "5", "--accounts", "5", "--in-flight", "5",
+		code, stdout, stderr := cmdtest.Result(t, nil, "login", "--count", "5", "--accounts", "5", "--in-flight", "5",
 			"--target", target, "--create", data, flag)
 		var got struct{ Logins int }
 		if err := json.Unmarshal([]byte(stdout), &got); code != 0 || err != nil || got.Logins != 5 {
@@ -127,7 +113,7 @@ func TestBenchJSON(t *testing.T) {
 // TestBenchFailures: what the server or the network does is exit code 1, with its
 // reason; what the command line says, exit code 2.
 func TestBenchFailures(t *testing.T) {
-	target, data, _ := benchServer(t)
+	target, data, _ := startServer(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +122,7 @@ func TestBenchFailures(t *testing.T) {
 	_ = l.Close()
 	f := func(code int, want, args string) {
 		t.Helper()
-		got, _, stderr := result(t, nil, append([]string{"bench"}, strings.Fields(args)...)...)
+		got, _, stderr := cmdtest.Result(t, nil, strings.Fields(args)...)
 		if got != code || !strings.Contains(stderr, want) {
 			t.Errorf("%s: exit code %d, %q; want %d and %q", args, got, stderr, code, want)
 		}

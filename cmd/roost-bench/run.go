@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"roost/bench"
+	"roost/internal/cli"
 )
 
 // measure runs a scenario, in this process or in several, and reports what came of
@@ -26,7 +27,7 @@ func measure[R any, P bench.Result[R]](f *fleetFlags, s scenario[R]) (result err
 	if err := f.jidOK(); err != nil {
 		return err
 	}
-	ctx, stop := interrupted()
+	ctx, stop := cli.Interrupted()
 	defer stop()
 	if f.Worker >= 0 {
 		return work[R, P](ctx, f, s)

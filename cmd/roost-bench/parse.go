@@ -13,22 +13,22 @@ import (
 	"roost/bench/parsebench"
 )
 
-// benchParseCmd times parsers.
-type benchParseCmd struct {
+// parseCmd times parsers.
+type parseCmd struct {
 	Files []string `arg:"" optional:"" name:"file" help:"Captures of one direction of a stream: a header, stanzas, maybe the closing tag. Without files, traffic is made: mix, small, large and utf8, 64 MB each."`
 	Chunk int      `default:"4096" placeholder:"BYTES" help:"How much is given to a parser at once (default: ${default})."`
 	JSON  bool     `name:"json" help:"Write one JSON object per line: corpus, impl, mb_per_s, ns_per_stanza, allocs_per_stanza, ratio."`
 }
 
 // Help is shown by kong.
-func (c *benchParseCmd) Help() string {
+func (c *parseCmd) Help() string {
 	return "For each file there is a line for this server's parser without and with vector instructions, for Go's encoding/xml and for expat, which is " +
 		"compiled into a small program where cc and libexpat1-dev are installed. MB/s are 10^6 bytes per second of CPU time; ratio is speed over that of " +
 		"encoding/xml in the same run. Files much below 64 MB are parsed several times, which flatters every parser."
 }
 
 // Validate is called by kong.
-func (c *benchParseCmd) Validate() error {
+func (c *parseCmd) Validate() error {
 	if c.Chunk < 1 || c.Chunk > math.MaxInt32 {
 		return fmt.Errorf("--chunk must be 1 to %d", math.MaxInt32)
 	}
@@ -36,11 +36,11 @@ func (c *benchParseCmd) Validate() error {
 }
 
 // Run measures and reports.
-func (c *benchParseCmd) Run() error {
+func (c *parseCmd) Run() error {
 	return c.run(os.Stdout, os.Stderr, parsebench.DefaultSize)
 }
 
-func (c *benchParseCmd) run(out, notes io.Writer, size int) error {
+func (c *parseCmd) run(out, notes io.Writer, size int) error {
 	corpora, err := c.corpora(size)
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (c *benchParseCmd) run(out, notes io.Writer, size int) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	cfg := parsebench.Config{Chunk: c.Chunk, Note: func(s string) { fmt.Fprintln(notes, "roost: left out:", s) }}
+	cfg := parsebench.Config{Chunk: c.Chunk, Note: func(s string) { fmt.Fprintln(notes, "roost-bench: left out:", s) }}
 	if cfg.Expat, err = parsebench.BuildExpat(dir); err != nil {
 		cfg.Note("expat: " + strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
@@ -72,7 +72,7 @@ func (c *benchParseCmd) run(out, notes io.Writer, size int) error {
 
 // corpora loads what is on the command line, all of it before anything is timed,
 // or says how to make the traffic, one at a time.
-func (c *benchParseCmd) corpora(size int) (all []func() (parsebench.Corpus, error), err error) {
+func (c *parseCmd) corpora(size int) (all []func() (parsebench.Corpus, error), err error) {
 	for _, file := range c.Files {
 		corpus, err := parsebench.Load(file)
 		if err != nil {
@@ -89,7 +89,7 @@ func (c *benchParseCmd) corpora(size int) (all []func() (parsebench.Corpus, erro
 	return all, nil
 }
 
-func (c *benchParseCmd) report(out io.Writer, corpus parsebench.Corpus, results []parsebench.Result, first bool) error {
+func (c *parseCmd) report(out io.Writer, corpus parsebench.Corpus, results []parsebench.Result, first bool) error {
 	if c.JSON {
 		enc := json.NewEncoder(out)
 		for _, r := range results {

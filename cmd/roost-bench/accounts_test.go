@@ -2,11 +2,11 @@ package main
 
 import (
 	"errors"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"roost/internal/cmdtest"
 	"roost/jid"
 	"roost/store"
 	"roost/store/slow"
@@ -30,11 +30,11 @@ func accountsIn(t *testing.T, dir string) (all []string) {
 // TestBenchAccounts: accounts with a known password are made beside others only if
 // told so, and none of those that were made is left, nor any other touched.
 func TestBenchAccounts(t *testing.T) {
-	target, data, _ := benchServer(t)
+	target, data, _ := startServer(t)
 	f := func(code int, want string, left []string, args ...string) {
 		t.Helper()
-		args = append([]string{"bench", "login", "--count", "3", "--target", target, "--create", data}, args...)
-		got, _, stderr := result(t, nil, args...)
+		args = append([]string{"login", "--count", "3", "--target", target, "--create", data}, args...)
+		got, _, stderr := cmdtest.Result(t, nil, args...)
 		if got != code || !strings.Contains(stderr, want) {
 			t.Errorf("%q: exit code %d, %q; want %d and %q", args, got, stderr, code, want)
 		}
@@ -62,16 +62,16 @@ func TestBenchAccounts(t *testing.T) {
 
 // TestBenchInterrupted: Ctrl-C leaves no accounts behind.
 func TestBenchInterrupted(t *testing.T) {
-	target, data, pid := benchServer(t)
+	target, data, pid := startServer(t)
 	for _, more := range [][]string{nil, {"--processes", "2"}} {
-		p := startOnTerminal(t, append([]string{"bench", "idle", "--sessions", "4", "--settle", "1h", "--server-pid", pid, "--target", target, "--create", data}, more...)...)
-		p.until(" online")
+		p := cmdtest.OnTerminal(t, append([]string{"idle", "--sessions", "4", "--settle", "1h", "--server-pid", pid, "--target", target, "--create", data}, more...)...)
+		p.Until(" online")
 		if all := accountsIn(t, data); len(all) != 4 {
 			t.Errorf("the accounts are %q", all)
 		}
-		p.types("\x03")
-		p.until("deleting the accounts that were made, 4")
-		p.ends(1)
+		p.Types("\x03")
+		p.Until("deleting the accounts that were made, 4")
+		p.Ends(1)
 		if all := accountsIn(t, data); len(all) != 0 {
 			t.Errorf("%q are left", all)
 		}
@@ -83,11 +83,11 @@ func TestBenchInterrupted(t *testing.T) {
 func TestBenchRemoves(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)
-	var made []madeAccount
+	made := madeAccounts{dir: dir, salt: []byte("ours")}
 	for _, name := range []string{"a@localhost", "b@localhost", "gone@localhost"} {
-		made = append(made, madeAccount{jid.MustParse(name), []byte(name)})
+		made.jids = append(made.jids, jid.MustParse(name))
 	}
-	for name, salt := range map[string]string{"a@localhost": "a@localhost", "b@localhost": "another"} {
+	for name, salt := range map[string]string{"a@localhost": "ours", "b@localhost": "another"} {
 		if err := s.CreateAccount(t.Context(), store.Account{JID: jid.MustParse(name), Credentials: store.Credentials{Salt: []byte(salt)}}); err != nil {
 			t.Fatal(err)
 		}
@@ -100,10 +100,10 @@ func TestBenchRemoves(t *testing.T) {
 		}
 		return nil
 	})
-	if left, err := removeFrom(t.Context(), faulty, made); left != 1 || err != disk {
+	if left, err := made.removeFrom(t.Context(), faulty); left != 1 || err != disk {
 		t.Errorf("%d left, %v", left, err)
 	}
-	if err := removeAccounts(dataFlags{Data: dir}, made); err != nil {
+	if err := made.remove(); err != nil {
 		t.Error(err)
 	}
 	if all := accountsIn(t, dir); !slices.Equal(all, []string{"b@localhost"}) {
@@ -113,12 +113,12 @@ func TestBenchRemoves(t *testing.T) {
 
 // TestBenchSmall: the defaults of what is not given fit what is.
 func TestBenchSmall(t *testing.T) {
-	target, data, _ := benchServer(t)
+	target, data, _ := startServer(t)
 	for _, args := range []string{
 		"idle --sessions 3 --settle 100ms", "idle --sessions 1 --settle 100ms", "login --count 2", "login --accounts 3 --count 5",
 		"message --pairs 1 --warmup 50ms --duration 200ms", "presence --sessions 3 --duration 300ms", "reconnect --sessions 2",
 	} {
-		code, stdout, stderr := result(t, nil, append(strings.Fields("bench "+args), "--target", target, "--create", data)...)
+		code, stdout, stderr := cmdtest.Result(t, nil, append(strings.Fields(args), "--target", target, "--create", data)...)
 		if code != 0 {
 			t.Errorf("%s: exit code %d\n%s%s", args, code, stdout, stderr)
 		}
@@ -127,14 +127,12 @@ func TestBenchSmall(t *testing.T) {
 
 // TestBenchNeedsTLS: where the server requires TLS, that is what is said.
 func TestBenchNeedsTLS(t *testing.T) {
-	data := t.TempDir()
-	_, greeting := serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", data)
-	target := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(greeting)
-	args := []string{"bench", "login", "--count", "1", "--target", target, "--create", data}
-	if code, _, stderr := result(t, nil, args...); code != 1 || !strings.Contains(stderr, "the server requires TLS before a login: use STARTTLS (--tls starttls)") {
+	target, data, _ := startServer(t, "ROOST_TEST_TLS=1")
+	args := []string{"login", "--count", "1", "--target", target, "--create", data}
+	if code, _, stderr := cmdtest.Result(t, nil, args...); code != 1 || !strings.Contains(stderr, "the server requires TLS before a login: use STARTTLS (--tls starttls)") {
 		t.Errorf("%d: %s", code, stderr)
 	}
-	if code, _, stderr := result(t, nil, append(args, "--tls", "starttls")...); code != 0 {
+	if code, _, stderr := cmdtest.Result(t, nil, append(args, "--tls", "starttls")...); code != 0 {
 		t.Errorf("%d: %s", code, stderr)
 	}
 }

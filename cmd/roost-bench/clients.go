@@ -11,29 +11,30 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"roost/bench"
+	"roost/internal/cli"
 	"roost/jid"
 )
 
 // fleetFlags say who the clients are and where they go. The server may be any
 // XMPP server.
 type fleetFlags struct {
-	Target    string `env:"-" default:"127.0.0.1:5222" placeholder:"HOST:PORT" help:"The server (default: ${default})."`
-	Domain    string `env:"-" default:"localhost" placeholder:"NAME" help:"Its XMPP domain (default: ${default})."`
-	TLS       string `env:"-" name:"tls" enum:"none,starttls,direct" default:"none" placeholder:"MODE" help:"none, starttls or direct; any certificate is accepted (default: ${default})."`
-	Resume    bool   `env:"-" help:"Resume TLS sessions."`
-	Hybrid    bool   `env:"-" help:"Offer the post-quantum key exchange X25519MLKEM768 too; without it all servers do the same work."`
-	Mechanism string `env:"-" enum:"SCRAM-SHA-1,SCRAM-SHA-256,PLAIN" default:"SCRAM-SHA-1" placeholder:"NAME" help:"SCRAM-SHA-1, SCRAM-SHA-256 or PLAIN (default: ${default})."`
-	User      string `env:"-" default:"user%d" placeholder:"PATTERN" help:"Usernames; %d is the number of the client (default: ${default})."`
-	First     int    `env:"-" default:"0" placeholder:"N" help:"Number of the first client (default: ${default})."`
-	Password  string `env:"-" default:"secret" placeholder:"TEXT" help:"Password of all accounts (default: ${default})."`
-	InFlight  int    `env:"-" default:"-1" placeholder:"N" help:"Logins under way at once (default: 100, or one for each account where there are fewer)."`
-	Loops     int    `env:"-" default:"1" placeholder:"N" help:"Event loops of the load generator, in each process (default: ${default})."`
-	Processes int    `env:"-" default:"1" placeholder:"N" help:"Processes that share the load; each holds 18,000 clients (default: ${default})."`
-	Worker    int    `env:"-" default:"-1" hidden:"" help:"Which of the processes this is."`
-	benchAccountFlags
-	ServerPID int      `env:"-" name:"server-pid" placeholder:"PID" help:"Process of the server, on this machine: its CPU and memory are measured."`
-	JSON      jsonFlag `env:"-" name:"json" help:"Write the result as one JSON object, to --json=FILE or, with --json alone, instead of the table."`
-	Picture   string   `env:"-" placeholder:"NAME" type:"path" help:"Draw NAME.svg and NAME.png: memory over clients, or latencies."`
+	Target    string `default:"127.0.0.1:5222" placeholder:"HOST:PORT" help:"The server (default: ${default})."`
+	Domain    string `default:"localhost" placeholder:"NAME" help:"Its XMPP domain (default: ${default})."`
+	TLS       string `name:"tls" enum:"none,starttls,direct" default:"none" placeholder:"MODE" help:"none, starttls or direct; any certificate is accepted (default: ${default})."`
+	Resume    bool   `help:"Resume TLS sessions."`
+	Hybrid    bool   `help:"Offer the post-quantum key exchange X25519MLKEM768 too; without it all servers do the same work."`
+	Mechanism string `enum:"SCRAM-SHA-1,SCRAM-SHA-256,PLAIN" default:"SCRAM-SHA-1" placeholder:"NAME" help:"SCRAM-SHA-1, SCRAM-SHA-256 or PLAIN (default: ${default})."`
+	User      string `default:"user%d" placeholder:"PATTERN" help:"Usernames; %d is the number of the client (default: ${default})."`
+	First     int    `default:"0" placeholder:"N" help:"Number of the first client (default: ${default})."`
+	Password  string `default:"secret" placeholder:"TEXT" help:"Password of all accounts (default: ${default})."`
+	InFlight  int    `default:"-1" placeholder:"N" help:"Logins under way at once (default: 100, or one for each account where there are fewer)."`
+	Loops     int    `default:"1" placeholder:"N" help:"Event loops of the load generator, in each process (default: ${default})."`
+	Processes int    `default:"1" placeholder:"N" help:"Processes that share the load; each holds 18,000 clients (default: ${default})."`
+	Worker    int    `default:"-1" hidden:"" help:"Which of the processes this is."`
+	accountFlags
+	ServerPID int      `name:"server-pid" placeholder:"PID" help:"Process of the server, on this machine: its CPU and memory are measured."`
+	JSON      jsonFlag `name:"json" help:"Write the result as one JSON object, to --json=FILE or, with --json alone, instead of the table."`
+	Picture   string   `placeholder:"NAME" type:"path" help:"Draw NAME.svg and NAME.png: memory over clients, or latencies."`
 }
 
 // Help is shown by kong.
@@ -61,7 +62,7 @@ const (
 func (f *fleetFlags) fits(all int) error {
 	clients := (all + f.Processes - 1) / f.Processes
 	if clients > maxFleet {
-		return usageError(fmt.Sprintf("%d clients are more than the %d of one process: --processes %d", all, maxFleet, (all+maxFleet-1)/maxFleet))
+		return cli.UsageError(fmt.Sprintf("%d clients are more than the %d of one process: --processes %d", all, maxFleet, (all+maxFleet-1)/maxFleet))
 	}
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err == nil && limit.Cur < uint64(clients+100) {
@@ -81,7 +82,7 @@ func (f *fleetFlags) fleet(accounts int, sync func(context.Context) error) (*ben
 // jidOK says early that a pattern makes no addresses.
 func (f *fleetFlags) jidOK() error {
 	if _, err := jid.New(fmt.Sprintf(f.User, f.First), f.Domain, ""); err != nil {
-		return usageError(fmt.Sprintf("--user and --domain make no address: %v", err))
+		return cli.UsageError(fmt.Sprintf("--user and --domain make no address: %v", err))
 	}
 	return nil
 }

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dustin/go-humanize"
+
+	"roost/internal/cli"
+	"roost/jid"
+	"roost/server"
+	"roost/store"
+	"roost/store/sqlite"
+)
+
+// accountFlags say whether accounts are made for a measurement. Their password is
+// known, so they must not be among others, and must not stay.
+type accountFlags struct {
+	Create       string `placeholder:"DIR" type:"path" help:"Make the accounts first, in the database of the roost whose data directory this is, and delete them at the end."`
+	CreateAnyway bool   `help:"Make them although the database has other accounts."`
+	KeepAccounts bool   `help:"Do not delete the accounts that were made: the next run needs not make them."`
+}
+
+// importBatch is how many accounts are written in one transaction.
+const importBatch = 256
+
+// madeAccounts are accounts that a run has made, with the salt of their password: an
+// account that was deleted and added anew meanwhile has another.
+type madeAccounts struct {
+	dir  string
+	jids []jid.JID
+	salt []byte
+}
+
+// create makes the accounts that are not there. remove deletes those that it made,
+// also when there is an error.
+func (f *fleetFlags) create(ctx context.Context, n int) (remove func() error, err error) {
+	none := func() error { return nil }
+	if err := f.mayCreate(); err != nil {
+		return none, err
+	}
+	// One derivation of keys, which is slow on purpose, is enough: the password is the
+	// same for all, and known.
+	credentials, err := store.NewCredentials(f.Password, store.DefaultIterations)
+	if err != nil {
+		return none, cli.UsageError("--password: " + err.Error())
+	}
+	s, err := openExisting(ctx, f.Create)
+	if err != nil {
+		return none, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if !f.CreateAnyway {
+		if err := f.onlyOurs(ctx, s); err != nil {
+			return none, err
+		}
+	}
+	made := madeAccounts{dir: f.Create, salt: credentials.Salt}
+	err = f.make(ctx, s, n, credentials, &made)
+	if f.KeepAccounts {
+		return none, err
+	}
+	return made.remove, err
+}
+
+// openExisting opens the database in a data directory, and makes none: it would be
+// that of no server.
+func openExisting(ctx context.Context, dir string) (*sqlite.Store, error) {
+	path := filepath.Join(dir, sqlite.FileName)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no database in %s: name the server's data directory with --create", dir)
+	}
+	return sqlite.Open(ctx, sqlite.Config{Path: path})
+}
+
+// mayCreate returns an error where no client could log in to the accounts.
+func (f *fleetFlags) mayCreate() error {
+	domain, err := jid.NormalizeDomain(f.Domain)
+	if err != nil {
+		return cli.UsageError(fmt.Sprintf("--domain %s is not a domain name", f.Domain))
+	}
+	served, err := server.ServedDomains(f.Create)
+	if err != nil {
+		return err
+	}
+	if len(served) > 0 && !slices.Contains(served, domain) { // none before a server has run there
+		return cli.UsageError(fmt.Sprintf("--domain %s is not served by the server of %s (served: %s)", f.Domain, f.Create, strings.Join(served, ", ")))
+	}
+	return nil
+}
+
+// make writes the accounts of n clients that are not there, and notes them in made.
+func (f *fleetFlags) make(ctx context.Context, s store.Accounts, n int, credentials store.Credentials, made *madeAccounts) error {
+	batch := make([]store.Account, 0, importBatch)
+	flush := func() error {
+		// A batch that was begun is written: what is in the database and what is noted
+		// here must be the same.
+		_, _, err := s.ImportAccounts(context.WithoutCancel(ctx), batch, store.SkipExisting)
+		if err == nil {
+			for i := range batch {
+				made.jids = append(made.jids, batch[i].JID)
+			}
+		}
+		batch = batch[:0]
+		return err
+	}
+	for i := range n {
+		j, err := jid.New(fmt.Sprintf(f.User, f.First+i), f.Domain, "")
+		if err != nil {
+			return cli.UsageError(fmt.Sprintf("--user and --domain make no address for client %d: %v", f.First+i, err))
+		}
+		_, err = s.Account(ctx, j)
+		switch {
+		case ctx.Err() != nil:
+			return errors.New("interrupted")
+		case err == nil:
+			continue
+		case !errors.Is(err, store.ErrNotFound):
+			return err
+		}
+		if batch = append(batch, store.Account{JID: j, Credentials: credentials}); len(batch) == importBatch {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
+
+// onlyOurs returns an error that names an account which no run of this command has
+// made: there is most likely a reason for it.
+func (f *fleetFlags) onlyOurs(ctx context.Context, s store.Accounts) error {
+	before, after, _ := strings.Cut(f.User, "%d")
+	domain, err := jid.NormalizeDomain(f.Domain)
+	if err != nil {
+		return err
+	}
+	ours := func(j jid.JID) bool {
+		digits, ok := strings.CutPrefix(j.Local(), before)
+		digits, end := strings.CutSuffix(digits, after)
+		return ok && end && j.Domain() == domain && digits != "" && strings.Trim(digits, "0123456789") == ""
+	}
+	return store.EachAccount(ctx, s, "", func(a store.Account) error {
+		if !ours(a.JID) {
+			return fmt.Errorf("%s has other accounts, such as %v, and a known password does not belong beside them: measure a server of its own, or add --create-anyway", f.Create, a.JID)
+		}
+		return nil
+	})
+}
+
+// removers is how many accounts are deleted at once: the store puts what comes
+// together into one transaction.
+const removers = 64
+
+// remove deletes the accounts unless they are others by now. It continues after the
+// signal that has ended the measurement; one more ends it, too.
+func (m *madeAccounts) remove() (err error) {
+	if len(m.jids) == 0 {
+		return nil
+	}
+	fmt.Fprintf(os.Stderr, "roost-bench: deleting the accounts that were made, %s\n", humanize.Comma(int64(len(m.jids))))
+	ctx, stop := cli.Interrupted()
+	defer stop()
+	s, err := openExisting(context.WithoutCancel(ctx), m.dir)
+	if err == nil {
+		defer func() { err = errors.Join(err, s.Close()) }()
+		var left int
+		if left, err = m.removeFrom(ctx, s); left == 0 {
+			return err
+		}
+	}
+	return fmt.Errorf("accounts with a known password are left in %s; list them with: %s; the first reason: %w",
+		m.dir, cli.Quote("roost", "user", "list", "--data", m.dir), err)
+}
+
+// removeFrom returns how many accounts could not be deleted, and the first reason.
+func (m *madeAccounts) removeFrom(ctx context.Context, s store.Accounts) (left int, err error) {
+	var next, failed atomic.Int64
+	var first sync.Once
+	var workers sync.WaitGroup
+	for range removers {
+		workers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(m.jids); i = int(next.Add(1)) - 1 {
+				if e := m.removeOne(ctx, s, m.jids[i]); e != nil {
+					failed.Add(1)
+					first.Do(func() { err = e })
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return int(failed.Load()), err
+}
+
+func (m *madeAccounts) removeOne(ctx context.Context, s store.Accounts, j jid.JID) error {
+	a, err := s.Account(ctx, j)
+	if err == nil && bytes.Equal(a.Credentials.Salt, m.salt) {
+		err = s.DeleteAccount(ctx, j)
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
+}

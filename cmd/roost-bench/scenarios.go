@@ -1,0 +1,305 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"roost/bench"
+	"roost/internal/cli"
+)
+
+// scenario is what differs between the commands that put load on a server; R is
+// what it measures.
+type scenario[R any] interface {
+	defaults()                     // of flags, made of others
+	check() error                  // of the flags
+	need() (clients, accounts int) // at once
+	divide(i, n int)               // leaves the i-th of n parts
+	run(context.Context, *bench.Fleet) (R, error)
+	rows(R) (title string, rows [][2]string)
+	verdict(R) error // of a run that came to its end
+}
+
+// defaultInFlight is how many logins are under way at once where there are enough
+// clients.
+const defaultInFlight = 100
+
+// idleCmd is many clients that do nothing.
+type idleCmd struct {
+	fleetFlags
+	Sessions int           `default:"15000" placeholder:"N" help:"Clients in all (default: ${default})."`
+	Base     int           `default:"-1" placeholder:"N" help:"Memory per client is the growth from this number of them on (default: 2000, or a tenth of --sessions where that is less)."`
+	Rate     float64       `default:"0" placeholder:"N" help:"Logins per second; 0: as fast as it goes (default: ${default})."`
+	Settle   time.Duration `default:"2m" placeholder:"TIME" help:"Rest before memory is read (default: ${default})."`
+	Hold     time.Duration `default:"0s" placeholder:"TIME" help:"How long the clients then idle while the server's CPU is counted (default: ${default})."`
+	Ping     time.Duration `default:"1m" placeholder:"TIME" help:"Each sends a white-space ping so often meanwhile; 0s: never (default: ${default})."`
+}
+
+// Run measures.
+func (c *idleCmd) Run() error { return measure[bench.IdleResult](&c.fleetFlags, c) }
+
+func (c *idleCmd) defaults() {
+	byDefault(&c.Base, min(2000, c.Sessions/10))
+	byDefault(&c.InFlight, max(1, min(defaultInFlight, c.Sessions)))
+}
+
+func (c *idleCmd) check() error {
+	if c.Base < 0 || c.Base >= c.Sessions || c.Rate < 0 {
+		return cli.UsageError(fmt.Sprintf("--base %d must be below --sessions %d, --rate at least 0", c.Base, c.Sessions))
+	}
+	return nil
+}
+
+func (c *idleCmd) need() (clients, accounts int) { return c.Sessions, c.Sessions }
+
+func (c *idleCmd) divide(i, n int) {
+	c.First += before(c.Sessions, i, n)
+	c.Sessions, c.Base, c.Rate = part(c.Sessions, i, n), part(c.Base, i, n), c.Rate/float64(n)
+}
+
+func (c *idleCmd) run(ctx context.Context, f *bench.Fleet) (bench.IdleResult, error) {
+	return f.Idle(ctx, bench.IdleConfig{
+		Sessions: c.Sessions, Base: c.Base, Rate: c.Rate, Settle: c.Settle, Hold: c.Hold, Ping: c.Ping, ServerPID: c.ServerPID,
+	})
+}
+
+func (c *idleCmd) rows(r bench.IdleResult) (title string, rows [][2]string) {
+	return "Idle clients", [][2]string{
+		{"clients", fmt.Sprintf("%s (%d failed, %d were disconnected)", humanize.Comma(int64(r.Sessions)), r.Failed, r.Lost)},
+		{"logins", number(r.LoginsPerSecond, "per second")},
+		{"server, CPU per login", number(r.CPUPerLogin, "us")},
+		{"server, memory per client", number(r.BytesPerSession, fmt.Sprintf("B (growth from %s clients on)", humanize.Comma(int64(r.Base))))},
+		{"server, memory in all", memorySize(r.RSS)},
+		{"server, CPU while idle", number(r.IdleCPU, "% of one CPU")},
+	}
+}
+
+func (c *idleCmd) verdict(r bench.IdleResult) error { return failures(r.Failed+r.Lost, r.Errors) }
+
+// messageCmd is pairs of clients that talk.
+type messageCmd struct {
+	fleetFlags
+	Pairs    int           `default:"100" placeholder:"N" help:"Pairs of clients that talk (default: ${default})."`
+	Idle     int           `default:"0" placeholder:"N" help:"Clients that idle beside them (default: ${default})."`
+	Rate     float64       `default:"0" placeholder:"N" help:"Messages per second in all; 0: each is answered at once (default: ${default})."`
+	Warmup   time.Duration `default:"2s" placeholder:"TIME" help:"Not counted (default: ${default})."`
+	Duration time.Duration `default:"10s" placeholder:"TIME" help:"Counted (default: ${default})."`
+}
+
+// Run measures.
+func (c *messageCmd) Run() error { return measure[bench.MessageResult](&c.fleetFlags, c) }
+
+func (c *messageCmd) defaults() {
+	byDefault(&c.InFlight, max(1, min(defaultInFlight, 2*c.Pairs+c.Idle)))
+}
+
+func (c *messageCmd) check() error {
+	if c.Pairs < c.Processes || c.Idle < 0 || c.Rate < 0 {
+		return cli.UsageError("--pairs must be at least 1 for each process, --idle and --rate at least 0")
+	}
+	return nil
+}
+
+func (c *messageCmd) need() (clients, accounts int) {
+	n := 2*c.Pairs + c.Idle
+	return n, n
+}
+
+func (c *messageCmd) divide(i, n int) {
+	c.First += 2*before(c.Pairs, i, n) + before(c.Idle, i, n)
+	c.Pairs, c.Idle, c.Rate = part(c.Pairs, i, n), part(c.Idle, i, n), c.Rate/float64(n)
+}
+
+func (c *messageCmd) run(ctx context.Context, f *bench.Fleet) (r bench.MessageResult, err error) {
+	if err := f.Login(ctx, 2*c.Pairs+c.Idle); err != nil {
+		return r, err
+	}
+	return f.Message(ctx, bench.MessageConfig{Pairs: c.Pairs, Rate: c.Rate, Warmup: c.Warmup, Duration: c.Duration, ServerPID: c.ServerPID})
+}
+
+func (c *messageCmd) rows(r bench.MessageResult) (title string, rows [][2]string) {
+	return "Messages", append([][2]string{
+		{"clients", fmt.Sprintf("%s, %s pairs of them talk", humanize.Comma(int64(r.Sessions)), humanize.Comma(int64(r.Pairs)))},
+		{"messages delivered", humanize.Comma(r.Messages)},
+		{"", number(r.PerSecond, "per second")},
+		{"server, CPU per message", number(r.CPUPerMessage, "us")},
+	}, latencyRows(r.Latency)...)
+}
+
+func (c *messageCmd) verdict(r bench.MessageResult) error {
+	if r.Messages == 0 {
+		return errors.New("no message arrived")
+	}
+	return nil
+}
+
+// loginCmd is clients that come and go.
+type loginCmd struct {
+	fleetFlags
+	Count    int `default:"5000" placeholder:"N" help:"Logins in all (default: ${default})."`
+	Accounts int `default:"-1" placeholder:"N" help:"Accounts that they share (default: 1000, or --count where that is less)."`
+}
+
+// Run measures.
+func (c *loginCmd) Run() error { return measure[bench.LoginResult](&c.fleetFlags, c) }
+
+func (c *loginCmd) defaults() {
+	byDefault(&c.Accounts, min(1000, c.Count))
+	byDefault(&c.InFlight, max(1, min(defaultInFlight, c.Accounts)))
+}
+
+func (c *loginCmd) check() error {
+	if c.Count < c.Processes || c.Accounts < c.Processes {
+		return cli.UsageError("--count and --accounts must be at least 1 for each process")
+	}
+	if c.Accounts < c.InFlight {
+		return cli.UsageError(fmt.Sprintf("--accounts %d must be at least --in-flight %d: an account logs in once at a time", c.Accounts, c.InFlight))
+	}
+	return nil
+}
+
+func (c *loginCmd) need() (clients, accounts int) { return c.InFlight, c.Accounts }
+
+func (c *loginCmd) divide(i, n int) {
+	c.First += before(c.Accounts, i, n)
+	c.Count, c.Accounts = part(c.Count, i, n), part(c.Accounts, i, n)
+}
+
+func (c *loginCmd) run(ctx context.Context, f *bench.Fleet) (bench.LoginResult, error) {
+	return f.LoginStorm(ctx, bench.LoginConfig{Count: c.Count, ServerPID: c.ServerPID})
+}
+
+func (c *loginCmd) rows(r bench.LoginResult) (title string, rows [][2]string) {
+	return "Logins", append([][2]string{
+		{"logins", fmt.Sprintf("%s (%d failed)", humanize.Comma(int64(r.Logins)), r.Failed)},
+		{"", number(r.PerSecond, "per second")},
+		{"server, CPU per login", number(r.CPUPerLogin, "us")},
+	}, latencyRows(r.Latency)...)
+}
+
+func (c *loginCmd) verdict(r bench.LoginResult) error { return failures(r.Failed, r.Errors) }
+
+// presenceCmd is clients that see each other change their presence.
+type presenceCmd struct {
+	fleetFlags
+	Sessions int           `default:"1000" placeholder:"N" help:"Clients (default: ${default})."`
+	Contacts int           `default:"-1" placeholder:"N" help:"Mutual contacts of each; those that are not there are made (default: 10, or all others of a process where there are fewer)."`
+	Rate     float64       `default:"500" placeholder:"N" help:"Changes of presence per second in all (default: ${default})."`
+	Duration time.Duration `default:"10s" placeholder:"TIME" help:"Counted (default: ${default})."`
+}
+
+// Run measures.
+func (c *presenceCmd) Run() error { return measure[bench.PresenceResult](&c.fleetFlags, c) }
+
+func (c *presenceCmd) defaults() {
+	byDefault(&c.Contacts, min(10, c.Sessions/c.Processes-1))
+	byDefault(&c.InFlight, max(1, min(defaultInFlight, c.Sessions)))
+}
+
+func (c *presenceCmd) check() error {
+	if c.Sessions < 2*c.Processes {
+		return cli.UsageError("--sessions must be at least 2 for each process")
+	}
+	if c.Contacts < 1 || c.Contacts >= c.Sessions/c.Processes || c.Rate <= 0 {
+		return cli.UsageError("--contacts must be at least 1 and below the --sessions of each process, --rate above 0")
+	}
+	return nil
+}
+
+func (c *presenceCmd) need() (clients, accounts int) { return c.Sessions, c.Sessions }
+
+func (c *presenceCmd) divide(i, n int) {
+	c.First += before(c.Sessions, i, n)
+	c.Sessions, c.Rate = part(c.Sessions, i, n), c.Rate/float64(n)
+}
+
+func (c *presenceCmd) run(ctx context.Context, f *bench.Fleet) (r bench.PresenceResult, err error) {
+	if err := f.Login(ctx, c.Sessions); err != nil {
+		return r, err
+	}
+	return f.Presence(ctx, bench.PresenceConfig{Contacts: c.Contacts, Rate: c.Rate, Duration: c.Duration, ServerPID: c.ServerPID})
+}
+
+func (c *presenceCmd) rows(r bench.PresenceResult) (title string, rows [][2]string) {
+	return "Presence", append([][2]string{
+		{"clients", fmt.Sprintf("%s, with %d contacts each", humanize.Comma(int64(r.Sessions)), r.Contacts)},
+		{"changes of presence", humanize.Comma(r.Changes)},
+		{"delivered to contacts", humanize.Comma(r.Delivered)},
+		{"", number(r.PerSecond, "per second")},
+		{"server, CPU per delivered one", number(r.CPUPerPresence, "us")},
+	}, latencyRows(r.Latency)...)
+}
+
+func (c *presenceCmd) verdict(r bench.PresenceResult) error {
+	if r.Delivered == 0 {
+		return errors.New("no presence arrived")
+	}
+	return nil
+}
+
+// reconnectCmd is clients that all come back at once.
+type reconnectCmd struct {
+	fleetFlags
+	Sessions int `default:"5000" placeholder:"N" help:"Clients (default: ${default})."`
+}
+
+// Run measures.
+func (c *reconnectCmd) Run() error { return measure[bench.ReconnectResult](&c.fleetFlags, c) }
+
+func (c *reconnectCmd) defaults() {
+	byDefault(&c.InFlight, max(1, min(defaultInFlight, c.Sessions)))
+}
+
+func (c *reconnectCmd) check() error {
+	if c.Sessions < c.Processes {
+		return cli.UsageError("--sessions must be at least 1 for each process")
+	}
+	return nil
+}
+
+func (c *reconnectCmd) need() (clients, accounts int) { return c.Sessions, c.Sessions }
+
+func (c *reconnectCmd) divide(i, n int) {
+	c.First += before(c.Sessions, i, n)
+	c.Sessions = part(c.Sessions, i, n)
+}
+
+func (c *reconnectCmd) run(ctx context.Context, f *bench.Fleet) (bench.ReconnectResult, error) {
+	return f.Reconnect(ctx, bench.ReconnectConfig{Sessions: c.Sessions, ServerPID: c.ServerPID})
+}
+
+func (c *reconnectCmd) rows(r bench.ReconnectResult) (title string, rows [][2]string) {
+	return "Reconnection", append([][2]string{
+		{"clients dropped at once", humanize.Comma(int64(r.Sessions))},
+		{"all back after", fmt.Sprintf("%.1f s (%d failed)", r.Seconds, r.Failed)},
+		{"logins", number(r.PerSecond, "per second")},
+		{"server, CPU per login", number(r.CPUPerLogin, "us")},
+		{"server, memory at its peak", memorySize(r.PeakRSS)},
+	}, latencyRows(r.Latency)...)
+}
+
+func (c *reconnectCmd) verdict(r bench.ReconnectResult) error {
+	return failures(r.Failed, r.Errors)
+}
+
+// failures makes the command fail when clients did.
+func failures(n int, errs []string) error {
+	if n == 0 {
+		return nil
+	}
+	if len(errs) == 0 {
+		return fmt.Errorf("%d clients failed", n)
+	}
+	first, _, _ := strings.Cut(errs[0], "\n")
+	return fmt.Errorf("%d clients failed, the first: %s", n, first)
+}
+
+// part is the i-th of n nearly equal parts of all, before the sum of those before it.
+func part(all, i, n int) int { return before(all, i+1, n) - before(all, i, n) }
+
+func before(all, i, n int) int { return all * i / n }

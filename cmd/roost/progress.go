@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+// progressInterval is how often a progress line is drawn at most.
+const progressInterval = 100 * time.Millisecond
+
+// progress is a line on a terminal that says how far an import is. It has no
+// goroutine: it is drawn when something is added. All methods of a nil progress do
+// nothing.
+type progress struct {
+	out   io.Writer
+	total int // -1: not known
+
+	done         int
+	start, drawn time.Time
+}
+
+func newProgress(out io.Writer, total int) *progress {
+	return &progress{out: out, total: total, start: time.Now()}
+}
+
+// add counts n more and draws the line if it is time to.
+func (p *progress) add(n int) {
+	if p == nil {
+		return
+	}
+	p.done += n
+	now := time.Now()
+	if now.Sub(p.drawn) < progressInterval {
+		return
+	}
+	p.drawn = now
+	p.clear()
+	fmt.Fprint(p.out, p.text(now.Sub(p.start)))
+}
+
+// clear erases the line, so that another can be written. It is drawn again by add.
+func (p *progress) clear() {
+	if p != nil {
+		fmt.Fprint(p.out, "\r\x1b[K")
+	}
+}
+
+// text is the line.
+func (p *progress) text(elapsed time.Duration) string {
+	s := "importing: " + humanize.Comma(int64(p.done))
+	if p.total > 0 {
+		s += fmt.Sprintf(" of %s (%d %%)", humanize.Comma(int64(p.total)), 100*p.done/p.total)
+	}
+	if seconds := elapsed.Seconds(); seconds >= 1 {
+		s += fmt.Sprintf(", %.0f accounts/s", float64(p.done)/seconds)
+	}
+	return s
+}

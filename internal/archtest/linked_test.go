@@ -1,0 +1,49 @@
+package archtest
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// measuring are modules that only measurements need.
+var measuring = []string{"github.com/wcharczuk/go-chart/v2", "github.com/HdrHistogram/hdrhistogram-go"}
+
+// TestServerWithoutMeasurements: the server's program links no code that measures,
+// and no module that only this code needs, nor what is for tests. It follows the
+// imports in the sources, as the other tests of this package do.
+func TestServerWithoutMeasurements(t *testing.T) {
+	all := sources(t, "../..", false)
+	linked := closure(all, "cmd/roost")
+	for name := range linked {
+		if measures(name) {
+			t.Errorf("cmd/roost links %s", name)
+		}
+	}
+	for _, s := range all {
+		if !linked[s.pkg()] {
+			continue
+		}
+		for _, imported := range s.imports() {
+			if slices.Contains(measuring, imported) {
+				t.Errorf("%s: cmd/roost links %s by it", s.name, imported)
+			}
+		}
+	}
+	// The test sees what it is there to see, in the other program.
+	other := closure(all, "cmd/roost-bench")
+	for _, name := range []string{"bench", "bench/picture", "bench/parsebench"} {
+		if !other[name] || !measures(name) {
+			t.Errorf("the test has become blind: it does not see that cmd/roost-bench links %s", name)
+		}
+	}
+	if !linked["poller"] || !linked["store/sqlite"] {
+		t.Errorf("the test has become blind: cmd/roost links %v", linked)
+	}
+}
+
+// measures reports whether a package is for measurements or tests.
+func measures(name string) bool {
+	first, _, _ := strings.Cut(name, "/")
+	return first == "bench" || first == "test" || name == "internal/cmdtest" || name == "internal/memnet" || name == "internal/xmpptest"
+}

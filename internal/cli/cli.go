@@ -1,0 +1,137 @@
+// Package cli is what the programs of this module have in common as programs for
+// the command line: parsing by kong, exit codes, messages that say how to go on,
+// and signals. Flags themselves belong to the commands.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"roost/internal/logqueue"
+)
+
+// Exit codes.
+const (
+	ExitFailure = 1 // it was tried and did not work
+	ExitUsage   = 2 // the command line, the environment or the config file is wrong
+)
+
+// FlushTimeout is how long a program waits at its end for a reader of its output: one
+// that stalls must not keep it alive.
+const FlushTimeout = time.Second
+
+// Program is a program, named like its directory in cmd.
+type Program struct {
+	Name        string
+	Description string
+	Stderr      *os.File // for messages to people
+}
+
+// UsageError is a mistake on the command line that only shows when the command
+// runs. It ends the program with ExitUsage, as those do that show at once.
+type UsageError string
+
+func (e UsageError) Error() string { return string(e) }
+
+// Logged is an error that is in the log already.
+type Logged struct{ Err error }
+
+func (e Logged) Error() string { return e.Err.Error() }
+func (e Logged) Unwrap() error { return e.Err }
+
+// Parser returns a parser of command lines. grammar is a pointer to a struct with the
+// commands and their flags.
+func (p Program) Parser(grammar any, options ...kong.Option) (*kong.Kong, error) {
+	return kong.New(grammar, append([]kong.Option{
+		kong.Name(p.Name),
+		kong.Description(p.Description),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.WithHyphenPrefixedParameters(true), // --idle-timeout -1s
+		kong.Vars{"cpus": fmt.Sprint(runtime.GOMAXPROCS(0))},
+	}, options...)...)
+}
+
+// Run parses a command line, calls before, which may be nil, runs the command, and
+// returns the exit code. What went wrong is on p.Stderr then. from says where flags
+// were set that are not on the command line; it is read after parsing.
+func (p Program) Run(parser *kong.Kong, args []string, from *Sources, before func(*kong.Context)) int {
+	args = CommandOf(args)
+	ctx, err := parser.Parse(args)
+	if err == nil {
+		if before != nil {
+			before(ctx)
+		}
+		err = ctx.Run()
+	}
+	if err == nil {
+		return 0
+	}
+	var parse *kong.ParseError
+	var usage UsageError
+	if errors.As(err, &parse) {
+		ctx = parse.Context
+	} else if !errors.As(err, &usage) {
+		p.complain(err)
+		return ExitFailure
+	}
+	p.complain(errors.New(from.explain(p, ctx, args, err)))
+	return ExitUsage
+}
+
+// complain tells a person why the program ends, unless the log has told it. A reader
+// of stderr that stalls does not keep the program alive.
+func (p Program) complain(err error) {
+	var logged Logged
+	if errors.As(err, &logged) {
+		return
+	}
+	q := logqueue.New(p.Stderr, 0, nil)
+	fmt.Fprintln(q, p.Name+":", err)
+	q.Close(FlushTimeout)
+}
+
+// CommandOf turns what people try first into what there is.
+func CommandOf(args []string) []string {
+	switch {
+	case len(args) == 0:
+		return []string{"--help"}
+	case args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	case args[0] == "--version":
+		return append([]string{"version"}, args[1:]...)
+	}
+	return args
+}
+
+// Interrupted returns a context that ends with Ctrl-C, with Ctrl-\ and with SIGTERM.
+func Interrupted() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGQUIT, syscall.SIGTERM)
+}
+
+// VersionCmd is the command that shows the version.
+type VersionCmd struct{}
+
+// Run prints the version that the Go tool wrote into the program.
+func (VersionCmd) Run(app *kong.Kong) error {
+	version, commit := "unknown", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = info.Main.Version
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				commit = " " + s.Value
+			}
+		}
+	}
+	_, err := fmt.Fprintf(app.Stdout, "%s %s%s %s %s/%s\n", app.Model.Name, version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
+}

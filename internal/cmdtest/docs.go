@@ -1,0 +1,91 @@
+package cmdtest
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+)
+
+// BenchmarkingPage is the document whose flags are those of roost-bench, except on
+// lines with commands of roost.
+const BenchmarkingPage = "docs/benchmarking.md"
+
+// Documents are the files that tell people how to use the programs, by name.
+func Documents(t *testing.T) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	for _, pattern := range []string{"README.md", "CONTRIBUTING.md", "docs/*.md", "docs/decisions/*.md", "deploy/*", "test/interop/*.md", "bench/results/*.md"} {
+		names, err := filepath.Glob("../../" + pattern)
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s: no files: %v", pattern, err)
+		}
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[strings.TrimPrefix(name, "../../")] = string(text)
+		}
+	}
+	return all
+}
+
+var namedFlag = regexp.MustCompile("(?:^|[\\s`(])--([a-z][a-z0-9-]*)")
+
+// NamedFlags are the names of flags in a text.
+func NamedFlags(text string) (names []string) {
+	for _, m := range namedFlag.FindAllStringSubmatch(text, -1) {
+		names = append(names, m[1])
+	}
+	return names
+}
+
+// Command is a command line in a document, without the program.
+type Command struct {
+	Args []string
+	Part bool // of a sentence: arguments may be missing
+}
+
+// Commands are the command lines of a program that a document gives: whole lines, and
+// those in sentences. Text that follows in brackets is left out.
+func Commands(text, program string) (all []Command) {
+	whole := regexp.MustCompile(`(?m)^    (?:go run \./cmd/)?` + program + ` ([^#|` + "\n" + `]*[^#|\s])`)
+	sentence := regexp.MustCompile("`(?:go run \\./cmd/)?" + program + " ([a-z][^`|\n]*)")
+	add := func(text string, part bool) {
+		text, _, _ = strings.Cut(text, "[")
+		text = strings.NewReplacer("$!", "1", "…", "", " &", "", "/etc/roost/roost.toml", "../../deploy/roost.toml").Replace(text)
+		all = append(all, Command{strings.Fields(text), part})
+	}
+	for _, m := range whole.FindAllStringSubmatch(text, -1) {
+		add(m[1], false)
+	}
+	for _, m := range sentence.FindAllStringSubmatch(text, -1) {
+		add(m[1], true)
+	}
+	return all
+}
+
+// WithoutCommands is a document without the lines that are commands of a program.
+func WithoutCommands(text, program string) string {
+	return regexp.MustCompile(`(?m)^    (?:go run \./cmd/)?`+program+` .*$`).ReplaceAllString(text, "")
+}
+
+// Flags are the names of all flags of a program.
+func Flags(t *testing.T, app *kong.Kong) map[string]bool {
+	t.Helper()
+	flags := make(map[string]bool)
+	err := kong.Visit(app.Model, func(node kong.Visitable, next kong.Next) error {
+		if f, ok := node.(*kong.Flag); ok {
+			flags[f.Name] = true
+		}
+		return next(nil)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return flags
+}

@@ -1,0 +1,109 @@
+package cmdtest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminalPair is a pseudo-terminal: what a person types and sees, and the side of
+// programs.
+func terminalPair(t *testing.T) (person, programs *os.File) {
+	t.Helper()
+	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip("no pseudo-terminals here:", err)
+	}
+	t.Cleanup(func() { person.Close() })
+	fd := int(person.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { programs.Close() })
+	return person, programs
+}
+
+// Terminal is a program on a terminal of its own.
+type Terminal struct {
+	Cmd    *exec.Cmd
+	Device string // the name of the terminal's file
+	Shown  string // what came after the text that Until waited for last
+
+	t      *testing.T
+	person *os.File
+}
+
+// OnTerminal starts the program on a terminal.
+func OnTerminal(t *testing.T, args ...string) *Terminal {
+	t.Helper()
+	person, programs := terminalPair(t)
+	p := &Terminal{Cmd: Program(nil, args...), Device: programs.Name(), t: t, person: person}
+	p.Cmd.Stdin, p.Cmd.Stdout, p.Cmd.Stderr = programs, programs, programs
+	p.Cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := p.Cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Cmd.Process.Kill() })
+	// Reading ends when the program does.
+	if err := programs.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// Until reads what the program shows until the last of it is text.
+func (p *Terminal) Until(text string) {
+	p.t.Helper()
+	buf := make([]byte, 1000)
+	for !strings.Contains(p.Shown, text) {
+		n, err := p.person.Read(buf)
+		if err != nil {
+			p.t.Fatalf("%q is not shown, but %q: %v", text, p.Shown, err)
+		}
+		p.Shown += string(buf[:n])
+	}
+	_, p.Shown, _ = strings.Cut(p.Shown, text)
+}
+
+// Types types keys.
+func (p *Terminal) Types(keys string) {
+	p.t.Helper()
+	if _, err := p.person.WriteString(keys); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Echo reports whether the terminal shows what is typed.
+func (p *Terminal) Echo() bool {
+	p.t.Helper()
+	state, err := unix.IoctlGetTermios(int(p.person.Fd()), unix.TCGETS)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return state.Lflag&unix.ECHO != 0
+}
+
+// Ends waits for the program's end with an exit code and the terminal as it was.
+func (p *Terminal) Ends(code int) {
+	p.t.Helper()
+	_ = p.Cmd.Wait()
+	if got := p.Cmd.ProcessState.ExitCode(); got != code {
+		p.t.Errorf("exit code %d, want %d", got, code)
+	}
+	if !p.Echo() {
+		p.t.Error("the terminal does not show any more what is typed")
+	}
+}

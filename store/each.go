@@ -1,0 +1,31 @@
+package store
+
+import (
+	"context"
+
+	"roost/jid"
+)
+
+// accountPage is how many accounts EachAccount reads at once.
+const accountPage = 1000
+
+// EachAccount calls f for each account of a domain, or of all domains if it is
+// empty, in the order of ListAccounts, until f returns an error, which it returns.
+func EachAccount(ctx context.Context, s Accounts, domain string, f func(Account) error) error {
+	var after jid.JID
+	for {
+		page, err := s.ListAccounts(ctx, domain, after, accountPage)
+		if err != nil {
+			return err
+		}
+		for _, a := range page {
+			if err := f(a); err != nil {
+				return err
+			}
+			after = a.JID
+		}
+		if len(page) < accountPage {
+			return nil
+		}
+	}
+}
