@@ -193,7 +193,7 @@ func (r *Router) eachContact(event int64, f func(store.EventContact) error) erro
 // are gone, and ends their streams.
 func (r *Router) takeOut(t *session.Turn, bare string, event int64) error {
 	var ro *Roster
-	for s := r.sessions.First(bare); s != nil; s = s.Next() {
+	for s := range r.Recipients(bare, everyone) {
 		if !s.AuthenticatedBefore(event) {
 			continue
 		}
@@ -226,7 +226,7 @@ func (r *Router) tellDeleted(t *session.Turn, owner jidPair, c store.EventContac
 	unlock := r.lockRosters(contact.jid)
 	defer unlock()
 	r.publish(contact.s, nil)
-	if r.sessions.First(contact.s) == nil {
+	if !r.HasRecipients(contact.s, everyone) {
 		return nil
 	}
 	ro, err := r.Roster(contact.jid) // as it is in the store: it was forgotten above, and the lock is held

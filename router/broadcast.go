@@ -114,7 +114,7 @@ func (r *Router) tellSubscribers(t *session.Turn, bc *broadcast) (done bool) {
 // session may have its address by now: what that one has said is not hidden from
 // those who have heard it.
 func (r *Router) tellLeaving(t *session.Turn, bc *broadcast) (done bool) {
-	heir := r.sessions.Find(bc.s.BareJID(), bc.s.Resource())
+	heir := r.resource(bc.s.JID())
 	if heir == bc.s {
 		heir = nil
 	}

@@ -59,14 +59,12 @@ func (r *Router) fetchFrom(t *session.Turn, s *session.Session, account string) 
 // sendPresences sends the presence of an account's resources to the available
 // resources of another account (RFC 6121 section 3.1.5).
 func (r *Router) sendPresences(of, to string) {
-	for s := r.sessions.First(to); s != nil; s = s.Next() {
-		if s.Available() && s.Bound() {
-			r.sessions.OnLoop(s, func(t *session.Turn) {
-				if s.Available() && s.Bound() {
-					r.fetchFrom(t, s, of)
-				}
-			})
-		}
+	for s := range r.Recipients(to, Available) {
+		r.sessions.OnLoop(s, func(t *session.Turn) {
+			if Available(s) {
+				r.fetchFrom(t, s, of)
+			}
+		})
 	}
 }
 
@@ -178,7 +176,7 @@ func (r *Router) fetchRoster(t *session.Turn, s *session.Session, ro *Roster, f 
 // presencesTo sends a client the presence of an account's resources, but those
 // that it has got, in order with their changes.
 func (r *Router) presencesTo(t *session.Turn, of string, to *session.Session, ro *Roster, f *fetch) pause {
-	if r.sessions.First(of) == nil {
+	if !r.HasRecipients(of, everyone) {
 		f.sent = nil
 		return pauseNone
 	}
@@ -193,7 +191,7 @@ func (r *Router) presencesTo(t *session.Turn, of string, to *session.Session, ro
 	}
 	var few [10]*session.Session // so many that a login allocates nothing
 	sent := append(few[:0], f.sent...)
-	for x := r.sessions.First(of); x != nil; x = x.Next() {
+	for x := range r.Recipients(of, Available) {
 		if f.own && x == to || slices.Contains(sent, x) {
 			continue
 		}
@@ -211,7 +209,7 @@ func (r *Router) presencesTo(t *session.Turn, of string, to *session.Session, ro
 // client has to read first.
 func (r *Router) sendPresence(t *session.Turn, of, to *session.Session) bool {
 	p := of.Presence()
-	if p == nil || !of.Available() || !of.Bound() {
+	if p == nil || !Available(of) {
 		return true
 	}
 	b := p.AppendXML(t.Buf(), of.FullJID(), to.BareJID(), nil)

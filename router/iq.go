@@ -15,7 +15,7 @@ import (
 // never delivered to a resource.
 func (r *Router) iq(t *session.Turn, from Sender, st *stanza.Stanza) session.Work {
 	if st.HasTo && st.To.Resource() != "" && st.To.Local() != "" {
-		to := r.sessions.Find(st.To.BareString(), st.To.Resource())
+		to := r.resource(st.To)
 		if to == nil || !r.forward(t, from, to, st) {
 			r.Reply(t, from, st, stanza.ServiceUnavailable)
 		}

@@ -14,12 +14,10 @@ import (
 func (r *Router) sendUnavailable(t *session.Turn, of, to string) {
 	mu := r.order(of)
 	defer mu.Unlock()
-	for x := r.sessions.First(of); x != nil; x = x.Next() {
-		if x.Available() && x.Bound() {
-			r.toAvailable(t, to, func(b []byte, to string) []byte {
-				return stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, From: x.FullJID(), To: to}.AppendEmpty(b)
-			})
-		}
+	for x := range r.Recipients(of, Available) {
+		r.toAvailable(t, to, func(b []byte, to string) []byte {
+			return stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, From: x.FullJID(), To: to}.AppendEmpty(b)
+		})
 	}
 }
 
@@ -85,7 +83,7 @@ func (r *Router) wasTold(s *session.Session, ro *Roster, to jid.JID) bool {
 	if to.Resource() == "" {
 		return true
 	}
-	x := r.sessions.Find(to.BareString(), to.Resource())
+	x := r.resource(to)
 	return x != nil && x.Available()
 }
 
@@ -101,7 +99,7 @@ func (r *Router) toDirected(t *session.Turn, to jid.JID, appendTo func([]byte, s
 		r.toAvailable(t, to.BareString(), appendTo)
 		return
 	}
-	if x := r.sessions.Find(to.BareString(), to.Resource()); x != nil {
+	if x := r.resource(to); x != nil {
 		b := appendTo(t.Buf(), to.String())
 		x.SendBytes(t, b)
 		t.Keep(b)

@@ -19,10 +19,10 @@ func (r *Router) message(t *session.Turn, from Sender, st *stanza.Stanza) sessio
 		}
 		return session.Done
 	}
-	if resource := st.To.Resource(); st.HasTo && resource != "" {
+	if st.HasTo && st.To.IsFull() {
 		// RFC 6121 section 8.5.3.1: a resource that matches gets it, whatever
 		// its priority and whether it is available or not.
-		if to := r.sessions.Find(bare.String(), resource); to != nil && r.forward(t, from, to, st) {
+		if to := r.resource(st.To); to != nil && r.forward(t, from, to, st) {
 			return session.Done
 		}
 		if st.Type != stanza.Chat {
@@ -78,16 +78,14 @@ func (r *Router) messageToBare(t *session.Turn, from Sender, st *stanza.Stanza, 
 func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare string, highestOnly bool) bool {
 	least := 0
 	if highestOnly {
-		for to := r.sessions.First(bare); to != nil; to = to.Next() {
-			if to.Available() && to.Bound() {
-				least = max(least, to.Priority())
-			}
+		for to := range r.Recipients(bare, Available) {
+			least = max(least, to.Priority())
 		}
 	}
 	var b []byte
 	taken := false
-	for to := r.sessions.First(bare); to != nil; to = to.Next() {
-		if !to.Available() || to.Priority() < least || !to.Bound() {
+	for to := range r.Recipients(bare, NonNegative) {
+		if to.Priority() < least {
 			continue
 		}
 		if b == nil {

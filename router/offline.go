@@ -29,7 +29,7 @@ func offlineExtension(r *Router) Extension {
 func (r *Router) flush(t *session.Turn, s *session.Session) bool {
 	s.ClearMail()
 	for {
-		if !takesOffline(s) {
+		if !NonNegative(s) { // XEP-0160 section 3: messages wait for such a resource
 			s.SetMail() // what is left waits until it comes back
 			return false
 		}
@@ -86,12 +86,6 @@ func (r *Router) offlineQuota() store.OfflineQuota {
 		SenderMessages: (messages*share + 99) / 100,
 		SenderBytes:    (bytes*int64(share) + 99) / 100,
 	}
-}
-
-// takesOffline reports whether a resource is one that waiting messages may go
-// to: an available one whose priority is not negative (XEP-0160 section 3).
-func takesOffline(s *session.Session) bool {
-	return s.Bound() && s.Available() && s.Priority() >= 0
 }
 
 // page is how the sending of a page of messages has ended.
@@ -156,11 +150,11 @@ func (r *Router) flushPage(t *session.Turn, s *session.Session) (page, error) {
 // available later learns that there is one; a resource that became available
 // meanwhile has looked for messages before this one was there.
 func (r *Router) flushLate(t *session.Turn, owner jid.JID) {
-	for s := r.sessions.First(owner.String()); s != nil; s = s.Next() {
+	for s := range r.Recipients(owner.String(), everyone) {
 		s.SetMail()
 	}
-	for s := r.sessions.First(owner.String()); s != nil; s = s.Next() {
-		if takesOffline(s) && r.flush(t, s) {
+	for s := range r.Recipients(owner.String(), NonNegative) {
+		if r.flush(t, s) {
 			return
 		}
 	}

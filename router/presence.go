@@ -42,7 +42,7 @@ func (r *Router) ownPresence(t *session.Turn, from Sender, st *stanza.Stanza) se
 // presenceError delivers an error to the resource that it is for, if any.
 func (r *Router) presenceError(t *session.Turn, from Sender, st *stanza.Stanza) {
 	if st.HasTo && st.To.Resource() != "" {
-		if to := r.sessions.Find(st.To.BareString(), st.To.Resource()); to != nil {
+		if to := r.resource(st.To); to != nil {
 			r.forward(t, from, to, st)
 		}
 	}
@@ -126,10 +126,7 @@ func (r *Router) catchUp(t *session.Turn, s *session.Session, requests, mail boo
 // section 8.5.2.1.2: presence goes to those with a negative priority too.
 func (r *Router) toAvailable(t *session.Turn, bare string, appendTo func([]byte, string) []byte) {
 	var b []byte
-	for to := r.sessions.First(bare); to != nil; to = to.Next() {
-		if !to.Available() || !to.Bound() {
-			continue
-		}
+	for to := range r.Recipients(bare, Available) {
 		if b == nil {
 			b = appendTo(t.Buf(), bare)
 		}

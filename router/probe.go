@@ -25,7 +25,7 @@ func (r *Router) probe(t *session.Turn, from Sender, st *stanza.Stanza) session.
 		r.probeResource(t, from, st, subscribed)
 		return session.Done
 	}
-	if subscribed && r.anyAvailable(contact) {
+	if subscribed && r.HasRecipients(contact, Available) {
 		r.answerAvailable(t, from, contact)
 		return session.Done
 	}
@@ -52,8 +52,8 @@ func (r *Router) answerAvailable(t *session.Turn, from Sender, contact string) {
 	}
 	mu := r.order(contact)
 	defer mu.Unlock()
-	for x := r.sessions.First(contact); x != nil; x = x.Next() {
-		if p := x.Presence(); p != nil && x.Available() && x.Bound() {
+	for x := range r.Recipients(contact, Available) {
+		if p := x.Presence(); p != nil {
 			b := p.AppendXML(t.Buf(), x.FullJID(), bareOf(from), nil)
 			from.SendBytes(t, b)
 			t.Keep(b)
@@ -76,7 +76,7 @@ func (r *Router) refuseProbe(t *session.Turn, from Sender, st *stanza.Stanza) {
 func (r *Router) probeResource(t *session.Turn, from Sender, st *stanza.Stanza, subscribed bool) {
 	mu := r.order(st.To.BareString())
 	defer mu.Unlock()
-	x := r.sessions.Find(st.To.BareString(), st.To.Resource())
+	x := r.resource(st.To)
 	switch {
 	case x != nil && x.Available() && subscribed:
 		// Section 4.3.2.1: an available resource's presence does not get the id of
@@ -100,8 +100,8 @@ func (r *Router) probeDirected(t *session.Turn, from Sender, st *stanza.Stanza) 
 	mu := r.order(st.To.BareString())
 	defer mu.Unlock()
 	found := false
-	for x := r.sessions.First(st.To.BareString()); x != nil; x = x.Next() {
-		if x.Bound() && sentDirected(x, from) {
+	for x := range r.Recipients(st.To.BareString(), Connected) {
+		if sentDirected(x, from) {
 			answerProbe(t, from, st, stanza.Available, x.FullJID(), true)
 			found = true
 		}
@@ -128,15 +128,6 @@ func answerProbe(t *session.Turn, to Sender, st *stanza.Stanza, typ stanza.Type,
 	t.Keep(b)
 }
 
-func (r *Router) anyAvailable(bare string) bool {
-	for s := r.sessions.First(bare); s != nil; s = s.Next() {
-		if s.Available() && s.Bound() {
-			return true
-		}
-	}
-	return false
-}
-
 // sendLast answers a probe with the time when the account was last available:
 // unavailable presence with a delay stamp (RFC 6121 section 4.3.2, rule 3).
 func (r *Router) sendLast(t *session.Turn, from Sender, st *stanza.Stanza) {
@@ -158,7 +149,7 @@ func (r *Router) sendLast(t *session.Turn, from Sender, st *stanza.Stanza) {
 func (r *Router) unlessAvailable(of jid.JID, f func()) {
 	mu := r.order(of.String())
 	defer mu.Unlock()
-	if !r.anyAvailable(of.String()) {
+	if !r.HasRecipients(of.String(), Available) {
 		f()
 	}
 }

@@ -237,10 +237,7 @@ func appendPush(b []byte, to string, it *store.RosterItem, removed bool, version
 // order of versions.
 func (r *Router) push(t *session.Turn, owner string, c *change) {
 	it := &c.item
-	for s := r.sessions.First(owner); s != nil; s = s.Next() {
-		if !s.Interested() || !s.Bound() {
-			continue
-		}
+	for s := range r.Recipients(owner, Interested) {
 		b := appendPush(t.Buf(), s.FullJID(), it, c.gone, c.after.Version)
 		s.SendBytes(t, b)
 		t.Keep(b)

@@ -267,14 +267,12 @@ func (l *relation) tell(t *session.Turn) {
 // resources (RFC 6121 section 3.1.3), the others to the interested ones.
 func (l *relation) deliver(t *session.Turn, e stanza.Type) {
 	b := l.appendEvent(t.Buf(), e)
-	for s := l.r.sessions.First(l.contact.s); s != nil; s = s.Next() {
-		wanted := s.Interested()
-		if e == stanza.Subscribe {
-			wanted = s.Available()
-		}
-		if wanted && s.Bound() {
-			s.SendBytes(t, b)
-		}
+	wanted := Interested
+	if e == stanza.Subscribe {
+		wanted = Available
+	}
+	for s := range l.r.Recipients(l.contact.s, wanted) {
+		s.SendBytes(t, b)
 	}
 	t.Keep(b)
 }
@@ -284,10 +282,8 @@ func (l *relation) deliver(t *session.Turn, e stanza.Type) {
 func (l *relation) deliverAnswer(t *session.Turn) {
 	h := stanza.Head{Kind: stanza.Presence, Type: stanza.Subscribed, From: l.contact.s, To: l.user.s}
 	b := h.AppendEmpty(t.Buf())
-	for s := l.r.sessions.First(l.user.s); s != nil; s = s.Next() {
-		if s.Interested() && s.Bound() {
-			s.SendBytes(t, b)
-		}
+	for s := range l.r.Recipients(l.user.s, Interested) {
+		s.SendBytes(t, b)
 	}
 	t.Keep(b)
 }
@@ -310,7 +306,7 @@ func (r *Router) sendRequests(t *session.Turn, s *session.Session, only []string
 		requests = slices.DeleteFunc(requests, func(q store.Request) bool { return !slices.Contains(only, q.From.String()) })
 	}
 	for i := range requests {
-		if !s.Available() || !s.Bound() {
+		if !Available(s) {
 			return
 		}
 		if r.full(s, len(requests[i].Stanza)) {

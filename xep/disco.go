@@ -3,7 +3,6 @@ package xep
 import (
 	"roost/parser"
 	"roost/router"
-	"roost/session"
 	"roost/stanza"
 )
 
@@ -106,13 +105,11 @@ func ownItems(rq *router.Request) {
 		return
 	}
 	var items []byte
-	eachSession(rq.Router, rq.Account().String(), func(s *session.Session) {
-		if s.Available() {
-			items = append(items, "<item jid='"...)
-			items = parser.AppendEscaped(items, s.FullJID())
-			items = append(items, "'/>"...)
-		}
-	})
+	for s := range rq.Router.Recipients(rq.Account().String(), router.Available) {
+		items = append(items, "<item jid='"...)
+		items = parser.AppendEscaped(items, s.FullJID())
+		items = append(items, "'/>"...)
+	}
 	sendQuery(rq, items)
 }
 

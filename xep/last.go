@@ -63,9 +63,7 @@ func lastOfAccount(rq *router.Request) {
 		rq.Error(stanza.Forbidden)
 		return
 	}
-	online := false
-	eachSession(rq.Router, rq.Account().String(), func(*session.Session) { online = true })
-	if online {
+	if rq.Router.HasRecipients(rq.Account().String(), router.Connected) {
 		// "If the user has at least one connected or available resource […],
 		// the response MUST […] contain an empty <query/> element whose
 		// 'seconds' attribute is set to a value of '0'".

@@ -10,7 +10,6 @@ import (
 	"runtime/debug"
 
 	"roost/router"
-	"roost/session"
 	"roost/store"
 )
 
@@ -95,13 +94,4 @@ func subscribed(rq *router.Request) (bool, error) {
 		return false, err
 	}
 	return ro.Subscribed(rq.From.JID().BareString()), nil
-}
-
-// eachSession calls f for every connected resource of an account.
-func eachSession(r *router.Router, bare string, f func(*session.Session)) {
-	for s := r.Sessions().First(bare); s != nil; s = s.Next() {
-		if s.Bound() {
-			f(s)
-		}
-	}
 }

@@ -1,0 +1,53 @@
+package router
+
+import (
+	"iter"
+
+	"roost/jid"
+	"roost/session"
+)
+
+// Everything that is sent to an account's resources, or depends on which there are,
+// finds them here.
+
+// Recipients are the resources of an account that which is true for, in no order. A
+// resource that comes or goes meanwhile may be among them or not.
+func (r *Router) Recipients(account string, which func(*session.Session) bool) iter.Seq[*session.Session] {
+	return func(yield func(*session.Session) bool) {
+		for s := r.sessions.First(account); s != nil; s = s.Next() {
+			if which(s) && !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// Connected is true for a resource that is bound and whose client knows it.
+func Connected(s *session.Session) bool { return s.Bound() }
+
+// Available is true for a connected resource that has sent presence.
+func Available(s *session.Session) bool { return s.Available() && s.Bound() }
+
+// NonNegative is true for an available resource that gets what is sent to the account
+// (RFC 6121 section 8.5.2.1.1).
+func NonNegative(s *session.Session) bool { return s.Available() && s.Priority() >= 0 && s.Bound() }
+
+// Interested is true for a connected resource that gets roster pushes (RFC 6121
+// section 2.2).
+func Interested(s *session.Session) bool { return s.Interested() && s.Bound() }
+
+// everyone is true also for a resource that is just being bound, or was replaced.
+func everyone(*session.Session) bool { return true }
+
+// HasRecipients reports whether there are any.
+func (r *Router) HasRecipients(account string, which func(*session.Session) bool) bool {
+	for range r.Recipients(account, which) {
+		return true
+	}
+	return false
+}
+
+// resource is the connected resource with a full JID, nil if there is none.
+func (r *Router) resource(full jid.JID) *session.Session {
+	return r.sessions.Find(full.BareString(), full.Resource())
+}
