@@ -4,7 +4,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 
 # Rooms with goroutines of their own: these run under the race detector.
-RACE = ./poller ./session ./router ./server ./store/... ./xep ./internal/... ./bench
+RACE = ./poller ./poller/epoll ./session ./router ./server ./store/... ./xep ./internal/... ./bench
 
 # What waits forever ends the run; what is slow, on a busy machine, must not.
 TIMEOUT = -timeout 40m
@@ -48,8 +48,8 @@ ARM64 = GOOS=linux GOARCH=arm64 ROOST_TEST_EMULATOR=qemu-aarch64
 arm64: deps
 	$(ARM64) go build ./...
 	$(ARM64) go vet ./...
-	GOOS=linux GOARCH=loong64 go vet ./poller
-	$(ARM64) go test -exec qemu-aarch64 ./parser ./poller ./poller/leantls
+	GOOS=linux GOARCH=loong64 go vet ./poller/...
+	$(ARM64) go test -exec qemu-aarch64 ./parser ./poller ./poller/epoll ./poller/leantls
 
 interop: deps
 	go test -tags interop -count=1 ./test/interop

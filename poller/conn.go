@@ -9,9 +9,10 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/cloudwego/netpoll"
 	"github.com/valyala/bytebufferpool"
 	"golang.org/x/sys/unix"
+
+	"roost/poller/epoll"
 )
 
 // Conn is one connection. While it is idle it owns this struct, netpoll's
@@ -25,7 +26,7 @@ type Conn struct {
 	// loop
 	slot     int32
 	handler  Handler
-	op       *netpoll.FDOperator
+	op       *epoll.Operator
 	seen     uint32 // when something was read, in the loop's seconds
 	deadline uint32 // 0: none
 	stall    uint32 // when a TLS record that has begun must be whole; 0: none has
@@ -65,8 +66,7 @@ type record interface {
 
 // register adds the connection to its loop and begins to read. Loop.
 func (c *Conn) register() error {
-	op := c.loop.poll.Alloc()
-	op.FD = int(c.fd)
+	op := c.loop.poll.NewOperator(int(c.fd))
 	op.OnRead, op.OnHup = c.readable, c.hungUp // OnWrite: see arm
 	c.op = op
 	c.seen = c.loop.now
@@ -75,7 +75,7 @@ func (c *Conn) register() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.watch = watchRead
-	return c.loop.poll.Control(op, netpoll.PollReadable)
+	return c.loop.poll.WatchRead(op)
 }
 
 // maxReads is how often one connection may fill the read buffer before others
@@ -83,7 +83,7 @@ func (c *Conn) register() error {
 const maxReads = 4
 
 // readable is called when there is something to read. Loop.
-func (c *Conn) readable(netpoll.Poll) error {
+func (c *Conn) readable(epoll.Source) error {
 	if c.paused {
 		// The event would come for ever: forget the descriptor until Resume.
 		c.unregister()
@@ -95,7 +95,7 @@ func (c *Conn) readable(netpoll.Poll) error {
 
 // hungUp is called by netpoll on a goroutine of its own when it has seen a
 // hang-up and forgotten the descriptor. There may still be bytes to read.
-func (c *Conn) hungUp(netpoll.Poll) error {
+func (c *Conn) hungUp(epoll.Source) error {
 	c.loop.post(c, func(int) {
 		c.mu.Lock()
 		c.watch, c.armed = watchNothing, false
@@ -117,7 +117,7 @@ func (c *Conn) hungUp(netpoll.Poll) error {
 func (c *Conn) read(max int) (empty bool) {
 	for ; max > 0 && !c.paused && !c.dead; max-- {
 		buf := c.readBuffer()
-		n, err := read(c.fd, buf)
+		n, err := epoll.Read(c.fd, buf)
 		c.loop.p.stats.reads.Add(1)
 		switch {
 		case n > 0:
@@ -249,7 +249,7 @@ func (c *Conn) RemoteAddr() netip.AddrPort {
 func (c *Conn) peerGone() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.fd < 0 || hungUp(c.fd)
+	return c.fd < 0 || epoll.HungUp(c.fd)
 }
 
 // StartTLS makes the connection's next byte the first of a TLS handshake. It is

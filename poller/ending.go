@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"roost/poller/epoll"
 )
 
 // How a connection ends: the peer's end, ours, and the last thing that happens
@@ -41,7 +43,7 @@ func (c *Conn) drain() {
 	}
 	c.closeWrite()
 	for range maxReads {
-		if n, err := read(c.fd, c.loop.buf); n < len(c.loop.buf) && err != unix.EINTR {
+		if n, err := epoll.Read(c.fd, c.loop.buf); n < len(c.loop.buf) && err != unix.EINTR {
 			return
 		}
 	}

@@ -13,8 +13,9 @@ import (
 	"os"
 	"time"
 
-	"github.com/cloudwego/netpoll"
 	"golang.org/x/sys/unix"
+
+	"roost/poller/epoll"
 )
 
 // maxAccepts is how many connections one wake-up accepts, so that a storm of
@@ -30,7 +31,7 @@ type Listener struct {
 	fd   int
 
 	// loop
-	op      *netpoll.FDOperator
+	op      *epoll.Operator
 	reserve int    // a descriptor to give up when there are no others
 	quiet   uint32 // the second of the last complaint
 	strict  uint32 // … and of the last report of a limit
@@ -65,10 +66,9 @@ func (p *Poller) Listen(addr string, cfg *tls.Config) (*Listener, error) {
 	l := &Listener{p: p, loop: p.loops[0], tls: cfg, addr: nl.Addr(), fd: fd, reserve: openReserve()}
 	failed := make(chan error, 1)
 	l.loop.post(nil, func(int) {
-		l.op = l.loop.poll.Alloc()
-		l.op.FD = fd
-		l.op.OnRead, l.op.OnHup = l.accept, func(netpoll.Poll) error { return nil }
-		failed <- l.loop.poll.Control(l.op, netpoll.PollReadable)
+		l.op = l.loop.poll.NewOperator(fd)
+		l.op.OnRead, l.op.OnHup = l.accept, func(epoll.Source) error { return nil }
+		failed <- l.loop.poll.WatchRead(l.op)
 	})
 	select {
 	case err = <-failed:
@@ -131,7 +131,7 @@ func (l *Listener) Close() error {
 			return
 		}
 		l.closed = true
-		_ = l.loop.poll.Control(l.op, netpoll.PollDetach)
+		_ = l.loop.poll.Unwatch(l.op)
 		err := unix.Close(l.fd)
 		if l.reserve >= 0 {
 			_ = unix.Close(l.reserve)
@@ -148,7 +148,7 @@ func (l *Listener) Close() error {
 }
 
 // accept takes what connections there are, up to a bound. Loop.
-func (l *Listener) accept(netpoll.Poll) error {
+func (l *Listener) accept(epoll.Source) error {
 	limit := l.p.maxFile()
 	for range maxAccepts {
 		fd, sa, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
@@ -201,7 +201,7 @@ func (l *Listener) exhausted(err error) {
 			return
 		}
 	}
-	_ = l.loop.poll.Control(l.op, netpoll.PollDetach)
+	_ = l.loop.poll.Unwatch(l.op)
 	time.AfterFunc(time.Second, func() { l.loop.post(nil, l.again) })
 }
 
@@ -213,7 +213,7 @@ func (l *Listener) again(int) {
 	if l.reserve < 0 {
 		l.reserve = openReserve()
 	}
-	_ = l.loop.poll.Control(l.op, netpoll.PollReadable)
+	_ = l.loop.poll.WatchRead(l.op)
 }
 
 // complain logs, at most once a minute.

@@ -6,15 +6,16 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cloudwego/netpoll"
 	"github.com/valyala/bytebufferpool"
+
+	"roost/poller/epoll"
 )
 
 // loop is one event loop: a netpoll poll and the goroutine that waits on it.
 type loop struct {
 	p     *Poller
 	index int
-	poll  netpoll.Poll
+	poll  *epoll.Poll
 	nap   *nap
 
 	// loop
@@ -51,11 +52,10 @@ func newLoop(p *Poller, index int) (*loop, error) {
 	l := &loop{p: p, index: index, buf: make([]byte, p.cfg.ReadBuffer), start: time.Now(), now: 1, done: make(chan struct{}),
 		rests: make(map[*Conn]*bytebufferpool.ByteBuffer)}
 	var err error
-	var fd int
-	if l.poll, fd, err = tame(l.begin, l.end); err != nil {
+	if l.poll, err = epoll.Open(l.begin, l.end); err != nil {
 		return nil, err
 	}
-	if l.nap, err = newNap(fd, p.cfg.Rest); err != nil {
+	if l.nap, err = newNap(l.poll.FD(), p.cfg.Rest); err != nil {
 		_ = l.poll.Close()
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (l *loop) post(c *Conn, f func(loop int)) {
 	l.awake = true
 	l.mu.Unlock()
 	if wake {
-		_ = l.poll.Trigger()
+		_ = l.poll.Wake()
 	}
 }
 
@@ -132,7 +132,7 @@ func (l *loop) next(enough bool) (tasks []task, more bool) {
 		l.awake = false
 		return nil, false
 	case enough:
-		_ = l.poll.Trigger() // awake stays: the next turn is on its way
+		_ = l.poll.Wake() // awake stays: the next turn is on its way
 		return nil, false
 	}
 	tasks = l.tasks

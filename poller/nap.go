@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"roost/poller/epoll"
 )
 
 // nap is how a loop that has little to do waits for its next event.
@@ -121,13 +123,13 @@ func (n *nap) park(check func(uintptr) bool) {
 
 // happened waits for an event of the poll.
 func (n *nap) happened(uintptr) bool {
-	if n.asked || readable(n.poll) {
+	if n.asked || epoll.Readable(n.poll) {
 		return true
 	}
 	n.asked = true
 	if !n.open {
 		n.open = true
-		setGate(n.gate, n.poll, unix.EPOLLIN) // what has come meanwhile comes through at once
+		epoll.Modify(n.gate, n.poll, unix.EPOLLIN) // what has come meanwhile comes through at once
 	}
 	return false
 }
@@ -138,13 +140,13 @@ func (n *nap) rested(uintptr) bool {
 		return true
 	}
 	n.asked = true
-	return !setTimer(n.timer, &n.span)
+	return !epoll.SetTimer(n.timer, &n.span)
 }
 
 // shut lets no event through the gate.
 func (n *nap) shut() {
 	if n.open {
 		n.open = false
-		setGate(n.gate, n.poll, 0)
+		epoll.Modify(n.gate, n.poll, 0)
 	}
 }

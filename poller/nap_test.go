@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"roost/poller/epoll"
 )
 
 func TestKeepAlive(t *testing.T) {
@@ -48,7 +50,7 @@ func (s *resting) rests(t *testing.T) {
 // wake ends the loop's rest.
 func (s *resting) wake(t *testing.T) {
 	t.Helper()
-	if !setTimer(s.loops[0].nap.timer, &unix.ItimerSpec{Value: unix.Timespec{Nsec: 1}}) {
+	if !epoll.SetTimer(s.loops[0].nap.timer, &unix.ItimerSpec{Value: unix.Timespec{Nsec: 1}}) {
 		t.Error("the timer cannot be set")
 	}
 }
@@ -191,7 +193,7 @@ func TestNapAllocates(t *testing.T) {
 		n.was, n.now = 0, minRests
 		go func() { _, _ = unix.Write(event, one) }()
 		n.wait(second, second%2 == 0)
-		eventually(t, "the event", func() bool { return readable(ep) })
+		eventually(t, "the event", func() bool { return epoll.Readable(ep) })
 		_, _ = unix.Read(event, buf)
 	}); got > 1 { // the goroutine's
 		t.Errorf("%v allocations for a nap", got)

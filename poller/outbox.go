@@ -5,11 +5,11 @@ package poller
 import (
 	"bytes"
 
-	"github.com/cloudwego/netpoll"
 	"github.com/valyala/bytebufferpool"
 	"golang.org/x/sys/unix"
 
 	"roost/internal/panics"
+	"roost/poller/epoll"
 )
 
 // outboxes and remainders come from pools and go back as soon as they are
@@ -142,7 +142,7 @@ func (c *Conn) flush() (failed error) {
 // had been full has taken everything, whoever calls this. Under mu.
 func (c *Conn) write() (failed error) {
 	for c.out != nil {
-		n, err := write(c.fd, c.out.B)
+		n, err := epoll.Write(c.fd, c.out.B)
 		c.loop.p.stats.writes.Add(1)
 		switch {
 		case n == len(c.out.B):
@@ -190,20 +190,20 @@ func (c *Conn) arm() {
 	case c.watch == watchWrite:
 		c.armed = true // edge-triggered: the event comes, since a write has just failed
 	case c.watch == watchRead && c.op.OnWrite != nil:
-		c.armed = c.loop.poll.Control(c.op, netpoll.PollR2RW) == nil
+		c.armed = c.loop.poll.AddWrite(c.op) == nil
 	default:
 		c.loop.post(c, func(int) { c.watchWrite() })
 	}
 }
 
 // writable is the event that arm asked for. Loop.
-func (c *Conn) writable(netpoll.Poll) error {
+func (c *Conn) writable(epoll.Source) error {
 	c.mu.Lock()
 	failed := c.write()
 	if c.out == nil && c.armed {
 		c.armed = false
 		if c.watch == watchRead {
-			_ = c.loop.poll.Control(c.op, netpoll.PollRW2R)
+			_ = c.loop.poll.RemoveWrite(c.op)
 		}
 	}
 	c.mu.Unlock()

@@ -136,30 +136,6 @@ func TestConnSize(t *testing.T) {
 	}
 }
 
-// TestNetpollInsides fails when an update of netpoll changes what netpoll.go
-// relies on.
-func TestNetpollInsides(t *testing.T) {
-	turns := make(chan struct{}, 10)
-	poll, _, err := tame(func() {}, func(bool) { turns <- struct{}{} })
-	if err != nil {
-		t.Fatalf("netpoll has changed; see netpoll.go: %v", err)
-	}
-	ended := make(chan error)
-	go func() { ended <- poll.Wait() }()
-	if err := poll.Trigger(); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-turns:
-	case <-time.After(waitLimit):
-		t.Fatal("no end of turn after an event: see tame in netpoll.go")
-	}
-	_ = poll.Close()
-	if err := <-ended; err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestEcho(t *testing.T) {
 	s := serve(t, Config{Loops: 2}, nil, nil)
 	for i := range 20 {

@@ -5,8 +5,9 @@ package poller
 import (
 	"testing"
 
-	"github.com/cloudwego/netpoll"
 	"golang.org/x/sys/unix"
+
+	"roost/poller/epoll"
 )
 
 // wantQuiet fails where the first loop spins. It has the loop make turns, one
@@ -50,7 +51,7 @@ func (s *testServer) busyTurns() (busy, more int) {
 func (l *loop) busy() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.tasks) > 0 || readable(l.nap.poll)
+	return len(l.tasks) > 0 || epoll.Readable(l.nap.poll)
 }
 
 // TestBusyTurns: a loop that spins, for an event that nobody takes or for what it
@@ -79,9 +80,9 @@ func TestBusyTurns(t *testing.T) {
 	defer unix.Close(event)
 	ep := s.loops[0].nap.poll
 	s.onLoop(func(*loop) { // registered like a socket whose event stays
-		op := s.loops[0].poll.Alloc()
-		op.FD, op.OnRead = event, func(netpoll.Poll) error { return nil }
-		err = s.loops[0].poll.Control(op, netpoll.PollReadable)
+		op := s.loops[0].poll.NewOperator(event)
+		op.OnRead = func(epoll.Source) error { return nil }
+		err = s.loops[0].poll.WatchRead(op)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -2,10 +2,6 @@
 
 package poller
 
-import (
-	"github.com/cloudwego/netpoll"
-)
-
 // What a connection's descriptor is registered for with the poll: it is
 // forgotten while reading is paused, and watched for writing while the socket is
 // full.
@@ -32,7 +28,7 @@ func (c *Conn) unregister() {
 func (c *Conn) forget() {
 	if c.watch != watchNothing {
 		c.watch, c.armed = watchNothing, false
-		_ = c.loop.poll.Control(c.op, netpoll.PollDetach)
+		_ = c.loop.poll.Unwatch(c.op)
 	}
 }
 
@@ -54,7 +50,7 @@ func (c *Conn) watchWrite() {
 		return
 	}
 	c.watch = watchWrite
-	c.armed = c.loop.poll.Control(c.op, netpoll.PollWritable) == nil
+	c.armed = c.loop.poll.WatchWrite(c.op) == nil
 }
 
 // Pause stops reading, until Resume. Loop.
@@ -100,7 +96,7 @@ func (c *Conn) reregister() {
 	}
 	c.forget()
 	c.watch = watchRead
-	_ = c.loop.poll.Control(c.op, netpoll.PollReadable)
+	_ = c.loop.poll.WatchRead(c.op)
 	if c.full {
 		c.arm()
 	}

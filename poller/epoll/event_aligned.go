@@ -1,6 +1,6 @@
 //go:build linux && (arm64 || loong64)
 
-package poller
+package epoll
 
 // epollEvent is aligned: data is a 64-bit number.
 type epollEvent struct {

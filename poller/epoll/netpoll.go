@@ -1,6 +1,6 @@
 //go:build linux
 
-package poller
+package epoll
 
 import (
 	"errors"
@@ -13,50 +13,50 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// netpoll exports its Poll and FDOperator but no way to open a Poll: its own
-// connections, which it opens them for, cost 3 to 15 KB each and block the
-// writer. This file is the only one that knows netpoll's insides; a test fails
-// clearly when an update of netpoll changes them.
+// netpoll exports Poll and FDOperator but no way to open a Poll. This file is the
+// only one that depends on netpoll's unexported parts; TestNetpollInternals fails
+// when an update of netpoll changes them.
 
 //go:linkname openPoll github.com/cloudwego/netpoll.openPoll
 func openPoll() (netpoll.Poll, error)
 
 func init() {
-	// netpoll complains on its own output when a descriptor that we have
-	// paused is hung up; that is expected here.
+	// netpoll logs to its own output when a descriptor that was removed is hung
+	// up; here that is expected.
 	netpoll.SetLoggerOutput(io.Discard)
 }
 
-// epollEvent, of netpoll_packed.go or netpoll_aligned.go, has the layout of netpoll's
-// epollevent on this architecture, which tame checks, and of the kernel's, which the
+// epollEvent, of event_packed.go or event_aligned.go, has the layout of netpoll's
+// epollevent on this architecture, which Open checks, and of the kernel's, which the
 // compiler checks here. netpoll has no other layouts: it does not work elsewhere, and
 // this package does not compile.
 var _ [unsafe.Sizeof(unix.EpollEvent{})]byte = [unsafe.Sizeof(epollEvent{})]byte{}
 
-// errLayout says that netpoll is not what this file was written for.
-var errLayout = errors.New("poller: this version of netpoll has other insides than 0.7.2")
+// errLayout reports that netpoll is not the version that this file was written for.
+var errLayout = errors.New("epoll: this version of netpoll differs from 0.7.2 in its unexported parts")
 
-// maxEvents bounds a poll's event array. netpoll doubles it whenever one wait
-// fills it, up to 131,072 slots, and never shrinks it: a storm would cost more
-// than all sessions.
+// maxEvents limits a poll's event array, in events. netpoll doubles the array whenever
+// one wait fills it, up to 131,072 slots, and never shrinks it: a storm would cost more
+// memory than all sessions.
 const maxEvents = 1024
 
-// tame opens a poll whose event array is bounded and has none of the 1.3 KB a
-// slot that only netpoll's own connections need, and that calls begin and end on
-// its own goroutine around every batch of events. It answers the poll's epoll
-// descriptor, too.
-func tame(begin func(), end func(closed bool)) (netpoll.Poll, int, error) {
-	poll, err := openPoll()
+// open opens a netpoll.Poll and replaces two of its functions: Reset, which allocates
+// the event array, so that the array is limited and has none of the 1.3 KB a slot that
+// only netpoll's own connections need; and Handler, which handles a batch of events, so
+// that begin and end are called around it on the poll's goroutine. It also returns the
+// poll's epoll descriptor.
+func open(begin func(), end func(closed bool)) (poll netpoll.Poll, fd int, err error) {
+	poll, err = openPoll()
 	if err != nil {
-		return nil, 0, fmt.Errorf("poller: open poll: %w", err)
+		return nil, 0, fmt.Errorf("epoll: open: %w", err)
 	}
 	v := reflect.ValueOf(poll)
 	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
 		return nil, 0, errLayout
 	}
 	reset, handler := v.Elem().FieldByName("Reset"), v.Elem().FieldByName("Handler")
-	fd := v.Elem().FieldByName("fd")
-	if !fd.IsValid() || !fd.CanInt() || !reset.IsValid() || !handler.IsValid() || !sameEvent(handler.Type()) {
+	number := v.Elem().FieldByName("fd")
+	if !number.IsValid() || !number.CanInt() || !reset.IsValid() || !handler.IsValid() || !sameEvent(handler.Type()) {
 		return nil, 0, errLayout
 	}
 	grow, ok := reset.Interface().(func(size, caps int))
@@ -68,9 +68,8 @@ func tame(begin func(), end func(closed bool)) (netpoll.Poll, int, error) {
 			grow(size, 0)
 		}
 	}))
-	// The type of the events is not exported, so that a func of it cannot be
-	// written down here; one of a type with the same layout is called the same
-	// way.
+	// The type of the events is not exported, so a function type with it cannot be
+	// written here; one with a type of the same layout is called in the same way.
 	slot := (*func([]epollEvent) bool)(handler.Addr().UnsafePointer())
 	handle := *slot
 	*slot = func(events []epollEvent) bool {
@@ -79,7 +78,7 @@ func tame(begin func(), end func(closed bool)) (netpoll.Poll, int, error) {
 		end(closed)
 		return closed
 	}
-	return poll, int(fd.Int()), nil
+	return poll, int(number.Int()), nil
 }
 
 // sameEvent reports whether t is func([]event) bool with an event of the layout

@@ -1,6 +1,6 @@
 //go:build linux && amd64
 
-package poller
+package epoll
 
 // epollEvent is packed on amd64 alone: the kernel keeps the layout that 32-bit
 // programs have.
