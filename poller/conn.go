@@ -42,26 +42,14 @@ type Conn struct {
 	full  bool  // the socket did not take all of the outbox: Drained comes when it has
 	end   ending
 	out   *bytebufferpool.ByteBuffer // nil: nothing is queued
-	rec   record                     // nil: plain
+	layer recordLayer                // the uppermost one; changed by the loop, under mu
 }
 
-// record is a record layer: what stands between the bytes of the socket and
-// those of the handler.
-type record interface {
-	// open is given bytes from the socket and hands plain ones on to
-	// Conn.deliver. Loop.
-	open(p []byte) error
-	// resume goes on after a pause. Loop.
-	resume() error
-	// seal seals p into the outbox. Any goroutine.
-	seal(p []byte) error
-	// eof is told that the peer closed; it returns the error of an end that
-	// is not a proper one. Loop.
-	eof() error
-	// closeWrite seals the last record into the outbox. Loop.
-	closeWrite()
-	// free gives back what the layer holds. Loop.
-	free()
+// newConn returns a connection on the next loop, without TLS.
+func (p *Poller) newConn(fd int) *Conn {
+	c := &Conn{loop: p.pick(), fd: int32(fd)}
+	c.layer = (*plain)(c)
+	return c
 }
 
 // register adds the connection to its loop and begins to read. Loop.
@@ -144,7 +132,7 @@ func (c *Conn) read(max int) (empty bool) {
 // readBuffer is where the next bytes of the socket go. Loop.
 func (c *Conn) readBuffer() []byte {
 	buf := c.loop.buf
-	if t, ok := c.rec.(*stdTLS); ok && t.early {
+	if c.layer.handshaking() {
 		return buf[:min(len(buf), earlyRead)]
 	}
 	if c.unauth() {
@@ -161,20 +149,6 @@ func (c *Conn) readAll() {
 	}
 }
 
-// input takes bytes from the socket through the record layer. Loop.
-func (c *Conn) input(p []byte) {
-	if c.lingering() {
-		return // nobody reads this any more
-	}
-	if c.rec == nil {
-		c.deliver(p)
-		return
-	}
-	if err := c.rec.open(p); err != nil {
-		c.fail(err)
-	}
-}
-
 // deliver gives plain bytes to the handler and keeps what it does not use.
 // Loop.
 func (c *Conn) deliver(p []byte) {
@@ -182,14 +156,14 @@ func (c *Conn) deliver(p []byte) {
 	if !keepAlive(p) {
 		c.loop.spoke = c.loop.now
 	}
-	bare := c.rec == nil
+	layer := c.layer
 	if !c.paused {
 		n = c.handler.Data(c.loop.index, p)
 	}
 	if n == len(p) || c.dead || c.lingering() {
 		return
 	}
-	if bare && c.rec != nil {
+	if c.layer != layer {
 		// It came in clear, and would be taken for something that came
 		// through TLS.
 		c.fail(ErrPipelined)
@@ -227,7 +201,7 @@ func (c *Conn) Loop() int { return c.loop.index }
 func (c *Conn) Secure() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.rec != nil
+	return c.layer.secure()
 }
 
 // RemoteAddr is the peer's address, the zero value when the connection is gone.
@@ -266,13 +240,13 @@ func (c *Conn) startTLS(cfg *tls.Config, layer func(*Conn, *tls.Config, network)
 	if c.loop.rests[c] != nil {
 		return ErrPipelined
 	}
-	if c.rec != nil {
+	if c.layer != recordLayer((*plain)(c)) {
 		return errors.New("poller: TLS is on already")
 	}
 	c.Flush()
 	of := shareOf(c.RemoteAddr().Addr())
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.rec = layer(c, cfg, of)
+	c.layer = c.layer.rebase(layer(c, cfg, of)) // nothing can be queued in clear once its handshake has begun
 	return nil
 }

@@ -3,7 +3,6 @@
 package poller
 
 import (
-	"io"
 	"time"
 )
 
@@ -32,8 +31,7 @@ func (c *Conn) setDeadline(after time.Duration) {
 func (c *Conn) expire(err error) {
 	c.deadline = 0
 	c.handler.Expired(c.loop.index, err)
-	t, ok := c.rec.(*stdTLS)
-	handshake := ok && t.early
+	handshake := c.layer.handshaking()
 	c.loop.post(c, func(int) { // after what a Close has posted
 		if handshake || !c.lingering() {
 			c.shut(err)
@@ -89,13 +87,7 @@ func (c *Conn) flushHungUp() bool {
 		return true
 	}
 	if c.lingering() && !c.isShutDown() {
-		err := error(io.EOF)
-		if c.rec != nil {
-			if e := c.rec.eof(); e != nil {
-				err = e // not a proper one, however much waited
-			}
-		}
-		c.shut(err)
+		c.shut(c.endOfInput()) // improper where it was, however much waited
 	}
 	return false
 }

@@ -4,7 +4,6 @@ package poller
 
 import (
 	"errors"
-	"io"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -51,35 +50,29 @@ func (c *Conn) drain() {
 
 // peerClosed is the end of what the peer sends. Loop.
 func (c *Conn) peerClosed() {
-	err := io.EOF
-	if c.rec != nil && !c.lingering() {
-		switch e := c.rec.eof(); {
-		case e == errLater:
-			c.paused = true
-			return
-		case e != nil:
-			err = e
-		}
-	}
-	if c.lingering() {
-		err = nil
+	var err error
+	if !c.lingering() {
+		err = c.endOfInput()
 	}
 	c.paused = true
+	if err == errNotYet {
+		return
+	}
 	c.loop.post(c, func(int) { c.finish(err) })
 }
 
-// errLater is the answer of a record layer that is not ready for the end: it
-// resumes reading when it is, and meets the end again.
-var errLater = errors.New("poller: BUG: the end was not waited for")
+// errNotYet is what a record layer returns that cannot end yet: it resumes reading
+// when it can, and meets the end again.
+var errNotYet = errors.New("poller: BUG: EOF during the handshake was not deferred")
 
 // finish ends a connection whose peer has closed its side, when the peer has
 // taken what is queued: it may still be reading. The sweep looks after it,
 // because netpoll has forgotten its descriptor. Loop.
 func (c *Conn) finish(err error) {
-	if c.rec != nil && !c.dead {
+	if !c.dead {
 		// RFC 8446 section 6.1: "Each party MUST send a "close_notify" alert
 		// before closing its write side of the connection".
-		c.rec.closeWrite()
+		c.layer.closeWrite()
 	}
 	c.Flush()
 	c.mu.Lock()
@@ -116,9 +109,7 @@ func (c *Conn) Close(linger time.Duration) {
 		if c.lingering() {
 			return
 		}
-		if c.rec != nil {
-			c.rec.closeWrite()
-		}
+		c.layer.closeWrite()
 		c.mu.Lock()
 		c.stopQueueing()
 		c.mu.Unlock()
@@ -179,9 +170,6 @@ func (c *Conn) shut(err error) {
 	if c.dead {
 		return
 	}
-	if t, ok := c.rec.(*stdTLS); ok && t.failed != nil {
-		err = t.failed // it was told with an alert, and that was waited for
-	}
 	c.dead = true
 	c.paused = true
 	c.mu.Lock()
@@ -192,8 +180,8 @@ func (c *Conn) shut(err error) {
 	c.stopQueueing()
 	c.mu.Unlock()
 	c.dropRest()
-	if c.rec != nil {
-		c.rec.free()
+	if failed := c.layer.free(); failed != nil {
+		err = failed // the peer was sent an alert, and given time to read it
 	}
 	_ = unix.Close(int(fd))
 	c.loop.poll.Free(c.op)

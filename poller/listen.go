@@ -263,7 +263,7 @@ func (l *Listener) accepted(fd int, sa unix.Sockaddr) {
 	}
 	l.p.stats.accepted.Add(1)
 	l.p.setUserTimeout(fd)
-	c := &Conn{loop: l.p.pick(), fd: int32(fd)}
+	c := l.p.newConn(fd)
 	l.p.unauth.enter(c, shareOf(peer), place)
 	c.loop.post(c, func(int) {
 		if l.p.cfg.Accept == nil || c.loop.ending {
@@ -271,7 +271,7 @@ func (l *Listener) accepted(fd int, sa unix.Sockaddr) {
 			return
 		}
 		if l.tls != nil {
-			c.rec = newStdTLS(c, l.tls, shareOf(peer)) // before anybody can queue what must not leave in clear
+			c.setBottom(newStdTLS(c, l.tls, shareOf(peer))) // before anybody can queue what must not leave in clear
 		}
 		if c.handler = l.p.cfg.Accept(c, l); c.handler == nil {
 			c.refused()
@@ -293,9 +293,7 @@ func (c *Conn) refused() {
 	c.dropOutbox()
 	c.stopQueueing()
 	c.mu.Unlock()
-	if c.rec != nil {
-		c.rec.free()
-	}
+	_ = c.layer.free()
 	_ = unix.Close(int(fd))
 	c.loop.p.addrs.release(c.loop.p.unauth.leave(c))
 }
@@ -333,7 +331,8 @@ func (p *Poller) Attach(nc net.Conn, h Handler) (*Conn, error) {
 		return nil, err
 	}
 	p.setOptions(fd)
-	c := &Conn{loop: p.pick(), fd: int32(fd), handler: h}
+	c := p.newConn(fd)
+	c.handler = h
 	failed := make(chan error, 1)
 	c.loop.post(c, func(int) {
 		err := ErrClosed

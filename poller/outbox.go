@@ -34,34 +34,19 @@ func (c *Conn) buffer() *bytebufferpool.ByteBuffer {
 // slow reader.
 const hardFactor = 16
 
-// Queue copies p to the outbox, sealed where the connection has TLS; it makes
+// Queue copies p to the outbox, as one message of the record layer; it makes
 // no system call. ErrFull means that the peer does not read and nothing was
 // taken.
 func (c *Conn) Queue(p []byte) error {
 	defer panics.Stop() // the lock may be held, and bytes of somebody else's stream half written
 	c.mu.Lock()
-	if err := c.room(len(p)); err != nil {
-		c.mu.Unlock()
-		return err
-	}
-	rec := c.rec
-	if rec == nil {
-		c.append(p)
-		c.mu.Unlock()
-		return nil
-	}
-	if lean, ok := rec.(*leanTLS); ok {
-		err := lean.sealLocked(p)
-		c.mu.Unlock()
-		return err
+	err := c.room(len(p))
+	if err == nil {
+		if err = c.layer.seal(p); err != nil {
+			c.loop.p.unauth.set(c, heldOutbox, c.queued()) // not what room counted
+		}
 	}
 	c.mu.Unlock()
-	err := rec.seal(p)
-	if err != nil {
-		c.mu.Lock()
-		c.loop.p.unauth.set(c, heldOutbox, c.queued()) // not what room counted
-		c.mu.Unlock()
-	}
 	return err
 }
 

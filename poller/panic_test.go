@@ -11,14 +11,14 @@ import (
 )
 
 // badRecord is a record layer that panics.
-type badRecord struct{ record }
+type badRecord struct{ recordLayer }
 
 func (badRecord) seal([]byte) error { panic("in the record layer") }
 
 // TestPanicInQueue: whoever recovers from the panics of a handler can tell those in a
 // connection, which must stop the process.
 func TestPanicInQueue(t *testing.T) {
-	c := &Conn{loop: &loop{p: &Poller{}}, rec: badRecord{}}
+	c := &Conn{loop: &loop{p: &Poller{}}, layer: badRecord{}}
 	c.loop.p.cfg.setDefaults()
 	defer func() {
 		if v, fatal := recover().(*panics.Fatal); !fatal {

@@ -161,7 +161,7 @@ func TestHelloInRecords(t *testing.T) {
 	e := <-s.conns
 	eventually(t, "a part has come", func() bool {
 		return onLoop(e.c, func() bool {
-			in := e.c.rec.(*stdTLS)
+			in := e.c.layer.(*stdTLS)
 			return in.in.Len() == len(part)/2 && in.conn == nil
 		})
 	})
@@ -235,7 +235,7 @@ func TestParkedIsAll(t *testing.T) {
 	for _, start := range []bool{false, true} {
 		direct, seen := cfg, make(chan weak.Pointer[stdTLS], 4)
 		layer := func(e *echo) {
-			seen <- weak.Make(e.c.rec.(*stdTLS))
+			seen <- weak.Make(e.c.layer.(*stdTLS))
 		}
 		accept := func(c *Conn, _ *Listener) Handler {
 			e := &echo{c: c, closed: make(chan error, 1)}

@@ -41,9 +41,9 @@ func (t *leanTLS) keys() *leanKeys {
 	return k
 }
 
-// open is given bytes of the socket. Loop.
-func (t *leanTLS) open(p []byte) error {
-	err := t.openAll(p)
+// open opens the records of the socket's bytes. Loop.
+func (t *leanTLS) open(p []byte, above receiver) error {
+	err := t.openAll(p, above)
 	t.account()
 	return err
 }
@@ -60,12 +60,12 @@ func (t *leanTLS) account() {
 	t.c.hold(heldTLS, n)
 }
 
-func (t *leanTLS) openAll(p []byte) error {
+func (t *leanTLS) openAll(p []byte, above receiver) error {
 	if t.st.PeerClosed() {
 		return nil // RFC 8446 section 6.1: data after a close_notify is ignored
 	}
 	for t.in != nil {
-		n, err := t.fill(p)
+		n, err := t.fill(p, above)
 		if err != nil {
 			return t.fail(err)
 		}
@@ -74,7 +74,7 @@ func (t *leanTLS) openAll(p []byte) error {
 			return nil
 		}
 	}
-	n, err := t.records(p)
+	n, err := t.records(p, above)
 	if err != nil {
 		return t.fail(err)
 	}
@@ -84,7 +84,7 @@ func (t *leanTLS) openAll(p []byte) error {
 
 // fill completes the header or the rest of the record that is kept, with n bytes
 // of p, and opens it when it is whole.
-func (t *leanTLS) fill(p []byte) (n int, err error) {
+func (t *leanTLS) fill(p []byte, above receiver) (n int, err error) {
 	size, err := leantls.RecordLen(t.in.B)
 	if err != nil {
 		return 0, err
@@ -101,14 +101,14 @@ func (t *leanTLS) fill(p []byte) (n int, err error) {
 	in := t.in
 	t.in = nil
 	t.c.stall = 0
-	err = t.one(in.B)
+	err = t.one(in.B, above)
 	remainders.Put(in)
 	return n, err
 }
 
 // records opens the whole records that p begins with, in place, until the
 // handler pauses, and answers how many bytes they were.
-func (t *leanTLS) records(p []byte) (n int, err error) {
+func (t *leanTLS) records(p []byte, above receiver) (n int, err error) {
 	for n < len(p) && !t.c.paused && !t.c.dead {
 		size, err := leantls.RecordLen(p[n:])
 		if err != nil {
@@ -117,7 +117,7 @@ func (t *leanTLS) records(p []byte) (n int, err error) {
 		if size == 0 || size > len(p)-n {
 			return n, nil
 		}
-		if err := t.one(p[n : n+size]); err != nil {
+		if err := t.one(p[n:n+size], above); err != nil {
 			return n, err
 		}
 		n += size
@@ -126,7 +126,7 @@ func (t *leanTLS) records(p []byte) (n int, err error) {
 }
 
 // one opens one whole record.
-func (t *leanTLS) one(record []byte) error {
+func (t *leanTLS) one(record []byte, above receiver) error {
 	k := t.keys()
 	k.rx = t.st.ReadKeys(k.rx)
 	kind, data, err := t.st.Open(k.rx, record)
@@ -134,7 +134,7 @@ func (t *leanTLS) one(record []byte) error {
 	case err != nil:
 		return err
 	case kind == leantls.Data:
-		t.c.deliver(data)
+		above.receive(data)
 	case kind == leantls.UpdateAsked:
 		t.c.mu.Lock()
 		t.st.AnswerUpdate()
@@ -160,7 +160,7 @@ func (t *leanTLS) keep(p []byte) {
 }
 
 // resume opens what was kept before a pause. Loop.
-func (t *leanTLS) resume() error {
+func (t *leanTLS) resume(above receiver) error {
 	defer t.account()
 	in := t.in
 	if in == nil {
@@ -168,7 +168,7 @@ func (t *leanTLS) resume() error {
 	}
 	t.in = nil
 	t.c.stall = 0
-	n, err := t.records(in.B[t.off:])
+	n, err := t.records(in.B[t.off:], above)
 	rest := in.B[int(t.off)+n:]
 	switch {
 	case err != nil:
@@ -216,13 +216,10 @@ func (t *leanTLS) wipe() {
 	t.awake.Store(nil)
 }
 
-// seal seals p into the outbox.
-func (t *leanTLS) seal(p []byte) error { return t.c.Queue(p) }
-
-// sealLocked seals p into the outbox: one step under the connection's lock, so
+// seal seals p into the outbox: one step under the connection's lock, so
 // that the order on the wire is that of the sequence numbers. The outbox is
-// either sent or dropped with the connection.
-func (t *leanTLS) sealLocked(p []byte) error {
+// either sent or dropped with the connection. Under mu.
+func (t *leanTLS) seal(p []byte) error {
 	if !t.st.CanSeal() {
 		return ErrClosed
 	}
@@ -249,10 +246,15 @@ func (t *leanTLS) eof() error {
 func (t *leanTLS) closeWrite() { t.end(leantls.CloseNotify) }
 
 // free forgets the secrets. Loop.
-func (t *leanTLS) free() {
+func (t *leanTLS) free() error {
 	t.wipe()
 	if t.in != nil {
 		remainders.Put(t.in)
 		t.in = nil
 	}
+	return nil
 }
+
+func (t *leanTLS) secure() bool                          { return true }
+func (t *leanTLS) handshaking() bool                     { return false }
+func (t *leanTLS) rebase(bottom recordLayer) recordLayer { return bottom }

@@ -33,9 +33,9 @@ func leanOf(t testing.TB, e *echo) *leanTLS {
 	t.Helper()
 	e.c.mu.Lock()
 	defer e.c.mu.Unlock()
-	lean, ok := e.c.rec.(*leanTLS)
+	lean, ok := e.c.layer.(*leanTLS)
 	if !ok {
-		t.Fatalf("the record layer is %T", e.c.rec)
+		t.Fatalf("the record layer is %T", e.c.layer)
 	}
 	return lean
 }
@@ -173,8 +173,8 @@ func TestLeanRefused(t *testing.T) {
 		_, _ = c.Write([]byte("hello"))
 		expect(t, c, "hello")
 		e := <-s.conns
-		if _, ok := e.c.rec.(*stdTLS); !ok {
-			t.Errorf("the record layer is %T", e.c.rec)
+		if _, ok := e.c.layer.(*stdTLS); !ok {
+			t.Errorf("the record layer is %T", e.c.layer)
 		}
 	}
 	count := func(s *testServer, why leantls.Refusal) {

@@ -16,39 +16,6 @@ import (
 // Where one thing takes over from another: crypto/tls from the loop, the lean
 // layer from crypto/tls, and a handler from its own pause.
 
-// TestLateSeal: who found crypto/tls as the record layer, and comes when the lean
-// one has taken its place, seals with that.
-func TestLateSeal(t *testing.T) {
-	before := make(chan *stdTLS, 1)
-	done := make(chan *echo, 1)
-	p, err := New(Config{Loops: 1, Accept: func(c *Conn, _ *Listener) Handler {
-		e := &echo{c: c, closed: make(chan error, 1)}
-		before <- c.rec.(*stdTLS)
-		done <- e
-		return e
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	l, err := p.Listen("127.0.0.1:0", testTLS(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := tls.Client(dial(t, l.Addr().String()), &tls.Config{InsecureSkipVerify: true})
-	if err := c.Handshake(); err != nil {
-		t.Fatal(err)
-	}
-	e, std := <-done, <-before
-	eventually(t, "secured", e.secured.Load)
-	if err := std.seal([]byte("late")); err != nil {
-		t.Fatal(err)
-	}
-	e.c.Flush()
-	expect(t, c, "late")
-	_ = leanOf(t, e)
-}
-
 // TestPartThroughPauses: part of a record lives through pauses, whether it was
 // kept before one or in it, with what was used of the rest.
 func TestPartThroughPauses(t *testing.T) {
@@ -130,7 +97,7 @@ func TestQueuedHandshakeIsBounded(t *testing.T) {
 	}()
 	waits := func() (n int, paused bool) {
 		onLoop(e.c, func() bool {
-			in := e.c.rec.(*stdTLS)
+			in := e.c.layer.(*stdTLS)
 			in.mu.Lock()
 			defer in.mu.Unlock()
 			n, paused = in.in.Len(), e.c.paused
@@ -175,7 +142,7 @@ func TestClosedInHandshake(t *testing.T) {
 		if err := <-wrote; err != nil {
 			t.Fatal(err)
 		}
-		in := e.c.rec.(*stdTLS)
+		in := e.c.layer.(*stdTLS)
 		eventually(t, "all has come", func() bool {
 			in.mu.Lock()
 			defer in.mu.Unlock()

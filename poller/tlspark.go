@@ -107,9 +107,7 @@ func (t *stdTLS) park(st *tls.ConnectionState) *leanTLS {
 		return nil
 	}
 	p.stats.lean.Add(1)
-	t.c.mu.Lock()
-	t.c.rec = lean
-	t.c.mu.Unlock()
+	t.c.setBottom(lean)
 	t.mu.Lock()
 	t.phase = tlsParked
 	t.mu.Unlock()

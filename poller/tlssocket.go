@@ -56,33 +56,43 @@ func (s *tlsSocket) Read(p []byte) (int, error) {
 }
 
 // Write takes everything: a short count or a temporary error would corrupt the
-// stream for good.
+// stream for good. After the handshake its caller moves what it has taken to the outbox
+// (moveWritten): crypto/tls calls it with a lock of its own, which seal takes under
+// Conn.mu.
 func (s *tlsSocket) Write(p []byte) (int, error) {
+	if s.writeSealed(p) {
+		return len(p), nil
+	}
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
 	if s.c.fd < 0 {
 		return 0, ErrClosed
 	}
 	if s.c.queued()+len(p) > 2*s.c.mayQueue(0) {
-		// Answers to a peer that does not read, or writers that all found room.
-		// What was sealed must not be left out.
+		// A peer that does not read.
 		s.c.loop.post(s.c, func(int) { s.c.shut(ErrFull) })
 		return 0, ErrFull
 	}
 	s.c.append(p)
-	if s.phaseIs(tlsShaking) {
-		s.record(p)
-		if failed := s.c.flush(); failed != nil {
-			return 0, failed
-		}
+	s.record(p)
+	if failed := s.c.flush(); failed != nil {
+		return 0, failed
 	}
 	return len(p), nil
 }
 
-func (s *tlsSocket) phaseIs(p tlsPhase) bool {
+// writeSealed takes what crypto/tls writes after the handshake.
+func (s *tlsSocket) writeSealed(p []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.phase == p
+	if s.phase != tlsOpen {
+		return false
+	}
+	if s.written == nil {
+		s.written = outboxes.Get()
+	}
+	_, _ = s.written.Write(p)
+	return true
 }
 
 func (s *tlsSocket) Close() error                     { return nil }

@@ -35,9 +35,11 @@ type stdTLS struct {
 	silent atomic.Int64  // since when the peer is waited for, after Poller.start; 0: it is not
 	failed error         // loop: why the handshake has ended
 
-	// the handshake's goroutine, and when it has ended the loop
-	secrets *leantls.Secrets           // caught from crypto/tls; nil: none
-	written *bytebufferpool.ByteBuffer // all that crypto/tls wrote in the handshake
+	secrets *leantls.Secrets // caught from crypto/tls; nil: none. Of the handshake's goroutine, and when it has ended of the loop
+
+	// What crypto/tls has written: all of it in the handshake, on its goroutine; under
+	// mu what is on its way to the outbox, afterwards. nil: nothing.
+	written *bytebufferpool.ByteBuffer
 
 	mu      sync.Mutex
 	arrived sync.Cond
@@ -63,7 +65,7 @@ const (
 	tlsShaking
 	tlsOpen
 	tlsParked // a lean session goes on
-	tlsFailed // the handshake has: what comes is dropped
+	tlsFailed // the handshake has, or sealed bytes were lost: what comes is dropped
 )
 
 func newStdTLS(c *Conn, cfg *tls.Config, of network) *stdTLS {
@@ -82,8 +84,8 @@ func newClientTLS(c *Conn, cfg *tls.Config, of network) *stdTLS {
 	return t
 }
 
-// open is given bytes of the socket. Loop.
-func (t *stdTLS) open(p []byte) error {
+// open has crypto/tls read the socket's bytes. Loop.
+func (t *stdTLS) open(p []byte, above receiver) error {
 	t.mu.Lock()
 	if t.phase == tlsFailed {
 		t.mu.Unlock()
@@ -117,7 +119,7 @@ func (t *stdTLS) open(p []byte) error {
 		return nil
 	}
 	t.mu.Unlock()
-	return t.resume()
+	return t.resume(above)
 }
 
 // account says what is held for a peer that has not authenticated. False: it is
@@ -163,10 +165,11 @@ func (t *stdTLS) shake() {
 	c.Flush()
 	c.loop.post(c, func(loop int) {
 		t.early = false
-		defer (*tlsSocket)(t).released()
 		switch {
 		case c.dead || c.lingering(): // nobody is told of anything any more
+			(*tlsSocket)(t).released()
 		case err != nil:
+			(*tlsSocket)(t).released()
 			c.loop.p.cfg.Logger.Debug("TLS handshake failed", "peer", c.RemoteAddr(), "err", err)
 			t.reject(errors.Join(ErrHandshake, err))
 		default:
@@ -215,21 +218,23 @@ func (t *stdTLS) secured(loop int) error {
 
 // goOn has the layer for the session's data take over. Loop.
 func (t *stdTLS) goOn(loop int, state *tls.ConnectionState) error {
-	if lean := t.park(state); lean != nil {
+	lean := t.park(state)
+	(*tlsSocket)(t).released()
+	if lean != nil {
 		t.c.handler.Secured(loop, state, t.leaf(state))
 		lean.keep(t.in.Bytes())
-		return lean.resume()
+		return t.c.resumeLayers()
 	}
 	t.mu.Lock()
 	t.phase = tlsOpen
 	t.account() // less than in the handshake
 	t.mu.Unlock()
 	t.c.handler.Secured(loop, state, t.leaf(state))
-	return t.resume()
+	return t.c.resumeLayers()
 }
 
 // resume opens what records there are and hands them on. Loop.
-func (t *stdTLS) resume() error {
+func (t *stdTLS) resume(above receiver) error {
 	t.mu.Lock()
 	open := t.phase == tlsOpen
 	t.mu.Unlock()
@@ -239,13 +244,16 @@ func (t *stdTLS) resume() error {
 	}
 	for open && !t.c.paused && !t.c.dead {
 		n, err := t.conn.Read(l.plain)
+		if t.queueWritten() != nil { // an answer to a KeyUpdate, or an alert
+			return nil
+		}
 		if n > 0 {
-			t.c.deliver(l.plain[:n])
+			above.receive(l.plain[:n])
 		}
 		switch {
 		case err == nil:
 		case errors.Is(err, errNoData):
-			t.c.Flush() // a KeyUpdate may have been answered
+			t.c.Flush()
 			t.midRecord()
 			return nil
 		case errors.Is(err, io.EOF):
@@ -282,19 +290,54 @@ func (t *stdTLS) midRecord() {
 // make the caller wait for its end.
 var errEarly = errors.New("poller: the TLS handshake is not done")
 
-// seal seals p into the outbox.
+// seal has crypto/tls seal p and moves what it makes to the outbox. Under mu.
 func (t *stdTLS) seal(p []byte) error {
-	t.mu.Lock()
-	phase := t.phase
-	t.mu.Unlock()
-	switch phase {
-	case tlsOpen:
-		_, err := t.conn.Write(p)
-		return err
-	case tlsParked:
-		return t.c.Queue(p) // the other layer has come in between
+	if !t.phaseIs(tlsOpen) {
+		return errEarly
 	}
-	return errEarly
+	_, err := t.conn.Write(p)
+	if e := t.moveWritten(); e != nil {
+		return e
+	}
+	return err
+}
+
+// moveWritten moves what crypto/tls has written since the last time to the outbox. If
+// that is more than the outbox may hold, the connection ends with ErrFull: what was
+// sealed must not be left out. Under Conn.mu.
+func (t *stdTLS) moveWritten() error {
+	t.mu.Lock()
+	sealed := t.written
+	t.written = nil
+	t.mu.Unlock()
+	c := t.c
+	switch {
+	case sealed == nil:
+		return nil
+	case c.fd < 0:
+		outboxes.Put(sealed)
+		return ErrClosed
+	case c.queued()+len(sealed.B) > 2*c.mayQueue(0): // answers to a peer that does not read
+		outboxes.Put(sealed)
+		t.mu.Lock()
+		t.phase = tlsFailed
+		t.mu.Unlock()
+		c.loop.post(c, func(int) { c.shut(ErrFull) })
+		return ErrFull
+	case c.out == nil:
+		c.out = sealed
+	default:
+		c.append(sealed.B)
+		outboxes.Put(sealed)
+	}
+	return nil
+}
+
+// queueWritten is moveWritten for what crypto/tls writes by itself. Loop.
+func (t *stdTLS) queueWritten() error {
+	t.c.mu.Lock()
+	defer t.c.mu.Unlock()
+	return t.moveWritten()
 }
 
 // eof is told that the peer closed TCP. One that did so during the handshake
@@ -314,27 +357,40 @@ func (t *stdTLS) eof() error {
 		return ErrHandshake // it would have to answer what we have not sent yet
 	}
 	t.choked = true
-	return errLater
+	return errNotYet
 }
 
-// closeWrite sends close_notify.
+// closeWrite seals close_notify. Loop.
 func (t *stdTLS) closeWrite() {
-	t.mu.Lock()
-	open := t.phase == tlsOpen
-	t.mu.Unlock()
-	if open {
+	if t.phaseIs(tlsOpen) {
 		_ = t.conn.CloseWrite()
+		_ = t.queueWritten()
 	}
 }
 
-// free ends a handshake that is under way.
-func (t *stdTLS) free() {
+func (t *stdTLS) phaseIs(p tlsPhase) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.phase == p
+}
+
+func (t *stdTLS) secure() bool                          { return true }
+func (t *stdTLS) handshaking() bool                     { return t.early }
+func (t *stdTLS) rebase(bottom recordLayer) recordLayer { return bottom }
+
+// free ends a handshake that is under way. Loop.
+func (t *stdTLS) free() error {
 	waited := t.c.loop.p.queue.cancel(t)
 	t.mu.Lock()
 	if waited || t.phase == tlsHello {
 		t.in = bytes.Buffer{} // no goroutine will
 	}
 	t.ended = true
+	if t.phase == tlsOpen && t.written != nil {
+		outboxes.Put(t.written)
+		t.written = nil
+	}
 	t.arrived.Broadcast()
 	t.mu.Unlock()
+	return t.failed
 }

@@ -61,7 +61,14 @@ func TestStdTLSDies(t *testing.T) {
 	p := newTLSPeer(t, dial(t, s.addr), nil)
 	e := <-s.conns
 	eventually(t, "secured", e.secured.Load)
-	if err := e.c.rec.seal(make([]byte, 3*hardFactor*1024)); !errors.Is(err, ErrFull) {
+	e.c.mu.Lock()
+	err := e.c.layer.seal(make([]byte, 3*hardFactor*1024))
+	next := e.c.layer.seal([]byte("after what was lost"))
+	e.c.mu.Unlock()
+	if next == nil {
+		t.Error("a record is sealed after one that was left out")
+	}
+	if !errors.Is(err, ErrFull) {
 		t.Errorf("%v, want ErrFull", err)
 	}
 	if err := reason(t, e); err != ErrFull {
@@ -98,7 +105,7 @@ func TestEndInHandshake(t *testing.T) {
 			e := <-s.conns
 			eventually(t, "the end is seen", func() bool {
 				return onLoop(e.c, func() bool {
-					in := e.c.rec.(*stdTLS)
+					in := e.c.layer.(*stdTLS)
 					in.mu.Lock()
 					defer in.mu.Unlock()
 					return in.ended

@@ -130,7 +130,7 @@ func TestLeanAfterClose(t *testing.T) {
 	onLoop(e.c, func() bool {
 		for _, r := range records {
 			e.c.resume() // as a handler may whose work is done now
-			errs = append(errs, lean.open(r))
+			errs = append(errs, lean.open(r, (*handlerEnd)(e.c)))
 		}
 		return true
 	})

@@ -99,7 +99,7 @@ func TestFailedHandshakeMemory(t *testing.T) {
 		_, _ = c.Write(flight)
 		eventually(t, desc+": the handshake has failed", func() bool {
 			return onLoop(e.c, func() bool {
-				layer := e.c.rec.(*stdTLS)
+				layer := e.c.layer.(*stdTLS)
 				layer.mu.Lock()
 				defer layer.mu.Unlock()
 				if layer.phase != tlsFailed {

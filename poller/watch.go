@@ -71,8 +71,8 @@ func (c *Conn) resume() {
 		remainders.Put(rest)
 	}
 	c.stall = 0 // the time while nothing was read does not count
-	if c.rec != nil && !c.paused && !c.lingering() {
-		if err := c.rec.resume(); err != nil {
+	if !c.paused && !c.lingering() {
+		if err := c.resumeLayers(); err != nil {
 			c.fail(err)
 			return
 		}
