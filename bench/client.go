@@ -163,6 +163,9 @@ func (c *Client) Secured(loop int, _ *tls.ConnectionState, _ *x509.Certificate) 
 	c.header()
 }
 
+// KeepAlive returns false: the load generator's loops do not batch keep-alives.
+func (c *Client) KeepAlive([]byte) bool { return false }
+
 // Drained has no meaning for a client.
 func (c *Client) Drained(int) {}
 

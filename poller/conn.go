@@ -153,7 +153,7 @@ func (c *Conn) readAll() {
 // Loop.
 func (c *Conn) deliver(p []byte) {
 	n := 0
-	if !keepAlive(p) {
+	if !c.handler.KeepAlive(p) {
 		c.loop.spoke = c.loop.now
 	}
 	layer := c.layer
@@ -170,24 +170,6 @@ func (c *Conn) deliver(p []byte) {
 		return
 	}
 	c.loop.keep(c, p[n:])
-}
-
-// maxKeepAlive is how many bytes at once may be a keep-alive: one, mostly, or what
-// has come of them while the loop did not look.
-const maxKeepAlive = 64
-
-// keepAlive reports whether p is what clients send so that their connection is not
-// taken for dead: a little white space (RFC 6120 section 4.6.1).
-func keepAlive(p []byte) bool {
-	if len(p) > maxKeepAlive {
-		return false
-	}
-	for _, b := range p {
-		if b != ' ' && b != '\n' && b != '\r' && b != '\t' {
-			return false
-		}
-	}
-	return true
 }
 
 // Post runs f on the connection's loop, soon and in order, also when the

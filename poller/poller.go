@@ -46,6 +46,11 @@ type Handler interface {
 	// the rest is given again after Resume.
 	Data(loop int, p []byte) (n int)
 
+	// KeepAlive reports whether p, which came in, says no more than that the peer is
+	// still there. While nothing else comes, Config.Rest applies. It is called before
+	// Data is, with the same bytes, or with more of them while the connection is paused.
+	KeepAlive(p []byte) bool
+
 	// Secured is called when a TLS handshake is done, before the first Data
 	// that came through it. st is lent. leaf is the certificate that the peer was
 	// shown in this handshake, or that of the session that it resumes; nil if there is
@@ -83,7 +88,7 @@ type Config struct {
 	MaxAttempts   int           // connections one of those may open in a minute, loopback exempt; 0: no limit
 	UserTimeout   time.Duration // TCP_USER_TIMEOUT: unacknowledged bytes for so long end a connection; 0: the system's
 	KeepAlive     time.Duration // TCP keep-alive interval; 0: none
-	Rest          time.Duration // white space is read this often while nobody says anything else; 0: at once
+	Rest          time.Duration // while all that comes is keep-alives (Handler.KeepAlive), they are read together this often; 0: at once
 
 	// ReserveFiles is how many file descriptors connections leave to the rest of the
 	// process, half of the limit at most; 0: none.

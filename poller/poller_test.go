@@ -45,6 +45,8 @@ func (e *echo) Data(_ int, p []byte) int {
 	return len(p)
 }
 
+// KeepAlive: here it is an exclamation mark that does nothing else.
+func (e *echo) KeepAlive(p []byte) bool                              { return string(p) == "!" }
 func (e *echo) Secured(int, *tls.ConnectionState, *x509.Certificate) { e.secured.Store(true) }
 func (e *echo) Drained(int)                                          { e.drained.Add(1) }
 func (e *echo) Expired(int, error)                                   {}

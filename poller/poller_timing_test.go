@@ -27,6 +27,7 @@ func (h *silent) Data(_ int, p []byte) int {
 	return len(p)
 }
 func (h *silent) Secured(int, *tls.ConnectionState, *x509.Certificate) {}
+func (h *silent) KeepAlive([]byte) bool                                { return false }
 func (h *silent) Drained(int)                                          {}
 func (h *silent) Expired(int, error)                                   {}
 func (h *silent) Closed(int, error)                                    {}

@@ -68,7 +68,8 @@ func (h *tortured) Data(_ int, p []byte) int {
 
 func (h *tortured) Secured(int, *tls.ConnectionState, *x509.Certificate) {}
 
-func (h *tortured) Drained(int) { h.c.Resume() }
+func (h *tortured) KeepAlive([]byte) bool { return false }
+func (h *tortured) Drained(int)           { h.c.Resume() }
 
 // Expired leaves the end to the poller.
 func (h *tortured) Expired(int, error) {}
