@@ -33,14 +33,13 @@ type Conn struct {
 	paused   bool
 	urgent   bool // on the loop's list of deadlines
 	hup      bool // netpoll has seen a hang-up and forgotten the descriptor
-	dead     bool // Closed was called
 
 	fd    int32 // under mu; -1 when closed
 	mu    sync.Mutex
-	watch watch // what the poll looks for
-	armed bool  // waits for the socket to take bytes
-	full  bool  // the socket did not take all of the outbox: Drained comes when it has
-	end   ending
+	watch watch                      // what the poll looks for
+	armed bool                       // waits for the socket to take bytes
+	full  bool                       // the socket did not take all of the outbox: Drained comes when it has
+	state connState                  // changed by the loop, under mu
 	out   *bytebufferpool.ByteBuffer // nil: nothing is queued
 	layer recordLayer                // the uppermost one; changed by the loop, under mu
 }
@@ -90,7 +89,7 @@ func (c *Conn) hungUp(epoll.Source) error {
 		full := c.full
 		c.mu.Unlock()
 		c.hup = true
-		if full && !c.dead {
+		if full && !c.closed() {
 			c.watchTime()
 		}
 		if !c.paused {
@@ -103,7 +102,7 @@ func (c *Conn) hungUp(epoll.Source) error {
 // read reads at most max times into the loop's buffer. It reports whether the
 // socket is empty for now. Loop.
 func (c *Conn) read(max int) (empty bool) {
-	for ; max > 0 && !c.paused && !c.dead; max-- {
+	for ; max > 0 && !c.paused && !c.closed(); max-- {
 		buf := c.readBuffer()
 		n, err := epoll.Read(c.fd, buf)
 		c.loop.p.stats.reads.Add(1)
@@ -132,7 +131,7 @@ func (c *Conn) read(max int) (empty bool) {
 // readBuffer is where the next bytes of the socket go. Loop.
 func (c *Conn) readBuffer() []byte {
 	buf := c.loop.buf
-	if c.layer.handshaking() {
+	if c.state == stateHandshaking {
 		return buf[:min(len(buf), earlyRead)]
 	}
 	if c.unauth() {
@@ -144,7 +143,7 @@ func (c *Conn) readBuffer() []byte {
 // readAll reads what a peer sent before it hung up. A peer that goes on and on
 // gets its turns between others'. Loop.
 func (c *Conn) readAll() {
-	if !c.read(maxReads) && !c.paused && !c.dead {
+	if !c.read(maxReads) && !c.paused && !c.closed() {
 		c.loop.post(c, func(int) { c.readAll() })
 	}
 }
@@ -160,7 +159,7 @@ func (c *Conn) deliver(p []byte) {
 	if !c.paused {
 		n = c.handler.Data(c.loop.index, p)
 	}
-	if n == len(p) || c.dead || c.lingering() {
+	if n == len(p) || c.closing() {
 		return
 	}
 	if c.layer != layer {
@@ -229,6 +228,7 @@ func (c *Conn) startTLS(cfg *tls.Config, layer func(*Conn, *tls.Config, network)
 	of := shareOf(c.RemoteAddr().Addr())
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.advance(stateHandshaking)
 	c.layer = c.layer.rebase(layer(c, cfg, of)) // nothing can be queued in clear once its handshake has begun
 	return nil
 }

@@ -18,7 +18,7 @@ func (c *Conn) SetDeadline(after time.Duration) {
 
 func (c *Conn) setDeadline(after time.Duration) {
 	c.deadline = 0
-	if after <= 0 || c.dead {
+	if after <= 0 || c.closed() {
 		return
 	}
 	c.deadline = c.loop.now + uint32((after+time.Second-1)/time.Second)
@@ -31,9 +31,9 @@ func (c *Conn) setDeadline(after time.Duration) {
 func (c *Conn) expire(err error) {
 	c.deadline = 0
 	c.handler.Expired(c.loop.index, err)
-	handshake := c.layer.handshaking()
+	handshake := c.state == stateHandshaking
 	c.loop.post(c, func(int) { // after what a Close has posted
-		if handshake || !c.lingering() {
+		if handshake || !c.closing() {
 			c.shut(err)
 		}
 	})
@@ -61,10 +61,10 @@ func (c *Conn) begun() {
 func (c *Conn) due(now uint32) (again bool) {
 	waits := c.flushHungUp()
 	switch {
-	case c.dead:
+	case c.closed():
 	case c.stall != 0 && now > c.stall && !c.paused:
 		c.shut(ErrStalled)
-	case c.deadline != 0 && now > c.deadline && c.lingering():
+	case c.deadline != 0 && now > c.deadline && c.closing():
 		c.shut(nil)
 	case c.deadline != 0 && now > c.deadline:
 		c.expire(ErrDeadline)
@@ -79,14 +79,14 @@ func (c *Conn) due(now uint32) (again bool) {
 // netpoll has forgotten its descriptor, and nobody else looks after its outbox.
 // It reports whether something is left. Loop.
 func (c *Conn) flushHungUp() bool {
-	if !c.hup || c.dead {
+	if !c.hup || c.closed() {
 		return false
 	}
 	c.Flush()
 	if c.Queued() > 0 {
 		return true
 	}
-	if c.lingering() && !c.isShutDown() {
+	if c.closing() && c.state != stateShutDown {
 		c.shut(c.endOfInput()) // improper where it was, however much waited
 	}
 	return false

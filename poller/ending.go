@@ -14,16 +14,6 @@ import (
 // How a connection ends: the peer's end, ours, and the last thing that happens
 // in either case.
 
-// ending is how far the end of our side has come.
-type ending uint8
-
-const (
-	endOpen     ending = iota
-	endClosing         // nothing more may be queued
-	endFinishes        // … because the peer has closed its side: what is queued goes out
-	endShutDown        // … and our side of the socket is shut down
-)
-
 // fail ends the connection from within a callback, where it cannot be freed.
 func (c *Conn) fail(err error) {
 	c.paused = true
@@ -37,7 +27,7 @@ func (c *Conn) fail(err error) {
 // drain reads what has come and nobody wants any more: to close a socket with unread
 // input resets the connection, and that destroys an alert on its way. Loop.
 func (c *Conn) drain() {
-	if c.dead {
+	if c.closed() {
 		return
 	}
 	c.closeWrite()
@@ -51,7 +41,7 @@ func (c *Conn) drain() {
 // peerClosed is the end of what the peer sends. Loop.
 func (c *Conn) peerClosed() {
 	var err error
-	if !c.lingering() {
+	if !c.closing() {
 		err = c.endOfInput()
 	}
 	c.paused = true
@@ -69,23 +59,23 @@ var errNotYet = errors.New("poller: BUG: EOF during the handshake was not deferr
 // taken what is queued: it may still be reading. The sweep looks after it,
 // because netpoll has forgotten its descriptor. Loop.
 func (c *Conn) finish(err error) {
-	if !c.dead {
+	if !c.closed() {
 		// RFC 8446 section 6.1: "Each party MUST send a "close_notify" alert
 		// before closing its write side of the connection".
 		c.layer.closeWrite()
 	}
 	c.Flush()
 	c.mu.Lock()
-	was := c.end
-	wait := c.queued() > 0 && (was == endOpen || was == endFinishes)
+	was := c.state
+	wait := c.queued() > 0 && (was < stateClosing || was == stateHalfClosed)
 	if wait {
-		c.end = endFinishes
+		c.advance(stateHalfClosed)
 	}
 	c.mu.Unlock()
 	switch {
 	case !wait:
 		c.shut(err)
-	case was == endOpen: // else the end was met again, by a handler that went on
+	case was < stateClosing: // else the end was met again, by a handler that went on
 		c.setDeadline(halfClosed)
 	}
 }
@@ -99,20 +89,18 @@ const halfClosed = 10 * time.Second
 // is delivered any more, nothing can be queued.
 func (c *Conn) Close(linger time.Duration) {
 	c.loop.post(c, func(int) {
-		if c.dead {
+		if c.closed() {
 			return
 		}
 		if linger <= 0 {
 			c.shut(nil)
 			return
 		}
-		if c.lingering() {
+		if c.closing() {
 			return
 		}
 		c.layer.closeWrite()
-		c.mu.Lock()
-		c.stopQueueing()
-		c.mu.Unlock()
+		c.setState(stateClosing)
 		c.setDeadline(linger)
 		c.dropRest()
 		c.Flush()
@@ -124,28 +112,12 @@ func (c *Conn) Close(linger time.Duration) {
 	})
 }
 
-// lingering reports whether Close was called. Loop.
-func (c *Conn) lingering() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.end != endOpen
-}
-
-// stopQueueing refuses what others want to queue from now on. Under mu.
-func (c *Conn) stopQueueing() { c.end = max(c.end, endClosing) }
-
-func (c *Conn) isShutDown() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.end == endShutDown
-}
-
 // closeWrite shuts down our side of the socket. Loop.
 func (c *Conn) closeWrite() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.end != endShutDown && c.fd >= 0 {
-		c.end = endShutDown
+	if c.state < stateShutDown && c.fd >= 0 {
+		c.state = stateShutDown
 		_ = unix.Shutdown(int(c.fd), unix.SHUT_WR)
 	}
 }
@@ -167,17 +139,16 @@ func (c *Conn) dropRest() {
 // shut ends the connection: the last thing that happens to it. Loop, and not
 // from within a callback of the operator.
 func (c *Conn) shut(err error) {
-	if c.dead {
+	if c.closed() {
 		return
 	}
-	c.dead = true
 	c.paused = true
 	c.mu.Lock()
 	c.forget()
 	c.dropOutbox()
 	fd := c.fd
 	c.fd = -1
-	c.stopQueueing()
+	c.state = stateClosed
 	c.mu.Unlock()
 	c.dropRest()
 	if failed := c.layer.free(); failed != nil {

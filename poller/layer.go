@@ -42,9 +42,6 @@ type recordLayer interface {
 	// secure reports whether TLS protects what passes through. Any goroutine.
 	secure() bool
 
-	// handshaking reports whether the layer cannot carry data yet. Loop.
-	handshaking() bool
-
 	// rebase returns the stack with another layer at its bottom, on which everything
 	// else goes on. Loop, under mu.
 	rebase(bottom recordLayer) recordLayer
@@ -82,7 +79,6 @@ func (l *plain) eof() error                            { return nil }
 func (l *plain) closeWrite()                           {}
 func (l *plain) free() error                           { return nil }
 func (l *plain) secure() bool                          { return false }
-func (l *plain) handshaking() bool                     { return false }
 func (l *plain) rebase(bottom recordLayer) recordLayer { return bottom }
 
 // setBottom replaces the layer at the bottom of the connection's stack. Loop.
@@ -94,7 +90,7 @@ func (c *Conn) setBottom(bottom recordLayer) {
 
 // input takes bytes from the socket through the layers. Loop.
 func (c *Conn) input(p []byte) {
-	if c.lingering() {
+	if c.closing() {
 		return // nobody reads this any more
 	}
 	if err := c.layer.open(p, (*handlerEnd)(c)); err != nil {

@@ -73,9 +73,8 @@ func (l *framed) closeWrite() {
 	l.below.closeWrite()
 }
 
-func (l *framed) free() error       { return l.below.free() }
-func (l *framed) secure() bool      { return l.below.secure() }
-func (l *framed) handshaking() bool { return l.below.handshaking() }
+func (l *framed) free() error  { return l.below.free() }
+func (l *framed) secure() bool { return l.below.secure() }
 
 func (l *framed) rebase(bottom recordLayer) recordLayer {
 	l.below = l.below.rebase(bottom)

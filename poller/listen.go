@@ -271,7 +271,8 @@ func (l *Listener) accepted(fd int, sa unix.Sockaddr) {
 			return
 		}
 		if l.tls != nil {
-			c.setBottom(newStdTLS(c, l.tls, shareOf(peer))) // before anybody can queue what must not leave in clear
+			c.setBottom(newStdTLS(c, l.tls, shareOf(peer)))
+			c.setState(stateHandshaking) // before anybody can queue what must not leave in clear
 		}
 		if c.handler = l.p.cfg.Accept(c, l); c.handler == nil {
 			c.refused()
@@ -286,12 +287,11 @@ func (l *Listener) accepted(fd int, sa unix.Sockaddr) {
 // refused ends an accepted connection that nobody handles. It was never
 // registered; what was posted for it meanwhile finds it dead. Loop.
 func (c *Conn) refused() {
-	c.dead = true
 	c.mu.Lock()
 	fd := c.fd
 	c.fd = -1
 	c.dropOutbox()
-	c.stopQueueing()
+	c.state = stateClosed
 	c.mu.Unlock()
 	_ = c.layer.free()
 	_ = unix.Close(int(fd))

@@ -241,7 +241,7 @@ func (l *loop) sweep(timeout time.Duration) {
 	for n := l.part; n > 0 && l.unswept > 0; n-- {
 		l.unswept--
 		c := l.conns[l.unswept]
-		if time.Duration(l.now-c.seen)*time.Second > timeout && !c.lingering() {
+		if time.Duration(l.now-c.seen)*time.Second > timeout && !c.closing() {
 			c.expire(ErrIdle)
 		}
 	}

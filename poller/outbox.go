@@ -54,7 +54,7 @@ func (c *Conn) Queue(p []byte) error {
 func (c *Conn) room(n int) error {
 	queued := c.queued()
 	switch {
-	case c.end != endOpen || c.fd < 0:
+	case c.state >= stateClosing || c.fd < 0:
 		return ErrClosed
 	case queued+n > c.mayQueue(queued), !c.loop.p.unauth.set(c, heldOutbox, queued+n):
 		return ErrFull
@@ -200,10 +200,10 @@ func (c *Conn) writable(epoll.Source) error {
 
 // drained goes on with what waited for an empty outbox. Loop.
 func (c *Conn) drained(loop int) {
-	if c.dead {
+	if c.closed() {
 		return
 	}
-	if c.lingering() {
+	if c.closing() {
 		c.closeWrite()
 		return
 	}

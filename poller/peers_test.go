@@ -223,7 +223,7 @@ func TestHalfClosedReads(t *testing.T) {
 	}
 	_ = c.CloseWrite()
 	eventually(t, "the end is seen", func() (ending bool) {
-		s.onLoop(func(*loop) { ending = e.c.lingering() })
+		s.onLoop(func(*loop) { ending = e.c.closing() })
 		return ending
 	})
 	for range 2 { // a handler that is done with something meets the end again
@@ -250,7 +250,7 @@ func TestHalfClosedStalls(t *testing.T) {
 	e.c.Flush()
 	_ = c.CloseWrite()
 	eventually(t, "the end is seen", func() (ending bool) {
-		s.onLoop(func(*loop) { ending = e.c.lingering() })
+		s.onLoop(func(*loop) { ending = e.c.closing() })
 		return ending
 	})
 	s.later(halfClosed + 2*time.Second)

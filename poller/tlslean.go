@@ -50,7 +50,7 @@ func (t *leanTLS) open(p []byte, above receiver) error {
 
 // account says what is held for a peer that has not authenticated. Loop.
 func (t *leanTLS) account() {
-	if !t.c.unauth() || t.c.dead {
+	if !t.c.unauth() || t.c.closed() {
 		return
 	}
 	n := 0
@@ -109,7 +109,7 @@ func (t *leanTLS) fill(p []byte, above receiver) (n int, err error) {
 // records opens the whole records that p begins with, in place, until the
 // handler pauses, and answers how many bytes they were.
 func (t *leanTLS) records(p []byte, above receiver) (n int, err error) {
-	for n < len(p) && !t.c.paused && !t.c.dead {
+	for n < len(p) && !t.c.paused && !t.c.closed() {
 		size, err := leantls.RecordLen(p[n:])
 		if err != nil {
 			return n, err
@@ -148,7 +148,7 @@ func (t *leanTLS) one(record []byte, above receiver) error {
 // keep remembers what could not be opened now: part of a record, or all that
 // came after a pause.
 func (t *leanTLS) keep(p []byte) {
-	if len(p) == 0 || t.c.dead || t.st.PeerClosed() {
+	if len(p) == 0 || t.c.closed() || t.st.PeerClosed() {
 		return
 	}
 	t.in = t.c.buffer()
@@ -256,5 +256,4 @@ func (t *leanTLS) free() error {
 }
 
 func (t *leanTLS) secure() bool                          { return true }
-func (t *leanTLS) handshaking() bool                     { return false }
 func (t *leanTLS) rebase(bottom recordLayer) recordLayer { return bottom }

@@ -52,7 +52,6 @@ type stdTLS struct {
 
 	// Not under mu; here they take no space.
 	notified bool // loop: the peer sent close_notify
-	early    bool // loop: the handshake is not done
 	gaveUp   bool // it was told to give up its slot; under the lock of handshakes
 	server   bool // immutable
 }
@@ -69,7 +68,7 @@ const (
 )
 
 func newStdTLS(c *Conn, cfg *tls.Config, of network) *stdTLS {
-	t := &stdTLS{c: c, cfg: cfg, server: true, network: of, early: true}
+	t := &stdTLS{c: c, cfg: cfg, server: true, network: of}
 	t.arrived.L = &t.mu
 	return t
 }
@@ -164,9 +163,9 @@ func (t *stdTLS) shake() {
 	err := t.handshake()
 	c.Flush()
 	c.loop.post(c, func(loop int) {
-		t.early = false
+		c.setState(stateOpen)
 		switch {
-		case c.dead || c.lingering(): // nobody is told of anything any more
+		case c.closing(): // nobody is told of anything any more
 			(*tlsSocket)(t).released()
 		case err != nil:
 			(*tlsSocket)(t).released()
@@ -242,7 +241,7 @@ func (t *stdTLS) resume(above receiver) error {
 	if open && l.plain == nil {
 		l.plain = make([]byte, plainBuffer)
 	}
-	for open && !t.c.paused && !t.c.dead {
+	for open && !t.c.paused && !t.c.closed() {
 		n, err := t.conn.Read(l.plain)
 		if t.queueWritten() != nil { // an answer to a KeyUpdate, or an alert
 			return nil
@@ -375,7 +374,6 @@ func (t *stdTLS) phaseIs(p tlsPhase) bool {
 }
 
 func (t *stdTLS) secure() bool                          { return true }
-func (t *stdTLS) handshaking() bool                     { return t.early }
 func (t *stdTLS) rebase(bottom recordLayer) recordLayer { return bottom }
 
 // free ends a handshake that is under way. Loop.

@@ -381,7 +381,7 @@ func (c *Conn) noMemory() {
 // outOfMemory ends a connection for what it holds; its handler may say so. Loop, and
 // not from within a callback of the operator.
 func (c *Conn) outOfMemory() {
-	if !c.dead && !c.lingering() {
+	if !c.closing() {
 		c.expire(ErrMemory)
 	}
 }

@@ -105,7 +105,7 @@ func TestFailedHandshakeMemory(t *testing.T) {
 				if layer.phase != tlsFailed {
 					return false
 				}
-				if n := s.unauth.held(); !e.c.dead && n != 0 || layer.in.Cap() != 0 || layer.conn != nil {
+				if n := s.unauth.held(); !e.c.closed() && n != 0 || layer.in.Cap() != 0 || layer.conn != nil {
 					t.Errorf("%s: %d bytes are counted, %d are held", desc, n, layer.in.Cap())
 				}
 				return true

@@ -62,7 +62,7 @@ func (c *Conn) Resume() {
 }
 
 func (c *Conn) resume() {
-	if c.dead || !c.paused {
+	if c.closed() || !c.paused {
 		return
 	}
 	c.paused = false
@@ -71,14 +71,14 @@ func (c *Conn) resume() {
 		remainders.Put(rest)
 	}
 	c.stall = 0 // the time while nothing was read does not count
-	if !c.paused && !c.lingering() {
+	if !c.paused && !c.closing() {
 		if err := c.resumeLayers(); err != nil {
 			c.fail(err)
 			return
 		}
 	}
 	switch {
-	case c.paused || c.dead:
+	case c.paused || c.closed():
 	case c.hup:
 		c.readAll()
 	default:
