@@ -77,3 +77,6 @@ func TestDocumentedCommands(t *testing.T) {
 		t.Errorf("only %d commands were found: the test has become blind", tried)
 	}
 }
+
+// TestLicensesOfProgram: docs/licenses.md says which modules this program contains.
+func TestLicensesOfProgram(t *testing.T) { cmdtest.Licenses(t, "roost") }

@@ -1,0 +1,58 @@
+package archtest
+
+import (
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"testing"
+)
+
+var (
+	required    = regexp.MustCompile(`(?m)^(?:require )?\t?([a-z0-9.-]+\.[a-z]+/\S+) v\S+`)
+	licensed    = regexp.MustCompile(`(?m)^\| ([a-z0-9.-]+\.[a-z]+/\S+) \| (\S[^|]*) \|`)
+	permissive  = regexp.MustCompile(`^(MIT|BSD-2-Clause|BSD-3-Clause|Apache-2\.0|ISC|FTL)\b`)
+	replacement = regexp.MustCompile(`(?m)^replace|=>`)
+)
+
+// TestLicenses: docs/licenses.md has a line for each module of go.mod and no other,
+// with a license that can be combined with the Apache License.
+func TestLicenses(t *testing.T) {
+	mod, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if replacement.Match(mod) {
+		t.Error("go.mod replaces a module: look at the license of the replacement, and teach this test")
+	}
+	page, err := os.ReadFile("../../docs/licenses.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	modules := make(map[string]bool)
+	for _, m := range required.FindAllStringSubmatch(string(mod), -1) {
+		modules[m[1]] = true
+	}
+	listed := make(map[string]bool)
+	for _, m := range licensed.FindAllStringSubmatch(string(page), -1) {
+		if listed[m[1]] {
+			t.Errorf("docs/licenses.md has two lines for %s", m[1])
+		}
+		listed[m[1]] = true
+		if !permissive.MatchString(m[2]) {
+			t.Errorf("docs/licenses.md: %s is under %q: is that compatible with the Apache License?", m[1], m[2])
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(modules)) {
+		if !listed[name] {
+			t.Errorf("docs/licenses.md has no line for %s: look at its license", name)
+		}
+		delete(listed, name)
+	}
+	for name := range listed {
+		t.Errorf("docs/licenses.md has a line for %s, which is not in go.mod", name)
+	}
+	if len(modules) < 10 {
+		t.Errorf("only %d modules were found: the test has become blind", len(modules))
+	}
+}
