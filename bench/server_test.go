@@ -15,7 +15,7 @@ import (
 	"testing"
 
 	"roost/bench/ring"
-	"roost/store/sqlite"
+	"roost/store/stores"
 )
 
 // roost is a server in a process of its own.
@@ -54,7 +54,7 @@ func startRoostWith(t testing.TB, accounts, contacts int, args ...string) *roost
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if contacts > 0 {
-		if err := ring.Fill(t.Context(), filepath.Join(data, sqlite.FileName), "localhost", accounts, contacts); err != nil {
+		if err := ring.Fill(t.Context(), stores.Default(data), "localhost", accounts, contacts); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -109,7 +109,7 @@ func TestTuningPage(t *testing.T) {
 		mention(strings.ReplaceAll(strings.TrimPrefix(name, "proc/sys/"), "/", "."))
 	}
 	p := Plan{Sessions: 1, Loopback: true, MemoryLimit: 1}
-	checks := append(Machine(goodTree().with("sys/fs/cgroup/memory.max", "1").host(), p), Store(StoreState{}, p)...)
+	checks := append(Machine(goodTree().with("sys/fs/cgroup/memory.max", "1").host(), p), Store(StoreState{Database: "roost.db", Inspected: true}, p)...)
 	for _, c := range append(checks, Certificates(goodTree().host().Root, TLSPlan{})...) {
 		mention(c.Name)
 	}

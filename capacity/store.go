@@ -13,10 +13,12 @@ type StoreState struct {
 	Dir      string // the data directory
 	Missing  bool   // it is not there yet
 	WriteErr error  // why nothing can be written there
-	Free     int64  // bytes that an ordinary user may still write on that disk
+
+	Database string // file name of the database, "" where it is no file of this machine
+	Free     int64  // bytes that an ordinary user may still write on the database's disk
 	DiskErr  error  // why Free is not known
 
-	Database   string   // file name of the database
+	Inspected  bool     // the following is known; some kinds of store cannot be inspected
 	NoDatabase bool     // it is not there yet
 	OpenErr    error    // why it could not be read
 	Version    int      // of its tables
@@ -26,9 +28,17 @@ type StoreState struct {
 	Unfinished bool     // the integrity check took too long
 }
 
-// Store checks the data directory, the disk under it and the database.
+// Store checks the data directory, the database and the disk that it is on, as far
+// as they can be checked from here.
 func Store(s StoreState, p Plan) []Check {
-	return []Check{dataDirectory(s), disk(s, p), database(s)}
+	checks := []Check{dataDirectory(s)}
+	if s.Database != "" {
+		checks = append(checks, disk(s, p))
+	}
+	if s.Inspected {
+		checks = append(checks, database(s))
+	}
+	return checks
 }
 
 func dataDirectory(s StoreState) Check {
@@ -61,6 +71,9 @@ func disk(s StoreState, p Plan) Check {
 	c.Status = Fail
 	c.Detail = []string{fmt.Sprintf("%s accounts to come at %d B, a message of %d B for each session", number(more), AccountBytes, OfflineBytes)}
 	c.Mend = []string{"roost serve --data DIR   # on a larger disk; move " + filepath.Base(s.Dir) + " there first"}
+	if filepath.Dir(s.Database) != filepath.Clean(s.Dir) {
+		c.Mend = []string{"roost serve --store sqlite:FILE   # on a larger disk; stop roost and move " + s.Database + " there first"}
+	}
 	return c
 }
 
@@ -77,7 +90,7 @@ func database(s StoreState) Check {
 		c.Found = "made at first start"
 	case len(s.Problems) > 0:
 		c.Status, c.Found, c.Detail = Fail, "damaged", s.Problems
-		c.Mend = []string{"stop roost, copy " + s.Dir + ", restore " + s.Database + " from a backup"}
+		c.Mend = []string{"stop roost, copy " + filepath.Dir(s.Database) + ", restore " + s.Database + " from a backup"}
 	case s.Version > s.Current:
 		c.Status, c.Found = Fail, fmt.Sprintf("schema %d", s.Version)
 		c.Detail = []string{fmt.Sprintf("made by a newer version of roost; this one knows %d", s.Current)}

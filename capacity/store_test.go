@@ -9,7 +9,7 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	good := StoreState{Dir: "/var/lib/roost", Database: "/var/lib/roost/roost.db", Free: 100 << 30, Version: 3, Current: 3, Accounts: 1_000_000}
+	good := StoreState{Dir: "/var/lib/roost", Database: "/var/lib/roost/roost.db", Inspected: true, Free: 100 << 30, Version: 3, Current: 3, Accounts: 1_000_000}
 	f := func(check string, want Status, text string, spoil func(*StoreState)) {
 		t.Helper()
 		s := good

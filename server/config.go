@@ -13,6 +13,7 @@ import (
 
 	"roost/jid"
 	"roost/session"
+	"roost/store/stores"
 	"roost/xep"
 )
 
@@ -32,6 +33,7 @@ type Config struct {
 	C2S     string   // address for clients with STARTTLS; empty turns it off
 	C2STLS  string   // address for clients with direct TLS; empty turns it off
 	DataDir string   // directory of the database, the certificates and all else; required
+	Store   string   // URL of the store; default: stores.Default(DataDir)
 
 	// TLS.
 	TLSCert        []string // certificate files, PEM; none: a self-signed one is made
@@ -108,6 +110,9 @@ func (c *Config) setDefaults() {
 	if len(c.Domains) == 0 {
 		c.Domains = []string{"localhost"}
 	}
+	if c.Store == "" {
+		c.Store = stores.Default(c.DataDir)
+	}
 	if c.MinTLS == 0 {
 		c.MinTLS = tls.VersionTLS12
 	}
@@ -160,6 +165,11 @@ func (c *Config) Validate() error {
 	}
 	if c.DataDir == "" {
 		mistake("DataDir", "no data directory is given")
+	}
+	if c.Store != "" {
+		if _, err := stores.Locate(c.Store); err != nil {
+			mistake("Store", "%w", err)
+		}
 	}
 	if c.C2S == "" && c.C2STLS == "" {
 		mistake("C2S", "there is no address to listen on")

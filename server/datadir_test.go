@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -191,5 +192,34 @@ func TestDataDirectoryPage(t *testing.T) {
 	slices.Sort(there)
 	if !slices.Equal(named, there) {
 		t.Errorf("the page names %q, the server made %q", named, there)
+	}
+}
+
+// TestStoreElsewhere: a store that is not in the data directory is used, and made
+// unreadable for others before its log gets its mode.
+func TestStoreElsewhere(t *testing.T) {
+	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "elsewhere.db")
+	for range 2 {
+		s, err := New(t.Context(), Config{C2S: "127.0.0.1:0", DataDir: dir, Store: "sqlite:" + file})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{file, file + "-wal"} {
+			wantMode(t, name, 0o600)
+		}
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := os.Chmod(file, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if names, _ := filepath.Glob(filepath.Join(dir, sqlite.FileName+"*")); len(names) > 0 {
+		t.Errorf("in the data directory: %q", names)
+	}
+	cfg := Config{C2S: "127.0.0.1:0", DataDir: dir, Store: "mysql:"}
+	var wrong *FieldError
+	if _, err := New(t.Context(), cfg); !errors.As(err, &wrong) || wrong.Field != "Store" {
+		t.Errorf("a store of no known kind: %v", err)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"roost/capacity"
-	"roost/store/sqlite"
+	"roost/store/stores"
 )
 
 // What others must not read: the database has what passwords can be guessed from,
@@ -20,19 +20,27 @@ const (
 
 // ownFiles are patterns of the names of the files that are made in the data
 // directory and are secret.
-var ownFiles = []string{sqlite.FileName, sqlite.FileName + "-*", secretFile, selfSignedKey}
+var ownFiles = []string{stores.FileName, stores.FileName + "-*", secretFile, selfSignedKey}
 
 // secureFiles takes away from everybody but the owner the right to read the data
-// directory and the secret files in it, and warns of each that had it: whoever has
-// read one has it still. Of the operator's keys it only warns.
-func secureFiles(dir string, keys []string, log *slog.Logger) {
+// directory, the secret files in it and the database, which may be elsewhere, and
+// warns of each that had it: whoever has read one has it still. Of the operator's
+// keys it only warns.
+func secureFiles(dir, database string, keys []string, log *slog.Logger) {
 	if onlyOurs(dir) {
 		secure(dir, log)
 	} else if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&worldMode != 0 {
 		log.Warn("others can read the data directory, and it has other files than the server's: keep the server's in a directory of their own, with mode 0700", "file", dir)
 	}
+	var patterns []string
 	for _, pattern := range ownFiles {
-		names, _ := filepath.Glob(filepath.Join(globQuote(dir), pattern)) // the patterns are right
+		patterns = append(patterns, filepath.Join(globQuote(dir), pattern))
+	}
+	if database != "" && filepath.Clean(database) != filepath.Join(dir, stores.FileName) {
+		patterns = append(patterns, globQuote(database), globQuote(database)+"-*")
+	}
+	for _, pattern := range patterns {
+		names, _ := filepath.Glob(pattern) // the patterns are right
 		for _, name := range names {
 			if info, err := os.Lstat(name); err == nil && info.Mode().IsRegular() {
 				secure(name, log)
@@ -76,7 +84,7 @@ func onlyOurs(dir string) bool {
 }
 
 func ourName(name string) bool {
-	for _, prefix := range []string{sqlite.FileName, secretFile, "selfsigned.", lockFile, domainsFile} {
+	for _, prefix := range []string{stores.FileName, secretFile, "selfsigned.", lockFile, domainsFile} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}

@@ -78,7 +78,7 @@ func TestSharedDirectory(t *testing.T) {
 			}
 		}
 		var log bytes.Buffer
-		secureFiles(dir, []string{key}, slog.New(slog.NewTextHandler(&log, nil)))
+		secureFiles(dir, "", []string{key}, slog.New(slog.NewTextHandler(&log, nil)))
 		if n := strings.Count(log.String(), "level=WARN"); n != want {
 			t.Errorf("%o, %o: %d warnings, want %d: %s", dirMode, keyMode, n, want, &log)
 		}

@@ -10,14 +10,14 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
 
 	"roost/capacity"
 	"roost/internal/ownfile"
 	"roost/poller"
 	"roost/session"
-	"roost/store/sqlite"
+	"roost/store"
+	"roost/store/stores"
 )
 
 // Server is a running server.
@@ -55,7 +55,11 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 			_ = lock.Close()
 		}
 	}()
-	secureFiles(cfg.DataDir, cfg.TLSKey, cfg.Logger) // before SQLite gives the database's mode to its other files
+	location, err := stores.Locate(cfg.Store)
+	if err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	secureFiles(cfg.DataDir, databaseFile(location), cfg.TLSKey, cfg.Logger) // before SQLite gives the database's mode to its other files
 	secret, err := loadSecret(cfg.DataDir)
 	if err != nil {
 		return nil, err
@@ -67,7 +71,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err := recordDomains(cfg.DataDir, s.cfg.Domains); err != nil {
 		return nil, err
 	}
-	st, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(cfg.DataDir, sqlite.FileName)})
+	st, err := location.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +87,14 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s.stopped.Go(func() { summarize(s.ctx, s.log, s.totals) })
 	s.stopped.Go(func() { s.certs.WatchExpiry(s.ctx) })
 	return s, nil
+}
+
+// databaseFile is the file of a store, "" where it is in none.
+func databaseFile(l store.Location) string {
+	if local, ok := l.(store.Local); ok {
+		return local.Path()
+	}
+	return ""
 }
 
 // startTLS has one configuration for each domain, each with its own session

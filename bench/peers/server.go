@@ -27,7 +27,7 @@ import (
 	"time"
 
 	"roost/bench/ring"
-	"roost/store/sqlite"
+	"roost/store/stores"
 )
 
 // setup is what a server is started with.
@@ -134,7 +134,7 @@ func startRoost(s setup) (*server, error) {
 		if out, err := imp.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%w: %s", err, out)
 		}
-		if err := ring.Fill(context.Background(), filepath.Join(data, sqlite.FileName), "localhost", s.accounts, s.contacts); err != nil {
+		if err := ring.Fill(context.Background(), stores.Default(data), "localhost", s.accounts, s.contacts); err != nil {
 			return nil, err
 		}
 	}

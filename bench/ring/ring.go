@@ -8,7 +8,7 @@ import (
 
 	"roost/jid"
 	"roost/store"
-	"roost/store/sqlite"
+	"roost/store/stores"
 )
 
 // Name is what every contact is called in the roster.
@@ -35,10 +35,10 @@ func away(d int) int {
 // batch is how many rosters are changed in one transaction.
 const batch = 500
 
-// Fill writes the rosters of accounts user0@domain to user<n-1>@domain into a
-// database of roost's: subscriptions both ways. contacts must be even.
-func Fill(ctx context.Context, path, domain string, n, contacts int) error {
-	db, err := sqlite.Open(ctx, sqlite.Config{Path: path})
+// Fill writes the rosters of accounts user0@domain to user<n-1>@domain into the
+// store that a URL names: subscriptions both ways. contacts must be even.
+func Fill(ctx context.Context, url, domain string, n, contacts int) error {
+	db, err := stores.Open(ctx, url)
 	if err != nil {
 		return err
 	}

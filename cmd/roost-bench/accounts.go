@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,13 +17,14 @@ import (
 	"roost/jid"
 	"roost/server"
 	"roost/store"
-	"roost/store/sqlite"
+	"roost/store/stores"
 )
 
 // accountFlags say whether accounts are made for a measurement. Their password is
 // known, so they must not be among others, and must not stay.
 type accountFlags struct {
 	Create       string `placeholder:"DIR" type:"path" help:"Make the accounts first, in the database of the roost whose data directory this is, and delete them at the end."`
+	Store        string `placeholder:"URL" help:"With --create: the database of that roost, where it has one that was named with --store."`
 	CreateAnyway bool   `help:"Make them although the database has other accounts."`
 	KeepAccounts bool   `help:"Do not delete the accounts that were made: the next run needs not make them."`
 }
@@ -36,7 +35,7 @@ const importBatch = 256
 // madeAccounts are accounts that a run has made, with the salt of their password: an
 // account that was deleted and added anew meanwhile has another.
 type madeAccounts struct {
-	dir  string
+	from *accountFlags
 	jids []jid.JID
 	salt []byte
 }
@@ -54,7 +53,7 @@ func (f *fleetFlags) create(ctx context.Context, n int) (remove func() error, er
 	if err != nil {
 		return none, cli.UsageError("--password: " + err.Error())
 	}
-	s, err := openExisting(ctx, f.Create)
+	s, err := f.openExisting(ctx)
 	if err != nil {
 		return none, err
 	}
@@ -64,7 +63,7 @@ func (f *fleetFlags) create(ctx context.Context, n int) (remove func() error, er
 			return none, err
 		}
 	}
-	made := madeAccounts{dir: f.Create, salt: credentials.Salt}
+	made := madeAccounts{from: &f.accountFlags, salt: credentials.Salt}
 	err = f.make(ctx, s, n, credentials, &made)
 	if f.KeepAccounts {
 		return none, err
@@ -72,14 +71,21 @@ func (f *fleetFlags) create(ctx context.Context, n int) (remove func() error, er
 	return made.remove, err
 }
 
-// openExisting opens the database in a data directory, and makes none: it would be
-// that of no server.
-func openExisting(ctx context.Context, dir string) (*sqlite.Store, error) {
-	path := filepath.Join(dir, sqlite.FileName)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no database in %s: name the server's data directory with --create", dir)
+// openExisting opens the server's store, and makes none: it would be that of no
+// server.
+func (f *accountFlags) openExisting(ctx context.Context) (store.Store, error) {
+	url, missing := f.Store, "there is no database "+stores.Redact(f.Store)+": name the server's database with --store"
+	if url == "" {
+		url, missing = stores.Default(f.Create), "there is no database in "+f.Create+": name the server's data directory with --create"
 	}
-	return sqlite.Open(ctx, sqlite.Config{Path: path})
+	l, err := stores.Locate(url)
+	if err != nil {
+		return nil, cli.UsageError("--store: " + err.Error())
+	}
+	if store.Missing(l) {
+		return nil, errors.New(missing)
+	}
+	return l.Open(ctx)
 }
 
 // mayCreate returns an error where no client could log in to the accounts.
@@ -170,7 +176,7 @@ func (m *madeAccounts) remove() (err error) {
 	fmt.Fprintf(os.Stderr, "roost-bench: deleting the accounts that were made, %s\n", humanize.Comma(int64(len(m.jids))))
 	ctx, stop := cli.Interrupted()
 	defer stop()
-	s, err := openExisting(context.WithoutCancel(ctx), m.dir)
+	s, err := m.from.openExisting(context.WithoutCancel(ctx))
 	if err == nil {
 		defer func() { err = errors.Join(err, s.Close()) }()
 		var left int
@@ -179,7 +185,7 @@ func (m *madeAccounts) remove() (err error) {
 		}
 	}
 	return fmt.Errorf("accounts with a known password are left in %s; list them with: %s; the first reason: %w",
-		m.dir, cli.Quote("roost", "user", "list", "--data", m.dir), err)
+		m.from.Create, cli.Quote("roost", "user", "list", "--data", m.from.Create), err)
 }
 
 // removeFrom returns how many accounts could not be deleted, and the first reason.

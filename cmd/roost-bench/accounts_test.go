@@ -10,6 +10,7 @@ import (
 	"roost/jid"
 	"roost/store"
 	"roost/store/slow"
+	"roost/store/stores"
 )
 
 // accountsIn are the addresses of the accounts in a data directory.
@@ -43,6 +44,9 @@ func TestBenchAccounts(t *testing.T) {
 		}
 	}
 	f(0, "deleting the accounts that were made, 3", nil)
+	f(0, "deleting the accounts that were made, 3", nil, "--store", stores.Default(data))
+	f(1, "there is no database sqlite:/none.db: name the server's database with --store", nil, "--store", "sqlite:/none.db")
+	f(2, "--store: there is no kind of store \"mysql\"", nil, "--store", "mysql:x")
 	f(0, "deleting the accounts that were made, 3", nil, "--password", `a "quoted", comma`)
 	f(2, "--password: the password is empty", nil, "--password", "")
 	f(2, "--domain example.org is not served by the server of "+data+" (served: localhost)", nil, "--domain", "example.org")
@@ -83,7 +87,7 @@ func TestBenchInterrupted(t *testing.T) {
 func TestBenchRemoves(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir)
-	made := madeAccounts{dir: dir, salt: []byte("ours")}
+	made := madeAccounts{from: &accountFlags{Create: dir}, salt: []byte("ours")}
 	for _, name := range []string{"a@localhost", "b@localhost", "gone@localhost"} {
 		made.jids = append(made.jids, jid.MustParse(name))
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +16,7 @@ import (
 	"roost/internal/cmdtest"
 	"roost/server"
 	"roost/store"
-	"roost/store/sqlite"
+	"roost/store/stores"
 )
 
 // serverDir, in the environment, makes the test binary a server with this data
@@ -89,7 +88,7 @@ func startServer(t *testing.T, env ...string) (target, data, pid string) {
 // openStore opens the database of a data directory.
 func openStore(t *testing.T, dir string) store.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(dir, sqlite.FileName)})
+	s, err := stores.Open(t.Context(), stores.Default(dir))
 	if err != nil {
 		t.Fatal(err)
 	}

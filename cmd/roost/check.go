@@ -159,7 +159,11 @@ func (c *checkCmd) site(domains []string, plan capacity.Plan) ([]capacity.Check,
 	checks := capacity.Certificates(os.DirFS("/"), t)
 	ctx, cancel := context.WithTimeout(context.Background(), integrityTime)
 	defer cancel()
-	return append(checks, capacity.Store(storeState(ctx, c.Data), plan)...), nil
+	location, err := c.location()
+	if err != nil {
+		return nil, err
+	}
+	return append(checks, capacity.Store(storeState(ctx, c.Data, location), plan)...), nil
 }
 
 // checkReport is what is told; its JSON is described in docs/tuning.md.

@@ -16,6 +16,7 @@ import (
 
 	"roost/capacity"
 	"roost/internal/cmdtest"
+	"roost/store"
 )
 
 // madeUpHost is a machine with the defaults of a Linux distribution, 8 GiB, two
@@ -59,7 +60,7 @@ func madeUpReport(sessions int) *checkReport {
 	}
 	checks = append(checks, capacity.Certificates(h.Root, tls)...)
 	checks = append(checks, capacity.Store(capacity.StoreState{
-		Dir: "/var/lib/roost", Database: "/var/lib/roost/roost.db", Free: 40 << 30, Version: 1, Current: 1, Accounts: 12345,
+		Dir: "/var/lib/roost", Database: "/var/lib/roost/roost.db", Inspected: true, Free: 40 << 30, Version: 1, Current: 1, Accounts: 12345,
 	}, p)...)
 	return newCheckReport(h, p, checks)
 }
@@ -283,18 +284,28 @@ func TestCheckUsesFlags(t *testing.T) {
 	}
 }
 
+// locate is the default location of a store in a data directory.
+func locate(t *testing.T, dir string) store.Location {
+	t.Helper()
+	l, err := (&dataFlags{Data: dir}).location()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
 // TestStoreState: what is not there yet, and what is no directory.
 func TestStoreState(t *testing.T) {
 	dir := t.TempDir()
 	ctx := t.Context()
-	if s := storeState(ctx, filepath.Join(dir, "a", "b")); !s.Missing || s.WriteErr != nil || s.Free == 0 || !s.NoDatabase {
+	if s := storeState(ctx, filepath.Join(dir, "a", "b"), locate(t, filepath.Join(dir, "a", "b"))); !s.Missing || s.WriteErr != nil || s.Free == 0 || !s.NoDatabase {
 		t.Errorf("not made yet: %+v", s)
 	}
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if s := storeState(ctx, file); s.WriteErr == nil {
+	if s := storeState(ctx, file, locate(t, file)); s.WriteErr == nil {
 		t.Errorf("a file: %+v", s)
 	}
 }

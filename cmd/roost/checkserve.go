@@ -20,7 +20,7 @@ func (c *serveCmd) warnCapacity(h capacity.Host, log *slog.Logger) {
 		log.Warn("capacity", "check", w.Name, "found", w.Found, "needs", w.Needs, "sessions", sessions, "mend", strings.Join(w.Mend, "; "))
 	}
 	if len(inTheWay) > 0 {
-		log.Info("open files and memory allow for more sessions than other limits of this machine", "sessions", sessions, "see", suggest(c.Data, "check"))
+		log.Info("open files and memory allow for more sessions than other limits of this machine", "sessions", sessions, "see", c.suggest("check"))
 	}
 }
 

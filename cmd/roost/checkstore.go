@@ -10,22 +10,24 @@ import (
 	"golang.org/x/sys/unix"
 
 	"roost/capacity"
-	"roost/store/sqlite"
+	"roost/store"
 )
 
-// storeState looks at a data directory; ctx bounds the integrity check.
-func storeState(ctx context.Context, dir string) capacity.StoreState {
-	s := capacity.StoreState{Dir: dir, Database: filepath.Join(dir, sqlite.FileName)}
+// storeState looks at a data directory and a store; ctx limits the integrity check.
+func storeState(ctx context.Context, dir string, location store.Location) capacity.StoreState {
+	s := capacity.StoreState{Dir: dir}
 	there := existing(dir)
 	s.Missing = there != dir
 	s.WriteErr = mayWrite(there)
-	var disk unix.Statfs_t
-	if err := unix.Statfs(there, &disk); err != nil {
-		s.DiskErr = &fs.PathError{Op: "statfs", Path: there, Err: err}
-	} else {
-		s.Free = int64(disk.Bavail) * int64(disk.Bsize)
+	if local, ok := location.(store.Local); ok {
+		s.Database = local.Path()
+		s.Free, s.DiskErr = free(existing(filepath.Dir(s.Database)))
 	}
-	i, err := sqlite.Inspect(ctx, s.Database)
+	inspector, ok := location.(store.Inspector)
+	if s.Inspected = ok; !ok {
+		return s
+	}
+	i, err := inspector.Inspect(ctx)
 	s.NoDatabase = errors.Is(err, fs.ErrNotExist)
 	if !s.NoDatabase {
 		s.OpenErr = err
@@ -33,6 +35,16 @@ func storeState(ctx context.Context, dir string) capacity.StoreState {
 	s.Version, s.Current, s.Accounts = i.Version, i.Current, i.Accounts
 	s.Problems, s.Unfinished = i.Problems, i.Unfinished
 	return s
+}
+
+// free is how many bytes an ordinary user may still write on the disk of a
+// directory.
+func free(dir string) (int64, error) {
+	var disk unix.Statfs_t
+	if err := unix.Statfs(dir, &disk); err != nil {
+		return 0, &fs.PathError{Op: "statfs", Path: dir, Err: err}
+	}
+	return int64(disk.Bavail) * int64(disk.Bsize), nil
 }
 
 // existing is the directory itself, or the nearest above it that is there and in

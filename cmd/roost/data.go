@@ -4,44 +4,78 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"roost/internal/cli"
 	"roost/server"
-	"roost/store/sqlite"
+	"roost/store"
+	"roost/store/stores"
 )
 
-// dataFlags name the data directory, for all commands that need it.
+// dataFlags name the data directory and the store, for all commands that need them.
 type dataFlags struct {
-	Data string `default:"roost-data" env:"ROOST_DATA" placeholder:"DIR" type:"path" help:"Directory of the database, the certificates and all else that is kept (default: ${default})."`
+	Data  string `default:"roost-data" env:"ROOST_DATA" placeholder:"DIR" type:"path" help:"Directory of the database, the certificates and all else that is kept (default: ${default})."`
+	Store string `env:"ROOST_STORE" placeholder:"URL" help:"Database of accounts, rosters and messages, such as sqlite:/srv/roost.db (default: roost.db in the data directory)."`
 }
 
-// open opens the database in the data directory; both are made when they are
-// missing.
-func (f *dataFlags) open(ctx context.Context) (*sqlite.Store, error) {
+// location is where the store is; nothing is opened.
+func (f *dataFlags) location() (store.Location, error) {
 	if f.Data == "" { // as of a variable that is set to nothing
 		return nil, cli.UsageError("--data must name a directory")
 	}
-	return sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(f.Data, sqlite.FileName)})
-}
-
-// openExisting opens the database in the data directory, and makes none: whoever
-// changes what is there has mistyped the directory where nothing is.
-func (f *dataFlags) openExisting(ctx context.Context) (*sqlite.Store, error) {
-	if f.Data != "" && f.missing() {
-		return nil, fmt.Errorf("there is no database in %s: name the server's data directory with --data", f.Data)
+	l, err := stores.Locate(f.url())
+	if err != nil {
+		return nil, cli.UsageError("--store: " + err.Error())
 	}
-	return f.open(ctx)
+	return l, nil
 }
 
-// missing reports whether there is no database.
-func (f *dataFlags) missing() bool {
-	_, err := os.Stat(filepath.Join(f.Data, sqlite.FileName))
-	return errors.Is(err, fs.ErrNotExist)
+// url is the URL of the store.
+func (f *dataFlags) url() string {
+	if f.Store != "" {
+		return f.Store
+	}
+	return stores.Default(f.Data)
+}
+
+// open opens the store, which is made when it is missing.
+func (f *dataFlags) open(ctx context.Context) (store.Store, error) {
+	l, err := f.location()
+	if err != nil {
+		return nil, err
+	}
+	return l.Open(ctx)
+}
+
+// openExisting opens the store, and makes none: a command that changes what is
+// there was given the wrong directory where nothing is.
+func (f *dataFlags) openExisting(ctx context.Context) (store.Store, error) {
+	l, err := f.location()
+	if err != nil {
+		return nil, err
+	}
+	if store.Missing(l) {
+		if f.Store != "" {
+			return nil, errNoStore(fmt.Sprintf("there is no database %s: name the server's database with --store", l.(store.Local).Path()))
+		}
+		return nil, errNoStore(fmt.Sprintf("there is no database in %s: name the server's data directory with --data", f.Data))
+	}
+	return l.Open(ctx)
+}
+
+// errNoStore says where there is no store.
+type errNoStore string
+
+func (e errNoStore) Error() string { return string(e) }
+
+// suggest is a command line for the same data directory and store.
+func (f *dataFlags) suggest(args ...string) string {
+	if f.Store != "" {
+		args = append(args, "--store", stores.Redact(f.Store))
+	}
+	return suggest(f.Data, args...)
 }
 
 // newAccountFlags are for commands that add accounts: a database or a domain that
@@ -52,13 +86,13 @@ type newAccountFlags struct {
 	dataFlags
 }
 
-// openForNew opens the database that new accounts go into.
-func (f *newAccountFlags) openForNew(ctx context.Context) (*sqlite.Store, error) {
+// openForNew opens the store that new accounts go into.
+func (f *newAccountFlags) openForNew(ctx context.Context) (store.Store, error) {
 	if f.Create {
 		return f.open(ctx)
 	}
 	s, err := f.openExisting(ctx)
-	if err != nil && f.missing() {
+	if no := errNoStore(""); errors.As(err, &no) {
 		err = fmt.Errorf("%w, or make a new database there with --create", err)
 	}
 	return s, err

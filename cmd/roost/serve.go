@@ -112,7 +112,7 @@ type siteFlags struct {
 // serverConfig turns flags into the server's configuration.
 func (c *serveFlags) serverConfig(log *slog.Logger) server.Config {
 	cfg := server.Config{
-		Domains: c.Domain, C2S: c.C2S, C2STLS: c.C2STLS, DataDir: c.Data,
+		Domains: c.Domain, C2S: c.C2S, C2STLS: c.C2STLS, DataDir: c.Data, Store: c.Store,
 		TLSCert: c.TLSCert, TLSKey: c.TLSKey, Handshakes: c.Handshakes, AllowPlaintext: c.AllowPlaintext,
 		StdTLS:   !c.TLSLean,
 		Register: c.Register, MaxRegister: c.MaxRegister, MaxFailures: c.MaxFailures, MaxResources: c.MaxResources, OfflineQuota: c.OfflineQuota,
@@ -247,7 +247,7 @@ func greet(w io.Writer, s *server.Server, c *serveCmd, profiles string) {
 	if file := s.CertificateFile(); file != "" {
 		fmt.Fprintf(w, "  %-28s %s (clients must be told to trust it)\n", "self-signed certificate", file)
 	}
-	fmt.Fprintf(w, "Add an account:  %s\n", suggest(c.Data, "user", "add", "romeo@"+c.Domain[0]))
+	fmt.Fprintf(w, "Add an account:  %s\n", c.suggest("user", "add", "romeo@"+c.Domain[0]))
 	fmt.Fprintf(w, "Then log in with any XMPP client. Ctrl-C stops the server.\n")
 }
 

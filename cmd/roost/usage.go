@@ -14,7 +14,7 @@ import (
 
 // flagOf is the flag of each field of the server's configuration that can be wrong.
 var flagOf = map[string]string{
-	"Domains": "domain", "C2S": "c2s", "C2STLS": "c2s-tls", "DataDir": "data", "TLSCert": "tls-cert", "TLSKey": "tls-key",
+	"Domains": "domain", "C2S": "c2s", "C2STLS": "c2s-tls", "DataDir": "data", "Store": "store", "TLSCert": "tls-cert", "TLSKey": "tls-key",
 	"MaxStanza": "max-stanza", "Outbox": "outbox", "UnauthMemory": "unauth-memory", "OfflineBytes": "offline-bytes", "OfflineShare": "offline-share",
 }
 

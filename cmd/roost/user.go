@@ -11,7 +11,6 @@ import (
 	"roost/internal/cli"
 	"roost/jid"
 	"roost/store"
-	"roost/store/sqlite"
 )
 
 // userCmd are the commands for accounts. They work on the database, so that
@@ -166,7 +165,7 @@ func (c *userListCmd) Run() error {
 }
 
 // opener opens the store.
-type opener func(context.Context) (*sqlite.Store, error)
+type opener func(context.Context) (store.Store, error)
 
 // withStore runs f with the store, and with a context that ends when the command
 // is interrupted.
@@ -197,9 +196,9 @@ func (f *dataFlags) instead(err error) error {
 	var missing errMissing
 	switch {
 	case errors.As(err, &exists):
-		return fmt.Errorf("%w: change its password with: %s", err, suggest(f.Data, "user", "passwd", exists.String()))
+		return fmt.Errorf("%w: change its password with: %s", err, f.suggest("user", "passwd", exists.String()))
 	case errors.As(err, &missing):
-		return fmt.Errorf("%w: add it with: %s", err, suggest(f.Data, "user", "add", missing.String()))
+		return fmt.Errorf("%w: add it with: %s", err, f.suggest("user", "add", missing.String()))
 	}
 	return err
 }

@@ -19,7 +19,7 @@ import (
 	"roost/router"
 	"roost/session"
 	"roost/store"
-	"roost/store/sqlite"
+	"roost/store/stores"
 	"roost/xep"
 )
 
@@ -71,15 +71,15 @@ func AddAccounts(ctx context.Context, st store.Store, domain string) error {
 func NewServer(t testing.TB, cfg Config) *Server {
 	t.Helper()
 	ctx := context.Background()
-	path := filepath.Join(t.TempDir(), sqlite.FileName)
-	db, err := sqlite.Open(ctx, sqlite.Config{Path: path, ReserveBytes: -1})
+	dir := t.TempDir()
+	db, err := stores.Open(ctx, stores.Default(dir)+"?reserve=0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := AddAccounts(ctx, db, "localhost"); err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Store: db, Path: path}
+	s := &Server{Store: db, Path: filepath.Join(dir, stores.FileName)}
 	if cfg.Wrap != nil {
 		s.Store = cfg.Wrap(db)
 	}

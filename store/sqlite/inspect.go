@@ -9,25 +9,15 @@ import (
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
-)
 
-// Inspection is what Inspect found in a database.
-type Inspection struct {
-	Version    int      // of its tables; 0: there are none yet
-	Current    int      // version that Open brings them to
-	Accounts   int64    // in it
-	Problems   []string // what the integrity check found, at most a few
-	Unfinished bool     // the context ended before the integrity check did
-}
+	"roost/store"
+)
 
 // maxProblems is how many problems an integrity check looks for.
 const maxProblems = 5
 
-// Inspect reads a database without changing it, while servers use it or not. It
-// checks that the file is whole, which reads all of it; when ctx ends first, what
-// is known by then is returned. The error is fs.ErrNotExist where there is no
-// database, and fs.ErrPermission where it may not be read.
-func Inspect(ctx context.Context, path string) (Inspection, error) {
+// Inspect reads a database as store.Inspector says.
+func Inspect(ctx context.Context, path string) (store.Inspection, error) {
 	i, err := inspect(ctx, path)
 	if err != nil {
 		return i, fmt.Errorf("sqlite: inspect: %w", err)
@@ -35,7 +25,7 @@ func Inspect(ctx context.Context, path string) (Inspection, error) {
 	return i, nil
 }
 
-func inspect(ctx context.Context, path string) (i Inspection, err error) {
+func inspect(ctx context.Context, path string) (i store.Inspection, err error) {
 	// SQLite's own error for a file that cannot be opened does not say why.
 	f, err := os.Open(path)
 	if err != nil {
@@ -60,14 +50,14 @@ func inspect(ctx context.Context, path string) (i Inspection, err error) {
 	if err := sqlitex.ExecuteTransient(c, "PRAGMA query_only = ON", nil); err != nil {
 		return i, err
 	}
-	if err := i.read(c); err != nil {
+	if err := readTables(c, &i); err != nil {
 		return i, err
 	}
-	return i, i.check(ctx, c)
+	return i, quickCheck(ctx, c, &i)
 }
 
-// read reads what the tables say of themselves.
-func (i *Inspection) read(c *sqlite.Conn) error {
+// readTables reads what the tables say of themselves.
+func readTables(c *sqlite.Conn, i *store.Inspection) error {
 	tables, err := number(c, "SELECT count(*) FROM sqlite_schema")
 	if err != nil || tables == 0 {
 		return err
@@ -88,8 +78,8 @@ func (i *Inspection) read(c *sqlite.Conn) error {
 	return err
 }
 
-// check reads the whole file, as far as ctx lets it.
-func (i *Inspection) check(ctx context.Context, c *sqlite.Conn) error {
+// quickCheck reads the whole file, as far as ctx lets it.
+func quickCheck(ctx context.Context, c *sqlite.Conn, i *store.Inspection) error {
 	c.SetInterrupt(ctx.Done())
 	err := sqlitex.ExecuteTransient(c, fmt.Sprintf("PRAGMA quick_check(%d)", maxProblems), &sqlitex.ExecOptions{
 		ResultFunc: func(s *sqlite.Stmt) error {

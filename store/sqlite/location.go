@@ -1,0 +1,81 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strconv"
+
+	"roost/store"
+)
+
+// Scheme is the scheme of the URLs of databases.
+const Scheme = "sqlite"
+
+// location is a database file and how it is opened.
+type location struct{ cfg Config }
+
+var (
+	_ store.Location  = location{}
+	_ store.Inspector = location{}
+	_ store.Local     = location{}
+)
+
+// URL is the URL of the database in a file.
+func URL(path string) string {
+	return Scheme + ":" + (&url.URL{Path: filepath.Clean(path)}).EscapedPath()
+}
+
+// Locate reads a URL: sqlite:PATH or sqlite:///PATH. The path is absolute or
+// relative to the working directory. The parameter reserve is
+// Config.ReserveBytes, where 0 means none.
+func Locate(u *url.URL) (store.Location, error) {
+	path := u.Path
+	if u.Opaque != "" { // a relative path
+		var err error
+		if path, err = url.PathUnescape(u.Opaque); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case u.Host != "" || u.User != nil:
+		return nil, errors.New("a database is in a file, not on another host: write sqlite:PATH, or sqlite:///PATH with three slashes")
+	case path == "":
+		return nil, errors.New("no file is named: write sqlite:PATH")
+	case u.Fragment != "":
+		return nil, errors.New("a # in a file name is written %23")
+	}
+	l := location{Config{Path: path}}
+	for name, values := range u.Query() {
+		if name != "reserve" {
+			return nil, fmt.Errorf("there is no parameter %q, only reserve", name)
+		}
+		n, err := strconv.ParseInt(values[0], 10, 64)
+		if err != nil || n < 0 || len(values) > 1 {
+			return nil, errors.New("reserve must be a number of bytes, 0 for none")
+		}
+		if l.cfg.ReserveBytes = n; n == 0 {
+			l.cfg.ReserveBytes = -1
+		}
+	}
+	return l, nil
+}
+
+// Open implements store.Location.
+func (l location) Open(ctx context.Context) (store.Store, error) {
+	s, err := Open(ctx, l.cfg)
+	if err != nil {
+		return nil, err // not a nil *Store in an interface
+	}
+	return s, nil
+}
+
+// Inspect implements store.Inspector.
+func (l location) Inspect(ctx context.Context) (store.Inspection, error) {
+	return Inspect(ctx, l.cfg.Path)
+}
+
+// Path implements store.Local.
+func (l location) Path() string { return l.cfg.Path }

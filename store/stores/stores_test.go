@@ -1,0 +1,94 @@
+package stores
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"roost/jid"
+	"roost/store"
+)
+
+// TestLocate: what URLs name, and what is said of those that name nothing.
+func TestLocate(t *testing.T) {
+	f := func(text, path string) {
+		t.Helper()
+		l, err := Locate(text)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if got := l.(store.Local).Path(); got != path {
+			t.Errorf("%s names %q, want %q", text, got, path)
+		}
+	}
+	f("sqlite:/var/lib/roost/roost.db", "/var/lib/roost/roost.db")
+	f("sqlite:///var/lib/roost.db?reserve=0", "/var/lib/roost.db")
+	f("sqlite:data/roost.db", "data/roost.db")
+	f("SQLite:roost.db", "roost.db")
+	for _, dir := range []string{"/var/lib/roost", "relative", "/a dir/100%/é?#&/x:y", "a:b", "a%41"} {
+		f(Default(dir), filepath.Join(dir, FileName))
+	}
+
+	wrong := func(text, want string) {
+		t.Helper()
+		_, err := Locate(text)
+		if err == nil {
+			t.Errorf("%s is taken", text)
+			return
+		}
+		if got := err.Error(); !strings.Contains(got, want) || strings.Contains(got, "\n") || strings.Contains(got, "hunter2") {
+			t.Errorf("%s: %q, want %q in one line", text, got, want)
+		}
+	}
+	wrong("mysql://u:hunter2@host/db", `there is no kind of store "mysql": it must begin with one of sqlite:`)
+	wrong("/var/lib/roost.db", "no scheme: it must begin with one of sqlite:")
+	wrong("", "no scheme")
+	wrong("x://u:hunter2@host:hunter2/", "syntax error: it must begin with one of sqlite:")
+	wrong("sqlite://u:hunter2@host/db", "sqlite:///PATH with three slashes")
+	wrong("sqlite:", "no file is named")
+	wrong("sqlite:a#b", "%23")
+	wrong("sqlite:a?cache=1", `no parameter "cache"`)
+	wrong("sqlite:a?reserve=much", "a number of bytes")
+	wrong("sqlite:a?reserve=-1", "a number of bytes")
+	wrong("sqlite:a?reserve=1&reserve=2", "a number of bytes")
+}
+
+// TestOpen: a store that a URL names is opened, and its parameter counts.
+func TestOpen(t *testing.T) {
+	dir, juliet := t.TempDir(), jid.MustParse("juliet@example.com")
+	for i, text := range []string{Default(dir) + "?reserve=0", Default(dir) + "?reserve=4096"} {
+		s, err := Open(t.Context(), text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			err = s.CreateAccount(t.Context(), store.Account{JID: juliet})
+		} else {
+			_, err = s.Account(t.Context(), juliet)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		reserve, _ := filepath.Glob(filepath.Join(dir, FileName+"-reserve"))
+		if len(reserve) != i {
+			t.Errorf("%s: reserve %q", text, reserve)
+		}
+	}
+	if s, err := Open(t.Context(), "sqlite:"+dir); err == nil || s != nil {
+		t.Errorf("a directory is opened: %v, %v", s, err)
+	}
+	if s, err := Open(t.Context(), "mysql:x"); err == nil || s != nil {
+		t.Errorf("%v, %v", s, err)
+	}
+	l, err := Locate(Default(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i, err := l.(store.Inspector).Inspect(t.Context()); err != nil || i.Accounts != 1 || len(i.Problems) != 0 {
+		t.Errorf("%+v, %v", i, err)
+	}
+}
