@@ -33,7 +33,7 @@ func TestLastTogether(t *testing.T) {
 	}
 	s.Router.Flush(t.Context())
 	for _, user := range []string{"romeo", "juliet"} {
-		last, err := st.Last(t.Context(), jid.MustParse(user+"@localhost"))
+		last, err := s.Store.Last(t.Context(), jid.MustParse(user+"@localhost"))
 		if err != nil || last.At.Before(began.Truncate(time.Second)) || string(last.Status) != user {
 			t.Errorf("in the store, %s: %v %q, %v", user, last.At, last.Status, err)
 		}

@@ -9,8 +9,7 @@ import (
 	"roost/internal/xmpptest"
 	"roost/jid"
 	"roost/session"
-	"roost/store"
-	"roost/store/slow"
+	"roost/store/faultstore"
 )
 
 // TestFloodLeavesRoom: one sender cannot fill somebody else's mailbox, neither
@@ -56,13 +55,10 @@ func TestFloodLeavesRoom(t *testing.T) {
 // delete, because its disk is full, are not delivered again, to no resource; new
 // ones are; and when the store can delete again, it does.
 func TestDeliveredOnce(t *testing.T) {
-	var faulty *slow.Store
+	faulty := new(faultstore.Faults)
 	var cfg xmpptest.Config
 	cfg.Router.PageBytes = 500 // some pages
-	cfg.Wrap = func(s store.Store) store.Store {
-		faulty = slow.New(s)
-		return faulty
-	}
+	cfg.Store = faulty.Options()
 	s := xmpptest.NewServer(t, cfg)
 	romeo := loginRaw(t, s, "romeo", plainHeader)
 	send := func(from, to int) {

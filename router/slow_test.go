@@ -8,18 +8,14 @@ import (
 
 	"roost/internal/xmpptest"
 	"roost/jid"
-	"roost/store"
-	"roost/store/slow"
+	"roost/store/faultstore"
 )
 
 // slowServer is a server whose store can be stopped.
-func slowServer(t *testing.T, cfg xmpptest.Config) (*xmpptest.Server, *slow.Store) {
+func slowServer(t *testing.T, cfg xmpptest.Config) (*xmpptest.Server, *faultstore.Faults) {
 	t.Helper()
-	var st *slow.Store
-	cfg.Wrap = func(inner store.Store) store.Store {
-		st = slow.New(inner)
-		return st
-	}
+	st := new(faultstore.Faults)
+	cfg.Store = st.Options()
 	return xmpptest.NewServer(t, cfg), st
 }
 
@@ -137,7 +133,7 @@ func TestFailingStore(t *testing.T) {
 
 // block makes every call of one method wait until the function it returns is
 // called.
-func block(st *slow.Store, method string) (release func()) {
+func block(st *faultstore.Faults, method string) (release func()) {
 	gate := make(chan struct{})
 	st.SetFault(func(m string) error {
 		if m == method {

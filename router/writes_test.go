@@ -68,14 +68,10 @@ func TestLoginsWaitForNoWrite(t *testing.T) {
 // another process goes into a few transactions, however few workers there are.
 func TestWritersShareCommits(t *testing.T) {
 	const n = 100
-	var db *sqlitestore.Store
 	var cfg xmpptest.Config
 	cfg.Session.Workers, cfg.Session.MaxResources, cfg.Router.MaxOffline = 4, n, n
-	cfg.Wrap = func(inner store.Store) store.Store {
-		db = inner.(*sqlitestore.Store)
-		return inner
-	}
 	s := xmpptest.NewServer(t, cfg)
+	db := s.Store.(*sqlitestore.Store)
 	var clients []*rawClient
 	for i := range n {
 		clients = append(clients, loginAs(t, s, "romeo", fmt.Sprint(i), plainHeader))

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"roost/internal/xmpptest"
-	"roost/store"
 	sqlitestore "roost/store/sqlite"
 )
 
@@ -16,14 +15,10 @@ import (
 // writes a transaction has, and the CPU time of each, that of the clients included.
 func BenchmarkWrites(b *testing.B) {
 	const n = 640
-	var db *sqlitestore.Store
 	var cfg xmpptest.Config
 	cfg.Session.MaxResources, cfg.Router.MaxOffline = n, 1<<30
-	cfg.Wrap = func(inner store.Store) store.Store {
-		db = inner.(*sqlitestore.Store)
-		return inner
-	}
 	s := xmpptest.NewServer(b, cfg)
+	db := s.Store.(*sqlitestore.Store)
 	var clients []*rawClient
 	for i := range n {
 		c := dialRaw(b, s)

@@ -71,7 +71,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err := recordDomains(cfg.DataDir, s.cfg.Domains); err != nil {
 		return nil, err
 	}
-	st, err := location.Open(ctx)
+	st, err := location.Open(ctx, store.Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 	"roost/internal/xmpptest"
 	"roost/jid"
 	"roost/store"
-	"roost/store/slow"
+	"roost/store/faultstore"
 )
 
 // saslClient is a client in front of authentication.
@@ -172,16 +172,14 @@ func TestMadeUpAccounts(t *testing.T) {
 // BenchmarkFirstResponse has the allocations and the time.
 func TestSameWork(t *testing.T) {
 	var calls atomic.Pointer[[]string]
-	s := xmpptest.NewServer(t, xmpptest.Config{Wrap: func(inner store.Store) store.Store {
-		st := slow.New(inner)
-		st.SetFault(func(method string) error {
-			if p := calls.Load(); p != nil {
-				*p = append(*p, method)
-			}
-			return nil
-		})
-		return st
-	}})
+	var st faultstore.Faults
+	s := xmpptest.NewServer(t, xmpptest.Config{Store: st.Options()})
+	st.SetFault(func(method string) error {
+		if p := calls.Load(); p != nil {
+			*p = append(*p, method)
+		}
+		return nil
+	})
 	newSASLClient(t, s).plain("paris", "wrong") // the first login has more to ask
 	work := func(user string, login func(c *saslClient) string) string {
 		t.Helper()
@@ -218,11 +216,8 @@ func TestSameWork(t *testing.T) {
 // store that fails have conditions of their own, which only those learn who
 // know the password or who have to try again.
 func TestSASLConditions(t *testing.T) {
-	var st *slow.Store
-	s := xmpptest.NewServer(t, xmpptest.Config{Wrap: func(inner store.Store) store.Store {
-		st = slow.New(inner)
-		return st
-	}})
+	var st faultstore.Faults
+	s := xmpptest.NewServer(t, xmpptest.Config{Store: st.Options()})
 	if err := s.Store.SetDisabled(t.Context(), jid.MustParse("paris@localhost"), true); err != nil {
 		t.Fatal(err)
 	}

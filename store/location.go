@@ -12,7 +12,7 @@ import (
 // found by type assertion: Inspector, Local.
 type Location interface {
 	// Open opens the store, and makes it where there is none.
-	Open(ctx context.Context) (Store, error)
+	Open(ctx context.Context, o Options) (Store, error)
 }
 
 // Inspector is a Location whose store can be examined without opening it for

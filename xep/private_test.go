@@ -10,7 +10,7 @@ import (
 	"roost/internal/xmpptest"
 	"roost/jid"
 	"roost/store"
-	"roost/store/slow"
+	"roost/store/faultstore"
 	"roost/xep"
 )
 
@@ -56,13 +56,10 @@ func TestPrivateLimits(t *testing.T) {
 // of their requests are in it, so that none of them sees what another wrote.
 func TestPrivateRace(t *testing.T) {
 	const clients, each, limit = 10, 12, 100
-	var slowed *slow.Store
+	slowed := new(faultstore.Faults)
 	ts := &testServer{xmpptest.NewServer(t, xmpptest.Config{
-		XEP: xep.Config{PrivateCount: limit, Iterations: store.MinIterations},
-		Wrap: func(s store.Store) store.Store {
-			slowed = slow.New(s)
-			return slowed
-		},
+		XEP:   xep.Config{PrivateCount: limit, Iterations: store.MinIterations},
+		Store: slowed.Options(),
 	}), memnet.Loopback}
 	var all []*testClient
 	for i := range clients {

@@ -38,7 +38,7 @@ const batch = 500
 // Fill writes the rosters of accounts user0@domain to user<n-1>@domain into the
 // store that a URL names: subscriptions both ways. contacts must be even.
 func Fill(ctx context.Context, url, domain string, n, contacts int) error {
-	db, err := stores.Open(ctx, url)
+	db, err := stores.Open(ctx, url, store.Options{})
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func (f *accountFlags) openExisting(ctx context.Context) (store.Store, error) {
 	if store.Missing(l) {
 		return nil, errors.New(missing)
 	}
-	return l.Open(ctx)
+	return l.Open(ctx, store.Options{})
 }
 
 // mayCreate returns an error where no client could log in to the accounts.

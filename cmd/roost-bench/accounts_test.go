@@ -9,7 +9,7 @@ import (
 	"roost/internal/cmdtest"
 	"roost/jid"
 	"roost/store"
-	"roost/store/slow"
+	"roost/store/faultstore"
 	"roost/store/stores"
 )
 
@@ -86,7 +86,8 @@ func TestBenchInterrupted(t *testing.T) {
 // cannot be deleted is told.
 func TestBenchRemoves(t *testing.T) {
 	dir := t.TempDir()
-	s := openStore(t, dir)
+	var faults faultstore.Faults
+	s := openFaulty(t, dir, &faults)
 	made := madeAccounts{from: &accountFlags{Create: dir}, salt: []byte("ours")}
 	for _, name := range []string{"a@localhost", "b@localhost", "gone@localhost"} {
 		made.jids = append(made.jids, jid.MustParse(name))
@@ -96,15 +97,14 @@ func TestBenchRemoves(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	faulty := slow.New(s)
 	disk := errors.New("the disk is full")
-	faulty.SetFault(func(method string) error {
+	faults.SetFault(func(method string) error {
 		if method == "DeleteAccount" {
 			return disk
 		}
 		return nil
 	})
-	if left, err := made.removeFrom(t.Context(), faulty); left != 1 || err != disk {
+	if left, err := made.removeFrom(t.Context(), s); left != 1 || err != disk {
 		t.Errorf("%d left, %v", left, err)
 	}
 	if err := made.remove(); err != nil {

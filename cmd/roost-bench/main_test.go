@@ -16,6 +16,7 @@ import (
 	"roost/internal/cmdtest"
 	"roost/server"
 	"roost/store"
+	"roost/store/faultstore"
 	"roost/store/stores"
 )
 
@@ -88,7 +89,13 @@ func startServer(t *testing.T, env ...string) (target, data, pid string) {
 // openStore opens the database of a data directory.
 func openStore(t *testing.T, dir string) store.Store {
 	t.Helper()
-	s, err := stores.Open(t.Context(), stores.Default(dir))
+	return openFaulty(t, dir, new(faultstore.Faults))
+}
+
+// openFaulty is openStore with faults.
+func openFaulty(t *testing.T, dir string, faults *faultstore.Faults) store.Store {
+	t.Helper()
+	s, err := stores.Open(t.Context(), stores.Default(dir), faults.Options())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func (f *dataFlags) open(ctx context.Context) (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.Open(ctx)
+	return l.Open(ctx, store.Options{})
 }
 
 // openExisting opens the store, and makes none: a command that changes what is
@@ -62,7 +62,7 @@ func (f *dataFlags) openExisting(ctx context.Context) (store.Store, error) {
 		}
 		return nil, errNoStore(fmt.Sprintf("there is no database in %s: name the server's data directory with --data", f.Data))
 	}
-	return l.Open(ctx)
+	return l.Open(ctx, store.Options{})
 }
 
 // errNoStore says where there is no store.

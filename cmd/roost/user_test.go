@@ -16,6 +16,8 @@ import (
 	"roost/internal/cli"
 	"roost/jid"
 	"roost/store"
+	"roost/store/faultstore"
+	"roost/store/stores"
 )
 
 var juliet = jid.MustParse("juliet@example.com")
@@ -23,7 +25,13 @@ var juliet = jid.MustParse("juliet@example.com")
 // openStore opens the database of a data directory.
 func openStore(t *testing.T, dir string) store.Store {
 	t.Helper()
-	s, err := (&dataFlags{Data: dir}).open(t.Context())
+	return openFaulty(t, dir, new(faultstore.Faults))
+}
+
+// openFaulty is openStore with faults.
+func openFaulty(t *testing.T, dir string, faults *faultstore.Faults) store.Store {
+	t.Helper()
+	s, err := stores.Open(t.Context(), stores.Default(dir), faults.Options())
 	if err != nil {
 		t.Fatal(err)
 	}

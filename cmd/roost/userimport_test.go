@@ -14,7 +14,7 @@ import (
 
 	"roost/jid"
 	"roost/store"
-	"roost/store/slow"
+	"roost/store/faultstore"
 )
 
 // importText imports a file's text, and returns what was said of mistakes.
@@ -171,7 +171,8 @@ func TestImportTellsNoPassword(t *testing.T) {
 
 // TestImportAgain: what is there is passed over, or gets the new password.
 func TestImportAgain(t *testing.T) {
-	s := slow.New(openStore(t, t.TempDir()))
+	var faults faultstore.Faults
+	s := openFaulty(t, t.TempDir(), &faults)
 	f := func(text string, update bool, created, existing int) {
 		t.Helper()
 		im, said, err := importText(t, s, text, update)
@@ -185,9 +186,9 @@ func TestImportAgain(t *testing.T) {
 	f("a@example.com,3\nd@example.com,3\n", true, 1, 1)
 	logins(t, s, map[string]string{"a@example.com": "3", "b@example.com": "1", "d@example.com": "3"})
 	// With nothing new, nothing is written.
-	writes := s.Calls("ImportAccounts")
+	writes := faults.Calls("ImportAccounts")
 	f("a@example.com,4\nb@example.com,4\n", false, 0, 2)
-	if s.Calls("ImportAccounts") != writes {
+	if faults.Calls("ImportAccounts") != writes {
 		t.Error("an import of nothing new has written")
 	}
 	f("", false, 0, 0)
@@ -224,10 +225,11 @@ func TestImportInterrupted(t *testing.T) {
 
 // TestImportStoreFails: the store's error ends the import.
 func TestImportStoreFails(t *testing.T) {
-	s := slow.New(openStore(t, t.TempDir()))
+	var faults faultstore.Faults
+	s := openFaulty(t, t.TempDir(), &faults)
 	disk := errors.New("the disk is full")
 	for _, method := range []string{"Account", "ImportAccounts"} {
-		s.SetFault(func(called string) error {
+		faults.SetFault(func(called string) error {
 			if called == method {
 				return disk
 			}

@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"store/sqlite":      {"roost/store", "roost/jid", "roost/internal/ownfile", "zombiezen.com/go/sqlite", "golang.org/x/sys/unix"},
 	"store/stores":      {"roost/store", "roost/store/sqlite"},
 	"store/storetest":   {"roost/store", "roost/jid"},
-	"store/slow":        {"roost/store", "roost/jid"},
+	"store/faultstore":  {"roost/store"},
 	"server":            {"roost/capacity", "roost/poller", "roost/parser", "roost/jid", "roost/session", "roost/router", "roost/xep", "roost/store", "roost/store/stores", "roost/internal/ownfile", "golang.org/x/sys"},
 	"capacity":          {"github.com/dustin/go-humanize"},
 	"internal/panics":   {},

@@ -33,6 +33,7 @@ type Config struct {
 	XEP     xep.Config
 	Outbox  int                           // bytes; default 256 KiB
 	Unauth  int                           // bytes held for clients that are not authenticated; default no limit
+	Store   store.Options                 // of the store
 	Wrap    func(store.Store) store.Store // puts something around the store
 	Logger  *slog.Logger                  // default: warnings, to the test's log
 }
@@ -72,7 +73,7 @@ func NewServer(t testing.TB, cfg Config) *Server {
 	t.Helper()
 	ctx := context.Background()
 	dir := t.TempDir()
-	db, err := stores.Open(ctx, stores.Default(dir)+"?reserve=0")
+	db, err := stores.Open(ctx, stores.Default(dir)+"?reserve=0", cfg.Store)
 	if err != nil {
 		t.Fatal(err)
 	}

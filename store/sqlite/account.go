@@ -17,7 +17,7 @@ func (s *Store) Account(ctx context.Context, bare jid.JID) (store.Account, error
 	bare = bare.Bare()
 	a := store.Account{JID: bare.Clone()}
 	found := false
-	err := s.read(ctx, "read account "+bare.String(), func(c *conn) error {
+	err := s.read(ctx, "Account", "read account "+bare.String(), func(c *conn) error {
 		st, err := c.account(qAccount, bare)
 		if err != nil {
 			return err
@@ -61,7 +61,7 @@ const sampleSize = 1 << 11
 // twice as many.
 func (s *Store) Iterations(ctx context.Context) (map[int]int, error) {
 	counts := make(map[int]int)
-	err := s.read(ctx, "sample iterations", func(c *conn) error {
+	err := s.read(ctx, "Iterations", "sample iterations", func(c *conn) error {
 		last, err := c.lastAccount()
 		if err != nil {
 			return err
@@ -102,7 +102,7 @@ func (c *conn) lastAccount() (int64, error) {
 
 // CreateAccount implements store.Accounts.
 func (s *Store) CreateAccount(ctx context.Context, a store.Account) error {
-	return s.write(ctx, "create account "+a.JID.BareString(), 0, func(c *conn) error {
+	return s.write(ctx, "CreateAccount", "create account "+a.JID.BareString(), 0, func(c *conn) error {
 		created, err := c.insertAccount(&a)
 		if err == nil && !created {
 			return store.ErrExists
@@ -153,7 +153,7 @@ func (s *Store) SetCredentials(ctx context.Context, bare jid.JID, k store.Creden
 	if keepSessions {
 		kind = store.CredentialsRenewed
 	}
-	err = s.write(ctx, "set credentials of "+bare.BareString(), 0, func(c *conn) error {
+	err = s.write(ctx, "SetCredentials", "set credentials of "+bare.BareString(), 0, func(c *conn) error {
 		event, err = c.setCredentials(bare, &k, kind)
 		return err
 	})
@@ -175,7 +175,7 @@ func (s *Store) SetDisabled(ctx context.Context, bare jid.JID, disabled bool) er
 	if disabled {
 		kind = store.AccountDisabled
 	}
-	return s.write(ctx, "disable or enable "+bare.BareString(), 0, func(c *conn) error {
+	return s.write(ctx, "SetDisabled", "disable or enable "+bare.BareString(), 0, func(c *conn) error {
 		st, err := c.account(qSetDisabled, bare)
 		if err != nil {
 			return err
@@ -189,7 +189,7 @@ func (s *Store) SetDisabled(ctx context.Context, bare jid.JID, disabled bool) er
 // DeleteAccount implements store.Accounts. The tables delete what belongs to the
 // account.
 func (s *Store) DeleteAccount(ctx context.Context, bare jid.JID) error {
-	return s.write(ctx, "delete account "+bare.BareString(), frees, func(c *conn) error {
+	return s.write(ctx, "DeleteAccount", "delete account "+bare.BareString(), frees, func(c *conn) error {
 		c.freed, c.scrub = true, true
 		contacts, err := c.endSubscriptions(bare)
 		if err != nil {
@@ -320,7 +320,7 @@ func (s *Store) ImportAccounts(ctx context.Context, accounts []store.Account, mo
 	if mode == store.UpdateQuietly {
 		kind = store.CredentialsRenewed
 	}
-	err = s.write(ctx, "import accounts", 0, func(c *conn) error {
+	err = s.write(ctx, "ImportAccounts", "import accounts", 0, func(c *conn) error {
 		for i := range accounts {
 			a := &accounts[i]
 			isNew, err := c.insertAccount(a)
@@ -347,7 +347,7 @@ func (s *Store) ImportAccounts(ctx context.Context, accounts []store.Account, mo
 // ListAccounts implements store.Accounts.
 func (s *Store) ListAccounts(ctx context.Context, domain string, after jid.JID, limit int) ([]store.Account, error) {
 	var list []store.Account
-	err := s.read(ctx, "list accounts", func(c *conn) error {
+	err := s.read(ctx, "ListAccounts", "list accounts", func(c *conn) error {
 		q, from := qListAll, after.Domain()
 		if domain != "" {
 			q, from = qListDomain, domain

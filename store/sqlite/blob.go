@@ -12,7 +12,7 @@ import (
 
 // Blob implements store.Blobs.
 func (s *Store) Blob(ctx context.Context, owner jid.JID, kind, key string) (value []byte, err error) {
-	err = s.read(ctx, "read "+kind+" of "+owner.BareString(), func(c *conn) error {
+	err = s.read(ctx, "Blob", "read "+kind+" of "+owner.BareString(), func(c *conn) error {
 		st, err := c.account(qBlob, owner)
 		if err != nil {
 			return err
@@ -30,7 +30,7 @@ func (s *Store) Blob(ctx context.Context, owner jid.JID, kind, key string) (valu
 // PutBlobs implements store.Blobs. The number of values that are counted is the
 // one that the quota allows.
 func (s *Store) PutBlobs(ctx context.Context, owner jid.JID, generation int64, kind string, values []store.BlobValue, quota store.BlobQuota) error {
-	return s.write(ctx, "write "+kind+" of "+owner.BareString(), 0, func(c *conn) error {
+	return s.write(ctx, "PutBlobs", "write "+kind+" of "+owner.BareString(), 0, func(c *conn) error {
 		c.freed = true
 		account, err := c.accountRow(owner)
 		if err == nil && generation != 0 && generation != account.generation {
@@ -109,7 +109,7 @@ func (c *conn) putBlob(id int64, kind string, v *store.BlobValue) error {
 
 // SetLast implements store.Activity.
 func (s *Store) SetLast(ctx context.Context, batch []store.Last) error {
-	return s.write(ctx, "write last activity", 0, func(c *conn) error {
+	return s.write(ctx, "SetLast", "write last activity", 0, func(c *conn) error {
 		for _, l := range batch {
 			st, err := c.account(qSetLast, l.Owner)
 			if err != nil {
@@ -129,7 +129,7 @@ func (s *Store) SetLast(ctx context.Context, batch []store.Last) error {
 // Last implements store.Activity.
 func (s *Store) Last(ctx context.Context, owner jid.JID) (store.Last, error) {
 	l := store.Last{Owner: owner.Bare().Clone()}
-	err := s.read(ctx, "read last activity of "+owner.BareString(), func(c *conn) error {
+	err := s.read(ctx, "Last", "read last activity of "+owner.BareString(), func(c *conn) error {
 		st, err := c.account(qLast, owner)
 		if err != nil {
 			return err

@@ -115,9 +115,14 @@ func blob(st *sqlite.Stmt, col int) []byte {
 	return b
 }
 
-// read runs f with a connection of the pool. Reads take microseconds, so that
-// ctx is looked at only while waiting for a connection.
-func (s *Store) read(ctx context.Context, what string, f func(*conn) error) error {
+// read runs f, which does the operation op, with a connection of the pool. Reads
+// take microseconds, so that ctx is looked at only while waiting for a connection.
+func (s *Store) read(ctx context.Context, op, what string, f func(*conn) error) error {
+	done, err := s.cfg.Options.Begin(ctx, store.Op{Name: op})
+	if err != nil {
+		return err
+	}
+	defer done()
 	if err := ctx.Err(); err != nil {
 		return s.wrap(what, err)
 	}

@@ -38,7 +38,7 @@ func (c *conn) event(bare jid.JID, kind store.EventKind, now time.Time) (id int6
 // AccountEvents implements store.Accounts.
 func (s *Store) AccountEvents(ctx context.Context, after int64, limit int) ([]store.AccountEvent, error) {
 	var events []store.AccountEvent
-	err := s.read(ctx, "read account events", func(c *conn) error {
+	err := s.read(ctx, "AccountEvents", "read account events", func(c *conn) error {
 		st, err := c.stmt(qEvents)
 		if err != nil {
 			return err
@@ -96,7 +96,7 @@ func (c *conn) itemState(id int64, contact jid.JID) (state int64, err error) {
 // EventContacts implements store.Accounts.
 func (s *Store) EventContacts(ctx context.Context, event int64, after jid.JID, limit int) ([]store.EventContact, error) {
 	var contacts []store.EventContact
-	err := s.read(ctx, "read contacts of an account event", func(c *conn) error {
+	err := s.read(ctx, "EventContacts", "read contacts of an account event", func(c *conn) error {
 		st, err := c.stmt(qEventContacts)
 		if err != nil {
 			return err
@@ -119,7 +119,7 @@ func (s *Store) EventContacts(ctx context.Context, event int64, after jid.JID, l
 
 // LastAccountEvent implements store.Accounts.
 func (s *Store) LastAccountEvent(ctx context.Context) (id int64, err error) {
-	err = s.read(ctx, "read account events", func(c *conn) error {
+	err = s.read(ctx, "LastAccountEvent", "read account events", func(c *conn) error {
 		st, err := c.stmt(qLastEvent)
 		if err == nil {
 			id, err = sqlitex.ResultInt64(st)

@@ -30,7 +30,7 @@ func says(t *testing.T, err error, text string) {
 // pragma sets something on the writer's connection.
 func pragma(t *testing.T, s *Store, text string) {
 	t.Helper()
-	err := s.write(t.Context(), "pragma", whole|outside, func(c *conn) error {
+	err := s.write(t.Context(), "Test", "pragma", whole|outside, func(c *conn) error {
 		return sqlitex.ExecuteTransient(c.Conn, "PRAGMA "+text, nil)
 	})
 	if err != nil {

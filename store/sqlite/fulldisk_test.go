@@ -132,7 +132,7 @@ func TestLentToDeletions(t *testing.T) {
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.write(ctx, "step", whole|outside, func(c *conn) error { s.step(c); return nil }); err != nil {
+	if err := s.write(ctx, "Test", "step", whole|outside, func(c *conn) error { s.step(c); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if err := keep(); err != nil {
@@ -174,7 +174,7 @@ func TestDeleteBesideFullWrites(t *testing.T) {
 	// The writer waits until both writes are in its queue.
 	release, waits := make(chan struct{}), make(chan struct{})
 	go func() {
-		_ = s.write(ctx, "wait", whole|outside, func(*conn) error { close(waits); <-release; return nil })
+		_ = s.write(ctx, "Test", "wait", whole|outside, func(*conn) error { close(waits); <-release; return nil })
 	}()
 	<-waits
 	kept, deleted := make(chan error, 1), make(chan error, 1)

@@ -64,8 +64,10 @@ func Locate(u *url.URL) (store.Location, error) {
 }
 
 // Open implements store.Location.
-func (l location) Open(ctx context.Context) (store.Store, error) {
-	s, err := Open(ctx, l.cfg)
+func (l location) Open(ctx context.Context, o store.Options) (store.Store, error) {
+	cfg := l.cfg
+	cfg.Options = o
+	s, err := Open(ctx, cfg)
 	if err != nil {
 		return nil, err // not a nil *Store in an interface
 	}

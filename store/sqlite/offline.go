@@ -21,7 +21,7 @@ const fewMessages = 16
 func (s *Store) AppendOffline(ctx context.Context, owner jid.JID, m store.NewMessage, quota store.OfflineQuota) error {
 	what := "keep message for " + owner.BareString()
 	var refused error
-	err := s.write(ctx, what, whole, func(c *conn) error {
+	err := s.write(ctx, "AppendOffline", what, whole, func(c *conn) error {
 		refused = nil // it may be called twice
 		err := c.appendOffline(owner, m, quota)
 		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrQuota) {
@@ -214,7 +214,7 @@ func (c *conn) senderEnd(q query, id int64, sender string) (s span, err error) {
 
 // Offline implements store.Offline.
 func (s *Store) Offline(ctx context.Context, owner jid.JID, after int64, maxBytes int) (msgs []store.OfflineMessage, more bool, err error) {
-	err = s.read(ctx, "read messages kept for "+owner.BareString(), func(c *conn) error {
+	err = s.read(ctx, "Offline", "read messages kept for "+owner.BareString(), func(c *conn) error {
 		st, err := c.account(qOffline, owner)
 		if err != nil {
 			return err
@@ -243,7 +243,7 @@ func (s *Store) Offline(ctx context.Context, owner jid.JID, after int64, maxByte
 
 // DeleteOffline implements store.Offline.
 func (s *Store) DeleteOffline(ctx context.Context, owner jid.JID, upTo int64) error {
-	return s.write(ctx, "delete messages kept for "+owner.BareString(), whole|frees, func(c *conn) error {
+	return s.write(ctx, "DeleteOffline", "delete messages kept for "+owner.BareString(), whole|frees, func(c *conn) error {
 		c.freed = true
 		st, err := c.account(qDeleteOffline, owner)
 		if err != nil {
@@ -257,7 +257,7 @@ func (s *Store) DeleteOffline(ctx context.Context, owner jid.JID, upTo int64) er
 
 // CountOffline implements store.Offline.
 func (s *Store) CountOffline(ctx context.Context, owner jid.JID) (n int, err error) {
-	err = s.read(ctx, "count messages kept for "+owner.BareString(), func(c *conn) error {
+	err = s.read(ctx, "CountOffline", "count messages kept for "+owner.BareString(), func(c *conn) error {
 		st, err := c.account(qCountOffline, owner)
 		if err == nil {
 			n, err = sqlitex.ResultInt(st)

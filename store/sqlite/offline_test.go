@@ -20,7 +20,7 @@ import (
 // first columns are given: it costs the same in a full mailbox.
 func TestAppendPlan(t *testing.T) {
 	s := openTest(t, Config{})
-	err := s.read(t.Context(), "explain", func(c *conn) error {
+	err := s.read(t.Context(), "Test", "explain", func(c *conn) error {
 		for _, q := range []query{qMailbox, qMailboxFirst, qSenderFirst, qSenderLast} {
 			steps, args := 0, []any{"x"}
 			if strings.Contains(queries[q], "?2") {
@@ -107,7 +107,7 @@ func TestOldMessages(t *testing.T) {
 // dataVersion changes with the commits of other stores that have the file open.
 func dataVersion(t *testing.T, s *Store) (version int64) {
 	t.Helper()
-	err := s.write(t.Context(), "pragma", whole|outside, func(c *conn) (err error) {
+	err := s.write(t.Context(), "Test", "pragma", whole|outside, func(c *conn) (err error) {
 		version, err = number(c.Conn, "PRAGMA data_version")
 		return err
 	})

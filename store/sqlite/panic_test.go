@@ -15,7 +15,7 @@ func TestPanicInRead(t *testing.T) {
 	for range 3 {
 		func() {
 			defer func() { recover() }()
-			_ = s.read(t.Context(), "panic", func(*conn) error { panic("in a read") })
+			_ = s.read(t.Context(), "Test", "panic", func(*conn) error { panic("in a read") })
 		}()
 	}
 	if _, err := s.Account(t.Context(), juliet); err != nil {

@@ -13,8 +13,18 @@ import (
 )
 
 // LoginState implements store.Store.
-func (s *Store) LoginState(ctx context.Context, owner jid.JID) (state store.LoginState, err error) {
-	err = s.read(ctx, "read roster of "+owner.BareString(), func(c *conn) error {
+func (s *Store) LoginState(ctx context.Context, owner jid.JID) (store.LoginState, error) {
+	return s.loginState(ctx, "LoginState", owner)
+}
+
+// Roster implements store.Rosters.
+func (s *Store) Roster(ctx context.Context, owner jid.JID) (store.Roster, error) {
+	state, err := s.loginState(ctx, "Roster", owner)
+	return state.Roster, err
+}
+
+func (s *Store) loginState(ctx context.Context, op string, owner jid.JID) (state store.LoginState, err error) {
+	err = s.read(ctx, op, "read roster of "+owner.BareString(), func(c *conn) error {
 		st, err := c.account(qLoginState, owner)
 		if err != nil {
 			return err
@@ -40,12 +50,6 @@ func (s *Store) LoginState(ctx context.Context, owner jid.JID) (state store.Logi
 		return store.LoginState{}, err
 	}
 	return state, nil
-}
-
-// Roster implements store.Rosters.
-func (s *Store) Roster(ctx context.Context, owner jid.JID) (store.Roster, error) {
-	state, err := s.LoginState(ctx, owner)
-	return state.Roster, err
 }
 
 // rosterItems are all items of an account.
@@ -78,7 +82,7 @@ func (c *conn) rosterRequests(id int64) (contacts []string, err error) {
 
 // RosterChanges implements store.Rosters.
 func (s *Store) RosterChanges(ctx context.Context, owner jid.JID, since int64) (changes []store.RosterChange, current int64, ok bool, err error) {
-	err = s.read(ctx, "read roster changes of "+owner.BareString(), func(c *conn) error {
+	err = s.read(ctx, "RosterChanges", "read roster changes of "+owner.BareString(), func(c *conn) error {
 		st, err := c.account(qAccountRow, owner)
 		if err != nil {
 			return err
@@ -141,7 +145,7 @@ func (c *conn) eachSince(q query, id, since int64, f func(*sqlite.Stmt) error) e
 
 // SubscriptionRequests implements store.Rosters.
 func (s *Store) SubscriptionRequests(ctx context.Context, owner jid.JID) (requests []store.Request, err error) {
-	err = s.read(ctx, "read subscription requests of "+owner.BareString(), func(c *conn) error {
+	err = s.read(ctx, "SubscriptionRequests", "read subscription requests of "+owner.BareString(), func(c *conn) error {
 		st, err := c.account(qRequests, owner)
 		if err != nil {
 			return err

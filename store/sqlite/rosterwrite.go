@@ -15,7 +15,7 @@ const maxRemoved = 64
 // ApplyRoster implements store.Rosters.
 func (s *Store) ApplyRoster(ctx context.Context, updates []store.RosterUpdate) ([]int64, error) {
 	versions := make([]int64, len(updates))
-	err := s.write(ctx, "change roster", 0, func(c *conn) error {
+	err := s.write(ctx, "ApplyRoster", "change roster", 0, func(c *conn) error {
 		for i := range updates {
 			version, err := c.applyRoster(i, &updates[i])
 			if err != nil {

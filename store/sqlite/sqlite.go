@@ -62,6 +62,9 @@ type Config struct {
 	// get when the disk is full. They need no more than LogBytes and what one of
 	// them writes. Default 32 MiB; below 0: there is none.
 	ReserveBytes int64
+
+	// Options are those of every kind of store.
+	Options store.Options
 }
 
 func (c Config) withDefaults() Config {

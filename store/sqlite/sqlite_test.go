@@ -11,7 +11,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store { return openTest(t, Config{}) })
+	storetest.Run(t, func(t *testing.T, o store.Options) store.Store { return openTest(t, Config{Options: o}) })
 }
 
 // openTest opens a store in a directory of the test's own, which is closed at

@@ -106,7 +106,7 @@ func BenchmarkDeliver(b *testing.B) {
 			b.Run(fmt.Sprintf("%d/secure=%s", size, secure), func(b *testing.B) {
 				s := openTest(b, Config{})
 				fill(b, s)
-				err := s.write(ctx, "pragma", whole|outside, func(c *conn) error {
+				err := s.write(ctx, "Test", "pragma", whole|outside, func(c *conn) error {
 					return sqlitex.ExecuteTransient(c.Conn, "PRAGMA secure_delete = "+secure, nil)
 				})
 				if err != nil {

@@ -21,7 +21,7 @@ import (
 func stepped(t *testing.T, s *Store) <-chan struct{} {
 	t.Helper()
 	steps := make(chan struct{}, 1)
-	err := s.write(t.Context(), "set", whole|outside, func(*conn) error {
+	err := s.write(t.Context(), "Test", "set", whole|outside, func(*conn) error {
 		s.upkeep.stepped = func() {
 			select {
 			case steps <- struct{}{}:
@@ -70,7 +70,7 @@ func fillMailbox(t *testing.T, s *Store, owner jid.JID, n, size int) {
 // cutLog moves all of the log into the database and cuts it.
 func cutLog(t *testing.T, s *Store) {
 	t.Helper()
-	if err := s.write(t.Context(), "cut", whole|outside, func(c *conn) error {
+	if err := s.write(t.Context(), "Test", "cut", whole|outside, func(c *conn) error {
 		s.waitCheckpoint() // it would be in the way
 		s.truncate(c)
 		return nil

@@ -48,10 +48,15 @@ const (
 
 func newWrite() any { return &write{done: make(chan struct{}, 1)} }
 
-// write runs f in a transaction, together with others' writes, and returns when
-// that is durable. If ctx ends before the writer has begun with f, it never runs;
-// later, its outcome is waited for.
-func (s *Store) write(ctx context.Context, what string, mode mode, f func(*conn) error) error {
+// write runs f, which does the operation op, in a transaction, together with others'
+// writes, and returns when that is durable. If ctx ends before the writer has begun
+// with f, it never runs; later, its outcome is waited for.
+func (s *Store) write(ctx context.Context, op, what string, mode mode, f func(*conn) error) error {
+	done, err := s.cfg.Options.Begin(ctx, store.Op{Name: op, Writes: true})
+	if err != nil {
+		return err
+	}
+	defer done()
 	if err := ctx.Err(); err != nil {
 		return s.wrap(what, err)
 	}
@@ -72,7 +77,7 @@ func (s *Store) write(ctx context.Context, what string, mode mode, f func(*conn)
 		}
 		<-w.done
 	}
-	err := w.err
+	err = w.err
 	w.run = nil
 	s.spare.Put(w)
 	return s.wrap(what, err)

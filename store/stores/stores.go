@@ -55,12 +55,12 @@ func known() string {
 }
 
 // Open opens the store that a URL names, and makes it where there is none.
-func Open(ctx context.Context, text string) (store.Store, error) {
+func Open(ctx context.Context, text string, o store.Options) (store.Store, error) {
 	location, err := Locate(text)
 	if err != nil {
 		return nil, err
 	}
-	return location.Open(ctx)
+	return location.Open(ctx, o)
 }
 
 // Redact is a URL as it may be shown: without its password.

@@ -58,7 +58,7 @@ func TestLocate(t *testing.T) {
 func TestOpen(t *testing.T) {
 	dir, juliet := t.TempDir(), jid.MustParse("juliet@example.com")
 	for i, text := range []string{Default(dir) + "?reserve=0", Default(dir) + "?reserve=4096"} {
-		s, err := Open(t.Context(), text)
+		s, err := Open(t.Context(), text, store.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,10 +78,10 @@ func TestOpen(t *testing.T) {
 			t.Errorf("%s: reserve %q", text, reserve)
 		}
 	}
-	if s, err := Open(t.Context(), "sqlite:"+dir); err == nil || s != nil {
+	if s, err := Open(t.Context(), "sqlite:"+dir, store.Options{}); err == nil || s != nil {
 		t.Errorf("a directory is opened: %v, %v", s, err)
 	}
-	if s, err := Open(t.Context(), "mysql:x"); err == nil || s != nil {
+	if s, err := Open(t.Context(), "mysql:x", store.Options{}); err == nil || s != nil {
 		t.Errorf("%v, %v", s, err)
 	}
 	l, err := Locate(Default(dir))

@@ -12,11 +12,12 @@ import (
 	"roost/store"
 )
 
-// Run tests an implementation. open gives an empty store, which the test closes.
-func Run(t *testing.T, open func(t *testing.T) store.Store) {
+// Run tests an implementation. open gives an empty store with the options, which
+// the test closes.
+func Run(t *testing.T, open func(t *testing.T, o store.Options) store.Store) {
 	f := func(name string, test func(t *testing.T, s store.Store)) {
 		t.Run(name, func(t *testing.T) {
-			s := open(t)
+			s := open(t, store.Options{})
 			defer func() {
 				if err := s.Close(); err != nil {
 					t.Errorf("Close: %v", err)
@@ -56,7 +57,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	f("Context", testContext)
 	f("Concurrent", testConcurrent)
 	f("ConcurrentRoster", testConcurrentRoster)
-	t.Run("Closed", func(t *testing.T) { testClosed(t, open(t)) })
+	t.Run("Closed", func(t *testing.T) { testClosed(t, open(t, store.Options{})) })
+	t.Run("Intercept", func(t *testing.T) { testIntercept(t, open) })
 }
 
 var (
