@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,9 +17,10 @@ import (
 // What happens to accounts is written down by the store, in the transaction that
 // makes it happen, whoever does it: a client by in-band registration, `roost user`
 // in another process, or a test. There is one way in which the server acts on it:
-// CatchUp reads what is new and tells everybody concerned. It runs every second,
-// after a client has changed its own account, and before a client binds a resource
-// of an account that is younger than what was read. The last makes sure that an
+// actOn, which tells everybody concerned. The store's Watch brings what is new;
+// CatchUp reads it where that would come too late: after a
+// client has changed its own account, and before a client binds a resource of an
+// account that is younger than what was read. The last makes sure that an
 // account which has the name of a former one meets nothing of that one in memory:
 // neither its roster nor the contacts' rosters that still have it, nor a session.
 
@@ -50,6 +52,27 @@ func (r *Router) SkipAccountEvents(ctx context.Context) error {
 		r.events.seen.Store(last)
 	}
 	return err
+}
+
+// Watch acts on what happens to accounts until ctx ends, or the store cannot be read,
+// or an event cannot be acted on; then it may be called again. run runs a function on
+// a worker that may wait for commits, and returns its error.
+func (r *Router) Watch(ctx context.Context, run func(func(*session.Turn) error) error) error {
+	return r.cfg.Store.Watch(ctx, r.events.seen.Load(), func(events []store.AccountEvent) error {
+		if r.CaughtUp(events[len(events)-1].ID) {
+			return nil // CatchUp was faster
+		}
+		return run(func(t *session.Turn) error {
+			r.events.mu.Lock()
+			defer r.events.mu.Unlock()
+			seen := r.events.seen.Load()
+			first := slices.IndexFunc(events, func(e store.AccountEvent) bool { return e.ID > seen })
+			if first < 0 {
+				return nil
+			}
+			return r.actOn(t, events[first:])
+		})
+	})
 }
 
 // CatchUpAll acts on all that has happened to accounts.

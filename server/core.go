@@ -72,7 +72,6 @@ func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, secret []by
 	r.Attach(m)
 	c := &core{store: st, router: r, sessions: m, log: cfg.Logger}
 	c.ctx, c.stop = context.WithCancel(context.Background())
-	c.stopped.Go(func() { c.watch(c.ctx) })
 	c.stopped.Go(func() { keepSmall(c.ctx, cfg.GCPercent, c.clients) })
 	return c
 }
@@ -98,17 +97,35 @@ func (c *core) clients() int {
 // flushTimeout bounds how long a stop waits for the store with what was gathered.
 const flushTimeout = 5 * time.Second
 
-// watchEvery is how often the server looks for what other processes have done to
-// accounts.
-const watchEvery = time.Second
+// watchRetry is how long the server waits after the store or an event has failed.
+const watchRetry = time.Second
 
-// watch acts on what happens to accounts by `roost user`.
+// watch acts on what happens to accounts, such as by `roost user`, until ctx ends.
 func (c *core) watch(ctx context.Context) {
-	every(ctx, watchEvery, func() {
-		if err := c.accountEvents(ctx); err != nil && ctx.Err() == nil {
-			c.log.Error("account events could not be acted on", "err", err)
+	for {
+		err := c.router.Watch(ctx, func(f func(*session.Turn) error) error { return c.onWorker(ctx, f) })
+		if ctx.Err() != nil {
+			return
 		}
-	})
+		c.log.Error("account events could not be acted on", "err", err)
+		select {
+		case <-time.After(watchRetry):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// onWorker runs f on a worker that may wait for commits, and returns its error.
+func (c *core) onWorker(ctx context.Context, f func(*session.Turn) error) error {
+	done := make(chan error, 1)
+	c.sessions.Go(session.Write, func(t *session.Turn) { done <- f(t) })
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // newTicker is time.NewTicker; a test has it tick when it wants.
@@ -125,22 +142,6 @@ func every(ctx context.Context, interval time.Duration, f func()) {
 		case <-tick.C:
 			f()
 		}
-	}
-}
-
-// accountEvents acts on account events, where there are any.
-func (c *core) accountEvents(ctx context.Context) error {
-	last, err := c.store.LastAccountEvent(ctx)
-	if err != nil || c.router.CaughtUp(last) {
-		return err
-	}
-	done := make(chan error, 1)
-	c.sessions.Go(session.Write, func(t *session.Turn) { done <- c.router.CatchUp(t, last) })
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return nil
 	}
 }
 

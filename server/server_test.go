@@ -377,7 +377,7 @@ func TestAccountLockedForAMoment(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.accountEvents(t.Context()); err != nil {
+	if err := s.onWorker(t.Context(), s.router.CatchUpAll); err != nil {
 		t.Fatal(err)
 	}
 	romeo.ask("<iq type='get' id='p' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "id='p'")

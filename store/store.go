@@ -107,9 +107,18 @@ type Accounts interface {
 	// becomes of those is said by mode.
 	ImportAccounts(ctx context.Context, accounts []Account, mode ImportMode) (created, existing int, err error)
 
-	// AccountEvents is what happened to accounts, by this process or any other,
-	// behind the event after, oldest first, at most limit. Events are kept
-	// for at least an hour. LastAccountEvent tells where to begin.
+	// Watch calls f with what happens to accounts, by this process or any other:
+	// the events after the event after, oldest first, none twice, as soon as they
+	// are noticed, which takes a second at most in normal operation. f runs on the
+	// caller's goroutine. Watch returns when ctx ends (with its error), when f
+	// returns an error (with that one), or when the store cannot be read; to go on,
+	// it is called again with the last event that was acted on.
+	// LastAccountEvent tells where to begin.
+	Watch(ctx context.Context, after int64, f func([]AccountEvent) error) error
+
+	// AccountEvents reads at most limit events after the event after, oldest first,
+	// for callers that cannot wait until Watch has noticed them. Events are kept for
+	// at least an hour.
 	AccountEvents(ctx context.Context, after int64, limit int) ([]AccountEvent, error)
 
 	// EventContacts is whose rosters a deletion has changed, in the order of

@@ -13,6 +13,9 @@ import (
 // keepEvents is how long account events are kept.
 const keepEvents = 24 * time.Hour
 
+// watchPage is how many events Watch gives at once, at most.
+const watchPage = 1000
+
 // event records what happened to an account, and forgets what is old. It returns
 // the ID of the event.
 func (c *conn) event(bare jid.JID, kind store.EventKind, now time.Time) (id int64, err error) {
@@ -33,6 +36,40 @@ func (c *conn) event(bare jid.JID, kind store.EventKind, now time.Time) (id int6
 	st.BindInt64(1, now.Add(-keepEvents).Unix())
 	_, err = c.run(st)
 	return id, err
+}
+
+// Watch implements store.Accounts. SQLite tells nobody what other processes write,
+// so that the table is looked at in intervals: that reads one page of an index.
+func (s *Store) Watch(ctx context.Context, after int64, f func([]store.AccountEvent) error) error {
+	done, err := s.cfg.Options.Begin(ctx, store.Op{Name: "Watch"})
+	if err != nil {
+		return err
+	}
+	defer done()
+	tick := time.NewTicker(s.cfg.WatchInterval)
+	defer tick.Stop()
+	for {
+		events, err := s.AccountEvents(ctx, after, watchPage)
+		if err != nil {
+			return err
+		}
+		if n := len(events); n > 0 {
+			after = events[n-1].ID
+			if err := f(events); err != nil {
+				return err
+			}
+			if n == watchPage {
+				continue // there may be more
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return s.wrap("watch account events", ctx.Err())
+		case <-s.closed:
+			return s.wrap("watch account events", store.ErrClosed)
+		}
+	}
 }
 
 // AccountEvents implements store.Accounts.

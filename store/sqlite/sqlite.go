@@ -63,6 +63,10 @@ type Config struct {
 	// them writes. Default 32 MiB; below 0: there is none.
 	ReserveBytes int64
 
+	// WatchInterval is how often Watch looks for what other processes have written.
+	// Default 1 second.
+	WatchInterval time.Duration
+
 	// Options are those of every kind of store.
 	Options store.Options
 }
@@ -79,6 +83,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.LogBytes <= 0 {
 		c.LogBytes = 16 << 20
+	}
+	if c.WatchInterval <= 0 {
+		c.WatchInterval = time.Second
 	}
 	if c.ReserveBytes == 0 {
 		c.ReserveBytes = 32 << 20

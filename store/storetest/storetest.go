@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t *testing.T, o store.Options) store.Store) {
 	f("ListAccounts", testListAccounts)
 	f("ImportAccounts", testImportAccounts)
 	f("AccountEvents", testAccountEvents)
+	f("Watch", testWatch)
 	f("Generations", testGenerations)
 	f("EventContacts", testEventContacts)
 	f("DeleteAccount", testDeleteAccount)
@@ -128,7 +129,16 @@ func testContext(t *testing.T, s store.Store) {
 
 func testClosed(t *testing.T, s store.Store) {
 	create(t, s, juliet)
+	watched, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- s.Watch(t.Context(), 0, func([]store.AccountEvent) error {
+			close(watched)
+			return nil
+		})
+	}()
+	<-watched
 	ok(t, "Close", s.Close())
+	wants(t, "Watch of a store that is closed", <-ended, store.ErrClosed)
 	ok(t, "second Close", s.Close())
 	_, err := s.Account(t.Context(), juliet)
 	wants(t, "Account of a closed store", err, store.ErrClosed)
