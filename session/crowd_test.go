@@ -2,9 +2,7 @@ package session_test
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
-	"net/netip"
 	"testing"
 	"time"
 
@@ -118,6 +116,7 @@ func (c *crowd) SetLast(context.Context, []store.Last) error { return nil }
 // link is a connection that takes everything at once. What a stanza costs it is
 // one copy, as on a socket.
 type link struct {
+	session.NoConn
 	crowd  *crowd
 	paused bool
 }
@@ -132,15 +131,6 @@ func (k *link) Queue(p []byte) error {
 	return nil
 }
 
-func (k *link) Flush() bool                { return false }
-func (k *link) Queued() int                { return 0 }
-func (k *link) Pause()                     { k.paused = true }
-func (k *link) Resume()                    { k.paused = false }
-func (k *link) Post(f func(loop int))      { k.crowd.posted <- f }
-func (k *link) StartTLS(*tls.Config) error { return nil }
-func (k *link) Close(time.Duration)        {}
-func (k *link) SetDeadline(time.Duration)  {}
-func (k *link) RemoteAddr() netip.AddrPort { return netip.AddrPort{} }
-func (k *link) Secure() bool               { return false }
-func (k *link) Hold(int) bool              { return true }
-func (k *link) Authenticated()             {}
+func (k *link) Pause()                { k.paused = true }
+func (k *link) Resume()               { k.paused = false }
+func (k *link) Post(f func(loop int)) { k.crowd.posted <- f }

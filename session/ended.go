@@ -3,9 +3,7 @@ package session
 import (
 	"maps"
 	"slices"
-	"sync/atomic"
-
-	"github.com/puzpuzpuz/xsync/v3"
+	"sync"
 )
 
 // Why a session ended, where it was not a stream error of ours: those count
@@ -19,14 +17,17 @@ const (
 // endings counts the sessions that ended, by reason. There are as many reasons
 // as there are conditions in this package and in the parser.
 type endings struct {
-	m *xsync.MapOf[string, *atomic.Int64]
+	mu     sync.Mutex
+	counts map[string]int64
 }
 
-func newEndings() endings { return endings{xsync.NewMapOf[string, *atomic.Int64]()} }
-
-func (e endings) add(reason string) {
-	n, _ := e.m.LoadOrCompute(reason, func() *atomic.Int64 { return new(atomic.Int64) })
-	n.Add(1)
+func (e *endings) add(reason string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.counts == nil {
+		e.counts = make(map[string]int64)
+	}
+	e.counts[reason]++
 }
 
 // Ended is how many sessions ended for one reason.
@@ -38,14 +39,12 @@ type Ended struct {
 // Ended lists why sessions have ended since the manager was made, sorted by
 // reason. A session counts once, however many things went wrong at its end.
 func (m *Manager) Ended() []Ended {
-	counts := make(map[string]int64)
-	m.ended.m.Range(func(reason string, n *atomic.Int64) bool {
-		counts[reason] = n.Load()
-		return true
-	})
-	all := make([]Ended, 0, len(counts))
-	for _, reason := range slices.Sorted(maps.Keys(counts)) {
-		all = append(all, Ended{reason, counts[reason]})
+	e := &m.ended
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := make([]Ended, 0, len(e.counts))
+	for _, reason := range slices.Sorted(maps.Keys(e.counts)) {
+		all = append(all, Ended{reason, e.counts[reason]})
 	}
 	return all
 }

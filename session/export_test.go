@@ -1,12 +1,32 @@
 package session
 
 import (
+	"crypto/tls"
+	"net/netip"
 	"runtime"
 	"syscall"
 	"time"
 
 	"roost/jid"
 )
+
+// NoConn is a connection that takes everything and does nothing: connections of
+// tests embed it and have the methods that matter to them.
+type NoConn struct{}
+
+func (NoConn) Queue([]byte) error         { return nil }
+func (NoConn) Flush() bool                { return false }
+func (NoConn) Queued() int                { return 0 }
+func (NoConn) Pause()                     {}
+func (NoConn) Resume()                    {}
+func (NoConn) Post(func(int))             {}
+func (NoConn) StartTLS(*tls.Config) error { return nil }
+func (NoConn) Close(time.Duration)        {}
+func (NoConn) SetDeadline(time.Duration)  {}
+func (NoConn) Hold(int) bool              { return true }
+func (NoConn) Authenticated()             {}
+func (NoConn) RemoteAddr() netip.AddrPort { return netip.AddrPort{} }
+func (NoConn) Secure() bool               { return false }
 
 // Adopt makes a session on c that is bound to full without having negotiated
 // it, as a million of them cannot in a test, and tells how much CPU time the

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"crypto/tls"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -12,32 +11,24 @@ import (
 
 // pausing is a connection that knows whether it is read.
 type pausing struct {
+	NoConn
 	paused bool
 	loop   int
 	posted chan func(loop int) // nil: nothing runs
 	addr   string              // of the client; "": none
 }
 
-func (c *pausing) Hold(int) bool      { return true }
-func (c *pausing) Authenticated()     {}
-func (c *pausing) Queue([]byte) error { return nil }
-func (c *pausing) Flush() bool        { return false }
-func (c *pausing) Queued() int        { return 0 }
-func (c *pausing) Pause()             { c.paused = true }
-func (c *pausing) Resume()            { c.paused = false }
+func (c *pausing) Pause()  { c.paused = true }
+func (c *pausing) Resume() { c.paused = false }
 func (c *pausing) Post(f func(loop int)) {
 	if c.posted != nil {
 		c.posted <- f
 	}
 }
-func (c *pausing) StartTLS(*tls.Config) error { return nil }
-func (c *pausing) Close(time.Duration)        {}
-func (c *pausing) SetDeadline(time.Duration)  {}
 func (c *pausing) RemoteAddr() netip.AddrPort {
 	addr, _ := netip.ParseAddr(c.addr)
 	return netip.AddrPortFrom(addr, 1)
 }
-func (c *pausing) Secure() bool { return false }
 
 // TestFanout: what the clients of an account may cause at once, when they may go on,
 // and that nothing is kept of it afterwards. All sessions of an account have one

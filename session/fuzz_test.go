@@ -45,7 +45,7 @@ func FuzzStream(f *testing.F) {
 	})
 }
 
-// dialogueLines is all that clients say in the dialogues of this room and of the
+// dialogueLines is all that clients say in the dialogues of this package and of the
 // router's.
 func dialogueLines(f *testing.F) (lines []string) {
 	for _, pattern := range []string{"testdata/*.txt", "../router/testdata/*.txt"} {

@@ -30,8 +30,8 @@ const (
 	RenameNew                       // the new client gets another resource
 )
 
-// Router is what the manager asks of the room above it. All methods are called
-// by the goroutine that handles the session's input.
+// Router routes the stanzas of sessions; package router implements it. All methods
+// are called by the goroutine that handles the session's input.
 type Router interface {
 	// Stanza routes one stanza of a bound session. Where that has to wait for
 	// the store it returns what for, and how far it has come: it is called
@@ -183,7 +183,6 @@ func NewManager(cfg Config) *Manager {
 		presences: newPresences(),
 		unbound:   xsync.NewMapOf[*Session, struct{}](),
 		later:     xsync.NewMapOf[*Session, []func(*Turn)](),
-		ended:     newEndings(),
 	}
 	for _, d := range cfg.Domains {
 		m.domains[d] = true
@@ -285,7 +284,7 @@ func (m *Manager) debug() bool {
 	return m.cfg.Logger.Enabled(context.Background(), slog.LevelDebug)
 }
 
-// Each calls f for every bound session until f answers false.
+// Each calls f for every bound session until f returns false.
 func (m *Manager) Each(f func(*Session) bool) { m.table.each(f) }
 
 // EachDirecting calls f for every bound session that has sent directed presence.

@@ -2,10 +2,8 @@ package session
 
 import (
 	"bytes"
-	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -66,6 +64,7 @@ func (r *brittle) Left(t *Turn, s *Session) bool {
 
 // pipe is a connection whose loop is the test's goroutine.
 type pipe struct {
+	NoConn
 	mu     sync.Mutex
 	out    bytes.Buffer
 	posted chan func(int)
@@ -73,19 +72,11 @@ type pipe struct {
 	paused bool
 }
 
-func (p *pipe) Queue(b []byte) error       { p.mu.Lock(); p.out.Write(b); p.mu.Unlock(); return nil }
-func (p *pipe) Flush() bool                { return false }
-func (p *pipe) Queued() int                { return 0 }
-func (p *pipe) Pause()                     { p.paused = true }
-func (p *pipe) Resume()                    { p.paused = false }
-func (p *pipe) Post(f func(int))           { p.posted <- f }
-func (p *pipe) StartTLS(*tls.Config) error { return nil }
-func (p *pipe) Close(time.Duration)        { p.closed = true }
-func (p *pipe) SetDeadline(time.Duration)  {}
-func (p *pipe) Hold(int) bool              { return true }
-func (p *pipe) Authenticated()             {}
-func (p *pipe) RemoteAddr() netip.AddrPort { return netip.AddrPort{} }
-func (p *pipe) Secure() bool               { return false }
+func (p *pipe) Queue(b []byte) error { p.mu.Lock(); p.out.Write(b); p.mu.Unlock(); return nil }
+func (p *pipe) Pause()               { p.paused = true }
+func (p *pipe) Resume()              { p.paused = false }
+func (p *pipe) Post(f func(int))     { p.posted <- f }
+func (p *pipe) Close(time.Duration)  { p.closed = true }
 
 // runAll runs what is posted until the session is no longer busy and nothing is left.
 func (p *pipe) runAll(m *Manager) {

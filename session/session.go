@@ -1,4 +1,4 @@
-// Package session is one client's life: the stream that is opened, secured,
+// Package session implements one client's stream, which is opened, secured,
 // authenticated and bound (RFC 6120 sections 4 to 7), and the sharded tables
 // that find a bound session by its address.
 //
@@ -32,13 +32,13 @@ type Conn interface {
 	Flush() (full bool)              // writes what is queued, as far as the socket takes it; true: bytes are left, and Drained is called when they are gone
 	Queued() int                     // bytes in the outbox
 	Pause()                          // stops reading; only from the loop
-	Resume()                         // goes on reading
+	Resume()                         // starts reading again
 	Post(f func(loop int))           // runs f on the connection's loop, soon
-	StartTLS(*tls.Config) error      // begins TLS behind what is queued; only from within Data
+	StartTLS(*tls.Config) error      // begins TLS after what is queued; only from within Data
 	Close(linger time.Duration)      // flushes, closes, waits at most linger for the peer
 	SetDeadline(after time.Duration) // closes the connection when it is still there then; 0 takes it back
 	Hold(n int) bool                 // says how many bytes the session holds before authentication; false: too many, the stream has to end
-	Authenticated()                  // nothing is counted any more, and strangers' limits do not hold
+	Authenticated()                  // nothing is counted any more, and the limits before authentication no longer apply
 	RemoteAddr() netip.AddrPort
 	Secure() bool
 }

@@ -34,16 +34,15 @@ type negotiation struct {
 	delay     time.Duration
 	timer     *time.Timer // runs while the client is not told
 	from      string      // bare JID of the last stream header's 'from', normalized
-	secured   bool        // TLS is on
 	held      int         // bytes that the connection was told of
 }
 
 // Data handles bytes that came from the client. They are lent until it returns;
-// it answers how many it has used, fewer than all when the session is busy.
+// it returns how many it has used, fewer than all when the session is busy.
 func (s *Session) Data(loop int, p []byte) (n int) {
 	t := s.mgr.turns[loop]
 	defer s.guardData(t, &n, len(p))
-	t.uncharged() // that of others
+	t.uncharged() // what this turn has done for other sessions
 	for n < len(p) && !s.has(flagClosing|flagBusy|flagBacklog|flagThrottled) {
 		ev, used, err := s.parser.Next(t.scratch, p[n:])
 		n += used
@@ -140,9 +139,8 @@ func (s *Session) Secured(loop int, state *tls.ConnectionState, leaf *x509.Certi
 	s.unset(flagOpen | flagTLS)
 	s.jid = jid.Kept{}
 	if s.neg() != nil {
-		// An exchange that began in clear is none that may end here.
+		// A SASL exchange that began before TLS must not complete over TLS.
 		s.neg().sasl, s.neg().mech = nil, nil
-		s.neg().secured = true
 		s.neg().binding = bindingsOf(state, leaf)
 	}
 }

@@ -23,18 +23,17 @@ const (
 // that is written, and one that gathers meanwhile.
 const defaultWriters = 1024
 
+// keepWriters is how many of these goroutines stay when there is nothing to write.
+const keepWriters = 4
+
 // parkedCost is what a stanza that waits for a worker takes besides its
 // document, in bytes.
 const parkedCost = 512
 
-// keepWriters is how many of them stay when there is nothing to write.
-const keepWriters = 4
-
 // workers is a limited number of goroutines for what may block: the store and
-// key derivation. The queue needs no limit of
-// its own: a session has at most one job in it, because its reading is paused
-// until the job is done, and the documents of stanzas are limited by
-// Config.WriteMemory.
+// key derivation. The queue needs no limit of its own: a session has at most one
+// job in it, because its reading is paused until the job is done, and the documents
+// of stanzas are limited by Config.WriteMemory.
 type workers struct {
 	m     *Manager
 	write bool // jobs may wait for commits
