@@ -54,6 +54,61 @@ func TestLogFields(t *testing.T) {
 	}
 }
 
+// TestAccountEvents: the lines at info that an extension of the protocol logs, which
+// clients cause, are the account events of docs/logging.md, with the fields given
+// there.
+func TestAccountEvents(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/logging.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(doc), "\n## Account events\n")
+	if !found {
+		t.Fatal("docs/logging.md has no section Account events")
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	documented := make(map[string]string) // fields by line
+	row := regexp.MustCompile("(?m)^\\| `([a-z ]+)` \\| ([a-z_`, ]+) \\|")
+	for _, m := range row.FindAllStringSubmatch(section, -1) {
+		documented[m[1]] = strings.ReplaceAll(m[2], "`", "")
+	}
+	files, err := filepath.Glob("../../xep/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no sources: %v", err)
+	}
+	logged := make(map[string]bool)
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		for _, l := range logLines(t, file) {
+			if l.level != "Info" {
+				continue
+			}
+			logged[l.text] = true
+			if fields, ok := documented[l.text]; !ok || fields != strings.Join(l.keys, ", ") {
+				t.Errorf("%s: the line %q with the fields %v is not among the account events in docs/logging.md", l.at, l.text, l.keys)
+			}
+		}
+	}
+	for line := range documented {
+		if !logged[line] {
+			t.Errorf("docs/logging.md has the account event %q, which is not logged", line)
+		}
+	}
+	if len(logged) == 0 {
+		t.Error("no line was found: the test has become blind")
+	}
+}
+
+// logLine is one call of a logger.
+type logLine struct {
+	at    token.Position
+	level string // the method's name
+	text  string // "" unless it is a literal
+	keys  []string
+}
+
 type logField struct {
 	at  token.Position
 	key string
@@ -61,6 +116,17 @@ type logField struct {
 
 // logFields lists the literal keys of slog calls in a file.
 func logFields(t *testing.T, file string) (all []logField) {
+	t.Helper()
+	for _, l := range logLines(t, file) {
+		for _, key := range l.keys {
+			all = append(all, logField{l.at, key})
+		}
+	}
+	return all
+}
+
+// logLines lists the slog calls in a file.
+func logLines(t *testing.T, file string) (all []logLine) {
 	t.Helper()
 	set := token.NewFileSet()
 	tree, err := parser.ParseFile(set, file, nil, 0)
@@ -82,18 +148,33 @@ func logFields(t *testing.T, file string) (all []logField) {
 		if !ok || !isLogger(method.X) {
 			return true
 		}
+		l := logLine{at: set.Position(call.Pos()), level: method.Sel.Name}
+		if skip > 0 && len(call.Args) > 0 {
+			l.text = literal(t, call.Args[0])
+		}
 		for i := skip; i < len(call.Args); i += 2 {
-			if lit, ok := call.Args[i].(*ast.BasicLit); ok && lit.Kind == token.STRING {
-				key, err := strconv.Unquote(lit.Value)
-				if err != nil {
-					t.Fatal(err)
-				}
-				all = append(all, logField{set.Position(lit.Pos()), key})
+			if key := literal(t, call.Args[i]); key != "" {
+				l.keys = append(l.keys, key)
 			}
 		}
+		all = append(all, l)
 		return true
 	})
 	return all
+}
+
+// literal is the value of a string literal, "" for any other expression.
+func literal(t *testing.T, x ast.Expr) string {
+	t.Helper()
+	lit, ok := x.(*ast.BasicLit)
+	if !ok || lit.Kind != token.STRING {
+		return ""
+	}
+	text, err := strconv.Unquote(lit.Value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 // isLogger guesses by the name whether an expression is a *slog.Logger.
