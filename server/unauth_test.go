@@ -5,11 +5,13 @@ import (
 	"net"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
 	"roost/capacity"
 	"roost/internal/xmpptest"
+	"roost/session"
 )
 
 // dialFrom connects from an address of loopback.
@@ -62,6 +64,71 @@ func TestUnauthMemory(t *testing.T) {
 			t.Errorf("%d bytes are held for one that has logged in", n-held)
 		}
 	}
+}
+
+// TestInputAfterAuth: while an <auth/> waits for the store, what the client has sent
+// after it counts as memory of a client that is not authenticated, and no more of it
+// is read, however much there is.
+func TestInputAfterAuth(t *testing.T) {
+	s := startServer(t, func(c *Config) { c.Pollers, c.Workers = 1, 1 })
+	stopped, gate := make(chan struct{}), make(chan struct{})
+	goOn := sync.OnceFunc(func() { close(gate) })
+	defer goOn()
+	s.sessions.Go(session.Read, func(*session.Turn) { close(stopped); <-gate })
+	<-stopped // the only goroutine that reads from the store waits for it
+
+	p, other := connect(t, s), connect(t, s)
+	p.ask(testHeader, "</stream:features>")
+	tail := strings.Repeat("<a/>", 100)
+	_, _ = io.WriteString(p.conn, "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256'>biwsbj1yb21lbyxyPWZ5a28=</auth>"+tail)
+	xmpptest.Eventually(t, "what follows the <auth/> is counted", func() bool { return s.poller.Stats().Unauth >= int64(len(tail)) })
+	held, reads := s.poller.Stats().Unauth, s.poller.Stats().Reads
+	if held > 16<<10 {
+		t.Errorf("%d bytes are held for a client that has sent %d after its <auth/>", held, len(tail))
+	}
+	more := fill(t, p.conn, 64<<20)
+	if more < 64<<10 {
+		t.Errorf("the kernel took only %d bytes: the test shows nothing", more)
+	}
+	// The same loop serves another client after it could have read of the first.
+	for range 10 {
+		other.ask(testHeader, "</stream:features>")
+		other = connect(t, s)
+	}
+	now := s.poller.Stats()
+	if now.Unauth > held {
+		t.Errorf("%d bytes are held when %d more were sent, before that it were %d", now.Unauth, more, held)
+	}
+	if got := now.Reads - reads; got > 40 {
+		t.Errorf("the sockets were read %d times", got)
+	}
+	goOn()
+	p.ask("", "<challenge ")
+}
+
+// fill writes to a connection until the kernel takes no more, limit bytes at most,
+// and returns how many it took.
+func fill(t *testing.T, conn net.Conn, limit int) (n int) {
+	t.Helper()
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	chunk := []byte(strings.Repeat("<a/>", 4<<10))
+	err = raw.Write(func(fd uintptr) bool {
+		for n < limit {
+			k, err := syscall.Write(int(fd), chunk)
+			if err != nil {
+				break
+			}
+			n += k
+		}
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // TestReloadWithoutFiles: when clients have all descriptors that they may have, the
