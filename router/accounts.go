@@ -188,7 +188,9 @@ func (r *Router) accountDeleted(t *session.Turn, e store.AccountEvent) error {
 		return err
 	}
 	r.lasts.forget(owner.jid)
-	r.undeleted.forget(owner.jid)
+	for i := range r.stages.removed {
+		r.guarded(nil, func() { r.stages.removed[i].f(owner.jid) })
+	}
 	return r.eachContact(e.ID, func(c store.EventContact) error { return r.tellDeleted(t, owner, c) })
 }
 

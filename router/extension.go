@@ -11,19 +11,19 @@ import (
 	"roost/store"
 )
 
-// Verdict is what a hook decided about a stanza.
+// Verdict is what an extension decided about an incoming stanza.
 type Verdict uint8
 
-// The verdicts of Extension.OnStanza.
+// The verdicts of Extension.Incoming.
 const (
-	Pass        Verdict = iota // the next hook and then the router go on
+	Pass        Verdict = iota // the next extension and then the router go on
 	Handled                    // the stanza is done with
 	NeedsWorker                // nothing has happened yet: call again where the store may be read
 	NeedsWriter                // nothing has happened yet: call again where the store may be written to
 )
 
 // Extension is one protocol extension: a struct of optional functions, most of
-// which most extensions leave nil. To add one, write one file in room xep and
+// which most extensions leave nil. To add one, write one file in package xep and
 // add it to the list there; discovery, the table of supported extensions and
 // its test are fed from here.
 type Extension struct {
@@ -44,13 +44,46 @@ type Extension struct {
 	// forms are fixed by then.
 	Ready func(r *Router, x *Extension)
 
-	// OnStanza sees every stanza before it is routed, except what clients send before
-	// they have a resource. It is
-	// called once for each, and once more on each kind of worker that it asked for.
-	OnStanza func(t *session.Turn, from Sender, st *stanza.Stanza) Verdict
+	// Incoming sees every stanza before it is routed, except what clients send before
+	// they have a resource. It is called once for each, and once more on each kind
+	// of worker that it asked for.
+	Incoming func(t *session.Turn, from Sender, st *stanza.Stanza) Verdict
 
-	// OnLeft is called when a session has left the tables, and must not wait.
-	OnLeft func(t *session.Turn, s *session.Session)
+	// Delivered sees every message to an account after it was delivered to the
+	// account's resources; took is false where none took it. It is not called for a message that
+	// is refused or ignored. It is called once for each, and once more on each kind of worker
+	// that it asked for.
+	Delivered func(t *session.Turn, from Sender, to jid.JID, st *stanza.Stanza, took bool) session.Work
+
+	// Bound is called for a resource that was bound, on a worker that may read and
+	// before its client is told.
+	Bound func(t *session.Turn, s *session.Session, known Known)
+
+	// Available is called for a resource that has become available, or has begun to get
+	// messages to its account, after others were told. Where it has to wait for the
+	// store it returns what for, and is called again on such a worker.
+	Available func(t *session.Turn, s *session.Session, a Availability) session.Work
+
+	// Left is called for a resource that has left, after others were told. It must
+	// not wait.
+	Left func(t *session.Turn, s *session.Session)
+
+	// Removed is called, on a worker that may write, for an account that was deleted: what is
+	// in memory of it is to be forgotten. It may be called twice for one.
+	Removed func(account jid.JID)
+}
+
+// Known is what binding a resource has told of its account.
+type Known struct {
+	Store      bool // the store was asked; the rest is known only then
+	HasOffline bool // messages wait in the store
+}
+
+// Availability is what has changed for a resource that has sent presence.
+type Availability struct {
+	Initial     bool    // it was not available before
+	NonNegative bool    // its priority is not negative; before, it was, or the resource was not available
+	Roster      *Roster // of its account
 }
 
 // Targets say whom an iq may be addressed to for a handler to get it.
@@ -138,12 +171,6 @@ func (r *Router) register(x Extension) {
 	r.exts = append(r.exts, x)
 }
 
-// hook is the OnStanza of an extension.
-type hook struct {
-	name string
-	f    func(t *session.Turn, from Sender, st *stanza.Stanza) Verdict
-}
-
 // ready lets the extensions fill in what they know only now, and puts the
 // stream features together.
 func (r *Router) ready() {
@@ -152,9 +179,7 @@ func (r *Router) ready() {
 		if x.Ready != nil {
 			x.Ready(r, x)
 		}
-		if x.OnStanza != nil {
-			r.hooks = append(r.hooks, hook{x.Name, x.OnStanza})
-		}
+		r.stages.add(x)
 		r.features.before = append(r.features.before, x.BeforeAuth...)
 		r.features.after = append(r.features.after, x.AfterAuth...)
 	}

@@ -173,21 +173,7 @@ func (r *Router) hasLeft(t *session.Turn, bc *broadcast) {
 	if !bc.left {
 		return
 	}
-	r.fetches.Delete(bc.s)
-	for i := range r.exts {
-		if f := r.exts[i].OnLeft; f != nil {
-			r.onLeft(t, bc.s, f)
-		}
+	for i := range r.stages.left {
+		r.guarded(bc.s, func() { r.stages.left[i].f(t, bc.s) })
 	}
-}
-
-// onLeft tells one extension that a session has left; if it panics, the others are
-// told all the same.
-func (r *Router) onLeft(t *session.Turn, s *session.Session, f func(*session.Turn, *session.Session)) {
-	defer func() {
-		if v := recover(); v != nil {
-			r.sessions.Recovered(v, s)
-		}
-	}()
-	f(t, s)
 }

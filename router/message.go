@@ -1,33 +1,42 @@
 package router
 
 import (
-	"errors"
-
 	"roost/jid"
 	"roost/session"
 	"roost/stanza"
-	"roost/store"
 )
 
-// message delivers a message (RFC 6121 section 8.5).
-func (r *Router) message(t *session.Turn, from Sender, st *stanza.Stanza) session.Work {
+// message delivers a message (RFC 6121 section 8.5), and has the extensions see
+// what has come of it.
+func (r *Router) message(t *session.Turn, from Sender, st *stanza.Stanza, stage int) (next int, need session.Work) {
+	if stage == len(r.stages.incoming) {
+		took, handled := r.deliverMessage(t, from, st)
+		if handled {
+			return stage, session.Done
+		}
+		stage = r.deliveredStage(took)
+	}
+	return r.runDelivered(t, from, st, stage)
+}
+
+// deliverMessage delivers a message and reports whether a resource took it, or
+// whether it was refused or ignored.
+func (r *Router) deliverMessage(t *session.Turn, from Sender, st *stanza.Stanza) (took, handled bool) {
 	bare, isAccount := target(from, st)
 	if !isAccount {
 		// Nobody reads messages to the server itself.
-		if st.Type != stanza.Headline {
-			r.Reply(t, from, st, stanza.ServiceUnavailable)
-		}
-		return session.Done
+		r.refuse(t, from, st)
+		return false, true
 	}
 	if st.HasTo && st.To.IsFull() {
 		// RFC 6121 section 8.5.3.1: a resource that matches gets it, whatever
 		// its priority and whether it is available or not.
 		if to := r.resource(st.To); to != nil && r.forward(t, from, to, st) {
-			return session.Done
+			return true, false
 		}
 		if st.Type != stanza.Chat {
-			r.noResource(t, from, st)
-			return session.Done
+			r.refuse(t, from, st) // section 8.5.3.2.1
+			return false, true
 		}
 		// RFC 6121 section 8.5.3.2.1: a chat message is treated as if it were
 		// addressed to the bare JID.
@@ -35,9 +44,8 @@ func (r *Router) message(t *session.Turn, from Sender, st *stanza.Stanza) sessio
 	return r.messageToBare(t, from, st, bare)
 }
 
-// noResource answers a message other than chat to a full JID that nobody has
-// (RFC 6121 section 8.5.3.2.1).
-func (r *Router) noResource(t *session.Turn, from Sender, st *stanza.Stanza) {
+// refuse returns an error for a message that nobody gets, unless it is a headline.
+func (r *Router) refuse(t *session.Turn, from Sender, st *stanza.Stanza) {
 	if st.Type != stanza.Headline {
 		r.Reply(t, from, st, stanza.ServiceUnavailable)
 	}
@@ -45,30 +53,19 @@ func (r *Router) noResource(t *session.Turn, from Sender, st *stanza.Stanza) {
 
 // messageToBare delivers a message to the resources of an account (RFC 6121
 // section 8.5.2).
-func (r *Router) messageToBare(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID) session.Work {
+func (r *Router) messageToBare(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID) (took, handled bool) {
 	switch st.Type {
 	case stanza.Groupchat:
 		// "the server MUST NOT deliver the stanza to any of the available
 		// resources but instead MUST return a stanza error".
 		r.Reply(t, from, st, stanza.ServiceUnavailable)
-		return session.Done
+		return false, true
 	case stanza.Error:
-		return session.Done // "MUST silently ignore the message"
+		return false, true // "MUST silently ignore the message"
 	case stanza.Headline:
-		r.deliver(t, from, st, bare.String(), false)
-		return session.Done
+		return r.deliver(t, from, st, bare.String(), false), false
 	}
-	if r.deliver(t, from, st, bare.String(), r.cfg.HighestOnly) {
-		return session.Done
-	}
-	if !storable(st) {
-		return session.Done
-	}
-	if !t.MayWrite() {
-		return session.Write
-	}
-	r.keep(t, from, st, bare)
-	return session.Done
+	return r.deliver(t, from, st, bare.String(), r.cfg.HighestOnly), false
 }
 
 // deliver sends a message to the available resources of an account that have a
@@ -99,58 +96,4 @@ func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare s
 		t.Keep(b)
 	}
 	return taken
-}
-
-// storable reports whether a message is worth keeping for later: one with a
-// body, or with anything else that is more than a passing chat state (XEP-0160,
-// XEP-0085).
-func storable(st *stanza.Stanza) bool {
-	if st.Root.Child("urn:xmpp:hints", "no-store").OK() {
-		return false
-	}
-	for el := st.Root.First(); el.OK(); el = el.Next() {
-		switch string(el.Space()) {
-		case "http://jabber.org/protocol/chatstates", "urn:xmpp:hints":
-			continue
-		case stanza.NSClient:
-			if string(el.Local()) == "thread" {
-				continue
-			}
-		}
-		return true
-	}
-	return false
-}
-
-// keep stores a message for an account that no resource of took it. An account
-// that does not exist is treated like one that does: RFC 6120 section 13.10.2,
-// a stranger does not learn which accounts exist.
-func (r *Router) keep(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID) {
-	if r.cfg.MaxOffline < 0 {
-		r.Reply(t, from, st, stanza.ServiceUnavailable)
-		return
-	}
-	b := stanza.AppendForward(t.Buf(), st, stanza.Edit{From: address(from)})
-	m := store.NewMessage{From: from.JID(), Stanza: b, Received: t.Now()}
-	err := r.cfg.Store.AppendOffline(r.ctx, bare, m, r.offlineQuota())
-	t.Keep(b)
-	switch {
-	case err == nil:
-		r.flushLate(t, bare)
-	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrQuota):
-		r.notKept(t, from, st, bare, err)
-	default:
-		r.fault(t, from, st, "message could not be kept", err)
-	}
-}
-
-// notKept answers a message for which there is no space, or no account. RFC 6121
-// section 8.1: "a server SHOULD return an error if the originating entity is in
-// the user's roster (when the error would reveal whether the user's account
-// exists)"; for anybody else both are silence, after the same one call of the store
-// as for a message that is kept.
-func (r *Router) notKept(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID, err error) {
-	if errors.Is(err, store.ErrContactQuota) || bare.String() == bareOf(from) {
-		r.Reply(t, from, st, stanza.ServiceUnavailable)
-	}
 }

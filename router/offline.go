@@ -7,14 +7,32 @@ import (
 	"roost/store"
 )
 
-// offlineExtension tells that messages wait for those who are away; the code is
-// here and in message.go, because it is a part of delivering.
+// offlineExtension keeps messages for accounts of which no resource takes them, and
+// delivers them when one becomes available.
 func offlineExtension(r *Router) Extension {
 	x := Extension{
 		Name:    "offline",
 		XEP:     160,
 		Version: "1.0.1",
 		Title:   "Best Practices for Handling Offline Messages",
+
+		Delivered: r.offlineDelivered,
+		Bound: func(_ *session.Turn, s *session.Session, known Known) {
+			if !known.Store || known.HasOffline {
+				s.SetMail()
+			}
+		},
+		Available: func(t *session.Turn, s *session.Session, a Availability) session.Work {
+			switch {
+			case !a.NonNegative || !s.Mail():
+				return session.Done
+			case !t.MayBlock():
+				return session.Read
+			}
+			r.flushSoon(t, s)
+			return session.Done
+		},
+		Removed: r.undeleted.forget,
 	}
 	if r.cfg.MaxOffline > 0 {
 		x.Domain = []string{"msgoffline"}
@@ -60,6 +78,7 @@ func (r *Router) flush(t *session.Turn, s *session.Session) bool {
 // are deleted. Where there are none, which is most often, there is nothing to
 // write, and the session need not wait for those who do.
 func (r *Router) flushSoon(t *session.Turn, s *session.Session) {
+	t.Flush() // what was queued for others does not wait for the store
 	if t.MayWrite() {
 		r.flush(t, s)
 		return

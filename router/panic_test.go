@@ -40,17 +40,17 @@ func TestExtensionsPanic(t *testing.T) {
 			handler("twice", true, func(rq *router.Request) { rq.Empty(); rq.Empty() }),
 			inline,
 		},
-		OnStanza: func(t *session.Turn, _ router.Sender, st *stanza.Stanza) router.Verdict {
+		Incoming: func(t *session.Turn, _ router.Sender, st *stanza.Stanza) router.Verdict {
 			if string(st.ID) == "hook" {
 				_ = append(t.Buf(), "half"...)
 				panic("in a hook")
 			}
 			return router.Pass
 		},
-		OnLeft: func(*session.Turn, *session.Session) { panic("at the end") },
+		Left: func(*session.Turn, *session.Session) { panic("at the end") },
 	}, {
 		Name: "next", Title: "test",
-		OnLeft: func(*session.Turn, *session.Session) { left.Add(1) },
+		Left: func(*session.Turn, *session.Session) { left.Add(1) },
 	}}
 	s := xmpptest.NewServer(t, cfg)
 	romeo, nurse := loginRaw(t, s, "romeo", plainHeader), loginRaw(t, s, "nurse", plainHeader)

@@ -100,25 +100,8 @@ func (r *Router) welcome(t *session.Turn, bc *broadcast) {
 	if bc.initial {
 		r.fetchAll(t, s, bc.ro)
 	}
-	requests := bc.initial && len(bc.ro.Requests) > 0
-	mail := bc.mail && s.Mail()
-	switch {
-	case !requests && !mail:
-	case t.MayBlock():
-		r.catchUp(t, s, requests, mail)
-	default:
-		r.sessions.Block(t, s, session.Read, func(t *session.Turn) { r.catchUp(t, s, requests, mail) })
-	}
-}
-
-// catchUp sends a resource that became available what the store has for it.
-func (r *Router) catchUp(t *session.Turn, s *session.Session, requests, mail bool) {
-	t.Flush() // what was queued for others does not wait for the store
-	if requests {
-		r.sendRequests(t, s, nil)
-	}
-	if mail {
-		r.flushSoon(t, s)
+	if bc.initial || bc.mail {
+		r.runAvailable(t, s, Availability{Initial: bc.initial, NonNegative: bc.mail, Roster: bc.ro}, 0)
 	}
 }
 
@@ -141,10 +124,21 @@ func (r *Router) toAvailable(t *session.Turn, bare string, appendTo func([]byte,
 // available: the roster, and whether messages wait. It implements
 // session.Router.
 func (r *Router) Bound(t *session.Turn, s *session.Session) bool {
+	known, ok := r.lookUp(s)
+	if !ok {
+		return false
+	}
+	for i := range r.stages.bound {
+		r.guarded(s, func() { r.stages.bound[i].f(t, s, known) })
+	}
+	return true
+}
+
+// lookUp reads what belongs to a resource's account; false: there is no such account.
+func (r *Router) lookUp(s *session.Session) (known Known, ok bool) {
 	owner := s.JID().Bare()
 	if ro, ok := r.cached(owner.String()); ok {
-		s.SetMail() // not known
-		return !s.AuthenticatedBefore(ro.Generation)
+		return known, !s.AuthenticatedBefore(ro.Generation)
 	}
 	// The session is in the table already: of a message that is kept from now
 	// on it will be told.
@@ -152,17 +146,13 @@ func (r *Router) Bound(t *session.Turn, s *session.Session) bool {
 	state, err := r.cfg.Store.LoginState(r.ctx, owner)
 	if err != nil {
 		r.cfg.Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
-		s.SetMail()
-		return true
+		return known, true
 	}
 	if state.Roster.Version == 0 || s.AuthenticatedBefore(state.Roster.Generation) {
-		return false // or it is another account by now
+		return known, false // or it is another account by now
 	}
 	r.remember(owner, newRoster(state.Roster), seen)
-	if state.HasOffline {
-		s.SetMail()
-	}
-	return true
+	return Known{Store: true, HasOffline: state.HasOffline}, true
 }
 
 var _ session.Router = (*Router)(nil)

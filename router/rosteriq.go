@@ -34,6 +34,17 @@ func rosterExtension(r *Router) Extension {
 		Domain: []string{nsRoster},
 		AfterAuth: "<ver xmlns='urn:xmpp:features:rosterver'/>" +
 			"<sub xmlns='urn:xmpp:features:pre-approval'/>",
+		Available: func(t *session.Turn, s *session.Session, a Availability) session.Work {
+			switch {
+			case !a.Initial || len(a.Roster.Requests) == 0:
+				return session.Done
+			case !t.MayBlock():
+				return session.Read
+			}
+			r.sendRequests(t, s, nil)
+			return session.Done
+		},
+		Left: func(_ *session.Turn, s *session.Session) { r.fetches.Delete(s) },
 		IQ: []IQ{
 			{Space: nsRoster, Local: "query", Methods: Get, Targets: ToSelf, Blocking: true, Handle: r.rosterGet, Inline: r.rosterGetInline},
 			{Space: nsRoster, Local: "query", Methods: Set, Targets: ToSelf, Blocking: true, Handle: r.rosterSet},

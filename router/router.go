@@ -98,7 +98,7 @@ type Router struct {
 	rosters     *otter.Cache[string, *Roster]
 	iqs         iqTable
 	exts        []Extension
-	hooks       []hook // in the order in which a stanza goes through them
+	stages      stages
 	features    struct{ before, after []byte }
 	lasts       lastWriter
 	events      accountEvents
@@ -190,51 +190,29 @@ func (r *Router) Stanza(t *session.Turn, s *session.Session, st *stanza.Stanza, 
 // Route routes one stanza (RFC 6120 sections 10.3 and 10.4), from stage 0 on. Where it
 // has to wait for the store it returns what for, and how far it has come: it is to be
 // called again with that stage on a worker of that kind. On a turn that may write it
-// always comes to its end. Its stages are the hooks and then the rest.
+// always comes to its end. Its stages are the functions
+// of extensions for incoming stanzas, the rules of the RFCs, and the functions for
+// what was delivered.
 func (r *Router) Route(t *session.Turn, from Sender, st *stanza.Stanza, stage int) (next int, need session.Work) {
 	if st.HasTo && !r.domains[st.To.Domain()] {
 		// RFC 6120 section 10.4.3: no route is an error, never silence.
 		r.Reply(t, from, st, stanza.RemoteServerNotFound)
 		return stage, session.Done
 	}
-	if stage < len(r.hooks) {
+	if stage < len(r.stages.incoming) {
 		var v Verdict
-		if stage, v = r.runHooks(t, from, st, stage); v != Pass {
+		if stage, v = r.runIncoming(t, from, st, stage); v != Pass {
 			return stage, workOf(v)
 		}
 	}
 	switch st.Kind {
 	case stanza.Message:
-		return stage, r.message(t, from, st)
+		return r.message(t, from, st, stage)
 	case stanza.Presence:
 		return stage, r.presence(t, from, st)
 	default:
 		return stage, r.iq(t, from, st)
 	}
-}
-
-// runHooks has a stanza go through the hooks from a stage on, and returns the one at
-// which it stopped. A hook that panics has handled it.
-func (r *Router) runHooks(t *session.Turn, from Sender, st *stanza.Stanza, first int) (stage int, v Verdict) {
-	stage = first
-	defer func() {
-		if p := recover(); p != nil {
-			r.sessions.Recovered(p, local(from))
-			r.Reply(t, from, st, stanza.InternalServerError)
-			v = Handled
-		}
-	}()
-	for ; stage < len(r.hooks); stage++ {
-		v = r.hooks[stage].f(t, from, st)
-		switch {
-		case v == Pass:
-			continue
-		case v == NeedsWorker && t.MayBlock(), v == NeedsWriter && t.MayWrite():
-			panic("router: BUG: extension " + r.hooks[stage].name + " asks for a worker on a worker")
-		}
-		return stage, v
-	}
-	return stage, Pass
 }
 
 // workOf is what a stanza has to wait for after a verdict.

@@ -294,6 +294,7 @@ func (l *relation) deliverAnswer(t *session.Turn) {
 // it has to read, only whose requests are left is remembered; those that were
 // answered meanwhile do not come. only is nil for all.
 func (r *Router) sendRequests(t *session.Turn, s *session.Session, only []string) {
+	t.Flush() // what was queued for others does not wait for the store
 	requests, err := r.cfg.Store.SubscriptionRequests(r.ctx, s.JID().Bare())
 	if err != nil {
 		r.cfg.Logger.Error("subscription requests could not be read", "jid", s.FullJID(), "err", err)

@@ -163,7 +163,7 @@ func TestHooksRunOnce(t *testing.T) {
 	count := func(name string, verdict func(*session.Turn) router.Verdict) router.Extension {
 		return router.Extension{
 			Name: name, Title: "test",
-			OnStanza: func(t *session.Turn, _ router.Sender, st *stanza.Stanza) router.Verdict {
+			Incoming: func(t *session.Turn, _ router.Sender, st *stanza.Stanza) router.Verdict {
 				v := router.Pass
 				if len(st.ID) > 0 {
 					v = verdict(t)

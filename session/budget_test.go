@@ -90,7 +90,7 @@ func TestHookRunsOnceAcrossTurns(t *testing.T) {
 	const contacts = 300
 	calls := make(map[string]int) // by id
 	c := newCrowdWith(t, contacts+10, contacts, -1, func(cfg *router.Config) {
-		cfg.Extensions = []router.Extension{{Name: "count", OnStanza: func(_ *session.Turn, _ router.Sender, st *stanza.Stanza) router.Verdict {
+		cfg.Extensions = []router.Extension{{Name: "count", Incoming: func(_ *session.Turn, _ router.Sender, st *stanza.Stanza) router.Verdict {
 			calls[string(st.ID)]++
 			return router.Pass
 		}}}
@@ -164,7 +164,7 @@ func TestLeaveReplaced(t *testing.T) {
 	left := make(chan *session.Session, 1)
 	c := newCrowdWith(t, contacts+10, contacts, -1, func(cfg *router.Config) {
 		cfg.RosterCache = 1 // none stays in memory
-		cfg.Extensions = []router.Extension{{Name: "left", OnLeft: func(_ *session.Turn, s *session.Session) { left <- s }}}
+		cfg.Extensions = []router.Extension{{Name: "left", Left: func(_ *session.Turn, s *session.Session) { left <- s }}}
 	})
 	all := c.fill()
 	last := make(map[*link]string)

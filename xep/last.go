@@ -33,7 +33,7 @@ func lastActivity() router.Extension {
 			iq(router.ToAccount, true, lastOfAccount),
 		},
 		Ready: func(r *router.Router, x *router.Extension) {
-			x.OnStanza = func(t *session.Turn, from router.Sender, st *stanza.Stanza) router.Verdict {
+			x.Incoming = func(t *session.Turn, from router.Sender, st *stanza.Stanza) router.Verdict {
 				return guardLast(r, t, from, st)
 			}
 		},

@@ -1,0 +1,76 @@
+package router
+
+import (
+	"errors"
+
+	"roost/jid"
+	"roost/session"
+	"roost/stanza"
+	"roost/store"
+)
+
+// offlineDelivered stores a message that no resource took (RFC 6121 section 8.5.2.2).
+func (r *Router) offlineDelivered(t *session.Turn, from Sender, to jid.JID, st *stanza.Stanza, took bool) session.Work {
+	switch {
+	case took || st.Type == stanza.Headline || !storable(st):
+		return session.Done
+	case !t.MayWrite():
+		return session.Write
+	}
+	r.storeOffline(t, from, st, to)
+	return session.Done
+}
+
+// storable reports whether a message is worth keeping for later: one with a
+// body, or with anything else that is more than a passing chat state (XEP-0160,
+// XEP-0085).
+func storable(st *stanza.Stanza) bool {
+	if st.Root.Child("urn:xmpp:hints", "no-store").OK() {
+		return false
+	}
+	for el := st.Root.First(); el.OK(); el = el.Next() {
+		switch string(el.Space()) {
+		case "http://jabber.org/protocol/chatstates", "urn:xmpp:hints":
+			continue
+		case stanza.NSClient:
+			if string(el.Local()) == "thread" {
+				continue
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// storeOffline stores a message for an account that no resource of took it. An account
+// that does not exist is treated like one that does: RFC 6120 section 13.10.2,
+// a stranger does not learn which accounts exist.
+func (r *Router) storeOffline(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID) {
+	if r.cfg.MaxOffline < 0 {
+		r.Reply(t, from, st, stanza.ServiceUnavailable)
+		return
+	}
+	b := stanza.AppendForward(t.Buf(), st, stanza.Edit{From: address(from)})
+	m := store.NewMessage{From: from.JID(), Stanza: b, Received: t.Now()}
+	err := r.cfg.Store.AppendOffline(r.ctx, bare, m, r.offlineQuota())
+	t.Keep(b)
+	switch {
+	case err == nil:
+		r.flushLate(t, bare)
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrQuota):
+		r.notKept(t, from, st, bare, err)
+	default:
+		r.fault(t, from, st, "message could not be kept", err)
+	}
+}
+
+// notKept answers a message for which there is no space, or no account. RFC 6121
+// section 8.1: "a server SHOULD return an error if the originating entity is in
+// the user's roster (when the error would reveal whether the user's account
+// exists)"; for anybody else both are silence, after the same one call of the store
+// as for a message that is kept.
+func (r *Router) notKept(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID, err error) {
+	if errors.Is(err, store.ErrContactQuota) || bare.String() == bareOf(from) {
+		r.Reply(t, from, st, stanza.ServiceUnavailable)
+	}
+}

@@ -1,0 +1,133 @@
+package router
+
+import (
+	"roost/jid"
+	"roost/session"
+	"roost/stanza"
+)
+
+// The stages that a stanza and a session go through are functions of Extension. Those
+// of all extensions are gathered by stage, in the order of registration. A stanza
+// that has to wait for the store carries the number of the function that it is at, so
+// that none is called again for it that was done.
+
+// stages has the functions of all extensions, by stage.
+type stages struct {
+	incoming  []stage[func(t *session.Turn, from Sender, st *stanza.Stanza) Verdict]
+	delivered []stage[func(t *session.Turn, from Sender, to jid.JID, st *stanza.Stanza, took bool) session.Work]
+	bound     []stage[func(t *session.Turn, s *session.Session, known Known)]
+	available []stage[func(t *session.Turn, s *session.Session, a Availability) session.Work]
+	left      []stage[func(t *session.Turn, s *session.Session)]
+	removed   []stage[func(account jid.JID)]
+}
+
+// stage is one extension's function.
+type stage[F any] struct {
+	name string // of the extension
+	f    F
+}
+
+func (p *stages) add(x *Extension) {
+	if x.Incoming != nil {
+		p.incoming = append(p.incoming, stage[func(*session.Turn, Sender, *stanza.Stanza) Verdict]{x.Name, x.Incoming})
+	}
+	if x.Delivered != nil {
+		p.delivered = append(p.delivered, stage[func(*session.Turn, Sender, jid.JID, *stanza.Stanza, bool) session.Work]{x.Name, x.Delivered})
+	}
+	if x.Bound != nil {
+		p.bound = append(p.bound, stage[func(*session.Turn, *session.Session, Known)]{x.Name, x.Bound})
+	}
+	if x.Available != nil {
+		p.available = append(p.available, stage[func(*session.Turn, *session.Session, Availability) session.Work]{x.Name, x.Available})
+	}
+	if x.Left != nil {
+		p.left = append(p.left, stage[func(*session.Turn, *session.Session)]{x.Name, x.Left})
+	}
+	if x.Removed != nil {
+		p.removed = append(p.removed, stage[func(jid.JID)]{x.Name, x.Removed})
+	}
+}
+
+// runIncoming has a stanza go through the functions for incoming stanzas from one of
+// them on, and returns the one at which it stopped. One that panics has handled it.
+func (r *Router) runIncoming(t *session.Turn, from Sender, st *stanza.Stanza, first int) (next int, v Verdict) {
+	next = first
+	defer func() {
+		if p := recover(); p != nil {
+			r.sessions.Recovered(p, local(from))
+			r.Reply(t, from, st, stanza.InternalServerError)
+			v = Handled
+		}
+	}()
+	for ; next < len(r.stages.incoming); next++ {
+		v = r.stages.incoming[next].f(t, from, st)
+		switch {
+		case v == Pass:
+			continue
+		case v == NeedsWorker && t.MayBlock(), v == NeedsWriter && t.MayWrite():
+			panic("router: BUG: extension " + r.stages.incoming[next].name + " asks for a worker on a worker")
+		}
+		return next, v
+	}
+	return next, Pass
+}
+
+// deliveredStage is the first stage of a message after it was delivered. The stages
+// after those for incoming stanzas alternate: not taken, taken.
+func (r *Router) deliveredStage(took bool) int {
+	if took {
+		return len(r.stages.incoming) + 2
+	}
+	return len(r.stages.incoming) + 1
+}
+
+// runDelivered is runIncoming for a message that was delivered, or that nobody took.
+func (r *Router) runDelivered(t *session.Turn, from Sender, st *stanza.Stanza, first int) (next int, need session.Work) {
+	next = first
+	defer func() {
+		if p := recover(); p != nil {
+			r.sessions.Recovered(p, local(from))
+			r.Reply(t, from, st, stanza.InternalServerError)
+			need = session.Done
+		}
+	}()
+	to, _ := target(from, st)
+	start := len(r.stages.incoming) + 1
+	took := (next-start)%2 == 1
+	for ; (next-start)/2 < len(r.stages.delivered); next += 2 {
+		x := &r.stages.delivered[(next-start)/2]
+		need = x.f(t, from, to, st, took)
+		switch {
+		case need == session.Done:
+			continue
+		case need == session.Read && t.MayBlock(), need == session.Write && t.MayWrite():
+			panic("router: BUG: extension " + x.name + " asks for a worker on a worker")
+		}
+		return next, need
+	}
+	return next, session.Done
+}
+
+// runAvailable calls the functions for a resource that became available, from one of
+// them on; where one has to wait for the store, the rest follow on a worker.
+func (r *Router) runAvailable(t *session.Turn, s *session.Session, a Availability, first int) {
+	for i := first; i < len(r.stages.available); i++ {
+		need := session.Done
+		r.guarded(s, func() { need = r.stages.available[i].f(t, s, a) })
+		if need != session.Done {
+			r.sessions.Block(t, s, need, func(t *session.Turn) { r.runAvailable(t, s, a, i) })
+			return
+		}
+	}
+}
+
+// guarded calls a function of an extension that concerns a session, which may be nil:
+// if it panics, the others are called all the same.
+func (r *Router) guarded(s *session.Session, f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.sessions.Recovered(v, s)
+		}
+	}()
+	f()
+}
