@@ -287,12 +287,12 @@ func (r *Router) forgetDirected(events []store.AccountEvent) {
 	if len(gone) == 0 {
 		return
 	}
-	r.sessions.EachDirecting(func(s *session.Session) {
-		for _, to := range s.Directed() {
+	r.eachDirecting(func(s *session.Session) {
+		for _, to := range directed(s) {
 			if bare, _, _ := strings.Cut(to, "/"); gone[bare] {
 				// A presence that is on its way has got there when this is done.
 				mu := r.order(s.BareJID())
-				s.RemoveDirected(to)
+				removeDirected(s, to)
 				mu.Unlock()
 			}
 		}

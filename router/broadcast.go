@@ -138,7 +138,7 @@ func (r *Router) tellLeaving(t *session.Turn, bc *broadcast) (done bool) {
 		}
 		t.CountContact()
 		to, err := jid.Parse(bc.directed[0])
-		if err != nil || bc.told && r.wasTold(bc.s, bc.ro, to) || heir != nil && heir.SentDirected(bc.directed[0]) {
+		if err != nil || bc.told && r.wasTold(bc.s, bc.ro, to) || heir != nil && sentTo(heir, bc.directed[0]) {
 			continue
 		}
 		r.toDirected(t, to, bc.appendTo)

@@ -60,7 +60,7 @@ func (r *Router) unsetPresence(bc *broadcast) bool {
 	if bc.available {
 		bc.ro = r.newest(bc.s, bc.ro)
 	}
-	bc.directed = bc.s.ClearDirected()
+	bc.directed = r.takeDirected(bc.s)
 	bc.s.SetPresence(nil, 0)
 	return true
 }
@@ -125,8 +125,8 @@ func (r *Router) directed(t *session.Turn, from Sender, st *stanza.Stanza) {
 		return
 	}
 	if st.Type == stanza.Unavailable {
-		s.RemoveDirected(st.To.String())
-	} else if !s.AddDirected(st.To.Clone().String(), r.cfg.MaxDirected) {
+		removeDirected(s, st.To.String())
+	} else if !r.addDirected(s, st.To.Clone().String()) {
 		r.Reply(t, from, st, stanza.ResourceConstraint.WithText("Too much directed presence."))
 		return
 	}

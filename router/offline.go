@@ -7,6 +7,10 @@ import (
 	"roost/store"
 )
 
+// offlinePending: messages may wait in the store for the resource's account. It is
+// cleared before they are read.
+var offlinePending = session.NewFlag("offline messages may wait")
+
 // offlineExtension keeps messages for accounts of which no resource takes them, and
 // delivers them when one becomes available.
 func offlineExtension(r *Router) Extension {
@@ -19,12 +23,12 @@ func offlineExtension(r *Router) Extension {
 		Delivered: r.offlineDelivered,
 		Bound: func(_ *session.Turn, s *session.Session, known Known) {
 			if !known.Store || known.HasOffline {
-				s.SetMail()
+				offlinePending.Set(s)
 			}
 		},
 		Available: func(t *session.Turn, s *session.Session, a Availability) session.Work {
 			switch {
-			case !a.NonNegative || !s.Mail():
+			case !a.NonNegative || !offlinePending.Has(s):
 				return session.Done
 			case !t.MayBlock():
 				return session.Read
@@ -45,10 +49,10 @@ func offlineExtension(r *Router) Extension {
 // page at a time and goes on when the socket has taken it: a full mailbox never
 // fills an outbox. False means that the resource took none and will take none.
 func (r *Router) flush(t *session.Turn, s *session.Session) bool {
-	s.ClearMail()
+	offlinePending.Clear(s)
 	for {
 		if !NonNegative(s) { // XEP-0160 section 3: messages wait for such a resource
-			s.SetMail() // what is left waits until it comes back
+			offlinePending.Set(s) // what is left waits until it comes back
 			return false
 		}
 		page := pageFull
@@ -56,7 +60,7 @@ func (r *Router) flush(t *session.Turn, s *session.Session) bool {
 			var err error
 			if page, err = r.flushPage(t, s); err != nil {
 				r.cfg.Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
-				s.SetMail()
+				offlinePending.Set(s)
 				return true // not to the next one: it may have got them
 			}
 		}
@@ -83,13 +87,13 @@ func (r *Router) flushSoon(t *session.Turn, s *session.Session) {
 		r.flush(t, s)
 		return
 	}
-	s.ClearMail()
+	offlinePending.Clear(s)
 	owner := s.JID().Bare()
 	msgs, _, err := r.cfg.Store.Offline(r.ctx, owner, r.undeleted.after(owner), 1)
 	switch {
 	case err != nil:
 		r.cfg.Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
-		s.SetMail()
+		offlinePending.Set(s)
 	case len(msgs) > 0:
 		r.sessions.Block(t, s, session.Write, func(t *session.Turn) { r.flush(t, s) })
 	}
@@ -170,7 +174,7 @@ func (r *Router) flushPage(t *session.Turn, s *session.Session) (page, error) {
 // meanwhile has looked for messages before this one was there.
 func (r *Router) flushLate(t *session.Turn, owner jid.JID) {
 	for s := range r.Recipients(owner.String(), everyone) {
-		s.SetMail()
+		offlinePending.Set(s)
 	}
 	for s := range r.Recipients(owner.String(), NonNegative) {
 		if r.flush(t, s) {

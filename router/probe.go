@@ -112,7 +112,7 @@ func (r *Router) probeDirected(t *session.Turn, from Sender, st *stanza.Stanza) 
 // sentDirected reports whether a resource has sent directed presence to a sender, or
 // to all of its account.
 func sentDirected(from *session.Session, to Sender) bool {
-	return from.SentDirected(address(to)) || from.SentDirected(bareOf(to))
+	return sentTo(from, address(to)) || sentTo(from, bareOf(to))
 }
 
 // answerProbe sends presence without content. RFC 6121 section 4.3.2.1: without

@@ -104,6 +104,7 @@ type Router struct {
 	events      accountEvents
 	fetches     sync.Map // by *session.Session, *fetch: those that wait for a client to read
 	undeleted   undeleted
+	directing   atomic.Int64 // resources that have sent directed presence
 	started     time.Time
 }
 

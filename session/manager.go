@@ -166,7 +166,6 @@ type Manager struct {
 	stopping  atomic.Bool
 	mechs     []mechanism
 	bound     atomic.Int64
-	directing atomic.Int64 // sessions that have sent directed presence
 	logins    atomic.Int64 // sessions bound since the start
 	ended     endings
 	left      atomic.Int64 // functions that turns have left to later ones
@@ -286,19 +285,6 @@ func (m *Manager) debug() bool {
 
 // Each calls f for every bound session until f returns false.
 func (m *Manager) Each(f func(*Session) bool) { m.table.each(f) }
-
-// EachDirecting calls f for every bound session that has sent directed presence.
-func (m *Manager) EachDirecting(f func(*Session)) {
-	if m.directing.Load() == 0 {
-		return
-	}
-	m.table.each(func(s *Session) bool {
-		if s.directing() {
-			f(s)
-		}
-		return true
-	})
-}
 
 // TurnEnd is to be called by every loop after each batch of events.
 func (m *Manager) TurnEnd(loop int) { m.turns[loop].end() }

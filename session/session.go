@@ -13,9 +13,7 @@ package session
 
 import (
 	"crypto/tls"
-	"maps"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,9 +71,9 @@ type Session struct {
 type extra struct {
 	neg *negotiation // owned by the loop or worker; nil once bound
 
-	mu       sync.Mutex
-	directed map[string]struct{}
-	onDrain  []func(*Turn)
+	mu      sync.Mutex
+	slots   *slotValue // values of Slots
+	onDrain []func(*Turn)
 }
 
 // Flags of Session.state. The low byte is the priority.
@@ -94,11 +92,12 @@ const (
 	flagLater                        // Manager.later has something for the loop
 	flagBacklog                      // reading is paused until the client has read
 	flagLogin                        // the deadline of the login runs
-	flagMail                         // messages may wait for the account
 	flagTLS                          // <starttls/> was answered with <proceed/>, the handshake is under way
 	flagBinding                      // bound, and the client has not been told
 	flagThrottled                    // reading is paused until deliveries that the client has caused are forgiven
 	flagDelayed                      // busy: the response to a failed login waits for its time
+
+	flagEnd // this bit and those above are for Flags
 )
 
 func (s *Session) has(flag uint32) bool { return s.state.Load()&flag != 0 }
@@ -193,15 +192,6 @@ func (s *Session) Interested() bool { return s.has(flagInterested) }
 // SetInterested marks the resource as interested.
 func (s *Session) SetInterested() { s.set(flagInterested) }
 
-// SetMail notes that messages may wait in the store for the resource's account.
-func (s *Session) SetMail() { s.set(flagMail) }
-
-// Mail reports whether messages may wait for the account.
-func (s *Session) Mail() bool { return s.has(flagMail) }
-
-// ClearMail is to be called before the messages are read.
-func (s *Session) ClearMail() { s.unset(flagMail) }
-
 // SetPresence makes the resource available with this presence and priority, or
 // unavailable with nil.
 func (s *Session) SetPresence(p *Presence, priority int8) {
@@ -246,81 +236,6 @@ func (s *Session) neg() *negotiation {
 		return x.neg
 	}
 	return nil
-}
-
-// Directed lists the addresses that the resource sent directed presence to (RFC
-// 6121 section 4.6).
-func (s *Session) Directed() []string {
-	x := s.ext.Load()
-	if x == nil {
-		return nil
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return slices.Collect(maps.Keys(x.directed))
-}
-
-// AddDirected remembers an address; false means that there are limit of them.
-func (s *Session) AddDirected(to string, limit int) bool {
-	x := s.needExtra()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if _, known := x.directed[to]; !known && len(x.directed) >= limit {
-		return false
-	}
-	if x.directed == nil {
-		x.directed = make(map[string]struct{})
-		s.mgr.directing.Add(1)
-	}
-	x.directed[to] = struct{}{}
-	return true
-}
-
-// SentDirected reports whether an address was sent directed presence that was not
-// taken back.
-func (s *Session) SentDirected(to string) bool {
-	x := s.ext.Load()
-	if x == nil {
-		return false
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	_, ok := x.directed[to]
-	return ok
-}
-
-// directing reports whether the resource has sent directed presence.
-func (s *Session) directing() bool {
-	x := s.ext.Load()
-	if x == nil {
-		return false
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return len(x.directed) > 0
-}
-
-// RemoveDirected forgets an address.
-func (s *Session) RemoveDirected(to string) {
-	if x := s.ext.Load(); x != nil {
-		x.mu.Lock()
-		delete(x.directed, to)
-		x.mu.Unlock()
-	}
-}
-
-// ClearDirected forgets all addresses and returns them.
-func (s *Session) ClearDirected() []string {
-	all := s.Directed()
-	if x := s.ext.Load(); x != nil {
-		x.mu.Lock()
-		if x.directed != nil {
-			s.mgr.directing.Add(-1)
-		}
-		x.directed = nil
-		x.mu.Unlock()
-	}
-	return all
 }
 
 // OnDrain has f called once, by the goroutine that handles the session's input,

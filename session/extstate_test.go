@@ -1,0 +1,64 @@
+package session
+
+import (
+	"math/bits"
+	"strings"
+	"testing"
+)
+
+// TestFlags: each flag has a bit of its own, which nothing else of a session's state
+// uses, and there is a clear text when there are none left.
+func TestFlags(t *testing.T) {
+	b := flagBits{free: ^uint32(flagEnd - 1)}
+	left := bits.OnesCount32(b.free)
+	if left < 4 {
+		t.Errorf("there are bits for %d flags", left)
+	}
+	s := new(Session)
+	s.set(flagEnd - 1) // all that this package uses, and the priority
+	before := s.state.Load()
+	seen := uint32(0)
+	for range left {
+		f := Flag{b.take("test")}
+		if f.Has(s) || seen&f.bit != 0 {
+			t.Errorf("the bit %#x is another's", f.bit)
+		}
+		f.Set(s)
+		if !f.Has(s) {
+			t.Errorf("the bit %#x is not set", f.bit)
+		}
+		seen |= f.bit
+		f.Clear(s)
+		if s.state.Load() != before {
+			t.Errorf("the state is %#x, want %#x", s.state.Load(), before)
+		}
+	}
+	defer func() {
+		text, _ := recover().(string)
+		if !strings.Contains(text, `no bit left for the flag "one too many"`) {
+			t.Errorf("one flag too many: %q", text)
+		}
+	}()
+	b.take("one too many")
+}
+
+// TestSlots: a session has a value of each slot once that was made, and none that
+// reads it makes one.
+func TestSlots(t *testing.T) {
+	numbers, texts := NewSlot[int](), NewSlot[string]()
+	a, b := new(Session), new(Session)
+	if numbers.Get(a) != nil || a.ext.Load() != nil {
+		t.Error("a session without values has one, or has paid for it")
+	}
+	numbers.Drop(a)
+	*texts.Make(a) = "text"
+	*numbers.Make(a) = 7
+	*numbers.Make(a)++
+	if *numbers.Get(a) != 8 || *texts.Get(a) != "text" || numbers.Get(b) != nil {
+		t.Errorf("the values are %d, %q and %v", *numbers.Get(a), *texts.Get(a), numbers.Get(b))
+	}
+	numbers.Drop(a)
+	if numbers.Get(a) != nil || *texts.Get(a) != "text" {
+		t.Error("another value was dropped")
+	}
+}
