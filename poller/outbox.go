@@ -56,23 +56,24 @@ func (c *Conn) room(n int) error {
 	switch {
 	case c.state >= stateClosing || c.fd < 0:
 		return ErrClosed
-	case queued+n > c.mayQueue(queued), !c.loop.p.unauth.set(c, heldOutbox, queued+n):
+	case queued+n > c.mayQueue(queued, n), !c.loop.p.unauth.set(c, heldOutbox, queued+n):
 		return ErrFull
 	}
 	return nil
 }
 
-// mayQueue is how many bytes there may be in the outbox after a write that finds
-// queued in it.
-func (c *Conn) mayQueue(queued int) int {
+// mayQueue is how many bytes there may be in the outbox after a write of n bytes that
+// finds queued in it. A large write need not find it empty: a client that reads on may
+// have left some of what came before, and is not slow for that.
+func (c *Conn) mayQueue(queued, n int) int {
 	limit := c.loop.p.cfg.Outbox
 	switch {
 	case c.unauth():
 		return min(limit, unauthOutbox)
 	case queued == 0:
 		return c.loop.p.cfg.LargeWrite
-	case queued > limit:
-		return c.loop.p.cfg.LargeWrite + limit // behind a large write
+	case n > limit, queued > limit: // a large write, or one after it
+		return c.loop.p.cfg.LargeWrite + limit
 	}
 	return limit
 }

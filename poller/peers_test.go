@@ -420,28 +420,33 @@ func TestManySlowReaders(t *testing.T) {
 	}
 }
 
-// TestOneLargeWrite: what finds the outbox empty may be larger than the bound,
-// up to a limit, and does not keep out what comes behind it, up to the bound.
+// TestOneLargeWrite: one write may be larger than the limit of the outbox, whether
+// something waits before it or not, and leaves space for as much as the limit.
 func TestOneLargeWrite(t *testing.T) {
-	const bound = 4096
-	s := serve(t, Config{Loops: 1, Outbox: bound}, nil, nil)
-	c := dial(t, s.addr)
-	e := <-s.conns
-	small(t, e, c)
-	if err := e.c.Queue(make([]byte, bound*hardFactor+1)); err != ErrFull {
-		t.Errorf("past the factor: %v, want ErrFull", err)
-	}
-	if err := e.c.Queue(make([]byte, bound*hardFactor)); err != nil {
-		t.Errorf("a large roster: %v", err)
-	}
-	if err := e.c.Queue(make([]byte, bound)); err != nil {
-		t.Errorf("behind it: %v", err)
-	}
-	if err := e.c.Queue([]byte("x")); err != ErrFull {
-		t.Errorf("too much behind it: %v, want ErrFull", err)
-	}
-	e.c.Flush()
-	if _, err := io.ReadFull(c, make([]byte, bound*(hardFactor+1))); err != nil {
-		t.Fatal(err)
+	const limit = 4096
+	s := serve(t, Config{Loops: 1, Outbox: limit}, nil, nil)
+	for _, before := range []int{0, limit / 2, limit} {
+		c := dial(t, s.addr)
+		e := <-s.conns
+		small(t, e, c)
+		if err := e.c.Queue(make([]byte, before)); err != nil {
+			t.Errorf("%d bytes: %v", before, err)
+		}
+		if err := e.c.Queue(make([]byte, limit*(hardFactor+1)-before+1)); err != ErrFull {
+			t.Errorf("too much after %d bytes: %v, want ErrFull", before, err)
+		}
+		if err := e.c.Queue(make([]byte, limit*hardFactor)); err != nil {
+			t.Errorf("a large roster after %d bytes: %v", before, err)
+		}
+		if err := e.c.Queue(make([]byte, limit-before)); err != nil {
+			t.Errorf("%d bytes and a large roster, and %d more: %v", before, limit-before, err)
+		}
+		if err := e.c.Queue([]byte("x")); err != ErrFull {
+			t.Errorf("one byte more: %v, want ErrFull", err)
+		}
+		e.c.Flush()
+		if _, err := io.ReadFull(c, make([]byte, limit*(hardFactor+1))); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

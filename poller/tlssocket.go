@@ -68,7 +68,7 @@ func (s *tlsSocket) Write(p []byte) (int, error) {
 	if s.c.fd < 0 {
 		return 0, ErrClosed
 	}
-	if s.c.queued()+len(p) > 2*s.c.mayQueue(0) {
+	if s.c.queued()+len(p) > 2*s.c.mayQueue(0, 0) {
 		// A peer that does not read.
 		s.c.loop.post(s.c, func(int) { s.c.shut(ErrFull) })
 		return 0, ErrFull

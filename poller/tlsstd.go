@@ -316,7 +316,7 @@ func (t *stdTLS) moveWritten() error {
 	case c.fd < 0:
 		outboxes.Put(sealed)
 		return ErrClosed
-	case c.queued()+len(sealed.B) > 2*c.mayQueue(0): // answers to a peer that does not read
+	case c.queued()+len(sealed.B) > 2*c.mayQueue(0, 0): // answers to a peer that does not read
 		outboxes.Put(sealed)
 		t.mu.Lock()
 		t.phase = tlsFailed
