@@ -31,7 +31,7 @@ type Conn struct {
 	deadline uint32 // 0: none
 	stall    uint32 // when a TLS record that has begun must be whole; 0: none has
 	paused   bool
-	urgent   bool // on the loop's list of deadlines
+	timed    bool // on the loop's list of deadlines
 	hup      bool // netpoll has seen a hang-up and forgotten the descriptor
 
 	fd    int32 // under mu; -1 when closed
@@ -57,7 +57,7 @@ func (c *Conn) register() error {
 	op.OnRead, op.OnHup = c.readable, c.hungUp // OnWrite: see arm
 	c.op = op
 	c.seen = c.loop.now
-	c.loop.adopt(c)
+	c.loop.add(c)
 	c.loop.p.stats.conns.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -120,7 +120,7 @@ func (c *Conn) read(max int) (empty bool) {
 			c.peerClosed()
 			return true
 		default:
-			c.loop.post(c, func(int) { c.shut(err) })
+			c.loop.post(c, func(int) { c.destroy(err) })
 			c.paused = true
 			return true
 		}
@@ -153,7 +153,7 @@ func (c *Conn) readAll() {
 func (c *Conn) deliver(p []byte) {
 	n := 0
 	if !c.handler.KeepAlive(p) {
-		c.loop.spoke = c.loop.now
+		c.loop.lastActive = c.loop.now
 	}
 	layer := c.layer
 	if !c.paused {
@@ -165,10 +165,10 @@ func (c *Conn) deliver(p []byte) {
 	if c.layer != layer {
 		// It came in clear, and would be taken for something that came
 		// through TLS.
-		c.fail(ErrPipelined)
+		c.destroyLater(ErrPipelined)
 		return
 	}
-	c.loop.keep(c, p[n:])
+	c.loop.stash(c, p[n:])
 }
 
 // Post runs f on the connection's loop, soon and in order, also when the
@@ -218,7 +218,7 @@ func (c *Conn) StartTLS(cfg *tls.Config) error { return c.startTLS(cfg, newStdTL
 func (c *Conn) StartClientTLS(cfg *tls.Config) error { return c.startTLS(cfg, newClientTLS) }
 
 func (c *Conn) startTLS(cfg *tls.Config, layer func(*Conn, *tls.Config, network) *stdTLS) error {
-	if c.loop.rests[c] != nil {
+	if c.loop.unread[c] != nil {
 		return ErrPipelined
 	}
 	if c.layer != recordLayer((*plain)(c)) {

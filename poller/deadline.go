@@ -7,7 +7,7 @@ import (
 )
 
 // When a connection ends for the time that has passed: deadlines that handlers
-// set, records that do not end, and outboxes that nobody else looks after. Only
+// set, records that do not end, and outboxes of half-closed connections. Only
 // connections with one of these are looked at every second.
 
 // SetDeadline ends the connection with ErrDeadline when it is still there then,
@@ -34,16 +34,16 @@ func (c *Conn) expire(err error) {
 	handshake := c.state == stateHandshaking
 	c.loop.post(c, func(int) { // after what a Close has posted
 		if handshake || !c.closing() {
-			c.shut(err)
+			c.destroy(err)
 		}
 	})
 }
 
 // watchTime puts the connection on the loop's list of deadlines.
 func (c *Conn) watchTime() {
-	if !c.urgent {
-		c.urgent = true
-		c.loop.urgent = append(c.loop.urgent, c)
+	if !c.timed {
+		c.timed = true
+		c.loop.timed = append(c.loop.timed, c)
 	}
 }
 
@@ -56,27 +56,27 @@ func (c *Conn) begun() {
 	}
 }
 
-// due is asked every second of a connection that time matters to; it answers
-// whether to ask again. Loop.
+// due is called every second for a connection that is timed. It reports whether to call
+// it again. Loop.
 func (c *Conn) due(now uint32) (again bool) {
 	waits := c.flushHungUp()
 	switch {
 	case c.closed():
 	case c.stall != 0 && now > c.stall && !c.paused:
-		c.shut(ErrStalled)
+		c.destroy(ErrStalled)
 	case c.deadline != 0 && now > c.deadline && c.closing():
-		c.shut(nil)
+		c.destroy(nil)
 	case c.deadline != 0 && now > c.deadline:
 		c.expire(ErrDeadline)
 	case c.deadline != 0, c.stall != 0, waits:
 		return true
 	}
-	c.urgent = false
+	c.timed = false
 	return false
 }
 
 // flushHungUp writes to a peer that has closed its side and may still read:
-// netpoll has forgotten its descriptor, and nobody else looks after its outbox.
+// netpoll has removed its descriptor, so no event comes for its outbox.
 // It reports whether something is left. Loop.
 func (c *Conn) flushHungUp() bool {
 	if !c.hup || c.closed() {
@@ -87,7 +87,7 @@ func (c *Conn) flushHungUp() bool {
 		return true
 	}
 	if c.closing() && c.state != stateShutDown {
-		c.shut(c.endOfInput()) // improper where it was, however much waited
+		c.destroy(c.endOfInput()) // improper where it was, however much waited
 	}
 	return false
 }

@@ -14,13 +14,13 @@ import (
 // How a connection ends: the peer's end, ours, and the last thing that happens
 // in either case.
 
-// fail ends the connection from within a callback, where it cannot be freed.
-func (c *Conn) fail(err error) {
+// destroyLater ends the connection from within a callback, where it cannot be freed.
+func (c *Conn) destroyLater(err error) {
 	c.paused = true
 	c.Flush() // an alert may wait
 	c.loop.post(c, func(int) {
 		c.drain()
-		c.shut(err)
+		c.destroy(err)
 	})
 }
 
@@ -48,17 +48,17 @@ func (c *Conn) peerClosed() {
 	if err == errNotYet {
 		return
 	}
-	c.loop.post(c, func(int) { c.finish(err) })
+	c.loop.post(c, func(int) { c.halfClose(err) })
 }
 
 // errNotYet is what a record layer returns that cannot end yet: it resumes reading
 // when it can, and meets the end again.
 var errNotYet = errors.New("poller: BUG: EOF during the handshake was not deferred")
 
-// finish ends a connection whose peer has closed its side, when the peer has
+// halfClose ends a connection whose peer has closed its side, when the peer has
 // taken what is queued: it may still be reading. The sweep looks after it,
 // because netpoll has forgotten its descriptor. Loop.
-func (c *Conn) finish(err error) {
+func (c *Conn) halfClose(err error) {
 	if !c.closed() {
 		// RFC 8446 section 6.1: "Each party MUST send a "close_notify" alert
 		// before closing its write side of the connection".
@@ -74,7 +74,7 @@ func (c *Conn) finish(err error) {
 	c.mu.Unlock()
 	switch {
 	case !wait:
-		c.shut(err)
+		c.destroy(err)
 	case was < stateClosing: // else the end was met again, by a handler that went on
 		c.setDeadline(halfClosed)
 	}
@@ -93,7 +93,7 @@ func (c *Conn) Close(linger time.Duration) {
 			return
 		}
 		if linger <= 0 {
-			c.shut(nil)
+			c.destroy(nil)
 			return
 		}
 		if c.closing() {
@@ -102,7 +102,7 @@ func (c *Conn) Close(linger time.Duration) {
 		c.layer.closeWrite()
 		c.setState(stateClosing)
 		c.setDeadline(linger)
-		c.dropRest()
+		c.dropUnread()
 		c.Flush()
 		if c.Queued() == 0 {
 			c.closeWrite()
@@ -122,7 +122,7 @@ func (c *Conn) closeWrite() {
 	}
 }
 
-// dropOutbox forgets what is queued. Under mu.
+// dropOutbox drops what is queued. Under mu.
 func (c *Conn) dropOutbox() {
 	if c.out != nil {
 		outboxes.Put(c.out)
@@ -130,15 +130,15 @@ func (c *Conn) dropOutbox() {
 	}
 }
 
-func (c *Conn) dropRest() {
-	if rest := c.loop.take(c); rest != nil {
-		remainders.Put(rest)
+func (c *Conn) dropUnread() {
+	if unread := c.loop.unstash(c); unread != nil {
+		inputPool.Put(unread)
 	}
 }
 
-// shut ends the connection: the last thing that happens to it. Loop, and not
+// destroy ends the connection: the last thing that happens to it. Loop, and not
 // from within a callback of the operator.
-func (c *Conn) shut(err error) {
+func (c *Conn) destroy(err error) {
 	if c.closed() {
 		return
 	}
@@ -150,14 +150,14 @@ func (c *Conn) shut(err error) {
 	c.fd = -1
 	c.state = stateClosed
 	c.mu.Unlock()
-	c.dropRest()
+	c.dropUnread()
 	if failed := c.layer.free(); failed != nil {
 		err = failed // the peer was sent an alert, and given time to read it
 	}
 	_ = unix.Close(int(fd))
 	c.loop.poll.Free(c.op)
 	c.op = nil
-	c.loop.drop(c)
+	c.loop.remove(c)
 	c.loop.p.addrs.release(c.loop.p.unauth.leave(c))
 	c.loop.p.stats.conns.Add(-1)
 	c.handler.Closed(c.loop.index, err)

@@ -94,7 +94,7 @@ func (c *Conn) input(p []byte) {
 		return // nobody reads this any more
 	}
 	if err := c.layer.open(p, (*handlerEnd)(c)); err != nil {
-		c.fail(err)
+		c.destroyLater(err)
 	}
 }
 

@@ -31,11 +31,11 @@ type Listener struct {
 	fd   int
 
 	// loop
-	op      *epoll.Operator
-	reserve int    // a descriptor to give up when there are no others
-	quiet   uint32 // the second of the last complaint
-	strict  uint32 // … and of the last report of a limit
-	closed  bool
+	op           *epoll.Operator
+	reserve      int    // a descriptor to give up when there are no others
+	lastErrLog   uint32 // the second in which an error was logged last
+	lastLimitLog uint32 // … and a limit
+	closed       bool
 }
 
 // listenNetwork is the network to pass to net.Listen for addr. The package takes
@@ -147,7 +147,7 @@ func (l *Listener) Close() error {
 	}
 }
 
-// accept takes what connections there are, up to a bound. Loop.
+// accept accepts the connections that wait, up to maxAccepts. Loop.
 func (l *Listener) accept(epoll.Source) error {
 	limit := l.p.maxFile()
 	for range maxAccepts {
@@ -157,7 +157,7 @@ func (l *Listener) accept(epoll.Source) error {
 			// A new descriptor is the lowest that is free: those below are taken. The
 			// peer learns at once that there is no room.
 			_ = unix.Close(fd)
-			l.complain("no more connections are accepted, the remaining descriptors are reserved: raise the limit of open files", unix.EMFILE)
+			l.logError("no more connections are accepted, the remaining descriptors are reserved: raise the limit of open files", unix.EMFILE)
 		case err == nil:
 			l.accepted(fd, sa)
 		case err == unix.EAGAIN:
@@ -167,7 +167,7 @@ func (l *Listener) accept(epoll.Source) error {
 			return nil
 		case err == unix.EINTR, err == unix.ECONNABORTED:
 		default:
-			l.complain("connections cannot be accepted", err)
+			l.logError("connections cannot be accepted", err)
 			return nil
 		}
 	}
@@ -189,9 +189,9 @@ func (p *Poller) maxFile() int {
 // exhausted is called when there are no descriptors left. The event would come
 // again at once and for ever, so one connection is taken with the descriptor
 // that was held back for this, and closed: its peer learns that there is no
-// room. Where even that fails, the listener rests for a second.
+// room. Where even that fails, the listener pauses for a second.
 func (l *Listener) exhausted(err error) {
-	l.complain("no descriptors are left for new connections: raise the limit of open files", err)
+	l.logError("no descriptors are left for new connections: raise the limit of open files", err)
 	if l.reserve >= 0 {
 		_ = unix.Close(l.reserve)
 		if fd, _, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC); err == nil {
@@ -205,7 +205,7 @@ func (l *Listener) exhausted(err error) {
 	time.AfterFunc(time.Second, func() { l.loop.post(nil, l.again) })
 }
 
-// again goes on accepting after a rest. Loop.
+// again goes on accepting after a pause. Loop.
 func (l *Listener) again(int) {
 	if l.closed {
 		return
@@ -216,15 +216,15 @@ func (l *Listener) again(int) {
 	_ = l.loop.poll.WatchRead(l.op)
 }
 
-// complain logs, at most once a minute.
-func (l *Listener) complain(msg string, err error) {
-	if l.minutely(&l.quiet) {
+// logError logs an error, at most once a minute.
+func (l *Listener) logError(msg string, err error) {
+	if l.oncePerMinute(&l.lastErrLog) {
 		l.p.cfg.Logger.Error(msg, "listener", l.addr.String(), "err", err)
 	}
 }
 
-// minutely is true at most once a minute for what last belongs to. Loop.
-func (l *Listener) minutely(last *uint32) bool {
+// oncePerMinute returns true at most once a minute for each last. Loop.
+func (l *Listener) oncePerMinute(last *uint32) bool {
 	now := l.loop.now
 	if *last != 0 && now-*last < 60 {
 		return false
@@ -247,7 +247,7 @@ func (l *Listener) admit(peer netip.Addr) (place peerIndex, ok bool) {
 		limit = "connections"
 	}
 	l.p.stats.refused.Add(1)
-	if l.minutely(&l.strict) {
+	if l.oncePerMinute(&l.lastLimitLog) {
 		l.p.cfg.Logger.Warn("an address is at its limit, connections of it are refused", "listener", l.addr.String(), "network", of.String(), "limit", limit)
 	}
 	return 0, false
@@ -267,7 +267,7 @@ func (l *Listener) accepted(fd int, sa unix.Sockaddr) {
 	l.p.unauth.enter(c, shareOf(peer), place)
 	c.loop.post(c, func(int) {
 		if l.p.cfg.Accept == nil || c.loop.ending {
-			c.refused()
+			c.reject()
 			return
 		}
 		if l.tls != nil {
@@ -275,18 +275,18 @@ func (l *Listener) accepted(fd int, sa unix.Sockaddr) {
 			c.setState(stateHandshaking) // before anybody can queue what must not leave in clear
 		}
 		if c.handler = l.p.cfg.Accept(c, l); c.handler == nil {
-			c.refused()
+			c.reject()
 			return
 		}
 		if err := c.register(); err != nil {
-			c.shut(err)
+			c.destroy(err)
 		}
 	})
 }
 
-// refused ends an accepted connection that nobody handles. It was never
-// registered; what was posted for it meanwhile finds it dead. Loop.
-func (c *Conn) refused() {
+// reject ends an accepted connection that has no handler. It was never registered;
+// what was posted for it meanwhile finds it closed. Loop.
+func (c *Conn) reject() {
 	c.mu.Lock()
 	fd := c.fd
 	c.fd = -1

@@ -13,24 +13,24 @@ import (
 
 // loop is one event loop: a netpoll poll and the goroutine that waits on it.
 type loop struct {
-	p     *Poller
-	index int
-	poll  *epoll.Poll
-	nap   *nap
+	p      *Poller
+	index  int
+	poll   *epoll.Poll
+	waiter *idleWaiter
 
 	// loop
-	buf     []byte                               // what is read goes here
-	plain   []byte                               // what TLS opens goes here; nil until needed
-	conns   []*Conn                              // all connections, at Conn.slot
-	rests   map[*Conn]*bytebufferpool.ByteBuffer // what handlers that paused have not used
-	urgent  []*Conn                              // those with a deadline
-	now     uint32                               // seconds since start
-	spoke   uint32                               // the last of them when somebody came, left, or said more than that they are there
-	start   time.Time
-	crowd   int  // the most there were in rests
-	unswept int  // conns up to here are still to be looked at in this round
-	part    int  // how many are looked at in a second of this round
-	ending  bool // Close was called
+	buf        []byte                               // what is read goes here
+	plain      []byte                               // what TLS opens goes here; nil until needed
+	conns      []*Conn                              // all connections, at Conn.slot
+	unread     map[*Conn]*bytebufferpool.ByteBuffer // what handlers that paused have not used
+	timed      []*Conn                              // those with a deadline, see due
+	now        uint32                               // seconds since start
+	lastActive uint32                               // the last of them in which a connection came, left, or sent more than a keep-alive
+	start      time.Time
+	maxUnread  int  // the largest number of entries in unread so far
+	sweepPos   int  // conns up to here are still to be checked in this sweep
+	sweepBatch int  // how many are checked in one second of it
+	ending     bool // Close was called
 
 	keys keyCache // has a lock of its own
 
@@ -50,18 +50,18 @@ type task struct {
 
 func newLoop(p *Poller, index int) (*loop, error) {
 	l := &loop{p: p, index: index, buf: make([]byte, p.cfg.ReadBuffer), start: time.Now(), now: 1, done: make(chan struct{}),
-		rests: make(map[*Conn]*bytebufferpool.ByteBuffer)}
+		unread: make(map[*Conn]*bytebufferpool.ByteBuffer)}
 	var err error
 	if l.poll, err = epoll.Open(l.begin, l.end); err != nil {
 		return nil, err
 	}
-	if l.nap, err = newNap(l.poll.FD(), p.cfg.Rest); err != nil {
+	if l.waiter, err = newIdleWaiter(l.poll.FD(), p.cfg.KeepaliveBatch); err != nil {
 		_ = l.poll.Close()
 		return nil, err
 	}
 	go func() {
 		defer close(l.done)
-		defer l.nap.close()
+		defer l.waiter.close()
 		if err := l.poll.Wait(); err != nil {
 			p.cfg.Logger.Error("event loop ended", "loop", index, "err", err)
 		}
@@ -85,8 +85,8 @@ func (l *loop) post(c *Conn, f func(loop int)) {
 	}
 }
 
-// begin is called before a batch of events: whoever posts from now on needs not
-// wake the loop.
+// begin is called before a batch of events: callers of post need not wake the loop from
+// here on.
 func (l *loop) begin() {
 	l.mu.Lock()
 	l.awake = true
@@ -98,7 +98,7 @@ func (l *loop) begin() {
 func (l *loop) end(closed bool) {
 	l.turn()
 	if !closed {
-		l.nap.wait(l.now, l.now > l.spoke+1)
+		l.waiter.wait(l.now, l.now > l.lastActive+1)
 	}
 }
 
@@ -149,56 +149,56 @@ func (l *loop) reuse(tasks []task) {
 	}
 }
 
-// keep remembers what a connection's handler has not used, behind what it has
-// not used before.
-func (l *loop) keep(c *Conn, p []byte) {
-	rest := l.rests[c]
-	if rest == nil {
-		rest = c.buffer()
-		l.rests[c] = rest
-		l.crowd = max(l.crowd, len(l.rests))
+// stash keeps what a connection's handler has not used, after what it has not used
+// before.
+func (l *loop) stash(c *Conn, p []byte) {
+	unread := l.unread[c]
+	if unread == nil {
+		unread = c.buffer()
+		l.unread[c] = unread
+		l.maxUnread = max(l.maxUnread, len(l.unread))
 	}
-	_, _ = rest.Write(p)
+	_, _ = unread.Write(p)
 	if c.unauth() {
-		c.hold(heldInput, cap(rest.B))
+		c.hold(heldInput, cap(unread.B))
 	}
 }
 
-// take gives back what was kept, nil if there is nothing.
-func (l *loop) take(c *Conn) *bytebufferpool.ByteBuffer {
-	rest := l.rests[c]
-	if rest == nil {
+// unstash returns what was stashed, nil if there is nothing.
+func (l *loop) unstash(c *Conn) *bytebufferpool.ByteBuffer {
+	unread := l.unread[c]
+	if unread == nil {
 		return nil
 	}
-	delete(l.rests, c)
+	delete(l.unread, c)
 	if c.unauth() {
 		c.hold(heldInput, 0)
 	}
-	if len(l.rests) == 0 && l.crowd > 1024 { // a map does not shrink
-		l.rests, l.crowd = make(map[*Conn]*bytebufferpool.ByteBuffer), 0
+	if len(l.unread) == 0 && l.maxUnread > 1024 { // a map does not shrink
+		l.unread, l.maxUnread = make(map[*Conn]*bytebufferpool.ByteBuffer), 0
 	}
-	return rest
+	return unread
 }
 
-// adopt makes a connection one of the loop's; it is to be registered next.
-func (l *loop) adopt(c *Conn) {
+// add makes a connection one of the loop's; it is to be registered next.
+func (l *loop) add(c *Conn) {
 	c.slot = int32(len(l.conns))
 	l.conns = append(l.conns, c)
-	l.spoke = l.now
+	l.lastActive = l.now
 }
 
-// drop takes a connection off the loop's list.
-func (l *loop) drop(c *Conn) {
+// remove removes a connection from the loop's list.
+func (l *loop) remove(c *Conn) {
 	last := l.conns[len(l.conns)-1]
 	l.conns[c.slot] = last
 	last.slot = c.slot
 	l.conns[len(l.conns)-1] = nil
 	l.conns = l.conns[:len(l.conns)-1]
 	l.conns = fitting(l.conns)
-	l.spoke = l.now
+	l.lastActive = l.now
 }
 
-// fitting is a list in less memory, where a crowd that has gone left much room.
+// fitting returns the list in less memory, if many of its connections have ended.
 func fitting(list []*Conn) []*Conn {
 	if cap(list) <= 1024 || len(list) >= cap(list)/4 {
 		return list
@@ -206,47 +206,47 @@ func fitting(list []*Conn) []*Conn {
 	return append(make([]*Conn, 0, cap(list)/2), list...)
 }
 
-// round is how long one look at all connections for idleness takes: a part of
-// them each second, so that a million cost neither a pause nor, where the timeout
-// is long, any time to speak of. Nobody is closed later than that.
-func round(timeout time.Duration) time.Duration {
+// sweepPeriod returns how long one check of all connections for idleness takes: a part
+// of them each second, so that a million cost neither a pause nor, where the timeout is
+// long, any time to speak of. A silent connection is closed at most one period late.
+func sweepPeriod(timeout time.Duration) time.Duration {
 	return min(max(timeout/16, 16*time.Second), time.Hour).Truncate(time.Second)
 }
 
 // second is called once a second.
 func (l *loop) second(int) {
 	l.now = uint32(time.Since(l.start)/time.Second) + 1
-	kept := l.urgent[:0]
-	for _, c := range l.urgent {
+	kept := l.timed[:0]
+	for _, c := range l.timed {
 		if c.due(l.now) {
 			kept = append(kept, c)
 		}
 	}
-	clear(l.urgent[len(kept):])
-	l.urgent = fitting(kept)
+	clear(l.timed[len(kept):])
+	l.timed = fitting(kept)
 	l.keys.second()
 	if l.p.cfg.IdleTimeout > 0 {
 		l.sweep(l.p.cfg.IdleTimeout)
 	}
 }
 
-// sweep looks at this second's part of the connections, for those who have said
-// nothing for so long. It goes from the end of the list to its front: who is moved
-// into the slot of one that has left was looked at already.
+// sweep checks this second's part of the connections for those that have sent nothing
+// for the timeout. It goes from the end of the list to its front: a connection that is
+// moved into the slot of one that has ended was checked already.
 func (l *loop) sweep(timeout time.Duration) {
-	seconds := int(round(timeout) / time.Second)
-	// What is left of a round does not take longer because many have gone.
-	l.part = max(l.part, len(l.conns)/seconds+1)
-	l.unswept = min(l.unswept, len(l.conns))
-	for n := l.part; n > 0 && l.unswept > 0; n-- {
-		l.unswept--
-		c := l.conns[l.unswept]
+	seconds := int(sweepPeriod(timeout) / time.Second)
+	// The remaining part of a sweep does not take longer because many have ended.
+	l.sweepBatch = max(l.sweepBatch, len(l.conns)/seconds+1)
+	l.sweepPos = min(l.sweepPos, len(l.conns))
+	for n := l.sweepBatch; n > 0 && l.sweepPos > 0; n-- {
+		l.sweepPos--
+		c := l.conns[l.sweepPos]
 		if time.Duration(l.now-c.seen)*time.Second > timeout && !c.closing() {
 			c.expire(ErrIdle)
 		}
 	}
-	if l.unswept == 0 {
-		l.unswept, l.part = len(l.conns), 0
+	if l.sweepPos == 0 {
+		l.sweepPos, l.sweepBatch = len(l.conns), 0
 	}
 }
 
@@ -255,7 +255,7 @@ func (l *loop) close() error {
 	l.post(nil, func(int) {
 		l.ending = true
 		for len(l.conns) > 0 {
-			l.conns[len(l.conns)-1].shut(ErrClosed)
+			l.conns[len(l.conns)-1].destroy(ErrClosed)
 		}
 	})
 	// Handlers may post in their last call: those tasks run before the end.

@@ -12,27 +12,27 @@ import (
 	"roost/poller/epoll"
 )
 
-// outboxes and remainders come from pools and go back as soon as they are
+// The buffers of outboxes and of input that waits come from pools and go back as soon as they are
 // empty: an idle connection has none.
 var (
-	outboxes   bytebufferpool.Pool
-	remainders bytebufferpool.Pool
+	outboxes  bytebufferpool.Pool
+	inputPool bytebufferpool.Pool
 )
 
-// buffer lends a buffer for input that has to wait. What is held for a peer that
+// buffer returns a buffer for input that has to wait. What is held for a peer that
 // has not authenticated is as large as what it has sent; those of the pool are
 // as large as others have needed.
 func (c *Conn) buffer() *bytebufferpool.ByteBuffer {
 	if c.unauth() {
 		return new(bytebufferpool.ByteBuffer)
 	}
-	return remainders.Get()
+	return inputPool.Get()
 }
 
-// hardFactor is how many times the bound of an outbox one write may be that
+// largeWriteFactor is how many times the limit of an outbox one write may be that
 // finds it empty, unless Config.LargeWrite says otherwise: a large roster is not a
 // slow reader.
-const hardFactor = 16
+const largeWriteFactor = 16
 
 // Queue copies p to the outbox, as one message of the record layer; it makes
 // no system call. ErrFull means that the peer does not read and nothing was
@@ -40,18 +40,18 @@ const hardFactor = 16
 func (c *Conn) Queue(p []byte) error {
 	defer panics.Stop() // the lock may be held, and bytes of somebody else's stream half written
 	c.mu.Lock()
-	err := c.room(len(p))
+	err := c.checkSpace(len(p))
 	if err == nil {
 		if err = c.layer.seal(p); err != nil {
-			c.loop.p.unauth.set(c, heldOutbox, c.queued()) // not what room counted
+			c.loop.p.unauth.set(c, heldOutbox, c.queued()) // not what checkSpace counted
 		}
 	}
 	c.mu.Unlock()
 	return err
 }
 
-// room reports whether n more bytes fit. Under mu.
-func (c *Conn) room(n int) error {
+// checkSpace returns nil if n more bytes fit. Under mu.
+func (c *Conn) checkSpace(n int) error {
 	queued := c.queued()
 	switch {
 	case c.state >= stateClosing || c.fd < 0:
@@ -111,7 +111,7 @@ func (c *Conn) Flush() (full bool) {
 	full = c.full && failed == nil
 	c.mu.Unlock()
 	if failed != nil {
-		c.loop.post(c, func(int) { c.shut(failed) })
+		c.loop.post(c, func(int) { c.destroy(failed) })
 	}
 	return full
 }
@@ -194,7 +194,7 @@ func (c *Conn) writable(epoll.Source) error {
 	}
 	c.mu.Unlock()
 	if failed != nil {
-		c.loop.post(c, func(int) { c.shut(failed) })
+		c.loop.post(c, func(int) { c.destroy(failed) })
 	}
 	return nil
 }

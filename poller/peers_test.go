@@ -306,7 +306,7 @@ func TestCutOff(t *testing.T) {
 		t.Errorf("%v, want nil", err)
 	}
 	s.onLoop(func(l *loop) {
-		if len(l.rests) != 0 {
+		if len(l.unread) != 0 {
 			t.Error("bytes are kept for a connection that is gone")
 		}
 	})
@@ -336,7 +336,7 @@ func TestIdleSweep(t *testing.T) {
 			t.Fatal("a connection is gone before its time")
 		}
 	}
-	s.later(round(timeout) + 3*time.Second)
+	s.later(sweepPeriod(timeout) + 3*time.Second)
 	for range n / 2 {
 		e := <-s.conns
 		select {
@@ -432,10 +432,10 @@ func TestOneLargeWrite(t *testing.T) {
 		if err := e.c.Queue(make([]byte, before)); err != nil {
 			t.Errorf("%d bytes: %v", before, err)
 		}
-		if err := e.c.Queue(make([]byte, limit*(hardFactor+1)-before+1)); err != ErrFull {
+		if err := e.c.Queue(make([]byte, limit*(largeWriteFactor+1)-before+1)); err != ErrFull {
 			t.Errorf("too much after %d bytes: %v, want ErrFull", before, err)
 		}
-		if err := e.c.Queue(make([]byte, limit*hardFactor)); err != nil {
+		if err := e.c.Queue(make([]byte, limit*largeWriteFactor)); err != nil {
 			t.Errorf("a large roster after %d bytes: %v", before, err)
 		}
 		if err := e.c.Queue(make([]byte, limit-before)); err != nil {
@@ -445,7 +445,7 @@ func TestOneLargeWrite(t *testing.T) {
 			t.Errorf("one byte more: %v, want ErrFull", err)
 		}
 		e.c.Flush()
-		if _, err := io.ReadFull(c, make([]byte, limit*(hardFactor+1))); err != nil {
+		if _, err := io.ReadFull(c, make([]byte, limit*(largeWriteFactor+1))); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -47,7 +47,7 @@ type Handler interface {
 	Data(loop int, p []byte) (n int)
 
 	// KeepAlive reports whether p, which came in, says no more than that the peer is
-	// still there. While nothing else comes, Config.Rest applies. It is called before
+	// still there. While nothing else comes, Config.KeepaliveBatch applies. It is called before
 	// Data is, with the same bytes, or with more of them while the connection is paused.
 	KeepAlive(p []byte) bool
 
@@ -75,20 +75,20 @@ type Handler interface {
 
 // Config is what a Poller needs. Zero values take the default given.
 type Config struct {
-	Loops         int           // event loops; default GOMAXPROCS
-	ReadBuffer    int           // bytes, one buffer for each loop; default 64 KiB
-	Outbox        int           // bytes that wait for one slow peer; default 256 KiB
-	LargeWrite    int           // bytes of one write that finds nothing waiting; default 16 times Outbox
-	IdleTimeout   time.Duration // a connection that sends nothing for so long is closed; 0: never
-	Handshakes    int           // TLS handshakes under way at once, of which one network may take what others leave free: half of them at most; default 1,024
-	RecordTimeout time.Duration // from the first to the last byte of a TLS record; default 1 min
-	StdTLS        bool          // keep TLS 1.3 with crypto/tls after the handshake, at several KB for an idle connection
-	UnauthMemory  int           // bytes held for all accepted peers that have not authenticated (Conn.Authenticated), TLS handshakes included; one network has half at most; 0: no limit
-	MaxPerAddress int           // connections of one IPv4 address or IPv6 /64, loopback exempt; 0: no limit
-	MaxAttempts   int           // connections one of those may open in a minute, loopback exempt; 0: no limit
-	UserTimeout   time.Duration // TCP_USER_TIMEOUT: unacknowledged bytes for so long end a connection; 0: the system's
-	KeepAlive     time.Duration // TCP keep-alive interval; 0: none
-	Rest          time.Duration // while all that comes is keep-alives (Handler.KeepAlive), they are read together this often; 0: at once
+	Loops          int           // event loops; default GOMAXPROCS
+	ReadBuffer     int           // bytes, one buffer for each loop; default 64 KiB
+	Outbox         int           // bytes that wait for one slow peer; default 256 KiB
+	LargeWrite     int           // bytes of one write that finds nothing waiting; default 16 times Outbox
+	IdleTimeout    time.Duration // a connection that sends nothing for so long is closed; 0: never
+	Handshakes     int           // TLS handshakes under way at once, of which one network may take what others leave free: half of them at most; default 1,024
+	RecordTimeout  time.Duration // from the first to the last byte of a TLS record; default 1 min
+	StdTLS         bool          // keep TLS 1.3 with crypto/tls after the handshake, at several KB for an idle connection
+	UnauthMemory   int           // bytes held for all accepted peers that have not authenticated (Conn.Authenticated), TLS handshakes included; one network has half at most; 0: no limit
+	MaxPerAddress  int           // connections of one IPv4 address or IPv6 /64, loopback exempt; 0: no limit
+	MaxAttempts    int           // connections one of those may open in a minute, loopback exempt; 0: no limit
+	UserTimeout    time.Duration // TCP_USER_TIMEOUT: unacknowledged bytes for so long end a connection; 0: the system's
+	KeepAlive      time.Duration // TCP keep-alive interval; 0: none
+	KeepaliveBatch time.Duration // while all that comes is keep-alives (Handler.KeepAlive), they are read together this often; 0: at once
 
 	// ReserveFiles is how many file descriptors connections leave to the rest of the
 	// process, half of the limit at most; 0: none.
@@ -108,7 +108,7 @@ func (c *Config) setDefaults() {
 	set(&c.Loops, runtime.GOMAXPROCS(0))
 	set(&c.ReadBuffer, 64<<10)
 	set(&c.Outbox, 256<<10)
-	set(&c.LargeWrite, hardFactor*c.Outbox)
+	set(&c.LargeWrite, largeWriteFactor*c.Outbox)
 	set(&c.Handshakes, 1024)
 	if c.RecordTimeout <= 0 {
 		c.RecordTimeout = time.Minute

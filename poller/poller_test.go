@@ -391,7 +391,7 @@ func TestDroppedTogether(t *testing.T) {
 	eventually(t, "descriptors are back", func() bool { return openFiles(t) <= files })
 	eventually(t, "goroutines are back", func() bool { return runtime.NumGoroutine() <= goroutines })
 	for _, l := range s.loops {
-		if len(l.urgent) != 0 {
+		if len(l.timed) != 0 {
 			t.Error("the list of deadlines is not empty")
 		}
 	}

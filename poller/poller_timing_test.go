@@ -300,9 +300,9 @@ func BenchmarkSecond(b *testing.B) {
 				for i := range n {
 					c := &Conn{loop: l, seen: 1, slot: int32(i)}
 					l.conns = append(l.conns, c)
-					if len(l.urgent) < urgent {
-						c.deadline, c.urgent = 1<<30, true
-						l.urgent = append(l.urgent, c)
+					if len(l.timed) < urgent {
+						c.deadline, c.timed = 1<<30, true
+						l.timed = append(l.timed, c)
 					}
 				}
 				b.ReportAllocs()

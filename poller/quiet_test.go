@@ -51,7 +51,7 @@ func (s *testServer) busyTurns() (busy, more int) {
 func (l *loop) busy() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.tasks) > 0 || epoll.Readable(l.nap.poll)
+	return len(l.tasks) > 0 || epoll.Readable(l.waiter.poll)
 }
 
 // TestBusyTurns: a loop that spins, for an event that nobody takes or for what it
@@ -78,7 +78,7 @@ func TestBusyTurns(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(event)
-	ep := s.loops[0].nap.poll
+	ep := s.loops[0].waiter.poll
 	s.onLoop(func(*loop) { // registered like a socket whose event stays
 		op := s.loops[0].poll.NewOperator(event)
 		op.OnRead = func(epoll.Source) error { return nil }

@@ -97,7 +97,7 @@ func TestRefusedAtTheDoor(t *testing.T) {
 			c.SetDeadline(time.Second)
 			c.Resume()
 			c.Flush()
-			c.Post(func(int) { c.shut(ErrHandshake) })
+			c.Post(func(int) { c.destroy(ErrHandshake) })
 			done <- c
 			return nil
 		}
@@ -118,8 +118,8 @@ func TestRefusedAtTheDoor(t *testing.T) {
 		t.Errorf("%d descriptors were left", n-files)
 	}
 	s.onLoop(func(l *loop) {
-		if len(l.p.addrs.index) != 0 || len(l.conns) != 0 || len(l.urgent) != 0 {
-			t.Errorf("%d addresses, %d connections, %d deadlines were left", len(l.p.addrs.index), len(l.conns), len(l.urgent))
+		if len(l.p.addrs.index) != 0 || len(l.conns) != 0 || len(l.timed) != 0 {
+			t.Errorf("%d addresses, %d connections, %d deadlines were left", len(l.p.addrs.index), len(l.conns), len(l.timed))
 		}
 	})
 	if n := s.Stats(); n.Conns != 0 {

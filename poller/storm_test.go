@@ -229,7 +229,7 @@ func TestDropsLeaveNothing(t *testing.T) {
 		for _, l := range s.loops {
 			eventually(t, "nothing is left in the loop", func() bool {
 				empty := make(chan bool)
-				l.post(nil, func(int) { empty <- len(l.conns)+len(l.rests)+len(l.urgent) == 0 })
+				l.post(nil, func(int) { empty <- len(l.conns)+len(l.unread)+len(l.timed) == 0 })
 				return <-empty
 			})
 		}
@@ -269,28 +269,28 @@ func TestListenerCloses(t *testing.T) {
 // TestCrowdGone: the lists that a crowd needed are given back with it.
 func TestCrowdGone(t *testing.T) {
 	const n = 10_000
-	l := &loop{p: &Poller{}, start: time.Now(), rests: make(map[*Conn]*bytebufferpool.ByteBuffer)}
+	l := &loop{p: &Poller{}, start: time.Now(), unread: make(map[*Conn]*bytebufferpool.ByteBuffer)}
 	conns := make([]*Conn, n)
 	for i := range conns {
 		c := &Conn{loop: l}
 		conns[i] = c
-		l.adopt(c)
+		l.add(c)
 		c.setDeadline(time.Hour)
-		l.keep(c, []byte("rest"))
+		l.stash(c, []byte("rest"))
 	}
-	rests := reflect.ValueOf(l.rests).Pointer()
+	before := reflect.ValueOf(l.unread).Pointer()
 	for _, c := range conns {
 		c.setDeadline(0)
-		remainders.Put(l.take(c))
-		l.drop(c)
+		inputPool.Put(l.unstash(c))
+		l.remove(c)
 	}
 	for range 20 { // each look gives back a half at most
 		l.second(0)
 	}
-	if cap(l.conns) > 2048 || cap(l.urgent) > 2048 {
-		t.Errorf("room for %d connections and %d deadlines, and there are none", cap(l.conns), cap(l.urgent))
+	if cap(l.conns) > 2048 || cap(l.timed) > 2048 {
+		t.Errorf("room for %d connections and %d deadlines, and there are none", cap(l.conns), cap(l.timed))
 	}
-	if reflect.ValueOf(l.rests).Pointer() == rests {
+	if reflect.ValueOf(l.unread).Pointer() == before {
 		t.Error("the map of a crowd is kept")
 	}
 }

@@ -100,8 +100,8 @@ func (l *leanConfigs) prepare(cfg *Config) {
 // selfTest is replaced by a test.
 var selfTest = leantls.SelfTest
 
-// of is the configuration that a server's connection is to use.
-func (l *leanConfigs) of(cfg *Config, given *tls.Config) *tls.Config {
+// configFor returns the configuration that a server's connection is to use.
+func (l *leanConfigs) configFor(cfg *Config, given *tls.Config) *tls.Config {
 	std := cfg.StdTLS || l.failed
 	if std && given.GetConfigForClient == nil {
 		return given
@@ -117,7 +117,7 @@ func (l *leanConfigs) of(cfg *Config, given *tls.Config) *tls.Config {
 			l.all = make(map[*tls.Config]*tls.Config)
 		}
 		if c = noting(given); !std {
-			c = leantls.Config(c, catch)
+			c = leantls.Config(c, captureSecrets)
 		}
 		l.all[given] = c
 	}

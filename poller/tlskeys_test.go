@@ -140,17 +140,17 @@ func TestLeanConfigs(t *testing.T) {
 	var l leanConfigs
 	cfg := &Config{}
 	one, two := &tls.Config{}, &tls.Config{}
-	first := l.of(cfg, one)
-	if again := l.of(cfg, one); again != first || first == l.of(cfg, two) || first == one {
+	first := l.configFor(cfg, one)
+	if again := l.configFor(cfg, one); again != first || first == l.configFor(cfg, two) || first == one {
 		t.Error("configurations are mixed up")
 	}
 	for range 3 * maxConfigs {
-		l.of(cfg, &tls.Config{})
+		l.configFor(cfg, &tls.Config{})
 		if len(l.all) > maxConfigs {
 			t.Fatalf("%d configurations", len(l.all))
 		}
 	}
-	if l.of(&Config{StdTLS: true}, one) != one {
+	if l.configFor(&Config{StdTLS: true}, one) != one {
 		t.Error("secrets are caught though the lean layer is off")
 	}
 }

@@ -78,7 +78,7 @@ func (t *leanTLS) openAll(p []byte, above receiver) error {
 	if err != nil {
 		return t.fail(err)
 	}
-	t.keep(p[n:])
+	t.stash(p[n:])
 	return nil
 }
 
@@ -102,7 +102,7 @@ func (t *leanTLS) fill(p []byte, above receiver) (n int, err error) {
 	t.in = nil
 	t.c.stall = 0
 	err = t.one(in.B, above)
-	remainders.Put(in)
+	inputPool.Put(in)
 	return n, err
 }
 
@@ -145,9 +145,9 @@ func (t *leanTLS) one(record []byte, above receiver) error {
 	return nil
 }
 
-// keep remembers what could not be opened now: part of a record, or all that
+// stash keeps what could not be opened now: part of a record, or all that
 // came after a pause.
-func (t *leanTLS) keep(p []byte) {
+func (t *leanTLS) stash(p []byte) {
 	if len(p) == 0 || t.c.closed() || t.st.PeerClosed() {
 		return
 	}
@@ -172,10 +172,10 @@ func (t *leanTLS) resume(above receiver) error {
 	rest := in.B[int(t.off)+n:]
 	switch {
 	case err != nil:
-		remainders.Put(in)
+		inputPool.Put(in)
 		return t.fail(err)
 	case len(rest) == 0 || t.st.PeerClosed():
-		remainders.Put(in)
+		inputPool.Put(in)
 	case t.c.paused:
 		t.in = in
 		t.off += uint32(n)
@@ -249,7 +249,7 @@ func (t *leanTLS) closeWrite() { t.end(leantls.CloseNotify) }
 func (t *leanTLS) free() error {
 	t.wipe()
 	if t.in != nil {
-		remainders.Put(t.in)
+		inputPool.Put(t.in)
 		t.in = nil
 	}
 	return nil

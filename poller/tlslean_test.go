@@ -226,14 +226,14 @@ func TestLeanRefused(t *testing.T) {
 
 	// A handshake that has ended in the middle of a record.
 	conn := &Conn{loop: s.loops[0]}
-	half := &stdTLS{c: conn, server: true, secrets: new(leantls.Secrets), written: remainders.Get()}
-	half.bound.Next([]byte{23, 3, 3, 0, 5})
+	half := &stdTLS{c: conn, server: true, secrets: new(leantls.Secrets), written: inputPool.Get()}
+	half.boundary.Next([]byte{23, 3, 3, 0, 5})
 	caught, wiped := half.secrets, new(leantls.Secrets)
 	_, _ = caught.Write([]byte("CLIENT_TRAFFIC_SECRET_0 " + strings.Repeat("ab", 32) + " " + strings.Repeat("cd", 32) + "\n"))
 	if err := half.start(&leanTLS{c: conn}, &tls.ConnectionState{Version: tls.VersionTLS13}); err != leantls.RefusedReads {
 		t.Errorf("%v, want RefusedReads", err)
 	}
-	(*tlsSocket)(half).released()
+	(*tlsSocket)(half).discardCapture()
 	if wiped.Wipe(); !reflect.DeepEqual(caught, wiped) {
 		t.Error("the secrets that were caught for nothing are left")
 	}

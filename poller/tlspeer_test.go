@@ -52,21 +52,21 @@ type tlsDirection struct {
 // handshake stays in the socket.
 type recordConn struct {
 	net.Conn
-	waiting []byte
-	bound   leantls.Boundary
+	waiting  []byte
+	boundary leantls.Boundary
 }
 
 func (c *recordConn) Read(p []byte) (int, error) {
 	for {
-		if n := c.bound.Next(c.waiting); n > 0 {
+		if n := c.boundary.Next(c.waiting); n > 0 {
 			n = copy(p, c.waiting[:n])
-			c.bound.Taken(n)
+			c.boundary.Taken(n)
 			c.waiting = c.waiting[n:]
 			return n, nil
 		}
 		var b [5]byte
 		want := b[:max(1, 5-len(c.waiting))]
-		if !c.bound.Whole() {
+		if !c.boundary.Whole() {
 			want = b[:1]
 		}
 		n, err := c.Conn.Read(want)

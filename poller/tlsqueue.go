@@ -49,8 +49,8 @@ type netQueue struct {
 }
 
 const (
-	// idleShaker is how long a goroutine waits for its next handshake.
-	idleShaker = 100 * time.Millisecond
+	// handshakeIdle is how long a goroutine waits for its next handshake.
+	handshakeIdle = 100 * time.Millisecond
 
 	// patience: a packet that was lost twice comes after three seconds.
 	patience = 4 * time.Second
@@ -93,14 +93,14 @@ func (h *handshakes) cancel(t *stdTLS) bool {
 	if t.place == nil {
 		return false
 	}
-	h.take(h.networks[t.network], t)
+	h.dequeue(h.networks[t.network], t)
 	h.forget(t.network)
 	h.p.stats.handshakes.Add(-1)
 	return true
 }
 
-// take takes a handshake off its network's queue. Under mu.
-func (h *handshakes) take(n *netQueue, t *stdTLS) {
+// dequeue takes a handshake off its network's queue. Under mu.
+func (h *handshakes) dequeue(n *netQueue, t *stdTLS) {
 	n.waiting.Remove(t.place)
 	t.place = nil
 	h.waiting--
@@ -129,7 +129,7 @@ func (h *handshakes) next() *stdTLS {
 		if n.under > 0 && n.under >= h.free() && t.server || !h.p.unauth.begin(t.c, len(h.under) == 0) {
 			continue
 		}
-		h.take(n, t)
+		h.dequeue(n, t)
 		n.under++
 		h.under[t] = struct{}{}
 		return t
@@ -150,14 +150,14 @@ func (h *handshakes) beginAll() {
 
 // work does handshakes until none has come for a while.
 func (h *handshakes) work(t *stdTLS) {
-	idle := time.NewTimer(idleShaker)
+	idle := time.NewTimer(handshakeIdle)
 	for t != nil {
-		t.shake()
+		t.handshake()
 		h.p.stats.handshakes.Add(-1)
 		if t = h.done(t); t != nil {
 			continue
 		}
-		idle.Reset(idleShaker)
+		idle.Reset(handshakeIdle)
 		select {
 		case t = <-h.idle:
 		case <-idle.C:
@@ -203,6 +203,6 @@ func (h *handshakes) second(now time.Duration) {
 	for _, s := range all[:min(len(all), h.waiting)] {
 		s.t.gaveUp = true
 		h.p.stats.gaveUp.Add(1)
-		s.t.c.loop.post(s.t.c, func(int) { s.t.c.shut(errors.Join(ErrHandshake, errSilent)) })
+		s.t.c.loop.post(s.t.c, func(int) { s.t.c.destroy(errors.Join(ErrHandshake, errSilent)) })
 	}
 }

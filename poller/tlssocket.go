@@ -28,11 +28,11 @@ type tlsSocket stdTLS
 func (s *tlsSocket) Read(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.phase == tlsOpen && s.bound.Whole() {
+	if s.phase == tlsOpen && s.boundary.Whole() {
 		s.c.stall = 0
 	}
-	n := s.bound.Next(s.in.Bytes())
-	for ; n == 0; n = s.bound.Next(s.in.Bytes()) {
+	n := s.boundary.Next(s.in.Bytes())
+	for ; n == 0; n = s.boundary.Next(s.in.Bytes()) {
 		if s.ended {
 			return 0, io.EOF
 		}
@@ -44,7 +44,7 @@ func (s *tlsSocket) Read(p []byte) (int, error) {
 		s.silent.Store(0)
 	}
 	n, _ = s.in.Read(p[:min(n, len(p))])
-	s.bound.Taken(n)
+	s.boundary.Taken(n)
 	if s.in.Len() <= maxEarly && !s.ended {
 		(*stdTLS)(s).unchoke()
 	}
@@ -70,11 +70,11 @@ func (s *tlsSocket) Write(p []byte) (int, error) {
 	}
 	if s.c.queued()+len(p) > 2*s.c.mayQueue(0, 0) {
 		// A peer that does not read.
-		s.c.loop.post(s.c, func(int) { s.c.shut(ErrFull) })
+		s.c.loop.post(s.c, func(int) { s.c.destroy(ErrFull) })
 		return 0, ErrFull
 	}
 	s.c.append(p)
-	s.record(p)
+	s.capture(p)
 	if failed := s.c.flush(); failed != nil {
 		return 0, failed
 	}

@@ -35,20 +35,20 @@ type stdTLS struct {
 	silent atomic.Int64  // since when the peer is waited for, after Poller.start; 0: it is not
 	failed error         // loop: why the handshake has ended
 
-	secrets *leantls.Secrets // caught from crypto/tls; nil: none. Of the handshake's goroutine, and when it has ended of the loop
+	secrets *leantls.Secrets // captured from crypto/tls; nil: none. Of the handshake's goroutine, and when it has ended of the loop
 
 	// What crypto/tls has written: all of it in the handshake, on its goroutine; under
 	// mu what is on its way to the outbox, afterwards. nil: nothing.
 	written *bytebufferpool.ByteBuffer
 
-	mu      sync.Mutex
-	arrived sync.Cond
-	in      bytes.Buffer // bytes of the socket that crypto/tls has not read
-	first   *firstFlight // of a ClientHello that is not whole; nil: nothing has come. By value it would take more of each TLS 1.2 session
-	bound   leantls.Boundary
-	phase   tlsPhase
-	choked  bool // reading is paused until crypto/tls has read more
-	ended   bool // the peer closed, or the connection is gone
+	mu       sync.Mutex
+	arrived  sync.Cond
+	in       bytes.Buffer // bytes of the socket that crypto/tls has not read
+	first    *firstFlight // of a ClientHello that is not whole; nil: nothing has come. By value it would take more of each TLS 1.2 session
+	boundary leantls.Boundary
+	phase    tlsPhase
+	choked   bool // reading is paused until crypto/tls has read more
+	ended    bool // the peer closed, or the connection is gone
 
 	// Not under mu; here they take no space.
 	notified bool // loop: the peer sent close_notify
@@ -61,10 +61,10 @@ type tlsPhase uint8
 const (
 	tlsHello  tlsPhase = iota // the ClientHello is not whole
 	tlsQueued                 // waits for its turn
-	tlsShaking
+	tlsHandshaking
 	tlsOpen
-	tlsParked // a lean session goes on
-	tlsFailed // the handshake has, or sealed bytes were lost: what comes is dropped
+	tlsSwitched // to leanTLS, which has taken its place
+	tlsFailed   // the handshake has, or sealed bytes were lost: what comes is dropped
 )
 
 func newStdTLS(c *Conn, cfg *tls.Config, of network) *stdTLS {
@@ -107,7 +107,7 @@ func (t *stdTLS) open(p []byte, above receiver) error {
 			t.reject(err)
 		}
 		return nil
-	case tlsQueued, tlsShaking:
+	case tlsQueued, tlsHandshaking:
 		defer t.mu.Unlock()
 		if t.in.Len() > maxEarly {
 			// A client may send much after its last message; it waits.
@@ -131,7 +131,7 @@ func (t *stdTLS) account() bool {
 	switch t.phase {
 	case tlsQueued:
 		kind = heldQueue
-	case tlsShaking:
+	case tlsHandshaking:
 		n += handshakeBytes
 	case tlsOpen:
 		n += stdTLSBytes
@@ -139,16 +139,16 @@ func (t *stdTLS) account() bool {
 	return t.c.loop.p.unauth.set(t.c, kind, n)
 }
 
-// shake does the handshake. It runs on a goroutine of its own.
-func (t *stdTLS) shake() {
+// handshake does the handshake. It runs on a goroutine of its own.
+func (t *stdTLS) handshake() {
 	c := t.c
 	if t.server && c.peerGone() {
 		// It cannot answer: neither a key exchange nor a signature is made for it.
-		c.loop.post(c, func(int) { c.shut(ErrHandshake) })
+		c.loop.post(c, func(int) { c.destroy(ErrHandshake) })
 		return
 	}
 	t.mu.Lock()
-	t.phase = tlsShaking
+	t.phase = tlsHandshaking
 	// Bytes that came since it was begun were counted as those of one that waits.
 	c.loop.p.unauth.set(c, heldQueue, 0)
 	fits := t.account()
@@ -158,30 +158,30 @@ func (t *stdTLS) shake() {
 		return
 	}
 	if t.server {
-		t.conn = tls.Server((*tlsSocket)(t), c.loop.p.lean.of(&c.loop.p.cfg, t.cfg))
+		t.conn = tls.Server((*tlsSocket)(t), c.loop.p.lean.configFor(&c.loop.p.cfg, t.cfg))
 	}
-	err := t.handshake()
+	err := t.doHandshake()
 	c.Flush()
 	c.loop.post(c, func(loop int) {
 		c.setState(stateOpen)
 		switch {
 		case c.closing(): // nobody is told of anything any more
-			(*tlsSocket)(t).released()
+			(*tlsSocket)(t).discardCapture()
 		case err != nil:
-			(*tlsSocket)(t).released()
+			(*tlsSocket)(t).discardCapture()
 			c.loop.p.cfg.Logger.Debug("TLS handshake failed", "peer", c.RemoteAddr(), "err", err)
 			t.reject(errors.Join(ErrHandshake, err))
 		default:
 			if err := t.secured(loop); err != nil {
-				c.fail(err)
+				c.destroyLater(err)
 			}
 		}
 	})
 }
 
-// handshake is that of crypto/tls. It is what hostile bytes meet first, so that a
+// doHandshake calls crypto/tls. It is what hostile bytes meet first, so that a
 // panic in it ends this connection, not the process; no lock of ours is held then.
-func (t *stdTLS) handshake() (err error) {
+func (t *stdTLS) doHandshake() (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			p := t.c.loop.p
@@ -217,11 +217,11 @@ func (t *stdTLS) secured(loop int) error {
 
 // goOn has the layer for the session's data take over. Loop.
 func (t *stdTLS) goOn(loop int, state *tls.ConnectionState) error {
-	lean := t.park(state)
-	(*tlsSocket)(t).released()
+	lean := t.switchToLean(state)
+	(*tlsSocket)(t).discardCapture()
 	if lean != nil {
 		t.c.handler.Secured(loop, state, t.leaf(state))
-		lean.keep(t.in.Bytes())
+		lean.stash(t.in.Bytes())
 		return t.c.resumeLayers()
 	}
 	t.mu.Lock()
@@ -278,7 +278,7 @@ func (t *stdTLS) unchoke() {
 func (t *stdTLS) midRecord() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.bound.Whole() && t.in.Len() == 0 {
+	if t.boundary.Whole() && t.in.Len() == 0 {
 		t.c.stall = 0
 	} else {
 		t.c.begun()
@@ -321,7 +321,7 @@ func (t *stdTLS) moveWritten() error {
 		t.mu.Lock()
 		t.phase = tlsFailed
 		t.mu.Unlock()
-		c.loop.post(c, func(int) { c.shut(ErrFull) })
+		c.loop.post(c, func(int) { c.destroy(ErrFull) })
 		return ErrFull
 	case c.out == nil:
 		c.out = sealed

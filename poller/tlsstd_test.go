@@ -27,7 +27,7 @@ func TestStdTLSAnswersAreBounded(t *testing.T) {
 		if _, err := raw.Write(bytes.Join(batch, nil)); err != nil {
 			break // closed
 		}
-		if q := e.c.Queued(); q > 2*hardFactor*1024 {
+		if q := e.c.Queued(); q > 2*largeWriteFactor*1024 {
 			t.Fatalf("%d bytes are queued", q)
 		}
 	}
@@ -62,7 +62,7 @@ func TestStdTLSDies(t *testing.T) {
 	e := <-s.conns
 	eventually(t, "secured", e.secured.Load)
 	e.c.mu.Lock()
-	err := e.c.layer.seal(make([]byte, 3*hardFactor*1024))
+	err := e.c.layer.seal(make([]byte, 3*largeWriteFactor*1024))
 	next := e.c.layer.seal([]byte("after what was lost"))
 	e.c.mu.Unlock()
 	if next == nil {

@@ -66,14 +66,14 @@ func (c *Conn) resume() {
 		return
 	}
 	c.paused = false
-	if rest := c.loop.take(c); rest != nil {
-		c.deliver(rest.B)
-		remainders.Put(rest)
+	if unread := c.loop.unstash(c); unread != nil {
+		c.deliver(unread.B)
+		inputPool.Put(unread)
 	}
 	c.stall = 0 // the time while nothing was read does not count
 	if !c.paused && !c.closing() {
 		if err := c.resumeLayers(); err != nil {
-			c.fail(err)
+			c.destroyLater(err)
 			return
 		}
 	}

@@ -111,19 +111,19 @@ func (s *Server) startTLS() session.TLSFunc {
 func (s *Server) listen() (err error) {
 	c := &s.cfg
 	s.poller, err = poller.New(poller.Config{
-		Loops:         c.Pollers,
-		Outbox:        c.Outbox,
-		LargeWrite:    max(largeResult, 16*c.Outbox),
-		IdleTimeout:   max(0, c.IdleTimeout),
-		Handshakes:    c.Handshakes,
-		StdTLS:        c.StdTLS,
-		UnauthMemory:  c.UnauthMemory,
-		ReserveFiles:  capacity.ServerFiles,
-		MaxPerAddress: max(0, c.MaxPerAddress),
-		MaxAttempts:   max(0, c.MaxAttempts),
-		UserTimeout:   max(0, c.UserTimeout),
-		KeepAlive:     c.KeepAlive,
-		Rest:          max(0, c.Rest),
+		Loops:          c.Pollers,
+		Outbox:         c.Outbox,
+		LargeWrite:     max(largeResult, 16*c.Outbox),
+		IdleTimeout:    max(0, c.IdleTimeout),
+		Handshakes:     c.Handshakes,
+		StdTLS:         c.StdTLS,
+		UnauthMemory:   c.UnauthMemory,
+		ReserveFiles:   capacity.ServerFiles,
+		MaxPerAddress:  max(0, c.MaxPerAddress),
+		MaxAttempts:    max(0, c.MaxAttempts),
+		UserTimeout:    max(0, c.UserTimeout),
+		KeepAlive:      c.KeepAlive,
+		KeepaliveBatch: max(0, c.Rest),
 		Accept: func(conn *poller.Conn, _ *poller.Listener) poller.Handler {
 			return s.sessions.New(conn)
 		},

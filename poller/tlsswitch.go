@@ -11,19 +11,19 @@ import (
 	"roost/poller/leantls"
 )
 
-// maxWritten bounds what is kept of a handshake's output, in bytes; chains of
+// maxWritten limits what is kept of a handshake's output, in bytes; chains of
 // certificates are shorter.
 const maxWritten = 64 << 10
 
-// catch is asked by crypto/tls, once it has read a ClientHello, where the
-// secrets of this connection are to go.
-func catch(conn net.Conn) *leantls.Secrets {
+// captureSecrets is called by crypto/tls, once it has read a ClientHello, and returns
+// where the secrets of this connection are to go.
+func captureSecrets(conn net.Conn) *leantls.Secrets {
 	s, ok := conn.(*tlsSocket)
 	if !ok {
 		return nil
 	}
 	s.secrets = new(leantls.Secrets)
-	s.written = remainders.Get()
+	s.written = inputPool.Get()
 	return s.secrets
 }
 
@@ -62,38 +62,39 @@ func (t *stdTLS) leaf(st *tls.ConnectionState) *x509.Certificate {
 	return nil
 }
 
-// record keeps what crypto/tls writes in its handshake. It is called on the
+// capture keeps what crypto/tls writes in its handshake. It is called on the
 // goroutine of the handshake.
-func (s *tlsSocket) record(p []byte) {
+func (s *tlsSocket) capture(p []byte) {
 	if s.written == nil {
 		return
 	}
 	if len(s.written.B)+len(p) > maxWritten {
-		s.drop()
+		s.dropCapture()
 		return
 	}
 	_, _ = s.written.Write(p)
 }
 
-func (s *tlsSocket) drop() {
+func (s *tlsSocket) dropCapture() {
 	if s.written != nil {
-		remainders.Put(s.written)
+		inputPool.Put(s.written)
 		s.written = nil
 	}
 }
 
-// released gives back what was kept of the handshake.
-func (s *tlsSocket) released() {
-	s.drop()
+// discardCapture gives back what was kept of the handshake.
+func (s *tlsSocket) discardCapture() {
+	s.dropCapture()
 	if s.secrets != nil {
 		s.secrets.Wipe()
 		s.secrets = nil
 	}
 }
 
-// park makes a handshake that is done into a lean session, which takes the
-// place of t as the connection's record layer. Loop.
-func (t *stdTLS) park(st *tls.ConnectionState) *leanTLS {
+// switchToLean makes a handshake that is done into a lean session, which takes the
+// place of t at the bottom of the connection's record layers. It returns nil if t has to
+// stay. Loop.
+func (t *stdTLS) switchToLean(st *tls.ConnectionState) *leanTLS {
 	p := t.c.loop.p
 	if p.cfg.StdTLS || !t.server {
 		return nil
@@ -109,7 +110,7 @@ func (t *stdTLS) park(st *tls.ConnectionState) *leanTLS {
 	p.stats.lean.Add(1)
 	t.c.setBottom(lean)
 	t.mu.Lock()
-	t.phase = tlsParked
+	t.phase = tlsSwitched
 	t.mu.Unlock()
 	return lean
 }
@@ -124,7 +125,7 @@ func (t *stdTLS) start(lean *leanTLS, st *tls.ConnectionState) error {
 		return leantls.RefusedSecrets
 	case t.written == nil:
 		return leantls.RefusedWrites
-	case !t.bound.Whole():
+	case !t.boundary.Whole():
 		return leantls.RefusedReads
 	}
 	return lean.st.Start(st, t.secrets, t.written.B)

@@ -13,34 +13,34 @@ import (
 	"roost/poller/epoll"
 )
 
-// resting is a server whose rests end when the test says so, in a time that goes
+// batching is a server whose batches of keep-alives end when the test says so, in a time that goes
 // on when the test says so.
-type resting struct {
+type batching struct {
 	*testServer
 	read, turns atomic.Int64
 }
 
-// rests waits until the loop rests, which is when its timer runs.
-func (s *resting) rests(t *testing.T) {
+// waits returns when the loop waits for the end of a batch, which is when its timer runs.
+func (s *batching) waits(t *testing.T) {
 	t.Helper()
-	eventually(t, "the loop rests", func() bool {
+	eventually(t, "the loop waits", func() bool {
 		var left unix.ItimerSpec
-		err := unix.TimerfdGettime(s.loops[0].nap.timer, &left)
+		err := unix.TimerfdGettime(s.loops[0].waiter.timer, &left)
 		return err == nil && left.Value != unix.Timespec{}
 	})
 }
 
-// wake ends the loop's rest.
-func (s *resting) wake(t *testing.T) {
+// wake ends the batch.
+func (s *batching) wake(t *testing.T) {
 	t.Helper()
-	if !epoll.SetTimer(s.loops[0].nap.timer, &unix.ItimerSpec{Value: unix.Timespec{Nsec: 1}}) {
+	if !epoll.SetTimer(s.loops[0].waiter.timer, &unix.ItimerSpec{Value: unix.Timespec{Nsec: 1}}) {
 		t.Error("the timer cannot be set")
 	}
 }
 
-func serveResting(t *testing.T) *resting {
-	s := &resting{}
-	s.testServer = serve(t, Config{Loops: 1, Rest: time.Hour, TurnEnd: func(int) { s.turns.Add(1) }}, nil,
+func serveBatching(t *testing.T) *batching {
+	s := &batching{}
+	s.testServer = serve(t, Config{Loops: 1, KeepaliveBatch: time.Hour, TurnEnd: func(int) { s.turns.Add(1) }}, nil,
 		func(e *echo, p []byte) int {
 			s.read.Add(int64(len(p)))
 			if !e.KeepAlive(p) {
@@ -50,10 +50,10 @@ func serveResting(t *testing.T) *resting {
 			return len(p)
 		})
 	s.tick.Stop()
-	t.Cleanup(func() { // a loop that rests does not end
+	t.Cleanup(func() { // a loop that waits for the end of a batch does not end
 		done := make(chan struct{})
-		s.loops[0].post(nil, func(l int) { s.loops[l].nap.span = unix.ItimerSpec{}; close(done) })
-		eventually(t, "the end of all rests", func() bool {
+		s.loops[0].post(nil, func(l int) { s.loops[l].waiter.batch = unix.ItimerSpec{}; close(done) })
+		eventually(t, "the end of all batches", func() bool {
 			s.wake(t)
 			select {
 			case <-done:
@@ -66,10 +66,10 @@ func serveResting(t *testing.T) *resting {
 	return s
 }
 
-// TestRest: while all that comes is what handlers take for keep-alives, the loop reads
+// TestKeepaliveBatch: while all that comes is what handlers take for keep-alives, the loop reads
 // it together; when anything else comes, white space for example, it looks at once.
-func TestRest(t *testing.T) {
-	s := serveResting(t)
+func TestKeepaliveBatch(t *testing.T) {
+	s := serveBatching(t)
 	say := func(c net.Conn, text string) {
 		t.Helper()
 		if _, err := c.Write([]byte(text)); err != nil {
@@ -84,26 +84,26 @@ func TestRest(t *testing.T) {
 	}
 	s.onLoop(func(l *loop) { l.now += 2 }) // so long nobody has spoken
 	for range 20 {
-		s.rests(t)
+		s.waits(t)
 		read, before := s.read.Load(), s.turns.Load()
 		for _, c := range clients {
 			say(c, "!")
 		}
 		if s.read.Load() != read || s.turns.Load() != before {
-			t.Fatal("the loop does not rest")
+			t.Fatal("the loop does not wait")
 		}
 		s.wake(t)
 		eventually(t, "all is read", func() bool { return s.read.Load() == read+int64(len(clients)) })
 		if n := s.turns.Load() - before; n > 5 {
-			t.Fatalf("%d turns for what %d clients have said in one rest", n, len(clients))
+			t.Fatalf("%d turns for what %d clients have sent in one batch", n, len(clients))
 		}
 	}
-	s.rests(t)
+	s.waits(t)
 	c := clients[0]
 	say(c, " ")
 	s.wake(t)
 	expect(t, c, " ")
-	// From now on a rest would not end, so there must be none.
+	// From now on a batch would not end, so there must be none.
 	for range 100 {
 		say(c, " ")
 		expect(t, c, " ")
@@ -113,33 +113,33 @@ func TestRest(t *testing.T) {
 	}
 }
 
-// TestRestGoesOn: a loop that rests has less to do in a second, each rest being one
-// thing, and does not take that for a reason to rest no more.
-func TestRestGoesOn(t *testing.T) {
+// TestBatchingGoesOn: a loop that batches has less to do in a second, each batch being one
+// thing, and does not stop batching for that reason.
+func TestBatchingGoesOn(t *testing.T) {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(ep)
-	for _, rest := range []time.Duration{0, time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond, 300 * time.Millisecond, time.Second} {
-		n, err := newNap(ep, rest)
+	for _, batch := range []time.Duration{0, time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond, 300 * time.Millisecond, time.Second} {
+		n, err := newIdleWaiter(ep, batch)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n.least < 1 || n.least > minRests || time.Duration(n.least)*rest > time.Second {
-			t.Errorf("rests of %v take %d events a second", rest, n.least)
+		if n.minWakeups < 1 || n.minWakeups > minWakeups || time.Duration(n.minWakeups)*batch > time.Second {
+			t.Errorf("batches of %v take %d events a second", batch, n.minWakeups)
 		}
 		n.close()
 	}
 }
 
-// TestNap: a loop finds its events whether it naps, has just been busy, or is
+// TestIdleWait: a loop finds its events whether it waits through Go's poller, has just been busy, or is
 // told to stop.
-func TestNap(t *testing.T) {
+func TestIdleWait(t *testing.T) {
 	s := serve(t, Config{Loops: 1}, nil, nil)
 	c := dial(t, s.addr)
 	for range 2 {
-		for range 3 * maxNaps / 2 { // busy, and at rest again in the next second
+		for range 3 * maxWaits / 2 { // busy, and idle again in the next second
 			_, _ = c.Write([]byte("x"))
 			expect(t, c, "x")
 		}
@@ -149,8 +149,8 @@ func TestNap(t *testing.T) {
 	}
 }
 
-// TestNapAllocates nothing.
-func TestNapAllocates(t *testing.T) {
+// TestIdleWaitAllocates nothing.
+func TestIdleWaitAllocates(t *testing.T) {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +164,7 @@ func TestNapAllocates(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(event)
-	n, err := newNap(ep, time.Microsecond)
+	n, err := newIdleWaiter(ep, time.Microsecond)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,12 +173,12 @@ func TestNapAllocates(t *testing.T) {
 	second := uint32(0)
 	if got := testing.AllocsPerRun(200, func() {
 		second++
-		n.was, n.now = 0, minRests
+		n.waitsBefore, n.waits = 0, minWakeups
 		go func() { _, _ = unix.Write(event, one) }()
 		n.wait(second, second%2 == 0)
 		eventually(t, "the event", func() bool { return epoll.Readable(ep) })
 		_, _ = unix.Read(event, buf)
 	}); got > 1 { // the goroutine's
-		t.Errorf("%v allocations for a nap", got)
+		t.Errorf("%v allocations for a wait", got)
 	}
 }
