@@ -58,19 +58,19 @@ type Config struct {
 	RosterCache  int // rosters in memory; default 8 MiB
 
 	// Connections.
-	Pollers       int           // event loops; default: the CPUs
-	Workers       int           // goroutines that read from the store; default 32
-	FanoutRate    int           // deliveries to others that the clients of one account may cause in a second, five times as many at once; default 20,000; below 0: any number
-	MaxPerAddress int           // connections of one IPv4 address or IPv6 /64, loopback exempt; default 10,000; below 0: any number
-	MaxAttempts   int           // connections that one of those may open in a minute, loopback exempt; default: three times MaxPerAddress; below 0: any number
-	LoginTimeout  time.Duration // from connecting to binding a resource, the TLS handshake included; default 60 s
-	IdleTimeout   time.Duration // a client that sends nothing for so long is closed; default 24 h; below 0: never
-	UserTimeout   time.Duration // TCP_USER_TIMEOUT: bytes unacknowledged for so long; default 2 min; below 0: the system's
-	KeepAlive     time.Duration // TCP keep-alive; default 0: none
-	Rest          time.Duration // white space is read this often while nobody says anything else; default 50 ms; below 0: at once
-	Linger        time.Duration // wait for a client to take its last bytes and close; default 5 s
-	GCPercent     int           // garbage in percent of what lives before Go collects it, more during storms; 0: the process's own setting
-	DetachSlow    bool          // a client that does not read is given Linger to take what is queued
+	Pollers        int           // event loops; default: the CPUs
+	Workers        int           // goroutines that read from the store; default 32
+	FanoutRate     int           // deliveries to others that the clients of one account may cause in a second, five times as many at once; default 20,000; below 0: any number
+	MaxPerAddress  int           // connections of one IPv4 address or IPv6 /64, loopback exempt; default 10,000; below 0: any number
+	MaxAttempts    int           // connections that one of those may open in a minute, loopback exempt; default: three times MaxPerAddress; below 0: any number
+	LoginTimeout   time.Duration // from connecting to binding a resource, the TLS handshake included; default 60 s
+	IdleTimeout    time.Duration // a client that sends nothing for so long is closed; default 24 h; below 0: never
+	UserTimeout    time.Duration // TCP_USER_TIMEOUT: bytes unacknowledged for so long; default 2 min; below 0: the system's
+	KeepAlive      time.Duration // TCP keep-alive; default 0: none
+	KeepaliveBatch time.Duration // while all that comes is keep-alives, they are read together this often; default 50 ms; below 0: at once
+	Linger         time.Duration // wait for a client to take its last bytes and close; default 5 s
+	GCPercent      int           // garbage in percent of what lives before Go collects it, more during storms; 0: the process's own setting
+	DetachSlow     bool          // a client that does not read is given Linger to take what is queued
 
 	// Messages.
 	OfflineQuota   int   // messages kept for one account; default 1,000; below 0: none
@@ -128,7 +128,7 @@ func (c *Config) setDefaults() {
 	span(&c.LoginTimeout, time.Minute)
 	span(&c.IdleTimeout, defaultIdleTimeout)
 	span(&c.UserTimeout, defaultUserTimeout)
-	span(&c.Rest, 50*time.Millisecond)
+	span(&c.KeepaliveBatch, 50*time.Millisecond)
 	span(&c.Linger, 5*time.Second)
 }
 

@@ -123,7 +123,7 @@ func (s *Server) listen() (err error) {
 		MaxAttempts:    max(0, c.MaxAttempts),
 		UserTimeout:    max(0, c.UserTimeout),
 		KeepAlive:      c.KeepAlive,
-		KeepaliveBatch: max(0, c.Rest),
+		KeepaliveBatch: max(0, c.KeepaliveBatch),
 		Accept: func(conn *poller.Conn, _ *poller.Listener) poller.Handler {
 			return s.sessions.New(conn)
 		},

@@ -65,7 +65,11 @@ func addConfig(ctx *kong.Context, name string, from *cli.Sources) error {
 		return cli.UsageError(fmt.Sprintf("%s: %v", name, err))
 	}
 	var known []string
+	renamed := make(map[string]string)
 	for _, f := range ctx.Flags() {
+		for _, alias := range f.Aliases {
+			renamed[alias] = f.Name
+		}
 		if f.Name != "help" && f.Name != "config" {
 			known = append(known, f.Name)
 		}
@@ -75,6 +79,12 @@ func addConfig(ctx *kong.Context, name string, from *cli.Sources) error {
 		place := fmt.Sprintf("%s:%d", name, lineOf(string(text), key))
 		if _, table := values[key].(map[string]any); table {
 			return cli.UsageError(fmt.Sprintf("%s: [%s] is a table; keys stand by themselves, without tables", place, key))
+		}
+		if name, old := renamed[key]; old {
+			if _, both := values[name]; both {
+				return cli.UsageError(fmt.Sprintf("%s: %q is the former name of %q, which is set, too: remove it", place, key, name))
+			}
+			values[name], key = values[key], name
 		}
 		if !slices.Contains(known, key) {
 			return cli.UsageError(fmt.Sprintf("%s: unknown key %q%s; keys are the names of flags", place, key, cli.DidYouMean(key, known)))

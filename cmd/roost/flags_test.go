@@ -19,7 +19,7 @@ var another = map[string]string{
 	"contact-admin": "mailto:a@example.org", "contact-abuse": "mailto:b@example.org",
 	"pollers": "29", "workers": "5", "max-stanza": "20KB", "outbox": "1MiB", "unauth-memory": "32MiB", "slow-reader": "detach", "fanout-rate": "7000", "roster-cache": "1MB",
 	"max-per-address": "-1", "max-attempts": "9", "memory-limit": "1GiB",
-	"login-timeout": "7s", "idle-timeout": "-1s", "user-timeout": "-1s", "keepalive": "1m", "rest": "0s",
+	"login-timeout": "7s", "idle-timeout": "-1s", "user-timeout": "-1s", "keepalive": "1m", "keepalive-batch": "0s",
 	"linger": "1s", "drain-timeout": "0s",
 	"log-level": "debug", "log-format": "json", "pprof": "127.0.0.1:6060",
 }

@@ -87,7 +87,7 @@ func (c *serveFlags) mistakes() (wrong []mistake) {
 	span("idle-timeout", c.IdleTimeout, time.Millisecond, maxTime, offTime)
 	span("user-timeout", c.UserTimeout, time.Millisecond, maxUserTimeout, offTime)
 	span("keepalive", c.Keepalive, time.Second, maxKeepalive, 0)
-	span("rest", c.Rest, 0, time.Second)
+	span("keepalive-batch", c.KeepaliveBatch, 0, time.Second)
 	span("linger", c.Linger, time.Millisecond, maxTime)
 	span("drain-timeout", c.DrainTimeout, 0, maxTime)
 	return wrong

@@ -35,7 +35,7 @@ func TestLimits(t *testing.T) {
 		"max-register": {"-1"}, "max-failures": {"-1"}, "fanout-rate": {"-1"}, "max-per-address": {"-1"},
 		"max-attempts": {"-1", "0"}, "offline-quota": {"0"}, "memory-limit": {"0"},
 		"idle-timeout": {"-1s"}, "user-timeout": {"-1s"},
-		"keepalive": {"0s"}, "rest": {"0s"}, "drain-timeout": {"0s"},
+		"keepalive": {"0s"}, "keepalive-batch": {"0s"}, "drain-timeout": {"0s"},
 	}
 	var c grammar
 	parser, err := newParser(&c)

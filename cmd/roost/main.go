@@ -61,6 +61,8 @@ func newParser(g *grammar) (*kong.Kong, error) {
 		kong.ExplicitGroups(serveGroups),
 		kong.Bind(&g.from),
 		kong.PostBuild(hideUnchecked),
+		kong.PostBuild(oldEnvs),
+		kong.ValueFormatter(helpOf),
 	)
 }
 

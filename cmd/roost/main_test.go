@@ -76,7 +76,7 @@ func TestMistakes(t *testing.T) {
 	f(nil, 2, "--outbox must be 10000 to 1 GiB, not 0", "serve", "--outbox", "0")
 	f(nil, 2, "--linger must be 1ms to 8760h, not 0s", "serve", "--linger", "0s")
 	f(nil, 2, "--idle-timeout must be 1ms to 8760h, or -1s, not -5s", "serve", "--idle-timeout", "-5s")
-	f(nil, 2, "--rest must be 0s to 1s, not 2s", "serve", "--rest", "2s")
+	f(nil, 2, "--keepalive-batch must be 0s to 1s, not 2s", "serve", "--keepalive-batch", "2s")
 	f([]string{"ROOST_HANDSHAKES=0"}, 2, "--handshakes (ROOST_HANDSHAKES) must be", "serve")
 	f(nil, 2, "roost.toml:1) must be 0s to", "serve", "--config", config("drain-timeout = \"-1s\""))
 	f([]string{"ROOST_POLLERS=many"}, 2, "--pollers", "serve")

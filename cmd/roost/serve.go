@@ -86,13 +86,13 @@ type serveFlags struct {
 	MaxAttempts   int      `group:"limits" default:"0" placeholder:"N" help:"Connections that one of those may open in a minute; -1: any number (default: three times --max-per-address)."`
 	MemoryLimit   byteSize `group:"limits" default:"0" placeholder:"BYTES" help:"The garbage collector works harder as memory comes near this; 0: no limit (default: ${default})."`
 
-	LoginTimeout time.Duration `group:"time" default:"60s" placeholder:"TIME" help:"From connecting to the end of the login: a person may have to look at the certificate (default: ${default})."`
-	IdleTimeout  time.Duration `group:"time" default:"24h" placeholder:"TIME" help:"A client that sends nothing for so long, not even white space, is closed; -1s: never (default: ${default})."`
-	UserTimeout  time.Duration `group:"time" default:"2m" placeholder:"TIME" help:"Bytes that a client does not acknowledge for so long end the connection (TCP_USER_TIMEOUT); -1s: as the system has it (default: ${default})."`
-	Keepalive    time.Duration `group:"time" default:"0s" placeholder:"TIME" help:"Interval of TCP keep-alive probes; 0s: none (default: ${default})."`
-	Rest         time.Duration `group:"time" default:"50ms" placeholder:"TIME" help:"While nobody says more than white space, it is read together this often, which saves most of its CPU; who breaks the silence may wait so long; 0s: read at once, 1s at most (default: ${default})."`
-	Linger       time.Duration `group:"time" default:"5s" placeholder:"TIME" help:"Wait for a client to take its last bytes and close (default: ${default})."`
-	DrainTimeout time.Duration `group:"time" default:"20s" placeholder:"TIME" help:"For a clean stop; then what is left is cut off (default: ${default})."`
+	LoginTimeout   time.Duration `group:"time" default:"60s" placeholder:"TIME" help:"From connecting to the end of the login: a person may have to look at the certificate (default: ${default})."`
+	IdleTimeout    time.Duration `group:"time" default:"24h" placeholder:"TIME" help:"A client that sends nothing for so long, not even white space, is closed; -1s: never (default: ${default})."`
+	UserTimeout    time.Duration `group:"time" default:"2m" placeholder:"TIME" help:"Bytes that a client does not acknowledge for so long end the connection (TCP_USER_TIMEOUT); -1s: as the system has it (default: ${default})."`
+	Keepalive      time.Duration `group:"time" default:"0s" placeholder:"TIME" help:"Interval of TCP keep-alive probes; 0s: none (default: ${default})."`
+	KeepaliveBatch time.Duration `aliases:"rest" group:"time" default:"50ms" placeholder:"TIME" help:"When only keep-alives arrive, read them in batches at this interval, which saves most of their CPU; the next stanza may be delayed by as much; 0s: read at once, 1s at most (default: ${default})."`
+	Linger         time.Duration `group:"time" default:"5s" placeholder:"TIME" help:"Wait for a client to take its last bytes and close (default: ${default})."`
+	DrainTimeout   time.Duration `group:"time" default:"20s" placeholder:"TIME" help:"For a clean stop; then what is left is cut off (default: ${default})."`
 
 	LogLevel  slog.Level `group:"log" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (default: ${default})."`
 	LogFormat string     `group:"log" enum:"text,json" default:"text" placeholder:"FORMAT" help:"text or json (default: ${default})."`
@@ -125,7 +125,7 @@ func (c *serveFlags) serverConfig(log *slog.Logger) server.Config {
 		Pollers:        c.Pollers, Workers: c.Workers, MaxStanza: int(c.MaxStanza), Outbox: int(c.Outbox), UnauthMemory: int(c.UnauthMemory),
 		DetachSlow: c.SlowReader == "detach", FanoutRate: c.FanoutRate, RosterCache: int(c.RosterCache), MaxPerAddress: c.MaxPerAddress, MaxAttempts: c.MaxAttempts,
 		LoginTimeout: c.LoginTimeout, IdleTimeout: c.IdleTimeout,
-		UserTimeout: c.UserTimeout, KeepAlive: c.Keepalive, Rest: c.Rest, Linger: c.Linger,
+		UserTimeout: c.UserTimeout, KeepAlive: c.Keepalive, KeepaliveBatch: c.KeepaliveBatch, Linger: c.Linger,
 		MinTLS: tls.VersionTLS12,
 		Logger: log,
 	}
@@ -136,8 +136,8 @@ func (c *serveFlags) serverConfig(log *slog.Logger) server.Config {
 	if c.OfflineQuota == 0 {
 		cfg.OfflineQuota = -1
 	}
-	if c.Rest == 0 {
-		cfg.Rest = -1
+	if c.KeepaliveBatch == 0 {
+		cfg.KeepaliveBatch = -1
 	}
 	return cfg
 }
