@@ -28,6 +28,14 @@ func TestLeanSize(t *testing.T) {
 	}
 }
 
+// TestStdTLSSize: a session that stays with crypto/tls fills its size class of 208 bytes;
+// the next one has 224.
+func TestStdTLSSize(t *testing.T) {
+	if n := unsafe.Sizeof(stdTLS{}); n > 208 {
+		t.Errorf("a stdTLS takes %d bytes, the budget is 208", n)
+	}
+}
+
 // leanOf is the connection's lean session; the test fails if it has none.
 func leanOf(t testing.TB, e *echo) *leanTLS {
 	t.Helper()

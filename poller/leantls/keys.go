@@ -158,9 +158,9 @@ func (h *half) keys() *Keys {
 	return k
 }
 
-// fit reports whether these are the keys of this direction and its current
+// matches reports whether these are the keys of this direction and its current
 // secret.
-func (k *Keys) fit(h *half) bool { return k != nil && k.of == h && k.gen == h.gen && h.suite != 0 }
+func (k *Keys) matches(h *half) bool { return k != nil && k.of == h && k.gen == h.gen && h.suite != 0 }
 
 // ReadKeys are the keys for Open: old if they still fit, else new ones; nil
 // when nothing is to be opened any more.
@@ -173,15 +173,15 @@ func (h *half) current(old *Keys) *Keys {
 	switch {
 	case h.suite == 0:
 		return nil
-	case old.fit(h):
+	case old.matches(h):
 		return old
 	}
 	return h.keys()
 }
 
-// at is the nonce of a record, RFC 8446 section 5.3: the sequence number,
+// nonceFor returns the nonce of a record, RFC 8446 section 5.3: the sequence number,
 // "padded to the left with zeros to iv_length", XORed with the IV.
-func (k *Keys) at(seq uint64) []byte {
+func (k *Keys) nonceFor(seq uint64) []byte {
 	copy(k.nonce[:4], k.iv[:4])
 	binary.BigEndian.PutUint64(k.nonce[4:], binary.BigEndian.Uint64(k.iv[4:])^seq)
 	return k.nonce[:]

@@ -78,13 +78,13 @@ func (s *State) Open(k *Keys, record []byte) (kind Kind, data []byte, err error)
 	if h.suite == 0 {
 		return Nothing, nil, ErrClosed
 	}
-	if !k.fit(h) {
+	if !k.matches(h) {
 		panic("leantls: BUG: the keys are not those of the reading half")
 	}
 	typ, data, err := k.open(h.seq, record)
 	if err == nil {
 		h.seq++
-		kind, err = h.take(typ, data)
+		kind, err = h.process(typ, data)
 	}
 	if err != nil || kind == Closed {
 		h.kill()
@@ -105,7 +105,7 @@ func (k *Keys) open(seq uint64, record []byte) (typ byte, content []byte, err er
 		return 0, nil, errWrapped
 	}
 	body := record[HeaderLen:]
-	inner, err := k.aead.Open(body[:0], k.at(seq), body, record[:HeaderLen])
+	inner, err := k.aead.Open(body[:0], k.nonceFor(seq), body, record[:HeaderLen])
 	if err != nil {
 		return 0, nil, errMAC
 	}
@@ -125,8 +125,8 @@ func (k *Keys) open(seq uint64, record []byte) (typ byte, content []byte, err er
 	return inner[n], inner[:n], nil
 }
 
-// take decides what an authentic record means.
-func (h *half) take(typ byte, p []byte) (Kind, error) {
+// process decides what an authentic record means.
+func (h *half) process(typ byte, p []byte) (Kind, error) {
 	// RFC 8446 section 5.1: "Handshake messages MUST NOT be interleaved with
 	// other record types."
 	if h.partial != 0 && typ != typeHandshake {
@@ -211,8 +211,8 @@ func (h *half) update(request byte, last bool) (Kind, error) {
 		return Nothing, errRequest
 	}
 	h.partial = 0
-	h.debt -= uint8(min(uint64(h.debt), h.seq/perUpdate))
-	if h.debt++; h.debt > maxUpdates {
+	h.updates -= uint8(min(uint64(h.updates), h.seq/perUpdate))
+	if h.updates++; h.updates > maxUpdates {
 		return Nothing, errUpdates
 	}
 	if err := h.next(); err != nil {

@@ -27,9 +27,9 @@ func (s *State) Seal(old *Keys, dst, p []byte) ([]byte, *Keys, error) {
 	}
 	dst = slices.Grow(dst, SealedLen(len(p)))
 	for len(p) > 0 {
-		if h.debt != 0 || h.seq >= maxSealed {
+		if h.updates != 0 || h.seq >= maxSealed {
 			dst = k.seal(dst, []byte(keyUpdate+"\x00"), typeHandshake)
-			h.debt = 0
+			h.updates = 0
 			if err := h.next(); err != nil {
 				h.kill()
 				return dst, nil, err
@@ -52,7 +52,7 @@ func (k *Keys) seal(dst, p []byte, typ byte) []byte {
 	body := len(dst)
 	dst = append(dst, p...)
 	dst = append(dst, typ)
-	dst = k.aead.Seal(dst[:body], k.at(k.of.seq), dst[body:], dst[start:body])
+	dst = k.aead.Seal(dst[:body], k.nonceFor(k.of.seq), dst[body:], dst[start:body])
 	k.of.seq++
 	return dst
 }
@@ -62,7 +62,7 @@ func (k *Keys) seal(dst, p []byte, typ byte) []byte {
 // KeyUpdate of its own with request_update set to "update_not_requested" prior
 // to sending its next Application Data record." A peer that does not read
 // cannot make us queue answers in this way.
-func (s *State) AnswerUpdate() { s.write.debt = 1 }
+func (s *State) AnswerUpdate() { s.write.updates = 1 }
 
 // End appends an alert, the last record of this direction, and forgets the
 // direction's secret. It appends nothing if that has happened before.

@@ -38,7 +38,7 @@ type half struct {
 	suite   suite           // none: nothing is sealed or opened any more
 	partial uint8           // read: bytes that are there of a KeyUpdate
 	useless uint8           // read: records without data, one after another
-	debt    uint8           // read: KeyUpdates lately; write: one must be answered
+	updates uint8           // read: KeyUpdates lately; write: one must be answered
 }
 
 // noCopy makes vet complain about copies.
@@ -115,7 +115,7 @@ func (s *State) HandOver(dst []byte) ([]byte, error) {
 	for _, h := range []*half{&s.read, &s.write} {
 		dst = append(dst, h.secret[:]...)
 		dst = binary.BigEndian.AppendUint64(dst, h.seq)
-		dst = append(dst, h.partial, h.useless, h.debt, 0)
+		dst = append(dst, h.partial, h.useless, h.updates, 0)
 	}
 	s.Wipe()
 	return dst, nil
@@ -133,7 +133,7 @@ func (s *State) TakeOver(p []byte) error {
 	}
 	for _, h := range []*half{&s.read, &s.write} {
 		h.start(use, p[:maxSecret], binary.BigEndian.Uint64(p[maxSecret:]))
-		h.partial, h.useless, h.debt = p[maxSecret+8], p[maxSecret+9], p[maxSecret+10]
+		h.partial, h.useless, h.updates = p[maxSecret+8], p[maxSecret+9], p[maxSecret+10]
 		p = p[maxSecret+12:]
 	}
 	return nil

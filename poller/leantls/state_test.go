@@ -34,7 +34,7 @@ func (h *half) record(inner []byte) []byte {
 	k := h.keys()
 	n := len(inner) + tagLen
 	head := []byte{typeData, 3, 3, byte(n >> 8), byte(n)}
-	out := k.aead.Seal(append([]byte(nil), head...), k.at(h.seq), inner, head)
+	out := k.aead.Seal(append([]byte(nil), head...), k.nonceFor(h.seq), inner, head)
 	h.seq++
 	return out
 }
@@ -83,7 +83,7 @@ func TestNonce(t *testing.T) {
 		{0x0102030405060708, [nonceLen]byte{1, 2, 3, 4, 4, 4, 4, 12, 12, 12, 12, 0xf7}},
 		{math.MaxUint64, [nonceLen]byte{1, 2, 3, 4, 0xfa, 0xf9, 0xf8, 0xf7, 0xf6, 0xf5, 0xf4, 0}},
 	} {
-		if got := k.at(c.seq); !bytes.Equal(got, c.want[:]) {
+		if got := k.nonceFor(c.seq); !bytes.Equal(got, c.want[:]) {
 			t.Errorf("sequence number %d: nonce %x, want %x", c.seq, got, c.want)
 		}
 	}
