@@ -1,7 +1,7 @@
 // Package capacity says whether a machine can hold a number of clients: what its
 // kernel allows, what the clients will cost in memory and CPU time, whether the
 // certificates are good and the database is well. Every check says what it found,
-// what is needed, and the command that mends it.
+// what is needed, and the command that fixes it.
 //
 // The checks are pure: what they know of the machine they read from /proc and
 // /sys through an fs.FS, so that any machine can be made up in a test. Nothing is
@@ -17,7 +17,7 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Status is what came out of a check. The higher is the worse.
+// Status is what came out of a check. Higher is worse.
 type Status uint8
 
 // The outcomes.
@@ -37,15 +37,15 @@ func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // Check is what was found about one thing.
 type Check struct {
-	Name   string   `json:"name"`             // stays the same from version to version, such as "open-files"
-	Area   string   `json:"area"`             // heading: files, network, memory, cpu, tls or store
-	Title  string   `json:"title"`            // for people, such as "open files of a process"
-	Status Status   `json:"status"`           // "ok", "warn" or "fail"
-	Found  string   `json:"found"`            // what there is
-	Needs  string   `json:"needs"`            // what that many sessions need; empty where nothing is needed
-	Holds  *int64   `json:"holds,omitempty"`  // sessions that this allows; missing where it sets no bound
-	Detail []string `json:"detail,omitempty"` // the arithmetic, or what else is to be known
-	Mend   []string `json:"mend,omitempty"`   // commands or settings, each a line; only where the status is not ok
+	Name        string   `json:"name"`                   // stays the same from version to version, such as "open-files"
+	Area        string   `json:"area"`                   // heading: files, network, memory, cpu, tls or store
+	Title       string   `json:"title"`                  // for people, such as "open files of a process"
+	Status      Status   `json:"status"`                 // "ok", "warn" or "fail"
+	Found       string   `json:"found"`                  // what there is
+	Needs       string   `json:"needs"`                  // what that many sessions need; empty where nothing is needed
+	MaxSessions *int64   `json:"max_sessions,omitempty"` // sessions that this allows; missing where it sets no limit
+	Detail      []string `json:"detail,omitempty"`       // the arithmetic, or what else is to be known
+	Fix         []string `json:"fix,omitempty"`          // commands or settings, each a line; only where the status is not ok
 }
 
 // Plan is what a machine is to hold.
@@ -106,8 +106,8 @@ func Machine(h Host, p Plan) []Check {
 	return all
 }
 
-// Worst is the worst status of checks, and how many of them failed and warned.
-func Worst(checks []Check) (worst Status, failed, warned int) {
+// Overall returns the worst status of checks, and how many of them failed and warned.
+func Overall(checks []Check) (worst Status, failed, warned int) {
 	for i := range checks {
 		worst = max(worst, checks[i].Status)
 		switch checks[i].Status {
@@ -120,26 +120,26 @@ func Worst(checks []Check) (worst Status, failed, warned int) {
 	return worst, failed, warned
 }
 
-// Holds is how many sessions the checks allow, and the check that ends first;
-// nil when none of them sets a bound.
-func Holds(checks []Check) (sessions int64, first *Check) {
+// MaxSessions returns how many sessions the checks allow, and the check that allows no
+// more; nil when none of them sets a limit.
+func MaxSessions(checks []Check) (sessions int64, limit *Check) {
 	for i := range checks {
-		if h := checks[i].Holds; h != nil && (first == nil || *h < sessions) {
-			sessions, first = *h, &checks[i]
+		if h := checks[i].MaxSessions; h != nil && (limit == nil || *h < sessions) {
+			sessions, limit = *h, &checks[i]
 		}
 	}
-	return sessions, first
+	return sessions, limit
 }
 
-// holds sets the number of sessions that a check allows.
-func (c *Check) holds(n int64) {
+// allow sets the number of sessions that a check allows.
+func (c *Check) allow(n int64) {
 	n = max(0, n)
-	c.Holds = &n
+	c.MaxSessions = &n
 }
 
-// unread is the outcome when a file could not be read, which is never the
+// unknown is the outcome when a file could not be read, which is never the
 // machine's fault alone: inside containers some are hidden.
-func unread(c Check, err error) Check {
+func unknown(c Check, err error) Check {
 	c.Status, c.Found = Warn, "cannot be read"
 	c.Detail = []string{err.Error()}
 	return c

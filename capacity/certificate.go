@@ -86,7 +86,7 @@ func EncryptedKeyError(file string) error {
 // selfMade checks the certificate that the server makes for itself.
 func selfMade(root fs.FS, p TLSPlan) (Check, *x509.Certificate) {
 	c := Check{Name: "certificate", Area: "tls", Title: "certificate", Needs: "one that clients trust", Status: Warn}
-	c.Mend = []string{"roost serve --tls-cert FILE --tls-key FILE"}
+	c.Fix = []string{"roost serve --tls-cert FILE --tls-key FILE"}
 	pair, err := readPair(root, p.SelfSigned[0], p.SelfSigned[1])
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -106,7 +106,7 @@ func broken(c Check, err error) Check {
 	c.Status, c.Found, c.Detail = Fail, "cannot be used", []string{err.Error()}
 	if errors.Is(err, fs.ErrPermission) {
 		c.Found = "cannot be read"
-		c.Mend = []string{"run roost check as the user that runs roost serve"}
+		c.Fix = []string{"run roost check as the user that runs roost serve"}
 	}
 	return c
 }
@@ -116,7 +116,7 @@ func operators(root fs.FS, p TLSPlan, file, key string) (Check, *x509.Certificat
 	c := Check{Name: "certificate", Area: "tls", Title: path.Base(file)}
 	pair, err := readPair(root, file, key)
 	if err != nil {
-		c.Mend = []string{"roost serve --tls-cert FILE --tls-key FILE"}
+		c.Fix = []string{"roost serve --tls-cert FILE --tls-key FILE"}
 		return broken(c, err), nil
 	}
 	leaf := pair.Leaf
@@ -125,12 +125,12 @@ func operators(root fs.FS, p TLSPlan, file, key string) (Check, *x509.Certificat
 	renew := "renew " + file + ", then: systemctl reload roost"
 	switch {
 	case left <= 0:
-		c.Status, c.Found, c.Mend = Fail, "expired "+leaf.NotAfter.Format(time.DateOnly), []string{renew}
+		c.Status, c.Found, c.Fix = Fail, "expired "+leaf.NotAfter.Format(time.DateOnly), []string{renew}
 	case p.Now.Before(leaf.NotBefore):
 		c.Status, c.Found = Fail, "valid from "+leaf.NotBefore.Format(time.DateOnly)
-		c.Mend = []string{"set the clock: timedatectl set-ntp true"}
+		c.Fix = []string{"set the clock: timedatectl set-ntp true"}
 	case left < least:
-		c.Status, c.Mend = Warn, []string{renew}
+		c.Status, c.Fix = Warn, []string{renew}
 	}
 	trust(&c, p, pair, file)
 	if info, err := fs.Stat(root, strings.TrimPrefix(key, "/")); err == nil && KeyReadable(info.Mode()) {
@@ -140,9 +140,9 @@ func operators(root fs.FS, p TLSPlan, file, key string) (Check, *x509.Certificat
 }
 
 // warn adds something to a check that makes it a warning at least.
-func (c *Check) warn(detail, mend string) {
+func (c *Check) warn(detail, fix string) {
 	c.Status = max(c.Status, Warn)
-	c.Detail, c.Mend = append(c.Detail, detail), append(c.Mend, mend)
+	c.Detail, c.Fix = append(c.Detail, detail), append(c.Fix, fix)
 }
 
 // trust checks that clients can follow the chain to an authority. What it says of
@@ -193,7 +193,7 @@ func leafCovers(domains []string, leaves ...*x509.Certificate) Check {
 	if len(missing) > 0 {
 		c.Status = Fail
 		c.Detail = []string{"none for " + strings.Join(missing, ", ")}
-		c.Mend = []string{"roost serve --tls-cert FILE --tls-key FILE   # once more, for these"}
+		c.Fix = []string{"roost serve --tls-cert FILE --tls-key FILE   # once more, for these"}
 	}
 	return c
 }

@@ -14,13 +14,13 @@ func loginStorm(h Host, p Plan) []Check {
 	c := Check{Name: "login-storm", Area: "cpu", Title: "all log in, all CPUs busy", Needs: "<= " + span(SlowStorm)}
 	cpus, err := h.cpus()
 	if err != nil {
-		return []Check{unread(c, err)}
+		return []Check{unknown(c, err)}
 	}
 	work := time.Duration(p.Sessions) * p.LoginCost()
 	takes := time.Duration(float64(work) / cpus)
 	c.Found = span(takes)
 	c.Detail = []string{fmt.Sprintf("%v of CPU time a login, %s in all, %s", p.LoginCost(), span(work), plural(cpus))}
-	c.holds(int64(float64(LostStorm) / float64(p.LoginCost()) * cpus))
+	c.allow(int64(float64(LostStorm) / float64(p.LoginCost()) * cpus))
 	switch {
 	case takes > LostStorm:
 		c.Status = Fail
@@ -29,7 +29,7 @@ func loginStorm(h Host, p Plan) []Check {
 	default:
 		return []Check{c}
 	}
-	c.Mend = []string{fmt.Sprintf("%d CPUs make it %s", int(math.Ceil(float64(work)/float64(SlowStorm))), span(SlowStorm))}
+	c.Fix = []string{fmt.Sprintf("%d CPUs make it %s", int(math.Ceil(float64(work)/float64(SlowStorm))), span(SlowStorm))}
 	return []Check{c}
 }
 

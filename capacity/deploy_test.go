@@ -59,7 +59,7 @@ func stockTree() tree {
 // sessions holds them, without a warning.
 func TestDeploy(t *testing.T) {
 	stock := stockTree()
-	if worst, failed, _ := Worst(Machine(stock.host(), million())); worst != Fail || failed < 4 {
+	if worst, failed, _ := Overall(Machine(stock.host(), million())); worst != Fail || failed < 4 {
 		t.Fatalf("the machine is too good as it comes: %d fail", failed)
 	}
 	limit := regexp.MustCompile(`(?m)^LimitNOFILE=(\d+)$`).FindStringSubmatch(deployed(t, "roost.service"))

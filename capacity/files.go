@@ -20,17 +20,17 @@ func processFiles(h Host, p Plan) Check {
 	c := Check{Name: "open-files", Area: "files", Title: "open files of a process", Needs: number(need)}
 	soft, hard, err := h.limits()
 	if err != nil {
-		return unread(c, err)
+		return unknown(c, err)
 	}
 	c.Found = number(hard)
-	c.holds(hard - ServerFiles)
+	c.allow(hard - ServerFiles)
 	if soft < hard {
 		c.Detail = []string{fmt.Sprintf("soft limit %s: roost serve raises it to the hard one", number(soft))}
 	}
 	if hard < need {
 		c.Status = Fail
 		limit := roundUp(need, fileStep)
-		c.Mend = []string{
+		c.Fix = []string{
 			fmt.Sprintf("LimitNOFILE=%d        # [Service], in the systemd unit", limit),
 			fmt.Sprintf("ulimit -n %d          # by hand, as root, before roost serve", limit),
 		}
@@ -43,13 +43,13 @@ func nrOpen(h Host, p Plan) Check {
 	c := Check{Name: "nr-open", Area: "files", Title: "fs.nr_open", Needs: number(need)}
 	v, err := h.number(key("fs.nr_open"))
 	if err != nil {
-		return unread(c, err)
+		return unknown(c, err)
 	}
 	c.Found = number(v)
-	c.holds(v - ServerFiles)
+	c.allow(v - ServerFiles)
 	if v < need {
 		c.Status = Fail
-		c.Mend = []string{sysctl("fs.nr_open", roundUp(need, fileStep))}
+		c.Fix = []string{sysctl("fs.nr_open", roundUp(need, fileStep))}
 	}
 	return c
 }
@@ -59,7 +59,7 @@ func fileMax(h Host, p Plan) Check {
 	c := Check{Name: "file-max", Area: "files", Title: "fs.file-max, all processes"}
 	v, err := h.number(key("fs.file-max"))
 	if err != nil {
-		return unread(c, err)
+		return unknown(c, err)
 	}
 	var used int64
 	if nr, err := h.numbers(key("fs.file-nr"), 3); err == nil {
@@ -67,12 +67,12 @@ func fileMax(h Host, p Plan) Check {
 	}
 	need := used + filesNeeded(p)
 	c.Found, c.Needs = number(v), number(need)
-	c.holds(v - used - ServerFiles)
+	c.allow(v - used - ServerFiles)
 	if v < need {
 		c.Status = Fail
 		c.Detail = []string{number(used) + " are open now"}
 		// Twice: others open files as well.
-		c.Mend = []string{sysctl("fs.file-max", roundUp(2*need, fileStep))}
+		c.Fix = []string{sysctl("fs.file-max", roundUp(2*need, fileStep))}
 	}
 	return c
 }
@@ -84,13 +84,13 @@ func epollWatches(h Host, p Plan) Check {
 	c := Check{Name: "epoll-watches", Area: "files", Title: "fs.epoll.max_user_watches", Needs: number(need)}
 	v, err := h.number(key("fs.epoll.max_user_watches"))
 	if err != nil {
-		return unread(c, err)
+		return unknown(c, err)
 	}
 	c.Found = number(v)
-	c.holds(v - ServerFiles)
+	c.allow(v - ServerFiles)
 	if v < need {
 		c.Status = Fail
-		c.Mend = []string{sysctl("fs.epoll.max_user_watches", roundUp(need, fileStep))}
+		c.Fix = []string{sysctl("fs.epoll.max_user_watches", roundUp(need, fileStep))}
 	}
 	return c
 }

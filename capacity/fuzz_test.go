@@ -30,11 +30,11 @@ func FuzzMachine(f *testing.F) {
 		} {
 			for _, c := range Machine(h, p) {
 				complete(t, c)
-				if c.Holds != nil && *c.Holds < 0 {
-					t.Errorf("%s holds %d", c.Name, *c.Holds)
+				if c.MaxSessions != nil && *c.MaxSessions < 0 {
+					t.Errorf("%s holds %d", c.Name, *c.MaxSessions)
 				}
 			}
-			Expect(h, p)
+			Estimate(h, p)
 		}
 	})
 }

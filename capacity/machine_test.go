@@ -15,16 +15,16 @@ func TestGoodMachine(t *testing.T) {
 			t.Errorf("%s: %v: found %s, needs %s, %q", c.Name, c.Status, c.Found, c.Needs, c.Detail)
 		}
 	}
-	if n, first := Holds(checks); first == nil || n < 1_000_000 {
+	if n, first := MaxSessions(checks); first == nil || n < 1_000_000 {
 		t.Errorf("it holds %d", n)
 	}
 }
 
-// TestMachine spoils one thing after the other. mend is a part of what mends it.
+// TestMachine spoils one thing after the other. fix is a part of what fixes it.
 func TestMachine(t *testing.T) {
 	const cgroup = "sys/fs/cgroup/system.slice/roost.service/"
 	many := func(p *Plan) { p.Sessions = 3_000_000 }
-	f := func(check string, want Status, mend string, change func(*Plan), files ...string) {
+	f := func(check string, want Status, fix string, change func(*Plan), files ...string) {
 		t.Helper()
 		p := million()
 		if change != nil {
@@ -39,8 +39,8 @@ func TestMachine(t *testing.T) {
 		if c.Status != want {
 			t.Errorf("%s with %q: %v, want %v: %+v", check, files, c.Status, want, *c)
 		}
-		if !strings.Contains(strings.Join(c.Mend, "\n"), mend) {
-			t.Errorf("%s is to be mended by %q, want %q", check, c.Mend, mend)
+		if !strings.Contains(strings.Join(c.Fix, "\n"), fix) {
+			t.Errorf("%s is to be fixed by %q, want %q", check, c.Fix, fix)
 		}
 	}
 	f("open-files", Fail, "LimitNOFILE=1048576", nil, "proc/self/limits", limitsFile("1024", "524288"))
@@ -126,10 +126,10 @@ func TestAreas(t *testing.T) {
 	}
 }
 
-// TestHolds: what each limit allows, and which ends first.
-func TestHolds(t *testing.T) {
+// TestMaxSessions: what each limit allows, and which ends first.
+func TestMaxSessions(t *testing.T) {
 	checks := Machine(goodTree().with("proc/self/limits", limitsFile("1024", "20000")).host(), million())
-	if n, first := Holds(checks); first == nil || first.Name != "open-files" || n != 20000-ServerFiles {
+	if n, first := MaxSessions(checks); first == nil || first.Name != "open-files" || n != 20000-ServerFiles {
 		t.Errorf("%d, %+v", n, first)
 	}
 	// What is said to be held is held, and one in ten more is not.
@@ -138,7 +138,7 @@ func TestHolds(t *testing.T) {
 	for _, p := range []struct {
 		n    int64
 		want Status
-	}{{*c.Holds, Warn}, {*c.Holds * 11 / 10, Fail}} {
+	}{{*c.MaxSessions, Warn}, {*c.MaxSessions * 11 / 10, Fail}} {
 		got := named(t, Machine(tight, Plan{Sessions: int(p.n)}), "memory")
 		if got.Status != p.want {
 			t.Errorf("%d sessions: %v, want %v", p.n, got.Status, p.want)

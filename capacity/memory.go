@@ -40,20 +40,20 @@ func freeMemory(h Host, p Plan, m Memory) Check {
 	c := Check{Name: "memory", Area: "memory", Title: "memory available", Needs: size(need), Detail: m.sums()}
 	info, err := h.meminfo()
 	if err != nil {
-		c = unread(c, err)
+		c = unknown(c, err)
 		c.Detail = append(c.Detail, m.sums()...)
 		return c
 	}
 	free := info["MemAvailable"]
 	c.Found = size(free)
-	c.holds(m.sessions(p, free))
+	c.allow(m.sessions(p, free))
 	judgeMemory(&c, free, need, fmt.Sprintf("a machine with %s more, or fewer sessions", size(need+need/5-free)))
 	return c
 }
 
 // judgeMemory fails what is too little, and warns of what leaves less than a
 // fifth: storms, page cache and other programs want some too.
-func judgeMemory(c *Check, have, need int64, mend string) {
+func judgeMemory(c *Check, have, need int64, fix string) {
 	switch {
 	case have < need:
 		c.Status = Fail
@@ -62,13 +62,13 @@ func judgeMemory(c *Check, have, need int64, mend string) {
 	default:
 		return
 	}
-	c.Mend = append(c.Mend, mend)
+	c.Fix = append(c.Fix, fix)
 }
 
 func cgroupMemory(p Plan, m Memory, left int64, where string) Check {
 	need := m.Total()
 	c := Check{Name: "cgroup-memory", Area: "memory", Title: "left in the control group", Found: size(left), Needs: size(need)}
-	c.holds(m.sessions(p, left))
+	c.allow(m.sessions(p, left))
 	judgeMemory(&c, left, need, fmt.Sprintf("MemoryMax=%d        # [Service], in the systemd unit", roundUp(need+need/5, 1<<20)))
 	if c.Status != OK {
 		c.Detail = []string{"memory.max or memory.high of /" + where}
@@ -120,7 +120,7 @@ func (h Host) pageCache(dir string) (bytes int64) {
 func runtimeLimit(p Plan, m Memory) Check {
 	need := m.User + handshakes(p)
 	c := Check{Name: "memory-limit", Area: "memory", Title: "limit of the collector", Found: size(p.MemoryLimit), Needs: size(need)}
-	c.holds((p.MemoryLimit - BaseBytes - handshakes(p)) / m.PerUser)
+	c.allow((p.MemoryLimit - BaseBytes - handshakes(p)) / m.PerUser)
 	judgeMemory(&c, p.MemoryLimit, need, fmt.Sprintf("roost serve --memory-limit %dMiB", roundUp(need+need/5, 1<<20)>>20))
 	if c.Status == Fail {
 		c.Detail = []string{"below what lives, the garbage collector never rests"}
@@ -140,7 +140,7 @@ func swap(h Host) Check {
 	c := Check{Name: "swap", Area: "memory", Title: "swap", Needs: fmt.Sprintf("vm.swappiness <= %d", maxSwappiness)}
 	info, err := h.meminfo()
 	if err != nil {
-		return unread(c, err)
+		return unknown(c, err)
 	}
 	total := info["SwapTotal"]
 	if total == 0 {
@@ -149,13 +149,13 @@ func swap(h Host) Check {
 	}
 	swappiness, err := h.number(key("vm.swappiness"))
 	if err != nil {
-		return unread(c, err)
+		return unknown(c, err)
 	}
 	c.Found = fmt.Sprintf("%s, %d", size(total), swappiness)
 	if swappiness > maxSwappiness {
 		c.Status = Warn
 		c.Detail = []string{"idle sessions are swapped out, and the collector waits for all of them"}
-		c.Mend = []string{"swapoff -a", sysctl("vm.swappiness", 1)}
+		c.Fix = []string{"swapoff -a", sysctl("vm.swappiness", 1)}
 	}
 	return c
 }
@@ -174,7 +174,7 @@ func hugePages(h Host) Check {
 	_, rest, _ := strings.Cut(text, "[")
 	c.Found, _, _ = strings.Cut(rest, "]")
 	if c.Found == "" {
-		return unread(c, fmt.Errorf("/%senabled does not say which is chosen: %q", hugePageDir, text))
+		return unknown(c, fmt.Errorf("/%senabled does not say which is chosen: %q", hugePageDir, text))
 	}
 	if c.Found != "always" {
 		return c
@@ -185,6 +185,6 @@ func hugePages(h Host) Check {
 	}
 	c.Status = Warn
 	c.Detail = []string{"memory that roost gives back after a storm may be taken again"}
-	c.Mend = []string{"echo madvise > /" + hugePageDir + "enabled"}
+	c.Fix = []string{"echo madvise > /" + hugePageDir + "enabled"}
 	return c
 }

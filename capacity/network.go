@@ -27,11 +27,11 @@ func tcpMem(h Host, p Plan) Check {
 	c := Check{Name: "tcp-mem", Area: "network", Title: "net.ipv4.tcp_mem, pages", Needs: number(n)}
 	v, err := h.numbers(key("net.ipv4.tcp_mem"), 3)
 	if err != nil {
-		return unread(c, err)
+		return unknown(c, err)
 	}
 	pressure, most := v[1], v[2]
 	c.Found = number(most)
-	c.holds(satMul(most, AwakeShare))
+	c.allow(satMul(most, AwakeShare))
 	switch {
 	case most < n/AwakeShare:
 		c.Status = Fail
@@ -43,7 +43,7 @@ func tcpMem(h Host, p Plan) Check {
 		c.Detail = []string{fmt.Sprintf("sockets are kept short above %s pages", number(pressure))}
 	}
 	if c.Status != OK {
-		c.Mend = []string{sysctl("net.ipv4.tcp_mem", fmt.Sprintf("%d %d %d", roundUp(n, 4096)*3/4, roundUp(n, 4096), roundUp(n, 4096)*2))}
+		c.Fix = []string{sysctl("net.ipv4.tcp_mem", fmt.Sprintf("%d %d %d", roundUp(n, 4096)*3/4, roundUp(n, 4096), roundUp(n, 4096)*2))}
 	}
 	return c
 }
@@ -69,13 +69,13 @@ func tcpBuffer(h Host, name, sysctlName string, most int64, better string) Check
 	c := Check{Name: name, Area: "network", Title: sysctlName + ", min/def", Needs: fmt.Sprintf("<= %d / %d", maxMinimum, most)}
 	v, err := h.numbers(key(sysctlName), 3)
 	if err != nil {
-		return unread(c, err)
+		return unknown(c, err)
 	}
 	c.Found = fmt.Sprintf("%d / %d", v[0], v[1])
 	if v[0] > maxMinimum || v[1] > most {
 		c.Status = Warn
 		c.Detail = []string{"sized for few fast connections: many slow clients would take too much"}
-		c.Mend = []string{sysctl(sysctlName, better)}
+		c.Fix = []string{sysctl(sysctlName, better)}
 	}
 	return c
 }
@@ -93,13 +93,13 @@ func somaxconn(h Host, p Plan) Check {
 	c := Check{Name: "somaxconn", Area: "network", Title: "net.core.somaxconn", Needs: number(need)}
 	v, err := h.number(key("net.core.somaxconn"))
 	if err != nil {
-		return unread(c, err)
+		return unknown(c, err)
 	}
 	c.Found = number(v)
 	if v < need {
 		c.Status = Warn
 		c.Detail = []string{"when all come back at once, some wait a second and try again"}
-		c.Mend = []string{sysctl("net.core.somaxconn", powerOfTwo(need))}
+		c.Fix = []string{sysctl("net.core.somaxconn", powerOfTwo(need))}
 	}
 	return c
 }
@@ -120,7 +120,7 @@ func synBacklog(h Host, p Plan) Check {
 	c := Check{Name: "syn-backlog", Area: "network", Title: "net.ipv4.tcp_max_syn_backlog", Needs: number(need)}
 	v, err := h.number(key("net.ipv4.tcp_max_syn_backlog"))
 	if err != nil {
-		return unread(c, err)
+		return unknown(c, err)
 	}
 	c.Found = number(v)
 	if v >= need {
@@ -131,7 +131,7 @@ func synBacklog(h Host, p Plan) Check {
 		return c
 	}
 	c.Status = Warn
-	c.Mend = []string{sysctl("net.ipv4.tcp_max_syn_backlog", powerOfTwo(need)), sysctl("net.ipv4.tcp_syncookies", 1)}
+	c.Fix = []string{sysctl("net.ipv4.tcp_max_syn_backlog", powerOfTwo(need)), sysctl("net.ipv4.tcp_syncookies", 1)}
 	return c
 }
 
@@ -142,7 +142,7 @@ func portRange(h Host, p Plan) Check {
 	c := Check{Name: "port-range", Area: "network", Title: "net.ipv4.ip_local_port_range", Needs: number(n) + " in all"}
 	v, err := h.numbers(key("net.ipv4.ip_local_port_range"), 2)
 	if err != nil {
-		return unread(c, err)
+		return unknown(c, err)
 	}
 	ports := v[1] - v[0] + 1
 	c.Found = number(ports) + " an address"
@@ -152,9 +152,9 @@ func portRange(h Host, p Plan) Check {
 	c.Status = Warn
 	c.Detail = []string{fmt.Sprintf("who connects from this machine needs %d addresses: 127.0.0.1, 127.0.0.2 ...", (n+ports-1)/ports)}
 	if v[0] > 1024 || v[1] < 65535 {
-		c.Mend = []string{sysctl("net.ipv4.ip_local_port_range", "1024 65535")}
+		c.Fix = []string{sysctl("net.ipv4.ip_local_port_range", "1024 65535")}
 	} else {
-		c.Mend = []string{"let the proxy connect from more source addresses"}
+		c.Fix = []string{"let the proxy connect from more source addresses"}
 	}
 	return c
 }
@@ -178,11 +178,11 @@ func conntrack(h Host, p Plan) []Check {
 		}
 		return []Check{c}
 	}
-	c.holds((most - used) / 11 * 10)
+	c.allow((most - used) / 11 * 10)
 	if most < need {
 		c.Status = Fail
 		c.Detail = []string{number(used) + " are tracked now"}
-		c.Mend = []string{
+		c.Fix = []string{
 			sysctl("net.netfilter.nf_conntrack_max", roundUp(need, fileStep)),
 			"nft add rule inet raw prerouting tcp dport { 5222, 5223 } notrack",
 		}

@@ -46,7 +46,7 @@ func dataDirectory(s StoreState) Check {
 	switch {
 	case s.WriteErr != nil:
 		c.Status, c.Found, c.Detail = Fail, "not writable", []string{s.WriteErr.Error()}
-		c.Mend = []string{"chown -R roost: " + s.Dir + "   # the user that runs roost serve"}
+		c.Fix = []string{"chown -R roost: " + s.Dir + "   # the user that runs roost serve"}
 	case s.Missing:
 		c.Found = "made at first start"
 	default:
@@ -62,7 +62,7 @@ func disk(s StoreState, p Plan) Check {
 	need := StoreBase + more*AccountBytes + int64(p.Sessions)*OfflineBytes
 	c := Check{Name: "disk", Area: "store", Title: "free on its disk", Needs: size(need)}
 	if s.DiskErr != nil {
-		return unread(c, s.DiskErr)
+		return unknown(c, s.DiskErr)
 	}
 	c.Found = size(s.Free)
 	if s.Free >= need {
@@ -70,9 +70,9 @@ func disk(s StoreState, p Plan) Check {
 	}
 	c.Status = Fail
 	c.Detail = []string{fmt.Sprintf("%s accounts to come at %d B, a message of %d B for each session", number(more), AccountBytes, OfflineBytes)}
-	c.Mend = []string{"roost serve --data DIR   # on a larger disk; move " + filepath.Base(s.Dir) + " there first"}
+	c.Fix = []string{"roost serve --data DIR   # on a larger disk; move " + filepath.Base(s.Dir) + " there first"}
 	if filepath.Dir(s.Database) != filepath.Clean(s.Dir) {
-		c.Mend = []string{"roost serve --store sqlite:FILE   # on a larger disk; stop roost and move " + s.Database + " there first"}
+		c.Fix = []string{"roost serve --store sqlite:FILE   # on a larger disk; stop roost and move " + s.Database + " there first"}
 	}
 	return c
 }
@@ -82,19 +82,19 @@ func database(s StoreState) Check {
 	switch {
 	case s.OpenErr != nil && errors.Is(s.OpenErr, fs.ErrPermission):
 		c.Status, c.Found, c.Detail = Fail, "not readable", []string{s.OpenErr.Error()}
-		c.Mend = []string{"run roost check as the user that runs roost serve"}
+		c.Fix = []string{"run roost check as the user that runs roost serve"}
 	case s.OpenErr != nil:
 		c.Status, c.Found, c.Detail = Fail, "not usable", []string{s.OpenErr.Error()}
-		c.Mend = []string{"restore " + s.Database + " from a backup"}
+		c.Fix = []string{"restore " + s.Database + " from a backup"}
 	case s.NoDatabase:
 		c.Found = "made at first start"
 	case len(s.Problems) > 0:
 		c.Status, c.Found, c.Detail = Fail, "damaged", s.Problems
-		c.Mend = []string{"stop roost, copy " + filepath.Dir(s.Database) + ", restore " + s.Database + " from a backup"}
+		c.Fix = []string{"stop roost, copy " + filepath.Dir(s.Database) + ", restore " + s.Database + " from a backup"}
 	case s.Version > s.Current:
 		c.Status, c.Found = Fail, fmt.Sprintf("schema %d", s.Version)
 		c.Detail = []string{fmt.Sprintf("made by a newer version of roost; this one knows %d", s.Current)}
-		c.Mend = []string{"run the newer version of roost, or restore a backup"}
+		c.Fix = []string{"run the newer version of roost, or restore a backup"}
 	default:
 		c.Found = number(s.Accounts) + " accounts"
 		if s.Unfinished {

@@ -22,7 +22,7 @@ func TestStore(t *testing.T) {
 			}
 		}
 		c := named(t, checks, check)
-		if all := fmt.Sprint(c.Found, c.Detail, c.Mend); c.Status != want || !strings.Contains(all, text) {
+		if all := fmt.Sprint(c.Found, c.Detail, c.Fix); c.Status != want || !strings.Contains(all, text) {
 			t.Errorf("%s: %v, %q; want %v and %q", check, c.Status, all, want, text)
 		}
 	}

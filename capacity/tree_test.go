@@ -88,15 +88,15 @@ func complete(t *testing.T, c Check) {
 	if c.Name == "" || c.Area == "" || c.Title == "" || c.Found == "" {
 		t.Errorf("incomplete: %+v", c)
 	}
-	if c.Status == OK && len(c.Mend) > 0 {
-		t.Errorf("%s is ok, and is to be mended: %q", c.Name, c.Mend)
+	if c.Status == OK && len(c.Fix) > 0 {
+		t.Errorf("%s is ok, and is to be fixed: %q", c.Name, c.Fix)
 	}
-	if c.Status == Fail && len(c.Mend) == 0 {
+	if c.Status == Fail && len(c.Fix) == 0 {
 		t.Errorf("%s fails, and nobody says what to do", c.Name)
 	}
-	for _, m := range c.Mend {
+	for _, m := range c.Fix {
 		if m == "" || strings.ContainsAny(m, "\n") {
-			t.Errorf("%s: mend %q", c.Name, m)
+			t.Errorf("%s: fix %q", c.Name, m)
 		}
 	}
 }

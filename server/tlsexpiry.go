@@ -38,16 +38,16 @@ func (c *Certificates) warnExpiry() {
 		if told && before == period && period > 0 {
 			continue
 		}
-		file, mend := c.SelfSigned(), "restart roost serve or send it SIGHUP: it makes a new one, which clients must be told to trust"
+		file, fix := c.SelfSigned(), "restart roost serve or send it SIGHUP: it makes a new one, which clients must be told to trust"
 		if file == "" {
-			file, mend = c.certFiles[i], "renew the certificate, then send roost serve SIGHUP (systemctl reload roost)"
+			file, fix = c.certFiles[i], "renew the certificate, then send roost serve SIGHUP (systemctl reload roost)"
 		}
 		message := "a certificate expires soon"
 		if period == 0 {
 			message = "a certificate has expired; clients refuse to connect"
 		}
 		c.log.Warn(message, "names", strings.Join(certNames(cert.Leaf), " "), "file", file,
-			"not_after", cert.Leaf.NotAfter.UTC().Format(time.RFC3339), "days_left", int(cert.Leaf.NotAfter.Sub(now)/(24*time.Hour)), "mend", mend)
+			"not_after", cert.Leaf.NotAfter.UTC().Format(time.RFC3339), "days_left", int(cert.Leaf.NotAfter.Sub(now)/(24*time.Hour)), "fix", fix)
 	}
 	c.warned = warned
 }

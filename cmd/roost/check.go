@@ -168,23 +168,23 @@ func (c *checkCmd) site(domains []string, plan capacity.Plan) ([]capacity.Check,
 
 // checkReport is what is told; its JSON is described in docs/tuning.md.
 type checkReport struct {
-	Sessions int              `json:"sessions"`
-	TLS      bool             `json:"tls"`
-	Status   capacity.Status  `json:"status"`
-	Holds    *int64           `json:"holds,omitempty"`
-	First    string           `json:"first,omitempty"`
-	Memory   capacity.Memory  `json:"memory"`
-	Checks   []capacity.Check `json:"checks"`
+	Sessions    int              `json:"sessions"`
+	TLS         bool             `json:"tls"`
+	Status      capacity.Status  `json:"status"`
+	MaxSessions *int64           `json:"max_sessions,omitempty"`
+	LimitedBy   string           `json:"limited_by,omitempty"`
+	Memory      capacity.Memory  `json:"memory"`
+	Checks      []capacity.Check `json:"checks"`
 
 	failed, warned int
-	firstTitle     string
+	limitTitle     string
 }
 
 func newCheckReport(h capacity.Host, p capacity.Plan, checks []capacity.Check) *checkReport {
 	r := &checkReport{Sessions: p.Sessions, TLS: !p.Plain, Memory: capacity.Predict(h, p), Checks: checks}
-	r.Status, r.failed, r.warned = capacity.Worst(checks)
-	if n, first := capacity.Holds(checks); first != nil {
-		r.Holds, r.First, r.firstTitle = &n, first.Name, first.Title
+	r.Status, r.failed, r.warned = capacity.Overall(checks)
+	if n, limit := capacity.MaxSessions(checks); limit != nil {
+		r.MaxSessions, r.LimitedBy, r.limitTitle = &n, limit.Name, limit.Title
 	}
 	return r
 }

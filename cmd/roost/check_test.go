@@ -76,7 +76,7 @@ func TestCheckTable(t *testing.T) {
 	golden(t, filepath.Join("testdata", "check.txt"), got.String())
 	for line := range strings.Lines(got.String()) {
 		// A command is not broken: it is there to be copied.
-		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > checkWidth && !strings.Contains(line, "mend: ") {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > checkWidth && !strings.Contains(line, "fix: ") {
 			t.Errorf("%d columns: %s", n, line)
 		}
 	}
@@ -120,12 +120,12 @@ func TestWrap(t *testing.T) {
 
 // document is what programs read; it names the fields that docs/tuning.md promises.
 type document struct {
-	Sessions int    `json:"sessions"`
-	TLS      bool   `json:"tls"`
-	Status   string `json:"status"`
-	Holds    *int64 `json:"holds"`
-	First    string `json:"first"`
-	Memory   struct {
+	Sessions    int    `json:"sessions"`
+	TLS         bool   `json:"tls"`
+	Status      string `json:"status"`
+	MaxSessions *int64 `json:"max_sessions"`
+	LimitedBy   string `json:"limited_by"`
+	Memory      struct {
 		User    int64 `json:"user_bytes"`
 		Storm   int64 `json:"storm_bytes"`
 		Kernel  int64 `json:"kernel_bytes"`
@@ -133,15 +133,15 @@ type document struct {
 		PerSock int64 `json:"kernel_bytes_per_session"`
 	} `json:"memory"`
 	Checks []struct {
-		Name   string   `json:"name"`
-		Area   string   `json:"area"`
-		Title  string   `json:"title"`
-		Status string   `json:"status"`
-		Found  string   `json:"found"`
-		Needs  string   `json:"needs"`
-		Holds  *int64   `json:"holds"`
-		Detail []string `json:"detail"`
-		Mend   []string `json:"mend"`
+		Name        string   `json:"name"`
+		Area        string   `json:"area"`
+		Title       string   `json:"title"`
+		Status      string   `json:"status"`
+		Found       string   `json:"found"`
+		Needs       string   `json:"needs"`
+		MaxSessions *int64   `json:"max_sessions"`
+		Detail      []string `json:"detail"`
+		Fix         []string `json:"fix"`
 	} `json:"checks"`
 }
 
@@ -168,7 +168,7 @@ func TestCheckCommand(t *testing.T) {
 		return decodeDocument(t, stdout)
 	}
 	d := f(0, "--sessions", "1")
-	if d.Sessions != 1 || !d.TLS || d.Status == "fail" || d.Holds == nil || *d.Holds < 1 || d.First == "" || len(d.Checks) < 15 {
+	if d.Sessions != 1 || !d.TLS || d.Status == "fail" || d.MaxSessions == nil || *d.MaxSessions < 1 || d.LimitedBy == "" || len(d.Checks) < 15 {
 		t.Errorf("%+v", d)
 	}
 	names := make(map[string]bool)
@@ -325,13 +325,13 @@ func TestOpenFilesRaised(t *testing.T) {
 	}
 }
 
-// TestWarnCapacity: each thing that stands in the way is a warning, with what mends
+// TestWarnCapacity: each thing that stands in the way is a warning, with what fixes
 // it; where nothing does, nothing is said.
 func TestWarnCapacity(t *testing.T) {
 	var log bytes.Buffer
 	c := serveCmd{serveFlags: serveFlags{AllowPlaintext: true}}
 	c.warnCapacity(madeUpHost(), slog.New(slog.NewTextHandler(&log, nil)))
-	for _, want := range []string{"level=WARN msg=capacity check=tcp-mem", "check=conntrack", `mend="sysctl -w `, "see=\"", "check\""} {
+	for _, want := range []string{"level=WARN msg=capacity check=tcp-mem", "check=conntrack", `fix="sysctl -w `, "see=\"", "check\""} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("no %q in\n%s", want, &log)
 		}

@@ -14,12 +14,12 @@ import (
 // open files and its memory allow. It reads /proc and /sys, and takes no time.
 func (c *serveCmd) warnCapacity(h capacity.Host, log *slog.Logger) {
 	p := capacity.Plan{Plain: c.AllowPlaintext, StdTLS: !c.TLSLean, Handshakes: c.Handshakes, MemoryLimit: memoryLimit(), GCPercent: garbagePercent()}
-	sessions, inTheWay := capacity.Expect(h, p)
-	for i := range inTheWay {
-		w := &inTheWay[i]
-		log.Warn("capacity", "check", w.Name, "found", w.Found, "needs", w.Needs, "sessions", sessions, "mend", strings.Join(w.Mend, "; "))
+	sessions, blockers := capacity.Estimate(h, p)
+	for i := range blockers {
+		w := &blockers[i]
+		log.Warn("capacity", "check", w.Name, "found", w.Found, "needs", w.Needs, "sessions", sessions, "fix", strings.Join(w.Fix, "; "))
 	}
-	if len(inTheWay) > 0 {
+	if len(blockers) > 0 {
 		log.Info("open files and memory allow for more sessions than other limits of this machine", "sessions", sessions, "see", c.suggest("check"))
 	}
 }

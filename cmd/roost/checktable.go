@@ -47,7 +47,7 @@ func (r *checkReport) writeTable(w io.Writer, color bool) error {
 		t.check(&r.Checks[i])
 	}
 	t.line("")
-	if bytes.Contains(t.Bytes(), []byte("mend: sysctl ")) {
+	if bytes.Contains(t.Bytes(), []byte("fix: sysctl ")) {
 		t.line("What sysctl sets is gone after a restart: deploy/90-roost.conf keeps it.\n")
 	}
 	t.line("%s", r.verdict())
@@ -58,10 +58,10 @@ func (r *checkReport) writeTable(w io.Writer, color bool) error {
 // verdict is the table's last line.
 func (r *checkReport) verdict() string {
 	answer := map[capacity.Status]string{
-		capacity.OK: "Yes.", capacity.Warn: "Yes, with what is marked warn.", capacity.Fail: "No: what is marked fail must be mended.",
+		capacity.OK: "Yes.", capacity.Warn: "Yes, with what is marked warn.", capacity.Fail: "No: what is marked fail must be fixed.",
 	}[r.Status]
-	if r.Holds != nil {
-		answer += fmt.Sprintf(" As it is, it holds %s; first to end: %s.", humanize.Comma(*r.Holds), r.firstTitle)
+	if r.MaxSessions != nil {
+		answer += fmt.Sprintf(" As it is, it holds %s; the first limit: %s.", humanize.Comma(*r.MaxSessions), r.limitTitle)
 	}
 	return strings.Join(wrap(answer, checkWidth), "\n")
 }
@@ -97,9 +97,9 @@ func (t *checkTable) check(c *capacity.Check) {
 			t.line("%s%s", checkIndent, l)
 		}
 	}
-	for _, m := range c.Mend {
+	for _, m := range c.Fix {
 		// Never wrapped: it is there to be copied.
-		t.line("%smend: %s", checkIndent, m)
+		t.line("%sfix: %s", checkIndent, m)
 	}
 }
 

@@ -2,10 +2,10 @@ package capacity
 
 import "testing"
 
-func TestExpect(t *testing.T) {
+func TestEstimate(t *testing.T) {
 	f := func(desc string, want int64, names []string, files ...string) {
 		t.Helper()
-		n, checks := Expect(goodTree().with(files...).host(), Plan{Plain: true})
+		n, checks := Estimate(goodTree().with(files...).host(), Plan{Plain: true})
 		if n != want {
 			t.Errorf("%s: %d sessions, want %d", desc, n, want)
 		}
@@ -28,7 +28,7 @@ func TestExpect(t *testing.T) {
 	f("small queues", 524288-ServerFiles, []string{"tcp-mem", "somaxconn"}, "proc/self/limits", limitsFile("1024", "524288"),
 		"proc/sys/net/ipv4/tcp_mem", "90000 120000 240000", "proc/sys/net/core/somaxconn", "4096")
 	f("nothing to spare", 0, nil, "proc/meminfo", "MemAvailable: 10000 kB\n")
-	f("no limits", maxExpected, []string{"nr-open", "tcp-mem", "somaxconn", "login-storm"},
+	f("no limits", maxEstimate, []string{"nr-open", "tcp-mem", "somaxconn", "login-storm"},
 		"proc/self/limits", limitsFile("unlimited", "unlimited"), "proc/meminfo", "MemAvailable: 999999999999 kB\n")
 	f("nothing can be read", 0, nil, "proc/self/limits", "", "proc/meminfo", "")
 }
