@@ -33,6 +33,15 @@ func terminalPair(t *testing.T) (person, programs *os.File) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { programs.Close() })
+	// Ctrl-C would discard output, also what the program writes in reply, if it is fast.
+	state, err := unix.IoctlGetTermios(int(programs.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state.Lflag |= unix.NOFLSH
+	if err := unix.IoctlSetTermios(int(programs.Fd()), unix.TCSETS, state); err != nil {
+		t.Fatal(err)
+	}
 	return person, programs
 }
 
