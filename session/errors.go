@@ -21,19 +21,6 @@ func (e *StreamError) WithText(text string) *StreamError {
 	return &StreamError{Condition: e.Condition, Text: text}
 }
 
-// AppendXML appends the <stream:error/> element.
-func (e *StreamError) AppendXML(dst []byte) []byte {
-	dst = append(dst, "<stream:error><"...)
-	dst = append(dst, e.Condition...)
-	dst = append(dst, " xmlns='"+nsStreamErrors+"'/>"...)
-	if e.Text != "" {
-		dst = append(dst, "<text xmlns='"+nsStreamErrors+"' xml:lang='en'>"...)
-		dst = parser.AppendEscaped(dst, e.Text)
-		dst = append(dst, "</text>"...)
-	}
-	return append(dst, "</stream:error>"...)
-}
-
 // The stream errors that roost sends, each with the RFC's meaning (RFC 6120
 // section 4.9.3).
 var (

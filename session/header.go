@@ -2,7 +2,6 @@ package session
 
 import (
 	"crypto/rand"
-	"encoding/hex"
 	"strconv"
 	"strings"
 
@@ -25,16 +24,16 @@ func (s *Session) openStream(t *Turn, h parser.Element) {
 	if len(lang) > maxLang {
 		lang = ""
 	}
-	b := s.appendHeader(t.Buf(), host, clientOf(h).String(), lang)
+	// RFC 6120 section 4.7: 'to' only if the client sent a 'from', and then "the bare
+	// JID specified in the 'from' attribute", never its raw text, which may be as large
+	// as a stanza and six times as large once it is escaped.
+	s.sendOpen(t, host, clientOf(h).String(), lang)
 	s.set(flagOpen)
-	if e == nil {
-		b = s.appendFeatures(b)
-	}
-	s.SendBytes(t, b)
-	t.Keep(b)
 	if e != nil {
 		s.end(t, e)
+		return
 	}
+	s.sendFeatures(t)
 }
 
 // clientOf returns the bare JID that the 'from' attribute of a header specifies,
@@ -121,50 +120,29 @@ func (s *Session) answerHost() string {
 	return s.mgr.cfg.Domains[0]
 }
 
-// appendHeader appends our stream header. RFC 6120 section 4.7: 'from', an id
-// that cannot be guessed, version and xml:lang; 'to' only if the client sent a
-// 'from': "the bare JID specified in the 'from' attribute", never its raw text,
-// which may be as large as a stanza and six times as large once it is escaped.
-func (s *Session) appendHeader(b []byte, host, to, lang string) []byte {
-	var id [16]byte
+// newStreamID makes the id of a stream header.
+func newStreamID() (id [16]byte) {
 	rand.Read(id[:])
-	b = append(b, "<?xml version='1.0'?><stream:stream xmlns='jabber:client'"+
-		" xmlns:stream='"+stanza.NSStreams+"' id='"...)
-	b = hex.AppendEncode(b, id[:])
-	b = append(b, "' from='"...)
-	b = parser.AppendEscaped(b, host)
-	if to != "" {
-		b = append(b, "' to='"...)
-		b = parser.AppendEscaped(b, to)
-	}
-	if lang == "" {
-		lang = "en"
-	}
-	b = append(b, "' version='1.0' xml:lang='"...)
-	b = parser.AppendEscaped(b, lang)
-	return append(b, "'>"...)
+	return id
 }
 
 // appendFeatures appends the features for the state that the stream is in.
 func (s *Session) appendFeatures(b []byte) []byte {
-	b = append(b, "<stream:features>"...)
 	if s.has(flagAuthed) {
 		b = append(b, "<bind xmlns='"+nsBind+"'/>"...)
 		// RFC 6121 section 1.4: the session of RFC 3921 is a no-op.
 		b = append(b, "<session xmlns='"+nsSession+"'><optional/></session>"...)
-		b = s.mgr.cfg.Router.AppendFeatures(b, true)
-		return append(b, "</stream:features>"...)
+		return s.mgr.cfg.Router.AppendFeatures(b, true)
 	}
 	if s.mgr.cfg.TLS != nil && !s.conn.Secure() {
 		b = append(b, "<starttls xmlns='"+nsTLS+"'>"...)
 		if !s.mgr.cfg.AllowPlaintext {
 			// RFC 6120 section 5.3.1: while TLS is required it is the only
 			// feature that is offered.
-			return append(b, "<required/></starttls></stream:features>"...)
+			return append(b, "<required/></starttls>"...)
 		}
 		b = append(b, "</starttls>"...)
 	}
 	b = s.appendMechanisms(b)
-	b = s.mgr.cfg.Router.AppendFeatures(b, false)
-	return append(b, "</stream:features>"...)
+	return s.mgr.cfg.Router.AppendFeatures(b, false)
 }

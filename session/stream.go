@@ -212,18 +212,12 @@ func (s *Session) end(t *Turn, e *StreamError) {
 		return
 	}
 	s.endedBecause(reasonOf(e), nil)
-	b := t.Buf()
 	if s.NotOpen() {
 		// RFC 6120 section 4.9.1.2: "the receiving entity MUST send both the
 		// opening <stream:stream> and the closing </stream:stream>".
-		b = s.appendHeader(b, s.answerHost(), "", "")
+		s.sendOpen(t, s.answerHost(), "", "")
 	}
-	if e != nil {
-		b = e.AppendXML(b)
-	}
-	b = append(b, "</stream:stream>"...)
-	s.SendBytes(t, b)
-	t.Keep(b)
+	s.sendClose(t, e)
 	s.mgr.Destroy(t, s)
 	s.conn.Close(s.mgr.cfg.Linger)
 }

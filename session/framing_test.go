@@ -1,0 +1,84 @@
+package session
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"roost/jid"
+	"roost/parser"
+)
+
+// messages is a connection with a framing of its own, whose unit is the message: it
+// keeps each call of Queue apart.
+type messages struct {
+	NoConn
+	sent []string
+}
+
+func (c *messages) Queue(p []byte) error { c.sent = append(c.sent, string(p)); return nil }
+func (c *messages) Framing() *Framing {
+	return &Framing{
+		Open: "<open xmlns='urn:test'", OpenEnd: "/>", Close: "<close xmlns='urn:test'/>",
+		Features: "<stream:features xmlns:stream='urn:test:stream'>", Error: "<stream:error xmlns:stream='urn:test:stream'>",
+	}
+}
+
+// offering is a router of extensions with features.
+type offering struct{ Router }
+
+func (offering) AppendFeatures(b []byte, authenticated bool) []byte {
+	return fmt.Appendf(b, "<more authenticated='%v'/>", authenticated)
+}
+func (offering) UnboundSpace(parser.Element) bool { return false }
+
+// TestFraming: what opens and ends a stream, and what surrounds features and stream
+// errors, is written by the framing of the connection, each as a unit of its own
+// (RFC 7395 section 3.3.3: a message is one complete element).
+func TestFraming(t *testing.T) {
+	m := NewManager(Config{Domains: []string{"localhost"}, Router: offering{}, AllowPlaintext: true})
+	defer m.Close()
+	const header = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+	id := regexp.MustCompile(" id='[0-9a-f]{32}'")
+	f := func(desc string, prepare func(*Session), input string, want ...string) {
+		t.Helper()
+		c := new(messages)
+		s := m.New(c)
+		if prepare != nil {
+			prepare(s)
+		}
+		s.Data(0, []byte(input))
+		var got []string
+		for _, x := range c.sent {
+			got = append(got, id.ReplaceAllString(x, " ID"))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: sent\n%s\nwant\n%s", desc, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+	const (
+		open  = "<open xmlns='urn:test' ID from='localhost' version='1.0' xml:lang='en'/>"
+		close = "<close xmlns='urn:test'/>"
+		start = "<stream:features xmlns:stream='urn:test:stream'>"
+		end   = "</stream:features>"
+	)
+	e := func(condition string) string {
+		return "<stream:error xmlns:stream='urn:test:stream'><" + condition + " xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+	}
+	before := start + string(m.New(NoConn{}).appendFeatures(nil)) + end
+	if !strings.Contains(before, "<mechanism>") || !strings.Contains(before, "<more authenticated='false'/>") {
+		t.Errorf("the features are %s", before)
+	}
+	f("a stream", nil, header, open, before)
+	f("a stream that its client closes", nil, header+"</stream:stream>", open, before, close)
+	f("an error", nil, header+"<message/>", open, before, e("not-authorized"), close)
+	f("another domain", nil, strings.Replace(header, "localhost", "elsewhere.example", 1), open, e("host-unknown"), close)
+	f("an error before the header", nil, "<a></b>", open, e("bad-format"), close)
+	f("an authenticated stream", func(s *Session) {
+		s.jid = jid.MustParse("romeo@localhost").Keep()
+		s.set(flagAuthed)
+	}, header, open, start+"<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/><session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>"+
+		"<more authenticated='true'/>"+end)
+}
