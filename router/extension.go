@@ -36,8 +36,9 @@ type Extension struct {
 	Forms   []Form   // more that discovery tells of the server (XEP-0128)
 	IQ      []IQ     // requests that it answers
 
-	// BeforeAuth and AfterAuth are XML put among the stream features.
-	BeforeAuth, AfterAuth string
+	// Features are stream features, and what handles the first-level elements that
+	// clients send for them.
+	Features []session.Feature
 
 	// Ready is called once, when all extensions are registered, and fills in
 	// what depends on the router or on other extensions. Requests, features and
@@ -180,8 +181,7 @@ func (r *Router) ready() {
 			x.Ready(r, x)
 		}
 		r.stages.add(x)
-		r.features.before = append(r.features.before, x.BeforeAuth...)
-		r.features.after = append(r.features.after, x.AfterAuth...)
+		r.features = append(r.features, x.Features...)
 	}
 }
 
@@ -199,15 +199,6 @@ type Field struct {
 
 // Extensions are all that are registered.
 func (r *Router) Extensions() []Extension { return r.exts }
-
-// AppendFeatures appends the extensions' stream features. It implements
-// session.Router.
-func (r *Router) AppendFeatures(dst []byte, authenticated bool) []byte {
-	if authenticated {
-		return append(dst, r.features.after...)
-	}
-	return append(dst, r.features.before...)
-}
 
 // Request is one iq request on its way through a handler. It is lent until the
 // handler returns.

@@ -32,8 +32,10 @@ func rosterExtension(r *Router) Extension {
 		Name:   "roster",
 		Title:  "Roster management (RFC 6121)",
 		Domain: []string{nsRoster},
-		AfterAuth: "<ver xmlns='urn:xmpp:features:rosterver'/>" +
-			"<sub xmlns='urn:xmpp:features:pre-approval'/>",
+		Features: []session.Feature{
+			{XML: "<ver xmlns='urn:xmpp:features:rosterver'/>"},
+			{XML: "<sub xmlns='urn:xmpp:features:pre-approval'/>"},
+		},
 		Available: func(t *session.Turn, s *session.Session, a Availability) session.Work {
 			switch {
 			case !a.Initial || len(a.Roster.Requests) == 0:

@@ -99,7 +99,7 @@ type Router struct {
 	iqs         iqTable
 	exts        []Extension
 	stages      stages
-	features    struct{ before, after []byte }
+	features    []session.Feature // of extensions
 	lasts       lastWriter
 	events      accountEvents
 	fetches     sync.Map // by *session.Session, *fetch: those that wait for a client to read
@@ -140,7 +140,10 @@ func New(cfg Config) *Router {
 }
 
 // Attach gives the router the sessions that it routes between.
-func (r *Router) Attach(m *session.Manager) { r.sessions = m }
+func (r *Router) Attach(m *session.Manager) {
+	r.sessions = m
+	m.AddFeatures(r.features...)
+}
 
 // Flush writes to the store what is gathered to be written together, and deletes
 // what could not be deleted. The manager is closed before.

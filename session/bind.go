@@ -136,6 +136,38 @@ func (m *Manager) leave(t *Turn, s *Session) {
 	}
 }
 
+// bindFeature is resource binding (RFC 6120 section 7).
+var bindFeature = Feature{
+	XML:   "<bind xmlns='" + nsBind + "'/>",
+	Space: nsBind,
+	Set: func(t *Turn, s *Session, st *stanza.Stanza) bool {
+		switch {
+		case !st.Payload().Is(nsBind, "bind") || !s.addressed(st):
+			return false
+		case s.has(flagBound):
+			// RFC 6120 section 7.6.2.2.
+			s.reply(t, st, stanza.NotAllowed.WithText("A resource is bound already."))
+		default:
+			s.bindRequest(t, st)
+		}
+		return true
+	},
+}
+
+// sessionFeature is the session of RFC 3921, which does nothing any more (RFC 6121
+// section 1.4).
+var sessionFeature = Feature{
+	XML:   "<session xmlns='" + nsSession + "'><optional/></session>",
+	Space: nsSession,
+	Set: func(t *Turn, s *Session, st *stanza.Stanza) bool {
+		if !st.Payload().Is(nsSession, "session") || !s.addressed(st) {
+			return false
+		}
+		s.result(t, st)
+		return true
+	},
+}
+
 // bindRequest answers the iq that binds a resource (RFC 6120 section 7).
 func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 	if s.neg().bindTries++; s.neg().bindTries > maxBindTries {

@@ -78,5 +78,5 @@ func (s *Session) tellFailure(t *Turn) {
 	n := s.neg()
 	cond := n.failure
 	n.failure, n.delay, n.timer = "", 0, nil
-	s.saslFail(t, cond)
+	s.authFailed(t, n.profile, cond)
 }

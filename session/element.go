@@ -1,11 +1,6 @@
 package session
 
-import (
-	"bytes"
-
-	"roost/parser"
-	"roost/stanza"
-)
+import "roost/stanza"
 
 // element handles one first-level element; behind is what follows it in what
 // the connection delivered.
@@ -52,7 +47,7 @@ const maxUnauthID = 1 << 10
 
 // route handles a stanza of a client that has a resource.
 func (s *Session) route(t *Turn, st *stanza.Stanza) {
-	if st.Kind == stanza.IQ && st.Type == stanza.Set && s.boundSet(t, st) {
+	if st.Kind == stanza.IQ && st.Type == stanza.Set && s.featureSet(t, st) {
 		return
 	}
 	s.handOver(t, st)
@@ -84,26 +79,6 @@ func (s *Session) ask(t *Turn, st *stanza.Stanza, stage int) (int, Work) {
 		s.reply(t, st, stanza.ServiceUnavailable)
 	}
 	return 0, need
-}
-
-// boundSet answers what belongs to binding and comes from a client that is
-// bound: the session of RFC 3921, and another attempt to bind, which RFC 6120
-// section 7.6.2.2 has <not-allowed/> for.
-func (s *Session) boundSet(t *Turn, st *stanza.Stanza) bool {
-	payload := st.Payload()
-	switch string(payload.Space()) {
-	case nsBind:
-		if s.addressed(st) && payload.Is(nsBind, "bind") {
-			s.reply(t, st, stanza.NotAllowed.WithText("A resource is bound already."))
-			return true
-		}
-	case nsSession:
-		if s.addressed(st) && payload.Is(nsSession, "session") {
-			s.result(t, st)
-			return true
-		}
-	}
-	return false
 }
 
 // addressed reports whether a stanza is for the server or for the client's own
@@ -143,14 +118,10 @@ func (s *Session) beforeBinding(t *Turn, st *stanza.Stanza) {
 		s.end(t, ErrNotAuthorized)
 		return
 	}
-	switch payload := st.Payload(); {
-	case st.Type == stanza.Set && payload.Is(nsBind, "bind"):
-		s.bindRequest(t, st)
-	case st.Type == stanza.Set && payload.Is(nsSession, "session"):
-		s.result(t, st)
-	default:
-		s.handOver(t, st)
+	if st.Type == stanza.Set && s.featureSet(t, st) {
+		return
 	}
+	s.handOver(t, st)
 }
 
 // result answers an iq with an empty result.
@@ -158,56 +129,4 @@ func (s *Session) result(t *Turn, st *stanza.Stanza) {
 	b := stanza.AppendResult(t.Buf(), st, s.FullJID())
 	s.SendBytes(t, b)
 	t.Keep(b)
-}
-
-// negotiate handles a first-level element that is no stanza.
-func (s *Session) negotiate(t *Turn, el parser.Element, behind []byte) {
-	space, local := string(el.Space()), string(el.Local())
-	switch {
-	case space == nsTLS && local == "starttls" && s.mgr.cfg.TLS != nil && !s.conn.Secure() && !s.has(flagAuthed):
-		s.startTLS(t, behind)
-	case space == nsTLS:
-		// RFC 6120 section 5.4.2.2: the command is malformed, or "the receiving
-		// entity did not offer the STARTTLS feature in its stream features".
-		s.failTLS(t)
-	case space == nsSASL && !s.has(flagAuthed) && s.mayAuthenticate():
-		s.saslElement(t, el)
-	case space == nsSASL && !s.has(flagAuthed):
-		// RFC 6120 section 6.5.5: the mechanism needs TLS first.
-		s.saslFail(t, saslEncryptionRequired)
-	case !s.has(flagAuthed) && space != stanza.NSClient:
-		s.end(t, ErrNotAuthorized)
-	default:
-		s.end(t, ErrUnsupportedStanza)
-	}
-}
-
-// mayAuthenticate reports whether the stream is safe enough for a login.
-func (s *Session) mayAuthenticate() bool {
-	return s.conn.Secure() || s.mgr.cfg.AllowPlaintext
-}
-
-// startTLS answers <starttls/>. RFC 6120 section 5.4.2.3: TLS begins right
-// behind <proceed/>; bytes that the client sent in clear behind <starttls/>
-// are never treated as input, which would let a man in the middle inject them.
-func (s *Session) startTLS(t *Turn, behind []byte) {
-	// COMPAT: go-xmpp ends every element with a line feed. White space is no
-	// input; it is dropped, not parsed.
-	if len(bytes.TrimSpace(behind)) > 0 {
-		s.failTLS(t)
-		return
-	}
-	s.SendBytes(t, []byte("<proceed xmlns='"+nsTLS+"'/>"))
-	if err := s.conn.StartTLS(s.mgr.cfg.TLS(s.Host())); err != nil {
-		s.failTLS(t)
-		return
-	}
-	s.set(flagTLS)
-}
-
-// failTLS ends a stream whose TLS negotiation failed (RFC 6120 section 5.4.2.2:
-// the failure is followed by the closing tag).
-func (s *Session) failTLS(t *Turn) {
-	s.SendBytes(t, []byte("<failure xmlns='"+nsTLS+"'/>"))
-	s.end(t, nil)
 }

@@ -26,20 +26,20 @@ func (c *messages) Framing() *Framing {
 	}
 }
 
-// offering is a router of extensions with features.
-type offering struct{ Router }
+// unrouted is a router of which a stream needs nothing before its resource is bound.
+type unrouted struct{ Router }
 
-func (offering) AppendFeatures(b []byte, authenticated bool) []byte {
-	return fmt.Appendf(b, "<more authenticated='%v'/>", authenticated)
-}
-func (offering) UnboundSpace(parser.Element) bool { return false }
+func (unrouted) UnboundSpace(parser.Element) bool { return false }
 
 // TestFraming: what opens and ends a stream, and what surrounds features and stream
 // errors, is written by the framing of the connection, each as a unit of its own
 // (RFC 7395 section 3.3.3: a message is one complete element).
 func TestFraming(t *testing.T) {
-	m := NewManager(Config{Domains: []string{"localhost"}, Router: offering{}, AllowPlaintext: true})
+	m := NewManager(Config{Domains: []string{"localhost"}, Router: unrouted{}, AllowPlaintext: true})
 	defer m.Close()
+	m.AddFeatures(Feature{When: func(*Session) bool { return true }, Offer: func(s *Session, b []byte) []byte {
+		return fmt.Appendf(b, "<more type='%s'/>", s.Type())
+	}})
 	const header = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 	id := regexp.MustCompile(" id='[0-9a-f]{32}'")
 	f := func(desc string, prepare func(*Session), input string, want ...string) {
@@ -68,7 +68,7 @@ func TestFraming(t *testing.T) {
 		return "<stream:error xmlns:stream='urn:test:stream'><" + condition + " xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
 	}
 	before := start + string(m.New(NoConn{}).appendFeatures(nil)) + end
-	if !strings.Contains(before, "<mechanism>") || !strings.Contains(before, "<more authenticated='false'/>") {
+	if !strings.Contains(before, "<mechanism>") || !strings.Contains(before, "<more type='c2s_unauthed'/>") {
 		t.Errorf("the features are %s", before)
 	}
 	f("a stream", nil, header, open, before)
@@ -80,5 +80,5 @@ func TestFraming(t *testing.T) {
 		s.jid = jid.MustParse("romeo@localhost").Keep()
 		s.set(flagAuthed)
 	}, header, open, start+"<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/><session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>"+
-		"<more authenticated='true'/>"+end)
+		"<more type='c2s'/>"+end)
 }

@@ -125,24 +125,3 @@ func newStreamID() (id [16]byte) {
 	rand.Read(id[:])
 	return id
 }
-
-// appendFeatures appends the features for the state that the stream is in.
-func (s *Session) appendFeatures(b []byte) []byte {
-	if s.has(flagAuthed) {
-		b = append(b, "<bind xmlns='"+nsBind+"'/>"...)
-		// RFC 6121 section 1.4: the session of RFC 3921 is a no-op.
-		b = append(b, "<session xmlns='"+nsSession+"'><optional/></session>"...)
-		return s.mgr.cfg.Router.AppendFeatures(b, true)
-	}
-	if s.mgr.cfg.TLS != nil && !s.conn.Secure() {
-		b = append(b, "<starttls xmlns='"+nsTLS+"'>"...)
-		if !s.mgr.cfg.AllowPlaintext {
-			// RFC 6120 section 5.3.1: while TLS is required it is the only
-			// feature that is offered.
-			return append(b, "<required/></starttls>"...)
-		}
-		b = append(b, "</starttls>"...)
-	}
-	b = s.appendMechanisms(b)
-	return s.mgr.cfg.Router.AppendFeatures(b, false)
-}

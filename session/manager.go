@@ -65,10 +65,6 @@ type Router interface {
 	// everybody concerned and ends with SetPresence(nil, 0). With a turn that
 	// must not block it may answer false and is called again on a worker.
 	Left(t *Turn, s *Session) bool
-
-	// AppendFeatures appends stream features of extensions: those for a client
-	// that is authenticated, or those for one that is not yet.
-	AppendFeatures(dst []byte, authenticated bool) []byte
 }
 
 // Accounts is what the session asks of the store to authenticate a client.
@@ -165,6 +161,7 @@ type Manager struct {
 	panics    panics.Counter
 	stopping  atomic.Bool
 	mechs     []mechanism
+	features  []Feature // in the order in which they are offered
 	bound     atomic.Int64
 	logins    atomic.Int64 // sessions bound since the start
 	ended     endings
@@ -187,6 +184,7 @@ func NewManager(cfg Config) *Manager {
 		m.domains[d] = true
 	}
 	m.mechs = m.newMechanisms()
+	m.features = newFeatures()
 	for loop := range cfg.Loops {
 		m.turns = append(m.turns, newTurn(m, loop))
 	}
@@ -205,7 +203,7 @@ func NewManager(cfg Config) *Manager {
 func (m *Manager) New(c Conn) *Session {
 	s := &Session{mgr: m, conn: c}
 	s.ext.Store(&extra{neg: &negotiation{network: peernet.Of(c.RemoteAddr().Addr())}})
-	s.parser.Restrict() // until saslSuccess
+	s.parser.Restrict() // until the client is authenticated
 	m.unbound.Store(s, struct{}{})
 	s.set(flagLogin)
 	c.SetDeadline(m.cfg.LoginTimeout)

@@ -65,7 +65,7 @@ func (s *Session) handleTaken(t *Turn, d *parser.Doc) {
 		s.negotiate(t, d.Root(), nil)
 	case bad:
 		s.reply(t, &st, reply)
-	case st.Kind == stanza.IQ && st.Type == stanza.Set && s.boundSet(t, &st):
+	case st.Kind == stanza.IQ && st.Type == stanza.Set && s.featureSet(t, &st):
 	default:
 		if stage, need := s.ask(t, &st, 0); need != Done {
 			s.park(t, &st, d, stage, need)

@@ -7,56 +7,31 @@ import (
 	"roost/parser"
 )
 
-// maxSASLTries is how many failed attempts a stream has: RFC 6120 section 6.4.5
-// asks for at least 2 and recommends no more than 5.
-const maxSASLTries = 5
-
-// maxSASLMessage bounds one decoded SASL message, in bytes. The longest that
+// maxSASLMessage limits one decoded SASL message, in bytes. The longest that
 // has a meaning is PLAIN with three strings of 1,023 bytes.
 const maxSASLMessage = 4096
 
-// exchangeBytes is about what an exchange takes while a worker has it, besides the
-// message.
-const exchangeBytes = 1 << 10
-
-// saslError is a condition of RFC 6120 section 6.5.
-type saslError string
-
-const (
-	saslAborted            saslError = "aborted"
-	saslAccountDisabled    saslError = "account-disabled"
-	saslEncryptionRequired saslError = "encryption-required"
-	saslIncorrectEncoding  saslError = "incorrect-encoding"
-	saslInvalidAuthzid     saslError = "invalid-authzid"
-	saslInvalidMechanism   saslError = "invalid-mechanism"
-	saslMalformedRequest   saslError = "malformed-request"
-	saslNotAuthorized      saslError = "not-authorized"
-	saslTemporaryFailure   saslError = "temporary-auth-failure"
-)
-
-func (e saslError) Error() string { return "session: sasl: " + string(e) }
-
-// exchange is one authentication under way.
-type exchange interface {
-	// step takes the client's message, nil where there was no initial response,
-	// and answers with the server's. done says that the client is who it says
-	// it is.
-	step(message []byte) (answer []byte, done bool, err error)
-
-	// blocks reports whether the next step must run on a worker, because it
-	// asks the store or derives keys.
-	blocks() bool
-
-	// found is what is known of the account.
-	found() *lookup
+// saslFeature is SASL as RFC 6120 section 6 has it.
+var saslFeature = Feature{
+	When:  func(s *Session) bool { return !s.has(flagAuthed) },
+	Offer: (*Session).appendMechanisms,
+	Space: nsSASL,
+	Element: func(t *Turn, s *Session, el parser.Element, _ []byte) bool {
+		if s.mayAuthenticate() {
+			s.saslElement(t, el)
+		} else {
+			// RFC 6120 section 6.5.5: the mechanism needs TLS first.
+			s.saslFail(t, saslEncryptionRequired)
+		}
+		return true
+	},
 }
 
-// mechanism is one SASL mechanism that can be offered.
-type mechanism struct {
-	name  string
-	keys  bool // a step derives keys: it runs where that cannot starve the loops
-	offer func(s *Session) bool
-	start func(s *Session) exchange
+// saslProfile writes an authentication as RFC 6120 section 6.4 has it.
+var saslProfile = authProfile{
+	challenge: func(s *Session, t *Turn, data []byte) { s.sendSASL(t, "challenge", data) },
+	success:   (*Session).saslSuccess,
+	failure:   (*Session).sendSASLFailure,
 }
 
 // appendMechanisms appends the mechanisms offered on this stream, the strongest
@@ -80,13 +55,20 @@ func (s *Session) saslElement(t *Turn, el parser.Element) {
 	case "auth":
 		// RFC 6120 section 6.4.2: a new <auth/> discards the exchange under way.
 		s.neg().sasl = nil
-		s.saslAuth(t, el)
+		if !s.beginAuth(&saslProfile, string(el.Attr("mechanism"))) {
+			s.saslFail(t, saslInvalidMechanism)
+			return
+		}
+		// RFC 6120 section 6.3.5: no white space between the elements of the
+		// exchange.
+		s.parser.RefuseSpace(true)
+		s.saslMessage(t, el)
 	case "response":
 		if s.neg().sasl == nil {
 			s.saslFail(t, saslMalformedRequest)
 			return
 		}
-		s.saslStep(t, el)
+		s.saslMessage(t, el)
 	case "abort":
 		s.saslFail(t, saslAborted)
 	default:
@@ -94,25 +76,8 @@ func (s *Session) saslElement(t *Turn, el parser.Element) {
 	}
 }
 
-func (s *Session) saslAuth(t *Turn, el parser.Element) {
-	name := string(el.Attr("mechanism"))
-	for i := range s.mgr.mechs {
-		m := &s.mgr.mechs[i]
-		if m.name == name && m.offer(s) {
-			// RFC 6120 section 6.3.5: no white space between the elements of
-			// the exchange.
-			s.parser.RefuseSpace(true)
-			s.neg().mech, s.neg().sasl = m, m.start(s)
-			s.saslStep(t, el)
-			return
-		}
-	}
-	s.saslFail(t, saslInvalidMechanism)
-}
-
-// saslStep decodes the client's message and gives it to the exchange, on a
-// worker where that may take its time.
-func (s *Session) saslStep(t *Turn, el parser.Element) {
+// saslMessage decodes the client's message and goes on with it.
+func (s *Session) saslMessage(t *Turn, el parser.Element) {
 	message, err := decodeSASL(el.AppendText(nil))
 	if err != nil {
 		var cond saslError
@@ -125,37 +90,7 @@ func (s *Session) saslStep(t *Turn, el parser.Element) {
 	if message == nil && string(el.Local()) == "response" {
 		message = []byte{}
 	}
-	n := s.neg()
-	if !n.sasl.blocks() {
-		s.saslAnswer(t, message)
-		return
-	}
-	block := func(f func(*Turn)) { s.block(s.mgr.reads, f) }
-	if n.mech.keys && message != nil {
-		block = s.blockKeys
-	}
-	if s.hold(t, cap(message)+exchangeBytes) {
-		block(func(t *Turn) {
-			if !s.has(flagGone) { // it may have waited for long
-				s.saslAnswer(t, message)
-			}
-			s.heldNow()
-		})
-	}
-}
-
-// saslAnswer takes one step of the exchange.
-func (s *Session) saslAnswer(t *Turn, message []byte) {
-	answer, done, err := s.neg().sasl.step(message)
-	clear(message) // PLAIN's holds the password
-	switch {
-	case err != nil:
-		s.loginFailed(t, err)
-	case done:
-		s.saslSuccess(t, answer)
-	default:
-		s.sendSASL(t, "challenge", answer)
-	}
+	s.continueAuth(t, message)
 }
 
 // decodeSASL decodes a message: nothing at all is no message, "=" is an empty
@@ -195,40 +130,25 @@ func (s *Session) sendSASL(t *Turn, name string, data []byte) {
 
 // saslSuccess ends the exchange. RFC 6120 section 6.4.6: the client sends a new
 // stream header, and what was known from the old one is dropped.
-func (s *Session) saslSuccess(t *Turn, data []byte) {
-	x := s.neg().sasl.found()
-	account := x.who
-	if s.neg().from != "" && s.neg().from != account.String() {
-		// The client said on its header that it is somebody else.
-		s.saslFail(t, saslInvalidAuthzid)
-		return
-	}
+func (s *Session) saslSuccess(t *Turn, account *lookup, data []byte) {
 	if len(data) > 0 {
 		s.sendSASL(t, "success", data)
 	} else {
 		s.SendBytes(t, []byte("<success xmlns='"+nsSASL+"'/>"))
 	}
-	s.mgr.throttle.succeeded(x.guess)
-	s.neg().sasl, s.neg().mech = nil, nil
-	s.jid = account.Keep()
-	s.SetEvent(x.event)
-	s.set(flagAuthed)
+	s.become(account)
 	s.unset(flagOpen)
 	s.parser.Reset()
-	s.conn.Authenticated()
 }
 
-// saslFail answers a failed attempt; too many end the stream with
-// <policy-violation/> (RFC 6120 section 6.4.5).
-func (s *Session) saslFail(t *Turn, cond saslError) {
-	s.neg().sasl, s.neg().mech = nil, nil
+// saslFail answers an attempt that has failed.
+func (s *Session) saslFail(t *Turn, cond saslError) { s.authFailed(t, &saslProfile, cond) }
+
+func (s *Session) sendSASLFailure(t *Turn, cond saslError) {
 	s.parser.RefuseSpace(false)
 	b := append(t.Buf(), "<failure xmlns='"+nsSASL+"'><"...)
 	b = append(b, cond...)
 	b = append(b, "/></failure>"...)
 	s.SendBytes(t, b)
 	t.Keep(b)
-	if s.neg().saslTries++; s.neg().saslTries >= maxSASLTries {
-		s.end(t, ErrPolicyViolation.WithText("Too many failed attempts to authenticate."))
-	}
 }

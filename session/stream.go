@@ -28,7 +28,8 @@ type negotiation struct {
 	network   peernet.Network
 	sasl      exchange // nil outside an exchange
 	mech      *mechanism
-	saslTries int
+	profile   *authProfile // of the last attempt to authenticate
+	authTries int
 	bindTries int
 	failure   saslError // of the last attempt to log in, until the client is told
 	delay     time.Duration

@@ -58,7 +58,7 @@ func (x *throttle) prepare(cfg *Config) {
 	x.max = max(0, cfg.MaxFailures)
 	x.base = max(0, cfg.FailureDelay)
 	// All tries of a stream fit in the time for the login.
-	x.longest = min(maxFailureDelay, cfg.LoginTimeout/(maxSASLTries+1))
+	x.longest = min(maxFailureDelay, cfg.LoginTimeout/(maxAuthTries+1))
 	if x.max == 0 || x.base == 0 {
 		x.base, x.longest = 0, 0
 	}

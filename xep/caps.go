@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"roost/router"
+	"roost/session"
 )
 
 const nsCaps = "http://jabber.org/protocol/caps"
@@ -25,8 +26,8 @@ func caps() router.Extension {
 		Title:   "Entity Capabilities",
 		Domain:  []string{nsCaps},
 		Ready: func(r *router.Router, x *router.Extension) {
-			x.AfterAuth = "<c xmlns='" + nsCaps + "' hash='sha-1' node='" + capsNode +
-				"' ver='" + serverInfo(r).ver() + "'/>"
+			x.Features = []session.Feature{{XML: "<c xmlns='" + nsCaps + "' hash='sha-1' node='" + capsNode +
+				"' ver='" + serverInfo(r).ver() + "'/>"}}
 		},
 	}
 }

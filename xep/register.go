@@ -6,6 +6,7 @@ import (
 	"roost/jid"
 	"roost/parser"
 	"roost/router"
+	"roost/session"
 	"roost/stanza"
 	"roost/store"
 )
@@ -42,7 +43,10 @@ func registration(cfg Config) router.Extension {
 		IQ:      []router.IQ{get, set},
 	}
 	if g.open {
-		x.BeforeAuth = "<register xmlns='http://jabber.org/features/iq-register'/>"
+		x.Features = []session.Feature{{
+			When: (*session.Session).MayLogIn,
+			XML:  "<register xmlns='http://jabber.org/features/iq-register'/>",
+		}}
 	}
 	return x
 }

@@ -1,0 +1,67 @@
+package session
+
+import (
+	"bytes"
+
+	"roost/parser"
+)
+
+// startTLSFeature is STARTTLS (RFC 6120 section 5).
+var startTLSFeature = Feature{
+	When:  func(*Session) bool { return true },
+	Space: nsTLS,
+	Offer: func(s *Session, b []byte) []byte {
+		switch {
+		case !s.mayStartTLS():
+			return b
+		case s.tlsRequired():
+			return append(b, "<starttls xmlns='"+nsTLS+"'><required/></starttls>"...)
+		}
+		return append(b, "<starttls xmlns='"+nsTLS+"'></starttls>"...)
+	},
+	// RFC 6120 section 5.3.1: while TLS is required it is the only feature that is
+	// offered.
+	Required: (*Session).tlsRequired,
+	Element: func(t *Turn, s *Session, el parser.Element, rest []byte) bool {
+		if string(el.Local()) == "starttls" && s.mayStartTLS() {
+			s.startTLS(t, rest)
+		} else {
+			// RFC 6120 section 5.4.2.2: the command is malformed, or "the receiving
+			// entity did not offer the STARTTLS feature in its stream features".
+			s.failTLS(t)
+		}
+		return true
+	},
+}
+
+// mayStartTLS reports whether STARTTLS is offered.
+func (s *Session) mayStartTLS() bool {
+	return s.mgr.cfg.TLS != nil && !s.conn.Secure() && !s.has(flagAuthed)
+}
+
+func (s *Session) tlsRequired() bool { return s.mayStartTLS() && !s.mgr.cfg.AllowPlaintext }
+
+// startTLS answers <starttls/>. RFC 6120 section 5.4.2.3: TLS begins right
+// after <proceed/>; bytes that the client sent in clear after <starttls/>
+// are never treated as input, which would let a man in the middle inject them.
+func (s *Session) startTLS(t *Turn, rest []byte) {
+	// COMPAT: go-xmpp ends every element with a line feed. White space is no
+	// input; it is dropped, not parsed.
+	if len(bytes.TrimSpace(rest)) > 0 {
+		s.failTLS(t)
+		return
+	}
+	s.SendBytes(t, []byte("<proceed xmlns='"+nsTLS+"'/>"))
+	if err := s.conn.StartTLS(s.mgr.cfg.TLS(s.Host())); err != nil {
+		s.failTLS(t)
+		return
+	}
+	s.set(flagTLS)
+}
+
+// failTLS ends a stream whose TLS negotiation failed (RFC 6120 section 5.4.2.2:
+// the failure is followed by the closing tag).
+func (s *Session) failTLS(t *Turn) {
+	s.SendBytes(t, []byte("<failure xmlns='"+nsTLS+"'/>"))
+	s.end(t, nil)
+}
