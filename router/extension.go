@@ -274,3 +274,14 @@ func (rq *Request) send(b []byte) {
 	rq.From.SendBytes(rq.Turn, b)
 	rq.Turn.Keep(b)
 }
+
+// sendBatch is send for a reply that is followed by other stanzas to the client's own
+// session (see session.Session.SendBatch).
+func (rq *Request) sendBatch(b []byte, ends []int) {
+	if rq.answered {
+		panic("router: BUG: a request is answered twice")
+	}
+	rq.answered = true
+	rq.Session.SendBatch(rq.Turn, b, ends)
+	rq.Turn.Keep(b)
+}

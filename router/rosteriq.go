@@ -74,7 +74,8 @@ func (r *Router) rosterGet(rq *Request) {
 			rq.Error(err)
 			return
 		}
-		if r.sendCurrent(rq, r.appendRosterOrChanges(rq, owner, ro), seen) {
+		b, ends := r.appendRosterOrChanges(rq, owner, ro)
+		if r.sendCurrent(rq, b, ends, seen) {
 			return
 		}
 	}
@@ -82,8 +83,9 @@ func (r *Router) rosterGet(rq *Request) {
 }
 
 // sendCurrent sends what was read of a roster and makes the resource interested,
-// unless the roster has changed since: what changes from now on is pushed.
-func (r *Router) sendCurrent(rq *Request, b []byte, seen uint32) bool {
+// unless the roster has changed since: what changes from now on is pushed. ends says
+// where each stanza of b ends, nil: it is one.
+func (r *Router) sendCurrent(rq *Request, b []byte, ends []int, seen uint32) bool {
 	owner := rq.Account().String()
 	mu := r.order(owner)
 	defer mu.Unlock()
@@ -92,7 +94,11 @@ func (r *Router) sendCurrent(rq *Request, b []byte, seen uint32) bool {
 		return false
 	}
 	rq.Session.SetInterested()
-	rq.send(b)
+	if len(ends) > 1 {
+		rq.sendBatch(b, ends)
+	} else {
+		rq.send(b)
+	}
 	return true
 }
 
@@ -107,9 +113,9 @@ func (r *Router) rosterGetInline(rq *Request) bool {
 	case !ok:
 		return false
 	case len(ver) == 0:
-		return r.sendCurrent(rq, appendRoster(rq, ro), seen)
+		return r.sendCurrent(rq, appendRoster(rq, ro), nil, seen)
 	case string(ver) == strconv.FormatInt(ro.Version, 10):
-		return r.sendCurrent(rq, rq.appendEmpty(), seen)
+		return r.sendCurrent(rq, rq.appendEmpty(), nil, seen)
 	}
 	return false
 }
@@ -144,15 +150,15 @@ const pushMarkup = 160
 // appendRosterOrChanges appends, for a client that has an older version, an empty
 // result and then the changes as pushes, where those are known and smaller than
 // the whole: RFC 6121 section 2.6.3 leaves it to the server. Otherwise it appends
-// the roster.
-func (r *Router) appendRosterOrChanges(rq *Request, owner jid.JID, ro *Roster) []byte {
+// the roster. ends says where each stanza ends; nil: there is one.
+func (r *Router) appendRosterOrChanges(rq *Request, owner jid.JID, ro *Roster) (b []byte, ends []int) {
 	ver := rq.Payload().Attr("ver")
 	since, err := strconv.ParseInt(string(ver), 10, 64)
 	if err != nil || since < 0 {
-		return appendRoster(rq, ro)
+		return appendRoster(rq, ro), nil
 	}
 	if since == ro.Version {
-		return rq.appendEmpty()
+		return rq.appendEmpty(), nil
 	}
 	to := rq.Session.FullJID()
 	push := pushMarkup + escapedLen(to)
@@ -163,19 +169,21 @@ func (r *Router) appendRosterOrChanges(rq *Request, owner jid.JID, ro *Roster) [
 		}
 	}
 	if size > limit {
-		return appendRoster(rq, ro) // before the store is asked
+		return appendRoster(rq, ro), nil // before the store is asked
 	}
 	changes, current, ok, err := r.cfg.Store.RosterChanges(r.ctx, owner, since)
 	if err != nil || !ok || current != ro.Version || size+push*removed(changes) > limit {
-		return appendRoster(rq, ro)
+		return appendRoster(rq, ro), nil
 	}
 	// One write, as the whole roster is one, and no larger.
-	b := rq.appendEmpty()
+	b = rq.appendEmpty()
+	ends = append(make([]int, 0, 1+len(changes)), len(b))
 	for i := range changes {
 		c := &changes[i]
 		b = appendPush(b, to, &c.Item, c.Removed, c.Version)
+		ends = append(ends, len(b))
 	}
-	return b
+	return b, ends
 }
 
 // removed is how many of the changes are items that were removed.

@@ -106,6 +106,10 @@ type Config struct {
 	Linger         time.Duration  // wait for the peer's close; default 5 s
 	Shards         int            // of the session table; default 256
 	Logger         *slog.Logger   // nil discards
+
+	// Sent is called with each unit that is sent (see Session.SendBytes), before it is
+	// queued, from any goroutine; for tests. It must not keep b. nil: nothing is called.
+	Sent func(b []byte)
 }
 
 func (c *Config) setDefaults() {

@@ -131,11 +131,34 @@ func (s *Session) Send(t *Turn, x Appender) bool {
 	return ok
 }
 
-// SendBytes writes b to the connection, whole or not at all; b is copied. It
-// leaves at the end of the turn. False means that the session takes nothing any
-// more: its connection is closed, or its outbox is full because the client does
-// not read.
+// SendBytes writes b to the connection, whole or not at all; b is copied. It is one
+// stanza, or another unit of the stream: a first-level element, our stream header, or
+// the end of the stream. So each can be counted (XEP-0198) and framed (RFC 7395) on its
+// own. It leaves at the end of the turn. False means that the session takes nothing any
+// more: its connection is closed, or its outbox is full because the client does not
+// read.
 func (s *Session) SendBytes(t *Turn, b []byte) bool {
+	if f := s.mgr.cfg.Sent; f != nil {
+		f(b)
+	}
+	return s.write(t, b)
+}
+
+// SendBatch is SendBytes for several stanzas in one write, all or none of them: b has
+// them one after another, and ends says where each ends. An outbox takes one write that
+// is larger than itself, which many small ones are not.
+func (s *Session) SendBatch(t *Turn, b []byte, ends []int) bool {
+	if f := s.mgr.cfg.Sent; f != nil {
+		begin := 0
+		for _, end := range ends {
+			f(b[begin:end])
+			begin = end
+		}
+	}
+	return s.write(t, b)
+}
+
+func (s *Session) write(t *Turn, b []byte) bool {
 	if s.has(flagSlow | flagGone) {
 		return false
 	}

@@ -104,6 +104,7 @@ func NewServer(t testing.TB, cfg Config) *Server {
 	if sc.Limits == (parser.Limits{}) {
 		sc.Limits = parser.Limits{MaxStanza: 64 << 10}
 	}
+	sc.Sent = newUnits(t).sent
 	s.Sessions = session.NewManager(sc)
 	s.Router.Attach(s.Sessions)
 	if cfg.Outbox == 0 {
