@@ -15,11 +15,11 @@ import (
 // startRelay starts the bare relay in a process of its own.
 func startRelay(t testing.TB) (address string, pid int) {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "roost")
-	if out, err := exec.Command("go", "build", "-o", program, "roost/cmd/roost").CombinedOutput(); err != nil {
+	program := filepath.Join(t.TempDir(), "roost-bench")
+	if out, err := exec.Command("go", "build", "-o", program, "roost/cmd/roost-bench").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	cmd := exec.Command(program, "bench", "relay")
+	cmd := exec.Command(program, "relay")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
