@@ -183,12 +183,22 @@ func (g *registrar) change(rq *router.Request) error {
 	if who, err := jid.New(username, rq.Session.Host(), ""); err != nil || who != own {
 		return stanza.Forbidden.WithText("That is another account.")
 	}
+	before, err := rq.Router.OwnAccount(rq.Session)
+	if err != nil {
+		return err
+	}
 	c, err := g.credentials(rq, password)
 	if err != nil {
 		return err
 	}
-	if _, err := rq.Router.OwnAccount(rq.Session); err != nil {
-		return err // the derivation of keys may have waited for a second
+	// The derivation of keys waits its turn. Meanwhile somebody else may have locked the
+	// account or changed its password, which is to end this session.
+	account, err := rq.Router.OwnAccount(rq.Session)
+	if err != nil {
+		return err
+	}
+	if account.Disabled || account.Event != before.Event {
+		return stanza.NotAuthorized
 	}
 	event, err := rq.Router.Store().SetCredentials(rq.Router.Context(), own, c, false)
 	if err != nil {

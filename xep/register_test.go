@@ -2,11 +2,14 @@ package xep_test
 
 import (
 	"net/netip"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
 
+	"roost/internal/xmpptest"
 	"roost/jid"
+	"roost/store/faultstore"
 	"roost/xep"
 )
 
@@ -129,5 +132,33 @@ func TestRemovedAccountIsNew(t *testing.T) {
 	}
 	if got := romeo.iq("set", "<query xmlns='jabber:iq:roster'><item jid='juliet@localhost'/></query>"); got != "result" {
 		t.Errorf("a roster set: %s", got)
+	}
+}
+
+// TestPasswordChangeOvertaken: an account that is locked while a client's change of
+// its password waits for keys keeps its password, and the client does not stay.
+func TestPasswordChangeOvertaken(t *testing.T) {
+	var faults faultstore.Faults
+	ts := newTestServerWith(t, xmpptest.Config{Store: faults.Options()})
+	owner := jid.MustParse("romeo@localhost")
+	before, err := ts.Store.Account(t.Context(), owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	romeo := ts.login(t, "romeo")
+	reads := faults.Calls("Account")
+	var locked error
+	faults.SetFault(func(op string) error {
+		if op == "Account" && faults.Calls(op) == reads+3 { // for the request, before and after the keys are derived
+			locked = ts.Store.SetDisabled(t.Context(), owner, true)
+		}
+		return nil
+	})
+	if got := romeo.iq("set", registerQuery("romeo", "other")); got != "not-authorized" {
+		t.Errorf("the password was changed: %s (%v)", got, locked)
+	}
+	after, err := ts.Store.Account(t.Context(), owner)
+	if err != nil || !after.Disabled || !reflect.DeepEqual(before.Credentials, after.Credentials) {
+		t.Errorf("before %v, after %v, %v", before, after, err)
 	}
 }

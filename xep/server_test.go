@@ -22,8 +22,13 @@ type testServer struct {
 
 func newTestServer(t *testing.T, cfg xep.Config) *testServer {
 	t.Helper()
-	cfg.Iterations = store.MinIterations
-	return &testServer{xmpptest.NewServer(t, xmpptest.Config{XEP: cfg}), memnet.Loopback}
+	return newTestServerWith(t, xmpptest.Config{XEP: cfg})
+}
+
+func newTestServerWith(t *testing.T, cfg xmpptest.Config) *testServer {
+	t.Helper()
+	cfg.XEP.Iterations = store.MinIterations
+	return &testServer{xmpptest.NewServer(t, cfg), memnet.Loopback}
 }
 
 // testClient is one client.
