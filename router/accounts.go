@@ -159,12 +159,12 @@ func (r *Router) OwnAccount(s *session.Session) (store.Account, error) {
 
 // mayHave reports whether a session may be sent what was read for it by its account's
 // name.
-func (r *Router) mayHave(s *session.Session) bool {
+func (r *Router) mayHave(s *session.Session) (bool, error) {
 	_, err := r.OwnAccount(s)
-	if err != nil && !errors.Is(err, stanza.NotAuthorized) {
-		r.cfg.Logger.Error("account could not be read", "jid", s.FullJID(), "err", err)
+	if errors.Is(err, stanza.NotAuthorized) {
+		return false, nil
 	}
-	return err == nil
+	return err == nil, err
 }
 
 // isLocked reports whether an account is locked now: whoever was let in again

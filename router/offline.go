@@ -132,8 +132,10 @@ func (r *Router) flushPage(t *session.Turn, s *session.Session) (page, error) {
 	if err != nil {
 		return pageLast, err
 	}
-	if len(msgs) > 0 && !r.mayHave(s) {
-		return pageRefused, nil
+	if len(msgs) > 0 {
+		if ok, err := r.mayHave(s); !ok {
+			return pageRefused, err
+		}
 	}
 	if len(msgs) == 0 && after > 0 {
 		r.undeleted.delete(owner, after)

@@ -300,8 +300,13 @@ func (r *Router) sendRequests(t *session.Turn, s *session.Session, only []string
 		r.cfg.Logger.Error("subscription requests could not be read", "jid", s.FullJID(), "err", err)
 		return
 	}
-	if len(requests) > 0 && !r.mayHave(s) {
-		return
+	if len(requests) > 0 {
+		if ok, err := r.mayHave(s); !ok {
+			if err != nil {
+				r.cfg.Logger.Error("account could not be read", "jid", s.FullJID(), "err", err)
+			}
+			return
+		}
 	}
 	if only != nil {
 		requests = slices.DeleteFunc(requests, func(q store.Request) bool { return !slices.Contains(only, q.From.String()) })
