@@ -116,10 +116,18 @@ func (c *core) watch(ctx context.Context) {
 	}
 }
 
-// onWorker runs f on a worker that may wait for commits, and returns its error.
+// errPanicked is the error of a function that has panicked; the log has the stack.
+var errPanicked = errors.New("a function has panicked")
+
+// onWorker runs f on a worker that may wait for commits, and returns its error, also
+// where it panics: the worker recovers from that.
 func (c *core) onWorker(ctx context.Context, f func(*session.Turn) error) error {
 	done := make(chan error, 1)
-	c.sessions.Go(session.Write, func(t *session.Turn) { done <- f(t) })
+	c.sessions.Go(session.Write, func(t *session.Turn) {
+		err := errPanicked
+		defer func() { done <- err }()
+		err = f(t)
+	})
 	select {
 	case err := <-done:
 		return err

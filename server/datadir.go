@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"roost/internal/ownfile"
+	"roost/store/stores"
 )
 
 // Files of the data directory that are neither the database nor TLS's.
@@ -25,18 +26,46 @@ const (
 // maxCommand limits what of a command line is kept and shown, in bytes.
 const maxCommand = 200
 
-// lockDir takes the lock of a data directory for this process, until the file is
-// closed. The lock is the kernel's and ends with the process: a file that was left
-// behind locks nothing. Commands for accounts do not take it, they run beside a
-// server.
-func lockDir(dir string) (*os.File, error) {
-	f, err := ownfile.Open(filepath.Join(dir, lockFile), 0o600)
+// locks are files that this process has locked.
+type locks []*os.File
+
+// Close gives the locks back.
+func (l locks) Close() (err error) {
+	for _, f := range l {
+		err = errors.Join(err, f.Close())
+	}
+	return err
+}
+
+// takeLocks locks a data directory for this process, and the file of a database that
+// is elsewhere, "" where there is none: of two servers on one database each would know
+// only its own clients.
+func takeLocks(dir, database string) (locks, error) {
+	f, err := lock(filepath.Join(dir, lockFile), "data directory "+dir)
 	if err != nil {
-		return nil, fmt.Errorf("server: lock the data directory: %w", err)
+		return nil, err
+	}
+	if database == "" || filepath.Clean(database) == filepath.Join(dir, stores.FileName) {
+		return locks{f}, nil
+	}
+	g, err := lock(database+"-lock", "database "+database)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return locks{f, g}, nil
+}
+
+// lock takes a lock for this process, until the file is closed. The lock is the
+// kernel's and ends with the process: a file that was left behind locks nothing.
+// Commands for accounts do not take it, they run beside a server.
+func lock(name, what string) (*os.File, error) {
+	f, err := ownfile.Open(name, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("server: lock the %s: %w", what, err)
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = fmt.Errorf("server: the data directory %s is in use by %s: stop that server, or name another directory", dir, lockHolder(f))
+		err = fmt.Errorf("server: the %s is in use by %s: stop that server, or name another", what, lockHolder(f))
 		return nil, errors.Join(err, f.Close())
 	}
 	if err == nil {
@@ -46,7 +75,7 @@ func lockDir(dir string) (*os.File, error) {
 		_, err = fmt.Fprintf(f, "%d\n%s\n", os.Getpid(), printable(strings.Join(os.Args, " ")))
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("server: lock the data directory: %w", err), f.Close())
+		return nil, errors.Join(fmt.Errorf("server: lock the %s: %w", what, err), f.Close())
 	}
 	return f, nil
 }

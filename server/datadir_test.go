@@ -199,6 +199,9 @@ func TestDataDirectoryPage(t *testing.T) {
 // unreadable for others before its log gets its mode.
 func TestStoreElsewhere(t *testing.T) {
 	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "elsewhere.db")
+	if err := os.WriteFile(file+"-of-another", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for range 2 {
 		s, err := New(t.Context(), Config{C2S: "127.0.0.1:0", DataDir: dir, Store: "sqlite:" + file})
 		if err != nil {
@@ -207,12 +210,27 @@ func TestStoreElsewhere(t *testing.T) {
 		for _, name := range []string{file, file + "-wal"} {
 			wantMode(t, name, 0o600)
 		}
+		wantMode(t, file+"-of-another", 0o644)
 		if err := s.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}
 		if err := os.Chmod(file, 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+	first, err := New(t.Context(), Config{C2S: "127.0.0.1:0", DataDir: dir, Store: "sqlite:" + file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), Store: "sqlite:" + file}
+	if s, err := New(t.Context(), other); err == nil || !strings.Contains(err.Error(), "the database "+file+" is in use by process") {
+		t.Errorf("a second server on one database: %v", err)
+		if err == nil {
+			_ = s.Shutdown(t.Context())
+		}
+	}
+	if err := first.Shutdown(t.Context()); err != nil {
+		t.Error(err)
 	}
 	if names, _ := filepath.Glob(filepath.Join(dir, sqlite.FileName+"*")); len(names) > 0 {
 		t.Errorf("in the data directory: %q", names)

@@ -37,7 +37,10 @@ func secureFiles(dir, database string, keys []string, log *slog.Logger) {
 		patterns = append(patterns, filepath.Join(globQuote(dir), pattern))
 	}
 	if database != "" && filepath.Clean(database) != filepath.Join(dir, stores.FileName) {
-		patterns = append(patterns, globQuote(database), globQuote(database)+"-*")
+		// Not database-*: other files may be in that directory, of any name.
+		for _, suffix := range []string{"", "-wal", "-shm", "-journal", "-reserve"} {
+			patterns = append(patterns, globQuote(database+suffix))
+		}
 	}
 	for _, pattern := range patterns {
 		names, _ := filepath.Glob(pattern) // the patterns are right

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"time"
 
 	"roost/capacity"
@@ -24,7 +23,7 @@ import (
 type Server struct {
 	*core
 	cfg       Config
-	lock      *os.File // of the data directory
+	locks     locks // of the data directory, and of a database elsewhere
 	certs     *Certificates
 	poller    *poller.Poller
 	listeners []*poller.Listener
@@ -46,25 +45,25 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err := ownfile.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("server: data directory: %w", err)
 	}
-	lock, err := lockDir(cfg.DataDir)
+	location, err := stores.Locate(cfg.Store)
+	if err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	locks, err := takeLocks(cfg.DataDir, databaseFile(location))
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			_ = lock.Close()
+			_ = locks.Close()
 		}
 	}()
-	location, err := stores.Locate(cfg.Store)
-	if err != nil {
-		return nil, fmt.Errorf("server: %w", err)
-	}
 	secureFiles(cfg.DataDir, databaseFile(location), cfg.TLSKey, cfg.Logger) // before SQLite gives the database's mode to its other files
 	secret, err := loadSecret(cfg.DataDir)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, lock: lock}
+	s := &Server{cfg: cfg, locks: locks}
 	if s.certs, err = NewCertificates(&s.cfg); err != nil {
 		return nil, err
 	}
@@ -187,12 +186,16 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err == nil && left > 0 {
 		err = ctx.Err() // nil where Linger is over: it is all that a client gets
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case !errors.Is(err, context.DeadlineExceeded):
+	case left == 0:
+		err = errors.New("server: the store did not take in time what was to be written")
+	default:
 		err = fmt.Errorf("server: %d clients were cut off", left)
 	}
 	err = errors.Join(err, s.poller.Close())
 	s.core.close()
-	return errors.Join(err, s.store.Close(), s.lock.Close())
+	return errors.Join(err, s.store.Close(), s.locks.Close())
 }
 
 // drain waits, bounded, for the farewells to reach the clients; the poller cuts

@@ -28,10 +28,11 @@ func TestConnectionTimeout(t *testing.T) {
 	// Past the time of those who came later; a loop looks at all of its clients.
 	done.ask(ping, "id='p'")
 
-	s = startServer(t, func(c *Config) { c.IdleTimeout = 3 * time.Second })
+	s = startServer(t, func(c *Config) { c.IdleTimeout = 6 * time.Second })
 	// Only one client at a time has to hurry: the other keeps itself alive.
-	watcher := connect(t, s).login("romeo", "garden").available()
+	watcher := connect(t, s).login("romeo", "garden")
 	stop := keepAlive(t, watcher)
+	watcher.available()
 	silent := connect(t, s).login("romeo", "orchard").available()
 	silent.ask("", "from='romeo@localhost/garden'")
 	watcher.ask("", "type='unavailable'")

@@ -96,7 +96,8 @@ func TestInputAfterAuth(t *testing.T) {
 		other = connect(t, s)
 	}
 	now := s.poller.Stats()
-	if now.Unauth > held {
+	// The other clients are not authenticated either: what is queued for one counts.
+	if now.Unauth > held+int64(more)/16 {
 		t.Errorf("%d bytes are held when %d more were sent, before that it were %d", now.Unauth, more, held)
 	}
 	if got := now.Reads - reads; got > 40 {

@@ -1,0 +1,22 @@
+package server
+
+import (
+	"errors"
+	"testing"
+
+	"roost/session"
+)
+
+// TestPanicOnWorker: what panics on a worker has an error for its caller, who would
+// wait for it forever, and account events would not be acted on again.
+func TestPanicOnWorker(t *testing.T) {
+	s := startServer(t, nil)
+	err := s.onWorker(t.Context(), func(*session.Turn) error { panic("a fault of the test") })
+	if !errors.Is(err, errPanicked) {
+		t.Errorf("the error is %v", err)
+	}
+	want := errors.New("an error")
+	if err := s.onWorker(t.Context(), func(*session.Turn) error { return want }); err != want {
+		t.Errorf("then the error is %v", err)
+	}
+}
