@@ -204,9 +204,12 @@ func (c *Conn) drained(loop int) {
 	if c.closed() {
 		return
 	}
-	if c.closing() {
+	switch {
+	case c.state == stateHalfClosed:
+		c.destroy(c.endOfInput())
+	case c.closing():
 		c.closeWrite()
-		return
+	default:
+		c.handler.Drained(loop)
 	}
-	c.handler.Drained(loop)
 }
