@@ -29,6 +29,22 @@ type accountFlags struct {
 	KeepAccounts bool   `help:"Do not delete the accounts that were made: the next run needs not make them."`
 }
 
+// database names the database for people.
+func (f *accountFlags) database() string {
+	if f.Store != "" {
+		return stores.Redact(f.Store)
+	}
+	return f.Create
+}
+
+// validate refuses flags that mean nothing without --create.
+func (f *accountFlags) validate() error {
+	if f.Create == "" && (f.Store != "" || f.CreateAnyway || f.KeepAccounts) {
+		return cli.UsageError("--store, --create-anyway and --keep-accounts are about the accounts that --create makes: add --create DIR, or leave them out")
+	}
+	return nil
+}
+
 // importBatch is how many accounts are written in one transaction.
 const importBatch = 256
 
@@ -157,7 +173,7 @@ func (f *fleetFlags) onlyOurs(ctx context.Context, s store.Accounts) error {
 	}
 	return store.EachAccount(ctx, s, "", func(a store.Account) error {
 		if !ours(a.JID) {
-			return fmt.Errorf("%s has other accounts, such as %v, and a known password does not belong beside them: measure a server of its own, or add --create-anyway", f.Create, a.JID)
+			return fmt.Errorf("%s has other accounts, such as %v, and a known password does not belong beside them: measure a server of its own, or add --create-anyway", f.database(), a.JID)
 		}
 		return nil
 	})
@@ -184,8 +200,12 @@ func (m *madeAccounts) remove() (err error) {
 			return err
 		}
 	}
+	list := []string{"roost", "user", "list", "--data", m.from.Create}
+	if m.from.Store != "" {
+		list = append(list, "--store", stores.Redact(m.from.Store))
+	}
 	return fmt.Errorf("accounts with a known password are left in %s; list them with: %s; the first reason: %w",
-		m.from.Create, cli.Quote("roost", "user", "list", "--data", m.from.Create), err)
+		m.from.database(), cli.Quote(list...), err)
 }
 
 // removeFrom returns how many accounts could not be deleted, and the first reason.

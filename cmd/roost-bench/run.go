@@ -32,6 +32,9 @@ func measure[R any, P bench.Result[R]](f *fleetFlags, s scenario[R]) (result err
 	if f.Worker >= 0 {
 		return work[R, P](ctx, f, s)
 	}
+	if err := f.accountFlags.validate(); err != nil {
+		return err
+	}
 	clients, accounts := s.need()
 	if err := f.fits(clients); err != nil {
 		return err

@@ -34,7 +34,7 @@ type checkCmd struct {
 // checkedFlags are the flags of the server that the help of roost check has: those
 // that change what it finds. It takes all others and checks their values.
 var checkedFlags = []string{
-	"sessions", "json", "config", "domain", "c2s", "c2s-tls", "data", "tls-cert", "tls-key", "tls-lean", "handshakes", "allow-plaintext",
+	"sessions", "json", "config", "domain", "c2s", "c2s-tls", "data", "store", "tls-cert", "tls-key", "tls-lean", "handshakes", "allow-plaintext",
 	"roster-cache", "memory-limit", "login-timeout", "help",
 }
 
