@@ -44,11 +44,17 @@ func Locate(u *url.URL) (store.Location, error) {
 		return nil, errors.New("a database is in a file, not on another host: write sqlite:PATH, or sqlite:///PATH with three slashes")
 	case path == "":
 		return nil, errors.New("no file is named: write sqlite:PATH")
+	case path == ":memory:":
+		return nil, errors.New("a database in memory is lost with the process: name a file")
 	case u.Fragment != "":
 		return nil, errors.New("a # in a file name is written %23")
 	}
 	l := location{Config{Path: path}}
-	for name, values := range u.Query() {
+	parameters, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, errors.New("what follows the ? must be reserve=BYTES; a ? in a file name is written %3F")
+	}
+	for name, values := range parameters {
 		if name != "reserve" {
 			return nil, fmt.Errorf("there is no parameter %q, only reserve", name)
 		}
