@@ -136,7 +136,7 @@ func TestRemovedAccountIsNew(t *testing.T) {
 }
 
 // TestPasswordChangeOvertaken: an account that is locked while a client's change of
-// its password waits for keys keeps its password, and the client does not stay.
+// its password waits for keys keeps its password.
 func TestPasswordChangeOvertaken(t *testing.T) {
 	var faults faultstore.Faults
 	ts := newTestServerWith(t, xmpptest.Config{Store: faults.Options()})
