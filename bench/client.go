@@ -63,7 +63,7 @@ func (a Account) JID() string { return a.User + "@" + a.Domain }
 // Client is one client. Its methods are called by its loop's goroutine, except
 // Send.
 type Client struct {
-	fleet   *Fleet
+	clients *Clients
 	conn    atomic.Pointer[poller.Conn] // nil before it is connected
 	account Account
 	number  int // of the account
@@ -85,10 +85,10 @@ func (c *Client) start() {
 	c.conn.Load().SetDeadline(loginTimeout)
 	c.started = time.Now()
 	switch {
-	case c.fleet.cfg.Raw:
+	case c.clients.cfg.Raw:
 		c.header()
 		c.ready()
-	case c.fleet.cfg.TLS == DirectTLS:
+	case c.clients.cfg.TLS == DirectTLS:
 		c.secure()
 	default:
 		c.header()
@@ -99,11 +99,11 @@ func (c *Client) start() {
 func (c *Client) ready() {
 	c.state = stateReady
 	c.conn.Load().SetDeadline(0)
-	if f := c.fleet.onReady; f != nil {
+	if f := c.clients.onReady; f != nil {
 		f(time.Since(c.started))
 	}
-	leave := c.fleet.leave
-	c.fleet.loginDone(nil) // whoever waits for the last login may go on with the fleet
+	leave := c.clients.leave
+	c.clients.loginDone(nil) // whoever waits for the last login may go on with the clients
 	if leave {
 		c.leave()
 	}
@@ -113,7 +113,7 @@ func (c *Client) ready() {
 const loginTimeout = 2 * time.Minute
 
 func (c *Client) secure() {
-	if err := c.conn.Load().StartClientTLS(c.fleet.tls); err != nil {
+	if err := c.conn.Load().StartClientTLS(c.clients.tls); err != nil {
 		c.fail(err)
 	}
 }
@@ -136,7 +136,7 @@ func (c *Client) write(p []byte) {
 
 // Data handles what the server sent.
 func (c *Client) Data(loop int, p []byte) int {
-	scratch := c.fleet.scratch[loop]
+	scratch := c.clients.scratch[loop]
 	n := 0
 	for n < len(p) && c.state != stateFailed {
 		ev, used, err := c.parser.Next(scratch, p[n:])
@@ -145,7 +145,7 @@ func (c *Client) Data(loop int, p []byte) int {
 		case err != nil:
 			c.fail(err)
 		case ev == parser.Stanza:
-			c.element(loop, scratch.Doc().Root())
+			c.element(loop, scratch.Tape().Root())
 		case ev == parser.StreamClose && c.leaving:
 			c.state = stateFailed
 			c.drop()
@@ -158,7 +158,7 @@ func (c *Client) Data(loop int, p []byte) int {
 
 // Secured goes on after STARTTLS or begins after direct TLS.
 func (c *Client) Secured(loop int, _ *tls.ConnectionState, _ *x509.Certificate) {
-	c.parser.Free(c.fleet.scratch[loop])
+	c.parser.Free(c.clients.scratch[loop])
 	c.parser.Reset()
 	c.header()
 }
@@ -174,16 +174,16 @@ func (c *Client) Expired(int, error) {}
 
 // Closed is called when the connection is gone.
 func (c *Client) Closed(loop int, err error) {
-	c.parser.Free(c.fleet.scratch[loop])
+	c.parser.Free(c.clients.scratch[loop])
 	switch {
 	case err != nil:
 		c.fail(err)
 	case c.state == stateReady:
 		c.state = stateFailed // dropped by this side
-		c.fleet.gone()
+		c.clients.gone()
 	}
-	c.fleet.giveBack(c)
-	c.fleet.left.Done()
+	c.clients.giveBack(c)
+	c.clients.left.Done()
 }
 
 func (c *Client) fail(err error) {
@@ -193,9 +193,9 @@ func (c *Client) fail(err error) {
 	before := c.state
 	c.state = stateFailed
 	if before == stateReady {
-		c.fleet.lose(fmt.Errorf("%s was disconnected: %w", c.account.JID(), err))
+		c.clients.lose(fmt.Errorf("%s was disconnected: %w", c.account.JID(), err))
 	} else {
-		c.fleet.loginDone(fmt.Errorf("%w: %s: %w", ErrLogin, c.account.JID(), err))
+		c.clients.loginDone(fmt.Errorf("%w: %s: %w", ErrLogin, c.account.JID(), err))
 	}
 	c.drop()
 }
@@ -218,12 +218,12 @@ func (c *Client) element(loop int, el parser.Element) {
 	case stateRoster:
 		if string(el.Attr("id")) == iqRoster {
 			c.state = statePresence
-			c.send(c.fleet.cfg.presence())
+			c.send(c.clients.cfg.presence())
 		}
 	case statePresence:
 		c.ready()
 	case stateReady:
-		c.fleet.received(loop, c, el)
+		c.clients.received(loop, c, el)
 	}
 }
 
@@ -233,7 +233,7 @@ func (c *Client) features(el parser.Element) {
 		return
 	}
 	switch {
-	case c.fleet.cfg.TLS == STARTTLS && !c.conn.Load().Secure():
+	case c.clients.cfg.TLS == STARTTLS && !c.conn.Load().Secure():
 		c.state = stateTLS
 		c.send("<starttls xmlns='" + tlsNS + "'/>")
 	case el.Child(saslNS, "mechanisms").OK():
@@ -263,9 +263,9 @@ func (c *Client) proceed(el parser.Element) {
 func (c *Client) auth() {
 	c.state = stateSASL
 	initial := "\x00" + c.account.User + "\x00" + c.account.Password
-	if c.fleet.cfg.Mechanism != Plain {
+	if c.clients.cfg.Mechanism != Plain {
 		var err error
-		if c.scram, err = c.fleet.conversation(c.account); err != nil {
+		if c.scram, err = c.clients.conversation(c.account); err != nil {
 			c.fail(err)
 			return
 		}
@@ -274,7 +274,7 @@ func (c *Client) auth() {
 			return
 		}
 	}
-	c.send("<auth xmlns='" + saslNS + "' mechanism='" + string(c.fleet.cfg.Mechanism) + "'>" +
+	c.send("<auth xmlns='" + saslNS + "' mechanism='" + string(c.clients.cfg.Mechanism) + "'>" +
 		base64.StdEncoding.EncodeToString([]byte(initial)) + "</auth>")
 }
 
@@ -323,17 +323,17 @@ func (c *Client) FullJID() string { return c.account.JID() + "/" + c.account.Res
 // called from any goroutine.
 func (c *Client) Message(to string) {
 	from := ""
-	if c.fleet.cfg.From {
+	if c.clients.cfg.From {
 		from = c.FullJID()
 	}
 	var buf [512]byte
-	c.write(appendMessage(buf[:0], c.fleet.nextID(), from, to))
+	c.write(appendMessage(buf[:0], c.clients.nextID(), from, to))
 }
 
 // leave closes the stream as RFC 6120 section 4.4 has it. Loop.
 func (c *Client) leave() {
 	c.leaving = true
-	c.fleet.gone()
+	c.clients.gone()
 	c.send("</stream:stream>")
 }
 

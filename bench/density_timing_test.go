@@ -47,7 +47,7 @@ func density(b *testing.B, cfg Config, contacts int) {
 	if cfg.TLS == DirectTLS {
 		cfg.Target = r.direct
 	}
-	f, err := NewFleet(cfg)
+	f, err := NewClients(cfg)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -66,7 +66,7 @@ type Sample struct {
 }
 
 // Idle logs clients in and watches what they cost while they do nothing.
-func (f *Fleet) Idle(ctx context.Context, cfg IdleConfig) (IdleResult, error) {
+func (f *Clients) Idle(ctx context.Context, cfg IdleConfig) (IdleResult, error) {
 	if cfg.Settle <= 0 {
 		cfg.Settle = 2 * time.Minute
 	}
@@ -78,7 +78,7 @@ func (f *Fleet) Idle(ctx context.Context, cfg IdleConfig) (IdleResult, error) {
 	return r, err
 }
 
-func (f *Fleet) idle(ctx context.Context, cfg IdleConfig, r *IdleResult) error {
+func (f *Clients) idle(ctx context.Context, cfg IdleConfig, r *IdleResult) error {
 	if err := f.login(ctx, cfg.Base, cfg.Rate); err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (f *Fleet) idle(ctx context.Context, cfg IdleConfig, r *IdleResult) error {
 }
 
 // settled reads the server's usage after a rest, and goes on when everybody has.
-func (f *Fleet) settled(ctx context.Context, cfg IdleConfig) (u Usage, err error) {
+func (f *Clients) settled(ctx context.Context, cfg IdleConfig) (u Usage, err error) {
 	if cfg.ServerPID == 0 {
 		return u, f.sync(ctx)
 	}
@@ -123,7 +123,7 @@ func (f *Fleet) settled(ctx context.Context, cfg IdleConfig) (u Usage, err error
 }
 
 // hold keeps the clients idle, with pings spread evenly.
-func (f *Fleet) hold(ctx context.Context, cfg IdleConfig, r *IdleResult) error {
+func (f *Clients) hold(ctx context.Context, cfg IdleConfig, r *IdleResult) error {
 	f.enter(phaseIdle, nil)
 	ctx, cancel := context.WithTimeout(ctx, cfg.Hold)
 	defer cancel()
@@ -145,8 +145,8 @@ func (f *Fleet) hold(ctx context.Context, cfg IdleConfig, r *IdleResult) error {
 }
 
 // ping has each client send white space once in every interval.
-func (f *Fleet) ping(ctx context.Context, every time.Duration) {
-	clients := f.Clients()
+func (f *Clients) ping(ctx context.Context, every time.Duration) {
+	clients := f.All()
 	const tick = 20 * time.Millisecond
 	start := time.Now()
 	sent := 0

@@ -9,7 +9,7 @@ import (
 )
 
 // login is Login at a rate, in logins per second; 0: as fast as it goes.
-func (f *Fleet) login(ctx context.Context, n int, rate float64) error {
+func (f *Clients) login(ctx context.Context, n int, rate float64) error {
 	if rate <= 0 {
 		return f.Login(ctx, n)
 	}
@@ -19,7 +19,7 @@ func (f *Fleet) login(ctx context.Context, n int, rate float64) error {
 }
 
 // timeLogins begins to record how long logins take; the answer sums it up.
-func (f *Fleet) timeLogins() (sum func() Latency) {
+func (f *Clients) timeLogins() (sum func() Latency) {
 	var mu sync.Mutex
 	hist := newHistogram()
 	f.onReady = func(took time.Duration) {
@@ -53,7 +53,7 @@ type LoginResult struct {
 
 // LoginStorm logs clients in, as many at once as the fleet allows, and lets each
 // go as soon as it is available.
-func (f *Fleet) LoginStorm(ctx context.Context, cfg LoginConfig) (LoginResult, error) {
+func (f *Clients) LoginStorm(ctx context.Context, cfg LoginConfig) (LoginResult, error) {
 	hist := f.timeLogins()
 	f.leave = true
 	if err := f.sync(ctx); err != nil {

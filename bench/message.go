@@ -118,14 +118,14 @@ var (
 )
 
 // Message lets pairs of clients exchange messages.
-func (f *Fleet) Message(ctx context.Context, cfg MessageConfig) (MessageResult, error) {
+func (f *Clients) Message(ctx context.Context, cfg MessageConfig) (MessageResult, error) {
 	if cfg.Warmup <= 0 {
 		cfg.Warmup = time.Second
 	}
 	if cfg.Duration <= 0 {
 		cfg.Duration = 10 * time.Second
 	}
-	clients := f.Clients()
+	clients := f.All()
 	if cfg.Pairs <= 0 || len(clients) < 2*cfg.Pairs {
 		return MessageResult{}, errFew
 	}
@@ -175,7 +175,7 @@ func (t *talk) atRate(ctx context.Context, clients []*Client, rate float64) {
 }
 
 // measure counts what arrives once the warm-up is over.
-func (t *talk) measure(ctx context.Context, f *Fleet, cfg MessageConfig) (MessageResult, error) {
+func (t *talk) measure(ctx context.Context, f *Clients, cfg MessageConfig) (MessageResult, error) {
 	_ = rest(ctx, cfg.Warmup)
 	f.enter(phaseMessages, func() int64 { return total(t.counts) })
 	before, err := serverUsage(cfg.ServerPID)
@@ -191,7 +191,7 @@ func (t *talk) measure(ctx context.Context, f *Fleet, cfg MessageConfig) (Messag
 	if err != nil {
 		return MessageResult{}, err
 	}
-	r := MessageResult{Pairs: cfg.Pairs, Sessions: len(f.Clients()), Messages: total(t.counts), Latency: summary(t.hists)}
+	r := MessageResult{Pairs: cfg.Pairs, Sessions: len(f.All()), Messages: total(t.counts), Latency: summary(t.hists)}
 	r.PerSecond = float64(r.Messages) / took.Seconds()
 	r.ServerCPU = (after.CPU - before.CPU).Seconds()
 	if r.Messages > 0 {

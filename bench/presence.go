@@ -37,7 +37,7 @@ const quiet = 2 * time.Second
 
 // befriend makes neighbours mutual contacts: everybody asks, and everybody
 // agrees. Contacts that exist already are left as they are by the server.
-func (f *Fleet) befriend(ctx context.Context, contacts int) error {
+func (f *Clients) befriend(ctx context.Context, contacts int) error {
 	var last atomic.Int64
 	touch := func() { last.Store(time.Now().UnixNano()) }
 	touch()
@@ -48,7 +48,7 @@ func (f *Fleet) befriend(ctx context.Context, contacts int) error {
 		}
 	})
 	defer f.listen(nil)
-	clients := f.Clients()
+	clients := f.All()
 	for i, c := range clients {
 		for d := 1; d <= contacts; d++ {
 			c.send("<presence type='subscribe' to='" + clients[neighbour(i, d, len(clients))].account.JID() + "'/>")
@@ -86,14 +86,14 @@ func rest(ctx context.Context, d time.Duration) error {
 }
 
 // Presence makes contacts, and then has clients change their presence.
-func (f *Fleet) Presence(ctx context.Context, cfg PresenceConfig) (PresenceResult, error) {
+func (f *Clients) Presence(ctx context.Context, cfg PresenceConfig) (PresenceResult, error) {
 	if cfg.Rate <= 0 {
 		cfg.Rate = 100
 	}
 	if cfg.Duration <= 0 {
 		cfg.Duration = 10 * time.Second
 	}
-	clients := f.Clients()
+	clients := f.All()
 	r := PresenceResult{Sessions: len(clients), Contacts: cfg.Contacts}
 	if len(clients) < cfg.Contacts+1 {
 		return r, errFewContacts
@@ -162,7 +162,7 @@ func (r *PresenceResult) latency() *Latency { return &r.Latency }
 
 // arrive waits until so many presences have been delivered, or none for some time:
 // how long the last ones take depends on the machine.
-func (f *Fleet) arrive(ctx context.Context, counts []paddedCount, want int64) {
+func (f *Clients) arrive(ctx context.Context, counts []paddedCount, want int64) {
 	have, last := total(counts), time.Now()
 	for have < want && time.Since(last) < quiet {
 		if rest(ctx, 10*time.Millisecond) != nil {
@@ -180,7 +180,7 @@ func neighbours(contacts, n int) int { return min(2*((contacts+1)/2), n-1) }
 
 // changes has one client after another change its presence. It leaves some time for
 // deliveries to contacts from an earlier run, of which arrive does not know.
-func (f *Fleet) changes(ctx context.Context, clients []*Client, cfg PresenceConfig) (sent int64) {
+func (f *Clients) changes(ctx context.Context, clients []*Client, cfg PresenceConfig) (sent int64) {
 	const tick = 5 * time.Millisecond
 	start := time.Now()
 	for time.Since(start) < cfg.Duration {

@@ -26,7 +26,7 @@ type ReconnectResult struct {
 
 // Reconnect logs clients in, drops all of them at once, as when a network fails,
 // and logs them in again as fast as it goes. The fleet has as many accounts.
-func (f *Fleet) Reconnect(ctx context.Context, cfg ReconnectConfig) (ReconnectResult, error) {
+func (f *Clients) Reconnect(ctx context.Context, cfg ReconnectConfig) (ReconnectResult, error) {
 	r := ReconnectResult{Sessions: cfg.Sessions}
 	if err := f.Login(ctx, cfg.Sessions); err != nil {
 		return r, err

@@ -43,9 +43,9 @@ func startRelay(t testing.TB) (address string, pid int) {
 }
 
 // relayFleet is n clients that the relay has paired in their order.
-func relayFleet(t testing.TB, address string, n int) *Fleet {
+func relayFleet(t testing.TB, address string, n int) *Clients {
 	t.Helper()
-	f, err := NewFleet(Config{Target: address, Raw: true, From: true, InFlight: 1})
+	f, err := NewClients(Config{Target: address, Raw: true, From: true, InFlight: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestRelayFleet(t *testing.T) {
 		t.Fatal(err)
 	}
 	var bytes [2]float64
-	for i, f := range []*Fleet{through, server} {
+	for i, f := range []*Clients{through, server} {
 		r, err := f.Message(t.Context(), MessageConfig{Pairs: 10, Warmup: 50 * time.Millisecond, Duration: 300 * time.Millisecond})
 		if err != nil || r.Messages < 20 {
 			t.Fatalf("%+v, %v", r, err)
@@ -86,7 +86,7 @@ func BenchmarkRelay(b *testing.B) {
 	for _, pairs := range []int{100, 1000} {
 		b.Run(fmt.Sprintf("pairs=%d", pairs), func(b *testing.B) {
 			r := startRoost(b, 2*pairs)
-			server, err := NewFleet(Config{Target: r.starttls, From: true})
+			server, err := NewClients(Config{Target: r.starttls, From: true})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -104,7 +104,7 @@ func BenchmarkRelay(b *testing.B) {
 			for b.Loop() {
 				n++
 				for i, of := range []struct {
-					f   *Fleet
+					f   *Clients
 					pid int
 				}{{server, r.cmd.Process.Pid}, {through, pid}} {
 					got, err := of.f.Message(b.Context(), MessageConfig{Pairs: pairs, Duration: 5 * time.Second, ServerPID: of.pid})
@@ -128,4 +128,4 @@ func BenchmarkRelay(b *testing.B) {
 }
 
 // quiet lets what is under way arrive, so that the next conversation is its own.
-func (f *Fleet) quiet() { time.Sleep(300 * time.Millisecond) }
+func (f *Clients) quiet() { time.Sleep(300 * time.Millisecond) }

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-func newFleet(t *testing.T, cfg Config) *Fleet {
+func newFleet(t *testing.T, cfg Config) *Clients {
 	t.Helper()
-	f, err := NewFleet(cfg)
+	f, err := NewClients(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,14 +40,14 @@ const (
 )
 
 // enter begins a phase; done counts what it is about, nil where there is nothing.
-func (f *Fleet) enter(phase string, done func() int64) {
+func (f *Clients) enter(phase string, done func() int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.status.Phase, f.done = phase, done
 }
 
 // Status is how far the fleet has come. It may be called at any time.
-func (f *Fleet) Status() Status {
+func (f *Clients) Status() Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.status
@@ -58,7 +58,7 @@ func (f *Fleet) Status() Status {
 }
 
 // sync waits until all processes that share a scenario have come here.
-func (f *Fleet) sync(ctx context.Context) error {
+func (f *Clients) sync(ctx context.Context) error {
 	if f.cfg.Sync == nil {
 		return ctx.Err()
 	}

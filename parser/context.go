@@ -38,7 +38,7 @@ var contexts struct {
 }
 
 // newContext makes the context of the header in d.
-func newContext(d *Doc) (*context, *Error) {
+func newContext(d *Tape) (*context, *Error) {
 	key := d.contextKey()
 	if len(key) > maxContext {
 		return nil, ErrHeaderContext
@@ -62,7 +62,7 @@ func newContext(d *Doc) (*context, *Error) {
 // contextKey has all that a context consists of. Names and namespaces have
 // neither of the bytes 0 and 1, so that two headers with one key are the same.
 // It is behind what text has.
-func (d *Doc) contextKey() []byte {
+func (d *Tape) contextKey() []byte {
 	root, lang := &d.tape[0], d.headerLang()
 	n := len(d.text)
 	key := append(d.text, d.name(root)...)
@@ -86,7 +86,7 @@ func (d *Doc) contextKey() []byte {
 }
 
 // makeContext allocates a context that owns its bytes.
-func makeContext(d *Doc) *context {
+func makeContext(d *Tape) *context {
 	c := &context{name: bytes.Clone(d.name(&d.tape[0])), lang: bytes.Clone(d.headerLang())}
 	for i := 1; i < len(d.tape); i++ {
 		t := &d.tape[i]
@@ -124,7 +124,7 @@ func (c *context) size() int {
 }
 
 // headerLang is the language of a header, nil if it is too long to be one.
-func (d *Doc) headerLang() []byte {
+func (d *Tape) headerLang() []byte {
 	lang := d.Root().AttrNS(uriXML, "lang")
 	if len(lang) > maxLang {
 		return nil

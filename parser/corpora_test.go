@@ -42,8 +42,8 @@ func summarize(t *testing.T, data []byte, chunk int) (sum summary) {
 			if ev == parser.StreamClose {
 				continue
 			}
-			h.Write(s.Doc().Raw())
-			for _, tok := range s.Doc().Tokens() {
+			h.Write(s.Tape().Raw())
+			for _, tok := range s.Tape().Tokens() {
 				maphash.WriteComparable(&h, tok)
 				switch tok.Kind {
 				case parser.Start:

@@ -8,7 +8,7 @@ const maxDeclaration = 1 << 10
 // declaration goes on with the XML declaration at src[p], behind "<?". It is
 // held to its grammar once it is whole (XML 1.0 production 23); before, only
 // what cannot be one is refused.
-func (d *Doc) declaration(p, end uint) (uint, bool, *Error) {
+func (d *Tape) declaration(p, end uint) (uint, bool, *Error) {
 	const name = "xml"
 	src := d.src
 	for ; p < end; p++ {

@@ -19,7 +19,7 @@ var passes = [inStray + 1]uint64{
 // passOver appends to a carried element the first bytes of a piece that dribbles
 // in, as long as the machine would only pass over them, and returns how many it
 // were. Clients that send byte by byte are the ones who cost most.
-func (d *Doc) passOver(s *Scratch, data []byte) int {
+func (d *Tape) passOver(s *Scratch, data []byte) int {
 	stops := passes[d.state]
 	if stops == 0 {
 		return 0
@@ -43,7 +43,7 @@ func (d *Doc) passOver(s *Scratch, data []byte) int {
 
 // passCharacter does the same for the character at d.pos, whose last byte has
 // just come, if it is one from U+0080 on and nothing but passed over.
-func (d *Doc) passCharacter() bool {
+func (d *Tape) passCharacter() bool {
 	if passes[d.state] == 0 || d.state == inName || d.state == inAttr {
 		return false
 	}

@@ -1,10 +1,10 @@
 package parser
 
-// Element is one element of a Doc: two words, to be passed by value. The zero
+// Element is one element of a Tape: two words, to be passed by value. The zero
 // Element is one that is not there; all methods are safe on it and return
 // nothing.
 type Element struct {
-	d   *Doc
+	d   *Tape
 	i   int32 // index of its Start token
 	end int32 // index behind the last token of its parent
 }
@@ -135,7 +135,7 @@ func (e Element) Next() Element {
 }
 
 // element is the first element that begins between two indices of one level.
-func (d *Doc) element(from, to int32) Element {
+func (d *Tape) element(from, to int32) Element {
 	for ; from < to; from++ {
 		if d.tape[from].Kind == Start {
 			return Element{d: d, i: from, end: to}

@@ -121,14 +121,14 @@ func TestHeaderNamespaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := s.Doc().Root()
+	e := s.Tape().Root()
 	if !e.Is("urn:a", "stream") || string(e.DeclaredDefault()) != "urn:b" || e.AttrNS("urn:ab", "x") == nil {
 		t.Errorf("the header's namespaces are %q and %q", e.Space(), e.DeclaredDefault())
 	}
 	for _, want := range []string{"urn:b", "urn:a"} {
 		_, k, err := p.Next(s, data[n:])
-		if n += k; err != nil || string(s.Doc().Root().Space()) != want {
-			t.Errorf("%v; a stanza's namespace is %q, want %q", err, s.Doc().Root().Space(), want)
+		if n += k; err != nil || string(s.Tape().Root().Space()) != want {
+			t.Errorf("%v; a stanza's namespace is %q, want %q", err, s.Tape().Root().Space(), want)
 		}
 	}
 }
@@ -155,7 +155,7 @@ func TestZeroElement(t *testing.T) {
 		e.AttrNS("a", "b") != nil || e.Raw() != nil || e.Inner() != nil || e.DeclaredDefault() != nil || e.AppendText(nil) != nil || e.AppendXML(nil) != nil {
 		t.Error("the zero Element has something")
 	}
-	if new(Doc).Root().OK() || new(Doc).Canonical() {
+	if new(Tape).Root().OK() || new(Tape).Canonical() {
 		t.Error("an empty Doc has an element")
 	}
 }
@@ -170,11 +170,11 @@ func TestHeaderDoc(t *testing.T) {
 		ev, n, _ = p.Next(s, data)
 		data = data[n:]
 	}
-	e := s.Doc().Root()
+	e := s.Tape().Root()
 	if !e.Is("http://etherx.jabber.org/streams", "stream") || string(e.Attr("to")) != "localhost" || e.First().OK() || len(e.AppendText(nil)) != 0 || e.Inner() != nil {
 		t.Error("the header is another")
 	}
-	if got := string(e.Raw()); "<?xml version='1.0'?>"+got != testHeader || string(s.Doc().Raw()) != got {
+	if got := string(e.Raw()); "<?xml version='1.0'?>"+got != testHeader || string(s.Tape().Raw()) != got {
 		t.Errorf("its bytes are %q", got)
 	}
 }

@@ -29,7 +29,7 @@ func (s *Scratch) ensure(data []byte, n int) bool {
 // before it does, the element is carried: copied into memory of its own, which
 // belongs to p until it is whole. It returns how much of data is used.
 func (p *Parser) parse(s *Scratch, data []byte, n int) (result, int, *Error) {
-	d, limit := s.doc, s.max
+	d, limit := s.tape, s.max
 	for at := n; s.ensure(data, at); at = s.to {
 		end := s.to - n
 		if end > limit {
@@ -57,10 +57,10 @@ func (p *Parser) parse(s *Scratch, data []byte, n int) (result, int, *Error) {
 // a restricted stream it gets memory of its own size: that of the Scratch is as
 // large as the largest element that it has had.
 func (p *Parser) carry(s *Scratch, b []byte) {
-	d := s.doc
+	d := s.tape
 	if p.flags&flagRestricted == 0 {
 		d.own = append(d.own[:0], b...)
-		p.doc, s.doc = d, s.newDoc()
+		p.doc, s.tape = d, s.newDoc()
 	} else {
 		p.doc = d.compact(b)
 	}
@@ -153,7 +153,7 @@ func (p *Parser) resume(s *Scratch, data []byte) (result, int, *Error) {
 
 // character goes on with a carried element whose last byte has come alone,
 // after a cut character: it may be whole now.
-func (d *Doc) character(s *Scratch) *Error {
+func (d *Tape) character(s *Scratch) *Error {
 	d.src = d.own
 	s.from, s.to, s.reason = 0, 0, nil
 	if b := d.own[d.pos:]; utf8.FullRune(b) && !d.passCharacter() {
@@ -175,6 +175,6 @@ func (d *Doc) character(s *Scratch) *Error {
 func (p *Parser) done(s *Scratch) {
 	d := p.doc
 	d.src = d.own[:d.pos]
-	s.giveBack(s.doc)
-	p.doc, s.doc = nil, d
+	s.giveBack(s.tape)
+	p.doc, s.tape = nil, d
 }

@@ -18,7 +18,7 @@ func load(b []byte, i uint) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
 // their own history, and every place where the bytes may run out stores its
 // state and leaves. The switch is passed once per call. Whatever is rare is in
 // another function.
-func (d *Doc) run(s *Scratch, end, sh uint) result {
+func (d *Tape) run(s *Scratch, end, sh uint) result {
 	var (
 		c    byte
 		t    *Token
@@ -532,6 +532,6 @@ fail:
 }
 
 // finish stores what run keeps in locals.
-func (d *Doc) finish(p, mark uint, tape []Token, open []level) {
+func (d *Tape) finish(p, mark uint, tape []Token, open []level) {
 	d.pos, d.mark, d.tape, d.open = p, mark, tape, open
 }

@@ -3,7 +3,7 @@ package parser
 // oddInName goes on in a name at src[p], which is no ASCII letter or digit: a
 // colon, a character from 0x80 on, or what ends no name. It returns where the
 // name goes on.
-func (d *Doc) oddInName(s *Scratch, p, mark, end uint) (uint, *Error) {
+func (d *Tape) oddInName(s *Scratch, p, mark, end uint) (uint, *Error) {
 	if p-mark > uint(s.limits.MaxName) {
 		return p, ErrNameTooLong
 	}
@@ -25,7 +25,7 @@ func (d *Doc) oddInName(s *Scratch, p, mark, end uint) (uint, *Error) {
 }
 
 // checkName checks a name that has a prefix, or bytes from 0x80 on.
-func (d *Doc) checkName(from, to, colon uint, high bool) *Error {
+func (d *Tape) checkName(from, to, colon uint, high bool) *Error {
 	local := d.src[from+colon : to]
 	if len(local) == 0 || class[local[0]]&clsStart == 0 {
 		return ErrName
@@ -37,7 +37,7 @@ func (d *Doc) checkName(from, to, colon uint, high bool) *Error {
 }
 
 // noMarkup is the error for a byte behind '<' that begins nothing.
-func (d *Doc) noMarkup(c byte) *Error {
+func (d *Tape) noMarkup(c byte) *Error {
 	switch {
 	case c == '?':
 		return ErrMarkup

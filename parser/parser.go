@@ -6,7 +6,7 @@
 //
 // A Parser belongs to one stream and owns nothing while the stream is between
 // two stanzas. A Scratch belongs to one goroutine and has the memory that
-// parsing takes. What comes out is a Doc for each stanza: its raw bytes and a
+// parsing takes. What comes out is a Tape for each stanza: its raw bytes and a
 // tape of tokens with offsets into them, to be walked as Element.
 //
 // Verdict and tokens do not depend on how the input is cut. The parser does not
@@ -22,7 +22,7 @@ type Event uint8
 // The events.
 const (
 	None        Event = iota // all data is used, more is needed
-	StreamOpen               // the stream header; the Doc has its start tag
+	StreamOpen               // the stream header; the Tape has its start tag
 	Stanza                   // a first-level element, whole
 	StreamClose              // the end tag of the stream
 )
@@ -32,7 +32,7 @@ const (
 // stream's input.
 type Parser struct {
 	ctx   *context // what the header has left; nil before
-	doc   *Doc     // the element that the last piece has cut; nil between elements
+	doc   *Tape    // the element that the last piece has cut; nil between elements
 	phase phase
 	flags uint8
 	err   uint8 // code of the error that has ended the stream; 0: none
@@ -118,7 +118,7 @@ func (p *Parser) fresh(s *Scratch, data []byte, n int) (Event, int, *Error) {
 			p.phase = behindEnd
 			return StreamClose, n + 1, nil
 		}
-		s.doc.begin(p.ctx, data[n:], p.phase == atStart)
+		s.tape.begin(p.ctx, data[n:], p.phase == atStart)
 		res, at, e := p.parse(s, data, n)
 		if e != nil || res == resMore {
 			return None, at, e
@@ -180,12 +180,12 @@ func (p *Parser) event(s *Scratch, res result) (Event, *Error) {
 		p.phase = inProlog
 		return None, nil
 	case resHeader:
-		ctx, e := newContext(s.doc)
+		ctx, e := newContext(s.tape)
 		if e != nil {
 			return None, e
 		}
 		p.ctx, p.phase = ctx, inStream
-		if s.doc.empty {
+		if s.tape.empty {
 			p.phase = emptyHeader
 		}
 		return StreamOpen, nil
@@ -244,7 +244,7 @@ func (p *Parser) Held() int {
 }
 
 // Held is the document's memory, in bytes.
-func (d *Doc) Held() int {
+func (d *Tape) Held() int {
 	return int(unsafe.Sizeof(*d)) + cap(d.own) + cap(d.text) + cap(d.tape)*int(unsafe.Sizeof(Token{})) +
 		cap(d.open)*int(unsafe.Sizeof(level{})) + cap(d.binds)*int(unsafe.Sizeof(binding{}))
 }

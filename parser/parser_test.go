@@ -134,7 +134,7 @@ func TestTake(t *testing.T) {
 	s := NewScratch(Limits{})
 	var p Parser
 	data := []byte("<s xmlns='jabber:client'><m id='1'><b>one</b></m><m id='2'/>")
-	var taken []*Doc
+	var taken []*Tape
 	for rest := data; len(rest) > 0; {
 		ev, n, err := p.Next(s, rest)
 		if err != nil {
@@ -210,7 +210,7 @@ func TestStaleWindow(t *testing.T) {
 	if ev, _, err := q.Next(s, buf[4:]); ev != Stanza || err != nil {
 		t.Errorf("event %d, %v", ev, err)
 	}
-	if got := string(s.Doc().Raw()); got != "<b></b>" {
+	if got := string(s.Tape().Raw()); got != "<b></b>" {
 		t.Errorf("the document is %q", got)
 	}
 }
@@ -238,7 +238,7 @@ func TestAllocs(t *testing.T) {
 					}
 					if piece = piece[n:]; ev == Stanza {
 						elements++
-						root := s.Doc().Root()
+						root := s.Tape().Root()
 						root.Attr("to")
 						root.First().Is("jabber:client", "body")
 					}
@@ -335,12 +335,12 @@ func TestRestrict(t *testing.T) {
 			if err == nil {
 				ev, _, err = p.Next(s, m[cut:])
 			}
-			if want == nil && (ev != Stanza || err != nil || string(s.Doc().Raw()) != string(m)) || want != nil && err != want {
+			if want == nil && (ev != Stanza || err != nil || string(s.Tape().Raw()) != string(m)) || want != nil && err != want {
 				t.Fatalf("%d bytes, cut at %d: %v, %v", size, cut, ev, err)
 			}
 		}
 	}
-	if d := func() *Doc { p := p; p.Next(s, message(100)); return s.TakeCompact() }(); string(d.Raw()) != string(message(100)) || d.Held() > 1000 {
+	if d := func() *Tape { p := p; p.Next(s, message(100)); return s.TakeCompact() }(); string(d.Raw()) != string(message(100)) || d.Held() > 1000 {
 		t.Errorf("%q takes %d bytes", d.Raw(), d.Held())
 	}
 	p.Reset()

@@ -33,7 +33,7 @@ func play[T string | []byte](s *Scratch, pieces ...T) string {
 }
 
 func describe(out *strings.Builder, s *Scratch, ev Event) {
-	d := s.Doc()
+	d := s.Tape()
 	switch ev {
 	case StreamOpen:
 		out.WriteString("open")

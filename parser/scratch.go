@@ -9,9 +9,9 @@ import (
 // streams, one after another. It must not be used by two goroutines at once.
 type Scratch struct {
 	limits Limits
-	max    int    // bytes of an element of the stream that is parsed
-	doc    *Doc   // the element under way, or the last one
-	free   []*Doc // spare ones
+	max    int     // bytes of an element of the stream that is parsed
+	tape   *Tape   // the element under way, or the last one
+	free   []*Tape // spare ones
 
 	// The window, and what it covers: bytes from to to of data, in which they
 	// count from the slice that the next call of Next is expected to get: the
@@ -29,34 +29,34 @@ type Scratch struct {
 // NewScratch returns memory for one goroutine.
 func NewScratch(l Limits) *Scratch {
 	l.normalize()
-	return &Scratch{limits: l, doc: newDoc()}
+	return &Scratch{limits: l, tape: newDoc()}
 }
 
-// Doc is what the last StreamOpen or Stanza left. It is lent until the next
+// Tape is what the last StreamOpen or Stanza left. It is lent until the next
 // call of Next with the same Scratch, and not longer than the data given to
 // that call is valid: see Take.
-func (s *Scratch) Doc() *Doc { return s.doc }
+func (s *Scratch) Tape() *Tape { return s.tape }
 
-// Take is as Doc, but the document has its own copy of the bytes and belongs to
+// Take is as Tape, but the document has its own copy of the bytes and belongs to
 // the caller until Release.
-func (s *Scratch) Take() *Doc {
-	d := s.doc
+func (s *Scratch) Take() *Tape {
+	d := s.tape
 	d.own, d.src = d.copy(d.src), nil
 	d.src = d.own
-	s.doc = s.newDoc()
+	s.tape = s.newDoc()
 	return d
 }
 
 // TakeCompact is as Take, but the document's memory is as large as the element
 // needs.
-func (s *Scratch) TakeCompact() *Doc {
-	d := s.doc.compact(s.doc.src)
+func (s *Scratch) TakeCompact() *Tape {
+	d := s.tape.compact(s.tape.src)
 	d.src = d.own
 	return d
 }
 
 // compact returns a copy of the document with b as its bytes.
-func (d *Doc) compact(b []byte) *Doc {
+func (d *Tape) compact(b []byte) *Tape {
 	c := *d
 	c.src = nil
 	c.own, c.tape, c.open, c.binds = slices.Clone(b), slices.Clone(d.tape), slices.Clone(d.open), slices.Clone(d.binds)
@@ -71,11 +71,11 @@ const (
 )
 
 // docs has the documents that were released, from all goroutines.
-var docs = sync.Pool{New: func() any { return new(Doc) }}
+var docs = sync.Pool{New: func() any { return new(Tape) }}
 
-func newDoc() *Doc { return docs.Get().(*Doc) }
+func newDoc() *Tape { return docs.Get().(*Tape) }
 
-func (s *Scratch) newDoc() *Doc {
+func (s *Scratch) newDoc() *Tape {
 	if n := len(s.free); n > 0 {
 		d := s.free[n-1]
 		s.free = s.free[:n-1]
@@ -84,7 +84,7 @@ func (s *Scratch) newDoc() *Doc {
 	return newDoc()
 }
 
-func (s *Scratch) giveBack(d *Doc) {
+func (s *Scratch) giveBack(d *Tape) {
 	if len(s.free) < spareDocs {
 		d.clean()
 		s.free = append(s.free, d)
@@ -95,14 +95,14 @@ func (s *Scratch) giveBack(d *Doc) {
 
 // Release gives the document's memory back, for any goroutine's next one.
 // Nothing that came from the document may be used afterwards.
-func (d *Doc) Release() {
+func (d *Tape) Release() {
 	d.clean()
 	docs.Put(d)
 }
 
 // clean drops what is not the document's own, and memory that is unusually
 // large.
-func (d *Doc) clean() {
+func (d *Tape) clean() {
 	d.src, d.ctx = nil, nil
 	if cap(d.own) > keepBytes {
 		d.own = nil

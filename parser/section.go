@@ -9,7 +9,7 @@ const (
 // sectionBegins goes on at src[p] behind a "<!" that ends at mark, and reports
 // whether a CDATA section has begun. Everything else that begins with "<!" is
 // refused at its first byte, whatever follows (RFC 6120 section 11.1).
-func (d *Doc) sectionBegins(p, mark, end uint) (uint, bool, *Error) {
+func (d *Tape) sectionBegins(p, mark, end uint) (uint, bool, *Error) {
 	for ; p-mark < uint(len(sectionStart)); p++ {
 		switch {
 		case p >= end:
@@ -33,7 +33,7 @@ func (d *Doc) sectionBegins(p, mark, end uint) (uint, bool, *Error) {
 // sectionEnds goes on at src[p] in a CDATA section whose content begins at mark,
 // and reports whether it has ended. The stops of text do: a section ends with
 // '>', and markup in it is none.
-func (d *Doc) sectionEnds(w *window, p, mark, end, sh uint) (uint, bool, *Error) {
+func (d *Tape) sectionEnds(w *window, p, mark, end, sh uint) (uint, bool, *Error) {
 	for {
 		if p = w.nextText(p+sh) - sh; p >= end {
 			return end, false, nil
@@ -52,7 +52,7 @@ func (d *Doc) sectionEnds(w *window, p, mark, end, sh uint) (uint, bool, *Error)
 // endTag goes on at src[p] in an end tag whose name begins at mark, and reports
 // whether it has ended. It repeats the start tag's name, byte for byte (XML 1.0,
 // constraint Element Type Match); behind it is nothing but white space.
-func (d *Doc) endTag(p, mark, end uint) (uint, bool, *Error) {
+func (d *Tape) endTag(p, mark, end uint) (uint, bool, *Error) {
 	name, err := d.expected()
 	if err != nil {
 		return p, false, err
@@ -74,7 +74,7 @@ func (d *Doc) endTag(p, mark, end uint) (uint, bool, *Error) {
 }
 
 // expected is the name that the next end tag must have.
-func (d *Doc) expected() ([]byte, *Error) {
+func (d *Tape) expected() ([]byte, *Error) {
 	switch {
 	case len(d.open) != 0:
 		return d.name(&d.tape[d.open[len(d.open)-1].token]), nil

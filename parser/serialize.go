@@ -28,7 +28,7 @@ const minRoom = 1 << 10
 
 // writer writes elements without prefixes.
 type writer struct {
-	d    *Doc
+	d    *Tape
 	dst  []byte
 	room int // bytes of declarations that may still be written
 
@@ -166,7 +166,7 @@ func (e Element) appendPrefixed(dst []byte) []byte {
 
 // defaultAt is the default namespace that the Start token at i finds: that of
 // its innermost ancestor with a declaration.
-func (d *Doc) defaultAt(i int32) uint32 {
+func (d *Tape) defaultAt(i int32) uint32 {
 	ns := uint32(nsNone)
 	if d.ctx != nil && d.ctx.hasDefault {
 		ns = nsDefault

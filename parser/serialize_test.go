@@ -13,7 +13,7 @@ import (
 const elsewhere = "<other:stream xmlns='jabber:client' xmlns:other='http://etherx.jabber.org/streams'>"
 
 // checkRoundTrip checks all forms in which the elements of d can leave.
-func checkRoundTrip(t *testing.T, s *Scratch, d *Doc) {
+func checkRoundTrip(t *testing.T, s *Scratch, d *Tape) {
 	t.Helper()
 	var each func(e Element)
 	each = func(e Element) {
@@ -77,7 +77,7 @@ func TestRoundTrip(t *testing.T) {
 				break
 			}
 			if data = data[n:]; ev == Stanza {
-				checkRoundTrip(t, again, s.Doc())
+				checkRoundTrip(t, again, s.Tape())
 			}
 		}
 		p.Free(s)
@@ -98,7 +98,7 @@ func TestOtherDefault(t *testing.T) {
 		if ev, _, err := p.Next(s, data[n:]); ev != Stanza || err != nil {
 			t.Fatal(ev, err)
 		}
-		d := s.Doc()
+		d := s.Tape()
 		if d.Canonical() != canonical {
 			t.Errorf("%s: Canonical is %v", stanza, !canonical)
 		}
@@ -169,7 +169,7 @@ func readBack(t *testing.T, escaped string) string {
 	if ev, n, err := p.Next(s, []byte(stanza)); ev != Stanza || n != len(stanza) || err != nil {
 		t.Fatalf("%q: event %d, %d bytes, %v", stanza, ev, n, err)
 	}
-	e := s.Doc().Root()
+	e := s.Tape().Root()
 	text := string(e.AppendText(nil))
 	if a, b := string(e.Attr("a")), string(e.Attr("b")); a != text || b != text {
 		t.Errorf("%q: values %q and %q, text %q", escaped, a, b, text)

@@ -9,7 +9,7 @@ const (
 	resHeader               // the stream header is whole, but for the '>' of "/>"
 	resStanza               // a first-level element is whole
 	resClose                // the end tag of the stream is whole
-	resError                // Doc.err says why
+	resError                // Tape.err says why
 )
 
 // state is a place between two bytes where the machine can stop and go on.

@@ -19,7 +19,7 @@ type binding struct {
 // duplicate reports whether the last token of the tape has the name of another
 // attribute of the tag. It is asked only when hashes are equal; attributes are
 // few, so that comparing each with each is bounded.
-func (d *Doc) duplicate(tape []Token, cur uint) bool {
+func (d *Tape) duplicate(tape []Token, cur uint) bool {
 	last := &tape[len(tape)-1]
 	name := d.name(last)
 	for i := cur + 1; i < uint(len(tape)-1); i++ {
@@ -32,7 +32,7 @@ func (d *Doc) duplicate(tape []Token, cur uint) bool {
 
 // special makes an attribute a namespace declaration if it is one, and returns
 // what it asks for when the tag ends.
-func (d *Doc) special(t *Token) uint8 {
+func (d *Tape) special(t *Token) uint8 {
 	switch {
 	case t.PrefixLen == 0:
 		if string(d.name(t)) != "xmlns" {
@@ -50,7 +50,7 @@ func (d *Doc) special(t *Token) uint8 {
 // resolve gives the tag that ends the tape its namespaces: first what it
 // declares, which counts for all of the tag, then what its names refer to. It
 // returns the default namespace that is in scope from here on.
-func (d *Doc) resolve(s *Scratch, cur uint, tag uint8, ns uint32) (uint32, *Error) {
+func (d *Tape) resolve(s *Scratch, cur uint, tag uint8, ns uint32) (uint32, *Error) {
 	var err *Error
 	if tag&(tagDefault|tagDeclare) != 0 {
 		if ns, err = d.declare(s, cur, ns); err != nil {
@@ -71,7 +71,7 @@ func (d *Doc) resolve(s *Scratch, cur uint, tag uint8, ns uint32) (uint32, *Erro
 }
 
 // declare handles the namespace declarations of a tag.
-func (d *Doc) declare(s *Scratch, cur uint, ns uint32) (uint32, *Error) {
+func (d *Tape) declare(s *Scratch, cur uint, ns uint32) (uint32, *Error) {
 	for i := cur + 1; i < uint(len(d.tape)); i++ {
 		t := &d.tape[i]
 		if t.Kind != NS {
@@ -101,7 +101,7 @@ func (d *Doc) declare(s *Scratch, cur uint, ns uint32) (uint32, *Error) {
 
 // bind binds a prefix (Namespaces in XML, section 3, Reserved Prefixes and
 // Namespace Names; section 5: No Prefix Undeclaring).
-func (d *Doc) bind(s *Scratch, i uint32, uri []byte) *Error {
+func (d *Tape) bind(s *Scratch, i uint32, uri []byte) *Error {
 	name := d.local(&d.tape[i])
 	switch {
 	case string(name) == "xml":
@@ -132,7 +132,7 @@ func (d *Doc) bind(s *Scratch, i uint32, uri []byte) *Error {
 // firstWith is the first declaration in scope that has this namespace, or else
 // ns itself. With it two prefixes can be compared without comparing
 // namespaces, which may be long, once for each name that has them.
-func (d *Doc) firstWith(uri []byte, ns uint32) uint32 {
+func (d *Tape) firstWith(uri []byte, ns uint32) uint32 {
 	if d.ctx != nil {
 		for i := range d.ctx.prefixes {
 			if p := &d.ctx.prefixes[i]; string(p.uri) == string(uri) {
@@ -150,7 +150,7 @@ func (d *Doc) firstWith(uri []byte, ns uint32) uint32 {
 
 // first is the declaration that stands for all of prefixes with the same
 // namespace as ns.
-func (d *Doc) first(ns uint32) uint32 {
+func (d *Tape) first(ns uint32) uint32 {
 	switch {
 	case ns >= nsToken:
 		return d.tape[ns-nsToken].Link
@@ -165,7 +165,7 @@ func isReserved(uri []byte) bool {
 }
 
 // lookup finds what the prefix of a name refers to: the innermost declaration.
-func (d *Doc) lookup(t *Token) (uint32, *Error) {
+func (d *Tape) lookup(t *Token) (uint32, *Error) {
 	p := d.src[t.Pos : t.Pos+uint32(t.PrefixLen)-1]
 	for i := len(d.binds) - 1; i >= 0; i-- {
 		b := &d.binds[i]
@@ -190,7 +190,7 @@ func (d *Doc) lookup(t *Token) (uint32, *Error) {
 // resolveAttrs finds the namespaces of attributes with a prefix, and refuses
 // two with one expanded name: the pair of namespace and local name, which is
 // compared as a pair (Namespaces in XML, section 6.3).
-func (d *Doc) resolveAttrs(cur uint) *Error {
+func (d *Tape) resolveAttrs(cur uint) *Error {
 	for i := cur + 1; i < uint(len(d.tape)); i++ {
 		t := &d.tape[i]
 		if t.Kind != Attr || t.PrefixLen == 0 {
@@ -211,6 +211,6 @@ func (d *Doc) resolveAttrs(cur uint) *Error {
 	return nil
 }
 
-func (d *Doc) sameName(a, b *Token) bool {
+func (d *Tape) sameName(a, b *Token) bool {
 	return d.first(a.ns&^flagEscaped) == d.first(b.ns&^flagEscaped) && string(d.local(a)) == string(d.local(b))
 }

@@ -13,12 +13,12 @@ const (
 )
 
 // Token is one entry of a document's tape, in document order. Offsets are into
-// Doc.Raw. There are no tokens for end tags: Link has the nesting.
+// Tape.Raw. There are no tokens for end tags: Link has the nesting.
 type Token struct {
 	Kind      Kind
 	PrefixLen uint8  // Start, Attr, NS: bytes of the prefix with its colon; 0 without a prefix
 	NameLen   uint16 // Start, Attr, NS: bytes of the qualified name
-	ns        uint32 // Start, Attr: the namespace; NS: see Doc.unescaped; flagEscaped besides
+	ns        uint32 // Start, Attr: the namespace; NS: see Tape.unescaped; flagEscaped besides
 	Pos       uint32 // Start, Attr, NS: where the name begins; Text, CDATA: where the content begins
 	Val       uint32 // Start: behind the start tag; Attr, NS: where the value begins
 	End       uint32 // Start: behind the element; Attr, NS, Text, CDATA: behind the value or content

@@ -40,7 +40,7 @@ func (s *batching) wake(t *testing.T) {
 
 func serveBatching(t *testing.T) *batching {
 	s := &batching{}
-	s.testServer = serve(t, Config{Loops: 1, KeepaliveBatch: time.Hour, TurnEnd: func(int) { s.turns.Add(1) }}, nil,
+	s.testServer = serve(t, Config{Loops: 1, KeepaliveBatch: time.Hour, AfterBatch: func(int) { s.turns.Add(1) }}, nil,
 		func(e *echo, p []byte) int {
 			s.read.Add(int64(len(p)))
 			if !e.KeepAlive(p) {

@@ -115,7 +115,7 @@ func (l *loop) turn() {
 			tasks[i] = task{}
 		}
 		l.reuse(tasks)
-		l.p.cfg.TurnEnd(l.index)
+		l.p.cfg.AfterBatch(l.index)
 		if !more {
 			return
 		}

@@ -94,9 +94,9 @@ type Config struct {
 	// process, half of the limit at most; 0: none.
 	ReserveFiles int
 
-	Accept  func(c *Conn, l *Listener) Handler // what handles an accepted connection; nil refuses it
-	TurnEnd func(loop int)                     // called by each loop after every batch of events
-	Logger  *slog.Logger                       // nil discards
+	Accept     func(c *Conn, l *Listener) Handler // what handles an accepted connection; nil refuses it
+	AfterBatch func(loop int)                     // called by each loop after every batch of events
+	Logger     *slog.Logger                       // nil discards
 }
 
 func (c *Config) setDefaults() {
@@ -113,8 +113,8 @@ func (c *Config) setDefaults() {
 	if c.RecordTimeout <= 0 {
 		c.RecordTimeout = time.Minute
 	}
-	if c.TurnEnd == nil {
-		c.TurnEnd = func(int) {}
+	if c.AfterBatch == nil {
+		c.AfterBatch = func(int) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))

@@ -28,11 +28,11 @@ const quietTurns = 200
 // busyTurns has the first loop make quietTurns turns. busy is the number of those
 // after which it had something to do, and more that of the turns between them.
 func (s *testServer) busyTurns() (busy, more int) {
-	rounds, before := 0, s.cfg.TurnEnd // on the loop
+	rounds, before := 0, s.cfg.AfterBatch // on the loop
 	for range quietTurns {
 		left := make(chan bool, 1)
 		s.onLoop(func(l *loop) {
-			s.cfg.TurnEnd = func(index int) {
+			s.cfg.AfterBatch = func(index int) {
 				before(index)
 				if rounds++; len(left) == 0 {
 					left <- l.busy()
@@ -43,7 +43,7 @@ func (s *testServer) busyTurns() (busy, more int) {
 			busy++
 		}
 	}
-	s.onLoop(func(*loop) { s.cfg.TurnEnd, more = before, rounds-2*quietTurns }) // one with the task, one without
+	s.onLoop(func(*loop) { s.cfg.AfterBatch, more = before, rounds-2*quietTurns }) // one with the task, one without
 	return busy, max(0, more)
 }
 

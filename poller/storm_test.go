@@ -90,7 +90,7 @@ func TestTurns(t *testing.T) {
 	var s *testServer
 	ready := make(chan struct{})
 	cfg := Config{Loops: 1}
-	cfg.TurnEnd = func(int) {
+	cfg.AfterBatch = func(int) {
 		select {
 		case <-ready:
 		default:
@@ -123,7 +123,7 @@ func TestBusyNeighbour(t *testing.T) {
 	var first sync.Once
 	var run, longest int // loop: reads of the busy one without a turn's end
 	var mu sync.Mutex
-	s := serve(t, Config{Loops: 1, ReadBuffer: 4096, TurnEnd: func(int) {
+	s := serve(t, Config{Loops: 1, ReadBuffer: 4096, AfterBatch: func(int) {
 		mu.Lock()
 		run = 0
 		mu.Unlock()

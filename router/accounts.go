@@ -187,7 +187,7 @@ func (r *Router) accountDeleted(t *session.Turn, e store.AccountEvent) error {
 	if err := r.takeOut(t, owner.s, e.ID); err != nil {
 		return err
 	}
-	r.lasts.forget(owner.jid)
+	r.lastActivity.forget(owner.jid)
 	for i := range r.stages.removed {
 		r.guarded(nil, func() { r.stages.removed[i].f(owner.jid) })
 	}

@@ -233,7 +233,7 @@ func (rq *Request) Own() bool { return rq.Account().String() == bareOf(rq.From) 
 
 // Result answers with a payload, which write appends.
 func (rq *Request) Result(write func(dst []byte) []byte) {
-	b := stanza.AppendResultStart(rq.Turn.Buf(), rq.Stanza, address(rq.From))
+	b := stanza.AppendResultStart(rq.Turn.GetBuf(), rq.Stanza, address(rq.From))
 	b = write(b)
 	rq.send(append(b, "</iq>"...))
 }
@@ -242,7 +242,7 @@ func (rq *Request) Result(write func(dst []byte) []byte) {
 func (rq *Request) Empty() { rq.send(rq.appendEmpty()) }
 
 func (rq *Request) appendEmpty() []byte {
-	return stanza.AppendResult(rq.Turn.Buf(), rq.Stanza, address(rq.From))
+	return stanza.AppendResult(rq.Turn.GetBuf(), rq.Stanza, address(rq.From))
 }
 
 // Error answers with an error: a *stanza.ErrorReply as it is, store.ErrNotFound
@@ -263,7 +263,7 @@ func (rq *Request) Error(err error) {
 }
 
 func (rq *Request) reply(e *stanza.ErrorReply) {
-	rq.send(stanza.AppendError(rq.Turn.Buf(), rq.Stanza, address(rq.From), e))
+	rq.send(stanza.AppendError(rq.Turn.GetBuf(), rq.Stanza, address(rq.From), e))
 }
 
 func (rq *Request) send(b []byte) {
@@ -272,7 +272,7 @@ func (rq *Request) send(b []byte) {
 	}
 	rq.answered = true
 	rq.From.SendBytes(rq.Turn, b)
-	rq.Turn.Keep(b)
+	rq.Turn.PutBuf(b)
 }
 
 // sendBatch is send for a reply that is followed by other stanzas to the client's own
@@ -283,5 +283,5 @@ func (rq *Request) sendBatch(b []byte, ends []int) {
 	}
 	rq.answered = true
 	rq.Session.SendBatch(rq.Turn, b, ends)
-	rq.Turn.Keep(b)
+	rq.Turn.PutBuf(b)
 }

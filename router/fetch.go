@@ -212,8 +212,8 @@ func (r *Router) sendPresence(t *session.Turn, of, to *session.Session) bool {
 	if p == nil || !Available(of) {
 		return true
 	}
-	b := p.AppendXML(t.Buf(), of.FullJID(), to.BareJID(), nil)
-	defer t.Keep(b)
+	b := p.AppendXML(t.GetBuf(), of.FullJID(), to.BareJID(), nil)
+	defer t.PutBuf(b)
 	if r.full(to, len(b)) {
 		return false
 	}

@@ -45,7 +45,7 @@ func (w *wire) Secure() bool               { return false }
 func (w *wire) Hold(int) bool              { return true }
 func (w *wire) Authenticated()             {}
 func (w *wire) Post(f func(loop int))      { w.mu.Lock(); w.todo = append(w.todo, f); w.mu.Unlock() }
-func (w *wire) give(text []byte) (n int)   { n = w.s.Data(0, text); w.m.TurnEnd(0); return n }
+func (w *wire) give(text []byte) (n int)   { n = w.s.Data(0, text); w.m.EndTurn(0); return n }
 
 // pump gives text to the session, as soon as that takes it, and runs what is
 // posted until want was written.
@@ -62,7 +62,7 @@ func (w *wire) pump(t testing.TB, text, want string) {
 		for _, f := range todo {
 			f(0)
 		}
-		w.m.TurnEnd(0)
+		w.m.EndTurn(0)
 		return len(rest) == 0 && strings.Contains(got, want)
 	})
 }
@@ -91,7 +91,7 @@ func pair(t testing.TB) (romeo, juliet *wire) {
 	t.Cleanup(func() {
 		romeo.s.Closed(0, nil)
 		juliet.s.Closed(0, nil)
-		m.TurnEnd(0)
+		m.EndTurn(0)
 	})
 	return romeo, juliet
 }

@@ -142,7 +142,7 @@ func giveBack(rq *Request) {
 
 // Unbound answers a request of a client that has no resource yet: only handlers
 // that say so get those. It implements session.Router.
-func (r *Router) Unbound(t *session.Turn, s *session.Session, st *stanza.Stanza) (known bool, need session.Work) {
+func (r *Router) PreBindIQ(t *session.Turn, s *session.Session, st *stanza.Stanza) (known bool, need session.Work) {
 	h := r.unboundHandler(s, st)
 	if h == nil {
 		return false, session.Done
@@ -152,7 +152,7 @@ func (r *Router) Unbound(t *session.Turn, s *session.Session, st *stanza.Stanza)
 
 // UnboundSpace reports whether any handler for clients without a resource takes
 // payloads of this namespace. It implements session.Router.
-func (r *Router) UnboundSpace(payload parser.Element) bool {
+func (r *Router) PreAuthIQ(payload parser.Element) bool {
 	space := payload.Space()
 	for i := range r.exts {
 		for j := range r.exts[i].IQ {

@@ -34,9 +34,9 @@ func (r *Router) unavailable(t *session.Turn, s *session.Session, st *stanza.Sta
 		return session.Done
 	}
 	bc := broadcast{s: s, ro: ro, leaving: true, id: st.ID}
-	b := stanza.AppendForward(t.Buf(), st, stanza.Edit{DropID: true, DropTo: true})
+	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{DropID: true, DropTo: true})
 	bc.p = r.sessions.SharePresence(b)
-	t.Keep(b)
+	t.PutBuf(b)
 	defer r.sessions.ReleasePresence(bc.p) // its bytes stay
 	if r.unsetPresence(&bc) {
 		if bc.available {
@@ -88,9 +88,9 @@ func (r *Router) wasTold(s *session.Session, ro *Roster, to jid.JID) bool {
 }
 
 func (r *Router) sendOne(t *session.Turn, to *session.Session, appendTo func([]byte, string) []byte) {
-	b := appendTo(t.Buf(), to.BareJID())
+	b := appendTo(t.GetBuf(), to.BareJID())
 	to.SendBytes(t, b)
-	t.Keep(b)
+	t.PutBuf(b)
 }
 
 // toDirected sends a presence to the address that directed presence was sent to.
@@ -100,9 +100,9 @@ func (r *Router) toDirected(t *session.Turn, to jid.JID, appendTo func([]byte, s
 		return
 	}
 	if x := r.resource(to); x != nil {
-		b := appendTo(t.Buf(), to.String())
+		b := appendTo(t.GetBuf(), to.String())
 		x.SendBytes(t, b)
-		t.Keep(b)
+		t.PutBuf(b)
 	}
 }
 
@@ -142,7 +142,7 @@ func (r *Router) deliverDirected(t *session.Turn, from Sender, st *stanza.Stanza
 // Left announces that a resource is gone without having said so (RFC 6121
 // section 4.5.2): to its subscribers, its account's other resources and
 // everybody it sent directed presence to. It implements session.Router.
-func (r *Router) Left(t *session.Turn, s *session.Session) bool {
+func (r *Router) OnUnavailable(t *session.Turn, s *session.Session) bool {
 	ro := &Roster{}
 	if s.Available() {
 		own, need, err := r.tryOwnRoster(t, s)

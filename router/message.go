@@ -86,14 +86,14 @@ func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare s
 			continue
 		}
 		if b == nil {
-			b = stanza.AppendForward(t.Buf(), st, stanza.Edit{From: address(from)})
+			b = stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: address(from)})
 		}
 		if to.SendBytes(t, b) {
 			taken = true
 		}
 	}
 	if b != nil {
-		t.Keep(b)
+		t.PutBuf(b)
 	}
 	return taken
 }

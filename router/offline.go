@@ -147,10 +147,10 @@ func (r *Router) flushPage(t *session.Turn, s *session.Session) (page, error) {
 	sent := int64(0)
 	for i := range msgs {
 		delay := stanza.AppendDelay(nil, s.Host(), msgs[i].Received)
-		b := stanza.AppendInside(t.Buf(), msgs[i].Stanza, delay)
+		b := stanza.AppendInside(t.GetBuf(), msgs[i].Stanza, delay)
 		full := r.full(s, len(b))
 		ok := !full && s.SendBytes(t, b)
-		t.Keep(b)
+		t.PutBuf(b)
 		if full {
 			end = pageFull
 			break

@@ -50,10 +50,10 @@ func (r *Router) storeOffline(t *session.Turn, from Sender, st *stanza.Stanza, b
 		r.Reply(t, from, st, stanza.ServiceUnavailable)
 		return
 	}
-	b := stanza.AppendForward(t.Buf(), st, stanza.Edit{From: address(from)})
+	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: address(from)})
 	m := store.NewMessage{From: from.JID(), Stanza: b, Received: t.Now()}
 	err := r.cfg.Store.AppendOffline(r.ctx, bare, m, r.offlineQuota())
-	t.Keep(b)
+	t.PutBuf(b)
 	switch {
 	case err == nil:
 		r.flushLate(t, bare)

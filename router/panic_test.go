@@ -22,7 +22,7 @@ func TestExtensionsPanic(t *testing.T) {
 	}
 	half := func(rq *router.Request) {
 		rq.Result(func(b []byte) []byte {
-			_ = append(rq.Turn.Buf(), "nested"...)
+			_ = append(rq.Turn.GetBuf(), "nested"...)
 			panic("half of a result")
 		})
 	}
@@ -42,7 +42,7 @@ func TestExtensionsPanic(t *testing.T) {
 		},
 		Incoming: func(t *session.Turn, _ router.Sender, st *stanza.Stanza) router.Verdict {
 			if string(st.ID) == "hook" {
-				_ = append(t.Buf(), "half"...)
+				_ = append(t.GetBuf(), "half"...)
 				panic("in a hook")
 			}
 			return router.Pass

@@ -79,9 +79,9 @@ func (r *Router) available(t *session.Turn, s *session.Session, st *stanza.Stanz
 func (r *Router) setPresence(t *session.Turn, bc *broadcast, st *stanza.Stanza, priority int8) bool {
 	// Without its id, which differs from one client to the next: the bytes are shared
 	// by all sessions that sent the same.
-	b := stanza.AppendForward(t.Buf(), st, stanza.Edit{DropID: true, DropTo: true})
+	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{DropID: true, DropTo: true})
 	bc.p = r.sessions.SharePresence(b)
-	t.Keep(b)
+	t.PutBuf(b)
 	mu := r.order(bc.s.BareJID())
 	defer mu.Unlock()
 	if !bc.s.Bound() {
@@ -111,19 +111,19 @@ func (r *Router) toAvailable(t *session.Turn, bare string, appendTo func([]byte,
 	var b []byte
 	for to := range r.Recipients(bare, Available) {
 		if b == nil {
-			b = appendTo(t.Buf(), bare)
+			b = appendTo(t.GetBuf(), bare)
 		}
 		to.SendBytes(t, b)
 	}
 	if b != nil {
-		t.Keep(b)
+		t.PutBuf(b)
 	}
 }
 
 // Bound reads what a resource that was bound will need when it becomes
 // available: the roster, and whether messages wait. It implements
 // session.Router.
-func (r *Router) Bound(t *session.Turn, s *session.Session) bool {
+func (r *Router) OnBind(t *session.Turn, s *session.Session) bool {
 	known, ok := r.lookUp(s)
 	if !ok {
 		return false

@@ -54,9 +54,9 @@ func (r *Router) answerAvailable(t *session.Turn, from Sender, contact string) {
 	defer mu.Unlock()
 	for x := range r.Recipients(contact, Available) {
 		if p := x.Presence(); p != nil {
-			b := p.AppendXML(t.Buf(), x.FullJID(), bareOf(from), nil)
+			b := p.AppendXML(t.GetBuf(), x.FullJID(), bareOf(from), nil)
 			from.SendBytes(t, b)
-			t.Keep(b)
+			t.PutBuf(b)
 		}
 	}
 }
@@ -123,9 +123,9 @@ func answerProbe(t *session.Turn, to Sender, st *stanza.Stanza, typ stanza.Type,
 	if mirror {
 		h.ID = string(st.ID)
 	}
-	b := h.AppendEmpty(t.Buf())
+	b := h.AppendEmpty(t.GetBuf())
 	to.SendBytes(t, b)
-	t.Keep(b)
+	t.PutBuf(b)
 }
 
 // sendLast answers a probe with the time when the account was last available:
@@ -133,15 +133,15 @@ func answerProbe(t *session.Turn, to Sender, st *stanza.Stanza, typ stanza.Type,
 func (r *Router) sendLast(t *session.Turn, from Sender, st *stanza.Stanza) {
 	of := st.To.Bare()
 	h := stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, ID: string(st.ID), From: of.String(), To: bareOf(from)}
-	b := h.AppendEmpty(t.Buf())
-	if last, err := r.LastOf(of); err == nil {
+	b := h.AppendEmpty(t.GetBuf())
+	if last, err := r.LastActivity(of); err == nil {
 		b = h.AppendStart(b[:0])
 		b = appendStatus(b, last)
 		b = stanza.AppendDelay(b, of.String(), last.At)
 		b = append(b, "</presence>"...)
 	}
 	r.unlessAvailable(of, func() { from.SendBytes(t, b) })
-	t.Keep(b)
+	t.PutBuf(b)
 }
 
 // unlessAvailable calls f unless the account has become available meanwhile: its

@@ -90,7 +90,7 @@ func (r *Router) sendCurrent(rq *Request, b []byte, ends []int, seen uint32) boo
 	mu := r.order(owner)
 	defer mu.Unlock()
 	if r.changesOf(owner).Load() != seen {
-		rq.Turn.Keep(b)
+		rq.Turn.PutBuf(b)
 		return false
 	}
 	rq.Session.SetInterested()
@@ -124,7 +124,7 @@ func (r *Router) rosterGetInline(rq *Request) bool {
 // has not included the 'ver' attribute in its roster gets or sets, the server
 // SHOULD include the 'ver' attribute on all roster pushes and results".
 func appendRoster(rq *Request, ro *Roster) []byte {
-	b := stanza.AppendResultStart(rq.Turn.Buf(), rq.Stanza, address(rq.From))
+	b := stanza.AppendResultStart(rq.Turn.GetBuf(), rq.Stanza, address(rq.From))
 	b = append(b, "<query xmlns='"+nsRoster+"'"...)
 	b = appendVer(b, ro.Version)
 	b = append(b, '>')
@@ -259,9 +259,9 @@ func appendPush(b []byte, to string, it *store.RosterItem, removed bool, version
 func (r *Router) push(t *session.Turn, owner string, c *change) {
 	it := &c.item
 	for s := range r.Recipients(owner, Interested) {
-		b := appendPush(t.Buf(), s.FullJID(), it, c.gone, c.after.Version)
+		b := appendPush(t.GetBuf(), s.FullJID(), it, c.gone, c.after.Version)
 		s.SendBytes(t, b)
-		t.Keep(b)
+		t.PutBuf(b)
 	}
 }
 

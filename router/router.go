@@ -86,26 +86,26 @@ const rosterIdle = 30 * time.Second
 
 // Router routes the stanzas of all sessions of one Manager.
 type Router struct {
-	cfg         Config
-	ctx         context.Context // ends with Close
-	cancel      context.CancelFunc
-	sessions    *session.Manager
-	domains     map[string]bool
-	seed        maphash.Seed
-	rosterLocks [lockStripes]sync.Mutex
-	orderLocks  [lockStripes]sync.Mutex
-	changes     [lockStripes]atomic.Uint32 // changes of rosters; counted under the order lock
-	rosters     *otter.Cache[string, *Roster]
-	iqs         iqTable
-	exts        []Extension
-	stages      stages
-	features    []session.Feature // of extensions
-	lasts       lastWriter
-	events      accountEvents
-	fetches     sync.Map // by *session.Session, *fetch: those that wait for a client to read
-	undeleted   undeleted
-	directing   atomic.Int64 // resources that have sent directed presence
-	started     time.Time
+	cfg          Config
+	ctx          context.Context // ends with Close
+	cancel       context.CancelFunc
+	sessions     *session.Manager
+	domains      map[string]bool
+	seed         maphash.Seed
+	rosterLocks  [lockStripes]sync.Mutex
+	orderLocks   [lockStripes]sync.Mutex
+	changes      [lockStripes]atomic.Uint32 // changes of rosters; counted under the order lock
+	rosters      *otter.Cache[string, *Roster]
+	iqs          iqTable
+	exts         []Extension
+	stages       stages
+	features     []session.Feature // of extensions
+	lastActivity lastActivity
+	events       accountEvents
+	fetches      sync.Map // by *session.Session, *fetch: those that wait for a client to read
+	undeleted    undeleted
+	directing    atomic.Int64 // resources that have sent directed presence
+	started      time.Time
 }
 
 // New returns a router. Attach gives it the manager before the first stanza.
@@ -119,7 +119,7 @@ func New(cfg Config) *Router {
 		started: time.Now(),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	r.lasts.r = r
+	r.lastActivity.r = r
 	r.undeleted.r = r
 	for _, d := range cfg.Domains {
 		r.domains[d] = true
@@ -147,8 +147,8 @@ func (r *Router) Attach(m *session.Manager) {
 
 // Flush writes to the store what is gathered to be written together, and deletes
 // what could not be deleted. The manager is closed before.
-func (r *Router) Flush(ctx context.Context) {
-	r.lasts.write(ctx)
+func (r *Router) FlushPending(ctx context.Context) {
+	r.lastActivity.write(ctx)
 	r.undeleted.retry(ctx)
 }
 
@@ -235,9 +235,9 @@ func (r *Router) Reply(t *session.Turn, from Sender, st *stanza.Stanza, e *stanz
 	if !st.CanError() {
 		return
 	}
-	b := stanza.AppendError(t.Buf(), st, address(from), e)
+	b := stanza.AppendError(t.GetBuf(), st, address(from), e)
 	from.SendBytes(t, b)
-	t.Keep(b)
+	t.PutBuf(b)
 }
 
 // fault answers a stanza that the server could not handle, and logs why.
@@ -248,8 +248,8 @@ func (r *Router) fault(t *session.Turn, from Sender, st *stanza.Stanza, doing st
 
 // forward sends st to a session, with the sender's address stamped on it.
 func (r *Router) forward(t *session.Turn, from Sender, to *session.Session, st *stanza.Stanza) bool {
-	b := stanza.AppendForward(t.Buf(), st, stanza.Edit{From: address(from)})
+	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: address(from)})
 	ok := to.SendBytes(t, b)
-	t.Keep(b)
+	t.PutBuf(b)
 	return ok
 }

@@ -26,7 +26,7 @@ func route(t *testing.T, s *xmpptest.Server, on session.Work, from router.Sender
 		t.Fatalf("%s: %v, %v", text, ev, err)
 	}
 	var st stanza.Stanza
-	if err := stanza.Read(scratch.Doc(), &st); err != nil {
+	if err := stanza.Read(scratch.Tape(), &st); err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
 	done := make(chan session.Work)

@@ -266,7 +266,7 @@ func (l *relation) tell(t *session.Turn) {
 // deliver sends an event to the contact's clients: a request to the available
 // resources (RFC 6121 section 3.1.3), the others to the interested ones.
 func (l *relation) deliver(t *session.Turn, e stanza.Type) {
-	b := l.appendEvent(t.Buf(), e)
+	b := l.appendEvent(t.GetBuf(), e)
 	wanted := Interested
 	if e == stanza.Subscribe {
 		wanted = Available
@@ -274,18 +274,18 @@ func (l *relation) deliver(t *session.Turn, e stanza.Type) {
 	for s := range l.r.Recipients(l.contact.s, wanted) {
 		s.SendBytes(t, b)
 	}
-	t.Keep(b)
+	t.PutBuf(b)
 }
 
 // deliverAnswer sends the 'subscribed' of the contact's server to the user's
 // clients.
 func (l *relation) deliverAnswer(t *session.Turn) {
 	h := stanza.Head{Kind: stanza.Presence, Type: stanza.Subscribed, From: l.contact.s, To: l.user.s}
-	b := h.AppendEmpty(t.Buf())
+	b := h.AppendEmpty(t.GetBuf())
 	for s := range l.r.Recipients(l.user.s, Interested) {
 		s.SendBytes(t, b)
 	}
-	t.Keep(b)
+	t.PutBuf(b)
 }
 
 // sendRequests delivers the requests that wait for an account's answer to a

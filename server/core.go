@@ -84,7 +84,7 @@ func (c *core) close() {
 	c.sessions.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
-	c.router.Flush(ctx)
+	c.router.FlushPending(ctx)
 	c.router.Close()
 }
 

@@ -126,8 +126,8 @@ func (s *Server) listen() (err error) {
 		Accept: func(conn *poller.Conn, _ *poller.Listener) poller.Handler {
 			return s.sessions.New(conn)
 		},
-		TurnEnd: s.sessions.TurnEnd,
-		Logger:  c.Logger,
+		AfterBatch: s.sessions.EndTurn,
+		Logger:     c.Logger,
 	})
 	if err != nil {
 		return fmt.Errorf("server: %w", err)

@@ -120,7 +120,7 @@ func (s *Session) authSucceeded(t *Turn, data []byte) {
 // become makes the stream that of an account.
 func (s *Session) become(account *lookup) {
 	s.neg().sasl, s.neg().mech = nil, nil
-	s.jid = account.who.Keep()
+	s.jid = account.who.Compact()
 	s.SetEvent(account.event)
 	s.set(flagAuthed)
 	s.conn.Authenticated()

@@ -45,7 +45,7 @@ func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply 
 	}
 	s.ext.Store(nil) // the negotiation is over
 	t.Flush()        // what the old one's contacts are told does not wait for the store
-	if !m.cfg.Router.Bound(t, s) {
+	if !m.cfg.Router.OnBind(t, s) {
 		// The account was deleted between the login and now.
 		m.Destroy(t, s)
 		s.Close(ErrNotAuthorized.WithText("The account was removed."))
@@ -58,7 +58,7 @@ func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply 
 // one step.
 func (m *Manager) link(s *Session, full jid.JID) (old *Session, reply *stanza.ErrorReply) {
 	before := s.jid
-	s.jid = full.Keep()
+	s.jid = full.Compact()
 	m.table.update(s.BareJID(), func(head *Session) *Session {
 		n := 0
 		for x := head.from(s.BareJID()); x != nil; x = x.Next() {
@@ -201,12 +201,12 @@ func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 		if s.mgr.debug() {
 			s.mgr.cfg.Logger.Debug("session bound", "jid", s.FullJID(), "peer", s.conn.RemoteAddr())
 		}
-		b := stanza.AppendResultStart(t.Buf(), &st, "")
+		b := stanza.AppendResultStart(t.GetBuf(), &st, "")
 		b = append(b, "<bind xmlns='"+nsBind+"'><jid>"...)
 		b = parser.AppendEscaped(b, s.FullJID())
 		b = append(b, "</jid></bind></iq>"...)
 		s.SendBytes(t, b)
-		t.Keep(b)
+		t.PutBuf(b)
 		s.unset(flagBinding)
 	})
 }
@@ -216,7 +216,7 @@ func (s *Session) reply(t *Turn, st *stanza.Stanza, e *stanza.ErrorReply) {
 	if !st.CanError() {
 		return
 	}
-	b := stanza.AppendError(t.Buf(), st, s.FullJID(), e)
+	b := stanza.AppendError(t.GetBuf(), st, s.FullJID(), e)
 	s.SendBytes(t, b)
-	t.Keep(b)
+	t.PutBuf(b)
 }

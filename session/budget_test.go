@@ -27,7 +27,7 @@ func (c *crowd) turns(s *session.Session, input string, between func()) (largest
 		before := c.stanzas
 		f()
 		largest = max(largest, c.stanzas-before)
-		c.sessions.TurnEnd(0)
+		c.sessions.EndTurn(0)
 		between()
 	}
 	for len(rest) > 0 || k.paused || c.sessions.Counts().Waiting > 0 {
@@ -66,7 +66,7 @@ func TestTurnBudget(t *testing.T) {
 			if n++; pings != asked+n {
 				t.Fatalf("%s: %d pings of %d were answered", desc, pings-asked, n)
 			}
-			c.sessions.TurnEnd(0)
+			c.sessions.EndTurn(0)
 		})
 		if largest > most {
 			t.Errorf("%s: one turn made %d deliveries, want %d at most", desc, largest, most)
@@ -139,7 +139,7 @@ func TestLargeLeave(t *testing.T) {
 		if largest > most {
 			t.Fatalf("one turn made %d deliveries, want %d at most", largest, most)
 		}
-		c.sessions.TurnEnd(0)
+		c.sessions.EndTurn(0)
 		if c.sessions.Counts().Waiting == 0 {
 			break
 		}
@@ -210,7 +210,7 @@ func fanoutPauses(t *testing.T) {
 	for len(c.posted) > 0 {
 		(<-c.posted)(0)
 	}
-	c.sessions.TurnEnd(0)
+	c.sessions.EndTurn(0)
 	k := all[0].Conn().(*link)
 	reads := 0
 	for ; !k.paused; reads++ {
@@ -218,7 +218,7 @@ func fanoutPauses(t *testing.T) {
 			t.Fatalf("%d broadcasts to %d contacts, and the client is still read", reads, contacts)
 		}
 		all[0].Data(0, []byte("<presence/>"))
-		c.sessions.TurnEnd(0)
+		c.sessions.EndTurn(0)
 	}
 	if reads < 4*rate/contacts {
 		t.Errorf("the client is not read after %d broadcasts to %d contacts", reads, contacts)
@@ -228,12 +228,12 @@ func fanoutPauses(t *testing.T) {
 	}
 	for k.paused {
 		(<-c.posted)(0) // the loop's timer
-		c.sessions.TurnEnd(0)
+		c.sessions.EndTurn(0)
 	}
 	quiet := all[1].Conn().(*link)
 	for range 100 * rate {
 		all[1].Data(0, []byte("<message type='headline' to='localhost'/>"))
-		c.sessions.TurnEnd(0)
+		c.sessions.EndTurn(0)
 	}
 	if quiet.paused {
 		t.Error("a client that causes no deliveries is not read")
@@ -251,7 +251,7 @@ func TestComingAndGoing(t *testing.T) {
 		settle := func() {
 			for synctest.Wait(); len(c.posted) > 0; synctest.Wait() {
 				(<-c.posted)(0)
-				c.sessions.TurnEnd(0)
+				c.sessions.EndTurn(0)
 			}
 		}
 		all[0].Closed(0, nil)
@@ -260,7 +260,7 @@ func TestComingAndGoing(t *testing.T) {
 		for cycle := 1; ; cycle++ {
 			s := c.enter(0)
 			s.Data(0, []byte("<presence/>"))
-			c.sessions.TurnEnd(0)
+			c.sessions.EndTurn(0)
 			settle()
 			if s.Conn().(*link).paused {
 				// It tells its contacts that it is there, gets their presence, and tells
@@ -271,7 +271,7 @@ func TestComingAndGoing(t *testing.T) {
 				return
 			}
 			s.Closed(0, nil)
-			c.sessions.TurnEnd(0)
+			c.sessions.EndTurn(0)
 			settle()
 			if cycle > 1000 {
 				t.Fatal("a client comes and goes without a limit")

@@ -73,7 +73,7 @@ func (c *crowd) say(s *session.Session, stanza []byte) {
 			(<-c.posted)(0)
 		}
 	}
-	c.sessions.TurnEnd(0)
+	c.sessions.EndTurn(0)
 	for len(c.posted) > 0 {
 		(<-c.posted)(0)
 	}
@@ -111,7 +111,7 @@ func (c *crowd) Offline(context.Context, jid.JID, int64, int) ([]store.OfflineMe
 }
 
 // SetLast implements store.Activity.
-func (c *crowd) SetLast(context.Context, []store.Last) error { return nil }
+func (c *crowd) SetLast(context.Context, []store.LastActivity) error { return nil }
 
 // link is a connection that takes everything at once. What a stanza costs it is
 // one copy, as on a socket.

@@ -5,7 +5,7 @@ import "roost/stanza"
 // element handles one first-level element; behind is what follows it in what
 // the connection delivered.
 func (s *Session) element(t *Turn, behind []byte) {
-	d := t.scratch.Doc()
+	d := t.scratch.Tape()
 	root := d.Root()
 	st := &t.stanza
 	err := stanza.Read(d, st)
@@ -73,7 +73,7 @@ func (s *Session) ask(t *Turn, st *stanza.Stanza, stage int) (int, Work) {
 	if s.has(flagBound) {
 		return r.Stanza(t, s, st, stage)
 	}
-	known, need := r.Unbound(t, s, st)
+	known, need := r.PreBindIQ(t, s, st)
 	if !known {
 		// RFC 6120 section 8.2.3: a request "MUST" be replied to.
 		s.reply(t, st, stanza.ServiceUnavailable)
@@ -92,7 +92,7 @@ func (s *Session) addressed(st *stanza.Stanza) bool {
 // with the stanza, nil if nothing is.
 func (s *Session) beforeAuth(t *Turn, st *stanza.Stanza, bad *stanza.ErrorReply) {
 	switch {
-	case st.Kind != stanza.IQ || !st.CanError() || !s.mayAuthenticate() || !s.mgr.cfg.Router.UnboundSpace(st.Payload()):
+	case st.Kind != stanza.IQ || !st.CanError() || !s.mayAuthenticate() || !s.mgr.cfg.Router.PreAuthIQ(st.Payload()):
 		// RFC 6120 section 4.9.3.12: "The entity has attempted to send XML
 		// stanzas or other outbound data before the stream has been
 		// authenticated".
@@ -126,7 +126,7 @@ func (s *Session) beforeBinding(t *Turn, st *stanza.Stanza) {
 
 // result answers an iq with an empty result.
 func (s *Session) result(t *Turn, st *stanza.Stanza) {
-	b := stanza.AppendResult(t.Buf(), st, s.FullJID())
+	b := stanza.AppendResult(t.GetBuf(), st, s.FullJID())
 	s.SendBytes(t, b)
-	t.Keep(b)
+	t.PutBuf(b)
 }

@@ -48,7 +48,7 @@ func (m *Manager) Adopt(c Conn, full jid.JID) (s *Session, took time.Duration) {
 	s.ext.Store(nil)
 	worker := &Turn{m: m, loop: -1}
 	s.SetEvent(1 << 30) // it knows all that has happened to its account
-	if !m.cfg.Router.Bound(worker, s) {
+	if !m.cfg.Router.OnBind(worker, s) {
 		panic("no such account")
 	}
 	s.unset(flagBinding)

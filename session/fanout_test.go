@@ -48,7 +48,7 @@ func TestFanout(t *testing.T) {
 		charge := func(s *Session, deliveries int64) {
 			loop := s.conn.(*pausing).loop
 			s.chargeCost(m.turns[loop], deliveries*costDelivery)
-			m.TurnEnd(loop)
+			m.EndTurn(loop)
 		}
 		sleep := func(d time.Duration) {
 			time.Sleep(d)

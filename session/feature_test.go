@@ -19,13 +19,13 @@ func TestFeature(t *testing.T) {
 		if string(el.Local()) == "unknown" {
 			return false
 		}
-		b := append(t.Buf(), "<heard xmlns='urn:test:a' type='"...)
+		b := append(t.GetBuf(), "<heard xmlns='urn:test:a' type='"...)
 		b = append(b, s.Type()...)
 		b = append(b, "'>"...)
 		b = append(b, el.Local()...)
 		b = append(b, "</heard>"...)
 		s.SendBytes(t, b)
-		t.Keep(b)
+		t.PutBuf(b)
 		return true
 	}
 	s := xmpptest.NewServer(t, xmpptest.Config{Router: router.Config{Extensions: []router.Extension{{
@@ -47,9 +47,9 @@ func TestFeature(t *testing.T) {
 					if !st.Payload().Is("urn:test:c", "c") {
 						return false
 					}
-					b := stanza.AppendResult(t.Buf(), st, s.FullJID())
+					b := stanza.AppendResult(t.GetBuf(), st, s.FullJID())
 					s.SendBytes(t, b)
-					t.Keep(b)
+					t.PutBuf(b)
 					return true
 				},
 			},

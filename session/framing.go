@@ -90,29 +90,29 @@ func (f *Framing) appendError(b []byte, e *StreamError) []byte {
 // sendOpen sends our stream header.
 func (s *Session) sendOpen(t *Turn, host, to, lang string) {
 	h := header{id: newStreamID(), from: host, to: to, lang: lang}
-	b := s.framing().appendOpen(t.Buf(), &h)
+	b := s.framing().appendOpen(t.GetBuf(), &h)
 	s.SendBytes(t, b)
-	t.Keep(b)
+	t.PutBuf(b)
 }
 
 // sendFeatures sends the features for the state that the stream is in.
 func (s *Session) sendFeatures(t *Turn) {
-	b := append(t.Buf(), s.framing().Features...)
+	b := append(t.GetBuf(), s.framing().Features...)
 	b = s.appendFeatures(b)
 	b = append(b, "</stream:features>"...)
 	s.SendBytes(t, b)
-	t.Keep(b)
+	t.PutBuf(b)
 }
 
 // sendClose sends a stream error, unless e is nil, and the end of the stream.
 func (s *Session) sendClose(t *Turn, e *StreamError) {
 	f := s.framing()
 	if e != nil {
-		b := f.appendError(t.Buf(), e)
+		b := f.appendError(t.GetBuf(), e)
 		s.SendBytes(t, b)
-		t.Keep(b)
+		t.PutBuf(b)
 	}
-	b := append(t.Buf(), f.Close...)
+	b := append(t.GetBuf(), f.Close...)
 	s.SendBytes(t, b)
-	t.Keep(b)
+	t.PutBuf(b)
 }

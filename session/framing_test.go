@@ -77,7 +77,7 @@ func TestFraming(t *testing.T) {
 	f("another domain", nil, strings.Replace(header, "localhost", "elsewhere.example", 1), open, e("host-unknown"), close)
 	f("an error before the header", nil, "<a></b>", open, e("bad-format"), close)
 	f("an authenticated stream", func(s *Session) {
-		s.jid = jid.MustParse("romeo@localhost").Keep()
+		s.jid = jid.MustParse("romeo@localhost").Compact()
 		s.set(flagAuthed)
 	}, header, open, start+"<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/><session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>"+
 		"<more type='c2s'/>"+end)

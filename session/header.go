@@ -69,7 +69,7 @@ func (s *Session) checkHeader(h parser.Element) (host string, e *StreamError) {
 	if s.has(flagAuthed) {
 		return host, s.checkFrom(h)
 	}
-	s.jid = domain.Keep()
+	s.jid = domain.Compact()
 	s.neg().from = ""
 	if from := clientOf(h); from.Local() != "" {
 		s.neg().from = from.String()

@@ -42,7 +42,7 @@ type Router interface {
 	// Unbound handles an iq of a client that has bound no resource: in-band
 	// registration above all. False: there is no such request. Where it has to
 	// wait for the store it returns what for and is called again on a worker.
-	Unbound(t *Turn, s *Session, st *stanza.Stanza) (known bool, need Work)
+	PreBindIQ(t *Turn, s *Session, st *stanza.Stanza) (known bool, need Work)
 
 	// CaughtUp reports whether CatchUp has nothing to do.
 	CaughtUp(event int64) bool
@@ -55,16 +55,16 @@ type Router interface {
 
 	// UnboundSpace reports whether a client that is not authenticated may send
 	// iqs with a payload of this namespace.
-	UnboundSpace(payload parser.Element) bool
+	PreAuthIQ(payload parser.Element) bool
 
 	// Bound is called on a worker after the session was put in the tables and
 	// before the client is told. False: there is no such account any more.
-	Bound(t *Turn, s *Session) bool
+	OnBind(t *Turn, s *Session) bool
 
 	// Left is called for a session that is no longer in the tables. It tells
 	// everybody concerned and ends with SetPresence(nil, 0). With a turn that
 	// must not block it may answer false and is called again on a worker.
-	Left(t *Turn, s *Session) bool
+	OnUnavailable(t *Turn, s *Session) bool
 }
 
 // Accounts is what the session asks of the store to authenticate a client.
@@ -289,7 +289,7 @@ func (m *Manager) debug() bool {
 func (m *Manager) Each(f func(*Session) bool) { m.table.each(f) }
 
 // TurnEnd is to be called by every loop after each batch of events.
-func (m *Manager) TurnEnd(loop int) { m.turns[loop].end() }
+func (m *Manager) EndTurn(loop int) { m.turns[loop].end() }
 
 // Block runs f on a worker for this kind of work while the session's reading is
 // paused: for work of the session's own that may wait for the store. Only the

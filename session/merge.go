@@ -36,9 +36,9 @@ func (s *Session) replaceHeld(t *Turn) {
 	defer d.Release()
 	var st stanza.Stanza
 	_ = stanza.Read(d, &st) // it was read before
-	b := stanza.AppendForward(t.Buf(), &st, stanza.Edit{From: s.FullJID(), To: s.BareJID()})
+	b := stanza.AppendForward(t.GetBuf(), &st, stanza.Edit{From: s.FullJID(), To: s.BareJID()})
 	s.SendBytes(t, b)
-	t.Keep(b)
+	t.PutBuf(b)
 }
 
 // settle routes the presence that is held, before what follows it.
@@ -51,7 +51,7 @@ func (s *Session) settle(t *Turn) {
 
 // handleTaken handles an element of a bound session that was put off, as soon as
 // what came before it is done.
-func (s *Session) handleTaken(t *Turn, d *parser.Doc) {
+func (s *Session) handleTaken(t *Turn, d *parser.Tape) {
 	if s.has(flagBusy) {
 		s.whenFree(t, func(t *Turn) { s.handleTaken(t, d) })
 		return

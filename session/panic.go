@@ -100,5 +100,5 @@ func (m *Manager) announceLeft(t *Turn, s *Session) (done bool) {
 			done = true
 		}
 	}()
-	return m.cfg.Router.Left(t, s)
+	return m.cfg.Router.OnUnavailable(t, s)
 }

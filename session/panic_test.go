@@ -25,20 +25,20 @@ type brittle struct {
 }
 
 func (r *brittle) Stanza(t *Turn, s *Session, st *stanza.Stanza, stage int) (int, Work) {
-	b := append(t.Buf(), "half of something"...)
+	b := append(t.GetBuf(), "half of something"...)
 	switch where := string(st.ID); {
 	case where == "loop":
-		_ = append(t.Buf(), "nested"...)
+		_ = append(t.GetBuf(), "nested"...)
 		panic("on the loop")
 	case where == "read" && t.MayBlock():
 		panic("on a worker")
 	case where == "write" && t.MayWrite():
 		panic("on a writer")
 	case where == "read":
-		t.Keep(b)
+		t.PutBuf(b)
 		return stage, Read
 	case where == "write":
-		t.Keep(b)
+		t.PutBuf(b)
 		return stage, Write
 	case where == "posted":
 		s.onLoop(func(*Turn) { panic("in what was posted") })
@@ -50,8 +50,8 @@ func (r *brittle) Stanza(t *Turn, s *Session, st *stanza.Stanza, stage int) (int
 	case where == "table":
 		s.mgr.table.update("somebody", func(*Session) *Session { panic("in the table") })
 	}
-	t.Keep(b)
-	s.SendBytes(t, stanza.AppendForward(t.Buf(), st, stanza.Edit{From: "router"}))
+	t.PutBuf(b)
+	s.SendBytes(t, stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: "router"}))
 	return stage, Done
 }
 
@@ -82,7 +82,7 @@ func (p *pipe) Close(time.Duration)  { p.closed = true }
 func (p *pipe) runAll(m *Manager) {
 	for p.paused || len(p.posted) > 0 {
 		(<-p.posted)(0)
-		m.TurnEnd(0)
+		m.EndTurn(0)
 	}
 }
 
@@ -111,7 +111,7 @@ func TestPanicEndsOneStream(t *testing.T) {
 		if n := s.Data(0, text); w == "loop" && n != len(text) {
 			t.Errorf("%s: %d bytes of %d were used", w, n, len(text))
 		}
-		m.TurnEnd(0)
+		m.EndTurn(0)
 		p.runAll(m)
 		if got := p.out.String(); !strings.HasSuffix(got, internal) || strings.Count(got, "stream:error>") != 2 || !p.closed {
 			t.Errorf("%s: the client was told %q, closed: %v", w, got, p.closed)

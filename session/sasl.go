@@ -117,7 +117,7 @@ func decodeSASL(text []byte) ([]byte, error) {
 }
 
 func (s *Session) sendSASL(t *Turn, name string, data []byte) {
-	b := append(t.Buf(), '<')
+	b := append(t.GetBuf(), '<')
 	b = append(b, name...)
 	b = append(b, " xmlns='"+nsSASL+"'>"...)
 	b = base64.StdEncoding.AppendEncode(b, data)
@@ -125,7 +125,7 @@ func (s *Session) sendSASL(t *Turn, name string, data []byte) {
 	b = append(b, name...)
 	b = append(b, '>')
 	s.SendBytes(t, b)
-	t.Keep(b)
+	t.PutBuf(b)
 }
 
 // saslSuccess ends the exchange. RFC 6120 section 6.4.6: the client sends a new
@@ -146,9 +146,9 @@ func (s *Session) saslFail(t *Turn, cond saslError) { s.authFailed(t, &saslProfi
 
 func (s *Session) sendSASLFailure(t *Turn, cond saslError) {
 	s.parser.RefuseSpace(false)
-	b := append(t.Buf(), "<failure xmlns='"+nsSASL+"'><"...)
+	b := append(t.GetBuf(), "<failure xmlns='"+nsSASL+"'><"...)
 	b = append(b, cond...)
 	b = append(b, "/></failure>"...)
 	s.SendBytes(t, b)
-	t.Keep(b)
+	t.PutBuf(b)
 }

@@ -58,7 +58,7 @@ type Session struct {
 
 	// jid never changes after binding, and other goroutines only see bound
 	// sessions.
-	jid      jid.Kept
+	jid      jid.Compact
 	state    atomic.Uint32 // flags, and the priority in the low byte
 	event    atomic.Uint32 // the account's newest event when it authenticated, the low bits; see Event
 	next     atomic.Pointer[Session]

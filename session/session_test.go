@@ -32,7 +32,7 @@ func TestNames(t *testing.T) {
 		t.Helper()
 		s := &Session{}
 		if address != "" {
-			s.jid = jid.MustParse(address).Keep()
+			s.jid = jid.MustParse(address).Compact()
 		}
 		got := []string{s.Username(), s.Host(), s.Resource(), s.FullJID(), s.BareJID()}
 		want := []string{user, host, resource, full, bare}
@@ -74,7 +74,7 @@ func TestSharedPresence(t *testing.T) {
 // replacement of the same name.
 func TestUnlinkComparesTheSession(t *testing.T) {
 	tab := newTable(4)
-	full := jid.MustParse("romeo@localhost/orchard").Keep()
+	full := jid.MustParse("romeo@localhost/orchard").Compact()
 	old, young := &Session{jid: full}, &Session{jid: full}
 	tab.update(old.BareJID(), func(head *Session) *Session { return old })
 	tab.update(old.BareJID(), func(head *Session) *Session {
@@ -98,7 +98,7 @@ func TestEqualHashes(t *testing.T) {
 	tab.mask = 0
 	var all []*Session
 	for _, j := range []string{"a@x/1", "b@x/1", "a@x/2", "c@x/1", "b@x/2"} {
-		s := &Session{jid: jid.MustParse(j).Keep()}
+		s := &Session{jid: jid.MustParse(j).Compact()}
 		tab.update(s.BareJID(), func(head *Session) *Session {
 			s.next.Store(head)
 			return s
@@ -134,7 +134,7 @@ func TestTableConcurrently(t *testing.T) {
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
-			s := &Session{jid: jid.MustParse(fmt.Sprintf("romeo@localhost/%d", g)).Keep()}
+			s := &Session{jid: jid.MustParse(fmt.Sprintf("romeo@localhost/%d", g)).Compact()}
 			for range 2000 {
 				tab.update(s.BareJID(), func(head *Session) *Session {
 					s.next.Store(head)

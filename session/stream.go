@@ -57,7 +57,7 @@ func (s *Session) Data(loop int, p []byte) (n int) {
 		}
 		switch ev {
 		case parser.StreamOpen:
-			s.openStream(t, t.scratch.Doc().Root())
+			s.openStream(t, t.scratch.Tape().Root())
 		case parser.Stanza:
 			t.cost += costStanza
 			t.charged += freeCost + int64(used)>>costShift
@@ -138,7 +138,7 @@ func (s *Session) Secured(loop int, state *tls.ConnectionState, leaf *x509.Certi
 	s.parser.Reset()
 	s.parser.Restrict()
 	s.unset(flagOpen | flagTLS)
-	s.jid = jid.Kept{}
+	s.jid = jid.Compact{}
 	if s.neg() != nil {
 		// A SASL exchange that began before TLS must not complete over TLS.
 		s.neg().sasl, s.neg().mech = nil, nil

@@ -21,7 +21,7 @@ type Turn struct {
 	dirty   []*Session
 	buf     []byte
 	stanza  stanza.Stanza // the one that the loop is at
-	held    *parser.Doc   // presence of the session that the loop is at, which the next stanza may replace
+	held    *parser.Tape  // presence of the session that the loop is at, which the next stanza may replace
 
 	cost    int64  // of all that was done
 	charged int64  // the part of it that was held against an account, or against nobody
@@ -85,14 +85,14 @@ func (t *Turn) Now() time.Time {
 
 // Buf lends an empty scratch slice for writing one stanza. The caller gives it
 // back with Keep; calls may nest, the inner one then gets memory of its own.
-func (t *Turn) Buf() []byte {
+func (t *Turn) GetBuf() []byte {
 	b := t.buf
 	t.buf = nil
 	return b[:0]
 }
 
 // Keep takes back what Buf lent.
-func (t *Turn) Keep(b []byte) {
+func (t *Turn) PutBuf(b []byte) {
 	if cap(b) <= keepBuf {
 		t.buf = b
 	}
@@ -125,9 +125,9 @@ type Appender interface {
 // Send converts x to bytes and writes them to the connection. False means that
 // the session takes nothing any more.
 func (s *Session) Send(t *Turn, x Appender) bool {
-	b := x.AppendXML(t.Buf())
+	b := x.AppendXML(t.GetBuf())
 	ok := s.SendBytes(t, b)
-	t.Keep(b)
+	t.PutBuf(b)
 	return ok
 }
 

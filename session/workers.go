@@ -211,14 +211,14 @@ func (s *Session) submit(w *workers, f func(*Turn) *workers) bool {
 // parked is a stanza that waits for a worker.
 type parked struct {
 	s     *Session
-	doc   *parser.Doc
+	doc   *parser.Tape
 	stage int // see Router.Stanza
 	held  int // bytes of Manager.parked, 0 unless it waits for a commit
 }
 
 // park has the router called again with st, the stanza of the document d, on a
 // worker and from the given stage on.
-func (s *Session) park(t *Turn, st *stanza.Stanza, d *parser.Doc, stage int, need Work) {
+func (s *Session) park(t *Turn, st *stanza.Stanza, d *parser.Tape, stage int, need Work) {
 	p := &parked{s: s, doc: d, stage: stage}
 	if next := p.next(t, st, need); next != nil {
 		s.offload(next, p.run)

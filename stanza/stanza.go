@@ -88,15 +88,15 @@ type Stanza struct {
 	To    jid.JID // zero when absent; aliases the document: Clone to keep
 	ID    []byte  // unescaped; nil when absent
 	Root  parser.Element
-	Doc   *parser.Doc
+	Tape  *parser.Tape
 }
 
 // Read makes st a view of the stanza in d. It returns ErrUnsupported when the
 // element is not a stanza, and an *ErrorReply when the stanza must be answered
 // with an error; st is then complete enough for AppendError.
-func Read(d *parser.Doc, st *Stanza) error {
+func Read(d *parser.Tape, st *Stanza) error {
 	root := d.Root()
-	*st = Stanza{Doc: d, Root: root}
+	*st = Stanza{Tape: d, Root: root}
 	if string(root.Space()) != NSClient {
 		return ErrUnsupported
 	}

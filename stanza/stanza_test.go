@@ -10,7 +10,7 @@ import (
 const header = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' xmlns:p='urn:p'>"
 
 // parse reads one stanza, which is lent until the next call.
-func parse(t testing.TB, header, text string) *parser.Doc {
+func parse(t testing.TB, header, text string) *parser.Tape {
 	t.Helper()
 	var p parser.Parser
 	s := parser.NewScratch(parser.Limits{})
@@ -20,7 +20,7 @@ func parse(t testing.TB, header, text string) *parser.Doc {
 	if ev, n, err := p.Next(s, []byte(text)); err != nil || ev != parser.Stanza || n != len(text) {
 		t.Fatalf("%s: %v, %d bytes, %v", text, ev, n, err)
 	}
-	return s.Doc()
+	return s.Tape()
 }
 
 func TestRead(t *testing.T) {

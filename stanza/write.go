@@ -70,10 +70,10 @@ type Edit struct {
 // recipient's header does not have it: prefixes, and the language (section
 // 8.1.5).
 func AppendForward(dst []byte, st *Stanza, e Edit) []byte {
-	if !st.Doc.Canonical() {
+	if !st.Tape.Canonical() {
 		return appendForwardSlow(dst, st, e)
 	}
-	raw, tape := st.Doc.Raw(), st.Doc.Tokens()
+	raw, tape := st.Tape.Raw(), st.Tape.Tokens()
 	root := &tape[0]
 	dst = append(dst, raw[:root.Pos+uint32(root.NameLen)]...)
 	dst = e.appendAddresses(dst)
@@ -85,7 +85,7 @@ func AppendForward(dst []byte, st *Stanza, e Edit) []byte {
 		dst = append(dst, ' ')
 		dst = append(dst, raw[t.Pos:t.End+1]...) // with the closing quote
 	}
-	dst = appendInherited(dst, st.Doc)
+	dst = appendInherited(dst, st.Tape)
 	dst = appendLang(dst, st)
 	rest := root.Val - 1
 	if raw[rest-1] == '/' {
@@ -136,7 +136,7 @@ func (e *Edit) drops(name []byte) bool {
 	return false
 }
 
-func appendInherited(dst []byte, d *parser.Doc) []byte {
+func appendInherited(dst []byte, d *parser.Tape) []byte {
 	d.Inherited(func(prefix, uri []byte) {
 		dst = append(dst, " xmlns:"...)
 		dst = append(dst, prefix...)
@@ -150,7 +150,7 @@ func appendInherited(dst []byte, d *parser.Doc) []byte {
 // appendLang appends the language of the client's stream where the stanza has
 // none of its own.
 func appendLang(dst []byte, st *Stanza) []byte {
-	if lang := st.Doc.InheritedLang(); len(lang) > 0 && st.Lang() == nil {
+	if lang := st.Tape.InheritedLang(); len(lang) > 0 && st.Lang() == nil {
 		dst = appendAttr(dst, "xml:lang", lang)
 	}
 	return dst

@@ -249,16 +249,16 @@ type BlobQuota struct {
 // Activity is when accounts were last there (XEP-0012, RFC 6121 section 4.3.2).
 type Activity interface {
 	// SetLast records when the last resource of each account went, in one
-	// transaction. Accounts that do not exist, or were created after Last.Event,
+	// transaction. Accounts that do not exist, or were created after LastActivity.Event,
 	// are passed over.
-	SetLast(ctx context.Context, batch []Last) error
+	SetLast(ctx context.Context, batch []LastActivity) error
 
-	// Last is what was recorded last, or ErrNotFound.
-	Last(ctx context.Context, owner jid.JID) (Last, error)
+	// LastActivity is what was recorded last, or ErrNotFound.
+	Last(ctx context.Context, owner jid.JID) (LastActivity, error)
 }
 
-// Last is when an account was last there.
-type Last struct {
+// LastActivity is when an account was last there.
+type LastActivity struct {
 	Owner  jid.JID
 	At     time.Time // UTC, to the second
 	Status []byte    // the text of its last unavailable presence, or nothing

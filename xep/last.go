@@ -70,7 +70,7 @@ func lastOfAccount(rq *router.Request) {
 		sendLast(rq, 0, nil)
 		return
 	}
-	last, err := rq.Router.LastOf(rq.Account())
+	last, err := rq.Router.LastActivity(rq.Account())
 	if err != nil {
 		rq.Error(err) // <item-not-found/> for an account that was never online
 		return

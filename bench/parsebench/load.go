@@ -52,8 +52,8 @@ func (c *Corpus) check() error {
 		}
 		switch ev {
 		case parser.StreamOpen:
-			if !s.Doc().Root().Is(nsStreams, "stream") {
-				return fmt.Errorf("it begins with <%s/>, not with a stream header", s.Doc().Root().Local())
+			if !s.Tape().Root().Is(nsStreams, "stream") {
+				return fmt.Errorf("it begins with <%s/>, not with a stream header", s.Tape().Root().Local())
 			}
 			open = true
 		case parser.Stanza:

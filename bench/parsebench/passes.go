@@ -31,7 +31,7 @@ func parserPass(c *Corpus, chunk int) (stanzas int, err error) {
 			}
 			piece = piece[n:]
 			if ev == parser.Stanza {
-				root := s.Doc().Root()
+				root := s.Tape().Root()
 				if len(root.Local()) == 0 || len(root.Space()) == 0 {
 					return stanzas, fmt.Errorf("an element without a namespace: %s", root.Raw())
 				}

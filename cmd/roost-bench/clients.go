@@ -72,8 +72,8 @@ func (f *fleetFlags) fits(all int) error {
 }
 
 // fleet is the clients of one process.
-func (f *fleetFlags) fleet(accounts int, sync func(context.Context) error) (*bench.Fleet, error) {
-	return bench.NewFleet(bench.Config{
+func (f *fleetFlags) fleet(accounts int, sync func(context.Context) error) (*bench.Clients, error) {
+	return bench.NewClients(bench.Config{
 		Target: f.Target, Domain: f.Domain, TLS: bench.TLSMode(f.TLS), Resume: f.Resume, Hybrid: f.Hybrid, Mechanism: bench.Mechanism(f.Mechanism),
 		User: f.User, First: f.First, Accounts: accounts, Password: f.Password, InFlight: f.InFlight, Loops: f.Loops, Sync: sync,
 	})

@@ -80,7 +80,7 @@ func together[R any, P bench.Result[R]](ctx context.Context, f *fleetFlags, _ sc
 	if err != nil {
 		return r, err
 	}
-	crew, err := bench.StartCrew(ctx, f.Processes, func(ctx context.Context, i int) *exec.Cmd {
+	crew, err := bench.StartWorkers(ctx, f.Processes, func(ctx context.Context, i int) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, self, append(os.Args[1:len(os.Args):len(os.Args)], "--worker="+strconv.Itoa(i))...)
 		cmd.Stderr = aboveLive(os.Stderr)
 		return cmd
@@ -89,7 +89,7 @@ func together[R any, P bench.Result[R]](ctx context.Context, f *fleetFlags, _ sc
 		return r, err
 	}
 	defer live(os.Stderr, crew.Status)()
-	return bench.Join[R, P](ctx, crew, f.ServerPID)
+	return bench.Merge[R, P](ctx, crew, f.ServerPID)
 }
 
 // work is this process's part of a scenario that several share.

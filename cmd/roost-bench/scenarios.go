@@ -20,7 +20,7 @@ type scenario[R any] interface {
 	check() error                  // of the flags
 	need() (clients, accounts int) // at once
 	divide(i, n int)               // leaves the i-th of n parts
-	run(context.Context, *bench.Fleet) (R, error)
+	run(context.Context, *bench.Clients) (R, error)
 	rows(R) (title string, rows [][2]string)
 	verdict(R) error // of a run that came to its end
 }
@@ -62,7 +62,7 @@ func (c *idleCmd) divide(i, n int) {
 	c.Sessions, c.Base, c.Rate = part(c.Sessions, i, n), part(c.Base, i, n), c.Rate/float64(n)
 }
 
-func (c *idleCmd) run(ctx context.Context, f *bench.Fleet) (bench.IdleResult, error) {
+func (c *idleCmd) run(ctx context.Context, f *bench.Clients) (bench.IdleResult, error) {
 	return f.Idle(ctx, bench.IdleConfig{
 		Sessions: c.Sessions, Base: c.Base, Rate: c.Rate, Settle: c.Settle, Hold: c.Hold, Ping: c.Ping, ServerPID: c.ServerPID,
 	})
@@ -115,7 +115,7 @@ func (c *messageCmd) divide(i, n int) {
 	c.Pairs, c.Idle, c.Rate = part(c.Pairs, i, n), part(c.Idle, i, n), c.Rate/float64(n)
 }
 
-func (c *messageCmd) run(ctx context.Context, f *bench.Fleet) (r bench.MessageResult, err error) {
+func (c *messageCmd) run(ctx context.Context, f *bench.Clients) (r bench.MessageResult, err error) {
 	if err := f.Login(ctx, 2*c.Pairs+c.Idle); err != nil {
 		return r, err
 	}
@@ -170,7 +170,7 @@ func (c *loginCmd) divide(i, n int) {
 	c.Count, c.Accounts = part(c.Count, i, n), part(c.Accounts, i, n)
 }
 
-func (c *loginCmd) run(ctx context.Context, f *bench.Fleet) (bench.LoginResult, error) {
+func (c *loginCmd) run(ctx context.Context, f *bench.Clients) (bench.LoginResult, error) {
 	return f.LoginStorm(ctx, bench.LoginConfig{Count: c.Count, ServerPID: c.ServerPID})
 }
 
@@ -218,7 +218,7 @@ func (c *presenceCmd) divide(i, n int) {
 	c.Sessions, c.Rate = part(c.Sessions, i, n), c.Rate/float64(n)
 }
 
-func (c *presenceCmd) run(ctx context.Context, f *bench.Fleet) (r bench.PresenceResult, err error) {
+func (c *presenceCmd) run(ctx context.Context, f *bench.Clients) (r bench.PresenceResult, err error) {
 	if err := f.Login(ctx, c.Sessions); err != nil {
 		return r, err
 	}
@@ -269,7 +269,7 @@ func (c *reconnectCmd) divide(i, n int) {
 	c.Sessions = part(c.Sessions, i, n)
 }
 
-func (c *reconnectCmd) run(ctx context.Context, f *bench.Fleet) (bench.ReconnectResult, error) {
+func (c *reconnectCmd) run(ctx context.Context, f *bench.Clients) (bench.ReconnectResult, error) {
 	return f.Reconnect(ctx, bench.ReconnectConfig{Sessions: c.Sessions, ServerPID: c.ServerPID})
 }
 

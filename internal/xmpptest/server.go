@@ -110,7 +110,7 @@ func NewServer(t testing.TB, cfg Config) *Server {
 	if cfg.Outbox == 0 {
 		cfg.Outbox = 256 << 10
 	}
-	s.loop = memnet.NewLoop(cfg.Outbox, func(c *memnet.Conn) memnet.Handler { return s.Sessions.New(c) }, s.Sessions.TurnEnd)
+	s.loop = memnet.NewLoop(cfg.Outbox, func(c *memnet.Conn) memnet.Handler { return s.Sessions.New(c) }, s.Sessions.EndTurn)
 	s.loop.Unauth = cfg.Unauth
 	t.Cleanup(func() { s.stop(t) })
 	return s
@@ -136,7 +136,7 @@ func (s *Server) stop(t testing.TB) {
 	if c := s.Sessions.Counts(); c != (session.Counts{}) {
 		t.Errorf("left when all clients are gone: %+v", c)
 	}
-	s.Router.Flush(ctx)
+	s.Router.FlushPending(ctx)
 	s.Router.Close()
 	if err := s.Store.Close(); err != nil {
 		t.Error(err)

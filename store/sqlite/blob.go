@@ -108,7 +108,7 @@ func (c *conn) putBlob(id int64, kind string, v *store.BlobValue) error {
 }
 
 // SetLast implements store.Activity.
-func (s *Store) SetLast(ctx context.Context, batch []store.Last) error {
+func (s *Store) SetLast(ctx context.Context, batch []store.LastActivity) error {
 	return s.write(ctx, "SetLast", "write last activity", 0, func(c *conn) error {
 		for _, l := range batch {
 			st, err := c.account(qSetLast, l.Owner)
@@ -126,9 +126,9 @@ func (s *Store) SetLast(ctx context.Context, batch []store.Last) error {
 	})
 }
 
-// Last implements store.Activity.
-func (s *Store) Last(ctx context.Context, owner jid.JID) (store.Last, error) {
-	l := store.Last{Owner: owner.Bare().Clone()}
+// LastActivity implements store.Activity.
+func (s *Store) Last(ctx context.Context, owner jid.JID) (store.LastActivity, error) {
+	l := store.LastActivity{Owner: owner.Bare().Clone()}
 	err := s.read(ctx, "Last", "read last activity of "+owner.BareString(), func(c *conn) error {
 		st, err := c.account(qLast, owner)
 		if err != nil {
@@ -145,7 +145,7 @@ func (s *Store) Last(ctx context.Context, owner jid.JID) (store.Last, error) {
 		return err
 	})
 	if err != nil {
-		return store.Last{}, err
+		return store.LastActivity{}, err
 	}
 	return l, nil
 }

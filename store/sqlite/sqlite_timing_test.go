@@ -164,9 +164,9 @@ func BenchmarkWrite(b *testing.B) {
 		})
 	}
 	f("last", 2, func() error {
-		batch := make([]store.Last, 100)
+		batch := make([]store.LastActivity, 100)
 		for i := range batch {
-			batch[i] = store.Last{Owner: anyJID(), At: time.Now()}
+			batch[i] = store.LastActivity{Owner: anyJID(), At: time.Now()}
 		}
 		return s.SetLast(ctx, batch)
 	})

@@ -250,7 +250,7 @@ func testDeleteAccount(t *testing.T, s store.Store) {
 		ok(t, "ApplyRoster", err)
 		ok(t, "AppendOffline", s.AppendOffline(ctx, owner, store.NewMessage{From: romeo, Stanza: []byte("x"), Received: time.Now()}, store.OfflineQuota{Messages: 10}))
 		ok(t, "PutBlob", putBlob(t, s, owner, "vcard", "", []byte("x")))
-		ok(t, "SetLast", s.SetLast(ctx, []store.Last{{Owner: owner, At: time.Now()}}))
+		ok(t, "SetLast", s.SetLast(ctx, []store.LastActivity{{Owner: owner, At: time.Now()}}))
 	}
 	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet))
 	wants(t, "DeleteAccount again", s.DeleteAccount(ctx, juliet), store.ErrNotFound)

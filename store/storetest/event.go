@@ -64,10 +64,10 @@ func testGenerations(t *testing.T, s store.Store) {
 	}
 	ok(t, "PutBlobs", s.PutBlobs(ctx, juliet, read().Generation, "k", values, store.BlobQuota{}))
 	at := time.Unix(1e9, 0).UTC()
-	ok(t, "SetLast", s.SetLast(ctx, []store.Last{{Owner: juliet, At: at, Event: before}}))
+	ok(t, "SetLast", s.SetLast(ctx, []store.LastActivity{{Owner: juliet, At: at, Event: before}}))
 	_, err = s.Last(ctx, juliet)
 	wants(t, "Last", err, store.ErrNotFound)
-	ok(t, "SetLast", s.SetLast(ctx, []store.Last{{Owner: juliet, At: at, Event: read().Event}}))
+	ok(t, "SetLast", s.SetLast(ctx, []store.LastActivity{{Owner: juliet, At: at, Event: read().Event}}))
 	if last, err := s.Last(ctx, juliet); err != nil || !last.At.Equal(at) {
 		t.Errorf("Last = %v, %v", last, err)
 	}

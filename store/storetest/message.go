@@ -111,8 +111,8 @@ func testLast(t *testing.T, s store.Store) {
 	_, err := s.Last(ctx, juliet)
 	wants(t, "Last before the first", err, store.ErrNotFound)
 	at := time.Date(2025, 6, 7, 8, 9, 10, 0, time.UTC)
-	ok(t, "SetLast", s.SetLast(ctx, []store.Last{{Owner: juliet, At: at}, {Owner: nobody, At: at}, {Owner: nurse, At: at, Status: []byte("Bye")}}))
-	ok(t, "SetLast", s.SetLast(ctx, []store.Last{{Owner: juliet, At: at.Add(time.Minute), Status: []byte("Heading home")}}))
+	ok(t, "SetLast", s.SetLast(ctx, []store.LastActivity{{Owner: juliet, At: at}, {Owner: nobody, At: at}, {Owner: nurse, At: at, Status: []byte("Bye")}}))
+	ok(t, "SetLast", s.SetLast(ctx, []store.LastActivity{{Owner: juliet, At: at.Add(time.Minute), Status: []byte("Heading home")}}))
 	ok(t, "SetLast of nothing", s.SetLast(ctx, nil))
 	f := func(owner jid.JID, at time.Time, status string) {
 		t.Helper()

@@ -52,7 +52,7 @@ const crewWorker = "ROOST_TEST_CREW_WORKER"
 func workerMain(how string) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := NewWorker(os.Stdin, os.Stdout, cancel)
-	f, err := NewFleet(Config{Sync: w.Sync})
+	f, err := NewClients(Config{Sync: w.Sync})
 	if err != nil {
 		return 1
 	}
@@ -76,12 +76,12 @@ func workerMain(how string) int {
 	return 0
 }
 
-// TestCrew: workers end together, and where one fails the others end too, with its
+// TestWorkers: workers end together, and where one fails the others end too, with its
 // reason.
-func TestCrew(t *testing.T) {
+func TestWorkers(t *testing.T) {
 	for how, want := range map[string]string{"": "", "error": "unexpected EOF", "exit": "ended before the others", "rubbish": "invalid character"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-		c, err := StartCrew(ctx, 3, func(ctx context.Context, i int) *exec.Cmd {
+		c, err := StartWorkers(ctx, 3, func(ctx context.Context, i int) *exec.Cmd {
 			cmd := exec.CommandContext(ctx, os.Args[0])
 			value := "well"
 			if i == 1 && how != "" {
@@ -93,7 +93,7 @@ func TestCrew(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := Join[LoginResult](ctx, c, 0)
+		r, err := Merge[LoginResult](ctx, c, 0)
 		switch {
 		case want == "" && (err != nil || r.Logins != 3):
 			t.Errorf("%+v, %v", r, err)
@@ -112,7 +112,7 @@ func TestCrew(t *testing.T) {
 	}
 }
 
-// TestWorkerAlone: a worker whose crew is gone ends.
+// TestWorkerAlone: a worker whose parent is gone ends.
 func TestWorkerAlone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	in, crew := io.Pipe()

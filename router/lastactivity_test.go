@@ -23,7 +23,7 @@ func TestLastTogether(t *testing.T) {
 		}
 	}
 	for _, user := range []string{"romeo", "juliet"} {
-		last, err := s.Router.LastOf(jid.MustParse(user + "@localhost"))
+		last, err := s.Router.LastActivity(jid.MustParse(user + "@localhost"))
 		if err != nil || last.At.Before(began) || string(last.Status) != user {
 			t.Errorf("%s: %v %q, %v", user, last.At, last.Status, err)
 		}
@@ -31,7 +31,7 @@ func TestLastTogether(t *testing.T) {
 	if n := st.Calls("SetLast"); n > 10 {
 		t.Errorf("%d writes for 40 clients", n)
 	}
-	s.Router.Flush(t.Context())
+	s.Router.FlushPending(t.Context())
 	for _, user := range []string{"romeo", "juliet"} {
 		last, err := s.Store.Last(t.Context(), jid.MustParse(user+"@localhost"))
 		if err != nil || last.At.Before(began.Truncate(time.Second)) || string(last.Status) != user {
@@ -51,7 +51,7 @@ func TestLastTogether(t *testing.T) {
 	if err := <-caughtUp; err != nil {
 		t.Fatal(err)
 	}
-	s.Router.Flush(t.Context())
+	s.Router.FlushPending(t.Context())
 	if n := st.Calls("SetLast") - before; n != 0 {
 		t.Errorf("%d writes of an account that is gone", n)
 	}

@@ -13,12 +13,12 @@ func TestKept(t *testing.T) {
 		{}, MustParse("localhost"), MustParse("romeo@localhost"), MustParse("romeo@localhost/orchard"),
 		MustParse("localhost/x"), MustParse(long + "@localhost/" + long),
 	} {
-		k := j.Keep()
+		k := j.Compact()
 		if k.JID() != j {
 			t.Errorf("%q is kept as %q", j, k.JID())
 		}
 	}
-	if n := unsafe.Sizeof(Kept{}); n != 16 {
-		t.Errorf("a Kept takes %d bytes, want 16", n)
+	if n := unsafe.Sizeof(Compact{}); n != 16 {
+		t.Errorf("a Compact takes %d bytes, want 16", n)
 	}
 }

@@ -1,9 +1,9 @@
 package parser
 
-// Doc is one element of a stream: its bytes, and a tape of tokens with offsets
-// into them. What its methods return is valid as long as the Doc is; none of
+// Tape is one element of a stream: its bytes, and a tape of tokens with offsets
+// into them. What its methods return is valid as long as the Tape is; none of
 // them may be called from two goroutines at once.
-type Doc struct {
+type Tape struct {
 	registers
 
 	src   []byte    // the element's bytes and perhaps more: lent, or own
@@ -22,9 +22,9 @@ type Doc struct {
 	empty  bool // the header is an empty-element tag
 }
 
-// begin makes the Doc ready for an element whose '<' is src[0]. If that is a
+// begin makes the Tape ready for an element whose '<' is src[0]. If that is a
 // byte from 0x80 on, run tells what is wrong with it.
-func (d *Doc) begin(ctx *context, src []byte, declOK bool) {
+func (d *Tape) begin(ctx *context, src []byte, declOK bool) {
 	d.src, d.ctx, d.declOK = src, ctx, declOK
 	d.pos, d.state, d.ns = 1, atOpen, nsNone
 	if src[0] != '<' {
@@ -37,8 +37,8 @@ func (d *Doc) begin(ctx *context, src []byte, declOK bool) {
 	d.memo, d.used, d.empty = d.memo[:0], 0, false
 }
 
-// copy copies b into memory of the Doc's own, unless it is there already.
-func (d *Doc) copy(b []byte) []byte {
+// copy copies b into memory of the Tape's own, unless it is there already.
+func (d *Tape) copy(b []byte) []byte {
 	if len(b) > 0 && len(d.own) > 0 && &b[0] == &d.own[0] {
 		return b
 	}
@@ -47,13 +47,13 @@ func (d *Doc) copy(b []byte) []byte {
 
 // Raw is the element as it came: for a stream header the start tag, without the
 // '>' of an empty-element tag.
-func (d *Doc) Raw() []byte { return d.src }
+func (d *Tape) Raw() []byte { return d.src }
 
 // Tokens is the tape: what the element consists of, in document order.
-func (d *Doc) Tokens() []Token { return d.tape }
+func (d *Tape) Tokens() []Token { return d.tape }
 
 // Root is the element; of a stream header only the start tag is there.
-func (d *Doc) Root() Element {
+func (d *Tape) Root() Element {
 	if len(d.tape) == 0 {
 		return Element{}
 	}
@@ -63,7 +63,7 @@ func (d *Doc) Root() Element {
 // Inherited calls f for each prefix of the stream header that names in this
 // element refer to. When Raw goes to another stream, these are declared again
 // on its start tag.
-func (d *Doc) Inherited(f func(prefix, uri []byte)) {
+func (d *Tape) Inherited(f func(prefix, uri []byte)) {
 	if d.used == 0 {
 		return
 	}
@@ -77,7 +77,7 @@ func (d *Doc) Inherited(f func(prefix, uri []byte)) {
 // InheritedLang is the language that the stream header gave to all stanzas
 // without an xml:lang of their own (RFC 6120 section 4.7.4), unescaped; empty if
 // it gave none.
-func (d *Doc) InheritedLang() []byte {
+func (d *Tape) InheritedLang() []byte {
 	if d.ctx == nil {
 		return nil
 	}
@@ -89,7 +89,7 @@ func (d *Doc) InheritedLang() []byte {
 // would mean so without the element's own declaration of the default namespace;
 // and whether the element's name has no prefix, which not every client
 // understands. Otherwise Element.AppendXML is the way.
-func (d *Doc) Canonical() bool {
+func (d *Tape) Canonical() bool {
 	if len(d.tape) == 0 || d.tape[0].PrefixLen != 0 {
 		return false
 	}
@@ -98,7 +98,7 @@ func (d *Doc) Canonical() bool {
 
 // defaultDecl is the index of the declaration of the default namespace by the
 // Start token at i, -1 if it has none.
-func (d *Doc) defaultDecl(i int32) int32 {
+func (d *Tape) defaultDecl(i int32) int32 {
 	for i++; int(i) < len(d.tape); i++ {
 		switch t := &d.tape[i]; {
 		case t.Kind == NS && t.PrefixLen == 0:
@@ -110,14 +110,14 @@ func (d *Doc) defaultDecl(i int32) int32 {
 	return -1
 }
 
-func (d *Doc) name(t *Token) []byte { return d.src[t.Pos : t.Pos+uint32(t.NameLen)] }
+func (d *Tape) name(t *Token) []byte { return d.src[t.Pos : t.Pos+uint32(t.NameLen)] }
 
-func (d *Doc) local(t *Token) []byte {
+func (d *Tape) local(t *Token) []byte {
 	return d.src[t.Pos+uint32(t.PrefixLen) : t.Pos+uint32(t.NameLen)]
 }
 
 // value is the value of an Attr or NS token, unescaped and normalized.
-func (d *Doc) value(t *Token) []byte {
+func (d *Tape) value(t *Token) []byte {
 	raw := d.src[t.Val:t.End:t.End]
 	if !t.Escaped() {
 		return raw
@@ -128,14 +128,14 @@ func (d *Doc) value(t *Token) []byte {
 }
 
 // uri is the namespace of a Start, Attr or NS token: empty for none.
-func (d *Doc) uri(t *Token) []byte {
+func (d *Tape) uri(t *Token) []byte {
 	if t.Kind == NS {
 		return bytesXMLNS
 	}
 	return d.space(t.ns &^ flagEscaped)
 }
 
-func (d *Doc) space(ns uint32) []byte {
+func (d *Tape) space(ns uint32) []byte {
 	switch {
 	case ns >= nsToken:
 		t := &d.tape[ns-nsToken]
@@ -156,7 +156,7 @@ type memo struct{ from, to uint32 }
 // names may refer to one declaration, and there may be many declarations: so the
 // declaration itself remembers which memo it has, in the bits of Token.ns that
 // an NS token does not need.
-func (d *Doc) unescaped(t *Token) []byte {
+func (d *Tape) unescaped(t *Token) []byte {
 	if i := t.ns &^ flagEscaped; i != 0 {
 		m := d.memo[i-1]
 		return d.text[m.from:m.to:m.to]
@@ -170,7 +170,7 @@ func (d *Doc) unescaped(t *Token) []byte {
 
 var bytesXML, bytesXMLNS, bytesClient = []byte(uriXML), []byte(uriXMLNS), []byte(uriClient)
 
-func (d *Doc) fixedSpace(ns uint32) []byte {
+func (d *Tape) fixedSpace(ns uint32) []byte {
 	switch ns {
 	case nsXML:
 		return bytesXML

@@ -26,22 +26,22 @@ const lastDelay = time.Second
 // writes have their turn between them.
 const maxLasts = 1000
 
-// lastWriter gathers when accounts were last available and writes that down
+// lastActivity gathers when accounts were last available and writes that down
 // together: when a network of a hundred thousand phones goes away, this is a
 // hundred transactions and not a hundred thousand, and a client that comes and
 // goes causes none of its own.
-type lastWriter struct {
+type lastActivity struct {
 	r       *Router
 	mu      sync.Mutex
-	noted   map[jid.JID]store.Last // to be written; nil: nothing, and no timer runs
-	writing map[jid.JID]store.Last // being written
-	one     sync.Mutex             // held while there is something in writing
+	noted   map[jid.JID]store.LastActivity // to be written; nil: nothing, and no timer runs
+	writing map[jid.JID]store.LastActivity // being written
+	one     sync.Mutex                     // held while there is something in writing
 }
 
 // noteLast records that a resource goes now, with the status text of its
 // unavailable presence if it sent one.
 func (r *Router) noteLast(s *session.Session, st *stanza.Stanza) {
-	last := store.Last{Owner: s.JID().Bare(), At: time.Now().UTC(), Event: s.Event()}
+	last := store.LastActivity{Owner: s.JID().Bare(), At: time.Now().UTC(), Event: s.Event()}
 	if st != nil {
 		if el := st.Root.Child(stanza.NSClient, "status"); el.OK() {
 			if text := el.AppendText(nil); len(text) <= maxStatus {
@@ -49,14 +49,14 @@ func (r *Router) noteLast(s *session.Session, st *stanza.Stanza) {
 			}
 		}
 	}
-	r.lasts.add(last)
+	r.lastActivity.add(last)
 }
 
-func (w *lastWriter) add(l store.Last) {
+func (w *lastActivity) add(l store.LastActivity) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.noted == nil {
-		w.noted = make(map[jid.JID]store.Last)
+		w.noted = make(map[jid.JID]store.LastActivity)
 		time.AfterFunc(lastDelay, func() {
 			w.r.sessions.Go(session.Write, func(*session.Turn) { w.write(w.r.ctx) })
 		})
@@ -65,7 +65,7 @@ func (w *lastWriter) add(l store.Last) {
 }
 
 // write writes what is noted.
-func (w *lastWriter) write(ctx context.Context) {
+func (w *lastActivity) write(ctx context.Context) {
 	w.one.Lock()
 	defer w.one.Unlock()
 	w.mu.Lock()
@@ -83,7 +83,7 @@ func (w *lastWriter) write(ctx context.Context) {
 }
 
 // find is what was noted last of an account and may not be in the store yet.
-func (w *lastWriter) find(owner jid.JID) (last store.Last, ok bool) {
+func (w *lastActivity) find(owner jid.JID) (last store.LastActivity, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if last, ok = w.noted[owner]; !ok {
@@ -94,7 +94,7 @@ func (w *lastWriter) find(owner jid.JID) (last store.Last, ok bool) {
 
 // forget drops what is noted of an account that was deleted: one of the same name
 // is another.
-func (w *lastWriter) forget(owner jid.JID) {
+func (w *lastActivity) forget(owner jid.JID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.noted, owner)
@@ -102,7 +102,7 @@ func (w *lastWriter) forget(owner jid.JID) {
 }
 
 // appendStatus appends the status text that was kept.
-func appendStatus(b []byte, last store.Last) []byte {
+func appendStatus(b []byte, last store.LastActivity) []byte {
 	if len(last.Status) == 0 {
 		return b
 	}
@@ -113,8 +113,8 @@ func appendStatus(b []byte, last store.Last) []byte {
 
 // LastOf is when the last resource of an account went, or store.ErrNotFound. It
 // may wait for the store.
-func (r *Router) LastOf(owner jid.JID) (store.Last, error) {
-	if last, ok := r.lasts.find(owner); ok {
+func (r *Router) LastActivity(owner jid.JID) (store.LastActivity, error) {
+	if last, ok := r.lastActivity.find(owner); ok {
 		return last, nil
 	}
 	return r.cfg.Store.Last(r.ctx, owner)

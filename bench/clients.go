@@ -19,7 +19,7 @@ import (
 	"roost/poller"
 )
 
-// TLSMode is how a fleet secures its connections.
+// TLSMode is how clients secures its connections.
 type TLSMode string
 
 // The modes.
@@ -29,7 +29,7 @@ const (
 	DirectTLS TLSMode = "direct"
 )
 
-// Config says what a fleet is. Zero values take the default given.
+// Config says what clients is. Zero values take the default given.
 type Config struct {
 	Target    string // host:port of the server; default localhost:5222
 	Domain    string // XMPP domain; default localhost
@@ -47,7 +47,7 @@ type Config struct {
 	From      bool   // messages name their sender, so that a server delivers what it got
 	Raw       bool   // there is no login: what answers is no server but another client
 
-	// Sync is called where fleets in several processes, which share a scenario,
+	// Sync is called where clients in several processes, which share a scenario,
 	// must be in step; it returns when all have called it. nil: there is one.
 	Sync func(ctx context.Context) error
 }
@@ -78,8 +78,8 @@ func (c *Config) setDefaults() {
 
 func (c *Config) presence() string { return c.Presence }
 
-// Fleet is many clients of one server.
-type Fleet struct {
+// Clients is many clients of one server.
+type Clients struct {
 	cfg     Config
 	tls     *tls.Config
 	poller  *poller.Poller
@@ -106,10 +106,10 @@ type Fleet struct {
 // maxErrs is how many errors are kept.
 const maxErrs = 5
 
-// NewFleet returns a fleet whose clients are yet to log in.
-func NewFleet(cfg Config) (*Fleet, error) {
+// NewClients returns clients whose clients are yet to log in.
+func NewClients(cfg Config) (*Clients, error) {
 	cfg.setDefaults()
-	f := &Fleet{cfg: cfg, slots: make(chan struct{}, cfg.InFlight)}
+	f := &Clients{cfg: cfg, slots: make(chan struct{}, cfg.InFlight)}
 	if cfg.Accounts > 0 {
 		f.free = make(chan int, cfg.Accounts)
 		for i := range cfg.Accounts {
@@ -134,9 +134,9 @@ func NewFleet(cfg Config) (*Fleet, error) {
 
 // Login logs in the next n clients and returns when each is available or has
 // failed; the error joins the first failures.
-func (f *Fleet) Login(ctx context.Context, n int) error {
+func (f *Clients) Login(ctx context.Context, n int) error {
 	f.enter(phaseLogin, f.logged.Load)
-	first := len(f.Clients())
+	first := len(f.All())
 	for i := range n {
 		number, err := f.number(ctx, first+i)
 		if err != nil {
@@ -154,7 +154,7 @@ func (f *Fleet) Login(ctx context.Context, n int) error {
 				return ctx.Err()
 			}
 		}
-		c := &Client{fleet: f, number: number, account: Account{
+		c := &Client{clients: f, number: number, account: Account{
 			User:     fmt.Sprintf(f.cfg.User, f.cfg.First+number),
 			Domain:   f.cfg.Domain,
 			Password: f.cfg.Password,
@@ -181,7 +181,7 @@ func (f *Fleet) Login(ctx context.Context, n int) error {
 
 // number is the account of the i-th client: where accounts are used again, one
 // whose last client is gone. An account's second login would end its first.
-func (f *Fleet) number(ctx context.Context, i int) (int, error) {
+func (f *Clients) number(ctx context.Context, i int) (int, error) {
 	if f.free == nil {
 		return i, nil
 	}
@@ -194,7 +194,7 @@ func (f *Fleet) number(ctx context.Context, i int) (int, error) {
 }
 
 // giveBack tells that the client is gone.
-func (f *Fleet) giveBack(c *Client) {
+func (f *Clients) giveBack(c *Client) {
 	if f.free != nil {
 		f.free <- c.number
 	}
@@ -218,7 +218,7 @@ const ipBindAddressNoPort = 24
 
 // dial connects one client. On loopback, source addresses are spread over
 // 127.0.0.0/8, because one address has fewer than 65,536 ports.
-func (f *Fleet) dial(ctx context.Context, c *Client) error {
+func (f *Clients) dial(ctx context.Context, c *Client) error {
 	d := net.Dialer{Timeout: 10 * time.Second}
 	if host, _, _ := net.SplitHostPort(f.cfg.Target); strings.HasPrefix(host, "127.") {
 		// Other load generators have addresses of their own, by process.
@@ -242,7 +242,7 @@ func (f *Fleet) dial(ctx context.Context, c *Client) error {
 }
 
 // loginDone is called once for each login.
-func (f *Fleet) loginDone(err error) {
+func (f *Clients) loginDone(err error) {
 	f.mu.Lock()
 	if err == nil {
 		f.logged.Add(1)
@@ -257,7 +257,7 @@ func (f *Fleet) loginDone(err error) {
 }
 
 // lose is called once for each client that was available and was disconnected.
-func (f *Fleet) lose(err error) {
+func (f *Clients) lose(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.status.Online--
@@ -265,7 +265,7 @@ func (f *Fleet) lose(err error) {
 	f.note(err)
 }
 
-func (f *Fleet) note(err error) {
+func (f *Clients) note(err error) {
 	if len(f.errs) < maxErrs {
 		f.errs = append(f.errs, err)
 	}
@@ -273,7 +273,7 @@ func (f *Fleet) note(err error) {
 
 // listen has heard called, on its loop, for every stanza that an available client
 // gets; nil: no more.
-func (f *Fleet) listen(heard func(loop int, c *Client, el parser.Element)) {
+func (f *Clients) listen(heard func(loop int, c *Client, el parser.Element)) {
 	if heard == nil {
 		f.heard.Store(nil)
 		return
@@ -281,23 +281,23 @@ func (f *Fleet) listen(heard func(loop int, c *Client, el parser.Element)) {
 	f.heard.Store(&heard)
 }
 
-func (f *Fleet) received(loop int, c *Client, el parser.Element) {
+func (f *Clients) received(loop int, c *Client, el parser.Element) {
 	if heard := f.heard.Load(); heard != nil {
 		(*heard)(loop, c, el)
 	}
 }
 
 // gone counts a client that goes by itself.
-func (f *Fleet) gone() {
+func (f *Clients) gone() {
 	f.mu.Lock()
 	f.status.Online--
 	f.mu.Unlock()
 }
 
-func (f *Fleet) nextID() uint64 { return f.ids.Add(1) }
+func (f *Clients) nextID() uint64 { return f.ids.Add(1) }
 
 // Clients are all clients, in the order of their accounts.
-func (f *Fleet) Clients() []*Client {
+func (f *Clients) All() []*Client {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.clients[:len(f.clients):len(f.clients)]
@@ -305,15 +305,15 @@ func (f *Fleet) Clients() []*Client {
 
 // Drop closes the connections of the first n clients without a word, as when a
 // network goes away.
-func (f *Fleet) Drop(n int) {
-	for _, c := range f.Clients()[:n] {
+func (f *Clients) Drop(n int) {
+	for _, c := range f.All()[:n] {
 		c.drop()
 	}
 }
 
 // Close drops all clients and stops.
-func (f *Fleet) Close() error {
-	f.Drop(len(f.Clients()))
+func (f *Clients) Close() error {
+	f.Drop(len(f.All()))
 	f.left.Wait()
 	return f.poller.Close()
 }
@@ -321,7 +321,7 @@ func (f *Fleet) Close() error {
 // conversation begins SCRAM. Accounts that log in again and again keep their
 // client, and with it the keys that thousands of hashes make of a password: as
 // real clients do, and else the load generator's CPU would set the pace.
-func (f *Fleet) conversation(a Account) (*scram.ClientConversation, error) {
+func (f *Clients) conversation(a Account) (*scram.ClientConversation, error) {
 	if f.cfg.Accounts > 0 {
 		if client, ok := f.keys.Load(a.User); ok {
 			return client.(*scram.Client).NewConversation(), nil

@@ -14,7 +14,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// A crew is several processes that do parts of one scenario in step: one process
+// A workers is several processes that do parts of one scenario in step: one process
 // may open only so many files. Each worker writes reports, a JSON object a line, to
 // its standard output, and reads a line when it may go on from where all have come.
 
@@ -34,7 +34,7 @@ type Result[R any] interface {
 	latency() *Latency
 }
 
-// Worker is this process's side of a crew.
+// Worker is this process's side, in a worker process.
 type Worker struct {
 	mu      sync.Mutex
 	out     *json.Encoder
@@ -42,7 +42,7 @@ type Worker struct {
 }
 
 // NewWorker returns a worker that speaks over in and out. cancel is called when the
-// crew is gone.
+// workers is gone.
 func NewWorker(in io.Reader, out io.Writer, cancel func()) *Worker {
 	w := &Worker{out: json.NewEncoder(out), release: make(chan struct{})}
 	go func() {
@@ -60,7 +60,7 @@ func (w *Worker) say(r report) error {
 	return w.out.Encode(r)
 }
 
-// Sync is for a fleet's Config.
+// Sync is for clients's Config.
 func (w *Worker) Sync(ctx context.Context) error {
 	if err := w.say(report{Wait: true}); err != nil {
 		return err
@@ -73,10 +73,10 @@ func (w *Worker) Sync(ctx context.Context) error {
 	}
 }
 
-// Work runs a worker's part of a scenario, which has a fleet with this worker's
+// Work runs a worker's part of a scenario, which has clients with this worker's
 // Sync, and reports what comes of it. It returns when all workers have come so far:
 // nobody's clients leave while others are measuring.
-func Work[R any, P Result[R]](ctx context.Context, w *Worker, f *Fleet, part func() (R, error)) error {
+func Work[R any, P Result[R]](ctx context.Context, w *Worker, f *Clients, part func() (R, error)) error {
 	stop := Every(statusEvery, func() { s := f.Status(); _ = w.say(report{Status: &s}) })
 	r, err := part()
 	stop()
@@ -100,9 +100,9 @@ func Work[R any, P Result[R]](ctx context.Context, w *Worker, f *Fleet, part fun
 // statusEvery is how often workers tell how far they are.
 const statusEvery = 400 * time.Millisecond
 
-// Crew is the workers of a scenario, as the process sees them that has started
+// Workers are the worker processes of a scenario, seen from the process that started
 // them.
-type Crew struct {
+type Workers struct {
 	workers []*workerProcess
 	reports chan workerReport
 
@@ -122,9 +122,9 @@ type workerReport struct {
 	err  error // of reading: the worker is gone
 }
 
-// StartCrew starts the workers. Their processes end with ctx.
-func StartCrew(ctx context.Context, n int, command func(ctx context.Context, i int) *exec.Cmd) (*Crew, error) {
-	c := &Crew{reports: make(chan workerReport), statuses: make([]Status, n)}
+// StartWorkers starts the workers. Their processes end with ctx.
+func StartWorkers(ctx context.Context, n int, command func(ctx context.Context, i int) *exec.Cmd) (*Workers, error) {
+	c := &Workers{reports: make(chan workerReport), statuses: make([]Status, n)}
 	for i := range n {
 		cmd := command(ctx, i)
 		in, err := cmd.StdinPipe()
@@ -144,7 +144,7 @@ func StartCrew(ctx context.Context, n int, command func(ctx context.Context, i i
 	return c, nil
 }
 
-func (c *Crew) listen(ctx context.Context, i int, from *json.Decoder) {
+func (c *Workers) listen(ctx context.Context, i int, from *json.Decoder) {
 	for {
 		r := workerReport{from: i}
 		r.err = from.Decode(&r.report)
@@ -166,7 +166,7 @@ func (c *Crew) listen(ctx context.Context, i int, from *json.Decoder) {
 }
 
 // Status is how far they all have come.
-func (c *Crew) Status() Status {
+func (c *Workers) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var sum Status
@@ -176,11 +176,11 @@ func (c *Crew) Status() Status {
 	return sum
 }
 
-// Join leads the workers through their scenario and makes one result of theirs.
+// Merge leads the workers through their scenario and makes one result of theirs.
 // server is the process that they measure, 0 for none.
-func Join[R any, P Result[R]](ctx context.Context, c *Crew, server int) (R, error) {
+func Merge[R any, P Result[R]](ctx context.Context, c *Workers, server int) (R, error) {
 	stop := sampleMemory(server, func() int { return c.Status().Online })
-	sum, err := lead[R, P](ctx, c)
+	sum, err := coordinate[R, P](ctx, c)
 	samples := stop()
 	if g, ok := any(&sum).(grower); ok {
 		g.grew(samples)
@@ -198,7 +198,7 @@ func Join[R any, P Result[R]](ctx context.Context, c *Crew, server int) (R, erro
 // processes.
 type grower interface{ grew(samples []Sample) }
 
-func lead[R any, P Result[R]](ctx context.Context, c *Crew) (sum R, err error) {
+func coordinate[R any, P Result[R]](ctx context.Context, c *Workers) (sum R, err error) {
 	waiting, results := 0, 0
 	for {
 		var r workerReport
@@ -239,7 +239,7 @@ func lead[R any, P Result[R]](ctx context.Context, c *Crew) (sum R, err error) {
 }
 
 // release has the workers go on.
-func (c *Crew) release() error {
+func (c *Workers) release() error {
 	for _, w := range c.workers {
 		if _, err := io.WriteString(w.in, "\n"); err != nil {
 			return fmt.Errorf("bench: a process is gone: %w", err)
