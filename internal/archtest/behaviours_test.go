@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// namedTest finds what docs/behaviours.md names: dialogues by their file, tests
-// by their room and name.
+// namedTest matches the names in docs/behaviours.md: the file of a dialogue, or
+// the package and name of a test.
 var namedTest = regexp.MustCompile("`([a-z/]+/testdata/[^`]+\\.txt|[a-z/]+\\.Test[A-Za-z0-9_]+)`")
 
-// TestBehaviours: every test that docs/behaviours.md names exists, every line
-// names one, and no dialogue of streams and routing is left out.
+// TestBehaviours checks that every test that docs/behaviours.md names exists, that
+// every row names a test, and that the page names every dialogue of session and router.
 func TestBehaviours(t *testing.T) {
 	const root = "../.."
 	page, err := os.ReadFile(filepath.Join(root, "docs", "behaviours.md"))
@@ -21,51 +21,50 @@ func TestBehaviours(t *testing.T) {
 		t.Fatal(err)
 	}
 	named := make(map[string]bool)
-	lines := 0
+	rows := 0
 	for _, line := range strings.Split(string(page), "\n") {
 		if !regexp.MustCompile(`^\| \d+ \|`).MatchString(line) {
 			continue
 		}
-		lines++
+		rows++
 		tests := namedTest.FindAllStringSubmatch(line, -1)
 		if len(tests) == 0 {
-			t.Errorf("no test is named for: %s", line)
+			t.Errorf("this row names no test: %s", line)
 		}
 		for _, m := range tests {
 			named[m[1]] = true
 		}
 	}
-	if lines == 0 {
-		t.Fatal("the page has no lines")
+	if rows == 0 {
+		t.Fatal("docs/behaviours.md has no rows")
 	}
 	for name := range named {
 		if !testExists(t, root, name) {
 			t.Errorf("docs/behaviours.md names %s, which does not exist", name)
 		}
 	}
-	for _, room := range []string{"session", "router"} {
-		files, err := filepath.Glob(filepath.Join(root, room, "testdata", "*.txt"))
+	for _, pkg := range []string{"session", "router"} {
+		files, err := filepath.Glob(filepath.Join(root, pkg, "testdata", "*.txt"))
 		if err != nil || len(files) == 0 {
-			t.Fatalf("no dialogues of %s: %v", room, err)
+			t.Fatalf("no dialogues of %s: %v", pkg, err)
 		}
 		for _, file := range files {
-			if name := room + "/testdata/" + filepath.Base(file); !named[name] {
+			if name := pkg + "/testdata/" + filepath.Base(file); !named[name] {
 				t.Errorf("docs/behaviours.md does not name %s", name)
 			}
 		}
 	}
 }
 
-// testExists reports whether there is a dialogue, or a test function, of this
-// name.
+// testExists reports whether a dialogue or a test function has this name.
 func testExists(t *testing.T, root, name string) bool {
 	t.Helper()
 	if strings.HasSuffix(name, ".txt") {
 		_, err := os.Stat(filepath.Join(root, name))
 		return err == nil
 	}
-	room, function, _ := strings.Cut(name, ".")
-	files, err := filepath.Glob(filepath.Join(root, room, "*_test.go"))
+	pkg, function, _ := strings.Cut(name, ".")
+	files, err := filepath.Glob(filepath.Join(root, pkg, "*_test.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +80,7 @@ func testExists(t *testing.T, root, name string) bool {
 	return false
 }
 
-// TestMissingTest: the test above finds what it is there to find.
+// TestMissingTest checks that testExists finds what exists and nothing else.
 func TestMissingTest(t *testing.T) {
 	for name, want := range map[string]bool{
 		"internal/archtest.TestMissingTest":       true,
