@@ -148,7 +148,9 @@ func fill(t *testing.T, st store.Store, owner, contact jid.JID) {
 	}
 	for kind, key := range map[string]string{"vcard-temp": "", "jabber:iq:private": "{x:x}x"} {
 		if err == nil {
-			err = st.PutBlobs(ctx, owner, 0, kind, []store.BlobValue{{Key: key, Value: []byte("<young/>")}}, store.BlobQuota{})
+			err = st.UpdateBlobs(ctx, store.BlobSet{Owner: owner, Kind: kind}, func(tx store.BlobTx) error {
+				return tx.Put(key, []byte("<young/>"))
+			})
 		}
 	}
 	if err != nil {

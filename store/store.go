@@ -219,33 +219,6 @@ type OfflineMessage struct {
 	Stanza   []byte
 }
 
-// Blobs are small values that the server keeps for an account without reading
-// them: vcards (XEP-0054), private storage (XEP-0049).
-type Blobs interface {
-	// Blob is a value, nil when there is none. kind names the use, key the
-	// value within it.
-	Blob(ctx context.Context, owner jid.JID, kind, key string) ([]byte, error)
-
-	// PutBlobs sets and deletes values of one kind in one transaction: all of
-	// them or none. It returns ErrQuota, and changes nothing, if the account
-	// would have more of that kind afterwards than before and than quota allows.
-	// generation is that of the account which is meant (Account.Generation): another
-	// one of the same name is not found. 0 means whichever there is.
-	PutBlobs(ctx context.Context, owner jid.JID, generation int64, kind string, values []BlobValue, quota BlobQuota) error
-}
-
-// BlobValue is a value as PutBlobs sets it.
-type BlobValue struct {
-	Key   string
-	Value []byte // nil: the value is deleted, if it is there
-}
-
-// BlobQuota limits what one account may have of one kind. A limit of 0 is none.
-type BlobQuota struct {
-	Values int
-	Bytes  int64 // of all values together, without their keys
-}
-
 // Activity is when accounts were last there (XEP-0012, RFC 6121 section 4.3.2).
 type Activity interface {
 	// SetLast records when the last resource of each account went, in one

@@ -108,14 +108,19 @@ func (p *privateStorage) set(rq *router.Request) {
 		rq.Error(reply)
 		return
 	}
-	values := make([]store.BlobValue, 0, len(keys))
-	el := rq.Payload().First()
-	for _, key := range keys {
-		values = append(values, store.BlobValue{Key: key, Value: privateValue(el)})
-		el = el.Next()
+	set := store.BlobSet{
+		Owner: rq.Account(), Generation: rq.Generation, Kind: nsPrivate,
+		Quota: store.BlobQuota{Values: p.count, Bytes: int64(p.bytes)},
 	}
-	quota := store.BlobQuota{Values: p.count, Bytes: int64(p.bytes)}
-	err := rq.Router.Store().PutBlobs(rq.Router.Context(), rq.Account(), rq.Generation, nsPrivate, values, quota)
+	values := privateValues(rq.Payload(), len(keys))
+	err := rq.Router.Store().UpdateBlobs(rq.Router.Context(), set, func(tx store.BlobTx) error {
+		for i, key := range keys {
+			if err := putPrivate(tx, key, values[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	switch {
 	case errors.Is(err, store.ErrQuota):
 		rq.Error(errNoRoom)
@@ -124,6 +129,24 @@ func (p *privateStorage) set(rq *router.Request) {
 	default:
 		rq.Empty()
 	}
+}
+
+// privateValues returns the n values of a set in their order. They are made before
+// the transaction begins, so that it is short.
+func privateValues(query parser.Element, n int) [][]byte {
+	values := make([][]byte, 0, n)
+	for el := query.First(); len(values) < n; el = el.Next() {
+		values = append(values, privateValue(el))
+	}
+	return values
+}
+
+// putPrivate sets a value, or deletes it if it is nil.
+func putPrivate(tx store.BlobTx, key string, value []byte) error {
+	if value == nil {
+		return tx.Delete(key)
+	}
+	return tx.Put(key, value)
 }
 
 // privateValue is what is kept of an element: nothing of an empty one, which is

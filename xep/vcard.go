@@ -58,8 +58,9 @@ func setVCard(rq *router.Request, limit int) {
 		rq.Error(stanza.NotAcceptable.WithText("The vcard is too large."))
 		return
 	}
-	values := []store.BlobValue{{Value: value}}
-	if err := rq.Router.Store().PutBlobs(rq.Router.Context(), rq.Account(), rq.Generation, nsVCard, values, store.BlobQuota{}); err != nil {
+	set := store.BlobSet{Owner: rq.Account(), Generation: rq.Generation, Kind: nsVCard}
+	err := rq.Router.Store().UpdateBlobs(rq.Router.Context(), set, func(tx store.BlobTx) error { return tx.Put("", value) })
+	if err != nil {
 		rq.Error(err)
 		return
 	}

@@ -3,8 +3,8 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"slices"
-	"time"
+
+	"zombiezen.com/go/sqlite"
 
 	"roost/jid"
 	"roost/store"
@@ -27,50 +27,50 @@ func (s *Store) Blob(ctx context.Context, owner jid.JID, kind, key string) (valu
 	return value, err
 }
 
-// PutBlobs implements store.Blobs. The number of values that are counted is the
-// one that the quota allows.
-func (s *Store) PutBlobs(ctx context.Context, owner jid.JID, generation int64, kind string, values []store.BlobValue, quota store.BlobQuota) error {
-	return s.write(ctx, "PutBlobs", "write "+kind+" of "+owner.BareString(), 0, func(c *conn) error {
-		c.freed = true
+// BlobKeys implements store.Blobs.
+func (s *Store) BlobKeys(ctx context.Context, owner jid.JID, kind string) (keys []string, err error) {
+	err = s.read(ctx, "BlobKeys", "list "+kind+" of "+owner.BareString(), func(c *conn) error {
 		account, err := c.accountRow(owner)
-		if err == nil && generation != 0 && generation != account.generation {
-			err = store.ErrNotFound
-		}
-		if errors.Is(err, store.ErrNotFound) && !sets(values) {
-			return nil // deleting what is not there is no error
-		}
-		if err != nil {
-			return err
-		}
-		var before store.BlobQuota
-		if quota != (store.BlobQuota{}) {
-			if before, err = c.blobUsage(account.id, kind); err != nil {
-				return err
-			}
-		}
-		for i := range values {
-			if err := c.putBlob(account.id, kind, &values[i]); err != nil {
-				return err
-			}
-		}
-		if quota == (store.BlobQuota{}) {
+		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}
-		after, err := c.blobUsage(account.id, kind)
+		if err == nil {
+			keys, err = c.blobKeys(account.id, kind)
+		}
+		return err
+	})
+	return keys, err
+}
+
+// UpdateBlobs implements store.Blobs.
+func (s *Store) UpdateBlobs(ctx context.Context, set store.BlobSet, f func(store.BlobTx) error) error {
+	return s.writeHere(ctx, "UpdateBlobs", "update "+set.Kind+" of "+set.Owner.BareString(), func(c *conn) error {
+		c.freed = true
+		account, err := c.accountRow(set.Owner)
+		if err == nil && set.Generation != 0 && set.Generation != account.generation {
+			err = store.ErrNotFound
+		}
 		if err != nil {
 			return err
 		}
-		tooMany := quota.Values > 0 && after.Values > max(quota.Values, before.Values)
-		if tooMany || quota.Bytes > 0 && after.Bytes > max(quota.Bytes, before.Bytes) {
-			return store.ErrQuota // the savepoint undoes what was written
+		tx := &blobTx{c: c, account: account.id, kind: set.Kind}
+		defer tx.end()
+		if set.Quota == (store.BlobQuota{}) {
+			return tx.run(f)
 		}
-		return nil
+		before, err := c.blobUsage(account.id, set.Kind)
+		if err != nil {
+			return err
+		}
+		if err := tx.run(f); err != nil {
+			return err
+		}
+		after, err := c.blobUsage(account.id, set.Kind)
+		if err == nil && set.Quota.Exceeded(before, after) {
+			err = store.ErrQuota // the savepoint undoes what was written
+		}
+		return err
 	})
-}
-
-// sets reports whether any of the values is not deleted.
-func sets(values []store.BlobValue) bool {
-	return slices.ContainsFunc(values, func(v store.BlobValue) bool { return v.Value != nil })
 }
 
 // blobUsage is what an account has of one kind.
@@ -88,64 +88,86 @@ func (c *conn) blobUsage(id int64, kind string) (u store.BlobQuota, err error) {
 	return u, err
 }
 
-func (c *conn) putBlob(id int64, kind string, v *store.BlobValue) error {
-	q := qPutBlob
-	if v.Value == nil {
-		q = qDeleteBlob
-	}
-	st, err := c.stmt(q)
+// blobKeys are the keys that an account has of one kind.
+func (c *conn) blobKeys(id int64, kind string) (keys []string, err error) {
+	st, err := c.stmt(qBlobKeys)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	st.BindInt64(1, id)
 	st.BindText(2, kind)
-	st.BindText(3, v.Key)
-	if v.Value != nil {
-		st.BindBytes(4, v.Value)
+	err = each(st, func() error {
+		keys = append(keys, st.ColumnText(0))
+		return nil
+	})
+	return keys, err
+}
+
+// errTxEnded means that a transaction was used after its function had returned.
+var errTxEnded = errors.New("the transaction has ended")
+
+// blobTx is a store.BlobTx.
+type blobTx struct {
+	c       *conn // nil: it has ended
+	account int64
+	kind    string
+	err     error // the first one: it fails the transaction even if f ignores it
+}
+
+func (tx *blobTx) run(f func(store.BlobTx) error) error {
+	if err := f(tx); err != nil {
+		return err
 	}
-	_, err = c.run(st)
+	return tx.err
+}
+
+func (tx *blobTx) end() { tx.c = nil }
+
+// do runs a statement about a value of the set and calls row for each row of it.
+func (tx *blobTx) do(q query, key string, bind func(*sqlite.Stmt), row func(*sqlite.Stmt)) error {
+	if tx.c == nil {
+		return errTxEnded
+	}
+	st, err := tx.c.stmt(q)
+	if err == nil {
+		st.BindInt64(1, tx.account)
+		st.BindText(2, tx.kind)
+		st.BindText(3, key)
+		bind(st)
+		err = each(st, func() error { row(st); return nil })
+	}
+	if tx.err == nil {
+		tx.err = err
+	}
 	return err
 }
 
-// SetLast implements store.Activity.
-func (s *Store) SetLast(ctx context.Context, batch []store.LastActivity) error {
-	return s.write(ctx, "SetLast", "write last activity", 0, func(c *conn) error {
-		for _, l := range batch {
-			st, err := c.account(qSetLast, l.Owner)
-			if err != nil {
-				return err
-			}
-			st.BindInt64(3, l.At.Unix())
-			st.BindBytes(4, l.Status)
-			st.BindInt64(5, l.Event)
-			if _, err := c.run(st); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+func noBind(*sqlite.Stmt) {}
+
+func noRow(*sqlite.Stmt) {}
+
+// Get implements store.BlobTx.
+func (tx *blobTx) Get(key string) (value []byte, err error) {
+	err = tx.do(qBlobOf, key, noBind, func(st *sqlite.Stmt) { value = blob(st, 0) })
+	return value, err
 }
 
-// LastActivity implements store.Activity.
-func (s *Store) Last(ctx context.Context, owner jid.JID) (store.LastActivity, error) {
-	l := store.LastActivity{Owner: owner.Bare().Clone()}
-	err := s.read(ctx, "Last", "read last activity of "+owner.BareString(), func(c *conn) error {
-		st, err := c.account(qLast, owner)
-		if err != nil {
-			return err
-		}
-		defer st.Reset()
-		ok, err := st.Step()
-		if err == nil && !ok {
-			return store.ErrNotFound
-		}
-		if err == nil {
-			l.At, l.Status = time.Unix(st.ColumnInt64(0), 0).UTC(), blob(st, 1)
-		}
-		return err
-	})
-	if err != nil {
-		return store.LastActivity{}, err
+// Keys implements store.BlobTx.
+func (tx *blobTx) Keys() ([]string, error) {
+	if tx.c == nil {
+		return nil, errTxEnded
 	}
-	return l, nil
+	keys, err := tx.c.blobKeys(tx.account, tx.kind)
+	if tx.err == nil {
+		tx.err = err
+	}
+	return keys, err
 }
+
+// Put implements store.BlobTx.
+func (tx *blobTx) Put(key string, value []byte) error {
+	return tx.do(qPutBlob, key, func(st *sqlite.Stmt) { st.BindBytes(4, value) }, noRow)
+}
+
+// Delete implements store.BlobTx.
+func (tx *blobTx) Delete(key string) error { return tx.do(qDeleteBlob, key, noBind, noRow) }

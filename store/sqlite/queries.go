@@ -58,6 +58,8 @@ const (
 	qCountOffline
 
 	qBlob
+	qBlobOf
+	qBlobKeys
 	qBlobUsage
 	qPutBlob
 	qDeleteBlob
@@ -158,7 +160,9 @@ var queries = [numQueries]string{
 	qDeleteOffline: `DELETE FROM offline WHERE account = ` + account + ` AND id <= ?3`,
 	qCountOffline:  `SELECT count(*) FROM offline WHERE account = ` + account,
 
-	qBlob: `SELECT value FROM blob WHERE account = ` + account + ` AND kind = ?3 AND key = ?4`,
+	qBlob:     `SELECT value FROM blob WHERE account = ` + account + ` AND kind = ?3 AND key = ?4`,
+	qBlobOf:   `SELECT value FROM blob WHERE account = ?1 AND kind = ?2 AND key = ?3`,
+	qBlobKeys: `SELECT key FROM blob WHERE account = ?1 AND kind = ?2 ORDER BY key`,
 	// length reads no more of a value than its header.
 	qBlobUsage: `SELECT count(*), coalesce(sum(length(value)), 0) FROM blob WHERE account = ?1 AND kind = ?2`,
 	qPutBlob: `INSERT INTO blob (account, kind, key, value) VALUES (?1, ?2, ?3, ?4)

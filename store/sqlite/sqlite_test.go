@@ -11,7 +11,9 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(t *testing.T, o store.Options) store.Store { return openTest(t, Config{Options: o}) })
+	storetest.Run(t, func(t testing.TB) store.Location {
+		return location{Config{Path: filepath.Join(t.TempDir(), "data", FileName), ReserveBytes: -1}}
+	})
 }
 
 // openTest opens a store in a directory of the test's own, which is closed at

@@ -188,7 +188,9 @@ func testDeletedText(t *testing.T, byCommand bool) {
 		case 0:
 			err = server.AppendOffline(ctx, j, store.NewMessage{From: juliet, Stanza: b, Received: time.Now()}, store.OfflineQuota{})
 		case 1:
-			err = server.PutBlobs(ctx, j, 0, "private", []store.BlobValue{{Key: fmt.Sprint(rnd.IntN(20)), Value: b}}, store.BlobQuota{})
+			err = server.UpdateBlobs(ctx, store.BlobSet{Owner: j, Kind: "private"}, func(tx store.BlobTx) error {
+				return tx.Put(fmt.Sprint(rnd.IntN(20)), b)
+			})
 		case 2:
 			var r store.Roster
 			if r, err = server.Roster(ctx, j); err == nil {
@@ -221,8 +223,10 @@ func testDeletedText(t *testing.T, byCommand bool) {
 		return all
 	}
 	// What has pages of its own is overwritten in them.
-	large := []store.BlobValue{{Value: bytes.Repeat([]byte(secret), 20_000)}}
-	if err := server.PutBlobs(ctx, juliet, 0, "vcard", large, store.BlobQuota{}); err != nil {
+	err := server.UpdateBlobs(ctx, store.BlobSet{Owner: juliet, Kind: "vcard"}, func(tx store.BlobTx) error {
+		return tx.Put("", bytes.Repeat([]byte(secret), 20_000))
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if found() == nil {

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -52,6 +53,43 @@ func newWrite() any { return &write{done: make(chan struct{}, 1)} }
 // writes, and returns when that is durable. If ctx ends before the writer has begun
 // with f, it never runs; later, its outcome is waited for.
 func (s *Store) write(ctx context.Context, op, what string, mode mode, f func(*conn) error) error {
+	return s.submit(ctx, op, what, mode, f, nil)
+}
+
+// writeHere is write for an f that calls a function of the store's user. f runs on
+// the caller's goroutine, to which the writer lends its connection: the function may
+// panic or end its goroutine, and neither may happen to the writer.
+func (s *Store) writeHere(ctx context.Context, op, what string, f func(*conn) error) error {
+	l := &loan{conn: make(chan *conn), outcome: make(chan error), f: f}
+	return s.submit(ctx, op, what, 0, l.lend, l)
+}
+
+// loan is a connection that the writer lends to the caller of a write.
+type loan struct {
+	conn    chan *conn
+	outcome chan error
+	f       func(*conn) error
+}
+
+// lend runs on the writer, which waits until f has returned.
+func (l *loan) lend(c *conn) error {
+	l.conn <- c
+	return <-l.outcome
+}
+
+// errPanic is the outcome of a write whose function did not return.
+var errPanic = errors.New("a panic in a transaction")
+
+// use runs on the caller's goroutine.
+func (l *loan) use(c *conn) {
+	err := errPanic
+	defer func() { l.outcome <- err }()
+	err = l.f(c)
+}
+
+// submit hands a write to the writer and waits for its outcome. With a loan, the
+// writer's connection is used here.
+func (s *Store) submit(ctx context.Context, op, what string, mode mode, f func(*conn) error, l *loan) error {
 	done, err := s.cfg.Options.Begin(ctx, store.Op{Name: op, Writes: true})
 	if err != nil {
 		return err
@@ -69,18 +107,27 @@ func (s *Store) write(ctx context.Context, op, what string, mode mode, f func(*c
 	}
 	s.waiting.Add(1)
 	defer s.waiting.Add(-1)
-	select {
-	case <-w.done:
-	case <-ctx.Done():
-		if w.state.CompareAndSwap(waiting, dropped) {
-			return s.wrap(what, ctx.Err()) // w is the writer's now
-		}
-		<-w.done
+	var lent chan *conn
+	if l != nil {
+		lent = l.conn
 	}
-	err = w.err
-	w.run = nil
-	s.spare.Put(w)
-	return s.wrap(what, err)
+	ended := ctx.Done()
+	for {
+		select {
+		case <-w.done:
+			err = w.err
+			w.run = nil
+			s.spare.Put(w)
+			return s.wrap(what, err)
+		case c := <-lent:
+			l.use(c)
+		case <-ended:
+			if w.state.CompareAndSwap(waiting, dropped) {
+				return s.wrap(what, ctx.Err()) // w is the writer's now
+			}
+			ended = nil
+		}
+	}
 }
 
 // enqueue hands a write to the writer.

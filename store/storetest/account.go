@@ -79,13 +79,12 @@ func testNoAccount(t *testing.T, s store.Store) {
 	wants(t, "SetDisabled", s.SetDisabled(ctx, nobody, true), store.ErrNotFound)
 	wants(t, "DeleteAccount", s.DeleteAccount(ctx, nobody), store.ErrNotFound)
 	wants(t, "AppendOffline", s.AppendOffline(ctx, nobody, store.NewMessage{From: romeo, Stanza: []byte("x"), Received: time.Now()}, store.OfflineQuota{Messages: 10}), store.ErrNotFound)
-	wants(t, "PutBlob", putBlob(t, s, nobody, "vcard", "", []byte("x")), store.ErrNotFound)
+	wants(t, "UpdateBlobs", putBlob(t, s, nobody, "vcard", "", []byte("x")), store.ErrNotFound)
 	_, err = s.ApplyRoster(ctx, []store.RosterUpdate{{Owner: nobody, Put: &store.RosterItem{JID: juliet}}})
 	wants(t, "ApplyRoster", err, store.ErrNotFound)
 	_, err = s.Last(ctx, nobody)
 	wants(t, "Last", err, store.ErrNotFound)
 
-	ok(t, "PutBlob of nothing", putBlob(t, s, nobody, "vcard", "", nil))
 	ok(t, "DeleteOffline", s.DeleteOffline(ctx, nobody, 10))
 	state, err := s.LoginState(ctx, nobody)
 	ok(t, "LoginState", err)
@@ -249,7 +248,7 @@ func testDeleteAccount(t *testing.T, s store.Store) {
 		_, err = s.ApplyRoster(ctx, []store.RosterUpdate{{Owner: owner, Expect: r.Version, AddRequest: &store.Request{From: nobody, Stanza: []byte("x"), Received: time.Now()}}})
 		ok(t, "ApplyRoster", err)
 		ok(t, "AppendOffline", s.AppendOffline(ctx, owner, store.NewMessage{From: romeo, Stanza: []byte("x"), Received: time.Now()}, store.OfflineQuota{Messages: 10}))
-		ok(t, "PutBlob", putBlob(t, s, owner, "vcard", "", []byte("x")))
+		ok(t, "UpdateBlobs", putBlob(t, s, owner, "vcard", "", []byte("x")))
 		ok(t, "SetLast", s.SetLast(ctx, []store.LastActivity{{Owner: owner, At: time.Now()}}))
 	}
 	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet))

@@ -55,14 +55,18 @@ func testGenerations(t *testing.T, s store.Store) {
 	}
 
 	// What a session of the old account notes is not for the new one.
-	values := []store.BlobValue{{Key: "key", Value: []byte("old")}}
-	wants(t, "PutBlobs for the old account", s.PutBlobs(ctx, juliet, old.Generation, "k", values, store.BlobQuota{}), store.ErrNotFound)
+	update := func(generation int64) error {
+		return s.UpdateBlobs(ctx, store.BlobSet{Owner: juliet, Generation: generation, Kind: "k"}, func(tx store.BlobTx) error {
+			return tx.Put("key", []byte("old"))
+		})
+	}
+	wants(t, "UpdateBlobs for the old account", update(old.Generation), store.ErrNotFound)
 	value, err := s.Blob(ctx, juliet, "k", "key")
 	ok(t, "Blob", err)
 	if value != nil {
 		t.Errorf("the new account has %q of the old one", value)
 	}
-	ok(t, "PutBlobs", s.PutBlobs(ctx, juliet, read().Generation, "k", values, store.BlobQuota{}))
+	ok(t, "UpdateBlobs", update(read().Generation))
 	at := time.Unix(1e9, 0).UTC()
 	ok(t, "SetLast", s.SetLast(ctx, []store.LastActivity{{Owner: juliet, At: at, Event: before}}))
 	_, err = s.Last(ctx, juliet)

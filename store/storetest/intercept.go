@@ -12,16 +12,15 @@ import (
 // testIntercept: every method of a store begins with Options.Intercept, by its own
 // name and once, and does nothing where that returns an error. Methods that are new
 // are included: those of the interface are called by reflection.
-func testIntercept(t *testing.T, open func(t *testing.T, o store.Options) store.Store) {
+func testIntercept(t *testing.T, l store.Location) {
 	stopped := errors.New("stopped")
 	var ops []store.Op
 	var fault error
 	ended := 0
-	s := open(t, store.Options{Intercept: func(_ context.Context, op store.Op) (func(), error) {
+	s := open(t, l, store.Options{Intercept: func(_ context.Context, op store.Op) (func(), error) {
 		ops = append(ops, op)
 		return func() { ended++ }, fault
 	}})
-	defer s.Close()
 	fault = stopped
 	ops, ended = nil, 0
 	for m := range reflect.TypeFor[store.Store]().Methods() {

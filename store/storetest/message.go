@@ -72,39 +72,6 @@ func testOffline(t *testing.T, s store.Store) {
 	count(juliet, 1)
 }
 
-func testBlobs(t *testing.T, s store.Store) {
-	ctx := t.Context()
-	create(t, s, juliet, nurse)
-	f := func(owner jid.JID, kind, key string, want []byte) {
-		t.Helper()
-		got, err := s.Blob(ctx, owner, kind, key)
-		ok(t, "Blob", err)
-		if !bytes.Equal(got, want) || (got == nil) != (want == nil) {
-			t.Errorf("%s %q of %v is %q, want %q", kind, key, owner, got, want)
-		}
-	}
-	big := bytes.Repeat([]byte{0, 1, 0xff}, 100_000)
-	ok(t, "PutBlob", putBlob(t, s, juliet, "vcard", "", big))
-	ok(t, "PutBlob", putBlob(t, s, juliet, "private", "a b", []byte("1")))
-	ok(t, "PutBlob", putBlob(t, s, juliet, "private", "a c", []byte("2")))
-	f(juliet, "vcard", "", big)
-	f(juliet, "private", "a b", []byte("1"))
-	f(juliet, "private", "", nil)
-	f(nurse, "vcard", "", nil)
-	ok(t, "PutBlob", putBlob(t, s, juliet, "private", "a b", []byte("3")))
-	ok(t, "PutBlob of nothing", putBlob(t, s, juliet, "private", "a c", nil))
-	ok(t, "PutBlob of nothing again", putBlob(t, s, juliet, "private", "a c", nil))
-	ok(t, "PutBlob, empty", putBlob(t, s, juliet, "vcard", "", []byte{}))
-	f(juliet, "private", "a b", []byte("3"))
-	f(juliet, "private", "a c", nil)
-	f(juliet, "vcard", "", []byte{})
-}
-
-// putBlob sets one value without a quota.
-func putBlob(t *testing.T, s store.Store, owner jid.JID, kind, key string, value []byte) error {
-	return s.PutBlobs(t.Context(), owner, 0, kind, []store.BlobValue{{Key: key, Value: value}}, store.BlobQuota{})
-}
-
 func testLast(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	create(t, s, juliet, nurse)
@@ -141,7 +108,7 @@ func testText(t *testing.T, s store.Store) {
 		if r.Items[0].Name != text || len(r.Items[0].Groups) != 2 {
 			t.Errorf("%q is %+v", text, r.Items[0])
 		}
-		ok(t, "PutBlob", putBlob(t, s, owner, text, text, []byte(text)))
+		ok(t, "UpdateBlobs", putBlob(t, s, owner, text, text, []byte(text)))
 		b, err := s.Blob(ctx, owner, text, text)
 		ok(t, "Blob", err)
 		if string(b) != text {

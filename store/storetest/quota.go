@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -190,81 +189,5 @@ func testOfflineRace(t *testing.T, s store.Store) {
 	ok(t, "CountOffline", err)
 	if n != 32 {
 		t.Errorf("%d messages wait, want 32", n)
-	}
-}
-
-// testBlobQuota: a set that goes past the quota changes nothing, whatever else
-// is in it; one that makes no more of it is always allowed.
-func testBlobQuota(t *testing.T, s store.Store) {
-	ctx := t.Context()
-	create(t, s, juliet, nurse)
-	quota := store.BlobQuota{Values: 3, Bytes: 100}
-	put := func(want error, quota store.BlobQuota, pairs ...string) {
-		t.Helper()
-		var values []store.BlobValue
-		for i := 0; i < len(pairs); i += 2 {
-			v := store.BlobValue{Key: pairs[i]}
-			if pairs[i+1] != "" {
-				v.Value = []byte(pairs[i+1])
-			}
-			values = append(values, v)
-		}
-		wants(t, fmt.Sprint("PutBlobs ", pairs), s.PutBlobs(ctx, juliet, 0, "k", values, quota), want)
-	}
-	holds := func(want string) {
-		t.Helper()
-		got := ""
-		for _, key := range []string{"a", "b", "c", "d", "e"} {
-			value, err := s.Blob(ctx, juliet, "k", key)
-			ok(t, "Blob", err)
-			if value != nil {
-				got += key + "=" + string(value[:1]) + " "
-			}
-		}
-		if got != want {
-			t.Errorf("there is %q, want %q", got, want)
-		}
-	}
-	ok(t, "PutBlobs of another kind", putBlob(t, s, juliet, "other", "x", make([]byte, 200)))
-	ok(t, "PutBlobs of another account", putBlob(t, s, nurse, "k", "x", make([]byte, 200)))
-	put(nil, quota, "a", "1", "b", "1")
-	put(store.ErrQuota, quota, "a", "2", "c", "2", "d", "2") // all or nothing
-	holds("a=1 b=1 ")
-	put(nil, quota, "a", "", "c", "3", "d", "3") // one goes, two come
-	holds("b=1 c=3 d=3 ")
-	put(store.ErrQuota, quota, "b", strings.Repeat("4", 99))
-	holds("b=1 c=3 d=3 ")
-	put(nil, quota, "b", strings.Repeat("5", 98))
-	holds("b=5 c=3 d=3 ")
-	// More than a smaller quota allows is there: it may become less, not more.
-	less := store.BlobQuota{Values: 2, Bytes: 50}
-	put(store.ErrQuota, less, "e", "6")
-	put(nil, less, "b", "7")
-	put(nil, less, "c", "7", "d", "")
-	holds("b=7 c=7 ")
-}
-
-// testBlobRace: those that set values at once get no more than the quota.
-func testBlobRace(t *testing.T, s store.Store) {
-	create(t, s, juliet)
-	const callers, each, quota = 16, 10, 25
-	var wg sync.WaitGroup
-	var kept atomic.Int64
-	for i := range callers {
-		wg.Go(func() {
-			for k := range each {
-				values := []store.BlobValue{{Key: fmt.Sprintf("%d-%d", i, k), Value: []byte("x")}}
-				switch err := s.PutBlobs(t.Context(), juliet, 0, "k", values, store.BlobQuota{Values: quota}); {
-				case err == nil:
-					kept.Add(1)
-				case !errors.Is(err, store.ErrQuota):
-					t.Errorf("PutBlobs: %v", err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if kept.Load() != quota {
-		t.Errorf("%d values were kept, want %d", kept.Load(), quota)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"time"
 
@@ -12,18 +13,12 @@ import (
 	"roost/store"
 )
 
-// Run tests an implementation. open gives an empty store with the options, which
-// the test closes.
-func Run(t *testing.T, open func(t *testing.T, o store.Options) store.Store) {
+// Run tests a kind of store. locate gives the location of an empty store of the
+// test's own, where several openers find the same store.
+func Run(t *testing.T, locate func(t testing.TB) store.Location) {
 	f := func(name string, test func(t *testing.T, s store.Store)) {
 		t.Run(name, func(t *testing.T) {
-			s := open(t, store.Options{})
-			defer func() {
-				if err := s.Close(); err != nil {
-					t.Errorf("Close: %v", err)
-				}
-			}()
-			test(t, s)
+			test(t, open(t, locate(t), store.Options{}))
 		})
 	}
 	f("Accounts", testAccounts)
@@ -51,16 +46,45 @@ func Run(t *testing.T, open func(t *testing.T, o store.Options) store.Store) {
 	f("OfflineModel", testOfflineModel)
 	f("OfflineRace", testOfflineRace)
 	f("Blobs", testBlobs)
+	f("BlobKeys", testBlobKeys)
+	f("BlobUpdate", testBlobUpdate)
+	f("BlobOwner", testBlobOwner)
 	f("BlobQuota", testBlobQuota)
-	f("BlobRace", testBlobRace)
 	f("Last", testLast)
 	f("Text", testText)
 	f("Context", testContext)
 	f("Concurrent", testConcurrent)
 	f("ConcurrentRoster", testConcurrentRoster)
-	t.Run("Closed", func(t *testing.T) { testClosed(t, open(t, store.Options{})) })
-	t.Run("Intercept", func(t *testing.T) { testIntercept(t, open) })
+	f("Closed", testClosed)
+	t.Run("BlobRace", func(t *testing.T) {
+		l := locate(t)
+		testBlobRace(t, func() store.Store { return open(t, l, store.Options{}) })
+	})
+	t.Run("Intercept", func(t *testing.T) { testIntercept(t, locate(t)) })
 }
+
+// open opens a store, and closes it when the test ends.
+func open(t *testing.T, l store.Location, o store.Options) store.Store {
+	t.Helper()
+	s, err := l.Open(t.Context(), o)
+	ok(t, "Open", err)
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return s
+}
+
+// canceled is a context that has ended.
+func canceled(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
+
+// exit ends its goroutine, as testing.T.FailNow does.
+func exit() { runtime.Goexit() }
 
 var (
 	romeo  = jid.MustParse("romeo@example.net")
@@ -114,8 +138,7 @@ func same(a, b store.Credentials) bool {
 
 func testContext(t *testing.T, s store.Store) {
 	create(t, s, juliet)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
+	ctx := canceled(t)
 	_, err := s.Account(ctx, juliet)
 	wants(t, "Account with an ended context", err, context.Canceled)
 	err = s.AppendOffline(ctx, juliet, store.NewMessage{From: romeo, Stanza: []byte("x"), Received: time.Now()}, store.OfflineQuota{Messages: 10})

@@ -1,0 +1,52 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"roost/jid"
+	"roost/store"
+)
+
+// SetLast implements store.Activity.
+func (s *Store) SetLast(ctx context.Context, batch []store.LastActivity) error {
+	return s.write(ctx, "SetLast", "write last activity", 0, func(c *conn) error {
+		for _, l := range batch {
+			st, err := c.account(qSetLast, l.Owner)
+			if err != nil {
+				return err
+			}
+			st.BindInt64(3, l.At.Unix())
+			st.BindBytes(4, l.Status)
+			st.BindInt64(5, l.Event)
+			if _, err := c.run(st); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Last implements store.Activity.
+func (s *Store) Last(ctx context.Context, owner jid.JID) (store.LastActivity, error) {
+	l := store.LastActivity{Owner: owner.Bare().Clone()}
+	err := s.read(ctx, "Last", "read last activity of "+owner.BareString(), func(c *conn) error {
+		st, err := c.account(qLast, owner)
+		if err != nil {
+			return err
+		}
+		defer st.Reset()
+		ok, err := st.Step()
+		if err == nil && !ok {
+			return store.ErrNotFound
+		}
+		if err == nil {
+			l.At, l.Status = time.Unix(st.ColumnInt64(0), 0).UTC(), blob(st, 1)
+		}
+		return err
+	})
+	if err != nil {
+		return store.LastActivity{}, err
+	}
+	return l, nil
+}
