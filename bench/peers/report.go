@@ -15,7 +15,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"roost/bench/picture"
+	"roost/bench/chart"
 )
 
 // page is what is written at the end. What was measured is kept beside it as
@@ -108,8 +108,8 @@ func (p *page) write() error {
 // each scenario that has them.
 func (p *page) pictures(b *bytes.Buffer) error {
 	for _, s := range scenarios(p.options) {
-		memory := picture.Graph{Title: s.name, X: "clients online", Y: "memory of the server, MiB"}
-		var latency []picture.Line
+		memory := chart.Graph{Title: s.name, X: "clients online", Y: "memory of the server, MiB"}
+		var latency []chart.Line
 		for _, name := range p.servers {
 			r := p.results[s.name][name]
 			if l := line(version(name), r["growth"], "sessions", "rss", 1<<20); len(l.X) > 1 {
@@ -120,7 +120,7 @@ func (p *page) pictures(b *bytes.Buffer) error {
 				latency = append(latency, l)
 			}
 		}
-		for _, g := range []picture.Graph{memory, picture.Latencies(s.latency, latency...)} {
+		for _, g := range []chart.Graph{memory, chart.Latencies(s.latency, latency...)} {
 			if len(g.Lines) == 0 {
 				continue
 			}
@@ -135,8 +135,8 @@ func (p *page) pictures(b *bytes.Buffer) error {
 }
 
 // line is a line of a picture, from a list of points as JSON has them.
-func line(name string, points any, x, y string, unit float64) picture.Line {
-	l := picture.Line{Name: name}
+func line(name string, points any, x, y string, unit float64) chart.Line {
+	l := chart.Line{Name: name}
 	all, _ := points.([]any)
 	for _, v := range all {
 		point, _ := v.(map[string]any)

@@ -9,7 +9,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"roost/bench"
-	"roost/bench/picture"
+	"roost/bench/chart"
 )
 
 // jsonFlag is --json, --json=- or --json=FILE.
@@ -63,7 +63,7 @@ func (f *fleetFlags) report(w io.Writer, result any, title string, rows [][2]str
 }
 
 // graph is the picture of a result.
-func graph(result any, title string) picture.Graph {
+func graph(result any, title string) chart.Graph {
 	switch r := result.(type) {
 	case bench.IdleResult:
 		return memoryGraph(r.Growth, title)
@@ -79,20 +79,20 @@ func graph(result any, title string) picture.Graph {
 	panic("roost-bench: BUG: a result without a picture")
 }
 
-func memoryGraph(growth []bench.Sample, title string) picture.Graph {
-	var l picture.Line
+func memoryGraph(growth []bench.Sample, title string) chart.Graph {
+	var l chart.Line
 	for _, s := range growth {
 		l.X = append(l.X, float64(s.Sessions))
 		l.Y = append(l.Y, float64(s.RSS)/(1<<20))
 	}
-	return picture.Graph{Title: title, X: "clients online", Y: "memory of the server, MiB", Lines: []picture.Line{l}}
+	return chart.Graph{Title: title, X: "clients online", Y: "memory of the server, MiB", Lines: []chart.Line{l}}
 }
 
-func latencyGraph(l bench.Latency, title string) picture.Graph {
-	var line picture.Line
+func latencyGraph(l bench.Latency, title string) chart.Graph {
+	var line chart.Line
 	for _, q := range l.Curve {
 		line.X = append(line.X, q.Percent)
 		line.Y = append(line.Y, q.Micros/1000)
 	}
-	return picture.Latencies(title, line)
+	return chart.Latencies(title, line)
 }

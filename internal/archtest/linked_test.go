@@ -32,7 +32,7 @@ func TestServerWithoutMeasurements(t *testing.T) {
 	}
 	// The test sees what it is there to see, in the other program.
 	other := closure(all, "cmd/roost-bench")
-	for _, name := range []string{"bench", "bench/picture", "bench/parsebench"} {
+	for _, name := range []string{"bench", "bench/chart", "bench/parsebench"} {
 		if !other[name] || !measures(name) {
 			t.Errorf("the test has become blind: it does not see that cmd/roost-bench links %s", name)
 		}

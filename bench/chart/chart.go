@@ -1,5 +1,5 @@
-// Package picture draws what was measured.
-package picture
+// Package chart draws what was measured.
+package chart
 
 import (
 	"errors"
@@ -33,7 +33,7 @@ type Mark struct {
 }
 
 // errFew says that there is nothing to see.
-var errFew = errors.New("picture: a line needs two different points")
+var errFew = errors.New("chart: a line needs two different points")
 
 const (
 	width  = 960
@@ -51,7 +51,7 @@ func (g Graph) Write(name string) error {
 		draw   chart.RendererProvider
 	}{{".svg", chart.SVG}, {".png", chart.PNG}} {
 		if err := write(name+f.suffix, func(w io.Writer) error { return c.Render(f.draw, w) }); err != nil {
-			return fmt.Errorf("picture: %w", err)
+			return fmt.Errorf("chart: %w", err)
 		}
 	}
 	return nil
@@ -76,7 +76,7 @@ func (g Graph) chart() (chart.Chart, error) {
 	var xs []float64
 	for i, l := range g.Lines {
 		if len(l.X) != len(l.Y) {
-			panic("picture: BUG: a point has two coordinates")
+			panic("chart: BUG: a point has two coordinates")
 		}
 		xs = append(xs, l.X...)
 		for _, y := range l.Y {
