@@ -44,15 +44,15 @@ type address struct {
 
 // acquire counts one more connection of a network; false means that it has as
 // many as it may have.
-func (a *addresses) acquire(of network) (peerIndex, bool) {
+func (a *addresses) acquire(from network) (peerIndex, bool) {
 	if a.limit <= 0 {
 		return 0, true
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	i, ok := a.index[of]
+	i, ok := a.index[from]
 	if !ok {
-		i = a.place(of)
+		i = a.place(from)
 	}
 	if int(a.places[i].n) >= a.limit {
 		return 0, false
@@ -62,7 +62,7 @@ func (a *addresses) acquire(of network) (peerIndex, bool) {
 }
 
 // place gives a network a place. Under mu.
-func (a *addresses) place(of network) (i peerIndex) {
+func (a *addresses) place(from network) (i peerIndex) {
 	if a.index == nil {
 		a.index = make(map[network]peerIndex)
 		a.places = make([]address, 1)
@@ -72,8 +72,8 @@ func (a *addresses) place(of network) (i peerIndex) {
 	} else {
 		i, a.places = peerIndex(len(a.places)), append(a.places, address{})
 	}
-	a.places[i] = address{key: of}
-	a.index[of] = i
+	a.places[i] = address{key: from}
+	a.index[from] = i
 	return i
 }
 

@@ -36,7 +36,7 @@ func (a *attempts) prepare(limit int) {
 // allow counts an attempt of a network, in the loop's second now; false means
 // that it has had its share of this minute. Those who are turned away are
 // not counted: with the next minute they may come again.
-func (a *attempts) allow(of network, now uint32) bool {
+func (a *attempts) allow(from network, now uint32) bool {
 	if a.limit == 0 {
 		return true
 	}
@@ -48,7 +48,7 @@ func (a *attempts) allow(of network, now uint32) bool {
 		*a.rows = attemptRows{}
 		a.started = now
 	}
-	h := maphash.Comparable(a.seed, of)
+	h := maphash.Comparable(a.seed, from)
 	x, y := &a.rows[0][h%attemptSlots], &a.rows[1][h>>32%attemptSlots]
 	n := min(*x, *y)
 	if n >= a.limit {

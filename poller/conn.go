@@ -27,7 +27,7 @@ type Conn struct {
 	slot     int32
 	handler  Handler
 	op       *epoll.Operator
-	seen     uint32 // when something was read, in the loop's seconds
+	lastRead uint32 // when something was read, in the loop's seconds
 	deadline uint32 // 0: none
 	stall    uint32 // when a TLS record that has begun must be whole; 0: none has
 	paused   bool
@@ -46,7 +46,7 @@ type Conn struct {
 
 // newConn returns a connection on the next loop, without TLS.
 func (p *Poller) newConn(fd int) *Conn {
-	c := &Conn{loop: p.pick(), fd: int32(fd)}
+	c := &Conn{loop: p.nextLoop(), fd: int32(fd)}
 	c.layer = (*plain)(c)
 	return c
 }
@@ -56,7 +56,7 @@ func (c *Conn) register() error {
 	op := c.loop.poll.NewOperator(int(c.fd))
 	op.OnRead, op.OnHup = c.readable, c.hungUp // OnWrite: see arm
 	c.op = op
-	c.seen = c.loop.now
+	c.lastRead = c.loop.now
 	c.loop.add(c)
 	c.loop.p.stats.conns.Add(1)
 	c.mu.Lock()
@@ -90,7 +90,7 @@ func (c *Conn) hungUp(epoll.Source) error {
 		c.mu.Unlock()
 		c.hup = true
 		if full && !c.closed() {
-			c.watchTime()
+			c.addTimed()
 		}
 		if !c.paused {
 			c.readAll()
@@ -108,7 +108,7 @@ func (c *Conn) read(max int) (empty bool) {
 		c.loop.p.stats.reads.Add(1)
 		switch {
 		case n > 0:
-			c.seen = c.loop.now
+			c.lastRead = c.loop.now
 			c.input(buf[:n])
 			if n < len(buf) && !c.hup {
 				return true
@@ -225,10 +225,10 @@ func (c *Conn) startTLS(cfg *tls.Config, layer func(*Conn, *tls.Config, network)
 		return errors.New("poller: TLS is on already")
 	}
 	c.Flush()
-	of := shareOf(c.RemoteAddr().Addr())
+	from := shareNetwork(c.RemoteAddr().Addr())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.advance(stateHandshaking)
-	c.layer = c.layer.rebase(layer(c, cfg, of)) // nothing can be queued in clear once its handshake has begun
+	c.layer = c.layer.rebase(layer(c, cfg, from)) // nothing can be queued in clear once its handshake has begun
 	return nil
 }

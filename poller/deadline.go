@@ -22,7 +22,7 @@ func (c *Conn) setDeadline(after time.Duration) {
 		return
 	}
 	c.deadline = c.loop.now + uint32((after+time.Second-1)/time.Second)
-	c.watchTime()
+	c.addTimed()
 }
 
 // expire lets the handler say why the connection ends. During a TLS handshake nothing
@@ -39,20 +39,20 @@ func (c *Conn) expire(err error) {
 	})
 }
 
-// watchTime puts the connection on the loop's list of deadlines.
-func (c *Conn) watchTime() {
+// addTimed puts the connection on the loop's list of deadlines.
+func (c *Conn) addTimed() {
 	if !c.timed {
 		c.timed = true
 		c.loop.timed = append(c.loop.timed, c)
 	}
 }
 
-// begun notes that a TLS record has begun that is not whole, if that is new.
+// recordBegun notes that a TLS record has begun that is not whole, if that is new.
 // Loop.
-func (c *Conn) begun() {
+func (c *Conn) recordBegun() {
 	if c.stall == 0 {
 		c.stall = c.loop.now + uint32((c.loop.p.cfg.RecordTimeout+time.Second-1)/time.Second)
-		c.watchTime()
+		c.addTimed()
 	}
 }
 

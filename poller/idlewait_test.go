@@ -49,7 +49,7 @@ func serveBatching(t *testing.T) *batching {
 			}
 			return len(p)
 		})
-	s.tick.Stop()
+	s.ticker.Stop()
 	t.Cleanup(func() { // a loop that waits for the end of a batch does not end
 		done := make(chan struct{})
 		s.loops[0].post(nil, func(l int) { s.loops[l].waiter.batch = unix.ItimerSpec{}; close(done) })

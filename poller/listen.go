@@ -159,7 +159,7 @@ func (l *Listener) accept(epoll.Source) error {
 			_ = unix.Close(fd)
 			l.logError("no more connections are accepted, the remaining descriptors are reserved: raise the limit of open files", unix.EMFILE)
 		case err == nil:
-			l.accepted(fd, sa)
+			l.newConn(fd, sa)
 		case err == unix.EAGAIN:
 			return nil
 		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
@@ -202,11 +202,11 @@ func (l *Listener) exhausted(err error) {
 		}
 	}
 	_ = l.loop.poll.Unwatch(l.op)
-	time.AfterFunc(time.Second, func() { l.loop.post(nil, l.again) })
+	time.AfterFunc(time.Second, func() { l.loop.post(nil, l.resumeAccept) })
 }
 
-// again goes on accepting after a pause. Loop.
-func (l *Listener) again(int) {
+// resumeAccept accepts again after a pause. Loop.
+func (l *Listener) resumeAccept(int) {
 	if l.closed {
 		return
 	}
@@ -235,26 +235,26 @@ func (l *Listener) oncePerMinute(last *uint32) bool {
 
 // admit gives a peer its place within the limits. Loop.
 func (l *Listener) admit(peer netip.Addr) (place peerIndex, ok bool) {
-	of, limited := networkOf(peer)
+	from, limited := networkOf(peer)
 	if !limited {
 		return 0, true
 	}
 	limit := "attempts"
-	if l.p.tries.allow(of, l.loop.now) {
-		if place, ok = l.p.addrs.acquire(of); ok {
+	if l.p.attempts.allow(from, l.loop.now) {
+		if place, ok = l.p.addrs.acquire(from); ok {
 			return place, true
 		}
 		limit = "connections"
 	}
 	l.p.stats.refused.Add(1)
 	if l.oncePerMinute(&l.lastLimitLog) {
-		l.p.cfg.Logger.Warn("an address is at its limit, connections of it are refused", "listener", l.addr.String(), "network", of.String(), "limit", limit)
+		l.p.cfg.Logger.Warn("an address is at its limit, connections of it are refused", "listener", l.addr.String(), "network", from.String(), "limit", limit)
 	}
 	return 0, false
 }
 
-// accepted makes a connection of a socket, on a loop of its own.
-func (l *Listener) accepted(fd int, sa unix.Sockaddr) {
+// newConn makes a connection of a socket, on a loop of its own.
+func (l *Listener) newConn(fd int, sa unix.Sockaddr) {
 	peer := addrPort(sa).Addr()
 	place, ok := l.admit(peer)
 	if !ok {
@@ -264,14 +264,14 @@ func (l *Listener) accepted(fd int, sa unix.Sockaddr) {
 	l.p.stats.accepted.Add(1)
 	l.p.setUserTimeout(fd)
 	c := l.p.newConn(fd)
-	l.p.unauth.enter(c, shareOf(peer), place)
+	l.p.unauth.enter(c, shareNetwork(peer), place)
 	c.loop.post(c, func(int) {
 		if l.p.cfg.Accept == nil || c.loop.ending {
 			c.reject()
 			return
 		}
 		if l.tls != nil {
-			c.setBottom(newStdTLS(c, l.tls, shareOf(peer)))
+			c.setBottom(newStdTLS(c, l.tls, shareNetwork(peer)))
 			c.setState(stateHandshaking) // before anybody can queue what must not leave in clear
 		}
 		if c.handler = l.p.cfg.Accept(c, l); c.handler == nil {

@@ -96,20 +96,20 @@ func (l *loop) begin() {
 // end is called after a batch of events, and waits for the next. closed says that
 // there is none.
 func (l *loop) end(closed bool) {
-	l.turn()
+	l.runTasks()
 	if !closed {
 		l.waiter.wait(l.now, l.now > l.lastActive+1)
 	}
 }
 
-// maxRounds is how often one turn looks for tasks that its tasks have posted;
-// then sockets get their turn.
+// maxRounds is how often one call of runTasks looks for tasks that its tasks have
+// posted; then the sockets get their turn.
 const maxRounds = 4
 
-// turn runs what was posted, and then the end of the turn.
-func (l *loop) turn() {
+// runTasks runs the posted tasks, and Config.AfterBatch after each round of them.
+func (l *loop) runTasks() {
 	for round := 1; ; round++ {
-		tasks, more := l.next(round > maxRounds)
+		tasks, more := l.takeTasks(round > maxRounds)
 		for i := range tasks {
 			tasks[i].f(l.index)
 			tasks[i] = task{}
@@ -122,9 +122,9 @@ func (l *loop) turn() {
 	}
 }
 
-// next takes what is posted. Where there is nothing, or enough rounds were made,
-// the turn is over: more is false, and the loop must be woken again.
-func (l *loop) next(enough bool) (tasks []task, more bool) {
+// takeTasks removes and returns the posted tasks. If there are none, or enough rounds
+// were run, more is false, and the loop has to be woken for further tasks.
+func (l *loop) takeTasks(enough bool) (tasks []task, more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -132,7 +132,7 @@ func (l *loop) next(enough bool) (tasks []task, more bool) {
 		l.awake = false
 		return nil, false
 	case enough:
-		_ = l.poll.Wake() // awake stays: the next turn is on its way
+		_ = l.poll.Wake() // awake stays set: the next batch is on its way
 		return nil, false
 	}
 	tasks = l.tasks
@@ -194,12 +194,12 @@ func (l *loop) remove(c *Conn) {
 	last.slot = c.slot
 	l.conns[len(l.conns)-1] = nil
 	l.conns = l.conns[:len(l.conns)-1]
-	l.conns = fitting(l.conns)
+	l.conns = shrink(l.conns)
 	l.lastActive = l.now
 }
 
-// fitting returns the list in less memory, if many of its connections have ended.
-func fitting(list []*Conn) []*Conn {
+// shrink returns the list in less memory, if many of its connections have ended.
+func shrink(list []*Conn) []*Conn {
 	if cap(list) <= 1024 || len(list) >= cap(list)/4 {
 		return list
 	}
@@ -213,8 +213,8 @@ func sweepPeriod(timeout time.Duration) time.Duration {
 	return min(max(timeout/16, 16*time.Second), time.Hour).Truncate(time.Second)
 }
 
-// second is called once a second.
-func (l *loop) second(int) {
+// tick is called once a second.
+func (l *loop) tick(int) {
 	l.now = uint32(time.Since(l.start)/time.Second) + 1
 	kept := l.timed[:0]
 	for _, c := range l.timed {
@@ -223,8 +223,8 @@ func (l *loop) second(int) {
 		}
 	}
 	clear(l.timed[len(kept):])
-	l.timed = fitting(kept)
-	l.keys.second()
+	l.timed = shrink(kept)
+	l.keys.tick()
 	if l.p.cfg.IdleTimeout > 0 {
 		l.sweep(l.p.cfg.IdleTimeout)
 	}
@@ -241,7 +241,7 @@ func (l *loop) sweep(timeout time.Duration) {
 	for n := l.sweepBatch; n > 0 && l.sweepPos > 0; n-- {
 		l.sweepPos--
 		c := l.conns[l.sweepPos]
-		if time.Duration(l.now-c.seen)*time.Second > timeout && !c.closing() {
+		if time.Duration(l.now-c.lastRead)*time.Second > timeout && !c.closing() {
 			c.expire(ErrIdle)
 		}
 	}

@@ -137,7 +137,7 @@ func (c *Conn) write() (failed error) {
 			c.out = nil
 			if c.full {
 				c.full = false
-				c.loop.post(c, func(loop int) { c.drained(loop) })
+				c.loop.post(c, func(loop int) { c.afterDrain(loop) })
 			}
 			c.loop.p.unauth.set(c, heldOutbox, 0)
 		case err == unix.EINTR:
@@ -199,8 +199,8 @@ func (c *Conn) writable(epoll.Source) error {
 	return nil
 }
 
-// drained goes on with what waited for an empty outbox. Loop.
-func (c *Conn) drained(loop int) {
+// afterDrain goes on with what waited for an empty outbox. Loop.
+func (c *Conn) afterDrain(loop int) {
 	if c.closed() {
 		return
 	}

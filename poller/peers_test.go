@@ -28,7 +28,7 @@ func (s *testServer) later(d time.Duration) {
 	for range d / time.Second {
 		s.onLoop(func(l *loop) {
 			l.start = l.start.Add(-time.Second)
-			l.second(0)
+			l.tick(0)
 		})
 	}
 }
@@ -48,7 +48,7 @@ func quickly(t *testing.T, p *Poller) {
 				return
 			case <-time.After(time.Millisecond):
 				for _, l := range p.loops {
-					l.post(nil, l.second)
+					l.post(nil, l.tick)
 				}
 			}
 		}

@@ -147,22 +147,22 @@ type counters struct {
 
 // Poller is a set of event loops.
 type Poller struct {
-	cfg    Config
-	start  time.Time
-	loops  []*loop
-	next   atomic.Uint32 // the loop that gets the next connection
-	stats  counters
-	panics panics.Counter
-	addrs  addresses
-	unauth unauth
-	tries  attempts // the first loop's
-	queue  handshakes
-	lean   leanConfigs
+	cfg      Config
+	start    time.Time
+	loops    []*loop
+	next     atomic.Uint32 // the loop that gets the next connection
+	stats    counters
+	panics   panics.Counter
+	addrs    addresses
+	unauth   unauth
+	attempts attempts // the first loop's
+	queue    handshakes
+	lean     leanConfigs
 
 	mu        sync.Mutex
 	listeners []*Listener
 
-	tick    *time.Ticker
+	ticker  *time.Ticker
 	stopped chan struct{}
 	wg      sync.WaitGroup
 	closing atomic.Bool
@@ -174,7 +174,7 @@ func New(cfg Config) (*Poller, error) {
 	p := &Poller{cfg: cfg, start: time.Now(), stopped: make(chan struct{})}
 	p.addrs.limit = cfg.MaxPerAddress
 	p.unauth.limit = int64(max(0, cfg.UnauthMemory))
-	p.tries.prepare(cfg.MaxAttempts)
+	p.attempts.prepare(cfg.MaxAttempts)
 	p.queue.prepare(p)
 	p.lean.prepare(&p.cfg)
 	for i := range cfg.Loops {
@@ -184,7 +184,7 @@ func New(cfg Config) (*Poller, error) {
 		}
 		p.loops = append(p.loops, l)
 	}
-	p.tick = time.NewTicker(time.Second)
+	p.ticker = time.NewTicker(time.Second)
 	p.wg.Go(p.sweep)
 	return p, nil
 }
@@ -195,12 +195,12 @@ func (p *Poller) sweep() {
 		select {
 		case <-p.stopped:
 			return
-		case <-p.tick.C:
+		case <-p.ticker.C:
 		}
 		for _, l := range p.loops {
-			l.post(nil, l.second)
+			l.post(nil, l.tick)
 		}
-		p.queue.second(p.uptime())
+		p.queue.tick(p.uptime())
 	}
 }
 
@@ -227,8 +227,8 @@ func (p *Poller) Close() error {
 		return nil
 	}
 	close(p.stopped)
-	if p.tick != nil {
-		p.tick.Stop()
+	if p.ticker != nil {
+		p.ticker.Stop()
 	}
 	p.mu.Lock()
 	listeners := p.listeners
@@ -244,6 +244,6 @@ func (p *Poller) Close() error {
 	return errors.Join(errs...)
 }
 
-func (p *Poller) pick() *loop {
+func (p *Poller) nextLoop() *loop {
 	return p.loops[int(p.next.Add(1))%len(p.loops)]
 }

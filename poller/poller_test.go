@@ -457,7 +457,7 @@ func TestTLS(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		s := serve(t, Config{Loops: 1}, testTLS(t), nil)
 		raw := dial(t, s.addr)
-		c := tls.Client(dribble{raw}, &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})
+		c := tls.Client(byteWriter{raw}, &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})
 		text := strings.Repeat("over TLS ", 5000)
 		go func() { _, _ = c.Write([]byte(text)) }()
 		expect(t, c, text)
@@ -480,10 +480,10 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// dribble writes in small pieces.
-type dribble struct{ net.Conn }
+// byteWriter writes in small pieces.
+type byteWriter struct{ net.Conn }
 
-func (d dribble) Write(p []byte) (int, error) {
+func (d byteWriter) Write(p []byte) (int, error) {
 	for i := 0; i < len(p); i += 97 {
 		if n, err := d.Conn.Write(p[i:min(i+97, len(p))]); err != nil {
 			return i + n, err

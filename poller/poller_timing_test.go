@@ -298,7 +298,7 @@ func BenchmarkSecond(b *testing.B) {
 				const n = 1_000_000
 				l := &loop{p: &Poller{cfg: Config{IdleTimeout: timeout}}, start: time.Now()}
 				for i := range n {
-					c := &Conn{loop: l, seen: 1, slot: int32(i)}
+					c := &Conn{loop: l, lastRead: 1, slot: int32(i)}
 					l.conns = append(l.conns, c)
 					if len(l.timed) < urgent {
 						c.deadline, c.timed = 1<<30, true
@@ -308,7 +308,7 @@ func BenchmarkSecond(b *testing.B) {
 				b.ReportAllocs()
 				b.ResetTimer()
 				for b.Loop() {
-					l.second(0)
+					l.tick(0)
 				}
 			})
 		}

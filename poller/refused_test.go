@@ -21,7 +21,7 @@ func outsider(t *testing.T, l *Listener, peer unix.SockaddrInet4) *os.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.loop.post(nil, func(int) { l.accepted(pair[0], &peer) })
+	l.loop.post(nil, func(int) { l.newConn(pair[0], &peer) })
 	f := os.NewFile(uintptr(pair[1]), "pair")
 	t.Cleanup(func() { _ = f.Close() })
 	_ = f.SetDeadline(time.Now().Add(waitLimit))
@@ -82,10 +82,10 @@ func (c pairConn) SetDeadline(d time.Time) error      { return c.File.SetDeadlin
 func (c pairConn) SetReadDeadline(d time.Time) error  { return c.File.SetReadDeadline(d) }
 func (c pairConn) SetWriteDeadline(d time.Time) error { return c.File.SetWriteDeadline(d) }
 
-// TestRefusedAtTheDoor: an accepted connection that nobody wants to handle
+// TestRejectedByAccept: an accepted connection that nobody wants to handle
 // leaves nothing: no deadline, no descriptor, no place within the limits; and what
 // was posted for it before does no harm.
-func TestRefusedAtTheDoor(t *testing.T) {
+func TestRejectedByAccept(t *testing.T) {
 	done := make(chan *Conn, 100)
 	s := serve(t, Config{Loops: 1, MaxPerAddress: 2}, testTLS(t), nil)
 	l := s.listeners[0]

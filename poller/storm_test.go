@@ -266,8 +266,8 @@ func TestListenerCloses(t *testing.T) {
 	eventually(t, "descriptors are back", func() bool { return openFiles(t) <= files })
 }
 
-// TestCrowdGone: the lists that a crowd needed are given back with it.
-func TestCrowdGone(t *testing.T) {
+// TestManyDisconnect: the lists that a crowd needed are given back with it.
+func TestManyDisconnect(t *testing.T) {
 	const n = 10_000
 	l := &loop{p: &Poller{}, start: time.Now(), unread: make(map[*Conn]*bytebufferpool.ByteBuffer)}
 	conns := make([]*Conn, n)
@@ -285,7 +285,7 @@ func TestCrowdGone(t *testing.T) {
 		l.remove(c)
 	}
 	for range 20 { // each look gives back a half at most
-		l.second(0)
+		l.tick(0)
 	}
 	if cap(l.conns) > 2048 || cap(l.timed) > 2048 {
 		t.Errorf("room for %d connections and %d deadlines, and there are none", cap(l.conns), cap(l.timed))

@@ -41,9 +41,9 @@ func (f *fixedTicket) Put(_ string, st *tls.ClientSessionState) {
 	}
 }
 
-// shakeClient is the client of the handshakes that are measured; with a cache
+// handshakeClient is the client of the handshakes that are measured; with a cache
 // they resume.
-func shakeClient(resumed bool) *tls.Config {
+func handshakeClient(resumed bool) *tls.Config {
 	c := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"}
 	if resumed {
 		c.ClientSessionCache = new(fixedTicket)
@@ -85,7 +85,7 @@ func TestHandshakeChild(t *testing.T) {
 		}
 		var cfg *tls.Config
 		if kind != "plain" {
-			cfg = shakeClient(kind == "resumed")
+			cfg = handshakeClient(kind == "resumed")
 			if err := echoOnce(addr, cfg); err != nil { // for the ticket
 				t.Fatal(err)
 			}
@@ -107,9 +107,9 @@ func TestHandshakeChild(t *testing.T) {
 	}
 }
 
-// shakeChild starts the client. What it answers measures the CPU that this process
+// startHandshakeChild starts the client. What it answers measures the CPU that this process
 // uses while the client connects n times, at many at once.
-func shakeChild(b *testing.B, n, at int) (measure func(addr, kind string) time.Duration) {
+func startHandshakeChild(b *testing.B, n, at int) (measure func(addr, kind string) time.Duration) {
 	cmd := self("-test.run=^TestHandshakeChild$")
 	cmd.Env = append(os.Environ(), shakeVariable+"=1")
 	cmd.Stderr = os.Stderr
@@ -167,9 +167,9 @@ func threadCPU() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// shakeInMemory is the least that a handshake can cost a server: the time of the
+// handshakeInMemory is the least that a handshake can cost a server: the time of the
 // thread that does it, with nothing but memory between both sides.
-func shakeInMemory(b *testing.B, server, client *tls.Config, n int) (used time.Duration) {
+func handshakeInMemory(b *testing.B, server, client *tls.Config, n int) (used time.Duration) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	for range n {
@@ -199,14 +199,14 @@ func BenchmarkHandshake(b *testing.B) {
 	const turn, at = 64, 16
 	for _, kind := range []string{"full", "resumed"} {
 		b.Run(kind, func(b *testing.B) {
-			cfg, client := testTLS(b), shakeClient(kind == "resumed")
-			measure := shakeChild(b, turn, at)
+			cfg, client := testTLS(b), handshakeClient(kind == "resumed")
+			measure := startHandshakeChild(b, turn, at)
 			over := func(s *testServer, kind string) func() time.Duration {
 				return func() time.Duration { return measure(s.addr, kind) }
 			}
-			shakeInMemory(b, cfg, client, 1)
+			handshakeInMemory(b, cfg, client, 1)
 			ways := []func() time.Duration{
-				func() time.Duration { return shakeInMemory(b, cfg, client, turn) },
+				func() time.Duration { return handshakeInMemory(b, cfg, client, turn) },
 				over(serve(b, Config{Loops: 1}, nil, nil), "plain"),
 				over(serve(b, Config{Loops: 1, StdTLS: true}, cfg, nil), kind),
 				over(serve(b, Config{Loops: 1}, cfg, nil), kind),

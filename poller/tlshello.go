@@ -88,7 +88,7 @@ func (t *stdTLS) hello() error {
 // is refused as soon as that shows, with the alert that crypto/tls would send; where
 // that would send none, with unexpected_message.
 type firstFlight struct {
-	at       int   // bytes in records that are whole
+	offset   int   // bytes in records that are whole
 	have     int   // bytes of the message in them
 	size     int   // of the message, as far as its header is there
 	warnings uint8 // since a part of the message has come
@@ -99,26 +99,26 @@ type firstFlight struct {
 // be sent, any other one ends the connection silently.
 func (f *firstFlight) whole(b []byte) (bool, error) {
 	for {
-		n, err := firstRecord(b[f.at:])
+		n, err := firstRecord(b[f.offset:])
 		if err != nil {
 			return false, err
 		}
-		here := b[min(f.at+recordHeader, len(b)):]
+		here := b[min(f.offset+recordHeader, len(b)):]
 		here = here[:min(n, len(here))]
 		next := *f
 		if len(here) > 0 {
-			if err := next.add(b[f.at], n, here); err != nil {
+			if err := next.add(b[f.offset], n, here); err != nil {
 				return false, err
 			}
 		}
-		if len(b) < f.at+recordHeader || len(here) < n {
+		if len(b) < f.offset+recordHeader || len(here) < n {
 			if len(b) >= maxClientHello {
 				return false, refuse(alertInternalError)
 			}
 			return false, nil
 		}
-		next.at = f.at + recordHeader + n
-		if next.at > maxClientHello {
+		next.offset = f.offset + recordHeader + n
+		if next.offset > maxClientHello {
 			return false, refuse(alertInternalError)
 		}
 		*f = next

@@ -227,10 +227,10 @@ func TestNothingBehindStartTLS(t *testing.T) {
 	}
 }
 
-// TestParkedIsAll: when a session is lean nothing of crypto/tls's is left, over
+// TestSwitchLeavesNothing: when a session is lean nothing of crypto/tls's is left, over
 // direct TLS and STARTTLS, with a new session and one resumed, and with data right
 // behind the handshake.
-func TestParkedIsAll(t *testing.T) {
+func TestSwitchLeavesNothing(t *testing.T) {
 	cfg := testTLS(t)
 	for _, start := range []bool{false, true} {
 		direct, seen := cfg, make(chan weak.Pointer[stdTLS], 4)

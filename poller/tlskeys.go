@@ -52,8 +52,8 @@ func (c *keyCache) wake(t *leanTLS) *leanKeys {
 	return k
 }
 
-// second drops the keys that were not used since the call before.
-func (c *keyCache) second() {
+// tick drops the keys that were not used since the call before.
+func (c *keyCache) tick() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	kept := c.all[:0]
@@ -116,7 +116,7 @@ func (l *leanConfigs) configFor(cfg *Config, given *tls.Config) *tls.Config {
 		if l.all == nil {
 			l.all = make(map[*tls.Config]*tls.Config)
 		}
-		if c = noting(given); !std {
+		if c = withChosenConfig(given); !std {
 			c = leantls.Config(c, captureSecrets)
 		}
 		l.all[given] = c

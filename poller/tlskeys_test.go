@@ -26,7 +26,7 @@ func TestLeanConcurrently(t *testing.T) {
 					_ = e.c.Queue([]byte("some text that is queued by many"))
 					e.c.Flush()
 					if i == 100 {
-						e.c.loop.post(e.c, e.c.loop.second) // keys are dropped now and then
+						e.c.loop.post(e.c, e.c.loop.tick) // keys are dropped now and then
 					}
 				}
 			})
@@ -91,7 +91,7 @@ func TestKeyCache(t *testing.T) {
 	eventually(t, "a session that is busy every second keeps them", func() bool {
 		k := talk()
 		for range 3 {
-			onLoop(e.c, func() bool { e.c.loop.keys.second(); return true })
+			onLoop(e.c, func() bool { e.c.loop.keys.tick(); return true })
 			if talk() != k {
 				return false
 			}
@@ -123,8 +123,8 @@ func TestKeyCache(t *testing.T) {
 	if awake != maxAwake || len(c.all) != maxAwake {
 		t.Errorf("%d sessions are awake, %d in the cache; the bound is %d", awake, len(c.all), maxAwake)
 	}
-	c.second()
-	c.second()
+	c.tick()
+	c.tick()
 	for _, l := range all {
 		if l.awake.Load() != nil {
 			t.Fatal("an idle session has keys")

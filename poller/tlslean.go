@@ -74,7 +74,7 @@ func (t *leanTLS) openAll(p []byte, above receiver) error {
 			return nil
 		}
 	}
-	n, err := t.records(p, above)
+	n, err := t.openRecords(p, above)
 	if err != nil {
 		return t.fail(err)
 	}
@@ -101,14 +101,14 @@ func (t *leanTLS) fill(p []byte, above receiver) (n int, err error) {
 	in := t.in
 	t.in = nil
 	t.c.stall = 0
-	err = t.one(in.B, above)
+	err = t.openRecord(in.B, above)
 	inputPool.Put(in)
 	return n, err
 }
 
-// records opens the whole records that p begins with, in place, until the
+// openRecords opens the whole records that p begins with, in place, until the
 // handler pauses, and answers how many bytes they were.
-func (t *leanTLS) records(p []byte, above receiver) (n int, err error) {
+func (t *leanTLS) openRecords(p []byte, above receiver) (n int, err error) {
 	for n < len(p) && !t.c.paused && !t.c.closed() {
 		size, err := leantls.RecordLen(p[n:])
 		if err != nil {
@@ -117,7 +117,7 @@ func (t *leanTLS) records(p []byte, above receiver) (n int, err error) {
 		if size == 0 || size > len(p)-n {
 			return n, nil
 		}
-		if err := t.one(p[n:n+size], above); err != nil {
+		if err := t.openRecord(p[n:n+size], above); err != nil {
 			return n, err
 		}
 		n += size
@@ -125,8 +125,8 @@ func (t *leanTLS) records(p []byte, above receiver) (n int, err error) {
 	return n, nil
 }
 
-// one opens one whole record.
-func (t *leanTLS) one(record []byte, above receiver) error {
+// openRecord opens one whole record.
+func (t *leanTLS) openRecord(record []byte, above receiver) error {
 	k := t.keys()
 	k.rx = t.st.ReadKeys(k.rx)
 	kind, data, err := t.st.Open(k.rx, record)
@@ -135,7 +135,7 @@ func (t *leanTLS) one(record []byte, above receiver) error {
 		return err
 	case kind == leantls.Data:
 		above.receive(data)
-	case kind == leantls.UpdateAsked:
+	case kind == leantls.UpdateRequested:
 		t.c.mu.Lock()
 		t.st.AnswerUpdate()
 		t.c.mu.Unlock()
@@ -155,7 +155,7 @@ func (t *leanTLS) stash(p []byte) {
 	t.off = 0
 	_, _ = t.in.Write(p)
 	if !t.c.paused {
-		t.c.begun()
+		t.c.recordBegun()
 	}
 }
 
@@ -168,7 +168,7 @@ func (t *leanTLS) resume(above receiver) error {
 	}
 	t.in = nil
 	t.c.stall = 0
-	n, err := t.records(in.B[t.off:], above)
+	n, err := t.openRecords(in.B[t.off:], above)
 	rest := in.B[int(t.off)+n:]
 	switch {
 	case err != nil:
@@ -182,7 +182,7 @@ func (t *leanTLS) resume(above receiver) error {
 	default:
 		in.B = append(in.B[:0], rest...)
 		t.in, t.off = in, 0
-		t.c.begun()
+		t.c.recordBegun()
 	}
 	return nil
 }
@@ -192,13 +192,13 @@ func (t *leanTLS) resume(above receiver) error {
 func (t *leanTLS) fail(err error) error {
 	var wrong *leantls.Error
 	if errors.As(err, &wrong) {
-		t.end(wrong.Alert)
+		t.sealAlert(wrong.Alert)
 	}
 	t.wipe()
 	return err
 }
 
-func (t *leanTLS) end(alert leantls.Alert) {
+func (t *leanTLS) sealAlert(alert leantls.Alert) {
 	c := t.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -243,7 +243,7 @@ func (t *leanTLS) eof() error {
 }
 
 // closeWrite seals a close_notify, the last record. Loop.
-func (t *leanTLS) closeWrite() { t.end(leantls.CloseNotify) }
+func (t *leanTLS) closeWrite() { t.sealAlert(leantls.CloseNotify) }
 
 // free forgets the secrets. Loop.
 func (t *leanTLS) free() error {

@@ -178,10 +178,10 @@ func wholeRecords(b []byte) (n int) {
 	return n
 }
 
-// TestQueueWhileParking has many write from the first moment on, while the
+// TestQueueWhileSwitching has many write from the first moment on, while the
 // handshake is done and the lean layer takes over, and one close meanwhile: what
 // was accepted arrives, once each, and nothing else. For the race detector.
-func TestQueueWhileParking(t *testing.T) {
+func TestQueueWhileSwitching(t *testing.T) {
 	cfg := testTLS(t)
 	for _, std := range []bool{false, true} {
 		s := serve(t, Config{Loops: 2, StdTLS: std}, cfg, nil)

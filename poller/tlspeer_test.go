@@ -60,7 +60,7 @@ func (c *recordConn) Read(p []byte) (int, error) {
 	for {
 		if n := c.boundary.Next(c.waiting); n > 0 {
 			n = copy(p, c.waiting[:n])
-			c.boundary.Taken(n)
+			c.boundary.Advance(n)
 			c.waiting = c.waiting[n:]
 			return n, nil
 		}

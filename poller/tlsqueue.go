@@ -32,18 +32,18 @@ type handshakes struct {
 	p    *Poller
 	idle chan *stdTLS // to a goroutine that waits
 
-	mu       sync.Mutex
-	patience time.Duration         // silence after which a peer gives up a slot that another needs
-	waiting  int                   // handshakes that have none
-	under    map[*stdTLS]struct{}  // have a slot
-	networks map[network]*netQueue // those with a handshake under way or waiting
-	turns    list.List             // of *netQueue: those with one that waits
+	mu         sync.Mutex
+	maxSilence time.Duration         // silence after which a peer gives up a slot that another needs
+	waiting    int                   // handshakes that have none
+	active     map[*stdTLS]struct{}  // have a slot
+	networks   map[network]*netQueue // those with a handshake under way or waiting
+	turns      list.List             // of *netQueue: those with one that waits
 }
 
 // netQueue has the handshakes of one network.
 type netQueue struct {
-	of      network
-	under   int       // under way
+	network network
+	active  int       // under way
 	waiting list.List // of *stdTLS
 	turn    *list.Element
 }
@@ -52,20 +52,20 @@ const (
 	// handshakeIdle is how long a goroutine waits for its next handshake.
 	handshakeIdle = 100 * time.Millisecond
 
-	// patience: a packet that was lost twice comes after three seconds.
-	patience = 4 * time.Second
+	// maxSilence: a packet that was lost twice comes after three seconds.
+	maxSilence = 4 * time.Second
 )
 
 // errSilent is why a handshake ends that has given up its slot.
 var errSilent = errors.New("the peer was silent in its handshake while others waited for theirs")
 
 func (h *handshakes) prepare(p *Poller) {
-	h.p, h.patience, h.idle = p, patience, make(chan *stdTLS)
-	h.under, h.networks = make(map[*stdTLS]struct{}), make(map[network]*netQueue)
+	h.p, h.maxSilence, h.idle = p, maxSilence, make(chan *stdTLS)
+	h.active, h.networks = make(map[*stdTLS]struct{}), make(map[network]*netQueue)
 }
 
 // free is the number of free slots. Under mu.
-func (h *handshakes) free() int { return h.p.cfg.Handshakes - len(h.under) }
+func (h *handshakes) free() int { return h.p.cfg.Handshakes - len(h.active) }
 
 // add begins a handshake, or has it wait for a slot.
 func (h *handshakes) add(t *stdTLS) {
@@ -74,7 +74,7 @@ func (h *handshakes) add(t *stdTLS) {
 	defer h.mu.Unlock()
 	n := h.networks[t.network]
 	if n == nil {
-		n = &netQueue{of: t.network}
+		n = &netQueue{network: t.network}
 		h.networks[t.network] = n
 	}
 	t.place = n.waiting.PushBack(t)
@@ -111,9 +111,9 @@ func (h *handshakes) dequeue(n *netQueue, t *stdTLS) {
 }
 
 // forget forgets a network that has no handshakes. Under mu.
-func (h *handshakes) forget(of network) {
-	if n := h.networks[of]; n.under == 0 && n.turn == nil {
-		delete(h.networks, of)
+func (h *handshakes) forget(network network) {
+	if n := h.networks[network]; n.active == 0 && n.turn == nil {
+		delete(h.networks, network)
 	}
 }
 
@@ -126,12 +126,12 @@ func (h *handshakes) next() *stdTLS {
 		n := h.turns.Front().Value.(*netQueue)
 		t := n.waiting.Front().Value.(*stdTLS)
 		h.turns.MoveToBack(n.turn)
-		if n.under > 0 && n.under >= h.free() && t.server || !h.p.unauth.begin(t.c, len(h.under) == 0) {
+		if n.active > 0 && n.active >= h.free() && t.server || !h.p.unauth.begin(t.c, len(h.active) == 0) {
 			continue
 		}
 		h.dequeue(n, t)
-		n.under++
-		h.under[t] = struct{}{}
+		n.active++
+		h.active[t] = struct{}{}
 		return t
 	}
 	return nil
@@ -169,8 +169,8 @@ func (h *handshakes) work(t *stdTLS) {
 func (h *handshakes) done(t *stdTLS) *stdTLS {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.under, t)
-	h.networks[t.network].under--
+	delete(h.active, t)
+	h.networks[t.network].active--
 	h.forget(t.network)
 	next := h.next()
 	if next != nil {
@@ -179,9 +179,9 @@ func (h *handshakes) done(t *stdTLS) *stdTLS {
 	return next
 }
 
-// second is called once a second: silent peers give up the slots that others wait
+// tick is called once a second: silent peers give up the slots that others wait
 // for.
-func (h *handshakes) second(now time.Duration) {
+func (h *handshakes) tick(now time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.waiting == 0 {
@@ -193,9 +193,9 @@ func (h *handshakes) second(now time.Duration) {
 		since time.Duration
 	}
 	var all []silent
-	for t := range h.under {
-		since := time.Duration(t.silent.Load())
-		if since != 0 && now-since >= h.patience && t.server && !t.gaveUp && (h.free() == 0 || h.networks[t.network].turn != nil) {
+	for t := range h.active {
+		since := time.Duration(t.silentSince.Load())
+		if since != 0 && now-since >= h.maxSilence && t.server && !t.gaveUp && (h.free() == 0 || h.networks[t.network].turn != nil) {
 			all = append(all, silent{t, since})
 		}
 	}

@@ -59,13 +59,13 @@ func (s *testServer) handshakesOf(from string) int {
 	if n == nil {
 		return 0
 	}
-	return n.under + n.waiting.Len()
+	return n.active + n.waiting.Len()
 }
 
-// patient has silent peers keep their slots for ever.
-func (s *testServer) patient() {
+// noMaxSilence has silent peers keep their slots for ever.
+func (s *testServer) noMaxSilence() {
 	s.queue.mu.Lock()
-	s.queue.patience = 1000 * time.Hour
+	s.queue.maxSilence = 1000 * time.Hour
 	s.queue.mu.Unlock()
 }
 
@@ -73,15 +73,15 @@ func (s *testServer) patient() {
 func (s *testServer) underWay() int {
 	s.queue.mu.Lock()
 	defer s.queue.mu.Unlock()
-	return len(s.queue.under)
+	return len(s.queue.active)
 }
 
 // silent reports whether all handshakes under way wait for their peers.
 func (s *testServer) silent() bool {
 	s.queue.mu.Lock()
 	defer s.queue.mu.Unlock()
-	for t := range s.queue.under {
-		if t.silent.Load() == 0 {
+	for t := range s.queue.active {
+		if t.silentSince.Load() == 0 {
 			return false
 		}
 	}
@@ -95,7 +95,7 @@ func (s *testServer) silent() bool {
 func TestSilentNetwork(t *testing.T) {
 	const slots, many = 12, 40
 	s := serve(t, Config{Loops: 2, Handshakes: slots}, testTLS(t), nil)
-	s.patient()
+	s.noMaxSilence()
 	first := s.stalled(t, "127.0.0.2", many)
 	if n := s.underWay(); n != slots/2 {
 		t.Errorf("one network has %d of %d slots, want half", n, slots)
@@ -122,11 +122,11 @@ func TestSilentNetwork(t *testing.T) {
 // who have been silent longest go.
 func TestSilentGiveUp(t *testing.T) {
 	s := serve(t, Config{Loops: 1, Handshakes: 4}, testTLS(t), nil)
-	s.patient()
+	s.noMaxSilence()
 	second := func() {
 		t.Helper()
 		eventually(t, "all wait for their peers", s.silent)
-		s.queue.second(s.uptime() + 2000*time.Hour)
+		s.queue.tick(s.uptime() + 2000*time.Hour)
 	}
 	gone := func(e *echo) {
 		t.Helper()
@@ -169,9 +169,9 @@ func TestSilentGiveUp(t *testing.T) {
 	}
 }
 
-// TestGoneBeforeHandshake: for a peer that has left before its turn no handshake is
+// TestClosedBeforeHandshake: for a peer that has left before its turn no handshake is
 // begun, whether its end was read or nobody looked.
-func TestGoneBeforeHandshake(t *testing.T) {
+func TestClosedBeforeHandshake(t *testing.T) {
 	var begun atomic.Int64
 	cfg := testTLS(t)
 	cfg.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
@@ -179,7 +179,7 @@ func TestGoneBeforeHandshake(t *testing.T) {
 		return nil, nil
 	}
 	s := serve(t, Config{Loops: 1, Handshakes: 1}, cfg, nil)
-	s.patient()
+	s.noMaxSilence()
 	first := s.stalled(t, "127.0.0.2", 1)[0]
 	hello := clientHello(t)
 	const n = 20
@@ -226,7 +226,7 @@ func TestQueuedHandshakeMemory(t *testing.T) {
 	}
 	const n = 200
 	s := serve(t, Config{Loops: 1, Handshakes: 1}, testTLS(t), nil)
-	s.patient()
+	s.noMaxSilence()
 	s.stalled(t, "127.0.0.2", 1)
 	flood := append(clientHello(t), make([]byte, 256<<10)...)
 	var clients []*net.TCPConn
@@ -268,7 +268,7 @@ func TestSlowPerson(t *testing.T) {
 		go func() { done <- c.Handshake() }()
 		<-asked
 		s.later(30 * time.Minute)
-		s.queue.second(s.uptime() + 30*time.Minute)
+		s.queue.tick(s.uptime() + 30*time.Minute)
 		close(answer)
 		if err := <-done; err != nil {
 			t.Errorf("%s: %v", tls.VersionName(version), err)

@@ -82,7 +82,7 @@ func TestLeanSoak(t *testing.T) {
 func (s *testServer) forgetKeys() {
 	for _, l := range s.loops {
 		for range 2 {
-			l.post(nil, func(int) { l.keys.second() })
+			l.post(nil, func(int) { l.keys.tick() })
 		}
 	}
 }

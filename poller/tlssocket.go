@@ -33,20 +33,20 @@ func (s *tlsSocket) Read(p []byte) (int, error) {
 	}
 	n := s.boundary.Next(s.in.Bytes())
 	for ; n == 0; n = s.boundary.Next(s.in.Bytes()) {
-		if s.ended {
+		if s.atEOF {
 			return 0, io.EOF
 		}
 		if s.phase == tlsOpen {
 			return 0, errNoData
 		}
-		s.silent.Store(int64(s.c.loop.p.uptime()))
+		s.silentSince.Store(int64(s.c.loop.p.uptime()))
 		s.arrived.Wait()
-		s.silent.Store(0)
+		s.silentSince.Store(0)
 	}
 	n, _ = s.in.Read(p[:min(n, len(p))])
-	s.boundary.Taken(n)
-	if s.in.Len() <= maxEarly && !s.ended {
-		(*stdTLS)(s).unchoke()
+	s.boundary.Advance(n)
+	if s.in.Len() <= maxEarly && !s.atEOF {
+		(*stdTLS)(s).unthrottle()
 	}
 	if s.in.Len() == 0 && s.in.Cap() > 4096 {
 		s.in = bytes.Buffer{}

@@ -30,10 +30,10 @@ type stdTLS struct {
 
 	cfg *tls.Config // what was given; when a client's ClientHello is there, what was chosen for it. See secrets
 
-	place  *list.Element // in its network's queue; nil: it does not wait. Under the lock of handshakes
-	conn   *tls.Conn     // a server's is nil until its handshake begins
-	silent atomic.Int64  // since when the peer is waited for, after Poller.start; 0: it is not
-	failed error         // loop: why the handshake has ended
+	place       *list.Element // in its network's queue; nil: it does not wait. Under the lock of handshakes
+	conn        *tls.Conn     // a server's is nil until its handshake begins
+	silentSince atomic.Int64  // since when the peer is waited for, after Poller.start; 0: it is not
+	failed      error         // loop: why the handshake has ended
 
 	secrets *leantls.Secrets // captured from crypto/tls; nil: none. Of the handshake's goroutine, and when it has ended of the loop
 
@@ -41,19 +41,19 @@ type stdTLS struct {
 	// mu what is on its way to the outbox, afterwards. nil: nothing.
 	written *bytebufferpool.ByteBuffer
 
-	mu       sync.Mutex
-	arrived  sync.Cond
-	in       bytes.Buffer // bytes of the socket that crypto/tls has not read
-	first    *firstFlight // of a ClientHello that is not whole; nil: nothing has come. By value it would take more of each TLS 1.2 session
-	boundary leantls.Boundary
-	phase    tlsPhase
-	choked   bool // reading is paused until crypto/tls has read more
-	ended    bool // the peer closed, or the connection is gone
+	mu        sync.Mutex
+	arrived   sync.Cond
+	in        bytes.Buffer // bytes of the socket that crypto/tls has not read
+	first     *firstFlight // of a ClientHello that is not whole; nil: nothing has come. By value it would take more of each TLS 1.2 session
+	boundary  leantls.Boundary
+	phase     tlsPhase
+	throttled bool // reading is paused until crypto/tls has read more
+	atEOF     bool // the peer closed, or the connection is gone
 
 	// Not under mu; here they take no space.
-	notified bool // loop: the peer sent close_notify
-	gaveUp   bool // it was told to give up its slot; under the lock of handshakes
-	server   bool // immutable
+	peerNotified bool // loop: the peer sent close_notify
+	gaveUp       bool // it was told to give up its slot; under the lock of handshakes
+	server       bool // immutable
 }
 
 type tlsPhase uint8
@@ -67,15 +67,15 @@ const (
 	tlsFailed   // the handshake has, or sealed bytes were lost: what comes is dropped
 )
 
-func newStdTLS(c *Conn, cfg *tls.Config, of network) *stdTLS {
-	t := &stdTLS{c: c, cfg: cfg, server: true, network: of}
+func newStdTLS(c *Conn, cfg *tls.Config, from network) *stdTLS {
+	t := &stdTLS{c: c, cfg: cfg, server: true, network: from}
 	t.arrived.L = &t.mu
 	return t
 }
 
 // newClientTLS is TLS by crypto/tls where this is the side that begins.
-func newClientTLS(c *Conn, cfg *tls.Config, of network) *stdTLS {
-	t := newStdTLS(c, cfg, of)
+func newClientTLS(c *Conn, cfg *tls.Config, from network) *stdTLS {
+	t := newStdTLS(c, cfg, from)
 	t.server = false
 	t.conn = tls.Client((*tlsSocket)(t), cfg)
 	t.phase = tlsQueued
@@ -93,7 +93,7 @@ func (t *stdTLS) open(p []byte, above receiver) error {
 	t.in.Write(p)
 	if !t.account() {
 		t.mu.Unlock()
-		t.c.noMemory()
+		t.c.outOfMemoryLater()
 		return nil
 	}
 	switch t.phase {
@@ -102,7 +102,7 @@ func (t *stdTLS) open(p []byte, above receiver) error {
 		t.mu.Unlock()
 		switch {
 		case err == ErrMemory:
-			t.c.noMemory()
+			t.c.outOfMemoryLater()
 		case err != nil:
 			t.reject(err)
 		}
@@ -111,7 +111,7 @@ func (t *stdTLS) open(p []byte, above receiver) error {
 		defer t.mu.Unlock()
 		if t.in.Len() > maxEarly {
 			// A client may send much after its last message; it waits.
-			t.choked = true
+			t.throttled = true
 			t.c.Pause()
 		}
 		t.arrived.Signal()
@@ -198,25 +198,25 @@ func (t *stdTLS) doHandshake() (err error) {
 func (t *stdTLS) secured(loop int) error {
 	state := t.conn.ConnectionState()
 	t.mu.Lock()
-	t.ended = false
-	choked := t.choked
-	t.choked = false
+	t.atEOF = false
+	throttled := t.throttled
+	t.throttled = false
 	t.mu.Unlock()
-	if choked {
+	if throttled {
 		t.c.paused = false // Secured may pause, for a reason of its own
 	}
-	if err := t.goOn(loop, &state); err != nil {
+	if err := t.startSession(loop, &state); err != nil {
 		return err
 	}
-	if choked && !t.c.paused {
+	if throttled && !t.c.paused {
 		t.c.paused = true
 		t.c.resume()
 	}
 	return nil
 }
 
-// goOn has the layer for the session's data take over. Loop.
-func (t *stdTLS) goOn(loop int, state *tls.ConnectionState) error {
+// startSession has the layer for the session's data take over. Loop.
+func (t *stdTLS) startSession(loop int, state *tls.ConnectionState) error {
 	lean := t.switchToLean(state)
 	(*tlsSocket)(t).discardCapture()
 	if lean != nil {
@@ -256,7 +256,7 @@ func (t *stdTLS) resume(above receiver) error {
 			t.midRecord()
 			return nil
 		case errors.Is(err, io.EOF):
-			t.notified = true
+			t.peerNotified = true
 			t.c.peerClosed()
 			return nil
 		default:
@@ -266,10 +266,10 @@ func (t *stdTLS) resume(above receiver) error {
 	return nil
 }
 
-// unchoke goes on reading from the socket, soon. Under mu.
-func (t *stdTLS) unchoke() {
-	if t.choked {
-		t.choked = false
+// unthrottle goes on reading from the socket, soon. Under mu.
+func (t *stdTLS) unthrottle() {
+	if t.throttled {
+		t.throttled = false
 		t.c.Resume()
 	}
 }
@@ -281,7 +281,7 @@ func (t *stdTLS) midRecord() {
 	if t.boundary.Whole() && t.in.Len() == 0 {
 		t.c.stall = 0
 	} else {
-		t.c.begun()
+		t.c.recordBegun()
 	}
 }
 
@@ -345,17 +345,17 @@ func (t *stdTLS) queueWritten() error {
 func (t *stdTLS) eof() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.ended = true
+	t.atEOF = true
 	t.arrived.Broadcast()
 	switch {
-	case t.notified:
+	case t.peerNotified:
 		return nil
 	case t.phase == tlsOpen:
 		return ErrTruncated
 	case t.phase == tlsHello, t.phase == tlsQueued, t.phase == tlsFailed:
 		return ErrHandshake // it would have to answer what we have not sent yet
 	}
-	t.choked = true
+	t.throttled = true
 	return errNotYet
 }
 
@@ -383,7 +383,7 @@ func (t *stdTLS) free() error {
 	if waited || t.phase == tlsHello {
 		t.in = bytes.Buffer{} // no goroutine will
 	}
-	t.ended = true
+	t.atEOF = true
 	if t.phase == tlsOpen && t.written != nil {
 		outboxes.Put(t.written)
 		t.written = nil

@@ -108,7 +108,7 @@ func TestEndInHandshake(t *testing.T) {
 					in := e.c.layer.(*stdTLS)
 					in.mu.Lock()
 					defer in.mu.Unlock()
-					return in.ended
+					return in.atEOF
 				})
 			})
 			close(goOn)

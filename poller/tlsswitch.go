@@ -27,9 +27,9 @@ func captureSecrets(conn net.Conn) *leantls.Secrets {
 	return s.secrets
 }
 
-// noting is a configuration that works as base does, and has each connection's layer
+// withChosenConfig is a configuration that works as base does, and has each connection's layer
 // keep the one that was chosen for its ClientHello.
-func noting(base *tls.Config) *tls.Config {
+func withChosenConfig(base *tls.Config) *tls.Config {
 	if base.GetConfigForClient == nil {
 		return base
 	}

@@ -52,7 +52,7 @@ type unauth struct {
 type unauthList struct{ oldest, newest uint32 }
 
 type unauthNetwork struct {
-	of           network
+	network      network
 	conns        int
 	held, queued int64 // bytes
 }
@@ -104,7 +104,7 @@ const (
 
 // enter begins to count a connection that was accepted, which has this place in
 // addresses.
-func (u *unauth) enter(c *Conn, of network, place peerIndex) {
+func (u *unauth) enter(c *Conn, from network, place peerIndex) {
 	if u.limit <= 0 {
 		c.peer.Store(uint32(place))
 		return
@@ -115,10 +115,10 @@ func (u *unauth) enter(c *Conn, of network, place peerIndex) {
 		u.networks = make(map[network]*unauthNetwork)
 		u.conns = make([]unauthConn, 1)
 	}
-	n := u.networks[of]
+	n := u.networks[from]
 	if n == nil {
-		n = &unauthNetwork{of: of}
-		u.networks[of] = n
+		n = &unauthNetwork{network: from}
+		u.networks[from] = n
 	}
 	n.conns++
 	var i uint32
@@ -149,7 +149,7 @@ func (u *unauth) leave(c *Conn) peerIndex {
 		u.change(i, kind, 0)
 	}
 	if e.net.conns--; e.net.conns == 0 {
-		delete(u.networks, e.net.of)
+		delete(u.networks, e.net.network)
 	}
 	place := e.peer
 	*e = unauthConn{}
@@ -367,13 +367,13 @@ func (c *Conn) unauthIndex() (i uint32, counted bool) {
 // much, it ends. Loop.
 func (c *Conn) hold(kind heldKind, n int) {
 	if !c.loop.p.unauth.set(c, kind, n) {
-		c.noMemory()
+		c.outOfMemoryLater()
 	}
 }
 
-// noMemory ends a connection that must not hold what has come, from within whatever
+// outOfMemoryLater ends a connection that must not hold what has come, from within whatever
 // it came to. Loop.
-func (c *Conn) noMemory() {
+func (c *Conn) outOfMemoryLater() {
 	c.paused = true
 	c.loop.post(c, func(int) { c.outOfMemory() })
 }
@@ -396,6 +396,6 @@ func (c *Conn) Hold(n int) bool { return c.loop.p.unauth.set(c, heldHandler, n) 
 // and the limits for strangers do not hold. It may be called from any goroutine.
 func (c *Conn) Authenticated() { c.loop.p.unauth.leave(c) }
 
-// shareOf is the network whose share a peer's connection has. Loopback is not
+// shareNetwork is the network whose share a peer's connection has. Loopback is not
 // exempt: a share costs nothing while nobody else needs memory.
-var shareOf = peernet.Distinct
+var shareNetwork = peernet.Distinct

@@ -41,7 +41,7 @@ func (c *Conn) watchWrite() {
 	case c.fd < 0 || !c.full:
 		return
 	case c.hup:
-		c.watchTime()
+		c.addTimed()
 		return
 	}
 	c.op.OnWrite = c.writable

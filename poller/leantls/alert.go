@@ -39,7 +39,7 @@ var (
 	errEmpty       = &Error{UnexpectedMessage, "an empty handshake message"}
 	errAlertLength = &Error{UnexpectedMessage, "an alert that is not two bytes long"}
 	errHandshake   = &Error{UnexpectedMessage, "a handshake message other than KeyUpdate"}
-	errBehind      = &Error{UnexpectedMessage, "bytes behind a KeyUpdate"}
+	errTrailing    = &Error{UnexpectedMessage, "bytes behind a KeyUpdate"}
 	errLength      = &Error{DecodeError, "a KeyUpdate of the wrong length"}
 	errRequest     = &Error{IllegalParameter, "a KeyUpdate that requests neither yes nor no"}
 	errUseless     = &Error{UnexpectedMessage, "too many records without data"}

@@ -43,13 +43,13 @@ const labelEarly = "CLIENT_EARLY_TRAFFIC_SECRET"
 // Write takes one line: label, client random and secret, the last two in
 // hexadecimal. It never fails: a handshake must not suffer from this.
 func (s *Secrets) Write(line []byte) (int, error) {
-	if !s.take(line) {
+	if !s.parseLine(line) {
 		s.bad = true
 	}
 	return len(line), nil
 }
 
-func (s *Secrets) take(line []byte) bool {
+func (s *Secrets) parseLine(line []byte) bool {
 	fields := bytes.Fields(line)
 	if len(fields) != 3 {
 		return false
@@ -97,7 +97,7 @@ func (s *Secrets) complete(n int) bool {
 	return true
 }
 
-func (s *Secrets) of(which int) []byte { return s.got[which].b[:s.got[which].n] }
+func (s *Secrets) secret(which int) []byte { return s.got[which].b[:s.got[which].n] }
 
 // Wipe forgets the secrets.
 func (s *Secrets) Wipe() { *s = Secrets{bad: true} }
@@ -106,7 +106,7 @@ func (s *Secrets) Wipe() { *s = Secrets{bad: true} }
 // the secrets of each handshake of TLS 1.3 to what of answers for its
 // connection; for nil to nobody. It is to be made once for each base and used
 // for all its connections, because it has the keys of the session tickets.
-func Config(base *tls.Config, of func(net.Conn) *Secrets) *tls.Config {
+func Config(base *tls.Config, secretsFor func(net.Conn) *Secrets) *tls.Config {
 	shared := base.Clone()
 	shared.KeyLogWriter = nil
 	shared.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
@@ -120,7 +120,7 @@ func Config(base *tls.Config, of func(net.Conn) *Secrets) *tls.Config {
 		if !slices.Contains(hello.SupportedVersions, tls.VersionTLS13) {
 			return own, nil
 		}
-		secrets := of(hello.Conn)
+		secrets := secretsFor(hello.Conn)
 		if secrets == nil {
 			return own, nil
 		}
@@ -141,22 +141,22 @@ func Config(base *tls.Config, of func(net.Conn) *Secrets) *tls.Config {
 // Boundary finds the ends of records in what is read for crypto/tls, so that it
 // is never given a byte of the next record: what it has read it cannot give
 // back.
-type Boundary struct{ left int }
+type Boundary struct{ remaining int }
 
 // Next answers how many of the bytes that wait may be handed on; 0: more are
-// needed. Taken must be told.
+// needed. The caller passes the number of bytes that it hands on to Advance.
 func (b *Boundary) Next(waiting []byte) int {
-	if b.left == 0 {
+	if b.remaining == 0 {
 		if len(waiting) < HeaderLen {
 			return 0
 		}
-		b.left = HeaderLen + int(waiting[3])<<8 + int(waiting[4])
+		b.remaining = HeaderLen + int(waiting[3])<<8 + int(waiting[4])
 	}
-	return min(b.left, len(waiting))
+	return min(b.remaining, len(waiting))
 }
 
-// Taken is told how many bytes were handed on.
-func (b *Boundary) Taken(n int) { b.left -= n }
+// Advance records that n bytes were handed on.
+func (b *Boundary) Advance(n int) { b.remaining -= n }
 
 // Whole reports whether the last record is complete.
-func (b *Boundary) Whole() bool { return b.left == 0 }
+func (b *Boundary) Whole() bool { return b.remaining == 0 }

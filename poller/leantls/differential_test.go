@@ -69,12 +69,12 @@ func newTwins(t testing.TB, cfg *tls.Config) *twins {
 		t.Fatal(err)
 	}
 	st := w.std.ConnectionState()
-	use, secret := suiteOf(st.CipherSuite), bytes.Clone(secrets.of(clientTraffic))
+	use, secret := suiteOf(st.CipherSuite), bytes.Clone(secrets.secret(clientTraffic))
 	if err := w.lean.Start(&st, &secrets, conn.written); err != nil {
 		t.Fatal(err)
 	}
 	w.client.start(use, secret, 0)
-	_ = b.take()
+	_ = b.takeAll()
 	conn.on, conn.records = true, false
 	return w
 }
@@ -216,7 +216,7 @@ func FuzzInner(f *testing.F) {
 				return
 			}
 			if w.lean.read.gen != gen {
-				_ = w.client.next()
+				_ = w.client.nextSecret()
 			}
 		}
 	})

@@ -140,7 +140,7 @@ func (s suite) aead(key []byte) cipher.AEAD {
 // from the State when it wakes, may be kept as long as it is busy, and know
 // which of its keys they are.
 type Keys struct {
-	of    *half
+	half  *half
 	gen   uint32
 	aead  cipher.AEAD
 	iv    [nonceLen]byte
@@ -152,7 +152,7 @@ func (h *half) keys() *Keys {
 	var buf [maxKey]byte
 	key := buf[:h.suite.keyLen()]
 	h.suite.expand(key, secret, h.suite.labels().key)
-	k := &Keys{of: h, gen: h.gen, aead: h.suite.aead(key)}
+	k := &Keys{half: h, gen: h.gen, aead: h.suite.aead(key)}
 	h.suite.expand(k.iv[:], secret, h.suite.labels().iv)
 	clear(key)
 	return k
@@ -160,7 +160,9 @@ func (h *half) keys() *Keys {
 
 // matches reports whether these are the keys of this direction and its current
 // secret.
-func (k *Keys) matches(h *half) bool { return k != nil && k.of == h && k.gen == h.gen && h.suite != 0 }
+func (k *Keys) matches(h *half) bool {
+	return k != nil && k.half == h && k.gen == h.gen && h.suite != 0
+}
 
 // ReadKeys are the keys for Open: old if they still fit, else new ones; nil
 // when nothing is to be opened any more.

@@ -30,9 +30,9 @@ const (
 
 // Bounds of what a peer may send without data; more is an attack on our time.
 const (
-	maxUseless = 32 // records without data, one after another
-	maxUpdates = 64 // KeyUpdates; one is forgiven for every perUpdate records under one key
-	perUpdate  = 16
+	maxUseless       = 32 // records without data, one after another
+	maxUpdates       = 64 // KeyUpdates; one is forgiven for every recordsPerUpdate records under one key
+	recordsPerUpdate = 16
 )
 
 // RecordLen is the length of the record that p begins with, its header
@@ -63,10 +63,10 @@ type Kind uint8
 
 // The kinds of records.
 const (
-	Nothing     Kind = iota // needs no attention
-	Data                    // application data
-	UpdateAsked             // the peer has new keys and wants us to: call AnswerUpdate
-	Closed                  // close_notify: the peer sends nothing more
+	Nothing         Kind = iota // needs no attention
+	Data                        // application data
+	UpdateRequested             // the peer has new keys and wants us to: call AnswerUpdate
+	Closed                      // close_notify: the peer sends nothing more
 )
 
 // Open opens one whole record in place, whose header RecordLen has checked,
@@ -87,7 +87,7 @@ func (s *State) Open(k *Keys, record []byte) (kind Kind, data []byte, err error)
 		kind, err = h.process(typ, data)
 	}
 	if err != nil || kind == Closed {
-		h.kill()
+		h.zeroize()
 	}
 	if kind == Closed {
 		h.partial = closedByPeer
@@ -135,7 +135,7 @@ func (h *half) process(typ byte, p []byte) (Kind, error) {
 	switch typ {
 	case typeData:
 		if len(p) == 0 {
-			return Nothing, h.idle()
+			return Nothing, h.countUseless()
 		}
 		h.useless = 0
 		return Data, nil
@@ -147,8 +147,8 @@ func (h *half) process(typ byte, p []byte) (Kind, error) {
 	return Nothing, errInnerType
 }
 
-// idle counts a record without data.
-func (h *half) idle() error {
+// countUseless counts a record without data.
+func (h *half) countUseless() error {
 	if h.useless++; h.useless > maxUseless {
 		return errUseless
 	}
@@ -166,7 +166,7 @@ func (h *half) alert(p []byte) (Kind, error) {
 	case CloseNotify:
 		return Closed, nil
 	case UserCanceled:
-		return Nothing, h.idle()
+		return Nothing, h.countUseless()
 	}
 	return Nothing, PeerError(p[1])
 }
@@ -182,16 +182,16 @@ func (h *half) handshake(p []byte) (Kind, error) {
 	if len(p) == 0 {
 		return Nothing, errEmpty
 	}
-	if err := h.idle(); err != nil {
+	if err := h.countUseless(); err != nil {
 		return Nothing, err
 	}
-	for i, b := range p {
-		switch at := int(h.partial); {
-		case at == 0 && b != msgKeyUpdate:
+	for n, b := range p {
+		switch i := int(h.partial); {
+		case i == 0 && b != msgKeyUpdate:
 			return Nothing, errHandshake
-		case at == len(keyUpdate):
-			return h.update(b, i == len(p)-1)
-		case b != keyUpdate[at]:
+		case i == len(keyUpdate):
+			return h.update(b, n == len(p)-1)
+		case b != keyUpdate[i]:
 			return Nothing, errLength
 		}
 		h.partial++
@@ -203,7 +203,7 @@ func (h *half) handshake(p []byte) (Kind, error) {
 func (h *half) update(request byte, last bool) (Kind, error) {
 	// RFC 8446 section 5.1: "Handshake messages MUST NOT span key changes."
 	if !last {
-		return Nothing, errBehind
+		return Nothing, errTrailing
 	}
 	// Section 4.6.3: "If an implementation receives any other value, it MUST
 	// terminate the connection with an "illegal_parameter" alert."
@@ -211,15 +211,15 @@ func (h *half) update(request byte, last bool) (Kind, error) {
 		return Nothing, errRequest
 	}
 	h.partial = 0
-	h.updates -= uint8(min(uint64(h.updates), h.seq/perUpdate))
+	h.updates -= uint8(min(uint64(h.updates), h.seq/recordsPerUpdate))
 	if h.updates++; h.updates > maxUpdates {
 		return Nothing, errUpdates
 	}
-	if err := h.next(); err != nil {
+	if err := h.nextSecret(); err != nil {
 		return Nothing, err
 	}
 	if request == 1 {
-		return UpdateAsked, nil
+		return UpdateRequested, nil
 	}
 	return Nothing, nil
 }

@@ -77,18 +77,18 @@ func TestOpenVerdicts(t *testing.T) {
 
 		{desc: "KeyUpdate", inner: keyUpdate + "\x00\x16"},
 		{desc: "KeyUpdate with padding", inner: keyUpdate + "\x00\x16\x00\x00"},
-		{desc: "KeyUpdate that asks", inner: keyUpdate + "\x01\x16", kind: UpdateAsked},
+		{desc: "KeyUpdate that asks", inner: keyUpdate + "\x01\x16", kind: UpdateRequested},
 		{desc: "KeyUpdate with a bad request", inner: keyUpdate + "\x02\x16", err: errRequest},
 		{desc: "KeyUpdate too short", inner: "\x18\x00\x00\x00\x16", err: errLength},
 		{desc: "KeyUpdate too long", inner: "\x18\x00\x00\x02\x00\x00\x16", err: errLength},
 		{desc: "KeyUpdate much too long", inner: "\x18\x01\x00\x01\x00\x16", err: errLength},
-		{desc: "two KeyUpdates in one record", inner: keyUpdate + "\x00" + keyUpdate + "\x00\x16", err: errBehind},
-		{desc: "a byte behind a KeyUpdate", inner: keyUpdate + "\x01\x18\x16", err: errBehind},
+		{desc: "two KeyUpdates in one record", inner: keyUpdate + "\x00" + keyUpdate + "\x00\x16", err: errTrailing},
+		{desc: "a byte behind a KeyUpdate", inner: keyUpdate + "\x01\x18\x16", err: errTrailing},
 		{desc: "part of a KeyUpdate", inner: keyUpdate[:2] + "\x16"},
-		{desc: "the rest of it", before: []string{keyUpdate[:2]}, inner: keyUpdate[2:] + "\x01\x16", kind: UpdateAsked},
+		{desc: "the rest of it", before: []string{keyUpdate[:2]}, inner: keyUpdate[2:] + "\x01\x16", kind: UpdateRequested},
 		{desc: "byte by byte", before: strings.Split(keyUpdate, ""), inner: "\x00\x16"},
 		{desc: "a rest that is wrong", before: []string{keyUpdate[:3]}, inner: "\x02\x16", err: errLength},
-		{desc: "a rest with more behind it", before: []string{keyUpdate[:3]}, inner: "\x01\x00\x00\x16", err: errBehind},
+		{desc: "a rest with more behind it", before: []string{keyUpdate[:3]}, inner: "\x01\x00\x00\x16", err: errTrailing},
 		{desc: "data in the middle of it", before: []string{keyUpdate[:1]}, inner: "a\x17", err: errInterleaved},
 		{desc: "an alert in the middle of it", before: []string{keyUpdate}, inner: "\x01\x00\x15", err: errInterleaved},
 		{desc: "empty handshake message", inner: "\x16", err: errEmpty},
@@ -203,7 +203,7 @@ func TestFloods(t *testing.T) {
 	}
 	update := func(s, peer *State) error {
 		err := one(s, peer, inner(typeHandshake, keyUpdate+"\x01"))
-		_ = peer.write.next()
+		_ = peer.write.nextSecret()
 		return err
 	}
 	flood("empty records", maxUseless, errUseless, func(_ int, s, peer *State) error {
@@ -216,7 +216,7 @@ func TestFloods(t *testing.T) {
 		all := keyUpdate + "\x00"
 		err := one(s, peer, inner(typeHandshake, all[i%5:i%5+1]))
 		if i%5 == 4 {
-			_ = peer.write.next()
+			_ = peer.write.nextSecret()
 		}
 		return err
 	})
@@ -228,7 +228,7 @@ func TestFloods(t *testing.T) {
 		return update(s, peer)
 	})
 	flood("KeyUpdates with much between", 5*maxUpdates, nil, func(_ int, s, peer *State) error {
-		for range perUpdate {
+		for range recordsPerUpdate {
 			if err := one(s, peer, inner(typeData, "x")); err != nil {
 				return err
 			}
@@ -243,10 +243,10 @@ func TestAnswerOnce(t *testing.T) {
 	s, c := pair(t, aes128)
 	for range 5 {
 		kind, _, err := s.openOne(c.write.record(inner(typeHandshake, keyUpdate+"\x01")))
-		if kind != UpdateAsked || err != nil {
+		if kind != UpdateRequested || err != nil {
 			t.Fatal(kind, err)
 		}
-		_ = c.write.next()
+		_ = c.write.nextSecret()
 		s.AnswerUpdate()
 	}
 	for i, want := range []int{2, 1} {

@@ -30,8 +30,8 @@ func (s *State) Seal(old *Keys, dst, p []byte) ([]byte, *Keys, error) {
 		if h.updates != 0 || h.seq >= maxSealed {
 			dst = k.seal(dst, []byte(keyUpdate+"\x00"), typeHandshake)
 			h.updates = 0
-			if err := h.next(); err != nil {
-				h.kill()
+			if err := h.nextSecret(); err != nil {
+				h.zeroize()
 				return dst, nil, err
 			}
 			k = h.keys()
@@ -52,8 +52,8 @@ func (k *Keys) seal(dst, p []byte, typ byte) []byte {
 	body := len(dst)
 	dst = append(dst, p...)
 	dst = append(dst, typ)
-	dst = k.aead.Seal(dst[:body], k.nonceFor(k.of.seq), dst[body:], dst[start:body])
-	k.of.seq++
+	dst = k.aead.Seal(dst[:body], k.nonceFor(k.half.seq), dst[body:], dst[start:body])
+	k.half.seq++
 	return dst
 }
 
@@ -77,6 +77,6 @@ func (s *State) End(old *Keys, dst []byte, alert Alert) []byte {
 		level = warning
 	}
 	dst = k.seal(dst, []byte{level, byte(alert)}, typeAlert)
-	s.write.kill()
+	s.write.zeroize()
 	return dst
 }

@@ -83,7 +83,7 @@ func (s *State) converse(client *tls.Conn, in, out *queue) error {
 		if text == "old keys" {
 			// The client answers with new keys of its own.
 			sealed = k.seal(sealed, []byte(keyUpdate+"\x01"), typeHandshake)
-			if err := s.write.next(); err != nil {
+			if err := s.write.nextSecret(); err != nil {
 				return err
 			}
 			if sealed, _, err = s.Seal(nil, sealed, []byte("!")); err != nil {
@@ -113,7 +113,7 @@ func (s *State) converse(client *tls.Conn, in, out *queue) error {
 
 // drain opens all records that wait.
 func (s *State) drain(in *queue) (text string, err error) {
-	waiting := in.take()
+	waiting := in.takeAll()
 	for len(waiting) > 0 {
 		n, err := RecordLen(waiting)
 		if err != nil || n == 0 || n > len(waiting) {
@@ -167,8 +167,8 @@ func (q *queue) close() {
 	q.more.Broadcast()
 }
 
-// take takes all that waits.
-func (q *queue) take() []byte {
+// takeAll removes and returns all waiting bytes.
+func (q *queue) takeAll() []byte {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return bytes.Clone(q.b.Next(q.b.Len()))
@@ -179,7 +179,7 @@ type memConn struct {
 	net.Conn // nil: what crypto/tls does not call
 	in, out  *queue
 	records  bool // read no further than the record, keep what is written
-	bound    Boundary
+	boundary Boundary
 	written  []byte
 }
 
@@ -189,11 +189,11 @@ func (c *memConn) Read(p []byte) (int, error) {
 	for {
 		n := c.in.b.Len()
 		if c.records {
-			n = c.bound.Next(c.in.b.Bytes())
+			n = c.boundary.Next(c.in.b.Bytes())
 		}
 		if n > 0 {
 			n, _ = c.in.b.Read(p[:min(n, len(p))])
-			c.bound.Taken(n)
+			c.boundary.Advance(n)
 			return n, nil
 		}
 		if c.in.closed {

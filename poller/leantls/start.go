@@ -52,8 +52,8 @@ func (s *State) Start(st *tls.ConnectionState, secrets *Secrets, written []byte)
 	if !ok {
 		return RefusedWrites
 	}
-	s.read.start(use, secrets.of(clientTraffic), 0)
-	s.write.start(use, secrets.of(serverTraffic), sent)
+	s.read.start(use, secrets.secret(clientTraffic), 0)
+	s.write.start(use, secrets.secret(serverTraffic), sent)
 	return nil
 }
 
@@ -62,8 +62,8 @@ func (s *State) Start(st *tls.ConnectionState, secrets *Secrets, written []byte)
 // application key, whose number it returns.
 func countSent(use suite, secrets *Secrets, written []byte) (sent uint64, ok bool) {
 	var h half
-	h.start(use, secrets.of(serverHandshake), 0)
-	defer h.kill()
+	h.start(use, secrets.secret(serverHandshake), 0)
+	defer h.zeroize()
 	k := h.keys()
 	finished := false
 	var msgs messages
@@ -93,20 +93,20 @@ func countSent(use suite, secrets *Secrets, written []byte) (sent uint64, ok boo
 		}
 		if msgs.finished && !finished {
 			finished = true
-			h.start(use, secrets.of(serverTraffic), 0)
+			h.start(use, secrets.secret(serverTraffic), 0)
 			k = h.keys()
 		}
 	}
-	return h.seq, finished && msgs.left == 0 && msgs.head == 0
+	return h.seq, finished && msgs.remaining == 0 && msgs.head == 0
 }
 
 // messages follows handshake messages through records.
 type messages struct {
-	head     int  // bytes that are there of the header
-	size     int  // what the header said so far
-	left     int  // bytes of the message that are missing
-	typ      byte // of the message
-	finished bool // the Finished has ended
+	head      int  // bytes that are there of the header
+	size      int  // what the header said so far
+	remaining int  // bytes of the message that are missing
+	typ       byte // of the message
+	finished  bool // the Finished has ended
 }
 
 // add takes a record's content. Before the Finished any message may come, and
@@ -116,7 +116,7 @@ func (m *messages) add(p []byte, after bool) bool {
 		if m.finished && !after {
 			return false
 		}
-		if m.left == 0 {
+		if m.remaining == 0 {
 			if m.head == 0 {
 				m.typ, m.size = p[0], 0
 			} else {
@@ -126,15 +126,15 @@ func (m *messages) add(p []byte, after bool) bool {
 			if m.head++; m.head < 4 {
 				continue
 			}
-			m.head, m.left = 0, m.size
+			m.head, m.remaining = 0, m.size
 			if after && m.typ != msgTicket {
 				return false
 			}
 		}
-		n := min(m.left, len(p))
-		m.left -= n
+		n := min(m.remaining, len(p))
+		m.remaining -= n
 		p = p[n:]
-		if m.left == 0 && m.typ == msgFinished {
+		if m.remaining == 0 && m.typ == msgFinished {
 			m.finished = true
 		}
 	}

@@ -29,7 +29,7 @@ func handshake(t testing.TB, server, client *tls.Config) (tls.ConnectionState, *
 	if err := errors.Join(s.Handshake(), <-done); err != nil {
 		t.Fatal(err)
 	}
-	if !sc.bound.Whole() {
+	if !sc.boundary.Whole() {
 		t.Error("crypto/tls was given part of a record")
 	}
 	return s.ConnectionState(), secrets, sc.written
@@ -182,7 +182,7 @@ func TestMessages(t *testing.T) {
 func more(typ byte, content string) func(*tls.ConnectionState, *Secrets, *[]byte) {
 	return func(st *tls.ConnectionState, s *Secrets, w *[]byte) {
 		var h half
-		h.start(suiteOf(st.CipherSuite), s.of(serverTraffic), 1)
+		h.start(suiteOf(st.CipherSuite), s.secret(serverTraffic), 1)
 		*w = append(*w, h.record(inner(typ, content))...)
 	}
 }
@@ -300,7 +300,7 @@ func TestConfigElse(t *testing.T) {
 		t.Error("a place for secrets of TLS 1.2")
 		return new(Secrets)
 	})
-	shake := func(server, client *tls.Config) error {
+	handshake := func(server, client *tls.Config) error {
 		a, b := newQueue(), newQueue()
 		done := make(chan error, 1)
 		go func() {
@@ -313,7 +313,7 @@ func TestConfigElse(t *testing.T) {
 	}
 	old := ticketClient()
 	old.MaxVersion = tls.VersionTLS12
-	if err := shake(shared, old); err != nil || log.Len() > 0 {
+	if err := handshake(shared, old); err != nil || log.Len() > 0 {
 		t.Errorf("TLS 1.2: %v; %d bytes of secrets were written", err, log.Len())
 	}
 	wrong := errors.New("nobody we know")
@@ -322,7 +322,7 @@ func TestConfigElse(t *testing.T) {
 		func(net.Conn) *Secrets { return nil },
 		func(net.Conn) *Secrets { return new(Secrets) },
 	} {
-		if err := shake(Config(base, of), ticketClient()); !errors.Is(err, wrong) {
+		if err := handshake(Config(base, of), ticketClient()); !errors.Is(err, wrong) {
 			t.Errorf("%v, want the error of the choice by client", err)
 		}
 	}
@@ -341,7 +341,7 @@ func TestBoundary(t *testing.T) {
 			if n == 0 {
 				t.Fatal("stuck")
 			}
-			b.Taken(n)
+			b.Advance(n)
 			at += n
 			if b.Whole() != ends[at] {
 				t.Fatalf("pieces of %d: at %d whole is %v", piece, at, b.Whole())

@@ -54,21 +54,21 @@ var ErrClosed = errors.New("leantls: the session has ended")
 // an earlier session in the same place do not fit.
 func (h *half) start(s suite, secret []byte, seq uint64) {
 	if h.suite != 0 {
-		h.kill()
+		h.zeroize()
 	}
 	*h = half{suite: s, seq: seq, gen: h.gen}
 	copy(h.secret[:], secret)
 }
 
-// kill forgets the direction's secret and makes its keys invalid.
-func (h *half) kill() {
+// zeroize forgets the direction's secret and makes its keys invalid.
+func (h *half) zeroize() {
 	gen := h.gen + 1
 	*h = half{gen: gen}
 }
 
-// next goes on to the next traffic secret (RFC 8446 section 7.2). The sequence
+// nextSecret switches to the next traffic secret (RFC 8446 section 7.2). The sequence
 // number starts again with the new key, and only then.
-func (h *half) next() error {
+func (h *half) nextSecret() error {
 	if h.gen == math.MaxUint32 {
 		return errWrapped
 	}
@@ -84,8 +84,8 @@ func (h *half) next() error {
 // Wipe forgets all secrets. Nothing is sealed or opened any more. The caller
 // owns both halves.
 func (s *State) Wipe() {
-	s.read.kill()
-	s.write.kill()
+	s.read.zeroize()
+	s.write.zeroize()
 }
 
 // closedByPeer in half.partial of a reading half that has ended says that it

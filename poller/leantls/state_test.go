@@ -190,7 +190,7 @@ func TestKeysAreBound(t *testing.T) {
 	if _, _, err := s.Open(k, c.write.record(inner(typeHandshake, keyUpdate+"\x00"))); err != nil {
 		t.Fatal(err)
 	}
-	_ = c.write.next()
+	_ = c.write.nextSecret()
 	for desc, wrong := range map[string]*Keys{
 		"earlier": k, "other direction": s.WriteKeys(nil), "other session": other.ReadKeys(nil), "none": nil,
 	} {
@@ -274,7 +274,7 @@ func TestHandOver(t *testing.T) {
 			t.Error("a session was taken over twice")
 		}
 		_ = openAll(t, &next, c.write.record(inner(typeHandshake, keyUpdate[3:]+"\x00")))
-		_ = c.write.next()
+		_ = c.write.nextSecret()
 		_ = openAll(t, &next, c.write.record(inner(typeData, "two")))
 		out, _, _ = next.Seal(nil, nil, []byte("two"))
 		if got := openAll(t, c, out); !reflect.DeepEqual(got, []Kind{Nothing, Data}) {

@@ -147,9 +147,9 @@ func TestStalledHandshakes(t *testing.T) {
 	expect(t, c, "x")
 }
 
-// TestDribbledHello: a ClientHello that comes a byte at a time costs no
+// TestHelloByteByByte: a ClientHello that comes a byte at a time costs no
 // goroutine before it is whole, and the handler's deadline ends it.
-func TestDribbledHello(t *testing.T) {
+func TestHelloByteByByte(t *testing.T) {
 	s := serve(t, Config{Loops: 1}, testTLS(t), nil)
 	hello := clientHello(t)
 	c := dial(t, s.addr)

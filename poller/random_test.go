@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// tortured is a handler that echoes as a real one would who is short of room:
+// randomHandler is a handler that echoes as a real one would who is short of room:
 // when the outbox is full it pauses until it is drained. At random it pauses for
 // nothing, uses a part of what it was lent, and is resumed from elsewhere.
-type tortured struct {
+type randomHandler struct {
 	t      *testing.T
 	c      *Conn
 	rnd    *rand.Rand // loop
@@ -27,7 +27,7 @@ type tortured struct {
 	wg     *sync.WaitGroup
 }
 
-func (h *tortured) Data(_ int, p []byte) int {
+func (h *randomHandler) Data(_ int, p []byte) int {
 	if h.inside || h.closed > 0 {
 		h.t.Error("Data within Data or after Closed")
 	}
@@ -66,33 +66,33 @@ func (h *tortured) Data(_ int, p []byte) int {
 	return n
 }
 
-func (h *tortured) Secured(int, *tls.ConnectionState, *x509.Certificate) {}
+func (h *randomHandler) Secured(int, *tls.ConnectionState, *x509.Certificate) {}
 
-func (h *tortured) KeepAlive([]byte) bool { return false }
-func (h *tortured) Drained(int)           { h.c.Resume() }
+func (h *randomHandler) KeepAlive([]byte) bool { return false }
+func (h *randomHandler) Drained(int)           { h.c.Resume() }
 
 // Expired leaves the end to the poller.
-func (h *tortured) Expired(int, error) {}
+func (h *randomHandler) Expired(int, error) {}
 
-func (h *tortured) Closed(int, error) {
+func (h *randomHandler) Closed(int, error) {
 	if h.closed++; h.closed > 1 {
 		h.t.Error("Closed twice")
 	}
 }
 
-// TestTorture: whatever a handler and a peer do at random, every byte comes
+// TestRandomOperations: whatever a handler and a peer do at random, every byte comes
 // back, in order, also to a peer that has closed its side, each connection ends
 // once, and those that were reset take nobody with them.
-func TestTorture(t *testing.T) {
+func TestRandomOperations(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprintf("tls=%v/seed=%d", secure, seed), func(t *testing.T) {
-			torture(t, seed, secure)
+			runRandom(t, seed, secure)
 		})
 	}
 }
 
-func torture(t *testing.T, seed uint64, secure bool) {
+func runRandom(t *testing.T, seed uint64, secure bool) {
 	const conns = 40
 	var handlers, clients sync.WaitGroup
 	var made uint64 // under mu
@@ -102,7 +102,7 @@ func torture(t *testing.T, seed uint64, secure bool) {
 		mu.Lock()
 		defer mu.Unlock()
 		made++
-		return &tortured{t: t, c: c, rnd: rand.New(rand.NewPCG(seed, made)), wg: &handlers}
+		return &randomHandler{t: t, c: c, rnd: rand.New(rand.NewPCG(seed, made)), wg: &handlers}
 	}
 	p, err := New(cfg)
 	if err != nil {
@@ -116,7 +116,7 @@ func torture(t *testing.T, seed uint64, secure bool) {
 	for i := range uint64(conns) {
 		clients.Go(func() {
 			rnd := rand.New(rand.NewPCG(seed, 1000+i))
-			if err := tormentor(rnd, l.Addr().String(), secure, i%4 == 3); err != nil {
+			if err := randomClient(rnd, l.Addr().String(), secure, i%4 == 3); err != nil {
 				t.Errorf("client %d: %v", i, err)
 			}
 		})
@@ -129,9 +129,9 @@ func torture(t *testing.T, seed uint64, secure bool) {
 	}
 }
 
-// tormentor is a client that writes and reads in pieces at random, and ends by
+// randomClient is a client that writes and reads in pieces at random, and ends by
 // closing its side and reading to the end, or by a reset in the middle.
-func tormentor(rnd *rand.Rand, addr string, secure, reset bool) error {
+func randomClient(rnd *rand.Rand, addr string, secure, reset bool) error {
 	raw, err := net.Dial("tcp", addr)
 	if err != nil {
 		return err
