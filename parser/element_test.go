@@ -156,12 +156,12 @@ func TestZeroElement(t *testing.T) {
 		t.Error("the zero Element has something")
 	}
 	if new(Tape).Root().OK() || new(Tape).Canonical() {
-		t.Error("an empty Doc has an element")
+		t.Error("an empty Tape has an element")
 	}
 }
 
-// TestHeaderDoc: of a header there is a start tag.
-func TestHeaderDoc(t *testing.T) {
+// TestHeaderTape: of a header there is a start tag.
+func TestHeaderTape(t *testing.T) {
 	s := NewScratch(Limits{})
 	var p Parser
 	data := []byte(testHeader + "<m/>")

@@ -46,7 +46,7 @@ func (p *Parser) parse(s *Scratch, data []byte, n int) (result, int, *Error) {
 			return resError, n + int(d.pos), ErrTooLarge
 		}
 	}
-	if e := s.badRest(data, s.to, limit-(s.to-n)); e != nil {
+	if e := s.restError(data, s.to, limit-(s.to-n)); e != nil {
 		return resError, s.to, e
 	}
 	p.carry(s, data[n:])
@@ -60,11 +60,11 @@ func (p *Parser) carry(s *Scratch, b []byte) {
 	d := s.tape
 	if p.flags&flagRestricted == 0 {
 		d.own = append(d.own[:0], b...)
-		p.doc, s.tape = d, s.newDoc()
+		p.partial, s.tape = d, s.getTape()
 	} else {
-		p.doc = d.compact(b)
+		p.partial = d.compact(b)
 	}
-	p.doc.src = p.doc.own
+	p.partial.src = p.partial.own
 }
 
 // boundary is the last place between two characters at or before n.
@@ -75,14 +75,14 @@ func boundary(b []byte, n int) int {
 	return n
 }
 
-// badRest is called when an element has not ended at data[at], where the window
+// restError is called when an element has not ended at data[at], where the window
 // ends, and may have room bytes more. It returns what is wrong, nil if the
 // bytes are used up or cut in the middle of a character.
 //
 // An element is too large at its last allowed byte, whatever follows. If that
 // is inside of a character which turns out to be none, the limit counts: it is
 // what a client hears who sends byte by byte.
-func (s *Scratch) badRest(data []byte, at, room int) *Error {
+func (s *Scratch) restError(data []byte, at, room int) *Error {
 	rest := data[at:]
 	full := len(rest) >= room
 	if full {
@@ -103,7 +103,7 @@ const copyStep = 1 << 10
 
 // resume goes on with the element that p carries.
 func (p *Parser) resume(s *Scratch, data []byte) (result, int, *Error) {
-	d, limit, at := p.doc, s.max, 0
+	d, limit, at := p.partial, s.max, 0
 	for int(d.pos) < len(d.own) { // a character was cut
 		if at == len(data) {
 			return resMore, at, nil
@@ -114,8 +114,8 @@ func (p *Parser) resume(s *Scratch, data []byte) (result, int, *Error) {
 			return resError, at, e
 		}
 	}
-	if len(data) <= dribble {
-		at += d.passOver(s, data[at:])
+	if len(data) <= smallInput {
+		at += d.skip(s, data[at:])
 	}
 	for at < len(data) && s.ensure(data, at) {
 		had := len(d.own)
@@ -134,7 +134,7 @@ func (p *Parser) resume(s *Scratch, data []byte) (result, int, *Error) {
 			return res, at, d.err
 		case res != resMore:
 			at += int(d.pos) - had
-			p.done(s)
+			p.finishPartial(s)
 			return res, at, nil
 		case len(d.own) == limit:
 			return resError, at, ErrTooLarge
@@ -142,7 +142,7 @@ func (p *Parser) resume(s *Scratch, data []byte) (result, int, *Error) {
 		at += len(d.own) - had
 	}
 	if at < len(data) {
-		if e := s.badRest(data, at, limit-len(d.own)); e != nil {
+		if e := s.restError(data, at, limit-len(d.own)); e != nil {
 			return resError, at, e
 		}
 		d.own = append(d.own, data[at:]...)
@@ -156,7 +156,7 @@ func (p *Parser) resume(s *Scratch, data []byte) (result, int, *Error) {
 func (d *Tape) character(s *Scratch) *Error {
 	d.src = d.own
 	s.from, s.to, s.reason = 0, 0, nil
-	if b := d.own[d.pos:]; utf8.FullRune(b) && !d.passCharacter() {
+	if b := d.own[d.pos:]; utf8.FullRune(b) && !d.skipRune() {
 		s.work += uint64(len(b))
 		if good, e := s.win.fill(b); good < len(b) {
 			return e
@@ -171,10 +171,10 @@ func (d *Tape) character(s *Scratch) *Error {
 	return nil
 }
 
-// done makes a carried element, which is whole, the Scratch's document.
-func (p *Parser) done(s *Scratch) {
-	d := p.doc
+// finishPartial makes a carried element, which is whole, the Scratch's document.
+func (p *Parser) finishPartial(s *Scratch) {
+	d := p.partial
 	d.src = d.own[:d.pos]
-	s.giveBack(s.tape)
-	p.doc, s.tape = nil, d
+	s.putTape(s.tape)
+	p.partial, s.tape = nil, d
 }

@@ -11,14 +11,14 @@ func grow(tape []Token) []Token {
 func load(b []byte, i uint) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
 
 // run is the tokenizer. It goes on at d.pos in d.src, as far as end, and sets
-// both again. Bit p+sh of the window belongs to byte p.
+// both again. Bit p+shift of the window belongs to byte p.
 //
 // It is one function with labels because that is the fastest form that can stop
 // at any byte: between two labels it is straight code whose jumps each predict
 // their own history, and every place where the bytes may run out stores its
 // state and leaves. The switch is passed once per call. Whatever is rare is in
 // another function.
-func (d *Tape) run(s *Scratch, end, sh uint) result {
+func (d *Tape) run(s *Scratch, end, shift uint) result {
 	var (
 		c    byte
 		t    *Token
@@ -29,7 +29,7 @@ func (d *Tape) run(s *Scratch, end, sh uint) result {
 	)
 	s.work++
 	r := &d.registers
-	p, mark := r.pos, r.mark
+	p, start := r.pos, r.start
 	src, tape, open, w := d.src, d.tape, d.open, &s.win
 	maxName := uint(s.limits.MaxName)
 	switch r.state {
@@ -71,7 +71,7 @@ func (d *Tape) run(s *Scratch, end, sh uint) result {
 		if p >= end {
 			goto more
 		}
-		err = stray(src[p], d.ctx != nil)
+		err = textError(src[p], d.ctx != nil)
 		goto fail
 	}
 
@@ -84,22 +84,22 @@ open: // behind '<'
 	if class[c]&clsStart == 0 {
 		goto noName
 	}
-	mark, r.colon, r.high = p, 0, false
+	start, r.colon, r.nonASCII = p, 0, false
 name:
-	if p = w.nextName(p+sh) - sh; p >= end {
+	if p = w.nextName(p+shift) - shift; p >= end {
 		p = end
 		r.state = inName
 		goto moreName
 	}
 	c = src[p]
 	if class[c]&clsNameEnd == 0 {
-		goto nameOdd
+		goto nameSlow
 	}
-	if p-mark > maxName {
+	if p-start > maxName {
 		goto tooLong
 	}
-	if r.colon != 0 || r.high {
-		if err = d.checkName(mark, p, r.colon, r.high); err != nil {
+	if r.colon != 0 || r.nonASCII {
+		if err = d.checkName(start, p, r.colon, r.nonASCII); err != nil {
 			goto fail
 		}
 	}
@@ -110,16 +110,16 @@ name:
 	}
 	tape = tape[:n+1]
 	t = &tape[n]
-	t.Kind, t.PrefixLen, t.NameLen = Start, uint8(r.colon), uint16(p-mark)
-	t.Pos = uint32(mark)
+	t.Kind, t.PrefixLen, t.NameLen = Start, uint8(r.colon), uint16(p-start)
+	t.Pos = uint32(start)
 	r.attrs, r.bloom, r.tag = 0, 0, 0
 	if r.colon != 0 {
 		r.tag = tagPrefix
 	}
 	goto inside
 
-nameOdd: // a colon, a byte from 0x80 on, or what ends no name
-	if p, err = d.oddInName(s, p, mark, end); err != nil {
+nameSlow: // a colon, a byte from 0x80 on, or what ends no name
+	if p, err = d.nameSlow(s, p, start, end); err != nil {
 		goto fail
 	}
 	goto name
@@ -139,7 +139,7 @@ inside:
 			p++
 			goto slash
 		}
-		err = badMarkup(c)
+		err = tagError(c)
 		goto fail
 	}
 	p++
@@ -152,30 +152,30 @@ space:
 	if class[c]&clsStart == 0 {
 		goto inside
 	}
-	mark, r.colon, r.high = p, 0, false
+	start, r.colon, r.nonASCII = p, 0, false
 attr:
-	if p = w.nextName(p+sh) - sh; p >= end {
+	if p = w.nextName(p+shift) - shift; p >= end {
 		p = end
 		r.state = inAttr
 		goto moreName
 	}
 	c = src[p]
 	if c != '=' && class[c]&clsSpace == 0 {
-		goto attrOdd
+		goto attrSlow
 	}
-	if p-mark > maxName {
+	if p-start > maxName {
 		goto tooLong
 	}
-	if r.colon != 0 || r.high {
-		if err = d.checkName(mark, p, r.colon, r.high); err != nil {
+	if r.colon != 0 || r.nonASCII {
+		if err = d.checkName(start, p, r.colon, r.nonASCII); err != nil {
 			goto fail
 		}
 	}
-	r.nameLen = p - mark
+	r.nameLen = p - start
 	goto equalSign
 
-attrOdd:
-	if p, err = d.oddInName(s, p, mark, end); err != nil {
+attrSlow:
+	if p, err = d.nameSlow(s, p, start, end); err != nil {
 		goto fail
 	}
 	goto attr
@@ -189,7 +189,7 @@ equal:
 equalSign:
 	if c != '=' {
 		if class[c]&clsSpace == 0 {
-			err = badMarkup(c)
+			err = tagError(c)
 			goto fail
 		}
 		p++
@@ -204,7 +204,7 @@ quote:
 	c = src[p]
 	if c != '\'' && c != '"' {
 		if class[c]&clsSpace == 0 {
-			err = badMarkup(c)
+			err = tagError(c)
 			goto fail
 		}
 		p++
@@ -213,14 +213,14 @@ quote:
 	p++
 	r.quote, r.val, r.escaped = c, p, 0
 value:
-	if p = w.nextValue(p+sh) - sh; p >= end {
+	if p = w.nextValue(p+shift) - shift; p >= end {
 		p = end
 		r.state = inValue
 		goto more
 	}
 	c = src[p]
 	if c != r.quote {
-		goto valueOdd
+		goto valueSlow
 	}
 	if int(r.attrs) >= s.limits.MaxAttrs {
 		err = ErrAttributes
@@ -234,8 +234,8 @@ value:
 	tape = tape[:n+1]
 	t = &tape[n]
 	t.Kind, t.PrefixLen, t.NameLen = Attr, uint8(r.colon), uint16(r.nameLen)
-	t.ns, t.Pos, t.Val, t.End, t.Link = r.escaped, uint32(mark), uint32(r.val), uint32(p), 0
-	x = 1 << ((uint(src[mark])*5 ^ uint(src[mark+r.nameLen-1])*3 ^ r.nameLen) & 63)
+	t.ns, t.Pos, t.Val, t.End, t.Link = r.escaped, uint32(start), uint32(r.val), uint32(p), 0
+	x = 1 << ((uint(src[start])*5 ^ uint(src[start+r.nameLen-1])*3 ^ r.nameLen) & 63)
 	if r.bloom&x != 0 {
 		if d.duplicate(tape, r.cur) {
 			err = ErrDuplicate
@@ -243,13 +243,13 @@ value:
 		}
 	}
 	r.bloom |= x
-	if r.colon != 0 || src[mark] == 'x' {
-		r.tag |= d.special(t)
+	if r.colon != 0 || src[start] == 'x' {
+		r.tag |= d.classifyAttr(t)
 	}
 	p++
 	goto tag
 
-valueOdd:
+valueSlow:
 	switch {
 	case c == '&':
 		r.escaped = flagEscaped
@@ -312,16 +312,16 @@ content:
 		p++
 		goto open
 	}
-	mark, r.escaped = p, 0
+	start, r.escaped = p, 0
 text:
-	if p = w.nextText(p+sh) - sh; p >= end {
+	if p = w.nextText(p+shift) - shift; p >= end {
 		p = end
 		r.state = inText
 		goto more
 	}
 	c = src[p]
 	if c != '<' {
-		goto textOdd
+		goto textSlow
 	}
 	n = uint(len(tape))
 	if n == uint(cap(tape)) {
@@ -330,11 +330,11 @@ text:
 	tape = tape[:n+1]
 	t = &tape[n]
 	t.Kind, t.PrefixLen, t.NameLen = Text, 0, 0
-	t.ns, t.Pos, t.Val, t.End, t.Link = r.escaped, uint32(mark), 0, uint32(p), 0
+	t.ns, t.Pos, t.Val, t.End, t.Link = r.escaped, uint32(start), 0, uint32(p), 0
 	p++
 	goto open
 
-textOdd:
+textSlow:
 	if c == '&' {
 		r.escaped = flagEscaped
 		p++
@@ -342,7 +342,7 @@ textOdd:
 		goto textRef
 	}
 	if c == '>' {
-		if !(p-mark >= 2 && src[p-1] == ']' && src[p-2] == ']') {
+		if !(p-start >= 2 && src[p-1] == ']' && src[p-2] == ']') {
 			p++
 			goto text
 		}
@@ -380,7 +380,7 @@ slash: // behind '/'
 		goto more
 	}
 	if c = src[p]; c != '>' {
-		err = badMarkup(c)
+		err = tagError(c)
 		goto fail
 	}
 	p++
@@ -420,7 +420,7 @@ noName: // behind '<', and no name begins
 		p++
 		goto decl
 	}
-	err = d.noMarkup(c)
+	err = d.markupError(c)
 	goto fail
 
 closeTag: // behind "</"
@@ -440,10 +440,10 @@ closeTag: // behind "</"
 			}
 		}
 	}
-	mark = p
+	start = p
 closeSlow:
 	d.tape, d.open = tape, open
-	if p, done, err = d.endTag(p, mark, end); err != nil {
+	if p, done, err = d.endTag(p, start, end); err != nil {
 		goto fail
 	}
 	if !done {
@@ -451,7 +451,7 @@ closeSlow:
 		goto more
 	}
 	if len(open) == 0 {
-		d.finish(p, mark, tape, open)
+		d.finish(p, start, tape, open)
 		return resClose
 	}
 	t = &tape[open[len(open)-1].token]
@@ -468,7 +468,7 @@ closed: // behind an end tag; t is its Start
 		goto content
 	}
 stanza:
-	d.finish(p, mark, tape, open)
+	d.finish(p, start, tape, open)
 	return resStanza
 
 header:
@@ -478,30 +478,30 @@ header:
 	}
 	t.End = uint32(p)
 	t.Link = uint32(len(tape))
-	d.finish(p, mark, tape, open)
+	d.finish(p, start, tape, open)
 	return resHeader
 
 bangMark:
-	mark = p
+	start = p
 bang: // behind "<!"
 	d.open = open
-	if p, done, err = d.sectionBegins(p, mark, end); err != nil {
+	if p, done, err = d.sectionBegins(p, start, end); err != nil {
 		goto fail
 	}
 	if !done {
 		r.state = inBang
 		goto more
 	}
-	mark = p
+	start = p
 cdata:
-	if p, done, err = d.sectionEnds(w, p, mark, end, sh); err != nil {
+	if p, done, err = d.sectionEnds(w, p, start, end, shift); err != nil {
 		goto fail
 	}
 	if !done {
 		r.state = inCDATA
 		goto more
 	}
-	tape = append(tape, Token{Kind: CDATA, Pos: uint32(mark), End: uint32(p) - uint32(len(sectionEnd))})
+	tape = append(tape, Token{Kind: CDATA, Pos: uint32(start), End: uint32(p) - uint32(len(sectionEnd))})
 	goto content
 
 decl:
@@ -512,26 +512,26 @@ decl:
 		r.state = inDecl
 		goto more
 	}
-	d.finish(p, mark, tape, open)
+	d.finish(p, start, tape, open)
 	return resDecl
 
 tooLong:
 	err = ErrNameTooLong
 	goto fail
 moreName:
-	if p-mark > maxName {
+	if p-start > maxName {
 		goto tooLong
 	}
 more:
-	d.finish(p, mark, tape, open)
+	d.finish(p, start, tape, open)
 	return resMore
 fail:
 	d.err = err
-	d.finish(p, mark, tape, open)
+	d.finish(p, start, tape, open)
 	return resError
 }
 
 // finish stores what run keeps in locals.
-func (d *Tape) finish(p, mark uint, tape []Token, open []level) {
-	d.pos, d.mark, d.tape, d.open = p, mark, tape, open
+func (d *Tape) finish(p, start uint, tape []Token, open []level) {
+	d.pos, d.start, d.tape, d.open = p, start, tape, open
 }

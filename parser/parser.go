@@ -31,11 +31,11 @@ const (
 // byte of a stream. All of it is owned by the goroutine that handles the
 // stream's input.
 type Parser struct {
-	ctx   *context // what the header has left; nil before
-	doc   *Tape    // the element that the last piece has cut; nil between elements
-	phase phase
-	flags uint8
-	err   uint8 // code of the error that has ended the stream; 0: none
+	ctx     *context // what the header has left; nil before
+	partial *Tape    // the element that the last piece has cut; nil between elements
+	phase   phase
+	flags   uint8
+	err     uint8 // code of the error that has ended the stream; 0: none
 }
 
 type phase uint8
@@ -45,7 +45,7 @@ const (
 	inProlog                 // before the header
 	inStream                 // between the header and the end tag
 	emptyHeader              // behind the '/' of a header that is an empty-element tag
-	behindEnd                // behind the end tag
+	afterEnd                 // behind the end tag
 )
 
 const (
@@ -56,7 +56,7 @@ const (
 
 // Next consumes data until one event is complete or data is used up; n is how
 // much it has consumed. An element that data cuts is kept, and goes on with the
-// next call at the byte where this one ended. If n < len(data), the rest is
+// next call at the byte where this one ended. If n < len(data), the lastBlock is
 // given to the next call, unchanged. The error is an *Error; after it nothing
 // more is processed and every call returns it.
 func (p *Parser) Next(s *Scratch, data []byte) (ev Event, n int, err error) {
@@ -71,29 +71,29 @@ func (p *Parser) Next(s *Scratch, data []byte) (ev Event, n int, err error) {
 		s.max = s.limits.MaxRestricted
 	}
 	self := uintptr(unsafe.Pointer(p))
-	if s.owner != self || s.left != len(data) || s.rest != &data[0] {
+	if s.owner != self || s.remaining != len(data) || s.next != &data[0] {
 		s.from, s.to, s.reason = 0, 0, nil
 	}
 	ev, n, e := p.next(s, data)
 	if e != nil {
 		p.err = e.code
 		p.Free(s)
-		s.owner, s.rest = 0, nil
+		s.owner, s.next = 0, nil
 		return None, n, e
 	}
 	if n < len(data) {
-		s.owner, s.rest, s.left = self, &data[n], len(data)-n
+		s.owner, s.next, s.remaining = self, &data[n], len(data)-n
 		s.from -= n
 		s.to -= n
 	} else {
-		s.owner, s.rest = 0, nil
+		s.owner, s.next = 0, nil
 	}
 	return ev, n, nil
 }
 
 // next is Next without the bookkeeping around it.
 func (p *Parser) next(s *Scratch, data []byte) (Event, int, *Error) {
-	if p.doc != nil {
+	if p.partial != nil {
 		res, n, e := p.resume(s, data)
 		if e != nil || res == resMore {
 			return None, n, e
@@ -101,21 +101,21 @@ func (p *Parser) next(s *Scratch, data []byte) (Event, int, *Error) {
 		if ev, e := p.event(s, res); ev != None || e != nil {
 			return ev, n, e
 		}
-		return p.fresh(s, data, n)
+		return p.nextElement(s, data, n)
 	}
-	return p.fresh(s, data, 0)
+	return p.nextElement(s, data, 0)
 }
 
-// fresh looks for an element at data[n:] and parses it where it is.
-func (p *Parser) fresh(s *Scratch, data []byte, n int) (Event, int, *Error) {
+// nextElement looks for an element at data[n:] and parses it where it is.
+func (p *Parser) nextElement(s *Scratch, data []byte, n int) (Event, int, *Error) {
 	for {
 		var e *Error
-		n, e = p.between(data, n)
+		n, e = p.skipSpace(data, n)
 		switch {
 		case e != nil || n == len(data):
 			return None, n, e
 		case p.phase == emptyHeader:
-			p.phase = behindEnd
+			p.phase = afterEnd
 			return StreamClose, n + 1, nil
 		}
 		s.tape.begin(p.ctx, data[n:], p.phase == atStart)
@@ -130,13 +130,13 @@ func (p *Parser) fresh(s *Scratch, data []byte, n int) (Event, int, *Error) {
 	}
 }
 
-// between passes what stands between elements from data[n] on. White space is
+// skipSpace passes what stands between elements from data[n] on. White space is
 // accepted for ever, and nothing of it is kept: RFC 6120 section 4.6.1 has
 // clients send it to show that they live.
-func (p *Parser) between(data []byte, n int) (int, *Error) {
+func (p *Parser) skipSpace(data []byte, n int) (int, *Error) {
 	if p.phase == emptyHeader {
 		if c := data[n]; c != '>' {
-			return n, badMarkup(c)
+			return n, tagError(c)
 		}
 		return n, nil
 	}
@@ -148,7 +148,7 @@ func (p *Parser) between(data []byte, n int) (int, *Error) {
 		case c >= 0x80:
 			return n, nil // text, if it is a character: see run
 		case class[c]&clsSpace == 0:
-			return n, stray(c, p.phase == inStream)
+			return n, textError(c, p.phase == inStream)
 		case p.flags&flagNoSpace != 0:
 			return n, ErrSpace
 		case p.phase == atStart && p.flags&flagRestarted == 0:
@@ -156,14 +156,14 @@ func (p *Parser) between(data []byte, n int) (int, *Error) {
 		}
 		n++
 	}
-	if n < len(data) && p.phase == behindEnd {
+	if n < len(data) && p.phase == afterEnd {
 		return n, ErrProlog
 	}
 	return n, nil
 }
 
-// stray is the error for text where only elements may be.
-func stray(c byte, inStream bool) *Error {
+// textError is the error for text where only elements may be.
+func textError(c byte, inStream bool) *Error {
 	switch {
 	case c < 0x20:
 		return ErrChar
@@ -190,7 +190,7 @@ func (p *Parser) event(s *Scratch, res result) (Event, *Error) {
 		}
 		return StreamOpen, nil
 	case resClose:
-		p.phase = behindEnd
+		p.phase = afterEnd
 		return StreamClose, nil
 	}
 	return Stanza, nil
@@ -213,8 +213,8 @@ func (p *Parser) Restrict() { p.flags |= flagRestricted }
 // Reset makes the parser ready for a new stream: nothing of the old one is
 // left, neither namespaces nor a cut element, an error, RefuseSpace or Restrict.
 func (p *Parser) Reset() {
-	if p.doc != nil {
-		p.doc.Release()
+	if p.partial != nil {
+		p.partial.Release()
 	}
 	// COMPAT: go-xmpp sends a line feed behind its last element, which would
 	// make the XML declaration of the next stream one in the wrong place.
@@ -224,9 +224,9 @@ func (p *Parser) Reset() {
 // Free gives back the memory of a cut element: the connection is gone. The
 // parser must be Reset before it is used again.
 func (p *Parser) Free(s *Scratch) {
-	if p.doc != nil {
-		s.giveBack(p.doc)
-		p.doc = nil
+	if p.partial != nil {
+		s.putTape(p.partial)
+		p.partial = nil
 	}
 }
 
@@ -237,8 +237,8 @@ func (p *Parser) Held() int {
 	if p.ctx != nil {
 		n = p.ctx.size()
 	}
-	if p.doc != nil {
-		n += p.doc.Held()
+	if p.partial != nil {
+		n += p.partial.Held()
 	}
 	return n
 }
@@ -251,4 +251,4 @@ func (d *Tape) Held() int {
 
 // Idle reports whether the parser owns no buffer, because the stream is between
 // two elements.
-func (p *Parser) Idle() bool { return p.doc == nil }
+func (p *Parser) Idle() bool { return p.partial == nil }

@@ -5,7 +5,7 @@ package parser
 // very many zeros costs nothing twice.
 type reference struct {
 	value uint32 // of a character reference, no larger than tooLarge
-	mark  uint32 // where the name began, or how many digits there were
+	start uint32 // where the name began, or how many digits there were
 	step  uint8
 }
 
@@ -30,7 +30,7 @@ func (r *reference) run(src []byte, p, end, maxName uint) (uint, bool, *Error) {
 			case c == '#':
 				r.step = refHash
 			case class[c]&clsStart != 0:
-				r.step, r.mark = refName, uint32(p)
+				r.step, r.start = refName, uint32(p)
 			default:
 				return p, false, ErrReference
 			}
@@ -43,7 +43,7 @@ func (r *reference) run(src []byte, p, end, maxName uint) (uint, bool, *Error) {
 			continue
 		case refDec, refHex:
 			if c == ';' {
-				if r.mark == 0 || !isChar(r.value) {
+				if r.start == 0 || !isChar(r.value) {
 					return p, false, ErrReference
 				}
 				return p + 1, true, nil
@@ -53,7 +53,7 @@ func (r *reference) run(src []byte, p, end, maxName uint) (uint, bool, *Error) {
 			}
 		case refName:
 			if c == ';' {
-				if predefined(src[r.mark:p]) == 0 {
+				if predefined(src[r.start:p]) == 0 {
 					return p, false, ErrEntity
 				}
 				return p + 1, true, nil
@@ -63,7 +63,7 @@ func (r *reference) run(src []byte, p, end, maxName uint) (uint, bool, *Error) {
 			if class[c]&clsName == 0 {
 				return p, false, ErrReference
 			}
-			if p-uint(r.mark) >= maxName {
+			if p-uint(r.start) >= maxName {
 				return p, false, ErrNameTooLong
 			}
 		}
@@ -91,7 +91,7 @@ func (r *reference) digit(c byte) bool {
 	if v >= base {
 		return false
 	}
-	r.mark = 1
+	r.start = 1
 	r.value = min(r.value*base+v, tooLarge)
 	return true
 }

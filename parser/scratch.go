@@ -15,13 +15,13 @@ type Scratch struct {
 
 	// The window, and what it covers: bytes from to to of data, in which they
 	// count from the slice that the next call of Next is expected to get: the
-	// rest of that of the last call. Only then the window is used again.
-	win      window
-	from, to int
-	reason   *Error  // what is wrong with the byte at to, if anything
-	owner    uintptr // who parsed last; only compared, so that nothing is kept alive
-	rest     *byte   // the first byte that it has left
-	left     int     // how many bytes it has left
+	// lastBlock of that of the last call. Only then the window is used again.
+	win       window
+	from, to  int
+	reason    *Error  // what is wrong with the byte at to, if anything
+	owner     uintptr // who parsed last; only compared, so that nothing is kept alive
+	next      *byte   // the first byte that it has left
+	remaining int     // how many bytes it has left
 
 	work uint64 // bytes classified and copied, and runs of the machine: tests hold it linear
 }
@@ -29,7 +29,7 @@ type Scratch struct {
 // NewScratch returns memory for one goroutine.
 func NewScratch(l Limits) *Scratch {
 	l.normalize()
-	return &Scratch{limits: l, tape: newDoc()}
+	return &Scratch{limits: l, tape: newTape()}
 }
 
 // Tape is what the last StreamOpen or Stanza left. It is lent until the next
@@ -43,7 +43,7 @@ func (s *Scratch) Take() *Tape {
 	d := s.tape
 	d.own, d.src = d.copy(d.src), nil
 	d.src = d.own
-	s.tape = s.newDoc()
+	s.tape = s.getTape()
 	return d
 }
 
@@ -65,28 +65,28 @@ func (d *Tape) compact(b []byte) *Tape {
 }
 
 const (
-	spareDocs  = 8        // documents that a Scratch keeps
-	keepBytes  = 64 << 10 // a larger buffer does not stay with a spare document, in bytes
-	keepTokens = 4 << 10  // likewise a longer tape, in tokens
+	spareTapes     = 8        // documents that a Scratch keeps
+	maxSpareBytes  = 64 << 10 // a larger buffer does not stay with a spare document, in bytes
+	maxSpareTokens = 4 << 10  // likewise a longer tape, in tokens
 )
 
-// docs has the documents that were released, from all goroutines.
-var docs = sync.Pool{New: func() any { return new(Tape) }}
+// tapes has the Tapes that were released, from all goroutines.
+var tapes = sync.Pool{New: func() any { return new(Tape) }}
 
-func newDoc() *Tape { return docs.Get().(*Tape) }
+func newTape() *Tape { return tapes.Get().(*Tape) }
 
-func (s *Scratch) newDoc() *Tape {
+func (s *Scratch) getTape() *Tape {
 	if n := len(s.free); n > 0 {
 		d := s.free[n-1]
 		s.free = s.free[:n-1]
 		return d
 	}
-	return newDoc()
+	return newTape()
 }
 
-func (s *Scratch) giveBack(d *Tape) {
-	if len(s.free) < spareDocs {
-		d.clean()
+func (s *Scratch) putTape(d *Tape) {
+	if len(s.free) < spareTapes {
+		d.trim()
 		s.free = append(s.free, d)
 		return
 	}
@@ -96,21 +96,21 @@ func (s *Scratch) giveBack(d *Tape) {
 // Release gives the document's memory back, for any goroutine's next one.
 // Nothing that came from the document may be used afterwards.
 func (d *Tape) Release() {
-	d.clean()
-	docs.Put(d)
+	d.trim()
+	tapes.Put(d)
 }
 
-// clean drops what is not the document's own, and memory that is unusually
+// trim drops what is not the document's own, and memory that is unusually
 // large.
-func (d *Tape) clean() {
+func (d *Tape) trim() {
 	d.src, d.ctx = nil, nil
-	if cap(d.own) > keepBytes {
+	if cap(d.own) > maxSpareBytes {
 		d.own = nil
 	}
-	if cap(d.text) > keepBytes {
+	if cap(d.text) > maxSpareBytes {
 		d.text = nil
 	}
-	if cap(d.tape) > keepTokens {
+	if cap(d.tape) > maxSpareTokens {
 		d.tape = nil
 	}
 	if cap(d.binds) > maxPrefixes {

@@ -6,19 +6,19 @@ const (
 	sectionEnd   = "]]>"
 )
 
-// sectionBegins goes on at src[p] behind a "<!" that ends at mark, and reports
+// sectionBegins goes on at src[p] behind a "<!" that ends at start, and reports
 // whether a CDATA section has begun. Everything else that begins with "<!" is
 // refused at its first byte, whatever follows (RFC 6120 section 11.1).
-func (d *Tape) sectionBegins(p, mark, end uint) (uint, bool, *Error) {
-	for ; p-mark < uint(len(sectionStart)); p++ {
+func (d *Tape) sectionBegins(p, start, end uint) (uint, bool, *Error) {
+	for ; p-start < uint(len(sectionStart)); p++ {
 		switch {
 		case p >= end:
 			return p, false, nil
-		case d.src[p] == sectionStart[p-mark]:
-		case p == mark:
+		case d.src[p] == sectionStart[p-start]:
+		case p == start:
 			return p, false, ErrMarkup
 		default:
-			return p, false, badMarkup(d.src[p])
+			return p, false, tagError(d.src[p])
 		}
 	}
 	switch {
@@ -30,12 +30,12 @@ func (d *Tape) sectionBegins(p, mark, end uint) (uint, bool, *Error) {
 	return p, false, ErrProlog
 }
 
-// sectionEnds goes on at src[p] in a CDATA section whose content begins at mark,
+// sectionEnds goes on at src[p] in a CDATA section whose content begins at start,
 // and reports whether it has ended. The stops of text do: a section ends with
 // '>', and markup in it is none.
-func (d *Tape) sectionEnds(w *window, p, mark, end, sh uint) (uint, bool, *Error) {
+func (d *Tape) sectionEnds(w *window, p, start, end, shift uint) (uint, bool, *Error) {
 	for {
-		if p = w.nextText(p+sh) - sh; p >= end {
+		if p = w.nextText(p+shift) - shift; p >= end {
 			return end, false, nil
 		}
 		c := d.src[p]
@@ -43,23 +43,23 @@ func (d *Tape) sectionEnds(w *window, p, mark, end, sh uint) (uint, bool, *Error
 			return p, false, ErrChar
 		}
 		p++
-		if c == '>' && p-mark >= uint(len(sectionEnd)) && d.src[p-2] == ']' && d.src[p-3] == ']' {
+		if c == '>' && p-start >= uint(len(sectionEnd)) && d.src[p-2] == ']' && d.src[p-3] == ']' {
 			return p, true, nil
 		}
 	}
 }
 
-// endTag goes on at src[p] in an end tag whose name begins at mark, and reports
+// endTag goes on at src[p] in an end tag whose name begins at start, and reports
 // whether it has ended. It repeats the start tag's name, byte for byte (XML 1.0,
 // constraint Element Type Match); behind it is nothing but white space.
-func (d *Tape) endTag(p, mark, end uint) (uint, bool, *Error) {
-	name, err := d.expected()
+func (d *Tape) endTag(p, start, end uint) (uint, bool, *Error) {
+	name, err := d.expectedName()
 	if err != nil {
 		return p, false, err
 	}
 	for ; p < end; p++ {
 		c := d.src[p]
-		switch i := p - mark; {
+		switch i := p - start; {
 		case i < uint(len(name)):
 			if c != name[i] {
 				return p, false, ErrMismatch
@@ -73,8 +73,8 @@ func (d *Tape) endTag(p, mark, end uint) (uint, bool, *Error) {
 	return p, false, nil
 }
 
-// expected is the name that the next end tag must have.
-func (d *Tape) expected() ([]byte, *Error) {
+// expectedName is the name that the next end tag must have.
+func (d *Tape) expectedName() ([]byte, *Error) {
 	switch {
 	case len(d.open) != 0:
 		return d.name(&d.tape[d.open[len(d.open)-1].token]), nil

@@ -16,21 +16,21 @@ func (e Element) AppendXML(dst []byte) []byte {
 	if e.d == nil {
 		return dst
 	}
-	w := writer{d: e.d, dst: dst, room: len(e.Raw()) + minRoom}
+	w := writer{d: e.d, dst: dst, budget: len(e.Raw()) + minBudget}
 	if w.element(e.i, nsClient) {
 		return w.dst
 	}
 	return e.appendPrefixed(dst)
 }
 
-// minRoom is how many bytes of declarations even a small element may grow by.
-const minRoom = 1 << 10
+// minBudget is how many bytes of declarations even a small element may grow by.
+const minBudget = 1 << 10
 
 // writer writes elements without prefixes.
 type writer struct {
-	d    *Tape
-	dst  []byte
-	room int // bytes of declarations that may still be written
+	d      *Tape
+	dst    []byte
+	budget int // bytes of declarations that may still be written
 
 	// The last two namespaces that had to be compared as bytes, and whether they
 	// are equal. Namespaces may be long, and elements short and many.
@@ -38,9 +38,9 @@ type writer struct {
 	equal bool
 }
 
-// same reports whether two namespaces are equal.
-func (w *writer) same(a, b uint32) bool {
-	a, b = w.d.first(a), w.d.first(b)
+// sameSpace reports whether two namespaces are equal.
+func (w *writer) sameSpace(a, b uint32) bool {
+	a, b = w.d.canonicalNS(a), w.d.canonicalNS(b)
 	if a == b {
 		return true
 	}
@@ -61,14 +61,14 @@ func (w *writer) element(i int32, outer uint32) bool {
 	}
 	w.dst = append(w.dst, '<')
 	w.dst = append(w.dst, name...)
-	if !w.same(outer, space) {
+	if !w.sameSpace(outer, space) {
 		w.declare(nil, d.space(space))
 	}
 	i++
 	for ; i < int32(t.Link) && (d.tape[i].Kind == Attr || d.tape[i].Kind == NS); i++ {
 		w.attr(i)
 	}
-	if w.room < 0 {
+	if w.budget < 0 {
 		return false
 	}
 	switch {
@@ -125,12 +125,12 @@ func (w *writer) attr(i int32) {
 
 func (w *writer) declare(prefix, uri []byte) {
 	n := len(w.dst)
-	if w.room >= len(uri) {
+	if w.budget >= len(uri) {
 		w.dst = appendDecl(w.dst, prefix, uri)
 	}
-	w.room -= len(w.dst) - n
+	w.budget -= len(w.dst) - n
 	if len(w.dst) == n {
-		w.room = -1
+		w.budget = -1
 	}
 }
 

@@ -22,7 +22,7 @@ func checkRoundTrip(t *testing.T, s *Scratch, d *Tape) {
 		out := e.AppendXML(nil)
 		checkElsewhere(t, s, string(out), want.String())
 		checkElsewhere(t, s, string(e.appendPrefixed(nil)), want.String())
-		if most := 2*len(e.Raw()) + minRoom + 2*maxContext; len(out) > most && !d.Canonical() {
+		if most := 2*len(e.Raw()) + minBudget + 2*maxContext; len(out) > most && !d.Canonical() {
 			t.Fatalf("%q is written with %d bytes", e.Raw(), len(out))
 		}
 		for c := e.First(); c.OK(); c = c.Next() {

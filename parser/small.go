@@ -2,13 +2,13 @@ package parser
 
 import "unicode/utf8"
 
-// dribble is the size up to which it does not pay to make a window of a piece,
+// smallInput is the size up to which it does not pay to make a window of a piece,
 // in bytes.
-const dribble = 8
+const smallInput = 8
 
-// passes has, for the states in which the machine passes over bytes one like the
+// skipStops has, for the states in which the machine passes over bytes one like the
 // other, the bits of classBits that end this; 0 for all other states.
-var passes = [inStray + 1]uint64{
+var skipStops = [atText + 1]uint64{
 	inName:  stopName | isHigh,
 	inAttr:  stopName | isHigh,
 	inValue: stopValue | isHigh,
@@ -16,17 +16,17 @@ var passes = [inStray + 1]uint64{
 	inCDATA: stopText | isHigh,
 }
 
-// passOver appends to a carried element the first bytes of a piece that dribbles
+// skip appends to a carried element the first bytes of a piece that dribbles
 // in, as long as the machine would only pass over them, and returns how many it
 // were. Clients that send byte by byte are the ones who cost most.
-func (d *Tape) passOver(s *Scratch, data []byte) int {
-	stops := passes[d.state]
+func (d *Tape) skip(s *Scratch, data []byte) int {
+	stops := skipStops[d.state]
 	if stops == 0 {
 		return 0
 	}
 	room := s.max - len(d.own) - 1
 	if d.state == inName || d.state == inAttr {
-		room = min(room, s.limits.MaxName-(len(d.own)-int(d.mark)))
+		room = min(room, s.limits.MaxName-(len(d.own)-int(d.start)))
 	}
 	own := d.own
 	for _, c := range data[:min(len(data), max(room, 0))] {
@@ -41,10 +41,10 @@ func (d *Tape) passOver(s *Scratch, data []byte) int {
 	return n
 }
 
-// passCharacter does the same for the character at d.pos, whose last byte has
+// skipRune does the same for the character at d.pos, whose last byte has
 // just come, if it is one from U+0080 on and nothing but passed over.
-func (d *Tape) passCharacter() bool {
-	if passes[d.state] == 0 || d.state == inName || d.state == inAttr {
+func (d *Tape) skipRune() bool {
+	if skipStops[d.state] == 0 || d.state == inName || d.state == inAttr {
 		return false
 	}
 	r, n := utf8.DecodeRune(d.own[d.pos:])

@@ -33,27 +33,27 @@ const (
 	inCDATA                 // in a CDATA section
 	inClose                 // in an end tag
 	inDecl                  // in the XML declaration
-	inStray                 // before a character that is no markup
+	atText                  // before a character that is no markup
 )
 
 // registers are what the machine remembers from one piece of input to the
 // next, besides the tape and the stacks.
 type registers struct {
-	pos     uint   // the next byte
-	mark    uint   // where the name, text, section or end tag under way began
-	nameLen uint   // bytes of the attribute's name
-	colon   uint   // bytes of the prefix of the name under way with its colon
-	val     uint   // where the value under way began
-	cur     uint   // index of the Start token of the tag under way
-	bloom   uint64 // hashes of the attribute names of the tag
-	ns      uint32 // the default namespace that is in scope
-	escaped uint32 // flagEscaped: the value or text under way has references or white space to normalize
-	attrs   int32  // attributes of the tag so far
-	state   state
-	quote   byte  // of the value under way
-	high    bool  // the name under way has bytes from 0x80 on
-	tag     uint8 // bits tagX: what the tag's attributes ask for
-	ref     reference
+	pos      uint   // the next byte
+	start    uint   // where the name, text, section or end tag under way began
+	nameLen  uint   // bytes of the attribute's name
+	colon    uint   // bytes of the prefix of the name under way with its colon
+	val      uint   // where the value under way began
+	cur      uint   // index of the Start token of the tag under way
+	bloom    uint64 // hashes of the attribute names of the tag
+	ns       uint32 // the default namespace that is in scope
+	escaped  uint32 // flagEscaped: the value or text under way has references or white space to normalize
+	attrs    int32  // attributes of the tag so far
+	state    state
+	quote    byte  // of the value under way
+	nonASCII bool  // the name under way has bytes from 0x80 on
+	tag      uint8 // bits tagX: what the tag's attributes ask for
+	ref      reference
 }
 
 // level is an open element.

@@ -30,9 +30,9 @@ func (d *Tape) duplicate(tape []Token, cur uint) bool {
 	return false
 }
 
-// special makes an attribute a namespace declaration if it is one, and returns
+// classifyAttr makes an attribute a namespace declaration if it is one, and returns
 // what it asks for when the tag ends.
-func (d *Tape) special(t *Token) uint8 {
+func (d *Tape) classifyAttr(t *Token) uint8 {
 	switch {
 	case t.PrefixLen == 0:
 		if string(d.name(t)) != "xmlns" {
@@ -124,15 +124,15 @@ func (d *Tape) bind(s *Scratch, i uint32, uri []byte) *Error {
 		return ErrNamespaces
 	}
 	t := &d.tape[i]
-	t.Link = d.firstWith(uri, nsToken+i)
+	t.Link = d.firstWithURI(uri, nsToken+i)
 	d.binds = append(d.binds, binding{pos: t.Pos + uint32(t.PrefixLen), n: uint32(len(name)), token: i})
 	return nil
 }
 
-// firstWith is the first declaration in scope that has this namespace, or else
+// firstWithURI is the first declaration in scope that has this namespace, or else
 // ns itself. With it two prefixes can be compared without comparing
 // namespaces, which may be long, once for each name that has them.
-func (d *Tape) firstWith(uri []byte, ns uint32) uint32 {
+func (d *Tape) firstWithURI(uri []byte, ns uint32) uint32 {
 	if d.ctx != nil {
 		for i := range d.ctx.prefixes {
 			if p := &d.ctx.prefixes[i]; string(p.uri) == string(uri) {
@@ -148,9 +148,9 @@ func (d *Tape) firstWith(uri []byte, ns uint32) uint32 {
 	return ns
 }
 
-// first is the declaration that stands for all of prefixes with the same
+// canonicalNS is the declaration that stands for all of prefixes with the same
 // namespace as ns.
-func (d *Tape) first(ns uint32) uint32 {
+func (d *Tape) canonicalNS(ns uint32) uint32 {
 	switch {
 	case ns >= nsToken:
 		return d.tape[ns-nsToken].Link
@@ -212,5 +212,5 @@ func (d *Tape) resolveAttrs(cur uint) *Error {
 }
 
 func (d *Tape) sameName(a, b *Token) bool {
-	return d.first(a.ns&^flagEscaped) == d.first(b.ns&^flagEscaped) && string(d.local(a)) == string(d.local(b))
+	return d.canonicalNS(a.ns&^flagEscaped) == d.canonicalNS(b.ns&^flagEscaped) && string(d.local(a)) == string(d.local(b))
 }

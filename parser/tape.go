@@ -28,7 +28,7 @@ func (d *Tape) begin(ctx *context, src []byte, declOK bool) {
 	d.src, d.ctx, d.declOK = src, ctx, declOK
 	d.pos, d.state, d.ns = 1, atOpen, nsNone
 	if src[0] != '<' {
-		d.pos, d.state = 0, inStray
+		d.pos, d.state = 0, atText
 	}
 	if ctx != nil && ctx.hasDefault {
 		d.ns = nsDefault
@@ -142,7 +142,7 @@ func (d *Tape) space(ns uint32) []byte {
 		if !t.Escaped() {
 			return d.src[t.Val:t.End:t.End]
 		}
-		return d.unescaped(t)
+		return d.unescapedURI(t)
 	case ns >= nsHeader:
 		return d.ctx.prefixes[ns-nsHeader].uri
 	}
@@ -152,11 +152,11 @@ func (d *Tape) space(ns uint32) []byte {
 // memo is where the unescaped value of a declaration is, in text.
 type memo struct{ from, to uint32 }
 
-// unescaped unescapes a namespace the first time that it is asked for. Many
+// unescapedURI unescapes a namespace the first time that it is asked for. Many
 // names may refer to one declaration, and there may be many declarations: so the
 // declaration itself remembers which memo it has, in the bits of Token.ns that
 // an NS token does not need.
-func (d *Tape) unescaped(t *Token) []byte {
+func (d *Tape) unescapedURI(t *Token) []byte {
 	if i := t.ns &^ flagEscaped; i != 0 {
 		m := d.memo[i-1]
 		return d.text[m.from:m.to:m.to]

@@ -90,44 +90,44 @@ const (
 // continuations are follows from the lead bytes; it must be where they should
 // be. The few pairs of bytes that are still no UTF-8 are looked for besides.
 func validUTF8(b []byte) (ok, suspect bool) {
-	var wrong, due, foreign uint64
+	var wrong, carry, nonchar uint64
 	n := len(b)
 	for i := 0; i < n; i += 8 {
-		var x, behind uint64 // these eight bytes, and those one further
+		var x, next uint64 // these eight bytes, and those one further
 		if i+9 <= n {
 			x = binary.LittleEndian.Uint64(b[i:])
-			behind = x>>8 | uint64(b[i+8])<<56
+			next = x>>8 | uint64(b[i+8])<<56
 		} else {
 			var last [8]byte
 			copy(last[:], b[i:])
 			x = binary.LittleEndian.Uint64(last[:])
-			behind = x >> 8
+			next = x >> 8
 		}
-		if (x&highs)|due == 0 {
+		if (x&highs)|carry == 0 {
 			continue
 		}
 		lead2 := x & (x << 1) & highs // a lead byte of two bytes or more
 		lead3 := lead2 & (x << 2)
 		lead4 := lead3 & (x << 3)
-		should := lead2<<8 | lead3<<16 | lead4<<24 | due
-		due = lead2>>56 | lead3>>48 | lead4>>40
-		wrong |= should ^ (x &^ (x << 1) & highs)
+		expect := lead2<<8 | lead3<<16 | lead4<<24 | carry
+		carry = lead2>>56 | lead3>>48 | lead4>>40
+		wrong |= expect ^ (x &^ (x << 1) & highs)
 
 		// C0 and C1; F8 and above.
 		wrong |= lead2&^lead3&^(x&(0x1E*ones)+0x7E*ones) | lead4&(x<<4)
 		// Behind E0 only A0 to BF, behind ED only 80 to 9F.
 		low := x & (0x0F * ones)
 		only3 := lead3 &^ lead4
-		wrong |= only3 &^ (low + 0x7F*ones) &^ (behind << 2)
-		wrong |= only3 &^ (low ^ 0x0D*ones + 0x7F*ones) & (behind << 2)
+		wrong |= only3 &^ (low + 0x7F*ones) &^ (next << 2)
+		wrong |= only3 &^ (low ^ 0x0D*ones + 0x7F*ones) & (next << 2)
 		// Behind F0 only 90 to BF, behind F4 only 80 to 8F; no F5 to F7.
 		low = x & (0x07 * ones)
-		above := behind<<2 | behind<<3
+		above := next<<2 | next<<3
 		wrong |= lead4 &^ (low + 0x7F*ones) &^ above
 		wrong |= lead4 &^ (low ^ 0x04*ones + 0x7F*ones) & above
 		wrong |= lead4 & (low + 0x7B*ones)
 		// EF may begin a noncharacter.
-		foreign |= only3 &^ (x&(0x0F*ones) ^ 0x0F*ones + 0x7F*ones)
+		nonchar |= only3 &^ (x&(0x0F*ones) ^ 0x0F*ones + 0x7F*ones)
 	}
-	return wrong&highs|due == 0, foreign&highs != 0
+	return wrong&highs|carry == 0, nonchar&highs != 0
 }

@@ -41,7 +41,7 @@ var tables = func() (t kernelTables) {
 // fillVector is fill with the kernel; UTF-8 is checked as in fillPortable.
 func (w *window) fillVector(b []byte) (int, *Error) {
 	if n := len(b) / 64; n > 0 {
-		classify(&b[0], n, w, &tables, &w.high[0])
+		classify(&b[0], n, w, &tables, &w.nonASCII[0])
 	}
 	return w.validate(b)
 }

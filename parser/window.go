@@ -20,7 +20,7 @@ type window struct {
 
 	// Blocks of 64 bytes with bytes from 0x80 on, where UTF-8 is not checked by a
 	// kernel.
-	high [windowSize/64 + 1]bool
+	nonASCII [windowSize/64 + 1]bool
 }
 
 // allStops is a word of a map whose bytes are all stops: what is behind the end.
@@ -100,7 +100,7 @@ func (w *window) fillShort(b []byte) (int, *Error) {
 // fillPortable is fill in plain Go.
 func (w *window) fillPortable(b []byte) (int, *Error) {
 	for i := range len(b) / 64 {
-		w.high[i] = w.block(i, (*[64]byte)(b[i*64:]))
+		w.nonASCII[i] = w.block(i, (*[64]byte)(b[i*64:]))
 	}
 	return w.validate(b)
 }
@@ -109,13 +109,13 @@ func (w *window) fillPortable(b []byte) (int, *Error) {
 // what is left behind them, and checks UTF-8 where there are bytes from 0x80 on.
 func (w *window) validate(b []byte) (int, *Error) {
 	n := len(b) / 64
-	w.high[n] = w.rest(n, b[n*64:])
+	w.nonASCII[n] = w.lastBlock(n, b[n*64:])
 	from := -1 // where the blocks with bytes from 0x80 on began
-	for i, high := range w.high[:n+1] {
-		if high == (from >= 0) {
+	for i, nonASCII := range w.nonASCII[:n+1] {
+		if nonASCII == (from >= 0) {
 			continue
 		}
-		if high {
+		if nonASCII {
 			from = i * 64
 			continue
 		}
@@ -131,9 +131,9 @@ func (w *window) validate(b []byte) (int, *Error) {
 	return len(b), nil
 }
 
-// rest classifies what is left behind the last whole block, and reports whether
+// lastBlock classifies what is left behind the last whole block, and reports whether
 // it has bytes from 0x80 on. Behind it are stops.
-func (w *window) rest(i int, b []byte) (high bool) {
+func (w *window) lastBlock(i int, b []byte) (nonASCII bool) {
 	if len(b) == 0 {
 		w.text[i], w.value[i], w.name[i] = allStops, allStops, allStops
 		return false
@@ -144,7 +144,7 @@ func (w *window) rest(i int, b []byte) (high bool) {
 }
 
 // block classifies block i, and reports whether it has bytes from 0x80 on.
-func (w *window) block(i int, b *[64]byte) (high bool) {
+func (w *window) block(i int, b *[64]byte) (nonASCII bool) {
 	var t, v, n, h uint64
 	for k := 0; k < 64; k += 16 {
 		q := (*[16]byte)(b[k:])
