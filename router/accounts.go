@@ -157,6 +157,37 @@ func (r *Router) OwnAccount(s *session.Session) (store.Account, error) {
 	return account, err
 }
 
+// CurrentAccount is OwnAccount for what needs more than to be logged in: to change the
+// password, or to remove the account. It returns stanza.NotAuthorized also where the
+// account is locked, or its password was changed, since the session authenticated: the
+// session ends as soon as the server acts on that.
+func (r *Router) CurrentAccount(s *session.Session) (store.Account, error) {
+	account, err := r.OwnAccount(s)
+	if err != nil {
+		return store.Account{}, err
+	}
+	if account.Disabled {
+		return store.Account{}, stanza.NotAuthorized
+	}
+	for after := s.Event(); after < account.Event; {
+		// Something has happened that left the session as it is, or is still to end it.
+		events, err := r.cfg.Store.AccountEvents(r.ctx, after, eventPage)
+		if err != nil {
+			return store.Account{}, err
+		}
+		if len(events) == 0 {
+			break
+		}
+		for _, e := range events {
+			if e.Kind == store.CredentialsChanged && e.JID == account.JID {
+				return store.Account{}, stanza.NotAuthorized
+			}
+		}
+		after = events[len(events)-1].ID
+	}
+	return account, nil
+}
+
 // mayHave reports whether a session may be sent what was read for it by its account's
 // name.
 func (r *Router) mayHave(s *session.Session) (bool, error) {

@@ -116,9 +116,16 @@ type IQ struct {
 	Blocking     bool // Handle runs on a worker: for a get it may read from the store, for a set write to it too
 	Unbound      bool // clients that have no resource may ask too, authenticated or not
 
-	// Handle answers the request, exactly once: by Result, Empty or Error. What
-	// derives keys, which takes milliseconds of CPU, goes through Turn.Derive.
+	// Handle answers the request, exactly once: by Result, Empty or Error.
 	Handle func(rq *Request)
+
+	// Step is in the place of Handle and Blocking for a request that takes several
+	// kinds of work: to derive keys, then to write. It is called first where the request came
+	// in, and returns the work that it has to wait for; then again on a worker of that
+	// kind, until it returns Done, having answered.
+	// What a step on a worker gives to Turn.Carry is Turn.Carried in the next. Who
+	// asks is for Step to check (see Router.CurrentAccount).
+	Step func(rq *Request) session.Work
 
 	// Inline is for a Blocking handler that often need not wait: it is called
 	// on the loop first, where it answers the request or, having done nothing,

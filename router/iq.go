@@ -35,6 +35,9 @@ func (r *Router) iq(t *session.Turn, from Sender, st *stanza.Stanza) session.Wor
 
 // answer has a handler answer a request where it may.
 func (r *Router) answer(t *session.Turn, from Sender, st *stanza.Stanza, h *IQ) session.Work {
+	if h.Step != nil {
+		return r.step(t, from, st, h)
+	}
 	need := session.Done
 	switch {
 	case h.Blocking && st.Type == stanza.Set && !t.MayWrite():
@@ -89,6 +92,20 @@ func (r *Router) handle(t *session.Turn, from Sender, st *stanza.Stanza, h *IQ) 
 	if !rq.answered {
 		rq.Error(errors.New("the handler gave no answer"))
 	}
+}
+
+// step has a handler do its next step.
+func (r *Router) step(t *session.Turn, from Sender, st *stanza.Stanza, h *IQ) (need session.Work) {
+	rq := r.request(t, from, st)
+	defer giveBack(rq)
+	rq.call(func(rq *Request) { need = h.Step(rq) }) // done where it panics: it has been answered then
+	switch {
+	case need == session.Read && t.MayBlock(), need == session.Write && t.MayWrite(), need == session.Derive && t.MayDerive():
+		panic("router: BUG: a handler of {" + h.Space + "}" + h.Local + " asks for a worker on a worker")
+	case need == session.Done && !rq.answered:
+		rq.Error(errors.New("the handler gave no answer"))
+	}
+	return need
 }
 
 // authorize looks up whose account a request is about that may change something in

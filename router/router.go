@@ -193,8 +193,8 @@ func (r *Router) Stanza(t *session.Turn, s *session.Session, st *stanza.Stanza, 
 
 // Route routes one stanza (RFC 6120 sections 10.3 and 10.4), from stage 0 on. Where it
 // has to wait for the store it returns what for, and how far it has come: it is to be
-// called again with that stage on a worker of that kind. On a turn that may write it
-// always comes to its end. Its stages are the functions
+// called again with that stage on a worker of that kind. A turn that may write is asked
+// for nothing more, except for keys, which are derived for clients only. Its stages are the functions
 // of extensions for incoming stanzas, the rules of the RFCs, and the functions for
 // what was delivered.
 func (r *Router) Route(t *session.Turn, from Sender, st *stanza.Stanza, stage int) (next int, need session.Work) {

@@ -77,13 +77,13 @@ func (s *Session) continueAuth(t *Turn, message []byte) {
 		s.stepAuth(t, message)
 		return
 	}
-	block := func(f func(*Turn)) { s.block(s.mgr.reads, f) }
+	need := Read
 	if n.mech.keys && message != nil {
-		block = s.blockKeys
+		need = Derive
 	}
 	if s.hold(t, cap(message)+exchangeBytes) {
-		block(func(t *Turn) {
-			if !s.has(flagGone) { // it may have waited for long
+		s.block(need, func(t *Turn) {
+			if !s.abandoned() { // it may have waited for long
 				s.stepAuth(t, message)
 			}
 			s.heldNow()

@@ -189,7 +189,7 @@ func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 	if !s.mgr.cfg.Router.CaughtUp(s.Event()) {
 		need = Write // CatchUp changes rosters, or waits for that
 	}
-	s.block(s.mgr.pool(need), func(t *Turn) {
+	s.block(need, func(t *Turn) {
 		defer d.Release()
 		var st stanza.Stanza
 		_ = stanza.Read(d, &st) // it was read before

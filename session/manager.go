@@ -36,7 +36,7 @@ type Router interface {
 	// Stanza routes one stanza of a bound session. Where that has to wait for
 	// the store it returns what for, and how far it has come: it is called
 	// again with that stage on a worker of that kind. A stanza that has just
-	// come begins at stage 0. A turn that may write is never asked for more.
+	// come begins at stage 0. A turn that may write is asked for nothing more but Derive.
 	Stanza(t *Turn, s *Session, st *stanza.Stanza, stage int) (next int, need Work)
 
 	// Unbound handles an iq of a client that has bound no resource: in-band
@@ -92,7 +92,7 @@ type Config struct {
 	Loops          int            // loops that call sessions; default 1
 	Workers        int            // goroutines that read from the store; default 32
 	Writers        int            // goroutines that wait for the store to write, at most; default 1,024
-	WriteMemory    int            // bytes of stanzas that wait for the store to write; default 64 MiB
+	WriteMemory    int            // bytes of stanzas that wait for the store to write, or for keys; default 64 MiB
 	KeyWorkers     int            // goroutines that derive keys; default half the CPUs, at least 1
 	TLS            TLSFunc        // of STARTTLS; nil: not offered
 	AllowPlaintext bool           // logins without TLS are allowed
@@ -192,14 +192,14 @@ func NewManager(cfg Config) *Manager {
 	for loop := range cfg.Loops {
 		m.turns = append(m.turns, newTurn(m, loop))
 	}
-	m.reads = newWorkers(m, false, cfg.Workers, cfg.Workers)
-	m.writes = newWorkers(m, true, min(keepWriters, cfg.Writers), cfg.Writers)
-	m.keys = newWorkers(m, false, cfg.KeyWorkers, cfg.KeyWorkers)
+	m.reads = newWorkers(m, Read, cfg.Workers, cfg.Workers)
+	m.writes = newWorkers(m, Write, min(keepWriters, cfg.Writers), cfg.Writers)
+	m.keys = newWorkers(m, Derive, cfg.KeyWorkers, cfg.KeyWorkers)
 	m.keyQueue = newKeyQueue(m.keys, cfg.KeyWorkers)
 	m.throttle.prepare(&cfg)
 	m.fanout.prepare(cfg.FanoutRate)
 	m.decoys.m = m
-	m.loginLog.log = cfg.Logger
+	m.loginLog = newLoginLog(cfg.Logger)
 	return m
 }
 
@@ -297,19 +297,24 @@ func (m *Manager) EndTurn(loop int) { m.turns[loop].end() }
 // f runs when its job is done and before the session's reading goes on.
 func (m *Manager) Block(t *Turn, s *Session, need Work, f func(*Turn)) {
 	if t.MayBlock() {
-		s.onLoop(func(*Turn) { s.block(m.pool(need), f) })
+		s.onLoop(func(*Turn) { s.block(need, f) })
 		return
 	}
-	s.block(m.pool(need), f)
+	s.block(need, f)
 }
 
 // OnLoop runs f on the session's loop when no worker has the session. It may be
 // called from any goroutine and returns at once.
 func (m *Manager) OnLoop(s *Session, f func(*Turn)) { s.onLoop(f) }
 
-// Go runs f on a worker for this kind of work, for work that belongs to no
-// session's input.
-func (m *Manager) Go(need Work, f func(*Turn)) { m.pool(need).submit(f) }
+// Go runs f on a worker for this kind of work, Read or Write, for work that belongs to
+// no session's input.
+func (m *Manager) Go(need Work, f func(*Turn)) {
+	if need == Derive {
+		panic("session: BUG: keys are derived for a session, in turn with others of its network")
+	}
+	m.enqueue(nil, need, f)
+}
 
 // Shutdown closes all sessions with <system-shutdown/> (RFC 6120 section
 // 4.9.3.19) at a pace that spreads the clients' return, and waits until they
@@ -351,5 +356,5 @@ func (m *Manager) Close() {
 	m.reads.close() // they may leave something to the others
 	m.writes.close()
 	m.keys.close()
-	m.loginLog.close()
+	m.loginLog.limit.Close()
 }

@@ -85,7 +85,7 @@ func (s *Session) run(t *Turn, f func(*Turn)) {
 }
 
 // step runs one step of a job on the worker that has the session.
-func (s *Session) step(t *Turn, f func(*Turn) *workers) *workers {
+func (s *Session) step(t *Turn, f func(*Turn) Work) Work {
 	defer s.guard(t)
 	return f(t)
 }

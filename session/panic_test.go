@@ -34,16 +34,21 @@ func (r *brittle) Stanza(t *Turn, s *Session, st *stanza.Stanza, stage int) (int
 		panic("on a worker")
 	case where == "write" && t.MayWrite():
 		panic("on a writer")
+	case where == "derive" && t.MayDerive():
+		panic("on a worker for keys")
 	case where == "read":
 		t.PutBuf(b)
 		return stage, Read
+	case where == "derive":
+		t.PutBuf(b)
+		return stage, Derive
 	case where == "write":
 		t.PutBuf(b)
 		return stage, Write
 	case where == "posted":
 		s.onLoop(func(*Turn) { panic("in what was posted") })
 	case where == "busy":
-		s.block(s.mgr.reads, func(*Turn) {})
+		s.block(Read, func(*Turn) {})
 		panic("on the loop, when a worker has the session")
 	case where == "drained":
 		s.OnDrain(func(*Turn) { panic("when the socket was drained") })
@@ -55,8 +60,8 @@ func (r *brittle) Stanza(t *Turn, s *Session, st *stanza.Stanza, stage int) (int
 	return stage, Done
 }
 
-func (r *brittle) Bound(*Turn, *Session) bool { return true }
-func (r *brittle) Left(t *Turn, s *Session) bool {
+func (r *brittle) OnBind(*Turn, *Session) bool { return true }
+func (r *brittle) OnUnavailable(t *Turn, s *Session) bool {
 	r.left++
 	s.SetPresence(nil, 0)
 	return true
@@ -100,7 +105,7 @@ func TestPanicEndsOneStream(t *testing.T) {
 		return s, p
 	}
 	other, otherPipe := enter("nurse@localhost/r")
-	where := []string{"loop", "read", "write", "posted", "busy", "drained"}
+	where := []string{"loop", "read", "write", "derive", "derive", "posted", "busy", "drained"}
 	for i, w := range where {
 		s, p := enter(fmt.Sprintf("romeo@localhost/%d", i))
 		// A stanza of another one is under way meanwhile, cut in two.
@@ -157,23 +162,5 @@ func TestPanicInTheTableStops(t *testing.T) {
 	}
 	if m.Panics() != 0 {
 		t.Errorf("%d panics were recovered from", m.Panics())
-	}
-}
-
-// TestDerivePanics: a panic of what derives keys reaches the one who waits for them.
-func TestDerivePanics(t *testing.T) {
-	m := testManager(t)
-	s := m.New(new(pausing))
-	done := make(chan any)
-	m.Go(Write, func(t *Turn) {
-		defer func() { done <- recover() }()
-		t.Derive(s, func() { panic("no keys") })
-	})
-	if got := <-done; !strings.Contains(fmt.Sprint(got), "no keys") {
-		t.Errorf("the panic was %v", got)
-	}
-	m.Go(Write, func(t *Turn) { t.Derive(s, func() { done <- "derived" }) })
-	if got := <-done; got != "derived" {
-		t.Error(got)
 	}
 }

@@ -135,7 +135,7 @@ func TestFamiliar(t *testing.T) {
 // TestKeyQueue: a network that has much to derive waits for itself; another one
 // waits for one derivation of it.
 func TestKeyQueue(t *testing.T) {
-	w := newWorkers(&Manager{}, false, 1, 1)
+	w := newWorkers(&Manager{}, Derive, 1, 1)
 	q := newKeyQueue(w, 1)
 	var order []peernet.Network // owned by the only worker
 	begin, done := make(chan struct{}), make(chan struct{})
@@ -184,7 +184,7 @@ func TestDeriveTakesTurns(t *testing.T) {
 			derive := func(addr string, f func()) {
 				s := m.New(&pausing{addr: addr})
 				s.ext.Store(nil) // as after binding
-				m.Go(Write, func(t *Turn) { t.Derive(s, f) })
+				s.block(Derive, func(*Turn) { f() })
 				synctest.Wait()
 			}
 			release := make(chan struct{})

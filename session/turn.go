@@ -1,8 +1,6 @@
 package session
 
 import (
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	"roost/parser"
@@ -15,12 +13,13 @@ import (
 type Turn struct {
 	m       *Manager
 	loop    int  // -1 on a worker
-	write   bool // on a worker that may wait for commits
+	kind    Work // of a worker's jobs; Done on a loop
 	now     time.Time
 	scratch *parser.Scratch // nil on a worker
 	dirty   []*Session
 	buf     []byte
 	stanza  stanza.Stanza // the one that the loop is at
+	carried any           // see Carry
 	held    *parser.Tape  // presence of the session that the loop is at, which the next stanza may replace
 
 	cost    int64  // of all that was done
@@ -44,36 +43,24 @@ func (t *Turn) MayBlock() bool { return t.loop < 0 }
 // MayWrite reports whether this is the turn of a worker for writes: only there
 // the store may be written to. The others never wait for a commit, so that
 // clients that log in do not.
-func (t *Turn) MayWrite() bool { return t.write }
+func (t *Turn) MayWrite() bool { return t.kind == Write }
 
-// Derive runs f, which derives keys for s, and waits for it: a limited number of
-// goroutines do that for everybody, so that they cannot starve the loops, and they
-// serve the networks of the clients in turn. Only a turn that may write may wait
-// for them.
-func (t *Turn) Derive(s *Session, f func()) {
-	if !t.MayWrite() {
-		panic("session: BUG: keys are derived where nobody may wait for them")
+// MayDerive reports whether this is the turn of a worker that derives keys: a limited
+// number of goroutines do that for everybody, so that they cannot starve the loops, and
+// they serve the networks of the clients in turn.
+func (t *Turn) MayDerive() bool { return t.kind == Derive }
+
+// Carry keeps v for the next step of the stanza that the turn is at: what a step on one
+// worker has found out, for the one on another. Only for the steps of a stanza on workers.
+func (t *Turn) Carry(v any) {
+	if !t.MayBlock() {
+		panic("session: BUG: a loop carries something")
 	}
-	done := make(chan struct{})
-	var failed any
-	ok := t.m.keyQueue.submit(s.network(), func(*Turn) {
-		defer close(done)
-		defer func() {
-			if failed = recover(); failed != nil {
-				failed = fmt.Sprintf("%v\n%s", failed, debug.Stack()) // that of the caller says nothing
-			}
-		}()
-		f()
-	})
-	if !ok {
-		f()
-		return
-	}
-	<-done
-	if failed != nil {
-		panic(failed)
-	}
+	t.carried = v
 }
+
+// Carried is what the step before gave to Carry, nil if there was none.
+func (t *Turn) Carried() any { return t.carried }
 
 // Now is the time at which the turn began.
 func (t *Turn) Now() time.Time {
@@ -113,6 +100,7 @@ func (t *Turn) Flush() {
 func (t *Turn) end() {
 	t.Flush()
 	t.now = time.Time{}
+	t.carried = nil // also where a step panics
 	t.budget = t.cost + turnBudget
 	t.charged = t.cost
 }

@@ -14,9 +14,10 @@ type Work uint8
 // may take as long as the disk or another process wants: those that only read, a
 // login above all, never wait for one.
 const (
-	Done  Work = iota // nothing is left
-	Read              // it may wait for the store to read, on a worker for that
-	Write             // it may wait for the store to write, on a worker for that
+	Done   Work = iota // nothing is left
+	Read               // it may wait for the store to read, on a worker for that
+	Write              // it may wait for the store to write, on a worker for that
+	Derive             // it derives keys, which takes milliseconds of CPU, on a worker for that; it may read, too
 )
 
 // defaultWriters is enough goroutines for two transactions of the largest size: one
@@ -36,7 +37,7 @@ const parkedCost = 512
 // of stanzas are limited by Config.WriteMemory.
 type workers struct {
 	m     *Manager
-	write bool // jobs may wait for commits
+	kind  Work // of all jobs
 	keep  int  // goroutines that stay when there is nothing to do; the others start when they are needed
 	limit int  // goroutines at most
 
@@ -51,8 +52,8 @@ type workers struct {
 	done  sync.WaitGroup
 }
 
-func newWorkers(m *Manager, write bool, keep, limit int) *workers {
-	w := &workers{m: m, write: write, keep: keep, limit: limit, queue: make([]func(*Turn), 64)}
+func newWorkers(m *Manager, kind Work, keep, limit int) *workers {
+	w := &workers{m: m, kind: kind, keep: keep, limit: limit, queue: make([]func(*Turn), 64)}
 	w.ready.L = &w.mu
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -71,7 +72,7 @@ func (w *workers) start() {
 
 func (w *workers) run() {
 	defer w.done.Done()
-	t := &Turn{m: w.m, loop: -1, write: w.write}
+	t := &Turn{m: w.m, loop: -1, kind: w.kind}
 	for f := w.next(); f != nil; f = w.next() {
 		w.do(t, f)
 	}
@@ -150,56 +151,48 @@ func (w *workers) close() {
 	w.done.Wait()
 }
 
-// pool is the workers for a kind of work other than Done.
-func (m *Manager) pool(need Work) *workers {
-	if need == Write {
-		return m.writes
+// enqueue has f run on a worker for this kind of work, for s, which may be nil unless
+// f derives keys. It reports false after the workers were closed. For a session, only
+// the goroutine that handles its input may call it.
+func (m *Manager) enqueue(s *Session, need Work, f func(*Turn)) bool {
+	switch need {
+	case Read:
+		return m.reads.submit(f)
+	case Write:
+		return m.writes.submit(f)
+	case Derive:
+		return m.keyQueue.submit(s.network(), f)
 	}
-	return m.reads
+	panic("session: BUG: there are no workers for this kind of work")
 }
 
-// blockKeys is block for what derives keys for a client that is not
-// authenticated.
-func (s *Session) blockKeys(f func(*Turn)) {
-	s.set(flagBusy)
-	s.conn.Pause()
-	ok := s.mgr.keyQueue.submit(s.network(), func(t *Turn) {
-		s.run(t, f)
-		t.end()
-		s.conn.Post(s.unblock)
-	})
-	if !ok {
-		s.unset(flagBusy)
-	}
-}
-
-// block runs f on a worker of pool w with the session's reading paused, and
-// goes on reading when f is done. Only the goroutine that handles the session's
+// block runs f on a worker for this kind of work with the session's reading paused,
+// and goes on reading when f is done. Only the goroutine that handles the session's
 // input on its loop may call it.
-func (s *Session) block(w *workers, f func(*Turn)) {
-	s.offload(w, func(t *Turn) *workers {
+func (s *Session) block(need Work, f func(*Turn)) {
+	s.offload(need, func(t *Turn) Work {
 		f(t)
-		return nil
+		return Done
 	})
 }
 
-// offload is block for a job of several steps: f returns the pool on which it is
-// to be called again, nil when it is done.
-func (s *Session) offload(w *workers, f func(*Turn) *workers) {
+// offload is block for a job of several steps: f returns the kind of work as which it
+// is to be called again, Done at its end.
+func (s *Session) offload(need Work, f func(*Turn) Work) {
 	s.set(flagBusy)
 	s.conn.Pause()
-	if !s.submit(w, f) {
+	if !s.submit(need, f) {
 		// The server is stopping; the session goes with it.
 		s.unset(flagBusy)
 	}
 }
 
-func (s *Session) submit(w *workers, f func(*Turn) *workers) bool {
-	return w.submit(func(t *Turn) {
+func (s *Session) submit(need Work, f func(*Turn) Work) bool {
+	return s.mgr.enqueue(s, need, func(t *Turn) {
 		next := s.step(t, f)
 		cost := t.uncharged()
 		t.end()
-		if next == nil || !s.submit(next, f) {
+		if next == Done || !s.submit(next, f) {
 			s.conn.Post(func(loop int) {
 				s.chargeCost(s.mgr.turns[loop], cost-freeCost)
 				s.unblock(loop)
@@ -208,53 +201,61 @@ func (s *Session) submit(w *workers, f func(*Turn) *workers) bool {
 	})
 }
 
+// abandoned reports whether nobody waits any more for what a worker does for the
+// session: the session has ended, or ends as soon as the worker is done.
+func (s *Session) abandoned() bool {
+	return s.has(flagClosing|flagGone|flagLeft|flagSlow) || s.mgr.stopping.Load()
+}
+
 // parked is a stanza that waits for a worker.
 type parked struct {
-	s     *Session
-	doc   *parser.Tape
-	stage int // see Router.Stanza
-	held  int // bytes of Manager.parked, 0 unless it waits for a commit
+	s       *Session
+	doc     *parser.Tape
+	stage   int // see Router.Stanza
+	held    int // bytes of Manager.parked, 0 unless it waits, or has waited, for a commit or for keys
+	carried any // see Turn.Carry
 }
 
 // park has the router called again with st, the stanza of the document d, on a
 // worker and from the given stage on.
 func (s *Session) park(t *Turn, st *stanza.Stanza, d *parser.Tape, stage int, need Work) {
 	p := &parked{s: s, doc: d, stage: stage}
-	if next := p.next(t, st, need); next != nil {
-		s.offload(next, p.run)
-	} else {
+	if p.admit(t, st, need) == Done {
 		p.release()
+		return
 	}
+	s.offload(need, p.run)
 }
 
-func (p *parked) run(t *Turn) (next *workers) {
-	var st stanza.Stanza
+func (p *parked) run(t *Turn) (need Work) {
 	defer func() {
-		if next == nil {
+		if need == Done {
 			p.release()
 		}
 	}()
+	if t.MayDerive() && p.s.abandoned() {
+		return Done // those that wait behind it need the CPU
+	}
+	var st stanza.Stanza
 	_ = stanza.Read(p.doc, &st) // it was read before
-	var need Work
+	t.carried, p.carried = p.carried, nil
 	p.stage, need = p.s.ask(t, &st, p.stage)
-	return p.next(t, &st, need)
+	p.carried, t.carried = t.carried, nil
+	return p.admit(t, &st, need)
 }
 
-// next is the pool that the stanza has to wait for, nil when it is done. Past
-// the limit of what waits for commits it is refused.
-func (p *parked) next(t *Turn, st *stanza.Stanza, need Work) *workers {
+// admit returns the work that the stanza has to wait for. Where what waits for commits
+// and for keys would take too much memory, the stanza is refused, and done.
+func (p *parked) admit(t *Turn, st *stanza.Stanza, need Work) Work {
 	m := p.s.mgr
-	switch need {
-	case Done:
-		return nil
-	case Write:
+	if p.held == 0 && (need == Write || need == Derive) {
 		p.held = p.doc.Held() + parkedCost
 		if m.parked.Add(int64(p.held)) > int64(m.cfg.WriteMemory) {
 			p.s.reply(t, st, stanza.ResourceConstraint.WithText("The server is busy; try later."))
-			return nil
+			return Done
 		}
 	}
-	return m.pool(need)
+	return need
 }
 
 func (p *parked) release() {

@@ -88,6 +88,11 @@ type Accounts interface {
 	// only streams that are not bound yet.
 	SetCredentials(ctx context.Context, bare jid.JID, c Credentials, keepSessions bool) (event int64, err error)
 
+	// ReplaceCredentials is SetCredentials, without keepSessions, for an account whose newest
+	// event (Account.Event) is was: where anything has happened to it since, it changes
+	// nothing and returns ErrConflict.
+	ReplaceCredentials(ctx context.Context, bare jid.JID, was int64, c Credentials) (event int64, err error)
+
 	// SetDisabled locks an account or lets it in again, or returns ErrNotFound.
 	SetDisabled(ctx context.Context, bare jid.JID, disabled bool) error
 

@@ -3,6 +3,7 @@ package xep
 import (
 	"errors"
 
+	"roost/internal/loglimit"
 	"roost/jid"
 	"roost/parser"
 	"roost/router"
@@ -22,6 +23,7 @@ type registrar struct {
 	open       bool // accounts may be created and removed
 	iterations int
 	limit      *limiter
+	changes    *loglimit.Limit // of lines about changed passwords
 }
 
 // registration lets clients manage accounts in-band. Before authentication it
@@ -32,8 +34,7 @@ func registration(cfg Config) router.Extension {
 		Space: nsRegister, Local: "query", Methods: router.Get, Targets: router.ToServer | router.ToSelf, Unbound: true, Handle: g.get,
 	}
 	set := get
-	set.Methods, set.Handle = router.Set, g.set
-	set.Blocking = true
+	set.Methods, set.Handle, set.Step = router.Set, nil, g.set
 	x := router.Extension{
 		Name:    "register",
 		XEP:     77,
@@ -41,6 +42,9 @@ func registration(cfg Config) router.Extension {
 		Title:   "In-Band Registration",
 		Domain:  []string{nsRegister},
 		IQ:      []router.IQ{get, set},
+		Ready: func(r *router.Router, _ *router.Extension) {
+			g.changes = loglimit.New(r.Logger(), "more passwords were changed than are logged")
+		},
 	}
 	if g.open {
 		x.Features = []session.Feature{{
@@ -79,133 +83,139 @@ func sendFields(rq *router.Request, before, username, after string) {
 	})
 }
 
-func (g *registrar) set(rq *router.Request) {
-	remove := rq.Payload().Child(nsRegister, "remove").OK()
-	var err error
-	switch {
-	case rq.Session == nil:
-		err = stanza.ServiceUnavailable
-	case rq.Session.Username() == "" && remove:
-		// Section 3.2: <unexpected-request/>, because "the entity is not
-		// registered with the server".
-		err = stanza.UnexpectedRequest
-	case rq.Session.Username() == "":
-		err = g.create(rq)
-	case remove:
-		err = g.remove(rq)
-	default:
-		err = g.change(rq)
-	}
+// set does the next step of a request: it is looked at where it came in, keys are
+// derived, and a worker for writes does the rest.
+func (g *registrar) set(rq *router.Request) session.Work {
+	next, err := g.step(rq)
 	if err != nil {
 		rq.Error(err)
+		return session.Done
 	}
+	return next
 }
 
-// create makes an account for a client that is not authenticated.
-func (g *registrar) create(rq *router.Request) error {
-	who, password, err := g.mayCreate(rq)
+func (g *registrar) step(rq *router.Request) (session.Work, error) {
+	d, _ := rq.Turn.Carried().(*derived)
+	switch {
+	case rq.Session == nil:
+		return session.Done, stanza.ServiceUnavailable
+	case rq.Payload().Child(nsRegister, "remove").OK():
+		return g.remove(rq)
+	case d != nil && rq.Session.Username() == "":
+		return session.Done, g.create(rq, d)
+	case d != nil:
+		return session.Done, g.change(rq, d)
+	case rq.Turn.MayDerive():
+		return g.derive(rq)
+	case rq.Session.Username() == "" && !g.open:
+		return session.Done, stanza.NotAllowed.WithText("Accounts are not created in-band here.")
+	case rq.Session.Username() == "" && !g.limit.allow(rq.Session.Conn().RemoteAddr().Addr(), rq.Turn.Now()):
+		return session.Done, stanza.ResourceConstraint.WithText("Too many registrations from this address; try later.")
+	}
+	_, _, err := wanted(rq)
+	return session.Derive, err
+}
+
+// derived is what was found out before the keys were derived, and the keys.
+type derived struct {
+	account     store.Account // as it was; a new one has only its address
+	credentials store.Credentials
+}
+
+// derive derives the keys of a password that may be set.
+func (g *registrar) derive(rq *router.Request) (session.Work, error) {
+	who, password, err := wanted(rq)
 	if err != nil {
-		return err
+		return session.Done, err
 	}
-	if err := g.makeAccount(rq, who, password); err != nil {
-		return err
+	// Asked first: it is cheaper than the derivation of keys.
+	account, err := before(rq, who)
+	if err != nil {
+		return session.Done, err
 	}
-	rq.Router.Logger().Info("account registered", "jid", who.String(), "peer", rq.Session.Conn().RemoteAddr())
-	rq.Empty()
-	return nil
+	c, err := store.NewCredentials(password, g.iterations)
+	if errors.Is(err, store.ErrPassword) {
+		err = errUnfit
+	}
+	rq.Turn.Carry(&derived{account, c})
+	return session.Write, err
 }
 
-// mayCreate checks a request for an account.
-func (g *registrar) mayCreate(rq *router.Request) (who jid.JID, password string, err error) {
-	if !g.open {
-		return who, "", stanza.NotAllowed.WithText("Accounts are not created in-band here.")
+// before is the account whose password is to be set, if it may be.
+func before(rq *router.Request, who jid.JID) (store.Account, error) {
+	r := rq.Router
+	if rq.Session.Username() != "" {
+		return r.CurrentAccount(rq.Session)
 	}
-	if !g.limit.allow(rq.Session.Conn().RemoteAddr().Addr(), rq.Turn.Now()) {
-		return who, "", stanza.ResourceConstraint.WithText("Too many registrations from this address; try later.")
+	_, err := r.Store().Account(r.Context(), who)
+	switch {
+	case err == nil:
+		return store.Account{}, stanza.Conflict
+	case errors.Is(err, store.ErrNotFound):
+		return store.Account{JID: who}, nil
 	}
+	return store.Account{}, err
+}
+
+var errUnfit = stanza.NotAcceptable.WithText("The password has characters that are not allowed, or is too long.")
+
+// wanted is the account that a request is about and the password that it is to have.
+func wanted(rq *router.Request) (who jid.JID, password string, err error) {
 	username, password := fields(rq)
-	// Section 3.1: "If the requesting entity does not provide all of the
-	// requested information during registration then the server or service
-	// MUST return a <not-acceptable/> error"; an empty password is none.
-	if username == "" || password == "" {
+	who, err = jid.New(username, rq.Session.Host(), "")
+	own := rq.Session.JID().Bare()
+	switch {
+	case own.Local() == "" && (username == "" || password == ""):
+		// Section 3.1: "If the requesting entity does not provide all of the
+		// requested information during registration then the server or service
+		// MUST return a <not-acceptable/> error"; an empty password is none.
 		return who, "", stanza.NotAcceptable.WithText("A username and a password are needed.")
-	}
-	if who, err = jid.New(username, rq.Session.Host(), ""); err != nil {
+	case own.Local() == "" && err != nil:
 		return who, "", stanza.NotAcceptable.WithText("The username has characters that are not allowed, or is too long.")
+	case username == "" || password == "":
+		// Section 3.3: "If the user provides an empty password element […], the
+		// server or service MUST NOT change the password to a null value, but
+		// instead MUST maintain the existing password."
+		return who, "", stanza.BadRequest.WithText("A username and a password are needed.")
+	case own.Local() != "" && (err != nil || who != own):
+		return who, "", stanza.Forbidden.WithText("That is another account.")
+	case len(password) > maxPassword:
+		return who, "", errUnfit
 	}
 	return who, password, nil
 }
 
-func (g *registrar) makeAccount(rq *router.Request, who jid.JID, password string) error {
-	r := rq.Router
-	// Asked first: it is cheaper than the derivation of keys.
-	_, err := r.Store().Account(r.Context(), who)
-	if err == nil {
-		return stanza.Conflict
-	}
-	if !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	c, err := g.credentials(rq, password)
-	if err != nil {
-		return err
-	}
-	err = r.Store().CreateAccount(r.Context(), store.Account{JID: who, Credentials: c})
+// create makes an account for a client that is not authenticated.
+func (g *registrar) create(rq *router.Request, d *derived) error {
+	r, account := rq.Router, store.Account{JID: d.account.JID, Credentials: d.credentials}
+	err := r.Store().CreateAccount(r.Context(), account)
 	if errors.Is(err, store.ErrExists) {
 		return stanza.Conflict
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	r.Logger().Info("account registered", "jid", account.JID.String(), "peer", rq.Session.Conn().RemoteAddr())
+	rq.Empty()
+	return nil
 }
 
-// credentials derives what is kept of a password.
-func (g *registrar) credentials(rq *router.Request, password string) (c store.Credentials, err error) {
-	unfit := stanza.NotAcceptable.WithText("The password has characters that are not allowed, or is too long.")
-	if len(password) > maxPassword {
-		return store.Credentials{}, unfit
-	}
-	rq.Turn.Derive(rq.Session, func() { c, err = store.NewCredentials(password, g.iterations) })
-	if errors.Is(err, store.ErrPassword) {
-		return c, unfit
-	}
-	return c, err
-}
-
-// change sets the password of the client's own account.
-func (g *registrar) change(rq *router.Request) error {
-	username, password := fields(rq)
-	// Section 3.3: "If the user provides an empty password element […], the
-	// server or service MUST NOT change the password to a null value, but
-	// instead MUST maintain the existing password."
-	if username == "" || password == "" {
-		return stanza.BadRequest.WithText("A username and a password are needed.")
-	}
-	own := rq.Session.JID().Bare()
-	if who, err := jid.New(username, rq.Session.Host(), ""); err != nil || who != own {
-		return stanza.Forbidden.WithText("That is another account.")
-	}
-	before, err := rq.Router.OwnAccount(rq.Session)
-	if err != nil {
-		return err
-	}
-	c, err := g.credentials(rq, password)
-	if err != nil {
-		return err
-	}
-	// The derivation of keys waits its turn. Meanwhile somebody else may have locked the
-	// account or changed its password, which is to end this session.
-	account, err := rq.Router.OwnAccount(rq.Session)
-	if err != nil {
-		return err
-	}
-	if account.Disabled || account.Event != before.Event {
+// change sets the password of the client's own account. Since the account was read
+// the keys have waited for their turn: if anybody has locked the account or changed its
+// password meanwhile, which is to end this session, the store changes nothing.
+func (g *registrar) change(rq *router.Request, d *derived) error {
+	r, own := rq.Router, d.account.JID
+	event, err := r.Store().ReplaceCredentials(r.Context(), own, d.account.Event, d.credentials)
+	if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound) {
 		return stanza.NotAuthorized
 	}
-	event, err := rq.Router.Store().SetCredentials(rq.Router.Context(), own, c, false)
 	if err != nil {
 		return err
 	}
 	rq.Session.SetEvent(event) // it stays; the account's other streams end
-	rq.Router.Logger().Info("password changed", "jid", own.String(), "peer", rq.Session.Conn().RemoteAddr())
+	if g.changes.Allow() {
+		r.Logger().Info("password changed", "jid", own.String(), "peer", rq.Session.Conn().RemoteAddr())
+	}
 	rq.Empty()
 	g.actOnEvents(rq)
 	return nil
@@ -214,24 +224,35 @@ func (g *registrar) change(rq *router.Request) error {
 // remove removes the client's own account. Section 3.2: the server "SHOULD then
 // return a <not-authorized/> stream error and terminate all active sessions for
 // the entity", and "SHOULD also cancel all existing presence subscriptions".
-func (g *registrar) remove(rq *router.Request) error {
+func (g *registrar) remove(rq *router.Request) (session.Work, error) {
+	if rq.Session.Username() == "" {
+		// Section 3.2: <unexpected-request/>, because "the entity is not
+		// registered with the server".
+		return session.Done, stanza.UnexpectedRequest
+	}
 	if el := rq.Payload().First(); el.Next().OK() {
 		// "<bad-request/>: The <remove/> element was not the only child element
 		// of the <query/> element."
-		return stanza.BadRequest
+		return session.Done, stanza.BadRequest
 	}
 	if !g.open {
 		// "<not-allowed/>: No sender is allowed to cancel registrations in-band."
-		return stanza.NotAllowed.WithText("Accounts are not removed in-band here.")
+		return session.Done, stanza.NotAllowed.WithText("Accounts are not removed in-band here.")
+	}
+	if !rq.Turn.MayWrite() {
+		return session.Write, nil
 	}
 	r, own := rq.Router, rq.Session.JID().Bare()
+	if _, err := r.CurrentAccount(rq.Session); err != nil {
+		return session.Done, err
+	}
 	if err := r.Store().DeleteAccount(r.Context(), own); err != nil {
-		return err
+		return session.Done, err
 	}
 	r.Logger().Info("account removed", "jid", own.String(), "peer", rq.Session.Conn().RemoteAddr())
 	rq.Empty() // before the stream error
 	g.actOnEvents(rq)
-	return nil
+	return session.Done, nil
 }
 
 // actOnEvents has the router tell of what was just done to an account. Where that

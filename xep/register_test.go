@@ -1,14 +1,18 @@
 package xep_test
 
 import (
+	"bytes"
+	"log/slog"
 	"net/netip"
 	"reflect"
 	"strconv"
 	"strings"
 	"testing"
 
+	"roost/internal/loglimit"
 	"roost/internal/xmpptest"
 	"roost/jid"
+	"roost/store"
 	"roost/store/faultstore"
 	"roost/xep"
 )
@@ -136,7 +140,8 @@ func TestRemovedAccountIsNew(t *testing.T) {
 }
 
 // TestPasswordChangeOvertaken: an account that is locked while a client's change of
-// its password waits for keys keeps its password.
+// its password waits for keys, or for the store to write, keeps its password. The account
+// is read once, besides.
 func TestPasswordChangeOvertaken(t *testing.T) {
 	var faults faultstore.Faults
 	ts := newTestServerWith(t, xmpptest.Config{Store: faults.Options()})
@@ -149,7 +154,7 @@ func TestPasswordChangeOvertaken(t *testing.T) {
 	reads := faults.Calls("Account")
 	var locked error
 	faults.SetFault(func(op string) error {
-		if op == "Account" && faults.Calls(op) == reads+3 { // for the request, before and after the keys are derived
+		if op == "ReplaceCredentials" {
 			locked = ts.Store.SetDisabled(t.Context(), owner, true)
 		}
 		return nil
@@ -157,8 +162,81 @@ func TestPasswordChangeOvertaken(t *testing.T) {
 	if got := romeo.iq("set", registerQuery("romeo", "other")); got != "not-authorized" {
 		t.Errorf("the password was changed: %s (%v)", got, locked)
 	}
+	if n := faults.Calls("Account") - reads; n != 1 {
+		t.Errorf("the account was read %d times", n)
+	}
 	after, err := ts.Store.Account(t.Context(), owner)
 	if err != nil || !after.Disabled || !reflect.DeepEqual(before.Credentials, after.Credentials) {
 		t.Errorf("before %v, after %v, %v", before, after, err)
+	}
+}
+
+// TestOwnAccountAfterReset: a session that is to end, because somebody else has set the
+// password of its account or locked it, can neither change the password nor remove the
+// account, also while the server has not acted on that. Bug: whoever had stolen a password
+// could set it once more within a second after the owner's.
+func TestOwnAccountAfterReset(t *testing.T) {
+	f := func(desc, change, remove string, event func(ts *testServer, owner jid.JID) error) {
+		t.Helper()
+		for query, want := range map[string]string{
+			registerQuery("romeo", "other"):                       change,
+			"<query xmlns='jabber:iq:register'><remove/></query>": remove,
+		} {
+			ts := newTestServer(t, xep.Config{Register: true}) // it does not watch the store
+			owner := jid.MustParse("romeo@localhost")
+			romeo := ts.login(t, "romeo")
+			if err := event(ts, owner); err != nil {
+				t.Fatal(err)
+			}
+			if want == "removed" {
+				romeo.ask("<iq type='set' id='bye'>"+query+"</iq>", "</stream:stream>")
+				continue
+			}
+			if got := romeo.iq("set", query); got != want {
+				t.Errorf("%s: %s: %s, want %s", desc, query, got, want)
+			}
+		}
+	}
+	reset := func(keep bool) func(*testServer, jid.JID) error {
+		return func(ts *testServer, owner jid.JID) error {
+			c, err := store.NewCredentials("reset", store.MinIterations)
+			if err == nil {
+				_, err = ts.Store.SetCredentials(t.Context(), owner, c, keep)
+			}
+			return err
+		}
+	}
+	f("reset", "not-authorized", "not-authorized", reset(false))
+	f("reset, sessions stay", "result", "removed", reset(true))
+	f("locked", "not-authorized", "not-authorized", func(ts *testServer, owner jid.JID) error {
+		return ts.Store.SetDisabled(t.Context(), owner, true)
+	})
+	f("reset, and then something else", "not-authorized", "not-authorized", func(ts *testServer, owner jid.JID) error {
+		if err := reset(false)(ts, owner); err != nil {
+			return err
+		}
+		return reset(true)(ts, owner)
+	})
+	f("another account's was reset", "result", "removed", func(ts *testServer, owner jid.JID) error {
+		if err := reset(true)(ts, owner); err != nil { // so that there is something to look at
+			return err
+		}
+		return reset(false)(ts, jid.MustParse("juliet@localhost"))
+	})
+}
+
+// TestPasswordChangeLog: a client that changes its password again and again does not
+// fill the log. Bug: each change was a line.
+func TestPasswordChangeLog(t *testing.T) {
+	var log bytes.Buffer
+	ts := newTestServerWith(t, xmpptest.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	romeo := ts.login(t, "romeo")
+	for i := range loglimit.Lines + 5 {
+		if got := romeo.iq("set", registerQuery("romeo", "password"+strconv.Itoa(i))); got != "result" {
+			t.Fatalf("change %d: %s", i, got)
+		}
+	}
+	if n := strings.Count(log.String(), "password changed"); n != loglimit.Lines {
+		t.Errorf("%d lines, want %d", n, loglimit.Lines)
 	}
 }

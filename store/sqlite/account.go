@@ -169,6 +169,27 @@ func (c *conn) setCredentials(bare jid.JID, k *store.Credentials, kind store.Eve
 	return c.change(st, bare, kind)
 }
 
+// ReplaceCredentials implements store.Accounts.
+func (s *Store) ReplaceCredentials(ctx context.Context, bare jid.JID, was int64, k store.Credentials) (event int64, err error) {
+	err = s.write(ctx, "ReplaceCredentials", "replace credentials of "+bare.BareString(), 0, func(c *conn) error {
+		st, err := c.account(qReplaceCredentials, bare)
+		if err != nil {
+			return err
+		}
+		bindCredentials(st, &k)
+		st.BindInt64(9, was)
+		event, err = c.change(st, bare, store.CredentialsChanged)
+		if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if _, err := c.accountRow(bare); err != nil {
+			return err
+		}
+		return store.ErrConflict // there is one, and its event is another
+	})
+	return event, err
+}
+
 // SetDisabled implements store.Accounts.
 func (s *Store) SetDisabled(ctx context.Context, bare jid.JID, disabled bool) error {
 	kind := store.AccountEnabled

@@ -16,6 +16,7 @@ const (
 	qAccountRow
 	qInsertAccount
 	qSetCredentials
+	qReplaceCredentials
 	qSetDisabled
 	qDeleteAccount
 	qListAll
@@ -100,6 +101,9 @@ var queries = [numQueries]string{
 	qSetCredentials: `UPDATE account SET salt = ?3, iterations = ?4, sha1_stored = ?5, sha1_server = ?6, sha256_stored = ?7, sha256_server = ?8,
 			event = ` + nextEvent + `
 		WHERE domain = ?1 AND local = ?2`,
+	qReplaceCredentials: `UPDATE account SET salt = ?3, iterations = ?4, sha1_stored = ?5, sha1_server = ?6, sha256_stored = ?7,
+			sha256_server = ?8, event = ` + nextEvent + `
+		WHERE domain = ?1 AND local = ?2 AND event = ?9`,
 	qSetDisabled:   `UPDATE account SET disabled = ?3, event = ` + nextEvent + ` WHERE domain = ?1 AND local = ?2`,
 	qDeleteAccount: `DELETE FROM account WHERE domain = ?1 AND local = ?2`,
 	qListAll: `SELECT domain, local, disabled, created FROM account WHERE (domain, local) > (?1, ?2)

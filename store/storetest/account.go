@@ -76,6 +76,8 @@ func testNoAccount(t *testing.T, s store.Store) {
 	wants(t, "Account", err, store.ErrNotFound)
 	_, err = s.SetCredentials(ctx, nobody, credentials(1), false)
 	wants(t, "SetCredentials", err, store.ErrNotFound)
+	_, err = s.ReplaceCredentials(ctx, nobody, 0, credentials(1))
+	wants(t, "ReplaceCredentials", err, store.ErrNotFound)
 	wants(t, "SetDisabled", s.SetDisabled(ctx, nobody, true), store.ErrNotFound)
 	wants(t, "DeleteAccount", s.DeleteAccount(ctx, nobody), store.ErrNotFound)
 	wants(t, "AppendOffline", s.AppendOffline(ctx, nobody, store.NewMessage{From: romeo, Stanza: []byte("x"), Received: time.Now()}, store.OfflineQuota{Messages: 10}), store.ErrNotFound)

@@ -37,6 +37,17 @@ func testGenerations(t *testing.T, s store.Store) {
 	if changed.Generation != old.Generation || changed.Event != event || event <= old.Event {
 		t.Errorf("after a change %d, %d: %d, %d", event, old.Event, changed.Generation, changed.Event)
 	}
+	// Credentials are replaced where nothing has happened since the account was read.
+	_, err = s.ReplaceCredentials(ctx, juliet, old.Event, credentials(5))
+	wants(t, "ReplaceCredentials", err, store.ErrConflict)
+	if same := read(); !reflect.DeepEqual(same, changed) {
+		t.Errorf("replaced too late: %+v, was %+v", same, changed)
+	}
+	event, err = s.ReplaceCredentials(ctx, juliet, changed.Event, credentials(6))
+	ok(t, "ReplaceCredentials", err)
+	if replaced := read(); replaced.Event != event || event <= changed.Event || !reflect.DeepEqual(replaced.Credentials, credentials(6)) {
+		t.Errorf("replaced by %d: %+v", event, replaced)
+	}
 	_, err = s.SetCredentials(ctx, juliet, credentials(3), true)
 	ok(t, "SetCredentials", err)
 	ok(t, "SetDisabled", s.SetDisabled(ctx, juliet, true))

@@ -1,0 +1,138 @@
+package session
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"roost/jid"
+	"roost/stanza"
+)
+
+// deriving is a router whose stanzas each need keys, and then a writer.
+type deriving struct {
+	Router
+	release chan struct{} // what derives keys waits for it
+	steps   chan string
+}
+
+func (r *deriving) OnBind(*Turn, *Session) bool { return true }
+func (r *deriving) OnUnavailable(_ *Turn, s *Session) bool {
+	s.SetPresence(nil, 0)
+	return true
+}
+
+func (r *deriving) Stanza(t *Turn, s *Session, st *stanza.Stanza, stage int) (int, Work) {
+	switch {
+	case string(st.ID) == "write" && t.MayWrite():
+		r.steps <- "write"
+	case string(st.ID) == "write":
+		return stage, Write
+	case t.MayDerive():
+		<-r.release
+		r.steps <- "derive " + string(st.ID)
+		t.Carry("keys of " + string(st.ID))
+		return stage + 1, Write
+	case t.MayWrite():
+		r.steps <- fmt.Sprint("write ", stage, " ", t.Carried())
+	default:
+		return stage, Derive
+	}
+	return stage, Done
+}
+
+// newDeriving returns a manager with one goroutine for each kind of work, and what
+// makes sessions that are bound.
+func newDeriving(memory int) (r *deriving, m *Manager, enter func(name string) (*Session, *pipe)) {
+	r = &deriving{release: make(chan struct{}), steps: make(chan string, 1000)}
+	m = NewManager(Config{Domains: []string{"localhost"}, Router: r, Workers: 1, KeyWorkers: 1, Writers: 1, WriteMemory: memory})
+	return r, m, func(name string) (*Session, *pipe) {
+		p := &pipe{posted: make(chan func(int), 100)}
+		s, _ := m.Adopt(p, jid.MustParse(name+"@localhost/r"))
+		return s, p
+	}
+}
+
+// TestKeysHoldNoWriter: clients of one network whose stanzas wait for keys hold no
+// goroutine that writes. Bug: a thousand changes of passwords held all writers until
+// the keys of the last one were derived.
+func TestKeysHoldNoWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, m, enter := newDeriving(0)
+		const waiting = 20
+		for i := range waiting {
+			s, _ := enter(fmt.Sprint("user", i))
+			s.Data(0, fmt.Appendf(nil, "<message id='%d'/>", i))
+		}
+		synctest.Wait()
+		if n := m.Counts().Waiting; n != waiting-1 {
+			t.Errorf("%d stanzas wait for keys, want %d", n, waiting-1)
+		}
+		s, _ := enter("writer")
+		s.Data(0, []byte("<message id='write'/>"))
+		synctest.Wait()
+		if len(r.steps) != 1 {
+			t.Errorf("%d stanzas were written while the keys of others are derived, want 1", len(r.steps))
+		}
+		close(r.release)
+		synctest.Wait()
+		got := map[string]bool{}
+		for len(r.steps) > 0 {
+			got[<-r.steps] = true
+		}
+		for i := range waiting {
+			if !got[fmt.Sprint("derive ", i)] || !got[fmt.Sprintf("write 1 keys of %d", i)] {
+				t.Errorf("stanza %d was not written with its keys: %v", i, got)
+			}
+		}
+		m.Close()
+		if n := m.parked.Load(); n != 0 {
+			t.Errorf("%d bytes are counted for stanzas that are done", n)
+		}
+	})
+}
+
+// TestNoKeysForTheAbandoned: no keys are derived for a stanza of a session that has
+// ended, or ends as soon as the stanza is done.
+func TestNoKeysForTheAbandoned(t *testing.T) {
+	f := func(desc string, end func(m *Manager, s *Session)) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			r, m, enter := newDeriving(0)
+			first, _ := enter("first")
+			first.Data(0, []byte("<message id='first'/>"))
+			s, _ := enter("romeo")
+			s.Data(0, []byte("<message id='abandoned'/>"))
+			synctest.Wait()
+			end(m, s)
+			close(r.release)
+			synctest.Wait()
+			m.Close()
+			if n := len(r.steps); n != 2 {
+				t.Errorf("%s: %d steps were done, want the 2 of the first", desc, n)
+			}
+			if n := m.parked.Load(); n != 0 {
+				t.Errorf("%s: %d bytes are counted", desc, n)
+			}
+		})
+	}
+	f("the connection is lost", func(_ *Manager, s *Session) { s.Closed(0, nil) })
+	f("the outbox is full", func(_ *Manager, s *Session) { s.overflow() })
+	f("another session has replaced it", func(m *Manager, s *Session) { m.TakeOut(s) })
+}
+
+// TestMemoryOfStanzasThatWaitForKeys: stanzas that wait for keys count as those do that
+// wait for commits.
+func TestMemoryOfStanzasThatWaitForKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, m, enter := newDeriving(1)
+		s, p := enter("romeo")
+		s.Data(0, []byte("<message id='1'/>"))
+		synctest.Wait()
+		if got := p.out.String(); m.parked.Load() != 0 || len(r.steps) != 0 || !strings.Contains(got, "<resource-constraint ") {
+			t.Errorf("%d bytes wait; the client was told %q", m.parked.Load(), got)
+		}
+		m.Close()
+	})
+}
