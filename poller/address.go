@@ -11,30 +11,29 @@ import (
 	"roost/internal/peernet"
 )
 
-// network is what peers are counted by: an IPv4 address, or an IPv6 /64.
+// network is the unit for which peers are counted: an IPv4 address or an IPv6 /64.
 type network = peernet.Network
 
-// networkOf is the network of a peer, and whether it is limited at all. Loopback
-// is not: a proxy, or a load generator.
+// networkOf returns the network of a peer and whether it is limited. Loopback is not: it
+// is a proxy or a load generator.
 func networkOf(peer netip.Addr) (_ network, limited bool) {
 	n := peernet.Of(peer)
 	return n, n != peernet.Loopback
 }
 
-// addresses counts the connections of each network. A place is free again with its
-// last connection. A connection keeps the index of its place, which takes half
-// the room of a pointer. There is no pointer for the collector to follow, however
-// many there are.
+// addresses counts the connections of each network. An entry is freed with its last
+// connection. A connection stores the index of its entry, which takes half the space of a
+// pointer and gives the garbage collector nothing to follow.
 type addresses struct {
 	limit int
 
 	mu     sync.Mutex
 	index  map[network]peerIndex
-	places []address // from 1 on
+	places []address // index 0 is not used
 	free   []peerIndex
 }
 
-// peerIndex is a place in addresses; 0 is that of peers without a limit.
+// peerIndex is the index of an entry in addresses; 0 stands for peers without a limit.
 type peerIndex uint32
 
 type address struct {
@@ -42,8 +41,8 @@ type address struct {
 	n   uint32
 }
 
-// acquire counts one more connection of a network; false means that it has as
-// many as it may have.
+// acquire counts one more connection of a network; false means that it has reached its
+// limit.
 func (a *addresses) acquire(from network) (peerIndex, bool) {
 	if a.limit <= 0 {
 		return 0, true
@@ -61,7 +60,7 @@ func (a *addresses) acquire(from network) (peerIndex, bool) {
 	return i, true
 }
 
-// place gives a network a place. Under mu.
+// place adds an entry for a network. Under mu.
 func (a *addresses) place(from network) (i peerIndex) {
 	if a.index == nil {
 		a.index = make(map[network]peerIndex)
@@ -89,12 +88,12 @@ func (a *addresses) release(i peerIndex) {
 	}
 	delete(a.index, e.key)
 	a.free = append(a.free, i)
-	if len(a.index) == 0 { // what a crowd needed is given back
+	if len(a.index) == 0 { // free what many connections needed
 		a.index, a.places, a.free = nil, nil, nil
 	}
 }
 
-// addrPort turns a socket address into Go's form.
+// addrPort converts a socket address to a netip.AddrPort.
 func addrPort(sa unix.Sockaddr) netip.AddrPort {
 	switch a := sa.(type) {
 	case *unix.SockaddrInet4:

@@ -7,20 +7,20 @@ import (
 	"math"
 )
 
-// attempts counts how often each peer connects, minute by minute: RFC 6120
-// section 13.12 wants connections of an address limited not only at one time
-// but in a period too. It belongs to the first loop, which accepts.
+// attempts counts how often each peer connects, minute by minute. RFC 6120 section 13.12
+// (https://www.rfc-editor.org/rfc/rfc6120#section-13.12) recommends limiting not only the
+// concurrent connections of an address but also its connection attempts in a period. It
+// is owned by the first loop, which accepts.
 //
-// An address can change hands faster than any table of addresses forgets, and a
-// /48 has 65,536 networks to fill one with. So there is no table: each peer has
-// a counter in each of two rows, chosen by a hash that nobody outside can
-// compute, and what counts is the smaller one. Peers are mixed up only where
-// they meet in both rows.
+// A table of addresses would be a target: a /48 alone has 65,536 networks to fill it
+// with. So there is no table. Each peer has one counter in each of two rows, chosen by a
+// hash with a secret seed, and the smaller counter counts. Two peers are confused only if
+// they collide in both rows.
 type attempts struct {
-	limit   uint32 // for a minute; 0: none
+	limit   uint32 // attempts per minute; 0: no limit
 	started uint32 // the second in which this minute began
 	seed    maphash.Seed
-	rows    *attemptRows // nil until somebody connects from outside
+	rows    *attemptRows // nil until the first connection from another host
 }
 
 // attemptSlots is the number of counters in a row; both rows take 128 KiB.
@@ -33,9 +33,9 @@ func (a *attempts) prepare(limit int) {
 	a.seed = maphash.MakeSeed()
 }
 
-// allow counts an attempt of a network, in the loop's second now; false means
-// that it has had its share of this minute. Those who are turned away are
-// not counted: with the next minute they may come again.
+// allow counts an attempt of a network in the loop's second now; false means that it has
+// reached its limit in this minute. Rejected attempts are not counted, so the network may
+// connect again in the next minute.
 func (a *attempts) allow(from network, now uint32) bool {
 	if a.limit == 0 {
 		return true
@@ -54,7 +54,7 @@ func (a *attempts) allow(from network, now uint32) bool {
 	if n >= a.limit {
 		return false
 	}
-	// A counter that others have brought further stays as it is.
+	// A counter that is higher because of other networks stays as it is.
 	*x, *y = max(*x, n+1), max(*y, n+1)
 	return true
 }

@@ -15,43 +15,43 @@ import (
 	"roost/poller/epoll"
 )
 
-// Conn is one connection. While it is idle it owns this struct, netpoll's
-// operator and two small closures, and nothing else.
+// Conn is one connection. While idle it owns only this struct, netpoll's operator and two
+// small closures.
 type Conn struct {
 	// immutable
 	loop *loop
 
-	peer atomic.Uint32 // its peer's place in the limits: a peerIndex, or with unauthFlag an index in unauth
+	peer atomic.Uint32 // the peer's entry in the limits: a peerIndex, or with unauthFlag an index in unauth
 
 	// loop
 	slot     int32
 	handler  Handler
 	op       *epoll.Operator
-	lastRead uint32 // when something was read, in the loop's seconds
+	lastRead uint32 // time of the last read, in the loop's seconds
 	deadline uint32 // 0: none
-	stall    uint32 // when a TLS record that has begun must be whole; 0: none has
+	stall    uint32 // when the TLS record that has begun must be complete; 0: none has begun
 	paused   bool
 	timed    bool // on the loop's list of deadlines
-	hup      bool // netpoll has seen a hang-up and forgotten the descriptor
+	hup      bool // netpoll has seen a hang-up and removed the descriptor
 
 	fd    int32 // under mu; -1 when closed
 	mu    sync.Mutex
-	watch watch                      // what the poll looks for
-	armed bool                       // waits for the socket to take bytes
-	full  bool                       // the socket did not take all of the outbox: Drained comes when it has
+	watch watch                      // the events that the poll watches for
+	armed bool                       // waiting for the socket to become writable
+	full  bool                       // the socket did not accept the whole outbox: Drained is called once it has
 	state connState                  // changed by the loop, under mu
-	out   *bytebufferpool.ByteBuffer // nil: nothing is queued
-	layer recordLayer                // the uppermost one; changed by the loop, under mu
+	out   *bytebufferpool.ByteBuffer // the outbox; nil: nothing is queued
+	layer recordLayer                // the topmost record layer; changed by the loop, under mu
 }
 
-// newConn returns a connection on the next loop, without TLS.
+// newConn returns a connection without TLS on the next loop.
 func (p *Poller) newConn(fd int) *Conn {
 	c := &Conn{loop: p.nextLoop(), fd: int32(fd)}
 	c.layer = (*plain)(c)
 	return c
 }
 
-// register adds the connection to its loop and begins to read. Loop.
+// register adds the connection to its loop and starts reading. Loop.
 func (c *Conn) register() error {
 	op := c.loop.poll.NewOperator(int(c.fd))
 	op.OnRead, op.OnHup = c.readable, c.hungUp // OnWrite: see arm
@@ -65,14 +65,15 @@ func (c *Conn) register() error {
 	return c.loop.poll.WatchRead(op)
 }
 
-// maxReads is how often one connection may fill the read buffer before others
-// get their turn; the event comes again for what is left.
+// maxReads limits how often one connection may fill the read buffer before others get
+// their turn; the event is repeated for the remaining bytes.
 const maxReads = 4
 
-// readable is called when there is something to read. Loop.
+// readable is called when the socket is readable. Loop.
 func (c *Conn) readable(epoll.Source) error {
 	if c.paused {
-		// The event would come for ever: forget the descriptor until Resume.
+		// Reading is level-triggered, so the event would repeat forever: remove the
+		// descriptor from the poll until Resume.
 		c.unregister()
 		return nil
 	}
@@ -80,8 +81,8 @@ func (c *Conn) readable(epoll.Source) error {
 	return nil
 }
 
-// hungUp is called by netpoll on a goroutine of its own when it has seen a
-// hang-up and forgotten the descriptor. There may still be bytes to read.
+// hungUp is called by netpoll, on a separate goroutine, when it has seen a hang-up and
+// removed the descriptor from the poll. There may still be bytes to read.
 func (c *Conn) hungUp(epoll.Source) error {
 	c.loop.post(c, func(int) {
 		c.mu.Lock()
@@ -128,7 +129,7 @@ func (c *Conn) read(max int) (empty bool) {
 	return false
 }
 
-// readBuffer is where the next bytes of the socket go. Loop.
+// readBuffer returns the buffer for the next read. Loop.
 func (c *Conn) readBuffer() []byte {
 	buf := c.loop.buf
 	if c.state == stateHandshaking {
@@ -140,15 +141,15 @@ func (c *Conn) readBuffer() []byte {
 	return buf
 }
 
-// readAll reads what a peer sent before it hung up. A peer that goes on and on
-// gets its turns between others'. Loop.
+// readAll reads what a peer sent before it hung up. Other connections get their turns
+// between batches of reads. Loop.
 func (c *Conn) readAll() {
 	if !c.read(maxReads) && !c.paused && !c.closed() {
 		c.loop.post(c, func(int) { c.readAll() })
 	}
 }
 
-// deliver gives plain bytes to the handler and keeps what it does not use.
+// deliver passes plain bytes to the handler and stashes those that it does not consume.
 // Loop.
 func (c *Conn) deliver(p []byte) {
 	n := 0
@@ -163,29 +164,29 @@ func (c *Conn) deliver(p []byte) {
 		return
 	}
 	if c.layer != layer {
-		// It came in clear, and would be taken for something that came
-		// through TLS.
+		// These bytes arrived unencrypted. Delivering them later would make them look as
+		// if TLS had protected them.
 		c.destroyLater(ErrPipelined)
 		return
 	}
 	c.loop.stash(c, p[n:])
 }
 
-// Post runs f on the connection's loop, soon and in order, also when the
+// Post runs f soon on the connection's loop, in the order of the calls, even if the
 // connection is closed.
 func (c *Conn) Post(f func(loop int)) { c.loop.post(c, f) }
 
-// Loop is the index of the connection's loop.
+// Loop returns the index of the connection's loop.
 func (c *Conn) Loop() int { return c.loop.index }
 
-// Secure reports whether TLS is on.
+// Secure reports whether TLS is active.
 func (c *Conn) Secure() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.layer.secure()
 }
 
-// RemoteAddr is the peer's address, the zero value when the connection is gone.
+// RemoteAddr returns the peer's address, or the zero value once the connection is closed.
 func (c *Conn) RemoteAddr() netip.AddrPort {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -199,22 +200,21 @@ func (c *Conn) RemoteAddr() netip.AddrPort {
 	return addrPort(sa)
 }
 
-// peerGone reports whether the peer has closed its side, whatever it has sent
-// before, or the connection is closed.
+// peerGone reports whether the connection is closed or the peer has closed its side, even
+// if its last bytes are still unread.
 func (c *Conn) peerGone() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.fd < 0 || epoll.HungUp(c.fd)
 }
 
-// StartTLS makes the connection's next byte the first of a TLS handshake. It is
-// to be called from within Data, after the last byte of the clear stream was
-// used; what is queued goes out in clear before it. Secured is called when the
-// handshake is done.
+// StartTLS starts a TLS handshake with the next byte of the connection. It must be called
+// from within Data, after the last plain byte has been consumed; queued bytes are sent in
+// plain text before the handshake. Secured is called when the handshake has succeeded.
 func (c *Conn) StartTLS(cfg *tls.Config) error { return c.startTLS(cfg, newStdTLS) }
 
-// StartClientTLS is StartTLS for the side that begins the handshake. It is to
-// be called on the loop.
+// StartClientTLS is StartTLS for the client side of the handshake. It must be called on
+// the loop.
 func (c *Conn) StartClientTLS(cfg *tls.Config) error { return c.startTLS(cfg, newClientTLS) }
 
 func (c *Conn) startTLS(cfg *tls.Config, layer func(*Conn, *tls.Config, network) *stdTLS) error {
@@ -222,13 +222,13 @@ func (c *Conn) startTLS(cfg *tls.Config, layer func(*Conn, *tls.Config, network)
 		return ErrPipelined
 	}
 	if c.layer != recordLayer((*plain)(c)) {
-		return errors.New("poller: TLS is on already")
+		return errors.New("poller: TLS is already active")
 	}
 	c.Flush()
 	from := shareNetwork(c.RemoteAddr().Addr())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.advance(stateHandshaking)
-	c.layer = c.layer.rebase(layer(c, cfg, from)) // nothing can be queued in clear once its handshake has begun
+	c.layer = c.layer.rebase(layer(c, cfg, from)) // from here on nothing can be queued in plain text
 	return nil
 }

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// When a connection ends for the time that has passed: deadlines that handlers
-// set, records that do not end, and outboxes of half-closed connections. Only
-// connections with one of these are looked at every second.
+// This file ends connections when a time limit has passed: deadlines set by handlers,
+// incomplete TLS records, and outboxes of half-closed connections. Only connections with
+// one of these are checked every second.
 
-// SetDeadline ends the connection with ErrDeadline when it is still there then,
-// to the second (Handler.Expired); 0 takes that back.
+// SetDeadline makes the connection end with ErrDeadline (see Handler.Expired) after the
+// given time, rounded up to whole seconds; 0 removes the deadline.
 func (c *Conn) SetDeadline(after time.Duration) {
 	c.loop.post(c, func(int) { c.setDeadline(after) })
 }
@@ -25,9 +25,10 @@ func (c *Conn) setDeadline(after time.Duration) {
 	c.addTimed()
 }
 
-// expire lets the handler say why the connection ends. During a TLS handshake nothing
-// can be said: then it is cut off, whatever the handler does, and what the handshake
-// holds is free. Loop, and not from within a callback of the operator.
+// expire lets the handler tell the peer why the connection ends. During a TLS handshake
+// nothing can be sent: then the connection is closed at once, whatever the handler does,
+// which frees the handshake's memory. Loop, and not from within a callback of the
+// operator.
 func (c *Conn) expire(err error) {
 	c.deadline = 0
 	c.handler.Expired(c.loop.index, err)
@@ -47,8 +48,8 @@ func (c *Conn) addTimed() {
 	}
 }
 
-// recordBegun notes that a TLS record has begun that is not whole, if that is new.
-// Loop.
+// recordBegun starts the time limit for a TLS record that is not complete, unless it is
+// running already. Loop.
 func (c *Conn) recordBegun() {
 	if c.stall == 0 {
 		c.stall = c.loop.now + uint32((c.loop.p.cfg.RecordTimeout+time.Second-1)/time.Second)
@@ -75,9 +76,9 @@ func (c *Conn) due(now uint32) (again bool) {
 	return false
 }
 
-// flushHungUp writes to a peer that has closed its side and may still read:
-// netpoll has removed its descriptor, so no event comes for its outbox.
-// It reports whether something is left. Loop.
+// flushHungUp writes to a peer that has closed its side and may still read: netpoll has
+// removed its descriptor, so no event comes for its outbox. It reports whether bytes
+// remain. Loop.
 func (c *Conn) flushHungUp() bool {
 	if !c.hup || c.closed() {
 		return false
@@ -87,7 +88,7 @@ func (c *Conn) flushHungUp() bool {
 		return true
 	}
 	if c.closing() && c.state != stateShutDown {
-		c.destroy(c.endOfInput()) // improper where it was, however much waited
+		c.destroy(c.endOfInput()) // an improper end of TLS is reported even after the outbox is sent
 	}
 	return false
 }

@@ -11,8 +11,8 @@ import (
 	"roost/poller/epoll"
 )
 
-// How a connection ends: the peer's end, ours, and the last thing that happens
-// in either case.
+// This file ends connections: after the peer has closed its side, after Close, and after
+// errors.
 
 // destroyLater ends the connection from within a callback, where it cannot be freed.
 func (c *Conn) destroyLater(err error) {
@@ -24,8 +24,8 @@ func (c *Conn) destroyLater(err error) {
 	})
 }
 
-// drain reads what has come and nobody wants any more: to close a socket with unread
-// input resets the connection, and that destroys an alert on its way. Loop.
+// drain reads and discards received bytes: closing a socket with unread input resets the
+// connection, which would destroy an alert in flight. Loop.
 func (c *Conn) drain() {
 	if c.closed() {
 		return
@@ -38,7 +38,7 @@ func (c *Conn) drain() {
 	}
 }
 
-// peerClosed is the end of what the peer sends. Loop.
+// peerClosed handles the end of the peer's data. Loop.
 func (c *Conn) peerClosed() {
 	var err error
 	if !c.closing() {
@@ -51,13 +51,13 @@ func (c *Conn) peerClosed() {
 	c.loop.post(c, func(int) { c.halfClose(err) })
 }
 
-// errNotYet is what a record layer returns that cannot end yet: it resumes reading
-// when it can, and meets the end again.
+// errNotYet is returned by a record layer that cannot end yet. It resumes reading once it
+// can, and reads the end again.
 var errNotYet = errors.New("poller: BUG: EOF during the handshake was not deferred")
 
-// halfClose ends a connection whose peer has closed its side, when the peer has
-// taken what is queued: it may still be reading. The sweep looks after it,
-// because netpoll has forgotten its descriptor. Loop.
+// halfClose ends a connection whose peer has closed its side, after the peer, which may
+// still be reading, has accepted the queued bytes. The once-a-second check flushes it,
+// because netpoll has removed its descriptor. Loop.
 func (c *Conn) halfClose(err error) {
 	if !c.closed() {
 		// RFC 8446 section 6.1: "Each party MUST send a "close_notify" alert
@@ -80,13 +80,13 @@ func (c *Conn) halfClose(err error) {
 	}
 }
 
-// halfClosed is how long a peer that has closed its side may take to read the
-// rest.
+// halfClosed limits how long a peer that has closed its side may take to read the
+// remaining bytes.
 const halfClosed = 10 * time.Second
 
-// Close flushes what is queued, closes our side, and waits at most linger for
-// the peer to close theirs; with 0 the connection is cut off at once. Nothing
-// is delivered any more, nothing can be queued.
+// Close sends the queued bytes, closes our side, and waits at most linger for the peer to
+// close its side; with 0 it closes the connection at once. After Close nothing is
+// delivered and nothing can be queued.
 func (c *Conn) Close(linger time.Duration) {
 	c.loop.post(c, func(int) {
 		if c.closed() {
@@ -122,7 +122,7 @@ func (c *Conn) closeWrite() {
 	}
 }
 
-// dropOutbox drops what is queued. Under mu.
+// dropOutbox discards the queued bytes. Under mu.
 func (c *Conn) dropOutbox() {
 	if c.out != nil {
 		outboxes.Put(c.out)
@@ -136,7 +136,7 @@ func (c *Conn) dropUnread() {
 	}
 }
 
-// destroy ends the connection: the last thing that happens to it. Loop, and not
+// destroy closes the socket and frees everything that the connection holds. Loop, and not
 // from within a callback of the operator.
 func (c *Conn) destroy(err error) {
 	if c.closed() {
@@ -152,7 +152,7 @@ func (c *Conn) destroy(err error) {
 	c.mu.Unlock()
 	c.dropUnread()
 	if failed := c.layer.free(); failed != nil {
-		err = failed // the peer was sent an alert, and given time to read it
+		err = failed // the peer was sent an alert and given time to read it
 	}
 	_ = unix.Close(int(fd))
 	c.loop.poll.Free(c.op)

@@ -13,45 +13,45 @@ import (
 	"roost/poller/epoll"
 )
 
-// idleWaiter is how a loop that has little to do waits for its next event.
+// idleWaiter makes a loop with little to do wait for its next event through Go's own
+// poller.
 //
-// A goroutine that blocks in epoll_wait is in a system call, and keeps a
-// processor of Go's scheduler until the scheduler's monitor thread takes it
-// away. As long as such calls come and go that thread looks every 20 us: with 250
-// events a second it costs ten times what the events do. A loop that waits
-// through Go's own poller is parked like any other goroutine, and the monitor
-// sleeps.
+// A goroutine that blocks in epoll_wait is in a system call and keeps a processor (P) of
+// Go's scheduler until the scheduler's monitor thread takes it away. While such calls
+// keep happening, that thread wakes every 20 us: at 250 events a second it costs ten
+// times as much as the events do. A loop that waits through Go's own poller is parked
+// like any other goroutine, and the monitor thread sleeps.
 //
-// So Go's poller watches an epoll descriptor, the gate, which watches the poll's. The
-// gate can be closed: a busy loop must not wake Go's poller with each of its events, nor
-// a loop that waits for the end of a batch with each keep-alive.
+// So Go's poller watches an epoll descriptor, the gate, which in turn watches the poll's
+// descriptor. The gate can be closed, because Go's poller must not be woken by each event
+// of a busy loop, nor by each keep-alive of a loop that waits for the end of a batch.
 type idleWaiter struct {
 	poll       int // epoll descriptors
 	gate       int
-	timer      int             // timerfd, watched by the gate: a timer of Go's would wake the monitor too
+	timer      int             // timerfd, watched by the gate: a Go timer would wake the monitor thread too
 	batch      unix.ItimerSpec // Config.KeepaliveBatch; 0: keep-alives are not batched
-	minWakeups int             // wake-ups in a second that make batches worth while
+	minWakeups int             // wake-ups per second from which batching is worth while
 
-	file      *os.File // the gate's owner
+	file      *os.File // owns the gate's descriptor
 	raw       syscall.RawConn
 	eventFunc func(uintptr) bool // waitEvent
 	timerFunc func(uintptr) bool // waitTimer
-	asked     bool               // one of these was called before
-	open      bool               // the gate
+	asked     bool               // eventFunc or timerFunc has been called since park
+	open      bool               // the gate is open
 
-	second             uint32 // the second that waits counts
-	waits, waitsBefore int    // how often there was something to do in it, and in the one before
+	second             uint32 // the second that waits belongs to
+	waits, waitsBefore int    // number of waits in that second and in the one before
 }
 
 const (
-	// maxWaits is how often a second a loop waits through Go's poller. One that would do
-	// so more often is busy and waits in epoll_wait, because the detour costs more than it
-	// saves where the next event is always near.
+	// maxWaits limits how many times per second a loop waits through Go's poller. A
+	// busier loop waits in epoll_wait, because the detour costs more than it saves if the
+	// next event is always near.
 	maxWaits = 4000
 
-	// minWakeups is how often a second there must be something to do for a batch to be
-	// worth while. A loop that batches has something to do once for each batch at most,
-	// and goes on as long as that is so every second time.
+	// minWakeups is the number of wake-ups per second from which batching is worth while.
+	// A loop that batches wakes at most once per batch, and keeps batching as long as at
+	// least every other batch has had something to do.
 	minWakeups = 20
 )
 
@@ -62,7 +62,7 @@ func newIdleWaiter(poll int, batch time.Duration) (n *idleWaiter, err error) {
 	}
 	n.eventFunc, n.timerFunc = n.waitEvent, n.waitTimer
 	if n.gate, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err == nil {
-		err = unix.SetNonblock(n.gate, true) // else Go does not poll it
+		err = unix.SetNonblock(n.gate, true) // otherwise Go does not poll it
 		n.file = os.NewFile(uintptr(n.gate), "gate")
 	}
 	if err == nil {
@@ -84,7 +84,7 @@ func newIdleWaiter(poll int, batch time.Duration) (n *idleWaiter, err error) {
 	return n, nil
 }
 
-// close gives the descriptors back.
+// close closes the descriptors.
 func (n *idleWaiter) close() {
 	if n.file != nil {
 		_ = n.file.Close()
@@ -94,9 +94,9 @@ func (n *idleWaiter) close() {
 	}
 }
 
-// wait returns when there is an event, or at once if the loop is too busy to wait.
-// quiet reports that nothing but keep-alives has come for a while: then the loop first
-// waits for the length of a batch, so that keep-alives are read together. What else comes
+// wait returns when there is an event, or at once if the loop is too busy to wait. quiet
+// reports that only keep-alives have arrived for a while: then the loop first waits for
+// one batch interval, so that keep-alives are read together. Other input that arrives
 // meanwhile is delayed by as much.
 func (n *idleWaiter) wait(second uint32, quiet bool) {
 	if n.second != second {
@@ -114,8 +114,8 @@ func (n *idleWaiter) wait(second uint32, quiet bool) {
 	n.park(n.eventFunc)
 }
 
-// park has check called before Go parks the goroutine, where it says whether
-// there is nothing to wait for, and again when something has woken it.
+// park calls check before Go parks the goroutine, to see whether there is anything to
+// wait for, and again after the goroutine was woken.
 func (n *idleWaiter) park(check func(uintptr) bool) {
 	n.asked = false
 	_ = n.raw.Read(check)
@@ -129,7 +129,7 @@ func (n *idleWaiter) waitEvent(uintptr) bool {
 	n.asked = true
 	if !n.open {
 		n.open = true
-		epoll.Modify(n.gate, n.poll, unix.EPOLLIN) // what has come meanwhile comes through at once
+		epoll.Modify(n.gate, n.poll, unix.EPOLLIN) // an event that is already pending passes at once
 	}
 	return false
 }
@@ -143,7 +143,7 @@ func (n *idleWaiter) waitTimer(uintptr) bool {
 	return !epoll.SetTimer(n.timer, &n.batch)
 }
 
-// closeGate lets no event through the gate.
+// closeGate stops events from passing the gate.
 func (n *idleWaiter) closeGate() {
 	if n.open {
 		n.open = false

@@ -18,11 +18,11 @@ import (
 	"roost/poller/epoll"
 )
 
-// maxAccepts is how many connections one wake-up accepts, so that a storm of
-// them does not stop the loop for those who are there already.
+// maxAccepts limits how many connections are accepted per wake-up, so that a burst of
+// them does not delay the loop's existing connections.
 const maxAccepts = 128
 
-// Listener is one listening socket. All of them are on the first loop.
+// Listener is one listening socket. All listeners belong to the first loop.
 type Listener struct {
 	p    *Poller
 	loop *loop
@@ -32,15 +32,14 @@ type Listener struct {
 
 	// loop
 	op           *epoll.Operator
-	reserve      int    // a descriptor to give up when there are no others
-	lastErrLog   uint32 // the second in which an error was logged last
-	lastLimitLog uint32 // … and a limit
+	reserve      int    // a spare descriptor, closed when no others are available
+	lastErrLog   uint32 // when an error was last logged, in the loop's seconds
+	lastLimitLog uint32 // the same for a limit
 	closed       bool
 }
 
-// listenNetwork is the network to pass to net.Listen for addr. The package takes
-// "0.0.0.0" for all addresses, IPv6 included; whoever writes an IPv4 address
-// means IPv4.
+// listenNetwork returns the network to pass to net.Listen for addr. Package net listens
+// on IPv6 too for "0.0.0.0", but an IPv4 address should mean IPv4 only.
 func listenNetwork(addr string) string {
 	host, _, _ := net.SplitHostPort(addr)
 	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4() {
@@ -49,9 +48,9 @@ func listenNetwork(addr string) string {
 	return "tcp"
 }
 
-// Listen begins to accept connections at addr, host:port. An IPv4 address
-// listens on IPv4 only; "[::]" and an empty host listen on IPv4 and IPv6.
-// With a tls.Config the connections begin with a TLS handshake.
+// Listen starts accepting connections at addr, a host:port. An IPv4 address listens on
+// IPv4 only; "[::]" and an empty host listen on IPv4 and IPv6. If cfg is not nil,
+// connections begin with a TLS handshake.
 func (p *Poller) Listen(addr string, cfg *tls.Config) (*Listener, error) {
 	nl, err := (&net.ListenConfig{}).Listen(context.Background(), listenNetwork(addr), addr)
 	if err != nil {
@@ -88,13 +87,13 @@ func (p *Poller) Listen(addr string, cfg *tls.Config) (*Listener, error) {
 	return l, nil
 }
 
-// filer is a socket of package net.
+// filer is implemented by the sockets of package net.
 type filer interface {
 	File() (*os.File, error)
 }
 
-// detachFD takes a non-blocking descriptor of a socket out of package net; the
-// caller closes both.
+// detachFD returns a non-blocking duplicate of the descriptor of a socket of package net;
+// the caller closes both.
 func detachFD(s filer) (int, error) {
 	f, err := s.File()
 	if err != nil {
@@ -119,10 +118,10 @@ func openReserve() int {
 	return fd
 }
 
-// Addr is the address that the listener was bound to.
+// Addr returns the address that the listener is bound to.
 func (l *Listener) Addr() net.Addr { return l.addr }
 
-// Close stops listening; connections that were accepted live on.
+// Close stops listening. Accepted connections stay open.
 func (l *Listener) Close() error {
 	done := make(chan error, 1)
 	l.loop.post(nil, func(int) {
@@ -147,15 +146,15 @@ func (l *Listener) Close() error {
 	}
 }
 
-// accept accepts the connections that wait, up to maxAccepts. Loop.
+// accept accepts pending connections, at most maxAccepts. Loop.
 func (l *Listener) accept(epoll.Source) error {
 	limit := l.p.maxFile()
 	for range maxAccepts {
 		fd, sa, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		switch {
 		case err == nil && fd >= limit:
-			// A new descriptor is the lowest that is free: those below are taken. The
-			// peer learns at once that there is no room.
+			// The kernel assigns the lowest free descriptor, so all below are in use.
+			// Closing the connection tells the peer at once that the server is full.
 			_ = unix.Close(fd)
 			l.logError("no more connections are accepted, the remaining descriptors are reserved: raise the limit of open files", unix.EMFILE)
 		case err == nil:
@@ -174,7 +173,7 @@ func (l *Listener) accept(epoll.Source) error {
 	return nil
 }
 
-// maxFile is the first descriptor that no connection may have.
+// maxFile returns the lowest descriptor that connections must not use.
 func (p *Poller) maxFile() int {
 	if p.cfg.ReserveFiles <= 0 {
 		return math.MaxInt
@@ -186,10 +185,10 @@ func (p *Poller) maxFile() int {
 	return int(limit.Cur) - min(p.cfg.ReserveFiles, int(limit.Cur)/2)
 }
 
-// exhausted is called when there are no descriptors left. The event would come
-// again at once and for ever, so one connection is taken with the descriptor
-// that was held back for this, and closed: its peer learns that there is no
-// room. Where even that fails, the listener pauses for a second.
+// exhausted is called when no descriptors are left. The event would repeat at once and
+// forever, so one connection is accepted with the spare descriptor and closed, which
+// tells its peer that the server is full. If even that fails, the listener pauses for a
+// second.
 func (l *Listener) exhausted(err error) {
 	l.logError("no descriptors are left for new connections: raise the limit of open files", err)
 	if l.reserve >= 0 {
@@ -205,7 +204,7 @@ func (l *Listener) exhausted(err error) {
 	time.AfterFunc(time.Second, func() { l.loop.post(nil, l.resumeAccept) })
 }
 
-// resumeAccept accepts again after a pause. Loop.
+// resumeAccept resumes accepting after a pause. Loop.
 func (l *Listener) resumeAccept(int) {
 	if l.closed {
 		return
@@ -216,14 +215,15 @@ func (l *Listener) resumeAccept(int) {
 	_ = l.loop.poll.WatchRead(l.op)
 }
 
-// logError logs an error, at most once a minute.
+// logError logs an error at most once a minute.
 func (l *Listener) logError(msg string, err error) {
 	if l.oncePerMinute(&l.lastErrLog) {
 		l.p.cfg.Logger.Error(msg, "listener", l.addr.String(), "err", err)
 	}
 }
 
-// oncePerMinute returns true at most once a minute for each last. Loop.
+// oncePerMinute reports whether *last is more than a minute ago, and if so sets it to
+// now. Loop.
 func (l *Listener) oncePerMinute(last *uint32) bool {
 	now := l.loop.now
 	if *last != 0 && now-*last < 60 {
@@ -233,7 +233,8 @@ func (l *Listener) oncePerMinute(last *uint32) bool {
 	return true
 }
 
-// admit gives a peer its place within the limits. Loop.
+// admit counts a peer's connection against the limits and reports whether it may be
+// accepted. Loop.
 func (l *Listener) admit(peer netip.Addr) (place peerIndex, ok bool) {
 	from, limited := networkOf(peer)
 	if !limited {
@@ -248,12 +249,12 @@ func (l *Listener) admit(peer netip.Addr) (place peerIndex, ok bool) {
 	}
 	l.p.stats.refused.Add(1)
 	if l.oncePerMinute(&l.lastLimitLog) {
-		l.p.cfg.Logger.Warn("an address is at its limit, connections of it are refused", "listener", l.addr.String(), "network", from.String(), "limit", limit)
+		l.p.cfg.Logger.Warn("a network has reached its limit, its connections are refused", "listener", l.addr.String(), "network", from.String(), "limit", limit)
 	}
 	return 0, false
 }
 
-// newConn makes a connection of a socket, on a loop of its own.
+// newConn creates a connection for an accepted socket.
 func (l *Listener) newConn(fd int, sa unix.Sockaddr) {
 	peer := addrPort(sa).Addr()
 	place, ok := l.admit(peer)
@@ -272,7 +273,7 @@ func (l *Listener) newConn(fd int, sa unix.Sockaddr) {
 		}
 		if l.tls != nil {
 			c.setBottom(newStdTLS(c, l.tls, shareNetwork(peer)))
-			c.setState(stateHandshaking) // before anybody can queue what must not leave in clear
+			c.setState(stateHandshaking) // before anything can be queued that must not be sent in plain text
 		}
 		if c.handler = l.p.cfg.Accept(c, l); c.handler == nil {
 			c.reject()
@@ -298,7 +299,7 @@ func (c *Conn) reject() {
 	c.loop.p.addrs.release(c.loop.p.unauth.leave(c))
 }
 
-// setOptions prepares a socket. Errors do not matter: the socket works without.
+// setOptions sets a socket's options. Errors are ignored: the socket works without them.
 func (p *Poller) setOptions(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	p.setUserTimeout(fd)
@@ -310,16 +311,16 @@ func (p *Poller) setOptions(fd int) {
 	}
 }
 
-// setUserTimeout has the system end the connection when what was sent is not
-// acknowledged for too long.
+// setUserTimeout makes the kernel end the connection if sent bytes are not acknowledged
+// for too long.
 func (p *Poller) setUserTimeout(fd int) {
 	if t := p.cfg.UserTimeout; t > 0 {
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(t/time.Millisecond))
 	}
 }
 
-// Attach takes over an established TCP connection, an outgoing one for
-// instance. nc must not be used afterwards.
+// Attach takes over an established TCP connection, such as an outgoing one. nc must not
+// be used afterwards.
 func (p *Poller) Attach(nc net.Conn, h Handler) (*Conn, error) {
 	f, ok := nc.(filer)
 	if !ok {

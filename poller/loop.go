@@ -19,30 +19,30 @@ type loop struct {
 	waiter *idleWaiter
 
 	// loop
-	buf        []byte                               // what is read goes here
-	plain      []byte                               // what TLS opens goes here; nil until needed
+	buf        []byte                               // read buffer
+	plain      []byte                               // buffer for data that crypto/tls decrypts; nil until needed
 	conns      []*Conn                              // all connections, at Conn.slot
-	unread     map[*Conn]*bytebufferpool.ByteBuffer // what handlers that paused have not used
-	timed      []*Conn                              // those with a deadline, see due
+	unread     map[*Conn]*bytebufferpool.ByteBuffer // input that paused handlers have not consumed
+	timed      []*Conn                              // connections with a deadline, see due
 	now        uint32                               // seconds since start
-	lastActive uint32                               // the last of them in which a connection came, left, or sent more than a keep-alive
+	lastActive uint32                               // the last second in which a connection was added, was removed, or sent more than a keep-alive
 	start      time.Time
 	maxUnread  int  // the largest number of entries in unread so far
-	sweepPos   int  // conns up to here are still to be checked in this sweep
-	sweepBatch int  // how many are checked in one second of it
+	sweepPos   int  // conns[:sweepPos] are still to be checked in this sweep
+	sweepBatch int  // how many are checked in each second
 	ending     bool // Close was called
 
-	keys keyCache // has a lock of its own
+	keys keyCache // has its own lock
 
 	mu    sync.Mutex
 	tasks []task
 	spare []task
-	awake bool // the loop will look at tasks before it sleeps, or was woken for them
-	ended bool // the poll is closed: nothing runs any more
+	awake bool // the loop has been woken for tasks, or will look at them before it sleeps
+	ended bool // the poll is closed: no task runs any more
 	done  chan struct{}
 }
 
-// task is a function that is to run on the loop.
+// task is a function to run on the loop.
 type task struct {
 	c *Conn
 	f func(loop int)
@@ -69,7 +69,7 @@ func newLoop(p *Poller, index int) (*loop, error) {
 	return l, nil
 }
 
-// post has f run on the loop, in the order of the calls.
+// post runs f on the loop, in the order of the calls.
 func (l *loop) post(c *Conn, f func(loop int)) {
 	l.mu.Lock()
 	if l.ended {
@@ -93,8 +93,8 @@ func (l *loop) begin() {
 	l.mu.Unlock()
 }
 
-// end is called after a batch of events, and waits for the next. closed says that
-// there is none.
+// end is called after a batch of events and waits for the next one. closed reports that
+// there will be none.
 func (l *loop) end(closed bool) {
 	l.runTasks()
 	if !closed {
@@ -140,7 +140,8 @@ func (l *loop) takeTasks(enough bool) (tasks []task, more bool) {
 	return tasks, true
 }
 
-// reuse keeps the memory of a list of tasks, but not what a storm needed.
+// reuse keeps a task list's memory for the next round, unless it has grown unusually
+// large.
 func (l *loop) reuse(tasks []task) {
 	if tasks != nil && cap(tasks) <= 4096 {
 		l.mu.Lock()
@@ -149,7 +150,7 @@ func (l *loop) reuse(tasks []task) {
 	}
 }
 
-// stash keeps what a connection's handler has not used, after what it has not used
+// stash appends input that a connection's handler has not consumed to what was stashed
 // before.
 func (l *loop) stash(c *Conn, p []byte) {
 	unread := l.unread[c]
@@ -164,7 +165,7 @@ func (l *loop) stash(c *Conn, p []byte) {
 	}
 }
 
-// unstash returns what was stashed, nil if there is nothing.
+// unstash removes and returns the stashed input, nil if there is none.
 func (l *loop) unstash(c *Conn) *bytebufferpool.ByteBuffer {
 	unread := l.unread[c]
 	if unread == nil {
@@ -180,7 +181,7 @@ func (l *loop) unstash(c *Conn) *bytebufferpool.ByteBuffer {
 	return unread
 }
 
-// add makes a connection one of the loop's; it is to be registered next.
+// add adds a connection to the loop's list; the caller registers it next.
 func (l *loop) add(c *Conn) {
 	c.slot = int32(len(l.conns))
 	l.conns = append(l.conns, c)
@@ -198,7 +199,7 @@ func (l *loop) remove(c *Conn) {
 	l.lastActive = l.now
 }
 
-// shrink returns the list in less memory, if many of its connections have ended.
+// shrink returns the list in less memory if many of its connections have ended.
 func shrink(list []*Conn) []*Conn {
 	if cap(list) <= 1024 || len(list) >= cap(list)/4 {
 		return list
@@ -206,9 +207,9 @@ func shrink(list []*Conn) []*Conn {
 	return append(make([]*Conn, 0, cap(list)/2), list...)
 }
 
-// sweepPeriod returns how long one check of all connections for idleness takes: a part
-// of them each second, so that a million cost neither a pause nor, where the timeout is
-// long, any time to speak of. A silent connection is closed at most one period late.
+// sweepPeriod returns how long one check of all connections for idleness takes. A part of
+// them is checked each second, so that a million connections cause no pause and, with a
+// long timeout, hardly any cost. A silent connection is closed at most one period late.
 func sweepPeriod(timeout time.Duration) time.Duration {
 	return min(max(timeout/16, 16*time.Second), time.Hour).Truncate(time.Second)
 }
@@ -230,12 +231,13 @@ func (l *loop) tick(int) {
 	}
 }
 
-// sweep checks this second's part of the connections for those that have sent nothing
-// for the timeout. It goes from the end of the list to its front: a connection that is
-// moved into the slot of one that has ended was checked already.
+// sweep checks this second's part of the connections for those that have been silent for
+// the timeout. It proceeds from the end of the list to its front, because remove moves
+// the last connection, already checked, into the freed slot.
 func (l *loop) sweep(timeout time.Duration) {
 	seconds := int(sweepPeriod(timeout) / time.Second)
-	// The remaining part of a sweep does not take longer because many have ended.
+	// The batch does not shrink during a sweep, so that a sweep does not take longer when
+	// many connections end.
 	l.sweepBatch = max(l.sweepBatch, len(l.conns)/seconds+1)
 	l.sweepPos = min(l.sweepPos, len(l.conns))
 	for n := l.sweepBatch; n > 0 && l.sweepPos > 0; n-- {
@@ -250,7 +252,7 @@ func (l *loop) sweep(timeout time.Duration) {
 	}
 }
 
-// close cuts off all connections and ends the loop.
+// close closes all connections at once and ends the loop.
 func (l *loop) close() error {
 	l.post(nil, func(int) {
 		l.ending = true
@@ -258,12 +260,13 @@ func (l *loop) close() error {
 			l.conns[len(l.conns)-1].destroy(ErrClosed)
 		}
 	})
-	// Handlers may post in their last call: those tasks run before the end.
+	// Handlers may post tasks in Closed: these run before the loop ends.
 	last := make(chan struct{})
 	l.post(nil, func(int) { l.post(nil, func(int) { close(last) }) })
 	<-last
 	l.mu.Lock()
-	// From here on the poll's event descriptor may be somebody else's.
+	// From here on the number of the poll's event descriptor may be reused by another
+	// file.
 	l.ended = true
 	l.mu.Unlock()
 	err := l.poll.Close()

@@ -12,16 +12,16 @@ import (
 	"roost/poller/epoll"
 )
 
-// The buffers of outboxes and of input that waits come from pools and go back as soon as they are
-// empty: an idle connection has none.
+// The buffers of outboxes and of unconsumed input come from pools and are returned as
+// soon as they are empty: an idle connection has none.
 var (
 	outboxes  bytebufferpool.Pool
 	inputPool bytebufferpool.Pool
 )
 
-// buffer returns a buffer for input that has to wait. What is held for a peer that
-// has not authenticated is as large as what it has sent; those of the pool are
-// as large as others have needed.
+// buffer returns a buffer for input that has to wait. For a peer that has not
+// authenticated it is a new one, only as large as the input; buffers of the pool are as
+// large as their earlier users needed.
 func (c *Conn) buffer() *bytebufferpool.ByteBuffer {
 	if c.unauth() {
 		return new(bytebufferpool.ByteBuffer)
@@ -29,21 +29,19 @@ func (c *Conn) buffer() *bytebufferpool.ByteBuffer {
 	return inputPool.Get()
 }
 
-// largeWriteFactor is how many times the limit of an outbox one write may be that
-// finds it empty, unless Config.LargeWrite says otherwise: a large roster is not a
-// slow reader.
+// largeWriteFactor times Config.Outbox is the default limit of one write to an empty
+// outbox: a large roster does not mean that the peer reads slowly.
 const largeWriteFactor = 16
 
-// Queue copies p to the outbox, as one message of the record layer; it makes
-// no system call. ErrFull means that the peer does not read and nothing was
-// taken.
+// Queue copies p to the outbox, as one message of the record layer. It makes no system
+// call. ErrFull means that the peer does not read fast enough; then nothing was queued.
 func (c *Conn) Queue(p []byte) error {
-	defer panics.Stop() // the lock may be held, and bytes of somebody else's stream half written
+	defer panics.Stop() // the lock may be held, and a stream's bytes half written
 	c.mu.Lock()
 	err := c.checkSpace(len(p))
 	if err == nil {
 		if err = c.layer.seal(p); err != nil {
-			c.loop.p.unauth.set(c, heldOutbox, c.queued()) // not what checkSpace counted
+			c.loop.p.unauth.set(c, heldOutbox, c.queued()) // undo what checkSpace counted
 		}
 	}
 	c.mu.Unlock()
@@ -62,9 +60,9 @@ func (c *Conn) checkSpace(n int) error {
 	return nil
 }
 
-// mayQueue is how many bytes there may be in the outbox after a write of n bytes that
-// finds queued in it. A large write need not find it empty: a client that reads on may
-// have left some of what came before, and is not slow for that.
+// mayQueue returns how many bytes the outbox may hold after a write of n bytes when it
+// already holds queued bytes. A large write is allowed even if the outbox is not empty: a
+// client that reads steadily may still have some earlier bytes to read.
 func (c *Conn) mayQueue(queued, n int) int {
 	limit := c.loop.p.cfg.Outbox
 	switch {
@@ -78,7 +76,7 @@ func (c *Conn) mayQueue(queued, n int) int {
 	return limit
 }
 
-// append puts p in the outbox. Under mu.
+// append appends p to the outbox. Under mu.
 func (c *Conn) append(p []byte) {
 	if c.out == nil {
 		c.out = outboxes.Get()
@@ -93,19 +91,19 @@ func (c *Conn) queued() int {
 	return len(c.out.B)
 }
 
-// Queued is the number of bytes that wait in the outbox.
+// Queued returns the number of bytes in the outbox.
 func (c *Conn) Queued() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.queued()
 }
 
-// Flush writes what is queued, as far as the socket takes it. It reports whether the
-// socket is full and bytes are left: then Drained is called when it has taken all of
-// them. Without such a report nothing is promised: Queued alone does not tell, since
-// what it counts may not have been offered to the socket yet.
+// Flush writes as many queued bytes as the socket accepts. It reports whether the socket
+// is full and bytes remain: then Drained is called once the socket has accepted all of
+// them. Otherwise Drained may not be called; Queued > 0 does not imply it, because those
+// bytes may not have been offered to the socket yet.
 func (c *Conn) Flush() (full bool) {
-	defer panics.Stop() // the lock may be held, and bytes of somebody else's stream half written
+	defer panics.Stop() // the lock may be held, and a stream's bytes half written
 	c.mu.Lock()
 	failed := c.flush()
 	full = c.full && failed == nil
@@ -124,15 +122,16 @@ func (c *Conn) flush() (failed error) {
 	return c.write()
 }
 
-// write offers the outbox to the socket. The handler is told, soon, when a socket that
-// had been full has taken everything, whoever calls this. Under mu.
+// write writes the outbox to the socket. When a socket that was full has accepted
+// everything, the handler's Drained is called soon, whichever goroutine called write.
+// Under mu.
 func (c *Conn) write() (failed error) {
 	for c.out != nil {
 		n, err := epoll.Write(c.fd, c.out.B)
 		c.loop.p.stats.writes.Add(1)
 		switch {
 		case n == len(c.out.B):
-			// With its length: from that the pool learns what to keep.
+			// The length is left as it is: the pool calibrates its buffer sizes by it.
 			outboxes.Put(c.out)
 			c.out = nil
 			if c.full {
@@ -142,8 +141,8 @@ func (c *Conn) write() (failed error) {
 			c.loop.p.unauth.set(c, heldOutbox, 0)
 		case err == unix.EINTR:
 		case err == nil, err == unix.EAGAIN:
-			// What is left moves to the front; the socket is full, and a slow
-			// peer's copy costs less than a field in every connection.
+			// The remaining bytes move to the front. Copying them for a slow peer costs
+			// less than an offset in every connection.
 			c.out.B = c.out.B[:copy(c.out.B, c.out.B[max(n, 0):])]
 			if c.unauth() {
 				c.fitOutbox()
@@ -158,8 +157,8 @@ func (c *Conn) write() (failed error) {
 	return nil
 }
 
-// fitOutbox has what waits for a peer that has not authenticated take no more memory
-// than it has bytes. Under mu.
+// fitOutbox replaces the outbox of a peer that has not authenticated with a copy of
+// exactly its size. Under mu.
 func (c *Conn) fitOutbox() {
 	fit := &bytebufferpool.ByteBuffer{B: bytes.Clone(c.out.B)}
 	outboxes.Put(c.out)
@@ -167,8 +166,8 @@ func (c *Conn) fitOutbox() {
 	c.loop.p.unauth.set(c, heldOutbox, len(fit.B))
 }
 
-// arm asks for an event when the socket takes bytes again. Most sockets are never
-// full: what handles that event is made when it is first needed, on the loop.
+// arm requests an event for when the socket is writable again. Most sockets are never
+// full, so the event's handler is created only when it is first needed, on the loop.
 // Under mu.
 func (c *Conn) arm() {
 	switch {
@@ -182,7 +181,7 @@ func (c *Conn) arm() {
 	}
 }
 
-// writable is the event that arm asked for. Loop.
+// writable handles the event that arm requested. Loop.
 func (c *Conn) writable(epoll.Source) error {
 	c.mu.Lock()
 	failed := c.write()
@@ -199,7 +198,7 @@ func (c *Conn) writable(epoll.Source) error {
 	return nil
 }
 
-// afterDrain goes on with what waited for an empty outbox. Loop.
+// afterDrain continues what waited for an empty outbox. Loop.
 func (c *Conn) afterDrain(loop int) {
 	if c.closed() {
 		return

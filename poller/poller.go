@@ -1,14 +1,14 @@
 //go:build linux
 
-// Package poller is the sockets: event loops on netpoll's pollers, connections
-// that own no buffer and no goroutine while they are idle, outboxes bounded in
-// bytes, TLS, limits and the idle sweep. It knows nothing of XML or addresses.
+// Package poller handles sockets: event loops on netpoll's pollers, connections that own
+// no buffer and no goroutine while they are idle, outboxes limited in bytes, TLS, limits
+// and the idle timeout. It knows nothing about XML or JIDs.
 //
 // # Ownership
 //
-// A connection belongs to one loop. Everything of it that is marked "loop" is
-// used by that loop's goroutine only; what others may call goes through its
-// lock, or is posted to the loop. No write ever waits for a socket.
+// A connection belongs to one loop. Fields and methods marked "loop" are used only by
+// that loop's goroutine; methods that other goroutines may call take the connection's
+// lock or post a function to the loop. No write ever blocks on a socket.
 package poller
 
 import (
@@ -26,75 +26,75 @@ import (
 	"roost/poller/leantls"
 )
 
-// What a connection answers or ends with.
+// Errors that the methods of a Conn return, or that a connection ends with.
 var (
 	ErrFull      = errors.New("poller: the outbox is full")
 	ErrClosed    = errors.New("poller: the connection is closed")
-	ErrIdle      = errors.New("poller: nothing was heard for too long")
+	ErrIdle      = errors.New("poller: the peer was silent for too long")
 	ErrDeadline  = errors.New("poller: the deadline has passed")
 	ErrTruncated = errors.New("poller: TLS ended without a close_notify")
-	ErrPipelined = errors.New("poller: bytes were sent in clear behind the start of TLS")
+	ErrPipelined = errors.New("poller: the peer sent plain bytes after the start of TLS")
 	ErrHandshake = errors.New("poller: the TLS handshake failed")
-	ErrStalled   = errors.New("poller: the rest of a TLS record did not come")
+	ErrStalled   = errors.New("poller: the peer did not complete a TLS record in time")
 )
 
-// Handler is what a connection's events go to. All calls for one connection
-// come from its loop's goroutine, one after another.
+// Handler receives a connection's events. All calls for one connection are made by its
+// loop's goroutine, one after another.
 type Handler interface {
-	// Data lends bytes that came in until it returns; it answers how many it
-	// has used. Fewer than all only if it has paused or closed the connection:
-	// the rest is given again after Resume.
+	// Data processes received bytes, which are valid until it returns, and returns the
+	// number of bytes consumed. It may consume fewer than all only if it has paused or
+	// closed the connection; the others are passed again after Resume.
 	Data(loop int, p []byte) (n int)
 
-	// KeepAlive reports whether p, which came in, says no more than that the peer is
-	// still there. While nothing else comes, Config.KeepaliveBatch applies. It is called before
-	// Data is, with the same bytes, or with more of them while the connection is paused.
+	// KeepAlive reports whether the received bytes p are only a keep-alive. While only
+	// keep-alives arrive, Config.KeepaliveBatch applies. KeepAlive is called before Data
+	// with the same bytes, or with more of them while the connection is paused.
 	KeepAlive(p []byte) bool
 
-	// Secured is called when a TLS handshake is done, before the first Data
-	// that came through it. st is lent. leaf is the certificate that the peer was
-	// shown in this handshake, or that of the session that it resumes; nil if there is
-	// none or it is not known.
+	// Secured is called when a TLS handshake has succeeded, before the first Data that
+	// TLS protects. st is valid until Secured returns. leaf is the certificate that the
+	// peer was sent in this handshake or in that of the session that it resumes; nil if
+	// there is none or it is not known.
 	Secured(loop int, st *tls.ConnectionState, leaf *x509.Certificate)
 
-	// Drained is called, soon, when a socket that had been full has taken everything:
-	// once after each time that Conn.Flush has reported so, or more often. Nothing is
-	// called for what a socket takes at once.
+	// Drained is called soon after a full socket has accepted the whole outbox: at least
+	// once for each time that Conn.Flush reported a full socket. It is not called for
+	// bytes that the socket accepts at once.
 	Drained(loop int)
 
-	// Expired is called when a deadline has passed (ErrDeadline), nothing was heard
-	// for IdleTimeout (ErrIdle), or a peer that has not authenticated holds too much
-	// memory (ErrMemory). It may queue last words and Close; where it
-	// does not, the connection is cut off and Closed gets err.
+	// Expired is called when a deadline has passed (ErrDeadline), when the peer has been
+	// silent for IdleTimeout (ErrIdle), or when a peer that has not authenticated holds
+	// too much memory (ErrMemory). It may queue a last message and call Close; otherwise
+	// the connection is closed at once and Closed gets err.
 	Expired(loop int, err error)
 
-	// Closed is the last call, exactly once. err is nil when we closed, io.EOF
-	// when the peer did, and the reason otherwise.
+	// Closed is the last call and is made exactly once. err is nil if this side closed
+	// the connection, io.EOF if the peer did, and the reason otherwise.
 	Closed(loop int, err error)
 }
 
-// Config is what a Poller needs. Zero values take the default given.
+// Config configures a Poller. A zero field means the stated default.
 type Config struct {
 	Loops          int           // event loops; default GOMAXPROCS
-	ReadBuffer     int           // bytes, one buffer for each loop; default 64 KiB
-	Outbox         int           // bytes that wait for one slow peer; default 256 KiB
-	LargeWrite     int           // bytes of one write that finds nothing waiting; default 16 times Outbox
-	IdleTimeout    time.Duration // a connection that sends nothing for so long is closed; 0: never
-	Handshakes     int           // TLS handshakes under way at once, of which one network may take what others leave free: half of them at most; default 1,024
-	RecordTimeout  time.Duration // from the first to the last byte of a TLS record; default 1 min
-	StdTLS         bool          // keep TLS 1.3 with crypto/tls after the handshake, at several KB for an idle connection
-	UnauthMemory   int           // bytes held for all accepted peers that have not authenticated (Conn.Authenticated), TLS handshakes included; one network has half at most; 0: no limit
-	MaxPerAddress  int           // connections of one IPv4 address or IPv6 /64, loopback exempt; 0: no limit
-	MaxAttempts    int           // connections one of those may open in a minute, loopback exempt; 0: no limit
-	UserTimeout    time.Duration // TCP_USER_TIMEOUT: unacknowledged bytes for so long end a connection; 0: the system's
+	ReadBuffer     int           // size in bytes of each loop's one read buffer; default 64 KiB
+	Outbox         int           // limit of one connection's outbox in bytes; default 256 KiB
+	LargeWrite     int           // limit in bytes of one write to an empty outbox; default 16 times Outbox
+	IdleTimeout    time.Duration // a connection whose peer is silent for this long is closed; 0: never
+	Handshakes     int           // limit of concurrent TLS handshakes; one network gets at most half of them; default 1,024
+	RecordTimeout  time.Duration // limit of the time from the first to the last byte of a TLS record; default 1 min
+	StdTLS         bool          // TLS 1.3 connections stay with crypto/tls after the handshake, which costs several KB for each idle connection
+	UnauthMemory   int           // limit in bytes of memory held before Conn.Authenticated, TLS handshakes included; one network gets at most half; 0: no limit
+	MaxPerAddress  int           // limit of connections from one IPv4 address or IPv6 /64, loopback exempt; 0: no limit
+	MaxAttempts    int           // limit of new connections per minute from one of those, loopback exempt; 0: no limit
+	UserTimeout    time.Duration // TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged; 0: the system's default
 	KeepAlive      time.Duration // TCP keep-alive interval; 0: none
-	KeepaliveBatch time.Duration // while all that comes is keep-alives (Handler.KeepAlive), they are read together this often; 0: at once
+	KeepaliveBatch time.Duration // while only keep-alives arrive (Handler.KeepAlive), they are read in batches at this interval; 0: at once
 
-	// ReserveFiles is how many file descriptors connections leave to the rest of the
-	// process, half of the limit at most; 0: none.
+	// ReserveFiles is the number of file descriptors that connections leave to the rest
+	// of the process, at most half of the process's limit; 0: none.
 	ReserveFiles int
 
-	Accept     func(c *Conn, l *Listener) Handler // what handles an accepted connection; nil refuses it
+	Accept     func(c *Conn, l *Listener) Handler // returns the handler of an accepted connection; a nil function refuses all connections
 	AfterBatch func(loop int)                     // called by each loop after every batch of events
 	Logger     *slog.Logger                       // nil discards
 }
@@ -121,24 +121,25 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// Stats are counters of a Poller since it was made, and Conns now.
+// Stats are the counters of a Poller since it was created. Conns, Handshake and Unauth
+// are current values.
 type Stats struct {
 	Conns     int64 // connections open
 	Accepted  int64
-	Refused   int64 // for a limit of their address
+	Refused   int64 // connections refused for a limit of their network
 	Reads     int64 // read system calls
 	Writes    int64 // write system calls
-	Handshake int64 // TLS handshakes under way or waiting
-	Unauth    int64 // bytes held for peers that have not authenticated
-	Evicted   int64 // peers that had to leave for the bytes that they held
-	GaveUp    int64 // handshakes whose silent peers gave up their slots to others
-	Panics    int64 // in TLS handshakes; each has ended one connection
+	Handshake int64 // TLS handshakes in progress or waiting
+	Unauth    int64 // bytes currently held for peers that have not authenticated
+	Evicted   int64 // connections closed to free memory held before authentication
+	GaveUp    int64 // handshakes ended because their peers were silent while others waited
+	Panics    int64 // panics in TLS handshakes; each ended one connection
 
 	LeanTLS     int64                   // TLS handshakes after which the lean record layer took over
-	LeanRefused [leantls.Refusals]int64 // those after which it did not, by reason
+	LeanRefused [leantls.Refusals]int64 // TLS handshakes after which it did not, by reason
 }
 
-// counters are the Stats as they are counted.
+// counters are the counters that Stats reads.
 type counters struct {
 	conns, accepted, refused, reads, writes, handshakes, gaveUp, evicted, lean atomic.Int64
 
@@ -150,12 +151,12 @@ type Poller struct {
 	cfg      Config
 	start    time.Time
 	loops    []*loop
-	next     atomic.Uint32 // the loop that gets the next connection
+	next     atomic.Uint32 // round-robin counter for nextLoop
 	stats    counters
 	panics   panics.Counter
 	addrs    addresses
 	unauth   unauth
-	attempts attempts // the first loop's
+	attempts attempts // owned by the first loop
 	queue    handshakes
 	lean     leanConfigs
 
@@ -168,7 +169,7 @@ type Poller struct {
 	closing atomic.Bool
 }
 
-// New starts the loops.
+// New returns a Poller and starts its loops.
 func New(cfg Config) (*Poller, error) {
 	cfg.setDefaults()
 	p := &Poller{cfg: cfg, start: time.Now(), stopped: make(chan struct{})}
@@ -189,7 +190,7 @@ func New(cfg Config) (*Poller, error) {
 	return p, nil
 }
 
-// sweep wakes every loop once a second: the only timer there is.
+// sweep wakes every loop once a second. It is the package's only periodic timer.
 func (p *Poller) sweep() {
 	for {
 		select {
@@ -204,10 +205,10 @@ func (p *Poller) sweep() {
 	}
 }
 
-// uptime is the time since the poller was made, which is more than 0.
+// uptime is the time since the poller was created; it is never 0.
 func (p *Poller) uptime() time.Duration { return time.Since(p.start) + 1 }
 
-// Stats reads the counters.
+// Stats returns a snapshot of the counters.
 func (p *Poller) Stats() Stats {
 	s := &p.stats
 	all := Stats{
@@ -221,7 +222,8 @@ func (p *Poller) Stats() Stats {
 	return all
 }
 
-// Close cuts off all connections and ends the loops. Handlers are told.
+// Close closes all connections at once and ends the loops. Each handler's Closed is
+// called.
 func (p *Poller) Close() error {
 	if !p.closing.CompareAndSwap(false, true) {
 		return nil

@@ -2,8 +2,8 @@
 
 package poller
 
-// connState is how far a connection has come in its life. States further down exclude
-// those above for good; only the first two may alternate.
+// connState is the stage of a connection's life. A connection never returns to an earlier
+// state, except that the first two may alternate.
 //
 //	  ┌─────────── done ───────────┐
 //	  ▼                            │
@@ -16,32 +16,31 @@ package poller
 //	      outbox is not empty                      outbox empty,
 //	                                               or time is up
 //
-// Accepted connections begin open, or handshaking where the listener has TLS. Without
-// anything in the outbox the peer's end leads from open to closed.
-// From every state an error, a deadline or Close(0) leads to closed. Whether reading is
-// paused (Conn.paused), what the descriptor is registered for (Conn.watch), and whether
-// netpoll has seen a hang-up (Conn.hup) do not exclude any of these states, and are
-// kept apart.
+// Accepted connections start as open, or as handshaking if the listener has TLS. With an
+// empty outbox the peer's end leads from open to closed. An error, a deadline or Close(0)
+// leads from every state to closed. Whether reading is paused (Conn.paused), which events
+// the descriptor is registered for (Conn.watch), and whether netpoll has seen a hang-up
+// (Conn.hup) are independent of these states and stored separately.
 type connState uint8
 
 const (
-	stateOpen        connState = iota // in the clear, or TLS is on
-	stateHandshaking                  // a TLS handshake is under way: nothing can be queued
-	stateClosing                      // Close was called: what comes is dropped, what is queued goes out
-	stateHalfClosed                   // the peer has closed its side: what is queued goes out
-	stateShutDown                     // our side of the socket is shut down: the peer's end is awaited
-	stateClosed                       // the last state
+	stateOpen        connState = iota // plain, or TLS is active
+	stateHandshaking                  // a TLS handshake is in progress: nothing can be queued
+	stateClosing                      // Close was called: input is discarded, queued bytes are sent
+	stateHalfClosed                   // the peer has closed its side: queued bytes are sent
+	stateShutDown                     // our side of the socket is shut down: waiting for the peer's end
+	stateClosed                       // the final state
 )
 
-// closing reports whether the connection is on its way to its end, or there: nothing
-// is delivered and nothing can be queued. Loop.
+// closing reports whether the connection is ending or has ended: nothing is delivered and
+// nothing can be queued. Loop.
 func (c *Conn) closing() bool { return c.state >= stateClosing }
 
 // closed reports whether the connection has ended. Loop.
 func (c *Conn) closed() bool { return c.state == stateClosed }
 
-// setState moves the connection to a later state, or from a handshake back to open; it
-// stays where it is if it is further already. Loop.
+// setState moves the connection to a later state, or from a handshake back to open. It
+// does nothing if the connection is in a later state already. Loop.
 func (c *Conn) setState(s connState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -10,37 +10,39 @@ import (
 	"time"
 )
 
-// A peer that has not sent a whole ClientHello costs what it has sent and no
-// goroutine: who opens many connections and stops there must pay more than we do.
+// A peer that has not sent a complete ClientHello costs only the memory of the bytes that
+// it has sent, and no goroutine: opening many connections that stop there must cost the
+// attacker more than the server.
 
 const (
-	// maxClientHello bounds what is kept of a peer before its handshake begins,
-	// in bytes: one TLS record. A ClientHello in many records may be shorter.
+	// maxClientHello limits the bytes kept for a peer before its handshake begins: one
+	// TLS record of maximum size. For a ClientHello in several records the record headers
+	// count too.
 	maxClientHello = recordHeader + maxFragment
 
 	recordHeader  = 5
 	messageHeader = 4
 	maxFragment   = 1 << 14 // bytes in a TLS record
 
-	// earlyRead is how much is read at once of a peer whose handshake is not done,
-	// in bytes: a ClientHello has 200 to 2,000.
+	// earlyRead is the size in bytes of one read from a peer during its handshake: a
+	// ClientHello has 200 to 2,000 bytes.
 	earlyRead = 4 << 10
 
-	// maxEarly is how much of what comes after a ClientHello may wait for the
-	// handshake, in bytes, before reading waits too.
+	// maxEarly limits the bytes after a ClientHello that wait for the handshake before
+	// reading is paused.
 	maxEarly = 4 << 10
 
-	// maxWarnings is how many warnings may come before a ClientHello, or between
-	// two of its records; crypto/tls has the same limit.
+	// maxWarnings limits the warning alerts before a ClientHello or between two of its
+	// records; crypto/tls has the same limit.
 	maxWarnings = 16
 
-	// alertLinger is how long a peer whose handshake has failed may take to
-	// read the alert.
+	// alertLinger limits how long a peer whose handshake has failed may take to read the
+	// alert.
 	alertLinger = 2 * time.Second
 )
 
-// Alerts of RFC 8446 section 6 that end a connection before crypto/tls has seen
-// it.
+// Alerts (RFC 8446 section 6, https://www.rfc-editor.org/rfc/rfc8446#section-6) that end
+// a connection before crypto/tls has seen it.
 const (
 	alertUnexpectedMessage tls.AlertError = 10
 	alertRecordOverflow    tls.AlertError = 22
@@ -56,7 +58,7 @@ const (
 	msgClientHello  = 1
 )
 
-// hello begins the handshake when the ClientHello is whole. Under mu.
+// hello starts the handshake once the ClientHello is complete. Under mu.
 func (t *stdTLS) hello() error {
 	var f firstFlight
 	if t.first != nil {
@@ -83,20 +85,20 @@ func (t *stdTLS) hello() error {
 	return nil
 }
 
-// firstFlight follows a peer's first records to the end of its ClientHello. It looks
-// at lengths and types alone; the rest is crypto/tls's. What can become no ClientHello
-// is refused as soon as that shows, with the alert that crypto/tls would send; where
-// that would send none, with unexpected_message.
+// firstFlight follows a peer's first records to the end of its ClientHello. It checks
+// only lengths and types; crypto/tls checks everything else. Bytes that cannot become a
+// ClientHello are refused as soon as possible, with the alert that crypto/tls would send,
+// or with unexpected_message where it would send none.
 type firstFlight struct {
-	offset   int   // bytes in records that are whole
-	have     int   // bytes of the message in them
-	size     int   // of the message, as far as its header is there
-	warnings uint8 // since a part of the message has come
+	offset   int   // bytes in complete records
+	have     int   // bytes of the message in those records
+	size     int   // length of the message, as far as its header has arrived
+	warnings uint8 // warning alerts since the last part of the message
 }
 
-// whole reports whether b, which begins as it did in the call before, begins with a
-// whole ClientHello, in however many records. An error with a tls.AlertError is to
-// be sent, any other one ends the connection silently.
+// whole reports whether b starts with a complete ClientHello, in any number of records. b
+// must start with the bytes of the previous call. If the error wraps a tls.AlertError,
+// that alert must be sent; any other error ends the connection silently.
 func (f *firstFlight) whole(b []byte) (bool, error) {
 	for {
 		n, err := firstRecord(b[f.offset:])
@@ -128,18 +130,18 @@ func (f *firstFlight) whole(b []byte) (bool, error) {
 	}
 }
 
-// firstRecord looks at the header of a record, as far as it is there, and returns
-// the length that it states.
+// firstRecord checks the header of a record, as far as it has arrived, and returns the
+// length in it.
 func firstRecord(b []byte) (n int, err error) {
 	switch {
 	case len(b) == 0:
 		return 0, nil
 	case b[0] == recordSSL2:
 		return 0, refuse(alertProtocolVersion)
-	// RFC 8446 section 5: "If a TLS implementation receives an unexpected record
-	// type, it MUST terminate the connection with an "unexpected_message" alert."
-	// The version "MUST be ignored for all purposes" (section 5.1), but one such as
-	// this is not of TLS.
+	// RFC 8446 section 5 (https://www.rfc-editor.org/rfc/rfc8446#section-5): "If a TLS
+	// implementation receives an unexpected record type, it MUST terminate the connection
+	// with an "unexpected_message" alert." The version "MUST be ignored for all purposes"
+	// (section 5.1), but a version of 0x10 or higher is not TLS.
 	case b[0] != recordAlert && b[0] != recordHandshake, len(b) > 1 && b[1] >= 0x10:
 		return 0, refuse(alertUnexpectedMessage)
 	case len(b) < recordHeader:
@@ -157,7 +159,7 @@ func firstRecord(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// add takes what there is of a record with n bytes.
+// add processes the available bytes of a record with n bytes.
 func (f *firstFlight) add(typ byte, n int, here []byte) error {
 	if typ == recordAlert {
 		if len(here) < n {
@@ -182,12 +184,12 @@ func (f *firstFlight) add(typ byte, n int, here []byte) error {
 	return nil
 }
 
-// alert takes an alert that comes before a ClientHello.
+// alert processes an alert before a ClientHello.
 func (f *firstFlight) alert(level, description byte) error {
 	const closeNotify, warning, fatal = 0, 1, 2
 	switch {
 	case description == closeNotify, level == fatal:
-		return ErrHandshake // there is nobody to tell
+		return ErrHandshake // the peer has closed the connection
 	case level != warning, f.warnings == maxWarnings:
 		return refuse(alertUnexpectedMessage)
 	}
@@ -195,12 +197,12 @@ func (f *firstFlight) alert(level, description byte) error {
 	return nil
 }
 
-// refuse is the error of a handshake that ends with an alert.
+// refuse returns the error of a handshake that ends with an alert.
 func refuse(a tls.AlertError) error { return fmt.Errorf("%w: %w", ErrHandshake, a) }
 
-// reject ends a connection whose handshake has failed. What crypto/tls does not send
-// is sent here. The alert must reach the peer: to close a socket with unread input
-// resets the connection, and destroys the alert on its way. Loop.
+// reject ends a connection whose handshake has failed. It sends the alert if crypto/tls
+// has not done so. The alert must reach the peer: closing a socket with unread input
+// resets the connection, which would destroy the alert in flight. Loop.
 func (t *stdTLS) reject(err error) {
 	var a tls.AlertError
 	c := t.c
@@ -211,7 +213,7 @@ func (t *stdTLS) reject(err error) {
 	t.mu.Unlock()
 	if unsent {
 		c.mu.Lock()
-		// The version as in what crypto/tls sends before one is negotiated.
+		// The version that crypto/tls sends before one is negotiated.
 		c.append([]byte{recordAlert, 3, 1, 0, 2, 2, byte(a)})
 		c.mu.Unlock()
 	}

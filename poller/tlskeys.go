@@ -10,23 +10,23 @@ import (
 	"roost/poller/leantls"
 )
 
-// maxAwake bounds how many lean sessions of one loop keep their keys: 2 KB for
-// each direction that is used.
+// maxAwake limits how many lean sessions of one loop keep their keys: 2 KB for each
+// direction that is used.
 const maxAwake = 1024
 
-// keyCache holds the keys of a loop's busy lean sessions. One that has used its
-// keys neither in this second nor in the one before has none: the keys of an
-// idle session are made anew when it wakes. Its lock is innermost: connections'
-// locks may be held when it is taken.
+// keyCache holds the keys of a loop's busy lean sessions. A session that has used its
+// keys neither in this second nor in the one before loses them; they are derived again
+// when it becomes busy. The cache's lock is innermost: connections' locks may be held
+// when it is taken.
 type keyCache struct {
 	mu   sync.Mutex
-	all  []*leanTLS // those that are awake, a ring when it is full
+	all  []*leanTLS // busy sessions; used as a ring once it is full
 	hand int
 }
 
-// wake gives a session room for keys, if need be that of another, which makes
-// its keys anew the next time. Whoever uses those in this moment goes on with
-// them; they are bound to their generation.
+// wake gives a session an entry for its keys, if necessary that of another session, which
+// then derives its keys again the next time. A goroutine that is using those keys at this
+// moment may continue to do so; they are bound to their generation.
 func (c *keyCache) wake(t *leanTLS) *leanKeys {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -40,7 +40,7 @@ func (c *keyCache) wake(t *leanTLS) *leanKeys {
 		c.all = append(c.all, t)
 		return k
 	}
-	// Spare those that were used lately, but not for ever.
+	// Prefer an entry that was not used lately, but stop searching after a few.
 	for range 8 {
 		c.hand = (c.hand + 1) % len(c.all)
 		if k := c.all[c.hand].awake.Load(); k == nil || !k.used.Swap(false) {
@@ -52,7 +52,7 @@ func (c *keyCache) wake(t *leanTLS) *leanKeys {
 	return k
 }
 
-// tick drops the keys that were not used since the call before.
+// tick drops the keys that were not used since the previous call.
 func (c *keyCache) tick() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -72,9 +72,9 @@ func (c *keyCache) tick() {
 	}
 }
 
-// leanConfigs are the configurations that note what was chosen for a client and
-// catch secrets, one for each that was given, because it has the keys of the session
-// tickets.
+// leanConfigs holds one derived configuration for each given one. A derived configuration
+// records which configuration was chosen for a client, and captures secrets. There is one
+// for each given one because it holds the keys of the session tickets.
 type leanConfigs struct {
 	failed bool // the self-test; immutable
 
@@ -82,25 +82,25 @@ type leanConfigs struct {
 	all map[*tls.Config]*tls.Config
 }
 
-// maxConfigs bounds the map if somebody makes a configuration for each
-// connection; then tickets are forgotten.
+// maxConfigs limits the map in case the caller passes a new configuration for each
+// connection. When it is full it is emptied, which makes earlier session tickets invalid.
 const maxConfigs = 256
 
-// prepare does the self-test, once for the process.
+// prepare runs the self-test, once per process.
 func (l *leanConfigs) prepare(cfg *Config) {
 	if cfg.StdTLS {
 		return
 	}
 	if err := selfTest(); err != nil && !errors.Is(err, leantls.RefusedFIPS) {
 		l.failed = true
-		cfg.Logger.Error("TLS sessions will need much more memory: this build's crypto/tls is not the one that the lean record layer knows", "err", err)
+		cfg.Logger.Error("TLS sessions will need much more memory: this build's crypto/tls differs from the one that the lean record layer was written for", "err", err)
 	}
 }
 
 // selfTest is replaced by a test.
 var selfTest = leantls.SelfTest
 
-// configFor returns the configuration that a server's connection is to use.
+// configFor returns the configuration that a server's connection uses.
 func (l *leanConfigs) configFor(cfg *Config, given *tls.Config) *tls.Config {
 	std := cfg.StdTLS || l.failed
 	if std && given.GetConfigForClient == nil {

@@ -11,14 +11,14 @@ import (
 	"roost/poller/leantls"
 )
 
-// leanTLS is TLS 1.3 after its handshake: the session's state, and while it is
-// busy or in the middle of a record a little more. The reading half of the state
-// is the loop's, the writing half is under the connection's lock.
+// leanTLS is TLS 1.3 after the handshake: the session's state, plus keys while it is busy
+// and a buffer while a record is incomplete. The loop owns the reading half of the state;
+// the connection's lock guards the writing half.
 type leanTLS struct {
 	c     *Conn
-	in    *bytebufferpool.ByteBuffer // loop: a record that is not whole, or what came before a pause; nil: nothing
-	awake atomic.Pointer[leanKeys]   // kept while busy, see keyCache
-	off   uint32                     // loop: what of in was used
+	in    *bytebufferpool.ByteBuffer // loop: an incomplete record, or input that waits for the end of a pause; nil: none
+	awake atomic.Pointer[leanKeys]   // kept while the session is busy, see keyCache
+	off   uint32                     // loop: how many bytes of in were processed
 	st    leantls.State
 }
 
@@ -26,10 +26,10 @@ type leanTLS struct {
 type leanKeys struct {
 	rx   *leantls.Keys // loop
 	tx   *leantls.Keys // under the connection's lock
-	used atomic.Bool   // since the cache looked last
+	used atomic.Bool   // since the last tick of the cache
 }
 
-// keys are the session's keys. Loop, or under the connection's lock.
+// keys returns the session's keys. Loop, or under the connection's lock.
 func (t *leanTLS) keys() *leanKeys {
 	k := t.awake.Load()
 	if k == nil {
@@ -41,14 +41,14 @@ func (t *leanTLS) keys() *leanKeys {
 	return k
 }
 
-// open opens the records of the socket's bytes. Loop.
+// open opens the records in bytes from the socket. Loop.
 func (t *leanTLS) open(p []byte, above receiver) error {
 	err := t.openAll(p, above)
 	t.account()
 	return err
 }
 
-// account says what is held for a peer that has not authenticated. Loop.
+// account counts the memory held for a peer that has not authenticated. Loop.
 func (t *leanTLS) account() {
 	if !t.c.unauth() || t.c.closed() {
 		return
@@ -82,8 +82,8 @@ func (t *leanTLS) openAll(p []byte, above receiver) error {
 	return nil
 }
 
-// fill completes the header or the rest of the record that is kept, with n bytes
-// of p, and opens it when it is whole.
+// fill adds n bytes of p to the kept record, to complete its header or body, and opens
+// the record once it is complete.
 func (t *leanTLS) fill(p []byte, above receiver) (n int, err error) {
 	size, err := leantls.RecordLen(t.in.B)
 	if err != nil {
@@ -106,8 +106,8 @@ func (t *leanTLS) fill(p []byte, above receiver) (n int, err error) {
 	return n, err
 }
 
-// openRecords opens the whole records that p begins with, in place, until the
-// handler pauses, and answers how many bytes they were.
+// openRecords opens, in place, the complete records at the start of p until the handler
+// pauses, and returns their length in bytes.
 func (t *leanTLS) openRecords(p []byte, above receiver) (n int, err error) {
 	for n < len(p) && !t.c.paused && !t.c.closed() {
 		size, err := leantls.RecordLen(p[n:])
@@ -125,7 +125,7 @@ func (t *leanTLS) openRecords(p []byte, above receiver) (n int, err error) {
 	return n, nil
 }
 
-// openRecord opens one whole record.
+// openRecord opens one complete record.
 func (t *leanTLS) openRecord(record []byte, above receiver) error {
 	k := t.keys()
 	k.rx = t.st.ReadKeys(k.rx)
@@ -145,8 +145,8 @@ func (t *leanTLS) openRecord(record []byte, above receiver) error {
 	return nil
 }
 
-// stash keeps what could not be opened now: part of a record, or all that
-// came after a pause.
+// stash keeps bytes that cannot be opened now: part of a record, or everything that
+// arrived after a pause.
 func (t *leanTLS) stash(p []byte) {
 	if len(p) == 0 || t.c.closed() || t.st.PeerClosed() {
 		return
@@ -159,7 +159,7 @@ func (t *leanTLS) stash(p []byte) {
 	}
 }
 
-// resume opens what was kept before a pause. Loop.
+// resume opens the bytes kept during a pause. Loop.
 func (t *leanTLS) resume(above receiver) error {
 	defer t.account()
 	in := t.in
@@ -187,8 +187,8 @@ func (t *leanTLS) resume(above receiver) error {
 	return nil
 }
 
-// fail ends the session for an error in what the peer sent: the alert is the
-// last thing that is sealed, and then no secret is there any more.
+// fail ends the session because of an error in the peer's data: it seals an alert as the
+// last record and then wipes the secrets.
 func (t *leanTLS) fail(err error) error {
 	var wrong *leantls.Error
 	if errors.As(err, &wrong) {
@@ -216,9 +216,9 @@ func (t *leanTLS) wipe() {
 	t.awake.Store(nil)
 }
 
-// seal seals p into the outbox: one step under the connection's lock, so
-// that the order on the wire is that of the sequence numbers. The outbox is
-// either sent or dropped with the connection. Under mu.
+// seal seals p into the outbox. Sealing and queueing are one step under the connection's
+// lock, so that the order on the wire is that of the sequence numbers. The outbox is
+// either sent completely or dropped with the connection. Under mu.
 func (t *leanTLS) seal(p []byte) error {
 	if !t.st.CanSeal() {
 		return ErrClosed
@@ -233,8 +233,8 @@ func (t *leanTLS) seal(p []byte) error {
 	return err
 }
 
-// eof is told that the peer closed TCP: without a close_notify before it the
-// end is not a proper one. Loop.
+// eof handles the peer's end of the TCP connection, which is improper without a
+// close_notify before it. Loop.
 func (t *leanTLS) eof() error {
 	if t.st.PeerClosed() {
 		return nil
@@ -245,7 +245,7 @@ func (t *leanTLS) eof() error {
 // closeWrite seals a close_notify, the last record. Loop.
 func (t *leanTLS) closeWrite() { t.sealAlert(leantls.CloseNotify) }
 
-// free forgets the secrets. Loop.
+// free wipes the secrets. Loop.
 func (t *leanTLS) free() error {
 	t.wipe()
 	if t.in != nil {

@@ -11,63 +11,63 @@ import (
 	"time"
 )
 
-// handshakes shares the slots for TLS handshakes among the networks that peers
-// come from; what gets none waits.
+// handshakes shares the slots for TLS handshakes among the networks of the peers. A
+// handshake without a slot waits.
 //
-// A network may begin one more handshake while it has fewer under way than there
-// are free slots. So one network alone gets half of them, two get a third each,
-// and there is a slot left for the next one: a peer whose network is new never
-// waits for others' peers to say something. Who waits is served network by
-// network in turn.
+// A network may begin another handshake while it has fewer in progress than there are
+// free slots. So a single network gets half of the slots, two networks get a third each,
+// and there is always a free slot for a new network: its peer never waits for other
+// networks' peers to send something. Waiting handshakes are served network by network, in
+// turn.
 //
-// A peer that is silent in the middle of its handshake keeps its slot, until its
-// login deadline, while nobody needs the slot. When others of its network wait, or
-// there is no free slot at all, and it has been silent for four seconds, it gives up
-// the slot and its connection.
+// A peer that is silent during its handshake keeps its slot until its login deadline as
+// long as no other handshake needs the slot. If others of its network wait, or no slot is
+// free, it loses the slot and its connection after four seconds of silence.
 //
-// A handshake needs a stack of 16 KB, and a goroutine begins with 2: growing it
-// costs as much as a signature. So a goroutine that has done one waits a little for
-// the next.
+// A handshake needs a stack of 16 KB, but a goroutine starts with 2 KB, and growing the
+// stack costs as much as a signature. So a goroutine that has finished a handshake waits
+// a moment for the next one.
 type handshakes struct {
 	p    *Poller
-	idle chan *stdTLS // to a goroutine that waits
+	idle chan *stdTLS // passes a handshake to an idle goroutine
 
 	mu         sync.Mutex
-	maxSilence time.Duration         // silence after which a peer gives up a slot that another needs
-	waiting    int                   // handshakes that have none
-	active     map[*stdTLS]struct{}  // have a slot
-	networks   map[network]*netQueue // those with a handshake under way or waiting
-	turns      list.List             // of *netQueue: those with one that waits
+	maxSilence time.Duration         // silence after which a peer loses a slot that another handshake needs
+	waiting    int                   // number of handshakes without a slot
+	active     map[*stdTLS]struct{}  // handshakes with a slot
+	networks   map[network]*netQueue // networks with a handshake in progress or waiting
+	turns      list.List             // of *netQueue: networks with a waiting handshake, in the order of service
 }
 
-// netQueue has the handshakes of one network.
+// netQueue holds the handshakes of one network.
 type netQueue struct {
 	network network
-	active  int       // under way
+	active  int       // handshakes in progress
 	waiting list.List // of *stdTLS
 	turn    *list.Element
 }
 
 const (
-	// handshakeIdle is how long a goroutine waits for its next handshake.
+	// handshakeIdle is how long an idle goroutine waits for its next handshake.
 	handshakeIdle = 100 * time.Millisecond
 
-	// maxSilence: a packet that was lost twice comes after three seconds.
+	// maxSilence is longer than three seconds, after which TCP delivers a packet that was
+	// lost twice.
 	maxSilence = 4 * time.Second
 )
 
-// errSilent is why a handshake ends that has given up its slot.
-var errSilent = errors.New("the peer was silent in its handshake while others waited for theirs")
+// errSilent ends a handshake that has lost its slot.
+var errSilent = errors.New("the peer was silent during its handshake while others waited")
 
 func (h *handshakes) prepare(p *Poller) {
 	h.p, h.maxSilence, h.idle = p, maxSilence, make(chan *stdTLS)
 	h.active, h.networks = make(map[*stdTLS]struct{}), make(map[network]*netQueue)
 }
 
-// free is the number of free slots. Under mu.
+// free returns the number of free slots. Under mu.
 func (h *handshakes) free() int { return h.p.cfg.Handshakes - len(h.active) }
 
-// add begins a handshake, or has it wait for a slot.
+// add starts a handshake or queues it until there is a slot.
 func (h *handshakes) add(t *stdTLS) {
 	h.p.stats.handshakes.Add(1)
 	h.mu.Lock()
@@ -85,8 +85,8 @@ func (h *handshakes) add(t *stdTLS) {
 	h.beginAll()
 }
 
-// cancel takes a handshake out that waits. It reports false when it is under way or
-// done.
+// cancel removes a waiting handshake from the queue. It returns false if the handshake is
+// in progress or done.
 func (h *handshakes) cancel(t *stdTLS) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -99,7 +99,7 @@ func (h *handshakes) cancel(t *stdTLS) bool {
 	return true
 }
 
-// dequeue takes a handshake off its network's queue. Under mu.
+// dequeue removes a handshake from its network's queue. Under mu.
 func (h *handshakes) dequeue(n *netQueue, t *stdTLS) {
 	n.waiting.Remove(t.place)
 	t.place = nil
@@ -110,14 +110,14 @@ func (h *handshakes) dequeue(n *netQueue, t *stdTLS) {
 	}
 }
 
-// forget forgets a network that has no handshakes. Under mu.
+// forget removes the entry of a network without handshakes. Under mu.
 func (h *handshakes) forget(network network) {
 	if n := h.networks[network]; n.active == 0 && n.turn == nil {
 		delete(h.networks, network)
 	}
 }
 
-// next takes the next handshake that may begin, nil for none. Under mu.
+// next dequeues the next handshake that may begin, nil if there is none. Under mu.
 func (h *handshakes) next() *stdTLS {
 	for range h.turns.Len() {
 		if h.free() == 0 {
@@ -137,7 +137,7 @@ func (h *handshakes) next() *stdTLS {
 	return nil
 }
 
-// beginAll begins what may begin. Under mu.
+// beginAll starts all handshakes that may begin. Under mu.
 func (h *handshakes) beginAll() {
 	for t := h.next(); t != nil; t = h.next() {
 		select {
@@ -148,7 +148,7 @@ func (h *handshakes) beginAll() {
 	}
 }
 
-// work does handshakes until none has come for a while.
+// work performs handshakes until there has been none for handshakeIdle.
 func (h *handshakes) work(t *stdTLS) {
 	idle := time.NewTimer(handshakeIdle)
 	for t != nil {
@@ -165,7 +165,7 @@ func (h *handshakes) work(t *stdTLS) {
 	}
 }
 
-// done ends a handshake; it returns the next one, nil for none.
+// done frees a handshake's slot and returns the next handshake, nil if there is none.
 func (h *handshakes) done(t *stdTLS) *stdTLS {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -179,7 +179,7 @@ func (h *handshakes) done(t *stdTLS) *stdTLS {
 	return next
 }
 
-// tick is called once a second: silent peers give up the slots that others wait
+// tick is called once a second: silent peers lose the slots that other handshakes wait
 // for.
 func (h *handshakes) tick(now time.Duration) {
 	h.mu.Lock()
@@ -187,7 +187,7 @@ func (h *handshakes) tick(now time.Duration) {
 	if h.waiting == 0 {
 		return
 	}
-	h.beginAll() // there may be memory again
+	h.beginAll() // memory may be available again
 	type silent struct {
 		t     *stdTLS
 		since time.Duration

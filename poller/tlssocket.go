@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// errNoData is what crypto/tls is told while there is nothing to read: a
-// temporary error, which it forgets, so that it may be asked again.
+// errNoData is returned to crypto/tls while there is nothing to read. It is a temporary
+// error, which crypto/tls does not remember, so that its Read can be called again.
 var errNoData net.Error = noData{}
 
 type noData struct{}
@@ -22,9 +22,9 @@ func (noData) Temporary() bool { return true }
 // tlsSocket is the socket as crypto/tls sees it.
 type tlsSocket stdTLS
 
-// Read blocks during the handshake and never after it. It hands on no byte
-// behind the current record: what comes after the handshake's last one is not
-// for crypto/tls if another layer takes over.
+// Read blocks during the handshake and never after it. It returns no bytes beyond the
+// current record: bytes after the handshake's last record must not reach crypto/tls if
+// another layer takes over.
 func (s *tlsSocket) Read(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,10 +55,10 @@ func (s *tlsSocket) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Write takes everything: a short count or a temporary error would corrupt the
-// stream for good. After the handshake its caller moves what it has taken to the outbox
-// (moveWritten): crypto/tls calls it with a lock of its own, which seal takes under
-// Conn.mu.
+// Write accepts everything: a short count or a temporary error would corrupt the stream
+// permanently. After the handshake, the caller of crypto/tls moves the written bytes to
+// the outbox (moveWritten): crypto/tls calls Write with its own lock held, which seal
+// acquires under Conn.mu.
 func (s *tlsSocket) Write(p []byte) (int, error) {
 	if s.writeSealed(p) {
 		return len(p), nil
@@ -69,7 +69,7 @@ func (s *tlsSocket) Write(p []byte) (int, error) {
 		return 0, ErrClosed
 	}
 	if s.c.queued()+len(p) > 2*s.c.mayQueue(0, 0) {
-		// A peer that does not read.
+		// The peer does not read.
 		s.c.loop.post(s.c, func(int) { s.c.destroy(ErrFull) })
 		return 0, ErrFull
 	}
@@ -81,7 +81,8 @@ func (s *tlsSocket) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// writeSealed takes what crypto/tls writes after the handshake.
+// writeSealed collects the bytes that crypto/tls writes after the handshake. It returns
+// false during the handshake.
 func (s *tlsSocket) writeSealed(p []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

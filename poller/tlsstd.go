@@ -17,54 +17,54 @@ import (
 	"roost/poller/leantls"
 )
 
-// plainBuffer is the size of a loop's buffer for what TLS opens: one record.
+// plainBuffer is the size in bytes of a loop's buffer for decrypted data: one record.
 const plainBuffer = 1 << 14
 
-// stdTLS is TLS by crypto/tls. Its handshake runs on a short-lived goroutine
-// that blocks, begun once the whole ClientHello has arrived; afterwards
-// crypto/tls is driven by the loop and there is no goroutine.
+// stdTLS is TLS by crypto/tls. Its handshake runs on a short-lived goroutine that blocks,
+// started once the complete ClientHello has arrived; afterwards the loop drives
+// crypto/tls and there is no goroutine.
 type stdTLS struct {
 	// immutable
 	c       *Conn
 	network network // of the peer
 
-	cfg *tls.Config // what was given; when a client's ClientHello is there, what was chosen for it. See secrets
+	cfg *tls.Config // the given configuration, later the one chosen for the ClientHello. Ownership: see secrets
 
-	place       *list.Element // in its network's queue; nil: it does not wait. Under the lock of handshakes
-	conn        *tls.Conn     // a server's is nil until its handshake begins
-	silentSince atomic.Int64  // since when the peer is waited for, after Poller.start; 0: it is not
-	failed      error         // loop: why the handshake has ended
+	place       *list.Element // position in its network's queue; nil: not waiting. Under the lock of handshakes
+	conn        *tls.Conn     // nil on the server side until the handshake begins
+	silentSince atomic.Int64  // uptime since when the handshake waits for the peer; 0: it does not wait
+	failed      error         // loop: why the handshake failed
 
-	secrets *leantls.Secrets // captured from crypto/tls; nil: none. Of the handshake's goroutine, and when it has ended of the loop
+	secrets *leantls.Secrets // captured from crypto/tls; nil: none. Owned by the handshake's goroutine, afterwards by the loop
 
-	// What crypto/tls has written: all of it in the handshake, on its goroutine; under
-	// mu what is on its way to the outbox, afterwards. nil: nothing.
+	// Bytes written by crypto/tls, nil for none: during the handshake all of them, owned
+	// by its goroutine; afterwards, under mu, those not yet moved to the outbox.
 	written *bytebufferpool.ByteBuffer
 
 	mu        sync.Mutex
 	arrived   sync.Cond
-	in        bytes.Buffer // bytes of the socket that crypto/tls has not read
-	first     *firstFlight // of a ClientHello that is not whole; nil: nothing has come. By value it would take more of each TLS 1.2 session
+	in        bytes.Buffer // bytes from the socket that crypto/tls has not read
+	first     *firstFlight // state of an incomplete ClientHello; nil: nothing has arrived. A pointer, because a TLS 1.2 session keeps this struct
 	boundary  leantls.Boundary
 	phase     tlsPhase
 	throttled bool // reading is paused until crypto/tls has read more
-	atEOF     bool // the peer closed, or the connection is gone
+	atEOF     bool // the peer has closed its side, or the connection is closed
 
-	// Not under mu; here they take no space.
-	peerNotified bool // loop: the peer sent close_notify
-	gaveUp       bool // it was told to give up its slot; under the lock of handshakes
+	// Not under mu. Placed here they take no extra space.
+	peerNotified bool // loop: the peer has sent close_notify
+	gaveUp       bool // it has lost its slot; under the lock of handshakes
 	server       bool // immutable
 }
 
 type tlsPhase uint8
 
 const (
-	tlsHello  tlsPhase = iota // the ClientHello is not whole
+	tlsHello  tlsPhase = iota // the ClientHello is incomplete
 	tlsQueued                 // waits for its turn
 	tlsHandshaking
 	tlsOpen
-	tlsSwitched // to leanTLS, which has taken its place
-	tlsFailed   // the handshake has, or sealed bytes were lost: what comes is dropped
+	tlsSwitched // replaced by leanTLS
+	tlsFailed   // the handshake failed, or sealed bytes were lost: input is discarded
 )
 
 func newStdTLS(c *Conn, cfg *tls.Config, from network) *stdTLS {
@@ -73,7 +73,7 @@ func newStdTLS(c *Conn, cfg *tls.Config, from network) *stdTLS {
 	return t
 }
 
-// newClientTLS is TLS by crypto/tls where this is the side that begins.
+// newClientTLS returns a stdTLS for the client side of a connection.
 func newClientTLS(c *Conn, cfg *tls.Config, from network) *stdTLS {
 	t := newStdTLS(c, cfg, from)
 	t.server = false
@@ -83,7 +83,7 @@ func newClientTLS(c *Conn, cfg *tls.Config, from network) *stdTLS {
 	return t
 }
 
-// open has crypto/tls read the socket's bytes. Loop.
+// open passes bytes from the socket to crypto/tls. Loop.
 func (t *stdTLS) open(p []byte, above receiver) error {
 	t.mu.Lock()
 	if t.phase == tlsFailed {
@@ -110,7 +110,7 @@ func (t *stdTLS) open(p []byte, above receiver) error {
 	case tlsQueued, tlsHandshaking:
 		defer t.mu.Unlock()
 		if t.in.Len() > maxEarly {
-			// A client may send much after its last message; it waits.
+			// A client may send many bytes after its last handshake message; they wait.
 			t.throttled = true
 			t.c.Pause()
 		}
@@ -121,8 +121,8 @@ func (t *stdTLS) open(p []byte, above receiver) error {
 	return t.resume(above)
 }
 
-// account says what is held for a peer that has not authenticated. False: it is
-// too much. When the session is lean, leanTLS.account does that. Under mu.
+// account counts the memory held for a peer that has not authenticated, and returns false
+// if it exceeds the limit. For lean sessions see leanTLS.account. Under mu.
 func (t *stdTLS) account() bool {
 	if !t.c.unauth() {
 		return true
@@ -139,17 +139,19 @@ func (t *stdTLS) account() bool {
 	return t.c.loop.p.unauth.set(t.c, kind, n)
 }
 
-// handshake does the handshake. It runs on a goroutine of its own.
+// handshake performs the handshake. It runs on a separate goroutine.
 func (t *stdTLS) handshake() {
 	c := t.c
 	if t.server && c.peerGone() {
-		// It cannot answer: neither a key exchange nor a signature is made for it.
+		// The peer can no longer respond, so do not spend a key exchange and a signature
+		// on it.
 		c.loop.post(c, func(int) { c.destroy(ErrHandshake) })
 		return
 	}
 	t.mu.Lock()
 	t.phase = tlsHandshaking
-	// Bytes that came since it was begun were counted as those of one that waits.
+	// Bytes that arrived since it was dequeued were counted as those of a waiting
+	// handshake.
 	c.loop.p.unauth.set(c, heldQueue, 0)
 	fits := t.account()
 	t.mu.Unlock()
@@ -165,7 +167,7 @@ func (t *stdTLS) handshake() {
 	c.loop.post(c, func(loop int) {
 		c.setState(stateOpen)
 		switch {
-		case c.closing(): // nobody is told of anything any more
+		case c.closing(): // the handler gets no more events
 			(*tlsSocket)(t).discardCapture()
 		case err != nil:
 			(*tlsSocket)(t).discardCapture()
@@ -179,8 +181,9 @@ func (t *stdTLS) handshake() {
 	})
 }
 
-// doHandshake calls crypto/tls. It is what hostile bytes meet first, so that a
-// panic in it ends this connection, not the process; no lock of ours is held then.
+// doHandshake calls crypto/tls, the first code that parses hostile bytes. A panic in it
+// therefore ends this connection, not the process; none of this package's locks is held
+// then.
 func (t *stdTLS) doHandshake() (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -192,9 +195,9 @@ func (t *stdTLS) doHandshake() (err error) {
 	return t.conn.Handshake()
 }
 
-// secured goes on after the handshake. Until now nobody has read or written
-// through the record layer. The first data may have come with the end of the
-// handshake, but Secured comes before it. Loop.
+// secured continues after a successful handshake. Nothing has been read or written
+// through the record layer so far. The first data may have arrived together with the end
+// of the handshake, but Secured is called before it is delivered. Loop.
 func (t *stdTLS) secured(loop int) error {
 	state := t.conn.ConnectionState()
 	t.mu.Lock()
@@ -203,7 +206,7 @@ func (t *stdTLS) secured(loop int) error {
 	t.throttled = false
 	t.mu.Unlock()
 	if throttled {
-		t.c.paused = false // Secured may pause, for a reason of its own
+		t.c.paused = false // Secured may pause for its own reasons
 	}
 	if err := t.startSession(loop, &state); err != nil {
 		return err
@@ -215,7 +218,7 @@ func (t *stdTLS) secured(loop int) error {
 	return nil
 }
 
-// startSession has the layer for the session's data take over. Loop.
+// startSession switches to the layer that carries the session's data. Loop.
 func (t *stdTLS) startSession(loop int, state *tls.ConnectionState) error {
 	lean := t.switchToLean(state)
 	(*tlsSocket)(t).discardCapture()
@@ -232,7 +235,7 @@ func (t *stdTLS) startSession(loop int, state *tls.ConnectionState) error {
 	return t.c.resumeLayers()
 }
 
-// resume opens what records there are and hands them on. Loop.
+// resume opens the available records and passes on their content. Loop.
 func (t *stdTLS) resume(above receiver) error {
 	t.mu.Lock()
 	open := t.phase == tlsOpen
@@ -243,7 +246,7 @@ func (t *stdTLS) resume(above receiver) error {
 	}
 	for open && !t.c.paused && !t.c.closed() {
 		n, err := t.conn.Read(l.plain)
-		if t.queueWritten() != nil { // an answer to a KeyUpdate, or an alert
+		if t.queueWritten() != nil { // a reply to a KeyUpdate, or an alert
 			return nil
 		}
 		if n > 0 {
@@ -266,7 +269,7 @@ func (t *stdTLS) resume(above receiver) error {
 	return nil
 }
 
-// unthrottle goes on reading from the socket, soon. Under mu.
+// unthrottle resumes reading from the socket soon. Under mu.
 func (t *stdTLS) unthrottle() {
 	if t.throttled {
 		t.throttled = false
@@ -274,7 +277,7 @@ func (t *stdTLS) unthrottle() {
 	}
 }
 
-// midRecord notes whether the peer is in the middle of a record. Loop.
+// midRecord starts or clears the time limit for an incomplete record. Loop.
 func (t *stdTLS) midRecord() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -285,11 +288,11 @@ func (t *stdTLS) midRecord() {
 	}
 }
 
-// errEarly is the answer to what is queued during a handshake: crypto/tls would
-// make the caller wait for its end.
-var errEarly = errors.New("poller: the TLS handshake is not done")
+// errEarly is returned for bytes queued during a handshake: crypto/tls would block the
+// caller until its end.
+var errEarly = errors.New("poller: the TLS handshake has not finished")
 
-// seal has crypto/tls seal p and moves what it makes to the outbox. Under mu.
+// seal makes crypto/tls seal p and moves the result to the outbox. Under mu.
 func (t *stdTLS) seal(p []byte) error {
 	if !t.phaseIs(tlsOpen) {
 		return errEarly
@@ -301,9 +304,9 @@ func (t *stdTLS) seal(p []byte) error {
 	return err
 }
 
-// moveWritten moves what crypto/tls has written since the last time to the outbox. If
-// that is more than the outbox may hold, the connection ends with ErrFull: what was
-// sealed must not be left out. Under Conn.mu.
+// moveWritten moves the bytes that crypto/tls has written since the last call to the
+// outbox. If they exceed the outbox's limit, the connection ends with ErrFull, because
+// sealed bytes must not be omitted. Under Conn.mu.
 func (t *stdTLS) moveWritten() error {
 	t.mu.Lock()
 	sealed := t.written
@@ -316,7 +319,7 @@ func (t *stdTLS) moveWritten() error {
 	case c.fd < 0:
 		outboxes.Put(sealed)
 		return ErrClosed
-	case c.queued()+len(sealed.B) > 2*c.mayQueue(0, 0): // answers to a peer that does not read
+	case c.queued()+len(sealed.B) > 2*c.mayQueue(0, 0): // replies to a peer that does not read
 		outboxes.Put(sealed)
 		t.mu.Lock()
 		t.phase = tlsFailed
@@ -332,16 +335,17 @@ func (t *stdTLS) moveWritten() error {
 	return nil
 }
 
-// queueWritten is moveWritten for what crypto/tls writes by itself. Loop.
+// queueWritten is moveWritten for bytes that crypto/tls writes on its own initiative.
+// Loop.
 func (t *stdTLS) queueWritten() error {
 	t.c.mu.Lock()
 	defer t.c.mu.Unlock()
 	return t.moveWritten()
 }
 
-// eof is told that the peer closed TCP. One that did so during the handshake
-// may have sent all that is needed for it, and data: the end is read again when
-// it is done.
+// eof handles the peer's end of the TCP connection. A peer that closes during the
+// handshake may already have sent everything needed for it, and data: the end is read
+// again after the handshake.
 func (t *stdTLS) eof() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -353,7 +357,7 @@ func (t *stdTLS) eof() error {
 	case t.phase == tlsOpen:
 		return ErrTruncated
 	case t.phase == tlsHello, t.phase == tlsQueued, t.phase == tlsFailed:
-		return ErrHandshake // it would have to answer what we have not sent yet
+		return ErrHandshake // the handshake cannot finish without further bytes from the peer
 	}
 	t.throttled = true
 	return errNotYet
@@ -376,12 +380,12 @@ func (t *stdTLS) phaseIs(p tlsPhase) bool {
 func (t *stdTLS) secure() bool                          { return true }
 func (t *stdTLS) rebase(bottom recordLayer) recordLayer { return bottom }
 
-// free ends a handshake that is under way. Loop.
+// free ends a handshake in progress. Loop.
 func (t *stdTLS) free() error {
 	waited := t.c.loop.p.queue.cancel(t)
 	t.mu.Lock()
 	if waited || t.phase == tlsHello {
-		t.in = bytes.Buffer{} // no goroutine will
+		t.in = bytes.Buffer{} // no handshake goroutine will read it
 	}
 	t.atEOF = true
 	if t.phase == tlsOpen && t.written != nil {

@@ -11,12 +11,12 @@ import (
 	"roost/poller/leantls"
 )
 
-// maxWritten limits what is kept of a handshake's output, in bytes; chains of
-// certificates are shorter.
+// maxWritten limits the bytes kept of a handshake's output; certificate chains are
+// shorter.
 const maxWritten = 64 << 10
 
-// captureSecrets is called by crypto/tls, once it has read a ClientHello, and returns
-// where the secrets of this connection are to go.
+// captureSecrets is called by crypto/tls once it has read a ClientHello, and returns the
+// Secrets that receive this connection's secrets.
 func captureSecrets(conn net.Conn) *leantls.Secrets {
 	s, ok := conn.(*tlsSocket)
 	if !ok {
@@ -27,8 +27,8 @@ func captureSecrets(conn net.Conn) *leantls.Secrets {
 	return s.secrets
 }
 
-// withChosenConfig is a configuration that works as base does, and has each connection's layer
-// keep the one that was chosen for its ClientHello.
+// withChosenConfig returns a configuration equivalent to base that also stores, in each
+// connection's layer, the configuration chosen for its ClientHello.
 func withChosenConfig(base *tls.Config) *tls.Config {
 	if base.GetConfigForClient == nil {
 		return base
@@ -44,11 +44,11 @@ func withChosenConfig(base *tls.Config) *tls.Config {
 	return c
 }
 
-// leaf is our certificate in a handshake that is done, nil if it is not known. It is
-// asked of the configuration that the handshake had: by now others may have another
-// certificate, which this client has not seen. A session that was resumed has the
-// certificate of the session before it, and that is the same if the keys of tickets
-// are changed with the certificates.
+// leaf returns our certificate in a completed handshake, nil if it is not known. It uses
+// the configuration of that handshake, because the certificate may have been replaced
+// since, and this client has not seen the new one. A resumed session has the certificate
+// of the earlier session; that is the same one if ticket keys are replaced together with
+// certificates.
 func (t *stdTLS) leaf(st *tls.ConnectionState) *x509.Certificate {
 	switch {
 	case !t.server:
@@ -62,8 +62,8 @@ func (t *stdTLS) leaf(st *tls.ConnectionState) *x509.Certificate {
 	return nil
 }
 
-// capture keeps what crypto/tls writes in its handshake. It is called on the
-// goroutine of the handshake.
+// capture keeps the bytes that crypto/tls writes during its handshake. It is called on
+// the handshake's goroutine.
 func (s *tlsSocket) capture(p []byte) {
 	if s.written == nil {
 		return
@@ -82,7 +82,7 @@ func (s *tlsSocket) dropCapture() {
 	}
 }
 
-// discardCapture gives back what was kept of the handshake.
+// discardCapture frees the captured bytes and secrets of the handshake.
 func (s *tlsSocket) discardCapture() {
 	s.dropCapture()
 	if s.secrets != nil {
@@ -91,9 +91,8 @@ func (s *tlsSocket) discardCapture() {
 	}
 }
 
-// switchToLean makes a handshake that is done into a lean session, which takes the
-// place of t at the bottom of the connection's record layers. It returns nil if t has to
-// stay. Loop.
+// switchToLean replaces t, after its handshake, with a lean session at the bottom of the
+// connection's record layers. It returns nil if t has to stay. Loop.
 func (t *stdTLS) switchToLean(st *tls.ConnectionState) *leanTLS {
 	p := t.c.loop.p
 	if p.cfg.StdTLS || !t.server {

@@ -11,44 +11,42 @@ import (
 	"roost/internal/peernet"
 )
 
-// ErrMemory ends a connection whose peer has not authenticated, when it holds more
-// memory than it may, or when the memory is needed for others. It is
-// unix.ENOMEM as far as errors.Is is concerned, so that a handler need not know
-// this package to tell it from a deadline.
-var ErrMemory = fmt.Errorf("poller: memory for peers that are not authenticated: %w", unix.ENOMEM)
+// ErrMemory ends a connection whose peer has not authenticated if it holds more memory
+// than allowed or if the memory is needed for others. It wraps unix.ENOMEM, so that a
+// handler can tell it from a deadline without importing this package.
+var ErrMemory = fmt.Errorf("poller: limit of memory before authentication: %w", unix.ENOMEM)
 
-// unauth counts the memory that is held for peers that have not authenticated, and
-// limits it: Config.UnauthMemory bytes in all.
+// unauth counts the memory held for peers that have not authenticated, and limits it to
+// Config.UnauthMemory bytes in total.
 //
-//   - A connection may hold maxUnauth bytes besides what TLS needs.
-//   - A network may hold as much as is free: alone half of the whole, two networks a
-//     third each, and so on. What exceeds that ends its connection.
-//   - Handshakes that wait for a slot may take half of that: they must be able to
-//     begin.
-//   - When three quarters of the whole are taken, which needs at least three
-//     networks, the connections that have held something for longest end; after all
-//     others those that wait for a slot, which they do not do of their own will. So
-//     there is room for newcomers.
+//   - A connection may hold maxUnauth bytes in addition to the memory for TLS.
+//   - A network may hold at most as much as is still free: a single network half of the
+//     total, two networks a third each, and so on. A connection that would exceed this
+//     ends.
+//   - Handshakes that wait for a slot may take half of that, so that they can also begin.
+//   - When three quarters of the total are in use, which takes at least three networks,
+//     the connections that have held memory for the longest time end, to make room for
+//     new ones. Those that wait for a slot end last, because the wait is not their fault.
 //
-// A connection is counted from its accept until Authenticated. While it is, Conn.peer
-// is its index here, and its place in addresses is kept here: afterwards nothing
-// is left of it.
+// A connection is counted from its accept until Authenticated. During that time Conn.peer
+// is its index here, and the index of its entry in addresses is stored here; afterwards
+// its entry here is free.
 type unauth struct {
-	limit int64 // bytes; 0: nothing is counted
+	limit int64 // bytes; 0: no limit, and nothing is counted
 
 	mu       sync.Mutex
 	total    int64
-	leaving  int64        // of it, by connections that were told to end
+	leaving  int64        // the part of total that ending connections hold
 	conns    []unauthConn // from 1 on
 	free     []uint32     // indexes in conns
 	networks map[network]*unauthNetwork
 
-	waiting unauthList // connections that hold nothing but what waits for a slot
-	others  unauthList // the other ones that hold something
+	waiting unauthList // connections that hold only a ClientHello that waits for a slot
+	others  unauthList // other connections that hold memory
 }
 
-// unauthList is a list of connections, linked by their indexes, by since when they
-// hold something.
+// unauthList is a list of connections, linked by their indexes, in the order in which
+// they began to hold memory.
 type unauthList struct{ oldest, newest uint32 }
 
 type unauthNetwork struct {
@@ -68,42 +66,40 @@ type unauthConn struct {
 	leaving    bool
 }
 
-// heldKind is what memory is held for.
+// heldKind is the purpose for which memory is held.
 type heldKind uint8
 
 const (
 	heldQueue   heldKind = iota // a ClientHello that waits for a slot
-	heldTLS                     // a ClientHello that is not whole, a handshake under way, or the record layer
-	heldInput                   // input that the handler has not used
-	heldHandler                 // what the handler holds
-	heldOutbox                  // output that the socket has not taken
+	heldTLS                     // an incomplete ClientHello, a handshake in progress, or the record layer
+	heldInput                   // input that the handler has not consumed
+	heldHandler                 // memory of the handler, see Conn.Hold
+	heldOutbox                  // output that the socket has not accepted
 	heldKinds
 )
 
 const (
-	// maxUnauth is what is held for one connection, in bytes, TLS excepted.
+	// maxUnauth limits the memory held for one connection, in bytes, without TLS.
 	maxUnauth = 64 << 10
 
-	// unauthRead is how much is read at once of a peer that has not authenticated, in
-	// bytes.
+	// unauthRead is the size in bytes of one read from a peer that has not authenticated.
 	unauthRead = 8 << 10
 
 	// unauthOutbox limits the outbox of a peer that has not authenticated, in bytes.
 	unauthOutbox = 64 << 10
 
-	// handshakeBytes is a handshake under way: its stack, and what crypto/tls
-	// allocates for it. Measured: 24 to 34 KB.
+	// handshakeBytes is the memory of a handshake in progress: its goroutine's stack and
+	// the allocations of crypto/tls. Measured: 24 to 34 KB.
 	handshakeBytes = 32 << 10
 
-	// stdTLSBytes is crypto/tls after the handshake, with part of a record.
+	// stdTLSBytes is the memory of crypto/tls after the handshake, with part of a record.
 	stdTLSBytes = 24 << 10
 
-	// unauthFlag in Conn.peer: it is an index in unauth.conns.
+	// unauthFlag is set in Conn.peer while that is an index in unauth.conns.
 	unauthFlag = 1 << 31
 )
 
-// enter begins to count a connection that was accepted, which has this place in
-// addresses.
+// enter starts counting an accepted connection; place is its entry in addresses.
 func (u *unauth) enter(c *Conn, from network, place peerIndex) {
 	if u.limit <= 0 {
 		c.peer.Store(uint32(place))
@@ -132,8 +128,8 @@ func (u *unauth) enter(c *Conn, from network, place peerIndex) {
 	c.peer.Store(i | unauthFlag)
 }
 
-// leave ends the counting of a connection, if it is counted, and returns its place
-// in addresses.
+// leave stops counting a connection, if it is counted, and returns its entry in
+// addresses.
 func (u *unauth) leave(c *Conn) peerIndex {
 	if i, counted := c.unauthIndex(); !counted {
 		return peerIndex(i)
@@ -142,7 +138,7 @@ func (u *unauth) leave(c *Conn) peerIndex {
 	defer u.mu.Unlock()
 	i, counted := c.unauthIndex()
 	if !counted {
-		return peerIndex(i) // another goroutine was faster
+		return peerIndex(i) // another goroutine came first
 	}
 	e := &u.conns[i]
 	for kind := range heldKinds {
@@ -154,15 +150,15 @@ func (u *unauth) leave(c *Conn) peerIndex {
 	place := e.peer
 	*e = unauthConn{}
 	u.free = append(u.free, i)
-	if len(u.networks) == 0 { // what a crowd needed is given back
+	if len(u.networks) == 0 { // free what many connections needed
 		u.networks, u.conns, u.free = nil, nil, nil
 	}
 	c.peer.Store(uint32(place))
 	return place
 }
 
-// set says how many bytes a connection holds for something. Where it must not be
-// so many it returns false, and nothing has changed: the connection has to end.
+// set sets how many bytes a connection holds for a purpose. If that is more than allowed,
+// it returns false and changes nothing: the caller has to end the connection.
 func (u *unauth) set(c *Conn, kind heldKind, n int) bool {
 	if !c.unauth() {
 		return true
@@ -181,8 +177,8 @@ func (u *unauth) set(c *Conn, kind heldKind, n int) bool {
 	return true
 }
 
-// wait turns a ClientHello that was not whole into one that waits for a slot, if
-// there is memory for that.
+// wait recounts a ClientHello that is now complete as one that waits for a slot. It
+// returns false if there is no memory for that.
 func (u *unauth) wait(c *Conn) bool {
 	if !c.unauth() {
 		return true
@@ -202,8 +198,8 @@ func (u *unauth) wait(c *Conn) bool {
 	return true
 }
 
-// begin turns a ClientHello that has waited into a handshake under way, if there is
-// memory for it. must says that there has to be.
+// begin recounts a waiting ClientHello as a handshake in progress. It returns false if
+// there is no memory for that, unless must is set.
 func (u *unauth) begin(c *Conn, must bool) bool {
 	if !c.unauth() {
 		return true
@@ -224,7 +220,7 @@ func (u *unauth) begin(c *Conn, must bool) bool {
 	return true
 }
 
-// allows reports whether a connection may hold n bytes for something. Under mu.
+// allows reports whether a connection may hold n bytes for a purpose. Under mu.
 func (u *unauth) allows(e *unauthConn, kind heldKind, n int64) bool {
 	more := n - int64(e.parts[kind])
 	if more <= 0 {
@@ -240,7 +236,7 @@ func (u *unauth) allows(e *unauthConn, kind heldKind, n int64) bool {
 	return e.net.held+more <= free
 }
 
-// change sets what a connection holds for something. Under mu.
+// change sets the number of bytes that a connection holds for a purpose. Under mu.
 func (u *unauth) change(i uint32, kind heldKind, n int32) {
 	e := &u.conns[i]
 	more := int64(n - e.parts[kind])
@@ -271,7 +267,7 @@ func (u *unauth) change(i uint32, kind heldKind, n int32) {
 	}
 }
 
-// append appends a connection to a list; nil is none. Under mu.
+// append appends a connection to a list; nil means no list. Under mu.
 func (u *unauth) append(l *unauthList, i uint32) {
 	e := &u.conns[i]
 	e.list = l
@@ -287,7 +283,7 @@ func (u *unauth) append(l *unauthList, i uint32) {
 	l.newest = i
 }
 
-// unlist takes a connection off its list. Under mu.
+// unlist removes a connection from its list. Under mu.
 func (u *unauth) unlist(i uint32) {
 	e := &u.conns[i]
 	l := e.list
@@ -307,7 +303,7 @@ func (u *unauth) unlist(i uint32) {
 	}
 }
 
-// evict tells connections to end while more than three quarters are taken. Under
+// evict ends connections while more than three quarters of the total are in use. Under
 // mu.
 func (u *unauth) evict() {
 	for 4*(u.total-u.leaving) > 3*u.limit {
@@ -320,18 +316,18 @@ func (u *unauth) evict() {
 		e.leaving = true
 		u.leaving += int64(e.held)
 		e.c.loop.p.stats.evicted.Add(1)
-		c := e.c // e is another connection's before long
+		c := e.c // e may be reused for another connection
 		c.loop.post(c, func(int) {
-			if c.unauth() { // it may have authenticated meanwhile
+			if c.unauth() { // it may have authenticated in the meantime
 				c.outOfMemory()
 			}
 		})
 	}
 }
 
-// victim is the connection that is to end next, 0 for none: the one that has held
-// something for longest. Of those that wait for a slot it is one whose network holds
-// most, among a few of the oldest. Under mu.
+// victim returns the connection to end next, 0 for none: the one that has held memory for
+// the longest time. If only connections that wait for a slot remain, it is the one whose
+// network holds the most memory, among a few of the oldest. Under mu.
 func (u *unauth) victim() uint32 {
 	if u.others.oldest != 0 {
 		return u.others.oldest
@@ -346,56 +342,57 @@ func (u *unauth) victim() uint32 {
 	return worst
 }
 
-// held is what is held in all, in bytes.
+// held returns the total in bytes.
 func (u *unauth) held() int64 {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.total
 }
 
-// unauth reports whether the connection is counted: limits are tighter then.
+// unauth reports whether the connection is counted; then its limits are tighter.
 func (c *Conn) unauth() bool { return c.peer.Load()&unauthFlag != 0 }
 
-// unauthIndex is the connection's index in unauth.conns while it is counted, and its
-// place in addresses otherwise.
+// unauthIndex returns the connection's index in unauth.conns while it is counted, and its
+// index in addresses otherwise.
 func (c *Conn) unauthIndex() (i uint32, counted bool) {
 	i = c.peer.Load()
 	return i &^ unauthFlag, i&unauthFlag != 0
 }
 
-// hold says how many bytes the connection holds for something; where that is too
-// much, it ends. Loop.
+// hold sets how many bytes the connection holds for a purpose; if that is too much, the
+// connection ends. Loop.
 func (c *Conn) hold(kind heldKind, n int) {
 	if !c.loop.p.unauth.set(c, kind, n) {
 		c.outOfMemoryLater()
 	}
 }
 
-// outOfMemoryLater ends a connection that must not hold what has come, from within whatever
-// it came to. Loop.
+// outOfMemoryLater ends a connection whose input exceeds the limit, from within a
+// callback. Loop.
 func (c *Conn) outOfMemoryLater() {
 	c.paused = true
 	c.loop.post(c, func(int) { c.outOfMemory() })
 }
 
-// outOfMemory ends a connection for what it holds; its handler may say so. Loop, and
-// not from within a callback of the operator.
+// outOfMemory ends a connection that holds too much memory; its handler may tell the
+// peer. Loop, and not from within a callback of the operator.
 func (c *Conn) outOfMemory() {
 	if !c.closing() {
 		c.expire(ErrMemory)
 	}
 }
 
-// Hold says how many bytes the handler holds for a peer that has not authenticated;
-// it replaces what was said before. False means that it must not be so many: the
-// handler has to end the connection. After Authenticated it is always true. Only the
+// Hold sets how many bytes the handler holds for a peer that has not authenticated, in
+// place of the number set before. If it returns false, that is more than allowed, and the
+// handler has to end the connection. After Authenticated it always returns true. Only the
 // goroutine that handles the connection's input may call it.
 func (c *Conn) Hold(n int) bool { return c.loop.p.unauth.set(c, heldHandler, n) }
 
-// Authenticated says that the peer has authenticated: nothing is counted any more,
-// and the limits for strangers do not hold. It may be called from any goroutine.
+// Authenticated tells the poller that the peer has authenticated: its memory is no longer
+// counted, and the limits for unauthenticated peers no longer apply. It may be called
+// from any goroutine.
 func (c *Conn) Authenticated() { c.loop.p.unauth.leave(c) }
 
-// shareNetwork is the network whose share a peer's connection has. Loopback is not
-// exempt: a share costs nothing while nobody else needs memory.
+// shareNetwork returns the network against whose share a peer's connection counts.
+// Loopback is not exempt: a share costs nothing while no other network needs memory.
 var shareNetwork = peernet.Distinct

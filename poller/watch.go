@@ -2,16 +2,15 @@
 
 package poller
 
-// What a connection's descriptor is registered for with the poll: it is
-// forgotten while reading is paused, and watched for writing while the socket is
-// full.
+// This file registers a connection's descriptor with the poll: it is removed while
+// reading is paused, and watched for writing while the socket is full.
 
-// watch is what a connection's descriptor is registered for with the poll.
+// watch says for which events a connection's descriptor is registered with the poll.
 type watch uint8
 
 const (
 	watchNothing watch = iota // not registered
-	watchRead                 // and for writing too while armed
+	watchRead                 // for reading, and for writing too while armed
 	watchWrite                // for writing only: reading is paused
 )
 
@@ -24,7 +23,7 @@ func (c *Conn) unregister() {
 	}
 }
 
-// forget takes the descriptor out of the poll. Under mu.
+// forget removes the descriptor from the poll. Under mu.
 func (c *Conn) forget() {
 	if c.watch != watchNothing {
 		c.watch, c.armed = watchNothing, false
@@ -32,8 +31,8 @@ func (c *Conn) forget() {
 	}
 }
 
-// watchWrite waits for a socket that was full to take bytes, also while reading
-// is paused. Loop, and not from within a callback of the operator.
+// watchWrite waits for a full socket to become writable, even while reading is paused.
+// Loop, and not from within a callback of the operator.
 func (c *Conn) watchWrite() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -53,10 +52,10 @@ func (c *Conn) watchWrite() {
 	c.armed = c.loop.poll.WatchWrite(c.op) == nil
 }
 
-// Pause stops reading, until Resume. Loop.
+// Pause stops reading until Resume. Loop.
 func (c *Conn) Pause() { c.paused = true }
 
-// Resume goes on reading, with what the handler has not used first.
+// Resume resumes reading, after passing the handler the bytes that it has not consumed.
 func (c *Conn) Resume() {
 	c.loop.post(c, func(int) { c.resume() })
 }
@@ -70,7 +69,7 @@ func (c *Conn) resume() {
 		c.deliver(unread.B)
 		inputPool.Put(unread)
 	}
-	c.stall = 0 // the time while nothing was read does not count
+	c.stall = 0 // the time of the pause does not count
 	if !c.paused && !c.closing() {
 		if err := c.resumeLayers(); err != nil {
 			c.destroyLater(err)
@@ -86,8 +85,8 @@ func (c *Conn) resume() {
 	}
 }
 
-// reregister begins to wait for events again, after a pause that met one. Loop,
-// and not from within a callback of the operator.
+// reregister registers the descriptor again if it was removed during a pause. Loop, and
+// not from within a callback of the operator.
 func (c *Conn) reregister() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,9 +1,9 @@
 //go:build linux
 
-// Package epoll is how package poller reaches the kernel: the polls and operators of
-// netpoll without netpoll's connections, which cost 3 to 15 KB each and block the
-// writer, and system calls that never block. Whatever needs netpoll's unexported
-// parts, go:linkname, unsafe or reflect for that is here and nowhere else.
+// Package epoll gives package poller access to the kernel: netpoll's polls and operators
+// without netpoll's connections, which cost 3 to 15 KB each and block the writer, and
+// system calls that never block. All code that needs netpoll's unexported parts,
+// go:linkname, unsafe or reflect for this purpose is in this package.
 package epoll
 
 import (
@@ -11,15 +11,15 @@ import (
 )
 
 // Operator is a descriptor and the functions that a Poll calls for its events, with
-// level-triggered reading. FD and the functions are set before the first Watch. They
-// run on the poll's goroutine, except OnHup, which has a goroutine of its own: netpoll
-// has removed the descriptor then.
+// level-triggered reading. FD and the functions are set before the first Watch. They run
+// on the poll's goroutine, except OnHup, which runs on a separate goroutine after netpoll
+// has removed the descriptor.
 //
 // It is netpoll's own type, because a wrapper would cost memory for each connection.
 type Operator = netpoll.FDOperator
 
-// Source is what an Operator's functions are called with: netpoll's poll, of no use
-// to them.
+// Source is the parameter of an Operator's functions: netpoll's poll, which they do not
+// need.
 type Source = netpoll.Poll
 
 // Poll is an epoll instance. All methods but Wait may be called from any goroutine.
@@ -44,34 +44,34 @@ func (p *Poll) FD() int { return p.fd }
 // Wait handles events until Close.
 func (p *Poll) Wait() error { return p.poll.Wait() }
 
-// Wake has Wait handle a batch of events, which may be empty.
+// Wake makes Wait handle a batch of events, which may be empty.
 func (p *Poll) Wake() error { return p.poll.Trigger() }
 
 // Close ends Wait.
 func (p *Poll) Close() error { return p.poll.Close() }
 
-// NewOperator returns an unused Operator for a descriptor.
+// NewOperator returns a new Operator for a descriptor.
 func (p *Poll) NewOperator(fd int) *Operator {
 	op := p.poll.Alloc()
 	op.FD = fd
 	return op
 }
 
-// Free takes back an Operator that is not watched any more. It must not be called
-// from within one of the operator's functions: netpoll would spin for ever.
+// Free releases an Operator that is no longer watched. It must not be called from within
+// one of the operator's functions: netpoll would spin forever.
 func (p *Poll) Free(op *Operator) { p.poll.Free(op) }
 
-// WatchRead begins to call op.OnRead and op.OnHup.
+// WatchRead starts calling op.OnRead and op.OnHup.
 func (p *Poll) WatchRead(op *Operator) error { return p.poll.Control(op, netpoll.PollReadable) }
 
-// WatchWrite begins to call op.OnWrite and op.OnHup; OnWrite is edge-triggered.
+// WatchWrite starts calling op.OnWrite and op.OnHup; OnWrite is edge-triggered.
 func (p *Poll) WatchWrite(op *Operator) error { return p.poll.Control(op, netpoll.PollWritable) }
 
-// AddWrite calls op.OnWrite, too, of an operator that is watched for reading.
+// AddWrite also starts calling op.OnWrite of an operator that is watched for reading.
 func (p *Poll) AddWrite(op *Operator) error { return p.poll.Control(op, netpoll.PollR2RW) }
 
-// RemoveWrite ends AddWrite.
+// RemoveWrite undoes AddWrite.
 func (p *Poll) RemoveWrite(op *Operator) error { return p.poll.Control(op, netpoll.PollRW2R) }
 
-// Unwatch removes an operator that is watched; nothing of it is called any more.
+// Unwatch stops watching an operator; none of its functions is called afterwards.
 func (p *Poll) Unwatch(op *Operator) error { return p.poll.Control(op, netpoll.PollDetach) }

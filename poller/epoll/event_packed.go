@@ -2,8 +2,8 @@
 
 package epoll
 
-// epollEvent is packed on amd64 alone: the kernel keeps the layout that 32-bit
-// programs have.
+// epollEvent is packed only on amd64, where the kernel uses the layout of 32-bit
+// programs.
 type epollEvent struct {
 	_ uint32  // events
 	_ [8]byte // data

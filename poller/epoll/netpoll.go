@@ -21,8 +21,8 @@ import (
 func openPoll() (netpoll.Poll, error)
 
 func init() {
-	// netpoll logs to its own output when a descriptor that was removed is hung
-	// up; here that is expected.
+	// netpoll logs to its own output when a removed descriptor hangs up; here that is
+	// expected.
 	netpoll.SetLoggerOutput(io.Discard)
 }
 

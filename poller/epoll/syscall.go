@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The system calls here never block. They are made without telling Go's scheduler,
-// because that would only wake its monitor thread.
+// These system calls never block. They are made without notifying Go's scheduler, because
+// that would only wake its monitor thread.
 
 // Read reads from a descriptor that does not block. n is -1 with an error.
 func Read(fd int32, p []byte) (n int, err error) { return call(unix.SYS_READ, fd, p) }
@@ -29,7 +29,7 @@ func call(trap uintptr, fd int32, p []byte) (int, error) {
 // be read, or has an error.
 func Readable(fd int) bool { return hasEvent(fd, unix.POLLIN) }
 
-// HungUp reports whether the other side of a socket has closed or reset it.
+// HungUp reports whether the peer of a socket has closed or reset the connection.
 func HungUp(fd int32) bool { return hasEvent(int(fd), unix.POLLRDHUP) }
 
 // hasEvent reports whether a descriptor has one of these events, or an error.

@@ -5,7 +5,7 @@ import "strconv"
 // Alert is the description in a TLS alert (RFC 8446 section 6).
 type Alert uint8
 
-// The alerts that are sent or understood.
+// The alerts that this package sends or handles.
 const (
 	CloseNotify       Alert = 0
 	UnexpectedMessage Alert = 10
@@ -18,14 +18,14 @@ const (
 	UserCanceled      Alert = 90
 )
 
-// Error is what a peer did wrong, with the alert that tells it so. The values
-// are predeclared and hold nothing of what the peer sent.
+// Error is an error of the peer, with the alert that reports it to the peer. All values
+// are predeclared and contain none of the peer's data.
 type Error struct {
-	Alert Alert // to be sent
+	Alert Alert // the alert to send
 	text  string
 }
 
-// Error says what was wrong.
+// Error describes the error.
 func (e *Error) Error() string { return "leantls: " + e.text }
 
 var (
@@ -33,23 +33,22 @@ var (
 	errVersion     = &Error{ProtocolVersion, "a record of another version"}
 	errLong        = &Error{RecordOverflow, "a record that is too long"}
 	errMAC         = &Error{BadRecordMAC, "a record that is not authentic"}
-	errNoType      = &Error{UnexpectedMessage, "a record of nothing but padding"}
+	errNoType      = &Error{UnexpectedMessage, "a record that is only padding"}
 	errInnerType   = &Error{UnexpectedMessage, "an encrypted record of an unknown type"}
 	errInterleaved = &Error{UnexpectedMessage, "a record in the middle of a handshake message"}
 	errEmpty       = &Error{UnexpectedMessage, "an empty handshake message"}
 	errAlertLength = &Error{UnexpectedMessage, "an alert that is not two bytes long"}
 	errHandshake   = &Error{UnexpectedMessage, "a handshake message other than KeyUpdate"}
-	errTrailing    = &Error{UnexpectedMessage, "bytes behind a KeyUpdate"}
+	errTrailing    = &Error{UnexpectedMessage, "bytes after a KeyUpdate"}
 	errLength      = &Error{DecodeError, "a KeyUpdate of the wrong length"}
-	errRequest     = &Error{IllegalParameter, "a KeyUpdate that requests neither yes nor no"}
+	errRequest     = &Error{IllegalParameter, "a KeyUpdate with an invalid request_update"}
 	errUseless     = &Error{UnexpectedMessage, "too many records without data"}
 	errUpdates     = &Error{UnexpectedMessage, "too many KeyUpdates"}
 	errWrapped     = &Error{InternalError, "too many records or keys"}
 )
 
-// PeerError is a fatal alert that the peer sent: it ends the session without an
-// answer.
+// PeerError is a fatal alert from the peer. It ends the session without a reply.
 type PeerError Alert
 
-// Error names the alert by its number.
+// Error returns a text with the number of the alert.
 func (e PeerError) Error() string { return "leantls: the peer sent alert " + strconv.Itoa(int(e)) }

@@ -8,20 +8,20 @@ import (
 	"slices"
 )
 
-// Secrets takes the traffic secrets of one handshake from crypto/tls: it is a
-// connection's KeyLogWriter.
+// Secrets collects the traffic secrets of one handshake from crypto/tls. It is used as
+// the KeyLogWriter of one connection.
 type Secrets struct {
-	random [32]byte // the client's, the same in all lines
+	random [32]byte // the client random, the same in all lines
 	got    [4]secret
-	bad    bool // something came that is not as expected
+	bad    bool // an unexpected line was written
 }
 
 type secret struct {
-	n int // 0: has not come
+	n int // length in bytes; 0: not received yet
 	b [maxSecret]byte
 }
 
-// The places in Secrets.got, and what the lines begin with.
+// Indexes in Secrets.got, and the labels at the start of the lines.
 const (
 	clientHandshake = iota
 	serverHandshake
@@ -36,12 +36,12 @@ var secretLabels = [...]string{
 	serverTraffic:   "SERVER_TRAFFIC_SECRET_0",
 }
 
-// labelEarly would come with early data, which crypto/tls does not accept: it
-// would mean that records were read whose number is not known.
+// labelEarly is the label for early data, which a crypto/tls server does not accept. If
+// it appears, an unknown number of records has been read.
 const labelEarly = "CLIENT_EARLY_TRAFFIC_SECRET"
 
-// Write takes one line: label, client random and secret, the last two in
-// hexadecimal. It never fails: a handshake must not suffer from this.
+// Write parses one line: label, client random and secret, the last two in hexadecimal. It
+// never returns an error, which would make the handshake fail.
 func (s *Secrets) Write(line []byte) (int, error) {
 	if !s.parseLine(line) {
 		s.bad = true
@@ -83,8 +83,8 @@ func (s *Secrets) parseLine(line []byte) bool {
 	return true
 }
 
-// complete reports whether all four secrets came, once each and of this length,
-// and nothing else.
+// complete reports whether all four secrets were received, each exactly once and n bytes
+// long, and nothing unexpected.
 func (s *Secrets) complete(n int) bool {
 	if s.bad {
 		return false
@@ -99,13 +99,13 @@ func (s *Secrets) complete(n int) bool {
 
 func (s *Secrets) secret(which int) []byte { return s.got[which].b[:s.got[which].n] }
 
-// Wipe forgets the secrets.
+// Wipe erases the secrets.
 func (s *Secrets) Wipe() { *s = Secrets{bad: true} }
 
-// Config is a configuration for tls.Server that works as base does and gives
-// the secrets of each handshake of TLS 1.3 to what of answers for its
-// connection; for nil to nobody. It is to be made once for each base and used
-// for all its connections, because it has the keys of the session tickets.
+// Config returns a configuration for tls.Server that is equivalent to base and writes the
+// secrets of each TLS 1.3 handshake to the Secrets that secretsFor returns for its
+// connection, if not nil. Call it once for each base and use the result for all its
+// connections, because it holds the keys of the session tickets.
 func Config(base *tls.Config, secretsFor func(net.Conn) *Secrets) *tls.Config {
 	shared := base.Clone()
 	shared.KeyLogWriter = nil
@@ -124,10 +124,10 @@ func Config(base *tls.Config, secretsFor func(net.Conn) *Secrets) *tls.Config {
 		if secrets == nil {
 			return own, nil
 		}
-		// A writer of this connection alone: told apart by the client random,
-		// which the client chooses, connections could take others' secrets. The
-		// clone has those keys of session tickets that were set; the ones
-		// that crypto/tls makes it takes from shared.
+		// Each connection needs its own writer: with a shared one, secrets would be
+		// assigned by the client random, which clients choose, so that a connection could
+		// receive another's secrets. The clone has the session ticket keys that were set
+		// explicitly; crypto/tls takes the automatic ones from shared.
 		if own == nil {
 			own = base
 		}
@@ -138,13 +138,12 @@ func Config(base *tls.Config, secretsFor func(net.Conn) *Secrets) *tls.Config {
 	return shared
 }
 
-// Boundary finds the ends of records in what is read for crypto/tls, so that it
-// is never given a byte of the next record: what it has read it cannot give
-// back.
+// Boundary finds the ends of records in the bytes read for crypto/tls, so that crypto/tls
+// never receives a byte of the next record: it cannot give back bytes that it has read.
 type Boundary struct{ remaining int }
 
-// Next answers how many of the bytes that wait may be handed on; 0: more are
-// needed. The caller passes the number of bytes that it hands on to Advance.
+// Next returns how many of the waiting bytes may be passed on now; 0 means that more are
+// needed. After passing bytes on, call Advance.
 func (b *Boundary) Next(waiting []byte) int {
 	if b.remaining == 0 {
 		if len(waiting) < HeaderLen {
@@ -155,7 +154,7 @@ func (b *Boundary) Next(waiting []byte) int {
 	return min(b.remaining, len(waiting))
 }
 
-// Advance records that n bytes were handed on.
+// Advance records that n bytes were passed on.
 func (b *Boundary) Advance(n int) { b.remaining -= n }
 
 // Whole reports whether the last record is complete.

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// suite is one of the cipher suites of RFC 8446 appendix B.4.
+// suite is one of the cipher suites of RFC 8446 appendix B.4
+// (https://www.rfc-editor.org/rfc/rfc8446#appendix-B.4).
 type suite uint8
 
 const (
@@ -20,7 +21,7 @@ const (
 	chacha20
 )
 
-// suiteOf is the suite with this registered number, 0 if it is none of ours.
+// suiteOf returns the suite with this registered number, 0 if it is not supported.
 func suiteOf(id uint16) suite {
 	switch id {
 	case tls.TLS_AES_128_GCM_SHA256:
@@ -35,7 +36,7 @@ func suiteOf(id uint16) suite {
 
 func (s suite) known() bool { return s >= aes128 && s <= chacha20 }
 
-// secretLen is the length of a traffic secret: that of the suite's hash.
+// secretLen returns the length of a traffic secret, which is that of the suite's hash.
 func (s suite) secretLen() int {
 	if s == aes256 {
 		return sha512.Size384
@@ -56,8 +57,9 @@ const (
 	maxLabel = 22 // the longest of the labels below
 )
 
-// labels are the HkdfLabel structures of RFC 8446 section 7.1 for what is
-// derived from a traffic secret: length, label, no context.
+// labels are the HkdfLabel structures of RFC 8446 section 7.1
+// (https://www.rfc-editor.org/rfc/rfc8446#section-7.1) for the values derived from a
+// traffic secret: length, label, empty context.
 type labels struct{ key, iv, update string }
 
 var (
@@ -76,10 +78,10 @@ func (s suite) labels() *labels {
 	return &labels256
 }
 
-// expand is HKDF-Expand-Label without a context, for as many bytes as out has:
-// not more than the hash, so that it is one HMAC (RFC 5869 section 2.3), of the
-// label and a byte 1. It is written out because a session does it each time it
-// wakes: crypto/hkdf makes 20 objects and takes three times as long.
+// expand is HKDF-Expand-Label with an empty context. It fills out, which is not longer
+// than the hash, so one HMAC over the label and a byte 1 is enough (RFC 5869 section
+// 2.3). It does not use crypto/hkdf, which allocates 20 objects and takes three times as
+// long, because a session calls it each time it becomes busy.
 func (s suite) expand(out, secret []byte, label string) {
 	if s == aes256 {
 		var sum [sha512.Size384]byte
@@ -106,7 +108,7 @@ func (s suite) expand(out, secret []byte, label string) {
 	copy(out, sum[:])
 }
 
-// pad fills the first blocks of the two hashes of an HMAC, RFC 2104 section 2.
+// pad fills the first blocks of the two hashes of an HMAC (RFC 2104 section 2).
 func pad(inner, outer, secret []byte) {
 	n := copy(inner, secret)
 	copy(outer, secret)
@@ -136,9 +138,9 @@ func (s suite) aead(key []byte) cipher.AEAD {
 	return aead
 }
 
-// Keys are a direction's keys, ready for use: some 2 KB with AES. They are made
-// from the State when it wakes, may be kept as long as it is busy, and know
-// which of its keys they are.
+// Keys are one direction's expanded keys, about 2 KB with AES. They are derived from the
+// State when the session becomes busy, may be kept as long as it is busy, and record to
+// which generation of its keys they belong.
 type Keys struct {
 	half  *half
 	gen   uint32
@@ -158,17 +160,16 @@ func (h *half) keys() *Keys {
 	return k
 }
 
-// matches reports whether these are the keys of this direction and its current
-// secret.
+// matches reports whether k was derived from this direction's current secret.
 func (k *Keys) matches(h *half) bool {
 	return k != nil && k.half == h && k.gen == h.gen && h.suite != 0
 }
 
-// ReadKeys are the keys for Open: old if they still fit, else new ones; nil
-// when nothing is to be opened any more.
+// ReadKeys returns the keys for Open: old if they are still current, otherwise new ones;
+// nil if the reading half has ended.
 func (s *State) ReadKeys(old *Keys) *Keys { return s.read.current(old) }
 
-// WriteKeys are the keys for Seal, likewise.
+// WriteKeys returns the keys for Seal in the same way.
 func (s *State) WriteKeys(old *Keys) *Keys { return s.write.current(old) }
 
 func (h *half) current(old *Keys) *Keys {
@@ -181,8 +182,9 @@ func (h *half) current(old *Keys) *Keys {
 	return h.keys()
 }
 
-// nonceFor returns the nonce of a record, RFC 8446 section 5.3: the sequence number,
-// "padded to the left with zeros to iv_length", XORed with the IV.
+// nonceFor returns the nonce of a record (RFC 8446 section 5.3,
+// https://www.rfc-editor.org/rfc/rfc8446#section-5.3): the sequence number, "padded to
+// the left with zeros to iv_length", XORed with the IV.
 func (k *Keys) nonceFor(seq uint64) []byte {
 	copy(k.nonce[:4], k.iv[:4])
 	binary.BigEndian.PutUint64(k.nonce[4:], binary.BigEndian.Uint64(k.iv[4:])^seq)

@@ -11,11 +11,11 @@ import (
 	"testing"
 )
 
-// slow are the tests of package poller that a mutation is tried on.
+// slow matches the tests of package poller that each mutation is tried on.
 const slow = "^Test(Lean(Go|Exp|Ref|FIPS|Ran|Ver|After|Ends|Key|Con)|KeyCache|Std|Stall|Early|TLS|Hello|Nothing|SwitchLeaves|Rejected|PausedWhen|Start|CutIn|Late|Part|Large|Queued|ClosedIn|EndIn|Trunc|HalfClosed)"
 
-// TestMutations tries them all, each on the tests of this package and then on
-// those of package poller, without touching the sources.
+// TestMutations applies each mutation in an overlay, so that the sources stay unchanged,
+// and runs the tests of this package and then those of package poller on it.
 func TestMutations(t *testing.T) {
 	for _, args := range [][]string{{"."}, {"-run", slow, ".."}} {
 		if out, err := exec.Command("go", append([]string{"test", "-count=1"}, args...)...).CombinedOutput(); err != nil {
@@ -30,7 +30,7 @@ func TestMutations(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n := strings.Count(string(src), m.old); n == 0 {
-				t.Fatalf("%s has no such text: bring the list up to date", m.file)
+				t.Fatalf("%s has no such text: update the list", m.file)
 			}
 			path, err := filepath.Abs(m.file)
 			if err != nil {
@@ -50,13 +50,13 @@ func TestMutations(t *testing.T) {
 				cmd := exec.Command("go", append([]string{"test", "-vet=off", "-failfast", "-timeout", "60s", "-overlay", overlay}, args...)...)
 				out, err := cmd.CombinedOutput()
 				if strings.Contains(string(out), "[build failed]") || strings.Contains(string(out), "[setup failed]") {
-					t.Fatalf("it does not compile:\n%s", out)
+					t.Fatalf("the mutant does not compile:\n%s", out)
 				}
 				if err != nil {
 					return // noticed
 				}
 			}
-			t.Error("no test notices")
+			t.Error("no test fails")
 		})
 	}
 }

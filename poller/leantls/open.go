@@ -2,14 +2,15 @@ package leantls
 
 import "math"
 
-// The sizes of records in bytes, RFC 8446 sections 5.1 and 5.2.
+// Sizes of records in bytes (RFC 8446 sections 5.1 and 5.2,
+// https://www.rfc-editor.org/rfc/rfc8446#section-5.1).
 const (
 	HeaderLen = 5
-	MaxData   = 1 << 14             // what one record carries
-	MaxRecord = HeaderLen + maxBody // a whole record
+	MaxData   = 1 << 14             // data in one record
+	MaxRecord = HeaderLen + maxBody // a complete record
 
-	maxInner = MaxData + 1   // with its type and padding
-	maxBody  = MaxData + 256 // encrypted
+	maxInner = MaxData + 1   // data with content type and padding
+	maxBody  = MaxData + 256 // the encrypted content
 	tagLen   = 16
 )
 
@@ -28,16 +29,17 @@ const (
 	msgKeyUpdate = 24
 )
 
-// Bounds of what a peer may send without data; more is an attack on our time.
+// Limits of what a peer may send without data; more is treated as a denial-of-service
+// attempt.
 const (
-	maxUseless       = 32 // records without data, one after another
-	maxUpdates       = 64 // KeyUpdates; one is forgiven for every recordsPerUpdate records under one key
+	maxUseless       = 32 // records without data in a row
+	maxUpdates       = 64 // KeyUpdates; the count falls by one for every recordsPerUpdate records under one key
 	recordsPerUpdate = 16
 )
 
-// RecordLen is the length of the record that p begins with, its header
-// included; 0 if more of the header is needed. The header is checked as far as
-// it is there, so that nothing is buffered for a record that will be refused.
+// RecordLen returns the length in bytes of the record at the start of p, including its
+// header, or 0 if more of the header is needed. It checks the header as far as it has
+// arrived, so that nothing is buffered for a record that will be refused.
 func RecordLen(p []byte) (int, error) {
 	if len(p) > 0 && p[0] != typeData {
 		return 0, errType
@@ -49,30 +51,30 @@ func RecordLen(p []byte) (int, error) {
 		return 0, nil
 	}
 	n := int(p[3])<<8 | int(p[4])
-	// RFC 8446 section 5.2: "The length MUST NOT exceed 2^14 + 256 bytes. An
-	// endpoint that receives a record that exceeds this length MUST terminate
-	// the connection with a "record_overflow" alert."
+	// RFC 8446 section 5.2 (https://www.rfc-editor.org/rfc/rfc8446#section-5.2): "The
+	// length MUST NOT exceed 2^14 + 256 bytes. An endpoint that receives a record that
+	// exceeds this length MUST terminate the connection with a "record_overflow" alert."
 	if n > maxBody {
 		return 0, errLong
 	}
 	return HeaderLen + n, nil
 }
 
-// Kind is what a record turned out to be.
+// Kind is the kind of an opened record.
 type Kind uint8
 
 // The kinds of records.
 const (
-	Nothing         Kind = iota // needs no attention
+	Nothing         Kind = iota // nothing to do
 	Data                        // application data
-	UpdateRequested             // the peer has new keys and wants us to: call AnswerUpdate
-	Closed                      // close_notify: the peer sends nothing more
+	UpdateRequested             // the peer has changed its keys and requests that we do too: call AnswerUpdate
+	Closed                      // close_notify: the peer will send nothing more
 )
 
-// Open opens one whole record in place, whose header RecordLen has checked,
-// with keys from ReadKeys. data is part of record. After an error, and after
-// Closed, the reading half has ended; the error is an *Error, whose alert is
-// to be sent, a PeerError or ErrClosed.
+// Open decrypts one complete record in place, with keys from ReadKeys. RecordLen must
+// have accepted its header. data is a part of record. After an error and after Closed,
+// the reading half has ended. The error is an *Error, whose alert must be sent, a
+// PeerError or ErrClosed.
 func (s *State) Open(k *Keys, record []byte) (kind Kind, data []byte, err error) {
 	h := &s.read
 	if h.suite == 0 {
@@ -98,8 +100,8 @@ func (s *State) Open(k *Keys, record []byte) (kind Kind, data []byte, err error)
 	return kind, data, err
 }
 
-// open authenticates and decrypts a record in place and takes the type and the
-// padding off.
+// open authenticates and decrypts a record in place and removes the content type and the
+// padding.
 func (k *Keys) open(seq uint64, record []byte) (typ byte, content []byte, err error) {
 	if seq == math.MaxUint64 {
 		return 0, nil, errWrapped
@@ -112,9 +114,9 @@ func (k *Keys) open(seq uint64, record []byte) (typ byte, content []byte, err er
 	if len(inner) > maxInner {
 		return 0, nil, errLong
 	}
-	// RFC 8446 section 5.4: "If a receiving implementation does not find a
-	// non-zero octet in the cleartext, it MUST terminate the connection with an
-	// "unexpected_message" alert."
+	// RFC 8446 section 5.4 (https://www.rfc-editor.org/rfc/rfc8446#section-5.4): "If a
+	// receiving implementation does not find a non-zero octet in the cleartext, it MUST
+	// terminate the connection with an "unexpected_message" alert."
 	n := len(inner) - 1
 	for n >= 0 && inner[n] == 0 {
 		n--
@@ -125,10 +127,10 @@ func (k *Keys) open(seq uint64, record []byte) (typ byte, content []byte, err er
 	return inner[n], inner[:n], nil
 }
 
-// process decides what an authentic record means.
+// process handles an authentic record.
 func (h *half) process(typ byte, p []byte) (Kind, error) {
-	// RFC 8446 section 5.1: "Handshake messages MUST NOT be interleaved with
-	// other record types."
+	// RFC 8446 section 5.1 (https://www.rfc-editor.org/rfc/rfc8446#section-5.1):
+	// "Handshake messages MUST NOT be interleaved with other record types."
 	if h.partial != 0 && typ != typeHandshake {
 		return Nothing, errInterleaved
 	}
@@ -155,9 +157,10 @@ func (h *half) countUseless() error {
 	return nil
 }
 
-// alert handles an alert. RFC 8446 section 5.1: "a record with an Alert type
-// MUST contain exactly one message." Section 6: all but two descriptions are
-// fatal, whatever their level says.
+// alert handles an alert. RFC 8446 section 5.1
+// (https://www.rfc-editor.org/rfc/rfc8446#section-5.1): "a record with an Alert type MUST
+// contain exactly one message." Section 6: all but two descriptions are fatal, whatever
+// their level says.
 func (h *half) alert(p []byte) (Kind, error) {
 	if len(p) != 2 {
 		return Nothing, errAlertLength
@@ -171,13 +174,14 @@ func (h *half) alert(p []byte) (Kind, error) {
 	return Nothing, PeerError(p[1])
 }
 
-// keyUpdate is how the only message begins that a client may send after its
-// handshake, RFC 8446 section 4.6.3: type and length. The fifth byte says
-// whether an answer is wanted.
+// keyUpdate is the type and length of a KeyUpdate (RFC 8446 section 4.6.3,
+// https://www.rfc-editor.org/rfc/rfc8446#section-4.6.3), the only handshake message that
+// a client may send after its handshake. A fifth byte says whether the receiver must
+// update its keys too.
 const keyUpdate = "\x18\x00\x00\x01"
 
-// handshake handles a record with handshake messages. Of a KeyUpdate that comes
-// in pieces only the number of bytes must be remembered.
+// handshake handles a record with handshake messages. For a KeyUpdate that is split over
+// records only the number of received bytes is stored.
 func (h *half) handshake(p []byte) (Kind, error) {
 	if len(p) == 0 {
 		return Nothing, errEmpty
@@ -201,7 +205,8 @@ func (h *half) handshake(p []byte) (Kind, error) {
 
 // update handles the last byte of a KeyUpdate.
 func (h *half) update(request byte, last bool) (Kind, error) {
-	// RFC 8446 section 5.1: "Handshake messages MUST NOT span key changes."
+	// RFC 8446 section 5.1 (https://www.rfc-editor.org/rfc/rfc8446#section-5.1):
+	// "Handshake messages MUST NOT span key changes."
 	if !last {
 		return Nothing, errTrailing
 	}

@@ -2,23 +2,24 @@ package leantls
 
 import "slices"
 
-// maxSealed is how many records are sealed under one key: RFC 8446 section 5.5
-// allows 2^24.5 full-size records with AES-GCM.
+// maxSealed limits the records sealed under one key. RFC 8446 section 5.5
+// (https://www.rfc-editor.org/rfc/rfc8446#section-5.5) allows 2^24.5 full-size records
+// with AES-GCM.
 const maxSealed = 1 << 24
 
-// overhead is what sealing adds to one record, in bytes.
+// overhead is the number of bytes that sealing adds to one record.
 const overhead = HeaderLen + 1 + tagLen
 
-// SealedLen is at most how many bytes Seal appends for n bytes of data, a
-// KeyUpdate before them included.
+// SealedLen returns the maximum number of bytes that Seal appends for n bytes of data,
+// including a KeyUpdate before them.
 func SealedLen(n int) int {
 	return n + overhead*((n+MaxData-1)/MaxData) + overhead + len(keyUpdate) + 1
 }
 
-// Seal appends records with the data of p to dst. old is what it returned the
-// last time, or nil; the Keys it returns are to be kept for as long as the
-// session is busy, if at all. What was appended must be sent, in the order of
-// the calls and nothing left out, or the connection must end.
+// Seal appends records with the data of p to dst. old are the Keys that the previous call
+// returned, or nil; the caller may keep the returned Keys while the session is busy. The
+// appended bytes must be sent completely and in the order of the calls, or the connection
+// must end.
 func (s *State) Seal(old *Keys, dst, p []byte) ([]byte, *Keys, error) {
 	h := &s.write
 	k := h.current(old)
@@ -43,8 +44,7 @@ func (s *State) Seal(old *Keys, dst, p []byte) ([]byte, *Keys, error) {
 	return dst, k, nil
 }
 
-// seal appends one record and counts it. It is written out so that nothing is
-// allocated where dst has room.
+// seal appends one record and counts it. It does not allocate if dst has enough capacity.
 func (k *Keys) seal(dst, p []byte, typ byte) []byte {
 	n := len(p) + 1 + tagLen
 	start := len(dst)
@@ -57,15 +57,16 @@ func (k *Keys) seal(dst, p []byte, typ byte) []byte {
 	return dst
 }
 
-// AnswerUpdate has the next Seal send a KeyUpdate first, once for however many
-// were asked for. RFC 8446 section 4.6.3: "then the receiver MUST send a
-// KeyUpdate of its own with request_update set to "update_not_requested" prior
-// to sending its next Application Data record." A peer that does not read
-// cannot make us queue answers in this way.
+// AnswerUpdate makes the next Seal send a KeyUpdate first: one, however many the peer has
+// requested. RFC 8446 section 4.6.3
+// (https://www.rfc-editor.org/rfc/rfc8446#section-4.6.3): "then the receiver MUST send a
+// KeyUpdate of its own with request_update set to "update_not_requested" prior to sending
+// its next Application Data record." So a peer that does not read cannot make the server
+// queue replies.
 func (s *State) AnswerUpdate() { s.write.updates = 1 }
 
-// End appends an alert, the last record of this direction, and forgets the
-// direction's secret. It appends nothing if that has happened before.
+// End appends an alert as the last record of this direction and erases the direction's
+// secret. It appends nothing if the direction has ended already.
 func (s *State) End(old *Keys, dst []byte, alert Alert) []byte {
 	k := s.write.current(old)
 	if k == nil {

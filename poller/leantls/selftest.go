@@ -16,10 +16,10 @@ import (
 	"time"
 )
 
-// SelfTest plays a handshake, data, key updates and the end between crypto/tls
-// and this package, in memory and once for the process. After an error sessions
-// must stay with crypto/tls: it behaves in another way than this package was
-// written for.
+// SelfTest runs a session between crypto/tls and this package in memory: handshake, data,
+// key updates and the end. It runs once per process. If it returns an error, crypto/tls
+// behaves differently from what this package expects, and sessions must stay with
+// crypto/tls.
 var SelfTest = sync.OnceValue(selfTest)
 
 func selfTest() error {
@@ -30,10 +30,10 @@ func selfTest() error {
 	a, b := newQueue(), newQueue()
 	server := &memConn{in: a, out: b, records: true}
 	client := tls.Client(&memConn{in: b, out: a}, &tls.Config{
-		InsecureSkipVerify: true, // it is ourselves
+		InsecureSkipVerify: true, // the server is this process
 		MinVersion:         tls.VersionTLS13,
 		ServerName:         "localhost",
-		ClientSessionCache: tls.NewLRUClientSessionCache(1), // so that it is sent a ticket
+		ClientSessionCache: tls.NewLRUClientSessionCache(1), // so that the server sends a ticket
 	})
 	var secrets Secrets
 	cfg := Config(&tls.Config{Certificates: []tls.Certificate{cert}}, func(net.Conn) *Secrets { return &secrets })
@@ -66,8 +66,8 @@ func selfTest() error {
 	return nil
 }
 
-// converse plays the session after the handshake: data both ways before and
-// after both sides have changed their keys, and a proper end.
+// converse runs the session after the handshake: data in both directions before and after
+// both sides have changed their keys, and a proper end.
 func (s *State) converse(client *tls.Conn, in, out *queue) error {
 	for _, text := range []string{"old keys", "new keys"} {
 		if _, err := client.Write([]byte(text)); err != nil {
@@ -81,7 +81,7 @@ func (s *State) converse(client *tls.Conn, in, out *queue) error {
 			return err
 		}
 		if text == "old keys" {
-			// The client answers with new keys of its own.
+			// The client responds by changing its own keys.
 			sealed = k.seal(sealed, []byte(keyUpdate+"\x01"), typeHandshake)
 			if err := s.write.nextSecret(); err != nil {
 				return err
@@ -98,26 +98,26 @@ func (s *State) converse(client *tls.Conn, in, out *queue) error {
 		}
 	}
 	if s.read.gen != 1 {
-		return errors.New("the client's keys are the old ones")
+		return errors.New("the client has not changed its keys")
 	}
 	out.put(s.End(nil, nil, CloseNotify))
 	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
-		return fmt.Errorf("the end is not an end: %w", err)
+		return fmt.Errorf("the client did not read the end: %w", err)
 	}
 	_ = client.CloseWrite()
 	if _, err := s.drain(in); err != nil || !s.PeerClosed() {
-		return fmt.Errorf("the client's end is not an end: %w", err)
+		return fmt.Errorf("the client's end was not read: %w", err)
 	}
 	return nil
 }
 
-// drain opens all records that wait.
+// drain opens all waiting records.
 func (s *State) drain(in *queue) (text string, err error) {
 	waiting := in.takeAll()
 	for len(waiting) > 0 {
 		n, err := RecordLen(waiting)
 		if err != nil || n == 0 || n > len(waiting) {
-			return text, errors.Join(errors.New("no whole record"), err)
+			return text, errors.Join(errors.New("no complete record"), err)
 		}
 		_, data, err := s.Open(s.ReadKeys(nil), waiting[:n])
 		if err != nil {
@@ -176,9 +176,9 @@ func (q *queue) takeAll() []byte {
 
 // memConn is one end of a connection in memory.
 type memConn struct {
-	net.Conn // nil: what crypto/tls does not call
+	net.Conn // nil: methods that crypto/tls does not call
 	in, out  *queue
-	records  bool // read no further than the record, keep what is written
+	records  bool // read only to the end of the record, and keep written bytes
 	boundary Boundary
 	written  []byte
 }

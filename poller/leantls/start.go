@@ -11,30 +11,30 @@ type Refusal uint8
 // The reasons.
 const (
 	RefusedVersion  Refusal = iota // not TLS 1.3
-	RefusedSuite                   // a cipher suite that is not known here
+	RefusedSuite                   // an unsupported cipher suite
 	RefusedFIPS                    // the process runs in FIPS 140-3 mode
-	RefusedSelfTest                // crypto/tls does not behave as expected here
-	RefusedSecrets                 // the secrets were not all caught
-	RefusedWrites                  // crypto/tls wrote something else than a handshake and tickets
-	RefusedReads                   // bytes of the handshake's last record are left
-	Refusals                       // how many reasons there are
+	RefusedSelfTest                // crypto/tls failed the self-test
+	RefusedSecrets                 // not all secrets were captured
+	RefusedWrites                  // crypto/tls wrote something other than a handshake and tickets
+	RefusedReads                   // the handshake's last record was not read completely
+	Refusals                       // number of reasons
 )
 
 var refusals = [Refusals]string{"version", "suite", "fips", "self-test", "secrets", "writes", "reads"}
 
-// Error names the reason.
-func (r Refusal) Error() string { return "leantls: refused for: " + refusals[r] }
+// Error returns a text with the reason.
+func (r Refusal) Error() string { return "leantls: session stays with crypto/tls: " + refusals[r] }
 
-// String is the reason in one word.
+// String returns the reason as one word.
 func (r Refusal) String() string { return refusals[r] }
 
-// Start makes s the session of a server's handshake that has just ended: st is
-// what crypto/tls says of it, secrets what it logged and written all that it
-// wrote, which is decrypted in place. The error is a Refusal, and then s is
-// unchanged. secrets is wiped.
+// Start initializes s for the session of a server's handshake that has just ended. st is
+// its state as crypto/tls reports it, secrets are the logged secrets, and written is
+// everything that crypto/tls wrote, which Start decrypts in place. The error is a
+// Refusal; then s is unchanged. Start always wipes secrets.
 //
-// The number of records that crypto/tls has sealed under the application key
-// is not asked for anywhere: written proves it.
+// The number of records that crypto/tls has sealed under the application key is counted
+// in written, because crypto/tls does not report it.
 func (s *State) Start(st *tls.ConnectionState, secrets *Secrets, written []byte) error {
 	defer secrets.Wipe()
 	use := suiteOf(st.CipherSuite)
@@ -57,9 +57,9 @@ func (s *State) Start(st *tls.ConnectionState, secrets *Secrets, written []byte)
 	return nil
 }
 
-// countSent reads what crypto/tls wrote: hellos in clear, records under the
-// handshake key up to the Finished, and after it session tickets under the
-// application key, whose number it returns.
+// countSent reads the bytes that crypto/tls wrote: plaintext hellos, records under the
+// handshake key up to the Finished, and then session tickets under the application key.
+// It returns the number of records with tickets.
 func countSent(use suite, secrets *Secrets, written []byte) (sent uint64, ok bool) {
 	var h half
 	h.start(use, secrets.secret(serverHandshake), 0)
@@ -100,17 +100,17 @@ func countSent(use suite, secrets *Secrets, written []byte) (sent uint64, ok boo
 	return h.seq, finished && msgs.remaining == 0 && msgs.head == 0
 }
 
-// messages follows handshake messages through records.
+// messages tracks handshake messages across records.
 type messages struct {
-	head      int  // bytes that are there of the header
-	size      int  // what the header said so far
-	remaining int  // bytes of the message that are missing
+	head      int  // bytes of the header received so far
+	size      int  // length in the header, as far as received
+	remaining int  // missing bytes of the message
 	typ       byte // of the message
-	finished  bool // the Finished has ended
+	finished  bool // the Finished is complete
 }
 
-// add takes a record's content. Before the Finished any message may come, and
-// nothing behind it in its record; after it only tickets.
+// add processes a record's content. Before the Finished any message is allowed, and
+// nothing after it in its record; in later records only tickets are allowed.
 func (m *messages) add(p []byte, after bool) bool {
 	for len(p) > 0 {
 		if m.finished && !after {

@@ -1,15 +1,16 @@
-// Package leantls is the record layer of TLS 1.3 (RFC 8446 section 5) for a
-// server whose sessions are idle nearly always. A handshake by crypto/tls goes
-// before it; what stays of the session then is a State, 128 bytes without a
-// pointer, and the keys are made of it when the session wakes.
+// Package leantls is the record layer of TLS 1.3 (RFC 8446 section 5,
+// https://www.rfc-editor.org/rfc/rfc8446#section-5) for servers with mostly idle
+// sessions. It takes over after a handshake by crypto/tls. An idle session is a State:
+// 128 bytes without pointers, from which the keys are derived when the session becomes
+// busy.
 //
-// The package has no sockets and no goroutines: bytes go in, bytes come out.
+// The package uses neither sockets nor goroutines: it transforms bytes to bytes.
 //
 // # Ownership
 //
-// A State has two halves. What Open and ReadKeys use belongs to whoever reads
-// the connection; what the other methods use, to whoever holds the lock under
-// which records are queued for sending. A State stays where it is: a copy would
+// A State has two halves. The half that Open and ReadKeys use belongs to the goroutine
+// that reads the connection; the half that the other methods use is guarded by the lock
+// under which records are queued for sending. A State must not be copied: a copy would
 // use the same nonces again.
 package leantls
 
@@ -19,8 +20,8 @@ import (
 	"math"
 )
 
-// State is what stays of a TLS 1.3 session: the traffic secrets and sequence
-// numbers of both directions. The zero value is a session that has ended.
+// State is a TLS 1.3 session: the traffic secrets and sequence numbers of both
+// directions. The zero value is a session that has ended.
 type State struct {
 	_     noCopy
 	read  half
@@ -34,11 +35,11 @@ const maxSecret = 48
 type half struct {
 	secret  [maxSecret]byte // the current application traffic secret
 	seq     uint64          // the number of the next record
-	gen     uint32          // which key this is, counted from the first
-	suite   suite           // none: nothing is sealed or opened any more
-	partial uint8           // read: bytes that are there of a KeyUpdate
-	useless uint8           // read: records without data, one after another
-	updates uint8           // read: KeyUpdates lately; write: one must be answered
+	gen     uint32          // the number of the current key, counted from the first
+	suite   suite           // 0: this direction has ended
+	partial uint8           // read: received bytes of an incomplete KeyUpdate
+	useless uint8           // read: records without data in a row
+	updates uint8           // read: recent KeyUpdates; write: 1 if a KeyUpdate must be sent
 }
 
 // noCopy makes vet complain about copies.
@@ -47,11 +48,11 @@ type noCopy struct{}
 func (*noCopy) Lock()   {}
 func (*noCopy) Unlock() {}
 
-// ErrClosed is the answer of a session that has ended.
+// ErrClosed is returned for a session that has ended.
 var ErrClosed = errors.New("leantls: the session has ended")
 
-// start begins with a secret, in a generation that was not there before: keys of
-// an earlier session in the same place do not fit.
+// start sets the secret, with a new generation number, so that keys of an earlier session
+// in the same State do not match.
 func (h *half) start(s suite, secret []byte, seq uint64) {
 	if h.suite != 0 {
 		h.zeroize()
@@ -60,14 +61,15 @@ func (h *half) start(s suite, secret []byte, seq uint64) {
 	copy(h.secret[:], secret)
 }
 
-// zeroize forgets the direction's secret and makes its keys invalid.
+// zeroize erases the direction's secret and invalidates its keys.
 func (h *half) zeroize() {
 	gen := h.gen + 1
 	*h = half{gen: gen}
 }
 
-// nextSecret switches to the next traffic secret (RFC 8446 section 7.2). The sequence
-// number starts again with the new key, and only then.
+// nextSecret switches to the next traffic secret (RFC 8446 section 7.2,
+// https://www.rfc-editor.org/rfc/rfc8446#section-7.2). The sequence number restarts with
+// each new key, and only then.
 func (h *half) nextSecret() error {
 	if h.gen == math.MaxUint32 {
 		return errWrapped
@@ -81,32 +83,29 @@ func (h *half) nextSecret() error {
 	return nil
 }
 
-// Wipe forgets all secrets. Nothing is sealed or opened any more. The caller
-// owns both halves.
+// Wipe erases all secrets and ends both directions. The caller must own both halves.
 func (s *State) Wipe() {
 	s.read.zeroize()
 	s.write.zeroize()
 }
 
-// closedByPeer in half.partial of a reading half that has ended says that it
-// ended properly.
+// closedByPeer is the value of partial in a reading half that has ended properly.
 const closedByPeer = 0xff
 
-// PeerClosed reports whether the peer sent close_notify. The caller owns the
+// PeerClosed reports whether the peer has sent close_notify. The caller must own the
 // reading half.
 func (s *State) PeerClosed() bool { return s.read.partial == closedByPeer }
 
-// CanSeal reports whether the session may still send. The caller owns the
-// writing half.
+// CanSeal reports whether the session may still send. The caller must own the writing
+// half.
 func (s *State) CanSeal() bool { return s.write.suite != 0 }
 
 // handOverLen is the length of what HandOver appends.
 const handOverLen = 1 + 2*(maxSecret+8+4)
 
-// HandOver appends the session to dst, for the one process that goes on with
-// it, and forgets it here: a session has one owner, so a second call and
-// everything else answers ErrClosed. The caller owns both halves, wipes dst
-// after use, and has no bytes of a record that is not whole.
+// HandOver appends the session to dst, for the process that takes it over, and erases it
+// here: a session has one owner, so afterwards all methods return ErrClosed. The caller
+// must own both halves, wipe dst after use, and hold no bytes of an incomplete record.
 func (s *State) HandOver(dst []byte) ([]byte, error) {
 	if s.read.suite == 0 || s.write.suite == 0 {
 		return dst, ErrClosed
@@ -121,15 +120,15 @@ func (s *State) HandOver(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// TakeOver makes s the session that HandOver appended to p.
+// TakeOver initializes s with the session that HandOver appended to p.
 func (s *State) TakeOver(p []byte) error {
 	if len(p) != handOverLen || !suite(p[0]).known() || s.read.suite != 0 || s.write.suite != 0 {
-		return errors.New("leantls: this is not a session, or there is one already")
+		return errors.New("leantls: not a session, or the State is in use")
 	}
 	use := suite(p[0])
 	p = p[1:]
 	if p[maxSecret+8] > uint8(len(keyUpdate)) {
-		return errors.New("leantls: this is not a session")
+		return errors.New("leantls: not a session")
 	}
 	for _, h := range []*half{&s.read, &s.write} {
 		h.start(use, p[:maxSecret], binary.BigEndian.Uint64(p[maxSecret:]))
