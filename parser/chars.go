@@ -2,12 +2,12 @@ package parser
 
 import "unicode/utf8"
 
-// What a byte can be to the machine.
+// Character classes of a byte.
 const (
-	clsStart   = 1 << iota // may begin a name; bytes from 0x80 on are judged at the name's end
+	clsStart   = 1 << iota // may begin a name; bytes from 0x80 on are checked at the end of the name
 	clsSpace               // white space (XML 1.0 production 3)
 	clsNameEnd             // ends the name of an element: white space, '>', '/'
-	clsName                // may be inside a name, the colon left out
+	clsName                // may occur inside a name, except the colon
 )
 
 var class = func() (t [256]uint8) {

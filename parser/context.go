@@ -6,10 +6,10 @@ import (
 	"unsafe"
 )
 
-// context is what the header of a stream leaves behind: its name, which the
-// closing tag has to repeat, the namespaces that it declared and its language.
-// It never changes. Most clients send the same header, so contexts are shared: a stream
-// that idles costs a pointer.
+// context is what the parser keeps of a stream header: its name, which the closing tag
+// must repeat, the namespaces that it declares, and its language. It is immutable. Most
+// clients send the same header, so contexts are shared, and an idle stream costs only a
+// pointer.
 type context struct {
 	name       []byte // the qualified name
 	space      []byte // the default namespace; empty: none
@@ -24,20 +24,20 @@ type prefix struct {
 }
 
 const (
-	maxContext   = 2 << 10 // bytes of names and namespaces that a header may leave
-	maxInterned  = 256     // shared contexts
-	internedSize = 512     // bytes of a context that may be shared
-	maxLang      = 64      // bytes of a language tag that is kept (BCP 47 asks for 35)
+	maxContext   = 2 << 10 // limit in bytes of the names and namespaces of a header
+	maxInterned  = 256     // limit of shared contexts
+	internedSize = 512     // limit in bytes of a context that is shared
+	maxLang      = 64      // limit in bytes of a language tag (BCP 47 requires 35)
 )
 
-// contexts has the shared contexts, by their bytes. When it is full it is
-// emptied: streams keep what they have, and the common ones come back.
+// contexts holds the shared contexts, by their keys. When it is full it is emptied:
+// streams keep their contexts, and common ones are added again.
 var contexts struct {
 	sync.Mutex
 	m map[string]*context
 }
 
-// newContext makes the context of the header in d.
+// newContext returns the context of the header in d.
 func newContext(d *Tape) (*context, *Error) {
 	key := d.contextKey()
 	if len(key) > maxContext {
@@ -59,9 +59,9 @@ func newContext(d *Tape) (*context, *Error) {
 	return c, nil
 }
 
-// contextKey has all that a context consists of. Names and namespaces have
-// neither of the bytes 0 and 1, so that two headers with one key are the same.
-// It is behind what text has.
+// contextKey returns a key with everything that the context consists of. Names and
+// namespaces do not contain the bytes 0 and 1, so two headers with the same key have the
+// same context. The key uses the spare capacity of text.
 func (d *Tape) contextKey() []byte {
 	root, lang := &d.tape[0], d.headerLang()
 	n := len(d.text)
@@ -110,8 +110,8 @@ func makeContext(d *Tape) *context {
 	return c
 }
 
-// size is the context's memory in bytes as far as it is this stream's alone; 0
-// for one that is small enough to be shared.
+// size returns the memory in bytes of a context that belongs to one stream alone; 0 for
+// one that is small enough to be shared.
 func (c *context) size() int {
 	n := len(c.name) + len(c.space) + len(c.lang)
 	for i := range c.prefixes {
@@ -123,7 +123,7 @@ func (c *context) size() int {
 	return n + int(unsafe.Sizeof(*c)) + cap(c.prefixes)*int(unsafe.Sizeof(prefix{}))
 }
 
-// headerLang is the language of a header, nil if it is too long to be one.
+// headerLang returns the language of a header, nil if it is too long for a language tag.
 func (d *Tape) headerLang() []byte {
 	lang := d.Root().AttrNS(uriXML, "lang")
 	if len(lang) > maxLang {

@@ -5,9 +5,9 @@ import "bytes"
 // maxDeclaration is the longest XML declaration, in bytes.
 const maxDeclaration = 1 << 10
 
-// declaration goes on with the XML declaration at src[p], behind "<?". It is
-// held to its grammar once it is whole (XML 1.0 production 23); before, only
-// what cannot be one is refused.
+// declaration continues the XML declaration at src[p], after "<?". Its grammar (XML 1.0
+// production 23) is checked once it is complete; until then only bytes that cannot belong
+// to one are refused.
 func (d *Tape) declaration(p, end uint) (uint, bool, *Error) {
 	const name = "xml"
 	src := d.src
@@ -36,9 +36,9 @@ func (d *Tape) declaration(p, end uint) (uint, bool, *Error) {
 	return p, false, nil
 }
 
-// checkDeclaration checks what is between "<?xml" and "?>". RFC 6120 section
-// 11.6: "Implementations MUST NOT attempt to use any other encoding", and the
-// stream error is unsupported-encoding.
+// checkDeclaration checks the bytes between "<?xml" and "?>". RFC 6120 section 11.6
+// (https://www.rfc-editor.org/rfc/rfc6120#section-11.6): "Implementations MUST NOT
+// attempt to use any other encoding", and the stream error is unsupported-encoding.
 func checkDeclaration(b []byte) *Error {
 	version, b, ok := pseudoAttr(b, "version")
 	if !ok || !isVersion(version) {
@@ -61,7 +61,7 @@ func checkDeclaration(b []byte) *Error {
 	return nil
 }
 
-// pseudoAttr takes white space and name="value" off b, if that is there.
+// pseudoAttr removes white space and name="value" from the start of b, if present.
 func pseudoAttr(b []byte, name string) (value, rest []byte, ok bool) {
 	a := trimSpace(b)
 	if len(a) == len(b) || !bytes.HasPrefix(a, []byte(name)) {

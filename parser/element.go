@@ -1,20 +1,20 @@
 package parser
 
-// Element is one element of a Tape: two words, to be passed by value. The zero
-// Element is one that is not there; all methods are safe on it and return
-// nothing.
+// Element is one element of a Tape. It is two words long and passed by value. The zero
+// Element means that there is no element; all its methods may be called and return zero
+// values.
 type Element struct {
 	d   *Tape
 	i   int32 // index of its Start token
-	end int32 // index behind the last token of its parent
+	end int32 // index after the last token of its parent
 }
 
-// OK reports whether the element is there.
+// OK reports whether the element exists.
 func (e Element) OK() bool { return e.d != nil }
 
 func (e Element) start() *Token { return &e.d.tape[e.i] }
 
-// Local is the local part of the element's name.
+// Local returns the local part of the element's name.
 func (e Element) Local() []byte {
 	if e.d == nil {
 		return nil
@@ -22,7 +22,7 @@ func (e Element) Local() []byte {
 	return e.d.local(e.start())
 }
 
-// Space is the element's namespace; empty if it has none.
+// Space returns the element's namespace; empty if it has none.
 func (e Element) Space() []byte {
 	if e.d == nil {
 		return nil
@@ -30,13 +30,13 @@ func (e Element) Space() []byte {
 	return e.d.uri(e.start())
 }
 
-// Is reports whether this is the element's expanded name.
+// Is reports whether the element has this expanded name.
 func (e Element) Is(space, local string) bool {
 	return e.d != nil && string(e.Local()) == local && string(e.Space()) == space
 }
 
-// Attr is the value of an attribute without a namespace, unescaped and
-// normalized: nil if the element does not have it, not nil if it is empty.
+// Attr returns the value of an attribute without a namespace, unescaped and normalized.
+// It is nil if the element does not have the attribute, and not nil if it is empty.
 func (e Element) Attr(local string) []byte {
 	if e.d == nil {
 		return nil
@@ -53,8 +53,7 @@ func (e Element) Attr(local string) []byte {
 	return nil
 }
 
-// AttrNS is the value of an attribute with a namespace, such as xml:lang, and
-// otherwise as Attr.
+// AttrNS is like Attr for an attribute with a namespace, such as xml:lang.
 func (e Element) AttrNS(space, local string) []byte {
 	if e.d == nil {
 		return nil
@@ -71,9 +70,8 @@ func (e Element) AttrNS(space, local string) []byte {
 	return nil
 }
 
-// DeclaredDefault is the default namespace that the element's start tag
-// declares: nil if it declares none, empty but not nil if it declares that there
-// is none.
+// DeclaredDefault returns the default namespace that the element's start tag declares:
+// nil if it has no such declaration, empty but not nil if it declares an empty one.
 func (e Element) DeclaredDefault() []byte {
 	if e.d == nil {
 		return nil
@@ -84,9 +82,9 @@ func (e Element) DeclaredDefault() []byte {
 	return nil
 }
 
-// EachAttr calls f for each attribute and namespace declaration. rawValue is as
-// it came; isNS says that it is a declaration, whose local name is the prefix,
-// empty for the default namespace.
+// EachAttr calls f for each attribute and namespace declaration. rawValue is the value as
+// received. isNS reports a namespace declaration; its local name is the prefix, empty for
+// the default namespace.
 func (e Element) EachAttr(f func(space, local, rawValue []byte, isNS bool)) {
 	if e.d == nil {
 		return
@@ -105,8 +103,8 @@ func (e Element) EachAttr(f func(space, local, rawValue []byte, isNS bool)) {
 	}
 }
 
-// content is the index of the first token behind the element's start tag, and
-// that behind its last token.
+// content returns the index of the first token after the element's start tag and the
+// index after its last token.
 func (e Element) content() (from, to int32) {
 	to = int32(e.start().Link)
 	for from = e.i + 1; from < to; from++ {
@@ -117,7 +115,7 @@ func (e Element) content() (from, to int32) {
 	return from, to
 }
 
-// First is the first child element.
+// First returns the first child element.
 func (e Element) First() Element {
 	if e.d == nil {
 		return Element{}
@@ -126,7 +124,7 @@ func (e Element) First() Element {
 	return e.d.element(from, to)
 }
 
-// Next is the element's next sibling.
+// Next returns the element's next sibling.
 func (e Element) Next() Element {
 	if e.d == nil {
 		return Element{}
@@ -134,7 +132,7 @@ func (e Element) Next() Element {
 	return e.d.element(int32(e.start().Link), e.end)
 }
 
-// element is the first element that begins between two indices of one level.
+// element returns the first element that begins between two indexes of one level.
 func (d *Tape) element(from, to int32) Element {
 	for ; from < to; from++ {
 		if d.tape[from].Kind == Start {
@@ -144,7 +142,7 @@ func (d *Tape) element(from, to int32) Element {
 	return Element{}
 }
 
-// Child is the first child element with this expanded name.
+// Child returns the first child element with this expanded name.
 func (e Element) Child(space, local string) Element {
 	c := e.First()
 	for c.OK() && !c.Is(space, local) {
@@ -153,8 +151,8 @@ func (e Element) Child(space, local string) Element {
 	return c
 }
 
-// AppendText appends the element's own character data: references replaced,
-// ends of lines normalized, CDATA sections included, children left out.
+// AppendText appends the element's own character data, with references replaced, line
+// ends normalized and CDATA sections included, but without that of its children.
 func (e Element) AppendText(dst []byte) []byte {
 	if e.d == nil {
 		return dst
@@ -173,7 +171,7 @@ func (e Element) AppendText(dst []byte) []byte {
 	return dst
 }
 
-// Raw is the element as it came, from '<' to '>'; of a stream header, its start
+// Raw returns the element as received, from '<' to '>'; for a stream header, its start
 // tag.
 func (e Element) Raw() []byte {
 	if e.d == nil {
@@ -183,7 +181,7 @@ func (e Element) Raw() []byte {
 	return e.d.src[t.Pos-1 : t.End : t.End]
 }
 
-// Inner is what is between the element's tags, as it came; empty for an
+// Inner returns the bytes between the element's tags, as received; empty for an
 // empty-element tag.
 func (e Element) Inner() []byte {
 	if e.d == nil {

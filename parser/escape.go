@@ -5,8 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// replacement is what AppendEscaped puts in a byte's place; nil: the byte
-// itself.
+// replacement is what AppendEscaped writes instead of a byte; empty: the byte itself.
 var replacement = func() (t [128]string) {
 	for c := range 0x20 {
 		t[c] = "\uFFFD"
@@ -18,11 +17,11 @@ var replacement = func() (t [128]string) {
 	return t
 }()
 
-// AppendEscaped appends s as text or as an attribute value in either quotes: a
-// parser reads there exactly s. The five special characters become references
-// to predefined entities; tabs and ends of lines become character references,
-// which no normalization changes. What XML does not allow at all, and what is
-// not UTF-8, becomes U+FFFD, so that nothing can break out.
+// AppendEscaped appends s for use as text or as an attribute value in either kind of
+// quotes, so that a parser reads exactly s. The five special characters become references
+// to predefined entities; tabs and line ends become character references, which
+// normalization does not change. Characters that XML does not allow, and bytes that are
+// not valid UTF-8, become U+FFFD, so that the result is always well-formed.
 func AppendEscaped[T string | []byte](dst []byte, s T) []byte {
 	last := 0
 	for i := 0; i < len(s); {
@@ -46,8 +45,8 @@ func AppendEscaped[T string | []byte](dst []byte, s T) []byte {
 	return append(dst, s[last:]...)
 }
 
-// validRune is the length of the character that begins s, 0 if there is none
-// that XML allows.
+// validRune returns the length of the first character of s, 0 if it is not one that XML
+// allows.
 func validRune[T string | []byte](s T) int {
 	var b [utf8.UTFMax]byte
 	n := copy(b[:], s)
@@ -58,8 +57,8 @@ func validRune[T string | []byte](s T) int {
 	return size
 }
 
-// appendText appends checked character data as it is meant (XML 1.0 section
-// 2.11: line ends become a single #xA).
+// appendText appends checked character data with references replaced and line ends
+// normalized (XML 1.0 section 2.11: a line end becomes a single #xA).
 func appendText(dst, raw []byte, escaped bool) []byte {
 	if !escaped && bytes.IndexByte(raw, '\r') < 0 {
 		return append(dst, raw...)
@@ -77,15 +76,15 @@ func appendText(dst, raw []byte, escaped bool) []byte {
 	return dst
 }
 
-// appendValue appends a checked attribute value as it is meant (XML 1.0 section
-// 3.3.3: white space becomes #x20, but for that from character references).
+// appendValue appends a checked attribute value, unescaped and normalized (XML 1.0
+// section 3.3.3: white space becomes #x20, except from character references).
 func appendValue(dst, raw []byte) []byte {
 	for i := 0; i < len(raw); i++ {
 		switch c := raw[i]; {
 		case c == '&':
 			dst, i = appendReference(dst, raw, i)
 		case c == '\r' && i+1 < len(raw) && raw[i+1] == '\n':
-			// one line end, one blank
+			// a CR LF becomes one space
 		case c < 0x20:
 			dst = append(dst, ' ')
 		default:
@@ -95,8 +94,8 @@ func appendValue(dst, raw []byte) []byte {
 	return dst
 }
 
-// appendReference appends what the checked reference at raw[i] stands for, and
-// returns the index of its ';'.
+// appendReference appends the character of the checked reference at raw[i] and returns
+// the index of its ';'.
 func appendReference(dst, raw []byte, i int) ([]byte, int) {
 	end := i + bytes.IndexByte(raw[i:], ';')
 	name := raw[i+1 : end]

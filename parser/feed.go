@@ -2,10 +2,10 @@ package parser
 
 import "unicode/utf8"
 
-// ensure makes the window cover data[n:], if it does not cover data[n] yet, as
-// far as it reaches and the bytes are characters. It reports whether it covers
-// data[n] now. If not, s.reason says what is wrong with that byte, or it is nil
-// and the character is cut by the end of data.
+// ensure makes the window cover data from n on, if it does not cover data[n] yet, up to
+// its size and as far as the bytes are valid characters. It reports whether it covers
+// data[n] now. If not, s.reason is the error of that byte, or it is nil because the
+// character is incomplete at the end of data.
 func (s *Scratch) ensure(data []byte, n int) bool {
 	if n < s.to {
 		return true
@@ -25,9 +25,9 @@ func (s *Scratch) ensure(data []byte, n int) bool {
 	return good > 0
 }
 
-// parse parses the element whose '<' is data[n], where it lies. If data ends
-// before it does, the element is carried: copied into memory of its own, which
-// belongs to p until it is whole. It returns how much of data is used.
+// parse parses the element whose '<' is data[n], in place. If the element is incomplete
+// at the end of data, it is copied into memory that p owns until it is complete. parse
+// returns how much of data is consumed.
 func (p *Parser) parse(s *Scratch, data []byte, n int) (result, int, *Error) {
 	d, limit := s.tape, s.max
 	for at := n; s.ensure(data, at); at = s.to {
@@ -53,9 +53,9 @@ func (p *Parser) parse(s *Scratch, data []byte, n int) (result, int, *Error) {
 	return resMore, len(data), nil
 }
 
-// carry makes the element under way, of which b has come, one that p carries. On
-// a restricted stream it gets memory of its own size: that of the Scratch is as
-// large as the largest element that it has had.
+// carry makes the current element, whose received bytes are b, the partial element of p.
+// On a restricted stream it is copied into memory of exactly its size, because the
+// Scratch's memory is as large as the largest element that it has parsed.
 func (p *Parser) carry(s *Scratch, b []byte) {
 	d := s.tape
 	if p.flags&flagRestricted == 0 {
@@ -67,7 +67,7 @@ func (p *Parser) carry(s *Scratch, b []byte) {
 	p.partial.src = p.partial.own
 }
 
-// boundary is the last place between two characters at or before n.
+// boundary returns the last position between two characters at or before n.
 func boundary(b []byte, n int) int {
 	for b[n]&0xC0 == 0x80 {
 		n--
@@ -75,13 +75,13 @@ func boundary(b []byte, n int) int {
 	return n
 }
 
-// restError is called when an element has not ended at data[at], where the window
-// ends, and may have room bytes more. It returns what is wrong, nil if the
-// bytes are used up or cut in the middle of a character.
+// restError is called when an element has not ended at data[at], where the window ends,
+// and may have room more bytes. It returns the error, or nil if no bytes remain or the
+// last character is incomplete.
 //
-// An element is too large at its last allowed byte, whatever follows. If that
-// is inside of a character which turns out to be none, the limit counts: it is
-// what a client hears who sends byte by byte.
+// An element is too large at its last allowed byte, whatever follows. If that byte is
+// inside an invalid character, the limit takes precedence, because a client that sends
+// byte by byte gets that error.
 func (s *Scratch) restError(data []byte, at, room int) *Error {
 	rest := data[at:]
 	full := len(rest) >= room
@@ -97,14 +97,14 @@ func (s *Scratch) restError(data []byte, at, room int) *Error {
 	return nil
 }
 
-// copyStep is how much of a piece is appended to a carried element at once, in
-// bytes, before it is known where the element ends.
+// copyStep is how many bytes of a piece are appended to an incomplete element at once,
+// before it is known where the element ends.
 const copyStep = 1 << 10
 
-// resume goes on with the element that p carries.
+// resume continues the partial element of p.
 func (p *Parser) resume(s *Scratch, data []byte) (result, int, *Error) {
 	d, limit, at := p.partial, s.max, 0
-	for int(d.pos) < len(d.own) { // a character was cut
+	for int(d.pos) < len(d.own) { // the last character was incomplete
 		if at == len(data) {
 			return resMore, at, nil
 		}
@@ -124,7 +124,7 @@ func (p *Parser) resume(s *Scratch, data []byte) (result, int, *Error) {
 		d.src = d.own
 		end := len(d.own)
 		if end == limit && at+room < s.to && data[at+room]&0xC0 == 0x80 {
-			for end--; d.own[end] < 0xC0; end-- { // a character goes on behind the limit
+			for end--; d.own[end] < 0xC0; end-- { // a character continues beyond the limit
 			}
 		}
 		s.work += uint64(len(d.own) - had)
@@ -151,8 +151,8 @@ func (p *Parser) resume(s *Scratch, data []byte) (result, int, *Error) {
 	return resMore, len(data), nil
 }
 
-// character goes on with a carried element whose last byte has come alone,
-// after a cut character: it may be whole now.
+// character continues an incomplete element after one more byte of an incomplete
+// character, which may be complete now.
 func (d *Tape) character(s *Scratch) *Error {
 	d.src = d.own
 	s.from, s.to, s.reason = 0, 0, nil
@@ -171,7 +171,7 @@ func (d *Tape) character(s *Scratch) *Error {
 	return nil
 }
 
-// finishPartial makes a carried element, which is whole, the Scratch's document.
+// finishPartial makes the partial element, now complete, the Scratch's Tape.
 func (p *Parser) finishPartial(s *Scratch) {
 	d := p.partial
 	d.src = d.own[:d.pos]

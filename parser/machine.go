@@ -2,22 +2,22 @@ package parser
 
 import "encoding/binary"
 
-// grow makes room on a tape that is full.
+// grow returns a copy of a full tape with more capacity.
 func grow(tape []Token) []Token {
 	return append(make([]Token, 0, max(64, 2*cap(tape))), tape...)
 }
 
-// load is eight bytes at once.
+// load reads eight bytes at once.
 func load(b []byte, i uint) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
 
-// run is the tokenizer. It goes on at d.pos in d.src, as far as end, and sets
-// both again. Bit p+shift of the window belongs to byte p.
+// run is the tokenizer. It continues at d.pos in d.src, up to end, and updates d.pos. Bit
+// p+shift of the window belongs to byte p.
 //
-// It is one function with labels because that is the fastest form that can stop
-// at any byte: between two labels it is straight code whose jumps each predict
-// their own history, and every place where the bytes may run out stores its
-// state and leaves. The switch is passed once per call. Whatever is rare is in
-// another function.
+// It is one function with labels because that is the fastest form that can stop at any
+// byte. Between two labels the code is straight, and the processor predicts each jump
+// from its own history. Every place where the bytes may run out stores its state and
+// returns; the switch at the start is executed once per call. Rare cases are in other
+// functions.
 func (d *Tape) run(s *Scratch, end, shift uint) result {
 	var (
 		c    byte
@@ -75,7 +75,7 @@ func (d *Tape) run(s *Scratch, end, shift uint) result {
 		goto fail
 	}
 
-open: // behind '<'
+open: // after '<'
 	if p >= end {
 		r.state = atOpen
 		goto more
@@ -118,13 +118,13 @@ name:
 	}
 	goto inside
 
-nameSlow: // a colon, a byte from 0x80 on, or what ends no name
+nameSlow: // a colon, a byte from 0x80 on, or a byte that must not end a name
 	if p, err = d.nameSlow(s, p, start, end); err != nil {
 		goto fail
 	}
 	goto name
 
-tag: // behind a name or a value
+tag: // after a name or a value
 	if p >= end {
 		r.state = inTag
 		goto more
@@ -362,7 +362,7 @@ textRef:
 	}
 	goto text
 
-slash: // behind '/'
+slash: // after '/'
 	if d.ctx == nil {
 		t = &tape[r.cur]
 		t.Val = uint32(p)
@@ -407,7 +407,7 @@ slash: // behind '/'
 	}
 	goto content
 
-noName: // behind '<', and no name begins
+noName: // after '<', and no name begins
 	if c == '/' {
 		p++
 		goto closeTag
@@ -423,7 +423,7 @@ noName: // behind '<', and no name begins
 	err = d.markupError(c)
 	goto fail
 
-closeTag: // behind "</"
+closeTag: // after "</"
 	if len(open) != 0 && p < end {
 		t = &tape[open[len(open)-1].token]
 		n = uint(t.NameLen)
@@ -455,7 +455,7 @@ closeSlow:
 		return resClose
 	}
 	t = &tape[open[len(open)-1].token]
-closed: // behind an end tag; t is its Start
+closed: // after an end tag; t is its Start
 	t.End = uint32(p)
 	t.Link = uint32(len(tape))
 	n = uint(len(open) - 1)
@@ -483,7 +483,7 @@ header:
 
 bangMark:
 	start = p
-bang: // behind "<!"
+bang: // after "<!"
 	d.open = open
 	if p, done, err = d.sectionBegins(p, start, end); err != nil {
 		goto fail
@@ -531,7 +531,7 @@ fail:
 	return resError
 }
 
-// finish stores what run keeps in locals.
+// finish stores the local variables of run.
 func (d *Tape) finish(p, start uint, tape []Token, open []level) {
 	d.pos, d.start, d.tape, d.open = p, start, tape, open
 }

@@ -1,15 +1,15 @@
 package parser
 
-// nameSlow goes on in a name at src[p], which is no ASCII letter or digit: a
-// colon, a character from 0x80 on, or what ends no name. It returns where the
-// name goes on.
+// nameSlow continues a name at src[p], which is not an ASCII name character: a colon, a
+// byte from 0x80 on, or a byte that must not end a name. It returns the position at which
+// the name continues.
 func (d *Tape) nameSlow(s *Scratch, p, start, end uint) (uint, *Error) {
 	if p-start > uint(s.limits.MaxName) {
 		return p, ErrNameTooLong
 	}
 	switch c := d.src[p]; {
 	case c >= 0x80:
-		d.nonASCII = true // judged at the name's end, when it is whole
+		d.nonASCII = true // checked at the end of the name
 		for p < end && d.src[p] >= 0x80 {
 			p++
 		}
@@ -24,7 +24,7 @@ func (d *Tape) nameSlow(s *Scratch, p, start, end uint) (uint, *Error) {
 	return p, nil
 }
 
-// checkName checks a name that has a prefix, or bytes from 0x80 on.
+// checkName checks a name that has a prefix or bytes from 0x80 on.
 func (d *Tape) checkName(from, to, colon uint, nonASCII bool) *Error {
 	local := d.src[from+colon : to]
 	if len(local) == 0 || class[local[0]]&clsStart == 0 {
@@ -36,7 +36,7 @@ func (d *Tape) checkName(from, to, colon uint, nonASCII bool) *Error {
 	return nil
 }
 
-// markupError is the error for a byte behind '<' that begins nothing.
+// markupError returns the error for a byte that must not follow '<'.
 func (d *Tape) markupError(c byte) *Error {
 	switch {
 	case c == '?':
@@ -47,7 +47,7 @@ func (d *Tape) markupError(c byte) *Error {
 	return tagError(c)
 }
 
-// tagError is the error for a byte that may not be where it is in a tag.
+// tagError returns the error for a byte that is not allowed at its position in a tag.
 func tagError(c byte) *Error {
 	if c < 0x20 && class[c]&clsSpace == 0 {
 		return ErrChar
@@ -55,7 +55,7 @@ func tagError(c byte) *Error {
 	return ErrSyntax
 }
 
-// nameError is the error for a byte that ends a name and may not.
+// nameError returns the error for a byte that must not end a name.
 func nameError(c byte) *Error {
 	if c == ':' {
 		return ErrName

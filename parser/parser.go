@@ -1,41 +1,39 @@
-// Package parser turns the bytes of an XMPP stream into stanzas. It is a
-// streaming XML tokenizer that is fed piece by piece, stops at any byte and goes
-// on there, checks all that RFC 6120 section 11, XML 1.0 (fifth edition) and
-// Namespaces in XML ask of a receiver, and allocates nothing in the steady
-// state.
+// Package parser splits the bytes of an XMPP stream into stanzas. It is a streaming XML
+// tokenizer: its input arrives in pieces, and it can stop and resume at any byte. It
+// checks everything that RFC 6120 section 11
+// (https://www.rfc-editor.org/rfc/rfc6120#section-11), XML 1.0 (fifth edition) and
+// Namespaces in XML require of a receiver, and allocates nothing in the steady state.
 //
-// A Parser belongs to one stream and owns nothing while the stream is between
-// two stanzas. A Scratch belongs to one goroutine and has the memory that
-// parsing takes. What comes out is a Tape for each stanza: its raw bytes and a
-// tape of tokens with offsets into them, to be walked as Element.
+// A Parser belongs to one stream and owns no buffer while the stream is between two
+// stanzas. A Scratch belongs to one goroutine and holds the memory for parsing. The
+// result is a Tape for each stanza: its raw bytes and a tape of tokens with offsets into
+// them. Element navigates it.
 //
-// Verdict and tokens do not depend on how the input is cut. The parser does not
-// judge what a stream means: which namespaces it must have, which stanzas there
-// are.
+// Errors and tokens do not depend on how the input is split into pieces. The parser does
+// not check the meaning of a stream, such as its namespaces or the kinds of its stanzas.
 package parser
 
 import "unsafe"
 
-// Event is what Next has found.
+// Event is what Next has parsed.
 type Event uint8
 
 // The events.
 const (
-	None        Event = iota // all data is used, more is needed
-	StreamOpen               // the stream header; the Tape has its start tag
-	Stanza                   // a first-level element, whole
+	None        Event = iota // all data is consumed, more is needed
+	StreamOpen               // the stream header; the Tape contains its start tag
+	Stanza                   // a complete first-level element
 	StreamClose              // the end tag of the stream
 )
 
-// Parser is the state of one stream. The zero Parser is ready for the first
-// byte of a stream. All of it is owned by the goroutine that handles the
-// stream's input.
+// Parser is the state of one stream. The zero Parser is ready for the first byte of a
+// stream. It is owned by the goroutine that handles the stream's input.
 type Parser struct {
-	ctx     *context // what the header has left; nil before
-	partial *Tape    // the element that the last piece has cut; nil between elements
+	ctx     *context // from the stream header; nil before it
+	partial *Tape    // an incomplete element; nil between elements
 	phase   phase
 	flags   uint8
-	err     uint8 // code of the error that has ended the stream; 0: none
+	err     uint8 // code of the error that ended the stream; 0: none
 }
 
 type phase uint8
@@ -44,21 +42,21 @@ const (
 	atStart     phase = iota // before the first byte
 	inProlog                 // before the header
 	inStream                 // between the header and the end tag
-	emptyHeader              // behind the '/' of a header that is an empty-element tag
-	afterEnd                 // behind the end tag
+	emptyHeader              // after the '/' of a header that is an empty-element tag
+	afterEnd                 // after the end tag
 )
 
 const (
 	flagNoSpace    = 1 << iota // white space between elements is refused
 	flagRestarted              // this is not the connection's first stream
-	flagRestricted             // Limits.MaxRestricted holds
+	flagRestricted             // Limits.MaxRestricted applies
 )
 
-// Next consumes data until one event is complete or data is used up; n is how
-// much it has consumed. An element that data cuts is kept, and goes on with the
-// next call at the byte where this one ended. If n < len(data), the lastBlock is
-// given to the next call, unchanged. The error is an *Error; after it nothing
-// more is processed and every call returns it.
+// Next consumes data until one event is complete or all data is consumed, and returns the
+// number of bytes consumed. An element that is incomplete at the end of data is kept, and
+// the next call continues it. If n < len(data), the caller must pass data[n:], unchanged,
+// to the next call. The error is an *Error; after an error every call returns it and
+// processes nothing.
 func (p *Parser) Next(s *Scratch, data []byte) (ev Event, n int, err error) {
 	if p.err != 0 {
 		return None, 0, errorList[p.err]
@@ -91,7 +89,7 @@ func (p *Parser) Next(s *Scratch, data []byte) (ev Event, n int, err error) {
 	return ev, n, nil
 }
 
-// next is Next without the bookkeeping around it.
+// next is Next without the bookkeeping.
 func (p *Parser) next(s *Scratch, data []byte) (Event, int, *Error) {
 	if p.partial != nil {
 		res, n, e := p.resume(s, data)
@@ -106,7 +104,7 @@ func (p *Parser) next(s *Scratch, data []byte) (Event, int, *Error) {
 	return p.nextElement(s, data, 0)
 }
 
-// nextElement looks for an element at data[n:] and parses it where it is.
+// nextElement finds an element in data[n:] and parses it in place.
 func (p *Parser) nextElement(s *Scratch, data []byte, n int) (Event, int, *Error) {
 	for {
 		var e *Error
@@ -126,13 +124,13 @@ func (p *Parser) nextElement(s *Scratch, data []byte, n int) (Event, int, *Error
 		if ev, e := p.event(s, res); ev != None || e != nil {
 			return ev, at, e
 		}
-		n = at // behind the XML declaration
+		n = at // after the XML declaration
 	}
 }
 
-// skipSpace passes what stands between elements from data[n] on. White space is
-// accepted for ever, and nothing of it is kept: RFC 6120 section 4.6.1 has
-// clients send it to show that they live.
+// skipSpace skips the white space between elements from data[n] on. Any amount of white
+// space is accepted and none of it is kept, because clients send it as a keep-alive (RFC
+// 6120 section 4.6.1, https://www.rfc-editor.org/rfc/rfc6120#section-4.6.1).
 func (p *Parser) skipSpace(data []byte, n int) (int, *Error) {
 	if p.phase == emptyHeader {
 		if c := data[n]; c != '>' {
@@ -146,13 +144,13 @@ func (p *Parser) skipSpace(data []byte, n int) (int, *Error) {
 		case p.phase == atStart && (c == 0 || c >= 0xFE):
 			return n, ErrEncoding // UTF-16 or UTF-32
 		case c >= 0x80:
-			return n, nil // text, if it is a character: see run
+			return n, nil // text, or an invalid byte: run decides
 		case class[c]&clsSpace == 0:
 			return n, textError(c, p.phase == inStream)
 		case p.flags&flagNoSpace != 0:
 			return n, ErrSpace
 		case p.phase == atStart && p.flags&flagRestarted == 0:
-			p.phase = inProlog // an XML declaration comes first or not at all
+			p.phase = inProlog // an XML declaration is only allowed at the very start
 		}
 		n++
 	}
@@ -162,7 +160,7 @@ func (p *Parser) skipSpace(data []byte, n int) (int, *Error) {
 	return n, nil
 }
 
-// textError is the error for text where only elements may be.
+// textError returns the error for text where only elements are allowed.
 func textError(c byte, inStream bool) *Error {
 	switch {
 	case c < 0x20:
@@ -173,7 +171,7 @@ func textError(c byte, inStream bool) *Error {
 	return ErrProlog
 }
 
-// event draws from a whole element what it means for the stream.
+// event returns the event for a complete element and updates the state of the stream.
 func (p *Parser) event(s *Scratch, res result) (Event, *Error) {
 	switch res {
 	case resDecl:
@@ -196,9 +194,10 @@ func (p *Parser) event(s *Scratch, res result) (Event, *Error) {
 	return Stanza, nil
 }
 
-// RefuseSpace makes white space between first-level elements an error, or
-// allows it again: RFC 6120 sections 5.3.3 and 6.3.5 forbid it while STARTTLS
-// and SASL are negotiated.
+// RefuseSpace makes white space between first-level elements an error, or allows it
+// again. RFC 6120 forbids it during the negotiation of STARTTLS and SASL
+// (https://www.rfc-editor.org/rfc/rfc6120#section-5.3.3 and
+// https://www.rfc-editor.org/rfc/rfc6120#section-6.3.5).
 func (p *Parser) RefuseSpace(refuse bool) {
 	p.flags &^= flagNoSpace
 	if refuse {
@@ -206,22 +205,23 @@ func (p *Parser) RefuseSpace(refuse bool) {
 	}
 }
 
-// Restrict has Limits.MaxRestricted hold in the place of Limits.MaxStanza, from the
-// next element on, until Reset: before authentication nobody needs large ones.
+// Restrict applies Limits.MaxRestricted instead of Limits.MaxStanza from the next element
+// on, until Reset. It is meant for streams before authentication, which do not need large
+// elements.
 func (p *Parser) Restrict() { p.flags |= flagRestricted }
 
-// Reset makes the parser ready for a new stream: nothing of the old one is
-// left, neither namespaces nor a cut element, an error, RefuseSpace or Restrict.
+// Reset prepares the parser for a new stream. It clears everything of the old one:
+// namespaces, an incomplete element, an error, RefuseSpace and Restrict.
 func (p *Parser) Reset() {
 	if p.partial != nil {
 		p.partial.Release()
 	}
-	// COMPAT: go-xmpp sends a line feed behind its last element, which would
-	// make the XML declaration of the next stream one in the wrong place.
+	// COMPAT: go-xmpp sends a line feed after its last element, which would come before
+	// the XML declaration of the next stream.
 	*p = Parser{flags: flagRestarted}
 }
 
-// Free gives back the memory of a cut element: the connection is gone. The
+// Free releases the memory of an incomplete element when the connection is closed. The
 // parser must be Reset before it is used again.
 func (p *Parser) Free(s *Scratch) {
 	if p.partial != nil {
@@ -230,8 +230,8 @@ func (p *Parser) Free(s *Scratch) {
 	}
 }
 
-// Held is the memory that the parser owns for a cut element and for what the
-// stream header has left, in bytes.
+// Held returns the memory in bytes that the parser owns for an incomplete element and for
+// the context of the stream header.
 func (p *Parser) Held() int {
 	n := 0
 	if p.ctx != nil {
@@ -243,12 +243,11 @@ func (p *Parser) Held() int {
 	return n
 }
 
-// Held is the document's memory, in bytes.
+// Held returns the memory of the Tape in bytes.
 func (d *Tape) Held() int {
 	return int(unsafe.Sizeof(*d)) + cap(d.own) + cap(d.text) + cap(d.tape)*int(unsafe.Sizeof(Token{})) +
 		cap(d.open)*int(unsafe.Sizeof(level{})) + cap(d.binds)*int(unsafe.Sizeof(binding{}))
 }
 
-// Idle reports whether the parser owns no buffer, because the stream is between
-// two elements.
+// Idle reports whether the parser owns no buffer, which is the case between two elements.
 func (p *Parser) Idle() bool { return p.partial == nil }

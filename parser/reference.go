@@ -1,17 +1,17 @@
 package parser
 
-// reference is where the machine is in a reference, behind its '&'. It can stop
-// at any byte and keeps the value, not the digits, so that a reference with
-// very many zeros costs nothing twice.
+// reference is the state of the machine within a reference, after its '&'. It can stop at
+// any byte. It keeps the value instead of the digits, so that resuming a reference with
+// very many zeros does not read them again.
 type reference struct {
-	value uint32 // of a character reference, no larger than tooLarge
-	start uint32 // where the name began, or how many digits there were
+	value uint32 // value of a character reference, at most tooLarge
+	start uint32 // where the name began; for a character reference, 1 if there were digits
 	step  uint8
 }
 
 const (
-	refStart = iota // behind '&'
-	refHash         // behind "&#"
+	refStart = iota // after '&'
+	refHash         // after "&#"
 	refDec          // in a decimal character reference
 	refHex          // in a hexadecimal one
 	refName         // in the name of an entity
@@ -19,8 +19,8 @@ const (
 
 const tooLarge = 0x110000 // no character has this number
 
-// run goes on at src[p]. It returns where the reference ends and whether it
-// does before end.
+// run continues at src[p]. It returns the position after the reference and true, or false
+// if the reference does not end before end.
 func (r *reference) run(src []byte, p, end, maxName uint) (uint, bool, *Error) {
 	for p < end {
 		c := src[p]
@@ -58,8 +58,8 @@ func (r *reference) run(src []byte, p, end, maxName uint) (uint, bool, *Error) {
 				}
 				return p + 1, true, nil
 			}
-			// A colon is no part of the name of an entity (Namespaces in XML,
-			// section 7).
+			// The name of an entity must not contain a colon (Namespaces in XML, section
+			// 7).
 			if class[c]&clsName == 0 {
 				return p, false, ErrReference
 			}
@@ -72,8 +72,8 @@ func (r *reference) run(src []byte, p, end, maxName uint) (uint, bool, *Error) {
 	return p, false, nil
 }
 
-// digit takes one more digit. The value stays at tooLarge once it is there, so
-// that it cannot overflow into an allowed one.
+// digit adds one digit. The value does not grow beyond tooLarge, so that it cannot
+// overflow to an allowed one.
 func (r *reference) digit(c byte) bool {
 	base := uint32(10)
 	if r.step == refHex {
@@ -96,8 +96,8 @@ func (r *reference) digit(c byte) bool {
 	return true
 }
 
-// predefined is the character of a predefined entity (XML 1.0 section 4.6), 0
-// for any other name.
+// predefined returns the character of a predefined entity (XML 1.0 section 4.6), 0 for
+// any other name.
 func predefined(name []byte) byte {
 	switch string(name) {
 	case "lt":

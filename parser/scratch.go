@@ -5,40 +5,40 @@ import (
 	"sync"
 )
 
-// Scratch is the memory with which one goroutine parses, for any number of
-// streams, one after another. It must not be used by two goroutines at once.
+// Scratch is the memory that one goroutine uses for parsing any number of streams, one
+// after another. It must not be used by two goroutines at once.
 type Scratch struct {
 	limits Limits
-	max    int     // bytes of an element of the stream that is parsed
-	tape   *Tape   // the element under way, or the last one
-	free   []*Tape // spare ones
+	max    int     // limit in bytes of an element of the current stream
+	tape   *Tape   // the current element, or the last one
+	free   []*Tape // spare Tapes
 
-	// The window, and what it covers: bytes from to to of data, in which they
-	// count from the slice that the next call of Next is expected to get: the
-	// lastBlock of that of the last call. Only then the window is used again.
+	// The window covers bytes from to to of the slice that the next call of Next is
+	// expected to get, which is the unconsumed part of the last call's slice. It is used
+	// again only if the next call does get that slice.
 	win       window
 	from, to  int
-	reason    *Error  // what is wrong with the byte at to, if anything
-	owner     uintptr // who parsed last; only compared, so that nothing is kept alive
-	next      *byte   // the first byte that it has left
-	remaining int     // how many bytes it has left
+	reason    *Error  // the error of the byte at to, if any
+	owner     uintptr // the Parser of the last call; only compared, so that it is not kept alive
+	next      *byte   // its first unconsumed byte
+	remaining int     // number of its unconsumed bytes
 
-	work uint64 // bytes classified and copied, and runs of the machine: tests hold it linear
+	work uint64 // bytes classified and copied, plus calls of run: tests check that it is linear
 }
 
-// NewScratch returns memory for one goroutine.
+// NewScratch returns a Scratch with these limits.
 func NewScratch(l Limits) *Scratch {
 	l.normalize()
 	return &Scratch{limits: l, tape: newTape()}
 }
 
-// Tape is what the last StreamOpen or Stanza left. It is lent until the next
-// call of Next with the same Scratch, and not longer than the data given to
-// that call is valid: see Take.
+// Tape returns the element of the last StreamOpen or Stanza. It is valid until the next
+// call of Next with the same Scratch, and only as long as the data passed to Next is
+// valid; see Take.
 func (s *Scratch) Tape() *Tape { return s.tape }
 
-// Take is as Tape, but the document has its own copy of the bytes and belongs to
-// the caller until Release.
+// Take is like Tape, but the Tape has its own copy of the bytes and belongs to the caller
+// until Release.
 func (s *Scratch) Take() *Tape {
 	d := s.tape
 	d.own, d.src = d.copy(d.src), nil
@@ -47,7 +47,7 @@ func (s *Scratch) Take() *Tape {
 	return d
 }
 
-// TakeCompact is as Take, but the document's memory is as large as the element
+// TakeCompact is like Take, but the memory of the Tape is only as large as the element
 // needs.
 func (s *Scratch) TakeCompact() *Tape {
 	d := s.tape.compact(s.tape.src)
@@ -55,7 +55,7 @@ func (s *Scratch) TakeCompact() *Tape {
 	return d
 }
 
-// compact returns a copy of the document with b as its bytes.
+// compact returns a copy of the Tape with b as its bytes.
 func (d *Tape) compact(b []byte) *Tape {
 	c := *d
 	c.src = nil
@@ -65,12 +65,12 @@ func (d *Tape) compact(b []byte) *Tape {
 }
 
 const (
-	spareTapes     = 8        // documents that a Scratch keeps
-	maxSpareBytes  = 64 << 10 // a larger buffer does not stay with a spare document, in bytes
-	maxSpareTokens = 4 << 10  // likewise a longer tape, in tokens
+	spareTapes     = 8        // limit of the Tapes that a Scratch keeps
+	maxSpareBytes  = 64 << 10 // limit in bytes of a buffer that a spare Tape keeps
+	maxSpareTokens = 4 << 10  // the same for its tape, in tokens
 )
 
-// tapes has the Tapes that were released, from all goroutines.
+// tapes holds the Tapes that were released by any goroutine.
 var tapes = sync.Pool{New: func() any { return new(Tape) }}
 
 func newTape() *Tape { return tapes.Get().(*Tape) }
@@ -93,15 +93,15 @@ func (s *Scratch) putTape(d *Tape) {
 	d.Release()
 }
 
-// Release gives the document's memory back, for any goroutine's next one.
-// Nothing that came from the document may be used afterwards.
+// Release returns the Tape to a pool. Neither the Tape nor anything obtained from it may
+// be used afterwards.
 func (d *Tape) Release() {
 	d.trim()
 	tapes.Put(d)
 }
 
-// trim drops what is not the document's own, and memory that is unusually
-// large.
+// trim drops references to memory that the Tape does not own, and unusually large
+// buffers.
 func (d *Tape) trim() {
 	d.src, d.ctx = nil, nil
 	if cap(d.own) > maxSpareBytes {

@@ -1,14 +1,14 @@
 package parser
 
-// What surrounds the content of a CDATA section, behind "<!".
+// The delimiters of a CDATA section, after "<!".
 const (
 	sectionStart = "[CDATA["
 	sectionEnd   = "]]>"
 )
 
-// sectionBegins goes on at src[p] behind a "<!" that ends at start, and reports
-// whether a CDATA section has begun. Everything else that begins with "<!" is
-// refused at its first byte, whatever follows (RFC 6120 section 11.1).
+// sectionBegins continues at src[p] after a "<!" that ends at start, and reports whether
+// a CDATA section has begun. Anything else that begins with "<!" is refused at its first
+// byte (RFC 6120 section 11.1, https://www.rfc-editor.org/rfc/rfc6120#section-11.1).
 func (d *Tape) sectionBegins(p, start, end uint) (uint, bool, *Error) {
 	for ; p-start < uint(len(sectionStart)); p++ {
 		switch {
@@ -30,9 +30,9 @@ func (d *Tape) sectionBegins(p, start, end uint) (uint, bool, *Error) {
 	return p, false, ErrProlog
 }
 
-// sectionEnds goes on at src[p] in a CDATA section whose content begins at start,
-// and reports whether it has ended. The stops of text do: a section ends with
-// '>', and markup in it is none.
+// sectionEnds continues at src[p] in a CDATA section whose content begins at start, and
+// reports whether it has ended. It uses the stops for text, because a section ends with
+// '>'; other stops that are markup in text are skipped.
 func (d *Tape) sectionEnds(w *window, p, start, end, shift uint) (uint, bool, *Error) {
 	for {
 		if p = w.nextText(p+shift) - shift; p >= end {
@@ -49,9 +49,9 @@ func (d *Tape) sectionEnds(w *window, p, start, end, shift uint) (uint, bool, *E
 	}
 }
 
-// endTag goes on at src[p] in an end tag whose name begins at start, and reports
-// whether it has ended. It repeats the start tag's name, byte for byte (XML 1.0,
-// constraint Element Type Match); behind it is nothing but white space.
+// endTag continues at src[p] in an end tag whose name begins at start, and reports
+// whether it has ended. The tag must repeat the start tag's name, byte for byte (XML 1.0,
+// constraint Element Type Match); only white space may follow the name.
 func (d *Tape) endTag(p, start, end uint) (uint, bool, *Error) {
 	name, err := d.expectedName()
 	if err != nil {
@@ -73,7 +73,7 @@ func (d *Tape) endTag(p, start, end uint) (uint, bool, *Error) {
 	return p, false, nil
 }
 
-// expectedName is the name that the next end tag must have.
+// expectedName returns the name that the next end tag must have.
 func (d *Tape) expectedName() ([]byte, *Error) {
 	switch {
 	case len(d.open) != 0:

@@ -2,16 +2,15 @@ package parser
 
 import "slices"
 
-// AppendXML appends the element so that it means the same wherever the default
-// namespace is jabber:client, and needs nothing from outside: elements are
-// written without prefixes, each declaring the default namespace where it
-// differs from its parent's; prefixes of attributes are declared where they are
-// used. Values and text stay as they came. Of a stream header it appends the
-// start tag.
+// AppendXML appends the element so that it has the same meaning in any context whose
+// default namespace is jabber:client. Elements are written without prefixes, and each
+// declares the default namespace if it differs from its parent's; prefixes of attributes
+// are declared where they are used. Values and text are copied as received. For a stream
+// header it appends the start tag.
 //
-// Should the declarations grow beyond the element itself, names keep their
-// prefixes, and what is declared outside is declared once on the start tag: what
-// is written is never much more than twice what came.
+// If the declarations would become longer than the element itself, names keep their
+// prefixes instead, and the start tag declares those declared outside the element: the
+// result is never much longer than twice the element.
 func (e Element) AppendXML(dst []byte) []byte {
 	if e.d == nil {
 		return dst
@@ -23,7 +22,8 @@ func (e Element) AppendXML(dst []byte) []byte {
 	return e.appendPrefixed(dst)
 }
 
-// minBudget is how many bytes of declarations even a small element may grow by.
+// minBudget is the number of bytes of declarations that are allowed even for a small
+// element.
 const minBudget = 1 << 10
 
 // writer writes elements without prefixes.
@@ -32,8 +32,8 @@ type writer struct {
 	dst    []byte
 	budget int // bytes of declarations that may still be written
 
-	// The last two namespaces that had to be compared as bytes, and whether they
-	// are equal. Namespaces may be long, and elements short and many.
+	// The last two namespaces that were compared byte by byte, and whether they are
+	// equal. Namespaces may be long, and there may be many short elements.
 	a, b  uint32
 	equal bool
 }
@@ -50,14 +50,14 @@ func (w *writer) sameSpace(a, b uint32) bool {
 	return w.equal
 }
 
-// element writes the element at i, whose parent's namespace is outer. It reports
-// whether there was room.
+// element writes the element at i, whose parent's namespace is outer. It returns false if
+// the budget was exceeded.
 func (w *writer) element(i int32, outer uint32) bool {
 	d := w.d
 	t := &d.tape[i]
 	name, space := d.local(t), t.ns
 	if space == nsXML {
-		name, space = d.name(t), outer // nothing else may have this namespace
+		name, space = d.name(t), outer // the namespace of xml must keep its prefix
 	}
 	w.dst = append(w.dst, '<')
 	w.dst = append(w.dst, name...)
@@ -99,8 +99,8 @@ func (w *writer) element(i int32, outer uint32) bool {
 	return true
 }
 
-// attr writes the attribute at i, with a declaration of its prefix if it is the
-// first on its tag that has it. Declarations that came are left out.
+// attr writes the attribute at i, with a declaration of its prefix if it is the first
+// attribute of its tag with that prefix. Received declarations are omitted.
 func (w *writer) attr(i int32) {
 	d := w.d
 	t := &d.tape[i]
@@ -145,8 +145,8 @@ func appendDecl(dst, prefix, uri []byte) []byte {
 	return append(dst, '\'')
 }
 
-// appendPrefixed appends the element as it came, with a declaration of whatever
-// it refers to outside of it.
+// appendPrefixed appends the element as received, plus declarations of the namespaces
+// that it uses and that are declared outside it.
 func (e Element) appendPrefixed(dst []byte) []byte {
 	d, t := e.d, e.start()
 	dst = append(dst, '<')
@@ -164,8 +164,8 @@ func (e Element) appendPrefixed(dst []byte) []byte {
 	return append(dst, d.src[t.Pos+uint32(t.NameLen):t.End]...)
 }
 
-// defaultAt is the default namespace that the Start token at i finds: that of
-// its innermost ancestor with a declaration.
+// defaultAt returns the default namespace outside the Start token at i: that of its
+// innermost ancestor with a declaration.
 func (d *Tape) defaultAt(i int32) uint32 {
 	ns := uint32(nsNone)
 	if d.ctx != nil && d.ctx.hasDefault {
@@ -190,8 +190,8 @@ func (d *Tape) defaultAt(i int32) uint32 {
 	return ns
 }
 
-// appendOuter appends declarations of the prefixes that names in the element
-// use and that are declared outside of it. Outside, a prefix has one meaning.
+// appendOuter appends declarations of the prefixes that names in the element use and that
+// are declared outside it. Outside the element each prefix has only one meaning.
 func (e Element) appendOuter(dst []byte) []byte {
 	d := e.d
 	d.outer = d.outer[:0]

@@ -2,12 +2,12 @@ package parser
 
 import "unicode/utf8"
 
-// smallInput is the size up to which it does not pay to make a window of a piece,
-// in bytes.
+// smallInput is the size in bytes up to which it is not worth while to fill a window for
+// a piece of input.
 const smallInput = 8
 
-// skipStops has, for the states in which the machine passes over bytes one like the
-// other, the bits of classBits that end this; 0 for all other states.
+// skipStops has, for the states in which the machine skips ordinary bytes, the bits of
+// classBits that stop it; 0 for all other states.
 var skipStops = [atText + 1]uint64{
 	inName:  stopName | isHigh,
 	inAttr:  stopName | isHigh,
@@ -16,9 +16,9 @@ var skipStops = [atText + 1]uint64{
 	inCDATA: stopText | isHigh,
 }
 
-// skip appends to a carried element the first bytes of a piece that dribbles
-// in, as long as the machine would only pass over them, and returns how many it
-// were. Clients that send byte by byte are the ones who cost most.
+// skip appends the first bytes of a small piece to an incomplete element, as long as the
+// machine would only skip them, and returns their number. Clients that send byte by byte
+// cost the most.
 func (d *Tape) skip(s *Scratch, data []byte) int {
 	stops := skipStops[d.state]
 	if stops == 0 {
@@ -41,8 +41,8 @@ func (d *Tape) skip(s *Scratch, data []byte) int {
 	return n
 }
 
-// skipRune does the same for the character at d.pos, whose last byte has
-// just come, if it is one from U+0080 on and nothing but passed over.
+// skipRune does the same for the character at d.pos, whose last byte has just arrived, if
+// it is U+0080 or above and the machine would only skip it.
 func (d *Tape) skipRune() bool {
 	if skipStops[d.state] == 0 || d.state == inName || d.state == inAttr {
 		return false

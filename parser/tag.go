@@ -1,7 +1,6 @@
 package parser
 
-// What the attributes of a tag ask for when the tag ends: bits of
-// registers.tag. Most tags ask for nothing.
+// Work that has to be done when a tag ends: bits of registers.tag. Most tags need none.
 const (
 	tagDefault = 1 << iota // the default namespace is declared
 	tagDeclare             // prefixes are declared
@@ -11,14 +10,14 @@ const (
 
 // binding is a prefix that an open element has declared.
 type binding struct {
-	pos   uint32 // of the prefix, in the bytes of the document
+	pos   uint32 // offset of the prefix in the element's bytes
 	n     uint32 // its length
 	token uint32 // index of its NS token
 }
 
-// duplicate reports whether the last token of the tape has the name of another
-// attribute of the tag. It is asked only when hashes are equal; attributes are
-// few, so that comparing each with each is bounded.
+// duplicate reports whether the last token of the tape has the same name as another
+// attribute of the tag. It is called only if the hashes are equal; Limits.MaxAttrs limits
+// the number of comparisons.
 func (d *Tape) duplicate(tape []Token, cur uint) bool {
 	last := &tape[len(tape)-1]
 	name := d.name(last)
@@ -30,8 +29,8 @@ func (d *Tape) duplicate(tape []Token, cur uint) bool {
 	return false
 }
 
-// classifyAttr makes an attribute a namespace declaration if it is one, and returns
-// what it asks for when the tag ends.
+// classifyAttr marks an attribute as a namespace declaration if it is one, and returns
+// the work that has to be done when the tag ends.
 func (d *Tape) classifyAttr(t *Token) uint8 {
 	switch {
 	case t.PrefixLen == 0:
@@ -47,9 +46,9 @@ func (d *Tape) classifyAttr(t *Token) uint8 {
 	return tagAttrs
 }
 
-// resolve gives the tag that ends the tape its namespaces: first what it
-// declares, which counts for all of the tag, then what its names refer to. It
-// returns the default namespace that is in scope from here on.
+// resolve resolves the namespaces of the last tag on the tape: first its declarations,
+// which apply to the whole tag, then its names. It returns the default namespace that is
+// in scope from here on.
 func (d *Tape) resolve(s *Scratch, cur uint, tag uint8, ns uint32) (uint32, *Error) {
 	var err *Error
 	if tag&(tagDefault|tagDeclare) != 0 {
@@ -129,9 +128,9 @@ func (d *Tape) bind(s *Scratch, i uint32, uri []byte) *Error {
 	return nil
 }
 
-// firstWithURI is the first declaration in scope that has this namespace, or else
-// ns itself. With it two prefixes can be compared without comparing
-// namespaces, which may be long, once for each name that has them.
+// firstWithURI returns the first declaration in scope with this namespace, or ns itself.
+// It allows two prefixes to be compared without comparing their namespaces, which may be
+// long, for each name.
 func (d *Tape) firstWithURI(uri []byte, ns uint32) uint32 {
 	if d.ctx != nil {
 		for i := range d.ctx.prefixes {
@@ -148,7 +147,7 @@ func (d *Tape) firstWithURI(uri []byte, ns uint32) uint32 {
 	return ns
 }
 
-// canonicalNS is the declaration that stands for all of prefixes with the same
+// canonicalNS returns the declaration that represents all prefixes with the same
 // namespace as ns.
 func (d *Tape) canonicalNS(ns uint32) uint32 {
 	switch {
@@ -164,7 +163,7 @@ func isReserved(uri []byte) bool {
 	return len(uri) == len(uriXML) && string(uri) == uriXML || len(uri) == len(uriXMLNS) && string(uri) == uriXMLNS
 }
 
-// lookup finds what the prefix of a name refers to: the innermost declaration.
+// lookup returns the innermost declaration of a name's prefix.
 func (d *Tape) lookup(t *Token) (uint32, *Error) {
 	p := d.src[t.Pos : t.Pos+uint32(t.PrefixLen)-1]
 	for i := len(d.binds) - 1; i >= 0; i-- {
@@ -187,9 +186,9 @@ func (d *Tape) lookup(t *Token) (uint32, *Error) {
 	return 0, ErrUnbound
 }
 
-// resolveAttrs finds the namespaces of attributes with a prefix, and refuses
-// two with one expanded name: the pair of namespace and local name, which is
-// compared as a pair (Namespaces in XML, section 6.3).
+// resolveAttrs resolves the namespaces of attributes with a prefix, and refuses two
+// attributes with the same expanded name, the pair of namespace and local name
+// (Namespaces in XML, section 6.3).
 func (d *Tape) resolveAttrs(cur uint) *Error {
 	for i := cur + 1; i < uint(len(d.tape)); i++ {
 		t := &d.tape[i]

@@ -1,29 +1,29 @@
 package parser
 
-// Tape is one element of a stream: its bytes, and a tape of tokens with offsets
-// into them. What its methods return is valid as long as the Tape is; none of
-// them may be called from two goroutines at once.
+// Tape is one element of a stream: its bytes and a tape of tokens with offsets into them.
+// The results of its methods are valid as long as the Tape is. Its methods must not be
+// called from two goroutines at once.
 type Tape struct {
 	registers
 
-	src   []byte    // the element's bytes and perhaps more: lent, or own
-	own   []byte    // memory for an element that is cut or taken
-	tape  []Token   // what there is so far
-	open  []level   // the elements that are open
+	src   []byte    // starts with the element's bytes; the caller's, or own
+	own   []byte    // memory for an incomplete or taken element
+	tape  []Token   // the tokens so far
+	open  []level   // the open elements
 	binds []binding // the prefixes that they declare
-	text  []byte    // values that had to be unescaped
+	text  []byte    // unescaped values
 	ctx   *context  // of the stream; nil for its header
-	err   *Error    // why run has failed
+	err   *Error    // the error of run
 	outer []uint32  // for AppendXML
-	memo  []memo    // where in text namespaces are that had to be unescaped
+	memo  []memo    // positions of unescaped namespaces in text
 	used  uint64    // bit i: prefix i of the header is used
 
-	declOK bool // the element begins the stream: an XML declaration may be here
+	declOK bool // the element is the first of the stream: an XML declaration is allowed
 	empty  bool // the header is an empty-element tag
 }
 
-// begin makes the Tape ready for an element whose '<' is src[0]. If that is a
-// byte from 0x80 on, run tells what is wrong with it.
+// begin prepares the Tape for an element whose '<' is src[0]. If src[0] is a byte from
+// 0x80 on instead, run returns its error.
 func (d *Tape) begin(ctx *context, src []byte, declOK bool) {
 	d.src, d.ctx, d.declOK = src, ctx, declOK
 	d.pos, d.state, d.ns = 1, atOpen, nsNone
@@ -37,7 +37,7 @@ func (d *Tape) begin(ctx *context, src []byte, declOK bool) {
 	d.memo, d.used, d.empty = d.memo[:0], 0, false
 }
 
-// copy copies b into memory of the Tape's own, unless it is there already.
+// copy copies b into the Tape's own memory, unless it is there already.
 func (d *Tape) copy(b []byte) []byte {
 	if len(b) > 0 && len(d.own) > 0 && &b[0] == &d.own[0] {
 		return b
@@ -45,14 +45,14 @@ func (d *Tape) copy(b []byte) []byte {
 	return append(d.own[:0], b...)
 }
 
-// Raw is the element as it came: for a stream header the start tag, without the
-// '>' of an empty-element tag.
+// Raw returns the element as received; for a stream header the start tag, without the '>'
+// of an empty-element tag.
 func (d *Tape) Raw() []byte { return d.src }
 
-// Tokens is the tape: what the element consists of, in document order.
+// Tokens returns the tokens of the element in document order.
 func (d *Tape) Tokens() []Token { return d.tape }
 
-// Root is the element; of a stream header only the start tag is there.
+// Root returns the element; for a stream header, only its start tag.
 func (d *Tape) Root() Element {
 	if len(d.tape) == 0 {
 		return Element{}
@@ -60,9 +60,8 @@ func (d *Tape) Root() Element {
 	return Element{d: d, end: int32(len(d.tape))}
 }
 
-// Inherited calls f for each prefix of the stream header that names in this
-// element refer to. When Raw goes to another stream, these are declared again
-// on its start tag.
+// Inherited calls f for each prefix of the stream header that is used by names in this
+// element. If Raw is sent on another stream, its start tag must declare these prefixes.
 func (d *Tape) Inherited(f func(prefix, uri []byte)) {
 	if d.used == 0 {
 		return
@@ -74,9 +73,9 @@ func (d *Tape) Inherited(f func(prefix, uri []byte)) {
 	}
 }
 
-// InheritedLang is the language that the stream header gave to all stanzas
-// without an xml:lang of their own (RFC 6120 section 4.7.4), unescaped; empty if
-// it gave none.
+// InheritedLang returns the stream header's language, unescaped, which applies to all
+// stanzas without an xml:lang of their own (RFC 6120 section 4.7.4,
+// https://www.rfc-editor.org/rfc/rfc6120#section-4.7.4); empty if there is none.
 func (d *Tape) InheritedLang() []byte {
 	if d.ctx == nil {
 		return nil
@@ -84,11 +83,11 @@ func (d *Tape) InheritedLang() []byte {
 	return d.ctx.lang
 }
 
-// Canonical reports whether Raw, with what Inherited lists declared on its start
-// tag, means the same in a stream whose default namespace is jabber:client, and
-// would mean so without the element's own declaration of the default namespace;
-// and whether the element's name has no prefix, which not every client
-// understands. Otherwise Element.AppendXML is the way.
+// Canonical reports whether Raw, with the prefixes of Inherited declared on its start
+// tag, has the same meaning in a stream whose default namespace is jabber:client, even
+// without the element's own declaration of the default namespace; and whether the
+// element's name has no prefix, since not every client understands one. Otherwise use
+// Element.AppendXML.
 func (d *Tape) Canonical() bool {
 	if len(d.tape) == 0 || d.tape[0].PrefixLen != 0 {
 		return false
@@ -96,8 +95,8 @@ func (d *Tape) Canonical() bool {
 	return string(d.uri(&d.tape[0])) == uriClient
 }
 
-// defaultDecl is the index of the declaration of the default namespace by the
-// Start token at i, -1 if it has none.
+// defaultDecl returns the index of the declaration of the default namespace in the start
+// tag at i, -1 if it has none.
 func (d *Tape) defaultDecl(i int32) int32 {
 	for i++; int(i) < len(d.tape); i++ {
 		switch t := &d.tape[i]; {
@@ -116,7 +115,7 @@ func (d *Tape) local(t *Token) []byte {
 	return d.src[t.Pos+uint32(t.PrefixLen) : t.Pos+uint32(t.NameLen)]
 }
 
-// value is the value of an Attr or NS token, unescaped and normalized.
+// value returns the value of an Attr or NS token, unescaped and normalized.
 func (d *Tape) value(t *Token) []byte {
 	raw := d.src[t.Val:t.End:t.End]
 	if !t.Escaped() {
@@ -127,7 +126,7 @@ func (d *Tape) value(t *Token) []byte {
 	return d.text[n:len(d.text):len(d.text)]
 }
 
-// uri is the namespace of a Start, Attr or NS token: empty for none.
+// uri returns the namespace of a Start, Attr or NS token: empty for none.
 func (d *Tape) uri(t *Token) []byte {
 	if t.Kind == NS {
 		return bytesXMLNS
@@ -149,13 +148,12 @@ func (d *Tape) space(ns uint32) []byte {
 	return d.fixedSpace(ns)
 }
 
-// memo is where the unescaped value of a declaration is, in text.
+// memo is the position in text of a declaration's unescaped value.
 type memo struct{ from, to uint32 }
 
-// unescapedURI unescapes a namespace the first time that it is asked for. Many
-// names may refer to one declaration, and there may be many declarations: so the
-// declaration itself remembers which memo it has, in the bits of Token.ns that
-// an NS token does not need.
+// unescapedURI unescapes a namespace the first time it is needed. Many names may refer to
+// one declaration, and there may be many declarations, so the declaration itself stores
+// the index of its memo, in the bits of Token.ns that an NS token does not need.
 func (d *Tape) unescapedURI(t *Token) []byte {
 	if i := t.ns &^ flagEscaped; i != 0 {
 		m := d.memo[i-1]

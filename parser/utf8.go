@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// incomplete returns how many bytes at the end of b are the beginning of a
-// character that goes on behind b: 0 to 3.
+// incomplete returns how many bytes at the end of b are the start of a character that
+// continues after b: 0 to 3.
 func incomplete(b []byte) int {
 	if len(b) == 0 || b[len(b)-1] < 0x80 {
 		return 0
@@ -31,7 +31,7 @@ func incompleteSlow(b []byte) int {
 	return 0
 }
 
-// runeLen is the length of the character that a lead byte begins.
+// runeLen returns the length of the character that starts with a lead byte.
 func runeLen(c byte) int {
 	switch {
 	case c < 0xC0:
@@ -44,12 +44,12 @@ func runeLen(c byte) int {
 	return 4
 }
 
-// noncharacter begins the encodings of U+FFFE and U+FFFF, which XML does not
+// noncharacter is the start of the encodings of U+FFFE and U+FFFF, which XML does not
 // allow (EF BF BE, EF BF BF), and of U+FFC0 to U+FFFD.
 var noncharacter = []byte{0xEF, 0xBF}
 
-// validPrefix returns how much of b is UTF-8 that XML allows, and what is wrong
-// behind it; b begins and ends between two characters.
+// validPrefix returns the length of the prefix of b that is UTF-8 and that XML allows,
+// and the error of the byte after it. b begins and ends between two characters.
 func validPrefix(b []byte) (int, *Error) {
 	n, e := len(b), (*Error)(nil)
 	ok, suspect := validUTF8(b)
@@ -81,19 +81,19 @@ const (
 	highs = 0x80 * ones
 )
 
-// validUTF8 reports whether b is UTF-8, and whether it may have one of the
-// noncharacters that XML forbids. Eight bytes are judged at once and without a
-// jump: a decoder that goes from character to character mispredicts in mixed
-// text, which costs it more than twice the time.
+// validUTF8 reports whether b is UTF-8, and whether it may contain one of the
+// noncharacters that XML forbids. It checks eight bytes at once and without branches: a
+// decoder that works character by character mispredicts branches in mixed text and takes
+// more than twice as long.
 //
-// The top bit of each byte of a mask says something about that byte. Where
-// continuations are follows from the lead bytes; it must be where they should
-// be. The few pairs of bytes that are still no UTF-8 are looked for besides.
+// The top bit of each byte of a mask is a property of that byte. The lead bytes determine
+// where continuation bytes must be; these must be exactly where the continuation bytes
+// are. The few pairs of bytes that are invalid nevertheless are checked separately.
 func validUTF8(b []byte) (ok, suspect bool) {
 	var wrong, carry, nonchar uint64
 	n := len(b)
 	for i := 0; i < n; i += 8 {
-		var x, next uint64 // these eight bytes, and those one further
+		var x, next uint64 // these eight bytes, and the eight from one byte later
 		if i+9 <= n {
 			x = binary.LittleEndian.Uint64(b[i:])
 			next = x>>8 | uint64(b[i+8])<<56
@@ -115,18 +115,18 @@ func validUTF8(b []byte) (ok, suspect bool) {
 
 		// C0 and C1; F8 and above.
 		wrong |= lead2&^lead3&^(x&(0x1E*ones)+0x7E*ones) | lead4&(x<<4)
-		// Behind E0 only A0 to BF, behind ED only 80 to 9F.
+		// After E0 only A0 to BF, after ED only 80 to 9F.
 		low := x & (0x0F * ones)
 		only3 := lead3 &^ lead4
 		wrong |= only3 &^ (low + 0x7F*ones) &^ (next << 2)
 		wrong |= only3 &^ (low ^ 0x0D*ones + 0x7F*ones) & (next << 2)
-		// Behind F0 only 90 to BF, behind F4 only 80 to 8F; no F5 to F7.
+		// After F0 only 90 to BF, after F4 only 80 to 8F; no F5 to F7.
 		low = x & (0x07 * ones)
 		above := next<<2 | next<<3
 		wrong |= lead4 &^ (low + 0x7F*ones) &^ above
 		wrong |= lead4 &^ (low ^ 0x04*ones + 0x7F*ones) & above
 		wrong |= lead4 & (low + 0x7B*ones)
-		// EF may begin a noncharacter.
+		// EF may start a noncharacter.
 		nonchar |= only3 &^ (x&(0x0F*ones) ^ 0x0F*ones + 0x7F*ones)
 	}
 	return wrong&highs|carry == 0, nonchar&highs != 0

@@ -2,11 +2,11 @@
 
 package parser
 
-// vector says that windows are filled by the AVX2 kernel.
+// vector reports whether windows are filled by the AVX2 kernel.
 var vector = hasVector
 
-// hasVector reports whether the processor has AVX2 and the system keeps its
-// registers (Intel's manual, volume 1, sections 14.3 and 14.7).
+// hasVector reports whether the processor has AVX2 and the system saves its registers
+// (Intel's manual, volume 1, sections 14.3 and 14.7).
 var hasVector = func() bool {
 	const osxsave, avx, avx2 = 1 << 27, 1 << 28, 1 << 5
 	if most, _, _, _ := cpuid(0, 0); most < 7 {
@@ -24,13 +24,13 @@ var hasVector = func() bool {
 
 func cpuid(leaf, sub uint32) (a, b, c, d uint32)
 
-// xgetbv returns the low half of XCR0: what the system saves.
+// xgetbv returns the low half of XCR0: the registers that the system saves.
 func xgetbv() uint32
 
-// classify classifies blocks blocks of 64 bytes from b on and then the one at
-// pad, and stores their bits from the start of w on. It returns how many blocks
-// are good: the first that is not has, or follows, a byte that is not UTF-8 or
-// a character that XML does not allow. Its bits are stored too.
+// classify classifies the given number of blocks of 64 bytes from b on, then the block at
+// pad, and stores their bits from the start of w on. It returns the number of valid
+// blocks: the first invalid one contains, or follows, a byte that is not UTF-8 or a
+// character that XML does not allow. Its bits are stored too.
 //
 //go:noescape
 func classify(b, pad *byte, blocks int, w *window, t *kernelTables) int
@@ -40,9 +40,9 @@ func (w *window) fillVector(b []byte) (int, *Error) {
 	n := len(b) / 64
 	var good int
 	if len(b)&63 == 0 && b[len(b)-1] < 0xC0 && incomplete(b) == 0 {
-		// Nothing is left for a last block, and no lead byte that only the next
-		// block would tell to be alone: the last whole one takes its place, which
-		// saves pieces of 64 bytes half of the work.
+		// There are no bytes for a partial last block, and no lead byte at the end that
+		// only the next block would show to be incomplete: the last complete block is
+		// passed as pad, which halves the work for pieces of 64 bytes.
 		n--
 		good = classify(&b[0], &b[n*64], n, w, &tables)
 		w.text[n+1], w.value[n+1], w.name[n+1] = allStops, allStops, allStops
@@ -54,8 +54,8 @@ func (w *window) fillVector(b []byte) (int, *Error) {
 	if good > n {
 		return len(b), nil
 	}
-	// Where exactly? A character that goes on into the bad block, or should,
-	// begins at most three bytes before it.
+	// Find the exact position. A character that continues into the invalid block, or
+	// should, begins at most three bytes before it.
 	from := min(good*64, len(b))
 	for i := from - 1; i >= max(from-3, 0) && b[i] >= 0x80; i-- {
 		if b[i] >= 0xC0 {
@@ -67,37 +67,37 @@ func (w *window) fillVector(b []byte) (int, *Error) {
 	return from + ok, e
 }
 
-// kernelTables are the constants of the kernel, each one vector of 32 bytes
-// whose halves are the same, because a shuffle stays within a half.
+// kernelTables are the constants of the kernel. Each is a vector of 32 bytes with two
+// equal halves, because a shuffle works within each half.
 type kernelTables struct {
 	nibble              [32]byte // 0x0F
-	nameLow, nameHigh   [32]byte // a byte of a name: what the tables have for its low and its high half has a bit in common
-	stopLow, stopHigh   [32]byte // a stop of text or value: the common bits say which
-	textBits, valueBits [32]byte // the bits that are stops of text, and of values
-	first, firstLow     [32]byte // UTF-8: what a byte may be wrong with, by its high and its low half …
-	second              [32]byte // … and by the high half of the byte behind it
-	third, fourth       [32]byte // 0x60, 0x70: what a lead byte of 3 or 4 bytes has above 0x80
-	last                [32]byte // the largest bytes that may end a block
+	nameLow, nameHigh   [32]byte // a name byte: the entries for its low and its high half have a common bit
+	stopLow, stopHigh   [32]byte // a stop of text or value: the common bits tell which
+	textBits, valueBits [32]byte // the bits for stops of text, and of values
+	first, firstLow     [32]byte // UTF-8: possible errors of a byte, by its high and its low half …
+	second              [32]byte // … and by the high half of the next byte
+	third, fourth       [32]byte // 0x60, 0x70: a lead byte of 3 or 4 bytes minus 0x80
+	last                [32]byte // the largest bytes allowed at the end of a block
 	high                [32]byte // 0x80
-	lead, middle, one   [32]byte // 0xEF, 0xBF, 1: of U+FFFE and U+FFFF
+	lead, middle, one   [32]byte // 0xEF, 0xBF, 1: for U+FFFE and U+FFFF
 }
 
 var tables = newTables()
 
-// What can be wrong with two bytes in a row, after Keiser and Lemire,
-// "Validating UTF-8 in less than one instruction per byte" (2021). Each table
-// lists what its half of a byte does not rule out; what is left in all three is
-// an error. Two continuations are one only if no lead byte of three or four
-// bytes is before them, which the kernel looks at separately.
+// Errors of two consecutive bytes, after Keiser and Lemire, "Validating UTF-8 in less
+// than one instruction per byte" (2021). Each table lists the errors that its half of a
+// byte does not rule out; those that remain in all three tables are errors. Two
+// continuation bytes are an error only if no lead byte of three or four bytes precedes
+// them, which the kernel checks separately.
 const (
-	tooShort    = 1 << iota // a lead byte, and no continuation behind it
-	tooLong                 // a continuation behind ASCII
+	tooShort    = 1 << iota // a lead byte without a continuation byte after it
+	tooLong                 // a continuation byte after ASCII
 	overlong3               // E0 80 to E0 9F
 	tooHigh                 // F4 90 and above
 	surrogate               // ED A0 to ED BF
 	overlong2               // C0, C1
 	tooHighOr4              // F5 80 to FF 8F, and F0 80 to F0 8F
-	twoContinue             // a continuation behind a continuation
+	twoContinue             // a continuation byte after a continuation byte
 )
 
 func newTables() (t kernelTables) {

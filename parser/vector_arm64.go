@@ -2,12 +2,12 @@
 
 package parser
 
-// vector says that windows are filled by the NEON kernel, which every arm64
+// vector reports whether windows are filled by the NEON kernel, which every arm64
 // processor can run.
 var vector, hasVector = true, true
 
-// classify classifies blocks blocks of 64 bytes from b on, and stores their bits
-// from the start of w on, and to high, for each block, whether it has bytes from
+// classify classifies the given number of blocks of 64 bytes from b on, stores their bits
+// from the start of w on, and stores in high, for each block, whether it has bytes from
 // 0x80 on.
 //
 //go:noescape
@@ -16,9 +16,9 @@ func classify(b *byte, blocks int, w *window, t *kernelTables, high *bool)
 // kernelTables are the constants of the kernel, one vector of 16 bytes each.
 type kernelTables struct {
 	nibble              [16]byte // 0x0F
-	nameLow, nameHigh   [16]byte // a byte of a name: what the tables have for its low and its high half has a bit in common
-	stopLow, stopHigh   [16]byte // a stop of text or value: the common bits say which
-	textBits, valueBits [16]byte // the bits that are stops of text, and of values
+	nameLow, nameHigh   [16]byte // a name byte: the entries for its low and its high half have a common bit
+	stopLow, stopHigh   [16]byte // a stop of text or value: the common bits tell which
+	textBits, valueBits [16]byte // the bits for stops of text, and of values
 	weights             [16]byte // 1, 2, 4 … 128, twice: see the kernel
 }
 

@@ -2,9 +2,9 @@
 
 package parser
 
-// byHalves makes two tables of 16: a byte below 0x80 is a member if what they
-// have for its low and its high half has a bit in common. Each set of columns
-// that occurs gets a bit; there must be no more than 8 of them.
+// byHalves returns two tables of 16 entries: a byte below 0x80 is a member if the entries
+// for its low and its high half have a common bit. Each distinct set of columns gets a
+// bit; there must be no more than 8 of them.
 func byHalves(member func(c byte) bool) (low, high [32]byte) {
 	columns := map[uint16]byte{}
 	for row := range 8 {
@@ -33,9 +33,9 @@ func byHalves(member func(c byte) bool) (low, high [32]byte) {
 	return low, high
 }
 
-// stopTables makes the tables for stops of text and of values: one bit for each
-// group of bytes of one row of ASCII that are stops of the same maps. No bit is
-// 0x80, so that the kernel can compare with signs.
+// stopTables returns the tables for the stops of text and of values: one bit for each
+// group of bytes in one row of ASCII that are stops in the same maps. No bit is 0x80, so
+// that the kernel can use signed comparisons.
 func stopTables() (low, high, text, value [32]byte) {
 	bit := byte(1)
 	for row := range 8 {

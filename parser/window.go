@@ -2,28 +2,27 @@ package parser
 
 import "math/bits"
 
-// windowSize is how many bytes are classified at once. The bitmaps of a window
-// take 1.5 KiB: they and the bytes stay in the first-level cache.
+// windowSize is the number of bytes classified at once. The bitmaps of a window take 1.5
+// KiB, so that they and the bytes fit in the first-level cache.
 const windowSize = 4096
 
-// window has, for up to windowSize bytes, one bit per byte in each of three
-// maps: where the machine has to stop in text, in an attribute value and in a
-// name. The machine then finds the end of a run with one shift and one count of
-// zeros, however long or short the run is.
+// window has, for up to windowSize bytes, one bit per byte in each of three maps: the
+// positions at which the machine has to stop in text, in an attribute value and in a
+// name. The machine then finds the end of a run of ordinary bytes with one shift and one
+// count of zeros, however long the run is.
 //
-// The maps are filled by classify: portable, or a vector kernel that gives the
-// same bits. The machine above does not know which it was.
+// The maps are filled by portable code or by a vector kernel, with the same result.
 type window struct {
 	text  [windowSize/64 + 1]uint64 // '<', '>', '&', and what XML does not allow
-	value [windowSize/64 + 1]uint64 // '<', '&', both quotes, and all below 0x20
-	name  [windowSize/64 + 1]uint64 // all that is no ASCII letter, digit, '-', '.' or '_'
+	value [windowSize/64 + 1]uint64 // '<', '&', both quotes, and all bytes below 0x20
+	name  [windowSize/64 + 1]uint64 // all bytes except ASCII letters, digits, '-', '.' and '_'
 
-	// Blocks of 64 bytes with bytes from 0x80 on, where UTF-8 is not checked by a
-	// kernel.
+	// Blocks of 64 bytes that have bytes from 0x80 on; used if the kernel does not check
+	// UTF-8.
 	nonASCII [windowSize/64 + 1]bool
 }
 
-// allStops is a word of a map whose bytes are all stops: what is behind the end.
+// allStops is a word of a map with a stop at each byte, used after the end.
 const allStops = ^uint64(0)
 
 // Bits of classBits.
@@ -34,8 +33,8 @@ const (
 	isHigh    = 1 << 48 // from 0x80 on
 )
 
-// classBits has a byte's bit for each map, 16 bits apart: 16 bytes are
-// classified by shifting and adding up what the table has for them.
+// classBits holds a byte's bit for each map, 16 bits apart: 16 bytes are classified by
+// shifting and combining their table entries.
 var classBits = func() (t [256]uint64) {
 	for c := range t {
 		if class[c]&clsName == 0 || c >= 0x80 {
@@ -59,10 +58,10 @@ var classBits = func() (t [256]uint64) {
 	return t
 }()
 
-// fill classifies b, at most windowSize bytes that begin and end between two
-// characters. It returns how many of them are good: less than len(b) if the
-// byte behind is not UTF-8, or begins a character that XML does not allow; e is
-// the reason. Behind the last good byte there is a stop in each map.
+// fill classifies b, at most windowSize bytes that begin and end between two characters.
+// It returns how many of them are valid. That is less than len(b) if the next byte is not
+// UTF-8 or starts a character that XML does not allow; then e is the error. After the
+// last valid byte there is a stop in each map.
 func (w *window) fill(b []byte) (good int, e *Error) {
 	switch {
 	case len(b) < 16:
@@ -81,7 +80,7 @@ func (w *window) fill(b []byte) (good int, e *Error) {
 	return good, e
 }
 
-// fillShort is fill for the few bytes that a dribbling client sends.
+// fillShort is fill for small inputs.
 func (w *window) fillShort(b []byte) (int, *Error) {
 	var m uint64
 	for i, c := range b {
@@ -105,12 +104,12 @@ func (w *window) fillPortable(b []byte) (int, *Error) {
 	return w.validate(b)
 }
 
-// validate completes a window whose whole blocks are classified: it classifies
-// what is left behind them, and checks UTF-8 where there are bytes from 0x80 on.
+// validate completes a window whose complete blocks are classified: it classifies the
+// remaining bytes, and checks UTF-8 in blocks with bytes from 0x80 on.
 func (w *window) validate(b []byte) (int, *Error) {
 	n := len(b) / 64
 	w.nonASCII[n] = w.lastBlock(n, b[n*64:])
-	from := -1 // where the blocks with bytes from 0x80 on began
+	from := -1 // start of the current sequence of blocks with bytes from 0x80 on
 	for i, nonASCII := range w.nonASCII[:n+1] {
 		if nonASCII == (from >= 0) {
 			continue
@@ -131,8 +130,8 @@ func (w *window) validate(b []byte) (int, *Error) {
 	return len(b), nil
 }
 
-// lastBlock classifies what is left behind the last whole block, and reports whether
-// it has bytes from 0x80 on. Behind it are stops.
+// lastBlock classifies the bytes after the last complete block, followed by stops, and
+// reports whether it has bytes from 0x80 on.
 func (w *window) lastBlock(i int, b []byte) (nonASCII bool) {
 	if len(b) == 0 {
 		w.text[i], w.value[i], w.name[i] = allStops, allStops, allStops
@@ -161,8 +160,8 @@ func (w *window) block(i int, b *[64]byte) (nonASCII bool) {
 	return h != 0
 }
 
-// The three searches return the first stop at or behind bit q. There is always
-// one: see fill.
+// The three searches return the first stop at or after bit q. There always is one, see
+// fill.
 
 func (w *window) nextText(q uint) uint {
 	if m := w.text[q>>6] >> (q & 63); m != 0 {
@@ -193,12 +192,12 @@ func nextSlow(words *[windowSize/64 + 1]uint64, q uint) uint {
 	}
 }
 
-// HasVector reports whether there is a vector kernel for this machine.
+// HasVector reports whether this machine can use a vector kernel.
 func HasVector() bool { return hasVector }
 
-// UseVector says whether the vector kernel is to be used where there is one; by
-// default it is. It returns what was in force. It is for measurements and tests,
-// and not to be called while anything is parsed.
+// UseVector enables or disables the vector kernel, which is enabled by default where
+// there is one, and returns the previous setting. It is for measurements and tests, and
+// must not be called while anything is parsed.
 func UseVector(on bool) bool {
 	was := vector
 	vector = on && hasVector
