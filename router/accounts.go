@@ -213,14 +213,14 @@ func (r *Router) isLocked(owner jid.JID) (bool, error) {
 // unavailable presence comes before 'unsubscribed'), then subscriptions end. The
 // store has ended them already.
 func (r *Router) accountDeleted(t *session.Turn, e store.AccountEvent) error {
-	owner := pair(e.JID)
-	r.publish(owner.s, nil)
-	if err := r.takeOut(t, owner.s, e.ID); err != nil {
+	owner := e.JID.Bare().Clone()
+	r.publish(owner.String(), nil)
+	if err := r.takeOut(t, owner.String(), e.ID); err != nil {
 		return err
 	}
-	r.lastActivity.forget(owner.jid)
+	r.lastActivity.forget(owner)
 	for i := range r.stages.removed {
-		r.guarded(nil, func() { r.stages.removed[i].f(owner.jid) })
+		r.guarded(nil, func() { r.stages.removed[i].f(owner) })
 	}
 	return r.eachContact(e.ID, func(c store.EventContact) error { return r.tellDeleted(t, owner, c) })
 }
@@ -277,19 +277,19 @@ func (r *Router) takeOut(t *session.Turn, bare string, event int64) error {
 
 // tellDeleted tells a contact that the subscriptions between it and an account
 // that was deleted have ended, and requests with them.
-func (r *Router) tellDeleted(t *session.Turn, owner jidPair, c store.EventContact) error {
-	contact := pair(c.JID)
-	unlock := r.lockRosters(contact.jid)
+func (r *Router) tellDeleted(t *session.Turn, owner jid.JID, c store.EventContact) error {
+	contact := c.JID.Bare().Clone()
+	unlock := r.lockRosters(contact)
 	defer unlock()
-	r.publish(contact.s, nil)
-	if !r.HasRecipients(contact.s, everyone) {
+	r.publish(contact.String(), nil)
+	if !r.HasRecipients(contact.String(), everyone) {
 		return nil
 	}
-	ro, err := r.Roster(contact.jid) // as it is in the store: it was forgotten above, and the lock is held
+	ro, err := r.Roster(contact) // as it is in the store: it was forgotten above, and the lock is held
 	if err != nil || ro.Version == 0 {
 		return err
 	}
-	l := &relation{r: r, user: owner, contact: contact}
+	l := &subscriptionChange{r: r, user: owner, contact: contact}
 	state := subState{sub: c.Subscription, ask: c.Ask, approved: c.Approved, pendingIn: c.Pending}
 	for _, e := range []stanza.Type{stanza.Unsubscribe, stanza.Unsubscribed} {
 		var deliver bool
@@ -298,8 +298,8 @@ func (r *Router) tellDeleted(t *session.Turn, owner jidPair, c store.EventContac
 		}
 	}
 	inRoster := c.Subscription != store.None || c.Ask || c.Approved
-	if item, found := ro.Item(owner.s); found && inRoster {
-		r.push(t, contact.s, &change{after: ro, item: item})
+	if item, found := ro.Item(owner.String()); found && inRoster {
+		r.push(t, contact.String(), &change{after: ro, item: item})
 	}
 	t.Flush() // nobody waits until all are told
 	return nil

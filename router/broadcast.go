@@ -81,7 +81,7 @@ func (r *Router) tell(t *session.Turn, bc *broadcast) (done bool) {
 	if !r.tellSubscribers(t, bc) {
 		return false
 	}
-	r.toAvailable(t, bc.s.BareJID(), bc.appendTo)
+	r.toAvailable(t, bc.s.JID(), bc.s.JID(), bc.appendTo)
 	return true
 }
 
@@ -104,7 +104,7 @@ func (r *Router) tellSubscribers(t *session.Turn, bc *broadcast) (done bool) {
 		t.CountContact()
 		contact := it.JID.BareString()
 		if now == bc.ro || now.Subscribed(contact) {
-			r.toAvailable(t, contact, bc.appendTo)
+			r.toAvailable(t, bc.s.JID(), it.JID, bc.appendTo)
 		}
 	}
 	return true
@@ -126,7 +126,7 @@ func (r *Router) tellLeaving(t *session.Turn, bc *broadcast) (done bool) {
 		if !r.tellSubscribers(t, bc) {
 			return false
 		}
-		r.toAvailable(t, bc.s.BareJID(), bc.appendTo)
+		r.toAvailable(t, bc.s.JID(), bc.s.JID(), bc.appendTo)
 		if !bc.left {
 			r.sendOne(t, bc.s, bc.appendTo)
 		}
@@ -141,7 +141,7 @@ func (r *Router) tellLeaving(t *session.Turn, bc *broadcast) (done bool) {
 		if err != nil || bc.told && r.wasTold(bc.s, bc.ro, to) || heir != nil && sentTo(heir, bc.directed[0]) {
 			continue
 		}
-		r.toDirected(t, to, bc.appendTo)
+		r.toDirected(t, bc.s.JID(), to, bc.appendTo)
 	}
 	return true
 }

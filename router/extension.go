@@ -40,6 +40,10 @@ type Extension struct {
 	// clients send for them.
 	Features []session.Feature
 
+	// Routes lead to domains that this server does not serve. The first that serves a
+	// domain gets what is for it.
+	Routes []Route
+
 	// Ready is called once, when all extensions are registered, and fills in
 	// what depends on the router or on other extensions. Requests, features and
 	// forms are fixed by then.
@@ -51,8 +55,9 @@ type Extension struct {
 	Incoming func(t *session.Turn, from Sender, st *stanza.Stanza) Verdict
 
 	// Delivered sees every message to an account after it was delivered to the
-	// account's resources; took is false where none took it. It is not called for a message that
-	// is refused or ignored. It is called once for each, and once more on each kind of worker
+	// account's resources; took is false where none took it. It also sees every message that
+	// a route took: then took is true, and to has a domain that is not ours. It is not
+	// called for a message that is refused or ignored. It is called once for each, and once more on each kind of worker
 	// that it asked for.
 	Delivered func(t *session.Turn, from Sender, to jid.JID, st *stanza.Stanza, took bool) session.Work
 
@@ -189,6 +194,7 @@ func (r *Router) ready() {
 		}
 		r.stages.add(x)
 		r.features = append(r.features, x.Features...)
+		r.routes = append(r.routes, x.Routes...)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"roost/jid"
 	"roost/session"
 )
 
@@ -57,12 +58,16 @@ func (r *Router) fetchFrom(t *session.Turn, s *session.Session, account string) 
 }
 
 // sendPresences sends the presence of an account's resources to the available
-// resources of another account (RFC 6121 section 3.1.5).
-func (r *Router) sendPresences(of, to string) {
-	for s := range r.Recipients(to, Available) {
+// resources of another account, or by a route (RFC 6121 section 3.1.5).
+func (r *Router) sendPresences(t *session.Turn, of, to jid.JID) {
+	if r.isRemote(to) {
+		r.eachPresence(t, of, to, func(from jid.JID, b []byte) { r.sendRemote(t, from, to, b) })
+		return
+	}
+	for s := range r.Recipients(to.BareString(), Available) {
 		r.sessions.OnLoop(s, func(t *session.Turn) {
 			if Available(s) {
-				r.fetchFrom(t, s, of)
+				r.fetchFrom(t, s, of.BareString())
 			}
 		})
 	}
@@ -166,6 +171,13 @@ func (r *Router) fetchRoster(t *session.Turn, s *session.Session, ro *Roster, f 
 			f.next, f.sent = contact, nil
 		}
 		t.CountContact()
+		if r.isRemote(ro.Items[i].JID) {
+			if t.Spent() {
+				return pauseTurn
+			}
+			r.probeRemote(t, s.JID(), ro.Items[i].JID)
+			continue
+		}
 		if why := r.presencesTo(t, contact, s, ro, f); why != pauseNone {
 			return why
 		}

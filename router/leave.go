@@ -11,11 +11,11 @@ import (
 
 // sendUnavailable tells the resources of an account that those of another are
 // not available to them any more (RFC 6121 section 3.2.2).
-func (r *Router) sendUnavailable(t *session.Turn, of, to string) {
-	mu := r.order(of)
+func (r *Router) sendUnavailable(t *session.Turn, of, to jid.JID) {
+	mu := r.order(of.BareString())
 	defer mu.Unlock()
-	for x := range r.Recipients(of, Available) {
-		r.toAvailable(t, to, func(b []byte, to string) []byte {
+	for x := range r.Recipients(of.BareString(), Available) {
+		r.toAvailable(t, x.JID(), to, func(b []byte, to string) []byte {
 			return stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, From: x.FullJID(), To: to}.AppendEmpty(b)
 		})
 	}
@@ -93,24 +93,29 @@ func (r *Router) sendOne(t *session.Turn, to *session.Session, appendTo func([]b
 	t.PutBuf(b)
 }
 
-// toDirected sends a presence to the address that directed presence was sent to.
-func (r *Router) toDirected(t *session.Turn, to jid.JID, appendTo func([]byte, string) []byte) {
+// toDirected sends a presence to the address that directed presence was sent to. It
+// returns the error of a route that does not take it.
+func (r *Router) toDirected(t *session.Turn, from, to jid.JID, appendTo func([]byte, string) []byte) *stanza.ErrorReply {
+	if r.isRemote(to) {
+		return r.toRemote(t, from, to, appendTo)
+	}
 	if to.Resource() == "" {
-		r.toAvailable(t, to.BareString(), appendTo)
-		return
+		r.toAvailable(t, from, to, appendTo)
+		return nil
 	}
 	if x := r.resource(to); x != nil {
 		b := appendTo(t.GetBuf(), to.String())
 		x.SendBytes(t, b)
 		t.PutBuf(b)
 	}
+	return nil
 }
 
 // directed handles presence to somebody in particular (RFC 6121 section 4.6):
 // it is delivered, and remembered, so that they learn when the sender goes. For a
 // sender of another server, that server remembers it.
-func (r *Router) directed(t *session.Turn, from Sender, st *stanza.Stanza) {
-	if st.To.Local() == "" {
+func (r *Router) directed(t *session.Turn, from Sender, st *stanza.Stanza, remote bool) {
+	if !remote && st.To.Local() == "" {
 		return // the server itself has no use for anybody's presence
 	}
 	s := local(from)
@@ -134,9 +139,12 @@ func (r *Router) directed(t *session.Turn, from Sender, st *stanza.Stanza) {
 }
 
 func (r *Router) deliverDirected(t *session.Turn, from Sender, st *stanza.Stanza) {
-	r.toDirected(t, st.To, func(b []byte, _ string) []byte {
+	e := r.toDirected(t, from.JID(), st.To, func(b []byte, _ string) []byte {
 		return stanza.AppendForward(b, st, stanza.Edit{From: address(from)})
 	})
+	if e != nil {
+		r.Reply(t, from, st, e)
+	}
 }
 
 // Left announces that a resource is gone without having said so (RFC 6121

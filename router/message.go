@@ -8,9 +8,9 @@ import (
 
 // message delivers a message (RFC 6121 section 8.5), and has the extensions see
 // what has come of it.
-func (r *Router) message(t *session.Turn, from Sender, st *stanza.Stanza, stage int) (next int, need session.Work) {
+func (r *Router) message(t *session.Turn, from Sender, st *stanza.Stanza, stage int, remote bool) (next int, need session.Work) {
 	if stage == len(r.stages.incoming) {
-		took, handled := r.deliverMessage(t, from, st)
+		took, handled := r.deliverMessage(t, from, st, remote)
 		if handled {
 			return stage, session.Done
 		}
@@ -19,9 +19,13 @@ func (r *Router) message(t *session.Turn, from Sender, st *stanza.Stanza, stage 
 	return r.runDelivered(t, from, st, stage)
 }
 
-// deliverMessage delivers a message and reports whether a resource took it, or
+// deliverMessage delivers a message and reports whether a resource or a route took it, or
 // whether it was refused or ignored.
-func (r *Router) deliverMessage(t *session.Turn, from Sender, st *stanza.Stanza) (took, handled bool) {
+func (r *Router) deliverMessage(t *session.Turn, from Sender, st *stanza.Stanza, remote bool) (took, handled bool) {
+	if remote {
+		took = r.forwardRemote(t, from, st)
+		return took, !took
+	}
 	bare, isAccount := target(from, st)
 	if !isAccount {
 		// Nobody reads messages to the server itself.

@@ -1,12 +1,13 @@
 package router
 
 import (
+	"roost/jid"
 	"roost/session"
 	"roost/stanza"
 )
 
 // presence handles a presence stanza (RFC 6121 sections 3 and 4).
-func (r *Router) presence(t *session.Turn, from Sender, st *stanza.Stanza) session.Work {
+func (r *Router) presence(t *session.Turn, from Sender, st *stanza.Stanza, remote bool) session.Work {
 	switch {
 	case st.Type == stanza.UnknownType:
 		// RFC 6121 section 4.7.1: an unknown type is <bad-request/>.
@@ -14,13 +15,16 @@ func (r *Router) presence(t *session.Turn, from Sender, st *stanza.Stanza) sessi
 		return session.Done
 	case st.Type.IsSubscription():
 		return r.subscription(t, from, st)
+	case remote && (st.Type == stanza.Probe || st.Type == stanza.Error):
+		r.forwardRemote(t, from, st)
+		return session.Done
 	case st.Type == stanza.Probe:
 		return r.probe(t, from, st)
 	case st.Type == stanza.Error:
 		r.presenceError(t, from, st)
 		return session.Done
 	case st.HasTo:
-		r.directed(t, from, st)
+		r.directed(t, from, st, remote)
 		return session.Done
 	}
 	return r.ownPresence(t, from, st)
@@ -105,19 +109,32 @@ func (r *Router) welcome(t *session.Turn, bc *broadcast) {
 	}
 }
 
-// toAvailable sends a stanza to all available resources of an account. RFC 6121
-// section 8.5.2.1.2: presence goes to those with a negative priority too.
-func (r *Router) toAvailable(t *session.Turn, bare string, appendTo func([]byte, string) []byte) {
+// toAvailable sends a stanza to all available resources of an account, or to a bare JID
+// that a route leads to. RFC 6121 section 8.5.2.1.2: presence goes to those with a
+// negative priority too.
+func (r *Router) toAvailable(t *session.Turn, from, to jid.JID, appendTo func([]byte, string) []byte) {
+	to = to.Bare()
+	if r.isRemote(to) {
+		r.toRemote(t, from, to, appendTo)
+		return
+	}
 	var b []byte
-	for to := range r.Recipients(bare, Available) {
+	for s := range r.Recipients(to.String(), Available) {
 		if b == nil {
-			b = appendTo(t.GetBuf(), bare)
+			b = appendTo(t.GetBuf(), to.String())
 		}
-		to.SendBytes(t, b)
+		s.SendBytes(t, b)
 	}
 	if b != nil {
 		t.PutBuf(b)
 	}
+}
+
+// toRemote sends a presence to an address that a route leads to.
+func (r *Router) toRemote(t *session.Turn, from, to jid.JID, appendTo func([]byte, string) []byte) *stanza.ErrorReply {
+	b := appendTo(t.GetBuf(), to.String())
+	defer t.PutBuf(b)
+	return r.sendRemote(t, from, to, b)
 }
 
 // Bound reads what a resource that was bound will need when it becomes

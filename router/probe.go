@@ -26,7 +26,7 @@ func (r *Router) probe(t *session.Turn, from Sender, st *stanza.Stanza) session.
 		return session.Done
 	}
 	if subscribed && r.HasRecipients(contact, Available) {
-		r.answerAvailable(t, from, contact)
+		r.answerAvailable(t, from, st.To)
 		return session.Done
 	}
 	if r.probeDirected(t, from, st) {
@@ -45,20 +45,12 @@ func (r *Router) probe(t *session.Turn, from Sender, st *stanza.Stanza) session.
 
 // answerAvailable answers a probe with the presence of an account's resources, at the
 // pace of a client of ours; the connections of others have limits of their own.
-func (r *Router) answerAvailable(t *session.Turn, from Sender, contact string) {
+func (r *Router) answerAvailable(t *session.Turn, from Sender, contact jid.JID) {
 	if s := local(from); s != nil {
-		r.fetchFrom(t, s, contact)
+		r.fetchFrom(t, s, contact.BareString())
 		return
 	}
-	mu := r.order(contact)
-	defer mu.Unlock()
-	for x := range r.Recipients(contact, Available) {
-		if p := x.Presence(); p != nil {
-			b := p.AppendXML(t.GetBuf(), x.FullJID(), bareOf(from), nil)
-			from.SendBytes(t, b)
-			t.PutBuf(b)
-		}
-	}
+	r.eachPresence(t, contact, from.JID(), func(_ jid.JID, b []byte) { from.SendBytes(t, b) })
 }
 
 // refuseProbe answers a probe of an entity that may not see the contact's

@@ -100,6 +100,7 @@ type Router struct {
 	exts         []Extension
 	stages       stages
 	features     []session.Feature // of extensions
+	routes       []Route           // of extensions, in the order in which they are asked
 	lastActivity lastActivity
 	events       accountEvents
 	fetches      sync.Map // by *session.Session, *fetch: those that wait for a client to read
@@ -198,8 +199,8 @@ func (r *Router) Stanza(t *session.Turn, s *session.Session, st *stanza.Stanza, 
 // of extensions for incoming stanzas, the rules of the RFCs, and the functions for
 // what was delivered.
 func (r *Router) Route(t *session.Turn, from Sender, st *stanza.Stanza, stage int) (next int, need session.Work) {
-	if st.HasTo && !r.domains[st.To.Domain()] {
-		// RFC 6120 section 10.4.3: no route is an error, never silence.
+	remote := st.HasTo && !r.Serves(st.To.Domain())
+	if remote && stage == 0 && !r.routable(from, st.To.Domain()) {
 		r.Reply(t, from, st, stanza.RemoteServerNotFound)
 		return stage, session.Done
 	}
@@ -209,11 +210,14 @@ func (r *Router) Route(t *session.Turn, from Sender, st *stanza.Stanza, stage in
 			return stage, workOf(v)
 		}
 	}
-	switch st.Kind {
-	case stanza.Message:
-		return r.message(t, from, st, stage)
-	case stanza.Presence:
-		return stage, r.presence(t, from, st)
+	switch {
+	case st.Kind == stanza.Message:
+		return r.message(t, from, st, stage, remote)
+	case st.Kind == stanza.Presence:
+		return stage, r.presence(t, from, st, remote)
+	case remote:
+		r.forwardRemote(t, from, st)
+		return stage, session.Done
 	default:
 		return stage, r.iq(t, from, st)
 	}

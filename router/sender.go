@@ -6,9 +6,9 @@ import (
 	"roost/stanza"
 )
 
-// Sender is where a stanza comes from: a session of this server, or the server itself
-// (Server). Its address is one that it has proved, and what it has written in 'from'
-// does not count.
+// Sender is where a stanza comes from: a session of this server, the server itself
+// (Server), or an address of another domain (see Route). Its address is one that it has
+// proved, and what it has written in 'from' does not count.
 type Sender interface {
 	// JID is the sender's address.
 	JID() jid.JID

@@ -14,31 +14,21 @@ import (
 // of a larger one only the addresses are kept.
 const maxRequest = 4096
 
-// jidPair is a bare JID and its text.
-type jidPair struct {
-	jid jid.JID
-	s   string
-}
-
-func pair(j jid.JID) jidPair {
-	j = j.Bare().Clone()
-	return jidPair{jid: j, s: j.String()}
-}
-
 // subscription handles a presence stanza that manages a subscription (RFC 6121
 // section 3).
 func (r *Router) subscription(t *session.Turn, from Sender, st *stanza.Stanza) session.Work {
-	s := local(from)
-	if s == nil || !st.HasTo || st.To.Local() == "" || st.To.BareString() == s.BareJID() {
-		// The server subscribes to nobody and nobody to it, and everybody has their
-		// own presence.
+	if !st.HasTo || !r.maySubscribe(from, st.To) {
 		r.Reply(t, from, st, stanza.NotAllowed)
+		return session.Done
+	}
+	if r.isRemote(from.JID()) && r.isRemote(st.To) {
+		r.forwardRemote(t, from, st)
 		return session.Done
 	}
 	if !t.MayWrite() {
 		return session.Write
 	}
-	rel := &relation{r: r, session: s, user: pair(s.JID()), contact: pair(st.To), stanza: st}
+	rel := &subscriptionChange{r: r, session: local(from), user: from.JID().Bare().Clone(), contact: st.To.Bare().Clone(), stanza: st}
 	if err := rel.run(t, st.Type); err != nil {
 		var reply *stanza.ErrorReply
 		if errors.As(err, &reply) {
@@ -50,6 +40,15 @@ func (r *Router) subscription(t *session.Turn, from Sender, st *stanza.Stanza) s
 	return session.Done
 }
 
+// maySubscribe reports whether a sender and an address may have a subscription. The
+// server subscribes to nobody and nobody to it, and everybody has their own presence.
+// A user of this server has a session here, or sends by the server that has it.
+func (r *Router) maySubscribe(from Sender, to jid.JID) bool {
+	return (local(from) != nil || r.isRemote(from.JID())) &&
+		(to.Local() != "" || r.isRemote(to)) &&
+		to.BareString() != bareOf(from)
+}
+
 // rosterRemove removes an item and cancels what subscriptions there are in
 // either direction (RFC 6121 section 2.5).
 func (r *Router) rosterRemove(rq *Request, contact jid.JID) {
@@ -57,19 +56,20 @@ func (r *Router) rosterRemove(rq *Request, contact jid.JID) {
 	if contact.Resource() != "" {
 		events = nil // subscriptions are those of the bare JID, which has an item of its own
 	}
-	rel := &relation{r: r, session: rq.Session, user: pair(rq.Account()), contact: pair(contact), request: rq, item: contact}
+	rel := &subscriptionChange{r: r, session: rq.Session, user: rq.Account().Bare().Clone(), contact: contact.Bare().Clone(), request: rq, item: contact}
 	if err := rel.run(rq.Turn, events...); err != nil {
 		rq.Error(err)
 	}
 }
 
-// relation is one change of what two accounts of this server are to each other:
-// the user does something, and the contact's side follows. Both rosters change
-// in one transaction, then everybody concerned is told.
-type relation struct {
+// subscriptionChange is one change of what two accounts are to each other: the user
+// does something, and the contact's side follows. Both rosters change in one
+// transaction, then everybody concerned is told. Where one of them is remote, only the
+// other's roster is here; what the remote server has to know goes to it by a route.
+type subscriptionChange struct {
 	r             *Router
-	session       *session.Session // the user's; nil when the user's account was deleted
-	user, contact jidPair
+	session       *session.Session // the user's; nil when the user is remote, or was deleted
+	user, contact jid.JID
 	stanza        *stanza.Stanza // what the user's client sent; nil when an item is removed
 	request       *Request       // the roster set that removes an item, else nil
 	item          jid.JID        // the item removed
@@ -83,8 +83,8 @@ type relation struct {
 	theirsChange         *change
 }
 
-func (l *relation) run(t *session.Turn, events ...stanza.Type) error {
-	unlock := l.r.lockRosters(l.user.jid, l.contact.jid)
+func (l *subscriptionChange) run(t *session.Turn, events ...stanza.Type) error {
+	unlock := l.r.lockRosters(l.user, l.contact)
 	defer unlock()
 	return retry(func() error {
 		try := *l // each begins with what both are now
@@ -92,10 +92,13 @@ func (l *relation) run(t *session.Turn, events ...stanza.Type) error {
 	})
 }
 
-func (l *relation) try(t *session.Turn, events []stanza.Type) error {
-	mine, err := l.r.rosterToChange(l.session)
-	if err != nil {
-		return err
+func (l *subscriptionChange) try(t *session.Turn, events []stanza.Type) error {
+	mine := &Roster{}
+	if !l.r.isRemote(l.user) {
+		var err error
+		if mine, err = l.r.rosterToChange(l.session); err != nil {
+			return err
+		}
 	}
 	exists, theirs, err := l.contactRoster()
 	if err != nil {
@@ -105,7 +108,7 @@ func (l *relation) try(t *session.Turn, events []stanza.Type) error {
 	if l.request != nil && !found {
 		return stanza.ItemNotFound
 	}
-	l.mineBefore, l.theirsBefore = stateOf(mine, l.contact.s), stateOf(theirs, l.user.s)
+	l.mineBefore, l.theirsBefore = stateOf(mine, l.contact.String()), stateOf(theirs, l.user.String())
 	l.mine, l.theirs = l.mineBefore, l.theirsBefore
 	for _, e := range events {
 		l.step(e, exists)
@@ -126,11 +129,11 @@ func (l *relation) try(t *session.Turn, events []stanza.Type) error {
 
 // contactRoster reads the contact's roster, an empty one where there is no such
 // account: the user is told the same in both cases.
-func (l *relation) contactRoster() (exists bool, ro *Roster, err error) {
-	if !l.r.domains[l.contact.jid.Domain()] || l.contact.jid.Local() == "" || l.contact.s == l.user.s {
+func (l *subscriptionChange) contactRoster() (exists bool, ro *Roster, err error) {
+	if !l.r.domains[l.contact.Domain()] || l.contact.Local() == "" || l.contact.String() == l.user.String() {
 		return false, &Roster{}, nil
 	}
-	ro, err = l.r.Roster(l.contact.jid)
+	ro, err = l.r.Roster(l.contact)
 	if err != nil {
 		return false, nil, err
 	}
@@ -138,12 +141,21 @@ func (l *relation) contactRoster() (exists bool, ro *Roster, err error) {
 }
 
 // step takes both sides through one event.
-func (l *relation) step(e stanza.Type, exists bool) {
+func (l *subscriptionChange) step(e stanza.Type, exists bool) {
 	if l.request != nil && !l.concerns(e) {
 		return
 	}
-	var route bool
-	if l.mine, route = l.mine.outbound(e); !route || !exists {
+	if !l.r.isRemote(l.user) {
+		var route bool
+		if l.mine, route = l.mine.outbound(e); !route {
+			return
+		}
+	}
+	if l.r.isRemote(l.contact) {
+		l.toContact = append(l.toContact, e)
+		return
+	}
+	if !exists {
 		return
 	}
 	var deliver, answer bool
@@ -151,7 +163,10 @@ func (l *relation) step(e stanza.Type, exists bool) {
 	if deliver {
 		l.toContact = append(l.toContact, e)
 	}
-	if answer {
+	switch {
+	case answer && l.r.isRemote(l.user):
+		l.answered = true
+	case answer:
 		var changed bool
 		l.mine, changed, _ = l.mine.inbound(stanza.Subscribed)
 		l.answered = changed
@@ -160,7 +175,7 @@ func (l *relation) step(e stanza.Type, exists bool) {
 
 // concerns reports whether an item that is removed has anything to cancel by
 // this event (RFC 6121 section 2.5.2).
-func (l *relation) concerns(e stanza.Type) bool {
+func (l *subscriptionChange) concerns(e stanza.Type) bool {
 	if e == stanza.Unsubscribe {
 		return l.mine.sub.HasTo() || l.mine.ask
 	}
@@ -168,9 +183,9 @@ func (l *relation) concerns(e stanza.Type) bool {
 }
 
 // prepare works out the changes of both rosters.
-func (l *relation) prepare(mine, theirs *Roster) error {
+func (l *subscriptionChange) prepare(mine, theirs *Roster) error {
 	before := mine
-	if l.answered && !l.mineBefore.ask {
+	if l.answered && !l.mineBefore.ask && !l.r.isRemote(l.user) {
 		mine = l.ask(mine)
 	}
 	l.mineChange = l.mineBefore.update(mine, l.user, l.contact, l.mine, nil)
@@ -197,7 +212,7 @@ func (l *relation) prepare(mine, theirs *Roster) error {
 // push to all of the user's interested resources, containing the potential
 // contact with a subscription state of "none" and with notation that the
 // subscription is pending".
-func (l *relation) ask(mine *Roster) *Roster {
+func (l *subscriptionChange) ask(mine *Roster) *Roster {
 	asked := l.mineBefore
 	asked.ask = true
 	l.asked = l.mineBefore.update(mine, l.user, l.contact, asked, nil)
@@ -205,44 +220,45 @@ func (l *relation) ask(mine *Roster) *Roster {
 	return mine.after(&l.asked.update, mine.Version+1)
 }
 
-func (l *relation) keptRequest() *store.Request {
+func (l *subscriptionChange) keptRequest() *store.Request {
 	if l.stanza == nil {
 		return nil
 	}
 	b := l.appendEvent(nil, stanza.Subscribe)
 	if len(b) > maxRequest {
-		b = stanza.Head{Kind: stanza.Presence, Type: stanza.Subscribe, From: l.user.s, To: l.contact.s}.AppendEmpty(nil)
+		b = stanza.Head{Kind: stanza.Presence, Type: stanza.Subscribe, From: l.user.String(), To: l.contact.String()}.AppendEmpty(nil)
 	}
-	return &store.Request{From: l.user.jid, Stanza: b}
+	return &store.Request{From: l.user, Stanza: b}
 }
 
 // appendEvent appends the stanza as the contact gets it. RFC 6121 section
 // 3.1.2: it carries the user's bare JID and goes to the contact's.
-func (l *relation) appendEvent(b []byte, e stanza.Type) []byte {
+func (l *subscriptionChange) appendEvent(b []byte, e stanza.Type) []byte {
 	if l.stanza != nil {
-		return stanza.AppendForward(b, l.stanza, stanza.Edit{From: l.user.s, To: l.contact.s})
+		return stanza.AppendForward(b, l.stanza, stanza.Edit{From: l.user.String(), To: l.contact.String()})
 	}
-	return stanza.Head{Kind: stanza.Presence, Type: e, From: l.user.s, To: l.contact.s}.AppendEmpty(b)
+	return stanza.Head{Kind: stanza.Presence, Type: e, From: l.user.String(), To: l.contact.String()}.AppendEmpty(b)
 }
 
 // tell sends stanzas, pushes and presence, in the order that RFC 6121 asks for:
 // unavailable presence before 'unsubscribed' (section 3.2.2), subscription
 // stanzas before the push that they cause (sections 3.1.6, 3.2.3, 3.3.3), the
 // presence of newly seen resources last (section 3.1.5).
-func (l *relation) tell(t *session.Turn) {
+func (l *subscriptionChange) tell(t *session.Turn) {
 	if l.request != nil {
 		l.request.Empty()
 	}
 	lostMine := l.mineBefore.sub.HasFrom() && !l.mine.sub.HasFrom()
-	lostTheirs := l.mineBefore.sub.HasTo() && !l.mine.sub.HasTo()
+	lostTheirs := l.mineBefore.sub.HasTo() && !l.mine.sub.HasTo() ||
+		l.theirsBefore.sub.HasFrom() && !l.theirs.sub.HasFrom()
 	if lostMine {
-		l.r.sendUnavailable(t, l.user.s, l.contact.s)
+		l.r.sendUnavailable(t, l.user, l.contact)
 	}
 	for _, e := range l.toContact {
 		l.deliver(t, e)
 	}
 	if l.asked != nil {
-		l.r.push(t, l.user.s, l.asked)
+		l.r.push(t, l.user.String(), l.asked)
 	}
 	if l.answered {
 		l.deliverAnswer(t)
@@ -253,39 +269,52 @@ func (l *relation) tell(t *session.Turn) {
 		}
 	}
 	if slices.Contains(l.toContact, stanza.Subscribed) {
-		l.r.sendPresences(l.user.s, l.contact.s)
+		l.r.sendPresences(t, l.user, l.contact)
 	}
 	if l.answered {
-		l.r.sendPresences(l.contact.s, l.user.s)
+		l.r.sendPresences(t, l.contact, l.user)
 	}
 	if lostTheirs {
-		l.r.sendUnavailable(t, l.contact.s, l.user.s)
+		l.r.sendUnavailable(t, l.contact, l.user)
 	}
 }
 
-// deliver sends an event to the contact's clients: a request to the available
-// resources (RFC 6121 section 3.1.3), the others to the interested ones.
-func (l *relation) deliver(t *session.Turn, e stanza.Type) {
+// deliver sends an event to the contact's server, or to the contact's clients: a request
+// to the available resources (RFC 6121 section 3.1.3), the others to the interested
+// ones.
+func (l *subscriptionChange) deliver(t *session.Turn, e stanza.Type) {
 	b := l.appendEvent(t.GetBuf(), e)
+	if l.r.isRemote(l.contact) {
+		refused := l.r.sendRemote(t, l.user, l.contact, b)
+		t.PutBuf(b)
+		if refused != nil && l.stanza != nil {
+			l.r.Reply(t, l.session, l.stanza, refused)
+		}
+		return
+	}
 	wanted := Interested
 	if e == stanza.Subscribe {
 		wanted = Available
 	}
-	for s := range l.r.Recipients(l.contact.s, wanted) {
+	for s := range l.r.Recipients(l.contact.String(), wanted) {
 		s.SendBytes(t, b)
 	}
 	t.PutBuf(b)
 }
 
-// deliverAnswer sends the 'subscribed' of the contact's server to the user's
+// deliverAnswer sends the 'subscribed' of the contact's server to the user's server or
 // clients.
-func (l *relation) deliverAnswer(t *session.Turn) {
-	h := stanza.Head{Kind: stanza.Presence, Type: stanza.Subscribed, From: l.contact.s, To: l.user.s}
+func (l *subscriptionChange) deliverAnswer(t *session.Turn) {
+	h := stanza.Head{Kind: stanza.Presence, Type: stanza.Subscribed, From: l.contact.String(), To: l.user.String()}
 	b := h.AppendEmpty(t.GetBuf())
-	for s := range l.r.Recipients(l.user.s, Interested) {
+	defer t.PutBuf(b)
+	if l.r.isRemote(l.user) {
+		l.r.sendRemote(t, l.contact, l.user, b)
+		return
+	}
+	for s := range l.r.Recipients(l.user.String(), Interested) {
 		s.SendBytes(t, b)
 	}
-	t.PutBuf(b)
 }
 
 // sendRequests delivers the requests that wait for an account's answer to a

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"roost/jid"
 	"roost/stanza"
 	"roost/store"
 )
@@ -87,14 +88,14 @@ func (s subState) inbound(event stanza.Type) (next subState, deliver, answer boo
 }
 
 // update turns the step from one state to the next into a change of a roster.
-func (s subState) update(before *Roster, owner, contact jidPair, next subState, request *store.Request) *change {
+func (s subState) update(before *Roster, owner, contact jid.JID, next subState, request *store.Request) *change {
 	c := &change{before: before}
-	c.update.Owner = owner.jid
-	item, found := before.Item(contact.s)
+	c.update.Owner = owner
+	item, found := before.Item(contact.String())
 	visible := s
 	visible.pendingIn = next.pendingIn
 	if visible != next && (found || next.sub != store.None || next.ask || next.approved) {
-		item.JID = contact.jid
+		item.JID = contact
 		item.Subscription, item.Ask, item.Approved = next.sub, next.ask, next.approved
 		c.item = item
 		c.update.Put = &c.item
@@ -103,7 +104,7 @@ func (s subState) update(before *Roster, owner, contact jidPair, next subState, 
 	case next.pendingIn && !s.pendingIn:
 		c.update.AddRequest = request
 	case s.pendingIn && !next.pendingIn:
-		c.update.RemoveRequest = contact.jid
+		c.update.RemoveRequest = contact
 	}
 	return c
 }

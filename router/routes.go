@@ -1,0 +1,103 @@
+package router
+
+import (
+	"roost/jid"
+	"roost/session"
+	"roost/stanza"
+)
+
+// Route leads to domains that this server does not serve: those of a component
+// (XEP-0114), or those of other servers. An extension registers it. What comes from
+// such a domain is routed by Router.Route, for a Sender with an address there.
+//
+// All methods may be called from any goroutine, also while an account's presence is
+// locked. They must not wait, and must not call the router.
+type Route interface {
+	// Serves reports whether the route leads to a domain, which is normalized.
+	Serves(domain string) bool
+
+	// Send queues one stanza; b is copied, and is what a client would get: its
+	// namespace is jabber:client. An error, if not nil, means that the stanza was
+	// not taken, and is sent to the sender of the stanza. If delivery fails later, the
+	// route replies with an error stanza, by Router.Route.
+	Send(t *session.Turn, from, to jid.JID, b []byte) *stanza.ErrorReply
+}
+
+// routeIndex returns the index in r.routes of the first route that leads to a domain,
+// -1 if none does.
+func (r *Router) routeIndex(domain string) int {
+	for i, route := range r.routes {
+		if route.Serves(domain) {
+			return i
+		}
+	}
+	return -1
+}
+
+// routable reports whether a stanza may go to a domain that is not served here. What
+// came by a route does not leave by the same one: this server is no relay between
+// other servers.
+func (r *Router) routable(from Sender, domain string) bool {
+	i := r.routeIndex(domain)
+	if i < 0 {
+		return false
+	}
+	origin := from.JID().Domain()
+	return r.Serves(origin) || r.routeIndex(origin) != i
+}
+
+// isRemote reports whether an address can only be reached by a route.
+func (r *Router) isRemote(j jid.JID) bool { return len(r.routes) > 0 && !r.Serves(j.Domain()) }
+
+// sendRemote sends a stanza by a route, and returns the error that its sender is to be
+// sent, nil if it was taken.
+func (r *Router) sendRemote(t *session.Turn, from, to jid.JID, b []byte) (e *stanza.ErrorReply) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.sessions.Recovered(v, nil)
+			e = stanza.InternalServerError
+		}
+	}()
+	i := r.routeIndex(to.Domain())
+	if i < 0 {
+		// RFC 6120 section 10.4.3: no route is an error, never silence.
+		return stanza.RemoteServerNotFound
+	}
+	return r.routes[i].Send(t, from, to, b)
+}
+
+// forwardRemote is forward by a route. It sends an error where the stanza is not taken,
+// and then returns false.
+func (r *Router) forwardRemote(t *session.Turn, from Sender, st *stanza.Stanza) bool {
+	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: address(from)})
+	e := r.sendRemote(t, from.JID(), st.To, b)
+	t.PutBuf(b)
+	if e != nil {
+		r.Reply(t, from, st, e)
+	}
+	return e == nil
+}
+
+// probeRemote asks for a remote contact's presence. RFC 6121 section 4.3.1: the server
+// "sends a presence probe from the bare JID <user@domainpart> of the user to the bare
+// JID <contact@domainpart> of the contact".
+func (r *Router) probeRemote(t *session.Turn, user, contact jid.JID) {
+	h := stanza.Head{Kind: stanza.Presence, Type: stanza.Probe, From: user.BareString(), To: contact.BareString()}
+	b := h.AppendEmpty(t.GetBuf())
+	r.sendRemote(t, user.Bare(), contact.Bare(), b)
+	t.PutBuf(b)
+}
+
+// eachPresence writes the presence of each available resource of an account, as to gets
+// it, in order with its changes.
+func (r *Router) eachPresence(t *session.Turn, of, to jid.JID, send func(from jid.JID, b []byte)) {
+	mu := r.order(of.BareString())
+	defer mu.Unlock()
+	for x := range r.Recipients(of.BareString(), Available) {
+		if p := x.Presence(); p != nil {
+			b := p.AppendXML(t.GetBuf(), x.FullJID(), to.BareString(), nil)
+			send(x.JID(), b)
+			t.PutBuf(b)
+		}
+	}
+}
