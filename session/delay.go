@@ -1,12 +1,16 @@
 package session
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // loginFailed answers an attempt to log in that has failed. A wrong password is
 // counted, and answered the later the more of them there were.
 func (s *Session) loginFailed(t *Turn, err error) {
 	n, m := s.neg(), s.mgr
-	cond, ok := err.(saslError)
+	var cond saslError
+	ok := errors.As(err, &cond)
 	if !ok {
 		m.cfg.Logger.Error("authentication could not be tried", "peer", s.conn.RemoteAddr(), "err", err)
 		cond = saslTemporaryFailure

@@ -16,6 +16,13 @@ type StreamError struct {
 // Error makes a StreamError usable as a Go error.
 func (e *StreamError) Error() string { return "session: stream error " + e.Condition }
 
+// Is reports whether e has the condition of target, another StreamError, and its text,
+// if target has one: errors.Is(err, ErrConflict) is true for ErrConflict with any text.
+func (e *StreamError) Is(target error) bool {
+	t, ok := target.(*StreamError)
+	return ok && t != nil && e.Condition == t.Condition && (t.Text == "" || e.Text == t.Text)
+}
+
 // WithText returns the same error with a sentence for a human being.
 func (e *StreamError) WithText(text string) *StreamError {
 	return &StreamError{Condition: e.Condition, Text: text}

@@ -14,6 +14,15 @@ type ErrorReply struct {
 // Error makes an ErrorReply usable as a Go error inside the server.
 func (e *ErrorReply) Error() string { return "stanza: error " + e.Condition }
 
+// Is reports whether e has the condition of target, another ErrorReply, and its text and
+// application-specific condition, if target has them: errors.Is(err, Conflict) is true
+// for Conflict with any text.
+func (e *ErrorReply) Is(target error) bool {
+	t, ok := target.(*ErrorReply)
+	return ok && t != nil && e.Condition == t.Condition &&
+		(t.Text == "" || e.Text == t.Text) && (t.Extra == "" || e.Extra == t.Extra)
+}
+
 // WithText returns the same error with a sentence for a human being.
 func (e *ErrorReply) WithText(text string) *ErrorReply {
 	c := *e
