@@ -3,12 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 	"syscall"
-	"time"
-
-	"github.com/dustin/go-humanize"
 
 	"roost/bench"
 	"roost/internal/cli"
@@ -92,41 +88,4 @@ func byDefault(v *int, def int) {
 	if *v == -1 {
 		*v = def
 	}
-}
-
-// table writes a result for people: what it is, and the value.
-func table(w io.Writer, title string, rows [][2]string) {
-	fmt.Fprintf(w, "\n%s\n", title)
-	for _, r := range rows {
-		if r[1] != "" {
-			fmt.Fprintf(w, "  %-34s %s\n", r[0], r[1])
-		}
-	}
-}
-
-func latencyRows(l bench.Latency) [][2]string {
-	f := func(us float64) string { return (time.Duration(us) * time.Microsecond).String() }
-	return [][2]string{
-		{"latency, median", f(l.P50)}, {"latency, 90 %", f(l.P90)}, {"latency, 99 %", f(l.P99)},
-		{"latency, 99.9 %", f(l.P999)}, {"latency, worst", f(l.Max)},
-	}
-}
-
-func memorySize(n int64) string {
-	if n == 0 {
-		return ""
-	}
-	return humanize.IBytes(uint64(n))
-}
-
-// number is a figure with its unit, "" for one that was not measured.
-func number(v float64, unit string) string {
-	if v == 0 {
-		return ""
-	}
-	digits := 0
-	if v < 100 {
-		digits = 1
-	}
-	return humanize.CommafWithDigits(v, digits) + " " + unit
 }

@@ -106,11 +106,11 @@ func (c *parseCmd) report(out io.Writer, corpus parsebench.Corpus, results []par
 		humanize.Comma(int64(corpus.Stanzas)), humanize.Comma(int64(len(corpus.Data)/corpus.Stanzas)), humanize.Comma(int64(c.Chunk)))
 	fmt.Fprintf(out, "  %-14s %9s %12s %15s %8s\n", "", "MB/s", "ns/stanza", "allocs/stanza", "ratio")
 	for _, r := range results {
-		ratio := fmt.Sprintf("%.1f", r.Ratio)
+		ratio := fixed(r.Ratio, 1)
 		if r.Ratio == 0 {
 			ratio = "-"
 		}
-		if _, err := fmt.Fprintf(out, "  %-14s %9.1f %12.1f %15.2f %8s\n", r.Impl, r.MBPerS, r.NsPerStanza, r.AllocsPerStanza, ratio); err != nil {
+		if _, err := fmt.Fprintf(out, "  %-14s %9s %12s %15s %8s\n", r.Impl, fixed(r.MBPerS, 1), fixed(r.NsPerStanza, 1), fixed(r.AllocsPerStanza, 2), ratio); err != nil {
 			return err
 		}
 	}

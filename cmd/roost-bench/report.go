@@ -40,7 +40,7 @@ func (j *jsonFlag) Decode(ctx *kong.DecodeContext) error {
 func (*jsonFlag) IsBool() bool { return true }
 
 // report writes a result as JSON, as a table and as pictures.
-func (f *fleetFlags) report(w io.Writer, result any, title string, rows [][2]string) error {
+func (f *fleetFlags) report(w io.Writer, result any, title string, rows []row) error {
 	if f.JSON.on && f.JSON.file == "" {
 		if err := json.NewEncoder(w).Encode(result); err != nil {
 			return err

@@ -21,7 +21,7 @@ type scenario[R any] interface {
 	need() (clients, accounts int) // at once
 	divide(i, n int)               // leaves the i-th of n parts
 	run(context.Context, *bench.Clients) (R, error)
-	rows(R) (title string, rows [][2]string)
+	rows(R) (title string, rows []row)
 	verdict(R) error // of a run that came to its end
 }
 
@@ -68,14 +68,14 @@ func (c *idleCmd) run(ctx context.Context, f *bench.Clients) (bench.IdleResult, 
 	})
 }
 
-func (c *idleCmd) rows(r bench.IdleResult) (title string, rows [][2]string) {
-	return "Idle clients", [][2]string{
-		{"clients", fmt.Sprintf("%s (%d failed, %d were disconnected)", humanize.Comma(int64(r.Sessions)), r.Failed, r.Lost)},
-		{"logins", number(r.LoginsPerSecond, "per second")},
-		{"server, CPU per login", number(r.CPUPerLogin, "us")},
-		{"server, memory per client", number(r.BytesPerSession, fmt.Sprintf("B (growth from %s clients on)", humanize.Comma(int64(r.Base))))},
-		{"server, memory in all", memorySize(r.RSS)},
-		{"server, CPU while idle", number(r.IdleCPU, "% of one CPU")},
+func (c *idleCmd) rows(r bench.IdleResult) (title string, rows []row) {
+	return "Idle clients", []row{
+		count("clients", int64(r.Sessions), "", fmt.Sprintf("%d failed, %d were disconnected", r.Failed, r.Lost)),
+		measured("logins", r.LoginsPerSecond, "per second", ""),
+		measured("server, CPU per login", r.CPUPerLogin, "µs", ""),
+		measured("server, memory per client", r.BytesPerSession, "B", fmt.Sprintf("growth from %s clients on", humanize.Comma(int64(r.Base)))),
+		memoryRow("server, memory in all", r.RSS),
+		measured("server, CPU while idle", r.IdleCPU, "% of one CPU", ""),
 	}
 }
 
@@ -122,12 +122,12 @@ func (c *messageCmd) run(ctx context.Context, f *bench.Clients) (r bench.Message
 	return f.Message(ctx, bench.MessageConfig{Pairs: c.Pairs, Rate: c.Rate, Warmup: c.Warmup, Duration: c.Duration, ServerPID: c.ServerPID})
 }
 
-func (c *messageCmd) rows(r bench.MessageResult) (title string, rows [][2]string) {
-	return "Messages", append([][2]string{
-		{"clients", fmt.Sprintf("%s, %s pairs of them talk", humanize.Comma(int64(r.Sessions)), humanize.Comma(int64(r.Pairs)))},
-		{"messages delivered", humanize.Comma(r.Messages)},
-		{"", number(r.PerSecond, "per second")},
-		{"server, CPU per message", number(r.CPUPerMessage, "us")},
+func (c *messageCmd) rows(r bench.MessageResult) (title string, rows []row) {
+	return "Messages", append([]row{
+		count("clients", int64(r.Sessions), "", humanize.Comma(int64(r.Pairs))+" pairs of them talk"),
+		count("messages delivered", r.Messages, "", ""),
+		measured("", r.PerSecond, "per second", ""),
+		measured("server, CPU per message", r.CPUPerMessage, "µs", ""),
 	}, latencyRows(r.Latency)...)
 }
 
@@ -174,11 +174,11 @@ func (c *loginCmd) run(ctx context.Context, f *bench.Clients) (bench.LoginResult
 	return f.LoginStorm(ctx, bench.LoginConfig{Count: c.Count, ServerPID: c.ServerPID})
 }
 
-func (c *loginCmd) rows(r bench.LoginResult) (title string, rows [][2]string) {
-	return "Logins", append([][2]string{
-		{"logins", fmt.Sprintf("%s (%d failed)", humanize.Comma(int64(r.Logins)), r.Failed)},
-		{"", number(r.PerSecond, "per second")},
-		{"server, CPU per login", number(r.CPUPerLogin, "us")},
+func (c *loginCmd) rows(r bench.LoginResult) (title string, rows []row) {
+	return "Logins", append([]row{
+		count("logins", int64(r.Logins), "", fmt.Sprintf("%d failed", r.Failed)),
+		measured("", r.PerSecond, "per second", ""),
+		measured("server, CPU per login", r.CPUPerLogin, "µs", ""),
 	}, latencyRows(r.Latency)...)
 }
 
@@ -225,13 +225,13 @@ func (c *presenceCmd) run(ctx context.Context, f *bench.Clients) (r bench.Presen
 	return f.Presence(ctx, bench.PresenceConfig{Contacts: c.Contacts, Rate: c.Rate, Duration: c.Duration, ServerPID: c.ServerPID})
 }
 
-func (c *presenceCmd) rows(r bench.PresenceResult) (title string, rows [][2]string) {
-	return "Presence", append([][2]string{
-		{"clients", fmt.Sprintf("%s, with %d contacts each", humanize.Comma(int64(r.Sessions)), r.Contacts)},
-		{"changes of presence", humanize.Comma(r.Changes)},
-		{"delivered to contacts", humanize.Comma(r.Delivered)},
-		{"", number(r.PerSecond, "per second")},
-		{"server, CPU per delivered one", number(r.CPUPerPresence, "us")},
+func (c *presenceCmd) rows(r bench.PresenceResult) (title string, rows []row) {
+	return "Presence", append([]row{
+		count("clients", int64(r.Sessions), "", fmt.Sprintf("with %d contacts each", r.Contacts)),
+		count("changes of presence", r.Changes, "", ""),
+		count("delivered to contacts", r.Delivered, "", ""),
+		measured("", r.PerSecond, "per second", ""),
+		measured("server, CPU per delivered one", r.CPUPerPresence, "µs", ""),
 	}, latencyRows(r.Latency)...)
 }
 
@@ -273,13 +273,13 @@ func (c *reconnectCmd) run(ctx context.Context, f *bench.Clients) (bench.Reconne
 	return f.Reconnect(ctx, bench.ReconnectConfig{Sessions: c.Sessions, ServerPID: c.ServerPID})
 }
 
-func (c *reconnectCmd) rows(r bench.ReconnectResult) (title string, rows [][2]string) {
-	return "Reconnection", append([][2]string{
-		{"clients dropped at once", humanize.Comma(int64(r.Sessions))},
-		{"all back after", fmt.Sprintf("%.1f s (%d failed)", r.Seconds, r.Failed)},
-		{"logins", number(r.PerSecond, "per second")},
-		{"server, CPU per login", number(r.CPUPerLogin, "us")},
-		{"server, memory at its peak", memorySize(r.PeakRSS)},
+func (c *reconnectCmd) rows(r bench.ReconnectResult) (title string, rows []row) {
+	return "Reconnection", append([]row{
+		count("clients dropped at once", int64(r.Sessions), "", ""),
+		{"all back after", fixed(r.Seconds, 1), "s", fmt.Sprintf("%d failed", r.Failed)},
+		measured("logins", r.PerSecond, "per second", ""),
+		measured("server, CPU per login", r.CPUPerLogin, "µs", ""),
+		memoryRow("server, memory at its peak", r.PeakRSS),
 	}, latencyRows(r.Latency)...)
 }
 
