@@ -70,6 +70,10 @@ mutate:
 
 # roost beside Debian's Prosody and ejabberd: writes bench/results/density.md.
 # Needs the packages prosody and ejabberd, 16,000 open files and about an hour.
-.PHONY: bench-peers
+.PHONY: bench-peers charts
 bench-peers:
 	go run ./bench/peers
+
+# The page and the charts in bench/results again, from the figures there.
+charts:
+	go run ./bench/peers -draw

@@ -3,6 +3,7 @@
 // scenarios of `roost-bench` against it, and writes a page with the results.
 //
 //	go run ./bench/peers                       # all of it: about an hour
+//	go run ./bench/peers -draw                 # page and charts again, from the figures that are there
 //	go run ./bench/peers -sessions 3000 -base 500 -settle 10s -servers roost
 package main
 
@@ -36,6 +37,7 @@ type options struct {
 	idle     int
 	out      string
 	only     string
+	draw     bool
 }
 
 func main() {
@@ -50,6 +52,7 @@ func main() {
 	flag.IntVar(&o.idle, "idle", 3000, "sessions that idle beside those that talk")
 	flag.StringVar(&o.out, "out", "bench/results/density.md", "page that is written")
 	flag.StringVar(&o.only, "only", "", "run only scenarios whose name contains this")
+	flag.BoolVar(&o.draw, "draw", false, "measure nothing: write the page and draw its charts again, from the figures beside the page")
 	flag.Parse()
 	o.servers = strings.Split(*servers, ",")
 	if err := run(o); err != nil {
@@ -59,6 +62,13 @@ func main() {
 }
 
 func run(o options) error {
+	p := &page{options: o, results: map[string]map[string]result{}}
+	if err := p.load(); err != nil {
+		return err
+	}
+	if o.draw {
+		return p.write()
+	}
 	dir, err := os.MkdirTemp("", "roost-peers-")
 	if err != nil {
 		return err
@@ -70,10 +80,6 @@ func run(o options) error {
 	}
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
-	p := &page{options: o, results: map[string]map[string]result{}}
-	if err := p.load(); err != nil {
-		return err
-	}
 	for _, s := range scenarios(o) {
 		if o.only != "" && !strings.Contains(s.name, o.only) {
 			continue
@@ -86,7 +92,7 @@ func run(o options) error {
 			}
 			r.thin()
 			p.add(s, name, r)
-			if err := p.write(); err != nil {
+			if err := errors.Join(p.save(), p.write()); err != nil {
 				return err
 			}
 			select {
@@ -108,7 +114,7 @@ type scenario struct {
 	unit     string
 	contacts int      // mutual ones of each account
 	warm     []string // a run before it that does not count: programs that compile themselves get the time
-	latency  string   // title of a picture of latencies; "": there is none
+	latency  string   // title of a chart of latencies; "": there is none
 }
 
 func scenarios(o options) []scenario {
@@ -127,14 +133,14 @@ func scenarios(o options) []scenario {
 		{name: "memory per idle session, plain", args: idle, value: perSession, unit: "B"},
 		{name: "memory per idle session, TLS 1.3", tls: true, args: idle, value: perSession, unit: "B"},
 		{name: "memory per idle session, ten mutual contacts, plain", args: idle, value: perSession, unit: "B", contacts: 10},
-		warmed(scenario{name: "CPU per login, SCRAM-SHA-1, plain", args: login, value: perLogin, unit: "us"}),
-		warmed(scenario{name: "CPU per login, SCRAM-SHA-1, full TLS handshake", tls: true, args: login, value: perLogin, unit: "us"}),
-		warmed(scenario{name: "CPU per login, SCRAM-SHA-1, resumed TLS session", tls: true, args: resumed, value: perLogin, unit: "us"}),
-		{name: "CPU per message, 100 pairs, plain", args: message(100), value: perMessage, unit: "us"},
-		{name: "CPU per message, 1,000 pairs, plain", args: message(1000), value: perMessage, unit: "us"},
-		{name: "CPU per message, 100 pairs, TLS", tls: true, args: message(100), value: perMessage, unit: "us"},
-		{name: "CPU per message, 1,000 pairs, TLS", tls: true, args: message(1000), value: perMessage, unit: "us"},
-		{name: "CPU per message, 1,000 a second, plain", args: append(message(100), "--rate", "1000"), value: perMessage, unit: "us",
+		warmed(scenario{name: "CPU per login, SCRAM-SHA-1, plain", args: login, value: perLogin, unit: "µs"}),
+		warmed(scenario{name: "CPU per login, SCRAM-SHA-1, full TLS handshake", tls: true, args: login, value: perLogin, unit: "µs"}),
+		warmed(scenario{name: "CPU per login, SCRAM-SHA-1, resumed TLS session", tls: true, args: resumed, value: perLogin, unit: "µs"}),
+		{name: "CPU per message, 100 pairs, plain", args: message(100), value: perMessage, unit: "µs"},
+		{name: "CPU per message, 1,000 pairs, plain", args: message(1000), value: perMessage, unit: "µs"},
+		{name: "CPU per message, 100 pairs, TLS", tls: true, args: message(100), value: perMessage, unit: "µs"},
+		{name: "CPU per message, 1,000 pairs, TLS", tls: true, args: message(1000), value: perMessage, unit: "µs"},
+		{name: "CPU per message, 1,000 a second, plain", args: append(message(100), "--rate", "1000"), value: perMessage, unit: "µs",
 			latency: "latency of messages, 1,000 a second, plain"},
 	}
 }
@@ -142,10 +148,10 @@ func scenarios(o options) []scenario {
 // result is what `roost-bench` wrote.
 type result map[string]any
 
-// maxPoints is how many points of a line a picture needs.
+// maxPoints is how many points of a line a chart needs.
 const maxPoints = 60
 
-// thin leaves of the memory over sessions what a picture needs.
+// thin leaves of the memory over sessions what a chart needs.
 func (r result) thin() {
 	all, _ := r["growth"].([]any)
 	if len(all) <= maxPoints {

@@ -9,7 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,8 +18,12 @@ import (
 	"roost/bench/chart"
 )
 
+// servers are what is compared, in the order of the page.
+var servers = []string{"roost", "prosody", "ejabberd"}
+
 // page is what is written at the end. What was measured is kept beside it as
-// JSON, so that a run of a part renews that part.
+// JSON, so that a run of a part renews that part, and so that page and charts can be
+// made again without measuring.
 type page struct {
 	options
 	results map[string]map[string]result // by scenario and server
@@ -45,7 +49,9 @@ func (p *page) add(s scenario, server string, r result) {
 	}
 	r["date"] = time.Now().UTC().Format("2006-01-02")
 	r["commit"] = output("git", "rev-parse", "--short", "HEAD")
-	r["command"] = "go run ./bench/peers " + strings.Join(os.Args[1:], " ")
+	r["command"] = strings.TrimSpace("go run ./bench/peers " + strings.Join(os.Args[1:], " "))
+	r["machine"] = chart.Machine()
+	r["server"] = version(server)
 	p.results[s.name][server] = r
 	fmt.Fprintf(os.Stderr, "  %s %s\n", figure(r, s.value), s.unit)
 }
@@ -62,100 +68,82 @@ func figure(r result, name string) string {
 	return humanize.Comma(int64(v + 0.5))
 }
 
+// save writes what was measured.
+func (p *page) save() error {
+	all, err := json.MarshalIndent(p.results, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(p.json(), append(all, '\n'), 0o644)
+}
+
+// write makes the page and its charts of what was measured, and of nothing else.
 func (p *page) write() error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# roost beside other servers\n\n"+
-		"Made by `make bench-peers`, %s, %d CPUs, %s; the date, commit and command of each figure are in [%s](%s).\n\n",
-		cpu(), runtime.NumCPU(), runtime.Version(), filepath.Base(p.json()), filepath.Base(p.json()))
+		"Made by `make bench-peers`, %s; the date, commit and command of each figure are in [%s](%s).\n"+
+		"`make charts` draws the charts, and writes this page, again.\n\n",
+		strings.Join(p.all("machine"), "; "), filepath.Base(p.json()), filepath.Base(p.json()))
 	b.WriteString("Memory is the growth of the server's RSS between two numbers of sessions (2,000 and 15,000 unless the command says otherwise) that are\n" +
 		"logged in, bound and available, then left alone, divided by their difference; nothing was forced. CPU is that of the server's process, user and\n" +
 		"system. Every scenario starts its server anew. Configurations: [bench/peers](../peers). Take times as ratios: the machine is shared.\n\n")
-	p.servers = []string{"roost", "prosody", "ejabberd"}
 	b.WriteString("| |")
-	for _, s := range p.servers {
-		fmt.Fprintf(&b, " %s |", version(s))
+	for _, name := range servers {
+		fmt.Fprintf(&b, " %s |", strings.Join(p.distinct("server", name), ", "))
 	}
-	b.WriteString("\n|---|" + strings.Repeat("---:|", len(p.servers)) + "\n")
+	b.WriteString("\n|---|" + strings.Repeat("---:|", len(servers)) + "\n")
 	for _, s := range scenarios(p.options) {
 		if p.results[s.name] == nil {
 			continue
 		}
 		p.row(&b, s.name+", "+s.unit, func(r result) string { return figure(r, s.value) }, s)
-		if _, ok := p.results[s.name][p.servers[0]]["server_idle_cpu_percent"]; ok {
+		if _, ok := p.results[s.name][servers[0]]["server_idle_cpu_percent"]; ok {
 			p.row(&b, "CPU while they idle, each with a ping per minute, % of one CPU", func(r result) string { return figure(r, "server_idle_cpu_percent") }, s)
 		}
-		if _, ok := p.results[s.name][p.servers[0]]["latency"]; ok {
+		if _, ok := p.results[s.name][servers[0]]["latency"]; ok {
 			p.row(&b, "… per second", func(r result) string { return figure(r, "per_second") }, s)
 		}
 	}
 	if err := os.MkdirAll(filepath.Dir(p.out), 0o755); err != nil {
 		return err
 	}
-	if err := p.pictures(&b); err != nil {
-		return err
-	}
-	all, err := json.MarshalIndent(p.results, "", "\t")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(p.json(), append(all, '\n'), 0o644); err != nil {
+	if err := p.charts(&b); err != nil {
 		return err
 	}
 	return os.WriteFile(p.out, b.Bytes(), 0o644)
 }
 
-// pictures draws the memory of the servers over their sessions, and latencies, for
-// each scenario that has them.
-func (p *page) pictures(b *bytes.Buffer) error {
-	for _, s := range scenarios(p.options) {
-		memory := chart.Graph{Title: s.name, X: "clients online", Y: "memory of the server, MiB"}
-		var latency []chart.Line
-		for _, name := range p.servers {
-			r := p.results[s.name][name]
-			if l := line(version(name), r["growth"], "sessions", "rss", 1<<20); len(l.X) > 1 {
-				memory.Lines = append(memory.Lines, l)
-			}
-			took, _ := r["latency"].(map[string]any)
-			if l := line(version(name), took["curve"], "percent", "us", 1000); len(l.X) > 1 && s.latency != "" {
-				latency = append(latency, l)
-			}
-		}
-		for _, g := range []chart.Graph{memory, chart.Latencies(s.latency, latency...)} {
-			if len(g.Lines) == 0 {
-				continue
-			}
-			file := strings.TrimSuffix(filepath.Base(p.out), ".md") + "-" + strings.Join(strings.FieldsFunc(strings.ToLower(g.Title), notWord), "-")
-			if err := g.Write(filepath.Join(filepath.Dir(p.out), file)); err != nil {
-				return err
-			}
-			fmt.Fprintf(b, "\n![%s](%s.svg)\n", g.Title, file)
-		}
-	}
-	return nil
-}
-
-// line is a line of a picture, from a list of points as JSON has them.
-func line(name string, points any, x, y string, unit float64) chart.Line {
-	l := chart.Line{Name: name}
-	all, _ := points.([]any)
-	for _, v := range all {
-		point, _ := v.(map[string]any)
-		at, _ := point[x].(float64)
-		value, _ := point[y].(float64)
-		l.X = append(l.X, at)
-		l.Y = append(l.Y, value/unit)
-	}
-	return l
-}
-
-func notWord(r rune) bool { return r != '.' && (r < 'a' || r > 'z') && (r < '0' || r > '9') }
-
 func (p *page) row(b *bytes.Buffer, title string, f func(result) string, s scenario) {
 	fmt.Fprintf(b, "| %s |", title)
-	for _, name := range p.servers {
+	for _, name := range servers {
 		fmt.Fprintf(b, " %s |", f(p.results[s.name][name]))
 	}
 	b.WriteString("\n")
+}
+
+// all returns the values of a text field of all results, each of them once.
+func (p *page) all(field string) []string { return p.distinct(field, servers...) }
+
+// distinct returns the values of a text field of the results of some servers, each of
+// them once, in the order of the page.
+func (p *page) distinct(field string, names ...string) []string {
+	var results []result
+	for _, s := range scenarios(p.options) {
+		for _, name := range names {
+			results = append(results, p.results[s.name][name])
+		}
+	}
+	return distinct(field, results)
+}
+
+// distinct returns the values of a text field, each of them once.
+func distinct(field string, results []result) (values []string) {
+	for _, r := range results {
+		if v, ok := r[field].(string); ok && !slices.Contains(values, v) {
+			values = append(values, v)
+		}
+	}
+	return values
 }
 
 // version is a server's name with its version.
@@ -174,15 +162,4 @@ func output(name string, args ...string) string {
 		return "unknown"
 	}
 	return strings.TrimSpace(string(out))
-}
-
-// cpu is the processor's name.
-func cpu() string {
-	info, _ := os.ReadFile("/proc/cpuinfo")
-	for line := range strings.Lines(string(info)) {
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return "unknown CPU"
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // TestBench: every scenario makes its accounts, works, and writes its result as
-// JSON with these fields, as a table, and as pictures.
+// JSON with these fields, as a table, and as a chart.
 func TestBench(t *testing.T) {
 	target, data, pid := startServer(t)
 	for _, c := range []struct {
@@ -36,7 +36,7 @@ func TestBench(t *testing.T) {
 	} {
 		name := filepath.Join(t.TempDir(), "result")
 		args := strings.Fields(c.args)
-		args = append(args, "--target", target, "--create", data, "--server-pid", pid, "--json="+name, "--picture", name)
+		args = append(args, "--target", target, "--create", data, "--server-pid", pid, "--json="+name, "--chart", name+".svg")
 		code, stdout, stderr := cmdtest.Result(t, nil, args...)
 		if code != 0 || !strings.Contains(stdout, c.table) {
 			t.Errorf("%s: exit code %d\n%s\n%s", c.args, code, stdout, stderr)
@@ -58,10 +58,8 @@ func TestBench(t *testing.T) {
 		if all := accountsIn(t, data); len(all) > 0 {
 			t.Errorf("%s: left: %q", c.args, all)
 		}
-		for _, f := range []string{name + ".svg", name + ".png"} {
-			if info, err := os.Stat(f); err != nil || info.Size() == 0 {
-				t.Errorf("%s: %v", c.args, err)
-			}
+		if svg, err := os.ReadFile(name + ".svg"); err != nil || !strings.Contains(string(svg), "by roost-bench "+strings.Fields(c.args)[0]) {
+			t.Errorf("%s: no chart with the command: %v", c.args, err)
 		}
 	}
 }
@@ -146,6 +144,8 @@ func TestBenchFailures(t *testing.T) {
 	f(1, "there is no database in ", "login --create "+filepath.Join(data, "none"))
 	f(2, "--json=", "login --json=")
 	f(2, "--tls", "login --tls maybe")
+	f(2, "ends in .svg or .png", "login --chart latency.gif")
+	f(2, "--server-pid", "idle --chart memory.svg")
 	f(2, "--mechanism", "login --mechanism X-FISH")
 	f(2, "no address", "login --domain a@b")
 }

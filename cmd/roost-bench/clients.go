@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"roost/bench"
+	"roost/bench/chart"
 	"roost/internal/cli"
 	"roost/jid"
 )
@@ -30,7 +31,7 @@ type fleetFlags struct {
 	accountFlags
 	ServerPID int      `name:"server-pid" placeholder:"PID" help:"Process of the server, on this machine: its CPU and memory are measured."`
 	JSON      jsonFlag `name:"json" help:"Write the result as one JSON object, to --json=FILE or, with --json alone, instead of the table."`
-	Picture   string   `placeholder:"NAME" type:"path" help:"Draw NAME.svg and NAME.png: memory over clients, or latencies."`
+	Chart     string   `placeholder:"FILE" type:"path" help:"Draw the result to a file that ends in .svg or .png: memory over clients, or latencies."`
 }
 
 // Help is shown by kong.
@@ -43,6 +44,9 @@ func (f *fleetFlags) Validate() error {
 	}
 	if f.InFlight < 1 && f.InFlight != -1 || f.Loops < 1 || f.First < 0 || f.Processes < 1 || f.Processes > maxProcesses {
 		return fmt.Errorf("--in-flight and --loops must be at least 1, --first at least 0, --processes from 1 to %d", maxProcesses)
+	}
+	if f.Chart != "" && chart.Format(f.Chart) != nil {
+		return fmt.Errorf("--chart %s: %w", f.Chart, chart.Format(f.Chart))
 	}
 	return nil
 }

@@ -3,13 +3,19 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/dustin/go-humanize"
 
 	"roost/bench"
 	"roost/bench/chart"
+	"roost/internal/cli"
+	"roost/store/stores"
 )
 
 // jsonFlag is --json, --json=- or --json=FILE.
@@ -39,7 +45,7 @@ func (j *jsonFlag) Decode(ctx *kong.DecodeContext) error {
 // IsBool says to kong that the flag needs no value.
 func (*jsonFlag) IsBool() bool { return true }
 
-// report writes a result as JSON, as a table and as pictures.
+// report writes a result as JSON, as a table and as a chart.
 func (f *fleetFlags) report(w io.Writer, result any, title string, rows []row) error {
 	if f.JSON.on && f.JSON.file == "" {
 		if err := json.NewEncoder(w).Encode(result); err != nil {
@@ -56,43 +62,76 @@ func (f *fleetFlags) report(w io.Writer, result any, title string, rows []row) e
 		}
 		errs = append(errs, err)
 	}
-	if f.Picture != "" {
-		errs = append(errs, graph(result, title).Write(f.Picture))
+	if f.Chart != "" {
+		errs = append(errs, chartOf(result, title, measuredHere(os.Args[1:])).Write(f.Chart))
 	}
 	return errors.Join(errs...)
 }
 
-// graph is the picture of a result.
-func graph(result any, title string) chart.Graph {
+// chartOf is the chart of a result.
+func chartOf(result any, title, measured string) chart.Chart {
+	latencies := func(events string, l bench.Latency) chart.Chart {
+		line := chart.Line{Name: events}
+		for _, q := range l.Curve {
+			line.X = append(line.X, q.Percent)
+			line.Y = append(line.Y, q.Micros/1000)
+		}
+		return chart.Latencies(title+": latency", measured, events, line)
+	}
 	switch r := result.(type) {
 	case bench.IdleResult:
-		return memoryGraph(r.Growth, title)
+		return memoryChart(r, title+": memory of the server", measured)
 	case bench.ReconnectResult:
-		return latencyGraph(r.Latency, title+", logins")
+		return latencies("logins", r.Latency)
 	case bench.LoginResult:
-		return latencyGraph(r.Latency, title)
+		return latencies("logins", r.Latency)
 	case bench.MessageResult:
-		return latencyGraph(r.Latency, title)
+		return latencies("messages", r.Latency)
 	case bench.PresenceResult:
-		return latencyGraph(r.Latency, title)
+		return latencies("presences", r.Latency)
 	}
-	panic("roost-bench: BUG: a result without a picture")
+	panic("roost-bench: BUG: a result without a chart")
 }
 
-func memoryGraph(growth []bench.Sample, title string) chart.Graph {
-	var l chart.Line
-	for _, s := range growth {
+func memoryChart(r bench.IdleResult, title, measured string) chart.Chart {
+	mib := func(n int64) float64 { return float64(n) / (1 << 20) }
+	l := chart.Line{Name: "server", Figures: []string{
+		humanize.Comma(int64(r.Sessions)), fixed(mib(r.RSS), 1) + " MiB", fixed(r.BytesPerSession, 0) + " B"}}
+	for _, s := range r.Growth {
 		l.X = append(l.X, float64(s.Sessions))
-		l.Y = append(l.Y, float64(s.RSS)/(1<<20))
+		l.Y = append(l.Y, mib(s.RSS))
 	}
-	return chart.Graph{Title: title, X: "clients online", Y: "memory of the server, MiB", Lines: []chart.Line{l}}
+	return chart.Chart{
+		Title: title, Measured: measured, X: "clients online", Y: "memory of the server, MiB",
+		Columns: []string{"clients", "memory at rest", "per client"}, Lines: []chart.Line{l},
+	}
 }
 
-func latencyGraph(l bench.Latency, title string) chart.Graph {
-	var line chart.Line
-	for _, q := range l.Curve {
-		line.X = append(line.X, q.Percent)
-		line.Y = append(line.Y, q.Micros/1000)
+// measuredHere says when, on which machine and by which command something is measured.
+func measuredHere(args []string) string {
+	return fmt.Sprintf("Measured %s on %s, by %s", time.Now().UTC().Format("2006-01-02"), chart.Machine(), withoutSecrets(args))
+}
+
+// withoutSecrets is the command line for others to read.
+func withoutSecrets(args []string) string {
+	shown := []string{"roost-bench"}
+	for i := 0; i < len(args); i++ {
+		name, value, joined := strings.Cut(args[i], "=")
+		if !joined && i+1 < len(args) {
+			value = args[i+1]
+		}
+		switch name {
+		case "--password":
+			value = "..."
+		case "--store":
+			value = stores.Redact(value)
+		default:
+			shown = append(shown, args[i])
+			continue
+		}
+		if shown = append(shown, name, value); !joined {
+			i++
+		}
 	}
-	return chart.Latencies(title, line)
+	return cli.Quote(shown...)
 }

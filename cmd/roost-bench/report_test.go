@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"roost/bench"
@@ -34,5 +35,42 @@ Messages
 `
 	if b.String() != want {
 		t.Errorf("%s\nwant%s", b.String(), want)
+	}
+}
+
+// TestCommandOfChart: a chart says by which command it was made, without secrets.
+func TestCommandOfChart(t *testing.T) {
+	f := func(args, want string) {
+		t.Helper()
+		if got := withoutSecrets(strings.Fields(args)); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	f("idle --sessions 5", "roost-bench idle --sessions 5")
+	f("idle --password=open-sesame --sessions 5", "roost-bench idle --password ... --sessions 5")
+	f("idle --password open-sesame --sessions=5", "roost-bench idle --password ... --sessions=5")
+	f("idle --store postgres://romeo:open-sesame@localhost/roost", "roost-bench idle --store postgres://romeo:xxxxx@localhost/roost")
+	f("idle --password", "roost-bench idle --password ...")
+}
+
+// TestCharts: each result has a chart with its points, and each result of latencies
+// those of its own events.
+func TestCharts(t *testing.T) {
+	l := bench.Latency{Curve: []bench.Quantile{{Percent: 50, Micros: 2000}}}
+	for _, c := range []struct {
+		result any
+		x      string
+		y      float64
+	}{
+		{bench.IdleResult{Growth: []bench.Sample{{Sessions: 5, RSS: 3 << 20}}}, "clients online", 3},
+		{bench.LoginResult{Latency: l}, "share of logins", 2},
+		{bench.ReconnectResult{Latency: l}, "share of logins", 2},
+		{bench.MessageResult{Latency: l}, "share of messages", 2},
+		{bench.PresenceResult{Latency: l}, "share of presences", 2},
+	} {
+		got := chartOf(c.result, "title", "measured")
+		if len(got.Lines) != 1 || len(got.Lines[0].Y) != 1 || got.Lines[0].Y[0] != c.y || !strings.HasPrefix(got.X, c.x) || got.Measured != "measured" {
+			t.Errorf("%T: %+v", c.result, got)
+		}
 	}
 }

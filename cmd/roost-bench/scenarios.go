@@ -52,6 +52,9 @@ func (c *idleCmd) check() error {
 	if c.Base < 0 || c.Base >= c.Sessions || c.Rate < 0 {
 		return cli.UsageError(fmt.Sprintf("--base %d must be below --sessions %d, --rate at least 0", c.Base, c.Sessions))
 	}
+	if c.Chart != "" && c.ServerPID == 0 {
+		return cli.UsageError("--chart shows the server's memory: --server-pid says which process that is")
+	}
 	return nil
 }
 

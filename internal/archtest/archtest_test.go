@@ -47,7 +47,7 @@ var allowed = map[string][]string{
 	"bench/ring":        {"roost/jid", "roost/store", "roost/store/stores"},
 	"bench":             {"roost/poller", "roost/parser", "github.com/xdg-go/scram", "github.com/HdrHistogram/hdrhistogram-go"},
 	"bench/parsebench":  {"roost/parser"},
-	"bench/chart":       {"github.com/wcharczuk/go-chart/v2", "github.com/dustin/go-humanize"},
+	"bench/chart":       {"gonum.org/v1/plot", "golang.org/x/image/font", "github.com/dustin/go-humanize"},
 	"bench/relay":       {"golang.org/x/sys"},
 	"internal/cmdtest":  {"github.com/alecthomas/kong", "golang.org/x/sys"},
 	"internal/memnet":   {},

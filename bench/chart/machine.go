@@ -1,0 +1,25 @@
+package chart
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+)
+
+// Machine describes this machine for Chart.Measured: its processor, how many CPUs there
+// are, and the version of Go.
+func Machine() string {
+	info, _ := os.ReadFile("/proc/cpuinfo")
+	return fmt.Sprintf("%s, %d CPUs, %s", processor(string(info)), runtime.NumCPU(), runtime.Version())
+}
+
+// processor returns the name in /proc/cpuinfo.
+func processor(info string) string {
+	for line := range strings.Lines(info) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown CPU"
+}
