@@ -128,7 +128,11 @@ func NewClients(cfg Config) (*Clients, error) {
 		f.scratch = append(f.scratch, parser.NewScratch(parser.Limits{}))
 	}
 	var err error
-	f.poller, err = poller.New(poller.Config{Loops: cfg.Loops})
+	f.poller, err = poller.New(poller.Config{
+		Loops: cfg.Loops,
+		// A load generator is no server: nothing is limited, and nothing is delayed.
+		UnauthMemory: -1, MaxPerAddress: -1, IdleTimeout: -1, UserTimeout: -1, KeepaliveBatch: -1,
+	})
 	return f, err
 }
 

@@ -13,7 +13,9 @@ type Limits struct {
 	MaxName       int // bytes of a name with its prefix; default 1,024, 16 to 65,535; a prefix has at most 254
 }
 
-func (l *Limits) normalize() {
+// WithDefaults returns l with the default in each field that is zero, and with what is
+// out of range moved into it.
+func (l Limits) WithDefaults() Limits {
 	set := func(v *int, value, low, high int) {
 		if *v == 0 {
 			*v = value
@@ -26,4 +28,5 @@ func (l *Limits) normalize() {
 	set(&l.MaxAttrs, 64, 8, 1<<12)
 	set(&l.MaxNamespaces, 64, 4, 1<<12)
 	set(&l.MaxName, 1024, 16, 1<<16-1)
+	return l
 }

@@ -28,8 +28,7 @@ type Scratch struct {
 
 // NewScratch returns a Scratch with these limits.
 func NewScratch(l Limits) *Scratch {
-	l.normalize()
-	return &Scratch{limits: l, tape: newTape()}
+	return &Scratch{limits: l.WithDefaults(), tape: newTape()}
 }
 
 // Tape returns the element of the last StreamOpen or Stanza. It is valid until the next

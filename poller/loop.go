@@ -55,7 +55,7 @@ func newLoop(p *Poller, index int) (*loop, error) {
 	if l.poll, err = epoll.Open(l.begin, l.end); err != nil {
 		return nil, err
 	}
-	if l.waiter, err = newIdleWaiter(l.poll.FD(), p.cfg.KeepaliveBatch); err != nil {
+	if l.waiter, err = newIdleWaiter(l.poll.FD(), max(0, p.cfg.KeepaliveBatch)); err != nil {
 		_ = l.poll.Close()
 		return nil, err
 	}

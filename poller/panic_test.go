@@ -19,7 +19,7 @@ func (badRecord) seal([]byte) error { panic("in the record layer") }
 // connection, which must stop the process.
 func TestPanicInQueue(t *testing.T) {
 	c := &Conn{loop: &loop{p: &Poller{}}, layer: badRecord{}}
-	c.loop.p.cfg.setDefaults()
+	c.loop.p.cfg = c.loop.p.cfg.WithDefaults()
 	defer func() {
 		if v, fatal := recover().(*panics.Fatal); !fatal {
 			t.Errorf("the panic was %v", v)

@@ -73,22 +73,23 @@ type Handler interface {
 	Closed(loop int, err error)
 }
 
-// Config configures a Poller. A zero field means the stated default.
+// Config configures a Poller. A zero field means the stated default. A limit or time
+// whose comment says "below 0" is turned off by a negative value.
 type Config struct {
 	Loops          int           // event loops; default GOMAXPROCS
 	ReadBuffer     int           // size in bytes of each loop's one read buffer; default 64 KiB
 	Outbox         int           // limit of one connection's outbox in bytes; default 256 KiB
 	LargeWrite     int           // limit in bytes of one write to an empty outbox; default 16 times Outbox
-	IdleTimeout    time.Duration // a connection whose peer is silent for this long is closed; 0: never
+	IdleTimeout    time.Duration // a connection whose peer is silent for this long is closed; default 24 h; below 0: never
 	Handshakes     int           // limit of concurrent TLS handshakes; one network gets at most half of them; default 1,024
 	RecordTimeout  time.Duration // limit of the time from the first to the last byte of a TLS record; default 1 min
 	StdTLS         bool          // TLS 1.3 connections stay with crypto/tls after the handshake, which costs several KB for each idle connection
-	UnauthMemory   int           // limit in bytes of memory held before Conn.Authenticated, TLS handshakes included; one network gets at most half; 0: no limit
-	MaxPerAddress  int           // limit of connections from one IPv4 address or IPv6 /64, loopback exempt; 0: no limit
-	MaxAttempts    int           // limit of new connections per minute from one of those, loopback exempt; 0: no limit
-	UserTimeout    time.Duration // TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged; 0: the system's default
-	KeepAlive      time.Duration // TCP keep-alive interval; 0: none
-	KeepaliveBatch time.Duration // while only keep-alives arrive (Handler.KeepAlive), they are read in batches at this interval; 0: at once
+	UnauthMemory   int           // limit in bytes of memory held before Conn.Authenticated, TLS handshakes included; one network gets at most half; default 64 MiB; below 0: no limit
+	MaxPerAddress  int           // limit of connections from one IPv4 address or IPv6 /64, loopback exempt; default 10,000; below 0: no limit
+	MaxAttempts    int           // limit of new connections per minute from one of those, loopback exempt; default: three times MaxPerAddress; below 0: no limit
+	UserTimeout    time.Duration // TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged; default 2 min; below 0: the system's default
+	KeepAlive      time.Duration // TCP keep-alive interval; default: none
+	KeepaliveBatch time.Duration // while only keep-alives arrive (Handler.KeepAlive), they are read in batches at this interval; default 50 ms; below 0: at once
 
 	// ReserveFiles is the number of file descriptors that connections leave to the rest
 	// of the process, at most half of the process's limit; 0: none.
@@ -99,9 +100,25 @@ type Config struct {
 	Logger     *slog.Logger                       // nil discards
 }
 
-func (c *Config) setDefaults() {
+// attemptsFactor: after a restart all clients that an address may have come back
+// within a minute, some of them more than once.
+const attemptsFactor = 3
+
+// WithDefaults returns c with the default in each field that is zero, or negative
+// where that does not turn anything off.
+func (c Config) WithDefaults() Config {
 	set := func(v *int, def int) {
 		if *v <= 0 {
+			*v = def
+		}
+	}
+	setLimit := func(v *int, def int) {
+		if *v == 0 {
+			*v = def
+		}
+	}
+	setTime := func(v *time.Duration, def time.Duration) {
+		if *v == 0 {
 			*v = def
 		}
 	}
@@ -110,15 +127,22 @@ func (c *Config) setDefaults() {
 	set(&c.Outbox, 256<<10)
 	set(&c.LargeWrite, largeWriteFactor*c.Outbox)
 	set(&c.Handshakes, 1024)
+	setLimit(&c.UnauthMemory, 64<<20)
+	setLimit(&c.MaxPerAddress, 10000)
+	setLimit(&c.MaxAttempts, attemptsFactor*c.MaxPerAddress) // both off, or neither
+	setTime(&c.IdleTimeout, 24*time.Hour)
 	if c.RecordTimeout <= 0 {
 		c.RecordTimeout = time.Minute
 	}
+	setTime(&c.UserTimeout, 2*time.Minute)
+	setTime(&c.KeepaliveBatch, 50*time.Millisecond)
 	if c.AfterBatch == nil {
 		c.AfterBatch = func(int) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
+	return c
 }
 
 // Stats are the counters of a Poller since it was created. Conns, Handshake and Unauth
@@ -171,7 +195,7 @@ type Poller struct {
 
 // New returns a Poller and starts its loops.
 func New(cfg Config) (*Poller, error) {
-	cfg.setDefaults()
+	cfg = cfg.WithDefaults()
 	p := &Poller{cfg: cfg, start: time.Now(), stopped: make(chan struct{})}
 	p.addrs.limit = cfg.MaxPerAddress
 	p.unauth.limit = int64(max(0, cfg.UnauthMemory))

@@ -59,9 +59,25 @@ type testServer struct {
 	conns chan *echo
 }
 
+// unlimited returns c with every limit off that it does not set.
+func (c Config) unlimited() Config {
+	for _, limit := range []*int{&c.UnauthMemory, &c.MaxPerAddress, &c.MaxAttempts} {
+		if *limit == 0 {
+			*limit = -1
+		}
+	}
+	for _, limit := range []*time.Duration{&c.IdleTimeout, &c.UserTimeout, &c.KeepaliveBatch} {
+		if *limit == 0 {
+			*limit = -1
+		}
+	}
+	return c
+}
+
 func serve(t testing.TB, cfg Config, tlsConfig *tls.Config, data func(e *echo, p []byte) int) *testServer {
 	t.Helper()
 	s := &testServer{conns: make(chan *echo, 10000)}
+	cfg = cfg.unlimited()
 	cfg.Accept = func(c *Conn, _ *Listener) Handler {
 		e := &echo{c: c, data: data, closed: make(chan error, 1)}
 		s.conns <- e

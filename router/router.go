@@ -37,8 +37,8 @@ import (
 	"roost/store"
 )
 
-// Config is what a Router needs. Zero values take the default given, where one
-// is given.
+// Config is what a Router needs. A zero value takes the default given, where one is
+// given.
 type Config struct {
 	Domains      []string    // domainparts that are served, normalized
 	Store        store.Store // required
@@ -56,7 +56,8 @@ type Config struct {
 	Logger       *slog.Logger // nil discards
 }
 
-func (c *Config) setDefaults() {
+// WithDefaults returns c with the default in each field that is zero.
+func (c Config) WithDefaults() Config {
 	set := func(v *int, def int) {
 		if *v == 0 {
 			*v = def
@@ -76,6 +77,7 @@ func (c *Config) setDefaults() {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
+	return c
 }
 
 // lockStripes is the number of locks of each kind: accounts share them by hash.
@@ -111,7 +113,7 @@ type Router struct {
 
 // New returns a router. Attach gives it the manager before the first stanza.
 func New(cfg Config) *Router {
-	cfg.setDefaults()
+	cfg = cfg.WithDefaults()
 	r := &Router{
 		cfg:     cfg,
 		domains: make(map[string]bool),

@@ -64,7 +64,7 @@ func inOrder(t *testing.T, desc, text string, parts ...string) {
 func TestAccountEnds(t *testing.T) {
 	for _, inBand := range []bool{true, false} {
 		t.Run(fmt.Sprintf("in-band=%v", inBand), func(t *testing.T) {
-			s := startServer(t, func(c *Config) { c.Register = true })
+			s := startServer(t, func(c *Config) { c.XEP.Register = true })
 			st := elsewhere(t, s)
 			juliet, phone := connect(t, s).login("juliet", "desk").available(), connect(t, s).login("juliet", "phone").available()
 			romeo, nurse := connect(t, s).login("romeo", "r").available(), connect(t, s).login("nurse", "n").available()

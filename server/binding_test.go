@@ -15,7 +15,7 @@ import (
 // section 6, RFC 9266, RFC 5929). Nor does it succeed where a client that can
 // bind was not shown the mechanisms that do.
 func TestChannelBinding(t *testing.T) {
-	s := startServer(t, func(c *Config) { c.C2STLS, c.AllowPlaintext = "127.0.0.1:0", false })
+	s := startServer(t, func(c *Config) { c.C2STLS, c.Session.AllowPlaintext = "127.0.0.1:0", false })
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		connect := func() (*peer, tls.ConnectionState) {
 			conn, err := tls.Dial("tcp", s.Addrs()[1].Addr.String(), &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", MaxVersion: version})
@@ -56,7 +56,7 @@ func TestChannelBinding(t *testing.T) {
 // nothing for the next one: "y", the client's word that no binding was offered
 // to it, is refused (RFC 5802 section 6), whatever was tried before.
 func TestNoBindingDowngrade(t *testing.T) {
-	s := startServer(t, func(c *Config) { c.C2STLS, c.AllowPlaintext = "127.0.0.1:0", false })
+	s := startServer(t, func(c *Config) { c.C2STLS, c.Session.AllowPlaintext = "127.0.0.1:0", false })
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		conn, err := tls.Dial("tcp", s.Addrs()[1].Addr.String(), &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", MaxVersion: version})
 		if err != nil {

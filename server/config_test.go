@@ -1,21 +1,29 @@
 package server
 
-import "testing"
+import (
+	"reflect"
+	"testing"
 
-// TestAttemptsDefault: whoever changes the limit of connections need not think
-// of that of attempts.
-func TestAttemptsDefault(t *testing.T) {
-	f := func(perAddress, attempts, want int) {
-		t.Helper()
-		c := Config{MaxPerAddress: perAddress, MaxAttempts: attempts}
-		c.setDefaults()
-		if got := max(0, c.MaxAttempts); got != want {
-			t.Errorf("%d connections, %d attempts given: %d attempts, want %d", perAddress, attempts, got, want)
-		}
+	"roost/poller"
+)
+
+// TestDefaultsOfPackages: a configuration with its defaults has those of the packages,
+// is not changed by defaults once more, and keeps what is turned off.
+func TestDefaultsOfPackages(t *testing.T) {
+	given := Config{Poller: poller.Config{MaxPerAddress: -1, Outbox: 64 << 10, AfterBatch: func(int) {}}}
+	c := given.WithDefaults()
+	again := c.WithDefaults()
+	c.Poller.AfterBatch, again.Poller.AfterBatch = nil, nil // functions cannot be compared
+	if !reflect.DeepEqual(c, again) {
+		t.Errorf("%+v, then %+v", c, again)
 	}
-	f(0, 0, 30000)
-	f(100000, 0, 300000)
-	f(-1, 0, 0)
-	f(5, 7, 7)
-	f(5, -1, 0)
+	if c.Poller.MaxPerAddress >= 0 || c.Poller.MaxAttempts >= 0 {
+		t.Errorf("what is turned off: %d connections, %d attempts", c.Poller.MaxPerAddress, c.Poller.MaxAttempts)
+	}
+	if c.Session.Workers == 0 || c.Router.MaxOffline == 0 || c.XEP.RegisterPerHour == 0 || c.Poller.IdleTimeout == 0 || c.Session.Limits.MaxStanza == 0 {
+		t.Errorf("a package has no defaults: %+v", c)
+	}
+	if c.Router.PageBytes != 16<<10 || c.Poller.LargeWrite != largeResult {
+		t.Errorf("with an outbox of 64 KiB, pages have %d bytes and one write %d", c.Router.PageBytes, c.Poller.LargeWrite)
+	}
 }

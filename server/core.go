@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"roost/internal/ownfile"
-	"roost/parser"
 	"roost/router"
 	"roost/session"
 	"roost/store"
@@ -32,43 +31,16 @@ type core struct {
 	stopped  sync.WaitGroup
 }
 
-// newCore builds the rooms above the poller for a number of loops.
-func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, secret []byte, loops int) *core {
-	r := router.New(router.Config{
-		Domains:      cfg.Domains,
-		Store:        st,
-		RosterCache:  cfg.RosterCache,
-		MaxOffline:   cfg.OfflineQuota,
-		OfflineBytes: cfg.OfflineBytes,
-		OfflineShare: cfg.OfflineShare,
-		HighestOnly:  cfg.DeliverHighest,
-		PageBytes:    min(64<<10, cfg.Outbox/4),
-		Logger:       cfg.Logger,
-		Extensions: xep.All(xep.Config{
-			Register:        cfg.Register,
-			RegisterPerHour: cfg.MaxRegister,
-			Contacts:        cfg.Contacts,
-		}),
-	})
-	m := session.NewManager(session.Config{
-		Domains:        cfg.Domains,
-		Accounts:       st,
-		Router:         r,
-		Secret:         secret,
-		Limits:         parser.Limits{MaxStanza: cfg.MaxStanza},
-		Loops:          loops,
-		Workers:        cfg.Workers,
-		TLS:            tlsConfig,
-		AllowPlaintext: cfg.AllowPlaintext,
-		MaxFailures:    cfg.MaxFailures,
-		MaxResources:   cfg.MaxResources,
-		FanoutRate:     cfg.FanoutRate,
-		Conflict:       cfg.Conflict,
-		DetachSlow:     cfg.DetachSlow,
-		LoginTimeout:   cfg.LoginTimeout,
-		Linger:         cfg.Linger,
-		Logger:         cfg.Logger,
-	})
+// newCore builds the packages above the poller, from a configuration with defaults.
+func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, secret []byte) *core {
+	rc := cfg.Router
+	rc.Domains, rc.Store, rc.Logger = cfg.Domains, st, cfg.Logger
+	rc.Extensions = append(xep.All(cfg.XEP), rc.Extensions...)
+	r := router.New(rc)
+	sc := cfg.Session
+	sc.Domains, sc.Accounts, sc.Router, sc.Logger = cfg.Domains, st, r, cfg.Logger
+	sc.Secret, sc.TLS, sc.Loops = secret, tlsConfig, cfg.Poller.Loops
+	m := session.NewManager(sc)
 	r.Attach(m)
 	c := &core{store: st, router: r, sessions: m, log: cfg.Logger}
 	c.ctx, c.stop = context.WithCancel(context.Background())

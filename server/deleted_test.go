@@ -48,7 +48,7 @@ func TestDeletedContact(t *testing.T) {
 // that time, who may have made use of it or not.
 func TestDeletedApproved(t *testing.T) {
 	for _, inBand := range []bool{false, true} {
-		s := startServer(t, func(c *Config) { c.Register = true })
+		s := startServer(t, func(c *Config) { c.XEP.Register = true })
 		romeo, nurse := connect(t, s).login("romeo", "r").available(), connect(t, s).login("nurse", "n").available()
 		for _, p := range []*peer{romeo, nurse} {
 			p.ask("<presence type='subscribed' to='juliet@localhost'/>", "approved='true'")

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"roost/internal/xmpptest"
+	"roost/session"
 )
 
 // childEnv makes the test binary a server with this data directory, for tests
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 
 // childServer serves until it is killed; it says where on its output.
 func childServer(dir string) int {
-	s, err := New(context.Background(), Config{C2S: "127.0.0.1:0", DataDir: dir, AllowPlaintext: true})
+	s, err := New(context.Background(), Config{C2S: "127.0.0.1:0", DataDir: dir, Session: session.Config{AllowPlaintext: true}})
 	if err == nil {
 		err = xmpptest.AddAccounts(context.Background(), s.store, "localhost")
 	}

@@ -17,7 +17,7 @@ import (
 // also where it is asked for together with other things, as clients do at login.
 func TestLargeRoster(t *testing.T) {
 	const contacts = 1000
-	s := startServer(t, func(c *Config) { c.MaxStanza, c.Outbox = 64<<10, 64<<10 })
+	s := startServer(t, func(c *Config) { c.Session.Limits.MaxStanza, c.Poller.Outbox = 64<<10, 64<<10 })
 	romeo := jid.MustParse("romeo@localhost")
 	ro, err := s.store.Roster(t.Context(), romeo)
 	if err != nil {
@@ -74,7 +74,7 @@ func hugeRoster(t *testing.T, s *Server, contacts int) {
 // outbox is; and what others send meanwhile does not end the session.
 func TestRosterPastOutbox(t *testing.T) {
 	const contacts = 500
-	s := startServer(t, func(c *Config) { c.MaxStanza, c.Outbox = 16<<10, 16<<10 })
+	s := startServer(t, func(c *Config) { c.Session.Limits.MaxStanza, c.Poller.Outbox = 16<<10, 16<<10 })
 	hugeRoster(t, s, contacts)
 	p := connect(t, s).login("romeo", "r")
 	juliet := connect(t, s).login("juliet", "r")
@@ -99,7 +99,7 @@ func TestRosterPastOutbox(t *testing.T) {
 func TestRosterAgainAndAgain(t *testing.T) {
 	const contacts, times, outbox = 500, 8, 16 << 10
 	const backlog = 64 << 10 // session.maxBacklog: with so much its input is read on
-	s := startServer(t, func(c *Config) { c.MaxStanza, c.Outbox = outbox, outbox })
+	s := startServer(t, func(c *Config) { c.Session.Limits.MaxStanza, c.Poller.Outbox = outbox, outbox })
 	hugeRoster(t, s, contacts)
 	p := connect(t, s).login("romeo", "r")
 	if err := p.conn.(*net.TCPConn).SetReadBuffer(256 << 10); err != nil {

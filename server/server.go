@@ -38,10 +38,10 @@ type Address struct {
 // New opens the store and the certificates and binds the addresses, so that
 // whatever is wrong with them is said at once. When it returns, the server serves.
 func New(ctx context.Context, cfg Config) (_ *Server, err error) {
-	cfg.setDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	cfg = cfg.WithDefaults()
 	if err := ownfile.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("server: data directory: %w", err)
 	}
@@ -74,7 +74,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.core = newCore(&s.cfg, st, s.startTLS(), secret, cfg.Pollers)
+	s.core = newCore(&s.cfg, st, s.startTLS(), secret)
 	err = s.router.SkipAccountEvents(ctx)
 	if err == nil {
 		err = s.listen()
@@ -109,26 +109,10 @@ func (s *Server) startTLS() session.TLSFunc {
 
 func (s *Server) listen() (err error) {
 	c := &s.cfg
-	s.poller, err = poller.New(poller.Config{
-		Loops:          c.Pollers,
-		Outbox:         c.Outbox,
-		LargeWrite:     max(largeResult, 16*c.Outbox),
-		IdleTimeout:    max(0, c.IdleTimeout),
-		Handshakes:     c.Handshakes,
-		StdTLS:         c.StdTLS,
-		UnauthMemory:   c.UnauthMemory,
-		ReserveFiles:   capacity.ServerFiles,
-		MaxPerAddress:  max(0, c.MaxPerAddress),
-		MaxAttempts:    max(0, c.MaxAttempts),
-		UserTimeout:    max(0, c.UserTimeout),
-		KeepAlive:      c.KeepAlive,
-		KeepaliveBatch: max(0, c.KeepaliveBatch),
-		Accept: func(conn *poller.Conn, _ *poller.Listener) poller.Handler {
-			return s.sessions.New(conn)
-		},
-		AfterBatch: s.sessions.EndTurn,
-		Logger:     c.Logger,
-	})
+	pc := c.Poller
+	pc.Accept = func(conn *poller.Conn, _ *poller.Listener) poller.Handler { return s.sessions.New(conn) }
+	pc.AfterBatch, pc.ReserveFiles, pc.Logger = s.sessions.EndTurn, capacity.ServerFiles, c.Logger
+	s.poller, err = poller.New(pc)
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
@@ -201,7 +185,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // drain waits, bounded, for the farewells to reach the clients; the poller cuts
 // off who does not take them.
 func (s *Server) drain(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Linger)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Session.Linger)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

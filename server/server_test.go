@@ -17,6 +17,7 @@ import (
 
 	"roost/internal/xmpptest"
 	"roost/jid"
+	"roost/poller"
 	"roost/session"
 )
 
@@ -24,7 +25,7 @@ import (
 // stops it when the test ends.
 func startServer(t testing.TB, change func(*Config)) *Server {
 	t.Helper()
-	cfg := Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), AllowPlaintext: true, Pollers: 2}
+	cfg := Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), Session: session.Config{AllowPlaintext: true}, Poller: poller.Config{Loops: 2}}
 	if change != nil {
 		change(&cfg)
 	}
@@ -177,17 +178,17 @@ func TestDialoguesOverSockets(t *testing.T) {
 				cfg.Domains = []string{"localhost", "example.net"}
 				switch {
 				case strings.Contains(file, "refuse"):
-					cfg.Conflict = session.RefuseNew
+					cfg.Session.Conflict = session.RefuseNew
 				case strings.Contains(file, "rename"):
-					cfg.Conflict = session.RenameNew
+					cfg.Session.Conflict = session.RenameNew
 				case strings.Contains(file, "max-resources"):
-					cfg.MaxResources = 2
+					cfg.Session.MaxResources = 2
 				case strings.Contains(file, "highest"):
-					cfg.DeliverHighest = true
+					cfg.Router.HighestOnly = true
 				case strings.Contains(file, "no-offline"):
-					cfg.OfflineQuota = -1
+					cfg.Router.MaxOffline = -1
 				case strings.Contains(file, "quota"):
-					cfg.OfflineQuota = 1
+					cfg.Router.MaxOffline = 1
 				}
 			})
 			if err := (xmpptest.Player{Dial: s.dial, Cut: xmpptest.Cut(7)}).Play(d); err != nil {
@@ -199,7 +200,7 @@ func TestDialoguesOverSockets(t *testing.T) {
 
 // TestShutdown: clients are told, and the store is whole.
 func TestShutdown(t *testing.T) {
-	s, err := New(context.Background(), Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), AllowPlaintext: true})
+	s, err := New(context.Background(), Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), Session: session.Config{AllowPlaintext: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +232,7 @@ func TestShutdown(t *testing.T) {
 func TestSlowReader(t *testing.T) {
 	for _, detach := range []bool{false, true} {
 		s := startServer(t, func(c *Config) {
-			c.MaxStanza, c.Outbox, c.DetachSlow, c.Linger = 64<<10, 128<<10, detach, 2*time.Second
+			c.Session.Limits.MaxStanza, c.Poller.Outbox, c.Session.DetachSlow, c.Session.Linger = 64<<10, 128<<10, detach, 2*time.Second
 		})
 		slow := connect(t, s).login("juliet", "slow").available()
 		sender := connect(t, s).login("romeo", "sender").available()
@@ -256,7 +257,7 @@ func TestSlowReader(t *testing.T) {
 // and their contact learns of each.
 func TestThousandDropped(t *testing.T) {
 	const n = 1000
-	s := startServer(t, func(c *Config) { c.MaxResources = n + 10; c.LoginTimeout = 5 * time.Minute })
+	s := startServer(t, func(c *Config) { c.Session.MaxResources = n + 10; c.Session.LoginTimeout = 5 * time.Minute })
 	watcher := connect(t, s).login("juliet", "watcher").available()
 	subscribe(watcher, connect(t, s).login("romeo", "first").available())
 	before := s.sessions.Counts()
@@ -405,9 +406,10 @@ func TestBadConfig(t *testing.T) {
 	f(func(c *Config) { c.C2S = "127.0.0.1:99999" }, "cannot listen on")
 	f(func(c *Config) { c.TLSCert = []string{"x"} }, "each certificate needs its key")
 	f(func(c *Config) { c.TLSCert, c.TLSKey = []string{"/none"}, []string{"/none"} }, "certificate /none")
-	f(func(c *Config) { c.MaxStanza = 100 }, "at least 10000")
+	f(func(c *Config) { c.Session.Limits.MaxStanza = 100 }, "at least 10000")
+	f(func(c *Config) { c.Session.Limits.MaxStanza = 1 << 20 }, "the outbox (262144 bytes) must hold the largest stanza (1048576 bytes)")
 	f(func(c *Config) { c.DataDir = "/dev/null/x" }, "data directory")
-	f(func(c *Config) { c.Contacts = map[string][]string{"admin": {"not a uri"}} }, "not a uri")
+	f(func(c *Config) { c.XEP.Contacts = map[string][]string{"admin": {"not a uri"}} }, "not a uri")
 }
 
 func openFiles(t testing.TB) int {

@@ -15,6 +15,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"roost/internal/xmpptest"
+	"roost/session"
 	"roost/store/sqlite"
 )
 
@@ -22,7 +23,7 @@ import (
 // who wait for the store.
 func TestShutdownWithLockedStore(t *testing.T) {
 	var log lockedLog
-	cfg := Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), AllowPlaintext: true, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	cfg := Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), Session: session.Config{AllowPlaintext: true}, Logger: slog.New(slog.NewTextHandler(&log, nil))}
 	s, err := New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +70,7 @@ func TestShutdownWithLockedStore(t *testing.T) {
 // when the time is over, and the error says so. Bug: it did not where their sessions
 // had ended before.
 func TestShutdownCutsOff(t *testing.T) {
-	s, err := New(t.Context(), Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), AllowPlaintext: true, Linger: time.Hour})
+	s, err := New(t.Context(), Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), Session: session.Config{AllowPlaintext: true, Linger: time.Hour}})
 	if err != nil {
 		t.Fatal(err)
 	}

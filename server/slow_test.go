@@ -17,7 +17,7 @@ const slowFor = 30 * time.Second
 // while, and memory stays within what outboxes may hold.
 func TestSlowReaderForLong(t *testing.T) {
 	const outbox, stanza = 256 << 10, 30000
-	s := startServer(t, func(c *Config) { c.MaxStanza, c.Outbox = 64<<10, outbox })
+	s := startServer(t, func(c *Config) { c.Session.Limits.MaxStanza, c.Poller.Outbox = 64<<10, outbox })
 	sender := connect(t, s).login("romeo", "sender").available()
 	other := connect(t, s).login("romeo", "other").available()
 	// Not by connect, whose clients the test keeps until its end: hundreds of them

@@ -14,7 +14,7 @@ import (
 func TestConnectionTimeout(t *testing.T) {
 	const end = "<stream:error><connection-timeout xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"
 	const ping = "<iq type='get' id='p' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>"
-	s := startServer(t, func(c *Config) { c.LoginTimeout, c.Pollers = 5*time.Second, 1 })
+	s := startServer(t, func(c *Config) { c.Session.LoginTimeout, c.Poller.Loops = 5*time.Second, 1 })
 	done := connect(t, s).login("romeo", "orchard")
 	p, mute := connect(t, s), connect(t, s)
 	p.ask(testHeader, "</stream:features>")
@@ -28,7 +28,7 @@ func TestConnectionTimeout(t *testing.T) {
 	// Past the time of those who came later; a loop looks at all of its clients.
 	done.ask(ping, "id='p'")
 
-	s = startServer(t, func(c *Config) { c.IdleTimeout = 6 * time.Second })
+	s = startServer(t, func(c *Config) { c.Poller.IdleTimeout = 6 * time.Second })
 	// Only one client at a time has to hurry: the other keeps itself alive.
 	watcher := connect(t, s).login("romeo", "garden")
 	stop := keepAlive(t, watcher)

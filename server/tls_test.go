@@ -19,7 +19,7 @@ import (
 
 // TestSTARTTLS is RFC 6120 section 5.
 func TestSTARTTLS(t *testing.T) {
-	s := startServer(t, func(c *Config) { c.AllowPlaintext = false })
+	s := startServer(t, func(c *Config) { c.Session.AllowPlaintext = false })
 	p := connect(t, s)
 	// 5.3.1: while TLS is required it is all that is offered.
 	got := p.ask(testHeader, "</stream:features>")
@@ -62,7 +62,7 @@ func TestExchangeBeforeTLS(t *testing.T) {
 // TestSTARTTLSInjection is RFC 6120 section 5.4.2.3 and the attack that it is
 // there for: what was sent in clear behind <starttls/> is never taken as input.
 func TestSTARTTLSInjection(t *testing.T) {
-	s := startServer(t, func(c *Config) { c.AllowPlaintext = false })
+	s := startServer(t, func(c *Config) { c.Session.AllowPlaintext = false })
 	p := connect(t, s)
 	p.ask(testHeader, "</stream:features>")
 	got := p.ask("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"+testHeader, "</stream:stream>")
@@ -90,7 +90,7 @@ func TestSTARTTLSInjection(t *testing.T) {
 // TestDirectTLS is XEP-0368.
 func TestDirectTLS(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		s := startServer(t, func(c *Config) { c.C2STLS, c.AllowPlaintext = "127.0.0.1:0", false })
+		s := startServer(t, func(c *Config) { c.C2STLS, c.Session.AllowPlaintext = "127.0.0.1:0", false })
 		conn, err := tls.Dial("tcp", s.Addrs()[1].Addr.String(), &tls.Config{
 			InsecureSkipVerify: true, ServerName: "localhost", MaxVersion: version,
 		})
@@ -110,7 +110,7 @@ func TestDirectTLS(t *testing.T) {
 func TestSTARTTLSDomain(t *testing.T) {
 	domains := []string{"localhost", "two.example"}
 	s := startServer(t, func(c *Config) {
-		c.AllowPlaintext, c.Domains = false, domains
+		c.Session.AllowPlaintext, c.Domains = false, domains
 		for _, domain := range domains {
 			dir := t.TempDir()
 			one, _ := certConfig(t, dir, domain)

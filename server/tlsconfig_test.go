@@ -43,7 +43,7 @@ func certified(t *testing.T, domains ...string) (s *Server, renew func()) {
 	}
 	renew()
 	s = startServer(t, func(c *Config) {
-		c.C2STLS, c.AllowPlaintext, c.Domains, c.TLSCert, c.TLSKey = "127.0.0.1:0", false, domains, certs, keys
+		c.C2STLS, c.Session.AllowPlaintext, c.Domains, c.TLSCert, c.TLSKey = "127.0.0.1:0", false, domains, certs, keys
 	})
 	return s, renew
 }

@@ -31,7 +31,7 @@ func dialFrom(t testing.TB, s *Server, from string) *peer {
 // of the same and of another network log in, and then nothing of them is counted.
 func TestUnauthMemory(t *testing.T) {
 	const limit = MinUnauthMemory
-	s := startServer(t, func(c *Config) { c.UnauthMemory = limit })
+	s := startServer(t, func(c *Config) { c.Poller.UnauthMemory = limit })
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
@@ -70,7 +70,7 @@ func TestUnauthMemory(t *testing.T) {
 // after it counts as memory of a client that is not authenticated, and no more of it
 // is read, however much there is.
 func TestInputAfterAuth(t *testing.T) {
-	s := startServer(t, func(c *Config) { c.Pollers, c.Workers = 1, 1 })
+	s := startServer(t, func(c *Config) { c.Poller.Loops, c.Session.Workers = 1, 1 })
 	stopped, gate := make(chan struct{}), make(chan struct{})
 	goOn := sync.OnceFunc(func() { close(gate) })
 	defer goOn()

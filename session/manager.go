@@ -81,8 +81,8 @@ type Accounts interface {
 // always the same.
 type TLSFunc func(domain string) *tls.Config
 
-// Config is what a Manager needs. Zero values take the default given, where one
-// is given.
+// Config is what a Manager needs. A zero value takes the default given, where one is
+// given. A limit or time whose comment says "below 0" is turned off by a negative value.
 type Config struct {
 	Domains        []string       // domainparts that are served, normalized; at least one
 	Accounts       Accounts       // required
@@ -112,8 +112,20 @@ type Config struct {
 	Sent func(b []byte)
 }
 
-func (c *Config) setDefaults() {
+// WithDefaults returns c with the default in each field that is zero, or negative
+// where that does not turn anything off.
+func (c Config) WithDefaults() Config {
 	set := func(v *int, def int) {
+		if *v <= 0 {
+			*v = def
+		}
+	}
+	setLimit := func(v *int, def int) {
+		if *v == 0 {
+			*v = def
+		}
+	}
+	setTime := func(v *time.Duration, def time.Duration) {
 		if *v <= 0 {
 			*v = def
 		}
@@ -123,26 +135,20 @@ func (c *Config) setDefaults() {
 	set(&c.Writers, defaultWriters)
 	set(&c.KeyWorkers, max(1, runtime.GOMAXPROCS(0)/2))
 	set(&c.WriteMemory, 64<<20)
-	if c.FanoutRate == 0 {
-		c.FanoutRate = 20000
-	}
-	if c.MaxFailures == 0 {
-		c.MaxFailures = 10
-	}
+	setLimit(&c.FanoutRate, 20000)
+	setLimit(&c.MaxFailures, 10)
+	set(&c.MaxResources, 10)
+	set(&c.Shards, 256)
 	if c.FailureDelay == 0 {
 		c.FailureDelay = 500 * time.Millisecond
 	}
-	set(&c.MaxResources, 10)
-	set(&c.Shards, 256)
-	if c.LoginTimeout <= 0 {
-		c.LoginTimeout = time.Minute
-	}
-	if c.Linger <= 0 {
-		c.Linger = 5 * time.Second
-	}
+	setTime(&c.LoginTimeout, time.Minute)
+	setTime(&c.Linger, 5*time.Second)
+	c.Limits = c.Limits.WithDefaults()
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
+	return c
 }
 
 // Manager makes sessions, binds them, finds them and lets them go.
@@ -175,7 +181,7 @@ type Manager struct {
 
 // NewManager returns a manager; Close stops its workers.
 func NewManager(cfg Config) *Manager {
-	cfg.setDefaults()
+	cfg = cfg.WithDefaults()
 	m := &Manager{
 		cfg:       cfg,
 		domains:   make(map[string]bool),

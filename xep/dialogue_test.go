@@ -8,6 +8,7 @@ import (
 
 	"roost/internal/xmpptest"
 	"roost/server"
+	"roost/session"
 	"roost/store"
 	"roost/store/sqlite"
 	"roost/xep"
@@ -62,7 +63,8 @@ func startServer(t *testing.T) string {
 		t.Fatal(err)
 	}
 	s, err := server.New(t.Context(), server.Config{
-		C2S: "127.0.0.1:0", DataDir: dir, AllowPlaintext: true, Register: true, Contacts: contacts,
+		C2S: "127.0.0.1:0", DataDir: dir,
+		Session: session.Config{AllowPlaintext: true}, XEP: xep.Config{Register: true, Contacts: contacts},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -13,8 +13,8 @@ import (
 	"roost/store"
 )
 
-// Config is what the extensions can be told. Zero values take the default
-// given, where one is given.
+// Config is what the extensions can be told. A zero value takes the default given,
+// where one is given.
 type Config struct {
 	// Register lets clients create accounts, and remove their own, in-band
 	// (XEP-0077). Changing the own password is always possible.
@@ -42,7 +42,8 @@ type Config struct {
 	VCardSize    int // largest vcard, in bytes; default 128 KiB
 }
 
-func (c *Config) setDefaults() {
+// WithDefaults returns c with the default in each field that is zero.
+func (c Config) WithDefaults() Config {
 	set := func(v *int, def int) {
 		if *v == 0 {
 			*v = def
@@ -57,6 +58,7 @@ func (c *Config) setDefaults() {
 	if c.Version == "" {
 		c.Version = buildVersion()
 	}
+	return c
 }
 
 // buildVersion is the version that the Go tool wrote into the program.
@@ -69,7 +71,7 @@ func buildVersion() string {
 
 // All lists the extensions. Each has a file of its own here.
 func All(cfg Config) []router.Extension {
-	cfg.setDefaults()
+	cfg = cfg.WithDefaults()
 	return []router.Extension{
 		disco(),
 		caps(),

@@ -15,6 +15,7 @@ import (
 
 	"roost/internal/cmdtest"
 	"roost/server"
+	"roost/session"
 	"roost/store"
 	"roost/store/faultstore"
 	"roost/store/stores"
@@ -44,7 +45,8 @@ func TestMain(m *testing.M) {
 // serve writes its address to stdout and serves until stdin ends.
 func serve(dir string) error {
 	s, err := server.New(context.Background(), server.Config{
-		Domains: []string{"localhost"}, C2S: "127.0.0.1:0", DataDir: dir, AllowPlaintext: os.Getenv("ROOST_TEST_TLS") == "",
+		Domains: []string{"localhost"}, C2S: "127.0.0.1:0", DataDir: dir,
+		Session: session.Config{AllowPlaintext: os.Getenv("ROOST_TEST_TLS") == ""},
 	})
 	if err != nil {
 		return err

@@ -93,7 +93,7 @@ func (c *checkCmd) Run() error {
 // plan is what the flags ask of the machine.
 func (c *checkCmd) plan() capacity.Plan {
 	p := capacity.Plan{
-		Sessions: c.Sessions, Plain: c.AllowPlaintext, StdTLS: !c.TLSLean, Handshakes: c.Handshakes, MemoryLimit: int64(c.MemoryLimit), GCPercent: garbagePercent(),
+		Sessions: c.Sessions, Plain: c.AllowPlaintext, StdTLS: !c.TLSLean, Handshakes: c.Handshakes, MemoryLimit: int64(max(0, c.MemoryLimit)), GCPercent: garbagePercent(),
 		LoginTime: c.LoginTimeout, RosterCache: int64(c.RosterCache),
 		Loopback: onLoopback(c.C2S) && onLoopback(c.C2STLS),
 	}

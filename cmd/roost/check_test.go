@@ -211,7 +211,7 @@ func TestCheckMistakes(t *testing.T) {
 	f("is not a domain", "--domain", "not a domain")
 	f("--bogus", "--bogus")
 	f("--workers must be 1 to 10000, not 0", "--workers", "0")
-	f("--max-stanza must be 10000 to 64 MiB, not 5", "--max-stanza", "5")
+	f("--max-stanza must be 10000 to 64MiB, not 5", "--max-stanza", "5")
 }
 
 // TestCheckBesideServer: the check reads certificate and database while the server

@@ -16,8 +16,8 @@ import (
 
 // dataFlags name the data directory and the store, for all commands that need them.
 type dataFlags struct {
-	Data  string `default:"roost-data" env:"ROOST_DATA" placeholder:"DIR" type:"path" help:"Directory of the database, the certificates and all else that is kept (default: ${default})."`
-	Store string `env:"ROOST_STORE" placeholder:"URL" help:"Database of accounts, rosters and messages, such as sqlite:/srv/roost.db (default: roost.db in the data directory)."`
+	Data  string `sets:"DataDir" default:"roost-data" env:"ROOST_DATA" placeholder:"DIR" type:"path" help:"Directory of the database, the certificates and all else that is kept (default: ${default})."`
+	Store string `sets:"Store" env:"ROOST_STORE" placeholder:"URL" help:"Database of accounts, rosters and messages, such as sqlite:/srv/roost.db (default: roost.db in the data directory)."`
 }
 
 // location is where the store is; nothing is opened.

@@ -28,14 +28,14 @@ func serveWith(t *testing.T, name, value string) string {
 }
 
 // TestLimits: no flag that is a number takes a value without a meaning. A flag that
-// is new fails this test until its values are checked.
+// is new fails this test until it has a range.
 func TestLimits(t *testing.T) {
 	// What is accepted of the values that are tried: it has a meaning.
 	meant := map[string][]string{
 		"max-register": {"-1"}, "max-failures": {"-1"}, "fanout-rate": {"-1"}, "max-per-address": {"-1"},
-		"max-attempts": {"-1", "0"}, "offline-quota": {"0"}, "memory-limit": {"0"},
+		"max-attempts": {"-1", "0"}, "offline-quota": {"-1", "0"}, "memory-limit": {"0"},
 		"idle-timeout": {"-1s"}, "user-timeout": {"-1s"},
-		"keepalive": {"0s"}, "keepalive-batch": {"0s"}, "drain-timeout": {"0s"},
+		"keepalive": {"-1s", "0s"}, "keepalive-batch": {"-1s", "0s"}, "drain-timeout": {"0s"},
 	}
 	var c grammar
 	parser, err := newParser(&c)
@@ -94,7 +94,7 @@ func TestLimitTexts(t *testing.T) {
 			t.Errorf("%v: %s, want %s", d, got, want)
 		}
 	}
-	for n, want := range map[byteSize]string{0: "0", 1: "1", 10000: "10000", 1 << 10: "1 KiB", 10 << 20: "10 MiB", 1 << 40: "1 TiB"} {
+	for n, want := range map[byteSize]string{0: "0", 1: "1", 10000: "10000", 1 << 10: "1KiB", 10 << 20: "10MiB", 1 << 40: "1TiB"} {
 		var back byteSize
 		if got := sizeText(n); got != want || back.UnmarshalText([]byte(got)) != nil || back != n {
 			t.Errorf("%d: %s, want %s; it is read as %d", n, got, want, back)

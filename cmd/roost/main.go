@@ -60,6 +60,7 @@ func newParser(g *grammar) (*kong.Kong, error) {
 		kong.DefaultEnvars("ROOST"),
 		kong.ExplicitGroups(serveGroups),
 		kong.Bind(&g.from),
+		kong.PostBuild(bindSettings),
 		kong.PostBuild(hideUnchecked),
 		kong.PostBuild(oldEnvs),
 		kong.ValueFormatter(helpOf),

@@ -57,7 +57,7 @@ func TestMistakes(t *testing.T) {
 	f(nil, 1, "go run ./cmd/roost-bench", "bench", "--help")
 	f(nil, 1, "go run ./cmd/roost-bench", "bench", "idle", "--sessions", "5", "--json")
 	f(nil, 2, "--max-stanza", "serve", "--max-stanza", "lots")
-	f(nil, 2, "--max-stanza must be 10000 to 64 MiB, not 5000", "serve", "--max-stanza", "5000")
+	f(nil, 2, "--max-stanza must be 10000 to 64MiB, not 5000", "serve", "--max-stanza", "5000")
 	f(nil, 2, "--log-format", "serve", "--log-format", "xml")
 	f(nil, 2, "--idle-timeout", "serve", "--idle-timeout", "soon")
 	f(nil, 2, "is not a domain", "serve", "--domain", "not a domain")
@@ -71,12 +71,12 @@ func TestMistakes(t *testing.T) {
 	f(nil, 2, "no such port", "serve", "--c2s-tls", ":99999")
 	f(nil, 2, "--pollers must be 1 to 1024, not -1", "serve", "--pollers", "-1")
 	f(nil, 2, "not -5; --workers must be 1 to 10000, not 0", "serve", "--max-resources", "-5", "--workers", "0")
-	f(nil, 2, "--max-per-address must be 1 to 1000000000, or -1, not 0", "serve", "--max-per-address", "0")
-	f(nil, 2, "--offline-quota must be 0 to", "serve", "--offline-quota=-2")
-	f(nil, 2, "--outbox must be 10000 to 1 GiB, not 0", "serve", "--outbox", "0")
+	f(nil, 2, "--max-per-address must be 1 to 1000000000, or off, not 0", "serve", "--max-per-address", "0")
+	f(nil, 2, "--offline-quota must be 1 to 1000000000, or off, not -2", "serve", "--offline-quota=-2")
+	f(nil, 2, "--outbox must be 10000 to 1GiB, not 0", "serve", "--outbox", "0")
 	f(nil, 2, "--linger must be 1ms to 8760h, not 0s", "serve", "--linger", "0s")
-	f(nil, 2, "--idle-timeout must be 1ms to 8760h, or -1s, not -5s", "serve", "--idle-timeout", "-5s")
-	f(nil, 2, "--keepalive-batch must be 0s to 1s, not 2s", "serve", "--keepalive-batch", "2s")
+	f(nil, 2, "--idle-timeout must be 1ms to 8760h, or off, not -5s", "serve", "--idle-timeout", "-5s")
+	f(nil, 2, "--keepalive-batch must be 1ns to 1s, or off, not 2s", "serve", "--keepalive-batch", "2s")
 	f([]string{"ROOST_HANDSHAKES=0"}, 2, "--handshakes (ROOST_HANDSHAKES) must be", "serve")
 	f(nil, 2, "roost.toml:1) must be 0s to", "serve", "--config", config("drain-timeout = \"-1s\""))
 	f([]string{"ROOST_POLLERS=many"}, 2, "--pollers", "serve")
@@ -94,7 +94,7 @@ func TestMistakes(t *testing.T) {
 	f(nil, 2, "roost.toml:1) must name a domain", "serve", "--config", config("domain = []"))
 	f(nil, 2, "must name a domain", "check", "--domain=")
 	f(nil, 2, "--domain: the domain example.org is given twice", "serve", "--domain", "example.org", "--domain", "EXAMPLE.org")
-	f(nil, 2, "--memory-limit must be 32 MiB to 1 TiB, or 0, not 1 KiB", "serve", "--memory-limit", "1KiB")
+	f(nil, 2, "--memory-limit must be 32MiB to 1TiB, or off, not 1KiB", "serve", "--memory-limit", "1KiB")
 	f(nil, 2, `--store: there is no kind of store "mysql": it must begin with one of sqlite:`, "serve", "--store", "mysql://u:hunter2@host/db")
 	f([]string{"ROOST_STORE=roost.db"}, 2, "--store (ROOST_STORE): the store's URL has no scheme", "user", "list")
 	f(nil, 2, "--store: the store sqlite://host/db: a database is in a file", "check", "--store", "sqlite://host/db")
@@ -202,7 +202,7 @@ func TestTLSLean(t *testing.T) {
 		if _, err := parser.Parse(append([]string{"serve"}, c.args...)); err != nil {
 			t.Fatal(err)
 		}
-		if got := g.Serve.serverConfig(nil).StdTLS; got != c.want {
+		if got := g.Serve.serverConfig(nil).Poller.StdTLS; got != c.want {
 			t.Errorf("%v: crypto/tls keeps its sessions: %v", c.args, got)
 		}
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +19,6 @@ import (
 	"roost/capacity"
 	"roost/internal/cli"
 	"roost/server"
-	"roost/session"
 )
 
 // serveGroups are the headings of the flags in the help.
@@ -57,42 +55,42 @@ type serveFlags struct {
 
 	siteFlags
 
-	TLSMin         string `name:"tls-min" group:"tls" enum:"1.2,1.3" default:"1.2" placeholder:"VERSION" help:"Oldest version of TLS: 1.2 or 1.3 (default: ${default})."`
-	TLSLean        bool   `name:"tls-lean" group:"tls" default:"true" negatable:"" help:"Keep 160 bytes of an idle TLS 1.3 session in the place of several kilobytes; --tls-lean=false leaves it with crypto/tls (default: ${default})."`
-	Handshakes     int    `group:"tls" default:"1024" placeholder:"N" help:"TLS handshakes under way at once, half of them of one network at most; more wait (default: ${default})."`
-	AllowPlaintext bool   `group:"tls" help:"Allow logins without TLS: for tests and closed networks."`
+	TLSMin         string `sets:"MinTLS" name:"tls-min" group:"tls" placeholder:"VERSION" help:"Oldest version of TLS: 1.2 or 1.3 (default: ${default})."`
+	TLSLean        bool   `sets:"Poller.StdTLS" name:"tls-lean" group:"tls" negatable:"" help:"Keep 160 bytes of an idle TLS 1.3 session in the place of several kilobytes; --tls-lean=false leaves it with crypto/tls (default: ${default})."`
+	Handshakes     int    `sets:"Poller.Handshakes" range:"1..1048576" group:"tls" placeholder:"N" help:"TLS handshakes under way at once, half of them of one network at most; more wait (default: ${default})."`
+	AllowPlaintext bool   `sets:"Session.AllowPlaintext" group:"tls" help:"Allow logins without TLS: for tests and closed networks."`
 
-	Register     bool     `group:"accounts" help:"Let clients create accounts (XEP-0077)."`
-	MaxRegister  int      `group:"accounts" default:"60" placeholder:"N" help:"Accounts that clients of one IPv4 address or IPv6 /64 may try to create in an hour; loopback is exempt; -1: any number (default: ${default})."`
-	MaxFailures  int      `group:"accounts" default:"10" placeholder:"N" help:"Failed logins of one account from one IPv4 address or IPv6 /64 before more are refused; one is forgiven a minute; -1: any number (default: ${default})."`
-	MaxResources int      `group:"accounts" default:"10" placeholder:"N" help:"Clients of one account at once (default: ${default})."`
-	Conflict     string   `group:"accounts" enum:"kick-old,refuse-new,rename-new" default:"kick-old" placeholder:"POLICY" help:"When a client asks for a resource that is taken: kick-old, refuse-new or rename-new (default: ${default})."`
-	Deliver      string   `group:"accounts" enum:"all,highest" default:"all" placeholder:"WHOM" help:"A message to an account goes to all of its clients with a non-negative priority, or to those with the highest (default: ${default})."`
-	OfflineQuota int      `group:"accounts" default:"1000" placeholder:"N" help:"Messages kept for an account that is away; 0: none (default: ${default})."`
-	OfflineBytes byteSize `group:"accounts" default:"8MiB" placeholder:"BYTES" help:"Bytes of the messages kept for an account (default: ${default})."`
-	OfflineShare int      `group:"accounts" default:"50" placeholder:"PERCENT" help:"How much of both the messages of one sender may take, 1 to 100 percent (default: ${default})."`
-	ContactAdmin []string `group:"accounts" placeholder:"URI" help:"Address of the administrators, shown to clients (XEP-0157), such as mailto:admin@example.org. Repeat it for more."`
-	ContactAbuse []string `group:"accounts" placeholder:"URI" help:"Address for reports of abuse, likewise."`
+	Register     bool     `sets:"XEP.Register" group:"accounts" help:"Let clients create accounts (XEP-0077)."`
+	MaxRegister  int      `sets:"XEP.RegisterPerHour" range:"1..1000000000" off:"" group:"accounts" placeholder:"N" help:"Accounts that clients of one IPv4 address or IPv6 /64 may try to create in an hour; loopback is exempt; off: any number (default: ${default})."`
+	MaxFailures  int      `sets:"Session.MaxFailures" range:"1..1000000000" off:"" group:"accounts" placeholder:"N" help:"Failed logins of one account from one IPv4 address or IPv6 /64 before more are refused; one is forgiven a minute; off: any number (default: ${default})."`
+	MaxResources int      `sets:"Session.MaxResources" range:"1..1048576" group:"accounts" placeholder:"N" help:"Clients of one account at once (default: ${default})."`
+	Conflict     string   `sets:"Session.Conflict" group:"accounts" placeholder:"POLICY" help:"When a client asks for a resource that is taken: kick-old, refuse-new or rename-new (default: ${default})."`
+	Deliver      string   `sets:"Router.HighestOnly" group:"accounts" placeholder:"WHOM" help:"A message to an account goes to all of its clients with a non-negative priority, or to those with the highest (default: ${default})."`
+	OfflineQuota int      `sets:"Router.MaxOffline" range:"1..1000000000" off:"0" group:"accounts" placeholder:"N" help:"Messages kept for an account that is away; off: none (default: ${default})."`
+	OfflineBytes byteSize `sets:"Router.OfflineBytes" range:"1KiB..1TiB" group:"accounts" placeholder:"BYTES" help:"Bytes of the messages kept for an account (default: ${default})."`
+	OfflineShare int      `sets:"Router.OfflineShare" range:"1..100" group:"accounts" placeholder:"PERCENT" help:"How much of both the messages of one sender may take, 1 to 100 percent (default: ${default})."`
+	ContactAdmin []string `sets:"XEP.Contacts[admin]" group:"accounts" placeholder:"URI" help:"Address of the administrators, shown to clients (XEP-0157), such as mailto:admin@example.org. Repeat it for more."`
+	ContactAbuse []string `sets:"XEP.Contacts[abuse]" group:"accounts" placeholder:"URI" help:"Address for reports of abuse, likewise."`
 
-	Pollers       int      `group:"limits" default:"${cpus}" placeholder:"N" help:"Event loops (default: the CPUs, here ${default})."`
-	Workers       int      `group:"limits" default:"32" placeholder:"N" help:"Goroutines that read from the database; those that write to it are others (default: ${default})."`
-	MaxStanza     byteSize `group:"limits" default:"256KiB" placeholder:"BYTES" help:"Largest stanza, 10000 bytes to 64MiB (default: ${default})."`
-	Outbox        byteSize `group:"limits" default:"256KiB" placeholder:"BYTES" help:"What waits for one client that does not read (default: ${default})."`
-	UnauthMemory  byteSize `group:"limits" default:"64MiB" placeholder:"BYTES" help:"Memory for clients that have not logged in, TLS handshakes included; half of it for one IPv4 address or IPv6 /64 at most (default: ${default})."`
-	SlowReader    string   `group:"limits" enum:"close,detach" default:"close" placeholder:"POLICY" help:"A client whose outbox is full is cut off (close), or gets --linger to take what is queued (detach) (default: ${default})."`
-	FanoutRate    int      `group:"limits" default:"20000" placeholder:"N" help:"Deliveries to others that the clients of one account may cause in a second, by presence above all, and five times as many at once; past that they are not read for a while; -1: any number (default: ${default})."`
-	RosterCache   byteSize `group:"limits" default:"8MiB" placeholder:"BYTES" help:"Memory for rosters (default: ${default})."`
-	MaxPerAddress int      `group:"limits" default:"10000" placeholder:"N" help:"Connections of one IPv4 address or IPv6 /64; loopback is exempt; -1: any number (default: ${default})."`
-	MaxAttempts   int      `group:"limits" default:"0" placeholder:"N" help:"Connections that one of those may open in a minute; -1: any number (default: three times --max-per-address)."`
-	MemoryLimit   byteSize `group:"limits" default:"0" placeholder:"BYTES" help:"The garbage collector works harder as memory comes near this; 0: no limit (default: ${default})."`
+	Pollers       int      `sets:"Poller.Loops" range:"1..1024" group:"limits" placeholder:"N" help:"Event loops (default: the CPUs, here ${default})."`
+	Workers       int      `sets:"Session.Workers" range:"1..10000" group:"limits" placeholder:"N" help:"Goroutines that read from the database; those that write to it are others (default: ${default})."`
+	MaxStanza     byteSize `sets:"Session.Limits.MaxStanza" range:"10000..64MiB" group:"limits" placeholder:"BYTES" help:"Largest stanza, 10000 bytes to 64MiB (default: ${default})."`
+	Outbox        byteSize `sets:"Poller.Outbox" range:"10000..1GiB" group:"limits" placeholder:"BYTES" help:"What waits for one client that does not read (default: ${default})."`
+	UnauthMemory  byteSize `sets:"Poller.UnauthMemory" range:"4MiB..1TiB" group:"limits" placeholder:"BYTES" help:"Memory for clients that have not logged in, TLS handshakes included; half of it for one IPv4 address or IPv6 /64 at most (default: ${default})."`
+	SlowReader    string   `sets:"Session.DetachSlow" group:"limits" placeholder:"POLICY" help:"A client whose outbox is full is cut off (close), or gets --linger to take what is queued (detach) (default: ${default})."`
+	FanoutRate    int      `sets:"Session.FanoutRate" range:"1..1000000000" off:"" group:"limits" placeholder:"N" help:"Deliveries to others that the clients of one account may cause in a second, by presence above all, and five times as many at once; past that they are not read for a while; off: any number (default: ${default})."`
+	RosterCache   byteSize `sets:"Router.RosterCache" range:"1KiB..1TiB" group:"limits" placeholder:"BYTES" help:"Memory for rosters (default: ${default})."`
+	MaxPerAddress int      `sets:"Poller.MaxPerAddress" range:"1..1000000000" off:"" group:"limits" placeholder:"N" help:"Connections of one IPv4 address or IPv6 /64; loopback is exempt; off: any number (default: ${default})."`
+	MaxAttempts   int      `sets:"Poller.MaxAttempts" range:"0..1000000000" off:"" group:"limits" default:"0" placeholder:"N" help:"Connections that one of those may open in a minute; off: any number (default: three times --max-per-address)."`
+	MemoryLimit   byteSize `range:"32MiB..1TiB" off:"0" group:"limits" default:"off" placeholder:"BYTES" help:"The garbage collector works harder as memory comes near this; off: no limit (default: ${default})."`
 
-	LoginTimeout   time.Duration `group:"time" default:"60s" placeholder:"TIME" help:"From connecting to the end of the login: a person may have to look at the certificate (default: ${default})."`
-	IdleTimeout    time.Duration `group:"time" default:"24h" placeholder:"TIME" help:"A client that sends nothing for so long, not even white space, is closed; -1s: never (default: ${default})."`
-	UserTimeout    time.Duration `group:"time" default:"2m" placeholder:"TIME" help:"Bytes that a client does not acknowledge for so long end the connection (TCP_USER_TIMEOUT); -1s: as the system has it (default: ${default})."`
-	Keepalive      time.Duration `group:"time" default:"0s" placeholder:"TIME" help:"Interval of TCP keep-alive probes; 0s: none (default: ${default})."`
-	KeepaliveBatch time.Duration `aliases:"rest" group:"time" default:"50ms" placeholder:"TIME" help:"When only keep-alives arrive, read them in batches at this interval, which saves most of their CPU; the next stanza may be delayed by as much; 0s: read at once, 1s at most (default: ${default})."`
-	Linger         time.Duration `group:"time" default:"5s" placeholder:"TIME" help:"Wait for a client to take its last bytes and close (default: ${default})."`
-	DrainTimeout   time.Duration `group:"time" default:"20s" placeholder:"TIME" help:"For a clean stop; then what is left is cut off (default: ${default})."`
+	LoginTimeout   time.Duration `sets:"Session.LoginTimeout" range:"1ms..8760h" group:"time" placeholder:"TIME" help:"From connecting to the end of the login: a person may have to look at the certificate (default: ${default})."`
+	IdleTimeout    time.Duration `sets:"Poller.IdleTimeout" range:"1ms..8760h" off:"" group:"time" placeholder:"TIME" help:"A client that sends nothing for so long, not even white space, is closed; off: never (default: ${default})."`
+	UserTimeout    time.Duration `sets:"Poller.UserTimeout" range:"1ms..596h" off:"" group:"time" placeholder:"TIME" help:"Bytes that a client does not acknowledge for so long end the connection (TCP_USER_TIMEOUT); off: the system's own (default: ${default})."`
+	Keepalive      time.Duration `sets:"Poller.KeepAlive" range:"1s..9h" off:"0" group:"time" placeholder:"TIME" help:"Interval of TCP keep-alive probes; off: none (default: ${default})."`
+	KeepaliveBatch time.Duration `sets:"Poller.KeepaliveBatch" range:"1ns..1s" off:"0" aliases:"rest" group:"time" placeholder:"TIME" help:"When only keep-alives arrive, read them in batches at this interval, which saves most of their CPU; the next stanza may be delayed by as much; off: read at once, 1s at most (default: ${default})."`
+	Linger         time.Duration `sets:"Session.Linger" range:"1ms..8760h" group:"time" placeholder:"TIME" help:"Wait for a client to take its last bytes and close (default: ${default})."`
+	DrainTimeout   time.Duration `range:"0s..8760h" group:"time" default:"20s" placeholder:"TIME" help:"For a clean stop; then what is left is cut off (default: ${default})."`
 
 	LogLevel  slog.Level `group:"log" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (default: ${default})."`
 	LogFormat string     `group:"log" enum:"text,json" default:"text" placeholder:"FORMAT" help:"text or json (default: ${default})."`
@@ -101,45 +99,12 @@ type serveFlags struct {
 
 // siteFlags say what is served, where, and as whom.
 type siteFlags struct {
-	Domain    []string `group:"where" default:"localhost" placeholder:"NAME" help:"Domain that is served. Repeat it for more (default: ${default})."`
-	C2S       string   `name:"c2s" env:"ROOST_C2S" group:"where" default:":5222" placeholder:"ADDR" help:"Address for clients, with STARTTLS; empty turns it off (default: ${default})."`
-	C2STLS    string   `name:"c2s-tls" env:"ROOST_C2S_TLS" group:"where" default:":5223" placeholder:"ADDR" help:"Address for clients with direct TLS; empty turns it off (default: ${default})."`
+	Domain    []string `sets:"Domains" group:"where" placeholder:"NAME" help:"Domain that is served. Repeat it for more (default: ${default})."`
+	C2S       string   `sets:"C2S" off:"" name:"c2s" env:"ROOST_C2S" group:"where" default:":5222" placeholder:"ADDR" help:"Address for clients, with STARTTLS; off: none (default: ${default})."`
+	C2STLS    string   `sets:"C2STLS" off:"" name:"c2s-tls" env:"ROOST_C2S_TLS" group:"where" default:":5223" placeholder:"ADDR" help:"Address for clients with direct TLS; off: none (default: ${default})."`
 	dataFlags `group:"where"`
-	TLSCert   []string `name:"tls-cert" group:"tls" placeholder:"FILE" help:"Certificate chain, PEM. Repeat it for more domains. Without one, a self-signed certificate is made and kept."`
-	TLSKey    []string `name:"tls-key" group:"tls" placeholder:"FILE" help:"Key of the certificate, PEM; as often and in the same order as --tls-cert."`
-}
-
-// serverConfig turns flags into the server's configuration.
-func (c *serveFlags) serverConfig(log *slog.Logger) server.Config {
-	cfg := server.Config{
-		Domains: c.Domain, C2S: c.C2S, C2STLS: c.C2STLS, DataDir: c.Data, Store: c.Store,
-		TLSCert: c.TLSCert, TLSKey: c.TLSKey, Handshakes: c.Handshakes, AllowPlaintext: c.AllowPlaintext,
-		StdTLS:   !c.TLSLean,
-		Register: c.Register, MaxRegister: c.MaxRegister, MaxFailures: c.MaxFailures, MaxResources: c.MaxResources, OfflineQuota: c.OfflineQuota,
-		OfflineBytes: int64(c.OfflineBytes), OfflineShare: c.OfflineShare,
-		Conflict: map[string]session.ConflictPolicy{
-			"kick-old": session.KickOld, "refuse-new": session.RefuseNew, "rename-new": session.RenameNew,
-		}[c.Conflict],
-		DeliverHighest: c.Deliver == "highest",
-		Contacts:       map[string][]string{"admin": c.ContactAdmin, "abuse": c.ContactAbuse},
-		Pollers:        c.Pollers, Workers: c.Workers, MaxStanza: int(c.MaxStanza), Outbox: int(c.Outbox), UnauthMemory: int(c.UnauthMemory),
-		DetachSlow: c.SlowReader == "detach", FanoutRate: c.FanoutRate, RosterCache: int(c.RosterCache), MaxPerAddress: c.MaxPerAddress, MaxAttempts: c.MaxAttempts,
-		LoginTimeout: c.LoginTimeout, IdleTimeout: c.IdleTimeout,
-		UserTimeout: c.UserTimeout, KeepAlive: c.Keepalive, KeepaliveBatch: c.KeepaliveBatch, Linger: c.Linger,
-		MinTLS: tls.VersionTLS12,
-		Logger: log,
-	}
-	if c.TLSMin == "1.3" {
-		cfg.MinTLS = tls.VersionTLS13
-	}
-	// These may be 0, which the server takes for its default.
-	if c.OfflineQuota == 0 {
-		cfg.OfflineQuota = -1
-	}
-	if c.KeepaliveBatch == 0 {
-		cfg.KeepaliveBatch = -1
-	}
-	return cfg
+	TLSCert   []string `sets:"TLSCert" name:"tls-cert" group:"tls" placeholder:"FILE" help:"Certificate chain, PEM. Repeat it for more domains. Without one, a self-signed certificate is made and kept."`
+	TLSKey    []string `sets:"TLSKey" name:"tls-key" group:"tls" placeholder:"FILE" help:"Key of the certificate, PEM; as often and in the same order as --tls-cert."`
 }
 
 // Run serves until a signal comes.

@@ -12,10 +12,15 @@ import (
 	"roost/server"
 )
 
-// flagOf is the flag of each field of the server's configuration that can be wrong.
-var flagOf = map[string]string{
-	"Domains": "domain", "C2S": "c2s", "C2STLS": "c2s-tls", "DataDir": "data", "Store": "store", "TLSCert": "tls-cert", "TLSKey": "tls-key",
-	"MaxStanza": "max-stanza", "Outbox": "outbox", "UnauthMemory": "unauth-memory", "OfflineBytes": "offline-bytes", "OfflineShare": "offline-share",
+// flagOf returns the name of the flag that sets a field of the server's configuration,
+// "" if none does.
+func (c *serveFlags) flagOf(path string) string {
+	for _, s := range c.settings() {
+		if s.tag.Get("sets") == path {
+			return s.flag
+		}
+	}
+	return ""
 }
 
 // validConfig is the server's configuration, or a usage error with all that is
@@ -31,11 +36,12 @@ func (c *serveFlags) validConfig(log *slog.Logger) (server.Config, error) {
 	for _, err := range split(cfg.Validate()) {
 		text := err.Error()
 		var field *server.FieldError
-		if errors.As(err, &field) && flagOf[field.Field] != "" {
-			if told[flagOf[field.Field]] {
+		if errors.As(err, &field) {
+			if flag := c.flagOf(field.Field); told[flag] {
 				continue
+			} else if flag != "" {
+				text = "--" + flag + ": " + text
 			}
-			text = "--" + flagOf[field.Field] + ": " + text
 		}
 		wrong = append(wrong, text)
 	}

@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"store/stores":      {"roost/store", "roost/store/sqlite"},
 	"store/storetest":   {"roost/store", "roost/jid"},
 	"store/faultstore":  {"roost/store"},
-	"server":            {"roost/capacity", "roost/poller", "roost/parser", "roost/jid", "roost/session", "roost/router", "roost/xep", "roost/store", "roost/store/stores", "roost/internal/ownfile", "golang.org/x/sys"},
+	"server":            {"roost/capacity", "roost/poller", "roost/jid", "roost/session", "roost/router", "roost/xep", "roost/store", "roost/store/stores", "roost/internal/ownfile", "golang.org/x/sys"},
 	"capacity":          {"github.com/dustin/go-humanize"},
 	"internal/panics":   {},
 	"internal/loglimit": {},

@@ -17,7 +17,7 @@ import (
 // Tests may import them anywhere.
 var restricted = map[string][]string{
 	"github.com/cloudwego/netpoll": {"poller/epoll"},
-	"reflect":                      {"poller/epoll", "store/storetest"},
+	"reflect":                      {"poller/epoll", "store/storetest", "cmd/roost"}, // cmd/roost binds flags to fields (decision 25)
 	"unsafe":                       {"poller/epoll", "parser", "jid", "session", "bench/relay"},
 }
 

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"roost/server"
+	"roost/session"
+)
+
+// A flag of roost serve is declared once, as a field of serveFlags. Beside kong's own,
+// these tags say what there is to know about it:
+//
+//	sets:"Poller.Outbox"  the field of server.Config that has the flag's value, and
+//	                      from which the flag has its default
+//	range:"1ms..1s"       the least and the largest value, as on the command line
+//	off:""                the flag can be "off", or -1 (-1s): in the configuration a
+//	                      negative value, of an address the empty one
+//	off:"0"               likewise, and 0 means the same
+//
+// A flag whose values are words has them in words.
+
+// word is a word on the command line and what it stands for in server.Config.
+type word struct {
+	text  string
+	value any
+}
+
+// words are the words of the flags that take some, by flag.
+var words = map[string][]word{
+	"conflict":    {{"kick-old", session.KickOld}, {"refuse-new", session.RefuseNew}, {"rename-new", session.RenameNew}},
+	"deliver":     {{"all", false}, {"highest", true}},
+	"slow-reader": {{"close", false}, {"detach", true}},
+	"tls-min":     {{"1.2", uint16(tls.VersionTLS12)}, {"1.3", uint16(tls.VersionTLS13)}},
+	"tls-lean":    {{"true", false}, {"false", true}}, // StdTLS is the opposite
+}
+
+// setting is a flag of roost serve: its field in serveFlags.
+type setting struct {
+	flag  string // without the dashes
+	tag   reflect.StructTag
+	value reflect.Value
+}
+
+// settings are the flags of roost serve with their values.
+func (c *serveFlags) settings() (all []setting) {
+	v := reflect.ValueOf(c).Elem()
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		if !f.Anonymous {
+			all = append(all, setting{flagName(f), f.Tag, v.FieldByIndex(f.Index)})
+		}
+	}
+	return all
+}
+
+var wordBreak = regexp.MustCompile(`([a-z])([A-Z])`)
+
+// flagName is the name that kong gives to the flag of a field.
+func flagName(f reflect.StructField) string {
+	if name := f.Tag.Get("name"); name != "" {
+		return name
+	}
+	return strings.ToLower(wordBreak.ReplaceAllString(f.Name, "$1-$2"))
+}
+
+// serverConfig turns flags into the server's configuration.
+func (c *serveFlags) serverConfig(log *slog.Logger) server.Config {
+	cfg := server.Config{Logger: log}
+	for _, s := range c.settings() {
+		if path := s.tag.Get("sets"); path != "" {
+			s.set(reflect.ValueOf(&cfg).Elem(), path)
+		}
+	}
+	return cfg
+}
+
+// set puts the value of a flag into a field of the configuration, or where the path
+// ends in [KEY], into the map that the field is.
+func (s setting) set(cfg reflect.Value, path string) {
+	path, key, _ := strings.Cut(strings.TrimSuffix(path, "]"), "[")
+	field, value := fieldAt(cfg, path), s.value
+	for _, w := range words[s.flag] {
+		if w.text == fmt.Sprint(value) {
+			value = reflect.ValueOf(w.value)
+			break
+		}
+	}
+	if value.IsZero() {
+		return // the default
+	}
+	if key == "" {
+		field.Set(value.Convert(field.Type()))
+		return
+	}
+	if field.IsNil() {
+		field.Set(reflect.MakeMap(field.Type()))
+	}
+	field.SetMapIndex(reflect.ValueOf(key), value)
+}
+
+// fieldAt is the field of a struct with a path such as Poller.Outbox.
+func fieldAt(v reflect.Value, path string) reflect.Value {
+	for name := range strings.SplitSeq(path, ".") {
+		v = v.FieldByName(name)
+	}
+	return v
+}
+
+// bindSettings gives the flags of the server the defaults of its configuration, their
+// words, and the word "off".
+func bindSettings(k *kong.Kong) error {
+	defaults := reflect.ValueOf(server.Config{}.WithDefaults())
+	return kong.Visit(k.Model.Node, func(node kong.Visitable, next kong.Next) error {
+		f, ok := node.(*kong.Flag)
+		if !ok {
+			return next(nil)
+		}
+		if path := f.Tag.Get("sets"); path != "" && !f.HasDefault && !strings.Contains(path, "[") {
+			f.Default = settingDefault(f, fieldAt(defaults, path))
+			f.HasDefault = f.Default != ""
+		}
+		if all := words[f.Name]; len(all) > 0 && f.Target.Kind() == reflect.String {
+			var texts []string
+			for _, w := range all {
+				texts = append(texts, w.text)
+			}
+			f.Enum = strings.Join(texts, ",")
+		}
+		if f.Tag.Has("off") {
+			f.Mapper = offMapper{f.Mapper, f.Tag.Get("off") == "0"}
+		}
+		return next(nil)
+	})
+}
+
+// settingDefault is how a flag's default, which a field of the configuration has, is
+// written on the command line; "" is none.
+func settingDefault(f *kong.Flag, field reflect.Value) string {
+	for _, w := range words[f.Name] {
+		if w.value == field.Interface() {
+			return w.text
+		}
+	}
+	switch {
+	case field.Kind() == reflect.String, field.Kind() == reflect.Bool && !field.Bool():
+		return "" // paths and URLs, which other flags decide, and what is off unless it is asked for
+	case field.Kind() == reflect.Slice:
+		return strings.Join(field.Interface().([]string), ",")
+	case field.IsZero() && f.Tag.Has("off"):
+		return "off"
+	}
+	return valueText(field.Convert(f.Target.Type()))
+}
+
+// off is the value of a number or a size that is turned off, offTime that of a time.
+const (
+	off     = -1
+	offTime = -time.Second
+)
+
+// offMapper reads the word "off" as the value that turns a flag off, and 0 likewise if
+// zero is set.
+type offMapper struct {
+	kong.Mapper
+	zero bool
+}
+
+// Decode is called by kong.
+func (m offMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
+	word := ctx.Scan.Peek().Value == "off"
+	if word {
+		ctx.Scan.Pop()
+	} else if err := m.Mapper.Decode(ctx, target); err != nil {
+		return err
+	}
+	if word || m.zero && target.IsZero() {
+		target.Set(offValue(target.Type()))
+	}
+	return nil
+}
+
+// offValue is the value of a flag of this type that is off.
+func offValue(t reflect.Type) reflect.Value {
+	v := reflect.New(t).Elem()
+	switch {
+	case t == reflect.TypeFor[time.Duration]():
+		v.SetInt(int64(offTime))
+	case v.CanInt():
+		v.SetInt(off)
+	}
+	return v
+}
+
+// valueText is the value of a flag as it can be written on the command line.
+func valueText(v reflect.Value) string {
+	switch v := v.Interface().(type) {
+	case byteSize:
+		return sizeText(v)
+	case time.Duration:
+		return timeText(v)
+	}
+	return fmt.Sprint(v)
+}
+
+// parseValue reads a number, a size or a time.
+func parseValue(text string, t reflect.Type) (int64, error) {
+	switch t {
+	case reflect.TypeFor[byteSize]():
+		var b byteSize
+		err := b.UnmarshalText([]byte(text))
+		return int64(b), err
+	case reflect.TypeFor[time.Duration]():
+		d, err := time.ParseDuration(text)
+		return int64(d), err
+	}
+	return strconv.ParseInt(text, 10, 64)
+}
+
+// problem is what is wrong with the value of a flag that has a range, "" if nothing is.
+func (s setting) problem() string {
+	limits := s.tag.Get("range")
+	if limits == "" {
+		return ""
+	}
+	first, last, _ := strings.Cut(limits, "..")
+	least, err1 := parseValue(first, s.value.Type())
+	most, err2 := parseValue(last, s.value.Type())
+	if err1 != nil || err2 != nil {
+		panic("roost: BUG: --" + s.flag + " has the range " + limits)
+	}
+	if n := s.value.Int(); least <= n && n <= most {
+		return ""
+	}
+	allowed := first + " to " + last
+	if _, ok := s.tag.Lookup("off"); ok {
+		if s.value.Equal(offValue(s.value.Type())) {
+			return ""
+		}
+		allowed += ", or off"
+	}
+	return "--" + s.flag + " must be " + allowed + ", not " + valueText(s.value)
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"crypto/tls"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"roost/server"
+)
+
+// withoutFlag are the fields of server.Config that no flag sets, and why.
+var withoutFlag = map[string]string{
+	"GCPercent": "roost serve has its own default, and GOGC sets another",
+	"Logger":    "--log-level and --log-format make it",
+
+	"Poller.ReadBuffer":    "nothing is gained by another size; tests use a small one",
+	"Poller.LargeWrite":    "follows from --outbox",
+	"Poller.RecordTimeout": "no client needs another time",
+	"Poller.ReserveFiles":  "filled in by the server",
+	"Poller.Accept":        "filled in by the server",
+	"Poller.AfterBatch":    "filled in by the server",
+	"Poller.Logger":        "filled in by the server",
+
+	"Session.Domains":              "filled in by the server",
+	"Session.Accounts":             "filled in by the server",
+	"Session.Router":               "filled in by the server",
+	"Session.Secret":               "filled in by the server",
+	"Session.TLS":                  "filled in by the server",
+	"Session.Logger":               "filled in by the server",
+	"Session.Loops":                "follows from --pollers",
+	"Session.Limits.MaxRestricted": "no client needs another limit",
+	"Session.Limits.MaxDepth":      "no client needs another limit",
+	"Session.Limits.MaxAttrs":      "no client needs another limit",
+	"Session.Limits.MaxNamespaces": "no client needs another limit",
+	"Session.Limits.MaxName":       "no client needs another limit",
+	"Session.Writers":              "bounded by memory, not by number",
+	"Session.WriteMemory":          "nothing is known that needs another size",
+	"Session.KeyWorkers":           "follows from the CPUs",
+	"Session.FailureDelay":         "tests turn it off; a server has no reason to",
+	"Session.Shards":               "nothing is gained by another number",
+	"Session.Sent":                 "for tests",
+
+	"Router.Domains":     "filled in by the server",
+	"Router.Store":       "filled in by the server",
+	"Router.Extensions":  "for programs that embed the server",
+	"Router.Logger":      "filled in by the server",
+	"Router.MaxRoster":   "nobody has asked for another limit yet",
+	"Router.RosterBytes": "nobody has asked for another limit yet",
+	"Router.MaxRequests": "nobody has asked for another limit yet",
+	"Router.MaxDirected": "nobody has asked for another limit yet",
+	"Router.PageBytes":   "follows from --outbox",
+
+	"XEP.Iterations":   "passwords that exist keep theirs; tests use fewer",
+	"XEP.Version":      "that of the build",
+	"XEP.PrivateSize":  "nobody has asked for another limit yet",
+	"XEP.PrivateCount": "nobody has asked for another limit yet",
+	"XEP.PrivateBytes": "nobody has asked for another limit yet",
+	"XEP.VCardSize":    "nobody has asked for another limit yet",
+}
+
+// TestEveryFieldHasFlag: every field of the server's configuration and of those of its
+// packages is set by one flag, or is on the list above.
+func TestEveryFieldHasFlag(t *testing.T) {
+	flags := make(map[string]string)
+	for _, s := range new(serveFlags).settings() {
+		path, _, isMap := strings.Cut(s.tag.Get("sets"), "[")
+		if other := flags[path]; path != "" && other != "" && !isMap {
+			t.Errorf("--%s and --%s both set %s", other, s.flag, path)
+		}
+		flags[path] = s.flag
+	}
+	paths := fieldPaths("", reflect.TypeFor[server.Config]())
+	for _, path := range paths {
+		flag, reason := flags[path], withoutFlag[path]
+		if (flag == "") == (reason == "") {
+			t.Errorf("server.Config's %s: flag %q, reason to have none %q; want one of them", path, flag, reason)
+		}
+	}
+	for path := range withoutFlag {
+		if !slices.Contains(paths, path) {
+			t.Errorf("there is no field %s, but a reason why it has no flag", path)
+		}
+	}
+}
+
+// fieldPaths are the paths of all fields that are not structs themselves.
+func fieldPaths(prefix string, of reflect.Type) (paths []string) {
+	for i := range of.NumField() {
+		f := of.Field(i)
+		if f.Type.Kind() == reflect.Struct {
+			paths = append(paths, fieldPaths(prefix+f.Name+".", f.Type)...)
+		} else {
+			paths = append(paths, prefix+f.Name)
+		}
+	}
+	return paths
+}
+
+// parsed are the flags of roost serve after parsing, with those of kong.
+func parsed(t *testing.T, args ...string) (*serveFlags, map[string]*kong.Flag) {
+	t.Helper()
+	var g grammar
+	parser, err := newParser(&g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := parser.Parse(append([]string{"serve"}, args...))
+	if err != nil {
+		t.Fatalf("%q: %v", args, err)
+	}
+	flags := make(map[string]*kong.Flag)
+	for _, f := range flagsOf(ctx) {
+		flags[f.Name] = f
+	}
+	return &g.Serve.serveFlags, flags
+}
+
+// TestDefaultsAreZero: without flags the configuration is that of an empty
+// server.Config; what is required has no default there, and is the program's.
+func TestDefaultsAreZero(t *testing.T) {
+	c, _ := parsed(t)
+	got := c.serverConfig(nil).WithDefaults()
+	want := server.Config{C2S: ":5222", C2STLS: ":5223", DataDir: defaultData()}.WithDefaults()
+	if got.MinTLS != tls.VersionTLS12 || got.Session.Workers != 32 {
+		t.Errorf("nothing has a default: %+v", got)
+	}
+	for _, path := range fieldPaths("", reflect.TypeFor[server.Config]()) {
+		g, w := fieldAt(reflect.ValueOf(got), path), fieldAt(reflect.ValueOf(want), path)
+		if path == "Poller.KeepAlive" && g.Int() < 0 && w.IsZero() {
+			continue // the default is off
+		}
+		if path != "Poller.AfterBatch" && !reflect.DeepEqual(g.Interface(), w.Interface()) { // functions cannot be compared
+			t.Errorf("%s is %v, want %v", path, g, w)
+		}
+	}
+}
+
+// TestSettings: kong and the settings give the same names to flags, each flag that sets
+// a field changes it, and help names each default, and the unit where there is one.
+func TestSettings(t *testing.T) {
+	c, flags := parsed(t)
+	before := reflect.ValueOf(c.serverConfig(nil))
+	for _, s := range c.settings() {
+		f := flags[s.flag]
+		if f == nil {
+			t.Errorf("kong has no flag --%s", s.flag)
+			continue
+		}
+		if path, _, isMap := strings.Cut(s.tag.Get("sets"), "["); path != "" && !isMap {
+			changed, _ := parsed(t, "--"+s.flag+"="+another[s.flag])
+			was, is := fieldAt(before, path).Interface(), fieldAt(reflect.ValueOf(changed.serverConfig(nil)), path).Interface()
+			if reflect.DeepEqual(was, is) {
+				t.Errorf("--%s=%s: %s is %v as before", s.flag, another[s.flag], path, is)
+			}
+		}
+		if f.HasDefault && !strings.Contains(f.Help, "default: ") {
+			t.Errorf("--%s: the help names no default: %s", s.flag, f.Help)
+		}
+		want := map[reflect.Type]string{reflect.TypeFor[byteSize](): "BYTES", reflect.TypeFor[time.Duration](): "TIME"}[s.value.Type()]
+		if want != "" && f.PlaceHolder != want {
+			t.Errorf("--%s: the help shows %s, want %s", s.flag, f.PlaceHolder, want)
+		}
+		if _, canBeOff := s.tag.Lookup("off"); canBeOff != strings.Contains(f.Help, "off: ") {
+			t.Errorf("--%s: can be off: %v; the help says: %s", s.flag, canBeOff, f.Help)
+		}
+	}
+}
+
+// TestOff: each flag that can be off is turned off by that word and by the number that
+// has meant so before there was a word, and its field then says so.
+func TestOff(t *testing.T) {
+	tried := 0
+	for _, s := range new(serveFlags).settings() {
+		tag, ok := s.tag.Lookup("off")
+		if !ok {
+			continue
+		}
+		tried++
+		values := []string{"off"}
+		switch {
+		case s.value.Kind() == reflect.String:
+			values = append(values, "")
+		case tag == "0":
+			values = append(values, "0")
+		case s.value.Type() == reflect.TypeFor[time.Duration]():
+			values = append(values, "-1s")
+		default:
+			values = append(values, "-1")
+		}
+		for _, v := range values {
+			if problem := serveWith(t, s.flag, v); problem != "" {
+				t.Errorf("--%s=%s: %s", s.flag, v, problem)
+			}
+			path := s.tag.Get("sets")
+			if path == "" {
+				continue // the program's own
+			}
+			c, _ := parsed(t, "--"+s.flag+"="+v)
+			field := fieldAt(reflect.ValueOf(c.serverConfig(nil)), path)
+			if field.CanInt() && field.Int() >= 0 || field.Kind() == reflect.String && field.String() != "" {
+				t.Errorf("--%s=%s: %s is %v", s.flag, v, path, field)
+			}
+		}
+	}
+	if tried < 10 {
+		t.Errorf("only %d flags can be off", tried)
+	}
+}
