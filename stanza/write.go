@@ -61,6 +61,7 @@ type Edit struct {
 	To     string // the new 'to'; empty keeps what the client wrote
 	DropID bool   // leave 'id' out
 	DropTo bool   // leave 'to' out
+	Embed  bool   // the result goes inside another element (XEP-0297): it declares its namespace
 }
 
 // AppendForward appends st as it leaves for its recipient: every byte as the
@@ -76,6 +77,7 @@ func AppendForward(dst []byte, st *Stanza, e Edit) []byte {
 	raw, tape := st.Tape.Raw(), st.Tape.Tokens()
 	root := &tape[0]
 	dst = append(dst, raw[:root.Pos+uint32(root.NameLen)]...)
+	dst = e.appendNamespace(dst)
 	dst = e.appendAddresses(dst)
 	for i := 1; i < len(tape) && (tape[i].Kind == parser.Attr || tape[i].Kind == parser.NS); i++ {
 		t := &tape[i]
@@ -99,6 +101,9 @@ func AppendForward(dst []byte, st *Stanza, e Edit) []byte {
 func appendForwardSlow(dst []byte, st *Stanza, e Edit) []byte {
 	name, attrs, rest := splitStart(st.Root.AppendXML(nil))
 	dst = append(dst, name...)
+	if !declaresDefault(attrs) {
+		dst = e.appendNamespace(dst)
+	}
 	dst = e.appendAddresses(dst)
 	for len(attrs) > 0 {
 		var key, whole []byte
@@ -121,6 +126,27 @@ func (e *Edit) appendAddresses(dst []byte) []byte {
 		dst = appendAttr(dst, "to", e.To)
 	}
 	return dst
+}
+
+// appendNamespace appends the declaration that an embedded stanza needs, because the
+// default namespace around it is not that of its recipient's stream.
+func (e *Edit) appendNamespace(dst []byte) []byte {
+	if e.Embed {
+		dst = append(dst, " xmlns='"+NSClient+"'"...)
+	}
+	return dst
+}
+
+// declaresDefault reports whether a checked list of attributes declares the default
+// namespace.
+func declaresDefault(attrs []byte) bool {
+	for len(attrs) > 0 {
+		var key []byte
+		if key, _, attrs = nextAttr(attrs); string(key) == "xmlns" {
+			return true
+		}
+	}
+	return false
 }
 
 // drops reports whether an attribute that the client wrote is left out.

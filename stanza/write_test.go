@@ -147,3 +147,29 @@ func TestNothingIsAllocated(t *testing.T) {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }
+
+// TestForwardEmbedded: a stanza inside an element of another namespace, as in XEP-0297,
+// is still a stanza, and so is its content.
+func TestForwardEmbedded(t *testing.T) {
+	// Prefixes are kept where declarations without them would be too long.
+	long := " xmlns:l='urn:" + strings.Repeat("l", 600) + "'><l:a/><l:a/><l:a/><l:a/><l:a/>"
+	f := func(desc, text string) {
+		t.Helper()
+		var st Stanza
+		if err := Read(parse(t, header, text), &st); err != nil {
+			t.Fatalf("%s: %v", desc, err)
+		}
+		b := AppendForward([]byte("<forwarded xmlns='urn:xmpp:forward:0'>"), &st, Edit{From: "r@x/1", Embed: true})
+		b = append(b, "</forwarded>"...)
+		inner := parse(t, header, string(b)).Root().First()
+		if !inner.Is(NSClient, "message") || !inner.Child(NSClient, "body").OK() || string(inner.Attr("from")) != "r@x/1" {
+			t.Errorf("%s: a stanza and its content are not in their namespace: %.300s", desc, b)
+		}
+	}
+	f("plain", "<message from='a@x'><body/></message>")
+	f("declared", "<message xmlns='jabber:client'><body/></message>")
+	f("prefixed", "<c:message xmlns:c='jabber:client'><c:body/></c:message>")
+	f("prefixed, other default", "<c:message xmlns:c='jabber:client' xmlns='urn:q'><c:body/><body/></c:message>")
+	f("prefixed, prefixes kept", "<c:message xmlns:c='jabber:client'"+long+"<c:body/></c:message>")
+	f("prefixed, other default, prefixes kept", "<c:message xmlns:c='jabber:client' xmlns='urn:q'"+long+"<c:body/><body/></c:message>")
+}
