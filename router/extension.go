@@ -55,11 +55,11 @@ type Extension struct {
 	Incoming func(t *session.Turn, from Sender, st *stanza.Stanza) Verdict
 
 	// Delivered sees every message to an account after it was delivered to the
-	// account's resources; took is false where none took it. It also sees every message that
-	// a route took: then took is true, and to has a domain that is not ours. It is not
-	// called for a message that is refused or ignored. It is called once for each, and once more on each kind of worker
-	// that it asked for.
-	Delivered func(t *session.Turn, from Sender, to jid.JID, st *stanza.Stanza, took bool) session.Work
+	// account's resources; taken says who took it. It also sees every message that a
+	// route took: then to has a domain that is not ours. It is not called for a message
+	// that is refused or ignored. It is called once for each, and once more on each kind
+	// of worker that it asked for.
+	Delivered func(t *session.Turn, from Sender, to jid.JID, st *stanza.Stanza, taken Taken) session.Work
 
 	// Bound is called for a resource that was bound, on a worker that may read and
 	// before its client is told.

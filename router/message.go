@@ -10,37 +10,36 @@ import (
 // what has come of it.
 func (r *Router) message(t *session.Turn, from Sender, st *stanza.Stanza, stage int, remote bool) (next int, need session.Work) {
 	if stage == len(r.stages.incoming) {
-		took, handled := r.deliverMessage(t, from, st, remote)
+		taken, handled := r.deliverMessage(t, from, st, remote)
 		if handled {
 			return stage, session.Done
 		}
-		stage = r.deliveredStage(took)
+		stage = r.deliveredStage(taken)
 	}
 	return r.runDelivered(t, from, st, stage)
 }
 
-// deliverMessage delivers a message and reports whether a resource or a route took it, or
-// whether it was refused or ignored.
-func (r *Router) deliverMessage(t *session.Turn, from Sender, st *stanza.Stanza, remote bool) (took, handled bool) {
+// deliverMessage delivers a message and returns who took it, or reports that it was
+// refused or ignored.
+func (r *Router) deliverMessage(t *session.Turn, from Sender, st *stanza.Stanza, remote bool) (taken Taken, handled bool) {
 	if remote {
-		took = r.forwardRemote(t, from, st)
-		return took, !took
+		return TakenByRoute, !r.forwardRemote(t, from, st)
 	}
 	bare, isAccount := target(from, st)
 	if !isAccount {
 		// Nobody reads messages to the server itself.
 		r.refuse(t, from, st)
-		return false, true
+		return NotTaken, true
 	}
 	if st.HasTo && st.To.IsFull() {
 		// RFC 6121 section 8.5.3.1: a resource that matches gets it, whatever
 		// its priority and whether it is available or not.
 		if to := r.resource(st.To); to != nil && r.forward(t, from, to, st) {
-			return true, false
+			return TakenByOne, false
 		}
 		if st.Type != stanza.Chat {
 			r.refuse(t, from, st) // section 8.5.3.2.1
-			return false, true
+			return NotTaken, true
 		}
 		// RFC 6121 section 8.5.3.2.1: a chat message is treated as if it were
 		// addressed to the bare JID.
@@ -57,34 +56,27 @@ func (r *Router) refuse(t *session.Turn, from Sender, st *stanza.Stanza) {
 
 // messageToBare delivers a message to the resources of an account (RFC 6121
 // section 8.5.2).
-func (r *Router) messageToBare(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID) (took, handled bool) {
+func (r *Router) messageToBare(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID) (taken Taken, handled bool) {
 	switch st.Type {
 	case stanza.Groupchat:
 		// "the server MUST NOT deliver the stanza to any of the available
 		// resources but instead MUST return a stanza error".
 		r.Reply(t, from, st, stanza.ServiceUnavailable)
-		return false, true
+		return NotTaken, true
 	case stanza.Error:
-		return false, true // "MUST silently ignore the message"
-	case stanza.Headline:
-		return r.deliver(t, from, st, bare.String(), false), false
+		return NotTaken, true // "MUST silently ignore the message"
 	}
-	return r.deliver(t, from, st, bare.String(), r.cfg.HighestOnly), false
+	return r.deliver(t, from, st, bare.String()), false
 }
 
 // deliver sends a message to the available resources of an account that have a
-// non-negative priority, all or only those with the highest, and reports
-// whether any took it. RFC 6121 section 8.5.2.1.1: "the server MUST NOT deliver
+// non-negative priority, all or only those with the highest, and returns
+// whether they took it. RFC 6121 section 8.5.2.1.1: "the server MUST NOT deliver
 // the stanza to any available resource with a negative priority".
-func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare string, highestOnly bool) bool {
-	least := 0
-	if highestOnly {
-		for to := range r.Recipients(bare, Available) {
-			least = max(least, to.Priority())
-		}
-	}
+func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare string) Taken {
+	least := r.leastPriority(bare, st)
 	var b []byte
-	taken := false
+	taken := NotTaken
 	for to := range r.Recipients(bare, NonNegative) {
 		if to.Priority() < least {
 			continue
@@ -93,11 +85,48 @@ func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare s
 			b = stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: address(from)})
 		}
 		if to.SendBytes(t, b) {
-			taken = true
+			taken = TakenByAll
 		}
 	}
 	if b != nil {
 		t.PutBuf(b)
 	}
 	return taken
+}
+
+// leastPriority is the lowest priority of the resources that get a message to the
+// account.
+func (r *Router) leastPriority(account string, st *stanza.Stanza) int {
+	least := 0
+	if r.cfg.HighestOnly && st.Type != stanza.Headline {
+		for to := range r.Recipients(account, Available) {
+			least = max(least, to.Priority())
+		}
+	}
+	return least
+}
+
+// Taken says who took a message that was delivered.
+type Taken uint8
+
+// The values of Taken.
+const (
+	NotTaken     Taken = iota // no resource
+	TakenByOne                // the resource that it was addressed to
+	TakenByAll                // those resources of the account that get messages to it
+	TakenByRoute              // a route to another domain
+
+	takenValues // the number of them
+)
+
+// Took reports whether s, a resource of the account that a message was for, is among
+// those that took it. The answer for TakenByAll depends on the priority that s has now.
+func (r *Router) Took(s *session.Session, st *stanza.Stanza, taken Taken) bool {
+	switch taken {
+	case TakenByOne:
+		return s.Resource() == st.To.Resource()
+	case TakenByAll:
+		return NonNegative(s) && s.Priority() >= r.leastPriority(s.BareJID(), st)
+	}
+	return false
 }

@@ -10,9 +10,9 @@ import (
 )
 
 // offlineDelivered stores a message that no resource took (RFC 6121 section 8.5.2.2).
-func (r *Router) offlineDelivered(t *session.Turn, from Sender, to jid.JID, st *stanza.Stanza, took bool) session.Work {
+func (r *Router) offlineDelivered(t *session.Turn, from Sender, to jid.JID, st *stanza.Stanza, taken Taken) session.Work {
 	switch {
-	case took || st.Type == stanza.Headline || !storable(st):
+	case taken != NotTaken || st.Type == stanza.Headline || !storable(st):
 		return session.Done
 	case !t.MayWrite():
 		return session.Write

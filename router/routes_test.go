@@ -68,8 +68,8 @@ func newRouted(t *testing.T, exts ...router.Extension) *routed {
 	var cfg xmpptest.Config
 	cfg.Router.Extensions = append(exts, router.Extension{
 		Name: "component", Title: "test", Routes: []router.Route{x.far, &component{domain: "other.example"}},
-		Delivered: func(_ *session.Turn, _ router.Sender, to jid.JID, st *stanza.Stanza, took bool) session.Work {
-			x.calls.add("%s %s %v", st.ID, to, took)
+		Delivered: func(_ *session.Turn, _ router.Sender, to jid.JID, st *stanza.Stanza, taken router.Taken) session.Work {
+			x.calls.add("%s %s %v", st.ID, to, taken)
 			return session.Done
 		},
 	})
@@ -153,7 +153,7 @@ func TestRoute(t *testing.T) {
 	x.says("<iq type='get' id='s' to='far.example'><query xmlns='jabber:iq:roster'/></iq>",
 		me+">far.example <iq from='"+me+"' type='get' id='s' to='far.example'><query xmlns='jabber:iq:roster'/></iq>", "")
 	x.says("<presence id='s' to='far.example'/>", me+">far.example <presence from='"+me+"' id='s' to='far.example'/>", "")
-	if got, want := x.calls.take(), "m a@far.example true h a@far.example true g a@far.example true e a@far.example true s far.example true"; got != want {
+	if got, want := x.calls.take(), "m a@far.example 3 h a@far.example 3 g a@far.example 3 e a@far.example 3 s far.example 3"; got != want {
 		t.Errorf("the messages that were delivered are %q, want %q", got, want)
 	}
 	for _, test := range []struct {

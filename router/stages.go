@@ -14,7 +14,7 @@ import (
 // stages has the functions of all extensions, by stage.
 type stages struct {
 	incoming  []stage[func(t *session.Turn, from Sender, st *stanza.Stanza) Verdict]
-	delivered []stage[func(t *session.Turn, from Sender, to jid.JID, st *stanza.Stanza, took bool) session.Work]
+	delivered []stage[func(t *session.Turn, from Sender, to jid.JID, st *stanza.Stanza, taken Taken) session.Work]
 	bound     []stage[func(t *session.Turn, s *session.Session, known Known)]
 	available []stage[func(t *session.Turn, s *session.Session, a Availability) session.Work]
 	left      []stage[func(t *session.Turn, s *session.Session)]
@@ -32,7 +32,7 @@ func (p *stages) add(x *Extension) {
 		p.incoming = append(p.incoming, stage[func(*session.Turn, Sender, *stanza.Stanza) Verdict]{x.Name, x.Incoming})
 	}
 	if x.Delivered != nil {
-		p.delivered = append(p.delivered, stage[func(*session.Turn, Sender, jid.JID, *stanza.Stanza, bool) session.Work]{x.Name, x.Delivered})
+		p.delivered = append(p.delivered, stage[func(*session.Turn, Sender, jid.JID, *stanza.Stanza, Taken) session.Work]{x.Name, x.Delivered})
 	}
 	if x.Bound != nil {
 		p.bound = append(p.bound, stage[func(*session.Turn, *session.Session, Known)]{x.Name, x.Bound})
@@ -73,12 +73,9 @@ func (r *Router) runIncoming(t *session.Turn, from Sender, st *stanza.Stanza, fi
 }
 
 // deliveredStage is the first stage of a message after it was delivered. The stages
-// after those for incoming stanzas alternate: not taken, taken.
-func (r *Router) deliveredStage(took bool) int {
-	if took {
-		return len(r.stages.incoming) + 2
-	}
-	return len(r.stages.incoming) + 1
+// after those for incoming stanzas count the values of Taken for each function.
+func (r *Router) deliveredStage(taken Taken) int {
+	return len(r.stages.incoming) + 1 + int(taken)
 }
 
 // runDelivered is runIncoming for a message that was delivered, or that nobody took.
@@ -93,10 +90,10 @@ func (r *Router) runDelivered(t *session.Turn, from Sender, st *stanza.Stanza, f
 	}()
 	to, _ := target(from, st)
 	start := len(r.stages.incoming) + 1
-	took := (next-start)%2 == 1
-	for ; (next-start)/2 < len(r.stages.delivered); next += 2 {
-		x := &r.stages.delivered[(next-start)/2]
-		need = x.f(t, from, to, st, took)
+	taken := Taken((next - start) % int(takenValues))
+	for ; (next-start)/int(takenValues) < len(r.stages.delivered); next += int(takenValues) {
+		x := &r.stages.delivered[(next-start)/int(takenValues)]
+		need = x.f(t, from, to, st, taken)
 		switch {
 		case need == session.Done:
 			continue

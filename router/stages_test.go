@@ -49,12 +49,12 @@ func TestMessageStagesOnce(t *testing.T) {
 				}
 				return router.Pass
 			},
-			Delivered: func(t *session.Turn, from router.Sender, to jid.JID, _ *stanza.Stanza, took bool) session.Work {
+			Delivered: func(t *session.Turn, from router.Sender, to jid.JID, _ *stanza.Stanza, taken router.Taken) session.Work {
 				work := need(t)
 				if from.JID().String() != "romeo@localhost/r" || to.String() != "juliet@localhost" {
 					c.add("from %s to %s", from.JID(), to)
 				}
-				c.add("%s-%v-%d", name, took, work)
+				c.add("%s-%d-%d", name, taken, work)
 				return work
 			},
 		}
@@ -82,9 +82,10 @@ func TestMessageStagesOnce(t *testing.T) {
 	}
 	const (
 		in       = "a-in b-in c-in"
-		taken    = in + " a-true-0 b-true-1 b-true-0 c-true-0"
-		headline = in + " a-false-0 b-false-1 b-false-0 c-false-0"
-		kept     = in + " a-false-0 b-false-0 c-false-0" // on the worker of the offline messages, which come first
+		byOne    = in + " a-1-0 b-1-1 b-1-0 c-1-0"
+		byAll    = in + " a-2-0 b-2-1 b-2-0 c-2-0"
+		headline = in + " a-0-0 b-0-1 b-0-0 c-0-0"
+		kept     = in + " a-0-0 b-0-0 c-0-0" // on the worker of the offline messages, which come first
 	)
 	f("kept", "<message to='juliet@localhost' id='kept'><body>b</body></message>", kept)
 	f("dropped", "<message to='juliet@localhost' type='headline'/>", headline)
@@ -92,8 +93,8 @@ func TestMessageStagesOnce(t *testing.T) {
 	f("for the server", "<message to='localhost'/>", in)
 	juliet := loginRaw(t, s, "juliet", plainHeader)
 	juliet.say("<presence/>", "id='kept'")
-	f("to all", "<message to='juliet@localhost' id='all'/>", taken)
-	f("to one", "<message to='juliet@localhost/r' id='one'/>", taken)
+	f("to all", "<message to='juliet@localhost' id='all'/>", byAll)
+	f("to one", "<message to='juliet@localhost/r' id='one'/>", byOne)
 	f("to none", "<message to='juliet@localhost/other' type='normal' id='none'/>", in)
 	juliet.sync()
 	for _, id := range []string{"kept", "all", "one"} {
