@@ -13,6 +13,9 @@ import (
 // of the client, resource by resource: a thousand contacts, or one with many
 // resources, fill no outbox.
 
+// unsent is what a session that has to wait is still to be sent.
+var unsent = session.NewSlot[fetch]()
+
 // fetch is what a client is still to be sent, and where to go on. Only the
 // goroutine that handles the session's input uses it.
 type fetch struct {
@@ -23,20 +26,11 @@ type fetch struct {
 	sent     []*session.Session // the resources of the account at hand that are done
 }
 
-// fetchOf is the fetch of a session that has to wait.
-func (r *Router) fetchOf(s *session.Session) (*fetch, bool) {
-	f, ok := r.fetches.Load(s)
-	if !ok {
-		return nil, false
-	}
-	return f.(*fetch), true
-}
-
 // fetchAll gives a newcomer the presence of the account's other resources, and of
 // the contacts that it has a subscription to. RFC 6121 section 4.3: contacts on
 // the same server need no probes, the server knows.
 func (r *Router) fetchAll(t *session.Turn, s *session.Session, ro *Roster) {
-	if f, ok := r.fetchOf(s); ok {
+	if f := unsent.Get(s); f != nil {
 		*f = fetch{own: true, roster: true} // it waits for its turn already
 		return
 	}
@@ -47,7 +41,7 @@ func (r *Router) fetchAll(t *session.Turn, s *session.Session, ro *Roster) {
 // fetchFrom gives a resource the presence of one account. account may be borrowed.
 func (r *Router) fetchFrom(t *session.Turn, s *session.Session, account string) {
 	account = strings.Clone(account)
-	if f, ok := r.fetchOf(s); ok {
+	if f := unsent.Get(s); f != nil {
 		if !slices.Contains(f.accounts, account) {
 			f.accounts = append(f.accounts, account)
 		}
@@ -91,15 +85,10 @@ func (r *Router) goOnFetching(t *session.Turn, s *session.Session, ro *Roster, f
 		why = r.fetchSome(t, s, ro, f)
 	}
 	if why == pauseNone {
-		r.fetches.Delete(s)
+		unsent.Drop(s)
 		return
 	}
-	kept := *f
-	r.fetches.Store(s, &kept)
-	if !s.Bound() {
-		r.fetches.Delete(s) // it may have left before it was stored
-		return
-	}
+	*unsent.Make(s) = *f
 	resume := func(t *session.Turn) { r.resumeFetch(t, s) }
 	if why == pauseTurn {
 		r.sessions.Later(t, s, resume)
@@ -110,12 +99,12 @@ func (r *Router) goOnFetching(t *session.Turn, s *session.Session, ro *Roster, f
 
 // resumeFetch goes on with a fetch, with the roster as it is now.
 func (r *Router) resumeFetch(t *session.Turn, s *session.Session) {
-	f, ok := r.fetchOf(s)
-	if !ok {
+	f := unsent.Get(s)
+	if f == nil {
 		return
 	}
 	if !s.Bound() {
-		r.fetches.Delete(s)
+		unsent.Drop(s)
 		return
 	}
 	if !s.Available() {
@@ -128,7 +117,7 @@ func (r *Router) resumeFetch(t *session.Turn, s *session.Session) {
 		return
 	case err != nil:
 		r.cfg.Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
-		r.fetches.Delete(s)
+		unsent.Drop(s)
 		return
 	}
 	r.goOnFetching(t, s, ro, f)

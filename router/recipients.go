@@ -32,9 +32,9 @@ func Available(s *session.Session) bool { return s.Available() && s.Bound() }
 // (RFC 6121 section 8.5.2.1.1).
 func NonNegative(s *session.Session) bool { return s.Available() && s.Priority() >= 0 && s.Bound() }
 
-// Interested is true for a connected resource that gets roster pushes (RFC 6121
-// section 2.2).
-func Interested(s *session.Session) bool { return s.Interested() && s.Bound() }
+// Interested is true for a connected resource that has requested the roster: it gets
+// roster pushes (RFC 6121 section 2.2).
+func Interested(s *session.Session) bool { return interested.Has(s) && s.Bound() }
 
 // everyone is true also for a resource that is just being bound, or was replaced.
 func everyone(*session.Session) bool { return true }

@@ -25,6 +25,9 @@ const (
 	maxItem   = 8 << 10 // name and groups together
 )
 
+// interested: the resource has requested the roster.
+var interested = session.NewFlag("the roster was requested")
+
 // rosterExtension is what RFC 6121 adds to the stream features, and the handler
 // of rosters.
 func rosterExtension(r *Router) Extension {
@@ -46,7 +49,6 @@ func rosterExtension(r *Router) Extension {
 			r.sendRequests(t, s, nil)
 			return session.Done
 		},
-		Left: func(_ *session.Turn, s *session.Session) { r.fetches.Delete(s) },
 		IQ: []IQ{
 			{Space: nsRoster, Local: "query", Methods: Get, Targets: ToSelf, Blocking: true, Handle: r.rosterGet, Inline: r.rosterGetInline},
 			{Space: nsRoster, Local: "query", Methods: Set, Targets: ToSelf, Blocking: true, Handle: r.rosterSet},
@@ -93,7 +95,7 @@ func (r *Router) sendCurrent(rq *Request, b []byte, ends []int, seen uint32) boo
 		rq.Turn.PutBuf(b)
 		return false
 	}
-	rq.Session.SetInterested()
+	interested.Set(rq.Session)
 	if len(ends) > 1 {
 		rq.sendBatch(b, ends)
 	} else {

@@ -105,7 +105,6 @@ type Router struct {
 	routes       []Route           // of extensions, in the order in which they are asked
 	lastActivity lastActivity
 	events       accountEvents
-	fetches      sync.Map // by *session.Session, *fetch: those that wait for a client to read
 	undeleted    undeleted
 	directing    atomic.Int64 // resources that have sent directed presence
 	started      time.Time

@@ -10,6 +10,7 @@ import (
 
 	"roost/internal/xmpptest"
 	"roost/jid"
+	"roost/router"
 	"roost/store"
 )
 
@@ -82,7 +83,7 @@ func TestRosterPastOutbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	it := s.sessions.Find("romeo@localhost", "r")
-	for !it.Interested() { // what is written is more than the outbox, whatever the socket has taken
+	for !router.Interested(it) { // what is written is more than the outbox, whatever the socket has taken
 		runtime.Gosched()
 	}
 	juliet.ask("<message to='romeo@localhost/r' type='chat' id='m'><body>b</body></message>"+

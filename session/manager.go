@@ -239,19 +239,9 @@ func (m *Manager) Find(bare, resource string) *Session {
 // SendToAvailable sends x to all available resources of an account, whatever
 // their priority, and returns how many took it.
 func (m *Manager) SendToAvailable(t *Turn, bare string, x Appender) int {
-	return m.sendTo(t, bare, x, flagAvailable)
-}
-
-// SendToInterested sends x to all resources of an account that asked for the
-// roster, and returns how many took it.
-func (m *Manager) SendToInterested(t *Turn, bare string, x Appender) int {
-	return m.sendTo(t, bare, x, flagInterested)
-}
-
-func (m *Manager) sendTo(t *Turn, bare string, x Appender, flag uint32) int {
 	n := 0
 	for s := m.table.first(bare); s != nil; s = s.Next() {
-		if s.has(flag) && s.Bound() && s.Send(t, x) {
+		if s.Available() && s.Bound() && s.Send(t, x) {
 			n++
 		}
 	}

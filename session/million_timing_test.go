@@ -11,8 +11,8 @@ import (
 	"roost/session"
 )
 
-// BenchmarkMillion has a million clients come, each bound, available and
-// interested, with ten contacts who are there too, and then change their
+// BenchmarkMillion has a million clients come, each bound and available,
+// with ten contacts who are there too, and then change their
 // presence, all of them. ROOST_CROWD is another number. It reports, without what
 // the connections take,
 //
@@ -40,7 +40,6 @@ func million(b *testing.B, n int) {
 	cpu := readCPU()
 	for i := range n {
 		s := c.enter(i)
-		s.SetInterested()
 		c.say(s, []byte("<presence><show>away</show><priority>1</priority></presence>"))
 	}
 	came := readCPU()

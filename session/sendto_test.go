@@ -13,9 +13,9 @@ type text string
 
 func (x text) AppendXML(dst []byte) []byte { return append(dst, x...) }
 
-// TestSendTo: a manager sends to the available resources of an account, of
-// whatever priority, or to the interested ones, and to no others.
-func TestSendTo(t *testing.T) {
+// TestSendToAvailable: a manager sends to the available resources of an account, of
+// whatever priority, and to no others.
+func TestSendToAvailable(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{})
 	const roster = "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>"
 	clients := map[string]*saslClient{}
@@ -30,22 +30,20 @@ func TestSendTo(t *testing.T) {
 		c.ask(says+ping("ready"), "id='ready'")
 		clients[resource] = c
 	}
-	counts := make(chan [3]int)
+	counts := make(chan [2]int)
 	s.Sessions.Go(session.Read, func(turn *session.Turn) {
-		counts <- [3]int{
+		counts <- [2]int{
 			s.Sessions.SendToAvailable(turn, "romeo@localhost", text("<message id='to-available'/>")),
-			s.Sessions.SendToInterested(turn, "romeo@localhost", text("<message id='to-interested'/>")),
 			s.Sessions.SendToAvailable(turn, "juliet@localhost", text("<message id='to-nobody'/>")),
 		}
 	})
-	if got, want := <-counts, [3]int{2, 2, 0}; got != want {
+	if got, want := <-counts, [2]int{2, 0}; got != want {
 		t.Errorf("sent to %v, want %v", got, want)
 	}
 	for resource, c := range clients {
 		got := c.ask(ping("end"), "id='end'")
 		available := resource == "available" || resource == "both"
-		interested := resource == "interested" || resource == "both"
-		if strings.Contains(got, "to-available") != available || strings.Contains(got, "to-interested") != interested || strings.Contains(got, "to-nobody") {
+		if strings.Contains(got, "to-available") != available || strings.Contains(got, "to-nobody") {
 			t.Errorf("%s got %s", resource, got)
 		}
 	}

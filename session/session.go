@@ -78,24 +78,23 @@ type extra struct {
 
 // Flags of Session.state. The low byte is the priority.
 const (
-	flagOpen       = 1 << (8 + iota) // a stream header was read and answered
-	flagAuthed                       // SASL succeeded
-	flagBound                        // in the tables: a connected resource
-	flagAvailable                    // an available resource
-	flagInterested                   // asked for the roster
-	flagBusy                         // a worker has the session
-	flagClosing                      // our side of the stream is closed: input is ignored
-	flagGone                         // the connection is closed
-	flagDirty                        // in some turn's list of sessions to flush
-	flagLeft                         // its leaving was announced
-	flagSlow                         // its outbox was full: it is being closed
-	flagLater                        // Manager.later has something for the loop
-	flagBacklog                      // reading is paused until the client has read
-	flagLogin                        // the deadline of the login runs
-	flagTLS                          // <starttls/> was answered with <proceed/>, the handshake is under way
-	flagBinding                      // bound, and the client has not been told
-	flagThrottled                    // reading is paused until deliveries that the client has caused are forgiven
-	flagDelayed                      // busy: the response to a failed login waits for its time
+	flagOpen      = 1 << (8 + iota) // a stream header was read and answered
+	flagAuthed                      // SASL succeeded
+	flagBound                       // in the tables: a connected resource
+	flagAvailable                   // an available resource
+	flagBusy                        // a worker has the session
+	flagClosing                     // our side of the stream is closed: input is ignored
+	flagGone                        // the connection is closed
+	flagDirty                       // in some turn's list of sessions to flush
+	flagLeft                        // its leaving was announced
+	flagSlow                        // its outbox was full: it is being closed
+	flagLater                       // Manager.later has something for the loop
+	flagBacklog                     // reading is paused until the client has read
+	flagLogin                       // the deadline of the login runs
+	flagTLS                         // <starttls/> was answered with <proceed/>, the handshake is under way
+	flagBinding                     // bound, and the client has not been told
+	flagThrottled                   // reading is paused until deliveries that the client has caused are forgiven
+	flagDelayed                     // busy: the response to a failed login waits for its time
 
 	flagEnd // this bit and those above are for Flags
 )
@@ -184,13 +183,6 @@ func (s *Session) Available() bool { return s.has(flagAvailable) }
 func (s *Session) Bound() bool {
 	return s.state.Load()&(flagBound|flagLeft|flagBinding) == flagBound
 }
-
-// Interested reports whether the resource asked for the roster: only then it
-// gets roster pushes (RFC 6121 section 2.2).
-func (s *Session) Interested() bool { return s.has(flagInterested) }
-
-// SetInterested marks the resource as interested.
-func (s *Session) SetInterested() { s.set(flagInterested) }
 
 // SetPresence makes the resource available with this presence and priority, or
 // unavailable with nil.
