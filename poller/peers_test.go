@@ -4,6 +4,7 @@ package poller
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -237,6 +238,58 @@ func TestHalfClosedReads(t *testing.T) {
 	}
 	if err := reason(t, e); err != io.EOF {
 		t.Errorf("%v, want EOF", err)
+	}
+}
+
+// TestHalfClosedDrains: a peer that has closed its side and reads on gets everything
+// that is queued. When another goroutine's Flush empties the outbox, the connection ends
+// at once, without the once-a-second check, and with the right error.
+func TestHalfClosedDrains(t *testing.T) {
+	text := bytes.Repeat([]byte("0123456789abcdef"), 1<<15)
+	for _, tt := range []struct {
+		desc string
+		tls  *tls.Config
+		want error
+	}{{"plain", nil, io.EOF}, {"TLS without close_notify", testTLS(t), ErrTruncated}} {
+		s := serve(t, Config{Loops: 1, Outbox: 1 << 20}, tt.tls, nil)
+		s.ticker.Stop()
+		raw := dial(t, s.addr)
+		c := net.Conn(raw)
+		if tt.tls != nil {
+			c = tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
+		}
+		_, _ = c.Write([]byte("x"))
+		expect(t, c, "x")
+		e := <-s.conns
+		small(t, e, raw)
+		if err := e.c.Queue(text); err != nil {
+			t.Fatal(err)
+		}
+		if !e.c.Flush() {
+			t.Fatalf("%s: the socket has accepted everything", tt.desc)
+		}
+		_ = raw.CloseWrite()
+		eventually(t, "the hang-up is handled", func() (half bool) {
+			s.onLoop(func(*loop) { half = e.c.hup && e.c.state == stateHalfClosed })
+			return half
+		})
+		got := make(chan []byte, 1)
+		go func() {
+			b, _ := io.ReadAll(c)
+			got <- b
+		}()
+		eventually(t, "Flush empties the outbox", func() bool { return !e.c.Flush() && e.c.Queued() == 0 })
+		var closed bool
+		s.onLoop(func(*loop) { closed = e.c.closed() }) // after what Flush has posted
+		if !closed {
+			t.Fatalf("%s: the connection is open after its outbox was sent", tt.desc)
+		}
+		if err := reason(t, e); err != tt.want {
+			t.Errorf("%s: %v, want %v", tt.desc, err, tt.want)
+		}
+		if b := <-got; !bytes.Equal(b, text) {
+			t.Errorf("%s: the peer got %d bytes of %d", tt.desc, len(b), len(text))
+		}
 	}
 }
 
