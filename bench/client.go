@@ -1,6 +1,6 @@
-// Package bench is the load generator: many XMPP clients in one process, on
-// roost's own poller and parser, so that a client costs about as little here as
-// a session does in the server. It works against any XMPP server.
+// Package bench is a load generator for any XMPP server: many clients in one process, on
+// roost's own poller and parser, so that a client costs about as little as a session in
+// the server.
 package bench
 
 import (
@@ -38,13 +38,13 @@ const (
 	pingPayload           = " "
 )
 
-// state is how far a client's login has come.
+// state is the stage of a client's login.
 type state uint8
 
 const (
 	stateHeader   state = iota // waits for features
 	stateTLS                   // waits for <proceed/>
-	stateSASL                  // an exchange is under way
+	stateSASL                  // a SASL exchange is in progress
 	stateBind                  // waits for the bind result
 	stateRoster                // waits for the roster
 	statePresence              // waits for its own presence
@@ -52,35 +52,35 @@ const (
 	stateFailed
 )
 
-// Account is who a client is.
+// Account is the account of a client.
 type Account struct {
 	User, Domain, Password, Resource string
 }
 
-// JID is the account's bare JID.
+// JID returns the account's bare JID.
 func (a Account) JID() string { return a.User + "@" + a.Domain }
 
-// Client is one client. Its methods are called by its loop's goroutine, except
-// Send.
+// Client is one client. Its methods are called by its loop's goroutine, unless they say
+// otherwise.
 type Client struct {
 	clients *Clients
-	conn    atomic.Pointer[poller.Conn] // nil before it is connected
+	conn    atomic.Pointer[poller.Conn] // nil until it is connected
 	account Account
 	number  int // of the account
 	parser  parser.Parser
 	state   state
 	scram   *scram.ClientConversation
-	started time.Time // of the login
-	leaving bool      // it closes its stream by itself
+	started time.Time // start of the login
+	leaving bool      // it has closed its stream itself
 }
 
-// ErrLogin is what a failed login is wrapped in.
+// ErrLogin is wrapped by the errors of failed logins.
 var ErrLogin = errors.New("login failed")
 
 // start begins the login. Loop.
 func (c *Client) start() {
 	if c.state == stateFailed {
-		return // the connection was lost before this was called
+		return // the connection was lost before start was called
 	}
 	c.conn.Load().SetDeadline(loginTimeout)
 	c.started = time.Now()
@@ -103,13 +103,13 @@ func (c *Client) ready() {
 		f(time.Since(c.started))
 	}
 	leave := c.clients.leave
-	c.clients.loginDone(nil) // whoever waits for the last login may go on with the clients
+	c.clients.loginDone(nil) // may wake Login, which then uses the clients
 	if leave {
 		c.leave()
 	}
 }
 
-// loginTimeout is how long one login may take.
+// loginTimeout limits the time of one login.
 const loginTimeout = 2 * time.Minute
 
 func (c *Client) secure() {
@@ -118,7 +118,7 @@ func (c *Client) secure() {
 	}
 }
 
-// header opens a stream. It has no xml:lang, which some servers would add to each
+// header opens a stream. It has no xml:lang, because some servers would add it to each
 // stanza and others would not.
 func (c *Client) header() {
 	c.state = stateHeader
@@ -134,7 +134,7 @@ func (c *Client) write(p []byte) {
 	}
 }
 
-// Data handles what the server sent.
+// Data handles bytes from the server.
 func (c *Client) Data(loop int, p []byte) int {
 	scratch := c.clients.scratch[loop]
 	n := 0
@@ -156,7 +156,7 @@ func (c *Client) Data(loop int, p []byte) int {
 	return len(p)
 }
 
-// Secured goes on after STARTTLS or begins after direct TLS.
+// Secured opens the stream over TLS.
 func (c *Client) Secured(loop int, _ *tls.ConnectionState, _ *x509.Certificate) {
 	c.parser.Free(c.clients.scratch[loop])
 	c.parser.Reset()
@@ -166,24 +166,24 @@ func (c *Client) Secured(loop int, _ *tls.ConnectionState, _ *x509.Certificate) 
 // KeepAlive returns false: the load generator's loops do not batch keep-alives.
 func (c *Client) KeepAlive([]byte) bool { return false }
 
-// Drained has no meaning for a client.
+// Drained does nothing: a client does not wait for its outbox.
 func (c *Client) Drained(int) {}
 
-// Expired has nothing to say: the connection is cut off.
+// Expired does nothing: the connection is closed at once.
 func (c *Client) Expired(int, error) {}
 
-// Closed is called when the connection is gone.
+// Closed is called after the connection has been closed.
 func (c *Client) Closed(loop int, err error) {
 	c.parser.Free(c.clients.scratch[loop])
 	switch {
 	case err != nil:
 		c.fail(err)
 	case c.state == stateReady:
-		c.state = stateFailed // dropped by this side
-		c.clients.gone()
+		c.state = stateFailed // closed by this side
+		c.clients.clientLeft()
 	}
-	c.clients.giveBack(c)
-	c.clients.left.Done()
+	c.clients.releaseAccount(c)
+	c.clients.open.Done()
 }
 
 func (c *Client) fail(err error) {
@@ -193,14 +193,14 @@ func (c *Client) fail(err error) {
 	before := c.state
 	c.state = stateFailed
 	if before == stateReady {
-		c.clients.lose(fmt.Errorf("%s was disconnected: %w", c.account.JID(), err))
+		c.clients.clientLost(fmt.Errorf("%s was disconnected: %w", c.account.JID(), err))
 	} else {
 		c.clients.loginDone(fmt.Errorf("%w: %s: %w", ErrLogin, c.account.JID(), err))
 	}
 	c.drop()
 }
 
-// element takes the login one step further.
+// element performs the next step of the login.
 func (c *Client) element(loop int, el parser.Element) {
 	if el.Is(streamsNS, "error") {
 		c.fail(fmt.Errorf("stream error: %s", el.First().Local()))
@@ -254,7 +254,7 @@ func (c *Client) features(el parser.Element) {
 
 func (c *Client) proceed(el parser.Element) {
 	if !el.Is(tlsNS, "proceed") {
-		c.fail(errors.New("the server refuses TLS"))
+		c.fail(errors.New("the server refused TLS"))
 		return
 	}
 	c.secure()
@@ -265,7 +265,7 @@ func (c *Client) auth() {
 	initial := "\x00" + c.account.User + "\x00" + c.account.Password
 	if c.clients.cfg.Mechanism != Plain {
 		var err error
-		if c.scram, err = c.clients.conversation(c.account); err != nil {
+		if c.scram, err = c.clients.scramConversation(c.account); err != nil {
 			c.fail(err)
 			return
 		}
@@ -283,7 +283,7 @@ func (c *Client) sasl(el parser.Element) {
 	case "challenge":
 		text, err := base64.StdEncoding.AppendDecode(nil, bytes.TrimSpace(el.AppendText(nil)))
 		if err != nil || c.scram == nil {
-			c.fail(errors.New("a challenge that makes no sense"))
+			c.fail(errors.New("the server sent an invalid challenge"))
 			return
 		}
 		answer, err := c.scram.Step(string(text))
@@ -297,7 +297,7 @@ func (c *Client) sasl(el parser.Element) {
 		c.parser.Reset()
 		c.header()
 	default:
-		c.fail(fmt.Errorf("the server refuses the login: %s", el.First().Local()))
+		c.fail(fmt.Errorf("the server refused the login: %s", el.First().Local()))
 	}
 }
 
@@ -306,20 +306,20 @@ func (c *Client) bound(el parser.Element) {
 		return
 	}
 	if string(el.Attr("type")) != "result" {
-		c.fail(errors.New("the server refuses the resource"))
+		c.fail(errors.New("the server refused to bind the resource"))
 		return
 	}
 	c.state = stateRoster
 	c.send("<iq type='get' id='" + iqRoster + "'><query xmlns='" + rosterNS + "'/></iq>")
 }
 
-// Ping sends the white space that keeps a connection alive.
+// Ping sends a white-space keep-alive.
 func (c *Client) Ping() { c.send(pingPayload) }
 
-// FullJID is the address of the client's resource.
+// FullJID returns the client's full JID.
 func (c *Client) FullJID() string { return c.account.JID() + "/" + c.account.Resource }
 
-// Message sends a chat message that carries its time of departure. It may be
+// Message sends a chat message that contains the time at which it was sent. It may be
 // called from any goroutine.
 func (c *Client) Message(to string) {
 	from := ""
@@ -330,14 +330,15 @@ func (c *Client) Message(to string) {
 	c.write(appendMessage(buf[:0], c.clients.nextID(), from, to))
 }
 
-// leave closes the stream as RFC 6120 section 4.4 has it. Loop.
+// leave closes the stream (RFC 6120 section 4.4,
+// https://www.rfc-editor.org/rfc/rfc6120#section-4.4). Loop.
 func (c *Client) leave() {
 	c.leaving = true
-	c.clients.gone()
+	c.clients.clientLeft()
 	c.send("</stream:stream>")
 }
 
-// drop cuts the connection off.
+// drop closes the connection without closing the stream.
 func (c *Client) drop() {
 	if conn := c.conn.Load(); conn != nil {
 		conn.Close(0)

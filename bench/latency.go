@@ -6,7 +6,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Latencies are recorded from 1 microsecond to 1 minute, to three digits.
+// Latencies are recorded from 1 microsecond to 1 minute, with three significant digits.
 const (
 	minLatency = int64(time.Microsecond)
 	maxLatency = int64(time.Minute)
@@ -16,12 +16,12 @@ func newHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(minLatency, maxLatency, 3)
 }
 
-// record adds one latency; what is out of range counts as the end of it.
+// record adds one latency, clamped to the range.
 func record(h *hdrhistogram.Histogram, d time.Duration) {
 	_ = h.RecordValue(min(max(int64(d), minLatency), maxLatency))
 }
 
-// Latency is how long something took, in microseconds.
+// Latency summarizes a distribution of latencies, in microseconds.
 type Latency struct {
 	P50  float64 `json:"p50_us"`
 	P90  float64 `json:"p90_us"`
@@ -29,21 +29,21 @@ type Latency struct {
 	P999 float64 `json:"p999_us"`
 	Max  float64 `json:"max_us"`
 
-	Curve []Quantile `json:"curve,omitempty"` // for pictures
+	Curve []Quantile `json:"curve,omitempty"` // for charts
 
-	hist *hdrhistogram.Histogram // what the figures come from
+	hist *hdrhistogram.Histogram // the recorded latencies
 }
 
-// add joins the latencies of two processes.
+// add merges the latencies of another process.
 func (l *Latency) add(o Latency) { *l = summary([]*hdrhistogram.Histogram{l.hist, o.hist}) }
 
-// Quantile says that so many percent took at most so long.
+// Quantile means that this percentage took at most this long.
 type Quantile struct {
 	Percent float64 `json:"percent"`
 	Micros  float64 `json:"us"`
 }
 
-// curve is where a picture of latencies has its points.
+// curve lists the percentages of the points in a chart of latencies.
 var curve = []float64{1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.99}
 
 // summary merges histograms.

@@ -8,21 +8,22 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// login is Login at a rate, in logins per second; 0: as fast as it goes.
-func (f *Clients) login(ctx context.Context, n int, rate float64) error {
+// login is Login at a rate in logins per second; 0: as fast as possible.
+func (cs *Clients) login(ctx context.Context, n int, rate float64) error {
 	if rate <= 0 {
-		return f.Login(ctx, n)
+		return cs.Login(ctx, n)
 	}
-	f.pace = time.NewTicker(time.Duration(float64(time.Second) / rate))
-	defer func() { f.pace.Stop(); f.pace = nil }()
-	return f.Login(ctx, n)
+	cs.pace = time.NewTicker(time.Duration(float64(time.Second) / rate))
+	defer func() { cs.pace.Stop(); cs.pace = nil }()
+	return cs.Login(ctx, n)
 }
 
-// timeLogins begins to record how long logins take; the answer sums it up.
-func (f *Clients) timeLogins() (sum func() Latency) {
+// timeLogins starts recording the latencies of logins. The returned function summarizes
+// them.
+func (cs *Clients) timeLogins() (sum func() Latency) {
 	var mu sync.Mutex
 	hist := newHistogram()
-	f.onReady = func(took time.Duration) {
+	cs.onReady = func(took time.Duration) {
 		mu.Lock()
 		defer mu.Unlock()
 		record(hist, took)
@@ -34,13 +35,13 @@ func (f *Clients) timeLogins() (sum func() Latency) {
 	}
 }
 
-// LoginConfig says how often clients log in and go again.
+// LoginConfig configures a run of LoginStorm.
 type LoginConfig struct {
-	Count     int // logins in all
-	ServerPID int // process whose CPU is counted; 0: none
+	Count     int // total number of logins
+	ServerPID int // process whose CPU time is measured; 0: none
 }
 
-// LoginResult is what that cost.
+// LoginResult is the result of LoginStorm.
 type LoginResult struct {
 	Logins      int      `json:"logins"`
 	Failed      int      `json:"failed"`
@@ -48,15 +49,15 @@ type LoginResult struct {
 	PerSecond   float64  `json:"per_second"`
 	ServerCPU   float64  `json:"server_cpu_s,omitempty"` // seconds
 	CPUPerLogin float64  `json:"server_cpu_us_per_login,omitempty"`
-	Latency     Latency  `json:"latency"` // from connecting to the own presence
+	Latency     Latency  `json:"latency"` // from connecting to the client's own presence
 }
 
-// LoginStorm logs clients in, as many at once as the fleet allows, and lets each
-// go as soon as it is available.
-func (f *Clients) LoginStorm(ctx context.Context, cfg LoginConfig) (LoginResult, error) {
-	hist := f.timeLogins()
-	f.leave = true
-	if err := f.sync(ctx); err != nil {
+// LoginStorm logs clients in, Config.InFlight at once, and lets each leave as soon as it
+// is available.
+func (cs *Clients) LoginStorm(ctx context.Context, cfg LoginConfig) (LoginResult, error) {
+	hist := cs.timeLogins()
+	cs.leave = true
+	if err := cs.sync(ctx); err != nil {
 		return LoginResult{}, err
 	}
 	before, err := serverUsage(cfg.ServerPID)
@@ -65,16 +66,16 @@ func (f *Clients) LoginStorm(ctx context.Context, cfg LoginConfig) (LoginResult,
 	}
 	start := time.Now()
 	r := LoginResult{Logins: cfg.Count}
-	if err := f.Login(ctx, cfg.Count); err != nil {
+	if err := cs.Login(ctx, cfg.Count); err != nil {
 		r.Errors = append(r.Errors, err.Error())
 	}
 	took := time.Since(start)
-	f.left.Wait()
+	cs.open.Wait()
 	after, err := serverUsage(cfg.ServerPID)
 	if err != nil {
 		return r, err
 	}
-	r.Failed = f.Status().Failed
+	r.Failed = cs.Status().Failed
 	r.PerSecond = float64(r.Logins-r.Failed) / took.Seconds()
 	r.ServerCPU = (after.CPU - before.CPU).Seconds()
 	r.Latency = hist()
@@ -82,7 +83,7 @@ func (f *Clients) LoginStorm(ctx context.Context, cfg LoginConfig) (LoginResult,
 	return r, ctx.Err()
 }
 
-// derive computes what follows from the other figures.
+// derive computes the derived figures.
 func (r *LoginResult) derive() {
 	if n := float64(r.Logins - r.Failed); n > 0 {
 		r.CPUPerLogin = 1e6 * r.ServerCPU / n

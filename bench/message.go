@@ -13,16 +13,16 @@ import (
 	"roost/parser"
 )
 
-// MessageConfig says how clients talk.
+// MessageConfig configures a run of Message.
 type MessageConfig struct {
-	Pairs     int           // pairs of clients, the first 2*Pairs of the fleet
-	Rate      float64       // messages per second in all; 0: each answers at once
-	Warmup    time.Duration // not counted; default 1 s
-	Duration  time.Duration // counted; default 10 s
-	ServerPID int           // process whose CPU is counted; 0: none
+	Pairs     int           // number of pairs, made of the first 2*Pairs clients
+	Rate      float64       // total messages per second; 0: each client replies at once
+	Warmup    time.Duration // not measured; default 1 s
+	Duration  time.Duration // measured time; default 10 s
+	ServerPID int           // process whose CPU time is measured; 0: none
 }
 
-// MessageResult is what came of it.
+// MessageResult is the result of Message.
 type MessageResult struct {
 	Pairs         int     `json:"pairs"`
 	Sessions      int     `json:"sessions"`
@@ -34,16 +34,16 @@ type MessageResult struct {
 	Latency       Latency `json:"latency"`
 }
 
-// talk is a conversation of many pairs under way.
-type talk struct {
-	peers   map[*Client]string // full JID of the other one
+// conversation is the conversation of many pairs of clients.
+type conversation struct {
+	peers   map[*Client]string // full JID of each client's partner
 	answer  bool
-	counted atomic.Bool // warm-up is over
+	counted atomic.Bool // the warm-up is over
 	hists   []*hdrhistogram.Histogram
 	counts  []paddedCount
 }
 
-// paddedCount keeps loops from writing to one another's cache lines.
+// paddedCount is padded so that loops do not write to the same cache line.
 type paddedCount struct {
 	n, bytes atomic.Int64
 	_        [48]byte
@@ -56,10 +56,10 @@ func total(counts []paddedCount) (n int64) {
 	return n
 }
 
-// markerText introduces the time of departure in a message's body.
+// markerText precedes the send time in a message's body.
 const markerText = "bench "
 
-// appendMessage appends a chat message that carries its time of departure.
+// appendMessage appends a chat message that contains the time at which it was sent.
 func appendMessage(b []byte, id uint64, from, to string) []byte {
 	b = append(b, "<message type='chat' id='"...)
 	b = strconv.AppendUint(b, id, 36)
@@ -74,7 +74,7 @@ func appendMessage(b []byte, id uint64, from, to string) []byte {
 	return append(b, " and then some words, as people write them to each other.</body></message>"...)
 }
 
-// departure is the time that a message's body carries.
+// departure returns the send time in a message's body.
 func departure(body []byte) (time.Time, bool) {
 	rest, ok := bytes.CutPrefix(body, []byte(markerText))
 	if !ok {
@@ -88,7 +88,7 @@ func departure(body []byte) (time.Time, bool) {
 	return time.Unix(0, n), err == nil
 }
 
-func (t *talk) received(loop int, c *Client, el parser.Element) {
+func (t *conversation) received(loop int, c *Client, el parser.Element) {
 	if string(el.Local()) != "message" {
 		return
 	}
@@ -111,38 +111,38 @@ func (t *talk) received(loop int, c *Client, el parser.Element) {
 	}
 }
 
-// What says that a fleet is too small.
+// Errors for too few clients.
 var (
-	errFew         = errors.New("bench: there are fewer sessions than two for each pair")
-	errFewContacts = errors.New("bench: there are no more sessions than contacts of each")
+	errFew         = errors.New("bench: there are fewer than two sessions for each pair")
+	errFewContacts = errors.New("bench: there must be more sessions than contacts of each")
 )
 
 // Message lets pairs of clients exchange messages.
-func (f *Clients) Message(ctx context.Context, cfg MessageConfig) (MessageResult, error) {
+func (cs *Clients) Message(ctx context.Context, cfg MessageConfig) (MessageResult, error) {
 	if cfg.Warmup <= 0 {
 		cfg.Warmup = time.Second
 	}
 	if cfg.Duration <= 0 {
 		cfg.Duration = 10 * time.Second
 	}
-	clients := f.All()
+	clients := cs.All()
 	if cfg.Pairs <= 0 || len(clients) < 2*cfg.Pairs {
 		return MessageResult{}, errFew
 	}
-	t := &talk{peers: make(map[*Client]string, 2*cfg.Pairs), answer: cfg.Rate == 0, counts: make([]paddedCount, f.cfg.Loops)}
-	for range f.cfg.Loops {
+	t := &conversation{peers: make(map[*Client]string, 2*cfg.Pairs), answer: cfg.Rate == 0, counts: make([]paddedCount, cs.cfg.Loops)}
+	for range cs.cfg.Loops {
 		t.hists = append(t.hists, newHistogram())
 	}
 	for i := range cfg.Pairs {
 		a, b := clients[2*i], clients[2*i+1]
 		t.peers[a], t.peers[b] = b.FullJID(), a.FullJID()
 	}
-	if err := f.sync(ctx); err != nil {
+	if err := cs.sync(ctx); err != nil {
 		return MessageResult{}, err
 	}
-	f.listen(t.received)
-	defer f.listen(nil)
-	f.enter(phaseWarmup, nil)
+	cs.setOnStanza(t.received)
+	defer cs.setOnStanza(nil)
+	cs.enter(phaseWarmup, nil)
 	ctx, cancel := context.WithTimeout(ctx, cfg.Warmup+cfg.Duration)
 	defer cancel()
 	if t.answer {
@@ -152,11 +152,11 @@ func (f *Clients) Message(ctx context.Context, cfg MessageConfig) (MessageResult
 	} else {
 		go t.atRate(ctx, clients[:2*cfg.Pairs], cfg.Rate)
 	}
-	return t.measure(ctx, f, cfg)
+	return t.measure(ctx, cs, cfg)
 }
 
-// atRate sends messages at a steady pace, whether they are answered or not.
-func (t *talk) atRate(ctx context.Context, clients []*Client, rate float64) {
+// atRate sends messages at a constant rate, without waiting for replies.
+func (t *conversation) atRate(ctx context.Context, clients []*Client, rate float64) {
 	const tick = 5 * time.Millisecond
 	start := time.Now()
 	sent := 0
@@ -174,10 +174,10 @@ func (t *talk) atRate(ctx context.Context, clients []*Client, rate float64) {
 	}
 }
 
-// measure counts what arrives once the warm-up is over.
-func (t *talk) measure(ctx context.Context, f *Clients, cfg MessageConfig) (MessageResult, error) {
-	_ = rest(ctx, cfg.Warmup)
-	f.enter(phaseMessages, func() int64 { return total(t.counts) })
+// measure counts deliveries after the warm-up.
+func (t *conversation) measure(ctx context.Context, cs *Clients, cfg MessageConfig) (MessageResult, error) {
+	_ = sleep(ctx, cfg.Warmup)
+	cs.enter(phaseMessages, func() int64 { return total(t.counts) })
 	before, err := serverUsage(cfg.ServerPID)
 	if err != nil {
 		return MessageResult{}, err
@@ -191,7 +191,7 @@ func (t *talk) measure(ctx context.Context, f *Clients, cfg MessageConfig) (Mess
 	if err != nil {
 		return MessageResult{}, err
 	}
-	r := MessageResult{Pairs: cfg.Pairs, Sessions: len(f.All()), Messages: total(t.counts), Latency: summary(t.hists)}
+	r := MessageResult{Pairs: cfg.Pairs, Sessions: len(cs.All()), Messages: total(t.counts), Latency: summary(t.hists)}
 	r.PerSecond = float64(r.Messages) / took.Seconds()
 	r.ServerCPU = (after.CPU - before.CPU).Seconds()
 	if r.Messages > 0 {
@@ -205,7 +205,7 @@ func (t *talk) measure(ctx context.Context, f *Clients, cfg MessageConfig) (Mess
 	return r, nil
 }
 
-// derive computes what follows from the other figures.
+// derive computes the derived figures.
 func (r *MessageResult) derive() {
 	if r.Messages > 0 {
 		r.CPUPerMessage = 1e6 * r.ServerCPU / float64(r.Messages)
@@ -227,7 +227,7 @@ func (r *MessageResult) add(o MessageResult) {
 
 func (r *MessageResult) latency() *Latency { return &r.Latency }
 
-// serverUsage is ReadUsage, and nothing for no process.
+// serverUsage is ReadUsage, but returns a zero Usage for process 0.
 func serverUsage(pid int) (Usage, error) {
 	if pid == 0 {
 		return Usage{}, nil

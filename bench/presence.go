@@ -12,62 +12,62 @@ import (
 	"roost/parser"
 )
 
-// PresenceConfig says who sees whom, and how often they change.
+// PresenceConfig configures a run of Presence.
 type PresenceConfig struct {
 	Contacts  int           // mutual contacts of each client: its neighbours by number
-	Rate      float64       // changes of presence per second in all; default 100
-	Duration  time.Duration // counted; default 10 s
-	ServerPID int           // process whose CPU is counted; 0: none
+	Rate      float64       // total presence changes per second; default 100
+	Duration  time.Duration // measured time; default 10 s
+	ServerPID int           // process whose CPU time is measured; 0: none
 }
 
-// PresenceResult is what came of it.
+// PresenceResult is the result of Presence.
 type PresenceResult struct {
 	Sessions       int     `json:"sessions"`
 	Contacts       int     `json:"contacts"`
 	Changes        int64   `json:"changes"`
-	Delivered      int64   `json:"delivered"` // to contacts, not counting the echo
+	Delivered      int64   `json:"delivered"` // to contacts, without the echo to the sender
 	PerSecond      float64 `json:"per_second"`
 	ServerCPU      float64 `json:"server_cpu_s,omitempty"`               // seconds
 	CPUPerPresence float64 `json:"server_cpu_us_per_presence,omitempty"` // delivered
 	Latency        Latency `json:"latency"`
 }
 
-// quiet is how long nothing may come before befriending is taken to be over.
-const quiet = 2 * time.Second
+// quietPeriod is the time without deliveries after which they are taken to be complete.
+const quietPeriod = 2 * time.Second
 
-// befriend makes neighbours mutual contacts: everybody asks, and everybody
-// agrees. Contacts that exist already are left as they are by the server.
-func (f *Clients) befriend(ctx context.Context, contacts int) error {
+// befriend makes neighbours mutual contacts: each client requests subscriptions and
+// approves all requests. The server leaves existing contacts unchanged.
+func (cs *Clients) befriend(ctx context.Context, contacts int) error {
 	var last atomic.Int64
 	touch := func() { last.Store(time.Now().UnixNano()) }
 	touch()
-	f.listen(func(_ int, c *Client, el parser.Element) {
+	cs.setOnStanza(func(_ int, c *Client, el parser.Element) {
 		touch()
 		if string(el.Local()) == "presence" && string(el.Attr("type")) == "subscribe" {
 			c.send("<presence type='subscribed' to='" + string(parser.AppendEscaped(nil, el.Attr("from"))) + "'/>")
 		}
 	})
-	defer f.listen(nil)
-	clients := f.All()
+	defer cs.setOnStanza(nil)
+	clients := cs.All()
 	for i, c := range clients {
 		for d := 1; d <= contacts; d++ {
 			c.send("<presence type='subscribe' to='" + clients[neighbour(i, d, len(clients))].account.JID() + "'/>")
 		}
 		if i%50 == 0 {
-			if err := rest(ctx, 50*time.Millisecond); err != nil { // the server's outboxes are bounded
+			if err := sleep(ctx, 50*time.Millisecond); err != nil { // the server's outboxes are limited
 				return err
 			}
 		}
 	}
-	for time.Since(time.Unix(0, last.Load())) < quiet {
-		if err := rest(ctx, 100*time.Millisecond); err != nil {
+	for time.Since(time.Unix(0, last.Load())) < quietPeriod {
+		if err := sleep(ctx, 100*time.Millisecond); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// neighbour is the d-th contact of client i of n, on both sides of it in turn.
+// neighbour returns the d-th contact of client i of n, alternating between both sides.
 func neighbour(i, d, n int) int {
 	away := (d + 1) / 2
 	if d%2 == 0 {
@@ -76,7 +76,7 @@ func neighbour(i, d, n int) int {
 	return ((i+away)%n + n) % n
 }
 
-func rest(ctx context.Context, d time.Duration) error {
+func sleep(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -85,32 +85,32 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Presence makes contacts, and then has clients change their presence.
-func (f *Clients) Presence(ctx context.Context, cfg PresenceConfig) (PresenceResult, error) {
+// Presence makes clients contacts of each other and then lets them change their presence.
+func (cs *Clients) Presence(ctx context.Context, cfg PresenceConfig) (PresenceResult, error) {
 	if cfg.Rate <= 0 {
 		cfg.Rate = 100
 	}
 	if cfg.Duration <= 0 {
 		cfg.Duration = 10 * time.Second
 	}
-	clients := f.All()
+	clients := cs.All()
 	r := PresenceResult{Sessions: len(clients), Contacts: cfg.Contacts}
 	if len(clients) < cfg.Contacts+1 {
 		return r, errFewContacts
 	}
-	f.enter(phaseContacts, nil)
-	if err := f.befriend(ctx, cfg.Contacts); err != nil {
+	cs.enter(phaseContacts, nil)
+	if err := cs.befriend(ctx, cfg.Contacts); err != nil {
 		return r, err
 	}
-	if err := f.sync(ctx); err != nil {
+	if err := cs.sync(ctx); err != nil {
 		return r, err
 	}
-	hists := make([]*hdrhistogram.Histogram, f.cfg.Loops)
-	counts := make([]paddedCount, f.cfg.Loops)
+	hists := make([]*hdrhistogram.Histogram, cs.cfg.Loops)
+	counts := make([]paddedCount, cs.cfg.Loops)
 	for i := range hists {
 		hists[i] = newHistogram()
 	}
-	f.listen(func(loop int, c *Client, el parser.Element) {
+	cs.setOnStanza(func(loop int, c *Client, el parser.Element) {
 		if string(el.Local()) != "presence" || bytes.Equal(el.Attr("from"), []byte(c.FullJID())) {
 			return
 		}
@@ -120,15 +120,15 @@ func (f *Clients) Presence(ctx context.Context, cfg PresenceConfig) (PresenceRes
 			counts[loop].n.Add(1)
 		}
 	})
-	defer f.listen(nil)
-	f.enter(phasePresence, func() int64 { return total(counts) })
+	defer cs.setOnStanza(nil)
+	cs.enter(phasePresence, func() int64 { return total(counts) })
 	before, err := serverUsage(cfg.ServerPID)
 	if err != nil {
 		return r, err
 	}
 	start := time.Now()
-	r.Changes = f.changes(ctx, clients, cfg)
-	f.arrive(ctx, counts, r.Changes*int64(neighbours(cfg.Contacts, len(clients))))
+	r.Changes = cs.changePresence(ctx, clients, cfg)
+	cs.awaitDelivery(ctx, counts, r.Changes*int64(neighbours(cfg.Contacts, len(clients))))
 	after, err := serverUsage(cfg.ServerPID)
 	if err != nil {
 		return r, err
@@ -141,7 +141,7 @@ func (f *Clients) Presence(ctx context.Context, cfg PresenceConfig) (PresenceRes
 	return r, ctx.Err()
 }
 
-// derive computes what follows from the other figures.
+// derive computes the derived figures.
 func (r *PresenceResult) derive() {
 	if r.Delivered > 0 {
 		r.CPUPerPresence = 1e6 * r.ServerCPU / float64(r.Delivered)
@@ -160,12 +160,12 @@ func (r *PresenceResult) add(o PresenceResult) {
 
 func (r *PresenceResult) latency() *Latency { return &r.Latency }
 
-// arrive waits until so many presences have been delivered, or none for some time:
-// how long the last ones take depends on the machine.
-func (f *Clients) arrive(ctx context.Context, counts []paddedCount, want int64) {
+// awaitDelivery waits until this many presence stanzas have been delivered, or none for
+// quietPeriod.
+func (cs *Clients) awaitDelivery(ctx context.Context, counts []paddedCount, want int64) {
 	have, last := total(counts), time.Now()
-	for have < want && time.Since(last) < quiet {
-		if rest(ctx, 10*time.Millisecond) != nil {
+	for have < want && time.Since(last) < quietPeriod {
+		if sleep(ctx, 10*time.Millisecond) != nil {
 			return
 		}
 		if n := total(counts); n > have {
@@ -174,13 +174,13 @@ func (f *Clients) arrive(ctx context.Context, counts []paddedCount, want int64) 
 	}
 }
 
-// neighbours is the number of contacts of each of n clients when each has asked that
-// many: contacts are mutual, so that there is one on each side.
+// neighbours returns the number of contacts of each of n clients if each requests the
+// given number: contacts are mutual, so there is one on each side.
 func neighbours(contacts, n int) int { return min(2*((contacts+1)/2), n-1) }
 
-// changes has one client after another change its presence. It leaves some time for
-// deliveries to contacts from an earlier run, of which arrive does not know.
-func (f *Clients) changes(ctx context.Context, clients []*Client, cfg PresenceConfig) (sent int64) {
+// changePresence lets one client after another change its presence. It leaves some time
+// for deliveries to contacts from an earlier run, which awaitDelivery does not expect.
+func (cs *Clients) changePresence(ctx context.Context, clients []*Client, cfg PresenceConfig) (sent int64) {
 	const tick = 5 * time.Millisecond
 	start := time.Now()
 	for time.Since(start) < cfg.Duration {
@@ -189,10 +189,10 @@ func (f *Clients) changes(ctx context.Context, clients []*Client, cfg PresenceCo
 			b = strconv.AppendInt(b, time.Now().UnixNano(), 10)
 			clients[int(sent)%len(clients)].write(append(b, " .</status></presence>"...))
 		}
-		if rest(ctx, tick) != nil {
+		if sleep(ctx, tick) != nil {
 			return sent
 		}
 	}
-	_ = rest(ctx, 200*time.Millisecond)
+	_ = sleep(ctx, 200*time.Millisecond)
 	return sent
 }

@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// Usage is what a process has used so far.
+// Usage is the resource usage of a process.
 type Usage struct {
 	RSS int64         // resident memory, bytes
 	CPU time.Duration // user and system time, all threads
 }
 
-// clockTick is the unit of CPU time in /proc: USER_HZ is 100 on every
-// architecture that Go knows.
+// clockTick is the unit of CPU time in /proc: USER_HZ is 100 on every architecture that
+// Go supports.
 const clockTick = time.Second / 100
 
-// ReadUsage asks the kernel what process pid has used.
+// ReadUsage reads the usage of process pid from /proc.
 func ReadUsage(pid int) (Usage, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -30,7 +30,7 @@ func ReadUsage(pid int) (Usage, error) {
 	// anything.
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 22 {
-		return Usage{}, errors.New("bench: /proc/PID/stat is shorter than it should be")
+		return Usage{}, errors.New("bench: /proc/PID/stat has too few fields")
 	}
 	var n [3]int64
 	for i, at := range []int{11, 12, 21} { // utime, stime, rss

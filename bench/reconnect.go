@@ -5,44 +5,44 @@ import (
 	"time"
 )
 
-// ReconnectConfig says how many clients are dropped and come back.
+// ReconnectConfig configures a run of Reconnect.
 type ReconnectConfig struct {
-	Sessions  int // in all
-	ServerPID int // process whose CPU is counted; 0: none
+	Sessions  int // number of clients
+	ServerPID int // process whose CPU time is measured; 0: none
 }
 
-// ReconnectResult is how that went.
+// ReconnectResult is the result of Reconnect.
 type ReconnectResult struct {
 	Sessions    int      `json:"sessions"`
 	Failed      int      `json:"failed"`
 	Errors      []string `json:"errors,omitempty"`
-	Seconds     float64  `json:"seconds"` // from the drop until all were back
+	Seconds     float64  `json:"seconds"` // from the drop until all clients were available again
 	PerSecond   float64  `json:"per_second"`
 	ServerCPU   float64  `json:"server_cpu_s,omitempty"`            // seconds
-	CPUPerLogin float64  `json:"server_cpu_us_per_login,omitempty"` // with what the drop itself cost
+	CPUPerLogin float64  `json:"server_cpu_us_per_login,omitempty"` // including the cost of the drop
 	PeakRSS     int64    `json:"server_peak_rss,omitempty"`         // bytes, sampled twice a second
-	Latency     Latency  `json:"latency"`                           // of a login
+	Latency     Latency  `json:"latency"`                           // of one login
 }
 
-// Reconnect logs clients in, drops all of them at once, as when a network fails,
-// and logs them in again as fast as it goes. The fleet has as many accounts.
-func (f *Clients) Reconnect(ctx context.Context, cfg ReconnectConfig) (ReconnectResult, error) {
+// Reconnect logs clients in, drops all of them at once, as when a network fails, and logs
+// them in again as fast as possible. Config.Accounts must equal cfg.Sessions.
+func (cs *Clients) Reconnect(ctx context.Context, cfg ReconnectConfig) (ReconnectResult, error) {
 	r := ReconnectResult{Sessions: cfg.Sessions}
-	if err := f.Login(ctx, cfg.Sessions); err != nil {
+	if err := cs.Login(ctx, cfg.Sessions); err != nil {
 		return r, err
 	}
-	if err := f.sync(ctx); err != nil {
+	if err := cs.sync(ctx); err != nil {
 		return r, err
 	}
 	before, err := serverUsage(cfg.ServerPID)
 	if err != nil {
 		return r, err
 	}
-	hist := f.timeLogins()
-	stop := sampleMemory(cfg.ServerPID, func() int { return f.Status().Online })
+	hist := cs.timeLogins()
+	stop := sampleMemory(cfg.ServerPID, func() int { return cs.Status().Online })
 	start := time.Now()
-	f.Drop(cfg.Sessions)
-	if err := f.Login(ctx, cfg.Sessions); err != nil {
+	cs.Drop(cfg.Sessions)
+	if err := cs.Login(ctx, cfg.Sessions); err != nil {
 		r.Errors = append(r.Errors, err.Error())
 	}
 	r.Seconds = time.Since(start).Seconds()
@@ -51,7 +51,7 @@ func (f *Clients) Reconnect(ctx context.Context, cfg ReconnectConfig) (Reconnect
 	if err != nil {
 		return r, err
 	}
-	r.Failed = f.Status().Failed
+	r.Failed = cs.Status().Failed
 	r.ServerCPU = (after.CPU - before.CPU).Seconds()
 	for _, s := range samples {
 		r.PeakRSS = max(r.PeakRSS, s.RSS)
@@ -61,7 +61,7 @@ func (f *Clients) Reconnect(ctx context.Context, cfg ReconnectConfig) (Reconnect
 	return r, ctx.Err()
 }
 
-// derive computes what follows from the other figures.
+// derive computes the derived figures.
 func (r *ReconnectResult) derive() {
 	n := float64(r.Sessions - r.Failed)
 	r.PerSecond = n / r.Seconds

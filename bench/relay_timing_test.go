@@ -42,8 +42,8 @@ func startRelay(t testing.TB) (address string, pid int) {
 	return address, cmd.Process.Pid
 }
 
-// relayFleet is n clients that the relay has paired in their order.
-func relayFleet(t testing.TB, address string, n int) *Clients {
+// relayClients is n clients that the relay has paired in their order.
+func relayClients(t testing.TB, address string, n int) *Clients {
 	t.Helper()
 	f, err := NewClients(Config{Target: address, Raw: true, From: true, InFlight: 1})
 	if err != nil {
@@ -56,12 +56,12 @@ func relayFleet(t testing.TB, address string, n int) *Clients {
 	return f
 }
 
-// TestRelayFleet: the same clients talk to each other through the bare relay, and
-// the bytes that arrive are as many as those that a server delivers.
-func TestRelayFleet(t *testing.T) {
+// TestRelayClients: the same clients exchange messages through the relay, and the bytes
+// that arrive are as many as those that a server delivers.
+func TestRelayClients(t *testing.T) {
 	address, _ := startRelay(t)
-	through := relayFleet(t, address, 20)
-	server := newFleet(t, Config{Target: startRoost(t, 20).starttls, From: true})
+	through := relayClients(t, address, 20)
+	server := newTestClients(t, Config{Target: startRoost(t, 20).starttls, From: true})
 	if err := server.Login(t.Context(), 20); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func BenchmarkRelay(b *testing.B) {
 				b.Fatal(err)
 			}
 			address, pid := startRelay(b)
-			through := relayFleet(b, address, 2*pairs)
+			through := relayClients(b, address, 2*pairs)
 			if file := os.Getenv("ROOST_BENCH_CPU"); file != "" {
 				go r.save(file, "profile?seconds=30")
 			}
@@ -127,5 +127,6 @@ func BenchmarkRelay(b *testing.B) {
 	}
 }
 
-// quiet lets what is under way arrive, so that the next conversation is its own.
-func (f *Clients) quiet() { time.Sleep(300 * time.Millisecond) }
+// quiet waits until messages in flight have arrived, so that they do not count in the
+// next run.
+func (cs *Clients) quiet() { time.Sleep(300 * time.Millisecond) }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func newFleet(t *testing.T, cfg Config) *Clients {
+func newTestClients(t *testing.T, cfg Config) *Clients {
 	t.Helper()
 	f, err := NewClients(cfg)
 	if err != nil {
@@ -33,7 +33,7 @@ func TestScenarios(t *testing.T) {
 			cfg.Target = r.direct
 		}
 		t.Run("idle "+string(tls), func(t *testing.T) {
-			got, err := newFleet(t, cfg).Idle(t.Context(), IdleConfig{
+			got, err := newTestClients(t, cfg).Idle(t.Context(), IdleConfig{
 				Sessions: 20, Base: 5, Rate: 200, Settle: 10 * time.Millisecond, Hold: 300 * time.Millisecond, Ping: 100 * time.Millisecond, ServerPID: pid,
 			})
 			if err != nil || got.Failed != 0 || got.Lost != 0 || got.Sessions != 20 || got.RSS <= 0 {
@@ -41,7 +41,7 @@ func TestScenarios(t *testing.T) {
 			}
 		})
 		t.Run("message "+string(tls), func(t *testing.T) {
-			f := newFleet(t, cfg)
+			f := newTestClients(t, cfg)
 			if err := f.Login(t.Context(), 20); err != nil {
 				t.Fatal(err)
 			}
@@ -57,14 +57,14 @@ func TestScenarios(t *testing.T) {
 		t.Run("login "+string(tls), func(t *testing.T) {
 			cfg := cfg
 			cfg.Accounts = 10 // and so many logins at once: none of them ends another
-			got, err := newFleet(t, cfg).LoginStorm(t.Context(), LoginConfig{Count: 300, ServerPID: pid})
+			got, err := newTestClients(t, cfg).LoginStorm(t.Context(), LoginConfig{Count: 300, ServerPID: pid})
 			if err != nil || got.Failed != 0 || got.Logins != 300 || got.PerSecond <= 0 || got.Latency.P50 <= 0 {
 				t.Errorf("%+v, %v", got, err)
 			}
 		})
 	}
 	t.Run("presence", func(t *testing.T) {
-		f := newFleet(t, Config{Target: r.starttls})
+		f := newTestClients(t, Config{Target: r.starttls})
 		if err := f.Login(t.Context(), 10); err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +76,7 @@ func TestScenarios(t *testing.T) {
 		}
 	})
 	t.Run("reconnect", func(t *testing.T) {
-		f := newFleet(t, Config{Target: r.starttls, Accounts: 20})
+		f := newTestClients(t, Config{Target: r.starttls, Accounts: 20})
 		got, err := f.Reconnect(t.Context(), ReconnectConfig{Sessions: 20, ServerPID: pid})
 		if err != nil || got.Failed != 0 || got.Seconds <= 0 || got.Latency.P50 <= 0 {
 			t.Errorf("%+v, %v", got, err)
@@ -86,13 +86,13 @@ func TestScenarios(t *testing.T) {
 		}
 	})
 	t.Run("wrong password", func(t *testing.T) {
-		err := newFleet(t, Config{Target: r.starttls, Password: "wrong"}).Login(t.Context(), 2)
+		err := newTestClients(t, Config{Target: r.starttls, Password: "wrong"}).Login(t.Context(), 2)
 		if !errors.Is(err, ErrLogin) || !strings.Contains(err.Error(), "not-authorized") {
 			t.Errorf("%v", err)
 		}
 	})
 	t.Run("too few", func(t *testing.T) {
-		f := newFleet(t, Config{Target: r.starttls})
+		f := newTestClients(t, Config{Target: r.starttls})
 		if _, err := f.Message(t.Context(), MessageConfig{Pairs: 1}); !errors.Is(err, errFew) {
 			t.Errorf("%v", err)
 		}
@@ -107,7 +107,7 @@ func TestNobodyListens(t *testing.T) {
 	}
 	addr := l.Addr().String()
 	_ = l.Close()
-	f := newFleet(t, Config{Target: addr})
+	f := newTestClients(t, Config{Target: addr})
 	if err := f.Login(t.Context(), 3); err == nil || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("%v", err)
 	}

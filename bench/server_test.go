@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"testing"
 
-	"roost/bench/ring"
+	"roost/bench/contacts"
 	"roost/store/stores"
 )
 
@@ -36,7 +36,7 @@ func startRoost(t testing.TB, accounts int, args ...string) *roost {
 
 // startRoostWith gives each account this many mutual contacts, its neighbours by
 // number.
-func startRoostWith(t testing.TB, accounts, contacts int, args ...string) *roost {
+func startRoostWith(t testing.TB, accounts, perAccount int, args ...string) *roost {
 	t.Helper()
 	dir := t.TempDir()
 	program := filepath.Join(dir, "roost")
@@ -53,8 +53,8 @@ func startRoostWith(t testing.TB, accounts, contacts int, args ...string) *roost
 	if out, err := imp.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if contacts > 0 {
-		if err := ring.Fill(t.Context(), stores.Default(data), "localhost", accounts, contacts); err != nil {
+	if perAccount > 0 {
+		if err := contacts.Fill(t.Context(), stores.Default(data), "localhost", accounts, perAccount); err != nil {
 			t.Fatal(err)
 		}
 	}

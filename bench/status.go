@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// Status is how far a fleet has come.
+// Status is the progress of Clients.
 type Status struct {
-	Phase  string `json:"phase"`  // what it does now
+	Phase  string `json:"phase"`  // the current phase
 	Online int    `json:"online"` // clients that are available
 	Failed int    `json:"failed"` // clients that could not log in
 	Lost   int    `json:"lost"`   // clients that were available and were disconnected
-	Done   int64  `json:"done"`   // of what the phase counts: messages or presences that arrived, logins
+	Done   int64  `json:"done"`   // what the phase counts: delivered messages or presence stanzas, or logins
 }
 
-// plus is the status of two fleets.
+// plus returns the sum of two statuses.
 func (s Status) plus(o Status) Status {
 	if s.Phase == "" {
 		s.Phase = o.Phase
@@ -30,7 +30,7 @@ func (s Status) plus(o Status) Status {
 // Phases of scenarios.
 const (
 	phaseLogin    = "logging in"
-	phaseSettle   = "resting"
+	phaseSettle   = "settling"
 	phaseIdle     = "idle"
 	phaseWarmup   = "warming up"
 	phaseMessages = "messages"
@@ -39,34 +39,35 @@ const (
 	phaseWait     = "waiting for the other processes"
 )
 
-// enter begins a phase; done counts what it is about, nil where there is nothing.
-func (f *Clients) enter(phase string, done func() int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.status.Phase, f.done = phase, done
+// enter starts a phase; done returns the value of Status.Done, nil if there is none.
+func (cs *Clients) enter(phase string, done func() int64) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.status.Phase, cs.done = phase, done
 }
 
-// Status is how far the fleet has come. It may be called at any time.
-func (f *Clients) Status() Status {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	s := f.status
-	if f.done != nil {
-		s.Done = f.done()
+// Status returns the progress. It may be called at any time.
+func (cs *Clients) Status() Status {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	s := cs.status
+	if cs.done != nil {
+		s.Done = cs.done()
 	}
 	return s
 }
 
-// sync waits until all processes that share a scenario have come here.
-func (f *Clients) sync(ctx context.Context) error {
-	if f.cfg.Sync == nil {
+// sync waits until all processes that share a scenario have called it.
+func (cs *Clients) sync(ctx context.Context) error {
+	if cs.cfg.Sync == nil {
 		return ctx.Err()
 	}
-	f.enter(phaseWait, nil)
-	return f.cfg.Sync(ctx)
+	cs.enter(phaseWait, nil)
+	return cs.cfg.Sync(ctx)
 }
 
-// Every calls f again and again until stop, which returns when f is not running.
+// Every calls f at intervals of d until stop is called. stop returns when f is not
+// running.
 func Every(d time.Duration, f func()) (stop func()) {
 	end := make(chan struct{})
 	var wg sync.WaitGroup
@@ -87,11 +88,11 @@ func Every(d time.Duration, f func()) (stop func()) {
 	}
 }
 
-// sampleEvery is how often the server's memory is read.
+// sampleEvery is the interval at which the server's memory is read.
 const sampleEvery = 500 * time.Millisecond
 
-// sampleMemory reads the memory of process pid, 0 for none, at each number of
-// clients online that it sees; the answer ends that and returns the samples.
+// sampleMemory samples the memory of process pid, 0 for none, over the number of clients
+// online. The returned function stops the sampling and returns the samples.
 func sampleMemory(pid int, online func() int) (end func() []Sample) {
 	var samples []Sample
 	stop := Every(sampleEvery, func() {

@@ -14,35 +14,36 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// A workers is several processes that do parts of one scenario in step: one process
-// may open only so many files. Each worker writes reports, a JSON object a line, to
-// its standard output, and reads a line when it may go on from where all have come.
+// A scenario can be shared by several synchronized worker processes, because one process
+// may open only a limited number of files. Each worker writes reports, one JSON object
+// per line, to its standard output, and reads a line from its standard input when all
+// workers have reached a synchronization point.
 
-// report is what a worker says: one of its fields.
+// report is one message of a worker. One of its fields is set.
 type report struct {
 	Status    *Status                `json:"status,omitempty"`
-	Wait      bool                   `json:"wait,omitempty"` // for the other processes
+	Wait      bool                   `json:"wait,omitempty"` // waits for the other processes
 	Result    json.RawMessage        `json:"result,omitempty"`
 	Histogram *hdrhistogram.Snapshot `json:"histogram,omitempty"` // of the result's latencies
 	Error     string                 `json:"error,omitempty"`
 }
 
-// Result is what each scenario measures.
+// Result is implemented by the results of all scenarios.
 type Result[R any] interface {
 	*R
-	add(o R) // joins what another process measured at the same time
+	add(o R) // adds the result of another process
 	latency() *Latency
 }
 
-// Worker is this process's side, in a worker process.
+// Worker is a worker process's connection to the process that started it.
 type Worker struct {
 	mu      sync.Mutex
 	out     *json.Encoder
 	release chan struct{}
 }
 
-// NewWorker returns a worker that speaks over in and out. cancel is called when the
-// workers is gone.
+// NewWorker returns a Worker that communicates over in and out. It calls cancel when in
+// ends.
 func NewWorker(in io.Reader, out io.Writer, cancel func()) *Worker {
 	w := &Worker{out: json.NewEncoder(out), release: make(chan struct{})}
 	go func() {
@@ -60,7 +61,7 @@ func (w *Worker) say(r report) error {
 	return w.out.Encode(r)
 }
 
-// Sync is for clients's Config.
+// Sync implements Config.Sync.
 func (w *Worker) Sync(ctx context.Context) error {
 	if err := w.say(report{Wait: true}); err != nil {
 		return err
@@ -73,9 +74,9 @@ func (w *Worker) Sync(ctx context.Context) error {
 	}
 }
 
-// Work runs a worker's part of a scenario, which has clients with this worker's
-// Sync, and reports what comes of it. It returns when all workers have come so far:
-// nobody's clients leave while others are measuring.
+// Work runs a worker's part of a scenario with clients that use this worker's Sync, and
+// reports the result. It returns when all workers have finished, so that no clients leave
+// while others are measuring.
 func Work[R any, P Result[R]](ctx context.Context, w *Worker, f *Clients, part func() (R, error)) error {
 	stop := Every(statusEvery, func() { s := f.Status(); _ = w.say(report{Status: &s}) })
 	r, err := part()
@@ -97,10 +98,10 @@ func Work[R any, P Result[R]](ctx context.Context, w *Worker, f *Clients, part f
 	return w.Sync(ctx)
 }
 
-// statusEvery is how often workers tell how far they are.
+// statusEvery is the interval at which workers report their status.
 const statusEvery = 400 * time.Millisecond
 
-// Workers are the worker processes of a scenario, seen from the process that started
+// Workers are the worker processes of a scenario, as seen by the process that started
 // them.
 type Workers struct {
 	workers []*workerProcess
@@ -119,10 +120,10 @@ type workerProcess struct {
 type workerReport struct {
 	report
 	from int
-	err  error // of reading: the worker is gone
+	err  error // read error: the worker has ended
 }
 
-// StartWorkers starts the workers. Their processes end with ctx.
+// StartWorkers starts n workers. Their processes end when ctx is done.
 func StartWorkers(ctx context.Context, n int, command func(ctx context.Context, i int) *exec.Cmd) (*Workers, error) {
 	c := &Workers{reports: make(chan workerReport), statuses: make([]Status, n)}
 	for i := range n {
@@ -165,7 +166,7 @@ func (c *Workers) listen(ctx context.Context, i int, from *json.Decoder) {
 	}
 }
 
-// Status is how far they all have come.
+// Status returns the sum of all workers' statuses.
 func (c *Workers) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -176,17 +177,17 @@ func (c *Workers) Status() Status {
 	return sum
 }
 
-// Merge leads the workers through their scenario and makes one result of theirs.
-// server is the process that they measure, 0 for none.
+// Merge coordinates the workers through their scenario and merges their results into one.
+// server is the process ID of the measured server, 0 for none.
 func Merge[R any, P Result[R]](ctx context.Context, c *Workers, server int) (R, error) {
 	stop := sampleMemory(server, func() int { return c.Status().Online })
 	sum, err := coordinate[R, P](ctx, c)
 	samples := stop()
-	if g, ok := any(&sum).(grower); ok {
+	if g, ok := any(&sum).(memorySeries); ok {
 		g.grew(samples)
 	}
 	for _, w := range c.workers {
-		_ = w.in.Close() // a worker that still runs ends with that
+		_ = w.in.Close() // ends a worker that still runs
 		if e := w.cmd.Wait(); e != nil && err == nil {
 			err = fmt.Errorf("bench: a process failed: %w", e)
 		}
@@ -194,9 +195,9 @@ func Merge[R any, P Result[R]](ctx context.Context, c *Workers, server int) (R, 
 	return sum, err
 }
 
-// grower is a result that shows the server's memory over the clients of all
+// memorySeries is a result with the server's memory over the number of clients of all
 // processes.
-type grower interface{ grew(samples []Sample) }
+type memorySeries interface{ grew(samples []Sample) }
 
 func coordinate[R any, P Result[R]](ctx context.Context, c *Workers) (sum R, err error) {
 	waiting, results := 0, 0
@@ -238,11 +239,11 @@ func coordinate[R any, P Result[R]](ctx context.Context, c *Workers) (sum R, err
 	}
 }
 
-// release has the workers go on.
+// release lets the workers continue.
 func (c *Workers) release() error {
 	for _, w := range c.workers {
 		if _, err := io.WriteString(w.in, "\n"); err != nil {
-			return fmt.Errorf("bench: a process is gone: %w", err)
+			return fmt.Errorf("bench: a process has ended: %w", err)
 		}
 	}
 	return nil

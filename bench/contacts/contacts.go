@@ -1,6 +1,6 @@
-// Package ring makes accounts each other's contacts, so that servers can be
-// measured with rosters: account i knows those whose numbers are next to its own.
-package ring
+// Package contacts makes accounts contacts of each other, to measure servers with
+// rosters. The contacts of account i are the accounts with the closest numbers.
+package contacts
 
 import (
 	"context"
@@ -11,11 +11,11 @@ import (
 	"roost/store/stores"
 )
 
-// Name is what every contact is called in the roster.
+// Name is the name of every contact in the roster.
 const Name = "A Friend"
 
-// Neighbours are the numbers of account i's contacts, of n accounts: i-1, i+1,
-// i-2 and so on, around the ring. Who is a neighbour has one.
+// Neighbours returns the numbers of account i's contacts among n accounts: i-1, i+1, i-2
+// and so on, modulo n. The relation is symmetric.
 func Neighbours(i, n, contacts int) []int {
 	all := make([]int, contacts)
 	for d := range all {
@@ -24,7 +24,7 @@ func Neighbours(i, n, contacts int) []int {
 	return all
 }
 
-// away is the distance of the d-th neighbour: -1, 1, -2, 2, …
+// away returns the distance of the d-th neighbour: -1, 1, -2, 2, …
 func away(d int) int {
 	if d%2 == 0 {
 		return -(d/2 + 1)
@@ -32,7 +32,7 @@ func away(d int) int {
 	return d/2 + 1
 }
 
-// batch is how many rosters are changed in one transaction.
+// batch is the number of rosters changed in one transaction.
 const batch = 500
 
 // Fill writes the rosters of accounts user0@domain to user<n-1>@domain into the

@@ -1,11 +1,11 @@
-package ring
+package contacts
 
 import (
 	"slices"
 	"testing"
 )
 
-// TestNeighbours: everybody has as many as they should, and is on the roster of
+// TestNeighbours: each account has the requested number of contacts, and is a contact of
 // each of them.
 func TestNeighbours(t *testing.T) {
 	const n, contacts = 50, 10
@@ -20,7 +20,7 @@ func TestNeighbours(t *testing.T) {
 		}
 		for _, j := range all {
 			if !slices.Contains(Neighbours(j, n, contacts), i) {
-				t.Errorf("%d knows %d, who does not know it", i, j)
+				t.Errorf("%d is a contact of %d, but not the reverse", i, j)
 			}
 		}
 	}

@@ -6,24 +6,24 @@ import (
 	"strconv"
 )
 
-// Corpus is a stream as a server gets it: a header, first-level elements, and
-// the closing tag.
+// Corpus is a stream as a server receives it: a header, first-level elements, and the
+// closing tag.
 type Corpus struct {
 	Name    string
 	Data    []byte
 	Stanzas int // first-level elements
 }
 
-// DefaultSize is how many bytes a corpus is to have for measurements: far more
-// than caches and branch predictors remember.
+// DefaultSize is the size in bytes of a corpus for measurements: far more than caches and
+// branch predictors hold.
 const DefaultSize = 64 << 20
 
-// Names are the corpora that Generate makes.
+// Names lists the corpora that Generate can make.
 //
-//   - mix: what a server with phones on it gets, 618 bytes per element
+//   - mix: typical traffic of mobile clients, 618 bytes per element
 //   - small: pings, receipts, acknowledgements and short lines, 107 bytes
 //   - large: files in base64, 4 KB
-//   - utf8: talk in alphabets whose letters are two to four bytes
+//   - utf8: chat in scripts whose characters take two to four bytes
 var Names = []string{"mix", "small", "large", "utf8"}
 
 const (
@@ -32,7 +32,7 @@ const (
 	closing = "</stream:stream>"
 )
 
-// share is how often a kind of element occurs, in thousandths.
+// share is the frequency of a kind of element.
 type share struct {
 	of    int
 	write func(*generator)
@@ -53,11 +53,11 @@ var shares = map[string][]share{
 	"utf8":  {{820, (*generator).foreignTalk}, {100, (*generator).foreignChat}, {50, (*generator).chat}, {30, (*generator).receipt}},
 }
 
-// Generate makes a corpus of about size bytes, always the same.
+// Generate makes a corpus of about size bytes. The result is deterministic.
 func Generate(name string, size int) (Corpus, error) {
 	kinds, ok := shares[name]
 	if !ok {
-		return Corpus{}, fmt.Errorf("parsebench: there is no corpus %q", name)
+		return Corpus{}, fmt.Errorf("parsebench: unknown corpus %q", name)
 	}
 	g := &generator{r: rand.New(rand.NewPCG(0x726f6f7374, uint64(len(name))<<8|uint64(name[0])))}
 	g.b = append(make([]byte, 0, size+size/16+1<<16), header...)
@@ -75,14 +75,14 @@ func Generate(name string, size int) (Corpus, error) {
 	return c, nil
 }
 
-// generator writes elements one after another.
+// generator appends elements to a buffer.
 type generator struct {
 	r    *rand.Rand
 	b    []byte
 	acks int
 }
 
-// add appends text in which each '%' stands for the next of args.
+// add appends text, calling the next of args for each '%'.
 func (g *generator) add(text string, args ...func()) {
 	for i := 0; i < len(text); i++ {
 		if text[i] != '%' {
@@ -110,7 +110,7 @@ func (g *generator) letters(n int, of string) {
 	}
 }
 
-// id is an id as clients make them: random, or counted with a prefix.
+// id appends an id of the kinds that clients use: random, or a prefix and a counter.
 func (g *generator) id() {
 	switch g.r.IntN(4) {
 	case 0:
@@ -124,7 +124,7 @@ func (g *generator) id() {
 	}
 }
 
-// shortID is an id of a client that counts.
+// shortID appends a short prefix and a counter.
 func (g *generator) shortID() {
 	g.letters(2, alphanumeric[26:52])
 	g.b = strconv.AppendInt(g.b, int64(g.r.IntN(99999)), 10)

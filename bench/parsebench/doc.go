@@ -1,10 +1,10 @@
-// Package parsebench measures how fast XMPP traffic is parsed: by the parser of
-// this project with its vector kernel and without, by encoding/xml, and by expat
-// where it is installed. It makes the traffic, too: deterministic, never
-// repeating, and like what servers see.
+// Package parsebench measures how fast XMPP traffic is parsed by this project's parser,
+// with and without its vector kernel, by encoding/xml, and by expat if it is installed.
+// It also generates the traffic, which is deterministic, does not repeat, and resembles
+// real traffic.
 //
-// What is timed is what a server does with the bytes of a connection: they come
-// in pieces, are checked in full, and each first-level element is looked at.
-// Times are CPU time, because machines are shared; all implementations are timed
-// in turns, because machines change their speed.
+// It times what a server does with the bytes of a connection: they arrive in pieces and
+// are checked completely, and each first-level element is inspected. Times are CPU time,
+// because machines are shared. The implementations take turns, because the speed of
+// machines varies.
 package parsebench

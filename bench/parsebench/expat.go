@@ -15,9 +15,9 @@ import (
 //go:embed expat/expat.c
 var expatSource []byte
 
-// BuildExpat compiles the small program that times expat, into dir. It fails
-// where there is no C compiler or expat's header and library are not installed
-// (on Debian: gcc, libexpat1-dev).
+// BuildExpat compiles the small program that times expat into dir. It fails if there is
+// no C compiler, or if expat's header and library are not installed (on Debian: gcc,
+// libexpat1-dev).
 func BuildExpat(dir string) (program string, err error) {
 	compiler, err := exec.LookPath("cc")
 	if err != nil {
@@ -34,7 +34,7 @@ func BuildExpat(dir string) (program string, err error) {
 	return program, nil
 }
 
-// runExpat times expat, as the other implementations are timed.
+// runExpat times expat in the same way as the other implementations.
 func runExpat(c *Corpus, cfg *Config) (*timing, error) {
 	times := max(1, minPass/len(c.Data))
 	cmd := exec.Command(cfg.Expat, strconv.Itoa(cfg.Chunk), strconv.Itoa(times), strconv.Itoa(min(cfg.Rounds, slowest)))
@@ -50,7 +50,7 @@ func runExpat(c *Corpus, cfg *Config) (*timing, error) {
 		return nil, fmt.Errorf("parsebench: expat: %w", err)
 	}
 	if stanzas != int64(c.Stanzas) {
-		return nil, fmt.Errorf("finds %d elements, there are %d", stanzas, c.Stanzas)
+		return nil, fmt.Errorf("found %d elements, want %d", stanzas, c.Stanzas)
 	}
 	return &timing{name: Expat, best: time.Duration(ns), allocs: float64(allocs)}, nil
 }

@@ -28,7 +28,7 @@ func (g *generator) foreignTalk() {
 	g.add(`<message to='%' id='%' type='chat'><body>%</body><request xmlns='urn:xmpp:receipts'/></message>`, g.bare, g.id, g.foreignSentence(50+g.r.IntN(120)))
 }
 
-// chatTail is what clients put behind a body.
+// chatTail appends the elements that clients add after a body.
 func (g *generator) chatTail() {
 	if !g.chance(3) {
 		g.add(`<request xmlns='urn:xmpp:receipts'/>`)
@@ -176,7 +176,7 @@ func (g *generator) disco() {
 	g.add(`</query></iq>`)
 }
 
-// archived is a message from an archive: stanzas within a stanza.
+// archived is a message from an archive (XEP-0313), with a stanza inside a stanza.
 func (g *generator) archived() {
 	g.add(`<message id='%' to='%'><result xmlns='urn:xmpp:mam:2' queryid='%' id='%'><forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='%'/>`,
 		g.id, g.full, g.id, g.uuid, g.stamp)

@@ -10,14 +10,14 @@ import (
 	"roost/parser"
 )
 
-// limits are those of a server, but for the size of a stanza: a capture may come
-// from one that allows more.
+// limits are those of a server, except for the size of a stanza: a capture may come from
+// a server that allows more.
 var limits = parser.Limits{MaxStanza: 64 << 20}
 
 const nsStreams = "http://etherx.jabber.org/streams"
 
-// Load reads a capture of one direction of a stream: a header, first-level
-// elements, and maybe the closing tag. It is an error if the file is not that.
+// Load reads a capture of one direction of a stream: a header, first-level elements, and
+// optionally the closing tag. It returns an error if the file is anything else.
 func Load(file string) (Corpus, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -29,12 +29,12 @@ func Load(file string) (Corpus, error) {
 	}
 	c := Corpus{Name: filepath.Base(file), Data: data}
 	if err := c.check(); err != nil {
-		return Corpus{}, fmt.Errorf("%s is no XMPP capture: %w", file, err)
+		return Corpus{}, fmt.Errorf("%s is not an XMPP capture: %w", file, err)
 	}
 	return c, nil
 }
 
-// check parses the capture once, and counts.
+// check parses the capture once and counts its stanzas.
 func (c *Corpus) check() error {
 	if len(bytes.TrimSpace(c.Data)) == 0 {
 		return errors.New("it is empty")
@@ -66,7 +66,7 @@ func (c *Corpus) check() error {
 	case !p.Idle():
 		return fmt.Errorf("it ends within the element that begins at byte %d", begun)
 	case c.Stanzas == 0:
-		return errors.New("there is nothing in the stream")
+		return errors.New("the stream is empty")
 	}
 	return nil
 }

@@ -15,8 +15,8 @@ import (
 // first-level elements.
 type pass func(c *Corpus, chunk int) (stanzas int, err error)
 
-// parserPass is what a server does with this project's parser: Next until a
-// piece is used up, and of each element that is whole its expanded name.
+// parserPass uses this project's parser as a server does: it calls Next until a piece is
+// consumed, and reads the expanded name of each complete element.
 func parserPass(c *Corpus, chunk int) (stanzas int, err error) {
 	s := parser.NewScratch(limits)
 	var p parser.Parser
@@ -42,7 +42,7 @@ func parserPass(c *Corpus, chunk int) (stanzas int, err error) {
 	return stanzas, nil
 }
 
-// vectorPass and portablePass say which code fills the parser's windows.
+// vectorPass and portablePass choose the code that fills the parser's windows.
 func vectorPass(c *Corpus, chunk int) (int, error) {
 	defer parser.UseVector(parser.UseVector(true))
 	return parserPass(c, chunk)
@@ -53,7 +53,7 @@ func portablePass(c *Corpus, chunk int) (int, error) {
 	return parserPass(c, chunk)
 }
 
-// pieces is a reader that gives at most chunk bytes at once.
+// pieces is a reader that returns at most chunk bytes per call.
 type pieces struct {
 	bytes.Reader
 	chunk int
@@ -61,12 +61,11 @@ type pieces struct {
 
 func (p *pieces) Read(b []byte) (int, error) { return p.Reader.Read(b[:min(p.chunk, len(b))]) }
 
-// xmlPass is encoding/xml in its strict mode, with what it does about
-// namespaces and nesting.
+// xmlPass uses encoding/xml in strict mode, with its handling of namespaces and nesting.
 func xmlPass(c *Corpus, chunk int) (stanzas int, err error) {
 	p := &pieces{chunk: chunk}
 	p.Reset(c.Data)
-	// A reader that has no ReadByte: it is asked for pieces.
+	// Hide ReadByte, so that the decoder reads in pieces.
 	dec := xml.NewDecoder(struct{ io.Reader }{p})
 	for depth := 0; ; {
 		tok, err := dec.Token()
@@ -90,8 +89,8 @@ func xmlPass(c *Corpus, chunk int) (stanzas int, err error) {
 	}
 }
 
-// cpuTime is what this process has used so far, on all of its threads: what the
-// collector takes for an implementation counts as that implementation's.
+// cpuTime returns the CPU time of all threads of this process: the garbage collector's
+// time counts towards the implementation that caused it.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

@@ -2,7 +2,7 @@ package parsebench
 
 import "strings"
 
-// What names and sentences are made of.
+// Parts of names and sentences.
 var (
 	people = strings.Fields("romeo juliet mercutio benvolio tybalt nurse paris capulet montague rosaline balthasar sampson gregory peter abram" +
 		" hamlet ophelia horatio laertes gertrude polonius yorick viola orsino olivia sebastian malvolio feste maria toby andrew")
@@ -18,7 +18,7 @@ var (
 		" feet land side without boy once animal life enough took four head above kind began almost live page got earth need far hand high year mother" +
 		" light country father let night picture being study second soon story since white ever paper hard near sentence better best across during" +
 		" today however sure knew try told young sun thing whole hear example heard several change answer room sea against top turned learn point city")
-	// Greek, Russian, German, Chinese, Japanese, Arabic, Hindi, Korean, and pictures.
+	// Greek, Russian, German, Chinese, Japanese, Arabic, Hindi, Korean, and emoji.
 	foreign = [][]string{
 		strings.Fields("καλημέρα θάλασσα φίλε αύριο σπίτι δρόμος νύχτα ουρανός γράμμα ώρα λέξη ήλιος χρόνος βιβλίο μουσική πόλη καφές τραπέζι"),
 		strings.Fields("привет сегодня завтра хорошо конечно дорога вечер письмо время город музыка книга работа человек спасибо встреча вопрос ответ"),
@@ -47,7 +47,7 @@ func (g *generator) sentence(n int) func() {
 	}
 }
 
-// escapedSentence writes n words of somebody who quotes code.
+// escapedSentence writes n words with escaped characters, as in quoted code.
 func (g *generator) escapedSentence(n int) func() {
 	return func() {
 		for range n {
@@ -57,7 +57,7 @@ func (g *generator) escapedSentence(n int) func() {
 	}
 }
 
-// foreignSentence writes n words of one language, with a picture now and then.
+// foreignSentence writes n words of one language, with occasional emoji.
 func (g *generator) foreignSentence(n int) func() {
 	return func() {
 		of := foreign[g.r.IntN(len(foreign)-1)]

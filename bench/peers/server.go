@@ -26,20 +26,20 @@ import (
 	"text/template"
 	"time"
 
-	"roost/bench/ring"
+	"roost/bench/contacts"
 	"roost/store/stores"
 )
 
-// setup is what a server is started with.
+// setup is the configuration of a server.
 type setup struct {
 	roost         string // the program
-	dir           string // of the server's own; kept from one scenario to the next
+	dir           string // the server's own directory; kept from one scenario to the next
 	plain, direct int    // ports
 	accounts      int    // user0… with the password "secret"
 	contacts      int    // mutual ones of each account, its neighbours by number
 }
 
-// server is one that runs.
+// server is a running server.
 type server struct {
 	cmd *exec.Cmd
 	log *os.File
@@ -49,7 +49,7 @@ var starters = map[string]func(setup) (*server, error){
 	"roost": startRoost, "prosody": startProsody, "ejabberd": startEjabberd,
 }
 
-// run starts a program whose output goes to a file.
+// run starts a program with its output in a file.
 func (s setup) run(env []string, name string, args ...string) (*server, error) {
 	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
@@ -61,7 +61,7 @@ func (s setup) run(env []string, name string, args ...string) (*server, error) {
 	return &server{cmd, log}, cmd.Start()
 }
 
-// stop ends the server, and nothing else.
+// stop ends the server.
 func (s *server) stop() {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	done := make(chan struct{})
@@ -78,7 +78,7 @@ func (s *server) stop() {
 	_ = s.log.Close()
 }
 
-// wait waits until the ports are open: importing accounts takes its time.
+// wait waits until the ports are open; importing accounts takes some time.
 func (s *server) wait(ports ...int) error {
 	for end := time.Now().Add(10 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
 		open := 0
@@ -99,7 +99,7 @@ func (s *server) wait(ports ...int) error {
 	}
 }
 
-// fill writes a configuration.
+// fill writes a configuration file from a template.
 func (s setup) fill(name, text string, data any) (string, error) {
 	file := filepath.Join(s.dir, name)
 	var b bytes.Buffer
@@ -109,8 +109,8 @@ func (s setup) fill(name, text string, data any) (string, error) {
 	return file, os.WriteFile(file, b.Bytes(), 0o600)
 }
 
-// first reports whether the server is started for the first time, and makes its
-// directory then.
+// first reports whether the server is started for the first time, and creates its
+// directory if so.
 func (s setup) first() (bool, error) {
 	if _, err := os.Stat(s.dir); err == nil {
 		return false, nil
@@ -134,7 +134,7 @@ func startRoost(s setup) (*server, error) {
 		if out, err := imp.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%w: %s", err, out)
 		}
-		if err := ring.Fill(context.Background(), stores.Default(data), "localhost", s.accounts, s.contacts); err != nil {
+		if err := contacts.Fill(context.Background(), stores.Default(data), "localhost", s.accounts, s.contacts); err != nil {
 			return nil, err
 		}
 	}
@@ -165,8 +165,8 @@ func startProsody(s setup) (*server, error) {
 	return s.run(nil, "prosody", "-F", "--config", config)
 }
 
-// prosodyAccounts writes the accounts as Prosody's module auth_internal_hashed
-// keeps them. All have the same salt, which the clients do not care about.
+// prosodyAccounts writes the accounts in the format of Prosody's module
+// auth_internal_hashed. All have the same salt, which makes no difference to the clients.
 func (s setup) prosodyAccounts() error {
 	dir := filepath.Join(s.dir, "data", "localhost", "accounts")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -193,7 +193,7 @@ func (s setup) prosodyAccounts() error {
 	return nil
 }
 
-// prosodyRosters writes the rosters as Prosody's internal storage keeps them.
+// prosodyRosters writes the rosters in the format of Prosody's internal storage.
 func (s setup) prosodyRosters() error {
 	if s.contacts == 0 {
 		return nil
@@ -205,8 +205,8 @@ func (s setup) prosodyRosters() error {
 	for i := range s.accounts {
 		var b strings.Builder
 		b.WriteString("return {\n\t[false] = { [\"version\"] = 1; [\"pending\"] = {}; };\n")
-		for _, n := range ring.Neighbours(i, s.accounts, s.contacts) {
-			fmt.Fprintf(&b, "\t[\"user%d@localhost\"] = { [\"subscription\"] = \"both\"; [\"name\"] = %q; [\"groups\"] = {}; };\n", n, ring.Name)
+		for _, n := range contacts.Neighbours(i, s.accounts, s.contacts) {
+			fmt.Fprintf(&b, "\t[\"user%d@localhost\"] = { [\"subscription\"] = \"both\"; [\"name\"] = %q; [\"groups\"] = {}; };\n", n, contacts.Name)
 		}
 		b.WriteString("};\n")
 		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("user%d.dat", i)), []byte(b.String()), 0o600); err != nil {
@@ -242,7 +242,7 @@ func startEjabberd(s setup) (*server, error) {
 	return s.run(env, "erl", args...)
 }
 
-// erlLibs is where Debian keeps ejabberd's modules.
+// erlLibs returns the directory of ejabberd's modules on Debian.
 func erlLibs() string {
 	all, _ := filepath.Glob("/usr/lib/*/ejabberd-*")
 	if len(all) == 0 {
@@ -259,8 +259,8 @@ func (s setup) ejabberdAccounts(args, env []string) error {
 		fmt.Fprintf(&b, "<user name='user%d' password='secret'>", i)
 		if s.contacts > 0 {
 			b.WriteString("<query xmlns='jabber:iq:roster'>")
-			for _, n := range ring.Neighbours(i, s.accounts, s.contacts) {
-				fmt.Fprintf(&b, "<item jid='user%d@localhost' name='%s' subscription='both'/>", n, ring.Name)
+			for _, n := range contacts.Neighbours(i, s.accounts, s.contacts) {
+				fmt.Fprintf(&b, "<item jid='user%d@localhost' name='%s' subscription='both'/>", n, contacts.Name)
 			}
 			b.WriteString("</query>")
 		}

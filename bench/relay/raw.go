@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// raw is a read or a write.
+// raw makes a read or write system call.
 func raw(call uintptr, fd int, p []byte) (int, error) {
 	for {
 		n, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))

@@ -1,6 +1,6 @@
-// Package relay is the least that a server of messages can do: it moves bytes
-// between pairs of sockets, with nothing in between. What it costs is what the
-// kernel costs, and the limit that a server can be compared with.
+// Package relay does the minimum of what a message server does: it copies bytes between
+// pairs of sockets. It costs little more than the kernel's part, and is the lower limit
+// with which a server can be compared.
 package relay
 
 import (
@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Relay moves bytes: the first and the second connection that it accepts are a
-// pair, then the third and the fourth, and so on. When one of a pair ends, so does
-// the other.
+// Relay copies bytes between pairs of connections: the first and the second connection
+// that it accepts are a pair, then the third and the fourth, and so on. When one
+// connection of a pair ends, the other is closed.
 type Relay struct {
 	listener int
 	wake     int // an eventfd that ends the loops
@@ -27,7 +27,7 @@ type Relay struct {
 type end struct {
 	fd      int
 	other   *end
-	pending []byte // what other's client does not take yet; read from fd
+	pending []byte // read from fd, not yet accepted by other's socket
 	closed  bool
 }
 
@@ -93,7 +93,7 @@ func (r *Relay) start(ap netip.AddrPort, loops int) (err error) {
 	return nil
 }
 
-// Addr is where it listens.
+// Addr returns the address that it listens on.
 func (r *Relay) Addr() string {
 	sa, err := unix.Getsockname(r.listener)
 	in, ok := sa.(*unix.SockaddrInet4)
@@ -114,8 +114,8 @@ func (r *Relay) Close() error {
 	return errors.Join(err, werr, unix.Close(r.wake), unix.Close(r.listener))
 }
 
-// accept makes pairs, and deals them out to the loops. A socket is watched only
-// once it has its other one; the kernel keeps what comes before.
+// accept pairs connections and distributes the pairs among the loops. A socket is watched
+// only once it has a partner; until then the kernel buffers its input.
 func (r *Relay) accept() {
 	var first *end
 	for next := 0; ; {
@@ -187,7 +187,7 @@ func (l *loop) run(wake int32) {
 	}
 }
 
-// move takes what came and gives it to the other one.
+// move reads from e and writes to the other socket.
 func (l *loop) move(e *end) {
 	n, err := read(e.fd, l.buf)
 	switch {
@@ -203,14 +203,14 @@ func (l *loop) move(e *end) {
 		return
 	}
 	if sent = max(sent, 0); sent < n {
-		// The rest waits, and e is not read before it is gone.
+		// The remaining bytes wait, and e is not read until they are written.
 		e.pending = append(e.pending, l.buf[sent:n]...)
 		l.watch(unix.EPOLL_CTL_MOD, e, l.interest(e))
 		l.watch(unix.EPOLL_CTL_MOD, e.other, l.interest(e.other))
 	}
 }
 
-// interest is what e's socket is watched for.
+// interest returns the events for which e's socket is watched.
 func (l *loop) interest(e *end) (events uint32) {
 	if len(e.pending) == 0 {
 		events = readable
@@ -221,7 +221,7 @@ func (l *loop) interest(e *end) (events uint32) {
 	return events
 }
 
-// drain writes to e what waits for it.
+// drain writes the waiting bytes to e.
 func (l *loop) drain(e *end) {
 	from := e.other
 	n, err := write(e.fd, from.pending)
@@ -256,6 +256,6 @@ func (l *loop) close() {
 	l.ends = nil
 }
 
-// read and write do not tell the scheduler of Go: these sockets do not block.
+// read and write do not notify Go's scheduler, because these sockets do not block.
 func read(fd int, p []byte) (int, error)  { return raw(unix.SYS_READ, fd, p) }
 func write(fd int, p []byte) (int, error) { return raw(unix.SYS_WRITE, fd, p) }
