@@ -40,14 +40,14 @@ func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply 
 	}
 	m.unbound.Delete(s)
 	if old != nil {
-		m.leave(t, old)
+		m.announce(t, old)
 		old.Close(ErrConflict)
 	}
 	s.ext.Store(nil) // the negotiation is over
 	t.Flush()        // what the old one's contacts are told does not wait for the store
 	if !m.cfg.Router.OnBind(t, s) {
 		// The account was deleted between the login and now.
-		m.Destroy(t, s)
+		m.Destroy(t, s) // before its stream ends, so that the reply is sent
 		s.Close(ErrNotAuthorized.WithText("The account was removed."))
 		return stanza.NotAuthorized
 	}
@@ -95,45 +95,6 @@ func newResource() string {
 	var b [12]byte
 	rand.Read(b[:])
 	return base64.RawURLEncoding.EncodeToString(b[:])
-}
-
-// Destroy takes the session out of the tables and announces that it has left,
-// once. Only the goroutine that handles the session's input may call it.
-func (m *Manager) Destroy(t *Turn, s *Session) {
-	if !s.has(flagBound) {
-		m.unbound.Delete(s)
-		return
-	}
-	m.unlink(s)
-	m.leave(t, s)
-}
-
-// unlink takes a session out of the table, if it is there.
-func (m *Manager) unlink(s *Session) {
-	found := false
-	m.table.update(s.BareJID(), func(head *Session) *Session {
-		head, found = unlink(head, s)
-		return head
-	})
-	if found {
-		m.bound.Add(-1)
-	}
-}
-
-// leave announces that a session has left the tables. What that costs is held against
-// its account as anything else is: a client that came and went again and again would
-// cause it for nothing.
-func (m *Manager) leave(t *Turn, s *Session) {
-	if !s.set(flagLeft) {
-		return
-	}
-	t.charged += freeCost
-	if !m.announceLeft(t, s) {
-		m.reads.submit(func(t *Turn) {
-			m.announceLeft(t, s)
-			s.chargeCost(t, t.uncharged())
-		})
-	}
 }
 
 // bindFeature is resource binding (RFC 6120 section 7).

@@ -67,7 +67,7 @@ func (s *Session) broken(t *Turn, v any) {
 	case !t.MayBlock() && s.has(flagBusy):
 		s.Close(ErrInternal) // a worker has it already
 	case s.has(flagClosing):
-		s.mgr.Destroy(t, s)
+		s.detach(t)
 		s.conn.Close(0)
 	default:
 		s.end(t, ErrInternal)

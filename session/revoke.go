@@ -78,14 +78,3 @@ func (s *Session) SetEvent(event int64) { s.event.Store(uint32(event)) }
 // before compares by the low 32 bits, which is all that a session keeps: event
 // numbers of one store are never 2^31 apart.
 func before(session uint32, event int64) bool { return int32(uint32(event)-session) > 0 }
-
-// TakeOut takes a bound session out of the tables and reports whether its leaving
-// is for the caller to announce: to the contacts of an account that was deleted
-// before its session has ended. It may be called from any goroutine.
-func (m *Manager) TakeOut(s *Session) bool {
-	if !s.has(flagBound) {
-		return false
-	}
-	m.unlink(s)
-	return s.set(flagLeft)
-}

@@ -101,7 +101,6 @@ func (s *Session) hold(t *Turn, job int) bool {
 		return true
 	}
 	s.end(t, errUnauthMemory)
-	s.freeCut(t)
 	return false
 }
 
@@ -183,8 +182,7 @@ func (s *Session) Closed(loop int, err error) {
 		if s.set(flagClosing) {
 			s.endedBecause(endedLost, err)
 		}
-		s.freeCut(t)
-		s.mgr.Destroy(t, s)
+		s.detach(t)
 	})
 }
 
@@ -219,7 +217,7 @@ func (s *Session) end(t *Turn, e *StreamError) {
 		s.sendOpen(t, s.answerHost(), "", "")
 	}
 	s.sendClose(t, e)
-	s.mgr.Destroy(t, s)
+	s.detach(t)
 	s.conn.Close(s.mgr.cfg.Linger)
 }
 
@@ -232,7 +230,7 @@ func (s *Session) overflow() {
 		if s.set(flagClosing) {
 			s.endedBecause(endedSlow, nil)
 		}
-		s.mgr.Destroy(t, s)
+		s.detach(t)
 		if s.mgr.cfg.DetachSlow {
 			s.conn.Close(s.mgr.cfg.Linger)
 			return

@@ -1,0 +1,107 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"roost/jid"
+)
+
+// leaving is a router that notes in which order a session is detached and leaves.
+type leaving struct {
+	Router
+	steps []string
+}
+
+func (r *leaving) note(step string) {
+	if len(r.steps) == 0 || r.steps[len(r.steps)-1] != step {
+		r.steps = append(r.steps, step)
+	}
+}
+
+func (r *leaving) CaughtUp(int64) bool         { return true }
+func (r *leaving) CatchUp(*Turn, int64) error  { return nil }
+func (r *leaving) OnBind(*Turn, *Session) bool { return true }
+func (r *leaving) OnUnavailable(_ *Turn, s *Session) bool {
+	r.steps = append(r.steps, "left") // each time
+	s.SetPresence(nil, 0)
+	return true
+}
+
+// leavingPipe is a connection that is told when a stream has released what it held.
+type leavingPipe struct {
+	pipe
+	router *leaving
+}
+
+func (p *leavingPipe) Hold(n int) bool {
+	if n == 0 {
+		p.router.note("detached")
+	}
+	return true
+}
+
+// TestDetachedThenLeft: however a session ends, it is detached first, then it leaves the
+// tables, and that is announced once; only one that is replaced or whose account was
+// removed leaves first.
+func TestDetachedThenLeft(t *testing.T) {
+	romeo := jid.MustParse("romeo@localhost/r")
+	f := func(desc string, want []string, end func(m *Manager, s *Session)) {
+		t.Helper()
+		r := new(leaving)
+		m := NewManager(Config{Domains: []string{"localhost"}, Router: r, Workers: 1, Writers: 1, KeyWorkers: 1})
+		defer m.Close()
+		p := &leavingPipe{pipe{posted: make(chan func(int), 100)}, r}
+		s, _ := m.Adopt(p, romeo)
+		s.ext.Store(&extra{neg: &negotiation{held: 1}}) // so that the connection is told
+		end(m, s)
+		for len(p.posted) > 0 {
+			(<-p.posted)(0)
+		}
+		if !slices.Equal(r.steps, want) {
+			t.Errorf("%s: %q, want %q", desc, r.steps, want)
+		}
+		s.Closed(0, nil)
+		if n := len(r.steps); slices.Index(r.steps[min(n, len(want)):], "left") >= 0 {
+			t.Errorf("%s: when the connection is closed: %q", desc, r.steps)
+		}
+		if m.Find(s.BareJID(), s.Resource()) == s || s.Bound() {
+			t.Errorf("%s: it is still in the tables", desc)
+		}
+	}
+	first := []string{"detached", "left"}
+	f("close tag", first, func(_ *Manager, s *Session) { s.Data(0, []byte("</stream:stream>")) })
+	f("lost connection", first, func(_ *Manager, s *Session) { s.Closed(0, errors.New("lost")) })
+	f("stream error", first, func(_ *Manager, s *Session) { s.Data(0, []byte("<a></b>")) })
+	f("stream error in an element", first, func(_ *Manager, s *Session) { s.Data(0, []byte("<unknown xmlns='urn:example:x'/>")) })
+	f("timeout", first, func(_ *Manager, s *Session) { s.Expired(0, errors.New("timeout")) })
+	f("overflow", first, func(_ *Manager, s *Session) { s.overflow() })
+	f("revoked", first, func(m *Manager, s *Session) {
+		m.Revoke(map[string]Revocation{s.BareJID(): {Bound: s.Event() + 1, Error: ErrReset}})
+	})
+	f("shutdown", first, func(m *Manager, _ *Session) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // it is not waited for
+		_ = m.Shutdown(ctx)
+	})
+	f("a panic at its end", first, func(m *Manager, s *Session) {
+		s.set(flagClosing)
+		s.broken(m.turns[0], "a panic")
+	})
+	late := []string{"left", "detached"}
+	f("replaced by a conflict", late, func(m *Manager, s *Session) {
+		younger := m.New(&pausing{})
+		younger.jid = romeo.Bare().Compact()
+		if reply := m.Bind(&Turn{m: m, loop: -1}, younger, s.Resource()); reply != nil {
+			t.Error(reply)
+		}
+	})
+	f("account removed", late, func(m *Manager, s *Session) {
+		if m.TakeOut(s) {
+			m.cfg.Router.OnUnavailable(nil, s) // as the router does
+		}
+		s.Close(ErrNotAuthorized)
+	})
+}
