@@ -1,12 +1,12 @@
-# The targets that people and CI use; CONTRIBUTING.md tells more.
+# The targets for people and CI; see CONTRIBUTING.md.
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 
-# Rooms with goroutines of their own: these run under the race detector.
+# Packages with goroutines: these run under the race detector.
 RACE = ./poller ./poller/epoll ./session ./router ./server ./store/... ./xep ./internal/... ./bench
 
-# What waits forever ends the run; what is slow, on a busy machine, must not.
+# Long enough for slow tests on a busy machine, but ends tests that hang.
 TIMEOUT = -timeout 40m
 
 .PHONY: build test unit check race arm64 fuzz fuzz-parser bench interop deps mutate
@@ -40,10 +40,10 @@ check:
 race:
 	go test $(TIMEOUT) -race $(RACE)
 
-# linux/arm64: all of it is built and vetted; for loong64, the third architecture
-# that netpoll has a layout for, the poller is vetted. What depends on the architecture is
-# tested under QEMU: the parser's vectors, what the poller knows of netpoll and the
-# kernel, and the records of TLS.
+# linux/arm64: everything is built and vetted; for loong64, the third architecture that
+# netpoll supports, the poller is vetted. Code that depends on the architecture is tested
+# under QEMU: the parser's vector kernel, the poller's use of netpoll and the kernel, and
+# TLS records.
 ARM64 = GOOS=linux GOARCH=arm64 ROOST_TEST_EMULATOR=qemu-aarch64
 arm64: deps
 	$(ARM64) go build ./...
@@ -58,7 +58,7 @@ interop: deps
 fuzz:
 	scripts/fuzz.sh
 
-# What faces the network first is fuzzed in every run.
+# The code that parses network input first is fuzzed in every run.
 fuzz-parser:
 	FUZZTIME=20s scripts/fuzz.sh ./parser ./jid
 
@@ -68,7 +68,7 @@ bench:
 mutate:
 	go test -tags mutation -run TestMutations -timeout 60m ./poller/leantls
 
-# roost beside Debian's Prosody and ejabberd: writes bench/results/density.md.
+# Compares roost with Debian's Prosody and ejabberd: writes bench/results/density.md.
 # Needs the packages prosody and ejabberd, 16,000 open files and about an hour.
 .PHONY: bench-peers charts
 bench-peers:
