@@ -2,9 +2,8 @@ package jid
 
 import "unsafe"
 
-// Compact is a JID in the 16 bytes that a value held a million times can afford. It
-// is not comparable in any useful way: take the JID for that. The zero Compact is
-// the zero JID.
+// Compact is a JID in 16 bytes, for values that are held a million times. It cannot be
+// compared: compare the JIDs. The zero Compact is the zero JID.
 type Compact struct {
 	_ [0]func() // not comparable by ==
 

@@ -9,8 +9,8 @@ const (
 	labelOK                // in a label of a normalized domain name
 )
 
-// class tells in which parts an ASCII character stands for itself. Bytes past
-// 0x7f are in none: they take the slow path.
+// class says in which parts an ASCII character needs no normalization. Bytes above 0x7f
+// have no class: they take the slow path.
 var class = func() (t [256]uint8) {
 	for c := ' '; c <= '~'; c++ {
 		t[c] = resourceOK
@@ -86,8 +86,8 @@ func domainFast(s string) bool {
 	return true
 }
 
-// labelFast reports whether a label of letters, digits and hyphens may stand
-// as it is (RFC 5890 section 2.3.1: an NR-LDH label).
+// labelFast reports whether a label of letters, digits and hyphens is normalized (RFC
+// 5890 section 2.3.1: an NR-LDH label).
 func labelFast(s string) bool {
 	return len(s) > 0 && len(s) <= maxLabel && s[0] != '-' && s[len(s)-1] != '-' &&
 		(len(s) < 4 || s[2] != '-' || s[3] != '-')

@@ -1,9 +1,9 @@
-// Package jid is the address format of XMPP (RFC 7622): localpart@domainpart/resourcepart.
+// Package jid implements the address format of XMPP (RFC 7622,
+// https://www.rfc-editor.org/rfc/rfc7622): localpart@domainpart/resourcepart.
 //
-// A JID is always in its normalized form, so that two addresses are the same
-// exactly when their JIDs are equal by ==. Addresses that are normalized
-// already and pure ASCII, which is nearly all of them, are checked by one pass
-// over a table and cost no allocation.
+// A JID is always normalized, so two addresses are the same exactly if their JIDs are
+// equal by ==. Addresses that are already normalized and pure ASCII, which nearly all
+// are, are checked in one pass over a table and cost no allocation.
 package jid
 
 import (
@@ -15,29 +15,29 @@ import (
 // MaxPart is the largest size of each part in bytes (RFC 7622 sections 3.2 to
 // 3.4). The smallest is 1.
 //
-// The RFC counts after normalization. Here a part that is longer before it is
-// refused too: normalization takes about 80 ns a byte, and of all parts that are
-// too long only those made of full-width letters and the like would fit after it.
+// The RFC counts bytes after normalization. This package also refuses a part that is
+// longer before it: normalization takes about 80 ns per byte, and only parts made of
+// full-width letters and the like get shorter by it.
 const MaxPart = 1023
 
-// What may be wrong with an address. The errors are predeclared, so that a
-// refused address costs no allocation and logs nothing of what a peer sent.
+// Errors of addresses. They are predeclared, so that refusing an address allocates
+// nothing and logs contain nothing that a peer sent.
 var (
 	ErrLocalpart    = errors.New("jid: the localpart is empty, too long, or has a character that is not allowed")
 	ErrDomainpart   = errors.New("jid: the domainpart is empty, too long, or not a domain name or IP address")
 	ErrResourcepart = errors.New("jid: the resourcepart is empty, too long, or has a character that is not allowed")
 )
 
-// JID is a normalized address: a domain, an account (bare JID) or one of its
-// resources (full JID). The zero JID is no address. JIDs are comparable.
+// JID is a normalized address: a domain, an account (bare JID) or one of its resources
+// (full JID). The zero JID is not an address. JIDs are comparable.
 type JID struct {
 	s     string
 	local uint16 // length of the localpart; 0: there is none, and no '@'
 	bare  uint16 // length of the bare JID
 }
 
-// Parse reads and normalizes an address. Its strings share memory with s when s
-// is normalized already. The error is one of those declared in this package.
+// Parse parses and normalizes an address. Its strings share memory with s if s is already
+// normalized. The error is one of those declared in this package.
 func Parse(s string) (JID, error) {
 	if j, ok := parseFast(s); ok {
 		return j, nil
@@ -45,9 +45,9 @@ func Parse(s string) (JID, error) {
 	return parseSlow(s)
 }
 
-// ParseBytes is Parse for bytes that are lent. When b is normalized already,
-// nothing is allocated and the JID is a view of b: it is valid only as long as
-// b is not changed. Clone keeps it.
+// ParseBytes is Parse for borrowed bytes. If b is already normalized, nothing is
+// allocated and the JID is a view of b: it is valid only as long as b is not changed.
+// Clone makes an independent copy.
 func ParseBytes(b []byte) (JID, error) {
 	if j, ok := parseFast(unsafe.String(unsafe.SliceData(b), len(b))); ok {
 		return j, nil
@@ -64,10 +64,10 @@ func MustParse(s string) JID {
 	return j
 }
 
-// New makes an address of its parts, which it normalizes. An empty local or
+// New returns an address made of the given parts, which it normalizes. An empty local or
 // resource means that the part is absent.
 func New(local, domain, resource string) (JID, error) {
-	// All sizes first: a part that is refused for its size costs no
+	// Check all sizes first, so that a part that is too long does not cost the
 	// normalization of the others.
 	switch {
 	case len(local) > MaxPart:
@@ -94,7 +94,7 @@ func New(local, domain, resource string) (JID, error) {
 	return join(local, domain, resource), nil
 }
 
-// join puts normalized parts together.
+// join joins normalized parts.
 func join(local, domain, resource string) JID {
 	j := JID{local: uint16(len(local)), bare: uint16(len(domain))}
 	switch {
@@ -113,10 +113,10 @@ func join(local, domain, resource string) JID {
 	return j
 }
 
-// Local is the localpart, "" when there is none.
+// Local returns the localpart, "" if there is none.
 func (j JID) Local() string { return j.s[:j.local] }
 
-// Domain is the domainpart, "" only of the zero JID.
+// Domain returns the domainpart, "" only for the zero JID.
 func (j JID) Domain() string {
 	if j.local == 0 {
 		return j.s[:j.bare]
@@ -124,7 +124,7 @@ func (j JID) Domain() string {
 	return j.s[j.local+1 : j.bare]
 }
 
-// Resource is the resourcepart, "" when there is none.
+// Resource returns the resourcepart, "" if there is none.
 func (j JID) Resource() string {
 	if int(j.bare) == len(j.s) {
 		return ""
@@ -132,11 +132,11 @@ func (j JID) Resource() string {
 	return j.s[j.bare+1:]
 }
 
-// Bare is the address without its resourcepart.
+// Bare returns the address without its resourcepart.
 func (j JID) Bare() JID { return JID{s: j.s[:j.bare], local: j.local, bare: j.bare} }
 
-// WithResource is the bare JID with this resourcepart, which is normalized; ""
-// gives the bare JID.
+// WithResource returns the bare JID with this resourcepart, which it normalizes; for ""
+// it returns the bare JID.
 func (j JID) WithResource(resource string) (JID, error) {
 	if resource == "" {
 		return j.Bare(), nil
@@ -148,7 +148,7 @@ func (j JID) WithResource(resource string) (JID, error) {
 	return JID{s: j.BareString() + "/" + resource, local: j.local, bare: j.bare}, nil
 }
 
-// IsZero reports whether j is the zero JID, which is no address.
+// IsZero reports whether j is the zero JID, which is not an address.
 func (j JID) IsZero() bool { return j.s == "" }
 
 // IsBare reports whether j is an address without a resourcepart.
@@ -161,14 +161,14 @@ func (j JID) IsFull() bool { return int(j.bare) < len(j.s) }
 // localpart, and no resourcepart.
 func (j JID) IsAccount() bool { return j.local != 0 && j.IsBare() }
 
-// String is the whole address, without an allocation.
+// String returns the whole address, without an allocation.
 func (j JID) String() string { return j.s }
 
-// BareString is the bare JID as a string, a part of String.
+// BareString returns the bare JID as a string, a prefix of String.
 func (j JID) BareString() string { return j.s[:j.bare] }
 
-// Clone is j in memory of its own: to keep what ParseBytes gave, or a bare JID
-// without the resourcepart that it was cut from.
+// Clone returns a copy of j with its own memory, to keep a result of ParseBytes, or a
+// bare JID without the memory of the full JID that it was taken from.
 func (j JID) Clone() JID {
 	j.s = strings.Clone(j.s)
 	return j

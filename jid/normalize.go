@@ -13,9 +13,9 @@ import (
 // section 2.3.2.1).
 const maxLabel = 63
 
-// maxRounds is how often a profile is applied until its output stays the same:
-// RFC 8265 section 8.2 (and RFC 8266 section 2.1, which gives the number) say
-// that the rules are not idempotent for all code points.
+// maxRounds limits how often a profile is applied until its output is stable: RFC 8265
+// section 8.2 (and RFC 8266 section 2.1, which gives the number) say that the rules are
+// not idempotent for all code points.
 const maxRounds = 4
 
 // domains maps and checks internationalized domain names; see RFC 7622 section
@@ -30,8 +30,8 @@ var domains = idna.New(
 	idna.BidiRule(),
 )
 
-// NormalizeLocal is the localpart s in its normalized form (RFC 7622 section
-// 3.3), s itself when it is so already; else ErrLocalpart.
+// NormalizeLocal returns the normalized form of the localpart s (RFC 7622 section 3.3),
+// which is s itself if it is already normalized. The error is ErrLocalpart.
 func NormalizeLocal(s string) (string, error) {
 	if isASCII(s, localOK) {
 		return sized(s, ErrLocalpart)
@@ -49,8 +49,8 @@ func localSlow(s string) (string, error) {
 	return s, nil
 }
 
-// NormalizeResource is the resourcepart s in its normalized form (RFC 7622
-// section 3.4), s itself when it is so already; else ErrResourcepart.
+// NormalizeResource returns the normalized form of the resourcepart s (RFC 7622 section
+// 3.4), which is s itself if it is already normalized. The error is ErrResourcepart.
 func NormalizeResource(s string) (string, error) {
 	if isASCII(s, resourceOK) {
 		return sized(s, ErrResourcepart)
@@ -62,8 +62,8 @@ func resourceSlow(s string) (string, error) {
 	return enforce(precis.OpaqueString, s, ErrResourcepart)
 }
 
-// NormalizeDomain is the domainpart s in its normalized form (RFC 7622 section
-// 3.2), s itself when it is so already; else ErrDomainpart.
+// NormalizeDomain returns the normalized form of the domainpart s (RFC 7622 section 3.2),
+// which is s itself if it is already normalized. The error is ErrDomainpart.
 func NormalizeDomain(s string) (string, error) {
 	if domainFast(s) {
 		return s, nil
@@ -71,9 +71,9 @@ func NormalizeDomain(s string) (string, error) {
 	return domainSlow(s)
 }
 
-// DNSName is a normalized domainpart as DNS and TLS write it, with A-labels for
-// those that are not ASCII: RFC 6120 section 13.7.1.2 has them in certificates,
-// RFC 6066 section 3 in the name that a TLS client asks for.
+// DNSName returns a normalized domainpart as used in DNS and TLS, with A-labels for
+// labels that are not ASCII: RFC 6120 section 13.7.1.2 uses them in certificates, RFC
+// 6066 section 3 in the server name of a TLS client.
 func DNSName(domain string) string {
 	if name, err := domains.ToASCII(domain); err == nil {
 		return name
@@ -81,7 +81,7 @@ func DNSName(domain string) string {
 	return domain // an IP address
 }
 
-// sized is s if it has a size that a part may have.
+// sized returns s if its size is allowed for a part.
 func sized(s string, bad error) (string, error) {
 	if len(s) == 0 || len(s) > MaxPart {
 		return "", bad
@@ -133,11 +133,11 @@ func domainSlow(s string) (string, error) {
 	return "", ErrDomainpart
 }
 
-// checkDomain is a normalized domain name s if it and its labels have sizes
-// that they may have.
+// checkDomain returns a normalized domain name s if its size and those of its labels are
+// allowed.
 func checkDomain(s string) (string, error) {
 	for label := range strings.SplitSeq(s, ".") {
-		// Punycode makes a label no shorter, and takes the square of its length.
+		// Punycode makes no label shorter, and takes quadratic time.
 		if utf8.RuneCountInString(label) > maxLabel {
 			return "", ErrDomainpart
 		}
@@ -154,8 +154,8 @@ func checkDomain(s string) (string, error) {
 	return sized(s, ErrDomainpart)
 }
 
-// normalizeIPv6 brings an IP literal into the form of RFC 5952. RFC 3986, to
-// which RFC 7622 refers, knows no zones.
+// normalizeIPv6 converts an IP literal to the form of RFC 5952. RFC 3986, to which RFC
+// 7622 refers, has no zones.
 func normalizeIPv6(s string) (string, error) {
 	if s[len(s)-1] != ']' {
 		return "", ErrDomainpart
