@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -89,6 +90,26 @@ func TestLockHolder(t *testing.T) {
 	f("12\n"+strings.Repeat("x", 5000), "process 12 ("+strings.Repeat("x", maxCommand)+"…)")
 }
 
+// filesOfServer starts a server on a data directory, until the test ends, and returns
+// what is in the directory then.
+func filesOfServer(t *testing.T, dir string) []os.DirEntry {
+	t.Helper()
+	s, err := New(t.Context(), Config{C2S: "127.0.0.1:0", DataDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entries
+}
+
 // TestFilesOfRoot: what a server makes as root belongs to the owner of the directory.
 func TestFilesOfRoot(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -98,15 +119,7 @@ func TestFilesOfRoot(t *testing.T) {
 	if err := os.Chown(dir, 12345, 54321); err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(t.Context(), Config{C2S: "127.0.0.1:0", DataDir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Shutdown(t.Context())
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	entries := filesOfServer(t, dir)
 	var names []string
 	for _, e := range entries {
 		names = append(names, e.Name())
@@ -175,15 +188,7 @@ func TestDataDirectoryPage(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	s, err := New(t.Context(), Config{C2S: "127.0.0.1:0", DataDir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Shutdown(t.Context())
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	entries := filesOfServer(t, dir)
 	var there []string
 	for _, e := range entries {
 		there = append(there, e.Name())

@@ -16,7 +16,7 @@ import (
 // accountsIn are the addresses of the accounts in a data directory.
 func accountsIn(t *testing.T, dir string) (all []string) {
 	t.Helper()
-	s := openStore(t, dir)
+	s := cmdtest.OpenStore(t, dir)
 	defer s.Close()
 	page, err := s.ListAccounts(t.Context(), "", jid.JID{}, 100)
 	if err != nil {
@@ -55,7 +55,7 @@ func TestBenchAccounts(t *testing.T) {
 	// They were there, and stay.
 	f(0, "deleting the accounts that were made, 1", kept, "--count", "4")
 	f(1, "no such process", kept, "--first", "7", "--server-pid", "999999999")
-	s := openStore(t, data)
+	s := cmdtest.OpenStore(t, data)
 	if _, _, err := s.ImportAccounts(t.Context(), []store.Account{{JID: jid.MustParse("user2x@localhost")}}, store.SkipExisting); err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestBenchInterrupted(t *testing.T) {
 func TestBenchRemoves(t *testing.T) {
 	dir := t.TempDir()
 	var faults faultstore.Faults
-	s := openFaulty(t, dir, &faults)
+	s := cmdtest.OpenFaulty(t, dir, &faults)
 	made := madeAccounts{from: &accountFlags{Create: dir}, salt: []byte("ours")}
 	for _, name := range []string{"a@localhost", "b@localhost", "gone@localhost"} {
 		made.jids = append(made.jids, jid.MustParse(name))

@@ -16,9 +16,6 @@ import (
 	"roost/internal/cmdtest"
 	"roost/server"
 	"roost/session"
-	"roost/store"
-	"roost/store/faultstore"
-	"roost/store/stores"
 )
 
 // serverDir, in the environment, makes the test binary a server with this data
@@ -86,23 +83,6 @@ func startServer(t *testing.T, env ...string) (target, data, pid string) {
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(line), data, strconv.Itoa(cmd.Process.Pid)
-}
-
-// openStore opens the database of a data directory.
-func openStore(t *testing.T, dir string) store.Store {
-	t.Helper()
-	return openFaulty(t, dir, new(faultstore.Faults))
-}
-
-// openFaulty is openStore with faults.
-func openFaulty(t *testing.T, dir string, faults *faultstore.Faults) store.Store {
-	t.Helper()
-	s, err := stores.Open(t.Context(), stores.Default(dir), faults.Options())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s
 }
 
 // TestHelp: help is found the way people look for it, and says how times are written.

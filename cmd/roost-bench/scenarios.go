@@ -135,10 +135,7 @@ func (c *messageCmd) rows(r bench.MessageResult) (title string, rows []row) {
 }
 
 func (c *messageCmd) verdict(r bench.MessageResult) error {
-	if r.Messages == 0 {
-		return errors.New("no message arrived")
-	}
-	return nil
+	return arrived(r.Messages, "message")
 }
 
 // loginCmd is clients that come and go.
@@ -239,10 +236,7 @@ func (c *presenceCmd) rows(r bench.PresenceResult) (title string, rows []row) {
 }
 
 func (c *presenceCmd) verdict(r bench.PresenceResult) error {
-	if r.Delivered == 0 {
-		return errors.New("no presence arrived")
-	}
-	return nil
+	return arrived(r.Delivered, "presence")
 }
 
 // reconnectCmd is clients that all come back at once.
@@ -288,6 +282,14 @@ func (c *reconnectCmd) rows(r bench.ReconnectResult) (title string, rows []row) 
 
 func (c *reconnectCmd) verdict(r bench.ReconnectResult) error {
 	return failures(r.Failed, r.Errors)
+}
+
+// arrived makes the command fail when nothing was delivered.
+func arrived(n int64, what string) error {
+	if n == 0 {
+		return errors.New("no " + what + " arrived")
+	}
+	return nil
 }
 
 // failures makes the command fail when clients did.

@@ -18,7 +18,7 @@ import (
 // and SIGTERM end the command and leave the terminal as it was.
 func TestPasswordPrompt(t *testing.T) {
 	dir := t.TempDir()
-	openStore(t, dir)
+	cmdtest.OpenStore(t, dir)
 	start := func(name string) *cmdtest.Terminal {
 		p := cmdtest.OnTerminal(t, "user", "add", name+"@localhost", "--data", dir)
 		p.Until("Password: ")
@@ -33,7 +33,7 @@ func TestPasswordPrompt(t *testing.T) {
 	p.Types("s3cret\n")
 	p.Until("typed@localhost is added")
 	p.Ends(0)
-	if s := openStore(t, dir); strings.Contains(p.Shown, "s3cr") {
+	if s := cmdtest.OpenStore(t, dir); strings.Contains(p.Shown, "s3cr") {
 		t.Errorf("the password is shown: %q", p.Shown)
 	} else {
 		logins(t, s, map[string]string{"typed@localhost": "s3cret"})
@@ -74,7 +74,7 @@ func TestPasswordPrompt(t *testing.T) {
 // go on.
 func TestInterruptedImport(t *testing.T) {
 	dir := t.TempDir()
-	openStore(t, dir)
+	cmdtest.OpenStore(t, dir)
 	p := cmdtest.OnTerminal(t, "user", "import", "-", "--data", dir)
 	p.Types("bad\n")
 	p.Until("-:1: the line has 1 field")

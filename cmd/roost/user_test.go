@@ -14,30 +14,12 @@ import (
 	"github.com/alecthomas/kong"
 
 	"roost/internal/cli"
+	"roost/internal/cmdtest"
 	"roost/jid"
 	"roost/store"
-	"roost/store/faultstore"
-	"roost/store/stores"
 )
 
 var juliet = jid.MustParse("juliet@example.com")
-
-// openStore opens the database of a data directory.
-func openStore(t *testing.T, dir string) store.Store {
-	t.Helper()
-	return openFaulty(t, dir, new(faultstore.Faults))
-}
-
-// openFaulty is openStore with faults.
-func openFaulty(t *testing.T, dir string, faults *faultstore.Faults) store.Store {
-	t.Helper()
-	s, err := stores.Open(t.Context(), stores.Default(dir), faults.Options())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s
-}
 
 // runUser runs a user command, as the program does, with a standard input, and
 // returns what it wrote.
@@ -96,7 +78,7 @@ func TestUserCommands(t *testing.T) {
 	}
 	check := func(password string) {
 		t.Helper()
-		s := openStore(t, dir)
+		s := cmdtest.OpenStore(t, dir)
 		defer s.Close()
 		a, err := s.Account(t.Context(), juliet)
 		if err != nil || !a.Credentials.Verify(password) {
@@ -135,7 +117,7 @@ func TestUserCommands(t *testing.T) {
 	ok("romeo@example.net is deleted\n", "", "del", "romeo@example.net")
 	fails("there is no account romeo@example.net", "", "del", "romeo@example.net")
 	ok("juliet@example.com\n", "", "list")
-	s := openStore(t, dir)
+	s := cmdtest.OpenStore(t, dir)
 	if err := s.SetDisabled(t.Context(), juliet, true); err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +181,7 @@ func TestAskTwice(t *testing.T) {
 
 // TestListPages lists more accounts than are read at once.
 func TestListPages(t *testing.T) {
-	s := openStore(t, t.TempDir())
+	s := cmdtest.OpenStore(t, t.TempDir())
 	var batch []store.Account
 	for i := range 2007 {
 		batch = append(batch, store.Account{JID: jid.MustParse(fmt.Sprintf("u%04d@example.com", i))})

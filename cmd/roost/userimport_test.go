@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"roost/internal/cmdtest"
 	"roost/jid"
 	"roost/store"
 	"roost/store/faultstore"
@@ -42,7 +43,7 @@ func logins(t *testing.T, s store.Accounts, want map[string]string) {
 }
 
 func TestImport(t *testing.T) {
-	s := openStore(t, t.TempDir())
+	s := cmdtest.OpenStore(t, t.TempDir())
 	im, said, err := importText(t, s, "\ufeffJID,Password\r\n"+
 		"a@example.com,one\r\n"+
 		" B@Example.com , two \n"+
@@ -60,7 +61,7 @@ func TestImport(t *testing.T) {
 // TestImportMistakes: each line with a mistake is told by its number and without
 // its password; all others are imported.
 func TestImportMistakes(t *testing.T) {
-	s := openStore(t, t.TempDir())
+	s := cmdtest.OpenStore(t, t.TempDir())
 	im, said, err := importText(t, s, ""+
 		"a@example.com,secret\n"+ // 1: no header
 		"b@example.com\n"+
@@ -94,7 +95,7 @@ func TestImportMistakes(t *testing.T) {
 // TestImportLines: a record ends with its line. One quote that is not closed, or a
 // line without end, spoils no other.
 func TestImportLines(t *testing.T) {
-	s := openStore(t, t.TempDir())
+	s := cmdtest.OpenStore(t, t.TempDir())
 	text := "a@example.com,\"open\n"
 	const good = 180
 	for i := range good {
@@ -136,7 +137,7 @@ func TestSplitRecord(t *testing.T) {
 // TestImportTellsNoPassword: wherever passwords are in the file, and whatever they
 // look like, no message has one.
 func TestImportTellsNoPassword(t *testing.T) {
-	s := openStore(t, t.TempDir())
+	s := cmdtest.OpenStore(t, t.TempDir())
 	f := func(want string, lines ...string) {
 		t.Helper()
 		var out bytes.Buffer
@@ -172,7 +173,7 @@ func TestImportTellsNoPassword(t *testing.T) {
 // TestImportAgain: what is there is passed over, or gets the new password.
 func TestImportAgain(t *testing.T) {
 	var faults faultstore.Faults
-	s := openFaulty(t, t.TempDir(), &faults)
+	s := cmdtest.OpenFaulty(t, t.TempDir(), &faults)
 	f := func(text string, update bool, created, existing int) {
 		t.Helper()
 		im, said, err := importText(t, s, text, update)
@@ -196,7 +197,7 @@ func TestImportAgain(t *testing.T) {
 
 // TestImportInterrupted: what was ready is kept, and the next run does the rest.
 func TestImportInterrupted(t *testing.T) {
-	s := openStore(t, t.TempDir())
+	s := cmdtest.OpenStore(t, t.TempDir())
 	var text strings.Builder
 	const n = 400
 	for i := range n {
@@ -226,7 +227,7 @@ func TestImportInterrupted(t *testing.T) {
 // TestImportStoreFails: the store's error ends the import.
 func TestImportStoreFails(t *testing.T) {
 	var faults faultstore.Faults
-	s := openFaulty(t, t.TempDir(), &faults)
+	s := cmdtest.OpenFaulty(t, t.TempDir(), &faults)
 	disk := errors.New("the disk is full")
 	for _, method := range []string{"Account", "ImportAccounts"} {
 		faults.SetFault(func(called string) error {
@@ -306,7 +307,7 @@ func (s *screen) Write(p []byte) (int, error) {
 // TestProgress: on a terminal, each mistake has a line of its own, whether the
 // number of lines is known or not, and nothing of the progress stays.
 func TestProgress(t *testing.T) {
-	s := openStore(t, t.TempDir())
+	s := cmdtest.OpenStore(t, t.TempDir())
 	for _, lines := range []int{4, -1} {
 		var shown screen
 		var all bytes.Buffer

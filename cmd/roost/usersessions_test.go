@@ -119,7 +119,7 @@ func TestFilesOfOwner(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	// The database is open, so that its other files are there, too.
-	s := openStore(t, dir)
+	s := cmdtest.OpenStore(t, dir)
 	if err := s.SetDisabled(t.Context(), juliet, true); err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestFilesOfOwner(t *testing.T) {
 // not serve, line by line, unless it is told to take them.
 func TestImportDomains(t *testing.T) {
 	dir := t.TempDir()
-	openStore(t, dir)
+	cmdtest.OpenStore(t, dir)
 	if err := os.WriteFile(filepath.Join(dir, "domains"), []byte("example.com\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ var allowed = map[string][]string{
 	"bench/parsebench":  {"roost/parser"},
 	"bench/chart":       {"gonum.org/v1/plot", "golang.org/x/image/font", "github.com/dustin/go-humanize"},
 	"bench/relay":       {"golang.org/x/sys"},
-	"internal/cmdtest":  {"github.com/alecthomas/kong", "golang.org/x/sys"},
+	"internal/cmdtest":  {"roost/internal/cli", "roost/store", "roost/store/faultstore", "roost/store/stores", "github.com/alecthomas/kong", "golang.org/x/sys"},
 	"internal/memnet":   {},
 	"internal/ownfile":  {},
 	"internal/archtest": {},

@@ -1,6 +1,7 @@
 package cmdtest
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -8,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
+
+	"roost/internal/cli"
 )
 
 // BenchmarkingPage is the document whose flags are those of roost-bench, except on
@@ -88,4 +91,37 @@ func Flags(t *testing.T, app *kong.Kong) map[string]bool {
 		t.Fatal(err)
 	}
 	return flags
+}
+
+// DocumentedCommands: the commands of a program that the documents give are accepted
+// as they are written, by a parser that newParser makes for each, and by also, which may
+// be nil. In a sentence, a command may lack its arguments. Fewer than least commands
+// mean that the test finds them no longer.
+func DocumentedCommands(t *testing.T, program string, least int, newParser func() (*kong.Kong, error), also func(args []string) error) {
+	t.Helper()
+	tried := 0
+	for name, text := range Documents(t) {
+		for _, c := range Commands(text, program) {
+			tried++
+			parser, err := newParser()
+			if err != nil {
+				t.Fatal(err)
+			}
+			parser.Exit = func(int) {} // after help
+			parser.Stdout = io.Discard
+			_, err = parser.Parse(cli.CommandOf(c.Args))
+			if err != nil && c.Part && (strings.HasPrefix(err.Error(), "expected ") || strings.Contains(err.Error(), "FILE")) {
+				err = nil
+			}
+			if err == nil && also != nil {
+				err = also(c.Args)
+			}
+			if err != nil {
+				t.Errorf("%s: %s %s: %v", name, parser.Model.Name, strings.Join(c.Args, " "), err)
+			}
+		}
+	}
+	if tried < least {
+		t.Errorf("only %d commands were found, want at least %d: the test no longer finds them", tried, least)
+	}
 }
