@@ -13,8 +13,10 @@ type Sender interface {
 	// JID is the sender's address.
 	JID() jid.JID
 
-	// SendBytes sends the sender one stanza, a reply; b is copied. False means that
-	// it takes nothing any more.
+	// SendBytes queues one stanza for the sender, a reply; b is copied. False means
+	// that it takes nothing any more. It must not wait and must not call the router:
+	// a reply to a probe is queued while the contact's presence is locked, so that
+	// it comes in order with what changes of that presence bring.
 	SendBytes(t *session.Turn, b []byte) bool
 }
 

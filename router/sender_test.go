@@ -162,3 +162,43 @@ func TestNodeSends(t *testing.T) {
 		t.Errorf("%d panics", n)
 	}
 }
+
+// lockProbe is a sender that notes whether an account's presence is locked when it
+// gets something.
+type lockProbe struct {
+	node
+	s       *xmpptest.Server
+	account string
+	locked  []bool
+}
+
+func (p *lockProbe) SendBytes(t *session.Turn, b []byte) bool {
+	p.locked = append(p.locked, p.s.Router.PresenceLocked(p.account))
+	return p.node.SendBytes(t, b)
+}
+
+// TestRepliesInOrder: whatever tells of an account's presence, to a sender of any kind,
+// is queued while that presence is locked, so that no later change overtakes it. No
+// other reply holds the lock.
+func TestRepliesInOrder(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	befriend(t, s, jid.MustParse("juliet@localhost"), jid.MustParse("romeo@localhost"))
+	from := &lockProbe{node: node{jid: jid.MustParse("juliet@localhost/far")}, s: s, account: "romeo@localhost"}
+	f := func(desc, stanza string, locked bool) {
+		t.Helper()
+		route(t, s, session.Write, from, stanza)
+		if !slices.Equal(from.locked, []bool{locked}) {
+			t.Errorf("%s: the presence is locked: %v, want [%v]; the reply is %q", desc, from.locked, locked, from.take())
+		}
+		from.locked = nil
+	}
+	const probe = "<presence type='probe' to='romeo@localhost"
+	f("away", probe+"'/>", true)
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	romeo.say("<presence/>", "<presence ")
+	f("available", probe+"'/>", true)
+	f("a resource", probe+"/r'/>", true)
+	f("a resource that is gone", probe+"/none'/>", true)
+	f("a message that is refused", "<message type='groupchat' to='romeo@localhost'/>", false)
+	f("a request", "<iq type='get' id='q' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", false)
+}

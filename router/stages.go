@@ -60,14 +60,11 @@ func (r *Router) runIncoming(t *session.Turn, from Sender, st *stanza.Stanza, fi
 		}
 	}()
 	for ; next < len(r.stages.incoming); next++ {
-		v = r.stages.incoming[next].f(t, from, st)
-		switch {
-		case v == Pass:
-			continue
-		case v == NeedsWorker && t.MayBlock(), v == NeedsWriter && t.MayWrite():
-			panic("router: BUG: extension " + r.stages.incoming[next].name + " asks for a worker on a worker")
+		x := &r.stages.incoming[next]
+		if v = x.f(t, from, st); v != Pass {
+			checkNeed(t, x.name, workOf(v))
+			return next, v
 		}
-		return next, v
 	}
 	return next, Pass
 }
@@ -93,14 +90,10 @@ func (r *Router) runDelivered(t *session.Turn, from Sender, st *stanza.Stanza, f
 	taken := Taken((next - start) % int(takenValues))
 	for ; (next-start)/int(takenValues) < len(r.stages.delivered); next += int(takenValues) {
 		x := &r.stages.delivered[(next-start)/int(takenValues)]
-		need = x.f(t, from, to, st, taken)
-		switch {
-		case need == session.Done:
-			continue
-		case need == session.Read && t.MayBlock(), need == session.Write && t.MayWrite():
-			panic("router: BUG: extension " + x.name + " asks for a worker on a worker")
+		if need = x.f(t, from, to, st, taken); need != session.Done {
+			checkNeed(t, x.name, need)
+			return next, need
 		}
-		return next, need
 	}
 	return next, session.Done
 }
@@ -109,12 +102,25 @@ func (r *Router) runDelivered(t *session.Turn, from Sender, st *stanza.Stanza, f
 // them on; where one has to wait for the store, the rest follow on a worker.
 func (r *Router) runAvailable(t *session.Turn, s *session.Session, a Availability, first int) {
 	for i := first; i < len(r.stages.available); i++ {
+		x := &r.stages.available[i]
 		need := session.Done
-		r.guarded(s, func() { need = r.stages.available[i].f(t, s, a) })
+		r.guarded(s, func() {
+			n := x.f(t, s, a)
+			checkNeed(t, x.name, n)
+			need = n
+		})
 		if need != session.Done {
 			r.sessions.Block(t, s, need, func(t *session.Turn) { r.runAvailable(t, s, a, i) })
 			return
 		}
+	}
+}
+
+// checkNeed panics if an extension's function asks for a worker on which it is already:
+// it would be called forever.
+func checkNeed(t *session.Turn, extension string, need session.Work) {
+	if need == session.Read && t.MayBlock() || need == session.Write && t.MayWrite() || need == session.Derive && t.MayDerive() {
+		panic("router: BUG: extension " + extension + " asks for a worker on a worker")
 	}
 }
 

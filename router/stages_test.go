@@ -3,6 +3,7 @@ package router_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -174,5 +175,40 @@ func TestStagesOfResource(t *testing.T) {
 	slices.Sort(got) // which of them comes first is left open
 	if want := "all left removed romeo@localhost romeo@localhost/r"; strings.Join(got, " ") != want {
 		t.Errorf("the end of an account: the calls are %q, want %q", got, want)
+	}
+}
+
+// TestAvailableAsksAgain: an extension that asks for a worker where it is on one already
+// is not called forever; the next one is called, and the client is served.
+func TestAvailableAsksAgain(t *testing.T) {
+	for _, work := range []session.Work{session.Read, session.Write, session.Derive} {
+		var c calls
+		var cfg xmpptest.Config
+		cfg.Logger = slog.New(slog.DiscardHandler)
+		cfg.Router.Extensions = []router.Extension{{
+			Name: "greedy", Title: "test",
+			Available: func(t *session.Turn, _ *session.Session, _ router.Availability) session.Work {
+				if c.add("greedy"); len(c.all) > 10 {
+					return session.Done // so that the test ends
+				}
+				return work
+			},
+		}, {
+			Name: "next", Title: "test",
+			Available: func(*session.Turn, *session.Session, router.Availability) session.Work {
+				c.add("next")
+				return session.Done
+			},
+		}}
+		s := xmpptest.NewServer(t, cfg)
+		romeo := loginRaw(t, s, "romeo", plainHeader)
+		romeo.say("<presence/>", "<presence ")
+		romeo.sync()
+		if got := c.take(); got != "greedy greedy next" {
+			t.Errorf("work %d: the calls are %q", work, got)
+		}
+		if n := s.Sessions.Panics(); n != 1 {
+			t.Errorf("work %d: %d panics, want 1", work, n)
+		}
 	}
 }
