@@ -1,14 +1,3 @@
-// Package session implements one client's stream, which is opened, secured,
-// authenticated and bound (RFC 6120 sections 4 to 7), and the sharded tables
-// that find a bound session by its address.
-//
-// # Ownership
-//
-// A session's input is handled by one goroutine at a time: that of the loop
-// which owns its connection or, while the session is busy with something that
-// may block, one worker; its reading is paused meanwhile, so that stanzas stay
-// in order (RFC 6120 section 10.1). Send, Close and the accessors may be called
-// from any goroutine.
 package session
 
 import (
@@ -164,6 +153,20 @@ func (s *Session) BareJID() string {
 		return ""
 	}
 	return j.BareString()
+}
+
+// accountHash is the hash of the account's address.
+func (s *Session) accountHash() uint64 { return s.mgr.table.hash(s.BareJID()) }
+
+// claimed is the account, "" if there is none, whose keys were read for the exchange that
+// is under way, and its newest event then. Only the goroutine that handles the session's
+// input may call it.
+func (s *Session) claimed() (bare string, event int64) {
+	if n := s.neg(); n != nil && n.sasl != nil {
+		x := n.sasl.found()
+		return x.who.BareString(), x.event
+	}
+	return "", 0
 }
 
 // Priority is the priority of the resource's presence, -128 to 127, 0 by

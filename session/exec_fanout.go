@@ -142,7 +142,7 @@ func (s *Session) take(t *Turn, cost int64) {
 	if s.has(flagClosing | flagGone | flagLeft) {
 		waits = nil
 	}
-	if s.mgr.fanout.take(s.mgr.table.hash(s.BareJID()), t.Now(), cost, waits) {
+	if s.mgr.fanout.take(s.accountHash(), t.Now(), cost, waits) {
 		s.conn.Pause()
 	}
 }

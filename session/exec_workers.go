@@ -1,11 +1,6 @@
 package session
 
-import (
-	"sync"
-
-	"roost/parser"
-	"roost/stanza"
-)
+import "sync"
 
 // Work is what is left to do for a job, by what it has to wait for.
 type Work uint8
@@ -26,10 +21,6 @@ const defaultWriters = 1024
 
 // keepWriters is how many of these goroutines stay when there is nothing to write.
 const keepWriters = 4
-
-// parkedCost is what a stanza that waits for a worker takes besides its
-// document, in bytes.
-const parkedCost = 512
 
 // workers is a limited number of goroutines for what may block: the store and
 // key derivation. The queue needs no limit of its own: a session has at most one
@@ -205,153 +196,4 @@ func (s *Session) submit(need Work, f func(*Turn) Work) bool {
 // session: the session has ended, or ends as soon as the worker is done.
 func (s *Session) abandoned() bool {
 	return s.has(flagClosing|flagGone|flagLeft|flagSlow) || s.mgr.stopping.Load()
-}
-
-// parked is a stanza that waits for a worker.
-type parked struct {
-	s       *Session
-	doc     *parser.Tape
-	stage   int // see Router.Stanza
-	held    int // bytes of Manager.parked, 0 unless it waits, or has waited, for a commit or for keys
-	carried any // see Turn.Carry
-}
-
-// park has the router called again with st, the stanza of the document d, on a
-// worker and from the given stage on.
-func (s *Session) park(t *Turn, st *stanza.Stanza, d *parser.Tape, stage int, need Work) {
-	p := &parked{s: s, doc: d, stage: stage}
-	if p.admit(t, st, need) == Done {
-		p.release()
-		return
-	}
-	s.offload(need, p.run)
-}
-
-func (p *parked) run(t *Turn) (need Work) {
-	defer func() {
-		if need == Done {
-			p.release()
-		}
-	}()
-	if t.MayDerive() && p.s.abandoned() {
-		return Done // those that wait behind it need the CPU
-	}
-	var st stanza.Stanza
-	_ = stanza.Read(p.doc, &st) // it was read before
-	t.carried, p.carried = p.carried, nil
-	p.stage, need = p.s.ask(t, &st, p.stage)
-	p.carried, t.carried = t.carried, nil
-	return p.admit(t, &st, need)
-}
-
-// admit returns the work that the stanza has to wait for. Where what waits for commits
-// and for keys would take too much memory, the stanza is refused, and done.
-func (p *parked) admit(t *Turn, st *stanza.Stanza, need Work) Work {
-	m := p.s.mgr
-	if p.held == 0 && (need == Write || need == Derive) {
-		p.held = p.doc.Held() + parkedCost
-		if m.parked.Add(int64(p.held)) > int64(m.cfg.WriteMemory) {
-			p.s.reply(t, st, stanza.ResourceConstraint.WithText("The server is busy; try later."))
-			return Done
-		}
-	}
-	return need
-}
-
-func (p *parked) release() {
-	p.s.mgr.parked.Add(int64(-p.held))
-	p.doc.Release()
-	if !p.s.has(flagAuthed) {
-		p.s.heldNow()
-	}
-}
-
-// unblock gives the session back to its loop after a worker had it.
-func (s *Session) unblock(loop int) {
-	t := s.mgr.turns[loop]
-	defer s.guard(t)
-	s.unset(flagBusy)
-	if s.has(flagLogin) && s.has(flagBound) {
-		s.unset(flagLogin) // here, where it needs not wake the loop
-		s.conn.SetDeadline(0)
-		s.take(t, 0) // earlier sessions of the account may have caused too much
-	}
-	s.goOn(t)
-}
-
-// goOn does what has waited for the session, and goes on reading.
-func (s *Session) goOn(t *Turn) {
-	s.runLater(t)
-	s.resume(t)
-}
-
-// resume goes on reading, unless there is a reason left to wait.
-func (s *Session) resume(t *Turn) {
-	if !s.has(flagBusy|flagThrottled|flagBacklog) && !s.startDelay(t) && !s.backlog(t) {
-		s.conn.Resume()
-	}
-}
-
-// runLater does what has waited for the session. Only the session's loop may call
-// it.
-func (s *Session) runLater(t *Turn) {
-	if s.has(flagBusy) || !s.has(flagLater) {
-		return
-	}
-	s.unset(flagLater)
-	later, _ := s.mgr.later.LoadAndDelete(s)
-	for _, f := range later {
-		s.whenFree(t, f)
-	}
-}
-
-// maxBacklog is how many bytes may wait for a client before its own input has
-// to wait too: who asks for much and does not read fills no outbox, and is not
-// taken for a client that does not read.
-const maxBacklog = 64 << 10
-
-// backlog pauses reading when too much waits for the client to read it; reading
-// goes on when the socket has taken all of it. What other goroutines have queued and
-// not yet offered to the socket does not count: Drained may not be called for it.
-// Only the session's loop may call it.
-func (s *Session) backlog(t *Turn) bool {
-	if s.conn.Queued() <= maxBacklog {
-		return false
-	}
-	t.Flush()
-	if !s.conn.Flush() || s.conn.Queued() <= maxBacklog {
-		return false
-	}
-	s.set(flagBacklog)
-	s.conn.Pause()
-	return true
-}
-
-// onLoop runs f on the session's loop when no worker has the session. It may be
-// called from any goroutine.
-func (s *Session) onLoop(f func(*Turn)) {
-	s.conn.Post(func(loop int) {
-		s.whenFree(s.mgr.turns[loop], f)
-	})
-}
-
-// endOnLoop is onLoop for what ends the session: a delayed response to a login
-// is not waited for.
-func (s *Session) endOnLoop(f func(*Turn)) {
-	s.conn.Post(func(loop int) {
-		s.dropDelay(loop)
-		s.whenFree(s.mgr.turns[loop], f)
-	})
-}
-
-// whenFree runs f now, or when the worker that has the session is done. Only
-// the session's loop may call it.
-func (s *Session) whenFree(t *Turn, f func(*Turn)) {
-	if !s.has(flagBusy) {
-		s.run(t, f)
-		return
-	}
-	s.set(flagLater)
-	fs, _ := s.mgr.later.Load(s)
-	s.mgr.later.Store(s, append(fs, f))
 }

@@ -54,11 +54,9 @@ func (s *Session) revokeUnbound(t *Turn, accounts map[string]Revocation) {
 		return
 	}
 	// In the middle of an exchange the account is the one whose keys were read.
-	if n := s.neg(); n != nil && n.sasl != nil {
-		x := n.sasl.found()
-		if r, listed := accounts[x.who.BareString()]; listed && before(uint32(x.event), r.Unbound) {
-			s.end(t, r.Error)
-		}
+	bare, event := s.claimed()
+	if r, listed := accounts[bare]; listed && before(uint32(event), r.Unbound) {
+		s.end(t, r.Error)
 	}
 }
 

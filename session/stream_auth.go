@@ -48,7 +48,7 @@ type mechanism struct {
 }
 
 // authProfile is how the steps of an authentication are written as XML, and how the
-// stream goes on after it. That of RFC 6120 section 6 is in sasl.go.
+// stream goes on after it. That of RFC 6120 section 6 is in stream_sasl.go.
 type authProfile struct {
 	challenge func(s *Session, t *Turn, data []byte)
 	success   func(s *Session, t *Turn, account *lookup, data []byte) // calls become

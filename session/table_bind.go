@@ -1,0 +1,93 @@
+package session
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+
+	"roost/jid"
+	"roost/stanza"
+)
+
+// Bind puts an authenticated session in the tables under this resource, which
+// is normalized, or under one of the server's choice when it is empty. Another
+// session with the same resource is treated by the conflict policy. Bind runs
+// on a worker.
+func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply {
+	generated := resource == ""
+	if generated {
+		resource = newResource()
+	}
+	full, err := s.JID().WithResource(resource)
+	if err != nil {
+		return stanza.BadRequest.WithText("The resource is not a valid resourcepart.")
+	}
+	if err := m.cfg.Router.CatchUp(t, s.Event()); err != nil {
+		m.cfg.Logger.Error("account events could not be read", "jid", s.BareJID(), "err", err)
+		return stanza.InternalServerError
+	}
+	old, reply := m.link(s, full)
+	if reply == stanza.Conflict && m.cfg.Conflict == RenameNew {
+		full, _ = s.JID().WithResource(newResource())
+		old, reply = m.link(s, full)
+	}
+	if reply != nil {
+		return reply
+	}
+	m.unbound.Delete(s)
+	if old != nil {
+		m.announce(t, old)
+		old.Close(ErrConflict)
+	}
+	s.ext.Store(nil) // the negotiation is over
+	t.Flush()        // what the old one's contacts are told does not wait for the store
+	if !m.cfg.Router.OnBind(t, s) {
+		// The account was deleted between the login and now.
+		m.Destroy(t, s) // before its stream ends, so that the reply is sent
+		s.Close(ErrNotAuthorized.WithText("The account was removed."))
+		return stanza.NotAuthorized
+	}
+	return nil
+}
+
+// link puts s in the table as full and takes out the session it replaces, in
+// one step.
+func (m *Manager) link(s *Session, full jid.JID) (old *Session, reply *stanza.ErrorReply) {
+	before := s.jid
+	s.jid = full.Compact()
+	m.table.update(s.BareJID(), func(head *Session) *Session {
+		n := 0
+		for x := head.from(s.BareJID()); x != nil; x = x.Next() {
+			n++
+			if x.Resource() == s.Resource() {
+				old = x
+			}
+		}
+		switch {
+		case old != nil && m.cfg.Conflict != KickOld:
+			old, reply = nil, stanza.Conflict
+			return head
+		case old == nil && n >= m.cfg.MaxResources:
+			reply = stanza.ResourceConstraint.WithText("Too many clients of this account are connected.")
+			return head
+		}
+		if old != nil {
+			head, _ = unlink(head, old)
+			m.bound.Add(-1)
+		}
+		s.next.Store(head)
+		s.state.Or(flagBound | flagBinding)
+		m.bound.Add(1)
+		return s
+	})
+	if reply != nil {
+		s.jid = before
+	}
+	return old, reply
+}
+
+// newResource makes a resource that nobody can guess (RFC 6120 section 7.6).
+func newResource() string {
+	var b [12]byte
+	rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
