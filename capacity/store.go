@@ -15,6 +15,7 @@ type StoreState struct {
 	WriteErr error  // why nothing can be written there
 
 	Database string // file name of the database, "" where it is no file of this machine
+	FilesErr error  // why no files can be made beside Database, as SQLite must
 	Free     int64  // bytes that an ordinary user may still write on the database's disk
 	DiskErr  error  // why Free is not known
 
@@ -32,6 +33,9 @@ type StoreState struct {
 // as they can be checked from here.
 func Store(s StoreState, p Plan) []Check {
 	checks := []Check{dataDirectory(s)}
+	if s.elsewhere() {
+		checks = append(checks, databaseDirectory(s))
+	}
 	if s.Database != "" {
 		checks = append(checks, disk(s, p))
 	}
@@ -39,6 +43,21 @@ func Store(s StoreState, p Plan) []Check {
 		checks = append(checks, database(s))
 	}
 	return checks
+}
+
+// elsewhere reports whether the database is a file outside the data directory.
+func (s StoreState) elsewhere() bool {
+	return s.Database != "" && filepath.Dir(s.Database) != filepath.Clean(s.Dir)
+}
+
+// databaseDirectory checks the directory of a database that is not in the data directory.
+func databaseDirectory(s StoreState) Check {
+	c := Check{Name: "database-directory", Area: "store", Title: "directory of the database", Needs: "writable", Found: "writable"}
+	if s.FilesErr != nil {
+		c.Status, c.Found, c.Detail = Fail, "not writable", []string{s.FilesErr.Error()}
+		c.Fix = []string{"chown -R roost: " + filepath.Dir(s.Database) + "   # the user that runs roost serve"}
+	}
+	return c
 }
 
 func dataDirectory(s StoreState) Check {
@@ -71,7 +90,7 @@ func disk(s StoreState, p Plan) Check {
 	c.Status = Fail
 	c.Detail = []string{fmt.Sprintf("%s accounts to come at %d B, a message of %d B for each session", number(more), AccountBytes, OfflineBytes)}
 	c.Fix = []string{"roost serve --data DIR   # on a larger disk; move " + filepath.Base(s.Dir) + " there first"}
-	if filepath.Dir(s.Database) != filepath.Clean(s.Dir) {
+	if s.elsewhere() {
 		c.Fix = []string{"roost serve --store sqlite:FILE   # on a larger disk; stop roost and move " + s.Database + " there first"}
 	}
 	return c

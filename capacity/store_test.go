@@ -26,6 +26,11 @@ func TestStore(t *testing.T) {
 			t.Errorf("%s: %v, %q; want %v and %q", check, c.Status, all, want, text)
 		}
 	}
+	elsewhere := func(err error) func(*StoreState) {
+		return func(s *StoreState) { s.Database, s.FilesErr = "/srv/db/roost.db", err }
+	}
+	f("database-directory", OK, "writable", elsewhere(nil))
+	f("database-directory", Fail, "chown -R roost: /srv/db ", elsewhere(fs.ErrPermission))
 	f("data-directory", OK, "writable", func(*StoreState) {})
 	f("data-directory", OK, "first start", func(s *StoreState) { s.Missing = true })
 	f("data-directory", Fail, "chown -R roost: /var/lib/roost", func(s *StoreState) { s.WriteErr = fs.ErrPermission })

@@ -48,6 +48,11 @@ func takeLocks(dir, database string) (locks, error) {
 	if database == "" || filepath.Clean(database) == filepath.Join(dir, stores.FileName) {
 		return locks{f}, nil
 	}
+	err = ownfile.MkdirAll(filepath.Dir(database), 0o700) // as the store would
+	if err != nil {
+		err = fmt.Errorf("server: directory of the database: %w", err)
+		return nil, errors.Join(err, f.Close())
+	}
 	g, err := lock(database+"-lock", "database "+database)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())

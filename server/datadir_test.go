@@ -201,9 +201,15 @@ func TestDataDirectoryPage(t *testing.T) {
 }
 
 // TestStoreElsewhere: a store that is not in the data directory is used, and made
-// unreadable for others before its log gets its mode.
+// unreadable for others before its log gets its mode; its directory is made, too.
 func TestStoreElsewhere(t *testing.T) {
 	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "elsewhere.db")
+	missing := Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), Store: "sqlite:" + filepath.Join(t.TempDir(), "not", "there", "elsewhere.db")}
+	if s, err := New(t.Context(), missing); err != nil {
+		t.Errorf("where the directory is not there: %v", err)
+	} else if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
 	if err := os.WriteFile(file+"-of-another", nil, 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -301,12 +301,20 @@ func TestStoreState(t *testing.T) {
 	if s := storeState(ctx, filepath.Join(dir, "a", "b"), locate(t, filepath.Join(dir, "a", "b"))); !s.Missing || s.WriteErr != nil || s.Free == 0 || !s.NoDatabase {
 		t.Errorf("not made yet: %+v", s)
 	}
+	elsewhere := "sqlite:" + filepath.Join(dir, "file", "roost.db") // whose directory is a file
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if s := storeState(ctx, file, locate(t, file)); s.WriteErr == nil {
 		t.Errorf("a file: %+v", s)
+	}
+	l, err := (&dataFlags{Data: dir, Store: elsewhere}).location()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := storeState(ctx, dir, l); s.WriteErr != nil || s.FilesErr == nil {
+		t.Errorf("a database in a file: %+v", s)
 	}
 }
 

@@ -21,7 +21,9 @@ func storeState(ctx context.Context, dir string, location store.Location) capaci
 	s.WriteErr = mayWrite(there)
 	if local, ok := location.(store.Local); ok {
 		s.Database = local.Path()
-		s.Free, s.DiskErr = free(existing(filepath.Dir(s.Database)))
+		near := existing(filepath.Dir(s.Database))
+		s.FilesErr = mayWrite(near)
+		s.Free, s.DiskErr = free(near)
 	}
 	inspector, ok := location.(store.Inspector)
 	if s.Inspected = ok; !ok {

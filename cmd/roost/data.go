@@ -108,20 +108,19 @@ func (e errNotServed) Error() string {
 
 func (e errNotServed) list() string { return strings.Join(e.served, ", ") }
 
-// domainFilter returns what refuses domains that the server does not serve.
+// domainFilter returns what refuses domains, by an errNotServed, that the server of
+// the data directory does not serve. Before a server has run there, all are taken, except
+// with a database elsewhere: its server has its data directory, and that is not this one.
 func (f *newAccountFlags) domainFilter() (func(domain string) error, error) {
 	if f.AnyDomain {
 		return func(string) error { return nil }, nil
 	}
-	return f.dataFlags.domainFilter()
-}
-
-// domainFilter returns what refuses domains, by an errNotServed, that the server of
-// the data directory does not serve. Before a server has run there, all are taken.
-func (f *dataFlags) domainFilter() (func(domain string) error, error) {
 	served, err := server.ServedDomains(f.Data)
 	if err != nil {
 		return nil, err
+	}
+	if len(served) == 0 && f.Store != "" && !f.Create {
+		return nil, fmt.Errorf("no server has run with the data directory %s, so that the domains are not known: name the server's with --data, beside --store, or accept any domain with --any-domain", f.Data)
 	}
 	return func(domain string) error {
 		if len(served) > 0 && !slices.Contains(served, domain) {

@@ -36,9 +36,19 @@ func TestStoreFlag(t *testing.T) {
 		t.Fatal(err)
 	}
 	f("", "user", "import", accounts)
+	// Without --data, the domains of another data directory would be taken, or any.
+	elsewhere := []string{"ROOST_DATA=" + t.TempDir(), "ROOST_STORE=" + url}
+	code, _, stderr = cmdtest.Result(t, elsewhere, "user", "import", accounts)
+	if code != 1 || !strings.Contains(stderr, "name the server's with --data") {
+		t.Errorf("with the store's URL only: %d, %s", code, stderr)
+	}
+	code, _, stderr = cmdtest.Result(t, elsewhere, "user", "import", accounts, "--any-domain")
+	if code != 0 {
+		t.Errorf("with any domain: %d, %s", code, stderr)
+	}
 	f("b@localhost", "user", "list")
 	code, stdout, _ := cmdtest.Result(t, env, "check", "--sessions", "10", "--json")
-	if !strings.Contains(stdout, "2 accounts") {
+	if !strings.Contains(stdout, "2 accounts") || !strings.Contains(stdout, `"database-directory"`) {
 		t.Errorf("check: exit code %d, %s", code, stdout)
 	}
 	if _, err := os.Stat(filepath.Join(data, stores.FileName)); !os.IsNotExist(err) {

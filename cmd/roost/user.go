@@ -109,10 +109,10 @@ func parseAccount(s string) (jid.JID, error) {
 func (c *userAddCmd) Run() error {
 	return c.do(c.openForNew, c.JID.JID, func(ctx context.Context, s store.Accounts, j jid.JID, ask passwordSource, iterations int) (string, error) {
 		allowed, err := c.domainFilter()
-		if err == nil {
-			err = allowed(j.Domain())
-		}
 		if err != nil {
+			return "", err
+		}
+		if err := allowed(j.Domain()); err != nil {
 			return "", fmt.Errorf("%v is not added: %w; start the server with --domain %s too, or add the account all the same with --any-domain", j, err, j.Domain())
 		}
 		done, err := addAccount(ctx, s, j, ask, iterations)

@@ -279,7 +279,7 @@ func migrations() ([]string, error) {
 var errNewer = errors.New("the database was made by a newer version of roost: run that version, or restore a backup")
 
 // errForeign means that the file belongs to another program.
-var errForeign = errors.New("the file is a database of another program: name another data directory")
+var errForeign = errors.New("the file is a database of another program, which roost leaves alone: choose another file or data directory")
 
 // migrate brings the tables up to date, each step in a transaction of its own.
 // Other processes may try the same.
