@@ -76,7 +76,7 @@ func TestWritersShareCommits(t *testing.T) {
 	for i := range n {
 		clients = append(clients, loginAs(t, s, "romeo", fmt.Sprint(i), plainHeader))
 	}
-	other, err := sqlite.OpenConn(s.Path, sqlite.OpenReadWrite)
+	other, err := sqlite.OpenConn(s.Location.(store.Local).Path(), sqlite.OpenReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}

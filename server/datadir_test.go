@@ -19,7 +19,7 @@ import (
 // a lock that was left behind by a killed one stops nobody.
 func TestOneServerOnADirectory(t *testing.T) {
 	dir := t.TempDir()
-	child, _ := startChild(t, dir)
+	child, _ := startChild(t, dir, "")
 	_, err := New(t.Context(), Config{C2S: "127.0.0.1:0", DataDir: dir})
 	if err == nil {
 		t.Fatal("two servers run on one data directory")

@@ -13,24 +13,29 @@ import (
 
 	"go.uber.org/goleak"
 
+	"roost/internal/teststores"
 	"roost/internal/xmpptest"
 	"roost/session"
 )
 
 // childEnv makes the test binary a server with this data directory, for tests
-// that need a process of their own to kill.
-const childEnv = "ROOST_TEST_SERVER"
+// that need a process of their own to kill; childStoreEnv is the URL of its store,
+// empty for the default.
+const (
+	childEnv      = "ROOST_TEST_SERVER"
+	childStoreEnv = "ROOST_TEST_STORE"
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {
-		os.Exit(childServer(dir))
+		os.Exit(childServer(dir, os.Getenv(childStoreEnv)))
 	}
 	goleak.VerifyTestMain(m)
 }
 
 // childServer serves until it is killed; it says where on its output.
-func childServer(dir string) int {
-	s, err := New(context.Background(), Config{C2S: "127.0.0.1:0", DataDir: dir, Session: session.Config{AllowPlaintext: true}})
+func childServer(dir, url string) int {
+	s, err := New(context.Background(), Config{C2S: "127.0.0.1:0", DataDir: dir, Store: url, Session: session.Config{AllowPlaintext: true}})
 	if err == nil {
 		err = xmpptest.AddAccounts(context.Background(), s.store, "localhost")
 	}
@@ -43,10 +48,10 @@ func childServer(dir string) int {
 }
 
 // startChild starts a server in a process of its own and returns its address.
-func startChild(t *testing.T, dir string) (*exec.Cmd, string) {
+func startChild(t *testing.T, dir, url string) (*exec.Cmd, string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^$")
-	cmd.Env = append(os.Environ(), childEnv+"="+dir)
+	cmd.Env = append(os.Environ(), childEnv+"="+dir, childStoreEnv+"="+url)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -63,16 +68,20 @@ func startChild(t *testing.T, dir string) (*exec.Cmd, string) {
 }
 
 // TestKill kills a server with SIGKILL in the middle of roster sets and offline
-// messages: whatever was answered is there afterwards.
+// messages, on each kind of store that outlives its process: whatever was answered is
+// there afterwards.
 func TestKill(t *testing.T) {
-	dir := t.TempDir()
+	teststores.RunDurable(t, func(t *testing.T, k teststores.Kind) { testKill(t, t.TempDir(), k.URL(t)) })
+}
+
+func testKill(t *testing.T, dir, url string) {
 	rosterItems, messages := 0, 0 // answered, over all rounds
 	for round := range 3 {
-		cmd, addr := startChild(t, dir)
+		cmd, addr := startChild(t, dir, url)
 		var mu sync.Mutex
 		var wg sync.WaitGroup
 		// Romeo adds contacts and sends messages to Juliet, who is away. That
-		// a message is kept shows in the answer to the ping behind it: stanzas
+		// a message is kept shows in the reply to the ping after it: stanzas
 		// of one session are handled in order.
 		wg.Go(func() {
 			p := dialTo(t, addr)
@@ -110,7 +119,7 @@ func TestKill(t *testing.T) {
 		wg.Wait()
 	}
 
-	_, addr := startChild(t, dir)
+	_, addr := startChild(t, dir, url)
 	got := dialTo(t, addr).login("romeo", "r").ask("<iq type='get' id='end'><query xmlns='jabber:iq:roster'/></iq>", "</iq>")
 	if n := strings.Count(got, "<item "); n < rosterItems {
 		t.Errorf("%d roster items are there, %d were answered", n, rosterItems)
@@ -126,7 +135,7 @@ func TestKill(t *testing.T) {
 		for _, part := range strings.Split(got, fmt.Sprintf("<body>m%d-", round))[1:] {
 			var i int
 			if _, err := fmt.Sscanf(part, "%d<", &i); err != nil || i != last+1 {
-				t.Fatalf("round %d: message %d comes behind message %d", round, i, last)
+				t.Fatalf("round %d: message %d comes after message %d", round, i, last)
 			}
 			last = i
 		}

@@ -6,11 +6,12 @@ import (
 	"path/filepath"
 	"testing"
 
+	"roost/internal/teststores"
 	"roost/internal/xmpptest"
 	"roost/server"
 	"roost/session"
 	"roost/store"
-	"roost/store/sqlite"
+	"roost/store/stores"
 	"roost/xep"
 )
 
@@ -39,20 +40,22 @@ func TestDialoguesOverSockets(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			addr := startServer(t)
-			p := xmpptest.Player{Dial: func() (net.Conn, error) { return net.Dial("tcp", addr) }}
-			if err := p.Play(d); err != nil {
-				t.Error(err)
-			}
+			teststores.RunDurable(t, func(t *testing.T, k teststores.Kind) {
+				addr := startServer(t, k.URL(t))
+				p := xmpptest.Player{Dial: func() (net.Conn, error) { return net.Dial("tcp", addr) }}
+				if err := p.Play(d); err != nil {
+					t.Error(err)
+				}
+			})
 		})
 	}
 }
 
-// startServer starts a server on loopback and returns its address.
-func startServer(t *testing.T) string {
+// startServer starts a server on loopback with the store of a URL, and returns its
+// address.
+func startServer(t *testing.T, url string) string {
 	t.Helper()
-	dir := t.TempDir()
-	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(dir, sqlite.FileName)})
+	st, err := stores.Open(t.Context(), url, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +66,7 @@ func startServer(t *testing.T) string {
 		t.Fatal(err)
 	}
 	s, err := server.New(t.Context(), server.Config{
-		C2S: "127.0.0.1:0", DataDir: dir,
+		C2S: "127.0.0.1:0", DataDir: t.TempDir(), Store: url,
 		Session: session.Config{AllowPlaintext: true}, XEP: xep.Config{Register: true, Contacts: contacts},
 	})
 	if err != nil {

@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"xep":               {"roost/internal/loglimit", "roost/internal/peernet", "roost/router", "roost/session", "roost/stanza", "roost/parser", "roost/jid", "roost/store"},
 	"store/sqlite":      {"roost/store", "roost/jid", "roost/internal/ownfile", "zombiezen.com/go/sqlite", "golang.org/x/sys/unix"},
 	"store/stores":      {"roost/store", "roost/store/sqlite"},
+	"store/memstore":    {"roost/store", "roost/jid"},
 	"store/storetest":   {"roost/store", "roost/jid"},
 	"store/faultstore":  {"roost/store"},
 	"server":            {"roost/capacity", "roost/poller", "roost/jid", "roost/session", "roost/router", "roost/xep", "roost/store", "roost/store/stores", "roost/internal/ownfile", "golang.org/x/sys"},
@@ -54,8 +55,10 @@ var allowed = map[string][]string{
 	"internal/ownfile":  {},
 	"internal/archtest": {},
 	"internal/peernet":  {},
-	"internal/xmpptest": {"roost/internal/memnet", "roost/jid", "roost/parser", "roost/router", "roost/session", "roost/store", "roost/store/stores", "roost/xep"},
+	"internal/xmpptest": {"roost/internal/memnet", "roost/jid", "roost/parser", "roost/router", "roost/session", "roost/store", "roost/internal/teststores", "roost/xep"},
 	"test/interop":      {},
+
+	"internal/teststores": {"roost/store", "roost/store/memstore", "roost/store/stores"},
 }
 
 // TestFloorPlan reads the sources itself: the test cache would serve stale

@@ -45,5 +45,8 @@ func TestServerWithoutMeasurements(t *testing.T) {
 // measures reports whether a package is for measurements or tests.
 func measures(name string) bool {
 	first, _, _ := strings.Cut(name, "/")
-	return first == "bench" || first == "test" || name == "internal/cmdtest" || name == "internal/memnet" || name == "internal/xmpptest"
+	return first == "bench" || first == "test" || slices.Contains([]string{
+		"internal/cmdtest", "internal/memnet", "internal/teststores", "internal/xmpptest",
+		"store/faultstore", "store/memstore", "store/storetest",
+	}, name)
 }

@@ -14,12 +14,12 @@ import (
 	"time"
 
 	"roost/internal/memnet"
+	"roost/internal/teststores"
 	"roost/jid"
 	"roost/parser"
 	"roost/router"
 	"roost/session"
 	"roost/store"
-	"roost/store/stores"
 	"roost/xep"
 )
 
@@ -28,20 +28,21 @@ var Accounts = []string{"romeo", "juliet", "mercutio", "benvolio", "nurse", "par
 
 // Config changes a test server from the default.
 type Config struct {
-	Session session.Config // rooms' own fields are filled in
-	Router  router.Config
-	XEP     xep.Config
-	Outbox  int                           // bytes; default 256 KiB
-	Unauth  int                           // bytes held for clients that are not authenticated; default no limit
-	Store   store.Options                 // of the store
-	Wrap    func(store.Store) store.Store // puts something around the store
-	Logger  *slog.Logger                  // default: warnings, to the test's log
+	Session  session.Config // rooms' own fields are filled in
+	Router   router.Config
+	XEP      xep.Config
+	Outbox   int                           // bytes; default 256 KiB
+	Unauth   int                           // bytes held for clients that are not authenticated; default no limit
+	Location store.Location                // where the store is; default: a new one of SQLite
+	Store    store.Options                 // of the store
+	Wrap     func(store.Store) store.Store // puts something around the store
+	Logger   *slog.Logger                  // default: warnings, to the test's log
 }
 
 // Server is a server in memory: everything above the poller.
 type Server struct {
 	Store    store.Store
-	Path     string // of its database
+	Location store.Location // of the store
 	Router   *router.Router
 	Sessions *session.Manager
 	loop     *memnet.Loop
@@ -67,20 +68,22 @@ func AddAccounts(ctx context.Context, st store.Store, domain string) error {
 	return err
 }
 
-// NewServer starts a server in memory with an empty store, and stops it when
-// the test ends.
+// NewServer starts a server in memory, whose store is empty but for the Accounts,
+// and stops it when the test ends.
 func NewServer(t testing.TB, cfg Config) *Server {
 	t.Helper()
 	ctx := context.Background()
-	dir := t.TempDir()
-	db, err := stores.Open(ctx, stores.Default(dir)+"?reserve=0", cfg.Store)
+	if cfg.Location == nil {
+		cfg.Location = teststores.SQLite.New(t)
+	}
+	db, err := cfg.Location.Open(ctx, cfg.Store)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := AddAccounts(ctx, db, "localhost"); err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Store: db, Path: filepath.Join(dir, stores.FileName)}
+	s := &Server{Store: db, Location: cfg.Location}
 	if cfg.Wrap != nil {
 		s.Store = cfg.Wrap(db)
 	}
@@ -162,8 +165,8 @@ func cutStep() int {
 	return 37
 }
 
-// Run plays all dialogues that match a pattern of file names, each against
-// servers of its own: whole, byte by byte, and cut in two.
+// Run plays all dialogues that match a pattern of file names on each kind of store,
+// each time against a server of its own: whole, byte by byte, and cut in two.
 func Run(t *testing.T, pattern string, cfg func(name string) Config) {
 	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
@@ -175,16 +178,25 @@ func Run(t *testing.T, pattern string, cfg func(name string) Config) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			cuts := []Cut{Whole, Bytewise}
-			for i := 1 + len(file)%cutStep(); i < d.longest(); i += cutStep() {
-				cuts = append(cuts, Cut(i))
-			}
-			for _, cut := range cuts {
-				s := NewServer(t, cfg(filepath.Base(file)))
-				if err := (Player{Dial: s.Dial, Cut: cut}).Play(d); err != nil {
-					t.Fatal(fmt.Errorf("cut %d: %w", cut, err))
+			teststores.Run(t, func(t *testing.T, k teststores.Kind) {
+				c := cfg(filepath.Base(file))
+				for _, cut := range d.cuts() {
+					c.Location = k.New(t)
+					s := NewServer(t, c)
+					if err := (Player{Dial: s.Dial, Cut: cut}).Play(d); err != nil {
+						t.Fatal(fmt.Errorf("cut %d: %w", cut, err))
+					}
 				}
-			}
+			})
 		})
 	}
+}
+
+// cuts are those that a dialogue is played with.
+func (d *Dialogue) cuts() []Cut {
+	cuts := []Cut{Whole, Bytewise}
+	for i := 1 + len(d.Name)%cutStep(); i < d.longest(); i += cutStep() {
+		cuts = append(cuts, Cut(i))
+	}
+	return cuts
 }

@@ -52,6 +52,7 @@ func Run(t *testing.T, locate func(t testing.TB) store.Location) {
 	f("BlobQuota", testBlobQuota)
 	f("Last", testLast)
 	f("Text", testText)
+	f("Lent", testLent)
 	f("Context", testContext)
 	f("Concurrent", testConcurrent)
 	f("ConcurrentRoster", testConcurrentRoster)

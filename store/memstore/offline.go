@@ -1,0 +1,128 @@
+package memstore
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"roost/jid"
+	"roost/store"
+)
+
+// message is a message that waits.
+type message struct {
+	store.OfflineMessage
+	sender string // bare JID
+}
+
+// AppendOffline implements store.Offline.
+func (s *Store) AppendOffline(ctx context.Context, owner jid.JID, m store.NewMessage, quota store.OfflineQuota) error {
+	return s.write(ctx, "AppendOffline", "store message for "+owner.BareString(), func(t *tx) error {
+		a, err := t.account(owner)
+		if err != nil {
+			return err
+		}
+		sender := m.From.Bare().Clone().String()
+		if sender == "" {
+			return errNoSender
+		}
+		if a.exceeds(sender, int64(len(m.Stanza)), quota) {
+			if _, ok := a.items[sender]; ok {
+				return store.ErrContactQuota
+			}
+			return store.ErrQuota
+		}
+		t.l.lastID++
+		a.offline = append(a.offline, message{sender: sender, OfflineMessage: store.OfflineMessage{
+			ID: t.l.lastID, Received: m.Received.UTC().Truncate(time.Millisecond), Stanza: slices.Clone(m.Stanza),
+		}})
+		return nil
+	})
+}
+
+// exceeds reports whether one more message would exceed a quota.
+func (a *account) exceeds(sender string, size int64, q store.OfflineQuota) bool {
+	count, bytes, ofSender, bytesOfSender := 1, size, 1, size
+	for _, m := range a.offline {
+		n := int64(len(m.Stanza))
+		count, bytes = count+1, bytes+n
+		if m.sender == sender {
+			ofSender, bytesOfSender = ofSender+1, bytesOfSender+n
+		}
+	}
+	return q.Messages > 0 && count > q.Messages || q.Bytes > 0 && bytes > q.Bytes ||
+		q.SenderMessages > 0 && ofSender > q.SenderMessages || q.SenderBytes > 0 && bytesOfSender > q.SenderBytes
+}
+
+// Offline implements store.Offline.
+func (s *Store) Offline(ctx context.Context, owner jid.JID, after int64, maxBytes int) (msgs []store.OfflineMessage, more bool, err error) {
+	err = s.read(ctx, "Offline", "read messages stored for "+owner.BareString(), func(l *Location) error {
+		a := l.find(owner)
+		if a == nil {
+			return nil
+		}
+		size := 0
+		for _, m := range a.offline {
+			if m.ID <= after {
+				continue
+			}
+			if size += len(m.Stanza); size > maxBytes && len(msgs) > 0 {
+				more = true
+				return nil
+			}
+			m.Stanza = slices.Clone(m.Stanza)
+			msgs = append(msgs, m.OfflineMessage)
+		}
+		return nil
+	})
+	return msgs, more, err
+}
+
+// DeleteOffline implements store.Offline.
+func (s *Store) DeleteOffline(ctx context.Context, owner jid.JID, upTo int64) error {
+	return s.write(ctx, "DeleteOffline", "delete messages stored for "+owner.BareString(), func(t *tx) error {
+		if a, err := t.account(owner); err == nil {
+			a.offline = slices.DeleteFunc(a.offline, func(m message) bool { return m.ID <= upTo })
+		}
+		return nil
+	})
+}
+
+// CountOffline implements store.Offline.
+func (s *Store) CountOffline(ctx context.Context, owner jid.JID) (n int, err error) {
+	err = s.read(ctx, "CountOffline", "count messages stored for "+owner.BareString(), func(l *Location) error {
+		if a := l.find(owner); a != nil {
+			n = len(a.offline)
+		}
+		return nil
+	})
+	return n, err
+}
+
+// SetLast implements store.Activity.
+func (s *Store) SetLast(ctx context.Context, batch []store.LastActivity) error {
+	return s.write(ctx, "SetLast", "write last activity", func(t *tx) error {
+		for _, last := range batch {
+			a, err := t.account(last.Owner)
+			if err != nil || last.Event != 0 && a.Generation > last.Event {
+				continue
+			}
+			a.last = &store.LastActivity{Owner: a.JID, At: seconds(last.At), Status: slices.Clone(last.Status)}
+		}
+		return nil
+	})
+}
+
+// Last implements store.Activity.
+func (s *Store) Last(ctx context.Context, owner jid.JID) (last store.LastActivity, err error) {
+	err = s.read(ctx, "Last", "read last activity of "+owner.BareString(), func(l *Location) error {
+		a := l.find(owner)
+		if a == nil || a.last == nil {
+			return store.ErrNotFound
+		}
+		last = *a.last
+		last.Status = slices.Clone(last.Status)
+		return nil
+	})
+	return last, err
+}
