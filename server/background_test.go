@@ -42,7 +42,7 @@ func ticks(t *testing.T, intervals ...time.Duration) (tick func(time.Duration)) 
 // TestMemoryGivenBack: when a crowd of clients has left what they had begun, a running
 // server collects their memory and gives it back to the system.
 func TestMemoryGivenBack(t *testing.T) {
-	tick := ticks(t, janitorEvery)
+	tick := ticks(t, trimEvery)
 	s := startServer(t, nil)
 	const clients = 2 * minLeft
 	all := make([]*peer, clients)
@@ -50,15 +50,15 @@ func TestMemoryGivenBack(t *testing.T) {
 		all[i] = connect(t, s)
 		all[i].ask(testHeader+"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+strings.Repeat("A", 4096), "</stream:features>")
 	}
-	tick(janitorEvery) // sees them
-	tick(janitorEvery) // the one before is over
+	tick(trimEvery) // sees them
+	tick(trimEvery) // the one before is over
 	before := released()
 	for _, p := range all {
 		_ = p.conn.Close()
 	}
 	xmpptest.Eventually(t, "the clients to be gone", func() bool { return s.clients() == 0 })
 	for range 4 { // the first may come while much was allocated
-		tick(janitorEvery)
+		tick(trimEvery)
 	}
 	if after := released(); after == before {
 		t.Error("nothing was collected")

@@ -44,7 +44,7 @@ func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, secret []by
 	r.Attach(m)
 	c := &core{store: st, router: r, sessions: m, log: cfg.Logger}
 	c.ctx, c.stop = context.WithCancel(context.Background())
-	c.stopped.Go(func() { keepSmall(c.ctx, cfg.GCPercent, c.clients) })
+	c.stopped.Go(func() { manageHeap(c.ctx, cfg.GCPercent, c.clients) })
 	return c
 }
 

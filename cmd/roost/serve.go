@@ -164,7 +164,7 @@ func (c *serveCmd) serve(out *output) error {
 // gcPercent is how much garbage there may be, in percent of what is live, before
 // it is collected. With Go's 100 the holes that a storm of logins leaves between
 // sessions cost half as much as the sessions; with 25 a tenth. What that costs in a
-// storm while little is alive, the server's pacer takes care of.
+// storm while little is alive, the server's gcController takes care of.
 const gcPercent = 25
 
 // tuneCollector sets what the environment (GOGC) does not.

@@ -9,10 +9,10 @@ import (
 
 const mib = 1 << 20
 
-// TestJanitor: it collects when a storm is over, and not again before there is
+// TestTrimmer: it collects when a storm is over, and not again before there is
 // something new to gain.
-func TestJanitor(t *testing.T) {
-	var j janitor
+func TestTrimmer(t *testing.T) {
+	var j trimmer
 	f := func(desc string, now memory, want bool) {
 		t.Helper()
 		if got := j.due(now); got != want {
@@ -34,11 +34,11 @@ func TestJanitor(t *testing.T) {
 	f("little is held in vain", memory{live: 150 * mib, held: 155 * mib, allocated: 930 * mib}, false)
 }
 
-// TestJanitorLeaving: clients that were idle for long and leave together allocate
+// TestTrimmerLeaving: clients that were idle for long and leave together allocate
 // nothing, and what was live before is the last that is known; that many have left
 // is what makes a collection due, once.
-func TestJanitorLeaving(t *testing.T) {
-	var j janitor
+func TestTrimmerLeaving(t *testing.T) {
+	var j trimmer
 	idle := memory{live: 250 * mib, held: 255 * mib, allocated: 900 * mib, clients: 10_000}
 	j.after, j.last, j.peak = idle, idle, idle.clients
 	f := func(desc string, clients int, want bool) {
@@ -73,7 +73,7 @@ func TestGiveBackPools(t *testing.T) {
 		pool.Put(new([mib]byte))
 	}
 	before := readMemory(0)
-	var j janitor
+	var j trimmer
 	j.collect(0)
 	if after := readMemory(0); after.held+60*mib > before.held {
 		t.Errorf("%d of %d MiB are still held", after.held/mib, before.held/mib)
@@ -83,7 +83,7 @@ func TestGiveBackPools(t *testing.T) {
 
 // TestGiveBack: what was garbage is held no longer.
 func TestGiveBack(t *testing.T) {
-	var j janitor
+	var j trimmer
 	junk := make([][]byte, 64)
 	for i := range junk {
 		junk[i] = make([]byte, mib)

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// TestPacer: collections that come too close together let the heap grow more, in
+// TestGCController: collections that come too close together let the heap grow more, in
 // steps, up to a bound; and when they do not, it is as before.
-func TestPacer(t *testing.T) {
-	p := &pacer{base: 25, percent: 25}
+func TestGCController(t *testing.T) {
+	p := &gcController{base: 25, percent: 25}
 	for _, tt := range []struct {
 		percent int
 		since   time.Duration
@@ -53,12 +53,12 @@ func collect() {
 	}
 }
 
-// TestPacerWatches: garbage that comes fast changes the collector's percentage, and
+// TestGCControllerWatches: garbage that comes fast changes the collector's percentage, and
 // reset and stop bring it back.
-func TestPacerWatches(t *testing.T) {
+func TestGCControllerWatches(t *testing.T) {
 	before := debug.SetGCPercent(100)
 	t.Cleanup(func() { debug.SetGCPercent(before) })
-	p := newPacer(25)
+	p := newGCController(25)
 	percent := func() int {
 		p.mu.Lock()
 		defer p.mu.Unlock()
