@@ -322,7 +322,7 @@ func (r *Router) forgetDirected(events []store.AccountEvent) {
 		for _, to := range directed(s) {
 			if bare, _, _ := strings.Cut(to, "/"); gone[bare] {
 				// A presence that is on its way has got there when this is done.
-				mu := r.order(s.BareJID())
+				mu := r.lockPresence(s.BareJID())
 				removeDirected(s, to)
 				mu.Unlock()
 			}

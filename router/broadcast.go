@@ -41,7 +41,7 @@ func (bc *broadcast) appendTo(b []byte, to string) []byte {
 // broadcast tells everybody, and then does what follows. On a loop it does as
 // much as the turn's budget allows and leaves the rest to later turns.
 func (r *Router) broadcast(t *session.Turn, bc *broadcast) {
-	for !r.tell(t, bc) {
+	for !r.announce(t, bc) {
 		if !t.MayBlock() {
 			r.broadcastLater(t, bc)
 			return
@@ -52,7 +52,7 @@ func (r *Router) broadcast(t *session.Turn, bc *broadcast) {
 		r.hasLeft(t, bc)
 		return
 	}
-	r.welcome(t, bc)
+	r.deliverPending(t, bc)
 }
 
 func (r *Router) broadcastLater(t *session.Turn, bc *broadcast) {
@@ -66,32 +66,32 @@ func (r *Router) broadcastLater(t *session.Turn, bc *broadcast) {
 	r.sessions.Yield(t, kept.s, goOn)
 }
 
-// tell tells some of those concerned, and reports whether all have been told. It
-// holds the account's order lock: between two calls the presence, the roster and
+// announce tells some of those concerned, and reports whether all have been told. It
+// holds the account's presence lock: between two calls the presence, the roster and
 // the contacts' resources may change.
-func (r *Router) tell(t *session.Turn, bc *broadcast) (done bool) {
-	mu := r.order(bc.s.BareJID())
+func (r *Router) announce(t *session.Turn, bc *broadcast) (done bool) {
+	mu := r.lockPresence(bc.s.BareJID())
 	defer mu.Unlock()
 	if bc.leaving {
-		return r.tellLeaving(t, bc)
+		return r.announceLeaving(t, bc)
 	}
 	if !bc.s.Bound() {
 		return true // it has left, and everybody is told that
 	}
-	if !r.tellSubscribers(t, bc) {
+	if !r.announceToSubscribers(t, bc) {
 		return false
 	}
 	r.toAvailable(t, bc.s.JID(), bc.s.JID(), bc.appendTo)
 	return true
 }
 
-// tellSubscribers tells the contacts that have a subscription.
-func (r *Router) tellSubscribers(t *session.Turn, bc *broadcast) (done bool) {
+// announceToSubscribers tells the contacts that have a subscription.
+func (r *Router) announceToSubscribers(t *session.Turn, bc *broadcast) (done bool) {
 	now := bc.ro
 	if !bc.leaving {
 		// Who has lost the subscription meanwhile was told that the resource is
 		// unavailable. That may be told again, but not the contrary.
-		now = r.newest(bc.s, bc.ro)
+		now = r.currentRoster(bc.s, bc.ro)
 	}
 	for ; bc.next < len(bc.ro.Items); bc.next++ {
 		it := &bc.ro.Items[bc.next]
@@ -110,20 +110,20 @@ func (r *Router) tellSubscribers(t *session.Turn, bc *broadcast) (done bool) {
 	return true
 }
 
-// tellLeaving is tell for a resource that is not available any more. A newer
+// announceLeaving is announce for a resource that is not available any more. A newer
 // session may have its address by now: what that one has said is not hidden from
 // those who have heard it.
-func (r *Router) tellLeaving(t *session.Turn, bc *broadcast) (done bool) {
+func (r *Router) announceLeaving(t *session.Turn, bc *broadcast) (done bool) {
 	heir := r.resource(bc.s.JID())
 	if heir == bc.s {
 		heir = nil
 	}
 	replaced := heir != nil && heir.Available()
 	if replaced {
-		bc.ro = r.newest(bc.s, bc.ro)
+		bc.ro = r.currentRoster(bc.s, bc.ro)
 	}
 	if bc.available && !bc.told && !replaced {
-		if !r.tellSubscribers(t, bc) {
+		if !r.announceToSubscribers(t, bc) {
 			return false
 		}
 		r.toAvailable(t, bc.s.JID(), bc.s.JID(), bc.appendTo)

@@ -14,11 +14,11 @@ import (
 // resources, fill no outbox.
 
 // unsent is what a session that has to wait is still to be sent.
-var unsent = session.NewSlot[fetch]()
+var unsent = session.NewSlot[pendingPresence]()
 
-// fetch is what a client is still to be sent, and where to go on. Only the
+// pendingPresence is what a client is still to be sent, and where to continue. Only the
 // goroutine that handles the session's input uses it.
-type fetch struct {
+type pendingPresence struct {
 	own      bool               // the account's other resources, before all else
 	roster   bool               // then the contacts that it has a subscription to
 	next     string             // the first of these that is not done; "": the first of all
@@ -26,20 +26,20 @@ type fetch struct {
 	sent     []*session.Session // the resources of the account at hand that are done
 }
 
-// fetchAll gives a newcomer the presence of the account's other resources, and of
+// sendContactPresence sends a resource that has become available the presence of the account's other resources, and of
 // the contacts that it has a subscription to. RFC 6121 section 4.3: contacts on
 // the same server need no probes, the server knows.
-func (r *Router) fetchAll(t *session.Turn, s *session.Session, ro *Roster) {
+func (r *Router) sendContactPresence(t *session.Turn, s *session.Session, ro *Roster) {
 	if f := unsent.Get(s); f != nil {
-		*f = fetch{own: true, roster: true} // it waits for its turn already
+		*f = pendingPresence{own: true, roster: true} // it waits for its turn already
 		return
 	}
-	f := fetch{own: true, roster: true}
-	r.goOnFetching(t, s, ro, &f)
+	f := pendingPresence{own: true, roster: true}
+	r.sendPendingPresence(t, s, ro, &f)
 }
 
-// fetchFrom gives a resource the presence of one account. account may be borrowed.
-func (r *Router) fetchFrom(t *session.Turn, s *session.Session, account string) {
+// sendPresenceOf sends a resource the presence of one account. account may be borrowed.
+func (r *Router) sendPresenceOf(t *session.Turn, s *session.Session, account string) {
 	account = strings.Clone(account)
 	if f := unsent.Get(s); f != nil {
 		if !slices.Contains(f.accounts, account) {
@@ -47,8 +47,8 @@ func (r *Router) fetchFrom(t *session.Turn, s *session.Session, account string) 
 		}
 		return
 	}
-	f := fetch{accounts: []string{account}}
-	r.goOnFetching(t, s, nil, &f)
+	f := pendingPresence{accounts: []string{account}}
+	r.sendPendingPresence(t, s, nil, &f)
 }
 
 // sendPresences sends the presence of an account's resources to the available
@@ -61,13 +61,13 @@ func (r *Router) sendPresences(t *session.Turn, of, to jid.JID) {
 	for s := range r.Recipients(to.BareString(), Available) {
 		r.sessions.OnLoop(s, func(t *session.Turn) {
 			if Available(s) {
-				r.fetchFrom(t, s, of.BareString())
+				r.sendPresenceOf(t, s, of.BareString())
 			}
 		})
 	}
 }
 
-// pause is why a fetch has not come to its end.
+// pause is why sending presence has stopped before its end.
 type pause uint8
 
 const (
@@ -76,20 +76,20 @@ const (
 	pauseTurn                // the turn has done enough
 )
 
-// goOnFetching sends what is to be sent, as far as it goes now. What is left is
-// remembered until it can go on.
-func (r *Router) goOnFetching(t *session.Turn, s *session.Session, ro *Roster, f *fetch) {
-	why := r.fetchSome(t, s, ro, f)
+// sendPendingPresence sends as much as the turn and the client take. It stores the rest,
+// and continues later.
+func (r *Router) sendPendingPresence(t *session.Turn, s *session.Session, ro *Roster, f *pendingPresence) {
+	why := r.sendSomePresence(t, s, ro, f)
 	for why == pauseTurn && t.MayBlock() {
 		t.Pause()
-		why = r.fetchSome(t, s, ro, f)
+		why = r.sendSomePresence(t, s, ro, f)
 	}
 	if why == pauseNone {
 		unsent.Drop(s)
 		return
 	}
 	*unsent.Make(s) = *f
-	resume := func(t *session.Turn) { r.resumeFetch(t, s) }
+	resume := func(t *session.Turn) { r.resumeContactPresence(t, s) }
 	if why == pauseTurn {
 		r.sessions.Later(t, s, resume)
 	} else {
@@ -97,8 +97,8 @@ func (r *Router) goOnFetching(t *session.Turn, s *session.Session, ro *Roster, f
 	}
 }
 
-// resumeFetch goes on with a fetch, with the roster as it is now.
-func (r *Router) resumeFetch(t *session.Turn, s *session.Session) {
+// resumeContactPresence continues to send, with the roster as it is now.
+func (r *Router) resumeContactPresence(t *session.Turn, s *session.Session) {
 	f := unsent.Get(s)
 	if f == nil {
 		return
@@ -113,32 +113,32 @@ func (r *Router) resumeFetch(t *session.Turn, s *session.Session) {
 	ro, need, err := r.tryOwnRoster(t, s)
 	switch {
 	case need != session.Done:
-		r.sessions.Block(t, s, need, func(t *session.Turn) { r.resumeFetch(t, s) })
+		r.sessions.Block(t, s, need, func(t *session.Turn) { r.resumeContactPresence(t, s) })
 		return
 	case err != nil:
 		r.cfg.Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
 		unsent.Drop(s)
 		return
 	}
-	r.goOnFetching(t, s, ro, f)
+	r.sendPendingPresence(t, s, ro, f)
 }
 
-// fetchSome sends what fits. ro is nil where only accounts are asked for.
-func (r *Router) fetchSome(t *session.Turn, s *session.Session, ro *Roster, f *fetch) pause {
+// sendSomePresence sends what fits. ro is nil where only accounts are asked for.
+func (r *Router) sendSomePresence(t *session.Turn, s *session.Session, ro *Roster, f *pendingPresence) pause {
 	if f.own {
-		if why := r.presencesTo(t, s.BareJID(), s, ro, f); why != pauseNone {
+		if why := r.sendAccountPresence(t, s.BareJID(), s, ro, f); why != pauseNone {
 			return why
 		}
 		f.own = false
 	}
 	if f.roster {
-		if why := r.fetchRoster(t, s, ro, f); why != pauseNone {
+		if why := r.sendRosterPresence(t, s, ro, f); why != pauseNone {
 			return why
 		}
 		f.roster = false
 	}
 	for len(f.accounts) > 0 {
-		if why := r.presencesTo(t, f.accounts[0], s, ro, f); why != pauseNone {
+		if why := r.sendAccountPresence(t, f.accounts[0], s, ro, f); why != pauseNone {
 			return why
 		}
 		f.accounts = f.accounts[1:]
@@ -146,7 +146,7 @@ func (r *Router) fetchSome(t *session.Turn, s *session.Session, ro *Roster, f *f
 	return pauseNone
 }
 
-func (r *Router) fetchRoster(t *session.Turn, s *session.Session, ro *Roster, f *fetch) pause {
+func (r *Router) sendRosterPresence(t *session.Turn, s *session.Session, ro *Roster, f *pendingPresence) pause {
 	i := 0
 	if f.next != "" {
 		i, _ = ro.find(f.next)
@@ -167,16 +167,16 @@ func (r *Router) fetchRoster(t *session.Turn, s *session.Session, ro *Roster, f 
 			r.probeRemote(t, s.JID(), ro.Items[i].JID)
 			continue
 		}
-		if why := r.presencesTo(t, contact, s, ro, f); why != pauseNone {
+		if why := r.sendAccountPresence(t, contact, s, ro, f); why != pauseNone {
 			return why
 		}
 	}
 	return pauseNone
 }
 
-// presencesTo sends a client the presence of an account's resources, but those
+// sendAccountPresence sends a client the presence of an account's resources, but those
 // that it has got, in order with their changes.
-func (r *Router) presencesTo(t *session.Turn, of string, to *session.Session, ro *Roster, f *fetch) pause {
+func (r *Router) sendAccountPresence(t *session.Turn, of string, to *session.Session, ro *Roster, f *pendingPresence) pause {
 	if !r.HasRecipients(of, everyone) {
 		f.sent = nil
 		return pauseNone
@@ -184,7 +184,7 @@ func (r *Router) presencesTo(t *session.Turn, of string, to *session.Session, ro
 	if t.Spent() {
 		return pauseTurn
 	}
-	mu := r.order(of)
+	mu := r.lockPresence(of)
 	defer mu.Unlock()
 	if !r.sees(to, ro, of) {
 		f.sent = nil
@@ -215,7 +215,7 @@ func (r *Router) sendPresence(t *session.Turn, of, to *session.Session) bool {
 	}
 	b := p.AppendXML(t.GetBuf(), of.FullJID(), to.BareJID(), nil)
 	defer t.PutBuf(b)
-	if r.full(to, len(b)) {
+	if r.mustWait(to, len(b)) {
 		return false
 	}
 	to.SendBytes(t, b)
@@ -224,7 +224,7 @@ func (r *Router) sendPresence(t *session.Turn, of, to *session.Session) bool {
 
 // sees reports whether a session may see an account's presence, now and not when
 // that was looked up: ro is the roster that was read then, or nil. The caller holds
-// the account's order lock; when a subscription ends both rosters change before
+// the account's presence lock; when a subscription ends both rosters change before
 // the unavailable presence is sent under this lock.
 func (r *Router) sees(s *session.Session, ro *Roster, of string) bool {
 	if of == s.BareJID() {
@@ -244,9 +244,9 @@ func (r *Router) sees(s *session.Session, ro *Roster, of string) bool {
 	return ok && theirs.Subscribed(s.BareJID())
 }
 
-// full reports whether a client has to read before it is sent n bytes that can
+// mustWait reports whether a client has to read before it is sent n bytes that can
 // wait: it has a page, or they would not fit in its outbox, which holds four.
-func (r *Router) full(s *session.Session, n int) bool {
+func (r *Router) mustWait(s *session.Session, n int) bool {
 	fits := func() bool {
 		queued := s.Conn().Queued()
 		return queued == 0 || queued <= r.cfg.PageBytes && queued+n <= 4*r.cfg.PageBytes

@@ -18,13 +18,13 @@ import (
 // in bytes.
 const maxStatus = 1024
 
-// lastDelay is how long it is gathered when accounts were last available. A
+// lastActivityDelay is how long it is gathered when accounts were last available. A
 // crash loses so much of it; nobody was told that it is kept.
-const lastDelay = time.Second
+const lastActivityDelay = time.Second
 
-// maxLasts is how many accounts are written in one transaction, so that others'
+// lastActivityBatch is how many accounts are written in one transaction, so that others'
 // writes have their turn between them.
-const maxLasts = 1000
+const lastActivityBatch = 1000
 
 // lastActivity gathers when accounts were last available and writes that down
 // together: when a network of a hundred thousand phones goes away, this is a
@@ -38,9 +38,9 @@ type lastActivity struct {
 	one     sync.Mutex                     // held while there is something in writing
 }
 
-// noteLast records that a resource goes now, with the status text of its
+// noteLastActivity records that a resource goes now, with the status text of its
 // unavailable presence if it sent one.
-func (r *Router) noteLast(s *session.Session, st *stanza.Stanza) {
+func (r *Router) noteLastActivity(s *session.Session, st *stanza.Stanza) {
 	last := store.LastActivity{Owner: s.JID().Bare(), At: time.Now().UTC(), Event: s.Event()}
 	if st != nil {
 		if el := st.Root.Child(stanza.NSClient, "status"); el.OK() {
@@ -57,7 +57,7 @@ func (w *lastActivity) add(l store.LastActivity) {
 	defer w.mu.Unlock()
 	if w.noted == nil {
 		w.noted = make(map[jid.JID]store.LastActivity)
-		time.AfterFunc(lastDelay, func() {
+		time.AfterFunc(lastActivityDelay, func() {
 			w.r.sessions.Go(session.Write, func(*session.Turn) { w.write(w.r.ctx) })
 		})
 	}
@@ -72,7 +72,7 @@ func (w *lastActivity) write(ctx context.Context) {
 	w.writing, w.noted = w.noted, nil
 	all := slices.Collect(maps.Values(w.writing))
 	w.mu.Unlock()
-	for batch := range slices.Chunk(all, maxLasts) {
+	for batch := range slices.Chunk(all, lastActivityBatch) {
 		if err := w.r.cfg.Store.SetLast(ctx, batch); err != nil {
 			w.r.cfg.Logger.Error("last activity could not be written", "accounts", len(batch), "err", err)
 		}

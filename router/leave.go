@@ -12,7 +12,7 @@ import (
 // sendUnavailable tells the resources of an account that those of another are
 // not available to them any more (RFC 6121 section 3.2.2).
 func (r *Router) sendUnavailable(t *session.Turn, of, to jid.JID) {
-	mu := r.order(of.BareString())
+	mu := r.lockPresence(of.BareString())
 	defer mu.Unlock()
 	for x := range r.Recipients(of.BareString(), Available) {
 		r.toAvailable(t, x.JID(), to, func(b []byte, to string) []byte {
@@ -40,7 +40,7 @@ func (r *Router) unavailable(t *session.Turn, s *session.Session, st *stanza.Sta
 	defer r.sessions.ReleasePresence(bc.p) // its bytes stay
 	if r.unsetPresence(&bc) {
 		if bc.available {
-			r.noteLast(s, st)
+			r.noteLastActivity(s, st)
 		}
 		r.broadcast(t, &bc)
 	}
@@ -51,23 +51,23 @@ func (r *Router) unavailable(t *session.Turn, s *session.Session, st *stanza.Sta
 // sent its presence any more. False: it was replaced meanwhile, and that was
 // announced.
 func (r *Router) unsetPresence(bc *broadcast) bool {
-	mu := r.order(bc.s.BareJID())
+	mu := r.lockPresence(bc.s.BareJID())
 	defer mu.Unlock()
 	if !bc.left && !bc.s.Bound() {
 		return false
 	}
 	bc.available = bc.s.Available()
 	if bc.available {
-		bc.ro = r.newest(bc.s, bc.ro)
+		bc.ro = r.currentRoster(bc.s, bc.ro)
 	}
 	bc.directed = r.takeDirected(bc.s)
 	bc.s.SetPresence(nil, 0)
 	return true
 }
 
-// newest is an account's roster under its order lock: a subscription approved at
+// currentRoster is an account's roster under its presence lock: a subscription approved at
 // this moment is either in it or is told of the presence that there is now.
-func (r *Router) newest(s *session.Session, ro *Roster) *Roster {
+func (r *Router) currentRoster(s *session.Session, ro *Roster) *Roster {
 	if newer, ok := r.cached(s.BareJID()); ok && !s.AuthenticatedBefore(newer.Generation) {
 		return newer
 	}
@@ -124,7 +124,7 @@ func (r *Router) directed(t *session.Turn, from Sender, st *stanza.Stanza, remot
 		return
 	}
 	// Under the lock: after it is gone a resource is remembered by nobody.
-	mu := r.order(s.BareJID())
+	mu := r.lockPresence(s.BareJID())
 	defer mu.Unlock()
 	if !s.Bound() {
 		return
@@ -162,7 +162,7 @@ func (r *Router) OnUnavailable(t *session.Turn, s *session.Session) bool {
 		default:
 			ro = own
 		}
-		r.noteLast(s, nil)
+		r.noteLastActivity(s, nil)
 	}
 	r.left(t, s, ro)
 	return true

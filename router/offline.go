@@ -33,7 +33,7 @@ func offlineExtension(r *Router) Extension {
 			case !t.MayBlock():
 				return session.Read
 			}
-			r.flushSoon(t, s)
+			r.deliverOfflineSoon(t, s)
 			return session.Done
 		},
 		Removed: r.undeleted.forget,
@@ -44,11 +44,11 @@ func offlineExtension(r *Router) Extension {
 	return x
 }
 
-// flush sends an account's waiting messages to one of its resources, in order
+// deliverOffline sends an account's waiting messages to one of its resources, in order
 // and with a delay stamp (XEP-0160, XEP-0203), and deletes them. It sends a
 // page at a time and goes on when the socket has taken it: a full mailbox never
 // fills an outbox. False means that the resource took none and will take none.
-func (r *Router) flush(t *session.Turn, s *session.Session) bool {
+func (r *Router) deliverOffline(t *session.Turn, s *session.Session) bool {
 	offlinePending.Clear(s)
 	for {
 		if !NonNegative(s) { // XEP-0160 section 3: messages wait for such a resource
@@ -56,9 +56,9 @@ func (r *Router) flush(t *session.Turn, s *session.Session) bool {
 			return false
 		}
 		page := pageFull
-		if !r.full(s, 0) {
+		if !r.mustWait(s, 0) {
 			var err error
-			if page, err = r.flushPage(t, s); err != nil {
+			if page, err = r.deliverOfflinePage(t, s); err != nil {
 				r.cfg.Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
 				offlinePending.Set(s)
 				return true // not to the next one: it may have got them
@@ -71,20 +71,20 @@ func (r *Router) flush(t *session.Turn, s *session.Session) bool {
 			return false
 		case pageFull:
 			s.OnDrain(func(t *session.Turn) {
-				r.sessions.Block(t, s, session.Write, func(t *session.Turn) { r.flush(t, s) })
+				r.sessions.Block(t, s, session.Write, func(t *session.Turn) { r.deliverOffline(t, s) })
 			})
 			return true
 		}
 	}
 }
 
-// flushSoon is flush on a turn that may not write: messages that were delivered
+// deliverOfflineSoon is deliverOffline on a turn that may not write: messages that were delivered
 // are deleted. Where there are none, which is most often, there is nothing to
 // write, and the session need not wait for those who do.
-func (r *Router) flushSoon(t *session.Turn, s *session.Session) {
+func (r *Router) deliverOfflineSoon(t *session.Turn, s *session.Session) {
 	t.Flush() // what was queued for others does not wait for the store
 	if t.MayWrite() {
-		r.flush(t, s)
+		r.deliverOffline(t, s)
 		return
 	}
 	offlinePending.Clear(s)
@@ -95,7 +95,7 @@ func (r *Router) flushSoon(t *session.Turn, s *session.Session) {
 		r.cfg.Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
 		offlinePending.Set(s)
 	case len(msgs) > 0:
-		r.sessions.Block(t, s, session.Write, func(t *session.Turn) { r.flush(t, s) })
+		r.sessions.Block(t, s, session.Write, func(t *session.Turn) { r.deliverOffline(t, s) })
 	}
 }
 
@@ -121,9 +121,9 @@ const (
 	pageRefused             // the session takes nothing any more
 )
 
-// flushPage sends one page. The roster lock keeps two resources that become
+// deliverOfflinePage sends one page. The roster lock keeps two resources that become
 // available together from sending the same messages.
-func (r *Router) flushPage(t *session.Turn, s *session.Session) (page, error) {
+func (r *Router) deliverOfflinePage(t *session.Turn, s *session.Session) (page, error) {
 	owner := s.JID().Bare()
 	unlock := r.lockRosters(owner)
 	defer unlock()
@@ -148,7 +148,7 @@ func (r *Router) flushPage(t *session.Turn, s *session.Session) (page, error) {
 	for i := range msgs {
 		delay := stanza.AppendDelay(nil, s.Host(), msgs[i].Received)
 		b := stanza.AppendInside(t.GetBuf(), msgs[i].Stanza, delay)
-		full := r.full(s, len(b))
+		full := r.mustWait(s, len(b))
 		ok := !full && s.SendBytes(t, b)
 		t.PutBuf(b)
 		if full {
@@ -171,15 +171,15 @@ func (r *Router) flushPage(t *session.Turn, s *session.Session) (page, error) {
 	return end, nil
 }
 
-// flushLate is called after a message was kept. A resource that becomes
+// deliverStored is called after a message was stored. A resource that becomes
 // available later learns that there is one; a resource that became available
 // meanwhile has looked for messages before this one was there.
-func (r *Router) flushLate(t *session.Turn, owner jid.JID) {
+func (r *Router) deliverStored(t *session.Turn, owner jid.JID) {
 	for s := range r.Recipients(owner.String(), everyone) {
 		offlinePending.Set(s)
 	}
 	for s := range r.Recipients(owner.String(), NonNegative) {
-		if r.flush(t, s) {
+		if r.deliverOffline(t, s) {
 			return
 		}
 	}

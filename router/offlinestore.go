@@ -56,20 +56,20 @@ func (r *Router) storeOffline(t *session.Turn, from Sender, st *stanza.Stanza, b
 	t.PutBuf(b)
 	switch {
 	case err == nil:
-		r.flushLate(t, bare)
+		r.deliverStored(t, bare)
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrQuota):
-		r.notKept(t, from, st, bare, err)
+		r.replyNotStored(t, from, st, bare, err)
 	default:
 		r.fault(t, from, st, "message could not be kept", err)
 	}
 }
 
-// notKept answers a message for which there is no space, or no account. RFC 6121
+// replyNotStored replies to a message for which there is no space, or no account. RFC 6121
 // section 8.1: "a server SHOULD return an error if the originating entity is in
 // the user's roster (when the error would reveal whether the user's account
 // exists)"; for anybody else both are silence, after the same one call of the store
 // as for a message that is kept.
-func (r *Router) notKept(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID, err error) {
+func (r *Router) replyNotStored(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID, err error) {
 	if errors.Is(err, store.ErrContactQuota) || bare.String() == bareOf(from) {
 		r.Reply(t, from, st, stanza.ServiceUnavailable)
 	}

@@ -86,23 +86,23 @@ func (r *Router) setPresence(t *session.Turn, bc *broadcast, st *stanza.Stanza, 
 	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{DropID: true, DropTo: true})
 	bc.p = r.sessions.SharePresence(b)
 	t.PutBuf(b)
-	mu := r.order(bc.s.BareJID())
+	mu := r.lockPresence(bc.s.BareJID())
 	defer mu.Unlock()
 	if !bc.s.Bound() {
 		r.sessions.ReleasePresence(bc.p)
 		return false
 	}
 	bc.s.SetPresence(bc.p, priority)
-	bc.ro = r.newest(bc.s, bc.ro)
+	bc.ro = r.currentRoster(bc.s, bc.ro)
 	return true
 }
 
-// welcome gives a resource that became available what waits for it: the presence
+// deliverPending gives a resource that became available what waits for it: the presence
 // of others, requests, messages.
-func (r *Router) welcome(t *session.Turn, bc *broadcast) {
+func (r *Router) deliverPending(t *session.Turn, bc *broadcast) {
 	s := bc.s
 	if bc.initial {
-		r.fetchAll(t, s, bc.ro)
+		r.sendContactPresence(t, s, bc.ro)
 	}
 	if bc.initial || bc.mail {
 		r.runAvailable(t, s, Availability{Initial: bc.initial, NonNegative: bc.mail, Roster: bc.ro}, 0)

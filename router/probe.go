@@ -39,7 +39,7 @@ func (r *Router) probe(t *session.Turn, from Sender, st *stanza.Stanza) session.
 	if !t.MayBlock() {
 		return session.Read
 	}
-	r.sendLast(t, from, st)
+	r.sendLastActivity(t, from, st)
 	return session.Done
 }
 
@@ -47,7 +47,7 @@ func (r *Router) probe(t *session.Turn, from Sender, st *stanza.Stanza) session.
 // pace of a client of ours; the connections of others have limits of their own.
 func (r *Router) answerAvailable(t *session.Turn, from Sender, contact jid.JID) {
 	if s := local(from); s != nil {
-		r.fetchFrom(t, s, contact.BareString())
+		r.sendPresenceOf(t, s, contact.BareString())
 		return
 	}
 	r.eachPresence(t, contact, from.JID(), func(_ jid.JID, b []byte) { from.SendBytes(t, b) })
@@ -66,7 +66,7 @@ func (r *Router) refuseProbe(t *session.Turn, from Sender, st *stanza.Stanza) {
 // resource specified by the 'to' address of the probe", and of that one "only
 // the fact that the resource is available".
 func (r *Router) probeResource(t *session.Turn, from Sender, st *stanza.Stanza, subscribed bool) {
-	mu := r.order(st.To.BareString())
+	mu := r.lockPresence(st.To.BareString())
 	defer mu.Unlock()
 	x := r.resource(st.To)
 	switch {
@@ -89,7 +89,7 @@ func (r *Router) probeResource(t *session.Turn, from Sender, st *stanza.Stanza, 
 // has sent directed presence to the entity during its current session; if so,
 // the server SHOULD answer the probe with only mere presence".
 func (r *Router) probeDirected(t *session.Turn, from Sender, st *stanza.Stanza) bool {
-	mu := r.order(st.To.BareString())
+	mu := r.lockPresence(st.To.BareString())
 	defer mu.Unlock()
 	found := false
 	for x := range r.Recipients(st.To.BareString(), Connected) {
@@ -120,9 +120,9 @@ func answerProbe(t *session.Turn, to Sender, st *stanza.Stanza, typ stanza.Type,
 	t.PutBuf(b)
 }
 
-// sendLast answers a probe with the time when the account was last available:
+// sendLastActivity answers a probe with the time when the account was last available:
 // unavailable presence with a delay stamp (RFC 6121 section 4.3.2, rule 3).
-func (r *Router) sendLast(t *session.Turn, from Sender, st *stanza.Stanza) {
+func (r *Router) sendLastActivity(t *session.Turn, from Sender, st *stanza.Stanza) {
 	of := st.To.Bare()
 	h := stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, ID: string(st.ID), From: of.String(), To: bareOf(from)}
 	b := h.AppendEmpty(t.GetBuf())
@@ -139,7 +139,7 @@ func (r *Router) sendLast(t *session.Turn, from Sender, st *stanza.Stanza) {
 // unlessAvailable calls f unless the account has become available meanwhile: its
 // unavailable presence would come after the available one, and hide it.
 func (r *Router) unlessAvailable(of jid.JID, f func()) {
-	mu := r.order(of.String())
+	mu := r.lockPresence(of.String())
 	defer mu.Unlock()
 	if !r.HasRecipients(of.String(), Available) {
 		f()

@@ -86,8 +86,8 @@ func itemBytes(it *store.RosterItem) int {
 	return n
 }
 
-// room refuses an item that would make a roster too large.
-func (r *Router) room(ro *Roster, item *store.RosterItem) error {
+// checkRosterLimits refuses an item that would make a roster too large.
+func (r *Router) checkRosterLimits(ro *Roster, item *store.RosterItem) error {
 	old, found := ro.Item(item.JID.String())
 	if !found && len(ro.Items) >= r.cfg.MaxRoster {
 		return errRosterFull
@@ -282,24 +282,24 @@ func (r *Router) remember(owner jid.JID, ro *Roster, seen uint32) {
 		// process too.
 		return
 	}
-	mu := r.order(owner.String())
+	mu := r.lockPresence(owner.String())
 	defer mu.Unlock()
-	if r.changesOf(owner.String()).Load() == seen && r.keeps(ro) {
+	if r.changesOf(owner.String()).Load() == seen && r.fitsCache(ro) {
 		r.rosters.Set(owner.String(), ro)
 	}
 }
 
-// keeps reports whether a roster may be kept in memory. The cache evicts one that
+// fitsCache reports whether a roster may be kept in memory. The cache evicts one that
 // is larger than the whole of it only some time later, and others before it.
-func (r *Router) keeps(ro *Roster) bool { return int(ro.weight()) <= r.cfg.RosterCache }
+func (r *Router) fitsCache(ro *Roster) bool { return int(ro.weight()) <= r.cfg.RosterCache }
 
 // publish makes a changed roster the one that everybody reads, or has it read anew
 // if it is nil.
 func (r *Router) publish(owner string, ro *Roster) {
-	mu := r.order(owner)
+	mu := r.lockPresence(owner)
 	defer mu.Unlock()
 	r.changesOf(owner).Add(1)
-	if ro != nil && r.keeps(ro) {
+	if ro != nil && r.fitsCache(ro) {
 		r.rosters.Set(strings.Clone(owner), ro)
 	} else {
 		r.rosters.Invalidate(owner)

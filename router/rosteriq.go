@@ -89,7 +89,7 @@ func (r *Router) rosterGet(rq *Request) {
 // where each stanza of b ends, nil: it is one.
 func (r *Router) sendCurrent(rq *Request, b []byte, ends []int, seen uint32) bool {
 	owner := rq.Account().String()
-	mu := r.order(owner)
+	mu := r.lockPresence(owner)
 	defer mu.Unlock()
 	if r.changesOf(owner).Load() != seen {
 		rq.Turn.PutBuf(b)
@@ -304,7 +304,7 @@ func (r *Router) putItem(s *session.Session, item store.RosterItem) (*change, er
 	if err != nil {
 		return nil, err
 	}
-	if err := r.room(ro, &item); err != nil {
+	if err := r.checkRosterLimits(ro, &item); err != nil {
 		return nil, err
 	}
 	old, _ := ro.Item(item.JID.String())

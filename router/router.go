@@ -14,10 +14,10 @@
 // An account's roster lock (one of rosterLocks) is taken by those who change its
 // roster, on turns that may write, and held until the change is in the store and
 // told. Nobody takes it to read: a client that logs in does not wait for a commit.
-// Within it, or alone, an account's order lock (one of orderLocks) is held for as
+// Within it, or alone, an account's presence lock (one of presenceLocks) is held for as
 // long as it takes to queue some stanzas. It makes changing a presence and telling
 // of it one step, and so it does a roster in memory and counting its changes. No
-// goroutine holds two order locks; two roster locks are taken in the order of
+// goroutine holds two presence locks; two roster locks are taken in the order of
 // their indexes.
 package router
 
@@ -88,26 +88,26 @@ const rosterIdle = 30 * time.Second
 
 // Router routes the stanzas of all sessions of one Manager.
 type Router struct {
-	cfg          Config
-	ctx          context.Context // ends with Close
-	cancel       context.CancelFunc
-	sessions     *session.Manager
-	domains      map[string]bool
-	seed         maphash.Seed
-	rosterLocks  [lockStripes]sync.Mutex
-	orderLocks   [lockStripes]sync.Mutex
-	changes      [lockStripes]atomic.Uint32 // changes of rosters; counted under the order lock
-	rosters      *otter.Cache[string, *Roster]
-	iqs          iqTable
-	exts         []Extension
-	stages       stages
-	features     []session.Feature // of extensions
-	routes       []Route           // of extensions, in the order in which they are asked
-	lastActivity lastActivity
-	events       accountEvents
-	undeleted    undeleted
-	directing    atomic.Int64 // resources that have sent directed presence
-	started      time.Time
+	cfg           Config
+	ctx           context.Context // ends with Close
+	cancel        context.CancelFunc
+	sessions      *session.Manager
+	domains       map[string]bool
+	seed          maphash.Seed
+	rosterLocks   [lockStripes]sync.Mutex
+	presenceLocks [lockStripes]sync.Mutex
+	changes       [lockStripes]atomic.Uint32 // changes of rosters; counted under the presence lock
+	rosters       *otter.Cache[string, *Roster]
+	iqs           iqTable
+	exts          []Extension
+	stages        stages
+	features      []session.Feature // of extensions
+	routes        []Route           // of extensions, in the order in which they are asked
+	lastActivity  lastActivity
+	events        accountEvents
+	undeleted     undeleted
+	directing     atomic.Int64 // resources that have sent directed presence
+	started       time.Time
 }
 
 // New returns a router. Attach gives it the manager before the first stanza.
@@ -181,9 +181,9 @@ func (r *Router) Started() time.Time { return r.started }
 
 func (r *Router) stripe(bare string) uint64 { return maphash.String(r.seed, bare) % lockStripes }
 
-// order locks the order of an account's presence and returns the unlock.
-func (r *Router) order(bare string) *sync.Mutex {
-	mu := &r.orderLocks[r.stripe(bare)]
+// lockPresence takes an account's presence lock and returns it, locked.
+func (r *Router) lockPresence(bare string) *sync.Mutex {
+	mu := &r.presenceLocks[r.stripe(bare)]
 	mu.Lock()
 	return mu
 }

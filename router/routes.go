@@ -91,7 +91,7 @@ func (r *Router) probeRemote(t *session.Turn, user, contact jid.JID) {
 // eachPresence writes the presence of each available resource of an account, as to gets
 // it, in order with its changes.
 func (r *Router) eachPresence(t *session.Turn, of, to jid.JID, send func(from jid.JID, b []byte)) {
-	mu := r.order(of.BareString())
+	mu := r.lockPresence(of.BareString())
 	defer mu.Unlock()
 	for x := range r.Recipients(of.BareString(), Available) {
 		if p := x.Presence(); p != nil {

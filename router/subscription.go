@@ -194,7 +194,7 @@ func (l *subscriptionChange) prepare(mine, theirs *Roster) error {
 		l.mineChange.item, l.mineChange.gone = store.RosterItem{JID: l.item}, true
 	}
 	if put := l.mineChange.update.Put; put != nil {
-		if err := l.r.room(before, put); err != nil {
+		if err := l.r.checkRosterLimits(before, put); err != nil {
 			return err
 		}
 	}
@@ -344,7 +344,7 @@ func (r *Router) sendRequests(t *session.Turn, s *session.Session, only []string
 		if !Available(s) {
 			return
 		}
-		if r.full(s, len(requests[i].Stanza)) {
+		if r.mustWait(s, len(requests[i].Stanza)) {
 			left := make([]string, 0, len(requests)-i)
 			for _, q := range requests[i:] {
 				left = append(left, q.From.String())

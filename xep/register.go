@@ -108,7 +108,7 @@ func (g *registrar) step(rq *router.Request) (session.Work, error) {
 	case rq.Turn.MayDerive():
 		return g.derive(rq)
 	case rq.Session.Username() == "" && !g.open:
-		return session.Done, stanza.NotAllowed.WithText("Accounts are not created in-band here.")
+		return session.Done, stanza.NotAllowed.WithText("This server does not allow clients to create accounts.")
 	case rq.Session.Username() == "" && !g.limit.allow(rq.Session.Conn().RemoteAddr().Addr(), rq.Turn.Now()):
 		return session.Done, stanza.ResourceConstraint.WithText("Too many registrations from this address; try later.")
 	}
@@ -169,16 +169,16 @@ func wanted(rq *router.Request) (who jid.JID, password string, err error) {
 		// Section 3.1: "If the requesting entity does not provide all of the
 		// requested information during registration then the server or service
 		// MUST return a <not-acceptable/> error"; an empty password is none.
-		return who, "", stanza.NotAcceptable.WithText("A username and a password are needed.")
+		return who, "", stanza.NotAcceptable.WithText("A username and a password are required.")
 	case own.Local() == "" && err != nil:
 		return who, "", stanza.NotAcceptable.WithText("The username has characters that are not allowed, or is too long.")
 	case username == "" || password == "":
 		// Section 3.3: "If the user provides an empty password element […], the
 		// server or service MUST NOT change the password to a null value, but
 		// instead MUST maintain the existing password."
-		return who, "", stanza.BadRequest.WithText("A username and a password are needed.")
+		return who, "", stanza.BadRequest.WithText("A username and a password are required.")
 	case own.Local() != "" && (err != nil || who != own):
-		return who, "", stanza.Forbidden.WithText("That is another account.")
+		return who, "", stanza.Forbidden.WithText("Changing another account's password is not allowed.")
 	case len(password) > maxPassword:
 		return who, "", errUnfit
 	}
@@ -237,7 +237,7 @@ func (g *registrar) remove(rq *router.Request) (session.Work, error) {
 	}
 	if !g.open {
 		// "<not-allowed/>: No sender is allowed to cancel registrations in-band."
-		return session.Done, stanza.NotAllowed.WithText("Accounts are not removed in-band here.")
+		return session.Done, stanza.NotAllowed.WithText("This server does not allow clients to remove accounts.")
 	}
 	if !rq.Turn.MayWrite() {
 		return session.Write, nil
