@@ -12,7 +12,7 @@ import (
 )
 
 // slow matches the tests of package poller that each mutation is tried on.
-const slow = "^Test(Lean(Go|Exp|Ref|FIPS|Ran|Ver|After|Ends|Key|Con)|KeyCache|Std|Stall|Early|TLS|Hello|Nothing|SwitchLeaves|Rejected|PausedWhen|Start|CutIn|Late|Part|Large|Queued|ClosedIn|EndIn|Trunc|HalfClosed)"
+const slow = "^Test(Lean(Go|Exp|Ref|FIPS|Ran|Ver|After|Ends|Key|Con)|KeyCache|Std|Stall|Early|TLS|Hello|Nothing|SwitchLeaves|Rejected|PausedWhen|Start|CutIn|Late|Part|Large|Queued|ClosedIn|ClosedBefore|Silent|EndIn|Trunc|HalfClosed)"
 
 // TestMutations applies each mutation in an overlay, so that the sources stay unchanged,
 // and runs the tests of this package and then those of package poller on it.
