@@ -1,5 +1,7 @@
 package session
 
+import "roost/jid"
+
 // maxAuthTries is how many failed attempts a stream has: RFC 6120 section 6.4.5
 // asks for at least 2 and recommends no more than 5.
 const maxAuthTries = 5
@@ -39,6 +41,13 @@ type exchange interface {
 	found() *lookup
 }
 
+// outcome is what an authentication that has succeeded says, however it was written.
+type outcome struct {
+	account jid.JID // bare
+	event   int64   // the account's newest event when its keys were read; see Session.Event
+	data    []byte  // of the mechanism, for the client: additional data with success
+}
+
 // mechanism is one SASL mechanism that can be offered.
 type mechanism struct {
 	name  string
@@ -48,11 +57,12 @@ type mechanism struct {
 }
 
 // authProfile is how the steps of an authentication are written as XML, and how the
-// stream goes on after it. That of RFC 6120 section 6 is in stream_sasl.go.
+// stream goes on after it. That of RFC 6120 section 6 is in stream_sasl.go; SASL2
+// (XEP-0388), which binds a resource without a new stream header, will be another.
 type authProfile struct {
 	challenge func(s *Session, t *Turn, data []byte)
-	success   func(s *Session, t *Turn, account *lookup, data []byte) // calls become
-	failure   func(s *Session, t *Turn, cond saslError)               // the client may try again
+	success   func(s *Session, t *Turn, o outcome)      // calls become
+	failure   func(s *Session, t *Turn, cond saslError) // the client may try again
 }
 
 // beginAuth begins an authentication by the mechanism with this name, and reports
@@ -107,21 +117,21 @@ func (s *Session) stepAuth(t *Turn, message []byte) {
 
 func (s *Session) authSucceeded(t *Turn, data []byte) {
 	n := s.neg()
-	account := n.sasl.found()
+	account, p := n.sasl.found(), n.profile
 	if n.from != "" && n.from != account.who.String() {
 		// The client has named another account in its stream header.
-		s.authFailed(t, n.profile, saslInvalidAuthzid)
+		s.authFailed(t, p, saslInvalidAuthzid)
 		return
 	}
-	n.profile.success(s, t, account, data)
+	p.success(s, t, outcome{account: account.who, event: account.event, data: data})
 	s.mgr.throttle.succeeded(account.guess)
 }
 
 // become makes the stream that of an account.
-func (s *Session) become(account *lookup) {
+func (s *Session) become(o outcome) {
 	s.neg().sasl, s.neg().mech = nil, nil
-	s.jid = account.who.Compact()
-	s.SetEvent(account.event)
+	s.jid = o.account.Compact()
+	s.SetEvent(o.event)
 	s.set(flagAuthed)
 	s.conn.Authenticated()
 }

@@ -130,13 +130,13 @@ func (s *Session) sendSASL(t *Turn, name string, data []byte) {
 
 // saslSuccess ends the exchange. RFC 6120 section 6.4.6: the client sends a new
 // stream header, and what was known from the old one is dropped.
-func (s *Session) saslSuccess(t *Turn, account *lookup, data []byte) {
-	if len(data) > 0 {
-		s.sendSASL(t, "success", data)
+func (s *Session) saslSuccess(t *Turn, o outcome) {
+	if len(o.data) > 0 {
+		s.sendSASL(t, "success", o.data)
 	} else {
 		s.SendBytes(t, []byte("<success xmlns='"+nsSASL+"'/>"))
 	}
-	s.become(account)
+	s.become(o)
 	s.unset(flagOpen)
 	s.parser.Reset()
 }

@@ -1,0 +1,70 @@
+package session
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"roost/jid"
+	"roost/store"
+)
+
+// oneAccount are accounts with one.
+type oneAccount struct{ account store.Account }
+
+func (a oneAccount) Account(_ context.Context, bare jid.JID) (store.Account, error) {
+	if bare != a.account.JID {
+		return store.Account{}, store.ErrNotFound
+	}
+	return a.account, nil
+}
+
+func (oneAccount) Iterations(context.Context) (map[int]int, error) { return nil, nil }
+
+// TestSecondAuthProfile: another profile than that of RFC 6120 gets what an
+// authentication says as values, and decides how the stream goes on.
+func TestSecondAuthProfile(t *testing.T) {
+	c, err := store.NewCredentials("secret", store.MinIterations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	juliet := jid.MustParse("juliet@localhost")
+	m := NewManager(Config{Domains: []string{"localhost"}, AllowPlaintext: true, Workers: 1, KeyWorkers: 1, FailureDelay: -1,
+		Accounts: oneAccount{store.Account{JID: juliet, Credentials: c, Event: 7}}})
+	defer m.Close()
+	var got []string
+	second := &authProfile{
+		challenge: func(_ *Session, _ *Turn, data []byte) { got = append(got, "challenge "+string(data)) },
+		success: func(s *Session, _ *Turn, o outcome) {
+			got = append(got, "success "+o.account.String())
+			s.become(o) // and the stream goes on
+		},
+		failure: func(_ *Session, _ *Turn, cond saslError) { got = append(got, "failure "+string(cond)) },
+	}
+	p := &pipe{posted: make(chan func(int), 100)}
+	s := m.New(p)
+	s.jid = jid.MustParse("localhost").Compact()
+	s.set(flagOpen)
+	turn := m.turns[0]
+	try := func(message []byte) {
+		if !s.beginAuth(second, "PLAIN") {
+			t.Fatal("PLAIN is not offered")
+		}
+		s.continueAuth(turn, message)
+		p.runAll(m)
+	}
+	try(nil)
+	try([]byte("\x00juliet\x00wrong"))
+	try([]byte("\x00juliet\x00secret"))
+	if want := []string{"challenge ", "failure not-authorized", "success juliet@localhost"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if s.JID() != juliet || s.Event() != 7 || s.Type() != C2S || s.NotOpen() {
+		t.Errorf("%s, event %d, %s, not open: %v", s.JID(), s.Event(), s.Type(), s.NotOpen())
+	}
+	if p.out.Len() != 0 {
+		t.Errorf("the client was sent %q by another profile", p.out.String())
+	}
+	p.closed = true
+	s.Closed(0, nil)
+}
