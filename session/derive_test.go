@@ -87,7 +87,7 @@ func TestKeysHoldNoWriter(t *testing.T) {
 			}
 		}
 		m.Close()
-		if n := m.parked.Load(); n != 0 {
+		if n := m.offloadedBytes.Load(); n != 0 {
 			t.Errorf("%d bytes are counted for stanzas that are done", n)
 		}
 	})
@@ -112,7 +112,7 @@ func TestNoKeysForTheAbandoned(t *testing.T) {
 			if n := len(r.steps); n != 2 {
 				t.Errorf("%s: %d steps were done, want the 2 of the first", desc, n)
 			}
-			if n := m.parked.Load(); n != 0 {
+			if n := m.offloadedBytes.Load(); n != 0 {
 				t.Errorf("%s: %d bytes are counted", desc, n)
 			}
 		})
@@ -130,8 +130,8 @@ func TestMemoryOfStanzasThatWaitForKeys(t *testing.T) {
 		s, p := enter("romeo")
 		s.Data(0, []byte("<message id='1'/>"))
 		synctest.Wait()
-		if got := p.out.String(); m.parked.Load() != 0 || len(r.steps) != 0 || !strings.Contains(got, "<resource-constraint ") {
-			t.Errorf("%d bytes wait; the client was told %q", m.parked.Load(), got)
+		if got := p.out.String(); m.offloadedBytes.Load() != 0 || len(r.steps) != 0 || !strings.Contains(got, "<resource-constraint ") {
+			t.Errorf("%d bytes wait; the client was told %q", m.offloadedBytes.Load(), got)
 		}
 		m.Close()
 	})

@@ -16,9 +16,9 @@ package session
 // again.
 func (s *Session) detach(t *Turn) {
 	if t.scratch != nil {
-		s.freeCut(t)
+		s.freePartial(t)
 	} // else a worker ends the stream, and Closed comes here again
-	if n := s.neg(); n != nil {
+	if n := s.negotiation(); n != nil {
 		n.sasl, n.mech = nil, nil
 	}
 	// This is where stream management (XEP-0198, "Resumption") will wait for a client that
@@ -33,7 +33,7 @@ func (s *Session) detach(t *Turn) {
 func (s *Session) Closed(loop int, err error) {
 	s.set(flagGone)
 	s.dropDelay(loop)
-	s.whenFree(s.mgr.turns[loop], func(t *Turn) {
+	s.runOrDefer(s.mgr.turns[loop], func(t *Turn) {
 		if s.set(flagClosing) {
 			s.endedBecause(endedLost, err)
 		}
@@ -47,14 +47,14 @@ func (s *Session) Close(e *StreamError) {
 	s.endOnLoop(func(t *Turn) { s.end(t, e) })
 }
 
-// endBehind is end, after the presence that is held.
-func (s *Session) endBehind(t *Turn, e *StreamError) {
+// endAfterHeld is end, after the presence that is held.
+func (s *Session) endAfterHeld(t *Turn, e *StreamError) {
 	s.settle(t)
 	if !s.has(flagBusy) {
 		s.end(t, e)
 		return
 	}
-	s.whenFree(t, func(t *Turn) { s.end(t, e) })
+	s.runOrDefer(t, func(t *Turn) { s.end(t, e) })
 }
 
 // end closes our side of the stream. RFC 6120 section 4.4: what is queued is

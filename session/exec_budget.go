@@ -37,8 +37,8 @@ func (t *Turn) Pause() {
 	t.budget = t.cost + turnBudget
 }
 
-// left is what a turn has left to a later one.
-type left struct {
+// postponed is what a turn has left to a later one.
+type postponed struct {
 	s *Session
 	f func(*Turn)
 }
@@ -49,26 +49,26 @@ type left struct {
 func (m *Manager) Yield(t *Turn, s *Session, f func(*Turn)) {
 	s.set(flagBusy)
 	s.conn.Pause()
-	t.leave(s, func(t *Turn) {
+	t.postpone(s, func(t *Turn) {
 		s.unset(flagBusy)
 		f(t)
-		s.goOn(t)
+		s.continueInput(t)
 	})
 }
 
 // Later is Yield for what the session's input need not wait for: f runs when no
 // worker has the session.
 func (m *Manager) Later(t *Turn, s *Session, f func(*Turn)) {
-	t.leave(s, func(t *Turn) { s.whenFree(t, f) })
+	t.postpone(s, func(t *Turn) { s.runOrDefer(t, f) })
 }
 
 // yield ends the session's part in this turn: the rest of its input comes later.
 func (s *Session) yield(t *Turn) { s.mgr.Yield(t, s, func(*Turn) {}) }
 
-// leave appends to what later turns do.
-func (t *Turn) leave(s *Session, f func(*Turn)) {
-	t.left = append(t.left, left{s, f})
-	t.m.left.Add(1)
+// postpone appends to what later turns do.
+func (t *Turn) postpone(s *Session, f func(*Turn)) {
+	t.postponed = append(t.postponed, postponed{s, f})
+	t.m.postponedCount.Add(1)
 	t.post(s)
 }
 
@@ -76,30 +76,30 @@ func (t *Turn) leave(s *Session, f func(*Turn)) {
 func (t *Turn) post(s *Session) {
 	if !t.posted {
 		t.posted = true
-		s.conn.Post(t.m.runLeft)
+		s.conn.Post(t.m.runPostponed)
 	}
 }
 
-// runLeft does what earlier turns have left, in order, as far as the budget goes.
+// runPostponed does what earlier turns have left, in order, as far as the budget goes.
 // What yields again has to wait for the next turn.
-func (m *Manager) runLeft(loop int) {
+func (m *Manager) runPostponed(loop int) {
 	t := m.turns[loop]
 	t.posted = false
 	t.budget = max(t.budget, t.cost+minShare)
-	todo := t.left
+	todo := t.postponed
 	done := 0
 	for done < len(todo) && (done == 0 || !t.Spent()) {
 		x := todo[done]
-		todo[done] = left{}
+		todo[done] = postponed{}
 		done++
 		x.s.run(t, x.f)
-		m.left.Add(-1)
+		m.postponedCount.Add(-1)
 	}
 	// Some may have been appended meanwhile.
-	t.left = t.left[done:]
-	if len(t.left) == 0 {
-		t.left = nil
+	t.postponed = t.postponed[done:]
+	if len(t.postponed) == 0 {
+		t.postponed = nil
 		return
 	}
-	t.post(t.left[0].s)
+	t.post(t.postponed[0].s)
 }

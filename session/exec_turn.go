@@ -22,11 +22,11 @@ type Turn struct {
 	carried any           // see Carry
 	held    *parser.Tape  // presence of the session that the loop is at, which the next stanza may replace
 
-	cost    int64  // of all that was done
-	charged int64  // the part of it that was held against an account, or against nobody
-	budget  int64  // the cost at which this turn has done enough
-	left    []left // what earlier turns have not done
-	posted  bool   // the loop will call runLeft
+	cost      int64       // of all that was done
+	charged   int64       // the part of it that was held against an account, or against nobody
+	budget    int64       // the cost at which this turn has done enough
+	postponed []postponed // what earlier turns have not done
+	posted    bool        // the loop will call runPostponed
 }
 
 // keepBuf is the largest scratch buffer that a turn keeps, in bytes.

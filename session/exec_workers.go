@@ -157,19 +157,19 @@ func (m *Manager) enqueue(s *Session, need Work, f func(*Turn)) bool {
 	panic("session: BUG: there are no workers for this kind of work")
 }
 
-// block runs f on a worker for this kind of work with the session's reading paused,
-// and goes on reading when f is done. Only the goroutine that handles the session's
+// offload runs f on a worker for this kind of work with the session's reading paused,
+// and resumes it when f is done. Only the goroutine that handles the session's
 // input on its loop may call it.
-func (s *Session) block(need Work, f func(*Turn)) {
-	s.offload(need, func(t *Turn) Work {
+func (s *Session) offload(need Work, f func(*Turn)) {
+	s.offloadSteps(need, func(t *Turn) Work {
 		f(t)
 		return Done
 	})
 }
 
-// offload is block for a job of several steps: f returns the kind of work as which it
+// offloadSteps is offload for a job of several steps: f returns the kind of work as which it
 // is to be called again, Done at its end.
-func (s *Session) offload(need Work, f func(*Turn) Work) {
+func (s *Session) offloadSteps(need Work, f func(*Turn) Work) {
 	s.set(flagBusy)
 	s.conn.Pause()
 	if !s.submit(need, f) {
@@ -186,7 +186,7 @@ func (s *Session) submit(need Work, f func(*Turn) Work) bool {
 		if next == Done || !s.submit(next, f) {
 			s.conn.Post(func(loop int) {
 				s.chargeCost(s.mgr.turns[loop], cost-freeCost)
-				s.unblock(loop)
+				s.returnToLoop(loop)
 			})
 		}
 	})

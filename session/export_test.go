@@ -45,7 +45,7 @@ func (m *Manager) Adopt(c Conn, full jid.JID) (s *Session, took time.Duration) {
 	}
 	took = threadTime() - began
 	m.unbound.Delete(s)
-	s.ext.Store(nil)
+	s.cold.Store(nil)
 	worker := &Turn{m: m, loop: -1}
 	s.SetEvent(1 << 30) // it knows all that has happened to its account
 	if !m.cfg.Router.OnBind(worker, s) {

@@ -69,7 +69,7 @@ func NewSlot[T any]() Slot[T] { return Slot[T]{new(slotID)} }
 
 // Get returns the session's value, nil if it has none.
 func (l Slot[T]) Get(s *Session) *T {
-	x := s.ext.Load()
+	x := s.cold.Load()
 	if x == nil {
 		return nil
 	}
@@ -79,7 +79,7 @@ func (l Slot[T]) Get(s *Session) *T {
 }
 
 // find is Get under the lock.
-func (l Slot[T]) find(x *extra) *T {
+func (l Slot[T]) find(x *coldState) *T {
 	for v := x.slots; v != nil; v = v.next {
 		if v.of == l.id {
 			return v.value.(*T)
@@ -91,7 +91,7 @@ func (l Slot[T]) find(x *extra) *T {
 // Make returns the session's value, a new one if it had none. The session must have
 // been bound: binding drops what it had before.
 func (l Slot[T]) Make(s *Session) *T {
-	x := s.needExtra()
+	x := s.ensureCold()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	v := l.find(x)
@@ -104,7 +104,7 @@ func (l Slot[T]) Make(s *Session) *T {
 
 // Drop forgets the session's value.
 func (l Slot[T]) Drop(s *Session) {
-	x := s.ext.Load()
+	x := s.cold.Load()
 	if x == nil {
 		return
 	}

@@ -47,7 +47,7 @@ func TestFlags(t *testing.T) {
 func TestSlots(t *testing.T) {
 	numbers, texts := NewSlot[int](), NewSlot[string]()
 	a, b := new(Session), new(Session)
-	if numbers.Get(a) != nil || a.ext.Load() != nil {
+	if numbers.Get(a) != nil || a.cold.Load() != nil {
 		t.Error("a session without values has one, or has paid for it")
 	}
 	numbers.Drop(a)

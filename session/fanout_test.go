@@ -89,7 +89,7 @@ func TestFanout(t *testing.T) {
 		a.set(flagLeft) // it goes, and the next one comes
 		charge(a, 100)
 		next, onNext := enter(1, "romeo@localhost/c")
-		next.unblock(1)
+		next.returnToLoop(1)
 		f("a session that comes when much was caused", onNext, true)
 		sleep(4800 * time.Millisecond)
 		f("its account has that much to wait", onNext, true)
@@ -102,7 +102,7 @@ func TestFanout(t *testing.T) {
 				t.Errorf("kept when all is forgiven: %+v", m.fanout.shards[i].buckets)
 			}
 		}
-		next.unblock(1)
+		next.returnToLoop(1)
 		f("a session that comes then", onNext, false)
 		charge(other, 5000)
 		f("a full bucket", onOther, false)

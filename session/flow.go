@@ -3,8 +3,8 @@ package session
 // When the input of a session is read, and what waits until a worker gives it back. All
 // reasons to pause are flags; resume looks at all of them.
 
-// unblock gives the session back to its loop after a worker had it.
-func (s *Session) unblock(loop int) {
+// returnToLoop gives the session back to its loop after a worker had it.
+func (s *Session) returnToLoop(loop int) {
 	t := s.mgr.turns[loop]
 	defer s.guard(t)
 	s.unset(flagBusy)
@@ -13,12 +13,12 @@ func (s *Session) unblock(loop int) {
 		s.conn.SetDeadline(0)
 		s.take(t, 0) // earlier sessions of the account may have caused too much
 	}
-	s.goOn(t)
+	s.continueInput(t)
 }
 
-// goOn does what has waited for the session, and goes on reading.
-func (s *Session) goOn(t *Turn) {
-	s.runLater(t)
+// continueInput does what has waited for the session, and goes on reading.
+func (s *Session) continueInput(t *Turn) {
+	s.runDeferred(t)
 	s.resume(t)
 }
 
@@ -29,16 +29,16 @@ func (s *Session) resume(t *Turn) {
 	}
 }
 
-// runLater does what has waited for the session. Only the session's loop may call
+// runDeferred does what has waited for the session. Only the session's loop may call
 // it.
-func (s *Session) runLater(t *Turn) {
-	if s.has(flagBusy) || !s.has(flagLater) {
+func (s *Session) runDeferred(t *Turn) {
+	if s.has(flagBusy) || !s.has(flagDeferred) {
 		return
 	}
-	s.unset(flagLater)
-	later, _ := s.mgr.later.LoadAndDelete(s)
+	s.unset(flagDeferred)
+	later, _ := s.mgr.deferred.LoadAndDelete(s)
 	for _, f := range later {
-		s.whenFree(t, f)
+		s.runOrDefer(t, f)
 	}
 }
 
@@ -64,31 +64,31 @@ func (s *Session) backlog(t *Turn) bool {
 	return true
 }
 
-// onLoop runs f on the session's loop when no worker has the session. It may be
+// runOnLoop runs f on the session's loop when no worker has the session. It may be
 // called from any goroutine.
-func (s *Session) onLoop(f func(*Turn)) {
+func (s *Session) runOnLoop(f func(*Turn)) {
 	s.conn.Post(func(loop int) {
-		s.whenFree(s.mgr.turns[loop], f)
+		s.runOrDefer(s.mgr.turns[loop], f)
 	})
 }
 
-// endOnLoop is onLoop for what ends the session: a delayed response to a login
+// endOnLoop is runOnLoop for what ends the session: a delayed response to a login
 // is not waited for.
 func (s *Session) endOnLoop(f func(*Turn)) {
 	s.conn.Post(func(loop int) {
 		s.dropDelay(loop)
-		s.whenFree(s.mgr.turns[loop], f)
+		s.runOrDefer(s.mgr.turns[loop], f)
 	})
 }
 
-// whenFree runs f now, or when the worker that has the session is done. Only
+// runOrDefer runs f now, or when the worker that has the session is done. Only
 // the session's loop may call it.
-func (s *Session) whenFree(t *Turn, f func(*Turn)) {
+func (s *Session) runOrDefer(t *Turn, f func(*Turn)) {
 	if !s.has(flagBusy) {
 		s.run(t, f)
 		return
 	}
-	s.set(flagLater)
-	fs, _ := s.mgr.later.Load(s)
-	s.mgr.later.Store(s, append(fs, f))
+	s.set(flagDeferred)
+	fs, _ := s.mgr.deferred.Load(s)
+	s.mgr.deferred.Store(s, append(fs, f))
 }

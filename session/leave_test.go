@@ -55,7 +55,7 @@ func TestDetachedThenLeft(t *testing.T) {
 		defer m.Close()
 		p := &leavingPipe{pipe{posted: make(chan func(int), 100)}, r}
 		s, _ := m.Adopt(p, romeo)
-		s.ext.Store(&extra{neg: &negotiation{held: 1}}) // so that the connection is told
+		s.cold.Store(&coldState{negotiation: &negotiation{held: 1}}) // so that the connection is told
 		end(m, s)
 		for len(p.posted) > 0 {
 			(<-p.posted)(0)

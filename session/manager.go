@@ -153,30 +153,30 @@ func (c Config) WithDefaults() Config {
 
 // Manager makes sessions, binds them, finds them and lets them go.
 type Manager struct {
-	cfg       Config
-	domains   map[string]bool
-	table     *table
-	presences presences
-	unbound   *xsync.MapOf[*Session, struct{}] // connected, not yet in the table
-	later     *xsync.MapOf[*Session, []func(*Turn)]
-	turns     []*Turn      // by loop
-	reads     *workers     // for what asks the store, and never waits for a commit
-	writes    *workers     // for what waits for commits
-	keys      *workers     // for key derivation; they may read from the store
-	parked    atomic.Int64 // bytes of stanzas that wait for commits
-	keyQueue  *keyQueue    // gives keys to all networks in turn
-	throttle  throttle
-	fanout    fanout
-	loginLog  loginLog
-	panics    panics.Counter
-	stopping  atomic.Bool
-	mechs     []mechanism
-	features  []Feature // in the order in which they are offered
-	bound     atomic.Int64
-	logins    atomic.Int64 // sessions bound since the start
-	ended     endings
-	left      atomic.Int64 // functions that turns have left to later ones
-	decoys    decoys
+	cfg            Config
+	domains        map[string]bool
+	table          *table
+	presences      presences
+	unbound        *xsync.MapOf[*Session, struct{}] // connected, not yet in the table
+	deferred       *xsync.MapOf[*Session, []func(*Turn)]
+	turns          []*Turn      // by loop
+	reads          *workers     // for what asks the store, and never waits for a commit
+	writes         *workers     // for what waits for commits
+	keys           *workers     // for key derivation; they may read from the store
+	offloadedBytes atomic.Int64 // bytes of stanzas that wait for commits
+	keyQueue       *keyQueue    // gives keys to all networks in turn
+	throttle       throttle
+	fanout         fanout
+	loginLog       loginLog
+	panics         panics.Counter
+	stopping       atomic.Bool
+	mechs          []mechanism
+	features       []Feature // in the order in which they are offered
+	bound          atomic.Int64
+	logins         atomic.Int64 // sessions bound since the start
+	ended          endings
+	postponedCount atomic.Int64 // functions that turns have left to later ones
+	decoys         decoys
 }
 
 // NewManager returns a manager; Close stops its workers.
@@ -188,7 +188,7 @@ func NewManager(cfg Config) *Manager {
 		table:     newTable(cfg.Shards),
 		presences: newPresences(),
 		unbound:   xsync.NewMapOf[*Session, struct{}](),
-		later:     xsync.NewMapOf[*Session, []func(*Turn)](),
+		deferred:  xsync.NewMapOf[*Session, []func(*Turn)](),
 	}
 	for _, d := range cfg.Domains {
 		m.domains[d] = true
@@ -212,7 +212,7 @@ func NewManager(cfg Config) *Manager {
 // New makes a session for a connection that was accepted.
 func (m *Manager) New(c Conn) *Session {
 	s := &Session{mgr: m, conn: c}
-	s.ext.Store(&extra{neg: &negotiation{network: peernet.Of(c.RemoteAddr().Addr())}})
+	s.cold.Store(&coldState{negotiation: &negotiation{network: peernet.Of(c.RemoteAddr().Addr())}})
 	s.parser.Restrict() // until the client is authenticated
 	m.unbound.Store(s, struct{}{})
 	s.set(flagLogin)
@@ -268,7 +268,7 @@ func (m *Manager) Counts() Counts {
 		Bound:     int(m.bound.Load()),
 		Accounts:  m.table.count(),
 		Presences: m.presences.m.Size(),
-		Waiting:   m.reads.waiting() + m.writes.waiting() + m.keys.waiting() + m.keyQueue.left() + int(m.left.Load()),
+		Waiting:   m.reads.waiting() + m.writes.waiting() + m.keys.waiting() + m.keyQueue.left() + int(m.postponedCount.Load()),
 	}
 }
 
@@ -293,15 +293,15 @@ func (m *Manager) EndTurn(loop int) { m.turns[loop].end() }
 // f runs when its job is done and before the session's reading goes on.
 func (m *Manager) Block(t *Turn, s *Session, need Work, f func(*Turn)) {
 	if t.MayBlock() {
-		s.onLoop(func(*Turn) { s.block(need, f) })
+		s.runOnLoop(func(*Turn) { s.offload(need, f) })
 		return
 	}
-	s.block(need, f)
+	s.offload(need, f)
 }
 
 // OnLoop runs f on the session's loop when no worker has the session. It may be
 // called from any goroutine and returns at once.
-func (m *Manager) OnLoop(s *Session, f func(*Turn)) { s.onLoop(f) }
+func (m *Manager) OnLoop(s *Session, f func(*Turn)) { s.runOnLoop(f) }
 
 // Go runs f on a worker for this kind of work, Read or Write, for work that belongs to
 // no session's input.

@@ -46,9 +46,9 @@ func (r *brittle) Stanza(t *Turn, s *Session, st *stanza.Stanza, stage int) (int
 		t.PutBuf(b)
 		return stage, Write
 	case where == "posted":
-		s.onLoop(func(*Turn) { panic("in what was posted") })
+		s.runOnLoop(func(*Turn) { panic("in what was posted") })
 	case where == "busy":
-		s.block(Read, func(*Turn) {})
+		s.offload(Read, func(*Turn) {})
 		panic("on the loop, when a worker has the session")
 	case where == "drained":
 		s.OnDrain(func(*Turn) { panic("when the socket was drained") })

@@ -53,12 +53,12 @@ type Session struct {
 	next     atomic.Pointer[Session]
 	presence atomic.Pointer[Presence]
 	parser   parser.Parser // owned by the loop
-	ext      atomic.Pointer[extra]
+	cold     atomic.Pointer[coldState]
 }
 
-// extra is what only some sessions need some of the time.
-type extra struct {
-	neg *negotiation // owned by the loop or worker; nil once bound
+// coldState is what only some sessions need some of the time.
+type coldState struct {
+	negotiation *negotiation // owned by the loop or worker; nil once bound
 
 	mu      sync.Mutex
 	slots   *slotValue // values of Slots
@@ -77,7 +77,7 @@ const (
 	flagDirty                       // in some turn's list of sessions to flush
 	flagLeft                        // its leaving was announced
 	flagSlow                        // its outbox was full: it is being closed
-	flagLater                       // Manager.later has something for the loop
+	flagDeferred                    // Manager.deferred has something for the loop
 	flagBacklog                     // reading is paused until the client has read
 	flagLogin                       // the deadline of the login runs
 	flagTLS                         // <starttls/> was answered with <proceed/>, the handshake is under way
@@ -101,7 +101,7 @@ func (s *Session) Conn() Conn { return s.conn }
 // network is the network that limits count the client under. Only the goroutine that
 // handles the session's input may call it.
 func (s *Session) network() peernet.Network {
-	if n := s.neg(); n != nil {
+	if n := s.negotiation(); n != nil {
 		return n.network
 	}
 	addr := s.conn.RemoteAddr().Addr()
@@ -162,7 +162,7 @@ func (s *Session) accountHash() uint64 { return s.mgr.table.hash(s.BareJID()) }
 // is under way, and its newest event then. Only the goroutine that handles the session's
 // input may call it.
 func (s *Session) claimed() (bare string, event int64) {
-	if n := s.neg(); n != nil && n.sasl != nil {
+	if n := s.negotiation(); n != nil && n.sasl != nil {
 		x := n.sasl.found()
 		return x.who.BareString(), x.event
 	}
@@ -224,11 +224,11 @@ func (s *Session) from(bare string) *Session {
 	return s
 }
 
-// neg is the negotiation of the stream, nil once the session is bound. Only the
+// negotiation is the negotiation of the stream, nil once the session is bound. Only the
 // goroutine that handles the session's input may call it.
-func (s *Session) neg() *negotiation {
-	if x := s.ext.Load(); x != nil {
-		return x.neg
+func (s *Session) negotiation() *negotiation {
+	if x := s.cold.Load(); x != nil {
+		return x.negotiation
 	}
 	return nil
 }
@@ -237,7 +237,7 @@ func (s *Session) neg() *negotiation {
 // after what was given before: when the socket has taken all that it could not take at
 // once, or soon if there is nothing of that kind.
 func (s *Session) OnDrain(f func(*Turn)) {
-	x := s.needExtra()
+	x := s.ensureCold()
 	x.mu.Lock()
 	x.onDrain = append(x.onDrain, f)
 	x.mu.Unlock()
@@ -247,7 +247,7 @@ func (s *Session) OnDrain(f func(*Turn)) {
 }
 
 func (s *Session) takeOnDrain() []func(*Turn) {
-	x := s.ext.Load()
+	x := s.cold.Load()
 	if x == nil {
 		return nil
 	}
@@ -258,10 +258,10 @@ func (s *Session) takeOnDrain() []func(*Turn) {
 	return fs
 }
 
-func (s *Session) needExtra() *extra {
-	if x := s.ext.Load(); x != nil {
+func (s *Session) ensureCold() *coldState {
+	if x := s.cold.Load(); x != nil {
 		return x
 	}
-	s.ext.CompareAndSwap(nil, new(extra))
-	return s.ext.Load()
+	s.cold.CompareAndSwap(nil, new(coldState))
+	return s.cold.Load()
 }

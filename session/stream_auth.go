@@ -71,7 +71,7 @@ func (s *Session) beginAuth(p *authProfile, name string) bool {
 	for i := range s.mgr.mechs {
 		m := &s.mgr.mechs[i]
 		if m.name == name && m.offer(s) {
-			n := s.neg()
+			n := s.negotiation()
 			n.profile, n.mech, n.sasl = p, m, m.start(s)
 			return true
 		}
@@ -82,7 +82,7 @@ func (s *Session) beginAuth(p *authProfile, name string) bool {
 // continueAuth gives the client's message to the exchange, on a worker where that may
 // take its time.
 func (s *Session) continueAuth(t *Turn, message []byte) {
-	n := s.neg()
+	n := s.negotiation()
 	if !n.sasl.blocks() {
 		s.stepAuth(t, message)
 		return
@@ -92,18 +92,18 @@ func (s *Session) continueAuth(t *Turn, message []byte) {
 		need = Derive
 	}
 	if s.hold(t, cap(message)+exchangeBytes) {
-		s.block(need, func(t *Turn) {
+		s.offload(need, func(t *Turn) {
 			if !s.abandoned() { // it may have waited for long
 				s.stepAuth(t, message)
 			}
-			s.heldNow()
+			s.updateHeld()
 		})
 	}
 }
 
 // stepAuth takes one step of the exchange.
 func (s *Session) stepAuth(t *Turn, message []byte) {
-	answer, done, err := s.neg().sasl.step(message)
+	answer, done, err := s.negotiation().sasl.step(message)
 	clear(message) // PLAIN's holds the password
 	switch {
 	case err != nil:
@@ -111,12 +111,12 @@ func (s *Session) stepAuth(t *Turn, message []byte) {
 	case done:
 		s.authSucceeded(t, answer)
 	default:
-		s.neg().profile.challenge(s, t, answer)
+		s.negotiation().profile.challenge(s, t, answer)
 	}
 }
 
 func (s *Session) authSucceeded(t *Turn, data []byte) {
-	n := s.neg()
+	n := s.negotiation()
 	account, p := n.sasl.found(), n.profile
 	if n.from != "" && n.from != account.who.String() {
 		// The client has named another account in its stream header.
@@ -129,7 +129,7 @@ func (s *Session) authSucceeded(t *Turn, data []byte) {
 
 // become makes the stream that of an account.
 func (s *Session) become(o outcome) {
-	s.neg().sasl, s.neg().mech = nil, nil
+	s.negotiation().sasl, s.negotiation().mech = nil, nil
 	s.jid = o.account.Compact()
 	s.SetEvent(o.event)
 	s.set(flagAuthed)
@@ -139,7 +139,7 @@ func (s *Session) become(o outcome) {
 // authFailed tells the client that an attempt has failed; too many end the stream with
 // <policy-violation/> (RFC 6120 section 6.4.5).
 func (s *Session) authFailed(t *Turn, p *authProfile, cond saslError) {
-	n := s.neg()
+	n := s.negotiation()
 	n.sasl, n.mech = nil, nil
 	p.failure(s, t, cond)
 	if n.authTries++; n.authTries >= maxAuthTries {

@@ -44,7 +44,7 @@ var sessionFeature = Feature{
 
 // bindRequest answers the iq that binds a resource (RFC 6120 section 7).
 func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
-	if s.neg().bindTries++; s.neg().bindTries > maxBindTries {
+	if s.negotiation().bindTries++; s.negotiation().bindTries > maxBindTries {
 		s.end(t, ErrPolicyViolation.WithText("Too many attempts to bind a resource."))
 		return
 	}
@@ -63,7 +63,7 @@ func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 	if !s.mgr.cfg.Router.CaughtUp(s.Event()) {
 		need = Write // CatchUp changes rosters, or waits for that
 	}
-	s.block(need, func(t *Turn) {
+	s.offload(need, func(t *Turn) {
 		defer d.Release()
 		var st stanza.Stanza
 		_ = stanza.Read(d, &st) // it was read before

@@ -8,7 +8,7 @@ import (
 // loginFailed answers an attempt to log in that has failed. A wrong password is
 // counted, and answered the later the more of them there were.
 func (s *Session) loginFailed(t *Turn, err error) {
-	n, m := s.neg(), s.mgr
+	n, m := s.negotiation(), s.mgr
 	var cond saslError
 	ok := errors.As(err, &cond)
 	if !ok {
@@ -32,7 +32,7 @@ func (s *Session) loginFailed(t *Turn, err error) {
 	n.sasl, n.mech, n.failure = nil, nil, cond
 	if !t.MayBlock() {
 		s.startDelay(t)
-	} // else unblock does, when the worker is done with the session
+	} // else returnToLoop does, when the worker is done with the session
 }
 
 // startDelay has the failure of an attempt to log in told when its time has come.
@@ -40,7 +40,7 @@ func (s *Session) loginFailed(t *Turn, err error) {
 // end at any time. It reports whether the session is busy now. Only the session's
 // loop may call it.
 func (s *Session) startDelay(t *Turn) bool {
-	n := s.neg()
+	n := s.negotiation()
 	if n == nil || n.failure == "" || s.has(flagClosing|flagGone) {
 		return false
 	}
@@ -62,7 +62,7 @@ func (s *Session) delayOver(loop int) {
 	}
 	s.unset(flagDelayed)
 	s.run(s.mgr.turns[loop], s.tellFailure)
-	s.unblock(loop)
+	s.returnToLoop(loop)
 }
 
 // dropDelay ends a delay without telling the failure, so that the session can
@@ -71,15 +71,15 @@ func (s *Session) dropDelay(loop int) {
 	if !s.has(flagDelayed) {
 		return
 	}
-	n := s.neg()
+	n := s.negotiation()
 	n.timer.Stop()
 	n.failure = ""
 	s.unset(flagDelayed | flagBusy)
-	s.runLater(s.mgr.turns[loop])
+	s.runDeferred(s.mgr.turns[loop])
 }
 
 func (s *Session) tellFailure(t *Turn) {
-	n := s.neg()
+	n := s.negotiation()
 	cond := n.failure
 	n.failure, n.delay, n.timer = "", 0, nil
 	s.authFailed(t, n.profile, cond)

@@ -59,10 +59,10 @@ func (s *Session) handOver(t *Turn, st *stanza.Stanza) {
 	switch {
 	case need == Done:
 	case s.has(flagAuthed):
-		s.park(t, st, t.scratch.Take(), stage, need)
+		s.offloadStanza(t, st, t.scratch.Take(), stage, need)
 	default:
 		if d := t.scratch.TakeCompact(); s.hold(t, d.Held()) {
-			s.park(t, st, d, stage, need)
+			s.offloadStanza(t, st, d, stage, need)
 		}
 	}
 }

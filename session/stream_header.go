@@ -70,9 +70,9 @@ func (s *Session) checkHeader(h parser.Element) (host string, e *StreamError) {
 		return host, s.checkFrom(h)
 	}
 	s.jid = domain.Compact()
-	s.neg().from = ""
+	s.negotiation().from = ""
 	if from := clientOf(h); from.Local() != "" {
-		s.neg().from = from.String()
+		s.negotiation().from = from.String()
 	}
 	return host, nil
 }

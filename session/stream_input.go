@@ -49,7 +49,7 @@ func (s *Session) Data(loop int, p []byte) (n int) {
 		n += used
 		t.cost += int64(used) >> costShift
 		if err != nil {
-			s.endBehind(t, parserError(err))
+			s.endAfterHeld(t, parserError(err))
 			break
 		}
 		if !s.has(flagAuthed) && !s.hold(t, 0) {
@@ -66,7 +66,7 @@ func (s *Session) Data(loop int, p []byte) (n int) {
 				return len(p) // the next byte belongs to the handshake
 			}
 		case parser.StreamClose:
-			s.endBehind(t, nil)
+			s.endAfterHeld(t, nil)
 		}
 		if s.has(flagDirty) && !s.has(flagBusy|flagClosing) && s.backlog(t) {
 			break
@@ -92,11 +92,11 @@ func (s *Session) Data(loop int, p []byte) (n int) {
 // authenticated: that of a cut element, and job bytes for what a worker has to do.
 // Where it must not be so much the stream ends and hold returns false.
 func (s *Session) hold(t *Turn, job int) bool {
-	neg, held := s.neg(), s.parser.Held()+job
-	if neg == nil || held == neg.held || s.has(flagAuthed|flagClosing) {
+	n, held := s.negotiation(), s.parser.Held()+job
+	if n == nil || held == n.held || s.has(flagAuthed|flagClosing) {
 		return true
 	}
-	neg.held = held
+	n.held = held
 	if s.conn.Hold(held) {
 		return true
 	}
@@ -104,11 +104,11 @@ func (s *Session) hold(t *Turn, job int) bool {
 	return false
 }
 
-// heldNow is hold when a job is done: what is held has not become more.
-func (s *Session) heldNow() {
-	if neg := s.neg(); neg != nil {
-		neg.held = s.parser.Held()
-		s.conn.Hold(neg.held)
+// updateHeld is hold when a job is done: what is held has not become more.
+func (s *Session) updateHeld() {
+	if n := s.negotiation(); n != nil {
+		n.held = s.parser.Held()
+		s.conn.Hold(n.held)
 	}
 }
 
@@ -116,11 +116,11 @@ func (s *Session) heldNow() {
 // authenticated, or whose memory others need more.
 var errUnauthMemory = ErrResourceConstraint.WithText("The server has no memory for clients that have not logged in.")
 
-// freeCut gives back what a cut element has taken.
-func (s *Session) freeCut(t *Turn) {
+// freePartial gives back what a cut element has taken.
+func (s *Session) freePartial(t *Turn) {
 	s.parser.Free(t.scratch)
-	if neg := s.neg(); neg != nil {
-		neg.held = 0
+	if n := s.negotiation(); n != nil {
+		n.held = 0
 		s.conn.Hold(0)
 	}
 }
@@ -133,15 +133,15 @@ func (s *Session) freeCut(t *Turn) {
 func (s *Session) Secured(loop int, state *tls.ConnectionState, leaf *x509.Certificate) {
 	t := s.mgr.turns[loop]
 	defer s.guard(t)
-	s.freeCut(t)
+	s.freePartial(t)
 	s.parser.Reset()
 	s.parser.Restrict()
 	s.unset(flagOpen | flagTLS)
 	s.jid = jid.Compact{}
-	if s.neg() != nil {
+	if s.negotiation() != nil {
 		// A SASL exchange that began before TLS must not complete over TLS.
-		s.neg().sasl, s.neg().mech = nil, nil
-		s.neg().binding = bindingsOf(state, leaf)
+		s.negotiation().sasl, s.negotiation().mech = nil, nil
+		s.negotiation().binding = bindingsOf(state, leaf)
 	}
 }
 
@@ -165,10 +165,10 @@ func (s *Session) Expired(loop int, err error) {
 // Drained is called when a socket that had been full has taken everything, and after
 // OnDrain.
 func (s *Session) Drained(loop int) {
-	s.whenFree(s.mgr.turns[loop], func(t *Turn) {
+	s.runOrDefer(s.mgr.turns[loop], func(t *Turn) {
 		s.unset(flagBacklog)
 		for _, f := range s.takeOnDrain() {
-			s.whenFree(t, f) // the one before may have given the session to a worker
+			s.runOrDefer(t, f) // the one before may have given the session to a worker
 		}
 		s.resume(t)
 	})

@@ -75,7 +75,7 @@ func (c channelBindings) appendXML(b []byte) []byte {
 // newMechanisms lists the mechanisms in the order in which they are offered. To
 // add one, such as EXTERNAL, add a line.
 func (m *Manager) newMechanisms() []mechanism {
-	bound := func(s *Session) bool { return s.neg().binding.any() }
+	bound := func(s *Session) bool { return s.negotiation().binding.any() }
 	always := func(*Session) bool { return true }
 	sha256Keys := func(c store.Credentials) store.Keys { return c.SHA256 }
 	sha1Keys := func(c store.Credentials) store.Keys { return c.SHA1 }
@@ -139,10 +139,10 @@ func (l *lookup) find(username string) (store.Credentials, error) {
 	m := l.s.mgr
 	who, err := jid.New(username, l.s.Host(), "")
 	if err != nil {
-		l.guess = m.throttle.guess(username, l.s.neg().network)
+		l.guess = m.throttle.guess(username, l.s.negotiation().network)
 		return m.decoys.credentials(username), l.mayTry()
 	}
-	l.guess = m.throttle.guess(who.String(), l.s.neg().network)
+	l.guess = m.throttle.guess(who.String(), l.s.negotiation().network)
 	if err := l.mayTry(); err != nil {
 		return store.Credentials{}, err
 	}
@@ -247,19 +247,19 @@ func (x *scramExchange) begin(message []byte) error {
 	}
 	if binds {
 		name, _, _ = strings.Cut(string(message[2:]), ",")
-		if !x.s.neg().binding.byType(name).IsSupported() {
+		if !x.s.negotiation().binding.byType(name).IsSupported() {
 			return saslNotAuthorized
 		}
 	}
 	// Over a channel that could be bound the conversation knows the binding in
 	// any case: it then refuses "y", the sign that somebody took the PLUS
 	// mechanisms out of the list.
-	x.conv = server.NewConversationWithChannelBinding(x.s.neg().binding.byType(name))
+	x.conv = server.NewConversationWithChannelBinding(x.s.negotiation().binding.byType(name))
 	return nil
 }
 
-// noKey is in the place of the keys of an account that does not exist.
-var noKey [sha256.Size]byte
+// fakeKey is in the place of the keys of an account that does not exist.
+var fakeKey [sha256.Size]byte
 
 func (x *scramExchange) credentials(username string) (scram.StoredCredentials, error) {
 	c, err := x.find(username)
@@ -269,7 +269,7 @@ func (x *scramExchange) credentials(username string) (scram.StoredCredentials, e
 	}
 	keys := x.keys(c)
 	if keys.StoredKey == nil {
-		keys = store.Keys{StoredKey: noKey[:x.keySize], ServerKey: noKey[:x.keySize]} // no client knows what fits
+		keys = store.Keys{StoredKey: fakeKey[:x.keySize], ServerKey: fakeKey[:x.keySize]} // no client knows what fits
 	}
 	return scram.StoredCredentials{
 		KeyFactors: scram.KeyFactors{Salt: string(c.Salt), Iters: c.Iterations},

@@ -53,7 +53,7 @@ func (s *Session) settle(t *Turn) {
 // what came before it is done.
 func (s *Session) handleTaken(t *Turn, d *parser.Tape) {
 	if s.has(flagBusy) {
-		s.whenFree(t, func(t *Turn) { s.handleTaken(t, d) })
+		s.runOrDefer(t, func(t *Turn) { s.handleTaken(t, d) })
 		return
 	}
 	var st stanza.Stanza
@@ -68,7 +68,7 @@ func (s *Session) handleTaken(t *Turn, d *parser.Tape) {
 	case st.Kind == stanza.IQ && st.Type == stanza.Set && s.featureSet(t, &st):
 	default:
 		if stage, need := s.ask(t, &st, 0); need != Done {
-			s.park(t, &st, d, stage, need)
+			s.offloadStanza(t, &st, d, stage, need)
 			return
 		}
 	}

@@ -46,7 +46,7 @@ func (s *Session) appendMechanisms(b []byte) []byte {
 		}
 	}
 	b = append(b, "</mechanisms>"...)
-	return s.neg().binding.appendXML(b)
+	return s.negotiation().binding.appendXML(b)
 }
 
 // saslElement handles an element of the SASL namespace (RFC 6120 section 6.4).
@@ -54,7 +54,7 @@ func (s *Session) saslElement(t *Turn, el parser.Element) {
 	switch string(el.Local()) {
 	case "auth":
 		// RFC 6120 section 6.4.2: a new <auth/> discards the exchange under way.
-		s.neg().sasl = nil
+		s.negotiation().sasl = nil
 		if !s.beginAuth(&saslProfile, string(el.Attr("mechanism"))) {
 			s.saslFail(t, saslInvalidMechanism)
 			return
@@ -64,7 +64,7 @@ func (s *Session) saslElement(t *Turn, el parser.Element) {
 		s.parser.RefuseSpace(true)
 		s.saslMessage(t, el)
 	case "response":
-		if s.neg().sasl == nil {
+		if s.negotiation().sasl == nil {
 			s.saslFail(t, saslMalformedRequest)
 			return
 		}

@@ -38,8 +38,8 @@ func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply 
 		m.announce(t, old)
 		old.Close(ErrConflict)
 	}
-	s.ext.Store(nil) // the negotiation is over
-	t.Flush()        // what the old one's contacts are told does not wait for the store
+	s.cold.Store(nil) // the negotiation is over
+	t.Flush()         // what the old one's contacts are told does not wait for the store
 	if !m.cfg.Router.OnBind(t, s) {
 		// The account was deleted between the login and now.
 		m.Destroy(t, s) // before its stream ends, so that the reply is sent

@@ -26,7 +26,7 @@ func (m *Manager) Revoke(accounts map[string]Revocation) {
 	}
 	// Those that are not bound first: a stream that binds meanwhile is in the table below.
 	m.unbound.Range(func(s *Session, _ struct{}) bool {
-		s.onLoop(func(t *Turn) { s.revokeUnbound(t, accounts) })
+		s.runOnLoop(func(t *Turn) { s.revokeUnbound(t, accounts) })
 		return true
 	})
 	for bare, r := range accounts {
@@ -34,7 +34,7 @@ func (m *Manager) Revoke(accounts map[string]Revocation) {
 			if !s.AuthenticatedBefore(r.Bound) {
 				continue
 			}
-			s.onLoop(func(t *Turn) {
+			s.runOnLoop(func(t *Turn) {
 				if s.AuthenticatedBefore(r.Bound) {
 					s.end(t, r.Error)
 				}
@@ -55,7 +55,7 @@ func (s *Session) revokeUnbound(t *Turn, accounts map[string]Revocation) {
 	}
 	// In the middle of an exchange the account is the one whose keys were read.
 	bare, event := s.claimed()
-	if r, listed := accounts[bare]; listed && before(uint32(event), r.Unbound) {
+	if r, listed := accounts[bare]; listed && eventBefore(uint32(event), r.Unbound) {
 		s.end(t, r.Error)
 	}
 }
@@ -63,7 +63,7 @@ func (s *Session) revokeUnbound(t *Turn, accounts map[string]Revocation) {
 // AuthenticatedBefore reports whether the client authenticated before an account
 // event: an event of its account that is about an account, or a password, that it
 // does not know. Before authentication it reports true.
-func (s *Session) AuthenticatedBefore(event int64) bool { return before(s.event.Load(), event) }
+func (s *Session) AuthenticatedBefore(event int64) bool { return eventBefore(s.event.Load(), event) }
 
 // Event is the newest event of the session's account at the time when it
 // authenticated.
@@ -73,6 +73,6 @@ func (s *Session) Event() int64 { return int64(s.event.Load()) }
 // Only the goroutine that handles the session's input may call it.
 func (s *Session) SetEvent(event int64) { s.event.Store(uint32(event)) }
 
-// before compares by the low 32 bits, which is all that a session keeps: event
+// eventBefore compares by the low 32 bits, which is all that a session keeps: event
 // numbers of one store are never 2^31 apart.
-func before(session uint32, event int64) bool { return int32(uint32(event)-session) > 0 }
+func eventBefore(session uint32, event int64) bool { return int32(uint32(event)-session) > 0 }

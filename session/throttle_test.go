@@ -183,8 +183,8 @@ func TestDeriveTakesTurns(t *testing.T) {
 			defer m.Close()
 			derive := func(addr string, f func()) {
 				s := m.New(&pausing{addr: addr})
-				s.ext.Store(nil) // as after binding
-				s.block(Derive, func(*Turn) { f() })
+				s.cold.Store(nil) // as after binding
+				s.offload(Derive, func(*Turn) { f() })
 				synctest.Wait()
 			}
 			release := make(chan struct{})

@@ -5,31 +5,31 @@ import (
 	"roost/stanza"
 )
 
-// parkedCost is what a stanza that waits for a worker takes besides its
+// offloadedCost is what a stanza that waits for a worker takes besides its
 // document, in bytes.
-const parkedCost = 512
+const offloadedCost = 512
 
-// parked is a stanza that waits for a worker.
-type parked struct {
+// offloadedStanza is a stanza that waits for a worker.
+type offloadedStanza struct {
 	s       *Session
 	doc     *parser.Tape
 	stage   int // see Router.Stanza
-	held    int // bytes of Manager.parked, 0 unless it waits, or has waited, for a commit or for keys
+	held    int // bytes of Manager.offloadedBytes, 0 unless it waits, or has waited, for a commit or for keys
 	carried any // see Turn.Carry
 }
 
-// park has the router called again with st, the stanza of the document d, on a
+// offloadStanza has the router called again with st, the stanza of the document d, on a
 // worker and from the given stage on.
-func (s *Session) park(t *Turn, st *stanza.Stanza, d *parser.Tape, stage int, need Work) {
-	p := &parked{s: s, doc: d, stage: stage}
+func (s *Session) offloadStanza(t *Turn, st *stanza.Stanza, d *parser.Tape, stage int, need Work) {
+	p := &offloadedStanza{s: s, doc: d, stage: stage}
 	if p.admit(t, st, need) == Done {
 		p.release()
 		return
 	}
-	s.offload(need, p.run)
+	s.offloadSteps(need, p.run)
 }
 
-func (p *parked) run(t *Turn) (need Work) {
+func (p *offloadedStanza) run(t *Turn) (need Work) {
 	defer func() {
 		if need == Done {
 			p.release()
@@ -48,11 +48,11 @@ func (p *parked) run(t *Turn) (need Work) {
 
 // admit returns the work that the stanza has to wait for. Where what waits for commits
 // and for keys would take too much memory, the stanza is refused, and done.
-func (p *parked) admit(t *Turn, st *stanza.Stanza, need Work) Work {
+func (p *offloadedStanza) admit(t *Turn, st *stanza.Stanza, need Work) Work {
 	m := p.s.mgr
 	if p.held == 0 && (need == Write || need == Derive) {
-		p.held = p.doc.Held() + parkedCost
-		if m.parked.Add(int64(p.held)) > int64(m.cfg.WriteMemory) {
+		p.held = p.doc.Held() + offloadedCost
+		if m.offloadedBytes.Add(int64(p.held)) > int64(m.cfg.WriteMemory) {
 			p.s.reply(t, st, stanza.ResourceConstraint.WithText("The server is busy; try later."))
 			return Done
 		}
@@ -60,10 +60,10 @@ func (p *parked) admit(t *Turn, st *stanza.Stanza, need Work) Work {
 	return need
 }
 
-func (p *parked) release() {
-	p.s.mgr.parked.Add(int64(-p.held))
+func (p *offloadedStanza) release() {
+	p.s.mgr.offloadedBytes.Add(int64(-p.held))
 	p.doc.Release()
 	if !p.s.has(flagAuthed) {
-		p.s.heldNow()
+		p.s.updateHeld()
 	}
 }
