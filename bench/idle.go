@@ -57,6 +57,8 @@ func (r *IdleResult) add(o IdleResult) {
 
 func (*IdleResult) latency() *Latency { return nil }
 
+var _ memorySeries = (*IdleResult)(nil)
+
 func (r *IdleResult) setGrowth(samples []Sample) { r.Growth = samples }
 
 // Sample is the server's memory at one number of sessions.

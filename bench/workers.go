@@ -184,7 +184,7 @@ func Merge[R any, P Result[R]](ctx context.Context, c *Workers, server int) (R, 
 	sum, err := coordinate[R, P](ctx, c)
 	samples := stop()
 	if g, ok := any(&sum).(memorySeries); ok {
-		g.grew(samples)
+		g.setGrowth(samples)
 	}
 	for _, w := range c.workers {
 		_ = w.in.Close() // ends a worker that still runs
@@ -197,7 +197,7 @@ func Merge[R any, P Result[R]](ctx context.Context, c *Workers, server int) (R, 
 
 // memorySeries is a result with the server's memory over the number of clients of all
 // processes.
-type memorySeries interface{ grew(samples []Sample) }
+type memorySeries interface{ setGrowth(samples []Sample) }
 
 func coordinate[R any, P Result[R]](ctx context.Context, c *Workers) (sum R, err error) {
 	waiting, results := 0, 0

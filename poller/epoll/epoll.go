@@ -2,8 +2,8 @@
 
 // Package epoll gives package poller access to the kernel: netpoll's polls and operators
 // without netpoll's connections, which cost 3 to 15 KB each and block the writer, and
-// system calls that never block. All code that needs netpoll's unexported parts,
-// go:linkname, unsafe or reflect for this purpose is in this package.
+// system calls that never block. All code that needs netpoll's unexported parts, and
+// with them go:linkname, unsafe or reflect, is in this package.
 package epoll
 
 import (
