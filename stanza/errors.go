@@ -2,36 +2,37 @@ package stanza
 
 import "roost/parser"
 
-// ErrorReply is a stanza error (RFC 6120 section 8.3): it is answered to the
-// sender and the stream lives.
+// ErrorReply is a stanza error (RFC 6120 section 8.3,
+// https://www.rfc-editor.org/rfc/rfc6120#section-8.3). It is sent in reply to a stanza, and
+// the stream continues.
 type ErrorReply struct {
 	Type      string // cancel, modify, auth, wait or continue (section 8.3.2)
 	Condition string // defined condition (section 8.3.3)
-	Text      string // for a human being; may be empty
+	Text      string // for a person to read; may be empty
 	Extra     string // an application-specific condition as XML; may be empty
 }
 
 // Error makes an ErrorReply usable as a Go error inside the server.
 func (e *ErrorReply) Error() string { return "stanza: error " + e.Condition }
 
-// Is reports whether e has the condition of target, another ErrorReply, and its text and
-// application-specific condition, if target has them: errors.Is(err, Conflict) is true
-// for Conflict with any text.
+// Is reports whether target is an ErrorReply with the condition of e and, if target has a
+// text or an application-specific condition, also those of e: errors.Is(err, Conflict) is
+// true for Conflict with any text.
 func (e *ErrorReply) Is(target error) bool {
 	t, ok := target.(*ErrorReply)
 	return ok && t != nil && e.Condition == t.Condition &&
 		(t.Text == "" || e.Text == t.Text) && (t.Extra == "" || e.Extra == t.Extra)
 }
 
-// WithText returns the same error with a sentence for a human being.
+// WithText returns a copy of e with a sentence for a person to read.
 func (e *ErrorReply) WithText(text string) *ErrorReply {
 	c := *e
 	c.Text = text
 	return &c
 }
 
-// The stanza errors that roost answers, with the type that RFC 6120 section
-// 8.3.3 recommends for each.
+// The stanza errors that roost sends, each with the type that RFC 6120 section 8.3.3
+// (https://www.rfc-editor.org/rfc/rfc6120#section-8.3.3) recommends.
 var (
 	BadRequest           = &ErrorReply{Type: "modify", Condition: "bad-request"}
 	Conflict             = &ErrorReply{Type: "cancel", Condition: "conflict"}
@@ -64,18 +65,19 @@ func (e *ErrorReply) AppendXML(dst []byte) []byte {
 	return append(dst, "</error>"...)
 }
 
-// CanError reports whether the stanza may be answered with an error: "An
-// entity that receives an error stanza MUST NOT respond to the stanza with a
-// further error stanza" (RFC 6120 section 8.3.1), and an iq result is an answer
-// already (section 8.2.3).
+// CanError reports whether an error may be sent in reply to the stanza. RFC 6120 section
+// 8.3.1 (https://www.rfc-editor.org/rfc/rfc6120#section-8.3.1): "An entity that receives an
+// error stanza MUST NOT respond to the stanza with a further error stanza". An iq result is
+// itself a reply (section 8.2.3).
 func (st *Stanza) CanError() bool {
 	return st.Type != Error && !(st.Kind == IQ && st.Type == Result)
 }
 
-// AppendError appends the error answer to st: from and to change places, the id
-// is echoed. sender is the full JID that sent st; the answer comes from the
-// address that st was sent to, or carries no 'from' where it had none, which
-// means the sender's own account (RFC 6120 section 8.1.2.1).
+// AppendError appends the error reply to st, with the same id and with the addresses
+// swapped. sender is the full JID that sent st. The reply comes from the address that st
+// was sent to. If st has no 'to', the reply has no 'from', which means the sender's own
+// account (RFC 6120 section 8.1.2.1,
+// https://www.rfc-editor.org/rfc/rfc6120#section-8.1.2.1).
 func AppendError(dst []byte, st *Stanza, sender string, e *ErrorReply) []byte {
 	dst = append(dst, '<')
 	dst = append(dst, st.Kind.String()...)
@@ -88,25 +90,25 @@ func AppendError(dst []byte, st *Stanza, sender string, e *ErrorReply) []byte {
 	return append(dst, '>')
 }
 
-// AppendResultStart appends the start of an iq result that answers st, ready
-// for its payload; the caller ends it with "</iq>".
+// AppendResultStart appends the start tag of the iq result that replies to st. The caller
+// appends the payload and "</iq>".
 func AppendResultStart(dst []byte, st *Stanza, sender string) []byte {
 	dst = append(dst, "<iq type='result'"...)
 	dst = st.appendReplyAddresses(dst, sender)
 	return append(dst, '>')
 }
 
-// AppendResult appends an empty iq result that answers st.
+// AppendResult appends an empty iq result that replies to st.
 func AppendResult(dst []byte, st *Stanza, sender string) []byte {
 	dst = append(dst, "<iq type='result'"...)
 	dst = st.appendReplyAddresses(dst, sender)
 	return append(dst, "/>"...)
 }
 
-// maxAddress is the length of the longest JID in bytes: three parts of 1,023
-// bytes each and two separators (RFC 7622 section 3.1). What is longer is no
-// address, and is not returned to its sender, for whom it would grow six times
-// by being escaped.
+// maxAddress is the length of the longest JID in bytes: three parts of 1,023 bytes each and
+// two separators (RFC 7622 section 3.1,
+// https://www.rfc-editor.org/rfc/rfc7622#section-3.1). Anything longer is not an address,
+// and is not returned to its sender, because escaping could make it six times as long.
 const maxAddress = 3*1023 + 2
 
 func (st *Stanza) appendReplyAddresses(dst []byte, sender string) []byte {
@@ -114,7 +116,7 @@ func (st *Stanza) appendReplyAddresses(dst []byte, sender string) []byte {
 		dst = appendAttr(dst, "id", st.ID)
 	}
 	if to := st.Root.Attr("to"); to != nil && len(to) <= maxAddress {
-		// The address is echoed as it came: the asker compares it as text.
+		// The address is echoed as it was written: clients compare it as text.
 		dst = appendAttr(dst, "from", to)
 	}
 	if sender != "" {

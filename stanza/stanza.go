@@ -1,7 +1,7 @@
-// Package stanza gives borrowed views of the three XMPP stanzas, message,
-// presence and iq (RFC 6120 section 8), and writes stanzas, replies and stanza
-// errors. It holds no state and never touches a socket: everything is appended
-// to a slice that the caller owns.
+// Package stanza gives borrowed views of the three XMPP stanzas, message, presence and iq
+// (RFC 6120 section 8, https://www.rfc-editor.org/rfc/rfc6120#section-8), and writes
+// stanzas, replies and stanza errors. It holds no state and does no I/O: all output is
+// appended to a slice that the caller owns.
 package stanza
 
 import (
@@ -13,7 +13,7 @@ import (
 	"roost/parser"
 )
 
-// Namespaces that every room needs.
+// Namespaces that several packages need.
 const (
 	NSClient  = "jabber:client"
 	NSStreams = "http://etherx.jabber.org/streams"
@@ -21,7 +21,7 @@ const (
 	NSDelay   = "urn:xmpp:delay"
 )
 
-// Kind tells the three stanzas apart.
+// Kind is one of the three kinds of stanza.
 type Kind uint8
 
 // The kinds of stanzas (RFC 6120 section 8.2).
@@ -36,12 +36,14 @@ var kindNames = [...]string{"", "message", "presence", "iq"}
 // String returns the element's name: "message", "presence" or "iq".
 func (k Kind) String() string { return kindNames[k] }
 
-// Type is the value of a stanza's 'type' attribute. The values of all three
-// kinds are in one list; which of them can occur depends on the kind.
+// Type is the value of a stanza's 'type' attribute. One list has the values of all three
+// kinds; which of them can occur depends on the kind.
 type Type uint8
 
-// The types of message (RFC 6121 section 5.2.2), presence (RFC 6121 section
-// 4.7.1) and iq (RFC 6120 section 8.2.3).
+// The types of message (RFC 6121 section 5.2.2,
+// https://www.rfc-editor.org/rfc/rfc6121#section-5.2.2), presence (RFC 6121 section 4.7.1,
+// https://www.rfc-editor.org/rfc/rfc6121#section-4.7.1) and iq (RFC 6120 section 8.2.3,
+// https://www.rfc-editor.org/rfc/rfc6120#section-8.2.3).
 const (
 	Normal       Type = iota // message: 'normal', absent or unknown
 	Chat                     // message
@@ -58,42 +60,43 @@ const (
 	Get                      // iq
 	Set                      // iq
 	Result                   // iq
-	UnknownType              // presence and iq: any other value, or an iq without one
+	UnknownType              // presence and iq: any other value; an iq without a type
 )
 
 var typeNames = [...]string{"normal", "chat", "headline", "groupchat", "error",
 	"", "unavailable", "subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe",
 	"get", "set", "result", ""}
 
-// String returns the attribute's value, "" where the attribute is left out.
+// String returns the attribute's value, "" if the attribute is omitted.
 func (t Type) String() string { return typeNames[t] }
 
-// IsSubscription reports whether a presence of this type manages a
-// subscription (RFC 6121 section 3).
+// IsSubscription reports whether presence of this type manages a subscription (RFC 6121
+// section 3, https://www.rfc-editor.org/rfc/rfc6121#section-3).
 func (t Type) IsSubscription() bool { return t >= Subscribe && t <= Unsubscribed }
 
-// IsRequest reports whether an iq of this type must be answered.
+// IsRequest reports whether an iq of this type requires a reply.
 func (t Type) IsRequest() bool { return t == Get || t == Set }
 
-// ErrUnsupported says that a first-level element is none of the three stanzas:
-// the stream error <unsupported-stanza-type/> (RFC 6120 section 4.9.3.24).
+// ErrUnsupported means that a first-level element is not a stanza. It corresponds to the
+// stream error <unsupported-stanza-type/> (RFC 6120 section 4.9.3.24,
+// https://www.rfc-editor.org/rfc/rfc6120#section-4.9.3.24).
 var ErrUnsupported = errors.New("stanza: not a message, presence or iq")
 
-// Stanza is a view of one stanza that came from a client. All of it is lent by
-// the parser's document and valid as long as that is.
+// Stanza is a view of one stanza that a client sent. All of it is borrowed from the
+// parser's tape, and valid as long as the tape is.
 type Stanza struct {
 	Kind  Kind
 	Type  Type
 	HasTo bool
-	To    jid.JID // zero when absent; aliases the document: Clone to keep
+	To    jid.JID // zero when absent; aliases the tape: Clone to keep
 	ID    []byte  // unescaped; nil when absent
 	Root  parser.Element
 	Tape  *parser.Tape
 }
 
-// Read makes st a view of the stanza in d. It returns ErrUnsupported when the
-// element is not a stanza, and an *ErrorReply when the stanza must be answered
-// with an error; st is then complete enough for AppendError.
+// Read makes st a view of the stanza in d. It returns ErrUnsupported if the element is not
+// a stanza, and an *ErrorReply if the stanza requires an error reply; st then has all that
+// AppendError needs.
 func Read(d *parser.Tape, st *Stanza) error {
 	root := d.Root()
 	*st = Stanza{Tape: d, Root: root}
@@ -135,9 +138,10 @@ func (st *Stanza) readTo() error {
 	return nil
 }
 
-// checkIQ holds an iq to RFC 6120 section 8.2.3: "The 'id' attribute is
-// REQUIRED", "The 'type' attribute is REQUIRED", and "An IQ stanza of type
-// 'get' or 'set' MUST contain exactly one child element".
+// checkIQ applies the rules of RFC 6120 section 8.2.3
+// (https://www.rfc-editor.org/rfc/rfc6120#section-8.2.3): "The 'id' attribute is REQUIRED",
+// "The 'type' attribute is REQUIRED", and "An IQ stanza of type 'get' or 'set' MUST contain
+// exactly one child element".
 func (st *Stanza) checkIQ() error {
 	if st.ID == nil || st.Type == UnknownType {
 		return BadRequest
@@ -164,10 +168,10 @@ func parseType(k Kind, v []byte) Type {
 		case "error":
 			return Error
 		}
-		// RFC 6121 section 5.2.2: "If an application receives a message with
-		// no 'type' attribute or the application does not understand the value
-		// of the 'type' attribute provided, it MUST consider the message to be
-		// of type "normal"".
+		// RFC 6121 section 5.2.2 (https://www.rfc-editor.org/rfc/rfc6121#section-5.2.2):
+		// "If an application receives a message with no 'type' attribute or the application
+		// does not understand the value of the 'type' attribute provided, it MUST consider
+		// the message to be of type "normal"".
 		return Normal
 	case Presence:
 		if v == nil {
@@ -191,19 +195,19 @@ func parseType(k Kind, v []byte) Type {
 	return UnknownType
 }
 
-// Payload is the first child element: the one child of an iq request.
+// Payload returns the first child element: the only child of an iq request.
 func (st *Stanza) Payload() parser.Element { return st.Root.First() }
 
-// Lang is the stanza's own xml:lang, nil when it has none.
+// Lang returns the stanza's own xml:lang, nil if it has none.
 func (st *Stanza) Lang() []byte {
 	return st.Root.AttrNS("http://www.w3.org/XML/1998/namespace", "lang")
 }
 
-// Priority is the priority of presence; false: it is not one. RFC 6121 section
-// 4.7.2.3: "The value MUST be an integer between -128 and +127. If no priority is
-// provided, the processing server or client MUST consider the priority to be
-// zero".
-func (st *Stanza) Priority() (int8, bool) {
+// Priority returns the priority of presence; ok is false if it is not a valid priority. RFC
+// 6121 section 4.7.2.3 (https://www.rfc-editor.org/rfc/rfc6121#section-4.7.2.3): "The value
+// MUST be an integer between -128 and +127. If no priority is provided, the processing
+// server or client MUST consider the priority to be zero".
+func (st *Stanza) Priority() (priority int8, ok bool) {
 	el := st.Root.Child(NSClient, "priority")
 	if !el.OK() {
 		return 0, true

@@ -9,7 +9,7 @@ import (
 
 const header = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' xmlns:p='urn:p'>"
 
-// parse reads one stanza, which is lent until the next call.
+// parse parses one stanza, which is borrowed until the next call.
 func parse(t testing.TB, header, text string) *parser.Tape {
 	t.Helper()
 	var p parser.Parser
@@ -39,7 +39,7 @@ func TestRead(t *testing.T) {
 			t.Errorf("%s: %v %v id=%q to=%q", text, st.Kind, st.Type, st.ID, st.To.String())
 		}
 	}
-	// RFC 6121 section 5.2.2: unknown types of messages are 'normal'.
+	// RFC 6121 section 5.2.2: a message of an unknown type is 'normal'.
 	f("<message/>", Message, Normal, "", "", nil)
 	f("<message type=''/>", Message, Normal, "", "", nil)
 	f("<message type='Chat'/>", Message, Normal, "", "", nil)
@@ -52,8 +52,8 @@ func TestRead(t *testing.T) {
 	f("<message xmlns='jabber:server'/>", 0, 0, "", "", ErrUnsupported)
 	f("<x:message xmlns:x='jabber:client' type='c&#104;at'/>", Message, Chat, "", "", nil)
 	f("<Message/>", 0, 0, "", "", ErrUnsupported)
-	// RFC 6121 section 4.7.1: those of presence are errors, which the router
-	// answers.
+	// RFC 6121 section 4.7.1: presence of an unknown type is an error, which the router
+	// sends.
 	f("<presence/>", Presence, Available, "", "", nil)
 	f("<presence type='unavailable'/>", Presence, Unavailable, "", "", nil)
 	f("<presence type='subscribe' to='a@b'/>", Presence, Subscribe, "", "a@b", nil)
@@ -81,7 +81,7 @@ func TestRead(t *testing.T) {
 	f("<presence to='a@b/'/>", Presence, Available, "", "", JIDMalformed)
 }
 
-// TestNames: what is written is what is read.
+// TestNames: reading a stanza that was written yields the same kind and type.
 func TestNames(t *testing.T) {
 	for typ := Normal; typ < UnknownType; typ++ {
 		kind := Message
@@ -115,15 +115,15 @@ func TestView(t *testing.T) {
 	}
 }
 
-// TestErrors: RFC 6120 section 8.3.1: addresses change places, the id is echoed,
-// the condition has its type and namespace.
+// TestErrors: RFC 6120 section 8.3.1: addresses are swapped, the id is echoed, and the
+// condition has its type and namespace.
 func TestErrors(t *testing.T) {
 	f := func(text, sender string, e *ErrorReply, want string) {
 		t.Helper()
 		var st Stanza
 		_ = Read(parse(t, header, text), &st)
 		if got := string(AppendError([]byte("-"), &st, sender, e)); got != "-"+want {
-			t.Errorf("%s\nis answered by %s\nwant         %s", text, got[1:], want)
+			t.Errorf("%s\ngets the reply %s\nwant          %s", text, got[1:], want)
 		}
 	}
 	const ns = " xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'"
@@ -136,12 +136,14 @@ func TestErrors(t *testing.T) {
 	extra.Extra = "<x xmlns='u'/>"
 	f("<message/>", "", &extra, "<message type='error'><error type='modify'><not-acceptable"+ns+"/><x xmlns='u'/></error></message>")
 	if Forbidden.Text != "" || Forbidden.Error() != "stanza: error forbidden" {
-		t.Error("WithText has changed the error that is shared")
+		t.Error("WithText modified the shared error")
 	}
 }
 
-// TestCanError: "An entity that receives an error stanza MUST NOT respond to the
-// stanza with a further error stanza"; nor is a result answered.
+// TestCanError: RFC 6120 section 8.3.1
+// (https://www.rfc-editor.org/rfc/rfc6120#section-8.3.1): "An entity that receives an error
+// stanza MUST NOT respond to the stanza with a further error stanza". Results get no error
+// reply either.
 func TestCanError(t *testing.T) {
 	f := func(text string, want bool) {
 		t.Helper()

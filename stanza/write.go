@@ -7,21 +7,20 @@ import (
 	"roost/parser"
 )
 
-// Head is the start tag of a stanza that the server itself writes. Empty
-// fields are left out.
+// Head is the start tag of a stanza that the server generates. Empty fields are omitted.
 type Head struct {
 	Kind         Kind
 	Type         Type
 	ID, From, To string
 }
 
-// AppendStart appends the start tag; the caller writes content and end tag.
+// AppendStart appends the start tag. The caller appends the content and the end tag.
 func (h Head) AppendStart(dst []byte) []byte {
 	dst = h.appendOpen(dst)
 	return append(dst, '>')
 }
 
-// AppendEmpty appends the stanza without content.
+// AppendEmpty appends a stanza without content.
 func (h Head) AppendEmpty(dst []byte) []byte {
 	dst = h.appendOpen(dst)
 	return append(dst, "/>"...)
@@ -55,21 +54,22 @@ func appendAttr[T string | []byte](dst []byte, name string, value T) []byte {
 	return append(dst, '\'')
 }
 
-// Edit says how AppendForward changes the addresses of a stanza.
+// Edit specifies how AppendForward changes a stanza.
 type Edit struct {
-	From   string // the new 'from', none if empty; what the client wrote there is dropped
-	To     string // the new 'to'; empty keeps what the client wrote
-	DropID bool   // leave 'id' out
-	DropTo bool   // leave 'to' out
-	Embed  bool   // the result goes inside another element (XEP-0297): it declares its namespace
+	From   string // the new 'from', none if empty; the client's own is dropped
+	To     string // the new 'to'; if empty, the client's own is kept
+	DropID bool   // omit 'id'
+	DropTo bool   // omit 'to'
+	Embed  bool   // the result goes inside another element (XEP-0297), so declare its namespace
 }
 
-// AppendForward appends st as it leaves for its recipient: every byte as the
-// client sent it, but for the addresses. RFC 6120 section 8.1.2.1: the server
-// stamps 'from'; section 8.4: unknown content is forwarded unmodified. What the
-// client declared on its stream header is declared again, because the
-// recipient's header does not have it: prefixes, and the language (section
-// 8.1.5).
+// AppendForward appends st as it is sent to its recipient: unchanged except for its
+// addresses. RFC 6120 section 8.1.2.1
+// (https://www.rfc-editor.org/rfc/rfc6120#section-8.1.2.1): the server stamps 'from'.
+// Section 8.4 (https://www.rfc-editor.org/rfc/rfc6120#section-8.4): unknown content is
+// forwarded unmodified. Prefixes and the language that the client declared in its stream
+// header are declared again, because the recipient's stream header does not declare them
+// (section 8.1.5, https://www.rfc-editor.org/rfc/rfc6120#section-8.1.5).
 func AppendForward(dst []byte, st *Stanza, e Edit) []byte {
 	if !st.Tape.Canonical() {
 		return appendForwardSlow(dst, st, e)
@@ -85,7 +85,7 @@ func AppendForward(dst []byte, st *Stanza, e Edit) []byte {
 			continue // the recipient's stream has jabber:client as its default
 		}
 		dst = append(dst, ' ')
-		dst = append(dst, raw[t.Pos:t.End+1]...) // with the closing quote
+		dst = append(dst, raw[t.Pos:t.End+1]...) // including the closing quote
 	}
 	dst = appendInherited(dst, st.Tape)
 	dst = appendLang(dst, st)
@@ -96,8 +96,8 @@ func AppendForward(dst []byte, st *Stanza, e Edit) []byte {
 	return append(dst, raw[rest:]...)
 }
 
-// appendForwardSlow is AppendForward for a stanza whose bytes cannot go out as
-// they came in: it is written anew first, with the declarations that it needs.
+// appendForwardSlow is AppendForward for a stanza whose bytes cannot be forwarded as they
+// are: it first rewrites the stanza with the declarations that it needs.
 func appendForwardSlow(dst []byte, st *Stanza, e Edit) []byte {
 	name, attrs, rest := splitStart(st.Root.AppendXML(nil))
 	dst = append(dst, name...)
@@ -129,7 +129,7 @@ func (e *Edit) appendAddresses(dst []byte) []byte {
 }
 
 // appendNamespace appends the declaration that an embedded stanza needs, because the
-// default namespace around it is not that of its recipient's stream.
+// default namespace of the element around it differs from that of the recipient's stream.
 func (e *Edit) appendNamespace(dst []byte) []byte {
 	if e.Embed {
 		dst = append(dst, " xmlns='"+NSClient+"'"...)
@@ -137,7 +137,7 @@ func (e *Edit) appendNamespace(dst []byte) []byte {
 	return dst
 }
 
-// declaresDefault reports whether a checked list of attributes declares the default
+// declaresDefault reports whether a validated list of attributes declares the default
 // namespace.
 func declaresDefault(attrs []byte) bool {
 	for len(attrs) > 0 {
@@ -149,7 +149,7 @@ func declaresDefault(attrs []byte) bool {
 	return false
 }
 
-// drops reports whether an attribute that the client wrote is left out.
+// drops reports whether an attribute that the client wrote is omitted.
 func (e *Edit) drops(name []byte) bool {
 	switch string(name) {
 	case "from":
@@ -173,8 +173,8 @@ func appendInherited(dst []byte, d *parser.Tape) []byte {
 	return dst
 }
 
-// appendLang appends the language of the client's stream where the stanza has
-// none of its own.
+// appendLang appends the language of the client's stream if the stanza does not specify its
+// own.
 func appendLang(dst []byte, st *Stanza) []byte {
 	if lang := st.Tape.InheritedLang(); len(lang) > 0 && st.Lang() == nil {
 		dst = appendAttr(dst, "xml:lang", lang)
@@ -182,9 +182,8 @@ func appendLang(dst []byte, st *Stanza) []byte {
 	return dst
 }
 
-// splitStart cuts a checked stanza behind its name and behind its attributes:
-// "<iq", " a='b'", ">…". The parser has checked the bytes, so that nothing here
-// can fail.
+// splitStart splits a validated stanza after its name and after its attributes: "<iq", "
+// a='b'", ">…". The parser has validated the bytes, so this cannot fail.
 func splitStart(raw []byte) (name, attrs, rest []byte) {
 	n := bytes.IndexAny(raw, " \t\r\n/>")
 	end := n
@@ -198,7 +197,7 @@ func splitStart(raw []byte) (name, attrs, rest []byte) {
 	return raw[:n], raw[n:end], raw[end:]
 }
 
-// nextAttr takes the first attribute off a checked list.
+// nextAttr splits the first attribute off a validated list.
 func nextAttr(attrs []byte) (key, whole, rest []byte) {
 	attrs = bytes.TrimLeft(attrs, " \t\r\n")
 	if len(attrs) == 0 {
@@ -214,7 +213,7 @@ func nextAttr(attrs []byte) (key, whole, rest []byte) {
 	return key, attrs[:end], attrs[end:]
 }
 
-// AppendInside appends a whole stanza with child as its last child element.
+// AppendInside appends a complete stanza with child as its last child element.
 func AppendInside(dst, whole, child []byte) []byte {
 	if bytes.HasSuffix(whole, []byte("/>")) && selfClosed(whole) {
 		name, _, _ := splitStart(whole)
@@ -231,14 +230,15 @@ func AppendInside(dst, whole, child []byte) []byte {
 	return append(dst, whole[end:]...)
 }
 
-// selfClosed reports whether the stanza is one empty-element tag.
+// selfClosed reports whether the stanza is a single empty-element tag.
 func selfClosed(whole []byte) bool {
 	_, _, rest := splitStart(whole)
 	return len(rest) == 2
 }
 
-// AppendDelay appends the stamp of a stanza that waited (XEP-0203): by says who
-// kept it, at when it came.
+// AppendDelay appends the delay stamp of a stored stanza (XEP-0203,
+// https://xmpp.org/extensions/xep-0203.html#protocol). by is the entity that stored it, at
+// is the time of receipt.
 func AppendDelay(dst []byte, by string, at time.Time) []byte {
 	dst = append(dst, "<delay xmlns='"+NSDelay+"'"...)
 	dst = appendAttr(dst, "from", by)

@@ -11,13 +11,14 @@ import (
 
 const nsCaps = "http://jabber.org/protocol/caps"
 
-// capsNode identifies the software: "A URI that uniquely identifies a software
-// application" (XEP-0115 section 4).
+// capsNode identifies the software: "A URI that uniquely identifies a software application"
+// (XEP-0115 section 4, https://xmpp.org/extensions/xep-0115.html#protocol).
 const capsNode = "urn:roost:server"
 
-// caps tells the server's capabilities in the stream features (XEP-0115 section
-// 6.3), so that a client which has met them before need not ask; before it is
-// authenticated it could not ask. disco.go answers those who ask for the node.
+// caps advertises the server's capabilities in the stream features (XEP-0115 section 6.3,
+// https://xmpp.org/extensions/xep-0115.html#stream), so that clients that have cached them
+// need not query. Unauthenticated clients could not query them, so they are not sent before
+// authentication. disco.go answers queries for the node.
 func caps() router.Extension {
 	return router.Extension{
 		Name:    "caps",
@@ -32,10 +33,11 @@ func caps() router.Extension {
 	}
 }
 
-// ver is the verification string: "In order to help prevent poisoning of entity
-// capabilities information, the value of the verification string MUST be
-// generated according to the following method" (XEP-0115 section 5.1). SHA-1 is
-// what section 9.1 makes mandatory; nothing secret depends on it.
+// ver returns the verification string: "In order to help prevent poisoning of entity
+// capabilities information, the value of the verification string MUST be generated
+// according to the following method" (XEP-0115 section 5.1,
+// https://xmpp.org/extensions/xep-0115.html#ver-gen). Section 9.1 makes SHA-1 mandatory; no
+// secret depends on it.
 func (i info) ver() string {
 	i = i.sort()
 	var s []byte

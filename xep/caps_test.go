@@ -6,7 +6,7 @@ import (
 	"roost/router"
 )
 
-// TestVerificationString has the two examples of XEP-0115 sections 5.2 and 5.3.
+// TestVerificationString tests the two examples of XEP-0115 sections 5.2 and 5.3.
 func TestVerificationString(t *testing.T) {
 	f := func(i info, want string) {
 		t.Helper()
@@ -44,9 +44,9 @@ func TestVerificationString(t *testing.T) {
 	}, "q07IKJEyjvHSyhy//CH0CxmKi8w=")
 }
 
-// TestInfoHasNoDuplicates: "If the response includes more than one service
-// discovery feature with the same XML character data, consider the entire
-// response to be ill-formed" (XEP-0115 section 5.4).
+// TestInfoHasNoDuplicates: "If the response includes more than one service discovery
+// feature with the same XML character data, consider the entire response to be ill-formed"
+// (XEP-0115 section 5.4, https://xmpp.org/extensions/xep-0115.html#ver-proc).
 func TestInfoHasNoDuplicates(t *testing.T) {
 	i := info{features: []string{"b", "a", "b"}}.sort()
 	if len(i.features) != 2 || i.features[0] != "a" {

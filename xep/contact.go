@@ -10,11 +10,11 @@ import (
 	"roost/router"
 )
 
-// contactRoles are those to whom addresses can belong (XEP-0157 section 7.1).
+// contactRoles are the roles that can have contact addresses (XEP-0157 section 7.1).
 var contactRoles = []string{"abuse", "admin", "feedback", "sales", "security", "status", "support"}
 
-// contact tells the addresses of those who run the server, as a form in its
-// disco#info (XEP-0157 section 3).
+// contact publishes the contact addresses of the server's operators, as a form in its
+// disco#info (XEP-0157, https://xmpp.org/extensions/xep-0157.html).
 func contact(cfg Config) router.Extension {
 	x := router.Extension{
 		Name:    "contact",
@@ -34,18 +34,18 @@ func contact(cfg Config) router.Extension {
 	return x
 }
 
-// CheckContacts reports what is wrong with contact addresses: a role that is
-// not known, or an address that is not a URI such as mailto:xmpp@example.org.
+// CheckContacts returns an error if a role is unknown, or if a contact address is not a URI
+// such as mailto:xmpp@example.org.
 func CheckContacts(contacts map[string][]string) error {
 	for _, role := range slices.Sorted(maps.Keys(contacts)) {
 		if !slices.Contains(contactRoles, role) {
-			return fmt.Errorf("contact addresses: no role %q: there are %s", role, strings.Join(contactRoles, ", "))
+			return fmt.Errorf("contact addresses: unknown role %q: use one of %s", role, strings.Join(contactRoles, ", "))
 		}
 		for _, uri := range contacts[role] {
-			// "Values of 'status-addresses' form field MUST be valid URIs";
-			// those of the others SHOULD be.
+			// "Values of 'status-addresses' form field MUST be valid URIs"; those of the
+			// other fields SHOULD be.
 			if u, err := url.Parse(uri); err != nil || u.Scheme == "" {
-				return fmt.Errorf("contact addresses: %q is not a URI, as mailto:xmpp@example.org or xmpp:admin@example.org is", uri)
+				return fmt.Errorf("contact addresses: %q is not a URI: write it like mailto:xmpp@example.org or xmpp:admin@example.org", uri)
 			}
 		}
 	}

@@ -20,8 +20,8 @@ func TestCheckContacts(t *testing.T) {
 	}
 }
 
-// TestContactForm: roles without addresses are left out, and without any there
-// is no form.
+// TestContactForm: roles without addresses are omitted. Without any addresses there is no
+// form.
 func TestContactForm(t *testing.T) {
 	if x := contact(Config{}); len(x.Forms) != 0 {
 		t.Errorf("%d forms without contacts", len(x.Forms))

@@ -27,8 +27,8 @@ func TestDialogues(t *testing.T) {
 	})
 }
 
-// TestDialoguesOverSockets plays them against the whole server, each against
-// one of its own.
+// TestDialoguesOverSockets plays them against the complete server, with a new server for
+// each.
 func TestDialoguesOverSockets(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -51,7 +51,7 @@ func TestDialoguesOverSockets(t *testing.T) {
 	}
 }
 
-// startServer starts a server on loopback with the store of a URL, and returns its
+// startServer starts a server on loopback that uses the store at url, and returns its
 // address.
 func startServer(t *testing.T, url string) string {
 	t.Helper()

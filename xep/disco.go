@@ -12,12 +12,12 @@ const (
 	nsDiscoItems = "http://jabber.org/protocol/disco#items"
 )
 
-// discovery answers service discovery (XEP-0030). All of it is immutable once
-// the router is there.
+// discovery implements service discovery (XEP-0030). It is immutable once the router is
+// ready.
 type discovery struct {
-	server  []byte // what is inside <query/> for the server
-	account []byte // and for any account
-	node    string // under which the server's capabilities are known (caps.go)
+	server  []byte // the content of <query/> for the server
+	account []byte // the same for any account
+	node    string // the node that identifies the server's capabilities (caps.go)
 }
 
 func disco() router.Extension {
@@ -52,7 +52,7 @@ func disco() router.Extension {
 	}
 }
 
-// hasNode reports whether a query asks for a node of its target.
+// hasNode reports whether a query specifies a node.
 func hasNode(rq *router.Request) bool { return len(rq.Payload().Attr("node")) > 0 }
 
 func (d *discovery) serverInfo(rq *router.Request) {
@@ -71,11 +71,11 @@ func (d *discovery) ownInfo(rq *router.Request) {
 	sendQuery(rq, d.account)
 }
 
-// accountInfo answers for another account. Section 8: "In response to a
-// disco#info request, the server MUST return a <service-unavailable/> error if
-// […] The target entity does not exist (no matter if the request specifies a
-// node or not) [or] The requesting entity is not authorized to receive presence
-// from the target entity".
+// accountInfo handles a query about another account. Section 8
+// (https://xmpp.org/extensions/xep-0030.html#security): "In response to a disco#info
+// request, the server MUST return a <service-unavailable/> error if […] The target entity
+// does not exist (no matter if the request specifies a node or not) [or] The requesting
+// entity is not authorized to receive presence from the target entity".
 func (d *discovery) accountInfo(rq *router.Request) {
 	ok, err := subscribed(rq)
 	switch {
@@ -88,8 +88,9 @@ func (d *discovery) accountInfo(rq *router.Request) {
 	}
 }
 
-// serverItems answers for the server, which has no items. Section 4.1: then
-// "the target entity MUST return an empty query element".
+// serverItems handles a query about the server, which has no items. Section 4.1
+// (https://xmpp.org/extensions/xep-0030.html#items-basic): "the target entity MUST return
+// an empty query element".
 func serverItems(rq *router.Request) {
 	if hasNode(rq) {
 		rq.Error(stanza.ItemNotFound)
@@ -98,7 +99,7 @@ func serverItems(rq *router.Request) {
 	sendQuery(rq, nil)
 }
 
-// ownItems lists an account's available resources (section 4.1).
+// ownItems lists the account's own available resources (section 4.1).
 func ownItems(rq *router.Request) {
 	if hasNode(rq) {
 		rq.Error(stanza.ItemNotFound)
@@ -113,10 +114,11 @@ func ownItems(rq *router.Request) {
 	sendQuery(rq, items)
 }
 
-// accountItems answers for another account. Section 8: "In response to a
-// disco#items request, the server MUST return an empty result set if […] The
-// target entity does not exist (no matter if the request specifies a node or
-// not)", and the same to those who may not see the account's presence.
+// accountItems handles a query about another account. Section 8
+// (https://xmpp.org/extensions/xep-0030.html#security): "In response to a disco#items
+// request, the server MUST return an empty result set if […] The target entity does not
+// exist (no matter if the request specifies a node or not)". Entities that are not
+// authorized to see the account's presence get the same.
 func accountItems(rq *router.Request) {
 	ok, err := subscribed(rq)
 	switch {
@@ -129,9 +131,9 @@ func accountItems(rq *router.Request) {
 	}
 }
 
-// sendQuery answers with <query/> in the namespace of the request. Section 3.2:
-// "If the request included a 'node' attribute, the response MUST mirror the
-// specified 'node' attribute".
+// sendQuery replies with <query/> in the namespace of the request. Section 3.2
+// (https://xmpp.org/extensions/xep-0030.html#info-nodes): "If the request included a 'node'
+// attribute, the response MUST mirror the specified 'node' attribute".
 func sendQuery(rq *router.Request, inner []byte) {
 	node := rq.Payload().Attr("node")
 	rq.Result(func(b []byte) []byte {

@@ -8,23 +8,24 @@ import (
 	"roost/router"
 )
 
-// software is the server's name, as discovery and XEP-0092 tell it.
+// software is the server's name in service discovery and XEP-0092.
 const software = "roost"
 
-// identity is what an entity is (XEP-0030 section 3.1).
+// identity describes an entity (XEP-0030 section 3.1,
+// https://xmpp.org/extensions/xep-0030.html#info-basic).
 type identity struct {
 	category, kind, lang, name string
 }
 
-// info is what service discovery tells of an entity, sorted and without
-// duplicates, as the verification string of XEP-0115 needs it.
+// info is what service discovery returns about an entity, sorted and without duplicates, as
+// the verification string of XEP-0115 requires.
 type info struct {
 	identities []identity
 	features   []string
 	forms      []router.Form
 }
 
-// serverInfo gathers what all registered extensions say of the server.
+// serverInfo collects what the registered extensions publish about the server.
 func serverInfo(r *router.Router) info {
 	i := info{identities: []identity{{category: "server", kind: "im", name: software}}}
 	for _, x := range r.Extensions() {
@@ -34,7 +35,7 @@ func serverInfo(r *router.Router) info {
 	return i.sort()
 }
 
-// accountInfo gathers what all registered extensions say of an account.
+// accountInfo collects what the registered extensions publish about an account.
 func accountInfo(r *router.Router) info {
 	i := info{identities: []identity{{category: "account", kind: "registered"}}}
 	for _, x := range r.Extensions() {
@@ -43,7 +44,7 @@ func accountInfo(r *router.Router) info {
 	return i.sort()
 }
 
-// sort puts everything in the order of XEP-0115 section 5.1, by octets.
+// sort puts everything in the order of XEP-0115 section 5.1, by octet.
 func (i info) sort() info {
 	slices.SortFunc(i.identities, func(a, b identity) int {
 		return cmp.Or(cmp.Compare(a.category, b.category), cmp.Compare(a.kind, b.kind), cmp.Compare(a.lang, b.lang))
@@ -60,7 +61,7 @@ func (i info) sort() info {
 	return i
 }
 
-// appendXML appends what belongs inside the <query/> of disco#info.
+// appendXML appends the content of the <query/> of disco#info.
 func (i info) appendXML(b []byte) []byte {
 	for _, id := range i.identities {
 		b = append(b, "<identity"...)
@@ -85,7 +86,7 @@ func (i info) appendXML(b []byte) []byte {
 	return b
 }
 
-// appendForm appends a data form of the type 'result' (XEP-0128).
+// appendForm appends a data form of type 'result' (XEP-0128).
 func appendForm(b []byte, f router.Form) []byte {
 	b = append(b, "<x xmlns='jabber:x:data' type='result'>"...)
 	b = appendField(b, router.Field{Var: "FORM_TYPE", Type: "hidden", Values: []string{f.Type}})

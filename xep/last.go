@@ -12,8 +12,8 @@ import (
 
 const nsLast = "jabber:iq:last"
 
-// lastActivity tells how long the server has been running, and for how long an
-// account has been away (XEP-0012).
+// lastActivity reports how long the server has been running, and how long an account has
+// been unavailable (XEP-0012).
 func lastActivity() router.Extension {
 	iq := func(to router.Targets, blocking bool, handle func(*router.Request)) router.IQ {
 		return router.IQ{
@@ -28,32 +28,33 @@ func lastActivity() router.Extension {
 		Domain:  []string{nsLast},
 		Account: []string{nsLast},
 		IQ: []router.IQ{
-			iq(router.ToServer, false, lastOfServer),
-			iq(router.ToSelf, false, lastOfSelf),
-			iq(router.ToAccount, true, lastOfAccount),
+			iq(router.ToServer, false, serverLastActivity),
+			iq(router.ToSelf, false, ownLastActivity),
+			iq(router.ToAccount, true, accountLastActivity),
 		},
 		Ready: func(r *router.Router, x *router.Extension) {
 			x.Incoming = func(t *session.Turn, from router.Sender, st *stanza.Stanza) router.Verdict {
-				return guardLast(r, t, from, st)
+				return guardLastActivity(r, t, from, st)
 			}
 		},
 	}
 }
 
-// lastOfServer answers with the server's uptime (section 5).
-func lastOfServer(rq *router.Request) {
-	sendLast(rq, rq.Turn.Now().Sub(rq.Router.Started()), nil)
+// serverLastActivity returns the server's uptime (section 5).
+func serverLastActivity(rq *router.Request) {
+	sendLastActivity(rq, rq.Turn.Now().Sub(rq.Router.Started()), nil)
 }
 
-// lastOfSelf answers for the asker's own account, which is online: it asks.
-func lastOfSelf(rq *router.Request) { sendLast(rq, 0, nil) }
+// ownLastActivity replies about the requesting account itself, which is available.
+func ownLastActivity(rq *router.Request) { sendLastActivity(rq, 0, nil) }
 
-// lastOfAccount answers for another account. Section 3: "If the requesting
-// entity is not authorized to view the user's presence information […], the
-// user's server MUST NOT return last activity information but instead MUST
-// return a <forbidden/> error". An account that does not exist gives the same,
-// which tells strangers nothing (RFC 6120 section 13.10.2).
-func lastOfAccount(rq *router.Request) {
+// accountLastActivity replies about another account. Section 3
+// (https://xmpp.org/extensions/xep-0012.html#offline): "If the requesting entity is not
+// authorized to view the user's presence information […], the user's server MUST NOT return
+// last activity information but instead MUST return a <forbidden/> error". The reply is the
+// same if the account does not exist, so that it does not reveal which accounts exist (RFC
+// 6120 section 13.10.2, https://www.rfc-editor.org/rfc/rfc6120#section-13.10.2).
+func accountLastActivity(rq *router.Request) {
 	ok, err := subscribed(rq)
 	switch {
 	case err != nil:
@@ -64,21 +65,21 @@ func lastOfAccount(rq *router.Request) {
 		return
 	}
 	if rq.Router.HasRecipients(rq.Account().String(), router.Connected) {
-		// "If the user has at least one connected or available resource […],
-		// the response MUST […] contain an empty <query/> element whose
-		// 'seconds' attribute is set to a value of '0'".
-		sendLast(rq, 0, nil)
+		// "If the user has at least one connected or available resource […], the response
+		// MUST […] contain an empty <query/> element whose 'seconds' attribute is set to a
+		// value of '0'".
+		sendLastActivity(rq, 0, nil)
 		return
 	}
 	last, err := rq.Router.LastActivity(rq.Account())
 	if err != nil {
-		rq.Error(err) // <item-not-found/> for an account that was never online
+		rq.Error(err) // <item-not-found/> if the account has never been available
 		return
 	}
-	sendLast(rq, rq.Turn.Now().Sub(last.At), last.Status)
+	sendLastActivity(rq, rq.Turn.Now().Sub(last.At), last.Status)
 }
 
-func sendLast(rq *router.Request, ago time.Duration, status []byte) {
+func sendLastActivity(rq *router.Request, ago time.Duration, status []byte) {
 	rq.Result(func(b []byte) []byte {
 		b = append(b, "<query xmlns='"+nsLast+"' seconds='"...)
 		b = strconv.AppendInt(b, int64(max(ago, 0)/time.Second), 10)
@@ -91,11 +92,12 @@ func sendLast(rq *router.Request, ago time.Duration, status []byte) {
 	})
 }
 
-// guardLast keeps what strangers ask from a client itself away from it. Section
-// 4: "if the requesting entity is not authorized to view the user's presence
-// information […], the user's server MUST NOT deliver the IQ-get to an
-// available resource but instead MUST return a <forbidden/> error".
-func guardLast(r *router.Router, t *session.Turn, from router.Sender, st *stanza.Stanza) router.Verdict {
+// guardLastActivity rejects queries to a client from entities that are not authorized to
+// see its presence. Section 4 (https://xmpp.org/extensions/xep-0012.html#online): "if the
+// requesting entity is not authorized to view the user's presence information […], the
+// user's server MUST NOT deliver the IQ-get to an available resource but instead MUST
+// return a <forbidden/> error".
+func guardLastActivity(r *router.Router, t *session.Turn, from router.Sender, st *stanza.Stanza) router.Verdict {
 	if st.Kind != stanza.IQ || st.Type != stanza.Get || !st.Payload().Is(nsLast, "query") ||
 		!st.To.IsFull() || st.To.Local() == "" || st.To.BareString() == from.JID().BareString() {
 		return router.Pass

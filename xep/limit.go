@@ -8,35 +8,35 @@ import (
 	"roost/internal/peernet"
 )
 
-// limiter bounds how often the clients of one address may do something in an
-// hour, in bounded memory.
+// limiter limits how often the clients of one network may do something in an hour. Its
+// memory is bounded.
 type limiter struct {
-	every time.Duration // one event is forgiven in this time
-	bound int           // addresses that are remembered; further ones share one entry
+	every       time.Duration // one event expires in this time
+	maxNetworks int           // networks that are tracked; any others share one entry
 
 	mu   sync.Mutex
-	busy map[peernet.Network]time.Time // when everything is forgiven
-	next time.Time                     // the next sweep
+	busy map[peernet.Network]time.Time // when all events of a network have expired
+	next time.Time                     // time of the next sweep
 }
 
-// limiterBound is the number of addresses that a limiter remembers: about 2 MB.
-const limiterBound = 16384
+// defaultMaxNetworks is the number of networks that a limiter tracks: about 2 MB.
+const defaultMaxNetworks = 16384
 
-// newLimiter returns a limiter of n events an hour; nil, which allows
-// everything, for a negative n.
+// newLimiter returns a limiter of n events an hour, or nil, which allows everything, if n
+// is negative.
 func newLimiter(n int) *limiter {
 	if n < 0 {
 		return nil
 	}
 	return &limiter{
-		every: time.Hour / time.Duration(max(n, 1)),
-		bound: limiterBound,
-		busy:  make(map[peernet.Network]time.Time),
+		every:       time.Hour / time.Duration(max(n, 1)),
+		maxNetworks: defaultMaxNetworks,
+		busy:        make(map[peernet.Network]time.Time),
 	}
 }
 
-// allow counts an event and reports whether it may happen. Clients on the same
-// machine, tests and the operator's own, are not counted.
+// allow counts an event and reports whether it is allowed. Clients on the same machine,
+// such as tests and the operator's own, are not limited.
 func (l *limiter) allow(from netip.Addr, now time.Time) bool {
 	of := peernet.Of(from)
 	if l == nil || of == peernet.Loopback {
@@ -56,22 +56,22 @@ func (l *limiter) allow(from netip.Addr, now time.Time) bool {
 	return true
 }
 
-// others is the entry that networks share when there is no space for one more.
+// others is the entry that networks share when the table is full.
 const others = ^peernet.Network(0)
 
-// key returns the entry that a network is counted under.
+// key returns the entry that counts a network's events.
 func (l *limiter) key(of peernet.Network, now time.Time) peernet.Network {
-	if _, known := l.busy[of]; known || len(l.busy) < l.bound {
+	if _, known := l.busy[of]; known || len(l.busy) < l.maxNetworks {
 		return of
 	}
 	l.sweep(now)
-	if len(l.busy) < l.bound {
+	if len(l.busy) < l.maxNetworks {
 		return of
 	}
 	return others
 }
 
-// sweep forgets addresses that are forgiven, once a minute at most.
+// sweep removes networks whose events have expired, at most once a minute.
 func (l *limiter) sweep(now time.Time) {
 	if now.Before(l.next) {
 		return

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// count asks n times and reports how often it was allowed.
+// count asks n times and returns how often the event was allowed.
 func (l *limiter) count(address string, now time.Time, n int) (allowed int) {
 	for range n {
 		if l.allow(netip.MustParseAddr(address), now) {
@@ -27,11 +27,11 @@ func TestLimiter(t *testing.T) {
 	l := newLimiter(6)
 	f(l, "192.0.2.1", 0, 10, 6)
 	f(l, "192.0.2.2", 0, 1, 1)
-	f(l, "::ffff:192.0.2.1", 0, 1, 0)       // the same address as IPv6 writes it
-	f(l, "192.0.2.1", 20*time.Minute, 9, 2) // one is forgiven in ten minutes
+	f(l, "::ffff:192.0.2.1", 0, 1, 0)       // the same address in IPv6 notation
+	f(l, "192.0.2.1", 20*time.Minute, 9, 2) // one expires every ten minutes
 	f(l, "192.0.2.1", 5*time.Hour, 10, 6)
 
-	// One customer has a /64.
+	// One customer gets a /64.
 	f(l, "2001:db8::1", 0, 6, 6)
 	f(l, "2001:db8::ffff:1", 0, 1, 0)
 	f(l, "2001:db8:0:1::1", 0, 1, 1)
@@ -41,28 +41,27 @@ func TestLimiter(t *testing.T) {
 	f(newLimiter(-1), "192.0.2.1", 0, 1000, 1000)
 }
 
-// TestLimiterIsBounded: a crowd of addresses neither fills the memory nor gets
-// past the limit.
+// TestLimiterIsBounded: many addresses neither fill the memory nor evade the limit.
 func TestLimiterIsBounded(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	l := newLimiter(2)
-	l.bound = 100
+	l.maxNetworks = 100
 	allowed := 0
 	for i := range 10000 {
 		if l.allow(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), now) {
 			allowed++
 		}
 	}
-	if len(l.busy) > l.bound+1 {
-		t.Errorf("%d addresses are remembered, the bound is %d", len(l.busy), l.bound)
+	if len(l.busy) > l.maxNetworks+1 {
+		t.Errorf("%d networks are tracked, the maximum is %d", len(l.busy), l.maxNetworks)
 	}
-	if want := l.bound + 2; allowed != want {
-		t.Errorf("%d were allowed, want %d: one each, and 2 for all that share", allowed, want)
+	if want := l.maxNetworks + 2; allowed != want {
+		t.Errorf("%d were allowed, want %d: one each, and 2 for all that share an entry", allowed, want)
 	}
 	if n := l.count("10.9.9.9", now.Add(3*time.Hour), 2); n != 2 {
-		t.Errorf("%d allowed after everything is forgiven, want 2", n)
+		t.Errorf("%d allowed after all events expired, want 2", n)
 	}
 	if len(l.busy) > 2 {
-		t.Errorf("%d addresses are left after the sweep", len(l.busy))
+		t.Errorf("%d networks remain after the sweep", len(l.busy))
 	}
 }

@@ -14,8 +14,8 @@ import (
 
 const nsPrivate = "jabber:iq:private"
 
-// private keeps XML that clients want to find again, unread (XEP-0049). Each
-// account has a number of values, by the name of their root element.
+// private stores XML for clients without interpreting it (XEP-0049). Each account has a
+// number of values, identified by the names of their root elements.
 func private(cfg Config) router.Extension {
 	p := &privateStorage{size: cfg.PrivateSize, count: cfg.PrivateCount, bytes: cfg.PrivateBytes}
 	iq := func(m router.Methods, to router.Targets, blocking bool, handle func(*router.Request)) router.IQ {
@@ -31,42 +31,41 @@ func private(cfg Config) router.Extension {
 			iq(router.Get, router.ToSelf, true, p.get),
 			iq(router.Set, router.ToSelf, true, p.set),
 			iq(router.Get|router.Set, router.ToAccount, false, func(rq *router.Request) {
-				// "If a user attempts to get or set jabber:iq:private data that
-				// belongs to another user, the server MUST return a
-				// "Forbidden" or "Service Unavailable" error".
+				// "If a user attempts to get or set jabber:iq:private data that belongs to
+				// another user, the server MUST return a "Forbidden" or "Service
+				// Unavailable" error" (https://xmpp.org/extensions/xep-0049.html).
 				rq.Error(stanza.Forbidden)
 			}),
 		},
 	}
 }
 
-// privateStorage has the limits of one account: bytes of one value, values, and
-// bytes of all values together.
+// privateStorage has the limits of one account: the size of a value in bytes, the number of
+// values, and their total size in bytes.
 type privateStorage struct{ size, count, bytes int }
 
-// maxPrivateKey is the longest name of a value, in bytes.
+// maxPrivateKey is the length of the longest key, in bytes.
 const maxPrivateKey = 1023
 
-// privateKey is the name of a value: "At least one child element with a proper
-// namespace MUST be included; otherwise the server MUST respond with a "Not
-// Acceptable" error".
+// privateKey returns the key of a value: its namespace and local name. "At least one child
+// element with a proper namespace MUST be included; otherwise the server MUST respond with
+// a "Not Acceptable" error" (https://xmpp.org/extensions/xep-0049.html).
 func privateKey(el parser.Element) (string, *stanza.ErrorReply) {
 	if !el.OK() {
-		return "", stanza.NotAcceptable.WithText("An element is missing.")
+		return "", stanza.NotAcceptable.WithText("The query must contain an element.")
 	}
 	switch string(el.Space()) {
 	case "", nsPrivate, stanza.NSClient:
-		return "", stanza.NotAcceptable.WithText("The element has no namespace of its own.")
+		return "", stanza.NotAcceptable.WithText("The element must have a namespace of its own.")
 	}
 	key := fmt.Sprintf("{%s}%s", el.Space(), el.Local())
 	if len(key) > maxPrivateKey || strings.Contains(key, "\n") {
-		return "", stanza.NotAcceptable.WithText("The element's name is not fit for a key.")
+		return "", stanza.NotAcceptable.WithText("The element's name and namespace are too long or contain a line break.")
 	}
 	return key, nil
 }
 
-// get answers with one value, or with the element as it was asked for where
-// there is none.
+// get returns one value, or the element as it was requested if there is no value.
 func (p *privateStorage) get(rq *router.Request) {
 	el := rq.Payload().First()
 	key, reply := privateKey(el)
@@ -75,14 +74,14 @@ func (p *privateStorage) get(rq *router.Request) {
 		rq.Error(reply)
 		return
 	case el.Next().OK():
-		// "A client MUST NOT query for more than one namespace in a single IQ
-		// get request."
-		rq.Error(stanza.BadRequest.WithText("One element at a time."))
+		// "A client MUST NOT query for more than one namespace in a single IQ get request"
+		// (https://xmpp.org/extensions/xep-0049.html).
+		rq.Error(stanza.BadRequest.WithText("Request one element at a time."))
 		return
 	}
 	value, err := rq.Router.Store().Blob(rq.Router.Context(), rq.Account(), nsPrivate, key)
 	if err == nil {
-		_, err = rq.Router.OwnAccount(rq.Session) // last, so that the value is this account's
+		_, err = rq.Router.OwnAccount(rq.Session) // last, so that the value is known to be this account's
 	}
 	if err != nil {
 		rq.Error(err)
@@ -98,10 +97,10 @@ func (p *privateStorage) get(rq *router.Request) {
 	})
 }
 
-var errNoRoom = stanza.ResourceConstraint.WithText("There is no room for more values.")
+var errPrivateFull = stanza.ResourceConstraint.WithText("Private storage is full.")
 
-// set keeps values. All of them are checked before the first is written, and
-// the store counts what is there in the transaction that writes them.
+// set stores values. It validates all of them before it writes the first, and the store
+// counts the existing ones in the transaction that writes them.
 func (p *privateStorage) set(rq *router.Request) {
 	keys, reply := p.names(rq.Payload())
 	if reply != nil {
@@ -123,7 +122,7 @@ func (p *privateStorage) set(rq *router.Request) {
 	})
 	switch {
 	case errors.Is(err, store.ErrQuota):
-		rq.Error(errNoRoom)
+		rq.Error(errPrivateFull)
 	case err != nil:
 		rq.Error(err)
 	default:
@@ -131,8 +130,8 @@ func (p *privateStorage) set(rq *router.Request) {
 	}
 }
 
-// privateValues returns the n values of a set in their order. They are made before
-// the transaction begins, so that it is short.
+// privateValues returns the n values of a set in order. They are built before the
+// transaction begins, to keep it short.
 func privateValues(query parser.Element, n int) [][]byte {
 	values := make([][]byte, 0, n)
 	for el := query.First(); len(values) < n; el = el.Next() {
@@ -141,7 +140,7 @@ func privateValues(query parser.Element, n int) [][]byte {
 	return values
 }
 
-// putPrivate sets a value, or deletes it if it is nil.
+// putPrivate sets a value, or deletes it if value is nil.
 func putPrivate(tx store.BlobTx, key string, value []byte) error {
 	if value == nil {
 		return tx.Delete(key)
@@ -149,8 +148,8 @@ func putPrivate(tx store.BlobTx, key string, value []byte) error {
 	return tx.Put(key, value)
 }
 
-// privateValue is what is kept of an element: nothing of an empty one, which is
-// what a get returns for a value that does not exist.
+// privateValue returns what is stored for an element: nothing if it is empty, because that
+// is what a get returns for a value that does not exist.
 func privateValue(el parser.Element) []byte {
 	if !el.First().OK() && len(el.AppendText(nil)) == 0 && !hasAttributes(el) {
 		return nil
@@ -158,11 +157,11 @@ func privateValue(el parser.Element) []byte {
 	return el.AppendXML(nil)
 }
 
-// names are those of the values of a set, in their order.
+// names returns the keys of the values of a set, in order.
 func (p *privateStorage) names(query parser.Element) (keys []string, reply *stanza.ErrorReply) {
 	for el := query.First(); el.OK() || keys == nil; el = el.Next() {
 		if len(keys) == p.count {
-			return nil, errNoRoom // before each is compared with all others
+			return nil, errPrivateFull // before comparing each with all others
 		}
 		key, reply := privateKey(el)
 		if reply != nil {
@@ -172,7 +171,7 @@ func (p *privateStorage) names(query parser.Element) (keys []string, reply *stan
 			return nil, stanza.NotAcceptable.WithText("The element is too large.")
 		}
 		if slices.Contains(keys, key) {
-			return nil, stanza.NotAcceptable.WithText("The same element twice.")
+			return nil, stanza.NotAcceptable.WithText("The same element occurs twice.")
 		}
 		keys = append(keys, key)
 	}

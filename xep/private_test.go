@@ -14,7 +14,7 @@ import (
 	"roost/xep"
 )
 
-// TestPrivateLimits: past them nothing is kept, and what is there stays.
+// TestPrivateLimits: a set that exceeds a limit stores nothing and changes nothing.
 func TestPrivateLimits(t *testing.T) {
 	ts := newTestServer(t, xep.Config{PrivateSize: 1000, PrivateCount: 3})
 	c := ts.login(t, "romeo")
@@ -35,7 +35,7 @@ func TestPrivateLimits(t *testing.T) {
 	f(value(3), "result")
 	f(value(4), "resource-constraint")
 	f(value(2), "result")
-	f("<v1 xmlns='v:v'/>", "result") // makes room
+	f("<v1 xmlns='v:v'/>", "result") // makes space
 	f(value(4), "result")
 	f(value(1), "resource-constraint")
 	for n, want := range []string{1: "<v1 xmlns='v:v'/>", 2: value(2), 3: value(3), 4: value(4)} {
@@ -44,16 +44,16 @@ func TestPrivateLimits(t *testing.T) {
 		}
 		got := c.ask(fmt.Sprintf("<iq type='get' id='g'><query xmlns='jabber:iq:private'><v%d xmlns='v:v'/></query></iq>", n), "</iq>")
 		if !strings.Contains(got, want) {
-			t.Errorf("there is %s, want %s", got, want)
+			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 	f("<v2 xmlns='v:v'/><v3 xmlns='v:v'/><v4 xmlns='v:v'/>", "result")
 	f(value(1)+value(2)+value(3), "result")
 }
 
-// TestPrivateRace: clients of one account that store values at the same moment
-// get no more of them in than one client does. The store is stopped until all
-// of their requests are in it, so that none of them sees what another wrote.
+// TestPrivateRace: clients of one account that store values at the same moment cannot store
+// more than one client could. The store is stopped until all requests have reached it, so
+// that none of them sees what another wrote.
 func TestPrivateRace(t *testing.T) {
 	const clients, each, limit = 10, 12, 100
 	slowed := new(faultstore.Faults)
@@ -97,11 +97,11 @@ func TestPrivateRace(t *testing.T) {
 		}
 	}
 	if want := limit / each; results != want || stored != want*each {
-		t.Errorf("%d requests succeeded and %d values are there, want %d and %d", results, stored, want, want*each)
+		t.Errorf("%d requests succeeded and %d values are stored, want %d and %d", results, stored, want, want*each)
 	}
 }
 
-// TestPrivateBytes: all values together have a limit, too.
+// TestPrivateBytes: the total size of all values is limited, too.
 func TestPrivateBytes(t *testing.T) {
 	c := newTestServer(t, xep.Config{PrivateBytes: 5000}).login(t, "romeo")
 	for i, want := range []string{"result", "result", "resource-constraint"} {
@@ -112,8 +112,8 @@ func TestPrivateBytes(t *testing.T) {
 	}
 }
 
-// TestPrivateManyNames: a set of far too many values is refused
-// before they are compared with one another.
+// TestPrivateManyNames: a set with far too many values is refused before they are compared
+// with each other.
 func TestPrivateManyNames(t *testing.T) {
 	c := newTestServer(t, xep.Config{}).login(t, "romeo")
 	var b strings.Builder
@@ -126,8 +126,8 @@ func TestPrivateManyNames(t *testing.T) {
 	}
 }
 
-// TestPrivateKeepsNamespaces: a prefix that the client declared on its stream
-// header or on the iq means the same when the value comes back.
+// TestPrivateKeepsNamespaces: a prefix that the client declared in its stream header or on
+// the iq has the same meaning when the value is returned.
 func TestPrivateKeepsNamespaces(t *testing.T) {
 	ts := newTestServer(t, xep.Config{})
 	c := ts.login(t, "romeo")
@@ -153,13 +153,13 @@ func TestVCardLimit(t *testing.T) {
 		t.Errorf("1000 bytes and more: %s", got)
 	}
 	if got := c.ask("<iq type='get' id='g'><vCard xmlns='vcard-temp'/></iq>", "</iq>"); !strings.Contains(got, vcard(900)) {
-		t.Errorf("the old vcard is gone: %s", got)
+		t.Errorf("the old vCard was lost: %s", got)
 	}
 }
 
-// TestManyLargeAnswers: a client that asks for many vcards at once, and reads
-// them at its own pace, gets them all: its requests wait for its reading, and
-// do not fill its outbox.
+// TestManyLargeAnswers: a client that requests many vCards at once, and reads them slowly,
+// gets them all: its further requests wait until it has read the replies, so they do not
+// fill its outbox.
 func TestManyLargeAnswers(t *testing.T) {
 	ts := newTestServer(t, xep.Config{})
 	c := ts.login(t, "romeo")

@@ -14,20 +14,22 @@ import (
 
 const nsRegister = "jabber:iq:register"
 
-// maxPassword is the longest password, in bytes: no client could log in by
-// PLAIN with a longer one (RFC 4616 section 2).
+// maxPassword is the length of the longest password, in bytes: no client could log in using
+// PLAIN with a longer one (RFC 4616 section 2,
+// https://www.rfc-editor.org/rfc/rfc4616#section-2).
 const maxPassword = 1023
 
-// registrar creates and removes accounts and changes passwords (XEP-0077).
+// registrar creates and removes accounts and changes passwords (XEP-0077,
+// https://xmpp.org/extensions/xep-0077.html#usecases).
 type registrar struct {
 	open       bool // accounts may be created and removed
 	iterations int
 	limit      *limiter
-	changes    *loglimit.Limit // of lines about changed passwords
+	changes    *loglimit.Limit // limits the lines about changed passwords
 }
 
-// registration lets clients manage accounts in-band. Before authentication it
-// is reached only on streams that are safe enough for a login.
+// registration lets clients manage accounts in-band. Before authentication it is reachable
+// only on streams that are secure enough for a login.
 func registration(cfg Config) router.Extension {
 	g := &registrar{open: cfg.Register, iterations: cfg.Iterations, limit: newLimiter(cfg.RegisterPerHour)}
 	get := router.IQ{
@@ -43,7 +45,7 @@ func registration(cfg Config) router.Extension {
 		Domain:  []string{nsRegister},
 		IQ:      []router.IQ{get, set},
 		Ready: func(r *router.Router, _ *router.Extension) {
-			g.changes = loglimit.New(r.Logger(), "more passwords were changed than are logged")
+			g.changes = loglimit.New(r.Logger(), "some password changes were not logged")
 		},
 	}
 	if g.open {
@@ -55,14 +57,15 @@ func registration(cfg Config) router.Extension {
 	return x
 }
 
-// get tells what is needed, or what is known of the account.
+// get returns the required fields, or the existing registration of the account.
 func (g *registrar) get(rq *router.Request) {
 	switch {
 	case rq.Session == nil:
-		rq.Error(stanza.ServiceUnavailable) // this is about the account of a client's own stream
+		rq.Error(stanza.ServiceUnavailable) // this is about the account of the client's own stream
 	case rq.Session.Username() != "":
-		// Section 3.1: if "the entity is already registered", the result
-		// "MUST contain an empty <registered/> element".
+		// Section 3.1 (https://xmpp.org/extensions/xep-0077.html#usecases-register): if
+		// "the entity is already registered", the result "MUST contain an empty
+		// <registered/> element".
 		sendFields(rq, "<registered/><username>", rq.Session.Username(), "</username><password/>")
 	case !g.open:
 		// "If the host does not support In-Band Registration, it MUST return a
@@ -83,8 +86,8 @@ func sendFields(rq *router.Request, before, username, after string) {
 	})
 }
 
-// set does the next step of a request: it is looked at where it came in, keys are
-// derived, and a worker for writes does the rest.
+// set does the next step of a request: the first is on the goroutine that received it, the
+// second derives keys, and the third is on a worker that may write.
 func (g *registrar) set(rq *router.Request) session.Work {
 	next, err := g.step(rq)
 	if err != nil {
@@ -110,82 +113,84 @@ func (g *registrar) step(rq *router.Request) (session.Work, error) {
 	case rq.Session.Username() == "" && !g.open:
 		return session.Done, stanza.NotAllowed.WithText("This server does not allow clients to create accounts.")
 	case rq.Session.Username() == "" && !g.limit.allow(rq.Session.Conn().RemoteAddr().Addr(), rq.Turn.Now()):
-		return session.Done, stanza.ResourceConstraint.WithText("Too many registrations from this address; try later.")
+		return session.Done, stanza.ResourceConstraint.WithText("Too many registrations from this address. Try again later.")
 	}
 	_, _, err := wanted(rq)
 	return session.Derive, err
 }
 
-// derived is what was found out before the keys were derived, and the keys.
+// derived is what the key derivation step passes on to the writing step.
 type derived struct {
-	account     store.Account // as it was; a new one has only its address
+	account     store.Account // as it was read; a new one has only its address
 	credentials store.Credentials
 }
 
-// derive derives the keys of a password that may be set.
+// derive derives the keys of a password if it may be set.
 func (g *registrar) derive(rq *router.Request) (session.Work, error) {
-	who, password, err := wanted(rq)
+	owner, password, err := wanted(rq)
 	if err != nil {
 		return session.Done, err
 	}
-	// Asked first: it is cheaper than the derivation of keys.
-	account, err := before(rq, who)
+	// First, because it is cheaper than deriving keys.
+	account, err := before(rq, owner)
 	if err != nil {
 		return session.Done, err
 	}
 	c, err := store.NewCredentials(password, g.iterations)
 	if errors.Is(err, store.ErrPassword) {
-		err = errUnfit
+		err = errBadPassword
 	}
 	rq.Turn.Carry(&derived{account, c})
 	return session.Write, err
 }
 
-// before is the account whose password is to be set, if it may be.
-func before(rq *router.Request, who jid.JID) (store.Account, error) {
+// before returns the account whose password is to be set, or an error if it must not be.
+func before(rq *router.Request, owner jid.JID) (store.Account, error) {
 	r := rq.Router
 	if rq.Session.Username() != "" {
 		return r.CurrentAccount(rq.Session)
 	}
-	_, err := r.Store().Account(r.Context(), who)
+	_, err := r.Store().Account(r.Context(), owner)
 	switch {
 	case err == nil:
 		return store.Account{}, stanza.Conflict
 	case errors.Is(err, store.ErrNotFound):
-		return store.Account{JID: who}, nil
+		return store.Account{JID: owner}, nil
 	}
 	return store.Account{}, err
 }
 
-var errUnfit = stanza.NotAcceptable.WithText("The password has characters that are not allowed, or is too long.")
+var errBadPassword = stanza.NotAcceptable.WithText("The password contains characters that are not allowed, or is too long.")
 
-// wanted is the account that a request is about and the password that it is to have.
-func wanted(rq *router.Request) (who jid.JID, password string, err error) {
+// wanted returns the account that a request is about and its new password.
+func wanted(rq *router.Request) (owner jid.JID, password string, err error) {
 	username, password := fields(rq)
-	who, err = jid.New(username, rq.Session.Host(), "")
+	owner, err = jid.New(username, rq.Session.Host(), "")
 	own := rq.Session.JID().Bare()
 	switch {
 	case own.Local() == "" && (username == "" || password == ""):
-		// Section 3.1: "If the requesting entity does not provide all of the
-		// requested information during registration then the server or service
-		// MUST return a <not-acceptable/> error"; an empty password is none.
-		return who, "", stanza.NotAcceptable.WithText("A username and a password are required.")
+		// Section 3.1 (https://xmpp.org/extensions/xep-0077.html#usecases-register): "If
+		// the requesting entity does not provide all of the requested information during
+		// registration then the server or service MUST return a <not-acceptable/> error".
+		// An empty password counts as missing.
+		return owner, "", stanza.NotAcceptable.WithText("A username and a password are required.")
 	case own.Local() == "" && err != nil:
-		return who, "", stanza.NotAcceptable.WithText("The username has characters that are not allowed, or is too long.")
+		return owner, "", stanza.NotAcceptable.WithText("The username contains characters that are not allowed, or is too long.")
 	case username == "" || password == "":
-		// Section 3.3: "If the user provides an empty password element […], the
-		// server or service MUST NOT change the password to a null value, but
-		// instead MUST maintain the existing password."
-		return who, "", stanza.BadRequest.WithText("A username and a password are required.")
-	case own.Local() != "" && (err != nil || who != own):
-		return who, "", stanza.Forbidden.WithText("Changing another account's password is not allowed.")
+		// Section 3.3 (https://xmpp.org/extensions/xep-0077.html#usecases-changepw): "If
+		// the user provides an empty password element […], the server or service MUST NOT
+		// change the password to a null value, but instead MUST maintain the existing
+		// password."
+		return owner, "", stanza.BadRequest.WithText("A username and a password are required.")
+	case own.Local() != "" && (err != nil || owner != own):
+		return owner, "", stanza.Forbidden.WithText("Changing another account's password is not allowed.")
 	case len(password) > maxPassword:
-		return who, "", errUnfit
+		return owner, "", errBadPassword
 	}
-	return who, password, nil
+	return owner, password, nil
 }
 
-// create makes an account for a client that is not authenticated.
+// create creates an account for a client that is not authenticated.
 func (g *registrar) create(rq *router.Request, d *derived) error {
 	r, account := rq.Router, store.Account{JID: d.account.JID, Credentials: d.credentials}
 	err := r.Store().CreateAccount(r.Context(), account)
@@ -200,9 +205,9 @@ func (g *registrar) create(rq *router.Request, d *derived) error {
 	return nil
 }
 
-// change sets the password of the client's own account. Since the account was read
-// the keys have waited for their turn: if anybody has locked the account or changed its
-// password meanwhile, which is to end this session, the store changes nothing.
+// change sets the password of the client's own account. Key derivation may have been queued
+// since the account was read: if the account was locked or its password changed in the
+// meantime, this session is about to end, and the store changes nothing.
 func (g *registrar) change(rq *router.Request, d *derived) error {
 	r, own := rq.Router, d.account.JID
 	event, err := r.Store().ReplaceCredentials(r.Context(), own, d.account.Event, d.credentials)
@@ -212,7 +217,7 @@ func (g *registrar) change(rq *router.Request, d *derived) error {
 	if err != nil {
 		return err
 	}
-	rq.Session.SetEvent(event) // it stays; the account's other streams end
+	rq.Session.SetEvent(event) // this stream stays; the account's other streams end
 	if g.changes.Allow() {
 		r.Logger().Info("password changed", "jid", own.String(), "peer", rq.Session.Conn().RemoteAddr())
 	}
@@ -221,13 +226,14 @@ func (g *registrar) change(rq *router.Request, d *derived) error {
 	return nil
 }
 
-// remove removes the client's own account. Section 3.2: the server "SHOULD then
-// return a <not-authorized/> stream error and terminate all active sessions for
-// the entity", and "SHOULD also cancel all existing presence subscriptions".
+// remove removes the client's own account. Section 3.2
+// (https://xmpp.org/extensions/xep-0077.html#usecases-cancel): the server "SHOULD then
+// return a <not-authorized/> stream error and terminate all active sessions for the
+// entity", and "SHOULD also cancel all existing presence subscriptions".
 func (g *registrar) remove(rq *router.Request) (session.Work, error) {
 	if rq.Session.Username() == "" {
-		// Section 3.2: <unexpected-request/>, because "the entity is not
-		// registered with the server".
+		// Section 3.2: <unexpected-request/>, because "the entity is not registered with
+		// the server".
 		return session.Done, stanza.UnexpectedRequest
 	}
 	if el := rq.Payload().First(); el.Next().OK() {
@@ -255,15 +261,15 @@ func (g *registrar) remove(rq *router.Request) (session.Work, error) {
 	return session.Done, nil
 }
 
-// actOnEvents has the router tell of what was just done to an account. Where that
-// fails it is tried again within a second: the request has succeeded in any case.
+// actOnEvents has the router process the events that were just recorded for an account. If
+// that fails, the server retries within a second: the request has succeeded in any case.
 func (g *registrar) actOnEvents(rq *router.Request) {
 	if err := rq.Router.CatchUpAll(rq.Turn); err != nil {
-		rq.Router.Logger().Error("account events could not be acted on", "err", err)
+		rq.Router.Logger().Error("account events could not be processed", "err", err)
 	}
 }
 
-// fields are the username and the password of a set, "" where they are missing.
+// fields returns the username and the password of a set, "" where they are missing.
 func fields(rq *router.Request) (username, password string) {
 	text := func(name string) string {
 		return string(rq.Payload().Child(nsRegister, name).AppendText(nil))

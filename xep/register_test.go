@@ -21,8 +21,8 @@ func registerQuery(user, password string) string {
 	return "<query xmlns='jabber:iq:register'><username>" + user + "</username><password>" + password + "</password></query>"
 }
 
-// register sends a set before authentication and returns the condition of the
-// error, or "result".
+// register sends a set before authentication, and returns the condition of the error or
+// "result".
 func (c *testClient) register(query string) string {
 	c.t.Helper()
 	got := c.ask("<iq type='set' id='reg'>"+query+"</iq>", "id='reg'")
@@ -33,14 +33,15 @@ func (c *testClient) register(query string) string {
 	return condition(c.ask("", "</iq>"))
 }
 
-// TestRegistrationIsOff: it is not offered, refused when tried all the same,
-// and accounts are not removed either; the password can be changed.
+// TestRegistrationIsOff: registration is not offered and attempts are refused. Removing
+// accounts is not allowed either, but changing the password is.
 func TestRegistrationIsOff(t *testing.T) {
 	ts := newTestServer(t, xep.Config{})
 	c, features := ts.connect(t)
 	if strings.Contains(features, "iq-register") {
-		t.Errorf("offered: %s", features)
+		t.Errorf("registration was offered: %s", features)
 	}
+	// XEP-0077 section 3.1 (https://xmpp.org/extensions/xep-0077.html#usecases-register):
 	// "If the host does not support In-Band Registration, it MUST return a
 	// <service-unavailable/> error."
 	if got := c.ask("<iq type='get' id='1'><query xmlns='jabber:iq:register'/></iq>", "</iq>"); !strings.Contains(got, "<service-unavailable") {
@@ -62,8 +63,8 @@ func TestRegistrationIsOff(t *testing.T) {
 	}
 }
 
-// TestRegistrationLimit: an address may try so often in an hour, whatever comes
-// of it, so that it is no way to learn which accounts exist.
+// TestRegistrationLimit: the number of attempts per address and hour is limited, whether
+// they succeed or not, so that they cannot be used to find out which accounts exist.
 func TestRegistrationLimit(t *testing.T) {
 	ts := newTestServer(t, xep.Config{Register: true, RegisterPerHour: 3})
 	ts.remote = netip.MustParseAddrPort("192.0.2.1:1")
@@ -84,7 +85,7 @@ func TestRegistrationLimit(t *testing.T) {
 	f("alice", "resource-constraint")
 	ts.remote = netip.MustParseAddrPort("192.0.2.2:1")
 	f("alice", "result")
-	// It is the same for one stream as for many.
+	// The limit is the same for one stream as for many.
 	ts.remote = netip.MustParseAddrPort("192.0.2.3:1")
 	c, _ := ts.connect(t)
 	for user, want := range []string{"result", "result", "result", "resource-constraint"} {
@@ -94,7 +95,7 @@ func TestRegistrationLimit(t *testing.T) {
 	}
 }
 
-// TestRegistrationRefuses has names and passwords that no account can have.
+// TestRegistrationRefuses tries names and passwords that no account can have.
 func TestRegistrationRefuses(t *testing.T) {
 	ts := newTestServer(t, xep.Config{Register: true})
 	c, _ := ts.connect(t)
@@ -114,8 +115,8 @@ func TestRegistrationRefuses(t *testing.T) {
 	f("bill", strings.Repeat("x", 1023), "result")
 }
 
-// TestRemovedAccountIsNew: who registers a name again finds nothing of the
-// account that had it.
+// TestRemovedAccountIsNew: a user who registers a removed name again inherits nothing from
+// the former account.
 func TestRemovedAccountIsNew(t *testing.T) {
 	ts := newTestServer(t, xep.Config{Register: true})
 	romeo := ts.login(t, "romeo")
@@ -139,9 +140,9 @@ func TestRemovedAccountIsNew(t *testing.T) {
 	}
 }
 
-// TestPasswordChangeOvertaken: an account that is locked while a client's change of
-// its password waits for keys, or for the store to write, keeps its password. The account
-// is read once, besides.
+// TestPasswordChangeOvertaken: if an account is locked while its client's password change
+// waits for key derivation or for the store to write, the password stays the same. The
+// account is read only once.
 func TestPasswordChangeOvertaken(t *testing.T) {
 	var faults faultstore.Faults
 	ts := newTestServerWith(t, xmpptest.Config{Store: faults.Options()})
@@ -171,10 +172,10 @@ func TestPasswordChangeOvertaken(t *testing.T) {
 	}
 }
 
-// TestOwnAccountAfterReset: a session that is to end, because somebody else has set the
+// TestOwnAccountAfterReset: a session that is about to end, because someone else set the
 // password of its account or locked it, can neither change the password nor remove the
-// account, also while the server has not acted on that. Bug: whoever had stolen a password
-// could set it once more within a second after the owner's.
+// account, even before the server has processed that event. Bug: someone who had stolen a
+// password could change it within a second after its owner had.
 func TestOwnAccountAfterReset(t *testing.T) {
 	f := func(desc, change, remove string, event func(ts *testServer, owner jid.JID) error) {
 		t.Helper()
@@ -218,15 +219,15 @@ func TestOwnAccountAfterReset(t *testing.T) {
 		return reset(true)(ts, owner)
 	})
 	f("another account's was reset", "result", "removed", func(ts *testServer, owner jid.JID) error {
-		if err := reset(true)(ts, owner); err != nil { // so that there is something to look at
+		if err := reset(true)(ts, owner); err != nil { // so that there is an event to look at
 			return err
 		}
 		return reset(false)(ts, jid.MustParse("juliet@localhost"))
 	})
 }
 
-// TestPasswordChangeLog: a client that changes its password again and again does not
-// fill the log. Bug: each change was a line.
+// TestPasswordChangeLog: a client that changes its password repeatedly does not fill the
+// log. Bug: each change was a line.
 func TestPasswordChangeLog(t *testing.T) {
 	var log bytes.Buffer
 	ts := newTestServerWith(t, xmpptest.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})

@@ -13,16 +13,16 @@ import (
 	"roost/router"
 )
 
-var update = flag.Bool("update", false, "write the table in docs/extensions.md anew")
+var update = flag.Bool("update", false, "rewrite the table in docs/extensions.md")
 
-// testContacts are the contact addresses of the servers that tests run.
+// testContacts are the contact addresses of the test servers.
 var testContacts = map[string][]string{
 	"abuse": {"mailto:abuse@localhost"},
 	"admin": {"mailto:xmpp@localhost", "xmpp:admin@localhost"},
 }
 
-// registered are the extensions of a server that has everything turned on,
-// those of the router included.
+// registered returns the extensions of a server that has everything enabled, including
+// those of the router.
 func registered(t *testing.T) []router.Extension {
 	t.Helper()
 	r := router.New(router.Config{
@@ -33,8 +33,8 @@ func registered(t *testing.T) []router.Extension {
 	return r.Extensions()
 }
 
-// TestEveryExtension demands of each what the rest of the program and its
-// readers rely on.
+// TestEveryExtension checks what the rest of the program and its readers rely on in each
+// extension.
 func TestEveryExtension(t *testing.T) {
 	names := make(map[string]bool)
 	for _, x := range registered(t) {
@@ -60,14 +60,13 @@ func TestEveryExtension(t *testing.T) {
 	}
 }
 
-// The table in the manual stands between these lines.
+// The table in the documentation is between these lines.
 const (
 	tableBegin = "<!-- table: go test ./xep -update -->\n"
 	tableEnd   = "<!-- end -->\n"
 )
 
-// TestDocs holds the table of supported extensions in step with the
-// registrations.
+// TestDocs checks that the table of supported extensions matches the registrations.
 func TestDocs(t *testing.T) {
 	name := filepath.Join("..", "docs", "extensions.md")
 	page, err := os.ReadFile(name)
@@ -77,7 +76,7 @@ func TestDocs(t *testing.T) {
 	before, rest, found1 := bytes.Cut(page, []byte(tableBegin))
 	_, after, found2 := bytes.Cut(rest, []byte(tableEnd))
 	if !found1 || !found2 {
-		t.Fatalf("%s has no place for the table: %q, %q", name, tableBegin, tableEnd)
+		t.Fatalf("%s lacks the lines %q and %q around the table", name, tableBegin, tableEnd)
 	}
 	want := slices.Concat(before, []byte(tableBegin), docsTable(registered(t)), []byte(tableEnd), after)
 	switch {
@@ -87,7 +86,7 @@ func TestDocs(t *testing.T) {
 			t.Fatal(err)
 		}
 	default:
-		t.Errorf("%s is not in step with the registrations: run go test ./xep -update", name)
+		t.Errorf("%s does not match the registrations: run go test ./xep -update", name)
 	}
 }
 
@@ -102,8 +101,8 @@ func docsTable(exts []router.Extension) []byte {
 	return b.Bytes()
 }
 
-// fileOf is where an extension is: the file with its name, here or in the
-// router.
+// fileOf returns the path of an extension: the file with its name, in this package or in
+// the router.
 func fileOf(name string) string {
 	for _, dir := range []string{"xep", "router"} {
 		if _, err := os.Stat(filepath.Join("..", dir, name+".go")); err == nil {

@@ -14,7 +14,7 @@ import (
 	"roost/xep"
 )
 
-// testServer is a server in memory; remote is where its clients come from.
+// testServer is a server in memory; remote is the address that its clients connect from.
 type testServer struct {
 	*xmpptest.Server
 	remote netip.AddrPort
@@ -31,7 +31,7 @@ func newTestServerWith(t *testing.T, cfg xmpptest.Config) *testServer {
 	return &testServer{xmpptest.NewServer(t, cfg), memnet.Loopback}
 }
 
-// testClient is one client.
+// testClient is one client's connection.
 type testClient struct {
 	t    *testing.T
 	conn net.Conn
@@ -41,7 +41,7 @@ type testClient struct {
 const testHeader = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client'" +
 	" xmlns:stream='http://etherx.jabber.org/streams'>"
 
-// connect opens a stream and returns its features too.
+// connect opens a stream and returns the client and the stream's features.
 func (ts *testServer) connect(t *testing.T) (c *testClient, features string) {
 	t.Helper()
 	conn, err := ts.DialFrom(ts.remote)
@@ -60,7 +60,7 @@ func (ts *testServer) login(t *testing.T, user string) *testClient {
 	return ts.loginAs(t, user, "r")
 }
 
-// loginAs is login with a resource of the caller's choice.
+// loginAs is login with the given resource.
 func (ts *testServer) loginAs(t *testing.T, user, resource string) *testClient {
 	t.Helper()
 	c, _ := ts.connect(t)
@@ -71,7 +71,7 @@ func (ts *testServer) loginAs(t *testing.T, user, resource string) *testClient {
 	return c
 }
 
-// ask sends and returns what comes, up to and with until.
+// ask sends text and returns what is received, up to and including until.
 func (c *testClient) ask(send, until string) string {
 	c.t.Helper()
 	if _, err := c.conn.Write([]byte(send)); err != nil {
@@ -82,7 +82,7 @@ func (c *testClient) ask(send, until string) string {
 		b := make([]byte, 64<<10)
 		n, err := c.conn.Read(b)
 		if err != nil {
-			c.t.Fatalf("waiting for %q: %v; there is %q", until, err, c.have)
+			c.t.Fatalf("waiting for %q: %v; received %q", until, err, c.have)
 		}
 		c.have += string(b[:n])
 	}
@@ -95,7 +95,7 @@ func (c *testClient) ask(send, until string) string {
 // iq sends a request and returns the condition of the error, or "result".
 func (c *testClient) iq(kind, payload string) string {
 	c.t.Helper()
-	// A second request marks the end of the first one's answer.
+	// A second request marks the end of the first one's reply.
 	got := c.ask("<iq type='"+kind+"' id='x'>"+payload+"</iq><iq type='get' id='after' to='localhost'>"+
 		"<no xmlns='such:request'/></iq>", "id='after'")
 	c.ask("", "</iq>")
@@ -105,7 +105,7 @@ func (c *testClient) iq(kind, payload string) string {
 	return condition(got)
 }
 
-// condition is the condition of the first stanza error in s.
+// condition returns the condition of the first stanza error in s.
 func condition(s string) string {
 	_, s, _ = strings.Cut(s, "<error type=")
 	_, s, _ = strings.Cut(s, "><")

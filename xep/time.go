@@ -4,8 +4,8 @@ import "roost/router"
 
 const nsTime = "urn:xmpp:time"
 
-// entityTime tells the server's clock (XEP-0202), in UTC and with the offset of
-// its time zone, in the formats of XEP-0082.
+// entityTime returns the server's time (XEP-0202), in UTC and with the offset of its time
+// zone, in the formats of XEP-0082.
 func entityTime() router.Extension {
 	handle := func(rq *router.Request) {
 		now := rq.Turn.Now()

@@ -8,7 +8,7 @@ import (
 
 const nsVCard = "vcard-temp"
 
-// vcard keeps a vcard for each account, unread (XEP-0054).
+// vcard stores a vCard for each account without interpreting it (XEP-0054).
 func vcard(cfg Config) router.Extension {
 	iq := func(m router.Methods, to router.Targets, blocking bool, handle func(*router.Request)) router.IQ {
 		return router.IQ{Space: nsVCard, Local: "vCard", Methods: m, Targets: to, Blocking: blocking, Handle: handle}
@@ -24,9 +24,10 @@ func vcard(cfg Config) router.Extension {
 			iq(router.Get, router.ToSelf|router.ToAccount, true, getVCard),
 			iq(router.Set, router.ToSelf, true, func(rq *router.Request) { setVCard(rq, cfg.VCardSize) }),
 			iq(router.Set, router.ToServer|router.ToAccount, false, func(rq *router.Request) {
-				// Section 3.2: "If a user attempts to perform an IQ set on
-				// another user's vCard […], the server MUST return a stanza
-				// error, which SHOULD be <forbidden/> or <not-allowed/>".
+				// Section 3.2 (https://xmpp.org/extensions/xep-0054.html#usecases): "If a
+				// user attempts to perform an IQ set on another user's vCard […], the
+				// server MUST return a stanza error, which SHOULD be <forbidden/> or
+				// <not-allowed/>".
 				rq.Error(stanza.Forbidden)
 			}),
 		},
@@ -39,13 +40,14 @@ func getVCard(rq *router.Request) {
 	case err != nil:
 		rq.Error(err)
 	case value == nil && rq.Own():
-		// Section 3.1: "If no vCard exists, the server MUST return a stanza
-		// error (which SHOULD be <item-not-found/>)".
+		// Section 3.1 (https://xmpp.org/extensions/xep-0054.html#usecases): "If no vCard
+		// exists, the server MUST return a stanza error (which SHOULD be
+		// <item-not-found/>)".
 		rq.Error(stanza.ItemNotFound)
 	case value == nil:
-		// Section 3.3: "If no vCard exists or the user does not exist […] The
-		// server MUST return the same error condition in both cases […]
-		// <service-unavailable/> MUST be used in both cases".
+		// Section 3.3 (https://xmpp.org/extensions/xep-0054.html#usecases): "If no vCard
+		// exists or the user does not exist […] The server MUST return the same error
+		// condition in both cases […] <service-unavailable/> MUST be used in both cases".
 		rq.Error(stanza.ServiceUnavailable)
 	default:
 		rq.Result(func(b []byte) []byte { return append(b, value...) })
@@ -55,7 +57,7 @@ func getVCard(rq *router.Request) {
 func setVCard(rq *router.Request, limit int) {
 	value := rq.Payload().AppendXML(nil)
 	if len(value) > limit {
-		rq.Error(stanza.NotAcceptable.WithText("The vcard is too large."))
+		rq.Error(stanza.NotAcceptable.WithText("The vCard is too large."))
 		return
 	}
 	set := store.BlobSet{Owner: rq.Account(), Generation: rq.Generation, Kind: nsVCard}

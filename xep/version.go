@@ -7,10 +7,10 @@ import (
 
 const nsVersion = "jabber:iq:version"
 
-// version tells which software this is (XEP-0092). It does not tell the
-// operating system: "an application MUST provide a way for a human user or
-// administrator to disable sharing of information about the operating system"
-// (section 5), and nobody needs it.
+// version publishes the name and version of the software (XEP-0092), but not the
+// operating system: "an application MUST provide a way for a human user or administrator to
+// disable sharing of information about the operating system" (section 5,
+// https://xmpp.org/extensions/xep-0092.html#security), and clients do not need it.
 func version(cfg Config) router.Extension {
 	handle := func(rq *router.Request) {
 		rq.Result(func(b []byte) []byte {

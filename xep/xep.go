@@ -1,9 +1,9 @@
-// Package xep holds the protocol extensions of the server: one file, one
-// extension, one registration. A registration is a function that returns a
-// router.Extension; All lists them, and nothing else in the program names one.
+// Package xep implements the server's protocol extensions: each extension has one file and
+// one registration. A registration is a function that returns a router.Extension. All lists
+// them, and the rest of the program names none of them.
 //
-// Service discovery (disco.go), the table in docs/extensions.md and a test that
-// demands a dialogue for every extension are fed from the registrations.
+// Service discovery (disco.go), the table in docs/extensions.md and a test that requires a
+// dialogue for every extension are derived from the registrations.
 package xep
 
 import (
@@ -13,36 +13,35 @@ import (
 	"roost/store"
 )
 
-// Config is what the extensions can be told. A zero value takes the default given,
-// where one is given.
+// Config configures the extensions. A zero field means the default given for it, if any.
 type Config struct {
-	// Register lets clients create accounts, and remove their own, in-band
-	// (XEP-0077). Changing the own password is always possible.
+	// Register lets clients create accounts, and remove their own, in-band (XEP-0077).
+	// Changing one's own password is always possible.
 	Register bool
 
-	// RegisterPerHour is how many accounts clients of one address may try to
-	// create in an hour, all of them at once if they like; default 60; below 0:
-	// any number. An IPv6 address stands for its /64. Loopback is exempt.
+	// RegisterPerHour is how many accounts the clients of one address may try to create in
+	// an hour, in any distribution over the hour; default 60; negative means no limit. An
+	// IPv6 address stands for its /64. Loopback is exempt.
 	RegisterPerHour int
 
-	// Iterations of the key derivation of new passwords; default
+	// Iterations is the iteration count of the key derivation for new passwords; default
 	// store.DefaultIterations.
 	Iterations int
 
-	// Contacts are the addresses of those who run the server (XEP-0157): lists
-	// of URIs by role. CheckContacts tells what is wrong with them.
+	// Contacts are the contact addresses of the server's operators (XEP-0157): lists of
+	// URIs by role. CheckContacts validates them.
 	Contacts map[string][]string
 
-	// Version of the software that XEP-0092 tells; default: that of the build.
+	// Version is the software version that XEP-0092 returns; default: that of the build.
 	Version string
 
 	PrivateSize  int // largest value in private storage, in bytes; default 64 KiB
-	PrivateCount int // values in one account's private storage; default 100
-	PrivateBytes int // bytes of all those values; default 1 MiB
-	VCardSize    int // largest vcard, in bytes; default 128 KiB
+	PrivateCount int // number of values in one account's private storage; default 100
+	PrivateBytes int // total size of those values, in bytes; default 1 MiB
+	VCardSize    int // largest vCard, in bytes; default 128 KiB
 }
 
-// WithDefaults returns c with the default in each field that is zero.
+// WithDefaults returns c with defaults for the fields that are zero.
 func (c Config) WithDefaults() Config {
 	set := func(v *int, def int) {
 		if *v == 0 {
@@ -61,7 +60,7 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// buildVersion is the version that the Go tool wrote into the program.
+// buildVersion returns the version that the Go tool recorded in the program.
 func buildVersion() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
@@ -69,7 +68,7 @@ func buildVersion() string {
 	return "unknown"
 }
 
-// All lists the extensions. Each has a file of its own here.
+// All returns the extensions. Each has a file of its own in this package.
 func All(cfg Config) []router.Extension {
 	cfg = cfg.WithDefaults()
 	return []router.Extension{
@@ -86,10 +85,10 @@ func All(cfg Config) []router.Extension {
 	}
 }
 
-// subscribed reports whether the account that is asked about lets the asker see
-// its presence. Nobody is subscribed to an account that does not exist, so that
-// whoever answers strangers alike tells nothing of that. It may wait for the
-// store.
+// subscribed reports whether the requesting entity may see the presence of the account that
+// the request is about. It is false for an account that does not exist, so a handler that
+// treats all entities without a subscription alike does not reveal which accounts exist. It
+// may wait for the store.
 func subscribed(rq *router.Request) (bool, error) {
 	ro, err := rq.Router.Roster(rq.Account())
 	if err != nil {
