@@ -34,6 +34,8 @@ type Conn struct {
 	timed    bool // on the loop's list of deadlines
 	hup      bool // netpoll has seen a hang-up and removed the descriptor
 
+	proxied bool // immutable: the peer's address is in Poller.proxied. Placed here it takes no extra space
+
 	fd    int32 // under mu; -1 when closed
 	mu    sync.Mutex
 	watch watch                      // the events that the poll watches for
@@ -187,17 +189,31 @@ func (c *Conn) Secure() bool {
 }
 
 // RemoteAddr returns the peer's address, or the zero value once the connection is closed.
+// If the connection came through a proxy, it is that of the client.
 func (c *Conn) RemoteAddr() netip.AddrPort {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fd < 0 {
 		return netip.AddrPort{}
 	}
+	if c.proxied {
+		return c.loop.p.proxied.get(int(c.fd))
+	}
 	sa, err := unix.Getpeername(int(c.fd))
 	if err != nil {
 		return netip.AddrPort{}
 	}
 	return addrPort(sa)
+}
+
+// takeFD returns the descriptor, which the connection no longer has. Under mu.
+func (c *Conn) takeFD() int {
+	fd := int(c.fd)
+	c.fd = -1
+	if c.proxied {
+		c.loop.p.proxied.remove(fd)
+	}
+	return fd
 }
 
 // peerGone reports whether the connection is closed or the peer has closed its side, even

@@ -146,15 +146,14 @@ func (c *Conn) destroy(err error) {
 	c.mu.Lock()
 	c.forget()
 	c.dropOutbox()
-	fd := c.fd
-	c.fd = -1
+	fd := c.takeFD()
 	c.state = stateClosed
 	c.mu.Unlock()
 	c.dropUnread()
 	if failed := c.layer.free(); failed != nil {
 		err = failed // the peer was sent an alert and given time to read it
 	}
-	_ = unix.Close(int(fd))
+	_ = unix.Close(fd)
 	c.loop.poll.Free(c.op)
 	c.op = nil
 	c.loop.remove(c)

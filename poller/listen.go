@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,7 +36,9 @@ type Listener struct {
 	reserve      int    // a spare descriptor, closed when no others are available
 	lastErrLog   uint32 // when an error was last logged, in the loop's seconds
 	lastLimitLog uint32 // the same for a limit
+	lastProxyLog uint32 // the same for an invalid PROXY protocol header
 	closed       bool
+	headers      map[*proxyHeader]struct{} // connections from proxies whose headers are not complete
 }
 
 // listenNetwork returns the network to pass to net.Listen for addr. Package net listens
@@ -67,6 +70,7 @@ func (p *Poller) Listen(addr string, cfg *tls.Config) (*Listener, error) {
 	l.loop.post(nil, func(int) {
 		l.op = l.loop.poll.NewOperator(fd)
 		l.op.OnRead, l.op.OnHup = l.accept, func(epoll.Source) error { return nil }
+		l.loop.listeners = append(l.loop.listeners, l)
 		failed <- l.loop.poll.WatchRead(l.op)
 	})
 	select {
@@ -121,7 +125,8 @@ func openReserve() int {
 // Addr returns the address that the listener is bound to.
 func (l *Listener) Addr() net.Addr { return l.addr }
 
-// Close stops listening. Accepted connections stay open.
+// Close stops listening. Accepted connections stay open, except those from proxies whose
+// PROXY protocol headers are not complete.
 func (l *Listener) Close() error {
 	done := make(chan error, 1)
 	l.loop.post(nil, func(int) {
@@ -130,6 +135,10 @@ func (l *Listener) Close() error {
 			return
 		}
 		l.closed = true
+		l.loop.listeners = slices.DeleteFunc(l.loop.listeners, func(open *Listener) bool { return open == l })
+		for h := range l.headers {
+			h.end(nil)
+		}
 		_ = l.loop.poll.Unwatch(l.op)
 		err := unix.Close(l.fd)
 		if l.reserve >= 0 {
@@ -158,7 +167,7 @@ func (l *Listener) accept(epoll.Source) error {
 			_ = unix.Close(fd)
 			l.logError("no more connections are accepted, the remaining descriptors are reserved: raise the limit of open files", unix.EMFILE)
 		case err == nil:
-			l.newConn(fd, sa)
+			l.accepted(fd, addrPort(sa))
 		case err == unix.EAGAIN:
 			return nil
 		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
@@ -254,10 +263,30 @@ func (l *Listener) admit(peer netip.Addr) (place peerIndex, ok bool) {
 	return 0, false
 }
 
-// newConn creates a connection for an accepted socket.
-func (l *Listener) newConn(fd int, sa unix.Sockaddr) {
-	peer := addrPort(sa).Addr()
-	place, ok := l.admit(peer)
+// accepted is called for each accepted socket. Loop.
+func (l *Listener) accepted(fd int, peer netip.AddrPort) {
+	if l.p.isProxy(peer.Addr()) {
+		l.awaitHeader(fd, peer)
+		return
+	}
+	l.newConn(fd, peer, direct)
+}
+
+// origin says from where a connection came, and whose address its peer's is.
+type origin uint8
+
+const (
+	direct    origin = iota // from the peer itself
+	forwarded               // from a proxy, for the peer that it has named
+	fromProxy               // from a proxy, which has named nobody: the peer is the proxy
+)
+
+// newConn creates a connection for an accepted socket. Loop.
+func (l *Listener) newConn(fd int, peer netip.AddrPort, from origin) {
+	place, ok := peerIndex(0), true
+	if from != fromProxy { // the operator trusts proxies: they have no limit
+		place, ok = l.admit(peer.Addr())
+	}
 	if !ok {
 		_ = unix.Close(fd)
 		return
@@ -265,14 +294,18 @@ func (l *Listener) newConn(fd int, sa unix.Sockaddr) {
 	l.p.stats.accepted.Add(1)
 	l.p.setUserTimeout(fd)
 	c := l.p.newConn(fd)
-	l.p.unauth.enter(c, shareNetwork(peer), place)
+	if from == forwarded {
+		l.p.proxied.set(fd, peer)
+		c.proxied = true
+	}
+	l.p.unauth.enter(c, shareNetwork(peer.Addr()), place)
 	c.loop.post(c, func(int) {
 		if l.p.cfg.Accept == nil || c.loop.ending {
 			c.reject()
 			return
 		}
 		if l.tls != nil {
-			c.setBottom(newStdTLS(c, l.tls, shareNetwork(peer)))
+			c.setBottom(newStdTLS(c, l.tls, shareNetwork(peer.Addr())))
 			c.setState(stateHandshaking) // before anything can be queued that must not be sent in plain text
 		}
 		if c.handler = l.p.cfg.Accept(c, l); c.handler == nil {
@@ -289,13 +322,12 @@ func (l *Listener) newConn(fd int, sa unix.Sockaddr) {
 // what was posted for it meanwhile finds it closed. Loop.
 func (c *Conn) reject() {
 	c.mu.Lock()
-	fd := c.fd
-	c.fd = -1
+	fd := c.takeFD()
 	c.dropOutbox()
 	c.state = stateClosed
 	c.mu.Unlock()
 	_ = c.layer.free()
-	_ = unix.Close(int(fd))
+	_ = unix.Close(fd)
 	c.loop.p.addrs.release(c.loop.p.unauth.leave(c))
 }
 

@@ -32,6 +32,8 @@ type loop struct {
 	sweepBatch int  // how many are checked in each second
 	ending     bool // Close was called
 
+	listeners []*Listener // loop: those that are open
+
 	keys keyCache // has its own lock
 
 	mu    sync.Mutex
@@ -226,6 +228,9 @@ func (l *loop) tick(int) {
 	clear(l.timed[len(kept):])
 	l.timed = shrink(kept)
 	l.keys.tick()
+	for _, ln := range l.listeners {
+		ln.tick()
+	}
 	if l.p.cfg.IdleTimeout > 0 {
 		l.sweep(l.p.cfg.IdleTimeout)
 	}

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -91,6 +92,12 @@ type Config struct {
 	KeepAlive      time.Duration // TCP keep-alive interval; default: none
 	KeepaliveBatch time.Duration // while only keep-alives arrive (Handler.KeepAlive), they are read in batches at this interval; default 50 ms; below 0: at once
 
+	// Connections from Proxies must begin with a PROXY protocol header, version 1 or 2; all
+	// others must not. Limits, and Conn.RemoteAddr, use the client's address in it. A
+	// header must be complete within ProxyTimeout (default 1 min) and have at most 4 KiB.
+	Proxies      []netip.Prefix
+	ProxyTimeout time.Duration
+
 	// ReserveFiles is the number of file descriptors that connections leave to the rest
 	// of the process, at most half of the process's limit; 0: none.
 	ReserveFiles int
@@ -136,6 +143,9 @@ func (c Config) WithDefaults() Config {
 	}
 	setTime(&c.UserTimeout, 2*time.Minute)
 	setTime(&c.KeepaliveBatch, 50*time.Millisecond)
+	if c.ProxyTimeout <= 0 {
+		c.ProxyTimeout = time.Minute
+	}
 	if c.AfterBatch == nil {
 		c.AfterBatch = func(int) {}
 	}
@@ -150,7 +160,7 @@ func (c Config) WithDefaults() Config {
 type Stats struct {
 	Conns     int64 // connections open
 	Accepted  int64
-	Refused   int64 // connections refused for a limit of their network
+	Refused   int64 // connections refused for a limit of their network, or an invalid PROXY protocol header
 	Reads     int64 // read system calls
 	Writes    int64 // write system calls
 	Handshake int64 // TLS handshakes in progress or waiting
@@ -180,6 +190,7 @@ type Poller struct {
 	panics   panics.Counter
 	addrs    addresses
 	unauth   unauth
+	proxied  proxied
 	attempts attempts // owned by the first loop
 	queue    handshakes
 	lean     leanConfigs

@@ -21,7 +21,7 @@ func outsider(t *testing.T, l *Listener, peer unix.SockaddrInet4) *os.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.loop.post(nil, func(int) { l.newConn(pair[0], &peer) })
+	l.loop.post(nil, func(int) { l.accepted(pair[0], addrPort(&peer)) })
 	f := os.NewFile(uintptr(pair[1]), "pair")
 	t.Cleanup(func() { _ = f.Close() })
 	_ = f.SetDeadline(time.Now().Add(waitLimit))

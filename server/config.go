@@ -31,14 +31,18 @@ const MinUnauthMemory = 4 << 20
 // a negative value.
 //
 // The server itself fills in what connects the packages: their Domains, Logger, Store,
-// Accounts, Router, Extensions, Secret, TLS and Accept, the session's Loops, and
+// Accounts, Router, Extensions, Secret, TLS, Accept and Proxies, the session's Loops, and
 // what follows from the size of an outbox.
 type Config struct {
 	Domains []string // domains that are served; default localhost
 	C2S     string   // address for clients with STARTTLS; empty: none
 	C2STLS  string   // address for clients with direct TLS; empty: none, but one of the two is required
-	DataDir string   // directory of the database, the certificates and everything else; required
-	Store   string   // URL of the store; default: stores.Default(DataDir)
+	// Addresses of proxies, each an IP address or a network such as 10.0.0.0/8:
+	// connections from them begin with a PROXY protocol header. Default none.
+	ProxyProtocol []string
+
+	DataDir string // directory of the database, the certificates and everything else; required
+	Store   string // URL of the store; default: stores.Default(DataDir)
 
 	TLSCert []string // certificate files, PEM; default: a self-signed one is made
 	TLSKey  []string // their keys, in the same order
@@ -126,6 +130,9 @@ func (c *Config) Validate() error {
 		if err := checkAddr(l.addr); err != nil {
 			mistake(l.field, "cannot listen on %q: %w; an address looks like :5222 or 192.0.2.1:5222", l.addr, err)
 		}
+	}
+	if _, err := parseProxies(c.ProxyProtocol); err != nil {
+		mistake("ProxyProtocol", "%w", err)
 	}
 	if len(c.TLSCert) != len(c.TLSKey) {
 		mistake("TLSKey", "%d certificate files and %d key files: each certificate needs its key", len(c.TLSCert), len(c.TLSKey))

@@ -111,6 +111,10 @@ func (s *Server) listen() (err error) {
 	c := &s.cfg
 	pc := c.Poller
 	pc.Accept = func(conn *poller.Conn, _ *poller.Listener) poller.Handler { return s.sessions.New(conn) }
+	if pc.Proxies, err = parseProxies(c.ProxyProtocol); err != nil {
+		return err
+	}
+	pc.ProxyTimeout = c.Session.LoginTimeout
 	pc.AfterBatch, pc.ReserveFiles, pc.Logger = s.sessions.EndTurn, capacity.ServerFiles, c.Logger
 	s.poller, err = poller.New(pc)
 	if err != nil {

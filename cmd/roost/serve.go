@@ -99,12 +99,13 @@ type serveFlags struct {
 
 // siteFlags say what is served, where, and as whom.
 type siteFlags struct {
-	Domain    []string `sets:"Domains" group:"where" placeholder:"NAME" help:"Domain that is served. Repeat it for more (default: ${default})."`
-	C2S       string   `sets:"C2S" off:"" name:"c2s" env:"ROOST_C2S" group:"where" default:":5222" placeholder:"ADDR" help:"Address for clients, with STARTTLS; off: none (default: ${default})."`
-	C2STLS    string   `sets:"C2STLS" off:"" name:"c2s-tls" env:"ROOST_C2S_TLS" group:"where" default:":5223" placeholder:"ADDR" help:"Address for clients with direct TLS; off: none (default: ${default})."`
-	dataFlags `group:"where"`
-	TLSCert   []string `sets:"TLSCert" name:"tls-cert" group:"tls" placeholder:"FILE" help:"Certificate chain, PEM. Repeat it for more domains. Without one, a self-signed certificate is made and kept."`
-	TLSKey    []string `sets:"TLSKey" name:"tls-key" group:"tls" placeholder:"FILE" help:"Key of the certificate, PEM; as often and in the same order as --tls-cert."`
+	Domain        []string `sets:"Domains" group:"where" placeholder:"NAME" help:"Domain that is served. Repeat it for more (default: ${default})."`
+	C2S           string   `sets:"C2S" off:"" name:"c2s" env:"ROOST_C2S" group:"where" default:":5222" placeholder:"ADDR" help:"Address for clients, with STARTTLS; off: none (default: ${default})."`
+	C2STLS        string   `sets:"C2STLS" off:"" name:"c2s-tls" env:"ROOST_C2S_TLS" group:"where" default:":5223" placeholder:"ADDR" help:"Address for clients with direct TLS; off: none (default: ${default})."`
+	ProxyProtocol []string `sets:"ProxyProtocol" group:"where" placeholder:"CIDR" help:"Connections from these addresses, such as 192.0.2.1 or 10.0.0.0/8, must begin with a PROXY protocol header (version 1 or 2), and count as those of the client in it. Separate several by commas."`
+	dataFlags     `group:"where"`
+	TLSCert       []string `sets:"TLSCert" name:"tls-cert" group:"tls" placeholder:"FILE" help:"Certificate chain, PEM. Repeat it for more domains. Without one, a self-signed certificate is made and kept."`
+	TLSKey        []string `sets:"TLSKey" name:"tls-key" group:"tls" placeholder:"FILE" help:"Key of the certificate, PEM; as often and in the same order as --tls-cert."`
 }
 
 // Run serves until a signal comes.

@@ -23,6 +23,8 @@ var withoutFlag = map[string]string{
 	"Poller.RecordTimeout": "no client needs another time",
 	"Poller.ReserveFiles":  "filled in by the server",
 	"Poller.Accept":        "filled in by the server",
+	"Poller.Proxies":       "filled in by the server",
+	"Poller.ProxyTimeout":  "follows from --login-timeout",
 	"Poller.AfterBatch":    "filled in by the server",
 	"Poller.Logger":        "filled in by the server",
 

@@ -20,7 +20,7 @@ import (
 var allowed = map[string][]string{
 	"parser":            {},
 	"jid":               {"golang.org/x/text", "golang.org/x/net"},
-	"poller":            {"roost/poller/epoll", "roost/poller/leantls", "roost/internal/panics", "roost/internal/peernet", "github.com/valyala/bytebufferpool", "golang.org/x/sys"},
+	"poller":            {"roost/poller/epoll", "roost/poller/leantls", "roost/internal/panics", "roost/internal/peernet", "github.com/pires/go-proxyproto", "github.com/valyala/bytebufferpool", "golang.org/x/sys"},
 	"poller/epoll":      {"github.com/cloudwego/netpoll", "golang.org/x/sys/unix"},
 	"poller/leantls":    {"golang.org/x/crypto"},
 	"stanza":            {"roost/parser", "roost/jid"},

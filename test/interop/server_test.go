@@ -50,8 +50,9 @@ func newServer(t testing.TB) *server {
 	return roost(t)
 }
 
-// roost is our own server with a fresh data directory on free loopback ports.
-func roost(t testing.TB) *server {
+// roost is our own server with a fresh data directory on free loopback ports, and
+// further flags.
+func roost(t testing.TB, flags ...string) *server {
 	t.Helper()
 	binary := buildRoost(t)
 	data := t.TempDir()
@@ -62,8 +63,8 @@ func roost(t testing.TB) *server {
 		log:      new(logBuffer),
 	}
 	s.command = func() *exec.Cmd {
-		return exec.Command(binary, "serve", "--domain", s.domain, "--c2s", s.starttls,
-			"--c2s-tls", s.direct, "--data", data, "--register", "--log-level", "debug")
+		return exec.Command(binary, append([]string{"serve", "--domain", s.domain, "--c2s", s.starttls,
+			"--c2s-tls", s.direct, "--data", data, "--register", "--log-level", "debug"}, flags...)...)
 	}
 	s.user = func(input string, args ...string) error {
 		return runWithInput(input, binary, append(append([]string{"user"}, args...), "--data", data)...)
