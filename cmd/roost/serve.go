@@ -104,8 +104,8 @@ type siteFlags struct {
 	C2STLS        string   `sets:"C2STLS" off:"" name:"c2s-tls" env:"ROOST_C2S_TLS" group:"where" default:":5223" placeholder:"ADDR" help:"Address for clients with direct TLS; off: none (default: ${default})."`
 	ProxyProtocol []string `sets:"ProxyProtocol" group:"where" placeholder:"CIDR" help:"Connections from these addresses, such as 192.0.2.1 or 10.0.0.0/8, must begin with a PROXY protocol header (version 1 or 2), and count as those of the client in it. Separate several by commas."`
 	dataFlags     `group:"where"`
-	TLSCert       []string `sets:"TLSCert" name:"tls-cert" group:"tls" placeholder:"FILE" help:"Certificate chain, PEM. Repeat it for more domains. Without one, a self-signed certificate is made and kept."`
-	TLSKey        []string `sets:"TLSKey" name:"tls-key" group:"tls" placeholder:"FILE" help:"Key of the certificate, PEM; as often and in the same order as --tls-cert."`
+	TLSCert       []string `sets:"TLSCert" name:"tls-cert" group:"tls" placeholder:"FILE" help:"Certificate chain, PEM; or cred:NAME, a credential of the systemd unit. Repeat it for more domains. Without one, a self-signed certificate is made and kept."`
+	TLSKey        []string `sets:"TLSKey" name:"tls-key" group:"tls" placeholder:"FILE" help:"Key of the certificate, PEM, or cred:NAME; as often and in the same order as --tls-cert."`
 }
 
 // Run serves until a signal comes.
@@ -149,16 +149,21 @@ func (c *serveCmd) serve(out *output) error {
 	}
 	c.warnCapacity(capacity.ThisHost(), cfg.Logger)
 	greet(out.stdout, s, c, profiles)
+	manager := newSystemd(cfg.Logger)
+	manager.ready(s)
 	for sig := range signals {
 		if sig != syscall.SIGHUP {
 			break
 		}
+		done := manager.reloading()
 		if err := s.Reload(); err != nil {
 			cfg.Logger.Error("certificates were not reloaded", "err", err)
 		} else {
 			cfg.Logger.Info("certificates were reloaded")
 		}
+		done()
 	}
+	manager.stopping(c.DrainTimeout + stopSlack)
 	return c.stop(s, out.log, signals)
 }
 

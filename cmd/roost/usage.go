@@ -26,10 +26,11 @@ func (c *serveFlags) flagOf(path string) string {
 // validConfig is the server's configuration, or a usage error with all that is
 // wrong with the flags.
 func (c *serveFlags) validConfig(log *slog.Logger) (server.Config, error) {
+	unknown := c.findCredentials()
 	cfg := c.serverConfig(log)
 	var wrong []string
 	told := make(map[string]bool)
-	for _, m := range c.mistakes() {
+	for _, m := range append(unknown, c.mistakes()...) {
 		told[m.flag] = true
 		wrong = append(wrong, m.text)
 	}

@@ -40,7 +40,7 @@ var allowed = map[string][]string{
 	"internal/logqueue": {},
 	"internal/cli":      {"roost/internal/logqueue", "github.com/alecthomas/kong"},
 	"cmd/roost": {"roost/internal/cli", "roost/internal/logqueue", "roost/capacity", "roost/server", "roost/session", "roost/jid", "roost/store", "roost/store/stores",
-		"github.com/alecthomas/kong", "github.com/BurntSushi/toml", "github.com/dustin/go-humanize",
+		"github.com/alecthomas/kong", "github.com/BurntSushi/toml", "github.com/coreos/go-systemd/v22", "github.com/dustin/go-humanize",
 		"golang.org/x/sys", "golang.org/x/term"},
 	"cmd/roost-bench": {"roost/internal/cli", "roost/bench", "roost/bench/parsebench", "roost/bench/chart", "roost/bench/relay", "roost/server", "roost/jid", "roost/store", "roost/store/stores",
 		"github.com/alecthomas/kong", "github.com/dustin/go-humanize", "golang.org/x/term"},

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"roost/internal/cmdtest"
+)
+
+// fakeHealth is a server whose loops hang if hung is set.
+type fakeHealth struct {
+	online int
+	hung   bool
+}
+
+func (h *fakeHealth) Online() int { return h.online }
+
+func (h *fakeHealth) CheckLoops(ctx context.Context) error {
+	if !h.hung {
+		return nil
+	}
+	<-ctx.Done()
+	return errors.New("1 of 2 event loops do not respond")
+}
+
+// TestSystemdStatus: the status is sent when it has changed, at most once in each
+// interval, and the watchdog is fed only while all loops turn.
+func TestSystemdStatus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sent []string
+		var log bytes.Buffer
+		d := &systemd{log: slog.New(slog.NewTextHandler(&log, nil)), watchdog: 2 * time.Minute,
+			notify: func(state string) error { sent = append(sent, state); return nil }}
+		h := &fakeHealth{online: 812330}
+		after := func(pass time.Duration, want ...string) {
+			t.Helper()
+			sent = nil
+			time.Sleep(pass) // of the bubble's clock
+			synctest.Wait()
+			if fmt.Sprint(sent) != fmt.Sprint(want) {
+				t.Errorf("sent %q, want %q", sent, want)
+			}
+		}
+		d.ready(h)
+		if want := "READY=1\nSTATUS=812,330 online"; len(sent) != 1 || sent[0] != want {
+			t.Errorf("sent %q, want %q", sent, want)
+		}
+		after(30 * time.Second) // nothing has changed
+		h.online = 812331
+		after(4 * time.Second)
+		after(time.Second, "STATUS=812,331 online")
+		after(24 * time.Second)
+		after(time.Second, "WATCHDOG=1")
+		after(time.Minute, "WATCHDOG=1")
+		h.hung = true
+		after(10 * time.Minute)
+		if n := strings.Count(log.String(), "1 of 2 event loops do not respond"); n == 0 {
+			t.Errorf("the log does not say why:\n%s", &log)
+		}
+		h.hung = false
+		after(2*time.Minute, "WATCHDOG=1", "WATCHDOG=1")
+		h.hung = true
+		d.stopping(90 * time.Second)
+		after(time.Hour)
+	})
+}
+
+// TestSystemdNone: without a service manager nothing is done.
+func TestSystemdNone(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "")
+	d := newSystemd(slog.New(slog.DiscardHandler))
+	if d != nil {
+		t.Fatalf("%+v", d)
+	}
+	d.ready(nil)
+	d.reloading()()
+	d.stopping(time.Second)
+}
+
+// TestSystemdUnreachable: that no message can be sent is logged once.
+func TestSystemdUnreachable(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "none"))
+	t.Setenv("WATCHDOG_USEC", "x")
+	var log bytes.Buffer
+	d := newSystemd(slog.New(slog.NewTextHandler(&log, nil)))
+	d.reloading()()
+	d.extend(time.Second)
+	if n := strings.Count(log.String(), "systemd could not be notified"); n != 1 || !strings.Contains(log.String(), "WATCHDOG_USEC") {
+		t.Errorf("the log:\n%s", &log)
+	}
+}
+
+// TestSystemdNotify: what systemd gets from a server that starts, reloads and stops.
+func TestSystemdNotify(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "notify")
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	_ = socket.SetReadDeadline(time.Now().Add(2 * time.Minute))
+	next := func() string {
+		t.Helper()
+		b := make([]byte, 4096)
+		n, err := socket.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b[:n])
+	}
+	// afterWatchdog is the next message that does not feed the watchdog.
+	fed := 0
+	afterWatchdog := func() string {
+		t.Helper()
+		for {
+			m := next()
+			if m != "WATCHDOG=1" {
+				return m
+			}
+			fed++
+		}
+	}
+	cmd := cmdtest.Program([]string{"NOTIFY_SOCKET=" + name, "WATCHDOG_USEC=200000"},
+		"serve", "--c2s", "127.0.0.1:0", "--c2s-tls", "off", "--data", filepath.Join(dir, "data"), "--drain-timeout", "7s")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill() }()
+	if m := next(); m != "READY=1\nSTATUS=0 online" {
+		t.Errorf("first %q", m)
+	}
+	if m := next(); m != "WATCHDOG=1" {
+		t.Errorf("then %q", m)
+	}
+	_ = cmd.Process.Signal(syscall.SIGHUP)
+	now := time.Now()
+	m := afterWatchdog()
+	usec, ok := strings.CutPrefix(m, "RELOADING=1\nMONOTONIC_USEC=")
+	if n, err := strconv.ParseInt(strings.TrimSpace(usec), 10, 64); !ok || err != nil || n <= 0 {
+		t.Errorf("at a reload at %v: %q", now, m)
+	}
+	if m := afterWatchdog(); m != "READY=1" {
+		t.Errorf("after the reload: %q", m)
+	}
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	if m, want := afterWatchdog(), "STATUS=stopping\nSTOPPING=1\nEXTEND_TIMEOUT_USEC=27000000"; m != want {
+		t.Errorf("at the end: %q, want %q", m, want)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+	_ = os.Remove(name)
+}
+
+// TestCredentials: cred:NAME is a file in the directory of the unit's credentials.
+func TestCredentials(t *testing.T) {
+	f := func(dir, file, want, problem string) {
+		t.Helper()
+		t.Setenv("CREDENTIALS_DIRECTORY", dir)
+		c := siteFlags{TLSCert: []string{"/a.crt", file}, TLSKey: []string{"/a.key", file}}
+		wrong := c.findCredentials()
+		if problem != "" {
+			if len(wrong) != 2 || wrong[0].flag != "tls-cert" || wrong[1].flag != "tls-key" || !strings.Contains(wrong[1].text, problem) {
+				t.Errorf("%s: %q, want %q", file, wrong, problem)
+			}
+			return
+		}
+		if len(wrong) > 0 || c.TLSKey[0] != "/a.key" || c.TLSKey[1] != want || c.TLSCert[1] != want {
+			t.Errorf("%s: %q, %q; want %s", file, c, wrong, want)
+		}
+	}
+	f("/run/credentials/roost.service", "cred:key", "/run/credentials/roost.service/key", "")
+	f("/run/credentials/roost.service", "credentials/key", "credentials/key", "")
+	f("", "key.pem", "key.pem", "")
+	f("", "cred:key", "", "LoadCredential=key:FILE")
+	for _, bad := range []string{"cred:", "cred:..", "cred:.", "cred:../key", "cred:/key", "cred:a/b"} {
+		f("/run/credentials/roost.service", bad, "", "not the name of a credential")
+	}
+}
