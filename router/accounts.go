@@ -14,38 +14,38 @@ import (
 	"roost/store"
 )
 
-// What happens to accounts is written down by the store, in the transaction that
-// makes it happen, whoever does it: a client by in-band registration, `roost user`
-// in another process, or a test. There is one way in which the server acts on it:
-// actOn, which tells everybody concerned. The store's Watch brings what is new;
-// CatchUp reads it where that would come too late: after a
-// client has changed its own account, and before a client binds a resource of an
-// account that is younger than what was read. The last makes sure that an
-// account which has the name of a former one meets nothing of that one in memory:
-// neither its roster nor the contacts' rosters that still have it, nor a session.
+// The store records what happens to accounts, in the transaction that makes it happen,
+// whether a client does it by in-band registration, `roost user` in another process, or a
+// test. The server reacts to these events in one place, actOn, which notifies everyone
+// concerned. The store's Watch delivers new events. CatchUp reads them where that would be
+// too late: after a client has changed its own account, and before a client binds a
+// resource of an account that is newer than the last event that was read. The latter
+// ensures that an account with the name of a former one finds nothing of that one in
+// memory: no roster, no entry in the contacts' rosters, and no session.
 
-// accountEvents is how far account events were acted on.
+// accountEvents tracks which account events the server has processed.
 type accountEvents struct {
-	mu   sync.Mutex   // held while events are acted on
-	seen atomic.Int64 // the last of them
+	mu   sync.Mutex   // held while events are processed
+	seen atomic.Int64 // ID of the last one processed
 }
 
-// eventPage is how many events, or contacts of one, are read at once.
+// eventPage is how many events, or contacts of one event, are read at once.
 const eventPage = 1000
 
-// Stream errors for what happens to accounts.
+// Stream errors for account events.
 var (
-	// XEP-0077 section 3.2: the server "SHOULD then return a <not-authorized/>
-	// stream error and terminate all active sessions for the entity".
+	// XEP-0077 section 3.2 (https://xmpp.org/extensions/xep-0077.html#usecases-cancel): the
+	// server "SHOULD then return a <not-authorized/> stream error and terminate all active
+	// sessions for the entity".
 	errAccountRemoved = session.ErrNotAuthorized.WithText("The account was removed.")
 	errAccountLocked  = session.ErrNotAuthorized.WithText("The account was locked.")
-	// RFC 6120 section 4.9.3.16: "encryption and authentication need to be
-	// negotiated again for the new stream".
-	errPasswordChanged = session.ErrReset.WithText("The password was changed: log in again.")
+	// RFC 6120 section 4.9.3.16 (https://www.rfc-editor.org/rfc/rfc6120#section-4.9.3.16):
+	// "encryption and authentication need to be negotiated again for the new stream".
+	errPasswordChanged = session.ErrReset.WithText("The password was changed. Log in again.")
 )
 
-// SkipAccountEvents leaves out what happened to accounts so far. It is called
-// before the first client comes.
+// SkipAccountEvents skips all account events so far. It must be called before the first
+// client connects.
 func (r *Router) SkipAccountEvents(ctx context.Context) error {
 	last, err := r.cfg.Store.LastAccountEvent(ctx)
 	if err == nil {
@@ -54,9 +54,9 @@ func (r *Router) SkipAccountEvents(ctx context.Context) error {
 	return err
 }
 
-// Watch acts on what happens to accounts until ctx ends, or the store cannot be read,
-// or an event cannot be acted on; then it may be called again. run runs a function on
-// a worker that may wait for commits, and returns its error.
+// Watch processes account events until ctx ends, the store cannot be read, or an event
+// cannot be processed; then it may be called again. run runs a function on a worker that
+// may wait for commits, and returns the function's error.
 func (r *Router) Watch(ctx context.Context, run func(func(*session.Turn) error) error) error {
 	return r.cfg.Store.Watch(ctx, r.events.seen.Load(), func(events []store.AccountEvent) error {
 		if r.CaughtUp(events[len(events)-1].ID) {
@@ -75,7 +75,7 @@ func (r *Router) Watch(ctx context.Context, run func(func(*session.Turn) error) 
 	})
 }
 
-// CatchUpAll acts on all that has happened to accounts.
+// CatchUpAll processes all pending account events.
 func (r *Router) CatchUpAll(t *session.Turn) error {
 	last, err := r.cfg.Store.LastAccountEvent(r.ctx)
 	if err != nil {
@@ -84,12 +84,11 @@ func (r *Router) CatchUpAll(t *session.Turn) error {
 	return r.CatchUp(t, last)
 }
 
-// CaughtUp reports whether an account event was acted on. It implements
-// session.Router.
+// CaughtUp reports whether an account event was processed. It implements session.Router.
 func (r *Router) CaughtUp(event int64) bool { return r.events.seen.Load() >= event }
 
-// CatchUp acts on what happened to accounts, at least up to an event. It may wait
-// for commits, unless the event was acted on before. It implements session.Router.
+// CatchUp processes account events, at least up to the given one. It may wait for commits,
+// unless that event was already processed. It implements session.Router.
 func (r *Router) CatchUp(t *session.Turn, event int64) error {
 	if r.CaughtUp(event) {
 		return nil
@@ -108,8 +107,9 @@ func (r *Router) CatchUp(t *session.Turn, event int64) error {
 	return nil
 }
 
-// actOn tells of events and ends the streams that they concern. When it fails it
-// may be called again with what is left: all that it does may be done twice.
+// actOn sends the notifications that events require and ends the streams that they concern.
+// If it fails, it may be called again with the remaining events: everything that it does
+// may be done twice.
 func (r *Router) actOn(t *session.Turn, events []store.AccountEvent) (err error) {
 	revoked := make(map[string]session.Revocation)
 	r.forgetDirected(events)
@@ -144,10 +144,10 @@ func (r *Router) actOn(t *session.Turn, events []store.AccountEvent) (err error)
 	return err
 }
 
-// OwnAccount is the account that a session is authenticated for. It returns
-// stanza.NotAuthorized if that was deleted, and there is another one of its name or
-// none: the session ends as soon as the server acts on that event. What was read from
-// the store by the account's name before the call is then the session's own. Only
+// OwnAccount returns the account that a session is authenticated for. It returns
+// stanza.NotAuthorized if that account was deleted, even if another one has its name by
+// now: the session will end when the server processes that event. If it succeeds, data that
+// was read by the account's name before the call belongs to the session's account. Only
 // workers may call it.
 func (r *Router) OwnAccount(s *session.Session) (store.Account, error) {
 	account, err := r.cfg.Store.Account(r.ctx, s.JID().Bare())
@@ -157,10 +157,10 @@ func (r *Router) OwnAccount(s *session.Session) (store.Account, error) {
 	return account, err
 }
 
-// CurrentAccount is OwnAccount for what needs more than to be logged in: to change the
-// password, or to remove the account. It returns stanza.NotAuthorized also where the
-// account is locked, or its password was changed, since the session authenticated: the
-// session ends as soon as the server acts on that.
+// CurrentAccount is OwnAccount for operations that need more than an authenticated session:
+// changing the password and removing the account. It also returns stanza.NotAuthorized if
+// the account was locked, or its password was changed, after the session authenticated: the
+// session will end when the server processes that event.
 func (r *Router) CurrentAccount(s *session.Session) (store.Account, error) {
 	account, err := r.OwnAccount(s)
 	if err != nil {
@@ -170,7 +170,7 @@ func (r *Router) CurrentAccount(s *session.Session) (store.Account, error) {
 		return store.Account{}, stanza.NotAuthorized
 	}
 	for after := s.Event(); after < account.Event; {
-		// Something has happened that left the session as it is, or is still to end it.
+		// There are events that did not end the session, or have yet to end it.
 		events, err := r.cfg.Store.AccountEvents(r.ctx, after, eventPage)
 		if err != nil {
 			return store.Account{}, err
@@ -188,8 +188,7 @@ func (r *Router) CurrentAccount(s *session.Session) (store.Account, error) {
 	return account, nil
 }
 
-// mayHave reports whether a session may be sent what was read for it by its account's
-// name.
+// mayHave reports whether a session may be sent data that was read by its account's name.
 func (r *Router) mayHave(s *session.Session) (bool, error) {
 	_, err := r.OwnAccount(s)
 	if errors.Is(err, stanza.NotAuthorized) {
@@ -198,34 +197,34 @@ func (r *Router) mayHave(s *session.Session) (bool, error) {
 	return err == nil, err
 }
 
-// isLocked reports whether an account is locked now: whoever was let in again
-// before that was noticed stays.
+// isLocked reports whether an account is locked now: sessions of an account that was
+// unlocked again before the server processed the event stay connected.
 func (r *Router) isLocked(owner jid.JID) (bool, error) {
 	account, err := r.cfg.Store.Account(r.ctx, owner)
 	if errors.Is(err, store.ErrNotFound) {
-		return false, nil // an event to come tells that
+		return false, nil // a later event reports that
 	}
 	return account.Disabled, err
 }
 
-// accountDeleted tells everybody concerned that an account is gone: its sessions
-// leave first, while it is known who gets their presence (RFC 6121 section 3.2.2:
-// unavailable presence comes before 'unsubscribed'), then subscriptions end. The
-// store has ended them already.
+// accountDeleted notifies everyone concerned that an account was deleted. Its sessions
+// become unavailable first, while the subscribers to their presence are still known (RFC
+// 6121 section 3.2.2: unavailable presence precedes 'unsubscribed'), then subscriptions
+// end. The store has already ended them.
 func (r *Router) accountDeleted(t *session.Turn, e store.AccountEvent) error {
 	owner := e.JID.Bare().Clone()
 	r.publish(owner.String(), nil)
-	if err := r.takeOut(t, owner.String(), e.ID); err != nil {
+	if err := r.removeSessions(t, owner.String(), e.ID); err != nil {
 		return err
 	}
 	r.lastActivity.forget(owner)
 	for i := range r.stages.removed {
 		r.guarded(nil, func() { r.stages.removed[i].f(owner) })
 	}
-	return r.eachContact(e.ID, func(c store.EventContact) error { return r.tellDeleted(t, owner, c) })
+	return r.eachContact(e.ID, func(c store.EventContact) error { return r.notifyDeleted(t, owner, c) })
 }
 
-// eachContact calls f for everybody whose roster a deletion has changed.
+// eachContact calls f for each account whose roster a deletion changed.
 func (r *Router) eachContact(event int64, f func(store.EventContact) error) error {
 	var after jid.JID
 	for {
@@ -245,9 +244,9 @@ func (r *Router) eachContact(event int64, f func(store.EventContact) error) erro
 	}
 }
 
-// takeOut announces that the sessions which an account had before it was deleted
-// are gone, and ends their streams.
-func (r *Router) takeOut(t *session.Turn, bare string, event int64) error {
+// removeSessions announces that the sessions which an account had before it was deleted are
+// unavailable, and ends their streams.
+func (r *Router) removeSessions(t *session.Turn, bare string, event int64) error {
 	var ro *Roster
 	for s := range r.Recipients(bare, everyone) {
 		if !s.AuthenticatedBefore(event) {
@@ -275,9 +274,9 @@ func (r *Router) takeOut(t *session.Turn, bare string, event int64) error {
 	return nil
 }
 
-// tellDeleted tells a contact that the subscriptions between it and an account
-// that was deleted have ended, and requests with them.
-func (r *Router) tellDeleted(t *session.Turn, owner jid.JID, c store.EventContact) error {
+// notifyDeleted notifies a contact that the subscriptions and requests between it and a
+// deleted account have ended.
+func (r *Router) notifyDeleted(t *session.Turn, owner jid.JID, c store.EventContact) error {
 	contact := c.JID.Bare().Clone()
 	unlock := r.lockRosters(contact)
 	defer unlock()
@@ -285,7 +284,7 @@ func (r *Router) tellDeleted(t *session.Turn, owner jid.JID, c store.EventContac
 	if !r.HasRecipients(contact.String(), everyone) {
 		return nil
 	}
-	ro, err := r.Roster(contact) // as it is in the store: it was forgotten above, and the lock is held
+	ro, err := r.Roster(contact) // from the store: it was evicted above, and the lock is held
 	if err != nil || ro.Version == 0 {
 		return err
 	}
@@ -301,27 +300,27 @@ func (r *Router) tellDeleted(t *session.Turn, owner jid.JID, c store.EventContac
 	if item, found := ro.Item(owner.String()); found && inRoster {
 		r.push(t, contact.String(), &change{after: ro, item: item})
 	}
-	t.Flush() // nobody waits until all are told
+	t.Flush() // so that no contact waits until all are notified
 	return nil
 }
 
-// forgetDirected drops, of the directed presence that sessions have sent, what was
-// for accounts that were deleted: whoever has the name next did not get it, and is
-// not told that it ends.
+// forgetDirected forgets the directed presence that sessions have sent to accounts that
+// were deleted: the next owner of the name did not receive it, and must not be sent its
+// end.
 func (r *Router) forgetDirected(events []store.AccountEvent) {
-	gone := make(map[string]bool)
+	deleted := make(map[string]bool)
 	for _, e := range events {
 		if e.Kind == store.AccountDeleted {
-			gone[e.JID.BareString()] = true
+			deleted[e.JID.BareString()] = true
 		}
 	}
-	if len(gone) == 0 {
+	if len(deleted) == 0 {
 		return
 	}
 	r.eachDirecting(func(s *session.Session) {
 		for _, to := range directed(s) {
-			if bare, _, _ := strings.Cut(to, "/"); gone[bare] {
-				// A presence that is on its way has got there when this is done.
+			if bare, _, _ := strings.Cut(to, "/"); deleted[bare] {
+				// Once the lock is held, a presence that was being sent has been delivered.
 				mu := r.lockPresence(s.BareJID())
 				removeDirected(s, to)
 				mu.Unlock()

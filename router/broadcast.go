@@ -8,29 +8,29 @@ import (
 	"roost/stanza"
 )
 
-// broadcast is a presence on its way to everybody concerned (RFC 6121 sections
-// 4.2.2, 4.4.2, 4.5.2): the contacts with a subscription, the account's own
-// available resources, and for a resource that leaves those that got directed
-// presence. It may be more than one turn can deliver, and then goes on in others.
+// broadcast is the presence of a resource that is being sent to everyone concerned (RFC
+// 6121 sections 4.2.2, 4.4.2, 4.5.2): the subscribed contacts, the account's own available
+// resources and, if the resource becomes unavailable, the entities that it sent directed
+// presence to. It may exceed the budget of one turn, and then continues in later ones.
 type broadcast struct {
 	s    *session.Session
-	ro   *Roster           // when the presence changed
+	ro   *Roster           // at the time of the change
 	p    *session.Presence // nil: unavailable, without content
 	id   []byte
-	next int // the first item of ro that is not done
+	next int // index of the first item of ro that is not yet done
 
-	// of a resource that becomes available
-	initial, mail bool
+	// for a resource that becomes available
+	initial, nonNegative bool
 
-	// of one that becomes unavailable
+	// for a resource that becomes unavailable
 	leaving   bool
-	left      bool // the session has ended: nobody to send it to itself
-	available bool // it was available, and subscribers have to be told
-	told      bool // they have been
+	left      bool // the session has ended, so nothing is sent to itself
+	available bool // it was available, so subscribers have to be notified
+	announced bool // subscribers have been notified
 	directed  []string
 }
 
-// appendTo appends the stanza as an address gets it.
+// appendTo appends the stanza as it is sent to an address.
 func (bc *broadcast) appendTo(b []byte, to string) []byte {
 	if bc.p == nil {
 		return stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, From: bc.s.FullJID(), To: to}.AppendEmpty(b)
@@ -38,8 +38,8 @@ func (bc *broadcast) appendTo(b []byte, to string) []byte {
 	return bc.p.AppendXML(b, bc.s.FullJID(), to, bc.id)
 }
 
-// broadcast tells everybody, and then does what follows. On a loop it does as
-// much as the turn's budget allows and leaves the rest to later turns.
+// broadcast sends the presence to everyone concerned, and then does what follows. On a loop
+// it does as much as the turn's budget allows and leaves the rest to later turns.
 func (r *Router) broadcast(t *session.Turn, bc *broadcast) {
 	for !r.announce(t, bc) {
 		if !t.MayBlock() {
@@ -56,19 +56,19 @@ func (r *Router) broadcast(t *session.Turn, bc *broadcast) {
 }
 
 func (r *Router) broadcastLater(t *session.Turn, bc *broadcast) {
-	kept := *bc
-	kept.id = bytes.Clone(bc.id)
-	goOn := func(t *session.Turn) { r.broadcast(t, &kept) }
-	if kept.left {
-		r.sessions.Later(t, kept.s, goOn)
+	rest := *bc
+	rest.id = bytes.Clone(bc.id)
+	resume := func(t *session.Turn) { r.broadcast(t, &rest) }
+	if rest.left {
+		r.sessions.Later(t, rest.s, resume)
 		return
 	}
-	r.sessions.Yield(t, kept.s, goOn)
+	r.sessions.Yield(t, rest.s, resume)
 }
 
-// announce tells some of those concerned, and reports whether all have been told. It
-// holds the account's presence lock: between two calls the presence, the roster and
-// the contacts' resources may change.
+// announce sends the presence to some of those concerned, and reports whether all are done.
+// It holds the account's presence lock: between two calls the presence, the roster and the
+// contacts' resources may change.
 func (r *Router) announce(t *session.Turn, bc *broadcast) (done bool) {
 	mu := r.lockPresence(bc.s.BareJID())
 	defer mu.Unlock()
@@ -76,7 +76,7 @@ func (r *Router) announce(t *session.Turn, bc *broadcast) (done bool) {
 		return r.announceLeaving(t, bc)
 	}
 	if !bc.s.Bound() {
-		return true // it has left, and everybody is told that
+		return true // it has left, which is announced separately
 	}
 	if !r.announceToSubscribers(t, bc) {
 		return false
@@ -85,12 +85,12 @@ func (r *Router) announce(t *session.Turn, bc *broadcast) (done bool) {
 	return true
 }
 
-// announceToSubscribers tells the contacts that have a subscription.
+// announceToSubscribers sends the presence to the subscribed contacts.
 func (r *Router) announceToSubscribers(t *session.Turn, bc *broadcast) (done bool) {
 	now := bc.ro
 	if !bc.leaving {
-		// Who has lost the subscription meanwhile was told that the resource is
-		// unavailable. That may be told again, but not the contrary.
+		// A contact that has lost the subscription in the meantime was sent unavailable
+		// presence. That may be sent again, but available presence must not.
 		now = r.currentRoster(bc.s, bc.ro)
 	}
 	for ; bc.next < len(bc.ro.Items); bc.next++ {
@@ -110,19 +110,19 @@ func (r *Router) announceToSubscribers(t *session.Turn, bc *broadcast) (done boo
 	return true
 }
 
-// announceLeaving is announce for a resource that is not available any more. A newer
-// session may have its address by now: what that one has said is not hidden from
-// those who have heard it.
+// announceLeaving is announce for a resource that has become unavailable. A newer session
+// may have its address by now: entities that received presence from that one must not be
+// sent unavailable presence after it.
 func (r *Router) announceLeaving(t *session.Turn, bc *broadcast) (done bool) {
-	heir := r.resource(bc.s.JID())
-	if heir == bc.s {
-		heir = nil
+	successor := r.resource(bc.s.JID())
+	if successor == bc.s {
+		successor = nil
 	}
-	replaced := heir != nil && heir.Available()
+	replaced := successor != nil && successor.Available()
 	if replaced {
 		bc.ro = r.currentRoster(bc.s, bc.ro)
 	}
-	if bc.available && !bc.told && !replaced {
+	if bc.available && !bc.announced && !replaced {
 		if !r.announceToSubscribers(t, bc) {
 			return false
 		}
@@ -131,14 +131,14 @@ func (r *Router) announceLeaving(t *session.Turn, bc *broadcast) (done bool) {
 			r.sendOne(t, bc.s, bc.appendTo)
 		}
 	}
-	bc.told = bc.available || replaced
+	bc.announced = bc.available || replaced
 	for ; len(bc.directed) > 0; bc.directed = bc.directed[1:] {
 		if t.Spent() {
 			return false
 		}
 		t.CountContact()
 		to, err := jid.Parse(bc.directed[0])
-		if err != nil || bc.told && r.wasTold(bc.s, bc.ro, to) || heir != nil && sentTo(heir, bc.directed[0]) {
+		if err != nil || bc.announced && r.wasNotified(bc.s, bc.ro, to) || successor != nil && sentTo(successor, bc.directed[0]) {
 			continue
 		}
 		r.toDirected(t, bc.s.JID(), to, bc.appendTo)

@@ -10,26 +10,26 @@ import (
 	"roost/session"
 )
 
-// deleteRetry is the time between two attempts to delete what was delivered.
+// deleteRetry is the time between attempts to delete delivered messages.
 const deleteRetry = 10 * time.Second
 
-// undeleted remembers messages that were delivered and that the store could not
-// delete, because its disk is full or does not answer: nobody gets them again as
-// long as the server runs, and their deletion is tried again.
+// undeleted tracks messages that were delivered but that the store could not delete,
+// because its disk is full or it does not respond. They are not delivered again while the
+// server runs, and their deletion is retried.
 type undeleted struct {
 	r    *Router
 	mu   sync.Mutex
 	upTo map[jid.JID]int64 // ID of the last one delivered, by bare JID; nil: none, and no timer runs
 }
 
-// after is the ID past which an account's messages are to be delivered.
+// after returns the ID after which an account's messages are still to be delivered.
 func (u *undeleted) after(owner jid.JID) int64 {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.upTo[owner]
 }
 
-// delete deletes an account's messages up to and with an ID, or remembers to.
+// delete deletes an account's messages up to and including an ID, or schedules a retry.
 func (u *undeleted) delete(owner jid.JID, upTo int64) {
 	err := u.r.cfg.Store.DeleteOffline(u.r.ctx, owner, upTo)
 	u.mu.Lock()
@@ -38,24 +38,24 @@ func (u *undeleted) delete(owner jid.JID, upTo int64) {
 	case err == nil && u.upTo[owner] <= upTo:
 		delete(u.upTo, owner)
 	case err != nil:
-		u.r.cfg.Logger.Error("messages that were delivered could not be deleted, trying again later", "jid", owner.String(), "err", err)
+		u.r.cfg.Logger.Error("delivered messages could not be deleted, will retry", "jid", owner.String(), "err", err)
 		if u.upTo == nil {
 			u.upTo = make(map[jid.JID]int64)
-			u.again()
+			u.scheduleRetry()
 		}
 		owner = owner.Clone()
 		u.upTo[owner] = max(u.upTo[owner], upTo)
 	}
 }
 
-// again has deleting tried again later. Under mu.
-func (u *undeleted) again() {
+// scheduleRetry schedules another attempt. The caller holds mu.
+func (u *undeleted) scheduleRetry() {
 	time.AfterFunc(deleteRetry, func() {
 		u.r.sessions.Go(session.Write, func(*session.Turn) { u.retry(u.r.ctx) })
 	})
 }
 
-// retry deletes what is remembered, until that fails.
+// retry deletes the tracked messages, until a deletion fails.
 func (u *undeleted) retry(ctx context.Context) {
 	u.mu.Lock()
 	all := maps.Clone(u.upTo)
@@ -77,11 +77,11 @@ func (u *undeleted) retry(ctx context.Context) {
 	case len(u.upTo) == 0:
 		u.upTo = nil
 	default:
-		u.again()
+		u.scheduleRetry()
 	}
 }
 
-// forget drops what is remembered of an account that was deleted.
+// forget drops what is tracked for an account that was deleted.
 func (u *undeleted) forget(owner jid.JID) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

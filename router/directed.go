@@ -8,8 +8,8 @@ import (
 	"roost/session"
 )
 
-// directedTo are the addresses that each resource has sent directed presence to (RFC
-// 6121 section 4.6).
+// directedTo has the addresses that each resource has sent directed presence to (RFC 6121
+// section 4.6, https://www.rfc-editor.org/rfc/rfc6121#section-4.6).
 var directedTo = session.NewSlot[addresses]()
 
 // addresses is a set of JIDs as text.
@@ -18,8 +18,8 @@ type addresses struct {
 	all map[string]struct{}
 }
 
-// sentTo reports whether a resource has sent an address directed presence that it has
-// not taken back.
+// sentTo reports whether a resource has sent directed presence to an address and has not
+// since sent it unavailable presence.
 func sentTo(s *session.Session, to string) bool {
 	a := directedTo.Get(s)
 	if a == nil {
@@ -31,7 +31,7 @@ func sentTo(s *session.Session, to string) bool {
 	return ok
 }
 
-// addDirected remembers an address; false means that there are too many.
+// addDirected adds an address, or returns false if there are too many.
 func (r *Router) addDirected(s *session.Session, to string) bool {
 	a := directedTo.Make(s)
 	a.mu.Lock()
@@ -47,7 +47,7 @@ func (r *Router) addDirected(s *session.Session, to string) bool {
 	return true
 }
 
-// removeDirected forgets an address.
+// removeDirected removes an address.
 func removeDirected(s *session.Session, to string) {
 	if a := directedTo.Get(s); a != nil {
 		a.mu.Lock()
@@ -56,7 +56,7 @@ func removeDirected(s *session.Session, to string) {
 	}
 }
 
-// directed lists the addresses.
+// directed returns the addresses.
 func directed(s *session.Session) []string {
 	a := directedTo.Get(s)
 	if a == nil {
@@ -67,7 +67,7 @@ func directed(s *session.Session) []string {
 	return slices.Collect(maps.Keys(a.all))
 }
 
-// takeDirected forgets all addresses and returns them.
+// takeDirected removes all addresses and returns them.
 func (r *Router) takeDirected(s *session.Session) []string {
 	a := directedTo.Get(s)
 	if a == nil {

@@ -9,12 +9,12 @@ import (
 	"roost/router"
 )
 
-// TestStrangersLearnNothing: RFC 6120 section 13.10.2: what anybody may send to
+// TestSameReplyForUnknownAccounts: RFC 6120 section 13.10.2: what anybody may send to
 // an account is answered the same whether the account exists or not, byte for
 // byte but for the name: every request that the server handles, one that it does
 // not, and messages and presence of all types. The one that exists is at home
 // the first time, and online the second.
-func TestStrangersLearnNothing(t *testing.T) {
+func TestSameReplyForUnknownAccounts(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{})
 	stanzas := []string{
 		"<iq type='get' id='q' to='X'><q xmlns='urn:unknown'/></iq>", "<iq type='set' id='q' to='X/r'><q xmlns='urn:unknown'/></iq>",

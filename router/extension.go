@@ -11,99 +11,100 @@ import (
 	"roost/store"
 )
 
-// Verdict is what an extension decided about an incoming stanza.
+// Verdict is an extension's decision about an incoming stanza.
 type Verdict uint8
 
 // The verdicts of Extension.Incoming.
 const (
-	Pass        Verdict = iota // the next extension and then the router go on
-	Handled                    // the stanza is done with
-	NeedsWorker                // nothing has happened yet: call again where the store may be read
-	NeedsWriter                // nothing has happened yet: call again where the store may be written to
+	Pass        Verdict = iota // continue with the next extension, and then the router
+	Handled                    // the stanza needs no further processing
+	NeedsWorker                // nothing was done yet: call again where the store may be read
+	NeedsWriter                // nothing was done yet: call again where the store may be written
 )
 
-// Extension is one protocol extension: a struct of optional functions, most of
-// which most extensions leave nil. To add one, write one file in package xep and
-// add it to the list there; discovery, the table of supported extensions and
-// its test are fed from here.
+// Extension is one protocol extension: a struct of optional functions, most of which most
+// extensions leave nil. To add one, write one file in package xep and add it to the list
+// there. Service discovery, the table of supported extensions and its test are derived from
+// the registrations.
 type Extension struct {
 	Name    string   // a short name, unique
-	XEP     int      // number of the XEP; 0 for what an RFC defines
+	XEP     int      // number of the XEP; 0 if an RFC defines the extension
 	Version string   // of the XEP
 	Title   string   // of the XEP
 	Domain  []string // features of the server (XEP-0030)
 	Account []string // features of an account
-	Forms   []Form   // more that discovery tells of the server (XEP-0128)
-	IQ      []IQ     // requests that it answers
+	Forms   []Form   // further information about the server in discovery (XEP-0128)
+	IQ      []IQ     // requests that it handles
 
-	// Features are stream features, and what handles the first-level elements that
-	// clients send for them.
+	// Features are stream features and the handlers of the first-level elements that
+	// clients send to negotiate them.
 	Features []session.Feature
 
-	// Routes lead to domains that this server does not serve. The first that serves a
-	// domain gets what is for it.
+	// Routes lead to domains that this server does not serve. A stanza takes the first
+	// route that serves its domain.
 	Routes []Route
 
-	// Ready is called once, when all extensions are registered, and fills in
-	// what depends on the router or on other extensions. Requests, features and
-	// forms are fixed by then.
+	// Ready is called once, when all extensions are registered, and fills in what depends
+	// on the router or on other extensions. By then, requests, features and forms must not
+	// change.
 	Ready func(r *Router, x *Extension)
 
-	// Incoming sees every stanza before it is routed, except what clients send before
-	// they have a resource. It is called once for each, and once more on each kind
-	// of worker that it asked for.
+	// Incoming is called for every stanza before it is routed, except those that clients
+	// send before they bind a resource. It is called once for each stanza, and again on
+	// each kind of worker that it requests.
 	Incoming func(t *session.Turn, from Sender, st *stanza.Stanza) Verdict
 
-	// Delivered sees every message to an account after it was delivered to the
-	// account's resources; taken says who took it. It also sees every message that a
-	// route took: then to has a domain that is not ours. It is not called for a message
-	// that is refused or ignored. It is called once for each, and once more on each kind
-	// of worker that it asked for.
+	// Delivered is called for every message to an account after it was delivered to the
+	// account's resources; taken says who received it. It is also called for every message
+	// that a route took: then to has a remote domain. It is not called for a message that
+	// was refused or ignored. It is called once for each message, and again on each kind of
+	// worker that it requests.
 	Delivered func(t *session.Turn, from Sender, to jid.JID, st *stanza.Stanza, taken Taken) session.Work
 
-	// Bound is called for a resource that was bound, on a worker that may read and
-	// before its client is told.
+	// Bound is called when a resource was bound, on a worker that may read, and before the
+	// client gets the result.
 	Bound func(t *session.Turn, s *session.Session, known Known)
 
-	// Available is called for a resource that has become available, or has begun to get
-	// messages to its account, after others were told. Where it has to wait for the
-	// store it returns what for, and is called again on such a worker.
+	// Available is called when a resource has become available, or has begun to receive
+	// messages to its account, after others were notified. If it has to wait for the store,
+	// it returns the kind of work, and is called again on a worker of that kind.
 	Available func(t *session.Turn, s *session.Session, a Availability) session.Work
 
-	// Left is called for a resource that has left, after others were told. It must
-	// not wait.
+	// Left is called when a resource has left, after others were notified. It must not
+	// block.
 	Left func(t *session.Turn, s *session.Session)
 
-	// Removed is called, on a worker that may write, for an account that was deleted: what is
-	// in memory of it is to be forgotten. It may be called twice for one.
+	// Removed is called, on a worker that may write, when an account was deleted: the
+	// extension must forget what it has in memory for it. It may be called twice for one
+	// account.
 	Removed func(account jid.JID)
 }
 
-// Known is what binding a resource has told of its account.
+// Known is what binding a resource has revealed about its account.
 type Known struct {
-	Store      bool // the store was asked; the rest is known only then
-	HasOffline bool // messages wait in the store
+	Store      bool // the store was read; only then the rest is valid
+	HasOffline bool // messages are stored for the account
 }
 
-// Availability is what has changed for a resource that has sent presence.
+// Availability describes a change of a resource that has sent presence.
 type Availability struct {
 	Initial     bool    // it was not available before
-	NonNegative bool    // its priority is not negative; before, it was, or the resource was not available
+	NonNegative bool    // it has begun to have a non-negative priority
 	Roster      *Roster // of its account
 }
 
-// Targets say whom an iq may be addressed to for a handler to get it.
+// Targets are the kinds of address for which a handler gets an iq.
 type Targets uint8
 
-// The targets of an iq request. A request without 'to' is for the sender's own
-// account (RFC 6120 section 10.3.3).
+// The targets of an iq request. A request without 'to' is for the sender's own account (RFC
+// 6120 section 10.3.3, https://www.rfc-editor.org/rfc/rfc6120#section-10.3.3).
 const (
 	ToServer  Targets = 1 << iota // the domain
 	ToSelf                        // the sender's own bare JID
 	ToAccount                     // another account's bare JID
 )
 
-// Methods say which iq requests a handler answers.
+// Methods are the iq requests that a handler handles.
 type Methods uint8
 
 // The methods of an iq request.
@@ -112,34 +113,33 @@ const (
 	Set
 )
 
-// IQ is a handler of iq requests with a payload of one name. The name and each
-// of its methods and targets may be registered once.
+// IQ is a handler of iq requests whose payload has a given name. At most one handler may be
+// registered for each combination of name, method and target.
 type IQ struct {
 	Space, Local string // expanded name of the payload
 	Methods      Methods
 	Targets      Targets
-	Blocking     bool // Handle runs on a worker: for a get it may read from the store, for a set write to it too
-	Unbound      bool // clients that have no resource may ask too, authenticated or not
+	Blocking     bool // Handle runs on a worker: for a get it may read from the store, for a set also write
+	Unbound      bool // also allowed for clients without a resource, authenticated or not
 
-	// Handle answers the request, exactly once: by Result, Empty or Error.
+	// Handle replies to the request exactly once, using Result, Empty or Error.
 	Handle func(rq *Request)
 
-	// Step is in the place of Handle and Blocking for a request that takes several
-	// kinds of work: to derive keys, then to write. It is called first where the request came
-	// in, and returns the work that it has to wait for; then again on a worker of that
-	// kind, until it returns Done, having answered.
-	// What a step on a worker gives to Turn.Carry is Turn.Carried in the next. Who
-	// asks is for Step to check (see Router.CurrentAccount).
+	// Step replaces Handle and Blocking for a request that takes several kinds of work,
+	// such as deriving keys and then writing. It is first called where the request was
+	// received, and returns the kind of work that it needs; then it is called again on a
+	// worker of that kind, until it has replied and returns Done. A value that a step on a
+	// worker passes to Turn.Carry is Turn.Carried in the next one. Step itself has to check
+	// who sent the request (see Router.CurrentAccount).
 	Step func(rq *Request) session.Work
 
-	// Inline is for a Blocking handler that often need not wait: it is called
-	// on the loop first, where it answers the request or, having done nothing,
-	// false.
+	// Inline is for a Blocking handler that often need not wait: it is first called on the
+	// loop, where it either replies and returns true, or does nothing and returns false.
 	Inline func(rq *Request) bool
 }
 
-// iqTable finds the handler of a payload by namespace and local name. Looking up
-// by bytes allocates nothing.
+// iqTable maps the namespace and local name of a payload to its handlers. Looking up byte
+// slices does not allocate.
 type iqTable map[string]map[string]*[4][8]*IQ // …[method][target]
 
 func (t iqTable) find(el parser.Element, m Methods, to Targets) *IQ {
@@ -163,8 +163,8 @@ func (t iqTable) add(h *IQ, m Methods, to Targets) {
 	*slot = h
 }
 
-// register adds an extension. Registering the same thing twice is a mistake of
-// the program and panics.
+// register adds an extension. It panics if something is registered twice, because that is a
+// programming error.
 func (r *Router) register(x Extension) {
 	for _, have := range r.exts {
 		if have.Name == x.Name {
@@ -184,8 +184,7 @@ func (r *Router) register(x Extension) {
 	r.exts = append(r.exts, x)
 }
 
-// ready lets the extensions fill in what they know only now, and puts the
-// stream features together.
+// ready lets the extensions finish their initialization and collects the stream features.
 func (r *Router) ready() {
 	for i := range r.exts {
 		x := &r.exts[i]
@@ -198,7 +197,7 @@ func (r *Router) ready() {
 	}
 }
 
-// Form is a data form that belongs to what discovery tells (XEP-0128).
+// Form is a data form in service discovery (XEP-0128).
 type Form struct {
 	Type   string // the value of FORM_TYPE
 	Fields []Field
@@ -210,30 +209,30 @@ type Field struct {
 	Values    []string
 }
 
-// Extensions are all that are registered.
+// Extensions returns all registered extensions.
 func (r *Router) Extensions() []Extension { return r.exts }
 
-// Request is one iq request on its way through a handler. It is lent until the
-// handler returns.
+// Request is one iq request, passed to its handler. It is borrowed until the handler
+// returns.
 type Request struct {
 	Turn    *session.Turn
 	From    Sender
-	Session *session.Session // that From is; nil if it is none
+	Session *session.Session // the session that From is; nil if it is not one
 	Stanza  *stanza.Stanza
 	Router  *Router
 
-	// Generation is that of the client's account (store.Account), where Handle may
+	// Generation is that of the client's account (store.Account). It is set if Handle may
 	// write to the store and the client is authenticated.
 	Generation int64
 
 	answered bool
 }
 
-// Payload is the request's one child element.
+// Payload returns the request's only child element.
 func (rq *Request) Payload() parser.Element { return rq.Stanza.Payload() }
 
-// Account is the account that is asked about: the one addressed, or the
-// sender's own. It is zero for a request to the server.
+// Account returns the account that the request is about: the one addressed, or the sender's
+// own. It is zero for a request to the server.
 func (rq *Request) Account() jid.JID {
 	if a, ok := target(rq.From, rq.Stanza); ok {
 		return a
@@ -244,23 +243,22 @@ func (rq *Request) Account() jid.JID {
 // Own reports whether the request is about the sender's own account.
 func (rq *Request) Own() bool { return rq.Account().String() == bareOf(rq.From) }
 
-// Result answers with a payload, which write appends.
+// Result replies with the payload that write appends.
 func (rq *Request) Result(write func(dst []byte) []byte) {
 	b := stanza.AppendResultStart(rq.Turn.GetBuf(), rq.Stanza, address(rq.From))
 	b = write(b)
 	rq.send(append(b, "</iq>"...))
 }
 
-// Empty answers with an empty result.
+// Empty replies with an empty result.
 func (rq *Request) Empty() { rq.send(rq.appendEmpty()) }
 
 func (rq *Request) appendEmpty() []byte {
 	return stanza.AppendResult(rq.Turn.GetBuf(), rq.Stanza, address(rq.From))
 }
 
-// Error answers with an error: a *stanza.ErrorReply as it is, store.ErrNotFound
-// as <item-not-found/>, and anything else as <internal-server-error/>, which is
-// logged.
+// Error replies with an error: a *stanza.ErrorReply unchanged, store.ErrNotFound as
+// <item-not-found/>, and any other error, which is logged, as <internal-server-error/>.
 func (rq *Request) Error(err error) {
 	var reply *stanza.ErrorReply
 	switch {
@@ -281,7 +279,7 @@ func (rq *Request) reply(e *stanza.ErrorReply) {
 
 func (rq *Request) send(b []byte) {
 	if rq.answered {
-		panic("router: BUG: a request is answered twice")
+		panic("router: BUG: two replies to one request")
 	}
 	rq.answered = true
 	rq.From.SendBytes(rq.Turn, b)
@@ -292,7 +290,7 @@ func (rq *Request) send(b []byte) {
 // session (see session.Session.SendBatch).
 func (rq *Request) sendBatch(b []byte, ends []int) {
 	if rq.answered {
-		panic("router: BUG: a request is answered twice")
+		panic("router: BUG: two replies to one request")
 	}
 	rq.answered = true
 	rq.Session.SendBatch(rq.Turn, b, ends)

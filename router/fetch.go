@@ -8,30 +8,31 @@ import (
 	"roost/session"
 )
 
-// What one resource is sent of the presence of others: when it becomes available,
-// when a contact approves a subscription, and when it asks. It comes at the pace
-// of the client, resource by resource: a thousand contacts, or one with many
-// resources, fill no outbox.
+// How a resource is sent the presence of others: when it becomes available, when a contact
+// approves a subscription, and when it sends a probe. The presence is sent as fast as the
+// client reads, resource by resource: neither a thousand contacts nor one with many
+// resources fill an outbox.
 
-// unsent is what a session that has to wait is still to be sent.
+// unsent has what a session that has to wait is still to be sent.
 var unsent = session.NewSlot[pendingPresence]()
 
-// pendingPresence is what a client is still to be sent, and where to continue. Only the
-// goroutine that handles the session's input uses it.
+// pendingPresence is the presence that a client is still to be sent, and where to continue.
+// It is owned by the goroutine that handles the session's input.
 type pendingPresence struct {
-	own      bool               // the account's other resources, before all else
-	roster   bool               // then the contacts that it has a subscription to
-	next     string             // the first of these that is not done; "": the first of all
+	own      bool               // the account's other resources, before anything else
+	roster   bool               // then the contacts that it is subscribed to
+	next     string             // the first of these that is not yet done; "": start with the first
 	accounts []string           // then these
-	sent     []*session.Session // the resources of the account at hand that are done
+	sent     []*session.Session // the resources of the current account that are done
 }
 
-// sendContactPresence sends a resource that has become available the presence of the account's other resources, and of
-// the contacts that it has a subscription to. RFC 6121 section 4.3: contacts on
-// the same server need no probes, the server knows.
+// sendContactPresence sends a resource that has become available the presence of the
+// account's other resources and of the contacts that it is subscribed to. RFC 6121 section
+// 4.3 (https://www.rfc-editor.org/rfc/rfc6121#section-4.3): contacts on the same server
+// need no probes.
 func (r *Router) sendContactPresence(t *session.Turn, s *session.Session, ro *Roster) {
 	if f := unsent.Get(s); f != nil {
-		*f = pendingPresence{own: true, roster: true} // it waits for its turn already
+		*f = pendingPresence{own: true, roster: true} // it is already waiting to continue
 		return
 	}
 	f := pendingPresence{own: true, roster: true}
@@ -51,8 +52,9 @@ func (r *Router) sendPresenceOf(t *session.Turn, s *session.Session, account str
 	r.sendPendingPresence(t, s, nil, &f)
 }
 
-// sendPresences sends the presence of an account's resources to the available
-// resources of another account, or by a route (RFC 6121 section 3.1.5).
+// sendPresences sends the presence of an account's resources to another account's available
+// resources, or by a route (RFC 6121 section 3.1.5,
+// https://www.rfc-editor.org/rfc/rfc6121#section-3.1.5).
 func (r *Router) sendPresences(t *session.Turn, of, to jid.JID) {
 	if r.isRemote(to) {
 		r.eachPresence(t, of, to, func(from jid.JID, b []byte) { r.sendRemote(t, from, to, b) })
@@ -67,16 +69,16 @@ func (r *Router) sendPresences(t *session.Turn, of, to jid.JID) {
 	}
 }
 
-// pause is why sending presence has stopped before its end.
+// pause is the reason why sending presence was interrupted.
 type pause uint8
 
 const (
-	pauseNone   pause = iota // it has
+	pauseNone   pause = iota // it was not: all is sent
 	pauseClient              // the client has to read first
-	pauseTurn                // the turn has done enough
+	pauseTurn                // the turn's budget is spent
 )
 
-// sendPendingPresence sends as much as the turn and the client take. It stores the rest,
+// sendPendingPresence sends as much as the turn and the client allow. It stores the rest
 // and continues later.
 func (r *Router) sendPendingPresence(t *session.Turn, s *session.Session, ro *Roster, f *pendingPresence) {
 	why := r.sendSomePresence(t, s, ro, f)
@@ -97,7 +99,7 @@ func (r *Router) sendPendingPresence(t *session.Turn, s *session.Session, ro *Ro
 	}
 }
 
-// resumeContactPresence continues to send, with the roster as it is now.
+// resumeContactPresence continues sending, with the current roster.
 func (r *Router) resumeContactPresence(t *session.Turn, s *session.Session) {
 	f := unsent.Get(s)
 	if f == nil {
@@ -108,7 +110,7 @@ func (r *Router) resumeContactPresence(t *session.Turn, s *session.Session) {
 		return
 	}
 	if !s.Available() {
-		f.own, f.roster = false, false // a probe is answered nevertheless
+		f.own, f.roster = false, false // probes still get their reply
 	}
 	ro, need, err := r.tryOwnRoster(t, s)
 	switch {
@@ -123,7 +125,7 @@ func (r *Router) resumeContactPresence(t *session.Turn, s *session.Session) {
 	r.sendPendingPresence(t, s, ro, f)
 }
 
-// sendSomePresence sends what fits. ro is nil where only accounts are asked for.
+// sendSomePresence sends what fits. ro is nil if only f.accounts are pending.
 func (r *Router) sendSomePresence(t *session.Turn, s *session.Session, ro *Roster, f *pendingPresence) pause {
 	if f.own {
 		if why := r.sendAccountPresence(t, s.BareJID(), s, ro, f); why != pauseNone {
@@ -174,8 +176,8 @@ func (r *Router) sendRosterPresence(t *session.Turn, s *session.Session, ro *Ros
 	return pauseNone
 }
 
-// sendAccountPresence sends a client the presence of an account's resources, but those
-// that it has got, in order with their changes.
+// sendAccountPresence sends a client the presence of an account's resources, except those
+// already sent, in order with their changes.
 func (r *Router) sendAccountPresence(t *session.Turn, of string, to *session.Session, ro *Roster, f *pendingPresence) pause {
 	if !r.HasRecipients(of, everyone) {
 		f.sent = nil
@@ -190,7 +192,7 @@ func (r *Router) sendAccountPresence(t *session.Turn, of string, to *session.Ses
 		f.sent = nil
 		return pauseNone
 	}
-	var few [10]*session.Session // so many that a login allocates nothing
+	var few [10]*session.Session // enough to make a login allocate nothing
 	sent := append(few[:0], f.sent...)
 	for x := range r.Recipients(of, Available) {
 		if f.own && x == to || slices.Contains(sent, x) {
@@ -206,7 +208,7 @@ func (r *Router) sendAccountPresence(t *session.Turn, of string, to *session.Ses
 	return pauseNone
 }
 
-// sendPresence sends one resource's presence to another resource; false: the
+// sendPresence sends one resource's presence to another resource. It returns false if the
 // client has to read first.
 func (r *Router) sendPresence(t *session.Turn, of, to *session.Session) bool {
 	p := of.Presence()
@@ -222,10 +224,10 @@ func (r *Router) sendPresence(t *session.Turn, of, to *session.Session) bool {
 	return true
 }
 
-// sees reports whether a session may see an account's presence, now and not when
-// that was looked up: ro is the roster that was read then, or nil. The caller holds
-// the account's presence lock; when a subscription ends both rosters change before
-// the unavailable presence is sent under this lock.
+// sees reports whether a session may see an account's presence at this moment; ro is the
+// roster that was read earlier, or nil. The caller holds the account's presence lock. When
+// a subscription ends, both rosters change before the unavailable presence is sent under
+// this lock.
 func (r *Router) sees(s *session.Session, ro *Roster, of string) bool {
 	if of == s.BareJID() {
 		return true
@@ -244,8 +246,8 @@ func (r *Router) sees(s *session.Session, ro *Roster, of string) bool {
 	return ok && theirs.Subscribed(s.BareJID())
 }
 
-// mustWait reports whether a client has to read before it is sent n bytes that can
-// wait: it has a page, or they would not fit in its outbox, which holds four.
+// mustWait reports whether a client has to read before it is sent n more bytes that can
+// wait: it has a page unread, or they would not fit in its outbox, which holds four pages.
 func (r *Router) mustWait(s *session.Session, n int) bool {
 	fits := func() bool {
 		queued := s.Conn().Queued()

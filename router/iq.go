@@ -9,10 +9,10 @@ import (
 	"roost/stanza"
 )
 
-// iq routes an iq (RFC 6121 sections 8.5.2.1.3 and 8.5.3, RFC 6120 section
-// 10.3.3): to a full JID it goes to that resource; everything else is answered
-// by the server, on behalf of the account where it is addressed to one, and
-// never delivered to a resource.
+// iq routes an iq (RFC 6121 sections 8.5.2.1.3 and 8.5.3, RFC 6120 section 10.3.3,
+// https://www.rfc-editor.org/rfc/rfc6120#section-10.3.3). If it is addressed to a full JID,
+// it goes to that resource. Otherwise the server handles it, on behalf of the account if it
+// is addressed to one, and does not deliver it to a resource.
 func (r *Router) iq(t *session.Turn, from Sender, st *stanza.Stanza) session.Work {
 	if st.HasTo && st.To.Resource() != "" && st.To.Local() != "" {
 		to := r.resource(st.To)
@@ -22,7 +22,7 @@ func (r *Router) iq(t *session.Turn, from Sender, st *stanza.Stanza) session.Wor
 		return session.Done
 	}
 	if !st.Type.IsRequest() {
-		// An answer to a roster push or to nothing: never answered itself.
+		// A reply to a roster push, or one that nothing waits for: never replied to.
 		return session.Done
 	}
 	h := r.handler(from, st)
@@ -33,7 +33,7 @@ func (r *Router) iq(t *session.Turn, from Sender, st *stanza.Stanza) session.Wor
 	return r.answer(t, from, st, h)
 }
 
-// answer has a handler answer a request where it may.
+// answer calls the handler of a request on a turn that allows its work.
 func (r *Router) answer(t *session.Turn, from Sender, st *stanza.Stanza, h *IQ) session.Work {
 	if h.Step != nil {
 		return r.step(t, from, st, h)
@@ -55,7 +55,7 @@ func (r *Router) answer(t *session.Turn, from Sender, st *stanza.Stanza, h *IQ) 
 	return need
 }
 
-// handler finds who answers a request, nil if nobody does.
+// handler returns the handler of a request, nil if there is none.
 func (r *Router) handler(from Sender, st *stanza.Stanza) *IQ {
 	to := ToAccount
 	bare, isAccount := target(from, st)
@@ -64,7 +64,7 @@ func (r *Router) handler(from Sender, st *stanza.Stanza) *IQ {
 		to = ToServer
 	case bare.String() == bareOf(from):
 		if local(from) == nil {
-			return nil // what is an account's own is done by the server that has the session
+			return nil // only the server that has the session handles requests to one's own account
 		}
 		to = ToSelf
 	}
@@ -78,7 +78,7 @@ func methodOf(st *stanza.Stanza) Methods {
 	return Get
 }
 
-// handle calls the handler and sees to it that the request is answered.
+// handle calls the handler and ensures that the request gets a reply.
 func (r *Router) handle(t *session.Turn, from Sender, st *stanza.Stanza, h *IQ) {
 	rq := r.request(t, from, st)
 	defer giveBack(rq)
@@ -90,26 +90,26 @@ func (r *Router) handle(t *session.Turn, from Sender, st *stanza.Stanza, h *IQ) 
 		h.Handle(rq)
 	})
 	if !rq.answered {
-		rq.Error(errors.New("the handler gave no answer"))
+		rq.Error(errors.New("the handler did not reply"))
 	}
 }
 
-// step has a handler do its next step.
+// step calls the handler's next step.
 func (r *Router) step(t *session.Turn, from Sender, st *stanza.Stanza, h *IQ) (need session.Work) {
 	rq := r.request(t, from, st)
 	defer giveBack(rq)
-	rq.call(func(rq *Request) { need = h.Step(rq) }) // done where it panics: it has been answered then
+	rq.call(func(rq *Request) { need = h.Step(rq) }) // Done if it panics: the request has got its reply then
 	switch {
 	case need == session.Read && t.MayBlock(), need == session.Write && t.MayWrite(), need == session.Derive && t.MayDerive():
 		panic("router: BUG: a handler of {" + h.Space + "}" + h.Local + " asks for a worker on a worker")
 	case need == session.Done && !rq.answered:
-		rq.Error(errors.New("the handler gave no answer"))
+		rq.Error(errors.New("the handler did not reply"))
 	}
 	return need
 }
 
-// authorize looks up whose account a request is about that may change something in
-// the store: not that of the next owner of the name.
+// authorize determines the account of a request that may change the store, and makes sure
+// that it is not the next owner of the same name.
 func (rq *Request) authorize(h *IQ) error {
 	if !h.Blocking || rq.Stanza.Type != stanza.Set || rq.Session == nil || rq.Session.Username() == "" {
 		return nil
@@ -119,16 +119,16 @@ func (rq *Request) authorize(h *IQ) error {
 	return err
 }
 
-// inline lets the handler answer on the loop, if it can.
+// inline lets the handler reply on the loop, if it can.
 func (r *Router) inline(t *session.Turn, from Sender, st *stanza.Stanza, h *IQ) bool {
 	rq := r.request(t, from, st)
 	defer giveBack(rq)
-	done := true // also where it panics: it has been answered then
+	done := true // also if it panics: the request has got its reply then
 	rq.call(func(rq *Request) { done = h.Inline(rq) })
 	return done
 }
 
-// call calls an extension's function; one that panics is answered for.
+// call calls an extension's function. If it panics, the request gets an error reply.
 func (rq *Request) call(f func(*Request)) {
 	defer rq.guard()
 	f(rq)
@@ -143,7 +143,7 @@ func (rq *Request) guard() {
 	}
 }
 
-// requests are lent to handlers.
+// requests are reused for successive calls of handlers.
 var requests = sync.Pool{New: func() any { return new(Request) }}
 
 func (r *Router) request(t *session.Turn, from Sender, st *stanza.Stanza) *Request {
@@ -153,12 +153,12 @@ func (r *Router) request(t *session.Turn, from Sender, st *stanza.Stanza) *Reque
 }
 
 func giveBack(rq *Request) {
-	*rq = Request{} // the session must not be kept
+	*rq = Request{} // do not retain the session
 	requests.Put(rq)
 }
 
-// Unbound answers a request of a client that has no resource yet: only handlers
-// that say so get those. It implements session.Router.
+// PreBindIQ handles a request of a client that has no resource yet, by a handler that is
+// registered for such clients. It implements session.Router.
 func (r *Router) PreBindIQ(t *session.Turn, s *session.Session, st *stanza.Stanza) (known bool, need session.Work) {
 	h := r.unboundHandler(s, st)
 	if h == nil {
@@ -167,8 +167,8 @@ func (r *Router) PreBindIQ(t *session.Turn, s *session.Session, st *stanza.Stanz
 	return true, r.answer(t, s, st, h)
 }
 
-// UnboundSpace reports whether any handler for clients without a resource takes
-// payloads of this namespace. It implements session.Router.
+// PreAuthIQ reports whether a handler for clients without a resource takes payloads of this
+// namespace. It implements session.Router.
 func (r *Router) PreAuthIQ(payload parser.Element) bool {
 	space := payload.Space()
 	for i := range r.exts {
@@ -181,9 +181,8 @@ func (r *Router) PreAuthIQ(payload parser.Element) bool {
 	return false
 }
 
-// unboundHandler finds who answers a request of a client without a resource. A
-// client that is not authenticated has no account: what it asks without 'to' is
-// for the server.
+// unboundHandler returns the handler of a request of a client without a resource. A client
+// that is not authenticated has no account: its requests without 'to' are for the server.
 func (r *Router) unboundHandler(s *session.Session, st *stanza.Stanza) *IQ {
 	to := ToServer
 	if st.HasTo && st.To.String() != s.Host() {

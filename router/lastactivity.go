@@ -14,32 +14,32 @@ import (
 	"roost/store"
 )
 
-// maxStatus is the longest status text of an unavailable presence that is kept,
-// in bytes.
+// maxStatus is the length of the longest status text of unavailable presence that is
+// stored, in bytes.
 const maxStatus = 1024
 
-// lastActivityDelay is how long it is gathered when accounts were last available. A
-// crash loses so much of it; nobody was told that it is kept.
+// lastActivityDelay is how long updates of last activity are collected. A crash loses at
+// most that much; the server makes no promise to store it.
 const lastActivityDelay = time.Second
 
-// lastActivityBatch is how many accounts are written in one transaction, so that others'
-// writes have their turn between them.
+// lastActivityBatch is how many accounts are written in one transaction, so that other
+// writes are not held up.
 const lastActivityBatch = 1000
 
-// lastActivity gathers when accounts were last available and writes that down
-// together: when a network of a hundred thousand phones goes away, this is a
-// hundred transactions and not a hundred thousand, and a client that comes and
-// goes causes none of its own.
+// lastActivity collects the times when accounts were last available and writes them
+// together: when a network of a hundred thousand phones disconnects, this takes a hundred
+// transactions instead of a hundred thousand, and a client that connects and disconnects
+// causes none of its own.
 type lastActivity struct {
 	r       *Router
 	mu      sync.Mutex
-	noted   map[jid.JID]store.LastActivity // to be written; nil: nothing, and no timer runs
+	pending map[jid.JID]store.LastActivity // to be written; nil: nothing, and no timer is running
 	writing map[jid.JID]store.LastActivity // being written
-	one     sync.Mutex                     // held while there is something in writing
+	writeMu sync.Mutex                     // held while writing is not empty
 }
 
-// noteLastActivity records that a resource goes now, with the status text of its
-// unavailable presence if it sent one.
+// noteLastActivity records that a resource is becoming unavailable, with the status text of
+// its unavailable presence, if it sent any.
 func (r *Router) noteLastActivity(s *session.Session, st *stanza.Stanza) {
 	last := store.LastActivity{Owner: s.JID().Bare(), At: time.Now().UTC(), Event: s.Event()}
 	if st != nil {
@@ -55,21 +55,21 @@ func (r *Router) noteLastActivity(s *session.Session, st *stanza.Stanza) {
 func (w *lastActivity) add(l store.LastActivity) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.noted == nil {
-		w.noted = make(map[jid.JID]store.LastActivity)
+	if w.pending == nil {
+		w.pending = make(map[jid.JID]store.LastActivity)
 		time.AfterFunc(lastActivityDelay, func() {
 			w.r.sessions.Go(session.Write, func(*session.Turn) { w.write(w.r.ctx) })
 		})
 	}
-	w.noted[l.Owner] = l
+	w.pending[l.Owner] = l
 }
 
-// write writes what is noted.
+// write writes what is pending.
 func (w *lastActivity) write(ctx context.Context) {
-	w.one.Lock()
-	defer w.one.Unlock()
+	w.writeMu.Lock()
+	defer w.writeMu.Unlock()
 	w.mu.Lock()
-	w.writing, w.noted = w.noted, nil
+	w.writing, w.pending = w.pending, nil
 	all := slices.Collect(maps.Values(w.writing))
 	w.mu.Unlock()
 	for batch := range slices.Chunk(all, lastActivityBatch) {
@@ -82,26 +82,26 @@ func (w *lastActivity) write(ctx context.Context) {
 	w.mu.Unlock()
 }
 
-// find is what was noted last of an account and may not be in the store yet.
+// find returns the last activity of an account that may not yet be in the store.
 func (w *lastActivity) find(owner jid.JID) (last store.LastActivity, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if last, ok = w.noted[owner]; !ok {
+	if last, ok = w.pending[owner]; !ok {
 		last, ok = w.writing[owner]
 	}
 	return last, ok
 }
 
-// forget drops what is noted of an account that was deleted: one of the same name
-// is another.
+// forget drops the last activity of an account that was deleted: a later account of the
+// same name is a different one.
 func (w *lastActivity) forget(owner jid.JID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.noted, owner)
+	delete(w.pending, owner)
 	delete(w.writing, owner)
 }
 
-// appendStatus appends the status text that was kept.
+// appendStatus appends the stored status text.
 func appendStatus(b []byte, last store.LastActivity) []byte {
 	if len(last.Status) == 0 {
 		return b
@@ -111,8 +111,8 @@ func appendStatus(b []byte, last store.LastActivity) []byte {
 	return append(b, "</status>"...)
 }
 
-// LastOf is when the last resource of an account went, or store.ErrNotFound. It
-// may wait for the store.
+// LastActivity returns when the last resource of an account became unavailable, or
+// store.ErrNotFound. It may wait for the store.
 func (r *Router) LastActivity(owner jid.JID) (store.LastActivity, error) {
 	if last, ok := r.lastActivity.find(owner); ok {
 		return last, nil

@@ -6,11 +6,12 @@ import (
 	"roost/stanza"
 )
 
-// How a resource becomes unavailable, and directed presence, for which it is
-// remembered whom that concerns.
+// How a resource becomes unavailable, and directed presence, whose recipients are
+// remembered for that.
 
-// sendUnavailable tells the resources of an account that those of another are
-// not available to them any more (RFC 6121 section 3.2.2).
+// sendUnavailable sends the resources of an account unavailable presence of another
+// account's resources (RFC 6121 section 3.2.2,
+// https://www.rfc-editor.org/rfc/rfc6121#section-3.2.2).
 func (r *Router) sendUnavailable(t *session.Turn, of, to jid.JID) {
 	mu := r.lockPresence(of.BareString())
 	defer mu.Unlock()
@@ -21,9 +22,10 @@ func (r *Router) sendUnavailable(t *session.Turn, of, to jid.JID) {
 	}
 }
 
-// unavailable handles broadcast presence of type 'unavailable' (RFC 6121
-// section 4.5): it goes where the available one went, to everybody who got
-// directed presence, and back to the resource itself.
+// unavailable handles broadcast presence of type 'unavailable' (RFC 6121 section 4.5,
+// https://www.rfc-editor.org/rfc/rfc6121#section-4.5): it is sent to everyone who got the
+// available presence, to everyone who got directed presence, and back to the resource
+// itself.
 func (r *Router) unavailable(t *session.Turn, s *session.Session, st *stanza.Stanza) session.Work {
 	ro, need, err := r.tryOwnRoster(t, s)
 	switch {
@@ -37,7 +39,7 @@ func (r *Router) unavailable(t *session.Turn, s *session.Session, st *stanza.Sta
 	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{DropID: true, DropTo: true})
 	bc.p = r.sessions.SharePresence(b)
 	t.PutBuf(b)
-	defer r.sessions.ReleasePresence(bc.p) // its bytes stay
+	defer r.sessions.ReleasePresence(bc.p) // its bytes remain valid
 	if r.unsetPresence(&bc) {
 		if bc.available {
 			r.noteLastActivity(s, st)
@@ -47,9 +49,9 @@ func (r *Router) unavailable(t *session.Turn, s *session.Session, st *stanza.Sta
 	return session.Done
 }
 
-// unsetPresence makes a resource unavailable before anybody is told: nobody is
-// sent its presence any more. False: it was replaced meanwhile, and that was
-// announced.
+// unsetPresence makes a resource unavailable before anyone is notified: from then on its
+// presence is sent to no one. It returns false if the resource was replaced in the
+// meantime, which was announced then.
 func (r *Router) unsetPresence(bc *broadcast) bool {
 	mu := r.lockPresence(bc.s.BareJID())
 	defer mu.Unlock()
@@ -65,8 +67,8 @@ func (r *Router) unsetPresence(bc *broadcast) bool {
 	return true
 }
 
-// currentRoster is an account's roster under its presence lock: a subscription approved at
-// this moment is either in it or is told of the presence that there is now.
+// currentRoster returns an account's roster under its presence lock: a subscription that is
+// being approved is either in it, or its subscriber is sent the new presence.
 func (r *Router) currentRoster(s *session.Session, ro *Roster) *Roster {
 	if newer, ok := r.cached(s.BareJID()); ok && !s.AuthenticatedBefore(newer.Generation) {
 		return newer
@@ -74,9 +76,9 @@ func (r *Router) currentRoster(s *session.Session, ro *Roster) *Roster {
 	return ro
 }
 
-// wasTold reports whether an address that got directed presence has learnt by
-// the broadcast already that the resource is gone.
-func (r *Router) wasTold(s *session.Session, ro *Roster, to jid.JID) bool {
+// wasNotified reports whether the broadcast has already notified an address that got
+// directed presence.
+func (r *Router) wasNotified(s *session.Session, ro *Roster, to jid.JID) bool {
 	if to.BareString() != s.BareJID() && !ro.Subscribed(to.BareString()) {
 		return false
 	}
@@ -93,8 +95,8 @@ func (r *Router) sendOne(t *session.Turn, to *session.Session, appendTo func([]b
 	t.PutBuf(b)
 }
 
-// toDirected sends a presence to the address that directed presence was sent to. It
-// returns the error of a route that does not take it.
+// toDirected sends a presence to an address that got directed presence. It returns the
+// error of a route that refuses it.
 func (r *Router) toDirected(t *session.Turn, from, to jid.JID, appendTo func([]byte, string) []byte) *stanza.ErrorReply {
 	if r.isRemote(to) {
 		return r.toRemote(t, from, to, appendTo)
@@ -111,19 +113,20 @@ func (r *Router) toDirected(t *session.Turn, from, to jid.JID, appendTo func([]b
 	return nil
 }
 
-// directed handles presence to somebody in particular (RFC 6121 section 4.6):
-// it is delivered, and remembered, so that they learn when the sender goes. For a
-// sender of another server, that server remembers it.
+// directed handles directed presence (RFC 6121 section 4.6,
+// https://www.rfc-editor.org/rfc/rfc6121#section-4.6): it is delivered, and its address is
+// remembered, to notify it when the sender becomes unavailable. A sender's own server does
+// this for a remote sender.
 func (r *Router) directed(t *session.Turn, from Sender, st *stanza.Stanza, remote bool) {
 	if !remote && st.To.Local() == "" {
-		return // the server itself has no use for anybody's presence
+		return // the server itself ignores presence
 	}
 	s := local(from)
 	if s == nil {
 		r.deliverDirected(t, from, st)
 		return
 	}
-	// Under the lock: after it is gone a resource is remembered by nobody.
+	// Under the lock, because no addresses must be added after the resource has left.
 	mu := r.lockPresence(s.BareJID())
 	defer mu.Unlock()
 	if !s.Bound() {
@@ -147,9 +150,10 @@ func (r *Router) deliverDirected(t *session.Turn, from Sender, st *stanza.Stanza
 	}
 }
 
-// Left announces that a resource is gone without having said so (RFC 6121
-// section 4.5.2): to its subscribers, its account's other resources and
-// everybody it sent directed presence to. It implements session.Router.
+// OnUnavailable announces that a resource has left without sending unavailable presence
+// (RFC 6121 section 4.5.2, https://www.rfc-editor.org/rfc/rfc6121#section-4.5.2): to its
+// subscribers, its account's other resources and everyone it sent directed presence to. It
+// implements session.Router.
 func (r *Router) OnUnavailable(t *session.Turn, s *session.Session) bool {
 	ro := &Roster{}
 	if s.Available() {
@@ -168,15 +172,14 @@ func (r *Router) OnUnavailable(t *session.Turn, s *session.Session) bool {
 	return true
 }
 
-// left tells everybody that a resource is gone, and ro's subscribers if it was
-// available.
+// left announces that a resource has left, to ro's subscribers too if it was available.
 func (r *Router) left(t *session.Turn, s *session.Session, ro *Roster) {
 	bc := broadcast{s: s, ro: ro, leaving: true, left: true}
 	r.unsetPresence(&bc)
 	r.broadcast(t, &bc)
 }
 
-// hasLeft is called when everybody knows that a resource is unavailable.
+// hasLeft is called when everyone has been notified that a resource is unavailable.
 func (r *Router) hasLeft(t *session.Turn, bc *broadcast) {
 	if !bc.left {
 		return

@@ -6,8 +6,9 @@ import (
 	"roost/stanza"
 )
 
-// message delivers a message (RFC 6121 section 8.5), and has the extensions see
-// what has come of it.
+// message delivers a message (RFC 6121 section 8.5,
+// https://www.rfc-editor.org/rfc/rfc6121#section-8.5), and informs the extensions of the
+// outcome.
 func (r *Router) message(t *session.Turn, from Sender, st *stanza.Stanza, stage int, remote bool) (next int, need session.Work) {
 	if stage == len(r.stages.incoming) {
 		taken, handled := r.deliverMessage(t, from, st, remote)
@@ -19,7 +20,7 @@ func (r *Router) message(t *session.Turn, from Sender, st *stanza.Stanza, stage 
 	return r.runDelivered(t, from, st, stage)
 }
 
-// deliverMessage delivers a message and returns who took it, or reports that it was
+// deliverMessage delivers a message and returns who received it, or reports that it was
 // refused or ignored.
 func (r *Router) deliverMessage(t *session.Turn, from Sender, st *stanza.Stanza, remote bool) (taken Taken, handled bool) {
 	if remote {
@@ -27,13 +28,13 @@ func (r *Router) deliverMessage(t *session.Turn, from Sender, st *stanza.Stanza,
 	}
 	bare, isAccount := target(from, st)
 	if !isAccount {
-		// Nobody reads messages to the server itself.
+		// The server itself has no use for messages.
 		r.refuse(t, from, st)
 		return NotTaken, true
 	}
 	if st.HasTo && st.To.IsFull() {
-		// RFC 6121 section 8.5.3.1: a resource that matches gets it, whatever
-		// its priority and whether it is available or not.
+		// RFC 6121 section 8.5.3.1: a matching resource gets it, whatever its priority and
+		// whether it is available or not.
 		if to := r.resource(st.To); to != nil && r.forward(t, from, to, st) {
 			return TakenByOne, false
 		}
@@ -47,20 +48,21 @@ func (r *Router) deliverMessage(t *session.Turn, from Sender, st *stanza.Stanza,
 	return r.messageToBare(t, from, st, bare)
 }
 
-// refuse returns an error for a message that nobody gets, unless it is a headline.
+// refuse sends an error for a message that was not delivered, unless it is a headline.
 func (r *Router) refuse(t *session.Turn, from Sender, st *stanza.Stanza) {
 	if st.Type != stanza.Headline {
 		r.Reply(t, from, st, stanza.ServiceUnavailable)
 	}
 }
 
-// messageToBare delivers a message to the resources of an account (RFC 6121
-// section 8.5.2).
+// messageToBare delivers a message to the resources of an account (RFC 6121 section 8.5.2,
+// https://www.rfc-editor.org/rfc/rfc6121#section-8.5.2).
 func (r *Router) messageToBare(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID) (taken Taken, handled bool) {
 	switch st.Type {
 	case stanza.Groupchat:
-		// "the server MUST NOT deliver the stanza to any of the available
-		// resources but instead MUST return a stanza error".
+		// "the server MUST NOT deliver the stanza to any of the available resources but
+		// instead MUST return a stanza error"
+		// (https://www.rfc-editor.org/rfc/rfc6121#section-8.5.2.1.1).
 		r.Reply(t, from, st, stanza.ServiceUnavailable)
 		return NotTaken, true
 	case stanza.Error:
@@ -69,10 +71,11 @@ func (r *Router) messageToBare(t *session.Turn, from Sender, st *stanza.Stanza, 
 	return r.deliver(t, from, st, bare.String()), false
 }
 
-// deliver sends a message to the available resources of an account that have a
-// non-negative priority, all or only those with the highest, and returns
-// whether they took it. RFC 6121 section 8.5.2.1.1: "the server MUST NOT deliver
-// the stanza to any available resource with a negative priority".
+// deliver sends a message to the available resources of an account that have a non-negative
+// priority, either all or only those with the highest, and reports whether they took it.
+// RFC 6121 section 8.5.2.1.1 (https://www.rfc-editor.org/rfc/rfc6121#section-8.5.2.1.1):
+// "the server MUST NOT deliver the stanza to any available resource with a negative
+// priority".
 func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare string) Taken {
 	least := r.leastPriority(bare, st)
 	var b []byte
@@ -94,7 +97,7 @@ func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare s
 	return taken
 }
 
-// leastPriority is the lowest priority of the resources that get a message to the
+// leastPriority returns the lowest priority of the resources that get a message to the
 // account.
 func (r *Router) leastPriority(account string, st *stanza.Stanza) int {
 	least := 0
@@ -106,21 +109,21 @@ func (r *Router) leastPriority(account string, st *stanza.Stanza) int {
 	return least
 }
 
-// Taken says who took a message that was delivered.
+// Taken says who received a message that was delivered.
 type Taken uint8
 
 // The values of Taken.
 const (
-	NotTaken     Taken = iota // no resource
+	NotTaken     Taken = iota // no one
 	TakenByOne                // the resource that it was addressed to
-	TakenByAll                // those resources of the account that get messages to it
+	TakenByAll                // the resources of the account that get messages to its bare JID
 	TakenByRoute              // a route to another domain
 
-	takenValues // the number of them
+	takenValues // the number of values
 )
 
-// Took reports whether s, a resource of the account that a message was for, is among
-// those that took it. The answer for TakenByAll depends on the priority that s has now.
+// Took reports whether s, a resource of the account that a message was for, is among those
+// that received it. For TakenByAll this depends on the current priority of s.
 func (r *Router) Took(s *session.Session, st *stanza.Stanza, taken Taken) bool {
 	switch taken {
 	case TakenByOne:

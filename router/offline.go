@@ -7,11 +7,11 @@ import (
 	"roost/store"
 )
 
-// offlinePending: messages may wait in the store for the resource's account. It is
+// offlinePending is set for a resource whose account may have stored messages. It is
 // cleared before they are read.
-var offlinePending = session.NewFlag("offline messages may wait")
+var offlinePending = session.NewFlag("offline messages may be stored")
 
-// offlineExtension keeps messages for accounts of which no resource takes them, and
+// offlineExtension stores messages to accounts that have no resource to take them, and
 // delivers them when one becomes available.
 func offlineExtension(r *Router) Extension {
 	x := Extension{
@@ -44,15 +44,15 @@ func offlineExtension(r *Router) Extension {
 	return x
 }
 
-// deliverOffline sends an account's waiting messages to one of its resources, in order
-// and with a delay stamp (XEP-0160, XEP-0203), and deletes them. It sends a
-// page at a time and goes on when the socket has taken it: a full mailbox never
-// fills an outbox. False means that the resource took none and will take none.
+// deliverOffline sends an account's stored messages to one of its resources, in order and
+// with a delay stamp (XEP-0160, XEP-0203), and deletes them. It sends one page at a time
+// and continues when the client has read it: a full mailbox never fills an outbox. It
+// returns false if the resource took none and will take none.
 func (r *Router) deliverOffline(t *session.Turn, s *session.Session) bool {
 	offlinePending.Clear(s)
 	for {
-		if !NonNegative(s) { // XEP-0160 section 3: messages wait for such a resource
-			offlinePending.Set(s) // what is left waits until it comes back
+		if !NonNegative(s) { // XEP-0160 section 3: messages are not sent to such a resource
+			offlinePending.Set(s) // the remaining ones wait until it is back
 			return false
 		}
 		page := pageFull
@@ -61,7 +61,7 @@ func (r *Router) deliverOffline(t *session.Turn, s *session.Session) bool {
 			if page, err = r.deliverOfflinePage(t, s); err != nil {
 				r.cfg.Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
 				offlinePending.Set(s)
-				return true // not to the next one: it may have got them
+				return true // do not try the next resource: this one may have got them
 			}
 		}
 		switch page {
@@ -78,11 +78,11 @@ func (r *Router) deliverOffline(t *session.Turn, s *session.Session) bool {
 	}
 }
 
-// deliverOfflineSoon is deliverOffline on a turn that may not write: messages that were delivered
-// are deleted. Where there are none, which is most often, there is nothing to
-// write, and the session need not wait for those who do.
+// deliverOfflineSoon is deliverOffline for a turn that may not write, as is required to
+// delete delivered messages. Usually there are none, so there is nothing to write, and the
+// session need not wait for a writer.
 func (r *Router) deliverOfflineSoon(t *session.Turn, s *session.Session) {
-	t.Flush() // what was queued for others does not wait for the store
+	t.Flush() // do not delay what is queued for others
 	if t.MayWrite() {
 		r.deliverOffline(t, s)
 		return
@@ -99,8 +99,8 @@ func (r *Router) deliverOfflineSoon(t *session.Turn, s *session.Session) {
 	}
 }
 
-// offlineQuota is what may wait for one account. One sender may use a share of
-// it, rounded up, so that a flood from one account leaves room for others.
+// offlineQuota returns the limits for one account's messages. One sender may use a share of
+// them, rounded up, so that a flood from one account leaves space for others.
 func (r *Router) offlineQuota() store.OfflineQuota {
 	messages, bytes, share := r.cfg.MaxOffline, r.cfg.OfflineBytes, r.cfg.OfflineShare
 	return store.OfflineQuota{
@@ -111,18 +111,18 @@ func (r *Router) offlineQuota() store.OfflineQuota {
 	}
 }
 
-// page is how the sending of a page of messages has ended.
+// page is the result of sending a page of messages.
 type page uint8
 
 const (
 	pageLast    page = iota // there are no more
 	pageMore                // there are more
 	pageFull                // there are more, and the client has to read first
-	pageRefused             // the session takes nothing any more
+	pageRefused             // the session takes no more
 )
 
-// deliverOfflinePage sends one page. The roster lock keeps two resources that become
-// available together from sending the same messages.
+// deliverOfflinePage sends one page. The roster lock prevents two resources that become
+// available together from being sent the same messages.
 func (r *Router) deliverOfflinePage(t *session.Turn, s *session.Session) (page, error) {
 	owner := s.JID().Bare()
 	unlock := r.lockRosters(owner)
@@ -164,16 +164,16 @@ func (r *Router) deliverOfflinePage(t *session.Turn, s *session.Session) (page, 
 	if sent == 0 {
 		return end, nil
 	}
-	// First to the socket: what is deleted shall be lost with this process no more,
-	// and what others have queued in this turn's name shall not wait for a disk.
+	// Flush before deleting, so that a crash cannot lose messages, and so that what this
+	// turn has queued for others does not wait for the disk.
 	t.Flush()
 	r.undeleted.delete(owner, sent)
 	return end, nil
 }
 
-// deliverStored is called after a message was stored. A resource that becomes
-// available later learns that there is one; a resource that became available
-// meanwhile has looked for messages before this one was there.
+// deliverStored is called after a message was stored. A resource that becomes available
+// later will look for messages. A resource that became available in the meantime looked
+// before this one was stored.
 func (r *Router) deliverStored(t *session.Turn, owner jid.JID) {
 	for s := range r.Recipients(owner.String(), everyone) {
 		offlinePending.Set(s)

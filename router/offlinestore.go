@@ -9,7 +9,8 @@ import (
 	"roost/store"
 )
 
-// offlineDelivered stores a message that no resource took (RFC 6121 section 8.5.2.2).
+// offlineDelivered stores a message that no resource took (RFC 6121 section 8.5.2.2,
+// https://www.rfc-editor.org/rfc/rfc6121#section-8.5.2.2).
 func (r *Router) offlineDelivered(t *session.Turn, from Sender, to jid.JID, st *stanza.Stanza, taken Taken) session.Work {
 	switch {
 	case taken != NotTaken || st.Type == stanza.Headline || !storable(st):
@@ -21,9 +22,8 @@ func (r *Router) offlineDelivered(t *session.Turn, from Sender, to jid.JID, st *
 	return session.Done
 }
 
-// storable reports whether a message is worth keeping for later: one with a
-// body, or with anything else that is more than a passing chat state (XEP-0160,
-// XEP-0085).
+// storable reports whether a message is worth storing: it has a body, or any other content
+// than a transient chat state (XEP-0160, XEP-0085).
 func storable(st *stanza.Stanza) bool {
 	if st.Root.Child("urn:xmpp:hints", "no-store").OK() {
 		return false
@@ -42,9 +42,10 @@ func storable(st *stanza.Stanza) bool {
 	return false
 }
 
-// storeOffline stores a message for an account that no resource of took it. An account
-// that does not exist is treated like one that does: RFC 6120 section 13.10.2,
-// a stranger does not learn which accounts exist.
+// storeOffline stores a message that none of an account's resources took. An account that
+// does not exist is treated like one that does, so that the sender cannot find out which
+// accounts exist (RFC 6120 section 13.10.2,
+// https://www.rfc-editor.org/rfc/rfc6120#section-13.10.2).
 func (r *Router) storeOffline(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID) {
 	if r.cfg.MaxOffline < 0 {
 		r.Reply(t, from, st, stanza.ServiceUnavailable)
@@ -60,15 +61,15 @@ func (r *Router) storeOffline(t *session.Turn, from Sender, st *stanza.Stanza, b
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrQuota):
 		r.replyNotStored(t, from, st, bare, err)
 	default:
-		r.fault(t, from, st, "message could not be kept", err)
+		r.fault(t, from, st, "message could not be stored", err)
 	}
 }
 
-// replyNotStored replies to a message for which there is no space, or no account. RFC 6121
-// section 8.1: "a server SHOULD return an error if the originating entity is in
-// the user's roster (when the error would reveal whether the user's account
-// exists)"; for anybody else both are silence, after the same one call of the store
-// as for a message that is kept.
+// replyNotStored replies to a message for which there is no space or no account. RFC 6121
+// section 8.1 (https://www.rfc-editor.org/rfc/rfc6121#section-8.1): "a server SHOULD return
+// an error if the originating entity is in the user's roster (when the error would reveal
+// whether the user's account exists)". Other senders get no reply in either case, after the
+// same single call of the store as for a message that is stored.
 func (r *Router) replyNotStored(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID, err error) {
 	if errors.Is(err, store.ErrContactQuota) || bare.String() == bareOf(from) {
 		r.Reply(t, from, st, stanza.ServiceUnavailable)

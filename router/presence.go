@@ -10,7 +10,8 @@ import (
 func (r *Router) presence(t *session.Turn, from Sender, st *stanza.Stanza, remote bool) session.Work {
 	switch {
 	case st.Type == stanza.UnknownType:
-		// RFC 6121 section 4.7.1: an unknown type is <bad-request/>.
+		// RFC 6121 section 4.7.1 (https://www.rfc-editor.org/rfc/rfc6121#section-4.7.1): an
+		// unknown type is <bad-request/>.
 		r.Reply(t, from, st, stanza.BadRequest)
 		return session.Done
 	case st.Type.IsSubscription():
@@ -30,12 +31,12 @@ func (r *Router) presence(t *session.Turn, from Sender, st *stanza.Stanza, remot
 	return r.ownPresence(t, from, st)
 }
 
-// ownPresence handles broadcast presence, which only a resource of this server has.
+// ownPresence handles broadcast presence, which only resources of this server send here.
 func (r *Router) ownPresence(t *session.Turn, from Sender, st *stanza.Stanza) session.Work {
 	s := local(from)
 	switch {
 	case s == nil:
-		r.Reply(t, from, st, stanza.BadRequest.WithText("The address is missing."))
+		r.Reply(t, from, st, stanza.BadRequest.WithText("The stanza has no 'to' address."))
 		return session.Done
 	case st.Type == stanza.Unavailable:
 		return r.unavailable(t, s, st)
@@ -43,7 +44,7 @@ func (r *Router) ownPresence(t *session.Turn, from Sender, st *stanza.Stanza) se
 	return r.available(t, s, st)
 }
 
-// presenceError delivers an error to the resource that it is for, if any.
+// presenceError delivers an error to the resource that it is addressed to, if any.
 func (r *Router) presenceError(t *session.Turn, from Sender, st *stanza.Stanza) {
 	if st.HasTo && st.To.Resource() != "" {
 		if to := r.resource(st.To); to != nil {
@@ -52,17 +53,16 @@ func (r *Router) presenceError(t *session.Turn, from Sender, st *stanza.Stanza) 
 	}
 }
 
-// available handles broadcast presence without a type (RFC 6121 sections 4.2
-// and 4.4).
+// available handles broadcast presence without a type (RFC 6121 sections 4.2 and 4.4).
 func (r *Router) available(t *session.Turn, s *session.Session, st *stanza.Stanza) session.Work {
 	priority, ok := st.Priority()
 	if !ok {
-		r.Reply(t, s, st, stanza.BadRequest.WithText("The priority is not a number from -128 to 127."))
+		r.Reply(t, s, st, stanza.BadRequest.WithText("The priority must be an integer from -128 to 127."))
 		return session.Done
 	}
 	initial := !s.Available()
-	// XEP-0160: messages wait for a resource with a non-negative priority.
-	mail := priority >= 0 && (initial || s.Priority() < 0)
+	// XEP-0160: messages are stored until a resource has a non-negative priority.
+	nonNegative := priority >= 0 && (initial || s.Priority() < 0)
 	ro, need, err := r.tryOwnRoster(t, s)
 	switch {
 	case need != session.Done:
@@ -71,18 +71,18 @@ func (r *Router) available(t *session.Turn, s *session.Session, st *stanza.Stanz
 		r.fault(t, s, st, "roster could not be read", err)
 		return session.Done
 	}
-	bc := broadcast{s: s, ro: ro, id: st.ID, initial: initial, mail: mail}
+	bc := broadcast{s: s, ro: ro, id: st.ID, initial: initial, nonNegative: nonNegative}
 	if r.setPresence(t, &bc, st, priority) {
 		r.broadcast(t, &bc)
 	}
 	return session.Done
 }
 
-// setPresence makes a resource available; false: it was replaced meanwhile, and
-// that was announced.
+// setPresence makes a resource available. It returns false if the resource was replaced in
+// the meantime, which was announced then.
 func (r *Router) setPresence(t *session.Turn, bc *broadcast, st *stanza.Stanza, priority int8) bool {
-	// Without its id, which differs from one client to the next: the bytes are shared
-	// by all sessions that sent the same.
+	// Without its id, which differs between clients: the bytes are shared by all sessions
+	// that sent the same presence.
 	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{DropID: true, DropTo: true})
 	bc.p = r.sessions.SharePresence(b)
 	t.PutBuf(b)
@@ -97,21 +97,22 @@ func (r *Router) setPresence(t *session.Turn, bc *broadcast, st *stanza.Stanza, 
 	return true
 }
 
-// deliverPending gives a resource that became available what waits for it: the presence
-// of others, requests, messages.
+// deliverPending sends a resource that became available everything that is pending for it:
+// the presence of others, requests, messages.
 func (r *Router) deliverPending(t *session.Turn, bc *broadcast) {
 	s := bc.s
 	if bc.initial {
 		r.sendContactPresence(t, s, bc.ro)
 	}
-	if bc.initial || bc.mail {
-		r.runAvailable(t, s, Availability{Initial: bc.initial, NonNegative: bc.mail, Roster: bc.ro}, 0)
+	if bc.initial || bc.nonNegative {
+		r.runAvailable(t, s, Availability{Initial: bc.initial, NonNegative: bc.nonNegative, Roster: bc.ro}, 0)
 	}
 }
 
-// toAvailable sends a stanza to all available resources of an account, or to a bare JID
-// that a route leads to. RFC 6121 section 8.5.2.1.2: presence goes to those with a
-// negative priority too.
+// toAvailable sends a stanza to all available resources of an account, or to a remote bare
+// JID by a route. RFC 6121 section 8.5.2.1.2
+// (https://www.rfc-editor.org/rfc/rfc6121#section-8.5.2.1.2): presence also goes to
+// resources with a negative priority.
 func (r *Router) toAvailable(t *session.Turn, from, to jid.JID, appendTo func([]byte, string) []byte) {
 	to = to.Bare()
 	if r.isRemote(to) {
@@ -130,16 +131,15 @@ func (r *Router) toAvailable(t *session.Turn, from, to jid.JID, appendTo func([]
 	}
 }
 
-// toRemote sends a presence to an address that a route leads to.
+// toRemote sends a presence to a remote address by a route.
 func (r *Router) toRemote(t *session.Turn, from, to jid.JID, appendTo func([]byte, string) []byte) *stanza.ErrorReply {
 	b := appendTo(t.GetBuf(), to.String())
 	defer t.PutBuf(b)
 	return r.sendRemote(t, from, to, b)
 }
 
-// Bound reads what a resource that was bound will need when it becomes
-// available: the roster, and whether messages wait. It implements
-// session.Router.
+// OnBind reads what a bound resource will need when it becomes available: the roster, and
+// whether messages are stored. It implements session.Router.
 func (r *Router) OnBind(t *session.Turn, s *session.Session) bool {
 	known, ok := r.lookUp(s)
 	if !ok {
@@ -151,14 +151,15 @@ func (r *Router) OnBind(t *session.Turn, s *session.Session) bool {
 	return true
 }
 
-// lookUp reads what belongs to a resource's account; false: there is no such account.
+// lookUp reads the data of a resource's account. It returns false if there is no such
+// account.
 func (r *Router) lookUp(s *session.Session) (known Known, ok bool) {
 	owner := s.JID().Bare()
 	if ro, ok := r.cached(owner.String()); ok {
 		return known, !s.AuthenticatedBefore(ro.Generation)
 	}
-	// The session is in the table already: of a message that is kept from now
-	// on it will be told.
+	// The session is already in the table, so a message that is stored from now on sets its
+	// offlinePending.
 	seen := r.changesOf(owner.String()).Load()
 	state, err := r.cfg.Store.LoginState(r.ctx, owner)
 	if err != nil {
@@ -166,7 +167,7 @@ func (r *Router) lookUp(s *session.Session) (known Known, ok bool) {
 		return known, true
 	}
 	if state.Roster.Version == 0 || s.AuthenticatedBefore(state.Roster.Generation) {
-		return known, false // or it is another account by now
+		return known, false // or the name belongs to another account now
 	}
 	r.remember(owner, newRoster(state.Roster), seen)
 	return Known{Store: true, HasOffline: state.HasOffline}, true

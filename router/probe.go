@@ -6,7 +6,8 @@ import (
 	"roost/stanza"
 )
 
-// probe answers a presence probe that a client sent (RFC 6121 section 4.3.2).
+// probe replies to a presence probe (RFC 6121 section 4.3.2,
+// https://www.rfc-editor.org/rfc/rfc6121#section-4.3.2).
 func (r *Router) probe(t *session.Turn, from Sender, st *stanza.Stanza) session.Work {
 	if !st.HasTo || st.To.Local() == "" {
 		return session.Done
@@ -43,8 +44,8 @@ func (r *Router) probe(t *session.Turn, from Sender, st *stanza.Stanza) session.
 	return session.Done
 }
 
-// answerAvailable answers a probe with the presence of an account's resources, at the
-// pace of a client of ours; the connections of others have limits of their own.
+// answerAvailable replies to a probe with the presence of an account's resources. A local
+// client gets it as fast as it reads; remote senders have their own limits.
 func (r *Router) answerAvailable(t *session.Turn, from Sender, contact jid.JID) {
 	if s := local(from); s != nil {
 		r.sendPresenceOf(t, s, contact.BareString())
@@ -53,26 +54,26 @@ func (r *Router) answerAvailable(t *session.Turn, from Sender, contact jid.JID) 
 	r.eachPresence(t, contact, from.JID(), func(_ jid.JID, b []byte) { from.SendBytes(t, b) })
 }
 
-// refuseProbe answers a probe of an entity that may not see the contact's
-// presence: the same for a stranger and for an account that does not exist. RFC
-// 6121 section 4.3.2, rule 1: "the 'from' address MUST be the bare JID of the
-// contact, since specifying a full JID would constitute a presence leak".
+// refuseProbe replies to a probe by an entity that may not see the contact's presence; the
+// reply is the same if the account does not exist. RFC 6121 section 4.3.2, rule 1
+// (https://www.rfc-editor.org/rfc/rfc6121#section-4.3.2): "the 'from' address MUST be the
+// bare JID of the contact, since specifying a full JID would constitute a presence leak".
 func (r *Router) refuseProbe(t *session.Turn, from Sender, st *stanza.Stanza) {
 	answerProbe(t, from, st, stanza.Unsubscribed, st.To.BareString(), true)
 }
 
-// probeResource answers a probe to a full JID. RFC 6121 section 4.3.2: "the
-// server MUST NOT return presence information about any resource except the
-// resource specified by the 'to' address of the probe", and of that one "only
-// the fact that the resource is available".
+// probeResource replies to a probe to a full JID. RFC 6121 section 4.3.2
+// (https://www.rfc-editor.org/rfc/rfc6121#section-4.3.2): "the server MUST NOT return
+// presence information about any resource except the resource specified by the 'to' address
+// of the probe", and of that one "only the fact that the resource is available".
 func (r *Router) probeResource(t *session.Turn, from Sender, st *stanza.Stanza, subscribed bool) {
 	mu := r.lockPresence(st.To.BareString())
 	defer mu.Unlock()
 	x := r.resource(st.To)
 	switch {
 	case x != nil && x.Available() && subscribed:
-		// Section 4.3.2.1: an available resource's presence does not get the id of
-		// the probe. Its own, which it SHOULD have, is not kept: see setPresence.
+		// Section 4.3.2.1: an available resource's presence does not have the id of the
+		// probe. It SHOULD have its own id, which is not stored: see setPresence.
 		answerProbe(t, from, st, stanza.Available, x.FullJID(), false)
 	case x != nil && sentDirected(x, from):
 		answerProbe(t, from, st, stanza.Available, x.FullJID(), true)
@@ -83,11 +84,12 @@ func (r *Router) probeResource(t *session.Turn, from Sender, st *stanza.Stanza, 
 	}
 }
 
-// probeDirected answers a probe for the contact's resources that have sent
-// directed presence to the probing one, and reports whether there are any. RFC
-// 6121 section 4.6.6: without a subscription "the server MUST check if the user
-// has sent directed presence to the entity during its current session; if so,
-// the server SHOULD answer the probe with only mere presence".
+// probeDirected replies to a probe on behalf of the contact's resources that have sent
+// directed presence to the probing entity, and reports whether there are any. RFC 6121
+// section 4.6.6 (https://www.rfc-editor.org/rfc/rfc6121#section-4.6.6): without a
+// subscription "the server MUST check if the user has sent directed presence to the entity
+// during its current session; if so, the server SHOULD answer the probe with only mere
+// presence".
 func (r *Router) probeDirected(t *session.Turn, from Sender, st *stanza.Stanza) bool {
 	mu := r.lockPresence(st.To.BareString())
 	defer mu.Unlock()
@@ -101,15 +103,16 @@ func (r *Router) probeDirected(t *session.Turn, from Sender, st *stanza.Stanza) 
 	return found
 }
 
-// sentDirected reports whether a resource has sent directed presence to a sender, or
-// to all of its account.
+// sentDirected reports whether a resource has sent directed presence to a sender, or to the
+// sender's bare JID.
 func sentDirected(from *session.Session, to Sender) bool {
 	return sentTo(from, address(to)) || sentTo(from, bareOf(to))
 }
 
-// answerProbe sends presence without content. RFC 6121 section 4.3.2.1: without
-// an available resource or a subscription "the contact's server SHOULD mirror
-// the 'id' of the user's presence probe".
+// answerProbe sends presence without content. RFC 6121 section 4.3.2.1
+// (https://www.rfc-editor.org/rfc/rfc6121#section-4.3.2.1): without an available resource
+// or a subscription "the contact's server SHOULD mirror the 'id' of the user's presence
+// probe".
 func answerProbe(t *session.Turn, to Sender, st *stanza.Stanza, typ stanza.Type, of string, mirror bool) {
 	h := stanza.Head{Kind: stanza.Presence, Type: typ, From: of, To: bareOf(to)}
 	if mirror {
@@ -120,7 +123,7 @@ func answerProbe(t *session.Turn, to Sender, st *stanza.Stanza, typ stanza.Type,
 	t.PutBuf(b)
 }
 
-// sendLastActivity answers a probe with the time when the account was last available:
+// sendLastActivity replies to a probe with the time when the account was last available:
 // unavailable presence with a delay stamp (RFC 6121 section 4.3.2, rule 3).
 func (r *Router) sendLastActivity(t *session.Turn, from Sender, st *stanza.Stanza) {
 	of := st.To.Bare()
@@ -136,8 +139,8 @@ func (r *Router) sendLastActivity(t *session.Turn, from Sender, st *stanza.Stanz
 	t.PutBuf(b)
 }
 
-// unlessAvailable calls f unless the account has become available meanwhile: its
-// unavailable presence would come after the available one, and hide it.
+// unlessAvailable calls f unless the account has become available in the meantime: its
+// unavailable presence would arrive after the available one and override it.
 func (r *Router) unlessAvailable(of jid.JID, f func()) {
 	mu := r.lockPresence(of.String())
 	defer mu.Unlock()

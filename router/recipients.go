@@ -7,11 +7,12 @@ import (
 	"roost/session"
 )
 
-// Everything that is sent to an account's resources, or depends on which there are,
-// finds them here.
+// Everything that is sent to an account's resources, or depends on which ones exist, finds
+// them with these functions.
 
-// Recipients are the resources of an account that which is true for, in no order. A
-// resource that comes or goes meanwhile may be among them or not.
+// Recipients returns the resources of an account for which which returns true, in no
+// particular order. Resources that appear or leave during the iteration may be included or
+// not.
 func (r *Router) Recipients(account string, which func(*session.Session) bool) iter.Seq[*session.Session] {
 	return func(yield func(*session.Session) bool) {
 		for s := r.sessions.First(account); s != nil; s = s.Next() {
@@ -22,24 +23,24 @@ func (r *Router) Recipients(account string, which func(*session.Session) bool) i
 	}
 }
 
-// Connected is true for a resource that is bound and whose client knows it.
+// Connected is true for a resource that is bound and whose client has the bind result.
 func Connected(s *session.Session) bool { return s.Bound() }
 
 // Available is true for a connected resource that has sent presence.
 func Available(s *session.Session) bool { return s.Available() && s.Bound() }
 
-// NonNegative is true for an available resource that gets what is sent to the account
-// (RFC 6121 section 8.5.2.1.1).
+// NonNegative is true for an available resource that gets messages to its bare JID (RFC
+// 6121 section 8.5.2.1.1, https://www.rfc-editor.org/rfc/rfc6121#section-8.5.2.1.1).
 func NonNegative(s *session.Session) bool { return s.Available() && s.Priority() >= 0 && s.Bound() }
 
-// Interested is true for a connected resource that has requested the roster: it gets
-// roster pushes (RFC 6121 section 2.2).
+// Interested is true for a connected resource that has requested the roster: it gets roster
+// pushes (RFC 6121 section 2.2, https://www.rfc-editor.org/rfc/rfc6121#section-2.2).
 func Interested(s *session.Session) bool { return interested.Has(s) && s.Bound() }
 
-// everyone is true also for a resource that is just being bound, or was replaced.
+// everyone is true also for a resource that is being bound or was replaced.
 func everyone(*session.Session) bool { return true }
 
-// HasRecipients reports whether there are any.
+// HasRecipients reports whether Recipients would return any.
 func (r *Router) HasRecipients(account string, which func(*session.Session) bool) bool {
 	for range r.Recipients(account, which) {
 		return true
@@ -47,7 +48,7 @@ func (r *Router) HasRecipients(account string, which func(*session.Session) bool
 	return false
 }
 
-// resource is the connected resource with a full JID, nil if there is none.
+// resource returns the connected resource with a full JID, nil if there is none.
 func (r *Router) resource(full jid.JID) *session.Session {
 	return r.sessions.Find(full.BareString(), full.Resource())
 }

@@ -12,8 +12,8 @@ import (
 	"roost/store"
 )
 
-// Roster is an account's contact list as it is held in memory: an immutable
-// snapshot, sorted by address, shared by everybody who reads it.
+// Roster is an account's contact list in memory: an immutable, shared snapshot, sorted by
+// address.
 type Roster struct {
 	Version    int64
 	Generation int64              // of its owner's account
@@ -28,7 +28,7 @@ func newRoster(sr store.Roster) *Roster {
 	return r
 }
 
-// weight is about what the roster takes in memory, in bytes.
+// weight returns the approximate memory use of the roster, in bytes.
 func (r *Roster) weight() uint32 {
 	n := 200
 	for i := range r.Items {
@@ -44,7 +44,7 @@ func (r *Roster) weight() uint32 {
 	return uint32(n)
 }
 
-// sentBytes is the size of the roster as it is sent, at most.
+// sentBytes returns an upper limit of the roster's size in XML.
 func (r *Roster) sentBytes() int {
 	n := 0
 	for i := range r.Items {
@@ -53,9 +53,9 @@ func (r *Roster) sentBytes() int {
 	return n
 }
 
-// sentBytes is the size of an item as it is sent, at most: its markup, and text in
-// which some characters are escaped. Counted without that, a roster of short groups
-// would be twenty times larger than its limit.
+// sentBytes returns an upper limit of an item's size in XML: its markup, and its text with
+// some characters escaped. Without these, a roster of short groups could be twenty times
+// larger than its limit.
 func sentBytes(it *store.RosterItem) int {
 	const markup, group = 90, len("<group></group>")
 	n := markup + escapedLen(it.JID.String()) + escapedLen(it.Name)
@@ -65,7 +65,7 @@ func sentBytes(it *store.RosterItem) int {
 	return n
 }
 
-// escapedLen is the length of a text when it is escaped, at most.
+// escapedLen returns an upper limit of the length of a text after escaping.
 func escapedLen(s string) int {
 	n := len(s)
 	for i := range len(s) {
@@ -77,7 +77,7 @@ func escapedLen(s string) int {
 	return n
 }
 
-// itemBytes is what a client has written in an item.
+// itemBytes returns the size of what a client has written in an item.
 func itemBytes(it *store.RosterItem) int {
 	n := len(it.JID.String()) + len(it.Name)
 	for _, g := range it.Groups {
@@ -86,7 +86,7 @@ func itemBytes(it *store.RosterItem) int {
 	return n
 }
 
-// checkRosterLimits refuses an item that would make a roster too large.
+// checkRosterLimits returns an error if an item would make a roster too large.
 func (r *Router) checkRosterLimits(ro *Roster, item *store.RosterItem) error {
 	old, found := ro.Item(item.JID.String())
 	if !found && len(ro.Items) >= r.cfg.MaxRoster {
@@ -118,7 +118,7 @@ func (r *Roster) Item(contact string) (store.RosterItem, bool) {
 	return store.RosterItem{}, false
 }
 
-// Pending reports whether a contact's subscription request waits for an answer.
+// Pending reports whether a contact's subscription request is pending.
 func (r *Roster) Pending(contact string) bool {
 	_, ok := slices.BinarySearch(r.Requests, contact)
 	return ok
@@ -130,7 +130,7 @@ func (r *Roster) Subscribed(contact string) bool {
 	return ok && it.Subscription.HasFrom()
 }
 
-// after returns the roster as it is when an update was applied.
+// after returns the roster after an update was applied.
 func (r *Roster) after(u *store.RosterUpdate, version int64) *Roster {
 	n := &Roster{Version: version, Generation: r.Generation, Items: r.Items, Requests: r.Requests}
 	if u.Put != nil {
@@ -163,8 +163,8 @@ func (r *Roster) after(u *store.RosterUpdate, version int64) *Roster {
 	return n
 }
 
-// lockRosters takes the roster locks of one or two accounts, in the order of
-// their stripes, and returns the unlock. Only turns that may write may call it: the
+// lockRosters takes the roster locks of one or two accounts, in the order of their stripes,
+// and returns a function that unlocks them. Only turns that may write may call it: the
 // locks are held during commits.
 func (r *Router) lockRosters(a jid.JID, others ...jid.JID) (unlock func()) {
 	first := &r.rosterLocks[r.stripe(a.String())]
@@ -189,9 +189,8 @@ func (r *Router) lockRosters(a jid.JID, others ...jid.JID) (unlock func()) {
 // cached returns an account's roster if it is in memory.
 func (r *Router) cached(bare string) (*Roster, bool) { return r.rosters.GetIfPresent(bare) }
 
-// Roster is an account's roster, read from the store where it is not in memory.
-// Only workers may call it. Whoever holds no lock may get one that is about to
-// change.
+// Roster returns an account's roster, read from the store if it is not in memory. Only
+// workers may call it. Without the roster lock, the roster may change at any time.
 func (r *Router) Roster(owner jid.JID) (*Roster, error) {
 	if ro, ok := r.cached(owner.String()); ok {
 		return ro, nil
@@ -206,8 +205,8 @@ func (r *Router) Roster(owner jid.JID) (*Roster, error) {
 	return ro, nil
 }
 
-// tryRoster is Roster for a turn that may not wait for the store: where the roster is
-// not in memory it returns what the turn has to wait for. owner may be borrowed.
+// tryRoster is Roster for a turn that may not wait for the store: if the roster is not in
+// memory, it returns the work that the turn has to wait for. owner may be borrowed.
 func (r *Router) tryRoster(t *session.Turn, owner jid.JID) (ro *Roster, need session.Work, err error) {
 	if ro, ok := r.cached(owner.String()); ok {
 		return ro, session.Done, nil
@@ -227,7 +226,7 @@ func (r *Router) tryOwnRoster(t *session.Turn, s *session.Session) (ro *Roster, 
 	return ro, need, err
 }
 
-// cachedOwn is the roster of a session's own account, if it is in memory.
+// cachedOwn returns the roster of a session's own account, if it is in memory.
 func (r *Router) cachedOwn(s *session.Session) (*Roster, bool) {
 	ro, ok := r.cached(s.BareJID())
 	if !ok {
@@ -236,7 +235,7 @@ func (r *Router) cachedOwn(s *session.Session) (*Roster, bool) {
 	return own(s, ro), true
 }
 
-// ownRoster is the roster of a session's own account. Only workers may call it.
+// ownRoster returns the roster of a session's own account. Only workers may call it.
 func (r *Router) ownRoster(s *session.Session) (*Roster, error) {
 	ro, err := r.Roster(s.JID().Bare())
 	if err != nil {
@@ -245,9 +244,9 @@ func (r *Router) ownRoster(s *session.Session) (*Roster, error) {
 	return own(s, ro), nil
 }
 
-// own is a roster, or an empty one where it is that of an account which was created
-// after the session had authenticated: the session is that of a former account of
-// the same name, and ends soon.
+// own returns ro, or an empty roster if ro belongs to an account that was created after the
+// session authenticated: the session is that of a former account of the same name, and will
+// end soon.
 func own(s *session.Session, ro *Roster) *Roster {
 	if s.AuthenticatedBefore(ro.Generation) {
 		return &Roster{}
@@ -255,9 +254,9 @@ func own(s *session.Session, ro *Roster) *Roster {
 	return ro
 }
 
-// rosterToChange is the roster of a session's own account, on which a change is to be
-// based: the store refuses the change if the roster is another one by then. Only
-// turns that may write may call it.
+// rosterToChange returns the roster of a session's own account as the basis of a change:
+// the store refuses the change if the roster has changed by then. Only turns that may write
+// may call it.
 func (r *Router) rosterToChange(s *session.Session) (*Roster, error) {
 	ro, err := r.Roster(s.JID().Bare())
 	if err != nil {
@@ -269,17 +268,17 @@ func (r *Router) rosterToChange(s *session.Session) (*Roster, error) {
 	return ro, nil
 }
 
-// changesOf counts the changes of an account's roster, and of some others'.
+// changesOf counts the changes of an account's roster. Accounts share counters by hash.
 func (r *Router) changesOf(bare string) *atomic.Uint32 { return &r.changes[r.stripe(bare)] }
 
-// remember keeps a roster that was read after seen changes: one that has changed
-// meanwhile may be older than what is in memory. owner is kept too: a session's
-// own JID as it is, because a copy, which lives half a minute, would leave a hole
-// between those of sessions that live for days.
+// remember puts a roster in memory that was read after the change counter was seen. If it
+// has changed since, it may be older than the one in memory. owner is retained too: it is a
+// session's own JID rather than a copy, because a copy, which lives for half a minute,
+// would leave a hole between those of sessions that live for days.
 func (r *Router) remember(owner jid.JID, ro *Roster, seen uint32) {
 	if ro.Version == 0 {
-		// There is no such account. It may be made at any moment, by another
-		// process too.
+		// There is no such account. It may be created at any moment, also by another
+		// process.
 		return
 	}
 	mu := r.lockPresence(owner.String())
@@ -289,12 +288,11 @@ func (r *Router) remember(owner jid.JID, ro *Roster, seen uint32) {
 	}
 }
 
-// fitsCache reports whether a roster may be kept in memory. The cache evicts one that
-// is larger than the whole of it only some time later, and others before it.
+// fitsCache reports whether a roster may be kept in memory. The cache evicts a roster
+// larger than the entire cache only after some time, and others before it.
 func (r *Router) fitsCache(ro *Roster) bool { return int(ro.weight()) <= r.cfg.RosterCache }
 
-// publish makes a changed roster the one that everybody reads, or has it read anew
-// if it is nil.
+// publish replaces an account's roster in memory, or evicts it if ro is nil.
 func (r *Router) publish(owner string, ro *Roster) {
 	mu := r.lockPresence(owner)
 	defer mu.Unlock()
@@ -306,24 +304,24 @@ func (r *Router) publish(owner string, ro *Roster) {
 	}
 }
 
-// change is one account's side of a change of rosters.
+// change is one account's part of a roster change.
 type change struct {
-	update store.RosterUpdate
-	before *Roster
-	after  *Roster
-	item   store.RosterItem // as it is afterwards, for the push
-	gone   bool             // the item was removed
+	update  store.RosterUpdate
+	before  *Roster
+	after   *Roster
+	item    store.RosterItem // after the change, for the push
+	removed bool             // the item was removed
 }
 
-// isEmpty reports whether there is nothing to do.
+// isEmpty reports whether the change does nothing.
 func (c *change) isEmpty() bool {
 	u := &c.update
 	return u.Put == nil && u.Remove.IsZero() && u.AddRequest == nil && u.RemoveRequest.IsZero()
 }
 
-// apply makes changes durable and visible. The caller holds the roster locks of
-// all owners. A side with nothing to do is passed to the store too, unless there is
-// no such account: what the other side becomes was decided by both.
+// apply makes changes durable and visible. The caller holds the roster locks of all owners.
+// An empty change is passed to the store too, unless there is no such account, because the
+// other change was decided by both rosters.
 func (r *Router) apply(changes ...*change) error {
 	var updates []store.RosterUpdate
 	var done []*change
@@ -345,7 +343,7 @@ func (r *Router) apply(changes ...*change) error {
 	for i, c := range done {
 		switch {
 		case err != nil:
-			r.publish(c.update.Owner.String(), nil) // somebody else may have changed it: it is read anew
+			r.publish(c.update.Owner.String(), nil) // another process may have changed it: read it again
 		case !c.isEmpty():
 			c.after = c.before.after(&c.update, versions[i])
 			r.publish(c.update.Owner.String(), c.after)
@@ -354,15 +352,15 @@ func (r *Router) apply(changes ...*change) error {
 	return err
 }
 
-// maxTries is how often a change of rosters is tried.
+// maxTries is how often a roster change is attempted.
 const maxTries = 5
 
-// errContended refuses a change that others were always faster than.
-var errContended = stanza.ResourceConstraint.WithText("The roster is being changed by others; try again.")
+// errContended rejects a change that lost against others in every attempt.
+var errContended = stanza.ResourceConstraint.WithText("Others are changing the roster. Try again later.")
 
-// retry makes a change of rosters, which f reads, decides on and applies. Another
-// process may have changed or deleted meanwhile what f has read: then nothing has
-// happened, and f begins anew.
+// retry makes a roster change: f reads rosters, decides on the change and applies it. If
+// another process has changed or deleted in the meantime what f has read, nothing was
+// changed, and f is called again.
 func retry(f func() error) (err error) {
 	for range maxTries {
 		err = f()
@@ -376,8 +374,7 @@ func retry(f func() error) (err error) {
 	return errContended
 }
 
-// ownerGone reports whether one of the accounts whose rosters were to be changed has
-// been deleted.
+// ownerGone reports whether an account whose roster was to be changed was deleted.
 func ownerGone(err error) bool {
 	var e *store.RosterError
 	return errors.As(err, &e) && errors.Is(err, store.ErrNotFound)

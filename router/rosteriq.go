@@ -16,8 +16,9 @@ import (
 
 const nsRoster = "jabber:iq:roster"
 
-// Limits of one roster item, in bytes; RFC 6121 section 2.3.3 asks for an error
-// past what the server takes.
+// Limits of one roster item, in bytes. RFC 6121 section 2.3.3
+// (https://www.rfc-editor.org/rfc/rfc6121#section-2.3.3) requires an error if an item
+// exceeds the server's limits.
 const (
 	maxName   = 1023
 	maxGroup  = 1023
@@ -25,11 +26,10 @@ const (
 	maxItem   = 8 << 10 // name and groups together
 )
 
-// interested: the resource has requested the roster.
+// interested is set for a resource that has requested the roster.
 var interested = session.NewFlag("the roster was requested")
 
-// rosterExtension is what RFC 6121 adds to the stream features, and the handler
-// of rosters.
+// rosterExtension adds the stream features of RFC 6121 and the handler of rosters.
 func rosterExtension(r *Router) Extension {
 	return Extension{
 		Name:   "roster",
@@ -53,20 +53,21 @@ func rosterExtension(r *Router) Extension {
 			{Space: nsRoster, Local: "query", Methods: Get, Targets: ToSelf, Blocking: true, Handle: r.rosterGet, Inline: r.rosterGetInline},
 			{Space: nsRoster, Local: "query", Methods: Set, Targets: ToSelf, Blocking: true, Handle: r.rosterSet},
 			{Space: nsRoster, Local: "query", Methods: Get | Set, Targets: ToAccount, Handle: func(rq *Request) {
-				// RFC 6121 section 2.3.3: "if the sender of the roster set is
-				// not authorized to update the roster", <forbidden/>.
+				// RFC 6121 section 2.3.3
+				// (https://www.rfc-editor.org/rfc/rfc6121#section-2.3.3): "if the sender of
+				// the roster set is not authorized to update the roster", <forbidden/>.
 				rq.Error(stanza.Forbidden)
 			}},
 		},
 	}
 }
 
-// rosterGetTries is how often a roster is read for a client that asks for it while
-// it changes.
+// rosterGetTries is how often a roster is read for a client that requests it while it
+// changes.
 const rosterGetTries = 100
 
-// rosterGet sends the roster, or what changed in it (RFC 6121 sections 2.1.4
-// and 2.6), and makes the resource interested.
+// rosterGet sends the roster, or what has changed in it (RFC 6121 sections 2.1.4 and 2.6),
+// and makes the resource interested.
 func (r *Router) rosterGet(rq *Request) {
 	owner := rq.Account()
 	for range rosterGetTries {
@@ -81,12 +82,12 @@ func (r *Router) rosterGet(rq *Request) {
 			return
 		}
 	}
-	rq.Error(stanza.ResourceConstraint.WithText("The roster changes too fast."))
+	rq.Error(stanza.ResourceConstraint.WithText("The roster is changing too fast. Try again later."))
 }
 
-// sendCurrent sends what was read of a roster and makes the resource interested,
-// unless the roster has changed since: what changes from now on is pushed. ends says
-// where each stanza of b ends, nil: it is one.
+// sendCurrent sends what was read of a roster and makes the resource interested, unless the
+// roster has changed since it was read: later changes are pushed. ends has the end of each
+// stanza in b; nil means that b is one stanza.
 func (r *Router) sendCurrent(rq *Request, b []byte, ends []int, seen uint32) bool {
 	owner := rq.Account().String()
 	mu := r.lockPresence(owner)
@@ -104,8 +105,8 @@ func (r *Router) sendCurrent(rq *Request, b []byte, ends []int, seen uint32) boo
 	return true
 }
 
-// rosterGetInline is rosterGet for what needs no store: a roster that is in
-// memory, all of it or unchanged.
+// rosterGetInline is rosterGet for requests that do not need the store: for a complete or
+// unchanged roster in memory.
 func (r *Router) rosterGetInline(rq *Request) bool {
 	owner := rq.Account().String()
 	seen := r.changesOf(owner).Load()
@@ -122,9 +123,10 @@ func (r *Router) rosterGetInline(rq *Request) bool {
 	return false
 }
 
-// appendRoster appends the whole roster. RFC 6121 section 2.6.3: "Even if the client
-// has not included the 'ver' attribute in its roster gets or sets, the server
-// SHOULD include the 'ver' attribute on all roster pushes and results".
+// appendRoster appends the whole roster. RFC 6121 section 2.6.3
+// (https://www.rfc-editor.org/rfc/rfc6121#section-2.6.3): "Even if the client has not
+// included the 'ver' attribute in its roster gets or sets, the server SHOULD include the
+// 'ver' attribute on all roster pushes and results".
 func appendRoster(rq *Request, ro *Roster) []byte {
 	b := stanza.AppendResultStart(rq.Turn.GetBuf(), rq.Stanza, address(rq.From))
 	b = append(b, "<query xmlns='"+nsRoster+"'"...)
@@ -142,17 +144,18 @@ func appendVer(b []byte, version int64) []byte {
 	return append(b, '\'')
 }
 
-// fewChanges is the size of changes that are sent as such to a client with an older
-// version, in bytes, though the whole roster may be smaller.
+// fewChanges is the size, in bytes, up to which changes are sent to a client with an older
+// version, even if the whole roster is smaller.
 const fewChanges = 4 << 10
 
-// pushMarkup is the size of a roster push without its item and addressee, at most.
+// pushMarkup is an upper limit of the size of a roster push without its item and addressee.
 const pushMarkup = 160
 
-// appendRosterOrChanges appends, for a client that has an older version, an empty
-// result and then the changes as pushes, where those are known and smaller than
-// the whole: RFC 6121 section 2.6.3 leaves it to the server. Otherwise it appends
-// the roster. ends says where each stanza ends; nil: there is one.
+// appendRosterOrChanges appends, for a client that has an older version, an empty result
+// and then the changes as pushes, if those are known and smaller than the whole roster; RFC
+// 6121 section 2.6.3 (https://www.rfc-editor.org/rfc/rfc6121#section-2.6.3) leaves the
+// choice to the server. Otherwise it appends the roster. ends has the end of each stanza;
+// nil means that there is one.
 func (r *Router) appendRosterOrChanges(rq *Request, owner jid.JID, ro *Roster) (b []byte, ends []int) {
 	ver := rq.Payload().Attr("ver")
 	since, err := strconv.ParseInt(string(ver), 10, 64)
@@ -171,13 +174,13 @@ func (r *Router) appendRosterOrChanges(rq *Request, owner jid.JID, ro *Roster) (
 		}
 	}
 	if size > limit {
-		return appendRoster(rq, ro), nil // before the store is asked
+		return appendRoster(rq, ro), nil // before reading from the store
 	}
 	changes, current, ok, err := r.cfg.Store.RosterChanges(r.ctx, owner, since)
 	if err != nil || !ok || current != ro.Version || size+push*removed(changes) > limit {
 		return appendRoster(rq, ro), nil
 	}
-	// One write, as the whole roster is one, and no larger.
+	// Sent as one write, like the whole roster, and no larger.
 	b = rq.appendEmpty()
 	ends = append(make([]int, 0, 1+len(changes)), len(b))
 	for i := range changes {
@@ -188,7 +191,7 @@ func (r *Router) appendRosterOrChanges(rq *Request, owner jid.JID, ro *Roster) (
 	return b, ends
 }
 
-// removed is how many of the changes are items that were removed.
+// removed returns the number of changes that removed an item.
 func removed(changes []store.RosterChange) (n int) {
 	for i := range changes {
 		if changes[i].Removed {
@@ -198,7 +201,7 @@ func removed(changes []store.RosterChange) (n int) {
 	return n
 }
 
-// appendItem appends one item as clients see it.
+// appendItem appends one item as it is sent to clients.
 func appendItem(b []byte, it *store.RosterItem, removed bool) []byte {
 	b = append(b, "<item jid='"...)
 	b = parser.AppendEscaped(b, it.JID.String())
@@ -229,8 +232,8 @@ func appendItem(b []byte, it *store.RosterItem, removed bool) []byte {
 	return append(b, "</item>"...)
 }
 
-// pushID makes the ids of roster pushes unique: a random part for this process
-// and a number.
+// pushID makes the ids of roster pushes unique: a random part for this process and a
+// number.
 var pushID struct {
 	prefix string
 	n      atomic.Uint64
@@ -255,13 +258,13 @@ func appendPush(b []byte, to string, it *store.RosterItem, removed bool, version
 	return append(b, "</query></iq>"...)
 }
 
-// push tells an account's interested resources of a changed item (RFC 6121
-// section 2.1.6). The caller holds the roster lock, which keeps pushes in the
-// order of versions.
+// push sends a changed item to an account's interested resources (RFC 6121 section 2.1.6,
+// https://www.rfc-editor.org/rfc/rfc6121#section-2.1.6). The caller holds the roster lock,
+// which keeps pushes in the order of versions.
 func (r *Router) push(t *session.Turn, owner string, c *change) {
 	it := &c.item
 	for s := range r.Recipients(owner, Interested) {
-		b := appendPush(t.GetBuf(), s.FullJID(), it, c.gone, c.after.Version)
+		b := appendPush(t.GetBuf(), s.FullJID(), it, c.removed, c.after.Version)
 		s.SendBytes(t, b)
 		t.PutBuf(b)
 	}
@@ -275,7 +278,7 @@ func (r *Router) rosterSet(rq *Request) {
 		return
 	}
 	if item.JID.BareString() == rq.Session.BareJID() {
-		rq.Error(stanza.NotAllowed.WithText("An account is not its own contact."))
+		rq.Error(stanza.NotAllowed.WithText("An account cannot be its own contact."))
 		return
 	}
 	if remove {
@@ -308,17 +311,18 @@ func (r *Router) putItem(s *session.Session, item store.RosterItem) (*change, er
 		return nil, err
 	}
 	old, _ := ro.Item(item.JID.String())
-	// RFC 6121 section 2.1.2: subscription, ask and approved are the server's.
+	// RFC 6121 section 2.1.2 (https://www.rfc-editor.org/rfc/rfc6121#section-2.1.2): only
+	// the server sets subscription, ask and approved.
 	item.Subscription, item.Ask, item.Approved = old.Subscription, old.Ask, old.Approved
 	c := &change{before: ro, item: item, update: store.RosterUpdate{Owner: s.JID().Bare(), Put: &item}}
 	return c, r.apply(c)
 }
 
-// parseItem reads the one item of a roster set.
+// parseItem reads the only item of a roster set.
 func parseItem(query parser.Element) (item store.RosterItem, remove bool, e *stanza.ErrorReply) {
 	el := query.First()
-	// RFC 6121 section 2.3.3: "The <query/> element contains more than one
-	// <item/> child element": <bad-request/>.
+	// RFC 6121 section 2.3.3 (https://www.rfc-editor.org/rfc/rfc6121#section-2.3.3): "The
+	// <query/> element contains more than one <item/> child element": <bad-request/>.
 	if !el.Is(nsRoster, "item") || el.Next().OK() {
 		return item, false, stanza.BadRequest
 	}

@@ -1,24 +1,24 @@
-// Package router decides who gets a stanza (RFC 6120 section 10, RFC 6121
-// section 8): it keeps rosters and subscriptions, broadcasts presence, delivers
-// messages or keeps them for later, and has the hooks that extensions hang on.
+// Package router decides who receives a stanza (RFC 6120 section 10,
+// https://www.rfc-editor.org/rfc/rfc6120#section-10; RFC 6121 section 8,
+// https://www.rfc-editor.org/rfc/rfc6121#section-8): it manages rosters and subscriptions,
+// broadcasts presence, delivers or stores messages, and calls the extensions.
 //
 // # What may block
 //
-// Stanzas come in on the goroutine of a loop, which must never wait. A function
-// that needs the store checks Turn.MayBlock or Turn.MayWrite first, and returns what
-// it has to wait for before anything has happened; the session then calls again, on
-// a worker of that kind and with the stage that was reached.
+// Stanzas are received on the goroutine of a loop, which must never block. A function that
+// needs the store first checks Turn.MayBlock or Turn.MayWrite, and if necessary returns the
+// work that it has to wait for before it has done anything. The session then calls the
+// router again, on a worker of that kind and with the stage that was reached.
 //
 // # Lock order
 //
-// An account's roster lock (one of rosterLocks) is taken by those who change its
-// roster, on turns that may write, and held until the change is in the store and
-// told. Nobody takes it to read: a client that logs in does not wait for a commit.
-// Within it, or alone, an account's presence lock (one of presenceLocks) is held for as
-// long as it takes to queue some stanzas. It makes changing a presence and telling
-// of it one step, and so it does a roster in memory and counting its changes. No
-// goroutine holds two presence locks; two roster locks are taken in the order of
-// their indexes.
+// An account's roster lock (one of rosterLocks) is taken to change its roster, on turns
+// that may write, and held until the change is in the store and announced. It is not taken
+// to read: a client that logs in does not wait for a commit. Within it, or alone, an
+// account's presence lock (one of presenceLocks) is held for as long as it takes to queue
+// some stanzas. It makes changing a presence and announcing the change one step, and
+// likewise replacing a roster in memory and counting its changes. No goroutine holds two
+// presence locks; two roster locks are taken in the order of their indexes.
 package router
 
 import (
@@ -37,26 +37,25 @@ import (
 	"roost/store"
 )
 
-// Config is what a Router needs. A zero value takes the default given, where one is
-// given.
+// Config configures a Router. A zero field means the default given for it, if any.
 type Config struct {
-	Domains      []string    // domainparts that are served, normalized
+	Domains      []string    // domainparts that the server serves, normalized
 	Store        store.Store // required
 	Extensions   []Extension
 	RosterCache  int          // memory for rosters, in bytes; default 8 MiB
 	MaxRoster    int          // items of one roster; default 5,000
-	RosterBytes  int          // bytes of one roster as it is sent; default 2 MiB
+	RosterBytes  int          // size of one roster in XML, in bytes; default 2 MiB
 	MaxRequests  int          // pending inbound subscription requests of one account; default 500
 	MaxDirected  int          // addresses that one resource may send directed presence to; default 1,000
-	MaxOffline   int          // messages kept for one account; default 1,000; below 0: none are kept
-	OfflineBytes int64        // bytes of the messages kept for one account; default 8 MiB
+	MaxOffline   int          // messages stored for one account; default 1,000; negative: none are stored
+	OfflineBytes int64        // size of the messages stored for one account, in bytes; default 8 MiB
 	OfflineShare int          // percent of MaxOffline and OfflineBytes that one sender may use; default 50
-	HighestOnly  bool         // a message to a bare JID goes to the highest priority only, not to all
-	PageBytes    int          // offline messages are read and sent in pages of this size; default 64 KiB
+	HighestOnly  bool         // a message to a bare JID goes only to the resources with the highest priority, not to all
+	PageBytes    int          // size of the pages in which offline messages are read and sent, in bytes; default 64 KiB
 	Logger       *slog.Logger // nil discards
 }
 
-// WithDefaults returns c with the default in each field that is zero.
+// WithDefaults returns c with defaults for the fields that are zero.
 func (c Config) WithDefaults() Config {
 	set := func(v *int, def int) {
 		if *v == 0 {
@@ -83,7 +82,7 @@ func (c Config) WithDefaults() Config {
 // lockStripes is the number of locks of each kind: accounts share them by hash.
 const lockStripes = 1024
 
-// rosterIdle is how long a roster stays in memory after it was last used.
+// rosterIdle is how long a roster stays in memory after its last use.
 const rosterIdle = 30 * time.Second
 
 // Router routes the stanzas of all sessions of one Manager.
@@ -96,21 +95,21 @@ type Router struct {
 	seed          maphash.Seed
 	rosterLocks   [lockStripes]sync.Mutex
 	presenceLocks [lockStripes]sync.Mutex
-	changes       [lockStripes]atomic.Uint32 // changes of rosters; counted under the presence lock
+	changes       [lockStripes]atomic.Uint32 // counts changes of rosters; incremented under the presence lock
 	rosters       *otter.Cache[string, *Roster]
 	iqs           iqTable
 	exts          []Extension
 	stages        stages
 	features      []session.Feature // of extensions
-	routes        []Route           // of extensions, in the order in which they are asked
+	routes        []Route           // of extensions, in the order in which they are tried
 	lastActivity  lastActivity
 	events        accountEvents
 	undeleted     undeleted
-	directing     atomic.Int64 // resources that have sent directed presence
+	directing     atomic.Int64 // number of resources that have sent directed presence
 	started       time.Time
 }
 
-// New returns a router. Attach gives it the manager before the first stanza.
+// New returns a router. Call Attach before the first stanza.
 func New(cfg Config) *Router {
 	cfg = cfg.WithDefaults()
 	r := &Router{
@@ -129,7 +128,7 @@ func New(cfg Config) *Router {
 	r.rosters = otter.Must(&otter.Options[string, *Roster]{
 		MaximumWeight: uint64(cfg.RosterCache),
 		Weigher:       func(_ string, r *Roster) uint32 { return r.weight() },
-		// An idle client needs no roster: what a login brought in goes again.
+		// An idle client needs no roster, so what its login loaded is evicted.
 		ExpiryCalculator: otter.ExpiryAccessing[string, *Roster](rosterIdle),
 	})
 	r.register(rosterExtension(r))
@@ -141,42 +140,41 @@ func New(cfg Config) *Router {
 	return r
 }
 
-// Attach gives the router the sessions that it routes between.
+// Attach sets the manager of the sessions that the router routes between.
 func (r *Router) Attach(m *session.Manager) {
 	r.sessions = m
 	m.AddFeatures(r.features...)
 }
 
-// Flush writes to the store what is gathered to be written together, and deletes
-// what could not be deleted. The manager is closed before.
+// FlushPending writes pending last activity to the store, and deletes delivered messages
+// that could not be deleted before. Close the manager first.
 func (r *Router) FlushPending(ctx context.Context) {
 	r.lastActivity.write(ctx)
 	r.undeleted.retry(ctx)
 }
 
-// Close ends what the router does in the background. The manager is closed
-// before.
+// Close stops the router's background work. Close the manager first.
 func (r *Router) Close() {
 	r.cancel()
 	r.rosters.StopAllGoroutines()
 }
 
-// Sessions is the manager that finds sessions.
+// Sessions returns the manager that finds sessions.
 func (r *Router) Sessions() *session.Manager { return r.sessions }
 
-// Store is what outlives the sessions.
+// Store returns the store.
 func (r *Router) Store() store.Store { return r.cfg.Store }
 
-// Context is the context for calls of the store; it ends when the router does.
+// Context returns the context for calls of the store; it ends when the router does.
 func (r *Router) Context() context.Context { return r.ctx }
 
-// Logger is where extensions log.
+// Logger returns the logger for extensions.
 func (r *Router) Logger() *slog.Logger { return r.cfg.Logger }
 
 // Serves reports whether domain is one of this server's.
 func (r *Router) Serves(domain string) bool { return r.domains[domain] }
 
-// Started is when the router was made.
+// Started returns the time when the router was created.
 func (r *Router) Started() time.Time { return r.started }
 
 func (r *Router) stripe(bare string) uint64 { return maphash.String(r.seed, bare) % lockStripes }
@@ -193,12 +191,12 @@ func (r *Router) Stanza(t *session.Turn, s *session.Session, st *stanza.Stanza, 
 	return r.Route(t, s, st, stage)
 }
 
-// Route routes one stanza (RFC 6120 sections 10.3 and 10.4), from stage 0 on. Where it
-// has to wait for the store it returns what for, and how far it has come: it is to be
-// called again with that stage on a worker of that kind. A turn that may write is asked
-// for nothing more, except for keys, which are derived for clients only. Its stages are the functions
-// of extensions for incoming stanzas, the rules of the RFCs, and the functions for
-// what was delivered.
+// Route routes one stanza (RFC 6120 sections 10.3 and 10.4), starting at stage 0. If it has
+// to wait for the store, it returns the kind of work and the stage that it has reached, and
+// must be called again with that stage on a worker of that kind. On a turn that may write,
+// the only further work that it can request is deriving keys, which it requests for clients
+// only. Its stages are the extensions' functions for incoming stanzas, the rules of the
+// RFCs, and the extensions' functions for delivered messages.
 func (r *Router) Route(t *session.Turn, from Sender, st *stanza.Stanza, stage int) (next int, need session.Work) {
 	remote := st.HasTo && !r.Serves(st.To.Domain())
 	if remote && stage == 0 && !r.routable(from, st.To.Domain()) {
@@ -224,7 +222,7 @@ func (r *Router) Route(t *session.Turn, from Sender, st *stanza.Stanza, stage in
 	}
 }
 
-// workOf is what a stanza has to wait for after a verdict.
+// workOf returns the work that a stanza has to wait for after a verdict.
 func workOf(v Verdict) session.Work {
 	switch v {
 	case NeedsWorker:
@@ -235,7 +233,7 @@ func workOf(v Verdict) session.Work {
 	return session.Done
 }
 
-// Reply answers a stanza with an error, unless it must not be answered with one.
+// Reply replies to a stanza with an error, unless it must not get an error reply.
 func (r *Router) Reply(t *session.Turn, from Sender, st *stanza.Stanza, e *stanza.ErrorReply) {
 	if !st.CanError() {
 		return
@@ -245,7 +243,7 @@ func (r *Router) Reply(t *session.Turn, from Sender, st *stanza.Stanza, e *stanz
 	t.PutBuf(b)
 }
 
-// fault answers a stanza that the server could not handle, and logs why.
+// fault replies to a stanza that the server could not process, and logs why.
 func (r *Router) fault(t *session.Turn, from Sender, st *stanza.Stanza, doing string, err error) {
 	r.cfg.Logger.Error(doing, "jid", address(from), "err", err)
 	r.Reply(t, from, st, stanza.InternalServerError)

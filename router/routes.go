@@ -6,25 +6,25 @@ import (
 	"roost/stanza"
 )
 
-// Route leads to domains that this server does not serve: those of a component
-// (XEP-0114), or those of other servers. An extension registers it. What comes from
-// such a domain is routed by Router.Route, for a Sender with an address there.
+// Route leads to domains that this server does not serve: those of a component (XEP-0114)
+// or of other servers. An extension registers it. Stanzas from such a domain are routed
+// with Router.Route and a Sender that has an address there.
 //
-// All methods may be called from any goroutine, also while an account's presence is
-// locked. They must not wait, and must not call the router.
+// All methods may be called from any goroutine, also while an account's presence is locked.
+// They must not block, and must not call the router.
 type Route interface {
 	// Serves reports whether the route leads to a domain, which is normalized.
 	Serves(domain string) bool
 
-	// Send queues one stanza; b is copied, and is what a client would get: its
-	// namespace is jabber:client. An error, if not nil, means that the stanza was
-	// not taken, and is sent to the sender of the stanza. If delivery fails later, the
-	// route replies with an error stanza, by Router.Route.
+	// Send queues one stanza. b is copied, and is in the form in which a client would get
+	// it: its namespace is jabber:client. An error, if not nil, means that the route
+	// refused the stanza, and is sent to the stanza's sender. If delivery fails later, the
+	// route replies with an error stanza, using Router.Route.
 	Send(t *session.Turn, from, to jid.JID, b []byte) *stanza.ErrorReply
 }
 
-// routeIndex returns the index in r.routes of the first route that leads to a domain,
-// -1 if none does.
+// routeIndex returns the index in r.routes of the first route that leads to a domain, -1 if
+// there is none.
 func (r *Router) routeIndex(domain string) int {
 	for i, route := range r.routes {
 		if route.Serves(domain) {
@@ -34,9 +34,9 @@ func (r *Router) routeIndex(domain string) int {
 	return -1
 }
 
-// routable reports whether a stanza may go to a domain that is not served here. What
-// came by a route does not leave by the same one: this server is no relay between
-// other servers.
+// routable reports whether a stanza may go to a domain that this server does not serve. A
+// stanza that arrived by a route must not leave by the same one: this server does not relay
+// between other servers.
 func (r *Router) routable(from Sender, domain string) bool {
 	i := r.routeIndex(domain)
 	if i < 0 {
@@ -49,8 +49,8 @@ func (r *Router) routable(from Sender, domain string) bool {
 // isRemote reports whether an address can only be reached by a route.
 func (r *Router) isRemote(j jid.JID) bool { return len(r.routes) > 0 && !r.Serves(j.Domain()) }
 
-// sendRemote sends a stanza by a route, and returns the error that its sender is to be
-// sent, nil if it was taken.
+// sendRemote sends a stanza by a route. It returns the error for the stanza's sender, nil
+// if the route took it.
 func (r *Router) sendRemote(t *session.Turn, from, to jid.JID, b []byte) (e *stanza.ErrorReply) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -60,14 +60,15 @@ func (r *Router) sendRemote(t *session.Turn, from, to jid.JID, b []byte) (e *sta
 	}()
 	i := r.routeIndex(to.Domain())
 	if i < 0 {
-		// RFC 6120 section 10.4.3: no route is an error, never silence.
+		// RFC 6120 section 10.4.3 (https://www.rfc-editor.org/rfc/rfc6120#section-10.4.3):
+		// a missing route is an error, never ignored.
 		return stanza.RemoteServerNotFound
 	}
 	return r.routes[i].Send(t, from, to, b)
 }
 
-// forwardRemote is forward by a route. It sends an error where the stanza is not taken,
-// and then returns false.
+// forwardRemote forwards a stanza by a route. If the route refuses it, forwardRemote sends
+// the error and returns false.
 func (r *Router) forwardRemote(t *session.Turn, from Sender, st *stanza.Stanza) bool {
 	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: address(from)})
 	e := r.sendRemote(t, from.JID(), st.To, b)
@@ -78,9 +79,10 @@ func (r *Router) forwardRemote(t *session.Turn, from Sender, st *stanza.Stanza) 
 	return e == nil
 }
 
-// probeRemote asks for a remote contact's presence. RFC 6121 section 4.3.1: the server
-// "sends a presence probe from the bare JID <user@domainpart> of the user to the bare
-// JID <contact@domainpart> of the contact".
+// probeRemote requests a remote contact's presence. RFC 6121 section 4.3.1
+// (https://www.rfc-editor.org/rfc/rfc6121#section-4.3.1): the server "sends a presence
+// probe from the bare JID <user@domainpart> of the user to the bare JID
+// <contact@domainpart> of the contact".
 func (r *Router) probeRemote(t *session.Turn, user, contact jid.JID) {
 	h := stanza.Head{Kind: stanza.Presence, Type: stanza.Probe, From: user.BareString(), To: contact.BareString()}
 	b := h.AppendEmpty(t.GetBuf())
@@ -88,8 +90,8 @@ func (r *Router) probeRemote(t *session.Turn, user, contact jid.JID) {
 	t.PutBuf(b)
 }
 
-// eachPresence writes the presence of each available resource of an account, as to gets
-// it, in order with its changes.
+// eachPresence passes to send the presence of each available resource of an account,
+// addressed to to, in order with its changes.
 func (r *Router) eachPresence(t *session.Turn, of, to jid.JID, send func(from jid.JID, b []byte)) {
 	mu := r.lockPresence(of.BareString())
 	defer mu.Unlock()

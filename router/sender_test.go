@@ -101,7 +101,7 @@ func TestServerSends(t *testing.T) {
 	f("<presence id='s' to='romeo@localhost' type='subscribe'/>", "", errorOf("presence", "s", "romeo@localhost", notAllowed))
 	f("<presence id='p' to='romeo@localhost' type='probe'/>", "", "<presence type='unsubscribed' id='p' from='romeo@localhost' to='localhost'/>")
 	f("<presence id='b'/>", "", errorOf("presence", "b", "", "<error type='modify'><bad-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"+
-		"<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>The address is missing.</text></error>"))
+		"<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>The stanza has no &apos;to&apos; address.</text></error>"))
 	f("<iq type='get' id='q' to='romeo@localhost/r'><query xmlns='jabber:iq:version'/></iq>",
 		"<iq from='localhost' type='get' id='q' to='romeo@localhost/r'><query xmlns='jabber:iq:version'/></iq>", "")
 	f("<iq type='get' id='q' to='romeo@localhost/gone'><query xmlns='jabber:iq:version'/></iq>", "", errorOf("iq", "q", "romeo@localhost/gone", unavailable))

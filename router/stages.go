@@ -6,10 +6,9 @@ import (
 	"roost/stanza"
 )
 
-// The stages that a stanza and a session go through are functions of Extension. Those
-// of all extensions are gathered by stage, in the order of registration. A stanza
-// that has to wait for the store carries the number of the function that it is at, so
-// that none is called again for it that was done.
+// The stages of a stanza and of a session are functions of Extension, collected by stage in
+// the order of registration. A stanza that has to wait for the store carries the number of
+// its current function, so that functions that are done are not called for it again.
 
 // stages has the functions of all extensions, by stage.
 type stages struct {
@@ -48,8 +47,8 @@ func (p *stages) add(x *Extension) {
 	}
 }
 
-// runIncoming has a stanza go through the functions for incoming stanzas from one of
-// them on, and returns the one at which it stopped. One that panics has handled it.
+// runIncoming calls the functions for incoming stanzas, starting with first, and returns
+// the one at which it stopped. If one panics, the stanza counts as handled.
 func (r *Router) runIncoming(t *session.Turn, from Sender, st *stanza.Stanza, first int) (next int, v Verdict) {
 	next = first
 	defer func() {
@@ -69,13 +68,13 @@ func (r *Router) runIncoming(t *session.Turn, from Sender, st *stanza.Stanza, fi
 	return next, Pass
 }
 
-// deliveredStage is the first stage of a message after it was delivered. The stages
-// after those for incoming stanzas count the values of Taken for each function.
+// deliveredStage returns the first stage of a message after its delivery. The stages after
+// those for incoming stanzas encode a function and a value of Taken.
 func (r *Router) deliveredStage(taken Taken) int {
 	return len(r.stages.incoming) + 1 + int(taken)
 }
 
-// runDelivered is runIncoming for a message that was delivered, or that nobody took.
+// runDelivered is runIncoming for a message after its delivery, also if no one received it.
 func (r *Router) runDelivered(t *session.Turn, from Sender, st *stanza.Stanza, first int) (next int, need session.Work) {
 	next = first
 	defer func() {
@@ -98,8 +97,8 @@ func (r *Router) runDelivered(t *session.Turn, from Sender, st *stanza.Stanza, f
 	return next, session.Done
 }
 
-// runAvailable calls the functions for a resource that became available, from one of
-// them on; where one has to wait for the store, the rest follow on a worker.
+// runAvailable calls the functions for a resource that became available, starting with
+// first. If one has to wait for the store, the rest follow on a worker.
 func (r *Router) runAvailable(t *session.Turn, s *session.Session, a Availability, first int) {
 	for i := first; i < len(r.stages.available); i++ {
 		x := &r.stages.available[i]
@@ -116,16 +115,16 @@ func (r *Router) runAvailable(t *session.Turn, s *session.Session, a Availabilit
 	}
 }
 
-// checkNeed panics if an extension's function asks for a worker on which it is already:
-// it would be called forever.
+// checkNeed panics if an extension's function requests a worker of a kind that it is
+// already on, because it would be called forever.
 func checkNeed(t *session.Turn, extension string, need session.Work) {
 	if need == session.Read && t.MayBlock() || need == session.Write && t.MayWrite() || need == session.Derive && t.MayDerive() {
-		panic("router: BUG: extension " + extension + " asks for a worker on a worker")
+		panic("router: BUG: extension " + extension + " requests a worker that it is already on")
 	}
 }
 
-// guarded calls a function of an extension that concerns a session, which may be nil:
-// if it panics, the others are called all the same.
+// guarded calls an extension's function on behalf of a session, which may be nil. A panic
+// does not keep the other functions from being called.
 func (r *Router) guarded(s *session.Session, f func()) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -10,12 +10,12 @@ import (
 	"roost/store"
 )
 
-// maxRequest is the largest subscription request that is kept whole, in bytes;
-// of a larger one only the addresses are kept.
+// maxRequest is the size of the largest subscription request that is stored whole, in
+// bytes. Only the addresses of larger ones are stored.
 const maxRequest = 4096
 
-// subscription handles a presence stanza that manages a subscription (RFC 6121
-// section 3).
+// subscription handles a presence stanza that manages a subscription (RFC 6121 section 3,
+// https://www.rfc-editor.org/rfc/rfc6121#section-3).
 func (r *Router) subscription(t *session.Turn, from Sender, st *stanza.Stanza) session.Work {
 	if !st.HasTo || !r.maySubscribe(from, st.To) {
 		r.Reply(t, from, st, stanza.NotAllowed)
@@ -40,21 +40,21 @@ func (r *Router) subscription(t *session.Turn, from Sender, st *stanza.Stanza) s
 	return session.Done
 }
 
-// maySubscribe reports whether a sender and an address may have a subscription. The
-// server subscribes to nobody and nobody to it, and everybody has their own presence.
-// A user of this server has a session here, or sends by the server that has it.
+// maySubscribe reports whether there may be a subscription between a sender and an address.
+// The server itself has no subscriptions, and an account's resources see each other's
+// presence without one. A sender must be a session of this server or a remote address.
 func (r *Router) maySubscribe(from Sender, to jid.JID) bool {
 	return (local(from) != nil || r.isRemote(from.JID())) &&
 		(to.Local() != "" || r.isRemote(to)) &&
 		to.BareString() != bareOf(from)
 }
 
-// rosterRemove removes an item and cancels what subscriptions there are in
-// either direction (RFC 6121 section 2.5).
+// rosterRemove removes an item and cancels any subscriptions in either direction (RFC 6121
+// section 2.5, https://www.rfc-editor.org/rfc/rfc6121#section-2.5).
 func (r *Router) rosterRemove(rq *Request, contact jid.JID) {
 	events := []stanza.Type{stanza.Unsubscribe, stanza.Unsubscribed}
 	if contact.Resource() != "" {
-		events = nil // subscriptions are those of the bare JID, which has an item of its own
+		events = nil // subscriptions belong to the bare JID, which has an item of its own
 	}
 	rel := &subscriptionChange{r: r, session: rq.Session, user: rq.Account().Bare().Clone(), contact: contact.Bare().Clone(), request: rq, item: contact}
 	if err := rel.run(rq.Turn, events...); err != nil {
@@ -62,23 +62,23 @@ func (r *Router) rosterRemove(rq *Request, contact jid.JID) {
 	}
 }
 
-// subscriptionChange is one change of what two accounts are to each other: the user
-// does something, and the contact's side follows. Both rosters change in one
-// transaction, then everybody concerned is told. Where one of them is remote, only the
-// other's roster is here; what the remote server has to know goes to it by a route.
+// subscriptionChange is one change of the relation between two accounts, caused by the
+// user. It changes both rosters in one transaction, and then notifies everyone concerned.
+// If one account is remote, only the other's roster is changed here, and the remote server
+// is notified by a route.
 type subscriptionChange struct {
 	r             *Router
 	session       *session.Session // the user's; nil when the user is remote, or was deleted
 	user, contact jid.JID
 	stanza        *stanza.Stanza // what the user's client sent; nil when an item is removed
-	request       *Request       // the roster set that removes an item, else nil
+	request       *Request       // the roster set that removes an item; otherwise nil
 	item          jid.JID        // the item removed
 
 	mineBefore, mine     subState // the user's side
 	theirsBefore, theirs subState // the contact's side
 	toContact            []stanza.Type
-	answered             bool    // the contact's server answered 'subscribed' itself
-	asked                *change // with answered: the user's side between the request and the answer
+	answered             bool    // this server replied 'subscribed' for the contact
+	asked                *change // if answered: the user's side between the request and the reply
 	mineChange           *change
 	theirsChange         *change
 }
@@ -87,7 +87,7 @@ func (l *subscriptionChange) run(t *session.Turn, events ...stanza.Type) error {
 	unlock := l.r.lockRosters(l.user, l.contact)
 	defer unlock()
 	return retry(func() error {
-		try := *l // each begins with what both are now
+		try := *l // each attempt begins with the current state
 		return try.try(t, events)
 	})
 }
@@ -123,12 +123,12 @@ func (l *subscriptionChange) try(t *session.Turn, events []stanza.Type) error {
 	if err := l.r.apply(changes...); err != nil {
 		return err
 	}
-	l.tell(t)
+	l.notify(t)
 	return nil
 }
 
-// contactRoster reads the contact's roster, an empty one where there is no such
-// account: the user is told the same in both cases.
+// contactRoster reads the contact's roster. It returns an empty roster if there is no such
+// account, because the user must get the same response in both cases.
 func (l *subscriptionChange) contactRoster() (exists bool, ro *Roster, err error) {
 	if !l.r.domains[l.contact.Domain()] || l.contact.Local() == "" || l.contact.String() == l.user.String() {
 		return false, &Roster{}, nil
@@ -140,7 +140,7 @@ func (l *subscriptionChange) contactRoster() (exists bool, ro *Roster, err error
 	return ro.Version != 0, ro, nil
 }
 
-// step takes both sides through one event.
+// step applies one event to both sides.
 func (l *subscriptionChange) step(e stanza.Type, exists bool) {
 	if l.request != nil && !l.concerns(e) {
 		return
@@ -173,8 +173,8 @@ func (l *subscriptionChange) step(e stanza.Type, exists bool) {
 	}
 }
 
-// concerns reports whether an item that is removed has anything to cancel by
-// this event (RFC 6121 section 2.5.2).
+// concerns reports whether removing the item has to cancel anything with this event (RFC
+// 6121 section 2.5.2, https://www.rfc-editor.org/rfc/rfc6121#section-2.5.2).
 func (l *subscriptionChange) concerns(e stanza.Type) bool {
 	if e == stanza.Unsubscribe {
 		return l.mine.sub.HasTo() || l.mine.ask
@@ -182,7 +182,7 @@ func (l *subscriptionChange) concerns(e stanza.Type) bool {
 	return l.mine.sub.HasFrom() || l.mine.pendingIn
 }
 
-// prepare works out the changes of both rosters.
+// prepare computes the changes of both rosters.
 func (l *subscriptionChange) prepare(mine, theirs *Roster) error {
 	before := mine
 	if l.answered && !l.mineBefore.ask && !l.r.isRemote(l.user) {
@@ -191,7 +191,7 @@ func (l *subscriptionChange) prepare(mine, theirs *Roster) error {
 	l.mineChange = l.mineBefore.update(mine, l.user, l.contact, l.mine, nil)
 	if l.request != nil {
 		l.mineChange.update.Put, l.mineChange.update.Remove = nil, l.item
-		l.mineChange.item, l.mineChange.gone = store.RosterItem{JID: l.item}, true
+		l.mineChange.item, l.mineChange.removed = store.RosterItem{JID: l.item}, true
 	}
 	if put := l.mineChange.update.Put; put != nil {
 		if err := l.r.checkRosterLimits(before, put); err != nil {
@@ -199,19 +199,20 @@ func (l *subscriptionChange) prepare(mine, theirs *Roster) error {
 		}
 	}
 	if l.theirs.pendingIn && !l.theirsBefore.pendingIn && len(theirs.Requests) >= l.r.cfg.MaxRequests {
-		// A mailbox full of requests takes no more; the sender is not told.
+		// Once the number of pending requests reaches its limit, further ones are dropped,
+		// and the sender is not told.
 		l.theirs, l.toContact = l.theirsBefore, nil
 	}
 	l.theirsChange = l.theirsBefore.update(theirs, l.contact, l.user, l.theirs, l.keptRequest())
 	return nil
 }
 
-// ask makes the pending request a change of its own, where the contact's server
-// grants it at once, and returns the user's roster with it. RFC 6121 section
-// 3.1.2: after the request was delivered the server "MUST then send a roster
-// push to all of the user's interested resources, containing the potential
-// contact with a subscription state of "none" and with notation that the
-// subscription is pending".
+// ask makes the pending request a change of its own if it is granted at once, and returns
+// the user's roster after that change. RFC 6121 section 3.1.2
+// (https://www.rfc-editor.org/rfc/rfc6121#section-3.1.2): after the request was delivered
+// the server "MUST then send a roster push to all of the user's interested resources,
+// containing the potential contact with a subscription state of "none" and with notation
+// that the subscription is pending".
 func (l *subscriptionChange) ask(mine *Roster) *Roster {
 	asked := l.mineBefore
 	asked.ask = true
@@ -231,8 +232,9 @@ func (l *subscriptionChange) keptRequest() *store.Request {
 	return &store.Request{From: l.user, Stanza: b}
 }
 
-// appendEvent appends the stanza as the contact gets it. RFC 6121 section
-// 3.1.2: it carries the user's bare JID and goes to the contact's.
+// appendEvent appends the stanza as it is sent to the contact, from the user's bare JID to
+// the contact's (RFC 6121 section 3.1.2,
+// https://www.rfc-editor.org/rfc/rfc6121#section-3.1.2).
 func (l *subscriptionChange) appendEvent(b []byte, e stanza.Type) []byte {
 	if l.stanza != nil {
 		return stanza.AppendForward(b, l.stanza, stanza.Edit{From: l.user.String(), To: l.contact.String()})
@@ -240,11 +242,11 @@ func (l *subscriptionChange) appendEvent(b []byte, e stanza.Type) []byte {
 	return stanza.Head{Kind: stanza.Presence, Type: e, From: l.user.String(), To: l.contact.String()}.AppendEmpty(b)
 }
 
-// tell sends stanzas, pushes and presence, in the order that RFC 6121 asks for:
-// unavailable presence before 'unsubscribed' (section 3.2.2), subscription
-// stanzas before the push that they cause (sections 3.1.6, 3.2.3, 3.3.3), the
-// presence of newly seen resources last (section 3.1.5).
-func (l *subscriptionChange) tell(t *session.Turn) {
+// notify sends stanzas, pushes and presence, in the order that RFC 6121 requires:
+// unavailable presence before 'unsubscribed' (section 3.2.2), subscription stanzas before
+// the push that they cause (sections 3.1.6, 3.2.3, 3.3.3), and presence that can newly be
+// seen last (section 3.1.5).
+func (l *subscriptionChange) notify(t *session.Turn) {
 	if l.request != nil {
 		l.request.Empty()
 	}
@@ -279,9 +281,9 @@ func (l *subscriptionChange) tell(t *session.Turn) {
 	}
 }
 
-// deliver sends an event to the contact's server, or to the contact's clients: a request
-// to the available resources (RFC 6121 section 3.1.3), the others to the interested
-// ones.
+// deliver sends an event to the contact's server or clients: a request to the available
+// resources (RFC 6121 section 3.1.3, https://www.rfc-editor.org/rfc/rfc6121#section-3.1.3),
+// other events to the interested ones.
 func (l *subscriptionChange) deliver(t *session.Turn, e stanza.Type) {
 	b := l.appendEvent(t.GetBuf(), e)
 	if l.r.isRemote(l.contact) {
@@ -302,7 +304,7 @@ func (l *subscriptionChange) deliver(t *session.Turn, e stanza.Type) {
 	t.PutBuf(b)
 }
 
-// deliverAnswer sends the 'subscribed' of the contact's server to the user's server or
+// deliverAnswer sends 'subscribed' on behalf of the contact to the user's server or
 // clients.
 func (l *subscriptionChange) deliverAnswer(t *session.Turn) {
 	h := stanza.Head{Kind: stanza.Presence, Type: stanza.Subscribed, From: l.contact.String(), To: l.user.String()}
@@ -317,13 +319,14 @@ func (l *subscriptionChange) deliverAnswer(t *session.Turn) {
 	}
 }
 
-// sendRequests delivers the requests that wait for an account's answer to a
-// resource that has become available (RFC 6121 section 3.1.3), at the pace of the
-// client: those of a few hundred strangers are more than an outbox holds. While
-// it has to read, only whose requests are left is remembered; those that were
-// answered meanwhile do not come. only is nil for all.
+// sendRequests delivers an account's pending subscription requests to a resource that has
+// become available (RFC 6121 section 3.1.3,
+// https://www.rfc-editor.org/rfc/rfc6121#section-3.1.3), as fast as the client reads: a few
+// hundred requests can exceed an outbox. While the client has to read, only the senders of
+// the remaining requests are kept in memory. Requests that were granted or denied in the
+// meantime are not delivered. only restricts the requests to these senders; nil means all.
 func (r *Router) sendRequests(t *session.Turn, s *session.Session, only []string) {
-	t.Flush() // what was queued for others does not wait for the store
+	t.Flush() // do not delay what is queued for others
 	requests, err := r.cfg.Store.SubscriptionRequests(r.ctx, s.JID().Bare())
 	if err != nil {
 		r.cfg.Logger.Error("subscription requests could not be read", "jid", s.FullJID(), "err", err)

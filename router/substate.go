@@ -6,8 +6,9 @@ import (
 	"roost/store"
 )
 
-// subState is where a subscription stands on one account's side: the nine
-// states of RFC 6121 appendix A.1, and the pre-approval of section 3.4.
+// subState is the state of a subscription on one account's side: one of the nine states of
+// RFC 6121 appendix A.1 (https://www.rfc-editor.org/rfc/rfc6121#appendix-A.1), and the
+// pre-approval of section 3.4 (https://www.rfc-editor.org/rfc/rfc6121#section-3.4).
 type subState struct {
 	sub       store.Subscription
 	ask       bool // Pending Out
@@ -20,9 +21,9 @@ func stateOf(r *Roster, contact string) subState {
 	return subState{sub: it.Subscription, ask: it.Ask, approved: it.Approved, pendingIn: r.Pending(contact)}
 }
 
-// outbound is appendix A.2: the account's own client sends a subscription
-// stanza. It returns the next state and whether the stanza is routed to the
-// contact.
+// outbound implements appendix A.2 (https://www.rfc-editor.org/rfc/rfc6121#appendix-A.2):
+// the account's own client sends a subscription stanza. It returns the next state and
+// whether the stanza is routed to the contact.
 func (s subState) outbound(event stanza.Type) (next subState, route bool) {
 	next = s
 	switch event {
@@ -39,8 +40,8 @@ func (s subState) outbound(event stanza.Type) (next subState, route bool) {
 			next.sub |= store.From
 			return next, true
 		}
-		// Section 3.4.2: without a request, and without a subscription, this
-		// is a pre-approval.
+		// Section 3.4.2 (https://www.rfc-editor.org/rfc/rfc6121#section-3.4.2): without a
+		// request, and without a subscription, this is a pre-approval.
 		next.approved = s.approved || !s.sub.HasFrom()
 		return next, false
 	case stanza.Unsubscribed: // A.2.4
@@ -51,9 +52,10 @@ func (s subState) outbound(event stanza.Type) (next subState, route bool) {
 	panic("router: BUG: not a subscription event")
 }
 
-// inbound is appendix A.3: a subscription stanza of the contact arrives. It
-// returns the next state, whether the stanza is delivered to the account's
-// clients, and whether the server answers it with 'subscribed' itself.
+// inbound implements appendix A.3 (https://www.rfc-editor.org/rfc/rfc6121#appendix-A.3): a
+// subscription stanza from the contact arrives. It returns the next state, whether the
+// stanza is delivered to the account's clients, and whether the server itself replies
+// 'subscribed'.
 func (s subState) inbound(event stanza.Type) (next subState, deliver, answer bool) {
 	next = s
 	switch event {
@@ -87,7 +89,7 @@ func (s subState) inbound(event stanza.Type) (next subState, deliver, answer boo
 	panic("router: BUG: not a subscription event")
 }
 
-// update turns the step from one state to the next into a change of a roster.
+// update converts the step from one state to the next into a roster change.
 func (s subState) update(before *Roster, owner, contact jid.JID, next subState, request *store.Request) *change {
 	c := &change{before: before}
 	c.update.Owner = owner
