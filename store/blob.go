@@ -45,7 +45,7 @@ type BlobSet struct {
 
 // BlobTx is a BlobSet within a transaction. What it reads includes its own
 // changes. It is valid until the function that got it returns, for one goroutine
-// at a time.
+// at a time. After an error, its methods may do nothing but return that error.
 type BlobTx interface {
 	// Get returns a value, or nil if there is none.
 	Get(key string) ([]byte, error)

@@ -111,7 +111,7 @@ type blobTx struct {
 	c       *conn // nil: it has ended
 	account int64
 	kind    string
-	err     error // the first one: it fails the transaction even if f ignores it
+	err     error // the first one: it fails all that follows, and the transaction, even if f ignores it
 }
 
 func (tx *blobTx) run(f func(store.BlobTx) error) error {
@@ -123,10 +123,19 @@ func (tx *blobTx) run(f func(store.BlobTx) error) error {
 
 func (tx *blobTx) end() { tx.c = nil }
 
-// do runs a statement about a value of the set and calls row for each row of it.
-func (tx *blobTx) do(q query, key string, bind func(*sqlite.Stmt), row func(*sqlite.Stmt)) error {
+// usable returns why no statement may run. After an error, SQLite may have undone the
+// whole transaction, as on a full disk: a further change would be one of its own.
+func (tx *blobTx) usable() error {
 	if tx.c == nil {
 		return errTxEnded
+	}
+	return tx.err
+}
+
+// do runs a statement about a value of the set and calls row for each row of it.
+func (tx *blobTx) do(q query, key string, bind func(*sqlite.Stmt), row func(*sqlite.Stmt)) error {
+	if err := tx.usable(); err != nil {
+		return err
 	}
 	st, err := tx.c.stmt(q)
 	if err == nil {
@@ -136,9 +145,7 @@ func (tx *blobTx) do(q query, key string, bind func(*sqlite.Stmt), row func(*sql
 		bind(st)
 		err = each(st, func() error { row(st); return nil })
 	}
-	if tx.err == nil {
-		tx.err = err
-	}
+	tx.err = err
 	return err
 }
 
@@ -154,13 +161,11 @@ func (tx *blobTx) Get(key string) (value []byte, err error) {
 
 // Keys implements store.BlobTx.
 func (tx *blobTx) Keys() ([]string, error) {
-	if tx.c == nil {
-		return nil, errTxEnded
+	if err := tx.usable(); err != nil {
+		return nil, err
 	}
 	keys, err := tx.c.blobKeys(tx.account, tx.kind)
-	if tx.err == nil {
-		tx.err = err
-	}
+	tx.err = err
 	return keys, err
 }
 
