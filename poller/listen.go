@@ -59,8 +59,14 @@ func (p *Poller) Listen(addr string, cfg *tls.Config) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("poller: %w", err)
 	}
+	return p.ListenOn(nl.(*net.TCPListener), cfg)
+}
+
+// ListenOn is as Listen, for a socket that listens already, such as one that a service
+// manager has passed. nl must not be used afterwards.
+func (p *Poller) ListenOn(nl *net.TCPListener, cfg *tls.Config) (*Listener, error) {
 	defer nl.Close()
-	fd, err := detachFD(nl.(*net.TCPListener))
+	fd, err := detachFD(nl)
 	if err != nil {
 		return nil, err
 	}

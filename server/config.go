@@ -41,6 +41,10 @@ type Config struct {
 	// connections from them begin with a PROXY protocol header. Default none.
 	ProxyProtocol []string
 
+	// Listening sockets that a service manager has passed. Those for a purpose take the
+	// place of its address. New takes them over.
+	Sockets Sockets
+
 	DataDir string // directory of the database, the certificates and everything else; required
 	Store   string // URL of the store; default: stores.Default(DataDir)
 
@@ -56,6 +60,12 @@ type Config struct {
 	XEP     xep.Config
 
 	Logger *slog.Logger // nil discards
+}
+
+// Sockets are listening sockets by their purpose.
+type Sockets struct {
+	C2S    []*net.TCPListener // for clients with STARTTLS
+	C2STLS []*net.TCPListener // for clients with direct TLS
 }
 
 // largeResult is the largest stanza, in bytes, that is written to a client with
@@ -123,7 +133,7 @@ func (c *Config) Validate() error {
 			mistake("Store", "%w", err)
 		}
 	}
-	if c.C2S == "" && c.C2STLS == "" {
+	if c.C2S == "" && c.C2STLS == "" && len(c.Sockets.C2S)+len(c.Sockets.C2STLS) == 0 {
 		mistake("C2S", "there is no address to listen on")
 	}
 	for _, l := range []struct{ field, addr string }{{"C2S", c.C2S}, {"C2STLS", c.C2STLS}} {

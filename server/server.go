@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"roost/capacity"
@@ -27,6 +28,7 @@ type Server struct {
 	certs     *Certificates
 	poller    *poller.Poller
 	listeners []*poller.Listener
+	addrs     []Address // of the listeners
 }
 
 // Address is one address that a server listens on.
@@ -120,34 +122,46 @@ func (s *Server) listen() (err error) {
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
-	for _, l := range []struct {
-		addr string
-		tls  *tls.Config
-	}{{c.C2S, nil}, {c.C2STLS, s.certs.Config(c.MinTLS, "")}} {
-		if l.addr == "" {
-			continue
-		}
-		listener, err := s.poller.Listen(l.addr, l.tls)
-		if err != nil {
-			return errors.Join(listenError(l.addr, err), s.poller.Close())
-		}
-		s.listeners = append(s.listeners, listener)
+	direct := s.certs.Config(c.MinTLS, "")
+	err = errors.Join(
+		s.listenOn("XMPP clients (STARTTLS)", c.C2S, c.Sockets.C2S, nil),
+		s.listenOn("XMPP clients (direct TLS)", c.C2STLS, c.Sockets.C2STLS, direct),
+	)
+	if err != nil {
+		return errors.Join(err, s.poller.Close())
 	}
+	return nil
+}
+
+// listenOn listens on the sockets, or on the address if there are none; an empty one is
+// none.
+func (s *Server) listenOn(name, addr string, sockets []*net.TCPListener, cfg *tls.Config) error {
+	add := func(l *poller.Listener) {
+		s.listeners = append(s.listeners, l)
+		s.addrs = append(s.addrs, Address{Name: name, Addr: l.Addr()})
+	}
+	for _, socket := range sockets {
+		l, err := s.poller.ListenOn(socket, cfg)
+		if err != nil {
+			return fmt.Errorf("server: cannot listen on the socket %s: %w", socket.Addr(), err)
+		}
+		add(l)
+	}
+	if addr == "" || len(sockets) > 0 {
+		return nil
+	}
+	l, err := s.poller.Listen(addr, cfg)
+	if err != nil {
+		return listenError(addr, err)
+	}
+	add(l)
 	return nil
 }
 
 // Addrs are the addresses that the server listens on, with the ports that were
 // really bound.
 func (s *Server) Addrs() []Address {
-	var all []Address
-	names := []string{"XMPP clients (STARTTLS)", "XMPP clients (direct TLS)"}
-	if s.cfg.C2S == "" {
-		names = names[1:]
-	}
-	for i, l := range s.listeners {
-		all = append(all, Address{Name: names[i], Addr: l.Addr()})
-	}
-	return all
+	return slices.Clone(s.addrs)
 }
 
 // CertificateFile is where the server's self-signed certificate is, "" when the

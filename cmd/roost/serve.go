@@ -132,6 +132,9 @@ func (c *serveCmd) serve(out *output) error {
 	raiseOpenFiles(cfg.Logger)
 	forbidDumps(cfg.Logger)
 	c.tuneCollector(&cfg)
+	if cfg.Sockets, err = activated(); err != nil {
+		return err
+	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	s, err := server.New(context.Background(), cfg)

@@ -18,6 +18,9 @@ var withoutFlag = map[string]string{
 	"GCPercent": "roost serve has its own default, and GOGC sets another",
 	"Logger":    "--log-level and --log-format make it",
 
+	"Sockets.C2S":    "passed by systemd",
+	"Sockets.C2STLS": "passed by systemd",
+
 	"Poller.ReadBuffer":    "nothing is gained by another size; tests use a small one",
 	"Poller.LargeWrite":    "follows from --outbox",
 	"Poller.RecordTimeout": "no client needs another time",
