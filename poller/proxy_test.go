@@ -13,6 +13,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -239,7 +240,7 @@ func TestProxyLate(t *testing.T) {
 	s := serve(t, Config{Loops: 1, Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, ProxyTimeout: time.Second}, nil, nil)
 	c := dial(t, s.addr)
 	_, _ = c.Write([]byte("PROXY "))
-	if n, err := c.Read(make([]byte, 1)); n > 0 || err == nil {
+	if n, err := c.Read(make([]byte, 1)); n > 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 	if got := s.Stats(); got.Refused != 1 || got.Conns != 0 {
@@ -258,7 +259,7 @@ func TestProxyLate(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := c.Read(make([]byte, 1)); n > 0 || err == nil {
+	if n, err := c.Read(make([]byte, 1)); n > 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("after the listener has closed: %d bytes, %v", n, err)
 	}
 }
