@@ -14,15 +14,16 @@ import (
 	"roost/xep"
 )
 
-// TestFormerOwner: a session of an account that was deleted and made anew, which
-// the server has not noticed yet, has nothing of the new account's roster: neither
-// is it shown, nor are the new account's contacts told of the session.
+// TestFormerOwner: an account was deleted and created again, but the server has not
+// processed that yet. A session of the former account can access nothing of the new
+// account's roster: it is not sent the roster, and the new account's contacts are not
+// notified of the session.
 func TestFormerOwner(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{Router: router.Config{RosterCache: 1}}) // read from the store each time
 	ctx, owner, contact := t.Context(), jid.MustParse("romeo@localhost"), jid.MustParse("juliet@localhost")
 	old, juliet := loginRaw(t, s, "romeo", plainHeader), loginRaw(t, s, "juliet", plainHeader)
 	juliet.say("<presence/>", "<presence")
-	anew(t, s.Store, owner)
+	recreate(t, s.Store, owner)
 	ro, err := s.Store.Roster(ctx, owner)
 	if err != nil {
 		t.Fatal(err)
@@ -35,17 +36,17 @@ func TestFormerOwner(t *testing.T) {
 	old.say("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq><presence/>"+end, "id='end'")
 	old.say("</stream:stream>", "</stream:stream>")
 	if !strings.Contains(old.got, "id='roster'") || strings.Contains(old.got, "juliet") {
-		t.Errorf("the former owner gets %s", old.got)
+		t.Errorf("the former owner got %s", old.got)
 	}
 	juliet.say(end, "id='end'")
 	if strings.Contains(juliet.got, "romeo") {
-		t.Errorf("the contact is told of the former owner: %s", juliet.got)
+		t.Errorf("the contact was notified of the former owner: %s", juliet.got)
 	}
 }
 
-// anew deletes an account and creates another one of the same name, as another process
-// does, and returns the new one.
-func anew(t *testing.T, st store.Store, owner jid.JID) store.Account {
+// recreate deletes an account and creates another one of the same name, as another process
+// would, and returns the new one.
+func recreate(t *testing.T, st store.Store, owner jid.JID) store.Account {
 	t.Helper()
 	account, err := st.Account(t.Context(), owner)
 	if err == nil {
@@ -63,8 +64,8 @@ func anew(t *testing.T, st store.Store, owner jid.JID) store.Account {
 	return account
 }
 
-// TestFormerOwnerWrites: such a session neither changes anything of the new account
-// nor gets what waits for it, whether the former account's roster is in memory or not.
+// TestFormerOwnerWrites: such a session neither changes anything of the new account nor
+// receives what is stored for it, whether the former account's roster is in memory or not.
 func TestFormerOwnerWrites(t *testing.T) {
 	for _, cache := range []int{0, 1} {
 		cfg := xmpptest.Config{XEP: xep.Config{Register: true}, Router: router.Config{RosterCache: cache}}
@@ -74,11 +75,11 @@ func TestFormerOwnerWrites(t *testing.T) {
 		old.write("<presence type='unavailable'/>")
 		old.sync()
 		paris := comeOnline(t, s, "paris")
-		paris.write("<presence type='subscribe' to='romeo@localhost'/>") // the roster in memory has a request too
+		paris.write("<presence type='subscribe' to='romeo@localhost'/>") // the roster in memory gets a request too
 		paris.sync()
-		account := anew(t, s.Store, owner)
+		account := recreate(t, s.Store, owner)
 		fill(t, s.Store, owner, contact)
-		paris.write("<message type='chat' to='romeo@localhost'><body>young</body></message>") // and the session is told
+		paris.write("<message type='chat' to='romeo@localhost'><body>young</body></message>") // and the session's offlinePending is set
 		paris.sync()
 		before := allOf(ctx, t, s.Store, owner, contact)
 		old.got, old.used = "", 0
@@ -110,12 +111,12 @@ func TestFormerOwnerWrites(t *testing.T) {
 		}
 		for _, secret := range []string{"young", "juliet@localhost/r", "type='subscribe' from", "<message"} {
 			if strings.Contains(strings.ReplaceAll(old.got, "<presence type='error'", ""), secret) {
-				t.Errorf("the former owner gets %q: %s", secret, old.got)
+				t.Errorf("the former owner got %q: %s", secret, old.got)
 			}
 		}
 		juliet.sync()
 		if strings.Contains(juliet.got, "romeo") {
-			t.Errorf("the contact is told of the former owner: %s", juliet.got)
+			t.Errorf("the contact was notified of the former owner: %s", juliet.got)
 		}
 		if after := allOf(ctx, t, s.Store, owner, contact); !reflect.DeepEqual(before, after) {
 			t.Errorf("the new account had\n%v\nand after the former owner's requests it has\n%v", before, after)
@@ -126,7 +127,7 @@ func TestFormerOwnerWrites(t *testing.T) {
 	}
 }
 
-// fill gives an account a contact, a request, a message, a vcard and a private value.
+// fill gives an account a contact, a request, a message, a vCard and a private value.
 func fill(t *testing.T, st store.Store, owner, contact jid.JID) {
 	t.Helper()
 	ctx, nurse := t.Context(), jid.MustParse("nurse@localhost")
@@ -158,7 +159,8 @@ func fill(t *testing.T, st store.Store, owner, contact jid.JID) {
 	}
 }
 
-// allOf is all that the store has of an account but its keys, and others' rosters.
+// allOf returns everything that the store has of an account except its keys, and the
+// rosters of others.
 func allOf(ctx context.Context, t *testing.T, st store.Store, owner, contact jid.JID) []any {
 	t.Helper()
 	var all []any
@@ -180,9 +182,8 @@ func allOf(ctx context.Context, t *testing.T, st store.Store, owner, contact jid
 	return all
 }
 
-// TestFormerLeaves: the contacts of an account that was deleted learn that its
-// resources are gone also when the roster of the next account of that name is in
-// memory already.
+// TestFormerLeaves: the contacts of a deleted account are sent unavailable presence of its
+// resources even if the roster of the next account of that name is already in memory.
 func TestFormerLeaves(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{})
 	owner := jid.MustParse("romeo@localhost")
@@ -194,8 +195,8 @@ func TestFormerLeaves(t *testing.T) {
 	old.await("type='subscribe'")
 	old.write("<presence type='subscribed' to='juliet@localhost'/>")
 	juliet.await("from='romeo@localhost/r'")
-	account := anew(t, s.Store, owner)
-	nurse.say("<presence type='subscribe' to='romeo@localhost'/>"+end, "id='end'") // finds out that the roster is another
+	account := recreate(t, s.Store, owner)
+	nurse.say("<presence type='subscribe' to='romeo@localhost'/>"+end, "id='end'") // finds that the roster has changed
 	ro, err := s.Router.Roster(owner)
 	if err != nil || ro.Generation != account.Generation {
 		t.Fatalf("the roster in memory is of generation %d, the new account of %d (%v)", ro.Generation, account.Generation, err)

@@ -10,8 +10,8 @@ import (
 	"roost/store/sqlite"
 )
 
-// TestApplyChecksBothSides: a change of one roster that was decided by two of them is
-// refused if the other one has changed, though nothing was to happen to that.
+// TestApplyChecksBothSides: a change of one roster that was decided by two rosters is
+// refused if the other one has changed, even if the change does not affect the other one.
 func TestApplyChecksBothSides(t *testing.T) {
 	ctx := t.Context()
 	db, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(t.TempDir(), sqlite.FileName), ReserveBytes: -1})

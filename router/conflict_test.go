@@ -12,8 +12,9 @@ import (
 	"roost/store"
 )
 
-// TestConflictsAreRetried: what another process has changed meanwhile is read anew,
-// and the client does not notice; where it never ends, the client is told to wait.
+// TestConflictsAreRetried: what another process has changed in the meantime is read again,
+// and the client does not notice; if conflicts never end, the client is told to retry
+// later.
 func TestConflictsAreRetried(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 3, 4, 9} {
 		s, st := slowServer(t, xmpptest.Config{})
@@ -49,7 +50,7 @@ func TestConflictsAreRetried(t *testing.T) {
 					t.Errorf("%s after %d conflicts: %d calls, %s; want %d, and %s once", desc, n, calls, romeo.got, n+1, done)
 				}
 			} else if calls != 5 || strings.Count(romeo.got, "<error type='wait'><resource-constraint ") != 1 {
-				t.Errorf("%s without end of conflicts: %d calls, %s", desc, calls, romeo.got)
+				t.Errorf("%s with endless conflicts: %d calls, %s", desc, calls, romeo.got)
 			}
 		}
 		f("a new item", "<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='a@example.com'/></query></iq>", "<item jid='a@example.com' ")
@@ -64,8 +65,8 @@ func TestConflictsAreRetried(t *testing.T) {
 	}
 }
 
-// TestRosterChangedByAnotherProcess: a change that is based on a roster in memory
-// keeps what another process has added to the one in the store.
+// TestRosterChangedByAnotherProcess: a change based on a roster in memory keeps what
+// another process has added to the roster in the store.
 func TestRosterChangedByAnotherProcess(t *testing.T) {
 	ctx := context.Background()
 	s := xmpptest.NewServer(t, xmpptest.Config{})

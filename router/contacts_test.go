@@ -11,9 +11,9 @@ import (
 	"roost/store"
 )
 
-// TestManyContactsOnline: who comes online gets the presence of all contacts, be
-// it far more than the outbox holds, at the pace at which it reads; and then the
-// messages that waited.
+// TestManyContactsOnline: a client that becomes available gets the presence of all
+// contacts, even if it is far more than the outbox holds, as fast as it reads, followed by
+// the stored messages.
 func TestManyContactsOnline(t *testing.T) {
 	const contacts = 150
 	s := xmpptest.NewServer(t, xmpptest.Config{Outbox: 32 << 10, Router: router.Config{PageBytes: 8 << 10}})
@@ -44,7 +44,7 @@ func TestManyContactsOnline(t *testing.T) {
 	c := loginRaw(t, s, "romeo", plainHeader)
 	c.got, c.used = "", 0
 	c.write("<presence/>")
-	// Nothing is read until the socket is full.
+	// The client reads nothing until the socket is full.
 	it := s.Sessions.Find("romeo@localhost", "r")
 	xmpptest.Eventually(t, "the socket to be full", func() bool { return it.Conn().Queued() > 0 })
 	c.await("id='waits'")
@@ -53,13 +53,13 @@ func TestManyContactsOnline(t *testing.T) {
 	}
 	for _, name := range names {
 		if n := strings.Count(c.got, "from='"+name+"@localhost/r'"); n != 1 {
-			t.Errorf("the presence of %s came %d times", name, n)
+			t.Errorf("the presence of %s was received %d times", name, n)
 		}
 	}
 }
 
-// TestManyRequests: nobody is kept from logging in by strangers who want to be
-// their contacts.
+// TestManyRequests: many subscription requests from strangers cannot prevent a user from
+// logging in.
 func TestManyRequests(t *testing.T) {
 	const requests = 100
 	s := xmpptest.NewServer(t, xmpptest.Config{Outbox: 32 << 10, Router: router.Config{PageBytes: 8 << 10}})
@@ -87,22 +87,21 @@ func TestManyRequests(t *testing.T) {
 	}
 	c.sync()
 	if n := strings.Count(c.got, "type='subscribe'"); n != requests {
-		t.Errorf("%d requests came, want %d", n, requests)
+		t.Errorf("received %d requests, want %d", n, requests)
 	}
 }
 
-// largePresence is presence that is far larger than a page of what a login brings.
+// largePresence is presence that is far larger than a page of what is sent after a login.
 func largePresence(mark string) string {
 	return "<presence><status>" + mark + strings.Repeat("s", 40000) + "</status></presence>"
 }
 
-// pacedServer has an outbox that holds one large presence and not two.
+// pacedServer has an outbox that holds one large presence but not two.
 func pacedServer(t *testing.T) *xmpptest.Server {
 	return xmpptest.NewServer(t, xmpptest.Config{Outbox: 64 << 10, Router: router.Config{PageBytes: 16 << 10}})
 }
 
-// manyResources logs in resources of an account, each with a large presence of its
-// own.
+// manyResources logs in resources of an account, each of which sends large presence.
 func manyResources(t *testing.T, s *xmpptest.Server, user string, n int) (all []*rawClient) {
 	for i := range n {
 		c := loginAs(t, s, user, fmt.Sprint("x", i), plainHeader)
@@ -112,22 +111,22 @@ func manyResources(t *testing.T, s *xmpptest.Server, user string, n int) (all []
 			c.await("</status></presence>")
 		}
 		for _, x := range all {
-			x.await("</status></presence>") // it is a broadcast: all have to read it
+			x.await("</status></presence>") // a broadcast, which all have to read
 		}
 	}
 	return all
 }
 
-// fullSocket waits until a client that does not read has more to read than its
-// socket holds.
+// fullSocket waits until a client that does not read has more to read than its socket
+// holds.
 func fullSocket(t *testing.T, s *xmpptest.Server, resource string) {
 	t.Helper()
 	it := s.Sessions.Find("romeo@localhost", resource)
 	xmpptest.Eventually(t, "the socket to be full", func() bool { return it.Conn().Queued() > 0 })
 }
 
-// TestManyResources: the presence of one account's resources, too, comes at the
-// pace of the client, whatever brings it: a login, an approval, a probe.
+// TestManyResources: the presence of one account's resources, too, is sent as fast as the
+// client reads, whether after a login, an approval or a probe.
 func TestManyResources(t *testing.T) {
 	romeo, juliet := jid.MustParse("romeo@localhost"), jid.MustParse("juliet@localhost")
 	f := func(desc, of string, prepare func(*xmpptest.Server), cause func(*xmpptest.Server, *rawClient)) {
@@ -139,7 +138,7 @@ func TestManyResources(t *testing.T) {
 			c := loginRaw(t, s, "romeo", plainHeader)
 			c.got, c.used = "", 0
 			cause(s, c)
-			// Nothing is read until the socket is full.
+			// The client reads nothing until the socket is full.
 			fullSocket(t, s, "r")
 			for range resources {
 				c.await("</status></presence>")
@@ -147,7 +146,7 @@ func TestManyResources(t *testing.T) {
 			c.sync()
 			for i := range resources {
 				if n := strings.Count(c.got, fmt.Sprint("<status>mark", i, " ")); n != 1 {
-					t.Errorf("the presence of resource %d came %d times", i, n)
+					t.Errorf("the presence of resource %d was received %d times", i, n)
 				}
 			}
 		})
@@ -155,7 +154,7 @@ func TestManyResources(t *testing.T) {
 	friends := func(s *xmpptest.Server) { befriend(t, s, romeo, juliet) }
 	online := func(_ *xmpptest.Server, c *rawClient) { c.write("<presence/>") }
 	f("a contact's at a login", "juliet", friends, online)
-	f("the own ones at a login", "romeo", func(*xmpptest.Server) {}, online)
+	f("one's own at a login", "romeo", func(*xmpptest.Server) {}, online)
 	f("a probe", "juliet", friends, func(_ *xmpptest.Server, c *rawClient) {
 		c.write("<presence type='probe' to='juliet@localhost'/>")
 	})
@@ -168,8 +167,8 @@ func TestManyResources(t *testing.T) {
 	})
 }
 
-// TestChangesWhileWaiting: what a client that reads slowly is still to be sent is
-// what there is when it has read, not what there was when it came.
+// TestChangesWhileWaiting: a client that reads slowly is sent the state at the time when it
+// has read, not the state when it logged in.
 func TestChangesWhileWaiting(t *testing.T) {
 	s := pacedServer(t)
 	romeo := jid.MustParse("romeo@localhost")
@@ -181,15 +180,16 @@ func TestChangesWhileWaiting(t *testing.T) {
 	c.got, c.used = "", 0
 	c.write("<presence/>")
 	fullSocket(t, s, "r")
-	// One resource goes, one changes, one comes; and nurse is no contact any more.
+	// One resource leaves, one changes, one is added; and nurse is removed from the
+	// contacts.
 	juliets[0].say("<presence type='unavailable'/>", "type='unavailable'")
 	juliets[1].say("<presence><status>changed</status></presence>", "changed")
 	late := loginAs(t, s, "juliet", "late", plainHeader)
 	late.say("<presence><status>late</status></presence>", "late")
 	nurses[0].say("<presence type='unsubscribed' to='romeo@localhost'/>", "")
 	nurses[0].sync()
-	// What is sent for room in the socket is queued before the answer to the ping
-	// that follows: when nothing else comes, that was all.
+	// Presence that is sent once there is space in the socket is queued before the reply to
+	// the ping that follows: if nothing else is received, that was all.
 	for before := -2000; len(c.got)-before > 1000; {
 		before = len(c.got)
 		c.sync()
@@ -209,15 +209,15 @@ func TestChangesWhileWaiting(t *testing.T) {
 			want = "changed"
 		}
 		if got := last[from]; !strings.Contains(got, want) && !(i == 0 && got == "") {
-			t.Errorf("the last that came of %s is %.80q, want %q", from, got, want)
+			t.Errorf("the last presence of %s is %.80q, want %q", from, got, want)
 		}
 	}
 	if got := last["juliet@localhost/late"]; !strings.Contains(got, "late") {
-		t.Errorf("of the resource that came meanwhile there is %.80q", got)
+		t.Errorf("the presence of the added resource is %.80q", got)
 	}
 	for i := range 2 {
 		if got := last[fmt.Sprintf("nurse@localhost/x%d", i)]; got != "" && !strings.Contains(got, "type='unavailable'") {
-			t.Errorf("the presence of somebody who is no contact any more: %.80q", got)
+			t.Errorf("the presence of a removed contact: %.80q", got)
 		}
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"roost/router"
 )
 
-// TestDialogues plays what RFC 6121 asks for; the files are named by the lines
-// of behaviour that they show.
+// TestDialogues plays dialogues from RFC 6121. The files are named after the rows of
+// docs/behaviours.md that they test.
 func TestDialogues(t *testing.T) {
 	xmpptest.Run(t, "testdata/*.txt", func(name string) xmpptest.Config {
 		var cfg xmpptest.Config

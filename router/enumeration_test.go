@@ -9,11 +9,12 @@ import (
 	"roost/router"
 )
 
-// TestSameReplyForUnknownAccounts: RFC 6120 section 13.10.2: what anybody may send to
-// an account is answered the same whether the account exists or not, byte for
-// byte but for the name: every request that the server handles, one that it does
-// not, and messages and presence of all types. The one that exists is at home
-// the first time, and online the second.
+// TestSameReplyForUnknownAccounts: RFC 6120 section 13.10.2
+// (https://www.rfc-editor.org/rfc/rfc6120#section-13.10.2): whatever a client sends to an
+// account, the reply does not depend on whether the account exists, byte for byte except
+// for the name. The test covers every request that the server handles, one that it does
+// not, and messages and presence of all types. The account that exists is offline the first
+// time and online the second.
 func TestSameReplyForUnknownAccounts(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{})
 	stanzas := []string{
@@ -54,17 +55,17 @@ func TestSameReplyForUnknownAccounts(t *testing.T) {
 		}
 		for _, st := range stanzas {
 			if state == "online" && strings.Contains(st, "X/r'") {
-				continue // it is delivered to a resource that answers or not
+				continue // it is delivered to a resource, which may reply
 			}
 			if exists, not := answer(st, "juliet"), answer(st, "zuliet"); exists != not {
-				t.Errorf("%s, %s\nis answered by %s\nof an account that does not exist by %s", state, st, exists, not)
+				t.Errorf("%s, %s\ngets the reply %s\nand for an account that does not exist %s", state, st, exists, not)
 			}
 		}
 	}
 }
 
-// TestSameStoreCalls: a message asks the store the same, one thing, whether the account
-// is away, has no space left, or does not exist.
+// TestSameStoreCalls: a message makes the same single call of the store whether the account
+// is offline, has no space left, or does not exist.
 func TestSameStoreCalls(t *testing.T) {
 	var calls atomic.Pointer[[]string]
 	cfg := xmpptest.Config{Router: router.Config{MaxOffline: 2, RosterCache: 1}}
@@ -84,10 +85,10 @@ func TestSameStoreCalls(t *testing.T) {
 		romeo.sync()
 		calls.Store(nil)
 		if got := strings.Join(list, " "); got != "AppendOffline" {
-			t.Errorf("%s: the store is asked %q", desc, got)
+			t.Errorf("%s: the calls of the store are %q", desc, got)
 		}
 	}
-	f("away", "juliet")
+	f("offline", "juliet")
 	f("past the sender's share", "juliet")
 	f("no such account", "zuliet")
 	nurse := comeOnline(t, s, "nurse")
@@ -96,8 +97,7 @@ func TestSameStoreCalls(t *testing.T) {
 	f("full", "juliet")
 }
 
-// volatile takes out what differs from one answer to the next: ids of pushes and
-// versions of rosters.
+// volatile removes what differs between replies: ids of pushes and versions of rosters.
 func volatile(s string) string {
 	for _, attr := range []string{"id='push-", "ver='"} {
 		parts := strings.Split(s, attr)

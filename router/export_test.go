@@ -1,6 +1,6 @@
 package router
 
-// PresenceLocked reports whether somebody holds the presence lock of an account.
+// PresenceLocked reports whether an account's presence lock is held.
 func (r *Router) PresenceLocked(bare string) bool {
 	mu := &r.presenceLocks[r.stripe(bare)]
 	if mu.TryLock() {

@@ -1,7 +1,6 @@
 //go:build !race
 
-// The race detector makes pools forget what they hold, so that nothing here would
-// be true with it.
+// The race detector makes pools drop their contents, which would invalidate these tests.
 
 package router_test
 
@@ -17,8 +16,8 @@ import (
 	"roost/session"
 )
 
-// wire is a connection whose loop is the test's goroutine: what is posted runs
-// when the test pumps. It keeps what was written in its last turn.
+// wire is a connection whose loop is the test's goroutine: posted functions run when the
+// test pumps. It keeps the output of the last turn.
 type wire struct {
 	s    *session.Session
 	m    *session.Manager
@@ -47,8 +46,8 @@ func (w *wire) Authenticated()             {}
 func (w *wire) Post(f func(loop int))      { w.mu.Lock(); w.todo = append(w.todo, f); w.mu.Unlock() }
 func (w *wire) give(text []byte) (n int)   { n = w.s.Data(0, text); w.m.EndTurn(0); return n }
 
-// pump gives text to the session, as soon as that takes it, and runs what is
-// posted until want was written.
+// pump passes text to the session as soon as the session accepts input, and runs posted
+// functions until want was written.
 func (w *wire) pump(t testing.TB, text, want string) {
 	t.Helper()
 	w.out = w.out[:0]
@@ -83,7 +82,7 @@ func wired(t testing.TB, m *session.Manager, user, auth string) *wire {
 	return w
 }
 
-// pair is two clients who talk.
+// pair returns two clients that exchange stanzas.
 func pair(t testing.TB) (romeo, juliet *wire) {
 	m := xmpptest.NewServer(t, xmpptest.Config{}).Sessions
 	romeo = wired(t, m, "romeo", "AHJvbWVvAHNlY3JldA==")
@@ -99,7 +98,8 @@ func pair(t testing.TB) (romeo, juliet *wire) {
 const chat = "<message type='chat' id='m1' to='juliet@localhost/r'><body>But soft, what light through yonder window breaks?" +
 	"</body><active xmlns='http://jabber.org/protocol/chatstates'/><request xmlns='urn:xmpp:receipts'/></message>"
 
-// TestRoutingAllocatesNothing: a stanza on its way from one client to others.
+// TestRoutingAllocatesNothing: routing a stanza from one client to others does not
+// allocate.
 func TestRoutingAllocatesNothing(t *testing.T) {
 	romeo, juliet := pair(t)
 	f := func(desc, text, want string, get *wire) {

@@ -10,9 +10,9 @@ import (
 	"roost/session"
 )
 
-// TestLastTogether: clients that come and go cause no write of their own; when
-// they went is known at once, and is in the store when the server has stopped.
-func TestLastTogether(t *testing.T) {
+// TestLastActivityBatched: clients that connect and disconnect do not cause a write each.
+// Their last activity is known at once, and is in the store when the server has stopped.
+func TestLastActivityBatched(t *testing.T) {
 	s, st := slowServer(t, xmpptest.Config{})
 	began := time.Now().Add(-time.Second)
 	for range 20 {
@@ -38,7 +38,7 @@ func TestLastTogether(t *testing.T) {
 			t.Errorf("in the store, %s: %v %q, %v", user, last.At, last.Status, err)
 		}
 	}
-	// Who is deleted leaves nothing behind for another of the same name.
+	// Nothing of a deleted account is left for the next one of that name.
 	c := loginRaw(t, s, "romeo", plainHeader)
 	c.say("<presence/>", "<presence")
 	before := st.Calls("SetLast")
@@ -53,6 +53,6 @@ func TestLastTogether(t *testing.T) {
 	}
 	s.Router.FlushPending(t.Context())
 	if n := st.Calls("SetLast") - before; n != 0 {
-		t.Errorf("%d writes of an account that is gone", n)
+		t.Errorf("%d writes for a deleted account", n)
 	}
 }

@@ -10,11 +10,11 @@ import (
 	"roost/parser"
 )
 
-// TestStreamLimits: what is larger than the parser's limits ends the stream with
-// <policy-violation/>, at the byte that is too much; what is as large as they
-// allow passes whole to another client.
+// TestStreamLimits: input that exceeds the parser's limits ends the stream with
+// <policy-violation/> at the first byte in excess; input that reaches the limits is
+// delivered whole to another client.
 func TestStreamLimits(t *testing.T) {
-	const maxStanza = 10000 // RFC 6120 section 13.12: the least that a server may set
+	const maxStanza = 10000 // RFC 6120 section 13.12: the smallest limit that a server may set
 	var cfg xmpptest.Config
 	cfg.Session.Limits = parser.Limits{MaxStanza: maxStanza, MaxDepth: 10, MaxAttrs: 8, MaxNamespaces: 4}
 	s := xmpptest.NewServer(t, cfg)
@@ -30,7 +30,7 @@ func TestStreamLimits(t *testing.T) {
 			romeo.await("</stream:stream>")
 			return
 		}
-		// The stanza need not be whole for that.
+		// The error does not require a complete stanza.
 		romeo.say(head+content, "<stream:error><policy-violation ")
 		romeo.await("</stream:error></stream:stream>")
 		if strings.Contains(juliet.got, desc) {
@@ -41,7 +41,7 @@ func TestStreamLimits(t *testing.T) {
 	room := maxStanza - len(head+tail+text(0))
 	f("the largest stanza", text(room), true)
 	f("one byte more", text(room+1)+tail, false)
-	f("no end in sight", text(maxStanza)[:maxStanza], false)
+	f("an endless stanza", text(maxStanza)[:maxStanza], false)
 	f("the deepest", strings.Repeat("<a>", 9)+strings.Repeat("</a>", 9), true)
 	f("one level more", strings.Repeat("<a>", 10), false)
 	attrs := func(n int) (all string) {
@@ -57,8 +57,8 @@ func TestStreamLimits(t *testing.T) {
 	f("one namespace more", "<a"+strings.ReplaceAll(attrs(4), " a", " xmlns:a")+"/>", false)
 }
 
-// TestAccountLimits: resources, roster items, messages and directed presence
-// that are too many are refused one by one; the stream lives.
+// TestAccountLimits: too many resources, roster items, messages or directed presences are
+// refused one by one, and the stream continues.
 func TestAccountLimits(t *testing.T) {
 	var cfg xmpptest.Config
 	cfg.Session.MaxResources = 2
@@ -73,7 +73,7 @@ func TestAccountLimits(t *testing.T) {
 		romeo.sync()
 		got := strings.Count(romeo.got, " type='error'")
 		if condition == "" && got != 0 || condition != "" && (got != 1 || !strings.Contains(romeo.got, "<"+condition+" ")) {
-			t.Errorf("%s is answered by %s\nwant %q", stanza, romeo.got, condition)
+			t.Errorf("%s gets the reply %s\nwant %q", stanza, romeo.got, condition)
 		}
 	}
 	set := func(item string) string {
@@ -87,7 +87,7 @@ func TestAccountLimits(t *testing.T) {
 	f(set("jid='b@example.com' subscription='remove'"), "")
 	f("<presence type='subscribe' to='juliet@localhost'/>", "")
 
-	// All of a roster is sent at once: its bytes have a bound too.
+	// A roster is sent as a whole, so its size is limited too.
 	named := func(n int) string { return set("jid='a@example.com' name='" + strings.Repeat("n", n) + "'") }
 	f(named(400), "")
 	f(named(1000), "resource-constraint")
@@ -99,7 +99,7 @@ func TestAccountLimits(t *testing.T) {
 	}
 	f("<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item jid='a@example.com'>"+groups.String()+"</item></query></iq>", "not-acceptable")
 
-	// A stranger would not be told.
+	// A sender that is not a contact would not get the error.
 	chat := "<message type='chat' to='romeo@localhost' id='m'><body>b</body></message>"
 	f(chat, "")
 	f(chat, "")
@@ -125,8 +125,8 @@ func TestAccountLimits(t *testing.T) {
 	c.say("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", "<error type='wait'><resource-constraint ")
 }
 
-// TestUnauthMemory: what clients that have not logged in leave unfinished has a
-// limit for all of them; those who log in notice nothing of it.
+// TestUnauthMemory: the memory for partial stanzas of unauthenticated clients has a common
+// limit, which does not affect clients that log in.
 func TestUnauthMemory(t *testing.T) {
 	var cfg xmpptest.Config
 	cfg.Unauth = 1 << 18
@@ -140,14 +140,14 @@ func TestUnauthMemory(t *testing.T) {
 	}
 	refused := 0
 	for _, c := range held {
-		_, _ = io.WriteString(c.conn, "</x>") // nobody listens any more if it was refused
+		_, _ = io.WriteString(c.conn, "</x>") // fails if the stream was refused
 		c.await("</stream:error></stream:stream>")
 		refused += strings.Count(c.got, "resource-constraint")
 	}
 	if refused < 5 || refused > 9 {
 		t.Errorf("%d of 10 were refused, want most", refused)
 	}
-	// All of it is given back.
+	// The memory is released.
 	for range 3 {
 		c := dialRaw(t, s)
 		c.write(plainHeader + large)
@@ -161,8 +161,7 @@ func TestUnauthMemory(t *testing.T) {
 	romeo.say("</x></message>", "</x></message>")
 }
 
-// TestFullRosterAndApproval: a contact that has approved in advance does not get past
-// the limit of a roster.
+// TestFullRosterAndApproval: a pre-approval does not evade the limit of a roster.
 func TestFullRosterAndApproval(t *testing.T) {
 	var cfg xmpptest.Config
 	cfg.Router.MaxRoster = 1

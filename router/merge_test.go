@@ -9,8 +9,9 @@ import (
 	"roost/router"
 )
 
-// heardOf is what a client has got from romeo's session, in order: the ids.
-func heardOf(got string) (ids []string) {
+// receivedFrom returns the ids of what a client has received from romeo's session, in
+// order.
+func receivedFrom(got string) (ids []string) {
 	for _, part := range strings.Split(got, "from='romeo@localhost/r'")[1:] {
 		tag, _, _ := strings.Cut(part, ">")
 		_, id, _ := strings.Cut(tag, "id='")
@@ -20,8 +21,9 @@ func heardOf(got string) (ids []string) {
 	return ids
 }
 
-// TestPresenceMerged: of successive broadcasts in one read others get the last;
-// everything else keeps its meaning and its place (RFC 6120 section 10.1).
+// TestPresenceMerged: of successive broadcasts in one read, contacts get only the last;
+// everything else keeps its meaning and its place (RFC 6120 section 10.1,
+// https://www.rfc-editor.org/rfc/rfc6120#section-10.1).
 func TestPresenceMerged(t *testing.T) {
 	f := func(desc, input, juliets, own string, cache int) {
 		t.Run(desc, func(t *testing.T) {
@@ -33,10 +35,10 @@ func TestPresenceMerged(t *testing.T) {
 			romeo.write(input + "<iq type='get' id='sync' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>")
 			romeo.await("id='sync'")
 			juliet.sync()
-			if got := strings.Join(heardOf(juliet.got), " "); got != juliets {
+			if got := strings.Join(receivedFrom(juliet.got), " "); got != juliets {
 				t.Errorf("the contact got %q, want %q", got, juliets)
 			}
-			if got := strings.Join(heardOf(romeo.got), " "); got != own {
+			if got := strings.Join(receivedFrom(romeo.got), " "); got != own {
 				t.Errorf("the client got %q, want %q", got, own)
 			}
 		})

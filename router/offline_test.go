@@ -12,9 +12,9 @@ import (
 	"roost/store/faultstore"
 )
 
-// TestFloodLeavesRoom: one sender cannot fill somebody else's mailbox, neither
-// by number nor by bytes: what others send still waits.
-func TestFloodLeavesRoom(t *testing.T) {
+// TestFloodLeavesSpace: one sender cannot fill another user's mailbox, neither by number
+// nor by size: messages from other senders are still stored.
+func TestFloodLeavesSpace(t *testing.T) {
 	for _, size := range []int{10, 3000} {
 		var cfg xmpptest.Config
 		cfg.Router.MaxOffline, cfg.Router.OfflineBytes = 10, 30_000
@@ -27,7 +27,7 @@ func TestFloodLeavesRoom(t *testing.T) {
 			}
 			c.sync()
 			if strings.Contains(c.got, "type='error'") {
-				t.Errorf("a stranger learns that the mailbox is full: %s", c.got)
+				t.Errorf("a sender that is not a contact learns that the mailbox is full: %s", c.got)
 			}
 			all, err := s.Store.CountOffline(t.Context(), jid.MustParse("juliet@localhost"))
 			if err != nil {
@@ -37,27 +37,27 @@ func TestFloodLeavesRoom(t *testing.T) {
 		}
 		flood := send("nurse", 20, size)
 		if flood < 4 || flood > 5 {
-			t.Errorf("%d of the flood's 20 messages of %d bytes were kept, want about 5", flood, size)
+			t.Errorf("%d of the flood's 20 messages of %d bytes were stored, want about 5", flood, size)
 		}
 		if all := send("romeo", 4, size); all != flood+4 {
-			t.Errorf("%d of the others' 4 messages were kept", all-flood)
+			t.Errorf("%d of the others' 4 messages were stored", all-flood)
 		}
 		juliet := loginRaw(t, s, "juliet", plainHeader)
 		juliet.write("<presence/>")
 		juliet.sync()
 		if got := strings.Count(juliet.got, "id='romeo."); got != 4 {
-			t.Errorf("%d of the others' 4 messages came", got)
+			t.Errorf("%d of the others' 4 messages were received", got)
 		}
 	}
 }
 
-// TestDeliveredOnce: messages that were delivered and that the store cannot
-// delete, because its disk is full, are not delivered again, to no resource; new
-// ones are; and when the store can delete again, it does.
+// TestDeliveredOnce: delivered messages that the store cannot delete, because its disk is
+// full, are not delivered again to any resource; new ones are. When the store can delete
+// again, they are deleted.
 func TestDeliveredOnce(t *testing.T) {
 	faulty := new(faultstore.Faults)
 	var cfg xmpptest.Config
-	cfg.Router.PageBytes = 500 // some pages
+	cfg.Router.PageBytes = 500 // several pages
 	cfg.Store = faulty.Options()
 	s := xmpptest.NewServer(t, cfg)
 	romeo := loginRaw(t, s, "romeo", plainHeader)
@@ -114,9 +114,9 @@ func TestDeliveredOnce(t *testing.T) {
 	}
 }
 
-// TestFlushInterrupted: a client that is slow to take its waiting messages, and
-// meanwhile goes away or says that it wants none, gets no more of them; the rest
-// comes when it wants messages again, each once and in order.
+// TestFlushInterrupted: a client that reads its stored messages slowly, and leaves or gets
+// a negative priority before the end, is sent no more of them. The rest is sent when it
+// takes messages again, each once and in order.
 func TestFlushInterrupted(t *testing.T) {
 	for _, leaving := range []string{"<presence type='unavailable'/>", "<presence><priority>-1</priority></presence>"} {
 		const n = 150
@@ -138,7 +138,7 @@ func TestFlushInterrupted(t *testing.T) {
 		xmpptest.Eventually(t, "the client to have left", func() bool { return !wantsMessages(it) })
 		juliet.sync()
 		if got := strings.Count(juliet.got, "<delay "); got == 0 || got == n {
-			t.Fatalf("%s: %d messages came before, want some and not all of %d", leaving, got, n)
+			t.Fatalf("%s: %d messages were received before, want some and not all of %d", leaving, got, n)
 		}
 		juliet.write("<presence/>")
 		for strings.Count(juliet.got, "<delay ") < n {
@@ -149,8 +149,8 @@ func TestFlushInterrupted(t *testing.T) {
 	}
 }
 
-// TestLargeMessagesWaiting: messages of which an outbox holds one come one by one to
-// a client that reads slowly, whatever the socket has left of the last one.
+// TestLargeMessagesWaiting: messages of which an outbox holds only one are sent one by one
+// to a client that reads slowly, whatever the socket still holds of the previous one.
 func TestLargeMessagesWaiting(t *testing.T) {
 	const n = 8
 	for size := 16 << 10; size < 18<<10; size += 250 {

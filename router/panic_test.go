@@ -12,9 +12,9 @@ import (
 	"roost/stanza"
 )
 
-// TestExtensionsPanic: a request whose handler panics is answered with
-// <internal-server-error/>, once, wherever it runs and however far it has come, and
-// so is a stanza whose hook panics; the stream goes on.
+// TestExtensionsPanic: if the handler of a request panics, the reply is
+// <internal-server-error/>, once, wherever the handler runs and however far it got. The
+// same goes for a stanza whose hook panics. The stream continues.
 func TestExtensionsPanic(t *testing.T) {
 	left := new(atomic.Int64)
 	handler := func(name string, blocking bool, f func(*router.Request)) router.IQ {
@@ -63,12 +63,12 @@ func TestExtensionsPanic(t *testing.T) {
 		romeo.sync()
 		panics++
 		if strings.Count(romeo.got, want) != 1 || strings.Count(romeo.got, " id='p'")+strings.Count(romeo.got, " id='hook'") != 1 {
-			t.Errorf("%s is answered by %s\nwant %s, once", text, romeo.got, want)
+			t.Errorf("%s gets the reply %s\nwant %s, once", text, romeo.got, want)
 		}
 		if got := s.Sessions.Panics(); got != panics {
 			t.Errorf("%s: %d panics were counted, want %d", text, got, panics)
 		}
-		// Others on the loop, and the memory that they share.
+		// Other sessions on the loop, and their shared memory, still work.
 		romeo.say("<message to='nurse@localhost/r'><body>whole</body></message>", "")
 		nurse.await("<body>whole</body></message>")
 	}
@@ -83,11 +83,11 @@ func TestExtensionsPanic(t *testing.T) {
 	f("<message to='nurse@localhost/r' id='hook'/>", "<internal-server-error ")
 	f("<iq type='get' id='hook'><ping xmlns='urn:xmpp:ping'/></iq>", "<internal-server-error ")
 	romeo.say("</stream:stream>", "</stream:stream>")
-	xmpptest.Eventually(t, "the second extension to be told", func() bool { return left.Load() == 1 })
+	xmpptest.Eventually(t, "the second extension to be called", func() bool { return left.Load() == 1 })
 }
 
-// TestPanicsReleaseLocks: a store that panics while a roster is read or changed ends
-// that stream; the roster can be read and changed afterwards.
+// TestPanicsReleaseLocks: a store that panics while a roster is read or changed ends that
+// stream; the roster can still be read and changed afterwards.
 func TestPanicsReleaseLocks(t *testing.T) {
 	var cfg xmpptest.Config
 	cfg.Router.RosterCache = 1

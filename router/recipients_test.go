@@ -9,8 +9,8 @@ import (
 	"roost/session"
 )
 
-// TestRecipients: the resources of an account by what they have done: connected,
-// available with any priority, available with one that is not negative, interested.
+// TestRecipients: the resources of an account by state: connected, available with any
+// priority, available with a non-negative priority, interested.
 func TestRecipients(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{})
 	const roster = "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>"
@@ -33,7 +33,7 @@ func TestRecipients(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 		if got := s.Router.HasRecipients("juliet@localhost", which); got {
-			t.Errorf("%s: juliet has some", name)
+			t.Errorf("%s: juliet has recipients", name)
 		}
 	}
 	f("connected", router.Connected, "available", "both", "connected", "interested", "negative", "unavailable")

@@ -13,7 +13,7 @@ import (
 	"roost/stanza"
 )
 
-// component is a route to one domain. It notes what it gets.
+// component is a route to one domain. It records what it is sent.
 type component struct {
 	domain string
 
@@ -38,7 +38,7 @@ func (c *component) Send(_ *session.Turn, from, to jid.JID, b []byte) *stanza.Er
 	return nil
 }
 
-// take returns what has come, and forgets it.
+// take returns what was recorded, and clears it.
 func (c *component) take() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -78,7 +78,8 @@ func newRouted(t *testing.T, exts ...router.Extension) *routed {
 	return x
 }
 
-// says has romeo send something, and compares what the component and romeo get then.
+// says sends text from romeo's client, and compares what the component and romeo receive
+// then.
 func (x *routed) says(text, far, romeo string) {
 	x.t.Helper()
 	x.romeo.got, x.romeo.used = "", 0
@@ -86,8 +87,8 @@ func (x *routed) says(text, far, romeo string) {
 	x.compare(text, far, romeo)
 }
 
-// sends routes a stanza of an address of a component, and compares the reply with what
-// the component and romeo get then.
+// sends routes a stanza from a component's address, and compares the reply and what the
+// component and romeo receive then.
 func (x *routed) sends(from, text, reply, far, romeo string) {
 	x.t.Helper()
 	x.romeo.got, x.romeo.used = "", 0
@@ -101,7 +102,7 @@ func (x *routed) sends(from, text, reply, far, romeo string) {
 	}
 }
 
-// changing is what differs in roster pushes from run to run.
+// changing matches what differs in roster pushes between runs.
 var changing = regexp.MustCompile(`push-[^']*| ver='[^']*'`)
 
 func (x *routed) compare(text, far, romeo string) {
@@ -126,9 +127,9 @@ func errorFrom(kind, id, from, to, typ, condition string) string {
 		condition + " xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></" + kind + ">"
 }
 
-// TestRoute: RFC 6120 section 10.4: what is for a domain that is not ours goes there by
-// a route, each kind of stanza, with the sender's address on it. Where there is no
-// route, or the route does not take it, the sender gets the error.
+// TestRoute: RFC 6120 section 10.4 (https://www.rfc-editor.org/rfc/rfc6120#section-10.4): a
+// stanza to a remote domain is sent by a route, with the sender's address, whatever its
+// kind. If there is no route, or the route refuses the stanza, the sender gets an error.
 func TestRoute(t *testing.T) {
 	x := newRouted(t)
 	const me, far = "romeo@localhost/r", "a@far.example/b"
@@ -189,8 +190,8 @@ func TestRoute(t *testing.T) {
 	}
 }
 
-// TestRouteSender: what comes from a domain that is not ours reaches users of this
-// server, and replies go to its sender.
+// TestRouteSender: stanzas from a remote domain reach users of this server, and replies go
+// to their senders.
 func TestRouteSender(t *testing.T) {
 	x := newRouted(t)
 	const far = "a@far.example/b"
@@ -210,7 +211,8 @@ func TestRouteSender(t *testing.T) {
 	f("<presence id='d' type='error' to='romeo@localhost/r'/>", "", "<presence from='a@far.example/b' id='d' type='error' to='romeo@localhost/r'/>")
 	f("<presence id='p' type='probe' to='romeo@localhost'/>", "<presence type='unsubscribed' id='p' from='romeo@localhost' to='a@far.example'/>", "")
 
-	// What came by a route does not leave by the same one, nor by none.
+	// A stanza that arrived by a route does not leave by the same one, nor to a domain
+	// without a route.
 	for _, to := range []string{"c@far.example", "c@nowhere.example"} {
 		f("<message id='m' to='"+to+"'/>", errorFrom("message", "m", to, far, "cancel", "remote-server-not-found"), "")
 		f("<presence id='m' type='subscribe' to='"+to+"'/>", errorFrom("presence", "m", to, far, "cancel", "remote-server-not-found"), "")
@@ -224,8 +226,9 @@ func TestRouteSender(t *testing.T) {
 	}
 }
 
-// TestRouteDirectedPresence: RFC 6121 section 4.6.3: who got directed presence is sent
-// the unavailable one too, also by a route.
+// TestRouteDirectedPresence: RFC 6121 section 4.6.3
+// (https://www.rfc-editor.org/rfc/rfc6121#section-4.6.3): an entity that got directed
+// presence is sent the unavailable presence too, also by a route.
 func TestRouteDirectedPresence(t *testing.T) {
 	x := newRouted(t)
 	f := func(to string) string {
@@ -238,7 +241,7 @@ func TestRouteDirectedPresence(t *testing.T) {
 	x.romeo.write("</stream:stream>")
 	x.romeo.await("</stream:stream>")
 	xmpptest.Eventually(t, "romeo to leave", func() bool { return x.s.Sessions.Counts().Bound == 0 })
-	xmpptest.Eventually(t, "the component to be told", func() bool {
+	xmpptest.Eventually(t, "the component to be notified", func() bool {
 		x.far.mu.Lock()
 		defer x.far.mu.Unlock()
 		return len(x.far.got) > 0
@@ -248,9 +251,10 @@ func TestRouteDirectedPresence(t *testing.T) {
 	}
 }
 
-// TestRouteSubscriptions: subscriptions between a user of this server and an address of
-// another domain, in both directions (RFC 6121 section 3): this server does the user's
-// half, and the route gets what the other half is to know.
+// TestRouteSubscriptions: subscriptions between a user of this server and a remote address,
+// in both directions (RFC 6121 section 3,
+// https://www.rfc-editor.org/rfc/rfc6121#section-3): this server handles the user's side,
+// and the route gets what the other side has to know.
 func TestRouteSubscriptions(t *testing.T) {
 	x := newRouted(t)
 	const available = "<presence from='romeo@localhost/r' to='a@far.example'><status>here</status></presence>"
@@ -267,18 +271,19 @@ func TestRouteSubscriptions(t *testing.T) {
 	x.romeo.say("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>", "</iq>")
 	x.romeo.say("<presence><status>here</status></presence>", "</presence>")
 
-	// The user asks, and is granted it.
+	// The user requests a subscription, and it is granted.
 	x.says(client("subscribe"), fromRomeo("subscribe"), item("none' ask='subscribe"))
 	x.sends("a@far.example/b", toRomeo("subscribed"), "", "", presence("subscribed", "a@far.example", "romeo@localhost")+item("to"))
 	x.sends("a@far.example/b", toRomeo("subscribed"), "", "", "") // again: nothing changes
-	// The other asks, again, is granted it, and asks once more.
+	// The remote user makes a request, repeats it, is granted it, and makes it once more.
 	x.sends("a@far.example/b", toRomeo("subscribe"), "", "", presence("subscribe", "a@far.example", "romeo@localhost"))
 	x.sends("a@far.example/b", toRomeo("subscribe"), "", "", "")
 	x.says(client("subscribed"), fromRomeo("subscribed")+"\nromeo@localhost/r>a@far.example "+available, item("both"))
 	x.sends("a@far.example/b", toRomeo("subscribe"), "",
 		"romeo@localhost>a@far.example <presence type='subscribed' from='romeo@localhost' to='a@far.example'/>\n"+
 			"romeo@localhost/r>a@far.example "+available, "")
-	// Presence goes both ways: a change, its end, and what is asked for at the next start.
+	// Presence is sent both ways: a change, unavailable presence, and the reply to a probe
+	// at the next login.
 	x.sends("a@far.example/b", "<presence to='romeo@localhost'/>", "", "", "<presence from='a@far.example/b' to='romeo@localhost'/>")
 	x.sends("a@far.example/b", toRomeo("probe"), available, "", "")
 	x.says("<presence type='unavailable'/>", "romeo@localhost/r>a@far.example <presence from='romeo@localhost/r' to='a@far.example' type='unavailable'/>",
@@ -287,7 +292,7 @@ func TestRouteSubscriptions(t *testing.T) {
 		"romeo@localhost/r>a@far.example "+available+"\n"+
 			toFar+"<presence type='probe' from='romeo@localhost' to='a@far.example'/>",
 		"<presence from='romeo@localhost/r' to='romeo@localhost'><status>here</status></presence>")
-	// Both end it.
+	// Both cancel.
 	x.sends("a@far.example/b", toRomeo("unsubscribe"), "",
 		"romeo@localhost/r>a@far.example <presence type='unavailable' from='romeo@localhost/r' to='a@far.example'/>",
 		presence("unsubscribe", "a@far.example", "romeo@localhost")+item("to"))
@@ -298,7 +303,7 @@ func TestRouteSubscriptions(t *testing.T) {
 		toFar+"<presence type='subscribed' from='romeo@localhost' to='a@far.example'/>\n"+
 			"romeo@localhost/r>a@far.example "+available,
 		item("from' approved='true"))
-	// The item is removed, with what there was.
+	// The item is removed, with its subscriptions.
 	x.says(client("subscribe"), fromRomeo("subscribe"), item("from' ask='subscribe' approved='true"))
 	x.says("<iq type='set' id='rm'><query xmlns='jabber:iq:roster'><item jid='a@far.example' subscription='remove'/></query></iq>",
 		"romeo@localhost/r>a@far.example <presence type='unavailable' from='romeo@localhost/r' to='a@far.example'/>\n"+
@@ -306,13 +311,13 @@ func TestRouteSubscriptions(t *testing.T) {
 			toFar+"<presence type='unsubscribed' from='romeo@localhost' to='a@far.example'/>",
 		"<iq type='result' id='rm' to='romeo@localhost/r'/>"+item("remove"))
 
-	// An account that does not exist, and one that is away.
+	// An account that does not exist, and one that is offline.
 	x.sends("a@far.example/b", "<presence type='subscribe' to='nobody@localhost'/>", "", "", "")
 	x.sends("a@far.example/b", "<presence type='subscribe' to='juliet@localhost' id='kept'/>", "", "", "")
 	juliet := loginRaw(t, x.s, "juliet", plainHeader)
 	juliet.say("<presence/>", "<presence from='a@far.example' to='juliet@localhost' type='subscribe' id='kept'/>")
 
-	// A component itself, and a route that does not take the request.
+	// A component's own domain, and a route that refuses the request.
 	x.says("<presence to='far.example' type='subscribe'/>", "romeo@localhost>far.example <presence from='romeo@localhost' to='far.example' type='subscribe'/>",
 		push("<item jid='far.example' subscription='none' ask='subscribe'/>"))
 	x.far.refuse(stanza.ResourceConstraint)

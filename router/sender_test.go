@@ -13,8 +13,8 @@ import (
 	"roost/stanza"
 )
 
-// route has the router handle a stanza of a sender, on a worker of one kind, and
-// returns what it is left to wait for.
+// route has the router route a stanza from a sender, on a worker of one kind, and returns
+// the work that it still has to wait for.
 func route(t *testing.T, s *xmpptest.Server, on session.Work, from router.Sender, text string) session.Work {
 	t.Helper()
 	var p parser.Parser
@@ -38,7 +38,7 @@ func route(t *testing.T, s *xmpptest.Server, on session.Work, from router.Sender
 	return <-done
 }
 
-// node is a sender as another server would be: an address, and a place for replies.
+// node is a sender like a user of another server: an address, and a place for replies.
 type node struct {
 	jid     jid.JID
 	replies []string
@@ -51,15 +51,15 @@ func (n *node) SendBytes(_ *session.Turn, b []byte) bool {
 	return true
 }
 
-// take returns the replies that have come, and forgets them.
+// take returns the replies that were recorded, and clears them.
 func (n *node) take() (replies []string) {
 	replies, n.replies = n.replies, nil
 	return replies
 }
 
-// TestServerSends: the server itself sends messages, requests and presence by the
-// function that routes those of clients, and gets replies; what only a client may do
-// is refused.
+// TestServerSends: the server itself sends messages, requests and presence using the
+// function that routes those of clients, and gets replies; what only a client may do is
+// refused.
 func TestServerSends(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{})
 	romeo := loginRaw(t, s, "romeo", plainHeader)
@@ -118,7 +118,7 @@ func TestServerSends(t *testing.T) {
 
 	const later = "<message id='later' to='juliet@localhost'><body>b</body></message>"
 	if need := route(t, s, session.Read, server, later); need != session.Write {
-		t.Errorf("a message for later on a turn that may not write: %v, want that it needs one that may", need)
+		t.Errorf("an offline message on a turn that may not write: %v, want that it needs one that may", need)
 	}
 	f(later, "", "")
 	juliet := loginRaw(t, s, "juliet", plainHeader)
@@ -128,8 +128,8 @@ func TestServerSends(t *testing.T) {
 	}
 }
 
-// TestNodeSends: a sender that is a resource elsewhere gets what its account may see,
-// and nothing is done for it that belongs to a session.
+// TestNodeSends: a sender that is a resource elsewhere receives what its account may see,
+// and nothing is done for it that requires a session.
 func TestNodeSends(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{})
 	romeo, juliet := loginRaw(t, s, "romeo", plainHeader), loginRaw(t, s, "juliet", plainHeader)
@@ -163,8 +163,8 @@ func TestNodeSends(t *testing.T) {
 	}
 }
 
-// lockProbe is a sender that notes whether an account's presence is locked when it
-// gets something.
+// lockProbe is a sender that records whether an account's presence is locked when it
+// receives something.
 type lockProbe struct {
 	node
 	s       *xmpptest.Server
@@ -177,9 +177,9 @@ func (p *lockProbe) SendBytes(t *session.Turn, b []byte) bool {
 	return p.node.SendBytes(t, b)
 }
 
-// TestRepliesInOrder: whatever tells of an account's presence, to a sender of any kind,
-// is queued while that presence is locked, so that no later change overtakes it. No
-// other reply holds the lock.
+// TestRepliesInOrder: every reply that reveals an account's presence, to any kind of
+// sender, is queued while that presence is locked, so that no later change overtakes it.
+// Other replies are queued without the lock.
 func TestRepliesInOrder(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{})
 	befriend(t, s, jid.MustParse("juliet@localhost"), jid.MustParse("romeo@localhost"))
@@ -193,12 +193,12 @@ func TestRepliesInOrder(t *testing.T) {
 		from.locked = nil
 	}
 	const probe = "<presence type='probe' to='romeo@localhost"
-	f("away", probe+"'/>", true)
+	f("offline", probe+"'/>", true)
 	romeo := loginRaw(t, s, "romeo", plainHeader)
 	romeo.say("<presence/>", "<presence ")
 	f("available", probe+"'/>", true)
 	f("a resource", probe+"/r'/>", true)
-	f("a resource that is gone", probe+"/none'/>", true)
+	f("a resource that does not exist", probe+"/none'/>", true)
 	f("a message that is refused", "<message type='groupchat' to='romeo@localhost'/>", false)
 	f("a request", "<iq type='get' id='q' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", false)
 }

@@ -11,7 +11,7 @@ import (
 	"roost/store/faultstore"
 )
 
-// slowServer is a server whose store can be stopped.
+// slowServer returns a server whose store can be stopped.
 func slowServer(t *testing.T, cfg xmpptest.Config) (*xmpptest.Server, *faultstore.Faults) {
 	t.Helper()
 	st := new(faultstore.Faults)
@@ -19,22 +19,22 @@ func slowServer(t *testing.T, cfg xmpptest.Config) (*xmpptest.Server, *faultstor
 	return xmpptest.NewServer(t, cfg), st
 }
 
-// TestOrderWithStoppedStore: RFC 6120 section 10.1: a server "MUST ensure
-// in-order processing of the stanzas"; what follows a stanza that waits for the
-// store waits for it too, and nobody else does.
+// TestOrderWithStoppedStore: RFC 6120 section 10.1
+// (https://www.rfc-editor.org/rfc/rfc6120#section-10.1): a server "MUST ensure in-order
+// processing of the stanzas". Stanzas after one that waits for the store wait too, but no
+// other sessions do.
 func TestOrderWithStoppedStore(t *testing.T) {
 	s, st := slowServer(t, xmpptest.Config{})
 	romeo, juliet, nurse := loginRaw(t, s, "romeo", plainHeader), loginRaw(t, s, "juliet", plainHeader), loginRaw(t, s, "nurse", plainHeader)
 	release := st.Stop()
 	defer release()
-	// One write, and the session is at three stanzas of which only the middle
-	// one needs no store.
+	// One write has three stanzas, of which only the middle one does not need the store.
 	romeo.write("<iq type='set' id='r1'><query xmlns='jabber:iq:roster'><item jid='a@example.com'/></query></iq>" +
 		"<message to='juliet@localhost/r' id='m1'/>" +
 		"<iq type='get' id='r2'><query xmlns='jabber:iq:roster'/></iq>" +
 		"<message to='juliet@localhost/r' id='m2'/></stream:stream>")
-	// Others on the same loop go on, to and fro, and stanzas to the one that
-	// waits are delivered to it.
+	// Other sessions on the same loop continue, and stanzas to the session that waits are
+	// delivered to it.
 	for i := range 20 {
 		nurse.say(fmt.Sprintf("<message to='juliet@localhost/r' id='n%d'/>", i), "")
 		juliet.await(fmt.Sprintf("id='n%d'", i))
@@ -53,9 +53,9 @@ func TestOrderWithStoppedStore(t *testing.T) {
 	juliet.await("id='m2'")
 }
 
-// TestMoreWaitersThanWorkers: all workers wait for a stopped store, and more
-// sessions than there are workers; those that need no store go on, and nothing
-// that was sent is lost or answered twice.
+// TestMoreWaitersThanWorkers: all workers, and more sessions than there are workers, wait
+// for a stopped store. Sessions that do not need the store continue, and no stanza is lost
+// or processed twice.
 func TestMoreWaitersThanWorkers(t *testing.T) {
 	var cfg xmpptest.Config
 	cfg.Session.Workers, cfg.Session.MaxResources = 2, 100
@@ -71,7 +71,7 @@ func TestMoreWaitersThanWorkers(t *testing.T) {
 	defer release()
 	for i, c := range clients {
 		for n := range each {
-			// mercutio is away: the message is kept. The one behind it is not.
+			// mercutio is offline, so the message is stored. The next one is not.
 			c.write(fmt.Sprintf("<message type='chat' to='mercutio@localhost' id='%d.%d'><body>b</body></message><message to='juliet@localhost/r' id='c%d.%d'/>", i, n, i, n))
 		}
 	}
@@ -95,7 +95,7 @@ func TestMoreWaitersThanWorkers(t *testing.T) {
 	}
 }
 
-// inOrder demands that a prefix is followed by the numbers 0 to n-1, each once.
+// inOrder checks that prefix is followed by the numbers 0 to n-1, each once.
 func inOrder(t *testing.T, stream, prefix string, n int) {
 	t.Helper()
 	parts := strings.Split(stream, prefix)[1:]
@@ -110,12 +110,12 @@ func inOrder(t *testing.T, stream, prefix string, n int) {
 	}
 }
 
-// TestFailingStore: while the store fails every request is answered, and with
-// <internal-server-error/>; the stream lives, and afterwards all is as before.
+// TestFailingStore: while the store fails, every request gets the reply
+// <internal-server-error/>; the stream continues, and later requests succeed again.
 func TestFailingStore(t *testing.T) {
 	s, st := slowServer(t, xmpptest.Config{})
 	romeo := loginRaw(t, s, "romeo", plainHeader)
-	st.SetFault(func(string) error { return fmt.Errorf("the disk is gone") })
+	st.SetFault(func(string) error { return fmt.Errorf("the disk has failed") })
 	f := func(stanza, kind string) {
 		t.Helper()
 		romeo.say(stanza, "<"+kind+" type='error'")
@@ -131,8 +131,7 @@ func TestFailingStore(t *testing.T) {
 	romeo.say("<iq type='get' id='6'><query xmlns='jabber:iq:roster'/></iq>", "<item jid='a@example.com' subscription='none'/></query></iq>")
 }
 
-// block makes every call of one method wait until the function it returns is
-// called.
+// block makes every call of one method wait until the returned function is called.
 func block(st *faultstore.Faults, method string) (release func()) {
 	gate := make(chan struct{})
 	st.SetFault(func(m string) error {
@@ -144,8 +143,9 @@ func block(st *faultstore.Faults, method string) (release func()) {
 	return sync.OnceFunc(func() { st.SetFault(nil); close(gate) })
 }
 
-// TestNothingBeforeBindResult: RFC 6120 section 7.1: a client whose resource is
-// being bound is sent nothing of others before the result.
+// TestNothingBeforeBindResult: RFC 6120 section 7.1
+// (https://www.rfc-editor.org/rfc/rfc6120#section-7.1): a client whose resource is being
+// bound receives no stanzas from others before the result.
 func TestNothingBeforeBindResult(t *testing.T) {
 	s, st := slowServer(t, xmpptest.Config{})
 	romeo := loginRaw(t, s, "romeo", plainHeader)
@@ -155,7 +155,7 @@ func TestNothingBeforeBindResult(t *testing.T) {
 	defer release()
 	before := st.Calls("LoginState")
 	juliet.write("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>")
-	xmpptest.Eventually(t, "the server to look at the account", func() bool { return st.Calls("LoginState") > before })
+	xmpptest.Eventually(t, "the server to read the account", func() bool { return st.Calls("LoginState") > before })
 	romeo.say("<iq type='get' id='early' to='juliet@localhost/r'><q xmlns='q:q'/></iq>", "<service-unavailable ")
 	release()
 	juliet.await("</bind></iq>")
@@ -166,11 +166,11 @@ func TestNothingBeforeBindResult(t *testing.T) {
 	juliet.await("id='late'")
 }
 
-// TestNobodyWaitsForAnothersStore: what a client brings to others reaches them,
-// and so does what third parties send them, while the store has it wait for more.
+// TestNobodyWaitsForAnothersStore: stanzas from a client reach others, and so do stanzas
+// from third parties, while the client waits for the store.
 func TestNobodyWaitsForAnothersStore(t *testing.T) {
 	var cfg xmpptest.Config
-	cfg.Router.RosterCache = 1 // rosters are read anew each time
+	cfg.Router.RosterCache = 1 // rosters are read each time
 	s, st := slowServer(t, cfg)
 	befriend(t, s, jid.MustParse("romeo@localhost"), jid.MustParse("juliet@localhost"))
 	romeo, nurse := loginRaw(t, s, "romeo", plainHeader), loginRaw(t, s, "nurse", plainHeader)

@@ -15,7 +15,7 @@ import (
 	"roost/internal/xmpptest"
 )
 
-// rawClient sends bytes as they are, and keeps all that it gets.
+// rawClient sends bytes unmodified, and keeps everything that it receives.
 type rawClient struct {
 	t    testing.TB
 	conn net.Conn
@@ -23,13 +23,13 @@ type rawClient struct {
 	used int
 }
 
-// hostileHeader declares more than other clients' headers do.
+// hostileHeader makes more declarations than other clients' headers.
 const hostileHeader = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'" +
 	" xmlns:x='urn:inherited' xmlns:quot=\"a'b&quot;c&lt;d>e&amp;f\" xmlns:client='jabber:client' xmlns:nl='a&#10;b'>"
 
 const plainHeader = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 
-// loginRaw logs in with a header of its own, as the resource "r".
+// loginRaw logs in with the given header, as the resource "r".
 func loginRaw(t testing.TB, s *xmpptest.Server, user, header string) *rawClient {
 	t.Helper()
 	return loginAs(t, s, user, "r", header)
@@ -53,7 +53,7 @@ func loginAs(t testing.TB, s *xmpptest.Server, user, resource, header string) *r
 	return c
 }
 
-// authenticate opens streams until a resource may be bound.
+// authenticate opens streams up to the point where a resource may be bound.
 func authenticate(c *rawClient, user, header string) {
 	c.t.Helper()
 	c.say(header, "</stream:features>")
@@ -62,7 +62,7 @@ func authenticate(c *rawClient, user, header string) {
 	c.say(header, "</stream:features>")
 }
 
-// say sends text and waits until want has come behind what came before.
+// say sends text and waits until want is received after what was received before.
 func (c *rawClient) say(text, want string) {
 	c.t.Helper()
 	c.write(text)
@@ -88,14 +88,14 @@ func (c *rawClient) await(want string) {
 		n, err := c.conn.Read(buf)
 		c.got += string(buf[:n])
 		if err != nil {
-			c.t.Fatalf("%v, and %q has not come; have %q", err, want, c.got)
+			c.t.Fatalf("%v before %q was received; have %q", err, want, c.got)
 		}
 	}
 }
 
-// meaning reads a stream with encoding/xml and describes each first-level
-// element by expanded names, attributes and text. The end of what has come
-// within the stream is no error, anything else is.
+// meaning parses a stream with encoding/xml and describes each first-level element by
+// expanded names, attributes and text. The end of the input within the stream is not an
+// error; anything else is.
 func meaning(t *testing.T, stream string) (elements []string) {
 	t.Helper()
 	dec := xml.NewDecoder(strings.NewReader(stream))
@@ -138,8 +138,8 @@ func meaning(t *testing.T, stream string) (elements []string) {
 	}
 }
 
-// attrsOf lists attributes by expanded name; those that a server sets are left
-// out at the top.
+// attrsOf lists attributes by expanded name, at the top level without those that a server
+// sets.
 func attrsOf(tok xml.StartElement, top bool) string {
 	var all []string
 	for _, a := range tok.Attr {
@@ -152,9 +152,8 @@ func attrsOf(tok xml.StartElement, top bool) string {
 	return strings.Join(all, "")
 }
 
-// hostile are legal children and attributes of a stanza that a careless server
-// would turn into something else on another stream: the attribute, then the
-// content.
+// hostile are valid children and attributes of a stanza that a careless server would turn
+// into something else on another stream: the attribute, then the content.
 var hostile = []struct{ attr, content string }{
 	{``, `<body>plain</body>`},
 	{``, `<x:y/>`}, {``, `<x:y x:a='1' a='2'><x:z xmlns:x='other' x:a=''/><x:y/></x:y>`}, {`x:a='1'`, `<y x:a='2'/>`},
@@ -172,10 +171,10 @@ var hostile = []struct{ attr, content string }{
 	{``, `<y a='` + strings.Repeat("&apos;", 300) + `'/>`}, {`id='&quot;/>'`, ``}, {`id='a&apos;b'`, ``}, {`type="chat"`, "<thread>'\"</thread>"},
 }
 
-// TestNoSmuggling: what one client sends to another arrives as exactly one
-// element that means the same, whatever its prefixes, quotes and escapes are,
-// and nothing beside it. RFC 6120 section 8.4: unknown content is routed
-// untouched.
+// TestNoSmuggling: a stanza that one client sends to another arrives as exactly one element
+// with the same meaning, whatever its prefixes, quotes and escapes are. RFC 6120 section
+// 8.4 (https://www.rfc-editor.org/rfc/rfc6120#section-8.4): unknown content is routed
+// unmodified.
 func TestNoSmuggling(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{})
 	romeo := loginRaw(t, s, "romeo", hostileHeader)
@@ -213,8 +212,8 @@ func TestNoSmuggling(t *testing.T) {
 	}
 }
 
-// TestNoSmugglingLater: the same for what was stored while its recipient was
-// away, which gets a delay stamp and nothing else.
+// TestNoSmugglingLater: the same for stanzas that were stored while the recipient was
+// offline, which get a delay stamp and nothing else.
 func TestNoSmugglingLater(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{})
 	romeo := loginRaw(t, s, "romeo", hostileHeader)
@@ -248,11 +247,11 @@ func TestNoSmugglingLater(t *testing.T) {
 		}
 	}
 	if len(got) != len(want) {
-		t.Fatalf("%d messages were kept, want %d", len(got), len(want))
+		t.Fatalf("%d messages were stored, want %d", len(got), len(want))
 	}
 	for i := range want {
 		if got[i] != want[i] {
-			t.Errorf("kept:\n%s\nwant:\n%s", got[i], want[i])
+			t.Errorf("stored:\n%s\nwant:\n%s", got[i], want[i])
 		}
 	}
 }

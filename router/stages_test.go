@@ -16,7 +16,7 @@ import (
 	"roost/stanza"
 )
 
-// calls notes what functions of extensions were called for.
+// calls records calls of extensions' functions.
 type calls struct {
 	mu  sync.Mutex
 	all []string
@@ -28,7 +28,7 @@ func (c *calls) add(format string, args ...any) {
 	c.all = append(c.all, fmt.Sprintf(format, args...))
 }
 
-// take returns what was noted, and forgets it.
+// take returns what was recorded, and clears it.
 func (c *calls) take() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -37,8 +37,8 @@ func (c *calls) take() string {
 	return all
 }
 
-// TestMessageStagesOnce: a message is delivered once, and each extension is told of that
-// once and on the worker that it asks for, whoever took the message.
+// TestMessageStagesOnce: a message is delivered once, and each extension is called for it
+// once and on the worker that it requests, whoever received the message.
 func TestMessageStagesOnce(t *testing.T) {
 	var c calls
 	ext := func(name string, need func(*session.Turn) session.Work) router.Extension {
@@ -86,7 +86,7 @@ func TestMessageStagesOnce(t *testing.T) {
 		byOne    = in + " a-1-0 b-1-1 b-1-0 c-1-0"
 		byAll    = in + " a-2-0 b-2-1 b-2-0 c-2-0"
 		headline = in + " a-0-0 b-0-1 b-0-0 c-0-0"
-		kept     = in + " a-0-0 b-0-0 c-0-0" // on the worker of the offline messages, which come first
+		kept     = in + " a-0-0 b-0-0 c-0-0" // on the worker of the offline messages, which are first
 	)
 	f("kept", "<message to='juliet@localhost' id='kept'><body>b</body></message>", kept)
 	f("dropped", "<message to='juliet@localhost' type='headline'/>", headline)
@@ -105,8 +105,8 @@ func TestMessageStagesOnce(t *testing.T) {
 	}
 }
 
-// TestStagesOfResource: each step of a resource, and the end of its account, is told
-// once.
+// TestStagesOfResource: each state change of a resource, and the end of its account, calls
+// the extensions once.
 func TestStagesOfResource(t *testing.T) {
 	var c calls
 	var cfg xmpptest.Config
@@ -172,14 +172,14 @@ func TestStagesOfResource(t *testing.T) {
 	}
 	romeo.await("</stream:stream>")
 	got := strings.Split(c.take(), " ")
-	slices.Sort(got) // which of them comes first is left open
+	slices.Sort(got) // their order is unspecified
 	if want := "all left removed romeo@localhost romeo@localhost/r"; strings.Join(got, " ") != want {
 		t.Errorf("the end of an account: the calls are %q, want %q", got, want)
 	}
 }
 
-// TestAvailableAsksAgain: an extension that asks for a worker where it is on one already
-// is not called forever; the next one is called, and the client is served.
+// TestAvailableAsksAgain: an extension that requests a worker that it is already on is not
+// called forever; the next one is called, and the client is served.
 func TestAvailableAsksAgain(t *testing.T) {
 	for _, work := range []session.Work{session.Read, session.Write, session.Derive} {
 		var c calls

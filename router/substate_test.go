@@ -20,8 +20,9 @@ var states = map[string]subState{
 	"Both":                  {sub: store.Both},
 }
 
-// TestOutbound holds the tables of appendix A.2: "ROUTE?" and "NEW STATE" for
-// each of the user's states and each stanza that the user's client sends.
+// TestOutbound checks the tables of appendix A.2
+// (https://www.rfc-editor.org/rfc/rfc6121#appendix-A.2): "ROUTE?" and "NEW STATE" for each
+// of the user's states and each stanza that the user's client sends.
 func TestOutbound(t *testing.T) {
 	f := func(event stanza.Type, from string, route bool, to string) {
 		t.Helper()
@@ -30,7 +31,7 @@ func TestOutbound(t *testing.T) {
 		if !ok {
 			t.Fatalf("no state %q", to)
 		}
-		// Pre-approval is no state of the tables; it has its own test.
+		// Pre-approval is not in the tables; it has its own test.
 		next.approved = false
 		if next != want || got != route {
 			t.Errorf("%v in %q: %+v, routed %v; want %q, routed %v", event, from, next, got, to, route)
@@ -78,7 +79,8 @@ func TestOutbound(t *testing.T) {
 	f(stanza.Unsubscribed, "Both", true, "To")
 }
 
-// TestInbound holds the tables of appendix A.3: "DELIVER?" and "NEW STATE" for
+// TestInbound checks the tables of appendix A.3
+// (https://www.rfc-editor.org/rfc/rfc6121#appendix-A.3): "DELIVER?" and "NEW STATE" for
 // each of the contact's states and each stanza that arrives.
 func TestInbound(t *testing.T) {
 	f := func(event stanza.Type, from string, deliver, answer bool, to string) {
@@ -89,7 +91,7 @@ func TestInbound(t *testing.T) {
 				event, from, next, gotDeliver, gotAnswer, to, deliver, answer)
 		}
 	}
-	// A.3.1; "the server SHOULD auto-reply" where there is a subscription.
+	// A.3.1: "the server SHOULD auto-reply" if there is a subscription.
 	f(stanza.Subscribe, "None", true, false, "None + Pending In")
 	f(stanza.Subscribe, "None + Pending Out", true, false, "None + Pending Out+In")
 	f(stanza.Subscribe, "None + Pending In", false, false, "None + Pending In")
@@ -131,9 +133,10 @@ func TestInbound(t *testing.T) {
 	f(stanza.Unsubscribed, "Both", true, false, "From")
 }
 
-// TestPreApproval is RFC 6121 section 3.4: 'subscribed' without a request is
-// remembered, a later request is granted without asking, and 'unsubscribed'
-// takes it back.
+// TestPreApproval: RFC 6121 section 3.4
+// (https://www.rfc-editor.org/rfc/rfc6121#section-3.4): 'subscribed' without a request is
+// remembered, a later request is granted without asking, and 'unsubscribed' revokes the
+// pre-approval.
 func TestPreApproval(t *testing.T) {
 	for name, s := range states {
 		next, route := s.outbound(stanza.Subscribed)

@@ -10,9 +10,9 @@ import (
 	"roost/store"
 )
 
-// subStates are the nine states of RFC 6121 appendix A.1, as user and contact
-// come to them: what the store has on either side. "theirs" is the contact's
-// side that goes with it.
+// subStates are the nine states of RFC 6121 appendix A.1
+// (https://www.rfc-editor.org/rfc/rfc6121#appendix-A.1) from both sides: what the store has
+// for the user, and for the contact ("theirs").
 var subStates = []struct {
 	name         string
 	mine, theirs side
@@ -28,7 +28,7 @@ var subStates = []struct {
 	{"Both", side{sub: store.Both}, side{sub: store.Both}},
 }
 
-// side is one account's side of a relation: subscription, Pending Out, Pending In.
+// side is one account's side of a subscription: its state, Pending Out, Pending In.
 type side struct {
 	sub     store.Subscription
 	ask, in bool
@@ -45,9 +45,9 @@ func (s side) String() string {
 	return text
 }
 
-// The tables of appendix A.2 and A.3 in the order of subStates: what becomes of
-// the user's and of the contact's side when the user's client sends the stanza,
-// and whether the contact's clients get it ('!').
+// The tables of appendix A.2 and A.3 in the order of subStates: the resulting state of the
+// user's and of the contact's side when the user's client sends the stanza, and whether the
+// contact's clients get it ('!').
 var subTable = map[string][9]string{
 	"subscribe": {
 		"none ask/none in!", "none ask/none in", "none ask in/none ask in!", "none ask in/none ask in",
@@ -55,7 +55,7 @@ var subTable = map[string][9]string{
 	"unsubscribe": {
 		"none/none", "none/none!", "none in/none ask", "none in/none ask!",
 		"none/none!", "none in/none ask!", "from/to", "from/to!", "from/to!"},
-	"subscribed": { // without a request it is a pre-approval (section 3.4): no state of the table
+	"subscribed": { // without a request it is a pre-approval (section 3.4), which is not in the table
 		"none/none", "none ask/none in", "from/to!", "from ask/to in!",
 		"to/from", "both/both!", "from/to", "from ask/to in", "both/both"},
 	"unsubscribed": {
@@ -63,9 +63,9 @@ var subTable = map[string][9]string{
 		"to/from", "to/from!", "none/none!", "none ask/none in!", "to/from!"},
 }
 
-// TestSubscriptionTables goes through all states and events with two clients:
-// what each of them gets, what is stored on both sides afterwards, and that
-// presence is shown to whoever has a subscription, from then on and no more.
+// TestSubscriptionTables tests all states and events with two clients: what each of them
+// receives, what is stored on both sides afterwards, and that presence is sent exactly
+// while there is a subscription.
 func TestSubscriptionTables(t *testing.T) {
 	for event, rows := range subTable {
 		for i, state := range subStates {
@@ -97,13 +97,14 @@ func subStep(t *testing.T, event string, mine, theirs side, wantMine, wantTheirs
 	}
 	stanza := "<presence from='romeo@localhost' to='juliet@localhost' type='" + event + "' id='e'/>"
 	if got := strings.Count(juliet.got, " type='"+event+"'"); got > 1 || (got == 1) != deliver || deliver && !strings.Contains(juliet.got, stanza) {
-		t.Errorf("the contact got %q, delivered is to be %v", juliet.got, deliver)
+		t.Errorf("the contact got %q, want delivered: %v", juliet.got, deliver)
 	}
-	// Pushes: each side exactly one where its roster shows the change.
+	// Each side gets exactly one push if the change is visible in its roster.
 	checkPush(t, "user", romeo.got, mine.String(), wantMine, event == "subscribed" && !mine.in && !mine.sub.HasFrom())
 	checkPush(t, "contact", juliet.got, theirs.String(), wantTheirs, false)
-	// Presence: a subscription that begins brings the available one, one that
-	// ends the unavailable one, before what ends it where the owner ends it.
+	// A subscription that begins brings available presence. One that ends brings
+	// unavailable presence, which comes before 'unsubscribed' if the owner of the presence
+	// cancelled it.
 	checkPresence(t, "user", romeo.got, "juliet", mine.sub.HasTo(), strings.HasPrefix(wantMine, "to") || strings.HasPrefix(wantMine, "both"))
 	checkPresence(t, "contact", juliet.got, "romeo", theirs.sub.HasTo(), strings.HasPrefix(wantTheirs, "to") || strings.HasPrefix(wantTheirs, "both"))
 	if at := strings.Index(juliet.got, " type='unsubscribed'"); at >= 0 && strings.Index(juliet.got, " type='unavailable'") > at {
@@ -116,7 +117,7 @@ func subStep(t *testing.T, event string, mine, theirs side, wantMine, wantTheirs
 	}
 }
 
-// checkPush: what a client sees of a state is its subscription and ask alone.
+// checkPush checks the push of a state change: clients see only subscription and ask.
 func checkPush(t *testing.T, who, got, before, after string, preApproved bool) {
 	t.Helper()
 	seen := func(s string) string { return strings.TrimSuffix(s, " in") }
@@ -139,7 +140,7 @@ func checkPresence(t *testing.T, who, got, of string, before, after bool) {
 	f := func(kind string, want bool) {
 		t.Helper()
 		if n := strings.Count(got, "<presence"+kind+" from='"+of+"@localhost/r'"); n > 1 || (n == 1) != want {
-			t.Errorf("the %s got %d of <presence%s>, want it: %v; %q", who, n, kind, want, got)
+			t.Errorf("the %s got %d of <presence%s>, want one: %v; %q", who, n, kind, want, got)
 		}
 	}
 	f("", !before && after)
@@ -169,7 +170,7 @@ func (x side) put(t *testing.T, s *xmpptest.Server, owner, contact string) {
 	}
 }
 
-// stored is one side as the store has it.
+// stored returns one side as it is in the store.
 func stored(t *testing.T, s *xmpptest.Server, owner, contact string) string {
 	t.Helper()
 	ro, err := s.Store.Roster(t.Context(), jid.MustParse(owner))
@@ -188,7 +189,7 @@ func stored(t *testing.T, s *xmpptest.Server, owner, contact string) string {
 	return x.String()
 }
 
-// comeOnline logs in, asks for the roster and sends initial presence.
+// comeOnline logs in, requests the roster and sends initial presence.
 func comeOnline(t *testing.T, s *xmpptest.Server, user string) *rawClient {
 	c := loginRaw(t, s, user, plainHeader)
 	c.say("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>", "id='roster'")
@@ -196,8 +197,8 @@ func comeOnline(t *testing.T, s *xmpptest.Server, user string) *rawClient {
 	return c
 }
 
-// sync waits until everything that the client has sent is handled, and what it
-// caused for the client itself has come.
+// sync waits until everything that the client has sent was processed, and what that caused
+// for the client itself was received.
 func (c *rawClient) sync() {
 	c.t.Helper()
 	c.say("<iq type='get' id='sync' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "id='sync'")

@@ -13,8 +13,7 @@ import (
 	"roost/stanza"
 )
 
-// TestTook: an extension learns which resources took a message, those that got it and no
-// others.
+// TestTook: an extension can determine exactly which resources received a message.
 func TestTook(t *testing.T) {
 	f := func(highestOnly bool, messages map[string]string) {
 		t.Helper()

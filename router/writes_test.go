@@ -17,12 +17,11 @@ import (
 	sqlitestore "roost/store/sqlite"
 )
 
-// TestLoginsWaitForNoWrite: while the store writes nothing at all, and more clients
-// wait for that than there are workers of any kind, a client logs in, gets its
-// roster and its presence, and is answered; a change of its own roster that waits
-// does not hold it up either.
+// TestLoginsWaitForNoWrite: while the store writes nothing, and more clients wait for
+// writes than there are workers of any kind, a client logs in, gets its roster and its
+// presence, and gets replies. A pending change of its own roster does not delay it either.
 func TestLoginsWaitForNoWrite(t *testing.T) {
-	for _, cache := range []int{0, 1} { // 1: rosters are read anew each time
+	for _, cache := range []int{0, 1} { // 1: rosters are read each time
 		var cfg xmpptest.Config
 		cfg.Session.Workers, cfg.Session.Writers, cfg.Session.MaxResources = 2, 3, 100
 		cfg.Router.RosterCache = cache
@@ -43,7 +42,7 @@ func TestLoginsWaitForNoWrite(t *testing.T) {
 				c.write("<iq type='set' id='kept'><query xmlns='jabber:iq:roster'><item jid='a@example.com'/></query></iq>")
 			}
 		}
-		// Three have a worker: one of them waits for the roster that another changes.
+		// Three have a worker; one of them waits for a roster that another is changing.
 		xmpptest.Eventually(t, "all writers to wait", func() bool { return st.Active() == 2 && s.Sessions.Counts().Waiting == 9 })
 		for _, user := range []string{"juliet", "nurse"} {
 			c := loginRaw(t, s, user, plainHeader)
@@ -54,18 +53,18 @@ func TestLoginsWaitForNoWrite(t *testing.T) {
 		romeo := loginAs(t, s, "romeo", "late", plainHeader)
 		romeo.say("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>", "</iq>")
 		if n := st.Active(); n != 2 {
-			t.Errorf("%d calls of the store are under way, want the two writers'", n)
+			t.Errorf("%d calls of the store are in progress, want the two writers'", n)
 		}
 		release()
-		romeo.await("<item jid='a@example.com'") // pushed: it asked for the roster before
+		romeo.await("<item jid='a@example.com'") // pushed: it requested the roster before
 		for _, c := range writers {
 			c.sync()
 		}
 	}
 }
 
-// TestWritersShareCommits: all that clients write while the database is locked by
-// another process goes into a few transactions, however few workers there are.
+// TestWritersShareCommits: everything that clients write while another process locks the
+// database goes into a few transactions, even with few workers.
 func TestWritersShareCommits(t *testing.T) {
 	const n = 100
 	var cfg xmpptest.Config
@@ -102,8 +101,8 @@ func TestWritersShareCommits(t *testing.T) {
 	}
 }
 
-// TestWriteMemory: stanzas that wait for a store which does not write are refused
-// when they have taken the memory that they may have, and none is lost.
+// TestWriteMemory: stanzas that wait for a store that does not write are refused once they
+// use all the memory for such stanzas, and none is lost.
 func TestWriteMemory(t *testing.T) {
 	const n = 12
 	var cfg xmpptest.Config
@@ -114,7 +113,7 @@ func TestWriteMemory(t *testing.T) {
 		clients = append(clients, loginAs(t, s, "romeo", fmt.Sprint(i), plainHeader))
 	}
 	text := "<message type='chat' to='mercutio@localhost' id='m'><body>" + strings.Repeat("b", 50<<10) + "</body></message>"
-	for range 2 { // what was taken is given back
+	for range 2 { // the memory is released
 		release := st.StopWrites()
 		defer release()
 		refused := 0
@@ -124,7 +123,7 @@ func TestWriteMemory(t *testing.T) {
 			if i < 3 {
 				continue
 			}
-			// Whoever is refused goes on at once; there is memory for five at most.
+			// Refused clients continue at once; there is memory for at most five stanzas.
 			if i >= 5 {
 				c.await("<error type='wait'><resource-constraint ")
 				c.sync()
@@ -140,7 +139,7 @@ func TestWriteMemory(t *testing.T) {
 			}
 		}
 		if kept < 3 || kept+refused > n {
-			t.Errorf("%d kept, %d refused", kept, refused)
+			t.Errorf("%d stored, %d refused", kept, refused)
 		}
 		mercutio := loginRaw(t, s, "mercutio", plainHeader)
 		mercutio.write("<presence/>")
@@ -149,15 +148,15 @@ func TestWriteMemory(t *testing.T) {
 		}
 		mercutio.sync()
 		if got := strings.Count(mercutio.got, "<delay "); got != kept {
-			t.Errorf("%d messages came, want %d", got, kept)
+			t.Errorf("received %d messages, want %d", got, kept)
 		}
 		mercutio.say("</stream:stream>", "</stream:stream>")
 	}
 }
 
-// TestHooksRunOnce: a stanza that has to wait for the store, for reading or for
-// writing or both, goes through each hook once; one that asks for a worker itself is
-// called again there, and those before it are not.
+// TestHooksRunOnce: a stanza that has to wait for the store, for reading, writing or both,
+// passes each hook once. A hook that requests a worker is called again on the worker, but
+// those before it are not.
 func TestHooksRunOnce(t *testing.T) {
 	calls := map[string][]string{} // by id
 	count := func(name string, verdict func(*session.Turn) router.Verdict) router.Extension {
@@ -216,16 +215,16 @@ func TestHooksRunOnce(t *testing.T) {
 		}
 	}
 	const all = "a0 b2 b0 c0 d3 d0 e0"
-	f("a message that is kept", "<message type='chat' to='mercutio@localhost' id='x'><body>b</body></message>", all)
+	f("a message that is stored", "<message type='chat' to='mercutio@localhost' id='x'><body>b</body></message>", all)
 	f("a roster set", "<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='a@example.com'/></query></iq>", all)
 	f("a roster get", "<iq type='get' id='x'><query xmlns='jabber:iq:roster'/></iq>", all)
 	f("a ping", "<iq type='get' id='x'><ping xmlns='urn:xmpp:ping'/></iq>", all)
 	cfg.Router.Extensions = []router.Extension{count("a", pass), count("c", pass)}
-	f("a message that is kept, past hooks that need no worker", "<message type='chat' to='mercutio@localhost' id='x'><body>b</body></message>", "a0 c0")
+	f("a message that is stored, past hooks that need no worker", "<message type='chat' to='mercutio@localhost' id='x'><body>b</body></message>", "a0 c0")
 	f("a roster get, past hooks that need no worker", "<iq type='get' id='x'><query xmlns='jabber:iq:roster'/></iq>", "a0 c0")
 	f("a subscription, past hooks that need no worker", "<presence type='subscribe' to='juliet@localhost' id='x'/>", "a0 c0")
 	f("presence, past hooks that need no worker", "<presence id='x'/>", "a0 c0")
 	conflicts = 3
-	f("a roster set that is tried again", "<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='a@example.com'/></query></iq>", "a0 c0")
-	f("a subscription that is tried again", "<presence type='subscribe' to='juliet@localhost' id='x'/>", "a0 c0")
+	f("a roster set that is retried", "<iq type='set' id='x'><query xmlns='jabber:iq:roster'><item jid='a@example.com'/></query></iq>", "a0 c0")
+	f("a subscription that is retried", "<presence type='subscribe' to='juliet@localhost' id='x'/>", "a0 c0")
 }

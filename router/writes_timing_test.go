@@ -10,9 +10,9 @@ import (
 	sqlitestore "roost/store/sqlite"
 )
 
-// BenchmarkWrites has 640 clients send messages that are kept for somebody who is
-// away: all of them wait for commits nearly all the time. It reports how many
-// writes a transaction has, and the CPU time of each, that of the clients included.
+// BenchmarkWrites has 640 clients send messages that are stored for a user who is offline:
+// nearly all the time, all of them wait for commits. It reports the number of writes per
+// transaction, and the CPU time per write, including that of the clients.
 func BenchmarkWrites(b *testing.B) {
 	const n = 640
 	var cfg xmpptest.Config
