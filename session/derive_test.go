@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -134,5 +135,30 @@ func TestMemoryOfStanzasThatWaitForKeys(t *testing.T) {
 			t.Errorf("%d bytes wait; the client was told %q", m.offloadedBytes.Load(), got)
 		}
 		m.Close()
+	})
+}
+
+// TestCloseFinishesStanzas: a stanza whose keys are derived when the manager is closed is
+// written with them, and its memory is given back.
+func TestCloseFinishesStanzas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, m, enter := newDeriving(0)
+		s, _ := enter("romeo")
+		s.Data(0, []byte("<message id='1'/>"))
+		synctest.Wait()
+		go m.Close()
+		synctest.Wait()
+		close(r.release)
+		synctest.Wait()
+		var got []string
+		for len(r.steps) > 0 {
+			got = append(got, <-r.steps)
+		}
+		if want := []string{"derive 1", "write 1 keys of 1"}; !slices.Equal(got, want) {
+			t.Errorf("the steps are %q, want %q", got, want)
+		}
+		if n := m.offloadedBytes.Load(); n != 0 {
+			t.Errorf("%d bytes are counted for stanzas that are done", n)
+		}
 	})
 }

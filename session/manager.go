@@ -350,7 +350,7 @@ func (m *Manager) Shutdown(ctx context.Context) error {
 // Close stops the workers; what they have begun or queued is finished first.
 func (m *Manager) Close() {
 	m.reads.close() // they may leave something to the others
+	m.keys.close()  // keys are derived to be written
 	m.writes.close()
-	m.keys.close()
 	m.loginLog.limit.Close()
 }
