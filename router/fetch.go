@@ -57,6 +57,8 @@ func (r *Router) sendPresenceOf(t *session.Turn, s *session.Session, account str
 // https://www.rfc-editor.org/rfc/rfc6121#section-3.1.5).
 func (r *Router) sendPresences(t *session.Turn, of, to jid.JID) {
 	if r.isRemote(to) {
+		mu := r.lockPresence(of.BareString())
+		defer mu.Unlock()
 		r.eachPresence(t, of, to, func(from jid.JID, b []byte) { r.sendRemote(t, from, to, b) })
 		return
 	}

@@ -23,11 +23,11 @@ func (r *Router) probe(t *session.Turn, from Sender, st *stanza.Stanza) session.
 	}
 	subscribed := contact == bareOf(from) || ro.Subscribed(bareOf(from))
 	if st.To.Resource() != "" {
-		r.probeResource(t, from, st, subscribed)
+		r.probeResource(t, from, st, ro)
 		return session.Done
 	}
 	if subscribed && r.HasRecipients(contact, Available) {
-		r.answerAvailable(t, from, st.To)
+		r.answerAvailable(t, from, st.To, ro)
 		return session.Done
 	}
 	if r.probeDirected(t, from, st) {
@@ -46,12 +46,27 @@ func (r *Router) probe(t *session.Turn, from Sender, st *stanza.Stanza) session.
 
 // answerAvailable replies to a probe with the presence of an account's resources. A local
 // client gets it as fast as it reads; remote senders have their own limits.
-func (r *Router) answerAvailable(t *session.Turn, from Sender, contact jid.JID) {
+func (r *Router) answerAvailable(t *session.Turn, from Sender, contact jid.JID, ro *Roster) {
 	if s := local(from); s != nil {
 		r.sendPresenceOf(t, s, contact.BareString())
 		return
 	}
-	r.eachPresence(t, contact, from.JID(), func(_ jid.JID, b []byte) { from.SendBytes(t, b) })
+	mu := r.lockPresence(contact.BareString())
+	defer mu.Unlock()
+	if r.subscribedNow(ro, contact.BareString(), bareOf(from)) {
+		r.eachPresence(t, contact, from.JID(), func(_ jid.JID, b []byte) { from.SendBytes(t, b) })
+	}
+}
+
+// subscribedNow reports whether an account may see a contact's presence. ro is the
+// contact's roster as it was read; if there is a newer one in memory, that one counts: a
+// caller that holds the contact's presence lock tells nobody of a resource who was told
+// that the subscription has ended.
+func (r *Router) subscribedNow(ro *Roster, contact, account string) bool {
+	if newer, ok := r.cached(contact); ok {
+		ro = newer
+	}
+	return contact == account || ro.Subscribed(account)
 }
 
 // refuseProbe replies to a probe by an entity that may not see the contact's presence; the
@@ -66,9 +81,10 @@ func (r *Router) refuseProbe(t *session.Turn, from Sender, st *stanza.Stanza) {
 // (https://www.rfc-editor.org/rfc/rfc6121#section-4.3.2): "the server MUST NOT return
 // presence information about any resource except the resource specified by the 'to' address
 // of the probe", and of that one "only the fact that the resource is available".
-func (r *Router) probeResource(t *session.Turn, from Sender, st *stanza.Stanza, subscribed bool) {
+func (r *Router) probeResource(t *session.Turn, from Sender, st *stanza.Stanza, ro *Roster) {
 	mu := r.lockPresence(st.To.BareString())
 	defer mu.Unlock()
+	subscribed := r.subscribedNow(ro, st.To.BareString(), bareOf(from))
 	x := r.resource(st.To)
 	switch {
 	case x != nil && x.Available() && subscribed:

@@ -91,10 +91,8 @@ func (r *Router) probeRemote(t *session.Turn, user, contact jid.JID) {
 }
 
 // eachPresence passes to send the presence of each available resource of an account,
-// addressed to to, in order with its changes.
+// addressed to to. The caller holds the account's presence lock.
 func (r *Router) eachPresence(t *session.Turn, of, to jid.JID, send func(from jid.JID, b []byte)) {
-	mu := r.lockPresence(of.BareString())
-	defer mu.Unlock()
 	for x := range r.Recipients(of.BareString(), Available) {
 		if p := x.Presence(); p != nil {
 			b := p.AppendXML(t.GetBuf(), x.FullJID(), to.BareString(), nil)
