@@ -199,9 +199,11 @@ func (r *Router) Stanza(t *session.Turn, s *session.Session, st *stanza.Stanza, 
 // RFCs, and the extensions' functions for delivered messages.
 func (r *Router) Route(t *session.Turn, from Sender, st *stanza.Stanza, stage int) (next int, need session.Work) {
 	remote := st.HasTo && !r.Serves(st.To.Domain())
-	if remote && stage == 0 && !r.routable(from, st.To.Domain()) {
-		r.Reply(t, from, st, stanza.RemoteServerNotFound)
-		return stage, session.Done
+	if remote && stage == 0 {
+		if e := r.routable(from, st.To.Domain()); e != nil {
+			r.Reply(t, from, st, e)
+			return stage, session.Done
+		}
 	}
 	if stage < len(r.stages.incoming) {
 		var v Verdict

@@ -34,16 +34,30 @@ func (r *Router) routeIndex(domain string) int {
 	return -1
 }
 
-// routable reports whether a stanza may go to a domain that this server does not serve. A
-// stanza that arrived by a route must not leave by the same one: this server does not relay
-// between other servers.
-func (r *Router) routable(from Sender, domain string) bool {
+// routable returns the error for a stanza that may not go to a domain that this server does
+// not serve, nil if it may. A stanza that arrived by a route must not leave by the same one:
+// this server does not relay between other servers.
+func (r *Router) routable(from Sender, domain string) (e *stanza.ErrorReply) {
+	defer r.guardRoute(&e)
 	i := r.routeIndex(domain)
-	if i < 0 {
-		return false
+	if i >= 0 {
+		origin := from.JID().Domain()
+		if r.Serves(origin) || r.routeIndex(origin) != i {
+			return nil
+		}
 	}
-	origin := from.JID().Domain()
-	return r.Serves(origin) || r.routeIndex(origin) != i
+	// RFC 6120 section 10.4.3 (https://www.rfc-editor.org/rfc/rfc6120#section-10.4.3):
+	// a missing route is an error, never ignored.
+	return stanza.RemoteServerNotFound
+}
+
+// guardRoute is deferred around calls of a route: if it panics, the sender of the stanza
+// is to be sent an error.
+func (r *Router) guardRoute(e **stanza.ErrorReply) {
+	if v := recover(); v != nil {
+		r.sessions.Recovered(v, nil)
+		*e = stanza.InternalServerError
+	}
 }
 
 // isRemote reports whether an address can only be reached by a route.
@@ -52,16 +66,10 @@ func (r *Router) isRemote(j jid.JID) bool { return len(r.routes) > 0 && !r.Serve
 // sendRemote sends a stanza by a route. It returns the error for the stanza's sender, nil
 // if the route took it.
 func (r *Router) sendRemote(t *session.Turn, from, to jid.JID, b []byte) (e *stanza.ErrorReply) {
-	defer func() {
-		if v := recover(); v != nil {
-			r.sessions.Recovered(v, nil)
-			e = stanza.InternalServerError
-		}
-	}()
+	defer r.guardRoute(&e)
+	t.CountDelivery(len(b)) // also if nobody takes it
 	i := r.routeIndex(to.Domain())
 	if i < 0 {
-		// RFC 6120 section 10.4.3 (https://www.rfc-editor.org/rfc/rfc6120#section-10.4.3):
-		// a missing route is an error, never ignored.
 		return stanza.RemoteServerNotFound
 	}
 	return r.routes[i].Send(t, from, to, b)

@@ -29,6 +29,10 @@ func (t *Turn) Spent() bool { return t.cost >= t.budget }
 // CountContact counts a contact that was looked up and may have no session.
 func (t *Turn) CountContact() { t.cost += costContact }
 
+// CountDelivery counts a stanza of n bytes that was queued for one recipient. Sessions
+// count what they are sent; this is for recipients that have no session here.
+func (t *Turn) CountDelivery(n int) { t.cost += costDelivery + int64(n)>>costShift }
+
 // Pause writes out what was queued and lets other goroutines run. Only for turns
 // that may block.
 func (t *Turn) Pause() {

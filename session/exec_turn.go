@@ -150,7 +150,7 @@ func (s *Session) write(t *Turn, b []byte) bool {
 	if s.has(flagSlow | flagGone) {
 		return false
 	}
-	t.cost += costDelivery + int64(len(b))>>costShift
+	t.CountDelivery(len(b))
 	if s.conn.Queue(b) != nil && !s.queueAgain(b) {
 		s.overflow()
 		return false
