@@ -63,7 +63,7 @@ func (r *Router) sendPresences(t *session.Turn, of, to jid.JID) {
 		return
 	}
 	for s := range r.Recipients(to.BareString(), Available) {
-		r.sessions.OnLoop(s, func(t *session.Turn) {
+		r.sessions.RunOnLoop(s, func(t *session.Turn) {
 			if Available(s) {
 				r.sendPresenceOf(t, s, of.BareString())
 			}
@@ -117,7 +117,7 @@ func (r *Router) resumeContactPresence(t *session.Turn, s *session.Session) {
 	ro, need, err := r.tryOwnRoster(t, s)
 	switch {
 	case need != session.Done:
-		r.sessions.Block(t, s, need, func(t *session.Turn) { r.resumeContactPresence(t, s) })
+		r.sessions.Offload(t, s, need, func(t *session.Turn) { r.resumeContactPresence(t, s) })
 		return
 	case err != nil:
 		r.cfg.Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)

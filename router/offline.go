@@ -71,7 +71,7 @@ func (r *Router) deliverOffline(t *session.Turn, s *session.Session) bool {
 			return false
 		case pageFull:
 			s.OnDrain(func(t *session.Turn) {
-				r.sessions.Block(t, s, session.Write, func(t *session.Turn) { r.deliverOffline(t, s) })
+				r.sessions.Offload(t, s, session.Write, func(t *session.Turn) { r.deliverOffline(t, s) })
 			})
 			return true
 		}
@@ -95,7 +95,7 @@ func (r *Router) deliverOfflineSoon(t *session.Turn, s *session.Session) {
 		r.cfg.Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
 		offlinePending.Set(s)
 	case len(msgs) > 0:
-		r.sessions.Block(t, s, session.Write, func(t *session.Turn) { r.deliverOffline(t, s) })
+		r.sessions.Offload(t, s, session.Write, func(t *session.Turn) { r.deliverOffline(t, s) })
 	}
 }
 

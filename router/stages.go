@@ -109,7 +109,7 @@ func (r *Router) runAvailable(t *session.Turn, s *session.Session, a Availabilit
 			need = n
 		})
 		if need != session.Done {
-			r.sessions.Block(t, s, need, func(t *session.Turn) { r.runAvailable(t, s, a, i) })
+			r.sessions.Offload(t, s, need, func(t *session.Turn) { r.runAvailable(t, s, a, i) })
 			return
 		}
 	}

@@ -353,7 +353,7 @@ func (r *Router) sendRequests(t *session.Turn, s *session.Session, only []string
 				left = append(left, q.From.String())
 			}
 			s.OnDrain(func(t *session.Turn) {
-				r.sessions.Block(t, s, session.Read, func(t *session.Turn) { r.sendRequests(t, s, left) })
+				r.sessions.Offload(t, s, session.Read, func(t *session.Turn) { r.sendRequests(t, s, left) })
 			})
 			return
 		}

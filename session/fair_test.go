@@ -28,7 +28,7 @@ func pingUnderAttack(t *testing.T) {
 	other.login("juliet")
 	var there []*session.Session
 	c := &crowd{posted: make(chan func(int), contacts), sessions: s.Sessions}
-	s.Sessions.OnLoop(s.Sessions.Find("romeo@localhost", "r"), func(turn *session.Turn) {
+	s.Sessions.RunOnLoop(s.Sessions.Find("romeo@localhost", "r"), func(turn *session.Turn) {
 		for i := range contacts {
 			there = append(there, c.enter(i))
 			there[i].SetPresence(s.Sessions.SharePresence([]byte("<presence/>")), 0)
@@ -38,7 +38,7 @@ func pingUnderAttack(t *testing.T) {
 
 	begun, pinged, answered := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	delivered, late := 0, false
-	s.Sessions.OnLoop(s.Sessions.Find("romeo@localhost", "r"), func(*session.Turn) {
+	s.Sessions.RunOnLoop(s.Sessions.Find("romeo@localhost", "r"), func(*session.Turn) {
 		c.hook = func(_ *link, p []byte) {
 			if !bytes.Contains(p, []byte("from='romeo@localhost/r'")) {
 				return
@@ -68,7 +68,7 @@ func pingUnderAttack(t *testing.T) {
 	if delivered != contacts*rounds || late {
 		t.Errorf("%d deliveries, want %d; the ping was answered after the last: %v", delivered, contacts*rounds, late)
 	}
-	s.Sessions.OnLoop(s.Sessions.Find("romeo@localhost", "r"), func(*session.Turn) {
+	s.Sessions.RunOnLoop(s.Sessions.Find("romeo@localhost", "r"), func(*session.Turn) {
 		c.hook = nil
 		for _, s := range there {
 			s.Closed(0, nil)

@@ -29,7 +29,7 @@ func (c *messages) Framing() *Framing {
 // unrouted is a router of which a stream needs nothing before its resource is bound.
 type unrouted struct{ Router }
 
-func (unrouted) UnboundSpace(parser.Element) bool { return false }
+func (unrouted) PreAuthIQ(parser.Element) bool { return false }
 
 // TestFraming: what opens and ends a stream, and what surrounds features and stream
 // errors, is written by the framing of the connection, each as a unit of its own

@@ -2,10 +2,7 @@ package session
 
 import (
 	"context"
-	"crypto/tls"
-	"io"
 	"log/slog"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -13,143 +10,7 @@ import (
 
 	"roost/internal/panics"
 	"roost/internal/peernet"
-	"roost/jid"
-	"roost/parser"
-	"roost/stanza"
-	"roost/store"
 )
-
-// ConflictPolicy says what happens when a client binds a resource that another
-// session of its account has (RFC 6120 section 7.7.2.2).
-type ConflictPolicy uint8
-
-// The policies for a resource conflict.
-const (
-	KickOld   ConflictPolicy = iota // the older stream is closed with <conflict/>; the default
-	RefuseNew                       // the new client gets the stanza error <conflict/>
-	RenameNew                       // the new client gets another resource
-)
-
-// Router routes the stanzas of sessions; package router implements it. All methods
-// are called by the goroutine that handles the session's input.
-type Router interface {
-	// Stanza routes one stanza of a bound session. Where that has to wait for
-	// the store it returns what for, and how far it has come: it is called
-	// again with that stage on a worker of that kind. A stanza that has just
-	// come begins at stage 0. A turn that may write is asked for nothing more but Derive.
-	Stanza(t *Turn, s *Session, st *stanza.Stanza, stage int) (next int, need Work)
-
-	// Unbound handles an iq of a client that has bound no resource: in-band
-	// registration above all. False: there is no such request. Where it has to
-	// wait for the store it returns what for and is called again on a worker.
-	PreBindIQ(t *Turn, s *Session, st *stanza.Stanza) (known bool, need Work)
-
-	// CaughtUp reports whether CatchUp has nothing to do.
-	CaughtUp(event int64) bool
-
-	// CatchUp is called before a session is put in the tables, on a worker for
-	// writes unless CaughtUp was true. When it returns, everybody concerned has
-	// been told of what happened to accounts up to an event: nothing that is in
-	// memory of a former account of the same name is used for this one.
-	CatchUp(t *Turn, event int64) error
-
-	// UnboundSpace reports whether a client that is not authenticated may send
-	// iqs with a payload of this namespace.
-	PreAuthIQ(payload parser.Element) bool
-
-	// Bound is called on a worker after the session was put in the tables and
-	// before the client is told. False: there is no such account any more.
-	OnBind(t *Turn, s *Session) bool
-
-	// Left is called for a session that is no longer in the tables. It tells
-	// everybody concerned and ends with SetPresence(nil, 0). With a turn that
-	// must not block it may answer false and is called again on a worker.
-	OnUnavailable(t *Turn, s *Session) bool
-}
-
-// Accounts is what the session asks of the store to authenticate a client.
-type Accounts interface {
-	// Account returns the account with this bare JID, or store.ErrNotFound.
-	Account(ctx context.Context, bare jid.JID) (store.Account, error)
-
-	// Iterations returns how many accounts, or how many of a sample, have each
-	// number of iterations.
-	Iterations(ctx context.Context) (map[int]int, error)
-}
-
-// TLSFunc returns the configuration of STARTTLS on a stream to one of the domains,
-// always the same.
-type TLSFunc func(domain string) *tls.Config
-
-// Config is what a Manager needs. A zero value takes the default given, where one is
-// given. A limit or time whose comment says "below 0" is turned off by a negative value.
-type Config struct {
-	Domains        []string       // domainparts that are served, normalized; at least one
-	Accounts       Accounts       // required
-	Router         Router         // required
-	Secret         []byte         // for salts of accounts that do not exist; the same after a restart
-	Limits         parser.Limits  // of the parser
-	Loops          int            // loops that call sessions; default 1
-	Workers        int            // goroutines that read from the store; default 32
-	Writers        int            // goroutines that wait for the store to write, at most; default 1,024
-	WriteMemory    int            // bytes of stanzas that wait for the store to write, or for keys; default 64 MiB
-	KeyWorkers     int            // goroutines that derive keys; default half the CPUs, at least 1
-	TLS            TLSFunc        // of STARTTLS; nil: not offered
-	AllowPlaintext bool           // logins without TLS are allowed
-	MaxFailures    int            // failed logins of one account from one network before more are refused, one is forgiven a minute; default 10; below 0: nothing is limited or delayed
-	FailureDelay   time.Duration  // of the response to the first failed login, doubles with each; default 500 ms; below 0: none
-	FanoutRate     int            // deliveries to others that the clients of one account may cause in a second, five seconds' worth of them at once; default 20,000; below 0: any number
-	MaxResources   int            // sessions per account; default 10
-	Conflict       ConflictPolicy // default KickOld
-	DetachSlow     bool           // give a slow client time to take what is queued, instead of closing at once
-	LoginTimeout   time.Duration  // from accept to binding; default 60 s
-	Linger         time.Duration  // wait for the peer's close; default 5 s
-	Shards         int            // of the session table; default 256
-	Logger         *slog.Logger   // nil discards
-
-	// Sent is called with each unit that is sent (see Session.SendBytes), before it is
-	// queued, from any goroutine; for tests. It must not keep b. nil: nothing is called.
-	Sent func(b []byte)
-}
-
-// WithDefaults returns c with the default in each field that is zero, or negative
-// where that does not turn anything off.
-func (c Config) WithDefaults() Config {
-	set := func(v *int, def int) {
-		if *v <= 0 {
-			*v = def
-		}
-	}
-	setLimit := func(v *int, def int) {
-		if *v == 0 {
-			*v = def
-		}
-	}
-	setTime := func(v *time.Duration, def time.Duration) {
-		if *v <= 0 {
-			*v = def
-		}
-	}
-	set(&c.Loops, 1)
-	set(&c.Workers, 32)
-	set(&c.Writers, defaultWriters)
-	set(&c.KeyWorkers, max(1, runtime.GOMAXPROCS(0)/2))
-	set(&c.WriteMemory, 64<<20)
-	setLimit(&c.FanoutRate, 20000)
-	setLimit(&c.MaxFailures, 10)
-	set(&c.MaxResources, 10)
-	set(&c.Shards, 256)
-	if c.FailureDelay == 0 {
-		c.FailureDelay = 500 * time.Millisecond
-	}
-	setTime(&c.LoginTimeout, time.Minute)
-	setTime(&c.Linger, 5*time.Second)
-	c.Limits = c.Limits.WithDefaults()
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
-	}
-	return c
-}
 
 // Manager makes sessions, binds them, finds them and lets them go.
 type Manager struct {
@@ -287,11 +148,11 @@ func (m *Manager) Each(f func(*Session) bool) { m.table.each(f) }
 // TurnEnd is to be called by every loop after each batch of events.
 func (m *Manager) EndTurn(loop int) { m.turns[loop].end() }
 
-// Block runs f on a worker for this kind of work while the session's reading is
+// Offload runs f on a worker for this kind of work while the session's reading is
 // paused: for work of the session's own that may wait for the store. Only the
 // goroutine that handles the session's input may call it; where that is a worker,
 // f runs when its job is done and before the session's reading goes on.
-func (m *Manager) Block(t *Turn, s *Session, need Work, f func(*Turn)) {
+func (m *Manager) Offload(t *Turn, s *Session, need Work, f func(*Turn)) {
 	if t.MayBlock() {
 		s.runOnLoop(func(*Turn) { s.offload(need, f) })
 		return
@@ -301,7 +162,7 @@ func (m *Manager) Block(t *Turn, s *Session, need Work, f func(*Turn)) {
 
 // OnLoop runs f on the session's loop when no worker has the session. It may be
 // called from any goroutine and returns at once.
-func (m *Manager) OnLoop(s *Session, f func(*Turn)) { s.runOnLoop(f) }
+func (m *Manager) RunOnLoop(s *Session, f func(*Turn)) { s.runOnLoop(f) }
 
 // Go runs f on a worker for this kind of work, Read or Write, for work that belongs to
 // no session's input.

@@ -2,75 +2,13 @@ package session
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"strings"
 
 	"github.com/xdg-go/scram"
 
-	"roost/jid"
 	"roost/store"
 )
-
-// channelBindings is what ties an authentication to the TLS channel it runs in.
-type channelBindings struct {
-	exporter scram.ChannelBinding // tls-exporter, RFC 9266; TLS 1.3 only
-	unique   scram.ChannelBinding // tls-unique, RFC 5929; TLS 1.2 only
-	endpoint scram.ChannelBinding // tls-server-end-point, RFC 5929
-}
-
-// bindingsOf computes the bindings of a TLS channel, once, when it is there. Where
-// there is an error, or leaf, the server's certificate in it, is nil, a binding is not
-// offered.
-func bindingsOf(state *tls.ConnectionState, leaf *x509.Certificate) channelBindings {
-	var c channelBindings
-	if state.Version >= tls.VersionTLS13 {
-		c.exporter, _ = scram.NewTLSExporterBinding(state)
-	} else if state.TLSUnique != nil {
-		// COMPAT: gloox 1.0 knows no other binding, and Go leaves it out where
-		// it would not be safe.
-		c.unique = scram.NewTLSUniqueBinding(state.TLSUnique)
-	}
-	if leaf != nil {
-		// The library is written for the client, who finds the server's
-		// certificate among its peer's.
-		c.endpoint, _ = scram.NewTLSServerEndpointBinding(&tls.ConnectionState{
-			PeerCertificates: []*x509.Certificate{leaf},
-		})
-	}
-	return c
-}
-
-// byType returns the binding with this name, or the best one for "".
-func (c channelBindings) byType(name string) scram.ChannelBinding {
-	for _, b := range []scram.ChannelBinding{c.exporter, c.unique, c.endpoint} {
-		if b.IsSupported() && (name == "" || name == string(b.Type)) {
-			return b
-		}
-	}
-	return scram.ChannelBinding{}
-}
-
-func (c channelBindings) any() bool { return c.byType("").IsSupported() }
-
-// appendXML appends the list of XEP-0440.
-func (c channelBindings) appendXML(b []byte) []byte {
-	if !c.any() {
-		return b
-	}
-	b = append(b, "<sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'>"...)
-	for _, cb := range []scram.ChannelBinding{c.exporter, c.unique, c.endpoint} {
-		if cb.IsSupported() {
-			b = append(b, "<channel-binding type='"...)
-			b = append(b, cb.Type...)
-			b = append(b, "'/>"...)
-		}
-	}
-	return append(b, "</sasl-channel-binding>"...)
-}
 
 // newMechanisms lists the mechanisms in the order in which they are offered. To
 // add one, such as EXTERNAL, add a line.
@@ -93,93 +31,6 @@ func (m *Manager) newMechanisms() []mechanism {
 			return &plainExchange{lookup: lookup{s: s}}
 		}},
 	}
-}
-
-// lookup finds the account that a client wants to be.
-type lookup struct {
-	s      *Session
-	who    jid.JID
-	event  int64 // its newest event
-	exists bool
-	off    bool // it is disabled
-
-	guess   guess
-	refused bool // there were too many failures: the password was not tried
-	wrong   bool // the password was
-}
-
-func (l *lookup) found() *lookup { return l }
-
-// reason says why an attempt has failed, for the log.
-func (l *lookup) reason(cond saslError) string {
-	switch {
-	case l.refused:
-		return "too many failures"
-	case l.wrong && l.exists:
-		return "wrong password"
-	case l.wrong:
-		return "no such account"
-	}
-	return string(cond)
-}
-
-// mayTry refuses a guess where there were too many.
-func (l *lookup) mayTry() error {
-	if l.s.mgr.throttle.refuses(l.guess) {
-		l.refused = true
-		return saslTemporaryFailure
-	}
-	return nil
-}
-
-// find reads the account of this username. For one that does not exist it makes
-// up credentials that look the same each time and that no password fits: RFC
-// 6120 section 13.10.2, nobody learns which accounts exist.
-func (l *lookup) find(username string) (store.Credentials, error) {
-	m := l.s.mgr
-	who, err := jid.New(username, l.s.Host(), "")
-	if err != nil {
-		l.guess = m.throttle.guess(username, l.s.negotiation().network)
-		return m.decoys.credentials(username), l.mayTry()
-	}
-	l.guess = m.throttle.guess(who.String(), l.s.negotiation().network)
-	if err := l.mayTry(); err != nil {
-		return store.Credentials{}, err
-	}
-	// Made up for every account: one that exists takes no less time.
-	decoy := m.decoys.credentials(who.String())
-	account, err := m.cfg.Accounts.Account(context.Background(), who)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return decoy, nil
-	case err != nil:
-		return store.Credentials{}, err
-	}
-	l.who, l.event, l.exists, l.off = who, account.Event, true, account.Disabled
-	return account.Credentials, nil
-}
-
-// verdict is the outcome for a client that has proved to know the password.
-func (l *lookup) verdict() error {
-	if !l.exists {
-		return saslNotAuthorized
-	}
-	if l.off {
-		return saslAccountDisabled
-	}
-	return nil
-}
-
-// checkAuthzid refuses to act as anybody else (RFC 6120 section 6.3.8).
-func (l *lookup) checkAuthzid(authzid string) error {
-	if authzid == "" {
-		return nil
-	}
-	as, err := jid.Parse(authzid)
-	if err != nil || as != l.who {
-		return saslInvalidAuthzid
-	}
-	return nil
 }
 
 // scramExchange is SCRAM (RFC 5802, RFC 7677), with or without channel binding.

@@ -25,7 +25,7 @@ const (
 	// attacked, it is not treated so for more than one limit after the attack.
 	mostDebt = 2
 
-	familiarTime = 24 * time.Hour // a generation of familiar pairs
+	historyTime = 24 * time.Hour // a generation of familiar pairs
 
 	// maxFailureDelay is the longest delay of the response to a failed login.
 	maxFailureDelay = 8 * time.Second
@@ -42,8 +42,8 @@ type throttle struct {
 	started time.Time
 
 	mu                        sync.Mutex
-	pairs, networks, accounts debts     // empty until the first failure
-	known, before             *familiar // this generation and the one before; nil until somebody logs in
+	pairs, networks, accounts debts         // empty until the first failure
+	known, before             *loginHistory // this generation and the one before; nil until somebody logs in
 	turned                    time.Duration
 }
 
@@ -146,8 +146,8 @@ func (x *throttle) succeeded(g guess) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	now := x.now()
-	if x.known == nil || x.known.n >= familiarMax || now-x.turned >= familiarTime {
-		x.before, x.known, x.turned = x.known, newFamiliar(), now
+	if x.known == nil || x.known.n >= historyMax || now-x.turned >= historyTime {
+		x.before, x.known, x.turned = x.known, newLoginHistory(), now
 	}
 	x.known.add(g.pair, g.network)
 }

@@ -119,12 +119,12 @@ func TestFamiliar(t *testing.T) {
 		if !familiar(g) || familiar(other) {
 			t.Errorf("after the login: %v, another: %v", familiar(g), familiar(other))
 		}
-		time.Sleep(familiarTime)
+		time.Sleep(historyTime)
 		x.succeeded(other)
 		if !familiar(g) || !familiar(other) {
 			t.Error("forgotten after a day")
 		}
-		time.Sleep(familiarTime)
+		time.Sleep(historyTime)
 		x.succeeded(other)
 		if familiar(g) || !familiar(other) {
 			t.Error("not forgotten after two days, or the one that came again is")

@@ -5,13 +5,13 @@ import "time"
 // debts remembers for many keys until when each has something to be forgiven, on
 // the clock of the throttle.
 type debts struct {
-	until ranked[time.Duration]
+	until fixedTable[time.Duration]
 	most  time.Duration // what a key may owe: more is not counted
 }
 
-// newDebts returns a table of sets*rankedWays keys, 16 bytes each.
+// newDebts returns a table of sets*tableWays keys, 16 bytes each.
 func newDebts(sets int, most time.Duration) debts {
-	return debts{newRanked[time.Duration](sets), most}
+	return debts{newFixedTable[time.Duration](sets), most}
 }
 
 // owes returns how long it takes from now on until everything is forgiven.

@@ -8,28 +8,28 @@ import "cmp"
 // Whatever strangers do, the table neither grows nor mixes keys up: a key that
 // finds its set full takes the place of the one with the smallest value. A crowd of
 // keys with small values therefore pushes out only its like; large ones stay.
-type ranked[V cmp.Ordered] struct {
-	sets [][rankedWays]rankedEntry[V]
+type fixedTable[V cmp.Ordered] struct {
+	sets [][tableWays]tableEntry[V]
 }
 
-const rankedWays = 8
+const tableWays = 8
 
-type rankedEntry[V cmp.Ordered] struct {
+type tableEntry[V cmp.Ordered] struct {
 	key   uint64 // 0: free
 	value V
 }
 
-// newRanked returns a table of sets*rankedWays keys; sets is a power of two.
-func newRanked[V cmp.Ordered](sets int) ranked[V] {
-	return ranked[V]{make([][rankedWays]rankedEntry[V], sets)}
+// newRanked returns a table of sets*tableWays keys; sets is a power of two.
+func newFixedTable[V cmp.Ordered](sets int) fixedTable[V] {
+	return fixedTable[V]{make([][tableWays]tableEntry[V], sets)}
 }
 
-func (r ranked[V]) set(key uint64) *[rankedWays]rankedEntry[V] {
+func (r fixedTable[V]) set(key uint64) *[tableWays]tableEntry[V] {
 	return &r.sets[key>>32&uint64(len(r.sets)-1)]
 }
 
 // get returns the value of a key, zero if it has none.
-func (r ranked[V]) get(key uint64) (v V) {
+func (r fixedTable[V]) get(key uint64) (v V) {
 	if len(r.sets) == 0 {
 		return v
 	}
@@ -42,7 +42,7 @@ func (r ranked[V]) get(key uint64) (v V) {
 }
 
 // at returns the place of a key's value, which is zero if the key is new.
-func (r ranked[V]) at(key uint64) *V {
+func (r fixedTable[V]) at(key uint64) *V {
 	set := r.set(key)
 	least := &set[0]
 	for i := range set {
@@ -53,6 +53,6 @@ func (r ranked[V]) at(key uint64) *V {
 			least = e
 		}
 	}
-	*least = rankedEntry[V]{key: key}
+	*least = tableEntry[V]{key: key}
 	return &least.value
 }

@@ -1,0 +1,65 @@
+package session
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+
+	"github.com/xdg-go/scram"
+)
+
+// channelBindings is what ties an authentication to the TLS channel it runs in.
+type channelBindings struct {
+	exporter scram.ChannelBinding // tls-exporter, RFC 9266; TLS 1.3 only
+	unique   scram.ChannelBinding // tls-unique, RFC 5929; TLS 1.2 only
+	endpoint scram.ChannelBinding // tls-server-end-point, RFC 5929
+}
+
+// bindingsOf computes the bindings of a TLS channel, once, when it is there. Where
+// there is an error, or leaf, the server's certificate in it, is nil, a binding is not
+// offered.
+func bindingsOf(state *tls.ConnectionState, leaf *x509.Certificate) channelBindings {
+	var c channelBindings
+	if state.Version >= tls.VersionTLS13 {
+		c.exporter, _ = scram.NewTLSExporterBinding(state)
+	} else if state.TLSUnique != nil {
+		// COMPAT: gloox 1.0 knows no other binding, and Go leaves it out where
+		// it would not be safe.
+		c.unique = scram.NewTLSUniqueBinding(state.TLSUnique)
+	}
+	if leaf != nil {
+		// The library is written for the client, who finds the server's
+		// certificate among its peer's.
+		c.endpoint, _ = scram.NewTLSServerEndpointBinding(&tls.ConnectionState{
+			PeerCertificates: []*x509.Certificate{leaf},
+		})
+	}
+	return c
+}
+
+// byType returns the binding with this name, or the best one for "".
+func (c channelBindings) byType(name string) scram.ChannelBinding {
+	for _, b := range []scram.ChannelBinding{c.exporter, c.unique, c.endpoint} {
+		if b.IsSupported() && (name == "" || name == string(b.Type)) {
+			return b
+		}
+	}
+	return scram.ChannelBinding{}
+}
+
+func (c channelBindings) any() bool { return c.byType("").IsSupported() }
+
+// appendXML appends the list of XEP-0440.
+func (c channelBindings) appendXML(b []byte) []byte {
+	if !c.any() {
+		return b
+	}
+	b = append(b, "<sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'>"...)
+	for _, cb := range []scram.ChannelBinding{c.exporter, c.unique, c.endpoint} {
+		if cb.IsSupported() {
+			b = append(b, "<channel-binding type='"...)
+			b = append(b, cb.Type...)
+			b = append(b, "'/>"...)
+		}
+	}
+	return append(b, "</sasl-channel-binding>"...)
+}

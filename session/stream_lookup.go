@@ -1,0 +1,96 @@
+package session
+
+import (
+	"context"
+	"errors"
+
+	"roost/jid"
+	"roost/store"
+)
+
+// lookup finds the account that a client wants to be.
+type lookup struct {
+	s      *Session
+	who    jid.JID
+	event  int64 // its newest event
+	exists bool
+	off    bool // it is disabled
+
+	guess   guess
+	refused bool // there were too many failures: the password was not tried
+	wrong   bool // the password was
+}
+
+func (l *lookup) found() *lookup { return l }
+
+// reason says why an attempt has failed, for the log.
+func (l *lookup) reason(cond saslError) string {
+	switch {
+	case l.refused:
+		return "too many failures"
+	case l.wrong && l.exists:
+		return "wrong password"
+	case l.wrong:
+		return "no such account"
+	}
+	return string(cond)
+}
+
+// mayTry refuses a guess where there were too many.
+func (l *lookup) mayTry() error {
+	if l.s.mgr.throttle.refuses(l.guess) {
+		l.refused = true
+		return saslTemporaryFailure
+	}
+	return nil
+}
+
+// find reads the account of this username. For one that does not exist it makes
+// up credentials that look the same each time and that no password fits: RFC
+// 6120 section 13.10.2, nobody learns which accounts exist.
+func (l *lookup) find(username string) (store.Credentials, error) {
+	m := l.s.mgr
+	who, err := jid.New(username, l.s.Host(), "")
+	if err != nil {
+		l.guess = m.throttle.guess(username, l.s.negotiation().network)
+		return m.decoys.credentials(username), l.mayTry()
+	}
+	l.guess = m.throttle.guess(who.String(), l.s.negotiation().network)
+	if err := l.mayTry(); err != nil {
+		return store.Credentials{}, err
+	}
+	// Made up for every account: one that exists takes no less time.
+	decoy := m.decoys.credentials(who.String())
+	account, err := m.cfg.Accounts.Account(context.Background(), who)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return decoy, nil
+	case err != nil:
+		return store.Credentials{}, err
+	}
+	l.who, l.event, l.exists, l.off = who, account.Event, true, account.Disabled
+	return account.Credentials, nil
+}
+
+// verdict is the outcome for a client that has proved to know the password.
+func (l *lookup) verdict() error {
+	if !l.exists {
+		return saslNotAuthorized
+	}
+	if l.off {
+		return saslAccountDisabled
+	}
+	return nil
+}
+
+// checkAuthzid refuses to act as anybody else (RFC 6120 section 6.3.8).
+func (l *lookup) checkAuthzid(authzid string) error {
+	if authzid == "" {
+		return nil
+	}
+	as, err := jid.Parse(authzid)
+	if err != nil || as != l.who {
+		return saslInvalidAuthzid
+	}
+	return nil
+}
