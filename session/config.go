@@ -9,50 +9,53 @@ import (
 	"roost/parser"
 )
 
-// ConflictPolicy says what happens when a client binds a resource that another
-// session of its account has (RFC 6120 section 7.7.2.2).
+// ConflictPolicy selects what happens when a client binds a resource that another session
+// of its account uses ([RFC 6120 section 7.7.2.2]).
+//
+// [RFC 6120 section 7.7.2.2]: https://www.rfc-editor.org/rfc/rfc6120#section-7.7.2.2
 type ConflictPolicy uint8
 
 // The policies for a resource conflict.
 const (
 	KickOld   ConflictPolicy = iota // the older stream is closed with <conflict/>; the default
 	RefuseNew                       // the new client gets the stanza error <conflict/>
-	RenameNew                       // the new client gets another resource
+	RenameNew                       // the server generates another resource for the new client
 )
 
-// Config is what a Manager needs. A zero value takes the default given, where one is
-// given. A limit or time whose comment says "below 0" is turned off by a negative value.
+// Config configures a Manager. A zero value takes the default, where the comment gives one.
+// A limit or time whose comment says "below 0" is disabled by a negative value.
 type Config struct {
-	Domains        []string       // domainparts that are served, normalized; at least one
+	Domains        []string       // domainparts to serve, normalized; at least one
 	Accounts       Accounts       // required
 	Router         Router         // required
-	Secret         []byte         // for salts of accounts that do not exist; the same after a restart
-	Limits         parser.Limits  // of the parser
-	Loops          int            // loops that call sessions; default 1
+	Secret         []byte         // key for the salts of accounts that do not exist; must not change at a restart
+	Limits         parser.Limits  // the parser's limits
+	Loops          int            // number of event loops; default 1
 	Workers        int            // goroutines that read from the store; default 32
-	Writers        int            // goroutines that wait for the store to write, at most; default 1,024
-	WriteMemory    int            // bytes of stanzas that wait for the store to write, or for keys; default 64 MiB
+	Writers        int            // maximum number of goroutines that wait for writes of the store; default 1,024
+	WriteMemory    int            // maximum memory of stanzas that wait for writes of the store or for keys, in bytes; default 64 MiB
 	KeyWorkers     int            // goroutines that derive keys; default half the CPUs, at least 1
-	TLS            TLSFunc        // of STARTTLS; nil: not offered
-	AllowPlaintext bool           // logins without TLS are allowed
-	MaxFailures    int            // failed logins of one account from one network before more are refused, one is forgiven a minute; default 10; below 0: nothing is limited or delayed
-	FailureDelay   time.Duration  // of the response to the first failed login, doubles with each; default 500 ms; below 0: none
-	FanoutRate     int            // deliveries to others that the clients of one account may cause in a second, five seconds' worth of them at once; default 20,000; below 0: any number
-	MaxResources   int            // sessions per account; default 10
-	Conflict       ConflictPolicy // default KickOld
-	DetachSlow     bool           // give a slow client time to take what is queued, instead of closing at once
-	LoginTimeout   time.Duration  // from accept to binding; default 60 s
-	Linger         time.Duration  // wait for the peer's close; default 5 s
-	Shards         int            // of the session table; default 256
+	TLS            TLSFunc        // TLS configuration for STARTTLS; nil: STARTTLS is not offered
+	AllowPlaintext bool           // allow logins without TLS
+	MaxFailures    int            // failed logins of one account from one network before further attempts are refused; one is forgiven per minute; default 10; below 0: no limits and no delays
+	FailureDelay   time.Duration  // delay of the response to the first failed login, doubled for each further one; default 500 ms; below 0: no delay
+	FanoutRate     int            // deliveries per second that the clients of one account may cause, with a burst of five seconds' worth; default 20,000; below 0: unlimited
+	MaxResources   int            // maximum number of sessions per account; default 10
+	Conflict       ConflictPolicy // what to do about a resource that is in use; default KickOld
+	DetachSlow     bool           // give a client whose outbox overflowed time (Linger) to read it, instead of closing at once
+	LoginTimeout   time.Duration  // maximum time from accept to binding; default 60 s
+	Linger         time.Duration  // maximum wait for the peer's close; default 5 s
+	Shards         int            // number of shards of the session table; default 256
 	Logger         *slog.Logger   // nil discards
 
 	// Sent is called with each unit that is sent (see Session.SendBytes), before it is
-	// queued, from any goroutine; for tests. It must not keep b. nil: nothing is called.
+	// queued, from any goroutine. It must not keep b. It is for tests; nil: nothing is
+	// called.
 	Sent func(b []byte)
 }
 
-// WithDefaults returns c with the default in each field that is zero, or negative
-// where that does not turn anything off.
+// WithDefaults returns a copy of c with the default in each field that is zero, or negative
+// where a negative value does not disable anything.
 func (c Config) WithDefaults() Config {
 	set := func(v *int, def int) {
 		if *v <= 0 {

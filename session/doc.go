@@ -1,27 +1,28 @@
-// Package session implements one client's stream, which is opened, secured,
-// authenticated and bound (RFC 6120 sections 4 to 7), and the sharded tables
-// that find a bound session by its address.
+// Package session implements a client's stream: opening, TLS, authentication and resource
+// binding ([RFC 6120] sections 4 to 7). It also has the sharded tables that find a bound
+// session by its address.
 //
 // # Ownership
 //
-// A session's input is handled by one goroutine at a time: that of the loop
-// which owns its connection or, while the session is busy with something that
-// may block, one worker; its reading is paused meanwhile, so that stanzas stay
-// in order (RFC 6120 section 10.1). Send, Close and the accessors may be called
-// from any goroutine.
+// One goroutine at a time handles a session's input: that of the loop which owns its
+// connection or, while the session does something that may block, a worker. Reading is
+// paused meanwhile, so that stanzas stay in order (RFC 6120 section 10.1). Send, Close and
+// the accessors may be called from any goroutine.
 //
 // # Files
 //
-// The name of a file begins with the group that it belongs to:
+// The prefix of a file's name is its group:
 //
 //	stream_  one client's stream: framing, features, STARTTLS, SASL, limits of failed
-//	         logins, binding as a feature, and the way of a stanza to the router
-//	table_   the sessions of all accounts: finding, binding, presence, leaving, revocation
-//	exec_    who does the work, and how much of it: turns, workers, the queue for keys,
-//	         the budget of a turn, the limit of what an account causes, panics
+//	         logins, the bind feature, and passing stanzas to the router
+//	table_   the sessions of all accounts: finding, binding, presence, removal, revocation
+//	exec_    execution: turns, workers, the queue for key derivation, the budget of a
+//	         turn, the limit of what an account causes, panics
 //
-// The other files are what all know: Session and its flags, Manager, what extensions
-// keep, stream errors, how a session ends, and when its input is read. The groups build on each other:
-// the executor knows neither tables nor streams, and the tables nothing of
-// streams. A test in internal/archtest enforces this.
+// The other files are shared by all groups: Session and its flags, Manager and its
+// configuration, the state of extensions, stream errors, how a session ends, and when its
+// input is read. The groups build on each other: exec_ uses neither table_ nor stream_, and
+// table_ does not use stream_. A test in internal/archtest enforces this.
+//
+// [RFC 6120]: https://www.rfc-editor.org/rfc/rfc6120
 package session

@@ -2,34 +2,33 @@ package session
 
 // A session ends in two steps:
 //
-//  1. It is detached: its stream is closed, or its connection is lost or given up. What
-//     belongs to these is released. Nothing is announced.
-//  2. It leaves: it is taken out of the tables, and that is announced, once.
+// 1. It is detached: its stream is closed, or its connection is lost or abandoned. What
+//    belongs to these is released. Nothing is announced.
+// 2. It leaves: it is removed from the tables, and its end is announced, once.
 //
-// Whatever ends a stream calls detach, which goes from the first step to the second. There
-// are three exceptions, which leave first, and are detached when their loop ends the
-// stream: a session that another one replaces (Bind), one whose account was removed
-// (TakeOut), and one whose account was removed while it was bound (Bind).
+// Everything that ends a stream calls detach, which performs both steps. In three cases the
+// session leaves first, and is detached when its loop ends the stream: another session
+// replaces it (Bind), its account was removed (TakeOut), or its account was removed during
+// binding (Bind).
 
-// detach releases what belongs to the stream and the connection, and then has the session
-// leave. Only the goroutine that handles the session's input may call it; it may be called
-// again.
+// detach releases what belongs to the stream and the connection, and then removes the
+// session. Only the goroutine that handles the session's input may call it; it may be
+// called again.
 func (s *Session) detach(t *Turn) {
 	if t.scratch != nil {
 		s.freePartial(t)
-	} // else a worker ends the stream, and Closed comes here again
+	} // else a worker ends the stream, and Closed calls detach again
 	if n := s.negotiation(); n != nil {
 		n.sasl, n.mech = nil, nil
 	}
-	// This is where stream management (XEP-0198, "Resumption") will wait for a client that
-	// resumes its session, if its stream is unfinished: the connection was lost, or given up
-	// because the client does not read. A stream that was closed ends the session at once
-	// ("Stream Closure": "so that the server can send unavailable presence on the client's
-	// behalf").
+	// This is where stream management (XEP-0198, "Resumption") will wait for a client to
+	// resume its session if the stream is unfinished: the connection was lost, or abandoned
+	// because the client does not read. A closed stream ends the session at once ("Stream
+	// Closure": "so that the server can send unavailable presence on the client's behalf").
 	s.mgr.Destroy(t, s)
 }
 
-// Closed is called once, when the connection is gone.
+// Closed is called once, after the connection was closed or lost.
 func (s *Session) Closed(loop int, err error) {
 	s.set(flagGone)
 	s.dropDelay(loop)
@@ -41,13 +40,13 @@ func (s *Session) Closed(loop int, err error) {
 	})
 }
 
-// Close ends the stream, with an error or nil, and cleans up the session. It
-// may be called from any goroutine and returns at once.
+// Close ends the stream, with an error unless e is nil, and removes the session. Any
+// goroutine may call it; it returns at once.
 func (s *Session) Close(e *StreamError) {
 	s.endOnLoop(func(t *Turn) { s.end(t, e) })
 }
 
-// endAfterHeld is end, after the presence that is held.
+// endAfterHeld is end after the held presence was handled.
 func (s *Session) endAfterHeld(t *Turn, e *StreamError) {
 	s.settle(t)
 	if !s.has(flagBusy) {
@@ -57,26 +56,32 @@ func (s *Session) endAfterHeld(t *Turn, e *StreamError) {
 	s.runOrDefer(t, func(t *Turn) { s.end(t, e) })
 }
 
-// end closes our side of the stream. RFC 6120 section 4.4: what is queued is
-// flushed, our close answers or precedes the peer's, TLS and TCP follow; the
-// connection waits, bounded, for the peer's side. Only the goroutine that
-// handles the session's input may call it.
+// end closes our side of the stream. [RFC 6120 section 4.4]: queued output is flushed, our
+// closing tag is sent, TLS and TCP are closed after it. The connection waits at most
+// Config.Linger for the peer's side. Only the goroutine that handles the session's input
+// may call it.
+//
+// [RFC 6120 section 4.4]: https://www.rfc-editor.org/rfc/rfc6120#section-4.4
 func (s *Session) end(t *Turn, e *StreamError) {
 	if !s.set(flagClosing) {
 		return
 	}
 	s.endedBecause(reasonOf(e), nil)
 	if s.NotOpen() {
-		// RFC 6120 section 4.9.1.2: "the receiving entity MUST send both the
-		// opening <stream:stream> and the closing </stream:stream>".
-		s.sendOpen(t, s.answerHost(), "", "")
+		// [RFC 6120 section 4.9.1.2]: "the receiving entity MUST send both the opening
+		// <stream:stream> and the closing </stream:stream>", before the client's header,
+		// too.
+		//
+		// [RFC 6120 section 4.9.1.2]:
+		// https://www.rfc-editor.org/rfc/rfc6120#section-4.9.1.2
+		s.sendOpen(t, s.responseHost(), "", "")
 	}
 	s.sendClose(t, e)
 	s.detach(t)
 	s.conn.Close(s.mgr.cfg.Linger)
 }
 
-// overflow is called when the outbox takes no more: the client does not read.
+// overflow is called when the outbox is full because the client does not read.
 func (s *Session) overflow() {
 	if !s.set(flagSlow) {
 		return

@@ -6,16 +6,16 @@ import (
 	"sync"
 )
 
-// Why a session ended, where it was not a stream error of ours: those count
-// under their condition (RFC 6120 section 4.9.3).
+// Reasons for the end of a session other than a stream error of ours. Stream errors are
+// counted by condition (RFC 6120 section 4.9.3).
 const (
 	endedClosed = "closed"      // the client closed its stream
 	endedLost   = "lost"        // the connection ended without a </stream:stream>
 	endedSlow   = "slow-reader" // its outbox was full
 )
 
-// endings counts the sessions that ended, by reason. There are as many reasons
-// as there are conditions in this package and in the parser.
+// endings counts ended sessions by reason. The number of reasons is limited by the number
+// of conditions in this package and in the parser.
 type endings struct {
 	mu     sync.Mutex
 	counts map[string]int64
@@ -30,14 +30,14 @@ func (e *endings) add(reason string) {
 	e.counts[reason]++
 }
 
-// Ended is how many sessions ended for one reason.
+// Ended is the number of sessions that ended for one reason.
 type Ended struct {
 	Reason string // "closed", "lost", "slow-reader", or the condition of the stream error that was sent
-	Count  int64  // since the manager was made
+	Count  int64  // sessions since the manager was made
 }
 
-// Ended lists why sessions have ended since the manager was made, sorted by
-// reason. A session counts once, however many things went wrong at its end.
+// Ended returns the reasons why sessions have ended since the manager was made, sorted by
+// name. Each session is counted once, whatever else went wrong while it ended.
 func (m *Manager) Ended() []Ended {
 	e := &m.ended
 	e.mu.Lock()
@@ -49,8 +49,8 @@ func (m *Manager) Ended() []Ended {
 	return all
 }
 
-// endedBecause counts and logs why the session ends. It is called once, by
-// whatever sets flagClosing.
+// endedBecause counts and logs the reason for the session's end. The code that sets
+// flagClosing calls it, once.
 func (s *Session) endedBecause(reason string, err error) {
 	s.mgr.ended.add(reason)
 	if !s.mgr.debug() {
@@ -67,7 +67,7 @@ func (s *Session) endedBecause(reason string, err error) {
 	log.Debug("session ended")
 }
 
-// reasonOf is the reason that counts for a stream which we end.
+// reasonOf returns the reason to count for a stream that we end.
 func reasonOf(e *StreamError) string {
 	if e == nil {
 		return endedClosed

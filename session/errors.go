@@ -6,11 +6,13 @@ import (
 	"roost/parser"
 )
 
-// StreamError ends a stream (RFC 6120 section 4.9): it is sent, then the stream
-// is closed.
+// StreamError is an error that ends a stream ([RFC 6120 section 4.9]): it is sent, and then
+// the stream is closed.
+//
+// [RFC 6120 section 4.9]: https://www.rfc-editor.org/rfc/rfc6120#section-4.9
 type StreamError struct {
 	Condition string // defined condition (section 4.9.3)
-	Text      string // for a human being; may be empty
+	Text      string // optional text for people
 }
 
 // Error makes a StreamError usable as a Go error.
@@ -23,7 +25,7 @@ func (e *StreamError) Is(target error) bool {
 	return ok && t != nil && e.Condition == t.Condition && (t.Text == "" || e.Text == t.Text)
 }
 
-// WithText returns the same error with a sentence for a human being.
+// WithText returns a copy of e with a text for people.
 func (e *StreamError) WithText(text string) *StreamError {
 	return &StreamError{Condition: e.Condition, Text: text}
 }
@@ -31,38 +33,37 @@ func (e *StreamError) WithText(text string) *StreamError {
 // The stream errors that roost sends, each with the RFC's meaning (RFC 6120
 // section 4.9.3).
 var (
-	// the XML is well-formed but cannot be processed here
+	// the XML is well-formed but not valid on a stream
 	ErrBadFormat = &StreamError{Condition: "bad-format"}
 	// a new stream for the same resource replaces this one
 	ErrConflict = &StreamError{Condition: "conflict"}
 	// the client was silent for too long, or took too long to log in
 	ErrConnectionTimeout = &StreamError{Condition: "connection-timeout"}
-	// the 'to' of the header is no domain of this server
+	// the 'to' of the header is not a domain of this server
 	ErrHostUnknown = &StreamError{Condition: "host-unknown"}
-	// something in the server went wrong
+	// an internal error of the server
 	ErrInternal = &StreamError{Condition: "internal-server-error"}
 	// the 'from' of the header is not the authenticated account
 	ErrInvalidFrom = &StreamError{Condition: "invalid-from"}
-	// the stream namespace or the content namespace is not ours
+	// the stream namespace or the content namespace is not supported
 	ErrInvalidNamespace = &StreamError{Condition: "invalid-namespace"}
-	// data that needs an authenticated or bound stream
+	// data that requires an authenticated or bound stream
 	ErrNotAuthorized = &StreamError{Condition: "not-authorized"}
-	// a local rule was broken
+	// a local limit or rule was violated
 	ErrPolicyViolation = &StreamError{Condition: "policy-violation"}
-	// what the client authenticated with is not valid any more: it is to
-	// authenticate again
+	// the client's credentials are no longer valid, and it must authenticate again
 	ErrReset = &StreamError{Condition: "reset"}
-	// the server has no memory for what the client wants
+	// the server lacks the memory for the client's request
 	ErrResourceConstraint = &StreamError{Condition: "resource-constraint"}
 	// the server is being shut down
 	ErrSystemShutdown = &StreamError{Condition: "system-shutdown"}
-	// a first-level child that is not understood
+	// an unknown first-level element
 	ErrUnsupportedStanza = &StreamError{Condition: "unsupported-stanza-type"}
-	// a version that is not supported
+	// an unsupported version
 	ErrUnsupportedVersion = &StreamError{Condition: "unsupported-version"}
 )
 
-// parserError is the stream error that answers what the parser refused.
+// parserError converts a parser's error to the stream error to send.
 func parserError(err error) *StreamError {
 	var pe *parser.Error
 	if errors.As(err, &pe) {

@@ -6,25 +6,25 @@ import (
 	"time"
 )
 
-// fanoutBurst is how much the clients of an account may cause at once, in the time in
-// which that is forgiven: one with 5,000 contacts may change its presence a few times
-// in a row.
+// fanoutBurst is the burst of the limit: an account may cause as many deliveries at once as
+// its rate permits in this time. A client with 5,000 contacts may change its presence a few
+// times in a row.
 const fanoutBurst = 5 * time.Second
 
-// refillEvery is how often clients are looked for that may go on.
+// refillEvery is the interval of the check for sessions that may resume.
 const refillEvery = 100 * time.Millisecond
 
-// freeCost is what a stanza costs that is delivered once and answered once. It is
-// never held against a client: who sends so much pays as much as the server.
+// freeCost is the cost of one stanza that is delivered once and replied to once. It is
+// never charged: sending it costs the client as much as the server.
 const freeCost = costStanza + 2*costDelivery
 
-// fanout is the accounts whose clients have caused many deliveries in the last
-// seconds: a token bucket for each, which all sessions of the account share, on
-// whatever loops they are. An account is in it only while its bucket is not full.
+// fanout limits the deliveries that the clients of an account cause: one token bucket per
+// account, shared by all of its sessions, whatever their loops. An account has an entry
+// only while its bucket is not full.
 type fanout struct {
-	each    time.Duration // in which a cost of 1 is forgiven; 0: no limit
+	each    time.Duration // time in which a cost of 1 is forgiven; 0: no limit
 	started time.Time
-	armed   atomic.Bool // a refill is to come
+	armed   atomic.Bool // a refill is scheduled
 	shards  [32]fanoutShard
 }
 
@@ -34,8 +34,8 @@ type fanoutShard struct {
 }
 
 type bucket struct {
-	full    time.Duration // when it is full again, since fanout.started
-	waiting []*Session    // their reading is paused
+	full    time.Duration // when it will be full again, as time since fanout.started
+	waiting []*Session    // sessions whose reading is paused
 }
 
 func (f *fanout) prepare(rate int) {
@@ -45,9 +45,9 @@ func (f *fanout) prepare(rate int) {
 	f.started = time.Now()
 }
 
-// take takes a cost out of an account's bucket. If more is taken out than there was,
-// s waits until enough is forgiven, unless it is nil or waits already; then take
-// returns true and the caller pauses it.
+// take charges a cost to an account's bucket. If that exceeds the burst, s must wait until
+// enough is forgiven, unless it is nil or already waiting; take then returns true and the
+// caller must pause it.
 func (f *fanout) take(account uint64, now time.Time, cost int64, s *Session) (waits bool) {
 	if f.each == 0 {
 		return false
@@ -73,17 +73,17 @@ func (f *fanout) take(account uint64, now time.Time, cost int64, s *Session) (wa
 	return waits
 }
 
-// arm has refill called soon, once.
+// arm schedules one call of refill.
 func (f *fanout) arm() {
 	if f.armed.CompareAndSwap(false, true) {
 		time.AfterFunc(refillEvery, f.refill)
 	}
 }
 
-// refill lets sessions go on that have waited long enough, and forgets accounts
-// whose bucket is full again.
+// refill resumes sessions that have waited long enough, and removes accounts whose bucket
+// is full again.
 func (f *fanout) refill() {
-	f.armed.Store(false) // first: what is taken from now on arms it again
+	f.armed.Store(false) // first: a take from here on schedules the next refill
 	now := time.Since(f.started)
 	for i := range f.shards {
 		if f.shards[i].refill(now) {
@@ -115,22 +115,21 @@ func (shard *fanoutShard) refill(now time.Duration) bool {
 	return shard.buckets != nil
 }
 
-// uncharged returns what was done since it was called last, or since the turn
-// began.
+// uncharged returns the cost since its last call or since the turn began.
 func (t *Turn) uncharged() int64 {
 	cost := t.cost - t.charged
 	t.charged = t.cost
 	return cost
 }
 
-// charge holds what was done since the last charge against the session's account.
-// Only the session's loop may call it.
+// charge charges the cost since the last charge to the session's account. Only the
+// session's loop may call it.
 func (s *Session) charge(t *Turn) { s.chargeCost(t, t.uncharged()) }
 
-// chargeCost holds a cost against the session's account. Past what that may cause at
-// once, the session is not read until enough is forgiven, unless it has ended: only
-// then another goroutine than the session's loop may call chargeCost. A client that
-// has bound no resource is not charged: it causes nothing for others.
+// chargeCost charges a cost to the session's account. If the account exceeds its burst, the
+// session is not read until enough is forgiven. Only the session's loop may call it, unless
+// the session has ended. A client that has not bound a resource is not charged: it causes
+// no deliveries to others.
 func (s *Session) chargeCost(t *Turn, cost int64) {
 	if cost > 0 && s.has(flagBound) && !s.mgr.stopping.Load() {
 		s.take(t, cost)
@@ -147,7 +146,7 @@ func (s *Session) take(t *Turn, cost int64) {
 	}
 }
 
-// unthrottle is called on the loop when enough was forgiven.
+// unthrottle is called on the loop when enough is forgiven.
 func (s *Session) unthrottle(loop int) {
 	s.unset(flagThrottled)
 	if !s.has(flagGone) {

@@ -6,21 +6,21 @@ import (
 	"roost/internal/peernet"
 )
 
-// keyQueue gives the workers that derive keys to all networks in turn: each has
-// one derivation under way or in the queue of the workers, and its others wait
-// for that. However many clients of one network want a derivation, a client of
-// another waits for one of each network at most. Loopback, where a proxy may
-// hide many networks, may use all workers.
+// keyQueue lets networks take turns at the workers that derive keys. Each network has one
+// derivation running or in the workers' queue; its others wait for that one. However many
+// derivations one network requests, a client of another network waits for at most one
+// derivation of each network. Loopback may use all workers, because a proxy there may hide
+// many networks.
 type keyQueue struct {
 	pool  *workers
-	local int // derivations of loopback at once
+	local int // concurrent derivations allowed for loopback
 
 	mu       sync.Mutex
 	networks map[peernet.Network]*keyNetwork
 	waiting  int
 }
 
-// keyNetwork is a network that has derivations to do.
+// keyNetwork is a network with derivations to do.
 type keyNetwork struct {
 	running int
 	waiting []func(*Turn)
@@ -30,8 +30,8 @@ func newKeyQueue(pool *workers, local int) *keyQueue {
 	return &keyQueue{pool: pool, local: local, networks: make(map[peernet.Network]*keyNetwork)}
 }
 
-// submit has f run on a worker when it is the network's turn. It reports false
-// after the workers were closed.
+// submit runs f on a worker when it is the network's turn. It returns false after the
+// workers were closed.
 func (q *keyQueue) submit(from peernet.Network, f func(*Turn)) bool {
 	q.mu.Lock()
 	n := q.networks[from]
@@ -56,7 +56,7 @@ func (q *keyQueue) submit(from peernet.Network, f func(*Turn)) bool {
 
 func (q *keyQueue) run(from peernet.Network, f func(*Turn)) bool {
 	return q.pool.submit(func(t *Turn) {
-		defer func() { // also where f panics
+		defer func() { // also if f panics
 			if f := q.next(from); f != nil {
 				q.run(from, f)
 			}
@@ -65,8 +65,8 @@ func (q *keyQueue) run(from peernet.Network, f func(*Turn)) bool {
 	})
 }
 
-// next takes the next derivation of a network that has finished one, nil if none
-// waits.
+// next removes the next derivation of a network that has finished one. It returns nil if
+// none is waiting.
 func (q *keyQueue) next(from peernet.Network) func(*Turn) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -84,7 +84,7 @@ func (q *keyQueue) next(from peernet.Network) func(*Turn) {
 	return f
 }
 
-// left is the number of derivations that wait for others of their network.
+// left returns the number of derivations that wait for others of their network.
 func (q *keyQueue) left() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -2,43 +2,42 @@ package session
 
 import "sync"
 
-// Work is what is left to do for a job, by what it has to wait for.
+// Work is the kind of work that remains for a job, by what it waits for.
 type Work uint8
 
-// The kinds of work. Jobs that write have workers of their own, because a commit
-// may take as long as the disk or another process wants: those that only read, a
-// login above all, never wait for one.
+// The kinds of work. Jobs that write have their own workers, because a commit may take as
+// long as the disk or another process makes it: jobs that only read, such as logins, never
+// wait for one.
 const (
-	Done   Work = iota // nothing is left
-	Read               // it may wait for the store to read, on a worker for that
-	Write              // it may wait for the store to write, on a worker for that
-	Derive             // it derives keys, which takes milliseconds of CPU, on a worker for that; it may read, too
+	Done   Work = iota // nothing remains
+	Read               // may wait for reads of the store
+	Write              // may wait for writes of the store
+	Derive             // derives keys, which takes milliseconds of CPU; may also read
 )
 
-// defaultWriters is enough goroutines for two transactions of the largest size: one
-// that is written, and one that gathers meanwhile.
+// defaultWriters is enough goroutines for two transactions of maximum size: one being
+// written, and one being collected.
 const defaultWriters = 1024
 
-// keepWriters is how many of these goroutines stay when there is nothing to write.
+// keepWriters is the number of these goroutines that stay when there is nothing to write.
 const keepWriters = 4
 
-// workers is a limited number of goroutines for what may block: the store and
-// key derivation. The queue needs no limit of its own: a session has at most one
-// job in it, because its reading is paused until the job is done, and the documents
-// of stanzas are limited by Config.WriteMemory.
+// workers is a pool of goroutines for jobs that may block on the store or derive keys. Its
+// queue needs no limit: a session has at most one job in it, because its reading is paused
+// until the job is done, and the memory of stanzas in it is limited by Config.WriteMemory.
 type workers struct {
 	m     *Manager
 	kind  Work // of all jobs
-	keep  int  // goroutines that stay when there is nothing to do; the others start when they are needed
-	limit int  // goroutines at most
+	keep  int  // goroutines that stay when idle; others are started on demand
+	limit int  // maximum number of goroutines
 
 	mu    sync.Mutex
 	ready sync.Cond
-	queue []func(*Turn) // a ring
+	queue []func(*Turn) // a ring buffer
 	head  int
 	count int
 	all   int // goroutines
-	idle  int // those that wait for a job
+	idle  int // goroutines waiting for a job
 	stop  bool
 	done  sync.WaitGroup
 }
@@ -54,7 +53,7 @@ func newWorkers(m *Manager, kind Work, keep, limit int) *workers {
 	return w
 }
 
-// start starts one more goroutine. Under mu.
+// start starts one more goroutine. The caller holds mu.
 func (w *workers) start() {
 	w.all++
 	w.done.Add(1)
@@ -71,12 +70,12 @@ func (w *workers) run() {
 
 func (w *workers) do(t *Turn, f func(*Turn)) {
 	defer w.m.recovered()
-	defer t.end() // others are waiting for what was queued
+	defer t.end() // flush the output that the job queued
 	f(t)
 }
 
-// next waits for a job; nil ends the goroutine, because the pool is closed or
-// others are enough for what comes.
+// next waits for a job. It returns nil to end the goroutine, because the pool is closed or
+// enough others are idle.
 func (w *workers) next() func(*Turn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -98,13 +97,13 @@ func (w *workers) pop() func(*Turn) {
 	w.head = (w.head + 1) % len(w.queue)
 	w.count--
 	if w.count == 0 && len(w.queue) > 4096 {
-		// What a storm needed is given back after it.
+		// Release the memory of a queue that was exceptionally long.
 		w.queue, w.head = make([]func(*Turn), 64), 0
 	}
 	return f
 }
 
-// submit has f run soon on a worker. It reports false after close.
+// submit queues f for a worker. It returns false after close.
 func (w *workers) submit(f func(*Turn)) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -126,14 +125,14 @@ func (w *workers) submit(f func(*Turn)) bool {
 	return true
 }
 
-// waiting is the number of jobs that no worker has begun.
+// waiting returns the number of jobs that no worker has started.
 func (w *workers) waiting() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.count
 }
 
-// close lets the workers finish what is queued and waits for them.
+// close waits until the workers have finished all queued jobs and ended.
 func (w *workers) close() {
 	w.mu.Lock()
 	w.stop = true
@@ -142,9 +141,9 @@ func (w *workers) close() {
 	w.done.Wait()
 }
 
-// enqueue has f run on a worker for this kind of work, for s, which may be nil unless
-// f derives keys. It reports false after the workers were closed. For a session, only
-// the goroutine that handles its input may call it.
+// enqueue queues f for a worker for this kind of work. s is the session that f works for;
+// it may be nil unless f derives keys. enqueue returns false after the workers were closed.
+// If s is not nil, only the goroutine that handles its input may call it.
 func (m *Manager) enqueue(s *Session, need Work, f func(*Turn)) bool {
 	switch need {
 	case Read:
@@ -157,9 +156,9 @@ func (m *Manager) enqueue(s *Session, need Work, f func(*Turn)) bool {
 	panic("session: BUG: there are no workers for this kind of work")
 }
 
-// offload runs f on a worker for this kind of work with the session's reading paused,
-// and resumes it when f is done. Only the goroutine that handles the session's
-// input on its loop may call it.
+// offload runs f on a worker for this kind of work while the session's reading is paused,
+// and resumes reading after it. Only the goroutine that handles the session's input on its
+// loop may call it.
 func (s *Session) offload(need Work, f func(*Turn)) {
 	s.offloadSteps(need, func(t *Turn) Work {
 		f(t)
@@ -167,13 +166,13 @@ func (s *Session) offload(need Work, f func(*Turn)) {
 	})
 }
 
-// offloadSteps is offload for a job of several steps: f returns the kind of work as which it
-// is to be called again, Done at its end.
+// offloadSteps is offload for a job of several steps: f returns the kind of work that its
+// next step needs, or Done.
 func (s *Session) offloadSteps(need Work, f func(*Turn) Work) {
 	s.set(flagBusy)
 	s.conn.Pause()
 	if !s.submit(need, f) {
-		// The server is stopping; the session goes with it.
+		// The server is stopping and will end the session.
 		s.unset(flagBusy)
 	}
 }
@@ -192,8 +191,8 @@ func (s *Session) submit(need Work, f func(*Turn) Work) bool {
 	})
 }
 
-// abandoned reports whether nobody waits any more for what a worker does for the
-// session: the session has ended, or ends as soon as the worker is done.
+// abandoned reports whether a worker's job for the session has become pointless: the
+// session has ended, or ends as soon as the worker is done.
 func (s *Session) abandoned() bool {
 	return s.has(flagClosing|flagGone|flagLeft|flagSlow) || s.mgr.stopping.Load()
 }

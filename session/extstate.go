@@ -7,15 +7,14 @@ import (
 	"sync"
 )
 
-// What others than this package need to remember of a session: a bit of its state, or
-// a value in the part of a session that only few have. Both are made once, in a
-// variable of the package that owns them, and are those of all sessions.
+// State of sessions that other packages own: a bit of Session.state, or a value in the cold
+// part of a session. Each is made once, in a package variable of its owner, and applies to
+// all sessions.
 
 // Flag is one bit of every session. It costs no memory.
 type Flag struct{ bit uint32 }
 
-// NewFlag makes a flag; purpose is for the message of the panic when there are no bits
-// left.
+// NewFlag allocates a flag. It panics if no bits are left; purpose is for that message.
 func NewFlag(purpose string) Flag { return Flag{flags.take(purpose)} }
 
 // Set sets the flag.
@@ -27,21 +26,21 @@ func (f Flag) Clear(s *Session) { s.unset(f.bit) }
 // Has reports whether the flag is set.
 func (f Flag) Has(s *Session) bool { return s.has(f.bit) }
 
-// flags are the bits of Session.state that are left for Flags.
-var flags = flagBits{free: ^uint32(flagEnd - 1)} // from flagEnd to the highest bit
+// flags has the bits of Session.state that are available to Flag.
+var flags = flagBits{free: ^uint32(flagEnd - 1)} // flagEnd and all higher bits
 
-// flagBits hands out bits, each once.
+// flagBits allocates bits, each once.
 type flagBits struct {
 	mu    sync.Mutex
 	free  uint32
-	taken []string // what for
+	taken []string // the purpose of each
 }
 
 func (b *flagBits) take(purpose string) uint32 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.free == 0 {
-		panic(fmt.Sprintf("session: BUG: there is no bit left for the flag %q: all %d are taken, by %q; use a Slot",
+		panic(fmt.Sprintf("session: BUG: no bit left for the flag %q: all %d are taken, by %q; use a Slot",
 			purpose, len(b.taken), strings.Join(b.taken, ", ")))
 	}
 	bit := uint32(1) << bits.TrailingZeros32(b.free)
@@ -50,14 +49,14 @@ func (b *flagBits) take(purpose string) uint32 {
 	return bit
 }
 
-// Slot is a value of type T for those sessions that need one. A session without one
-// pays nothing for it. What a value holds is protected by its owner.
+// Slot is an optional value of type T of each session. A session without one does not pay
+// for it. Its owner must synchronize access to what the value contains.
 type Slot[T any] struct{ id *slotID }
 
-// slotID is one for each slot: its address is what tells slots from each other.
+// slotID identifies a slot by its address.
 type slotID struct{ _ byte }
 
-// slotValue is an entry in a session's list of values, which is short.
+// slotValue is an entry in a session's (short) list of values.
 type slotValue struct {
 	of    *slotID
 	value any
@@ -78,7 +77,7 @@ func (l Slot[T]) Get(s *Session) *T {
 	return l.find(x)
 }
 
-// find is Get under the lock.
+// find is Get for a caller that holds the lock.
 func (l Slot[T]) find(x *coldState) *T {
 	for v := x.slots; v != nil; v = v.next {
 		if v.of == l.id {
@@ -88,8 +87,8 @@ func (l Slot[T]) find(x *coldState) *T {
 	return nil
 }
 
-// Make returns the session's value, a new one if it had none. The session must have
-// been bound: binding drops what it had before.
+// Make returns the session's value, creating it if there is none. The session must be
+// bound: binding drops earlier values.
 func (l Slot[T]) Make(s *Session) *T {
 	x := s.ensureCold()
 	x.mu.Lock()
@@ -102,7 +101,7 @@ func (l Slot[T]) Make(s *Session) *T {
 	return v
 }
 
-// Drop forgets the session's value.
+// Drop removes the session's value.
 func (l Slot[T]) Drop(s *Session) {
 	x := s.cold.Load()
 	if x == nil {

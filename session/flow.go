@@ -1,36 +1,36 @@
 package session
 
-// When the input of a session is read, and what waits until a worker gives it back. All
-// reasons to pause are flags; resume looks at all of them.
+// This file decides when the input of a session is read, and what waits until a worker
+// returns the session. Each reason to pause is a flag; resume checks them all.
 
-// returnToLoop gives the session back to its loop after a worker had it.
+// returnToLoop returns the session to its loop after a worker had it.
 func (s *Session) returnToLoop(loop int) {
 	t := s.mgr.turns[loop]
 	defer s.guard(t)
 	s.unset(flagBusy)
 	if s.has(flagLogin) && s.has(flagBound) {
-		s.unset(flagLogin) // here, where it needs not wake the loop
+		s.unset(flagLogin) // on the loop, so that SetDeadline need not wake it
 		s.conn.SetDeadline(0)
-		s.take(t, 0) // earlier sessions of the account may have caused too much
+		s.take(t, 0) // wait if earlier sessions of the account have caused too many deliveries
 	}
 	s.continueInput(t)
 }
 
-// continueInput does what has waited for the session, and goes on reading.
+// continueInput runs deferred functions and then resumes reading.
 func (s *Session) continueInput(t *Turn) {
 	s.runDeferred(t)
 	s.resume(t)
 }
 
-// resume goes on reading, unless there is a reason left to wait.
+// resume resumes reading unless there still is a reason to wait.
 func (s *Session) resume(t *Turn) {
 	if !s.has(flagBusy|flagThrottled|flagBacklog) && !s.startDelay(t) && !s.backlog(t) {
 		s.conn.Resume()
 	}
 }
 
-// runDeferred does what has waited for the session. Only the session's loop may call
-// it.
+// runDeferred runs the functions that have waited for the session. Only the session's loop
+// may call it.
 func (s *Session) runDeferred(t *Turn) {
 	if s.has(flagBusy) || !s.has(flagDeferred) {
 		return
@@ -42,15 +42,15 @@ func (s *Session) runDeferred(t *Turn) {
 	}
 }
 
-// maxBacklog is how many bytes may wait for a client before its own input has
-// to wait too: who asks for much and does not read fills no outbox, and is not
-// taken for a client that does not read.
+// maxBacklog is the number of queued bytes above which a client's own input has to wait. A
+// client that requests much and does not read then does not fill its outbox, and is not
+// disconnected as a client that does not read.
 const maxBacklog = 64 << 10
 
-// backlog pauses reading when too much waits for the client to read it; reading
-// goes on when the socket has taken all of it. What other goroutines have queued and
-// not yet offered to the socket does not count: Drained may not be called for it.
-// Only the session's loop may call it.
+// backlog pauses reading if too much output is queued. Reading resumes when the socket has
+// accepted all of it. Output that other goroutines have queued but not yet offered to the
+// socket does not count: Drained may not be called for it. Only the session's loop may call
+// it.
 func (s *Session) backlog(t *Turn) bool {
 	if s.conn.Queued() <= maxBacklog {
 		return false
@@ -64,16 +64,16 @@ func (s *Session) backlog(t *Turn) bool {
 	return true
 }
 
-// runOnLoop runs f on the session's loop when no worker has the session. It may be
-// called from any goroutine.
+// runOnLoop runs f on the session's loop when no worker has the session. Any goroutine may
+// call it.
 func (s *Session) runOnLoop(f func(*Turn)) {
 	s.conn.Post(func(loop int) {
 		s.runOrDefer(s.mgr.turns[loop], f)
 	})
 }
 
-// endOnLoop is runOnLoop for what ends the session: a delayed response to a login
-// is not waited for.
+// endOnLoop is runOnLoop for functions that end the session: it does not wait for the
+// delayed response to a login.
 func (s *Session) endOnLoop(f func(*Turn)) {
 	s.conn.Post(func(loop int) {
 		s.dropDelay(loop)
@@ -81,8 +81,8 @@ func (s *Session) endOnLoop(f func(*Turn)) {
 	})
 }
 
-// runOrDefer runs f now, or when the worker that has the session is done. Only
-// the session's loop may call it.
+// runOrDefer runs f now, or after the worker that has the session. Only the session's loop
+// may call it.
 func (s *Session) runOrDefer(t *Turn, f func(*Turn)) {
 	if !s.has(flagBusy) {
 		s.run(t, f)

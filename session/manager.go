@@ -12,7 +12,7 @@ import (
 	"roost/internal/peernet"
 )
 
-// Manager makes sessions, binds them, finds them and lets them go.
+// Manager makes sessions, binds them, finds them and removes them.
 type Manager struct {
 	cfg            Config
 	domains        map[string]bool
@@ -21,11 +21,11 @@ type Manager struct {
 	unbound        *xsync.MapOf[*Session, struct{}] // connected, not yet in the table
 	deferred       *xsync.MapOf[*Session, []func(*Turn)]
 	turns          []*Turn      // by loop
-	reads          *workers     // for what asks the store, and never waits for a commit
-	writes         *workers     // for what waits for commits
+	reads          *workers     // for jobs that read the store and never wait for a commit
+	writes         *workers     // for jobs that wait for commits
 	keys           *workers     // for key derivation; they may read from the store
-	offloadedBytes atomic.Int64 // bytes of stanzas that wait for commits
-	keyQueue       *keyQueue    // gives keys to all networks in turn
+	offloadedBytes atomic.Int64 // bytes of stanzas that wait for commits or keys
+	keyQueue       *keyQueue    // lets networks take turns at key derivation
 	throttle       throttle
 	fanout         fanout
 	loginLog       loginLog
@@ -36,7 +36,7 @@ type Manager struct {
 	bound          atomic.Int64
 	logins         atomic.Int64 // sessions bound since the start
 	ended          endings
-	postponedCount atomic.Int64 // functions that turns have left to later ones
+	postponedCount atomic.Int64 // functions postponed to later turns
 	decoys         decoys
 }
 
@@ -70,11 +70,11 @@ func NewManager(cfg Config) *Manager {
 	return m
 }
 
-// New makes a session for a connection that was accepted.
+// New makes a session for an accepted connection.
 func (m *Manager) New(c Conn) *Session {
 	s := &Session{mgr: m, conn: c}
 	s.cold.Store(&coldState{negotiation: &negotiation{network: peernet.Of(c.RemoteAddr().Addr())}})
-	s.parser.Restrict() // until the client is authenticated
+	s.parser.Restrict() // until the client has authenticated
 	m.unbound.Store(s, struct{}{})
 	s.set(flagLogin)
 	c.SetDeadline(m.cfg.LoginTimeout)
@@ -84,10 +84,10 @@ func (m *Manager) New(c Conn) *Session {
 // Serves reports whether domain is one of this server's.
 func (m *Manager) Serves(domain string) bool { return m.domains[domain] }
 
-// First is the head of an account's list of sessions, nil when it has none.
+// First returns the head of the account's list of sessions, or nil if it has none.
 func (m *Manager) First(bare string) *Session { return m.table.first(bare) }
 
-// Find returns the session with this resource, nil when there is none.
+// Find returns the bound session with this resource, or nil if there is none.
 func (m *Manager) Find(bare, resource string) *Session {
 	for s := m.table.first(bare); s != nil; s = s.Next() {
 		if s.Resource() == resource && s.Bound() {
@@ -97,8 +97,8 @@ func (m *Manager) Find(bare, resource string) *Session {
 	return nil
 }
 
-// SendToAvailable sends x to all available resources of an account, whatever
-// their priority, and returns how many took it.
+// SendToAvailable sends x to all available resources of an account, whatever their
+// priority. It returns the number of sessions that accepted it.
 func (m *Manager) SendToAvailable(t *Turn, bare string, x Appender) int {
 	n := 0
 	for s := m.table.first(bare); s != nil; s = s.Next() {
@@ -109,20 +109,21 @@ func (m *Manager) SendToAvailable(t *Turn, bare string, x Appender) int {
 	return n
 }
 
-// SharePresence returns the shared copy of a presence stanza without from, to
-// and id, to be handed to SetPresence.
+// SharePresence returns the shared copy of a presence stanza without from, to and id, for
+// SetPresence.
 func (m *Manager) SharePresence(xml []byte) *Presence { return m.presences.share(xml) }
 
-// ReleasePresence gives back what SharePresence returned and nobody was given.
+// ReleasePresence releases a Presence that SharePresence returned and that was not passed
+// to SetPresence.
 func (m *Manager) ReleasePresence(p *Presence) { m.presences.release(p) }
 
-// Counts says how many sessions, bound ones, accounts, distinct presences and
-// waiting jobs there are, of workers and of loops.
+// Counts holds the number of sessions before and after binding, of accounts, of distinct
+// presences, and of jobs waiting for workers or loops.
 type Counts struct {
 	Unbound, Bound, Accounts, Presences, Waiting int
 }
 
-// Counts returns the counts as they are now.
+// Counts returns a snapshot. The numbers may be from slightly different moments.
 func (m *Manager) Counts() Counts {
 	return Counts{
 		Unbound:   m.unbound.Size(),
@@ -133,11 +134,11 @@ func (m *Manager) Counts() Counts {
 	}
 }
 
-// Logins is the number of sessions that were bound since the manager was made.
+// Logins returns the number of sessions bound since the manager was made.
 func (m *Manager) Logins() int64 { return m.logins.Load() }
 
-// debug reports whether debug lines are logged: a disabled one must cost a
-// session nothing.
+// debug reports whether debug lines are logged. A disabled debug line must cost a session
+// nothing.
 func (m *Manager) debug() bool {
 	return m.cfg.Logger.Enabled(context.Background(), slog.LevelDebug)
 }
@@ -145,13 +146,13 @@ func (m *Manager) debug() bool {
 // Each calls f for every bound session until f returns false.
 func (m *Manager) Each(f func(*Session) bool) { m.table.each(f) }
 
-// TurnEnd is to be called by every loop after each batch of events.
+// EndTurn must be called by every loop after each batch of events.
 func (m *Manager) EndTurn(loop int) { m.turns[loop].end() }
 
-// Offload runs f on a worker for this kind of work while the session's reading is
-// paused: for work of the session's own that may wait for the store. Only the
-// goroutine that handles the session's input may call it; where that is a worker,
-// f runs when its job is done and before the session's reading goes on.
+// Offload runs f on a worker for this kind of work while the session's reading is paused,
+// for the session's own work that may wait for the store. Only the goroutine that handles
+// the session's input may call it. If that goroutine is a worker, f runs after its job and
+// before reading resumes.
 func (m *Manager) Offload(t *Turn, s *Session, need Work, f func(*Turn)) {
 	if t.MayBlock() {
 		s.runOnLoop(func(*Turn) { s.offload(need, f) })
@@ -160,22 +161,24 @@ func (m *Manager) Offload(t *Turn, s *Session, need Work, f func(*Turn)) {
 	s.offload(need, f)
 }
 
-// OnLoop runs f on the session's loop when no worker has the session. It may be
-// called from any goroutine and returns at once.
+// RunOnLoop runs f on the session's loop when no worker has the session. Any goroutine may
+// call it; it returns at once.
 func (m *Manager) RunOnLoop(s *Session, f func(*Turn)) { s.runOnLoop(f) }
 
-// Go runs f on a worker for this kind of work, Read or Write, for work that belongs to
-// no session's input.
+// Go runs f on a worker for this kind of work, Read or Write. It is for work that does not
+// belong to a session's input.
 func (m *Manager) Go(need Work, f func(*Turn)) {
 	if need == Derive {
-		panic("session: BUG: keys are derived for a session, in turn with others of its network")
+		panic("session: BUG: Go cannot derive keys; use Offload, which lets networks take turns")
 	}
 	m.enqueue(nil, need, f)
 }
 
-// Shutdown closes all sessions with <system-shutdown/> (RFC 6120 section
-// 4.9.3.19) at a pace that spreads the clients' return, and waits until they
-// are gone or ctx ends. New sessions are closed as they come.
+// Shutdown closes all sessions with <system-shutdown/> ([RFC 6120 section 4.9.3.19]) at a
+// limited pace, which spreads the clients' reconnections. It waits until all sessions are
+// removed or ctx ends. New sessions are closed as they arrive.
+//
+// [RFC 6120 section 4.9.3.19]: https://www.rfc-editor.org/rfc/rfc6120#section-4.9.3.19
 func (m *Manager) Shutdown(ctx context.Context) error {
 	m.stopping.Store(true)
 	const batch = 1000
@@ -208,10 +211,10 @@ func (m *Manager) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Close stops the workers; what they have begun or queued is finished first.
+// Close stops the workers after they have finished all queued jobs.
 func (m *Manager) Close() {
-	m.reads.close() // they may leave something to the others
-	m.keys.close()  // keys are derived to be written
+	m.reads.close() // first: its jobs may queue jobs for the other workers
+	m.keys.close()  // before the writers, which store derived keys
 	m.writes.close()
 	m.loginLog.limit.Close()
 }

@@ -10,53 +10,53 @@ import (
 	"roost/store"
 )
 
-// Router routes the stanzas of sessions; package router implements it. All methods
-// are called by the goroutine that handles the session's input.
+// Router routes the stanzas of sessions; package router implements it. The goroutine that
+// handles the session's input calls all methods.
 type Router interface {
-	// Stanza routes one stanza of a bound session. Where that has to wait for
-	// the store it returns what for, and how far it has come: it is called
-	// again with that stage on a worker of that kind. A stanza that has just
-	// come begins at stage 0. A turn that may write is asked for nothing more but Derive.
+	// Stanza routes one stanza of a bound session. If it needs a worker, it returns the
+	// kind of work and the stage it has reached, and is called again with that stage on a
+	// worker of that kind. A new stanza starts at stage 0. On a turn that may write, Stanza
+	// never requests anything but Derive.
 	Stanza(t *Turn, s *Session, st *stanza.Stanza, stage int) (next int, need Work)
 
-	// Unbound handles an iq of a client that has bound no resource: in-band
-	// registration above all. False: there is no such request. Where it has to
-	// wait for the store it returns what for and is called again on a worker.
+	// PreBindIQ handles an iq of a client that has not bound a resource, such as in-band
+	// registration. It returns false if it does not know the request. If it needs a worker,
+	// it returns the kind of work and is called again on one.
 	PreBindIQ(t *Turn, s *Session, st *stanza.Stanza) (known bool, need Work)
 
 	// CaughtUp reports whether CatchUp has nothing to do.
 	CaughtUp(event int64) bool
 
-	// CatchUp is called before a session is put in the tables, on a worker for
-	// writes unless CaughtUp was true. When it returns, everybody concerned has
-	// been told of what happened to accounts up to an event: nothing that is in
-	// memory of a former account of the same name is used for this one.
+	// CatchUp is called before a session is put in the tables, on a worker for writes
+	// unless CaughtUp returned true. When it returns, all account events up to the given
+	// one have been processed: no cached data of a deleted account of the same name is used
+	// for this one.
 	CatchUp(t *Turn, event int64) error
 
-	// UnboundSpace reports whether a client that is not authenticated may send
-	// iqs with a payload of this namespace.
+	// PreAuthIQ reports whether a client that has not authenticated may send an iq with
+	// this payload.
 	PreAuthIQ(payload parser.Element) bool
 
-	// Bound is called on a worker after the session was put in the tables and
-	// before the client is told. False: there is no such account any more.
+	// OnBind is called on a worker after the session was put in the tables and before the
+	// client is told. It returns false if the account no longer exists.
 	OnBind(t *Turn, s *Session) bool
 
-	// Left is called for a session that is no longer in the tables. It tells
-	// everybody concerned and ends with SetPresence(nil, 0). With a turn that
-	// must not block it may answer false and is called again on a worker.
+	// OnUnavailable is called for a session that was removed from the tables. It notifies
+	// everyone concerned and ends with SetPresence(nil, 0). On a turn that must not block
+	// it may return false; it is then called again on a worker.
 	OnUnavailable(t *Turn, s *Session) bool
 }
 
-// Accounts is what the session asks of the store to authenticate a client.
+// Accounts is the part of the store that a session needs to authenticate a client.
 type Accounts interface {
 	// Account returns the account with this bare JID, or store.ErrNotFound.
 	Account(ctx context.Context, bare jid.JID) (store.Account, error)
 
-	// Iterations returns how many accounts, or how many of a sample, have each
-	// number of iterations.
+	// Iterations returns the number of accounts, or of a sample of them, by their number of
+	// PBKDF2 iterations.
 	Iterations(ctx context.Context) (map[int]int, error)
 }
 
-// TLSFunc returns the configuration of STARTTLS on a stream to one of the domains,
-// always the same.
+// TLSFunc returns the STARTTLS configuration for one of the served domains. It must always
+// return the same one for a domain.
 type TLSFunc func(domain string) *tls.Config

@@ -12,25 +12,26 @@ import (
 	"roost/parser"
 )
 
-// Conn is the connection under a session, as far as a session needs it. Bytes
-// go through an outbox bounded in bytes; nothing here ever waits.
+// Conn is the part of a connection that a session uses. Output goes through an outbox whose
+// size is limited. No method blocks.
 type Conn interface {
-	Queue(p []byte) error            // copies p to the outbox; an error means nothing was taken
-	Flush() (full bool)              // writes what is queued, as far as the socket takes it; true: bytes are left, and Drained is called when they are gone
+	Queue(p []byte) error            // copies p to the outbox, all or, with an error, nothing
+	Flush() (full bool)              // writes queued bytes to the socket; true: some are left, and Drained will be called when all are written
 	Queued() int                     // bytes in the outbox
-	Pause()                          // stops reading; only from the loop
+	Pause()                          // stops reading; call only on the loop
 	Resume()                         // starts reading again
 	Post(f func(loop int))           // runs f on the connection's loop, soon
-	StartTLS(*tls.Config) error      // begins TLS after what is queued; only from within Data
-	Close(linger time.Duration)      // flushes, closes, waits at most linger for the peer
-	SetDeadline(after time.Duration) // closes the connection when it is still there then; 0 takes it back
-	Hold(n int) bool                 // says how many bytes the session holds before authentication; false: too many, the stream has to end
-	Authenticated()                  // nothing is counted any more, and the limits before authentication no longer apply
+	StartTLS(*tls.Config) error      // starts TLS after the queued bytes; call only from within Data
+	Close(linger time.Duration)      // flushes, closes, and waits at most linger for the peer's close
+	SetDeadline(after time.Duration) // closes the connection after this time; 0 removes the deadline
+	Hold(n int) bool                 // reports the bytes that the session holds before authentication; false: too many, and the stream must end
+	Authenticated()                  // lifts the limits that apply before authentication, including Hold's
 	RemoteAddr() netip.AddrPort
 	Secure() bool
 }
 
-// Type is how far a session has come, in the words of the session model.
+// Type tells whether a session's client has authenticated. The values are the names that
+// XMPP servers commonly use for the kinds of sessions.
 type Type string
 
 // The types of a session.
@@ -39,8 +40,8 @@ const (
 	C2S         Type = "c2s"          // a local client
 )
 
-// Session is one client's stream. A million of them idle at a time: every field
-// is paid for a million times, and a test holds the size.
+// Session is one client's stream. There may be a million of them, mostly idle, so every
+// field counts; a test limits the size.
 type Session struct {
 	mgr  *Manager // immutable
 	conn Conn     // immutable
@@ -48,15 +49,15 @@ type Session struct {
 	// jid never changes after binding, and other goroutines only see bound
 	// sessions.
 	jid      jid.Compact
-	state    atomic.Uint32 // flags, and the priority in the low byte
-	event    atomic.Uint32 // the account's newest event when it authenticated, the low bits; see Event
+	state    atomic.Uint32 // flags; the low byte is the priority
+	event    atomic.Uint32 // low 32 bits of the account's newest event when the client authenticated; see Event
 	next     atomic.Pointer[Session]
 	presence atomic.Pointer[Presence]
 	parser   parser.Parser // owned by the loop
 	cold     atomic.Pointer[coldState]
 }
 
-// coldState is what only some sessions need some of the time.
+// coldState holds fields that only some sessions need, some of the time.
 type coldState struct {
 	negotiation *negotiation // owned by the loop or worker; nil once bound
 
@@ -67,25 +68,25 @@ type coldState struct {
 
 // Flags of Session.state. The low byte is the priority.
 const (
-	flagOpen      = 1 << (8 + iota) // a stream header was read and answered
+	flagOpen      = 1 << (8 + iota) // the stream headers were exchanged
 	flagAuthed                      // SASL succeeded
-	flagBound                       // in the tables: a connected resource
+	flagBound                       // in the tables: a connected resource (RFC 6120 section 7)
 	flagAvailable                   // an available resource
 	flagBusy                        // a worker has the session
 	flagClosing                     // our side of the stream is closed: input is ignored
 	flagGone                        // the connection is closed
-	flagDirty                       // in some turn's list of sessions to flush
-	flagLeft                        // its leaving was announced
-	flagSlow                        // its outbox was full: it is being closed
-	flagDeferred                    // Manager.deferred has something for the loop
-	flagBacklog                     // reading is paused until the client has read
-	flagLogin                       // the deadline of the login runs
-	flagTLS                         // <starttls/> was answered with <proceed/>, the handshake is under way
-	flagBinding                     // bound, and the client has not been told
-	flagThrottled                   // reading is paused until deliveries that the client has caused are forgiven
-	flagDelayed                     // busy: the response to a failed login waits for its time
+	flagDirty                       // in a turn's list of sessions to flush
+	flagLeft                        // its end was announced
+	flagSlow                        // its outbox was full: the session is being closed
+	flagDeferred                    // Manager.deferred has functions for the loop to run
+	flagBacklog                     // reading is paused until the client has read its outbox
+	flagLogin                       // the login deadline is set
+	flagTLS                         // <proceed/> was sent; the TLS handshake is in progress
+	flagBinding                     // bound, but the client has not been told yet
+	flagThrottled                   // reading is paused because the account caused too many deliveries
+	flagDelayed                     // busy: the response to a failed login is delayed
 
-	flagEnd // this bit and those above are for Flags
+	flagEnd // this bit and higher ones are for Flag
 )
 
 func (s *Session) has(flag uint32) bool { return s.state.Load()&flag != 0 }
@@ -95,28 +96,28 @@ func (s *Session) set(flag uint32) bool { return s.state.Or(flag)&flag == 0 }
 
 func (s *Session) unset(flag uint32) { s.state.And(^flag) }
 
-// Conn is the connection.
+// Conn returns the session's connection.
 func (s *Session) Conn() Conn { return s.conn }
 
-// network is the network that limits count the client under. Only the goroutine that
-// handles the session's input may call it.
+// network returns the network that the client's limits are counted under. Only the
+// goroutine that handles the session's input may call it.
 func (s *Session) network() peernet.Network {
 	if n := s.negotiation(); n != nil {
 		return n.network
 	}
 	addr := s.conn.RemoteAddr().Addr()
 	if !addr.IsValid() {
-		// The connection is closed. Those share a network that no client has: they
-		// must not get what loopback may have.
+		// The connection is closed. All such sessions share a network that no client can
+		// have, so that they do not get loopback's privileges.
 		addr = netip.IPv4Unspecified()
 	}
 	return peernet.Of(addr)
 }
 
-// NotOpen reports whether no stream header has come yet.
+// NotOpen reports whether the stream header has not arrived yet.
 func (s *Session) NotOpen() bool { return !s.has(flagOpen) }
 
-// Type tells whether the client is authenticated.
+// Type reports whether the client has authenticated.
 func (s *Session) Type() Type {
 	if s.has(flagAuthed) {
 		return C2S
@@ -124,20 +125,20 @@ func (s *Session) Type() Type {
 	return C2SUnauthed
 }
 
-// JID is the address as far as it is known: the domain, then the account's bare
-// JID, then the full JID.
+// JID returns what is known of the session's address: first the domain, then the account's
+// bare JID, then the full JID.
 func (s *Session) JID() jid.JID { return s.jid.JID() }
 
-// Username is the localpart, "" before authentication.
+// Username returns the localpart, "" before authentication.
 func (s *Session) Username() string { return s.JID().Local() }
 
-// Host is the domainpart, "" before the stream is opened.
+// Host returns the domainpart, "" before the stream is opened.
 func (s *Session) Host() string { return s.JID().Domain() }
 
-// Resource is the resourcepart, "" before binding.
+// Resource returns the resourcepart, "" before binding.
 func (s *Session) Resource() string { return s.JID().Resource() }
 
-// FullJID is the full JID, "" before binding.
+// FullJID returns the full JID, "" before binding.
 func (s *Session) FullJID() string {
 	j := s.JID()
 	if !j.IsFull() {
@@ -146,7 +147,7 @@ func (s *Session) FullJID() string {
 	return j.String()
 }
 
-// BareJID is the account's address, "" before authentication.
+// BareJID returns the account's bare JID, "" before authentication.
 func (s *Session) BareJID() string {
 	j := s.JID()
 	if j.Local() == "" {
@@ -155,12 +156,12 @@ func (s *Session) BareJID() string {
 	return j.BareString()
 }
 
-// accountHash is the hash of the account's address.
+// accountHash returns the hash of the account's bare JID.
 func (s *Session) accountHash() uint64 { return s.mgr.table.hash(s.BareJID()) }
 
-// claimed is the account, "" if there is none, whose keys were read for the exchange that
-// is under way, and its newest event then. Only the goroutine that handles the session's
-// input may call it.
+// claimed returns the account whose keys were read for the exchange in progress, and the
+// account's newest event at that time. bare is "" if there is no exchange. Only the
+// goroutine that handles the session's input may call it.
 func (s *Session) claimed() (bare string, event int64) {
 	if n := s.negotiation(); n != nil && n.sasl != nil {
 		x := n.sasl.found()
@@ -169,26 +170,30 @@ func (s *Session) claimed() (bare string, event int64) {
 	return "", 0
 }
 
-// Priority is the priority of the resource's presence, -128 to 127, 0 by
-// default (RFC 6121 section 4.7.2.3).
+// Priority returns the priority of the resource's presence, -128 to 127, by default 0 ([RFC
+// 6121 section 4.7.2.3]).
+//
+// [RFC 6121 section 4.7.2.3]: https://www.rfc-editor.org/rfc/rfc6121#section-4.7.2.3
 func (s *Session) Priority() int { return int(int8(s.state.Load())) }
 
-// Presence is the last broadcast presence without a type, nil while the
-// resource is not available.
+// Presence returns the resource's last broadcast presence, nil while the resource is
+// unavailable.
 func (s *Session) Presence() *Presence { return s.presence.Load() }
 
 // Available reports whether this is an available resource.
 func (s *Session) Available() bool { return s.has(flagAvailable) }
 
-// Bound reports whether this is a connected resource: one that is in the tables,
-// and whose client knows it. RFC 6120 section 7.1: until then it is sent nothing
-// of others.
+// Bound reports whether this is a connected resource: it is in the tables and its client
+// has been told its full JID. Until then it gets no stanzas from others ([RFC 6120 section
+// 7.1]).
+//
+// [RFC 6120 section 7.1]: https://www.rfc-editor.org/rfc/rfc6120#section-7.1
 func (s *Session) Bound() bool {
 	return s.state.Load()&(flagBound|flagLeft|flagBinding) == flagBound
 }
 
-// SetPresence makes the resource available with this presence and priority, or
-// unavailable with nil.
+// SetPresence makes the resource available with this presence and priority, or unavailable
+// if p is nil.
 func (s *Session) SetPresence(p *Presence, priority int8) {
 	if old := s.presence.Swap(p); old != nil {
 		s.mgr.presences.release(old)
@@ -205,8 +210,8 @@ func (s *Session) SetPresence(p *Presence, priority int8) {
 	}
 }
 
-// Next is the next session of the same account, nil at the end. The list is
-// unordered and may be walked while it changes.
+// Next returns the next session of the same account, nil at the end. The list is unordered,
+// and may change while it is walked.
 func (s *Session) Next() *Session {
 	n := s.next.Load()
 	if n == nil {
@@ -215,8 +220,8 @@ func (s *Session) Next() *Session {
 	return n.from(s.BareJID())
 }
 
-// from is the first session of an account in the list that begins with s, which
-// accounts of the same hash share.
+// from returns the first session of an account in the list that starts at s. Accounts with
+// the same hash share a list.
 func (s *Session) from(bare string) *Session {
 	for s != nil && s.BareJID() != bare {
 		s = s.next.Load()
@@ -224,7 +229,7 @@ func (s *Session) from(bare string) *Session {
 	return s
 }
 
-// negotiation is the negotiation of the stream, nil once the session is bound. Only the
+// negotiation returns the state of the stream negotiation, nil after binding. Only the
 // goroutine that handles the session's input may call it.
 func (s *Session) negotiation() *negotiation {
 	if x := s.cold.Load(); x != nil {
@@ -233,16 +238,16 @@ func (s *Session) negotiation() *negotiation {
 	return nil
 }
 
-// OnDrain has f called once, by the goroutine that handles the session's input,
-// after what was given before: when the socket has taken all that it could not take at
-// once, or soon if there is nothing of that kind.
+// OnDrain registers f to be called once, by the goroutine that handles the session's input,
+// after functions registered earlier: when the socket has accepted all queued bytes, or
+// soon if it already has.
 func (s *Session) OnDrain(f func(*Turn)) {
 	x := s.ensureCold()
 	x.mu.Lock()
 	x.onDrain = append(x.onDrain, f)
 	x.mu.Unlock()
 	if !s.conn.Flush() {
-		s.conn.Post(s.Drained) // the socket took everything, and says so only after it was full
+		s.conn.Post(s.Drained) // Drained is called by itself only if the socket was full
 	}
 }
 

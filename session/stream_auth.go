@@ -2,15 +2,19 @@ package session
 
 import "roost/jid"
 
-// maxAuthTries is how many failed attempts a stream has: RFC 6120 section 6.4.5
-// asks for at least 2 and recommends no more than 5.
+// maxAuthTries is the number of failed attempts that end a stream. [RFC 6120 section 6.4.5]
+// requires at least 2 and recommends no more than 5.
+//
+// [RFC 6120 section 6.4.5]: https://www.rfc-editor.org/rfc/rfc6120#section-6.4.5
 const maxAuthTries = 5
 
-// exchangeBytes is about what an exchange takes while a worker has it, besides the
-// message.
+// exchangeBytes is the approximate memory of an exchange while a worker handles it, without
+// the message.
 const exchangeBytes = 1 << 10
 
-// saslError is a condition of RFC 6120 section 6.5.
+// saslError is a SASL error condition ([RFC 6120 section 6.5]).
+//
+// [RFC 6120 section 6.5]: https://www.rfc-editor.org/rfc/rfc6120#section-6.5
 type saslError string
 
 const (
@@ -27,37 +31,37 @@ const (
 
 func (e saslError) Error() string { return "session: sasl: " + string(e) }
 
-// exchange is one authentication under way.
+// exchange is one authentication in progress.
 type exchange interface {
-	// step takes the client's message, nil if there was no initial response, and
-	// returns the server's. done: the client has proved its identity.
+	// step processes the client's message, nil if there was no initial response, and
+	// returns the server's. done reports that the client has proved its identity.
 	step(message []byte) (answer []byte, done bool, err error)
 
-	// blocks reports whether the next step must run on a worker, because it
-	// asks the store or derives keys.
+	// blocks reports whether the next step must run on a worker because it reads from the
+	// store or derives keys.
 	blocks() bool
 
-	// found is what is known of the account.
+	// found returns what is known about the account.
 	found() *lookup
 }
 
-// outcome is what an authentication that has succeeded says, however it was written.
+// outcome is the result of a successful authentication, independent of its XML syntax.
 type outcome struct {
 	account jid.JID // bare
 	event   int64   // the account's newest event when its keys were read; see Session.Event
-	data    []byte  // of the mechanism, for the client: additional data with success
+	data    []byte  // the mechanism's additional data with success, for the client
 }
 
-// mechanism is one SASL mechanism that can be offered.
+// mechanism is one SASL mechanism.
 type mechanism struct {
 	name  string
-	keys  bool // a step derives keys: it runs where that cannot starve the loops
+	keys  bool // a step derives keys, so it runs on a worker for keys, which cannot starve the loops
 	offer func(s *Session) bool
 	start func(s *Session) exchange
 }
 
-// authProfile is how the steps of an authentication are written as XML, and how the
-// stream goes on after it. That of RFC 6120 section 6 is in stream_sasl.go; SASL2
+// authProfile defines how the steps of an authentication are written as XML and how the
+// stream continues after it. stream_sasl.go has the profile of RFC 6120 section 6; SASL2
 // (XEP-0388), which binds a resource without a new stream header, will be another.
 type authProfile struct {
 	challenge func(s *Session, t *Turn, data []byte)
@@ -65,8 +69,8 @@ type authProfile struct {
 	failure   func(s *Session, t *Turn, cond saslError) // the client may try again
 }
 
-// beginAuth begins an authentication by the mechanism with this name, and reports
-// whether that is offered. continueAuth takes the first message.
+// beginAuth starts an authentication by the mechanism with this name, and reports whether
+// the mechanism is offered. continueAuth takes the first message.
 func (s *Session) beginAuth(p *authProfile, name string) bool {
 	for i := range s.mgr.mechs {
 		m := &s.mgr.mechs[i]
@@ -79,8 +83,8 @@ func (s *Session) beginAuth(p *authProfile, name string) bool {
 	return false
 }
 
-// continueAuth gives the client's message to the exchange, on a worker where that may
-// take its time.
+// continueAuth passes the client's message to the exchange, on a worker if the step may
+// block.
 func (s *Session) continueAuth(t *Turn, message []byte) {
 	n := s.negotiation()
 	if !n.sasl.blocks() {
@@ -93,7 +97,7 @@ func (s *Session) continueAuth(t *Turn, message []byte) {
 	}
 	if s.hold(t, cap(message)+exchangeBytes) {
 		s.offload(need, func(t *Turn) {
-			if !s.abandoned() { // it may have waited for long
+			if !s.abandoned() { // it may have waited for a long time
 				s.stepAuth(t, message)
 			}
 			s.updateHeld()
@@ -101,10 +105,10 @@ func (s *Session) continueAuth(t *Turn, message []byte) {
 	}
 }
 
-// stepAuth takes one step of the exchange.
+// stepAuth performs one step of the exchange.
 func (s *Session) stepAuth(t *Turn, message []byte) {
 	answer, done, err := s.negotiation().sasl.step(message)
-	clear(message) // PLAIN's holds the password
+	clear(message) // a PLAIN message contains the password
 	switch {
 	case err != nil:
 		s.loginFailed(t, err)
@@ -119,7 +123,7 @@ func (s *Session) authSucceeded(t *Turn, data []byte) {
 	n := s.negotiation()
 	account, p := n.sasl.found(), n.profile
 	if n.from != "" && n.from != account.who.String() {
-		// The client has named another account in its stream header.
+		// The client named another account in its stream header.
 		s.authFailed(t, p, saslInvalidAuthzid)
 		return
 	}
@@ -127,7 +131,7 @@ func (s *Session) authSucceeded(t *Turn, data []byte) {
 	s.mgr.throttle.succeeded(account.guess)
 }
 
-// become makes the stream that of an account.
+// become makes the session one of the authenticated account.
 func (s *Session) become(o outcome) {
 	s.negotiation().sasl, s.negotiation().mech = nil, nil
 	s.jid = o.account.Compact()
@@ -136,13 +140,13 @@ func (s *Session) become(o outcome) {
 	s.conn.Authenticated()
 }
 
-// authFailed tells the client that an attempt has failed; too many end the stream with
-// <policy-violation/> (RFC 6120 section 6.4.5).
+// authFailed tells the client that an attempt has failed. The last allowed failure ends the
+// stream with <policy-violation/> (RFC 6120 section 6.4.5).
 func (s *Session) authFailed(t *Turn, p *authProfile, cond saslError) {
 	n := s.negotiation()
 	n.sasl, n.mech = nil, nil
 	p.failure(s, t, cond)
 	if n.authTries++; n.authTries >= maxAuthTries {
-		s.end(t, ErrPolicyViolation.WithText("Too many failed attempts to authenticate."))
+		s.end(t, ErrPolicyViolation.WithText("Too many failed authentication attempts."))
 	}
 }

@@ -6,8 +6,10 @@ import (
 	"roost/stanza"
 )
 
-// maxBindTries is how often a client may try to bind a resource: RFC 6120
-// section 7.7.1 recommends to allow at least 5 and no more than 10.
+// maxBindTries is the number of bind attempts per stream. [RFC 6120 section 7.7.1]
+// recommends to allow at least 5 and no more than 10.
+//
+// [RFC 6120 section 7.7.1]: https://www.rfc-editor.org/rfc/rfc6120#section-7.7.1
 const maxBindTries = 5
 
 // bindFeature is resource binding (RFC 6120 section 7).
@@ -20,7 +22,7 @@ var bindFeature = Feature{
 			return false
 		case s.has(flagBound):
 			// RFC 6120 section 7.6.2.2.
-			s.reply(t, st, stanza.NotAllowed.WithText("A resource is bound already."))
+			s.reply(t, st, stanza.NotAllowed.WithText("A resource is already bound."))
 		default:
 			s.bindRequest(t, st)
 		}
@@ -28,8 +30,10 @@ var bindFeature = Feature{
 	},
 }
 
-// sessionFeature is the session of RFC 3921, which does nothing any more (RFC 6121
-// section 1.4).
+// sessionFeature is session establishment of RFC 3921, which no longer does anything ([RFC
+// 6121 section 1.4]).
+//
+// [RFC 6121 section 1.4]: https://www.rfc-editor.org/rfc/rfc6121#section-1.4
 var sessionFeature = Feature{
 	XML:   "<session xmlns='" + nsSession + "'><optional/></session>",
 	Space: nsSession,
@@ -42,7 +46,7 @@ var sessionFeature = Feature{
 	},
 }
 
-// bindRequest answers the iq that binds a resource (RFC 6120 section 7).
+// bindRequest handles the iq that binds a resource (RFC 6120 section 7).
 func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 	if s.negotiation().bindTries++; s.negotiation().bindTries > maxBindTries {
 		s.end(t, ErrPolicyViolation.WithText("Too many attempts to bind a resource."))
@@ -61,12 +65,12 @@ func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 	d := t.scratch.Take()
 	need := Read
 	if !s.mgr.cfg.Router.CaughtUp(s.Event()) {
-		need = Write // CatchUp changes rosters, or waits for that
+		need = Write // CatchUp changes rosters or waits for such a change
 	}
 	s.offload(need, func(t *Turn) {
 		defer d.Release()
 		var st stanza.Stanza
-		_ = stanza.Read(d, &st) // it was read before
+		_ = stanza.Read(d, &st) // it was parsed without an error before
 		if e := s.mgr.Bind(t, s, resource); e != nil {
 			s.reply(t, &st, e)
 			return
@@ -85,7 +89,7 @@ func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 	})
 }
 
-// reply answers a stanza with an error.
+// reply replies to a stanza with a stanza error, unless its type forbids that.
 func (s *Session) reply(t *Turn, st *stanza.Stanza, e *stanza.ErrorReply) {
 	if !st.CanError() {
 		return

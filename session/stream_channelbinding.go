@@ -7,28 +7,28 @@ import (
 	"github.com/xdg-go/scram"
 )
 
-// channelBindings is what ties an authentication to the TLS channel it runs in.
+// channelBindings has the values that tie an authentication to its TLS channel.
 type channelBindings struct {
 	exporter scram.ChannelBinding // tls-exporter, RFC 9266; TLS 1.3 only
 	unique   scram.ChannelBinding // tls-unique, RFC 5929; TLS 1.2 only
 	endpoint scram.ChannelBinding // tls-server-end-point, RFC 5929
 }
 
-// bindingsOf computes the bindings of a TLS channel, once, when it is there. Where
-// there is an error, or leaf, the server's certificate in it, is nil, a binding is not
-// offered.
+// bindingsOf computes the bindings of a TLS channel, once after the handshake. leaf is the
+// server's certificate. A binding is not offered if computing it fails or if it needs leaf
+// and leaf is nil.
 func bindingsOf(state *tls.ConnectionState, leaf *x509.Certificate) channelBindings {
 	var c channelBindings
 	if state.Version >= tls.VersionTLS13 {
 		c.exporter, _ = scram.NewTLSExporterBinding(state)
 	} else if state.TLSUnique != nil {
-		// COMPAT: gloox 1.0 knows no other binding, and Go leaves it out where
-		// it would not be safe.
+		// COMPAT: gloox 1.0 supports no other binding. Go leaves TLSUnique empty where it
+		// would be unsafe.
 		c.unique = scram.NewTLSUniqueBinding(state.TLSUnique)
 	}
 	if leaf != nil {
-		// The library is written for the client, who finds the server's
-		// certificate among its peer's.
+		// The library is written for clients, which find the server's certificate among
+		// those of the peer.
 		c.endpoint, _ = scram.NewTLSServerEndpointBinding(&tls.ConnectionState{
 			PeerCertificates: []*x509.Certificate{leaf},
 		})
@@ -36,7 +36,7 @@ func bindingsOf(state *tls.ConnectionState, leaf *x509.Certificate) channelBindi
 	return c
 }
 
-// byType returns the binding with this name, or the best one for "".
+// byType returns the binding with this name, or the best one if name is "".
 func (c channelBindings) byType(name string) scram.ChannelBinding {
 	for _, b := range []scram.ChannelBinding{c.exporter, c.unique, c.endpoint} {
 		if b.IsSupported() && (name == "" || name == string(b.Type)) {
@@ -48,7 +48,9 @@ func (c channelBindings) byType(name string) scram.ChannelBinding {
 
 func (c channelBindings) any() bool { return c.byType("").IsSupported() }
 
-// appendXML appends the list of XEP-0440.
+// appendXML appends the list of bindings ([XEP-0440]).
+//
+// [XEP-0440]: https://xmpp.org/extensions/xep-0440.html
 func (c channelBindings) appendXML(b []byte) []byte {
 	if !c.any() {
 		return b

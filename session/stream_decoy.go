@@ -15,35 +15,37 @@ import (
 	"roost/store"
 )
 
-// decoys makes up credentials for accounts that do not exist, such that nobody
-// can tell them from those that do (RFC 6120 section 13.10.2): a name always has
-// the same, after a restart too, and as large a part of the names has a number of
-// iterations as of the accounts.
+// decoys generates credentials for accounts that do not exist, so that nobody can tell them
+// from existing ones ([RFC 6120 section 13.10.2]). A name always gets the same credentials,
+// even after a restart, and the numbers of iterations are distributed as among the existing
+// accounts.
+//
+// [RFC 6120 section 13.10.2]: https://www.rfc-editor.org/rfc/rfc6120#section-13.10.2
 type decoys struct {
 	m      *Manager
 	first  sync.Once
 	shares atomic.Pointer[[]share]
-	next   atomic.Int64 // when the store is asked again, Unix seconds
+	next   atomic.Int64 // when to read the shares again, in Unix seconds
 }
 
-// share is how many accounts have a number of iterations.
+// share is the number of accounts with a number of iterations.
 type share struct {
 	iterations, accounts int
 }
 
-// decoyRefresh is how often the store is asked for the shares, which takes it a
-// look at thousands of accounts.
+// decoyRefresh is the interval at which the shares are read from the store, which examines
+// thousands of accounts each time.
 const decoyRefresh = time.Hour
 
-// maxShares is the number of shares that are taken into account, the largest.
+// maxShares is the number of shares used: the largest ones.
 const maxShares = 8
 
-// load asks the store for the shares.
+// load reads the shares from the store.
 func (d *decoys) load() {
 	d.next.Store(time.Now().Add(decoyRefresh).Unix())
 	counts, err := d.m.cfg.Accounts.Iterations(context.Background())
 	if err != nil {
-		d.m.cfg.Logger.Error("iterations of accounts could not be read", "err", err)
+		d.m.cfg.Logger.Error("cannot read the accounts' numbers of iterations; names without an account keep the previous distribution", "err", err)
 		return
 	}
 	shares := make([]share, 0, len(counts))
@@ -60,7 +62,7 @@ func (d *decoys) load() {
 	d.shares.Store(&shares)
 }
 
-// credentials are those of a name. It may wait for the store.
+// credentials returns the credentials for a name. It may block on the store.
 func (d *decoys) credentials(name string) store.Credentials {
 	d.first.Do(d.load)
 	if next := d.next.Load(); time.Now().Unix() >= next && d.next.CompareAndSwap(next, math.MaxInt64) {
@@ -70,9 +72,9 @@ func (d *decoys) credentials(name string) store.Credentials {
 	return store.Credentials{Salt: salt[:16], Iterations: d.iterations(name)}
 }
 
-// iterations draws a number by the shares: each draws a waiting time that is the
-// shorter the larger its share, and the first one wins. When the shares change a
-// little, few names change theirs.
+// iterations draws a number of iterations by the shares: each share draws a waiting time,
+// shorter on average for larger shares, and the shortest one wins. When the shares change a
+// little, few names get another number.
 func (d *decoys) iterations(name string) int {
 	shares := d.shares.Load()
 	if shares == nil || len(*shares) == 0 {

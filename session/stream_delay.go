@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// loginFailed answers an attempt to log in that has failed. A wrong password is
-// counted, and answered the later the more of them there were.
+// loginFailed handles a failed login attempt. A wrong password is counted, and each further
+// failure is answered later.
 func (s *Session) loginFailed(t *Turn, err error) {
 	n, m := s.negotiation(), s.mgr
 	var cond saslError
 	ok := errors.As(err, &cond)
 	if !ok {
-		m.cfg.Logger.Error("authentication could not be tried", "peer", s.conn.RemoteAddr(), "err", err)
+		m.cfg.Logger.Error("authentication failed because of a server error", "peer", s.conn.RemoteAddr(), "err", err)
 		cond = saslTemporaryFailure
 	}
 	x := n.sasl.found()
@@ -32,13 +32,12 @@ func (s *Session) loginFailed(t *Turn, err error) {
 	n.sasl, n.mech, n.failure = nil, nil, cond
 	if !t.MayBlock() {
 		s.startDelay(t)
-	} // else returnToLoop does, when the worker is done with the session
+	} // else returnToLoop does, after the worker has finished
 }
 
-// startDelay has the failure of an attempt to log in told when its time has come.
-// Until then the session takes no input. It holds a timer, no goroutine, and may
-// end at any time. It reports whether the session is busy now. Only the session's
-// loop may call it.
+// startDelay sends the response to a failed login after its delay. Until then the session
+// accepts no input. It holds a timer, no goroutine, and may end at any time. startDelay
+// reports whether the session is busy now. Only the session's loop may call it.
 func (s *Session) startDelay(t *Turn) bool {
 	n := s.negotiation()
 	if n == nil || n.failure == "" || s.has(flagClosing|flagGone) {
@@ -50,23 +49,23 @@ func (s *Session) startDelay(t *Turn) bool {
 	}
 	s.state.Or(flagBusy | flagDelayed)
 	n.timer = time.AfterFunc(n.delay, func() { s.conn.Post(s.delayOver) })
-	// Reading goes on, so that a lost connection is noticed; Data takes nothing.
+	// Reading continues, to notice a lost connection; Data accepts nothing.
 	s.conn.Resume()
 	return true
 }
 
-// delayOver is called on the loop when a delay has passed.
+// delayOver is called on the loop after the delay.
 func (s *Session) delayOver(loop int) {
 	if !s.has(flagDelayed) {
-		return // the session has ended meanwhile
+		return // the session has ended in the meantime
 	}
 	s.unset(flagDelayed)
 	s.run(s.mgr.turns[loop], s.tellFailure)
 	s.returnToLoop(loop)
 }
 
-// dropDelay ends a delay without telling the failure, so that the session can
-// end at once. Only the session's loop may call it.
+// dropDelay cancels a delayed response without sending it, so that the session can end at
+// once. Only the session's loop may call it.
 func (s *Session) dropDelay(loop int) {
 	if !s.has(flagDelayed) {
 		return

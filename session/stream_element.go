@@ -2,9 +2,8 @@ package session
 
 import "roost/stanza"
 
-// element handles one first-level element; behind is what follows it in what
-// the connection delivered.
-func (s *Session) element(t *Turn, behind []byte) {
+// element handles one first-level element. rest is what follows it in the same read.
+func (s *Session) element(t *Turn, rest []byte) {
 	d := t.scratch.Tape()
 	root := d.Root()
 	st := &t.stanza
@@ -21,14 +20,17 @@ func (s *Session) element(t *Turn, behind []byte) {
 	switch {
 	case s.has(flagBusy):
 		s.handleTaken(t, t.scratch.Take())
-	case replaceable && presenceNext(behind):
+	case replaceable && presenceNext(rest):
 		t.held = t.scratch.Take()
 	case err == stanza.ErrUnsupported:
-		s.negotiate(t, root, behind)
+		s.negotiate(t, root, rest)
 	case !s.has(flagAuthed) && len(st.ID) > maxUnauthID:
-		// It would have to be returned. RFC 6120 section 4.9.3.14: "a stanza
+		// The reply would have to repeat the id. [RFC 6120 section 4.9.3.14]: "a stanza
 		// exceeds a configured size limit".
-		s.end(t, ErrPolicyViolation.WithText("The id is too long."))
+		//
+		// [RFC 6120 section 4.9.3.14]:
+		// https://www.rfc-editor.org/rfc/rfc6120#section-4.9.3.14
+		s.end(t, ErrPolicyViolation.WithText("The id of the stanza is too long."))
 	case !s.has(flagAuthed):
 		s.beforeAuth(t, st, reply)
 	case bad:
@@ -41,11 +43,10 @@ func (s *Session) element(t *Turn, behind []byte) {
 	t.stanza = stanza.Stanza{}
 }
 
-// maxUnauthID is the length of the longest id of a stanza that a client may send
-// before it is authenticated, in bytes.
+// maxUnauthID is the maximum length of a stanza's id before authentication, in bytes.
 const maxUnauthID = 1 << 10
 
-// route handles a stanza of a client that has a resource.
+// route handles a stanza of a client that has bound a resource.
 func (s *Session) route(t *Turn, st *stanza.Stanza) {
 	if st.Kind == stanza.IQ && st.Type == stanza.Set && s.featureSet(t, st) {
 		return
@@ -53,7 +54,7 @@ func (s *Session) route(t *Turn, st *stanza.Stanza) {
 	s.handOver(t, st)
 }
 
-// handOver hands a stanza to the router, on a worker where it has to wait.
+// handOver passes a stanza to the router, on a worker if it has to wait.
 func (s *Session) handOver(t *Turn, st *stanza.Stanza) {
 	stage, need := s.ask(t, st, 0)
 	switch {
@@ -75,44 +76,50 @@ func (s *Session) ask(t *Turn, st *stanza.Stanza, stage int) (int, Work) {
 	}
 	known, need := r.PreBindIQ(t, s, st)
 	if !known {
-		// RFC 6120 section 8.2.3: a request "MUST" be replied to.
+		// [RFC 6120 section 8.2.3]: an entity that receives an iq request "MUST reply".
+		//
+		// [RFC 6120 section 8.2.3]: https://www.rfc-editor.org/rfc/rfc6120#section-8.2.3
 		s.reply(t, st, stanza.ServiceUnavailable)
 	}
 	return 0, need
 }
 
-// addressed reports whether a stanza is for the server or for the client's own
+// addressed reports whether a stanza is addressed to the server or to the client's own
 // account.
 func (s *Session) addressed(st *stanza.Stanza) bool {
 	return !st.HasTo || st.To.String() == s.Host() || st.To.String() == s.BareJID()
 }
 
-// beforeAuth handles a stanza of a client that is not authenticated: in-band
-// registration is the only thing that may be asked for. bad is what is wrong
-// with the stanza, nil if nothing is.
+// beforeAuth handles a stanza of a client that has not authenticated. Only in-band
+// registration is allowed. bad is the stanza's error, nil if it is valid.
 func (s *Session) beforeAuth(t *Turn, st *stanza.Stanza, bad *stanza.ErrorReply) {
 	switch {
 	case st.Kind != stanza.IQ || !st.CanError() || !s.mayAuthenticate() || !s.mgr.cfg.Router.PreAuthIQ(st.Payload()):
-		// RFC 6120 section 4.9.3.12: "The entity has attempted to send XML
-		// stanzas or other outbound data before the stream has been
-		// authenticated".
+		// [RFC 6120 section 4.9.3.12]: "The entity has attempted to send XML stanzas or
+		// other outbound data before the stream has been authenticated".
+		//
+		// [RFC 6120 section 4.9.3.12]:
+		// https://www.rfc-editor.org/rfc/rfc6120#section-4.9.3.12
 		s.end(t, ErrNotAuthorized)
 	case bad == stanza.JIDMalformed || !s.addressed(st):
-		// It is for somebody else: the same. An error would echo the address.
+		// It is addressed to someone else, which is not allowed either. A stanza error
+		// would echo the address.
 		s.end(t, ErrNotAuthorized)
 	case bad != nil:
-		// The client may send such requests: what is wrong with one is no
-		// reason to end the stream (RFC 6120 section 8.3).
+		// The client may send such requests, so an invalid one does not end the stream (RFC
+		// 6120 section 8.3).
 		s.reply(t, st, bad)
 	default:
 		s.handOver(t, st)
 	}
 }
 
-// beforeBinding handles a stanza of a client that has no resource yet. RFC 6120
-// section 7.1: a stanza "to an entity other than the server itself or the
-// client's account" is not processed and ends the stream. A request to these
-// that cannot be handled yet gets a stanza error.
+// beforeBinding handles a stanza of a client that has not bound a resource. [RFC 6120
+// section 7.1]: a stanza "to an entity other than the server itself or the client's
+// account" is not processed; it ends the stream. A request to one of these that cannot be
+// handled yet gets a stanza error.
+//
+// [RFC 6120 section 7.1]: https://www.rfc-editor.org/rfc/rfc6120#section-7.1
 func (s *Session) beforeBinding(t *Turn, st *stanza.Stanza) {
 	if st.Kind != stanza.IQ || !s.addressed(st) || !st.Type.IsRequest() {
 		s.end(t, ErrNotAuthorized)
@@ -124,7 +131,7 @@ func (s *Session) beforeBinding(t *Turn, st *stanza.Stanza) {
 	s.handOver(t, st)
 }
 
-// result answers an iq with an empty result.
+// result replies to an iq with an empty result.
 func (s *Session) result(t *Turn, st *stanza.Stanza) {
 	b := stanza.AppendResult(t.GetBuf(), st, s.FullJID())
 	s.SendBytes(t, b)

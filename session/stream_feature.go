@@ -5,36 +5,37 @@ import (
 	"roost/stanza"
 )
 
-// Feature is one feature of a stream (RFC 6120 section 4.3): what is offered, and what
-// handles what a client sends for it. All but Space and one of the others may be left
-// out. The functions are called by the goroutine that handles the session's input, must
-// not wait, and keep nothing of what they are lent.
+// Feature is a stream feature ([RFC 6120 section 4.3]): what is advertised, and what
+// handles the client's elements for it. Only Space is always required, together with XML or
+// Offer, or a handler. The goroutine that handles the session's input calls the functions.
+// They must not block and must not keep their arguments.
+//
+// [RFC 6120 section 4.3]: https://www.rfc-editor.org/rfc/rfc6120#section-4.3
 type Feature struct {
-	// When reports whether there is the feature on the stream as it is now. nil: for
-	// clients that are authenticated. The state of a stream is Session.Type, Bound and
-	// MayLogIn.
+	// When reports whether the stream has the feature in its present state; see
+	// Session.Type, Bound and MayLogIn. nil: after authentication.
 	When func(s *Session) bool
 
-	// XML is the element that is offered, if it is always the same.
+	// XML is the advertised element, if it is always the same.
 	XML string
 
-	// Offer appends the element that is offered, or nothing.
+	// Offer appends the advertised element, or nothing.
 	Offer func(s *Session, dst []byte) []byte
 
-	// Required reports whether the client must negotiate the feature before anything
-	// else: those that come later are not offered meanwhile.
+	// Required reports whether the client must negotiate the feature before anything else.
+	// If so, later features are not advertised yet.
 	Required func(s *Session) bool
 
-	// Space is the namespace of what clients send for the feature.
+	// Space is the namespace of the elements that clients send for the feature.
 	Space string
 
-	// Element handles a first-level element of the namespace that is no stanza; rest
-	// is what was read after it. False: the element has no meaning on this stream, as
-	// if there were no such feature, and ends it.
+	// Element handles a first-level element of the namespace that is not a stanza. rest is
+	// what was read after it. It returns false if the element has no meaning on this
+	// stream; the stream then ends as if there were no such feature.
 	Element func(t *Turn, s *Session, el parser.Element, rest []byte) bool
 
-	// Set handles an iq of type set with a payload of the namespace, of a client that
-	// is authenticated. False: it is handled as any other iq.
+	// Set handles an iq of type set with a payload of the namespace, from an authenticated
+	// client. It returns false if the iq is to be handled as any other.
 	Set func(t *Turn, s *Session, st *stanza.Stanza) bool
 }
 
@@ -45,17 +46,16 @@ func (f *Feature) available(s *Session) bool {
 	return f.When(s)
 }
 
-// newFeatures lists the features of RFC 6120 in the order in which they are offered;
-// AddFeatures adds others.
+// newFeatures returns the features of RFC 6120 in the order in which they are advertised.
 func newFeatures() []Feature {
 	return []Feature{startTLSFeature, saslFeature, bindFeature, sessionFeature}
 }
 
-// AddFeatures adds features, which are offered after those there are. It is to be
+// AddFeatures appends features. They are advertised after the existing ones. It must be
 // called before the first New.
 func (m *Manager) AddFeatures(fs ...Feature) { m.features = append(m.features, fs...) }
 
-// appendFeatures appends the features for the state that the stream is in.
+// appendFeatures appends the features for the stream's present state.
 func (s *Session) appendFeatures(b []byte) []byte {
 	for i := range s.mgr.features {
 		f := &s.mgr.features[i]
@@ -73,7 +73,7 @@ func (s *Session) appendFeatures(b []byte) []byte {
 	return b
 }
 
-// negotiate handles a first-level element that is no stanza.
+// negotiate handles a first-level element that is not a stanza.
 func (s *Session) negotiate(t *Turn, el parser.Element, rest []byte) {
 	space := el.Space()
 	for i := range s.mgr.features {
@@ -89,8 +89,8 @@ func (s *Session) negotiate(t *Turn, el parser.Element, rest []byte) {
 	s.end(t, ErrUnsupportedStanza)
 }
 
-// featureSet has an iq of type set handled by the feature that it belongs to, and
-// reports whether there is one.
+// featureSet passes an iq of type set to the feature of its namespace, and reports whether
+// one handled it.
 func (s *Session) featureSet(t *Turn, st *stanza.Stanza) bool {
 	space := st.Payload().Space()
 	for i := range s.mgr.features {
@@ -102,11 +102,11 @@ func (s *Session) featureSet(t *Turn, st *stanza.Stanza) bool {
 	return false
 }
 
-// MayLogIn reports whether the client is not authenticated, and the stream is safe
-// enough for that.
+// MayLogIn reports whether the client has not authenticated yet and the stream is secure
+// enough to do so.
 func (s *Session) MayLogIn() bool { return !s.has(flagAuthed) && s.mayAuthenticate() }
 
-// mayAuthenticate reports whether the stream is safe enough for a login.
+// mayAuthenticate reports whether the stream is secure enough for a login.
 func (s *Session) mayAuthenticate() bool {
 	return s.conn.Secure() || s.mgr.cfg.AllowPlaintext
 }

@@ -7,11 +7,14 @@ import (
 	"roost/stanza"
 )
 
-// Framing is what delimits a stream and those of its parts that depend on the
-// transport. On TCP a stream is one XML document: its header declares the namespaces,
-// and stands open until the stream is closed (RFC 6120 section 4.2). Over WebSocket the
-// header, the close and each first-level element are messages, documents of their own
-// (RFC 7395 section 3). The fields are XML and must not change while a session uses them.
+// Framing defines what delimits a stream, and its parts that depend on the transport. On
+// TCP a stream is one XML document: its header declares the namespaces and is not closed
+// until the stream is ([RFC 6120 section 4.2]). Over WebSocket, the header, the close and
+// each first-level element are messages, each a document of its own ([RFC 7395 section 3]).
+// The fields are XML and must not change while a session uses them.
+//
+// [RFC 6120 section 4.2]: https://www.rfc-editor.org/rfc/rfc6120#section-4.2
+// [RFC 7395 section 3]: https://www.rfc-editor.org/rfc/rfc7395#section-3
 type Framing struct {
 	Open     string // the start of the stream header, up to its attributes; it declares the namespaces
 	OpenEnd  string // the end of the stream header, after its attributes
@@ -20,7 +23,7 @@ type Framing struct {
 	Error    string // the start tag of <stream:error/>, likewise
 }
 
-// TCPFraming is the framing of a connection that is not Framed (RFC 6120).
+// TCPFraming is the framing of a connection that does not implement Framed (RFC 6120).
 var TCPFraming = &Framing{
 	Open:     "<?xml version='1.0'?><stream:stream xmlns='" + stanza.NSClient + "' xmlns:stream='" + stanza.NSStreams + "'",
 	OpenEnd:  ">",
@@ -29,14 +32,14 @@ var TCPFraming = &Framing{
 	Error:    "<stream:error>",
 }
 
-// Framed is a Conn with a framing of its own.
+// Framed is a Conn with its own framing.
 type Framed interface {
 	Conn
 	Framing() *Framing // always the same
 }
 
-// framing is asked of the connection each time: a field would cost every session 8
-// bytes, for what is written a few times in its life.
+// framing returns the connection's framing. It is not stored, because a field would cost
+// every session 8 bytes and the framing is used only a few times.
 func (s *Session) framing() *Framing {
 	if c, ok := s.conn.(Framed); ok {
 		return c.Framing()
@@ -44,13 +47,16 @@ func (s *Session) framing() *Framing {
 	return TCPFraming
 }
 
-// header is what a stream header of ours says, whatever the framing (RFC 6120 section
-// 4.7, RFC 7395 section 3.4).
+// header is the content of our stream header, independent of the framing ([RFC 6120 section
+// 4.7], [RFC 7395 section 3.4]).
+//
+// [RFC 6120 section 4.7]: https://www.rfc-editor.org/rfc/rfc6120#section-4.7
+// [RFC 7395 section 3.4]: https://www.rfc-editor.org/rfc/rfc7395#section-3.4
 type header struct {
-	id   [16]byte // random: "the identifier for a stream MUST NOT be predictable"
-	from string   // the domain that answers
-	to   string   // the client's bare JID, if it has said one
-	lang string   // "": en
+	id   [16]byte // random: "MUST be both unpredictable and non-repeating" (https://www.rfc-editor.org/rfc/rfc6120#section-4.7.3)
+	from string   // the domain of this server
+	to   string   // the client's bare JID, if its header has one
+	lang string   // "" is written as "en"
 }
 
 func (f *Framing) appendOpen(b []byte, h *header) []byte {
@@ -95,7 +101,7 @@ func (s *Session) sendOpen(t *Turn, host, to, lang string) {
 	t.PutBuf(b)
 }
 
-// sendFeatures sends the features for the state that the stream is in.
+// sendFeatures sends the features for the stream's present state.
 func (s *Session) sendFeatures(t *Turn) {
 	b := append(t.GetBuf(), s.framing().Features...)
 	b = s.appendFeatures(b)
@@ -104,7 +110,7 @@ func (s *Session) sendFeatures(t *Turn) {
 	t.PutBuf(b)
 }
 
-// sendClose sends a stream error, unless e is nil, and the end of the stream.
+// sendClose sends a stream error, unless e is nil, and then the end of the stream.
 func (s *Session) sendClose(t *Turn, e *StreamError) {
 	f := s.framing()
 	if e != nil {

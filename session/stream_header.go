@@ -10,11 +10,15 @@ import (
 	"roost/stanza"
 )
 
-// maxLang is the longest xml:lang of a stream header that is answered, in
-// bytes. Language tags that exist are far shorter (BCP 47 asks for 35).
+// maxLang is the longest xml:lang of a stream header that ours repeats, in bytes. Real
+// language tags are far shorter ([BCP 47] asks for at least 35).
+//
+// [BCP 47]: https://www.rfc-editor.org/rfc/rfc5646#section-4.4.1
 const maxLang = 64
 
-// openStream answers a stream header (RFC 6120 section 4.7).
+// openStream responds to a stream header ([RFC 6120 section 4.7]).
+//
+// [RFC 6120 section 4.7]: https://www.rfc-editor.org/rfc/rfc6120#section-4.7
 func (s *Session) openStream(t *Turn, h parser.Element) {
 	host, e := s.checkHeader(h)
 	if s.mgr.stopping.Load() && e == nil {
@@ -24,9 +28,11 @@ func (s *Session) openStream(t *Turn, h parser.Element) {
 	if len(lang) > maxLang {
 		lang = ""
 	}
-	// RFC 6120 section 4.7: 'to' only if the client sent a 'from', and then "the bare
-	// JID specified in the 'from' attribute", never its raw text, which may be as large
-	// as a stanza and six times as large once it is escaped.
+	// [RFC 6120 section 4.7.2]: 'to' only if the client sent 'from', and then "the bare JID
+	// specified in the 'from' attribute". Never its raw text, which may be as large as a
+	// stanza, and six times as large when escaped.
+	//
+	// [RFC 6120 section 4.7.2]: https://www.rfc-editor.org/rfc/rfc6120#section-4.7.2
 	s.sendOpen(t, host, clientOf(h).String(), lang)
 	s.set(flagOpen)
 	if e != nil {
@@ -36,8 +42,8 @@ func (s *Session) openStream(t *Turn, h parser.Element) {
 	s.sendFeatures(t)
 }
 
-// clientOf returns the bare JID that the 'from' attribute of a header specifies,
-// the zero JID where it specifies none.
+// clientOf returns the bare JID in the header's 'from' attribute, the zero JID if there is
+// no valid one.
 func clientOf(h parser.Element) jid.JID {
 	from, err := jid.Parse(string(h.Attr("from")))
 	if err != nil {
@@ -46,9 +52,9 @@ func clientOf(h parser.Element) jid.JID {
 	return from.Bare()
 }
 
-// checkHeader judges a stream header and returns the domain that answers it.
+// checkHeader checks a stream header and returns the domain for our own header.
 func (s *Session) checkHeader(h parser.Element) (host string, e *StreamError) {
-	host = s.answerHost()
+	host = s.responseHost()
 	if string(h.Local()) != "stream" {
 		return host, ErrBadFormat
 	}
@@ -60,7 +66,7 @@ func (s *Session) checkHeader(h parser.Element) (host string, e *StreamError) {
 		return host, ErrHostUnknown
 	}
 	if s.has(flagAuthed) && domain.String() != host {
-		return host, ErrHostUnknown // the account is of another domain
+		return host, ErrHostUnknown // the account belongs to another domain
 	}
 	host = domain.String()
 	if !versionOK(string(h.Attr("version"))) {
@@ -77,8 +83,10 @@ func (s *Session) checkHeader(h parser.Element) (host string, e *StreamError) {
 	return host, nil
 }
 
-// checkFrom holds the header's 'from' to the account that authenticated: a
-// mismatch is <invalid-from/> (RFC 6120 section 4.9.3.9).
+// checkFrom compares the header's 'from' with the authenticated account. A mismatch is
+// <invalid-from/> ([RFC 6120 section 4.9.3.9]).
+//
+// [RFC 6120 section 4.9.3.9]: https://www.rfc-editor.org/rfc/rfc6120#section-4.9.3.9
 func (s *Session) checkFrom(h parser.Element) *StreamError {
 	v := h.Attr("from")
 	if v == nil {
@@ -86,7 +94,7 @@ func (s *Session) checkFrom(h parser.Element) *StreamError {
 	}
 	from, err := jid.Parse(string(v))
 	if err == nil && from.Local() == "" {
-		return nil // COMPAT: Net::XMPP names the domain, which claims nothing
+		return nil // COMPAT: Net::XMPP sends the domain, which claims no account
 	}
 	if err != nil || from.BareString() != s.BareJID() {
 		return ErrInvalidFrom
@@ -94,16 +102,19 @@ func (s *Session) checkFrom(h parser.Element) *StreamError {
 	return nil
 }
 
-// contentNamespaceOK reports whether the header's default namespace is
-// jabber:client or, for a stream without prefixes, the stream namespace itself
-// (RFC 6120 section 4.8.3).
+// contentNamespaceOK reports whether the header's default namespace is jabber:client or,
+// for a stream without prefixes, the stream namespace itself ([RFC 6120 section 4.8.3]).
+//
+// [RFC 6120 section 4.8.3]: https://www.rfc-editor.org/rfc/rfc6120#section-4.8.3
 func contentNamespaceOK(h parser.Element) bool {
 	space := string(h.DeclaredDefault())
 	return space == stanza.NSClient || space == stanza.NSStreams
 }
 
-// versionOK compares numerically, major and minor apart (RFC 6120 section
-// 4.7.5): 1.0 and everything later is answered as 1.0.
+// versionOK reports whether the version is 1.0 or later; we respond to all of these with
+// 1.0. Major and minor are compared as separate numbers ([RFC 6120 section 4.7.5]).
+//
+// [RFC 6120 section 4.7.5]: https://www.rfc-editor.org/rfc/rfc6120#section-4.7.5
 func versionOK(v string) bool {
 	major, minor, found := strings.Cut(v, ".")
 	a, err1 := strconv.Atoi(major)
@@ -111,16 +122,16 @@ func versionOK(v string) bool {
 	return found && err1 == nil && err2 == nil && a >= 1
 }
 
-// answerHost is the domain that our header names while the client's is not
-// known to be ours.
-func (s *Session) answerHost() string {
+// responseHost returns the domain for our header: the client's, once it is known to be one
+// of ours, otherwise the first one served.
+func (s *Session) responseHost() string {
 	if h := s.Host(); h != "" {
 		return h
 	}
 	return s.mgr.cfg.Domains[0]
 }
 
-// newStreamID makes the id of a stream header.
+// newStreamID returns a random id for a stream header.
 func newStreamID() (id [16]byte) {
 	rand.Read(id[:])
 	return id

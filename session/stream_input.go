@@ -22,28 +22,28 @@ const (
 	nsXML          = "http://www.w3.org/XML/1998/namespace"
 )
 
-// negotiation is what a session needs until it is bound, and then no more.
+// negotiation is the state that a session needs until it is bound.
 type negotiation struct {
 	binding   channelBindings
 	network   peernet.Network
 	sasl      exchange // nil outside an exchange
 	mech      *mechanism
-	profile   *authProfile // of the last attempt to authenticate
+	profile   *authProfile // of the last authentication attempt
 	authTries int
 	bindTries int
-	failure   saslError // of the last attempt to log in, until the client is told
+	failure   saslError // of the last login attempt, until the client is told
 	delay     time.Duration
-	timer     *time.Timer // runs while the client is not told
+	timer     *time.Timer // runs until the client is told
 	from      string      // bare JID of the last stream header's 'from', normalized
-	held      int         // bytes that the connection was told of
+	held      int         // bytes last reported by Conn.Hold
 }
 
-// Data handles bytes that came from the client. They are lent until it returns;
-// it returns how many it has used, fewer than all when the session is busy.
+// Data handles bytes from the client. p is valid only until Data returns. It returns the
+// number of bytes consumed, fewer than all when the session is busy.
 func (s *Session) Data(loop int, p []byte) (n int) {
 	t := s.mgr.turns[loop]
 	defer s.guardData(t, &n, len(p))
-	t.uncharged() // what this turn has done for other sessions
+	t.uncharged() // discard the cost of this turn's work for other sessions
 	for n < len(p) && !s.has(flagClosing|flagBusy|flagBacklog|flagThrottled) {
 		ev, used, err := s.parser.Next(t.scratch, p[n:])
 		n += used
@@ -81,16 +81,16 @@ func (s *Session) Data(loop int, p []byte) (n int) {
 		return len(p)
 	}
 	if n < len(p) {
-		// A Resume that was posted before there was this reason to wait may have
-		// undone its pause. Each reason ends with a Resume of its own.
+		// A Resume that was posted before the present reason to wait may have undone its
+		// pause. Each reason ends with its own Resume.
 		s.conn.Pause()
 	}
 	return n
 }
 
-// hold tells the connection how much memory the stream holds before it is
-// authenticated: that of a cut element, and job bytes for what a worker has to do.
-// Where it must not be so much the stream ends and hold returns false.
+// hold reports the memory of an unauthenticated stream to the connection: that of a partial
+// element, and job bytes for a worker's job. If that is too much, hold ends the stream and
+// returns false.
 func (s *Session) hold(t *Turn, job int) bool {
 	n, held := s.negotiation(), s.parser.Held()+job
 	if n == nil || held == n.held || s.has(flagAuthed|flagClosing) {
@@ -104,7 +104,7 @@ func (s *Session) hold(t *Turn, job int) bool {
 	return false
 }
 
-// updateHeld is hold when a job is done: what is held has not become more.
+// updateHeld reports the memory after a job; it has not increased.
 func (s *Session) updateHeld() {
 	if n := s.negotiation(); n != nil {
 		n.held = s.parser.Held()
@@ -112,11 +112,11 @@ func (s *Session) updateHeld() {
 	}
 }
 
-// errUnauthMemory ends a stream that holds too much memory for a client that is not
-// authenticated, or whose memory others need more.
-var errUnauthMemory = ErrResourceConstraint.WithText("The server has no memory for clients that have not logged in.")
+// errUnauthMemory ends a stream that uses too much memory before authentication, or whose
+// memory others need more.
+var errUnauthMemory = ErrResourceConstraint.WithText("The server is out of memory for clients that have not logged in.")
 
-// freePartial gives back what a cut element has taken.
+// freePartial releases the memory of a partial element.
 func (s *Session) freePartial(t *Turn) {
 	s.parser.Free(t.scratch)
 	if n := s.negotiation(); n != nil {
@@ -125,11 +125,11 @@ func (s *Session) freePartial(t *Turn) {
 	}
 }
 
-// Secured is called when the TLS handshake is done. RFC 6120 section 5.4.3.3:
-// both parties discard what they knew from the stream before TLS.
+// Secured is called after the TLS handshake. [RFC 6120 section 5.4.3.3]: both parties
+// discard what they learned from the stream before TLS. leaf is the certificate shown to
+// the client in this handshake, nil if unknown.
 //
-// leaf is the certificate that the client was shown in this handshake, nil if that is
-// not known.
+// [RFC 6120 section 5.4.3.3]: https://www.rfc-editor.org/rfc/rfc6120#section-5.4.3.3
 func (s *Session) Secured(loop int, state *tls.ConnectionState, leaf *x509.Certificate) {
 	t := s.mgr.turns[loop]
 	defer s.guard(t)
@@ -145,11 +145,14 @@ func (s *Session) Secured(loop int, state *tls.ConnectionState, leaf *x509.Certi
 	}
 }
 
-// Expired is called when the time for the login is up, or nothing was heard for too
-// long: <connection-timeout/> is the last that the client hears (RFC 6120 section
-// 4.9.3.4), if it hears anything. With syscall.ENOMEM it is called before
-// authentication, when the connection holds too much memory, and that is
-// <resource-constraint/> (section 4.9.3.17). A session that a worker has is cut off.
+// Expired is called when the login deadline has passed, or nothing was received for too
+// long. The stream ends with <connection-timeout/> ([RFC 6120 section 4.9.3.4]). With
+// syscall.ENOMEM it is called before authentication, when the connection holds too much
+// memory; the stream then ends with <resource-constraint/> ([RFC 6120 section 4.9.3.17]). A
+// session that a worker has is closed without an error.
+//
+// [RFC 6120 section 4.9.3.4]: https://www.rfc-editor.org/rfc/rfc6120#section-4.9.3.4
+// [RFC 6120 section 4.9.3.17]: https://www.rfc-editor.org/rfc/rfc6120#section-4.9.3.17
 func (s *Session) Expired(loop int, err error) {
 	s.dropDelay(loop)
 	if s.has(flagBusy) {
@@ -162,13 +165,12 @@ func (s *Session) Expired(loop int, err error) {
 	s.run(s.mgr.turns[loop], func(t *Turn) { s.end(t, reason) })
 }
 
-// Drained is called when a socket that had been full has taken everything, and after
-// OnDrain.
+// Drained is called when a full socket has accepted all queued bytes, and after OnDrain.
 func (s *Session) Drained(loop int) {
 	s.runOrDefer(s.mgr.turns[loop], func(t *Turn) {
 		s.unset(flagBacklog)
 		for _, f := range s.takeOnDrain() {
-			s.runOrDefer(t, f) // the one before may have given the session to a worker
+			s.runOrDefer(t, f) // the previous one may have offloaded the session
 		}
 		s.resume(t)
 	})

@@ -1,13 +1,14 @@
 package session
 
-// maxKeepAlive is how many bytes at once may be a keep-alive: usually one; several if
-// they accumulated while nobody read.
+// maxKeepAlive is the maximum number of bytes at once that count as keep-alives: usually
+// one; several if they accumulated while nothing was read.
 const maxKeepAlive = 64
 
-// KeepAlive reports whether p, which came from the client, is no more than what clients
-// send so that their connection is not taken for dead: white space (RFC 6120 section
-// 4.6.1). It does not look at the state of the stream: white space within a stanza is
-// taken for a keep-alive, too, and may be read a moment later.
+// KeepAlive reports whether p, input from the client, is only a white space keep-alive
+// ([RFC 6120 section 4.6.1]). It does not check the state of the stream: white space within
+// a stanza counts, too, and may be read a moment later.
+//
+// [RFC 6120 section 4.6.1]: https://www.rfc-editor.org/rfc/rfc6120#section-4.6.1
 func (s *Session) KeepAlive(p []byte) bool {
 	if len(p) > maxKeepAlive {
 		return false

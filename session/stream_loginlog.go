@@ -7,11 +7,11 @@ import (
 	"roost/internal/loglimit"
 )
 
-// maxLoggedJID is the longest address in a line about a failed login, in bytes.
+// maxLoggedJID is the maximum length of an address in the log of failed logins, in bytes.
 const maxLoggedJID = 128
 
-// loginLog logs failed logins, so that the operator sees who is attacked and from
-// where, and no attacker can fill the disk.
+// loginLog logs failed logins at a limited rate: the operator sees which accounts are
+// attacked and from where, and an attacker cannot fill the disk.
 type loginLog struct {
 	log   *slog.Logger
 	limit *loglimit.Limit
@@ -21,9 +21,9 @@ func newLoginLog(log *slog.Logger) loginLog {
 	return loginLog{log, loglimit.New(log, "more logins failed than are logged")}
 }
 
-// failed logs a failed login. It is never told a password. What a client gave as
-// its name may be one, typed into the wrong field: account is the address of an
-// account that exists, or empty.
+// failed logs a failed login. It never gets a password. The name that a client sent may be
+// a password typed into the wrong field, so account is the address of an existing account,
+// or empty.
 func (l *loginLog) failed(account, mechanism, reason, network string) {
 	if !l.limit.Allow() {
 		return

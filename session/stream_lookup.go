@@ -8,22 +8,22 @@ import (
 	"roost/store"
 )
 
-// lookup finds the account that a client wants to be.
+// lookup finds the account that a client wants to log in to.
 type lookup struct {
 	s      *Session
 	who    jid.JID
 	event  int64 // its newest event
 	exists bool
-	off    bool // it is disabled
+	off    bool // the account is disabled
 
 	guess   guess
-	refused bool // there were too many failures: the password was not tried
-	wrong   bool // the password was
+	refused bool // too many failures: the password was not checked
+	wrong   bool // the password was wrong
 }
 
 func (l *lookup) found() *lookup { return l }
 
-// reason says why an attempt has failed, for the log.
+// reason returns why an attempt has failed, for the log.
 func (l *lookup) reason(cond saslError) string {
 	switch {
 	case l.refused:
@@ -36,7 +36,7 @@ func (l *lookup) reason(cond saslError) string {
 	return string(cond)
 }
 
-// mayTry refuses a guess where there were too many.
+// mayTry returns an error if there were too many failures.
 func (l *lookup) mayTry() error {
 	if l.s.mgr.throttle.refuses(l.guess) {
 		l.refused = true
@@ -45,9 +45,11 @@ func (l *lookup) mayTry() error {
 	return nil
 }
 
-// find reads the account of this username. For one that does not exist it makes
-// up credentials that look the same each time and that no password fits: RFC
-// 6120 section 13.10.2, nobody learns which accounts exist.
+// find returns the credentials of this username. For an account that does not exist it
+// returns fake credentials, always the same ones, that match no password: [RFC 6120 section
+// 13.10.2], nobody learns which accounts exist.
+//
+// [RFC 6120 section 13.10.2]: https://www.rfc-editor.org/rfc/rfc6120#section-13.10.2
 func (l *lookup) find(username string) (store.Credentials, error) {
 	m := l.s.mgr
 	who, err := jid.New(username, l.s.Host(), "")
@@ -59,7 +61,7 @@ func (l *lookup) find(username string) (store.Credentials, error) {
 	if err := l.mayTry(); err != nil {
 		return store.Credentials{}, err
 	}
-	// Made up for every account: one that exists takes no less time.
+	// Computed for existing accounts, too, so that both take the same time.
 	decoy := m.decoys.credentials(who.String())
 	account, err := m.cfg.Accounts.Account(context.Background(), who)
 	switch {
@@ -72,7 +74,7 @@ func (l *lookup) find(username string) (store.Credentials, error) {
 	return account.Credentials, nil
 }
 
-// verdict is the outcome for a client that has proved to know the password.
+// verdict returns the result for a client that has proved knowledge of the password.
 func (l *lookup) verdict() error {
 	if !l.exists {
 		return saslNotAuthorized
@@ -83,7 +85,9 @@ func (l *lookup) verdict() error {
 	return nil
 }
 
-// checkAuthzid refuses to act as anybody else (RFC 6120 section 6.3.8).
+// checkAuthzid refuses to act as another entity ([RFC 6120 section 6.3.8]).
+//
+// [RFC 6120 section 6.3.8]: https://www.rfc-editor.org/rfc/rfc6120#section-6.3.8
 func (l *lookup) checkAuthzid(authzid string) error {
 	if authzid == "" {
 		return nil

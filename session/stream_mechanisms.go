@@ -10,8 +10,8 @@ import (
 	"roost/store"
 )
 
-// newMechanisms lists the mechanisms in the order in which they are offered. To
-// add one, such as EXTERNAL, add a line.
+// newMechanisms returns the mechanisms in the order in which they are offered. To add one,
+// such as EXTERNAL, add a line.
 func (m *Manager) newMechanisms() []mechanism {
 	bound := func(s *Session) bool { return s.negotiation().binding.any() }
 	always := func(*Session) bool { return true }
@@ -41,24 +41,24 @@ type scramExchange struct {
 	keySize int
 	plus    bool
 	conv    *scram.ServerConversation
-	begun   bool  // the first message was taken
-	failed  error // of the store
+	begun   bool  // the first message was processed
+	failed  error // error of the store
 }
 
-// blocks: the first step reads the account, the second only compares.
+// blocks is true for the first step, which reads the account. The second only compares.
 func (x *scramExchange) blocks() bool { return x.conv == nil }
 
 func (x *scramExchange) step(message []byte) ([]byte, bool, error) {
 	if x.conv == nil {
 		if message == nil {
-			return nil, false, nil // no initial response: an empty challenge asks for it
+			return nil, false, nil // no initial response: request it with an empty challenge
 		}
 		if err := x.begin(message); err != nil {
 			return nil, false, err
 		}
 	}
 	if x.begun {
-		// Many exchanges may have got this far at once.
+		// Many exchanges may have reached this point at once.
 		if err := x.mayTry(); err != nil {
 			return nil, false, err
 		}
@@ -85,8 +85,10 @@ func (x *scramExchange) step(message []byte) ([]byte, bool, error) {
 	return []byte(answer), true, nil
 }
 
-// begin looks at the first message to see which channel binding the client
-// uses: "p=name,…" binds, and only the PLUS mechanisms may (RFC 5802 section 6).
+// begin finds out from the first message which channel binding the client uses. "p=name,…"
+// uses one, and only the PLUS mechanisms allow that ([RFC 5802 section 6]).
+//
+// [RFC 5802 section 6]: https://www.rfc-editor.org/rfc/rfc5802#section-6
 func (x *scramExchange) begin(message []byte) error {
 	server, err := x.hash.NewServer(x.credentials)
 	if err != nil {
@@ -102,14 +104,13 @@ func (x *scramExchange) begin(message []byte) error {
 			return saslNotAuthorized
 		}
 	}
-	// Over a channel that could be bound the conversation knows the binding in
-	// any case: it then refuses "y", the sign that somebody took the PLUS
-	// mechanisms out of the list.
+	// If the channel supports a binding, the conversation must know it in any case: it then
+	// refuses "y", which shows that an attacker removed the PLUS mechanisms from the list.
 	x.conv = server.NewConversationWithChannelBinding(x.s.negotiation().binding.byType(name))
 	return nil
 }
 
-// fakeKey is in the place of the keys of an account that does not exist.
+// fakeKey replaces the keys of an account that does not exist.
 var fakeKey [sha256.Size]byte
 
 func (x *scramExchange) credentials(username string) (scram.StoredCredentials, error) {
@@ -120,7 +121,7 @@ func (x *scramExchange) credentials(username string) (scram.StoredCredentials, e
 	}
 	keys := x.keys(c)
 	if keys.StoredKey == nil {
-		keys = store.Keys{StoredKey: fakeKey[:x.keySize], ServerKey: fakeKey[:x.keySize]} // no client knows what fits
+		keys = store.Keys{StoredKey: fakeKey[:x.keySize], ServerKey: fakeKey[:x.keySize]} // no client can know a matching password
 	}
 	return scram.StoredCredentials{
 		KeyFactors: scram.KeyFactors{Salt: string(c.Salt), Iters: c.Iterations},
@@ -146,8 +147,8 @@ func (x *plainExchange) step(message []byte) ([]byte, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	// The keys are derived for an account that does not exist too: the time
-	// that it takes tells nothing.
+	// Verify derives keys for an account that does not exist, too, so that the time reveals
+	// nothing.
 	if ok := c.Verify(string(parts[2])); !ok {
 		x.wrong = true
 		return nil, false, saslNotAuthorized

@@ -7,15 +7,17 @@ import (
 	"roost/stanza"
 )
 
-// Of successive broadcasts of presence in one read only the last goes to others:
-// each replaces the one before (RFC 6121 section 4.4), and a client that sends
-// thousands at once would have each delivered to all of its contacts. It gets all
-// of them back, as section 4.4.2 says, in the place of the answer that tells it
-// that they were taken. Whatever comes between two of them keeps its place.
+// If one read contains several presence broadcasts in a row, only the last is delivered to
+// others: each replaces the one before ([RFC 6121 section 4.4]), and a client that sends
+// thousands at once would have each delivered to all its contacts. The client itself gets
+// all of them back, as section 4.4.2 requires, which tells it that they were accepted.
+// Other stanzas between two broadcasts keep their place.
+//
+// [RFC 6121 section 4.4]: https://www.rfc-editor.org/rfc/rfc6121#section-4.4
 
-// replaceable reports whether a stanza is an update of presence that the next one
-// makes void: not the initial one, which brings the presence of others, and not
-// directed presence.
+// replaceable reports whether a stanza is a presence update that a following one makes
+// obsolete: not initial presence, which requests the contacts' presence, and not directed
+// presence.
 func (s *Session) replaceable(st *stanza.Stanza) bool {
 	if st.Kind != stanza.Presence || st.Type != stanza.Available || st.HasTo || !s.Available() || !s.Bound() {
 		return false
@@ -24,24 +26,24 @@ func (s *Session) replaceable(st *stanza.Stanza) bool {
 	return ok
 }
 
-// presenceNext reports whether what follows in a read may be presence.
+// presenceNext reports whether the next element in a read may be presence.
 func presenceNext(p []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(p, " \t\r\n"), []byte("<presence"))
 }
 
-// replaceHeld drops the presence that is held, for a later one.
+// replaceHeld drops the held presence in favor of a later one.
 func (s *Session) replaceHeld(t *Turn) {
 	d := t.held
 	t.held = nil
 	defer d.Release()
 	var st stanza.Stanza
-	_ = stanza.Read(d, &st) // it was read before
+	_ = stanza.Read(d, &st) // it was parsed without an error before
 	b := stanza.AppendForward(t.GetBuf(), &st, stanza.Edit{From: s.FullJID(), To: s.BareJID()})
 	s.SendBytes(t, b)
 	t.PutBuf(b)
 }
 
-// settle routes the presence that is held, before what follows it.
+// settle routes the held presence, before what follows it.
 func (s *Session) settle(t *Turn) {
 	if d := t.held; d != nil {
 		t.held = nil
@@ -49,8 +51,8 @@ func (s *Session) settle(t *Turn) {
 	}
 }
 
-// handleTaken handles an element of a bound session that was put off, as soon as
-// what came before it is done.
+// handleTaken handles an element of a bound session that was postponed, after everything
+// before it.
 func (s *Session) handleTaken(t *Turn, d *parser.Tape) {
 	if s.has(flagBusy) {
 		s.runOrDefer(t, func(t *Turn) { s.handleTaken(t, d) })

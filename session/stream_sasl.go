@@ -7,11 +7,13 @@ import (
 	"roost/parser"
 )
 
-// maxSASLMessage limits one decoded SASL message, in bytes. The longest that
-// has a meaning is PLAIN with three strings of 1,023 bytes.
+// maxSASLMessage is the maximum length of a decoded SASL message, in bytes. The longest
+// useful one is PLAIN with three strings of 1,023 bytes.
 const maxSASLMessage = 4096
 
-// saslFeature is SASL as RFC 6120 section 6 has it.
+// saslFeature is SASL negotiation as defined by [RFC 6120 section 6].
+//
+// [RFC 6120 section 6]: https://www.rfc-editor.org/rfc/rfc6120#section-6
 var saslFeature = Feature{
 	When:  func(s *Session) bool { return !s.has(flagAuthed) },
 	Offer: (*Session).appendMechanisms,
@@ -20,22 +22,24 @@ var saslFeature = Feature{
 		if s.mayAuthenticate() {
 			s.saslElement(t, el)
 		} else {
-			// RFC 6120 section 6.5.5: the mechanism needs TLS first.
+			// RFC 6120 section 6.5.4: the mechanism requires TLS first.
 			s.saslFail(t, saslEncryptionRequired)
 		}
 		return true
 	},
 }
 
-// saslProfile writes an authentication as RFC 6120 section 6.4 has it.
+// saslProfile writes an authentication as defined by RFC 6120 section 6.4.
 var saslProfile = authProfile{
 	challenge: func(s *Session, t *Turn, data []byte) { s.sendSASL(t, "challenge", data) },
 	success:   (*Session).saslSuccess,
 	failure:   (*Session).sendSASLFailure,
 }
 
-// appendMechanisms appends the mechanisms offered on this stream, the strongest
-// first, and the channel bindings they can use (XEP-0440).
+// appendMechanisms appends the mechanisms offered on this stream, the strongest first, and
+// the supported channel bindings ([XEP-0440]).
+//
+// [XEP-0440]: https://xmpp.org/extensions/xep-0440.html
 func (s *Session) appendMechanisms(b []byte) []byte {
 	b = append(b, "<mechanisms xmlns='"+nsSASL+"'>"...)
 	for i := range s.mgr.mechs {
@@ -53,14 +57,13 @@ func (s *Session) appendMechanisms(b []byte) []byte {
 func (s *Session) saslElement(t *Turn, el parser.Element) {
 	switch string(el.Local()) {
 	case "auth":
-		// RFC 6120 section 6.4.2: a new <auth/> discards the exchange under way.
+		// RFC 6120 section 6.4.2: a new <auth/> discards the exchange in progress.
 		s.negotiation().sasl = nil
 		if !s.beginAuth(&saslProfile, string(el.Attr("mechanism"))) {
 			s.saslFail(t, saslInvalidMechanism)
 			return
 		}
-		// RFC 6120 section 6.3.5: no white space between the elements of the
-		// exchange.
+		// RFC 6120 section 6.3.5: no white space between the elements of the exchange.
 		s.parser.RefuseSpace(true)
 		s.saslMessage(t, el)
 	case "response":
@@ -76,7 +79,7 @@ func (s *Session) saslElement(t *Turn, el parser.Element) {
 	}
 }
 
-// saslMessage decodes the client's message and goes on with it.
+// saslMessage decodes the client's message and passes it on.
 func (s *Session) saslMessage(t *Turn, el parser.Element) {
 	message, err := decodeSASL(el.AppendText(nil))
 	if err != nil {
@@ -93,8 +96,8 @@ func (s *Session) saslMessage(t *Turn, el parser.Element) {
 	s.continueAuth(t, message)
 }
 
-// decodeSASL decodes a message: nothing at all is no message, "=" is an empty
-// one (RFC 6120 section 6.4.2).
+// decodeSASL decodes a message. Empty text is no message; "=" is an empty message (RFC 6120
+// section 6.4.2).
 func decodeSASL(text []byte) ([]byte, error) {
 	switch {
 	case len(text) == 0:
@@ -104,8 +107,12 @@ func decodeSASL(text []byte) ([]byte, error) {
 	case base64.StdEncoding.DecodedLen(len(text)) > maxSASLMessage:
 		return nil, saslMalformedRequest
 	}
-	// RFC 6120 section 6.4.2 and RFC 4648 section 3.3: no line feeds, and the
-	// padding bits are zero.
+	// [RFC 6120 section 6.4.2] and [RFC 4648 section 3.3]: no line feeds. The padding bits
+	// must be zero.
+	//
+	// [RFC 6120 section 6.4.2]: https://www.rfc-editor.org/rfc/rfc6120#section-6.4.2
+	//
+	// [RFC 4648 section 3.3]: https://www.rfc-editor.org/rfc/rfc4648#section-3.3
 	for _, c := range text {
 		if c == '\r' || c == '\n' {
 			return nil, saslIncorrectEncoding
@@ -128,8 +135,10 @@ func (s *Session) sendSASL(t *Turn, name string, data []byte) {
 	t.PutBuf(b)
 }
 
-// saslSuccess ends the exchange. RFC 6120 section 6.4.6: the client sends a new
-// stream header, and what was known from the old one is dropped.
+// saslSuccess ends the exchange. [RFC 6120 section 6.4.6]: the client sends a new stream
+// header, and knowledge from the old one is discarded.
+//
+// [RFC 6120 section 6.4.6]: https://www.rfc-editor.org/rfc/rfc6120#section-6.4.6
 func (s *Session) saslSuccess(t *Turn, o outcome) {
 	if len(o.data) > 0 {
 		s.sendSASL(t, "success", o.data)
@@ -141,7 +150,7 @@ func (s *Session) saslSuccess(t *Turn, o outcome) {
 	s.parser.Reset()
 }
 
-// saslFail answers an attempt that has failed.
+// saslFail reports a failed attempt to the client.
 func (s *Session) saslFail(t *Turn, cond saslError) { s.authFailed(t, &saslProfile, cond) }
 
 func (s *Session) sendSASLFailure(t *Turn, cond saslError) {

@@ -6,7 +6,9 @@ import (
 	"roost/parser"
 )
 
-// startTLSFeature is STARTTLS (RFC 6120 section 5).
+// startTLSFeature is STARTTLS ([RFC 6120 section 5]).
+//
+// [RFC 6120 section 5]: https://www.rfc-editor.org/rfc/rfc6120#section-5
 var startTLSFeature = Feature{
 	When:  func(*Session) bool { return true },
 	Space: nsTLS,
@@ -19,15 +21,17 @@ var startTLSFeature = Feature{
 		}
 		return append(b, "<starttls xmlns='"+nsTLS+"'></starttls>"...)
 	},
-	// RFC 6120 section 5.3.1: while TLS is required it is the only feature that is
-	// offered.
+	// RFC 6120 section 5.3.1: while TLS is required, no other feature is advertised.
 	Required: (*Session).tlsRequired,
 	Element: func(t *Turn, s *Session, el parser.Element, rest []byte) bool {
 		if string(el.Local()) == "starttls" && s.mayStartTLS() {
 			s.startTLS(t, rest)
 		} else {
-			// RFC 6120 section 5.4.2.2: the command is malformed, or "the receiving
+			// [RFC 6120 section 5.4.2.2]: the command is malformed, or "the receiving
 			// entity did not offer the STARTTLS feature in its stream features".
+			//
+			// [RFC 6120 section 5.4.2.2]:
+			// https://www.rfc-editor.org/rfc/rfc6120#section-5.4.2.2
 			s.failTLS(t)
 		}
 		return true
@@ -41,12 +45,14 @@ func (s *Session) mayStartTLS() bool {
 
 func (s *Session) tlsRequired() bool { return s.mayStartTLS() && !s.mgr.cfg.AllowPlaintext }
 
-// startTLS answers <starttls/>. RFC 6120 section 5.4.2.3: TLS begins right
-// after <proceed/>; bytes that the client sent in clear after <starttls/>
-// are never treated as input, which would let a man in the middle inject them.
+// startTLS handles <starttls/>. [RFC 6120 section 5.4.2.3]: TLS begins directly after
+// <proceed/>. Bytes that the client sent in the clear after <starttls/> are never treated
+// as input, because an attacker in the middle could have injected them.
+//
+// [RFC 6120 section 5.4.2.3]: https://www.rfc-editor.org/rfc/rfc6120#section-5.4.2.3
 func (s *Session) startTLS(t *Turn, rest []byte) {
-	// COMPAT: go-xmpp ends every element with a line feed. White space is no
-	// input; it is dropped, not parsed.
+	// COMPAT: go-xmpp ends every element with a line feed. White space is not input; it is
+	// dropped without parsing.
 	if len(bytes.TrimSpace(rest)) > 0 {
 		s.failTLS(t)
 		return
@@ -59,8 +65,8 @@ func (s *Session) startTLS(t *Turn, rest []byte) {
 	s.set(flagTLS)
 }
 
-// failTLS ends a stream whose TLS negotiation failed (RFC 6120 section 5.4.2.2:
-// the failure is followed by the closing tag).
+// failTLS ends a stream whose TLS negotiation failed (RFC 6120 section 5.4.2.2: the closing
+// tag follows the failure).
 func (s *Session) failTLS(t *Turn) {
 	s.SendBytes(t, []byte("<failure xmlns='"+nsTLS+"'/>"))
 	s.end(t, nil)

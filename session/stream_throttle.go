@@ -8,42 +8,41 @@ import (
 	"roost/internal/peernet"
 )
 
-// The limits of failed logins. Everything is measured in the time until it is
-// forgiven; docs/decisions has the reasons.
+// Limits of failed logins. All debts are measured as the time until they are forgiven;
+// docs/decisions gives the reasons.
 const (
-	forgiveFailure = time.Minute // a failure of one account from one network is forgiven in this time
+	forgiveFailure = time.Minute // one failure of an account from a network is forgiven in this time
 
-	// wideFactor is how many accounts may use up what one network has, and how
-	// many networks what one account has, each at its own limit.
+	// wideFactor is the number of accounts, each at its limit, that use up the limit of a
+	// network, and the number of networks that use up the limit of an account.
 	wideFactor = 10
 
-	// attackedFailures is how many failures a network that an account has never
-	// logged in from has while the account is under attack from many networks.
+	// attackedFailures is the number of failures allowed from a network from which an
+	// account has never logged in while the account is attacked from many networks.
 	attackedFailures = 3
 
-	// mostDebt is what anything can owe, in limits: however long an account was
-	// attacked, it is not treated so for more than one limit after the attack.
+	// mostDebt is the maximum debt, as a multiple of the limit: however long an attack
+	// lasts, it affects the account for the time of at most one limit after its end.
 	mostDebt = 2
 
-	historyTime = 24 * time.Hour // a generation of familiar pairs
+	historyTime = 24 * time.Hour // duration of a generation of loginHistory
 
 	// maxFailureDelay is the longest delay of the response to a failed login.
 	maxFailureDelay = 8 * time.Second
 )
 
-// throttle limits how fast passwords can be guessed: by account and network, by
-// network, and, with no more than a delay, by account. Its methods may be called
-// by any goroutine.
+// throttle limits the rate of password guesses: by account and network, by network, and,
+// only with a delay, by account. Any goroutine may call its methods.
 type throttle struct {
-	max     int           // failures of an account from a network; 0: nothing is limited
-	base    time.Duration // delay of the response to the first failure; doubles with each
-	longest time.Duration // the longest delay
+	max     int           // failures allowed for an account from a network; 0: no limits
+	base    time.Duration // delay of the response to the first failure; doubled for each further one
+	longest time.Duration // the maximum delay
 	seed    maphash.Seed
 	started time.Time
 
 	mu                        sync.Mutex
 	pairs, networks, accounts debts         // empty until the first failure
-	known, before             *loginHistory // this generation and the one before; nil until somebody logs in
+	known, before             *loginHistory // this generation and the previous one; nil until the first logins
 	turned                    time.Duration
 }
 
@@ -57,7 +56,7 @@ const (
 func (x *throttle) prepare(cfg *Config) {
 	x.max = max(0, cfg.MaxFailures)
 	x.base = max(0, cfg.FailureDelay)
-	// All tries of a stream fit in the time for the login.
+	// All attempts of a stream must fit into the login timeout.
 	x.longest = min(maxFailureDelay, cfg.LoginTimeout/(maxAuthTries+1))
 	if x.max == 0 || x.base == 0 {
 		x.base, x.longest = 0, 0
@@ -66,7 +65,7 @@ func (x *throttle) prepare(cfg *Config) {
 	x.started = time.Now()
 }
 
-// guess is one attempt to log in: which account, from where.
+// guess is one login attempt: the account and the network.
 type guess struct {
 	pair, network, account uint64 // hashes
 	local                  bool   // from loopback
@@ -82,12 +81,12 @@ func (x *throttle) guess(account string, from peernet.Network) guess {
 	}
 }
 
-// limit is what anything may owe before that has consequences.
+// limit returns the debt from which on attempts are refused.
 func (x *throttle) limit() time.Duration { return time.Duration(x.max) * forgiveFailure }
 
 func (x *throttle) now() time.Duration { return time.Since(x.started) }
 
-// refuses reports whether an attempt must not be tried now.
+// refuses reports whether an attempt must be refused.
 func (x *throttle) refuses(g guess) bool {
 	if x.max == 0 {
 		return false
@@ -99,21 +98,21 @@ func (x *throttle) refuses(g guess) bool {
 	if !known && x.accounts.owes(g.account, now) >= limit {
 		limit = min(limit, attackedFailures*forgiveFailure)
 	}
-	// One more must fit.
+	// There must be space for one more failure.
 	if x.pairs.owes(g.pair, now) > limit-forgiveFailure {
 		return true
 	}
 	return !known && !g.local && x.networks.owes(g.network, now) > x.limit()-x.networkCost(g)
 }
 
-// networkCost is what a failure costs a network: the more accounts have logged
-// in from it, the less. Under mu.
+// networkCost returns the cost of a failure for its network: the more accounts have logged
+// in from it, the lower. The caller holds mu.
 func (x *throttle) networkCost(g guess) time.Duration {
 	accounts := max(1, x.known.accounts(g.network), x.before.accounts(g.network))
 	return forgiveFailure / wideFactor / time.Duration(accounts)
 }
 
-// failed counts a wrong password and returns how long the response is to wait.
+// failed counts a wrong password and returns the delay of the response.
 func (x *throttle) failed(g guess) time.Duration {
 	if x.max == 0 {
 		return 0
@@ -134,11 +133,11 @@ func (x *throttle) failed(g guess) time.Duration {
 	if max(account, network) >= x.limit() {
 		return x.longest
 	}
-	failures := (pair + forgiveFailure - 1) / forgiveFailure // that are not forgiven yet
+	failures := (pair + forgiveFailure - 1) / forgiveFailure // not yet forgiven
 	return min(x.base<<min(failures-1, 16), x.longest)
 }
 
-// succeeded notes a login.
+// succeeded records a login.
 func (x *throttle) succeeded(g guess) {
 	if x.max == 0 {
 		return

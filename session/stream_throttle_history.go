@@ -1,9 +1,8 @@
 package session
 
-// familiar remembers which accounts have logged in from which networks, and how
-// many accounts from each network. It is a Bloom filter and a table of counters:
-// who is taken for familiar by mistake, one in a hundred, is limited a little
-// less.
+// loginHistory records which accounts have logged in from which networks, and how many
+// accounts from each network. It is a Bloom filter and a table of counters. One pair in a
+// hundred is found by mistake; its only effect is a slightly weaker limit.
 type loginHistory struct {
 	bits    []uint64
 	credits fixedTable[uint32] // accounts that have logged in, by the hash of the network
@@ -12,7 +11,7 @@ type loginHistory struct {
 
 const (
 	historyBits   = 1 << 21 // 256 KiB
-	historyMax    = 1 << 18 // pairs, then a new generation begins
+	historyMax    = 1 << 18 // pairs before a new generation begins
 	historyHashes = 4
 	creditSets    = 1 << 9
 )
@@ -21,7 +20,7 @@ func newLoginHistory() *loginHistory {
 	return &loginHistory{bits: make([]uint64, historyBits/64), credits: newFixedTable[uint32](creditSets)}
 }
 
-// bit is the i-th bit that stands for a pair.
+// bit returns the i-th bit of a pair.
 func (f *loginHistory) bit(pair uint64, i int) (word *uint64, mask uint64) {
 	at := (pair + uint64(i)*(pair>>32|1)) % historyBits
 	return &f.bits[at/64], 1 << (at % 64)
@@ -39,7 +38,7 @@ func (f *loginHistory) has(pair uint64) bool {
 	return true
 }
 
-// add notes a login.
+// add records a login.
 func (f *loginHistory) add(pair, network uint64) {
 	if f.has(pair) {
 		return
@@ -52,7 +51,7 @@ func (f *loginHistory) add(pair, network uint64) {
 	*f.credits.at(network)++
 }
 
-// accounts returns how many accounts have logged in from a network.
+// accounts returns the number of accounts that have logged in from a network.
 func (f *loginHistory) accounts(network uint64) uint32 {
 	if f == nil {
 		return 0

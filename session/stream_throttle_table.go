@@ -2,12 +2,12 @@ package session
 
 import "cmp"
 
-// ranked remembers a value for each of many keys in a fixed amount of memory. A key
-// is a hash that nobody outside can compute.
+// fixedTable holds a value for each of many keys in a fixed amount of memory. A key is a
+// hash that clients cannot compute.
 //
-// Whatever strangers do, the table neither grows nor mixes keys up: a key that
-// finds its set full takes the place of the one with the smallest value. A crowd of
-// keys with small values therefore pushes out only its like; large ones stay.
+// An attacker can neither make the table grow nor make keys collide: a new key whose set is
+// full replaces the one with the smallest value. Many keys with small values therefore
+// replace only each other; keys with large values stay.
 type fixedTable[V cmp.Ordered] struct {
 	sets [][tableWays]tableEntry[V]
 }
@@ -19,7 +19,7 @@ type tableEntry[V cmp.Ordered] struct {
 	value V
 }
 
-// newRanked returns a table of sets*tableWays keys; sets is a power of two.
+// newFixedTable returns a table of sets*tableWays keys. sets must be a power of two.
 func newFixedTable[V cmp.Ordered](sets int) fixedTable[V] {
 	return fixedTable[V]{make([][tableWays]tableEntry[V], sets)}
 }
@@ -28,7 +28,7 @@ func (r fixedTable[V]) set(key uint64) *[tableWays]tableEntry[V] {
 	return &r.sets[key>>32&uint64(len(r.sets)-1)]
 }
 
-// get returns the value of a key, zero if it has none.
+// get returns the value of a key, zero if the key is not in the table.
 func (r fixedTable[V]) get(key uint64) (v V) {
 	if len(r.sets) == 0 {
 		return v
@@ -41,7 +41,8 @@ func (r fixedTable[V]) get(key uint64) (v V) {
 	return v
 }
 
-// at returns the place of a key's value, which is zero if the key is new.
+// at returns a pointer to a key's value, which is zero if the key is new. It is valid until
+// the next call of at.
 func (r fixedTable[V]) at(key uint64) *V {
 	set := r.set(key)
 	least := &set[0]

@@ -8,10 +8,10 @@ import (
 	"roost/stanza"
 )
 
-// Bind puts an authenticated session in the tables under this resource, which
-// is normalized, or under one of the server's choice when it is empty. Another
-// session with the same resource is treated by the conflict policy. Bind runs
-// on a worker.
+// Bind puts an authenticated session in the tables under this resource, which must be
+// normalized, or under a generated one if it is empty. A session that already has the
+// resource is handled by the conflict policy. Bind must be called on a worker for writes
+// unless Router.CaughtUp returns true.
 func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply {
 	generated := resource == ""
 	if generated {
@@ -22,7 +22,7 @@ func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply 
 		return stanza.BadRequest.WithText("The resource is not a valid resourcepart.")
 	}
 	if err := m.cfg.Router.CatchUp(t, s.Event()); err != nil {
-		m.cfg.Logger.Error("account events could not be read", "jid", s.BareJID(), "err", err)
+		m.cfg.Logger.Error("cannot read account events; binding refused", "jid", s.BareJID(), "err", err)
 		return stanza.InternalServerError
 	}
 	old, reply := m.link(s, full)
@@ -39,18 +39,17 @@ func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply 
 		old.Close(ErrConflict)
 	}
 	s.cold.Store(nil) // the negotiation is over
-	t.Flush()         // what the old one's contacts are told does not wait for the store
+	t.Flush()         // the announcement of the old session's end must not wait for the store
 	if !m.cfg.Router.OnBind(t, s) {
-		// The account was deleted between the login and now.
-		m.Destroy(t, s) // before its stream ends, so that the reply is sent
+		// The account was removed after the login.
+		m.Destroy(t, s) // before the stream ends, so that the reply is sent
 		s.Close(ErrNotAuthorized.WithText("The account was removed."))
 		return stanza.NotAuthorized
 	}
 	return nil
 }
 
-// link puts s in the table as full and takes out the session it replaces, in
-// one step.
+// link puts s in the table as full and removes the session that it replaces, in one step.
 func (m *Manager) link(s *Session, full jid.JID) (old *Session, reply *stanza.ErrorReply) {
 	before := s.jid
 	s.jid = full.Compact()
@@ -85,7 +84,9 @@ func (m *Manager) link(s *Session, full jid.JID) (old *Session, reply *stanza.Er
 	return old, reply
 }
 
-// newResource makes a resource that nobody can guess (RFC 6120 section 7.6).
+// newResource generates a resource that nobody can guess ([RFC 6120 section 7.6]).
+//
+// [RFC 6120 section 7.6]: https://www.rfc-editor.org/rfc/rfc6120#section-7.6
 func newResource() string {
 	var b [12]byte
 	rand.Read(b[:])

@@ -1,7 +1,7 @@
 package session
 
-// Destroy takes the session out of the tables and announces that it has left, once.
-// Only the goroutine that handles the session's input may call it.
+// Destroy removes the session from the tables and announces its end, once. Only the
+// goroutine that handles the session's input may call it.
 func (m *Manager) Destroy(t *Turn, s *Session) {
 	if !s.has(flagBound) {
 		m.unbound.Delete(s)
@@ -11,9 +11,9 @@ func (m *Manager) Destroy(t *Turn, s *Session) {
 	m.announce(t, s)
 }
 
-// TakeOut takes a bound session out of the tables and reports whether its leaving
-// is for the caller to announce: to the contacts of an account that was deleted
-// before its session has ended. It may be called from any goroutine.
+// TakeOut removes a bound session from the tables and reports whether the caller must
+// announce its end: to the contacts of an account that was deleted before its session has
+// ended. Any goroutine may call it.
 func (m *Manager) TakeOut(s *Session) bool {
 	if !s.has(flagBound) {
 		return false
@@ -22,7 +22,7 @@ func (m *Manager) TakeOut(s *Session) bool {
 	return s.set(flagLeft)
 }
 
-// unlink takes a session out of the table, if it is there.
+// unlink removes a session from the table, if it is there.
 func (m *Manager) unlink(s *Session) {
 	found := false
 	m.table.update(s.BareJID(), func(head *Session) *Session {
@@ -34,9 +34,8 @@ func (m *Manager) unlink(s *Session) {
 	}
 }
 
-// announce announces that a session has left the tables. What that costs is charged to
-// its account as anything else is: a client that came and went again and again would
-// cause it for nothing.
+// announce announces that a session has left the tables. The cost is charged to its
+// account: otherwise a client could cause it for free by logging in and out repeatedly.
 func (m *Manager) announce(t *Turn, s *Session) {
 	if !s.set(flagLeft) {
 		return

@@ -9,28 +9,27 @@ import (
 	"roost/internal/panics"
 )
 
-// table finds the sessions of an account by its bare JID. It is cut into
-// shards because a map stops every writer while it grows: one map of a million
-// entries was measured to stall a single Store for 244 ms.
+// table finds the sessions of an account by its bare JID. It is split into shards because a
+// map blocks every writer while it grows: a single Store into one map of a million entries
+// was measured to take 244 ms.
 //
-// The key is the hash of the bare JID, which takes half the room of a string;
-// the value is the head of a list of sessions, linked through Session.next, so
-// that an account with one session pays for one entry and finding by full JID
-// needs no second table. Accounts whose hashes are equal share a list, which
-// happens to two of a million with a probability of 1 in 40 million: who walks
-// it compares addresses. Readers take no lock: they walk the list while it
-// changes. Writers go through Compute, which is exclusive per key.
+// The key is the hash of the bare JID, which takes half the memory of a string. The value
+// is the head of a list of sessions, linked through Session.next. So an account with one
+// session needs one entry, and finding a full JID needs no second table. Accounts with
+// equal hashes share a list, which has a probability of 1 in 40 million for a million
+// accounts; code that walks a list therefore compares addresses. Readers take no lock: they
+// may walk the list while it changes. Writers use Compute, which is exclusive per key.
 type table struct {
 	seed   maphash.Seed
-	mask   uint64 // bits of the hash that count: all of them, but in tests
+	mask   uint64 // bits of the hash that are used: all of them, except in tests
 	shards []*xsync.MapOf[uint64, *Session]
 }
 
 func newTable(shards int) *table {
 	t := &table{seed: maphash.MakeSeed(), mask: ^uint64(0), shards: make([]*xsync.MapOf[uint64, *Session], shards)}
 	for i := range t.shards {
-		// The shard is chosen by the low bits, which are the same for all of its
-		// keys: the map gets the high ones.
+		// The low bits select the shard, so they are the same for all of its keys. The map
+		// gets the high bits.
 		t.shards[i] = xsync.NewMapOfWithHasher[uint64, *Session](func(key, seed uint64) uint64 {
 			return bits.RotateLeft64(key, 32) ^ seed
 		})
@@ -43,30 +42,30 @@ func (t *table) find(bare string) (*xsync.MapOf[uint64, *Session], uint64) {
 	return t.shards[key%uint64(len(t.shards))], key
 }
 
-// hash is the hash of a bare JID.
+// hash returns the hash of a bare JID.
 func (t *table) hash(bare string) uint64 { return maphash.String(t.seed, bare) }
 
-// first is the account's first session, nil when it has none.
+// first returns the account's first session, nil if it has none.
 func (t *table) first(bare string) *Session {
 	m, key := t.find(bare)
 	s, _ := m.Load(key)
 	return s.from(bare)
 }
 
-// update changes the list that the account is in; f gets its head, which may be
-// another account's session, and answers the new one.
+// update changes the list that contains the account. f gets the head, which may be a
+// session of another account, and returns the new head.
 func (t *table) update(bare string, f func(head *Session) *Session) {
 	m, key := t.find(bare)
 	m.Compute(key, func(head *Session, _ bool) (*Session, bool) {
-		defer panics.Stop() // the map would stay locked
+		defer panics.Stop() // otherwise the map would stay locked
 		head = f(head)
 		return head, head == nil
 	})
 }
 
-// unlink takes s out of the list: s itself, never another session of the same
-// name. It reports the new head and whether s was there. s keeps its own next,
-// so that a reader standing on it goes on.
+// unlink removes s from the list: s itself, never another session of the same name. It
+// returns the new head and whether s was found. s keeps its own next, so that a reader at s
+// can continue.
 func unlink(head, s *Session) (*Session, bool) {
 	if head == s {
 		return s.next.Load(), true
@@ -80,7 +79,7 @@ func unlink(head, s *Session) (*Session, bool) {
 	return head, false
 }
 
-// count is the number of accounts in the table.
+// count returns the number of accounts in the table.
 func (t *table) count() int {
 	n := 0
 	for _, m := range t.shards {
@@ -89,7 +88,7 @@ func (t *table) count() int {
 	return n
 }
 
-// each calls f for every session until f answers false.
+// each calls f for every session until f returns false.
 func (t *table) each(f func(*Session) bool) {
 	for _, m := range t.shards {
 		stop := false

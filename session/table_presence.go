@@ -10,18 +10,17 @@ import (
 	"roost/parser"
 )
 
-// Presence is a resource's last broadcast presence, shared by all sessions that
-// sent the same bytes: of a million phones most say one of a few things.
+// Presence is a resource's last broadcast presence. All sessions that sent the same bytes
+// share it: a million phones mostly send one of a few.
 type Presence struct {
 	xml  string       // "<presence…>…</presence>" without from, to and id
-	refs atomic.Int64 // holders; from 0 to 1 only within the table's Compute
+	refs atomic.Int64 // number of holders; rises from 0 to 1 only within Compute of the map
 }
 
 // tagLen is the length of "<presence".
 const tagLen = len("<presence")
 
-// AppendXML appends the stanza with the given addresses, and with an id unless
-// it is empty.
+// AppendXML appends the stanza with the given addresses, and with an id unless it is empty.
 func (p *Presence) AppendXML(dst []byte, from, to string, id []byte) []byte {
 	dst = append(dst, p.xml[:tagLen]...)
 	dst = append(dst, " from='"...)
@@ -36,7 +35,7 @@ func (p *Presence) AppendXML(dst []byte, from, to string, id []byte) []byte {
 	return append(dst, p.xml[tagLen:]...)
 }
 
-// presences holds every Presence in use, by its bytes.
+// presences has every Presence in use, by its bytes.
 type presences struct {
 	m *xsync.MapOf[string, *Presence]
 }
@@ -45,15 +44,15 @@ func newPresences() presences {
 	return presences{m: xsync.NewMapOf[string, *Presence]()}
 }
 
-// share returns the Presence of these bytes, counting one more holder. xml
-// begins with "<presence" and has no from, to and id; it is copied if it is new.
+// share returns the Presence for these bytes and adds a holder. xml begins with "<presence"
+// and has no from, to and id. It is copied if it is new.
 func (ps presences) share(xml []byte) *Presence {
 	if p, ok := ps.m.Load(unsafe.String(unsafe.SliceData(xml), len(xml))); ok && p.hold() {
 		return p
 	}
 	text := string(xml)
 	p, _ := ps.m.Compute(text, func(p *Presence, loaded bool) (*Presence, bool) {
-		defer panics.Stop() // the map would stay locked
+		defer panics.Stop() // otherwise the map would stay locked
 		if !loaded {
 			p = &Presence{xml: text}
 		}
@@ -63,12 +62,12 @@ func (ps presences) share(xml []byte) *Presence {
 	return p
 }
 
-// hold counts one more holder, unless there is none.
+// hold adds a holder, unless there are none left.
 func (p *Presence) hold() bool {
 	for {
 		n := p.refs.Load()
 		if n == 0 {
-			return false // it is on its way out of the table
+			return false // it is being removed from the map
 		}
 		if p.refs.CompareAndSwap(n, n+1) {
 			return true
@@ -85,6 +84,6 @@ func (ps presences) release(p *Presence) {
 		if have != p {
 			return have, !loaded
 		}
-		return p, p.refs.Load() == 0 // it may have been wanted again meanwhile
+		return p, p.refs.Load() == 0 // it may have been shared again in the meantime
 	})
 }

@@ -1,14 +1,14 @@
 package session
 
-// Revocation says which streams of an account end because of what happened to it.
-// Numbers are those of account events (store.AccountEvent.ID).
+// Revocation tells which streams of an account end because of an event of the account.
+// Numbers are IDs of account events (store.AccountEvent.ID).
 type Revocation struct {
-	Bound   int64 // resources that authenticated before this event end
-	Unbound int64 // streams without a resource that authenticated, or read the account's keys, before this one
+	Bound   int64 // end bound streams that authenticated before this event
+	Unbound int64 // end streams without a resource that authenticated, or read the account's keys, before this event
 	Error   *StreamError
 }
 
-// Merge adds what a later event ends.
+// Merge combines r with the revocation of a later event.
 func (r Revocation) Merge(later Revocation) Revocation {
 	if later.Error != nil && (later.Bound > r.Bound || r.Error == nil) {
 		r.Error = later.Error
@@ -17,14 +17,14 @@ func (r Revocation) Merge(later Revocation) Revocation {
 	return r
 }
 
-// Revoke ends streams of accounts, by bare JID. It may be called from any
-// goroutine. A stream whose input a worker handles now is looked at when that is
-// done: a client that changes its own password is past the event by then.
+// Revoke ends streams of accounts, by bare JID. Any goroutine may call it. A stream that a
+// worker is handling is checked after the worker is done: a client that changes its own
+// password has then been assigned the new event.
 func (m *Manager) Revoke(accounts map[string]Revocation) {
 	if len(accounts) == 0 {
 		return
 	}
-	// Those that are not bound first: a stream that binds meanwhile is in the table below.
+	// Unbound streams first: one that binds meanwhile is found in the table below.
 	m.unbound.Range(func(s *Session, _ struct{}) bool {
 		s.runOnLoop(func(t *Turn) { s.revokeUnbound(t, accounts) })
 		return true
@@ -43,9 +43,8 @@ func (m *Manager) Revoke(accounts map[string]Revocation) {
 	}
 }
 
-// revokeUnbound ends the stream if it was not bound when accounts were revoked and
-// is one of theirs. Only the goroutine that handles the session's input may call
-// it.
+// revokeUnbound ends the stream if it was not bound when accounts were revoked and belongs
+// to one of them. Only the goroutine that handles the session's input may call it.
 func (s *Session) revokeUnbound(t *Turn, accounts map[string]Revocation) {
 	if s.has(flagAuthed) {
 		if r, listed := accounts[s.BareJID()]; listed && s.AuthenticatedBefore(r.Unbound) {
@@ -53,26 +52,24 @@ func (s *Session) revokeUnbound(t *Turn, accounts map[string]Revocation) {
 		}
 		return
 	}
-	// In the middle of an exchange the account is the one whose keys were read.
+	// During an exchange the account is the one whose keys were read.
 	bare, event := s.claimed()
 	if r, listed := accounts[bare]; listed && eventBefore(uint32(event), r.Unbound) {
 		s.end(t, r.Error)
 	}
 }
 
-// AuthenticatedBefore reports whether the client authenticated before an account
-// event: an event of its account that is about an account, or a password, that it
-// does not know. Before authentication it reports true.
+// AuthenticatedBefore reports whether the client authenticated before an event of its
+// account, such as a change of password. Before authentication it returns true.
 func (s *Session) AuthenticatedBefore(event int64) bool { return eventBefore(s.event.Load(), event) }
 
-// Event is the newest event of the session's account at the time when it
-// authenticated.
+// Event returns the ID of the account's newest event at the time of authentication.
 func (s *Session) Event() int64 { return int64(s.event.Load()) }
 
-// SetEvent notes that the client has caused an event of its own account, and stays.
+// SetEvent records that the client itself has caused an event of its account, and may stay.
 // Only the goroutine that handles the session's input may call it.
 func (s *Session) SetEvent(event int64) { s.event.Store(uint32(event)) }
 
-// eventBefore compares by the low 32 bits, which is all that a session keeps: event
-// numbers of one store are never 2^31 apart.
+// eventBefore compares the low 32 bits, which are all that a session stores: event IDs of
+// one store are never 2^31 apart.
 func eventBefore(session uint32, event int64) bool { return int32(uint32(event)-session) > 0 }
