@@ -13,15 +13,15 @@ import (
 	"roost/stanza"
 )
 
-// most is how many stanzas one turn may queue for clients: its budget, and what
-// the last stanza may add to it.
+// most is the maximum number of stanzas that one turn may queue for clients: its budget,
+// plus what its last stanza may add.
 const most = 72
 
-// turns gives a session input and runs what is posted, a turn for each. It returns
-// the largest number of stanzas that one turn has queued. between is called after
-// each turn.
-func (c *crowd) turns(s *session.Session, input string, between func()) (largest int) {
-	k := s.Conn().(*link)
+// turns passes input to a session and runs posted functions, one turn for each. It returns
+// the largest number of stanzas that one turn has queued. between is called after each
+// turn.
+func (c *simServer) turns(s *session.Session, input string, between func()) (largest int) {
+	k := s.Conn().(*simConn)
 	rest := []byte(input)
 	turn := func(f func()) {
 		before := c.stanzas
@@ -42,16 +42,15 @@ func (c *crowd) turns(s *session.Session, input string, between func()) (largest
 	return largest
 }
 
-// TestTurnBudget: whatever a client sends in one read, an independent client is
-// answered after at most so many deliveries, and everything is delivered in the
-// end.
+// TestTurnBudget: whatever a client sends in one read, another client gets its response
+// after a limited number of deliveries, and in the end everything is delivered.
 func TestTurnBudget(t *testing.T) {
 	const contacts, rounds = 300, 30
-	c := newCrowdWith(t, contacts+10, contacts, -1)
+	c := newSimServerWith(t, contacts+10, contacts, -1)
 	all := c.fill()
 	attacker, other := all[0], all[1]
 	pings := 0
-	c.hook = func(to *link, p []byte) {
+	c.hook = func(to *simConn, p []byte) {
 		if bytes.Contains(p, []byte("id='ping'")) {
 			pings++
 		}
@@ -64,7 +63,7 @@ func TestTurnBudget(t *testing.T) {
 		largest := c.turns(attacker, strings.Repeat(round, rounds), func() {
 			other.Data(0, ping)
 			if n++; pings != asked+n {
-				t.Fatalf("%s: %d pings of %d were answered", desc, pings-asked, n)
+				t.Fatalf("%s: got replies to %d of %d pings", desc, pings-asked, n)
 			}
 			c.sessions.EndTurn(0)
 		})
@@ -78,18 +77,18 @@ func TestTurnBudget(t *testing.T) {
 	bare := attacker.BareJID()
 	alternating := rounds * (contacts + 1 + 1)
 	f("presence between messages", "<presence/><message to='"+bare+"'/>", alternating, alternating)
-	// The presence of contacts need not come as often as the client comes.
+	// Contacts' presence need not be sent each time the client becomes available.
 	comes := rounds * 2 * (contacts + 1)
 	f("presence that comes and goes", "<presence type='unavailable'/><presence/>", comes+contacts, comes+rounds*contacts)
 	f("messages", strings.Repeat("<message to='"+bare+"'/>", 100), rounds*100, rounds*100)
 }
 
-// TestHookRunsOnceAcrossTurns: a stanza that is more work than one turn may do, and
-// one that waits because those before it were, go through a hook once.
+// TestHookRunsOnceAcrossTurns: a stanza that takes more than one turn, and one that has to
+// wait for it, pass through a hook once.
 func TestHookRunsOnceAcrossTurns(t *testing.T) {
 	const contacts = 300
 	calls := make(map[string]int) // by id
-	c := newCrowdWith(t, contacts+10, contacts, -1, func(cfg *router.Config) {
+	c := newSimServerWith(t, contacts+10, contacts, -1, func(cfg *router.Config) {
 		cfg.Extensions = []router.Extension{{Name: "count", Incoming: func(_ *session.Turn, _ router.Sender, st *stanza.Stanza) router.Verdict {
 			calls[string(st.ID)]++
 			return router.Pass
@@ -104,7 +103,7 @@ func TestHookRunsOnceAcrossTurns(t *testing.T) {
 	turns := 0
 	c.turns(all[0], input.String(), func() { turns++ })
 	if turns < 2*n*contacts/most {
-		t.Fatalf("all was done in %d turns", turns)
+		t.Fatalf("everything was done in only %d turns", turns)
 	}
 	for i := range n {
 		for _, id := range []string{"here", "message", "gone"} {
@@ -115,20 +114,20 @@ func TestHookRunsOnceAcrossTurns(t *testing.T) {
 	}
 }
 
-// TestLargeLeave: the last presence of a resource is as much work as any, also
-// where it is for those that got directed presence.
+// TestLargeLeave: the last presence of a resource is subject to the budget like any other,
+// including that sent to entities that got directed presence.
 func TestLargeLeave(t *testing.T) {
 	const contacts, directed = 300, 250
-	c := newCrowdWith(t, contacts+directed+10, contacts, -1)
+	c := newSimServerWith(t, contacts+directed+10, contacts, -1)
 	all := c.fill()
 	var b strings.Builder
 	for i := range directed {
 		fmt.Fprintf(&b, "<presence to='%s'/>", member(contacts/2+i+1))
 	}
-	b.WriteString("<presence/>") // and its roster is in memory again
+	b.WriteString("<presence/>") // loads its roster again
 	c.turns(all[0], b.String(), func() {})
-	told := make(map[*link]int)
-	c.hook = func(to *link, p []byte) {
+	told := make(map[*simConn]int)
+	c.hook = func(to *simConn, p []byte) {
 		if bytes.Contains(p, []byte("type='unavailable'")) {
 			told[to]++
 		}
@@ -148,27 +147,27 @@ func TestLargeLeave(t *testing.T) {
 		largest = c.stanzas - before
 	}
 	if len(told) != contacts+directed {
-		t.Errorf("%d clients have been told, want %d", len(told), contacts+directed)
+		t.Errorf("%d clients were notified, want %d", len(told), contacts+directed)
 	}
 	for k, n := range told {
 		if n != 1 {
-			t.Fatalf("%p was told %d times", k, n)
+			t.Fatalf("%p was notified %d times, want once", k, n)
 		}
 	}
 }
 
-// TestLeaveReplaced: a newer session with the address of one whose leaving is told
-// late, because its roster has to be read, is not hidden by that.
+// TestLeaveReplaced: if a session's end is announced late because its roster must be read,
+// that does not hide a newer session with the same address.
 func TestLeaveReplaced(t *testing.T) {
 	const contacts = 10
 	left := make(chan *session.Session, 1)
-	c := newCrowdWith(t, contacts+10, contacts, -1, func(cfg *router.Config) {
-		cfg.RosterCache = 1 // none stays in memory
+	c := newSimServerWith(t, contacts+10, contacts, -1, func(cfg *router.Config) {
+		cfg.RosterCache = 1 // no roster stays in memory
 		cfg.Extensions = []router.Extension{{Name: "left", Left: func(_ *session.Turn, s *session.Session) { left <- s }}}
 	})
 	all := c.fill()
-	last := make(map[*link]string)
-	c.hook = func(to *link, p []byte) {
+	last := make(map[*simConn]string)
+	c.hook = func(to *simConn, p []byte) {
 		if bytes.Contains(p, []byte("from='"+member(0).String())) {
 			last[to] = string(p)
 		}
@@ -186,51 +185,51 @@ func TestLeaveReplaced(t *testing.T) {
 	c.say(heir, []byte("<presence/>")) // on a worker, because the roster has to be read
 	close(release)
 	if s := <-left; s != all[0] {
-		t.Fatal("another session has left")
+		t.Fatal("another session was announced as unavailable")
 	}
-	delete(last, all[0].Conn().(*link))
+	delete(last, all[0].Conn().(*simConn))
 	for _, p := range last {
 		if strings.Contains(p, "unavailable") {
-			t.Errorf("the last that a client has heard is %s", p)
+			t.Errorf("a client's last presence is %s", p)
 		}
 	}
 	if len(last) != contacts+1 {
-		t.Errorf("%d clients have heard of it, want %d", len(last), contacts+1)
+		t.Errorf("%d clients got presence, want %d", len(last), contacts+1)
 	}
 }
 
-// TestFanoutPauses: who causes more deliveries than a client may is not read for a
-// while, and goes on then. Who causes few is not counted.
+// TestFanoutPauses: a client that causes more deliveries than allowed is not read for a
+// while, and then continues. A client that causes few is not counted.
 func TestFanoutPauses(t *testing.T) { synctest.Test(t, fanoutPauses) }
 
 func fanoutPauses(t *testing.T) {
 	const contacts, rate = 50, 1000 // one broadcast fits in a turn
-	c := newCrowdWith(t, contacts+10, contacts, rate)
+	c := newSimServerWith(t, contacts+10, contacts, rate)
 	all := c.fill()
 	for len(c.posted) > 0 {
 		(<-c.posted)(0)
 	}
 	c.sessions.EndTurn(0)
-	k := all[0].Conn().(*link)
+	k := all[0].Conn().(*simConn)
 	reads := 0
 	for ; !k.paused; reads++ {
 		if reads > 10*rate/contacts {
-			t.Fatalf("%d broadcasts to %d contacts, and the client is still read", reads, contacts)
+			t.Fatalf("the client is still read after %d broadcasts to %d contacts", reads, contacts)
 		}
 		all[0].Data(0, []byte("<presence/>"))
 		c.sessions.EndTurn(0)
 	}
 	if reads < 4*rate/contacts {
-		t.Errorf("the client is not read after %d broadcasts to %d contacts", reads, contacts)
+		t.Errorf("the client is no longer read after only %d broadcasts to %d contacts", reads, contacts)
 	}
 	if n := all[0].Data(0, []byte("<presence/>")); n != 0 {
-		t.Errorf("%d bytes were used while reading was paused", n)
+		t.Errorf("%d bytes were consumed while reading was paused", n)
 	}
 	for k.paused {
 		(<-c.posted)(0) // the loop's timer
 		c.sessions.EndTurn(0)
 	}
-	quiet := all[1].Conn().(*link)
+	quiet := all[1].Conn().(*simConn)
 	for range 100 * rate {
 		all[1].Data(0, []byte("<message type='headline' to='localhost'/>"))
 		c.sessions.EndTurn(0)
@@ -240,13 +239,12 @@ func fanoutPauses(t *testing.T) {
 	}
 }
 
-// TestComingAndGoing: what a client causes by leaving counts too, for the sessions
-// that its account has afterwards. Bug: a client that logged in and left again and
-// again caused it for nothing.
-func TestComingAndGoing(t *testing.T) {
+// TestFanoutChargesLeaving: deliveries caused by leaving are charged to later sessions of
+// the account. Bug: a client that logged in and left repeatedly caused them for free.
+func TestFanoutChargesLeaving(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const contacts, rate = 50, 1000
-		c := newCrowdWith(t, contacts+10, contacts, rate)
+		c := newSimServerWith(t, contacts+10, contacts, rate)
 		all := c.fill()
 		settle := func() {
 			for synctest.Wait(); len(c.posted) > 0; synctest.Wait() {
@@ -256,17 +254,17 @@ func TestComingAndGoing(t *testing.T) {
 		}
 		all[0].Closed(0, nil)
 		settle()
-		time.Sleep(10 * time.Second) // what filling took is forgiven
+		time.Sleep(10 * time.Second) // the cost of filling the server is forgiven
 		for cycle := 1; ; cycle++ {
 			s := c.enter(0)
 			s.Data(0, []byte("<presence/>"))
 			c.sessions.EndTurn(0)
 			settle()
-			if s.Conn().(*link).paused {
-				// It tells its contacts that it is there, gets their presence, and tells
-				// them that it is gone: three deliveries for each.
+			if s.Conn().(*simConn).paused {
+				// Three deliveries for each contact: available presence to it, presence
+				// from it, and unavailable presence to it.
 				if want := 5 * rate / (3 * contacts); cycle < want*8/10 || cycle > want*12/10 {
-					t.Errorf("the client is not read when it has come %d times, want about %d", cycle, want)
+					t.Errorf("the client is not read after %d logins, want about %d", cycle, want)
 				}
 				return
 			}
@@ -274,7 +272,7 @@ func TestComingAndGoing(t *testing.T) {
 			c.sessions.EndTurn(0)
 			settle()
 			if cycle > 1000 {
-				t.Fatal("a client comes and goes without a limit")
+				t.Fatal("the client was never paused")
 			}
 		}
 	})

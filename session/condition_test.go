@@ -15,9 +15,9 @@ const (
 	nsCondition = " xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
 )
 
-// TestConditions: each check of the parser ends the stream with the condition
-// that the RFC has for it, with a header of ours if there was none, and the
-// closing tag; nothing more is processed.
+// TestConditions: each check of the parser ends the stream with the condition that the RFC
+// requires, after our header if there was none yet, and with the closing tag. Nothing after
+// it is processed.
 func TestConditions(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{})
 	f := func(condition, in string) {
@@ -25,16 +25,16 @@ func TestConditions(t *testing.T) {
 		got := answer(t, s, in, condition == "")
 		if condition == "" {
 			if strings.Contains(got, "<stream:error>") {
-				t.Errorf("%.100q is answered by %s", in, got)
+				t.Errorf("%.100q: got %s", in, got)
 			}
 			return
 		}
 		wantEnd := "</stream:error></stream:stream>"
 		if strings.Count(got, "<stream:error>") != 1 || !strings.Contains(got, "<stream:error><"+condition+nsCondition) || !strings.HasSuffix(got, wantEnd) {
-			t.Errorf("%.100q is answered by %s\nwant %s", in, got, condition)
+			t.Errorf("%.100q: got %s\nwant %s", in, got, condition)
 		}
 		if !strings.HasPrefix(got, "<?xml version='1.0'?><stream:stream ") || strings.Count(got, "<stream:stream ") != 1 {
-			t.Errorf("%.100q is answered without one header: %s", in, got)
+			t.Errorf("%.100q: the response does not have exactly one header: %s", in, got)
 		}
 	}
 	header := func(with string) string {
@@ -52,7 +52,7 @@ func TestConditions(t *testing.T) {
 	f("restricted-xml", "\n"+openStream)
 	f("restricted-xml", "<?xml version='1.0'?>"+openStream)
 	f("restricted-xml", "<?xml-stylesheet href='x'?><s>")
-	f("not-well-formed", "\ufeff"+openStream) // RFC 6120 section 11.6: it is a character, and no byte order mark
+	f("not-well-formed", "\ufeff"+openStream) // RFC 6120 section 11.6: it is a character, not a byte order mark
 	f("not-well-formed", "text")
 	f("not-well-formed", "<?xml version='2.0'?>")
 	f("not-well-formed", "<?xml encoding='UTF-8'?>")
@@ -109,9 +109,8 @@ func manyAttrs(n int) string {
 
 func manyPrefixes(n int) string { return strings.ReplaceAll(manyAttrs(n), " a", " xmlns:a") }
 
-// answer is what the server says to a client that sends in and reads until the
-// stream ends or, if in is nothing but a header that is accepted, until it has
-// the features.
+// answer returns the server's response to in, up to the end of the stream or, if accepted,
+// up to the features.
 func answer(t *testing.T, s *xmpptest.Server, in string, accepted bool) string {
 	t.Helper()
 	conn, err := s.Dial()
@@ -120,7 +119,7 @@ func answer(t *testing.T, s *xmpptest.Server, in string, accepted bool) string {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(xmpptest.WaitLimit))
-	_, _ = io.WriteString(conn, in) // the server may end the stream before it has all
+	_, _ = io.WriteString(conn, in) // the server may end the stream before it has read everything
 	var got strings.Builder
 	buf := make([]byte, 4096)
 	for {

@@ -11,10 +11,10 @@ import (
 	"roost/stanza"
 )
 
-// deriving is a router whose stanzas each need keys, and then a writer.
+// deriving is a router whose stanzas each need a key derivation and then a writer.
 type deriving struct {
 	Router
-	release chan struct{} // what derives keys waits for it
+	release chan struct{} // key derivations wait for it
 	steps   chan string
 }
 
@@ -43,8 +43,8 @@ func (r *deriving) Stanza(t *Turn, s *Session, st *stanza.Stanza, stage int) (in
 	return stage, Done
 }
 
-// newDeriving returns a manager with one goroutine for each kind of work, and what
-// makes sessions that are bound.
+// newDeriving returns a manager with one goroutine for each kind of work, and a function
+// that makes bound sessions.
 func newDeriving(memory int) (r *deriving, m *Manager, enter func(name string) (*Session, *pipe)) {
 	r = &deriving{release: make(chan struct{}), steps: make(chan string, 1000)}
 	m = NewManager(Config{Domains: []string{"localhost"}, Router: r, Workers: 1, KeyWorkers: 1, Writers: 1, WriteMemory: memory})
@@ -55,10 +55,10 @@ func newDeriving(memory int) (r *deriving, m *Manager, enter func(name string) (
 	}
 }
 
-// TestKeysHoldNoWriter: clients of one network whose stanzas wait for keys hold no
-// goroutine that writes. Bug: a thousand changes of passwords held all writers until
-// the keys of the last one were derived.
-func TestKeysHoldNoWriter(t *testing.T) {
+// TestKeyDerivationHoldsNoWriter: clients of one network whose stanzas wait for keys do not
+// occupy goroutines that write. Bug: a thousand changes of passwords occupied all writers
+// until the last keys were derived.
+func TestKeyDerivationHoldsNoWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, m, enter := newDeriving(0)
 		const waiting = 20
@@ -74,7 +74,7 @@ func TestKeysHoldNoWriter(t *testing.T) {
 		s.Data(0, []byte("<message id='write'/>"))
 		synctest.Wait()
 		if len(r.steps) != 1 {
-			t.Errorf("%d stanzas were written while the keys of others are derived, want 1", len(r.steps))
+			t.Errorf("%d stanzas were written during the key derivations of others, want 1", len(r.steps))
 		}
 		close(r.release)
 		synctest.Wait()
@@ -89,14 +89,14 @@ func TestKeysHoldNoWriter(t *testing.T) {
 		}
 		m.Close()
 		if n := m.offloadedBytes.Load(); n != 0 {
-			t.Errorf("%d bytes are counted for stanzas that are done", n)
+			t.Errorf("%d bytes are still counted for finished stanzas", n)
 		}
 	})
 }
 
-// TestNoKeysForTheAbandoned: no keys are derived for a stanza of a session that has
-// ended, or ends as soon as the stanza is done.
-func TestNoKeysForTheAbandoned(t *testing.T) {
+// TestNoKeysForEndedSessions: no keys are derived for a stanza of a session that has ended,
+// or ends as soon as the stanza is handled.
+func TestNoKeysForEndedSessions(t *testing.T) {
 	f := func(desc string, end func(m *Manager, s *Session)) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
@@ -123,8 +123,8 @@ func TestNoKeysForTheAbandoned(t *testing.T) {
 	f("another session has replaced it", func(m *Manager, s *Session) { m.TakeOut(s) })
 }
 
-// TestMemoryOfStanzasThatWaitForKeys: stanzas that wait for keys count as those do that
-// wait for commits.
+// TestMemoryOfStanzasThatWaitForKeys: stanzas that wait for keys count as much as those
+// that wait for commits.
 func TestMemoryOfStanzasThatWaitForKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, m, enter := newDeriving(1)
@@ -132,7 +132,7 @@ func TestMemoryOfStanzasThatWaitForKeys(t *testing.T) {
 		s.Data(0, []byte("<message id='1'/>"))
 		synctest.Wait()
 		if got := p.out.String(); m.offloadedBytes.Load() != 0 || len(r.steps) != 0 || !strings.Contains(got, "<resource-constraint ") {
-			t.Errorf("%d bytes wait; the client was told %q", m.offloadedBytes.Load(), got)
+			t.Errorf("%d bytes are counted; the client got %q", m.offloadedBytes.Load(), got)
 		}
 		m.Close()
 	})

@@ -8,8 +8,8 @@ import (
 	"roost/session"
 )
 
-// TestDialogues plays what RFC 6120 asks of streams, SASL and binding; the
-// files are named by the lines of behaviour that they show.
+// TestDialogues plays dialogues for what RFC 6120 requires of streams, SASL and binding.
+// The files are named by their lines in docs/behaviours.md.
 func TestDialogues(t *testing.T) {
 	xmpptest.Run(t, "testdata/*.txt", func(name string) xmpptest.Config {
 		var cfg xmpptest.Config

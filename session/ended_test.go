@@ -9,8 +9,8 @@ import (
 	"roost/internal/xmpptest"
 )
 
-// TestEnded: a session that ends counts once, under the reason, and one line at
-// debug says so. At info there is no line for a single session.
+// TestEnded: each ended session is counted once, under its reason, and logged in one line
+// at debug level. At info level no line is about a single session.
 func TestEnded(t *testing.T) {
 	lines := make(lineLog, 100)
 	s := xmpptest.NewServer(t, xmpptest.Config{Outbox: 128 << 10,
@@ -21,7 +21,7 @@ func TestEnded(t *testing.T) {
 		end()
 		want[reason]++
 		if line := lines.await("session ended"); !strings.Contains(line, " level=DEBUG ") || !strings.Contains(line, " reason="+reason) {
-			t.Errorf("%s: the log says %s", reason, line)
+			t.Errorf("%s: the log line is %s", reason, line)
 		}
 		got := map[string]int64{}
 		for _, e := range s.Sessions.Ended() {
@@ -56,7 +56,7 @@ func TestEnded(t *testing.T) {
 	})
 }
 
-// lineLog gets every line of a log.
+// lineLog receives each line of a log.
 type lineLog chan string
 
 func (l lineLog) Write(p []byte) (int, error) {
@@ -64,8 +64,7 @@ func (l lineLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// await skips lines until one has text, and no line of a single session may be
-// above debug.
+// await skips lines at debug level without text, and returns the next other line.
 func (l lineLog) await(text string) string {
 	for {
 		line := <-l

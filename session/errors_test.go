@@ -9,8 +9,8 @@ import (
 	"roost/stanza"
 )
 
-// TestErrorsIs: an error with a text is the predeclared one, also where it is wrapped;
-// another condition, another text, and an error of another kind are not.
+// TestErrorsIs: an error with a text matches the predeclared one, even if wrapped. Another
+// condition, another text, or another type of error does not match.
 func TestErrorsIs(t *testing.T) {
 	f := func(err, target error, want bool) {
 		t.Helper()

@@ -10,8 +10,8 @@ import (
 	"roost/jid"
 )
 
-// NoConn is a connection that takes everything and does nothing: connections of
-// tests embed it and have the methods that matter to them.
+// NoConn is a connection that accepts all output and does nothing. Connections of tests
+// embed it and override the methods they need.
 type NoConn struct{}
 
 func (NoConn) Queue([]byte) error         { return nil }
@@ -28,9 +28,8 @@ func (NoConn) Authenticated()             {}
 func (NoConn) RemoteAddr() netip.AddrPort { return netip.AddrPort{} }
 func (NoConn) Secure() bool               { return false }
 
-// Adopt makes a session on c that is bound to full without having negotiated
-// it, as a million of them cannot in a test, and tells how much CPU time the
-// tables took.
+// Adopt makes a session on c that is bound to full without a negotiation, which would take
+// too long for a million sessions. It returns the CPU time that the tables took.
 func (m *Manager) Adopt(c Conn, full jid.JID) (s *Session, took time.Duration) {
 	const header = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 	runtime.LockOSThread()
@@ -47,7 +46,7 @@ func (m *Manager) Adopt(c Conn, full jid.JID) (s *Session, took time.Duration) {
 	m.unbound.Delete(s)
 	s.cold.Store(nil)
 	worker := &Turn{m: m, loop: -1}
-	s.SetEvent(1 << 30) // it knows all that has happened to its account
+	s.SetEvent(1 << 30) // newer than all events of its account
 	if !m.cfg.Router.OnBind(worker, s) {
 		panic("no such account")
 	}
@@ -55,8 +54,8 @@ func (m *Manager) Adopt(c Conn, full jid.JID) (s *Session, took time.Duration) {
 	return s, took
 }
 
-// threadTime is the CPU time that this thread has had: other than the clock it
-// does not count what other processes of the machine take.
+// threadTime returns the CPU time used by this thread. Unlike the clock it does not count
+// other processes.
 func threadTime() time.Duration {
 	const thisThread = 1 // RUSAGE_THREAD
 	var u syscall.Rusage

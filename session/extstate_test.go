@@ -6,13 +6,13 @@ import (
 	"testing"
 )
 
-// TestFlags: each flag has a bit of its own, which nothing else of a session's state
-// uses, and there is a clear text when there are none left.
+// TestFlags: each flag has its own bit, which the rest of a session's state does not use,
+// and the error is clear when no bits are left.
 func TestFlags(t *testing.T) {
 	b := flagBits{free: ^uint32(flagEnd - 1)}
 	left := bits.OnesCount32(b.free)
 	if left < 4 {
-		t.Errorf("there are bits for %d flags", left)
+		t.Errorf("only %d bits are left for flags", left)
 	}
 	s := new(Session)
 	s.set(flagEnd - 1) // all that this package uses, and the priority
@@ -21,7 +21,7 @@ func TestFlags(t *testing.T) {
 	for range left {
 		f := Flag{b.take("test")}
 		if f.Has(s) || seen&f.bit != 0 {
-			t.Errorf("the bit %#x is another's", f.bit)
+			t.Errorf("the bit %#x is used twice", f.bit)
 		}
 		f.Set(s)
 		if !f.Has(s) {
@@ -42,13 +42,12 @@ func TestFlags(t *testing.T) {
 	b.take("one too many")
 }
 
-// TestSlots: a session has a value of each slot once that was made, and none that
-// reads it makes one.
+// TestSlots: a session has a value of each slot after Make; reading does not create one.
 func TestSlots(t *testing.T) {
 	numbers, texts := NewSlot[int](), NewSlot[string]()
 	a, b := new(Session), new(Session)
 	if numbers.Get(a) != nil || a.cold.Load() != nil {
-		t.Error("a session without values has one, or has paid for it")
+		t.Error("a session without values has one, or has allocated for it")
 	}
 	numbers.Drop(a)
 	*texts.Make(a) = "text"

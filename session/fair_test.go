@@ -14,9 +14,9 @@ import (
 	"roost/store"
 )
 
-// TestPingUnderAttack: while a client broadcasts presence to 1,000 contacts, again and
-// again, an independent client gets the answer to its ping before the last of these
-// stanzas is delivered.
+// TestPingUnderAttack: while a client repeatedly broadcasts presence to 1,000 contacts,
+// another client gets the response to its ping before the last of these stanzas is
+// delivered.
 func TestPingUnderAttack(t *testing.T) { synctest.Test(t, pingUnderAttack) }
 
 func pingUnderAttack(t *testing.T) {
@@ -27,7 +27,7 @@ func pingUnderAttack(t *testing.T) {
 	attacker.login("romeo")
 	other.login("juliet")
 	var there []*session.Session
-	c := &crowd{posted: make(chan func(int), contacts), sessions: s.Sessions}
+	c := &simServer{posted: make(chan func(int), contacts), sessions: s.Sessions}
 	s.Sessions.RunOnLoop(s.Sessions.Find("romeo@localhost", "r"), func(turn *session.Turn) {
 		for i := range contacts {
 			there = append(there, c.enter(i))
@@ -39,7 +39,7 @@ func pingUnderAttack(t *testing.T) {
 	begun, pinged, answered := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	delivered, late := 0, false
 	s.Sessions.RunOnLoop(s.Sessions.Find("romeo@localhost", "r"), func(*session.Turn) {
-		c.hook = func(_ *link, p []byte) {
+		c.hook = func(_ *simConn, p []byte) {
 			if !bytes.Contains(p, []byte("from='romeo@localhost/r'")) {
 				return
 			}
@@ -48,7 +48,7 @@ func pingUnderAttack(t *testing.T) {
 				close(begun)
 				<-pinged
 			case contacts * rounds:
-				synctest.Wait() // until everybody but this loop can do no more
+				synctest.Wait() // until everything except this loop is blocked
 				select {
 				case <-answered:
 				default:
@@ -60,7 +60,7 @@ func pingUnderAttack(t *testing.T) {
 	attacker.ask(ping("hooked"), "id='hooked'")
 	attacker.write(strings.Repeat("<presence/><message to='romeo@localhost/nobody' type='headline'/>", rounds))
 	<-begun
-	other.write(ping("during")) // the loop is in the first broadcast
+	other.write(ping("during")) // the loop is handling the first broadcast
 	close(pinged)
 	other.ask("", "id='during'")
 	close(answered)
@@ -77,8 +77,8 @@ func pingUnderAttack(t *testing.T) {
 	attacker.ask(ping("gone"), "id='gone'")
 }
 
-// befriend gives a user so many contacts, members of a crowd, with a subscription in
-// both directions.
+// befriend gives a user contacts, accounts of a simServer, with subscriptions in both
+// directions.
 func befriend(t *testing.T, s *xmpptest.Server, user string, contacts int) {
 	t.Helper()
 	owner := jid.MustParse(user + "@localhost")
@@ -101,9 +101,9 @@ func befriend(t *testing.T, s *xmpptest.Server, user string, contacts int) {
 	}
 }
 
-// TestDerivationsOfOneNetwork: of the clients of one network that try passwords by
-// PLAIN, one at a time has a worker that derives keys, however many workers there are;
-// a client of another network does not wait for the others.
+// TestDerivationsOfOneNetwork: of clients of one network that try passwords by PLAIN, only
+// one at a time occupies a worker for keys, however many workers there are. A client of
+// another network does not wait for them.
 func TestDerivationsOfOneNetwork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := &gatedAccounts{gated: "romeo", entered: make(chan struct{}, 100), release: make(chan struct{})}
@@ -123,7 +123,7 @@ func TestDerivationsOfOneNetwork(t *testing.T) {
 		synctest.Wait()
 		if n := len(gate.entered); n != 1 {
 			close(gate.release)
-			t.Fatalf("%d workers are at passwords of one network, want 1", n)
+			t.Fatalf("%d workers check passwords of one network, want 1", n)
 		}
 		if got := g.login("198.51.100.7", "juliet", "secret"); got != "" {
 			t.Errorf("a login from another network meanwhile: %q", got)
@@ -138,7 +138,7 @@ func TestDerivationsOfOneNetwork(t *testing.T) {
 	})
 }
 
-// gatedAccounts is a store that returns one account only when it is told to.
+// gatedAccounts is a store that returns one of the accounts only after release is closed.
 type gatedAccounts struct {
 	store.Store
 	gated   string
@@ -154,11 +154,11 @@ func (s *gatedAccounts) Account(ctx context.Context, bare jid.JID) (store.Accoun
 	return s.Store.Account(ctx, bare)
 }
 
-// TestAbsentContacts: contacts that are looked up and are not there count too: a
-// broadcast to thousands of them takes several turns.
+// TestAbsentContacts: looking up contacts that are not connected counts, too: a broadcast
+// to thousands of them takes several turns.
 func TestAbsentContacts(t *testing.T) {
 	const contacts, budget = 5000, 1024 // budget: contacts that one turn may look up
-	c := newCrowdWith(t, 2*contacts, contacts, -1)
+	c := newSimServerWith(t, 2*contacts, contacts, -1)
 	s := c.enter(0)
 	c.turns(s, "<presence/>", func() {})
 	turns := 0

@@ -9,12 +9,12 @@ import (
 	"roost/jid"
 )
 
-// pausing is a connection that knows whether it is read.
+// pausing is a connection that records whether it is read.
 type pausing struct {
 	NoConn
 	paused bool
 	loop   int
-	posted chan func(loop int) // nil: nothing runs
+	posted chan func(loop int) // nil: posted functions are dropped
 	addr   string              // of the client; "": none
 }
 
@@ -30,9 +30,9 @@ func (c *pausing) RemoteAddr() netip.AddrPort {
 	return netip.AddrPortFrom(addr, 1)
 }
 
-// TestFanout: what the clients of an account may cause at once, when they may go on,
-// and that nothing is kept of it afterwards. All sessions of an account have one
-// bucket, on whatever loops they are, those that have left and those that come too.
+// TestFanout tests the burst of an account, when its sessions resume, and that nothing is
+// kept after that. All sessions of an account share one bucket, whatever their loops,
+// including sessions that have left or are new.
 func TestFanout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewManager(Config{Domains: []string{"localhost"}, Loops: 2, FanoutRate: 1000})
@@ -86,7 +86,7 @@ func TestFanout(t *testing.T) {
 
 		charge(a, 5000)
 		f("again more", onA, true)
-		a.set(flagLeft) // it goes, and the next one comes
+		a.set(flagLeft) // it leaves, and the next one arrives
 		charge(a, 100)
 		next, onNext := enter(1, "romeo@localhost/c")
 		next.returnToLoop(1)

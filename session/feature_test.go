@@ -11,9 +11,9 @@ import (
 	"roost/stanza"
 )
 
-// TestFeature: a feature of an extension is offered where it says so, handles the
-// first-level elements and the iqs of its namespace, and nothing where it is not on
-// the stream: then the stream ends as for any unknown element.
+// TestFeature: an extension's feature is offered when its functions say so, and handles
+// first-level elements and iqs of its namespace. When it is not available, such an element
+// ends the stream as any unknown one does.
 func TestFeature(t *testing.T) {
 	echo := func(t *session.Turn, s *session.Session, el parser.Element, rest []byte) bool {
 		if string(el.Local()) == "unknown" {
@@ -59,14 +59,14 @@ func TestFeature(t *testing.T) {
 		t.Helper()
 		for _, x := range []string{"a", "b", "c"} {
 			if has := strings.Contains(got, "<"+x+" xmlns='urn:test:"+x+"'/>"); has != strings.Contains(want, x) {
-				t.Errorf("%s: offered is %s, want of those of the test %q", desc, got, want)
+				t.Errorf("%s: got %s, want the features %q", desc, got, want)
 			}
 		}
 	}
 	ends := func(c *saslClient, send, condition string) {
 		t.Helper()
 		if got := c.ask(send, "</stream:stream>"); !strings.Contains(got, "<"+condition+" ") {
-			t.Errorf("%s is answered by %s, want %s", send, got, condition)
+			t.Errorf("%s: got %s, want %s", send, got, condition)
 		}
 	}
 	dialled := func() (*saslClient, string) {
@@ -74,7 +74,7 @@ func TestFeature(t *testing.T) {
 		return c, c.ask(openStream, "</stream:features>")
 	}
 	c, features := dialled()
-	offers("before the login", features, "b") // c comes after what is required
+	offers("before the login", features, "b") // c is after a required feature
 	c.ask("<x xmlns='urn:test:b'/>", "<heard xmlns='urn:test:a' type='c2s_unauthed'>x</heard>")
 	ends(c, "<unknown xmlns='urn:test:b'/>", "not-authorized")
 	c, _ = dialled()
@@ -88,14 +88,14 @@ func TestFeature(t *testing.T) {
 	c.ask("<x xmlns='urn:test:a'/>", "<heard xmlns='urn:test:a' type='c2s'>x</heard>")
 	const set = "<iq type='set' id='1'><c xmlns='urn:test:c'/></iq>"
 	if got := c.ask(set, "</iq>"); !strings.Contains(got, "service-unavailable") {
-		t.Errorf("before there is a resource, %s is answered by %s", set, got)
+		t.Errorf("%s before binding: got %s", set, got)
 	}
 	c.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>", "</iq>")
 	if got := c.ask(set, "/>"); !strings.Contains(got, "type='result'") || !strings.Contains(got, "id='1'") {
-		t.Errorf("%s is answered by %s", set, got)
+		t.Errorf("%s: got %s", set, got)
 	}
 	if got := c.ask("<iq type='set' id='2'><other xmlns='urn:test:c'/></iq>", "</iq>"); !strings.Contains(got, "service-unavailable") {
-		t.Errorf("what the feature does not handle is answered by %s", got)
+		t.Errorf("an iq that the feature does not handle: got %s", got)
 	}
 	ends(c, "<x xmlns='urn:test:b'/>", "unsupported-stanza-type")
 }

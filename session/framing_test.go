@@ -11,8 +11,8 @@ import (
 	"roost/parser"
 )
 
-// messages is a connection with a framing of its own, whose unit is the message: it
-// keeps each call of Queue apart.
+// messages is a connection with its own framing, whose unit is the message. It records each
+// call of Queue separately.
 type messages struct {
 	NoConn
 	sent []string
@@ -26,14 +26,16 @@ func (c *messages) Framing() *Framing {
 	}
 }
 
-// unrouted is a router of which a stream needs nothing before its resource is bound.
+// unrouted is a router for streams that do not bind a resource.
 type unrouted struct{ Router }
 
 func (unrouted) PreAuthIQ(parser.Element) bool { return false }
 
-// TestFraming: what opens and ends a stream, and what surrounds features and stream
-// errors, is written by the framing of the connection, each as a unit of its own
-// (RFC 7395 section 3.3.3: a message is one complete element).
+// TestFraming: the connection's framing writes the start and the end of the stream, and
+// what surrounds features and stream errors. Each is a separate unit ([RFC 7395 section
+// 3.3.3]: a message is one complete element).
+//
+// [RFC 7395 section 3.3.3]: https://www.rfc-editor.org/rfc/rfc7395#section-3.3.3
 func TestFraming(t *testing.T) {
 	m := NewManager(Config{Domains: []string{"localhost"}, Router: unrouted{}, AllowPlaintext: true})
 	defer m.Close()

@@ -14,10 +14,10 @@ import (
 	"roost/session"
 )
 
-// FuzzStream gives a server whatever there is, on a fresh stream and on one that
-// is logged in: cut in two at any place, and next to a client that minds its own
-// business. It must not panic, must go on serving, and must be left with nothing
-// when all clients are gone, which the test server sees to when it stops.
+// FuzzStream sends arbitrary input on a new stream or on an authenticated one, split in two
+// at any place, while another client logs in and out. The server must not panic, must
+// continue to serve, and must have released everything when all clients have closed, which
+// the test server checks when it stops.
 func FuzzStream(f *testing.F) {
 	for _, line := range dialogueLines(f) {
 		f.Add([]byte(line), uint16(len(line)/2), true)
@@ -32,8 +32,8 @@ func FuzzStream(f *testing.F) {
 		at := min(int(cut), len(in))
 		c.write(string(in[:at]))
 		c.write(string(in[at:]))
-		// Either the stream has ended or it takes its end, in whatever the input
-		// has left open; the connection closes either way, and is then gone.
+		// Either the stream has ended, or the closing tag is read as part of what the input
+		// left open. The connection is closed in either case.
 		c.write("</stream:stream>")
 		other := fuzzClient{t, dial(t, s)}
 		other.login("juliet")
@@ -45,8 +45,8 @@ func FuzzStream(f *testing.F) {
 	})
 }
 
-// dialogueLines is all that clients say in the dialogues of this package and of the
-// router's.
+// dialogueLines returns all lines that clients send in the dialogues of this package and of
+// package router.
 func dialogueLines(f *testing.F) (lines []string) {
 	for _, pattern := range []string{"testdata/*.txt", "../router/testdata/*.txt"} {
 		files, err := filepath.Glob(pattern)
@@ -82,7 +82,7 @@ type fuzzClient struct {
 	conn net.Conn
 }
 
-// write sends text; the server may have ended the stream before.
+// write sends text. The server may already have ended the stream.
 func (c fuzzClient) write(text string) { _, _ = io.WriteString(c.conn, text) }
 
 func (c fuzzClient) login(user string) {
@@ -102,12 +102,12 @@ func (c fuzzClient) await(text, want string) {
 		n, err := c.conn.Read(buf)
 		got.Write(buf[:n])
 		if err != nil {
-			c.t.Fatalf("%v, and %q has not come; have %q", err, want, got.String())
+			c.t.Fatalf("%v while waiting for %q; got %q", err, want, got.String())
 		}
 	}
 }
 
-// drain reads until the server has ended the connection.
+// drain reads until the server has closed the connection.
 func (c fuzzClient) drain() {
 	if _, err := io.Copy(io.Discard, c.conn); err != nil && !errors.Is(err, io.EOF) {
 		c.t.Fatal(err)

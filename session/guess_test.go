@@ -18,8 +18,7 @@ import (
 	"roost/session"
 )
 
-// guessing is a server in virtual time that clients of many networks try to log
-// in to.
+// guessing is a server in virtual time, and login attempts from many networks.
 type guessing struct {
 	*xmpptest.Server
 	t *testing.T
@@ -46,7 +45,7 @@ func (g guessing) from(addr string) *saslClient {
 	return c
 }
 
-// plain tries a password and returns "" or the condition.
+// plain tries a password and returns "" for success, or the error condition.
 func (c *saslClient) plain(user, password string) string {
 	c.t.Helper()
 	_, got := c.sasl("auth mechanism='PLAIN'", plain(user, password))
@@ -57,7 +56,7 @@ func plain(user, password string) string {
 	return base64.StdEncoding.EncodeToString([]byte("\x00" + user + "\x00" + password))
 }
 
-// login tries one password on a connection of its own.
+// login tries one password on a new connection.
 func (g guessing) login(addr, user, password string) string {
 	g.t.Helper()
 	c := g.from(addr)
@@ -65,9 +64,9 @@ func (g guessing) login(addr, user, password string) string {
 	return c.plain(user, password)
 }
 
-// guesses has clients of one address try passwords for as long as it takes, and
-// counts those that the server has tried in that time. One that nothing slows
-// down has tried too many before any time has passed.
+// guesses has clients of one address try passwords for some time, and returns how many
+// passwords the server has checked. If nothing slows the clients down, it stops at a
+// maximum before any time has passed.
 func (g guessing) guesses(clients int, addr string, user func(n int) string, forTime time.Duration) int {
 	const enough = 4000
 	var mu sync.Mutex
@@ -106,8 +105,8 @@ func (g guessing) guesses(clients int, addr string, user func(n int) string, for
 	return tried
 }
 
-// TestGuesses: eight connections of one address try few passwords in ten minutes,
-// whether they try one account or many.
+// TestGuesses: eight connections of one address can try only a few passwords in ten
+// minutes, whether against one account or many.
 func TestGuesses(t *testing.T) {
 	f := func(desc, addr string, user func(int) string, atMost, atLeast int) {
 		t.Helper()
@@ -130,9 +129,8 @@ func TestGuesses(t *testing.T) {
 	f("many accounts", "2001:db8::1", many, 208, 100)
 }
 
-// TestFailureDelay: each failure is answered later than the one before, to the
-// same time for an account that exists and for one that does not, and for no
-// other account.
+// TestFailureDelay: the response to each failure takes longer than the one before, by the
+// same time whether the account exists or not. Other accounts are not delayed.
 func TestFailureDelay(t *testing.T) {
 	for _, user := range []string{"romeo", "nobody", "not a name"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -158,10 +156,10 @@ func TestFailureDelay(t *testing.T) {
 	}
 }
 
-// TestNoVictims: whatever an attacker does from one network, the account can be
-// logged in to from others, and accounts that have logged in from the same network
-// before can do so again.
-func TestNoVictims(t *testing.T) {
+// TestNoLockout: whatever an attacker does from one network, users can log in to the
+// account from others, and accounts that have logged in from the same network before can do
+// so again.
+func TestNoLockout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuessing(t, session.Config{})
 		f := func(addr, user, password, want string) {
@@ -174,20 +172,20 @@ func TestNoVictims(t *testing.T) {
 		f(shared, "juliet", "secret", "")
 		f(shared, "mercutio", "secret", "")
 
-		used := func(user string) { // its tries are used up
+		used := func(user string) { // uses up its attempts
 			t.Helper()
 			for range 20 {
 				if g.login(shared, user, "wrong") == "temporary-auth-failure" {
 					return
 				}
 			}
-			t.Fatalf("%s is not refused", user)
+			t.Fatalf("attempts for %s are not refused", user)
 		}
 		g.guesses(8, shared, func(int) string { return "romeo" }, 10*time.Minute)
 		used("romeo")
 		f(shared, "romeo", "secret", "temporary-auth-failure")
 		f(home, "romeo", "secret", "")
-		f(shared, "benvolio", "secret", "") // one account does not use up what the network has
+		f(shared, "benvolio", "secret", "") // one account does not use up the network's limit
 
 		g.guesses(8, shared, func(n int) string { return "user" + strconv.Itoa(n) }, 10*time.Minute)
 		f(shared, "juliet", "secret", "")
@@ -195,8 +193,8 @@ func TestNoVictims(t *testing.T) {
 		used("nurse")
 		f(far, "nurse", "secret", "")
 
-		// One account is attacked from many networks: those have fewer tries each,
-		// and the owner is not locked out, wherever he is.
+		// One account is attacked from many networks: each of them has fewer attempts, and
+		// the owner is not locked out, whatever the network.
 		var tried atomic.Int64
 		var all sync.WaitGroup
 		for i := range 60 {
@@ -222,13 +220,13 @@ func TestNoVictims(t *testing.T) {
 	})
 }
 
-// TestManyAccountsEarn: the more accounts have logged in from a network, the more
-// failures it may have.
-func TestManyAccountsEarn(t *testing.T) {
+// TestNetworkLimitGrowsWithAccounts: the more accounts have logged in from a network, the
+// more failures it may have.
+func TestNetworkLimitGrowsWithAccounts(t *testing.T) {
 	count := func(t *testing.T, accounts []string) int {
 		g := newGuessing(t, session.Config{})
 		for _, user := range accounts {
-			for range 3 { // the same account again earns nothing
+			for range 3 { // further logins of the same account do not count
 				if got := g.login("192.0.2.1", user, "secret"); got != "" {
 					t.Fatal(got)
 				}
@@ -244,9 +242,9 @@ func TestManyAccountsEarn(t *testing.T) {
 	}
 }
 
-// TestDelayHoldsNothing: hundreds of responses that wait hold no worker, no
-// goroutine and no input of others; a connection that ends is cleaned up at
-// once, and a stop of the server waits for none.
+// TestDelayHoldsNothing: hundreds of delayed responses occupy no worker and no goroutine,
+// and delay no other client. A connection that ends is cleaned up at once, and Shutdown
+// does not wait for delayed responses.
 func TestDelayHoldsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuessing(t, session.Config{Workers: 1, KeyWorkers: 1})
@@ -256,7 +254,7 @@ func TestDelayHoldsNothing(t *testing.T) {
 			c := g.from("10.0.0." + strconv.Itoa(i%250))
 			c.write("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + plain("user"+strconv.Itoa(i), "wrong") + "</auth>")
 			if i%2 == 1 {
-				c.write("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'/>") // it sends ahead
+				c.write("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'/>") // sent before the response
 			}
 			clients = append(clients, c)
 		}
@@ -270,21 +268,21 @@ func TestDelayHoldsNothing(t *testing.T) {
 		}
 		synctest.Wait()
 		if n := g.Sessions.Counts().Unbound; n != 100 {
-			t.Errorf("%d sessions are left of 100 whose clients are there", n)
+			t.Errorf("%d sessions are left, want those of the 100 connected clients", n)
 		}
 		if err := g.Sessions.Shutdown(t.Context()); err != nil {
 			t.Error(err)
 		}
-		// Shutdown looks every 10 ms.
+		// Shutdown checks every 10 ms.
 		if took := time.Since(began); took > 50*time.Millisecond {
 			t.Errorf("all that took %v", took)
 		}
 	})
 }
 
-// TestSentAhead: what a client sends while the response to its failed login waits
-// is taken in afterwards.
-func TestSentAhead(t *testing.T) {
+// TestInputDuringFailureDelay: input that a client sends while the response to its failed
+// login is delayed is handled after it.
+func TestInputDuringFailureDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuessing(t, session.Config{})
 		c := g.from("192.0.2.1")
@@ -299,9 +297,9 @@ func TestSentAhead(t *testing.T) {
 	})
 }
 
-// TestFailedLoginLog: the log names account, mechanism, reason and network, a
-// limited number of times a minute, and nothing that the client sent unless it
-// is the name of an account that exists: it may be a password.
+// TestFailedLoginLog: the log has the account, mechanism, reason and network of failed
+// logins, at a limited rate. It has nothing else that the client sent, and the name only if
+// the account exists: it may be a password.
 func TestFailedLoginLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logText
@@ -344,7 +342,7 @@ func TestFailedLoginLog(t *testing.T) {
 	})
 }
 
-// logText is what was logged.
+// logText collects a log.
 type logText struct {
 	mu   sync.Mutex
 	text []byte

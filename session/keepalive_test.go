@@ -16,7 +16,7 @@ func TestKeepAlive(t *testing.T) {
 	f("\r\n", true)
 	f("\t ", true)
 	f(strings.Repeat(" ", 64), true)
-	f(strings.Repeat(" ", 65), false) // more than a client needs to say that it is there
+	f(strings.Repeat(" ", 65), false) // more than a keep-alive needs
 	f("\n<", false)
 	f("\x00", false)
 }

@@ -9,7 +9,7 @@ import (
 	"roost/jid"
 )
 
-// leaving is a router that notes in which order a session is detached and leaves.
+// leaving is a router that records the order in which a session is detached and leaves.
 type leaving struct {
 	Router
 	steps []string
@@ -30,7 +30,7 @@ func (r *leaving) OnUnavailable(_ *Turn, s *Session) bool {
 	return true
 }
 
-// leavingPipe is a connection that is told when a stream has released what it held.
+// leavingPipe is a connection that records when a stream has released its memory.
 type leavingPipe struct {
 	pipe
 	router *leaving
@@ -43,9 +43,9 @@ func (p *leavingPipe) Hold(n int) bool {
 	return true
 }
 
-// TestDetachedThenLeft: however a session ends, it is detached first, then it leaves the
-// tables, and that is announced once; only one that is replaced or whose account was
-// removed leaves first.
+// TestDetachedThenLeft: however a session ends, it is detached first, then leaves the
+// tables, and its end is announced once. Only a session that is replaced, or whose account
+// was removed, leaves first.
 func TestDetachedThenLeft(t *testing.T) {
 	romeo := jid.MustParse("romeo@localhost/r")
 	f := func(desc string, want []string, end func(m *Manager, s *Session)) {
@@ -55,7 +55,7 @@ func TestDetachedThenLeft(t *testing.T) {
 		defer m.Close()
 		p := &leavingPipe{pipe{posted: make(chan func(int), 100)}, r}
 		s, _ := m.Adopt(p, romeo)
-		s.cold.Store(&coldState{negotiation: &negotiation{held: 1}}) // so that the connection is told
+		s.cold.Store(&coldState{negotiation: &negotiation{held: 1}}) // so that Hold is called
 		end(m, s)
 		for len(p.posted) > 0 {
 			(<-p.posted)(0)
@@ -83,7 +83,7 @@ func TestDetachedThenLeft(t *testing.T) {
 	})
 	f("shutdown", first, func(m *Manager, _ *Session) {
 		ctx, cancel := context.WithCancel(t.Context())
-		cancel() // it is not waited for
+		cancel() // do not wait
 		_ = m.Shutdown(ctx)
 	})
 	f("a panic at its end", first, func(m *Manager, s *Session) {

@@ -8,8 +8,8 @@ import (
 	"roost/session"
 )
 
-// BenchmarkFirstResponse is how long SCRAM's first response takes for an account
-// that exists and for one that does not: the ratio is what a stranger can measure.
+// BenchmarkFirstResponse measures SCRAM's first response for an account that exists and for
+// one that does not: an attacker can measure their ratio.
 func BenchmarkFirstResponse(b *testing.B) {
 	for _, user := range []string{"romeo", "nobody"} {
 		b.Run(user, func(b *testing.B) {
@@ -36,7 +36,7 @@ func BenchmarkFirstResponse(b *testing.B) {
 				base64.StdEncoding.EncodeToString([]byte("n,,n="+user+",r=nonce")) + "</auth>"
 			b.ReportAllocs()
 			for b.Loop() {
-				ask(first) // the exchange before is discarded
+				ask(first) // discards the previous exchange
 			}
 		})
 	}

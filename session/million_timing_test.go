@@ -11,16 +11,15 @@ import (
 	"roost/session"
 )
 
-// BenchmarkMillion has a million clients come, each bound and available,
-// with ten contacts who are there too, and then change their
-// presence, all of them. ROOST_CROWD is another number. It reports, without what
-// the connections take,
+// BenchmarkMillion connects a million clients, each bound and available, with ten connected
+// contacts. Then all of them change their presence. ROOST_CROWD sets another number. It
+// reports, without the memory of connections,
 //
-//	B/session, objects/session   on the heap when all are there
-//	table-ms                     the most CPU time that the tables took for one client while they grew
-//	gc-%                         the collector's part of the CPU time while the clients came
-//	gc-ms                        CPU time of one collection when all are there
-//	broadcast-s                  all of them broadcast presence: eleven stanzas each
+//	B/session, objects/session   heap use after all clients have connected
+//	table-ms                     the most CPU time that the tables took to add one client
+//	gc-%                         the collector's share of the CPU time while the clients connected
+//	gc-ms                        CPU time of one collection after all clients have connected
+//	broadcast-s                  time for all clients to broadcast presence: eleven stanzas each
 func BenchmarkMillion(b *testing.B) {
 	n := 1000000
 	if v, err := strconv.Atoi(os.Getenv("ROOST_CROWD")); err == nil && v > 20 {
@@ -31,11 +30,11 @@ func BenchmarkMillion(b *testing.B) {
 	}
 }
 
-// linkSize is what one link takes on the heap, in bytes; it is one object.
-const linkSize = 16
+// simConnSize is the heap size of a simConn, which is one object, in bytes.
+const simConnSize = 16
 
 func million(b *testing.B, n int) {
-	c := newCrowd(b, n, 10)
+	c := newSimServer(b, n, 10)
 	before := readHeap()
 	cpu := readCPU()
 	for i := range n {
@@ -44,11 +43,11 @@ func million(b *testing.B, n int) {
 	}
 	came := readCPU()
 	after := readHeap()
-	b.ReportMetric(float64(after.bytes-before.bytes)/float64(n)-linkSize, "B/session")
+	b.ReportMetric(float64(after.bytes-before.bytes)/float64(n)-simConnSize, "B/session")
 	b.ReportMetric(float64(after.objects-before.objects)/float64(n)-1, "objects/session")
 	b.ReportMetric(float64(c.longest.Microseconds())/1000, "table-ms")
 	b.ReportMetric(100*(came.gc-cpu.gc)/(came.gc-cpu.gc+came.user-cpu.user), "gc-%")
-	b.ReportMetric(1000*(readCPU().gc-came.gc)/3, "gc-ms") // readHeap made two
+	b.ReportMetric(1000*(readCPU().gc-came.gc)/3, "gc-ms") // two of them by readHeap
 
 	c.stanzas = 0
 	began := time.Now()
@@ -69,10 +68,10 @@ func million(b *testing.B, n int) {
 
 type heap struct{ bytes, objects uint64 }
 
-// readHeap is what is reachable.
+// readHeap returns the size of the reachable heap.
 func readHeap() heap {
 	runtime.GC()
-	runtime.GC() // what pools held goes with the second collection
+	runtime.GC() // the second collection frees the contents of pools
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return heap{m.HeapAlloc, m.HeapObjects}
@@ -82,7 +81,7 @@ func readHeap() heap {
 type cpuTime struct{ gc, user float64 }
 
 func readCPU() cpuTime {
-	runtime.GC() // the figures are brought up to date by a collection
+	runtime.GC() // a collection updates the figures
 	s := []metrics.Sample{{Name: "/cpu/classes/gc/mark/assist:cpu-seconds"}, {Name: "/cpu/classes/gc/mark/dedicated:cpu-seconds"}, {Name: "/cpu/classes/user:cpu-seconds"}}
 	metrics.Read(s)
 	return cpuTime{s[0].Value.Float64() + s[1].Value.Float64(), s[2].Value.Float64()}

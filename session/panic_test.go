@@ -14,11 +14,11 @@ import (
 	"roost/stanza"
 )
 
-// internal is how a stream ends that the server has broken.
+// internal is the end of a stream after a panic.
 const internal = "<stream:error><internal-server-error xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"
 
-// brittle is a router that panics where a message tells it to, with scratch memory
-// of its turn in use, and answers everything else with the message itself.
+// brittle is a router that panics where a message requests it, with scratch memory of its
+// turn in use. It echoes all other messages.
 type brittle struct {
 	Router // nil: the rest is not called
 	left   int
@@ -83,7 +83,7 @@ func (p *pipe) Resume()              { p.paused = false }
 func (p *pipe) Post(f func(int))     { p.posted <- f }
 func (p *pipe) Close(time.Duration)  { p.closed = true }
 
-// runAll runs what is posted until the session is no longer busy and nothing is left.
+// runAll runs posted functions until the session is no longer busy and none are left.
 func (p *pipe) runAll(m *Manager) {
 	for p.paused || len(p.posted) > 0 {
 		(<-p.posted)(0)
@@ -91,9 +91,9 @@ func (p *pipe) runAll(m *Manager) {
 	}
 }
 
-// TestPanicEndsOneStream: a panic in whatever handles a client's input ends that
-// stream with <internal-server-error/> and no other, is counted, and is logged with
-// its stack once a minute; the loop's memory serves the others as before.
+// TestPanicEndsOneStream: a panic in code that handles a client's input ends only that
+// stream, with <internal-server-error/>. It is counted, and logged with its stack once a
+// minute. The loop's memory remains usable for other sessions.
 func TestPanicEndsOneStream(t *testing.T) {
 	var log bytes.Buffer
 	r := new(brittle)
@@ -108,21 +108,21 @@ func TestPanicEndsOneStream(t *testing.T) {
 	where := []string{"loop", "read", "write", "derive", "derive", "posted", "busy", "drained"}
 	for i, w := range where {
 		s, p := enter(fmt.Sprintf("romeo@localhost/%d", i))
-		// A stanza of another one is under way meanwhile, cut in two.
+		// Meanwhile the loop has read half of another client's stanza.
 		half := "<message id='o'><body>to be or not"
 		rest := " to be</body></message>"
 		other.Data(0, []byte(half))
 		text := []byte("<message id='" + w + "'/><message id='next'/>")
 		if n := s.Data(0, text); w == "loop" && n != len(text) {
-			t.Errorf("%s: %d bytes of %d were used", w, n, len(text))
+			t.Errorf("%s: %d bytes of %d were consumed", w, n, len(text))
 		}
 		m.EndTurn(0)
 		p.runAll(m)
 		if got := p.out.String(); !strings.HasSuffix(got, internal) || strings.Count(got, "stream:error>") != 2 || !p.closed {
-			t.Errorf("%s: the client was told %q, closed: %v", w, got, p.closed)
+			t.Errorf("%s: the client got %q, closed: %v", w, got, p.closed)
 		}
 		if s.Data(0, []byte("<message id='late'/>")); strings.Contains(p.out.String(), "late") {
-			t.Errorf("%s: the session goes on", w)
+			t.Errorf("%s: the session still handles input", w)
 		}
 		s.Closed(0, nil)
 		if r.left != i+1 || m.First(s.BareJID()) != nil {
@@ -133,7 +133,7 @@ func TestPanicEndsOneStream(t *testing.T) {
 		other.Data(0, []byte("<message id='whole'><body>whole</body></message>"))
 		want := "<message from='router' id='o'><body>to be or not to be</body></message><message from='router' id='whole'><body>whole</body></message>"
 		if got := otherPipe.out.String(); got != want {
-			t.Errorf("%s: another one got %q, want %q", w, got, want)
+			t.Errorf("%s: another client got %q, want %q", w, got, want)
 		}
 	}
 	if m.Panics() != int64(len(where)) {
@@ -145,9 +145,8 @@ func TestPanicEndsOneStream(t *testing.T) {
 	other.Closed(0, nil)
 }
 
-// TestPanicInTheTableStops: nobody recovers from a panic that leaves what all
-// sessions share locked.
-func TestPanicInTheTableStops(t *testing.T) {
+// TestPanicInTableIsFatal: a panic that leaves shared state locked is not recovered.
+func TestPanicInTableIsFatal(t *testing.T) {
 	m := NewManager(Config{Domains: []string{"localhost"}, Router: new(brittle)})
 	defer m.Close()
 	p := &pipe{posted: make(chan func(int), 100)}

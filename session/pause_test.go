@@ -5,11 +5,11 @@ import (
 	"testing"
 )
 
-// TestPausedWithInputLeft: whatever keeps a session from its input, its connection is
-// paused when input is left, also where a Resume came late. Bug: a Resume that was
-// posted before the session had a reason to wait undid the pause of that reason; what
-// came then was kept without a limit, and was handled out of order.
-func TestPausedWithInputLeft(t *testing.T) {
+// TestPausedWithUnreadInput: whenever a session leaves input unread, its connection is
+// paused, even after a late Resume. Bug: a Resume posted before the session had a reason to
+// wait undid the pause for that reason; further input was stored without a limit and
+// handled out of order.
+func TestPausedWithUnreadInput(t *testing.T) {
 	m := NewManager(Config{Domains: []string{"localhost"}, Workers: 1, KeyWorkers: 1})
 	t.Cleanup(m.Close)
 	for desc, flag := range map[string]uint32{"busy": flagBusy, "throttled": flagThrottled, "backlog": flagBacklog, "delayed": flagDelayed} {
@@ -17,24 +17,24 @@ func TestPausedWithInputLeft(t *testing.T) {
 		s := m.New(c)
 		s.set(flag)
 		c.Pause()
-		c.Resume() // the late one
+		c.Resume() // the late Resume
 		if n := s.Data(0, []byte(" ")); n == 0 && !c.paused {
-			t.Errorf("%s: input is left, and the connection is read on", desc)
+			t.Errorf("%s: input is left, but the connection is still read", desc)
 		}
 		if flag != flagDelayed && c.paused {
 			s.resume(m.turns[0])
 			if !c.paused {
-				t.Errorf("%s: it goes on while the reason is there", desc)
+				t.Errorf("%s: reading resumed although the reason remains", desc)
 			}
 		}
 	}
 }
 
-// filling is a connection whose outbox is as the test says.
+// filling is a connection whose outbox and socket are as full as the test sets.
 type filling struct {
 	pausing
 	queued int
-	full   bool // of the socket
+	full   bool // the socket is full
 	posted []func(loop int)
 }
 
@@ -49,9 +49,9 @@ func (c *filling) runPosted() {
 	c.posted = nil
 }
 
-// TestWaitsForFullSocketOnly: a session waits for Drained only where the socket has
-// been full, because only then it is called. Bug: a session saw what another goroutine
-// had queued and not yet flushed, the socket then took all of it at once, and the
+// TestWaitsForFullSocketOnly: a session waits for Drained only if the socket was full,
+// because otherwise Drained is not called. Bug: a session counted output that another
+// goroutine had queued and not flushed; the socket then accepted all of it at once, and the
 // session was never read again, or never sent the rest of its messages.
 func TestWaitsForFullSocketOnly(t *testing.T) {
 	m := NewManager(Config{Domains: []string{"localhost"}, Workers: 1, KeyWorkers: 1})
@@ -59,9 +59,9 @@ func TestWaitsForFullSocketOnly(t *testing.T) {
 	c := new(filling)
 	s := m.New(c)
 	var order []string
-	c.queued = maxBacklog + 1 // queued by another goroutine, and not flushed
+	c.queued = maxBacklog + 1 // queued by another goroutine and not flushed
 	if s.backlog(m.turns[0]) || c.paused {
-		t.Error("paused for a socket that takes everything")
+		t.Error("paused for a socket that accepts everything")
 	}
 	s.OnDrain(func(*Turn) { order = append(order, "at once") })
 	if len(order) > 0 {
@@ -82,6 +82,6 @@ func TestWaitsForFullSocketOnly(t *testing.T) {
 	s.Drained(0)
 	c.runPosted()
 	if !slices.Equal(order, []string{"at once", "drained"}) || c.paused {
-		t.Errorf("%q, paused %v, when the socket has taken everything", order, c.paused)
+		t.Errorf("%q, paused %v, after the socket has accepted everything", order, c.paused)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"roost/store"
 )
 
-// oneAccount are accounts with one.
+// oneAccount is an Accounts with one account.
 type oneAccount struct{ account store.Account }
 
 func (a oneAccount) Account(_ context.Context, bare jid.JID) (store.Account, error) {
@@ -21,8 +21,8 @@ func (a oneAccount) Account(_ context.Context, bare jid.JID) (store.Account, err
 
 func (oneAccount) Iterations(context.Context) (map[int]int, error) { return nil, nil }
 
-// TestSecondAuthProfile: another profile than that of RFC 6120 gets what an
-// authentication says as values, and decides how the stream goes on.
+// TestSecondAuthProfile: a profile other than that of RFC 6120 gets the results of an
+// authentication as values, and decides how the stream continues.
 func TestSecondAuthProfile(t *testing.T) {
 	c, err := store.NewCredentials("secret", store.MinIterations)
 	if err != nil {
@@ -37,7 +37,7 @@ func TestSecondAuthProfile(t *testing.T) {
 		challenge: func(_ *Session, _ *Turn, data []byte) { got = append(got, "challenge "+string(data)) },
 		success: func(s *Session, _ *Turn, o outcome) {
 			got = append(got, "success "+o.account.String())
-			s.become(o) // and the stream goes on
+			s.become(o) // and the stream continues
 		},
 		failure: func(_ *Session, _ *Turn, cond saslError) { got = append(got, "failure "+string(cond)) },
 	}
@@ -63,7 +63,7 @@ func TestSecondAuthProfile(t *testing.T) {
 		t.Errorf("%s, event %d, %s, not open: %v", s.JID(), s.Event(), s.Type(), s.NotOpen())
 	}
 	if p.out.Len() != 0 {
-		t.Errorf("the client was sent %q by another profile", p.out.String())
+		t.Errorf("the client got %q from another profile", p.out.String())
 	}
 	p.closed = true
 	s.Closed(0, nil)

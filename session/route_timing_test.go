@@ -6,19 +6,19 @@ import (
 	"roost/session"
 )
 
-// chatStanza is a message as clients send it: an id, a chat state, a request for
-// a receipt.
+// chatStanza returns a typical chat message, with an id, a chat state and a request for a
+// receipt.
 func chatStanza(to string) []byte {
 	return []byte("<message type='chat' to='" + to + "' id='5f0c2b9e-7e0e-4a8b-9e55'><body>Wherefore art thou, Romeo?</body>" +
 		"<active xmlns='http://jabber.org/protocol/chatstates'/><request xmlns='urn:xmpp:receipts'/></message>")
 }
 
-// TestRoutingAllocatesNothing: a chat message between two clients, by full JID
-// and by bare, a headline, an iq to a full JID and its answer, and directed
-// presence cost no allocation between the first byte of the stanza and the outbox
-// of who gets it, and broadcast presence to ten contacts none either.
+// TestRoutingAllocatesNothing: a chat message between two clients, by full and by bare JID,
+// a headline, an iq to a full JID and its response, directed presence, and broadcast
+// presence to ten contacts are routed without an allocation, from the first byte of the
+// stanza to the recipient's outbox.
 func TestRoutingAllocatesNothing(t *testing.T) {
-	c := newCrowd(t, 11, 10)
+	c := newSimServer(t, 11, 10)
 	s := c.fill()[0]
 	f := func(desc, stanza string, recipients int) {
 		t.Helper()
@@ -47,7 +47,7 @@ func TestRoutingAllocatesNothing(t *testing.T) {
 // BenchmarkChat routes chat messages between two clients: parsing, the tables,
 // stamping, the outbox.
 func BenchmarkChat(b *testing.B) {
-	c := newCrowd(b, 100000, 0)
+	c := newSimServer(b, 100000, 0)
 	all := c.fill()
 	for _, to := range []string{"full", "bare"} {
 		b.Run(to, func(b *testing.B) {
@@ -70,9 +70,9 @@ func BenchmarkChat(b *testing.B) {
 	}
 }
 
-// BenchmarkPresence broadcasts presence to ten contacts and oneself.
+// BenchmarkPresence broadcasts presence to ten contacts and the client itself.
 func BenchmarkPresence(b *testing.B) {
-	c := newCrowd(b, 1000, 10)
+	c := newSimServer(b, 1000, 10)
 	all := c.fill()
 	stanzas := [][]byte{[]byte("<presence><show>away</show></presence>"), []byte("<presence/>")}
 	b.ReportAllocs()
@@ -83,8 +83,8 @@ func BenchmarkPresence(b *testing.B) {
 	}
 }
 
-// fill lets everybody in, available.
-func (c *crowd) fill() (all []*session.Session) {
+// fill adds all clients, available.
+func (c *simServer) fill() (all []*session.Session) {
 	for i := range c.n {
 		s := c.enter(i)
 		c.say(s, []byte("<presence/>"))

@@ -16,7 +16,7 @@ import (
 	"roost/store/faultstore"
 )
 
-// saslClient is a client in front of authentication.
+// saslClient is a client that has not authenticated yet.
 type saslClient struct {
 	fuzzClient
 	buf string
@@ -29,7 +29,7 @@ func newSASLClient(t *testing.T, s *xmpptest.Server) *saslClient {
 	return c
 }
 
-// ask sends and returns what comes, up to and with until.
+// ask sends text and returns the response up to and including until.
 func (c *saslClient) ask(send, until string) string {
 	c.t.Helper()
 	c.write(send)
@@ -38,7 +38,7 @@ func (c *saslClient) ask(send, until string) string {
 		n, err := c.conn.Read(buf)
 		c.buf += string(buf[:n])
 		if err != nil {
-			c.t.Fatalf("%v, and %q has not come: %s", err, until, c.buf)
+			c.t.Fatalf("%v while waiting for %q; got %s", err, until, c.buf)
 		}
 	}
 	end := strings.Index(c.buf, until) + len(until)
@@ -47,8 +47,8 @@ func (c *saslClient) ask(send, until string) string {
 	return got
 }
 
-// sasl sends a message of the exchange and returns the answer: the name of the
-// element, and its data or the condition of the failure.
+// sasl sends a message of the exchange and returns the response: the name of the element,
+// and its data or error condition.
 func (c *saslClient) sasl(element, data string) (name, answer string) {
 	c.t.Helper()
 	name, _, _ = strings.Cut(element, " ")
@@ -69,8 +69,7 @@ func (c *saslClient) sasl(element, data string) (name, answer string) {
 	return name, string(text)
 }
 
-// scram plays a whole exchange and returns how it ended: "" for success, or the
-// condition.
+// scram performs a whole exchange and returns "" for success, or the error condition.
 func (c *saslClient) scram(mechanism string, hash scram.HashGeneratorFcn, user, password, authzid string) string {
 	c.t.Helper()
 	client, err := hash.NewClient(user, password, authzid)
@@ -89,9 +88,9 @@ func (c *saslClient) scram(mechanism string, hash scram.HashGeneratorFcn, user, 
 		case "failure":
 			return answer
 		case "success":
-			// RFC 6120 section 6.4.6: the signature of the server comes with it.
+			// RFC 6120 section 6.4.6: the success element contains the server's signature.
 			if _, err := conv.Step(answer); err != nil || !conv.Valid() {
-				c.t.Errorf("%s: the server has not proved that it knows the account: %v", mechanism, err)
+				c.t.Errorf("%s: the server's signature is not valid: %v", mechanism, err)
 			}
 			return ""
 		}
@@ -99,9 +98,8 @@ func (c *saslClient) scram(mechanism string, hash scram.HashGeneratorFcn, user, 
 	}
 }
 
-// TestSCRAM: who knows the password is let in by each mechanism, and nobody
-// else; nobody is let in as somebody else. An account that does not exist is
-// challenged like one that does.
+// TestSCRAM: with each mechanism, only a client that knows the password can log in, and
+// only as itself. An account that does not exist gets a challenge as others do.
 func TestSCRAM(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{})
 	for name, hash := range map[string]scram.HashGeneratorFcn{"SCRAM-SHA-256": scram.SHA256, "SCRAM-SHA-1": scram.SHA1} {
@@ -120,10 +118,12 @@ func TestSCRAM(t *testing.T) {
 	}
 }
 
-// TestMadeUpAccounts: RFC 6120 section 13.10.2: neither the salt nor the number of
-// iterations tells an account that exists from one that does not: from the first
-// login on and after a restart, whether all accounts have the same number or not.
-func TestMadeUpAccounts(t *testing.T) {
+// TestDecoyCredentials: neither the salt nor the number of iterations reveals whether an
+// account exists ([RFC 6120 section 13.10.2]): from the first login on and after a restart,
+// whether all accounts have the same number of iterations or not.
+//
+// [RFC 6120 section 13.10.2]: https://www.rfc-editor.org/rfc/rfc6120#section-13.10.2
+func TestDecoyCredentials(t *testing.T) {
 	start := func(juliets int) *xmpptest.Server {
 		return xmpptest.NewServer(t, xmpptest.Config{Wrap: func(st store.Store) store.Store {
 			other, err := store.NewCredentials("secret", juliets)
@@ -146,10 +146,11 @@ func TestMadeUpAccounts(t *testing.T) {
 	first := start(store.MinIterations)
 	for i := range 20 {
 		if _, got := challenge(first, "nobody"+strconv.Itoa(i)); got != "i=4096" {
-			t.Fatalf("where all accounts have 4096, nobody%d has %s", i, got)
+			t.Fatalf("all accounts have 4096 iterations, but nobody%d has %s", i, got)
 		}
 	}
-	// One of six accounts has another number: so has about a sixth of the names.
+	// One of six accounts has another number, so about a sixth of the names must have it,
+	// too.
 	before, after := start(store.MinIterations+1), start(store.MinIterations+1)
 	const names = 240
 	seen := map[string]int{}
@@ -163,13 +164,13 @@ func TestMadeUpAccounts(t *testing.T) {
 		seen[iterations]++
 	}
 	if len(seen) != 2 || seen["i=4097"] < names/12 || seen["i=4097"] > names/3 || seen["i=4096"]+seen["i=4097"] != names {
-		t.Errorf("made up: %v, want about %d with 4097", seen, names/6)
+		t.Errorf("decoys: %v, want about %d with 4097", seen, names/6)
 	}
 }
 
-// TestSameWork: a login of an account that does not exist asks the store the same
-// as one of an account that does, with each mechanism and up to its failure.
-// BenchmarkFirstResponse has the allocations and the time.
+// TestSameWork: a failed login makes the same calls to the store whether the account exists
+// or not, with each mechanism. BenchmarkFirstResponse measures the allocations and the
+// time.
 func TestSameWork(t *testing.T) {
 	var calls atomic.Pointer[[]string]
 	var st faultstore.Faults
@@ -180,7 +181,7 @@ func TestSameWork(t *testing.T) {
 		}
 		return nil
 	})
-	newSASLClient(t, s).plain("paris", "wrong") // the first login has more to ask
+	newSASLClient(t, s).plain("paris", "wrong") // the first login makes more calls
 	work := func(user string, login func(c *saslClient) string) string {
 		t.Helper()
 		c := newSASLClient(t, s)
@@ -207,14 +208,16 @@ func TestSameWork(t *testing.T) {
 		}
 		romeo, nobody := work("romeo", login("romeo")), work("nobody", login("nobody"))
 		if romeo != nobody || romeo != "Account" {
-			t.Errorf("%s: the store is asked %q for an account that exists, %q for another", mechanism, romeo, nobody)
+			t.Errorf("%s: calls to the store are %q for an existing account, %q for another", mechanism, romeo, nobody)
 		}
 	}
 }
 
-// TestSASLConditions: RFC 6120 section 6.5: an account that is disabled and a
-// store that fails have conditions of their own, which only those learn who
-// know the password or who have to try again.
+// TestSASLConditions: a disabled account and a failing store have their own conditions
+// ([RFC 6120 section 6.5]). Only a client that knows the password learns that the account
+// is disabled.
+//
+// [RFC 6120 section 6.5]: https://www.rfc-editor.org/rfc/rfc6120#section-6.5
 func TestSASLConditions(t *testing.T) {
 	var st faultstore.Faults
 	s := xmpptest.NewServer(t, xmpptest.Config{Store: st.Options()})
@@ -240,8 +243,10 @@ func TestSASLConditions(t *testing.T) {
 	both("romeo", "secret", "")
 }
 
-// TestGeneratedResources: RFC 6120 section 7.6: a resource that the server
-// chooses cannot be guessed from another.
+// TestGeneratedResources: a resource generated by the server cannot be guessed from another
+// one ([RFC 6120 section 7.6]).
+//
+// [RFC 6120 section 7.6]: https://www.rfc-editor.org/rfc/rfc6120#section-7.6
 func TestGeneratedResources(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{})
 	seen := make(map[string]bool)
@@ -255,20 +260,21 @@ func TestGeneratedResources(t *testing.T) {
 		_, resource, _ := strings.Cut(strings.TrimSuffix(got, "</jid>"), "<jid>romeo@localhost/")
 		for i := 0; i+6 <= len(resource); i++ {
 			if part := resource[i : i+6]; seen[part] {
-				t.Errorf("%q of the resource %q was in another one", part, resource)
+				t.Errorf("%q of the resource %q is also part of another one", part, resource)
 			} else {
 				seen[part] = true
 			}
 		}
 		if len(resource) < 16 {
-			t.Errorf("the resource %q is short enough to be tried", resource)
+			t.Errorf("the resource %q is short enough to be guessed", resource)
 		}
 	}
 }
 
-// TestStreamIDs: RFC 6120 section 4.7.3: the id "MUST be unique" and, for it to
-// be of use, hard to guess: every stream has its own, also the one that begins
-// after authentication.
+// TestStreamIDs: "The stream ID MUST be both unpredictable and non-repeating" ([RFC 6120
+// section 4.7.3]). Each stream has its own, including the one after authentication.
+//
+// [RFC 6120 section 4.7.3]: https://www.rfc-editor.org/rfc/rfc6120#section-4.7.3
 func TestStreamIDs(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{})
 	seen := make(map[string]bool)

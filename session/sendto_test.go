@@ -8,13 +8,13 @@ import (
 	"roost/session"
 )
 
-// text is an Appender.
+// text is an Appender of literal XML.
 type text string
 
 func (x text) AppendXML(dst []byte) []byte { return append(dst, x...) }
 
-// TestSendToAvailable: a manager sends to the available resources of an account, of
-// whatever priority, and to no others.
+// TestSendToAvailable: SendToAvailable sends to all available resources of an account,
+// whatever their priority, and to no others.
 func TestSendToAvailable(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{})
 	const roster = "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>"

@@ -9,14 +9,13 @@ import (
 	"roost/jid"
 )
 
-// TestSessionSize holds the budget of an idle session: a million of them idle
-// at a time.
+// TestSessionSize limits the memory of an idle session, of which there may be a million.
 func TestSessionSize(t *testing.T) {
 	if got := unsafe.Sizeof(Session{}); got > 96 {
-		t.Errorf("a Session takes %d bytes, the budget is 96", got)
+		t.Errorf("a Session takes %d bytes, want at most 96", got)
 	}
 	if got := unsafe.Sizeof(Presence{}); got > 32 {
-		t.Errorf("a Presence takes %d bytes, the budget is 32", got)
+		t.Errorf("a Presence takes %d bytes, want at most 32", got)
 	}
 }
 
@@ -27,7 +26,7 @@ func testManager(t *testing.T) *Manager {
 	return m
 }
 
-func TestNames(t *testing.T) {
+func TestSessionAddresses(t *testing.T) {
 	f := func(address, user, host, resource, full, bare string) {
 		t.Helper()
 		s := &Session{}
@@ -46,8 +45,8 @@ func TestNames(t *testing.T) {
 	f("romeo@example.org/o", "romeo", "example.org", "o", "romeo@example.org/o", "romeo@example.org")
 }
 
-// TestSharedPresence: equal presences are held once, and let go with the last
-// session that has them.
+// TestSharedPresence: equal presences are stored once, and released with the last session
+// that has them.
 func TestSharedPresence(t *testing.T) {
 	m := testManager(t)
 	a, b := &Session{mgr: m}, &Session{mgr: m}
@@ -61,7 +60,7 @@ func TestSharedPresence(t *testing.T) {
 	}
 	a.SetPresence(nil, 0)
 	if a.Available() || a.Priority() != 0 || a.Presence() != nil {
-		t.Error("unavailable, but presence or priority is left")
+		t.Error("unavailable, but presence or priority remains")
 	}
 	b.SetPresence(m.SharePresence([]byte("<presence><show>away</show></presence>")), 0)
 	b.SetPresence(nil, 0)
@@ -70,9 +69,9 @@ func TestSharedPresence(t *testing.T) {
 	}
 }
 
-// TestUnlinkComparesTheSession: a late cleanup never removes a session's
-// replacement of the same name.
-func TestUnlinkComparesTheSession(t *testing.T) {
+// TestUnlinkComparesSessions: a late cleanup never removes a session's replacement with the
+// same address.
+func TestUnlinkComparesSessions(t *testing.T) {
 	tab := newTable(4)
 	full := jid.MustParse("romeo@localhost/orchard").Compact()
 	old, young := &Session{jid: full}, &Session{jid: full}
@@ -88,11 +87,11 @@ func TestUnlinkComparesTheSession(t *testing.T) {
 		return head
 	})
 	if found || tab.first(young.BareJID()) != young {
-		t.Error("the replacement was removed with the old session's name")
+		t.Error("unlinking the old session removed its replacement")
 	}
 }
 
-// TestEqualHashes: accounts in one list do not see each other's sessions.
+// TestEqualHashes: accounts that share a list do not see each other's sessions.
 func TestEqualHashes(t *testing.T) {
 	tab := newTable(4)
 	tab.mask = 0
@@ -127,8 +126,8 @@ func TestEqualHashes(t *testing.T) {
 	f("a@x", "a@x/2 a@x/1 ")
 }
 
-// TestTableConcurrently has writers and readers at one account's list; run with
-// the race detector.
+// TestTableConcurrently runs writers and readers of one account's list, for the race
+// detector.
 func TestTableConcurrently(t *testing.T) {
 	tab := newTable(4)
 	var wg sync.WaitGroup
@@ -157,8 +156,8 @@ func TestTableConcurrently(t *testing.T) {
 	}
 }
 
-// TestWorkersRunEverything: jobs queued before close are done.
-func TestWorkersRunEverything(t *testing.T) {
+// TestCloseRunsQueuedJobs: jobs queued before close are run.
+func TestCloseRunsQueuedJobs(t *testing.T) {
 	m := testManager(t)
 	var mu sync.Mutex
 	done := 0

@@ -10,8 +10,8 @@ import (
 	"roost/internal/peernet"
 )
 
-// TestDebtsAreLimited: a crowd of keys takes no memory and does not make the
-// table forget those that owe much.
+// TestDebtsAreLimited: very many keys do not make the table grow, and do not replace keys
+// with a large debt.
 func TestDebtsAreLimited(t *testing.T) {
 	d := newDebts(64, time.Hour)
 	const much = 0xabcdef0123456789
@@ -24,14 +24,14 @@ func TestDebtsAreLimited(t *testing.T) {
 	for i := range 100_000 {
 		last = x.guess(strconv.Itoa(i), peernet.Loopback).pair
 		if got := d.charge(last, 0, time.Minute); got != time.Minute {
-			t.Fatalf("a key that is new owes %v", got)
+			t.Fatalf("a new key owes %v", got)
 		}
 	}
 	if got := d.owes(much, 0); got != 10*time.Minute {
-		t.Errorf("after the crowd it owes %v, want 10 min", got)
+		t.Errorf("after many other keys it owes %v, want 10 min", got)
 	}
 	if got := d.owes(last, 0); got != time.Minute {
-		t.Errorf("the last of the crowd owes %v, want 1 min", got)
+		t.Errorf("the last key owes %v, want 1 min", got)
 	}
 	if len(d.until.sets) != 64 {
 		t.Errorf("%d sets", len(d.until.sets))
@@ -40,14 +40,14 @@ func TestDebtsAreLimited(t *testing.T) {
 		t.Errorf("four minutes later it owes %v, want 6 min", got)
 	}
 	if got := d.owes(much, 20*time.Minute); got != 0 {
-		t.Errorf("when all is forgiven it owes %v", got)
+		t.Errorf("after everything is forgiven it owes %v", got)
 	}
 }
 
-// TestAttackIsForgiven: however many failures an account had, from however many
-// networks, soon after the last one a network that it has never logged in from has
-// all its tries again. Bug: the debt of an account had no ceiling, and its owner
-// had few tries for as long as the attack had been large.
+// TestAttackIsForgiven: soon after the last failure of an attack, however large and from
+// however many networks, a network from which the account has never logged in has all its
+// attempts again. Bug: an account's debt was unlimited, so its owner had few attempts for a
+// time that grew with the attack.
 func TestAttackIsForgiven(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := throttle{}
@@ -55,7 +55,7 @@ func TestAttackIsForgiven(t *testing.T) {
 		for i := range 100_000 {
 			g := x.guess("romeo@localhost", peernet.Network(i+1))
 			if x.refuses(g) {
-				t.Fatalf("network %d is refused its first try", i)
+				t.Fatalf("the first attempt of network %d is refused", i)
 			}
 			x.failed(g)
 		}
@@ -68,15 +68,15 @@ func TestAttackIsForgiven(t *testing.T) {
 			return n
 		}
 		if got := tries(); got != attackedFailures {
-			t.Errorf("during the attack a network has %d tries, want %d", got, attackedFailures)
+			t.Errorf("during the attack a network has %d attempts, want %d", got, attackedFailures)
 		}
 		time.Sleep(x.limit() - time.Second)
 		if got := tries(); got != attackedFailures {
-			t.Errorf("shortly before the attack is forgotten a network has %d tries, want %d", got, attackedFailures)
+			t.Errorf("shortly before the attack is forgiven a network has %d attempts, want %d", got, attackedFailures)
 		}
 		time.Sleep(2 * time.Minute)
 		if got := tries(); got != x.max {
-			t.Errorf("afterwards a network has %d tries, want %d", got, x.max)
+			t.Errorf("afterwards a network has %d attempts, want %d", got, x.max)
 		}
 		time.Sleep(mostDebt * x.limit())
 		if got := x.accounts.owes(x.guess("romeo@localhost", 1).account, x.now()); got != 0 {
@@ -85,9 +85,9 @@ func TestAttackIsForgiven(t *testing.T) {
 	})
 }
 
-// TestThrottleAllocates: failures and logins of ever new accounts and networks
-// allocate the tables once.
-func TestThrottleAllocates(t *testing.T) {
+// TestThrottleAllocatesOnce: failures and logins of new accounts and networks allocate only
+// the tables, once.
+func TestThrottleAllocatesOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := throttle{}
 		x.prepare(&Config{MaxFailures: 10, FailureDelay: time.Second, LoginTimeout: time.Minute})
@@ -107,9 +107,9 @@ func TestThrottleAllocates(t *testing.T) {
 	})
 }
 
-// TestFamiliar: a pair is familiar from its login on, for a day at least, and for
-// two days at most.
-func TestFamiliar(t *testing.T) {
+// TestLoginHistory: a pair of account and network is known from its login on, for at least
+// one day and at most two.
+func TestLoginHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := throttle{}
 		x.prepare(&Config{MaxFailures: 10, FailureDelay: time.Second, LoginTimeout: time.Minute})
@@ -127,13 +127,13 @@ func TestFamiliar(t *testing.T) {
 		time.Sleep(historyTime)
 		x.succeeded(other)
 		if familiar(g) || !familiar(other) {
-			t.Error("not forgotten after two days, or the one that came again is")
+			t.Error("not forgotten after two days, or a pair with a second login is")
 		}
 	})
 }
 
-// TestKeyQueue: a network that has much to derive waits for itself; another one
-// waits for one derivation of it.
+// TestKeyQueue: a network with many derivations waits for itself; another network waits for
+// one of them.
 func TestKeyQueue(t *testing.T) {
 	w := newWorkers(&Manager{}, Derive, 1, 1)
 	q := newKeyQueue(w, 1)
@@ -157,7 +157,7 @@ func TestKeyQueue(t *testing.T) {
 		t.Errorf("%d derivations are in the queue of the workers", n)
 	}
 	if n := q.left(); n != networks*(each-1) {
-		t.Errorf("%d wait for others of their network, want %d", n, networks*(each-1))
+		t.Errorf("%d derivations wait for others of their network, want %d", n, networks*(each-1))
 	}
 	close(begin)
 	<-done
@@ -172,8 +172,8 @@ func TestKeyQueue(t *testing.T) {
 	}
 }
 
-// TestDeriveTakesTurns: changed passwords and new accounts wait for others of their
-// network, as logins do. Bug: clients of one network could have all workers that
+// TestDeriveTakesTurns: derivations for changed passwords and new accounts take turns by
+// network as those for logins do. Bug: clients of one network could occupy all workers that
 // derive keys.
 func TestDeriveTakesTurns(t *testing.T) {
 	f := func(desc, addr string) {
@@ -197,7 +197,7 @@ func TestDeriveTakesTurns(t *testing.T) {
 				})
 			}
 			if n := begun.Load(); n != 1 {
-				t.Errorf("%s: %d derivations have begun, want 1", desc, n)
+				t.Errorf("%s: %d derivations have started, want 1", desc, n)
 			}
 			other := false
 			derive("198.51.100.7", func() { other = true })

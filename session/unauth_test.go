@@ -9,15 +9,17 @@ import (
 	"roost/xep"
 )
 
-// streamHeader is a header with more attributes.
+// streamHeader returns a stream header with additional attributes.
 func streamHeader(with string) string {
 	return "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' " + with + ">"
 }
 
-// TestEchoInHeader: "if the client included a 'from' attribute in the initial
-// stream header then the server MUST include a 'to' attribute in the response
-// stream header and MUST set its value to the bare JID specified in the 'from'
-// attribute" (RFC 6120 section 4.7.2), and nothing else of it.
+// TestEchoInHeader: "if the client included a 'from' attribute in the initial stream header
+// then the server MUST include a 'to' attribute in the response stream header and MUST set
+// its value to the bare JID specified in the 'from' attribute" ([RFC 6120 section 4.7.2]),
+// and nothing else of it.
+//
+// [RFC 6120 section 4.7.2]: https://www.rfc-editor.org/rfc/rfc6120#section-4.7.2
 func TestEchoInHeader(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{})
 	f := func(from, to string) {
@@ -25,10 +27,10 @@ func TestEchoInHeader(t *testing.T) {
 		got := answer(t, s, streamHeader(`from="`+from+`"`), true)
 		header, _, _ := strings.Cut(strings.TrimPrefix(got, "<?xml version='1.0'?>"), ">")
 		if want := " to='" + to + "'"; to != "" && !strings.Contains(header, want) || to == "" && strings.Contains(header, " to=") {
-			t.Errorf("from=%.60q is answered by %.300s, want to=%q", from, header, to)
+			t.Errorf("from=%.60q: got %.300s, want to=%q", from, header, to)
 		}
 		if len(got) > 4000 {
-			t.Errorf("from=%.60q is answered by %d bytes", from, len(got))
+			t.Errorf("from=%.60q: the response has %d bytes", from, len(got))
 		}
 	}
 	f("romeo@localhost", "romeo@localhost")
@@ -42,8 +44,10 @@ func TestEchoInHeader(t *testing.T) {
 	f("romeo@localhost/"+strings.Repeat("'", 9000), "")
 }
 
-// TestLanguageInHeader: our header has the client's xml:lang as it was parsed, escaped
-// anew, and our own where it has none or one that is too long (RFC 6120 section 4.7.4).
+// TestLanguageInHeader: our header repeats the client's xml:lang, parsed and escaped again,
+// or has our own if there is none or it is too long ([RFC 6120 section 4.7.4]).
+//
+// [RFC 6120 section 4.7.4]: https://www.rfc-editor.org/rfc/rfc6120#section-4.7.4
 func TestLanguageInHeader(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{})
 	f := func(with, want string) {
@@ -51,7 +55,7 @@ func TestLanguageInHeader(t *testing.T) {
 		got := answer(t, s, streamHeader(with), true)
 		header, _, _ := strings.Cut(strings.TrimPrefix(got, "<?xml version='1.0'?>"), ">")
 		if !strings.HasSuffix(header, " xml:lang='"+want+"'") {
-			t.Errorf("%.100q is answered by %.300s, want xml:lang=%q", with, header, want)
+			t.Errorf("%.100q: got %.300s, want xml:lang=%q", with, header, want)
 		}
 	}
 	f("", "en")
@@ -66,19 +70,19 @@ func TestLanguageInHeader(t *testing.T) {
 	f(`xml:lang="`+strings.Repeat("'", 9000)+`"`, "en")
 }
 
-// TestSmallBeforeLogin: what a client may send before it is authenticated is small,
-// and what comes back is not much larger; afterwards the limits are the usual ones.
+// TestSmallBeforeLogin: before authentication the size of input is strictly limited, and
+// responses are not much larger. After it, the usual limits apply.
 func TestSmallBeforeLogin(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{XEP: xep.Config{Register: true}})
-	const limit = 10000 // RFC 6120 section 13.12: no server may allow less for a stanza
+	const limit = 10000 // RFC 6120 section 13.12: the minimum limit of a stanza's size
 	refused := func(desc, in string) {
 		t.Helper()
 		got := answer(t, s, in, false)
 		if !strings.Contains(got, "<policy-violation ") || !strings.HasSuffix(got, "</stream:error></stream:stream>") {
-			t.Errorf("%s is answered by %.300s, want policy-violation", desc, got)
+			t.Errorf("%s: got %.300s, want policy-violation", desc, got)
 		}
 		if len(got) > 4000 {
-			t.Errorf("%s is answered by %d bytes", desc, len(got))
+			t.Errorf("%s: the response has %d bytes", desc, len(got))
 		}
 	}
 	pad := func(before, after string, n int) string {
@@ -95,19 +99,19 @@ func TestSmallBeforeLogin(t *testing.T) {
 
 	c := newSASLClient(t, s)
 	if got := c.ask(iq(strings.Repeat("'", 1024)), "</iq>"); !strings.Contains(got, "<username/>") {
-		t.Errorf("an id of 1,024 bytes is answered by %.300s", got)
+		t.Errorf("an id of 1,024 bytes: got %.300s", got)
 	}
-	// An address is returned as it came, but not what is too long to be one.
+	// A response repeats an address, unless it is too long to be one.
 	got := c.ask(`<iq type="get" id="1" to="`+strings.Repeat("'", 5000)+`"><query xmlns="jabber:iq:register"/></iq>`, ">")
 	if strings.Count(got, "'") > 100 || strings.Contains(got, "&") {
-		t.Errorf("a 'to' that is no address is answered by %.300s, %d bytes", got, len(got))
+		t.Errorf("a 'to' that is not an address: got %.300s, %d bytes", got, len(got))
 	}
 
 	c = newSASLClient(t, s)
 	c.login("romeo")
 	body := strings.Repeat("x", 6*limit)
 	if got := c.ask("<message to='romeo@localhost/r' type='chat'><body>"+body+"</body></message>", "</message>"); !strings.Contains(got, body) {
-		t.Errorf("a large message after the login is answered by %.300s", got)
+		t.Errorf("a large message after the login: got %.300s", got)
 	}
 }
 

@@ -1,0 +1,137 @@
+package session_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"roost/jid"
+	"roost/router"
+	"roost/session"
+	"roost/store"
+)
+
+// simServer is a server for very many clients that never log in. Everything above the
+// connections is real except for the store, which generates rosters: each account has
+// contacts on either side of it, with a subscription in both directions. One goroutine
+// drives it, in place of the loop.
+type simServer struct {
+	store.Store
+	n, contacts int
+	router      *router.Router
+	sessions    *session.Manager
+	posted      chan func(loop int)
+	outbox      []byte // shared by all clients: each write replaces it
+	written     int    // bytes
+	stanzas     int
+	longest     time.Duration // the longest CPU time that the tables took to add a session
+	hook        func(to *simConn, p []byte)
+	gate        func() // called before a roster is returned
+}
+
+func newSimServer(tb testing.TB, n, contacts int) *simServer {
+	return newSimServerWith(tb, n, contacts, 0)
+}
+
+// newSimServerWith is newSimServer with a limit of the deliveries that one account may cause.
+func newSimServerWith(tb testing.TB, n, contacts, fanoutRate int, change ...func(*router.Config)) *simServer {
+	c := &simServer{n: n, contacts: contacts, posted: make(chan func(int), 4096)}
+	cfg := router.Config{Domains: []string{"localhost"}, Store: c, RosterCache: 1 << 30}
+	for _, f := range change {
+		f(&cfg)
+	}
+	c.router = router.New(cfg)
+	c.sessions = session.NewManager(session.Config{Domains: []string{"localhost"}, Accounts: c, Router: c.router,
+		MaxResources: 100, FanoutRate: fanoutRate})
+	c.router.Attach(c.sessions)
+	tb.Cleanup(func() {
+		c.sessions.Close()
+		c.router.Close()
+	})
+	return c
+}
+
+func member(i int) jid.JID { return jid.MustParse(fmt.Sprintf("user%07d@localhost", i)) }
+
+// enter adds client number i.
+func (c *simServer) enter(i int) *session.Session {
+	full, err := member(i).WithResource("phone")
+	if err != nil {
+		panic(err)
+	}
+	s, took := c.sessions.Adopt(&simConn{server: c}, full)
+	c.longest = max(c.longest, took)
+	return s
+}
+
+// say sends a stanza from a client and waits until it is handled.
+func (c *simServer) say(s *session.Session, stanza []byte) {
+	k := s.Conn().(*simConn)
+	for len(stanza) > 0 {
+		stanza = stanza[s.Data(0, stanza):]
+		for k.paused {
+			(<-c.posted)(0)
+		}
+	}
+	c.sessions.EndTurn(0)
+	for len(c.posted) > 0 {
+		(<-c.posted)(0)
+	}
+}
+
+// LoginState implements store.Store.
+func (c *simServer) LoginState(ctx context.Context, owner jid.JID) (store.LoginState, error) {
+	ro, err := c.Roster(ctx, owner)
+	return store.LoginState{Roster: ro}, err
+}
+
+// Roster implements store.Rosters.
+func (c *simServer) Roster(_ context.Context, owner jid.JID) (store.Roster, error) {
+	if c.gate != nil {
+		c.gate()
+	}
+	var i int
+	if _, err := fmt.Sscanf(owner.Local(), "user%d", &i); err != nil {
+		return store.Roster{}, err
+	}
+	ro := store.Roster{Version: 1}
+	for k := 1; k <= c.contacts; k++ {
+		at := i + (k+1)/2
+		if k%2 == 0 {
+			at = i - k/2
+		}
+		ro.Items = append(ro.Items, store.RosterItem{JID: member((at + c.n) % c.n), Subscription: store.Both, Version: 1})
+	}
+	return ro, nil
+}
+
+// Offline implements store.Messages.
+func (c *simServer) Offline(context.Context, jid.JID, int64, int) ([]store.OfflineMessage, bool, error) {
+	return nil, false, nil
+}
+
+// SetLast implements store.Activity.
+func (c *simServer) SetLast(context.Context, []store.LastActivity) error { return nil }
+
+// simConn is a connection that accepts all output at once. A stanza costs it one copy, as
+// on a socket.
+type simConn struct {
+	session.NoConn
+	server *simServer
+	paused bool
+}
+
+func (k *simConn) Queue(p []byte) error {
+	k.server.outbox = append(k.server.outbox[:0], p...)
+	k.server.written += len(p)
+	k.server.stanzas++
+	if k.server.hook != nil {
+		k.server.hook(k, p)
+	}
+	return nil
+}
+
+func (k *simConn) Pause()                { k.paused = true }
+func (k *simConn) Resume()               { k.paused = false }
+func (k *simConn) Post(f func(loop int)) { k.server.posted <- f }
