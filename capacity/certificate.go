@@ -91,13 +91,13 @@ func selfMade(root fs.FS, p TLSPlan) (Check, *x509.Certificate) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		c.Found = "none yet"
-		c.Detail = []string{"roost serve makes a self-signed one; clients must be told to trust it"}
+		c.Detail = []string{"roost serve creates a self-signed one; clients must be configured to trust it"}
 		return c, nil
 	case err != nil:
 		return broken(c, err), nil
 	}
 	c.Found = "self-signed"
-	c.Detail = []string{days(pair.Leaf.NotAfter.Sub(p.Now)) + "; clients must be told to trust " + p.SelfSigned[0]}
+	c.Detail = []string{days(pair.Leaf.NotAfter.Sub(p.Now)) + "; clients must be configured to trust " + p.SelfSigned[0]}
 	return c, pair.Leaf
 }
 
@@ -134,7 +134,7 @@ func operators(root fs.FS, p TLSPlan, file, key string) (Check, *x509.Certificat
 	}
 	trust(&c, p, pair, file)
 	if info, err := fs.Stat(root, strings.TrimPrefix(key, "/")); err == nil && KeyReadable(info.Mode()) {
-		c.warn("everybody on this machine can read the key", "chmod o-r "+key)
+		c.warn("every user of this machine can read the key", "chmod o-r "+key)
 	}
 	return c, leaf
 }
@@ -150,7 +150,7 @@ func (c *Check) warn(detail, fix string) {
 func trust(c *Check, p TLSPlan, pair tls.Certificate, file string) {
 	leaf := pair.Leaf
 	if bytes.Equal(leaf.RawIssuer, leaf.RawSubject) && leaf.CheckSignature(leaf.SignatureAlgorithm, leaf.RawTBSCertificate, leaf.Signature) == nil {
-		c.warn("self-signed: clients must be told to trust it", "use a certificate of an authority that clients trust")
+		c.warn("self-signed: clients must be configured to trust it", "use a certificate from an authority that clients trust")
 		return
 	}
 	between := x509.NewCertPool()
@@ -170,7 +170,7 @@ func trust(c *Check, p TLSPlan, pair tls.Certificate, file string) {
 	}
 	detail := "not trusted by this machine's authorities: " + err.Error()
 	if len(pair.Certificate) == 1 {
-		detail = "alone in its file: most clients need the certificates between it and the authority"
+		detail = "the file lacks the intermediate certificates, which most clients need"
 	}
 	c.warn(detail, "put the whole chain into "+file+", the server's certificate first")
 }
@@ -192,8 +192,8 @@ func leafCovers(domains []string, leaves ...*x509.Certificate) Check {
 	c.Found = number(int64(len(domains) - len(missing)))
 	if len(missing) > 0 {
 		c.Status = Fail
-		c.Detail = []string{"none for " + strings.Join(missing, ", ")}
-		c.Fix = []string{"roost serve --tls-cert FILE --tls-key FILE   # once more, for these"}
+		c.Detail = []string{"no certificate for " + strings.Join(missing, ", ")}
+		c.Fix = []string{"roost serve --tls-cert FILE --tls-key FILE   # repeat both for these domains"}
 	}
 	return c
 }

@@ -103,8 +103,8 @@ func TestCertificates(t *testing.T) {
 	f("of the future", chain(day, 60*day), Fail, OK, "valid from 2030-06-02", domain)
 
 	_, alone, aloneKey := between.issue(t, now.Add(-day), now.Add(60*day), false, domain)
-	f("without its chain", pair(alone, aloneKey, 0o600), Warn, OK, "alone in its file", domain)
-	f("a key for everybody", pair(append(alone, betweenPEM...), aloneKey, 0o644), Warn, OK, "everybody", domain)
+	f("without its chain", pair(alone, aloneKey, 0o600), Warn, OK, "lacks the intermediate certificates", domain)
+	f("a key for everybody", pair(append(alone, betweenPEM...), aloneKey, 0o644), Warn, OK, "every user", domain)
 	stranger, strangerPEM, _ := authority{}.issue(t, now.Add(-day), now.Add(365*day), true, "stranger.example")
 	_, strange, strangeKey := stranger.issue(t, now.Add(-day), now.Add(60*day), false, domain)
 	f("of a stranger", pair(append(strange, strangerPEM...), strangeKey, 0o600), Warn, OK, "not trusted", domain)

@@ -11,7 +11,7 @@ import (
 // loginStorm checks how long the logins of all clients keep the CPUs busy: after
 // a restart of the server, or of the network before it, all of them come back.
 func loginStorm(h Host, p Plan) []Check {
-	c := Check{Name: "login-storm", Area: "cpu", Title: "all log in, all CPUs busy", Needs: "<= " + span(SlowStorm)}
+	c := Check{Name: "login-storm", Area: "cpu", Title: "time for all to log in", Needs: "<= " + span(SlowStorm)}
 	cpus, err := h.cpus()
 	if err != nil {
 		return []Check{unknown(c, err)}
@@ -19,7 +19,7 @@ func loginStorm(h Host, p Plan) []Check {
 	work := time.Duration(p.Sessions) * p.LoginCost()
 	takes := time.Duration(float64(work) / cpus)
 	c.Found = span(takes)
-	c.Detail = []string{fmt.Sprintf("%v of CPU time a login, %s in all, %s", p.LoginCost(), span(work), plural(cpus))}
+	c.Detail = []string{fmt.Sprintf("%v of CPU time per login, %s in total, %s", p.LoginCost(), span(work), plural(cpus))}
 	c.allow(int64(float64(LostStorm) / float64(p.LoginCost()) * cpus))
 	switch {
 	case takes > LostStorm:
@@ -47,7 +47,7 @@ func (h Host) cpus() (float64, error) {
 		}
 	}
 	if n == 0 {
-		return 0, fmt.Errorf("/proc/self/status does not tell the CPUs")
+		return 0, fmt.Errorf("/proc/self/status does not list the CPUs")
 	}
 	cpus := float64(n)
 	for _, dir := range h.cgroups() {

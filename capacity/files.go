@@ -25,7 +25,7 @@ func processFiles(h Host, p Plan) Check {
 	c.Found = number(hard)
 	c.allow(hard - ServerFiles)
 	if soft < hard {
-		c.Detail = []string{fmt.Sprintf("soft limit %s: roost serve raises it to the hard one", number(soft))}
+		c.Detail = []string{fmt.Sprintf("soft limit %s; roost serve raises it to the hard limit", number(soft))}
 	}
 	if hard < need {
 		c.Status = Fail
@@ -70,7 +70,7 @@ func fileMax(h Host, p Plan) Check {
 	c.allow(v - used - ServerFiles)
 	if v < need {
 		c.Status = Fail
-		c.Detail = []string{number(used) + " are open now"}
+		c.Detail = []string{number(used) + " files are open now"}
 		// Twice: others open files as well.
 		c.Fix = []string{sysctl("fs.file-max", roundUp(2*need, fileStep))}
 	}

@@ -83,8 +83,8 @@ func TestMachine(t *testing.T) {
 	f("conntrack", OK, "", nil, most, "2000000", count, "17")
 
 	need := Predict(goodTree().host(), million()).Total() >> 10
-	f("memory", Fail, "more", nil, "proc/meminfo", meminfoFile(need*9/10, 0))
-	f("memory", Warn, "more", nil, "proc/meminfo", meminfoFile(need*11/10, 0))
+	f("memory", Fail, "add ", nil, "proc/meminfo", meminfoFile(need*9/10, 0))
+	f("memory", Warn, "add ", nil, "proc/meminfo", meminfoFile(need*11/10, 0))
 	f("memory", OK, "", nil, "proc/meminfo", meminfoFile(need*13/10, 0))
 	f("memory", Warn, "", nil, "proc/meminfo", "MemTotal: 4000000 kB\n")
 	f("cgroup-memory", Fail, "MemoryMax=", nil, cgroup+"memory.max", "1073741824\n", cgroup+"memory.current", "1000000\n")

@@ -24,9 +24,9 @@ func memory(h Host, p Plan) []Check {
 // sums is the arithmetic behind a prediction.
 func (m Memory) sums() []string {
 	return []string{
-		fmt.Sprintf("roost  %9s: %s B a session, and what it needs without any", size(m.User), humanize.Comma(m.PerUser)),
-		fmt.Sprintf("storm  %9s: more while all log in, given back after it", size(m.Storm)),
-		fmt.Sprintf("kernel %9s: %s B a socket, buffers of one session in %d", size(m.Kernel), humanize.Comma(m.PerSock), AwakeShare),
+		fmt.Sprintf("roost  %9s: %s B per session, plus the base memory", size(m.User), humanize.Comma(m.PerUser)),
+		fmt.Sprintf("storm  %9s: more while all clients log in, released afterwards", size(m.Storm)),
+		fmt.Sprintf("kernel %9s: %s B per socket, with buffers for one session in %d", size(m.Kernel), humanize.Comma(m.PerSock), AwakeShare),
 	}
 }
 
@@ -47,7 +47,7 @@ func freeMemory(h Host, p Plan, m Memory) Check {
 	free := info["MemAvailable"]
 	c.Found = size(free)
 	c.allow(m.sessions(p, free))
-	judgeMemory(&c, free, need, fmt.Sprintf("a machine with %s more, or fewer sessions", size(need+need/5-free)))
+	judgeMemory(&c, free, need, fmt.Sprintf("add %s of memory, or plan for fewer sessions", size(need+need/5-free)))
 	return c
 }
 
@@ -119,11 +119,11 @@ func (h Host) pageCache(dir string) (bytes int64) {
 // lives it would collect without end.
 func runtimeLimit(p Plan, m Memory) Check {
 	need := m.User + handshakes(p)
-	c := Check{Name: "memory-limit", Area: "memory", Title: "limit of the collector", Found: size(p.MemoryLimit), Needs: size(need)}
+	c := Check{Name: "memory-limit", Area: "memory", Title: "limit of the Go runtime", Found: size(p.MemoryLimit), Needs: size(need)}
 	c.allow((p.MemoryLimit - BaseBytes - handshakes(p)) / m.PerUser)
 	judgeMemory(&c, p.MemoryLimit, need, fmt.Sprintf("roost serve --memory-limit %dMiB", roundUp(need+need/5, 1<<20)>>20))
 	if c.Status == Fail {
-		c.Detail = []string{"below what lives, the garbage collector never rests"}
+		c.Detail = []string{"below the live memory, the garbage collector would run all the time"}
 	}
 	return c
 }
@@ -154,7 +154,7 @@ func swap(h Host) Check {
 	c.Found = fmt.Sprintf("%s, %d", size(total), swappiness)
 	if swappiness > maxSwappiness {
 		c.Status = Warn
-		c.Detail = []string{"idle sessions are swapped out, and the collector waits for all of them"}
+		c.Detail = []string{"idle sessions are swapped out, and the garbage collector must read them all back"}
 		c.Fix = []string{"swapoff -a", sysctl("vm.swappiness", 1)}
 	}
 	return c
@@ -174,7 +174,7 @@ func hugePages(h Host) Check {
 	_, rest, _ := strings.Cut(text, "[")
 	c.Found, _, _ = strings.Cut(rest, "]")
 	if c.Found == "" {
-		return unknown(c, fmt.Errorf("/%senabled does not say which is chosen: %q", hugePageDir, text))
+		return unknown(c, fmt.Errorf("/%senabled does not say which mode is selected: %q", hugePageDir, text))
 	}
 	if c.Found != "always" {
 		return c
@@ -184,7 +184,7 @@ func hugePages(h Host) Check {
 		return c
 	}
 	c.Status = Warn
-	c.Detail = []string{"memory that roost gives back after a storm may be taken again"}
+	c.Detail = []string{"the kernel may use memory again that roost released after a login storm"}
 	c.Fix = []string{"echo madvise > /" + hugePageDir + "enabled"}
 	return c
 }

@@ -35,12 +35,12 @@ func tcpMem(h Host, p Plan) Check {
 	switch {
 	case most < n/AwakeShare:
 		c.Status = Fail
-		c.Detail = []string{fmt.Sprintf("%s; a quarter of the sessions with one page each is more", size(satMul(most, h.pageSize())))}
+		c.Detail = []string{fmt.Sprintf("%s; one page for a quarter of the sessions needs more", size(satMul(most, h.pageSize())))}
 	case most < n:
 		c.Status = Warn
-		c.Detail = []string{"enough for idle sessions; not if all are sent something at once"}
+		c.Detail = []string{"enough for idle sessions, but not if the server sends to all of them at once"}
 	case pressure < n:
-		c.Detail = []string{fmt.Sprintf("sockets are kept short above %s pages", number(pressure))}
+		c.Detail = []string{fmt.Sprintf("above %s pages the kernel shrinks the buffers of sockets", number(pressure))}
 	}
 	if c.Status != OK {
 		c.Fix = []string{sysctl("net.ipv4.tcp_mem", fmt.Sprintf("%d %d %d", roundUp(n, 4096)*3/4, roundUp(n, 4096), roundUp(n, 4096)*2))}
@@ -74,7 +74,7 @@ func tcpBuffer(h Host, name, sysctlName string, most int64, better string) Check
 	c.Found = fmt.Sprintf("%d / %d", v[0], v[1])
 	if v[0] > maxMinimum || v[1] > most {
 		c.Status = Warn
-		c.Detail = []string{"sized for few fast connections: many slow clients would take too much"}
+		c.Detail = []string{"sized for a few fast connections: many slow clients would use too much memory"}
 		c.Fix = []string{sysctl(sysctlName, better)}
 	}
 	return c
@@ -98,7 +98,7 @@ func somaxconn(h Host, p Plan) Check {
 	c.Found = number(v)
 	if v < need {
 		c.Status = Warn
-		c.Detail = []string{"when all come back at once, some wait a second and try again"}
+		c.Detail = []string{"when all clients reconnect at once, some must retry after a second"}
 		c.Fix = []string{sysctl("net.core.somaxconn", powerOfTwo(need))}
 	}
 	return c
@@ -127,7 +127,7 @@ func synBacklog(h Host, p Plan) Check {
 		return c
 	}
 	if cookies, err := h.number(key("net.ipv4.tcp_syncookies")); err == nil && cookies > 0 {
-		c.Detail = []string{"net.ipv4.tcp_syncookies is on: they take over when it is full"}
+		c.Detail = []string{"net.ipv4.tcp_syncookies is on: SYN cookies take over when the queue is full"}
 		return c
 	}
 	c.Status = Warn
@@ -139,18 +139,18 @@ func synBacklog(h Host, p Plan) Check {
 // clients come from this machine, such as a proxy in front.
 func portRange(h Host, p Plan) Check {
 	n := int64(p.Sessions)
-	c := Check{Name: "port-range", Area: "network", Title: "net.ipv4.ip_local_port_range", Needs: number(n) + " in all"}
+	c := Check{Name: "port-range", Area: "network", Title: "net.ipv4.ip_local_port_range", Needs: number(n) + " in total"}
 	v, err := h.numbers(key("net.ipv4.ip_local_port_range"), 2)
 	if err != nil {
 		return unknown(c, err)
 	}
 	ports := v[1] - v[0] + 1
-	c.Found = number(ports) + " an address"
+	c.Found = number(ports) + " per address"
 	if ports >= n {
 		return c
 	}
 	c.Status = Warn
-	c.Detail = []string{fmt.Sprintf("who connects from this machine needs %d addresses: 127.0.0.1, 127.0.0.2 ...", (n+ports-1)/ports)}
+	c.Detail = []string{fmt.Sprintf("a program that connects from this machine needs %d source addresses: 127.0.0.1, 127.0.0.2 ...", (n+ports-1)/ports)}
 	if v[0] > 1024 || v[1] < 65535 {
 		c.Fix = []string{sysctl("net.ipv4.ip_local_port_range", "1024 65535")}
 	} else {
@@ -174,14 +174,14 @@ func conntrack(h Host, p Plan) []Check {
 		// Loaded, but no rule asks for it.
 		c.Found += ", unused"
 		if most < need {
-			c.Detail = []string{"nothing is tracked now; a firewall rule that does would end at " + number(most)}
+			c.Detail = []string{"not in use now; if a firewall rule tracks connections, the limit is " + number(most)}
 		}
 		return []Check{c}
 	}
 	c.allow((most - used) / 11 * 10)
 	if most < need {
 		c.Status = Fail
-		c.Detail = []string{number(used) + " are tracked now"}
+		c.Detail = []string{number(used) + " connections are tracked now"}
 		c.Fix = []string{
 			sysctl("net.netfilter.nf_conntrack_max", roundUp(need, fileStep)),
 			"nft add rule inet raw prerouting tcp dport { 5222, 5223 } notrack",

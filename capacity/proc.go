@@ -110,7 +110,7 @@ func (h Host) limits() (soft, hard int64, err error) {
 		hard, err2 := parseNumber(fields[1])
 		return soft, hard, errors.Join(err1, err2)
 	}
-	return 0, 0, errors.New("/proc/self/limits does not tell the open files")
+	return 0, 0, errors.New("/proc/self/limits has no limit on open files")
 }
 
 // cgroups are the directories of this process's control group (version 2) and of

@@ -67,7 +67,7 @@ func dataDirectory(s StoreState) Check {
 		c.Status, c.Found, c.Detail = Fail, "not writable", []string{s.WriteErr.Error()}
 		c.Fix = []string{"chown -R roost: " + s.Dir + "   # the user that runs roost serve"}
 	case s.Missing:
-		c.Found = "made at first start"
+		c.Found = "not created yet"
 	default:
 		c.Found = "writable"
 	}
@@ -88,7 +88,7 @@ func disk(s StoreState, p Plan) Check {
 		return c
 	}
 	c.Status = Fail
-	c.Detail = []string{fmt.Sprintf("%s accounts to come at %d B, a message of %d B for each session", number(more), AccountBytes, OfflineBytes)}
+	c.Detail = []string{fmt.Sprintf("%s new accounts of %d B each, and a stored message of %d B for each session", number(more), AccountBytes, OfflineBytes)}
 	c.Fix = []string{"roost serve --data DIR   # on a larger disk; move " + filepath.Base(s.Dir) + " there first"}
 	if s.elsewhere() {
 		c.Fix = []string{"roost serve --store sqlite:FILE   # on a larger disk; stop roost and move " + s.Database + " there first"}
@@ -97,7 +97,7 @@ func disk(s StoreState, p Plan) Check {
 }
 
 func database(s StoreState) Check {
-	c := Check{Name: "database", Area: "store", Title: "database", Needs: "readable, whole"}
+	c := Check{Name: "database", Area: "store", Title: "database", Needs: "readable, intact"}
 	switch {
 	case s.OpenErr != nil && errors.Is(s.OpenErr, fs.ErrPermission):
 		c.Status, c.Found, c.Detail = Fail, "not readable", []string{s.OpenErr.Error()}
@@ -106,21 +106,24 @@ func database(s StoreState) Check {
 		c.Status, c.Found, c.Detail = Fail, "not usable", []string{s.OpenErr.Error()}
 		c.Fix = []string{"restore " + s.Database + " from a backup"}
 	case s.NoDatabase:
-		c.Found = "made at first start"
+		c.Found = "not created yet"
 	case len(s.Problems) > 0:
 		c.Status, c.Found, c.Detail = Fail, "damaged", s.Problems
 		c.Fix = []string{"stop roost, copy " + filepath.Dir(s.Database) + ", restore " + s.Database + " from a backup"}
 	case s.Version > s.Current:
 		c.Status, c.Found = Fail, fmt.Sprintf("schema %d", s.Version)
-		c.Detail = []string{fmt.Sprintf("made by a newer version of roost; this one knows %d", s.Current)}
+		c.Detail = []string{fmt.Sprintf("written by a newer version of roost; this version supports schema %d", s.Current)}
 		c.Fix = []string{"run the newer version of roost, or restore a backup"}
 	default:
 		c.Found = number(s.Accounts) + " accounts"
+		if s.Accounts == 1 {
+			c.Found = "1 account"
+		}
 		if s.Unfinished {
-			c.Detail = []string{"large: it was not read to its end; what was read is whole"}
+			c.Detail = []string{"large: only a part of it was checked, and that part is intact"}
 		}
 		if s.Version < s.Current {
-			c.Detail = append(c.Detail, fmt.Sprintf("schema %d: roost serve brings it to %d; make a backup first", s.Version, s.Current))
+			c.Detail = append(c.Detail, fmt.Sprintf("schema %d: roost serve upgrades it to %d; make a backup first", s.Version, s.Current))
 		}
 	}
 	return c

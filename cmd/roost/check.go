@@ -25,7 +25,7 @@ import (
 
 // checkCmd says whether a machine can hold a number of sessions.
 type checkCmd struct {
-	Sessions int  `default:"100000" placeholder:"N" help:"Clients that are to be connected and online at once (default: ${default})."`
+	Sessions int  `default:"100000" placeholder:"N" help:"Concurrent sessions to check for (default: ${default})."`
 	JSON     bool `name:"json" help:"Write one JSON document instead of a table; docs/tuning.md describes it."`
 
 	serveFlags
@@ -53,8 +53,8 @@ func hideUnchecked(k *kong.Kong) error {
 
 // Help is shown by kong.
 func (c *checkCmd) Help() string {
-	return "Give it the flags, the environment or the config file of roost serve, all of which it takes, and run it as the same user and with the same limits. " +
-		"Nothing is changed, and the server may run meanwhile. The exit status is 1 where the machine falls short; warnings leave it 0. " + unitsHelp
+	return "Run it with the flags, the environment and the config file of roost serve, as the same user and with the same resource limits (ulimit). It accepts every flag of " +
+		"roost serve; those listed here affect the result. It changes nothing, and the server may be running. The exit status is 1 if a check fails; warnings leave it 0.\n\n" + unitsHelp
 }
 
 // Validate is called by kong.
@@ -189,13 +189,13 @@ func newCheckReport(h capacity.Host, p capacity.Plan, checks []capacity.Check) *
 	return r
 }
 
-// err is what the program ends with where the machine falls short.
+// err returns the error that the program ends with if a check failed.
 func (r *checkReport) err() error {
 	if r.Status != capacity.Fail {
 		return nil
 	}
-	return fmt.Errorf("this falls short of %s sessions: of %d checks %d failed, %d warned",
-		humanize.Comma(int64(r.Sessions)), len(r.Checks), r.failed, r.warned)
+	return fmt.Errorf("this machine cannot hold %s sessions: %d of %d checks failed, %d warned",
+		humanize.Comma(int64(r.Sessions)), r.failed, len(r.Checks), r.warned)
 }
 
 func (r *checkReport) writeJSON(w *os.File) error {

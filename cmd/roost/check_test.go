@@ -191,7 +191,7 @@ func TestCheckCommand(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	code, stdout, stderr := cmdtest.Result(t, nil, "check", "--sessions", "2000000000", "--data", data)
-	if code != 1 || !strings.Contains(stdout, "\n  fail  ") || !strings.Contains(stderr, "falls short of 2,000,000,000 sessions") {
+	if code != 1 || !strings.Contains(stdout, "\n  fail  ") || !strings.Contains(stderr, "cannot hold 2,000,000,000 sessions") {
 		t.Errorf("%d: %s%s", code, stdout, stderr)
 	}
 }
@@ -243,7 +243,7 @@ func TestCheckBesideServer(t *testing.T) {
 	f(0, "certificate", "warn", "self-signed")
 	f(0, "certificate-domains", "ok", "1")
 	f(0, "database", "ok", "0 accounts")
-	f(0, "port-range", "ok", "an address") // it listens on loopback only
+	f(0, "port-range", "ok", "per address") // it listens on loopback only
 	f(1, "certificate-domains", "fail", "1", "--domain", "localhost,example.org")
 	f(1, "certificate", "fail", "cannot be used", "--tls-cert", "none.crt", "--tls-key", "none.key")
 	_ = cmd.Process.Signal(syscall.SIGTERM)
@@ -333,16 +333,26 @@ func TestOpenFilesRaised(t *testing.T) {
 	}
 }
 
-// TestWarnCapacity: each thing that stands in the way is a warning, with what fixes
-// it; where nothing does, nothing is said.
+// TestWarnCapacity: each check that does not pass is a warning with its fix; one that
+// is not possible is no warning; where nothing is known, nothing is logged.
 func TestWarnCapacity(t *testing.T) {
 	var log bytes.Buffer
 	c := serveCmd{serveFlags: serveFlags{AllowPlaintext: true}}
-	c.warnCapacity(madeUpHost(), slog.New(slog.NewTextHandler(&log, nil)))
-	for _, want := range []string{"level=WARN msg=capacity check=tcp-mem", "check=conntrack", `fix="sysctl -w `, "see=\"", "check\""} {
+	host := madeUpHost()
+	c.warnCapacity(host, slog.New(slog.NewTextHandler(&log, nil)))
+	for _, want := range []string{"level=WARN msg=\"a check of this machine did not pass\" check=tcp-mem", "check=conntrack", `fix="sysctl -w `, "see=\"", "check\""} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("no %q in\n%s", want, &log)
 		}
+	}
+	log.Reset()
+	delete(host.Root.(fstest.MapFS), "proc/sys/net/ipv4/tcp_mem") // as in some containers
+	c.warnCapacity(host, slog.New(slog.NewTextHandler(&log, nil)))
+	if want := `level=INFO msg="a check of this machine was not possible" check=tcp-mem`; !strings.Contains(log.String(), want) {
+		t.Errorf("no %q in\n%s", want, &log)
+	}
+	if strings.Contains(log.String(), `fix=""`) {
+		t.Errorf("an empty fix in\n%s", &log)
 	}
 	log.Reset()
 	c.warnCapacity(capacity.Host{Root: fstest.MapFS{}}, slog.New(slog.NewTextHandler(&log, nil)))

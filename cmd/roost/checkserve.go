@@ -17,10 +17,14 @@ func (c *serveCmd) warnCapacity(h capacity.Host, log *slog.Logger) {
 	sessions, blockers := capacity.Estimate(h, p)
 	for i := range blockers {
 		w := &blockers[i]
-		log.Warn("capacity", "check", w.Name, "found", w.Found, "needs", w.Needs, "sessions", sessions, "fix", strings.Join(w.Fix, "; "))
+		if len(w.Fix) == 0 { // it cannot be read, as often in containers
+			log.Info("a check of this machine was not possible", "check", w.Name, "found", w.Found, "needs", w.Needs, "sessions", sessions)
+			continue
+		}
+		log.Warn("a check of this machine did not pass", "check", w.Name, "found", w.Found, "needs", w.Needs, "sessions", sessions, "fix", strings.Join(w.Fix, "; "))
 	}
 	if len(blockers) > 0 {
-		log.Info("open files and memory allow for more sessions than other limits of this machine", "sessions", sessions, "see", c.suggest("check"))
+		log.Info("other limits of this machine may allow fewer sessions than open files and memory do", "sessions", sessions, "see", c.suggest("check"))
 	}
 }
 

@@ -48,7 +48,7 @@ func (r *checkReport) writeTable(w io.Writer, color bool) error {
 	}
 	t.line("")
 	if bytes.Contains(t.Bytes(), []byte("fix: sysctl ")) {
-		t.line("What sysctl sets is gone after a restart: deploy/90-roost.conf keeps it.\n")
+		t.line("sysctl settings are lost at reboot; deploy/90-roost.conf makes them permanent.\n")
 	}
 	t.line("%s", r.verdict())
 	_, err := w.Write(t.Bytes())
@@ -58,10 +58,10 @@ func (r *checkReport) writeTable(w io.Writer, color bool) error {
 // verdict is the table's last line.
 func (r *checkReport) verdict() string {
 	answer := map[capacity.Status]string{
-		capacity.OK: "Yes.", capacity.Warn: "Yes, with what is marked warn.", capacity.Fail: "No: what is marked fail must be fixed.",
+		capacity.OK: "Yes.", capacity.Warn: "Yes, but see the checks marked warn.", capacity.Fail: "No: fix the checks marked fail.",
 	}[r.Status]
 	if r.MaxSessions != nil {
-		answer += fmt.Sprintf(" As it is, it holds %s; the first limit: %s.", humanize.Comma(*r.MaxSessions), r.limitTitle)
+		answer += fmt.Sprintf(" As configured, this machine holds %s sessions; the first limit: %s.", humanize.Comma(*r.MaxSessions), r.limitTitle)
 	}
 	return strings.Join(wrap(answer, checkWidth), "\n")
 }

@@ -78,7 +78,7 @@ func addConfig(ctx *kong.Context, name string, from *cli.Sources) error {
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		place := fmt.Sprintf("%s:%d", name, lineOf(string(text), key))
 		if _, table := values[key].(map[string]any); table {
-			return cli.UsageError(fmt.Sprintf("%s: [%s] is a table; keys stand by themselves, without tables", place, key))
+			return cli.UsageError(fmt.Sprintf("%s: [%s] is a table; put all keys at the top level, without tables", place, key))
 		}
 		if name, old := renamed[key]; old {
 			if _, both := values[name]; both {
@@ -87,7 +87,7 @@ func addConfig(ctx *kong.Context, name string, from *cli.Sources) error {
 			values[name], key = values[key], name
 		}
 		if !slices.Contains(known, key) {
-			return cli.UsageError(fmt.Sprintf("%s: unknown key %q%s; keys are the names of flags", place, key, cli.DidYouMean(key, known)))
+			return cli.UsageError(fmt.Sprintf("%s: unknown key %q%s; keys are flag names", place, key, cli.DidYouMean(key, known)))
 		}
 		(*from)[key] = place
 	}

@@ -16,7 +16,7 @@ import (
 
 // dataFlags name the data directory and the store, for all commands that need them.
 type dataFlags struct {
-	Data  string `sets:"DataDir" default:"roost-data" env:"ROOST_DATA" placeholder:"DIR" type:"path" help:"Directory of the database, the certificates and all else that is kept (default: ${default})."`
+	Data  string `sets:"DataDir" default:"roost-data" env:"ROOST_DATA" placeholder:"DIR" type:"path" help:"Data directory: database, self-signed certificate and other state (default: ${default})."`
 	Store string `sets:"Store" env:"ROOST_STORE" placeholder:"URL" help:"Database of accounts, rosters and messages, such as sqlite:/srv/roost.db (default: roost.db in the data directory)."`
 }
 
@@ -81,8 +81,8 @@ func (f *dataFlags) suggest(args ...string) string {
 // newAccountFlags are for commands that add accounts: a database or a domain that
 // no server reads is most likely a mistake.
 type newAccountFlags struct {
-	Create    bool `env:"ROOST_CREATE" help:"Make a new database where the data directory has none."`
-	AnyDomain bool `env:"ROOST_ANY_DOMAIN" help:"Add accounts of domains that the server does not serve, too."`
+	Create    bool `env:"ROOST_CREATE" help:"Create the database if there is none."`
+	AnyDomain bool `env:"ROOST_ANY_DOMAIN" help:"Also accept domains that the server does not serve."`
 	dataFlags
 }
 
@@ -93,7 +93,7 @@ func (f *newAccountFlags) openForNew(ctx context.Context) (store.Store, error) {
 	}
 	s, err := f.openExisting(ctx)
 	if no := errNoStore(""); errors.As(err, &no) {
-		err = fmt.Errorf("%w, or make a new database there with --create", err)
+		err = fmt.Errorf("%w, or create a database there with --create", err)
 	}
 	return s, err
 }
@@ -120,7 +120,7 @@ func (f *newAccountFlags) domainFilter() (func(domain string) error, error) {
 		return nil, err
 	}
 	if len(served) == 0 && f.Store != "" && !f.Create {
-		return nil, fmt.Errorf("no server has run with the data directory %s, so that the domains are not known: name the server's with --data, beside --store, or accept any domain with --any-domain", f.Data)
+		return nil, fmt.Errorf("no server has run with the data directory %s, so its domains are unknown: name the data directory of the server with --data, in addition to --store, or accept any domain with --any-domain", f.Data)
 	}
 	return func(domain string) error {
 		if len(served) > 0 && !slices.Contains(served, domain) {

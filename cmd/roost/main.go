@@ -14,9 +14,9 @@ import (
 // grammar is the whole command line.
 type grammar struct {
 	Serve   serveCmd       `cmd:"" help:"Run the server."`
-	Check   checkCmd       `cmd:"" help:"Say whether this machine can hold so many sessions, and what to do where it cannot."`
-	User    userCmd        `cmd:"" help:"Manage accounts, while the server runs or not."`
-	Bench   benchCmd       `cmd:"" passthrough:"" help:"Measure: this is a program of its own, go run ./cmd/roost-bench."`
+	Check   checkCmd       `cmd:"" help:"Check whether this machine can hold a given number of sessions, and how to fix what is too small."`
+	User    userCmd        `cmd:"" help:"Manage accounts. The server may be running."`
+	Bench   benchCmd       `cmd:"" passthrough:"" help:"Benchmarks are a separate program, roost-bench."`
 	Version cli.VersionCmd `cmd:"" help:"Show the version."`
 
 	from cli.Sources // of flags that the config file has
@@ -28,7 +28,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 func program() cli.Program {
 	return cli.Program{
 		Name:        "roost",
-		Description: "An XMPP server for very large numbers of mostly idle clients. roost help COMMAND tells more of a command.",
+		Description: "An XMPP server for very large numbers of mostly idle clients. Start with: roost serve, then: roost user add romeo@localhost",
 		Stderr:      os.Stderr,
 	}
 }
@@ -51,7 +51,7 @@ func (g *grammar) reportEnv(ctx *kong.Context) {
 		return
 	}
 	for _, text := range unknown {
-		fmt.Fprintf(os.Stderr, "roost: an environment variable has no meaning: %s\n", text)
+		fmt.Fprintf(os.Stderr, "roost: unknown environment variable: %s\n", text)
 	}
 }
 
@@ -83,5 +83,5 @@ type benchCmd struct {
 
 // Run is called by kong.
 func (*benchCmd) Run() error {
-	return errors.New("measurements are a program of their own; in the directory of the sources, run: go run ./cmd/roost-bench")
+	return errors.New("benchmarks are a separate program, roost-bench; in the source directory, run: go run ./cmd/roost-bench")
 }

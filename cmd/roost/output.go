@@ -25,7 +25,7 @@ func openOutput(level slog.Level, json bool) *output {
 	signal.Ignore(syscall.SIGPIPE)
 	o := &output{stdout: logqueue.New(os.Stdout, 0, nil)}
 	o.stderr = logqueue.New(os.Stderr, 0, func(dropped int) {
-		o.log.Warn("log lines were dropped: whoever reads the log is too slow, or was away", "lines", dropped)
+		o.log.Warn("log lines dropped: the reader of the log is too slow or has stalled", "lines", dropped)
 	})
 	opts := &slog.HandlerOptions{Level: level}
 	if json {

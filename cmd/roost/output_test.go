@@ -130,7 +130,7 @@ func TestDroppedLines(t *testing.T) {
 	for lines := bufio.NewScanner(r); dropped == 0 && lines.Scan(); {
 		if strings.Contains(lines.Text(), filler) {
 			arrived++
-		} else if _, err := fmt.Sscanf(lines.Text()[strings.Index(lines.Text(), "lines="):], "lines=%d", &dropped); err != nil || !strings.Contains(lines.Text(), "level=WARN msg=\"log lines were dropped") {
+		} else if _, err := fmt.Sscanf(lines.Text()[strings.Index(lines.Text(), "lines="):], "lines=%d", &dropped); err != nil || !strings.Contains(lines.Text(), "level=WARN msg=\"log lines dropped") {
 			t.Fatalf("%s: %v", lines.Text(), err)
 		}
 	}

@@ -32,7 +32,7 @@ func serveProfiles(addr string, log *slog.Logger) (bound string, stop func(), er
 		return "", nil, fmt.Errorf("profiles: %w", err)
 	}
 	if host, _, _ := net.SplitHostPort(l.Addr().String()); !loopbackHost(host) { // localhost may be any address
-		return "", nil, errors.Join(fmt.Errorf("profiles: %s leads to %s, which is not loopback: use 127.0.0.1", addr, host), l.Close())
+		return "", nil, errors.Join(fmt.Errorf("profiles: %s resolves to %s, which is not a loopback address: use 127.0.0.1", addr, host), l.Close())
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
@@ -44,7 +44,7 @@ func serveProfiles(addr string, log *slog.Logger) (bound string, stop func(), er
 	go func() {
 		defer close(done)
 		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("profiles are served no longer", "err", err)
+			log.Error("the profile server has failed", "err", err)
 		}
 	}()
 	return l.Addr().String(), func() { _ = s.Close(); <-done }, nil

@@ -23,13 +23,15 @@ func oldEnvs(k *kong.Kong) error {
 	})
 }
 
-// helpOf returns the help of a flag, with the variable of its present name only.
+// helpOf returns the help of a flag, with the variable of its present name only. It
+// omits the variables of switches of single commands, such as --create: they only
+// exist because every flag has one.
 func helpOf(v *kong.Value) string {
-	if len(v.Tag.Envs) < 2 {
-		return kong.DefaultHelpValueFormatter(v)
-	}
 	shown, tag := *v, *v.Tag
-	tag.Envs = tag.Envs[:1]
+	tag.Envs = tag.Envs[:min(1, len(tag.Envs))]
+	if v.IsBool() && !tag.Has("sets") {
+		tag.Envs = nil
+	}
 	shown.Tag = &tag
 	return kong.DefaultHelpValueFormatter(&shown)
 }

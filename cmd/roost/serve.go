@@ -39,7 +39,9 @@ type serveCmd struct {
 
 // Help is shown by kong.
 func (c *serveCmd) Help() string {
-	return "Every flag can also be given in the environment or in the config file. " + unitsHelp
+	return "Every flag can also be set in the environment (--max-stanza as ROOST_MAX_STANZA) or in the config file (max-stanza = \"1MiB\"). " +
+		"The command line overrides the environment, which overrides the file. Where the help of a flag says so, the value off turns it off.\n\n" +
+		"SIGHUP makes the server read its certificates again. SIGTERM or Ctrl-C stops it cleanly; a second one stops it at once.\n\n" + unitsHelp
 }
 
 // unitsHelp and timesHelp say how sizes and times are written.
@@ -51,61 +53,61 @@ const (
 // serveFlags are the flags of the server. roost check takes all of them, too. Every
 // one can be given in the environment as ROOST_… and in the config file.
 type serveFlags struct {
-	Config configFile `placeholder:"FILE" type:"existingfile" help:"Read flags from this file: TOML, its keys are the names of flags. The command line and the environment (ROOST_…) come first."`
+	Config configFile `placeholder:"FILE" type:"existingfile" help:"TOML file with flags; its keys are flag names, such as max-stanza. The command line and the environment override it."`
 
 	siteFlags
 
-	TLSMin         string `sets:"MinTLS" name:"tls-min" group:"tls" placeholder:"VERSION" help:"Oldest version of TLS: 1.2 or 1.3 (default: ${default})."`
-	TLSLean        bool   `sets:"Poller.StdTLS" name:"tls-lean" group:"tls" negatable:"" help:"Keep 160 bytes of an idle TLS 1.3 session in the place of several kilobytes; --tls-lean=false leaves it with crypto/tls (default: ${default})."`
-	Handshakes     int    `sets:"Poller.Handshakes" range:"1..1048576" group:"tls" placeholder:"N" help:"TLS handshakes under way at once, half of them of one network at most; more wait (default: ${default})."`
-	AllowPlaintext bool   `sets:"Session.AllowPlaintext" group:"tls" help:"Allow logins without TLS: for tests and closed networks."`
+	TLSMin         string `sets:"MinTLS" name:"tls-min" group:"tls" placeholder:"VERSION" help:"Minimum TLS version: 1.2 or 1.3 (default: ${default})."`
+	TLSLean        bool   `sets:"Poller.StdTLS" name:"tls-lean" group:"tls" negatable:"" help:"Use roost's own TLS 1.3 record layer, which needs 160 bytes per idle session instead of several kilobytes; --no-tls-lean uses Go's crypto/tls throughout (default: ${default})."`
+	Handshakes     int    `sets:"Poller.Handshakes" range:"1..1048576" group:"tls" placeholder:"N" help:"Concurrent TLS handshakes. Clients of one IPv4 address or IPv6 /64 get at most half of them; the others wait (default: ${default})."`
+	AllowPlaintext bool   `sets:"Session.AllowPlaintext" group:"tls" help:"Allow logins without TLS: for tests and closed networks only."`
 
 	Register     bool     `sets:"XEP.Register" group:"accounts" help:"Let clients create accounts (XEP-0077)."`
-	MaxRegister  int      `sets:"XEP.RegisterPerHour" range:"1..1000000000" off:"" group:"accounts" placeholder:"N" help:"Accounts that clients of one IPv4 address or IPv6 /64 may try to create in an hour; loopback is exempt; off: any number (default: ${default})."`
-	MaxFailures  int      `sets:"Session.MaxFailures" range:"1..1000000000" off:"" group:"accounts" placeholder:"N" help:"Failed logins of one account from one IPv4 address or IPv6 /64 before more are refused; one is forgiven a minute; off: any number (default: ${default})."`
-	MaxResources int      `sets:"Session.MaxResources" range:"1..1048576" group:"accounts" placeholder:"N" help:"Clients of one account at once (default: ${default})."`
-	Conflict     string   `sets:"Session.Conflict" group:"accounts" placeholder:"POLICY" help:"When a client asks for a resource that is taken: kick-old, refuse-new or rename-new (default: ${default})."`
-	Deliver      string   `sets:"Router.HighestOnly" group:"accounts" placeholder:"WHOM" help:"A message to an account goes to all of its clients with a non-negative priority, or to those with the highest (default: ${default})."`
-	OfflineQuota int      `sets:"Router.MaxOffline" range:"1..1000000000" off:"0" group:"accounts" placeholder:"N" help:"Messages kept for an account that is away; off: none (default: ${default})."`
-	OfflineBytes byteSize `sets:"Router.OfflineBytes" range:"1KiB..1TiB" group:"accounts" placeholder:"BYTES" help:"Bytes of the messages kept for an account (default: ${default})."`
-	OfflineShare int      `sets:"Router.OfflineShare" range:"1..100" group:"accounts" placeholder:"PERCENT" help:"How much of both the messages of one sender may take, 1 to 100 percent (default: ${default})."`
-	ContactAdmin []string `sets:"XEP.Contacts[admin]" group:"accounts" placeholder:"URI" help:"Address of the administrators, shown to clients (XEP-0157), such as mailto:admin@example.org. Repeat it for more."`
-	ContactAbuse []string `sets:"XEP.Contacts[abuse]" group:"accounts" placeholder:"URI" help:"Address for reports of abuse, likewise."`
+	MaxRegister  int      `sets:"XEP.RegisterPerHour" range:"1..1000000000" off:"" group:"accounts" placeholder:"N" help:"Registration attempts per hour from one IPv4 address or IPv6 /64; loopback is exempt; off: no limit (default: ${default})."`
+	MaxFailures  int      `sets:"Session.MaxFailures" range:"1..1000000000" off:"" group:"accounts" placeholder:"N" help:"Failed logins per account and IPv4 address or IPv6 /64 before further attempts are refused; one is forgiven each minute; off: no limit (default: ${default})."`
+	MaxResources int      `sets:"Session.MaxResources" range:"1..1048576" group:"accounts" placeholder:"N" help:"Concurrent clients (resources) per account (default: ${default})."`
+	Conflict     string   `sets:"Session.Conflict" group:"accounts" placeholder:"POLICY" help:"When a client asks for a resource in use: disconnect the old client (kick-old), refuse the new one (refuse-new) or give it another resource (rename-new) (default: ${default})."`
+	Deliver      string   `sets:"Router.HighestOnly" group:"accounts" placeholder:"WHOM" help:"Deliver a message to an account to all of its clients with a non-negative priority (all), or only to those with the highest (highest) (default: ${default})."`
+	OfflineQuota int      `sets:"Router.MaxOffline" range:"1..1000000000" off:"0" group:"accounts" placeholder:"N" help:"Offline messages stored per account; off: store none (default: ${default})."`
+	OfflineBytes byteSize `sets:"Router.OfflineBytes" range:"1KiB..1TiB" group:"accounts" placeholder:"BYTES" help:"Total size of an account's offline messages (default: ${default})."`
+	OfflineShare int      `sets:"Router.OfflineShare" range:"1..100" group:"accounts" placeholder:"PERCENT" help:"Share of --offline-quota and --offline-bytes that one sender may use, 1 to 100 percent (default: ${default})."`
+	ContactAdmin []string `sets:"XEP.Contacts[admin]" group:"accounts" placeholder:"URI" help:"Address of the administrators, shown to clients (XEP-0157), such as mailto:admin@example.org. Repeat for several."`
+	ContactAbuse []string `sets:"XEP.Contacts[abuse]" group:"accounts" placeholder:"URI" help:"Address for abuse reports, in the same form. Repeat for several."`
 
-	Pollers       int      `sets:"Poller.Loops" range:"1..1024" group:"limits" placeholder:"N" help:"Event loops (default: the CPUs, here ${default})."`
-	Workers       int      `sets:"Session.Workers" range:"1..10000" group:"limits" placeholder:"N" help:"Goroutines that read from the database; those that write to it are others (default: ${default})."`
+	Pollers       int      `sets:"Poller.Loops" range:"1..1024" group:"limits" placeholder:"N" help:"Event loops (default: one per CPU, here ${default})."`
+	Workers       int      `sets:"Session.Workers" range:"1..10000" group:"limits" placeholder:"N" help:"Goroutines for database reads; writes have their own (default: ${default})."`
 	MaxStanza     byteSize `sets:"Session.Limits.MaxStanza" range:"10000..64MiB" group:"limits" placeholder:"BYTES" help:"Largest stanza, 10000 bytes to 64MiB (default: ${default})."`
-	Outbox        byteSize `sets:"Poller.Outbox" range:"10000..1GiB" group:"limits" placeholder:"BYTES" help:"What waits for one client that does not read (default: ${default})."`
-	UnauthMemory  byteSize `sets:"Poller.UnauthMemory" range:"4MiB..1TiB" group:"limits" placeholder:"BYTES" help:"Memory for clients that have not logged in, TLS handshakes included; half of it for one IPv4 address or IPv6 /64 at most (default: ${default})."`
-	SlowReader    string   `sets:"Session.DetachSlow" group:"limits" placeholder:"POLICY" help:"A client whose outbox is full is cut off (close), or gets --linger to take what is queued (detach) (default: ${default})."`
-	FanoutRate    int      `sets:"Session.FanoutRate" range:"1..1000000000" off:"" group:"limits" placeholder:"N" help:"Deliveries to others that the clients of one account may cause in a second, by presence above all, and five times as many at once; past that they are not read for a while; off: any number (default: ${default})."`
-	RosterCache   byteSize `sets:"Router.RosterCache" range:"1KiB..1TiB" group:"limits" placeholder:"BYTES" help:"Memory for rosters (default: ${default})."`
-	MaxPerAddress int      `sets:"Poller.MaxPerAddress" range:"1..1000000000" off:"" group:"limits" placeholder:"N" help:"Connections of one IPv4 address or IPv6 /64; loopback is exempt; off: any number (default: ${default})."`
-	MaxAttempts   int      `sets:"Poller.MaxAttempts" range:"0..1000000000" off:"" group:"limits" default:"0" placeholder:"N" help:"Connections that one of those may open in a minute; off: any number (default: three times --max-per-address)."`
-	MemoryLimit   byteSize `range:"32MiB..1TiB" off:"0" group:"limits" default:"off" placeholder:"BYTES" help:"The garbage collector works harder as memory comes near this; off: no limit (default: ${default})."`
+	Outbox        byteSize `sets:"Poller.Outbox" range:"10000..1GiB" group:"limits" placeholder:"BYTES" help:"Output queued for a client that does not read; --slow-reader says what happens when it is full (default: ${default})."`
+	UnauthMemory  byteSize `sets:"Poller.UnauthMemory" range:"4MiB..1TiB" group:"limits" placeholder:"BYTES" help:"Memory for clients that have not logged in, TLS handshakes included; clients of one IPv4 address or IPv6 /64 get at most half of it (default: ${default})."`
+	SlowReader    string   `sets:"Session.DetachSlow" group:"limits" placeholder:"POLICY" help:"When a client's outbox is full: disconnect it (close), or end its session but give it --linger to read what is queued (detach) (default: ${default})."`
+	FanoutRate    int      `sets:"Session.FanoutRate" range:"1..1000000000" off:"" group:"limits" placeholder:"N" help:"Deliveries to others per second that the clients of one account may cause, mostly by presence; bursts of five times as many are allowed. Above the limit the server stops reading from these clients for a while; off: no limit (default: ${default})."`
+	RosterCache   byteSize `sets:"Router.RosterCache" range:"1KiB..1TiB" group:"limits" placeholder:"BYTES" help:"Memory for cached rosters (default: ${default})."`
+	MaxPerAddress int      `sets:"Poller.MaxPerAddress" range:"1..1000000000" off:"" group:"limits" placeholder:"N" help:"Concurrent connections from one IPv4 address or IPv6 /64; loopback is exempt; off: no limit (default: ${default})."`
+	MaxAttempts   int      `sets:"Poller.MaxAttempts" range:"0..1000000000" off:"" group:"limits" default:"0" placeholder:"N" help:"New connections per minute from one IPv4 address or IPv6 /64; loopback is exempt; off: no limit (default: three times --max-per-address)."`
+	MemoryLimit   byteSize `range:"32MiB..1TiB" off:"0" group:"limits" default:"off" placeholder:"BYTES" help:"Soft memory limit, like GOMEMLIMIT: the garbage collector works harder as memory use approaches it; off: no limit (default: ${default})."`
 
-	LoginTimeout   time.Duration `sets:"Session.LoginTimeout" range:"1ms..8760h" group:"time" placeholder:"TIME" help:"From connecting to the end of the login: a person may have to look at the certificate (default: ${default})."`
-	IdleTimeout    time.Duration `sets:"Poller.IdleTimeout" range:"1ms..8760h" off:"" group:"time" placeholder:"TIME" help:"A client that sends nothing for so long, not even white space, is closed; off: never (default: ${default})."`
-	UserTimeout    time.Duration `sets:"Poller.UserTimeout" range:"1ms..596h" off:"" group:"time" placeholder:"TIME" help:"Bytes that a client does not acknowledge for so long end the connection (TCP_USER_TIMEOUT); off: the system's own (default: ${default})."`
+	LoginTimeout   time.Duration `sets:"Session.LoginTimeout" range:"1ms..8760h" group:"time" placeholder:"TIME" help:"Time limit from connecting to the end of the login; long enough for a user to inspect the certificate (default: ${default})."`
+	IdleTimeout    time.Duration `sets:"Poller.IdleTimeout" range:"1ms..8760h" off:"" group:"time" placeholder:"TIME" help:"Disconnect a client that has sent nothing, not even white space, for this long; off: never (default: ${default})."`
+	UserTimeout    time.Duration `sets:"Poller.UserTimeout" range:"1ms..596h" off:"" group:"time" placeholder:"TIME" help:"Close a connection when sent data stays unacknowledged for this long (TCP_USER_TIMEOUT); off: the system's default (default: ${default})."`
 	Keepalive      time.Duration `sets:"Poller.KeepAlive" range:"1s..9h" off:"0" group:"time" placeholder:"TIME" help:"Interval of TCP keep-alive probes; off: none (default: ${default})."`
-	KeepaliveBatch time.Duration `sets:"Poller.KeepaliveBatch" range:"1ns..1s" off:"0" aliases:"rest" group:"time" placeholder:"TIME" help:"When only keep-alives arrive, read them in batches at this interval, which saves most of their CPU; the next stanza may be delayed by as much; off: read at once, 1s at most (default: ${default})."`
-	Linger         time.Duration `sets:"Session.Linger" range:"1ms..8760h" group:"time" placeholder:"TIME" help:"Wait for a client to take its last bytes and close (default: ${default})."`
-	DrainTimeout   time.Duration `range:"0s..8760h" group:"time" default:"20s" placeholder:"TIME" help:"For a clean stop; then what is left is cut off (default: ${default})."`
+	KeepaliveBatch time.Duration `sets:"Poller.KeepaliveBatch" range:"1ns..1s" off:"0" aliases:"rest" group:"time" placeholder:"TIME" help:"When only keep-alives arrive, read them in batches at this interval, which saves most of their CPU time; the next stanza may be delayed by as much. At most 1s; off: read at once (default: ${default})."`
+	Linger         time.Duration `sets:"Session.Linger" range:"1ms..8760h" group:"time" placeholder:"TIME" help:"How long to wait for a client to read its last data and close the connection (default: ${default})."`
+	DrainTimeout   time.Duration `range:"0s..8760h" group:"time" default:"20s" placeholder:"TIME" help:"Time limit for a clean shutdown; clients still connected after it are cut off (default: ${default})."`
 
-	LogLevel  slog.Level `group:"log" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (default: ${default})."`
-	LogFormat string     `group:"log" enum:"text,json" default:"text" placeholder:"FORMAT" help:"text or json (default: ${default})."`
-	Pprof     string     `group:"log" placeholder:"ADDR" help:"Serve Go's profiles at this loopback address, such as 127.0.0.1:6060; without it there are none."`
+	LogLevel  slog.Level `group:"log" default:"info" placeholder:"LEVEL" help:"Log level: debug, info, warn or error (default: ${default})."`
+	LogFormat string     `group:"log" enum:"text,json" default:"text" placeholder:"FORMAT" help:"Log format: text or json (default: ${default})."`
+	Pprof     string     `group:"log" placeholder:"ADDR" help:"Serve Go's profiles on this loopback address, such as 127.0.0.1:6060 (default: off)."`
 }
 
 // siteFlags say what is served, where, and as whom.
 type siteFlags struct {
-	Domain        []string `sets:"Domains" group:"where" placeholder:"NAME" help:"Domain that is served. Repeat it for more (default: ${default})."`
-	C2S           string   `sets:"C2S" off:"" name:"c2s" env:"ROOST_C2S" group:"where" default:":5222" placeholder:"ADDR" help:"Address for clients, with STARTTLS; off: none (default: ${default})."`
-	C2STLS        string   `sets:"C2STLS" off:"" name:"c2s-tls" env:"ROOST_C2S_TLS" group:"where" default:":5223" placeholder:"ADDR" help:"Address for clients with direct TLS; off: none (default: ${default})."`
-	ProxyProtocol []string `sets:"ProxyProtocol" group:"where" placeholder:"CIDR" help:"Connections from these addresses, such as 192.0.2.1 or 10.0.0.0/8, must begin with a PROXY protocol header (version 1 or 2), and count as those of the client in it. Separate several by commas."`
+	Domain        []string `sets:"Domains" group:"where" placeholder:"NAME" help:"Domain to serve. Repeat for several (default: ${default})."`
+	C2S           string   `sets:"C2S" off:"" name:"c2s" env:"ROOST_C2S" group:"where" default:":5222" placeholder:"ADDR" help:"Listen for clients with STARTTLS on this address; off: do not listen (default: ${default})."`
+	C2STLS        string   `sets:"C2STLS" off:"" name:"c2s-tls" env:"ROOST_C2S_TLS" group:"where" default:":5223" placeholder:"ADDR" help:"Listen for clients with direct TLS on this address; off: do not listen (default: ${default})."`
+	ProxyProtocol []string `sets:"ProxyProtocol" group:"where" placeholder:"CIDR" help:"Proxies in front of the server, such as 192.0.2.1 or 10.0.0.0/8: connections from these addresses must begin with a PROXY protocol header (version 1 or 2), which has the address of the client. Separate several by commas."`
 	dataFlags     `group:"where"`
-	TLSCert       []string `sets:"TLSCert" name:"tls-cert" group:"tls" placeholder:"FILE" help:"Certificate chain, PEM; or cred:NAME, a credential of the systemd unit. Repeat it for more domains. Without one, a self-signed certificate is made and kept."`
-	TLSKey        []string `sets:"TLSKey" name:"tls-key" group:"tls" placeholder:"FILE" help:"Key of the certificate, PEM, or cred:NAME; as often and in the same order as --tls-cert."`
+	TLSCert       []string `sets:"TLSCert" name:"tls-cert" group:"tls" placeholder:"FILE" help:"Certificate chain, PEM, or cred:NAME, a credential of the systemd unit. Repeat for more domains. Without one, a self-signed certificate is created in the data directory."`
+	TLSKey        []string `sets:"TLSKey" name:"tls-key" group:"tls" placeholder:"FILE" help:"Private key of the certificate, PEM, or cred:NAME; one for each --tls-cert, in the same order."`
 }
 
 // Run serves until a signal comes.
@@ -115,7 +117,7 @@ func (c *serveCmd) Run() error {
 	err := c.serve(out)
 	var usage cli.UsageError
 	if err != nil && c.LogFormat == "json" && !errors.As(err, &usage) {
-		out.log.Error("the server has ended", "err", err)
+		out.log.Error("server failed", "err", err)
 		return cli.Logged{Err: err}
 	}
 	return err
@@ -127,7 +129,7 @@ func (c *serveCmd) serve(out *output) error {
 		return err
 	}
 	for _, text := range c.unknownEnv {
-		cfg.Logger.Warn("an environment variable has no meaning", "variable", text)
+		cfg.Logger.Warn("unknown environment variable", "variable", text)
 	}
 	raiseOpenFiles(cfg.Logger)
 	forbidDumps(cfg.Logger)
@@ -160,9 +162,9 @@ func (c *serveCmd) serve(out *output) error {
 		}
 		done := manager.reloading()
 		if err := s.Reload(); err != nil {
-			cfg.Logger.Error("certificates were not reloaded", "err", err)
+			cfg.Logger.Error("cannot reload the certificates; the old ones stay in use", "err", err)
 		} else {
-			cfg.Logger.Info("certificates were reloaded")
+			cfg.Logger.Info("certificates reloaded")
 		}
 		done()
 	}
@@ -219,7 +221,7 @@ func greet(w io.Writer, s *server.Server, c *serveCmd, profiles string) {
 	fmt.Fprintf(w, "  %-28s %s\n", "open files", roomFor(capacity.ThisHost()))
 	fmt.Fprintf(w, "  %-28s %s\n", "data", c.Data)
 	if file := s.CertificateFile(); file != "" {
-		fmt.Fprintf(w, "  %-28s %s (clients must be told to trust it)\n", "self-signed certificate", file)
+		fmt.Fprintf(w, "  %-28s %s (clients must be configured to trust it)\n", "self-signed certificate", file)
 	}
 	fmt.Fprintf(w, "Add an account:  %s\n", c.suggest("user", "add", "romeo@"+c.Domain[0]))
 	fmt.Fprintf(w, "Then log in with any XMPP client. Ctrl-C stops the server.\n")
@@ -229,7 +231,7 @@ func greet(w io.Writer, s *server.Server, c *serveCmd, profiles string) {
 // of core dumps and from other processes of the same user.
 func forbidDumps(log *slog.Logger) {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		log.Warn("core dumps could not be forbidden", "err", err)
+		log.Warn("cannot disable core dumps", "err", err)
 	}
 }
 
@@ -242,7 +244,7 @@ func raiseOpenFiles(log *slog.Logger) {
 	}
 	limit.Cur = limit.Max
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		log.Warn("the limit of open files could not be raised", "err", err)
+		log.Warn("cannot raise the limit on open files", "err", err)
 	}
-	log.Debug("limit of open files", "files", limit.Cur)
+	log.Debug("limit on open files", "files", limit.Cur)
 }

@@ -39,7 +39,7 @@ func TestStoreFlag(t *testing.T) {
 	// Without --data, the domains of another data directory would be taken, or any.
 	elsewhere := []string{"ROOST_DATA=" + t.TempDir(), "ROOST_STORE=" + url}
 	code, _, stderr = cmdtest.Result(t, elsewhere, "user", "import", accounts)
-	if code != 1 || !strings.Contains(stderr, "name the server's with --data") {
+	if code != 1 || !strings.Contains(stderr, "name the data directory of the server with --data") {
 		t.Errorf("with the store's URL only: %d, %s", code, stderr)
 	}
 	code, _, stderr = cmdtest.Result(t, elsewhere, "user", "import", accounts, "--any-domain")

@@ -11,7 +11,7 @@ import (
 )
 
 // errInterrupted ends a command that a signal has ended before it did anything.
-var errInterrupted = errors.New("interrupted: nothing is changed")
+var errInterrupted = errors.New("interrupted; nothing changed")
 
 // contextReader reads a file until a context ends. A read of a terminal or a pipe
 // waits as long as nothing comes, and a signal that the program catches does not

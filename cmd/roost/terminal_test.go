@@ -29,9 +29,9 @@ func TestPasswordPrompt(t *testing.T) {
 	}
 	p := start("typed")
 	p.Types("s3crat\x7f\x7fet\n") // with two corrections
-	p.Until("Again: ")
+	p.Until("Repeat password: ")
 	p.Types("s3cret\n")
-	p.Until("typed@localhost is added")
+	p.Until("added typed@localhost")
 	p.Ends(0)
 	if s := cmdtest.OpenStore(t, dir); strings.Contains(p.Shown, "s3cr") {
 		t.Errorf("the password is shown: %q", p.Shown)
@@ -42,11 +42,11 @@ func TestPasswordPrompt(t *testing.T) {
 		desc, keys string
 		want       string
 	}{
-		{"ctrl-c", "\x03", "interrupted: nothing is changed"},
-		{"ctrl-backslash", "\x1c", "interrupted: nothing is changed"},
-		{"ctrl-c after some letters", "s3c\x03", "interrupted: nothing is changed"},
-		{"ctrl-d", "\x04", "no password was typed: nothing is changed"},
-		{"ctrl-d at the second prompt", "s3cret\n\x04", "no password was typed: nothing is changed"},
+		{"ctrl-c", "\x03", "interrupted; nothing changed"},
+		{"ctrl-backslash", "\x1c", "interrupted; nothing changed"},
+		{"ctrl-c after some letters", "s3c\x03", "interrupted; nothing changed"},
+		{"ctrl-d", "\x04", "no password entered; nothing changed"},
+		{"ctrl-d at the second prompt", "s3cret\n\x04", "no password entered; nothing changed"},
 	} {
 		p := start(strings.ReplaceAll(c.desc, " ", "-"))
 		p.Types(c.keys)
@@ -63,7 +63,7 @@ func TestPasswordPrompt(t *testing.T) {
 	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	p.Until("interrupted: nothing is changed")
+	p.Until("interrupted; nothing changed")
 	p.Ends(1)
 	if n, err := unix.IoctlGetInt(int(shell.Fd()), unix.TIOCINQ); err != nil || n != 0 {
 		t.Errorf("%d bytes that were typed are left for the shell: %v", n, err)

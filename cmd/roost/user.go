@@ -18,8 +18,8 @@ import (
 type userCmd struct {
 	Add    userAddCmd    `cmd:"" help:"Add an account."`
 	Passwd userPasswdCmd `cmd:"" help:"Change an account's password."`
-	Del    userDelCmd    `cmd:"" help:"Delete an account with its roster, messages and all else. It cannot be undone."`
-	List   userListCmd   `cmd:"" help:"List accounts, one address a line."`
+	Del    userDelCmd    `cmd:"" help:"Delete an account with its roster, messages and all other data. This cannot be undone."`
+	List   userListCmd   `cmd:"" help:"List accounts, one address per line."`
 	Import userImportCmd `cmd:"" help:"Add accounts from a CSV file with lines of the form jid,password."`
 }
 
@@ -42,24 +42,24 @@ type userDelCmd struct {
 }
 
 type userListCmd struct {
-	Domain domainArg `env:"ROOST_LIST_DOMAIN" placeholder:"NAME" help:"List the accounts of this domain only."`
+	Domain domainArg `env:"ROOST_LIST_DOMAIN" placeholder:"NAME" help:"List only the accounts of this domain."`
 	dataFlags
 }
 
 // keepSessionsFlag is for commands that change passwords.
 type keepSessionsFlag struct {
-	KeepSessions bool `env:"ROOST_KEEP_SESSIONS" help:"Leave clients connected that logged in with the old password, instead of making them log in again."`
+	KeepSessions bool `env:"ROOST_KEEP_SESSIONS" help:"Keep clients connected that logged in with the old password, instead of making them log in again."`
 }
 
 // passwordFlags are for commands that take one password.
 type passwordFlags struct {
-	PasswordStdin bool `env:"ROOST_PASSWORD_STDIN" help:"Read the password from the standard input (its first line) instead of asking for it."`
+	PasswordStdin bool `env:"ROOST_PASSWORD_STDIN" help:"Read the password from standard input (first line) instead of asking for it."`
 	iterationFlags
 }
 
 // iterationFlags say how hard it is to guess a password.
 type iterationFlags struct {
-	Iterations int `default:"10000" env:"ROOST_ITERATIONS" placeholder:"N" help:"Rounds of the key derivation, 4096 to 10000000 (default: ${default}). More make guessing passwords from a stolen database slower, and each login too."`
+	Iterations int `default:"10000" env:"ROOST_ITERATIONS" placeholder:"N" help:"Iterations of the key derivation (SCRAM), 4096 to 10000000 (default: ${default}). More make it slower to guess passwords from a stolen database, but also make each login slower."`
 }
 
 // Validate is called by kong.
@@ -113,7 +113,7 @@ func (c *userAddCmd) Run() error {
 			return "", err
 		}
 		if err := allowed(j.Domain()); err != nil {
-			return "", fmt.Errorf("%v is not added: %w; start the server with --domain %s too, or add the account all the same with --any-domain", j, err, j.Domain())
+			return "", fmt.Errorf("%v not added: %w; add --domain %s to roost serve, or use --any-domain", j, err, j.Domain())
 		}
 		done, err := addAccount(ctx, s, j, ask, iterations)
 		return done, c.instead(err)
@@ -151,7 +151,7 @@ func (c *userDelCmd) Run() error {
 			return fmt.Errorf("there is no account %v", c.JID)
 		}
 		if err == nil {
-			fmt.Printf("%v is deleted\n", c.JID)
+			fmt.Printf("deleted %v\n", c.JID)
 		}
 		return err
 	})
@@ -221,7 +221,7 @@ func addAccount(ctx context.Context, s store.Accounts, j jid.JID, ask passwordSo
 	if errors.Is(err, store.ErrExists) {
 		return "", exists
 	}
-	return fmt.Sprintf("%v is added", j), err
+	return fmt.Sprintf("added %v", j), err
 }
 
 // passwordChange is a change of a password.
@@ -245,7 +245,7 @@ func (p passwordChange) run(ctx context.Context, s store.Accounts, j jid.JID, as
 	if errors.Is(err, store.ErrNotFound) {
 		return "", missing
 	}
-	return fmt.Sprintf("%v has a new password", j), err
+	return fmt.Sprintf("changed the password of %v", j), err
 }
 
 // listAccounts writes the addresses of accounts, sorted by domain, and which of

@@ -92,15 +92,15 @@ func TestUserCommands(t *testing.T) {
 		t.Error("a data directory is made by a command that only looks into it")
 	}
 	for _, args := range [][]string{{"add", "juliet@example.com", "--password-stdin"}, {"import", "/dev/null"}} {
-		fails("there is no database in "+dir+": name the server's data directory with --data, or make a new database there with --create", "x\n", args...)
+		fails("there is no database in "+dir+": name the server's data directory with --data, or create a database there with --create", "x\n", args...)
 	}
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("a data directory is made that no server reads")
 	}
-	ok("juliet@example.com is added\n", "r0m30 \r\nignored\n", "add", "Juliet@Example.com", "--password-stdin", "--create")
+	ok("added juliet@example.com\n", "r0m30 \r\nignored\n", "add", "Juliet@Example.com", "--password-stdin", "--create")
 	check("r0m30 ")
 	fails("user passwd juliet@example.com --data", "x\n", "add", "juliet@example.com", "--password-stdin")
-	ok("juliet@example.com has a new password\n", "second", "passwd", "juliet@example.com", "--password-stdin", "--iterations", "4096")
+	ok("changed the password of juliet@example.com\n", "second", "passwd", "juliet@example.com", "--password-stdin", "--iterations", "4096")
 	check("second")
 	fails("user add romeo@example.com --data", "x\n", "passwd", "romeo@example.com", "--password-stdin")
 	fails("password is empty", "\n", "passwd", "juliet@example.com", "--password-stdin")
@@ -108,13 +108,13 @@ func TestUserCommands(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "domains"), []byte("localhost\nexample.com\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	fails("romeo@example.net is not added: its domain is not served (served: localhost, example.com); start the server with --domain example.net too", "x\n", "add", "romeo@example.net", "--password-stdin")
+	fails("romeo@example.net not added: its domain is not served (served: localhost, example.com); add --domain example.net to roost serve", "x\n", "add", "romeo@example.net", "--password-stdin")
 	fails("use --password-stdin", "", "add", "nurse@example.com")
-	ok("romeo@example.net is added\n", "x", "add", "romeo@example.net", "--password-stdin", "--any-domain")
+	ok("added romeo@example.net\n", "x", "add", "romeo@example.net", "--password-stdin", "--any-domain")
 	ok("juliet@example.com\nromeo@example.net\n", "", "list")
 	ok("romeo@example.net\n", "", "list", "--domain", "Example.NET")
 	ok("", "", "list", "--domain", "example.org")
-	ok("romeo@example.net is deleted\n", "", "del", "romeo@example.net")
+	ok("deleted romeo@example.net\n", "", "del", "romeo@example.net")
 	fails("there is no account romeo@example.net", "", "del", "romeo@example.net")
 	ok("juliet@example.com\n", "", "list")
 	s := cmdtest.OpenStore(t, dir)
@@ -168,7 +168,7 @@ func TestAskTwice(t *testing.T) {
 		if got != want || wantErr != "" && (err == nil || !strings.Contains(err.Error(), wantErr)) || wantErr == "" && err != nil {
 			t.Errorf("%q, %v; want %q, %q", got, err, want, wantErr)
 		}
-		if !strings.HasPrefix(shown.String(), "Password: \nAgain: \n") && err != io.ErrUnexpectedEOF {
+		if !strings.HasPrefix(shown.String(), "Password: \nRepeat password: \n") && err != io.ErrUnexpectedEOF {
 			t.Errorf("shown: %q", &shown)
 		}
 	}

@@ -19,8 +19,8 @@ import (
 )
 
 type userImportCmd struct {
-	File   string `arg:"" help:"CSV file with lines of the form jid,password and perhaps a header; - for the standard input."`
-	Update bool   `env:"ROOST_UPDATE" help:"Give accounts that exist already the password in the file, instead of leaving them as they are. Their clients have to log in again."`
+	File   string `arg:"" help:"CSV file with lines of the form jid,password and optionally a header; - for standard input."`
+	Update bool   `env:"ROOST_UPDATE" help:"Also set the passwords of existing accounts. Their clients have to log in again."`
 	keepSessionsFlag
 	iterationFlags
 	newAccountFlags
@@ -28,10 +28,9 @@ type userImportCmd struct {
 
 // Help is shown by kong.
 func (c *userImportCmd) Help() string {
-	return "Accounts that exist already are passed over, so that an import which was interrupted goes on where it was when it is run again. " +
-		"A line is an account: the address, a comma and the password, which needs double quotes around it where it has a comma or a double quote " +
-		"(each one written twice). Lines with mistakes are reported by their numbers, never with what they say, and all others are imported; the " +
-		"exit status is 1 then."
+	return "Existing accounts are skipped, so an interrupted import can be run again. " +
+		"Each line has an address, a comma and a password. Quote a password that contains a comma or a double quote, and double each double quote in it. " +
+		"Invalid lines are reported by number, never with their text; all others are imported, and the exit status is 1."
 }
 
 // Run imports accounts.
@@ -195,7 +194,7 @@ func (im *importer) outcome(ctx context.Context, err error) error {
 	case cause != nil:
 		return cause
 	case im.bad > 0:
-		return fmt.Errorf("not imported: %s; correct the file and run the same command again", count(im.bad, "line"))
+		return fmt.Errorf("%s not imported; correct the file and run the same command again", count(im.bad, "line"))
 	}
 	return nil
 }
@@ -272,13 +271,13 @@ func (im *importer) progress(n int) {
 
 // summary says what an import did.
 func (im *importer) summary() string {
-	there := "there already"
+	existing := "skipped %s existing"
 	if im.mode != store.SkipExisting {
-		there = "updated"
+		existing = "updated %s"
 	}
-	s := fmt.Sprintf("%s added, %s %s", count(im.created, "account"), humanize.Comma(int64(im.existing)), there)
+	s := "added " + count(im.created, "account") + ", " + fmt.Sprintf(existing, humanize.Comma(int64(im.existing)))
 	if im.bad > 0 {
-		s += ", " + count(im.bad, "line") + " refused"
+		s += ", rejected " + count(im.bad, "line")
 	}
 	s += "; " + im.took.Round(100*time.Millisecond).String()
 	if derived := im.created + im.updated(); derived > 0 {

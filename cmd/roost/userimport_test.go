@@ -74,14 +74,14 @@ func TestImportMistakes(t *testing.T) {
 		"a@example.com,secret2\n"+ // 10
 		"h@example.com,"+strings.Repeat("secret", 1000)+"\n"+
 		"z@example.com,secret\n", false)
-	if err == nil || !strings.Contains(err.Error(), "not imported: 10 lines; ") || im.created != 2 || im.bad != 10 {
+	if err == nil || !strings.Contains(err.Error(), "10 lines not imported; ") || im.created != 2 || im.bad != 10 {
 		t.Errorf("%s; %v", im.summary(), err)
 	}
 	logins(t, s, map[string]string{"a@example.com": "secret", "z@example.com": "secret"})
 	for _, want := range []string{
 		"x.csv:2: the line has 1 field", "x.csv:3: the line has 3 fields", "x.csv:4: the first field is not the address",
-		"x.csv:5: the first field is not the address", "x.csv:6: the password is empty", "x.csv:7: a double quote in the middle",
-		"x.csv:8: a double quote is not closed", "x.csv:9: a double quote in the middle", "x.csv:10: the same address is on line 1 already", "x.csv:11: the password is longer",
+		"x.csv:5: the first field is not the address", "x.csv:6: the password is empty", "x.csv:7: a misplaced double quote",
+		"x.csv:8: a double quote is not closed", "x.csv:9: a misplaced double quote", "x.csv:10: the same address is on line 1 already", "x.csv:11: the password is longer",
 	} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q is not said in\n%s", want, said)
@@ -257,16 +257,16 @@ func TestImportCommand(t *testing.T) {
 		}
 		return err
 	}
-	if err := f("1 account added, 0 there already; ", "", file, "--create"); err != nil {
+	if err := f("added 1 account, skipped 0 existing; ", "", file, "--create"); err != nil {
 		t.Error(err)
 	}
-	if err := f("1 account added, 1 there already; ", "a@example.com,1\nb@example.com,1\n", "-"); err != nil {
+	if err := f("added 1 account, skipped 1 existing; ", "a@example.com,1\nb@example.com,1\n", "-"); err != nil {
 		t.Error(err)
 	}
-	if err := f("0 accounts added, 1 updated; ", "a@example.com,2", "-", "--update"); err != nil {
+	if err := f("added 0 accounts, updated 1; ", "a@example.com,2", "-", "--update"); err != nil {
 		t.Error(err)
 	}
-	if err := f("1 line refused", "nonsense\n", "-"); err == nil {
+	if err := f("rejected 1 line", "nonsense\n", "-"); err == nil {
 		t.Error("no error")
 	}
 	if err := f("", "", filepath.Join(dir, "missing.csv")); err == nil || !strings.Contains(err.Error(), "no such file") {

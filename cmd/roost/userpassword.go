@@ -19,7 +19,7 @@ import (
 type passwordSource func(context.Context) (string, error)
 
 // errNoTerminal is a usage error: there is nobody to ask.
-var errNoTerminal = cli.UsageError("the password cannot be asked for, since the standard input is no terminal: use --password-stdin")
+var errNoTerminal = cli.UsageError("cannot ask for the password, because standard input is not a terminal: use --password-stdin")
 
 // source is where the password comes from.
 func (f *passwordFlags) source(in *os.File) (passwordSource, error) {
@@ -64,7 +64,7 @@ func askTwice(read func(prompt func()) ([]byte, error), prompt io.Writer) (strin
 		case errors.Is(err, context.Canceled):
 			err = errInterrupted
 		case errors.Is(err, io.EOF): // Ctrl-D
-			err = errors.New("no password was typed: nothing is changed")
+			err = errors.New("no password entered; nothing changed")
 		}
 		return string(b), err
 	}
@@ -73,16 +73,16 @@ func askTwice(read func(prompt func()) ([]byte, error), prompt io.Writer) (strin
 		if err != nil {
 			return "", err
 		}
-		second, err := ask("Again: ")
+		second, err := ask("Repeat password: ")
 		if err != nil {
 			return "", err
 		}
 		if first == second {
 			return first, nil
 		}
-		fmt.Fprintln(prompt, "They are not the same.")
+		fmt.Fprintln(prompt, "The passwords do not match.")
 	}
-	return "", errors.New("the passwords were not the same three times: nothing is changed")
+	return "", errors.New("the passwords did not match three times; nothing changed")
 }
 
 // askCredentials makes credentials of a password. The password itself is kept

@@ -20,7 +20,7 @@ const maxRecord = 64 << 10
 var (
 	errRecordLong    = fmt.Errorf("the line is longer than %d bytes", maxRecord)
 	errQuoteOpen     = errors.New("a double quote is not closed on the same line")
-	errQuoteInside   = errors.New("a double quote in the middle: put double quotes around the field, and write each one in it twice")
+	errQuoteInside   = errors.New("a misplaced double quote: quote the whole field, and double each double quote in it")
 	errSwapped       = errors.New("the address is the second field: each line must be jid,password")
 	errAddress       = errors.New("the first field is not the address of an account, such as user@domain")
 	errLongPassword  = fmt.Errorf("the password is longer than %d bytes", maxPassword)

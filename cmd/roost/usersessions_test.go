@@ -151,11 +151,11 @@ func TestImportDomains(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, stdout, stderr := cmdtest.Result(t, nil, "user", "import", file, "--data", dir, "--iterations", fmt.Sprint(store.MinIterations))
-	if code != cli.ExitFailure || !strings.Contains(stderr, file+":2: its domain is not served (served: example.com)\n") || !strings.Contains(stdout, "2 accounts added, 0 there already, 1 line refused") {
+	if code != cli.ExitFailure || !strings.Contains(stderr, file+":2: its domain is not served (served: example.com)\n") || !strings.Contains(stdout, "added 2 accounts, skipped 0 existing, rejected 1 line") {
 		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
 	}
 	code, stdout, stderr = cmdtest.Result(t, nil, "user", "import", file, "--data", dir, "--any-domain")
-	if code != 0 || stderr != "" || !strings.Contains(stdout, "1 account added, 2 there already") {
+	if code != 0 || stderr != "" || !strings.Contains(stdout, "added 1 account, skipped 2 existing") {
 		t.Errorf("--any-domain: exit code %d, %q, %q", code, stdout, stderr)
 	}
 }
