@@ -23,10 +23,10 @@ import (
 // accountFlags say whether accounts are made for a measurement. Their password is
 // known, so they must not be among others, and must not stay.
 type accountFlags struct {
-	Create       string `placeholder:"DIR" type:"path" help:"Make the accounts first, in the database of the roost whose data directory this is, and delete them at the end."`
-	Store        string `placeholder:"URL" help:"With --create: the database of that roost, where it has one that was named with --store."`
-	CreateAnyway bool   `help:"Make them although the database has other accounts."`
-	KeepAccounts bool   `help:"Do not delete the accounts that were made: the next run needs not make them."`
+	Create       string `placeholder:"DIR" type:"path" help:"Create the accounts first, in the database of the roost server with this data directory, and delete them at the end."`
+	Store        string `placeholder:"URL" help:"With --create: the --store of that server, if it has one."`
+	CreateAnyway bool   `help:"Create accounts even if the database has others."`
+	KeepAccounts bool   `help:"Keep the created accounts for the next run."`
 }
 
 // database names the database for people.

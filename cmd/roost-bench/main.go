@@ -13,12 +13,12 @@ import (
 // grammar is the whole command line. Flags are given on it only: what was measured is
 // in a line of the shell's history.
 type grammar struct {
-	Idle      idleCmd        `cmd:"" help:"Log clients in that then do nothing, and say what they cost the server."`
-	Login     loginCmd       `cmd:"" help:"Log clients in and out again, and say how fast that is and what it costs."`
-	Message   messageCmd     `cmd:"" help:"Let pairs of clients talk, and say how fast messages are and what they cost."`
-	Presence  presenceCmd    `cmd:"" help:"Let clients see each other change their presence, and say how fast that is and what it costs."`
-	Reconnect reconnectCmd   `cmd:"" help:"Drop all clients at once, and say how long it takes until they are back."`
-	Parse     parseCmd       `cmd:"" help:"Parse XMPP traffic, and say how fast."`
+	Idle      idleCmd        `cmd:"" help:"Log in clients that stay idle, and report what they cost the server."`
+	Login     loginCmd       `cmd:"" help:"Log clients in and out, and report the speed and the cost."`
+	Message   messageCmd     `cmd:"" help:"Exchange messages between pairs of clients, and report latencies and the cost."`
+	Presence  presenceCmd    `cmd:"" help:"Change the presence of clients that see each other, and report latencies and the cost."`
+	Reconnect reconnectCmd   `cmd:"" help:"Disconnect all clients at once, and measure how long they take to log in again."`
+	Parse     parseCmd       `cmd:"" help:"Measure the speed of XMPP parsers."`
 	Relay     relayCmd       `cmd:"" hidden:"" help:"Move bytes between pairs of connections until it is stopped."`
 	Version   cli.VersionCmd `cmd:"" help:"Show the version."`
 }
@@ -29,7 +29,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 func program() cli.Program {
 	return cli.Program{
 		Name:        "roost-bench",
-		Description: "Measure XMPP servers and parsers. roost-bench help COMMAND tells more of a command.",
+		Description: "Measure XMPP servers and parsers. roost-bench help COMMAND shows details. Start a server with roost serve --allow-plaintext, then run roost-bench idle --sessions 1000 --create DIR, where DIR is its data directory.",
 		Stderr:      os.Stderr,
 	}
 }

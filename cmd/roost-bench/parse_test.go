@@ -92,8 +92,8 @@ func TestBenchParseMistakes(t *testing.T) {
 	f(2, "--chunk", "--chunk", "some")
 	f(2, "--fast", "--fast")
 	f(1, "none.xml", filepath.Join(t.TempDir(), "none.xml"))
-	f(1, "is no XMPP capture: byte 104: ", good, capture(t, "bad.xml", "<m></n>"))
+	f(1, "is not an XMPP capture: byte 104: ", good, capture(t, "bad.xml", "<m></n>"))
 	f(1, "ends within the element", capture(t, "cut.xml", "<m><n>"))
-	f(1, "nothing in the stream", capture(t, "empty.xml", ""))
+	f(1, "the stream is empty", capture(t, "empty.xml", ""))
 	f(1, "is a directory", t.TempDir())
 }

@@ -32,12 +32,12 @@ const defaultInFlight = 100
 // idleCmd is many clients that do nothing.
 type idleCmd struct {
 	fleetFlags
-	Sessions int           `default:"15000" placeholder:"N" help:"Clients in all (default: ${default})."`
-	Base     int           `default:"-1" placeholder:"N" help:"Memory per client is the growth from this number of them on (default: 2000, or a tenth of --sessions where that is less)."`
-	Rate     float64       `default:"0" placeholder:"N" help:"Logins per second; 0: as fast as it goes (default: ${default})."`
-	Settle   time.Duration `default:"2m" placeholder:"TIME" help:"Rest before memory is read (default: ${default})."`
-	Hold     time.Duration `default:"0s" placeholder:"TIME" help:"How long the clients then idle while the server's CPU is counted (default: ${default})."`
-	Ping     time.Duration `default:"1m" placeholder:"TIME" help:"Each sends a white-space ping so often meanwhile; 0s: never (default: ${default})."`
+	Sessions int           `default:"15000" placeholder:"N" help:"Number of clients (default: ${default})."`
+	Base     int           `default:"-1" placeholder:"N" help:"Measure memory per client from this number of clients up (default: 2000, or a tenth of --sessions if that is less)."`
+	Rate     float64       `default:"0" placeholder:"N" help:"Logins per second; 0: as fast as possible (default: ${default})."`
+	Settle   time.Duration `default:"2m" placeholder:"TIME" help:"Wait before memory is read (default: ${default})."`
+	Hold     time.Duration `default:"0s" placeholder:"TIME" help:"How long to measure the server's CPU while the clients are idle (default: ${default})."`
+	Ping     time.Duration `default:"1m" placeholder:"TIME" help:"Interval of the white-space pings of each client during --hold; 0s: none (default: ${default})."`
 }
 
 // Run measures.
@@ -87,11 +87,11 @@ func (c *idleCmd) verdict(r bench.IdleResult) error { return failures(r.Failed+r
 // messageCmd is pairs of clients that talk.
 type messageCmd struct {
 	fleetFlags
-	Pairs    int           `default:"100" placeholder:"N" help:"Pairs of clients that talk (default: ${default})."`
-	Idle     int           `default:"0" placeholder:"N" help:"Clients that idle beside them (default: ${default})."`
-	Rate     float64       `default:"0" placeholder:"N" help:"Messages per second in all; 0: each is answered at once (default: ${default})."`
-	Warmup   time.Duration `default:"2s" placeholder:"TIME" help:"Not counted (default: ${default})."`
-	Duration time.Duration `default:"10s" placeholder:"TIME" help:"Counted (default: ${default})."`
+	Pairs    int           `default:"100" placeholder:"N" help:"Pairs of clients that exchange messages (default: ${default})."`
+	Idle     int           `default:"0" placeholder:"N" help:"Other clients, which are idle (default: ${default})."`
+	Rate     float64       `default:"0" placeholder:"N" help:"Messages per second in total; 0: each client replies at once (default: ${default})."`
+	Warmup   time.Duration `default:"2s" placeholder:"TIME" help:"Time before the measurement begins (default: ${default})."`
+	Duration time.Duration `default:"10s" placeholder:"TIME" help:"Length of the measurement (default: ${default})."`
 }
 
 // Run measures.
@@ -141,8 +141,8 @@ func (c *messageCmd) verdict(r bench.MessageResult) error {
 // loginCmd is clients that come and go.
 type loginCmd struct {
 	fleetFlags
-	Count    int `default:"5000" placeholder:"N" help:"Logins in all (default: ${default})."`
-	Accounts int `default:"-1" placeholder:"N" help:"Accounts that they share (default: 1000, or --count where that is less)."`
+	Count    int `default:"5000" placeholder:"N" help:"Number of logins (default: ${default})."`
+	Accounts int `default:"-1" placeholder:"N" help:"Number of accounts to log in to (default: 1000, or --count if that is less)."`
 }
 
 // Run measures.
@@ -188,9 +188,9 @@ func (c *loginCmd) verdict(r bench.LoginResult) error { return failures(r.Failed
 type presenceCmd struct {
 	fleetFlags
 	Sessions int           `default:"1000" placeholder:"N" help:"Clients (default: ${default})."`
-	Contacts int           `default:"-1" placeholder:"N" help:"Mutual contacts of each; those that are not there are made (default: 10, or all others of a process where there are fewer)."`
-	Rate     float64       `default:"500" placeholder:"N" help:"Changes of presence per second in all (default: ${default})."`
-	Duration time.Duration `default:"10s" placeholder:"TIME" help:"Counted (default: ${default})."`
+	Contacts int           `default:"-1" placeholder:"N" help:"Mutual contacts of each client; missing ones are created (default: 10, or all other clients of a process if there are fewer)."`
+	Rate     float64       `default:"500" placeholder:"N" help:"Presence changes per second in total (default: ${default})."`
+	Duration time.Duration `default:"10s" placeholder:"TIME" help:"Length of the measurement (default: ${default})."`
 }
 
 // Run measures.
