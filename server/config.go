@@ -121,7 +121,7 @@ func (c *Config) Validate() error {
 			continue
 		}
 		if slices.Contains(c.Domains[:i], normal) {
-			mistake("Domains", "the domain %s is given twice: give it once", normal)
+			mistake("Domains", "the domain %s is given twice", normal)
 		}
 		c.Domains[i] = normal
 	}
@@ -160,7 +160,7 @@ func (c *Config) Validate() error {
 		mistake("Router.OfflineShare", "the share of one sender must be 1 to 100 percent, not %d", c.Router.OfflineShare)
 	}
 	if c.Router.OfflineBytes < 0 {
-		mistake("Router.OfflineBytes", "the messages kept for one account cannot have %d bytes", c.Router.OfflineBytes)
+		mistake("Router.OfflineBytes", "the total size of the messages stored for one account cannot be %d bytes", c.Router.OfflineBytes)
 	}
 	if err := xep.CheckContacts(c.XEP.Contacts); err != nil {
 		errs = append(errs, err)
@@ -183,7 +183,7 @@ func checkAddr(addr string) error {
 		return err
 	}
 	if _, err := net.LookupPort("tcp", port); err != nil {
-		return errors.New("there is no such port")
+		return errors.New("no such port")
 	}
 	return nil
 }

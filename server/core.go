@@ -79,7 +79,7 @@ func (c *core) watch(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		c.log.Error("account events could not be acted on", "err", err)
+		c.log.Error("cannot process account events", "err", err)
 		select {
 		case <-time.After(watchRetry):
 		case <-ctx.Done():
@@ -89,7 +89,7 @@ func (c *core) watch(ctx context.Context) {
 }
 
 // errPanicked is the error of a function that has panicked; the log has the stack.
-var errPanicked = errors.New("a function has panicked")
+var errPanicked = errors.New("a worker function panicked")
 
 // onWorker runs f on a worker that may wait for commits, and returns its error, also
 // where it panics: the worker recovers from that.

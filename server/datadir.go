@@ -70,7 +70,7 @@ func lock(name, what string) (*os.File, error) {
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = fmt.Errorf("server: the %s is in use by %s: stop that server, or name another", what, lockHolder(f))
+		err = fmt.Errorf("server: the %s is in use by %s: stop that server, or use another one", what, lockHolder(f))
 		return nil, errors.Join(err, f.Close())
 	}
 	if err == nil {

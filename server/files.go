@@ -30,7 +30,7 @@ func secureFiles(dir, database string, keys []string, log *slog.Logger) {
 	if onlyOurs(dir) {
 		secure(dir, log)
 	} else if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&worldMode != 0 {
-		log.Warn("others can read the data directory, and it has other files than the server's: keep the server's in a directory of their own, with mode 0700", "file", dir)
+		log.Warn("other users can read the data directory, and it contains files that are not the server's: give the server a directory of its own, with mode 0700", "file", dir)
 	}
 	var patterns []string
 	for _, pattern := range ownFiles {
@@ -52,7 +52,7 @@ func secureFiles(dir, database string, keys []string, log *slog.Logger) {
 	}
 	for _, name := range keys {
 		if info, err := os.Stat(name); err == nil && capacity.KeyReadable(info.Mode()) {
-			log.Warn("everybody on this machine can read the private key: chmod it to 0600 or 0640", "file", name, "mode", info.Mode().Perm().String())
+			log.Warn("every user of this machine can read the private key: change its mode to 0600 or 0640", "file", name, "mode", info.Mode().Perm().String())
 		}
 	}
 }
@@ -65,10 +65,10 @@ func secure(name string, log *slog.Logger) {
 	}
 	mode := info.Mode().Perm()
 	if err := os.Chmod(name, mode&^othersMode); err != nil {
-		log.Warn("others can read what is secret, and that cannot be changed: run the server as the owner of its files", "file", name, "mode", mode.String(), "err", err)
+		log.Warn("other users can read a secret file or directory, and its mode cannot be changed: run the server as the owner of its files", "file", name, "mode", mode.String(), "err", err)
 		return
 	}
-	log.Warn("others could read what is secret; now they cannot", "file", name, "mode", mode.String())
+	log.Warn("other users could read a secret file or directory; its mode is corrected", "file", name, "mode", mode.String())
 }
 
 // onlyOurs reports whether a directory has nothing but files of a server: it is not

@@ -51,7 +51,7 @@ func TestSecretFiles(t *testing.T) {
 	for _, name := range secret[1:] {
 		wantMode(t, name, 0o600)
 	}
-	if n := strings.Count(got, "others could read what is secret"); n != len(secret) {
+	if n := strings.Count(got, "other users could read a secret"); n != len(secret) {
 		t.Errorf("%d warnings, want %d: %s", n, len(secret), got)
 	}
 	wantMode(t, filepath.Join(dir, selfSignedCert), 0o644) // not secret

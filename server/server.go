@@ -191,7 +191,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	switch {
 	case !errors.Is(err, context.DeadlineExceeded):
 	case left == 0:
-		err = errors.New("server: the store did not take in time what was to be written")
+		err = errors.New("server: pending writes did not reach the store in time")
 	default:
 		err = fmt.Errorf("server: %d clients were cut off", left)
 	}

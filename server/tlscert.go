@@ -103,7 +103,7 @@ func (c *Certificates) newSet(certs []*tls.Certificate) *certSet {
 	for _, domain := range c.domains {
 		i := slices.IndexFunc(certs, func(cert *tls.Certificate) bool { return cert.Leaf.VerifyHostname(domain) == nil })
 		if i < 0 {
-			c.log.Warn("no certificate is for this domain; clients will complain", "domain", domain)
+			c.log.Warn("no certificate covers this domain; clients will reject the connection", "domain", domain)
 			set.byDomain[domain] = certs[0]
 			continue
 		}
@@ -143,7 +143,7 @@ func (c *Certificates) selfSigned() (*tls.Certificate, error) {
 	case err == nil && c.fits(cert.Leaf):
 		return &cert, nil
 	case err == nil:
-		c.log.Info("the self-signed certificate is made anew: the domains have changed or its end is near")
+		c.log.Info("creating a new self-signed certificate: the domains have changed, or the old one expires soon")
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}

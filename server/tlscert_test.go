@@ -54,7 +54,7 @@ func TestSelfSigned(t *testing.T) {
 	if err != nil || leafOf(other, "").VerifyHostname("example.net") != nil {
 		t.Errorf("not remade for other domains: %v", err)
 	}
-	if !strings.Contains(log.String(), "made anew") {
+	if !strings.Contains(log.String(), "creating a new self-signed certificate") {
 		t.Errorf("log: %s", log)
 	}
 }

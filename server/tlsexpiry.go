@@ -38,7 +38,7 @@ func (c *Certificates) warnExpiry() {
 		if told && before == period && period > 0 {
 			continue
 		}
-		file, fix := c.SelfSigned(), "restart roost serve or send it SIGHUP: it makes a new one, which clients must be told to trust"
+		file, fix := c.SelfSigned(), "restart roost serve or send it SIGHUP: it creates a new one, which clients must be configured to trust"
 		if file == "" {
 			file, fix = c.certFiles[i], "renew the certificate, then send roost serve SIGHUP (systemctl reload roost)"
 		}

@@ -102,7 +102,7 @@ func TestExpiryOfSelfSigned(t *testing.T) {
 		old := leafOf(c, "")
 		time.Sleep(time.Until(old.NotAfter.Add(-20 * 24 * time.Hour)))
 		c.warnExpiry()
-		if s := log.String(); !strings.Contains(s, filepath.Join(dir, selfSignedCert)) || !strings.Contains(s, "makes a new one") {
+		if s := log.String(); !strings.Contains(s, filepath.Join(dir, selfSignedCert)) || !strings.Contains(s, "creates a new one") {
 			t.Errorf("log: %s", s)
 		}
 		if err := c.Reload(); err != nil || leafOf(c, "").Equal(old) {
