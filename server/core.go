@@ -79,7 +79,7 @@ func (c *core) watch(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		c.log.Error("cannot process account events", "err", err)
+		c.log.Error("account events could not be processed", "err", err)
 		select {
 		case <-time.After(watchRetry):
 		case <-ctx.Done():
