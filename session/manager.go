@@ -97,18 +97,6 @@ func (m *Manager) Find(bare, resource string) *Session {
 	return nil
 }
 
-// SendToAvailable sends x to all available resources of an account, whatever their
-// priority. It returns the number of sessions that accepted it.
-func (m *Manager) SendToAvailable(t *Turn, bare string, x Appender) int {
-	n := 0
-	for s := m.table.first(bare); s != nil; s = s.Next() {
-		if s.Available() && s.Bound() && s.Send(t, x) {
-			n++
-		}
-	}
-	return n
-}
-
 // SharePresence returns the shared copy of a presence stanza without from, to and id, for
 // SetPresence.
 func (m *Manager) SharePresence(xml []byte) *Presence { return m.presences.share(xml) }
