@@ -1,11 +1,10 @@
-// Package capacity says whether a machine can hold a number of clients: what its
-// kernel allows, what the clients will cost in memory and CPU time, whether the
-// certificates are good and the database is well. Every check says what it found,
-// what is needed, and the command that fixes it.
+// Package capacity checks whether a machine can serve a given number of clients: the
+// limits of its kernel, the memory and CPU time that the clients need, the certificates,
+// and the database. Every check reports what it found, what is needed, and the command
+// that fixes the problem.
 //
-// The checks are pure: what they know of the machine they read from /proc and
-// /sys through an fs.FS, so that any machine can be made up in a test. Nothing is
-// ever changed.
+// The checks change nothing. They read the machine's state from /proc and /sys through an
+// fs.FS, so that a test can simulate any machine.
 package capacity
 
 import (
@@ -17,48 +16,48 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Status is what came out of a check. Higher is worse.
+// Status is the result of a check. Higher is worse.
 type Status uint8
 
-// The outcomes.
+// The results of a check.
 const (
-	OK   Status = iota // enough, or it does not matter here
-	Warn               // it holds, but something will be slower or worse than it need be, or it could not be found out
-	Fail               // it does not hold so many clients
+	OK   Status = iota // enough, or irrelevant on this machine
+	Warn               // works, but something is slower or worse than necessary, or could not be determined
+	Fail               // the machine cannot serve that many clients
 )
 
-// String is ok, warn or fail.
+// String returns "ok", "warn" or "fail".
 func (s Status) String() string {
 	return [...]string{"ok", "warn", "fail"}[s]
 }
 
-// MarshalText makes a status its word in JSON.
+// MarshalText encodes a status as a word, for JSON.
 func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Check is what was found about one thing.
+// Check is the result of one check.
 type Check struct {
-	Name        string   `json:"name"`                   // stays the same from version to version, such as "open-files"
+	Name        string   `json:"name"`                   // stable across versions, such as "open-files"
 	Area        string   `json:"area"`                   // heading: files, network, memory, cpu, tls or store
-	Title       string   `json:"title"`                  // for people, such as "open files of a process"
+	Title       string   `json:"title"`                  // human-readable, such as "open files of a process"
 	Status      Status   `json:"status"`                 // "ok", "warn" or "fail"
-	Found       string   `json:"found"`                  // what there is
-	Needs       string   `json:"needs"`                  // what that many sessions need; empty where nothing is needed
-	MaxSessions *int64   `json:"max_sessions,omitempty"` // sessions that this allows; missing where it sets no limit
-	Detail      []string `json:"detail,omitempty"`       // the arithmetic, or what else is to be known
-	Fix         []string `json:"fix,omitempty"`          // commands or settings, each a line; only where the status is not ok
+	Found       string   `json:"found"`                  // current value
+	Needs       string   `json:"needs"`                  // value required for that many sessions; empty if there is no requirement
+	MaxSessions *int64   `json:"max_sessions,omitempty"` // sessions that this allows; nil if it sets no limit
+	Detail      []string `json:"detail,omitempty"`       // the calculation, and further information
+	Fix         []string `json:"fix,omitempty"`          // commands or settings, one per line; only if the status is not ok
 }
 
-// Plan is what a machine is to hold.
+// Plan is the load that a machine has to serve.
 type Plan struct {
 	Sessions    int           // clients, connected and online
 	Plain       bool          // without TLS
-	StdTLS      bool          // TLS sessions stay with crypto/tls: --tls-lean=false, or clients that know only TLS 1.2
+	StdTLS      bool          // TLS sessions stay with crypto/tls: --tls-lean=false, or clients that only support TLS 1.2
 	Handshakes  int           // TLS handshakes at once; default 1,024
-	MemoryLimit int64         // bytes the Go runtime keeps to (--memory-limit, GOMEMLIMIT); 0: no limit
-	GCPercent   int           // garbage in percent of what lives before it is collected (GOGC); default 25, as roost serve sets it
-	Loopback    bool          // clients come from this machine: there is a proxy in front, or a load generator
-	RosterCache int64         // bytes of rosters that the server keeps in memory; default 8 MiB
-	LoginTime   time.Duration // after it a client whose login has not ended is cut off; default 60 s
+	MemoryLimit int64         // soft limit of the Go runtime in bytes (--memory-limit, GOMEMLIMIT); 0: no limit
+	GCPercent   int           // garbage in percent of the live heap that triggers a collection (GOGC); default 25, as roost serve sets it
+	Loopback    bool          // clients connect from this machine: a proxy in front of the server, or a load generator
+	RosterCache int64         // limit of the server's roster cache in bytes; default 8 MiB
+	LoginTime   time.Duration // time limit for a login; default 60 s
 }
 
 func (p Plan) withDefaults() Plan {
@@ -77,10 +76,10 @@ func (p Plan) withDefaults() Plan {
 	return p
 }
 
-// Host is the machine.
+// Host describes the machine.
 type Host struct {
-	Root     fs.FS // where proc and sys are; os.DirFS("/") for this machine
-	PageSize int   // bytes; default: this machine's
+	Root     fs.FS // contains proc and sys; os.DirFS("/") for this machine
+	PageSize int   // bytes; default: page size of this machine
 }
 
 // ThisHost is the machine that the program runs on.
@@ -106,7 +105,7 @@ func Machine(h Host, p Plan) []Check {
 	return all
 }
 
-// Overall returns the worst status of checks, and how many of them failed and warned.
+// Overall returns the worst status of checks, and the numbers of failures and warnings.
 func Overall(checks []Check) (worst Status, failed, warned int) {
 	for i := range checks {
 		worst = max(worst, checks[i].Status)
@@ -120,8 +119,8 @@ func Overall(checks []Check) (worst Status, failed, warned int) {
 	return worst, failed, warned
 }
 
-// MaxSessions returns how many sessions the checks allow, and the check that allows no
-// more; nil when none of them sets a limit.
+// MaxSessions returns the smallest number of sessions that any of the checks allows, and
+// that check. The check is nil if none of them sets a limit.
 func MaxSessions(checks []Check) (sessions int64, limit *Check) {
 	for i := range checks {
 		if h := checks[i].MaxSessions; h != nil && (limit == nil || *h < sessions) {
@@ -137,15 +136,15 @@ func (c *Check) allow(n int64) {
 	c.MaxSessions = &n
 }
 
-// unknown is the outcome when a file could not be read, which is never the
-// machine's fault alone: inside containers some are hidden.
+// unknown is the result if a file cannot be read. That is not necessarily a fault of the
+// machine: containers hide some files.
 func unknown(c Check, err error) Check {
 	c.Status, c.Found = Warn, "cannot be read"
 	c.Detail = []string{err.Error()}
 	return c
 }
 
-// number writes a count with commas, and one that no machine reaches in words.
+// number formats a count with commas. A count that no machine reaches becomes words.
 func number(n int64) string {
 	if n > 1e15 {
 		return "unlimited"
@@ -153,7 +152,7 @@ func number(n int64) string {
 	return humanize.Comma(n)
 }
 
-// size writes bytes.
+// size formats a number of bytes.
 func size(n int64) string {
 	if n < 0 {
 		return "-" + size(-n)
@@ -161,11 +160,11 @@ func size(n int64) string {
 	return humanize.IBytes(uint64(n))
 }
 
-// roundUp makes a suggestion a round number.
+// roundUp rounds a suggested value up to a multiple of to.
 func roundUp(n, to int64) int64 { return (n + to - 1) / to * to }
 
-// sysctl is the command that sets a value now; docs/tuning.md and
-// deploy/90-roost.conf make it last.
+// sysctl returns the command that sets a value until the next boot; docs/tuning.md and
+// deploy/90-roost.conf make it permanent.
 func sysctl(key string, value any) string {
 	if text, ok := value.(string); ok {
 		value = fmt.Sprintf("%q", text)

@@ -13,18 +13,18 @@ import (
 	"time"
 )
 
-// TLSPlan is what the server will show its clients.
+// TLSPlan describes the certificates that the server will use.
 type TLSPlan struct {
 	Domains    []string
 	Files      []string       // certificate chains, PEM; absolute names
 	Keys       []string       // their keys, in the same order
-	SelfSigned [2]string      // certificate and key that the server makes where there are no Files
+	SelfSigned [2]string      // certificate and key that the server creates if Files is empty
 	Now        time.Time      // default: now
-	Roots      *x509.CertPool // authorities that clients trust; nil: this machine's
+	Roots      *x509.CertPool // authorities that clients trust; nil: the system's
 }
 
-// Certificates checks the certificates: there, readable, fitting their keys, valid,
-// trusted, and one for each domain.
+// Certificates checks that the certificates exist, are readable, match their keys, are
+// valid and trusted, and that there is one for each domain.
 func Certificates(root fs.FS, p TLSPlan) []Check {
 	if p.Now.IsZero() {
 		p.Now = time.Now()
@@ -65,7 +65,7 @@ func readPair(root fs.FS, file, key string) (tls.Certificate, error) {
 // KeyEncrypted reports whether a private key in PEM is encrypted with a passphrase.
 func KeyEncrypted(keyPEM []byte) bool {
 	for block, rest := pem.Decode(keyPEM); block != nil; block, rest = pem.Decode(rest) {
-		// PKCS #8 (RFC 5958), and what openssl wrote before it (RFC 1421).
+		// PKCS #8 (RFC 5958), and the older format of OpenSSL (RFC 1421).
 		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
 			return true
 		}
@@ -73,17 +73,17 @@ func KeyEncrypted(keyPEM []byte) bool {
 	return false
 }
 
-// KeyReadable reports whether everybody on the machine can read a private key of
-// the operator's, by its file's mode. A group may share it.
+// KeyReadable reports whether the file mode allows every user of the machine to read one
+// of the operator's private keys. A group may share a key.
 func KeyReadable(mode fs.FileMode) bool { return mode.Perm()&0o004 != 0 }
 
-// EncryptedKeyError says what to do about a key file that is encrypted: a server
-// that starts by itself has nobody to ask for the passphrase.
+// EncryptedKeyError explains what to do about an encrypted key file: a server that starts
+// unattended cannot ask for the passphrase.
 func EncryptedKeyError(file string) error {
 	return fmt.Errorf("the key is encrypted with a passphrase, which a server cannot ask for; decrypt it: (umask 077; openssl pkey -in %q -out %q)", file, file+".plain")
 }
 
-// selfMade checks the certificate that the server makes for itself.
+// selfMade checks the self-signed certificate that the server creates.
 func selfMade(root fs.FS, p TLSPlan) (Check, *x509.Certificate) {
 	c := Check{Name: "certificate", Area: "tls", Title: "certificate", Needs: "one that clients trust", Status: Warn}
 	c.Fix = []string{"roost serve --tls-cert FILE --tls-key FILE"}
@@ -101,7 +101,7 @@ func selfMade(root fs.FS, p TLSPlan) (Check, *x509.Certificate) {
 	return c, pair.Leaf
 }
 
-// broken is a certificate with which the server does not start.
+// broken is the result for a certificate that prevents the server from starting.
 func broken(c Check, err error) Check {
 	c.Status, c.Found, c.Detail = Fail, "cannot be used", []string{err.Error()}
 	if errors.Is(err, fs.ErrPermission) {
@@ -111,7 +111,7 @@ func broken(c Check, err error) Check {
 	return c
 }
 
-// operators checks a certificate that the operator gave.
+// operators checks a certificate that the operator provides.
 func operators(root fs.FS, p TLSPlan, file, key string) (Check, *x509.Certificate) {
 	c := Check{Name: "certificate", Area: "tls", Title: path.Base(file)}
 	pair, err := readPair(root, file, key)
@@ -139,14 +139,14 @@ func operators(root fs.FS, p TLSPlan, file, key string) (Check, *x509.Certificat
 	return c, leaf
 }
 
-// warn adds something to a check that makes it a warning at least.
+// warn adds a problem to a check, whose status becomes at least Warn.
 func (c *Check) warn(detail, fix string) {
 	c.Status = max(c.Status, Warn)
 	c.Detail, c.Fix = append(c.Detail, detail), append(c.Fix, fix)
 }
 
-// trust checks that clients can follow the chain to an authority. What it says of
-// a private authority is true only of this machine.
+// trust checks that clients can verify the chain up to an authority. For a private
+// authority, the result only holds for this machine.
 func trust(c *Check, p TLSPlan, pair tls.Certificate, file string) {
 	leaf := pair.Leaf
 	if bytes.Equal(leaf.RawIssuer, leaf.RawSubject) && leaf.CheckSignature(leaf.SignatureAlgorithm, leaf.RawTBSCertificate, leaf.Signature) == nil {
@@ -159,7 +159,7 @@ func trust(c *Check, p TLSPlan, pair tls.Certificate, file string) {
 			between.AddCert(cert)
 		}
 	}
-	// At a time when the leaf is valid: its dates have been judged already.
+	// Verify at a time at which the leaf is valid: its dates are checked elsewhere.
 	at := p.Now
 	if at.After(leaf.NotAfter) || at.Before(leaf.NotBefore) {
 		at = leaf.NotBefore
@@ -182,7 +182,7 @@ func leafCovers(domains []string, leaves ...*x509.Certificate) Check {
 	for _, d := range domains {
 		covered := false
 		for _, leaf := range leaves {
-			// One that does not exist yet is made for all domains.
+			// A certificate that does not exist yet will be created for all domains.
 			covered = covered || leaf == nil || leaf.VerifyHostname(d) == nil
 		}
 		if !covered {

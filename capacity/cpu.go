@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// loginStorm checks how long the logins of all clients keep the CPUs busy: after
-// a restart of the server, or of the network before it, all of them come back.
+// loginStorm checks how long the logins of all clients keep the CPUs busy: all clients
+// reconnect after a restart of the server or an outage of the network.
 func loginStorm(h Host, p Plan) []Check {
 	c := Check{Name: "login-storm", Area: "cpu", Title: "time for all to log in", Needs: "<= " + span(SlowStorm)}
 	cpus, err := h.cpus()
@@ -33,8 +33,8 @@ func loginStorm(h Host, p Plan) []Check {
 	return []Check{c}
 }
 
-// cpus is how many CPUs this process may use: its affinity, and the quotas of its
-// control groups.
+// cpus returns the number of CPUs that this process may use, according to its affinity
+// and the quotas of its control groups.
 func (h Host) cpus() (float64, error) {
 	text, err := h.text("proc/self/status")
 	if err != nil {
@@ -58,7 +58,7 @@ func (h Host) cpus() (float64, error) {
 	return cpus, nil
 }
 
-// countList counts a list such as 0-3,8.
+// countList returns the number of elements of a list such as 0-3,8.
 func countList(list string) (n int) {
 	for part := range strings.SplitSeq(list, ",") {
 		from, to, isRange := strings.Cut(part, "-")
@@ -82,7 +82,7 @@ func plural(cpus float64) string {
 	return strconv.FormatFloat(math.Round(cpus*100)/100, 'f', -1, 64) + " CPUs"
 }
 
-// span writes a duration as a person would: 4 s, 2 min, 4 min 10 s.
+// span formats a duration for people: 4 s, 2 min, 4 min 10 s.
 func span(d time.Duration) string {
 	d = d.Round(time.Second)
 	switch minutes, seconds := d/time.Minute, d%time.Minute/time.Second; {

@@ -5,19 +5,20 @@ import (
 	"time"
 )
 
-// expiryWarnings are how long before a certificate ends somebody should hear of
-// it, in falling order.
+// expiryWarnings are the times before the end of a certificate at which to warn, in
+// descending order.
 var expiryWarnings = [...]time.Duration{30 * oneDay, 14 * oneDay, 7 * oneDay, oneDay}
 
 const oneDay = 24 * time.Hour
 
-// expiring: a certificate with less than this left, or less than a third of its
-// life where that is short, should have been renewed.
+// expiring: a certificate should have been renewed if less than this remains, or less
+// than a third of its lifetime if that is short.
 const expiring = 14 * oneDay
 
-// ExpiryWarning returns the last of expiryWarnings that a certificate has passed, 0
-// after its end, and whether there is one. Those longer than a third of its life are
-// left out: a certificate for a week is not news in its first days.
+// ExpiryWarning returns the last of expiryWarnings that a certificate has passed (0 after
+// its end), and whether there is one. Warning times longer than a third of the
+// certificate's lifetime are omitted: a certificate for a week needs no warning in its
+// first days.
 func ExpiryWarning(leaf *x509.Certificate, now time.Time) (passed time.Duration, ok bool) {
 	left := leaf.NotAfter.Sub(now)
 	if left <= 0 {

@@ -2,17 +2,16 @@ package capacity
 
 import "fmt"
 
-// fileStep is what suggested limits of files are multiples of: a million is
-// 1,048,576.
+// Suggested limits of files are multiples of fileStep. A million becomes 1,048,576.
 const fileStep = 1 << 16
 
-// openFiles checks the limits on descriptors: each client is one, in the process,
-// in the kernel's table and in an epoll set.
+// openFiles checks the limits on descriptors. Each client needs one: in the process, in
+// the kernel's file table and in an epoll set.
 func openFiles(h Host, p Plan) []Check {
 	return []Check{processFiles(h, p), nrOpen(h, p), fileMax(h, p), epollWatches(h, p)}
 }
 
-// filesNeeded is how many descriptors a plan needs.
+// filesNeeded returns the number of descriptors that a plan needs.
 func filesNeeded(p Plan) int64 { return int64(p.Sessions) + ServerFiles }
 
 func processFiles(h Host, p Plan) Check {
@@ -54,7 +53,7 @@ func nrOpen(h Host, p Plan) Check {
 	return c
 }
 
-// fileMax checks the table of files of the whole machine, which others use too.
+// fileMax checks the file table of the whole machine, which all processes share.
 func fileMax(h Host, p Plan) Check {
 	c := Check{Name: "file-max", Area: "files", Title: "fs.file-max, all processes"}
 	v, err := h.number(key("fs.file-max"))
@@ -71,14 +70,14 @@ func fileMax(h Host, p Plan) Check {
 	if v < need {
 		c.Status = Fail
 		c.Detail = []string{number(used) + " files are open now"}
-		// Twice: others open files as well.
+		// Suggest twice as many: other processes open files, too.
 		c.Fix = []string{sysctl("fs.file-max", roundUp(2*need, fileStep))}
 	}
 	return c
 }
 
-// epollWatches checks how many descriptors one user may watch; the default is a
-// share of the memory, and too small on small machines.
+// epollWatches checks how many descriptors one user may watch. The default is a share of
+// the memory and too small on small machines.
 func epollWatches(h Host, p Plan) Check {
 	need := filesNeeded(p)
 	c := Check{Name: "epoll-watches", Area: "files", Title: "fs.epoll.max_user_watches", Needs: number(need)}

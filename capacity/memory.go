@@ -7,8 +7,8 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// memory checks free memory, the limits of control groups and that of the Go
-// runtime against what the sessions will need.
+// memory checks whether the free memory, the limits of control groups and that of the Go
+// runtime are enough for the sessions.
 func memory(h Host, p Plan) []Check {
 	m := Predict(h, p)
 	all := []Check{freeMemory(h, p, m)}
@@ -21,7 +21,7 @@ func memory(h Host, p Plan) []Check {
 	return all
 }
 
-// sums is the arithmetic behind a prediction.
+// sums describes how a prediction was calculated.
 func (m Memory) sums() []string {
 	return []string{
 		fmt.Sprintf("roost  %9s: %s B per session, plus the base memory", size(m.User), humanize.Comma(m.PerUser)),
@@ -30,7 +30,7 @@ func (m Memory) sums() []string {
 	}
 }
 
-// sessions is how many sessions fit into an amount of memory.
+// sessions returns how many sessions fit into an amount of memory.
 func (m Memory) sessions(p Plan, bytes int64) int64 {
 	return (bytes - BaseBytes - handshakes(p)) / (m.PerUser + m.garbage(p) + m.PerSock)
 }
@@ -51,8 +51,8 @@ func freeMemory(h Host, p Plan, m Memory) Check {
 	return c
 }
 
-// judgeMemory fails what is too little, and warns of what leaves less than a
-// fifth: storms, page cache and other programs want some too.
+// judgeMemory fails if the memory is too small and warns if less than a fifth remains:
+// storms, the page cache and other programs need memory, too.
 func judgeMemory(c *Check, have, need int64, fix string) {
 	switch {
 	case have < need:
@@ -76,9 +76,9 @@ func cgroupMemory(p Plan, m Memory, left int64, where string) Check {
 	return c
 }
 
-// cgroupMemory is what control groups leave to this process, and the group that
-// leaves least. Sockets and their buffers count as well; page cache, which the
-// kernel can take back, does not.
+// cgroupMemory returns the memory that control groups leave to this process, and the most
+// restrictive group. Sockets and their buffers count; the page cache, which the kernel
+// can reclaim, does not.
 func (h Host) cgroupMemory() (left int64, where string, limited bool) {
 	for _, dir := range h.cgroups() {
 		limit, err := h.number(dir + "/memory.max")
@@ -99,7 +99,7 @@ func (h Host) cgroupMemory() (left int64, where string, limited bool) {
 	return left, where, limited
 }
 
-// pageCache is the part of a control group's memory that can be taken back.
+// pageCache returns the reclaimable part of a control group's memory.
 func (h Host) pageCache(dir string) (bytes int64) {
 	text, err := h.text(dir + "/memory.stat")
 	if err != nil {
@@ -115,8 +115,8 @@ func (h Host) pageCache(dir string) (bytes int64) {
 	return bytes
 }
 
-// runtimeLimit checks the limit that the garbage collector keeps to: below what
-// lives it would collect without end.
+// runtimeLimit checks the memory limit of the garbage collector: if the limit is smaller
+// than the live heap, it collects continuously.
 func runtimeLimit(p Plan, m Memory) Check {
 	need := m.User + handshakes(p)
 	c := Check{Name: "memory-limit", Area: "memory", Title: "limit of the Go runtime", Found: size(p.MemoryLimit), Needs: size(need)}
@@ -128,14 +128,14 @@ func runtimeLimit(p Plan, m Memory) Check {
 	return c
 }
 
-// paging checks what makes memory slow, or larger than it need be.
+// paging checks settings that make memory slow or larger than necessary.
 func paging(h Host, _ Plan) []Check { return []Check{swap(h), hugePages(h)} }
 
-// maxSwappiness is the inclination to swap that does no harm.
+// maxSwappiness is the largest harmless swappiness.
 const maxSwappiness = 10
 
-// swap: an idle session is touched by nobody but the garbage collector, which
-// touches all of them, and waits for every page that was swapped out.
+// swap: only the garbage collector accesses an idle session. It accesses all of them, and
+// waits for every page that was swapped out.
 func swap(h Host) Check {
 	c := Check{Name: "swap", Area: "memory", Title: "swap", Needs: fmt.Sprintf("vm.swappiness <= %d", maxSwappiness)}
 	info, err := h.meminfo()
@@ -162,8 +162,8 @@ func swap(h Host) Check {
 
 const hugePageDir = "sys/kernel/mm/transparent_hugepage/"
 
-// hugePages: memory that was given back after a storm is filled up again by the
-// kernel where it makes huge pages out of a few small ones.
+// hugePages: after a storm, the kernel may refill released memory by merging a few small
+// pages into huge ones.
 func hugePages(h Host) Check {
 	c := Check{Name: "huge-pages", Area: "memory", Title: "transparent huge pages", Needs: "madvise or never"}
 	text, err := h.text(hugePageDir + "enabled")

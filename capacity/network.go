@@ -19,9 +19,9 @@ func network(h Host, p Plan) []Check {
 	return all
 }
 
-// tcpMem checks the pages that all TCP sockets together may have bytes in. Idle
-// sockets need none. In the worst case all sessions have a page on its way; above
-// the pressure mark sockets are kept short, above the maximum connections break.
+// tcpMem checks the limits on the memory of all TCP sockets together, in pages. Idle
+// sockets need none. In the worst case each session has a page in its buffers. Above the
+// pressure mark, the kernel restricts sockets; above the maximum, connections break.
 func tcpMem(h Host, p Plan) Check {
 	n := int64(p.Sessions)
 	c := Check{Name: "tcp-mem", Area: "network", Title: "net.ipv4.tcp_mem, pages", Needs: number(n)}
@@ -48,7 +48,7 @@ func tcpMem(h Host, p Plan) Check {
 	return c
 }
 
-// satMul multiplies without overflow.
+// satMul multiplies and returns the largest int64 on overflow.
 func satMul(a, b int64) int64 {
 	if a > 1<<62/b {
 		return 1 << 62
@@ -56,13 +56,13 @@ func satMul(a, b int64) int64 {
 	return a * b
 }
 
-// The largest sensible minimum and default sizes of socket buffers, in bytes. The
-// minimum is left to a socket even when TCP is short of memory. The default is
-// what one client can make the kernel hold without any tuning in between.
+// The largest sensible minimum and default sizes of socket buffers, in bytes. The kernel
+// grants the minimum even when TCP is short of memory. One client can make the kernel
+// allocate the default before any autotuning.
 const (
 	maxMinimum = 16 << 10
-	maxReceive = 128 << 10 // the kernel's own default: 131072
-	maxSend    = 64 << 10  // the kernel's own default: 16384
+	maxReceive = 128 << 10 // the kernel's default: 131072
+	maxSend    = 64 << 10  // the kernel's default: 16384
 )
 
 func tcpBuffer(h Host, name, sysctlName string, most int64, better string) Check {
@@ -80,14 +80,14 @@ func tcpBuffer(h Host, name, sysctlName string, most int64, better string) Check
 	return c
 }
 
-// queue is how many connections may arrive in the second in which a loop is busy
-// elsewhere, when all clients come back within StormTime.
+// queue returns how many connections may arrive during one second in which an event loop
+// is busy, when all clients reconnect within StormTime.
 func queue(p Plan) int64 {
 	return min(max(128, int64(p.Sessions)/int64(StormTime/time.Second)), 65535)
 }
 
-// somaxconn checks the listen queue. A connection that finds it full is tried
-// again by the client's kernel after a second: a delay, not a loss.
+// somaxconn checks the listen queue. If it is full, the client's kernel retries after a
+// second: a delay, not a loss.
 func somaxconn(h Host, p Plan) Check {
 	need := queue(p)
 	c := Check{Name: "somaxconn", Area: "network", Title: "net.core.somaxconn", Needs: number(need)}
@@ -104,7 +104,8 @@ func somaxconn(h Host, p Plan) Check {
 	return c
 }
 
-// powerOfTwo is the next one, below 65,536: a backlog has 16 bits in many places.
+// powerOfTwo returns the next power of two below 65,536: many interfaces limit a backlog
+// to 16 bits.
 func powerOfTwo(n int64) int64 {
 	p := int64(128)
 	for p < n {
@@ -113,8 +114,8 @@ func powerOfTwo(n int64) int64 {
 	return min(p, 65535)
 }
 
-// synBacklog checks the queue of handshakes that are not complete. Where SYN
-// cookies are on, a full queue costs nothing but TCP options.
+// synBacklog checks the queue of incomplete TCP handshakes. With SYN cookies, a full
+// queue only loses TCP options.
 func synBacklog(h Host, p Plan) Check {
 	need := queue(p)
 	c := Check{Name: "syn-backlog", Area: "network", Title: "net.ipv4.tcp_max_syn_backlog", Needs: number(need)}
@@ -135,8 +136,8 @@ func synBacklog(h Host, p Plan) Check {
 	return c
 }
 
-// portRange matters to who connects, not to who listens: it is checked only where
-// clients come from this machine, such as a proxy in front.
+// portRange matters to the connecting side only. It is checked if clients connect from
+// this machine, such as through a proxy.
 func portRange(h Host, p Plan) Check {
 	n := int64(p.Sessions)
 	c := Check{Name: "port-range", Area: "network", Title: "net.ipv4.ip_local_port_range", Needs: number(n) + " in total"}
@@ -159,19 +160,19 @@ func portRange(h Host, p Plan) Check {
 	return c
 }
 
-// conntrack checks the table of the kernel's connection tracking, where it is
-// loaded: a firewall may track every client, and drops who finds the table full.
+// conntrack checks the table of the kernel's connection tracking if that is loaded: a
+// firewall may track every client, and drops new connections when the table is full.
 func conntrack(h Host, p Plan) []Check {
 	most, err := h.number(key("net.netfilter.nf_conntrack_max"))
 	if err != nil {
 		return []Check{{Name: "conntrack", Area: "network", Title: "connection tracking", Found: "not in use"}}
 	}
 	used, _ := h.number(key("net.netfilter.nf_conntrack_count"))
-	// A tenth more: connections that have ended are kept for two minutes.
+	// Add a tenth: the kernel keeps closed connections in the table for two minutes.
 	need := used + int64(p.Sessions) + int64(p.Sessions)/10
 	c := Check{Name: "conntrack", Area: "network", Title: "netfilter.nf_conntrack_max", Found: number(most), Needs: number(need)}
 	if used == 0 {
-		// Loaded, but no rule asks for it.
+		// Connection tracking is loaded, but no rule uses it.
 		c.Found += ", unused"
 		if most < need {
 			c.Detail = []string{"not in use now; if a firewall rule tracks connections, the limit is " + number(most)}

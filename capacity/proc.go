@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// readFile reads a file below root; errors have its absolute name, which fs.FS
-// knows nothing of.
+// readFile reads a file below root. Errors contain its absolute name, which an fs.FS does
+// not know.
 func readFile(root fs.FS, name string) ([]byte, error) {
 	b, err := fs.ReadFile(root, name)
 	var bad *fs.PathError
@@ -21,14 +21,14 @@ func readFile(root fs.FS, name string) ([]byte, error) {
 	return b, err
 }
 
-// text reads a small file of the machine.
+// text reads a small file below root.
 func (h Host) text(name string) (string, error) {
 	b, err := readFile(h.Root, name)
 	return strings.TrimSpace(string(b)), err
 }
 
-// numbers reads a file of at least n numbers. One that is too large for an int64
-// counts as the largest, and so does "max", as control groups write it.
+// numbers reads a file of at least n numbers. A number that overflows int64 and the "max"
+// of control groups become the largest int64.
 func (h Host) numbers(name string, n int) ([]int64, error) {
 	text, err := h.text(name)
 	if err != nil {
@@ -58,7 +58,7 @@ func parseNumber(text string) (int64, error) {
 	return v, err
 }
 
-// number reads a file of one number.
+// number reads a file with one number.
 func (h Host) number(name string) (int64, error) {
 	v, err := h.numbers(name, 1)
 	if err != nil {
@@ -67,10 +67,10 @@ func (h Host) number(name string) (int64, error) {
 	return v[0], nil
 }
 
-// key turns the name of a sysctl into that of its file.
+// key converts the name of a sysctl to that of its file.
 func key(name string) string { return "proc/sys/" + strings.ReplaceAll(name, ".", "/") }
 
-// meminfo reads /proc/meminfo, in bytes.
+// meminfo reads /proc/meminfo; values are in bytes.
 func (h Host) meminfo() (map[string]int64, error) {
 	text, err := h.text("proc/meminfo")
 	if err != nil {
@@ -91,7 +91,7 @@ func (h Host) meminfo() (map[string]int64, error) {
 	return values, nil
 }
 
-// limits are the soft and the hard limit of this process's open files.
+// limits returns the soft and the hard limit of this process's open files.
 func (h Host) limits() (soft, hard int64, err error) {
 	text, err := h.text("proc/self/limits")
 	if err != nil {
@@ -113,9 +113,9 @@ func (h Host) limits() (soft, hard int64, err error) {
 	return 0, 0, errors.New("/proc/self/limits has no limit on open files")
 }
 
-// cgroups are the directories of this process's control group (version 2) and of
-// all above it, innermost first: each of them may set a limit. There are none
-// where version 2 is not in use.
+// cgroups returns the directories of this process's control group (version 2) and of its
+// ancestors, innermost first: each of them may set a limit. It returns none if version 2
+// is not in use.
 func (h Host) cgroups() []string {
 	text, err := h.text("proc/self/cgroup")
 	if err != nil {
@@ -127,7 +127,7 @@ func (h Host) cgroups() []string {
 			continue
 		}
 		const root = "sys/fs/cgroup"
-		if !fs.ValidPath(root + "/" + own) { // out of sight: "0::/../.."
+		if !fs.ValidPath(root + "/" + own) { // outside the visible hierarchy: "0::/../.."
 			own = ""
 		}
 		var all []string

@@ -7,30 +7,30 @@ import (
 	"path/filepath"
 )
 
-// StoreState is what was found in the data directory. It is gathered outside, where
-// files may be touched.
+// StoreState describes the data directory and the database. The caller collects it, since
+// this package does not open files outside /proc and /sys.
 type StoreState struct {
 	Dir      string // the data directory
-	Missing  bool   // it is not there yet
-	WriteErr error  // why nothing can be written there
+	Missing  bool   // the directory does not exist yet
+	WriteErr error  // why the directory is not writable
 
-	Database string // file name of the database, "" where it is no file of this machine
-	FilesErr error  // why no files can be made beside Database, as SQLite must
-	Free     int64  // bytes that an ordinary user may still write on the database's disk
-	DiskErr  error  // why Free is not known
+	Database string // file name of the database, "" if it is not a file on this machine
+	FilesErr error  // why no files can be created beside Database, as SQLite requires
+	Free     int64  // bytes available to an ordinary user on the database's file system
+	DiskErr  error  // why Free is unknown
 
-	Inspected  bool     // the following is known; some kinds of store cannot be inspected
-	NoDatabase bool     // it is not there yet
-	OpenErr    error    // why it could not be read
-	Version    int      // of its tables
-	Current    int      // version that this program brings them to
-	Accounts   int64    // in it
-	Problems   []string // what the integrity check found
+	Inspected  bool     // the following fields are set; some kinds of store cannot be inspected
+	NoDatabase bool     // the database does not exist yet
+	OpenErr    error    // why the database could not be read
+	Version    int      // version of the schema
+	Current    int      // schema version of this program, to which it migrates
+	Accounts   int64    // number of accounts
+	Problems   []string // findings of the integrity check
 	Unfinished bool     // the integrity check took too long
 }
 
-// Store checks the data directory, the database and the disk that it is on, as far
-// as they can be checked from here.
+// Store checks the data directory, the database and its disk, as far as possible from
+// this machine.
 func Store(s StoreState, p Plan) []Check {
 	checks := []Check{dataDirectory(s)}
 	if s.elsewhere() {
@@ -74,8 +74,8 @@ func dataDirectory(s StoreState) Check {
 	return c
 }
 
-// disk checks that there is room for an account, a roster and a waiting message
-// for each session that has no account yet.
+// disk checks that there is space for an account, a roster and an offline message for
+// each session that has no account yet.
 func disk(s StoreState, p Plan) Check {
 	more := max(0, int64(p.Sessions)-s.Accounts)
 	need := StoreBase + more*AccountBytes + int64(p.Sessions)*OfflineBytes

@@ -20,8 +20,8 @@ import (
 	"roost/store/stores"
 )
 
-// accountFlags say whether accounts are made for a measurement. Their password is
-// known, so they must not be among others, and must not stay.
+// accountFlags control whether accounts are created for a measurement. Their password is
+// public, so they must not be mixed with others and must not remain.
 type accountFlags struct {
 	Create       string `placeholder:"DIR" type:"path" help:"Create the accounts first, in the database of the roost server with this data directory, and delete them at the end."`
 	Store        string `placeholder:"URL" help:"With --create: the --store of that server, if it has one."`
@@ -29,7 +29,7 @@ type accountFlags struct {
 	KeepAccounts bool   `help:"Keep the created accounts for the next run."`
 }
 
-// database names the database for people.
+// database describes the database in messages.
 func (f *accountFlags) database() string {
 	if f.Store != "" {
 		return stores.Redact(f.Store)
@@ -37,7 +37,7 @@ func (f *accountFlags) database() string {
 	return f.Create
 }
 
-// validate refuses flags that mean nothing without --create.
+// validate rejects flags that require --create.
 func (f *accountFlags) validate() error {
 	if f.Create == "" && (f.Store != "" || f.CreateAnyway || f.KeepAccounts) {
 		return cli.UsageError("--store, --create-anyway and --keep-accounts are about the accounts that --create makes: add --create DIR, or leave them out")
@@ -45,26 +45,26 @@ func (f *accountFlags) validate() error {
 	return nil
 }
 
-// importBatch is how many accounts are written in one transaction.
+// importBatch is the number of accounts per transaction.
 const importBatch = 256
 
-// madeAccounts are accounts that a run has made, with the salt of their password: an
-// account that was deleted and added anew meanwhile has another.
+// madeAccounts are the accounts that a run has created, with the salts of their
+// passwords: an account that was deleted and added again meanwhile has a different salt.
 type madeAccounts struct {
 	from *accountFlags
 	jids []jid.JID
 	salt []byte
 }
 
-// create makes the accounts that are not there. remove deletes those that it made,
-// also when there is an error.
+// create creates the missing accounts. remove deletes the accounts that create added,
+// even if create returned an error.
 func (f *fleetFlags) create(ctx context.Context, n int) (remove func() error, err error) {
 	none := func() error { return nil }
 	if err := f.mayCreate(); err != nil {
 		return none, err
 	}
-	// One derivation of keys, which is slow on purpose, is enough: the password is the
-	// same for all, and known.
+	// Deriving keys is slow by design. One derivation is enough: all accounts have the
+	// same public password.
 	credentials, err := store.NewCredentials(f.Password, store.DefaultIterations)
 	if err != nil {
 		return none, cli.UsageError("--password: " + err.Error())
@@ -87,8 +87,7 @@ func (f *fleetFlags) create(ctx context.Context, n int) (remove func() error, er
 	return made.remove, err
 }
 
-// openExisting opens the server's store, and makes none: it would be that of no
-// server.
+// openExisting opens the server's store. It does not create one: no server would use it.
 func (f *accountFlags) openExisting(ctx context.Context) (store.Store, error) {
 	url, missing := f.Store, "there is no database "+stores.Redact(f.Store)+": name the server's database with --store"
 	if url == "" {
@@ -104,7 +103,7 @@ func (f *accountFlags) openExisting(ctx context.Context) (store.Store, error) {
 	return l.Open(ctx, store.Options{})
 }
 
-// mayCreate returns an error where no client could log in to the accounts.
+// mayCreate returns an error if clients could not log in to the accounts.
 func (f *fleetFlags) mayCreate() error {
 	domain, err := jid.NormalizeDomain(f.Domain)
 	if err != nil {
@@ -114,18 +113,18 @@ func (f *fleetFlags) mayCreate() error {
 	if err != nil {
 		return err
 	}
-	if len(served) > 0 && !slices.Contains(served, domain) { // none before a server has run there
+	if len(served) > 0 && !slices.Contains(served, domain) { // empty before a server has run with this data directory
 		return cli.UsageError(fmt.Sprintf("--domain %s is not served by the server of %s (served: %s)", f.Domain, f.Create, strings.Join(served, ", ")))
 	}
 	return nil
 }
 
-// make writes the accounts of n clients that are not there, and notes them in made.
+// make writes the missing accounts of n clients and records them in made.
 func (f *fleetFlags) make(ctx context.Context, s store.Accounts, n int, credentials store.Credentials, made *madeAccounts) error {
 	batch := make([]store.Account, 0, importBatch)
 	flush := func() error {
-		// A batch that was begun is written: what is in the database and what is noted
-		// here must be the same.
+		// Complete the current batch even if ctx has ended: the database and the record
+		// here must agree.
 		_, _, err := s.ImportAccounts(context.WithoutCancel(ctx), batch, store.SkipExisting)
 		if err == nil {
 			for i := range batch {
@@ -158,8 +157,8 @@ func (f *fleetFlags) make(ctx context.Context, s store.Accounts, n int, credenti
 	return flush()
 }
 
-// onlyOurs returns an error that names an account which no run of this command has
-// made: there is most likely a reason for it.
+// onlyOurs returns an error that names an account that no run of this command has
+// created: somebody probably needs that account.
 func (f *fleetFlags) onlyOurs(ctx context.Context, s store.Accounts) error {
 	before, after, _ := strings.Cut(f.User, "%d")
 	domain, err := jid.NormalizeDomain(f.Domain)
@@ -179,12 +178,12 @@ func (f *fleetFlags) onlyOurs(ctx context.Context, s store.Accounts) error {
 	})
 }
 
-// removers is how many accounts are deleted at once: the store puts what comes
-// together into one transaction.
+// removers is the number of concurrent deletions: the store combines concurrent writes
+// into one transaction.
 const removers = 64
 
-// remove deletes the accounts unless they are others by now. It continues after the
-// signal that has ended the measurement; one more ends it, too.
+// remove deletes the accounts unless they were replaced. It continues after the signal
+// that ended the measurement; a second signal stops it.
 func (m *madeAccounts) remove() (err error) {
 	if len(m.jids) == 0 {
 		return nil
@@ -208,7 +207,7 @@ func (m *madeAccounts) remove() (err error) {
 		m.from.database(), cli.Quote(list...), err)
 }
 
-// removeFrom returns how many accounts could not be deleted, and the first reason.
+// removeFrom returns how many accounts could not be deleted, and the first error.
 func (m *madeAccounts) removeFrom(ctx context.Context, s store.Accounts) (left int, err error) {
 	var next, failed atomic.Int64
 	var first sync.Once

@@ -12,8 +12,8 @@ import (
 	"roost/jid"
 )
 
-// fleetFlags say who the clients are and where they go. The server may be any
-// XMPP server.
+// fleetFlags describe the clients and the server that they connect to. The server may be
+// any XMPP server.
 type fleetFlags struct {
 	Target    string `default:"127.0.0.1:5222" placeholder:"HOST:PORT" help:"The server (default: ${default})."`
 	Domain    string `default:"localhost" placeholder:"NAME" help:"Its XMPP domain (default: ${default})."`
@@ -34,10 +34,10 @@ type fleetFlags struct {
 	Chart     string   `placeholder:"FILE" type:"path" help:"Draw the result to a file that ends in .svg or .png: memory by number of clients, or latencies."`
 }
 
-// Help is shown by kong.
+// Help implements kong's HelpProvider.
 func (f *fleetFlags) Help() string { return timesHelp }
 
-// Validate is called by kong.
+// Validate is called by kong after parsing.
 func (f *fleetFlags) Validate() error {
 	if strings.Count(f.User, "%d") != 1 || strings.Count(f.User, "%") != 1 {
 		return fmt.Errorf("--user %q needs one %%d, where the number goes", f.User)
@@ -51,14 +51,14 @@ func (f *fleetFlags) Validate() error {
 	return nil
 }
 
-// Bounds of a load generator. Each client is an open file, and 20,000 is a common
-// limit of those.
+// Limits of a load generator. Each client is an open file, and 20,000 is a common limit
+// for those.
 const (
 	maxFleet     = 18000 // clients of one process
 	maxProcesses = 1000
 )
 
-// fits reports whether the processes can hold so many clients.
+// fits reports whether the processes can run that many clients.
 func (f *fleetFlags) fits(all int) error {
 	clients := (all + f.Processes - 1) / f.Processes
 	if clients > maxFleet {
@@ -71,7 +71,7 @@ func (f *fleetFlags) fits(all int) error {
 	return nil
 }
 
-// fleet is the clients of one process.
+// fleet returns the clients of one process.
 func (f *fleetFlags) fleet(accounts int, sync func(context.Context) error) (*bench.Clients, error) {
 	return bench.NewClients(bench.Config{
 		Target: f.Target, Domain: f.Domain, TLS: bench.TLSMode(f.TLS), Resume: f.Resume, Hybrid: f.Hybrid, Mechanism: bench.Mechanism(f.Mechanism),
@@ -79,7 +79,7 @@ func (f *fleetFlags) fleet(accounts int, sync func(context.Context) error) (*ben
 	})
 }
 
-// jidOK says early that a pattern makes no addresses.
+// jidOK reports early if a pattern does not yield valid addresses.
 func (f *fleetFlags) jidOK() error {
 	if _, err := jid.New(fmt.Sprintf(f.User, f.First), f.Domain, ""); err != nil {
 		return cli.UsageError(fmt.Sprintf("--user and --domain make no address: %v", err))
@@ -87,7 +87,7 @@ func (f *fleetFlags) jidOK() error {
 	return nil
 }
 
-// byDefault is v, or a default where v is -1.
+// byDefault replaces -1 by a default.
 func byDefault(v *int, def int) {
 	if *v == -1 {
 		*v = def

@@ -1,5 +1,5 @@
-// Command roost-bench measures XMPP servers and parsers: it logs clients in, lets
-// them do something, and says how fast that was and what it cost the server.
+// Command roost-bench measures XMPP servers and parsers. It logs clients in, generates a
+// load, and reports the speed and what the load costs the server.
 package main
 
 import (
@@ -10,8 +10,8 @@ import (
 	"roost/internal/cli"
 )
 
-// grammar is the whole command line. Flags are given on it only: what was measured is
-// in a line of the shell's history.
+// grammar is the whole command line. Flags can only be set there, so that the shell's
+// history shows what was measured.
 type grammar struct {
 	Idle      idleCmd        `cmd:"" help:"Log in clients that stay idle, and report what they cost the server."`
 	Login     loginCmd       `cmd:"" help:"Log clients in and out, and report the speed and the cost."`
@@ -25,7 +25,7 @@ type grammar struct {
 
 func main() { os.Exit(run(os.Args[1:])) }
 
-// program is this one.
+// program describes this program.
 func program() cli.Program {
 	return cli.Program{
 		Name:        "roost-bench",
@@ -44,5 +44,5 @@ func run(args []string) int {
 
 func newParser(g *grammar) (*kong.Kong, error) { return program().Parser(g) }
 
-// timesHelp is at the end of the help of commands with times.
+// timesHelp ends the help of commands that have flags with times.
 const timesHelp = "Times (TIME) have units: ms, s, m and h, such as 500ms or 1h30m."

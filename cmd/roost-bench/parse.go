@@ -13,21 +13,21 @@ import (
 	"roost/bench/parsebench"
 )
 
-// parseCmd times parsers.
+// parseCmd measures parsers.
 type parseCmd struct {
 	Files []string `arg:"" optional:"" name:"file" help:"Captures of one direction of a stream: a header, stanzas, maybe the closing tag. Without files, traffic is made: mix, small, large and utf8, 64 MB each."`
 	Chunk int      `default:"4096" placeholder:"BYTES" help:"How much is given to a parser at once (default: ${default})."`
 	JSON  bool     `name:"json" help:"Write one JSON object per line: corpus, impl, mb_per_s, ns_per_stanza, allocs_per_stanza, ratio."`
 }
 
-// Help is shown by kong.
+// Help implements kong's HelpProvider.
 func (c *parseCmd) Help() string {
 	return "For each file there is a line for this server's parser without and with vector instructions, for Go's encoding/xml and for expat, which is " +
 		"compiled into a small program where cc and libexpat1-dev are installed. MB/s are 10^6 bytes per second of CPU time; ratio is speed over that of " +
 		"encoding/xml in the same run. Files much below 64 MB are parsed several times, which flatters every parser."
 }
 
-// Validate is called by kong.
+// Validate is called by kong after parsing.
 func (c *parseCmd) Validate() error {
 	if c.Chunk < 1 || c.Chunk > math.MaxInt32 {
 		return fmt.Errorf("--chunk must be 1 to %d", math.MaxInt32)
@@ -70,8 +70,8 @@ func (c *parseCmd) run(out, notes io.Writer, size int) error {
 	return nil
 }
 
-// corpora loads what is on the command line, all of it before anything is timed,
-// or says how to make the traffic, one at a time.
+// corpora loads all files of the command line before anything is measured, or else
+// returns the built-in generators of traffic, which run one at a time.
 func (c *parseCmd) corpora(size int) (all []func() (parsebench.Corpus, error), err error) {
 	for _, file := range c.Files {
 		corpus, err := parsebench.Load(file)

@@ -7,13 +7,13 @@ import (
 	"roost/internal/cli"
 )
 
-// relayCmd is what a server's cost per message is compared with.
+// relayCmd runs a minimal relay, the baseline for a server's cost per message.
 type relayCmd struct {
 	Listen string `default:"127.0.0.1:0" placeholder:"ADDR" help:"Where to listen (default: ${default})."`
 	Loops  int    `default:"${cpus}" placeholder:"N" help:"Threads (default: one for each CPU)."`
 }
 
-// Run says where it listens and serves until Ctrl-C.
+// Run prints the address and serves until Ctrl-C.
 func (c *relayCmd) Run() error {
 	if c.Loops < 1 {
 		return cli.UsageError("--loops must be at least 1")

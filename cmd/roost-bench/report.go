@@ -18,13 +18,13 @@ import (
 	"roost/store/stores"
 )
 
-// jsonFlag is --json, --json=- or --json=FILE.
+// jsonFlag is the value of --json, --json=- or --json=FILE.
 type jsonFlag struct {
 	on   bool
 	file string // "": standard output
 }
 
-// Decode is called by kong.
+// Decode implements kong's MapperValue.
 func (j *jsonFlag) Decode(ctx *kong.DecodeContext) error {
 	j.on, j.file = true, ""
 	if ctx.Scan.Peek().Type != kong.FlagValueToken {
@@ -42,7 +42,7 @@ func (j *jsonFlag) Decode(ctx *kong.DecodeContext) error {
 	return nil
 }
 
-// IsBool says to kong that the flag needs no value.
+// IsBool tells kong that the flag needs no value.
 func (*jsonFlag) IsBool() bool { return true }
 
 // report writes a result as JSON, as a table and as a chart.
@@ -68,7 +68,7 @@ func (f *fleetFlags) report(w io.Writer, result any, title string, rows []row) e
 	return errors.Join(errs...)
 }
 
-// chartOf is the chart of a result.
+// chartOf returns the chart of a result.
 func chartOf(result any, title, measured string) chart.Chart {
 	latencies := func(events string, l bench.Latency) chart.Chart {
 		line := chart.Line{Name: events}
@@ -107,12 +107,12 @@ func memoryChart(r bench.IdleResult, title, measured string) chart.Chart {
 	}
 }
 
-// measuredHere says when, on which machine and by which command something is measured.
+// measuredHere returns the date, the machine and the command of a measurement.
 func measuredHere(args []string) string {
 	return fmt.Sprintf("Measured %s on %s, by %s", time.Now().UTC().Format("2006-01-02"), chart.Machine(), withoutSecrets(args))
 }
 
-// withoutSecrets is the command line for others to read.
+// withoutSecrets returns the command line with passwords removed.
 func withoutSecrets(args []string) string {
 	shown := []string{"roost-bench"}
 	for i := 0; i < len(args); i++ {

@@ -17,8 +17,7 @@ import (
 	"roost/internal/cli"
 )
 
-// measure runs a scenario, in this process or in several, and reports what came of
-// it.
+// measure runs a scenario in one or several processes and reports the result.
 func measure[R any, P bench.Result[R]](f *fleetFlags, s scenario[R]) (result error) {
 	s.defaults()
 	if err := s.check(); err != nil {
@@ -73,8 +72,8 @@ func alone[R any](ctx context.Context, f *fleetFlags, s scenario[R]) (r R, err e
 	return s.run(ctx, fleet)
 }
 
-// together runs a scenario in several processes: this program again, with the same
-// flags.
+// together runs a scenario in several processes: it starts this program again, with the
+// same flags.
 func together[R any, P bench.Result[R]](ctx context.Context, f *fleetFlags, _ scenario[R]) (r R, err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -92,7 +91,7 @@ func together[R any, P bench.Result[R]](ctx context.Context, f *fleetFlags, _ sc
 	return bench.Merge[R, P](ctx, crew, f.ServerPID)
 }
 
-// work is this process's part of a scenario that several share.
+// work runs this process's part of a scenario that several processes share.
 func work[R any, P bench.Result[R]](ctx context.Context, f *fleetFlags, s scenario[R]) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -108,14 +107,14 @@ func work[R any, P bench.Result[R]](ctx context.Context, f *fleetFlags, s scenar
 	return bench.Work[R, P](ctx, w, fleet, func() (R, error) { return s.run(ctx, fleet) })
 }
 
-// How often the line that shows how it goes is written: again and again on a
-// terminal, for a log elsewhere.
+// Intervals of progress lines: a terminal updates one line, a log gets a new line each
+// time.
 const (
 	liveTerminal = 400 * time.Millisecond
 	liveLog      = 10 * time.Second
 )
 
-// live shows how it goes until the answer is called.
+// live shows the progress until the returned function is called.
 func live(w *os.File, status func() bench.Status) (stop func()) {
 	terminal := term.IsTerminal(int(w.Fd()))
 	interval, begin, end := liveLog, "", "\n"
@@ -134,7 +133,7 @@ func live(w *os.File, status func() bench.Status) (stop func()) {
 	}
 }
 
-// lineClearer writes lines where live has written its own.
+// lineClearer writes complete lines in place of the progress line.
 type lineClearer struct{ w io.Writer }
 
 func (l lineClearer) Write(p []byte) (int, error) {
@@ -142,7 +141,8 @@ func (l lineClearer) Write(p []byte) (int, error) {
 	return len(p), err
 }
 
-// aboveLive is where other processes write while live does.
+// aboveLive returns a writer whose lines appear above the progress line, for other
+// processes.
 func aboveLive(w *os.File) io.Writer {
 	if term.IsTerminal(int(w.Fd())) {
 		return lineClearer{w}
@@ -150,7 +150,7 @@ func aboveLive(w *os.File) io.Writer {
 	return w
 }
 
-// statusLine says how it goes, and how fast since the last one.
+// statusLine describes the progress, with rates since the previous line.
 func statusLine(elapsed, interval time.Duration, last, s bench.Status) string {
 	line := fmt.Sprintf("%6.1fs  %s: %s online", elapsed.Seconds(), s.Phase, humanize.Comma(int64(s.Online)))
 	if s.Failed+s.Lost > 0 {

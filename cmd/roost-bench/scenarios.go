@@ -13,23 +13,22 @@ import (
 	"roost/internal/cli"
 )
 
-// scenario is what differs between the commands that put load on a server; R is
-// what it measures.
+// scenario contains what differs between the commands that generate load; R is the type
+// of their result.
 type scenario[R any] interface {
-	defaults()                     // of flags, made of others
-	check() error                  // of the flags
-	need() (clients, accounts int) // at once
-	divide(i, n int)               // leaves the i-th of n parts
+	defaults()                     // sets flags that depend on others
+	check() error                  // checks the flags
+	need() (clients, accounts int) // concurrent clients and accounts required
+	divide(i, n int)               // keeps the i-th of n parts
 	run(context.Context, *bench.Clients) (R, error)
 	rows(R) (title string, rows []row)
-	verdict(R) error // of a run that came to its end
+	verdict(R) error // checks the result of a completed run
 }
 
-// defaultInFlight is how many logins are under way at once where there are enough
-// clients.
+// defaultInFlight is the number of concurrent logins if there are enough clients.
 const defaultInFlight = 100
 
-// idleCmd is many clients that do nothing.
+// idleCmd measures many idle clients.
 type idleCmd struct {
 	fleetFlags
 	Sessions int           `default:"15000" placeholder:"N" help:"Number of clients (default: ${default})."`
@@ -84,7 +83,7 @@ func (c *idleCmd) rows(r bench.IdleResult) (title string, rows []row) {
 
 func (c *idleCmd) verdict(r bench.IdleResult) error { return failures(r.Failed+r.Lost, r.Errors) }
 
-// messageCmd is pairs of clients that talk.
+// messageCmd measures pairs of clients that exchange messages.
 type messageCmd struct {
 	fleetFlags
 	Pairs    int           `default:"100" placeholder:"N" help:"Pairs of clients that exchange messages (default: ${default})."`
@@ -138,7 +137,7 @@ func (c *messageCmd) verdict(r bench.MessageResult) error {
 	return arrived(r.Messages, "message")
 }
 
-// loginCmd is clients that come and go.
+// loginCmd measures clients that log in and disconnect.
 type loginCmd struct {
 	fleetFlags
 	Count    int `default:"5000" placeholder:"N" help:"Number of logins (default: ${default})."`
@@ -184,7 +183,7 @@ func (c *loginCmd) rows(r bench.LoginResult) (title string, rows []row) {
 
 func (c *loginCmd) verdict(r bench.LoginResult) error { return failures(r.Failed, r.Errors) }
 
-// presenceCmd is clients that see each other change their presence.
+// presenceCmd measures clients that see each other's presence change.
 type presenceCmd struct {
 	fleetFlags
 	Sessions int           `default:"1000" placeholder:"N" help:"Clients (default: ${default})."`
@@ -239,7 +238,7 @@ func (c *presenceCmd) verdict(r bench.PresenceResult) error {
 	return arrived(r.Delivered, "presence")
 }
 
-// reconnectCmd is clients that all come back at once.
+// reconnectCmd measures clients that all reconnect at once.
 type reconnectCmd struct {
 	fleetFlags
 	Sessions int `default:"5000" placeholder:"N" help:"Clients (default: ${default})."`
@@ -284,7 +283,7 @@ func (c *reconnectCmd) verdict(r bench.ReconnectResult) error {
 	return failures(r.Failed, r.Errors)
 }
 
-// arrived makes the command fail when nothing was delivered.
+// arrived returns an error if nothing was delivered.
 func arrived(n int64, what string) error {
 	if n == 0 {
 		return errors.New("no " + what + " arrived")
@@ -292,7 +291,7 @@ func arrived(n int64, what string) error {
 	return nil
 }
 
-// failures makes the command fail when clients did.
+// failures returns an error if clients failed.
 func failures(n int, errs []string) error {
 	if n == 0 {
 		return nil
@@ -304,7 +303,7 @@ func failures(n int, errs []string) error {
 	return fmt.Errorf("%d clients failed, the first: %s", n, first)
 }
 
-// part is the i-th of n nearly equal parts of all, before the sum of those before it.
+// part returns the size of the i-th of n nearly equal parts of all.
 func part(all, i, n int) int { return before(all, i+1, n) - before(all, i, n) }
 
 func before(all, i, n int) int { return all * i / n }

@@ -11,17 +11,15 @@ import (
 	"roost/bench"
 )
 
-// row is one figure of a result for people. A row without a value is not shown: it was
-// not measured.
+// row is one line of a result. A row without a value was not measured and is not shown.
 type row struct {
 	name  string
-	value string // a number with separators of thousands
+	value string // a number with thousands separators
 	unit  string
 	note  string
 }
 
-// table writes a result for people. The points of numbers are below each other, and so
-// are units.
+// table writes a result for people. It aligns decimal points and units.
 func table(w io.Writer, title string, rows []row) {
 	name, whole, fraction, unit := 0, 0, 0, 0
 	for _, r := range rows {
@@ -43,7 +41,7 @@ func table(w io.Writer, title string, rows []row) {
 	}
 }
 
-// parts divides a number before its point.
+// parts splits a number at its decimal point.
 func parts(number string) (whole, fraction string) {
 	if i := strings.IndexByte(number, '.'); i >= 0 {
 		return number[:i], number[i:]
@@ -53,12 +51,12 @@ func parts(number string) (whole, fraction string) {
 
 func letters(s string) int { return utf8.RuneCountInString(s) }
 
-// count is a row with a whole number.
+// count returns a row with an integer.
 func count(name string, n int64, unit, note string) row {
 	return row{name, humanize.Comma(n), unit, note}
 }
 
-// measured is a row with a figure, without a value if there is none.
+// measured returns a row with a figure, without a value if there is none.
 func measured(name string, v float64, unit, note string) row {
 	switch {
 	case v == 0:
@@ -69,7 +67,7 @@ func measured(name string, v float64, unit, note string) row {
 	return row{name, fixed(v, 0), unit, note}
 }
 
-// fixed is a number with this many digits after its point.
+// fixed formats a number with this many digits after the decimal point.
 func fixed(v float64, digits int) string {
 	return humanize.FormatFloat("#,###."+strings.Repeat("#", digits), v)
 }
@@ -78,7 +76,8 @@ func memoryRow(name string, bytes int64) row {
 	return measured(name, float64(bytes)/(1<<20), "MiB", "")
 }
 
-// latencyRows have as many digits each: latencies are recorded to the microsecond.
+// latencyRows use the same number of digits throughout: latencies are recorded in
+// microseconds.
 func latencyRows(l bench.Latency) []row {
 	f := func(name string, us float64) row { return row{"latency, " + name, fixed(us/1000, 3), "ms", ""} }
 	return []row{f("median", l.P50), f("90 %", l.P90), f("99 %", l.P99), f("99.9 %", l.P999), f("worst", l.Max)}
