@@ -23,7 +23,7 @@ import (
 	"roost/server"
 )
 
-// checkCmd says whether a machine can hold a number of sessions.
+// checkCmd checks whether a machine can serve a number of sessions.
 type checkCmd struct {
 	Sessions int  `default:"100000" placeholder:"N" help:"Concurrent sessions to check for (default: ${default})."`
 	JSON     bool `name:"json" help:"Write one JSON document instead of a table; docs/tuning.md describes it."`
@@ -31,14 +31,14 @@ type checkCmd struct {
 	serveFlags
 }
 
-// checkedFlags are the flags of the server that the help of roost check has: those
-// that change what it finds. It takes all others and checks their values.
+// checkedFlags are the server flags that the help of roost check shows: those that
+// influence its result. It accepts all others, too, and validates their values.
 var checkedFlags = []string{
 	"sessions", "json", "config", "domain", "c2s", "c2s-tls", "data", "store", "tls-cert", "tls-key", "tls-lean", "handshakes", "allow-plaintext",
 	"roster-cache", "memory-limit", "login-timeout", "help",
 }
 
-// hideUnchecked shortens the help of roost check.
+// hideUnchecked hides the other flags in the help of roost check.
 func hideUnchecked(k *kong.Kong) error {
 	for _, command := range k.Model.Children {
 		if command.Name != "check" {
@@ -51,13 +51,13 @@ func hideUnchecked(k *kong.Kong) error {
 	return nil
 }
 
-// Help is shown by kong.
+// Help implements kong's HelpProvider.
 func (c *checkCmd) Help() string {
 	return "Run it with the flags, the environment and the config file of roost serve, as the same user and with the same resource limits (ulimit). It accepts every flag of " +
 		"roost serve; those listed here affect the result. It changes nothing, and the server may be running. The exit status is 1 if a check fails; warnings leave it 0.\n\n" + unitsHelp
 }
 
-// Validate is called by kong.
+// Validate is called by kong after parsing.
 func (c *checkCmd) Validate() error {
 	if c.Sessions < 1 || c.Sessions > math.MaxInt32 {
 		return fmt.Errorf("--sessions must be 1 to %d", math.MaxInt32)
@@ -90,7 +90,7 @@ func (c *checkCmd) Run() error {
 	return report.err()
 }
 
-// plan is what the flags ask of the machine.
+// plan returns the load that the flags describe.
 func (c *checkCmd) plan() capacity.Plan {
 	p := capacity.Plan{
 		Sessions: c.Sessions, Plain: c.AllowPlaintext, StdTLS: !c.TLSLean, Handshakes: c.Handshakes, MemoryLimit: int64(max(0, c.MemoryLimit)), GCPercent: garbagePercent(),
@@ -103,7 +103,7 @@ func (c *checkCmd) plan() capacity.Plan {
 	return p
 }
 
-// memoryLimit is the limit that the runtime took from GOMEMLIMIT, 0 for none.
+// memoryLimit returns the limit that the runtime took from GOMEMLIMIT, 0 for none.
 func memoryLimit() int64 {
 	if limit := debug.SetMemoryLimit(-1); limit != math.MaxInt64 {
 		return limit
@@ -111,38 +111,37 @@ func memoryLimit() int64 {
 	return 0
 }
 
-// garbagePercent is what serve's collector is set to, in this environment.
+// garbagePercent returns the GC percentage of roost serve in this environment.
 func garbagePercent() int {
 	if os.Getenv("GOGC") == "" {
 		return gcPercent
 	}
 	sample := []metrics.Sample{{Name: "/gc/gogc:percent"}}
 	metrics.Read(sample)
-	return int(min(sample[0].Value.Uint64(), math.MaxInt32)) // off is very large
+	return int(min(sample[0].Value.Uint64(), math.MaxInt32)) // "off" is a very large number
 }
 
-// onLoopback reports whether an address is reached from this machine only; the
-// empty one is not reached at all.
+// onLoopback reports whether an address can only be reached from this machine. An empty
+// address cannot be reached at all.
 func onLoopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	return err != nil || loopbackHost(host)
 }
 
-// loopbackHost reports whether a host, as it stands in an address or a URL, is this
-// machine itself.
+// loopbackHost reports whether the host of an address or URL is this machine.
 func loopbackHost(host string) bool {
 	ip := net.ParseIP(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
-// integrityTime is how long the database is read to see that it is whole.
+// integrityTime limits the integrity check of the database.
 const integrityTime = time.Minute
 
-// site checks what is the server's own: certificates and store.
+// site checks the certificates and the store.
 func (c *checkCmd) site(domains []string, plan capacity.Plan) ([]capacity.Check, error) {
 	var t capacity.TLSPlan
 	for _, d := range domains {
-		t.Domains = append(t.Domains, jid.DNSName(d)) // as certificates have it
+		t.Domains = append(t.Domains, jid.DNSName(d)) // the form used in certificates
 	}
 	for i := range c.TLSCert {
 		cert, err := filepath.Abs(c.TLSCert[i])
@@ -166,7 +165,7 @@ func (c *checkCmd) site(domains []string, plan capacity.Plan) ([]capacity.Check,
 	return append(checks, capacity.Store(storeState(ctx, c.Data, location), plan)...), nil
 }
 
-// checkReport is what is told; its JSON is described in docs/tuning.md.
+// checkReport is the report in JSON, as described in docs/tuning.md.
 type checkReport struct {
 	Sessions    int              `json:"sessions"`
 	TLS         bool             `json:"tls"`
@@ -189,7 +188,7 @@ func newCheckReport(h capacity.Host, p capacity.Plan, checks []capacity.Check) *
 	return r
 }
 
-// err returns the error that the program ends with if a check failed.
+// err returns the error with which the program exits if a check failed.
 func (r *checkReport) err() error {
 	if r.Status != capacity.Fail {
 		return nil

@@ -10,14 +10,15 @@ import (
 	"roost/capacity"
 )
 
-// warnCapacity logs what keeps this machine from holding as many sessions as its
-// open files and its memory allow. It reads /proc and /sys, and takes no time.
+// warnCapacity logs what prevents this machine from serving as many sessions as its open
+// files and memory allow. It reads a few files of /proc and /sys, which takes little
+// time.
 func (c *serveCmd) warnCapacity(h capacity.Host, log *slog.Logger) {
 	p := capacity.Plan{Plain: c.AllowPlaintext, StdTLS: !c.TLSLean, Handshakes: c.Handshakes, MemoryLimit: memoryLimit(), GCPercent: garbagePercent()}
 	sessions, blockers := capacity.Estimate(h, p)
 	for i := range blockers {
 		w := &blockers[i]
-		if len(w.Fix) == 0 { // it cannot be read, as often in containers
+		if len(w.Fix) == 0 { // the value could not be read, as often in containers
 			log.Info("a check of this machine was not possible", "check", w.Name, "found", w.Found, "needs", w.Needs, "sessions", sessions)
 			continue
 		}
@@ -28,7 +29,7 @@ func (c *serveCmd) warnCapacity(h capacity.Host, log *slog.Logger) {
 	}
 }
 
-// roomFor says how many clients the limit of open files allows.
+// roomFor returns how many clients the limit of open files allows.
 func roomFor(h capacity.Host) string {
 	files, sessions, err := capacity.OpenFiles(h)
 	switch {

@@ -13,7 +13,7 @@ import (
 	"roost/store"
 )
 
-// storeState looks at a data directory and a store; ctx limits the integrity check.
+// storeState examines a data directory and a store; ctx limits the integrity check.
 func storeState(ctx context.Context, dir string, location store.Location) capacity.StoreState {
 	s := capacity.StoreState{Dir: dir}
 	there := existing(dir)
@@ -39,7 +39,7 @@ func storeState(ctx context.Context, dir string, location store.Location) capaci
 	return s
 }
 
-// free is how many bytes an ordinary user may still write on the disk of a
+// free returns the number of bytes available to an ordinary user on the file system of a
 // directory.
 func free(dir string) (int64, error) {
 	var disk unix.Statfs_t
@@ -49,8 +49,8 @@ func free(dir string) (int64, error) {
 	return int64(disk.Bavail) * int64(disk.Bsize), nil
 }
 
-// existing is the directory itself, or the nearest above it that is there and in
-// which it would be made.
+// existing returns the directory itself or, if it does not exist, its nearest existing
+// ancestor, in which it would be created.
 func existing(dir string) string {
 	for {
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) || filepath.Dir(dir) == dir {
@@ -60,8 +60,8 @@ func existing(dir string) string {
 	}
 }
 
-// mayWrite reports why nothing can be made in a directory. It asks the kernel and
-// leaves the directory as it is.
+// mayWrite returns why a directory is not writable. It asks the kernel and does not
+// change the directory.
 func mayWrite(dir string) error {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		if err == nil {

@@ -11,10 +11,10 @@ import (
 	"roost/capacity"
 )
 
-// The columns of the table: 80 in all.
+// The columns of the table, 80 characters in total.
 const (
 	checkWidth  = 80
-	checkIndent = "        " // under a title: two spaces, the mark, two spaces
+	checkIndent = "        " // below a title: two spaces, the mark, two spaces
 	titleWidth  = 29
 	foundWidth  = 21
 )
@@ -25,7 +25,7 @@ var checkAreas = map[string]string{
 	"tls": "Certificates", "store": "Data",
 }
 
-// checkColors are the marks' colors on a terminal.
+// checkColors are the colors of the marks on a terminal.
 var checkColors = map[capacity.Status]string{
 	capacity.OK: "\x1b[32m", capacity.Warn: "\x1b[33m", capacity.Fail: "\x1b[1;31m",
 }
@@ -55,7 +55,7 @@ func (r *checkReport) writeTable(w io.Writer, color bool) error {
 	return err
 }
 
-// verdict is the table's last line.
+// verdict returns the table's last line.
 func (r *checkReport) verdict() string {
 	answer := map[capacity.Status]string{
 		capacity.OK: "Yes.", capacity.Warn: "Yes, but see the checks marked warn.", capacity.Fail: "No: fix the checks marked fail.",
@@ -66,7 +66,7 @@ func (r *checkReport) verdict() string {
 	return strings.Join(wrap(answer, checkWidth), "\n")
 }
 
-// checkTable is a table while it is written.
+// checkTable is a table being written.
 type checkTable struct {
 	bytes.Buffer
 	color bool
@@ -98,13 +98,13 @@ func (t *checkTable) check(c *capacity.Check) {
 		}
 	}
 	for _, m := range c.Fix {
-		// Never wrapped: it is there to be copied.
+		// Commands are never wrapped, so that they can be copied.
 		t.line("%sfix: %s", checkIndent, m)
 	}
 }
 
-// wrap breaks a text between words into lines of a width, where it can; spaces
-// that align something stay.
+// wrap breaks a text into lines of the given width, between words where possible. It
+// keeps spaces that align text.
 func wrap(text string, width int) (lines []string) {
 	for len(text) > width {
 		cut := strings.LastIndexByte(text[:width+1], ' ')

@@ -32,11 +32,11 @@ func (b *byteSize) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// configFile is the flag --config. What the file says counts where neither the
-// command line nor the environment says anything.
+// configFile is the value of the flag --config. The command line and the environment take
+// precedence over the file.
 type configFile string
 
-// BeforeResolve is called by kong before defaults are filled in.
+// BeforeResolve is called by kong before it fills in defaults.
 func (configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path, from *cli.Sources) error {
 	name, _ := ctx.FlagValue(trace.Flag).(configFile)
 	if name == "" {
@@ -50,7 +50,7 @@ func (configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path, from *cli.S
 //	c2s = ":5222"
 //	domain = ["example.org", "example.net"]
 //
-// whose keys are the names of flags, and notes in from where each of them is.
+// The keys are the names of flags. addConfig records the line of each flag in from.
 func addConfig(ctx *kong.Context, name string, from *cli.Sources) error {
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -102,8 +102,8 @@ func addConfig(ctx *kong.Context, name string, from *cli.Sources) error {
 	return nil
 }
 
-// lineOf is the line on which a key or a table is, 1 where it is not found. The
-// package that reads TOML tells the places of mistakes, not of keys.
+// lineOf returns the line of a key or table, 1 if it is not found. The TOML package
+// reports the positions of errors, but not of keys.
 func lineOf(text, key string) int {
 	begins := regexp.MustCompile(`^\s*(\[+\s*)?["']?` + regexp.QuoteMeta(key) + `["']?\s*[=.\]]`)
 	n := 1
@@ -116,8 +116,8 @@ func lineOf(text, key string) int {
 	return 1
 }
 
-// configValue turns a value of the file into what kong understands: text, as on
-// the command line.
+// configValue converts a value of the file to the text that kong expects on the command
+// line.
 func configValue(v any) any {
 	list, ok := v.([]any)
 	if !ok {

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// credentialPrefix begins the name of a file that is a credential of the systemd unit,
-// such as cred:key.
+// credentialPrefix marks a file name as a credential of the systemd unit, such as
+// cred:key.
 const credentialPrefix = "cred:"
 
-// findCredentials replaces names of credentials by those of their files, and returns
+// findCredentials replaces names of credentials by the names of their files, and returns
 // what is wrong with them. systemd puts credentials (LoadCredential=) into a directory
-// that only the service may read, and tells its name in the environment
+// that only the service may read, and passes its name in the environment
 // (https://systemd.io/CREDENTIALS).
 func (c *siteFlags) findCredentials() (wrong []mistake) {
 	dir := os.Getenv("CREDENTIALS_DIRECTORY")

@@ -14,15 +14,15 @@ import (
 	"roost/store/stores"
 )
 
-// dataFlags name the data directory and the store, for all commands that need them.
+// dataFlags name the data directory and the store, for all commands that use them.
 type dataFlags struct {
 	Data  string `sets:"DataDir" default:"roost-data" env:"ROOST_DATA" placeholder:"DIR" type:"path" help:"Data directory: database, self-signed certificate and other state (default: ${default})."`
 	Store string `sets:"Store" env:"ROOST_STORE" placeholder:"URL" help:"Database of accounts, rosters and messages, such as sqlite:/srv/roost.db (default: roost.db in the data directory)."`
 }
 
-// location is where the store is; nothing is opened.
+// location returns the location of the store. It opens nothing.
 func (f *dataFlags) location() (store.Location, error) {
-	if f.Data == "" { // as of a variable that is set to nothing
+	if f.Data == "" { // such as from a variable with an empty value
 		return nil, cli.UsageError("--data must name a directory")
 	}
 	l, err := stores.Locate(f.url())
@@ -32,7 +32,7 @@ func (f *dataFlags) location() (store.Location, error) {
 	return l, nil
 }
 
-// url is the URL of the store.
+// url returns the URL of the store.
 func (f *dataFlags) url() string {
 	if f.Store != "" {
 		return f.Store
@@ -40,7 +40,7 @@ func (f *dataFlags) url() string {
 	return stores.Default(f.Data)
 }
 
-// open opens the store, which is made when it is missing.
+// open opens the store and creates it if necessary.
 func (f *dataFlags) open(ctx context.Context) (store.Store, error) {
 	l, err := f.location()
 	if err != nil {
@@ -49,8 +49,8 @@ func (f *dataFlags) open(ctx context.Context) (store.Store, error) {
 	return l.Open(ctx, store.Options{})
 }
 
-// openExisting opens the store, and makes none: a command that changes what is
-// there was given the wrong directory where nothing is.
+// openExisting opens the store, but does not create one: for a command that changes
+// existing accounts, a missing store means a wrong directory.
 func (f *dataFlags) openExisting(ctx context.Context) (store.Store, error) {
 	l, err := f.location()
 	if err != nil {
@@ -65,12 +65,12 @@ func (f *dataFlags) openExisting(ctx context.Context) (store.Store, error) {
 	return l.Open(ctx, store.Options{})
 }
 
-// errNoStore says where there is no store.
+// errNoStore returns the error for a missing store.
 type errNoStore string
 
 func (e errNoStore) Error() string { return string(e) }
 
-// suggest is a command line for the same data directory and store.
+// suggest returns a command line with the same data directory and store.
 func (f *dataFlags) suggest(args ...string) string {
 	if f.Store != "" {
 		args = append(args, "--store", stores.Redact(f.Store))
@@ -78,15 +78,15 @@ func (f *dataFlags) suggest(args ...string) string {
 	return suggest(f.Data, args...)
 }
 
-// newAccountFlags are for commands that add accounts: a database or a domain that
-// no server reads is most likely a mistake.
+// newAccountFlags are for commands that add accounts: a database or domain that no server
+// uses is probably a mistake.
 type newAccountFlags struct {
 	Create    bool `env:"ROOST_CREATE" help:"Create the database if there is none."`
 	AnyDomain bool `env:"ROOST_ANY_DOMAIN" help:"Also accept domains that the server does not serve."`
 	dataFlags
 }
 
-// openForNew opens the store that new accounts go into.
+// openForNew opens the store for new accounts.
 func (f *newAccountFlags) openForNew(ctx context.Context) (store.Store, error) {
 	if f.Create {
 		return f.open(ctx)
@@ -98,8 +98,8 @@ func (f *newAccountFlags) openForNew(ctx context.Context) (store.Store, error) {
 	return s, err
 }
 
-// errNotServed is what a domain is refused with that the server does not serve.
-// It does not name the domain: in a file with mistakes it may be a password.
+// errNotServed is the error for a domain that the server does not serve. It does not
+// contain the domain: in a malformed file, that may be a password.
 type errNotServed struct{ served []string }
 
 func (e errNotServed) Error() string {
@@ -108,9 +108,10 @@ func (e errNotServed) Error() string {
 
 func (e errNotServed) list() string { return strings.Join(e.served, ", ") }
 
-// domainFilter returns what refuses domains, by an errNotServed, that the server of
-// the data directory does not serve. Before a server has run there, all are taken, except
-// with a database elsewhere: its server has its data directory, and that is not this one.
+// domainFilter returns a function that rejects domains that the server of the data
+// directory does not serve, with an errNotServed. It accepts all domains before a server
+// has run, except with a database elsewhere: then the server's data directory is another
+// one.
 func (f *newAccountFlags) domainFilter() (func(domain string) error, error) {
 	if f.AnyDomain {
 		return func(string) error { return nil }, nil
@@ -130,7 +131,7 @@ func (f *newAccountFlags) domainFilter() (func(domain string) error, error) {
 	}, nil
 }
 
-// defaultData is the data directory when none is named.
+// defaultData is the default data directory.
 func defaultData() string {
 	dir, err := filepath.Abs("roost-data")
 	if err != nil {

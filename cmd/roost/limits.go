@@ -8,14 +8,14 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// mistake is what is wrong with the value of a flag.
+// mistake is an error in the value of a flag.
 type mistake struct{ flag, text string }
 
-// mistakes says which flags have values that they cannot have. The ranges of flags
-// guard against typos, and against what would overflow or what the kernel would
-// silently ignore: TCP_KEEPIDLE is 32,767 seconds at most, TCP_USER_TIMEOUT an int32 of
-// milliseconds. Below the least --memory-limit, which is less than what a server without
-// clients needs, the garbage collector would never stop.
+// mistakes returns the flags whose values are out of range. The ranges guard against
+// typos, and against values that would overflow or that the kernel would silently ignore:
+// TCP_KEEPIDLE is at most 32,767 seconds, TCP_USER_TIMEOUT is an int32 of milliseconds.
+// The minimum of --memory-limit is less than a server without clients needs; with a lower
+// limit, the garbage collector would never stop.
 func (c *serveFlags) mistakes() (wrong []mistake) {
 	if len(c.Domain) == 0 {
 		wrong = append(wrong, mistake{"domain", "--domain must name a domain, such as example.org"})
@@ -28,7 +28,7 @@ func (c *serveFlags) mistakes() (wrong []mistake) {
 	return wrong
 }
 
-// sizeText is a size as it can be written on the command line.
+// sizeText formats a size as it can be written on the command line.
 func sizeText(n byteSize) string {
 	if n%(1<<10) != 0 || n == 0 {
 		return fmt.Sprint(int(n))
@@ -36,8 +36,8 @@ func sizeText(n byteSize) string {
 	return strings.NewReplacer(".0", "", " ", "").Replace(humanize.IBytes(uint64(n)))
 }
 
-// timeText is a time as it can be written on the command line, without what is
-// zero at its end.
+// timeText formats a duration as it can be written on the command line, without trailing
+// zero units.
 func timeText(d time.Duration) string {
 	return strings.NewReplacer("h0m0s", "h", "m0s", "m").Replace(d.String())
 }

@@ -19,12 +19,12 @@ type grammar struct {
 	Bench   benchCmd       `cmd:"" passthrough:"" help:"Benchmarks are a separate program, roost-bench."`
 	Version cli.VersionCmd `cmd:"" help:"Show the version."`
 
-	from cli.Sources // of flags that the config file has
+	from cli.Sources // flags set in the config file
 }
 
 func main() { os.Exit(run(os.Args[1:])) }
 
-// program is this one.
+// program describes this program.
 func program() cli.Program {
 	return cli.Program{
 		Name:        "roost",
@@ -42,8 +42,8 @@ func run(args []string) int {
 	return program().Run(parser, args, &g.from, g.reportEnv)
 }
 
-// reportEnv says which variables of the environment have no meaning. The server
-// does so in its log.
+// reportEnv warns about environment variables without meaning. The server does so in its
+// log.
 func (g *grammar) reportEnv(ctx *kong.Context) {
 	unknown := unknownEnv(ctx.Model.Node, os.Environ())
 	if n := ctx.Selected(); n != nil && n.Name == "serve" {
@@ -67,8 +67,8 @@ func newParser(g *grammar) (*kong.Kong, error) {
 	)
 }
 
-// suggest is a command line that runs this program. data is the data directory,
-// which is left out where it is the default.
+// suggest returns a command line for this program. data is the data directory; it is
+// omitted if it is the default.
 func suggest(data string, args ...string) string {
 	if data != "" && data != defaultData() {
 		args = append(args, "--data", data)
@@ -76,7 +76,7 @@ func suggest(data string, args ...string) string {
 	return program().Suggest(args...)
 }
 
-// benchCmd says where the measurements are: a server does not contain them.
+// benchCmd refers to roost-bench: the server does not contain the measurements.
 type benchCmd struct {
 	Args []string `arg:"" optional:""`
 }

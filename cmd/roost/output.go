@@ -10,18 +10,16 @@ import (
 	"roost/internal/logqueue"
 )
 
-// output is what a server says: its log on stderr and its greeting on stdout.
-// Neither makes the server wait for a reader that stalls, or ends it when the
-// reader exits.
+// output is the server's output: its log on stderr and its greeting on stdout. If a
+// reader stalls or exits, the server neither blocks nor ends.
 type output struct {
 	log            *slog.Logger
 	stderr, stdout *logqueue.Queue
 }
 
-// openOutput takes over stdout and stderr. Until close, nothing else may write to
-// them.
+// openOutput takes over stdout and stderr. Until close, nothing else may write to them.
 func openOutput(level slog.Level, json bool) *output {
-	// Otherwise a reader that exits would end the server with its next line.
+	// Otherwise, the next write would end the server after a reader has exited.
 	signal.Ignore(syscall.SIGPIPE)
 	o := &output{stdout: logqueue.New(os.Stdout, 0, nil)}
 	o.stderr = logqueue.New(os.Stderr, 0, func(dropped int) {
@@ -33,7 +31,7 @@ func openOutput(level slog.Level, json bool) *output {
 	} else {
 		o.log = slog.New(slog.NewTextHandler(o.stderr, opts))
 	}
-	// What dependencies log by package log has the same format and cannot block
+	// Output of dependencies through package log has the same format and cannot block
 	// either.
 	slog.SetDefault(o.log)
 	return o

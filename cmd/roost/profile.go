@@ -12,8 +12,9 @@ import (
 	"roost/internal/cli"
 )
 
-// profileAddr accepts an address for profiles. They tell much about the process,
-// so that only loopback will do: who needs them from elsewhere forwards a port.
+// profileAddr accepts an address for profiles. They reveal much about the process, so
+// only loopback addresses are allowed. Use port forwarding for access from other
+// machines.
 func profileAddr(addr string) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -31,7 +32,7 @@ func serveProfiles(addr string, log *slog.Logger) (bound string, stop func(), er
 	if err != nil {
 		return "", nil, fmt.Errorf("profiles: %w", err)
 	}
-	if host, _, _ := net.SplitHostPort(l.Addr().String()); !loopbackHost(host) { // localhost may be any address
+	if host, _, _ := net.SplitHostPort(l.Addr().String()); !loopbackHost(host) { // localhost can resolve to any address
 		return "", nil, errors.Join(fmt.Errorf("profiles: %s resolves to %s, which is not a loopback address: use 127.0.0.1", addr, host), l.Close())
 	}
 	mux := http.NewServeMux()
@@ -50,9 +51,9 @@ func serveProfiles(addr string, log *slog.Logger) (bound string, stop func(), er
 	return l.Addr().String(), func() { _ = s.Close(); <-done }, nil
 }
 
-// loopbackOnly refuses requests for hosts that are not loopback. A web page whose
-// name resolves to 127.0.0.1 makes its visitor's browser send requests here, and
-// may read what is returned; their Host header still has the page's name.
+// loopbackOnly rejects requests whose Host is not a loopback address. A web page whose
+// name resolves to 127.0.0.1 can make its visitor's browser send requests here and read
+// the responses (DNS rebinding); their Host header still contains the page's name.
 func loopbackOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host

@@ -8,15 +8,14 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// progressInterval is how often a progress line is drawn at most.
+// progressInterval is the minimum time between two updates of a progress line.
 const progressInterval = 100 * time.Millisecond
 
-// progress is a line on a terminal that says how far an import is. It has no
-// goroutine: it is drawn when something is added. All methods of a nil progress do
-// nothing.
+// progress is a line on a terminal that shows the progress of an import. It has no
+// goroutine: add draws it. All methods of a nil progress do nothing.
 type progress struct {
 	out   io.Writer
-	total int // -1: not known
+	total int // -1: unknown
 
 	done         int
 	start, drawn time.Time
@@ -26,7 +25,7 @@ func newProgress(out io.Writer, total int) *progress {
 	return &progress{out: out, total: total, start: time.Now()}
 }
 
-// add counts n more and draws the line if it is time to.
+// add counts n more and redraws the line if progressInterval has passed.
 func (p *progress) add(n int) {
 	if p == nil {
 		return
@@ -41,14 +40,14 @@ func (p *progress) add(n int) {
 	fmt.Fprint(p.out, p.text(now.Sub(p.start)))
 }
 
-// clear erases the line, so that another can be written. It is drawn again by add.
+// clear erases the line so that another can be written. The next add redraws it.
 func (p *progress) clear() {
 	if p != nil {
 		fmt.Fprint(p.out, "\r\x1b[K")
 	}
 }
 
-// text is the line.
+// text returns the line.
 func (p *progress) text(elapsed time.Duration) string {
 	s := "importing: " + humanize.Comma(int64(p.done))
 	if p.total > 0 {

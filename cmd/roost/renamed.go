@@ -6,11 +6,11 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// A flag that was renamed keeps its former name for one release: as an alias on the
-// command line, in the environment and in the config file. Help does not show it.
+// A renamed flag keeps its former name for one release, as an alias on the command line,
+// in the environment and in the config file. The help does not show the alias.
 
-// oldEnvs has flags read the variables of their former names, too; the variable of the
-// present name takes precedence.
+// oldEnvs lets flags read the variables of their former names, too. The current name
+// takes precedence.
 func oldEnvs(k *kong.Kong) error {
 	return kong.Visit(k.Model.Node, func(node kong.Visitable, next kong.Next) error {
 		if f, ok := node.(*kong.Flag); ok && len(f.Tag.Envs) > 0 {
@@ -23,9 +23,9 @@ func oldEnvs(k *kong.Kong) error {
 	})
 }
 
-// helpOf returns the help of a flag, with the variable of its present name only. It
-// omits the variables of switches of single commands, such as --create: they only
-// exist because every flag has one.
+// helpOf returns the help of a flag, with the variable of its current name only. It omits
+// the variables of switches of single commands, such as --create: they exist only because
+// kong gives one to every flag.
 func helpOf(v *kong.Value) string {
 	shown, tag := *v, *v.Tag
 	tag.Envs = tag.Envs[:min(1, len(tag.Envs))]

@@ -34,24 +34,24 @@ var serveGroups = []kong.Group{
 // serveCmd runs the server.
 type serveCmd struct {
 	serveFlags
-	unknownEnv []string // what the environment has by mistake, for the log
+	unknownEnv []string // misspelled environment variables, for the log
 }
 
-// Help is shown by kong.
+// Help implements kong's HelpProvider.
 func (c *serveCmd) Help() string {
 	return "Every flag can also be set in the environment (--max-stanza as ROOST_MAX_STANZA) or in the config file (max-stanza = \"1MiB\"). " +
 		"The command line overrides the environment, which overrides the file. Where the help of a flag says so, the value off turns it off.\n\n" +
 		"SIGHUP makes the server read its certificates again. SIGTERM or Ctrl-C stops it cleanly; a second one stops it at once.\n\n" + unitsHelp
 }
 
-// unitsHelp and timesHelp say how sizes and times are written.
+// unitsHelp and timesHelp explain how to write sizes and times.
 const (
 	unitsHelp = "Sizes (BYTES) are plain numbers or have a unit: KiB, MiB and GiB, by 1024, or KB, MB and GB, by 1000. " + timesHelp
 	timesHelp = "Times (TIME) have units: ms, s, m and h, such as 500ms or 1h30m."
 )
 
-// serveFlags are the flags of the server. roost check takes all of them, too. Every
-// one can be given in the environment as ROOST_… and in the config file.
+// serveFlags are the flags of the server. roost check accepts all of them, too. Each can
+// be set in the environment as ROOST_… and in the config file.
 type serveFlags struct {
 	Config configFile `placeholder:"FILE" type:"existingfile" help:"TOML file with flags; its keys are flag names, such as max-stanza. The command line and the environment override it."`
 
@@ -99,7 +99,7 @@ type serveFlags struct {
 	Pprof     string     `group:"log" placeholder:"ADDR" help:"Serve Go's profiles on this loopback address, such as 127.0.0.1:6060 (default: off)."`
 }
 
-// siteFlags say what is served, where, and as whom.
+// siteFlags are the domains, addresses, proxies and certificates.
 type siteFlags struct {
 	Domain        []string `sets:"Domains" group:"where" placeholder:"NAME" help:"Domain to serve. Repeat for several (default: ${default})."`
 	C2S           string   `sets:"C2S" off:"" name:"c2s" env:"ROOST_C2S" group:"where" default:":5222" placeholder:"ADDR" help:"Listen for clients with STARTTLS on this address; off: do not listen (default: ${default})."`
@@ -110,7 +110,7 @@ type siteFlags struct {
 	TLSKey        []string `sets:"TLSKey" name:"tls-key" group:"tls" placeholder:"FILE" help:"Private key of the certificate, PEM, or cred:NAME; one for each --tls-cert, in the same order."`
 }
 
-// Run serves until a signal comes.
+// Run serves until it receives a signal.
 func (c *serveCmd) Run() error {
 	out := openOutput(c.LogLevel, c.LogFormat == "json")
 	defer out.close()
@@ -172,13 +172,13 @@ func (c *serveCmd) serve(out *output) error {
 	return c.stop(s, out.log, signals)
 }
 
-// gcPercent is how much garbage there may be, in percent of what is live, before
-// it is collected. With Go's 100 the holes that a storm of logins leaves between
-// sessions cost half as much as the sessions; with 25 a tenth. What that costs in a
-// storm while little is alive, the server's gcController takes care of.
+// gcPercent is the amount of garbage, in percent of the live heap, that triggers a
+// collection. With Go's 100, the holes that a storm of logins leaves between sessions
+// cost half as much as the sessions; with 25, a tenth. The server's gcController limits
+// the cost of the lower value during a storm while the live heap is small.
 const gcPercent = 25
 
-// tuneCollector sets what the environment (GOGC) does not.
+// tuneCollector sets the GC percentage unless the environment (GOGC) sets it.
 func (c *serveCmd) tuneCollector(cfg *server.Config) {
 	if os.Getenv("GOGC") == "" {
 		cfg.GCPercent = gcPercent
@@ -188,8 +188,7 @@ func (c *serveCmd) tuneCollector(cfg *server.Config) {
 	}
 }
 
-// stop stops the server within the drain timeout; a second signal stops it at
-// once.
+// stop stops the server within the drain timeout. A second signal stops it immediately.
 func (c *serveCmd) stop(s *server.Server, log *slog.Logger, signals <-chan os.Signal) error {
 	log.Info("stopping; a second signal stops at once")
 	ctx, cancel := context.WithTimeout(context.Background(), c.DrainTimeout)
@@ -209,7 +208,7 @@ func (c *serveCmd) stop(s *server.Server, log *slog.Logger, signals <-chan os.Si
 	return err
 }
 
-// greet says what a person needs to know now.
+// greet prints what a person needs to know after the start.
 func greet(w io.Writer, s *server.Server, c *serveCmd, profiles string) {
 	fmt.Fprintf(w, "roost serves %s\n", strings.Join(c.Domain, ", "))
 	for _, a := range s.Addrs() {
@@ -227,16 +226,16 @@ func greet(w io.Writer, s *server.Server, c *serveCmd, profiles string) {
 	fmt.Fprintf(w, "Then log in with any XMPP client. Ctrl-C stops the server.\n")
 }
 
-// forbidDumps keeps the process's memory, which holds keys of TLS sessions, out
-// of core dumps and from other processes of the same user.
+// forbidDumps excludes the process's memory, which contains keys of TLS sessions, from
+// core dumps and protects it from other processes of the same user.
 func forbidDumps(log *slog.Logger) {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		log.Warn("cannot disable core dumps", "err", err)
 	}
 }
 
-// raiseOpenFiles raises the limit of open files as far as it goes: every client
-// is one. Go's runtime has raised it to one less already.
+// raiseOpenFiles raises the soft limit of open files to the hard limit: every client
+// needs a file. Go's runtime has raised it to one less already.
 func raiseOpenFiles(log *slog.Logger) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

@@ -16,8 +16,8 @@ import (
 	"roost/session"
 )
 
-// A flag of roost serve is declared once, as a field of serveFlags. Beside kong's own,
-// these tags say what there is to know about it:
+// A flag of roost serve is declared once, as a field of serveFlags. In addition to kong's
+// tags, these tags describe it:
 //
 //	sets:"Poller.Outbox"  the field of server.Config that has the flag's value, and
 //	                      from which the flag has its default
@@ -26,31 +26,31 @@ import (
 //	                      negative value, of an address the empty one
 //	off:"0"               likewise, and 0 means the same
 //
-// A flag whose values are words has them in words.
+// A flag with a fixed set of values lists them in words.
 
-// word is a word on the command line and what it stands for in server.Config.
+// word is a word on the command line and the value in server.Config that it stands for.
 type word struct {
 	text  string
 	value any
 }
 
-// words are the words of the flags that take some, by flag.
+// words are the values of the flags that accept words, by flag.
 var words = map[string][]word{
 	"conflict":    {{"kick-old", session.KickOld}, {"refuse-new", session.RefuseNew}, {"rename-new", session.RenameNew}},
 	"deliver":     {{"all", false}, {"highest", true}},
 	"slow-reader": {{"close", false}, {"detach", true}},
 	"tls-min":     {{"1.2", uint16(tls.VersionTLS12)}, {"1.3", uint16(tls.VersionTLS13)}},
-	"tls-lean":    {{"true", false}, {"false", true}}, // StdTLS is the opposite
+	"tls-lean":    {{"true", false}, {"false", true}}, // the field is StdTLS, the opposite
 }
 
 // setting is a flag of roost serve: its field in serveFlags.
 type setting struct {
-	flag  string // without the dashes
+	flag  string // without dashes
 	tag   reflect.StructTag
 	value reflect.Value
 }
 
-// settings are the flags of roost serve with their values.
+// settings returns the flags of roost serve with their values.
 func (c *serveFlags) settings() (all []setting) {
 	v := reflect.ValueOf(c).Elem()
 	for _, f := range reflect.VisibleFields(v.Type()) {
@@ -63,7 +63,7 @@ func (c *serveFlags) settings() (all []setting) {
 
 var wordBreak = regexp.MustCompile(`([a-z])([A-Z])`)
 
-// flagName is the name that kong gives to the flag of a field.
+// flagName returns the name that kong derives from the name of a field.
 func flagName(f reflect.StructField) string {
 	if name := f.Tag.Get("name"); name != "" {
 		return name
@@ -71,7 +71,7 @@ func flagName(f reflect.StructField) string {
 	return strings.ToLower(wordBreak.ReplaceAllString(f.Name, "$1-$2"))
 }
 
-// serverConfig turns flags into the server's configuration.
+// serverConfig converts flags to the server's configuration.
 func (c *serveFlags) serverConfig(log *slog.Logger) server.Config {
 	cfg := server.Config{Logger: log}
 	for _, s := range c.settings() {
@@ -82,8 +82,8 @@ func (c *serveFlags) serverConfig(log *slog.Logger) server.Config {
 	return cfg
 }
 
-// set puts the value of a flag into a field of the configuration, or where the path
-// ends in [KEY], into the map that the field is.
+// set assigns the value of a flag to a field of the configuration or, for a path that
+// ends in [KEY], to an entry of the map in that field.
 func (s setting) set(cfg reflect.Value, path string) {
 	path, key, _ := strings.Cut(strings.TrimSuffix(path, "]"), "[")
 	field, value := fieldAt(cfg, path), s.value
@@ -94,7 +94,7 @@ func (s setting) set(cfg reflect.Value, path string) {
 		}
 	}
 	if value.IsZero() {
-		return // the default
+		return // keep the default
 	}
 	if key == "" {
 		field.Set(value.Convert(field.Type()))
@@ -106,7 +106,7 @@ func (s setting) set(cfg reflect.Value, path string) {
 	field.SetMapIndex(reflect.ValueOf(key), value)
 }
 
-// fieldAt is the field of a struct with a path such as Poller.Outbox.
+// fieldAt returns the field of a struct at a path such as Poller.Outbox.
 func fieldAt(v reflect.Value, path string) reflect.Value {
 	for name := range strings.SplitSeq(path, ".") {
 		v = v.FieldByName(name)
@@ -114,8 +114,8 @@ func fieldAt(v reflect.Value, path string) reflect.Value {
 	return v
 }
 
-// bindSettings gives the flags of the server the defaults of its configuration, their
-// words, and the word "off".
+// bindSettings gives the server flags the defaults of the configuration, their words, and
+// the word "off".
 func bindSettings(k *kong.Kong) error {
 	defaults := reflect.ValueOf(server.Config{}.WithDefaults())
 	return kong.Visit(k.Model.Node, func(node kong.Visitable, next kong.Next) error {
@@ -141,8 +141,8 @@ func bindSettings(k *kong.Kong) error {
 	})
 }
 
-// settingDefault is how a flag's default, which a field of the configuration has, is
-// written on the command line; "" is none.
+// settingDefault formats the default of a flag, taken from the configuration, as it is
+// written on the command line. It returns "" if there is none.
 func settingDefault(f *kong.Flag, field reflect.Value) string {
 	for _, w := range words[f.Name] {
 		if w.value == field.Interface() {
@@ -151,7 +151,7 @@ func settingDefault(f *kong.Flag, field reflect.Value) string {
 	}
 	switch {
 	case field.Kind() == reflect.String, field.Kind() == reflect.Bool && !field.Bool():
-		return "" // paths and URLs, which other flags decide, and what is off unless it is asked for
+		return "" // paths and URLs that depend on other flags, and features that are off by default
 	case field.Kind() == reflect.Slice:
 		return strings.Join(field.Interface().([]string), ",")
 	case field.IsZero() && f.Tag.Has("off"):
@@ -160,20 +160,20 @@ func settingDefault(f *kong.Flag, field reflect.Value) string {
 	return valueText(field.Convert(f.Target.Type()))
 }
 
-// off is the value of a number or a size that is turned off, offTime that of a time.
+// off is the value that turns off a number or a size, offTime that for a time.
 const (
 	off     = -1
 	offTime = -time.Second
 )
 
-// offMapper reads the word "off" as the value that turns a flag off, and 0 likewise if
-// zero is set.
+// offMapper parses the word "off" as the value that turns a flag off. If zero is set, 0
+// means off as well.
 type offMapper struct {
 	kong.Mapper
 	zero bool
 }
 
-// Decode is called by kong.
+// Decode implements kong's Mapper.
 func (m offMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	word := ctx.Scan.Peek().Value == "off"
 	if word {
@@ -187,7 +187,7 @@ func (m offMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	return nil
 }
 
-// offValue is the value of a flag of this type that is off.
+// offValue returns the value of a flag of this type that means off.
 func offValue(t reflect.Type) reflect.Value {
 	v := reflect.New(t).Elem()
 	switch {
@@ -199,7 +199,7 @@ func offValue(t reflect.Type) reflect.Value {
 	return v
 }
 
-// valueText is the value of a flag as it can be written on the command line.
+// valueText formats the value of a flag as it is written on the command line.
 func valueText(v reflect.Value) string {
 	switch v := v.Interface().(type) {
 	case byteSize:
@@ -210,7 +210,7 @@ func valueText(v reflect.Value) string {
 	return fmt.Sprint(v)
 }
 
-// parseValue reads a number, a size or a time.
+// parseValue parses a number, a size or a time.
 func parseValue(text string, t reflect.Type) (int64, error) {
 	switch t {
 	case reflect.TypeFor[byteSize]():
@@ -224,7 +224,7 @@ func parseValue(text string, t reflect.Type) (int64, error) {
 	return strconv.ParseInt(text, 10, 64)
 }
 
-// problem is what is wrong with the value of a flag that has a range, "" if nothing is.
+// problem returns what is wrong with the value of a flag that has a range, or "".
 func (s setting) problem() string {
 	limits := s.tag.Get("range")
 	if limits == "" {

@@ -13,28 +13,29 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// statusInterval is how often the status shown by systemctl status may change.
+// statusInterval is the minimum time between two updates of the status that systemctl
+// status shows.
 const statusInterval = 5 * time.Second
 
-// stopSlack is what a stop may take in addition to --drain-timeout: clients take their
-// last bytes, and the store is written and closed.
+// stopSlack is the time that a stop may take in addition to --drain-timeout, for the last
+// writes to clients and to the store.
 const stopSlack = 20 * time.Second
 
-// systemd tells the service manager how the server is (sd_notify(3),
-// https://www.freedesktop.org/software/systemd/man/sd_notify.html). A nil *systemd does
-// nothing: the server was not started by systemd, or not with Type=notify.
+// systemd reports the server's state to the service manager (sd_notify(3),
+// https://www.freedesktop.org/software/systemd/man/sd_notify.html). All methods of a nil
+// *systemd do nothing: the server was not started by systemd, or not with Type=notify.
 type systemd struct {
 	log      *slog.Logger
 	notify   func(state string) error
-	watchdog time.Duration // a message is due within this time; 0: none is
+	watchdog time.Duration // systemd expects a message at least this often; 0: no watchdog
 
-	failed atomic.Bool // a message could not be sent; that is logged once
+	failed atomic.Bool // sending a message has failed; logged once
 
 	cancel  context.CancelFunc
 	stopped sync.WaitGroup
 }
 
-// health is what the service manager is told about.
+// health provides the state to report.
 type health interface {
 	Online() int
 	CheckLoops(context.Context) error
@@ -62,8 +63,8 @@ func (d *systemd) send(state string) {
 	}
 }
 
-// ready says that the server serves, and begins to report its status and to feed the
-// watchdog.
+// ready reports that the server is ready, and starts to report its status and to notify
+// the watchdog.
 func (d *systemd) ready(h health) {
 	if d == nil {
 		return
@@ -90,8 +91,8 @@ func (d *systemd) reportStatus(ctx context.Context, h health, last string) {
 	})
 }
 
-// feedWatchdog tells the watchdog, twice in the time that it allows, that every event
-// loop has turned since. A loop that hangs makes systemd restart the server.
+// feedWatchdog notifies the watchdog at half its interval, provided that every event loop
+// has run since. If a loop hangs, systemd restarts the server.
 func (d *systemd) feedWatchdog(ctx context.Context, h health) {
 	interval := d.watchdog / 2
 	each(ctx, interval, func() {
@@ -119,8 +120,7 @@ func each(ctx context.Context, interval time.Duration, f func()) {
 	}
 }
 
-// reloading says that the configuration is being reloaded; the result says that this is
-// done.
+// reloading reports that a reload has started; the result reports its end.
 func (d *systemd) reloading() (done func()) {
 	if d == nil {
 		return func() {}
@@ -129,8 +129,8 @@ func (d *systemd) reloading() (done func()) {
 	return func() { d.send(daemon.SdNotifyReady) }
 }
 
-// stopping says that the server stops, and how long that may take. There are no reports
-// afterwards.
+// stopping reports that the server is stopping and how long that may take. It ends the
+// regular reports.
 func (d *systemd) stopping(atMost time.Duration) {
 	if d == nil {
 		return
@@ -140,7 +140,7 @@ func (d *systemd) stopping(atMost time.Duration) {
 	d.extend(atMost, daemon.SdNotifyStopping, "STATUS=stopping")
 }
 
-// extend asks for more time than the unit allows for the present state.
+// extend asks for more time in the current state than the unit allows.
 func (d *systemd) extend(by time.Duration, states ...string) {
 	message := fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", by.Microseconds())
 	for _, s := range states {

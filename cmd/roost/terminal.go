@@ -10,20 +10,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errInterrupted ends a command that a signal has ended before it did anything.
+// errInterrupted is the error of a command that was interrupted before it did anything.
 var errInterrupted = errors.New("interrupted; nothing changed")
 
-// contextReader reads a file until a context ends. A read of a terminal or a pipe
-// waits as long as nothing comes, and a signal that the program catches does not
-// end it.
+// contextReader reads a file until a context ends. Reading from a terminal or a pipe
+// blocks until there is input; a signal that the program catches does not interrupt it.
 type contextReader struct {
 	ctx  context.Context
 	file *os.File
-	wake *os.File // can be read when the context has ended
+	wake *os.File // becomes readable when the context ends
 }
 
-// readUntil returns a reader of f that returns the context's error when ctx ends.
-// done frees what it needs; f stays open.
+// readUntil returns a reader of f whose Read returns the context's error after ctx ends.
+// done releases its resources; f stays open.
 func readUntil(ctx context.Context, f *os.File) (r *contextReader, done func(), err error) {
 	wake, end, err := os.Pipe()
 	if err != nil {
@@ -37,7 +36,7 @@ func readUntil(ctx context.Context, f *os.File) (r *contextReader, done func(), 
 	}, nil
 }
 
-// Read reads what there is, and waits for something or for the end of the context.
+// Read waits for input or the end of the context.
 func (r *contextReader) Read(p []byte) (int, error) {
 	defer runtime.KeepAlive(r.file)
 	fd := int(r.file.Fd())
@@ -65,12 +64,11 @@ func (r *contextReader) Read(p []byte) (int, error) {
 	}
 }
 
-// maxTerminalLine is the largest line that Linux passes on from a terminal, in
-// bytes.
+// maxTerminalLine is the longest line that a Linux terminal accepts, in bytes.
 const maxTerminalLine = 4096
 
-// hidden reads a line from a terminal that does not show it; ask writes the prompt
-// when that is so. Afterwards, also at the end of ctx, the terminal is as it was.
+// hidden reads a line from a terminal with echo turned off; ask then writes the prompt.
+// It restores the terminal afterwards, also when ctx ends.
 func hidden(ctx context.Context, terminal *os.File, ask func()) (line []byte, err error) {
 	fd := int(terminal.Fd())
 	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
@@ -87,7 +85,7 @@ func hidden(ctx context.Context, terminal *os.File, ask func()) (line []byte, er
 	defer func() {
 		restore := uint(unix.TCSETS)
 		if err != nil {
-			restore = unix.TCSETSF // what was typed so far is not for the shell
+			restore = unix.TCSETSF // discards input typed so far: the shell must not run it
 		}
 		err = errors.Join(err, os.NewSyscallError("tcsetattr", unix.IoctlSetTermios(fd, restore, before)))
 	}()
@@ -100,11 +98,11 @@ func hidden(ctx context.Context, terminal *os.File, ask func()) (line []byte, er
 	return readLine(in, maxTerminalLine)
 }
 
-// readLine reads up to the end of a line, which is left out, or of the input, or
-// up to a number of bytes. The error is io.EOF where there is nothing at all.
+// readLine reads a line of at most limit bytes and omits its end. The last line may end
+// with the input. The error is io.EOF if there is no input at all.
 func readLine(in io.Reader, limit int) (line []byte, err error) {
 	for b := make([]byte, 1); len(line) < limit; {
-		n, err := in.Read(b) // byte by byte: what follows the line is not ours
+		n, err := in.Read(b) // byte by byte, so as not to consume input after the line
 		switch {
 		case n == 1 && b[0] == '\n':
 			return line, nil

@@ -23,8 +23,8 @@ func (c *serveFlags) flagOf(path string) string {
 	return ""
 }
 
-// validConfig is the server's configuration, or a usage error with all that is
-// wrong with the flags.
+// validConfig returns the server's configuration, or a usage error that lists all
+// mistakes in the flags.
 func (c *serveFlags) validConfig(log *slog.Logger) (server.Config, error) {
 	unknown := c.findCredentials()
 	cfg := c.serverConfig(log)
@@ -69,9 +69,9 @@ func split(err error) []error {
 	return []error{err}
 }
 
-// unknownEnv are the variables ROOST_… in the environment that are no flag's, each
-// with the most similar one. They are no error: Kubernetes sets variables of such
-// names for a service that is called roost.
+// unknownEnv returns the environment variables ROOST_… that do not belong to a flag, each
+// with the most similar name. They are not an error: Kubernetes sets variables with such
+// names for a service called roost.
 func unknownEnv(app *kong.Node, environ []string) (unknown []string) {
 	var known []string
 	_ = kong.Visit(app, func(node kong.Visitable, next kong.Next) error {

@@ -13,8 +13,8 @@ import (
 	"roost/store"
 )
 
-// userCmd are the commands for accounts. They work on the database, so that
-// they work while the server runs, and while it does not.
+// userCmd contains the commands for accounts. They work on the database, so the server
+// may be running or not.
 type userCmd struct {
 	Add    userAddCmd    `cmd:"" help:"Add an account."`
 	Passwd userPasswdCmd `cmd:"" help:"Change an account's password."`
@@ -51,18 +51,18 @@ type keepSessionsFlag struct {
 	KeepSessions bool `env:"ROOST_KEEP_SESSIONS" help:"Keep clients connected that logged in with the old password, instead of making them log in again."`
 }
 
-// passwordFlags are for commands that take one password.
+// passwordFlags are for commands that need one password.
 type passwordFlags struct {
 	PasswordStdin bool `env:"ROOST_PASSWORD_STDIN" help:"Read the password from standard input (first line) instead of asking for it."`
 	iterationFlags
 }
 
-// iterationFlags say how hard it is to guess a password.
+// iterationFlags set the cost of guessing a password.
 type iterationFlags struct {
 	Iterations int `default:"10000" env:"ROOST_ITERATIONS" placeholder:"N" help:"Iterations of the key derivation (SCRAM), 4096 to 10000000 (default: ${default}). More make it slower to guess passwords from a stolen database, but also make each login slower."`
 }
 
-// Validate is called by kong.
+// Validate is called by kong after parsing.
 func (f *iterationFlags) Validate() error {
 	if f.Iterations < store.MinIterations || f.Iterations > store.MaxIterations {
 		return fmt.Errorf("--iterations must be %d to %d", store.MinIterations, store.MaxIterations)
@@ -93,7 +93,7 @@ func (d *domainArg) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// parseAccount parses an address and says what is wrong with it.
+// parseAccount parses an address and explains what is wrong with it.
 func parseAccount(s string) (jid.JID, error) {
 	j, err := jid.Parse(s)
 	switch {
@@ -128,7 +128,7 @@ func (c *userPasswdCmd) Run() error {
 	})
 }
 
-// do opens the store and runs what needs a password.
+// do opens the store and runs a command that needs a password.
 func (f *passwordFlags) do(open opener, j jid.JID, run func(context.Context, store.Accounts, jid.JID, passwordSource, int) (string, error)) error {
 	ask, err := f.source(os.Stdin)
 	if err != nil {
@@ -180,8 +180,8 @@ func withStore(open opener, f func(context.Context, store.Accounts) error) (err 
 	return f(ctx, s)
 }
 
-// errExists and errMissing say that there is an account already, or none. What to
-// do instead is added by instead.
+// errExists and errMissing report that the account exists already or does not exist.
+// instead adds the command to use instead.
 type (
 	errExists  struct{ jid.JID }
 	errMissing struct{ jid.JID }
@@ -190,7 +190,7 @@ type (
 func (e errExists) Error() string  { return e.JID.String() + " exists already" }
 func (e errMissing) Error() string { return "there is no account " + e.JID.String() }
 
-// instead adds the command to an error that does what was meant.
+// instead adds the command that does what the user wanted to an error.
 func (f *dataFlags) instead(err error) error {
 	var exists errExists
 	var missing errMissing
@@ -203,7 +203,7 @@ func (f *dataFlags) instead(err error) error {
 	return err
 }
 
-// addAccount adds an account and returns what to tell about it.
+// addAccount adds an account and returns the message for the user.
 func addAccount(ctx context.Context, s store.Accounts, j jid.JID, ask passwordSource, iterations int) (string, error) {
 	exists := errExists{j}
 	_, err := s.Account(ctx, j)
@@ -227,7 +227,7 @@ func addAccount(ctx context.Context, s store.Accounts, j jid.JID, ask passwordSo
 // passwordChange is a change of a password.
 type passwordChange struct{ keepSessions bool }
 
-// run replaces an account's credentials and returns what to tell about it.
+// run replaces an account's credentials and returns the message for the user.
 func (p passwordChange) run(ctx context.Context, s store.Accounts, j jid.JID, ask passwordSource, iterations int) (string, error) {
 	missing := errMissing{j}
 	_, err := s.Account(ctx, j)
@@ -248,8 +248,8 @@ func (p passwordChange) run(ctx context.Context, s store.Accounts, j jid.JID, as
 	return fmt.Sprintf("changed the password of %v", j), err
 }
 
-// listAccounts writes the addresses of accounts, sorted by domain, and which of
-// them may not log in.
+// listAccounts writes the addresses of accounts, sorted by domain, and marks those that
+// may not log in.
 func listAccounts(ctx context.Context, s store.Accounts, domain string, to io.Writer) error {
 	w := bufio.NewWriter(to)
 	err := store.EachAccount(ctx, s, domain, func(a store.Account) error {

@@ -26,7 +26,7 @@ type userImportCmd struct {
 	newAccountFlags
 }
 
-// Help is shown by kong.
+// Help implements kong's HelpProvider.
 func (c *userImportCmd) Help() string {
 	return "Existing accounts are skipped, so an interrupted import can be run again. " +
 		"Each line has an address, a comma and a password. Quote a password that contains a comma or a double quote, and double each double quote in it. " +
@@ -66,7 +66,7 @@ func (c *userImportCmd) Run() error {
 	})
 }
 
-// mode is what is done with accounts that are there.
+// mode defines how to treat accounts that exist already.
 func (c *userImportCmd) mode() store.ImportMode {
 	switch {
 	case !c.Update:
@@ -77,7 +77,7 @@ func (c *userImportCmd) mode() store.ImportMode {
 	return store.UpdateExisting
 }
 
-// countLines is the number of lines of a file that can be read twice, else -1.
+// countLines returns the number of lines of a regular file, otherwise -1.
 func countLines(f *os.File) (int, error) {
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {
@@ -97,40 +97,40 @@ func countLines(f *os.File) (int, error) {
 	}
 }
 
-// importBatch is how many accounts are written in one transaction.
+// importBatch is the number of accounts per transaction.
 const importBatch = 256
 
-// producer gives accounts with their passwords to those who derive keys, until
-// there are no more or ctx ends.
+// producer passes accounts with their passwords to the goroutines that derive keys, until
+// the input or ctx ends.
 type producer func(ctx context.Context, accounts chan<- passwordRecord) error
 
 // passwordRecord is an account with its password.
 type passwordRecord struct {
-	line     int // of the file, for messages
+	line     int // line of the file, for messages
 	jid      jid.JID
 	password string
 }
 
-// importer is one import. One goroutine produces records, one for each CPU derives
-// keys, and the caller's writes accounts.
+// importer performs one import. One goroutine produces records, one per CPU derives keys,
+// and the caller's goroutine writes accounts.
 type importer struct {
 	store      store.Accounts
 	mode       store.ImportMode
 	iterations int
-	allowed    func(domain string) error // refuses domains; nil: none
+	allowed    func(domain string) error // rejects domains; nil accepts all
 
-	said sync.Mutex // held to write what follows
-	bar  *progress  // nil: none is shown
-	name string     // of the file, before line numbers
+	said sync.Mutex // protects the fields below, and writing messages
+	bar  *progress  // nil: not shown
+	name string     // name of the file, printed before line numbers
 	out  io.Writer
-	bad  int // lines with mistakes
+	bad  int // number of malformed lines
 
 	// Owned by run.
 	created, existing int
 	took              time.Duration
 }
 
-// show says where mistakes are told, and whether progress is shown there.
+// show sets where to report malformed lines, and whether to show the progress there.
 func (im *importer) show(name string, lines int, out io.Writer, progress bool) {
 	im.name, im.out = name, out
 	if progress {
@@ -138,19 +138,18 @@ func (im *importer) show(name string, lines int, out io.Writer, progress bool) {
 	}
 }
 
-// refuse tells that a line has a mistake, on a line of its own. What the line says
-// is not told: it has a password, and not always where it should be.
+// refuse reports a malformed line. The message does not contain the line: a password may
+// be anywhere in it.
 func (im *importer) refuse(number int, err error) {
 	im.said.Lock()
 	defer im.said.Unlock()
 	im.bad++
-	im.bar.add(1) // may draw
+	im.bar.add(1) // may redraw the progress line
 	im.bar.clear()
 	fmt.Fprintf(im.out, "%s:%d: %v\n", im.name, number, err)
 }
 
-// run imports all that is produced. An end of ctx stops it after the accounts that
-// are ready are written.
+// run imports all records. If ctx ends, it writes the accounts that are ready and stops.
 func (im *importer) run(ctx context.Context, produce producer) error {
 	start := time.Now()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -183,7 +182,7 @@ func (im *importer) run(ctx context.Context, produce producer) error {
 	return im.outcome(ctx, err)
 }
 
-// outcome is the error with which an import ends.
+// outcome returns the error with which an import ends.
 func (im *importer) outcome(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
 	switch {
@@ -199,8 +198,8 @@ func (im *importer) outcome(ctx context.Context, err error) error {
 	return nil
 }
 
-// derive makes an account of a record, unless it is there and stays as it is: then
-// its keys are not derived, which is what takes the time.
+// derive converts a record to an account. It skips accounts that exist and stay
+// unchanged, since deriving keys takes most of the time.
 func (im *importer) derive(ctx context.Context, r passwordRecord, ready chan<- store.Account) error {
 	if ctx.Err() != nil {
 		return nil
@@ -232,8 +231,8 @@ func (im *importer) derive(ctx context.Context, r passwordRecord, ready chan<- s
 	return nil
 }
 
-// write stores accounts as they become ready. When the store fails, it stops the
-// others and takes what they still give.
+// write stores accounts as they become ready. If the store fails, it stops the other
+// goroutines and drains their output.
 func (im *importer) write(ctx context.Context, ready <-chan store.Account, cancel context.CancelCauseFunc) (failed error) {
 	batch := make([]store.Account, 0, importBatch)
 	flush := func() {
@@ -269,7 +268,7 @@ func (im *importer) progress(n int) {
 	im.bar.add(n)
 }
 
-// summary says what an import did.
+// summary describes what an import did.
 func (im *importer) summary() string {
 	existing := "skipped %s existing"
 	if im.mode != store.SkipExisting {
@@ -286,7 +285,7 @@ func (im *importer) summary() string {
 	return s
 }
 
-// updated is how many accounts that were there have a new password.
+// updated returns how many existing accounts got a new password.
 func (im *importer) updated() int {
 	if im.mode != store.SkipExisting {
 		return im.existing
@@ -294,7 +293,7 @@ func (im *importer) updated() int {
 	return 0
 }
 
-// count is a number with its noun.
+// count formats a number with its noun.
 func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun

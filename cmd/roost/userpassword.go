@@ -14,14 +14,14 @@ import (
 	"roost/store"
 )
 
-// passwordSource gives a password that was typed or read. The end of the context
-// ends the waiting for it.
+// passwordSource returns a password from the terminal or standard input. It stops waiting
+// when the context ends.
 type passwordSource func(context.Context) (string, error)
 
-// errNoTerminal is a usage error: there is nobody to ask.
+// errNoTerminal is the usage error if there is no terminal to ask for a password.
 var errNoTerminal = cli.UsageError("cannot ask for the password, because standard input is not a terminal: use --password-stdin")
 
-// source is where the password comes from.
+// source returns the source that the flags select.
 func (f *passwordFlags) source(in *os.File) (passwordSource, error) {
 	if f.PasswordStdin {
 		return func(ctx context.Context) (string, error) { return readPassword(ctx, in) }, nil
@@ -37,7 +37,7 @@ func (f *passwordFlags) source(in *os.File) (passwordSource, error) {
 // maxPassword is the largest password in bytes.
 const maxPassword = 1024
 
-// readPassword reads a password that ends with the line or the input.
+// readPassword reads a password up to the end of the line or of the input.
 func readPassword(ctx context.Context, f *os.File) (string, error) {
 	in, done, err := readUntil(ctx, f)
 	if err != nil {
@@ -54,8 +54,8 @@ func readPassword(ctx context.Context, f *os.File) (string, error) {
 	return string(bytes.TrimSuffix(line, []byte{'\r'})), nil
 }
 
-// askTwice asks for a password until it was typed twice alike. read calls its
-// argument when it is time for the prompt.
+// askTwice asks for a password until both inputs agree. read calls its argument when it
+// is ready for the prompt.
 func askTwice(read func(prompt func()) ([]byte, error), prompt io.Writer) (string, error) {
 	ask := func(text string) (string, error) {
 		b, err := read(func() { fmt.Fprint(prompt, text) })
@@ -85,8 +85,8 @@ func askTwice(read func(prompt func()) ([]byte, error), prompt io.Writer) (strin
 	return "", errors.New("the passwords did not match three times; nothing changed")
 }
 
-// askCredentials makes credentials of a password. The password itself is kept
-// nowhere.
+// askCredentials asks for a password and returns credentials. The password itself is not
+// kept.
 func askCredentials(ctx context.Context, ask passwordSource, iterations int) (store.Credentials, error) {
 	password, err := ask(ctx)
 	if err != nil {

@@ -12,11 +12,10 @@ import (
 	"roost/jid"
 )
 
-// maxRecord is the largest line of a file of accounts in bytes, its end included.
+// maxRecord is the longest line of an account file in bytes, including its end.
 const maxRecord = 64 << 10
 
-// Mistakes of a line. None of them says what is in it: that may be a password
-// wherever it is.
+// Errors in a line. They do not contain its text: a password may be anywhere in it.
 var (
 	errRecordLong    = fmt.Errorf("the line is longer than %d bytes", maxRecord)
 	errQuoteOpen     = errors.New("a double quote is not closed on the same line")
@@ -27,16 +26,16 @@ var (
 	errSwappedHeader = cli.UsageError("the header says password,jid: the fields must be in the order jid,password")
 )
 
-// csv produces the accounts of a file's good lines.
+// csv produces the accounts of a file's valid lines.
 func (im *importer) csv(in io.Reader) producer {
 	return func(ctx context.Context, accounts chan<- passwordRecord) error { return im.read(ctx, in, accounts) }
 }
 
-// read gives the good lines of a file to those who derive keys. A record ends
-// with its line, so that one with a mistake spoils no other.
+// read passes the valid lines of a file to the goroutines that derive keys. A record ends
+// with its line, so that a malformed one does not affect the next.
 func (im *importer) read(ctx context.Context, in io.Reader, accounts chan<- passwordRecord) error {
 	r := bufio.NewReaderSize(in, maxRecord)
-	if mark, _ := r.Peek(3); string(mark) == "\ufeff" { // as some programs begin UTF-8
+	if mark, _ := r.Peek(3); string(mark) == "\ufeff" { // the byte order mark that some programs write
 		_, _ = r.Discard(3)
 	}
 	seen := make(map[string]int)
@@ -81,8 +80,8 @@ func (im *importer) read(ctx context.Context, in io.Reader, accounts chan<- pass
 	return nil
 }
 
-// readRecord reads a line and leaves out its end. The error is io.EOF after the
-// last one, and errRecordLong for one that is too long, which is passed over.
+// readRecord reads a line and omits its end. The error is io.EOF at the end of the file,
+// and errRecordLong for a line that is too long, which is skipped.
 func readRecord(r *bufio.Reader) (string, error) {
 	line, err := r.ReadSlice('\n')
 	if err == bufio.ErrBufferFull {
@@ -100,8 +99,9 @@ func readRecord(r *bufio.Reader) (string, error) {
 	return strings.TrimSuffix(strings.TrimSuffix(string(line), "\n"), "\r"), err
 }
 
-// splitRecord splits a line at its commas. A field may be in double quotes, in
-// which a comma is text and each double quote is written twice (RFC 4180).
+// splitRecord splits a line at its commas. A field may be in double quotes; inside,
+// commas are text and a double quote is written twice (RFC 4180 section 2,
+// https://www.rfc-editor.org/rfc/rfc4180#section-2).
 func splitRecord(text string) (fields []string, err error) {
 	for {
 		var field string
@@ -127,8 +127,8 @@ func splitRecord(text string) (fields []string, err error) {
 	}
 }
 
-// cutQuoted reads a field whose opening quote has been read. What is left begins
-// with a comma or is empty.
+// cutQuoted reads a field after its opening quote. The rest begins with a comma or is
+// empty.
 func cutQuoted(text string) (field, rest string, err error) {
 	for {
 		before, after, ok := strings.Cut(text, `"`)
@@ -146,7 +146,7 @@ func cutQuoted(text string) (field, rest string, err error) {
 	}
 }
 
-// isHeader reports whether a record only names the fields, in this order.
+// isHeader reports whether a record is a header line: the names of the fields, in order.
 func isHeader(record []string, names ...string) bool {
 	if len(record) != len(names) {
 		return false
@@ -159,7 +159,7 @@ func isHeader(record []string, names ...string) bool {
 	return true
 }
 
-// parseLine makes an account and its password of a line's fields.
+// parseLine converts a line's fields to an account and its password.
 func (im *importer) parseLine(fields []string) (passwordRecord, error) {
 	if len(fields) != 2 {
 		return passwordRecord{}, fmt.Errorf("the line has %s and must have 2: jid,password (a password with a comma or a quote needs quotes)", count(len(fields), "field"))
@@ -177,7 +177,7 @@ func (im *importer) parseLine(fields []string) (passwordRecord, error) {
 	return passwordRecord{jid: j.Clone(), password: fields[1]}, nil
 }
 
-// account reads the address of an account that may be added.
+// account parses and checks the address of a new account.
 func (im *importer) account(field string) (jid.JID, error) {
 	j, err := jid.Parse(strings.TrimSpace(field))
 	switch {
