@@ -17,42 +17,42 @@ import (
 	"roost/xep"
 )
 
-// MinStanza is the smallest limit of a stanza's size that RFC 6120 section
-// 13.12 allows, in bytes.
+// MinStanza is the smallest limit on the size of a stanza, in bytes, that RFC 6120
+// section 13.12 allows (https://www.rfc-editor.org/rfc/rfc6120#section-13.12).
 const MinStanza = 10000
 
-// MinUnauthMemory is the least that clients which have not logged in need, in bytes:
-// a few dozen TLS handshakes.
+// MinUnauthMemory is the minimum memory for clients before login, in bytes: enough for a
+// few dozen TLS handshakes.
 const MinUnauthMemory = 4 << 20
 
-// Config is what a Server is told: what concerns the server itself, and the
-// configuration of each package that it is made of. A zero value takes the default
-// given, there and here. A limit or time whose comment says "below 0" is turned off by
-// a negative value.
+// Config configures a Server: settings of the server itself and the configuration of each
+// package that it consists of. Zero values mean the defaults documented here and in those
+// packages. If the comment of a limit or time says "below 0", a negative value turns it
+// off.
 //
-// The server itself fills in what connects the packages: their Domains, Logger, Store,
+// The server sets the fields that connect the packages: their Domains, Logger, Store,
 // Accounts, Router, Extensions, Secret, TLS, Accept and Proxies, the session's Loops, and
-// what follows from the size of an outbox.
+// the fields that depend on the outbox size.
 type Config struct {
-	Domains []string // domains that are served; default localhost
+	Domains []string // domains to serve; default localhost
 	C2S     string   // address for clients with STARTTLS; empty: none
-	C2STLS  string   // address for clients with direct TLS; empty: none, but one of the two is required
-	// Addresses of proxies, each an IP address or a network such as 10.0.0.0/8:
-	// connections from them begin with a PROXY protocol header. Default none.
+	C2STLS  string   // address for clients with direct TLS; empty: none, but C2S or C2STLS is required
+	// Addresses of proxies, each an IP address or a network such as 10.0.0.0/8.
+	// Connections from them must begin with a PROXY protocol header. Default none.
 	ProxyProtocol []string
 
-	// Listening sockets that a service manager has passed. Those for a purpose take the
-	// place of its address. New takes them over.
+	// Listening sockets from a service manager. Sockets for a purpose replace its
+	// address. New takes ownership.
 	Sockets Sockets
 
-	DataDir string // directory of the database, the certificates and everything else; required
+	DataDir string // directory of the database, the certificates and all other files; required
 	Store   string // URL of the store; default: stores.Default(DataDir)
 
-	TLSCert []string // certificate files, PEM; default: a self-signed one is made
+	TLSCert []string // certificate files, PEM; default: a self-signed certificate is created
 	TLSKey  []string // their keys, in the same order
-	MinTLS  uint16   // oldest version of TLS; default 1.2
+	MinTLS  uint16   // minimum version of TLS; default 1.2
 
-	GCPercent int // garbage in percent of what lives before Go collects it, more during storms; default: the process's own setting
+	GCPercent int // garbage in percent of the live heap that triggers a collection, increased during storms; default: the process's own setting
 
 	Poller  poller.Config
 	Session session.Config
@@ -62,18 +62,18 @@ type Config struct {
 	Logger *slog.Logger // nil discards
 }
 
-// Sockets are listening sockets by their purpose.
+// Sockets are listening sockets by purpose.
 type Sockets struct {
 	C2S    []*net.TCPListener // for clients with STARTTLS
 	C2STLS []*net.TCPListener // for clients with direct TLS
 }
 
-// largeResult is the largest stanza, in bytes, that is written to a client with
-// nothing waiting for it, however small its outbox is: more than a roster has.
+// largeResult is the largest stanza, in bytes, that a client with an empty outbox
+// receives regardless of its outbox limit: larger than any roster.
 const largeResult = 4 << 20
 
-// WithDefaults returns c with the default in each field that is zero, in the
-// configurations of the packages, too.
+// WithDefaults returns c with zero fields replaced by their defaults, also in the
+// configurations of the packages.
 func (c Config) WithDefaults() Config {
 	if len(c.Domains) == 0 {
 		c.Domains = []string{"localhost"}
@@ -100,15 +100,14 @@ type FieldError struct {
 	Err   error
 }
 
-// Error says what is wrong, without the name of the field.
+// Error describes the mistake without the name of the field.
 func (e *FieldError) Error() string { return e.Err.Error() }
 
-// Unwrap returns the error itself.
+// Unwrap returns the underlying error.
 func (e *FieldError) Unwrap() error { return e.Err }
 
-// Validate says what is wrong with the configuration: one error for each
-// mistake, joined; those that concern one field are a *FieldError. It normalizes
-// the domains.
+// Validate returns the mistakes in the configuration, one error each, joined. Those that
+// concern one field are *FieldErrors. It normalizes the domains.
 func (c *Config) Validate() error {
 	var errs []error
 	mistake := func(field, format string, args ...any) {
@@ -168,8 +167,7 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// checkAddr says what is wrong with an address to listen on; an empty one is
-// none.
+// checkAddr checks an address to listen on. An empty address means no listener.
 func checkAddr(addr string) error {
 	if addr == "" {
 		return nil
@@ -178,7 +176,7 @@ func checkAddr(addr string) error {
 	if err != nil {
 		var bad *net.AddrError
 		if errors.As(err, &bad) {
-			return errors.New(bad.Err) // it names the address, too
+			return errors.New(bad.Err) // err contains the address, too
 		}
 		return err
 	}

@@ -19,19 +19,19 @@ import (
 	"roost/xep"
 )
 
-// core is the server without its sockets: the sessions and the router, made for
-// each other, on top of a store.
+// core is the server without its sockets: the sessions, the router and the store,
+// connected to each other.
 type core struct {
 	store    store.Store
 	router   *router.Router
 	sessions *session.Manager
 	log      *slog.Logger
-	ctx      context.Context    // of what runs in the background
-	stop     context.CancelFunc // ends it
+	ctx      context.Context    // context of background work
+	stop     context.CancelFunc // cancels ctx
 	stopped  sync.WaitGroup
 }
 
-// newCore builds the packages above the poller, from a configuration with defaults.
+// newCore creates the packages above the poller, from a configuration with defaults.
 func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, secret []byte) *core {
 	rc := cfg.Router
 	rc.Domains, rc.Store, rc.Logger = cfg.Domains, st, cfg.Logger
@@ -48,8 +48,8 @@ func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, secret []by
 	return c
 }
 
-// close stops everything above the poller; the sessions are gone already. What
-// workers have begun is finished first.
+// close stops everything above the poller, after all sessions have ended. It waits for
+// workers to finish.
 func (c *core) close() {
 	c.stop()
 	c.stopped.Wait()
@@ -60,19 +60,19 @@ func (c *core) close() {
 	c.router.Close()
 }
 
-// clients is the number of connections, whether they have logged in or not.
+// clients returns the number of connections, logged in or not.
 func (c *core) clients() int {
 	n := c.sessions.Counts()
 	return n.Unbound + n.Bound
 }
 
-// flushTimeout bounds how long a stop waits for the store with what was gathered.
+// flushTimeout limits how long a stop waits for pending writes to reach the store.
 const flushTimeout = 5 * time.Second
 
-// watchRetry is how long the server waits after the store or an event has failed.
+// watchRetry is the delay after a failure of the store or of an event.
 const watchRetry = time.Second
 
-// watch acts on what happens to accounts, such as by `roost user`, until ctx ends.
+// watch processes account events, such as from `roost user`, until ctx ends.
 func (c *core) watch(ctx context.Context) {
 	for {
 		err := c.router.Watch(ctx, func(f func(*session.Turn) error) error { return c.onWorker(ctx, f) })
@@ -91,8 +91,8 @@ func (c *core) watch(ctx context.Context) {
 // errPanicked is the error of a function that has panicked; the log has the stack.
 var errPanicked = errors.New("a worker function panicked")
 
-// onWorker runs f on a worker that may wait for commits, and returns its error, also
-// where it panics: the worker recovers from that.
+// onWorker runs f on a worker that may wait for commits, and returns its error. If f
+// panics, the worker recovers and onWorker returns errPanicked.
 func (c *core) onWorker(ctx context.Context, f func(*session.Turn) error) error {
 	done := make(chan error, 1)
 	c.sessions.Go(session.Write, func(t *session.Turn) {
@@ -108,7 +108,7 @@ func (c *core) onWorker(ctx context.Context, f func(*session.Turn) error) error 
 	}
 }
 
-// newTicker is time.NewTicker; a test has it tick when it wants.
+// newTicker is time.NewTicker; tests replace it to control the ticks.
 var newTicker = time.NewTicker
 
 // every calls f at an interval until ctx ends.
@@ -125,11 +125,11 @@ func every(ctx context.Context, interval time.Duration, f func()) {
 	}
 }
 
-// secretFile holds random bytes that stay the same: salts shown for accounts
-// that do not exist are derived from them.
+// secretFile contains stable random bytes, from which the fake salts of nonexistent
+// accounts are derived.
 const secretFile = "secret"
 
-// loadSecret reads the server's secret, which is made on first start.
+// loadSecret reads the server's secret and creates it on first start.
 func loadSecret(dir string) ([]byte, error) {
 	name := filepath.Join(dir, secretFile)
 	b, err := os.ReadFile(name)

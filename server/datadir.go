@@ -17,19 +17,19 @@ import (
 	"roost/store/stores"
 )
 
-// Files of the data directory that are neither the database nor TLS's.
+// Files of the data directory, apart from the database and TLS files.
 const (
-	lockFile    = "lock"    // locked by the server that runs: its process and command
-	domainsFile = "domains" // the domains that the server served last, one a line
+	lockFile    = "lock"    // locked by the running server; contains its process ID and command
+	domainsFile = "domains" // domains of the current or last server, one per line
 )
 
-// maxCommand limits what of a command line is kept and shown, in bytes.
+// maxCommand limits the part of a command line that is kept and shown, in bytes.
 const maxCommand = 200
 
 // locks are files that this process has locked.
 type locks []*os.File
 
-// Close gives the locks back.
+// Close releases the locks.
 func (l locks) Close() (err error) {
 	for _, f := range l {
 		err = errors.Join(err, f.Close())
@@ -37,9 +37,9 @@ func (l locks) Close() (err error) {
 	return err
 }
 
-// takeLocks locks a data directory for this process, and the file of a database that
-// is elsewhere, "" where there is none: of two servers on one database each would know
-// only its own clients.
+// takeLocks locks a data directory for this process and, unless database is "", also a
+// database file elsewhere: of two servers on one database, each would only know its own
+// clients.
 func takeLocks(dir, database string) (locks, error) {
 	f, err := lock(filepath.Join(dir, lockFile), "data directory "+dir)
 	if err != nil {
@@ -60,9 +60,9 @@ func takeLocks(dir, database string) (locks, error) {
 	return locks{f, g}, nil
 }
 
-// lock takes a lock for this process, until the file is closed. The lock is the
-// kernel's and ends with the process: a file that was left behind locks nothing.
-// Commands for accounts do not take it, they run beside a server.
+// lock takes a lock for this process until the file is closed. It is a kernel lock that
+// ends with the process, so a leftover file locks nothing. Commands for accounts do not
+// take it, since they run beside a server.
 func lock(name, what string) (*os.File, error) {
 	f, err := ownfile.Open(name, 0o600)
 	if err != nil {
@@ -85,8 +85,8 @@ func lock(name, what string) (*os.File, error) {
 	return f, nil
 }
 
-// lockHolder names the process that holds a lock as that process has written it
-// into the file.
+// lockHolder returns the process that holds a lock, as that process has recorded it in
+// the file.
 func lockHolder(f io.Reader) string {
 	text, _ := io.ReadAll(io.LimitReader(f, 2*maxCommand))
 	pid, command, _ := strings.Cut(string(text), "\n")
@@ -99,7 +99,7 @@ func lockHolder(f io.Reader) string {
 	return fmt.Sprintf("process %s (%s)", pid, command)
 }
 
-// printable makes a text fit for one line of a message.
+// printable makes a text safe to show in one line of a message.
 func printable(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if !strconv.IsPrint(r) {
@@ -113,7 +113,7 @@ func printable(text string) string {
 	return text
 }
 
-// recordDomains tells the commands for accounts which domains are served.
+// recordDomains records the served domains for the commands for accounts.
 func recordDomains(dir string, domains []string) error {
 	text := []byte(strings.Join(domains, "\n") + "\n")
 	name := filepath.Join(dir, domainsFile)
@@ -126,8 +126,8 @@ func recordDomains(dir string, domains []string) error {
 	return nil
 }
 
-// ServedDomains are the domains that the server of a data directory serves, or
-// served last, in their normal form. There are none where no server has run yet.
+// ServedDomains returns the domains that the server of a data directory serves or last
+// served, in normalized form. It returns none before a server has run.
 func ServedDomains(dataDir string) ([]string, error) {
 	text, err := os.ReadFile(filepath.Join(dataDir, domainsFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

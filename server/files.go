@@ -11,21 +11,20 @@ import (
 	"roost/store/stores"
 )
 
-// What others must not read: the database has what passwords can be guessed from,
-// and all messages that wait.
+// Other users must not read these files: the database contains offline messages and data
+// for guessing passwords.
 const (
-	othersMode = 0o077 // of the server's own files: the group and everybody else
-	worldMode  = 0o007 // of a directory that has others' files, too
+	othersMode = 0o077 // of the server's files: group and others
+	worldMode  = 0o007 // of a directory that also contains other files
 )
 
-// ownFiles are patterns of the names of the files that are made in the data
-// directory and are secret.
+// ownFiles are name patterns of the secret files that the server creates in the data
+// directory.
 var ownFiles = []string{stores.FileName, stores.FileName + "-*", secretFile, selfSignedKey}
 
-// secureFiles takes away from everybody but the owner the right to read the data
-// directory, the secret files in it and the database, which may be elsewhere, and
-// warns of each that had it: whoever has read one has it still. Of the operator's
-// keys it only warns.
+// secureFiles removes the access of other users to the data directory, the secret files
+// in it and the database, which may be elsewhere. It warns about each change, since other
+// users may already have read the file. For the operator's keys it only warns.
 func secureFiles(dir, database string, keys []string, log *slog.Logger) {
 	if onlyOurs(dir) {
 		secure(dir, log)
@@ -37,13 +36,13 @@ func secureFiles(dir, database string, keys []string, log *slog.Logger) {
 		patterns = append(patterns, filepath.Join(globQuote(dir), pattern))
 	}
 	if database != "" && filepath.Clean(database) != filepath.Join(dir, stores.FileName) {
-		// Not database-*: other files may be in that directory, of any name.
+		// Not database-*: the directory may contain other files with such names.
 		for _, suffix := range []string{"", "-wal", "-shm", "-journal", "-reserve"} {
 			patterns = append(patterns, globQuote(database+suffix))
 		}
 	}
 	for _, pattern := range patterns {
-		names, _ := filepath.Glob(pattern) // the patterns are right
+		names, _ := filepath.Glob(pattern) // the patterns are valid
 		for _, name := range names {
 			if info, err := os.Lstat(name); err == nil && info.Mode().IsRegular() {
 				secure(name, log)
@@ -57,7 +56,7 @@ func secureFiles(dir, database string, keys []string, log *slog.Logger) {
 	}
 }
 
-// secure takes the rights of others from a file or directory of ours.
+// secure removes the access of other users to a file or directory of the server.
 func secure(name string, log *slog.Logger) {
 	info, err := os.Stat(name)
 	if err != nil || info.Mode().Perm()&othersMode == 0 {
@@ -71,8 +70,8 @@ func secure(name string, log *slog.Logger) {
 	log.Warn("other users could read a secret file or directory; its mode is corrected", "file", name, "mode", mode.String())
 }
 
-// onlyOurs reports whether a directory has nothing but files of a server: it is not
-// one that has been named by mistake, such as /tmp, whose mode others depend on.
+// onlyOurs reports whether a directory contains only files of a server. If not, it may
+// have been named by mistake, such as /tmp, and others may depend on its mode.
 func onlyOurs(dir string) bool {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -95,7 +94,7 @@ func ourName(name string) bool {
 	return false
 }
 
-// globQuote is a name that stands for itself in a pattern.
+// globQuote escapes a name for use in a pattern.
 func globQuote(name string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(name)
 }

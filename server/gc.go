@@ -9,17 +9,16 @@ import (
 	"time"
 )
 
-// A server of idle clients allocates nothing, so that Go's collector, which is
-// driven by allocation, has no reason to run: what a storm of logins needed
-// would stay for hours. The trimmer looks every few seconds, and when the storm
-// is over and much memory is held without being used, it collects once and
-// gives it back.
+// A server of idle clients allocates nothing. Go's garbage collector is driven by
+// allocation and therefore does not run: memory from a storm of logins would stay for
+// hours. The trimmer checks every few seconds. After a storm, if much memory is unused,
+// it collects once and returns memory to the system.
 
-// memory is what the process holds, in bytes.
+// memory is the memory of the process, in bytes.
 type memory struct {
 	live      uint64 // reachable at the last collection
-	held      uint64 // for the heap, not given back to the system
-	allocated uint64 // ever, on the heap
+	held      uint64 // for the heap, not returned to the system
+	allocated uint64 // total since the start, on the heap
 	clients   int    // connections
 }
 
@@ -43,40 +42,40 @@ func readMemory(clients int) memory {
 	}
 }
 
-// When the trimmer acts.
+// Conditions for a trim.
 const (
 	trimEvery  = 5 * time.Second
 	minExcess  = 1 << 20 // unused heap, in bytes, that justifies a collection
-	excessPart = 16      // … and their part of what is live
-	followUp   = 8       // looks after a collection when another one takes what caches gave up since
-	quietPart  = 8       // quiet: less than this part of what is live was allocated since the last look
-	minLeft    = 64      // clients that have left whose memory is worth a collection
-	leftPart   = 8       // … and their part of those that there were
+	excessPart = 16      // … and that excess as a fraction of the live heap
+	followUp   = 8       // checks between a collection and the next one, which frees what caches have dropped in between
+	quietPart  = 8       // quiet: less than this fraction of the live heap was allocated since the last check
+	minLeft    = 64      // departed clients whose memory justifies a collection
+	leftPart   = 8       // … and their fraction of all clients
 )
 
-// trimmer decides when to give memory back.
+// trimmer decides when to return memory to the system.
 type trimmer struct {
-	peak  int    // the most clients that there were since the last collection
-	last  memory // at the last look
-	after memory // right after the last collection that it had made
-	looks int    // until the follow-up, 0: there is none
+	peak  int    // maximum number of clients since the last collection
+	last  memory // at the last check
+	after memory // after the last collection by the trimmer
+	looks int    // checks until the follow-up; 0: no follow-up pending
 }
 
-// due reports whether it is time to collect: the storm is over, and there is
-// something to gain that the last attempt did not see.
+// due reports whether to collect now: the storm is over, and a collection is likely to
+// free memory that the last one could not.
 func (j *trimmer) due(now memory) bool {
 	quiet := now.allocated-j.last.allocated < now.live/quietPart+minExcess
 	j.last = now
 	j.peak = max(j.peak, now.clients)
-	// What is live is known from the last collection only. Clients that have been
-	// idle for long and leave allocate next to nothing, and it is out of date.
+	// The size of the live heap is from the last collection. It is out of date when
+	// clients that were idle for long leave, since that allocates almost nothing.
 	if left := j.peak - now.clients; quiet && left >= max(minLeft, j.peak/leftPart) {
 		j.looks = followUp
 		return true
 	}
 	worth := max(minExcess, now.live/excessPart)
 	if now.allocated-j.after.allocated < worth {
-		// Nothing was allocated, but caches that expire may have let go.
+		// Nothing was allocated, but caches may have expired.
 		if j.looks > 0 {
 			j.looks--
 			return j.looks == 0
@@ -90,8 +89,8 @@ func (j *trimmer) due(now memory) bool {
 	return true
 }
 
-// collect gives back what is not used. A sync.Pool keeps what was put in it for
-// one collection more: the second one takes that.
+// collect returns unused memory to the system. It collects twice, since a sync.Pool keeps
+// its contents for one more collection.
 func (j *trimmer) collect(clients int) {
 	runtime.GC()
 	debug.FreeOSMemory()
@@ -99,8 +98,8 @@ func (j *trimmer) collect(clients int) {
 	j.last, j.peak = j.after, clients
 }
 
-// manageHeap runs the trimmer until ctx ends, and the gcController if there is a percentage.
-// clients is the number of connections.
+// manageHeap runs the trimmer until ctx ends, and the gcController if gcPercent is
+// positive. clients returns the number of connections.
 func manageHeap(ctx context.Context, gcPercent int, clients func() int) {
 	var j trimmer
 	p := &gcController{}
@@ -116,20 +115,20 @@ func manageHeap(ctx context.Context, gcPercent int, clients func() int) {
 	})
 }
 
-// Go's collector works whenever the heap has grown by a part of what lives. With
-// little alive that is soon: while a thousand clients a second log in over TLS, 50
-// KB of garbage each, a server of a few megabytes would collect seventy times a
-// second, a fifth of its CPU time. The gcController lets the heap grow by what comes in
-// minCycle, if that is more. It bounds what a storm leaves in holes between
-// sessions by megabytes, not by a part of the heap, and a heap of a million
-// sessions, where a quarter lasts for seconds, never meets it.
+// Go's garbage collector runs whenever the heap has grown by a percentage of the live
+// heap. With a small live heap that is often: while a thousand clients per second log in
+// over TLS, with 50 KB of garbage each, a server of a few megabytes would collect seventy
+// times per second and spend a fifth of its CPU time on it. The gcController lets the
+// heap grow for at least minCycle between collections. This limits the holes that a storm
+// leaves between sessions to some megabytes, instead of a percentage of the heap. It
+// never affects a heap of a million sessions, where cycles take seconds.
 
 const (
-	minCycle   = 50 * time.Millisecond // collections are no closer together
+	minCycle   = 50 * time.Millisecond // minimum time between collections
 	maxPercent = 400
 )
 
-// gcController sets the collector's percentage.
+// gcController adjusts the GC percentage.
 type gcController struct {
 	base int // percent
 
@@ -139,7 +138,8 @@ type gcController struct {
 	stopped bool
 }
 
-// cycle is an object that is garbage at once: its finalizer tells of a collection.
+// cycle is an object that becomes garbage immediately: its finalizer signals a
+// collection.
 type cycle struct{ p *gcController }
 
 // newGCController sets the percentage and watches collections until stop.
@@ -165,15 +165,16 @@ func (c *cycle) collected() {
 	p.arm()
 }
 
-// next is the percentage after a collection that came so long after the one before.
+// next returns the percentage to use after a collection, given the time since the one
+// before.
 func (p *gcController) next(since time.Duration) int {
 	fit := float64(p.percent) * float64(minCycle) / float64(max(since, time.Millisecond))
-	fit = min(fit, 2*float64(p.percent)) // one that came by chance is no storm
+	fit = min(fit, 2*float64(p.percent)) // a single early collection is no storm
 	return max(p.base, min(int(fit), maxPercent))
 }
 
-// set changes the percentage, unless it is nearly what it was: that stops the world
-// for a moment. Under mu.
+// set changes the percentage unless the difference is small, since a change stops the
+// world briefly. The caller holds mu.
 func (p *gcController) set(percent int) {
 	if percent != p.base && percent > p.percent*3/4 && percent < p.percent*5/4 {
 		return
@@ -184,15 +185,15 @@ func (p *gcController) set(percent int) {
 	}
 }
 
-// reset takes back what a storm has needed: without garbage no collection comes
-// that would.
+// reset returns to the base percentage after a storm. Without garbage, no collection
+// would trigger that.
 func (p *gcController) reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.set(p.base)
 }
 
-// stop watches no longer.
+// stop ends the adjustments.
 func (p *gcController) stop() {
 	p.reset()
 	p.mu.Lock()

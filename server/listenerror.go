@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listenError says why an address cannot be listened on, and what to do about it.
+// listenError explains why listening on an address failed, and what to do.
 func listenError(addr string, err error) error {
 	_, service, _ := net.SplitHostPort(addr)
 	port, _ := net.LookupPort("tcp", service)
@@ -32,9 +32,9 @@ func listenError(addr string, err error) error {
 	return fmt.Errorf("server: cannot listen on %s: %w%s", addr, err, advice)
 }
 
-// portHolder names the process that listens on a TCP port, "" where it cannot be
-// found: the files of other users' processes, and of those that forbid core dumps,
-// may be read by root only.
+// portHolder names the process that listens on a TCP port, or returns "" if it cannot be
+// found: only root may examine the files of other users' processes, and of processes that
+// disable core dumps.
 func portHolder(proc string, port int) string {
 	sockets := make(map[string]bool)
 	for _, table := range []string{"tcp", "tcp6"} {
@@ -58,8 +58,8 @@ func portHolder(proc string, port int) string {
 	return ""
 }
 
-// listening adds the sockets that listen on a port, such as "socket:[4711]", from
-// a table like /proc/net/tcp.
+// listening adds the sockets that listen on a port, such as "socket:[4711]", from a table
+// in the format of /proc/net/tcp.
 func listening(table string, port int, sockets map[string]bool) {
 	f, err := os.Open(table)
 	if err != nil {

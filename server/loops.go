@@ -6,8 +6,9 @@ import (
 	"sync/atomic"
 )
 
-// CheckLoops waits until each event loop has run a function, which it does between two
-// batches of events. The error says how many have not when ctx ends.
+// CheckLoops waits until each event loop has run a function, which happens between two
+// batches of events. If ctx ends first, the error contains the number of loops that have
+// not.
 func (s *Server) CheckLoops(ctx context.Context) error {
 	loops := int64(s.poller.Loops())
 	var turned atomic.Int64
@@ -25,5 +26,5 @@ func (s *Server) CheckLoops(ctx context.Context) error {
 	}
 }
 
-// Online returns the number of clients that are logged in.
+// Online returns the number of authenticated clients.
 func (s *Server) Online() int { return s.sessions.Counts().Bound }

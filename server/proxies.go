@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// parseProxies returns the addresses of proxies, each given as an address or, in CIDR
-// notation, as a network.
+// parseProxies parses the addresses of proxies, each an IP address or a network in CIDR
+// notation.
 func parseProxies(all []string) ([]netip.Prefix, error) {
 	var proxies []netip.Prefix
 	for _, text := range all {
@@ -25,7 +25,7 @@ func parseProxy(text string) (netip.Prefix, error) {
 	if strings.Contains(text, "/") {
 		p, err := netip.ParsePrefix(text)
 		if p.Addr().Is4In6() {
-			return p, errors.New("an IPv4 network as IPv6") // it would contain no peer
+			return p, errors.New("an IPv4 network as IPv6") // would contain no peer address
 		}
 		return p, err
 	}

@@ -1,6 +1,6 @@
-// Package server puts the rooms together: it is the only one that knows all
-// others. It opens the store, makes sessions and router for each other, lets
-// the poller's connections become sessions, and stops everything in order.
+// Package server combines the packages: it is the only one that knows all others. It
+// opens the store, connects sessions and router, turns the poller's connections into
+// sessions, and stops everything in order.
 package server
 
 import (
@@ -33,12 +33,12 @@ type Server struct {
 
 // Address is one address that a server listens on.
 type Address struct {
-	Name string // what it is for, such as "c2s (STARTTLS)"
+	Name string // purpose, such as "c2s (STARTTLS)"
 	Addr net.Addr
 }
 
-// New opens the store and the certificates and binds the addresses, so that
-// whatever is wrong with them is said at once. When it returns, the server serves.
+// New opens the store and the certificates and listens on the addresses, so that it
+// reports all errors. When it returns, the server is serving.
 func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 			_ = locks.Close()
 		}
 	}()
-	secureFiles(cfg.DataDir, databaseFile(location), cfg.TLSKey, cfg.Logger) // before SQLite gives the database's mode to its other files
+	secureFiles(cfg.DataDir, databaseFile(location), cfg.TLSKey, cfg.Logger) // before SQLite copies the database's mode to its other files
 	secret, err := loadSecret(cfg.DataDir)
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	return s, nil
 }
 
-// databaseFile is the file of a store, "" where it is in none.
+// databaseFile returns the file name of a store, or "" if it has none.
 func databaseFile(l store.Location) string {
 	if local, ok := l.(store.Local); ok {
 		return local.Path()
@@ -99,8 +99,7 @@ func databaseFile(l store.Location) string {
 	return ""
 }
 
-// startTLS has one configuration for each domain, each with its own session
-// tickets.
+// startTLS returns one configuration per domain, each with its own session tickets.
 func (s *Server) startTLS() session.TLSFunc {
 	byDomain := make(map[string]*tls.Config)
 	for _, d := range s.cfg.Domains {
@@ -133,8 +132,8 @@ func (s *Server) listen() (err error) {
 	return nil
 }
 
-// listenOn listens on the sockets, or on the address if there are none; an empty one is
-// none.
+// listenOn listens on the sockets or, if there are none, on the address. An empty address
+// means no listener.
 func (s *Server) listenOn(name, addr string, sockets []*net.TCPListener, cfg *tls.Config) error {
 	add := func(l *poller.Listener) {
 		s.listeners = append(s.listeners, l)
@@ -158,35 +157,33 @@ func (s *Server) listenOn(name, addr string, sockets []*net.TCPListener, cfg *tl
 	return nil
 }
 
-// Addrs are the addresses that the server listens on, with the ports that were
-// really bound.
+// Addrs returns the addresses that the server listens on, with their actual ports.
 func (s *Server) Addrs() []Address {
 	return slices.Clone(s.addrs)
 }
 
-// CertificateFile is where the server's self-signed certificate is, "" when the
-// operator gave certificates.
+// CertificateFile returns the file of the server's self-signed certificate, or "" if the
+// operator provides certificates.
 func (s *Server) CertificateFile() string { return s.certs.SelfSigned() }
 
-// Reload reads the certificates again and swaps the whole set at once.
+// Reload reads the certificates again and replaces the whole set at once.
 func (s *Server) Reload() error { return s.certs.Reload() }
 
-// Shutdown stops the server: no new connections, clients are told
-// <system-shutdown/> and disconnected at a pace, what was begun is finished,
-// the store is closed. When ctx ends, what is left is cut off; the store is
-// closed cleanly all the same, and the error is ctx's cause or says how many
-// clients were cut off.
+// Shutdown stops the server: it accepts no new connections, sends <system-shutdown/> to
+// clients and disconnects them at a limited rate, finishes pending work, and closes the
+// store. When ctx ends, it cuts off the remaining clients. It closes the store cleanly in
+// any case; the error is then ctx's cause or contains the number of clients cut off.
 func (s *Server) Shutdown(ctx context.Context) error {
 	for _, l := range s.listeners {
 		_ = l.Close()
 	}
-	// Who still waits for the store when ctx ends waits no longer.
+	// When ctx ends, stop waiting for the store.
 	defer context.AfterFunc(ctx, s.router.Close)()
 	err := s.sessions.Shutdown(ctx)
 	s.drain(ctx)
 	left := s.poller.Stats().Conns
 	if err == nil && left > 0 {
-		err = ctx.Err() // nil where Linger is over: it is all that a client gets
+		err = ctx.Err() // nil after Linger, the time limit of a single client
 	}
 	switch {
 	case !errors.Is(err, context.DeadlineExceeded):
@@ -200,8 +197,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return errors.Join(err, s.store.Close(), s.locks.Close())
 }
 
-// drain waits, bounded, for the farewells to reach the clients; the poller cuts
-// off who does not take them.
+// drain waits for the clients to receive the remaining bytes, for at most Linger. After
+// that, the poller cuts off the remaining clients.
 func (s *Server) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Session.Linger)
 	defer cancel()

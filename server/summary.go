@@ -9,17 +9,17 @@ import (
 	"roost/session"
 )
 
-// summaryEvery is how often the server logs what it did: one line a minute tells
-// an operator more than a line for each of a million sessions, which are logged
-// at debug.
+// summaryEvery is the interval at which the server logs a summary. One line per minute
+// tells an operator more than a line for each of a million sessions; those are logged at
+// debug level.
 const summaryEvery = time.Minute
 
-// totals is what the summary is made of, counted since the start except for what
-// there is now.
+// totals are the values in the summary. They count from the start of the server, except
+// for current values.
 type totals struct {
-	sessions, accounts, connections int64 // now
+	sessions, accounts, connections int64 // current values
 	accepted, refused, logins       int64
-	evicted, gaveUp, recovered      int64 // recovered: panics
+	evicted, gaveUp, recovered      int64 // recovered: from panics
 	ended                           []session.Ended
 }
 
@@ -31,7 +31,7 @@ func (s *Server) totals() totals {
 	return t
 }
 
-// pollerTotals is the poller's part of the totals.
+// pollerTotals returns the poller's part of the totals.
 func pollerTotals(s poller.Stats) totals {
 	return totals{
 		connections: s.Conns, accepted: s.Accepted, refused: s.Refused,
@@ -39,8 +39,8 @@ func pollerTotals(s poller.Stats) totals {
 	}
 }
 
-// since is what changed since before, as attributes of a log line, nil if nothing
-// did. What happens in few minutes only has an attribute where it did.
+// since returns the changes since before as attributes of a log line, or nil if nothing
+// changed. It includes attributes for rare events only if they occurred.
 func (now totals) since(before totals) []any {
 	accepted, refused, logins := now.accepted-before.accepted, now.refused-before.refused, now.logins-before.logins
 	attrs := []any{
@@ -67,7 +67,7 @@ func (now totals) since(before totals) []any {
 	return attrs
 }
 
-// endedSince is how many sessions have ended for which reason since before.
+// endedSince counts the sessions that have ended since before, by reason.
 func endedSince(now, before []session.Ended) (attrs []any) {
 	old := make(map[string]int64)
 	for _, e := range before {
@@ -81,8 +81,8 @@ func endedSince(now, before []session.Ended) (attrs []any) {
 	return attrs
 }
 
-// summarize logs once a minute what the server did in that minute. A minute in
-// which nothing changed has no line.
+// summarize logs once per minute what the server did in that minute. It skips minutes
+// without changes.
 func summarize(ctx context.Context, log *slog.Logger, read func() totals) {
 	var before totals
 	every(ctx, summaryEvery, func() {

@@ -34,34 +34,33 @@ const (
 	selfSignedKey  = "selfsigned.key"
 )
 
-// Life of a self-signed certificate, and how long before its end it is remade.
+// Lifetime of a self-signed certificate, and how long before its end it is replaced.
 const (
 	selfSignedLife  = 5 * 365 * 24 * time.Hour
 	selfSignedRenew = 30 * 24 * time.Hour
 )
 
-// Certificates are the server's certificates, one for each domain. The whole
-// set is swapped at once when it is read again: no connection ever sees an old
-// and a new one mixed.
+// Certificates holds the server's certificates, one for each domain. A reload replaces
+// the whole set at once: no connection sees a mix of old and new certificates.
 type Certificates struct {
 	certFiles, keyFiles []string
-	domains             []string // as certificates have them
+	domains             []string // in the form used in certificates
 	dir                 string
 	log                 *slog.Logger
 	set                 atomic.Pointer[certSet]
 
 	mu     sync.Mutex
-	warned map[[sha256.Size]byte]time.Duration // the warning given for a leaf, 0: that it has ended
+	warned map[[sha256.Size]byte]time.Duration // last warning given for a leaf; 0: that it has expired
 }
 
-// SelfSignedFiles are the names of the certificate and the key that the server
-// makes in its data directory when it is given none.
+// SelfSignedFiles returns the names of the certificate and the key that the server
+// creates in its data directory when none are configured.
 func SelfSignedFiles(dataDir string) (cert, key string) {
 	return filepath.Join(dataDir, selfSignedCert), filepath.Join(dataDir, selfSignedKey)
 }
 
-// NewCertificates reads the operator's certificates or, where there are none,
-// makes a self-signed one in the data directory, which is kept.
+// NewCertificates reads the operator's certificates. If there are none, it creates and
+// stores a self-signed one in the data directory.
 func NewCertificates(cfg *Config) (*Certificates, error) {
 	c := &Certificates{certFiles: cfg.TLSCert, keyFiles: cfg.TLSKey, dir: cfg.DataDir, log: cfg.Logger}
 	for _, d := range cfg.Domains {
@@ -70,8 +69,8 @@ func NewCertificates(cfg *Config) (*Certificates, error) {
 	return c, c.Reload()
 }
 
-// SelfSigned is the file of the self-signed certificate, "" when the operator
-// gave certificates.
+// SelfSigned returns the file of the self-signed certificate, or "" if the operator
+// provides certificates.
 func (c *Certificates) SelfSigned() string {
 	if len(c.certFiles) > 0 {
 		return ""
@@ -79,8 +78,8 @@ func (c *Certificates) SelfSigned() string {
 	return filepath.Join(c.dir, selfSignedCert)
 }
 
-// Reload reads all certificates again. On an error the old ones stay. Sessions from
-// before can be resumed only if nothing has changed.
+// Reload reads all certificates again. On an error, the old ones stay in use. Earlier
+// sessions can only be resumed if nothing has changed.
 func (c *Certificates) Reload() error {
 	certs, err := c.load()
 	if err != nil {
@@ -91,13 +90,13 @@ func (c *Certificates) Reload() error {
 		c.set.Store(set)
 	}
 	c.mu.Lock()
-	c.warned = nil // whoever reloads wants to hear it again
+	c.warned = nil // warn again after an explicit reload
 	c.mu.Unlock()
 	c.warnExpiry()
 	return nil
 }
 
-// newSet finds a certificate for each domain.
+// newSet selects a certificate for each domain.
 func (c *Certificates) newSet(certs []*tls.Certificate) *certSet {
 	set := &certSet{byDomain: make(map[string]*tls.Certificate), all: certs}
 	for _, domain := range c.domains {
@@ -134,8 +133,8 @@ func (c *Certificates) load() ([]*tls.Certificate, error) {
 	return certs, nil
 }
 
-// selfSigned reads the certificate in the data directory, or makes one when
-// there is none, it does not fit the domains, or its end is near.
+// selfSigned reads the certificate in the data directory. It creates a new one if that is
+// missing, does not match the domains, or expires soon.
 func (c *Certificates) selfSigned() (*tls.Certificate, error) {
 	certFile, keyFile := SelfSignedFiles(c.dir)
 	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
@@ -151,7 +150,7 @@ func (c *Certificates) selfSigned() (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The key first: a certificate without its key would be an error.
+	// Write the key first: a certificate without its key would be an error.
 	if err := ownfile.Write(keyFile, keyPEM, 0o600); err != nil {
 		return nil, err
 	}
@@ -162,7 +161,7 @@ func (c *Certificates) selfSigned() (*tls.Certificate, error) {
 	return &cert, err
 }
 
-// fits reports whether a self-signed certificate can go on being used.
+// fits reports whether a self-signed certificate remains usable.
 func (c *Certificates) fits(leaf *x509.Certificate) bool {
 	for _, d := range c.domains {
 		if leaf.VerifyHostname(d) != nil {
@@ -189,7 +188,7 @@ func (c *Certificates) newSelfSigned() (certPEM, keyPEM []byte, err error) {
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,
-		IsCA:                  true, // so that a client may be told to trust it
+		IsCA:                  true, // so that users can add it to a client as an authority
 	}
 	for _, d := range c.domains {
 		if ip := net.ParseIP(strings.Trim(d, "[]")); ip != nil {

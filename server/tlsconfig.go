@@ -10,13 +10,15 @@ import (
 	"roost/jid"
 )
 
-// alpn is the protocol of XEP-0368 for clients, as ALPN names it (RFC 7301).
+// alpn is the ALPN protocol name for XMPP clients
+// (https://xmpp.org/extensions/xep-0368.html#reqs).
 const alpn = "xmpp-client"
 
-// suitesTLS12 are the cipher suites of TLS 1.2 that are offered: ephemeral keys
-// and authenticated encryption (RFC 9325 section 4.2). Suites in CBC mode with
-// HMAC-SHA1 are left out, and so is TLS_RSA_*, which has no forward secrecy. The
-// suites of TLS 1.3 are not configurable in crypto/tls and all of this kind.
+// suitesTLS12 are the TLS 1.2 cipher suites that the server offers: ephemeral keys and
+// authenticated encryption (RFC 9325 section 4.2,
+// https://www.rfc-editor.org/rfc/rfc9325#section-4.2). It offers neither CBC suites with
+// HMAC-SHA1 nor TLS_RSA_*, which lacks forward secrecy. The suites of TLS 1.3 all
+// qualify; crypto/tls does not let them be configured.
 var suitesTLS12 = []uint16{
 	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
 	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
@@ -26,32 +28,31 @@ var suitesTLS12 = []uint16{
 	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
-// certSet is all certificates at one time. It is immutable but for the
-// configurations, which are made when they are first needed.
+// certSet is the set of all certificates at one time. It is immutable except for the
+// configurations, which are created on first use.
 type certSet struct {
 	byDomain map[string]*tls.Certificate
-	all      []*tls.Certificate // the first is for clients that ask for no domain
+	all      []*tls.Certificate // the first is for clients that name no known domain
 
 	mu      sync.Mutex
 	configs map[configKey]*tls.Config
 }
 
-// configKey is what a configuration is made for.
+// configKey identifies a configuration.
 type configKey struct {
 	minTLS uint16
 	domain string
 }
 
-// Config is a TLS configuration that shows these certificates. domain is the one
-// that the client has named in clear, "" if TLS comes first. Each connection
-// takes all that it needs from one set of certificates, that of its ClientHello:
-// a ticket issued after a reload never is one of a session that saw an older
-// certificate.
+// Config returns a TLS configuration with these certificates. domain is the domain that
+// the client has named before TLS, "" with direct TLS. Each connection uses the set that
+// is current at its ClientHello for everything: a ticket issued after a reload never
+// belongs to a session with an older certificate.
 //
-// A client that offers protocols by ALPN must offer xmpp-client among them, with
-// STARTTLS as well: XEP-0368 defines that name for the protocol, not for the port,
-// and RFC 9325 section 3.7 advises to enforce RFC 7301 strictly, so that what was
-// meant for a server of another protocol is never taken for XMPP.
+// A client that uses ALPN must offer xmpp-client, also with STARTTLS: XEP-0368 defines
+// that name for the protocol, not for the port, and RFC 9325 section 3.7
+// (https://www.rfc-editor.org/rfc/rfc9325#section-3.7) recommends enforcing RFC 7301
+// strictly, so that data for a server of another protocol is never interpreted as XMPP.
 func (c *Certificates) Config(minTLS uint16, domain string) *tls.Config {
 	key := configKey{minTLS, domain}
 	return &tls.Config{
@@ -61,7 +62,7 @@ func (c *Certificates) Config(minTLS uint16, domain string) *tls.Config {
 	}
 }
 
-// config is the configuration of the connections that are shown this set.
+// config returns the configuration for connections that use this set.
 func (s *certSet) config(key configKey) *tls.Config {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,10 +78,10 @@ func (s *certSet) config(key configKey) *tls.Config {
 }
 
 func (s *certSet) newConfig(key configKey) *tls.Config {
-	// crypto/tls makes the keys of this configuration's tickets, changes them
-	// daily and forgets them after a week. A new set of certificates has new keys:
-	// a session that is resumed has the certificate of the session before it, and
-	// tls-server-end-point (RFC 5929 section 4) is a hash of that.
+	// crypto/tls creates the ticket keys of this configuration, rotates them daily and
+	// discards them after a week. A new set of certificates gets new keys: a resumed
+	// session uses the certificate of the original session, and tls-server-end-point (RFC
+	// 5929 section 4, https://www.rfc-editor.org/rfc/rfc5929#section-4) is a hash of it.
 	tickets := new(tls.Config)
 	return &tls.Config{
 		MinVersion:   key.minTLS,
@@ -105,19 +106,20 @@ func (s *certSet) newConfig(key configKey) *tls.Config {
 	}
 }
 
-// ticketName is the entry of a ticket that ties it to the name asked for by SNI.
-// RFC 6066 section 3: "A server that implements this extension MUST NOT accept the
-// request to resume the session if the server_name extension contains a different
-// name. Instead, it proceeds with a full handshake". TLS 1.3 has no such rule for
-// servers (RFC 8446 section 4.2.11), but the name chooses the certificate here.
+// ticketName returns the entry that binds a ticket to the SNI name. RFC 6066 section 3
+// (https://www.rfc-editor.org/rfc/rfc6066#section-3): "A server that implements this
+// extension MUST NOT accept the request to resume the session if the server_name
+// extension contains a different name. Instead, it proceeds with a full handshake". TLS
+// 1.3 has no such rule for servers (RFC 8446 section 4.2.11,
+// https://www.rfc-editor.org/rfc/rfc8446#section-4.2.11), but here the name selects the
+// certificate.
 func ticketName(conn tls.ConnectionState) []byte {
 	return []byte("roost sni " + strings.ToLower(conn.ServerName))
 }
 
-// pick prefers the name that the client has asked for by SNI. That may be the name
-// of a host that stands for many domains, or missing: then the domain to which the
-// stream was opened decides (RFC 6120 section 13.7.1.2 has certificates name
-// domains, not hosts).
+// pick prefers the SNI name. It may be missing, or name a host that serves many domains;
+// then the domain of the stream decides, since RFC 6120 section 13.7.1.2 has certificates
+// name domains, not hosts (https://www.rfc-editor.org/rfc/rfc6120#section-13.7.1.2).
 func (s *certSet) pick(serverName, domain string) *tls.Certificate {
 	if cert := s.byDomain[strings.ToLower(serverName)]; cert != nil {
 		return cert
@@ -129,7 +131,7 @@ func (s *certSet) pick(serverName, domain string) *tls.Certificate {
 }
 
 // sameCertificates reports whether these are the certificates of the set, in the same
-// order: then tickets of its sessions can still be used.
+// order. If so, tickets of its sessions remain valid.
 func (s *certSet) sameCertificates(certs []*tls.Certificate) bool {
 	return slices.EqualFunc(s.all, certs, func(a, b *tls.Certificate) bool {
 		return slices.EqualFunc(a.Certificate, b.Certificate, bytes.Equal)

@@ -11,18 +11,18 @@ import (
 	"roost/capacity"
 )
 
-// expiryInterval is how often the server looks at the ends of its certificates.
+// expiryInterval is how often the server checks the expiry of its certificates.
 const expiryInterval = 24 * time.Hour
 
-// WatchExpiry logs a warning when a certificate has 30, 14, 7 or 1 days left, and
-// once a day after its end, until ctx ends. Reload does so for the certificates
-// that it has read.
+// WatchExpiry logs a warning when a certificate expires in 30, 14, 7 or 1 days, and once
+// a day after it has expired, until ctx ends. Reload logs such warnings for the
+// certificates that it has read.
 func (c *Certificates) WatchExpiry(ctx context.Context) {
 	every(ctx, expiryInterval, c.warnExpiry)
 }
 
-// warnExpiry warns of each certificate once for each of the periods, and each
-// time when its end has passed.
+// warnExpiry warns about each certificate once per period, and on every call after its
+// expiry.
 func (c *Certificates) warnExpiry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -52,7 +52,7 @@ func (c *Certificates) warnExpiry() {
 	c.warned = warned
 }
 
-// certNames are the names that a certificate is for.
+// certNames returns the names in a certificate.
 func certNames(leaf *x509.Certificate) []string {
 	names := slices.Clone(leaf.DNSNames)
 	for _, ip := range leaf.IPAddresses {
