@@ -1,6 +1,6 @@
-// Package cli is what the programs of this module have in common as programs for
-// the command line: parsing by kong, exit codes, messages that say how to go on,
-// and signals. Flags themselves belong to the commands.
+// Package cli contains what the command-line programs of this module have in common:
+// parsing by kong, exit codes, error messages that suggest a solution, and signals. The
+// commands define their own flags.
 package cli
 
 import (
@@ -22,28 +22,28 @@ import (
 
 // Exit codes.
 const (
-	ExitFailure = 1 // it was tried and did not work
+	ExitFailure = 1 // the command failed
 	ExitUsage   = 2 // the command line, the environment or the config file is wrong
 )
 
-// FlushTimeout is how long a program waits at its end for a reader of its output: one
-// that stalls must not keep it alive.
+// FlushTimeout is how long a program waits for a reader of its output before it exits: a
+// stalled reader must not keep it running.
 const FlushTimeout = time.Second
 
-// Program is a program, named like its directory in cmd.
+// Program describes a program, named like its directory in cmd.
 type Program struct {
 	Name        string
 	Description string
 	Stderr      *os.File // for messages to people
 }
 
-// UsageError is a mistake on the command line that only shows when the command
-// runs. It ends the program with ExitUsage, as those do that show at once.
+// UsageError is a mistake on the command line that is detected only after parsing. The
+// program exits with ExitUsage, as after mistakes found during parsing.
 type UsageError string
 
 func (e UsageError) Error() string { return string(e) }
 
-// Logged is an error that is in the log already.
+// Logged is an error that has been logged already.
 type Logged struct{ Err error }
 
 func (e Logged) Error() string { return e.Err.Error() }
@@ -62,8 +62,8 @@ func (p Program) Parser(grammar any, options ...kong.Option) (*kong.Kong, error)
 }
 
 // Run parses a command line, calls before, which may be nil, runs the command, and
-// returns the exit code. What went wrong is on p.Stderr then. from says where flags
-// were set that are not on the command line; it is read after parsing.
+// returns the exit code. It prints errors to p.Stderr. from records where flags were set
+// outside the command line; Run reads it after parsing.
 func (p Program) Run(parser *kong.Kong, args []string, from *Sources, before func(*kong.Context)) int {
 	args = CommandOf(args)
 	ctx, err := parser.Parse(args)
@@ -88,8 +88,8 @@ func (p Program) Run(parser *kong.Kong, args []string, from *Sources, before fun
 	return ExitUsage
 }
 
-// complain tells a person why the program ends, unless the log has told it. A reader
-// of stderr that stalls does not keep the program alive.
+// complain prints the error that ends the program, unless it is in the log. A stalled
+// reader of stderr does not keep the program running.
 func (p Program) complain(err error) {
 	var logged Logged
 	if errors.As(err, &logged) {
@@ -100,7 +100,7 @@ func (p Program) complain(err error) {
 	q.Close(FlushTimeout)
 }
 
-// CommandOf turns what people try first into what there is.
+// CommandOf maps common first attempts, such as --version, to existing commands.
 func CommandOf(args []string) []string {
 	switch {
 	case len(args) == 0:
@@ -113,15 +113,15 @@ func CommandOf(args []string) []string {
 	return args
 }
 
-// Interrupted returns a context that ends with Ctrl-C, with Ctrl-\ and with SIGTERM.
+// Interrupted returns a context that ends with Ctrl-C, Ctrl-\ or SIGTERM.
 func Interrupted() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGQUIT, syscall.SIGTERM)
 }
 
-// VersionCmd is the command that shows the version.
+// VersionCmd is the command that prints the version.
 type VersionCmd struct{}
 
-// Run prints the version that the Go tool wrote into the program.
+// Run prints the version that the Go tool recorded in the binary.
 func (VersionCmd) Run(app *kong.Kong) error {
 	version, commit := "unknown", ""
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -9,14 +9,14 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Sources says where in a config file flags were set: name, line.
+// Sources returns where in the config file a flag was set: file name and line.
 type Sources map[string]string
 
-// aFlag is a flag in a message.
+// aFlag matches a flag in a message.
 var aFlag = regexp.MustCompile(`--[a-z][a-z0-9-]*`)
 
-// explain turns a mistake in the flags into one line: what is wrong, where it was
-// set if not on the command line, and what shows the help.
+// explain formats a mistake in the flags as one line: what is wrong, where it was set if
+// not on the command line, and the command that prints the help.
 func (s Sources) explain(p Program, ctx *kong.Context, args []string, err error) string {
 	text := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
 	help := []string{"--help"}
@@ -41,7 +41,7 @@ func (s Sources) explain(p Program, ctx *kong.Context, args []string, err error)
 	return text + "; see: " + p.Suggest(help...)
 }
 
-// where is the place at which a flag was set, if not on the command line.
+// where returns the place where a flag was set, if not on the command line.
 func (s Sources) where(flag string, envs, args []string) string {
 	for _, a := range args {
 		if name, _, _ := strings.Cut(a, "="); name == flag || name == "--no-"+flag[2:] {
@@ -56,8 +56,7 @@ func (s Sources) where(flag string, envs, args []string) string {
 	return s[flag[2:]]
 }
 
-// DidYouMean names the most similar word if there is one that a slip of the
-// keyboard may have changed.
+// DidYouMean suggests the most similar word if it is close enough to be a typo.
 func DidYouMean(word string, known []string) string {
 	best, least := "", max(2, len(word)/4)+1
 	for _, k := range known {
@@ -71,8 +70,8 @@ func DidYouMean(word string, known []string) string {
 	return fmt.Sprintf("; did you mean %s?", best)
 }
 
-// distance is the number of bytes that have to be added, left out or replaced to
-// turn a into b (Levenshtein).
+// distance returns the number of bytes to add, remove or replace to turn a into b
+// (Levenshtein distance).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// Suggest returns a command line that runs the program as it is printed, in the same
+// Suggest returns a command line for the program that works as printed, in the same
 // directory.
 func (p Program) Suggest(args ...string) string {
 	return p.typed() + " " + Quote(args...)
 }
 
-// typed is what a person types to run the program: its name where the shell finds it
-// under that, go run under go run, and else the name under which it was started.
+// typed returns what to type to run the program: its name if the shell finds it under
+// that name, go run under go run, otherwise the name under which it was started.
 func (p Program) typed() string {
 	self, err := os.Executable()
 	if err != nil {
@@ -29,7 +29,7 @@ func (p Program) nameOf(self, started string) string {
 		return p.Name
 	}
 	if strings.Contains(self, string(filepath.Separator)+"go-build") {
-		// The program is deleted when it ends.
+		// go run deletes the binary when it ends.
 		if _, err := os.Stat(filepath.Join("cmd", p.Name, "main.go")); err == nil {
 			return "go run ./cmd/" + p.Name
 		}
@@ -52,7 +52,7 @@ func sameFile(a, b string) bool {
 	return err == nil && os.SameFile(x, y)
 }
 
-// Quote makes each text one word for a shell, and a line of them.
+// Quote quotes each word for a shell and joins them with spaces.
 func Quote(words ...string) string {
 	quoted := make([]string, len(words))
 	for i := range words {
@@ -61,7 +61,7 @@ func Quote(words ...string) string {
 	return strings.Join(quoted, " ")
 }
 
-// quote makes a text one word for a shell.
+// quote quotes a word for a shell.
 func quote(text string) string {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./@:=,+%"
 	if text != "" && strings.Trim(text, plain) == "" {

@@ -1,5 +1,5 @@
-// Package cmdtest is for tests of the programs in cmd. The binary of such a test is
-// the program itself when it is started by this package.
+// Package cmdtest helps to test the programs in cmd. The test binary acts as the program
+// when this package starts it.
 package cmdtest
 
 import (
@@ -11,20 +11,20 @@ import (
 	"testing"
 )
 
-// asProgram is set in the environment of a test binary that is to be the program.
+// asProgram is set in the environment of a test binary that acts as the program.
 const asProgram = "ROOST_TEST_AS_PROGRAM"
 
-// IsProgram reports whether this process is to be the program and not its tests.
-// TestMain asks, once: a child process is a test again, unless it is started by
-// Program.
+// IsProgram reports whether this process should act as the program instead of running
+// tests. Call it once, from TestMain: a child process runs tests again, unless Program
+// has started it.
 func IsProgram() bool {
 	is := os.Getenv(asProgram) != ""
 	_ = os.Unsetenv(asProgram)
 	return is
 }
 
-// Program returns the program with arguments and more variables of the environment;
-// those of this process that are flags of roost are left out.
+// Program returns a command that runs the program with arguments and additional
+// environment variables. It removes this process's variables that set flags of roost.
 func Program(env []string, args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
 	for _, e := range os.Environ() {
@@ -36,7 +36,7 @@ func Program(env []string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Result runs the program to its end.
+// Result runs the program and waits for its exit.
 func Result(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	cmd := Program(env, args...)

@@ -13,11 +13,11 @@ import (
 	"roost/internal/cli"
 )
 
-// BenchmarkingPage is the document whose flags are those of roost-bench, except on
-// lines with commands of roost.
+// BenchmarkingPage is the document about roost-bench. All flags in it belong to
+// roost-bench, except on lines with commands of roost.
 const BenchmarkingPage = "docs/benchmarking.md"
 
-// Documents are the files that tell people how to use the programs, by name.
+// Documents returns the documents for users of the programs, by name.
 func Documents(t *testing.T) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
@@ -39,7 +39,7 @@ func Documents(t *testing.T) map[string]string {
 
 var namedFlag = regexp.MustCompile("(?:^|[\\s`(])--([a-z][a-z0-9-]*)")
 
-// NamedFlags are the names of flags in a text.
+// NamedFlags returns the names of flags in a text.
 func NamedFlags(text string) (names []string) {
 	for _, m := range namedFlag.FindAllStringSubmatch(text, -1) {
 		names = append(names, m[1])
@@ -50,11 +50,11 @@ func NamedFlags(text string) (names []string) {
 // Command is a command line in a document, without the program.
 type Command struct {
 	Args []string
-	Part bool // of a sentence: arguments may be missing
+	Part bool // from a sentence: arguments may be missing
 }
 
-// Commands are the command lines of a program that a document gives: whole lines, and
-// those in sentences. Text that follows in brackets is left out.
+// Commands returns the command lines of a program in a document: complete lines, and
+// commands within sentences. It omits text in brackets at the end.
 func Commands(text, program string) (all []Command) {
 	whole := regexp.MustCompile(`(?m)^    (?:go run \./cmd/)?` + program + ` ([^#|` + "\n" + `]*[^#|\s])`)
 	sentence := regexp.MustCompile("`(?:go run \\./cmd/)?" + program + " ([a-z][^`|\n]*)")
@@ -72,12 +72,12 @@ func Commands(text, program string) (all []Command) {
 	return all
 }
 
-// WithoutCommands is a document without the lines that are commands of a program.
+// WithoutCommands returns a document without the lines that are commands of a program.
 func WithoutCommands(text, program string) string {
 	return regexp.MustCompile(`(?m)^    (?:go run \./cmd/)?`+program+` .*$`).ReplaceAllString(text, "")
 }
 
-// Flags are the names of all flags of a program.
+// Flags returns the names of all flags of a program.
 func Flags(t *testing.T, app *kong.Kong) map[string]bool {
 	t.Helper()
 	flags := make(map[string]bool)
@@ -93,10 +93,10 @@ func Flags(t *testing.T, app *kong.Kong) map[string]bool {
 	return flags
 }
 
-// DocumentedCommands: the commands of a program that the documents give are accepted
-// as they are written, by a parser that newParser makes for each, and by also, which may
-// be nil. In a sentence, a command may lack its arguments. Fewer than least commands
-// mean that the test finds them no longer.
+// DocumentedCommands tests that the commands of a program in the documents are accepted
+// as written, by a parser from newParser and by also, which may be nil. In a sentence, a
+// command may lack arguments. Finding fewer than least commands is an error: the search
+// is broken.
 func DocumentedCommands(t *testing.T, program string, least int, newParser func() (*kong.Kong, error), also func(args []string) error) {
 	t.Helper()
 	tried := 0
@@ -107,7 +107,7 @@ func DocumentedCommands(t *testing.T, program string, least int, newParser func(
 			if err != nil {
 				t.Fatal(err)
 			}
-			parser.Exit = func(int) {} // after help
+			parser.Exit = func(int) {} // the parser exits after printing the help
 			parser.Stdout = io.Discard
 			_, err = parser.Parse(cli.CommandOf(c.Args))
 			if err != nil && c.Part && (strings.HasPrefix(err.Error(), "expected ") || strings.Contains(err.Error(), "FILE")) {

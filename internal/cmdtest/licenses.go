@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Licenses compares docs/licenses.md with the modules that this binary of a test, and
-// so the program, contains.
+// Licenses compares docs/licenses.md with the modules linked into this test binary, and
+// therefore into the program.
 func Licenses(t *testing.T, program string) {
 	t.Helper()
 	info, ok := debug.ReadBuildInfo()

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminalPair is a pseudo-terminal: what a person types and sees, and the side of
-// programs.
+// terminalPair returns a pseudo-terminal: the master side for the test and the side for
+// the program.
 func terminalPair(t *testing.T) (person, programs *os.File) {
 	t.Helper()
 	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -33,7 +33,8 @@ func terminalPair(t *testing.T) (person, programs *os.File) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { programs.Close() })
-	// Ctrl-C would discard output, also what the program writes in reply, if it is fast.
+	// Ctrl-C would discard pending output, including what the program quickly writes in
+	// response.
 	state, err := unix.IoctlGetTermios(int(programs.Fd()), unix.TCGETS)
 	if err != nil {
 		t.Fatal(err)
@@ -45,11 +46,11 @@ func terminalPair(t *testing.T) (person, programs *os.File) {
 	return person, programs
 }
 
-// Terminal is a program on a terminal of its own.
+// Terminal is a program that runs on its own terminal.
 type Terminal struct {
 	Cmd    *exec.Cmd
-	Device string // the name of the terminal's file
-	Shown  string // what came after the text that Until waited for last
+	Device string // name of the terminal's device file
+	Shown  string // output since the text that Until last waited for
 
 	t      *testing.T
 	person *os.File
@@ -66,14 +67,14 @@ func OnTerminal(t *testing.T, args ...string) *Terminal {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.Cmd.Process.Kill() })
-	// Reading ends when the program does.
+	// Read until the program exits.
 	if err := programs.Close(); err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
-// Until reads what the program shows until the last of it is text.
+// Until reads the program's output until it ends with text.
 func (p *Terminal) Until(text string) {
 	p.t.Helper()
 	buf := make([]byte, 1000)
@@ -87,7 +88,7 @@ func (p *Terminal) Until(text string) {
 	_, p.Shown, _ = strings.Cut(p.Shown, text)
 }
 
-// Types types keys.
+// Types sends keystrokes.
 func (p *Terminal) Types(keys string) {
 	p.t.Helper()
 	if _, err := p.person.WriteString(keys); err != nil {
@@ -95,7 +96,7 @@ func (p *Terminal) Types(keys string) {
 	}
 }
 
-// Echo reports whether the terminal shows what is typed.
+// Echo reports whether the terminal echoes input.
 func (p *Terminal) Echo() bool {
 	p.t.Helper()
 	state, err := unix.IoctlGetTermios(int(p.person.Fd()), unix.TCGETS)
@@ -105,7 +106,8 @@ func (p *Terminal) Echo() bool {
 	return state.Lflag&unix.ECHO != 0
 }
 
-// Ends waits for the program's end with an exit code and the terminal as it was.
+// Ends waits for the program to exit with the given code, and checks that it has restored
+// the terminal.
 func (p *Terminal) Ends(code int) {
 	p.t.Helper()
 	_ = p.Cmd.Wait()

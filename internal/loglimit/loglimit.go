@@ -1,5 +1,5 @@
-// Package loglimit limits log lines that clients can cause, so that no client can fill
-// the disk with them.
+// Package loglimit limits log lines that clients can trigger, so that no client can fill
+// the disk.
 package loglimit
 
 import (
@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// Lines is how many lines of one kind are logged in a minute.
+// Lines is the number of lines of one kind that are logged per minute.
 const Lines = 20
 
-// Limit counts the lines of one kind. At the end of a minute the number of those that
-// were left out is logged. Its methods may be called from any goroutine.
+// Limit counts the lines of one kind. At the end of a minute it logs how many lines were
+// omitted. Its methods may be called from any goroutine.
 type Limit struct {
 	log     *slog.Logger
 	omitted string
@@ -20,11 +20,11 @@ type Limit struct {
 	mu     sync.Mutex
 	logged int         // in this minute
 	others int         // in this minute
-	minute *time.Timer // runs while there is anything to count
+	minute *time.Timer // runs while the minute has lines
 }
 
-// New returns a limit. omitted is the text of the line that says how many lines were
-// left out.
+// New returns a limit. omitted is the message of the line that reports the number of
+// omitted lines.
 func New(log *slog.Logger, omitted string) *Limit { return &Limit{log: log, omitted: omitted} }
 
 // Allow counts a line and reports whether it may be logged.
@@ -53,7 +53,7 @@ func (l *Limit) report() {
 	}
 }
 
-// Close ends the minute now.
+// Close ends the current minute early.
 func (l *Limit) Close() {
 	l.mu.Lock()
 	runs := l.minute != nil && l.minute.Stop()

@@ -1,6 +1,5 @@
-// Package logqueue writes log lines to a pipe, file or terminal without ever
-// making the caller wait: a server that logs must keep serving when whoever
-// reads its log stalls or exits.
+// Package logqueue writes log lines to a pipe, file or terminal without blocking the
+// caller: a server must keep serving even if the reader of its log stalls or exits.
 package logqueue
 
 import (
@@ -10,32 +9,32 @@ import (
 	"time"
 )
 
-// defaultLimit is how many bytes wait at most for a reader that stalls.
+// defaultLimit is the size of the queue in bytes.
 const defaultLimit = 1 << 20
 
 // maxSpare is the largest buffer that an idle Queue keeps, in bytes.
 const maxSpare = 64 << 10
 
-// Queue is an io.Writer that never blocks and never fails. One goroutine writes
-// what is queued; lines that find the queue full, or that the output refuses,
-// are dropped and counted. Its methods may be called from any goroutine.
+// Queue is an io.Writer that never blocks and never fails. One goroutine writes the
+// queued lines. Lines are dropped and counted if the queue is full or the output fails.
+// Its methods may be called from any goroutine.
 type Queue struct {
 	out    io.Writer
 	limit  int
 	report func(dropped int)
-	wake   chan struct{} // holds a token while there is something to do
+	wake   chan struct{} // holds a token while there is work
 	done   chan struct{} // closed when the goroutine has ended
 
 	mu        sync.Mutex
-	pending   []byte // whole lines
-	dropped   int    // lines, since the last report
-	reporting bool   // report runs: its line finds room even in a full queue
+	pending   []byte // complete lines
+	dropped   int    // lines since the last report
+	reporting bool   // report is running: its line may exceed the limit
 	closed    bool
 }
 
-// New starts a queue of at most limit bytes (1 MiB if 0) in front of out.
-// After lines were dropped and out takes lines again, report, if it is not nil,
-// is called with their number; it may write to the queue.
+// New starts a queue of at most limit bytes (1 MiB if 0) in front of out. Once out
+// accepts lines again after some were dropped, New's queue calls report, if it is not
+// nil, with their number. report may write to the queue.
 func New(out io.Writer, limit int, report func(dropped int)) *Queue {
 	if limit <= 0 {
 		limit = defaultLimit
@@ -48,8 +47,8 @@ func New(out io.Writer, limit int, report func(dropped int)) *Queue {
 	return q
 }
 
-// Write queues a copy of p, which holds whole lines, or drops it. It always
-// returns len(p) and nil.
+// Write queues or drops a copy of p, which must contain complete lines. It always returns
+// len(p) and nil.
 func (q *Queue) Write(p []byte) (int, error) {
 	q.mu.Lock()
 	if !q.reporting && (q.closed || len(q.pending)+len(p) > q.limit) {
@@ -62,16 +61,15 @@ func (q *Queue) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Dropped is the number of lines that were dropped and not yet reported.
+// Dropped returns the number of dropped lines that were not yet reported.
 func (q *Queue) Dropped() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.dropped
 }
 
-// Close writes what is queued and ends the queue. It waits for the output at
-// most as long as timeout: a reader that stalls does not keep a process from
-// ending.
+// Close writes the queued lines and ends the queue. It waits for the output for at most
+// timeout, so that a stalled reader does not keep the process running.
 func (q *Queue) Close(timeout time.Duration) {
 	q.mu.Lock()
 	q.closed = true
@@ -117,8 +115,7 @@ func (q *Queue) run() {
 	}
 }
 
-// write hands a batch to the output. Once that works, earlier drops are
-// reported.
+// write passes a batch to the output. After the first success, it reports earlier drops.
 func (q *Queue) write(batch []byte) {
 	n, err := q.out.Write(batch)
 	q.mu.Lock()
@@ -139,7 +136,7 @@ func (q *Queue) write(batch []byte) {
 	}
 }
 
-// lines is the number of lines in p; a last one without its end counts.
+// lines counts the lines in p, including an incomplete last one.
 func lines(p []byte) int {
 	n := bytes.Count(p, []byte{'\n'})
 	if len(p) > 0 && p[len(p)-1] != '\n' {

@@ -1,9 +1,9 @@
-// Package ownfile makes files and directories that belong to the owner of the
-// directory they are in.
+// Package ownfile creates files and directories that belong to the owner of the directory
+// that contains them.
 //
-// A server runs as a user of its own, and its operator often as root. What root
-// makes in the server's data directory must be the server's, or it does not start
-// the next time.
+// A server runs as its own user, but an operator often runs its commands as root. Files
+// that root creates in the server's data directory must belong to the server's user;
+// otherwise the server does not start the next time.
 package ownfile
 
 import (
@@ -14,8 +14,7 @@ import (
 	"syscall"
 )
 
-// Open opens a file to read and write it, and makes it with this mode when it is
-// missing.
+// Open opens a file for reading and writing. It creates a missing file with this mode.
 func Open(name string, mode fs.FileMode) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
 	if errors.Is(err, fs.ErrExist) {
@@ -31,8 +30,8 @@ func Open(name string, mode fs.FileMode) (*os.File, error) {
 	return f, nil
 }
 
-// Write replaces the content of a file, which is made with this mode when it is
-// missing. A reader sees the old content or the new one, never a part.
+// Write replaces the content of a file atomically: a reader sees either the old content
+// or the new one. It creates a missing file with this mode.
 func Write(name string, data []byte, mode fs.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".new-*")
 	if err != nil {
@@ -49,7 +48,7 @@ func Write(name string, data []byte, mode fs.FileMode) error {
 	return err
 }
 
-// MkdirAll makes a directory, and those above it that are missing, with this mode.
+// MkdirAll creates a directory and its missing parents with this mode.
 func MkdirAll(dir string, mode fs.FileMode) error {
 	if info, err := os.Stat(dir); err == nil {
 		if !info.IsDir() {
@@ -64,7 +63,7 @@ func MkdirAll(dir string, mode fs.FileMode) error {
 	}
 	if err := os.Mkdir(dir, mode); err != nil {
 		if info, e := os.Stat(dir); e == nil && info.IsDir() {
-			return nil // somebody else made it
+			return nil // created concurrently
 		}
 		return err
 	}
@@ -75,9 +74,9 @@ func MkdirAll(dir string, mode fs.FileMode) error {
 	return errors.Join(give(f, filepath.Dir(dir)), f.Close())
 }
 
-// give gives an open file to the owner and group of a directory. Only root can,
-// and not in every container: where the kernel forbids it, or does not know the
-// owner, the file stays as it is.
+// give changes the owner and group of an open file to those of a directory. Only root may
+// do that, and not in every container: if the kernel refuses, or does not know the owner,
+// the file stays as it is.
 func give(f *os.File, dir string) error {
 	if os.Geteuid() != 0 {
 		return nil

@@ -1,10 +1,10 @@
-// Package panics says which panics end one client's stream and which the process,
-// and counts and logs the former.
+// Package panics decides which panics end one client's stream and which end the process.
+// It counts and logs the former.
 //
-// A panic in what handles one client's input must not end all the others' sessions:
-// it is recovered from where that code begins. One where something is broken that
-// all of them share, or while a lock is held that nothing would release, stops the
-// process all the same: Stop makes it one that nobody recovers from.
+// A panic while handling one client's input must not end all other sessions, so the entry
+// points of that code recover from it. A panic that may have damaged shared state, or
+// that leaves a lock held, must still end the process: Stop turns it into one that no
+// deferred function recovers from.
 package panics
 
 import (
@@ -15,39 +15,39 @@ import (
 	"time"
 )
 
-// Fatal is the value of a panic that nobody may recover from.
+// Fatal is the value of a panic that must not be recovered from.
 type Fatal struct {
 	value any
 	stack []byte
 }
 
-// Error says what the panic was and where.
+// Error returns the original panic value and its stack.
 func (f *Fatal) Error() string {
-	return fmt.Sprintf("BUG: panic in what all sessions share: %v\n%s", f.value, f.stack)
+	return fmt.Sprintf("BUG: panic in shared state: %v\n%s", f.value, f.stack)
 }
 
-// Stop is deferred where a panic must stop the process.
+// Stop, when deferred, makes a panic end the process.
 func Stop() {
 	if v := recover(); v != nil {
 		panic(&Fatal{v, debug.Stack()})
 	}
 }
 
-// logEvery is how often a panic is logged with its stack; those in between are only
+// logEvery is the minimum time between two logged panics. Panics in between are only
 // counted.
 const logEvery = time.Minute
 
-// Counter counts the panics that were recovered from. The zero value is ready.
+// Counter counts recovered panics. The zero value is ready to use.
 type Counter struct {
-	n, logged atomic.Int64 // logged: when, Unix nanoseconds; 0: never
+	n, logged atomic.Int64 // logged: Unix nanoseconds of the last log line; 0: none yet
 }
 
-// Count is the number of panics so far.
+// Count returns the number of recovered panics.
 func (c *Counter) Count() int64 { return c.n.Load() }
 
-// Recovered counts a panic with the value v and logs it, with the attributes and its
-// stack, once a minute at most; so it is called by the deferred function that has
-// recovered from it. With a *Fatal it panics again.
+// Recovered counts a panic with value v and logs it with attrs and the stack, at most
+// once per logEvery. The deferred function that called recover must call it. If v is a
+// *Fatal, Recovered panics again.
 func (c *Counter) Recovered(v any, log *slog.Logger, attrs ...any) {
 	if _, fatal := v.(*Fatal); fatal {
 		panic(v)

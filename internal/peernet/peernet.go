@@ -1,5 +1,5 @@
-// Package peernet groups peers by the network that they come from, for limits
-// that one customer of a provider must not evade by changing the address.
+// Package peernet groups peers by network, for limits that a customer of a provider must
+// not evade by changing addresses.
 package peernet
 
 import (
@@ -7,13 +7,13 @@ import (
 	"net/netip"
 )
 
-// Network is an IPv4 address, or the /64 that an IPv6 host has to choose from. It
-// is the first half of an IPv6 address, and for IPv4 one that no IPv6 network
-// has.
+// Network is an IPv4 address, or the /64 prefix within which an IPv6 host can choose its
+// address. It is the first half of an IPv6 address; IPv4 addresses are mapped to a range
+// that no IPv6 network uses.
 type Network uint64
 
-// Loopback is the network of all loopback addresses, and of a peer whose address
-// is not known.
+// Loopback is the network of all loopback addresses, and of peers whose address is
+// unknown.
 const Loopback Network = 0
 
 // ipv4 is 0:ffff::/32, which is reserved.
@@ -28,8 +28,8 @@ func Of(peer netip.Addr) Network {
 	return Distinct(peer)
 }
 
-// Distinct is as Of, but tells the addresses of loopback apart: for shares of
-// what all peers have to divide, from which nobody is exempt.
+// Distinct is like Of, but distinguishes loopback addresses. It is for resources that all
+// peers share, where loopback is not exempt.
 func Distinct(peer netip.Addr) Network {
 	peer = peer.Unmap()
 	if !peer.IsValid() {
@@ -43,7 +43,7 @@ func Distinct(peer netip.Addr) Network {
 	return Network(binary.BigEndian.Uint64(b[:]))
 }
 
-// String returns the address for IPv4, the prefix for IPv6, and "loopback".
+// String returns the address for IPv4, the prefix for IPv6, and "loopback" for Loopback.
 func (n Network) String() string {
 	switch {
 	case n == Loopback:
