@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// The sessions between which memory is compared, and how long it may settle:
-// ROOST_BENCH_SETTLE changes that.
+// The numbers of sessions at which memory is measured, and the time for it to settle,
+// which ROOST_BENCH_SETTLE changes.
 const (
 	fewSessions  = 2000
 	manySessions = 15000
@@ -21,11 +21,10 @@ func settle(b *testing.B) time.Duration {
 	return d
 }
 
-// BenchmarkDensity reports what an idle session costs a server of its own: the
-// growth of its memory between 2,000 and 15,000 sessions that are logged in,
-// bound and available, and then left alone for two minutes. It needs 16,000
-// open files in each process. With contacts, each account has ten mutual ones, all
-// of them online. ROOST_BENCH_HEAP and
+// BenchmarkDensity reports the memory of an idle session on a server process: the growth
+// of its memory between 2,000 and 15,000 sessions that are authenticated, bound and
+// available, and then idle for two minutes. Each process needs 16,000 open files. With
+// contacts, each account has ten mutual ones, all online. ROOST_BENCH_HEAP and
 // ROOST_BENCH_CPU name files for profiles.
 func BenchmarkDensity(b *testing.B) {
 	for _, c := range []struct {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// startRelay starts the bare relay in a process of its own.
+// startRelay starts the relay in its own process.
 func startRelay(t testing.TB) (address string, pid int) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "roost-bench")
@@ -42,7 +42,7 @@ func startRelay(t testing.TB) (address string, pid int) {
 	return address, cmd.Process.Pid
 }
 
-// relayClients is n clients that the relay has paired in their order.
+// relayClients returns n clients, paired by the relay in order.
 func relayClients(t testing.TB, address string, n int) *Clients {
 	t.Helper()
 	f, err := NewClients(Config{Target: address, Raw: true, From: true, InFlight: 1})
@@ -56,8 +56,8 @@ func relayClients(t testing.TB, address string, n int) *Clients {
 	return f
 }
 
-// TestRelayClients: the same clients exchange messages through the relay, and the bytes
-// that arrive are as many as those that a server delivers.
+// TestRelayClients: the clients exchange messages through the relay, and receive as many
+// bytes as a server would deliver.
 func TestRelayClients(t *testing.T) {
 	address, _ := startRelay(t)
 	through := relayClients(t, address, 20)
@@ -78,9 +78,9 @@ func TestRelayClients(t *testing.T) {
 	}
 }
 
-// BenchmarkRelay reports what a message costs a server, what moving the same
-// bytes between the same sockets costs a bare relay, and the ratio: by turns, so
-// that what else the machine does meets both. ROOST_BENCH_CPU names a file for a
+// BenchmarkRelay reports the cost of a message on a server, the cost of moving the same
+// bytes between the same sockets by a relay, and the ratio. It alternates between both,
+// so that other load on the machine affects both. ROOST_BENCH_CPU names a file for a
 // profile of the server.
 func BenchmarkRelay(b *testing.B) {
 	for _, pairs := range []int{100, 1000} {

@@ -22,8 +22,7 @@ func newTestClients(t *testing.T, cfg Config) *Clients {
 	return f
 }
 
-// TestScenarios runs each scenario, small, against a server in a process of its
-// own.
+// TestScenarios runs each scenario at a small size, against a server in its own process.
 func TestScenarios(t *testing.T) {
 	r := startRoost(t, 20)
 	pid := r.cmd.Process.Pid
@@ -56,7 +55,7 @@ func TestScenarios(t *testing.T) {
 		})
 		t.Run("login "+string(tls), func(t *testing.T) {
 			cfg := cfg
-			cfg.Accounts = 10 // and so many logins at once: none of them ends another
+			cfg.Accounts = 10 // and as many concurrent logins, so that no login replaces another
 			got, err := newTestClients(t, cfg).LoginStorm(t.Context(), LoginConfig{Count: 300, ServerPID: pid})
 			if err != nil || got.Failed != 0 || got.Logins != 300 || got.PerSecond <= 0 || got.Latency.P50 <= 0 {
 				t.Errorf("%+v, %v", got, err)
@@ -68,7 +67,7 @@ func TestScenarios(t *testing.T) {
 		if err := f.Login(t.Context(), 10); err != nil {
 			t.Fatal(err)
 		}
-		for range 2 { // the second time they are contacts already
+		for range 2 { // the second time, they are contacts already
 			got, err := f.Presence(t.Context(), PresenceConfig{Contacts: 4, Rate: 100, Duration: 300 * time.Millisecond, ServerPID: pid})
 			if err != nil || got.Changes == 0 || got.Delivered != 4*got.Changes || got.Latency.P50 <= 0 {
 				t.Errorf("%+v, %v", got, err)
@@ -99,7 +98,7 @@ func TestScenarios(t *testing.T) {
 	})
 }
 
-// TestNobodyListens: a target that refuses is an error that says so.
+// TestNobodyListens: a target that refuses connections causes a clear error.
 func TestNobodyListens(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -116,7 +115,7 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
-// TestUsage: /proc is read as it is meant.
+// TestUsage: the figures of /proc are interpreted correctly.
 func TestUsage(t *testing.T) {
 	if _, err := ReadUsage(1 << 30); err == nil {
 		t.Error("a process that does not exist has a usage")

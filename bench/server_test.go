@@ -18,7 +18,7 @@ import (
 	"roost/store/stores"
 )
 
-// roost is a server in a process of its own.
+// roost is a server in its own process.
 type roost struct {
 	t        testing.TB
 	cmd      *exec.Cmd
@@ -27,15 +27,14 @@ type roost struct {
 	profiles string
 }
 
-// startRoost builds the program, makes accounts user0 to user<n-1> with the
-// password "secret", and starts the server with default flags.
+// startRoost builds the program, creates accounts user0 to user<n-1> with the password
+// "secret", and starts the server with default flags.
 func startRoost(t testing.TB, accounts int, args ...string) *roost {
 	t.Helper()
 	return startRoostWith(t, accounts, 0, args...)
 }
 
-// startRoostWith gives each account this many mutual contacts, its neighbours by
-// number.
+// startRoostWith gives each account this many mutual contacts: its neighbors by number.
 func startRoostWith(t testing.TB, accounts, perAccount int, args ...string) *roost {
 	t.Helper()
 	dir := t.TempDir()
@@ -97,7 +96,7 @@ func (r *roost) usage() Usage {
 	return u
 }
 
-// heap collects the server's garbage and tells what is left.
+// heap collects the server's garbage and returns the size of its heap.
 func (r *roost) heap() (bytes, objects int64) {
 	r.t.Helper()
 	text := r.profile("heap?gc=1&debug=1")
@@ -112,8 +111,8 @@ func (r *roost) heap() (bytes, objects int64) {
 	return f("HeapAlloc"), f("HeapObjects")
 }
 
-// heapState is where the server's memory is, as Go's runtime sees it, without a
-// collection before.
+// heapState returns the server's memory by use, as reported by Go's runtime, without
+// collecting first.
 func (r *roost) heapState() string {
 	r.t.Helper()
 	all := regexp.MustCompile(`# ((?:Heap|Stack|MSpan|Sys|NumGC)\w*) = (.*)`).FindAllString(string(r.profile("heap?debug=1")), -1)
@@ -135,7 +134,7 @@ func (r *roost) profile(name string) []byte {
 	return content
 }
 
-// save keeps a profile in a file.
+// save stores a profile in a file.
 func (r *roost) save(file, name string) {
 	if err := os.WriteFile(file, r.profile(name), 0o600); err != nil {
 		r.t.Error(err)

@@ -16,8 +16,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestJoinedLatencies: the latencies of several processes are those of all their
-// events, not a mean of figures.
+// TestJoinedLatencies: latencies of several processes are combined event by event, not
+// averaged.
 func TestJoinedLatencies(t *testing.T) {
 	sum := func(ds ...time.Duration) Latency {
 		h := newHistogram()
@@ -44,11 +44,11 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// crewWorker is how the test binary is started to be a worker; its value says what
-// goes wrong.
+// crewWorker in the environment makes the test binary a worker; its value selects the
+// failure.
 const crewWorker = "ROOST_TEST_CREW_WORKER"
 
-// workerMain is a worker with no clients that waits for the others twice.
+// workerMain is a worker without clients that waits for the others twice.
 func workerMain(how string) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := NewWorker(os.Stdin, os.Stdout, cancel)
@@ -76,8 +76,8 @@ func workerMain(how string) int {
 	return 0
 }
 
-// TestWorkers: workers end together, and where one fails the others end too, with its
-// reason.
+// TestWorkers: workers end together. If one fails, the others end too, and its error is
+// returned.
 func TestWorkers(t *testing.T) {
 	for how, want := range map[string]string{"": "", "error": "unexpected EOF", "exit": "ended before the others", "rubbish": "invalid character"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -112,7 +112,7 @@ func TestWorkers(t *testing.T) {
 	}
 }
 
-// TestWorkerAlone: a worker whose parent is gone ends.
+// TestWorkerAlone: a worker ends when its parent has exited.
 func TestWorkerAlone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	in, crew := io.Pipe()

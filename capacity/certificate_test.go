@@ -19,13 +19,13 @@ var now = time.Date(2030, 6, 1, 12, 0, 0, 0, time.UTC)
 
 const day = 24 * time.Hour
 
-// authority signs certificates; a zero one makes them sign themselves.
+// authority signs certificates; the zero authority creates self-signed ones.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-// issue makes a certificate and its key, PEM.
+// issue creates a certificate and its key, in PEM.
 func (a authority) issue(t *testing.T, from, to time.Time, isCA bool, names ...string) (made authority, certPEM, keyPEM []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -56,7 +56,7 @@ func (a authority) issue(t *testing.T, from, to time.Time, isCA bool, names ...s
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
 }
 
-// pair are the files of a certificate and a key.
+// pair is the files of a certificate and a key.
 func pair(certPEM, keyPEM []byte, mode fs.FileMode) fstest.MapFS {
 	return fstest.MapFS{
 		"etc/roost/c.crt": {Data: certPEM, Mode: 0o644},
@@ -124,15 +124,15 @@ func TestCertificates(t *testing.T) {
 	f("not for us", forbidden{}, Fail, Fail, "cannot be read", domain)
 }
 
-// forbidden is a tree that may not be read.
+// forbidden is a file system that denies every access.
 type forbidden struct{}
 
 func (forbidden) Open(name string) (fs.File, error) {
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
 }
 
-// TestSelfSigned: the server's own certificate is a warning, whether it has been
-// made or not, and is for all domains.
+// TestSelfSigned: the server's own certificate is a warning, whether it exists already or
+// not, and covers all domains.
 func TestSelfSigned(t *testing.T) {
 	_, cert, key := authority{}.issue(t, now.Add(-day), now.Add(60*day), true, "example.org")
 	f := func(desc string, files fs.FS, want, wantDomains Status, text string) {
@@ -150,7 +150,7 @@ func TestSelfSigned(t *testing.T) {
 	f("damaged", pair(cert, []byte("x"), 0o600), Fail, OK, "cannot be used")
 }
 
-// TestTwoCertificates: each is judged, and together they are for all domains.
+// TestTwoCertificates: each is checked, and together they cover all domains.
 func TestTwoCertificates(t *testing.T) {
 	_, one, oneKey := authority{}.issue(t, now.Add(-day), now.Add(60*day), false, "example.org")
 	_, two, twoKey := authority{}.issue(t, now.Add(-60*day), now.Add(-day), false, "example.net")

@@ -14,9 +14,9 @@ import (
 	"roost/store/sqlite"
 )
 
-// BenchmarkKernelSocket reports what KernelBytes says: how the kernel's slab caches
-// grow by an idle connection that is watched by epoll, one side of it. It needs
-// 9,000 open files, and a machine where little else happens.
+// BenchmarkKernelSocket reports the figure of KernelBytes: the growth of the kernel's
+// slab caches per idle connection watched by epoll, one side of it. It needs 9,000 open
+// files and an otherwise idle machine.
 func BenchmarkKernelSocket(b *testing.B) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -41,7 +41,7 @@ func BenchmarkKernelSocket(b *testing.B) {
 			}
 			open = append(open, c, s)
 		}
-		time.Sleep(time.Second) // what the handshakes needed goes
+		time.Sleep(time.Second) // for the kernel to free the memory of the handshakes
 		info, err := ThisHost().meminfo()
 		if err != nil {
 			b.Fatal(err)
@@ -55,7 +55,7 @@ func BenchmarkKernelSocket(b *testing.B) {
 	}
 }
 
-// BenchmarkStoreBytes reports what AccountBytes and OfflineBytes say.
+// BenchmarkStoreBytes reports the figures of AccountBytes and OfflineBytes.
 func BenchmarkStoreBytes(b *testing.B) {
 	const accounts, contacts = 5000, 10
 	key := func(n int) []byte { return bytes.Repeat([]byte{7}, n) }
@@ -75,7 +75,7 @@ func BenchmarkStoreBytes(b *testing.B) {
 				b.Fatal(err)
 			}
 			f(s)
-			if err := s.Close(); err != nil { // the log is in the file now
+			if err := s.Close(); err != nil { // moves the write-ahead log into the database
 				b.Fatal(err)
 			}
 			for _, name := range []string{path, path + "-wal"} {

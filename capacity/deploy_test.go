@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// deployed reads a file of deploy.
+// deployed reads a file in deploy.
 func deployed(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile("../deploy/" + name)
@@ -17,7 +17,7 @@ func deployed(t *testing.T, name string) string {
 	return string(text)
 }
 
-// sysctlFile are the settings of a file for sysctl, by the names of their files.
+// sysctlFile returns the settings in a sysctl file, by the names of their files.
 func sysctlFile(t *testing.T, text string) map[string]string {
 	t.Helper()
 	settings := make(map[string]string)
@@ -35,8 +35,8 @@ func sysctlFile(t *testing.T, text string) map[string]string {
 	return settings
 }
 
-// stockTree is a large machine with the settings of a distribution, a firewall and
-// swap: what a million sessions need is there, but not allowed.
+// stockTree is a large machine with the default settings of a distribution, a firewall
+// and swap: it has the resources for a million sessions, but does not allow them.
 func stockTree() tree {
 	return goodTree().with(
 		"proc/self/limits", limitsFile("1024", "524288"),
@@ -55,8 +55,8 @@ func stockTree() tree {
 	)
 }
 
-// TestDeploy: with the settings of deploy, a machine that did not hold a million
-// sessions holds them, without a warning.
+// TestDeploy: with the settings in deploy, a machine that could not serve a million
+// sessions can, without a warning.
 func TestDeploy(t *testing.T) {
 	stock := stockTree()
 	if worst, failed, _ := Overall(Machine(stock.host(), million())); worst != Fail || failed < 4 {
@@ -86,8 +86,8 @@ func TestDeploy(t *testing.T) {
 	}
 }
 
-// TestTuningPage: docs/tuning.md explains every setting, and its arithmetic is that
-// of the checks.
+// TestTuningPage: docs/tuning.md explains every setting and uses the calculation of the
+// checks.
 func TestTuningPage(t *testing.T) {
 	doc, err := os.ReadFile("../docs/tuning.md")
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzMachine: whatever a kernel, a container or a sandbox shows in one of the files,
-// every check comes to an end and says something.
+// FuzzMachine: whatever a kernel, container or sandbox returns for a file, every check
+// terminates and reports something.
 func FuzzMachine(f *testing.F) {
 	all := stockTree().with("sys/fs/cgroup/memory.max", "max", "sys/fs/cgroup/memory.current", "1", "sys/fs/cgroup/memory.stat", "inactive_file 1",
 		"sys/fs/cgroup/cpu.max", "max 100000")

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestGoodMachine: nothing is wrong with the machine that the other tests spoil.
+// TestGoodMachine: the machine that the other tests degrade has no problems.
 func TestGoodMachine(t *testing.T) {
 	checks := Machine(goodTree().host(), million())
 	for _, c := range checks {
@@ -20,7 +20,7 @@ func TestGoodMachine(t *testing.T) {
 	}
 }
 
-// TestMachine spoils one thing after the other. fix is a part of what fixes it.
+// TestMachine degrades one aspect at a time. fix is a part of the suggested fix.
 func TestMachine(t *testing.T) {
 	const cgroup = "sys/fs/cgroup/system.slice/roost.service/"
 	many := func(p *Plan) { p.Sessions = 3_000_000 }
@@ -53,7 +53,8 @@ func TestMachine(t *testing.T) {
 	f("nr-open", Fail, "sysctl -w fs.nr_open=1048576", nil, "proc/sys/fs/nr_open", "1000000")
 	f("nr-open", Warn, "", nil, "proc/sys/fs/nr_open", "many")
 	f("nr-open", Warn, "", nil, "proc/sys/fs/nr_open", "")
-	// What others have open counts: 1,000,256 would do for the server alone.
+	// Open files of other processes count: 1,000,256 would be enough for the server
+	// alone.
 	f("file-max", Fail, "sysctl -w fs.file-max=", nil, "proc/sys/fs/file-max", "1001000")
 	f("file-max", OK, "", nil, "proc/sys/fs/file-max", "1001000", "proc/sys/fs/file-nr", "100 0 1001000")
 	f("file-max", OK, "", nil, "proc/sys/fs/file-max", "18446744073709551615")
@@ -108,7 +109,7 @@ func TestMachine(t *testing.T) {
 	f("login-storm", Warn, "", nil, "proc/self/status", "Name: roost\n")
 }
 
-// TestAreas: a check that does not concern this machine is not made.
+// TestAreas: checks that do not apply to this machine are skipped.
 func TestAreas(t *testing.T) {
 	checks := Machine(goodTree().host(), million())
 	for _, name := range []string{"port-range", "cgroup-memory", "memory-limit"} {
@@ -126,13 +127,14 @@ func TestAreas(t *testing.T) {
 	}
 }
 
-// TestMaxSessions: what each limit allows, and which ends first.
+// TestMaxSessions: the number of sessions that each limit allows, and the most
+// restrictive limit.
 func TestMaxSessions(t *testing.T) {
 	checks := Machine(goodTree().with("proc/self/limits", limitsFile("1024", "20000")).host(), million())
 	if n, first := MaxSessions(checks); first == nil || first.Name != "open-files" || n != 20000-ServerFiles {
 		t.Errorf("%d, %+v", n, first)
 	}
-	// What is said to be held is held, and one in ten more is not.
+	// The reported number of sessions fits; ten percent more do not.
 	tight := goodTree().with("proc/meminfo", meminfoFile(4_000_000, 0)).host()
 	c := named(t, Machine(tight, million()), "memory")
 	for _, p := range []struct {
@@ -146,7 +148,7 @@ func TestMaxSessions(t *testing.T) {
 	}
 }
 
-// TestPageCache: what the kernel can take back is not counted as used.
+// TestPageCache: memory that the kernel can reclaim does not count as used.
 func TestPageCache(t *testing.T) {
 	const dir = "sys/fs/cgroup/system.slice/roost.service"
 	h := goodTree().with(dir+"/memory.max", "1000", dir+"/memory.current", "900",
@@ -156,7 +158,7 @@ func TestPageCache(t *testing.T) {
 	}
 }
 
-// TestCgroups: inside a container the group may be out of sight.
+// TestCgroups: inside a container the group may be outside the visible hierarchy.
 func TestCgroups(t *testing.T) {
 	f := func(file string, want ...string) {
 		t.Helper()
@@ -179,7 +181,7 @@ func TestCountList(t *testing.T) {
 	}
 }
 
-// TestPredict: the arithmetic that docs/tuning.md shows.
+// TestPredict: the calculation shown in docs/tuning.md.
 func TestPredict(t *testing.T) {
 	h := goodTree().host()
 	plain, tls := Predict(h, Plan{Sessions: 1_000_000, Plain: true}), Predict(h, million())

@@ -8,8 +8,8 @@ import (
 	"testing/fstest"
 )
 
-// tree is a made-up machine: file names and contents. It has all that a million
-// sessions over TLS need, and each test spoils something.
+// tree is a simulated machine: file names and contents. It meets all requirements of a
+// million sessions over TLS; each test degrades something.
 type tree map[string]string
 
 func goodTree() tree {
@@ -41,12 +41,12 @@ func limitsFile(soft, hard string) string {
 		"Max open files            %-20s %-20s files     \n", soft, hard)
 }
 
-// meminfoFile is /proc/meminfo with kilobytes of memory and swap.
+// meminfoFile returns /proc/meminfo with memory and swap in kilobytes.
 func meminfoFile(available, swap int64) string {
 	return fmt.Sprintf("MemTotal:       65000000 kB\nMemFree: 100 kB\nMemAvailable:   %d kB\nSwapTotal:      %d kB\n", available, swap)
 }
 
-// with is the tree with other files; an empty content removes one.
+// with returns the tree with other files; an empty content removes a file.
 func (t tree) with(pairs ...string) tree {
 	other := maps.Clone(t)
 	for i := 0; i < len(pairs); i += 2 {
@@ -67,7 +67,7 @@ func (t tree) host() Host {
 
 func million() Plan { return Plan{Sessions: 1_000_000} }
 
-// named is the one check of that name; nil when it was not made.
+// named returns the check with that name, or nil if there is none.
 func named(t *testing.T, checks []Check, name string) *Check {
 	t.Helper()
 	var found *Check
@@ -82,7 +82,7 @@ func named(t *testing.T, checks []Check, name string) *Check {
 	return found
 }
 
-// complete: whatever the outcome, a check says what a person needs to know.
+// complete fails unless each check, whatever its result, explains it.
 func complete(t *testing.T, c Check) {
 	t.Helper()
 	if c.Name == "" || c.Area == "" || c.Title == "" || c.Found == "" {

@@ -12,7 +12,7 @@ import (
 	"gonum.org/v1/plot/vg/recorder"
 )
 
-// memory is a chart over numbers.
+// memory is a chart of memory over a number.
 func memory() Chart {
 	return Chart{
 		Title:    "memory over sessions",
@@ -35,7 +35,7 @@ func latency() Chart {
 		Line{Name: "slow", X: x, Y: []float64{0.4, 0.7, 43.1, 98, 109, 110.5}})
 }
 
-// charts are what the tests below look at: usual ones, and those with much text.
+// charts are the charts for the tests below: typical ones, and charts with much text.
 func charts() map[string]Chart {
 	words := strings.Repeat("many words ", 60)
 	long := memory()
@@ -61,7 +61,7 @@ func charts() map[string]Chart {
 		"without figures": plain, "one line": alone, "narrow": narrow, "wide": wide}
 }
 
-// box is a text and where it is drawn.
+// box is a text and the area that it covers.
 type box struct {
 	words string
 	vg.Rectangle
@@ -71,8 +71,7 @@ func (b box) String() string {
 	return fmt.Sprintf("%.40q at (%.0f,%.0f)-(%.0f,%.0f)", b.words, b.Min.X, b.Min.Y, b.Max.X, b.Max.Y)
 }
 
-// drawn returns the texts of a chart, and the boxes around the other things that are
-// drawn in it.
+// drawn returns the texts of a chart, and the boxes around everything else.
 func drawn(t *testing.T, c Chart) (texts, paths []box) {
 	t.Helper()
 	var r recorder.Canvas
@@ -101,8 +100,8 @@ func overlap(a, b vg.Rectangle) bool {
 	return a.Min.X < b.Max.X && b.Min.X < a.Max.X && a.Min.Y < b.Max.Y && b.Min.Y < a.Max.Y
 }
 
-// TestLayout: no text covers another (labels, legend, title), no line runs through a
-// text, and everything is within the picture.
+// TestLayout: no text covers another (labels, legend, title), no line crosses a text, and
+// everything is within the picture.
 func TestLayout(t *testing.T) {
 	for name, c := range charts() {
 		texts, paths := drawn(t, c)
@@ -128,7 +127,7 @@ func TestLayout(t *testing.T) {
 	}
 }
 
-// TestTexts: what is there to be read is there, once.
+// TestTexts: each text occurs, once.
 func TestTexts(t *testing.T) {
 	f := func(c Chart, want ...string) {
 		t.Helper()
@@ -152,8 +151,8 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-// TestPercentiles: each nine has as much space as the one before, and each line's point
-// at a percentile is where the grid has that percentile.
+// TestPercentiles: each additional nine gets the same space, and each line is drawn at
+// the positions of the grid.
 func TestPercentiles(t *testing.T) {
 	c := latency()
 	for i, percent := range []float64{0, 90, 99, 99.9, 99.99} {
@@ -183,7 +182,7 @@ func TestPercentiles(t *testing.T) {
 	}
 }
 
-// TestFewPoints: nothing to draw, one point, and values that are no numbers.
+// TestFewPoints: no points, one point, and values that are not numbers.
 func TestFewPoints(t *testing.T) {
 	nan, inf := math.NaN(), math.Inf(1)
 	for _, l := range []Line{

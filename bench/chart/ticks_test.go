@@ -19,7 +19,7 @@ func labels(ticks []plot.Tick) string {
 	return strings.Join(all, " ")
 }
 
-// TestLinearTicks: ticks are round, and not many.
+// TestLinearTicks: ticks are round numbers, and few.
 func TestLinearTicks(t *testing.T) {
 	f := func(low, high float64, n int, want string) {
 		t.Helper()
@@ -52,8 +52,8 @@ func TestLinearTicks(t *testing.T) {
 	}
 }
 
-// TestLogTicks: labels are powers of ten, and 2 and 5 times those where there is space;
-// the axis ends close to what it shows.
+// TestLogTicks: labels are powers of ten, and also 2 and 5 times those if there is space.
+// The axis ends near the largest value.
 func TestLogTicks(t *testing.T) {
 	f := func(low, high float64, want string, first, last float64) {
 		t.Helper()
@@ -68,8 +68,8 @@ func TestLogTicks(t *testing.T) {
 	f(0.001, 60000, "0.001 0.01 0.1 1 10 100 1,000 10,000 100,000", 0.001, 100000)
 }
 
-// TestFitting: there are as many ticks as their labels have space, and one interval
-// where there is none.
+// TestFitting: the number of ticks depends on the space for their labels. Without space,
+// there is one interval.
 func TestFitting(t *testing.T) {
 	wide, narrow, none := fitting(0, 15000, 600), fitting(0, 15000, 160), fitting(0, 15000, 1)
 	if labels(wide) != "0 2,500 5,000 7,500 10,000 12,500 15,000" || labels(narrow) != "0 10,000 20,000" || labels(none) != "0 20,000" {
@@ -77,7 +77,7 @@ func TestFitting(t *testing.T) {
 	}
 }
 
-// TestLabels: thousands are separated, and digits are those that are asked for.
+// TestLabels: thousands are separated, and the number of digits is as requested.
 func TestLabels(t *testing.T) {
 	f := func(got, want string) {
 		t.Helper()

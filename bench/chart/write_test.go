@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// TestWriteSVG: the file is XML with the chart's text as text, in fonts that a
-// browser has, and it is the same each time.
+// TestWriteSVG: the file is XML that contains the chart's text as text, in fonts that
+// browsers have. The output is deterministic.
 func TestWriteSVG(t *testing.T) {
 	dir := t.TempDir()
 	read := func(name string) string {
@@ -52,7 +52,7 @@ func TestWriteSVG(t *testing.T) {
 	}
 }
 
-// TestWritePNG: the background is solid, so that a dark page does not shine through.
+// TestWritePNG: the background is opaque, so that the chart is readable on a dark page.
 func TestWritePNG(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "latency.png")
 	if err := latency().Write(name); err != nil {
@@ -81,7 +81,7 @@ func TestWritePNG(t *testing.T) {
 	}
 }
 
-// TestWriteFailures: no such directory, and no such format.
+// TestWriteFailures: a missing directory, and an unknown format.
 func TestWriteFailures(t *testing.T) {
 	if err := memory().Write(filepath.Join(t.TempDir(), "none", "x.svg")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%v", err)
@@ -93,7 +93,7 @@ func TestWriteFailures(t *testing.T) {
 	}
 }
 
-// TestProcessor: the name of the processor, also where there is none.
+// TestProcessor: the name of the processor, or none.
 func TestProcessor(t *testing.T) {
 	if got := processor("processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\n"); got != "Some CPU @ 2 GHz" {
 		t.Error(got)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestGenerate: corpora are the same each time, are XML, and have elements of
-// the sizes that the goals are stated for.
+// TestGenerate: corpora are deterministic and well-formed, and have elements of the
+// documented sizes.
 func TestGenerate(t *testing.T) {
 	for name, mean := range map[string]int{"mix": 618, "small": 107, "large": 4000, "utf8": 1000} {
 		c, err := Generate(name, 1<<20)

@@ -11,8 +11,8 @@ import (
 	"roost/parser"
 )
 
-// TestRun: every implementation finds every element, in pieces of any size, and
-// the figures belong together.
+// TestRun: every implementation finds every element, in pieces of any size, and the
+// figures are consistent.
 func TestRun(t *testing.T) {
 	c, err := Generate("mix", 300<<10)
 	if err != nil {
@@ -51,7 +51,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestLeftOut: what encoding/xml does not read is reported without it.
+// TestLeftOut: input that encoding/xml rejects is reported without it.
 func TestLeftOut(t *testing.T) {
 	// U+2FEF may begin a name since the fifth edition of XML 1.0.
 	c := Corpus{Name: "new", Data: []byte(header + "<m><\u2fef/></m>" + closing), Stanzas: 1}
@@ -70,7 +70,7 @@ func TestLeftOut(t *testing.T) {
 	}
 }
 
-// TestCount: an implementation that misses an element has no figures.
+// TestCount: an implementation that misses an element gets no figures.
 func TestCount(t *testing.T) {
 	c := Corpus{Name: "short", Data: []byte(header + "<m/>"), Stanzas: 2}
 	if _, err := Run(c, Config{Rounds: 1}); err == nil || !strings.Contains(err.Error(), "finds 1 elements") {
@@ -78,7 +78,7 @@ func TestCount(t *testing.T) {
 	}
 }
 
-// TestLoad: captures are read, anything else is told apart in one line.
+// TestLoad: captures are read; other files get an error of one line.
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	f := func(text, want string) {

@@ -9,9 +9,8 @@ import (
 	"testing"
 )
 
-// TestDrawnFromFigures: the committed page and its charts are what is made of the
-// committed figures, on any machine: nothing in them comes from elsewhere, and there is
-// no chart that is not on the page.
+// TestDrawnFromFigures: the committed page and its charts can be reproduced from the
+// committed figures on any machine, and every chart is on the page.
 func TestDrawnFromFigures(t *testing.T) {
 	const committed = "../results"
 	figures, err := os.ReadFile(filepath.Join(committed, "density.json"))
@@ -40,7 +39,7 @@ func TestDrawnFromFigures(t *testing.T) {
 	}
 }
 
-// names returns the names of the files of the page.
+// names returns the names of the page's files.
 func names(t *testing.T, dir string) (all []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "density*"))
@@ -53,7 +52,7 @@ func names(t *testing.T, dir string) (all []string) {
 	return all
 }
 
-// TestPart: results of other days, machines and versions are all named, and a server
+// TestPart: results of different days, machines and versions are all named; a server
 // without results has none.
 func TestPart(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "part.md")

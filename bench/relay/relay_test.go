@@ -30,8 +30,8 @@ func listen(t *testing.T) *Relay {
 	return r
 }
 
-// TestRelay: what goes into one socket of a pair comes out of the other one, both
-// ways, also much more than the kernel keeps for a reader that is not there yet.
+// TestRelay: data sent into one socket of a pair comes out of the other, in both
+// directions, even if it is much more than the kernel buffers for a slow reader.
 func TestRelay(t *testing.T) {
 	r := listen(t)
 	defer r.Close()
@@ -53,7 +53,7 @@ func TestRelay(t *testing.T) {
 	}
 }
 
-// TestClose: the relay's end is the end of its pairs.
+// TestClose: closing the relay closes its pairs.
 func TestClose(t *testing.T) {
 	r := listen(t)
 	a, b := pair(t, r)
@@ -71,7 +71,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestAddress: what is not an address is an error.
+// TestAddress: an invalid address is an error.
 func TestAddress(t *testing.T) {
 	for _, a := range []string{"", "localhost:1", "[::1]:0"} {
 		if r, err := Listen(a, 1); err == nil {

@@ -13,7 +13,7 @@ import (
 	"roost/store/stores"
 )
 
-// accountsIn are the addresses of the accounts in a data directory.
+// accountsIn returns the addresses of the accounts in a data directory.
 func accountsIn(t *testing.T, dir string) (all []string) {
 	t.Helper()
 	s := cmdtest.OpenStore(t, dir)
@@ -28,8 +28,8 @@ func accountsIn(t *testing.T, dir string) (all []string) {
 	return all
 }
 
-// TestBenchAccounts: accounts with a known password are made beside others only if
-// told so, and none of those that were made is left, nor any other touched.
+// TestBenchAccounts: accounts with a known password are created beside others only if
+// requested. All created accounts are deleted, and no others.
 func TestBenchAccounts(t *testing.T) {
 	target, data, _ := startServer(t)
 	f := func(code int, want string, left []string, args ...string) {
@@ -52,7 +52,7 @@ func TestBenchAccounts(t *testing.T) {
 	f(2, "--domain example.org is not served by the server of "+data+" (served: localhost)", nil, "--domain", "example.org")
 	kept := []string{"user0@localhost", "user1@localhost", "user2@localhost"}
 	f(0, "", kept, "--keep-accounts")
-	// They were there, and stay.
+	// These accounts existed before and stay.
 	f(0, "deleting the accounts that were made, 1", kept, "--count", "4")
 	f(1, "no such process", kept, "--first", "7", "--server-pid", "999999999")
 	s := cmdtest.OpenStore(t, data)
@@ -64,7 +64,7 @@ func TestBenchAccounts(t *testing.T) {
 	f(0, "deleting", all, "--first", "7", "--create-anyway")
 }
 
-// TestBenchInterrupted: Ctrl-C leaves no accounts behind.
+// TestBenchInterrupted: Ctrl-C leaves no accounts in the store.
 func TestBenchInterrupted(t *testing.T) {
 	target, data, pid := startServer(t)
 	for _, more := range [][]string{nil, {"--processes", "2"}} {
@@ -82,8 +82,8 @@ func TestBenchInterrupted(t *testing.T) {
 	}
 }
 
-// TestBenchRemoves: an account that was deleted and added anew meanwhile stays; what
-// cannot be deleted is told.
+// TestBenchRemoves: an account that was deleted and added again meanwhile stays; accounts
+// that cannot be deleted are reported.
 func TestBenchRemoves(t *testing.T) {
 	dir := t.TempDir()
 	var faults faultstore.Faults
@@ -115,7 +115,7 @@ func TestBenchRemoves(t *testing.T) {
 	}
 }
 
-// TestBenchSmall: the defaults of what is not given fit what is.
+// TestBenchSmall: defaults are adapted to the flags that are set.
 func TestBenchSmall(t *testing.T) {
 	target, data, _ := startServer(t)
 	for _, args := range []string{
@@ -129,7 +129,7 @@ func TestBenchSmall(t *testing.T) {
 	}
 }
 
-// TestBenchNeedsTLS: where the server requires TLS, that is what is said.
+// TestBenchNeedsTLS: if the server requires TLS, the error says so.
 func TestBenchNeedsTLS(t *testing.T) {
 	target, data, _ := startServer(t, "ROOST_TEST_TLS=1")
 	args := []string{"login", "--count", "1", "--target", target, "--create", data}

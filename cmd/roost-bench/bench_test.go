@@ -13,8 +13,8 @@ import (
 	"roost/internal/cmdtest"
 )
 
-// TestBench: every scenario makes its accounts, works, and writes its result as
-// JSON with these fields, as a table, and as a chart.
+// TestBench: every scenario creates its accounts, works, and writes its result as JSON
+// with these fields, as a table, and as a chart.
 func TestBench(t *testing.T) {
 	target, data, pid := startServer(t)
 	for _, c := range []struct {
@@ -64,8 +64,8 @@ func TestBench(t *testing.T) {
 	}
 }
 
-// TestBenchProcesses: what several processes do is one result, of all clients: none
-// is left out, none is there twice, and latencies are those of all.
+// TestBenchProcesses: several processes produce one result for all clients, without gaps
+// or duplicates, and with the latencies of all of them.
 func TestBenchProcesses(t *testing.T) {
 	target, data, pid := startServer(t)
 	f := func(args string) (got struct {
@@ -95,7 +95,7 @@ func TestBenchProcesses(t *testing.T) {
 	}
 }
 
-// TestBenchJSON: with --json alone, the result is all that is on standard output.
+// TestBenchJSON: with --json alone, standard output contains only the result.
 func TestBenchJSON(t *testing.T) {
 	target, data, _ := startServer(t)
 	for _, flag := range []string{"--json", "--json=-"} {
@@ -108,8 +108,8 @@ func TestBenchJSON(t *testing.T) {
 	}
 }
 
-// TestBenchFailures: what the server or the network does is exit code 1, with its
-// reason; what the command line says, exit code 2.
+// TestBenchFailures: errors of the server or the network have exit code 1 and a reason;
+// mistakes on the command line have exit code 2.
 func TestBenchFailures(t *testing.T) {
 	target, data, _ := startServer(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

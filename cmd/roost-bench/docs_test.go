@@ -8,8 +8,8 @@ import (
 	"roost/internal/cmdtest"
 )
 
-// TestDocumentedFlags: every flag that the page about benchmarks names exists, lines
-// with commands of the server left aside.
+// TestDocumentedFlags: every flag on the page about benchmarks exists, except on lines
+// with commands of the server.
 func TestDocumentedFlags(t *testing.T) {
 	parser, err := newParser(new(grammar))
 	if err != nil {
@@ -28,10 +28,10 @@ func TestDocumentedFlags(t *testing.T) {
 	}
 }
 
-// TestDocumentedCommands: the documents name no command that does not exist.
+// TestDocumentedCommands: every command in the documents exists.
 func TestDocumentedCommands(t *testing.T) {
 	cmdtest.DocumentedCommands(t, "(?:./)?roost-bench", 6, func() (*kong.Kong, error) { return newParser(new(grammar)) }, nil)
 }
 
-// TestLicensesOfProgram: docs/licenses.md says which modules this program contains.
+// TestLicensesOfProgram: docs/licenses.md lists the modules in this program.
 func TestLicensesOfProgram(t *testing.T) { cmdtest.Licenses(t, "roost-bench") }

@@ -18,13 +18,13 @@ import (
 	"roost/session"
 )
 
-// serverDir, in the environment, makes the test binary a server with this data
-// directory: the server is not in the process that measures it.
+// serverDir, in the environment, makes the test binary a server with this data directory,
+// so that the server is not in the measuring process.
 const serverDir = "ROOST_TEST_SERVER_DIR"
 
 func TestMain(m *testing.M) {
-	// A process that the program has started to share its load is the program too: as
-	// tests it would start others, and so on.
+	// A process that the program has started to share its load must also be the program:
+	// if it ran the tests, it would start further processes, and so on.
 	worker := slices.ContainsFunc(os.Args, func(arg string) bool { return strings.HasPrefix(arg, "--worker=") })
 	switch dir := os.Getenv(serverDir); {
 	case dir != "":
@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// serve writes its address to stdout and serves until stdin ends.
+// serve prints its address and serves until the end of stdin.
 func serve(dir string) error {
 	s, err := server.New(context.Background(), server.Config{
 		Domains: []string{"localhost"}, C2S: "127.0.0.1:0", DataDir: dir,
@@ -85,7 +85,7 @@ func startServer(t *testing.T, env ...string) (target, data, pid string) {
 	return strings.TrimSpace(line), data, strconv.Itoa(cmd.Process.Pid)
 }
 
-// TestHelp: help is found the way people look for it, and says how times are written.
+// TestHelp: all usual ways to get help work, and the help explains how to write times.
 func TestHelp(t *testing.T) {
 	f := func(want string, args ...string) {
 		t.Helper()

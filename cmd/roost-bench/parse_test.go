@@ -12,7 +12,7 @@ import (
 	"roost/parser"
 )
 
-// capture writes a file with a stream in it.
+// capture writes a file that contains a stream.
 func capture(t *testing.T, name, stanzas string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), name)
@@ -23,8 +23,7 @@ func capture(t *testing.T, name, stanzas string) string {
 	return file
 }
 
-// TestBenchParse: a line for each implementation and file, for people and for
-// programs.
+// TestBenchParse: one line per implementation and file, as text and as JSON.
 func TestBenchParse(t *testing.T) {
 	a := capture(t, "a.xml", strings.Repeat("<message to='a@b'><body>text &amp; more</body></message>", 2000)+"</stream:stream>")
 	b := capture(t, "b.xml", strings.Repeat("<iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>", 2000))
@@ -64,7 +63,7 @@ func TestBenchParse(t *testing.T) {
 	}
 }
 
-// TestBenchParseMade: without files, traffic is made.
+// TestBenchParseMade: without files, traffic is generated.
 func TestBenchParseMade(t *testing.T) {
 	var out bytes.Buffer
 	c := parseCmd{Chunk: 4096, JSON: true}
@@ -78,7 +77,7 @@ func TestBenchParseMade(t *testing.T) {
 	}
 }
 
-// TestBenchParseMistakes: one clear line each.
+// TestBenchParseMistakes: each error is one clear line.
 func TestBenchParseMistakes(t *testing.T) {
 	good := capture(t, "good.xml", "<m/>")
 	f := func(code int, want string, args ...string) {

@@ -8,8 +8,8 @@ import (
 	"roost/bench"
 )
 
-// TestTable: points are below each other, and so are units; what was not measured is
-// not there.
+// TestTable: decimal points and units are aligned; values that were not measured are
+// omitted.
 func TestTable(t *testing.T) {
 	var b bytes.Buffer
 	table(&b, "Messages", append([]row{
@@ -38,7 +38,7 @@ Messages
 	}
 }
 
-// TestCommandOfChart: a chart says by which command it was made, without secrets.
+// TestCommandOfChart: a chart names the command that created it, without secrets.
 func TestCommandOfChart(t *testing.T) {
 	f := func(args, want string) {
 		t.Helper()
@@ -53,8 +53,8 @@ func TestCommandOfChart(t *testing.T) {
 	f("idle --password", "roost-bench idle --password ...")
 }
 
-// TestCharts: each result has a chart with its points, and each result of latencies
-// those of its own events.
+// TestCharts: each result has a chart with its points, and each latency result one of its
+// own events.
 func TestCharts(t *testing.T) {
 	l := bench.Latency{Curve: []bench.Quantile{{Percent: 50, Micros: 2000}}}
 	for _, c := range []struct {

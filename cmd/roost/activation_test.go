@@ -15,8 +15,7 @@ import (
 	"roost/internal/cmdtest"
 )
 
-// activate is the command roost serve with sockets that listen already, as systemd
-// starts it.
+// activate returns the command roost serve with listening sockets, as systemd starts it.
 func activate(t *testing.T, names string, sockets []net.Listener, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := cmdtest.Program([]string{"LISTEN_FDS=" + string(rune('0'+len(sockets))), "LISTEN_FDNAMES=" + names}, args...)
@@ -27,9 +26,9 @@ func activate(t *testing.T, names string, sockets []net.Listener, args ...string
 		}
 		_ = l.Close()
 		t.Cleanup(func() { _ = f.Close() })
-		cmd.ExtraFiles = append(cmd.ExtraFiles, f) // from 3 on
+		cmd.ExtraFiles = append(cmd.ExtraFiles, f) // descriptors 3 and up
 	}
-	// LISTEN_PID is that of the program itself.
+	// LISTEN_PID is the process ID of the program itself.
 	cmd.Args = append([]string{"sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
 	cmd.Path = "/bin/sh"
 	return cmd
@@ -44,8 +43,8 @@ func listenAt(t *testing.T, network, addr string) net.Listener {
 	return l
 }
 
-// TestActivation: sockets that systemd passes take the place of the addresses of their
-// flags, several for one purpose, too. Clients that connect before the server runs wait.
+// TestActivation: sockets from systemd replace the addresses in flags; there may be
+// several for one purpose. Clients that connect before the server starts wait.
 func TestActivation(t *testing.T) {
 	sockets := []net.Listener{listenAt(t, "tcp", "127.0.0.1:0"), listenAt(t, "tcp", "127.0.0.1:0"), listenAt(t, "tcp", "127.0.0.2:0")}
 	var addrs []string
@@ -89,8 +88,8 @@ func TestActivation(t *testing.T) {
 	}
 }
 
-// TestActivationMistakes: a socket that is for nothing the server knows is an error, with
-// what to change.
+// TestActivationMistakes: a socket with an unknown purpose is an error that says what to
+// change.
 func TestActivationMistakes(t *testing.T) {
 	f := func(names string, l net.Listener, want string) {
 		t.Helper()
