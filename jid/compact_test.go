@@ -6,7 +6,7 @@ import (
 	"unsafe"
 )
 
-// TestKept: nothing is lost in the compact form, and it is as small as promised.
+// TestKept: the compact form loses nothing and has the documented size.
 func TestKept(t *testing.T) {
 	long := strings.Repeat("x", MaxPart)
 	for _, j := range []JID{

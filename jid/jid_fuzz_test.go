@@ -18,7 +18,7 @@ func FuzzParse(f *testing.F) {
 		if j != b || err != berr {
 			t.Fatalf("Parse = %q, %v; ParseBytes = %q, %v", j, err, b, berr)
 		}
-		// The fast path decides nothing: the slow one says the same.
+		// The fast path only shortcuts the slow one: their results must be equal.
 		if j != slow || err != serr {
 			t.Fatalf("Parse = %q, %v; parseSlow = %q, %v", j, err, slow, serr)
 		}
@@ -52,8 +52,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// slowly checks that what the fast path accepts as it is, the slow path leaves
-// as it is.
+// slowly checks that the slow path does not change what the fast path accepts unchanged.
 func slowly(t *testing.T, s string) {
 	t.Helper()
 	f := func(fast bool, slow func(string) (string, error)) {
@@ -70,8 +69,8 @@ func slowly(t *testing.T, s string) {
 	f(domainFast(s), domainSlow)
 }
 
-// TestFastIsSlow tries each ASCII character, alone and in the middle and at
-// both ends of a part.
+// TestFastIsSlow tries each ASCII character alone, in the middle and at both ends of a
+// part.
 func TestFastIsSlow(t *testing.T) {
 	for c := range 128 {
 		x := string(rune(c))

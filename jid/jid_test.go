@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// good are addresses that are accepted, and what they become; same means
-// unchanged. The first are those of RFC 7622 section 3.5, table 1.
+// good are valid addresses and their normalized forms; same means unchanged. The first
+// are those of RFC 7622 section 3.5, table 1
+// (https://www.rfc-editor.org/rfc/rfc7622#section-3.5).
 const same = "="
 
 var good = []struct {
@@ -29,8 +30,8 @@ var good = []struct {
 	{"rfc 13: a domainpart", "example.com", "", "example.com", "", same},
 	{"rfc 14: domainpart and resourcepart", "example.com/foobar", "", "example.com", "foobar", same},
 	{"rfc 15: domainpart, and resourcepart with at sign", "a.example.com/b@example.net", "", "a.example.com", "b@example.net", same},
-	// Table 2 lists this as 18, but no rule of RFC 7622 or RFC 8265 forbids it,
-	// and refusing it would lock out clients that bind such a resource.
+	// Table 2 lists this as number 18, but no rule of RFC 7622 or RFC 8265 forbids it,
+	// and rejecting it would lock out clients that bind such a resource.
 	{"rfc 18: leading space in resourcepart", "juliet@example.com/ foo", "juliet", "example.com", " foo", same},
 
 	{"upper case", "Juliet@Example.COM/Balcony", "juliet", "example.com", "Balcony", "juliet@example.com/Balcony"},
@@ -105,7 +106,7 @@ func TestParseRefuses(t *testing.T) {
 			t.Errorf("%s: ParseBytes = %q, %v; want %v", desc, j, err, want)
 		}
 	}
-	// RFC 7622 section 3.5, table 2.
+	// RFC 7622 section 3.5, table 2 (https://www.rfc-editor.org/rfc/rfc7622#section-3.5).
 	f("rfc 16: quotation marks in localpart", `"juliet"@example.com`, ErrLocalpart)
 	f("rfc 17: space in localpart", "foo bar@example.com", ErrLocalpart)
 	f("rfc 19: empty localpart and resourcepart", "@example.com/", ErrLocalpart)
@@ -219,7 +220,7 @@ func TestMustParsePanics(t *testing.T) {
 	MustParse("@")
 }
 
-// TestDNSName: a domain as TLS has it.
+// TestDNSName: a domain in the form used by TLS.
 func TestDNSName(t *testing.T) {
 	for domain, want := range map[string]string{
 		"example.org": "example.org", "bücher.example": "xn--bcher-kva.example", "faß.example": "xn--fa-hia.example",

@@ -6,8 +6,7 @@ import (
 	"unsafe"
 )
 
-// TestAllocations holds what the package promises: normalized ASCII costs
-// nothing.
+// TestAllocations: normalizing normalized ASCII does not allocate.
 func TestAllocations(t *testing.T) {
 	f := func(desc string, want float64, do func()) {
 		t.Helper()
@@ -27,8 +26,8 @@ func TestAllocations(t *testing.T) {
 	f("WithResource", 1, func() { j.WithResource("x") })
 }
 
-// TestTooLong: what is refused for its size is not normalized, whichever part it
-// is, which would allocate memory and take hundreds of microseconds.
+// TestTooLong: an address with a part that is too long is rejected before normalization,
+// which would allocate memory and take hundreds of microseconds.
 func TestTooLong(t *testing.T) {
 	long := strings.Repeat("\u00fc", MaxPart/2+1)
 	for _, s := range []string{
@@ -73,10 +72,10 @@ func BenchmarkParse(b *testing.B) {
 	f("unicode", "\u03c0\u03c1@b\u00fccher.example/\u265a")
 	f("refused", "a:b@example.com")
 	f("too-long", strings.Repeat("\u00dc", 2000)+"@example.com")
-	f("wide", wideLabel(340)) // punycode would take the square of it
+	f("wide", wideLabel(340)) // punycode would take quadratic time
 }
 
-// wideLabel is a label of n different characters.
+// wideLabel returns a label of n different characters.
 func wideLabel(n int) string {
 	b := make([]rune, n)
 	for i := range b {

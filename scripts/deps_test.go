@@ -1,4 +1,4 @@
-// Package scripts has the tests of the scripts in this directory.
+// Package scripts contains the tests of the scripts in this directory.
 package scripts
 
 import (
@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// programs makes a directory with programs, shell scripts with these bodies, that
-// come before the system's, and returns the environment with it.
+// programs creates a directory with shell scripts with these bodies, which take
+// precedence over the system's programs, and returns the environment for it.
 func programs(t *testing.T, bodies map[string]string) (dir string, env []string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -22,7 +22,7 @@ func programs(t *testing.T, bodies map[string]string) (dir string, env []string)
 	return dir, append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "DIR="+dir)
 }
 
-// busy is an apt-get that finds the lock of the lists taken twice; it notes its
+// busy is an apt-get that finds the lock of the package lists taken twice; it records its
 // arguments.
 const busy = `echo "$@" >>"$DIR/calls"
 case "$*" in *" update"*)
@@ -34,8 +34,8 @@ case "$*" in *" update"*)
 esac
 `
 
-// TestDepsWaits: a lock that another apt-get holds is waited for, that of the lists
-// too; any other error is reported with what is missing and ends it.
+// TestDepsWaits: the script waits for locks that another apt-get holds, also for that of
+// the lists. Any other error ends it and is reported with the missing packages.
 func TestDepsWaits(t *testing.T) {
 	fakes := map[string]string{
 		"go":         "",
@@ -83,7 +83,7 @@ func TestDepsWaits(t *testing.T) {
 		t.Errorf("an error of go: %v\n%s", err, out)
 	}
 	fakes["go"] = ""
-	// It gives up: a clock that goes on by an hour with each look at it.
+	// It gives up: the clock advances by an hour with each call.
 	fakes["apt-get"] = "echo 'E: Unable to acquire the dpkg frontend lock' >&2\nexit 100\n"
 	fakes["date"] = `echo x >>"$DIR/clock"; echo $(($(wc -l <"$DIR/clock") * 3600))` + "\n"
 	_, env = programs(t, fakes)

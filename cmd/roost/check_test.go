@@ -19,7 +19,7 @@ import (
 	"roost/store"
 )
 
-// madeUpHost is a machine with the defaults of a Linux distribution, 8 GiB, two
+// madeUpHost is a machine with the default settings of a Linux distribution, 8 GiB, two
 // CPUs and a firewall that tracks connections.
 func madeUpHost() capacity.Host {
 	files := fstest.MapFS{}
@@ -65,7 +65,7 @@ func madeUpReport(sessions int) *checkReport {
 	return newCheckReport(h, p, checks)
 }
 
-// TestCheckTable: the tables are what a person reads; changes are looked at.
+// TestCheckTable compares the tables with golden files, so that changes are reviewed.
 func TestCheckTable(t *testing.T) {
 	var got bytes.Buffer
 	for _, sessions := range []int{1000, 1_000_000} {
@@ -75,7 +75,7 @@ func TestCheckTable(t *testing.T) {
 	}
 	golden(t, filepath.Join("testdata", "check.txt"), got.String())
 	for line := range strings.Lines(got.String()) {
-		// A command is not broken: it is there to be copied.
+		// Commands are not wrapped, so that they can be copied.
 		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > checkWidth && !strings.Contains(line, "fix: ") {
 			t.Errorf("%d columns: %s", n, line)
 		}
@@ -89,7 +89,7 @@ func TestCheckTable(t *testing.T) {
 	}
 }
 
-// golden compares with a file, which -update writes anew.
+// golden compares with a file, which -update rewrites.
 func golden(t *testing.T, file, got string) {
 	t.Helper()
 	if *update {
@@ -118,7 +118,7 @@ func TestWrap(t *testing.T) {
 	f("/a/very/long/name", 8, "/a/very/long/name")
 }
 
-// document is what programs read; it names the fields that docs/tuning.md promises.
+// document is the JSON output, with the fields that docs/tuning.md documents.
 type document struct {
 	Sessions    int    `json:"sessions"`
 	TLS         bool   `json:"tls"`
@@ -155,8 +155,8 @@ func decodeDocument(t *testing.T, text string) (d document) {
 	return d
 }
 
-// TestCheckCommand: exit codes and JSON of the program, on the machine that runs
-// the test: it holds one session, and no machine holds two thousand million.
+// TestCheckCommand: exit codes and JSON of the program on the machine that runs the test.
+// It can serve one session; no machine can serve two billion.
 func TestCheckCommand(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	f := func(code int, args ...string) document {
@@ -214,8 +214,8 @@ func TestCheckMistakes(t *testing.T) {
 	f("--max-stanza must be 10000 to 64MiB, not 5", "--max-stanza", "5")
 }
 
-// TestCheckBesideServer: the check reads certificate and database while the server
-// has them open, takes the server's config file, and says what is wrong with it.
+// TestCheckBesideServer: the check reads certificate and database while the server uses
+// them, accepts the server's config file, and reports what is wrong with it.
 func TestCheckBesideServer(t *testing.T) {
 	dir := t.TempDir()
 	config := filepath.Join(dir, "roost.toml")
@@ -243,7 +243,7 @@ func TestCheckBesideServer(t *testing.T) {
 	f(0, "certificate", "warn", "self-signed")
 	f(0, "certificate-domains", "ok", "1")
 	f(0, "database", "ok", "0 accounts")
-	f(0, "port-range", "ok", "per address") // it listens on loopback only
+	f(0, "port-range", "ok", "per address") // the server only listens on loopback
 	f(1, "certificate-domains", "fail", "1", "--domain", "localhost,example.org")
 	f(1, "certificate", "fail", "cannot be used", "--tls-cert", "none.crt", "--tls-key", "none.key")
 	_ = cmd.Process.Signal(syscall.SIGTERM)
@@ -257,7 +257,7 @@ func TestCheckBesideServer(t *testing.T) {
 	f(1, "database", "fail", "not usable")
 }
 
-// TestCheckUsesFlags: the flags of the server change what it needs.
+// TestCheckUsesFlags: the flags of the server change the requirements.
 func TestCheckUsesFlags(t *testing.T) {
 	f := func(args ...string) document {
 		t.Helper()
@@ -284,7 +284,7 @@ func TestCheckUsesFlags(t *testing.T) {
 	}
 }
 
-// locate is the default location of a store in a data directory.
+// locate returns the default location of a store in a data directory.
 func locate(t *testing.T, dir string) store.Location {
 	t.Helper()
 	l, err := (&dataFlags{Data: dir}).location()
@@ -294,14 +294,14 @@ func locate(t *testing.T, dir string) store.Location {
 	return l
 }
 
-// TestStoreState: what is not there yet, and what is no directory.
+// TestStoreState: paths that do not exist yet, and paths that are not directories.
 func TestStoreState(t *testing.T) {
 	dir := t.TempDir()
 	ctx := t.Context()
 	if s := storeState(ctx, filepath.Join(dir, "a", "b"), locate(t, filepath.Join(dir, "a", "b"))); !s.Missing || s.WriteErr != nil || s.Free == 0 || !s.NoDatabase {
 		t.Errorf("not made yet: %+v", s)
 	}
-	elsewhere := "sqlite:" + filepath.Join(dir, "file", "roost.db") // whose directory is a file
+	elsewhere := "sqlite:" + filepath.Join(dir, "file", "roost.db") // its parent is a file
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -318,8 +318,8 @@ func TestStoreState(t *testing.T) {
 	}
 }
 
-// TestOpenFilesRaised: the server raises the soft limit to the hard one, and says
-// how many clients that allows.
+// TestOpenFilesRaised: the server raises the soft limit to the hard one, and logs how
+// many clients that allows.
 func TestOpenFilesRaised(t *testing.T) {
 	cmd := cmdtest.Program(nil, "serve", "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", t.TempDir())
 	cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", `ulimit -S -n 100 && ulimit -H -n 1000 && exec "$0" "$@"`}, cmd.Args...)
@@ -333,8 +333,8 @@ func TestOpenFilesRaised(t *testing.T) {
 	}
 }
 
-// TestWarnCapacity: each check that does not pass is a warning with its fix; one that
-// is not possible is no warning; where nothing is known, nothing is logged.
+// TestWarnCapacity: each check that does not pass is logged as a warning with its fix. A
+// check that is impossible is not a warning; if nothing is known, nothing is logged.
 func TestWarnCapacity(t *testing.T) {
 	var log bytes.Buffer
 	c := serveCmd{serveFlags: serveFlags{AllowPlaintext: true}}
@@ -361,7 +361,7 @@ func TestWarnCapacity(t *testing.T) {
 	}
 }
 
-// TestDeployedConfig: the config file in deploy has flags that there are.
+// TestDeployedConfig: all flags in the config file in deploy exist.
 func TestDeployedConfig(t *testing.T) {
 	code, stdout, stderr := cmdtest.Result(t, nil, "check", "--json", "--config", filepath.Join("..", "..", "deploy", "roost.toml"), "--data", t.TempDir())
 	if code != 1 {

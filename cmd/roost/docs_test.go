@@ -14,15 +14,15 @@ import (
 
 var namedVariable = regexp.MustCompile(`\bROOST_[A-Z0-9_]+`)
 
-// otherFlags are flags of other programs in the documents: apt-get, sysctl,
-// systemd-run, useradd and systemctl.
+// otherFlags are flags of other programs in the documents: apt-get, sysctl, systemd-run,
+// useradd and systemctl.
 var otherFlags = []string{"no-install-recommends", "system", "pipe", "wait", "home-dir", "shell", "now"}
 
-// testVariables are read by tests.
+// testVariables are environment variables that only tests read.
 var testVariables = []string{"ROOST_CROWD", "ROOST_CUT_STEP"}
 
-// TestDocumentedFlags: every flag and every variable of the environment that the
-// documents name exists. Flags of roost-bench are tested there.
+// TestDocumentedFlags: every flag and environment variable in the documents exists. Flags
+// of roost-bench are tested there.
 func TestDocumentedFlags(t *testing.T) {
 	parser, err := newParser(new(grammar))
 	if err != nil {
@@ -52,7 +52,7 @@ func TestDocumentedFlags(t *testing.T) {
 	}
 }
 
-// TestDocumentedCommands: the documents name no command that does not exist.
+// TestDocumentedCommands: every command in the documents exists.
 func TestDocumentedCommands(t *testing.T) {
 	cmdtest.DocumentedCommands(t, "roost", 20, func() (*kong.Kong, error) { return newParser(new(grammar)) }, func(args []string) error {
 		if args[0] == "bench" {
@@ -62,5 +62,5 @@ func TestDocumentedCommands(t *testing.T) {
 	})
 }
 
-// TestLicensesOfProgram: docs/licenses.md says which modules this program contains.
+// TestLicensesOfProgram: docs/licenses.md lists the modules in this program.
 func TestLicensesOfProgram(t *testing.T) { cmdtest.Licenses(t, "roost") }

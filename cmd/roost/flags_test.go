@@ -11,7 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// another is a value for each flag of roost serve that is not its default.
+// another returns a value other than the default for a flag of roost serve.
 var another = map[string]string{
 	"domain": "example.org", "c2s": "127.0.0.1:1", "c2s-tls": "127.0.0.1:2", "proxy-protocol": "192.0.2.1,10.0.0.0/8", "data": "/elsewhere", "store": "sqlite:/elsewhere.db",
 	"tls-cert": "/a.crt", "tls-key": "/a.key", "tls-min": "1.3", "tls-lean": "false", "handshakes": "7", "allow-plaintext": "true",
@@ -24,8 +24,8 @@ var another = map[string]string{
 	"log-level": "debug", "log-format": "json", "pprof": "127.0.0.1:6060",
 }
 
-// TestEveryFlagEverywhere: every flag of roost serve can be given on the command
-// line, in the environment as ROOST_… and in the config file, and means the same.
+// TestEveryFlagEverywhere: every flag of roost serve has the same meaning on the command
+// line, in the environment as ROOST_… and in the config file.
 func TestEveryFlagEverywhere(t *testing.T) {
 	for _, e := range os.Environ() {
 		if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, "ROOST_") {
@@ -55,7 +55,7 @@ func TestEveryFlagEverywhere(t *testing.T) {
 	defaults := parse()
 	for name, def := range defaults {
 		if name == "config" {
-			continue // how the file is named; TestPrecedence has it
+			continue // names the file itself; covered by TestPrecedence
 		}
 		value, ok := another[name]
 		if !ok {
@@ -78,7 +78,7 @@ func TestEveryFlagEverywhere(t *testing.T) {
 			if got := parse()[name]; !reflect.DeepEqual(got, want) {
 				t.Errorf("%s: %v, want %v", env, got, want)
 			}
-			// The environment comes before the file.
+			// The environment takes precedence over the file.
 			if got := parse("--config", write(t, file, name, fmt.Sprint(defaultText(def))))[name]; !reflect.DeepEqual(got, want) {
 				t.Errorf("%s and the file: %v, want %v", env, got, want)
 			}
@@ -86,7 +86,7 @@ func TestEveryFlagEverywhere(t *testing.T) {
 	}
 }
 
-// flagsOf are the flags of the command that was given.
+// flagsOf returns the flags of the parsed command.
 func flagsOf(ctx *kong.Context) (flags []*kong.Flag) {
 	for _, group := range ctx.Selected().AllFlags(false) {
 		for _, f := range group {
@@ -98,7 +98,7 @@ func flagsOf(ctx *kong.Context) (flags []*kong.Flag) {
 	return flags
 }
 
-// defaultText is a flag's default as it is written.
+// defaultText returns a flag's default as it is written.
 func defaultText(def any) any {
 	if list, ok := def.([]string); ok {
 		return strings.Join(list, ",")
@@ -106,7 +106,7 @@ func defaultText(def any) any {
 	return def
 }
 
-// write writes a config file with one key.
+// write creates a config file with one key.
 func write(t *testing.T, file, key, value string) string {
 	t.Helper()
 	if err := os.WriteFile(file, fmt.Appendf(nil, "%s = %q\n", key, value), 0o600); err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// serveWith is the problem with roost serve and one flag, "" if there is none.
+// serveWith returns the error for roost serve with one flag, "" if there is none.
 func serveWith(t *testing.T, name, value string) string {
 	t.Helper()
 	var c grammar
@@ -27,10 +27,10 @@ func serveWith(t *testing.T, name, value string) string {
 	return ""
 }
 
-// TestLimits: no flag that is a number takes a value without a meaning. A flag that
-// is new fails this test until it has a range.
+// TestLimits: numeric flags reject meaningless values. A new flag fails this test until
+// it has a range.
 func TestLimits(t *testing.T) {
-	// What is accepted of the values that are tried: it has a meaning.
+	// The values of those tried that are accepted, because they are meaningful.
 	meant := map[string][]string{
 		"max-register": {"-1"}, "max-failures": {"-1"}, "fanout-rate": {"-1"}, "max-per-address": {"-1"},
 		"max-attempts": {"-1", "0"}, "offline-quota": {"-1", "0"}, "memory-limit": {"0"},
@@ -73,8 +73,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// tries are values that make no sense for most flags of this kind, nil where the
-// flag is no number.
+// tries returns values that are meaningless for most flags of this kind, or nil if the
+// flag is not numeric.
 func tries(f *kong.Flag) []string {
 	switch f.Target.Interface().(type) {
 	case time.Duration:
@@ -87,7 +87,7 @@ func tries(f *kong.Flag) []string {
 	return nil
 }
 
-// TestLimitTexts: a limit is told as it can be given.
+// TestLimitTexts: messages show limits as they are written on the command line.
 func TestLimitTexts(t *testing.T) {
 	for d, want := range map[time.Duration]string{0: "0s", time.Second: "1s", time.Minute: "1m", 10 * time.Minute: "10m", 90 * time.Minute: "1h30m", 20 * time.Hour: "20h", time.Hour + time.Second: "1h0m1s"} {
 		if got := timeText(d); got != want {

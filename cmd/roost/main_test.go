@@ -33,8 +33,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// TestMistakes: what is wrong is said in one clear line, with exit code 2, or 1
-// when it is not the command line's fault.
+// TestMistakes: errors are one clear line, with exit code 2, or 1 if the command line is
+// not the cause.
 func TestMistakes(t *testing.T) {
 	dir := t.TempDir()
 	config := func(text string) string {
@@ -112,8 +112,7 @@ func TestMistakes(t *testing.T) {
 	f(nil, 1, "/none.crt", "serve", "--c2s", "127.0.0.1:0", "--tls-cert", "/none.crt", "--tls-key", "/none.key", "--data", filepath.Join(dir, "data"))
 }
 
-// serving starts the server and returns its output up to the last line of its
-// greeting.
+// serving starts the server and returns its output up to the last line of its greeting.
 func serving(t *testing.T, env []string, args ...string) (*exec.Cmd, string) {
 	t.Helper()
 	cmd := cmdtest.Program(env, append([]string{"serve"}, args...)...)
@@ -143,8 +142,8 @@ func started(t *testing.T, cmd *exec.Cmd) string {
 	return ""
 }
 
-// TestServe: the greeting says where it listens, where its data is and what to
-// do next; a signal ends it cleanly.
+// TestServe: the greeting names the addresses, the data directory and the next step; a
+// signal ends the server cleanly.
 func TestServe(t *testing.T) {
 	dir := t.TempDir()
 	for _, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
@@ -166,8 +165,8 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestNotDumpable: the memory of a server, where the keys of TLS sessions are,
-// is neither in core dumps nor open to other processes of its user.
+// TestNotDumpable: the memory of a server, which contains the keys of TLS sessions, is
+// excluded from core dumps and inaccessible to other processes of its user.
 func TestNotDumpable(t *testing.T) {
 	cmd := cmdtest.Program([]string{"ROOST_TEST_DUMPABLE=1"}, "serve", "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", t.TempDir())
 	out, err := cmd.StdoutPipe()
@@ -188,7 +187,7 @@ func TestNotDumpable(t *testing.T) {
 	}
 }
 
-// TestTLSLean: the lean record layer is on, and the flag turns it off.
+// TestTLSLean: the lean record layer is on by default, and the flag turns it off.
 func TestTLSLean(t *testing.T) {
 	for _, c := range []struct {
 		args []string
@@ -235,7 +234,7 @@ func TestPrecedence(t *testing.T) {
 	f([]string{"ROOST_DOMAIN=env.example"}, "flag.example", "--config", config, "--domain", "flag.example")
 }
 
-// TestProfiles: they are there when asked for, and only then.
+// TestProfiles: profiles are only available on request.
 func TestProfiles(t *testing.T) {
 	args := []string{"--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", t.TempDir()}
 	cmd, greeting := serving(t, nil, append(args, "--pprof", "localhost:0")...)
@@ -260,13 +259,13 @@ func TestProfiles(t *testing.T) {
 
 var update = flag.Bool("update", false, "write testdata/help.txt anew")
 
-// TestHelp: the help is what a person reads; changes to it are looked at.
+// TestHelp compares the help with golden files, so that changes are reviewed.
 func TestHelp(t *testing.T) {
 	code, got, _ := cmdtest.Result(t, []string{"COLUMNS=100"}, "serve", "--help")
 	if code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	// The number of CPUs is this machine's.
+	// The number of CPUs depends on the machine.
 	file := filepath.Join("testdata", "help.txt")
 	lines := strings.Split(got, "\n")
 	for i, l := range lines {
@@ -294,7 +293,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// TestHelpCommand: help is found the way people look for it.
+// TestHelpCommand: all usual ways to get help work.
 func TestHelpCommand(t *testing.T) {
 	f := func(want string, args ...string) {
 		t.Helper()
@@ -313,8 +312,8 @@ func TestHelpCommand(t *testing.T) {
 	}
 }
 
-// TestUnknownEnvironment: a variable that no flag has is told, with the one that
-// was most likely meant.
+// TestUnknownEnvironment: an environment variable that belongs to no flag is reported,
+// with the most similar one.
 func TestUnknownEnvironment(t *testing.T) {
 	env := []string{"ROOST_WROKERS=3", "ROOST_FISH=1", "ROOST_DATA=" + t.TempDir(), "ROOST_ITERATIONS=10000", "ROOSTER=1"}
 	_, _, stderr := cmdtest.Result(t, env, "user", "list")
@@ -326,21 +325,21 @@ func TestUnknownEnvironment(t *testing.T) {
 	if strings.Count(stderr, "unknown environment") != 2 {
 		t.Errorf("others are told: %s", stderr)
 	}
-	// The server tells it in its log, before it finds out about the certificate.
+	// The server logs it before it reads the certificate.
 	_, _, stderr = cmdtest.Result(t, env, "serve", "--c2s", "127.0.0.1:0", "--log-format", "json", "--tls-cert", "/none", "--tls-key", "/none")
 	if !strings.Contains(stderr, `"msg":"unknown environment variable","variable":"ROOST_WROKERS; did you mean ROOST_WORKERS?"`) {
 		t.Errorf("not in the log: %s", stderr)
 	}
 }
 
-// TestSuggestions: what the program suggests to type works as it is printed.
+// TestSuggestions: command lines that the program suggests work as printed.
 func TestSuggestions(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "the data's directory")
 	binary, err := os.ReadFile(os.Args[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	copied := filepath.Join(t.TempDir(), "a program") // what go test builds suggests go run
+	copied := filepath.Join(t.TempDir(), "a program") // for a binary of go test it suggests go run
 	if err := os.WriteFile(copied, binary, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -374,8 +373,8 @@ func TestSuggestions(t *testing.T) {
 	}
 }
 
-// TestSecondSignal: whoever cannot wait for a clean stop, here because a client does
-// not close its side, gets one at once.
+// TestSecondSignal: a second signal stops the server immediately, here while it waits for
+// a client to close its side.
 func TestSecondSignal(t *testing.T) {
 	r, w := smallPipe(t)
 	cmd, addr := servingTo(t, w, "--linger", "1h", "--drain-timeout", "1h")

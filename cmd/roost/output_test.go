@@ -24,7 +24,7 @@ import (
 	"roost/internal/cmdtest"
 )
 
-// smallPipe is a pipe that takes 4 KB.
+// smallPipe is a pipe with a buffer of 4 KB.
 func smallPipe(t *testing.T) (r, w *os.File) {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -66,8 +66,8 @@ func servingTo(t *testing.T, stderr *os.File, args ...string) (cmd *exec.Cmd, ad
 	return cmd, addr
 }
 
-// visit opens a stream, reads the answer and disconnects without closing the
-// stream, which the server logs at debug.
+// visit opens a stream, reads the response and disconnects without closing the stream,
+// which the server logs at debug level.
 func visit(t *testing.T, addr string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -78,7 +78,7 @@ func visit(t *testing.T, addr string) {
 	openStream(t, conn)
 }
 
-// openStream opens a stream and reads the answer.
+// openStream opens a stream and reads the response.
 func openStream(t *testing.T, conn net.Conn) {
 	t.Helper()
 	if _, err := io.WriteString(conn, "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"); err != nil {
@@ -90,11 +90,11 @@ func openStream(t *testing.T, conn net.Conn) {
 	}
 }
 
-// visits makes a log far larger than a small pipe.
+// visits creates a log far larger than a small pipe.
 const visits = 200
 
-// TestStalledLogReader: whoever reads the log and stalls neither freezes the
-// server nor keeps it from ending.
+// TestStalledLogReader: if the reader of the log stalls, the server keeps serving and can
+// stop.
 func TestStalledLogReader(t *testing.T) {
 	_, w := smallPipe(t)
 	cmd, addr := servingTo(t, w)
@@ -107,8 +107,8 @@ func TestStalledLogReader(t *testing.T) {
 	}
 }
 
-// TestDroppedLines: when a reader that has stalled goes on, the log itself says how
-// many lines it has missed.
+// TestDroppedLines: when a stalled reader continues, the log itself contains the number
+// of dropped lines.
 func TestDroppedLines(t *testing.T) {
 	r, w := smallPipe(t)
 	stderr, logger, flags := os.Stderr, slog.Default(), log.Flags()
@@ -117,12 +117,12 @@ func TestDroppedLines(t *testing.T) {
 	t.Cleanup(func() {
 		os.Stderr = stderr
 		slog.SetDefault(logger)
-		log.SetOutput(stderr) // which package slog has changed
+		log.SetOutput(stderr) // package slog has changed it
 		log.SetFlags(flags)
 		signal.Reset(syscall.SIGPIPE)
 	})
 	const written = 3000
-	filler := strings.Repeat("x", 1024) // all lines together are three times what is queued
+	filler := strings.Repeat("x", 1024) // all lines together are three times the size of the queue
 	for range written {
 		o.log.Info(filler)
 	}
@@ -140,7 +140,7 @@ func TestDroppedLines(t *testing.T) {
 	o.close()
 }
 
-// TestLogReaderGone: a reader of the log that exits does not end the server.
+// TestLogReaderGone: the server continues after the reader of its log has exited.
 func TestLogReaderGone(t *testing.T) {
 	r, w := smallPipe(t)
 	cmd, addr := servingTo(t, w)
@@ -155,8 +155,8 @@ func TestLogReaderGone(t *testing.T) {
 	}
 }
 
-// TestJSONThroughout: with --log-format json every line on stderr is JSON, from
-// the first to the last, an error at the start included.
+// TestJSONThroughout: with --log-format json every line on stderr is JSON, including an
+// error at the start.
 func TestJSONThroughout(t *testing.T) {
 	r, w := smallPipe(t)
 	cmd, addr := servingTo(t, w, "--log-format", "json")
@@ -191,7 +191,7 @@ func TestJSONThroughout(t *testing.T) {
 	}
 }
 
-// addrInUse is an address that another socket listens on.
+// addrInUse is an address on which another socket is listening.
 func addrInUse(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

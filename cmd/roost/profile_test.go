@@ -7,9 +7,8 @@ import (
 	"testing"
 )
 
-// TestProfileHost: a request that a web page makes a browser send, by resolving
-// the page's name to 127.0.0.1 (DNS rebinding), has that name as its host and is
-// refused.
+// TestProfileHost: if a web page makes a browser send a request by resolving the page's
+// name to 127.0.0.1 (DNS rebinding), the request's Host is that name, and it is rejected.
 func TestProfileHost(t *testing.T) {
 	addr, stop, err := serveProfiles("127.0.0.1:0", slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -17,7 +16,7 @@ func TestProfileHost(t *testing.T) {
 	}
 	defer stop()
 	for host, want := range map[string]int{
-		"":                     http.StatusOK, // the address
+		"":                     http.StatusOK, // the address itself
 		"127.0.0.1":            http.StatusOK,
 		"127.8.8.8:1":          http.StatusOK,
 		"localhost:6060":       http.StatusOK,

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestProgressText: the line says how many of how many, and how fast once there is
-// enough to judge by.
+// TestProgressText: the line shows the count and the total, and the rate once it can be
+// estimated.
 func TestProgressText(t *testing.T) {
 	f := func(done, total int, elapsed time.Duration, want string) {
 		t.Helper()

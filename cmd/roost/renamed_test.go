@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestRenamedFlags: --rest, which is --keepalive-batch now, still works on the command
-// line, in the environment and in the config file, without a place in the help.
+// TestRenamedFlags: --rest, now --keepalive-batch, still works on the command line, in
+// the environment and in the config file; the help does not show it.
 func TestRenamedFlags(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "roost.toml")
 	parse := func(args ...string) (time.Duration, error) {
@@ -34,10 +34,10 @@ func TestRenamedFlags(t *testing.T) {
 	f(8*time.Millisecond, "--config", write(t, file, "rest", "8ms"))
 	t.Setenv("ROOST_REST", "9ms")
 	f(9 * time.Millisecond)
-	f(9*time.Millisecond, "--config", write(t, file, "rest", "8ms")) // the environment comes before the file
+	f(9*time.Millisecond, "--config", write(t, file, "rest", "8ms")) // the environment takes precedence over the file
 	f(7*time.Millisecond, "--keepalive-batch", "7ms")
 	t.Setenv("ROOST_KEEPALIVE_BATCH", "10ms")
-	f(10 * time.Millisecond) // the present name comes before the former
+	f(10 * time.Millisecond) // the current name takes precedence over the former one
 	parser, err := newParser(new(grammar))
 	if err != nil {
 		t.Fatal(err)

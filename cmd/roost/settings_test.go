@@ -13,7 +13,7 @@ import (
 	"roost/server"
 )
 
-// withoutFlag are the fields of server.Config that no flag sets, and why.
+// withoutFlag are the fields of server.Config that no flag sets, with the reasons.
 var withoutFlag = map[string]string{
 	"GCPercent": "roost serve has its own default, and GOGC sets another",
 	"Logger":    "--log-level and --log-format make it",
@@ -68,8 +68,8 @@ var withoutFlag = map[string]string{
 	"XEP.VCardSize":    "nobody has asked for another limit yet",
 }
 
-// TestEveryFieldHasFlag: every field of the server's configuration and of those of its
-// packages is set by one flag, or is on the list above.
+// TestEveryFieldHasFlag: every field of the server's configuration, including those of
+// its packages, is set by exactly one flag or is listed above.
 func TestEveryFieldHasFlag(t *testing.T) {
 	flags := make(map[string]string)
 	for _, s := range new(serveFlags).settings() {
@@ -93,7 +93,7 @@ func TestEveryFieldHasFlag(t *testing.T) {
 	}
 }
 
-// fieldPaths are the paths of all fields that are not structs themselves.
+// fieldPaths returns the paths of all fields that are not structs.
 func fieldPaths(prefix string, of reflect.Type) (paths []string) {
 	for i := range of.NumField() {
 		f := of.Field(i)
@@ -106,7 +106,7 @@ func fieldPaths(prefix string, of reflect.Type) (paths []string) {
 	return paths
 }
 
-// parsed are the flags of roost serve after parsing, with those of kong.
+// parsed returns the flags of roost serve after parsing by kong.
 func parsed(t *testing.T, args ...string) (*serveFlags, map[string]*kong.Flag) {
 	t.Helper()
 	var g grammar
@@ -125,8 +125,8 @@ func parsed(t *testing.T, args ...string) (*serveFlags, map[string]*kong.Flag) {
 	return &g.Serve.serveFlags, flags
 }
 
-// TestDefaultsAreZero: without flags the configuration is that of an empty
-// server.Config; what is required has no default there, and is the program's.
+// TestDefaultsAreZero: without flags, the configuration equals that of an empty
+// server.Config. Required fields have no default there; the program sets them.
 func TestDefaultsAreZero(t *testing.T) {
 	c, _ := parsed(t)
 	got := c.serverConfig(nil).WithDefaults()
@@ -137,7 +137,7 @@ func TestDefaultsAreZero(t *testing.T) {
 	for _, path := range fieldPaths("", reflect.TypeFor[server.Config]()) {
 		g, w := fieldAt(reflect.ValueOf(got), path), fieldAt(reflect.ValueOf(want), path)
 		if path == "Poller.KeepAlive" && g.Int() < 0 && w.IsZero() {
-			continue // the default is off
+			continue // off by default
 		}
 		if path != "Poller.AfterBatch" && !reflect.DeepEqual(g.Interface(), w.Interface()) { // functions cannot be compared
 			t.Errorf("%s is %v, want %v", path, g, w)
@@ -145,8 +145,8 @@ func TestDefaultsAreZero(t *testing.T) {
 	}
 }
 
-// TestSettings: kong and the settings give the same names to flags, each flag that sets
-// a field changes it, and help names each default, and the unit where there is one.
+// TestSettings: kong and the settings derive the same flag names, each flag changes its
+// field, and the help shows each default, with a unit if there is one.
 func TestSettings(t *testing.T) {
 	c, flags := parsed(t)
 	before := reflect.ValueOf(c.serverConfig(nil))
@@ -176,8 +176,8 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestOff: each flag that can be off is turned off by that word and by the number that
-// has meant so before there was a word, and its field then says so.
+// TestOff: each flag that can be turned off accepts the word and the number that was used
+// before there was a word, and sets its field accordingly.
 func TestOff(t *testing.T) {
 	tried := 0
 	for _, s := range new(serveFlags).settings() {
@@ -203,7 +203,7 @@ func TestOff(t *testing.T) {
 			}
 			path := s.tag.Get("sets")
 			if path == "" {
-				continue // the program's own
+				continue // set by the program itself
 			}
 			c, _ := parsed(t, "--"+s.flag+"="+v)
 			field := fieldAt(reflect.ValueOf(c.serverConfig(nil)), path)

@@ -10,8 +10,8 @@ import (
 	"roost/store/stores"
 )
 
-// TestStoreFlag: with --store, server, account commands and check use that store, and
-// none in the data directory.
+// TestStoreFlag: with --store, the server, account commands and check use that store and
+// create none in the data directory.
 func TestStoreFlag(t *testing.T) {
 	data, file := t.TempDir(), filepath.Join(t.TempDir(), "elsewhere.db")
 	url := "sqlite:" + file
@@ -36,7 +36,7 @@ func TestStoreFlag(t *testing.T) {
 		t.Fatal(err)
 	}
 	f("", "user", "import", accounts)
-	// Without --data, the domains of another data directory would be taken, or any.
+	// Without --data, the domains of another data directory would apply, or none.
 	elsewhere := []string{"ROOST_DATA=" + t.TempDir(), "ROOST_STORE=" + url}
 	code, _, stderr = cmdtest.Result(t, elsewhere, "user", "import", accounts)
 	if code != 1 || !strings.Contains(stderr, "name the data directory of the server with --data") {

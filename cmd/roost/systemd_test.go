@@ -35,8 +35,8 @@ func (h *fakeHealth) CheckLoops(ctx context.Context) error {
 	return errors.New("1 of 2 event loops do not respond")
 }
 
-// TestSystemdStatus: the status is sent when it has changed, at most once in each
-// interval, and the watchdog is fed only while all loops turn.
+// TestSystemdStatus: the status is sent only after a change and at most once per
+// interval; the watchdog is notified only while all loops run.
 func TestSystemdStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sent []string
@@ -47,7 +47,7 @@ func TestSystemdStatus(t *testing.T) {
 		after := func(pass time.Duration, want ...string) {
 			t.Helper()
 			sent = nil
-			time.Sleep(pass) // of the bubble's clock
+			time.Sleep(pass) // virtual time
 			synctest.Wait()
 			if fmt.Sprint(sent) != fmt.Sprint(want) {
 				t.Errorf("sent %q, want %q", sent, want)
@@ -77,7 +77,7 @@ func TestSystemdStatus(t *testing.T) {
 	})
 }
 
-// TestSystemdNone: without a service manager nothing is done.
+// TestSystemdNone: without a service manager, nothing is sent.
 func TestSystemdNone(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	d := newSystemd(slog.New(slog.DiscardHandler))
@@ -89,7 +89,7 @@ func TestSystemdNone(t *testing.T) {
 	d.stopping(time.Second)
 }
 
-// TestSystemdUnreachable: that no message can be sent is logged once.
+// TestSystemdUnreachable: a failure to send messages is logged once.
 func TestSystemdUnreachable(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "none"))
 	t.Setenv("WATCHDOG_USEC", "x")
@@ -102,7 +102,7 @@ func TestSystemdUnreachable(t *testing.T) {
 	}
 }
 
-// TestSystemdNotify: what systemd gets from a server that starts, reloads and stops.
+// TestSystemdNotify: the messages of a server that starts, reloads and stops.
 func TestSystemdNotify(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "notify")
@@ -121,7 +121,7 @@ func TestSystemdNotify(t *testing.T) {
 		}
 		return string(b[:n])
 	}
-	// afterWatchdog is the next message that does not feed the watchdog.
+	// afterWatchdog returns the next message that is not for the watchdog.
 	fed := 0
 	afterWatchdog := func() string {
 		t.Helper()

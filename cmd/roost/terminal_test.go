@@ -14,8 +14,8 @@ import (
 	"roost/internal/cmdtest"
 )
 
-// TestPasswordPrompt: the prompt hides the password, and Ctrl-C, Ctrl-D, Ctrl-\
-// and SIGTERM end the command and leave the terminal as it was.
+// TestPasswordPrompt: the prompt hides the password. Ctrl-C, Ctrl-D, Ctrl-\ and SIGTERM
+// end the command and restore the terminal.
 func TestPasswordPrompt(t *testing.T) {
 	dir := t.TempDir()
 	cmdtest.OpenStore(t, dir)
@@ -59,7 +59,7 @@ func TestPasswordPrompt(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer shell.Close()
-	p.Types("s3cret") // no shell is to get it
+	p.Types("s3cret") // must not reach a shell
 	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -70,8 +70,8 @@ func TestPasswordPrompt(t *testing.T) {
 	}
 }
 
-// TestInterruptedImport: an import from a terminal ends with Ctrl-C and says how to
-// go on.
+// TestInterruptedImport: Ctrl-C ends an import from a terminal, which then explains how
+// to continue.
 func TestInterruptedImport(t *testing.T) {
 	dir := t.TempDir()
 	cmdtest.OpenStore(t, dir)
@@ -83,8 +83,7 @@ func TestInterruptedImport(t *testing.T) {
 	p.Ends(1)
 }
 
-// TestInterruptedPassword: a command that reads a password from a pipe ends when it
-// is interrupted.
+// TestInterruptedPassword: an interrupt ends a command that reads a password from a pipe.
 func TestInterruptedPassword(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -107,8 +106,8 @@ func TestInterruptedPassword(t *testing.T) {
 	}
 }
 
-// TestReadUntil: reads return what there is, the end of the file, and the
-// context's error when it ends during a read or before.
+// TestReadUntil: reads return available input, the end of the file, or the context's
+// error if it ends before or during a read.
 func TestReadUntil(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -21,8 +21,8 @@ import (
 
 var juliet = jid.MustParse("juliet@example.com")
 
-// runUser runs a user command, as the program does, with a standard input, and
-// returns what it wrote.
+// runUser runs a user command as the program does, with the given standard input, and
+// returns its output.
 func runUser(t *testing.T, stdin string, args ...string) (stdout string, err error) {
 	t.Helper()
 	in, out := filepath.Join(t.TempDir(), "in"), filepath.Join(t.TempDir(), "out")
@@ -124,8 +124,8 @@ func TestUserCommands(t *testing.T) {
 	ok("juliet@example.com\tdisabled\n", "", "list")
 }
 
-// TestUserUsage: mistakes on the command line show before anything is done, and
-// are told apart from other errors by the exit status.
+// TestUserUsage: mistakes on the command line are reported before anything is done, with
+// a different exit status than other errors.
 func TestUserUsage(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	f := func(want string, args ...string) {
@@ -175,11 +175,11 @@ func TestAskTwice(t *testing.T) {
 	f("a", "", "a", "a")
 	f("b", "", "a", "b", "b", "b")
 	f("", "three times", "a", "b", "a", "b", "a", "b")
-	f("", "unexpected EOF", "a") // a mistake of the terminal
+	f("", "unexpected EOF", "a") // a failing terminal
 	f("", "unexpected EOF")
 }
 
-// TestListPages lists more accounts than are read at once.
+// TestListPages lists more accounts than one page holds.
 func TestListPages(t *testing.T) {
 	s := cmdtest.OpenStore(t, t.TempDir())
 	var batch []store.Account

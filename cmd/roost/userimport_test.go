@@ -18,7 +18,8 @@ import (
 	"roost/store/faultstore"
 )
 
-// importText imports a file's text, and returns what was said of mistakes.
+// importText imports a file with this text, and returns the messages about malformed
+// lines.
 func importText(t *testing.T, s store.Accounts, text string, update bool) (im *importer, said string, err error) {
 	t.Helper()
 	var out bytes.Buffer
@@ -58,8 +59,8 @@ func TestImport(t *testing.T) {
 	})
 }
 
-// TestImportMistakes: each line with a mistake is told by its number and without
-// its password; all others are imported.
+// TestImportMistakes: each malformed line is reported by number and without its password;
+// all others are imported.
 func TestImportMistakes(t *testing.T) {
 	s := cmdtest.OpenStore(t, t.TempDir())
 	im, said, err := importText(t, s, ""+
@@ -92,8 +93,8 @@ func TestImportMistakes(t *testing.T) {
 	}
 }
 
-// TestImportLines: a record ends with its line. One quote that is not closed, or a
-// line without end, spoils no other.
+// TestImportLines: a record ends with its line. An unclosed quote or an incomplete last
+// line affects no other line.
 func TestImportLines(t *testing.T) {
 	s := cmdtest.OpenStore(t, t.TempDir())
 	text := "a@example.com,\"open\n"
@@ -134,8 +135,8 @@ func TestSplitRecord(t *testing.T) {
 	f(` "a",c`, errQuoteInside)
 }
 
-// TestImportTellsNoPassword: wherever passwords are in the file, and whatever they
-// look like, no message has one.
+// TestImportTellsNoPassword: messages never contain a password, wherever it is in the
+// file and whatever it looks like.
 func TestImportTellsNoPassword(t *testing.T) {
 	s := cmdtest.OpenStore(t, t.TempDir())
 	f := func(want string, lines ...string) {
@@ -170,7 +171,7 @@ func TestImportTellsNoPassword(t *testing.T) {
 	f("the password is longer", "a@example.com,"+strings.Repeat("s3cret", 1000))
 }
 
-// TestImportAgain: what is there is passed over, or gets the new password.
+// TestImportAgain: existing accounts are skipped, or get the new password.
 func TestImportAgain(t *testing.T) {
 	var faults faultstore.Faults
 	s := cmdtest.OpenFaulty(t, t.TempDir(), &faults)
@@ -186,7 +187,7 @@ func TestImportAgain(t *testing.T) {
 	logins(t, s, map[string]string{"a@example.com": "1", "b@example.com": "1", "c@example.com": "2"})
 	f("a@example.com,3\nd@example.com,3\n", true, 1, 1)
 	logins(t, s, map[string]string{"a@example.com": "3", "b@example.com": "1", "d@example.com": "3"})
-	// With nothing new, nothing is written.
+	// If nothing is new, nothing is written.
 	writes := faults.Calls("ImportAccounts")
 	f("a@example.com,4\nb@example.com,4\n", false, 0, 2)
 	if faults.Calls("ImportAccounts") != writes {
@@ -195,7 +196,8 @@ func TestImportAgain(t *testing.T) {
 	f("", false, 0, 0)
 }
 
-// TestImportInterrupted: what was ready is kept, and the next run does the rest.
+// TestImportInterrupted: accounts that were ready are kept, and the next run imports the
+// rest.
 func TestImportInterrupted(t *testing.T) {
 	s := cmdtest.OpenStore(t, t.TempDir())
 	var text strings.Builder
@@ -224,7 +226,7 @@ func TestImportInterrupted(t *testing.T) {
 	}
 }
 
-// TestImportStoreFails: the store's error ends the import.
+// TestImportStoreFails: an error of the store ends the import.
 func TestImportStoreFails(t *testing.T) {
 	var faults faultstore.Faults
 	s := cmdtest.OpenFaulty(t, t.TempDir(), &faults)
@@ -274,8 +276,7 @@ func TestImportCommand(t *testing.T) {
 	}
 }
 
-// screen is a terminal of one program that writes lines and goes back to their
-// beginning.
+// screen is a terminal for a program that writes lines and uses carriage returns.
 type screen struct {
 	lines  []string
 	line   []rune
@@ -290,7 +291,7 @@ func (s *screen) Write(p []byte) (int, error) {
 			s.line, s.column = nil, 0
 		case '\r':
 			s.column = 0
-		case 0: // the rest of the line is erased
+		case 0: // erase to the end of the line
 			s.line = s.line[:s.column]
 		default:
 			if s.column < len(s.line) {
@@ -304,8 +305,8 @@ func (s *screen) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestProgress: on a terminal, each mistake has a line of its own, whether the
-// number of lines is known or not, and nothing of the progress stays.
+// TestProgress: on a terminal, each error has its own line, whether the number of lines
+// is known or not, and no part of the progress line remains.
 func TestProgress(t *testing.T) {
 	s := cmdtest.OpenStore(t, t.TempDir())
 	for _, lines := range []int{4, -1} {

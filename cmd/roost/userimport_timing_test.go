@@ -9,8 +9,8 @@ import (
 	"roost/store"
 )
 
-// BenchmarkImport imports 10,000 accounts with the usual number of iterations,
-// and then the same file again.
+// BenchmarkImport imports 10,000 accounts with the default number of iterations, and then
+// the same file again.
 func BenchmarkImport(b *testing.B) {
 	const n = 10_000
 	var text strings.Builder

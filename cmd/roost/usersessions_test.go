@@ -17,14 +17,14 @@ import (
 	"roost/store"
 )
 
-// client is a client that has logged in.
+// client is an authenticated client.
 type client struct {
 	t    *testing.T
 	conn net.Conn
 	have string
 }
 
-// ask sends something and waits until something has come.
+// ask sends text and waits for the expected response.
 func (c *client) ask(send, until string) {
 	c.t.Helper()
 	if _, err := io.WriteString(c.conn, send); err != nil {
@@ -59,8 +59,8 @@ func loginAs(t *testing.T, addr, base64 string) *client {
 	return c
 }
 
-// TestKeepSessions: a new password ends the account's sessions, unless the command is
-// told not to.
+// TestKeepSessions: a new password ends the account's sessions unless a flag prevents
+// that.
 func TestKeepSessions(t *testing.T) {
 	dir := t.TempDir()
 	user := func(stdin string, args ...string) {
@@ -86,7 +86,8 @@ func TestKeepSessions(t *testing.T) {
 				args = append(args[:len(args):len(args)], "--keep-sessions")
 			}
 			user(change.stdin, args...)
-			// Changes are acted on in their order: after this one romeo's has been.
+			// Events are processed in order: after this one, that of romeo has been
+			// processed.
 			user("secret", "passwd", "nurse@localhost", "--password-stdin")
 			nurse.ask("", "</stream:stream>")
 			if keep {
@@ -102,8 +103,8 @@ func TestKeepSessions(t *testing.T) {
 	}
 }
 
-// TestFilesOfOwner: what a command of root makes in the data directory belongs to the
-// directory's owner, the user that the server runs as.
+// TestFilesOfOwner: files that a command creates in the data directory as root belong to
+// the directory's owner, which is the server's user.
 func TestFilesOfOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make files of other users")
@@ -118,7 +119,7 @@ func TestFilesOfOwner(t *testing.T) {
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	// The database is open, so that its other files are there, too.
+	// The database is open, so that its other files exist, too.
 	s := cmdtest.OpenStore(t, dir)
 	if err := s.SetDisabled(t.Context(), juliet, true); err != nil {
 		t.Fatal(err)
@@ -138,8 +139,8 @@ func TestFilesOfOwner(t *testing.T) {
 	}
 }
 
-// TestImportDomains: the command refuses accounts of domains that the server does
-// not serve, line by line, unless it is told to take them.
+// TestImportDomains: the command rejects accounts of domains that the server does not
+// serve, line by line, unless a flag allows them.
 func TestImportDomains(t *testing.T) {
 	dir := t.TempDir()
 	cmdtest.OpenStore(t, dir)

@@ -1,4 +1,4 @@
-// Package archtest holds the floor plan: which room may import which.
+// Package archtest enforces the structure of the module: which package may import which.
 package archtest
 
 import (
@@ -14,9 +14,9 @@ import (
 	"testing"
 )
 
-// allowed is what the sources of a room, tests left aside, may import besides
-// the standard library: rooms of this module, and modules of others. Whoever
-// adds an entry changes the floor plan and says so in docs/architecture.md.
+// allowed lists what the sources of a package, except for tests, may import in addition
+// to the standard library: packages of this module, and other modules. A new entry
+// changes the structure and must be explained in docs/architecture.md.
 var allowed = map[string][]string{
 	"parser":            {},
 	"jid":               {"golang.org/x/text", "golang.org/x/net"},
@@ -61,15 +61,15 @@ var allowed = map[string][]string{
 	"internal/teststores": {"roost/store", "roost/store/memstore", "roost/store/stores"},
 }
 
-// TestFloorPlan reads the sources itself: the test cache would serve stale
-// answers of `go list`.
+// TestFloorPlan reads the sources itself: the test cache would return stale output of `go
+// list`.
 func TestFloorPlan(t *testing.T) {
 	for _, v := range violations(t, "../..") {
 		t.Error(v)
 	}
 }
 
-// TestViolation: the test above finds what it is there to find.
+// TestViolation: the check finds violations.
 func TestViolation(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "parser"), 0o755); err != nil {
@@ -111,7 +111,7 @@ func violations(t *testing.T, root string) (found []string) {
 	return found
 }
 
-// check names the imports of one file that its room may not have.
+// check returns the imports of one file that its package may not use.
 func check(path, rel string) (found []string, err error) {
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
 	if err != nil {

@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// namedTest matches the names in docs/behaviours.md: the file of a dialogue, or
-// the package and name of a test.
+// namedTest matches the names in docs/behaviours.md: the file of a dialogue, or the
+// package and name of a test.
 var namedTest = regexp.MustCompile("`([a-z/]+/testdata/[^`]+\\.txt|[a-z/]+\\.Test[A-Za-z0-9_]+)`")
 
-// TestBehaviours checks that every test that docs/behaviours.md names exists, that
-// every row names a test, and that the page names every dialogue of session and router.
+// TestBehaviours checks that every test named in docs/behaviours.md exists, that every
+// row names a test, and that the page names every dialogue of session and router.
 func TestBehaviours(t *testing.T) {
 	const root = "../.."
 	page, err := os.ReadFile(filepath.Join(root, "docs", "behaviours.md"))

@@ -14,7 +14,7 @@ var (
 	testFunc = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Z][A-Za-z0-9_]*)\(`)
 )
 
-// TestNamedTests: a test that a page in docs names without its package exists.
+// TestNamedTests: every test that a page in docs names without its package exists.
 func TestNamedTests(t *testing.T) {
 	const root = "../.."
 	exist := make(map[string]bool)
@@ -43,7 +43,7 @@ func TestNamedTests(t *testing.T) {
 	}
 }
 
-// matches are the first groups of all matches in a file.
+// matches returns the first group of each match in a file.
 func matches(t *testing.T, re *regexp.Regexp, file string) (all []string) {
 	t.Helper()
 	text, err := os.ReadFile(file)

@@ -12,11 +12,11 @@ import (
 	"testing"
 )
 
-// groups are the groups of files in package session, told by the beginning of the file's
-// name, with the groups whose declarations each may use besides its own. A file of no
-// group is of the core, "".
+// groups are the groups of files in package session, identified by the prefix of the file
+// name, with the other groups whose declarations each may use. Files without a group form
+// the core, "".
 var groups = map[string][]string{
-	"":       {"stream", "table", "exec"}, // Manager puts all together
+	"":       {"stream", "table", "exec"}, // Manager combines all groups
 	"exec":   {""},
 	"table":  {"", "exec"},
 	"stream": {"", "exec", "table"},
@@ -32,7 +32,7 @@ func TestSessionGroups(t *testing.T) {
 		if s.pkg() != "session" {
 			continue
 		}
-		file, err := parser.ParseFile(set, "../../"+s.name, nil, 0) // of one set, as go/types wants it
+		file, err := parser.ParseFile(set, "../../"+s.name, nil, 0) // in one set, as go/types requires
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +49,7 @@ func TestSessionGroups(t *testing.T) {
 	}
 }
 
-// TestGroupUseIsSeen: the test above finds what it is there to find.
+// TestGroupUseIsSeen: the check finds violations.
 func TestGroupUseIsSeen(t *testing.T) {
 	set := token.NewFileSet()
 	var files []*ast.File
@@ -74,7 +74,7 @@ func TestGroupUseIsSeen(t *testing.T) {
 	}
 }
 
-// groupOf is the group of a file.
+// groupOf returns the group of a file.
 func groupOf(file string) string {
 	prefix, _, found := strings.Cut(path.Base(file), "_")
 	if _, known := groups[prefix]; found && known {
@@ -83,10 +83,10 @@ func groupOf(file string) string {
 	return ""
 }
 
-// groupUses lists what the files of a package use of groups that they may not use.
+// groupUses returns the forbidden uses of other groups in the files of a package.
 func groupUses(set *token.FileSet, files []*ast.File) (found []string) {
 	info := &types.Info{Uses: make(map[*ast.Ident]types.Object)}
-	cfg := types.Config{Importer: noImports{}, Error: func(error) {}} // what is imported does not matter
+	cfg := types.Config{Importer: noImports{}, Error: func(error) {}} // imported packages are irrelevant
 	pkg, _ := cfg.Check("session", set, files, info)
 	for id, obj := range info.Uses {
 		if obj.Pkg() != pkg || obj.Parent() != nil && obj.Parent() != pkg.Scope() {
@@ -102,7 +102,7 @@ func groupUses(set *token.FileSet, files []*ast.File) (found []string) {
 	return found
 }
 
-// noImports gives an empty package for each import.
+// noImports returns an empty package for each import.
 type noImports struct{}
 
 func (noImports) Import(name string) (*types.Package, error) {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestLeakChecks: every package that has tests has a TestMain that fails when a
-// test leaves a goroutine behind.
+// TestLeakChecks: every package with tests has a TestMain that fails if a test leaks a
+// goroutine.
 func TestLeakChecks(t *testing.T) {
 	checked := regexp.MustCompile(`func TestMain\(m \*testing\.M\) \{[^\x00]*goleak\.VerifyTestMain\(`)
 	withTests := make(map[string]bool)

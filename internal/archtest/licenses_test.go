@@ -16,13 +16,13 @@ var (
 	replacement = regexp.MustCompile(`(?m)^replace|=>`)
 )
 
-// exceptions are modules under a license that no other module may have.
+// exceptions are modules with a license that no other module may have.
 var exceptions = map[string]string{
-	"github.com/ajstarks/svgo": "CC-BY-4.0", // in roost-bench only, by way of gonum.org/v1/plot: docs/decisions has the reasons
+	"github.com/ajstarks/svgo": "CC-BY-4.0", // only in roost-bench, through gonum.org/v1/plot: docs/decisions has the reasons
 }
 
-// TestLicenses: docs/licenses.md has a line for each module of go.mod and no other,
-// with a license that can be combined with the Apache License.
+// TestLicenses: docs/licenses.md has exactly one line for each module of go.mod, with a
+// license that is compatible with the Apache License.
 func TestLicenses(t *testing.T) {
 	mod, err := os.ReadFile("../../go.mod")
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 // measuring are modules that only measurements need.
 var measuring = []string{"gonum.org/v1/plot", "github.com/HdrHistogram/hdrhistogram-go"}
 
-// TestServerWithoutMeasurements: the server's program links no code that measures,
-// and no module that only this code needs, nor what is for tests. It follows the
-// imports in the sources, as the other tests of this package do.
+// TestServerWithoutMeasurements: the server's program contains no code for measurements
+// or tests, and no module that only such code needs. Like the other tests of this
+// package, it follows the imports in the sources.
 func TestServerWithoutMeasurements(t *testing.T) {
 	all := sources(t, "../..", false)
 	linked := closure(all, "cmd/roost")
@@ -30,7 +30,7 @@ func TestServerWithoutMeasurements(t *testing.T) {
 			}
 		}
 	}
-	// The test sees what it is there to see, in the other program.
+	// The check finds the measurements in the other program.
 	other := closure(all, "cmd/roost-bench")
 	for _, name := range []string{"bench", "bench/chart", "bench/parsebench"} {
 		if !other[name] || !measures(name) {

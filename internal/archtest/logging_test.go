@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestLogFields: the names of log fields in the sources are those of
-// docs/logging.md, so that whoever filters a log has one name for one thing.
+// TestLogFields: the names of log fields in the sources are those of docs/logging.md, so
+// that filters of a log need only one name for each.
 func TestLogFields(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/logging.md")
 	if err != nil {
@@ -54,9 +54,8 @@ func TestLogFields(t *testing.T) {
 	}
 }
 
-// TestAccountEvents: the lines at info that an extension of the protocol logs, which
-// clients cause, are the account events of docs/logging.md, with the fields given
-// there.
+// TestAccountEvents: the lines that extensions log at info level, which clients trigger,
+// are the account events of docs/logging.md, with the documented fields.
 func TestAccountEvents(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/logging.md")
 	if err != nil {
@@ -114,7 +113,7 @@ type logField struct {
 	key string
 }
 
-// logFields lists the literal keys of slog calls in a file.
+// logFields returns the literal keys of slog calls in a file.
 func logFields(t *testing.T, file string) (all []logField) {
 	t.Helper()
 	for _, l := range logLines(t, file) {
@@ -125,7 +124,7 @@ func logFields(t *testing.T, file string) (all []logField) {
 	return all
 }
 
-// logLines lists the slog calls in a file.
+// logLines returns the slog calls in a file.
 func logLines(t *testing.T, file string) (all []logLine) {
 	t.Helper()
 	set := token.NewFileSet()
@@ -133,7 +132,7 @@ func logLines(t *testing.T, file string) (all []logLine) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The number of arguments in front of the first key.
+	// The number of arguments before the first key.
 	front := map[string]int{"Debug": 1, "Info": 1, "Warn": 1, "Error": 1, "With": 0}
 	ast.Inspect(tree, func(n ast.Node) bool {
 		call, ok := n.(*ast.CallExpr)
@@ -163,7 +162,7 @@ func logLines(t *testing.T, file string) (all []logLine) {
 	return all
 }
 
-// literal is the value of a string literal, "" for any other expression.
+// literal returns the value of a string literal, "" for any other expression.
 func literal(t *testing.T, x ast.Expr) string {
 	t.Helper()
 	lit, ok := x.(*ast.BasicLit)
@@ -177,7 +176,7 @@ func literal(t *testing.T, x ast.Expr) string {
 	return text
 }
 
-// isLogger guesses by the name whether an expression is a *slog.Logger.
+// isLogger guesses from its name whether an expression is a *slog.Logger.
 func isLogger(x ast.Expr) bool {
 	switch x := x.(type) {
 	case *ast.Ident:

@@ -13,13 +13,13 @@ import (
 // main is the package that may write to stdout and stderr.
 const main = "cmd/roost"
 
-// serving are files of it that may not: what they say while the server runs goes
-// through the queue of internal/logqueue.
+// serving are files of it that may not: their output while the server runs must use the
+// queue of internal/logqueue.
 var serving = []string{main + "/serve.go", main + "/profile.go"}
 
-// direct is what writes to stdout or stderr at once, by package: a reader that stalls
-// would stop the server. Functions of log/slog without a logger are among them,
-// because a library must use the one of its Config.
+// direct are functions that write to stdout or stderr directly, by package: a stalled
+// reader would stop the server. They include the functions of log/slog without a logger,
+// because a library must use the logger of its Config.
 var direct = map[string][]string{
 	"os":                    {"Stdout", "Stderr"},
 	"syscall":               {"Stdout", "Stderr"},
@@ -50,7 +50,7 @@ func TestOutput(t *testing.T) {
 	}
 }
 
-// TestOutputIsSeen: the test above finds each kind of what it is there to find.
+// TestOutputIsSeen: the check finds each kind of violation.
 func TestOutputIsSeen(t *testing.T) {
 	imports := "import (\"fmt\"; \"net/http\"; \"os\"; std \"os\"; \"log/slog\")\n"
 	f := func(name, body, want string) {
@@ -80,8 +80,8 @@ func TestOutputIsSeen(t *testing.T) {
 	f("cmd/roost/serve.go", imports+"func f() { fmt.Println() }", "fmt.Println")
 }
 
-// closure is the package from and those of this module that it imports, also
-// through others.
+// closure returns the package from and the packages of this module that it imports,
+// directly or indirectly.
 func closure(all []source, from string) map[string]bool {
 	linked := map[string]bool{from: true}
 	for grown := true; grown; {
@@ -100,7 +100,7 @@ func closure(all []source, from string) map[string]bool {
 	return linked
 }
 
-// outputs lists what in a file writes to stdout or stderr and may not.
+// outputs returns the forbidden writes to stdout or stderr in a file.
 func outputs(s source) (found []string) {
 	imports := s.imports()
 	free := s.pkg() == main && !slices.Contains(serving, s.name)

@@ -10,14 +10,14 @@ import (
 	"testing"
 )
 
-// goName matches what can only be a name in a program: a selector such as
-// Config.Outbox, or one word with a capital letter inside, such as readAll.
+// goName matches words that must be names in a program: a selector such as Config.Outbox,
+// or a word with an inner capital letter, such as readAll.
 var goName = regexp.MustCompile(`^(?:[A-Za-z][A-Za-z0-9]*(?:\.[A-Za-z][A-Za-z0-9]*)+|[a-z]+[A-Z][A-Za-z0-9]*|[A-Z][a-z]+[A-Z][A-Za-z0-9]*)(?:\(\))?$`)
 
-// foreign are names that others have given: Go's standard library, Smack, the kernel.
+// foreign are names from elsewhere: Go's standard library, Smack, the kernel.
 var foreign = []string{"RawToken", "setCACerts", "vm.swappiness"}
 
-// TestNamedInPrograms: names of types, fields and functions in pages are in the sources.
+// TestNamedInPrograms: types, fields and functions that pages name exist in the sources.
 func TestNamedInPrograms(t *testing.T) {
 	known := make(map[string]bool)
 	for _, s := range slices.Concat(sources(t, "../..", false), sources(t, "../..", true)) {
@@ -55,8 +55,8 @@ var (
 	packageArg = regexp.MustCompile(`\./[a-z/]+`)
 )
 
-// TestNamedBenchmarks: a command that runs benchmarks, as pages give it for their
-// figures, has some to run, in its package if it names one.
+// TestNamedBenchmarks: a command in a page that runs benchmarks matches at least one, in
+// its package if it names one.
 func TestNamedBenchmarks(t *testing.T) {
 	functions := make(map[string][]string) // by package
 	for _, name := range files(t, "../..") {
@@ -90,7 +90,7 @@ func TestNamedBenchmarks(t *testing.T) {
 	}
 }
 
-// TestNamedTargets: a target of make that a page names is in the Makefile.
+// TestNamedTargets: make targets that pages name exist in the Makefile.
 func TestNamedTargets(t *testing.T) {
 	makefile, err := os.ReadFile("../../Makefile")
 	if err != nil {

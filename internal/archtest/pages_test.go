@@ -12,14 +12,14 @@ import (
 	"unicode"
 )
 
-// page is a file in Markdown for people.
+// page is a Markdown file.
 type page struct {
-	name string // from the root of the repository, with slashes
+	name string // relative to the root of the repository, with slashes
 	text string
 }
 
-// pages reads README.md, CONTRIBUTING.md and all pages below the other directories.
-// CHANGELOG.md is left out: it names what was there once.
+// pages reads README.md, CONTRIBUTING.md and all pages in other directories. It omits
+// CHANGELOG.md, which names things of the past.
 func pages(t *testing.T) (all []page) {
 	t.Helper()
 	const root = "../.."
@@ -39,7 +39,7 @@ func pages(t *testing.T) (all []page) {
 	return all
 }
 
-// files lists the files below root, without those whose directory is hidden.
+// files returns the files below root, without hidden directories.
 func files(t *testing.T, root string) (names []string) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
@@ -64,8 +64,7 @@ func files(t *testing.T, root string) (names []string) {
 
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 
-// TestLinks: a link from page to page, or to a file or directory, leads somewhere, and one to
-// a heading to one that is there.
+// TestLinks: the targets of links to pages, files, directories and headings exist.
 func TestLinks(t *testing.T) {
 	checked := 0
 	for _, p := range pages(t) {
@@ -93,7 +92,7 @@ func TestLinks(t *testing.T) {
 
 var headingLine = regexp.MustCompile(`(?m)^#+ (.+)$`)
 
-// anchors are the names of the headings of a page, as links have them.
+// anchors returns the link anchors of a page's headings.
 func anchors(t *testing.T, file string) (names []string) {
 	t.Helper()
 	for _, text := range matches(t, headingLine, file) {
@@ -118,8 +117,8 @@ var (
 // elsewhere are files that pages name and that are not in the repository.
 var elsewhere = []string{"selfsigned.crt", "selfsigned.key"}
 
-// TestNamedFiles: a file that a page names is in the repository: by its whole path, or
-// by the end of it where the page is about one package.
+// TestNamedFiles: files that pages name exist, by their full path or, on a page about one
+// package, by the end of it.
 func TestNamedFiles(t *testing.T) {
 	all := files(t, "../..")
 	checked := 0

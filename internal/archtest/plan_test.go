@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestFloorPlanPage: docs/architecture.md names every package on a line of its own,
-// and draws the arrows between them as they are allowed.
+// TestFloorPlanPage: docs/architecture.md describes every package on its own line, and
+// lists the allowed imports between them.
 func TestFloorPlanPage(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "architecture.md"))
 	if err != nil {
@@ -34,8 +34,8 @@ func TestFloorPlanPage(t *testing.T) {
 	}
 }
 
-// TestArrowsAreUsed: a package imports all packages of this module that it may, so
-// that the page draws what there is.
+// TestArrowsAreUsed: a package uses all imports of this module that it is allowed, so
+// that the page shows the actual structure.
 func TestArrowsAreUsed(t *testing.T) {
 	used := make(map[string][]string)
 	for _, s := range sources(t, "../..", false) {
@@ -56,7 +56,7 @@ func TestArrowsAreUsed(t *testing.T) {
 
 var arrow = regexp.MustCompile(`(?m)^([a-z/-]+) +-> (.+)$`)
 
-// arrows reads the lines "package -> package, package" of a page.
+// arrows returns the lines "package -> package, package" of a page.
 func arrows(page string) map[string][]string {
 	all := make(map[string][]string)
 	for _, m := range arrow.FindAllStringSubmatch(page, -1) {
@@ -67,7 +67,7 @@ func arrows(page string) map[string][]string {
 	return all
 }
 
-// ours are the imports that are packages of this module, in order.
+// ours returns the imports that are packages of this module, in order.
 func ours(imports []string) (names []string) {
 	for _, imported := range imports {
 		if name, found := strings.CutPrefix(imported, "roost/"); found {

@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// recipients is where the router and the extensions find the sessions of an account,
-// so that those of other servers have one place to be added.
+// recipients is the only file in which the router and the extensions look up the sessions
+// of an account, so that recipients on other servers can be added in one place.
 const recipients = "router/recipients.go"
 
-// TestRecipients: the router and the extensions walk an account's sessions, or look
-// one up by its full JID, in one place only.
+// TestRecipients: the router and the extensions iterate over an account's sessions, or
+// look one up by full JID, in one place only.
 func TestRecipients(t *testing.T) {
 	seen := false
 	for _, s := range sources(t, "../..", false) {
@@ -33,8 +33,8 @@ func TestRecipients(t *testing.T) {
 	}
 }
 
-// lookups lists the calls of First and Find of a session manager: of a field named
-// sessions, or of what a method named Sessions returns.
+// lookups returns the calls of First and Find of a session manager: on a field named
+// sessions, or on the result of a method named Sessions.
 func lookups(s source) (found []string) {
 	ast.Inspect(s.file, func(n ast.Node) bool {
 		sel, ok := n.(*ast.SelectorExpr)
@@ -53,7 +53,7 @@ func lookups(s source) (found []string) {
 	return found
 }
 
-// TestLookupIsSeen: the test above finds what it is there to find.
+// TestLookupIsSeen: the check finds violations.
 func TestLookupIsSeen(t *testing.T) {
 	const text = `package p
 func a() { r.sessions.First("a"); r.Sessions().Find("a", "b"); el.First(); r.sessions.Counts() }

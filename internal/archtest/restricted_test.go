@@ -12,24 +12,23 @@ import (
 	"testing"
 )
 
-// restricted lists packages that weaken what the compiler promises, and one whose
-// unexported parts are used, with the packages of ours that may import them.
-// Tests may import them anywhere.
+// restricted lists packages that weaken the guarantees of the compiler, and one whose
+// unexported parts are used, with the packages of this module that may import them. Tests
+// may import them anywhere.
 var restricted = map[string][]string{
 	"github.com/cloudwego/netpoll": {"poller/epoll"},
 	"reflect":                      {"poller/epoll", "store/storetest", "cmd/roost"}, // cmd/roost binds flags to fields (decision 25)
 	"unsafe":                       {"poller/epoll", "parser", "jid", "session", "bench/relay"},
 }
 
-// linkname is the directive that reaches unexported functions of other packages, and
-// linknamed the only package that may use it.
+// linkname is the directive that accesses unexported functions of other packages. Only
+// package linknamed may use it.
 const (
 	linkname  = "//go:linkname "
 	linknamed = "poller/epoll"
 )
 
-// restrictions returns what a source file, which is at rel in the module, uses without
-// being allowed to.
+// restrictions returns what a source file at rel in the module uses without permission.
 func restrictions(t *testing.T, rel string, source []byte) (found []string) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), rel, source, parser.ImportsOnly)
@@ -52,8 +51,8 @@ func restrictions(t *testing.T, rel string, source []byte) (found []string) {
 	return found
 }
 
-// TestRestrictedImports: unsafe, reflect, go:linkname and netpoll stay where they are
-// known and reviewed.
+// TestRestrictedImports: unsafe, reflect, go:linkname and netpoll are only used where
+// that was reviewed.
 func TestRestrictedImports(t *testing.T) {
 	const root = "../.."
 	seen := make(map[string]bool)
@@ -87,7 +86,7 @@ func TestRestrictedImports(t *testing.T) {
 	}
 }
 
-// TestRestriction: the test above finds what it is there to find.
+// TestRestriction: the check finds violations.
 func TestRestriction(t *testing.T) {
 	for _, c := range []struct {
 		rel, source string

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// sleeps are the functions that may call time.Sleep, each with the reason. Others
-// wait for an event; in a bubble of testing/synctest, where time is virtual, it is
+// sleeps are the functions that may call time.Sleep, with the reasons. Others must wait
+// for an event. In a bubble of testing/synctest, where time is virtual, time.Sleep is
 // always allowed.
 var sleeps = map[string]string{
 	"internal/xmpptest/wait.go Eventually":               "the interval at which a condition is asked for that no event tells",
@@ -24,8 +24,8 @@ var sleeps = map[string]string{
 	"bench/peers/server.go wait":                         "asks another program's port until it is open",
 }
 
-// TestSleeps: what waits for time is on the list above, with a reason, and what is on
-// the list exists.
+// TestSleeps: calls of time.Sleep are listed above with a reason, and all listed
+// functions exist.
 func TestSleeps(t *testing.T) {
 	unused := make(map[string]bool)
 	for place := range sleeps {
@@ -44,7 +44,7 @@ func TestSleeps(t *testing.T) {
 	}
 }
 
-// TestSleepIsSeen: the test above finds what it is there to find.
+// TestSleepIsSeen: the check finds violations.
 func TestSleepIsSeen(t *testing.T) {
 	const text = `package p
 import ("testing/synctest"; "time")
@@ -63,11 +63,10 @@ func TestC(t *testing.T) { wait := time.Sleep; wait(1) }
 	}
 }
 
-// sleep is a place where time.Sleep is used: file and function as in the list, and
-// the line.
+// sleep is a use of time.Sleep: file and function as in the list, and the line.
 type sleep struct{ function, at string }
 
-// sleeping lists the uses of time.Sleep in a file outside of synctest.Test.
+// sleeping returns the uses of time.Sleep in a file outside synctest.Test.
 func sleeping(s source) (all []sleep) {
 	imports := s.imports()
 	for _, decl := range s.file.Decls {

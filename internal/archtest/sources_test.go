@@ -12,15 +12,15 @@ import (
 	"testing"
 )
 
-// source is a parsed file of Go.
+// source is a parsed Go file.
 type source struct {
-	name string // from the root of the repository, with slashes
+	name string // relative to the root of the repository, with slashes
 	set  *token.FileSet
 	file *ast.File
 }
 
-// sources parses all files of Go below root: those of tests, or the others. It reads
-// them itself, because the test cache would serve stale results of go list.
+// sources parses all Go files below root, either tests or the others. It reads them
+// itself, because the test cache would return stale output of go list.
 func sources(t *testing.T, root string, tests bool) (all []source) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
@@ -48,21 +48,21 @@ func sources(t *testing.T, root string, tests bool) (all []source) {
 	return all
 }
 
-// pkg is the directory of the file, which is the name of its package in allowed.
+// pkg returns the directory of the file, which is the name of its package in allowed.
 func (s source) pkg() string { return path.Dir(s.name) }
 
-// at is a place in the file, for messages.
+// at returns a position in the file, for messages.
 func (s source) at(n ast.Node) string {
 	return s.name + ":" + strconv.Itoa(s.set.Position(n.Pos()).Line)
 }
 
-// imports maps the names that imported packages have in the file to their paths.
+// imports maps the local names of imported packages to their paths.
 func (s source) imports() map[string]string {
 	names := make(map[string]string)
 	for _, spec := range s.file.Imports {
 		name, err := strconv.Unquote(spec.Path.Value)
 		if err != nil {
-			continue // the compiler complains
+			continue // the compiler reports it
 		}
 		local := path.Base(name)
 		if spec.Name != nil {
@@ -73,15 +73,15 @@ func (s source) imports() map[string]string {
 	return names
 }
 
-// selected returns path and name where x is a name of an imported package, such as
-// "os" and "Stderr".
+// selected returns path and name if x is a name of an imported package, such as "os" and
+// "Stderr".
 func selected(x ast.Expr, imports map[string]string) (pkg, name string) {
 	sel, ok := x.(*ast.SelectorExpr)
 	if !ok {
 		return "", ""
 	}
 	id, ok := sel.X.(*ast.Ident)
-	if !ok || id.Obj != nil { // a variable of the file that hides the package
+	if !ok || id.Obj != nil { // a local variable shadows the package
 		return "", ""
 	}
 	return imports[id.Name], sel.Sel.Name

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestProgramName: under go run there is no roost, and what go run has built is
-// deleted.
+// TestProgramName: under go run, the shell does not find roost, and the binary built by
+// go run is deleted.
 func TestProgramName(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)

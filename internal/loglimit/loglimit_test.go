@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestLimit: so many lines in a minute, then the number of the others, also when the
-// minute is ended early; the next minute begins anew.
+// TestLimit: a limited number of lines per minute, then the number of omitted ones, also
+// if the minute is ended early; the next minute starts anew.
 func TestLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer

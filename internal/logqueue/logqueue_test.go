@@ -13,7 +13,7 @@ import (
 
 // gate is an output that stalls until it is opened.
 type gate struct {
-	entered chan struct{} // gets a token when a write begins to wait
+	entered chan struct{} // gets a token when a write starts to block
 	open    chan struct{}
 
 	mu  sync.Mutex
@@ -41,8 +41,8 @@ func (g *gate) String() string {
 	return g.got.String()
 }
 
-// TestStalledReader: nobody waits for an output that stalls, what waits is
-// limited, and what was dropped is reported when the output goes on.
+// TestStalledReader: a stalled output blocks no writer, the queue is limited, and dropped
+// lines are reported when the output continues.
 func TestStalledReader(t *testing.T) {
 	g := newGate()
 	reported := make(chan int, 1)
@@ -52,7 +52,7 @@ func TestStalledReader(t *testing.T) {
 		reported <- n
 	})
 	fmt.Fprintln(q, "first")
-	<-g.entered // the goroutine holds the first line: the whole queue is free
+	<-g.entered // the goroutine has taken the first line: the queue is empty
 	const lines, fit = 1000, 10
 	for i := range lines {
 		fmt.Fprintf(q, "line %4d\n", i) // 10 bytes
@@ -90,7 +90,7 @@ func TestCloseDoesNotWaitForEver(t *testing.T) {
 	<-q.done
 }
 
-// TestReaderGone: an output that fails loses lines and nothing else.
+// TestReaderGone: if the output fails, only lines are lost.
 func TestReaderGone(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -124,7 +124,8 @@ func (f *flaky) Write(p []byte) (int, error) {
 	return f.got.Write(p)
 }
 
-// TestReportAfterFailure: an output that works again is told what it missed.
+// TestReportAfterFailure: after a failure, the output gets the number of lines that it
+// missed.
 func TestReportAfterFailure(t *testing.T) {
 	f := &flaky{tried: make(chan struct{})}
 	var q *Queue
@@ -140,7 +141,7 @@ func TestReportAfterFailure(t *testing.T) {
 	}
 }
 
-// BenchmarkWrite is what a line costs the goroutine that logs it.
+// BenchmarkWrite measures what a line costs the goroutine that logs it.
 func BenchmarkWrite(b *testing.B) {
 	q := New(discard{}, 0, nil)
 	defer q.Close(time.Second)

@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// owner is the user and group that a file belongs to.
+// owner returns the user and group of a file.
 func owner(t *testing.T, name string) (uid, gid uint32) {
 	t.Helper()
 	info, err := os.Lstat(name)
@@ -22,8 +22,8 @@ func owner(t *testing.T, name string) (uid, gid uint32) {
 	return st.Uid, st.Gid
 }
 
-// TestOwner: what root makes belongs to the owner of the directory; what was there
-// keeps its owner.
+// TestOwner: files that root creates belong to the owner of the directory; existing files
+// keep their owner.
 func TestOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give files away")
@@ -62,8 +62,8 @@ func TestOwner(t *testing.T) {
 	}
 }
 
-// TestWrite: the content is replaced whole, with the mode asked for, and nothing
-// else stays in the directory.
+// TestWrite: the content is replaced atomically, with the given mode, and no other files
+// remain in the directory.
 func TestWrite(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "f")
@@ -86,7 +86,7 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// TestMkdirAll: directories that exist are no error, files in their place are.
+// TestMkdirAll: existing directories are not an error; files in their place are.
 func TestMkdirAll(t *testing.T) {
 	dir := t.TempDir()
 	for range 2 {

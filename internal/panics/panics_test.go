@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestCounter: every panic is counted, and one a minute is logged, with what the
-// caller knows of it and the place of the panic.
+// TestCounter: every panic is counted, and one per minute is logged, with the caller's
+// attributes and the stack.
 func TestCounter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
@@ -39,7 +39,7 @@ func TestCounter(t *testing.T) {
 	})
 }
 
-// TestStop: what has passed Stop is not recovered from.
+// TestStop: a panic that has passed Stop is not recovered from.
 func TestStop(t *testing.T) {
 	var c Counter
 	defer func() {

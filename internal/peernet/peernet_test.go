@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestOf: which addresses are counted as one, and how they are called.
+// TestOf: which addresses form one network, and the network's name.
 func TestOf(t *testing.T) {
 	same := func(a, b string, want bool) {
 		t.Helper()
