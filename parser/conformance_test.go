@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// verdict is the condition that a stream ends with, "" if it is accepted.
+// verdict returns the condition with which a stream ends, "" if it is accepted.
 func verdict(s *Scratch, stream string) string {
 	var p Parser
 	defer p.Free(s)
@@ -19,7 +19,7 @@ func verdict(s *Scratch, stream string) string {
 	return ""
 }
 
-// conform checks the condition of each sample, behind a header or alone.
+// conform checks the condition of each sample, with or without a header before it.
 func conform(t *testing.T, header, condition string, samples ...string) {
 	t.Helper()
 	s := NewScratch(Limits{})
@@ -30,9 +30,10 @@ func conform(t *testing.T, header, condition string, samples ...string) {
 	}
 }
 
-// RFC 6120 section 11.1: an implementation that receives comments, processing
-// instructions, DTD subsets or entity references "MUST close the stream with a
-// <restricted-xml/> stream error"; they are refused at their first bytes.
+// RFC 6120 section 11.1 (https://www.rfc-editor.org/rfc/rfc6120#section-11.1): an
+// implementation that receives comments, processing instructions, DTD subsets or entity
+// references "MUST close the stream with a <restricted-xml/> stream error". They are
+// rejected at their first bytes.
 func TestRestricted(t *testing.T) {
 	conform(t, testHeader, "restricted-xml",
 		"<!-- c --><m/>", "<m><!-- c --></m>", "<!-", "<m><!-", "<m><!-x", "<m><!-\x01\xff",
@@ -40,16 +41,16 @@ func TestRestricted(t *testing.T) {
 		"<!DOCTYPE m>", "<!D", "<m><!DOCTYPE m []></m>", "<!ELEMENT m ANY>", "<!E", "<!x",
 		"<m>&nbsp;</m>", "<m>&xxe;</m>", "<m a='&xxe;'/>", "<m>&ltt;</m>", "<m>&LT;</m>", "<m>&l;</m>", "<m>&_;</m>", "<m>&é;</m>")
 	conform(t, "", "restricted-xml", "<!DOCTYPE lolz [<!ENTITY lol 'lol'>]><s>", "<!-- x --><s>", "<?x?><s>", "<?xml version='1.0'?><?x?>", "<?xml version='1.0'?><!-- -->",
-		// A second declaration, or one that is not the first: a processing
-		// instruction with a name that is not allowed.
+		// A second declaration, or one that is not at the beginning: a processing
+		// instruction with a reserved name.
 		"<?xml version='1.0'?><?xml version='1.0'?>", " <?xml version='1.0'?>", "<?xmlx?>", "<?XML version='1.0'?>")
 	conform(t, testHeader, "restricted-xml", "<?xml version='1.0'?>", "<m><?xml version='1.0'?></m>")
 }
 
-// RFC 6120 section 11.6: "If one party to an XML stream detects that the other
-// party has attempted to send XML data with an encoding other than UTF-8, it
-// MUST close the stream with an <unsupported-encoding/> stream error"; section
-// 4.9.3.22 counts broken UTF-8 in.
+// RFC 6120 section 11.6 (https://www.rfc-editor.org/rfc/rfc6120#section-11.6): "If one
+// party to an XML stream detects that the other party has attempted to send XML data with
+// an encoding other than UTF-8, it MUST close the stream with an <unsupported-encoding/>
+// stream error". Section 4.9.3.22 includes invalid UTF-8.
 func TestEncoding(t *testing.T) {
 	conform(t, "", "unsupported-encoding",
 		"<?xml version='1.0' encoding='ISO-8859-1'?><s>", "<?xml version='1.0' encoding='UTF-16'?><s>", "<?xml version='1.0' encoding='utf8'?><s>",
@@ -66,8 +67,9 @@ func TestEncoding(t *testing.T) {
 	conform(t, "", "", "<?xml version='1.0' encoding='UTF-8'?><s>", "<?xml version='1.0' encoding='utf-8'?><s>", "<?xml version='1.0' encoding='Utf-8' standalone='no' ?>\n<s>")
 }
 
-// RFC 6120 section 11.3: "XML that is not well-formed" closes the stream with
-// <not-well-formed/>. XML 1.0 production 2, Char.
+// RFC 6120 section 11.3 (https://www.rfc-editor.org/rfc/rfc6120#section-11.3): "XML that
+// is not well-formed" closes the stream with <not-well-formed/>. XML 1.0 production 2,
+// Char.
 func TestChars(t *testing.T) {
 	for c := range 0x20 {
 		condition := "not-well-formed"
@@ -83,11 +85,11 @@ func TestChars(t *testing.T) {
 	}
 	conform(t, testHeader, "not-well-formed", "<m>\uFFFE</m>", "<m>\uFFFF</m>", "<m a='\uFFFE'/>", "<m><![CDATA[\uFFFF]]></m>", "<m>x\uFFFD\uFFFE</m>")
 	conform(t, testHeader, "", "<m>\x7f\u0080\u009f\uFDD0\uFFFD\U0001FFFE\U0010FFFF</m>")
-	// References: production 66 and its constraint, with overflow.
+	// References: production 66 and its constraint, including overflow.
 	conform(t, testHeader, "not-well-formed", "<m>&#0;</m>", "<m>&#8;</m>", "<m>&#x1F;</m>", "<m>&#xD800;</m>", "<m>&#xDFFF;</m>", "<m>&#xFFFE;</m>", "<m>&#65535;</m>",
 		"<m>&#x110000;</m>", "<m>&#1114112;</m>", "<m>&#4294967356;</m>", "<m>&#x10000003C;</m>", "<m>&#18446744073709551676;</m>", "<m a='&#xFFFF;'/>",
 		"<m>&#;</m>", "<m>&#x;</m>", "<m>&#X41;</m>", "<m>&#xG;</m>", "<m>&#6 5;</m>", "<m>&# 65;</m>", "<m>& </m>", "<m>&</m>", "<m>&;</m>", "<m>&amp </m>", "<m>&1;</m>", "<m a='&'/>", "<m a='& b'/>", "<m>&-a;</m>")
-	// Every byte that is no digit ends a reference wrongly, also those between
+	// Every byte that is not a digit makes a reference invalid, including those between
 	// '9' and 'A'.
 	for c := range 0x80 {
 		digit := c >= '0' && c <= '9'
@@ -117,7 +119,7 @@ func TestNames(t *testing.T) {
 	conform(t, testHeader, "not-well-formed", "< m/>", "<>", "< >", "<=/>", "<\"/>", "<&/>", "<</m>")
 }
 
-// Tags match, and nest; what is behind the end tag of the stream is nothing.
+// Tags match and nest; anything after the end tag of the stream is ignored.
 func TestMatch(t *testing.T) {
 	conform(t, testHeader, "not-well-formed", "<m></n>", "<m></mm>", "<mm></m>", "<m></M>", "<m></>", "<m></ m>", "<m></m x>", "<m></m/>", "<m></m a='1'>", "<a><b></a></b>", "<m></x:m>", "<x:m></m>",
 		"<é></è>", "<abcdefgh></abcdefgi>", "<abcdefghi></abcdefghj>", "</m>", "</stream:strea>", "</stream:streams>", "</stream>", "</stream:stream x>", "</ stream:stream>", "<m></stream:stream>",
@@ -125,8 +127,8 @@ func TestMatch(t *testing.T) {
 	conform(t, testHeader, "", "<m></m>", "<m></m \t\r\n>", "</stream:stream>", "</stream:stream \n>", "</stream:stream> \n ")
 	conform(t, "", "not-well-formed", "x<s>", "</s>", "<s/ >", "<s/x", "<s/><a/>", "<s></s><a/>", "\uFEFF<s>", "<![CDATA[]]><s>", "]]>", "&lt;s>", "<s><m></s></m>")
 	conform(t, "", "", "<s/>", "<s/> \n", "<s></s>", "\r\n\t <s>", "<s><s></s></s>")
-	// A prefix is no part of the name that is compared, but the tags' names are:
-	// production 39's constraint compares what is written.
+	// The constraint of production 39 compares the names of tags as written, including
+	// the prefix.
 	conform(t, testHeader, "not-well-formed", "<m xmlns:y='urn:example:inherited'><x:a></y:a></m>")
 }
 
@@ -138,25 +140,26 @@ func TestAttributes(t *testing.T) {
 		"<m xmlns:p='u' xmlns:q='u' p:a='' q:a=''/>", "<m xmlns:y='urn:example:inherited' x:a='' y:a=''/>", "<m xmlns:y='urn:example:&#105;nherited' x:a='' y:a=''/>", "<m xmlns:p='&#117;' xmlns:q='u' p:a='' q:a=''/>",
 		"<m xmlns:p='u'><n xmlns:q='u' p:a='' q:a=''/></m>", "<m xml:lang='' xml:lang=''/>")
 	conform(t, testHeader, "", "<m a=''/>", "<m\ta\n=\r''\t\t/>", "<m a='\"' b=\"'\"/>", "<m a='>'/>", "<m a=']]>'/>", "<m xmlns:p='u' a='' p:a='' x:a='' xml:a=''/>",
-		// Default namespaces do not apply to attributes; a pair is not its parts
-		// put together (CVE-2022-25236).
+		// Default namespaces do not apply to attributes. The pair of namespace and local
+		// name differs from their concatenation (CVE-2022-25236).
 		"<m xmlns='urn:example:inherited' a='' x:a=''/>", "<m xmlns:p='ur' xmlns:q='u' p:n='' q:rn=''/>", "<m xmlns:p='u:a' xmlns:q='u' p:b='' q:a.b=''/>")
 }
 
-// Text: production 14, and sections.
+// Text: production 14, and CDATA sections.
 func TestText(t *testing.T) {
 	conform(t, testHeader, "not-well-formed", "<m>]]></m>", "<m>a]]>b</m>", "<m>]]]></m>", "<m>]]]]]]></m>", "<m>]]>", "<m><![CDATA[x]]>]]></m>",
 		"<m><![CDATA</m>", "<m><![cdata[]]></m>", "<m><![ CDATA[", "<m><![INCLUDE[", "<m><![C ", "<m>&amp;]]></m>")
 	conform(t, testHeader, "", "<m>]]</m>", "<m>]</m>", "<m>]></m>", "<m>]] ></m>", "<m>]&#93;></m>", "<m>]]&gt;</m>", "<m>></m>", "<m><a/>]></m>", "<m>]<a/>]></m>", "<m>\"'</m>",
 		"<m><![CDATA[<a>&b;]]]]></m>", "<m><![CDATA[]]></m>", "<m><![CDATA[]]]></m>", "<m><![CDATA[>]] >]]></m>", "<m><![CDATA[]]><![CDATA[]]></m>", "<m>]]<![CDATA[>]]></m>")
-	// Between first-level elements there is white space and nothing else (RFC
-	// 6120 section 4.9.3.1, bad-format).
+	// Only white space is allowed between first-level elements (RFC 6120 section 4.9.3.1,
+	// bad-format, https://www.rfc-editor.org/rfc/rfc6120#section-4.9.3.1).
 	conform(t, testHeader, "bad-format", "x", "<m/>x", " x <m/>", "&amp;", "&#32;", ">", "]", "<![CDATA[x]]>", "<![CDATA[ ]]>", "é", "\u00a0", "\u2028")
 	conform(t, testHeader, "", " ", "\n\n\n", strings.Repeat(" \t\r\n", 10000), "<m/> <m/>\n")
 }
 
-// Prefixes: Namespaces in XML sections 3 and 5. RFC 6120 section 11.3: data that
-// is not namespace-well-formed is refused with <not-well-formed/>.
+// Prefixes: Namespaces in XML sections 3 and 5. RFC 6120 section 11.3
+// (https://www.rfc-editor.org/rfc/rfc6120#section-11.3): data that is not
+// namespace-well-formed is rejected with <not-well-formed/>.
 func TestPrefixes(t *testing.T) {
 	conform(t, testHeader, "not-well-formed", "<p:m/>", "<m p:a=''/>", "<m><n xmlns:p='u'/><p:o/></m>", "<m xmlns:p='u'/><p:m/>", "<Stream:m/>",
 		"<m xmlns:p=''/>", "<m xmlns:xml='u'/>", "<m xmlns:xml=''/>", "<m xmlns:xmlns='u'/>", "<m xmlns:xmlns='http://www.w3.org/2000/xmlns/'/>", "<xmlns:m/>", "<m xmlns:=''/>", "<m xmlns:1='u'/>",
@@ -167,8 +170,9 @@ func TestPrefixes(t *testing.T) {
 	conform(t, "", "not-well-formed", "<p:s>", "<s xmlns:p=''>", "<s p:a=''>", "<stream:stream xmlns='jabber:client'>")
 }
 
-// RFC 6120 section 4.9.3.14 and 13.12: what is too much is a policy violation,
-// as soon as it is.
+// RFC 6120 sections 4.9.3.14 and 13.12
+// (https://www.rfc-editor.org/rfc/rfc6120#section-13.12): exceeding a limit is a policy
+// violation, reported at the first excess byte.
 func TestLimits(t *testing.T) {
 	s := NewScratch(Limits{MaxStanza: 10000, MaxDepth: 5, MaxAttrs: 8, MaxNamespaces: 6, MaxName: 16})
 	f := func(stanza, condition string) {
@@ -192,7 +196,7 @@ func TestLimits(t *testing.T) {
 	f("<a><a><a><a><a><a>", "policy-violation")
 	f("<m a='' b='' c='' d='' e='' f='' g='' h=''/>", "")
 	f("<m a='' b='' c='' d='' e='' f='' g='' h='' i=''", "policy-violation")
-	f("<m xmlns:a='u' xmlns:b='u' xmlns:c='u' xmlns:d='u'/>", "") // two are the header's
+	f("<m xmlns:a='u' xmlns:b='u' xmlns:c='u' xmlns:d='u'/>", "") // the header has declared two already
 	f("<m xmlns:a='u' xmlns:b='u' xmlns:c='u'><n xmlns:d='u' xmlns:e='u'/></m>", "policy-violation")
 	f("<m><n xmlns:a='u' xmlns:b='u' xmlns:c='u'/><n xmlns:d='u' xmlns:e='u'/></m>", "")
 	f("<abcdefghijklmnop/>", "")

@@ -11,10 +11,10 @@ import (
 	"roost/parser"
 )
 
-// summary is what a parser has found in a stream.
+// summary is the output of a parser for a stream.
 type summary struct {
 	elements, attrs int
-	hash            uint64 // of all events, bytes and tokens
+	hash            uint64 // hash of all events, bytes and tokens
 }
 
 var seed = maphash.MakeSeed()
@@ -58,9 +58,8 @@ func summarize(t *testing.T, data []byte, chunk int) (sum summary) {
 	return sum
 }
 
-// TestCorpora: of traffic, too, there is one token stream, however it is cut,
-// with the vector kernel and without; and encoding/xml finds as many elements
-// and attributes.
+// TestCorpora: real traffic also yields the same tokens however it is split, with the
+// vector kernel and without. encoding/xml finds as many elements and attributes.
 func TestCorpora(t *testing.T) {
 	for _, name := range parsebench.Names {
 		c, err := parsebench.Generate(name, 300<<10)

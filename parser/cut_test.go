@@ -2,8 +2,8 @@ package parser
 
 import "testing"
 
-// TestCuts: one verdict and one token stream, however the bytes are cut: whole,
-// byte by byte, in two at every place, in three at every two places.
+// TestCuts: the result and the tokens do not depend on how the bytes are split: whole,
+// byte by byte, in two at every position, in three at every two positions.
 func TestCuts(t *testing.T) {
 	s := NewScratch(Limits{})
 	for _, sample := range samples {
@@ -17,7 +17,7 @@ func TestCuts(t *testing.T) {
 				t.Fatalf("%q cut at %d:\n%s\nwhole:\n%s", sample, i, got, want)
 			}
 		}
-		// Cuts within the header are the same for all.
+		// Splits within the header are the same for all samples.
 		for i := len(testHeader) - 1; i < len(whole); i++ {
 			for k := i + 1; k < len(whole); k++ {
 				if got := play(s, whole[:i], whole[i:k], whole[k:]); got != want {
@@ -28,7 +28,7 @@ func TestCuts(t *testing.T) {
 	}
 }
 
-// TestCutHeader: the same for what begins a stream, at every two places.
+// TestCutHeader: the same for the beginning of a stream, at every two positions.
 func TestCutHeader(t *testing.T) {
 	s := NewScratch(Limits{})
 	for _, whole := range headers {
@@ -56,8 +56,8 @@ var headers = []string{
 	"<s xmlns='a&amp;b' xmlns:p='&#x75;'><m p:x=''><p:n/></m></s>", "<é:s xmlns:é='u'><é:m/></é:s>",
 }
 
-// TestCutsAtLimit: the limits cut in the same place, too: in the middle of
-// characters, of names, of references.
+// TestCutsAtLimit: limits take effect at the same byte, even in the middle of characters,
+// names and references.
 func TestCutsAtLimit(t *testing.T) {
 	s := NewScratch(Limits{})
 	for _, limit := range []int{2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 20} {
@@ -86,8 +86,7 @@ func TestCutsAtLimit(t *testing.T) {
 	}
 }
 
-// TestPaths: the vector kernel and the portable code give one verdict and one
-// token stream.
+// TestPaths: the vector kernel and the portable code yield the same result and tokens.
 func TestPaths(t *testing.T) {
 	if !HasVector() {
 		t.Skip("this machine has no vector kernel")

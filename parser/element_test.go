@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// parseOne parses one stanza behind testHeader.
+// parseOne parses one stanza after testHeader.
 func parseOne(t *testing.T, stanza string) Element {
 	t.Helper()
 	s := NewScratch(Limits{})
@@ -24,7 +24,7 @@ func parseOne(t *testing.T, stanza string) Element {
 	}
 }
 
-// TestElement walks a stanza.
+// TestElement reads all parts of a stanza.
 func TestElement(t *testing.T) {
 	e := parseOne(t, "<message to='a&amp;b' id='' xml:lang='de' x:k='v'> one<body>B<i>I</i>ody</body><x:y/> two <![CDATA[<3]]><body xmlns='urn:o'/></message>")
 	if !e.OK() || !e.Is("jabber:client", "message") || e.Is("jabber:server", "message") || e.Is("jabber:client", "iq") {
@@ -85,8 +85,8 @@ func TestEachAttr(t *testing.T) {
 	}
 }
 
-// TestManyEscapedNamespaces: each of many declarations with references is
-// unescaped once, in whatever order they are asked for.
+// TestManyEscapedNamespaces: each of many declarations with references is unescaped once,
+// in any order of access.
 func TestManyEscapedNamespaces(t *testing.T) {
 	var b strings.Builder
 	const n = 500
@@ -111,8 +111,8 @@ func TestManyEscapedNamespaces(t *testing.T) {
 	}
 }
 
-// TestHeaderNamespaces: a header whose namespaces are written with references
-// means what it says, also after its context was made.
+// TestHeaderNamespaces: references in the namespaces of a header are unescaped, also
+// after its context was created.
 func TestHeaderNamespaces(t *testing.T) {
 	s := NewScratch(Limits{})
 	var p Parser
@@ -133,7 +133,8 @@ func TestHeaderNamespaces(t *testing.T) {
 	}
 }
 
-// TestDeclaredDefault: what a start tag says, not what is in scope.
+// TestDeclaredDefault: the default namespace that a start tag declares, not the one in
+// scope.
 func TestDeclaredDefault(t *testing.T) {
 	f := func(stanza, want string, declared bool) {
 		t.Helper()
@@ -147,7 +148,7 @@ func TestDeclaredDefault(t *testing.T) {
 	f("<m xmlns:p='v' xmlns=''/>", "", true)
 }
 
-// TestZeroElement: all methods are safe on an element that is not there.
+// TestZeroElement: all methods are safe on the zero Element.
 func TestZeroElement(t *testing.T) {
 	var e Element
 	e.EachAttr(func(_, _, _ []byte, _ bool) { t.Error("an attribute") })
@@ -160,7 +161,7 @@ func TestZeroElement(t *testing.T) {
 	}
 }
 
-// TestHeaderTape: of a header there is a start tag.
+// TestHeaderTape: the tape of a header contains a start tag.
 func TestHeaderTape(t *testing.T) {
 	s := NewScratch(Limits{})
 	var p Parser
@@ -179,8 +180,8 @@ func TestHeaderTape(t *testing.T) {
 	}
 }
 
-// TestEscapedNamespace: a namespace that is written with references is the same
-// namespace, and is unescaped once however many names refer to it.
+// TestEscapedNamespace: a namespace written with references is the same namespace, and is
+// unescaped once however many names use it.
 func TestEscapedNamespace(t *testing.T) {
 	e := parseOne(t, "<m><q xmlns='jabber:iq:&#114;oster'>"+strings.Repeat("<item/>", 100)+"</q></m>")
 	q := e.Child("jabber:iq:roster", "q")

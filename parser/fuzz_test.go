@@ -18,8 +18,8 @@ func seed(f *testing.F, header string) {
 	}
 }
 
-// FuzzCuts: one verdict and one token stream, cut at any two places, byte by
-// byte, with the vector kernel and without.
+// FuzzCuts: the result and the tokens are the same for input split at any two positions
+// or at every byte, with the vector kernel and without.
 func FuzzCuts(f *testing.F) {
 	seed(f, testHeader)
 	s := NewScratch(Limits{MaxStanza: 10000})
@@ -42,8 +42,8 @@ func FuzzCuts(f *testing.F) {
 	})
 }
 
-// FuzzKernel: the vector kernel, the portable code and the plain definition give
-// the same bits and find the same byte wrong.
+// FuzzKernel: the vector kernel, the portable code and the plain definition return the
+// same bits and the same invalid byte.
 func FuzzKernel(f *testing.F) {
 	if !HasVector() {
 		f.Skip("this machine has no vector kernel")
@@ -56,9 +56,9 @@ func FuzzKernel(f *testing.F) {
 	})
 }
 
-// FuzzEncodingXML: what the parser accepts, encoding/xml accepts in strict mode
-// and reads the same of; what it refuses as not well-formed, encoding/xml
-// refuses, but for the checks that it is known not to do.
+// FuzzEncodingXML: encoding/xml in strict mode accepts what the parser accepts, and reads
+// the same from it. It rejects what the parser rejects as not well-formed, except for the
+// checks that encoding/xml is known to lack.
 func FuzzEncodingXML(f *testing.F) {
 	seed(f, testHeader)
 	s := NewScratch(Limits{})
@@ -84,31 +84,31 @@ func FuzzEncodingXML(f *testing.F) {
 		if e == ErrReference && bytes.Contains(b, []byte("&#")) {
 			return
 		}
-		// It passes over markup that is refused, whatever the bytes are.
+		// It skips restricted markup, whatever its bytes are.
 		if (e == ErrUTF8 || e == ErrChar) && (bytes.Contains(b, []byte("<!")) || bytes.Contains(b, []byte("<?"))) {
 			return
 		}
-		if err == nil && !stricter[e] && complete(b) && mine != "" { // it does not look into declarations
+		if err == nil && !stricter[e] && complete(b) && mine != "" { // it does not check declarations
 			t.Fatalf("%q refused: %v; encoding/xml accepts", b, e)
 		}
 	})
 }
 
-// stricter are the errors that encoding/xml does not have, or only in part:
-// policy, what RFC 6120 forbids, duplicates, namespaces, names of the fifth
-// edition, white space between attributes, text outside of the root.
+// stricter are the errors that encoding/xml does not report, or only in some cases:
+// policy, restrictions of RFC 6120, duplicates, namespaces, names of the fifth edition,
+// white space between attributes, text outside the root.
 var stricter = map[*Error]bool{ErrTooLarge: true, ErrTooDeep: true, ErrAttributes: true, ErrNamespaces: true, ErrNameTooLong: true, ErrHeaderContext: true,
 	ErrMarkup: true, ErrText: true, ErrSpace: true, ErrProlog: true, ErrDuplicate: true, ErrUnbound: true, ErrReserved: true, ErrUndeclare: true,
 	ErrDeclaration: true, ErrEncoding: true, ErrName: true, ErrSyntax: true}
 
-// older reports whether encoding/xml refuses what an older edition of XML does
-// not have: names of the fifth edition, versions from 1.1 on.
+// older reports whether encoding/xml rejects something that older editions of XML do not
+// have: names of the fifth edition, versions from 1.1 on.
 func older(err error) bool {
 	return strings.Contains(err.Error(), "invalid XML name") || strings.Contains(err.Error(), "unsupported version")
 }
 
-// idle reports whether b, which is accepted, ends between two elements: else
-// what comes next decides.
+// idle reports whether b, which is accepted, ends between two elements. Otherwise the
+// result depends on what follows.
 func idle(s *Scratch, b []byte) bool {
 	var p Parser
 	defer p.Free(s)
@@ -119,14 +119,14 @@ func idle(s *Scratch, b []byte) bool {
 	return p.Idle()
 }
 
-// complete reports whether the document may be closed: encoding/xml does not
-// miss what is not, and has not looked into a section that has no end.
+// complete reports whether the document may be closed: encoding/xml does not notice
+// missing ends, and has not looked into a section without an end.
 func complete(b []byte) bool {
 	section := bytes.LastIndex(b, []byte("<![CDATA["))
 	return bytes.HasSuffix(bytes.TrimRight(b, " \t\r\n"), []byte(">")) && (section < 0 || bytes.Contains(b[section:], []byte("]]>")))
 }
 
-// events describes the elements that the parser finds in whole stanzas.
+// events describes the elements that the parser finds in complete stanzas.
 func events(s *Scratch, b []byte) (string, *Error) {
 	var out strings.Builder
 	var p Parser
@@ -139,7 +139,7 @@ func events(s *Scratch, b []byte) (string, *Error) {
 		b = b[n:]
 		switch ev {
 		case StreamOpen:
-			// One that ends with "/>" is known before its '>'.
+			// An element that ends with "/>" is known before its '>'.
 			if !s.Tape().empty || bytes.HasPrefix(b, []byte(">")) {
 				start(&out, s.Tape().Root())
 			}
@@ -156,13 +156,13 @@ func start(out *strings.Builder, e Element) {
 	fmt.Fprintf(out, "<{%s}%s", blanks(e.Space()), e.Local())
 	e.EachAttr(func(space, local, raw []byte, isNS bool) {
 		if !isNS {
-			// encoding/xml normalizes line ends only.
+			// encoding/xml only normalizes line ends.
 			fmt.Fprintf(out, " {%s}%s=%q", blanks(space), local, appendText(nil, raw, true))
 		}
 	})
 }
 
-// blanks makes all white space of a namespace blanks: encoding/xml does not
+// blanks replaces all white space in a namespace by blanks: encoding/xml does not
 // normalize declarations.
 func blanks[T string | []byte](uri T) string {
 	return strings.NewReplacer("\t", " ", "\n", " ", "\r", " ").Replace(string(uri))
@@ -194,7 +194,7 @@ func walk(out *strings.Builder, e Element) {
 	out.WriteString(">")
 }
 
-// xmlEvents describes the same with encoding/xml, as far as it comes.
+// xmlEvents returns the same description by encoding/xml, up to the first error.
 func xmlEvents(b []byte) (string, error) {
 	var out strings.Builder
 	dec := xml.NewDecoder(bytes.NewReader(b))
@@ -204,7 +204,7 @@ func xmlEvents(b []byte) (string, error) {
 		tok, err := dec.Token()
 		if err != nil {
 			if syntax, ok := err.(*xml.SyntaxError); err == io.EOF || ok && strings.HasPrefix(syntax.Msg, "unexpected EOF") {
-				err = nil // more is needed
+				err = nil // more input is needed
 			}
 			return out.String(), err
 		}
@@ -235,9 +235,9 @@ func xmlEvents(b []byte) (string, error) {
 	}
 }
 
-// FuzzRoundTrip: what is written, of a whole stanza and of each element in it,
-// means the same in another stream, read by the parser and by encoding/xml: no
-// more elements, no others, and nothing behind them.
+// FuzzRoundTrip: the output for a complete stanza and for each element in it has the same
+// meaning in another stream, read by the parser and by encoding/xml: the same elements,
+// and nothing after them.
 func FuzzRoundTrip(f *testing.F) {
 	seed(f, testHeader)
 	s, again := NewScratch(Limits{}), NewScratch(Limits{MaxStanza: 1 << 20, MaxAttrs: 256, MaxNamespaces: 256})

@@ -6,16 +6,16 @@ import (
 	"testing"
 )
 
-// hostileBytes are pieces from which inputs for the kernels are put together:
-// they are near every border of UTF-8 and of the classes.
+// hostileBytes are pieces of inputs for the kernels, near every boundary of UTF-8 and of
+// the byte classes.
 var hostileBytes = []string{"a", "z", "0", "9", "-", ".", "_", ":", "/", "=", " ", "\t", "\r", "\n", "<", ">", "&", "'", "\"", "\x00", "\x08", "\x1f", "\x7f", "]",
 	"@", "[", "`", "{", "\x2c", "\x5e",
 	"\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbd", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "\xe2\x82\xac",
 	"\xef\xbf\xbe", "\xef\xbf\xbf", "\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xe0\x80\x80", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xed\xbf\xbf",
 	"\xf0\x80\x80\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xfe", "\xe2\x82", "\xf0\x9f\x98", "\xf0\x9f", "\xf8\x88\x80\x80\x80"}
 
-// TestKernel: the vector kernel and the portable code give the same bits, and
-// find the same byte wrong.
+// TestKernel: the vector kernel and the portable code return the same bits and the same
+// invalid byte.
 func TestKernel(t *testing.T) {
 	if !HasVector() {
 		t.Skip("this machine has no vector kernel")
@@ -27,7 +27,7 @@ func TestKernel(t *testing.T) {
 	}
 }
 
-// kernelInput is mostly harmless: errors are to come anywhere, not only first.
+// kernelInput is mostly valid, so that errors can come anywhere and not only first.
 func kernelInput(r *rand.Rand) []byte {
 	n := r.IntN(300)
 	bad := r.IntN(4)
@@ -75,8 +75,8 @@ func checkKernel(t *testing.T, b []byte) {
 	}
 }
 
-// TestKernelAllBytes: every byte at every place of a block, and every pair of
-// bytes over the border between two blocks.
+// TestKernelAllBytes: every byte at every position of a block, and every pair of bytes
+// across the boundary between two blocks.
 func TestKernelAllBytes(t *testing.T) {
 	if !HasVector() {
 		t.Skip("this machine has no vector kernel")
@@ -96,7 +96,7 @@ func TestKernelAllBytes(t *testing.T) {
 			checkKernel(t, b)
 		}
 	}
-	// What ends at the end of the last block, cut or wrong.
+	// Sequences that are incomplete or invalid at the end of the last block.
 	for _, tail := range hostileBytes {
 		for _, more := range append(hostileBytes, "") {
 			for n := 60; n < 66; n++ {
@@ -106,7 +106,7 @@ func TestKernelAllBytes(t *testing.T) {
 			}
 		}
 	}
-	// All of what two continuations may follow, at the border.
+	// All bytes that two continuation bytes may follow, at the boundary.
 	for lead := 0xC0; lead < 256; lead++ {
 		for c := 0x70; c < 0xD0; c += 1 {
 			for _, tail := range []string{"\x80", "\xbf", "\xbe", "a", "\x80\x80", "\xbf\xbf", "\xbd\xbf\xbf"} {
@@ -120,7 +120,7 @@ func TestKernelAllBytes(t *testing.T) {
 	}
 }
 
-// TestShiftStops: the searches find the first stop, and the stop behind the end.
+// TestShiftStops: the searches find the first stop, and the stop after the end.
 func TestStops(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 2000 {

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestLinear: the work for an input grows with its length and not with how it is
-// cut, whatever it is. Work is counted, not timed: bytes classified, bytes
-// copied, and how often the machine is entered.
+// TestLinear: the work for an input is proportional to its length and does not depend on
+// how it is split. The test counts work instead of time: bytes classified, bytes copied,
+// and calls of the state machine.
 func TestLinear(t *testing.T) {
 	const size = 200 << 10
 	fill := func(open, unit, end string) string { return open + strings.Repeat(unit, size/len(unit)) + end }
@@ -57,7 +57,7 @@ func TestLinear(t *testing.T) {
 					calls++
 				}
 			}
-			// Each byte is classified once and copied once, and the machine is
+			// Each byte is classified once and copied once, and the state machine is
 			// entered once per call and window.
 			if most := uint64(2*len(in) + 2*calls + len(in)/16 + 100); s.work > most {
 				t.Errorf("%s in pieces of %d: %d bytes take %d steps, want at most %d", name, chunk, len(in), s.work, most)

@@ -7,7 +7,7 @@ import (
 	"unsafe"
 )
 
-// TestSizes holds what is paid for each stream, or for each token.
+// TestSizes limits the memory per stream and per token.
 func TestSizes(t *testing.T) {
 	if n := unsafe.Sizeof(Parser{}); n > 24 {
 		t.Errorf("a Parser takes %d bytes, the budget is 24", n)
@@ -23,8 +23,8 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// TestIdle: between two elements a stream owns no buffer, with white space or
-// without; within one it does.
+// TestIdle: between two elements a stream has no buffer, with white space or without;
+// within an element it has one.
 func TestIdle(t *testing.T) {
 	s := NewScratch(Limits{})
 	var p Parser
@@ -72,8 +72,9 @@ func TestSticky(t *testing.T) {
 	}
 }
 
-// TestRefuseSpace: RFC 6120 section 5.3.3: the entities "MUST NOT send any white
-// space as separators between XML elements" while TLS is negotiated.
+// TestRefuseSpace: RFC 6120 section 5.3.3
+// (https://www.rfc-editor.org/rfc/rfc6120#section-5.3.3): the entities "MUST NOT send any
+// white space as separators between XML elements" while TLS is negotiated.
 func TestRefuseSpace(t *testing.T) {
 	s := NewScratch(Limits{})
 	var p Parser
@@ -102,8 +103,9 @@ func TestRefuseSpace(t *testing.T) {
 	}
 }
 
-// TestRestart: namespaces end with their stream (RFC 6120 section 6.3.2), and a
-// restarted stream may be declared again, after a line feed too.
+// TestRestart: namespaces end with their stream (RFC 6120 section 6.3.2,
+// https://www.rfc-editor.org/rfc/rfc6120#section-6.3.2), and a restarted stream may have
+// a declaration again, even after a line feed.
 func TestRestart(t *testing.T) {
 	s := NewScratch(Limits{})
 	var p Parser
@@ -129,7 +131,7 @@ func TestRestart(t *testing.T) {
 	next("<x:m/>", ErrUnbound)
 }
 
-// TestTake: a taken document has its own bytes, and stays while others come.
+// TestTake: a taken document has its own bytes, and stays valid when others follow.
 func TestTake(t *testing.T) {
 	s := NewScratch(Limits{})
 	var p Parser
@@ -162,7 +164,7 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// TestContextShared: streams with the same header share what it leaves.
+// TestContextShared: streams with the same header share its context.
 func TestContextShared(t *testing.T) {
 	s := NewScratch(Limits{})
 	var a, b, c Parser
@@ -194,8 +196,8 @@ func TestContextShared(t *testing.T) {
 	}
 }
 
-// TestStaleWindow: bytes that the parser has looked ahead at are looked at again
-// when they do not come as they were.
+// TestStaleWindow: bytes that the parser has looked ahead at are checked again if the
+// next input differs from them.
 func TestStaleWindow(t *testing.T) {
 	s := NewScratch(Limits{})
 	var p, q Parser
@@ -205,7 +207,7 @@ func TestStaleWindow(t *testing.T) {
 	if _, n, _ := p.Next(s, buf); n != 4 {
 		t.Fatalf("%d bytes consumed, want 4", n)
 	}
-	// Another stream's data in the same place.
+	// Another stream's data at the same address.
 	copy(buf[4:], "<b></b><c>\xff</c>")
 	if ev, _, err := q.Next(s, buf[4:]); ev != Stanza || err != nil {
 		t.Errorf("event %d, %v", ev, err)
@@ -215,7 +217,7 @@ func TestStaleWindow(t *testing.T) {
 	}
 }
 
-// TestAllocs: nothing is allocated in the steady state, whole or cut.
+// TestAllocs: nothing is allocated in the steady state, whether input is split or not.
 func TestAllocs(t *testing.T) {
 	s := NewScratch(Limits{})
 	stanzas := []byte("<m>" + strings.Repeat("long ", 2000) + "</m>")
@@ -245,7 +247,7 @@ func TestAllocs(t *testing.T) {
 				}
 			}
 		}
-		for range 4 { // each of the documents that take turns has had each stanza
+		for range 4 { // each of the alternating documents has held each stanza
 			pass()
 		}
 		if n := testing.AllocsPerRun(20, pass); n != 0 {
@@ -278,7 +280,7 @@ func TestAllocs(t *testing.T) {
 	}
 }
 
-// TestMemory: an element that never ends costs no more than its limit allows.
+// TestMemory: an unfinished element costs no more than its limit allows.
 func TestMemory(t *testing.T) {
 	for _, in := range []struct{ open, unit string }{
 		{"<m>", "x"}, {"<m>", "<a/>"}, {"<m>", "<a b=''/>"}, {"<m>", "&amp;"}, {"<m>", "<![CDATA[]]>"}, {"<m>&#", "0"}, {"<m a='", "&#9;"}, {"<m", " "}, {"<m></m", "\n"},
@@ -299,8 +301,8 @@ func TestMemory(t *testing.T) {
 		if err != ErrTooLarge {
 			t.Errorf("%q for ever: %v, want %v", in.unit, err, ErrTooLarge)
 		}
-		// Buffers double: what is allocated in all is up to twice what is there
-		// at the end, which is up to twice what is used.
+		// Buffers double: the total allocated is up to twice the final buffer, which is
+		// up to twice the used size.
 		if got := after.TotalAlloc - before.TotalAlloc; got > 4*(limit+24*limit/4) {
 			t.Errorf("%q for ever: %d bytes allocated in all", in.unit, got)
 		}
@@ -310,14 +312,14 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// TestRestrict: a restricted stream has a limit of its own, its cut element has
-// memory of its own size however large the one before was, and Reset ends that.
+// TestRestrict: a restricted stream has its own limit, its partial element has its own
+// memory however large the previous one was, and Reset ends that.
 func TestRestrict(t *testing.T) {
 	const limit = 2000
 	s := NewScratch(Limits{MaxRestricted: limit})
 	var p, other Parser
 	other.Next(s, []byte("<s>"))
-	other.Next(s, []byte("<m>"+strings.Repeat("<a/>", 5000)+"</m>")) // leaves large buffers behind
+	other.Next(s, []byte("<m>"+strings.Repeat("<a/>", 5000)+"</m>")) // leaves large buffers in the pool
 	p.Restrict()
 	p.Next(s, []byte("<s>"))
 	message := func(n int) []byte { return []byte("<m>" + strings.Repeat("x", n-7) + "</m>") }

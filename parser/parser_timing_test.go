@@ -12,7 +12,7 @@ import (
 	"roost/parser"
 )
 
-// benchSize is large enough that branch predictors do not remember a corpus.
+// benchSize is large enough to exceed the memory of branch predictors.
 const benchSize = 32 << 20
 
 func corpus(b *testing.B, name string, size int) []byte {
@@ -60,7 +60,7 @@ func benchFeed(b *testing.B, data []byte, chunk int) {
 	}
 }
 
-// BenchmarkParse parses traffic in pieces of 4 KiB, and beside it encoding/xml.
+// BenchmarkParse parses traffic in pieces of 4 KiB, also with encoding/xml.
 func BenchmarkParse(b *testing.B) {
 	for _, name := range parsebench.Names {
 		b.Run(name, func(b *testing.B) {
@@ -91,8 +91,8 @@ func BenchmarkPieces(b *testing.B) {
 	}
 }
 
-// BenchmarkLongAttribute parses one value of 256 KB in pieces of 64 bytes: what
-// is quadratic elsewhere.
+// BenchmarkLongAttribute parses one value of 256 KB in pieces of 64 bytes, for which
+// other parsers take quadratic time.
 func BenchmarkLongAttribute(b *testing.B) {
 	data := []byte("<s><m a='" + strings.Repeat("x", 256<<10) + "'/>")
 	for _, vector := range []bool{false, true} {

@@ -7,14 +7,15 @@ import (
 
 const testHeader = "<?xml version='1.0'?><stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' xmlns:x='urn:example:inherited'>"
 
-// play feeds a stream in pieces and describes all that comes out: events,
-// expanded names, attributes, text, and the error.
+// play passes a stream to the parser in pieces and describes the output: events, expanded
+// names, attributes, text, and the error.
 func play[T string | []byte](s *Scratch, pieces ...T) string {
 	var p Parser
 	defer p.Free(s)
 	var out strings.Builder
 	for _, piece := range pieces {
-		// Memory of its own, spoilt afterwards: nothing lent may be kept.
+		// Each piece has its own memory, overwritten afterwards: the parser must not keep
+		// it.
 		data := append([]byte(nil), piece...)
 		for rest := data; len(rest) > 0; {
 			ev, n, err := p.Next(s, rest)
@@ -60,7 +61,7 @@ func describe(out *strings.Builder, s *Scratch, ev Event) {
 	fmt.Fprintf(out, "\n%v\n", d.Tokens())
 }
 
-// bytewise cuts s at every byte.
+// bytewise splits s at every byte.
 func bytewise(s string) []string {
 	pieces := make([]string, len(s))
 	for i := range pieces {

@@ -1,8 +1,8 @@
 package parser
 
-// samples are what may stand behind testHeader: each state, each check, and
-// what is near them. They are the corpus of the tests that cut, and seeds of the
-// fuzz targets.
+// samples may follow testHeader. They cover each state and each check, and their
+// boundaries. They are the corpus of the tests that split input, and seeds of the fuzz
+// targets.
 var samples = []string{
 	"<message to='juliet@example.com' id=\"1\"><body>Art thou not Romeo?</body></message>",
 	"  \n<presence/>\t<iq type='get' id='x'><ping xmlns='urn:xmpp:ping'/></iq></stream:stream>",

@@ -8,11 +8,11 @@ import (
 	"testing"
 )
 
-// elsewhere is the header of another client's stream, which has none of the
-// namespaces that testHeader declares.
+// elsewhere is the header of another client's stream, which declares none of the
+// namespaces of testHeader.
 const elsewhere = "<other:stream xmlns='jabber:client' xmlns:other='http://etherx.jabber.org/streams'>"
 
-// checkRoundTrip checks all forms in which the elements of d can leave.
+// checkRoundTrip checks all output forms of the elements of d.
 func checkRoundTrip(t *testing.T, s *Scratch, d *Tape) {
 	t.Helper()
 	var each func(e Element)
@@ -41,8 +41,8 @@ func checkRoundTrip(t *testing.T, s *Scratch, d *Tape) {
 	checkElsewhere(t, s, string(append(out, d.Raw()[1+root.NameLen:]...)), want.String())
 }
 
-// checkElsewhere parses out in another stream, between two stanzas of its own,
-// with the parser and with encoding/xml.
+// checkElsewhere parses out in another stream, between two other stanzas, with the parser
+// and with encoding/xml.
 func checkElsewhere(t *testing.T, s *Scratch, out, want string) {
 	t.Helper()
 	stream := elsewhere + "<before/>" + out + "<behind/></other:stream>"
@@ -56,7 +56,7 @@ func checkElsewhere(t *testing.T, s *Scratch, out, want string) {
 	}
 }
 
-// TestRoundTrip: samples that are accepted mean the same elsewhere.
+// TestRoundTrip: accepted samples have the same meaning in another stream.
 func TestRoundTrip(t *testing.T) {
 	s, again := NewScratch(Limits{}), NewScratch(Limits{})
 	for _, sample := range append(samples,
@@ -84,7 +84,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// TestOtherDefault: a stream with another default namespace is told.
+// TestOtherDefault: a different default namespace of the stream is detected.
 func TestOtherDefault(t *testing.T) {
 	s := NewScratch(Limits{})
 	f := func(header, stanza string, canonical bool, want string) {
@@ -117,11 +117,11 @@ func TestOtherDefault(t *testing.T) {
 	f("<s xmlns='u' xmlns:p='v'>", "<p:m p:a='' a='' p:b='&lt;'><n/>x<p:o></p:o ><![CDATA[y]]></p:m>", false,
 		"<m xmlns='v' xmlns:p='v' p:a='' a='' p:b='&lt;'><n xmlns='u'/>x<o></o><![CDATA[y]]></m>")
 	f("<s xmlns='jabber:client'>", "<c:m xmlns:c='jabber:client' xmlns='evil'><body/></c:m>", false, "<m><body xmlns='evil'/></m>")
-	// One namespace, declared as the default and for a prefix, in turns.
+	// One namespace, alternately declared as the default and for a prefix.
 	f("<s xmlns='jabber:client'>", "<m><a xmlns='u' xmlns:p='u'><p:b><c/><p:d xmlns='v'><e/><p:f/></p:d></p:b></a></m>", true,
 		"<m><a xmlns='u'><b><c/><d><e xmlns='v'/><f/></d></b></a></m>")
 	f("<s xmlns='jabber:client' xmlns:p='v' xmlns:q='v'>", "<p:m><q:n><p:o/><r/></q:n></p:m>", false, "<m xmlns='v'><n><o/><r xmlns='jabber:client'/></n></m>")
-	// Where that would grow without bound, prefixes stay.
+	// If the output would grow without limit, prefixes are kept.
 	uri := strings.Repeat("u", 1500)
 	many := strings.Repeat("<p:n/>", 100)
 	f("<s xmlns='jabber:client' xmlns:p='"+uri+"'>", "<m>"+many+"</m>", true, "<m xmlns:p='"+uri+"'>"+many+"</m>")
@@ -129,8 +129,8 @@ func TestOtherDefault(t *testing.T) {
 	f("<s xmlns='"+uri+"' xmlns:p='v'>", "<p:m>"+many+"</p:m>", false, "<p:m xmlns='"+uri+"' xmlns:p='v'>"+many+"</p:m>")
 }
 
-// TestAppendEscaped: a parser reads exactly what was escaped, as text and as a
-// value in either quotes, whatever it is.
+// TestAppendEscaped: a parser reads any escaped text unchanged, as text and as an
+// attribute value in either kind of quotes.
 func TestAppendEscaped(t *testing.T) {
 	f := func(in, want string) {
 		t.Helper()
@@ -158,8 +158,8 @@ func TestAppendEscaped(t *testing.T) {
 	f("\xc3<\xe2\x82<", "\uFFFD&lt;\uFFFD\uFFFD&lt;")
 }
 
-// readBack reads escaped text with the parser and with encoding/xml, as text
-// and as values.
+// readBack reads escaped text with the parser and with encoding/xml, as text and as
+// attribute values.
 func readBack(t *testing.T, escaped string) string {
 	t.Helper()
 	stanza := fmt.Sprintf("<m a='%s' b=\"%s\">%s</m>", escaped, escaped, escaped)
@@ -184,7 +184,7 @@ func readBack(t *testing.T, escaped string) string {
 	return text
 }
 
-// FuzzEscape: whatever is escaped is one text and one value.
+// FuzzEscape: any escaped string is one text and one attribute value.
 func FuzzEscape(f *testing.F) {
 	for _, h := range hostileBytes {
 		f.Add("x" + h + "y")

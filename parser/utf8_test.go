@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// TestValidUTF8: the judgement of eight bytes at once is that of the standard
-// library, for all pairs, for all that may follow a lead byte, and for mixtures.
+// TestValidUTF8: checking eight bytes at a time gives the same result as the standard
+// library, for all pairs, for all bytes that may follow a lead byte, and for mixtures.
 func TestValidUTF8(t *testing.T) {
 	check := func(b []byte) {
 		t.Helper()
@@ -44,7 +44,7 @@ func TestValidUTF8(t *testing.T) {
 		}
 		check(b)
 	}
-	// Every character there is.
+	// Every Unicode character.
 	for c := rune(0); c <= utf8.MaxRune; c++ {
 		if utf8.ValidRune(c) {
 			b := utf8.AppendRune(nil, c)
