@@ -13,7 +13,7 @@ import (
 	"roost/store/sqlite"
 )
 
-// elsewhere opens a server's database once more, as `roost user` does.
+// elsewhere opens a server's database a second time, as `roost user` does.
 func elsewhere(t *testing.T, s *Server) store.Store {
 	t.Helper()
 	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(s.cfg.DataDir, sqlite.FileName)})
@@ -30,7 +30,7 @@ func elsewhere(t *testing.T, s *Server) store.Store {
 
 const pingEnd = "<iq type='get' id='end' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>"
 
-// befriend makes two accounts see each other's presence.
+// befriend makes two accounts subscribe to each other's presence.
 func befriend(a, b *peer, aName, bName string) {
 	a.ask("<presence type='subscribe' to='"+bName+"@localhost'/>", "ask='subscribe'")
 	b.ask("", "type='subscribe'")
@@ -42,8 +42,7 @@ func befriend(a, b *peer, aName, bName string) {
 	b.ask("", "subscription='both'")
 }
 
-// inOrder checks that the parts occur in a text, one after the other, and each
-// once.
+// inOrder checks that the parts occur in a text in this order, each exactly once.
 func inOrder(t *testing.T, desc, text string, parts ...string) {
 	t.Helper()
 	at := 0
@@ -57,10 +56,10 @@ func inOrder(t *testing.T, desc, text string, parts ...string) {
 	}
 }
 
-// TestAccountEnds: however an account ends while it is online, by itself or by
-// `roost user del` beside the server, its contacts are told the same, in the order
-// of RFC 6121: that its resources are gone, that subscriptions and requests have
-// ended, and what their rosters are now.
+// TestAccountEnds: however an account ends while it is online, by its own request or by
+// `roost user del`, its contacts are notified in the same way, in the order of RFC 6121:
+// its resources are unavailable, subscriptions and requests have ended, and their rosters
+// have changed.
 func TestAccountEnds(t *testing.T) {
 	for _, inBand := range []bool{true, false} {
 		t.Run(fmt.Sprintf("in-band=%v", inBand), func(t *testing.T) {
@@ -69,8 +68,8 @@ func TestAccountEnds(t *testing.T) {
 			juliet, phone := connect(t, s).login("juliet", "desk").available(), connect(t, s).login("juliet", "phone").available()
 			romeo, nurse := connect(t, s).login("romeo", "r").available(), connect(t, s).login("nurse", "n").available()
 			befriend(juliet, romeo, "juliet", "romeo")
-			juliet.ask("<presence type='subscribe' to='nurse@localhost'/>", "ask='subscribe'") // waits for nurse
-			nurse.ask("<presence type='subscribe' to='juliet@localhost'/>", "ask='subscribe'") // waits for juliet
+			juliet.ask("<presence type='subscribe' to='nurse@localhost'/>", "ask='subscribe'") // waits for the nurse's approval
+			nurse.ask("<presence type='subscribe' to='juliet@localhost'/>", "ask='subscribe'") // waits for Juliet's approval
 			nurse.ask(pingEnd, "id='end'")
 			romeo.ask(pingEnd, "id='end'")
 			if inBand {
@@ -104,10 +103,10 @@ func TestAccountEnds(t *testing.T) {
 	}
 }
 
-// TestNameUsedAgain: an account that gets the name of one which was deleted a
-// moment before meets nothing of that one, although the server has both rosters in
-// memory and the former owner's clients are online: it is not even a second older,
-// and its first login comes before the server looks for events.
+// TestNameUsedAgain: an account with the name of a recently deleted one has nothing to do
+// with the former one, although the server has both rosters in memory and the former
+// owner's clients are online. It is created in the same second, and its first login
+// happens before the server processes events.
 func TestNameUsedAgain(t *testing.T) {
 	s := startServer(t, nil)
 	st := elsewhere(t, s)
@@ -122,7 +121,7 @@ func TestNameUsedAgain(t *testing.T) {
 	if err := st.DeleteAccount(t.Context(), bare); err != nil {
 		t.Fatal(err)
 	}
-	if err := st.CreateAccount(t.Context(), account); err != nil { // created at the same second
+	if err := st.CreateAccount(t.Context(), account); err != nil { // created in the same second
 		t.Fatal(err)
 	}
 	young := connect(t, s).login("juliet", "young")
@@ -140,8 +139,8 @@ func TestNameUsedAgain(t *testing.T) {
 	}
 }
 
-// TestAccountLocked: contacts learn that the resources of an account which another
-// process has locked are gone, and keep their subscriptions.
+// TestAccountLocked: if another process locks an account, its contacts see its resources
+// become unavailable, and keep their subscriptions.
 func TestAccountLocked(t *testing.T) {
 	s := startServer(t, nil)
 	juliet, romeo := connect(t, s).login("juliet", "j").available(), connect(t, s).login("romeo", "r").available()
@@ -156,9 +155,9 @@ func TestAccountLocked(t *testing.T) {
 	}
 }
 
-// TestPasswordChanged: a changed password ends the other streams of the account,
-// and the exchanges under way, with <reset/>; not that of the client which has
-// changed it.
+// TestPasswordChanged: a changed password ends the other streams of the account and its
+// pending authentications with <reset/>, but not the stream of the client that changed
+// it.
 func TestPasswordChanged(t *testing.T) {
 	const reset = "<reset xmlns='urn:ietf:params:xml:ns:xmpp-streams'"
 	s := startServer(t, nil)
@@ -192,8 +191,8 @@ func TestPasswordChanged(t *testing.T) {
 	romeo.ask(pingEnd, "id='end'")
 }
 
-// TestRosterOfFormer: after an account was deleted the rosters of its contacts are
-// pushed as they are, whatever else has changed in them.
+// TestRosterOfFormer: after the deletion of an account, the rosters of its contacts are
+// pushed in their current state, including all other changes.
 func TestRosterOfFormer(t *testing.T) {
 	s := startServer(t, nil)
 	st := elsewhere(t, s)
@@ -214,7 +213,7 @@ func TestRosterOfFormer(t *testing.T) {
 	if ver == nil {
 		t.Fatalf("no version in %s", got)
 	}
-	// A client that has that version has missed nothing.
+	// A client with that version is up to date.
 	got = romeo.ask("<iq type='get' id='since'><query xmlns='jabber:iq:roster' ver='"+ver[1]+"'/></iq>"+pingEnd, "id='end'")
 	if strings.Contains(got, "<item") {
 		t.Errorf("something has changed since version %s: %s", ver[1], got)

@@ -13,8 +13,8 @@ import (
 	"roost/internal/xmpptest"
 )
 
-// ticks has the server do what it does at these intervals when the test sends to
-// their channels. A tick is taken when what the one before it began is done.
+// ticks replaces the server's tickers of these intervals by channels of the test. The
+// server receives a tick only after it has finished the work of the one before.
 func ticks(t *testing.T, intervals ...time.Duration) (tick func(time.Duration)) {
 	t.Helper()
 	channels := make(map[time.Duration]chan time.Time)
@@ -39,8 +39,8 @@ func ticks(t *testing.T, intervals ...time.Duration) (tick func(time.Duration)) 
 	}
 }
 
-// TestMemoryGivenBack: when a crowd of clients has left what they had begun, a running
-// server collects their memory and gives it back to the system.
+// TestMemoryGivenBack: when many clients have left, a running server collects their
+// memory and returns it to the system.
 func TestMemoryGivenBack(t *testing.T) {
 	tick := ticks(t, trimEvery)
 	s := startServer(t, nil)
@@ -50,14 +50,14 @@ func TestMemoryGivenBack(t *testing.T) {
 		all[i] = connect(t, s)
 		all[i].ask(testHeader+"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+strings.Repeat("A", 4096), "</stream:features>")
 	}
-	tick(trimEvery) // sees them
-	tick(trimEvery) // the one before is over
+	tick(trimEvery) // registers the clients
+	tick(trimEvery) // the previous tick has been processed
 	before := released()
 	for _, p := range all {
 		_ = p.conn.Close()
 	}
 	xmpptest.Eventually(t, "the clients to be gone", func() bool { return s.clients() == 0 })
-	for range 4 { // the first may come while much was allocated
+	for range 4 { // the first may come while the allocation rate is high
 		tick(trimEvery)
 	}
 	if after := released(); after == before {
@@ -65,15 +65,15 @@ func TestMemoryGivenBack(t *testing.T) {
 	}
 }
 
-// released is how many collections were not the runtime's own decision.
+// released returns the number of forced collections.
 func released() uint32 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.NumForcedGC
 }
 
-// TestBackground: a server that was made by New looks at its certificates and writes
-// its summary at their intervals, without anything else being started.
+// TestBackground: a server created by New checks its certificates and writes its summary
+// at their intervals, without further calls.
 func TestBackground(t *testing.T) {
 	tick := ticks(t, summaryEvery, expiryInterval)
 	var log lockedLog

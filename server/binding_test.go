@@ -9,11 +9,11 @@ import (
 	"github.com/xdg-go/scram"
 )
 
-// TestChannelBinding: a login is tied to the TLS channel that it runs in: by
-// each mechanism it succeeds over the client's own channel, and fails with the
-// binding of another one, which is what somebody in the middle has (RFC 5802
-// section 6, RFC 9266, RFC 5929). Nor does it succeed where a client that can
-// bind was not shown the mechanisms that do.
+// TestChannelBinding: a login is bound to the TLS channel that it uses. With each
+// mechanism, it succeeds with the client's own channel and fails with the binding of
+// another channel, as a man in the middle has (RFC 5802 section 6,
+// https://www.rfc-editor.org/rfc/rfc5802#section-6; RFC 9266; RFC 5929). It also fails if
+// a client that supports channel binding was not offered those mechanisms.
 func TestChannelBinding(t *testing.T) {
 	s := startServer(t, func(c *Config) { c.C2STLS, c.Session.AllowPlaintext = "127.0.0.1:0", false })
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
@@ -51,10 +51,11 @@ func TestChannelBinding(t *testing.T) {
 	}
 }
 
-// TestNoBindingDowngrade: an attempt with a binding that the server does not
-// know, which somebody in the middle can make as well as the client, changes
-// nothing for the next one: "y", the client's word that no binding was offered
-// to it, is refused (RFC 5802 section 6), whatever was tried before.
+// TestNoBindingDowngrade: an attempt with a binding type that the server does not
+// support, which a man in the middle can make as well as the client, does not affect the
+// next one: "y", a client's claim that no binding was offered, is rejected (RFC 5802
+// section 6, https://www.rfc-editor.org/rfc/rfc5802#section-6) regardless of earlier
+// attempts.
 func TestNoBindingDowngrade(t *testing.T) {
 	s := startServer(t, func(c *Config) { c.C2STLS, c.Session.AllowPlaintext = "127.0.0.1:0", false })
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
@@ -81,7 +82,7 @@ func TestNoBindingDowngrade(t *testing.T) {
 	}
 }
 
-// bindingOf is the binding to a channel that is unique to it.
+// bindingOf returns the binding to a channel that is unique to it.
 func bindingOf(t *testing.T, state tls.ConnectionState) scram.ChannelBinding {
 	t.Helper()
 	if state.Version == tls.VersionTLS12 {
@@ -94,8 +95,7 @@ func bindingOf(t *testing.T, state tls.ConnectionState) scram.ChannelBinding {
 	return b
 }
 
-// scram opens a stream, plays an exchange and returns the beginning of the last
-// answer.
+// scram opens a stream, plays an exchange and returns the beginning of the last response.
 func (p *peer) scram(header, mechanism string, conv *scram.ClientConversation) string {
 	p.t.Helper()
 	const ns = " xmlns='urn:ietf:params:xml:ns:xmpp-sasl'"

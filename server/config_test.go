@@ -7,8 +7,8 @@ import (
 	"roost/poller"
 )
 
-// TestDefaultsOfPackages: a configuration with its defaults has those of the packages,
-// is not changed by defaults once more, and keeps what is turned off.
+// TestDefaultsOfPackages: WithDefaults applies the defaults of the packages, is
+// idempotent, and keeps features that are turned off.
 func TestDefaultsOfPackages(t *testing.T) {
 	given := Config{Poller: poller.Config{MaxPerAddress: -1, Outbox: 64 << 10, AfterBatch: func(int) {}}}
 	c := given.WithDefaults()

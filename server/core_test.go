@@ -7,8 +7,8 @@ import (
 	"roost/session"
 )
 
-// TestPanicOnWorker: what panics on a worker has an error for its caller, who would
-// wait for it forever, and account events would not be acted on again.
+// TestPanicOnWorker: a panic on a worker returns an error to the caller. Otherwise it
+// would wait forever, and account events would no longer be processed.
 func TestPanicOnWorker(t *testing.T) {
 	s := startServer(t, nil)
 	err := s.onWorker(t.Context(), func(*session.Turn) error { panic("a fault of the test") })

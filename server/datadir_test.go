@@ -15,8 +15,8 @@ import (
 	"roost/store/sqlite"
 )
 
-// TestOneServerOnADirectory: a second server does not start and names the first;
-// a lock that was left behind by a killed one stops nobody.
+// TestOneServerOnADirectory: a second server does not start and names the first; a
+// leftover lock file of a killed server does not prevent a start.
 func TestOneServerOnADirectory(t *testing.T) {
 	dir := t.TempDir()
 	child, _ := startChild(t, dir, "")
@@ -52,7 +52,7 @@ func TestOneServerOnADirectory(t *testing.T) {
 	}
 }
 
-// TestLockAfterFailure: a server that could not start holds the directory no longer.
+// TestLockAfterFailure: a server that failed to start has released the directory.
 func TestLockAfterFailure(t *testing.T) {
 	dir := t.TempDir()
 	first, err := New(t.Context(), Config{C2S: "127.0.0.1:0", DataDir: t.TempDir()})
@@ -73,7 +73,7 @@ func TestLockAfterFailure(t *testing.T) {
 	}
 }
 
-// TestLockHolder: whatever is in the file, what is shown is one short line.
+// TestLockHolder: whatever the file contains, the message is one short line.
 func TestLockHolder(t *testing.T) {
 	f := func(text, want string) {
 		t.Helper()
@@ -90,8 +90,8 @@ func TestLockHolder(t *testing.T) {
 	f("12\n"+strings.Repeat("x", 5000), "process 12 ("+strings.Repeat("x", maxCommand)+"…)")
 }
 
-// filesOfServer starts a server on a data directory, until the test ends, and returns
-// what is in the directory then.
+// filesOfServer runs a server on a data directory until the test ends, and returns the
+// files in the directory after its start.
 func filesOfServer(t *testing.T, dir string) []os.DirEntry {
 	t.Helper()
 	s, err := New(t.Context(), Config{C2S: "127.0.0.1:0", DataDir: dir})
@@ -110,7 +110,8 @@ func filesOfServer(t *testing.T, dir string) []os.DirEntry {
 	return entries
 }
 
-// TestFilesOfRoot: what a server makes as root belongs to the owner of the directory.
+// TestFilesOfRoot: files that a server creates as root belong to the owner of the
+// directory.
 func TestFilesOfRoot(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give files away")
@@ -138,7 +139,7 @@ func TestFilesOfRoot(t *testing.T) {
 	}
 }
 
-// TestServedDomains: the account commands learn the domains of the last start.
+// TestServedDomains: account commands know the domains of the last start.
 func TestServedDomains(t *testing.T) {
 	dir := t.TempDir()
 	f := func(want ...string) {
@@ -165,8 +166,8 @@ func TestServedDomains(t *testing.T) {
 	}
 }
 
-// TestDataDirectoryPage: docs/architecture.md names the files that a server makes in
-// its data directory, and no others.
+// TestDataDirectoryPage: docs/architecture.md names exactly the files that a server
+// creates in its data directory.
 func TestDataDirectoryPage(t *testing.T) {
 	text, err := os.ReadFile("../docs/architecture.md")
 	if err != nil {
@@ -200,8 +201,9 @@ func TestDataDirectoryPage(t *testing.T) {
 	}
 }
 
-// TestStoreElsewhere: a store that is not in the data directory is used, and made
-// unreadable for others before its log gets its mode; its directory is made, too.
+// TestStoreElsewhere: the server uses a store outside the data directory, creates its
+// directory, and removes the access of other users before SQLite creates the log with the
+// same mode.
 func TestStoreElsewhere(t *testing.T) {
 	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "elsewhere.db")
 	missing := Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), Store: "sqlite:" + filepath.Join(t.TempDir(), "not", "there", "elsewhere.db")}

@@ -8,9 +8,9 @@ import (
 	"roost/jid"
 )
 
-// TestDeletedContact: whoever gets the name of an account that was deleted, as
-// `roost user del` does it, has none of its subscriptions: neither is the new
-// one's presence told to the contacts of the old one, nor theirs to it.
+// TestDeletedContact: the new owner of the name of a deleted account inherits none of its
+// subscriptions: contacts of the old account do not see the new one's presence, nor the
+// reverse.
 func TestDeletedContact(t *testing.T) {
 	s := startServer(t, nil)
 	juliet, romeo := connect(t, s).login("juliet", "old").available(), connect(t, s).login("romeo", "r").available()
@@ -44,8 +44,8 @@ func TestDeletedContact(t *testing.T) {
 	}
 }
 
-// TestDeletedApproved: what was approved in advance was approved for the owner of
-// that time, who may have made use of it or not.
+// TestDeletedApproved: a pre-approval was for the former owner, whether that one used it
+// or not.
 func TestDeletedApproved(t *testing.T) {
 	for _, inBand := range []bool{false, true} {
 		s := startServer(t, func(c *Config) { c.XEP.Register = true })

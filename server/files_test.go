@@ -12,11 +12,10 @@ import (
 	"roost/store/sqlite"
 )
 
-// TestSecretFiles: what is secret in the data directory, and the directory, is
-// readable by its owner only once a server has started, and the server warns of
-// what was not.
+// TestSecretFiles: after a server has started, only the owner can read the data directory
+// and its secret files. The server warns about those that others could read before.
 func TestSecretFiles(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "data [1]*") // no pattern
+	dir := filepath.Join(t.TempDir(), "data [1]*") // contains characters of patterns
 	var log bytes.Buffer
 	run := func() string {
 		t.Helper()
@@ -60,8 +59,8 @@ func TestSecretFiles(t *testing.T) {
 	}
 }
 
-// TestSharedDirectory: the mode of a directory with others' files is theirs to
-// change, and so is that of the operator's key; the server warns.
+// TestSharedDirectory: the server does not change the mode of a directory that contains
+// other files, nor that of the operator's key; it warns.
 func TestSharedDirectory(t *testing.T) {
 	dir := t.TempDir()
 	key, other := filepath.Join(dir, "tls.key"), filepath.Join(dir, "notes.txt")
@@ -86,7 +85,7 @@ func TestSharedDirectory(t *testing.T) {
 		wantMode(t, key, keyMode)
 	}
 	f(0o700, 0o600, 0)
-	f(0o750, 0o640, 0) // a group is the operator's choice
+	f(0o750, 0o640, 0) // group access is the operator's choice
 	f(0o755, 0o640, 1)
 	f(0o755, 0o644, 2)
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestGCController: collections that come too close together let the heap grow more, in
-// steps, up to a bound; and when they do not, it is as before.
+// TestGCController: if collections are too frequent, the heap may grow more, in steps, up
+// to a limit. Otherwise the percentage returns to its base.
 func TestGCController(t *testing.T) {
 	p := &gcController{base: 25, percent: 25}
 	for _, tt := range []struct {
@@ -34,9 +34,8 @@ func TestGCController(t *testing.T) {
 	}
 }
 
-// collect returns when garbage was collected, and all finalizers have run that were
-// due then: they run one after the other, and the second collection's after the
-// first's.
+// collect returns after the garbage was collected and all pending finalizers have run:
+// they run in order, and those of the second collection after those of the first.
 func collect() {
 	for range 2 {
 		done := make(chan struct{})
@@ -47,14 +46,14 @@ func collect() {
 			case <-done:
 				finalized = true
 			default:
-				runtime.Gosched() // the object may have been on the stack yet
+				runtime.Gosched() // the object may still have been on the stack
 			}
 		}
 	}
 }
 
-// TestGCControllerWatches: garbage that comes fast changes the collector's percentage, and
-// reset and stop bring it back.
+// TestGCControllerWatches: fast allocation changes the GC percentage, and reset and stop
+// restore it.
 func TestGCControllerWatches(t *testing.T) {
 	before := debug.SetGCPercent(100)
 	t.Cleanup(func() { debug.SetGCPercent(before) })
@@ -65,7 +64,7 @@ func TestGCControllerWatches(t *testing.T) {
 		return p.percent
 	}
 	var keep []byte
-	for range 1 << 20 { // bounds what is tried: 64 GB
+	for range 1 << 20 { // limits the attempts: 64 GB
 		if percent() > 25 {
 			break
 		}

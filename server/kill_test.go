@@ -18,9 +18,8 @@ import (
 	"roost/session"
 )
 
-// childEnv makes the test binary a server with this data directory, for tests
-// that need a process of their own to kill; childStoreEnv is the URL of its store,
-// empty for the default.
+// childEnv makes the test binary a server with this data directory, for tests that kill a
+// process. childStoreEnv is the URL of its store, empty for the default.
 const (
 	childEnv      = "ROOST_TEST_SERVER"
 	childStoreEnv = "ROOST_TEST_STORE"
@@ -33,7 +32,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// childServer serves until it is killed; it says where on its output.
+// childServer prints its address and serves until it is killed.
 func childServer(dir, url string) int {
 	s, err := New(context.Background(), Config{C2S: "127.0.0.1:0", DataDir: dir, Store: url, Session: session.Config{AllowPlaintext: true}})
 	if err == nil {
@@ -47,7 +46,7 @@ func childServer(dir, url string) int {
 	select {}
 }
 
-// startChild starts a server in a process of its own and returns its address.
+// startChild starts a server in its own process and returns its address.
 func startChild(t *testing.T, dir, url string) (*exec.Cmd, string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^$")
@@ -67,22 +66,22 @@ func startChild(t *testing.T, dir, url string) (*exec.Cmd, string) {
 	return cmd, strings.TrimSpace(line)
 }
 
-// TestKill kills a server with SIGKILL in the middle of roster sets and offline
-// messages, on each kind of store that outlives its process: whatever was answered is
-// there afterwards.
+// TestKill kills a server with SIGKILL in the middle of roster sets and offline messages,
+// on each kind of persistent store. Everything that the server has acknowledged is there
+// afterwards.
 func TestKill(t *testing.T) {
 	teststores.RunDurable(t, func(t *testing.T, k teststores.Kind) { testKill(t, t.TempDir(), k.URL(t)) })
 }
 
 func testKill(t *testing.T, dir, url string) {
-	rosterItems, messages := 0, 0 // answered, over all rounds
+	rosterItems, messages := 0, 0 // acknowledged, in all rounds
 	for round := range 3 {
 		cmd, addr := startChild(t, dir, url)
 		var mu sync.Mutex
 		var wg sync.WaitGroup
-		// Romeo adds contacts and sends messages to Juliet, who is away. That
-		// a message is kept shows in the reply to the ping after it: stanzas
-		// of one session are handled in order.
+		// Romeo adds contacts and sends messages to Juliet, who is offline. The reply to
+		// the ping after a message shows that the message is stored: stanzas of one
+		// session are processed in order.
 		wg.Go(func() {
 			p := dialTo(t, addr)
 			p.quietly(func() {
@@ -108,7 +107,7 @@ func testKill(t *testing.T, dir, url string) {
 				}
 			})
 		})
-		// Killed when there was something to lose, not after a time.
+		// Kill after an event, not after a time, so that there is something to lose.
 		xmpptest.Eventually(t, "enough roster items and messages are answered", func() bool {
 			mu.Lock()
 			defer mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestPortInUse: the process that has the port is named.
+// TestPortInUse: the message names the process that uses the port.
 func TestPortInUse(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
 		l, err := net.Listen("tcp", addr)
@@ -31,8 +31,8 @@ func TestPortInUse(t *testing.T) {
 	}
 }
 
-// TestListenError: each reason has its advice; where nobody can be named, the
-// command that finds out.
+// TestListenError: each error has its advice. If the process is unknown, the advice is
+// the command that finds it.
 func TestListenError(t *testing.T) {
 	f := func(addr string, err error, want string) {
 		t.Helper()
@@ -40,7 +40,7 @@ func TestListenError(t *testing.T) {
 			t.Errorf("%s: %q; want %q", err, got, want)
 		}
 	}
-	// Nothing listens on port 0, so that nobody is found.
+	// Nothing listens on port 0, so no process is found.
 	f(":0", unix.EADDRINUSE, "ss -ltnp 'sport = :0'")
 	f(":xmpp-client", unix.EADDRINUSE, "5222")
 	f(":443", unix.EACCES, "CAP_NET_BIND_SERVICE")
@@ -48,8 +48,8 @@ func TestListenError(t *testing.T) {
 	f(":5222", unix.ENOBUFS, "cannot listen on :5222: "+unix.ENOBUFS.Error())
 }
 
-// TestPortHolderTable: lines that are cut or of other states, and processes whose
-// files may not be read, are passed over.
+// TestPortHolderTable: incomplete lines, other socket states, and processes whose files
+// are unreadable are skipped.
 func TestPortHolderTable(t *testing.T) {
 	proc := t.TempDir()
 	write := func(name, text string) {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestCheckLoops: a loop that hangs is noticed, and that it turns again, too.
+// TestCheckLoops: a hanging loop is detected, and so is its recovery.
 func TestCheckLoops(t *testing.T) {
 	s := startServer(t, nil)
 	if err := s.CheckLoops(context.Background()); err != nil {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestParseProxies: proxies are addresses and networks; a mistake names the field.
+// TestParseProxies: proxies are addresses and networks; an error names the field.
 func TestParseProxies(t *testing.T) {
 	f := func(in, want string) {
 		t.Helper()
@@ -35,8 +35,8 @@ func TestParseProxies(t *testing.T) {
 	}
 }
 
-// TestBehindProxy: the log and the limit of failed logins use the client's address,
-// with STARTTLS and direct TLS, and not the proxy's.
+// TestBehindProxy: the log and the limit of failed logins use the client's address
+// instead of the proxy's, with STARTTLS and direct TLS.
 func TestBehindProxy(t *testing.T) {
 	var log lockedLog
 	s := startServer(t, func(c *Config) {

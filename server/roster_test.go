@@ -14,8 +14,8 @@ import (
 	"roost/store"
 )
 
-// TestLargeRoster: a roster that is larger than the outbox is no slow reader,
-// also where it is asked for together with other things, as clients do at login.
+// TestLargeRoster: requesting a roster larger than the outbox does not make a client a
+// slow reader, even together with other requests, as at login.
 func TestLargeRoster(t *testing.T) {
 	const contacts = 1000
 	s := startServer(t, func(c *Config) { c.Session.Limits.MaxStanza, c.Poller.Outbox = 64<<10, 64<<10 })
@@ -39,7 +39,7 @@ func TestLargeRoster(t *testing.T) {
 	if n := strings.Count(got, "<item "); n != contacts || len(got) < 3*64<<10 {
 		t.Errorf("%d contacts in %d bytes, want %d", n, len(got), contacts)
 	}
-	// As changes, each a push, it would be twice as large: it comes whole.
+	// As individual pushes it would be twice as large, so the whole roster is sent.
 	whole := len(got)
 	got = p.ask(fmt.Sprintf("<iq type='get' id='since'><query xmlns='jabber:iq:roster' ver='%d'/></iq>"+ping, first, "end"), "id='end'")
 	if n := strings.Count(got, "<item "); n != contacts || len(got) > whole+100 || strings.Contains(got, "<iq type='set' ") {
@@ -71,8 +71,8 @@ func hugeRoster(t *testing.T, s *Server, contacts int) {
 	}
 }
 
-// TestRosterPastOutbox: a roster of 2.5 MB reaches its owner, however small the
-// outbox is; and what others send meanwhile does not end the session.
+// TestRosterPastOutbox: a roster of 2.5 MB reaches its owner however small the outbox is,
+// and stanzas from others meanwhile do not end the session.
 func TestRosterPastOutbox(t *testing.T) {
 	const contacts = 500
 	s := startServer(t, func(c *Config) { c.Session.Limits.MaxStanza, c.Poller.Outbox = 16<<10, 16<<10 })
@@ -83,7 +83,7 @@ func TestRosterPastOutbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	it := s.sessions.Find("romeo@localhost", "r")
-	for !router.Interested(it) { // what is written is more than the outbox, whatever the socket has taken
+	for !router.Interested(it) { // the output exceeds the outbox, however much the socket has accepted
 		runtime.Gosched()
 	}
 	juliet.ask("<message to='romeo@localhost/r' type='chat' id='m'><body>b</body></message>"+
@@ -94,12 +94,12 @@ func TestRosterPastOutbox(t *testing.T) {
 	}
 }
 
-// TestRosterAgainAndAgain: a client that asks for a large roster again and again, and
-// reads slowly, gets each of them, and never more waits for it than one of them and
-// what may wait while its input is read on.
+// TestRosterAgainAndAgain: a client that repeatedly requests a large roster and reads
+// slowly gets each of them. The queued output never exceeds one roster plus the backlog
+// up to which input is read.
 func TestRosterAgainAndAgain(t *testing.T) {
 	const contacts, times, outbox = 500, 8, 16 << 10
-	const backlog = 64 << 10 // session.maxBacklog: with so much its input is read on
+	const backlog = 64 << 10 // session.maxBacklog: up to this, input is read
 	s := startServer(t, func(c *Config) { c.Session.Limits.MaxStanza, c.Poller.Outbox = outbox, outbox })
 	hugeRoster(t, s, contacts)
 	p := connect(t, s).login("romeo", "r")
@@ -115,7 +115,7 @@ func TestRosterAgainAndAgain(t *testing.T) {
 	if _, err := io.WriteString(p.conn, strings.Repeat(get, times)+"<iq type='get' id='end' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>"); err != nil {
 		t.Fatal(err)
 	}
-	// 20 MB are more than the system takes for a client that does not read.
+	// 20 MB are more than the system buffers for a client that does not read.
 	xmpptest.Eventually(t, "the socket is full", func() bool { return conn.Queued() > 0 })
 	most, got, tail, buf := 0, 0, "", make([]byte, 8<<10)
 	for !strings.Contains(tail, "id='end'") {

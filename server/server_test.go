@@ -21,8 +21,8 @@ import (
 	"roost/session"
 )
 
-// startServer starts a server on loopback with the accounts of xmpptest, and
-// stops it when the test ends.
+// startServer starts a server on loopback with the accounts of xmpptest, and stops it
+// when the test ends.
 func startServer(t testing.TB, change func(*Config)) *Server {
 	t.Helper()
 	cfg := Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), Session: session.Config{AllowPlaintext: true}, Poller: poller.Config{Loops: 2}}
@@ -48,7 +48,7 @@ func startServer(t testing.TB, change func(*Config)) *Server {
 
 func (s *Server) dial() (net.Conn, error) { return net.Dial("tcp", s.Addrs()[0].Addr.String()) }
 
-// peer is a client of a test.
+// peer is a test client.
 type peer struct {
 	t    testing.TB
 	conn net.Conn
@@ -60,7 +60,7 @@ type peer struct {
 const testHeader = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client'" +
 	" xmlns:stream='http://etherx.jabber.org/streams'>"
 
-// ask sends and returns what comes, up to and with until.
+// ask sends text and returns the response up to and including until.
 func (p *peer) ask(send, until string) string {
 	p.t.Helper()
 	if _, err := io.WriteString(p.conn, send); err != nil {
@@ -105,7 +105,7 @@ func dialTo(t testing.TB, addr string) *peer {
 	return &peer{t: t, conn: conn}
 }
 
-// quietly runs f until the connection fails, which is what it waits for.
+// quietly runs f until the connection fails, as expected.
 func (p *peer) quietly(f func()) {
 	defer func() {
 		if r := recover(); r != nil && r != errLost {
@@ -116,13 +116,13 @@ func (p *peer) quietly(f func()) {
 	f()
 }
 
-// errLost is what ask panics with, within quietly, when the connection fails.
+// errLost is the panic value of ask, within quietly, when the connection fails.
 var errLost = errors.New("the connection is lost")
 
-// plainLogin are the base64 forms of "\0user\0secret".
+// plainLogin is the base64 encoding of "\0user\0secret".
 var plainLogin = map[string]string{"romeo": "AHJvbWVvAHNlY3JldA==", "juliet": "AGp1bGlldABzZWNyZXQ=", "nurse": "AG51cnNlAHNlY3JldA=="}
 
-// authenticate takes a client to where it may bind a resource.
+// authenticate negotiates the stream up to the point where a resource may be bound.
 func (p *peer) authenticate(user string) *peer {
 	p.t.Helper()
 	p.ask(testHeader, "</stream:features>")
@@ -131,7 +131,7 @@ func (p *peer) authenticate(user string) *peer {
 	return p
 }
 
-// login takes a client to a bound resource.
+// login negotiates the stream up to a bound resource.
 func (p *peer) login(user, resource string) *peer {
 	p.t.Helper()
 	p.authenticate(user)
@@ -147,8 +147,8 @@ func (p *peer) available() *peer {
 	return p
 }
 
-// TestDialoguesOverSockets plays the dialogues of session and router again, over
-// real sockets, against servers put together as people run them.
+// TestDialoguesOverSockets plays the dialogues of session and router again over real
+// sockets, against complete servers.
 func TestDialoguesOverSockets(t *testing.T) {
 	elsewhere := map[string]string{
 		"16-sasl.txt":             "it compares the features, which have STARTTLS here",
@@ -198,7 +198,7 @@ func TestDialoguesOverSockets(t *testing.T) {
 	}
 }
 
-// TestShutdown: clients are told, and the store is whole.
+// TestShutdown: clients are notified, and the store is intact.
 func TestShutdown(t *testing.T) {
 	s, err := New(context.Background(), Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), Session: session.Config{AllowPlaintext: true}})
 	if err != nil {
@@ -227,8 +227,8 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// TestSlowReader: a client that stops reading is cut off (or gets time to take
-// what is queued), and others are served as if nothing were.
+// TestSlowReader: a client that stops reading is cut off, or gets time to read the queued
+// output. Others are not affected.
 func TestSlowReader(t *testing.T) {
 	for _, detach := range []bool{false, true} {
 		s := startServer(t, func(c *Config) {
@@ -241,7 +241,7 @@ func TestSlowReader(t *testing.T) {
 			if i == 2000 {
 				t.Fatal("60 MB were sent to a client that reads nothing")
 			}
-			// Others are not delayed: each message is followed by an answer.
+			// Others are not delayed: each message is followed by a response.
 			sender.ask(message+fmt.Sprintf("<iq type='get' id='p%d' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", i), fmt.Sprintf("id='p%d'", i))
 		}
 		_ = slow.conn.SetReadDeadline(time.Now().Add(xmpptest.WaitLimit))
@@ -253,8 +253,8 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// TestThousandDropped: a thousand clients that vanish at once leave nothing,
-// and their contact learns of each.
+// TestThousandDropped: a thousand clients that disconnect at once leave nothing in the
+// server, and their contact is notified of each.
 func TestThousandDropped(t *testing.T) {
 	const n = 1000
 	s := startServer(t, func(c *Config) { c.Session.MaxResources = n + 10; c.Session.LoginTimeout = 5 * time.Minute })
@@ -323,8 +323,8 @@ func subscribe(watcher, other *peer) {
 	watcher.ask("", "subscription='to'")
 }
 
-// TestAccountGone: the sessions of an account that another process deletes are
-// ended, and nobody else's.
+// TestAccountGone: when another process deletes an account, the sessions of that account
+// end, and no others.
 func TestAccountGone(t *testing.T) {
 	s := startServer(t, nil)
 	romeo, juliet := connect(t, s).login("romeo", "r"), connect(t, s).login("juliet", "j")
@@ -335,8 +335,8 @@ func TestAccountGone(t *testing.T) {
 	juliet.ask("<iq type='get' id='p' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "id='p'")
 }
 
-// TestAccountGoneBeforeBinding: a session of an account that was deleted between
-// the login and binding does not become a resource.
+// TestAccountGoneBeforeBinding: a session whose account was deleted between login and
+// binding does not become a resource.
 func TestAccountGoneBeforeBinding(t *testing.T) {
 	s := startServer(t, nil)
 	romeo := connect(t, s).authenticate("romeo")
@@ -347,9 +347,9 @@ func TestAccountGoneBeforeBinding(t *testing.T) {
 	xmpptest.Eventually(t, "no session is left", func() bool { return s.sessions.Counts() == session.Counts{} })
 }
 
-// TestAccountMadeAnew: where an account is deleted and made anew before that is
-// noticed, the sessions of the old one are ended, bound or not, and those of the
-// new one stay.
+// TestAccountMadeAnew: if an account is deleted and created again before the server
+// processes that, the sessions of the old account end, bound or not, and those of the new
+// one stay.
 func TestAccountMadeAnew(t *testing.T) {
 	s := startServer(t, nil)
 	ctx, bare := context.Background(), jid.MustParse("romeo@localhost")
@@ -368,8 +368,8 @@ func TestAccountMadeAnew(t *testing.T) {
 	young.ask("<iq type='get' id='p' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "id='p'")
 }
 
-// TestAccountLockedForAMoment: who is let in again before it was noticed that
-// the account was locked, stays.
+// TestAccountLockedForAMoment: a session stays if the account is unlocked before the
+// server has processed the lock.
 func TestAccountLockedForAMoment(t *testing.T) {
 	s := startServer(t, nil)
 	romeo := connect(t, s).login("romeo", "r")
@@ -384,7 +384,7 @@ func TestAccountLockedForAMoment(t *testing.T) {
 	romeo.ask("<iq type='get' id='p' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "id='p'")
 }
 
-// TestBadConfig: whatever is wrong is said in one line.
+// TestBadConfig: each error is one line.
 func TestBadConfig(t *testing.T) {
 	f := func(change func(*Config), want string) {
 		t.Helper()

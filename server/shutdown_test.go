@@ -19,8 +19,8 @@ import (
 	"roost/store/sqlite"
 )
 
-// TestShutdownWithLockedStore: a stop whose time is over does not wait for those
-// who wait for the store.
+// TestShutdownWithLockedStore: after its timeout, a stop does not wait for requests that
+// are blocked in the store.
 func TestShutdownWithLockedStore(t *testing.T) {
 	var log lockedLog
 	cfg := Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), Session: session.Config{AllowPlaintext: true}, Logger: slog.New(slog.NewTextHandler(&log, nil))}
@@ -66,9 +66,9 @@ func TestShutdownWithLockedStore(t *testing.T) {
 	}
 }
 
-// TestShutdownCutsOff: clients that have been told to leave, and do not, are cut off
-// when the time is over, and the error says so. Bug: it did not where their sessions
-// had ended before.
+// TestShutdownCutsOff: clients that do not close their connections are cut off after the
+// timeout, and the error says so. Bug: the error was missing if their sessions had ended
+// before.
 func TestShutdownCutsOff(t *testing.T) {
 	s, err := New(t.Context(), Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), Session: session.Config{AllowPlaintext: true, Linger: time.Hour}})
 	if err != nil {
@@ -77,7 +77,7 @@ func TestShutdownCutsOff(t *testing.T) {
 	if err := xmpptest.AddAccounts(t.Context(), s.store, "localhost"); err != nil {
 		t.Fatal(err)
 	}
-	connect(t, s).login("romeo", "r") // and does not close its side
+	connect(t, s).login("romeo", "r") // does not close its connection
 	if err := s.sessions.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestShutdownCutsOff(t *testing.T) {
 	}
 }
 
-// lockedLog is a log that is read while it is written.
+// lockedLog is a log that can be read while it is written.
 type lockedLog struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -106,7 +106,7 @@ func (l *lockedLog) String() string {
 	return l.b.String()
 }
 
-// Len is the number of bytes in the log.
+// Len returns the number of bytes in the log.
 func (l *lockedLog) Len() int { return len(l.String()) }
 
 // Reset empties the log.

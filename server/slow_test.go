@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// slowFor is how long somebody does not read while others send to them; shorter
+// slowFor is the time for which a client does not read while others send to it; shorter
 // with -short.
 const slowFor = 30 * time.Second
 
-// TestSlowReaderForLong: for half a minute a client is sent more than it reads,
-// which is nothing; whenever it was cut off it comes back. Others talk all the
-// while, and memory stays within what outboxes may hold.
+// TestSlowReaderForLong: for half a minute, a client that does not read is sent messages;
+// whenever it is cut off, it reconnects. Meanwhile others exchange messages, and memory
+// stays within the limits of the outboxes.
 func TestSlowReaderForLong(t *testing.T) {
 	const outbox, stanza = 256 << 10, 30000
 	s := startServer(t, func(c *Config) { c.Session.Limits.MaxStanza, c.Poller.Outbox = 64<<10, outbox })
 	sender := connect(t, s).login("romeo", "sender").available()
 	other := connect(t, s).login("romeo", "other").available()
-	// Not by connect, whose clients the test keeps until its end: hundreds of them
-	// would be what has grown.
+	// Not connect, whose clients stay until the end of the test: hundreds of them would
+	// count as growth.
 	again := func() *peer {
 		conn, err := s.dial()
 		if err != nil {
@@ -43,15 +43,15 @@ func TestSlowReaderForLong(t *testing.T) {
 			_ = slow.conn.Close()
 			slow = again()
 		}
-		// Each message is followed by one to somebody who reads, and by their
-		// answer: both pass through the same loops as what nobody reads.
+		// Each message is followed by one to a client that reads, and by its response:
+		// both pass through the same loops as the unread ones.
 		id := fmt.Sprintf("m%d", sent)
 		sender.ask(message+"<message to='romeo@localhost/other' id='"+id+"'><body>x</body></message>", "")
 		other.ask("", "id='"+id+"'")
 		other.ask("<message to='romeo@localhost/sender' id='"+id+"'><body>x</body></message>", "")
 		sender.ask("", "id='"+id+"'")
-		// The outbox, a read buffer's worth of stanzas under way, and the peers
-		// of this test themselves.
+		// The outbox, stanzas in processing up to the size of a read buffer, and the
+		// test's own clients.
 		if sent%100 == 0 {
 			if grown := heap() - before; grown > 4*outbox {
 				t.Fatalf("after %d messages the heap has grown by %d KiB", sent, grown>>10)

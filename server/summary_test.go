@@ -13,8 +13,7 @@ import (
 	"roost/session"
 )
 
-// TestSummary: one line a minute says what changed, and none comes where nothing
-// did.
+// TestSummary: one line per minute contains the changes; there is none without changes.
 func TestSummary(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lines := make(chan string, 10)
@@ -27,7 +26,7 @@ func TestSummary(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var now atomic.Pointer[totals]
 		go summarize(ctx, log, func() totals { return *now.Load() })
-		time.Sleep(summaryEvery / 2) // virtual: in the middle between two summaries
+		time.Sleep(summaryEvery / 2) // virtual time: halfway between two summaries
 		f := func(what totals, want string) {
 			t.Helper()
 			now.Store(&what)
@@ -63,7 +62,7 @@ func TestSummary(t *testing.T) {
 	})
 }
 
-// lineWriter sends every line of a log to a channel.
+// lineWriter sends each line of a log to a channel.
 type lineWriter chan<- string
 
 func (w lineWriter) Write(p []byte) (int, error) {
@@ -71,7 +70,7 @@ func (w lineWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestSummaryCounts: the figures of the summary are a running server's.
+// TestSummaryCounts: the figures of the summary come from a running server.
 func TestSummaryCounts(t *testing.T) {
 	s := startServer(t, nil)
 	romeo := connect(t, s).login("romeo", "a")

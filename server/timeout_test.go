@@ -8,9 +8,10 @@ import (
 	"time"
 )
 
-// TestConnectionTimeout is RFC 6120 section 4.9.3.4: a client that does not log in,
-// or is silent for too long, is told why its stream ends, over TLS too, and its
-// contacts are told that it is gone.
+// TestConnectionTimeout: RFC 6120 section 4.9.3.4
+// (https://www.rfc-editor.org/rfc/rfc6120#section-4.9.3.4): a client that does not log
+// in, or is silent for too long, gets a stream error with the reason, over TLS too, and
+// its contacts see it become unavailable.
 func TestConnectionTimeout(t *testing.T) {
 	const end = "<stream:error><connection-timeout xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"
 	const ping = "<iq type='get' id='p' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>"
@@ -21,15 +22,16 @@ func TestConnectionTimeout(t *testing.T) {
 	if got := p.ask("", "</stream:stream>"); got != end {
 		t.Errorf("a login that is not done: %s", got)
 	}
-	// RFC 6120 section 4.9.1.2: before a header, with a header.
+	// RFC 6120 section 4.9.1.2 (https://www.rfc-editor.org/rfc/rfc6120#section-4.9.1.2):
+	// without and with a preceding header.
 	if got := mute.ask("", "</stream:stream>"); !strings.Contains(got, "<stream:stream ") || !strings.HasSuffix(got, end) {
 		t.Errorf("a client that says nothing: %s", got)
 	}
-	// Past the time of those who came later; a loop looks at all of its clients.
+	// After the deadline of the later clients; a loop checks all of its clients.
 	done.ask(ping, "id='p'")
 
 	s = startServer(t, func(c *Config) { c.Poller.IdleTimeout = 6 * time.Second })
-	// Only one client at a time has to hurry: the other keeps itself alive.
+	// Only one client at a time is near its deadline: the other sends keep-alives.
 	watcher := connect(t, s).login("romeo", "garden")
 	stop := keepAlive(t, watcher)
 	watcher.available()
@@ -42,7 +44,7 @@ func TestConnectionTimeout(t *testing.T) {
 	}
 }
 
-// keepAlive has a client send white space often, as clients do, until stop.
+// keepAlive makes a client send white space often, as clients do, until stop.
 func keepAlive(t *testing.T, p *peer) (stop func()) {
 	var done sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())

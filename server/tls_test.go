@@ -17,11 +17,12 @@ import (
 	"roost/internal/xmpptest"
 )
 
-// TestSTARTTLS is RFC 6120 section 5.
+// TestSTARTTLS tests RFC 6120 section 5
+// (https://www.rfc-editor.org/rfc/rfc6120#section-5).
 func TestSTARTTLS(t *testing.T) {
 	s := startServer(t, func(c *Config) { c.Session.AllowPlaintext = false })
 	p := connect(t, s)
-	// 5.3.1: while TLS is required it is all that is offered.
+	// 5.3.1: while TLS is required, no other feature is offered.
 	got := p.ask(testHeader, "</stream:features>")
 	if !strings.HasSuffix(got, "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>") {
 		t.Errorf("features: %s", got)
@@ -43,8 +44,9 @@ func TestSTARTTLS(t *testing.T) {
 	p.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", "</iq>")
 }
 
-// TestExchangeBeforeTLS: RFC 6120 section 5.4.3.3: what was said before TLS is
-// forgotten, an authentication that had begun too.
+// TestExchangeBeforeTLS: RFC 6120 section 5.4.3.3
+// (https://www.rfc-editor.org/rfc/rfc6120#section-5.4.3.3): all state from before TLS is
+// discarded, including an authentication in progress.
 func TestExchangeBeforeTLS(t *testing.T) {
 	s := startServer(t, nil)
 	p := connect(t, s)
@@ -59,8 +61,9 @@ func TestExchangeBeforeTLS(t *testing.T) {
 	}
 }
 
-// TestSTARTTLSInjection is RFC 6120 section 5.4.2.3 and the attack that it is
-// there for: what was sent in clear behind <starttls/> is never taken as input.
+// TestSTARTTLSInjection: RFC 6120 section 5.4.2.3
+// (https://www.rfc-editor.org/rfc/rfc6120#section-5.4.2.3) and the attack that it
+// prevents: cleartext after <starttls/> is never processed as input.
 func TestSTARTTLSInjection(t *testing.T) {
 	s := startServer(t, func(c *Config) { c.Session.AllowPlaintext = false })
 	p := connect(t, s)
@@ -69,14 +72,14 @@ func TestSTARTTLSInjection(t *testing.T) {
 	if !strings.Contains(got, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>") || strings.Contains(got, "proceed") {
 		t.Errorf("in one piece: %s", got)
 	}
-	// White space, which some clients end their elements with, is no input.
+	// White space, which some clients send after their elements, is not input.
 	p = connect(t, s)
 	p.ask(testHeader, "</stream:features>")
 	p.ask("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>\r\n", "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
 	p.conn = tls.Client(p.conn, &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"})
 	p.ask(testHeader, "</stream:features>")
-	// In a piece of its own it is the start of a TLS handshake that fails:
-	// 5.4.3.2, TCP ends without a closing tag.
+	// As a separate piece, it is the start of a TLS handshake that fails. 5.4.3.2: TCP
+	// ends without a closing tag.
 	p = connect(t, s)
 	p.ask(testHeader, "</stream:features>")
 	p.ask("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
@@ -87,7 +90,7 @@ func TestSTARTTLSInjection(t *testing.T) {
 	}
 }
 
-// TestDirectTLS is XEP-0368.
+// TestDirectTLS tests XEP-0368 (https://xmpp.org/extensions/xep-0368.html).
 func TestDirectTLS(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		s := startServer(t, func(c *Config) { c.C2STLS, c.Session.AllowPlaintext = "127.0.0.1:0", false })
@@ -104,9 +107,9 @@ func TestDirectTLS(t *testing.T) {
 	}
 }
 
-// TestSTARTTLSDomain: a client that asks for no certificate by SNI, or for that of
-// a host that stands for many domains, is shown the one of the domain to which it
-// has opened its stream, and a login may be bound to that certificate.
+// TestSTARTTLSDomain: a client that sends no SNI, or the name of a host that serves many
+// domains, gets the certificate of the domain of its stream, and a login can be bound to
+// that certificate.
 func TestSTARTTLSDomain(t *testing.T) {
 	domains := []string{"localhost", "two.example"}
 	s := startServer(t, func(c *Config) {

@@ -19,13 +19,13 @@ func certConfig(t *testing.T, dir string, domains ...string) (*Config, *lockedLo
 	return &Config{DataDir: dir, Domains: domains, Logger: slog.New(slog.NewTextHandler(log, nil))}, log
 }
 
-// leafOf is the certificate for clients that ask for a name by SNI, or for none.
+// leafOf returns the certificate for clients that send an SNI name, or none.
 func leafOf(c *Certificates, name string) *x509.Certificate {
 	return c.set.Load().pick(name, "").Leaf
 }
 
-// TestSelfSigned: a certificate is made once and kept, with a key for nobody
-// else's eyes; it is made anew when the domains change.
+// TestSelfSigned: a certificate is created once and kept, with a key that only the owner
+// can read; it is replaced when the domains change.
 func TestSelfSigned(t *testing.T) {
 	dir := t.TempDir()
 	cfg, log := certConfig(t, dir, "localhost", "example.org")
@@ -59,8 +59,8 @@ func TestSelfSigned(t *testing.T) {
 	}
 }
 
-// TestCertificatePerDomain: SNI chooses, then the domain of the stream, and who
-// names none that is served gets the first.
+// TestCertificatePerDomain: SNI decides, then the domain of the stream. A client that
+// names no served domain gets the first certificate.
 func TestCertificatePerDomain(t *testing.T) {
 	var certs, keys []string
 	for _, domain := range []string{"one.example", "two.example"} {
@@ -111,7 +111,7 @@ func TestCertificatePerDomain(t *testing.T) {
 	if err := c.Reload(); err == nil || !strings.Contains(err.Error(), "openssl pkey -in") {
 		t.Errorf("%v, want an error that says how to decrypt the key", err)
 	}
-	// A reload that fails leaves the old set whole.
+	// A reload that fails leaves the old set complete.
 	if err := os.WriteFile(keys[1], []byte("rubbish"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -123,9 +123,8 @@ func TestCertificatePerDomain(t *testing.T) {
 	}
 }
 
-// TestNamesOfCertificates: an internationalized domain is in certificates, and
-// asked for, in ASCII; one that is an address is found as such. Both are made
-// once.
+// TestNamesOfCertificates: an internationalized domain is in ASCII in certificates and in
+// SNI; a domain that is an IP address is found as such. Both are created once.
 func TestNamesOfCertificates(t *testing.T) {
 	dir := t.TempDir()
 	cfg, log := certConfig(t, dir, "example.org", "bücher.example", "192.0.2.1", "[2001:db8::1]")
@@ -142,7 +141,7 @@ func TestNamesOfCertificates(t *testing.T) {
 	if again, err := NewCertificates(cfg); err != nil || !leafOf(again, "").Equal(leaf) {
 		t.Errorf("the certificate is not kept: %v", err)
 	}
-	// The operator's own.
+	// The operator's certificate.
 	cfg.Domains = []string{"example.org", "bücher.example"}
 	for _, domain := range cfg.Domains {
 		dir := t.TempDir()
@@ -164,7 +163,7 @@ func TestNamesOfCertificates(t *testing.T) {
 	}
 }
 
-// TestSecret: made once, kept, for nobody else's eyes.
+// TestSecret: created once, kept, and readable by the owner only.
 func TestSecret(t *testing.T) {
 	dir := t.TempDir()
 	a, err := loadSecret(dir)

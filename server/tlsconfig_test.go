@@ -21,8 +21,8 @@ import (
 	"roost/internal/xmpptest"
 )
 
-// certified starts a server with an operator's certificate for each domain, the
-// first of them localhost, and direct TLS. renew makes new files.
+// certified starts a server with direct TLS and an operator's certificate for each
+// domain, the first of which is localhost. renew creates new files.
 func certified(t *testing.T, domains ...string) (s *Server, renew func()) {
 	t.Helper()
 	var dirs, certs, keys []string
@@ -48,14 +48,14 @@ func certified(t *testing.T, domains ...string) (s *Server, renew func()) {
 	return s, renew
 }
 
-// anyTicket is a client that shows its last ticket whatever name it asks for.
+// anyTicket is a client that presents its last ticket for any name.
 type anyTicket struct{ state *tls.ClientSessionState }
 
 func (a *anyTicket) Get(string) (*tls.ClientSessionState, bool)  { return a.state, a.state != nil }
 func (a *anyTicket) Put(_ string, state *tls.ClientSessionState) { a.state = state }
 
-// overTLS connects a client, over STARTTLS or direct TLS. The error is that of
-// the handshake.
+// overTLS connects a client by STARTTLS or direct TLS. The error is that of the
+// handshake.
 func overTLS(t *testing.T, s *Server, start bool, cfg *tls.Config) (*peer, tls.ConnectionState, error) {
 	t.Helper()
 	p := connect(t, s)
@@ -82,11 +82,11 @@ func each(f func(version uint16, start bool)) {
 	}
 }
 
-// TestResumedAfterRenewal: a client that comes back with a ticket has the
-// certificate of the session before it (RFC 5929 section 4: tls-server-end-point
-// is "the hash of the TLS server's certificate"). After a renewal its ticket is not
-// taken any more, so that its login is bound to the certificate that the server
-// has now; where nothing has changed it is.
+// TestResumedAfterRenewal: a client that resumes a session uses the certificate of the
+// original session (RFC 5929 section 4, https://www.rfc-editor.org/rfc/rfc5929#section-4:
+// tls-server-end-point is "the hash of the TLS server's certificate"). After a renewal
+// its ticket is rejected, so that its login is bound to the current certificate. Without
+// a renewal it is accepted.
 func TestResumedAfterRenewal(t *testing.T) {
 	s, renew := certified(t, "localhost")
 	client, err := scram.SHA256.NewClient("romeo", "secret", "")
@@ -130,10 +130,11 @@ func TestResumedAfterRenewal(t *testing.T) {
 	})
 }
 
-// TestReloadInHandshake: certificates that are read again while a client is in the
-// middle of its handshake change nothing for it: tls-server-end-point is a hash of the
-// certificate that it was shown (RFC 5929 section 4), or has from the session that it
-// resumes. Bug: it was that of the new one, and the login failed.
+// TestReloadInHandshake: reloading certificates in the middle of a client's handshake
+// does not affect that handshake: tls-server-end-point is a hash of the certificate that
+// the client got (RFC 5929 section 4, https://www.rfc-editor.org/rfc/rfc5929#section-4)
+// or has from the session that it resumes. Bug: it was that of the new one, and the login
+// failed.
 func TestReloadInHandshake(t *testing.T) {
 	s, renew := certified(t, "localhost")
 	client, err := scram.SHA256.NewClient("romeo", "secret", "")
@@ -163,7 +164,7 @@ func TestReloadInHandshake(t *testing.T) {
 				t.Errorf("TLS %x, STARTTLS %v, resumed %v: %s", version, start, resumed, got)
 			}
 			_ = p.conn.Close()
-			// A ticket of the certificate that the server has now.
+			// A ticket for the current certificate.
 			if p, _, err = overTLS(t, s, start, cfg); err != nil {
 				t.Fatal(err)
 			}
@@ -173,8 +174,9 @@ func TestReloadInHandshake(t *testing.T) {
 	})
 }
 
-// TestTicketsOfOtherNames: RFC 6066 section 3: "MUST NOT accept the request to resume
-// the session if the server_name extension contains a different name. Instead, it
+// TestTicketsOfOtherNames: RFC 6066 section 3
+// (https://www.rfc-editor.org/rfc/rfc6066#section-3): "MUST NOT accept the request to
+// resume the session if the server_name extension contains a different name. Instead, it
 // proceeds with a full handshake to establish a new session."
 func TestTicketsOfOtherNames(t *testing.T) {
 	s, _ := certified(t, "localhost", "two.example")
@@ -206,11 +208,12 @@ func TestTicketsOfOtherNames(t *testing.T) {
 	})
 }
 
-// TestALPN: XEP-0368: "When ALPN is used, the ALPN protocol MUST be 'xmpp-client'";
-// RFC 7301 section 3.2: "In the event that the server supports no protocols that the
-// client advertises, then the server SHALL respond with a fatal
-// "no_application_protocol" alert." Where one is selected, the session is lean all the
-// same.
+// TestALPN: XEP-0368 (https://xmpp.org/extensions/xep-0368.html#reqs): "When ALPN is
+// used, the ALPN protocol MUST be 'xmpp-client'"; RFC 7301 section 3.2
+// (https://www.rfc-editor.org/rfc/rfc7301#section-3.2): "In the event that the server
+// supports no protocols that the client advertises, then the server SHALL respond with a
+// fatal "no_application_protocol" alert." If one is selected, the session still becomes
+// lean.
 func TestALPN(t *testing.T) {
 	s, _ := certified(t, "localhost")
 	each(func(version uint16, start bool) {
@@ -247,8 +250,8 @@ func TestALPN(t *testing.T) {
 	})
 }
 
-// TestSuites: under TLS 1.2 a handshake succeeds with the suites that have
-// ephemeral keys and authenticated encryption, and with no other.
+// TestSuites: under TLS 1.2 a handshake succeeds only with suites that have ephemeral
+// keys and authenticated encryption.
 func TestSuites(t *testing.T) {
 	for _, kind := range []string{"ECDSA", "RSA"} {
 		cfg, _ := certConfig(t, t.TempDir(), "localhost")
@@ -286,7 +289,7 @@ func TestSuites(t *testing.T) {
 	}
 }
 
-// rsaFiles are the files of a certificate with an RSA key.
+// rsaFiles returns the files of a certificate with an RSA key.
 func rsaFiles(t *testing.T) (certs, keys []string) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -296,7 +299,8 @@ func rsaFiles(t *testing.T) (certs, keys []string) {
 	return certFiles(t, key, time.Now().Add(365*24*time.Hour))
 }
 
-// certFiles are the files of a certificate for localhost that ends at some time.
+// certFiles returns the files of a certificate for localhost that expires at the given
+// time.
 func certFiles(t *testing.T, key crypto.Signer, end time.Time) (certs, keys []string) {
 	t.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"},

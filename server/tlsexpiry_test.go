@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// TestExpiryWarnings: a certificate that comes to its end is in the log 30, 14, 7
-// and 1 days before, once, and daily afterwards, with its names, its file and what
-// to do; one that was renewed is not.
+// TestExpiryWarnings: the log contains a warning about an expiring certificate 30, 14, 7
+// and 1 days before, once each, and daily afterwards, with its names, its file and what
+// to do. A renewed certificate causes none.
 func TestExpiryWarnings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -33,7 +33,7 @@ func TestExpiryWarnings(t *testing.T) {
 		done := make(chan struct{})
 		go func() { defer close(done); c.WatchExpiry(ctx) }()
 		end := leafOf(c, "").NotAfter
-		time.Sleep(time.Until(end.Add(-35 * 24 * time.Hour))) // virtual
+		time.Sleep(time.Until(end.Add(-35 * 24 * time.Hour))) // virtual time
 		synctest.Wait()
 		if log.Len() != 0 {
 			t.Errorf("more than a month before the end: %s", log)
@@ -62,7 +62,7 @@ func TestExpiryWarnings(t *testing.T) {
 			t.Errorf("warned with %v days left, want %v", told, want)
 		}
 
-		// A reload tells it again, and one with a new certificate ends it.
+		// A reload repeats the warning; a new certificate ends it.
 		log.Reset()
 		if err := c.Reload(); err != nil || !strings.Contains(log.String(), "has expired") {
 			t.Errorf("a reload of the old certificate: %v, %s", err, log)
@@ -89,8 +89,7 @@ func TestExpiryWarnings(t *testing.T) {
 	})
 }
 
-// TestExpiryOfSelfSigned: the certificate that the server made itself is
-// renewed by itself.
+// TestExpiryOfSelfSigned: the server renews its self-signed certificate itself.
 func TestExpiryOfSelfSigned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()

@@ -9,8 +9,8 @@ import (
 
 const mib = 1 << 20
 
-// TestTrimmer: it collects when a storm is over, and not again before there is
-// something new to gain.
+// TestTrimmer: it collects after a storm, and not again before a collection is useful
+// again.
 func TestTrimmer(t *testing.T) {
 	var j trimmer
 	f := func(desc string, now memory, want bool) {
@@ -34,9 +34,9 @@ func TestTrimmer(t *testing.T) {
 	f("little is held in vain", memory{live: 150 * mib, held: 155 * mib, allocated: 930 * mib}, false)
 }
 
-// TestTrimmerLeaving: clients that were idle for long and leave together allocate
-// nothing, and what was live before is the last that is known; that many have left
-// is what makes a collection due, once.
+// TestTrimmerLeaving: when clients that were idle for long leave together, nothing is
+// allocated, and the known size of the live heap is out of date. The number of clients
+// that have left makes a collection due, once.
 func TestTrimmerLeaving(t *testing.T) {
 	var j trimmer
 	idle := memory{live: 250 * mib, held: 255 * mib, allocated: 900 * mib, clients: 10_000}
@@ -65,7 +65,7 @@ func TestTrimmerLeaving(t *testing.T) {
 	f("and go", 0, false)
 }
 
-// TestGiveBackPools: what lies in pools is given back by one collection.
+// TestGiveBackPools: one call of collect also frees the contents of pools.
 func TestGiveBackPools(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // no other collection
 	pool := sync.Pool{}
@@ -81,7 +81,7 @@ func TestGiveBackPools(t *testing.T) {
 	runtime.KeepAlive(&pool)
 }
 
-// TestGiveBack: what was garbage is held no longer.
+// TestGiveBack: garbage is returned to the system.
 func TestGiveBack(t *testing.T) {
 	var j trimmer
 	junk := make([][]byte, 64)

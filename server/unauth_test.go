@@ -14,7 +14,7 @@ import (
 	"roost/session"
 )
 
-// dialFrom connects from an address of loopback.
+// dialFrom connects from a loopback address.
 func dialFrom(t testing.TB, s *Server, from string) *peer {
 	t.Helper()
 	conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).Dial("tcp", s.Addrs()[0].Addr.String())
@@ -25,10 +25,10 @@ func dialFrom(t testing.TB, s *Server, from string) *peer {
 	return &peer{t: t, conn: conn}
 }
 
-// TestUnauthMemory: what clients of one network hold that do not log in, elements
-// that do not end and input after an <auth/> that waits, is counted in bytes and is
-// half of the limit at most; a client that goes beyond is told so. Meanwhile clients
-// of the same and of another network log in, and then nothing of them is counted.
+// TestUnauthMemory: memory of unauthenticated clients of one network (partial elements,
+// and input after an <auth/> that waits) is counted in bytes and limited to half of the
+// total. A client that exceeds the limit gets an error. Meanwhile clients of the same and
+// of another network log in, after which their memory no longer counts.
 func TestUnauthMemory(t *testing.T) {
 	const limit = MinUnauthMemory
 	s := startServer(t, func(c *Config) { c.Poller.UnauthMemory = limit })
@@ -66,16 +66,15 @@ func TestUnauthMemory(t *testing.T) {
 	}
 }
 
-// TestInputAfterAuth: while an <auth/> waits for the store, what the client has sent
-// after it counts as memory of a client that is not authenticated, and no more of it
-// is read, however much there is.
+// TestInputAfterAuth: while an <auth/> waits for the store, the client's further input
+// counts as memory of an unauthenticated client, and a limited amount of it is read.
 func TestInputAfterAuth(t *testing.T) {
 	s := startServer(t, func(c *Config) { c.Poller.Loops, c.Session.Workers = 1, 1 })
 	stopped, gate := make(chan struct{}), make(chan struct{})
 	goOn := sync.OnceFunc(func() { close(gate) })
 	defer goOn()
 	s.sessions.Go(session.Read, func(*session.Turn) { close(stopped); <-gate })
-	<-stopped // the only goroutine that reads from the store waits for it
+	<-stopped // the only goroutine that reads from the store is blocked
 
 	p, other := connect(t, s), connect(t, s)
 	p.ask(testHeader, "</stream:features>")
@@ -90,13 +89,14 @@ func TestInputAfterAuth(t *testing.T) {
 	if more < 64<<10 {
 		t.Errorf("the kernel took only %d bytes: the test shows nothing", more)
 	}
-	// The same loop serves another client after it could have read of the first.
+	// The same loop serves another client, after it had the opportunity to read more from
+	// the first.
 	for range 10 {
 		other.ask(testHeader, "</stream:features>")
 		other = connect(t, s)
 	}
 	now := s.poller.Stats()
-	// The other clients are not authenticated either: what is queued for one counts.
+	// The other clients are unauthenticated, too: output queued for one counts.
 	if now.Unauth > held+int64(more)/16 {
 		t.Errorf("%d bytes are held when %d more were sent, before that it were %d", now.Unauth, more, held)
 	}
@@ -107,8 +107,8 @@ func TestInputAfterAuth(t *testing.T) {
 	p.ask("", "<challenge ")
 }
 
-// fill writes to a connection until the kernel takes no more, limit bytes at most,
-// and returns how many it took.
+// fill writes to a connection until the kernel accepts no more, at most limit bytes, and
+// returns the number of bytes.
 func fill(t *testing.T, conn net.Conn, limit int) (n int) {
 	t.Helper()
 	raw, err := conn.(*net.TCPConn).SyscallConn()
@@ -132,8 +132,8 @@ func fill(t *testing.T, conn net.Conn, limit int) (n int) {
 	return n
 }
 
-// TestReloadWithoutFiles: when clients have all descriptors that they may have, the
-// certificates are read again and a client's login reaches the database.
+// TestReloadWithoutFiles: when clients use all descriptors available to them,
+// certificates can still be reloaded and a client's login still reaches the database.
 func TestReloadWithoutFiles(t *testing.T) {
 	s := startServer(t, nil)
 	romeo := connect(t, s)
@@ -147,7 +147,7 @@ func TestReloadWithoutFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &was) }()
-	for err := error(nil); err == nil; { // until one is turned away
+	for err := error(nil); err == nil; { // until one is rejected
 		p := dialFrom(t, s, "127.0.0.2")
 		_, _ = io.WriteString(p.conn, testHeader)
 		_, err = p.conn.Read(make([]byte, 1))
