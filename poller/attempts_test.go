@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// outside is the n-th of many IPv4 addresses.
+// outside returns the n-th of many IPv4 addresses.
 func outside(n uint32) network {
 	var addr [4]byte
 	binary.BigEndian.PutUint32(addr[:], 0x0b000000+n)
@@ -22,8 +22,8 @@ func outside(n uint32) network {
 	return of
 }
 
-// TestAttempts: an address that connects too often waits for the next minute;
-// another is not hurt.
+// TestAttempts: an address that connects too often must wait for the next minute; others
+// are not affected.
 func TestAttempts(t *testing.T) {
 	var a attempts
 	a.prepare(3)
@@ -55,15 +55,15 @@ func TestAttempts(t *testing.T) {
 	}
 }
 
-// TestAttemptsOfMany: what the count owns does not grow with the number of
-// peers, and a flood from very many does not shut out those who come once.
+// TestAttemptsOfMany: the memory of the counters does not grow with the number of peers,
+// and a flood from very many peers does not lock out peers that connect once.
 func TestAttemptsOfMany(t *testing.T) {
 	if n := unsafe.Sizeof(attemptRows{}); n != 128<<10 {
 		t.Errorf("the counters take %d bytes", n)
 	}
 	var a attempts
 	a.prepare(100)
-	for n := range uint32(200) { // the worst: each takes all it may
+	for n := range uint32(200) { // the worst case: each makes as many attempts as allowed
 		for range 100 {
 			a.allow(outside(n), 1)
 		}
@@ -83,8 +83,8 @@ func TestAttemptsOfMany(t *testing.T) {
 	}
 }
 
-// TestLimits: what is refused is closed and counted, and a place is free again
-// with its connection. The peers are made up: the sockets are pairs.
+// TestLimits: rejected connections are closed and counted, and the end of a connection
+// frees its place. Peers are simulated: the sockets are pairs.
 func TestLimits(t *testing.T) {
 	s := serve(t, Config{Loops: 1, MaxPerAddress: 2, MaxAttempts: 4}, nil, nil)
 	l := s.listeners[0]
@@ -122,7 +122,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestNetworks: who is counted as one.
+// TestNetworks: which addresses are counted as one.
 func TestNetworks(t *testing.T) {
 	same := func(a, b string, want bool) {
 		t.Helper()
@@ -154,8 +154,8 @@ func TestNetworks(t *testing.T) {
 	exempt(netip.Addr{})
 }
 
-// TestAddressMemory: a client with an address of its own adds little to what a
-// connection owns, and when all have gone nothing is kept.
+// TestAddressMemory: a client with its own address adds little to the memory of a
+// connection, and nothing is kept after all have left.
 func TestAddressMemory(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector's build has other sizes")
@@ -183,7 +183,7 @@ func TestAddressMemory(t *testing.T) {
 }
 
 // TestLimitIsLogged: the line about a network at its limit names the listener and the
-// network, not one address of it, with --log-format json as well.
+// network, not a single address, also with --log-format json.
 func TestLimitIsLogged(t *testing.T) {
 	var log syncBuffer
 	s := serve(t, Config{Loops: 1, MaxPerAddress: 1, Logger: slog.New(slog.NewJSONHandler(&log, nil))}, nil, nil)

@@ -2,8 +2,8 @@ package poller
 
 import "testing"
 
-// TestAttemptsDefault: whoever changes the limit of connections need not think of that
-// of attempts.
+// TestAttemptsDefault: the limit of attempts follows that of connections unless it is
+// set.
 func TestAttemptsDefault(t *testing.T) {
 	f := func(perAddress, attempts, want int) {
 		t.Helper()

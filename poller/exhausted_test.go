@@ -15,20 +15,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// childEnv makes the test binary a server that is short of descriptors.
+// childEnv makes the test binary a server with few descriptors.
 const childEnv = "POLLER_TEST_CHILD"
 
-// reserveEnv is how many descriptors it keeps from its clients.
+// reserveEnv is the number of descriptors that it reserves from its clients.
 const reserveEnv = "POLLER_TEST_RESERVE"
 
-// TestExhaustedChild is the other process of TestExhausted: it serves echoes and
-// takes commands, a line each: "limit N" sets the limit of open files, "busy"
-// asks how many turns of a loop that has nothing to do end with something to do,
-// or are made beside those, "conns" how many connections there are, and "open N"
-// has it open so many files and tells how many it could.
+// TestExhaustedChild is the other process of TestExhausted: it echoes and accepts
+// commands, one per line. "limit N" sets the limit of open files. "busy" asks how many
+// iterations of an idle loop end with pending work or are extra. "conns" asks for the
+// number of connections. "open N" opens that many files and reports how many succeeded.
 func TestExhaustedChild(t *testing.T) {
 	if os.Getenv(childEnv) == "" {
-		return // only ever does something when TestExhausted starts it
+		return // does nothing unless TestExhausted starts it
 	}
 	reserve, _ := strconv.Atoi(os.Getenv(reserveEnv))
 	s := serve(t, Config{Loops: 1, ReserveFiles: reserve}, nil, nil)
@@ -102,7 +101,7 @@ func startChild(t *testing.T, reserve int) *child {
 	return &child{t, in, bufio.NewScanner(out)}
 }
 
-// expect reads a line that begins with name and answers what follows.
+// expect reads a line that begins with name and returns the rest.
 func (c *child) expect(name string) string {
 	c.t.Helper()
 	if !c.out.Scan() {
@@ -125,7 +124,7 @@ func (c *child) ask(name string) int {
 	return n
 }
 
-// echoes reports whether a connection is served, and not closed.
+// echoes reports whether a connection is served rather than closed.
 func echoes(t *testing.T, c net.Conn) bool {
 	t.Helper()
 	if _, err := c.Write([]byte("?")); err != nil {
@@ -138,8 +137,8 @@ func echoes(t *testing.T, c net.Conn) bool {
 	return err == nil
 }
 
-// TestExhausted: a server without descriptors serves who is there, turns away
-// or keeps waiting who comes, does not spin, and accepts again when it can.
+// TestExhausted: a server without free descriptors serves existing connections, rejects
+// or delays new ones, does not spin, and accepts again when it can.
 func TestExhausted(t *testing.T) {
 	s := startChild(t, 0)
 	addr := s.expect("addr")
@@ -155,7 +154,7 @@ func TestExhausted(t *testing.T) {
 	if n := len(clients); n < 20 || n >= 64 {
 		t.Fatalf("%d connections with 64 descriptors", n)
 	}
-	for range 20 { // turned away, with the descriptor that is held back
+	for range 20 { // rejected, using the reserved descriptor
 		if echoes(t, dial(t, addr)) {
 			t.Fatal("a connection without a descriptor")
 		}
@@ -173,7 +172,7 @@ func TestExhausted(t *testing.T) {
 	}
 	quiet("turned away")
 
-	// Not even the descriptor that is held back can be used: newcomers wait.
+	// The reserved descriptor is unavailable, too: new connections wait.
 	s.ask("limit 3")
 	waiting := make([]*net.TCPConn, 5)
 	for i := range waiting {
@@ -195,9 +194,9 @@ func TestExhausted(t *testing.T) {
 	quiet("served again")
 }
 
-// TestReservedFiles: connections leave descriptors to the rest of the process,
-// which opens files while all that clients may have are taken. Who comes is turned
-// away at once, and served again when another has left.
+// TestReservedFiles: connections leave descriptors to the rest of the process, which can
+// open files while clients use all descriptors available to them. New clients are
+// rejected immediately, and accepted again after another has left.
 func TestReservedFiles(t *testing.T) {
 	const limit, reserve = 200, 60
 	s := startChild(t, reserve)

@@ -13,14 +13,14 @@ import (
 	"roost/poller/epoll"
 )
 
-// batching is a server whose batches of keep-alives end when the test says so, in a time that goes
-// on when the test says so.
+// batching is a server in which the test controls when batches of keep-alives end and how
+// time advances.
 type batching struct {
 	*testServer
 	read, turns atomic.Int64
 }
 
-// waits returns when the loop waits for the end of a batch, which is when its timer runs.
+// waits returns when the loop waits for the end of a batch, that is, when its timer runs.
 func (s *batching) waits(t *testing.T) {
 	t.Helper()
 	eventually(t, "the loop waits", func() bool {
@@ -50,7 +50,7 @@ func serveBatching(t *testing.T) *batching {
 			return len(p)
 		})
 	s.ticker.Stop()
-	t.Cleanup(func() { // a loop that waits for the end of a batch does not end
+	t.Cleanup(func() { // a loop that waits for the end of a batch does not stop
 		done := make(chan struct{})
 		s.loops[0].post(nil, func(l int) { s.loops[l].waiter.batch = unix.ItimerSpec{}; close(done) })
 		eventually(t, "the end of all batches", func() bool {
@@ -66,8 +66,9 @@ func serveBatching(t *testing.T) *batching {
 	return s
 }
 
-// TestKeepaliveBatch: while all that comes is what handlers take for keep-alives, the loop reads
-// it together; when anything else comes, white space for example, it looks at once.
+// TestKeepaliveBatch: while only keep-alives arrive, as classified by handlers, the loop
+// reads them in batches. Anything else ends the waiting immediately, in this case
+// including white space.
 func TestKeepaliveBatch(t *testing.T) {
 	s := serveBatching(t)
 	say := func(c net.Conn, text string) {
@@ -82,7 +83,7 @@ func TestKeepaliveBatch(t *testing.T) {
 		say(clients[i], "hello")
 		expect(t, clients[i], "hello")
 	}
-	s.onLoop(func(l *loop) { l.now += 2 }) // so long nobody has spoken
+	s.onLoop(func(l *loop) { l.now += 2 }) // the time without other input
 	for range 20 {
 		s.waits(t)
 		read, before := s.read.Load(), s.turns.Load()
@@ -103,7 +104,7 @@ func TestKeepaliveBatch(t *testing.T) {
 	say(c, " ")
 	s.wake(t)
 	expect(t, c, " ")
-	// From now on a batch would not end, so there must be none.
+	// From here on a batch would never end, so there must be none.
 	for range 100 {
 		say(c, " ")
 		expect(t, c, " ")
@@ -113,8 +114,8 @@ func TestKeepaliveBatch(t *testing.T) {
 	}
 }
 
-// TestBatchingGoesOn: a loop that batches has less to do in a second, each batch being one
-// thing, and does not stop batching for that reason.
+// TestBatchingGoesOn: a batching loop processes fewer events per second, since each batch
+// counts as one. It continues batching nevertheless.
 func TestBatchingGoesOn(t *testing.T) {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -133,8 +134,8 @@ func TestBatchingGoesOn(t *testing.T) {
 	}
 }
 
-// TestIdleWait: a loop finds its events whether it waits through Go's poller, has just been busy, or is
-// told to stop.
+// TestIdleWait: a loop gets its events whether it waits through Go's poller, was just
+// busy, or is being stopped.
 func TestIdleWait(t *testing.T) {
 	s := serve(t, Config{Loops: 1}, nil, nil)
 	c := dial(t, s.addr)

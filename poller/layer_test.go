@@ -16,16 +16,15 @@ import (
 	"time"
 )
 
-// framed is a record layer for tests: each message is a frame with a length and a
-// number, XORed with the number. It counts in both directions, so that frames which are
-// lost, joined, or sealed in another order than they are numbered show. An empty frame
-// is the end.
+// framed is a record layer for tests. Each message is a frame with a length and a number,
+// XORed with the number. Both directions are numbered, so that frames that are lost,
+// joined, or sealed out of order are detected. An empty frame marks the end.
 type framed struct {
 	c     *Conn
 	below recordLayer
 
 	sent uint32 // under mu
-	buf  []byte // under mu: the frame that is sealed
+	buf  []byte // under mu: the frame being sealed
 
 	// loop
 	above receiver
@@ -92,7 +91,7 @@ func appendFrame(dst []byte, number uint32, p []byte) []byte {
 	return dst
 }
 
-// frames takes frames apart.
+// frames splits input into frames.
 type frames struct {
 	in    []byte
 	next  uint32
@@ -123,7 +122,7 @@ func (f *frames) read(p []byte, message func([]byte)) {
 	}
 }
 
-// framedClient is the other side of a framed layer.
+// framedClient is the client side of a framed layer.
 type framedClient struct {
 	net.Conn
 	sent  uint32
@@ -131,7 +130,7 @@ type framedClient struct {
 	got   []string
 }
 
-// frame is the next frame of the client.
+// frame returns the client's next frame.
 func (c *framedClient) frame(text string) []byte {
 	c.sent++
 	return appendFrame(nil, c.sent-1, []byte(text))
@@ -156,7 +155,7 @@ func (c *framedClient) read(t testing.TB) string {
 	return text
 }
 
-// layerCases are the layers that others may sit on.
+// layerCases are the layers that others may be on top of.
 var layerCases = []struct {
 	name    string
 	tls     bool
@@ -170,7 +169,7 @@ var layerCases = []struct {
 	{"crypto/tls, TLS 1.2", true, false, tls.VersionTLS12, "*poller.stdTLS"},
 }
 
-// serveFramed serves connections with a framed layer on the one of the listener.
+// serveFramed serves connections that have a framed layer on top of the listener's layer.
 func serveFramed(t *testing.T, std bool, cfg *tls.Config, data func(e *echo, p []byte) int) (addr string, conns chan *echo) {
 	conns = make(chan *echo, 1)
 	p, err := New(Config{Loops: 1, StdTLS: std, Accept: func(c *Conn, _ *Listener) Handler {
@@ -200,9 +199,9 @@ func dialFramed(t *testing.T, addr string, version uint16) *framedClient {
 	return &framedClient{Conn: tls.Client(raw, &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})}
 }
 
-// TestLayersNest: a layer works on each of the others, through a handler and a
-// socket: messages stay messages however they are split, a pause loses nothing and
-// keeps the order, and both ends are seen by both layers.
+// TestLayersNest: a layer works on top of each of the others, through a handler and a
+// socket: messages stay intact however they are split, a pause loses nothing and
+// preserves the order, and both layers see both ends.
 func TestLayersNest(t *testing.T) {
 	for _, c := range layerCases {
 		t.Run(c.name, func(t *testing.T) {
@@ -213,7 +212,7 @@ func TestLayersNest(t *testing.T) {
 			addr, conns := serveFramed(t, c.std, cfg, func(e *echo, p []byte) int {
 				if strings.HasPrefix(string(p), "pause") {
 					e.c.Pause()
-					e.c.Resume() // soon; until then what follows waits
+					e.c.Resume() // soon; until then, input waits
 				}
 				if err := e.c.Queue(fmt.Appendf(nil, "[%s]", p)); err != nil {
 					t.Error(err)
@@ -278,7 +277,7 @@ func TestLayersNest(t *testing.T) {
 			if err := client.Conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
 				t.Fatal(err)
 			}
-			if !c.tls { // of TLS the end of the records is enough
+			if !c.tls { // for TLS, the end of the records is enough
 				want("")
 			}
 			if err := reason(t, e); err != io.EOF {
@@ -288,8 +287,8 @@ func TestLayersNest(t *testing.T) {
 	}
 }
 
-// TestLayersEnd: our end has the last message of each layer, from the top to the
-// bottom; an end of the peer that only the lower layer knows is not a proper one.
+// TestLayersEnd: closing sends the last message of each layer, from top to bottom. If the
+// peer only ends the lower layer, that is not a proper end.
 func TestLayersEnd(t *testing.T) {
 	for _, c := range layerCases {
 		t.Run(c.name, func(t *testing.T) {
@@ -333,8 +332,8 @@ func TestLayersEnd(t *testing.T) {
 	}
 }
 
-// TestLayersSealInOrder: what many goroutines queue is numbered by the upper layer and
-// sealed by the lower one in the same order.
+// TestLayersSealInOrder: messages queued by many goroutines are numbered by the upper
+// layer and sealed by the lower layer in the same order.
 func TestLayersSealInOrder(t *testing.T) {
 	const writers, each = 4, 300
 	for _, c := range layerCases {

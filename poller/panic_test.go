@@ -15,8 +15,8 @@ type badRecord struct{ recordLayer }
 
 func (badRecord) seal([]byte) error { panic("in the record layer") }
 
-// TestPanicInQueue: whoever recovers from the panics of a handler can tell those in a
-// connection, which must stop the process.
+// TestPanicInQueue: code that recovers from panics of a handler can recognize panics
+// inside a connection, which must end the process.
 func TestPanicInQueue(t *testing.T) {
 	c := &Conn{loop: &loop{p: &Poller{}}, layer: badRecord{}}
 	c.loop.p.cfg = c.loop.p.cfg.WithDefaults()
@@ -29,8 +29,8 @@ func TestPanicInQueue(t *testing.T) {
 	t.Error("no panic")
 }
 
-// TestPanicInHandshake: a panic in the handshake of one peer ends that connection
-// and is counted; others go on.
+// TestPanicInHandshake: a panic in one peer's handshake ends that connection and is
+// counted; others continue.
 func TestPanicInHandshake(t *testing.T) {
 	cfg := testTLS(t)
 	cert := cfg.Certificates[0]

@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// TestFullWhilePaused: a connection whose reading is paused, and whose socket is
-// full, empty and full again, goes on when its peer reads, and its loop sleeps
-// meanwhile. Bug: the second time the loop asked itself without end to watch a
-// descriptor that it watched already.
+// TestFullWhilePaused: a connection that is paused for reading, and whose socket becomes
+// full, empty and full again, continues when its peer reads, and its loop sleeps
+// meanwhile. Bug: the second time, the loop repeatedly asked itself to watch a descriptor
+// that it was already watching.
 func TestFullWhilePaused(t *testing.T) {
 	s := serve(t, Config{Loops: 1, Outbox: 1 << 20}, nil, func(e *echo, p []byte) int {
 		e.c.Pause()
@@ -50,7 +50,7 @@ func TestFullWhilePaused(t *testing.T) {
 		}
 		eventually(t, "Drained", func() bool { return e.drained.Load() == i+1 })
 	}
-	// Reading goes on where it was left.
+	// Reading continues where it stopped.
 	e.c.Resume()
 	eventually(t, "the byte that waited is read", func() bool { return s.Stats().Reads == 2 })
 	_ = c.Close()
@@ -58,10 +58,9 @@ func TestFullWhilePaused(t *testing.T) {
 	_ = reason(t, e)
 }
 
-// TestHalfClosedWhilePaused: a handler that does not read on before its peer has
-// taken what waits for it gets to know when, also when the peer has closed its
-// side meanwhile. Bug: nobody looked after the outbox then, and both waited for
-// ever.
+// TestHalfClosedWhilePaused: a handler that pauses reading until its peer has received
+// the queued output is notified of that, even if the peer has closed its side meanwhile.
+// Bug: nothing checked the outbox in that case, and both sides waited forever.
 func TestHalfClosedWhilePaused(t *testing.T) {
 	text := make([]byte, 1<<20)
 	s := serve(t, Config{Loops: 1, Outbox: 1 << 20}, nil, func(e *echo, p []byte) int {
@@ -91,7 +90,7 @@ func TestHalfClosedWhilePaused(t *testing.T) {
 	}
 }
 
-// TestListenLate: a poller that is closed does not listen, and says so.
+// TestListenLate: Listen on a closed poller returns an error.
 func TestListenLate(t *testing.T) {
 	p, err := New(Config{Loops: 1})
 	if err != nil {
@@ -109,10 +108,11 @@ func TestListenLate(t *testing.T) {
 	}
 }
 
-// TestFullAndDrained: Flush reports whether the socket is full, with every record layer,
-// and Drained is called once for each time that it was, when all is gone; for what the
-// socket takes at once it is not called. Bug: a handler that waited because of what
-// Queued said was never told where the socket took everything at once.
+// TestFullAndDrained: with every record layer, Flush reports whether the socket is full,
+// and Drained is called once each time the socket was full and everything has been
+// written. It is not called for output that the socket accepts immediately. Bug: a
+// handler that waited because of the result of Queued was never notified if the socket
+// accepted everything immediately.
 func TestFullAndDrained(t *testing.T) {
 	for _, tt := range []struct {
 		desc string
@@ -126,7 +126,7 @@ func TestFullAndDrained(t *testing.T) {
 			c = tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
 		}
 		_, _ = c.Write([]byte("x"))
-		expect(t, c, "x") // the handshake is done
+		expect(t, c, "x") // the handshake is complete
 		e := <-s.conns
 		if n := s.Stats().LeanTLS; (n == 1) != (tt.tls != nil && !tt.std) {
 			t.Fatalf("%s: %d lean sessions", tt.desc, n)
@@ -146,7 +146,7 @@ func TestFullAndDrained(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			s.onLoop(func(*loop) {}) // what Flush has posted was done
+			s.onLoop(func(*loop) {}) // functions posted by Flush have run
 			if n := e.drained.Load(); n != round {
 				t.Errorf("%s, round %d: Drained was called %d times", tt.desc, round, n)
 			}

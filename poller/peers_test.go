@@ -23,8 +23,8 @@ func (s *testServer) onLoop(f func(l *loop)) {
 	<-done
 }
 
-// later lets a loop's clock go forward and has it look at its connections as
-// often as in that time.
+// later advances a loop's clock, and makes it check its connections as often as it would
+// in that time.
 func (s *testServer) later(d time.Duration) {
 	for range d / time.Second {
 		s.onLoop(func(l *loop) {
@@ -34,8 +34,8 @@ func (s *testServer) later(d time.Duration) {
 	}
 }
 
-// quickly has the loops look every millisecond for what they look for every
-// second, until the test ends.
+// quickly makes the loops perform their once-a-second checks every millisecond until the
+// test ends.
 func (s *testServer) quickly(t *testing.T) { quickly(t, s.Poller) }
 
 func quickly(t *testing.T, p *Poller) {
@@ -56,7 +56,7 @@ func quickly(t *testing.T, p *Poller) {
 	}()
 }
 
-// descriptor is a connection's.
+// descriptor returns a connection's descriptor.
 func descriptor(c *Conn) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,9 +74,9 @@ func small(t *testing.T, e *echo, c *net.TCPConn) {
 	}
 }
 
-// TestOptions: a peer that vanishes is noticed by the system. A test cannot
-// unplug a cable: it reads back what the system was told. Bug: the user timeout
-// was set on listeners only, and accepted sockets do not inherit it.
+// TestOptions: the kernel detects a peer that vanishes. A test cannot unplug a cable, so
+// it reads the socket options. Bug: the user timeout was set on listeners only, and
+// accepted sockets do not inherit it.
 func TestOptions(t *testing.T) {
 	s := serve(t, Config{Loops: 1, UserTimeout: 90 * time.Second, KeepAlive: 40 * time.Second}, nil, nil)
 	dial(t, s.addr)
@@ -111,7 +111,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// TestIPv6 serves one peer over IPv6 and knows its address.
+// TestIPv6 serves one peer over IPv6 and gets its address.
 func TestIPv6(t *testing.T) {
 	s := serve(t, Config{Loops: 1}, nil, nil)
 	l, err := s.Listen("[::1]:0", nil)
@@ -127,8 +127,8 @@ func TestIPv6(t *testing.T) {
 	}
 }
 
-// TestListenFamilies: an IPv4 address listens on IPv4 only, the unspecified IPv6
-// address and an empty host on both.
+// TestListenFamilies: an IPv4 address listens on IPv4 only, the unspecified IPv6 address
+// and an empty host on both.
 func TestListenFamilies(t *testing.T) {
 	s := serve(t, Config{Loops: 1}, nil, nil)
 	if l, err := s.Listen("[::1]:0", nil); err != nil {
@@ -158,8 +158,8 @@ func TestListenFamilies(t *testing.T) {
 	}
 }
 
-// TestResetWhileFull: a peer that resets while much waits for it ends its
-// connection at once, and what waited is given back.
+// TestResetWhileFull: a reset by a peer with much queued output ends its connection
+// immediately and releases the output.
 func TestResetWhileFull(t *testing.T) {
 	s := serve(t, Config{Loops: 1, Outbox: 1 << 20}, nil, nil)
 	c := dial(t, s.addr)
@@ -185,11 +185,11 @@ func TestResetWhileFull(t *testing.T) {
 	}
 }
 
-// TestWriteToReset: a write that meets a reset ends the connection, and nothing
-// else happens to the one who wrote.
+// TestWriteToReset: a write to a connection that was reset ends the connection, and has
+// no other effect on the writer.
 func TestWriteToReset(t *testing.T) {
 	s := serve(t, Config{Loops: 1}, nil, func(e *echo, p []byte) int {
-		e.c.Pause() // so that not reading but writing meets it
+		e.c.Pause() // so that the write, not a read, fails
 		return len(p)
 	})
 	c := dial(t, s.addr)
@@ -207,8 +207,8 @@ func TestWriteToReset(t *testing.T) {
 	}
 }
 
-// TestHalfClosedReads: a peer that has closed its side and still reads gets all
-// that waits for it, however often its socket is full.
+// TestHalfClosedReads: a peer that has closed its side and still reads gets all queued
+// output, however often its socket is full.
 func TestHalfClosedReads(t *testing.T) {
 	s := serve(t, Config{Loops: 1, Outbox: 1 << 20}, nil, nil)
 	c := dial(t, s.addr)
@@ -227,7 +227,7 @@ func TestHalfClosedReads(t *testing.T) {
 		s.onLoop(func(*loop) { ending = e.c.closing() })
 		return ending
 	})
-	for range 2 { // a handler that is done with something meets the end again
+	for range 2 { // a handler that ends the connection gets another end event
 		e.c.Resume()
 		s.onLoop(func(*loop) {})
 	}
@@ -241,9 +241,9 @@ func TestHalfClosedReads(t *testing.T) {
 	}
 }
 
-// TestHalfClosedDrains: a peer that has closed its side and reads on gets everything
-// that is queued. When another goroutine's Flush empties the outbox, the connection ends
-// at once, without the once-a-second check, and with the right error.
+// TestHalfClosedDrains: a peer that has closed its side and continues reading gets all
+// queued output. When another goroutine's Flush empties the outbox, the connection ends
+// immediately, without the once-a-second check, and with the right error.
 func TestHalfClosedDrains(t *testing.T) {
 	text := bytes.Repeat([]byte("0123456789abcdef"), 1<<15)
 	for _, tt := range []struct {
@@ -280,7 +280,7 @@ func TestHalfClosedDrains(t *testing.T) {
 		}()
 		eventually(t, "Flush empties the outbox", func() bool { return !e.c.Flush() && e.c.Queued() == 0 })
 		var closed bool
-		s.onLoop(func(*loop) { closed = e.c.closed() }) // after what Flush has posted
+		s.onLoop(func(*loop) { closed = e.c.closed() }) // after the functions that Flush has posted
 		if !closed {
 			t.Fatalf("%s: the connection is open after its outbox was sent", tt.desc)
 		}
@@ -293,7 +293,8 @@ func TestHalfClosedDrains(t *testing.T) {
 	}
 }
 
-// TestHalfClosedStalls: … and one that does not read is gone in time.
+// TestHalfClosedStalls: a peer that has closed its side and does not read is cut off in
+// time.
 func TestHalfClosedStalls(t *testing.T) {
 	s := serve(t, Config{Loops: 1, Outbox: 1 << 20}, nil, nil)
 	c := dial(t, s.addr)
@@ -312,9 +313,8 @@ func TestHalfClosedStalls(t *testing.T) {
 	}
 }
 
-// TestCloseWithUnreadInput: the peer gets our last words though it was in the
-// middle of sending. A close of a socket with unread input is a reset, which
-// takes with it what is on its way.
+// TestCloseWithUnreadInput: the peer gets the last output even if it was sending. Closing
+// a socket with unread input is a reset, which discards data in flight.
 func TestCloseWithUnreadInput(t *testing.T) {
 	s := serve(t, Config{Loops: 1}, nil, func(e *echo, _ []byte) int {
 		e.c.Pause()
@@ -341,8 +341,7 @@ func TestCloseWithUnreadInput(t *testing.T) {
 	}
 }
 
-// TestCutOff: Close(0) does not wait for anything, and what the handler had not
-// used is given back.
+// TestCutOff: Close(0) waits for nothing, and releases unread input.
 func TestCutOff(t *testing.T) {
 	paused := make(chan struct{})
 	s := serve(t, Config{Loops: 1}, nil, func(e *echo, p []byte) int {
@@ -368,8 +367,8 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
-// TestIdleSweep: those who were silent for too long are closed, within a round;
-// those who spoke are not.
+// TestIdleSweep: connections that are silent for too long are closed within one sweep
+// period; active ones are not.
 func TestIdleSweep(t *testing.T) {
 	const n, timeout = 200, time.Minute
 	s := serve(t, Config{Loops: 1, IdleTimeout: timeout}, nil, nil)
@@ -404,16 +403,16 @@ func TestIdleSweep(t *testing.T) {
 	if got := s.Stats().Conns; got != n/2 {
 		t.Errorf("%d connections are left, want %d", got, n/2)
 	}
-	// A crowd that fell silent together is gone a round later: nobody is missed
-	// for having been moved in the list meanwhile.
+	// Many connections that fall silent together are closed one period later, including
+	// those that were moved in the list meanwhile.
 	s.later(timeout + 4*time.Second)
 	if got := s.Stats().Conns; got != 0 {
 		t.Errorf("%d idle connections are left after a round", got)
 	}
 }
 
-// TestManySlowReaders: hundreds of peers that do not read hold no more than
-// their bound each, others are served, and the memory is given back with them.
+// TestManySlowReaders: hundreds of peers that do not read use no more memory than their
+// limit each, others are served, and the memory is released with the connections.
 func TestManySlowReaders(t *testing.T) {
 	const n, bound = 300, 32 << 10
 	s := serve(t, Config{Loops: 2, Outbox: bound}, nil, nil)
@@ -473,8 +472,8 @@ func TestManySlowReaders(t *testing.T) {
 	}
 }
 
-// TestOneLargeWrite: one write may be larger than the limit of the outbox, whether
-// something waits before it or not, and leaves space for as much as the limit.
+// TestOneLargeWrite: one write may exceed the limit of the outbox, whether the outbox is
+// empty or not, and still leaves space for as much as the limit.
 func TestOneLargeWrite(t *testing.T) {
 	const limit = 4096
 	s := serve(t, Config{Loops: 1, Outbox: limit}, nil, nil)

@@ -26,7 +26,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// echo is a handler that sends back what it gets and records what happens.
+// echo is a handler that echoes its input and records events.
 type echo struct {
 	c       *Conn
 	data    func(e *echo, p []byte) int
@@ -45,21 +45,21 @@ func (e *echo) Data(_ int, p []byte) int {
 	return len(p)
 }
 
-// KeepAlive: here it is an exclamation mark that does nothing else.
+// KeepAlive: in this test, an exclamation mark is a keep-alive.
 func (e *echo) KeepAlive(p []byte) bool                              { return string(p) == "!" }
 func (e *echo) Secured(int, *tls.ConnectionState, *x509.Certificate) { e.secured.Store(true) }
 func (e *echo) Drained(int)                                          { e.drained.Add(1) }
 func (e *echo) Expired(int, error)                                   {}
 func (e *echo) Closed(_ int, err error)                              { e.closed <- err }
 
-// testServer is a poller with one listener, and its handlers as they come.
+// testServer is a poller with one listener, and its handlers in order of accepting.
 type testServer struct {
 	*Poller
 	addr  string
 	conns chan *echo
 }
 
-// unlimited returns c with every limit off that it does not set.
+// unlimited returns c with every unset limit turned off.
 func (c Config) unlimited() Config {
 	for _, limit := range []*int{&c.UnauthMemory, &c.MaxPerAddress, &c.MaxAttempts} {
 		if *limit == 0 {
@@ -134,10 +134,10 @@ func reason(t testing.TB, e *echo) error {
 	}
 }
 
-// waitLimit is how long a test waits for an event before it fails.
+// waitLimit is the time after which waiting for an event fails the test.
 const waitLimit = 2 * time.Minute
 
-// eventually waits for what is only seen by asking.
+// eventually polls for a condition that causes no event.
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	for end := time.Now().Add(waitLimit); !f(); time.Sleep(time.Millisecond) {
@@ -147,7 +147,7 @@ func eventually(t testing.TB, what string, f func() bool) {
 	}
 }
 
-// TestConnSize holds the budget of an idle connection.
+// TestConnSize limits the size of an idle connection.
 func TestConnSize(t *testing.T) {
 	if got := unsafe.Sizeof(Conn{}); got > 96 {
 		t.Errorf("a Conn takes %d bytes, the budget is 96", got)
@@ -169,8 +169,8 @@ func TestEcho(t *testing.T) {
 	}
 }
 
-// TestEnds: how a connection ends is told apart, and an answer to a peer that
-// has closed its side still arrives.
+// TestEnds: the ways in which a connection ends are distinguished, and a response to a
+// peer that has closed its side still arrives.
 func TestEnds(t *testing.T) {
 	s := serve(t, Config{Loops: 1}, nil, nil)
 
@@ -217,8 +217,8 @@ func TestEnds(t *testing.T) {
 	_ = c
 }
 
-// TestPause: while a connection is paused nothing is delivered and no loop
-// spins; afterwards everything comes, in order.
+// TestPause: while a connection is paused nothing is delivered and no loop spins;
+// afterwards all input comes in order.
 func TestPause(t *testing.T) {
 	var got bytes.Buffer
 	var mu sync.Mutex
@@ -262,8 +262,8 @@ func TestPausedDoesNotSpin(t *testing.T) {
 	}
 }
 
-// TestSlowReader: a peer that does not read takes no more than the bound, others
-// are served meanwhile, and when it reads again it gets everything in order.
+// TestSlowReader: output for a peer that does not read does not exceed the limit, others
+// are served meanwhile, and when the peer reads again it gets everything in order.
 func TestSlowReader(t *testing.T) {
 	const bound = 64 << 10
 	s := serve(t, Config{Loops: 1, Outbox: bound}, nil, nil)
@@ -271,7 +271,7 @@ func TestSlowReader(t *testing.T) {
 	e := <-s.conns
 	chunk := bytes.Repeat([]byte("slow reader "), 100)
 	sent := 0
-	var drained int64 // before the outbox was full: the socket may take it all once and again
+	var drained int64 // before the outbox was full: the socket may have accepted everything for a moment
 	for {
 		drained = e.drained.Load()
 		if err := e.c.Queue(chunk); err != nil {
@@ -319,7 +319,7 @@ func TestCoalescing(t *testing.T) {
 	}
 }
 
-// TestDeadlines: an idle connection and one past its deadline are closed.
+// TestDeadlines: idle connections and those past their deadline are closed.
 func TestDeadlines(t *testing.T) {
 	s := serve(t, Config{Loops: 1, IdleTimeout: time.Second}, nil, nil)
 	dial(t, s.addr)
@@ -340,12 +340,12 @@ func TestDeadlines(t *testing.T) {
 	e = <-s.conns
 	e.c.SetDeadline(time.Second)
 	e.c.SetDeadline(0)
-	s.later(3 * time.Second) // past the deadline that was taken back
+	s.later(3 * time.Second) // past the deadline that was removed
 	_, _ = c.Write([]byte("x"))
 	expect(t, c, "x")
 }
 
-// TestAddressLimit counts by address, IPv6 by /64, and forgets at zero.
+// TestAddressLimit counts by address, IPv6 by /64, and removes counters at zero.
 func TestAddressLimit(t *testing.T) {
 	a := addresses{limit: 2}
 	acquire := func(sa unix.Sockaddr) (peerIndex, bool) {
@@ -387,8 +387,8 @@ func openFiles(t testing.TB) int {
 	return len(entries)
 }
 
-// TestDroppedTogether: a thousand connections that vanish at once leave
-// nothing: no descriptor, no goroutine, no entry.
+// TestDroppedTogether: after a thousand connections break at once, no descriptor,
+// goroutine or entry remains.
 func TestDroppedTogether(t *testing.T) {
 	s := serve(t, Config{Loops: 2}, nil, nil)
 	files, goroutines := openFiles(t), runtime.NumGoroutine()
@@ -413,8 +413,7 @@ func TestDroppedTogether(t *testing.T) {
 	}
 }
 
-// TestConcurrently has many goroutines at one connection; run with the race
-// detector.
+// TestConcurrently uses one connection from many goroutines, for the race detector.
 func TestConcurrently(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		var cfg *tls.Config
@@ -467,8 +466,8 @@ func testTLS(t testing.TB) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
 }
 
-// TestTLS: direct TLS in both versions, whole and in small pieces, with its ends
-// told apart.
+// TestTLS: direct TLS in both versions, complete and in small pieces, with its kinds of
+// ends distinguished.
 func TestTLS(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		s := serve(t, Config{Loops: 1}, testTLS(t), nil)
@@ -508,7 +507,7 @@ func (d byteWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestStartTLS: what is queued goes out in clear, what comes then is TLS.
+// TestStartTLS: output queued before goes out as cleartext, later input is TLS.
 func TestStartTLS(t *testing.T) {
 	cfg := testTLS(t)
 	s := serve(t, Config{Loops: 1}, nil, startTLS(t, cfg))
@@ -520,8 +519,8 @@ func TestStartTLS(t *testing.T) {
 	expect(t, c, "secret")
 }
 
-// TestNoHandshake: who talks anything but TLS is closed, and a stalled handshake
-// costs no goroutine and ends in time.
+// TestNoHandshake: a client that does not speak TLS is disconnected; a stalled handshake
+// uses no goroutine and ends in time.
 func TestNoHandshake(t *testing.T) {
 	s := serve(t, Config{Loops: 1}, testTLS(t), nil)
 	c := dial(t, s.addr)

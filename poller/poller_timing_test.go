@@ -14,11 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// messageSize is that of a short chat message, in bytes.
+// messageSize is the size of a short chat message, in bytes.
 const messageSize = 150
 
-// silent is a handler that echoes and records nothing, so that what is counted
-// is the poller's.
+// silent is a handler that echoes and records nothing, so that only the poller is
+// measured.
 type silent struct{ c *Conn }
 
 func (h *silent) Data(_ int, p []byte) int {
@@ -32,7 +32,7 @@ func (h *silent) Drained(int)                                          {}
 func (h *silent) Expired(int, error)                                   {}
 func (h *silent) Closed(int, error)                                    {}
 
-// serveSilently is serve with silent handlers; it answers the port.
+// serveSilently is serve with silent handlers; it returns the port.
 func serveSilently(t testing.TB, cfg Config) (*Poller, int) {
 	t.Helper()
 	cfg.Accept = func(c *Conn, _ *Listener) Handler { return &silent{c} }
@@ -48,8 +48,7 @@ func serveSilently(t testing.TB, cfg Config) (*Poller, int) {
 	return p, int(netip.MustParseAddrPort(l.Addr().String()).Port())
 }
 
-// connect opens a blocking socket, a client that allocates nothing, until the
-// test ends.
+// connect opens a blocking socket, a client that does not allocate, until the test ends.
 func connect(t testing.TB, port int) int {
 	t.Helper()
 	fd := connectOnly(t, port)
@@ -72,7 +71,7 @@ func connectOnly(t testing.TB, port int) int {
 	return fd
 }
 
-// echoAll has each connection send, and then each read its echo.
+// echoAll makes each connection send, and then each read its echo.
 func echoAll(t testing.TB, fds []int, text, got []byte) {
 	for _, fd := range fds {
 		if n, err := unix.Write(fd, text); n != len(text) {
@@ -90,8 +89,8 @@ func echoAll(t testing.TB, fds []int, text, got []byte) {
 	}
 }
 
-// bareEcho is the least that an echo server does: epoll_wait, read, write, on
-// one goroutine, over one buffer. It serves until its listener is closed.
+// bareEcho is a minimal echo server: epoll_wait, read and write, in one goroutine with
+// one buffer. It serves until its listener is closed.
 func bareEcho(t testing.TB, conns int) (port int) {
 	t.Helper()
 	check := func(err error) {
@@ -139,10 +138,9 @@ func bareEcho(t testing.TB, conns int) (port int) {
 	return sa.(*unix.SockaddrInet4).Port
 }
 
-// BenchmarkEcho: a message there and back, over one connection and over a
-// thousand, by the poller and by the least that there is. cpu-ns/op is both
-// sides' time; the difference between the two is what a message costs above its
-// system calls.
+// BenchmarkEcho: the round trip of a message, over one connection and over a thousand, by
+// the poller and by the minimal server. cpu-ns/op is the time of both sides; the
+// difference between the two is the cost of a message in addition to its system calls.
 func BenchmarkEcho(b *testing.B) {
 	for _, conns := range []int{1, 1000} {
 		for _, impl := range []string{"bare", "poller"} {
@@ -171,9 +169,9 @@ func BenchmarkEcho(b *testing.B) {
 	}
 }
 
-// TestEchoAllocates nothing: neither reading, nor queueing, nor writing, also
-// when the pool has learnt what sizes are usual. Bug: it was told that all are
-// empty, and after 42,000 messages it kept no buffer any more.
+// TestEchoAllocates checks that reading, queueing and writing do not allocate, even after
+// the pool has adapted to the usual sizes. Bug: the pool was told that all buffers were
+// empty, and after 42,000 messages it kept none.
 func TestEchoAllocates(t *testing.T) {
 	if raceDetector {
 		t.Skip("pools forget at random under the race detector")
@@ -189,7 +187,7 @@ func TestEchoAllocates(t *testing.T) {
 	}
 }
 
-// BenchmarkAccept: a connection that is opened, served once and closed.
+// BenchmarkAccept: a connection that is opened, used once and closed.
 func BenchmarkAccept(b *testing.B) {
 	p, port := serveSilently(b, Config{Loops: 1})
 	sa := &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}
@@ -204,7 +202,7 @@ func BenchmarkAccept(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		// A reset, so that no port waits for a minute.
+		// A reset, so that no port stays in TIME_WAIT for a minute.
 		_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 		echoAll(b, []int{fd}, one, one)
 		_ = unix.Close(fd)
@@ -213,8 +211,8 @@ func BenchmarkAccept(b *testing.B) {
 	eventually(b, "all closed", func() bool { return p.Stats().Conns == 0 })
 }
 
-// BenchmarkCoalesce: small writes to one connection that leave together, a
-// system call for all that were queued in a turn.
+// BenchmarkCoalesce: small writes to one connection that are sent together, with one
+// system call for everything queued in a batch.
 func BenchmarkCoalesce(b *testing.B) {
 	for _, n := range []int{1, 10, 100} {
 		b.Run(fmt.Sprintf("writes=%d", n), func(b *testing.B) {
@@ -240,8 +238,8 @@ func BenchmarkCoalesce(b *testing.B) {
 	}
 }
 
-// idleConns opens n connections that have talked once, and answers the server's
-// heap for each: its clients are bare descriptors.
+// idleConns opens n connections that have exchanged one message, and returns the server's
+// heap per connection: the clients are plain descriptors.
 func idleConns(t testing.TB, n int) (size, objects float64) {
 	t.Helper()
 	p, port := serveSilently(t, Config{Loops: 1, IdleTimeout: time.Hour})
@@ -258,7 +256,7 @@ func idleConns(t testing.TB, n int) (size, objects float64) {
 		}
 		echoAll(t, fds, text, got)
 	}
-	open() // what is allocated once is there now
+	open() // allocate one-time memory before measuring
 	before := heap()
 	open()
 	after := heap()
@@ -268,8 +266,8 @@ func idleConns(t testing.TB, n int) (size, objects float64) {
 	return float64(after.HeapAlloc-before.HeapAlloc) / float64(n), float64(after.HeapObjects-before.HeapObjects) / float64(n)
 }
 
-// BenchmarkIdleConn: what the server owns for a connection that says nothing,
-// its handler of 8 bytes and the loop's list included.
+// BenchmarkIdleConn: the server's memory for a connection that is silent, including its
+// handler of 8 bytes and its entry in the loop's list.
 func BenchmarkIdleConn(b *testing.B) {
 	for b.Loop() {
 		size, objects := idleConns(b, 2000)
@@ -278,7 +276,7 @@ func BenchmarkIdleConn(b *testing.B) {
 	}
 }
 
-// TestIdleConn holds what docs/poller.md says of an idle connection.
+// TestIdleConn checks the claims of docs/poller.md about an idle connection.
 func TestIdleConn(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector's build has other sizes")
@@ -289,8 +287,8 @@ func TestIdleConn(t *testing.T) {
 	}
 }
 
-// BenchmarkSecond: what the once-a-second look costs with many connections: the
-// idle sweep, and the list of those with a deadline. The connections are made up.
+// BenchmarkSecond: the cost of the once-a-second checks with many connections: the idle
+// sweep, and the list of connections with a deadline. The connections are simulated.
 func BenchmarkSecond(b *testing.B) {
 	for _, timeout := range []time.Duration{0, time.Minute, 24 * time.Hour} {
 		for _, urgent := range []int{0, 100_000} {

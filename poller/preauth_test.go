@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// certificateFor makes a self-signed certificate of a domain.
+// certificateFor creates a self-signed certificate for a domain.
 func certificateFor(t testing.TB, domain string) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -33,7 +33,7 @@ func certificateFor(t testing.TB, domain string) tls.Certificate {
 }
 
 // TestSNI: over direct TLS and STARTTLS each domain gets its certificate, in both
-// versions and by all ways of choosing one; who names none gets the first.
+// versions and by all ways of selecting one; without a name, the client gets the first.
 func TestSNI(t *testing.T) {
 	certs := []tls.Certificate{certificateFor(t, "capulet.example"), certificateFor(t, "montague.example")}
 	ways := map[string]*tls.Config{
@@ -81,8 +81,7 @@ func TestSNI(t *testing.T) {
 	}
 }
 
-// startTLS is what a handler does that begins TLS when it is told to, and echoes
-// what comes through it.
+// startTLS is a handler that starts TLS on request, and echoes input received through it.
 func startTLS(t testing.TB, cfg *tls.Config) func(*echo, []byte) int {
 	return func(e *echo, p []byte) int {
 		switch {
@@ -98,7 +97,7 @@ func startTLS(t testing.TB, cfg *tls.Config) func(*echo, []byte) int {
 	}
 }
 
-// clientHello is what a client says first.
+// clientHello returns the first message of a client.
 func clientHello(t testing.TB) []byte {
 	t.Helper()
 	a, b := net.Pipe()
@@ -117,9 +116,9 @@ func clientHello(t testing.TB) []byte {
 	return append(head, body...)
 }
 
-// TestStalledHandshakes: those who stop in the middle of a handshake hold no
-// more goroutines than there may be handshakes, and no place for longer than the
-// handler gives them; then others get in.
+// TestStalledHandshakes: clients that stop in the middle of a handshake use no more
+// goroutines than the limit of handshakes, and no slot for longer than the handler's
+// deadline; then others are served.
 func TestStalledHandshakes(t *testing.T) {
 	const limit = 4
 	s := serve(t, Config{Loops: 1, Handshakes: limit}, testTLS(t), nil)
@@ -147,8 +146,8 @@ func TestStalledHandshakes(t *testing.T) {
 	expect(t, c, "x")
 }
 
-// TestHelloByteByByte: a ClientHello that comes a byte at a time costs no
-// goroutine before it is whole, and the handler's deadline ends it.
+// TestHelloByteByByte: a ClientHello that arrives byte by byte uses no goroutine before
+// it is complete, and the handler's deadline ends it.
 func TestHelloByteByByte(t *testing.T) {
 	s := serve(t, Config{Loops: 1}, testTLS(t), nil)
 	hello := clientHello(t)
@@ -174,7 +173,7 @@ func TestHelloByteByByte(t *testing.T) {
 	}
 }
 
-// TestHugeHello: a first record that is longer than any may be is not waited for.
+// TestHugeHello: a first record longer than allowed is rejected without waiting for it.
 func TestHugeHello(t *testing.T) {
 	s := serve(t, Config{Loops: 1}, testTLS(t), nil)
 	c := dial(t, s.addr)
@@ -186,8 +185,8 @@ func TestHugeHello(t *testing.T) {
 	}
 }
 
-// TestCutInHandshake: a peer that is gone in the middle of its handshake leaves
-// nothing behind, whatever state it was in.
+// TestCutInHandshake: a peer that vanishes in the middle of its handshake leaves nothing
+// in the server, whatever the state.
 func TestCutInHandshake(t *testing.T) {
 	s := serve(t, Config{Loops: 1, Handshakes: 2}, testTLS(t), nil)
 	hello := clientHello(t)

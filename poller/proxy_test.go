@@ -32,7 +32,7 @@ func proxyV2(command, family byte, block []byte, n int) string {
 	return string(append(b, make([]byte, n)...))
 }
 
-// addressBlock is the address block of a header from client to a server.
+// addressBlock returns the address block of a header from client to a server.
 func addressBlock(client netip.AddrPort) []byte {
 	b := append(client.Addr().AsSlice(), make([]byte, len(client.Addr().AsSlice()))...)
 	b = binary.BigEndian.AppendUint16(b, client.Port())
@@ -44,7 +44,7 @@ var (
 	client6 = netip.MustParseAddrPort("[2001:db8::7]:4712")
 )
 
-// proxyHeaders are valid headers and the address that each has.
+// proxyHeaders are valid headers and the address in each.
 var proxyHeaders = []struct {
 	desc, header string
 	client       netip.AddrPort
@@ -64,8 +64,8 @@ var proxyHeaders = []struct {
 	{"v2, local with an address", proxyV2(0, 0x11, addressBlock(client4), 0), netip.AddrPort{}},
 }
 
-// TestProxyHeaderSize: with all bytes that may come after it, and cut anywhere, exactly
-// the bytes of a header are taken for it.
+// TestProxyHeaderSize: with any bytes after it, and split anywhere, exactly the bytes of
+// a header are consumed.
 func TestProxyHeaderSize(t *testing.T) {
 	for _, test := range proxyHeaders {
 		for _, after := range []string{"", "\r\n", "PROXY ", "<stream", "\x16\x03\x01", strings.Repeat("x", maxProxyHeader)} {
@@ -85,8 +85,8 @@ func TestProxyHeaderSize(t *testing.T) {
 	}
 }
 
-// TestProxyCut: a proxy may send the header byte by byte, over a plain connection. What
-// follows the header reaches the handler, and the connection has the client's address.
+// TestProxyCut: a proxy may send the header byte by byte, over a plain connection. Data
+// after the header reaches the handler, and the connection has the client's address.
 func TestProxyCut(t *testing.T) {
 	s := serve(t, Config{Loops: 2, Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, nil, nil)
 	l := s.listeners[0]
@@ -102,7 +102,7 @@ func TestProxyCut(t *testing.T) {
 		return <-n
 	}
 	for _, test := range proxyHeaders {
-		if len(test.header) > 232 { // without extensions it is not longer
+		if len(test.header) > 232 { // without extensions it is never longer
 			continue
 		}
 		c := dial(t, s.addr)
@@ -136,7 +136,7 @@ func TestProxyCut(t *testing.T) {
 	}
 }
 
-// TestProxyTLS: TLS follows the header, at once and by STARTTLS, in both versions; the
+// TestProxyTLS: TLS follows the header, directly or by STARTTLS, in both versions; the
 // header and the ClientHello may arrive in one piece.
 func TestProxyTLS(t *testing.T) {
 	for _, start := range []bool{false, true} {
@@ -178,8 +178,8 @@ func (p *prefixed) Write(b []byte) (int, error) {
 	return len(b), err
 }
 
-// TestProxyInvalid: without a valid header the connection of a proxy is closed, and no
-// handler is made. It is logged once a minute.
+// TestProxyInvalid: a proxy's connection without a valid header is closed, and no handler
+// is created. It is logged once a minute.
 func TestProxyInvalid(t *testing.T) {
 	var log syncBuffer
 	s := serve(t, Config{Loops: 1, Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
@@ -216,7 +216,7 @@ func TestProxyInvalid(t *testing.T) {
 			t.Errorf("%s: %d refused, want %d", desc, got, n)
 		}
 	}
-	// The end within a header, and before it, such as of a health check.
+	// The connection ends within a header, and before it, as after a health check.
 	for _, header := range []string{"PROXY TCP4 192.0", proxyV2(1, 0x11, addressBlock(client4), 0)[:27], ""} {
 		c := dial(t, s.addr)
 		_, _ = c.Write([]byte(header))
@@ -235,7 +235,7 @@ func TestProxyInvalid(t *testing.T) {
 }
 
 // TestProxyLate: a header that is not complete in time ends the connection, and so does
-// the end of the listener or of the poller.
+// closing the listener or the poller.
 func TestProxyLate(t *testing.T) {
 	s := serve(t, Config{Loops: 1, Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, ProxyTimeout: time.Second}, nil, nil)
 	c := dial(t, s.addr)
@@ -264,8 +264,7 @@ func TestProxyLate(t *testing.T) {
 	}
 }
 
-// TestProxyUnlisted: a header from an address that is not listed is what the client has
-// sent.
+// TestProxyUnlisted: a header from an address that is not listed is ordinary input.
 func TestProxyUnlisted(t *testing.T) {
 	for _, cfg := range []Config{{}, {Proxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("::/0")}}} {
 		s := serve(t, cfg, nil, nil)
@@ -279,8 +278,8 @@ func TestProxyUnlisted(t *testing.T) {
 	}
 }
 
-// TestProxyLimits: limits apply to the client's address, also if it is within the
-// addresses of proxies, and not to the proxy.
+// TestProxyLimits: limits apply to the client's address, even if it is also a proxy's,
+// and not to the proxy.
 func TestProxyLimits(t *testing.T) {
 	const limit = 3
 	s := serve(t, Config{Loops: 1, MaxPerAddress: limit, MaxAttempts: math.MaxInt32, UnauthMemory: 64 << 20,
@@ -319,7 +318,7 @@ func TestProxyLimits(t *testing.T) {
 	}
 }
 
-// TestProxyManyAtOnce: of many connections at once, each has its client's address.
+// TestProxyManyAtOnce: each of many concurrent connections has its client's address.
 func TestProxyManyAtOnce(t *testing.T) {
 	s := serve(t, Config{Loops: 2, Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}, nil, nil)
 	var wg sync.WaitGroup
@@ -344,8 +343,8 @@ func TestProxyManyAtOnce(t *testing.T) {
 	}
 }
 
-// FuzzProxyHeader: whatever is received, in two pieces cut anywhere, gives the same as in
-// one, within the limits.
+// FuzzProxyHeader: any input split in two pieces gives the same result as in one, within
+// the limits.
 func FuzzProxyHeader(f *testing.F) {
 	for _, test := range proxyHeaders {
 		f.Add([]byte(test.header+"hello"), 7)

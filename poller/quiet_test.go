@@ -10,11 +10,10 @@ import (
 	"roost/poller/epoll"
 )
 
-// wantQuiet fails where the first loop spins. It has the loop make turns, one
-// after the other: a loop that has nothing to do makes no others, and ends each
-// with no event to take and nothing to run. A loop that spins ends none like
-// that, or makes more. Of what happens by itself, such as the tick of each second,
-// some is allowed.
+// wantQuiet fails if the first loop spins. It makes the loop run iterations, one after
+// another: an idle loop runs no others, and ends each without pending events or
+// functions. A loop that spins has pending work, or runs more. Some periodic work, such
+// as the tick of each second, is allowed.
 func (s *testServer) wantQuiet(t testing.TB, when string) {
 	t.Helper()
 	if busy, more := s.busyTurns(); busy > quietTurns/4 || more > quietTurns/2 {
@@ -25,8 +24,8 @@ func (s *testServer) wantQuiet(t testing.TB, when string) {
 
 const quietTurns = 200
 
-// busyTurns has the first loop make quietTurns turns. busy is the number of those
-// after which it had something to do, and more that of the turns between them.
+// busyTurns makes the first loop run quietTurns iterations. busy is the number of those
+// that ended with pending work, and more the number of additional iterations.
 func (s *testServer) busyTurns() (busy, more int) {
 	rounds, before := 0, s.cfg.AfterBatch // on the loop
 	for range quietTurns {
@@ -43,19 +42,19 @@ func (s *testServer) busyTurns() (busy, more int) {
 			busy++
 		}
 	}
-	s.onLoop(func(*loop) { s.cfg.AfterBatch, more = before, rounds-2*quietTurns }) // one with the task, one without
+	s.onLoop(func(*loop) { s.cfg.AfterBatch, more = before, rounds-2*quietTurns }) // one with the posted function, one without
 	return busy, max(0, more)
 }
 
-// busy reports whether the loop has an event to take or something to run. Loop.
+// busy reports whether the loop has a pending event or function. Loop.
 func (l *loop) busy() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.tasks) > 0 || epoll.Readable(l.waiter.poll)
 }
 
-// TestBusyTurns: a loop that spins, for an event that nobody takes or for what it
-// posts to itself, is found out.
+// TestBusyTurns: a loop that spins, because of an unhandled event or of what it posts to
+// itself, is detected.
 func TestBusyTurns(t *testing.T) {
 	s := serve(t, Config{Loops: 1}, nil, nil)
 	s.wantQuiet(t, "at first")
@@ -79,7 +78,7 @@ func TestBusyTurns(t *testing.T) {
 	}
 	defer unix.Close(event)
 	ep := s.loops[0].waiter.poll
-	s.onLoop(func(*loop) { // registered like a socket whose event stays
+	s.onLoop(func(*loop) { // registered like a socket whose event is never handled
 		op := s.loops[0].poll.NewOperator(event)
 		op.OnRead = func(epoll.Source) error { return nil }
 		err = s.loops[0].poll.WatchRead(op)

@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// randomHandler is a handler that echoes as a real one would who is short of room:
-// when the outbox is full it pauses until it is drained. At random it pauses for
-// nothing, uses a part of what it was lent, and is resumed from elsewhere.
+// randomHandler echoes like a real handler with little memory: when the outbox is full it
+// pauses until it is drained. At random it pauses without a reason, consumes a part of
+// its input, and is resumed from another goroutine.
 type randomHandler struct {
 	t      *testing.T
 	c      *Conn
@@ -39,8 +39,8 @@ func (h *randomHandler) Data(_ int, p []byte) int {
 	}
 	err := h.c.Queue(p[:n])
 	if err == ErrFull {
-		// Drained is called where the socket has been full, not where nobody
-		// has flushed.
+		// Drained is only called after the socket was full, not after output was queued
+		// without a flush.
 		if !h.c.Flush() {
 			err = h.c.Queue(p[:n])
 		}
@@ -56,11 +56,11 @@ func (h *randomHandler) Data(_ int, p []byte) int {
 		h.c.Pause() // until Drained
 		return 0
 	default:
-		return len(p) // the connection is gone
+		return len(p) // the connection has ended
 	}
 	if n < len(p) || h.rnd.IntN(8) == 0 {
 		h.c.Pause()
-		delay := time.Duration(h.rnd.IntN(300)) * time.Microsecond // anything: no check depends on it
+		delay := time.Duration(h.rnd.IntN(300)) * time.Microsecond // any value: no check depends on it
 		h.wg.Go(func() { time.Sleep(delay); h.c.Resume() })
 	}
 	return n
@@ -80,9 +80,9 @@ func (h *randomHandler) Closed(int, error) {
 	}
 }
 
-// TestRandomOperations: whatever a handler and a peer do at random, every byte comes
-// back, in order, also to a peer that has closed its side, each connection ends
-// once, and those that were reset take nobody with them.
+// TestRandomOperations: for any random operations of a handler and a peer, every byte
+// comes back in order, also to a peer that has closed its side, each connection ends
+// once, and resets do not affect other connections.
 func TestRandomOperations(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	for _, secure := range []bool{false, true} {
@@ -129,8 +129,8 @@ func runRandom(t *testing.T, seed uint64, secure bool) {
 	}
 }
 
-// randomClient is a client that writes and reads in pieces at random, and ends by
-// closing its side and reading to the end, or by a reset in the middle.
+// randomClient writes and reads pieces of random sizes, and ends by closing its side and
+// reading to the end, or by a reset in the middle.
 func randomClient(rnd *rand.Rand, addr string, secure, reset bool) error {
 	raw, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -157,7 +157,7 @@ func randomClient(rnd *rand.Rand, addr string, secure, reset bool) error {
 				return
 			}
 			p = p[n:]
-			time.Sleep(time.Duration(pieces.IntN(200)) * time.Microsecond) // at random, like all else here
+			time.Sleep(time.Duration(pieces.IntN(200)) * time.Microsecond) // random, like everything else here
 		}
 		if reset {
 			wrote <- nil
@@ -192,7 +192,7 @@ func randomClient(rnd *rand.Rand, addr string, secure, reset bool) error {
 	return nil
 }
 
-// halfCloser is a connection whose writing side can be closed alone.
+// halfCloser is a connection whose write side can be closed separately.
 type halfCloser interface {
 	io.ReadWriter
 	CloseWrite() error

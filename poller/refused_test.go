@@ -13,8 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// outsider connects to a listener from a made-up address: the socket is one of a
-// pair.
+// outsider connects to a listener from a simulated address: the socket is one of a pair.
 func outsider(t *testing.T, l *Listener, peer unix.SockaddrInet4) *os.File {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
@@ -28,12 +27,12 @@ func outsider(t *testing.T, l *Listener, peer unix.SockaddrInet4) *os.File {
 	return f
 }
 
-// host is an address of the network for documentation.
+// host returns an address of a network reserved for documentation.
 func host(n byte) unix.SockaddrInet4 { return unix.SockaddrInet4{Addr: [4]byte{192, 0, 2, n}} }
 
-// TestStalledByOne: the places of one address in stalled handshakes are as many
-// as it may have connections; others get in meanwhile, and the places are free
-// again when the handler's deadline is up.
+// TestStalledByOne: one address can have as many stalled handshakes as it may have
+// connections; others are served meanwhile, and the places are free again after the
+// handler's deadline.
 func TestStalledByOne(t *testing.T) {
 	const limit = 3
 	s := serve(t, Config{Loops: 1, MaxPerAddress: limit}, testTLS(t), nil)
@@ -68,10 +67,10 @@ func TestStalledByOne(t *testing.T) {
 	}
 }
 
-// pairConn is a file as a connection.
+// pairConn is a net.Conn for a file.
 type pairConn struct {
 	*os.File
-	net.Conn // nil: what crypto/tls does not call
+	net.Conn // nil: crypto/tls does not call the rest
 }
 
 func (c pairConn) Read(p []byte) (int, error)  { return c.File.Read(p) }
@@ -82,9 +81,9 @@ func (c pairConn) SetDeadline(d time.Time) error      { return c.File.SetDeadlin
 func (c pairConn) SetReadDeadline(d time.Time) error  { return c.File.SetReadDeadline(d) }
 func (c pairConn) SetWriteDeadline(d time.Time) error { return c.File.SetWriteDeadline(d) }
 
-// TestRejectedByAccept: an accepted connection that nobody wants to handle
-// leaves nothing: no deadline, no descriptor, no place within the limits; and what
-// was posted for it before does no harm.
+// TestRejectedByAccept: an accepted connection that gets no handler leaves no deadline,
+// no descriptor and no place within the limits; functions that were posted for it before
+// have no effect.
 func TestRejectedByAccept(t *testing.T) {
 	done := make(chan *Conn, 100)
 	s := serve(t, Config{Loops: 1, MaxPerAddress: 2}, testTLS(t), nil)

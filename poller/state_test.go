@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestConnStates follows connections through all states of the drawing in state.go, on
+// TestConnStates follows connections through all states of the diagram in state.go, on
 // real sockets.
 func TestConnStates(t *testing.T) {
 	cfg := testTLS(t)
@@ -59,7 +59,7 @@ func TestConnStates(t *testing.T) {
 	is(e, stateOpen)
 	e.c.Close(time.Minute)
 	is(e, stateShutDown)
-	_, _ = io.Copy(io.Discard, raw) // unread bytes would reset the connection
+	_, _ = io.Copy(io.Discard, raw) // unread bytes would cause a reset
 	_ = raw.Close()
 	if err := reason(t, e); err != nil {
 		t.Error(err)
@@ -113,7 +113,7 @@ func TestConnStates(t *testing.T) {
 	is(e, stateClosed)
 }
 
-// TestStateOnlyAdvances: no state leads back, but the end of a handshake.
+// TestStateOnlyAdvances: no transition leads back, except the end of a handshake.
 func TestStateOnlyAdvances(t *testing.T) {
 	for from := stateOpen; from <= stateClosed; from++ {
 		for to := stateOpen; to <= stateClosed; to++ {

@@ -16,8 +16,8 @@ import (
 	"github.com/valyala/bytebufferpool"
 )
 
-// TestStorm: two thousand connections at once are all served, and one that is
-// there already gets its turns while they come.
+// TestStorm: two thousand concurrent new connections are all served, and an existing one
+// is served meanwhile.
 func TestStorm(t *testing.T) {
 	const storm = 2000
 	s := serve(t, Config{Loops: 2}, nil, nil)
@@ -25,7 +25,7 @@ func TestStorm(t *testing.T) {
 	if !echoes(t, old) {
 		t.Fatal("the first connection is not served")
 	}
-	var during atomic.Int64 // echoes of the old connection while they come
+	var during atomic.Int64 // echoes of the old connection meanwhile
 	stop := make(chan struct{})
 	var talk sync.WaitGroup
 	talk.Go(func() {
@@ -83,8 +83,8 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-// TestTurns: one wake-up accepts no more than its bound, so that a backlog of
-// any length leaves others their turns.
+// TestTurns: one wake-up accepts a limited number of connections, so that a backlog of
+// any length does not delay others.
 func TestTurns(t *testing.T) {
 	var most, before atomic.Int64
 	var s *testServer
@@ -115,13 +115,12 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// TestBusyNeighbour: a connection that never stops sending does not keep the
-// loop from others: between two of its events it is read a bounded number of
-// times.
+// TestBusyNeighbour: a connection that never stops sending does not delay other
+// connections: between two of their events it is read a limited number of times.
 func TestBusyNeighbour(t *testing.T) {
 	var busy *Conn
 	var first sync.Once
-	var run, longest int // loop: reads of the busy one without a turn's end
+	var run, longest int // loop: reads of the busy connection within one batch
 	var mu sync.Mutex
 	s := serve(t, Config{Loops: 1, ReadBuffer: 4096, AfterBatch: func(int) {
 		mu.Lock()
@@ -164,9 +163,9 @@ func TestBusyNeighbour(t *testing.T) {
 	}
 }
 
-// TestDropsLeaveNothing: a thousand connections in every state, dropped, leave
-// no descriptor, no goroutine, no entry: plain and TLS ones, in the middle of a
-// handshake, of a record and of a write, paused, and with a deadline.
+// TestDropsLeaveNothing: a thousand connections dropped in any state leave no descriptor,
+// no goroutine, no entry: plain and TLS ones, in the middle of a handshake, of a record
+// and of a write, paused, and with a deadline.
 func TestDropsLeaveNothing(t *testing.T) {
 	const each = 250
 	hold := make(chan struct{})
@@ -196,13 +195,13 @@ func TestDropsLeaveNothing(t *testing.T) {
 		_, _ = c.Write([]byte("half of this is kept"))
 		clients = append(clients, c)
 
-		if i%10 == 0 { // each of these holds a megabyte
+		if i%10 == 0 { // each of these has a megabyte queued
 			c = dial(t, full.addr)
 			_, _ = c.Write([]byte("x"))
 			clients = append(clients, c)
 		}
 
-		c = dial(t, secure.addr) // stalled ClientHello
+		c = dial(t, secure.addr) // incomplete ClientHello
 		_, _ = c.Write([]byte{22, 3, 1, 2, 0, 1})
 		clients = append(clients, c)
 
@@ -238,8 +237,8 @@ func TestDropsLeaveNothing(t *testing.T) {
 	eventually(t, "goroutines are back", func() bool { return runtime.NumGoroutine() <= goroutines })
 }
 
-// TestListenerCloses: a listener that is closed gives its descriptors back, and
-// those it accepted live on.
+// TestListenerCloses: closing a listener releases its descriptors, and the connections
+// that it accepted stay open.
 func TestListenerCloses(t *testing.T) {
 	s := serve(t, Config{Loops: 1}, nil, nil)
 	files := openFiles(t)
@@ -266,7 +265,8 @@ func TestListenerCloses(t *testing.T) {
 	eventually(t, "descriptors are back", func() bool { return openFiles(t) <= files })
 }
 
-// TestManyDisconnect: the lists that a crowd needed are given back with it.
+// TestManyDisconnect: lists that have grown for many connections shrink after those have
+// disconnected.
 func TestManyDisconnect(t *testing.T) {
 	const n = 10_000
 	l := &loop{p: &Poller{}, start: time.Now(), unread: make(map[*Conn]*bytebufferpool.ByteBuffer)}
@@ -284,7 +284,7 @@ func TestManyDisconnect(t *testing.T) {
 		inputPool.Put(l.unstash(c))
 		l.remove(c)
 	}
-	for range 20 { // each look gives back a half at most
+	for range 20 { // each check halves them at most
 		l.tick(0)
 	}
 	if cap(l.conns) > 2048 || cap(l.timed) > 2048 {

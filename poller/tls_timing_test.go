@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// idleKinds are what an idle connection may be.
+// idleKinds are the kinds of idle connections.
 var idleKinds = []string{"plain", "lean", "std"}
 
-// idleHeap opens n connections, which talk once and then are idle, and answers
-// what one costs both sides together: bytes and objects in the heap. The client
-// keeps nothing but its socket, the same for all kinds.
+// idleHeap opens n connections, which exchange a message and then are idle, and returns
+// the cost of one for both sides together: bytes and objects in the heap. The client
+// keeps only its socket, for all kinds.
 func idleHeap(t testing.TB, kind string, n int) (bytes, objects float64) {
 	t.Helper()
 	var cfg *tls.Config
@@ -47,7 +47,7 @@ func idleHeap(t testing.TB, kind string, n int) (bytes, objects float64) {
 			})
 		}
 	}
-	open() // what is allocated once is there now
+	open() // allocate one-time memory before measuring
 	before := heap()
 	open()
 	after := heap()
@@ -68,8 +68,8 @@ func heap() (m runtime.MemStats) {
 	return m
 }
 
-// TestLeanIdleHeap holds what TLS adds to an idle connection: 220 bytes in the
-// goal, and 192 for the one object that is there.
+// TestLeanIdleHeap limits what TLS adds to an idle connection: the goal is 220 bytes, and
+// its one object has 192.
 func TestLeanIdleHeap(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector's build has other sizes")
@@ -81,7 +81,7 @@ func TestLeanIdleHeap(t *testing.T) {
 	}
 }
 
-// BenchmarkIdle: the heap of an idle connection of each kind, both sides of it.
+// BenchmarkIdle: the heap of an idle connection of each kind, both sides together.
 func BenchmarkIdle(b *testing.B) {
 	for _, kind := range idleKinds {
 		b.Run("kind="+kind, func(b *testing.B) {
@@ -94,15 +94,15 @@ func BenchmarkIdle(b *testing.B) {
 	}
 }
 
-// cpu is the time that the process has used.
+// cpu returns the CPU time that the process has used.
 func cpu() time.Duration {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkTLSEcho: data there and back over loopback, with both layers on the
-// server's side and the same client; cpu-ns/op counts both.
+// BenchmarkTLSEcho: round trips of data over loopback, with both record layers on the
+// server's side and the same client; cpu-ns/op includes both sides.
 func BenchmarkTLSEcho(b *testing.B) {
 	for _, size := range []int{150, 1400, 1 << 14} {
 		for _, kind := range []string{"std", "lean"} {

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// inMemory is a connection on which all has come, with its end behind it.
+// inMemory is a connection on which all input, including its end, has arrived.
 type inMemory struct {
 	net.Conn // nil
 	in       io.Reader
@@ -23,15 +23,15 @@ func (c *inMemory) Read(p []byte) (int, error)  { return c.in.Read(p) }
 func (c *inMemory) Write(p []byte) (int, error) { return c.out.Write(p) }
 func (c *inMemory) Close() error                { return nil }
 
-// stdFirst is what crypto/tls sends for a first flight.
+// stdFirst is the first flight of a crypto/tls client.
 func stdFirst(cfg *tls.Config, flight []byte) []byte {
 	c := &inMemory{in: bytes.NewReader(flight)}
 	_ = tls.Server(c, cfg).Handshake()
 	return c.out.Bytes()
 }
 
-// alertIn is the alert in what a server sent before it knew more than a first
-// flight, with its record, or nothing.
+// alertIn returns the alert in the output of a server that has received a first flight
+// only, with its record, or nothing.
 func alertIn(out []byte) []byte {
 	for len(out) >= recordHeader {
 		n := recordHeader + int(out[3])<<8 + int(out[4])
@@ -46,7 +46,7 @@ func alertIn(out []byte) []byte {
 	return nil
 }
 
-// changed is a ClientHello in which old is something else.
+// changed returns a ClientHello in which old is replaced.
 func changed(hello []byte, old, now string) []byte {
 	if !bytes.Contains(hello, []byte(old)) || len(old) != len(now) {
 		panic("a ClientHello without " + old)
@@ -54,26 +54,26 @@ func changed(hello []byte, old, now string) []byte {
 	return bytes.Replace(hello, []byte(old), []byte(now), 1)
 }
 
-// compressed is a ClientHello that offers a compression method, and not that of
-// none.
+// compressed returns a ClientHello that offers a compression method instead of none.
 func compressed(hello []byte) []byte {
 	hello = bytes.Clone(hello)
 	at := recordHeader + messageHeader + 2 + 32
-	at += 1 + int(hello[at])                       // session id
-	at += 2 + int(hello[at])<<8 + int(hello[at+1]) // suites
+	at += 1 + int(hello[at])                       // session ID
+	at += 2 + int(hello[at])<<8 + int(hello[at+1]) // cipher suites
 	hello[at+1] = 1
 	return hello
 }
 
-// clearRecord is a record in clear, of TLS 1.0 as a first one may be.
+// clearRecord returns a cleartext record, with version TLS 1.0 as allowed for the first
+// one.
 func clearRecord(typ byte, body string) []byte {
 	return append([]byte{typ, 3, 1, byte(len(body) >> 8), byte(len(body))}, body...)
 }
 
-// TestFirstAlerts: what cannot be the first flight of a client gets the alert that
-// crypto/tls has for it, and where crypto/tls closes without one
-// unexpected_message (RFC 8446 section 5). The alert arrives, and the end of TCP
-// behind it, also where the client has sent more than was read.
+// TestFirstAlerts: invalid first flights get the alert that crypto/tls sends, or
+// unexpected_message where crypto/tls closes without an alert (RFC 8446 section 5,
+// https://www.rfc-editor.org/rfc/rfc8446#section-5). The alert arrives, followed by the
+// end of TCP, even if the client has sent more than was read.
 func TestFirstAlerts(t *testing.T) {
 	cfg := testTLS(t)
 	cfg.NextProtos, cfg.MinVersion = []string{"xmpp-client"}, tls.VersionTLS12
@@ -83,7 +83,7 @@ func TestFirstAlerts(t *testing.T) {
 	for _, tt := range []struct {
 		desc   string
 		flight []byte
-		std    int // what crypto/tls sends, noAlert for nothing
+		std    int // sent by crypto/tls, noAlert for nothing
 		want   int // own: as crypto/tls
 	}{
 		{"XML", []byte("<?xml version='1.0'?><stream:stream to='localhost'>"), noAlert, 10},
@@ -143,7 +143,7 @@ func TestFirstAlerts(t *testing.T) {
 	}
 }
 
-// code is an alert's description, noAlert for none.
+// code returns an alert's description, noAlert for none.
 func code(alert []byte) int {
 	if len(alert) != 7 || alert[5] != 2 {
 		return noAlert
@@ -151,8 +151,8 @@ func code(alert []byte) int {
 	return int(alert[6])
 }
 
-// TestAlertArrives: the alert for a wrong record arrives, and a proper end of TCP
-// behind it, also where more has come than was read.
+// TestAlertArrives: the alert for an invalid record arrives, followed by a proper end of
+// TCP, even if there is unread input.
 func TestAlertArrives(t *testing.T) {
 	for _, std := range []bool{false, true} {
 		s := serve(t, Config{Loops: 1, ReadBuffer: 1024, StdTLS: std}, testTLS(t), nil)

@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// TestClientTLS: an outgoing connection begins a handshake, and both sides of
-// it are loops.
+// TestClientTLS: an outgoing connection starts a handshake; loops run both sides.
 func TestClientTLS(t *testing.T) {
 	s := serve(t, Config{Loops: 1}, testTLS(t), nil)
 	client, err := New(Config{Loops: 1})

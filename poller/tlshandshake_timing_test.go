@@ -20,8 +20,8 @@ import (
 	"time"
 )
 
-// fixedTicket is a client's cache that keeps the first ticket it is given: every
-// later connection resumes that session.
+// fixedTicket is a client's cache that keeps the first ticket it gets: every later
+// connection resumes that session.
 type fixedTicket struct {
 	mu sync.Mutex
 	st *tls.ClientSessionState
@@ -41,8 +41,7 @@ func (f *fixedTicket) Put(_ string, st *tls.ClientSessionState) {
 	}
 }
 
-// handshakeClient is the client of the handshakes that are measured; with a cache
-// they resume.
+// handshakeClient is the client of the measured handshakes; with a cache, they resume.
 func handshakeClient(resumed bool) *tls.Config {
 	c := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"}
 	if resumed {
@@ -51,7 +50,7 @@ func handshakeClient(resumed bool) *tls.Config {
 	return c
 }
 
-// echoOnce connects, with TLS unless cfg is nil, has one byte echoed and goes.
+// echoOnce connects, with TLS unless cfg is nil, has one byte echoed and disconnects.
 func echoOnce(addr string, cfg *tls.Config) error {
 	raw, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -69,8 +68,8 @@ func echoOnce(addr string, cfg *tls.Config) error {
 	return err
 }
 
-// The client of BenchmarkHandshake is a process of its own, so that the CPU of
-// this one is the server's alone. It connects as often as a line tells it.
+// The client of BenchmarkHandshake is a separate process, so that the CPU time of this
+// one is only the server's. It connects as often as a line requests.
 const shakeVariable = "ROOST_TEST_SHAKE"
 
 func TestHandshakeChild(t *testing.T) {
@@ -86,7 +85,7 @@ func TestHandshakeChild(t *testing.T) {
 		var cfg *tls.Config
 		if kind != "plain" {
 			cfg = handshakeClient(kind == "resumed")
-			if err := echoOnce(addr, cfg); err != nil { // for the ticket
+			if err := echoOnce(addr, cfg); err != nil { // gets the ticket
 				t.Fatal(err)
 			}
 		}
@@ -107,8 +106,8 @@ func TestHandshakeChild(t *testing.T) {
 	}
 }
 
-// startHandshakeChild starts the client. What it answers measures the CPU that this process
-// uses while the client connects n times, at many at once.
+// startHandshakeChild starts the client. The returned function measures the CPU time that
+// this process uses while the client connects n times, with many connections at once.
 func startHandshakeChild(b *testing.B, n, at int) (measure func(addr, kind string) time.Duration) {
 	cmd := self("-test.run=^TestHandshakeChild$")
 	cmd.Env = append(os.Environ(), shakeVariable+"=1")
@@ -141,7 +140,7 @@ func startHandshakeChild(b *testing.B, n, at int) (measure func(addr, kind strin
 
 // pipeEnd is one end of a connection in memory, for two goroutines.
 type pipeEnd struct {
-	net.Conn // nil: what crypto/tls does not call
+	net.Conn // nil: crypto/tls does not call the rest
 	in, out  chan []byte
 	rest     []byte
 }
@@ -160,15 +159,15 @@ func (p *pipeEnd) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// threadCPU is the time that the calling thread has used.
+// threadCPU returns the time that the calling thread has used.
 func threadCPU() time.Duration {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(1, &u) // RUSAGE_THREAD
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// handshakeInMemory is the least that a handshake can cost a server: the time of the
-// thread that does it, with nothing but memory between both sides.
+// handshakeInMemory measures the minimum cost of a handshake for a server: the time of
+// its thread, with both sides connected through memory.
 func handshakeInMemory(b *testing.B, server, client *tls.Config, n int) (used time.Duration) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -177,7 +176,7 @@ func handshakeInMemory(b *testing.B, server, client *tls.Config, n int) (used ti
 		done := make(chan error, 1)
 		go func() {
 			c := tls.Client(&pipeEnd{in: down, out: up}, client)
-			_, err := c.Read(make([]byte, 1)) // takes the ticket in
+			_, err := c.Read(make([]byte, 1)) // reads the ticket
 			done <- err
 		}()
 		s := tls.Server(&pipeEnd{in: up, out: down}, server)
@@ -192,9 +191,9 @@ func handshakeInMemory(b *testing.B, server, client *tls.Config, n int) (used ti
 	return used
 }
 
-// BenchmarkHandshake: what a login's handshake costs a server in CPU, the echo of a
-// byte and the end included: over loopback with both record layers, without TLS,
-// and in memory without any of that. By turns in one process, the median of them.
+// BenchmarkHandshake: the server's CPU cost of a login's handshake, including the echo of
+// a byte and the end: over loopback with both record layers, without TLS, and in memory
+// without sockets. They alternate in one process; the result is the median.
 func BenchmarkHandshake(b *testing.B) {
 	const turn, at = 64, 16
 	for _, kind := range []string{"full", "resumed"} {
@@ -226,8 +225,8 @@ func BenchmarkHandshake(b *testing.B) {
 	}
 }
 
-// BenchmarkStalled: what a connection costs that goes no further with its
-// handshake, in heap and stack, both sides of it; the client has a socket alone.
+// BenchmarkStalled: the cost of a connection with a stalled handshake, in heap and stack,
+// both sides together; the client only has a socket.
 func BenchmarkStalled(b *testing.B) {
 	hello := clientHello(b)
 	for _, c := range []struct {

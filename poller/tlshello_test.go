@@ -13,7 +13,7 @@ import (
 	"weak"
 )
 
-// fragments cuts a record into records with at most n bytes.
+// fragments splits a record into records of at most n bytes.
 func fragments(record []byte, n int) (all []byte) {
 	for body := record[5:]; len(body) > 0; {
 		here := body[:min(n, len(body))]
@@ -23,8 +23,8 @@ func fragments(record []byte, n int) (all []byte) {
 	return all
 }
 
-// firstAlert is what is found of a first flight that comes in one piece: whether
-// the ClientHello is whole, and the alert of a refusal, noAlert for none.
+// firstAlert examines a first flight that arrives in one piece: whether the ClientHello
+// is complete, and the alert of a rejection, noAlert for none.
 func firstAlert(b []byte) (whole bool, alert int, err error) {
 	whole, err = new(firstFlight).whole(b)
 	return whole, alertOf(err), err
@@ -40,8 +40,8 @@ func alertOf(err error) int {
 	return noAlert
 }
 
-// TestHelloIsWhole: whatever the records, it is whole with its last byte and not
-// earlier; what cannot become one is refused as soon as that shows.
+// TestHelloIsWhole: with any records, it is complete at its last byte and not earlier;
+// input that cannot become one is rejected as early as possible.
 func TestHelloIsWhole(t *testing.T) {
 	hello := clientHello(t)
 	for _, n := range []int{1, 50, 100, 1000, 1 << 14} {
@@ -93,13 +93,13 @@ func TestHelloIsWhole(t *testing.T) {
 	}
 }
 
-// warning is a record with an alert that is none (user_canceled).
+// warning is a record with a warning alert (user_canceled).
 const warning = "\x15\x03\x01\x00\x02\x01\x5a"
 
-// FuzzHello: what is refused stays refused and what is whole stays whole, whatever
-// comes behind it, and what is kept of one that is not whole has a bound. Where
-// it is not refused crypto/tls sends no alert, and where it is, not for its size,
-// crypto/tls takes it for no ClientHello.
+// FuzzHello: a rejected ClientHello stays rejected and a complete one stays complete,
+// whatever follows it, and the stored part of an incomplete one is limited. If it is not
+// rejected, crypto/tls sends no alert; if it is rejected, except for its size, crypto/tls
+// does not accept it either.
 func FuzzHello(f *testing.F) {
 	hello := clientHello(f)
 	for _, n := range []int{10, 100, 1 << 14} {
@@ -137,8 +137,8 @@ func FuzzHello(f *testing.F) {
 	})
 }
 
-// TestHelloInRecords: a ClientHello in many records is a handshake like any
-// other, but one whose first record alone is there costs no goroutine.
+// TestHelloInRecords: a ClientHello in many records results in a normal handshake, but
+// its first record alone uses no goroutine.
 func TestHelloInRecords(t *testing.T) {
 	s := serve(t, Config{Loops: 1}, testTLS(t), nil)
 	raw := dial(t, s.addr)
@@ -170,7 +170,7 @@ func TestHelloInRecords(t *testing.T) {
 	}
 }
 
-// writer is a connection whose writes are done by a function.
+// writer is a connection whose writes are performed by a function.
 type writer struct {
 	net.Conn
 	write func(p []byte) (int, error)
@@ -178,8 +178,8 @@ type writer struct {
 
 func (w writer) Write(p []byte) (int, error) { return w.write(p) }
 
-// TestNothingBehindStartTLS: what came in clear behind the start of TLS is never
-// taken for something that came through TLS, whatever the handler does with it.
+// TestNothingBehindStartTLS: cleartext that arrives after the start of TLS is never
+// treated as received through TLS, whatever the handler does with it.
 func TestNothingBehindStartTLS(t *testing.T) {
 	cfg := testTLS(t)
 	var got bytes.Buffer // loop
@@ -227,9 +227,9 @@ func TestNothingBehindStartTLS(t *testing.T) {
 	}
 }
 
-// TestSwitchLeavesNothing: when a session is lean nothing of crypto/tls's is left, over
-// direct TLS and STARTTLS, with a new session and one resumed, and with data right
-// behind the handshake.
+// TestSwitchLeavesNothing: after a session has become lean, no state of crypto/tls
+// remains, over direct TLS and STARTTLS, with a new session and a resumed one, and with
+// data directly after the handshake.
 func TestSwitchLeavesNothing(t *testing.T) {
 	cfg := testTLS(t)
 	for _, start := range []bool{false, true} {

@@ -17,8 +17,7 @@ import (
 	"testing"
 )
 
-// program is a TLS client of others that talks through its standard input and
-// output.
+// program is another implementation's TLS client that uses its standard input and output.
 type program struct {
 	t    *testing.T
 	in   io.WriteCloser
@@ -46,7 +45,7 @@ func start(t *testing.T, name string, args ...string) *program {
 	return p
 }
 
-// await waits for text in what the program prints, behind what was seen.
+// await waits for text in the program's output after the part already examined.
 func (p *program) await(text string) {
 	p.t.Helper()
 	defer func() {
@@ -71,15 +70,14 @@ func (p *program) say(line string) {
 	}
 }
 
-// talk has a line echoed.
+// talk sends a line and waits for its echo.
 func (p *program) talk(line string) {
 	p.t.Helper()
 	p.say(line)
 	p.await(line)
 }
 
-// xmppStart is a handler that speaks enough of RFC 6120 for STARTTLS, then
-// echoes.
+// xmppStart is a handler that implements enough of RFC 6120 for STARTTLS, then echoes.
 func xmppStart(t *testing.T, cfg *tls.Config) func(e *echo, p []byte) int {
 	return func(e *echo, p []byte) int {
 		switch {
@@ -115,7 +113,7 @@ func pemFiles(t *testing.T, c tls.Certificate) (cert, key string) {
 	return cert, key
 }
 
-// secure is a server with this way to begin TLS.
+// secure is a server with this way to start TLS.
 func secure(t *testing.T, cfg *tls.Config, starttls bool) (s *testServer, port string) {
 	t.Helper()
 	if starttls {
@@ -130,7 +128,7 @@ func secure(t *testing.T, cfg *tls.Config, starttls bool) (s *testServer, port s
 	return s, port
 }
 
-// TestOpenSSL: s_client with three suites, key updates both ways, resumption,
+// TestOpenSSL: s_client with three suites, key updates in both directions, resumption,
 // HelloRetryRequest, a client certificate and STARTTLS.
 func TestOpenSSL(t *testing.T) {
 	for _, suite := range []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"} {
@@ -173,10 +171,10 @@ func openSSL(t *testing.T, args []string, want string) {
 	p.await(want)
 	p.talk("before any update")
 	for i := range 3 {
-		p.say("K") // its keys change, and it asks for ours
+		p.say("K") // updates its keys and requests an update of ours
 		p.await("KEYUPDATE")
 		p.talk(fmt.Sprint("after both updates ", i))
-		p.say("k") // its keys alone
+		p.say("k") // updates its keys only
 		p.await("KEYUPDATE")
 		p.talk(fmt.Sprint("after its update ", i))
 	}
@@ -185,7 +183,7 @@ func openSSL(t *testing.T, args []string, want string) {
 	p.say("Q")
 }
 
-// TestGnuTLS: a third implementation, with three suites, key updates both ways,
+// TestGnuTLS: a third implementation, with three suites, key updates in both directions,
 // resumption and STARTTLS.
 func TestGnuTLS(t *testing.T) {
 	for _, cipher := range []string{"AES-128-GCM", "AES-256-GCM", "CHACHA20-POLY1305"} {
@@ -212,9 +210,9 @@ func TestGnuTLS(t *testing.T) {
 				p.await("Simple Client Mode")
 				p.talk("before any update")
 				for i := range 3 {
-					p.say("^rekey^") // its keys change, and it asks for ours
+					p.say("^rekey^") // updates its keys and requests an update of ours
 					p.talk(fmt.Sprint("after both updates ", i))
-					p.say("^rekey1^") // its keys alone
+					p.say("^rekey1^") // updates its keys only
 					p.talk(fmt.Sprint("after its update ", i))
 				}
 				_ = p.in.Close()

@@ -10,9 +10,8 @@ import (
 	"time"
 )
 
-// TestLeanConcurrently has writers, a reader with key updates and a closer at
-// one session; run with the race detector. What arrives is in the order of the
-// sequence numbers, or it would not be authentic.
+// TestLeanConcurrently uses one session from writers, a reader with key updates and a
+// closer, for the race detector. Records out of sequence would not be authentic.
 func TestLeanConcurrently(t *testing.T) {
 	s := serve(t, Config{Loops: 2, Outbox: 1 << 20}, testTLS(t), nil)
 	for range 5 {
@@ -26,7 +25,7 @@ func TestLeanConcurrently(t *testing.T) {
 					_ = e.c.Queue([]byte("some text that is queued by many"))
 					e.c.Flush()
 					if i == 100 {
-						e.c.loop.post(e.c, e.c.loop.tick) // keys are dropped now and then
+						e.c.loop.post(e.c, e.c.loop.tick) // keys are dropped occasionally
 					}
 				}
 			})
@@ -72,8 +71,8 @@ func TestLeanConcurrently(t *testing.T) {
 	}
 }
 
-// TestKeyCache: busy sessions keep their keys, within a bound; idle ones lose
-// them, and wake with the same session.
+// TestKeyCache: busy sessions keep their keys, up to a limit; idle ones lose them, and
+// wake up with the same session.
 func TestKeyCache(t *testing.T) {
 	s := serve(t, Config{Loops: 1}, testTLS(t), nil)
 	p := newTLSPeer(t, dial(t, s.addr), nil)
@@ -85,7 +84,7 @@ func TestKeyCache(t *testing.T) {
 	}
 	var first *leanKeys
 	eventually(t, "a busy session keeps its keys", func() bool {
-		first = talk() // on a slow machine it may have slept since the last time
+		first = talk() // on a slow machine, the keys may have been dropped in between
 		return first != nil && talk() == first
 	})
 	eventually(t, "a session that is busy every second keeps them", func() bool {
@@ -135,7 +134,7 @@ func TestKeyCache(t *testing.T) {
 	}
 }
 
-// TestLeanConfigs: each configuration has one of its own, within a bound.
+// TestLeanConfigs: each configuration has a lean copy, up to a limit.
 func TestLeanConfigs(t *testing.T) {
 	var l leanConfigs
 	cfg := &Config{}
@@ -155,7 +154,7 @@ func TestLeanConfigs(t *testing.T) {
 	}
 }
 
-// TestEarlyQueue: nothing is queued through a handshake that is not done.
+// TestEarlyQueue: nothing is queued through an incomplete handshake.
 func TestEarlyQueue(t *testing.T) {
 	s := serve(t, Config{Loops: 1}, testTLS(t), nil)
 	raw := dial(t, s.addr)

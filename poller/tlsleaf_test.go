@@ -17,9 +17,9 @@ type shown struct {
 
 func (h *shown) Secured(_ int, _ *tls.ConnectionState, leaf *x509.Certificate) { h.leaf <- leaf }
 
-// TestLeafOfHandshake: a handler is given the certificate that its client was shown,
-// by either record layer, also where the configuration that is chosen for clients
-// changes in the middle of the handshake.
+// TestLeafOfHandshake: the handler gets the certificate that its client has received,
+// with either record layer, even if the configuration for clients changes in the middle
+// of the handshake.
 func TestLeafOfHandshake(t *testing.T) {
 	one, two := testTLS(t), testTLS(t)
 	for _, cfg := range []*tls.Config{one, two} {

@@ -20,8 +20,8 @@ import (
 	"roost/poller/leantls"
 )
 
-// TestLeanSize holds the budget of an idle TLS session: what it has besides what
-// a plain one has.
+// TestLeanSize limits the additional size of an idle TLS session compared with a plain
+// one.
 func TestLeanSize(t *testing.T) {
 	if n := unsafe.Sizeof(leanTLS{}); n > 160 {
 		t.Errorf("a leanTLS takes %d bytes, the budget is 160", n)
@@ -29,14 +29,14 @@ func TestLeanSize(t *testing.T) {
 }
 
 // TestStdTLSSize: a session that stays with crypto/tls fills its size class of 208 bytes;
-// the next one has 224.
+// the next class has 224.
 func TestStdTLSSize(t *testing.T) {
 	if n := unsafe.Sizeof(stdTLS{}); n > 208 {
 		t.Errorf("a stdTLS takes %d bytes, the budget is 208", n)
 	}
 }
 
-// leanOf is the connection's lean session; the test fails if it has none.
+// leanOf returns the connection's lean session; the test fails if it has none.
 func leanOf(t testing.TB, e *echo) *leanTLS {
 	t.Helper()
 	e.c.mu.Lock()
@@ -48,10 +48,9 @@ func leanOf(t testing.TB, e *echo) *leanTLS {
 	return lean
 }
 
-// TestLeanGoClients: Go's client with and without tickets, with all groups for
-// the key exchange, HelloRetryRequest, client certificates, over direct TLS and
-// STARTTLS; a second connection resumes the first one's session where there are
-// tickets.
+// TestLeanGoClients: Go's client with and without tickets, with all groups for the key
+// exchange, HelloRetryRequest, client certificates, over direct TLS and STARTTLS. If
+// there are tickets, a second connection resumes the session.
 func TestLeanGoClients(t *testing.T) {
 	base := testTLS(t)
 	for _, group := range []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521} {
@@ -71,7 +70,8 @@ func TestLeanGoClients(t *testing.T) {
 								client.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 							}
 							if retry {
-								// The client's share is for a group that the server refuses.
+								// The client's key share is for a group that the server
+								// does not accept.
 								other := tls.X25519
 								if group == other {
 									other = tls.CurveP256
@@ -87,7 +87,7 @@ func TestLeanGoClients(t *testing.T) {
 	}
 }
 
-// leanClient connects twice and talks.
+// leanClient connects twice and exchanges data.
 func leanClient(t *testing.T, server, client *tls.Config, start bool) {
 	direct := server
 	var data func(*echo, []byte) int
@@ -128,8 +128,8 @@ func leanClient(t *testing.T, server, client *tls.Config, start bool) {
 	}
 }
 
-// TestLeanExporter: what Secured is given still answers for the channel, for
-// both kinds of binding.
+// TestLeanExporter: the TLS state passed to Secured provides both kinds of channel
+// binding.
 func TestLeanExporter(t *testing.T) {
 	keys := make(chan []byte, 1)
 	cfg := Config{Loops: 1, Accept: func(c *Conn, _ *Listener) Handler {
@@ -171,8 +171,8 @@ func (e *exporting) Secured(_ int, st *tls.ConnectionState, _ *x509.Certificate)
 	e.keys <- key
 }
 
-// TestLeanRefused: whatever is not TLS 1.3 with a known suite and a crypto/tls
-// that behaves as expected stays with crypto/tls and works, and is counted.
+// TestLeanRefused: sessions other than TLS 1.3 with a known suite and a crypto/tls that
+// behaves as expected stay with crypto/tls, work, and are counted.
 func TestLeanRefused(t *testing.T) {
 	works := func(s *testServer, client *tls.Config) {
 		t.Helper()
@@ -224,7 +224,7 @@ func TestLeanRefused(t *testing.T) {
 	works(s, &tls.Config{})
 	count(s, leantls.RefusedWrites)
 
-	// A ClientHello that was not seen by the one who catches secrets.
+	// A ClientHello that bypassed the function that captures secrets.
 	s = serve(t, Config{Loops: 1}, testTLS(t), nil)
 	s.lean.mu.Lock()
 	s.lean.all = map[*tls.Config]*tls.Config{s.listeners[0].tls: s.listeners[0].tls}
@@ -247,8 +247,7 @@ func TestLeanRefused(t *testing.T) {
 	}
 }
 
-// TestLeanFIPS runs itself again in FIPS 140-3 mode, where crypto/tls keeps its
-// sessions.
+// TestLeanFIPS runs itself again in FIPS 140-3 mode, where crypto/tls keeps its sessions.
 func TestLeanFIPS(t *testing.T) {
 	if os.Getenv("ROOST_TEST_FIPS") != "" {
 		s := serve(t, Config{Loops: 1}, testTLS(t), nil)
@@ -267,8 +266,8 @@ func TestLeanFIPS(t *testing.T) {
 	}
 }
 
-// TestLeanRandomSplits: records cut and joined at random, with key changes among
-// them and a handler that pauses, arrive whole and in order.
+// TestLeanRandomSplits: records split and joined at random, with key updates between them
+// and a handler that pauses, arrive complete and in order.
 func TestLeanRandomSplits(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 0))

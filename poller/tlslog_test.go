@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-// syncBuffer is a log that several goroutines write.
+// syncBuffer is a log for several goroutines.
 type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -38,8 +38,8 @@ func debugLogger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// TestKeyLogWriter: nobody but leantls, and the client of these tests, names the
-// field through which a handshake's secrets come out.
+// TestKeyLogWriter: only leantls and the client of these tests use the field through
+// which a handshake's secrets are exported.
 func TestKeyLogWriter(t *testing.T) {
 	may := map[string]bool{"poller/leantls/capture.go": true, "poller/leantls/start_test.go": true, "poller/tlspeer_test.go": true, "poller/leantls/differential_test.go": true}
 	found := 0

@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// Where one thing takes over from another: crypto/tls from the loop, the lean
-// layer from crypto/tls, and a handler from its own pause.
+// Transitions: from the loop to crypto/tls, from crypto/tls to the lean layer, and from a
+// handler's pause to reading.
 
-// TestPartThroughPauses: part of a record lives through pauses, whether it was
-// kept before one or in it, with what was used of the rest.
+// TestPartThroughPauses: a partial record survives pauses, whether it arrived before or
+// during one, and however much of the input was consumed.
 func TestPartThroughPauses(t *testing.T) {
 	got := make(chan string, 10)
 	s := serve(t, Config{Loops: 1}, testTLS(t), func(e *echo, p []byte) int {
@@ -42,7 +42,7 @@ func TestPartThroughPauses(t *testing.T) {
 	resume()
 	want("two")
 	resume()
-	for range 2 { // with a part alone, for longer than a record may take
+	for range 2 { // only a partial record, for longer than a record may take
 		onLoop(e.c, func() bool { e.c.Pause(); return true })
 		s.later(10 * time.Minute)
 		resume()
@@ -60,8 +60,8 @@ func TestPartThroughPauses(t *testing.T) {
 	})
 }
 
-// TestLargeFlight: a client whose own certificates are more than is kept during a
-// handshake gets through it.
+// TestLargeFlight: a client whose own certificates exceed the input kept during a
+// handshake completes it.
 func TestLargeFlight(t *testing.T) {
 	server := testTLS(t)
 	server.ClientAuth = tls.RequireAnyClientCert
@@ -76,8 +76,8 @@ func TestLargeFlight(t *testing.T) {
 	_ = leanOf(t, <-s.conns)
 }
 
-// TestQueuedHandshakeIsBounded: of a client that talks on and on while its
-// handshake waits for its turn not more is kept than a bound.
+// TestQueuedHandshakeIsBounded: the input stored for a client that keeps sending while
+// its handshake is queued is limited.
 func TestQueuedHandshakeIsBounded(t *testing.T) {
 	const read = 1 << 14
 	s := serve(t, Config{Loops: 1, Handshakes: 1, ReadBuffer: read}, testTLS(t), nil)
@@ -115,8 +115,8 @@ func TestQueuedHandshakeIsBounded(t *testing.T) {
 	})
 }
 
-// TestClosedInHandshake: a handler that has closed the connection is told nothing
-// of a handshake that ends after it, nor of what came behind.
+// TestClosedInHandshake: a handler that has closed the connection is not notified of a
+// handshake that completes afterwards, nor of input after it.
 func TestClosedInHandshake(t *testing.T) {
 	for _, std := range []bool{false, true} {
 		begun, goOn := make(chan struct{}), make(chan struct{})
@@ -137,7 +137,7 @@ func TestClosedInHandshake(t *testing.T) {
 			_, err := tls.Client(raw, &tls.Config{InsecureSkipVerify: true}).Write([]byte("hello"))
 			wrote <- err
 		}()
-		<-begun // our flight is out, so that the client comes to its end
+		<-begun // our flight is sent, so that the client can finish
 		e := <-s.conns
 		if err := <-wrote; err != nil {
 			t.Fatal(err)
@@ -163,7 +163,7 @@ func TestClosedInHandshake(t *testing.T) {
 	}
 }
 
-// wholeRecords is how many records b consists of, -1 if the last is not whole.
+// wholeRecords returns the number of records in b, -1 if the last is incomplete.
 func wholeRecords(b []byte) (n int) {
 	for ; len(b) > 0; n++ {
 		size := 5
@@ -178,9 +178,9 @@ func wholeRecords(b []byte) (n int) {
 	return n
 }
 
-// TestQueueWhileSwitching has many write from the first moment on, while the
-// handshake is done and the lean layer takes over, and one close meanwhile: what
-// was accepted arrives, once each, and nothing else. For the race detector.
+// TestQueueWhileSwitching: many goroutines write from the first moment on, while the
+// handshake completes and the lean layer takes over, and one closes meanwhile. Accepted
+// data arrives exactly once, and nothing else. For the race detector.
 func TestQueueWhileSwitching(t *testing.T) {
 	cfg := testTLS(t)
 	for _, std := range []bool{false, true} {

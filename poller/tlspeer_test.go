@@ -22,21 +22,21 @@ import (
 	"roost/poller/leantls"
 )
 
-// Types of records, the last byte of what is sealed.
+// Record types, the last byte of the inner plaintext.
 const (
 	recAlert     = 21
 	recHandshake = 22
 	recData      = 23
 )
 
-// tlsPeer is a client whose handshake crypto/tls does and whose records the test
-// makes itself: a second implementation, written apart from the one under test.
+// tlsPeer is a client that uses crypto/tls for the handshake and creates records itself:
+// a second implementation, independent of the one under test.
 type tlsPeer struct {
 	t     testing.TB
 	conn  net.Conn
 	state tls.ConnectionState
 	hash  func() hash.Hash
-	key   int // length
+	key   int // length in bytes
 	tx    tlsDirection
 	rx    tlsDirection
 }
@@ -48,8 +48,8 @@ type tlsDirection struct {
 	seq    uint64
 }
 
-// recordConn reads no further than the record, so that what follows the
-// handshake stays in the socket.
+// recordConn reads no further than the end of a record, so that data after the handshake
+// stays in the socket.
 type recordConn struct {
 	net.Conn
 	waiting  []byte
@@ -77,7 +77,7 @@ func (c *recordConn) Read(p []byte) (int, error) {
 	}
 }
 
-// secretLines collects what a client's crypto/tls logs.
+// secretLines collects the key log of a client's crypto/tls.
 type secretLines map[string][]byte
 
 func (l secretLines) Write(p []byte) (int, error) {
@@ -152,7 +152,7 @@ func (d *tlsDirection) nonce() []byte {
 	return n
 }
 
-// record seals any inner plain text: content, type, padding.
+// record seals any inner plaintext: content, type, padding.
 func (p *tlsPeer) record(inner string) []byte {
 	n := len(inner) + 16
 	head := []byte{23, 3, 3, byte(n >> 8), byte(n)}
@@ -161,7 +161,7 @@ func (p *tlsPeer) record(inner string) []byte {
 
 func (p *tlsPeer) data(s string) []byte { return p.record(s + string(byte(recData))) }
 
-// update makes a KeyUpdate and goes on with the new key.
+// update returns a KeyUpdate and switches to the new key.
 func (p *tlsPeer) update(ask bool) []byte {
 	request := "\x00"
 	if ask {
@@ -179,8 +179,7 @@ func (p *tlsPeer) send(records ...[]byte) {
 	}
 }
 
-// read opens the next record, and goes on to the server's next key if it is a
-// KeyUpdate.
+// read opens the next record, and switches to the server's next key if it is a KeyUpdate.
 func (p *tlsPeer) read() (typ byte, content string, err error) {
 	head := make([]byte, 5)
 	if _, err := io.ReadFull(p.conn, head); err != nil {
@@ -202,8 +201,8 @@ func (p *tlsPeer) read() (typ byte, content string, err error) {
 	return typ, content, nil
 }
 
-// expect reads records until the data is there, and answers what other records
-// came before it.
+// expect reads records until the data has arrived, and returns the other records that
+// preceded it.
 func (p *tlsPeer) expect(want string) (others int) {
 	p.t.Helper()
 	got := ""
@@ -224,7 +223,7 @@ func (p *tlsPeer) expect(want string) (others int) {
 	return others
 }
 
-// end reads to the end and answers the alert, -1 if there is none.
+// end reads to the end and returns the alert, -1 if there is none.
 func (p *tlsPeer) end() (alert int) {
 	alert = -1
 	for {

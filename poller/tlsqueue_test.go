@@ -14,8 +14,8 @@ import (
 	"roost/internal/peernet"
 )
 
-// dialFrom connects from an address of loopback, each of which is a network of
-// its own when slots and memory are shared.
+// dialFrom connects from a loopback address. Each of those is its own network when slots
+// and memory are shared.
 func dialFrom(t testing.TB, from, addr string) *net.TCPConn {
 	t.Helper()
 	c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).Dial("tcp", addr)
@@ -27,7 +27,7 @@ func dialFrom(t testing.TB, from, addr string) *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
-// servedOverTLS does a handshake and has a word echoed.
+// servedOverTLS performs a handshake and has a word echoed.
 func servedOverTLS(t testing.TB, raw net.Conn) {
 	t.Helper()
 	c := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
@@ -51,7 +51,7 @@ func (s *testServer) stalled(t testing.TB, from string, n int) (all []*echo) {
 	return all
 }
 
-// handshakesOf is how many handshakes of a network are under way or wait.
+// handshakesOf returns how many handshakes of a network are active or queued.
 func (s *testServer) handshakesOf(from string) int {
 	s.queue.mu.Lock()
 	defer s.queue.mu.Unlock()
@@ -62,21 +62,21 @@ func (s *testServer) handshakesOf(from string) int {
 	return n.active + n.waiting.Len()
 }
 
-// noMaxSilence has silent peers keep their slots for ever.
+// noMaxSilence lets silent peers keep their slots forever.
 func (s *testServer) noMaxSilence() {
 	s.queue.mu.Lock()
 	s.queue.maxSilence = 1000 * time.Hour
 	s.queue.mu.Unlock()
 }
 
-// underWay is how many handshakes have a slot.
+// underWay returns how many handshakes have a slot.
 func (s *testServer) underWay() int {
 	s.queue.mu.Lock()
 	defer s.queue.mu.Unlock()
 	return len(s.queue.active)
 }
 
-// silent reports whether all handshakes under way wait for their peers.
+// silent reports whether all active handshakes wait for their peers.
 func (s *testServer) silent() bool {
 	s.queue.mu.Lock()
 	defer s.queue.mu.Unlock()
@@ -88,10 +88,9 @@ func (s *testServer) silent() bool {
 	return true
 }
 
-// TestSilentNetwork: a network with more silent peers than there are slots has no
-// effect on another's: its handshake is done while all of them hold theirs. Two
-// such networks have none on a third, and one of them is served when its own
-// peers leave.
+// TestSilentNetwork: a network with more silent peers than there are slots does not
+// affect another network, whose handshake completes while they keep theirs. Two such
+// networks do not affect a third, and one of them is served when its own peers leave.
 func TestSilentNetwork(t *testing.T) {
 	const slots, many = 12, 40
 	s := serve(t, Config{Loops: 2, Handshakes: slots}, testTLS(t), nil)
@@ -117,9 +116,9 @@ func TestSilentNetwork(t *testing.T) {
 	}
 }
 
-// TestSilentGiveUp: a peer may be silent in its handshake as long as it likes,
-// until another of its network waits, or there is no slot for anybody; then those
-// who have been silent longest go.
+// TestSilentGiveUp: a peer may be silent in its handshake for any time, until another of
+// its network waits, or until all slots are taken; then the peers that have been silent
+// for longest are cut off.
 func TestSilentGiveUp(t *testing.T) {
 	s := serve(t, Config{Loops: 1, Handshakes: 4}, testTLS(t), nil)
 	s.noMaxSilence()
@@ -143,12 +142,12 @@ func TestSilentGiveUp(t *testing.T) {
 	if n := s.Stats().GaveUp; n != 0 {
 		t.Fatalf("%d gave up their slots while nobody waited", n)
 	}
-	// Another of the first network waits: its own oldest goes.
+	// Another of the first network waits: the oldest of that network is cut off.
 	third := s.stalled(t, "127.0.0.2", 1)
 	second()
 	gone(one[0])
 	eventually(t, "its slot is free", func() bool { return s.handshakesOf("127.0.0.2") == 2 })
-	// No slot is left: the oldest of all go.
+	// No slot is left: the oldest of all is cut off.
 	fourth := s.stalled(t, "127.0.0.4", 1)
 	eventually(t, "all slots are taken", func() bool { return s.underWay() == 4 })
 	raw := dialFrom(t, "127.0.0.5", s.addr)
@@ -169,8 +168,8 @@ func TestSilentGiveUp(t *testing.T) {
 	}
 }
 
-// TestClosedBeforeHandshake: for a peer that has left before its turn no handshake is
-// begun, whether its end was read or nobody looked.
+// TestClosedBeforeHandshake: no handshake is started for a peer that has left before its
+// turn, whether the server has read the end or not.
 func TestClosedBeforeHandshake(t *testing.T) {
 	var begun atomic.Int64
 	cfg := testTLS(t)
@@ -196,7 +195,7 @@ func TestClosedBeforeHandshake(t *testing.T) {
 	if n := s.Stats().Handshake; n != 1 {
 		t.Errorf("%d handshakes are under way or wait, want that of the silent peer", n)
 	}
-	for range n { // they have sent so much that nobody reads any more, and sees their end
+	for range n { // they have sent so much that the server has stopped reading and does not see the end
 		c := dial(t, s.addr)
 		_, _ = c.Write(append(hello, make([]byte, 64<<10)...))
 		e := <-s.conns
@@ -218,8 +217,8 @@ func TestClosedBeforeHandshake(t *testing.T) {
 	servedOverTLS(t, dial(t, s.addr))
 }
 
-// TestQueuedHandshakeMemory: what a connection takes whose handshake waits, however
-// much its peer sends: the ClientHello and a little.
+// TestQueuedHandshakeMemory: a connection whose handshake is queued only stores the
+// ClientHello and a little more, however much its peer sends.
 func TestQueuedHandshakeMemory(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector's build has other sizes")
@@ -249,8 +248,8 @@ func TestQueuedHandshakeMemory(t *testing.T) {
 	}
 }
 
-// TestSlowPerson: a client that shows its user the certificate in the middle of
-// the handshake may take as long as the handler allows, however long that is.
+// TestSlowPerson: a client that shows the certificate to its user in the middle of the
+// handshake may take as long as the handler allows.
 func TestSlowPerson(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		s := serve(t, Config{Loops: 1}, testTLS(t), nil)

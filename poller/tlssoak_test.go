@@ -18,14 +18,14 @@ var (
 	pace = flag.Duration("pace", 0, "how long a client of TestLeanSoak waits between two records, on average")
 )
 
-// TestLeanSoak: many sessions that talk, change their keys at random, ask for
-// ours, sleep until their keys are dropped, end and resume, for -soak. Every
-// byte must come back in order.
+// TestLeanSoak: many sessions exchange data, update their keys at random, request updates
+// of ours, sleep until their keys are dropped, end and resume, for -soak. Every byte must
+// come back in order.
 func TestLeanSoak(t *testing.T) {
 	cfg := testTLS(t)
 	s := serve(t, Config{Loops: 2}, cfg, nil)
 	go func() {
-		for range s.conns { // nobody asks for them
+		for range s.conns { // the connections are not used otherwise
 		}
 	}()
 	end := time.Now().Add(*soak)
@@ -52,7 +52,7 @@ func TestLeanSoak(t *testing.T) {
 					p.expect(text)
 					bytes.Add(int64(len(text)))
 					if *pace > 0 {
-						time.Sleep(rand.N(2 * *pace)) // the pace that was asked for; nothing waits for this
+						time.Sleep(rand.N(2 * *pace)) // the pace set by the flag; nothing waits for this
 					}
 					if rng.IntN(100) == 0 {
 						s.forgetKeys()
@@ -77,8 +77,8 @@ func TestLeanSoak(t *testing.T) {
 	close(s.conns)
 }
 
-// forgetKeys has the loops drop the keys of those who say nothing meanwhile, as
-// after two seconds.
+// forgetKeys makes the loops drop the keys of silent sessions, as they do after two
+// seconds.
 func (s *testServer) forgetKeys() {
 	for _, l := range s.loops {
 		for range 2 {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestStalledRecord: a record that has begun must go on, in both layers; one
-// that is whole is not waited for.
+// TestStalledRecord: a partial record must be completed in time, in both layers; after a
+// complete record there is no time limit.
 func TestStalledRecord(t *testing.T) {
 	for _, std := range []bool{false, true} {
 		s := serve(t, Config{Loops: 1, RecordTimeout: time.Second, StdTLS: std}, testTLS(t), nil)
@@ -34,8 +34,8 @@ func TestStalledRecord(t *testing.T) {
 	}
 }
 
-// TestStallBegins: the time for a record begins with its first byte and with no
-// other, in both layers, however they are cut; that of a pause does not count.
+// TestStallBegins: the time for a record begins with its first byte, in both layers and
+// for any split; the time of a pause does not count.
 func TestStallBegins(t *testing.T) {
 	for _, std := range []bool{false, true} {
 		s := serve(t, Config{Loops: 1, StdTLS: std}, testTLS(t), nil)

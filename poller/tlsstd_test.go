@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestStdTLSAnswersAreBounded: crypto/tls answers every KeyUpdate at once; a
-// client that asks for ever and does not read is closed.
+// TestStdTLSAnswersAreBounded: crypto/tls responds to every KeyUpdate immediately; a
+// client that requests updates continuously and does not read is disconnected.
 func TestStdTLSAnswersAreBounded(t *testing.T) {
 	s := serve(t, Config{Loops: 1, StdTLS: true, Outbox: 1024}, testTLS(t), func(_ *echo, p []byte) int { return len(p) })
 	raw := dial(t, s.addr)
@@ -36,8 +36,8 @@ func TestStdTLSAnswersAreBounded(t *testing.T) {
 	}
 }
 
-// TestStdTLSAnswers: what crypto/tls has to say by itself goes out without anybody
-// else writing, and our end is a close_notify there too.
+// TestStdTLSAnswers: output of crypto/tls itself is sent without any other write, and
+// closing sends a close_notify with crypto/tls, too.
 func TestStdTLSAnswers(t *testing.T) {
 	s := serve(t, Config{Loops: 1, StdTLS: true}, testTLS(t), nil)
 	p := newTLSPeer(t, dial(t, s.addr), nil)
@@ -54,8 +54,8 @@ func TestStdTLSAnswers(t *testing.T) {
 	}
 }
 
-// TestStdTLSDies: where crypto/tls has sealed what does not fit, the connection
-// ends: a record that is left out would corrupt the stream.
+// TestStdTLSDies: if crypto/tls has sealed output that does not fit, the connection ends:
+// omitting a record would corrupt the stream.
 func TestStdTLSDies(t *testing.T) {
 	s := serve(t, Config{Loops: 1, StdTLS: true, Outbox: 1024}, testTLS(t), nil)
 	p := newTLSPeer(t, dial(t, s.addr), nil)
@@ -77,8 +77,8 @@ func TestStdTLSDies(t *testing.T) {
 	_ = p.conn.Close()
 }
 
-// TestEndInHandshake: a client that is done before our handshake is, with data and
-// its end behind it, is served, and its end is what it was.
+// TestEndInHandshake: a client that completes the handshake before the server and has
+// already sent data and its end is served, and its end is reported correctly.
 func TestEndInHandshake(t *testing.T) {
 	for _, std := range []bool{false, true} {
 		for _, proper := range []bool{false, true} {

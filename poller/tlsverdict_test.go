@@ -25,10 +25,9 @@ func onLoop(c *Conn, f func() bool) bool {
 	return <-done
 }
 
-// TestLeanVerdicts: what a client must not send is answered with the right
-// alert, under the current key; then the connection ends, the secrets are gone,
-// nothing was delivered that is not authentic, and neither the error nor the
-// log names a secret.
+// TestLeanVerdicts: invalid input from a client gets the right alert under the current
+// key. Then the connection ends, the secrets are erased, only authentic data was
+// delivered, and neither the error nor the log contains a secret.
 func TestLeanVerdicts(t *testing.T) {
 	var log syncBuffer
 	var got atomic.Int64
@@ -109,8 +108,8 @@ func holds(lean *leanTLS, secret []byte) bool {
 	return bytes.Contains(state, secret)
 }
 
-// TestLeanAfterClose: what is read behind a close_notify, before the connection
-// has ended, is ignored.
+// TestLeanAfterClose: input after a close_notify, before the connection has ended, is
+// ignored.
 func TestLeanAfterClose(t *testing.T) {
 	var got atomic.Int64
 	s := serve(t, Config{Loops: 1}, testTLS(t), func(_ *echo, p []byte) int {
@@ -129,7 +128,7 @@ func TestLeanAfterClose(t *testing.T) {
 	var errs []error
 	onLoop(e.c, func() bool {
 		for _, r := range records {
-			e.c.resume() // as a handler may whose work is done now
+			e.c.resume() // as a handler that has finished its work may do
 			errs = append(errs, lean.open(r, (*handlerEnd)(e.c)))
 		}
 		return true
@@ -145,8 +144,8 @@ func TestLeanAfterClose(t *testing.T) {
 	}
 }
 
-// TestLeanEnds: close_notify and the end of TCP are told apart; what comes after
-// close_notify is ignored; a fatal alert ends the session without an answer.
+// TestLeanEnds: close_notify and the end of TCP are distinguished; input after
+// close_notify is ignored; a fatal alert ends the session without a response.
 func TestLeanEnds(t *testing.T) {
 	var got atomic.Int64
 	s := serve(t, Config{Loops: 1}, testTLS(t), func(_ *echo, p []byte) int {
@@ -187,7 +186,7 @@ func TestLeanEnds(t *testing.T) {
 			t.Errorf("%s: %d bytes were delivered", c.desc, n)
 		}
 	}
-	// Our own end: close_notify comes before the end of TCP.
+	// Closing sends close_notify before the end of TCP.
 	p := newTLSPeer(t, dial(t, s.addr), nil)
 	e := <-s.conns
 	eventually(t, "secured", e.secured.Load)
@@ -203,9 +202,9 @@ func TestLeanEnds(t *testing.T) {
 	}
 }
 
-// TestLeanKeyUpdates: a client may change its keys and ask for ours as often as
-// is reasonable; one answer comes, before the next data, and none is queued for
-// a client that does not read.
+// TestLeanKeyUpdates: a client may update its keys and request updates of ours as often
+// as is reasonable. One response is sent before the next data, and none is queued for a
+// client that does not read.
 func TestLeanKeyUpdates(t *testing.T) {
 	var got atomic.Int64
 	s := serve(t, Config{Loops: 1}, testTLS(t), func(_ *echo, p []byte) int {
@@ -236,8 +235,8 @@ func TestLeanKeyUpdates(t *testing.T) {
 	}
 }
 
-// TestPausedWhenSecured: a handler that pauses as soon as TLS is on is given
-// nothing until it resumes, however much has come behind the handshake.
+// TestPausedWhenSecured: a handler that pauses as soon as TLS is established gets no
+// input until it resumes, however much has arrived after the handshake.
 func TestPausedWhenSecured(t *testing.T) {
 	for _, std := range []bool{false, true} {
 		var got atomic.Int64
@@ -254,8 +253,7 @@ func TestPausedWhenSecured(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The end of the handshake and what is behind it come at once, more than
-		// is kept of it.
+		// The end of the handshake arrives together with more input than is kept of it.
 		raw := dial(t, l.Addr().String())
 		var held []byte
 		peer := tls.Client(writer{raw, func(p []byte) (int, error) {
@@ -271,7 +269,7 @@ func TestPausedWhenSecured(t *testing.T) {
 		}
 		go func() { _, _ = raw.Write(held) }()
 		eventually(t, "secured", e.secured.Load)
-		for range 5 { // whoever resumed it did so by posting
+		for range 5 { // resumed by a posted function
 			onLoop(e.c, func() bool { return true })
 		}
 		if n := got.Load(); n != 0 {
@@ -289,8 +287,8 @@ func (p *pausing) Secured(loop int, st *tls.ConnectionState, leaf *x509.Certific
 	p.echo.Secured(loop, st, leaf)
 }
 
-// TestTruncatedWhileFull: the end of TCP without a close_notify is no proper one
-// either where a peer still reads what waits for it.
+// TestTruncatedWhileFull: the end of TCP without a close_notify is not a proper end, even
+// while the peer still reads queued output.
 func TestTruncatedWhileFull(t *testing.T) {
 	for _, std := range []bool{false, true} {
 		for _, proper := range []bool{false, true} {

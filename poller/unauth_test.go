@@ -21,7 +21,7 @@ func (s *testServer) from(t testing.TB, addr string) (*echo, *net.TCPConn) {
 	return <-s.conns, c
 }
 
-// ended reports how many of these connections have ended for their memory.
+// ended reports how many of these connections have ended because of memory.
 func ended(t testing.TB, all []*echo) (n int) {
 	t.Helper()
 	for _, e := range all {
@@ -37,13 +37,13 @@ func ended(t testing.TB, all []*echo) (n int) {
 	return n
 }
 
-// TestUnauthShares: one connection, one network and all together have their limits,
-// a network's is what is free, and where many networks take most of it the oldest
-// connections go. Who has authenticated is not counted.
+// TestUnauthShares: the memory of one connection, of one network and of all together is
+// limited. A network may use a share of what is free; if many networks use most of it,
+// the oldest connections are cut off. Authenticated connections do not count.
 func TestUnauthShares(t *testing.T) {
 	const limit, each = 1 << 20, 32 << 10
 	s := serve(t, Config{Loops: 2, UnauthMemory: limit}, nil, nil)
-	// fill has a network hold as much as it may, and returns how much that is.
+	// fill makes a network use as much as allowed, and returns the amount.
 	fill := func(addr string) (all []*echo, held int) {
 		t.Helper()
 		for held <= limit {
@@ -108,8 +108,8 @@ func TestUnauthShares(t *testing.T) {
 	}
 }
 
-// TestUnauthOutbox: before authentication an outbox has 64 KiB at most, also for
-// one large write; afterwards it is as large as it is configured.
+// TestUnauthOutbox: before authentication an outbox is limited to 64 KiB, even for one
+// large write; afterwards its limit is as configured.
 func TestUnauthOutbox(t *testing.T) {
 	s := serve(t, Config{Loops: 1, UnauthMemory: 1 << 20}, nil, nil)
 	e, c := s.from(t, "127.0.0.2")
@@ -136,7 +136,7 @@ func TestUnauthOutbox(t *testing.T) {
 	}
 }
 
-// hostile are ways to have a server hold memory without authenticating.
+// hostile are ways to make a server use memory without authenticating.
 var hostile = []struct {
 	name string
 	tls  bool
@@ -169,7 +169,7 @@ var hostile = []struct {
 	}},
 }
 
-// tap is a connection that may keep the end of each write to itself.
+// tap is a connection that can withhold the end of each write.
 type tap struct {
 	net.Conn
 	half bool
@@ -183,9 +183,8 @@ func (c *tap) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// TestUnauthBytes: whatever many peers of many networks do, what is counted is
-// what is held, and it is within the limit; others are served meanwhile, and all of
-// it is given back.
+// TestUnauthBytes: whatever many peers of many networks do, the counted memory is what is
+// used, and is within the limit; others are served meanwhile, and all of it is released.
 func TestUnauthBytes(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector's build has other sizes")
@@ -203,7 +202,7 @@ func TestUnauthBytes(t *testing.T) {
 				e.c.Pause()
 				return 5
 			case bytes.HasPrefix(p, []byte("large")):
-				_ = e.c.Queue(large) // it does not read
+				_ = e.c.Queue(large) // the client does not read
 			default:
 				_ = e.c.Queue(p)
 			}
@@ -230,7 +229,7 @@ func TestUnauthBytes(t *testing.T) {
 		held, after := s.Stats().Unauth, heap()
 		grown := int64(after.HeapAlloc+after.StackInuse) - int64(before.HeapAlloc+before.StackInuse)
 		t.Logf("%s: %d bytes counted, %d grown (stacks %d), %d under way, %d peers left, %d told to", h.name, held, grown, int64(after.StackInuse)-int64(before.StackInuse), s.underWay(), ended(t, all), s.Stats().Evicted)
-		// The test's own clients and what the allocator rounds are in it too.
+		// The test's own clients and the rounding of the allocator are included.
 		if grown > limit+n*4096 {
 			t.Errorf("%s: memory has grown by %d bytes, the limit is %d", h.name, grown, limit)
 		}

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// lingerer is a handler that closes a connection which is to end and waits very long
-// for the peer, as one does that has something to say.
+// lingerer is a handler that, when a connection is to be ended, closes it and waits very
+// long for the peer, like a handler with more output to send.
 type lingerer struct {
 	echo
 	expired chan error
@@ -22,11 +22,11 @@ func (h *lingerer) Expired(_ int, err error) {
 	h.c.Close(time.Hour)
 }
 
-// TestMemoryRefused: a connection that may not hold what has come ends in one way,
-// wherever that shows: its handler is asked first, and during a TLS handshake, when
-// nothing can be said, it is cut off then, so that what it holds is free at once. Bug:
-// the handler was asked in one of three cases, and a ClientHello without a share in
-// the queue kept its connection for two seconds.
+// TestMemoryRefused: a connection that exceeds its memory ends in one way, wherever that
+// is detected: its handler is asked first. During a TLS handshake, when no error can be
+// sent, it is cut off, so that its memory is free immediately. Bug: the handler was asked
+// in one of three cases, and a ClientHello without a share in the queue kept its
+// connection for two seconds.
 func TestMemoryRefused(t *testing.T) {
 	hello := clientHello(t)
 	var in bytes.Buffer
@@ -40,7 +40,7 @@ func TestMemoryRefused(t *testing.T) {
 	}{
 		{"input", false, 4 << 10, make([]byte, 4<<10), false},
 		{"a ClientHello that is not whole", true, 4 << 10, append([]byte{22, 3, 1, 0x3f, 0xff, 1, 0, 0x3f, 0xfb}, make([]byte, 4<<10)...), true},
-		{"a ClientHello that would wait", true, in.Cap() * 5 / 2, hello, true}, // it may take a third of what is free
+		{"a ClientHello that would wait", true, in.Cap() * 5 / 2, hello, true}, // it may use a third of what is free
 	} {
 		handlers := make(chan *lingerer, 1)
 		cfg := Config{Loops: 1, UnauthMemory: tt.limit, Accept: func(c *Conn, _ *Listener) Handler {
@@ -86,15 +86,15 @@ func TestMemoryRefused(t *testing.T) {
 	}
 }
 
-// TestFailedHandshakeMemory: when a handshake has failed and its alert is on its way,
-// nothing is held for it any more, and nothing is counted.
+// TestFailedHandshakeMemory: after a handshake has failed and its alert is being sent, no
+// memory is used or counted for it.
 func TestFailedHandshakeMemory(t *testing.T) {
 	for desc, flight := range map[string][]byte{
 		"refused before crypto/tls": append([]byte{22, 3, 1, 0x3f, 0xff, 2}, make([]byte, 3000)...),
 		"refused by crypto/tls":     compressed(clientHello(t)),
 	} {
 		s := serve(t, Config{Loops: 1, UnauthMemory: 1 << 20}, testTLS(t), nil)
-		c := dial(t, s.addr) // it does not close
+		c := dial(t, s.addr) // does not close its side
 		e := <-s.conns
 		_, _ = c.Write(flight)
 		eventually(t, desc+": the handshake has failed", func() bool {

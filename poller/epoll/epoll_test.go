@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waitLimit is how long a test waits for an event before it fails.
+// waitLimit is the time after which waiting for an event fails the test.
 const waitLimit = 2 * time.Minute
 
-// TestNetpollInternals fails when an update of netpoll changes what netpoll.go
-// relies on.
+// TestNetpollInternals fails if an update of netpoll changes an internal that netpoll.go
+// depends on.
 func TestNetpollInternals(t *testing.T) {
 	batches := make(chan struct{}, 10)
 	poll, err := Open(func() {}, func(bool) { batches <- struct{}{} })
@@ -66,8 +66,8 @@ func TestNetpollInternals(t *testing.T) {
 	}
 }
 
-// TestSameEvent: a function of other events is recognized, before it is called with
-// events of the wrong size.
+// TestSameEvent: a function with a different event type is detected before it is called
+// with events of the wrong size.
 func TestSameEvent(t *testing.T) {
 	type other struct {
 		_ uint32

@@ -10,28 +10,28 @@ import (
 	"testing"
 )
 
-// twins are two ends of the same session, one of crypto/tls and one of ours,
-// that read the same bytes.
+// twins are two implementations of one end of a session, crypto/tls and leantls, that
+// read the same bytes.
 type twins struct {
 	std    *tls.Conn
 	conn   *nonBlocking
-	in     *queue // what std reads
+	in     *queue // input of std
 	lean   State
-	client half // seals what both read
+	client half // seals the input of both
 }
 
-// never is a connection's answer while nothing waits.
+// never is the error of a connection that has no input.
 type never struct{}
 
 func (never) Error() string   { return "nothing waits" }
 func (never) Timeout() bool   { return true }
 func (never) Temporary() bool { return true }
 
-// nonBlocking answers never where a memConn would wait.
+// nonBlocking returns never where a memConn would wait.
 type nonBlocking struct {
 	*memConn
 	on  bool
-	now net.Conn // in its place, if there is one
+	now net.Conn // used instead, if not nil
 }
 
 func (c *nonBlocking) Write(p []byte) (int, error) {
@@ -79,19 +79,20 @@ func newTwins(t testing.TB, cfg *tls.Config) *twins {
 	return w
 }
 
-// verdict is how far a reader came.
+// verdict is how far a reader got.
 type verdict struct {
 	data []byte
-	end  string // "": goes on, "closed", "refused", "peer's alert"
+	end  string // "": continues, "closed", "refused", "peer's alert"
 
-	// stricter: we refuse what crypto/tls does not, or not yet: a
-	// change_cipher_spec after the handshake, which RFC 8446 section 5 has
-	// "treated as an unexpected record type", and a wrong header of a record or
-	// a handshake message that is not whole.
+	// stricter: leantls rejects what crypto/tls accepts, or does not reject yet: a
+	// change_cipher_spec after the handshake, which RFC 8446 section 5 requires to be
+	// "treated as an unexpected record type"
+	// (https://www.rfc-editor.org/rfc/rfc8446#section-5), and an invalid header of a
+	// record or an incomplete handshake message.
 	stricter bool
 }
 
-// viaStd gives bytes to crypto/tls.
+// viaStd passes bytes to crypto/tls.
 func (w *twins) viaStd(p []byte) (v verdict) {
 	w.in.put(p)
 	buf := make([]byte, 1<<14)
@@ -116,7 +117,7 @@ func (w *twins) viaStd(p []byte) (v verdict) {
 	}
 }
 
-// viaLean gives bytes to the lean session.
+// viaLean passes bytes to the lean session.
 func (w *twins) viaLean(p []byte) (v verdict) {
 	for len(p) > 0 {
 		n, err := RecordLen(p)
@@ -151,7 +152,7 @@ func (w *twins) viaLean(p []byte) (v verdict) {
 	return v
 }
 
-// agree compares the two on the same bytes.
+// agree compares both on the same bytes.
 func (w *twins) agree(t *testing.T, wire []byte) verdict {
 	t.Helper()
 	std, lean := w.viaStd(bytes.Clone(wire)), w.viaLean(bytes.Clone(wire))
@@ -164,7 +165,7 @@ func (w *twins) agree(t *testing.T, wire []byte) verdict {
 	return lean
 }
 
-// script is a list of inner plain texts: two bytes of length each, then the text.
+// script is a list of inner plaintexts: two bytes of length each, then the text.
 func script(inners ...string) (b []byte) {
 	for _, s := range inners {
 		b = append(b, byte(len(s)>>8), byte(len(s)))
@@ -173,10 +174,10 @@ func script(inners ...string) (b []byte) {
 	return b
 }
 
-// maxScript keeps scripts within what both count as no flood.
+// maxScript keeps scripts below the limits of both implementations on floods.
 const maxScript = 15
 
-// FuzzInner: crypto/tls and we agree on authentic records, whatever is in them.
+// FuzzInner: crypto/tls and leantls agree on authentic records with any content.
 func FuzzInner(f *testing.F) {
 	for _, s := range [][]byte{
 		script("hello\x17", "world\x17\x00\x00"),
@@ -202,11 +203,11 @@ func FuzzInner(f *testing.F) {
 			text := s[2 : 2+n]
 			s = s[2+n:]
 			if n == 0 {
-				continue // crypto/tls takes a record of nothing, not even a type, for empty data
+				continue // crypto/tls treats a record without even a type as empty data
 			}
 			gen := w.lean.read.gen
 			if v := w.agree(t, w.client.record(text)); v.end != "" {
-				// After the end neither takes anything.
+				// After the end neither accepts input.
 				if n, err := w.std.Read(make([]byte, 1)); n != 0 || err == nil {
 					t.Errorf("crypto/tls reads after the end: %d %v", n, err)
 				}
@@ -222,8 +223,7 @@ func FuzzInner(f *testing.F) {
 	})
 }
 
-// FuzzWire: crypto/tls and we agree on any bytes in the place of records, cut
-// anywhere.
+// FuzzWire: crypto/tls and leantls agree on any bytes instead of records, split anywhere.
 func FuzzWire(f *testing.F) {
 	for _, s := range []string{
 		"", "\x17\x03\x03\x00\x00", "\x17\x03\x03\x00\x10" + "0123456789abcdef", "\x17\x03\x03\x41\x01",
@@ -245,7 +245,7 @@ func FuzzWire(f *testing.F) {
 	})
 }
 
-// FuzzSecrets: no line makes Write fail or a session start without all four.
+// FuzzSecrets: no line makes Write fail, or starts a session without all four secrets.
 func FuzzSecrets(f *testing.F) {
 	f.Add([]byte("CLIENT_TRAFFIC_SECRET_0 00 00\n"))
 	f.Fuzz(func(t *testing.T, line []byte) {
@@ -259,8 +259,8 @@ func FuzzSecrets(f *testing.F) {
 	})
 }
 
-// FuzzWritten: no output of a handshake makes countSent fail, and one that was
-// changed proves nothing.
+// FuzzWritten: no handshake output makes countSent fail, and modified output proves
+// nothing.
 func FuzzWritten(f *testing.F) {
 	f.Add([]byte{22, 3, 3, 0, 1, 2}, uint16(0), uint8(0))
 	f.Add([]byte{23, 3, 3, 0, 1, 2}, uint16(700), uint8(1))
@@ -269,8 +269,8 @@ func FuzzWritten(f *testing.F) {
 		st, secrets, written := handshake(t, cfg, ticketClient())
 		whole := bytes.Clone(written)
 		written[int(at)%len(written)] ^= 1 << (bit % 8)
-		// A byte of the hellos or of a header's version may change: they are
-		// not what is proven.
+		// A byte of the hellos or of a header's version may change: the proof does not
+		// cover them.
 		_, _ = countSent(suiteOf(st.CipherSuite), secrets, append(written, more...))
 		if n, ok := countSent(suiteOf(st.CipherSuite), secrets, append(whole, more...)); ok && (len(more) > 0 || n != 1) {
 			t.Errorf("%d records with %x behind them", n, more)

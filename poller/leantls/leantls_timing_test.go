@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// The sizes of data in a record: a short stanza, a segment, the largest.
+// The sizes of data in a record: a short stanza, a segment, the maximum.
 var sizes = []int{150, 1400, MaxData}
 
-// sink takes what is written and gives what is to be read, without locks, so
-// that crypto/tls is not charged for more than its own work.
+// sink accepts writes and provides input without locks, so that crypto/tls is only
+// charged for its own work.
 type sink struct {
 	net.Conn
 	in *bytes.Reader
@@ -29,7 +29,7 @@ func (s *sink) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// awake is a session of both kinds on a sink.
+// awake returns a session of each implementation on a sink.
 func awake(b *testing.B) (*twins, *sink) {
 	b.Helper()
 	cfg := testConfig(b)
@@ -40,7 +40,7 @@ func awake(b *testing.B) (*twins, *sink) {
 	return w, s
 }
 
-// BenchmarkSeal: one write of data, by crypto/tls and by us.
+// BenchmarkSeal: one write of data, by crypto/tls and by leantls.
 func BenchmarkSeal(b *testing.B) {
 	for _, n := range sizes {
 		p := make([]byte, n)
@@ -70,8 +70,8 @@ func BenchmarkSeal(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen: one record read, by crypto/tls and by us. The records are made
-// while the clock stands.
+// BenchmarkOpen: reading one record, by crypto/tls and by leantls. Creating the records
+// is not timed.
 func BenchmarkOpen(b *testing.B) {
 	const batch = 256
 	for _, n := range sizes {
@@ -121,7 +121,7 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// BenchmarkWake: making the keys of one direction of an idle session.
+// BenchmarkWake: deriving the keys of one direction of an idle session.
 func BenchmarkWake(b *testing.B) {
 	for _, use := range suites {
 		b.Run(fmt.Sprintf("suite=%s", suiteNames[use]), func(b *testing.B) {
@@ -136,9 +136,8 @@ func BenchmarkWake(b *testing.B) {
 	}
 }
 
-// BenchmarkBeside does both by turns, a few at a time, so that whatever else the
-// machine does falls on both, and reports by what factor we are faster: the
-// median of the turns.
+// BenchmarkBeside alternates between both, a few operations at a time, so that other load
+// affects both, and reports how many times faster leantls is: the median of the rounds.
 func BenchmarkBeside(b *testing.B) {
 	const turn = 64
 	for _, n := range sizes {
@@ -167,7 +166,7 @@ func BenchmarkBeside(b *testing.B) {
 				for range turn {
 					wire = client.seal(wire, p, typeData)
 				}
-				s.in.Reset(bytes.Clone(wire)) // crypto/tls reads from elsewhere, as from a socket
+				s.in.Reset(bytes.Clone(wire)) // crypto/tls reads from another place, as from a socket
 			}
 			beside(b, func() {
 				for range turn {
@@ -206,7 +205,7 @@ func beside(b *testing.B, std, lean func(), before ...func()) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkDerive is the part of waking that keeping key and IV would save.
+// BenchmarkDerive measures the part of waking that storing key and IV would save.
 func BenchmarkDerive(b *testing.B) {
 	for _, use := range suites {
 		b.Run(fmt.Sprintf("suite=%s", suiteNames[use]), func(b *testing.B) {
@@ -224,7 +223,8 @@ func BenchmarkDerive(b *testing.B) {
 
 var suiteNames = [...]string{aes128: "aes128", aes256: "aes256", chacha20: "chacha20"}
 
-// BenchmarkStart is what a handshake costs more for a lean session: the proof.
+// BenchmarkStart measures the additional cost of a handshake for a lean session: the
+// proof.
 func BenchmarkStart(b *testing.B) {
 	st, secrets, written := handshake(b, testConfig(b), ticketClient())
 	buf := make([]byte, len(written))

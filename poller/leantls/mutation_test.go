@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// slow matches the tests of package poller that each mutation is tried on.
+// slow matches the tests of package poller that are run for each mutation.
 const slow = "^Test(Lean(Go|Exp|Ref|FIPS|Ran|Ver|After|Ends|Key|Con)|KeyCache|Std|Stall|Early|TLS|Hello|Nothing|SwitchLeaves|Rejected|PausedWhen|Start|CutIn|Late|Part|Large|Queued|ClosedIn|ClosedBefore|Silent|EndIn|Trunc|HalfClosed)"
 
 // TestMutations applies each mutation in an overlay, so that the sources stay unchanged,
@@ -53,7 +53,7 @@ func TestMutations(t *testing.T) {
 					t.Fatalf("the mutant does not compile:\n%s", out)
 				}
 				if err != nil {
-					return // noticed
+					return // detected
 				}
 			}
 			t.Error("no test fails")

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestRecordLen: a header is refused as soon as the byte that is wrong is
-// there, and no length over 2^14+256 is accepted.
+// TestRecordLen: a header is rejected at its first invalid byte, and lengths over
+// 2^14+256 are rejected.
 func TestRecordLen(t *testing.T) {
 	for _, c := range []struct {
 		in   string
@@ -38,13 +38,13 @@ func TestRecordLen(t *testing.T) {
 	}
 }
 
-// TestOpenVerdicts: every inner plaintext that a client may and may not send,
-// after the fragments in before.
+// TestOpenVerdicts: every inner plaintext that a client may or must not send, after the
+// fragments in before.
 func TestOpenVerdicts(t *testing.T) {
 	long := strings.Repeat("a", MaxData)
 	for _, c := range []struct {
 		desc   string
-		before []string // contents of handshake records
+		before []string // content of handshake records
 		inner  string
 		kind   Kind
 		err    error
@@ -116,7 +116,7 @@ func TestOpenVerdicts(t *testing.T) {
 				if s.PeerClosed() != (c.kind == Closed) {
 					t.Errorf("closed by the peer: %v", s.PeerClosed())
 				}
-				// After the end nothing is opened, and the secret is gone.
+				// After the end nothing is opened, and the secret is erased.
 				if ended := err != nil || kind == Closed; ended != (s.read.suite == 0) || ended != (s.read.secret == [maxSecret]byte{}) {
 					t.Errorf("ended %v, but the reading half is %v", ended, s.read.suite)
 				}
@@ -133,8 +133,8 @@ func TestOpenVerdicts(t *testing.T) {
 
 func same(a, b error) bool { return a != nil && b != nil && a.Error() == b.Error() }
 
-// TestNotAuthentic: one changed bit anywhere, a record missing, repeated, cut
-// or lengthened, and nothing of it is used.
+// TestNotAuthentic: if any bit of a record is changed, or a record is missing, repeated,
+// truncated or extended, nothing of it is used.
 func TestNotAuthentic(t *testing.T) {
 	for _, use := range suites {
 		good := func() (*State, []byte) {
@@ -177,8 +177,8 @@ func TestNotAuthentic(t *testing.T) {
 	}
 }
 
-// TestFloods: records without data are bounded, one after another; KeyUpdates
-// also with data between them, unless there is much of it.
+// TestFloods: the number of successive records without data is limited. So is that of
+// KeyUpdates, even with data between them, unless there is much of it.
 func TestFloods(t *testing.T) {
 	flood := func(desc string, limit int, want error, send func(i int, s, peer *State) error) {
 		t.Helper()
@@ -237,8 +237,8 @@ func TestFloods(t *testing.T) {
 	})
 }
 
-// TestAnswerOnce: however many KeyUpdates ask for one, there is one answer, and
-// it goes before the next data, not earlier.
+// TestAnswerOnce: any number of KeyUpdates that request an update cause one response,
+// directly before the next data.
 func TestAnswerOnce(t *testing.T) {
 	s, c := pair(t, aes128)
 	for range 5 {

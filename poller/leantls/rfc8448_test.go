@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// What RFC 8448 section 3, "Simple 1-RTT Handshake", prints.
+// The trace of RFC 8448 section 3, "Simple 1-RTT Handshake"
+// (https://www.rfc-editor.org/rfc/rfc8448#section-3).
 const (
 	rfcClientSecret = "9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5"
 	rfcClientKey    = "17422dda596ed5d9acd890e3c63f5051"
@@ -42,8 +43,8 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
-// TestRFC8448 plays the application data of the trace: the server's ticket is
-// its first record, then both sides send fifty bytes and a close_notify.
+// TestRFC8448 replays the application data of the trace: the server's ticket is its first
+// record, then both sides send fifty bytes and a close_notify.
 func TestRFC8448(t *testing.T) {
 	data := make([]byte, 50)
 	for i := range data {

@@ -16,7 +16,7 @@ func TestSelfTest(t *testing.T) {
 	}
 }
 
-// handshake does one with crypto/tls on both sides.
+// handshake performs a handshake with crypto/tls on both sides.
 func handshake(t testing.TB, server, client *tls.Config) (tls.ConnectionState, *Secrets, []byte) {
 	t.Helper()
 	secrets := new(Secrets)
@@ -44,13 +44,13 @@ func testConfig(t testing.TB) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{cert}}
 }
 
-// ticketClient is a client that takes session tickets.
+// ticketClient is a client that accepts session tickets.
 func ticketClient() *tls.Config {
 	return &tls.Config{ServerName: "localhost", InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 }
 
-// TestStart: the number of records that crypto/tls has sealed already is found
-// for every shape of handshake.
+// TestStart: the number of records that crypto/tls has sealed already is determined for
+// every kind of handshake.
 func TestStart(t *testing.T) {
 	client := func(f func(c *tls.Config)) *tls.Config {
 		c := ticketClient()
@@ -97,7 +97,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// TestStartRefuses: whatever is not as expected leaves the session where it is.
+// TestStartRefuses: any unexpected state leaves the session with crypto/tls.
 func TestStartRefuses(t *testing.T) {
 	cfg := testConfig(t)
 	for _, c := range []struct {
@@ -147,14 +147,14 @@ func TestStartRefuses(t *testing.T) {
 	}
 }
 
-// TestMessages: the Finished ends its record, and nothing but tickets comes after
-// it, whatever records they are in.
+// TestMessages: the Finished message ends its record, and only tickets follow it, in any
+// records.
 func TestMessages(t *testing.T) {
 	const finished, ticket = "\x14\x00\x00\x02ab", "\x04\x00\x00\x01a"
 	for _, c := range []struct {
 		desc    string
 		records []string
-		good    int // how many records are accepted
+		good    int // number of records accepted
 	}{
 		{"one each", []string{"\x08\x00\x00\x00", finished, ticket}, 3},
 		{"all before the Finished in one", []string{"\x08\x00\x00\x00\x0b\x00\x00\x01x" + finished, ticket + ticket}, 2},
@@ -178,7 +178,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// more has a second record written behind the first ticket.
+// more appends a second record to the first ticket.
 func more(typ byte, content string) func(*tls.ConnectionState, *Secrets, *[]byte) {
 	return func(st *tls.ConnectionState, s *Secrets, w *[]byte) {
 		var h half
@@ -187,7 +187,7 @@ func more(typ byte, content string) func(*tls.ConnectionState, *Secrets, *[]byte
 	}
 }
 
-// TestSecrets: each secret once, of one client random, and nothing else.
+// TestSecrets: each secret once, for a single client random, and nothing else.
 func TestSecrets(t *testing.T) {
 	random, other := strings.Repeat("ab", 32), strings.Repeat("cd", 32)
 	line := func(label, random string, n int) string {
@@ -235,8 +235,8 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// TestConfig: each connection's secrets go to itself, tickets of one connection
-// are good for the next, and a configuration's own choice by client stays.
+// TestConfig: each connection gets its own secrets, tickets of one connection are valid
+// for the next, and a configuration's own GetConfigForClient is kept.
 func TestConfig(t *testing.T) {
 	cfg := testConfig(t)
 	asked := 0
@@ -274,7 +274,7 @@ func TestConfig(t *testing.T) {
 			if err := s.Start(&st, seen[sc], sc.written); err != nil {
 				t.Errorf("%s: connection %d: %v", desc, i, err)
 			}
-			out, _, _ := s.Seal(nil, nil, []byte("x")) // the client takes its ticket when it reads
+			out, _, _ := s.Seal(nil, nil, []byte("x")) // the client reads its ticket with the data
 			b.put(out)
 			if _, err := client.Read(make([]byte, 1)); err != nil {
 				t.Error(desc, err)
@@ -289,9 +289,9 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestConfigElse: nobody is asked for a place for the secrets of TLS 1.2, which
-// would be kept for nothing; a writer of the configuration itself gets nothing;
-// and a choice by client that fails ends the handshake.
+// TestConfigElse: secrets of TLS 1.2 are not collected, since nothing would use them; the
+// configuration's own key log gets nothing; and an error of GetConfigForClient ends the
+// handshake.
 func TestConfigElse(t *testing.T) {
 	base := testConfig(t)
 	var log bytes.Buffer
@@ -328,7 +328,7 @@ func TestConfigElse(t *testing.T) {
 	}
 }
 
-// TestBoundary: whatever the pieces, nothing behind the record is handed on.
+// TestBoundary: for any split of the input, nothing after the record is passed on.
 func TestBoundary(t *testing.T) {
 	stream := []byte("\x16\x03\x03\x00\x03abc\x17\x03\x03\x00\x00\x17\x03\x03\x01\x00" + strings.Repeat("x", 256))
 	ends := map[int]bool{8: true, 13: true, len(stream): true}

@@ -14,7 +14,7 @@ import (
 
 var suites = []suite{aes128, aes256, chacha20}
 
-// pair is a session and its peer, the same with its halves exchanged.
+// pair returns a session and its peer, which is the same with exchanged halves.
 func pair(t testing.TB, use suite) (server, client *State) {
 	t.Helper()
 	var a, b [maxSecret]byte
@@ -45,7 +45,8 @@ func (s *State) openOne(record []byte) (Kind, []byte, error) {
 	return s.Open(s.ReadKeys(nil), record)
 }
 
-// TestStateSize holds the budget, and that the collector has nothing to scan.
+// TestStateSize limits the size, and checks that the state contains no pointers for the
+// garbage collector.
 func TestStateSize(t *testing.T) {
 	if n := unsafe.Sizeof(State{}); n > 128 {
 		t.Errorf("a State takes %d bytes, the budget is 128", n)
@@ -71,7 +72,8 @@ func TestStateSize(t *testing.T) {
 	}
 }
 
-// TestNonce: RFC 8446 section 5.3, the IV XOR the sequence number.
+// TestNonce: RFC 8446 section 5.3 (https://www.rfc-editor.org/rfc/rfc8446#section-5.3),
+// the IV XOR the sequence number.
 func TestNonce(t *testing.T) {
 	k := &Keys{iv: [nonceLen]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0xff}}
 	for _, c := range []struct {
@@ -89,8 +91,8 @@ func TestNonce(t *testing.T) {
 	}
 }
 
-// TestSequence: the number grows by one with each record that was opened or
-// sealed, not with one that failed, and starts again only with a new key.
+// TestSequence: the number increases by one with each record opened or sealed, not with a
+// failed one, and only a new key resets it.
 func TestSequence(t *testing.T) {
 	for _, use := range suites {
 		s, c := pair(t, use)
@@ -178,8 +180,8 @@ func openAll(t testing.TB, s *State, p []byte) (kinds []Kind) {
 	return kinds
 }
 
-// TestKeysAreBound: keys of an earlier generation, of the other direction or of
-// another session are replaced, and cannot be used.
+// TestKeysAreBound: keys of an earlier generation, of the other direction or of another
+// session are replaced, and cannot be used.
 func TestKeysAreBound(t *testing.T) {
 	s, c := pair(t, aes128)
 	other, _ := pair(t, aes128)
@@ -206,11 +208,11 @@ func TestKeysAreBound(t *testing.T) {
 			_, _, _ = s.Open(wrong, c.write.record(inner(typeData, "x")))
 		}()
 	}
-	out, _, err := s.Seal(k, nil, []byte("x")) // Seal looks for itself
+	out, _, err := s.Seal(k, nil, []byte("x")) // Seal checks the keys itself
 	if err != nil || !reflect.DeepEqual(openAll(t, c, out), []Kind{Data}) {
 		t.Errorf("Seal with other keys: %v", err)
 	}
-	// Another session in the same place, after the end of one and instead of it.
+	// Another session at the same address, after the end of the first and instead of it.
 	rx, tx := s.ReadKeys(nil), s.WriteKeys(nil)
 	moved, err := s.HandOver(nil)
 	if err != nil {
@@ -233,7 +235,7 @@ func TestKeysAreBound(t *testing.T) {
 	}
 }
 
-// TestNotCopied: vet refuses a copy of a State.
+// TestNotCopied: vet reports a copy of a State.
 func TestNotCopied(t *testing.T) {
 	out, err := exec.Command("go", "vet", "-copylocks", "./testdata/copied").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "copies lock value") {
@@ -241,7 +243,7 @@ func TestNotCopied(t *testing.T) {
 	}
 }
 
-// TestHandOver: a session changes its owner once, and goes on where it was.
+// TestHandOver: a session changes its owner once, and continues where it was.
 func TestHandOver(t *testing.T) {
 	for _, use := range suites {
 		s, c := pair(t, use)
@@ -291,15 +293,15 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
-// TestEnd: the last record is an alert, and then nothing is sealed any more and
-// the secret is gone; only one alert is sent.
+// TestEnd: the last record is an alert; after it nothing is sealed and the secret is
+// erased. Only one alert is sent.
 func TestEnd(t *testing.T) {
 	for _, alert := range []Alert{CloseNotify, BadRecordMAC} {
 		s, c := pair(t, aes128)
 		out := s.End(nil, nil, alert)
 		_, p, _ := c.ReadKeys(nil).open(0, bytes.Clone(out))
-		// RFC 8446 section 6.2: "Error alerts indicate closure of the connection",
-		// and their level is fatal.
+		// RFC 8446 section 6.2 (https://www.rfc-editor.org/rfc/rfc8446#section-6.2):
+		// "Error alerts indicate closure of the connection", and their level is fatal.
 		if level := byte(2); len(p) != 2 || (p[0] == level) == (alert == CloseNotify) {
 			t.Errorf("alert %d: %x", alert, p)
 		}
