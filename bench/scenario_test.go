@@ -118,6 +118,6 @@ func TestNobodyListens(t *testing.T) {
 // TestUsage: the figures of /proc are interpreted correctly.
 func TestUsage(t *testing.T) {
 	if _, err := ReadUsage(1 << 30); err == nil {
-		t.Error("a process that does not exist has a usage")
+		t.Error("a nonexistent process has a usage")
 	}
 }

@@ -101,11 +101,11 @@ func TestWorkers(t *testing.T) {
 			t.Errorf("%s: %v, want %q", how, err, want)
 		}
 		if ctx.Err() != nil {
-			t.Errorf("%s: it took as long as it could", how)
+			t.Errorf("%s: the workers did not end early", how)
 		}
 		for _, w := range c.workers {
 			if w.cmd.ProcessState == nil {
-				t.Errorf("%s: a process is left", how)
+				t.Errorf("%s: a process still runs", how)
 			}
 		}
 		cancel()

@@ -60,7 +60,7 @@ func stockTree() tree {
 func TestDeploy(t *testing.T) {
 	stock := stockTree()
 	if worst, failed, _ := Overall(Machine(stock.host(), million())); worst != Fail || failed < 4 {
-		t.Fatalf("the machine is too good as it comes: %d fail", failed)
+		t.Fatalf("the stock machine passes: %d checks fail", failed)
 	}
 	limit := regexp.MustCompile(`(?m)^LimitNOFILE=(\d+)$`).FindStringSubmatch(deployed(t, "roost.service"))
 	if limit == nil {
@@ -70,7 +70,7 @@ func TestDeploy(t *testing.T) {
 	settings := sysctlFile(t, deployed(t, "90-roost.conf"))
 	for name, value := range settings {
 		if _, known := stock[name]; !known {
-			t.Errorf("/%s: no check reads it", name)
+			t.Errorf("/%s: no check uses it", name)
 		}
 		tuned[name] = value
 	}
@@ -102,7 +102,7 @@ func TestTuningPage(t *testing.T) {
 	mention := func(what string) {
 		t.Helper()
 		if !strings.Contains(string(doc), "`"+what+"`") {
-			t.Errorf("docs/tuning.md does not tell of %s", what)
+			t.Errorf("docs/tuning.md does not mention %s", what)
 		}
 	}
 	for name := range sysctlFile(t, deployed(t, "90-roost.conf")) {

@@ -14,12 +14,12 @@ func TestEstimate(t *testing.T) {
 			got = append(got, c.Name)
 		}
 		if len(got) != len(names) {
-			t.Errorf("%s: %q in the way, want %q", desc, got, names)
+			t.Errorf("%s: blockers %q, want %q", desc, got, names)
 			return
 		}
 		for i := range names {
 			if got[i] != names[i] {
-				t.Errorf("%s: %q in the way, want %q", desc, got, names)
+				t.Errorf("%s: blockers %q, want %q", desc, got, names)
 			}
 		}
 	}

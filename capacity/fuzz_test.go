@@ -31,7 +31,7 @@ func FuzzMachine(f *testing.F) {
 			for _, c := range Machine(h, p) {
 				complete(t, c)
 				if c.MaxSessions != nil && *c.MaxSessions < 0 {
-					t.Errorf("%s holds %d", c.Name, *c.MaxSessions)
+					t.Errorf("%s allows %d sessions", c.Name, *c.MaxSessions)
 				}
 			}
 			Estimate(h, p)

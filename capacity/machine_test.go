@@ -16,7 +16,7 @@ func TestGoodMachine(t *testing.T) {
 		}
 	}
 	if n, first := MaxSessions(checks); first == nil || n < 1_000_000 {
-		t.Errorf("it holds %d", n)
+		t.Errorf("the machine allows %d sessions", n)
 	}
 }
 
@@ -40,7 +40,7 @@ func TestMachine(t *testing.T) {
 			t.Errorf("%s with %q: %v, want %v: %+v", check, files, c.Status, want, *c)
 		}
 		if !strings.Contains(strings.Join(c.Fix, "\n"), fix) {
-			t.Errorf("%s is to be fixed by %q, want %q", check, c.Fix, fix)
+			t.Errorf("%s: suggested fix %q, want %q", check, c.Fix, fix)
 		}
 	}
 	f("open-files", Fail, "LimitNOFILE=1048576", nil, "proc/self/limits", limitsFile("1024", "524288"))
@@ -122,7 +122,7 @@ func TestAreas(t *testing.T) {
 		if !slices.Contains(areas, c.Area) {
 			areas = append(areas, c.Area)
 		} else if areas[len(areas)-1] != c.Area {
-			t.Errorf("%s is not beside the other checks of its area", c.Name)
+			t.Errorf("%s is separate from the other checks of its area", c.Name)
 		}
 	}
 }

@@ -18,7 +18,7 @@ func TestStore(t *testing.T) {
 		for _, c := range checks {
 			complete(t, c)
 			if c.Name != check && c.Status != OK {
-				t.Errorf("%s is %v, only %s is to blame", c.Name, c.Status, check)
+				t.Errorf("%s is %v, but only %s should fail", c.Name, c.Status, check)
 			}
 		}
 		c := named(t, checks, check)

@@ -89,10 +89,10 @@ func complete(t *testing.T, c Check) {
 		t.Errorf("incomplete: %+v", c)
 	}
 	if c.Status == OK && len(c.Fix) > 0 {
-		t.Errorf("%s is ok, and is to be fixed: %q", c.Name, c.Fix)
+		t.Errorf("%s is ok, but has the fix %q", c.Name, c.Fix)
 	}
 	if c.Status == Fail && len(c.Fix) == 0 {
-		t.Errorf("%s fails, and nobody says what to do", c.Name)
+		t.Errorf("%s fails without a fix", c.Name)
 	}
 	for _, m := range c.Fix {
 		if m == "" || strings.ContainsAny(m, "\n") {

@@ -15,7 +15,7 @@ func TestKept(t *testing.T) {
 	} {
 		k := j.Compact()
 		if k.JID() != j {
-			t.Errorf("%q is kept as %q", j, k.JID())
+			t.Errorf("%q becomes %q", j, k.JID())
 		}
 	}
 	if n := unsafe.Sizeof(Compact{}); n != 16 {

@@ -61,7 +61,7 @@ func slowly(t *testing.T, s string) {
 			return
 		}
 		if got, err := slow(s); err != nil || got != s {
-			t.Fatalf("the fast path takes %q, the slow one gives %q, %v", s, got, err)
+			t.Fatalf("the fast path accepts %q, the slow one returns %q, %v", s, got, err)
 		}
 	}
 	f(isASCII(s, localOK), localSlow)

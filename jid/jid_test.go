@@ -187,14 +187,14 @@ func TestParts(t *testing.T) {
 		t.Errorf("WithResource = %q, %v", other, err)
 	}
 	if other, err := full.WithResource(""); err != nil || other != bare {
-		t.Errorf("WithResource of nothing = %q, %v", other, err)
+		t.Errorf("WithResource of an empty string = %q, %v", other, err)
 	}
 	if _, err := full.WithResource("\x00"); !errors.Is(err, ErrResourcepart) {
 		t.Errorf("WithResource of a control character: %v", err)
 	}
 	var zero JID
 	if !zero.IsZero() || zero.IsBare() || zero.IsFull() || zero.IsAccount() || zero.String() != "" || zero.Domain() != "" || zero.Bare() != zero {
-		t.Error("the zero JID is something")
+		t.Error("the zero JID is not empty")
 	}
 }
 

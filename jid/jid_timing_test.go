@@ -38,15 +38,15 @@ func TestTooLong(t *testing.T) {
 	} {
 		got := testing.AllocsPerRun(10, func() {
 			if _, err := Parse(s); err == nil {
-				t.Errorf("%d bytes are an address", len(s))
+				t.Errorf("%d bytes were accepted as an address", len(s))
 			}
 		})
 		if got != 0 {
-			t.Errorf("%v allocations to refuse %d bytes", got, len(s))
+			t.Errorf("%v allocations to reject %d bytes", got, len(s))
 		}
 	}
 	if got := testing.AllocsPerRun(10, func() { _, _ = NormalizeResource(long) }); got != 0 {
-		t.Errorf("%v allocations to refuse a resource", got)
+		t.Errorf("%v allocations to reject a resource", got)
 	}
 }
 

@@ -212,10 +212,10 @@ func TestLimits(t *testing.T) {
 		t.Errorf("a prefix of 255 bytes: %q", got)
 	}
 	if got := verdict(long, "<s xmlns:p='"+strings.Repeat("u", 3000)+"'>"); got != "policy-violation" {
-		t.Errorf("a header that leaves 3,000 bytes behind: %q", got)
+		t.Errorf("a header with 3,000 bytes of context: %q", got)
 	}
 	if got := verdict(long, "<s a='"+strings.Repeat("u", 3000)+"'>"); got != "" {
-		t.Errorf("a header with 3,000 bytes that are not kept: %q", got)
+		t.Errorf("a header with 3,000 bytes outside the context: %q", got)
 	}
 	if got := verdict(long, "<?xml version='1.0'"+strings.Repeat(" ", 2000)); got != "policy-violation" {
 		t.Errorf("a declaration of 2,000 bytes: %q", got)

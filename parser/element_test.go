@@ -28,7 +28,7 @@ func parseOne(t *testing.T, stanza string) Element {
 func TestElement(t *testing.T) {
 	e := parseOne(t, "<message to='a&amp;b' id='' xml:lang='de' x:k='v'> one<body>B<i>I</i>ody</body><x:y/> two <![CDATA[<3]]><body xmlns='urn:o'/></message>")
 	if !e.OK() || !e.Is("jabber:client", "message") || e.Is("jabber:server", "message") || e.Is("jabber:client", "iq") {
-		t.Error("the root is another")
+		t.Error("wrong root")
 	}
 	attr := func(got []byte, want string) {
 		t.Helper()
@@ -43,7 +43,7 @@ func TestElement(t *testing.T) {
 	attr(e.AttrNS("", "to"), "a&b")
 	for _, missing := range [][]byte{e.Attr("lang"), e.Attr("k"), e.Attr("from"), e.AttrNS("", "k"), e.AttrNS("u", "to"), e.Attr("xmlns")} {
 		if missing != nil {
-			t.Errorf("an attribute that is not there is %q", missing)
+			t.Errorf("a missing attribute is %q", missing)
 		}
 	}
 	var kids []string
@@ -61,14 +61,14 @@ func TestElement(t *testing.T) {
 		t.Errorf("the body's text is %q", got)
 	}
 	if !e.Child("urn:o", "body").OK() || e.Child("urn:o", "y").OK() {
-		t.Error("Child finds by expanded name")
+		t.Error("Child ignored the namespace")
 	}
 	i := e.First().First()
 	if !i.Is("jabber:client", "i") || i.Next().OK() || i.First().OK() {
-		t.Error("the last of a level has no sibling, nor an empty element a child")
+		t.Error("the last element of a level has a sibling, or an empty element has a child")
 	}
 	if e.Next().OK() {
-		t.Error("the root has no sibling")
+		t.Error("the root has a sibling")
 	}
 }
 
@@ -154,7 +154,7 @@ func TestZeroElement(t *testing.T) {
 	e.EachAttr(func(_, _, _ []byte, _ bool) { t.Error("an attribute") })
 	if e.OK() || e.Is("", "") || e.First().OK() || e.Next().OK() || e.Child("", "").OK() || e.Local() != nil || e.Space() != nil || e.Attr("a") != nil ||
 		e.AttrNS("a", "b") != nil || e.Raw() != nil || e.Inner() != nil || e.DeclaredDefault() != nil || e.AppendText(nil) != nil || e.AppendXML(nil) != nil {
-		t.Error("the zero Element has something")
+		t.Error("the zero Element is not empty")
 	}
 	if new(Tape).Root().OK() || new(Tape).Canonical() {
 		t.Error("an empty Tape has an element")
@@ -173,7 +173,7 @@ func TestHeaderTape(t *testing.T) {
 	}
 	e := s.Tape().Root()
 	if !e.Is("http://etherx.jabber.org/streams", "stream") || string(e.Attr("to")) != "localhost" || e.First().OK() || len(e.AppendText(nil)) != 0 || e.Inner() != nil {
-		t.Error("the header is another")
+		t.Error("wrong header")
 	}
 	if got := string(e.Raw()); "<?xml version='1.0'?>"+got != testHeader || string(s.Tape().Raw()) != got {
 		t.Errorf("its bytes are %q", got)

@@ -44,7 +44,7 @@ func TestIdle(t *testing.T) {
 			data = data[n:]
 		}
 		if p.Idle() != step.idle {
-			t.Errorf("behind %q: Idle is %v", step.piece, p.Idle())
+			t.Errorf("after %q: Idle is %v", step.piece, p.Idle())
 		}
 	}
 }
@@ -91,7 +91,7 @@ func TestRefuseSpace(t *testing.T) {
 	}
 	p.RefuseSpace(true)
 	if err := feed("<m> </m><m/>"); err != nil {
-		t.Errorf("no white space between elements: %v", err)
+		t.Errorf("without white space between elements: %v", err)
 	}
 	p.RefuseSpace(false)
 	if err := feed("\n"); err != nil {
@@ -99,7 +99,7 @@ func TestRefuseSpace(t *testing.T) {
 	}
 	p.RefuseSpace(true)
 	if err := feed("\n"); err != ErrSpace {
-		t.Errorf("white space refused: %v, want %v", err, ErrSpace)
+		t.Errorf("white space: %v, want %v", err, ErrSpace)
 	}
 }
 
@@ -185,7 +185,7 @@ func TestContextShared(t *testing.T) {
 		langs[i] = p.ctx
 	}
 	if langs[0] != c.ctx || langs[1] == c.ctx || langs[2] == c.ctx || langs[1] == langs[2] || langs[3] != c.ctx {
-		t.Error("headers share contexts otherwise than by language")
+		t.Error("headers that differ in more than the language share contexts, or equal ones do not")
 	}
 	for i := range 3 * maxInterned {
 		var p Parser
@@ -276,7 +276,7 @@ func TestAllocs(t *testing.T) {
 		}
 	}
 	if n := testing.AllocsPerRun(20, refused); n != 0 {
-		t.Errorf("refusing a stream: %v allocations", n)
+		t.Errorf("rejecting a stream: %v allocations", n)
 	}
 }
 
@@ -299,12 +299,12 @@ func TestMemory(t *testing.T) {
 		}
 		runtime.ReadMemStats(&after)
 		if err != ErrTooLarge {
-			t.Errorf("%q for ever: %v, want %v", in.unit, err, ErrTooLarge)
+			t.Errorf("%q repeated: %v, want %v", in.unit, err, ErrTooLarge)
 		}
 		// Buffers double: the total allocated is up to twice the final buffer, which is
 		// up to twice the used size.
 		if got := after.TotalAlloc - before.TotalAlloc; got > 4*(limit+24*limit/4) {
-			t.Errorf("%q for ever: %d bytes allocated in all", in.unit, got)
+			t.Errorf("%q repeated: %d bytes allocated in total", in.unit, got)
 		}
 		if !p.Idle() {
 			t.Errorf("%q: a buffer is kept after the error", in.unit)
@@ -332,7 +332,7 @@ func TestRestrict(t *testing.T) {
 			m := message(size)
 			ev, _, err := p.Next(s, m[:cut])
 			if n := p.Held(); cut > 0 && ev == None && err == nil && (n < cut || n > cut+1000) {
-				t.Fatalf("%d bytes are held of an element of which %d have come", n, cut)
+				t.Fatalf("%d bytes are used for an element of which %d have arrived", n, cut)
 			}
 			if err == nil {
 				ev, _, err = p.Next(s, m[cut:])

@@ -29,7 +29,7 @@ func TestAttempts(t *testing.T) {
 	a.prepare(3)
 	for i := range 3 {
 		if !a.allow(outside(1), 100+uint32(i)) {
-			t.Fatalf("attempt %d of 3 is refused", i+1)
+			t.Fatalf("attempt %d of 3 was rejected", i+1)
 		}
 	}
 	for range 100 {
@@ -38,16 +38,16 @@ func TestAttempts(t *testing.T) {
 		}
 	}
 	if !a.allow(outside(2), 159) {
-		t.Error("another's attempt is refused")
+		t.Error("another address's attempt was rejected")
 	}
 	if !a.allow(outside(1), 160) {
-		t.Error("the first attempt of the next minute is refused")
+		t.Error("the first attempt of the next minute was rejected")
 	}
 	var off attempts
 	off.prepare(0)
 	for range 1000 {
 		if !off.allow(outside(1), 1) {
-			t.Fatal("refused without a limit")
+			t.Fatal("rejected without a limit")
 		}
 	}
 	if off.rows != nil {
@@ -76,7 +76,7 @@ func TestAttemptsOfMany(t *testing.T) {
 	}
 	// One in (16,384/200)² shares both counters with one of the 200.
 	if refused > 50 {
-		t.Errorf("%d of 10,000 are refused for what others did", refused)
+		t.Errorf("%d of 10,000 were rejected because of others", refused)
 	}
 	if n := testing.AllocsPerRun(100, func() { a.allow(outside(7), 1) }); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -96,7 +96,7 @@ func TestLimits(t *testing.T) {
 	connect := func() *os.File { return outsider(t, l, host(1)) }
 	a, b := connect(), connect()
 	if !served(a) || !served(b) {
-		t.Fatal("connections within the limits are refused")
+		t.Fatal("connections within the limits were rejected")
 	}
 	if served(connect()) {
 		t.Error("a third connection at once")
@@ -104,7 +104,7 @@ func TestLimits(t *testing.T) {
 	_, _ = a.Close(), b.Close()
 	eventually(t, "the places are free", func() bool { return s.Stats().Conns == 0 })
 	if c := connect(); !served(c) {
-		t.Error("the fourth attempt is refused")
+		t.Error("the fourth attempt was rejected")
 	} else {
 		_ = c.Close()
 	}
@@ -113,7 +113,7 @@ func TestLimits(t *testing.T) {
 		t.Error("a fifth attempt in a minute")
 	}
 	if n := s.Stats().Refused; n != 2 {
-		t.Errorf("%d refusals are counted, want 2", n)
+		t.Errorf("%d rejections were counted, want 2", n)
 	}
 	for range 10 {
 		if !served(outsider(t, l, unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})) {
@@ -165,7 +165,7 @@ func TestAddressMemory(t *testing.T) {
 	before := heap()
 	for i := range uint32(n) {
 		if _, ok := a.acquire(outside(i)); !ok {
-			t.Fatal("an address is refused its first connection")
+			t.Fatal("an address's first connection was rejected")
 		}
 	}
 	after := heap()

@@ -162,7 +162,7 @@ func TestExhausted(t *testing.T) {
 	quiet := func(when string) {
 		t.Helper()
 		if n := s.ask("busy"); n > quietTurns/2 {
-			t.Errorf("%s: %d busy turns of %d while nothing happens", when, n, quietTurns)
+			t.Errorf("%s: %d busy iterations of %d without events", when, n, quietTurns)
 		}
 		for _, c := range clients {
 			if !echoes(t, c) {
@@ -181,7 +181,7 @@ func TestExhausted(t *testing.T) {
 	}
 	quiet("waiting")
 	if n := s.ask("conns"); n != len(clients) {
-		t.Errorf("%d connections, want the %d of before", n, len(clients))
+		t.Errorf("%d connections, want %d as before", n, len(clients))
 	}
 
 	s.ask("limit 128")
@@ -189,7 +189,7 @@ func TestExhausted(t *testing.T) {
 		expect(t, c, "waited")
 	}
 	if !echoes(t, dial(t, addr)) {
-		t.Error("a connection is turned away though there are descriptors")
+		t.Error("a connection was rejected although there are free descriptors")
 	}
 	quiet("served again")
 }
@@ -215,7 +215,7 @@ func TestReservedFiles(t *testing.T) {
 	}
 	for range 20 {
 		if echoes(t, dial(t, addr)) {
-			t.Fatal("a connection has a descriptor that is reserved")
+			t.Fatal("a connection uses a reserved descriptor")
 		}
 	}
 	_ = clients[0].Close()

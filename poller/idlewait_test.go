@@ -96,7 +96,7 @@ func TestKeepaliveBatch(t *testing.T) {
 		s.wake(t)
 		eventually(t, "all is read", func() bool { return s.read.Load() == read+int64(len(clients)) })
 		if n := s.turns.Load() - before; n > 5 {
-			t.Fatalf("%d turns for what %d clients have sent in one batch", n, len(clients))
+			t.Fatalf("%d iterations for the input of %d clients in one batch", n, len(clients))
 		}
 	}
 	s.waits(t)
@@ -128,7 +128,7 @@ func TestBatchingGoesOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n.minWakeups < 1 || n.minWakeups > minWakeups || time.Duration(n.minWakeups)*batch > time.Second {
-			t.Errorf("batches of %v take %d events a second", batch, n.minWakeups)
+			t.Errorf("batches of %v process %d events per second", batch, n.minWakeups)
 		}
 		n.close()
 	}

@@ -45,7 +45,7 @@ func TestPanicInHandshake(t *testing.T) {
 	for n := range int64(3) {
 		bad := tls.Client(dial(t, s.addr), &tls.Config{InsecureSkipVerify: true, ServerName: "panic.example"})
 		if err := bad.Handshake(); err == nil {
-			t.Error("the handshake that panics succeeded")
+			t.Error("the handshake that panicked succeeded")
 		}
 		if err := reason(t, <-s.conns); !errors.Is(err, ErrHandshake) {
 			t.Errorf("%v, want ErrHandshake", err)

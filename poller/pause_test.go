@@ -41,7 +41,7 @@ func TestFullWhilePaused(t *testing.T) {
 		}
 		e.c.Flush()
 		if e.c.Queued() == 0 {
-			t.Fatal("the socket has taken everything")
+			t.Fatal("the socket accepted everything")
 		}
 		eventually(t, "it waits for the socket", func() bool { w, armed := watched(); return w == watchWrite && armed })
 		s.wantQuiet(t, fmt.Sprintf("round %d", i))
@@ -104,7 +104,7 @@ func TestListenLate(t *testing.T) {
 		t.Error("no error")
 	}
 	if n := openFiles(t); n > files {
-		t.Errorf("%d descriptors are left", n-files)
+		t.Errorf("%d descriptors were not closed", n-files)
 	}
 }
 
@@ -140,7 +140,7 @@ func TestFullAndDrained(t *testing.T) {
 		for round := range int64(2) {
 			for _, size := range []int{1, 50 << 10} {
 				if queue(size); e.c.Flush() || e.c.Queued() != 0 {
-					t.Fatalf("%s: the socket has not taken %d bytes", tt.desc, size)
+					t.Fatalf("%s: the socket did not accept %d bytes", tt.desc, size)
 				}
 				if _, err := io.ReadFull(c, make([]byte, size)); err != nil {
 					t.Fatal(err)
@@ -166,7 +166,7 @@ func TestFullAndDrained(t *testing.T) {
 		e.c.Close(0)
 		_ = reason(t, e)
 		if e.c.Flush() {
-			t.Errorf("%s: a connection that is closed waits for its socket", tt.desc)
+			t.Errorf("%s: a closed connection waits for its socket", tt.desc)
 		}
 	}
 }

@@ -170,7 +170,7 @@ func TestResetWhileFull(t *testing.T) {
 	}
 	e.c.Flush()
 	if e.c.Queued() == 0 {
-		t.Fatal("the socket has taken everything")
+		t.Fatal("the socket accepted everything")
 	}
 	_ = c.SetLinger(0)
 	_ = c.Close()
@@ -178,7 +178,7 @@ func TestResetWhileFull(t *testing.T) {
 		t.Errorf("%v, want ECONNRESET", err)
 	}
 	if n := e.c.Queued(); n != 0 {
-		t.Errorf("%d bytes wait for a peer that is gone", n)
+		t.Errorf("%d bytes are queued for a disconnected peer", n)
 	}
 	if err := e.c.Queue([]byte("x")); err != ErrClosed {
 		t.Errorf("Queue: %v, want ErrClosed", err)
@@ -220,7 +220,7 @@ func TestHalfClosedReads(t *testing.T) {
 	}
 	e.c.Flush()
 	if e.c.Queued() == 0 {
-		t.Fatal("the socket has taken everything")
+		t.Fatal("the socket accepted everything")
 	}
 	_ = c.CloseWrite()
 	eventually(t, "the end is seen", func() (ending bool) {
@@ -359,7 +359,7 @@ func TestCutOff(t *testing.T) {
 	}
 	s.onLoop(func(l *loop) {
 		if len(l.unread) != 0 {
-			t.Error("bytes are kept for a connection that is gone")
+			t.Error("output is kept for a closed connection")
 		}
 	})
 	if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil {
@@ -385,7 +385,7 @@ func TestIdleSweep(t *testing.T) {
 	}
 	for i := 0; i < n; i += 2 {
 		if !echoes(t, clients[i]) {
-			t.Fatal("a connection is gone before its time")
+			t.Fatal("a connection was closed too early")
 		}
 	}
 	s.later(sweepPeriod(timeout) + 3*time.Second)
@@ -393,7 +393,7 @@ func TestIdleSweep(t *testing.T) {
 		e := <-s.conns
 		select {
 		case err := <-e.closed:
-			t.Errorf("who spoke is closed: %v", err)
+			t.Errorf("an active connection was closed: %v", err)
 		default:
 		}
 		if err := reason(t, <-s.conns); err != ErrIdle {
@@ -407,7 +407,7 @@ func TestIdleSweep(t *testing.T) {
 	// those that were moved in the list meanwhile.
 	s.later(timeout + 4*time.Second)
 	if got := s.Stats().Conns; got != 0 {
-		t.Errorf("%d idle connections are left after a round", got)
+		t.Errorf("%d idle connections remain after a sweep period", got)
 	}
 }
 
@@ -418,7 +418,7 @@ func TestManySlowReaders(t *testing.T) {
 	s := serve(t, Config{Loops: 2, Outbox: bound}, nil, nil)
 	fast := dial(t, s.addr)
 	<-s.conns
-	chunk := []byte(strings.Repeat("for one who does not read ", 40))
+	chunk := []byte(strings.Repeat("for a client that does not read ", 40))
 	var slow []*echo
 	var clients []*net.TCPConn
 	for range n {
@@ -434,7 +434,7 @@ func TestManySlowReaders(t *testing.T) {
 		slow, clients = append(slow, e), append(clients, c)
 	}
 	if !echoes(t, fast) {
-		t.Error("one who reads is not served")
+		t.Error("a client that reads is not served")
 	}
 	eventually(t, "the systems' buffers are full", func() bool {
 		queued := 0
@@ -456,7 +456,7 @@ func TestManySlowReaders(t *testing.T) {
 		e.c.mu.Unlock()
 	}
 	if queued > n*bound || owned > 2*n*bound {
-		t.Errorf("%d bytes are queued in %d, the bound is %d", queued, owned, n*bound)
+		t.Errorf("%d bytes are queued in %d, the limit is %d", queued, owned, n*bound)
 	}
 	for _, c := range clients {
 		_ = c.SetLinger(0)
@@ -494,7 +494,7 @@ func TestOneLargeWrite(t *testing.T) {
 			t.Errorf("%d bytes and a large roster, and %d more: %v", before, limit-before, err)
 		}
 		if err := e.c.Queue([]byte("x")); err != ErrFull {
-			t.Errorf("one byte more: %v, want ErrFull", err)
+			t.Errorf("one more byte: %v, want ErrFull", err)
 		}
 		e.c.Flush()
 		if _, err := io.ReadFull(c, make([]byte, limit*(largeWriteFactor+1))); err != nil {

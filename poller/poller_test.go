@@ -142,7 +142,7 @@ func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	for end := time.Now().Add(waitLimit); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("never: " + what)
+			t.Fatal("timeout: " + what)
 		}
 	}
 }
@@ -237,7 +237,7 @@ func TestPause(t *testing.T) {
 	}
 	eventually(t, "all bytes", func() bool { mu.Lock(); defer mu.Unlock(); return got.Len() == len(want) })
 	if got.String() != want {
-		t.Error("the order is lost")
+		t.Error("wrong order")
 	}
 }
 
@@ -283,7 +283,7 @@ func TestSlowReader(t *testing.T) {
 		sent += len(chunk)
 		e.c.Flush()
 		if q := e.c.Queued(); q > bound {
-			t.Fatalf("%d bytes queued, the bound is %d", q, bound)
+			t.Fatalf("%d bytes queued, the limit is %d", q, bound)
 		}
 	}
 	fast := dial(t, s.addr)
@@ -295,7 +295,7 @@ func TestSlowReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(all, bytes.Repeat(chunk, sent/len(chunk))) {
-		t.Error("the bytes are not those that were queued")
+		t.Error("the received bytes differ from the queued ones")
 	}
 	eventually(t, "Drained", func() bool { return e.drained.Load() > drained })
 	if q := e.c.Queued(); q != 0 {
@@ -360,12 +360,12 @@ func TestAddressLimit(t *testing.T) {
 	x, ok := acquire(e4)
 	y, ok2 := acquire(e4)
 	if _, ok3 := acquire(e4); !ok || !ok2 || ok3 {
-		t.Error("the third connection of an IPv4 address is not refused")
+		t.Error("the third connection of an IPv4 address was not rejected")
 	}
 	a.release(x)
 	a.release(y)
 	if len(a.index) != 0 {
-		t.Error("an entry without connections is left")
+		t.Error("an entry without connections remains")
 	}
 	for i := byte(1); i <= 3; i++ {
 		six := &unix.SockaddrInet6{Addr: [16]byte{0x20, 1, 0xd, 0xb8, 15: i}}

@@ -174,7 +174,7 @@ func BenchmarkEcho(b *testing.B) {
 // empty, and after 42,000 messages it kept none.
 func TestEchoAllocates(t *testing.T) {
 	if raceDetector {
-		t.Skip("pools forget at random under the race detector")
+		t.Skip("pools drop entries at random under the race detector")
 	}
 	_, port := serveSilently(t, Config{Loops: 1})
 	fds := []int{connect(t, port)}

@@ -165,7 +165,7 @@ func TestHelloByteByByte(t *testing.T) {
 		}
 	}
 	if n := s.Stats().Handshake; n != 0 {
-		t.Errorf("%d handshakes were begun for a part of a ClientHello", n)
+		t.Errorf("%d handshakes were started for a partial ClientHello", n)
 	}
 	s.later(time.Minute)
 	if err := reason(t, e); err != ErrDeadline {

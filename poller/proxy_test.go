@@ -227,7 +227,7 @@ func TestProxyInvalid(t *testing.T) {
 		t.Errorf("%d refused, want %d", got, n+2)
 	}
 	if len(s.conns) > 0 {
-		t.Error("a handler was made")
+		t.Error("a handler was created")
 	}
 	if n := strings.Count(log.String(), "no valid PROXY protocol header"); n != 1 {
 		t.Errorf("%d lines in the log:\n%s", n, &log)

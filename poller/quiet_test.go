@@ -67,7 +67,7 @@ func TestBusyTurns(t *testing.T) {
 	}
 	s.loops[0].post(nil, again)
 	if busy, _ := s.busyTurns(); busy != quietTurns {
-		t.Errorf("a loop that posts to itself: %d busy turns of %d", busy, quietTurns)
+		t.Errorf("a loop that posts to itself: %d busy iterations of %d", busy, quietTurns)
 	}
 	s.onLoop(func(*loop) { stop = true })
 	s.wantQuiet(t, "without posts")
@@ -87,7 +87,7 @@ func TestBusyTurns(t *testing.T) {
 		t.Fatal(err)
 	}
 	if busy, _ := s.busyTurns(); busy != quietTurns {
-		t.Errorf("an event that stays: %d busy turns of %d", busy, quietTurns)
+		t.Errorf("a persistent event: %d busy iterations of %d", busy, quietTurns)
 	}
 	s.onLoop(func(*loop) { _ = unix.EpollCtl(ep, unix.EPOLL_CTL_DEL, event, nil) })
 	s.wantQuiet(t, "without the event")

@@ -105,7 +105,7 @@ func TestRejectedByAccept(t *testing.T) {
 	for i := range 50 {
 		b := outsider(t, l, host(byte(i%5)))
 		if n, err := b.Read(make([]byte, 1)); n != 0 || err == nil {
-			t.Errorf("%d bytes, %v; want the end", n, err)
+			t.Errorf("%d bytes, %v; want EOF", n, err)
 		}
 		_ = b.Close()
 		c := <-done

@@ -36,7 +36,7 @@ func TestStorm(t *testing.T) {
 			default:
 			}
 			if !echoes(t, old) {
-				t.Error("the storm has cost another's connection")
+				t.Error("the storm ended another connection")
 				return
 			}
 			during.Add(1)
@@ -111,7 +111,7 @@ func TestTurns(t *testing.T) {
 	close(release)
 	eventually(t, "all accepted", func() bool { return s.Stats().Conns == backlog })
 	if n := most.Load(); n == 0 || n > maxAccepts {
-		t.Errorf("%d connections were accepted in one turn, the bound is %d", n, maxAccepts)
+		t.Errorf("%d connections were accepted in one batch, the limit is %d", n, maxAccepts)
 	}
 }
 
@@ -159,7 +159,7 @@ func TestBusyNeighbour(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	if longest > maxReads {
-		t.Errorf("%d reads of one connection in a turn, the bound is %d", longest, maxReads)
+		t.Errorf("%d reads of one connection in a batch, the limit is %d", longest, maxReads)
 	}
 }
 
@@ -255,7 +255,7 @@ func TestListenerCloses(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !echoes(t, c) {
-			t.Fatal("closing a listener has cost a connection")
+			t.Fatal("closing a listener ended a connection")
 		}
 		if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
 			t.Fatal("a closed listener accepts")
@@ -288,9 +288,9 @@ func TestManyDisconnect(t *testing.T) {
 		l.tick(0)
 	}
 	if cap(l.conns) > 2048 || cap(l.timed) > 2048 {
-		t.Errorf("room for %d connections and %d deadlines, and there are none", cap(l.conns), cap(l.timed))
+		t.Errorf("capacity for %d connections and %d deadlines without any", cap(l.conns), cap(l.timed))
 	}
 	if reflect.ValueOf(l.unread).Pointer() == before {
-		t.Error("the map of a crowd is kept")
+		t.Error("a large map is kept")
 	}
 }

@@ -105,14 +105,14 @@ func TestFirstAlerts(t *testing.T) {
 		{"a message of 20 KB", append(clearRecord(22, "\x01\x00\x50\x00"+strings.Repeat("x", 16000)), clearRecord(22, strings.Repeat("x", 20<<10-16000))...), 50, 80},
 		{"an empty ClientHello", clearRecord(22, "\x01\x00\x00\x00"), 50, own},
 		{"a truncated ClientHello", clearRecord(22, "\x01\x00\x00\x05\x03\x03abc"), 50, own},
-		{"rubbish behind the extensions", clearRecord(22, "\x01"+string([]byte{0, byte((len(msg) - 3) >> 8), byte(len(msg) - 3)})+msg[4:]+"x"), 50, own},
+		{"garbage after the extensions", clearRecord(22, "\x01"+string([]byte{0, byte((len(msg) - 3) >> 8), byte(len(msg) - 3)})+msg[4:]+"x"), 50, own},
 		{"an alert of one byte", clearRecord(21, "\x01"), 10, own},
 		{"an alert of three bytes", clearRecord(21, "\x01\x5a\x00"), 10, own},
 		{"an alert of no level", clearRecord(21, "\x03\x28"), 10, own},
 		{"close_notify", clearRecord(21, "\x01\x00"), noAlert, own},
 		{"a fatal alert", clearRecord(21, "\x02\x28"), noAlert, own},
 		{"17 warnings", []byte(strings.Repeat(warning, 17) + string(hello)), 10, own},
-		{"versions that nobody has", changed(hello, "\x00\x2b\x00\x05\x04\x03\x04\x03\x03", "\x00\x2b\x00\x05\x04\x7f\x7f\x7f\x7e"), 70, own},
+		{"versions that do not exist", changed(hello, "\x00\x2b\x00\x05\x04\x03\x04\x03\x03", "\x00\x2b\x00\x05\x04\x7f\x7f\x7f\x7e"), 70, own},
 		{"an unknown compression method", compressed(hello), 47, own},
 	} {
 		if tt.want == own {
@@ -128,12 +128,12 @@ func TestFirstAlerts(t *testing.T) {
 			_, _ = conn.Write(append(bytes.Clone(tt.flight), bytes.Repeat([]byte{recordHandshake}, more)...))
 			out, err := io.ReadAll(conn)
 			if err != nil {
-				t.Errorf("%s, %d bytes behind it: %v", tt.desc, more, err)
+				t.Errorf("%s, %d bytes after it: %v", tt.desc, more, err)
 			}
 			_ = conn.Close()
 			got := alertIn(out)
 			if code(got) != tt.want || std != nil && code(got) == tt.std && !bytes.Equal(got, std) {
-				t.Errorf("%s, %d bytes behind it: %x, want alert %d; crypto/tls sends %x", tt.desc, more, out, tt.want, std)
+				t.Errorf("%s, %d bytes after it: %x, want alert %d; crypto/tls sends %x", tt.desc, more, out, tt.want, std)
 			}
 			if err := reason(t, <-s.conns); !errors.Is(err, ErrHandshake) {
 				t.Errorf("%s: ended with %v", tt.desc, err)
@@ -163,10 +163,10 @@ func TestAlertArrives(t *testing.T) {
 		wrong[len(wrong)-1] ^= 1
 		p.send(wrong, make([]byte, 3000))
 		if typ, content, err := p.read(); typ != recAlert || content != "\x02\x14" || err != nil {
-			t.Errorf("std %v: a wrong record is answered with type %d, %x, %v; want bad_record_mac", std, typ, content, err)
+			t.Errorf("std %v: an invalid record causes type %d, %x, %v; want bad_record_mac", std, typ, content, err)
 		}
 		if rest, err := io.ReadAll(p.conn); len(rest) > 0 || err != nil {
-			t.Errorf("std %v: behind the alert: %x, %v", std, rest, err)
+			t.Errorf("std %v: after the alert: %x, %v", std, rest, err)
 		}
 		if err := reason(t, e); err == nil || err == io.EOF {
 			t.Errorf("std %v: ended with %v", std, err)

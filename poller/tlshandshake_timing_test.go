@@ -127,7 +127,7 @@ func startHandshakeChild(b *testing.B, n, at int) (measure func(addr, kind strin
 	out := bufio.NewScanner(pipe)
 	say := func(line, want string) {
 		if _, err := fmt.Fprintln(in, line); err != nil || !out.Scan() || out.Text() != want {
-			b.Fatalf("the client says %q, want %q: %v", out.Text(), want, err)
+			b.Fatalf("the client prints %q, want %q: %v", out.Text(), want, err)
 		}
 	}
 	return func(addr, kind string) time.Duration {

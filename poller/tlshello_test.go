@@ -121,7 +121,7 @@ func FuzzHello(f *testing.F) {
 			}
 		}
 		if !whole && err == nil && len(b) > maxClientHello {
-			t.Errorf("%d bytes, and it goes on", len(b))
+			t.Errorf("%d bytes are accepted and more expected", len(b))
 		}
 		taken := false
 		out := stdFirst(&tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
@@ -130,9 +130,9 @@ func FuzzHello(f *testing.F) {
 		}}, b)
 		switch {
 		case !whole && err == nil && len(out) > 0:
-			t.Errorf("crypto/tls sends %x where we wait for more", out)
+			t.Errorf("crypto/tls sends %x while roost waits for more", out)
 		case err != nil && alert != int(alertInternalError) && taken:
-			t.Errorf("refused with %v, and a ClientHello for crypto/tls", err)
+			t.Errorf("rejected with %v, but crypto/tls accepts it", err)
 		}
 	})
 }
@@ -154,7 +154,7 @@ func TestHelloInRecords(t *testing.T) {
 	_, _ = c.Write([]byte("x"))
 	expect(t, c, "x")
 	<-s.conns
-	eventually(t, "the handshake is over for those who count", func() bool { return s.Stats().Handshake == 0 })
+	eventually(t, "the handshake has ended in the counters", func() bool { return s.Stats().Handshake == 0 })
 
 	part := fragments(clientHello(t), 100)
 	_, _ = dial(t, s.addr).Write(part[:len(part)/2])
@@ -166,7 +166,7 @@ func TestHelloInRecords(t *testing.T) {
 		})
 	})
 	if n := s.Stats().Handshake; n != 0 {
-		t.Errorf("%d handshakes were begun for a part of a ClientHello", n)
+		t.Errorf("%d handshakes were started for a partial ClientHello", n)
 	}
 }
 

@@ -61,7 +61,7 @@ func TestLeanConcurrently(t *testing.T) {
 			last = last || content == "the last"
 		}
 		if !last {
-			t.Error("what was queued before Close did not come")
+			t.Error("output queued before Close did not arrive")
 		}
 		_ = p.conn.Close()
 		<-closer
@@ -99,7 +99,7 @@ func TestKeyCache(t *testing.T) {
 	})
 	eventually(t, "an idle session has no keys", func() bool { return leanOf(t, e).awake.Load() == nil })
 	if err := e.c.Queue(nil); err != nil || leanOf(t, e).awake.Load() != nil || e.c.Queued() != 0 {
-		t.Errorf("nothing was queued, and it woke the session: %v", err)
+		t.Errorf("an empty write woke the session: %v", err)
 	}
 	if next := talk(); next == nil || next == first {
 		t.Error("the session did not wake")
@@ -110,7 +110,7 @@ func TestKeyCache(t *testing.T) {
 	for i := range all {
 		all[i] = new(leanTLS)
 		if k := c.wake(all[i]); k != c.wake(all[i]) {
-			t.Fatal("a session is awake twice")
+			t.Fatal("a session is in the cache twice")
 		}
 	}
 	awake := 0
@@ -120,7 +120,7 @@ func TestKeyCache(t *testing.T) {
 		}
 	}
 	if awake != maxAwake || len(c.all) != maxAwake {
-		t.Errorf("%d sessions are awake, %d in the cache; the bound is %d", awake, len(c.all), maxAwake)
+		t.Errorf("%d sessions are awake, %d in the cache; the limit is %d", awake, len(c.all), maxAwake)
 	}
 	c.tick()
 	c.tick()
@@ -130,7 +130,7 @@ func TestKeyCache(t *testing.T) {
 		}
 	}
 	if c.all != nil {
-		t.Error("an idle cache has memory")
+		t.Error("an idle cache uses memory")
 	}
 }
 
@@ -150,7 +150,7 @@ func TestLeanConfigs(t *testing.T) {
 		}
 	}
 	if l.configFor(&Config{StdTLS: true}, one) != one {
-		t.Error("secrets are caught though the lean layer is off")
+		t.Error("secrets are captured although the lean layer is off")
 	}
 }
 

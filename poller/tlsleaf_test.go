@@ -58,7 +58,7 @@ func TestLeafOfHandshake(t *testing.T) {
 					t.Fatal(err)
 				}
 				if leaf, want := <-seen, c.ConnectionState().PeerCertificates[0]; leaf == nil || !leaf.Equal(want) {
-					t.Errorf("std %v, %s, TLS %x: not the certificate that the client was shown", std, tt.desc, version)
+					t.Errorf("std %v, %s, TLS %x: not the certificate that the client received", std, tt.desc, version)
 				}
 			}
 			_ = p.Close()

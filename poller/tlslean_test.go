@@ -117,7 +117,7 @@ func leanClient(t *testing.T, server, client *tls.Config, start bool) {
 		}
 		_ = c.CloseWrite()
 		if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
-			t.Errorf("our close_notify is not answered: %d, %v", n, err)
+			t.Errorf("no response to our close_notify: %d, %v", n, err)
 		}
 		if err := reason(t, e); err != io.EOF {
 			t.Errorf("%v, want EOF", err)
@@ -151,7 +151,7 @@ func TestLeanExporter(t *testing.T) {
 	st := c.ConnectionState()
 	want, err := st.ExportKeyingMaterial("EXPORTER-Channel-Binding", nil, 32)
 	if got := <-keys; err != nil || !bytes.Equal(got, want) {
-		t.Errorf("the server's exporter says %x, the client's %x: %v", got, want, err)
+		t.Errorf("the server's exporter returns %x, the client's %x: %v", got, want, err)
 	}
 	if p.Stats().LeanTLS != 1 {
 		t.Error("the session is not lean")
@@ -243,7 +243,7 @@ func TestLeanRefused(t *testing.T) {
 	}
 	(*tlsSocket)(half).discardCapture()
 	if wiped.Wipe(); !reflect.DeepEqual(caught, wiped) {
-		t.Error("the secrets that were caught for nothing are left")
+		t.Error("unused captured secrets were not erased")
 	}
 }
 
@@ -303,7 +303,7 @@ func TestLeanRandomSplits(t *testing.T) {
 		}
 		eventually(t, "all bytes", func() bool { mu.Lock(); defer mu.Unlock(); return got.Len() == want.Len() })
 		if !bytes.Equal(got.Bytes(), want.Bytes()) {
-			t.Fatalf("round %d: other bytes came", round)
+			t.Fatalf("round %d: wrong bytes", round)
 		}
 		e := <-s.conns
 		idle := func() bool { return leanOf(t, e).in == nil && e.c.stall == 0 }

@@ -47,7 +47,7 @@ func TestPartThroughPauses(t *testing.T) {
 		s.later(10 * time.Minute)
 		resume()
 		if !onLoop(e.c, func() bool { return e.c.stall > e.c.loop.now }) {
-			t.Error("part of a record has no deadline after a pause")
+			t.Error("a partial record has no deadline after a pause")
 		}
 	}
 	p.send(last[9:])
@@ -109,7 +109,7 @@ func TestQueuedHandshakeIsBounded(t *testing.T) {
 	eventually(t, "reading has stopped", func() bool {
 		n, paused := waits()
 		if n > bound {
-			t.Fatalf("%d bytes are kept, the bound is %d", n, bound)
+			t.Fatalf("%d bytes are kept, the limit is %d", n, bound)
 		}
 		return paused
 	})
@@ -154,7 +154,7 @@ func TestClosedInHandshake(t *testing.T) {
 		eventually(t, "the handshake has ended", func() bool { return s.Stats().Handshake == 0 })
 		onLoop(e.c, func() bool { return true })
 		if told.Load() || e.secured.Load() {
-			t.Errorf("std %v: a closed connection's handler is told of TLS", std)
+			t.Errorf("std %v: a closed connection's handler is notified of TLS", std)
 		}
 		_ = raw.Close()
 		if err := reason(t, e); err != nil {

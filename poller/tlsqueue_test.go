@@ -112,7 +112,7 @@ func TestSilentNetwork(t *testing.T) {
 	}
 	servedOverTLS(t, dialFrom(t, "127.0.0.2", s.addr))
 	if n := s.Stats().GaveUp; n != 0 {
-		t.Errorf("%d gave up their slots", n)
+		t.Errorf("%d were cut off for their slots", n)
 	}
 }
 
@@ -130,7 +130,7 @@ func TestSilentGiveUp(t *testing.T) {
 	gone := func(e *echo) {
 		t.Helper()
 		if err := reason(t, e); !errors.Is(err, ErrHandshake) || !errors.Is(err, errSilent) {
-			t.Errorf("ended with %v, want that it gave up its slot", err)
+			t.Errorf("ended with %v, want errSilent", err)
 		}
 	}
 	one := s.stalled(t, "127.0.0.2", 1)
@@ -140,7 +140,7 @@ func TestSilentGiveUp(t *testing.T) {
 	other := s.stalled(t, "127.0.0.3", 1)
 	second()
 	if n := s.Stats().GaveUp; n != 0 {
-		t.Fatalf("%d gave up their slots while nobody waited", n)
+		t.Fatalf("%d were cut off although no handshake waited", n)
 	}
 	// Another of the first network waits: the oldest of that network is cut off.
 	third := s.stalled(t, "127.0.0.2", 1)
@@ -193,7 +193,7 @@ func TestClosedBeforeHandshake(t *testing.T) {
 		}
 	}
 	if n := s.Stats().Handshake; n != 1 {
-		t.Errorf("%d handshakes are under way or wait, want that of the silent peer", n)
+		t.Errorf("%d handshakes are active or queued, want that of the silent peer", n)
 	}
 	for range n { // they have sent so much that the server has stopped reading and does not see the end
 		c := dial(t, s.addr)
@@ -212,7 +212,7 @@ func TestClosedBeforeHandshake(t *testing.T) {
 		}
 	}
 	if n := begun.Load(); n != 1 {
-		t.Errorf("%d handshakes were begun, want that of the silent peer", n)
+		t.Errorf("%d handshakes were started, want that of the silent peer", n)
 	}
 	servedOverTLS(t, dial(t, s.addr))
 }
@@ -242,9 +242,9 @@ func TestQueuedHandshakeMemory(t *testing.T) {
 	}
 	after := heap()
 	if got := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / n; got > 14<<10 {
-		t.Errorf("a connection whose handshake waits takes %d bytes", got)
+		t.Errorf("a connection with a queued handshake uses %d bytes", got)
 	} else {
-		t.Logf("a connection whose handshake waits takes %d bytes", got)
+		t.Logf("a connection with a queued handshake uses %d bytes", got)
 	}
 }
 

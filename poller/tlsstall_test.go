@@ -28,7 +28,7 @@ func TestStalledRecord(t *testing.T) {
 		idle.expect("still here")
 		select {
 		case err := <-first.closed:
-			t.Errorf("std %v: a connection without part of a record: %v", std, err)
+			t.Errorf("std %v: a connection without a partial record: %v", std, err)
 		default:
 		}
 	}
@@ -54,12 +54,12 @@ func TestStallBegins(t *testing.T) {
 		p.send(one[10:11])
 		eventually(t, "one byte more has come", func() bool { return s.Stats().Reads > reads })
 		if at := stall(); at != first {
-			t.Errorf("std %v: one byte more, and the record must be whole at %d, not %d", std, at, first)
+			t.Errorf("std %v: after one more byte the deadline is %d, want %d", std, at, first)
 		}
 		p.send(one[11:], two[:10])
 		p.expect("one")
 		if at := stall(); at < first+5 {
-			t.Errorf("std %v: the second record must be whole at %d, the first at %d", std, at, first)
+			t.Errorf("std %v: the deadline of the second record is %d, of the first %d", std, at, first)
 		}
 		onLoop(e.c, func() bool { e.c.Pause(); return true })
 		s.later(10 * time.Minute)
@@ -68,7 +68,7 @@ func TestStallBegins(t *testing.T) {
 		p.send(two[10:])
 		p.expect("two")
 		if at := stall(); at != 0 {
-			t.Errorf("std %v: %d after a whole record", std, at)
+			t.Errorf("std %v: deadline %d after a complete record", std, at)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func TestStdTLSAnswers(t *testing.T) {
 	e := <-s.conns
 	p.send(p.update(true))
 	if typ, content, err := p.read(); typ != recHandshake || content != "\x18\x00\x00\x01\x00" || err != nil {
-		t.Errorf("a KeyUpdate is answered with type %d, %x: %v", typ, content, err)
+		t.Errorf("the response to a KeyUpdate is type %d, %x: %v", typ, content, err)
 	}
 	p.send(p.data("new keys"))
 	p.expect("new keys")
@@ -66,7 +66,7 @@ func TestStdTLSDies(t *testing.T) {
 	next := e.c.layer.seal([]byte("after what was lost"))
 	e.c.mu.Unlock()
 	if next == nil {
-		t.Error("a record is sealed after one that was left out")
+		t.Error("a record was sealed after one was omitted")
 	}
 	if !errors.Is(err, ErrFull) {
 		t.Errorf("%v, want ErrFull", err)

@@ -88,7 +88,7 @@ func TestLeanVerdicts(t *testing.T) {
 		}
 		for _, secret := range append(secrets, p.tx.secret, p.rx.secret) {
 			if holds(lean, secret) || lean.awake.Load() != nil {
-				t.Errorf("%s: a secret is left", c.desc)
+				t.Errorf("%s: a secret was not erased", c.desc)
 			}
 		}
 		if err := e.c.Queue([]byte("x")); err != ErrClosed {
@@ -96,7 +96,7 @@ func TestLeanVerdicts(t *testing.T) {
 		}
 		for _, secret := range secrets {
 			if out := log.String() + err.Error(); strings.Contains(out, string(secret)) || strings.Contains(out, fmt.Sprintf("%x", secret)) {
-				t.Errorf("%s: the log or the error has a secret", c.desc)
+				t.Errorf("%s: the log or the error contains a secret", c.desc)
 			}
 		}
 	}
@@ -134,13 +134,13 @@ func TestLeanAfterClose(t *testing.T) {
 		return true
 	})
 	if err := errors.Join(errs...); err != nil {
-		t.Errorf("behind a close_notify: %v", err)
+		t.Errorf("after a close_notify: %v", err)
 	}
 	if err := reason(t, e); err != io.EOF || got.Load() != 0 {
 		t.Errorf("ended with %v, %d bytes delivered", err, got.Load())
 	}
 	if holds(lean, secret) || holds(lean, p.rx.secret) {
-		t.Error("a secret is left")
+		t.Error("a secret was not erased")
 	}
 }
 
@@ -180,7 +180,7 @@ func TestLeanEnds(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.desc, err, c.want)
 		}
 		if holds(lean, p.tx.secret) || holds(lean, p.rx.secret) {
-			t.Errorf("%s: a secret is left", c.desc)
+			t.Errorf("%s: a secret was not erased", c.desc)
 		}
 		if n := got.Swap(0); n != 0 {
 			t.Errorf("%s: %d bytes were delivered", c.desc, n)
@@ -218,7 +218,7 @@ func TestLeanKeyUpdates(t *testing.T) {
 	eventually(t, "all data", func() bool { return got.Load() == 50 })
 	e := <-s.conns
 	if n := e.c.Queued(); n != 0 {
-		t.Errorf("%d bytes are queued for a client that asks and does not read", n)
+		t.Errorf("%d bytes are queued for a client that requests updates and does not read", n)
 	}
 	writes := s.Stats().Writes
 	for i, want := range []int{1, 0, 0} {
@@ -273,7 +273,7 @@ func TestPausedWhenSecured(t *testing.T) {
 			onLoop(e.c, func() bool { return true })
 		}
 		if n := got.Load(); n != 0 {
-			t.Errorf("std %v: %d bytes were given to a handler that has paused", std, n)
+			t.Errorf("std %v: a paused handler got %d bytes", std, n)
 		}
 		e.c.Resume()
 		eventually(t, "all has come", func() bool { return got.Load() == much })
@@ -304,7 +304,7 @@ func TestTruncatedWhileFull(t *testing.T) {
 			}
 			e.c.Flush()
 			if e.c.Queued() == 0 {
-				t.Fatal("the socket has taken everything")
+				t.Fatal("the socket accepted everything")
 			}
 			want := ErrTruncated
 			if proper {

@@ -54,29 +54,29 @@ func TestUnauthShares(t *testing.T) {
 			}
 			held += each
 		}
-		t.Fatal("a network may hold more than there is")
+		t.Fatal("a network may use more than the limit")
 		return nil, 0
 	}
 	first, held := fill("127.0.0.2")
 	if held != limit/2 {
-		t.Errorf("one network holds %d bytes of %d, want half", held, limit)
+		t.Errorf("one network uses %d bytes of %d, want half", held, limit)
 	}
 	if first[0].c.Hold(maxUnauth + 1) {
-		t.Errorf("one connection may hold %d bytes", maxUnauth+1)
+		t.Errorf("one connection may use %d bytes", maxUnauth+1)
 	}
 	if n := s.Stats().Unauth; n != limit/2 {
-		t.Errorf("%d bytes are held, want %d: what was refused does not count", n, limit/2)
+		t.Errorf("%d bytes are used, want %d: refused memory does not count", n, limit/2)
 	}
 	second, held := fill("127.0.0.3")
 	if held != limit/4 {
-		t.Errorf("another network holds %d bytes of the other half, want half of it", held)
+		t.Errorf("another network uses %d bytes of the other half, want half of it", held)
 	}
 	if n := s.Stats().Evicted; n != 0 {
-		t.Errorf("%d connections of two networks were told to end", n)
+		t.Errorf("%d connections of two networks ended", n)
 	}
 	third, _ := s.from(t, "127.0.0.4")
 	if !third.c.Hold(each) {
-		t.Error("a third network has nothing")
+		t.Error("a third network may use no memory")
 	}
 	if err := reason(t, first[0]); !errors.Is(err, ErrMemory) {
 		t.Errorf("the oldest ended with %v, want ErrMemory", err)
@@ -89,11 +89,11 @@ func TestUnauthShares(t *testing.T) {
 	for _, e := range first[1:] {
 		e.c.Authenticated()
 		if !e.c.Hold(10 * limit) {
-			t.Error("one that has authenticated is counted")
+			t.Error("an authenticated connection is counted")
 		}
 	}
 	if n := s.Stats().Unauth; n != limit/4+each {
-		t.Errorf("%d bytes are held, want %d of those that have not authenticated", n, limit/4+each)
+		t.Errorf("%d bytes are used, want %d, by unauthenticated connections", n, limit/4+each)
 	}
 	for _, e := range append(append(first, second...), third) {
 		e.c.Close(0)
@@ -104,7 +104,7 @@ func TestUnauthShares(t *testing.T) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.total != 0 || u.leaving != 0 || u.conns != nil || u.networks != nil || u.waiting != (unauthList{}) || u.others != (unauthList{}) {
-		t.Errorf("left when all are gone: %+v", u)
+		t.Errorf("left after all connections have ended: %+v", u)
 	}
 }
 
@@ -120,7 +120,7 @@ func TestUnauthOutbox(t *testing.T) {
 		t.Errorf("64 KiB: %v", err)
 	}
 	if err := e.c.Queue([]byte("x")); err != ErrFull {
-		t.Errorf("a byte more: %v, want ErrFull", err)
+		t.Errorf("one more byte: %v, want ErrFull", err)
 	}
 	if n := s.Stats().Unauth; n != unauthOutbox {
 		t.Errorf("%d bytes are counted", n)
@@ -220,7 +220,7 @@ func TestUnauthBytes(t *testing.T) {
 		for i, c := range clients {
 			h.do(t, s, c)
 			if held := s.Stats().Unauth; held > limit {
-				t.Fatalf("%s: %d bytes are held by %d peers, the limit is %d", h.name, held, i+1, limit)
+				t.Fatalf("%s: %d bytes are used by %d peers, the limit is %d", h.name, held, i+1, limit)
 			}
 		}
 		eventually(t, "goroutines that have no handshake any more have ended", func() bool {
@@ -228,7 +228,7 @@ func TestUnauthBytes(t *testing.T) {
 		})
 		held, after := s.Stats().Unauth, heap()
 		grown := int64(after.HeapAlloc+after.StackInuse) - int64(before.HeapAlloc+before.StackInuse)
-		t.Logf("%s: %d bytes counted, %d grown (stacks %d), %d under way, %d peers left, %d told to", h.name, held, grown, int64(after.StackInuse)-int64(before.StackInuse), s.underWay(), ended(t, all), s.Stats().Evicted)
+		t.Logf("%s: %d bytes counted, %d grown (stacks %d), %d under way, %d peers left, %d of them cut off", h.name, held, grown, int64(after.StackInuse)-int64(before.StackInuse), s.underWay(), ended(t, all), s.Stats().Evicted)
 		// The test's own clients and the rounding of the allocator are included.
 		if grown > limit+n*4096 {
 			t.Errorf("%s: memory has grown by %d bytes, the limit is %d", h.name, grown, limit)

@@ -80,7 +80,7 @@ func TestMemoryRefused(t *testing.T) {
 			t.Errorf("%s: the handler was not asked", tt.desc)
 		}
 		if n := p.Stats().Unauth; n != 0 {
-			t.Errorf("%s: %d bytes are held when it has ended", tt.desc, n)
+			t.Errorf("%s: %d bytes are used after its end", tt.desc, n)
 		}
 		_ = p.Close()
 	}
@@ -106,7 +106,7 @@ func TestFailedHandshakeMemory(t *testing.T) {
 					return false
 				}
 				if n := s.unauth.held(); !e.c.closed() && n != 0 || layer.in.Cap() != 0 || layer.conn != nil {
-					t.Errorf("%s: %d bytes are counted, %d are held", desc, n, layer.in.Cap())
+					t.Errorf("%s: %d bytes are counted, %d are used", desc, n, layer.in.Cap())
 				}
 				return true
 			})

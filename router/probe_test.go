@@ -30,7 +30,7 @@ func (u *unsubscriber) SendBytes(t *session.Turn, b []byte) bool {
 }
 
 // TestProbeAndUnsubscribed: a subscription that ends while a probe is handled has ended:
-// nobody learns afterwards that a resource is available.
+// no one learns afterwards that a resource is available.
 func TestProbeAndUnsubscribed(t *testing.T) {
 	x := newRouted(t)
 	x.romeo.say("<presence/>", "<presence ")

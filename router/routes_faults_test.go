@@ -88,9 +88,9 @@ func TestRouteTurns(t *testing.T) {
 	romeo := loginRaw(t, c.s, "romeo", plainHeader)
 	romeo.say("<presence/>", "<presence ")
 	if n := c.all.Load(); n != contacts {
-		t.Errorf("%d contacts were told, want %d", n, contacts)
+		t.Errorf("%d contacts were notified, want %d", n, contacts)
 	}
 	if n := c.first.Load(); n > 64 {
-		t.Errorf("%d contacts were told in one turn, want at most 64", n)
+		t.Errorf("%d contacts were notified in one turn, want at most 64", n)
 	}
 }

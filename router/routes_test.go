@@ -178,7 +178,7 @@ func TestRoute(t *testing.T) {
 		}
 	}
 	if got := x.calls.take(); got != "" {
-		t.Errorf("messages that nobody took are delivered: %q", got)
+		t.Errorf("messages without a recipient count as delivered: %q", got)
 	}
 	x.far.refuse(nil)
 	x.far.mu.Lock()

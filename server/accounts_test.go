@@ -49,7 +49,7 @@ func inOrder(t *testing.T, desc, text string, parts ...string) {
 	for _, part := range parts {
 		i := strings.Index(text[at:], part)
 		if i < 0 || strings.Count(text, part) != 1 {
-			t.Errorf("%s: %q is not there once, in its place, in %s", desc, part, text)
+			t.Errorf("%s: %q does not occur once, in order, in %s", desc, part, text)
 			return
 		}
 		at += i + len(part)
@@ -97,7 +97,7 @@ func TestAccountEnds(t *testing.T) {
 			inOrder(t, "nurse", got, "<presence type='unsubscribe' from='juliet@localhost'", "<presence type='unsubscribed' from='juliet@localhost'",
 				"<item jid='juliet@localhost' subscription='none'/>")
 			if strings.Contains(got, "unavailable") {
-				t.Errorf("nurse did not see juliet: %s", got)
+				t.Errorf("nurse did not get juliet's presence: %s", got)
 			}
 		})
 	}
@@ -127,7 +127,7 @@ func TestNameUsedAgain(t *testing.T) {
 	young := connect(t, s).login("juliet", "young")
 	got := young.ask("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq><presence/>"+pingEnd, "id='end'")
 	if strings.Contains(got, "romeo") {
-		t.Errorf("the new account is told of the old one's contact: %s", got)
+		t.Errorf("the new account is notified of the old one's contact: %s", got)
 	}
 	romeo.ask("<presence><show>away</show></presence><presence type='unavailable'/>"+pingEnd, "id='end'")
 	if got := young.ask(pingEnd, "id='end'"); strings.Contains(got, "romeo") {
@@ -135,7 +135,7 @@ func TestNameUsedAgain(t *testing.T) {
 	}
 	got = old.ask("", "<not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'")
 	if strings.Contains(got, "young") {
-		t.Errorf("the old account is told of the new one: %s", got)
+		t.Errorf("the old account is notified of the new one: %s", got)
 	}
 }
 
@@ -216,6 +216,6 @@ func TestRosterOfFormer(t *testing.T) {
 	// A client with that version is up to date.
 	got = romeo.ask("<iq type='get' id='since'><query xmlns='jabber:iq:roster' ver='"+ver[1]+"'/></iq>"+pingEnd, "id='end'")
 	if strings.Contains(got, "<item") {
-		t.Errorf("something has changed since version %s: %s", ver[1], got)
+		t.Errorf("changes since version %s: %s", ver[1], got)
 	}
 }

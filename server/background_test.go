@@ -34,7 +34,7 @@ func ticks(t *testing.T, intervals ...time.Duration) (tick func(time.Duration)) 
 		select {
 		case channels[d] <- time.Now():
 		case <-time.After(xmpptest.WaitLimit):
-			t.Fatalf("nothing is done every %v", d)
+			t.Fatalf("no ticker with the interval %v", d)
 		}
 	}
 }
@@ -56,7 +56,7 @@ func TestMemoryGivenBack(t *testing.T) {
 	for _, p := range all {
 		_ = p.conn.Close()
 	}
-	xmpptest.Eventually(t, "the clients to be gone", func() bool { return s.clients() == 0 })
+	xmpptest.Eventually(t, "the clients to disconnect", func() bool { return s.clients() == 0 })
 	for range 4 { // the first may come while the allocation rate is high
 		tick(trimEvery)
 	}

@@ -73,7 +73,7 @@ func TestNoBindingDowngrade(t *testing.T) {
 			return p.ask("", "</")
 		}
 		if got := auth("SCRAM-SHA-256-PLUS", "p=other-binding,,n=romeo,r=nonce"); !strings.HasPrefix(got, "failure") {
-			t.Fatalf("TLS %x, a binding that nobody offers: %s", version, got)
+			t.Fatalf("TLS %x, a binding that is not offered: %s", version, got)
 		}
 		p.ask("", "failure>")
 		if got := auth("SCRAM-SHA-256", "y,,n=romeo,r=nonce"); !strings.HasPrefix(got, "failure") {

@@ -114,7 +114,7 @@ func filesOfServer(t *testing.T, dir string) []os.DirEntry {
 // directory.
 func TestFilesOfRoot(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can give files away")
+		t.Skip("only root can change the owner of files")
 	}
 	dir := t.TempDir()
 	if err := os.Chown(dir, 12345, 54321); err != nil {
@@ -208,7 +208,7 @@ func TestStoreElsewhere(t *testing.T) {
 	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "elsewhere.db")
 	missing := Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), Store: "sqlite:" + filepath.Join(t.TempDir(), "not", "there", "elsewhere.db")}
 	if s, err := New(t.Context(), missing); err != nil {
-		t.Errorf("where the directory is not there: %v", err)
+		t.Errorf("with a missing directory: %v", err)
 	} else if err := s.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -251,6 +251,6 @@ func TestStoreElsewhere(t *testing.T) {
 	cfg := Config{C2S: "127.0.0.1:0", DataDir: dir, Store: "mysql:"}
 	var wrong *FieldError
 	if _, err := New(t.Context(), cfg); !errors.As(err, &wrong) || wrong.Field != "Store" {
-		t.Errorf("a store of no known kind: %v", err)
+		t.Errorf("a store of an unknown kind: %v", err)
 	}
 }

@@ -31,12 +31,12 @@ func TestDeletedContact(t *testing.T) {
 	juliet = connect(t, s).login("juliet", "new").available()
 	romeo.ask("<presence><show>away</show></presence>", "<show>away</show></presence>")
 	if got := juliet.ask(ping, "id='end'"); strings.Contains(got, "romeo") {
-		t.Errorf("the new account is told: %s", got)
+		t.Errorf("the new account is notified: %s", got)
 	}
 	again := connect(t, s).login("romeo", "again")
 	for _, p := range []*peer{romeo, again} {
 		if got := p.ask("<presence/>"+ping, "id='end'"); strings.Contains(got, "juliet@localhost/new") {
-			t.Errorf("the old contact is told: %s", got)
+			t.Errorf("the old contact is notified: %s", got)
 		}
 	}
 	if got := again.ask("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>", "</iq>"); !strings.Contains(got, "<item jid='juliet@localhost' subscription='none'/>") {

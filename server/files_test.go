@@ -33,7 +33,7 @@ func TestSecretFiles(t *testing.T) {
 		return log.String()
 	}
 	if got := run(); strings.Contains(got, "could read") {
-		t.Errorf("the server warns of what it has made: %s", got)
+		t.Errorf("the server warns about its own files: %s", got)
 	}
 	secret := []string{dir, filepath.Join(dir, sqlite.FileName), filepath.Join(dir, secretFile), filepath.Join(dir, selfSignedKey)}
 	for _, name := range secret {

@@ -72,7 +72,7 @@ func TestGCControllerWatches(t *testing.T) {
 	}
 	runtime.KeepAlive(keep)
 	if percent() <= 25 {
-		t.Error("the percentage stays with a storm of garbage")
+		t.Error("the percentage did not change during a storm of garbage")
 	}
 	p.reset()
 	if got := debug.SetGCPercent(25); got != 25 {

@@ -108,7 +108,7 @@ func testKill(t *testing.T, dir, url string) {
 			})
 		})
 		// Kill after an event, not after a time, so that there is something to lose.
-		xmpptest.Eventually(t, "enough roster items and messages are answered", func() bool {
+		xmpptest.Eventually(t, "enough roster items and messages to be acknowledged", func() bool {
 			mu.Lock()
 			defer mu.Unlock()
 			return rosterItems >= 60*(round+1) && messages >= 60*(round+1)
@@ -121,13 +121,13 @@ func testKill(t *testing.T, dir, url string) {
 	_, addr := startChild(t, dir, url)
 	got := dialTo(t, addr).login("romeo", "r").ask("<iq type='get' id='end'><query xmlns='jabber:iq:roster'/></iq>", "</iq>")
 	if n := strings.Count(got, "<item "); n < rosterItems {
-		t.Errorf("%d roster items are there, %d were answered", n, rosterItems)
+		t.Errorf("%d roster items exist, %d were acknowledged", n, rosterItems)
 	}
 	juliet := dialTo(t, addr).login("juliet", "j")
 	juliet.ask("<presence/>", "<presence from=")
 	got = juliet.ask("<iq type='get' id='end' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "id='end'")
 	if n := strings.Count(got, "<message "); n < messages {
-		t.Errorf("%d messages are there, %d were answered", n, messages)
+		t.Errorf("%d messages exist, %d were acknowledged", n, messages)
 	}
 	for round := range 3 {
 		last := -1

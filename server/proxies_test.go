@@ -73,7 +73,7 @@ func TestBehindProxy(t *testing.T) {
 		good, bad := fmt.Sprintf("192.0.2.%d", 10+i), fmt.Sprintf("192.0.2.%d", 20+i)
 		login(bad, "wrong", direct)
 		if got := login(bad, "secret", direct); strings.Contains(got, "<success") {
-			t.Errorf("direct %v: the client that has guessed wrong may try again at once", direct)
+			t.Errorf("direct %v: the client with the failed login may retry immediately", direct)
 		}
 		if got := login(good, "secret", direct); !strings.Contains(got, "<success") {
 			t.Errorf("direct %v: another client of the proxy: %s", direct, got)

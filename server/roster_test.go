@@ -133,6 +133,6 @@ func TestRosterAgainAndAgain(t *testing.T) {
 		t.Errorf("%d bytes of %d rosters with %d each", got, times, one)
 	}
 	if most > one+backlog {
-		t.Errorf("%d bytes have waited at most, want one roster (%d) and %d more at most", most, one, backlog)
+		t.Errorf("up to %d bytes were queued, want at most one roster (%d) and %d more", most, one, backlog)
 	}
 }

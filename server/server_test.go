@@ -223,7 +223,7 @@ func TestShutdown(t *testing.T) {
 	}
 	if c, err := net.Dial("tcp", addr); err == nil {
 		_ = c.Close()
-		t.Error("a new connection is accepted after the end")
+		t.Error("a new connection was accepted after the shutdown")
 	}
 }
 
@@ -247,7 +247,7 @@ func TestSlowReader(t *testing.T) {
 		_ = slow.conn.SetReadDeadline(time.Now().Add(xmpptest.WaitLimit))
 		n, err := io.Copy(io.Discard, slow.conn)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("detach %v: the connection is still there", detach)
+			t.Errorf("detach %v: the connection is still open", detach)
 		}
 		t.Logf("detach %v: the client found %d bytes and then %v", detach, n, err)
 	}
@@ -300,7 +300,7 @@ func TestThousandDropped(t *testing.T) {
 		_ = c.Close()
 	}
 	if got := <-told; got != n {
-		t.Errorf("the contact was told of %d, want %d", got, n)
+		t.Errorf("the contact was notified of %d, want %d", got, n)
 	}
 	var left string
 	defer func() {

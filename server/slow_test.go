@@ -58,9 +58,9 @@ func TestSlowReaderForLong(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d messages of %d bytes to who does not read, who was cut off %d times; the heap has grown by %d KiB", sent, stanza, cut, (heap()-before)>>10)
+	t.Logf("%d messages of %d bytes to a client that does not read, which was cut off %d times; the heap has grown by %d KiB", sent, stanza, cut, (heap()-before)>>10)
 	if cut == 0 {
-		t.Error("who does not read was never cut off")
+		t.Error("the client that does not read was never cut off")
 	}
 }
 

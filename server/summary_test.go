@@ -84,7 +84,7 @@ func TestSummaryCounts(t *testing.T) {
 		t.Errorf("%+v, want one panic", got)
 	}
 	if got := pollerTotals(poller.Stats{Evicted: 1, GaveUp: 2, Panics: 4}); got.evicted != 1 || got.gaveUp != 2 || got.recovered != 4 {
-		t.Errorf("%+v, want 1 evicted, 2 that gave up, 4 panics", got)
+		t.Errorf("%+v, want 1 evicted, 2 gave up, 4 panics", got)
 	}
 	romeo.ask("</stream:stream>", "</stream:stream>")
 	got = fmt.Sprint(s.totals().ended)

@@ -20,12 +20,12 @@ func TestConnectionTimeout(t *testing.T) {
 	p, mute := connect(t, s), connect(t, s)
 	p.ask(testHeader, "</stream:features>")
 	if got := p.ask("", "</stream:stream>"); got != end {
-		t.Errorf("a login that is not done: %s", got)
+		t.Errorf("an incomplete login: %s", got)
 	}
 	// RFC 6120 section 4.9.1.2 (https://www.rfc-editor.org/rfc/rfc6120#section-4.9.1.2):
 	// without and with a preceding header.
 	if got := mute.ask("", "</stream:stream>"); !strings.Contains(got, "<stream:stream ") || !strings.HasSuffix(got, end) {
-		t.Errorf("a client that says nothing: %s", got)
+		t.Errorf("a client that sends nothing: %s", got)
 	}
 	// After the deadline of the later clients; a loop checks all of its clients.
 	done.ask(ping, "id='p'")

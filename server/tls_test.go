@@ -57,7 +57,7 @@ func TestExchangeBeforeTLS(t *testing.T) {
 	p.ask(testHeader, "</stream:features>")
 	got := p.ask("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>AHJvbWVvAHNlY3JldA==</response>", "/>")
 	if !strings.HasSuffix(got, "<malformed-request/>") {
-		t.Errorf("an exchange from before TLS goes on: %s", got)
+		t.Errorf("an exchange from before TLS continues: %s", got)
 	}
 }
 
@@ -86,7 +86,7 @@ func TestSTARTTLSInjection(t *testing.T) {
 	_, _ = io.WriteString(p.conn, testHeader)
 	_ = p.conn.SetReadDeadline(time.Now().Add(xmpptest.WaitLimit))
 	if rest, err := io.ReadAll(p.conn); strings.Contains(string(rest), "stream") || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("behind a failed handshake: %q, %v", rest, err)
+		t.Errorf("after a failed handshake: %q, %v", rest, err)
 	}
 }
 

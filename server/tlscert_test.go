@@ -52,7 +52,7 @@ func TestSelfSigned(t *testing.T) {
 	cfg, log = certConfig(t, dir, "example.net")
 	other, err := NewCertificates(cfg)
 	if err != nil || leafOf(other, "").VerifyHostname("example.net") != nil {
-		t.Errorf("not remade for other domains: %v", err)
+		t.Errorf("not replaced for other domains: %v", err)
 	}
 	if !strings.Contains(log.String(), "creating a new self-signed certificate") {
 		t.Errorf("log: %s", log)
@@ -79,7 +79,7 @@ func TestCertificatePerDomain(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.SelfSigned() != "" {
-		t.Error("a self-signed certificate is named although others were given")
+		t.Error("a self-signed certificate is reported although others are configured")
 	}
 	for _, tt := range []struct{ asked, to, want string }{
 		{"one.example", "", "one.example"},
@@ -98,7 +98,7 @@ func TestCertificatePerDomain(t *testing.T) {
 		}
 		cert, err := config.GetCertificate(hello)
 		if err != nil || cert.Leaf.VerifyHostname(tt.want) != nil {
-			t.Errorf("%+v: another certificate", tt)
+			t.Errorf("%+v: wrong certificate", tt)
 		}
 	}
 	if !strings.Contains(log.String(), "three.example") {

@@ -58,7 +58,7 @@ func TestTrimmerLeaving(t *testing.T) {
 	f("nothing since", 8_000, false)
 	f("all have left", 0, true)
 	for range followUp - 1 {
-		f("nobody is there", 0, false)
+		f("no clients", 0, false)
 	}
 	f("what caches gave up", 0, true)
 	f("a handful come", 60, false)

@@ -61,7 +61,7 @@ func TestUnauthMemory(t *testing.T) {
 	for range 20 {
 		dialFrom(t, s, "127.0.0.3").login("juliet", "")
 		if n := s.poller.Stats().Unauth; n > held {
-			t.Errorf("%d bytes are held for one that has logged in", n-held)
+			t.Errorf("%d bytes are counted for an authenticated client", n-held)
 		}
 	}
 }
@@ -83,11 +83,11 @@ func TestInputAfterAuth(t *testing.T) {
 	xmpptest.Eventually(t, "what follows the <auth/> is counted", func() bool { return s.poller.Stats().Unauth >= int64(len(tail)) })
 	held, reads := s.poller.Stats().Unauth, s.poller.Stats().Reads
 	if held > 16<<10 {
-		t.Errorf("%d bytes are held for a client that has sent %d after its <auth/>", held, len(tail))
+		t.Errorf("%d bytes are counted for a client that has sent %d after its <auth/>", held, len(tail))
 	}
 	more := fill(t, p.conn, 64<<20)
 	if more < 64<<10 {
-		t.Errorf("the kernel took only %d bytes: the test shows nothing", more)
+		t.Errorf("the kernel accepted only %d bytes: the test is ineffective", more)
 	}
 	// The same loop serves another client, after it had the opportunity to read more from
 	// the first.
@@ -98,7 +98,7 @@ func TestInputAfterAuth(t *testing.T) {
 	now := s.poller.Stats()
 	// The other clients are unauthenticated, too: output queued for one counts.
 	if now.Unauth > held+int64(more)/16 {
-		t.Errorf("%d bytes are held when %d more were sent, before that it were %d", now.Unauth, more, held)
+		t.Errorf("%d bytes are counted after %d more were sent, before that it was %d", now.Unauth, more, held)
 	}
 	if got := now.Reads - reads; got > 40 {
 		t.Errorf("the sockets were read %d times", got)
@@ -153,7 +153,7 @@ func TestReloadWithoutFiles(t *testing.T) {
 		_, err = p.conn.Read(make([]byte, 1))
 	}
 	if err := s.Reload(); err != nil {
-		t.Errorf("certificates were not read again: %v", err)
+		t.Errorf("certificates were not reloaded: %v", err)
 	}
 	romeo.login("romeo", "r")
 }

@@ -268,7 +268,7 @@ func TestDelayHoldsNothing(t *testing.T) {
 		}
 		synctest.Wait()
 		if n := g.Sessions.Counts().Unbound; n != 100 {
-			t.Errorf("%d sessions are left, want those of the 100 connected clients", n)
+			t.Errorf("%d sessions remain, want those of the 100 connected clients", n)
 		}
 		if err := g.Sessions.Shutdown(t.Context()); err != nil {
 			t.Error(err)

@@ -38,7 +38,7 @@ func TestRoutingAllocatesNothing(t *testing.T) {
 	f("a headline", "<message type='headline' to='"+to+"'><body>news</body></message>", 1)
 	f("an iq", "<iq type='get' id='1' to='"+to+"/phone'><query xmlns='jabber:iq:version'/></iq>", 1)
 	f("its answer", "<iq type='result' id='1' to='"+to+"/phone'><query xmlns='jabber:iq:version'/></iq>", 1)
-	f("an iq that nobody has", "<iq type='get' id='1'><query xmlns='urn:unknown'/></iq>", 1)
+	f("an unknown iq", "<iq type='get' id='1'><query xmlns='urn:unknown'/></iq>", 1)
 	f("a ping", "<iq type='get' id='1' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", 1)
 	f("presence", "<presence><show>away</show><status>reading</status></presence>", 11)
 	f("the same presence", "<presence/>", 11)

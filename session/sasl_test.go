@@ -237,7 +237,7 @@ func TestSASLConditions(t *testing.T) {
 	}
 	both("paris", "secret", "account-disabled")
 	both("paris", "wrong", "not-authorized")
-	st.SetFault(func(string) error { return errors.New("the disk is gone") })
+	st.SetFault(func(string) error { return errors.New("the disk is missing") })
 	both("romeo", "secret", "temporary-auth-failure")
 	st.SetFault(nil)
 	both("romeo", "secret", "")

@@ -90,7 +90,7 @@ func drawn(t *testing.T, c Chart) (texts, paths []box) {
 				paths = append(paths, box{"line", vg.Rectangle{Min: vg.Point{X: min(from.X, to.X), Y: min(from.Y, to.Y)}, Max: vg.Point{X: max(from.X, to.X), Y: max(from.Y, to.Y)}}})
 			}
 		case *recorder.Rotate, *recorder.Translate, *recorder.Scale:
-			t.Fatal("the test does not know where text is that is turned or moved")
+			t.Fatal("the test does not support rotated or translated text")
 		}
 	}
 	return texts, paths
@@ -106,7 +106,7 @@ func TestLayout(t *testing.T) {
 	for name, c := range charts() {
 		texts, paths := drawn(t, c)
 		if len(texts) < 8 || len(paths) < 10 {
-			t.Errorf("%s: only %d texts and %d lines: the test has become blind", name, len(texts), len(paths))
+			t.Errorf("%s: only %d texts and %d lines: the test no longer finds them", name, len(texts), len(paths))
 		}
 		width, height := c.size()
 		for i, a := range texts {
@@ -138,7 +138,7 @@ func TestTexts(t *testing.T) {
 		}
 		for _, words := range want {
 			if found[words] != 1 {
-				t.Errorf("%q is there %d times", words, found[words])
+				t.Errorf("%q occurs %d times", words, found[words])
 			}
 		}
 	}
@@ -147,7 +147,7 @@ func TestTexts(t *testing.T) {
 	f(latency(), "latency, ms (logarithmic)", "share of messages that took at most this long", "0.340 ms", "98.0 ms", "0.1", "100", "99.99 %")
 	long := charts()["long"]
 	if h := long.header(); len(h.title) != maxTitle || len(h.measured) != maxMeasured {
-		t.Errorf("%d lines of title, %d of what was measured", len(h.title), len(h.measured))
+		t.Errorf("%d lines of title, %d about the measurement", len(h.title), len(h.measured))
 	}
 }
 

@@ -45,7 +45,7 @@ func TestWriteSVG(t *testing.T) {
 		t.Error("a font without a substitute")
 	}
 	if svg != read("again.svg") {
-		t.Error("the same chart is another file")
+		t.Error("the output is not deterministic")
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) != 2 {
 		t.Errorf("%v, want two files alone", left)
@@ -72,7 +72,7 @@ func TestWritePNG(t *testing.T) {
 	for x := range img.Bounds().Dx() {
 		for y := range img.Bounds().Dy() {
 			if _, _, _, alpha := img.At(x, y).RGBA(); alpha != 0xffff {
-				t.Fatalf("%d, %d is not solid", x, y)
+				t.Fatalf("pixel %d, %d is not opaque", x, y)
 			}
 		}
 	}

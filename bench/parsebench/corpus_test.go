@@ -17,7 +17,7 @@ func TestGenerate(t *testing.T) {
 		}
 		again, _ := Generate(name, 1<<20)
 		if !bytes.Equal(c.Data, again.Data) {
-			t.Errorf("%s is another each time", name)
+			t.Errorf("%s is not deterministic", name)
 		}
 		if got := len(c.Data) / c.Stanzas; got < mean*9/10 || got > mean*11/10 {
 			t.Errorf("%s has %d bytes per element, want about %d", name, got, mean)
@@ -45,6 +45,6 @@ func TestGenerate(t *testing.T) {
 		}
 	}
 	if _, err := Generate("none", 1); err == nil {
-		t.Error("a corpus that does not exist is made")
+		t.Error("an unknown corpus was generated")
 	}
 }

@@ -34,7 +34,7 @@ func TestDrawnFromFigures(t *testing.T) {
 			t.Fatal(err)
 		}
 		if want, err := os.ReadFile(filepath.Join(committed, name)); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s is not what `make charts` makes: %v", name, err)
+			t.Errorf("%s differs from the output of `make charts`: %v", name, err)
 		}
 	}
 }
@@ -77,6 +77,6 @@ func TestPart(t *testing.T) {
 	}
 	svg, err := os.ReadFile(filepath.Join(filepath.Dir(out), p.chartName(s.name)))
 	if err != nil || !strings.Contains(string(svg), "2026-01-02, 2026-03-04") {
-		t.Errorf("the chart does not say when it was measured: %v", err)
+		t.Errorf("the chart has no date of the measurement: %v", err)
 	}
 }

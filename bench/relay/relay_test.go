@@ -48,7 +48,7 @@ func TestRelay(t *testing.T) {
 		}
 		_ = a.Close()
 		if n, err := b.Read(make([]byte, 1)); err == nil {
-			t.Errorf("%d bytes after the end of the other one", n)
+			t.Errorf("%d bytes after the other socket was closed", n)
 		}
 	}
 }
@@ -67,7 +67,7 @@ func TestClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := a.Read(make([]byte, 1)); err == nil {
-		t.Error("a connection is left")
+		t.Error("a connection is still open")
 	}
 }
 
@@ -76,7 +76,7 @@ func TestAddress(t *testing.T) {
 	for _, a := range []string{"", "localhost:1", "[::1]:0"} {
 		if r, err := Listen(a, 1); err == nil {
 			_ = r.Close()
-			t.Errorf("%q is an address", a)
+			t.Errorf("%q was accepted as an address", a)
 		}
 	}
 }

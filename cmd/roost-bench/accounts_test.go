@@ -77,7 +77,7 @@ func TestBenchInterrupted(t *testing.T) {
 		p.Until("deleting the accounts that were made, 4")
 		p.Ends(1)
 		if all := accountsIn(t, data); len(all) != 0 {
-			t.Errorf("%q are left", all)
+			t.Errorf("%q still exist", all)
 		}
 	}
 }
@@ -105,13 +105,13 @@ func TestBenchRemoves(t *testing.T) {
 		return nil
 	})
 	if left, err := made.removeFrom(t.Context(), s); left != 1 || err != disk {
-		t.Errorf("%d left, %v", left, err)
+		t.Errorf("%d remain, %v", left, err)
 	}
 	if err := made.remove(); err != nil {
 		t.Error(err)
 	}
 	if all := accountsIn(t, dir); !slices.Equal(all, []string{"b@localhost"}) {
-		t.Errorf("left: %q", all)
+		t.Errorf("remaining accounts: %q", all)
 	}
 }
 

@@ -56,7 +56,7 @@ func TestBench(t *testing.T) {
 			}
 		}
 		if all := accountsIn(t, data); len(all) > 0 {
-			t.Errorf("%s: left: %q", c.args, all)
+			t.Errorf("%s: remaining accounts: %q", c.args, all)
 		}
 		if svg, err := os.ReadFile(name + ".svg"); err != nil || !strings.Contains(string(svg), "by roost-bench "+strings.Fields(c.args)[0]) {
 			t.Errorf("%s: no chart with the command: %v", c.args, err)

@@ -20,11 +20,11 @@ func TestDocumentedFlags(t *testing.T) {
 	named := cmdtest.NamedFlags(page)
 	for _, flag := range named {
 		if !flags[flag] {
-			t.Errorf("there is no flag --%s", flag)
+			t.Errorf("flag --%s does not exist", flag)
 		}
 	}
 	if len(named) < 10 {
-		t.Errorf("only %d flags were found: the test has become blind", len(named))
+		t.Errorf("only %d flags were found: the test no longer finds them", len(named))
 	}
 }
 

@@ -83,7 +83,7 @@ func TestActivation(t *testing.T) {
 	}
 	for _, addr := range addrs {
 		if !strings.Contains(out.String(), addr) {
-			t.Errorf("the greeting does not name %s:\n%s", addr, &out)
+			t.Errorf("the greeting does not contain %s:\n%s", addr, &out)
 		}
 	}
 }

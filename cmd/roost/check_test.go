@@ -81,7 +81,7 @@ func TestCheckTable(t *testing.T) {
 		}
 	}
 	if strings.Contains(got.String(), "\x1b") {
-		t.Error("colors that nobody asked for")
+		t.Error("colors without a terminal")
 	}
 	var colored bytes.Buffer
 	if err := madeUpReport(1000).writeTable(&colored, true); err != nil || !strings.Contains(colored.String(), "\x1b[32mok  \x1b[0m") {
@@ -99,7 +99,7 @@ func golden(t *testing.T, file, got string) {
 	}
 	want, err := os.ReadFile(file)
 	if err != nil || got != string(want) {
-		t.Errorf("%s is not what is written now (%v); look at it and run: go test ./cmd/roost -update\n%s", file, err, got)
+		t.Errorf("%s differs from the output (%v); if the output is right, run: go test ./cmd/roost -update\n%s", file, err, got)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestCheckCommand(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(data); err == nil {
-		t.Error("the check has made the data directory")
+		t.Error("the check created the data directory")
 	}
 	d = f(1, "--sessions", "2000000000", "--allow-plaintext")
 	if d.TLS || d.Status != "fail" || d.Memory.User <= 2_000_000_000*d.Memory.PerUser || d.Memory.Kernel != 2_000_000_000*d.Memory.PerSock {
@@ -325,7 +325,7 @@ func TestOpenFilesRaised(t *testing.T) {
 	cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", `ulimit -S -n 100 && ulimit -H -n 1000 && exec "$0" "$@"`}, cmd.Args...)
 	greeting := started(t, cmd)
 	if !strings.Contains(greeting, " 1,000, for 744 clients\n") {
-		t.Errorf("the greeting does not say it:\n%s", greeting)
+		t.Errorf("not in the greeting:\n%s", greeting)
 	}
 	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", cmd.Process.Pid))
 	if err != nil || !regexp.MustCompile(`(?m)^Max open files +1000 +1000 `).Match(limits) {
@@ -357,7 +357,7 @@ func TestWarnCapacity(t *testing.T) {
 	log.Reset()
 	c.warnCapacity(capacity.Host{Root: fstest.MapFS{}}, slog.New(slog.NewTextHandler(&log, nil)))
 	if log.Len() > 0 {
-		t.Errorf("nothing is known, and it says\n%s", &log)
+		t.Errorf("logged without information:\n%s", &log)
 	}
 }
 
@@ -365,7 +365,7 @@ func TestWarnCapacity(t *testing.T) {
 func TestDeployedConfig(t *testing.T) {
 	code, stdout, stderr := cmdtest.Result(t, nil, "check", "--json", "--config", filepath.Join("..", "..", "deploy", "roost.toml"), "--data", t.TempDir())
 	if code != 1 {
-		t.Fatalf("exit code %d, want 1, as there is no such certificate: %s", code, stderr)
+		t.Fatalf("exit code %d, want 1 because the certificate does not exist: %s", code, stderr)
 	}
 	for _, c := range decodeDocument(t, stdout).Checks {
 		if c.Name == "certificate" && c.Title != "example.org.crt" {

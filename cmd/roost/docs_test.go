@@ -34,7 +34,7 @@ func TestDocumentedFlags(t *testing.T) {
 		for _, v := range namedVariable.FindAllString(text, -1) {
 			flag := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(v, "ROOST_"), "_", "-"))
 			if !flags[flag] && !slices.Contains(testVariables, v) {
-				t.Errorf("%s: there is no flag for %s", name, v)
+				t.Errorf("%s: no flag for %s", name, v)
 			}
 		}
 		if name == cmdtest.BenchmarkingPage {
@@ -43,12 +43,12 @@ func TestDocumentedFlags(t *testing.T) {
 		for _, flag := range cmdtest.NamedFlags(cmdtest.WithoutCommands(text, "(?:./)?roost-bench")) {
 			named++
 			if !flags[flag] && !slices.Contains(otherFlags, flag) {
-				t.Errorf("%s: there is no flag --%s", name, flag)
+				t.Errorf("%s: flag --%s does not exist", name, flag)
 			}
 		}
 	}
 	if named < 50 {
-		t.Errorf("only %d flags were found: the test has become blind", named)
+		t.Errorf("only %d flags were found: the test no longer finds them", named)
 	}
 }
 

@@ -59,7 +59,7 @@ func TestEveryFlagEverywhere(t *testing.T) {
 		}
 		value, ok := another[name]
 		if !ok {
-			t.Errorf("there is no other value for --%s in this test", name)
+			t.Errorf("add a value for --%s to this test", name)
 			continue
 		}
 		t.Run(name, func(t *testing.T) {

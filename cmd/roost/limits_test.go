@@ -69,7 +69,7 @@ func TestLimits(t *testing.T) {
 		}
 	}
 	if tried < len(meant) {
-		t.Errorf("%d flags are numbers, fewer than in this test", tried)
+		t.Errorf("%d flags are numbers, want more", tried)
 	}
 }
 

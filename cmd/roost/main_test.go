@@ -138,7 +138,7 @@ func started(t *testing.T, cmd *exec.Cmd) string {
 			return text.String()
 		}
 	}
-	t.Fatalf("it ended: %s", text.String())
+	t.Fatalf("the server ended: %s", text.String())
 	return ""
 }
 
@@ -154,7 +154,7 @@ func TestServe(t *testing.T) {
 			}
 		}
 		if strings.Contains(greeting, "127.0.0.1:0\n") {
-			t.Errorf("not the port that was bound:\n%s", greeting)
+			t.Errorf("the greeting does not have the actual port:\n%s", greeting)
 		}
 		if err := cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
@@ -223,7 +223,7 @@ func TestPrecedence(t *testing.T) {
 			t.Errorf("%q, want %s", first, want)
 		}
 		if strings.Contains(greeting, "direct TLS") {
-			t.Errorf("the file's empty c2s-tls does not count:\n%s", greeting)
+			t.Errorf("the file's empty c2s-tls was ignored:\n%s", greeting)
 		}
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()
@@ -253,7 +253,7 @@ func TestProfiles(t *testing.T) {
 	}
 	_, greeting = serving(t, nil, args...)
 	if strings.Contains(greeting, "pprof") {
-		t.Errorf("nobody asked for profiles:\n%s", greeting)
+		t.Errorf("profiles without a request:\n%s", greeting)
 	}
 }
 
@@ -281,7 +281,7 @@ func TestHelp(t *testing.T) {
 	}
 	want, err := os.ReadFile(file)
 	if err != nil || got != string(want) {
-		t.Errorf("the help has changed (%v); look at it and run: go test ./cmd/roost -update\n%s", err, got)
+		t.Errorf("the help has changed (%v); if it is right, run: go test ./cmd/roost -update\n%s", err, got)
 	}
 }
 
@@ -323,7 +323,7 @@ func TestUnknownEnvironment(t *testing.T) {
 		}
 	}
 	if strings.Count(stderr, "unknown environment") != 2 {
-		t.Errorf("others are told: %s", stderr)
+		t.Errorf("other variables are reported: %s", stderr)
 	}
 	// The server logs it before it reads the certificate.
 	_, _, stderr = cmdtest.Result(t, env, "serve", "--c2s", "127.0.0.1:0", "--log-format", "json", "--tls-cert", "/none", "--tls-key", "/none")
@@ -396,6 +396,6 @@ func TestSecondSignal(t *testing.T) {
 		}
 	}
 	if err := cmd.Wait(); err == nil || !stopping {
-		t.Errorf("it ended with %v, want an error: it has not waited for its client:\n%s", err, &log)
+		t.Errorf("the server ended with %v, want an error because it did not wait for its client:\n%s", err, &log)
 	}
 }

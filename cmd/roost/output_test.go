@@ -86,7 +86,7 @@ func openStream(t *testing.T, conn net.Conn) {
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(2 * time.Minute))
 	if _, err := conn.Read(make([]byte, 1024)); err != nil {
-		t.Fatalf("the server does not answer: %v", err)
+		t.Fatalf("the server does not respond: %v", err)
 	}
 }
 
@@ -135,7 +135,7 @@ func TestDroppedLines(t *testing.T) {
 		}
 	}
 	if arrived+dropped != written || arrived == 0 {
-		t.Errorf("%d lines have arrived and %d are reported, of %d", arrived, dropped, written)
+		t.Errorf("%d lines arrived and %d were reported as dropped, of %d", arrived, dropped, written)
 	}
 	o.close()
 }
@@ -178,7 +178,7 @@ func TestJSONThroughout(t *testing.T) {
 	select {
 	case <-ended:
 	case <-time.After(2 * time.Minute):
-		t.Error("no line says why the session ended")
+		t.Error("no line has the reason for the end of the session")
 	}
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	_ = cmd.Wait()
@@ -187,7 +187,7 @@ func TestJSONThroughout(t *testing.T) {
 	code, _, stderr := cmdtest.Result(t, nil, "serve", "--log-format", "json", "--c2s", addrInUse(t), "--c2s-tls", "", "--data", filepath.Join(t.TempDir(), "data"))
 	var line map[string]any
 	if err := json.Unmarshal([]byte(stderr), &line); code != cli.ExitFailure || err != nil || line["level"] != "ERROR" || line["err"] == "" {
-		t.Errorf("exit code %d, stderr %q: want one line of JSON that says what is wrong", code, stderr)
+		t.Errorf("exit code %d, stderr %q: want one line of JSON with the error", code, stderr)
 	}
 }
 

@@ -57,6 +57,6 @@ func TestRenamedFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	if text := string(help); strings.Contains(text, "--rest") || strings.Contains(text, "ROOST_REST") || !strings.Contains(text, "--keepalive-batch") {
-		t.Error("the help names a former name, or not the present one")
+		t.Error("the help contains a former name, or lacks the current one")
 	}
 }

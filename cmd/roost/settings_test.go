@@ -54,18 +54,18 @@ var withoutFlag = map[string]string{
 	"Router.Store":       "filled in by the server",
 	"Router.Extensions":  "for programs that embed the server",
 	"Router.Logger":      "filled in by the server",
-	"Router.MaxRoster":   "nobody has asked for another limit yet",
-	"Router.RosterBytes": "nobody has asked for another limit yet",
-	"Router.MaxRequests": "nobody has asked for another limit yet",
-	"Router.MaxDirected": "nobody has asked for another limit yet",
+	"Router.MaxRoster":   "no need for another limit so far",
+	"Router.RosterBytes": "no need for another limit so far",
+	"Router.MaxRequests": "no need for another limit so far",
+	"Router.MaxDirected": "no need for another limit so far",
 	"Router.PageBytes":   "follows from --outbox",
 
 	"XEP.Iterations":   "passwords that exist keep theirs; tests use fewer",
 	"XEP.Version":      "that of the build",
-	"XEP.PrivateSize":  "nobody has asked for another limit yet",
-	"XEP.PrivateCount": "nobody has asked for another limit yet",
-	"XEP.PrivateBytes": "nobody has asked for another limit yet",
-	"XEP.VCardSize":    "nobody has asked for another limit yet",
+	"XEP.PrivateSize":  "no need for another limit so far",
+	"XEP.PrivateCount": "no need for another limit so far",
+	"XEP.PrivateBytes": "no need for another limit so far",
+	"XEP.VCardSize":    "no need for another limit so far",
 }
 
 // TestEveryFieldHasFlag: every field of the server's configuration, including those of
@@ -83,12 +83,12 @@ func TestEveryFieldHasFlag(t *testing.T) {
 	for _, path := range paths {
 		flag, reason := flags[path], withoutFlag[path]
 		if (flag == "") == (reason == "") {
-			t.Errorf("server.Config's %s: flag %q, reason to have none %q; want one of them", path, flag, reason)
+			t.Errorf("server.Config's %s: flag %q, reason for having none %q; want exactly one", path, flag, reason)
 		}
 	}
 	for path := range withoutFlag {
 		if !slices.Contains(paths, path) {
-			t.Errorf("there is no field %s, but a reason why it has no flag", path)
+			t.Errorf("field %s, which is listed as having no flag, does not exist", path)
 		}
 	}
 }
@@ -132,7 +132,7 @@ func TestDefaultsAreZero(t *testing.T) {
 	got := c.serverConfig(nil).WithDefaults()
 	want := server.Config{C2S: ":5222", C2STLS: ":5223", DataDir: defaultData()}.WithDefaults()
 	if got.MinTLS != tls.VersionTLS12 || got.Session.Workers != 32 {
-		t.Errorf("nothing has a default: %+v", got)
+		t.Errorf("no defaults: %+v", got)
 	}
 	for _, path := range fieldPaths("", reflect.TypeFor[server.Config]()) {
 		g, w := fieldAt(reflect.ValueOf(got), path), fieldAt(reflect.ValueOf(want), path)
@@ -160,18 +160,18 @@ func TestSettings(t *testing.T) {
 			changed, _ := parsed(t, "--"+s.flag+"="+another[s.flag])
 			was, is := fieldAt(before, path).Interface(), fieldAt(reflect.ValueOf(changed.serverConfig(nil)), path).Interface()
 			if reflect.DeepEqual(was, is) {
-				t.Errorf("--%s=%s: %s is %v as before", s.flag, another[s.flag], path, is)
+				t.Errorf("--%s=%s: %s is %v, unchanged", s.flag, another[s.flag], path, is)
 			}
 		}
 		if f.HasDefault && !strings.Contains(f.Help, "default: ") {
-			t.Errorf("--%s: the help names no default: %s", s.flag, f.Help)
+			t.Errorf("--%s: the help contains no default: %s", s.flag, f.Help)
 		}
 		want := map[reflect.Type]string{reflect.TypeFor[byteSize](): "BYTES", reflect.TypeFor[time.Duration](): "TIME"}[s.value.Type()]
 		if want != "" && f.PlaceHolder != want {
 			t.Errorf("--%s: the help shows %s, want %s", s.flag, f.PlaceHolder, want)
 		}
 		if _, canBeOff := s.tag.Lookup("off"); canBeOff != strings.Contains(f.Help, "off: ") {
-			t.Errorf("--%s: can be off: %v; the help says: %s", s.flag, canBeOff, f.Help)
+			t.Errorf("--%s: can be off: %v; help: %s", s.flag, canBeOff, f.Help)
 		}
 	}
 }

@@ -52,6 +52,6 @@ func TestStoreFlag(t *testing.T) {
 		t.Errorf("check: exit code %d, %s", code, stdout)
 	}
 	if _, err := os.Stat(filepath.Join(data, stores.FileName)); !os.IsNotExist(err) {
-		t.Errorf("there is a database in the data directory: %v", err)
+		t.Errorf("the data directory contains a database: %v", err)
 	}
 }

@@ -66,7 +66,7 @@ func TestPasswordPrompt(t *testing.T) {
 	p.Until("interrupted; nothing changed")
 	p.Ends(1)
 	if n, err := unix.IoctlGetInt(int(shell.Fd()), unix.TIOCINQ); err != nil || n != 0 {
-		t.Errorf("%d bytes that were typed are left for the shell: %v", n, err)
+		t.Errorf("%d bytes of input are left for the shell: %v", n, err)
 	}
 }
 

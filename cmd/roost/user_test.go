@@ -89,13 +89,13 @@ func TestUserCommands(t *testing.T) {
 		fails("there is no database in "+dir, "x\n", args...)
 	}
 	if _, err := os.Stat(dir); err == nil {
-		t.Error("a data directory is made by a command that only looks into it")
+		t.Error("a read-only command created the data directory")
 	}
 	for _, args := range [][]string{{"add", "juliet@example.com", "--password-stdin"}, {"import", "/dev/null"}} {
 		fails("there is no database in "+dir+": name the server's data directory with --data, or create a database there with --create", "x\n", args...)
 	}
 	if _, err := os.Stat(dir); err == nil {
-		t.Error("a data directory is made that no server reads")
+		t.Error("the command created a data directory that no server uses")
 	}
 	ok("added juliet@example.com\n", "r0m30 \r\nignored\n", "add", "Juliet@Example.com", "--password-stdin", "--create")
 	check("r0m30 ")
@@ -137,7 +137,7 @@ func TestUserUsage(t *testing.T) {
 			t.Errorf("%q: %v, want a usage error with %q", args, err, want)
 		}
 		if _, err := os.Stat(dir); err == nil {
-			t.Errorf("%q has made the data directory", args)
+			t.Errorf("%q created the data directory", args)
 		}
 	}
 	f("frobnicate", "frobnicate")

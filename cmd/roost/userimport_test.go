@@ -52,7 +52,7 @@ func TestImport(t *testing.T) {
 		"c@example.com,\"with, comma and \"\"quotes\"\"\"\n"+
 		"d@example.com,last without newline", false)
 	if err != nil || said != "" || im.created != 4 || im.existing != 0 {
-		t.Errorf("%s; said %q, %v", im.summary(), said, err)
+		t.Errorf("%s; messages %q, %v", im.summary(), said, err)
 	}
 	logins(t, s, map[string]string{
 		"a@example.com": "one", "b@example.com": " two ", "c@example.com": `with, comma and "quotes"`, "d@example.com": "last without newline",
@@ -85,11 +85,11 @@ func TestImportMistakes(t *testing.T) {
 		"x.csv:8: a double quote is not closed", "x.csv:9: a misplaced double quote", "x.csv:10: the same address is on line 1 already", "x.csv:11: the password is longer",
 	} {
 		if !strings.Contains(said, want) {
-			t.Errorf("%q is not said in\n%s", want, said)
+			t.Errorf("no %q in\n%s", want, said)
 		}
 	}
 	if strings.Contains(said+err.Error(), "secret") {
-		t.Errorf("a password is told:\n%s", said)
+		t.Errorf("a message contains a password:\n%s", said)
 	}
 }
 
@@ -105,11 +105,11 @@ func TestImportLines(t *testing.T) {
 	text += strings.Repeat("x", 3*maxRecord) + "\nz@example.com,\"a\"\"b,c\"\r\nlast@example.com,x" + strings.Repeat("y", maxRecord)
 	im, said, err := importText(t, s, text, false)
 	if err == nil || im.created != good+1 || im.bad != 3 {
-		t.Errorf("%s; %v, said %q", im.summary(), err, said)
+		t.Errorf("%s; %v, messages %q", im.summary(), err, said)
 	}
 	for _, want := range []string{"x.csv:1: a double quote is not closed", "x.csv:182: the line is longer", "x.csv:184: the line is longer"} {
 		if !strings.Contains(said, want) {
-			t.Errorf("%q is not said in\n%s", want, said)
+			t.Errorf("no %q in\n%s", want, said)
 		}
 	}
 	logins(t, s, map[string]string{"u0@example.com": "x", "u179@example.com": "x", "z@example.com": `a"b,c`})
@@ -155,7 +155,7 @@ func TestImportTellsNoPassword(t *testing.T) {
 			t.Errorf("%q: %q, want an error with %q and no account", lines, said, want)
 		}
 		if strings.Contains(strings.ToLower(said), "s3cret") {
-			t.Errorf("%q: a password is told: %q", lines, said)
+			t.Errorf("%q: a message contains a password: %q", lines, said)
 		}
 	}
 	f("x.csv:1: the address is the second field", "s3cret,a@example.com")
@@ -179,7 +179,7 @@ func TestImportAgain(t *testing.T) {
 		t.Helper()
 		im, said, err := importText(t, s, text, update)
 		if err != nil || said != "" || im.created != created || im.existing != existing {
-			t.Errorf("%s; said %q, %v", im.summary(), said, err)
+			t.Errorf("%s; messages %q, %v", im.summary(), said, err)
 		}
 	}
 	f("a@example.com,1\nb@example.com,1\n", false, 2, 0)
@@ -191,7 +191,7 @@ func TestImportAgain(t *testing.T) {
 	writes := faults.Calls("ImportAccounts")
 	f("a@example.com,4\nb@example.com,4\n", false, 0, 2)
 	if faults.Calls("ImportAccounts") != writes {
-		t.Error("an import of nothing new has written")
+		t.Error("an import without new accounts wrote to the store")
 	}
 	f("", false, 0, 0)
 }
@@ -240,7 +240,7 @@ func TestImportStoreFails(t *testing.T) {
 		})
 		im, said, err := importText(t, s, "a@example.com,1\nb@example.com,1\n", false)
 		if !errors.Is(err, disk) || said != "" || im.created != 0 {
-			t.Errorf("%s fails: %s; said %q, %v", method, im.summary(), said, err)
+			t.Errorf("%s fails: %s; messages %q, %v", method, im.summary(), said, err)
 		}
 	}
 }
@@ -255,7 +255,7 @@ func TestImportCommand(t *testing.T) {
 		t.Helper()
 		out, err := runUser(t, stdin, append(append([]string{"import"}, args...), "--data", dir)...)
 		if !strings.Contains(out, want) {
-			t.Errorf("%q says %q, want %q", args, out, want)
+			t.Errorf("%q prints %q, want %q", args, out, want)
 		}
 		return err
 	}

@@ -35,7 +35,7 @@ func (c *client) ask(send, until string) {
 	for !strings.Contains(c.have, until) {
 		n, err := c.conn.Read(buf)
 		if err != nil {
-			c.t.Fatalf("waiting for %q: %v; there is %q", until, err, c.have)
+			c.t.Fatalf("waiting for %q: %v; received %q", until, err, c.have)
 		}
 		c.have += string(buf[:n])
 	}
@@ -107,7 +107,7 @@ func TestKeepSessions(t *testing.T) {
 // the directory's owner, which is the server's user.
 func TestFilesOfOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can make files of other users")
+		t.Skip("only root can create files of other users")
 	}
 	const uid, gid = 54321, 54322
 	dir := t.TempDir()

@@ -29,7 +29,7 @@ func TestBehaviours(t *testing.T) {
 		rows++
 		tests := namedTest.FindAllStringSubmatch(line, -1)
 		if len(tests) == 0 {
-			t.Errorf("this row names no test: %s", line)
+			t.Errorf("row without a test: %s", line)
 		}
 		for _, m := range tests {
 			named[m[1]] = true

@@ -25,7 +25,7 @@ func TestDecisions(t *testing.T) {
 		}
 		name := filepath.Base(file)
 		if want := fmt.Sprintf("%04d-", i+1); !strings.HasPrefix(name, want) {
-			t.Errorf("%s: the next number is %s", name, want)
+			t.Errorf("%s: want number %s", name, want)
 		}
 		heading, _, _ := strings.Cut(string(text), "\n")
 		if want := fmt.Sprintf("# %d. ", i+1); !strings.HasPrefix(heading, want) {
@@ -33,7 +33,7 @@ func TestDecisions(t *testing.T) {
 		}
 		want := fmt.Sprintf("- [%s](%s): ", strings.TrimPrefix(heading, "# "), name)
 		if !slices.ContainsFunc(index, func(entry string) bool { return strings.HasPrefix(entry, want) && entry != want }) {
-			t.Errorf("docs/decisions/README.md needs a line that begins with %q and says the decision in a few words", want)
+			t.Errorf("docs/decisions/README.md needs a line that begins with %q and summarizes the decision", want)
 		}
 	}
 	if len(index) > len(files) {

@@ -44,7 +44,7 @@ func TestSessionGroups(t *testing.T) {
 	}
 	for group := range groups {
 		if !seen[group] {
-			t.Errorf("there are no files of group %q", group)
+			t.Errorf("group %q has no files", group)
 		}
 	}
 }

@@ -31,6 +31,6 @@ func TestLeakChecks(t *testing.T) {
 		}
 	}
 	if len(withTests) < 10 {
-		t.Errorf("only %d packages with tests were found: the test has become blind", len(withTests))
+		t.Errorf("only %d packages with tests were found: the test no longer finds them", len(withTests))
 	}
 }

@@ -29,7 +29,7 @@ func TestLicenses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if replacement.Match(mod) {
-		t.Error("go.mod replaces a module: look at the license of the replacement, and teach this test")
+		t.Error("go.mod replaces a module: check the license of the replacement, and extend this test")
 	}
 	page, err := os.ReadFile("../../docs/licenses.md")
 	if err != nil {
@@ -51,7 +51,7 @@ func TestLicenses(t *testing.T) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(modules)) {
 		if !listed[name] {
-			t.Errorf("docs/licenses.md has no line for %s: look at its license", name)
+			t.Errorf("docs/licenses.md has no line for %s: check its license", name)
 		}
 		delete(listed, name)
 	}
@@ -59,6 +59,6 @@ func TestLicenses(t *testing.T) {
 		t.Errorf("docs/licenses.md has a line for %s, which is not in go.mod", name)
 	}
 	if len(modules) < 10 {
-		t.Errorf("only %d modules were found: the test has become blind", len(modules))
+		t.Errorf("only %d modules were found: the test no longer finds them", len(modules))
 	}
 }

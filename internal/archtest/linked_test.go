@@ -26,7 +26,7 @@ func TestServerWithoutMeasurements(t *testing.T) {
 		}
 		for _, imported := range s.imports() {
 			if slices.ContainsFunc(measuring, func(module string) bool { return imported == module || strings.HasPrefix(imported, module+"/") }) {
-				t.Errorf("%s: cmd/roost links %s by it", s.name, imported)
+				t.Errorf("%s: cmd/roost links %s through this file", s.name, imported)
 			}
 		}
 	}
@@ -34,11 +34,11 @@ func TestServerWithoutMeasurements(t *testing.T) {
 	other := closure(all, "cmd/roost-bench")
 	for _, name := range []string{"bench", "bench/chart", "bench/parsebench"} {
 		if !other[name] || !measures(name) {
-			t.Errorf("the test has become blind: it does not see that cmd/roost-bench links %s", name)
+			t.Errorf("the test no longer works: it does not find that cmd/roost-bench links %s", name)
 		}
 	}
 	if !linked["poller"] || !linked["store/sqlite"] {
-		t.Errorf("the test has become blind: cmd/roost links %v", linked)
+		t.Errorf("the test no longer works: cmd/roost links %v", linked)
 	}
 }
 

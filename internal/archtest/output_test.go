@@ -46,7 +46,7 @@ func TestOutput(t *testing.T) {
 		}
 	}
 	if !linked["poller"] || !linked["store/sqlite"] || checked < 100 {
-		t.Errorf("%d files of %d packages were read: the test has become blind", checked, len(linked))
+		t.Errorf("%d files of %d packages were read: the test no longer finds them", checked, len(linked))
 	}
 }
 

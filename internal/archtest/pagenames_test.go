@@ -44,7 +44,7 @@ func TestNamedInPrograms(t *testing.T) {
 		}
 	}
 	if checked < 100 {
-		t.Errorf("only %d names were found: the test has become blind", checked)
+		t.Errorf("only %d names were found: the test no longer finds them", checked)
 	}
 }
 
@@ -86,7 +86,7 @@ func TestNamedBenchmarks(t *testing.T) {
 		}
 	}
 	if checked < 15 {
-		t.Errorf("only %d commands were found: the test has become blind", checked)
+		t.Errorf("only %d commands were found: the test no longer finds them", checked)
 	}
 }
 
@@ -101,11 +101,11 @@ func TestNamedTargets(t *testing.T) {
 		for _, m := range makeTarget.FindAllStringSubmatch(p.text, -1) {
 			checked++
 			if !strings.Contains(string(makefile), "\n"+m[1]+":") {
-				t.Errorf("%s: make %s: there is no such target", p.name, m[1])
+				t.Errorf("%s: make %s: no such target", p.name, m[1])
 			}
 		}
 	}
 	if checked < 10 {
-		t.Errorf("only %d targets were found: the test has become blind", checked)
+		t.Errorf("only %d targets were found: the test no longer finds them", checked)
 	}
 }

@@ -79,14 +79,14 @@ func TestLinks(t *testing.T) {
 				file = filepath.Join("../..", p.name)
 			}
 			if _, err := os.Stat(file); err != nil {
-				t.Errorf("%s: the link %s leads nowhere", p.name, m[1])
+				t.Errorf("%s: the target of the link %s does not exist", p.name, m[1])
 			} else if heading != "" && !slices.Contains(anchors(t, file), heading) {
-				t.Errorf("%s: the link %s leads to no heading", p.name, m[1])
+				t.Errorf("%s: the heading of the link %s does not exist", p.name, m[1])
 			}
 		}
 	}
 	if checked < 30 {
-		t.Errorf("only %d links were found: the test has become blind", checked)
+		t.Errorf("only %d links were found: the test no longer finds them", checked)
 	}
 }
 
@@ -137,6 +137,6 @@ func TestNamedFiles(t *testing.T) {
 		}
 	}
 	if checked < 30 {
-		t.Errorf("only %d names of files were found: the test has become blind", checked)
+		t.Errorf("only %d names of files were found: the test no longer finds them", checked)
 	}
 }

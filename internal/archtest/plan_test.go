@@ -25,12 +25,12 @@ func TestFloorPlanPage(t *testing.T) {
 	for name, imports := range allowed {
 		want := ours(imports)
 		if got := drawn[name]; !slices.Equal(got, want) {
-			t.Errorf("docs/architecture.md: the arrows of %s go to %q; allowed are %q", name, got, want)
+			t.Errorf("docs/architecture.md: %s imports %q; allowed are %q", name, got, want)
 		}
 		delete(drawn, name)
 	}
 	for name := range drawn {
-		t.Errorf("docs/architecture.md: arrows of %s, which is not in the list of archtest", name)
+		t.Errorf("docs/architecture.md: imports of %s, which is not in the list of archtest", name)
 	}
 }
 
@@ -48,7 +48,7 @@ func TestArrowsAreUsed(t *testing.T) {
 			if !slices.ContainsFunc(used[name], func(u string) bool {
 				return u == imported || !strings.HasPrefix(imported, "roost/") && strings.HasPrefix(u, imported+"/")
 			}) {
-				t.Errorf("%s may import %s and does not: delete the permission", name, imported)
+				t.Errorf("%s may import %s but does not: delete the permission", name, imported)
 			}
 		}
 	}

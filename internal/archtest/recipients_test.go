@@ -29,7 +29,7 @@ func TestRecipients(t *testing.T) {
 		}
 	}
 	if !seen {
-		t.Errorf("%s looks nothing up", recipients)
+		t.Errorf("%s contains no lookup", recipients)
 	}
 }
 

@@ -40,7 +40,7 @@ func TestSleeps(t *testing.T) {
 		}
 	}
 	for place := range unused {
-		t.Errorf("%q does not sleep any more", place)
+		t.Errorf("%q no longer sleeps", place)
 	}
 }
 

@@ -26,7 +26,7 @@ func owner(t *testing.T, name string) (uid, gid uint32) {
 // keep their owner.
 func TestOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can give files away")
+		t.Skip("only root can change the owner of files")
 	}
 	dir := t.TempDir()
 	const uid, gid = 12345, 54321
@@ -58,7 +58,7 @@ func TestOwner(t *testing.T) {
 		}
 	}
 	if u, _ := owner(t, old); u != 0 {
-		t.Errorf("a file that was there was given to %d", u)
+		t.Errorf("the owner of an existing file is now %d", u)
 	}
 }
 
@@ -79,7 +79,7 @@ func TestWrite(t *testing.T) {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
 	if err := Write(filepath.Join(dir, "missing", "f"), nil, 0o600); err == nil {
-		t.Error("written into a directory that does not exist")
+		t.Error("no error for a directory that does not exist")
 	}
 	if names, err := os.ReadDir(dir); err != nil || len(names) != 1 {
 		t.Errorf("%v, %v", names, err)
@@ -98,6 +98,6 @@ func TestMkdirAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := MkdirAll(filepath.Join(dir, "f", "b"), 0o700); err == nil {
-		t.Error("a directory is made in a file")
+		t.Error("no error for a directory below a file")
 	}
 }

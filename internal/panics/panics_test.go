@@ -48,7 +48,7 @@ func TestStop(t *testing.T) {
 			t.Errorf("the panic is %v", v)
 		}
 		if c.Count() != 0 {
-			t.Error("it was counted as one that was recovered from")
+			t.Error("the panic was counted as recovered")
 		}
 	}()
 	defer func() { c.Recovered(recover(), slog.New(slog.DiscardHandler)) }()

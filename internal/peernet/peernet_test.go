@@ -40,6 +40,6 @@ func TestOf(t *testing.T) {
 		name(addr, "loopback")
 	}
 	if Of(netip.Addr{}) != Loopback {
-		t.Error("an unknown address has a network")
+		t.Error("an unknown address has a network of its own")
 	}
 }

@@ -49,7 +49,7 @@ func TestNetpollInternals(t *testing.T) {
 			t.Errorf("read %q", got)
 		}
 	case <-time.After(waitLimit):
-		t.Fatal("the event did not come")
+		t.Fatal("no event")
 	}
 	select {
 	case <-batches:

@@ -209,10 +209,10 @@ func FuzzInner(f *testing.F) {
 			if v := w.agree(t, w.client.record(text)); v.end != "" {
 				// After the end neither accepts input.
 				if n, err := w.std.Read(make([]byte, 1)); n != 0 || err == nil {
-					t.Errorf("crypto/tls reads after the end: %d %v", n, err)
+					t.Errorf("crypto/tls accepts input after the end: %d %v", n, err)
 				}
 				if _, _, err := w.lean.Open(nil, w.client.record([]byte("a\x17"))); err != ErrClosed {
-					t.Errorf("lean reads after the end: %v", err)
+					t.Errorf("lean accepts input after the end: %v", err)
 				}
 				return
 			}
@@ -254,7 +254,7 @@ func FuzzSecrets(f *testing.F) {
 			t.Errorf("Write: %d %v", n, err)
 		}
 		if s.complete(32) || s.complete(48) {
-			t.Error("one line is four secrets")
+			t.Error("one line was taken for four secrets")
 		}
 	})
 }
@@ -273,7 +273,7 @@ func FuzzWritten(f *testing.F) {
 		// cover them.
 		_, _ = countSent(suiteOf(st.CipherSuite), secrets, append(written, more...))
 		if n, ok := countSent(suiteOf(st.CipherSuite), secrets, append(whole, more...)); ok && (len(more) > 0 || n != 1) {
-			t.Errorf("%d records with %x behind them", n, more)
+			t.Errorf("%d records followed by %x", n, more)
 		}
 	})
 }

@@ -83,12 +83,12 @@ func TestOpenVerdicts(t *testing.T) {
 		{desc: "KeyUpdate too long", inner: "\x18\x00\x00\x02\x00\x00\x16", err: errLength},
 		{desc: "KeyUpdate much too long", inner: "\x18\x01\x00\x01\x00\x16", err: errLength},
 		{desc: "two KeyUpdates in one record", inner: keyUpdate + "\x00" + keyUpdate + "\x00\x16", err: errTrailing},
-		{desc: "a byte behind a KeyUpdate", inner: keyUpdate + "\x01\x18\x16", err: errTrailing},
+		{desc: "a byte after a KeyUpdate", inner: keyUpdate + "\x01\x18\x16", err: errTrailing},
 		{desc: "part of a KeyUpdate", inner: keyUpdate[:2] + "\x16"},
 		{desc: "the rest of it", before: []string{keyUpdate[:2]}, inner: keyUpdate[2:] + "\x01\x16", kind: UpdateRequested},
 		{desc: "byte by byte", before: strings.Split(keyUpdate, ""), inner: "\x00\x16"},
 		{desc: "a rest that is wrong", before: []string{keyUpdate[:3]}, inner: "\x02\x16", err: errLength},
-		{desc: "a rest with more behind it", before: []string{keyUpdate[:3]}, inner: "\x01\x00\x00\x16", err: errTrailing},
+		{desc: "the rest of a message with more after it", before: []string{keyUpdate[:3]}, inner: "\x01\x00\x00\x16", err: errTrailing},
 		{desc: "data in the middle of it", before: []string{keyUpdate[:1]}, inner: "a\x17", err: errInterleaved},
 		{desc: "an alert in the middle of it", before: []string{keyUpdate}, inner: "\x01\x00\x15", err: errInterleaved},
 		{desc: "empty handshake message", inner: "\x16", err: errEmpty},
@@ -149,7 +149,7 @@ func TestNotAuthentic(t *testing.T) {
 				t.Errorf("byte %d changed: %v %q %v", i, kind, data, err)
 			}
 			if bytes.Contains(record, []byte("some")) {
-				t.Errorf("byte %d changed: the plain text is there", i)
+				t.Errorf("byte %d changed: plaintext was returned", i)
 			}
 		}
 		for n := range tagLen + 1 {

@@ -91,7 +91,7 @@ func TestStart(t *testing.T) {
 				t.Errorf("%d records, want %d", s.write.seq, c.sent)
 			}
 			if secrets.got != [4]secret{} {
-				t.Error("the secrets are still where they were caught")
+				t.Error("the captured secrets were not erased")
 			}
 		})
 	}
@@ -121,10 +121,10 @@ func TestStartRefuses(t *testing.T) {
 		{"a record too long in clear", func(_ *tls.ConnectionState, _ *Secrets, w *[]byte) {
 			*w = append(append([]byte{22, 3, 3, 0x41, 1}, make([]byte, maxBody+1)...), *w...)
 		}, RefusedWrites},
-		{"data behind the ticket", more(typeData, "x"), RefusedWrites},
+		{"data after the ticket", more(typeData, "x"), RefusedWrites},
 		{"data that looks like a ticket", more(typeData, "\x04\x00\x00\x00"), RefusedWrites},
-		{"an alert behind the ticket", more(typeAlert, "\x01\x00"), RefusedWrites},
-		{"a KeyUpdate behind the ticket", more(typeHandshake, keyUpdate+"\x00"), RefusedWrites},
+		{"an alert after the ticket", more(typeAlert, "\x01\x00"), RefusedWrites},
+		{"a KeyUpdate after the ticket", more(typeHandshake, keyUpdate+"\x00"), RefusedWrites},
 		{"half a ticket more", more(typeHandshake, "\x04\x00\x00\x02a"), RefusedWrites},
 	} {
 		t.Run(c.desc, func(t *testing.T) {
@@ -135,7 +135,7 @@ func TestStartRefuses(t *testing.T) {
 				t.Errorf("%v, want %v", err, c.want)
 			}
 			if s.read.suite != 0 || s.write.suite != 0 || secrets.got != [4]secret{} {
-				t.Error("there are secrets left")
+				t.Error("secrets were not erased")
 			}
 		})
 	}
@@ -160,7 +160,7 @@ func TestMessages(t *testing.T) {
 		{"all before the Finished in one", []string{"\x08\x00\x00\x00\x0b\x00\x00\x01x" + finished, ticket + ticket}, 2},
 		{"in pieces", []string{"\x14\x00", "\x00\x02a", "b", "\x04", "\x00\x00\x01", "a"}, 6},
 		{"a ticket with the Finished", []string{finished + ticket}, 0},
-		{"a byte behind the Finished", []string{finished + "\x04"}, 0},
+		{"a byte after the Finished", []string{finished + "\x04"}, 0},
 		{"no ticket after it", []string{finished, "\x0b\x00\x00\x01x"}, 1},
 		{"a second Finished", []string{finished, finished}, 1},
 	} {
@@ -285,7 +285,7 @@ func TestConfig(t *testing.T) {
 		}
 	}
 	if asked != 3 {
-		t.Errorf("the choice by client was asked for %d times, want 3", asked)
+		t.Errorf("GetConfigForClient was called %d times, want 3", asked)
 	}
 }
 
@@ -297,7 +297,7 @@ func TestConfigElse(t *testing.T) {
 	var log bytes.Buffer
 	base.KeyLogWriter = &log
 	shared := Config(base, func(net.Conn) *Secrets {
-		t.Error("a place for secrets of TLS 1.2")
+		t.Error("secrets of TLS 1.2 are captured")
 		return new(Secrets)
 	})
 	handshake := func(server, client *tls.Config) error {
@@ -316,7 +316,7 @@ func TestConfigElse(t *testing.T) {
 	if err := handshake(shared, old); err != nil || log.Len() > 0 {
 		t.Errorf("TLS 1.2: %v; %d bytes of secrets were written", err, log.Len())
 	}
-	wrong := errors.New("nobody we know")
+	wrong := errors.New("an unexpected error")
 	base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, wrong }
 	for _, of := range []func(net.Conn) *Secrets{
 		func(net.Conn) *Secrets { return nil },

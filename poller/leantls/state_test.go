@@ -187,7 +187,7 @@ func TestKeysAreBound(t *testing.T) {
 	other, _ := pair(t, aes128)
 	k := s.ReadKeys(nil)
 	if s.ReadKeys(k) != k {
-		t.Error("keys that fit were made again")
+		t.Error("valid keys were derived again")
 	}
 	if _, _, err := s.Open(k, c.write.record(inner(typeHandshake, keyUpdate+"\x00"))); err != nil {
 		t.Fatal(err)
@@ -222,7 +222,7 @@ func TestKeysAreBound(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s.ReadKeys(rx) == rx || s.WriteKeys(tx) == tx {
-		t.Error("keys of the session before were accepted")
+		t.Error("keys of the previous session were accepted")
 	}
 	rx = s.ReadKeys(nil)
 	s.read.start(aes128, make([]byte, 32), 0)
@@ -231,7 +231,7 @@ func TestKeysAreBound(t *testing.T) {
 	}
 	s.Wipe()
 	if s.ReadKeys(nil) != nil || s.WriteKeys(nil) != nil || s.ReadKeys(k) != nil {
-		t.Error("there are keys after the end")
+		t.Error("keys exist after the end")
 	}
 }
 
@@ -288,7 +288,7 @@ func TestHandOver(t *testing.T) {
 	torn[1+maxSecret+8] = uint8(len(keyUpdate)) + 1
 	for _, bad := range [][]byte{nil, make([]byte, handOverLen), make([]byte, handOverLen+1), append(torn[:handOverLen:handOverLen], 0), torn} {
 		if new(State).TakeOver(bad) == nil {
-			t.Errorf("%d bytes are a session", len(bad))
+			t.Errorf("%d bytes were accepted as a session", len(bad))
 		}
 	}
 }
@@ -310,7 +310,7 @@ func TestEnd(t *testing.T) {
 			t.Errorf("alert %d: %v %v", alert, kind, err)
 		}
 		if s.CanSeal() || s.write.secret != [maxSecret]byte{} {
-			t.Error("the secret is there after the alert")
+			t.Error("the secret was not erased after the alert")
 		}
 		if more := s.End(nil, nil, InternalError); len(more) != 0 {
 			t.Error("a second alert")
