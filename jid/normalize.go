@@ -109,10 +109,10 @@ func enforce(p *precis.Profile, s string, bad error) (string, error) {
 
 // domainSlow normalizes a domain name or an IP literal.
 func domainSlow(s string) (string, error) {
-	// RFC 7622 section 3.2: "If the domainpart includes a final character
-	// considered to be a label separator (dot) by [RFC1034], this character
-	// MUST be stripped from the domainpart before the JID of which it is a part
-	// is used".
+	// RFC 7622 section 3.2 (https://www.rfc-editor.org/rfc/rfc7622#section-3.2): "If the
+	// domainpart includes a final character considered to be a label separator (dot) by
+	// [RFC1034], this character MUST be stripped from the domainpart before the JID of
+	// which it is a part is used".
 	s = strings.TrimSuffix(s, ".")
 	if len(s) == 0 || len(s) > MaxPart || !utf8.ValidString(s) {
 		return "", ErrDomainpart

@@ -78,9 +78,9 @@ func (d *Tape) declare(s *Scratch, cur uint, ns uint32) (uint32, *Error) {
 		}
 		uri := d.space(nsToken + uint32(i))
 		if t.PrefixLen == 0 {
-			// Namespaces in XML, section 3: other prefixes MUST NOT be bound to
-			// these namespace names, "and they MUST NOT be declared as the
-			// default namespace".
+			// Namespaces in XML, section 3 (https://www.w3.org/TR/xml-names/#ns-decl):
+			// other prefixes MUST NOT be bound to these namespace names, "and they MUST
+			// NOT be declared as the default namespace".
 			if isReserved(uri) {
 				return ns, ErrReserved
 			}

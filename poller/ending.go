@@ -60,8 +60,9 @@ var errNotYet = errors.New("poller: BUG: EOF during the handshake was not deferr
 // because netpoll has removed its descriptor. Loop.
 func (c *Conn) halfClose(err error) {
 	if !c.closed() {
-		// RFC 8446 section 6.1: "Each party MUST send a "close_notify" alert
-		// before closing its write side of the connection".
+		// RFC 8446 section 6.1 (https://www.rfc-editor.org/rfc/rfc8446#section-6.1):
+		// "Each party MUST send a "close_notify" alert before closing its write side of
+		// the connection".
 		c.layer.closeWrite()
 	}
 	c.Flush()

@@ -151,8 +151,8 @@ func firstRecord(b []byte) (n int, err error) {
 	switch {
 	case n > maxFragment:
 		return 0, refuse(alertRecordOverflow)
-	// Section 5.1: "Implementations MUST NOT send zero-length fragments of Handshake
-	// types"; an alert has two bytes.
+	// Section 5.1 (https://www.rfc-editor.org/rfc/rfc8446#section-5.1): "Implementations
+	// MUST NOT send zero-length fragments of Handshake types"; an alert has two bytes.
 	case n == 0, b[0] == recordAlert && n != 2:
 		return 0, refuse(alertUnexpectedMessage)
 	}

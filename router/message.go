@@ -66,7 +66,9 @@ func (r *Router) messageToBare(t *session.Turn, from Sender, st *stanza.Stanza, 
 		r.Reply(t, from, st, stanza.ServiceUnavailable)
 		return NotTaken, true
 	case stanza.Error:
-		return NotTaken, true // "MUST silently ignore the message"
+		// "the server MUST silently ignore the message"
+		// (https://www.rfc-editor.org/rfc/rfc6121#section-8.5.2.1.1).
+		return NotTaken, true
 	}
 	return r.deliver(t, from, st, bare.String()), false
 }

@@ -88,8 +88,9 @@ func (r *Router) probeResource(t *session.Turn, from Sender, st *stanza.Stanza, 
 	x := r.resource(st.To)
 	switch {
 	case x != nil && x.Available() && subscribed:
-		// Section 4.3.2.1: an available resource's presence does not have the id of the
-		// probe. It SHOULD have its own id, which is not stored: see setPresence.
+		// Section 4.3.2.1 (https://www.rfc-editor.org/rfc/rfc6121#section-4.3.2.1): an
+		// available resource's presence does not have the id of the probe. It SHOULD have
+		// its own id, which is not stored: see setPresence.
 		answerProbe(t, from, st, stanza.Available, x.FullJID(), false)
 	case x != nil && sentDirected(x, from):
 		answerProbe(t, from, st, stanza.Available, x.FullJID(), true)

@@ -91,7 +91,8 @@ func TestInbound(t *testing.T) {
 				event, from, next, gotDeliver, gotAnswer, to, deliver, answer)
 		}
 	}
-	// A.3.1: "the server SHOULD auto-reply" if there is a subscription.
+	// A.3.1 (https://www.rfc-editor.org/rfc/rfc6121#appendix-A.3.1): "the server SHOULD
+	// auto-reply" if there is a subscription.
 	f(stanza.Subscribe, "None", true, false, "None + Pending In")
 	f(stanza.Subscribe, "None + Pending Out", true, false, "None + Pending Out+In")
 	f(stanza.Subscribe, "None + Pending In", false, false, "None + Pending In")

@@ -43,7 +43,7 @@ func CheckContacts(contacts map[string][]string) error {
 		}
 		for _, uri := range contacts[role] {
 			// "Values of 'status-addresses' form field MUST be valid URIs"; those of the
-			// other fields SHOULD be.
+			// other fields SHOULD be (https://xmpp.org/extensions/xep-0157.html#xmpp).
 			if u, err := url.Parse(uri); err != nil || u.Scheme == "" {
 				return fmt.Errorf("contact addresses: %q is not a URI: write it like mailto:xmpp@example.org or xmpp:admin@example.org", uri)
 			}

@@ -66,8 +66,8 @@ func accountLastActivity(rq *router.Request) {
 	}
 	if rq.Router.HasRecipients(rq.Account().String(), router.Connected) {
 		// "If the user has at least one connected or available resource […], the response
-		// MUST […] contain an empty <query/> element whose 'seconds' attribute is set to a
-		// value of '0'".
+		// MUST […] contain an empty <query/> element whose 'seconds' attribute is set to
+		// a value of '0'" (https://xmpp.org/extensions/xep-0012.html#offline).
 		sendLastActivity(rq, 0, nil)
 		return
 	}

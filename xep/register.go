@@ -69,7 +69,8 @@ func (g *registrar) get(rq *router.Request) {
 		sendFields(rq, "<registered/><username>", rq.Session.Username(), "</username><password/>")
 	case !g.open:
 		// "If the host does not support In-Band Registration, it MUST return a
-		// <service-unavailable/> error."
+		// <service-unavailable/> error"
+		// (https://xmpp.org/extensions/xep-0077.html#usecases-register).
 		rq.Error(stanza.ServiceUnavailable)
 	default:
 		sendFields(rq, "<instructions>Choose a username and a password.</instructions><username/>", "", "<password/>")

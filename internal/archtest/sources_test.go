@@ -38,7 +38,7 @@ func sources(t *testing.T, root string, tests bool) (all []source) {
 			return err
 		}
 		s := source{name: filepath.ToSlash(rel), set: token.NewFileSet()}
-		s.file, err = parser.ParseFile(s.set, file, nil, 0)
+		s.file, err = parser.ParseFile(s.set, file, nil, parser.ParseComments)
 		all = append(all, s)
 		return err
 	})

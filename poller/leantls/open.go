@@ -210,8 +210,9 @@ func (h *half) update(request byte, last bool) (Kind, error) {
 	if !last {
 		return Nothing, errTrailing
 	}
-	// Section 4.6.3: "If an implementation receives any other value, it MUST
-	// terminate the connection with an "illegal_parameter" alert."
+	// Section 4.6.3 (https://www.rfc-editor.org/rfc/rfc8446#section-4.6.3): "If an
+	// implementation receives any other value, it MUST terminate the connection with an
+	// "illegal_parameter" alert."
 	if request > 1 {
 		return Nothing, errRequest
 	}
