@@ -1,4 +1,4 @@
-// Package chart draws what was measured: lines over two axes, as SVG or PNG.
+// Package chart draws measurements as lines over two axes, in SVG or PNG.
 package chart
 
 import (
@@ -8,19 +8,19 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// Chart is lines over two axes. The legend is a table between the title and the
-// lines, so that it covers neither.
+// Chart has lines over two axes. The legend is a table between the title and the lines,
+// so that it covers neither.
 type Chart struct {
 	Title    string
-	Measured string   // when, on which machine and by which command
+	Measured string   // date, machine and command of the measurement
 	X, Y     string   // what the axes show, with units
-	Columns  []string // headings of the figures in the legend
-	Lines    []Line   // the first four have colours of their own
+	Columns  []string // headings of the legend's columns
+	Lines    []Line   // the first four have different colors
 
 	percentiles bool // X are percentiles, Y are latencies
 }
 
-// Line is a row of points. Points that are no numbers, or beyond 1e15, are left out.
+// Line is a row of points. Points that are not numbers, or larger than 1e15, are omitted.
 type Line struct {
 	Name    string
 	Figures []string // one for each of the chart's columns
@@ -35,12 +35,12 @@ const (
 	gap        = 6
 )
 
-// size returns the size of the picture in points. Its height depends on the header.
+// size returns the size of the chart in points. Its height depends on the header.
 func (c Chart) size() (w, h vg.Length) {
 	return width, 2*margin + c.header().height() + plotHeight
 }
 
-// draw draws the chart on a canvas of its size.
+// draw draws the chart on a canvas of that size.
 func (c Chart) draw(canvas draw.Canvas) {
 	canvas.SetColor(background)
 	canvas.Fill(canvas.Rectangle.Path())
@@ -50,7 +50,7 @@ func (c Chart) draw(canvas draw.Canvas) {
 	c.plot(inner.Size().X).Draw(draw.Crop(inner, 0, 0, 0, -h.height()))
 }
 
-// points returns the line's points that can be drawn.
+// points returns the points of the line that can be drawn.
 func (l Line) points() (points []point) {
 	if len(l.X) != len(l.Y) {
 		panic("chart: BUG: a point without two coordinates")
@@ -64,8 +64,8 @@ func (l Line) points() (points []point) {
 	return points
 }
 
-// ordinary returns v if an axis can show it, 0 for what is too small, and NaN for what
-// is too large.
+// ordinary returns v if an axis can show it, 0 if it is too small, and NaN if it is too
+// large.
 func ordinary(v float64) float64 {
 	switch abs := math.Abs(v); {
 	case abs < 1e-9:

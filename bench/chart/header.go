@@ -8,8 +8,8 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// header is what stands above the lines: title, subtitle, legend, and the name of the
-// vertical axis, which is easier to read there than turned.
+// header is the text above the lines: title, subtitle, legend, and the name of the
+// vertical axis, which is easier to read there than rotated.
 type header struct {
 	title, measured []string // lines
 	legend          legend
@@ -32,7 +32,7 @@ func (c Chart) header() header {
 	}
 }
 
-// lineHeight is the distance of two lines of text.
+// lineHeight is the distance between two lines of text.
 func lineHeight(s text.Style) vg.Length { return 1.35 * s.Font.Size }
 
 func (h header) height() vg.Length {
@@ -57,8 +57,7 @@ func (h header) draw(c draw.Canvas) {
 	lines(axisStyle, []string{h.axis})
 }
 
-// wrap breaks text into lines at its spaces. What is too long for the last line is
-// cut.
+// wrap breaks text into lines at spaces, and truncates text that exceeds the last line.
 func wrap(s text.Style, space vg.Length, limit int, words string) (lines []string) {
 	line := ""
 	for _, word := range strings.Fields(words) {

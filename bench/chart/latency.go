@@ -7,16 +7,17 @@ import (
 	"gonum.org/v1/plot"
 )
 
-// percentiles have a tick and a line of the grid.
+// percentiles have a tick and a grid line.
 var percentiles = []float64{0, 50, 90, 99, 99.9, 99.99}
 
-// listed are the percentiles that the legend has figures of.
+// listed are the percentiles in the legend.
 var listed = []float64{50, 90, 99, 99.9}
 
-// Latencies returns a chart of latencies: the X of each line are percents of events,
-// such as "messages", the Y the milliseconds that this share took at most. The axis has as
-// much space for 90 to 99 % as for 99 to 99.9 %. Latencies that span decades are
-// on a logarithmic axis.
+// Latencies returns a chart of latencies. The X values of each line are percentages of
+// events, the Y values the latencies in milliseconds that these shares did not exceed.
+// The range from 90 to 99 % has as much space as the range from 99 to 99.9 %. Latencies
+// that span decades are on a logarithmic axis. events names the events, such as
+// "messages".
 func Latencies(title, measured, events string, lines ...Line) Chart {
 	c := Chart{
 		Title: title, Measured: measured, percentiles: true, Y: "latency, ms",
@@ -38,7 +39,7 @@ func Latencies(title, measured, events string, lines ...Line) Chart {
 	return c
 }
 
-// at returns the latency at a percentile, "-" where there is none.
+// at returns the latency at a percentile, or "-".
 func (l Line) at(percent float64) string {
 	for _, p := range l.points() {
 		if p.X == percent {
@@ -48,7 +49,7 @@ func (l Line) at(percent float64) string {
 	return "-"
 }
 
-// Millis returns milliseconds to about three digits, with their unit.
+// Millis formats milliseconds with about three digits and the unit.
 func Millis(ms float64) string {
 	digits := 0
 	for d := 3; d > 0; d-- {
@@ -72,7 +73,7 @@ func percentTicks() (ticks []plot.Tick) {
 
 func percent(p float64) string { return strconv.FormatFloat(p, 'g', -1, 64) + " %" }
 
-// isPercentTick reports whether there is a tick at this place.
+// isPercentTick reports whether there is a tick at this position.
 func isPercentTick(x float64) bool {
 	for _, p := range percentiles {
 		if math.Abs(x-nines(p)) < 1e-9 {

@@ -5,7 +5,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// legend is a table: the look of each line, its name, and figures in columns.
+// legend is a table: a sample of each line, its name, and figures in columns.
 type legend struct {
 	columns []string
 	lines   []Line
@@ -14,7 +14,7 @@ type legend struct {
 }
 
 const (
-	sample    = 26 // the width of the look of a line
+	sample    = 26 // the width of a sample
 	columnGap = 20
 )
 

@@ -11,7 +11,7 @@ import (
 
 type point = plotter.XY
 
-// Numbers of intervals between ticks.
+// Limits on the number of intervals between ticks.
 const (
 	maxIntervalsX = 7
 	maxIntervalsY = 7
@@ -20,7 +20,7 @@ const (
 // plot returns the lines with their axes and a grid, for a canvas of this width.
 func (c Chart) plot(width vg.Length) *plot.Plot {
 	p := plot.New()
-	p.BackgroundColor = nil // the canvas has it
+	p.BackgroundColor = nil // the canvas has one
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
 		a.Padding, a.Tick.Length, a.LineStyle.Color, a.Tick.LineStyle.Color = 0, 4, faint, faint
 		x, y := a.Tick.Label.XAlign, a.Tick.Label.YAlign
@@ -43,7 +43,7 @@ func (c Chart) plot(width vg.Length) *plot.Plot {
 	return p
 }
 
-// drawable returns the points of each line where they are drawn.
+// drawable returns the points of each line at their positions.
 func (c Chart) drawable() (lines [][]point) {
 	for _, l := range c.Lines {
 		var points []point
@@ -51,7 +51,7 @@ func (c Chart) drawable() (lines [][]point) {
 			if c.percentiles {
 				p.X = nines(p.X)
 			}
-			if !math.IsNaN(p.X) && !math.IsInf(p.X, 0) { // 100 % has no place
+			if !math.IsNaN(p.X) && !math.IsInf(p.X, 0) { // 100 % has no position
 				points = append(points, p)
 			}
 		}
@@ -79,14 +79,14 @@ func (c Chart) axes(p *plot.Plot, lines [][]point, width vg.Length) {
 		p.Y.Scale = plot.LogScale{}
 		ticks = logTicks(y.low, y.high)
 	} else {
-		// A line whose axis does not begin at zero shows changes larger than they are.
+		// An axis that does not begin at zero exaggerates changes.
 		ticks = linearTicks(min(0, y.low), max(0, y.high), maxIntervalsY)
 	}
 	p.Y.Min, p.Y.Max = ticks[0].Value, ticks[len(ticks)-1].Value
 	p.Y.Tick.Marker = plot.ConstantTicks(ticks)
 }
 
-// fitting returns as many ticks as have space for their labels.
+// fitting returns as many ticks as there is space for their labels.
 func fitting(low, high float64, width vg.Length) []plot.Tick {
 	for n := maxIntervalsX; ; n-- {
 		ticks := linearTicks(low, high, n)
@@ -100,13 +100,13 @@ func fitting(low, high float64, width vg.Length) []plot.Tick {
 	}
 }
 
-// span is the least and the greatest value.
+// span is the smallest and the largest value.
 type span struct{ low, high float64 }
 
-// decades reports whether a logarithmic axis shows the values better.
+// decades reports whether a logarithmic axis suits the values better.
 func (s span) decades() bool { return s.low > 0 && s.high >= 10*s.low }
 
-// spans returns what the axes have to show. Without points, low is above high.
+// spans returns the ranges of the axes. Without points, low is greater than high.
 func spans(lines [][]point) (x, y span) {
 	x, y = span{math.Inf(1), math.Inf(-1)}, span{math.Inf(1), math.Inf(-1)}
 	for _, points := range lines {
@@ -118,11 +118,11 @@ func spans(lines [][]point) (x, y span) {
 	return x, y
 }
 
-// marks is the number of points of a line that have a mark.
+// marks is the number of marks on a line.
 const marks = 8
 
-// marked returns the points that have a mark: those at the percentiles that have a
-// label, or some of a line over numbers, and always the last.
+// marked returns the points with a mark: those at percentiles with a label, or some of a
+// line over numbers, and always the last.
 func (c Chart) marked(points []point) (some plotter.XYs) {
 	every := max(1, len(points)/marks)
 	for i, p := range points {

@@ -11,7 +11,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// The background is solid: the text is dark, and a page may be, too.
+// The background is opaque: the text is dark, and the page may be dark, too.
 var (
 	background = color.RGBA{255, 255, 255, 255}
 	ink        = color.RGBA{32, 32, 32, 255}
@@ -19,13 +19,13 @@ var (
 	gridColor  = color.RGBA{212, 212, 212, 255}
 )
 
-// colors are those of Okabe and Ito that stand out from white. People who see fewer
-// colours tell them apart; the shapes are for those who see none.
+// colors are those of the Okabe-Ito palette that contrast with white. They are
+// distinguishable with color blindness; the shapes are for monochrome vision.
 var colors = []color.RGBA{{0, 114, 178, 255}, {213, 94, 0, 255}, {0, 158, 115, 255}, {204, 121, 167, 255}}
 
 var shapes = []draw.GlyphDrawer{draw.CircleGlyph{}, draw.BoxGlyph{}, draw.PyramidGlyph{}, draw.RingGlyph{}}
 
-// stroke and glyph are the looks of the i-th line.
+// stroke and glyph are the styles of the i-th line.
 func stroke(i int) draw.LineStyle {
 	return draw.LineStyle{Color: colors[i%len(colors)], Width: 1.5}
 }
@@ -34,7 +34,7 @@ func glyph(i int) draw.GlyphStyle {
 	return draw.GlyphStyle{Color: colors[i%len(colors)], Radius: 3, Shape: shapes[i%len(shapes)]}
 }
 
-// letters is a style of text, in points.
+// letters is a text style, in points.
 func letters(size vg.Length, c color.Color) text.Style {
 	return text.Style{
 		Color: c, Font: font.From(font.Font{Typeface: "Liberation", Variant: "Sans"}, size),
@@ -56,7 +56,7 @@ func bold(s text.Style) text.Style {
 	return s
 }
 
-// fit cuts text that is wider than there is space.
+// fit truncates text to a width.
 func fit(s text.Style, space vg.Length, words string) string {
 	if s.Width(words) <= space {
 		return words

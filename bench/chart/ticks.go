@@ -11,8 +11,8 @@ import (
 // roundSteps are the distances between ticks, times a power of ten.
 var roundSteps = []float64{1, 2, 2.5, 5, 10}
 
-// linearTicks returns ticks at round values from at most low to at least high, at
-// most so many intervals of them.
+// linearTicks returns ticks at round values that cover low to high, with at most this
+// many intervals.
 func linearTicks(low, high float64, intervals int) []plot.Tick {
 	low, high = min(low, high), max(low, high)
 	if high == low {
@@ -20,7 +20,7 @@ func linearTicks(low, high float64, intervals int) []plot.Tick {
 	}
 	power := math.Pow10(int(math.Floor(math.Log10((high - low) / float64(intervals)))))
 	for _, round := range roundSteps {
-		// Whole numbers of steps: sums of steps would not be round in the end.
+		// Multiples of the step, since sums of steps accumulate rounding errors.
 		step := round * power
 		first, last := math.Floor(low/step), math.Ceil(high/step)
 		if round < 10 && last-first > float64(intervals) {
@@ -36,26 +36,26 @@ func linearTicks(low, high float64, intervals int) []plot.Tick {
 	panic("chart: BUG: no step fits")
 }
 
-// manyDecades is the number of decades from which on only powers of ten have labels.
+// manyDecades is the number of decades from which only powers of ten have labels.
 const manyDecades = 4
 
-// logTicks returns ticks at the multiples of powers of ten around low to high, which
-// are above 0. It begins and ends with 1, 2 or 5 times a power of ten; what is between
-// those has no label.
+// logTicks returns ticks at multiples of powers of ten that cover low to high, which must
+// be positive. The first and last are 1, 2 or 5 times a power of ten; ticks at other
+// multiples have no label.
 func logTicks(low, high float64) []plot.Tick {
 	first, last := int(math.Floor(math.Log10(low))), int(math.Ceil(math.Log10(high)))
 	few := last-first < manyDecades
 	var ticks []plot.Tick
 	for e := first; e <= last; e++ {
 		for i := range 9 {
-			// Divided where it is below 1: 0.3 and not 0.30000000000000004.
+			// Divide if it is less than 1, to get 0.3 instead of 0.30000000000000004.
 			t := plot.Tick{Value: float64(i+1) * math.Pow10(max(0, e)) / math.Pow10(max(0, -e))}
 			round := i+1 == 1 || i+1 == 2 || i+1 == 5
 			if i == 0 || few && round {
 				t.Label = label(t.Value, max(0, -e))
 			}
 			if round && t.Value <= low {
-				ticks = nil // the axis begins here, or later
+				ticks = nil // the axis begins here or later
 			}
 			ticks = append(ticks, t)
 			if round && t.Value >= high && len(ticks) > 1 {
@@ -66,7 +66,7 @@ func logTicks(low, high float64) []plot.Tick {
 	return ticks
 }
 
-// decimals returns how many digits after the point a multiple of a step needs.
+// decimals returns the number of decimal places of a multiple of a step.
 func decimals(step float64) int {
 	for digits := range 12 {
 		if scaled := step * math.Pow10(digits); math.Abs(scaled-math.Round(scaled)) < 1e-9*scaled {
@@ -76,7 +76,7 @@ func decimals(step float64) int {
 	return 12
 }
 
-// label returns a number with separators of thousands.
+// label formats a number with thousands separators.
 func label(v float64, digits int) string {
 	if math.Abs(v) >= 1e15 {
 		return strconv.FormatFloat(v, 'g', 3, 64)
@@ -90,7 +90,7 @@ func label(v float64, digits int) string {
 	return text
 }
 
-// fraction returns how long the point and the digits after it are.
+// fraction returns the length of the decimal point and the digits after it.
 func fraction(digits int) int {
 	if digits == 0 {
 		return 0

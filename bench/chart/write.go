@@ -14,13 +14,13 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// ErrFormat is returned for a file name that ends neither in .svg nor in .png.
+// ErrFormat is returned for a file name that does not end in .svg or .png.
 var ErrFormat = errors.New("the name of a chart ends in .svg or .png")
 
-// pngResolution is twice what a browser shows a point with: sharp on most screens.
+// pngResolution is twice the resolution of a browser, which looks sharp on most screens.
 const pngResolution = 192
 
-// Format returns ErrFormat for a name that Write does not accept.
+// Format returns ErrFormat for a file name that Write does not accept.
 func Format(file string) error {
 	if ext := filepath.Ext(file); ext != ".svg" && ext != ".png" {
 		return ErrFormat
@@ -28,8 +28,8 @@ func Format(file string) error {
 	return nil
 }
 
-// Write draws the chart to a file, as its name says: .svg or .png. A chart without
-// points has axes only.
+// Write draws the chart to a file, in the format given by its name: .svg or .png. A chart
+// without points has only axes.
 func (c Chart) Write(file string) error {
 	if err := Format(file); err != nil {
 		return fmt.Errorf("chart: %s: %w", file, err)
@@ -48,8 +48,8 @@ func (c Chart) Write(file string) error {
 	return nil
 }
 
-// svg writes the chart as SVG. The font is not in the file; Arial and Helvetica have
-// letters of the same width.
+// svg writes the chart as SVG. The font is not embedded; Arial and Helvetica have letters
+// of the same width.
 func (c Chart) svg(w io.Writer) error {
 	width, height := c.size()
 	canvas := vgsvg.New(width, height)
@@ -70,13 +70,13 @@ func (c Chart) png(w io.Writer) error {
 	return err
 }
 
-// replace leaves either the whole new file or what was there.
+// replace replaces a file atomically.
 func replace(name string, content []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // once renamed, there is nothing to remove
+	defer os.Remove(f.Name()) // after the rename, there is nothing to remove
 	_, err = f.Write(content)
 	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
 		return err

@@ -1,7 +1,7 @@
 package parsebench
 
-// The kinds of elements, written as the clients do that people use: some quote
-// attributes with ', some with ".
+// The kinds of elements, as common clients write them: some quote attributes with ', some
+// with ".
 
 func (g *generator) chat() {
 	g.add(`<message to='%' id='%' type='chat'><body>%</body>`, g.to, g.id, g.sentence(3+g.r.IntN(22)))

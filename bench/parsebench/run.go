@@ -8,7 +8,7 @@ import (
 	"roost/parser"
 )
 
-// Result is one line of what is reported.
+// Result is one line of the report.
 type Result struct {
 	Corpus          string  `json:"corpus"`
 	Impl            string  `json:"impl"`
@@ -26,28 +26,28 @@ const (
 	Expat       = "expat"
 )
 
-// Config says how to measure. The zero Config is what `roost-bench parse` does.
+// Config configures a run. The zero Config is the default of `roost-bench parse`.
 type Config struct {
 	Chunk  int    // bytes per piece; default 4,096
 	Rounds int    // how often each implementation is timed; the best counts; default 5
 	Expat  string // program made by BuildExpat; empty: expat is not measured
-	// Note is told, if it is not nil, why an implementation is left out.
+	// Note, if not nil, is called with the reason when an implementation is omitted.
 	Note func(string)
 }
 
-// minPass is how many bytes are parsed between two looks at the clock: files
-// that are shorter are parsed several times.
+// minPass is the number of bytes parsed between two readings of the clock: shorter files
+// are parsed several times.
 const minPass = 4 << 20
 
-// slowest is how many rounds the slow implementations take part in.
+// slowest is the number of rounds for slow implementations.
 const slowest = 3
 
 type timing struct {
 	name   string
 	do     pass
-	best   time.Duration // of the whole corpus once
-	allocs float64       // of the whole corpus once
-	out    bool          // it does not read the corpus
+	best   time.Duration // for the whole corpus, once
+	allocs float64       // for the whole corpus, once
+	out    bool          // it does not accept the corpus
 }
 
 // Run times all implementations on a corpus, in turns.
@@ -88,7 +88,7 @@ func (c *Corpus) measure(all []*timing, cfg *Config) error {
 			}
 			err := c.time(t, cfg.Chunk, round == 0)
 			if err != nil && slow {
-				// It knows fewer names and versions than XML has.
+				// encoding/xml supports fewer names and versions than XML 1.0.
 				cfg.Note(fmt.Sprintf("%s: %s: %v", t.name, c.Name, err))
 				t.out = true
 				continue
@@ -101,7 +101,7 @@ func (c *Corpus) measure(all []*timing, cfg *Config) error {
 	return nil
 }
 
-// time times one pass, or several of a corpus that is short.
+// time measures one pass, or several passes for a short corpus.
 func (c *Corpus) time(t *timing, chunk int, first bool) error {
 	times := max(1, minPass/len(c.Data))
 	runtime.GC()

@@ -11,8 +11,8 @@ import (
 	"roost/bench/chart"
 )
 
-// charts draws the memory of the servers over their sessions, and latencies, for each
-// scenario that has them, and names the files in the page.
+// charts draws, for each scenario with such results, the memory of the servers over their
+// sessions, and latencies. It adds the files to the page.
 func (p *page) charts(b *bytes.Buffer) error {
 	for _, s := range scenarios(p.options) {
 		var results []result
@@ -33,7 +33,7 @@ func (p *page) charts(b *bytes.Buffer) error {
 	return nil
 }
 
-// chartName is the file of a chart, in the directory of the page.
+// chartName returns the name of a chart's file, in the directory of the page.
 func (p *page) chartName(title string) string {
 	words := strings.FieldsFunc(strings.ToLower(title), func(r rune) bool { return r != '.' && (r < 'a' || r > 'z') && (r < '0' || r > '9') })
 	return strings.TrimSuffix(filepath.Base(p.out), ".md") + "-" + strings.Join(words, "-") + ".svg"
@@ -66,12 +66,12 @@ func latencyChart(s scenario, results []result) chart.Chart {
 	return chart.Latencies(title(s.latency), measured(results), "messages", lines...)
 }
 
-// title begins with a capital letter.
+// title capitalizes the first letter.
 func title(words string) string {
 	return strings.ToUpper(words[:min(1, len(words))]) + words[min(1, len(words)):]
 }
 
-// line is a line of a chart, from a list of points as JSON has them.
+// line returns a chart's line for a list of points from JSON.
 func line(r result, points any, x, y string, unit float64) chart.Line {
 	name, _ := r["server"].(string)
 	l := chart.Line{Name: name}
@@ -86,7 +86,7 @@ func line(r result, points any, x, y string, unit float64) chart.Line {
 	return l
 }
 
-// measured says when, where and how results came to be.
+// measured describes when, where and how the results were measured.
 func measured(results []result) string {
 	return fmt.Sprintf("Measured %s at commit %s on %s, by %s", strings.Join(distinct("date", results), ", "), strings.Join(distinct("commit", results), ", "),
 		strings.Join(distinct("machine", results), "; "), strings.Join(distinct("command", results), "; "))

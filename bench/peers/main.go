@@ -1,9 +1,9 @@
-// Command peers measures roost beside Debian's Prosody and ejabberd: it starts
-// each on loopback with a configuration that is in this folder, runs the same
-// scenarios of `roost-bench` against it, and writes a page with the results.
+// Command peers compares roost with Debian's Prosody and ejabberd: it starts each on
+// loopback with a configuration from this directory, runs the same scenarios of
+// `roost-bench` against it, and writes a page with the results.
 //
-//	go run ./bench/peers                       # all of it: about an hour
-//	go run ./bench/peers -draw                 # page and charts again, from the figures that are there
+//	go run ./bench/peers                       # everything: about an hour
+//	go run ./bench/peers -draw                 # only the page and charts, from existing figures
 //	go run ./bench/peers -sessions 3000 -base 500 -settle 10s -servers roost
 package main
 
@@ -25,7 +25,7 @@ import (
 	"time"
 )
 
-// options are the command line.
+// options are the flags.
 type options struct {
 	servers  []string
 	sessions int
@@ -110,11 +110,11 @@ type scenario struct {
 	name     string
 	tls      bool
 	args     []string
-	value    string // the field of its result that the page shows
+	value    string // the field of its result that is on the page
 	unit     string
-	contacts int      // mutual ones of each account
-	warm     []string // a run before it that does not count: programs that compile themselves get the time
-	latency  string   // title of a chart of latencies; "": there is none
+	contacts int      // mutual contacts of each account
+	warm     []string // a preceding run that does not count: it gives programs time to compile themselves
+	latency  string   // title of a chart of latencies; "": none
 }
 
 func scenarios(o options) []scenario {
@@ -145,13 +145,13 @@ func scenarios(o options) []scenario {
 	}
 }
 
-// result is what `roost-bench` wrote.
+// result is the output of `roost-bench`.
 type result map[string]any
 
-// maxPoints is how many points of a line a chart needs.
+// maxPoints is the number of points that a line of a chart needs.
 const maxPoints = 60
 
-// thin leaves of the memory over sessions what a chart needs.
+// thin reduces the memory over sessions to the points that a chart needs.
 func (r result) thin() {
 	all, _ := r["growth"].([]any)
 	if len(all) <= maxPoints {
@@ -164,7 +164,7 @@ func (r result) thin() {
 	r["growth"] = kept
 }
 
-// measure runs one scenario against a server that was started for it.
+// measure runs one scenario against a newly started server.
 func measure(programs, dir, name string, s scenario, o options) (result, error) {
 	start, ok := starters[name]
 	if !ok {
@@ -206,8 +206,8 @@ func load(programs string, args []string) (result, error) {
 	return r, json.Unmarshal(out, &r)
 }
 
-// freePort is a port below those that the system gives to clients, of which a load
-// generator takes thousands.
+// freePort returns a port below the ephemeral range, of which a load generator uses
+// thousands.
 func freePort() int {
 	for range 1000 {
 		port := 10000 + rand.IntN(20000)

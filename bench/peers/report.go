@@ -18,18 +18,18 @@ import (
 	"roost/bench/chart"
 )
 
-// servers are what is compared, in the order of the page.
+// servers are the servers compared, in the order of the page.
 var servers = []string{"roost", "prosody", "ejabberd"}
 
-// page is what is written at the end. What was measured is kept beside it as
-// JSON, so that a run of a part renews that part, and so that page and charts can be
-// made again without measuring.
+// page is the content of the page. The measurements are kept beside it as JSON, so that a
+// partial run updates only its part, and the page and charts can be written again without
+// measuring.
 type page struct {
 	options
 	results map[string]map[string]result // by scenario and server
 }
 
-// load reads what was measured before, if anything was.
+// load reads previous measurements, if there are any.
 func (p *page) load() error {
 	b, err := os.ReadFile(p.json())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -56,7 +56,7 @@ func (p *page) add(s scenario, server string, r result) {
 	fmt.Fprintf(os.Stderr, "  %s %s\n", figure(r, s.value), s.unit)
 }
 
-// figure is one number of a result.
+// figure returns one number of a result.
 func figure(r result, name string) string {
 	v, ok := r[name].(float64)
 	switch {
@@ -68,7 +68,7 @@ func figure(r result, name string) string {
 	return humanize.Comma(int64(v + 0.5))
 }
 
-// save writes what was measured.
+// save writes the measurements.
 func (p *page) save() error {
 	all, err := json.MarshalIndent(p.results, "", "\t")
 	if err != nil {
@@ -77,7 +77,7 @@ func (p *page) save() error {
 	return os.WriteFile(p.json(), append(all, '\n'), 0o644)
 }
 
-// write makes the page and its charts of what was measured, and of nothing else.
+// write creates the page and its charts from the measurements only.
 func (p *page) write() error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# roost beside other servers\n\n"+
@@ -121,11 +121,11 @@ func (p *page) row(b *bytes.Buffer, title string, f func(result) string, s scena
 	b.WriteString("\n")
 }
 
-// all returns the values of a text field of all results, each of them once.
+// all returns the distinct values of a text field of all results.
 func (p *page) all(field string) []string { return p.distinct(field, servers...) }
 
-// distinct returns the values of a text field of the results of some servers, each of
-// them once, in the order of the page.
+// distinct returns the distinct values of a text field of the results of some servers, in
+// the order of the page.
 func (p *page) distinct(field string, names ...string) []string {
 	var results []result
 	for _, s := range scenarios(p.options) {
@@ -136,7 +136,7 @@ func (p *page) distinct(field string, names ...string) []string {
 	return distinct(field, results)
 }
 
-// distinct returns the values of a text field, each of them once.
+// distinct returns the distinct values of a text field.
 func distinct(field string, results []result) (values []string) {
 	for _, r := range results {
 		if v, ok := r[field].(string); ok && !slices.Contains(values, v) {
@@ -146,7 +146,7 @@ func distinct(field string, results []result) (values []string) {
 	return values
 }
 
-// version is a server's name with its version.
+// version returns a server's name with its version.
 func version(name string) string {
 	switch name {
 	case "prosody", "ejabberd":

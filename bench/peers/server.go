@@ -36,7 +36,7 @@ type setup struct {
 	dir           string // the server's own directory; kept from one scenario to the next
 	plain, direct int    // ports
 	accounts      int    // user0… with the password "secret"
-	contacts      int    // mutual ones of each account, its neighbours by number
+	contacts      int    // mutual contacts of each account: its neighbors by number
 }
 
 // server is a running server.
@@ -281,8 +281,8 @@ func (s setup) ejabberdAccounts(args, env []string) error {
 	return nil
 }
 
-// certificate makes a self-signed certificate of the kind that roost makes:
-// ECDSA with P-256.
+// certificate creates a self-signed certificate of the kind that roost creates: ECDSA
+// with P-256.
 func (s setup) certificate() error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
