@@ -1,4 +1,4 @@
-# The targets for people and CI; see CONTRIBUTING.md.
+# Targets for development and CI; see CONTRIBUTING.md.
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
@@ -6,7 +6,7 @@ GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 # Packages with goroutines: these run under the race detector.
 RACE = ./poller ./poller/epoll ./session ./router ./server ./store/... ./xep ./internal/... ./bench
 
-# Long enough for slow tests on a busy machine, but ends tests that hang.
+# Enough for slow tests on a busy machine; ends tests that hang.
 TIMEOUT = -timeout 40m
 
 .PHONY: build test unit check race arm64 fuzz fuzz-parser bench interop deps mutate
@@ -15,7 +15,7 @@ build:
 	go build -o roost ./cmd/roost
 	go build -o roost-bench ./cmd/roost-bench
 
-# Everything: what CI runs.
+# All tests and checks, as in CI.
 test: deps check unit race arm64 interop fuzz-parser
 	@echo "make test: all passed"
 
@@ -40,8 +40,8 @@ check:
 race:
 	go test $(TIMEOUT) -race $(RACE)
 
-# linux/arm64: everything is built and vetted; for loong64, the third architecture that
-# netpoll supports, the poller is vetted. Code that depends on the architecture is tested
+# Builds and vets everything for linux/arm64, and vets the poller for loong64, the third
+# architecture that netpoll supports. Tests the code that depends on the architecture
 # under QEMU: the parser's vector kernel, the poller's use of netpoll and the kernel, and
 # TLS records.
 ARM64 = GOOS=linux GOARCH=arm64 ROOST_TEST_EMULATOR=qemu-aarch64
@@ -58,7 +58,7 @@ interop: deps
 fuzz:
 	scripts/fuzz.sh
 
-# The code that parses network input first is fuzzed in every run.
+# Part of make test: fuzzes the code that parses network input first.
 fuzz-parser:
 	FUZZTIME=20s scripts/fuzz.sh ./parser ./jid
 
@@ -74,6 +74,6 @@ mutate:
 bench-peers:
 	go run ./bench/peers
 
-# The page and the charts in bench/results again, from the figures there.
+# Writes the page and the charts in bench/results again, from the figures there.
 charts:
 	go run ./bench/peers -draw

@@ -1,9 +1,8 @@
 #!/bin/sh
-# Gets what the tests need before they begin: the Go modules, and the Debian packages
-# in test/interop/packages.txt for the tests with real clients and QEMU, which runs
-# the tests for arm64. Quiet when they are all there; without a network it says what
-# is missing. Where another program installs packages at this moment, it waits for
-# it, ten minutes at most.
+# Installs what the tests need: the Go modules, the Debian packages in
+# test/interop/packages.txt for the tests with real clients, and QEMU for the tests on
+# arm64. Prints nothing if everything is installed. Without a network, it prints what is
+# missing. If another program is installing packages, it waits for up to ten minutes.
 set -eu
 cd "$(dirname "$0")/.."
 go list -deps -test ./... >/dev/null || {
@@ -29,7 +28,7 @@ errors=$(mktemp)
 trap 'rm -f "$errors"' EXIT
 end=$(($(date +%s) + 600))
 
-# apt-get waits for dpkg's lock with an option, but not for the lock of the lists.
+# apt-get has an option to wait for dpkg's lock, but none for the lock of the lists.
 apt() {
 	until $sudo env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get -o DPkg::Lock::Timeout=600 -qq "$@" >/dev/null 2>"$errors"; do
 		if ! grep -Eq 'Could not get lock|Unable to lock|Unable to acquire' "$errors"; then

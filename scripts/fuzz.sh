@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs every fuzz target of the given folders, by default all, for FUZZTIME each
-# (default 10s).
+# Runs every fuzz target in the given directories (default: all) for FUZZTIME each
+# (default: 10s).
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
 output=$(mktemp)
@@ -9,10 +9,10 @@ for file in $(grep -rl --include='*_test.go' '^func Fuzz' "${@:-.}"); do
 	for target in $(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$file"); do
 		echo "$(dirname "$file") $target"
 		go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-10s}" "$(dirname "$file")" 2>&1 | tee "$output" && continue
-		# Before Go 1.27 the end of the time is now and then taken for a failure, on
-		# a busy machine above all (https://go.dev/issue/75804). Then there is
-		# this one line, and no input that fails.
+		# Before Go 1.27, go test sometimes reports the end of the time as a failure,
+		# mostly on busy machines (https://go.dev/issue/75804). The output is then
+		# this line, without a failing input.
 		grep -qx ' *context deadline exceeded' "$output" && ! grep -q 'Failing input written' "$output" || exit 1
-		echo "$target: the time is over, nothing was found"
+		echo "$target: time is up, no failure found"
 	done
 done

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes the texts of the licenses of all modules that a program contains, and of Go:
-# scripts/licenses.sh [PACKAGE], by default ./cmd/roost.
+# Prints the license texts of Go and of all modules that a program contains:
+# scripts/licenses.sh [PACKAGE] (default: ./cmd/roost).
 set -eu
 
 show() { # NAME DIRECTORY
