@@ -284,7 +284,7 @@ type origin uint8
 const (
 	direct    origin = iota // from the peer itself
 	forwarded               // from a proxy, for the peer that it has named
-	fromProxy               // from a proxy, which has named nobody: the peer is the proxy
+	fromProxy               // from a proxy that has named no client: the peer is the proxy
 )
 
 // newConn creates a connection for an accepted socket. Loop.

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// proxied has the addresses of clients whose connections came through a proxy, by
-// descriptor. A Conn has no room for an address, and without a proxy the socket knows it.
+// proxied contains the addresses of clients whose connections came through a proxy, by
+// descriptor. A Conn has no space for an address; without a proxy, the socket knows it.
 // An entry takes 20 bytes.
 type proxied struct {
 	mu     sync.Mutex

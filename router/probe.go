@@ -59,9 +59,9 @@ func (r *Router) answerAvailable(t *session.Turn, from Sender, contact jid.JID, 
 }
 
 // subscribedNow reports whether an account may see a contact's presence. ro is the
-// contact's roster as it was read; if there is a newer one in memory, that one counts: a
-// caller that holds the contact's presence lock tells nobody of a resource who was told
-// that the subscription has ended.
+// contact's roster as it was read; if there is a newer one in memory, that one counts. So
+// while the caller holds the contact's presence lock, it reveals no resource to an
+// account that was already notified of the end of the subscription.
 func (r *Router) subscribedNow(ro *Roster, contact, account string) bool {
 	if newer, ok := r.cached(contact); ok {
 		ro = newer

@@ -17,7 +17,7 @@
 // to read: a client that logs in does not wait for a commit. Within it, or alone, an
 // account's presence lock (one of presenceLocks) is held for as long as it takes to queue
 // some stanzas. It makes changing a presence and announcing the change one step, and
-// likewise replacing a roster in memory and counting its changes. No goroutine holds two
+// also replacing a roster in memory and counting its changes. No goroutine holds two
 // presence locks; two roster locks are taken in the order of their indexes.
 package router
 

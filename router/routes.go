@@ -51,8 +51,8 @@ func (r *Router) routable(from Sender, domain string) (e *stanza.ErrorReply) {
 	return stanza.RemoteServerNotFound
 }
 
-// guardRoute is deferred around calls of a route: if it panics, the sender of the stanza
-// is to be sent an error.
+// guardRoute is deferred around calls of a route: if it panics, *e becomes the error for
+// the sender of the stanza.
 func (r *Router) guardRoute(e **stanza.ErrorReply) {
 	if v := recover(); v != nil {
 		r.sessions.Recovered(v, nil)
@@ -67,7 +67,7 @@ func (r *Router) isRemote(j jid.JID) bool { return len(r.routes) > 0 && !r.Serve
 // if the route took it.
 func (r *Router) sendRemote(t *session.Turn, from, to jid.JID, b []byte) (e *stanza.ErrorReply) {
 	defer r.guardRoute(&e)
-	t.CountDelivery(len(b)) // also if nobody takes it
+	t.CountDelivery(len(b)) // even if no route accepts it
 	i := r.routeIndex(to.Domain())
 	if i < 0 {
 		return stanza.RemoteServerNotFound

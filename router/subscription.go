@@ -54,7 +54,7 @@ func (r *Router) maySubscribe(from Sender, to jid.JID) bool {
 func (r *Router) rosterRemove(rq *Request, contact jid.JID) {
 	events := []stanza.Type{stanza.Unsubscribe, stanza.Unsubscribed}
 	if contact.Resource() != "" {
-		events = nil // subscriptions belong to the bare JID, which has an item of its own
+		events = nil // subscriptions belong to the bare JID, which has its own item
 	}
 	rel := &subscriptionChange{r: r, session: rq.Session, user: rq.Account().Bare().Clone(), contact: contact.Bare().Clone(), request: rq, item: contact}
 	if err := rel.run(rq.Turn, events...); err != nil {
@@ -199,8 +199,8 @@ func (l *subscriptionChange) prepare(mine, theirs *Roster) error {
 		}
 	}
 	if l.theirs.pendingIn && !l.theirsBefore.pendingIn && len(theirs.Requests) >= l.r.cfg.MaxRequests {
-		// Once the number of pending requests reaches its limit, further ones are dropped,
-		// and the sender is not told.
+		// Once the number of pending requests reaches its limit, further ones are dropped
+		// without notice to the sender.
 		l.theirs, l.toContact = l.theirsBefore, nil
 	}
 	l.theirsChange = l.theirsBefore.update(theirs, l.contact, l.user, l.theirs, l.keptRequest())

@@ -38,7 +38,7 @@ type Router interface {
 	PreAuthIQ(payload parser.Element) bool
 
 	// OnBind is called on a worker after the session was put in the tables and before the
-	// client is told. It returns false if the account no longer exists.
+	// client gets the result. It returns false if the account no longer exists.
 	OnBind(t *Turn, s *Session) bool
 
 	// OnUnavailable is called for a session that was removed from the tables. It notifies

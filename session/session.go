@@ -82,7 +82,7 @@ const (
 	flagBacklog                     // reading is paused until the client has read its outbox
 	flagLogin                       // the login deadline is set
 	flagTLS                         // <proceed/> was sent; the TLS handshake is in progress
-	flagBinding                     // bound, but the client has not been told yet
+	flagBinding                     // bound, but the client has not received the result yet
 	flagThrottled                   // reading is paused because the account caused too many deliveries
 	flagDelayed                     // busy: the response to a failed login is delayed
 
@@ -184,7 +184,7 @@ func (s *Session) Presence() *Presence { return s.presence.Load() }
 func (s *Session) Available() bool { return s.has(flagAvailable) }
 
 // Bound reports whether this is a connected resource: it is in the tables and its client
-// has been told its full JID. Until then it gets no stanzas from others ([RFC 6120 section
+// has received its full JID. Until then it gets no stanzas from others ([RFC 6120 section
 // 7.1]).
 //
 // [RFC 6120 section 7.1]: https://www.rfc-editor.org/rfc/rfc6120#section-7.1

@@ -34,8 +34,8 @@ type Feature struct {
 	// stream; the stream then ends as if there were no such feature.
 	Element func(t *Turn, s *Session, el parser.Element, rest []byte) bool
 
-	// Set handles an iq of type set with a payload of the namespace, from an authenticated
-	// client. It returns false if the iq is to be handled as any other.
+	// Set handles an iq of type set with a payload of the namespace, from an
+	// authenticated client. It returns false if the iq must be handled like any other.
 	Set func(t *Turn, s *Session, st *stanza.Stanza) bool
 }
 

@@ -20,7 +20,7 @@ type Framing struct {
 	OpenEnd  string // the end of the stream header, after its attributes
 	Close    string // the end of the stream
 	Features string // the start tag of <stream:features/>, whose end tag has the prefix "stream"
-	Error    string // the start tag of <stream:error/>, likewise
+	Error    string // the start tag of <stream:error/>; the same applies to its end tag
 }
 
 // TCPFraming is the framing of a connection that does not implement Framed (RFC 6120).

@@ -31,9 +31,9 @@ type negotiation struct {
 	profile   *authProfile // of the last authentication attempt
 	authTries int
 	bindTries int
-	failure   saslError // of the last login attempt, until the client is told
+	failure   saslError // of the last login attempt, until it is sent to the client
 	delay     time.Duration
-	timer     *time.Timer // runs until the client is told
+	timer     *time.Timer // runs until the failure is sent to the client
 	from      string      // bare JID of the last stream header's 'from', normalized
 	held      int         // bytes last reported by Conn.Hold
 }

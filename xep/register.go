@@ -145,7 +145,8 @@ func (g *registrar) derive(rq *router.Request) (session.Work, error) {
 	return session.Write, err
 }
 
-// before returns the account whose password is to be set, or an error if it must not be.
+// before returns the account whose password will be set, or an error if that is not
+// allowed.
 func before(rq *router.Request, owner jid.JID) (store.Account, error) {
 	r := rq.Router
 	if rq.Session.Username() != "" {

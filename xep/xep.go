@@ -68,7 +68,7 @@ func buildVersion() string {
 	return "unknown"
 }
 
-// All returns the extensions. Each has a file of its own in this package.
+// All returns the extensions. Each has its own file in this package.
 func All(cfg Config) []router.Extension {
 	cfg = cfg.WithDefaults()
 	return []router.Extension{

@@ -19,12 +19,12 @@ import (
 // A flag of roost serve is declared once, as a field of serveFlags. In addition to kong's
 // tags, these tags describe it:
 //
-//	sets:"Poller.Outbox"  the field of server.Config that has the flag's value, and
-//	                      from which the flag has its default
-//	range:"1ms..1s"       the least and the largest value, as on the command line
-//	off:""                the flag can be "off", or -1 (-1s): in the configuration a
-//	                      negative value, of an address the empty one
-//	off:"0"               likewise, and 0 means the same
+//	sets:"Poller.Outbox"  the field of server.Config that the flag sets, and that has
+//	                      its default
+//	range:"1ms..1s"       the smallest and the largest value, as on the command line
+//	off:""                the flag can be "off", or -1 (-1s): a negative value in the
+//	                      configuration, or "" for an address
+//	off:"0"               the same, and 0 also means off
 //
 // A flag with a fixed set of values lists them in words.
 
