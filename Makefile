@@ -69,7 +69,8 @@ mutate:
 	go test -tags mutation -run TestMutations -timeout 60m ./poller/leantls
 
 # Compares roost with Debian's Prosody and ejabberd: writes bench/results/density.md.
-# Needs the packages prosody and ejabberd, 16,000 open files and about an hour.
+# Needs the packages prosody and ejabberd, 16,000 open files and about an hour
+# and a half.
 .PHONY: bench-peers charts
 bench-peers:
 	go run ./bench/peers

@@ -2,7 +2,7 @@
 // loopback with a configuration from this directory, runs the same scenarios of
 // `roost-bench` against it, and writes a page with the results.
 //
-//	go run ./bench/peers                       # everything: about an hour
+//	go run ./bench/peers                       # everything: about an hour and a half
 //	go run ./bench/peers -draw                 # only the page and charts, from existing figures
 //	go run ./bench/peers -sessions 3000 -base 500 -settle 10s -servers roost
 package main
@@ -42,17 +42,17 @@ type options struct {
 
 func main() {
 	var o options
-	servers := flag.String("servers", "roost,prosody,ejabberd", "which servers, separated by commas")
+	servers := flag.String("servers", "roost,prosody,ejabberd", "servers to measure, separated by commas")
 	flag.IntVar(&o.sessions, "sessions", 15000, "idle sessions")
-	flag.IntVar(&o.base, "base", 2000, "sessions that memory is compared with")
-	flag.DurationVar(&o.settle, "settle", 2*time.Minute, "rest before memory is read")
-	flag.DurationVar(&o.hold, "hold", time.Minute, "how long CPU is counted while sessions idle, with a ping each per minute")
+	flag.IntVar(&o.base, "base", 2000, "number of sessions at which memory is first read")
+	flag.DurationVar(&o.settle, "settle", 2*time.Minute, "pause before memory is read")
+	flag.DurationVar(&o.hold, "hold", time.Minute, "time for which CPU use is measured while sessions are idle, with one ping per minute each")
 	flag.IntVar(&o.logins, "logins", 5000, "logins in a storm")
-	flag.DurationVar(&o.duration, "duration", 10*time.Second, "how long messages are counted")
-	flag.IntVar(&o.idle, "idle", 3000, "sessions that idle beside those that talk")
-	flag.StringVar(&o.out, "out", "bench/results/density.md", "page that is written")
+	flag.DurationVar(&o.duration, "duration", 10*time.Second, "time for which messages are counted")
+	flag.IntVar(&o.idle, "idle", 3000, "idle sessions in addition to those that exchange messages")
+	flag.StringVar(&o.out, "out", "bench/results/density.md", "page to write")
 	flag.StringVar(&o.only, "only", "", "run only scenarios whose name contains this")
-	flag.BoolVar(&o.draw, "draw", false, "measure nothing: write the page and draw its charts again, from the figures beside the page")
+	flag.BoolVar(&o.draw, "draw", false, "do not measure: write the page and draw its charts again, from the figures beside the page")
 	flag.Parse()
 	o.servers = strings.Split(*servers, ",")
 	if err := run(o); err != nil {

@@ -56,7 +56,7 @@ type Command struct {
 // Commands returns the command lines of a program in a document: complete lines, and
 // commands within sentences. It omits text in brackets at the end.
 func Commands(text, program string) (all []Command) {
-	whole := regexp.MustCompile(`(?m)^    (?:go run \./cmd/)?` + program + ` ([^#|` + "\n" + `]*[^#|\s])`)
+	whole := regexp.MustCompile(`(?m)^    (?:go run \./cmd/|\./)?` + program + ` ([^#|` + "\n" + `]*[^#|\s])`)
 	sentence := regexp.MustCompile("`(?:go run \\./cmd/)?" + program + " ([a-z][^`|\n]*)")
 	add := func(text string, part bool) {
 		text, _, _ = strings.Cut(text, "[")
@@ -74,7 +74,7 @@ func Commands(text, program string) (all []Command) {
 
 // WithoutCommands returns a document without the lines that are commands of a program.
 func WithoutCommands(text, program string) string {
-	return regexp.MustCompile(`(?m)^    (?:go run \./cmd/)?`+program+` .*$`).ReplaceAllString(text, "")
+	return regexp.MustCompile(`(?m)^    (?:go run \./cmd/|\./)?`+program+` .*$`).ReplaceAllString(text, "")
 }
 
 // Flags returns the names of all flags of a program.
