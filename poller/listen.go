@@ -62,8 +62,8 @@ func (p *Poller) Listen(addr string, cfg *tls.Config) (*Listener, error) {
 	return p.ListenOn(nl.(*net.TCPListener), cfg)
 }
 
-// ListenOn is as Listen, for a socket that listens already, such as one that a service
-// manager has passed. nl must not be used afterwards.
+// ListenOn is like Listen, for a socket that is listening already, such as one from a
+// service manager. nl must not be used afterwards.
 func (p *Poller) ListenOn(nl *net.TCPListener, cfg *tls.Config) (*Listener, error) {
 	defer nl.Close()
 	fd, err := detachFD(nl)
@@ -278,7 +278,7 @@ func (l *Listener) accepted(fd int, peer netip.AddrPort) {
 	l.newConn(fd, peer, direct)
 }
 
-// origin says from where a connection came, and whose address its peer's is.
+// origin is where a connection came from, and whose address its peer's is.
 type origin uint8
 
 const (

@@ -20,9 +20,9 @@ import (
 )
 
 // This file receives the header of the PROXY protocol
-// (https://www.haproxy.org/download/2.6/doc/proxy-protocol.txt), with which a proxy says
-// whose connection it forwards. The header is read before the Conn exists, and no byte
-// after it is read. So the rest of the package knows nothing of proxies but the address.
+// (https://www.haproxy.org/download/2.6/doc/proxy-protocol.txt), with which a proxy names
+// the client of a connection. The header is read before the Conn exists, and no byte
+// after it is read. So only the address differs for the rest of the package.
 
 const (
 	// maxProxyHeader limits a header of version 2 in bytes. The addresses take at most
@@ -60,7 +60,7 @@ type proxyHeader struct {
 	watched bool   // netpoll has not removed the descriptor
 	done    bool   // the header is complete, or the connection has ended
 	late    uint32 // when the header must be complete, in the loop's seconds
-	have    []byte // what has arrived
+	have    []byte // bytes received so far
 }
 
 // isProxy reports whether connections from an address must begin with a header.
@@ -140,7 +140,7 @@ func (h *proxyHeader) read() bool {
 	return true
 }
 
-// complete makes a connection of the socket. Loop.
+// complete creates a connection for the socket. Loop.
 func (h *proxyHeader) complete() {
 	client, err := parseProxyHeader(h.have)
 	if err != nil {
@@ -156,7 +156,8 @@ func (h *proxyHeader) complete() {
 	})
 }
 
-// end closes the connection; err is nil if there is nothing to tell the operator. Loop.
+// end closes the connection; err is nil if there is nothing to report to the operator.
+// Loop.
 func (h *proxyHeader) end(err error) {
 	if h.done {
 		return
@@ -185,7 +186,7 @@ func (h *proxyHeader) finish(f func()) {
 	})
 }
 
-// tick is called once a second: headers that are not complete in time end. Loop.
+// tick is called once a second: it ends headers that are not complete in time. Loop.
 func (l *Listener) tick() {
 	for h := range l.headers {
 		if l.loop.now >= h.late {
@@ -194,8 +195,8 @@ func (l *Listener) tick() {
 	}
 }
 
-// proxyHeaderSize returns how many bytes of b belong to the header that b begins with,
-// and whether that is all of it.
+// proxyHeaderSize returns how many bytes of b belong to the header at its start, and
+// whether the header is complete.
 func proxyHeaderSize(b []byte) (n int, whole bool, err error) {
 	if begins(b, proxyWord) {
 		if i := bytes.Index(b[:min(len(b), maxProxyLine)], []byte("\r\n")); i >= 0 {
@@ -219,7 +220,7 @@ func proxyHeaderSize(b []byte) (n int, whole bool, err error) {
 	return min(size, len(b)), len(b) >= size, nil
 }
 
-// begins reports whether b begins with prefix, as far as b has arrived.
+// begins reports whether b begins with prefix, or is the start of prefix.
 func begins(b, prefix []byte) bool {
 	n := min(len(b), len(prefix))
 	return bytes.Equal(b[:n], prefix[:n])

@@ -15,7 +15,7 @@ type proxied struct {
 	chunks []*proxiedChunk
 }
 
-// proxiedChunk has the addresses of consecutive descriptors.
+// proxiedChunk contains the addresses of consecutive descriptors.
 type proxiedChunk struct {
 	used  int
 	addrs [chunkSize]proxiedAddr

@@ -1,4 +1,4 @@
-// Package copied does what vet must refuse: it copies a session's state.
+// Package copied must be rejected by vet: it copies a session's state.
 package copied
 
 import "roost/poller/leantls"
