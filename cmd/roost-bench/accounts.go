@@ -172,7 +172,7 @@ func (f *fleetFlags) onlyOurs(ctx context.Context, s store.Accounts) error {
 	}
 	return store.EachAccount(ctx, s, "", func(a store.Account) error {
 		if !ours(a.JID) {
-			return fmt.Errorf("%s has other accounts, such as %v, and a known password does not belong beside them: measure a server of its own, or add --create-anyway", f.database(), a.JID)
+			return fmt.Errorf("%s has other accounts, such as %v, and accounts with a known password must not be beside them: use a separate server, or add --create-anyway", f.database(), a.JID)
 		}
 		return nil
 	})
@@ -188,7 +188,7 @@ func (m *madeAccounts) remove() (err error) {
 	if len(m.jids) == 0 {
 		return nil
 	}
-	fmt.Fprintf(os.Stderr, "roost-bench: deleting the accounts that were made, %s\n", humanize.Comma(int64(len(m.jids))))
+	fmt.Fprintf(os.Stderr, "roost-bench: deleting the accounts created for this run: %s\n", humanize.Comma(int64(len(m.jids))))
 	ctx, stop := cli.Interrupted()
 	defer stop()
 	s, err := m.from.openExisting(context.WithoutCancel(ctx))

@@ -43,17 +43,17 @@ func TestBenchAccounts(t *testing.T) {
 			t.Errorf("%q: the accounts are %q, want %q", args, all, left)
 		}
 	}
-	f(0, "deleting the accounts that were made, 3", nil)
-	f(0, "deleting the accounts that were made, 3", nil, "--store", stores.Default(data))
+	f(0, "deleting the accounts created for this run: 3", nil)
+	f(0, "deleting the accounts created for this run: 3", nil, "--store", stores.Default(data))
 	f(1, "there is no database sqlite:/none.db: name the server's database with --store", nil, "--store", "sqlite:/none.db")
 	f(2, "--store: there is no kind of store \"mysql\"", nil, "--store", "mysql:x")
-	f(0, "deleting the accounts that were made, 3", nil, "--password", `a "quoted", comma`)
+	f(0, "deleting the accounts created for this run: 3", nil, "--password", `a "quoted", comma`)
 	f(2, "--password: the password is empty", nil, "--password", "")
 	f(2, "--domain example.org is not served by the server of "+data+" (served: localhost)", nil, "--domain", "example.org")
 	kept := []string{"user0@localhost", "user1@localhost", "user2@localhost"}
 	f(0, "", kept, "--keep-accounts")
 	// These accounts existed before and stay.
-	f(0, "deleting the accounts that were made, 1", kept, "--count", "4")
+	f(0, "deleting the accounts created for this run: 1", kept, "--count", "4")
 	f(1, "no such process", kept, "--first", "7", "--server-pid", "999999999")
 	s := cmdtest.OpenStore(t, data)
 	if _, _, err := s.ImportAccounts(t.Context(), []store.Account{{JID: jid.MustParse("user2x@localhost")}}, store.SkipExisting); err != nil {
@@ -74,7 +74,7 @@ func TestBenchInterrupted(t *testing.T) {
 			t.Errorf("the accounts are %q", all)
 		}
 		p.Types("\x03")
-		p.Until("deleting the accounts that were made, 4")
+		p.Until("deleting the accounts created for this run: 4")
 		p.Ends(1)
 		if all := accountsIn(t, data); len(all) != 0 {
 			t.Errorf("%q still exist", all)

@@ -15,16 +15,16 @@ import (
 
 // parseCmd measures parsers.
 type parseCmd struct {
-	Files []string `arg:"" optional:"" name:"file" help:"Captures of one direction of a stream: a header, stanzas, maybe the closing tag. Without files, traffic is made: mix, small, large and utf8, 64 MB each."`
-	Chunk int      `default:"4096" placeholder:"BYTES" help:"How much is given to a parser at once (default: ${default})."`
+	Files []string `arg:"" optional:"" name:"file" help:"Captures of one direction of a stream: a header, stanzas, optionally the closing tag. Without files, traffic is generated: mix, small, large and utf8, 64 MB each."`
+	Chunk int      `default:"4096" placeholder:"BYTES" help:"Size of the pieces passed to a parser (default: ${default})."`
 	JSON  bool     `name:"json" help:"Write one JSON object per line: corpus, impl, mb_per_s, ns_per_stanza, allocs_per_stanza, ratio."`
 }
 
 // Help implements kong's HelpProvider.
 func (c *parseCmd) Help() string {
 	return "For each file there is a line for this server's parser without and with vector instructions, for Go's encoding/xml and for expat, which is " +
-		"compiled into a small program where cc and libexpat1-dev are installed. MB/s are 10^6 bytes per second of CPU time; ratio is speed over that of " +
-		"encoding/xml in the same run. Files much below 64 MB are parsed several times, which flatters every parser."
+		"compiled into a small program if cc and libexpat1-dev are installed. MB/s are 10^6 bytes per second of CPU time; ratio is speed over that of " +
+		"encoding/xml in the same run. Files much below 64 MB are parsed several times, which makes every parser look faster."
 }
 
 // Validate is called by kong after parsing.

@@ -17,21 +17,21 @@ func TestTable(t *testing.T) {
 		measured("", 118264.6, "per second", ""),
 		measured("server, CPU per message", 7.486, "µs", ""),
 		measured("server, memory per client", 0, "B", "growth"),
-		memoryRow("server, memory in all", 37851136),
-		count("clients", 3200, "", "100 pairs of them talk"),
+		memoryRow("server, total memory", 37851136),
+		count("clients", 3200, "", "100 pairs exchange messages"),
 	}, latencyRows(bench.Latency{P50: 160, P90: 245.1, P99: 43100, P999: 1234567, Max: 98.6})...))
 	want := `
 Messages
   messages delivered       1,180,873
                              118,265      per second
   server, CPU per message          7.5    µs
-  server, memory in all           36.1    MiB
-  clients                      3,200                  100 pairs of them talk
+  server, total memory            36.1    MiB
+  clients                      3,200                  100 pairs exchange messages
   latency, median                  0.160  ms
   latency, 90 %                    0.245  ms
   latency, 99 %                   43.100  ms
   latency, 99.9 %              1,234.567  ms
-  latency, worst                   0.099  ms
+  latency, maximum                 0.099  ms
 `
 	if b.String() != want {
 		t.Errorf("%s\nwant%s", b.String(), want)

@@ -75,8 +75,8 @@ func (c *idleCmd) rows(r bench.IdleResult) (title string, rows []row) {
 		count("clients", int64(r.Sessions), "", fmt.Sprintf("%d failed, %d were disconnected", r.Failed, r.Lost)),
 		measured("logins", r.LoginsPerSecond, "per second", ""),
 		measured("server, CPU per login", r.CPUPerLogin, "µs", ""),
-		measured("server, memory per client", r.BytesPerSession, "B", fmt.Sprintf("growth from %s clients on", humanize.Comma(int64(r.Base)))),
-		memoryRow("server, memory in all", r.RSS),
+		measured("server, memory per client", r.BytesPerSession, "B", fmt.Sprintf("growth beyond %s clients", humanize.Comma(int64(r.Base)))),
+		memoryRow("server, total memory", r.RSS),
 		measured("server, CPU while idle", r.IdleCPU, "% of one CPU", ""),
 	}
 }
@@ -126,7 +126,7 @@ func (c *messageCmd) run(ctx context.Context, f *bench.Clients) (r bench.Message
 
 func (c *messageCmd) rows(r bench.MessageResult) (title string, rows []row) {
 	return "Messages", append([]row{
-		count("clients", int64(r.Sessions), "", humanize.Comma(int64(r.Pairs))+" pairs of them talk"),
+		count("clients", int64(r.Sessions), "", humanize.Comma(int64(r.Pairs))+" pairs exchange messages"),
 		count("messages delivered", r.Messages, "", ""),
 		measured("", r.PerSecond, "per second", ""),
 		measured("server, CPU per message", r.CPUPerMessage, "µs", ""),
@@ -230,7 +230,7 @@ func (c *presenceCmd) rows(r bench.PresenceResult) (title string, rows []row) {
 		count("changes of presence", r.Changes, "", ""),
 		count("delivered to contacts", r.Delivered, "", ""),
 		measured("", r.PerSecond, "per second", ""),
-		measured("server, CPU per delivered one", r.CPUPerPresence, "µs", ""),
+		measured("server, CPU per delivery", r.CPUPerPresence, "µs", ""),
 	}, latencyRows(r.Latency)...)
 }
 
@@ -272,7 +272,7 @@ func (c *reconnectCmd) run(ctx context.Context, f *bench.Clients) (bench.Reconne
 func (c *reconnectCmd) rows(r bench.ReconnectResult) (title string, rows []row) {
 	return "Reconnection", append([]row{
 		count("clients dropped at once", int64(r.Sessions), "", ""),
-		{"all back after", fixed(r.Seconds, 1), "s", fmt.Sprintf("%d failed", r.Failed)},
+		{"time until all are back", fixed(r.Seconds, 1), "s", fmt.Sprintf("%d failed", r.Failed)},
 		measured("logins", r.PerSecond, "per second", ""),
 		measured("server, CPU per login", r.CPUPerLogin, "µs", ""),
 		memoryRow("server, memory at its peak", r.PeakRSS),

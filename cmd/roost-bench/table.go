@@ -80,5 +80,5 @@ func memoryRow(name string, bytes int64) row {
 // microseconds.
 func latencyRows(l bench.Latency) []row {
 	f := func(name string, us float64) row { return row{"latency, " + name, fixed(us/1000, 3), "ms", ""} }
-	return []row{f("median", l.P50), f("90 %", l.P90), f("99 %", l.P99), f("99.9 %", l.P999), f("worst", l.Max)}
+	return []row{f("median", l.P50), f("90 %", l.P90), f("99 %", l.P99), f("99.9 %", l.P999), f("maximum", l.Max)}
 }
