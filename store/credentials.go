@@ -23,6 +23,11 @@ const (
 	MaxIterations = 10_000_000
 )
 
+// MaxPassword is the length of the longest password, in bytes: no client could log in using
+// PLAIN with a longer one (RFC 4616 section 2,
+// https://www.rfc-editor.org/rfc/rfc4616#section-2).
+const MaxPassword = 1023
+
 // saltSize is the size of a random salt in bytes.
 const saltSize = 16
 

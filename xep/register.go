@@ -14,11 +14,6 @@ import (
 
 const nsRegister = "jabber:iq:register"
 
-// maxPassword is the length of the longest password, in bytes: no client could log in using
-// PLAIN with a longer one (RFC 4616 section 2,
-// https://www.rfc-editor.org/rfc/rfc4616#section-2).
-const maxPassword = 1023
-
 // registrar creates and removes accounts and changes passwords (XEP-0077,
 // https://xmpp.org/extensions/xep-0077.html#usecases).
 type registrar struct {
@@ -186,7 +181,7 @@ func wanted(rq *router.Request) (owner jid.JID, password string, err error) {
 		return owner, "", stanza.BadRequest.WithText("A username and a password are required.")
 	case own.Local() != "" && (err != nil || owner != own):
 		return owner, "", stanza.Forbidden.WithText("Changing another account's password is not allowed.")
-	case len(password) > maxPassword:
+	case len(password) > store.MaxPassword:
 		return owner, "", errBadPassword
 	}
 	return owner, password, nil

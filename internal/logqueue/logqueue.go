@@ -4,7 +4,11 @@ package logqueue
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 )
@@ -26,9 +30,10 @@ type Queue struct {
 	done   chan struct{} // closed when the goroutine has ended
 
 	mu        sync.Mutex
-	pending   []byte // complete lines
-	dropped   int    // lines since the last report
-	reporting bool   // report is running: its line may exceed the limit
+	pending   []byte       // complete lines
+	flushes   []chan<- int // of Flush: receive the number of dropped lines after pending was written
+	dropped   int          // lines since the last report
+	reporting bool         // report is running: its line may exceed the limit
 	closed    bool
 }
 
@@ -68,6 +73,32 @@ func (q *Queue) Dropped() int {
 	return q.dropped
 }
 
+// Flush waits until the output has taken, or refused, what is queued now. It returns an
+// error if ctx ends before that, or if lines were dropped and the output takes none.
+func (q *Queue) Flush(ctx context.Context) error {
+	done := make(chan int, 1)
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return errors.New("the log is closed")
+	}
+	q.flushes = append(q.flushes, done)
+	q.mu.Unlock()
+	q.signal()
+	select {
+	case dropped := <-done:
+		if dropped > 0 {
+			return fmt.Errorf("the output refuses the log: %d lines were dropped", dropped)
+		}
+		return nil
+	case <-ctx.Done():
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.flushes = slices.DeleteFunc(q.flushes, func(c chan<- int) bool { return c == done })
+		return errors.New("whoever reads the log has stalled")
+	}
+}
+
 // Close writes the queued lines and ends the queue. It waits for the output for at most
 // timeout, so that a stalled reader does not keep the process running.
 func (q *Queue) Close(timeout time.Duration) {
@@ -96,10 +127,11 @@ func (q *Queue) run() {
 	for range q.wake {
 		for {
 			q.mu.Lock()
-			batch, closed := q.pending, q.closed
-			q.pending = spare[:0]
+			batch, closed, flushes := q.pending, q.closed, q.flushes
+			q.pending, q.flushes = spare[:0], nil
 			q.mu.Unlock()
 			if len(batch) == 0 {
+				q.flushed(flushes)
 				spare = batch
 				if closed {
 					return
@@ -107,6 +139,7 @@ func (q *Queue) run() {
 				break
 			}
 			q.write(batch)
+			q.flushed(flushes)
 			spare = nil
 			if cap(batch) <= maxSpare {
 				spare = batch
@@ -133,6 +166,17 @@ func (q *Queue) write(batch []byte) {
 		q.mu.Lock()
 		q.reporting = false
 		q.mu.Unlock()
+	}
+}
+
+// flushed tells those that wait in Flush.
+func (q *Queue) flushed(waiting []chan<- int) {
+	if len(waiting) == 0 {
+		return
+	}
+	dropped := q.Dropped()
+	for _, w := range waiting {
+		w <- dropped
 	}
 }
 

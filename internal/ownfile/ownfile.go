@@ -15,10 +15,18 @@ import (
 )
 
 // Open opens a file for reading and writing. It creates a missing file with this mode.
-func Open(name string, mode fs.FileMode) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+func Open(name string, mode fs.FileMode) (*os.File, error) { return open(name, os.O_RDWR, mode) }
+
+// Append opens a file for reading and appending. It creates a missing file with this mode. A
+// symbolic link is refused: root must not write wherever the owner of the directory wants.
+func Append(name string, mode fs.FileMode) (*os.File, error) {
+	return open(name, os.O_RDWR|os.O_APPEND|syscall.O_NOFOLLOW, mode)
+}
+
+func open(name string, flags int, mode fs.FileMode) (*os.File, error) {
+	f, err := os.OpenFile(name, flags|os.O_CREATE|os.O_EXCL, mode)
 	if errors.Is(err, fs.ErrExist) {
-		return os.OpenFile(name, os.O_RDWR, 0)
+		return os.OpenFile(name, flags, 0)
 	}
 	if err != nil {
 		return nil, err
@@ -74,10 +82,40 @@ func MkdirAll(dir string, mode fs.FileMode) error {
 	return errors.Join(give(f, filepath.Dir(dir)), f.Close())
 }
 
-// give changes the owner and group of an open file to those of a directory. Only root may
-// do that, and not in every container: if the kernel refuses, or does not know the owner,
-// the file stays as it is.
-func give(f *os.File, dir string) error {
+// What package syscall does not have: open(2), fchownat(2).
+const (
+	oPath       = 0x200000
+	atEmptyPath = 0x1000
+)
+
+// Give gives a socket or a symbolic link to the owner and group of its directory. That owner
+// may have replaced it by a link to a file that must stay root's: what has more than one
+// name, or is something else, is left alone.
+func Give(name string) error {
+	return giveTo(filepath.Dir(name), func(uid, gid int) error {
+		fd, err := syscall.Open(name, oPath|syscall.O_NOFOLLOW|syscall.O_CLOEXEC, 0)
+		if err != nil {
+			return &fs.PathError{Op: "open", Path: name, Err: err}
+		}
+		defer syscall.Close(fd)
+		var st syscall.Stat_t
+		if err := syscall.Fstat(fd, &st); err != nil {
+			return &fs.PathError{Op: "stat", Path: name, Err: err}
+		}
+		if kind := st.Mode & syscall.S_IFMT; st.Nlink != 1 || kind != syscall.S_IFSOCK && kind != syscall.S_IFLNK {
+			return nil
+		}
+		return syscall.Fchownat(fd, "", uid, gid, atEmptyPath)
+	})
+}
+
+// give gives an open file to the owner and group of a directory.
+func give(f *os.File, dir string) error { return giveTo(dir, f.Chown) }
+
+// giveTo calls chown with the owner and group of a directory. Only root may change owners,
+// and not in every container: if the kernel refuses, or does not know the owner, the file
+// stays as it is.
+func giveTo(dir string, chown func(uid, gid int) error) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
@@ -89,7 +127,7 @@ func give(f *os.File, dir string) error {
 	if !ok || owner.Uid == 0 {
 		return nil
 	}
-	err = f.Chown(int(owner.Uid), int(owner.Gid))
+	err = chown(int(owner.Uid), int(owner.Gid))
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EINVAL) {
 		return nil
 	}

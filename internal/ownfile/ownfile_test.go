@@ -1,6 +1,8 @@
 package ownfile
 
 import (
+	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -99,5 +101,54 @@ func TestMkdirAll(t *testing.T) {
 	}
 	if err := MkdirAll(filepath.Join(dir, "f", "b"), 0o700); err == nil {
 		t.Error("no error for a directory below a file")
+	}
+}
+
+// TestGive: a socket and a symbolic link are given away; a file that their directory's owner
+// has put in their place stays root's.
+func TestGive(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	dir := t.TempDir()
+	const uid, gid = 12345, 54321
+	if err := os.Chown(dir, uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	in := func(name string) string { return filepath.Join(dir, name) }
+	for _, name := range []string{"socket", "linked"} {
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: in(name), Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+	}
+	err := errors.Join(os.WriteFile(in("root's"), nil, 0o600), os.Symlink("root's", in("symbolic")), os.Link(in("root's"), in("hard")), os.Link(in("linked"), in("linked too")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, given := range map[string]bool{"socket": true, "symbolic": true, "hard": false, "root's": false, "linked": false} {
+		if err := Give(in(name)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if u, g := owner(t, in(name)); (u == uid && g == gid) != given {
+			t.Errorf("%s belongs to %d:%d", name, u, g)
+		}
+	}
+	if u, _ := owner(t, in("root's")); u != 0 {
+		t.Errorf("root's file belongs to %d", u)
+	}
+	// A link is not followed, and a file is not appended to by way of one.
+	if f, err := Append(in("symbolic"), 0o600); err == nil {
+		_ = f.Close()
+		t.Error("a symbolic link is followed")
+	}
+	f, err := Append(in("appended"), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+	if u, _ := owner(t, in("appended")); u != uid {
+		t.Errorf("a new file belongs to %d", u)
 	}
 }

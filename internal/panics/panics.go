@@ -59,3 +59,12 @@ func (c *Counter) Recovered(v any, log *slog.Logger, attrs ...any) {
 	}
 	log.With(attrs...).Error("recovered from a panic: this is a bug", "panic", fmt.Sprint(v), "panics", n, "stack", string(debug.Stack()))
 }
+
+// Exit ends the process if v is a *Fatal, for goroutines on which something else, such as
+// net/http, would recover from it.
+func Exit(v any) {
+	if _, fatal := v.(*Fatal); fatal {
+		go panic(v)
+		select {}
+	}
+}

@@ -3,6 +3,8 @@ package panics
 import (
 	"bytes"
 	"log/slog"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -54,4 +56,28 @@ func TestStop(t *testing.T) {
 	defer func() { c.Recovered(recover(), slog.New(slog.DiscardHandler)) }()
 	defer Stop()
 	panic("broken")
+}
+
+// TestExit: a panic that nobody may recover from ends the process also on a goroutine where
+// something recovers; others do not.
+func TestExit(t *testing.T) {
+	const variable = "ROOST_TEST_PANIC"
+	switch os.Getenv(variable) {
+	case "":
+		for _, kind := range []string{"fatal", "other"} {
+			cmd := exec.Command(os.Args[0], "-test.run=^TestExit$")
+			cmd.Env = append(os.Environ(), variable+"="+kind)
+			out, err := cmd.CombinedOutput()
+			if ended := err != nil; ended != (kind == "fatal") || ended && !strings.Contains(string(out), "panic in shared state: no") {
+				t.Errorf("%s: %v\n%s", kind, err, out)
+			}
+		}
+		return
+	case "fatal":
+		defer func() { Exit(recover()) }()
+		defer Stop()
+	default:
+		defer func() { Exit(recover()) }()
+	}
+	panic("no")
 }
