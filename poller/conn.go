@@ -27,9 +27,9 @@ type Conn struct {
 	slot     int32
 	handler  Handler
 	op       *epoll.Operator
-	lastRead uint32 // time of the last read, in the loop's seconds
-	deadline uint32 // 0: none
-	stall    uint32 // when the TLS record that has begun must be complete; 0: none has begun
+	lastRead atomic.Uint32 // written by the loop: time of the last read, in the loop's seconds
+	deadline uint32        // 0: none
+	stall    uint32        // when the TLS record that has begun must be complete; 0: none has begun
 	paused   bool
 	timed    bool // on the loop's list of deadlines
 	hup      bool // netpoll has seen a hang-up and removed the descriptor
@@ -58,7 +58,7 @@ func (c *Conn) register() error {
 	op := c.loop.poll.NewOperator(int(c.fd))
 	op.OnRead, op.OnHup = c.readable, c.hungUp // OnWrite: see arm
 	c.op = op
-	c.lastRead = c.loop.now
+	c.lastRead.Store(c.loop.now)
 	c.loop.add(c)
 	c.loop.p.stats.conns.Add(1)
 	c.mu.Lock()
@@ -111,7 +111,7 @@ func (c *Conn) read(max int) (empty bool) {
 		c.loop.p.stats.reads.Add(1)
 		switch {
 		case n > 0:
-			c.lastRead = c.loop.now
+			c.sawInput()
 			c.input(buf[:n])
 			if n < len(buf) && !c.hup {
 				return true

@@ -248,7 +248,7 @@ func (l *loop) sweep(timeout time.Duration) {
 	for n := l.sweepBatch; n > 0 && l.sweepPos > 0; n-- {
 		l.sweepPos--
 		c := l.conns[l.sweepPos]
-		if time.Duration(l.now-c.lastRead)*time.Second > timeout && !c.closing() {
+		if time.Duration(l.now-c.lastRead.Load())*time.Second > timeout && !c.closing() {
 			c.expire(ErrIdle)
 		}
 	}

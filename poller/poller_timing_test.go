@@ -296,7 +296,8 @@ func BenchmarkSecond(b *testing.B) {
 				const n = 1_000_000
 				l := &loop{p: &Poller{cfg: Config{IdleTimeout: timeout}}, start: time.Now()}
 				for i := range n {
-					c := &Conn{loop: l, lastRead: 1, slot: int32(i)}
+					c := &Conn{loop: l, slot: int32(i)}
+					c.lastRead.Store(1)
 					l.conns = append(l.conns, c)
 					if len(l.timed) < urgent {
 						c.deadline, c.timed = 1<<30, true

@@ -7,8 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"slices"
 
+	"roost/admin"
 	"roost/jid"
 	"roost/poller"
 	"roost/router"
@@ -58,6 +60,7 @@ type Config struct {
 	Session session.Config
 	Router  router.Config
 	XEP     xep.Config
+	Admin   admin.Config
 
 	Logger *slog.Logger // nil discards
 }
@@ -80,6 +83,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.Store == "" {
 		c.Store = stores.Default(c.DataDir)
+	}
+	if c.Admin.Tokens == "" {
+		c.Admin.Tokens = filepath.Join(c.DataDir, admin.TokensName)
 	}
 	if c.MinTLS == 0 {
 		c.MinTLS = tls.VersionTLS12
@@ -143,6 +149,11 @@ func (c *Config) Validate() error {
 	if _, err := parseProxies(c.ProxyProtocol); err != nil {
 		mistake("ProxyProtocol", "%w", err)
 	}
+	if err := checkAddr(c.Admin.Addr); err != nil {
+		mistake("Admin.Addr", "cannot listen on %q: %w; an address looks like 127.0.0.1:5280", c.Admin.Addr, err)
+	} else if c.Admin.Addr != "" && !onLoopback(c.Admin.Addr) && len(c.TLSCert) == 0 {
+		mistake("Admin.Addr", "%s is not a loopback address, so it needs TLS: give the server a certificate, or use 127.0.0.1", c.Admin.Addr)
+	}
 	if len(c.TLSCert) != len(c.TLSKey) {
 		mistake("TLSKey", "%d certificate files and %d key files: each certificate needs its key", len(c.TLSCert), len(c.TLSKey))
 	}
@@ -165,6 +176,13 @@ func (c *Config) Validate() error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// onLoopback reports whether an address to listen on is reached from this machine only.
+func onLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 // checkAddr checks an address to listen on. An empty address means no listener.

@@ -10,8 +10,11 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync/atomic"
 	"time"
 
+	"roost/admin"
+	"roost/admin/api"
 	"roost/capacity"
 	"roost/internal/ownfile"
 	"roost/poller"
@@ -29,6 +32,8 @@ type Server struct {
 	poller    *poller.Poller
 	listeners []*poller.Listener
 	addrs     []Address // of the listeners
+	admin     *admin.Server
+	state     atomic.Value // an api.State
 }
 
 // Address is one address that a server listens on.
@@ -66,6 +71,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, locks: locks}
+	s.state.Store(api.Serving)
 	if s.certs, err = NewCertificates(&s.cfg); err != nil {
 		return nil, err
 	}
@@ -80,6 +86,11 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	err = s.router.SkipAccountEvents(ctx)
 	if err == nil {
 		err = s.listen()
+	}
+	if err == nil {
+		if err = s.startAdmin(); err != nil {
+			err = errors.Join(err, s.poller.Close())
+		}
 	}
 	if err != nil {
 		s.core.close()
@@ -159,6 +170,15 @@ func (s *Server) listenOn(name, addr string, sockets []*net.TCPListener, cfg *tl
 
 // Addrs returns the addresses that the server listens on, with their actual ports.
 func (s *Server) Addrs() []Address {
+	all := s.clientAddrs()
+	if a := s.admin.Addr(); a != nil {
+		all = append(all, Address{Name: "administration", Addr: a})
+	}
+	return all
+}
+
+// clientAddrs are the addresses for clients.
+func (s *Server) clientAddrs() []Address {
 	return slices.Clone(s.addrs)
 }
 
@@ -169,11 +189,16 @@ func (s *Server) CertificateFile() string { return s.certs.SelfSigned() }
 // Reload reads the certificates again and replaces the whole set at once.
 func (s *Server) Reload() error { return s.certs.Reload() }
 
+// ReopenAudit opens the audit log again, after it was renamed to rotate it. If that fails,
+// the renamed file stays in use.
+func (s *Server) ReopenAudit() error { return s.admin.ReopenAudit() }
+
 // Shutdown stops the server: it accepts no new connections, sends <system-shutdown/> to
 // clients and disconnects them at a limited rate, finishes pending work, and closes the
 // store. When ctx ends, it cuts off the remaining clients. It closes the store cleanly in
 // any case; the error is then ctx's cause or contains the number of clients cut off.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.state.Store(api.Stopping)
 	for _, l := range s.listeners {
 		_ = l.Close()
 	}
@@ -192,7 +217,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	default:
 		err = fmt.Errorf("server: %d clients were cut off", left)
 	}
-	err = errors.Join(err, s.poller.Close())
+	err = errors.Join(err, s.admin.Close(), s.poller.Close())
 	s.core.close()
 	return errors.Join(err, s.store.Close(), s.locks.Close())
 }

@@ -120,7 +120,7 @@ func (p *peer) quietly(f func()) {
 var errLost = errors.New("the connection is lost")
 
 // plainLogin is the base64 encoding of "\0user\0secret".
-var plainLogin = map[string]string{"romeo": "AHJvbWVvAHNlY3JldA==", "juliet": "AGp1bGlldABzZWNyZXQ=", "nurse": "AG51cnNlAHNlY3JldA=="}
+var plainLogin = map[string]string{"romeo": "AHJvbWVvAHNlY3JldA==", "juliet": "AGp1bGlldABzZWNyZXQ=", "nurse": "AG51cnNlAHNlY3JldA==", "bill": "AGJpbGwAc2VjcmV0"}
 
 // authenticate negotiates the stream up to the point where a resource may be bound.
 func (p *peer) authenticate(user string) *peer {

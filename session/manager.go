@@ -34,6 +34,7 @@ type Manager struct {
 	mechs          []mechanism
 	features       []Feature // in the order in which they are offered
 	bound          atomic.Int64
+	available      atomic.Int64 // sessions with presence
 	logins         atomic.Int64 // sessions bound since the start
 	ended          endings
 	postponedCount atomic.Int64 // functions postponed to later turns
@@ -105,10 +106,10 @@ func (m *Manager) SharePresence(xml []byte) *Presence { return m.presences.share
 // to SetPresence.
 func (m *Manager) ReleasePresence(p *Presence) { m.presences.release(p) }
 
-// Counts holds the number of sessions before and after binding, of accounts, of distinct
-// presences, and of jobs waiting for workers or loops.
+// Counts holds the number of sessions without a resource, of connected and of available
+// sessions, of accounts, of distinct presences, and of jobs waiting for workers or loops.
 type Counts struct {
-	Unbound, Bound, Accounts, Presences, Waiting int
+	Unbound, Bound, Available, Accounts, Presences, Waiting int
 }
 
 // Counts returns a snapshot. The numbers may be from slightly different moments.
@@ -116,6 +117,7 @@ func (m *Manager) Counts() Counts {
 	return Counts{
 		Unbound:   m.unbound.Size(),
 		Bound:     int(m.bound.Load()),
+		Available: int(m.available.Load()),
 		Accounts:  m.table.count(),
 		Presences: m.presences.m.Size(),
 		Waiting:   m.reads.waiting() + m.writes.waiting() + m.keys.waiting() + m.keyQueue.left() + int(m.postponedCount.Load()),

@@ -195,8 +195,16 @@ func (s *Session) Bound() bool {
 // SetPresence makes the resource available with this presence and priority, or unavailable
 // if p is nil.
 func (s *Session) SetPresence(p *Presence, priority int8) {
-	if old := s.presence.Swap(p); old != nil {
+	old := s.presence.Swap(p)
+	if old != nil {
 		s.mgr.presences.release(old)
+	}
+	if was, is := old != nil, p != nil; was != is {
+		if is {
+			s.mgr.available.Add(1)
+		} else {
+			s.mgr.available.Add(-1)
+		}
 	}
 	flag := uint32(0)
 	if p != nil {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -24,6 +25,7 @@ import (
 // serveGroups are the headings of the flags in the help.
 var serveGroups = []kong.Group{
 	{Key: "where", Title: "Where it listens and keeps its data:"},
+	{Key: "admin", Title: "Administration interface:"},
 	{Key: "tls", Title: "TLS:"},
 	{Key: "accounts", Title: "Accounts and clients:"},
 	{Key: "limits", Title: "Limits and memory:"},
@@ -41,7 +43,7 @@ type serveCmd struct {
 func (c *serveCmd) Help() string {
 	return "Every flag can also be set in the environment (--max-stanza as ROOST_MAX_STANZA) or in the config file (max-stanza = \"1MiB\"). " +
 		"The command line overrides the environment, which overrides the file. Where the help of a flag says so, the value off turns it off.\n\n" +
-		"SIGHUP makes the server read its certificates again. SIGTERM or Ctrl-C stops it cleanly; a second one stops it at once.\n\n" + unitsHelp
+		"SIGHUP makes the server read its certificates again and open its audit log again. SIGTERM or Ctrl-C stops it cleanly; a second one stops it at once.\n\n" + unitsHelp
 }
 
 // unitsHelp and timesHelp explain how to write sizes and times.
@@ -56,6 +58,10 @@ type serveFlags struct {
 	Config configFile `placeholder:"FILE" type:"existingfile" help:"TOML file with flags; its keys are flag names, such as max-stanza. The command line and the environment override it."`
 
 	siteFlags
+
+	Admin       string `sets:"Admin.Addr" off:"" default:"off" group:"admin" placeholder:"ADDR" help:"Serve the administration interface at this address, too, for clients with tokens; addresses other than loopback need a certificate; off: only on the Unix socket admin.sock in the data directory (default: ${default})."`
+	AdminTokens string `sets:"Admin.Tokens" type:"path" group:"admin" placeholder:"FILE" help:"Tokens for --admin, as roost admin token writes them (default: admin-tokens in the data directory)."`
+	Audit       string `sets:"Admin.Audit" type:"path" group:"admin" placeholder:"FILE" help:"Append a line of JSON to this file for each change that an administrator makes or tries to make, and for each request that is not allowed; SIGHUP opens it again (default: none)."`
 
 	TLSMin         string `sets:"MinTLS" name:"tls-min" group:"tls" placeholder:"VERSION" help:"Minimum TLS version: 1.2 or 1.3 (default: ${default})."`
 	TLSLean        bool   `sets:"Poller.StdTLS" name:"tls-lean" group:"tls" negatable:"" help:"Use roost's own TLS 1.3 record layer, which needs 160 bytes per idle session instead of several kilobytes; --no-tls-lean uses Go's crypto/tls throughout (default: ${default})."`
@@ -137,6 +143,10 @@ func (c *serveCmd) serve(out *output) error {
 	if cfg.Sockets, err = activated(); err != nil {
 		return err
 	}
+	cfg.Admin.LogWritten = out.stderr.Flush
+	if dir := os.Getenv("RUNTIME_DIRECTORY"); filepath.IsAbs(dir) && !strings.Contains(dir, ":") {
+		cfg.Admin.SocketDir = dir // RuntimeDirectory= of systemd (systemd.exec(5)), if it is one
+	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	s, err := server.New(context.Background(), cfg)
@@ -165,6 +175,9 @@ func (c *serveCmd) serve(out *output) error {
 			cfg.Logger.Error("cannot reload the certificates; the old ones stay in use", "err", err)
 		} else {
 			cfg.Logger.Info("certificates reloaded")
+		}
+		if err := s.ReopenAudit(); err != nil {
+			cfg.Logger.Error("cannot open the audit log again; the old file stays in use", "err", err)
 		}
 		done()
 	}

@@ -60,6 +60,9 @@ var withoutFlag = map[string]string{
 	"Router.MaxDirected": "no need for another limit so far",
 	"Router.PageBytes":   "follows from --outbox",
 
+	"Admin.SocketDir":  "RUNTIME_DIRECTORY of systemd sets it",
+	"Admin.LogWritten": "filled in by roost serve",
+
 	"XEP.Iterations":   "passwords that exist keep theirs; tests use fewer",
 	"XEP.Version":      "that of the build",
 	"XEP.PrivateSize":  "no need for another limit so far",

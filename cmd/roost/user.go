@@ -3,30 +3,39 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
 	"os"
+	"time"
 
-	"roost/internal/cli"
+	"roost/admin/api"
 	"roost/jid"
 	"roost/store"
 )
 
-// userCmd contains the commands for accounts. They work on the database, so the server
-// may be running or not.
+// userCmd are the commands for accounts. They ask the running server. If none runs, they
+// work on the database; so does the import, which has many accounts, in any case.
 type userCmd struct {
-	Add    userAddCmd    `cmd:"" help:"Add an account."`
-	Passwd userPasswdCmd `cmd:"" help:"Change an account's password."`
-	Del    userDelCmd    `cmd:"" help:"Delete an account with its roster, messages and all other data. This cannot be undone."`
-	List   userListCmd   `cmd:"" help:"List accounts, one address per line."`
-	Import userImportCmd `cmd:"" help:"Add accounts from a CSV file with lines of the form jid,password."`
+	Add     userAddCmd     `cmd:"" help:"Add an account."`
+	Passwd  userPasswdCmd  `cmd:"" help:"Change an account's password."`
+	Disable userDisableCmd `cmd:"" help:"Lock an account: its clients are disconnected and cannot log in."`
+	Enable  userEnableCmd  `cmd:"" help:"Let a locked account log in again."`
+	Logout  userLogoutCmd  `cmd:"" help:"Disconnect all clients of an account. They may log in again."`
+	Del     userDelCmd     `cmd:"" help:"Delete an account with its roster, messages and all other data. This cannot be undone."`
+	Show    userShowCmd    `cmd:"" help:"Show one account."`
+	List    userListCmd    `cmd:"" help:"List accounts, one address per line."`
+	Import  userImportCmd  `cmd:"" help:"Add accounts from a CSV file with lines of the form jid,password."`
 }
 
 type userAddCmd struct {
 	JID accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
 	passwordFlags
 	newAccountFlags
+	userFlags
 }
 
 type userPasswdCmd struct {
@@ -34,16 +43,60 @@ type userPasswdCmd struct {
 	keepSessionsFlag
 	passwordFlags
 	dataFlags
+	userFlags
+}
+
+type userDisableCmd struct {
+	JID accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
+	dataFlags
+	userFlags
+}
+
+type userEnableCmd struct {
+	JID accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
+	dataFlags
+	userFlags
+}
+
+type userLogoutCmd struct {
+	JID  accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
+	Text string     `env:"ROOST_LOGOUT_TEXT" placeholder:"TEXT" help:"What the clients are told (default: that the administrator has ended the session)."`
+	adminFlags
 }
 
 type userDelCmd struct {
 	JID accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
 	dataFlags
+	userFlags
+}
+
+type userShowCmd struct {
+	JID accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
+	dataFlags
+	remoteFlags
+	jsonFlag
 }
 
 type userListCmd struct {
 	Domain domainArg `env:"ROOST_LIST_DOMAIN" placeholder:"NAME" help:"List only the accounts of this domain."`
 	dataFlags
+	remoteFlags
+	jsonFlag
+}
+
+type jsonFlag struct {
+	JSON bool `name:"json" help:"Write JSON instead of a table; of a list one object on a line."`
+}
+
+// userFlags are for commands that change accounts.
+type userFlags struct {
+	remoteFlags
+	auditFlag
+}
+
+// auditFlag is for commands that change the database themselves.
+type auditFlag struct {
+	Audit string `env:"ROOST_AUDIT" type:"path" placeholder:"FILE" help:"Append a line of JSON to this file for a change that the command makes itself, since no server runs; a server has an audit log of its own (default: none)."`
 }
 
 // keepSessionsFlag is for commands that change passwords.
@@ -107,49 +160,82 @@ func parseAccount(s string) (jid.JID, error) {
 
 // Run adds an account.
 func (c *userAddCmd) Run() error {
-	return c.do(c.openForNew, c.JID.JID, func(ctx context.Context, s store.Accounts, j jid.JID, ask passwordSource, iterations int) (string, error) {
-		allowed, err := c.domainFilter()
+	ask, err := c.source(os.Stdin)
+	if err != nil {
+		return err
+	}
+	return c.accounts(&c.dataFlags, c.openForNew, func(ctx context.Context, a accounts) error {
+		if err := c.checkDomain(c.JID.JID); err != nil {
+			return err
+		}
+		var missing errMissing
+		if _, err := a.show(ctx, c.JID.JID); err == nil {
+			return c.instead(errExists{c.JID.JID})
+		} else if !errors.As(err, &missing) {
+			return err
+		}
+		password, err := askPassword(ctx, ask)
 		if err != nil {
-			return "", err
+			return err
 		}
-		if err := allowed(j.Domain()); err != nil {
-			return "", fmt.Errorf("%v not added: %w; add --domain %s to roost serve, or use --any-domain", j, err, j.Domain())
-		}
-		done, err := addAccount(ctx, s, j, ask, iterations)
-		return done, c.instead(err)
+		body := api.AccountCreate{JID: c.JID.String(), Password: password, Iterations: c.Iterations, AnyDomain: c.AnyDomain}
+		return c.said(a.add(ctx, c.JID.JID, &body), "added", c.JID.JID)
 	})
+}
+
+// checkDomain refuses an account of a domain that the server of the data directory does
+// not serve. One that is elsewhere does so itself.
+func (c *userAddCmd) checkDomain(j jid.JID) error {
+	if c.URL != "" {
+		return nil
+	}
+	allowed, err := c.domainFilter()
+	if err != nil {
+		return err
+	}
+	if err := allowed(j.Domain()); err != nil {
+		return fmt.Errorf("%v not added: %w; add --domain %s to roost serve, or use --any-domain", j, err, j.Domain())
+	}
+	return nil
 }
 
 // Run changes a password.
 func (c *userPasswdCmd) Run() error {
-	return c.do(c.openExisting, c.JID.JID, func(ctx context.Context, s store.Accounts, j jid.JID, ask passwordSource, iterations int) (string, error) {
-		done, err := passwordChange{c.KeepSessions}.run(ctx, s, j, ask, iterations)
-		return done, c.instead(err)
-	})
-}
-
-// do opens the store and runs a command that needs a password.
-func (f *passwordFlags) do(open opener, j jid.JID, run func(context.Context, store.Accounts, jid.JID, passwordSource, int) (string, error)) error {
-	ask, err := f.source(os.Stdin)
+	ask, err := c.source(os.Stdin)
 	if err != nil {
 		return err
 	}
-	return withStore(open, func(ctx context.Context, s store.Accounts) error {
-		done, err := run(ctx, s, j, ask, f.Iterations)
-		if err == nil {
-			fmt.Println(done)
+	return c.accounts(&c.dataFlags, c.openExisting, func(ctx context.Context, a accounts) error {
+		if _, err := a.show(ctx, c.JID.JID); err != nil {
+			return c.instead(err)
 		}
-		return err
+		password, err := askPassword(ctx, ask)
+		if err != nil {
+			return err
+		}
+		body := api.AccountPassword{Password: password, Iterations: c.Iterations, KeepSessions: c.KeepSessions}
+		return c.said(a.setPassword(ctx, c.JID.JID, &body), "changed the password of", c.JID.JID)
+	})
+}
+
+// Run locks an account.
+func (c *userDisableCmd) Run() error {
+	return c.accounts(&c.dataFlags, c.openExisting, func(ctx context.Context, a accounts) error {
+		return c.said(a.setDisabled(ctx, c.JID.JID, true), "disabled", c.JID.JID)
+	})
+}
+
+// Run unlocks an account.
+func (c *userEnableCmd) Run() error {
+	return c.accounts(&c.dataFlags, c.openExisting, func(ctx context.Context, a accounts) error {
+		return c.said(a.setDisabled(ctx, c.JID.JID, false), "enabled", c.JID.JID)
 	})
 }
 
 // Run deletes an account.
 func (c *userDelCmd) Run() error {
-	return withStore(c.openExisting, func(ctx context.Context, s store.Accounts) error {
-		err := s.DeleteAccount(ctx, c.JID.JID)
-		if errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("there is no account %v", c.JID)
-		}
+	return c.accounts(&c.dataFlags, c.openExisting, func(ctx context.Context, a accounts) error {
+		err := a.remove(ctx, c.JID.JID)
 		if err == nil {
 			fmt.Printf("deleted %v\n", c.JID)
 		}
@@ -157,27 +243,83 @@ func (c *userDelCmd) Run() error {
 	})
 }
 
-// Run lists accounts.
-func (c *userListCmd) Run() error {
-	return withStore(c.openExisting, func(ctx context.Context, s store.Accounts) error {
-		return listAccounts(ctx, s, string(c.Domain), os.Stdout)
+// said prints what was done to an account, or returns the error with what to do instead.
+func (f *dataFlags) said(err error, done string, j jid.JID) error {
+	if err == nil {
+		fmt.Printf("%s %v\n", done, j)
+	}
+	return f.instead(err)
+}
+
+// Run ends the sessions of an account.
+func (c *userLogoutCmd) Run() error {
+	return c.ask(func(ctx context.Context, client *api.Client) error {
+		q := url.Values{}
+		if c.Text != "" {
+			q.Set("text", c.Text)
+		}
+		var out api.AccountLogout
+		if err := client.Do(ctx, http.MethodPost, accountPath(api.PathAccountLogout, c.JID.JID), q, nil, &out); err != nil {
+			return serverError(c.JID.JID, err)
+		}
+		return c.print(os.Stdout, out, func(w io.Writer) {
+			fmt.Fprintf(w, "logged out %s: %s\n", printable(out.JID), count(int(out.Sessions), "session"))
+		})
 	})
 }
 
-// opener opens the store.
-type opener func(context.Context) (store.Store, error)
+// Run shows an account.
+func (c *userShowCmd) Run() error {
+	u := userFlags{remoteFlags: c.remoteFlags}
+	return u.accounts(&c.dataFlags, c.openExisting, func(ctx context.Context, a accounts) error {
+		d, err := a.show(ctx, c.JID.JID)
+		if err != nil {
+			return err
+		}
+		return (&adminFlags{JSON: c.JSON}).print(os.Stdout, d, func(w io.Writer) { writeAccount(w, &d) })
+	})
+}
 
-// withStore runs f with the store, and with a context that ends when the command
-// is interrupted.
-func withStore(open opener, f func(context.Context, store.Accounts) error) (err error) {
-	ctx, stop := cli.Interrupted()
-	defer stop()
-	s, err := open(ctx)
-	if err != nil {
-		return err
+func writeAccount(w io.Writer, d *api.AccountDetail) {
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%-11s %s\n", name, printable(fmt.Sprintf(format, args...)))
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	return f(ctx, s)
+	line("account", "%s", d.JID)
+	line("created", "%s", d.Created.Format(time.RFC3339))
+	line("may log in", "%s", map[bool]string{true: "no: it is disabled", false: "yes"}[d.Disabled])
+	line("online", "%s", count(int(d.Sessions), "session"))
+	if d.LastSeen != nil {
+		line("last seen", "%s", d.LastSeen.Format(time.RFC3339))
+	}
+	line("waiting", "%s", count(int(d.OfflineMessages), "message"))
+	line("iterations", "%s", comma(d.Iterations))
+}
+
+// Run lists accounts.
+func (c *userListCmd) Run() error {
+	u := userFlags{remoteFlags: c.remoteFlags}
+	return u.accounts(&c.dataFlags, c.openExisting, func(ctx context.Context, a accounts) error {
+		return listAccounts(ctx, a, string(c.Domain), c.JSON, os.Stdout)
+	})
+}
+
+// listAccounts writes the addresses of accounts, sorted by domain, and which of
+// them may not log in.
+func listAccounts(ctx context.Context, a accounts, domain string, asJSON bool, to io.Writer) error {
+	w := bufio.NewWriter(to)
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	err := a.each(ctx, domain, func(a api.Account) error {
+		if asJSON {
+			return e.Encode(a)
+		}
+		w.WriteString(a.JID)
+		if a.Disabled {
+			w.WriteString("\tdisabled")
+		}
+		return w.WriteByte('\n')
+	})
+	return errors.Join(err, w.Flush())
 }
 
 // errExists and errMissing report that the account exists already or does not exist.
@@ -201,66 +343,4 @@ func (f *dataFlags) instead(err error) error {
 		return fmt.Errorf("%w: add it with: %s", err, f.suggest("user", "add", missing.String()))
 	}
 	return err
-}
-
-// addAccount adds an account and returns the message for the user.
-func addAccount(ctx context.Context, s store.Accounts, j jid.JID, ask passwordSource, iterations int) (string, error) {
-	exists := errExists{j}
-	_, err := s.Account(ctx, j)
-	if err == nil {
-		return "", exists
-	}
-	if !errors.Is(err, store.ErrNotFound) {
-		return "", err
-	}
-	credentials, err := askCredentials(ctx, ask, iterations)
-	if err != nil {
-		return "", err
-	}
-	err = s.CreateAccount(ctx, store.Account{JID: j, Credentials: credentials})
-	if errors.Is(err, store.ErrExists) {
-		return "", exists
-	}
-	return fmt.Sprintf("added %v", j), err
-}
-
-// passwordChange is a change of a password.
-type passwordChange struct{ keepSessions bool }
-
-// run replaces an account's credentials and returns the message for the user.
-func (p passwordChange) run(ctx context.Context, s store.Accounts, j jid.JID, ask passwordSource, iterations int) (string, error) {
-	missing := errMissing{j}
-	_, err := s.Account(ctx, j)
-	if errors.Is(err, store.ErrNotFound) {
-		return "", missing
-	}
-	if err != nil {
-		return "", err
-	}
-	credentials, err := askCredentials(ctx, ask, iterations)
-	if err != nil {
-		return "", err
-	}
-	_, err = s.SetCredentials(ctx, j, credentials, p.keepSessions)
-	if errors.Is(err, store.ErrNotFound) {
-		return "", missing
-	}
-	return fmt.Sprintf("changed the password of %v", j), err
-}
-
-// listAccounts writes the addresses of accounts, sorted by domain, and marks those that
-// may not log in.
-func listAccounts(ctx context.Context, s store.Accounts, domain string, to io.Writer) error {
-	w := bufio.NewWriter(to)
-	err := store.EachAccount(ctx, s, domain, func(a store.Account) error {
-		w.WriteString(a.JID.String())
-		if a.Disabled {
-			w.WriteString("\tdisabled")
-		}
-		return w.WriteByte('\n')
-	})
-	if err != nil {
-		return err
-	}
-	return w.Flush()
 }

@@ -104,7 +104,7 @@ func TestUserCommands(t *testing.T) {
 	check("second")
 	fails("user add romeo@example.com --data", "x\n", "passwd", "romeo@example.com", "--password-stdin")
 	fails("password is empty", "\n", "passwd", "juliet@example.com", "--password-stdin")
-	fails("longer than 1024 bytes", strings.Repeat("x", 5000), "passwd", "juliet@example.com", "--password-stdin")
+	fails("longer than 1023 bytes", strings.Repeat("x", 5000), "passwd", "juliet@example.com", "--password-stdin")
 	if err := os.WriteFile(filepath.Join(dir, "domains"), []byte("localhost\nexample.com\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestListPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := listAccounts(t.Context(), s, "", &out); err != nil {
+	if err := listAccounts(t.Context(), onStore{Store: s}, "", false, &out); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")

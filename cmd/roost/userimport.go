@@ -14,6 +14,8 @@ import (
 	"github.com/dustin/go-humanize"
 	"golang.org/x/term"
 
+	"roost/admin"
+	"roost/internal/cli"
 	"roost/jid"
 	"roost/store"
 )
@@ -24,6 +26,7 @@ type userImportCmd struct {
 	keepSessionsFlag
 	iterationFlags
 	newAccountFlags
+	auditFlag
 }
 
 // Help implements kong's HelpProvider.
@@ -44,7 +47,9 @@ func (c *userImportCmd) Run() error {
 		defer f.Close()
 		in = f
 	}
-	return withStore(c.openForNew, func(ctx context.Context, s store.Accounts) error {
+	ctx, stop := cli.Interrupted()
+	defer stop()
+	return c.stored(ctx, c.openForNew, func(ctx context.Context, s store.Store, audit *admin.Audit) error {
 		allowed, err := c.domainFilter()
 		if err != nil {
 			return err
@@ -62,6 +67,8 @@ func (c *userImportCmd) Run() error {
 		im.show(c.File, lines, os.Stderr, term.IsTerminal(int(os.Stderr.Fd())))
 		err = im.run(ctx, im.csv(file))
 		fmt.Println(im.summary())
+		params := map[string]any{"created": im.created, "existing": im.existing, "rejected": im.bad, "update": c.Update, "keep_sessions": c.KeepSessions, "iterations": c.Iterations}
+		auditUser(audit, "account.import", c.File, params, err)
 		return err
 	})
 }

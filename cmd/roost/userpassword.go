@@ -34,9 +34,6 @@ func (f *passwordFlags) source(in *os.File) (passwordSource, error) {
 	}, nil
 }
 
-// maxPassword is the largest password in bytes.
-const maxPassword = 1024
-
 // readPassword reads a password up to the end of the line or of the input.
 func readPassword(ctx context.Context, f *os.File) (string, error) {
 	in, done, err := readUntil(ctx, f)
@@ -44,7 +41,7 @@ func readPassword(ctx context.Context, f *os.File) (string, error) {
 		return "", err
 	}
 	defer done()
-	line, err := readLine(in, maxPassword+2)
+	line, err := readLine(in, store.MaxPassword+2)
 	switch {
 	case ctx.Err() != nil:
 		return "", errInterrupted
@@ -85,15 +82,11 @@ func askTwice(read func(prompt func()) ([]byte, error), prompt io.Writer) (strin
 	return "", errors.New("the passwords did not match three times; nothing changed")
 }
 
-// askCredentials asks for a password and returns credentials. The password itself is not
-// kept.
-func askCredentials(ctx context.Context, ask passwordSource, iterations int) (store.Credentials, error) {
+// askPassword returns a password that is not too long.
+func askPassword(ctx context.Context, ask passwordSource) (string, error) {
 	password, err := ask(ctx)
-	if err != nil {
-		return store.Credentials{}, err
+	if err == nil && len(password) > store.MaxPassword {
+		err = errLongPassword
 	}
-	if len(password) > maxPassword {
-		return store.Credentials{}, fmt.Errorf("the password is longer than %d bytes", maxPassword)
-	}
-	return store.NewCredentials(password, iterations)
+	return password, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"roost/internal/cli"
 	"roost/jid"
+	"roost/store"
 )
 
 // maxRecord is the longest line of an account file in bytes, including its end.
@@ -22,7 +23,7 @@ var (
 	errQuoteInside   = errors.New("a misplaced double quote: quote the whole field, and double each double quote in it")
 	errSwapped       = errors.New("the address is the second field: each line must be jid,password")
 	errAddress       = errors.New("the first field is not the address of an account, such as user@domain")
-	errLongPassword  = fmt.Errorf("the password is longer than %d bytes", maxPassword)
+	errLongPassword  = fmt.Errorf("the password is longer than %d bytes", store.MaxPassword)
 	errSwappedHeader = cli.UsageError("the header says password,jid: the fields must be in the order jid,password")
 )
 
@@ -171,7 +172,7 @@ func (im *importer) parseLine(fields []string) (passwordRecord, error) {
 		}
 		return passwordRecord{}, err
 	}
-	if len(fields[1]) > maxPassword {
+	if len(fields[1]) > store.MaxPassword {
 		return passwordRecord{}, errLongPassword
 	}
 	return passwordRecord{jid: j.Clone(), password: fields[1]}, nil

@@ -45,17 +45,26 @@ func (c *client) ask(send, until string) {
 // loginAs logs in with the password "secret".
 func loginAs(t *testing.T, addr, base64 string) *client {
 	t.Helper()
+	return loginTo(t, addr, "localhost", base64, "")
+}
+
+// loginTo logs in to a domain and binds a resource, one that the server makes if it is "".
+func loginTo(t *testing.T, addr, domain, base64, resource string) *client {
+	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
 	c := &client{t: t, conn: conn}
-	const header = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+	header := "<stream:stream to='" + domain + "' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 	c.ask(header, "</stream:features>")
 	c.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+base64+"</auth>", "<success")
 	c.ask(header, "</stream:features>")
-	c.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", "</iq>")
+	if resource != "" {
+		resource = "<resource>" + resource + "</resource>"
+	}
+	c.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"+resource+"</bind></iq>", "</iq>")
 	return c
 }
 

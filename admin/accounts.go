@@ -1,0 +1,321 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"roost/admin/api"
+	"roost/jid"
+	"roost/session"
+	"roost/store"
+)
+
+var accountRoutes = []route{
+	{id: "account.list", method: http.MethodGet, path: api.PathAccounts, scope: ScopeRead, response: api.AccountPage{}, handle: (*Server).listAccounts,
+		summary: "List accounts in the order of domain and localpart.",
+		query: []param{
+			{"domain", "string", "Accounts of this domain."},
+			{"prefix", "string", "Accounts whose localparts begin with this. It needs a domain, unless the server has only one."},
+			{"limit", "integer", "Accounts on a page, 1 to 1000; default 100."},
+			{"cursor", "string", "The cursor of the page before."},
+		}},
+	{id: "account.create", method: http.MethodPost, path: api.PathAccounts, scope: ScopeWrite, response: api.Account{}, handle: (*Server).createAccount,
+		body: func() any { return new(api.AccountCreate) }, summary: "Create an account."},
+	{id: "account.show", method: http.MethodGet, path: api.PathAccount, scope: ScopeRead, response: api.AccountDetail{}, handle: (*Server).showAccount,
+		summary: "Show one account."},
+	{id: "account.delete", method: http.MethodDelete, path: api.PathAccount, scope: ScopeWrite, handle: (*Server).deleteAccount,
+		summary: "Delete an account with its roster, messages and all other data."},
+	{id: "account.password", method: http.MethodPost, path: api.PathAccountPassword, scope: ScopeWrite, response: api.Account{}, handle: (*Server).setPassword,
+		body: func() any { return new(api.AccountPassword) }, summary: "Change the password of an account. Its clients have to log in again, unless keep_sessions is true."},
+	{id: "account.disable", method: http.MethodPost, path: api.PathAccountDisable, scope: ScopeWrite, response: api.Account{}, handle: (*Server).disableAccount,
+		summary: "Lock an account: its sessions end, and it may not log in."},
+	{id: "account.enable", method: http.MethodPost, path: api.PathAccountEnable, scope: ScopeWrite, response: api.Account{}, handle: (*Server).enableAccount,
+		summary: "Let an account that was locked log in again."},
+	{id: "account.logout", method: http.MethodPost, path: api.PathAccountLogout, scope: ScopeWrite, response: api.AccountLogout{}, handle: (*Server).logoutAccount,
+		summary: "End all sessions of an account with the stream error policy-violation. Its clients may log in again.",
+		query:   []param{{"text", "string", "What the clients are told, at most 200 characters."}}},
+}
+
+// parseAccount parses the address of an account.
+func parseAccount(text string) (jid.JID, error) {
+	j, err := jid.Parse(text)
+	if err != nil || !j.IsAccount() {
+		return j, badRequest("such as romeo@example.org", "%q is not the address of an account", text)
+	}
+	return j, nil
+}
+
+// account returns the account that the path of a request names.
+func (s *Server) account(r *request) (store.Account, error) {
+	j, err := parseAccount(r.PathValue("jid"))
+	if err != nil {
+		return store.Account{}, err
+	}
+	a, err := s.b.Store.Account(r.Context(), j)
+	return a, accountError(j, err)
+}
+
+// accountError is the error of a request for an account.
+func accountError(j jid.JID, err error) error {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return &api.Error{Status: 404, Code: api.CodeNotFound, Message: "there is no account " + j.String(), Hint: "GET /v1/accounts lists accounts"}
+	case errors.Is(err, store.ErrExists):
+		return &api.Error{Status: 409, Code: api.CodeConflict, Message: j.String() + " exists already"}
+	}
+	return err
+}
+
+// connected is the number of an account's sessions.
+func (s *Server) connected(bare string) (n int64) {
+	for x := s.b.Sessions.First(bare); x != nil; x = x.Next() {
+		if x.Bound() {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *Server) describeAccount(a *store.Account) api.Account {
+	return api.Account{JID: a.JID.String(), Created: a.Created, Disabled: a.Disabled, Sessions: s.connected(a.JID.String())}
+}
+
+// accountCursor is the Sort of a position in the list of accounts.
+const accountCursor = "account"
+
+func (s *Server) listAccounts(r *request) (any, error) {
+	var after jid.JID
+	domain, prefix, err := s.accountFilter(r)
+	if err != nil {
+		return nil, err
+	}
+	limit, err := r.limit()
+	if err != nil {
+		return nil, err
+	}
+	if text := r.URL.Query().Get("cursor"); text != "" {
+		p, err := parseCursor(text, accountCursor)
+		if err == nil {
+			after, err = parseAccount(p.JID)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	found, err := s.findAccounts(r.Context(), domain, prefix, after, limit+1)
+	if err != nil {
+		return nil, err
+	}
+	page := api.AccountPage{Accounts: []api.Account{}}
+	for i := range found[:min(limit, len(found))] {
+		page.Accounts = append(page.Accounts, s.describeAccount(&found[i]))
+	}
+	if len(found) > limit {
+		p := position{Sort: accountCursor, JID: found[limit-1].JID.String()}
+		page.Cursor = p.cursor()
+	}
+	return page, nil
+}
+
+// accountFilter returns the domain and the prefix that a request is for.
+func (s *Server) accountFilter(r *request) (domain, prefix string, err error) {
+	get := r.URL.Query().Get
+	if text := get("domain"); text != "" {
+		if domain, err = jid.NormalizeDomain(text); err != nil {
+			return "", "", badRequest("", "%q is not a domain", text)
+		}
+	}
+	if text := get("prefix"); text != "" {
+		if domain == "" && len(s.b.Domains) == 1 {
+			domain = s.b.Domains[0]
+		}
+		if domain == "" {
+			return "", "", badRequest("give the parameter domain, too", "a prefix is of one domain")
+		}
+		j, err := jid.New(text, domain, "")
+		if err != nil {
+			return "", "", badRequest("", "%q cannot be the beginning of a localpart", text)
+		}
+		prefix = j.Local()
+	}
+	return domain, prefix, nil
+}
+
+// findAccounts returns at most limit accounts after the address after, all of them with the
+// prefix. Those are next to one another in the store's list.
+func (s *Server) findAccounts(ctx context.Context, domain, prefix string, after jid.JID, limit int) (found []store.Account, err error) {
+	if prefix != "" && after.Local() < prefix {
+		if after, err = jid.New(prefix, domain, ""); err != nil {
+			return nil, err
+		}
+		first, err := s.b.Store.Account(ctx, after)
+		switch {
+		case err == nil:
+			found = append(found, first)
+			limit--
+		case !errors.Is(err, store.ErrNotFound):
+			return nil, err
+		}
+	}
+	more, err := s.b.Store.ListAccounts(ctx, domain, after, limit)
+	for _, a := range more {
+		if !strings.HasPrefix(a.JID.Local(), prefix) {
+			break
+		}
+		found = append(found, a)
+	}
+	return found, err
+}
+
+func (s *Server) showAccount(r *request) (any, error) {
+	a, err := s.account(r)
+	if err != nil {
+		return nil, err
+	}
+	d := api.AccountDetail{Account: s.describeAccount(&a), Iterations: int64(a.Credentials.Iterations)}
+	n, err := s.b.Store.CountOffline(r.Context(), a.JID)
+	if err != nil {
+		return nil, err
+	}
+	d.OfflineMessages = int64(n)
+	last, err := s.b.Store.Last(r.Context(), a.JID)
+	if err == nil {
+		d.LastSeen = &last.At
+	} else if !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	return d, nil
+}
+
+// derive makes credentials, those of one request at a time: it takes a CPU.
+func (s *Server) derive(ctx context.Context, password string, iterations int) (c store.Credentials, err error) {
+	switch {
+	case len(password) > store.MaxPassword:
+		return c, badRequest("", "the password is longer than %d bytes", store.MaxPassword)
+	case iterations != 0 && (iterations < store.MinIterations || iterations > store.MaxIterations):
+		return c, badRequest("", "iterations must be %d to %d", store.MinIterations, store.MaxIterations)
+	}
+	select {
+	case s.deriving <- struct{}{}:
+		defer func() { <-s.deriving }()
+	case <-ctx.Done():
+		return c, ctx.Err()
+	}
+	c, err = store.NewCredentials(password, iterations)
+	if errors.Is(err, store.ErrPassword) {
+		return c, badRequest("", "%v", err)
+	}
+	return c, err
+}
+
+func (s *Server) createAccount(r *request) (any, error) {
+	body := r.body.(*api.AccountCreate)
+	j, err := parseAccount(body.JID)
+	if err != nil {
+		return nil, err
+	}
+	r.object = j.String()
+	if !body.AnyDomain && !slices.Contains(s.b.Domains, j.Domain()) {
+		return nil, &api.Error{Status: 400, Code: api.CodeNotServed, Message: fmt.Sprintf("%v not added: its domain is not served (served: %s)", j, strings.Join(s.b.Domains, ", ")), Hint: "serve the domain, or set any_domain"}
+	}
+	_, err = s.b.Store.Account(r.Context(), j)
+	if err == nil {
+		return nil, accountError(j, store.ErrExists) // before the derivation, which takes longer
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	credentials, err := s.derive(r.Context(), body.Password, body.Iterations)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.b.Store.CreateAccount(r.Context(), store.Account{JID: j, Credentials: credentials}); err != nil {
+		return nil, accountError(j, err)
+	}
+	return s.changed(r, j, "account created by an administrator")
+}
+
+func (s *Server) setPassword(r *request) (any, error) {
+	body := r.body.(*api.AccountPassword)
+	a, err := s.account(r)
+	if err != nil {
+		return nil, err
+	}
+	credentials, err := s.derive(r.Context(), body.Password, body.Iterations)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.b.Store.SetCredentials(r.Context(), a.JID, credentials, body.KeepSessions); err != nil {
+		return nil, accountError(a.JID, err)
+	}
+	return s.changed(r, a.JID, "password changed by an administrator")
+}
+
+func (s *Server) disableAccount(r *request) (any, error) {
+	return s.setDisabled(r, true, "account disabled by an administrator")
+}
+
+func (s *Server) enableAccount(r *request) (any, error) {
+	return s.setDisabled(r, false, "account enabled by an administrator")
+}
+
+func (s *Server) setDisabled(r *request, disabled bool, text string) (any, error) {
+	a, err := s.account(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.b.Store.SetDisabled(r.Context(), a.JID, disabled); err != nil {
+		return nil, accountError(a.JID, err)
+	}
+	return s.changed(r, a.JID, text)
+}
+
+// changed logs a change of an account, has the sessions concerned ended, and returns the
+// account.
+func (s *Server) changed(r *request, j jid.JID, text string) (any, error) {
+	s.b.Logger.Info(text, "jid", j.String(), "actor", r.actor)
+	s.b.AccountsChanged(r.Context())
+	a, err := s.b.Store.Account(r.Context(), j)
+	if err != nil {
+		return nil, accountError(j, err)
+	}
+	return s.describeAccount(&a), nil
+}
+
+func (s *Server) deleteAccount(r *request) (any, error) {
+	j, err := parseAccount(r.PathValue("jid"))
+	if err != nil {
+		return nil, err
+	}
+	if err := s.b.Store.DeleteAccount(r.Context(), j); err != nil {
+		return nil, accountError(j, err)
+	}
+	s.b.Logger.Info("account deleted by an administrator", "jid", j.String(), "actor", r.actor)
+	s.b.AccountsChanged(r.Context())
+	return nil, nil
+}
+
+func (s *Server) logoutAccount(r *request) (any, error) {
+	text, err := clientText(r.URL.Query().Get("text"), defaultText)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.account(r)
+	if err != nil {
+		return nil, err
+	}
+	e := session.ErrPolicyViolation.WithText(text)
+	result := api.AccountLogout{JID: a.JID.String(), Condition: e.Condition, Text: text}
+	for x := s.b.Sessions.First(a.JID.String()); x != nil; x = x.Next() {
+		if x.Bound() {
+			result.Sessions++
+			x.Close(e)
+		}
+	}
+	s.b.Logger.Info("account logged out by an administrator", "jid", result.JID, "actor", r.actor, "sessions", result.Sessions)
+	return result, nil
+}

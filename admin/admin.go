@@ -1,0 +1,190 @@
+// Package admin serves the administration interface: HTTP and JSON on a Unix socket in the
+// data directory and, on request, at a TCP address for clients with tokens. Package
+// admin/api has its types and docs/admin.md describes it.
+//
+// # Who may do what
+//
+// Each route has a scope (see routes). On the Unix socket the kernel says which user has
+// connected: root and the server's own user may do everything, others nothing. At the TCP
+// address a request has a token with a scope.
+//
+// # Load
+//
+// Requests are served by goroutines of package net/http, which may wait. What they need of
+// loops and sessions they read without locks, or post. Each listener has a limited number
+// of connections, and headers, bodies and times are limited.
+package admin
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"roost/admin/api"
+	"roost/internal/ownfile"
+	"roost/internal/panics"
+	"roost/internal/unixsock"
+	"roost/poller"
+	"roost/session"
+	"roost/store"
+)
+
+// Config is what an operator chooses. A zero value takes the default given.
+type Config struct {
+	Addr       string                      // TCP address; empty: none
+	Tokens     string                      // file of the tokens for Addr; default: admin-tokens in the data directory
+	SocketDir  string                      // directory of the Unix socket, absolute; default: the data directory
+	Audit      string                      // file of the audit log; empty: none
+	LogWritten func(context.Context) error // waits until the log that was queued is written; nil: not checked
+}
+
+// Backend is what a Server shows and changes. All fields are required unless stated
+// otherwise.
+type Backend struct {
+	Socket          string      // name of the Unix socket
+	TLS             *tls.Config // for Config.Addr; nil: without TLS
+	Domains         []string
+	Sessions        *session.Manager
+	Store           store.Store
+	Poller          *poller.Poller
+	State           func() api.State
+	Predict         func(sessions int) (user, kernel int64) // bytes that so many idle sessions should need
+	Listeners       func() []api.Listener
+	AccountsChanged func(context.Context) // acts on changes of accounts in the store, as far as that is possible at once
+	Certificates    func() []api.Certificate
+	Logger          *slog.Logger // nil discards
+}
+
+// TokensName is the name of the token file in the data directory.
+const TokensName = "admin-tokens"
+
+// Limits of each listener.
+const (
+	maxConns      = 64
+	maxUntrusted  = maxConns / 2
+	maxHeader     = 16 << 10 // bytes
+	maxBody       = 64 << 10 // bytes
+	headerTimeout = 10 * time.Second
+	readTimeout   = 30 * time.Second
+	writeTimeout  = time.Minute
+	idleTimeout   = 2 * time.Minute
+)
+
+// stopTimeout is how long Close waits for requests in progress.
+const stopTimeout = 2 * time.Second
+
+// Server serves the interface.
+type Server struct {
+	cfg      Config
+	b        Backend
+	routes   []route
+	started  time.Time
+	audit    *Audit  // nil: none
+	tokens   *tokens // nil without Addr
+	refusals refusals
+	logins   rate
+	walking  chan struct{} // has an element while the session table is walked
+	probing  chan struct{} // has an element until every loop has run the function of a health check
+	deriving chan struct{} // has an element while keys are derived
+	panics   panics.Counter
+	http     *http.Server
+	addr     net.Addr // of the TCP listener; nil: none
+	stop     context.CancelFunc
+	done     sync.WaitGroup
+}
+
+// New listens and serves.
+func New(cfg Config, b Backend) (*Server, error) {
+	if b.Logger == nil {
+		b.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	s := &Server{cfg: cfg, b: b, routes: routes(), started: time.Now(), walking: make(chan struct{}, 1), probing: make(chan struct{}, 1), deriving: make(chan struct{}, 1)}
+	s.http = &http.Server{
+		Handler: s.handler(), DisableGeneralOptionsHandler: true, ConnContext: withPeer, MaxHeaderBytes: maxHeader,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		ErrorLog: slog.NewLogLogger(b.Logger.Handler(), slog.LevelDebug), // what it logs are mistakes of clients
+	}
+	var err error
+	if cfg.Audit != "" {
+		if s.audit, err = OpenAudit(cfg.Audit, b.Logger); err != nil {
+			return nil, fmt.Errorf("admin: %w", err)
+		}
+	}
+	listeners, err := s.listen()
+	if err != nil {
+		return nil, errors.Join(err, s.audit.Close())
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.done.Go(func() { s.logins.run(ctx, b.Sessions.Logins) })
+	for _, l := range listeners {
+		s.done.Go(func() {
+			if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				b.Logger.Error("the administration interface has ended", "err", err)
+			}
+		})
+	}
+	return s, nil
+}
+
+// listen opens the listeners.
+func (s *Server) listen() (all []net.Listener, err error) {
+	l, err := unixsock.Listen(s.b.Socket)
+	if err != nil {
+		return nil, fmt.Errorf("admin: socket: %w", err)
+	}
+	all = append(all, limitConns(l))
+	if err := ownfile.Give(s.b.Socket); err != nil { // a server of that user could not even find out that it is stale
+		return nil, errors.Join(fmt.Errorf("admin: socket: %w", err), l.Close())
+	}
+	if s.cfg.Addr == "" {
+		return all, nil
+	}
+	if s.tokens, err = openTokens(s.cfg.Tokens, s.b.Logger); err == nil {
+		l, err = net.Listen("tcp", s.cfg.Addr)
+	}
+	if err == nil && s.b.TLS == nil && !isLoopback(l.Addr()) { // a name such as localhost may be any address
+		err = errors.Join(fmt.Errorf("%s is not a loopback address, and there is no certificate", l.Addr()), l.Close())
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("admin: %w", err), all[0].Close())
+	}
+	s.addr = l.Addr()
+	l = limitConns(l)
+	if s.b.TLS != nil {
+		l = tls.NewListener(l, s.b.TLS)
+	}
+	return append(all, l), nil
+}
+
+func isLoopback(a net.Addr) bool {
+	tcp, ok := a.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+// Addr is the TCP address that is listened on, with the port that was bound; nil without
+// one.
+func (s *Server) Addr() net.Addr { return s.addr }
+
+// Close stops listening, waits for requests in progress for a short time, and ends them.
+func (s *Server) Close() error {
+	s.stop()
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = s.http.Close()
+	}
+	s.done.Wait()
+	return errors.Join(err, s.audit.Close())
+}
+
+// ReopenAudit opens the audit log again, after it was renamed.
+func (s *Server) ReopenAudit() error { return s.audit.Reopen() }

@@ -1,0 +1,59 @@
+package api
+
+import "time"
+
+// Paths of accounts. A bare JID in a path may need escapes.
+const (
+	PathAccounts        = "/v1/accounts"
+	PathAccount         = "/v1/accounts/{jid}"
+	PathAccountPassword = "/v1/accounts/{jid}/password"
+	PathAccountDisable  = "/v1/accounts/{jid}/disable"
+	PathAccountEnable   = "/v1/accounts/{jid}/enable"
+	PathAccountLogout   = "/v1/accounts/{jid}/logout"
+)
+
+// Account is one account, in the list of GET /v1/accounts and in responses to changes.
+type Account struct {
+	JID      string    `json:"jid"` // bare
+	Created  time.Time `json:"created"`
+	Disabled bool      `json:"disabled"` // it may not log in
+	Sessions int64     `json:"sessions"` // of it that are connected
+}
+
+// AccountPage is the response to GET /v1/accounts.
+type AccountPage struct {
+	Accounts []Account `json:"accounts"`
+	Cursor   string    `json:"cursor,omitempty"` // for the next page; missing on the last one
+}
+
+// AccountDetail is the response to GET /v1/accounts/{jid}.
+type AccountDetail struct {
+	Account
+	OfflineMessages int64      `json:"offline_messages"`    // that wait for it
+	Iterations      int64      `json:"iterations"`          // of the derivation of its keys (SCRAM)
+	LastSeen        *time.Time `json:"last_seen,omitempty"` // when its last client has gone; missing if none ever has
+}
+
+// AccountCreate is the body of POST /v1/accounts.
+type AccountCreate struct {
+	JID        string `json:"jid"` // bare
+	Password   string `json:"password" secret:"true"`
+	Iterations int    `json:"iterations,omitempty"` // of the derivation of its keys, 4096 to 10000000; default 10000
+	AnyDomain  bool   `json:"any_domain,omitempty"` // the domain need not be served
+}
+
+// AccountPassword is the body of POST /v1/accounts/{jid}/password.
+type AccountPassword struct {
+	Password     string `json:"password" secret:"true"`
+	Iterations   int    `json:"iterations,omitempty"`    // of the derivation of its keys, 4096 to 10000000; default 10000
+	KeepSessions bool   `json:"keep_sessions,omitempty"` // clients that are connected need not log in again
+}
+
+// AccountLogout is the response to POST /v1/accounts/{jid}/logout. The sessions end soon
+// after it.
+type AccountLogout struct {
+	JID       string `json:"jid"`
+	Sessions  int64  `json:"sessions"`  // that are ended
+	Condition string `json:"condition"` // of the stream error that their clients get
+	Text      string `json:"text"`
+}

@@ -1,0 +1,57 @@
+// Package api has the types of the administration interface: what its requests and
+// responses look like as JSON, and a client. Package admin serves it, and commands of
+// roost use it. Times are RFC 3339, durations seconds, sizes bytes.
+package api
+
+import "fmt"
+
+// Paths of the interface.
+const (
+	PathHealth  = "/healthz"
+	PathReady   = "/readyz"
+	PathStatus  = "/v1/status"
+	PathOpenAPI = "/v1/openapi.json"
+)
+
+// SocketName is the name of the Unix socket in the data directory.
+const SocketName = "admin.sock"
+
+// ErrorCode is what went wrong, for programs.
+type ErrorCode string
+
+// The codes of errors, each with its HTTP status.
+const (
+	CodeBadRequest   ErrorCode = "bad-request"       // 400: a parameter or the body is wrong
+	CodeNotServed    ErrorCode = "not-served"        // 400: the server does not serve this domain
+	CodeUnauthorized ErrorCode = "unauthorized"      // 401: no token, or an unknown one
+	CodeForbidden    ErrorCode = "forbidden"         // 403: the token's scope does not include this request
+	CodeNotFound     ErrorCode = "not-found"         // 404
+	CodeMethod       ErrorCode = "method"            // 405: the path exists, and does not have this method
+	CodeConflict     ErrorCode = "conflict"          // 409: it exists, or has changed meanwhile
+	CodeTooLarge     ErrorCode = "too-large"         // 413: the body is too large
+	CodeMediaType    ErrorCode = "media-type"        // 415: the body is not application/json
+	CodeTooMany      ErrorCode = "too-many-attempts" // 429: too many requests with wrong tokens
+	CodeInternal     ErrorCode = "internal"          // 500
+	CodeUnavailable  ErrorCode = "unavailable"       // 503: such as a store that does not respond
+)
+
+// Error is what went wrong with a request. Its JSON is the field "error" of the response.
+type Error struct {
+	Status  int       `json:"-"`
+	Code    ErrorCode `json:"code"`
+	Message string    `json:"message"`        // what is wrong
+	Hint    string    `json:"hint,omitempty"` // how to correct it
+}
+
+// Error returns the message and the hint.
+func (e *Error) Error() string {
+	if e.Hint == "" {
+		return e.Message
+	}
+	return fmt.Sprintf("%s: %s", e.Message, e.Hint)
+}
+
+// ErrorResponse is the body of a response that is not a success.
+type ErrorResponse struct {
+	Error Error `json:"error"`
+}

@@ -1,0 +1,93 @@
+package api
+
+import "time"
+
+// Health is the response to GET /healthz (200 if all checks have passed, else 503) and to
+// GET /readyz (200 if the server accepts clients, else 503).
+type Health struct {
+	OK     bool    `json:"ok"`
+	Checks []Check `json:"checks"`
+}
+
+// Check is one part of Health.
+type Check struct {
+	Name    string  `json:"name"` // "loops", "store", "log" or "serving"
+	OK      bool    `json:"ok"`
+	Seconds float64 `json:"seconds"`         // how long the check took
+	Error   string  `json:"error,omitempty"` // why it has failed
+}
+
+// State is what the server does about clients.
+type State string
+
+// The states of a server.
+const (
+	Serving  State = "serving"  // it accepts clients
+	Draining State = "draining" // it accepts no new ones, and its clients leave one after another
+	Stopping State = "stopping" // it closes all streams and ends
+)
+
+// Status is the response to GET /v1/status.
+type Status struct {
+	Version       string    `json:"version"`
+	Commit        string    `json:"commit,omitempty"`
+	GoVersion     string    `json:"go_version"`
+	PID           int       `json:"pid"`
+	State         State     `json:"state"`
+	StartedAt     time.Time `json:"started_at"`
+	UptimeSeconds float64   `json:"uptime_seconds"`
+	Domains       []string  `json:"domains"`
+
+	Sessions     Sessions      `json:"sessions"`
+	Connections  Connections   `json:"connections"`
+	Logins       Logins        `json:"logins"`
+	Memory       Memory        `json:"memory"`
+	Listeners    []Listener    `json:"listeners"`
+	Certificates []Certificate `json:"certificates"`
+}
+
+// Sessions counts sessions by state. Unbound and Connected ones are all that there are.
+type Sessions struct {
+	Unbound   int64 `json:"unbound"`   // connected to the server, and without a resource yet
+	Connected int64 `json:"connected"` // with a full JID: clients that are online
+	Available int64 `json:"available"` // of the connected ones, those with presence
+	Accounts  int64 `json:"accounts"`  // accounts that have a connected session
+}
+
+// Connections are TCP connections of clients.
+type Connections struct {
+	Open          int64 `json:"open"`
+	Handshakes    int64 `json:"handshakes"`     // TLS handshakes in progress or waiting
+	AcceptedTotal int64 `json:"accepted_total"` // since the start
+	RefusedTotal  int64 `json:"refused_total"`  // for a limit of their network, since the start
+}
+
+// Logins are sessions that were bound.
+type Logins struct {
+	Total     int64   `json:"total"`      // since the start
+	PerSecond float64 `json:"per_second"` // in the last minute
+}
+
+// Memory is what the process uses, and what it should use.
+type Memory struct {
+	ResidentBytes  int64 `json:"resident_bytes"`  // of the process
+	HeapLiveBytes  int64 `json:"heap_live_bytes"` // reachable at the last garbage collection
+	PredictedBytes int64 `json:"predicted_bytes"` // what roost check expects of so many idle sessions
+	KernelBytes    int64 `json:"kernel_bytes"`    // what roost check expects the kernel to use for them
+	LimitBytes     int64 `json:"limit_bytes"`     // what the garbage collector keeps to; 0: no limit
+}
+
+// Listener is an address that the server listens on.
+type Listener struct {
+	Name string `json:"name"`
+	Addr string `json:"addr"`
+}
+
+// Certificate is one of the server's certificates.
+type Certificate struct {
+	Names         []string  `json:"names"`
+	File          string    `json:"file"`
+	SelfSigned    bool      `json:"self_signed"` // made by the server
+	NotAfter      time.Time `json:"not_after"`
+	ExpiresInDays float64   `json:"expires_in_days"` // below 0: it has expired
+}

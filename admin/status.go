@@ -1,0 +1,90 @@
+package admin
+
+import (
+	"math"
+	"net/http"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+	"time"
+
+	"roost/admin/api"
+)
+
+var statusRoutes = []route{
+	{id: "status", method: http.MethodGet, path: api.PathStatus, scope: ScopeRead, response: api.Status{}, handle: (*Server).status,
+		summary: "What the server is, what it does and what it uses."},
+}
+
+func (s *Server) status(*request) (any, error) {
+	now := time.Now()
+	counts, stats := s.b.Sessions.Counts(), s.b.Poller.Stats()
+	logins := s.b.Sessions.Logins()
+	status := api.Status{
+		GoVersion: runtime.Version(), PID: os.Getpid(), State: s.b.State(), Domains: s.b.Domains,
+		StartedAt: s.started.UTC().Truncate(time.Second), UptimeSeconds: now.Sub(s.started).Seconds(),
+		Sessions: api.Sessions{
+			Unbound: int64(counts.Unbound), Connected: int64(counts.Bound), Available: int64(counts.Available), Accounts: int64(counts.Accounts),
+		},
+		Connections:  api.Connections{Open: stats.Conns, Handshakes: stats.Handshake, AcceptedTotal: stats.Accepted, RefusedTotal: stats.Refused},
+		Logins:       api.Logins{Total: logins, PerSecond: s.logins.perSecond(sample{now, logins})},
+		Memory:       s.memory(counts.Bound + counts.Unbound),
+		Listeners:    s.listeners(),
+		Certificates: s.b.Certificates(),
+	}
+	status.Version, status.Commit = version()
+	return status, nil
+}
+
+// listeners are the server's addresses, with this interface's own.
+func (s *Server) listeners() []api.Listener {
+	all := append(s.b.Listeners(), api.Listener{Name: "administration (Unix socket)", Addr: s.b.Socket})
+	if s.addr != nil {
+		all = append(all, api.Listener{Name: "administration", Addr: s.addr.String()})
+	}
+	return all
+}
+
+// version is what the Go tool wrote into the program.
+func version() (version, commit string) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown", ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			commit = s.Value
+		}
+	}
+	return info.Main.Version, commit
+}
+
+// memory is what the process uses with so many sessions.
+func (s *Server) memory(sessions int) api.Memory {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	m := api.Memory{ResidentBytes: resident(), HeapLiveBytes: int64(live[0].Value.Uint64())}
+	m.PredictedBytes, m.KernelBytes = s.b.Predict(sessions)
+	if limit := debug.SetMemoryLimit(-1); limit != math.MaxInt64 {
+		m.LimitBytes = limit
+	}
+	return m
+}
+
+// resident is the process's resident memory in bytes (proc_pid_statm(5)), 0 if it is not
+// known.
+func resident() int64 {
+	text, err := os.ReadFile("/proc/self/statm")
+	fields := strings.Fields(string(text))
+	if err != nil || len(fields) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"roost/admin/api"
+	"roost/internal/cli"
+	"roost/internal/cmdtest"
+)
+
+// TestStatus: a table for people, JSON for programs, and one line without a server.
+func TestStatus(t *testing.T) {
+	dir := t.TempDir()
+	code, stdout, stderr := cmdtest.Result(t, nil, "status", "--data", dir)
+	if code != cli.ExitFailure || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "no server runs on the data directory "+dir) {
+		t.Errorf("without a server: %d, %q, %q", code, stdout, stderr)
+	}
+	cmd, _ := serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", dir)
+	code, stdout, stderr = cmdtest.Result(t, nil, "status", "--data", dir)
+	for _, want := range []string{"serving for", "domains        localhost\n", "online         0 clients of 0 accounts", "XMPP clients (STARTTLS): 127.0.0.1:", "localhost, 127.0.0.1, ::1: self-signed, expires in"} {
+		if code != 0 || !strings.Contains(stdout, want) || stderr != "" {
+			t.Errorf("%d, %q; no %q in\n%s", code, stderr, want, stdout)
+		}
+	}
+	code, stdout, _ = cmdtest.Result(t, nil, "status", "--data", dir, "--json")
+	var s api.Status
+	if err := json.Unmarshal([]byte(stdout), &s); code != 0 || err != nil || s.PID != cmd.Process.Pid {
+		t.Errorf("%d, %v, %s", code, err, stdout)
+	}
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	_ = cmd.Wait()
+	if code, _, stderr = cmdtest.Result(t, nil, "status", "--data", dir); code != cli.ExitFailure || !strings.Contains(stderr, "no server runs") {
+		t.Errorf("after its end: %d, %q", code, stderr)
+	}
+}
+
+func TestAdminURL(t *testing.T) {
+	f := func(want string, args ...string) {
+		t.Helper()
+		code, _, stderr := cmdtest.Result(t, nil, append([]string{"status"}, args...)...)
+		if code != cli.ExitUsage || !strings.Contains(stderr, want) {
+			t.Errorf("%q: %d, %q, want %q", args, code, stderr, want)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f("--admin-url needs --admin-token-file", "--admin-url", "http://127.0.0.1:1")
+	f("no such file", "--admin-url", "http://127.0.0.1:1", "--admin-token-file", file+"x")
+	f("is not a URL such as", "--admin-url", "127.0.0.1:1", "--admin-token-file", file)
+}
+
+func TestTokenCommands(t *testing.T) {
+	dir := t.TempDir()
+	f := func(code int, want string, args ...string) string {
+		t.Helper()
+		got, stdout, stderr := cmdtest.Result(t, nil, append([]string{"admin", "token"}, args...)...)
+		if got != code || !strings.Contains(stdout+stderr, want) {
+			t.Errorf("%q: %d, %q, %q; want %d and %q", args, got, stdout, stderr, code, want)
+		}
+		return stdout
+	}
+	if token := f(0, "shown only now", "add", "a", "--scope", "read", "--data", dir); !regexp.MustCompile(`^roost_[A-Za-z0-9_-]{43}\n$`).MatchString(token) {
+		t.Errorf("%q is no token", token)
+	}
+	f(0, "read   a\n", "list", "--data", dir)
+	f(0, `[{"name":"a","scope":"read"}]`, "list", "--json", "--data", dir)
+	f(cli.ExitFailure, "there is a token a already", "add", "a", "--scope", "write", "--data", dir)
+	f(0, "removed", "remove", "a", "--data", dir)
+	f(cli.ExitFailure, "no token of this name", "remove", "a", "--data", dir)
+	f(cli.ExitUsage, "--scope", "add", "a", "--data", dir)
+	f(cli.ExitUsage, "--scope", "add", "a", "--scope", "all", "--data", dir)
+	f(cli.ExitUsage, "no data directory", "list", "--data", filepath.Join(dir, "none"))
+}
+
+// TestDocumentedAdministration runs the commands of docs/admin.md as they are written, but
+// for the data directory and the port, against a server.
+func TestDocumentedAdministration(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip(err)
+	}
+	work, bin := t.TempDir(), t.TempDir()
+	dir := filepath.Join(work, "data")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	script := "#!/bin/sh\nROOST_TEST_AS_PROGRAM=1 exec '" + os.Args[0] + "' \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(bin, "roost"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, token, _ := cmdtest.Result(t, nil, "admin", "token", "add", "test", "--scope", "write", "--data", dir)
+	if err := os.WriteFile(filepath.Join(work, "monitoring.token"), []byte(token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runUser(t, "romeo@example.org,secret\n", "import", "-", "--create", "--data", dir); err != nil {
+		t.Fatal(err)
+	}
+	_, greeting := serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--allow-plaintext", "--domain", "example.org", "--data", dir, "--admin", "127.0.0.1:0")
+	c2s := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(greeting)
+	for _, resource := range []string{"phone", "laptop"} {
+		loginTo(t, c2s, "example.org", "AHJvbWVvAHNlY3JldA==", resource)
+	}
+	addr := regexp.MustCompile(`administration +(\S+)`).FindStringSubmatch(greeting)
+	if addr == nil {
+		t.Fatalf("no address in %s", greeting)
+	}
+	ran := 0
+	for _, m := range regexp.MustCompile(`(?m)^    ((?:echo \S+ \| )?(?:curl|roost) .*)$`).FindAllStringSubmatch(cmdtest.Documents(t)["docs/admin.md"], -1) {
+		ran++
+		line := strings.NewReplacer("/var/lib/roost", dir, "127.0.0.1:5280", addr[1]).Replace(m[1])
+		line = strings.Replace(line, "curl ", "curl --silent --show-error --fail-with-body ", 1)
+		sh := exec.Command("/bin/sh", "-c", line)
+		sh.Dir = work
+		sh.Env = append(cmdtest.Program(nil).Env, "PATH="+bin+":"+os.Getenv("PATH"), "TOKEN="+strings.TrimSpace(token))
+		out, err := sh.CombinedOutput()
+		if err != nil || len(out) == 0 {
+			t.Errorf("%s: %v\n%s", m[1], err, out)
+		}
+	}
+	if ran < 36 {
+		t.Errorf("only %d commands were found", ran)
+	}
+}

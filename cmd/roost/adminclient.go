@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"roost/admin/api"
+	"roost/internal/cli"
+)
+
+// adminFlags are for commands that ask the running server.
+type adminFlags struct {
+	Data string `default:"roost-data" env:"ROOST_DATA" placeholder:"DIR" type:"path" help:"Data directory of the server, which has its socket (default: ${default})."`
+	remoteFlags
+	JSON bool `name:"json" help:"Write the JSON that the server sends, instead of a table."`
+}
+
+// remoteFlags name a server that is reached by TCP.
+type remoteFlags struct {
+	URL       string `name:"admin-url" env:"ROOST_ADMIN_URL" placeholder:"URL" help:"Ask the server at this URL instead, such as https://192.0.2.1:5280; it needs --admin-token-file."`
+	TokenFile string `name:"admin-token-file" env:"ROOST_ADMIN_TOKEN_FILE" type:"path" placeholder:"FILE" help:"File with the token for --admin-url."`
+}
+
+// errNoServer says that no server runs, where that is known.
+type errNoServer string
+
+func (e errNoServer) Error() string { return string(e) }
+
+// ask calls f with a client of the server, and a context that ends when the command is
+// interrupted.
+func (c *adminFlags) ask(f func(context.Context, *api.Client) error) error {
+	ctx, stop := cli.Interrupted()
+	defer stop()
+	client, err := c.client(c.Data)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return c.explain(c.Data, f(ctx, client))
+}
+
+// client returns a client of the server at the URL, or else of that of the data directory.
+func (c *remoteFlags) client(data string) (*api.Client, error) {
+	if c.URL == "" {
+		return api.Local(filepath.Join(data, api.SocketName)), nil
+	}
+	if c.TokenFile == "" {
+		return nil, cli.UsageError("--admin-url needs --admin-token-file")
+	}
+	token, err := os.ReadFile(c.TokenFile)
+	if err != nil {
+		return nil, cli.UsageError("--admin-token-file: " + err.Error())
+	}
+	client, err := api.Remote(c.URL, strings.TrimSpace(string(token)), nil)
+	if err != nil {
+		return nil, cli.UsageError("--admin-url: " + err.Error())
+	}
+	return client, nil
+}
+
+// explain says what an error of a connection means.
+func (c *remoteFlags) explain(data string, err error) error {
+	switch {
+	case err == nil || c.URL != "":
+		return err
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return errNoServer(fmt.Sprintf("no server runs on the data directory %s: name the server's with --data", data))
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("only root and the server's user may connect to the server of %s", data)
+	}
+	return err
+}
+
+// print writes v as JSON, or calls table.
+func (c *adminFlags) print(w io.Writer, v any, table func(io.Writer)) error {
+	if c.JSON {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false)
+		return e.Encode(v)
+	}
+	table(w)
+	return nil
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"roost/admin/api"
+	"roost/jid"
+)
+
+// onlineCmd lists sessions.
+type onlineCmd struct {
+	Domain  domainArg     `env:"ROOST_ONLINE_DOMAIN" placeholder:"NAME" help:"Sessions of this domain only."`
+	Account *accountArg   `env:"ROOST_ONLINE_ACCOUNT" placeholder:"JID" help:"Sessions of this account only."`
+	Network string        `env:"ROOST_ONLINE_NETWORK" placeholder:"CIDR" help:"Clients of this address or network only, such as 192.0.2.0/24."`
+	MinIdle time.Duration `env:"ROOST_ONLINE_MIN_IDLE" placeholder:"TIME" help:"Clients that were silent for at least this long only."`
+	TLS     string        `name:"tls" env:"ROOST_ONLINE_TLS" enum:",none,tls12,std,lean" default:"" placeholder:"KIND" help:"Sessions with this protection only: none, tls12, std (TLS 1.3 by crypto/tls) or lean (TLS 1.3 by the lean record layer)."`
+	Sort    string        `env:"ROOST_ONLINE_SORT" enum:"jid,idle,queued" default:"jid" placeholder:"KEY" help:"jid, idle (the longest first) or queued (the most unread bytes first) (default: ${default})."`
+	Limit   int           `env:"ROOST_ONLINE_LIMIT" default:"0" placeholder:"N" help:"Show so many sessions at most; 0: all (default: ${default})."`
+	adminFlags
+}
+
+// Validate is called by kong.
+func (c *onlineCmd) Validate() error {
+	if c.Limit < 0 {
+		return fmt.Errorf("--limit must be 0 or more")
+	}
+	if c.MinIdle < 0 {
+		return fmt.Errorf("--min-idle must be 0 or more")
+	}
+	return nil
+}
+
+// Help is shown by kong.
+func (c *onlineCmd) Help() string {
+	return "A session is a client that has logged in and has a resource. The list is read in pages: sessions that come or go meanwhile may be missing. " +
+		"With --json each session is a JSON object on a line of its own. " + timesHelp
+}
+
+// maxPage is the largest page of sessions.
+const maxPage = 1000
+
+// query is what the server is asked for.
+func (c *onlineCmd) query() url.Values {
+	q := url.Values{"sort": {c.Sort}}
+	set := func(name, value string) {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	set("domain", string(c.Domain))
+	set("network", c.Network)
+	set("tls", c.TLS)
+	if c.Account != nil {
+		set("account", c.Account.String())
+	}
+	if c.MinIdle > 0 {
+		set("min_idle", strconv.FormatFloat(c.MinIdle.Seconds(), 'f', -1, 64))
+	}
+	return q
+}
+
+// Run lists sessions, page by page.
+func (c *onlineCmd) Run() error {
+	return c.ask(func(ctx context.Context, client *api.Client) error {
+		q := c.query()
+		for shown := 0; ; {
+			page := maxPage
+			if c.Limit > 0 {
+				page = min(page, c.Limit-shown)
+			}
+			q.Set("limit", strconv.Itoa(page))
+			var p api.SessionPage
+			if err := client.Get(ctx, api.PathSessions, q, &p); err != nil {
+				return err
+			}
+			if err := c.write(os.Stdout, &p, shown == 0); err != nil {
+				return err
+			}
+			shown += len(p.Sessions)
+			if p.Cursor == "" || shown == c.Limit {
+				if !c.JSON {
+					fmt.Printf("%s of %s sessions\n", comma(int64(shown)), comma(p.Matching))
+				}
+				return nil
+			}
+			q.Set("cursor", p.Cursor)
+		}
+	})
+}
+
+// write writes a page.
+func (c *onlineCmd) write(to io.Writer, p *api.SessionPage, first bool) error {
+	if c.JSON {
+		e := json.NewEncoder(to)
+		e.SetEscapeHTML(false)
+		for i := range p.Sessions {
+			if err := e.Encode(&p.Sessions[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	if first {
+		fmt.Fprintln(w, "SESSION\tADDRESS\tTLS\tIDLE\tPRESENCE\tUNREAD")
+	}
+	for i := range p.Sessions {
+		s := &p.Sessions[i]
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(s.JID), s.Address, s.TLS, uptime(s.IdleSeconds), presenceText(s), bytesText(s.QueuedBytes))
+	}
+	return w.Flush()
+}
+
+func presenceText(s *api.Session) string {
+	if !s.Available {
+		return "-"
+	}
+	return fmt.Sprint("priority ", s.Priority)
+}
+
+// sessionCmd has the commands for one session.
+type sessionCmd struct {
+	Show sessionShowCmd `cmd:"" help:"Show one session."`
+	End  sessionEndCmd  `cmd:"" help:"End one session. The client may log in again."`
+}
+
+// fullArg is a full JID on the command line.
+type fullArg struct{ jid.JID }
+
+// UnmarshalText parses the address.
+func (a *fullArg) UnmarshalText(text []byte) (err error) {
+	a.JID, err = jid.Parse(string(text))
+	if err != nil || a.Local() == "" || !a.IsFull() {
+		return fmt.Errorf("%q is not the full JID of a session, such as romeo@example.org/phone; roost online lists sessions", text)
+	}
+	return nil
+}
+
+// path is the path of the session.
+func (a *fullArg) path() string {
+	return strings.Replace(api.PathSession, "{jid}", url.PathEscape(a.String()), 1)
+}
+
+type sessionShowCmd struct {
+	JID fullArg `arg:"" name:"jid" help:"Full JID of the session: user@domain/resource."`
+	adminFlags
+}
+
+// Run shows a session.
+func (c *sessionShowCmd) Run() error {
+	return c.ask(func(ctx context.Context, client *api.Client) error {
+		var d api.SessionDetail
+		if err := client.Get(ctx, c.JID.path(), nil, &d); err != nil {
+			return err
+		}
+		return c.print(os.Stdout, d, func(w io.Writer) { writeSession(w, &d) })
+	})
+}
+
+func writeSession(w io.Writer, d *api.SessionDetail) {
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%-18s %s\n", name, printable(fmt.Sprintf(format, args...)))
+	}
+	yes := map[bool]string{true: "yes", false: "no"}
+	line("session", "%s", d.JID)
+	line("address", "%s", d.Address)
+	line("TLS", "%s", d.TLS)
+	line("last input", "%s, %s ago", d.LastInput.Format(time.RFC3339), uptime(d.IdleSeconds))
+	line("presence", "%s, %d bytes", presenceText(&d.Session), d.PresenceBytes)
+	line("directed presence", "to %d addresses", d.DirectedPresence)
+	line("roster requested", "%s", yes[d.Interested])
+	line("unread", "%s", bytesText(d.QueuedBytes))
+	if len(d.Conditions) > 0 {
+		line("conditions", "%s", strings.Join(d.Conditions, ", "))
+	}
+}
+
+type sessionEndCmd struct {
+	JID  fullArg `arg:"" name:"jid" help:"Full JID of the session: user@domain/resource."`
+	Text string  `env:"ROOST_SESSION_TEXT" placeholder:"TEXT" help:"What the client is told (default: that the administrator has ended the session)."`
+	adminFlags
+}
+
+// Run ends a session.
+func (c *sessionEndCmd) Run() error {
+	return c.ask(func(ctx context.Context, client *api.Client) error {
+		q := url.Values{}
+		if c.Text != "" {
+			q.Set("text", c.Text)
+		}
+		var e api.SessionEnd
+		if err := client.Do(ctx, http.MethodDelete, c.JID.path(), q, nil, &e); err != nil {
+			return err
+		}
+		return c.print(os.Stdout, e, func(w io.Writer) { fmt.Fprintf(w, "%s is ended\n", printable(e.JID)) })
+	})
+}

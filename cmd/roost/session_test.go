@@ -1,0 +1,66 @@
+package main
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+	"testing"
+
+	"roost/admin/api"
+	"roost/internal/cli"
+	"roost/internal/cmdtest"
+)
+
+// TestSessionCommands: sessions are listed, shown and ended.
+func TestSessionCommands(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := runUser(t, "romeo@localhost,secret\nnurse@localhost,secret\n", "import", "-", "--create", "--data", dir); err != nil {
+		t.Fatal(err)
+	}
+	_, greeting := serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--allow-plaintext", "--data", dir)
+	addr := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(greeting)
+	run := func(code int, want string, args ...string) string {
+		t.Helper()
+		got, stdout, stderr := cmdtest.Result(t, nil, append(args, "--data", dir)...)
+		if got != code || !regexp.MustCompile(want).MatchString(stdout+stderr) {
+			t.Errorf("%q: %d, %q, %q; want %d and %s", args, got, stdout, stderr, code, want)
+		}
+		return stdout
+	}
+	run(0, `^SESSION .*\n0 of 0 sessions\n$`, "online")
+	romeo := loginTo(t, addr, "localhost", "AHJvbWVvAHNlY3JldA==", "a")
+	loginTo(t, addr, "localhost", "AHJvbWVvAHNlY3JldA==", "b")
+	loginTo(t, addr, "localhost", "AG51cnNlAHNlY3JldA==", "c")
+	romeo.ask("<presence><priority>5</priority></presence>", "<presence from=")
+
+	run(0, `(?s)^SESSION.*\nnurse@localhost/c +127\.0\.0\.1:\d+ +none +\d+ s +- +0 B\nromeo@localhost/a +127\.0\.0\.1:\d+ +none +\d+ s +priority 5 .*romeo@localhost/b .*\n3 of 3 sessions\n$`, "online")
+	run(0, `2 of 3 sessions\n$`, "online", "--limit", "2")
+	run(0, `1 of 1 sessions\n$`, "online", "--account", "nurse@localhost")
+	run(0, `0 of 0 sessions\n$`, "online", "--tls", "lean", "--network", "127.0.0.1", "--domain", "localhost", "--min-idle", "10h", "--sort", "idle")
+	lines := strings.Split(strings.TrimSuffix(run(0, "", "online", "--json"), "\n"), "\n")
+	var s api.Session
+	if len(lines) != 3 || json.Unmarshal([]byte(lines[1]), &s) != nil || s.JID != "romeo@localhost/a" || s.Priority != 5 {
+		t.Errorf("%q", lines)
+	}
+	for _, wrong := range [][]string{{"--limit", "-1"}, {"--min-idle", "-1s"}, {"--tls", "yes"}, {"--sort", "name"}, {"--account", "localhost"}, {"--domain", "a b"}} {
+		run(cli.ExitUsage, wrong[0], append([]string{"online"}, wrong...)...)
+	}
+	run(cli.ExitFailure, "not a network", "online", "--network", "here")
+
+	run(0, `(?s)^session +romeo@localhost/a\n.*presence +priority 5, \d\d bytes\n.*roster requested +no\n`, "session", "show", "romeo@localhost/a")
+	if err := json.Unmarshal([]byte(run(0, "", "session", "show", "romeo@localhost/a", "--json")), &s); err != nil || !s.Available {
+		t.Errorf("%+v %v", s, err)
+	}
+	run(cli.ExitUsage, "not the full JID", "session", "show", "romeo@localhost")
+	run(cli.ExitFailure, "there is no session romeo@localhost/x", "session", "end", "romeo@localhost/x")
+	run(0, "^romeo@localhost/a is ended\n$", "session", "end", "romeo@localhost/a", "--text", "Good night.")
+	romeo.ask("", "Good night.</text></stream:error></stream:stream>")
+	run(0, `2 of 2 sessions\n$`, "online")
+}
+
+// TestPrintable: what clients choose cannot control a terminal.
+func TestPrintable(t *testing.T) {
+	if got := printable("a\x1b[2J\x9b\u202eü\u2066\x7f"); got != "a?[2J\ufffd?ü??" {
+		t.Errorf("%q", got)
+	}
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"roost/admin/api"
+)
+
+// statusCmd shows what the server does.
+type statusCmd struct {
+	adminFlags
+}
+
+// Run asks the server.
+func (c *statusCmd) Run() error {
+	return c.ask(func(ctx context.Context, client *api.Client) error {
+		var s api.Status
+		if err := client.Get(ctx, api.PathStatus, nil, &s); err != nil {
+			return err
+		}
+		return c.print(os.Stdout, s, func(w io.Writer) { writeStatus(w, &s) })
+	})
+}
+
+// writeStatus writes a status for people.
+func writeStatus(w io.Writer, s *api.Status) {
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%-14s %s\n", name, printable(fmt.Sprintf(format, args...)))
+	}
+	line("server", "roost %s, %s, %s for %s (process %d)", s.Version, s.GoVersion, s.State, uptime(s.UptimeSeconds), s.PID)
+	line("domains", "%s", strings.Join(s.Domains, ", "))
+	line("online", "%s clients of %s accounts, %s with presence", comma(s.Sessions.Connected), comma(s.Sessions.Accounts), comma(s.Sessions.Available))
+	line("not logged in", "%s", comma(s.Sessions.Unbound))
+	line("connections", "%s open, %s TLS handshakes; %s accepted and %s refused since the start",
+		comma(s.Connections.Open), comma(s.Connections.Handshakes), comma(s.Connections.AcceptedTotal), comma(s.Connections.RefusedTotal))
+	line("logins", "%s a second in the last minute, %s since the start", humanize.CommafWithDigits(s.Logins.PerSecond, 1), comma(s.Logins.Total))
+	m := s.Memory
+	line("memory", "%s resident; roost check expects %s when all are idle, and %s of the kernel", bytesText(m.ResidentBytes), bytesText(m.PredictedBytes), bytesText(m.KernelBytes))
+	for _, l := range s.Listeners {
+		line("listens", "%s: %s", l.Name, l.Addr)
+	}
+	for _, c := range s.Certificates {
+		kind := ""
+		if c.SelfSigned {
+			kind = "self-signed, "
+		}
+		expiry := fmt.Sprintf("expires in %.0f days", c.ExpiresInDays)
+		if c.ExpiresInDays < 0 {
+			expiry = "HAS EXPIRED"
+		}
+		line("certificate", "%s: %s%s (%s)", strings.Join(c.Names, ", "), kind, expiry, c.NotAfter.Format(time.DateOnly))
+	}
+}
+
+func comma(n int64) string { return humanize.Comma(n) }
+
+func bytesText(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
+
+// uptime is a time in its two largest units.
+func uptime(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	const day = 24 * time.Hour
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < day:
+		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+	}
+	return fmt.Sprintf("%d d %d h", d/day, d%day/time.Hour)
+}
+
+// printable makes a text of the server, parts of which clients choose, fit for a terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x200e && r <= 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return '?'
+		}
+		return r
+	}, text)
+}

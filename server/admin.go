@@ -1,0 +1,113 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"roost/admin"
+	"roost/admin/api"
+	"roost/capacity"
+	"roost/internal/ownfile"
+)
+
+// startAdmin serves the administration interface.
+func (s *Server) startAdmin() (err error) {
+	var b admin.Backend
+	if b.Socket, err = adminSocket(s.cfg.DataDir, s.cfg.Admin.SocketDir); err != nil {
+		return err
+	}
+	if addr := s.cfg.Admin.Addr; addr != "" && !onLoopback(addr) {
+		b.TLS = s.certs.httpConfig(s.cfg.MinTLS)
+	}
+	b.Domains, b.Sessions, b.Store, b.Poller, b.Logger = s.cfg.Domains, s.sessions, s.store, s.poller, s.cfg.Logger
+	b.State = func() api.State { return s.state.Load().(api.State) }
+	b.Predict, b.Certificates = s.predict, s.certs.list
+	b.Listeners = func() (all []api.Listener) {
+		for _, a := range s.clientAddrs() {
+			all = append(all, api.Listener{Name: a.Name, Addr: a.Addr.String()})
+		}
+		return all
+	}
+	b.AccountsChanged = func(ctx context.Context) {
+		if err := s.onWorker(ctx, s.router.CatchUpAll); err != nil {
+			s.log.Warn("account events could not be processed at once", "err", err) // the watch does it
+		}
+	}
+	if s.admin, err = admin.New(s.cfg.Admin, b); err != nil {
+		return fmt.Errorf("server: %w", err)
+	}
+	return nil
+}
+
+// adminSocket returns the name of the Unix socket: in dir, or in the data directory if dir
+// is empty. In the former case the data directory gets a symbolic link to it, so that
+// commands find it by the data directory alone.
+func adminSocket(dataDir, dir string) (string, error) {
+	name := filepath.Join(dataDir, api.SocketName)
+	if dir == "" || filepath.Clean(dir) == filepath.Clean(dataDir) {
+		return name, nil
+	}
+	target := filepath.Join(dir, api.SocketName)
+	if info, err := os.Lstat(name); err == nil && info.Mode().Type()&(fs.ModeSocket|fs.ModeSymlink) != 0 {
+		if err := os.Remove(name); err != nil {
+			return "", fmt.Errorf("server: %w", err)
+		}
+	}
+	err := os.Symlink(target, name)
+	if err == nil {
+		err = ownfile.Give(name)
+	}
+	if err != nil {
+		return "", fmt.Errorf("server: %w", err)
+	}
+	return target, nil
+}
+
+// predict is what capacity expects that so many idle sessions need, in bytes.
+func (s *Server) predict(sessions int) (user, kernel int64) {
+	p := capacity.Plan{
+		Sessions: sessions, Plain: s.cfg.Session.AllowPlaintext, StdTLS: s.cfg.Poller.StdTLS, Handshakes: s.cfg.Poller.Handshakes,
+		GCPercent: s.cfg.GCPercent, RosterCache: int64(s.cfg.Router.RosterCache),
+	}
+	if limit := debug.SetMemoryLimit(-1); limit != math.MaxInt64 {
+		p.MemoryLimit = limit
+	}
+	m := capacity.Predict(capacity.ThisHost(), p)
+	return m.User, m.Kernel
+}
+
+// httpConfig is the TLS configuration of the administration interface: that of the
+// clients' listeners, but for the protocol.
+func (c *Certificates) httpConfig(minTLS uint16) *tls.Config {
+	return &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return &tls.Config{
+			MinVersion: minTLS, CipherSuites: suitesTLS12, NextProtos: []string{"http/1.1"}, SessionTicketsDisabled: true,
+			GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+				return c.set.Load().pick(hello.ServerName, ""), nil
+			},
+		}, nil
+	}}
+}
+
+// list describes the certificates.
+func (c *Certificates) list() []api.Certificate {
+	all := []api.Certificate{}
+	for i, cert := range c.set.Load().all {
+		d := api.Certificate{
+			Names: certNames(cert.Leaf), File: c.SelfSigned(), SelfSigned: c.SelfSigned() != "",
+			NotAfter: cert.Leaf.NotAfter.UTC(), ExpiresInDays: time.Until(cert.Leaf.NotAfter).Hours() / 24,
+		}
+		if !d.SelfSigned {
+			d.File = c.certFiles[i]
+		}
+		all = append(all, d)
+	}
+	return all
+}

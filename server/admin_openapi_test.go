@@ -1,0 +1,182 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"roost/admin/api"
+	"roost/internal/unixsock"
+)
+
+// exchange is a request, by the ID of its operation, with the status of its response.
+type exchange struct {
+	operation string
+	path      string // with parameters; "": as documented
+	body      string
+	status    int
+}
+
+// TestAdminOpenAPI: real responses, also errors, are as the OpenAPI document says, and so
+// are the bodies of requests. Every operation that only reads is tried.
+func TestAdminOpenAPI(t *testing.T) {
+	s := startServer(t, func(c *Config) { c.C2STLS = "127.0.0.1:0" })
+	connect(t, s).login("romeo", "phone").available()
+	connect(t, s).login("juliet", "phone")
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return unixsock.Dial(ctx, filepath.Join(s.cfg.DataDir, api.SocketName))
+	}}}
+	defer client.CloseIdleConnections()
+	do := func(method, path, body string) (int, []byte) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://roost"+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, text
+	}
+	_, text := do("GET", api.PathOpenAPI, "")
+	d := readOpenAPI(t, text)
+	tried := make(map[string]bool)
+	for _, x := range []exchange{
+		{"session.list", api.PathSessions + "?limit=1", "", 200},
+		{"session.list", api.PathSessions + "?limit=0", "", 400},
+		{"session.show", sessionPath("romeo@localhost/phone"), "", 200},
+		{"session.show", sessionPath("romeo@localhost/none"), "", 404},
+		{"session.end", sessionPath("romeo@localhost/phone") + "?text=Bye", "", 200},
+		{"session.end", sessionPath("romeo@localhost"), "", 400},
+	} {
+		o, ok := d.operations[x.operation]
+		if !ok {
+			t.Errorf("there is no operation %s", x.operation)
+			continue
+		}
+		if x.body != "" {
+			d.check(t, o.at+"/requestBody/content/application~1json/schema", []byte(x.body))
+		}
+		status, text := do(o.method, x.path, x.body)
+		if status != x.status {
+			t.Errorf("%s %s: %d, want %d: %s", o.method, x.path, status, x.status, text)
+		}
+		d.checkResponse(t, o, status, text)
+		tried[x.operation] = true
+	}
+	for id, o := range d.operations {
+		if !tried[id] && o.method == http.MethodGet && !strings.Contains(o.path, "{") {
+			status, text := do(o.method, o.path, "")
+			if status != 200 {
+				t.Errorf("%s: %d: %s", o.path, status, text)
+			}
+			d.checkResponse(t, o, status, text)
+		}
+	}
+	// The check is not blind.
+	if d.valid(t, d.operations["session.end"].at+"/responses/200/content/application~1json/schema", []byte(`{"jid":"a","condition":"b"}`)) == nil {
+		t.Error("a missing field is not found")
+	}
+}
+
+// operation is one of the document.
+type operation struct {
+	method, path string
+	at           string // JSON pointer
+	responses    map[string]any
+}
+
+// openAPIDocument checks JSON against an OpenAPI document.
+type openAPIDocument struct {
+	compiler   *jsonschema.Compiler
+	operations map[string]operation // by ID
+}
+
+func readOpenAPI(t *testing.T, text []byte) *openAPIDocument {
+	t.Helper()
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &openAPIDocument{jsonschema.NewCompiler(), make(map[string]operation)}
+	d.compiler.AssertFormat()
+	if err := d.compiler.AddResource("openapi.json", v); err != nil {
+		t.Fatal(err)
+	}
+	var paths struct {
+		Paths map[string]map[string]struct {
+			OperationID string         `json:"operationId"`
+			Responses   map[string]any `json:"responses"`
+		} `json:"paths"`
+	}
+	if err := json.Unmarshal(text, &paths); err != nil {
+		t.Fatal(err)
+	}
+	for path, methods := range paths.Paths {
+		for method, o := range methods {
+			at := fmt.Sprintf("/paths/%s/%s", strings.ReplaceAll(path, "/", "~1"), method)
+			d.operations[o.OperationID] = operation{strings.ToUpper(method), path, at, o.Responses}
+		}
+	}
+	return d
+}
+
+var notURL = regexp.MustCompile(`[{}]`)
+
+// valid checks a JSON text against the schema at a place of the document.
+func (d *openAPIDocument) valid(t *testing.T, at string, text []byte) error {
+	t.Helper()
+	schema, err := d.compiler.Compile("openapi.json#" + notURL.ReplaceAllStringFunc(at, func(c string) string { return fmt.Sprintf("%%%X", c[0]) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	return schema.Validate(v)
+}
+
+func (d *openAPIDocument) check(t *testing.T, at string, text []byte) {
+	t.Helper()
+	if err := d.valid(t, at, text); err != nil {
+		t.Errorf("%s: %v\n%s", at, err, text)
+	}
+}
+
+// checkResponse checks a response of an operation.
+func (d *openAPIDocument) checkResponse(t *testing.T, o operation, status int, text []byte) {
+	t.Helper()
+	at := "/components/responses/Error"
+	if _, own := o.responses[fmt.Sprint(status)]; own {
+		at = fmt.Sprintf("%s/responses/%d", o.at, status)
+	}
+	if status == http.StatusNoContent {
+		if len(text) > 0 {
+			t.Errorf("%s: %s", o.at, text)
+		}
+		return
+	}
+	response, _ := o.responses[fmt.Sprint(status)].(map[string]any)
+	if content, ok := response["content"].(map[string]any); ok && content["application/json"] == nil {
+		return // such as text
+	}
+	d.check(t, at+"/content/application~1json/schema", text)
+}
