@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// lingerer is a handler that, when a connection is to be ended, closes it and waits very
+// lingerer is a handler that, when a connection must end, closes it and waits very
 // long for the peer, like a handler with more output to send.
 type lingerer struct {
 	echo

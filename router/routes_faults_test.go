@@ -33,7 +33,7 @@ func TestRouteThatPanics(t *testing.T) {
 	}
 }
 
-// brokenRoute is a route that does not even know which domains it leads to.
+// brokenRoute is a route whose Serves panics, too.
 type brokenRoute struct{}
 
 func (brokenRoute) Serves(string) bool { panic("broken") }
@@ -41,8 +41,8 @@ func (brokenRoute) Send(*session.Turn, jid.JID, jid.JID, []byte) *stanza.ErrorRe
 	return nil
 }
 
-// firstTurn is a route that counts what it gets, and how much of it before something
-// was left to a later turn.
+// firstTurn is a route that counts the stanzas that it gets, and those before work was
+// left to a later turn.
 type firstTurn struct {
 	s          *xmpptest.Server
 	all, first atomic.Int32
@@ -62,9 +62,9 @@ func (c *firstTurn) Send(*session.Turn, jid.JID, jid.JID, []byte) *stanza.ErrorR
 	return nil
 }
 
-// TestRouteTurns: presence for contacts of other domains costs as much as for those
-// that are here. Bug: a client with thousands of them had a turn for itself, and what it
-// caused was not held against its account.
+// TestRouteTurns: presence for remote contacts counts like presence for local ones. Bug:
+// the presence of a client with thousands of remote contacts was sent in a single turn,
+// and was not charged to its account.
 func TestRouteTurns(t *testing.T) {
 	c := new(firstTurn)
 	var cfg xmpptest.Config

@@ -29,9 +29,9 @@ func TestTrimmer(t *testing.T) {
 	for range followUp - 1 {
 		f("the follow-up is not due", memory{live: 150 * mib, held: 152 * mib, allocated: 915 * mib}, false)
 	}
-	f("what caches gave up", memory{live: 150 * mib, held: 152 * mib, allocated: 915 * mib}, true)
+	f("memory dropped by caches", memory{live: 150 * mib, held: 152 * mib, allocated: 915 * mib}, true)
 	f("one follow-up is enough", memory{live: 150 * mib, held: 152 * mib, allocated: 915 * mib}, false)
-	f("little is held in vain", memory{live: 150 * mib, held: 155 * mib, allocated: 930 * mib}, false)
+	f("little unused heap", memory{live: 150 * mib, held: 155 * mib, allocated: 930 * mib}, false)
 }
 
 // TestTrimmerLeaving: when clients that were idle for long leave together, nothing is
@@ -60,7 +60,7 @@ func TestTrimmerLeaving(t *testing.T) {
 	for range followUp - 1 {
 		f("no clients", 0, false)
 	}
-	f("what caches gave up", 0, true)
+	f("memory dropped by caches", 0, true)
 	f("a handful come", 60, false)
 	f("and go", 0, false)
 }
