@@ -1,6 +1,7 @@
 // Package admin serves the administration interface: HTTP and JSON on a Unix socket in the
 // data directory and, on request, at a TCP address for clients with tokens. Package
-// admin/api has its types and docs/admin.md describes it.
+// admin/api has its types, admin/dashboard the pages for browsers, and docs/admin.md
+// describes it.
 //
 // # Who may do what
 //
@@ -28,6 +29,8 @@ import (
 	"time"
 
 	"roost/admin/api"
+	"roost/admin/dashboard"
+	"roost/internal/logring"
 	"roost/internal/ownfile"
 	"roost/internal/panics"
 	"roost/internal/unixsock"
@@ -43,6 +46,7 @@ type Config struct {
 	SocketDir  string                      // directory of the Unix socket, absolute; default: the data directory
 	Audit      string                      // file of the audit log; empty: none
 	LogWritten func(context.Context) error // waits until the log that was queued is written; nil: not checked
+	RecentLog  func() []logring.Line       // the last lines of the log, the newest first, for the dashboard; nil: not shown
 }
 
 // Backend is what a Server shows and changes. All fields are required unless stated
@@ -59,7 +63,9 @@ type Backend struct {
 	Listeners       func() []api.Listener
 	AccountsChanged func(context.Context) // acts on changes of accounts in the store, as far as that is possible at once
 	Certificates    func() []api.Certificate
-	Logger          *slog.Logger // nil discards
+	Capacity        func() (sessions int64, why string) // sessions that the machine can hold, and what limits them; nil: not known
+	LoginCPU        time.Duration                       // CPU time that a login should need
+	Logger          *slog.Logger                        // nil discards
 }
 
 // TokensName is the name of the token file in the data directory.
@@ -94,6 +100,7 @@ type Server struct {
 	probing  chan struct{} // has an element until every loop has run the function of a health check
 	deriving chan struct{} // has an element while keys are derived
 	panics   panics.Counter
+	history  *dashboard.History
 	http     *http.Server
 	addr     net.Addr // of the TCP listener; nil: none
 	stop     context.CancelFunc
@@ -105,9 +112,10 @@ func New(cfg Config, b Backend) (*Server, error) {
 	if b.Logger == nil {
 		b.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
-	s := &Server{cfg: cfg, b: b, routes: routes(), started: time.Now(), walking: make(chan struct{}, 1), probing: make(chan struct{}, 1), deriving: make(chan struct{}, 1)}
+	s := &Server{cfg: cfg, b: b, routes: routes(), started: time.Now(), walking: make(chan struct{}, 1), probing: make(chan struct{}, 1), deriving: make(chan struct{}, 1),
+		history: dashboard.NewHistory()}
 	s.http = &http.Server{
-		Handler: s.handler(), DisableGeneralOptionsHandler: true, ConnContext: withPeer, MaxHeaderBytes: maxHeader,
+		Handler: s.withPages(s.handler()), DisableGeneralOptionsHandler: true, ConnContext: withPeer, MaxHeaderBytes: maxHeader,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(b.Logger.Handler(), slog.LevelDebug), // what it logs are mistakes of clients
 	}
@@ -124,6 +132,7 @@ func New(cfg Config, b Backend) (*Server, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.done.Go(func() { s.logins.run(ctx, b.Sessions.Logins) })
+	s.done.Go(func() { s.record(ctx) })
 	for _, l := range listeners {
 		s.done.Go(func() {
 			if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,19 +26,35 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // testStore is a store that may not respond.
 type testStore struct {
 	store.Store
+	mu            sync.Mutex
 	err           error
 	hangs, panics bool
 }
 
+func (s *testStore) set(err error, hangs bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err, s.hangs = err, hangs
+}
+
+func (s *testStore) setPanics(panics bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hangs, s.panics = false, panics
+}
+
 func (s *testStore) LastAccountEvent(ctx context.Context) (int64, error) {
-	if s.hangs {
+	s.mu.Lock()
+	err, hangs, panics := s.err, s.hangs, s.panics
+	s.mu.Unlock()
+	if hangs {
 		<-ctx.Done()
 		return 0, ctx.Err()
 	}
-	if s.panics {
+	if panics {
 		panic("no")
 	}
-	return 0, s.err
+	return 0, err
 }
 
 // start starts a server without clients, and returns a local client of it.
@@ -119,13 +136,13 @@ func TestHealth(t *testing.T) {
 	}
 	check("", nil)
 	logErr <- errors.New("no log")
-	st.err = errors.New("disk")
+	st.set(errors.New("disk"), false)
 	check("", map[string]string{"log": "no log", "store": "the store has failed; the log has the reason"})
-	st.err, st.hangs = nil, true
+	st.set(nil, true)
 	check("0.05", map[string]string{"store": "the store has not responded"})
-	st.hangs, st.panics = false, true
+	st.setPanics(true)
 	check("", map[string]string{"store": errPanicked.Error()})
-	st.panics = false
+	st.setPanics(false)
 
 	stuck, release := make(chan struct{}), make(chan struct{})
 	s.b.Poller.PostAll(func(loop int) {

@@ -21,6 +21,9 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, need Scope, a
 	if p.local {
 		return s.authorizeLocal(p, action)
 	}
+	if user, ok := r.Context().Value(dashboardKey{}).(dashboardUser); ok {
+		return s.authorizeDashboard(w, r, user, need, action)
+	}
 	header := r.Header.Get("Authorization")
 	if need == ScopeNone && header == "" {
 		return "", nil
@@ -34,17 +37,29 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, need Scope, a
 		}
 	}
 	w.Header().Set("Connection", "close")
-	refusal := AuditEntry{From: r.RemoteAddr, Action: action, Result: string(api.CodeUnauthorized)}
 	reason := "unknown token"
 	if header == "" {
 		reason = "no token"
 	}
-	if s.refuse(refusal, reason) {
+	return "", s.unauthorized(w, r, action, reason)
+}
+
+// unauthorized records a request without a valid token and returns its error.
+func (s *Server) unauthorized(w http.ResponseWriter, r *http.Request, action, reason string) error {
+	if s.refuse(AuditEntry{From: r.RemoteAddr, Action: action, Result: string(api.CodeUnauthorized)}, reason) {
 		w.Header().Set("Retry-After", "60")
-		return "", &api.Error{Status: 429, Code: api.CodeTooMany, Message: "there were too many requests without a valid token", Hint: "try again in a minute, or use a valid token, which is always accepted"}
+		return &api.Error{Status: 429, Code: api.CodeTooMany, Message: "there were too many requests without a valid token", Hint: "try again in a minute, or use a valid token, which is always accepted"}
 	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="roost"`) // RFC 6750 section 3
-	return "", &api.Error{Status: 401, Code: api.CodeUnauthorized, Message: reason, Hint: "send the header Authorization: Bearer TOKEN; roost admin token add makes a token"}
+	return &api.Error{Status: 401, Code: api.CodeUnauthorized, Message: reason, Hint: "send the header Authorization: Bearer TOKEN; roost admin token add makes a token"}
+}
+
+// authorizeDashboard checks the token with which a browser has logged in.
+func (s *Server) authorizeDashboard(w http.ResponseWriter, r *http.Request, user dashboardUser, need Scope, action string) (actor string, err error) {
+	if t, ok := s.tokens.withHash(user.token); ok {
+		return s.authorizeToken(r, t, need, action)
+	}
+	return "", s.unauthorized(w, r, action, "unknown token")
 }
 
 // authorizeLocal checks the user of a request on the Unix socket.

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"roost/admin/api"
+	"roost/admin/dashboard"
 	"roost/internal/panics"
 )
 
@@ -84,17 +85,34 @@ func (s *Server) handler() http.Handler {
 	})
 }
 
+// withPages adds the pages of the dashboard to the handler of the API.
+func (s *Server) withPages(api http.Handler) http.Handler {
+	pages := s.newDashboard(api)
+	return s.onlyOurPages(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer s.recoverRequest(w, r)
+		if dashboard.Serves(r.URL.Path) {
+			pages.ServeHTTP(w, r)
+			return
+		}
+		api.ServeHTTP(w, r)
+	}))
+}
+
+// recoverRequest is deferred by the handlers of requests: net/http would recover from every
+// panic.
+func (s *Server) recoverRequest(w http.ResponseWriter, r *http.Request) {
+	if p := recover(); p != nil {
+		panics.Exit(p)
+		s.panics.Recovered(p, s.b.Logger, "path", r.URL.Path)
+		write(w, http.StatusInternalServerError, api.ErrorResponse{Error: *failure(errPanicked)})
+	}
+}
+
 // serve serves a request for a path with these methods, none if the path is unknown.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, methods map[string]route) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	defer func() {
-		if p := recover(); p != nil {
-			panics.Exit(p) // net/http would recover from it
-			s.panics.Recovered(p, s.b.Logger, "path", r.URL.Path)
-			write(w, http.StatusInternalServerError, api.ErrorResponse{Error: *failure(errPanicked)})
-		}
-	}()
+	defer s.recoverRequest(w, r)
 	result, err := s.process(w, r, methods)
 	if err != nil {
 		e := failure(err)

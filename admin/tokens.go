@@ -134,9 +134,12 @@ func openTokens(file string, log *slog.Logger) (*tokens, error) {
 	return t, nil
 }
 
-// find returns the token with this secret. All hashes are compared, in constant time.
-func (t *tokens) find(secret string) (token, bool) {
-	hash := sha256.Sum256([]byte(secret))
+// find returns the token with this secret.
+func (t *tokens) find(secret string) (token, bool) { return t.withHash(sha256.Sum256([]byte(secret))) }
+
+// withHash returns the token whose secret has this hash. All hashes are compared, in
+// constant time.
+func (t *tokens) withHash(hash [sha256.Size]byte) (token, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.update()

@@ -222,7 +222,7 @@ func TestUnusualPaths(t *testing.T) {
 			t.Errorf("%s: %s %v, want %d and %s", request, text, err, status, code)
 		}
 	}
-	for _, request := range []string{"GET /", "GET //v1/status", "GET /v1/../v1/status", "GET /v1/status/", "GET /v1/status/.", "CONNECT /v1/status", "OPTIONS *", "PRI /v1/none", "GET /v1/sessions/%2e%2e"} {
+	for _, request := range []string{"GET /none", "GET //", "GET /assets/../v1/status", "GET //v1/status", "GET /v1/../v1/status", "GET /v1/status/", "GET /v1/status/.", "CONNECT /v1/status", "OPTIONS *", "PRI /v1/none", "GET /v1/sessions/%2e%2e"} {
 		f(request, "", 401, api.CodeUnauthorized)
 	}
 	f("GET //v1/status", token, 404, api.CodeNotFound)

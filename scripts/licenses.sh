@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints the license texts of Go and of all modules that a program contains:
-# scripts/licenses.sh [PACKAGE] (default: ./cmd/roost).
+# Prints the license texts of Go, of all modules that a program contains, and of uPlot,
+# which the dashboard contains: scripts/licenses.sh [PACKAGE] (default: ./cmd/roost).
 set -eu
 
 show() { # NAME DIRECTORY
@@ -19,3 +19,5 @@ show Go "$(go env GOROOT)"
 echo "$modules" | while read -r name dir; do
 	[ -z "$name" ] || show "$name" "$dir"
 done
+dashboard=$(go list -deps -f '{{if eq .ImportPath "roost/admin/dashboard"}}{{.Dir}}{{end}}' "${1:-./cmd/roost}")
+[ -z "$dashboard" ] || show uPlot "$dashboard/assets/uplot"

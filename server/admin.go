@@ -29,6 +29,7 @@ func (s *Server) startAdmin() (err error) {
 	b.Domains, b.Sessions, b.Store, b.Poller, b.Logger = s.cfg.Domains, s.sessions, s.store, s.poller, s.cfg.Logger
 	b.State = func() api.State { return s.state.Load().(api.State) }
 	b.Predict, b.Certificates = s.predict, s.certs.list
+	b.Capacity, b.LoginCPU = s.capacity, s.plan(1).LoginCost()
 	b.Listeners = func() (all []api.Listener) {
 		for _, a := range s.clientAddrs() {
 			all = append(all, api.Listener{Name: a.Name, Addr: a.Addr.String()})
@@ -72,6 +73,21 @@ func adminSocket(dataDir, dir string) (string, error) {
 
 // predict is what capacity expects that so many idle sessions need, in bytes.
 func (s *Server) predict(sessions int) (user, kernel int64) {
+	m := capacity.Predict(capacity.ThisHost(), s.plan(sessions))
+	return m.User, m.Kernel
+}
+
+// capacity returns how many sessions this machine can hold, and what limits them.
+func (s *Server) capacity() (sessions int64, why string) {
+	n, limit := capacity.MaxSessions(capacity.Machine(capacity.ThisHost(), s.plan(1)))
+	if limit == nil {
+		return 0, ""
+	}
+	return n, limit.Title
+}
+
+// plan is what capacity is told about this server with so many sessions.
+func (s *Server) plan(sessions int) capacity.Plan {
 	p := capacity.Plan{
 		Sessions: sessions, Plain: s.cfg.Session.AllowPlaintext, StdTLS: s.cfg.Poller.StdTLS, Handshakes: s.cfg.Poller.Handshakes,
 		GCPercent: s.cfg.GCPercent, RosterCache: int64(s.cfg.Router.RosterCache),
@@ -79,8 +95,7 @@ func (s *Server) predict(sessions int) (user, kernel int64) {
 	if limit := debug.SetMemoryLimit(-1); limit != math.MaxInt64 {
 		p.MemoryLimit = limit
 	}
-	m := capacity.Predict(capacity.ThisHost(), p)
-	return m.User, m.Kernel
+	return p
 }
 
 // httpConfig is the TLS configuration of the administration interface: that of the

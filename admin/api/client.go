@@ -46,6 +46,13 @@ func Remote(base, token string, tlsConfig *tls.Config) (*Client, error) {
 	return newClient(u.Scheme+"://"+u.Host, token, &http.Transport{TLSClientConfig: tlsConfig}), nil
 }
 
+// Over returns a client that sends its requests by t.
+func Over(t http.RoundTripper) *Client {
+	c := &Client{base: "http://roost"}
+	c.http.Transport = t
+	return c
+}
+
 func newClient(base, token string, t *http.Transport) *Client {
 	t.MaxIdleConns, t.IdleConnTimeout = 1, 10*time.Second
 	c := &Client{base: base, token: token}

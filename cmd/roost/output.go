@@ -8,29 +8,34 @@ import (
 
 	"roost/internal/cli"
 	"roost/internal/logqueue"
+	"roost/internal/logring"
 )
 
 // output is the server's output: its log on stderr and its greeting on stdout. If a
 // reader stalls or exits, the server neither blocks nor ends.
 type output struct {
 	log            *slog.Logger
+	recent         *logring.Ring // the last lines of the log
 	stderr, stdout *logqueue.Queue
 }
+
+// recentLines is how many lines of the log are kept in memory.
+const recentLines = 200
 
 // openOutput takes over stdout and stderr. Until close, nothing else may write to them.
 func openOutput(level slog.Level, json bool) *output {
 	// Otherwise, the next write would end the server after a reader has exited.
 	signal.Ignore(syscall.SIGPIPE)
-	o := &output{stdout: logqueue.New(os.Stdout, 0, nil)}
+	o := &output{stdout: logqueue.New(os.Stdout, 0, nil), recent: logring.New(recentLines)}
 	o.stderr = logqueue.New(os.Stderr, 0, func(dropped int) {
 		o.log.Warn("log lines dropped: the reader of the log is too slow or has stalled", "lines", dropped)
 	})
 	opts := &slog.HandlerOptions{Level: level}
+	var h slog.Handler = slog.NewTextHandler(o.stderr, opts)
 	if json {
-		o.log = slog.New(slog.NewJSONHandler(o.stderr, opts))
-	} else {
-		o.log = slog.New(slog.NewTextHandler(o.stderr, opts))
+		h = slog.NewJSONHandler(o.stderr, opts)
 	}
+	o.log = slog.New(o.recent.Handler(h))
 	// Output of dependencies through package log has the same format and cannot block
 	// either.
 	slog.SetDefault(o.log)

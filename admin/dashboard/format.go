@@ -1,0 +1,111 @@
+package dashboard
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+// formats are functions of the templates: how values are shown to people.
+var formats = map[string]any{
+	"comma": comma, "bytes": bytesText, "age": age, "printable": printable, "stamp": stamp, "clock": clock,
+}
+
+// unknown is shown where a value is not known.
+const unknown = "–"
+
+func comma(n int64) string { return humanize.Comma(n) }
+
+func bytesText(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
+
+// rateText is a number per second.
+func rateText(v float64) string {
+	switch {
+	case math.IsNaN(v):
+		return unknown
+	case v == 0:
+		return "0"
+	case v < 0.1:
+		return "< 0.1"
+	case v < 100:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return comma(int64(math.Round(v)))
+}
+
+// secondsText is a short time.
+func secondsText(v float64) string {
+	switch {
+	case math.IsNaN(v):
+		return unknown
+	case v < 0.0001:
+		return "< 0.1 ms"
+	case v < 0.01:
+		return fmt.Sprintf("%.1f ms", v*1000)
+	case v < 1:
+		return fmt.Sprintf("%.0f ms", v*1000)
+	}
+	return fmt.Sprintf("%.1f s", v)
+}
+
+// cpuText is a number of CPUs, in percent of one.
+func cpuText(v float64) string {
+	switch {
+	case math.IsNaN(v):
+		return unknown
+	case v < 0.1:
+		return fmt.Sprintf("%.1f %%", v*100)
+	}
+	return comma(int64(math.Round(v*100))) + " %"
+}
+
+// countText is a number of things.
+func countText(v float64) string {
+	if math.IsNaN(v) {
+		return unknown
+	}
+	return comma(int64(math.Round(v)))
+}
+
+// sizeText is a number of bytes.
+func sizeText(v float64) string {
+	if math.IsNaN(v) {
+		return unknown
+	}
+	return bytesText(int64(v))
+}
+
+// age is a time in its two largest units.
+func age(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	const day = 24 * time.Hour
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < day:
+		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+	}
+	return fmt.Sprintf("%d d %d h", d/day, d%day/time.Hour)
+}
+
+// stamp is a time for the attribute datetime.
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// clock is a time of day. A script shows it in the browser's time zone.
+func clock(t time.Time) string { return t.UTC().Format("15:04:05") + " UTC" }
+
+// printable makes a text, parts of which clients choose, fit to be shown: characters that
+// would be invisible, or change the direction of what follows, are replaced.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x200b && r <= 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2060 && r <= 0x206f || r == 0xfeff {
+			return '\ufffd'
+		}
+		return r
+	}, text)
+}

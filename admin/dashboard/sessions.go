@@ -1,0 +1,169 @@
+package dashboard
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"roost/admin/api"
+)
+
+// sessionsPage is what the list of sessions is made of.
+type sessionsPage struct {
+	Query, Sort, Idle, TLS string // as they were given
+	Error                  string
+	Sessions               []api.Session
+	Matching, First, Last  int64  // numbers of the sessions on the page
+	Next                   string // URL of the next page; empty: this is the last one
+}
+
+// perPage is how many sessions a page has.
+const perPage = 50
+
+// maxFirst limits the number of the first session on a page, which is only shown.
+const maxFirst = 1 << 40
+
+func (d *Dashboard) sessions(v *visit) error {
+	get := v.URL.Query().Get
+	p := sessionsPage{Query: strings.TrimSpace(get("q")), Sort: get("sort"), Idle: get("idle"), TLS: get("tls"), First: 1}
+	if n, err := strconv.ParseInt(get("first"), 10, 64); err == nil && n > 0 && n < maxFirst {
+		p.First = n
+	}
+	q, full := search(p.Query)
+	if full != "" {
+		http.Redirect(v.w, v.Request, "/session?"+url.Values{"jid": {full}}.Encode(), http.StatusSeeOther)
+		return nil
+	}
+	for name, value := range map[string]string{"sort": p.Sort, "min_idle": p.Idle, "tls": p.TLS, "cursor": get("cursor")} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	q.Set("limit", strconv.Itoa(perPage))
+	var list api.SessionPage
+	err := d.cfg.API.Get(v.ctx, api.PathSessions, q, &list)
+	var e *api.Error
+	switch {
+	case errors.As(err, &e) && e.Status == http.StatusBadRequest:
+		p.Error = sentence(e.Error()) + "."
+	case err != nil:
+		return err
+	}
+	p.Sessions, p.Matching, p.Last = list.Sessions, list.Matching, p.First+int64(len(list.Sessions))-1
+	if list.Cursor != "" {
+		next := v.URL.Query()
+		next.Set("cursor", list.Cursor)
+		next.Set("first", strconv.FormatInt(p.Last+1, 10))
+		next.Del("done")
+		p.Next = "/sessions?" + next.Encode()
+	}
+	d.render(v, http.StatusOK, "sessions.html", "Sessions", &p)
+	return nil
+}
+
+// search says what a person looks for: a network or an address, an account, or a domain.
+// full is the full JID of one session.
+func search(text string) (q url.Values, full string) {
+	q = make(url.Values)
+	_, err1 := netip.ParseAddr(text)
+	_, err2 := netip.ParsePrefix(text)
+	bare, resource, _ := strings.Cut(text, "/")
+	switch {
+	case text == "":
+	case err1 == nil || err2 == nil:
+		q.Set("network", text)
+	case !strings.Contains(bare, "@"):
+		q.Set("domain", text)
+	case resource == "":
+		q.Set("account", bare)
+	default:
+		full = text
+	}
+	return q, full
+}
+
+// Protection is what protects a session, for people.
+func (p *sessionsPage) Protection(k api.TLSKind) string { return protection(k) }
+
+func protection(k api.TLSKind) string {
+	switch k {
+	case api.TLS12:
+		return "TLS 1.2"
+	case api.TLSStd, api.TLSLean:
+		return "TLS 1.3"
+	}
+	return "none"
+}
+
+// sessionPage is what the page of one session is made of.
+type sessionPage struct {
+	api.SessionDetail
+	Bare string // JID of the account
+}
+
+// Protection is what protects the session, for people.
+func (p *sessionPage) Protection() string { return protection(p.TLS) }
+
+// State says what the session is doing, for people.
+func (p *sessionPage) State() string {
+	names := map[string]string{
+		"busy": "its last request is being processed", "backlog": "waits until its client has read", "throttled": "waits because it sends too much",
+		"slow": "is closed because its client does not read", "closing": "is closing",
+	}
+	var all []string
+	for _, c := range p.Conditions {
+		if name := names[c]; name != "" {
+			c = name
+		}
+		all = append(all, c)
+	}
+	return strings.Join(all, "; ")
+}
+
+// sessionPath is the path of a session in the API.
+func sessionPath(full string) string {
+	return strings.Replace(api.PathSession, "{jid}", url.PathEscape(full), 1)
+}
+
+func (d *Dashboard) session(v *visit) error {
+	full := v.URL.Query().Get("jid")
+	if full == "" {
+		return badInput("no session is given")
+	}
+	var p sessionPage
+	if err := d.cfg.API.Get(v.ctx, sessionPath(full), nil, &p.SessionDetail); err != nil {
+		return noSession(full, err)
+	}
+	p.Bare, _, _ = strings.Cut(p.JID, "/")
+	d.render(v, http.StatusOK, "session.html", "Session", &p)
+	return nil
+}
+
+// noSession says for people that there is no session, if that is the error.
+func noSession(full string, err error) error {
+	var e *api.Error
+	if errors.As(err, &e) && e.Status == http.StatusNotFound {
+		return &api.Error{Status: e.Status, Code: e.Code, Message: printable(full) + " is not online", Hint: "look for it among the sessions; perhaps it has left"}
+	}
+	return err
+}
+
+func (d *Dashboard) endSession(v *visit) error {
+	full := v.PostForm.Get("jid")
+	if full == "" {
+		return badInput("no session is given")
+	}
+	q := make(url.Values)
+	if text := strings.TrimSpace(v.PostForm.Get("text")); text != "" {
+		q.Set("text", text)
+	}
+	if err := d.cfg.API.Do(v.ctx, http.MethodDelete, sessionPath(full), q, nil, nil); err != nil {
+		return noSession(full, err)
+	}
+	bare, _, _ := strings.Cut(full, "/")
+	http.Redirect(v.w, v.Request, "/sessions?"+url.Values{"q": {bare}, "done": {"ended"}}.Encode(), http.StatusSeeOther)
+	return nil
+}

@@ -1,0 +1,117 @@
+// Package logring keeps the last lines of a log in memory, for people who look at a server
+// without its log file.
+package logring
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// maxText is how much of a line is kept, in bytes: message and fields.
+const maxText = 1000
+
+// Line is a line of the log.
+type Line struct {
+	Time   time.Time
+	Level  slog.Level
+	Text   string // the message
+	Fields string // name=value, separated by spaces, as the text format of slog has them
+}
+
+// Ring has the last lines. Its methods may be called from any goroutine.
+type Ring struct {
+	mu    sync.Mutex
+	lines []Line // a ring: next is the oldest one when it is full
+	next  int
+	buf   bytes.Buffer // one line's fields
+}
+
+// New returns a ring of n lines.
+func New(n int) *Ring { return &Ring{lines: make([]Line, 0, n)} }
+
+// Lines returns the lines, the newest first.
+func (r *Ring) Lines() []Line {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]Line, 0, len(r.lines))
+	for i := range r.lines {
+		all = append(all, r.lines[(r.next+2*len(r.lines)-1-i)%len(r.lines)])
+	}
+	return all
+}
+
+// Handler returns a handler that keeps the lines of level info and above that next writes,
+// and passes all to next. Lines of level debug are not worth their time: there may be
+// thousands in a second.
+func (r *Ring) Handler(next slog.Handler) slog.Handler {
+	fields := slog.NewTextHandler(&r.buf, &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey || a.Key == slog.MessageKey) {
+			return slog.Attr{}
+		}
+		return a
+	}})
+	return &handler{ring: r, next: next, fields: fields}
+}
+
+// handler is what Handler returns.
+type handler struct {
+	ring   *Ring
+	next   slog.Handler
+	fields slog.Handler // writes the fields to ring.buf
+}
+
+// Enabled is called by slog.
+func (h *handler) Enabled(ctx context.Context, l slog.Level) bool { return h.next.Enabled(ctx, l) }
+
+// Handle is called by slog.
+func (h *handler) Handle(ctx context.Context, rec slog.Record) error {
+	if rec.Level >= slog.LevelInfo {
+		h.ring.add(ctx, h.fields, rec)
+	}
+	return h.next.Handle(ctx, rec)
+}
+
+// WithAttrs is called by slog.
+func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &handler{h.ring, h.next.WithAttrs(attrs), h.fields.WithAttrs(attrs)}
+}
+
+// WithGroup is called by slog.
+func (h *handler) WithGroup(name string) slog.Handler {
+	return &handler{h.ring, h.next.WithGroup(name), h.fields.WithGroup(name)}
+}
+
+func (r *Ring) add(ctx context.Context, fields slog.Handler, rec slog.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.buf.Reset()
+	_ = fields.Handle(ctx, rec) // a bytes.Buffer takes everything
+	l := Line{Time: rec.Time, Level: rec.Level, Text: cut(rec.Message)}
+	l.Fields = cut(strings.TrimSpace(r.buf.String()))
+	if r.buf.Cap() > 64*maxText {
+		r.buf = bytes.Buffer{}
+	}
+	if len(r.lines) < cap(r.lines) {
+		r.lines = append(r.lines, l)
+		return
+	}
+	r.lines[r.next] = l
+	r.next = (r.next + 1) % len(r.lines)
+}
+
+// cut returns at most maxText bytes of a text, as a copy of its own.
+func cut(s string) string {
+	if len(s) <= maxText {
+		return strings.Clone(s)
+	}
+	end := maxText
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
+}
