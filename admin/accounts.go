@@ -182,7 +182,7 @@ func (s *Server) showAccount(r *request) (any, error) {
 		return nil, err
 	}
 	d.OfflineMessages = int64(n)
-	last, err := s.b.Store.Last(r.Context(), a.JID)
+	last, err := s.b.Store.LastActivity(r.Context(), a.JID)
 	if err == nil {
 		d.LastSeen = &last.At
 	} else if !errors.Is(err, store.ErrNotFound) {
@@ -291,7 +291,7 @@ func (s *Server) deleteAccount(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.b.Store.DeleteAccount(r.Context(), j); err != nil {
+	if err := s.b.Store.DeleteAccount(r.Context(), j, store.AnyEvent); err != nil {
 		return nil, accountError(j, err)
 	}
 	s.b.Logger.Info("account deleted by an administrator", "jid", j.String(), "actor", r.actor)

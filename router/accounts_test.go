@@ -50,7 +50,7 @@ func recreate(t *testing.T, st store.Store, owner jid.JID) store.Account {
 	t.Helper()
 	account, err := st.Account(t.Context(), owner)
 	if err == nil {
-		err = st.DeleteAccount(t.Context(), owner)
+		err = st.DeleteAccount(t.Context(), owner, store.AnyEvent)
 	}
 	if err == nil {
 		err = st.CreateAccount(t.Context(), account)

@@ -39,7 +39,7 @@ func TestApplyChecksBothSides(t *testing.T) {
 		return mine, theirs
 	}
 	mine, theirs := changes()
-	if err := db.DeleteAccount(ctx, romeo); err != nil {
+	if err := db.DeleteAccount(ctx, romeo, store.AnyEvent); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.CreateAccount(ctx, store.Account{JID: romeo}); err != nil {

@@ -73,7 +73,7 @@ func (w *lastActivity) write(ctx context.Context) {
 	all := slices.Collect(maps.Values(w.writing))
 	w.mu.Unlock()
 	for batch := range slices.Chunk(all, lastActivityBatch) {
-		if err := w.r.cfg.Store.SetLast(ctx, batch); err != nil {
+		if err := w.r.cfg.Store.SetLastActivity(ctx, batch); err != nil {
 			w.r.cfg.Logger.Error("last activity could not be written", "accounts", len(batch), "err", err)
 		}
 	}
@@ -117,5 +117,5 @@ func (r *Router) LastActivity(owner jid.JID) (store.LastActivity, error) {
 	if last, ok := r.lastActivity.find(owner); ok {
 		return last, nil
 	}
-	return r.cfg.Store.Last(r.ctx, owner)
+	return r.cfg.Store.LastActivity(r.ctx, owner)
 }

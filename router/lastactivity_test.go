@@ -8,6 +8,7 @@ import (
 	"roost/internal/xmpptest"
 	"roost/jid"
 	"roost/session"
+	"roost/store"
 )
 
 // TestLastActivityBatched: clients that connect and disconnect do not cause a write each.
@@ -28,12 +29,12 @@ func TestLastActivityBatched(t *testing.T) {
 			t.Errorf("%s: %v %q, %v", user, last.At, last.Status, err)
 		}
 	}
-	if n := st.Calls("SetLast"); n > 10 {
+	if n := st.Calls("SetLastActivity"); n > 10 {
 		t.Errorf("%d writes for 40 clients", n)
 	}
 	s.Router.FlushPending(t.Context())
 	for _, user := range []string{"romeo", "juliet"} {
-		last, err := s.Store.Last(t.Context(), jid.MustParse(user+"@localhost"))
+		last, err := s.Store.LastActivity(t.Context(), jid.MustParse(user+"@localhost"))
 		if err != nil || last.At.Before(began.Truncate(time.Second)) || string(last.Status) != user {
 			t.Errorf("in the store, %s: %v %q, %v", user, last.At, last.Status, err)
 		}
@@ -41,9 +42,9 @@ func TestLastActivityBatched(t *testing.T) {
 	// Nothing of a deleted account is left for the next one of that name.
 	c := loginRaw(t, s, "romeo", plainHeader)
 	c.say("<presence/>", "<presence")
-	before := st.Calls("SetLast")
+	before := st.Calls("SetLastActivity")
 	c.say("<presence type='unavailable'/></stream:stream>", "</stream:stream>")
-	if err := s.Store.DeleteAccount(t.Context(), jid.MustParse("romeo@localhost")); err != nil {
+	if err := s.Store.DeleteAccount(t.Context(), jid.MustParse("romeo@localhost"), store.AnyEvent); err != nil {
 		t.Fatal(err)
 	}
 	caughtUp := make(chan error)
@@ -52,7 +53,7 @@ func TestLastActivityBatched(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Router.FlushPending(t.Context())
-	if n := st.Calls("SetLast") - before; n != 0 {
+	if n := st.Calls("SetLastActivity") - before; n != 0 {
 		t.Errorf("%d writes for a deleted account", n)
 	}
 }

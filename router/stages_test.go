@@ -14,6 +14,7 @@ import (
 	"roost/router"
 	"roost/session"
 	"roost/stanza"
+	"roost/store"
 )
 
 // calls records calls of extensions' functions.
@@ -162,7 +163,7 @@ func TestStagesOfResource(t *testing.T) {
 		romeo.sync()
 		f(step.presence, step.want)
 	}
-	if err := s.Store.DeleteAccount(context.Background(), jid.MustParse("romeo@localhost")); err != nil {
+	if err := s.Store.DeleteAccount(context.Background(), jid.MustParse("romeo@localhost"), store.AnyEvent); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error)

@@ -76,7 +76,7 @@ func TestAccountEnds(t *testing.T) {
 				got := juliet.ask("<iq type='set' id='bye'><query xmlns='jabber:iq:register'><remove/></query></iq>", "</stream:stream>")
 				inOrder(t, "juliet", got, "<iq type='result' id='bye'", "<not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'")
 			} else {
-				if err := st.DeleteAccount(t.Context(), jid.MustParse("juliet@localhost")); err != nil {
+				if err := st.DeleteAccount(t.Context(), jid.MustParse("juliet@localhost"), store.AnyEvent); err != nil {
 					t.Fatal(err)
 				}
 				juliet.ask("", "<not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'")
@@ -118,7 +118,7 @@ func TestNameUsedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := st.DeleteAccount(t.Context(), bare); err != nil {
+	if err := st.DeleteAccount(t.Context(), bare, store.AnyEvent); err != nil {
 		t.Fatal(err)
 	}
 	if err := st.CreateAccount(t.Context(), account); err != nil { // created in the same second
@@ -200,7 +200,7 @@ func TestRosterOfFormer(t *testing.T) {
 	befriend(juliet, romeo, "juliet", "romeo")
 	romeo.ask("<iq type='set' id='name'><query xmlns='jabber:iq:roster'><item jid='juliet@localhost' name='Love'><group>Verona</group></item></query></iq>", "id='name'")
 	romeo.ask(pingEnd, "id='end'")
-	if err := st.DeleteAccount(t.Context(), jid.MustParse("juliet@localhost")); err != nil {
+	if err := st.DeleteAccount(t.Context(), jid.MustParse("juliet@localhost"), store.AnyEvent); err != nil {
 		t.Fatal(err)
 	}
 	if err := xmpptest.AddAccounts(t.Context(), st, "localhost"); err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"roost/internal/xmpptest"
 	"roost/jid"
+	"roost/store"
 )
 
 // TestDeletedContact: the new owner of the name of a deleted account inherits none of its
@@ -20,7 +21,7 @@ func TestDeletedContact(t *testing.T) {
 	juliet.ask("<presence type='subscribed' to='romeo@localhost'/>", "subscription='both'")
 	romeo.ask("", "subscription='both'")
 	romeo.ask("", "from='juliet@localhost/old'")
-	if err := s.store.DeleteAccount(t.Context(), jid.MustParse("juliet@localhost")); err != nil {
+	if err := s.store.DeleteAccount(t.Context(), jid.MustParse("juliet@localhost"), store.AnyEvent); err != nil {
 		t.Fatal(err)
 	}
 	juliet.ask("", "<not-authorized ")
@@ -59,7 +60,7 @@ func TestDeletedApproved(t *testing.T) {
 		if inBand {
 			juliet.ask("<iq type='set' id='bye'><query xmlns='jabber:iq:register'><remove/></query></iq>", "<not-authorized ")
 		} else {
-			if err := s.store.DeleteAccount(t.Context(), jid.MustParse("juliet@localhost")); err != nil {
+			if err := s.store.DeleteAccount(t.Context(), jid.MustParse("juliet@localhost"), store.AnyEvent); err != nil {
 				t.Fatal(err)
 			}
 			juliet.ask("", "<not-authorized ")

@@ -111,8 +111,8 @@ func (c *simServer) Offline(context.Context, jid.JID, int64, int) ([]store.Offli
 	return nil, false, nil
 }
 
-// SetLast implements store.Activity.
-func (c *simServer) SetLast(context.Context, []store.LastActivity) error { return nil }
+// SetLastActivity implements store.Activity.
+func (c *simServer) SetLastActivity(context.Context, []store.LastActivity) error { return nil }
 
 // simConn is a connection that accepts all output at once. A stanza costs it one copy, as
 // on a socket.

@@ -11,15 +11,14 @@ import (
 
 // Iterations of the key derivation (PBKDF2) of SCRAM.
 const (
-	// DefaultIterations is what new credentials take when nothing is said. The
-	// client pays for them at each login too, and the clients here are small
-	// devices, often thousands of them at once: more would buy time only
-	// against somebody who has stolen the database, and long passwords buy it
-	// cheaper.
+	// DefaultIterations is the default for new credentials. The client pays the same
+	// price at each login, and clients are often small devices, thousands of them at
+	// once. More iterations would only slow down an attacker who has stolen the
+	// database, and longer passwords do that at a lower price.
 	DefaultIterations = 10000
-	// MinIterations is the least that RFC 7677 section 4 allows.
+	// MinIterations is the minimum according to RFC 7677 section 4.
 	MinIterations = 4096
-	// MaxIterations bounds what one login may cost.
+	// MaxIterations limits the CPU time of a login.
 	MaxIterations = 10_000_000
 )
 
@@ -35,34 +34,34 @@ const saltSize = 16
 // (RFC 4013) prohibits.
 var ErrPassword = errors.New("the password is empty or has characters that are not allowed in passwords")
 
-// Keys are what the server keeps for one hash function (RFC 5802 section 3).
+// Keys are the keys that the server stores for one hash function (RFC 5802 section 3).
 type Keys struct {
 	StoredKey []byte
 	ServerKey []byte
 }
 
-// Credentials are what the server keeps of a password: it can be checked
-// against them, but not be computed from them.
+// Credentials are what the server stores of a password. They suffice to check a
+// password, but not to compute it.
 type Credentials struct {
-	Salt       []byte // the account's own, random; the same for both hash functions
+	Salt       []byte // random, for this account only; the same for both hash functions
 	Iterations int
 	SHA1       Keys // for SCRAM-SHA-1
 	SHA256     Keys // for SCRAM-SHA-256, and for Verify
 }
 
-// NewCredentials derives credentials with a new random salt. 0 iterations mean
-// DefaultIterations. The password is prepared by SASLprep; ErrPassword when that
-// refuses it.
+// NewCredentials derives credentials from a password with a new random salt. 0 iterations
+// means DefaultIterations. It prepares the password using SASLprep, and returns
+// ErrPassword if that rejects it.
 func NewCredentials(password string, iterations int) (Credentials, error) {
 	if iterations == 0 {
 		iterations = DefaultIterations
 	}
 	if iterations < MinIterations || iterations > MaxIterations {
-		return Credentials{}, fmt.Errorf("store: %d iterations: the range is %d to %d", iterations, MinIterations, MaxIterations)
+		return Credentials{}, fmt.Errorf("store: iteration count %d is out of range: use %d to %d", iterations, MinIterations, MaxIterations)
 	}
 	c := Credentials{Salt: make([]byte, saltSize), Iterations: iterations}
 	if _, err := rand.Read(c.Salt); err != nil {
-		return Credentials{}, fmt.Errorf("store: salt: %w", err)
+		return Credentials{}, fmt.Errorf("store: generate salt: %w", err)
 	}
 	var err error
 	if c.SHA1, err = c.derive(scram.SHA1, password); err != nil {
@@ -79,7 +78,7 @@ func (c *Credentials) derive(hash scram.HashGeneratorFcn, password string) (Keys
 	if password == "" {
 		return Keys{}, ErrPassword
 	}
-	// The user name plays no part in the keys.
+	// The keys do not depend on the user name.
 	client, err := hash.NewClient("", password, "")
 	if err != nil {
 		return Keys{}, ErrPassword
@@ -91,8 +90,8 @@ func (c *Credentials) derive(hash scram.HashGeneratorFcn, password string) (Keys
 	return Keys{StoredKey: got.StoredKey, ServerKey: got.ServerKey}, nil
 }
 
-// Verify reports whether this is the password, in a time that does not depend
-// on how much of it is right. It costs the key derivation: milliseconds of CPU.
+// Verify reports whether the password is right, in a time that does not depend on how
+// much of it matches. It derives a key, which takes milliseconds of CPU time.
 func (c *Credentials) Verify(password string) bool {
 	if len(c.Salt) == 0 || c.Iterations <= 0 {
 		return false

@@ -17,11 +17,11 @@ func TestCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !c.Verify(password) {
-		t.Error("the password is refused")
+		t.Error("the password is rejected")
 	}
 	for _, wrong := range []string{"", "Pencil", "pencil ", "penci", strings.Repeat("pencil", 1000), "\x00", "\xff"} {
 		if c.Verify(wrong) {
-			t.Errorf("%q is taken for the password", wrong)
+			t.Errorf("%q is accepted as the password", wrong)
 		}
 	}
 	other, err := NewCredentials(password, MinIterations)
@@ -29,15 +29,15 @@ func TestCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	if bytes.Equal(c.Salt, other.Salt) || bytes.Equal(c.SHA256.StoredKey, other.SHA256.StoredKey) {
-		t.Error("two accounts with one password can be told to have it")
+		t.Error("two accounts with the same password have equal salts or keys")
 	}
 	if (&Credentials{}).Verify("") || (&Credentials{}).Verify("x") {
-		t.Error("no credentials at all admit somebody")
+		t.Error("empty credentials accept a password")
 	}
 }
 
-// TestCredentialsVector checks the keys by the example of RFC 7677 section 3,
-// with what the server has to answer there.
+// TestCredentialsVector checks the keys using the example of RFC 7677 section 3, and the
+// server's messages in it.
 func TestCredentialsVector(t *testing.T) {
 	salt, err := base64.StdEncoding.DecodeString("W22ZaJ0SNY7soEsUEjb6gQ==")
 	if err != nil {
@@ -67,15 +67,15 @@ func TestCredentialsVector(t *testing.T) {
 	}
 }
 
-// TestPasswordPreparation: RFC 5802 section 2.2 has passwords prepared by
-// SASLprep, so that different ways to type one are one.
+// TestPasswordPreparation: passwords are prepared using SASLprep (RFC 5802 section 2.2), so
+// that different ways to type a password are equivalent.
 func TestPasswordPreparation(t *testing.T) {
 	c, err := NewCredentials("I\u00adX\u00a0\u00aa", MinIterations)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !c.Verify("IX a") {
-		t.Error("a password that is the same after SASLprep is refused")
+		t.Error("a password that is equal after SASLprep is rejected")
 	}
 	for _, bad := range []string{"", "a\x07b", "\u0627\u0031", "a\xffb"} {
 		if _, err := NewCredentials(bad, MinIterations); !errors.Is(err, ErrPassword) {

@@ -6,11 +6,11 @@ import (
 	"roost/jid"
 )
 
-// accountPage is how many accounts EachAccount reads at once.
+// accountPage is the number of accounts that EachAccount reads at a time.
 const accountPage = 1000
 
-// EachAccount calls f for each account of a domain, or of all domains if it is
-// empty, in the order of ListAccounts, until f returns an error, which it returns.
+// EachAccount calls f for each account of a domain, or of all domains if domain is empty,
+// in the order of ListAccounts. If f returns an error, EachAccount stops and returns it.
 func EachAccount(ctx context.Context, s Accounts, domain string, f func(Account) error) error {
 	var after jid.JID
 	for {

@@ -2,30 +2,30 @@ package store
 
 import "context"
 
-// Options are what every kind of store is opened with.
+// Options are the options with which every kind of store is opened.
 type Options struct {
-	// Intercept is called before each operation. Nil: nothing is.
+	// Intercept is called before each operation. It may be nil.
 	Intercept Intercept
 }
 
-// Intercept is called on the goroutine of an operation's caller, before the
-// operation. It may wait. If it returns an error, the operation is not done and
-// returns that error; else done is called when the operation has returned.
+// Intercept is called on the goroutine of an operation's caller, before the operation. It
+// may wait. If it returns an error, the operation does nothing and returns that error
+// unchanged. Otherwise done is called when the operation has returned.
 type Intercept func(ctx context.Context, op Op) (done func(), err error)
 
-// Op is a call of a method of Store. Close is none.
+// Op is a call of a method of Store other than Close.
 type Op struct {
 	Name   string // of the method
-	Writes bool   // it waits for a commit
+	Writes bool   // the operation waits for a commit
 }
 
-func nothing() {}
+func noop() {}
 
-// Begin calls Intercept for a store that does an operation, if there is one. done
-// is never nil where err is.
+// Begin is called by a store before it executes an operation. It calls Intercept if that
+// is set. done is not nil unless err is not nil.
 func (o *Options) Begin(ctx context.Context, op Op) (done func(), err error) {
 	if o.Intercept == nil {
-		return nothing, nil
+		return noop, nil
 	}
 	return o.Intercept(ctx, op)
 }

@@ -7,40 +7,40 @@ import (
 	"os"
 )
 
-// A Location is where a store is, as a URL names it. Nothing is opened or made
-// before Open. What a kind of store can do besides is an interface of its own,
-// found by type assertion: Inspector, Local.
+// Location is the place of a store, which a URL names. Nothing is opened or created
+// before Open. Further abilities of a kind of store are optional interfaces, to be found
+// by type assertion: Inspector, Local.
 type Location interface {
-	// Open opens the store, and makes it where there is none.
+	// Open opens the store, and creates it if it does not exist.
 	Open(ctx context.Context, o Options) (Store, error)
 }
 
-// Inspector is a Location whose store can be examined without opening it for
-// writing, while servers use it or not.
+// Inspector is a Location whose store can be examined without opening it for writing, also
+// while servers use it.
 type Inspector interface {
-	// Inspect reads the whole store to find damage, and changes nothing. If ctx
-	// ends first, it returns what is known by then. The error is fs.ErrNotExist
-	// where there is no store yet, and fs.ErrPermission where it may not be read.
+	// Inspect reads the whole store to find damage, and changes nothing. If ctx ends
+	// first, it returns what it has found so far. The error wraps fs.ErrNotExist if
+	// the store does not exist, and fs.ErrPermission if it may not be read.
 	Inspect(ctx context.Context) (Inspection, error)
 }
 
-// Inspection is what Inspect found in a store.
+// Inspection is the result of Inspect.
 type Inspection struct {
-	Version    int      // of its tables; 0: there are none yet
-	Current    int      // version that Open brings them to
-	Accounts   int64    // in it
-	Problems   []string // damage that was found, at most a few lines
+	Version    int      // of the tables; 0 means that there are none
+	Current    int      // the version to which Open migrates them
+	Accounts   int64    // number of accounts
+	Problems   []string // the damage found, at most a few lines
 	Unfinished bool     // the context ended before everything was read
 }
 
-// Local is a Location in a file of this machine.
+// Local is a Location in a local file.
 type Local interface {
-	// Path is the file, which need not exist. Other files of the store are beside
-	// it; their names begin with this one's and "-".
+	// Path returns the path of the file, which need not exist. Other files of the
+	// store are in the same directory; their names begin with the file's name and "-".
 	Path() string
 }
 
-// Missing reports whether a location is a file that is not there.
+// Missing reports whether a location is a file that does not exist.
 func Missing(l Location) bool {
 	local, ok := l.(Local)
 	if !ok {

@@ -245,17 +245,37 @@ func (g *registrar) remove(rq *router.Request) (session.Work, error) {
 	if !rq.Turn.MayWrite() {
 		return session.Write, nil
 	}
-	r, own := rq.Router, rq.Session.JID().Bare()
-	if _, err := r.CurrentAccount(rq.Session); err != nil {
+	r := rq.Router
+	if err := deleteOwn(r, rq.Session); err != nil {
 		return session.Done, err
 	}
-	if err := r.Store().DeleteAccount(r.Context(), own); err != nil {
-		return session.Done, err
-	}
-	r.Logger().Info("account removed", "jid", own.String(), "peer", rq.Session.Conn().RemoteAddr())
+	r.Logger().Info("account removed", "jid", rq.Session.JID().BareString(), "peer", rq.Session.Conn().RemoteAddr())
 	rq.Empty() // before the stream error
 	g.actOnEvents(rq)
 	return session.Done, nil
+}
+
+// maxDeletions is how often the deletion of an account is attempted.
+const maxDeletions = 5
+
+// deleteOwn deletes the account that a session is authenticated for. If anything happens to
+// the account between the check and the deletion, nothing is deleted and the account is
+// checked again: another one may have its name by then.
+func deleteOwn(r *router.Router, s *session.Session) error {
+	for range maxDeletions {
+		account, err := r.CurrentAccount(s)
+		if err != nil {
+			return err
+		}
+		err = r.Store().DeleteAccount(r.Context(), account.JID, account.Event)
+		if errors.Is(err, store.ErrNotFound) {
+			return stanza.NotAuthorized
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+	return stanza.ResourceConstraint.WithText("The account is being changed. Try again later.")
 }
 
 // actOnEvents has the router process the events that were just recorded for an account. If

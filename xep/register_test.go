@@ -2,6 +2,7 @@ package xep_test
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"reflect"
@@ -170,6 +171,62 @@ func TestPasswordChangeOvertaken(t *testing.T) {
 	if err != nil || !after.Disabled || !reflect.DeepEqual(before.Credentials, after.Credentials) {
 		t.Errorf("before %v, after %v, %v", before, after, err)
 	}
+}
+
+// TestRemovalOvertaken: if something happens to an account between the check whether a
+// client may remove it and its deletion, it is checked again. Bug: the account that was
+// created meanwhile under the name of a deleted one was removed.
+func TestRemovalOvertaken(t *testing.T) {
+	owner := jid.MustParse("romeo@localhost")
+	f := func(desc, want string, stays bool, deletions int64, event func(s store.Store, try int64) error) {
+		t.Helper()
+		var faults faultstore.Faults
+		ts := newTestServerWith(t, xmpptest.Config{Store: faults.Options(), XEP: xep.Config{Register: true}})
+		other, err := ts.Location.Open(t.Context(), store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		romeo := ts.login(t, "romeo")
+		faults.SetFault(func(op string) error {
+			if op == "DeleteAccount" {
+				return event(other, faults.Calls(op))
+			}
+			return nil
+		})
+		got := romeo.ask("<iq type='set' id='bye'><query xmlns='jabber:iq:register'><remove/></query></iq>", "id='bye'")
+		if strings.Contains(got, "type='result'") {
+			got = "result"
+		} else {
+			got = condition(romeo.ask("", "</iq>"))
+		}
+		if n := faults.Calls("DeleteAccount"); got != want || n != deletions {
+			t.Errorf("%s: %s after %d deletions, want %s after %d", desc, got, n, want, deletions)
+		}
+		if _, err := other.Account(t.Context(), owner); (err == nil) != stays {
+			t.Errorf("%s: the account stays: %v, want %v", desc, err, stays)
+		}
+	}
+	renew := func(s store.Store) error { // sessions stay
+		_, err := s.SetCredentials(t.Context(), owner, store.Credentials{Salt: []byte("salt")}, true)
+		return err
+	}
+	f("created anew", "not-authorized", true, 1, func(s store.Store, _ int64) error {
+		return errors.Join(s.DeleteAccount(t.Context(), owner, store.AnyEvent), s.CreateAccount(t.Context(), store.Account{JID: owner}))
+	})
+	f("deleted", "not-authorized", false, 1, func(s store.Store, _ int64) error {
+		return s.DeleteAccount(t.Context(), owner, store.AnyEvent)
+	})
+	f("locked", "not-authorized", true, 1, func(s store.Store, _ int64) error {
+		return s.SetDisabled(t.Context(), owner, true)
+	})
+	f("sessions stay", "result", false, 2, func(s store.Store, try int64) error {
+		if try > 1 {
+			return nil
+		}
+		return renew(s)
+	})
+	f("changed again and again", "resource-constraint", true, 5, func(s store.Store, _ int64) error { return renew(s) })
 }
 
 // TestOwnAccountAfterReset: a session that is about to end, because someone else set the

@@ -226,13 +226,18 @@ func (m *madeAccounts) removeFrom(ctx context.Context, s store.Accounts) (left i
 	return int(failed.Load()), err
 }
 
+// removeOne deletes an account unless it has been deleted, and created by somebody
+// else, in the meantime.
 func (m *madeAccounts) removeOne(ctx context.Context, s store.Accounts, j jid.JID) error {
 	a, err := s.Account(ctx, j)
 	if err == nil && bytes.Equal(a.Credentials.Salt, m.salt) {
-		err = s.DeleteAccount(ctx, j)
+		err = s.DeleteAccount(ctx, j, a.Event)
 	}
-	if errors.Is(err, store.ErrNotFound) {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
 		return nil
+	case errors.Is(err, store.ErrConflict):
+		return m.removeOne(ctx, s, j) // it has changed since it was read
 	}
 	return err
 }

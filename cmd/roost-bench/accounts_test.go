@@ -115,6 +115,36 @@ func TestBenchRemoves(t *testing.T) {
 	}
 }
 
+// TestBenchRemovesOvertaken: an account that is deleted and created by somebody else
+// between the check whether it is the run's own and its deletion stays. Bug: it was
+// deleted.
+func TestBenchRemovesOvertaken(t *testing.T) {
+	dir := t.TempDir()
+	var faults faultstore.Faults
+	s := cmdtest.OpenFaulty(t, dir, &faults)
+	mine := jid.MustParse("a@localhost")
+	create := func(salt string) error {
+		return s.CreateAccount(t.Context(), store.Account{JID: mine, Credentials: store.Credentials{Salt: []byte(salt)}})
+	}
+	if err := create("ours"); err != nil {
+		t.Fatal(err)
+	}
+	faults.SetFault(func(method string) error {
+		if method != "DeleteAccount" {
+			return nil
+		}
+		faults.SetFault(nil)
+		return errors.Join(s.DeleteAccount(t.Context(), mine, store.AnyEvent), create("another"))
+	})
+	made := madeAccounts{from: &accountFlags{Create: dir}, salt: []byte("ours"), jids: []jid.JID{mine}}
+	if left, err := made.removeFrom(t.Context(), s); left != 0 || err != nil {
+		t.Errorf("%d left, %v", left, err)
+	}
+	if all := accountsIn(t, dir); !slices.Equal(all, []string{"a@localhost"}) {
+		t.Errorf("left: %q", all)
+	}
+}
+
 // TestBenchSmall: defaults are adapted to the flags that are set.
 func TestBenchSmall(t *testing.T) {
 	target, data, _ := startServer(t)

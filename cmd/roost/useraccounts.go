@@ -207,7 +207,7 @@ func (s onStore) show(ctx context.Context, j jid.JID) (d api.AccountDetail, err 
 		return d, err
 	}
 	d.OfflineMessages = int64(n)
-	last, err := s.Last(ctx, j)
+	last, err := s.LastActivity(ctx, j)
 	if err == nil {
 		d.LastSeen = &last.At
 	} else if errors.Is(err, store.ErrNotFound) {
@@ -255,7 +255,7 @@ func (s onStore) setDisabled(ctx context.Context, j jid.JID, disabled bool) erro
 }
 
 func (s onStore) remove(ctx context.Context, j jid.JID) error {
-	err := storeError(j, s.DeleteAccount(ctx, j))
+	err := storeError(j, s.DeleteAccount(ctx, j, store.AnyEvent))
 	auditUser(s.audit, "account.delete", j.String(), nil, err)
 	return err
 }

@@ -42,7 +42,7 @@ func TestFaults(t *testing.T) {
 	if err := call(ctx, f, read); err != nil {
 		t.Error(err)
 	}
-	if f.Calls(read.Name) != 2 || f.Calls(write.Name) != 1 || f.Calls("Last") != 0 || f.Total() != 3 || f.Active() != 0 {
+	if f.Calls(read.Name) != 2 || f.Calls(write.Name) != 1 || f.Calls("LastActivity") != 0 || f.Total() != 3 || f.Active() != 0 {
 		t.Errorf("%d calls, %d of %s, %d under way", f.Total(), f.Calls(read.Name), read.Name, f.Active())
 	}
 	o := f.Options()

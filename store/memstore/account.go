@@ -133,10 +133,14 @@ func (s *Store) SetDisabled(ctx context.Context, bare jid.JID, disabled bool) er
 }
 
 // DeleteAccount implements store.Accounts.
-func (s *Store) DeleteAccount(ctx context.Context, bare jid.JID) error {
+func (s *Store) DeleteAccount(ctx context.Context, bare jid.JID, was int64) error {
 	return s.write(ctx, "DeleteAccount", "delete account "+bare.BareString(), func(t *tx) error {
-		if _, err := t.account(bare); err != nil {
+		a, err := t.account(bare)
+		if err != nil {
 			return err
+		}
+		if was != store.AnyEvent && a.Event != was {
+			return store.ErrConflict
 		}
 		t.changed[bare.BareString()] = nil
 		event := t.event(bare, store.AccountDeleted)

@@ -9,7 +9,7 @@ import (
 	"roost/store/storetest"
 )
 
-// TestMain fails when a test leaves a goroutine behind.
+// TestMain fails if a test leaks a goroutine.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) {

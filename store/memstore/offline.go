@@ -99,9 +99,9 @@ func (s *Store) CountOffline(ctx context.Context, owner jid.JID) (n int, err err
 	return n, err
 }
 
-// SetLast implements store.Activity.
-func (s *Store) SetLast(ctx context.Context, batch []store.LastActivity) error {
-	return s.write(ctx, "SetLast", "write last activity", func(t *tx) error {
+// SetLastActivity implements store.Activity.
+func (s *Store) SetLastActivity(ctx context.Context, batch []store.LastActivity) error {
+	return s.write(ctx, "SetLastActivity", "write last activity", func(t *tx) error {
 		for _, last := range batch {
 			a, err := t.account(last.Owner)
 			if err != nil || last.Event != 0 && a.Generation > last.Event {
@@ -113,9 +113,9 @@ func (s *Store) SetLast(ctx context.Context, batch []store.LastActivity) error {
 	})
 }
 
-// Last implements store.Activity.
-func (s *Store) Last(ctx context.Context, owner jid.JID) (last store.LastActivity, err error) {
-	err = s.read(ctx, "Last", "read last activity of "+owner.BareString(), func(l *Location) error {
+// LastActivity implements store.Activity.
+func (s *Store) LastActivity(ctx context.Context, owner jid.JID) (last store.LastActivity, err error) {
+	err = s.read(ctx, "LastActivity", "read last activity of "+owner.BareString(), func(l *Location) error {
 		a := l.find(owner)
 		if a == nil || a.last == nil {
 			return store.ErrNotFound

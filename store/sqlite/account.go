@@ -172,20 +172,14 @@ func (c *conn) setCredentials(bare jid.JID, k *store.Credentials, kind store.Eve
 // ReplaceCredentials implements store.Accounts.
 func (s *Store) ReplaceCredentials(ctx context.Context, bare jid.JID, was int64, k store.Credentials) (event int64, err error) {
 	err = s.write(ctx, "ReplaceCredentials", "replace credentials of "+bare.BareString(), 0, func(c *conn) error {
-		st, err := c.account(qReplaceCredentials, bare)
-		if err != nil {
-			return err
+		a, err := c.accountRow(bare)
+		if err == nil && a.event != was {
+			err = store.ErrConflict
 		}
-		bindCredentials(st, &k)
-		st.BindInt64(9, was)
-		event, err = c.change(st, bare, store.CredentialsChanged)
-		if !errors.Is(err, store.ErrNotFound) {
-			return err
+		if err == nil {
+			event, err = c.setCredentials(bare, &k, store.CredentialsChanged)
 		}
-		if _, err := c.accountRow(bare); err != nil {
-			return err
-		}
-		return store.ErrConflict // there is one, and its event is another
+		return err
 	})
 	return event, err
 }
@@ -209,10 +203,17 @@ func (s *Store) SetDisabled(ctx context.Context, bare jid.JID, disabled bool) er
 
 // DeleteAccount implements store.Accounts. The tables delete what belongs to the
 // account.
-func (s *Store) DeleteAccount(ctx context.Context, bare jid.JID) error {
+func (s *Store) DeleteAccount(ctx context.Context, bare jid.JID, was int64) error {
 	return s.write(ctx, "DeleteAccount", "delete account "+bare.BareString(), frees, func(c *conn) error {
+		a, err := c.accountRow(bare)
+		if err == nil && was != store.AnyEvent && a.event != was {
+			err = store.ErrConflict
+		}
+		if err != nil {
+			return err
+		}
 		c.freed, c.scrub = true, true
-		contacts, err := c.endSubscriptions(bare)
+		contacts, err := c.endSubscriptions(a, bare)
 		if err != nil {
 			return err
 		}
@@ -231,11 +232,7 @@ func (s *Store) DeleteAccount(ctx context.Context, bare jid.JID) error {
 // endSubscriptions takes an account's subscriptions, requests that wait and
 // approvals in advance out of others' rosters: whoever has its name next is
 // somebody else. It returns what there was in those rosters.
-func (c *conn) endSubscriptions(bare jid.JID) (ended []eventContact, err error) {
-	a, err := c.accountRow(bare)
-	if err != nil {
-		return nil, err
-	}
+func (c *conn) endSubscriptions(a accountRow, bare jid.JID) (ended []eventContact, err error) {
 	items, err := c.rosterItems(a.id)
 	if err != nil {
 		return nil, err

@@ -8,11 +8,11 @@ import (
 	"roost/store"
 )
 
-// SetLast implements store.Activity.
-func (s *Store) SetLast(ctx context.Context, batch []store.LastActivity) error {
-	return s.write(ctx, "SetLast", "write last activity", 0, func(c *conn) error {
+// SetLastActivity implements store.Activity.
+func (s *Store) SetLastActivity(ctx context.Context, batch []store.LastActivity) error {
+	return s.write(ctx, "SetLastActivity", "write last activity", 0, func(c *conn) error {
 		for _, l := range batch {
-			st, err := c.account(qSetLast, l.Owner)
+			st, err := c.account(qSetLastActivity, l.Owner)
 			if err != nil {
 				return err
 			}
@@ -27,11 +27,11 @@ func (s *Store) SetLast(ctx context.Context, batch []store.LastActivity) error {
 	})
 }
 
-// Last implements store.Activity.
-func (s *Store) Last(ctx context.Context, owner jid.JID) (store.LastActivity, error) {
+// LastActivity implements store.Activity.
+func (s *Store) LastActivity(ctx context.Context, owner jid.JID) (store.LastActivity, error) {
 	l := store.LastActivity{Owner: owner.Bare().Clone()}
-	err := s.read(ctx, "Last", "read last activity of "+owner.BareString(), func(c *conn) error {
-		st, err := c.account(qLast, owner)
+	err := s.read(ctx, "LastActivity", "read last activity of "+owner.BareString(), func(c *conn) error {
+		st, err := c.account(qLastActivity, owner)
 		if err != nil {
 			return err
 		}

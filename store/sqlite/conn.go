@@ -87,7 +87,7 @@ func number(c *sqlite.Conn, query string) (n int64, err error) {
 // accountRow is what statements about an account need of it.
 type accountRow struct {
 	id, version, floor int64 // version and floor are those of the roster
-	generation         int64
+	generation, event  int64
 }
 
 // accountRow is that of an account, or store.ErrNotFound.
@@ -98,7 +98,7 @@ func (c *conn) accountRow(owner jid.JID) (a accountRow, err error) {
 	}
 	found := false
 	err = each(st, func() error {
-		a = accountRow{id: st.ColumnInt64(0), version: st.ColumnInt64(1), floor: st.ColumnInt64(2), generation: st.ColumnInt64(3)}
+		a = accountRow{id: st.ColumnInt64(0), version: st.ColumnInt64(1), floor: st.ColumnInt64(2), generation: st.ColumnInt64(3), event: st.ColumnInt64(4)}
 		found = true
 		return nil
 	})

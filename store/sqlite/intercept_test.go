@@ -8,8 +8,8 @@ import (
 	"roost/store"
 )
 
-// TestOpsWrite: an operation that is said to write is one that commits a
-// transaction, and no other does.
+// TestOpsWrite: an operation is intercepted as a write if and only if it commits a
+// transaction.
 func TestOpsWrite(t *testing.T) {
 	var last store.Op
 	s := openTest(t, Config{Options: store.Options{Intercept: func(_ context.Context, op store.Op) (func(), error) {
@@ -17,17 +17,30 @@ func TestOpsWrite(t *testing.T) {
 		return func() {}, nil
 	}}})
 	for m := range reflect.TypeFor[store.Store]().Methods() {
-		if m.Name == "Close" || m.Name == "Watch" { // Watch returns when it is told to
+		if m.Name == "Close" || m.Name == "Watch" { // Watch does not return by itself
 			continue
 		}
 		args := []reflect.Value{reflect.ValueOf(t.Context())}
 		for i := 1; i < m.Type.NumIn(); i++ {
-			args = append(args, reflect.Zero(m.Type.In(i)))
+			args = append(args, zero(m.Type.In(i)))
 		}
 		before := s.Commits()
-		reflect.ValueOf(s).MethodByName(m.Name).Call(args) // what comes of it does not matter
+		reflect.ValueOf(s).MethodByName(m.Name).Call(args) // the results do not matter
 		if commits := s.Commits() > before; last.Name != m.Name || last.Writes != commits {
-			t.Errorf("%s: %+v, it commits: %v", m.Name, last, commits)
+			t.Errorf("%s: intercepted as %+v, commits: %v", m.Name, last, commits)
 		}
 	}
+}
+
+// zero returns the zero value of a type, or a function that returns zero values.
+func zero(t reflect.Type) reflect.Value {
+	if t.Kind() != reflect.Func {
+		return reflect.Zero(t)
+	}
+	return reflect.MakeFunc(t, func([]reflect.Value) (results []reflect.Value) {
+		for out := range t.Outs() {
+			results = append(results, reflect.Zero(out))
+		}
+		return results
+	})
 }

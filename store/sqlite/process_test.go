@@ -27,7 +27,7 @@ func TestOthersChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := command.DeleteAccount(ctx, juliet); err != nil {
+	if err := command.DeleteAccount(ctx, juliet, store.AnyEvent); err != nil {
 		t.Fatal(err)
 	}
 	events, err := server.AccountEvents(ctx, last, 10)

@@ -16,7 +16,6 @@ const (
 	qAccountRow
 	qInsertAccount
 	qSetCredentials
-	qReplaceCredentials
 	qSetDisabled
 	qDeleteAccount
 	qListAll
@@ -64,8 +63,8 @@ const (
 	qBlobUsage
 	qPutBlob
 	qDeleteBlob
-	qSetLast
-	qLast
+	qSetLastActivity
+	qLastActivity
 
 	numQueries
 )
@@ -94,16 +93,13 @@ var queries = [numQueries]string{
 		FROM account WHERE id = coalesce((SELECT id FROM account WHERE domain = ?1 AND local = ?2), (SELECT min(id) FROM account))`,
 	qLastAccount: `SELECT coalesce(max(id), 0) FROM account`,
 	qNextAccount: `SELECT id, iterations FROM account WHERE id >= ?1 ORDER BY id LIMIT 1`,
-	qAccountRow:  `SELECT id, roster_version, roster_floor, generation FROM account WHERE domain = ?1 AND local = ?2`,
+	qAccountRow:  `SELECT id, roster_version, roster_floor, generation, event FROM account WHERE domain = ?1 AND local = ?2`,
 	qInsertAccount: `INSERT INTO account (domain, local, salt, iterations, sha1_stored, sha1_server, sha256_stored, sha256_server,
 			disabled, created, roster_version, roster_floor, generation, event)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ` + nextEvent + `, ` + nextEvent + `) ON CONFLICT (domain, local) DO NOTHING`,
 	qSetCredentials: `UPDATE account SET salt = ?3, iterations = ?4, sha1_stored = ?5, sha1_server = ?6, sha256_stored = ?7, sha256_server = ?8,
 			event = ` + nextEvent + `
 		WHERE domain = ?1 AND local = ?2`,
-	qReplaceCredentials: `UPDATE account SET salt = ?3, iterations = ?4, sha1_stored = ?5, sha1_server = ?6, sha256_stored = ?7,
-			sha256_server = ?8, event = ` + nextEvent + `
-		WHERE domain = ?1 AND local = ?2 AND event = ?9`,
 	qSetDisabled:   `UPDATE account SET disabled = ?3, event = ` + nextEvent + ` WHERE domain = ?1 AND local = ?2`,
 	qDeleteAccount: `DELETE FROM account WHERE domain = ?1 AND local = ?2`,
 	qListAll: `SELECT domain, local, disabled, created FROM account WHERE (domain, local) > (?1, ?2)
@@ -172,8 +168,8 @@ var queries = [numQueries]string{
 	qPutBlob: `INSERT INTO blob (account, kind, key, value) VALUES (?1, ?2, ?3, ?4)
 		ON CONFLICT (account, kind, key) DO UPDATE SET value = excluded.value`,
 	qDeleteBlob: `DELETE FROM blob WHERE account = ?1 AND kind = ?2 AND key = ?3`,
-	qSetLast: `INSERT INTO last_activity (account, at, status) SELECT id, ?3, ?4 FROM account
+	qSetLastActivity: `INSERT INTO last_activity (account, at, status) SELECT id, ?3, ?4 FROM account
 		WHERE domain = ?1 AND local = ?2 AND (?5 = 0 OR generation <= ?5)
 		ON CONFLICT (account) DO UPDATE SET at = excluded.at, status = excluded.status`,
-	qLast: `SELECT at, status FROM last_activity WHERE account = ` + account,
+	qLastActivity: `SELECT at, status FROM last_activity WHERE account = ` + account,
 }

@@ -133,6 +133,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 
 // open makes the file and all connections, and starts the goroutines.
 func (s *Store) open(ctx context.Context) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if err := makeFile(s.cfg.Path); err != nil {
 		return err
 	}

@@ -168,6 +168,6 @@ func BenchmarkWrite(b *testing.B) {
 		for i := range batch {
 			batch[i] = store.LastActivity{Owner: anyJID(), At: time.Now()}
 		}
-		return s.SetLast(ctx, batch)
+		return s.SetLastActivity(ctx, batch)
 	})
 }

@@ -234,13 +234,13 @@ func testDeletedText(t *testing.T, byCommand bool) {
 	}
 	if !byCommand {
 		steps := stepped(t, server)
-		if err := server.DeleteAccount(ctx, juliet); err != nil {
+		if err := server.DeleteAccount(ctx, juliet, store.AnyEvent); err != nil {
 			t.Fatal(err)
 		}
 		until(t, steps, "the text to be gone", func() bool { return found() == nil })
 		return
 	}
-	if err := command.DeleteAccount(ctx, juliet); err != nil {
+	if err := command.DeleteAccount(ctx, juliet, store.AnyEvent); err != nil {
 		t.Fatal(err)
 	}
 	if err := command.Close(); err != nil {

@@ -79,13 +79,13 @@ func testNoAccount(t *testing.T, s store.Store) {
 	_, err = s.ReplaceCredentials(ctx, nobody, 0, credentials(1))
 	wants(t, "ReplaceCredentials", err, store.ErrNotFound)
 	wants(t, "SetDisabled", s.SetDisabled(ctx, nobody, true), store.ErrNotFound)
-	wants(t, "DeleteAccount", s.DeleteAccount(ctx, nobody), store.ErrNotFound)
+	wants(t, "DeleteAccount", s.DeleteAccount(ctx, nobody, store.AnyEvent), store.ErrNotFound)
 	wants(t, "AppendOffline", s.AppendOffline(ctx, nobody, store.NewMessage{From: romeo, Stanza: []byte("x"), Received: time.Now()}, store.OfflineQuota{Messages: 10}), store.ErrNotFound)
 	wants(t, "UpdateBlobs", putBlob(t, s, nobody, "vcard", "", []byte("x")), store.ErrNotFound)
 	_, err = s.ApplyRoster(ctx, []store.RosterUpdate{{Owner: nobody, Put: &store.RosterItem{JID: juliet}}})
 	wants(t, "ApplyRoster", err, store.ErrNotFound)
-	_, err = s.Last(ctx, nobody)
-	wants(t, "Last", err, store.ErrNotFound)
+	_, err = s.LastActivity(ctx, nobody)
+	wants(t, "LastActivity", err, store.ErrNotFound)
 
 	ok(t, "DeleteOffline", s.DeleteOffline(ctx, nobody, 10))
 	state, err := s.LoginState(ctx, nobody)
@@ -194,7 +194,7 @@ func testAccountEvents(t *testing.T, s store.Store) {
 	setCredentials(t, s, juliet, credentials(2))
 	ok(t, "SetDisabled", s.SetDisabled(ctx, juliet, true))
 	ok(t, "SetDisabled", s.SetDisabled(ctx, juliet, false))
-	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet))
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet, store.AnyEvent))
 	_, _, err = s.ImportAccounts(ctx, []store.Account{{JID: romeo, Credentials: credentials(1)}}, store.SkipExisting)
 	ok(t, "ImportAccounts", err)
 	_, _, err = s.ImportAccounts(ctx, []store.Account{{JID: romeo, Credentials: credentials(1)}}, store.UpdateExisting)
@@ -203,7 +203,7 @@ func testAccountEvents(t *testing.T, s store.Store) {
 	ok(t, "ImportAccounts", err)
 	// What fails is no event.
 	s.CreateAccount(ctx, store.Account{JID: romeo})
-	s.DeleteAccount(ctx, nobody)
+	s.DeleteAccount(ctx, nobody, store.AnyEvent)
 
 	type event struct {
 		j jid.JID
@@ -251,10 +251,10 @@ func testDeleteAccount(t *testing.T, s store.Store) {
 		ok(t, "ApplyRoster", err)
 		ok(t, "AppendOffline", s.AppendOffline(ctx, owner, store.NewMessage{From: romeo, Stanza: []byte("x"), Received: time.Now()}, store.OfflineQuota{Messages: 10}))
 		ok(t, "UpdateBlobs", putBlob(t, s, owner, "vcard", "", []byte("x")))
-		ok(t, "SetLast", s.SetLast(ctx, []store.LastActivity{{Owner: owner, At: time.Now()}}))
+		ok(t, "SetLastActivity", s.SetLastActivity(ctx, []store.LastActivity{{Owner: owner, At: time.Now()}}))
 	}
-	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet))
-	wants(t, "DeleteAccount again", s.DeleteAccount(ctx, juliet), store.ErrNotFound)
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet, store.AnyEvent))
+	wants(t, "DeleteAccount again", s.DeleteAccount(ctx, juliet, store.AnyEvent), store.ErrNotFound)
 	_, err := s.Account(ctx, juliet)
 	wants(t, "Account", err, store.ErrNotFound)
 	create(t, s, juliet)
@@ -268,7 +268,7 @@ func testDeleteAccount(t *testing.T, s store.Store) {
 		}
 		value, err := s.Blob(ctx, owner, "vcard", "")
 		ok(t, "Blob", err)
-		_, lerr := s.Last(ctx, owner)
+		_, lerr := s.LastActivity(ctx, owner)
 		if (value != nil) != want || (lerr == nil) != want {
 			t.Errorf("of %v: blob %q, last %v", owner, value, lerr)
 		}
@@ -297,7 +297,7 @@ func testDeleteSubscriptions(t *testing.T, s store.Store) {
 	request(romeo, nurse)
 	put(t, s, nurse, store.RosterItem{JID: romeo, Subscription: store.To})
 	before := put(t, s, nurse, store.RosterItem{JID: juliet, Name: "Juliet", Groups: []string{"g"}, Subscription: store.Both, Approved: true})
-	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet))
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet, store.AnyEvent))
 
 	changes, current, fine, err := s.RosterChanges(ctx, nurse, before)
 	ok(t, "RosterChanges", err)

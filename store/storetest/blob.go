@@ -92,7 +92,7 @@ func testBlobKeys(t *testing.T, s store.Store) {
 	wantBlobs(t, s, juliet, "k", "=x", "B=x", "a b=x", "b=x", "\u00e4=x")
 	wantBlobs(t, s, juliet, "m")
 	wantBlobs(t, s, nobody, "k")
-	ok(t, "DeleteAccount", s.DeleteAccount(t.Context(), juliet))
+	ok(t, "DeleteAccount", s.DeleteAccount(t.Context(), juliet, store.AnyEvent))
 	wantBlobs(t, s, juliet, "k")
 }
 

@@ -57,7 +57,7 @@ func testGenerations(t *testing.T, s store.Store) {
 	_, _, err = s.ImportAccounts(ctx, []store.Account{{JID: juliet, Credentials: credentials(4)}}, store.UpdateExisting)
 	ok(t, "ImportAccounts", err)
 	before := read().Event
-	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet))
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet, store.AnyEvent))
 	deleted, err := s.LastAccountEvent(ctx)
 	ok(t, "LastAccountEvent", err)
 	create(t, s, juliet)
@@ -79,11 +79,11 @@ func testGenerations(t *testing.T, s store.Store) {
 	}
 	ok(t, "UpdateBlobs", update(read().Generation))
 	at := time.Unix(1e9, 0).UTC()
-	ok(t, "SetLast", s.SetLast(ctx, []store.LastActivity{{Owner: juliet, At: at, Event: before}}))
-	_, err = s.Last(ctx, juliet)
-	wants(t, "Last", err, store.ErrNotFound)
-	ok(t, "SetLast", s.SetLast(ctx, []store.LastActivity{{Owner: juliet, At: at, Event: read().Event}}))
-	if last, err := s.Last(ctx, juliet); err != nil || !last.At.Equal(at) {
+	ok(t, "SetLastActivity", s.SetLastActivity(ctx, []store.LastActivity{{Owner: juliet, At: at, Event: before}}))
+	_, err = s.LastActivity(ctx, juliet)
+	wants(t, "LastActivity", err, store.ErrNotFound)
+	ok(t, "SetLastActivity", s.SetLastActivity(ctx, []store.LastActivity{{Owner: juliet, At: at, Event: read().Event}}))
+	if last, err := s.LastActivity(ctx, juliet); err != nil || !last.At.Equal(at) {
 		t.Errorf("Last = %v, %v", last, err)
 	}
 }
@@ -108,7 +108,7 @@ func testEventContacts(t *testing.T, s store.Store) {
 	}
 	request(romeo, juliet)
 	put(t, s, romeo, store.RosterItem{JID: nurse, Subscription: store.To}) // not concerned
-	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet))
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet, store.AnyEvent))
 	event, err := s.LastAccountEvent(ctx)
 	ok(t, "LastAccountEvent", err)
 
@@ -137,10 +137,45 @@ func testEventContacts(t *testing.T, s store.Store) {
 		}
 	}
 	create(t, s, juliet)
-	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet))
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet, store.AnyEvent))
 	event, err = s.LastAccountEvent(ctx)
 	ok(t, "LastAccountEvent", err)
 	if got, err := s.EventContacts(ctx, event, jid.JID{}, 10); err != nil || len(got) != 0 {
 		t.Errorf("contacts of an account that had none: %+v, %v", got, err)
 	}
+}
+
+// testDeleteUnchanged: an account is deleted only if its newest event is the one that
+// the caller names, and so never in the place of an older one of the same name.
+func testDeleteUnchanged(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	create(t, s, juliet, nurse)
+	put(t, s, nurse, store.RosterItem{JID: juliet, Subscription: store.Both})
+	event := func() int64 {
+		t.Helper()
+		a, err := s.Account(ctx, juliet)
+		ok(t, "Account", err)
+		return a.Event
+	}
+	refused := func(what string, was int64) {
+		t.Helper()
+		before := snapshot(t, s)
+		wants(t, "DeleteAccount "+what, s.DeleteAccount(ctx, juliet, was), store.ErrConflict)
+		if after := snapshot(t, s); after != before {
+			t.Errorf("DeleteAccount %s has changed\n%s to\n%s", what, before, after)
+		}
+	}
+	created := event()
+	setCredentials(t, s, juliet, credentials(2))
+	refused("whose credentials have changed", created)
+	refused("at an event to come", event()+1)
+	refused("at no event", 0)
+	old := event()
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet, store.AnyEvent))
+	create(t, s, juliet)
+	refused("that was created anew", old)
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet, event()))
+	_, err := s.Account(ctx, juliet)
+	wants(t, "Account", err, store.ErrNotFound)
+	wants(t, "DeleteAccount again", s.DeleteAccount(ctx, juliet, old), store.ErrNotFound)
 }

@@ -73,11 +73,11 @@ func testLent(t *testing.T, s store.Store) {
 	}
 	l.over("AppendOffline", s.AppendOffline(ctx, l.jid(juliet), store.NewMessage{From: l.jid(romeo), Stanza: []byte("m")}, store.OfflineQuota{}))
 	l.over("UpdateBlobs", s.UpdateBlobs(ctx, store.BlobSet{Owner: l.jid(juliet), Kind: "k"}, func(tx store.BlobTx) error { return tx.Put("a", []byte("1")) }))
-	l.over("SetLast", s.SetLast(ctx, []store.LastActivity{{Owner: l.jid(juliet), At: time.Now()}}))
+	l.over("SetLastActivity", s.SetLastActivity(ctx, []store.LastActivity{{Owner: l.jid(juliet), At: time.Now()}}))
 	a, err := s.Account(ctx, l.jid(juliet))
 	l.over("Account", err)
-	last, err := s.Last(ctx, l.jid(juliet))
-	l.over("Last", err)
+	last, err := s.LastActivity(ctx, l.jid(juliet))
+	l.over("LastActivity", err)
 	if a.JID != juliet || last.Owner != juliet {
 		t.Errorf("read of %v: an account of %v, last activity of %v", juliet, a.JID, last.Owner)
 	}
@@ -99,7 +99,7 @@ func testLent(t *testing.T, s store.Store) {
 	}
 	wants(t, "AppendOffline of a sender at its quota", s.AppendOffline(ctx, juliet, store.NewMessage{From: romeo, Stanza: []byte("m")}, store.OfflineQuota{SenderMessages: 1}), store.ErrQuota)
 	wantBlobs(t, s, juliet, "k", "a=1")
-	l.over("DeleteAccount", s.DeleteAccount(ctx, l.jid(juliet)))
+	l.over("DeleteAccount", s.DeleteAccount(ctx, l.jid(juliet), store.AnyEvent))
 	events, err := s.AccountEvents(ctx, 0, 10)
 	ok(t, "AccountEvents", err)
 	var owners []jid.JID

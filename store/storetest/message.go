@@ -75,16 +75,16 @@ func testOffline(t *testing.T, s store.Store) {
 func testLast(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	create(t, s, juliet, nurse)
-	_, err := s.Last(ctx, juliet)
-	wants(t, "Last before the first", err, store.ErrNotFound)
+	_, err := s.LastActivity(ctx, juliet)
+	wants(t, "LastActivity before the first", err, store.ErrNotFound)
 	at := time.Date(2025, 6, 7, 8, 9, 10, 0, time.UTC)
-	ok(t, "SetLast", s.SetLast(ctx, []store.LastActivity{{Owner: juliet, At: at}, {Owner: nobody, At: at}, {Owner: nurse, At: at, Status: []byte("Bye")}}))
-	ok(t, "SetLast", s.SetLast(ctx, []store.LastActivity{{Owner: juliet, At: at.Add(time.Minute), Status: []byte("Heading home")}}))
-	ok(t, "SetLast of nothing", s.SetLast(ctx, nil))
+	ok(t, "SetLastActivity", s.SetLastActivity(ctx, []store.LastActivity{{Owner: juliet, At: at}, {Owner: nobody, At: at}, {Owner: nurse, At: at, Status: []byte("Bye")}}))
+	ok(t, "SetLastActivity", s.SetLastActivity(ctx, []store.LastActivity{{Owner: juliet, At: at.Add(time.Minute), Status: []byte("Heading home")}}))
+	ok(t, "SetLastActivity of nothing", s.SetLastActivity(ctx, nil))
 	f := func(owner jid.JID, at time.Time, status string) {
 		t.Helper()
-		l, err := s.Last(ctx, owner)
-		ok(t, "Last", err)
+		l, err := s.LastActivity(ctx, owner)
+		ok(t, "LastActivity", err)
 		if l.Owner != owner || !l.At.Equal(at) || string(l.Status) != status {
 			t.Errorf("Last = %+v", l)
 		}
@@ -114,6 +114,6 @@ func testText(t *testing.T, s store.Store) {
 		if string(b) != text {
 			t.Errorf("%q is %q", text, b)
 		}
-		ok(t, "DeleteAccount", s.DeleteAccount(ctx, owner))
+		ok(t, "DeleteAccount", s.DeleteAccount(ctx, owner, store.AnyEvent))
 	}
 }

@@ -321,7 +321,7 @@ func testRosterRecreated(t *testing.T, s store.Store) {
 	for range 3 {
 		old = put(t, s, juliet, store.RosterItem{JID: romeo})
 	}
-	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet))
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet, store.AnyEvent))
 	create(t, s, juliet)
 	r, err := s.Roster(ctx, juliet)
 	ok(t, "Roster", err)

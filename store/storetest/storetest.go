@@ -7,7 +7,6 @@ import (
 	"errors"
 	"runtime"
 	"testing"
-	"time"
 
 	"roost/jid"
 	"roost/store"
@@ -31,6 +30,7 @@ func Run(t *testing.T, locate func(t testing.TB) store.Location) {
 	f("Generations", testGenerations)
 	f("EventContacts", testEventContacts)
 	f("DeleteAccount", testDeleteAccount)
+	f("DeleteUnchanged", testDeleteUnchanged)
 	f("DeleteSubscriptions", testDeleteSubscriptions)
 	f("Roster", testRoster)
 	f("RosterConflict", testRosterConflict)
@@ -50,17 +50,19 @@ func Run(t *testing.T, locate func(t testing.TB) store.Location) {
 	f("BlobUpdate", testBlobUpdate)
 	f("BlobOwner", testBlobOwner)
 	f("BlobQuota", testBlobQuota)
-	f("Last", testLast)
+	f("LastActivity", testLast)
 	f("Text", testText)
 	f("Lent", testLent)
-	f("Context", testContext)
 	f("Concurrent", testConcurrent)
 	f("ConcurrentRoster", testConcurrentRoster)
-	f("Closed", testClosed)
 	t.Run("BlobRace", func(t *testing.T) {
 		l := locate(t)
 		testBlobRace(t, func() store.Store { return open(t, l, store.Options{}) })
 	})
+	t.Run("Operations", func(t *testing.T) { testOperations(t, locate) })
+	t.Run("Errors", func(t *testing.T) { testErrors(t, locate(t)) })
+	t.Run("Context", func(t *testing.T) { testContext(t, locate(t)) })
+	t.Run("Closed", func(t *testing.T) { testClosed(t, locate(t)) })
 	t.Run("Intercept", func(t *testing.T) { testIntercept(t, locate(t)) })
 }
 
@@ -135,36 +137,4 @@ func same(a, b store.Credentials) bool {
 	return bytes.Equal(a.Salt, b.Salt) && a.Iterations == b.Iterations &&
 		bytes.Equal(a.SHA1.StoredKey, b.SHA1.StoredKey) && bytes.Equal(a.SHA1.ServerKey, b.SHA1.ServerKey) &&
 		bytes.Equal(a.SHA256.StoredKey, b.SHA256.StoredKey) && bytes.Equal(a.SHA256.ServerKey, b.SHA256.ServerKey)
-}
-
-func testContext(t *testing.T, s store.Store) {
-	create(t, s, juliet)
-	ctx := canceled(t)
-	_, err := s.Account(ctx, juliet)
-	wants(t, "Account with an ended context", err, context.Canceled)
-	err = s.AppendOffline(ctx, juliet, store.NewMessage{From: romeo, Stanza: []byte("x"), Received: time.Now()}, store.OfflineQuota{Messages: 10})
-	wants(t, "AppendOffline with an ended context", err, context.Canceled)
-	n, err := s.CountOffline(t.Context(), juliet)
-	ok(t, "CountOffline", err)
-	if n != 0 {
-		t.Error("a write with an ended context happened")
-	}
-}
-
-func testClosed(t *testing.T, s store.Store) {
-	create(t, s, juliet)
-	watched, ended := make(chan struct{}), make(chan error, 1)
-	go func() {
-		ended <- s.Watch(t.Context(), 0, func([]store.AccountEvent) error {
-			close(watched)
-			return nil
-		})
-	}()
-	<-watched
-	ok(t, "Close", s.Close())
-	wants(t, "Watch of a store that is closed", <-ended, store.ErrClosed)
-	ok(t, "second Close", s.Close())
-	_, err := s.Account(t.Context(), juliet)
-	wants(t, "Account of a closed store", err, store.ErrClosed)
-	wants(t, "DeleteAccount of a closed store", s.DeleteAccount(t.Context(), juliet), store.ErrClosed)
 }

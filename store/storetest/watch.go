@@ -51,7 +51,7 @@ func testWatch(t *testing.T, s store.Store) {
 	wantEvent(nurse, store.AccountCreated)
 	ok(t, "SetDisabled", s.SetDisabled(t.Context(), nurse, true))
 	wantEvent(nurse, store.AccountDisabled)
-	ok(t, "DeleteAccount", s.DeleteAccount(t.Context(), nurse))
+	ok(t, "DeleteAccount", s.DeleteAccount(t.Context(), nurse, store.AnyEvent))
 	create(t, s, paris)
 	wantEvent(nurse, store.AccountDeleted)
 	wantEvent(paris, store.AccountCreated)

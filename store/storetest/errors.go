@@ -1,0 +1,114 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"roost/store"
+)
+
+// failure is a call that returns an error which the interface documents.
+type failure struct {
+	method, name string // of the interface, of the error
+	err          error
+	bare         bool // the error has no context
+	call         func(ctx context.Context, s *fixture) error
+}
+
+// failures has each error that the documentation of a method names. The last one closes
+// the store.
+var failures = []failure{
+	// Without context: formatting takes time, which would tell whether the account exists.
+	{"Account", "ErrNotFound", store.ErrNotFound, true, func(ctx context.Context, s *fixture) error {
+		_, err := s.Account(ctx, nobody)
+		return err
+	}},
+	{"CreateAccount", "ErrExists", store.ErrExists, false, func(ctx context.Context, s *fixture) error {
+		return s.CreateAccount(ctx, store.Account{JID: juliet, Credentials: credentials(2)})
+	}},
+	{"SetCredentials", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
+		_, err := s.SetCredentials(ctx, nobody, credentials(2), true)
+		return err
+	}},
+	{"ReplaceCredentials", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
+		_, err := s.ReplaceCredentials(ctx, nobody, s.event, credentials(2))
+		return err
+	}},
+	{"ReplaceCredentials", "ErrConflict", store.ErrConflict, false, func(ctx context.Context, s *fixture) error {
+		_, err := s.ReplaceCredentials(ctx, juliet, s.event+1, credentials(2))
+		return err
+	}},
+	{"SetDisabled", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
+		return s.SetDisabled(ctx, nobody, true)
+	}},
+	{"DeleteAccount", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
+		return s.DeleteAccount(ctx, nobody, store.AnyEvent)
+	}},
+	{"DeleteAccount", "ErrConflict", store.ErrConflict, false, func(ctx context.Context, s *fixture) error {
+		return s.DeleteAccount(ctx, juliet, s.event+1)
+	}},
+	{"ApplyRoster", "ErrConflict", store.ErrConflict, false, func(ctx context.Context, s *fixture) error {
+		_, err := s.ApplyRoster(ctx, []store.RosterUpdate{{Owner: juliet, Expect: s.version - 1, Put: &store.RosterItem{JID: paris}}})
+		return err
+	}},
+	{"ApplyRoster", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
+		_, err := s.ApplyRoster(ctx, []store.RosterUpdate{{Owner: nobody, Put: &store.RosterItem{JID: paris}}})
+		return err
+	}},
+	{"AppendOffline", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
+		return s.AppendOffline(ctx, nobody, store.NewMessage{From: romeo, Stanza: []byte("2")}, store.OfflineQuota{})
+	}},
+	{"AppendOffline", "ErrQuota", store.ErrQuota, false, func(ctx context.Context, s *fixture) error {
+		return s.AppendOffline(ctx, juliet, store.NewMessage{From: paris, Stanza: []byte("2")}, store.OfflineQuota{Messages: 1})
+	}},
+	{"AppendOffline", "ErrContactQuota", store.ErrContactQuota, false, func(ctx context.Context, s *fixture) error {
+		return s.AppendOffline(ctx, juliet, store.NewMessage{From: romeo, Stanza: []byte("2")}, store.OfflineQuota{Messages: 1})
+	}},
+	{"UpdateBlobs", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
+		return s.UpdateBlobs(ctx, store.BlobSet{Owner: nobody, Kind: "k"}, func(tx store.BlobTx) error { return tx.Put("a", []byte("2")) })
+	}},
+	{"UpdateBlobs", "ErrQuota", store.ErrQuota, false, func(ctx context.Context, s *fixture) error {
+		set := store.BlobSet{Owner: juliet, Kind: "k", Quota: store.BlobQuota{Values: 1}}
+		return s.UpdateBlobs(ctx, set, func(tx store.BlobTx) error { return tx.Put("b", []byte("2")) })
+	}},
+	{"LastActivity", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
+		_, err := s.LastActivity(ctx, nurse)
+		return err
+	}},
+	{"Close", "ErrClosed", store.ErrClosed, false, func(ctx context.Context, s *fixture) error {
+		if err := s.Close(); err != nil {
+			return err
+		}
+		_, err := s.Account(ctx, juliet)
+		return err
+	}},
+}
+
+// testErrors: each documented error is returned, is no other error too, says what was being
+// done, and nothing has changed.
+func testErrors(t *testing.T, l store.Location) {
+	s := newFixture(t, l, store.Options{})
+	reader := open(t, l, store.Options{})
+	before := snapshot(t, reader)
+	for _, f := range failures {
+		err := f.call(t.Context(), s)
+		wants(t, f.method, err, f.err)
+		for _, other := range failures {
+			if errors.Is(err, other.err) && !errors.Is(f.err, other.err) {
+				t.Errorf("%s: the error %q is %s too", f.method, err, other.name)
+			}
+		}
+		if err != nil && !f.bare && (!strings.HasPrefix(err.Error(), "store: ") || err.Error() == "store: "+f.err.Error()) {
+			t.Errorf("%s: the error %q does not say what was being done", f.method, err)
+		}
+		var re *store.RosterError
+		if isRoster := f.method == "ApplyRoster"; errors.As(err, &re) != isRoster || isRoster && re.Index != 0 {
+			t.Errorf("%s: the error %q is a *RosterError: %v", f.method, err, re)
+		}
+		if snapshot(t, reader) != before {
+			t.Fatalf("%s has failed with %v and has changed the store", f.method, err)
+		}
+	}
+}
