@@ -78,6 +78,10 @@ type Extension struct {
 	// extension must forget what it has in memory for it. It may be called twice for one
 	// account.
 	Removed func(account jid.JID)
+
+	// Close is called once, when the router closes: all sessions have ended, and no other
+	// function of the extension is called any more. It must not block.
+	Close func()
 }
 
 // Known is what binding a resource has revealed about its account.

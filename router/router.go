@@ -88,7 +88,7 @@ const rosterIdle = 30 * time.Second
 // Router routes the stanzas of all sessions of one Manager.
 type Router struct {
 	cfg           Config
-	ctx           context.Context // ends with Close
+	ctx           context.Context // ends with Cancel or Close
 	cancel        context.CancelFunc
 	sessions      *session.Manager
 	domains       map[string]bool
@@ -153,9 +153,18 @@ func (r *Router) FlushPending(ctx context.Context) {
 	r.undeleted.retry(ctx)
 }
 
-// Close stops the router's background work. Close the manager first.
+// Cancel ends Context, and with it the calls of the store that are still waiting.
+func (r *Router) Cancel() { r.cancel() }
+
+// Close closes the extensions and stops the router's background work. Close the manager
+// first, and call Close once.
 func (r *Router) Close() {
 	r.cancel()
+	for i := range r.exts {
+		if x := &r.exts[i]; x.Close != nil {
+			r.guarded(nil, x.Close)
+		}
+	}
 	r.rosters.StopAllGoroutines()
 }
 
@@ -165,7 +174,7 @@ func (r *Router) Sessions() *session.Manager { return r.sessions }
 // Store returns the store.
 func (r *Router) Store() store.Store { return r.cfg.Store }
 
-// Context returns the context for calls of the store; it ends when the router does.
+// Context returns the context for calls of the store; it ends with Cancel or Close.
 func (r *Router) Context() context.Context { return r.ctx }
 
 // Logger returns the logger for extensions.

@@ -203,7 +203,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		_ = l.Close()
 	}
 	// When ctx ends, stop waiting for the store.
-	defer context.AfterFunc(ctx, s.router.Close)()
+	defer context.AfterFunc(ctx, s.router.Cancel)()
 	err := s.sessions.Shutdown(ctx)
 	s.drain(ctx)
 	left := s.poller.Stats().Conns

@@ -42,6 +42,7 @@ func registration(cfg Config) router.Extension {
 		Ready: func(r *router.Router, _ *router.Extension) {
 			g.changes = loglimit.New(r.Logger(), "some password changes were not logged")
 		},
+		Close: func() { g.changes.Close() },
 	}
 	if g.open {
 		x.Features = []session.Feature{{
