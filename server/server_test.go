@@ -15,10 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"roost/internal/teststores"
 	"roost/internal/xmpptest"
 	"roost/jid"
 	"roost/poller"
 	"roost/session"
+	"roost/store"
 )
 
 // startServer starts a server on loopback with the accounts of xmpptest, and stops it
@@ -147,8 +149,8 @@ func (p *peer) available() *peer {
 	return p
 }
 
-// TestDialoguesOverSockets plays the dialogues of session and router again over real
-// sockets, against complete servers.
+// TestDialoguesOverSockets plays the dialogues of session and router again, over real
+// sockets, against complete servers, on each durable kind of store.
 func TestDialoguesOverSockets(t *testing.T) {
 	elsewhere := map[string]string{
 		"16-sasl.txt":             "it compares the features, which have STARTTLS here",
@@ -156,10 +158,10 @@ func TestDialoguesOverSockets(t *testing.T) {
 		"38-many-requests":        "no operator sets this limit: only the router's own tests do",
 	}
 	var files []string
-	for _, room := range []string{"session", "router"} {
-		more, err := filepath.Glob("../" + room + "/testdata/*.txt")
+	for _, dir := range []string{"session", "router"} {
+		more, err := filepath.Glob("../" + dir + "/testdata/*.txt")
 		if err != nil || len(more) == 0 {
-			t.Fatalf("no dialogues of %s: %v", room, err)
+			t.Fatalf("no dialogues of %s: %v", dir, err)
 		}
 		files = append(files, more...)
 	}
@@ -174,27 +176,36 @@ func TestDialoguesOverSockets(t *testing.T) {
 					t.Skip(why)
 				}
 			}
-			s := startServer(t, func(cfg *Config) {
-				cfg.Domains = []string{"localhost", "example.net"}
-				switch {
-				case strings.Contains(file, "refuse"):
-					cfg.Session.Conflict = session.RefuseNew
-				case strings.Contains(file, "rename"):
-					cfg.Session.Conflict = session.RenameNew
-				case strings.Contains(file, "max-resources"):
-					cfg.Session.MaxResources = 2
-				case strings.Contains(file, "highest"):
-					cfg.Router.HighestOnly = true
-				case strings.Contains(file, "no-offline"):
-					cfg.Router.MaxOffline = -1
-				case strings.Contains(file, "quota"):
-					cfg.Router.MaxOffline = 1
+			teststores.RunDurable(t, func(t *testing.T, k teststores.Kind) {
+				s := startServer(t, func(cfg *Config) {
+					cfg.Store = k.URL(t)
+					configureFor(file, cfg)
+				})
+				if err := (xmpptest.Player{Dial: s.dial, Cut: xmpptest.Cut(7)}).Play(d); err != nil {
+					t.Error(err)
 				}
 			})
-			if err := (xmpptest.Player{Dial: s.dial, Cut: xmpptest.Cut(7)}).Play(d); err != nil {
-				t.Error(err)
-			}
 		})
+	}
+}
+
+// configureFor sets what a dialogue needs besides the defaults; its file name says what
+// that is.
+func configureFor(file string, cfg *Config) {
+	cfg.Domains = []string{"localhost", "example.net"}
+	switch {
+	case strings.Contains(file, "refuse"):
+		cfg.Session.Conflict = session.RefuseNew
+	case strings.Contains(file, "rename"):
+		cfg.Session.Conflict = session.RenameNew
+	case strings.Contains(file, "max-resources"):
+		cfg.Session.MaxResources = 2
+	case strings.Contains(file, "highest"):
+		cfg.Router.HighestOnly = true
+	case strings.Contains(file, "no-offline"):
+		cfg.Router.MaxOffline = -1
+	case strings.Contains(file, "quota"):
+		cfg.Router.MaxOffline = 1
 	}
 }
 
@@ -328,7 +339,7 @@ func subscribe(watcher, other *peer) {
 func TestAccountGone(t *testing.T) {
 	s := startServer(t, nil)
 	romeo, juliet := connect(t, s).login("romeo", "r"), connect(t, s).login("juliet", "j")
-	if err := s.store.DeleteAccount(context.Background(), s.sessions.First("romeo@localhost").JID().Bare()); err != nil {
+	if err := s.store.DeleteAccount(context.Background(), s.sessions.First("romeo@localhost").JID().Bare(), store.AnyEvent); err != nil {
 		t.Fatal(err)
 	}
 	romeo.ask("", "<not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>")
@@ -340,7 +351,7 @@ func TestAccountGone(t *testing.T) {
 func TestAccountGoneBeforeBinding(t *testing.T) {
 	s := startServer(t, nil)
 	romeo := connect(t, s).authenticate("romeo")
-	if err := s.store.DeleteAccount(context.Background(), jid.MustParse("romeo@localhost")); err != nil {
+	if err := s.store.DeleteAccount(context.Background(), jid.MustParse("romeo@localhost"), store.AnyEvent); err != nil {
 		t.Fatal(err)
 	}
 	romeo.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", "<not-authorized")
@@ -359,7 +370,7 @@ func TestAccountMadeAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	account.Created = account.Created.Add(time.Hour)
-	if err := errors.Join(s.store.DeleteAccount(ctx, bare), s.store.CreateAccount(ctx, account)); err != nil {
+	if err := errors.Join(s.store.DeleteAccount(ctx, bare, store.AnyEvent), s.store.CreateAccount(ctx, account)); err != nil {
 		t.Fatal(err)
 	}
 	young := connect(t, s).login("romeo", "young")

@@ -63,7 +63,7 @@ var allowed = map[string][]string{
 	"internal/xmpptest": {"roost/internal/memnet", "roost/jid", "roost/parser", "roost/router", "roost/session", "roost/store", "roost/internal/teststores", "roost/xep"},
 	"test/interop":      {},
 
-	"internal/teststores": {"roost/store", "roost/store/memstore", "roost/store/stores"},
+	"internal/teststores": {"roost/store", "roost/store/memstore", "roost/store/sqlite", "roost/store/stores", "zombiezen.com/go/sqlite"},
 }
 
 // TestFloorPlan reads the sources itself: the test cache would return stale output of `go

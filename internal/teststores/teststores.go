@@ -1,9 +1,10 @@
-// Package teststores names the kinds of store that tests run on. It is the one
-// place to add a kind: the dialogues are then played on it, and the tests that kill
-// a server run on it if it is durable.
+// Package teststores lists the kinds of store that tests run on. It is the one place
+// to add a kind: dialogues are then played on it, and the tests that kill a process
+// run on it if it is durable.
 package teststores
 
 import (
+	"context"
 	"testing"
 
 	"roost/store"
@@ -15,29 +16,33 @@ import (
 type Kind struct {
 	Name string
 
-	// Durable: what was written is there after the end of the process, and other
-	// processes open the store by its URL. Tests that kill a server run on these.
+	// Durable means that what was written outlives the process, and that other
+	// processes can open the store by its URL. Tests that kill a process run on these
+	// kinds.
 	Durable bool
 
-	// URL returns the URL of an empty store, which is removed when the test ends.
-	// Nil where only this process has the store.
+	// URL returns the URL of an empty store, which is removed when the test ends. It
+	// is nil unless the kind is durable.
 	URL func(t testing.TB) string
 
 	// New returns the location of an empty store, which is removed when the test ends.
 	New func(t testing.TB) store.Location
-}
 
-// SQLite is the kind of store that servers have if none is named.
-var SQLite = Kind{Name: "sqlite", Durable: true, URL: sqliteURL, New: located(sqliteURL)}
+	// OpenBusy opens the store at a URL with settings that make its background work
+	// frequent, so that a process is likely to be killed in the midst of it. Nil means
+	// stores.Open.
+	OpenBusy func(ctx context.Context, url string) (store.Store, error)
+
+	// Check fails the test if the store at a URL is damaged. Nothing has it open. Nil
+	// means that the kind has no check of its own.
+	Check func(t testing.TB, url string)
+}
 
 // Memory is a store that exists only in this process.
 var Memory = Kind{Name: "memory", New: func(testing.TB) store.Location { return memstore.New() }}
 
 // Kinds are all kinds of store.
 var Kinds = []Kind{SQLite, Memory}
-
-// sqliteURL names a database without a reserve, which would be 32 MiB for each test.
-func sqliteURL(t testing.TB) string { return stores.Default(t.TempDir()) + "?reserve=0" }
 
 // located makes New of URL.
 func located(url func(testing.TB) string) func(testing.TB) store.Location {
@@ -49,6 +54,14 @@ func located(url func(testing.TB) string) func(testing.TB) store.Location {
 		}
 		return l
 	}
+}
+
+// open opens a durable store in the way that OpenBusy says.
+func (k Kind) open(ctx context.Context, url string) (store.Store, error) {
+	if k.OpenBusy != nil {
+		return k.OpenBusy(ctx, url)
+	}
+	return stores.Open(ctx, url, store.Options{})
 }
 
 // Run runs a test on each kind of store.

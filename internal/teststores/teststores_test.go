@@ -3,18 +3,13 @@ package teststores
 import (
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"roost/jid"
 	"roost/store"
 	"roost/store/stores"
 )
 
-// TestMain fails when a test leaves a goroutine behind.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// TestKinds: each kind gives empty stores that are not the same, and what is said of
-// its durability is true of its URL.
+// TestKinds: each kind returns empty stores that are separate, and has a URL by which
+// others can open the store if it is durable, and only then.
 func TestKinds(t *testing.T) {
 	juliet := jid.MustParse("juliet@example.com")
 	create := func(t *testing.T, l store.Location) store.Store {
