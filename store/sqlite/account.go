@@ -28,7 +28,7 @@ func (s *Store) Account(ctx context.Context, bare jid.JID) (store.Account, error
 		}
 		defer st.Reset()
 		if !ok {
-			return nil // there is no account at all
+			return nil // the store has no accounts
 		}
 		a.Credentials = store.Credentials{
 			Salt:       blob(st, 0),
@@ -46,19 +46,20 @@ func (s *Store) Account(ctx context.Context, bare jid.JID) (store.Account, error
 		return store.Account{}, err
 	}
 	if !found {
-		// Without a text: writing one would take time that tells.
+		// Without context: formatting takes time, which would tell whether the account
+		// exists.
 		return store.Account{}, store.ErrNotFound
 	}
 	return a, nil
 }
 
-// sampleSize is the number of accounts that Iterations looks at, at most: a
-// million would take more than a second.
+// sampleSize is the maximum number of accounts that Iterations reads: to read a million
+// would take more than a second.
 const sampleSize = 1 << 11
 
-// Iterations implements store.Accounts. It takes the first account of each so
-// many IDs, a power of two: the sample is the same each time, until there are
-// twice as many.
+// Iterations implements store.Accounts. It divides the IDs into ranges whose length is a
+// power of two and reads the first account of each. So the sample is the same each time,
+// until the number of accounts has doubled.
 func (s *Store) Iterations(ctx context.Context) (map[int]int, error) {
 	counts := make(map[int]int)
 	err := s.read(ctx, "Iterations", "sample iterations", func(c *conn) error {
@@ -91,7 +92,7 @@ func (s *Store) Iterations(ctx context.Context) (map[int]int, error) {
 	return counts, err
 }
 
-// lastAccount returns the largest ID of an account, 0 when there is none.
+// lastAccount returns the largest ID of an account, or 0 if there is none.
 func (c *conn) lastAccount() (int64, error) {
 	st, err := c.stmt(qLastAccount)
 	if err != nil {
@@ -111,7 +112,7 @@ func (s *Store) CreateAccount(ctx context.Context, a store.Account) error {
 	})
 }
 
-// insertAccount adds an account unless it is there.
+// insertAccount adds an account unless it exists.
 func (c *conn) insertAccount(a *store.Account) (created bool, err error) {
 	st, err := c.account(qInsertAccount, a.JID)
 	if err != nil {
@@ -125,9 +126,9 @@ func (c *conn) insertAccount(a *store.Account) (created bool, err error) {
 	bindCredentials(st, &a.Credentials)
 	st.BindBool(9, a.Disabled)
 	st.BindInt64(10, at.Unix())
-	// The roster's versions begin with the time in microseconds, past any that a
-	// former account of this name can have had: a client's cache of that one's
-	// roster is never taken for one of this.
+	// Roster versions start at the time in microseconds, which is larger than any
+	// version of a former account of the same name. So no client uses its cached
+	// roster of that account for this one.
 	st.BindInt64(11, now.UnixMicro())
 	n, err := c.run(st)
 	if err != nil || n == 0 {
@@ -201,10 +202,10 @@ func (s *Store) SetDisabled(ctx context.Context, bare jid.JID, disabled bool) er
 	})
 }
 
-// DeleteAccount implements store.Accounts. The tables delete what belongs to the
-// account.
+// DeleteAccount implements store.Accounts. The foreign keys of the tables delete the
+// account's data.
 func (s *Store) DeleteAccount(ctx context.Context, bare jid.JID, was int64) error {
-	return s.write(ctx, "DeleteAccount", "delete account "+bare.BareString(), frees, func(c *conn) error {
+	return s.write(ctx, "DeleteAccount", "delete account "+bare.BareString(), deletes, func(c *conn) error {
 		a, err := c.accountRow(bare)
 		if err == nil && was != store.AnyEvent && a.event != was {
 			err = store.ErrConflict
@@ -229,9 +230,9 @@ func (s *Store) DeleteAccount(ctx context.Context, bare jid.JID, was int64) erro
 	})
 }
 
-// endSubscriptions takes an account's subscriptions, requests that wait and
-// approvals in advance out of others' rosters: whoever has its name next is
-// somebody else. It returns what there was in those rosters.
+// endSubscriptions removes an account's subscriptions, pending requests and pre-approvals
+// from the rosters of other accounts, because the next account of its name belongs to
+// someone else. It returns what those rosters had.
 func (c *conn) endSubscriptions(a accountRow, bare jid.JID) (ended []eventContact, err error) {
 	items, err := c.rosterItems(a.id)
 	if err != nil {
@@ -270,7 +271,7 @@ func (c *conn) endSubscriptions(a accountRow, bare jid.JID) (ended []eventContac
 	return ended, nil
 }
 
-// approvers are the accounts that have approved a contact in advance.
+// approvers returns the accounts that have pre-approved a contact.
 func (c *conn) approvers(contact jid.JID) (all []jid.JID, err error) {
 	st, err := c.stmt(qApprovers)
 	if err != nil {
@@ -285,15 +286,15 @@ func (c *conn) approvers(contact jid.JID) (all []jid.JID, err error) {
 	return all, err
 }
 
-// endSubscription ends what there is in one account's roster with another; the
-// item stays. It returns the state of the item and statePending, as they were, or
-// store.ErrNotFound where the account is none of ours.
+// endSubscription ends the subscriptions and requests between one account and another in
+// the first one's roster. The item stays. It returns the former state of the item, with
+// statePending, or store.ErrNotFound if the account does not exist.
 func (c *conn) endSubscription(owner, with jid.JID) (state int64, err error) {
 	a, err := c.accountRow(owner)
 	if err != nil {
 		return 0, err
 	}
-	pending, err := c.contact(qDeleteRequest, a.id, with.Bare())
+	pending, err := c.execContact(qDeleteRequest, a.id, with.Bare())
 	if err != nil {
 		return 0, err
 	}
@@ -317,10 +318,10 @@ func (c *conn) endSubscription(owner, with jid.JID) (state int64, err error) {
 	if _, err := c.run(st); err != nil {
 		return 0, err
 	}
-	return state, c.ints(qSetVersion, a.id, a.version+1, a.floor)
+	return state, c.execInts(qSetVersion, a.id, a.version+1, a.floor)
 }
 
-// change runs a statement that changes an account, and records that as an event.
+// change runs a statement that changes an account, and records an event.
 func (c *conn) change(st *sqlite.Stmt, bare jid.JID, kind store.EventKind) (event int64, err error) {
 	n, err := c.run(st)
 	if err != nil {

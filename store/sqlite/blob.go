@@ -67,13 +67,13 @@ func (s *Store) UpdateBlobs(ctx context.Context, set store.BlobSet, f func(store
 		}
 		after, err := c.blobUsage(account.id, set.Kind)
 		if err == nil && set.Quota.Exceeded(before, after) {
-			err = store.ErrQuota // the savepoint undoes what was written
+			err = store.ErrQuota // the savepoint undoes the writes
 		}
 		return err
 	})
 }
 
-// blobUsage is what an account has of one kind.
+// blobUsage returns the number and size of an account's values of one kind.
 func (c *conn) blobUsage(id int64, kind string) (u store.BlobQuota, err error) {
 	st, err := c.stmt(qBlobUsage)
 	if err != nil {
@@ -88,7 +88,7 @@ func (c *conn) blobUsage(id int64, kind string) (u store.BlobQuota, err error) {
 	return u, err
 }
 
-// blobKeys are the keys that an account has of one kind.
+// blobKeys returns the keys of an account's values of one kind.
 func (c *conn) blobKeys(id int64, kind string) (keys []string, err error) {
 	st, err := c.stmt(qBlobKeys)
 	if err != nil {
@@ -108,10 +108,10 @@ var errTxEnded = errors.New("the transaction has ended")
 
 // blobTx is a store.BlobTx.
 type blobTx struct {
-	c       *conn // nil: it has ended
+	c       *conn // nil after the end
 	account int64
 	kind    string
-	err     error // the first one: it fails all that follows, and the transaction, even if f ignores it
+	err     error // the first one; all further calls and the transaction fail, even if f ignores it
 }
 
 func (tx *blobTx) run(f func(store.BlobTx) error) error {
@@ -123,8 +123,9 @@ func (tx *blobTx) run(f func(store.BlobTx) error) error {
 
 func (tx *blobTx) end() { tx.c = nil }
 
-// usable returns why no statement may run. After an error, SQLite may have undone the
-// whole transaction, as on a full disk: a further change would be one of its own.
+// usable returns an error if no statement may run. After some errors, such as a full disk,
+// SQLite has undone the whole transaction: a further change would be a transaction of its
+// own.
 func (tx *blobTx) usable() error {
 	if tx.c == nil {
 		return errTxEnded
@@ -132,7 +133,7 @@ func (tx *blobTx) usable() error {
 	return tx.err
 }
 
-// do runs a statement about a value of the set and calls row for each row of it.
+// do runs a statement about a value of the set and calls row for each row of the result.
 func (tx *blobTx) do(q query, key string, bind func(*sqlite.Stmt), row func(*sqlite.Stmt)) error {
 	if err := tx.usable(); err != nil {
 		return err

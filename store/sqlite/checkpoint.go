@@ -8,33 +8,33 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// The write-ahead log grows by each commit until a checkpoint moves its pages
-// into the database file. SQLite's own way does that within somebody's commit,
-// every thousand pages. Here, when the log has grown to Config.LogBytes, a
-// goroutine with a connection of its own moves most of it while the writer goes
-// on; then the writer moves the little that was added meanwhile and cuts the
-// file, which needs a moment without readers of old pages. So the log stays
-// within a small multiple of LogBytes (past that the writer waits for the
-// goroutine), and a page that changes often is moved once for many commits. If
-// another process holds an old page for long, the log grows until it lets go;
-// it is tried again each time the log has grown by half of LogBytes.
+// The write-ahead log grows with each commit until a checkpoint moves its pages into the
+// database file. By default, SQLite does that in a commit, every thousand pages. Here,
+// when the log has grown to Config.LogBytes, a goroutine with its own connection moves
+// most of it while the writer continues. Then the writer moves the little that was added
+// in the meantime and truncates the file, which needs a moment without readers of old
+// pages. So the size of the log is limited to a small multiple of LogBytes (beyond that,
+// the writer waits for the goroutine), and a page that changes often is moved once for
+// many commits. If another process reads an old page for long, the log grows until that
+// process has finished; the writer tries again each time the log has grown by half of
+// LogBytes.
 
-// truncateWait is how long the writer waits for readers when it cuts the log.
+// truncateWait is how long the writer waits for readers when it truncates the log.
 const truncateWait = 50 * time.Millisecond
 
-// maxGrowth is how many times larger than at its beginning the log may become
-// during a checkpoint.
+// maxGrowth limits the size of the log during a checkpoint, as a multiple of its size at
+// the beginning.
 const maxGrowth = 3
 
-// checkpoint is the state of the log's upkeep.
+// checkpoint is the state of checkpoints.
 type checkpoint struct {
-	wake chan struct{} // one token: the goroutine has something to do
-	done chan struct{} // one token: the writer may cut the log
+	wake chan struct{} // receives one value when the goroutine has work
+	done chan struct{} // receives one value when the writer may truncate the log
 	wg   sync.WaitGroup
 
 	// Owned by the writer.
 	running bool
-	next    int64 // size of the log at which something is done
+	next    int64 // size of the log at which the next checkpoint starts
 }
 
 // startCheckpoints starts the goroutine, which owns c.
@@ -48,7 +48,7 @@ func (s *Store) startCheckpoints(c *conn) {
 			case <-s.closed:
 				return
 			case <-k.wake:
-				// An error here comes again in the writer's turn, or not at all.
+				// If an error persists, the writer gets it too.
 				sqlitex.ExecuteTransient(c.Conn, "PRAGMA wal_checkpoint(PASSIVE)", nil)
 				k.done <- struct{}{}
 			}
@@ -58,7 +58,7 @@ func (s *Store) startCheckpoints(c *conn) {
 
 func (s *Store) stopCheckpoints() { s.checkpoint.wg.Wait() }
 
-// afterCommit is the writer's part.
+// afterCommit is the writer's part of a checkpoint.
 func (s *Store) afterCommit(c *conn) {
 	k := &s.checkpoint
 	size := s.logSize()
@@ -82,7 +82,7 @@ func (s *Store) afterCommit(c *conn) {
 	}
 }
 
-// waitCheckpoint waits for a checkpoint that runs.
+// waitCheckpoint waits for a running checkpoint.
 func (s *Store) waitCheckpoint() {
 	k := &s.checkpoint
 	if !k.running {
@@ -95,11 +95,11 @@ func (s *Store) waitCheckpoint() {
 	}
 }
 
-// truncate cuts the log and sets when that is to be tried again. On a full disk
-// the log keeps its space, to be written from its beginning: others would take it.
+// truncate truncates the log and sets the size for the next attempt. On a full disk, the
+// log keeps its space and only starts over: other processes would take the space.
 func (s *Store) truncate(c *conn) {
 	mode := "TRUNCATE"
-	if s.reserve.lent {
+	if s.reserve.deletesOnly {
 		mode = "RESTART"
 	}
 	c.SetBusyTimeout(truncateWait)
@@ -110,7 +110,7 @@ func (s *Store) truncate(c *conn) {
 
 func (s *Store) logPath() string { return s.cfg.Path + "-wal" }
 
-// logSize is the size of the log in bytes.
+// logSize returns the size of the log in bytes.
 func (s *Store) logSize() int64 {
 	info, err := os.Stat(s.logPath())
 	if err != nil {

@@ -10,20 +10,19 @@ import (
 	"roost/store"
 )
 
-// conn is a connection with its prepared statements. It is owned by one
-// goroutine at a time.
+// conn is a connection with its prepared statements. One goroutine at a time owns it.
 type conn struct {
 	*sqlite.Conn
 	stmts  [numQueries]*sqlite.Stmt
 	roster rosterRows
 
-	// set by writes, for the upkeep
+	// Set by writes, for the upkeep.
 	freed bool // something was deleted
-	scrub bool // and is to be nowhere in the files
+	scrub bool // and must be removed from all files
 }
 
-// stmt is a prepared statement, reset; a statement stays prepared as long as
-// the connection lives. Whoever steps it without reaching its end resets it.
+// stmt returns a prepared statement that is reset. It stays prepared until the connection
+// is closed. A caller that does not step it to its end must reset it.
 func (c *conn) stmt(q query) (*sqlite.Stmt, error) {
 	if st := c.stmts[q]; st != nil {
 		return st, nil
@@ -36,8 +35,8 @@ func (c *conn) stmt(q query) (*sqlite.Stmt, error) {
 	return st, nil
 }
 
-// account is a statement whose first two parameters are an account's domain and
-// localpart.
+// account returns a statement whose first two parameters are an account's domain and
+// localpart, which it binds.
 func (c *conn) account(q query, owner jid.JID) (*sqlite.Stmt, error) {
 	st, err := c.stmt(q)
 	if err != nil {
@@ -48,8 +47,8 @@ func (c *conn) account(q query, owner jid.JID) (*sqlite.Stmt, error) {
 	return st, nil
 }
 
-// run steps a statement that gives no row, resets it, and tells how many rows it
-// changed.
+// run steps a statement that returns no rows, resets it, and returns the number of rows
+// that it changed.
 func (c *conn) run(st *sqlite.Stmt) (changed int, err error) {
 	if _, err := st.Step(); err != nil {
 		return 0, err
@@ -58,7 +57,7 @@ func (c *conn) run(st *sqlite.Stmt) (changed int, err error) {
 	return changed, st.Reset()
 }
 
-// each calls f for each row of a statement, which it resets.
+// each calls f for each row of a statement, and resets the statement.
 func each(st *sqlite.Stmt, f func() error) error {
 	defer st.Reset()
 	for {
@@ -72,9 +71,9 @@ func each(st *sqlite.Stmt, f func() error) error {
 	}
 }
 
-// number is the one number that a query or a pragma gives. The query is not kept
-// prepared.
-func number(c *sqlite.Conn, query string) (n int64, err error) {
+// queryInt returns the number that is the result of a query or pragma. The query does not
+// stay prepared.
+func queryInt(c *sqlite.Conn, query string) (n int64, err error) {
 	err = sqlitex.ExecuteTransient(c, query, &sqlitex.ExecOptions{
 		ResultFunc: func(st *sqlite.Stmt) error {
 			n = st.ColumnInt64(0)
@@ -84,13 +83,13 @@ func number(c *sqlite.Conn, query string) (n int64, err error) {
 	return n, err
 }
 
-// accountRow is what statements about an account need of it.
+// accountRow has the columns of an account that other statements need.
 type accountRow struct {
 	id, version, floor int64 // version and floor are those of the roster
 	generation, event  int64
 }
 
-// accountRow is that of an account, or store.ErrNotFound.
+// accountRow returns the row of an account, or store.ErrNotFound.
 func (c *conn) accountRow(owner jid.JID) (a accountRow, err error) {
 	st, err := c.account(qAccountRow, owner)
 	if err != nil {
@@ -108,15 +107,15 @@ func (c *conn) accountRow(owner jid.JID) (a accountRow, err error) {
 	return a, err
 }
 
-// blob is a copy of a column's bytes, never nil.
+// blob returns a copy of a column's bytes, never nil.
 func blob(st *sqlite.Stmt, col int) []byte {
 	b := make([]byte, st.ColumnLen(col))
 	st.ColumnBytes(col, b)
 	return b
 }
 
-// read runs f, which does the operation op, with a connection of the pool. Reads
-// take microseconds, so that ctx is looked at only while waiting for a connection.
+// read runs f, which executes the operation op, with a connection of the pool. A read takes
+// microseconds, so only the wait for a connection ends with ctx.
 func (s *Store) read(ctx context.Context, op, what string, f func(*conn) error) error {
 	done, err := s.cfg.Options.Begin(ctx, store.Op{Name: op})
 	if err != nil {
@@ -128,7 +127,7 @@ func (s *Store) read(ctx context.Context, op, what string, f func(*conn) error) 
 	}
 	select {
 	case c := <-s.readers:
-		defer func() { s.readers <- c }() // also where f panics
+		defer func() { s.readers <- c }() // also if f panics
 		return s.wrap(what, f(c))
 	case <-ctx.Done():
 		return s.wrap(what, ctx.Err())

@@ -10,14 +10,13 @@ import (
 	"roost/store"
 )
 
-// keepEvents is how long account events are kept.
+// keepEvents is the time for which account events are kept.
 const keepEvents = 24 * time.Hour
 
-// watchPage is how many events Watch gives at once, at most.
+// watchPage is the maximum number of events that Watch passes to its function at a time.
 const watchPage = 1000
 
-// event records what happened to an account, and forgets what is old. It returns
-// the ID of the event.
+// event records an event of an account, and deletes old events. It returns the event's ID.
 func (c *conn) event(bare jid.JID, kind store.EventKind, now time.Time) (id int64, err error) {
 	st, err := c.stmt(qInsertEvent)
 	if err != nil {
@@ -38,8 +37,8 @@ func (c *conn) event(bare jid.JID, kind store.EventKind, now time.Time) (id int6
 	return id, err
 }
 
-// Watch implements store.Accounts. SQLite tells nobody what other processes write,
-// so that the table is looked at in intervals: that reads one page of an index.
+// Watch implements store.Accounts. SQLite does not report what other processes write, so
+// Watch polls the table, which reads one page of an index.
 func (s *Store) Watch(ctx context.Context, after int64, f func([]store.AccountEvent) error) error {
 	done, err := s.cfg.Options.Begin(ctx, store.Op{Name: "Watch"})
 	if err != nil {
@@ -93,10 +92,10 @@ func (s *Store) AccountEvents(ctx context.Context, after int64, limit int) ([]st
 	return events, err
 }
 
-// eventContact is an account whose roster a deletion has changed.
+// eventContact is an account whose roster was changed by a deletion.
 type eventContact struct {
 	jid   jid.JID
-	state int64 // of the item, and statePending
+	state int64 // of the item, with statePending
 }
 
 func (c *conn) putEventContacts(event int64, contacts []eventContact) error {
@@ -115,7 +114,7 @@ func (c *conn) putEventContacts(event int64, contacts []eventContact) error {
 	return nil
 }
 
-// itemState is the state of a roster item, 0 when there is none.
+// itemState returns the state of a roster item, or 0 if there is none.
 func (c *conn) itemState(id int64, contact jid.JID) (state int64, err error) {
 	st, err := c.stmt(qItemState)
 	if err != nil {

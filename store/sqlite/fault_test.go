@@ -19,18 +19,18 @@ import (
 
 var juliet = jid.MustParse("juliet@example.com")
 
-// says fails unless err is one line with this text in it.
-func says(t *testing.T, err error, text string) {
+// wantError fails unless err is one line that contains text.
+func wantError(t *testing.T, err error, text string) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), text) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("the error is %q, want one line with %q", err, text)
 	}
 }
 
-// pragma sets something on the writer's connection.
+// pragma executes a pragma on the writer's connection.
 func pragma(t *testing.T, s *Store, text string) {
 	t.Helper()
-	err := s.write(t.Context(), "Test", "pragma", whole|outside, func(c *conn) error {
+	err := s.write(t.Context(), "Test", "pragma", noSavepoint|noTx, func(c *conn) error {
 		return sqlitex.ExecuteTransient(c.Conn, "PRAGMA "+text, nil)
 	})
 	if err != nil {
@@ -48,7 +48,7 @@ func TestOpenFails(t *testing.T) {
 			s.Close()
 		}
 		t.Log(err)
-		says(t, err, want)
+		wantError(t, err, want)
 	}
 	f("text", "is not a database", func(path string) {
 		os.WriteFile(path, bytes.Repeat([]byte("some text "), 1000), 0o600)
@@ -59,15 +59,15 @@ func TestOpenFails(t *testing.T) {
 		script(t, path, "PRAGMA user_version = 1000")
 	})
 	f("foreign", "another program", func(path string) { script(t, path, "CREATE TABLE t (x)") })
-	says(t, func() error { _, err := Open(t.Context(), Config{}); return err }(), "no path")
+	wantError(t, func() error { _, err := Open(t.Context(), Config{}); return err }(), "path of the database file is missing")
 
 	file := filepath.Join(t.TempDir(), "file")
 	os.WriteFile(file, nil, 0o600)
 	_, err := Open(t.Context(), Config{Path: filepath.Join(file, FileName)})
-	says(t, err, "not a directory")
+	wantError(t, err, "not a directory")
 }
 
-// script changes a database past the store.
+// script changes a database without the store.
 func script(t *testing.T, path, text string) {
 	t.Helper()
 	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
@@ -87,7 +87,7 @@ func TestDamaged(t *testing.T) {
 		s.CreateAccount(t.Context(), store.Account{JID: jid.MustParse(strings.Repeat("x", i+1) + "@example.com")})
 	}
 	s.Close()
-	script(t, path, "PRAGMA wal_checkpoint(TRUNCATE)") // connections that close at once may have left a log
+	script(t, path, "PRAGMA wal_checkpoint(TRUNCATE)") // connections that were closed at the same time may have left a log
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -103,17 +103,17 @@ func TestDamaged(t *testing.T) {
 		defer s.Close()
 		_, err = s.ListAccounts(t.Context(), "", jid.JID{}, 1000)
 	}
-	says(t, err, "is damaged")
+	wantError(t, err, "is damaged")
 }
 
 func TestReadOnly(t *testing.T) {
 	s := openTest(t, Config{})
 	pragma(t, s, "query_only = ON")
-	says(t, s.CreateAccount(t.Context(), store.Account{JID: juliet}), "cannot be written")
+	wantError(t, s.CreateAccount(t.Context(), store.Account{JID: juliet}), "cannot be written")
 }
 
-// TestFullDisk: all writes of the transaction fail, reads go on, and when there
-// is space again, so do writes.
+// TestFullDisk: on a full disk writes fail and reads work. When there is space again, writes
+// work too.
 func TestFullDisk(t *testing.T) {
 	ctx := t.Context()
 	s := openTest(t, Config{})
@@ -127,10 +127,10 @@ func TestFullDisk(t *testing.T) {
 	for ; err == nil && kept < 1000; kept++ {
 		err = s.AppendOffline(ctx, juliet, store.NewMessage{From: juliet, Stanza: big, Received: time.Now()}, store.OfflineQuota{Messages: 1 << 20})
 	}
-	says(t, err, "no space is left on the disk")
+	wantError(t, err, "no space is left on the disk")
 	n, err := s.CountOffline(ctx, juliet)
 	if err != nil || n != kept-1 {
-		t.Errorf("%d messages are there, %d were kept: %v", n, kept-1, err)
+		t.Errorf("%d messages are stored, want %d: %v", n, kept-1, err)
 	}
 	pragma(t, s, "max_page_count = 100000")
 	if err := s.AppendOffline(ctx, juliet, store.NewMessage{From: juliet, Stanza: big, Received: time.Now()}, store.OfflineQuota{Messages: 1 << 20}); err != nil {
@@ -138,7 +138,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// lock has another connection hold the write lock until the function is called.
+// lock lets another connection hold the write lock until unlock is called.
 func lock(t *testing.T, path string) (unlock func()) {
 	t.Helper()
 	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
@@ -155,8 +155,8 @@ func TestLocked(t *testing.T) {
 	ctx := t.Context()
 	s := openTest(t, Config{BusyTimeout: 10 * time.Millisecond})
 	unlock := lock(t, s.cfg.Path)
-	says(t, s.CreateAccount(ctx, store.Account{JID: juliet}), "locked for 10ms")
-	// Reads do not care.
+	wantError(t, s.CreateAccount(ctx, store.Account{JID: juliet}), "locked for 10ms")
+	// Reads are not affected.
 	if _, err := s.Account(ctx, juliet); !errors.Is(err, store.ErrNotFound) {
 		t.Error(err)
 	}
@@ -166,7 +166,7 @@ func TestLocked(t *testing.T) {
 	}
 }
 
-// TestContextEnds: a write that was given up before it began never happens.
+// TestContextEnds: a write that was abandoned before it began never happens.
 func TestContextEnds(t *testing.T) {
 	s := openTest(t, Config{})
 	unlock := lock(t, s.cfg.Path)
@@ -184,6 +184,6 @@ func TestContextEnds(t *testing.T) {
 	}
 	unlock()
 	if _, err := s.Account(t.Context(), juliet); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("the write that was given up has happened: %v", err)
+		t.Errorf("the abandoned write has happened: %v", err)
 	}
 }

@@ -13,13 +13,12 @@ import (
 	"roost/store"
 )
 
-// smallDisk is a file system of so many bytes. The test is skipped where none can
-// be mounted.
+// smallDisk mounts a file system of a given size, or skips the test if it cannot.
 func smallDisk(t *testing.T, bytes string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+bytes); err != nil {
-		t.Skipf("a small disk needs the right to mount one (root): %v", err)
+		t.Skipf("mounting a small file system needs root: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
@@ -47,11 +46,10 @@ func fillDisk(t *testing.T, name string) {
 	}
 }
 
-// TestDeleteOnFullDisk: on a disk without a free byte messages cannot be kept, but
-// what was delivered can be deleted, one after the other, though another process
-// takes each byte that becomes free and the log has no space of its own. It is not
-// there after the next start. When there is space again, messages are kept again, and
-// there is a reserve for the next time.
+// TestDeleteOnFullDisk: on a disk without a free byte, messages cannot be stored, but
+// delivered ones can be deleted, one by one, although another process takes each byte that
+// becomes free and the log has no spare space. They do not return after the next start.
+// When the disk has space again, messages can be stored, and the reserve is restored.
 func TestDeleteOnFullDisk(t *testing.T) {
 	ctx := t.Context()
 	dir := smallDisk(t, "32m")
@@ -68,10 +66,10 @@ func TestDeleteOnFullDisk(t *testing.T) {
 	cutLog(t, s)
 	fillDisk(t, filler)
 	err := keep()
-	for err == nil { // what is free in the log
+	for err == nil { // until the log has no free space
 		err = keep()
 	}
-	says(t, err, "no space is left on the disk")
+	wantError(t, err, "no space is left on the disk")
 	waiting, _, err := s.Offline(ctx, juliet, 0, 1<<30)
 	if err != nil || len(waiting) < 100 {
 		t.Fatal(len(waiting), err)
@@ -88,7 +86,7 @@ func TestDeleteOnFullDisk(t *testing.T) {
 
 	s = openTest(t, cfg)
 	if n, err := s.CountOffline(ctx, juliet); n != 0 || err != nil {
-		t.Errorf("%d messages are there again, %v", n, err)
+		t.Errorf("%d messages have returned, %v", n, err)
 	}
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
@@ -105,10 +103,10 @@ func TestDeleteOnFullDisk(t *testing.T) {
 	}
 }
 
-// TestLentToDeletions: what a full disk lends to deletions is not for others, until
-// there is space again. Bug: messages took it, and what was delivered then could not
-// be deleted.
-func TestLentToDeletions(t *testing.T) {
+// TestReserveIsForDeletions: the space that the reserve frees on a full disk is for
+// deletions only, until there is space again. Bug: new messages took it, and delivered
+// messages could not be deleted.
+func TestReserveIsForDeletions(t *testing.T) {
 	ctx := t.Context()
 	dir := smallDisk(t, "32m")
 	filler := filepath.Join(dir, "filler")
@@ -125,29 +123,28 @@ func TestLentToDeletions(t *testing.T) {
 	keep := func() error {
 		return s.AppendOffline(ctx, juliet, store.NewMessage{From: juliet, Stanza: []byte("small"), Received: time.Now()}, store.OfflineQuota{})
 	}
-	says(t, keep(), "no space is left on the disk")
+	wantError(t, keep(), "no space is left on the disk")
 	if err := s.DeleteOffline(ctx, juliet, 1<<40); err != nil {
 		t.Error(err)
 	}
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.write(ctx, "Test", "step", whole|outside, func(c *conn) error { s.step(c); return nil }); err != nil {
+	if err := s.write(ctx, "Test", "step", noSavepoint|noTx, func(c *conn) error { s.step(c); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if err := keep(); err != nil {
-		t.Errorf("there is space again: %v", err)
+		t.Errorf("the disk has space again, and a message is not stored: %v", err)
 	}
 }
 
-// TestLogWithoutReserve: where the disk has no space for the reserve the log is cut
-// all the same. Bug: it kept its space, as that of a full disk does, and grew until the
-// disk was full.
+// TestLogWithoutReserve: the log is truncated even if the disk has no space for the reserve.
+// Bug: it kept its space, as on a full disk, and grew until the disk was full.
 func TestLogWithoutReserve(t *testing.T) {
 	dir := smallDisk(t, "32m")
 	s := openTest(t, Config{Path: filepath.Join(dir, FileName), LogBytes: 256 << 10, ReserveBytes: 24 << 20})
 	if s.reserve.full() {
-		t.Fatal("there is space for the reserve")
+		t.Fatal("the disk has space for the reserve")
 	}
 	if err := s.CreateAccount(t.Context(), store.Account{JID: juliet}); err != nil {
 		t.Fatal(err)
@@ -157,12 +154,12 @@ func TestLogWithoutReserve(t *testing.T) {
 	}
 	cutLog(t, s)
 	if n := s.logSize(); n != 0 {
-		t.Errorf("the log has %d bytes after it was cut", n)
+		t.Errorf("the log has %d bytes after it was truncated", n)
 	}
 }
 
-// TestDeleteBesideFullWrites: a deletion does not fail with the writes that the
-// disk has no space for and that are in its transaction.
+// TestDeleteBesideFullWrites: a deletion does not fail because the disk has no space for
+// other writes in its transaction.
 func TestDeleteBesideFullWrites(t *testing.T) {
 	ctx := t.Context()
 	s := openTest(t, Config{})
@@ -171,10 +168,10 @@ func TestDeleteBesideFullWrites(t *testing.T) {
 	}
 	fillMailbox(t, s, juliet, 5, 1000)
 	pragma(t, s, "max_page_count = 50")
-	// The writer waits until both writes are in its queue.
+	// The writer is blocked until both writes are in its queue.
 	release, waits := make(chan struct{}), make(chan struct{})
 	go func() {
-		_ = s.write(ctx, "Test", "wait", whole|outside, func(*conn) error { close(waits); <-release; return nil })
+		_ = s.write(ctx, "Test", "wait", noSavepoint|noTx, func(*conn) error { close(waits); <-release; return nil })
 	}()
 	<-waits
 	kept, deleted := make(chan error, 1), make(chan error, 1)
@@ -186,7 +183,7 @@ func TestDeleteBesideFullWrites(t *testing.T) {
 		runtime.Gosched()
 	}
 	close(release)
-	says(t, <-kept, "no space is left on the disk")
+	wantError(t, <-kept, "no space is left on the disk")
 	if err := <-deleted; err != nil {
 		t.Error(err)
 	}

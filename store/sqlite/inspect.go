@@ -13,10 +13,10 @@ import (
 	"roost/store"
 )
 
-// maxProblems is how many problems an integrity check looks for.
+// maxProblems is the maximum number of problems that an inspection reports.
 const maxProblems = 5
 
-// Inspect reads a database as store.Inspector says.
+// Inspect inspects a database as described in store.Inspector.
 func Inspect(ctx context.Context, path string) (store.Inspection, error) {
 	i, err := inspect(ctx, path)
 	if err != nil {
@@ -26,7 +26,7 @@ func Inspect(ctx context.Context, path string) (store.Inspection, error) {
 }
 
 func inspect(ctx context.Context, path string) (i store.Inspection, err error) {
-	// SQLite's own error for a file that cannot be opened does not say why.
+	// SQLite's error for a file that cannot be opened does not give the reason.
 	f, err := os.Open(path)
 	if err != nil {
 		return i, err
@@ -39,8 +39,8 @@ func inspect(ctx context.Context, path string) (i store.Inspection, err error) {
 		return i, err
 	}
 	i.Current = len(scripts)
-	// Not read-only: the last one to close a database takes its log away, and may
-	// not where it cannot write.
+	// Not read-only: the last connection that closes a database removes the log, which
+	// a read-only connection cannot.
 	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
 	if err != nil {
 		return i, err
@@ -56,29 +56,29 @@ func inspect(ctx context.Context, path string) (i store.Inspection, err error) {
 	return i, quickCheck(ctx, c, &i)
 }
 
-// readTables reads what the tables say of themselves.
+// readTables reads the version of the tables and the number of accounts.
 func readTables(c *sqlite.Conn, i *store.Inspection) error {
-	tables, err := number(c, "SELECT count(*) FROM sqlite_schema")
+	tables, err := queryInt(c, "SELECT count(*) FROM sqlite_schema")
 	if err != nil || tables == 0 {
 		return err
 	}
-	id, err := number(c, "PRAGMA application_id")
+	id, err := queryInt(c, "PRAGMA application_id")
 	if err != nil {
 		return err
 	}
 	if id != appID {
 		return errForeign
 	}
-	version, err := number(c, "PRAGMA user_version")
+	version, err := queryInt(c, "PRAGMA user_version")
 	if err != nil {
 		return err
 	}
 	i.Version = int(version)
-	i.Accounts, err = number(c, "SELECT count(*) FROM account")
+	i.Accounts, err = queryInt(c, "SELECT count(*) FROM account")
 	return err
 }
 
-// quickCheck reads the whole file, as far as ctx lets it.
+// quickCheck checks the whole file, until ctx ends.
 func quickCheck(ctx context.Context, c *sqlite.Conn, i *store.Inspection) error {
 	c.SetInterrupt(ctx.Done())
 	err := sqlitex.ExecuteTransient(c, fmt.Sprintf("PRAGMA quick_check(%d)", maxProblems), &sqlitex.ExecOptions{

@@ -15,15 +15,15 @@ import (
 	"roost/store"
 )
 
-// TestInspect: a database is inspected while it is open, and after, and is not
-// changed by that.
+// TestInspect: a database can be inspected while it is open and when it is closed, and is
+// not changed.
 func TestInspect(t *testing.T) {
 	path := filepath.Join(t.TempDir(), FileName)
 	if _, err := Inspect(t.Context(), path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("nothing there: %v", err)
+		t.Errorf("a missing file: %v", err)
 	}
 	if _, err := os.Stat(path); err == nil {
-		t.Error("the database was made")
+		t.Error("the database was created")
 	}
 	credentials, err := store.NewCredentials("secret", store.MinIterations)
 	if err != nil {
@@ -57,11 +57,11 @@ func TestInspect(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if i, err := Inspect(ended, path); err != nil || !i.Unfinished || i.Accounts != 2 {
-		t.Errorf("without time: %+v, %v", i, err)
+		t.Errorf("with an ended context: %+v, %v", i, err)
 	}
 }
 
-// TestInspectDamage: what is wrong with a file is found.
+// TestInspectDamage: Inspect finds damage.
 func TestInspectDamage(t *testing.T) {
 	path := filepath.Join(t.TempDir(), FileName)
 	s, err := Open(t.Context(), Config{Path: path})
@@ -71,7 +71,7 @@ func TestInspectDamage(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// The log goes: it may hold whole pages still.
+	// Truncate the log, which may have undamaged pages.
 	c, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestInspectDamage(t *testing.T) {
 		}
 		i, err := Inspect(t.Context(), path)
 		if err == nil && len(i.Problems) == 0 {
-			t.Errorf("%s: nothing found: %+v", desc, i)
+			t.Errorf("%s: no problem was found: %+v", desc, i)
 		}
 	}
 	broken := append([]byte(nil), whole...)

@@ -14,7 +14,7 @@ import (
 // Scheme is the scheme of the URLs of databases.
 const Scheme = "sqlite"
 
-// location is a database file and how it is opened.
+// location is a database file with its settings.
 type location struct{ cfg Config }
 
 var (
@@ -23,14 +23,14 @@ var (
 	_ store.Local     = location{}
 )
 
-// URL is the URL of the database in a file.
+// URL returns the URL of the database in a file.
 func URL(path string) string {
 	return Scheme + ":" + (&url.URL{Path: filepath.Clean(path)}).EscapedPath()
 }
 
-// Locate reads a URL: sqlite:PATH or sqlite:///PATH. The path is absolute or
-// relative to the working directory. The parameter reserve is
-// Config.ReserveBytes, where 0 means none.
+// Locate returns the location that a URL names: sqlite:PATH or sqlite:///PATH. The path is
+// absolute or relative to the working directory. The parameter reserve sets
+// Config.ReserveBytes; 0 means no reserve.
 func Locate(u *url.URL) (store.Location, error) {
 	path := u.Path
 	if u.Opaque != "" { // a relative path
@@ -41,26 +41,26 @@ func Locate(u *url.URL) (store.Location, error) {
 	}
 	switch {
 	case u.Host != "" || u.User != nil:
-		return nil, errors.New("a database is in a file, not on another host: write sqlite:PATH, or sqlite:///PATH with three slashes")
+		return nil, errors.New("a database is a local file, so the URL cannot have a host: write sqlite:PATH, or sqlite:///PATH with three slashes")
 	case path == "":
-		return nil, errors.New("no file is named: write sqlite:PATH")
+		return nil, errors.New("the file name is missing: write sqlite:PATH")
 	case path == ":memory:":
-		return nil, errors.New("a database in memory is lost with the process: name a file")
+		return nil, errors.New("a database in memory is lost when the process ends: give the name of a file")
 	case u.Fragment != "":
-		return nil, errors.New("a # in a file name is written %23")
+		return nil, errors.New("write %23 for # in a file name")
 	}
 	l := location{Config{Path: path}}
 	parameters, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return nil, errors.New("what follows the ? must be reserve=BYTES; a ? in a file name is written %3F")
+		return nil, errors.New("the only parameter is reserve=BYTES; write %3F for ? in a file name")
 	}
 	for name, values := range parameters {
 		if name != "reserve" {
-			return nil, fmt.Errorf("there is no parameter %q, only reserve", name)
+			return nil, fmt.Errorf("unknown parameter %q: the only one is reserve", name)
 		}
 		n, err := strconv.ParseInt(values[0], 10, 64)
 		if err != nil || n < 0 || len(values) > 1 {
-			return nil, errors.New("reserve must be a number of bytes, 0 for none")
+			return nil, errors.New("reserve must be a number of bytes, or 0 for no reserve")
 		}
 		if l.cfg.ReserveBytes = n; n == 0 {
 			l.cfg.ReserveBytes = -1
@@ -75,7 +75,7 @@ func (l location) Open(ctx context.Context, o store.Options) (store.Store, error
 	cfg.Options = o
 	s, err := Open(ctx, cfg)
 	if err != nil {
-		return nil, err // not a nil *Store in an interface
+		return nil, err // not an interface with a nil *Store
 	}
 	return s, nil
 }

@@ -11,18 +11,18 @@ import (
 	"roost/store"
 )
 
-// fewMessages is the number of messages in a mailbox below which a new one is not
-// put in the index of senders.
+// fewMessages is the size of a mailbox below which a new message is not added to the index
+// of senders.
 const fewMessages = 16
 
-// AppendOffline implements store.Offline. A message that is not kept takes a
-// commit too: otherwise the sender of the next stanza could tell by the time
-// whether there is such an account.
+// AppendOffline implements store.Offline. A message that is refused takes a commit too:
+// otherwise the time to the reply to the next stanza would reveal whether the account
+// exists.
 func (s *Store) AppendOffline(ctx context.Context, owner jid.JID, m store.NewMessage, quota store.OfflineQuota) error {
-	what := "keep message for " + owner.BareString()
+	what := "store message for " + owner.BareString()
 	var refused error
-	err := s.write(ctx, "AppendOffline", what, whole, func(c *conn) error {
-		refused = nil // it may be called twice
+	err := s.write(ctx, "AppendOffline", what, noSavepoint, func(c *conn) error {
+		refused = nil // f may be called twice
 		err := c.appendOffline(owner, m, quota)
 		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrQuota) {
 			refused = err
@@ -36,7 +36,7 @@ func (s *Store) AppendOffline(ctx context.Context, owner jid.JID, m store.NewMes
 	return err
 }
 
-// countRefused counts a message that is not kept.
+// countRefused counts a refused message.
 func (c *conn) countRefused() error {
 	return c.exec(qCountRefused)
 }
@@ -59,7 +59,7 @@ func (c *conn) appendOffline(owner jid.JID, m store.NewMessage, quota store.Offl
 	if !box.all.fits(size, quota.Messages, quota.Bytes) {
 		return c.quotaError(box.id, sender)
 	}
-	// One sender cannot have more waiting than all of them.
+	// The messages of one sender are at most those of all senders.
 	if !box.all.fits(size, quota.SenderMessages, quota.SenderBytes) {
 		share, err := c.senderShare(box.id, sender)
 		if err != nil {
@@ -69,7 +69,7 @@ func (c *conn) appendOffline(owner jid.JID, m store.NewMessage, quota store.Offl
 			return c.quotaError(box.id, sender)
 		}
 	}
-	var from point // behind the message, among those of its sender
+	var from point // after this message, among those of its sender
 	if box.all.to.seq-box.all.from.seq >= fewMessages {
 		last, err := c.senderEnd(qSenderLast, box.id, sender)
 		if err != nil {
@@ -77,8 +77,7 @@ func (c *conn) appendOffline(owner jid.JID, m store.NewMessage, quota store.Offl
 		}
 		from = point{seq: last.to.seq + 1, total: last.to.total + size}
 	}
-	// One statement instead of several would make SQLite copy what it reads,
-	// for it reads the table that it writes.
+	// If one statement read and wrote this table, SQLite would copy what it reads.
 	st, err := c.stmt(qAppendOffline)
 	if err != nil {
 		return err
@@ -96,7 +95,7 @@ func (c *conn) appendOffline(owner jid.JID, m store.NewMessage, quota store.Offl
 	return err
 }
 
-// quotaError is the error for a sender whose message is past the quota.
+// quotaError returns the error for a sender whose message exceeds a quota.
 func (c *conn) quotaError(id int64, sender string) error {
 	st, err := c.stmt(qItemState)
 	if err != nil {
@@ -115,30 +114,29 @@ func (c *conn) quotaError(id int64, sender string) error {
 	return refused
 }
 
-// errNoSender means that a message was to be kept without its sender.
-var errNoSender = errors.New("a message without a sender")
+// errNoSender means that a message to be stored has no sender.
+var errNoSender = errors.New("the message has no sender")
 
-// point is a place in a running count of messages and of their bytes: behind a
-// message, or before the first one.
+// point is a position between messages: the running counts of messages and of their bytes.
 type point struct{ seq, total int64 }
 
-// span is what waits: the messages from one point to another.
+// span is the messages between two points.
 type span struct{ from, to point }
 
-// fits reports whether a message of that size may be added. A limit of 0 is none.
+// fits reports whether a message of a size may be added. 0 means no limit.
 func (s span) fits(size int64, messages int, bytes int64) bool {
 	return (messages <= 0 || s.to.seq-s.from.seq < int64(messages)) &&
 		(bytes <= 0 || s.to.total-s.from.total+size <= bytes)
 }
 
-// mailbox is an account's ID and what waits for it; without mailboxStart all that
-// has come since it was empty, which is not less.
+// mailbox is an account's ID and its stored messages. Unless mailboxStart was called, all
+// includes messages that were deleted since the mailbox was last empty.
 type mailbox struct {
 	id  int64
 	all span
 }
 
-// mailbox returns an account's, or store.ErrNotFound.
+// mailbox returns the mailbox of an account, or store.ErrNotFound.
 func (c *conn) mailbox(owner jid.JID) (box mailbox, err error) {
 	st, err := c.account(qMailbox, owner)
 	if err != nil {
@@ -155,7 +153,7 @@ func (c *conn) mailbox(owner jid.JID) (box mailbox, err error) {
 	return box, err
 }
 
-// mailboxStart is the point before the first message of an account.
+// mailboxStart returns the point before the first message of an account.
 func (c *conn) mailboxStart(id int64) (start point, err error) {
 	st, err := c.stmt(qMailboxFirst)
 	if err != nil {
@@ -169,7 +167,7 @@ func (c *conn) mailboxStart(id int64) (start point, err error) {
 	return start, err
 }
 
-// senderShare is what one sender has waiting for an account.
+// senderShare returns the size of one sender's messages for an account.
 func (c *conn) senderShare(id int64, sender string) (share span, err error) {
 	first, err := c.senderEnd(qSenderFirst, id, sender)
 	if err != nil {
@@ -195,8 +193,8 @@ func (c *conn) senderShare(id int64, sender string) (share span, err error) {
 	return share, err
 }
 
-// senderEnd is the first or the last message of a sender in the index of senders,
-// as the points before and behind it; zeros where there is none.
+// senderEnd returns the first or the last message of a sender in the index of senders, as
+// the points before and after it; zeros if there is none.
 func (c *conn) senderEnd(q query, id int64, sender string) (s span, err error) {
 	st, err := c.stmt(q)
 	if err != nil {
@@ -214,7 +212,7 @@ func (c *conn) senderEnd(q query, id int64, sender string) (s span, err error) {
 
 // Offline implements store.Offline.
 func (s *Store) Offline(ctx context.Context, owner jid.JID, after int64, maxBytes int) (msgs []store.OfflineMessage, more bool, err error) {
-	err = s.read(ctx, "Offline", "read messages kept for "+owner.BareString(), func(c *conn) error {
+	err = s.read(ctx, "Offline", "read messages stored for "+owner.BareString(), func(c *conn) error {
 		st, err := c.account(qOffline, owner)
 		if err != nil {
 			return err
@@ -243,7 +241,7 @@ func (s *Store) Offline(ctx context.Context, owner jid.JID, after int64, maxByte
 
 // DeleteOffline implements store.Offline.
 func (s *Store) DeleteOffline(ctx context.Context, owner jid.JID, upTo int64) error {
-	return s.write(ctx, "DeleteOffline", "delete messages kept for "+owner.BareString(), whole|frees, func(c *conn) error {
+	return s.write(ctx, "DeleteOffline", "delete messages stored for "+owner.BareString(), noSavepoint|deletes, func(c *conn) error {
 		c.freed = true
 		st, err := c.account(qDeleteOffline, owner)
 		if err != nil {
@@ -257,7 +255,7 @@ func (s *Store) DeleteOffline(ctx context.Context, owner jid.JID, upTo int64) er
 
 // CountOffline implements store.Offline.
 func (s *Store) CountOffline(ctx context.Context, owner jid.JID) (n int, err error) {
-	err = s.read(ctx, "CountOffline", "count messages kept for "+owner.BareString(), func(c *conn) error {
+	err = s.read(ctx, "CountOffline", "count messages stored for "+owner.BareString(), func(c *conn) error {
 		st, err := c.account(qCountOffline, owner)
 		if err == nil {
 			n, err = sqlitex.ResultInt(st)

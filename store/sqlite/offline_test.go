@@ -16,8 +16,8 @@ import (
 	"roost/store"
 )
 
-// TestAppendPlan: what an append has to know comes out of indexes alone, whose
-// first columns are given: it costs the same in a full mailbox.
+// TestAppendPlan: the queries of an append only search covering indexes, so its cost does
+// not depend on the size of the mailbox.
 func TestAppendPlan(t *testing.T) {
 	s := openTest(t, Config{})
 	err := s.read(t.Context(), "Test", "explain", func(c *conn) error {
@@ -53,8 +53,8 @@ func TestAppendPlan(t *testing.T) {
 	}
 }
 
-// TestOldMessages: the messages of a database from before there were quotas in
-// bytes keep their order and IDs, and count.
+// TestOldMessages: the messages of a database from before quotas in bytes keep their order
+// and IDs, and count towards the quotas.
 func TestOldMessages(t *testing.T) {
 	ctx := t.Context()
 	path := filepath.Join(t.TempDir(), FileName)
@@ -95,7 +95,7 @@ func TestOldMessages(t *testing.T) {
 		t.Fatalf("%+v, %v, %v", msgs, more, err)
 	}
 	if id := msgs[2].ID; id <= 20 {
-		t.Errorf("the ID %d came back", id)
+		t.Errorf("the ID %d was reused", id)
 	}
 	if err := s.DeleteOffline(ctx, juliet, 10); err != nil {
 		t.Fatal(err)
@@ -104,11 +104,11 @@ func TestOldMessages(t *testing.T) {
 	add(juliet, 0, store.ErrQuota)
 }
 
-// dataVersion changes with the commits of other stores that have the file open.
+// dataVersion returns a number that changes with each commit of another connection.
 func dataVersion(t *testing.T, s *Store) (version int64) {
 	t.Helper()
-	err := s.write(t.Context(), "Test", "pragma", whole|outside, func(c *conn) (err error) {
-		version, err = number(c.Conn, "PRAGMA data_version")
+	err := s.write(t.Context(), "Test", "pragma", noSavepoint|noTx, func(c *conn) (err error) {
+		version, err = queryInt(c.Conn, "PRAGMA data_version")
 		return err
 	})
 	if err != nil {
@@ -117,8 +117,8 @@ func dataVersion(t *testing.T, s *Store) (version int64) {
 	return version
 }
 
-// TestRefusedMessageCommits: a message that is not kept, because there is no such
-// account or no space, takes a commit as one that is kept does: the file changes.
+// TestRefusedMessageCommits: a message that is refused, because the account does not exist
+// or the quota is exceeded, takes a commit as a stored one does: the file changes.
 func TestRefusedMessageCommits(t *testing.T) {
 	ctx := t.Context()
 	path := filepath.Join(t.TempDir(), "roost.db")
@@ -138,10 +138,10 @@ func TestRefusedMessageCommits(t *testing.T) {
 			t.Errorf("%s: the file has not changed", desc)
 		}
 	}
-	f("kept", juliet, nil)
-	f("no space", juliet, store.ErrQuota)
+	f("stored", juliet, nil)
+	f("quota exceeded", juliet, store.ErrQuota)
 	f("no account", romeo, store.ErrNotFound)
 	if n, err := s.CountOffline(ctx, juliet); err != nil || n != 1 {
-		t.Errorf("%d messages wait, %v", n, err)
+		t.Errorf("%d messages are stored, %v", n, err)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"roost/store"
 )
 
-// TestPanicInRead: a read that panics gives its connection back.
+// TestPanicInRead: a read that panics returns its connection to the pool.
 func TestPanicInRead(t *testing.T) {
 	s := openTest(t, Config{Readers: 1})
 	if err := s.CreateAccount(t.Context(), store.Account{JID: juliet}); err != nil {

@@ -15,7 +15,7 @@ import (
 	"roost/store"
 )
 
-// TestOthersChanges: a store sees the events of what another process has written.
+// TestOthersChanges: a store sees the account events of another process.
 func TestOthersChanges(t *testing.T) {
 	ctx := t.Context()
 	server := openTest(t, Config{})
@@ -36,7 +36,7 @@ func TestOthersChanges(t *testing.T) {
 	}
 }
 
-// TestTwoWriters: two processes' writes do not fail each other.
+// TestTwoWriters: concurrent writes of two processes succeed.
 func TestTwoWriters(t *testing.T) {
 	ctx := t.Context()
 	a := openTest(t, Config{LogBytes: 64 << 10})
@@ -60,8 +60,8 @@ func TestTwoWriters(t *testing.T) {
 	}
 }
 
-// TestMigrate: an empty file gets all tables, whoever comes first, and a second
-// opening changes nothing.
+// TestMigrate: a new file gets all tables, also if several open it at once, and opening it
+// again changes nothing.
 func TestMigrate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "deep", "er", FileName)
 	var wg sync.WaitGroup
@@ -95,8 +95,7 @@ func TestMigrate(t *testing.T) {
 	}
 }
 
-// TestQueries prepares every statement: a column that is not there, or a query
-// that was forgotten, shows here.
+// TestQueries prepares every statement, and so finds missing columns and missing queries.
 func TestQueries(t *testing.T) {
 	s := openTest(t, Config{})
 	c := <-s.readers
@@ -111,9 +110,9 @@ func TestQueries(t *testing.T) {
 	}
 }
 
-// TestLogIsBounded: however much is written, the log stays small, and what it
-// held is in the database.
-func TestLogIsBounded(t *testing.T) {
+// TestLogIsLimited: the log stays small however much is written, and its content is in the
+// database.
+func TestLogIsLimited(t *testing.T) {
 	ctx := t.Context()
 	const logBytes = 256 << 10
 	s := openTest(t, Config{LogBytes: logBytes})
@@ -138,8 +137,8 @@ func TestLogIsBounded(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	// 16 MB were written. A log that could not be cut because of a reader may
-	// have grown beyond the bound, but not for long.
+	// 16 MB were written. If a reader prevented a truncation, the log may have
+	// exceeded its limit for a while.
 	if size := s.logSize(); size > 16*logBytes {
 		t.Errorf("the log has %d bytes", size)
 	}

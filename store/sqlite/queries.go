@@ -1,6 +1,6 @@
 package sqlite
 
-// query is the number of a statement that stays prepared.
+// query is the index of a statement that stays prepared.
 type query int
 
 const (
@@ -69,16 +69,15 @@ const (
 	numQueries
 )
 
-// account is the ID of the account whose domain and localpart are the first two
+// account selects the ID of the account whose domain and localpart are the first two
 // parameters.
 const account = `(SELECT id FROM account WHERE domain = ?1 AND local = ?2)`
 
-// nextEvent is the ID that the next account event gets. The newest event is
-// always kept.
+// nextEvent selects the ID of the next account event. The newest event is never deleted.
 const nextEvent = `(SELECT coalesce(max(id), 0) + 1 FROM account_event)`
 
-// queries are the statements. Where one is about an account, its first two
-// parameters are the domain and the localpart.
+// queries are the statements. If a statement is about an account given by its address, its
+// first two parameters are the domain and the localpart.
 var queries = [numQueries]string{
 	qBegin:     `BEGIN IMMEDIATE`,
 	qCommit:    `COMMIT`,
@@ -86,8 +85,8 @@ var queries = [numQueries]string{
 	qRelease:   `RELEASE caller`,
 	qUndo:      `ROLLBACK TO caller`,
 
-	// Where there is no such account another one is read, so that both take the
-	// same time. Column 10 tells which it is.
+	// If the account does not exist, this reads another one, so that both cases take
+	// the same time. Column 10 distinguishes them.
 	qAccount: `SELECT salt, iterations, sha1_stored, sha1_server, sha256_stored, sha256_server, disabled, created,
 			generation, event, domain = ?1 AND local = ?2
 		FROM account WHERE id = coalesce((SELECT id FROM account WHERE domain = ?1 AND local = ?2), (SELECT min(id) FROM account))`,
@@ -107,7 +106,7 @@ var queries = [numQueries]string{
 	qListDomain: `SELECT domain, local, disabled, created FROM account WHERE domain = ?1 AND local > ?2
 		ORDER BY local LIMIT ?3`,
 	qInsertEvent: `INSERT INTO account_event (jid, kind, at) VALUES (?1, ?2, ?3)`,
-	// Events are in the order of time, so that this stops at the first that is kept.
+	// Events are ordered by time, so this stops at the first that is kept.
 	qPruneEvents: `DELETE FROM account_event WHERE id < (SELECT id FROM account_event WHERE at >= ?1 ORDER BY id LIMIT 1)`,
 	qEvents:      `SELECT id, jid, kind, at FROM account_event WHERE id > ?1 ORDER BY id LIMIT ?2`,
 	qLastEvent:   `SELECT coalesce(max(id), 0) FROM account_event`,
@@ -127,12 +126,12 @@ var queries = [numQueries]string{
 			state = excluded.state, version = excluded.version`,
 	qEndSubscription: `UPDATE roster_item SET state = 0, version = ?3 WHERE account = ?1 AND contact = ?2 AND state <> 0`,
 	qItemState:       `SELECT state FROM roster_item WHERE account = ?1 AND contact = ?2`,
-	// The condition is that of the index.
+	// This condition must be the same as in the index.
 	qApprovers:     `SELECT domain, local FROM account WHERE id IN (SELECT account FROM roster_item WHERE contact = ?1 AND state & 8)`,
 	qDeleteItem:    `DELETE FROM roster_item WHERE account = ?1 AND contact = ?2`,
 	qPutRemoved:    `INSERT INTO roster_removed (account, contact, version) VALUES (?1, ?2, ?3)`,
 	qDeleteRemoved: `DELETE FROM roster_removed WHERE account = ?1 AND contact = ?2`,
-	// The newest of those that are too many.
+	// The newest item that exceeds the limit.
 	qOldestKept:   `SELECT version FROM roster_removed WHERE account = ?1 ORDER BY version DESC LIMIT 1 OFFSET ?2`,
 	qPruneRemoved: `DELETE FROM roster_removed WHERE account = ?1 AND version <= ?2`,
 	qSetVersion:   `UPDATE account SET roster_version = ?2, roster_floor = ?3 WHERE id = ?1`,
@@ -145,7 +144,7 @@ var queries = [numQueries]string{
 		LEFT JOIN offline AS l ON l.account = a.id AND l.seq = (SELECT max(seq) FROM offline WHERE account = a.id)
 		WHERE a.domain = ?1 AND a.local = ?2`,
 	qMailboxFirst: `SELECT seq, total, size FROM offline WHERE account = ?1 ORDER BY seq LIMIT 1`,
-	// The condition is that of the index.
+	// This condition must be the same as in the index.
 	qSenderFirst: `SELECT sender_seq, sender_total, size FROM offline WHERE account = ?1 AND sender = ?2 AND sender_seq > 0
 		ORDER BY sender_seq LIMIT 1`,
 	qSenderLast: `SELECT sender_seq, sender_total, size FROM offline WHERE account = ?1 AND sender = ?2 AND sender_seq > 0
@@ -163,7 +162,7 @@ var queries = [numQueries]string{
 	qBlob:     `SELECT value FROM blob WHERE account = ` + account + ` AND kind = ?3 AND key = ?4`,
 	qBlobOf:   `SELECT value FROM blob WHERE account = ?1 AND kind = ?2 AND key = ?3`,
 	qBlobKeys: `SELECT key FROM blob WHERE account = ?1 AND kind = ?2 ORDER BY key`,
-	// length reads no more of a value than its header.
+	// length reads only the header of a value.
 	qBlobUsage: `SELECT count(*), coalesce(sum(length(value)), 0) FROM blob WHERE account = ?1 AND kind = ?2`,
 	qPutBlob: `INSERT INTO blob (account, kind, key, value) VALUES (?1, ?2, ?3, ?4)
 		ON CONFLICT (account, kind, key) DO UPDATE SET value = excluded.value`,

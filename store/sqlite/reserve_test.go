@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestReserveTaken: a reserve that another process has emptied or removed is filled
-// again without any write. Bug: the store went on believing that it had one.
+// TestReserveTaken: a reserve that another process has truncated or removed is restored
+// without any write. Bug: the store did not notice.
 func TestReserveTaken(t *testing.T) {
 	for what, take := range map[string]func(string) error{
 		"emptied":  func(name string) error { return os.Truncate(name, 0) },
@@ -38,7 +38,7 @@ func TestReserveTaken(t *testing.T) {
 	}
 }
 
-// TestReserveLink: what another has put in the place of the reserve is not followed.
+// TestReserveLink: a symbolic link in the place of the reserve is not followed.
 func TestReserveLink(t *testing.T) {
 	dir := t.TempDir()
 	victim := filepath.Join(dir, "victim")
@@ -56,10 +56,10 @@ func TestReserveLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r.check(); r.fill() {
-		t.Error("a link counts as the reserve")
+		t.Error("a link is used as the reserve")
 	}
 	r.release(filepath.Join(dir, "log"))
 	if size := fileSize(t, victim); size != 8 {
-		t.Errorf("the file that the link leads to has %d bytes", size)
+		t.Errorf("the target of the link has %d bytes", size)
 	}
 }

@@ -29,8 +29,8 @@ func (s *Store) loginState(ctx context.Context, op string, owner jid.JID) (state
 		if err != nil {
 			return err
 		}
-		// As long as this statement is not reset, all that the connection
-		// reads is of one moment.
+		// Until this statement is reset, all reads of the connection see the same
+		// snapshot.
 		defer st.Reset()
 		ok, err := st.Step()
 		if err != nil || !ok {
@@ -52,21 +52,21 @@ func (s *Store) loginState(ctx context.Context, op string, owner jid.JID) (state
 	return state, nil
 }
 
-// rosterItems are all items of an account.
+// rosterItems returns all items of an account.
 func (c *conn) rosterItems(id int64) ([]store.RosterItem, error) {
 	st, err := c.stmt(qRosterItems)
 	if err != nil {
 		return nil, err
 	}
 	st.BindInt64(1, id)
-	defer c.roster.forget()
+	defer c.roster.reset()
 	if err := each(st, func() error { c.roster.add(st); return nil }); err != nil {
 		return nil, err
 	}
-	return c.roster.take()
+	return c.roster.items()
 }
 
-// rosterRequests are the contacts whose requests are pending.
+// rosterRequests returns the contacts whose requests are pending.
 func (c *conn) rosterRequests(id int64) (contacts []string, err error) {
 	st, err := c.stmt(qRosterRequests)
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *Store) RosterChanges(ctx context.Context, owner jid.JID, since int64) (
 		if err != nil {
 			return err
 		}
-		defer st.Reset() // at the end, as in LoginState
+		defer st.Reset() // at the end, as in loginState
 		found, err := st.Step()
 		if err != nil || !found {
 			return err
@@ -108,7 +108,7 @@ func (s *Store) RosterChanges(ctx context.Context, owner jid.JID, since int64) (
 }
 
 func (c *conn) rosterChanges(id, since int64) (changes []store.RosterChange, err error) {
-	defer c.roster.forget()
+	defer c.roster.reset()
 	err = c.eachSince(qItemsSince, id, since, func(st *sqlite.Stmt) error {
 		c.roster.add(st)
 		return nil
@@ -116,7 +116,7 @@ func (c *conn) rosterChanges(id, since int64) (changes []store.RosterChange, err
 	if err != nil {
 		return nil, err
 	}
-	items, err := c.roster.take()
+	items, err := c.roster.items()
 	if err != nil {
 		return nil, err
 	}
@@ -159,5 +159,5 @@ func (s *Store) SubscriptionRequests(ctx context.Context, owner jid.JID) (reques
 	return requests, err
 }
 
-// errGroup means that a caller let something through that is no XML.
-var errGroup = errors.New("a group is empty or has a control character")
+// errGroup means that a caller did not reject characters that XML does not allow.
+var errGroup = errors.New("a group is empty or contains a control character")

@@ -10,37 +10,36 @@ import (
 	"roost/store"
 )
 
-// groupSeparator stands between the groups of an item. XML has no such
-// character.
+// groupSeparator separates the groups of an item. XML does not allow this character.
 const groupSeparator = "\x1f"
 
-// Bits of roster_item.state beyond the subscription.
+// Bits of roster_item.state in addition to the subscription.
 const (
 	stateAsk      = 1 << 2
 	stateApproved = 1 << 3
 	statePending  = 1 << 4 // in event_contact only
 )
 
-// rosterRows gathers rows of contact, name, groups, state, version, and makes
-// roster items of them. The texts of all of them become one string: rosters live
-// for half a minute, and in pieces each would leave holes in the memory of those
-// who live for days. A connection has one, for one query at a time.
+// rosterRows collects rows of contact, name, groups, state and version, and converts them
+// to roster items. The texts of all items become one string: a roster is cached for half a
+// minute, and separate strings would fragment the heap. A connection has one rosterRows,
+// for one query at a time.
 type rosterRows struct {
 	text []byte
 	rows []rosterRow
 }
 
-// rosterRow is a row whose texts are the next so many bytes.
+// rosterRow is a row. Its texts are given by their lengths in bytes.
 type rosterRow struct {
 	contact, name, groups int
 	state                 int
 	version               int64
 }
 
-// maxRowsKept is how many rows' memory is kept for the next query.
+// maxRowsKept is the number of rows whose memory is kept for the next query.
 const maxRowsKept = 256
 
-// add reads the row that a statement is at.
+// add reads the current row of a statement.
 func (r *rosterRows) add(st *sqlite.Stmt) {
 	r.rows = append(r.rows, rosterRow{
 		contact: r.addText(st, 0), name: r.addText(st, 1), groups: r.addText(st, 2),
@@ -55,9 +54,9 @@ func (r *rosterRows) addText(st *sqlite.Stmt, col int) int {
 	return n
 }
 
-// take makes items of the rows and forgets them.
-func (r *rosterRows) take() ([]store.RosterItem, error) {
-	defer r.forget()
+// items converts the rows to items and removes them.
+func (r *rosterRows) items() ([]store.RosterItem, error) {
+	defer r.reset()
 	if len(r.rows) == 0 {
 		return nil, nil
 	}
@@ -84,7 +83,7 @@ func (r *rosterRows) take() ([]store.RosterItem, error) {
 	return items, nil
 }
 
-func (r *rosterRows) forget() {
+func (r *rosterRows) reset() {
 	if cap(r.rows) > maxRowsKept {
 		*r = rosterRows{}
 		return

@@ -8,8 +8,8 @@ import (
 	"roost/store"
 )
 
-// TestRosterInOnePiece: reading a roster allocates its items once and their texts
-// once, however many there are, and gives back what a long one needed.
+// TestRosterInOnePiece: reading a roster allocates one slice of items and one string for
+// their texts, and does not keep the memory that a large roster needed.
 func TestRosterInOnePiece(t *testing.T) {
 	s := openTest(t, Config{})
 	ctx := t.Context()
@@ -43,7 +43,7 @@ func TestRosterInOnePiece(t *testing.T) {
 		}
 	}
 	got := testing.AllocsPerRun(100, func() { _, _ = s.Roster(ctx, owners[1]) })
-	if got > 4 { // the query's own, the items, the texts
+	if got > 4 { // of the query, the items, the texts
 		t.Errorf("%v allocations for a roster of ten", got)
 	}
 	for range cap(s.readers) {

@@ -8,8 +8,8 @@ import (
 	"roost/store"
 )
 
-// maxRemoved is how many removed items of a roster are remembered: a client
-// that has missed more gets the whole roster.
+// maxRemoved is the number of removed items of a roster that are remembered. A client that
+// has missed more gets the complete roster.
 const maxRemoved = 64
 
 // ApplyRoster implements store.Rosters.
@@ -31,7 +31,8 @@ func (s *Store) ApplyRoster(ctx context.Context, updates []store.RosterUpdate) (
 	return versions, nil
 }
 
-// applyRoster does one update, number i, and returns the roster's new version.
+// applyRoster applies an update, which has the index i, and returns the roster's new
+// version.
 func (c *conn) applyRoster(i int, u *store.RosterUpdate) (int64, error) {
 	a, err := c.accountRow(u.Owner)
 	id, version, floor := a.id, a.version, a.floor
@@ -54,7 +55,7 @@ func (c *conn) applyRoster(i int, u *store.RosterUpdate) (int64, error) {
 		}
 	}
 	if version != before {
-		if err := c.ints(qSetVersion, id, version, floor); err != nil {
+		if err := c.execInts(qSetVersion, id, version, floor); err != nil {
 			return 0, err
 		}
 	}
@@ -88,14 +89,14 @@ func (c *conn) putItem(id int64, item *store.RosterItem, version int64) error {
 	if _, err := c.run(st); err != nil {
 		return err
 	}
-	_, err = c.contact(qDeleteRemoved, id, item.JID)
+	_, err = c.execContact(qDeleteRemoved, id, item.JID)
 	return err
 }
 
-// removeItem removes an item, if it is there, and remembers that it was. It
-// returns the roster's version and floor.
+// removeItem removes an item if it exists, and records the removal. It returns the
+// roster's version and floor.
 func (c *conn) removeItem(id int64, contact jid.JID, version, floor int64) (int64, int64, error) {
-	n, err := c.contact(qDeleteItem, id, contact)
+	n, err := c.execContact(qDeleteItem, id, contact)
 	if err != nil || n == 0 {
 		return version, floor, err
 	}
@@ -114,8 +115,8 @@ func (c *conn) removeItem(id int64, contact jid.JID, version, floor int64) (int6
 	return version, floor, err
 }
 
-// pruneRemoved forgets the oldest removed items if there are too many, and
-// returns the version since which changes can still be told.
+// pruneRemoved forgets the oldest removed items if there are too many, and returns the
+// version since which all changes are known.
 func (c *conn) pruneRemoved(id, floor int64) (int64, error) {
 	st, err := c.stmt(qOldestKept)
 	if err != nil {
@@ -131,13 +132,13 @@ func (c *conn) pruneRemoved(id, floor int64) (int64, error) {
 	if err != nil || !tooMany {
 		return floor, err
 	}
-	return floor, c.ints(qPruneRemoved, id, floor)
+	return floor, c.execInts(qPruneRemoved, id, floor)
 }
 
-// applyRequests does what an update says of pending requests.
+// applyRequests applies the part of an update that is about pending requests.
 func (c *conn) applyRequests(id int64, u *store.RosterUpdate) error {
 	if !u.RemoveRequest.IsZero() {
-		if _, err := c.contact(qDeleteRequest, id, u.RemoveRequest); err != nil {
+		if _, err := c.execContact(qDeleteRequest, id, u.RemoveRequest); err != nil {
 			return err
 		}
 	}
@@ -157,8 +158,8 @@ func (c *conn) applyRequests(id int64, u *store.RosterUpdate) error {
 	return err
 }
 
-// contact runs a statement about an account's contact.
-func (c *conn) contact(q query, id int64, contact jid.JID) (changed int, err error) {
+// execContact runs a statement about an account's contact.
+func (c *conn) execContact(q query, id int64, contact jid.JID) (changed int, err error) {
 	st, err := c.stmt(q)
 	if err != nil {
 		return 0, err
@@ -168,8 +169,8 @@ func (c *conn) contact(q query, id int64, contact jid.JID) (changed int, err err
 	return c.run(st)
 }
 
-// ints runs a statement whose parameters are numbers.
-func (c *conn) ints(q query, args ...int64) error {
+// execInts runs a statement whose parameters are numbers.
+func (c *conn) execInts(q query, args ...int64) error {
 	st, err := c.stmt(q)
 	if err != nil {
 		return err

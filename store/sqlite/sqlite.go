@@ -1,15 +1,15 @@
-// Package sqlite keeps a store.Store in one SQLite database file, by a driver
-// in pure Go.
+// Package sqlite implements store.Store using one SQLite database file and a driver in pure
+// Go.
 //
 // # Goroutines
 //
-// One goroutine, the writer, owns the only connection that writes. It puts the
-// writes that wait into one transaction (group commit) and answers their
-// callers when that is on the disk. Reads run on the caller's goroutine, on a
-// connection from a small pool; WAL mode keeps them out of the writer's way.
-// Another goroutine moves the log into the database file, see checkpoint.go.
+// One goroutine, the writer, owns the only connection that writes. It executes all queued
+// writes in one transaction (group commit), and their callers return when it is on the
+// disk. Reads run on the caller's goroutine, with a connection from a small pool; in WAL
+// mode, they and the writer do not block each other. Another goroutine moves the log into
+// the database file, see checkpoint.go.
 //
-// Several processes may have one database open.
+// Several processes may open the same database.
 package sqlite
 
 import (
@@ -37,20 +37,21 @@ const FileName = "roost.db"
 // appID marks a file as a database of roost (PRAGMA application_id).
 const appID = 0x72_6f_73_74 // "rost"
 
-// Config is what Open needs. Zero values take the default given.
+// Config configures Open. Zero values select the defaults.
 type Config struct {
-	// Path is the database file. It and its directory are made when they are
-	// missing, readable by their owner only. Required.
+	// Path is the database file. It and its directory are created if they do not
+	// exist, readable by their owner only. Required.
 	Path string
 
 	// Readers is the number of connections for reads. Default 4.
 	Readers int
 
-	// CacheBytes is the page cache of each connection. Default 512 KiB, which
-	// holds the inner pages of a million accounts; the system caches the file.
+	// CacheBytes is the size of the page cache of each connection. Default 512 KiB,
+	// which is enough for the inner pages of a million accounts; the system caches the
+	// file.
 	CacheBytes int
 
-	// BusyTimeout is how long a write waits for another process's. Default 10
+	// BusyTimeout is how long a write waits for the writes of other processes. Default 10
 	// seconds.
 	BusyTimeout time.Duration
 
@@ -58,16 +59,15 @@ type Config struct {
 	// database. Default 16 MiB.
 	LogBytes int64
 
-	// ReserveBytes is the size of a file beside the database whose space deletions
-	// get when the disk is full. They need no more than LogBytes and what one of
-	// them writes. Default 32 MiB; below 0: there is none.
+	// ReserveBytes is the size of a file beside the database whose space is freed for
+	// deletions when the disk is full. They need at most LogBytes plus what one of them
+	// writes. Default 32 MiB; negative means no reserve.
 	ReserveBytes int64
 
-	// WatchInterval is how often Watch looks for what other processes have written.
-	// Default 1 second.
+	// WatchInterval is the interval at which Watch polls for events. Default 1 second.
 	WatchInterval time.Duration
 
-	// Options are those of every kind of store.
+	// Options are the options of every kind of store.
 	Options store.Options
 }
 
@@ -96,26 +96,26 @@ func (c Config) withDefaults() Config {
 // Store is a database. It implements store.Store.
 type Store struct {
 	cfg     Config
-	readers chan *conn    // those that are free
+	readers chan *conn    // the free ones
 	closed  chan struct{} // closed by Close
 
-	// writeMu is held for reading while a write is handed over, and for
-	// writing by Close: then no write is underway to the queue.
+	// writeMu is held for reading while a write is added to the queue, and for writing
+	// by Close, so that no write is added after the queue is closed.
 	writeMu sync.RWMutex
 	queue   chan *write
-	spare   sync.Pool // of *write; not shared by stores: a test in virtual time must keep its channels
+	spare   sync.Pool // of *write; not shared between stores: channels of a synctest bubble must not leave it
 	writer  sync.WaitGroup
 
 	checkpoint checkpoint
 	commits    atomic.Int64
-	waiting    atomic.Int64 // writes in the queue or under way
+	waiting    atomic.Int64 // number of writes queued or running
 	reserve    reserve      // owned by the writer
 	upkeep     upkeep       // owned by the writer
 }
 
 var _ store.Store = (*Store)(nil)
 
-// Open opens or makes a database and brings its tables up to date.
+// Open opens or creates a database and migrates its tables to the current version.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
 	s := &Store{
@@ -131,7 +131,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// open makes the file and all connections, and starts the goroutines.
+// open creates the file, opens all connections and starts the goroutines.
 func (s *Store) open(ctx context.Context) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -173,11 +173,11 @@ func (s *Store) open(ctx context.Context) (err error) {
 	return nil
 }
 
-// makeFile makes the database file and its directory, for the owner's eyes only:
-// SQLite gives its other files the same mode and the same owner.
+// makeFile creates the database file and its directory, accessible by the owner only.
+// SQLite gives its other files the same mode and owner.
 func makeFile(path string) error {
 	if path == "" {
-		return errors.New("no path of a database file given")
+		return errors.New("the path of the database file is missing")
 	}
 	if err := ownfile.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -212,9 +212,9 @@ func (s *Store) connect(ctx context.Context) (*conn, error) {
 	return &conn{Conn: raw}, nil
 }
 
-// openWAL opens the file in WAL mode. Where several processes open a new database
-// at once, SQLite answers that it is busy with the change of mode without waiting
-// as long as it was told to; so the waiting is done here.
+// openWAL opens the file in WAL mode. If several processes open a new database at once,
+// SQLite returns that it is busy changing the mode, without honouring the busy timeout. So
+// openWAL retries.
 func (s *Store) openWAL(ctx context.Context) (*sqlite.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.BusyTimeout)
 	defer cancel()
@@ -233,24 +233,23 @@ func (s *Store) openWAL(ctx context.Context) (*sqlite.Conn, error) {
 	}
 }
 
-// convertBytes is the size up to which a database is converted when it is opened,
-// which takes a second. A larger one is left to its operator, see docs/tuning.md.
+// convertBytes is the size up to which Open converts a database, which takes a second. A
+// larger one is left to its operator, see docs/tuning.md.
 const convertBytes = 64 << 20
 
-// convert has the database give back free pages, which needs lists of what its
-// pages belong to: a new one gets them here, and so does a small one from before
-// there was an upkeep. It is written anew for that. Where that is not possible
-// now, it is tried when the database is opened next.
+// convert enables incremental vacuum, which needs pointer maps in the file: for a new
+// database, and for a small old one that lacks them. VACUUM rewrites the file. If that is
+// not possible now, the next Open tries again.
 func (c *conn) convert() {
-	mode, err := number(c.Conn, "PRAGMA auto_vacuum")
+	mode, err := queryInt(c.Conn, "PRAGMA auto_vacuum")
 	if err != nil || mode != 0 {
 		return
 	}
-	pages, err := number(c.Conn, "PRAGMA page_count")
+	pages, err := queryInt(c.Conn, "PRAGMA page_count")
 	if err != nil {
 		return
 	}
-	size, err := number(c.Conn, "PRAGMA page_size")
+	size, err := queryInt(c.Conn, "PRAGMA page_size")
 	if err != nil || pages*size > convertBytes {
 		return
 	}
@@ -261,7 +260,7 @@ func (c *conn) convert() {
 //go:embed schema/*.sql
 var schemaFiles embed.FS
 
-// migrations are the files in schema, in their order.
+// migrations returns the files in schema, in their order.
 func migrations() ([]string, error) {
 	names, err := fs.Glob(schemaFiles, "schema/*.sql")
 	if err != nil {
@@ -279,30 +278,30 @@ func migrations() ([]string, error) {
 }
 
 // errNewer means that a newer version of the program has migrated the database.
-var errNewer = errors.New("the database was made by a newer version of roost: run that version, or restore a backup")
+var errNewer = errors.New("the database belongs to a newer version of roost: run that version, or restore a backup")
 
 // errForeign means that the file belongs to another program.
-var errForeign = errors.New("the file is a database of another program, which roost leaves alone: choose another file or data directory")
+var errForeign = errors.New("the file is a database of another program: choose another file or data directory")
 
-// migrate brings the tables up to date, each step in a transaction of its own.
-// Other processes may try the same.
+// migrate migrates the tables to the current version, each step in its own transaction.
+// Other processes may do the same at the same time.
 func migrate(ctx context.Context, c *conn) error {
 	scripts, err := migrations()
 	if err != nil {
 		return err
 	}
-	tables, err := number(c.Conn, "SELECT count(*) FROM sqlite_schema")
+	tables, err := queryInt(c.Conn, "SELECT count(*) FROM sqlite_schema")
 	if err != nil {
 		return err
 	}
-	id, err := number(c.Conn, "PRAGMA application_id")
+	id, err := queryInt(c.Conn, "PRAGMA application_id")
 	if err != nil {
 		return err
 	}
 	if tables > 0 && id != appID {
 		return errForeign
 	}
-	version, err := number(c.Conn, "PRAGMA user_version")
+	version, err := queryInt(c.Conn, "PRAGMA user_version")
 	if err != nil {
 		return err
 	}
@@ -312,8 +311,8 @@ func migrate(ctx context.Context, c *conn) error {
 	return sqlitemigration.Migrate(ctx, c.Conn, sqlitemigration.Schema{AppID: appID, Migrations: scripts})
 }
 
-// Close implements store.Store. It answers the writes that wait, and moves the
-// log into the database unless another process has it open.
+// Close implements store.Store. It finishes the queued writes, and moves the log into the
+// database unless another process has the database open.
 func (s *Store) Close() error {
 	s.writeMu.Lock()
 	select {

@@ -16,8 +16,8 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// openTest opens a store in a directory of the test's own, which is closed at
-// its end.
+// openTest opens a store, by default in a directory of the test, and closes it when the test
+// ends.
 func openTest(t testing.TB, cfg Config) *Store {
 	t.Helper()
 	if cfg.Path == "" {
@@ -34,7 +34,7 @@ func openTest(t testing.TB, cfg Config) *Store {
 	return s
 }
 
-// ignoreConflict is err, unless it only says that somebody else was faster.
+// ignoreConflict returns err unless it is store.ErrConflict.
 func ignoreConflict(err error) error {
 	if errors.Is(err, store.ErrConflict) {
 		return nil

@@ -17,7 +17,7 @@ import (
 
 const benchAccounts = 20_000
 
-// benchJIDs are the accounts of a benchmark's store.
+// benchJIDs are the accounts in a benchmark's store.
 var benchJIDs = func() (all []jid.JID) {
 	for i := range benchAccounts {
 		all = append(all, jid.MustParse(fmt.Sprintf("user%06d@example.com", i)))
@@ -27,7 +27,7 @@ var benchJIDs = func() (all []jid.JID) {
 
 func anyJID() jid.JID { return benchJIDs[rand.IntN(benchAccounts)] }
 
-// fill makes the accounts, and rosters of 20 items for the first 1000.
+// fill creates the accounts, and rosters of 20 items for the first 1000.
 func fill(b *testing.B, s *Store) {
 	ctx := context.Background()
 	key := func(n int) []byte { return bytes.Repeat([]byte{7}, n) }
@@ -59,14 +59,14 @@ func fill(b *testing.B, s *Store) {
 	}
 }
 
-// cpu is the processor time that this process has used.
+// cpu returns the CPU time that this process has used.
 func cpu() time.Duration {
 	var r syscall.Rusage
 	syscall.Getrusage(syscall.RUSAGE_SELF, &r)
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
-// timed reports the processor time of each call of f besides the usual.
+// timed runs a benchmark of f that also reports the CPU time per call.
 func timed(b *testing.B, f func() error) {
 	b.ReportAllocs()
 	start := cpu()
@@ -96,9 +96,8 @@ func BenchmarkRead(b *testing.B) {
 	})
 }
 
-// BenchmarkDeliver keeps ten messages of a size for an account and deletes them,
-// with SQLite overwriting what is deleted, doing so only where that costs no
-// write of its own, and not at all.
+// BenchmarkDeliver stores ten messages of a size for an account and deletes them. SQLite
+// overwrites deleted data, does so only if that needs no extra write, or does not.
 func BenchmarkDeliver(b *testing.B) {
 	ctx := context.Background()
 	for _, size := range []int{300, 20_000} {
@@ -106,7 +105,7 @@ func BenchmarkDeliver(b *testing.B) {
 			b.Run(fmt.Sprintf("%d/secure=%s", size, secure), func(b *testing.B) {
 				s := openTest(b, Config{})
 				fill(b, s)
-				err := s.write(ctx, "Test", "pragma", whole|outside, func(c *conn) error {
+				err := s.write(ctx, "Test", "pragma", noSavepoint|noTx, func(c *conn) error {
 					return sqlitex.ExecuteTransient(c.Conn, "PRAGMA secure_delete = "+secure, nil)
 				})
 				if err != nil {
@@ -127,8 +126,7 @@ func BenchmarkDeliver(b *testing.B) {
 	}
 }
 
-// BenchmarkWrite has many callers wait for their writes at once, as the sessions
-// of a busy server do.
+// BenchmarkWrite has many concurrent callers, as on a busy server.
 func BenchmarkWrite(b *testing.B) {
 	ctx := context.Background()
 	s := openTest(b, Config{})

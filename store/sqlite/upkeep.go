@@ -7,42 +7,43 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// What the writer does between its callers' writes, in steps of a few
-// milliseconds, when something was deleted:
+// After deletions, the writer does this between its callers' writes, in steps of a few
+// milliseconds:
 //
-//   - It gives pages that are free back to the file system (incremental vacuum).
-//     Some are kept, for what is written next.
-//   - It has the log moved into the database and cuts it after an account was
-//     deleted: the log has pages as they were before.
-//   - It takes back the space that a full disk was lent, see reserve.go.
+//   - It returns free pages to the file system (incremental vacuum). It keeps some for
+//     the next writes.
+//   - After an account was deleted, it has the log moved into the database and truncates
+//     it, because the log has older versions of the pages.
+//   - It restores the reserve for a full disk, see reserve.go.
 //
-// A timer runs only while there is something to do, but for one that looks after the
-// reserve once a minute.
+// Timers run only while there is something to do, except the one that checks the reserve
+// once a minute.
 
 const (
-	// firstStep is how long after a deletion the first step comes: others that
-	// follow it share it.
+	// firstStep is the delay of the first step after a deletion, so that deletions
+	// that follow share the step.
 	firstStep = 100 * time.Millisecond
-	// nextStep is the time between two steps, which belongs to the callers.
+	// nextStep is the time between two steps, which is for the callers' writes.
 	nextStep = 10 * time.Millisecond
-	// retryStep is the time to the next try of what is not possible now.
+	// retryStep is the delay before the next attempt after a failed one.
 	retryStep = 5 * time.Second
 
-	// vacuumPages is how many pages a step gives back.
+	// vacuumPages is the number of pages that a step returns.
 	vacuumPages = 64
-	// keepPages is how many free pages are left, and twice as many are too many.
+	// keepPages is the number of free pages to keep. A vacuum starts when there are
+	// twice as many.
 	keepPages = 256
 )
 
-// upkeep is the state of what is to be done. It is owned by the writer.
+// upkeep is the state of this work. The writer owns it.
 type upkeep struct {
-	timer     *time.Timer // nil: nothing is to be done
+	timer     *time.Timer // for the next step; nil if there is nothing to do
 	vacuuming bool        // there were too many free pages
-	scrub     bool        // the log may have what was deleted
+	scrub     bool        // the log may contain deleted data
 	stepped   func()      // for tests: called after each step; set before the first write
 }
 
-// due is when the next step is to be done: never where there is none.
+// due returns the channel that receives when the next step is due; nil if there is none.
 func (u *upkeep) due() <-chan time.Time {
 	if u.timer == nil {
 		return nil
@@ -50,14 +51,14 @@ func (u *upkeep) due() <-chan time.Time {
 	return u.timer.C
 }
 
-// in has the next step done after d, unless one is to be done already.
+// in schedules the next step after d unless one is scheduled already.
 func (u *upkeep) in(d time.Duration) {
 	if u.timer == nil {
 		u.timer = time.NewTimer(d)
 	}
 }
 
-// step does the next step.
+// step executes the next step.
 func (s *Store) step(c *conn) {
 	u := &s.upkeep
 	u.timer = nil
@@ -73,7 +74,7 @@ func (s *Store) step(c *conn) {
 	}
 }
 
-// keepReserve fills the reserve where that is possible.
+// keepReserve fills the reserve if possible.
 func (s *Store) keepReserve() {
 	s.reserve.check()
 	if !s.reserve.fill() {
@@ -81,15 +82,14 @@ func (s *Store) keepReserve() {
 	}
 }
 
-// vacuum gives some pages back and reports whether there are more. A database
-// from before there was this has no list of what its pages belong to, and gives
-// nothing back until it was converted, see convert.
+// vacuum returns some pages to the file system and reports whether more can be returned.
+// It does nothing for an old database until that was converted, see convert.
 func (s *Store) vacuum(c *conn) (more bool) {
 	u := &s.upkeep
-	free, err := number(c.Conn, "PRAGMA freelist_count")
+	free, err := queryInt(c.Conn, "PRAGMA freelist_count")
 	if err != nil || free <= keepPages || !u.vacuuming && free <= 2*keepPages {
 		if u.vacuuming {
-			// The file gets shorter when the log is moved into it.
+			// The file shrinks when the log is moved into it.
 			u.vacuuming, u.scrub = false, true
 		}
 		return false
@@ -98,17 +98,17 @@ func (s *Store) vacuum(c *conn) (more bool) {
 	defer c.SetBusyTimeout(s.cfg.BusyTimeout)
 	err = sqlitex.ExecuteTransient(c.Conn, fmt.Sprintf("PRAGMA incremental_vacuum(%d)", min(vacuumPages, free-keepPages)), nil)
 	if err != nil {
-		u.in(retryStep) // another process writes, or the disk is full
+		u.in(retryStep) // another process is writing, or the disk is full
 		return false
 	}
-	left, err := number(c.Conn, "PRAGMA freelist_count")
+	left, err := queryInt(c.Conn, "PRAGMA freelist_count")
 	u.vacuuming = err == nil && left < free
 	s.afterCommit(c)
 	return u.vacuuming
 }
 
-// cutLog moves the log into the database and cuts it, most of it by the goroutine
-// that does so.
+// cutLog moves the log into the database and truncates it. The checkpoint goroutine moves
+// most of it.
 func (s *Store) cutLog(c *conn) {
 	u, k := &s.upkeep, &s.checkpoint
 	if !k.running {
@@ -126,14 +126,14 @@ func (s *Store) cutLog(c *conn) {
 		k.running = false
 		s.truncate(c)
 		if u.scrub = s.logSize() > 0; u.scrub {
-			u.in(retryStep) // somebody reads old pages
+			u.in(retryStep) // old pages are being read
 		}
 	default:
 		u.in(nextStep)
 	}
 }
 
-// noteDeleted is called when a transaction that deleted something is committed.
+// noteDeleted is called after each commit and schedules a step if something was deleted.
 func (s *Store) noteDeleted(c *conn) {
 	if c.scrub {
 		s.upkeep.scrub = true
@@ -144,13 +144,13 @@ func (s *Store) noteDeleted(c *conn) {
 	}
 }
 
-// lastStep is done before the writer ends: what was deleted by a command is not
-// left in the log when the command ends, though a server has the database open.
+// lastStep runs before the writer ends, so that data deleted by a command is not left in
+// the log when the command ends and a server still has the database open.
 func (s *Store) lastStep(c *conn) {
 	for range 10 {
 		if !s.upkeep.scrub || s.logSize() == 0 {
 			return
 		}
-		s.truncate(c) // waits for those that read old pages
+		s.truncate(c) // waits for readers of old pages
 	}
 }

@@ -16,12 +16,12 @@ import (
 	"roost/store"
 )
 
-// stepped has a channel get a token after each step of the upkeep. It is called
-// before the first deletion.
+// stepped returns a channel that receives after each step of the upkeep. Call it before the
+// first deletion.
 func stepped(t *testing.T, s *Store) <-chan struct{} {
 	t.Helper()
 	steps := make(chan struct{}, 1)
-	err := s.write(t.Context(), "Test", "set", whole|outside, func(*conn) error {
+	err := s.write(t.Context(), "Test", "set", noSavepoint|noTx, func(*conn) error {
 		s.upkeep.stepped = func() {
 			select {
 			case steps <- struct{}{}:
@@ -36,14 +36,14 @@ func stepped(t *testing.T, s *Store) <-chan struct{} {
 	return steps
 }
 
-// until waits for steps of the upkeep until what is wanted is so.
+// until waits for steps of the upkeep until f returns true.
 func until(t *testing.T, steps <-chan struct{}, what string, f func() bool) {
 	t.Helper()
 	for late := time.After(2 * time.Minute); !f(); {
 		select {
 		case <-steps:
 		case <-late:
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timeout while waiting for %s", what)
 		}
 	}
 }
@@ -67,11 +67,11 @@ func fillMailbox(t *testing.T, s *Store, owner jid.JID, n, size int) {
 	}
 }
 
-// cutLog moves all of the log into the database and cuts it.
+// cutLog moves the complete log into the database and truncates it.
 func cutLog(t *testing.T, s *Store) {
 	t.Helper()
-	if err := s.write(t.Context(), "Test", "cut", whole|outside, func(c *conn) error {
-		s.waitCheckpoint() // it would be in the way
+	if err := s.write(t.Context(), "Test", "cut", noSavepoint|noTx, func(c *conn) error {
+		s.waitCheckpoint() // which would prevent it
 		s.truncate(c)
 		return nil
 	}); err != nil {
@@ -79,8 +79,8 @@ func cutLog(t *testing.T, s *Store) {
 	}
 }
 
-// TestShrinks: the file becomes as small as it was when what made it large is
-// deleted, and writes go on meanwhile.
+// TestShrinks: after large deletions the file becomes as small as before, while writes
+// continue.
 func TestShrinks(t *testing.T) {
 	ctx := t.Context()
 	s := openTest(t, Config{LogBytes: 1 << 20})
@@ -106,8 +106,8 @@ func TestShrinks(t *testing.T) {
 	}
 }
 
-// TestShrinksOld: a database from before there was an upkeep is converted when it
-// is opened, and keeps what is in it.
+// TestShrinksOld: a database without pointer maps is converted when it is opened, and keeps
+// its content.
 func TestShrinksOld(t *testing.T) {
 	path := filepath.Join(t.TempDir(), FileName)
 	s := openTest(t, Config{Path: path})
@@ -133,7 +133,7 @@ func TestShrinksOld(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		if mode, err = number(c, "PRAGMA auto_vacuum"); err != nil {
+		if mode, err = queryInt(c, "PRAGMA auto_vacuum"); err != nil {
 			t.Fatal(err)
 		}
 		return mode
@@ -150,9 +150,9 @@ func TestShrinksOld(t *testing.T) {
 	}
 }
 
-// TestDeletedText: nothing of what an account had is left in the files, neither
-// of what it had at the end nor of what was deleted before: soon after a server has
-// deleted it, and when a command has that did so while a server ran.
+// TestDeletedText: the files contain no data of a deleted account, neither what it had at
+// the end nor what was deleted before: soon after a server deleted it, and when a command
+// that deleted it while a server was running has ended.
 func TestDeletedText(t *testing.T) {
 	t.Run("server", func(t *testing.T) { testDeletedText(t, false) })
 	t.Run("command", func(t *testing.T) { testDeletedText(t, true) })
@@ -176,8 +176,8 @@ func testDeletedText(t *testing.T, byCommand bool) {
 			t.Fatal(err)
 		}
 	}
-	// Others' rows come and go between the account's, so that pages are split
-	// and merged.
+	// Rows of other accounts are added and deleted between those of the account, so
+	// that pages are split and merged.
 	for step := range 1200 {
 		j, b := accounts[rnd.IntN(len(accounts))], text()
 		if j != juliet {
@@ -222,7 +222,7 @@ func testDeletedText(t *testing.T, byCommand bool) {
 		}
 		return all
 	}
-	// What has pages of its own is overwritten in them.
+	// A value that has its own pages is overwritten in them.
 	err := server.UpdateBlobs(ctx, store.BlobSet{Owner: juliet, Kind: "vcard"}, func(tx store.BlobTx) error {
 		return tx.Put("", bytes.Repeat([]byte(secret), 20_000))
 	})
@@ -230,14 +230,14 @@ func testDeletedText(t *testing.T, byCommand bool) {
 		t.Fatal(err)
 	}
 	if found() == nil {
-		t.Fatal("the text is nowhere before")
+		t.Fatal("the files do not contain the text before the deletion")
 	}
 	if !byCommand {
 		steps := stepped(t, server)
 		if err := server.DeleteAccount(ctx, juliet, store.AnyEvent); err != nil {
 			t.Fatal(err)
 		}
-		until(t, steps, "the text to be gone", func() bool { return found() == nil })
+		until(t, steps, "the text to disappear", func() bool { return found() == nil })
 		return
 	}
 	if err := command.DeleteAccount(ctx, juliet, store.AnyEvent); err != nil {

@@ -11,54 +11,54 @@ import (
 	"roost/store"
 )
 
-// maxBatch is the largest number of writes in one transaction: it bounds how
-// long the first of them waits for the last.
+// maxBatch is the largest number of writes in one transaction. It limits how long the
+// first of them waits for the last.
 const maxBatch = 512
 
 // write is one caller's write.
 type write struct {
-	// run does the work. It only runs between begin and commit, on the writer.
+	// run does the work. It runs on the writer's goroutine only, between BEGIN and
+	// COMMIT.
 	run   func(*conn) error
 	mode  mode
 	state atomic.Int32
 	err   error
-	done  chan struct{} // one token: err is valid
+	done  chan struct{} // receives one value when err is set
 }
 
-// mode is what the writer needs to know of a write.
+// mode is what the writer needs to know about a write.
 type mode uint8
 
 const (
-	// whole: run changes nothing when it fails, without the help of a savepoint.
-	// It has one statement that changes something, or fails first.
-	whole mode = 1 << iota
-	// outside: run is not part of a transaction, if it comes first. For tests, of
-	// what the writer owns.
-	outside
-	// frees: run only deletes. It is done on a full disk, too, and may then be run
-	// twice.
-	frees
+	// noSavepoint means that run changes nothing if it fails: it has one statement
+	// that changes something, or fails before the first.
+	noSavepoint mode = 1 << iota
+	// noTx means that run is not part of a transaction if it is the first of its
+	// batch. It gives tests access to what the writer owns.
+	noTx
+	// deletes means that run only deletes. It also runs on a full disk, possibly twice.
+	deletes
 )
 
-// The states of a write: one of the writer and the caller moves it on.
+// The states of a write. Either the writer or the caller ends the first.
 const (
-	waiting int32 = iota
-	taken         // by the writer: its outcome is waited for
-	dropped       // by the caller, whose context ended first
+	queued    int32 = iota
+	started         // by the writer: the caller waits for the outcome
+	abandoned       // by the caller, whose context ended first
 )
 
 func newWrite() any { return &write{done: make(chan struct{}, 1)} }
 
-// write runs f, which does the operation op, in a transaction, together with others'
-// writes, and returns when that is durable. If ctx ends before the writer has begun
-// with f, it never runs; later, its outcome is waited for.
+// write runs f, which executes the operation op, in a transaction that it shares with
+// other writes, and returns when the transaction is durable. If ctx ends before the
+// writer has started f, f never runs; after that, write waits for the outcome.
 func (s *Store) write(ctx context.Context, op, what string, mode mode, f func(*conn) error) error {
 	return s.submit(ctx, op, what, mode, f, nil)
 }
 
-// writeHere is write for an f that calls a function of the store's user. f runs on
-// the caller's goroutine, to which the writer lends its connection: the function may
-// panic or end its goroutine, and neither may happen to the writer.
+// writeHere is write for an f that calls a function of the store's user. f runs on the
+// caller's goroutine, to which the writer lends its connection: the function may panic or
+// end its goroutine, which must not happen to the writer.
 func (s *Store) writeHere(ctx context.Context, op, what string, f func(*conn) error) error {
 	l := &loan{conn: make(chan *conn), outcome: make(chan error), f: f}
 	return s.submit(ctx, op, what, 0, l.lend, l)
@@ -71,7 +71,7 @@ type loan struct {
 	f       func(*conn) error
 }
 
-// lend runs on the writer, which waits until f has returned.
+// lend runs on the writer's goroutine, which waits until f has returned.
 func (l *loan) lend(c *conn) error {
 	l.conn <- c
 	return <-l.outcome
@@ -87,8 +87,8 @@ func (l *loan) use(c *conn) {
 	err = l.f(c)
 }
 
-// submit hands a write to the writer and waits for its outcome. With a loan, the
-// writer's connection is used here.
+// submit passes a write to the writer and waits for its outcome. With a loan, it uses the
+// writer's connection here.
 func (s *Store) submit(ctx context.Context, op, what string, mode mode, f func(*conn) error, l *loan) error {
 	done, err := s.cfg.Options.Begin(ctx, store.Op{Name: op, Writes: true})
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *Store) submit(ctx context.Context, op, what string, mode mode, f func(*
 	}
 	w := s.spare.Get().(*write)
 	w.run, w.mode, w.err = f, mode, nil
-	w.state.Store(waiting)
+	w.state.Store(queued)
 	if err := s.enqueue(ctx, w); err != nil {
 		s.spare.Put(w)
 		return s.wrap(what, err)
@@ -122,15 +122,15 @@ func (s *Store) submit(ctx context.Context, op, what string, mode mode, f func(*
 		case c := <-lent:
 			l.use(c)
 		case <-ended:
-			if w.state.CompareAndSwap(waiting, dropped) {
-				return s.wrap(what, ctx.Err()) // w is the writer's now
+			if w.state.CompareAndSwap(queued, abandoned) {
+				return s.wrap(what, ctx.Err()) // now the writer owns w
 			}
 			ended = nil
 		}
 	}
 }
 
-// enqueue hands a write to the writer.
+// enqueue passes a write to the writer.
 func (s *Store) enqueue(ctx context.Context, w *write) error {
 	s.writeMu.RLock()
 	defer s.writeMu.RUnlock()
@@ -152,8 +152,8 @@ func (s *Store) startWriter(c *conn) {
 	s.writer.Go(func() {
 		defer c.Close()
 		defer s.lastStep(c)
-		look := time.NewTicker(reserveCheck)
-		defer look.Stop()
+		check := time.NewTicker(reserveCheck)
+		defer check.Stop()
 		batch := make([]*write, 0, maxBatch)
 		for {
 			var w *write
@@ -162,16 +162,16 @@ func (s *Store) startWriter(c *conn) {
 			case <-s.upkeep.due():
 				s.step(c)
 				continue
-			case <-look.C:
+			case <-check.C:
 				s.keepReserve()
 				continue
 			}
 			switch {
 			case w == nil: // closed
 				return
-			case w.mode&outside != 0:
-				if w.take() {
-					w.answer(w.run(c))
+			case w.mode&noTx != 0:
+				if w.start() {
+					w.finish(w.run(c))
 				}
 			default:
 				batch = s.commitBatch(c, append(batch[:0], w))
@@ -183,37 +183,37 @@ func (s *Store) startWriter(c *conn) {
 	})
 }
 
-// Commits is how many transactions were committed since Open: each has the writes
-// of all callers that waited when it began.
+// Commits returns the number of transactions that were committed since Open. Each has
+// the writes of all callers that were waiting when it began.
 func (s *Store) Commits() int64 { return s.commits.Load() }
 
-// Waiting is the number of writes that were handed to the writer and are not done.
+// Waiting returns the number of writes that are queued or running.
 func (s *Store) Waiting() int { return int(s.waiting.Load()) }
 
-// take tells whether the caller still wants the write done.
-func (w *write) take() bool { return w.state.CompareAndSwap(waiting, taken) }
+// start reports whether the write is still to be done: its caller has not abandoned it.
+func (w *write) start() bool { return w.state.CompareAndSwap(queued, started) }
 
-// answer gives the outcome to the caller; w is the caller's from then on.
-func (w *write) answer(err error) {
+// finish passes the outcome to the caller, which then owns w.
+func (w *write) finish(err error) {
 	w.err = err
 	w.done <- struct{}{}
 }
 
-// commitBatch runs the write in batch, and all that wait behind it, in one
-// transaction, and answers them.
+// commitBatch runs the write in batch, and all that are queued after it, in one
+// transaction, and finishes them.
 func (s *Store) commitBatch(c *conn, batch []*write) []*write {
 	err := c.exec(qBegin)
 	begun := err == nil
-	n := 0 // those of the batch that were taken
+	n := 0 // number of writes of the batch that were started
 	for i := 0; i < len(batch); i++ {
 		w := batch[i]
-		if w.take() {
+		if w.start() {
 			batch[n] = w
 			n++
 			switch {
 			case err != nil:
-			case s.reserve.lent && w.mode&frees == 0:
-				w.err = errLent
+			case s.reserve.deletesOnly && w.mode&deletes == 0:
+				w.err = errFull
 			default:
 				w.err, err = c.runWrite(w)
 			}
@@ -246,25 +246,25 @@ func (s *Store) commitBatch(c *conn, batch []*write) []*write {
 		}
 	}
 	for _, w := range batch {
-		w.answer(w.err)
+		w.finish(w.err)
 	}
 	return batch
 }
 
-// runWrite runs one write so that it leaves nothing behind when it fails. fatal
-// is an error that has undone or must undo the whole transaction.
+// runWrite runs one write so that it changes nothing if it fails. fatal is an error that
+// has undone, or must undo, the whole transaction.
 func (c *conn) runWrite(w *write) (err, fatal error) {
-	if w.mode&whole == 0 {
+	if w.mode&noSavepoint == 0 {
 		if err := c.exec(qSavepoint); err != nil {
 			return err, err
 		}
 	}
 	err = w.run(c)
-	// A full disk and the like make SQLite roll back on its own.
+	// After some errors, such as a full disk, SQLite has rolled back by itself.
 	if err != nil && c.AutocommitEnabled() {
 		return err, err
 	}
-	if w.mode&whole != 0 {
+	if w.mode&noSavepoint != 0 {
 		return err, nil
 	}
 	if err != nil {
@@ -278,7 +278,7 @@ func (c *conn) runWrite(w *write) (err, fatal error) {
 	return err, nil
 }
 
-// rollback undoes the transaction, unless SQLite has done that.
+// rollback undoes the transaction unless SQLite has done so.
 func (c *conn) rollback() {
 	if !c.AutocommitEnabled() {
 		sqlitex.ExecuteTransient(c.Conn, "ROLLBACK", nil)

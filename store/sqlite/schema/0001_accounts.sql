@@ -1,5 +1,5 @@
--- Accounts and all that belongs to them. Times are Unix seconds unless said
--- otherwise. All rows of an account go with it.
+-- Accounts and their data. Times are Unix seconds unless stated otherwise. Deleting
+-- an account deletes all its rows.
 
 CREATE TABLE account (
     id             INTEGER PRIMARY KEY,
@@ -14,12 +14,12 @@ CREATE TABLE account (
     disabled       INTEGER NOT NULL DEFAULT 0,
     created        INTEGER NOT NULL,
     roster_version INTEGER NOT NULL,
-    roster_floor   INTEGER NOT NULL, -- changes since this version or a later one can be told
+    roster_floor   INTEGER NOT NULL, -- the oldest version since which all changes are known
     UNIQUE (domain, local)
 );
 
--- What happened to accounts, for servers that run meanwhile. Only ever appended
--- to; old events are deleted.
+-- What happened to accounts, for running servers. Rows are only appended; old ones
+-- are deleted.
 CREATE TABLE account_event (
     id   INTEGER PRIMARY KEY AUTOINCREMENT,
     jid  TEXT    NOT NULL,
@@ -37,7 +37,7 @@ CREATE TABLE roster_item (
     PRIMARY KEY (account, contact)
 ) WITHOUT ROWID;
 
--- Items that were removed, the last few of each roster.
+-- The last few removed items of each roster.
 CREATE TABLE roster_removed (
     account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
     contact TEXT    NOT NULL,
@@ -54,9 +54,9 @@ CREATE TABLE roster_request (
     UNIQUE (account, contact)
 );
 
--- id never comes back, so that deleting up to one never deletes a newer
--- message. seq counts an account's messages without gaps from the oldest one
--- waiting: the first and the last tell how many there are.
+-- id is never reused, so that deleting up to an ID never deletes a newer message.
+-- seq numbers an account's messages without gaps, so that the first and the last
+-- stored message give their number.
 CREATE TABLE offline (
     id       INTEGER PRIMARY KEY AUTOINCREMENT,
     account  INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,

@@ -1,2 +1,2 @@
--- Who approved a contact in advance, found by the contact: there are few.
+-- Finds the few accounts that have pre-approved a contact.
 CREATE INDEX roster_approved ON roster_item (contact) WHERE state & 8;

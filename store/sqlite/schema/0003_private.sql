@@ -1,3 +1,3 @@
--- The names of an account's values in private storage were kept apart and could
--- miss some; the values themselves are counted now.
+-- A separate list of an account's values in private storage could be incomplete. The
+-- values themselves are counted now.
 DELETE FROM blob WHERE kind = 'jabber:iq:private' AND key = '';

@@ -1,20 +1,19 @@
--- Messages that wait, with running counts: what an account or one sender has
--- waiting is the difference between the last and the first of its rows, which an
--- index finds, and deleting messages from the front changes no counter. The index
--- of senders is for mailboxes that have more than a few messages: it would cost
--- as much as all else that is written for a message. A message that is not in it
--- is one of the first few of its mailbox, as long as it waits.
+-- Offline messages with running counts. The number and size of the messages of an
+-- account, or of one sender, is the difference between the last and the first row,
+-- which an index finds. Deleting the oldest messages changes no counter. The index of
+-- senders has no entries for the first few messages of a mailbox, because an entry
+-- costs as much as all other writes for a message.
 CREATE TABLE offline_new (
-    id           INTEGER PRIMARY KEY AUTOINCREMENT, -- never comes back, so that deleting up to one never deletes a newer message
+    id           INTEGER PRIMARY KEY AUTOINCREMENT, -- never reused, so that deleting up to an ID never deletes a newer message
     account      INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
-    seq          INTEGER NOT NULL, -- counts the account's messages, without gaps from the oldest one waiting
+    seq          INTEGER NOT NULL, -- numbers the account's messages, without gaps
     size         INTEGER NOT NULL, -- bytes of the stanza
-    total        INTEGER NOT NULL, -- bytes of the account's messages up to and with this one
+    total        INTEGER NOT NULL, -- bytes of the account's messages up to and including this one
     sender       TEXT    NOT NULL, -- bare JID; '' for messages that are older than this table
-    sender_seq   INTEGER NOT NULL, -- as seq and total, of the messages of this sender that are in the index of senders; 0: not in it
+    sender_seq   INTEGER NOT NULL, -- like seq and total, for this sender's messages in the index of senders; 0: not in it
     sender_total INTEGER NOT NULL,
     received     INTEGER NOT NULL, -- Unix milliseconds
-    stanza       BLOB    NOT NULL  -- last: what stands after it would be read through all of it
+    stanza       BLOB    NOT NULL  -- last, because reading a later column would read all of it
 );
 
 INSERT INTO sqlite_sequence (name, seq) SELECT 'offline_new', seq FROM sqlite_sequence WHERE name = 'offline';
@@ -22,11 +21,11 @@ INSERT INTO sqlite_sequence (name, seq) SELECT 'offline_new', seq FROM sqlite_se
 INSERT INTO offline_new
     SELECT id, account, seq, length(stanza), sum(length(stanza)) OVER box, '', 0, 0, received, stanza
     FROM offline
-    WINDOW box AS (PARTITION BY account ORDER BY seq); -- as the index has them: to sort all messages would take memory for all
+    WINDOW box AS (PARTITION BY account ORDER BY seq); -- in the order of the index: sorting would need memory for all messages
 
 DROP TABLE offline;
 ALTER TABLE offline_new RENAME TO offline;
 
--- Both have all that an append needs to know.
+-- Covering indexes for appending a message.
 CREATE UNIQUE INDEX offline_account ON offline (account, seq, total, size);
 CREATE INDEX offline_sender ON offline (account, sender, sender_seq, sender_total, size) WHERE sender_seq > 0;

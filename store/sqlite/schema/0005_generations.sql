@@ -1,11 +1,11 @@
--- Which account an event is about, where an account of the same name was made
--- since: the numbers of the event of its creation and of its newest event. Of
--- accounts from before these columns they are 0: all events to come are newer.
+-- The IDs of the events of an account's creation and of its newest event. They show
+-- whether an event is about this account or about another one of the same name. They
+-- are 0 for accounts that are older than these columns.
 ALTER TABLE account ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE account ADD COLUMN event INTEGER NOT NULL DEFAULT 0;
 
--- Whose rosters a deletion has changed, and how things were there before it, for
--- servers that are to tell them. Goes with its event.
+-- The accounts whose rosters a deletion changed, with the former state, for servers
+-- that have to notify them. Deleted together with the event.
 CREATE TABLE event_contact (
     event   INTEGER NOT NULL REFERENCES account_event (id) ON DELETE CASCADE,
     contact TEXT    NOT NULL,

@@ -1,4 +1,4 @@
--- How many messages were not kept. It is counted so that not to keep one takes a
+-- The number of refused messages. It is counted so that refusing a message takes a
 -- commit too.
 CREATE TABLE refused_message (
     id INTEGER PRIMARY KEY,
