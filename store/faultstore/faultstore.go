@@ -1,5 +1,5 @@
-// Package faultstore gives stores latency and faults, for tests: a slow or
-// failing disk must not stop clients that do not wait for it.
+// Package faultstore makes stores slow or faulty, for tests: a slow or failing disk must not
+// affect clients that do not need it.
 package faultstore
 
 import (
@@ -11,9 +11,8 @@ import (
 	"roost/store"
 )
 
-// Faults makes a store slow, stops it, or makes it fail at any time, from any
-// goroutine. A store has them when it is opened with Options. The zero value does
-// nothing but count calls.
+// Faults delays, stops or fails the calls of a store that was opened with Options. Its
+// methods may be called at any time, from any goroutine. The zero value only counts calls.
 type Faults struct {
 	delay  atomic.Int64
 	fault  atomic.Pointer[func(op string) error]
@@ -21,18 +20,18 @@ type Faults struct {
 	active atomic.Int64
 
 	mu     sync.Mutex
-	gate   chan struct{} // closed when open; nil: open
+	gate   chan struct{} // nil or closed: calls may pass
 	writes bool          // only writes wait for the gate
 }
 
-// Options are those of a store that is to have the faults.
+// Options returns the options with which to open the store.
 func (f *Faults) Options() store.Options { return store.Options{Intercept: f.intercept} }
 
-// SetDelay makes every call wait so long before it is done.
+// SetDelay delays every call.
 func (f *Faults) SetDelay(d time.Duration) { f.delay.Store(int64(d)) }
 
-// SetFault has fault asked in every call, with the name of the operation, whether
-// it is to fail, and how. nil takes that back.
+// SetFault sets a function that is called before every operation, with its name. If it
+// returns an error, the operation fails with that. nil removes the function.
 func (f *Faults) SetFault(fault func(op string) error) {
 	if fault == nil {
 		f.fault.Store(nil)
@@ -41,12 +40,11 @@ func (f *Faults) SetFault(fault func(op string) error) {
 	f.fault.Store(&fault)
 }
 
-// Stop makes all calls wait until the function it returns is called (once or
-// more), or until their context ends.
+// Stop makes all calls wait until release is called, which may happen more than once, or
+// until their context ends.
 func (f *Faults) Stop() (release func()) { return f.stop(false) }
 
-// StopWrites is Stop for calls that write, as when another process has locked the
-// database or the disk does not take more.
+// StopWrites is Stop for writes only, as if another process had locked the database.
 func (f *Faults) StopWrites() (release func()) { return f.stop(true) }
 
 func (f *Faults) stop(writes bool) (release func()) {
@@ -64,7 +62,7 @@ func (f *Faults) stop(writes bool) (release func()) {
 	})
 }
 
-// Calls is how often an operation was begun.
+// Calls returns the number of calls of an operation.
 func (f *Faults) Calls(op string) int64 {
 	if n, ok := f.calls.Load(op); ok {
 		return n.(*atomic.Int64).Load()
@@ -72,7 +70,7 @@ func (f *Faults) Calls(op string) int64 {
 	return 0
 }
 
-// Total is how often any operation was begun.
+// Total returns the number of calls of all operations.
 func (f *Faults) Total() (total int64) {
 	f.calls.Range(func(_, n any) bool {
 		total += n.(*atomic.Int64).Load()
@@ -81,10 +79,10 @@ func (f *Faults) Total() (total int64) {
 	return total
 }
 
-// Active is the number of calls under way.
+// Active returns the number of running calls.
 func (f *Faults) Active() int64 { return f.active.Load() }
 
-// intercept counts a call and lets it wait or fail.
+// intercept counts a call, and delays it or makes it fail.
 func (f *Faults) intercept(ctx context.Context, op store.Op) (done func(), err error) {
 	n, ok := f.calls.Load(op.Name)
 	if !ok {

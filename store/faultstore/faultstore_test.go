@@ -12,7 +12,7 @@ import (
 
 var read, write = store.Op{Name: "Account"}, store.Op{Name: "CreateAccount", Writes: true}
 
-// call does what a store does with its options.
+// call uses the options in the way a store does.
 func call(ctx context.Context, f *Faults, op store.Op) error {
 	o := f.Options()
 	done, err := o.Begin(ctx, op)
@@ -22,7 +22,7 @@ func call(ctx context.Context, f *Faults, op store.Op) error {
 	return err
 }
 
-// TestFaults: what is to fail fails, and nothing else; every call is counted.
+// TestFaults: only the operations that must fail fail; every call is counted.
 func TestFaults(t *testing.T) {
 	f, ctx := new(Faults), t.Context()
 	disk := errors.New("the disk is on fire")
@@ -43,22 +43,22 @@ func TestFaults(t *testing.T) {
 		t.Error(err)
 	}
 	if f.Calls(read.Name) != 2 || f.Calls(write.Name) != 1 || f.Calls("LastActivity") != 0 || f.Total() != 3 || f.Active() != 0 {
-		t.Errorf("%d calls, %d of %s, %d under way", f.Total(), f.Calls(read.Name), read.Name, f.Active())
+		t.Errorf("%d calls, %d of %s, %d running", f.Total(), f.Calls(read.Name), read.Name, f.Active())
 	}
 	o := f.Options()
 	done, err := o.Begin(ctx, read)
 	if err != nil || f.Active() != 1 {
-		t.Errorf("%d under way, want 1; %v", f.Active(), err)
+		t.Errorf("%d running, want 1; %v", f.Active(), err)
 	}
 	done()
 	if f.Active() != 0 {
-		t.Errorf("%d under way after the end", f.Active())
+		t.Errorf("%d running after the end", f.Active())
 	}
 }
 
-// TestWaits: calls of a stopped store wait until it goes on, those of a slow one as
-// long as it was told, and neither longer than their context. Where only writes are
-// stopped, reads go on.
+// TestWaits: calls of a stopped store wait until it is released, and those of a slow one for
+// the delay, but neither longer than their context. If only writes are stopped, reads
+// continue.
 func TestWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := new(Faults)

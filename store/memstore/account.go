@@ -10,7 +10,7 @@ import (
 	"roost/store"
 )
 
-// copyCredentials returns credentials that share no memory with c.
+// copyCredentials returns a copy that shares no memory with c.
 func copyCredentials(c store.Credentials) store.Credentials {
 	keys := func(k store.Keys) store.Keys {
 		return store.Keys{StoredKey: slices.Clone(k.StoredKey), ServerKey: slices.Clone(k.ServerKey)}
@@ -45,7 +45,7 @@ func (s *Store) Iterations(ctx context.Context) (map[int]int, error) {
 	return counts, err
 }
 
-// create adds an account unless it is there.
+// create adds an account unless it exists.
 func (t *tx) create(a *store.Account) (created bool) {
 	if _, err := t.account(a.JID); err == nil {
 		return false
@@ -59,7 +59,7 @@ func (t *tx) create(a *store.Account) (created bool) {
 	}
 	n.Generation = t.event(a.JID, store.AccountCreated)
 	n.Event = n.Generation
-	n.version = max(t.now.UnixMicro(), t.l.version+1) // past that of any former account
+	n.version = max(t.now.UnixMicro(), t.l.version+1) // larger than any version of a former account
 	n.floor = n.version
 	t.changed[n.JID.String()] = n
 	return true
@@ -75,7 +75,7 @@ func (s *Store) CreateAccount(ctx context.Context, a store.Account) error {
 	})
 }
 
-// credentialsEvent is the kind of event of changed credentials.
+// credentialsEvent returns the kind of the event for changed credentials.
 func credentialsEvent(keepSessions bool) store.EventKind {
 	if keepSessions {
 		return store.CredentialsRenewed

@@ -13,7 +13,7 @@ import (
 // blobKey names one value of an account.
 type blobKey struct{ kind, key string }
 
-// blob returns a copy of a value, nil if there is none.
+// blob returns a copy of a value, or nil if there is none.
 func (a *account) blob(kind, key string) []byte {
 	value, ok := a.blobs[blobKey{kind, key}]
 	if !ok {
@@ -33,7 +33,7 @@ func (a *account) blobKeys(kind string) (keys []string) {
 	return keys
 }
 
-// usage is what there is of one kind.
+// usage returns the number and size of the values of one kind.
 func (a *account) usage(kind string) (u store.BlobQuota) {
 	for k, value := range a.blobs {
 		if k.kind == kind {
@@ -94,7 +94,7 @@ var errTxEnded = errors.New("the transaction has ended")
 
 // blobTx is a store.BlobTx.
 type blobTx struct {
-	a    *account // nil: it has ended
+	a    *account // nil after the end
 	kind string
 }
 

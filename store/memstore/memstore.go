@@ -1,10 +1,8 @@
-// Package memstore keeps a store.Store in memory. It is for tests: it shows that
-// they and the server depend on the interface alone, and not on SQLite. Nothing is
-// durable.
+// Package memstore implements store.Store in memory, for tests. It shows that the tests and
+// the server depend on the interface only, and not on SQLite. Nothing is durable.
 //
-// Everything is under one lock. What an account has is never changed in place: a
-// write copies the accounts that it changes, and installs the copies when it has
-// succeeded.
+// One lock protects everything. Accounts are never changed in place: a write copies the
+// accounts that it changes, and installs the copies when it has succeeded.
 package memstore
 
 import (
@@ -22,15 +20,15 @@ import (
 	"roost/store"
 )
 
-// Location is one store in memory, which may be opened more than once.
+// Location is a store in memory. It may be opened more than once.
 type Location struct {
 	mu       sync.RWMutex
 	accounts map[string]*account // by bare JID
 	events   []store.AccountEvent
 	contacts map[int64][]store.EventContact // by event, in the order of addresses
-	changed  chan struct{}                  // closed when there are new events
-	lastID   int64                          // of offline messages, of all accounts
-	version  int64                          // the largest that any roster has had
+	changed  chan struct{}                  // closed and replaced when there are new events
+	lastID   int64                          // of the offline messages of all accounts
+	version  int64                          // the largest version of any roster
 }
 
 // New returns an empty store.
@@ -62,20 +60,20 @@ var (
 // Close implements store.Store.
 func (s *Store) Close() error {
 	s.once.Do(func() {
-		s.l.mu.Lock() // after the operations under way
+		s.l.mu.Lock() // after running operations
 		defer s.l.mu.Unlock()
 		close(s.closed)
 	})
 	return nil
 }
 
-// account is an account and all that belongs to it.
+// account is an account with all its data.
 type account struct {
 	store.Account
-	floor    int64 // changes of the roster since this version or a later one can be told
+	floor    int64 // the oldest version since which all changes of the roster are known
 	version  int64 // of the roster
 	items    map[string]store.RosterItem
-	removed  []store.RosterChange // items that were removed, oldest first
+	removed  []store.RosterChange // removed items, oldest first
 	requests []store.Request      // oldest first
 	offline  []message            // oldest first
 	blobs    map[blobKey][]byte
@@ -97,7 +95,7 @@ func wrap(what string, err error) error {
 	return fmt.Errorf("store: %s: %w", what, err)
 }
 
-// usable returns why an operation is not to be done.
+// usable returns an error if operations must fail.
 func (s *Store) usable(ctx context.Context) error {
 	select {
 	case <-s.closed:
@@ -107,7 +105,7 @@ func (s *Store) usable(ctx context.Context) error {
 	}
 }
 
-// read runs f, which does the operation op, while nothing is changed.
+// read runs f, which executes the operation op, while nothing changes.
 func (s *Store) read(ctx context.Context, op, what string, f func(*Location) error) error {
 	done, err := s.options.Begin(ctx, store.Op{Name: op})
 	if err != nil {
@@ -122,7 +120,7 @@ func (s *Store) read(ctx context.Context, op, what string, f func(*Location) err
 	return wrap(what, err)
 }
 
-// write runs f, which does the operation op, in a transaction.
+// write runs f, which executes the operation op, in a transaction.
 func (s *Store) write(ctx context.Context, op, what string, f func(*tx) error) error {
 	done, err := s.options.Begin(ctx, store.Op{Name: op, Writes: true})
 	if err != nil {
@@ -141,16 +139,16 @@ func (s *Store) write(ctx context.Context, op, what string, f func(*tx) error) e
 	return wrap(what, err)
 }
 
-// tx is a write: what it has changed and not yet installed.
+// tx is the transaction of a write: the changes that are not installed yet.
 type tx struct {
 	l        *Location
 	now      time.Time
-	changed  map[string]*account // nil: deleted
+	changed  map[string]*account // nil values are deleted accounts
 	events   []store.AccountEvent
 	contacts map[int64][]store.EventContact
 }
 
-// account returns an account, as the transaction has it, to be changed.
+// account returns the transaction's copy of an account, which may be changed.
 func (t *tx) account(owner jid.JID) (*account, error) {
 	key := owner.BareString()
 	a, ok := t.changed[key]
@@ -166,7 +164,7 @@ func (t *tx) account(owner jid.JID) (*account, error) {
 	return a, nil
 }
 
-// event records what happened to an account.
+// event records an event of an account.
 func (t *tx) event(owner jid.JID, kind store.EventKind) int64 {
 	id := int64(len(t.l.events) + len(t.events) + 1)
 	t.events = append(t.events, store.AccountEvent{ID: id, JID: owner.Bare().Clone(), Kind: kind, At: seconds(t.now)})
@@ -179,7 +177,7 @@ func (t *tx) commit() {
 			delete(t.l.accounts, key)
 			continue
 		}
-		t.l.accounts[a.JID.String()] = a // not key, which may be lent
+		t.l.accounts[a.JID.String()] = a // not key, which may be the caller's memory
 		t.l.version = max(t.l.version, a.version)
 	}
 	maps.Copy(t.l.contacts, t.contacts)
@@ -190,19 +188,19 @@ func (t *tx) commit() {
 	}
 }
 
-// find returns an account to be read, or nil.
+// find returns an account, which must not be changed, or nil.
 func (l *Location) find(owner jid.JID) *account { return l.accounts[owner.BareString()] }
 
-// seconds is a time as the store has it.
+// seconds returns a time as it is stored.
 func seconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
-// byAddress orders accounts by domain and localpart.
+// byAddress compares addresses by domain and localpart.
 func byAddress(a, b jid.JID) int {
 	return cmp.Or(strings.Compare(a.Domain(), b.Domain()), strings.Compare(a.Local(), b.Local()))
 }
 
-// page returns at most limit of the elements of all.
+// page returns at most the first limit elements.
 func page[T any](all []T, limit int) []T { return all[:min(len(all), max(limit, 0))] }
 
-// errNoSender means that a message was to be kept without its sender.
-var errNoSender = errors.New("a message without a sender")
+// errNoSender means that a message to be stored has no sender.
+var errNoSender = errors.New("the message has no sender")

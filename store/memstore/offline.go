@@ -9,7 +9,7 @@ import (
 	"roost/store"
 )
 
-// message is a message that waits.
+// message is a stored message.
 type message struct {
 	store.OfflineMessage
 	sender string // bare JID

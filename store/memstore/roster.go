@@ -11,13 +11,13 @@ import (
 	"roost/store"
 )
 
-// maxRemoved is how many removed items of a roster are remembered.
+// maxRemoved is the number of removed items of a roster that are remembered.
 const maxRemoved = 64
 
-// errGroup means that a group cannot be in a roster.
-var errGroup = errors.New("a group is empty or has a control character")
+// errGroup means that a caller did not reject characters that XML does not allow.
+var errGroup = errors.New("a group is empty or contains a control character")
 
-// copyItem returns an item that shares no memory with it.
+// copyItem returns a copy that shares no memory with it.
 func copyItem(it store.RosterItem) store.RosterItem {
 	it.JID, it.Name = it.JID.Clone(), strings.Clone(it.Name)
 	groups := it.Groups
@@ -115,7 +115,7 @@ func (s *Store) ApplyRoster(ctx context.Context, updates []store.RosterUpdate) (
 	return versions, nil
 }
 
-// apply does one update.
+// apply applies an update.
 func (a *account) apply(u *store.RosterUpdate) error {
 	if u.Put != nil {
 		if slices.ContainsFunc(u.Put.Groups, func(g string) bool { return g == "" || strings.Contains(g, "\x1f") }) {
@@ -151,7 +151,7 @@ func (a *account) removeRequest(from jid.JID) bool {
 	return len(a.requests) < n
 }
 
-// addRequest adds a request, or replaces the one of the same contact.
+// addRequest adds a request or replaces that of the same contact.
 func (a *account) addRequest(r *store.Request) {
 	q := store.Request{From: r.From.Bare().Clone(), Stanza: slices.Clone(r.Stanza), Received: seconds(r.Received)}
 	if i := slices.IndexFunc(a.requests, func(old store.Request) bool { return old.From == q.From }); i >= 0 {
@@ -175,8 +175,8 @@ func (s *Store) SubscriptionRequests(ctx context.Context, owner jid.JID) (reques
 	return requests, err
 }
 
-// endSubscriptions takes an account's subscriptions, requests and approvals out of
-// all other rosters, and returns what there was, in the order of addresses.
+// endSubscriptions removes an account's subscriptions, requests and pre-approvals from all
+// other rosters, and returns what those had, in the order of their addresses.
 func (t *tx) endSubscriptions(with jid.JID) (ended []store.EventContact) {
 	for _, key := range slices.Sorted(maps.Keys(t.l.accounts)) {
 		it, ok := t.l.accounts[key].items[with.String()]

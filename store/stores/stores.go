@@ -1,5 +1,5 @@
-// Package stores opens a store by its URL. It is the one place that knows which
-// kinds of store there are: a new kind is a line in schemes.
+// Package stores opens stores by URL. It is the only package that knows all kinds of store:
+// a new kind is one line in schemes.
 package stores
 
 import (
@@ -16,24 +16,23 @@ import (
 	"roost/store/sqlite"
 )
 
-// schemes are the kinds of store, by the scheme of their URLs.
+// schemes has the kinds of store by the scheme of their URLs.
 var schemes = map[string]func(*url.URL) (store.Location, error){
 	sqlite.Scheme: sqlite.Locate,
 }
 
-// FileName is the name of the database that Default names.
+// FileName is the file name of the default database.
 const FileName = sqlite.FileName
 
-// Default is the URL of the store in a data directory, for when no other is
-// named.
+// Default returns the URL of the default store in a data directory.
 func Default(dir string) string { return sqlite.URL(filepath.Join(dir, FileName)) }
 
-// Locate returns the location that a URL names, and opens nothing. The error
-// says what is wrong with the URL in one line, without its password.
+// Locate returns the location that a URL names, and opens nothing. The error says in one
+// line what is wrong with the URL, without its password.
 func Locate(text string) (store.Location, error) {
 	u, err := url.Parse(text)
 	if err != nil {
-		return nil, errors.New("the store's URL has a syntax error: " + known()) // err has the whole URL
+		return nil, errors.New("the store's URL has a syntax error: " + known()) // err contains the complete URL
 	}
 	locate := schemes[u.Scheme]
 	switch {
@@ -49,12 +48,12 @@ func Locate(text string) (store.Location, error) {
 	return nil, fmt.Errorf("there is no kind of store %q: %s", u.Scheme, known())
 }
 
-// known tells which schemes there are.
+// known returns a text with all schemes.
 func known() string {
 	return "it must begin with one of " + strings.Join(slices.Sorted(maps.Keys(schemes)), ":, ") + ":"
 }
 
-// Open opens the store that a URL names, and makes it where there is none.
+// Open opens the store that a URL names, and creates it if it does not exist.
 func Open(ctx context.Context, text string, o store.Options) (store.Store, error) {
 	location, err := Locate(text)
 	if err != nil {
@@ -63,7 +62,7 @@ func Open(ctx context.Context, text string, o store.Options) (store.Store, error
 	return location.Open(ctx, o)
 }
 
-// Redact is a URL as it may be shown: without its password.
+// Redact returns a URL without its password.
 func Redact(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {

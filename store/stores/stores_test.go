@@ -9,7 +9,7 @@ import (
 	"roost/store"
 )
 
-// TestLocate: what URLs name, and what is said of those that name nothing.
+// TestLocate: the files that URLs name, and the errors for invalid URLs.
 func TestLocate(t *testing.T) {
 	f := func(text, path string) {
 		t.Helper()
@@ -34,7 +34,7 @@ func TestLocate(t *testing.T) {
 		t.Helper()
 		_, err := Locate(text)
 		if err == nil {
-			t.Errorf("%s is taken", text)
+			t.Errorf("%s is accepted", text)
 			return
 		}
 		if got := err.Error(); !strings.Contains(got, want) || strings.Contains(got, "\n") || strings.Contains(got, "hunter2") {
@@ -46,15 +46,15 @@ func TestLocate(t *testing.T) {
 	wrong("", "no scheme")
 	wrong("x://u:hunter2@host:hunter2/", "syntax error: it must begin with one of sqlite:")
 	wrong("sqlite://u:hunter2@host/db", "sqlite:///PATH with three slashes")
-	wrong("sqlite:", "no file is named")
+	wrong("sqlite:", "the file name is missing")
 	wrong("sqlite:a#b", "%23")
-	wrong("sqlite:a?cache=1", `no parameter "cache"`)
+	wrong("sqlite:a?cache=1", `unknown parameter "cache"`)
 	wrong("sqlite:a?reserve=much", "a number of bytes")
 	wrong("sqlite:a?reserve=-1", "a number of bytes")
 	wrong("sqlite:a?reserve=1&reserve=2", "a number of bytes")
 }
 
-// TestOpen: a store that a URL names is opened, and its parameter counts.
+// TestOpen: Open opens the store that a URL names, with its parameter.
 func TestOpen(t *testing.T) {
 	dir, juliet := t.TempDir(), jid.MustParse("juliet@example.com")
 	for i, text := range []string{Default(dir) + "?reserve=0", Default(dir) + "?reserve=4096"} {
@@ -79,7 +79,7 @@ func TestOpen(t *testing.T) {
 		}
 	}
 	if s, err := Open(t.Context(), "sqlite:"+dir, store.Options{}); err == nil || s != nil {
-		t.Errorf("a directory is opened: %v, %v", s, err)
+		t.Errorf("a directory was opened: %v, %v", s, err)
 	}
 	if s, err := Open(t.Context(), "mysql:x", store.Options{}); err == nil || s != nil {
 		t.Errorf("%v, %v", s, err)

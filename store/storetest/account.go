@@ -201,7 +201,7 @@ func testAccountEvents(t *testing.T, s store.Store) {
 	ok(t, "ImportAccounts", err)
 	_, _, err = s.ImportAccounts(ctx, []store.Account{{JID: romeo, Credentials: credentials(2)}}, store.UpdateQuietly)
 	ok(t, "ImportAccounts", err)
-	// What fails is no event.
+	// Operations that fail are no events.
 	s.CreateAccount(ctx, store.Account{JID: romeo})
 	s.DeleteAccount(ctx, nobody, store.AnyEvent)
 
@@ -224,7 +224,7 @@ func testAccountEvents(t *testing.T, s store.Store) {
 		}
 		for _, e := range list {
 			if e.ID <= after || e.At.IsZero() {
-				t.Errorf("event %+v behind %d", e, after)
+				t.Errorf("event %+v after %d", e, after)
 			}
 			after = e.ID
 			got = append(got, event{e.JID, e.Kind})
@@ -277,8 +277,8 @@ func testDeleteAccount(t *testing.T, s store.Store) {
 	f(nurse, true)
 }
 
-// testDeleteSubscriptions: the subscriptions of a deleted account end in its
-// contacts' rosters, which tell that as a change; whatever else is there stays.
+// testDeleteSubscriptions: a deletion ends the account's subscriptions in its contacts'
+// rosters, which is a change of each. Everything else in them stays.
 func testDeleteSubscriptions(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	create(t, s, juliet, nurse, romeo, paris)
@@ -305,7 +305,7 @@ func testDeleteSubscriptions(t *testing.T, s store.Store) {
 	if !fine || len(changes) != 1 || !reflect.DeepEqual(changes[0].Item, want) {
 		t.Errorf("changes of the contact's roster: %+v, %v; want %+v", changes, fine, want)
 	}
-	// Approved in advance, and never made use of.
+	// Pre-approved, but never subscribed.
 	changes, current, _, err = s.RosterChanges(ctx, paris, approved)
 	ok(t, "RosterChanges", err)
 	if len(changes) != 1 || !reflect.DeepEqual(changes[0].Item, store.RosterItem{JID: juliet, Version: current}) {
@@ -314,6 +314,6 @@ func testDeleteSubscriptions(t *testing.T, s store.Store) {
 	r, err := s.Roster(ctx, romeo)
 	ok(t, "Roster", err)
 	if len(r.Requests) != 1 || r.Requests[0] != nurse.String() {
-		t.Errorf("requests that wait: %q, want that of %v", r.Requests, nurse)
+		t.Errorf("pending requests: %q, want that of %v", r.Requests, nurse)
 	}
 }

@@ -79,8 +79,8 @@ func wantBlobs(t *testing.T, s store.Store, owner jid.JID, kind string, want ...
 	}
 }
 
-// testBlobKeys: keys are those of one account and one kind, in the order of bytes,
-// the empty one included.
+// testBlobKeys: BlobKeys returns the keys of one account and one kind, in the order of their
+// bytes, including the empty key.
 func testBlobKeys(t *testing.T, s store.Store) {
 	create(t, s, juliet, nurse)
 	for _, key := range []string{"b", "\u00e4", "", "a b", "B", "a"} {
@@ -96,8 +96,7 @@ func testBlobKeys(t *testing.T, s store.Store) {
 	wantBlobs(t, s, juliet, "k")
 }
 
-// testBlobUpdate: a transaction sees its own changes, and all of them happen or
-// none.
+// testBlobUpdate: a transaction sees its own changes, and either all of them happen or none.
 func testBlobUpdate(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	create(t, s, juliet, nurse)
@@ -161,7 +160,7 @@ func testBlobUpdate(t *testing.T, s store.Store) {
 	unchanged()
 
 	exited := make(chan struct{})
-	go func() { // as a test that fails does
+	go func() { // as in a test that fails
 		defer close(exited)
 		_ = s.UpdateBlobs(ctx, set, func(tx store.BlobTx) error {
 			_ = tx.Put("b", []byte("2"))
@@ -187,7 +186,7 @@ func testBlobUpdate(t *testing.T, s store.Store) {
 	wantBlobs(t, s, nurse, "k", "other account=1")
 
 	if ended.Put("z", nil) == nil || ended.Delete("b") == nil {
-		t.Error("a transaction that has ended takes changes")
+		t.Error("a transaction that has ended accepts changes")
 	}
 	if _, err := ended.Get("b"); err == nil {
 		t.Error("a transaction that has ended can be read")
@@ -198,7 +197,7 @@ func testBlobUpdate(t *testing.T, s store.Store) {
 	wantBlobs(t, s, juliet, "k", "a=", "b=2")
 }
 
-// testBlobOwner: without the account that is meant there is no transaction.
+// testBlobOwner: without an account of that name and generation there is no transaction.
 func testBlobOwner(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	create(t, s, nurse, juliet) // juliet's generation is not the first
@@ -219,8 +218,8 @@ func testBlobOwner(t *testing.T, s store.Store) {
 	wantBlobs(t, s, juliet, "k", "a=1")
 }
 
-// testBlobQuota: an update that exceeds the quota changes nothing, whatever else
-// it does; one that makes no more of it is always allowed.
+// testBlobQuota: an update that exceeds the quota changes nothing, whatever else it does. An
+// update that does not increase the usage is always allowed.
 func testBlobQuota(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	create(t, s, juliet, nurse)
@@ -246,7 +245,7 @@ func testBlobQuota(t *testing.T, s store.Store) {
 			}
 		}
 		if got != want {
-			t.Errorf("there is %q, want %q", got, want)
+			t.Errorf("stored: %q, want %q", got, want)
 		}
 	}
 	ok(t, "UpdateBlobs of another kind", putBlob(t, s, juliet, "other", "x", make([]byte, 200)))
@@ -254,13 +253,13 @@ func testBlobQuota(t *testing.T, s store.Store) {
 	put(nil, quota, "a", "1", "b", "1")
 	put(store.ErrQuota, quota, "a", "2", "c", "2", "d", "2") // all or nothing
 	holds("a=1 b=1 ")
-	put(nil, quota, "a", "", "c", "3", "d", "3") // one goes, two come
+	put(nil, quota, "a", "", "c", "3", "d", "3") // one deleted, two added
 	holds("b=1 c=3 d=3 ")
 	put(store.ErrQuota, quota, "b", strings.Repeat("4", 99))
 	holds("b=1 c=3 d=3 ")
 	put(nil, quota, "b", strings.Repeat("5", 98))
 	holds("b=5 c=3 d=3 ")
-	// More than a smaller quota allows is there: it may become less, not more.
+	// The set exceeds a smaller quota: it may shrink, but not grow.
 	less := store.BlobQuota{Values: 2, Bytes: 50}
 	put(store.ErrQuota, less, "e", "6")
 	put(nil, less, "b", "7")
@@ -268,9 +267,8 @@ func testBlobQuota(t *testing.T, s store.Store) {
 	holds("b=7 c=7 ")
 }
 
-// testBlobRace: transactions of one set come one after the other, also those of two
-// openers of one store: none loses what another wrote, and all together get no more
-// than the quota.
+// testBlobRace: transactions of the same set are serialized, also if the store was opened
+// twice. None loses what another wrote, and together they do not exceed the quota.
 func testBlobRace(t *testing.T, open func() store.Store) {
 	const callers, each, quota = 8, 12, 25
 	stores := []store.Store{open(), open()}

@@ -11,8 +11,7 @@ import (
 	"roost/store"
 )
 
-// testConcurrent: many callers at once, some of whose writes fail, do not
-// disturb one another.
+// testConcurrent: concurrent callers, some of whose writes fail, do not affect each other.
 func testConcurrent(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	const callers, each = 16, 40
@@ -31,7 +30,7 @@ func testConcurrent(t *testing.T, s store.Store) {
 				_, err := s.ApplyRoster(ctx, []store.RosterUpdate{{Owner: owner, Expect: -1, Put: &store.RosterItem{JID: romeo}}})
 				wants(t, "ApplyRoster", err, store.ErrConflict)
 				if state, err := s.LoginState(ctx, owner); err != nil || !state.HasOffline {
-					t.Errorf("a message that was kept is not there: %v", err)
+					t.Errorf("a stored message is missing: %v", err)
 				}
 				if n, err := s.CountOffline(ctx, owner); err != nil || n != k+1 {
 					t.Errorf("%d messages, want %d: %v", n, k+1, err)
@@ -52,8 +51,8 @@ func testConcurrent(t *testing.T, s store.Store) {
 	wg.Wait()
 }
 
-// testConcurrentRoster: of those that change one roster at once, all but one at a
-// time are refused, so that no change is lost.
+// testConcurrentRoster: of concurrent changes of one roster, only one at a time succeeds, so
+// that no change is lost.
 func testConcurrentRoster(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	create(t, s, juliet, romeo)

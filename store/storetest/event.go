@@ -9,8 +9,8 @@ import (
 	"roost/store"
 )
 
-// testGenerations: two accounts of one name are told apart, however soon one
-// follows the other, and an event tells which of them it is about.
+// testGenerations: generations distinguish accounts of the same name, however soon one
+// follows the other, and events belong to one of them.
 func testGenerations(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	read := func() store.Account {
@@ -37,7 +37,7 @@ func testGenerations(t *testing.T, s store.Store) {
 	if changed.Generation != old.Generation || changed.Event != event || event <= old.Event {
 		t.Errorf("after a change %d, %d: %d, %d", event, old.Event, changed.Generation, changed.Event)
 	}
-	// Credentials are replaced where nothing has happened since the account was read.
+	// Credentials are replaced only if nothing has happened since the account was read.
 	_, err = s.ReplaceCredentials(ctx, juliet, old.Event, credentials(5))
 	wants(t, "ReplaceCredentials", err, store.ErrConflict)
 	if same := read(); !reflect.DeepEqual(same, changed) {
@@ -65,7 +65,7 @@ func testGenerations(t *testing.T, s store.Store) {
 		t.Errorf("deleted by event %d: the next one is of generation %d", deleted, young.Generation)
 	}
 
-	// What a session of the old account notes is not for the new one.
+	// Writes of a session of the old account do not change the new one.
 	update := func(generation int64) error {
 		return s.UpdateBlobs(ctx, store.BlobSet{Owner: juliet, Generation: generation, Kind: "k"}, func(tx store.BlobTx) error {
 			return tx.Put("key", []byte("old"))
@@ -88,8 +88,8 @@ func testGenerations(t *testing.T, s store.Store) {
 	}
 }
 
-// testEventContacts: a deletion tells whose rosters it has changed, and what there
-// was in them.
+// testEventContacts: EventContacts returns the accounts whose rosters a deletion changed,
+// and what those had.
 func testEventContacts(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	create(t, s, juliet, nurse, romeo, paris)
@@ -145,8 +145,8 @@ func testEventContacts(t *testing.T, s store.Store) {
 	}
 }
 
-// testDeleteUnchanged: an account is deleted only if its newest event is the one that
-// the caller names, and so never in the place of an older one of the same name.
+// testDeleteUnchanged: an account is deleted only if its newest event is the one that the
+// caller has read, and so never instead of an older account of the same name.
 func testDeleteUnchanged(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	create(t, s, juliet, nurse)

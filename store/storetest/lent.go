@@ -9,8 +9,8 @@ import (
 	"roost/store"
 )
 
-// lender gives JIDs that are views of memory which is overwritten when the call is
-// over that they were lent for.
+// lender returns JIDs that refer to memory which is overwritten after the call that they
+// were lent for.
 type lender struct {
 	t   *testing.T
 	all [][]byte
@@ -25,7 +25,7 @@ func (l *lender) jid(j jid.JID) jid.JID {
 	return lent
 }
 
-// over ends a call.
+// over checks the error of a call and overwrites the memory lent for it.
 func (l *lender) over(what string, err error) {
 	l.t.Helper()
 	ok(l.t, what, err)
@@ -37,8 +37,7 @@ func (l *lender) over(what string, err error) {
 	l.all = nil
 }
 
-// testLent: a store keeps no JID that it was lent, whose memory is the reader's
-// again after the call.
+// testLent: a store keeps no JID that was passed to it: the caller reuses the memory.
 func testLent(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	l := &lender{t: t}

@@ -47,7 +47,7 @@ func testOffline(t *testing.T, s store.Store) {
 	if got != n {
 		t.Errorf("%d messages, want %d", got, n)
 	}
-	// One at least, however small the limit.
+	// At least one, however small the limit.
 	msgs, more, err := s.Offline(ctx, juliet, 0, 0)
 	ok(t, "Offline", err)
 	if len(msgs) != 1 || !more {
@@ -66,7 +66,7 @@ func testOffline(t *testing.T, s store.Store) {
 	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, after))
 	count(juliet, 0)
 	count(nurse, n)
-	// An ID never comes back: deleting up to an old one deletes nothing new.
+	// An ID is never reused: deleting up to an old one deletes no new message.
 	ok(t, "AppendOffline", s.AppendOffline(ctx, juliet, store.NewMessage{From: romeo, Stanza: []byte("new"), Received: at}, store.OfflineQuota{Messages: 1000}))
 	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, after))
 	count(juliet, 1)
@@ -93,7 +93,7 @@ func testLast(t *testing.T, s store.Store) {
 	f(nurse, at, "Bye")
 }
 
-// testText: what looks like something else to a database is text all the same.
+// testText: text that looks like something else to a database stays text.
 func testText(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	for _, text := range []string{"null", "0", "1e3", "00", "a--", "$1", "?1", "%s", "\\", "\u00fc\u4e16\U0001F600"} {

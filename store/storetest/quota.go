@@ -43,12 +43,12 @@ func testOfflineQuota(t *testing.T, s store.Store) {
 	add(juliet, nil)
 	add(juliet, nil)
 	add(juliet, store.ErrQuota)
-	// A limit of 0 is none.
+	// 0 means no limit.
 	ok(t, "AppendOffline without a quota", s.AppendOffline(ctx, juliet, store.NewMessage{From: romeo, Stanza: []byte("x")}, store.OfflineQuota{}))
 }
 
-// testOfflineBytes: bytes have a quota as messages have, and what is deleted
-// makes room for as much.
+// testOfflineBytes: the quota limits bytes as well as messages, and deleting messages frees
+// their bytes.
 func testOfflineBytes(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	create(t, s, juliet, nurse)
@@ -73,8 +73,8 @@ func testOfflineBytes(t *testing.T, s store.Store) {
 	add(juliet, 1000, nil)
 }
 
-// testOfflineSenders: what one sender has waiting is limited too, for each
-// recipient, and leaves room for others.
+// testOfflineSenders: the messages of each sender to one recipient are limited too, which
+// leaves space for other senders.
 func testOfflineSenders(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	create(t, s, juliet, nurse)
@@ -88,14 +88,14 @@ func testOfflineSenders(t *testing.T, s store.Store) {
 	add(juliet, "romeo@example.net/x", 10, nil)
 	for range 2 {
 		add(juliet, "flood@example.net/a", 10, nil)
-		add(juliet, "flood@example.net/b", 10, nil) // a resource is no other sender
+		add(juliet, "flood@example.net/b", 10, nil) // another resource is the same sender
 	}
 	add(juliet, "flood@example.net/c", 10, store.ErrQuota)
 	add(nurse, "flood@example.net/a", 10, nil)
 	add(juliet, "romeo@example.net/x", 480, nil)
 	add(juliet, "romeo@example.net/x", 11, store.ErrQuota)
 	add(juliet, "paris@example.com", 400, nil)
-	// The first is romeo's, the next four are the flood's.
+	// The first message is romeo's, the next four are the flood's.
 	msgs, _, err := s.Offline(ctx, juliet, 0, 1<<20)
 	ok(t, "Offline", err)
 	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, msgs[0].ID))
@@ -104,14 +104,14 @@ func testOfflineSenders(t *testing.T, s store.Store) {
 	add(juliet, "flood@example.net/a", 1, nil)
 	add(juliet, "flood@example.net/a", 1, store.ErrQuota)
 	add(juliet, "romeo@example.net", 11, nil)
-	// Seven messages, 922 bytes: less is left of the whole than of a share.
+	// Seven messages, 922 bytes: less is left for all senders than for one.
 	add(juliet, "nurse@example.com", 100, store.ErrQuota)
 	add(juliet, "nurse@example.com", 60, nil)
 	add(juliet, "nurse@example.com", 1, store.ErrQuota)
 }
 
-// testOfflineModel: whatever is appended and deleted, what is refused is what a
-// simple count refuses.
+// testOfflineModel: after any sequence of appends and deletions, a message is refused if and
+// only if a simple model refuses it.
 func testOfflineModel(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	create(t, s, juliet)
@@ -157,8 +157,7 @@ func testOfflineModel(t *testing.T, s store.Store) {
 	}
 }
 
-// testOfflineRace: those that append at once get no more in than the quota, of
-// messages and of bytes.
+// testOfflineRace: concurrent appends do not exceed the quotas of messages and bytes.
 func testOfflineRace(t *testing.T, s store.Store) {
 	create(t, s, juliet)
 	const callers, each, size, messages = 16, 20, 10, 40
@@ -182,12 +181,12 @@ func testOfflineRace(t *testing.T, s store.Store) {
 	wg.Wait()
 	for i := range kept {
 		if n := kept[i].Load(); n != 8 {
-			t.Errorf("%d messages of sender %d were kept, want 8", n, i)
+			t.Errorf("%d messages of sender %d were stored, want 8", n, i)
 		}
 	}
 	n, err := s.CountOffline(t.Context(), juliet)
 	ok(t, "CountOffline", err)
 	if n != 32 {
-		t.Errorf("%d messages wait, want 32", n)
+		t.Errorf("%d messages are stored, want 32", n)
 	}
 }

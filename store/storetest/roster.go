@@ -13,7 +13,7 @@ import (
 	"roost/store"
 )
 
-// put puts an item into a roster, whatever its version, and returns the new one.
+// put adds or replaces an item of a roster of any version, and returns the new version.
 func put(t *testing.T, s store.Store, owner jid.JID, item store.RosterItem) int64 {
 	t.Helper()
 	r, err := s.Roster(t.Context(), owner)
@@ -21,7 +21,7 @@ func put(t *testing.T, s store.Store, owner jid.JID, item store.RosterItem) int6
 	versions, err := s.ApplyRoster(t.Context(), []store.RosterUpdate{{Owner: owner, Expect: r.Version, Put: &item}})
 	ok(t, "ApplyRoster", err)
 	if len(versions) != 1 || versions[0] != r.Version+1 {
-		t.Fatalf("ApplyRoster = %v behind version %d", versions, r.Version)
+		t.Fatalf("ApplyRoster = %v after version %d", versions, r.Version)
 	}
 	return versions[0]
 }
@@ -36,7 +36,7 @@ func remove(t *testing.T, s store.Store, owner, contact jid.JID) int64 {
 	return versions[0]
 }
 
-// sorted is a roster's items by address, with sorted groups.
+// sorted sorts a roster's items by address, and their groups, and returns the items.
 func sorted(items []store.RosterItem) []store.RosterItem {
 	for i := range items {
 		slices.Sort(items[i].Groups)
@@ -78,7 +78,7 @@ func testRoster(t *testing.T, s store.Store) {
 	}
 	check(items)
 
-	// An item is replaced whole.
+	// A replaced item keeps nothing of the old one.
 	items[0] = store.RosterItem{JID: items[0].JID, Subscription: store.To}
 	items[0].Version = put(t, s, juliet, items[0])
 	check(items)
@@ -86,7 +86,7 @@ func testRoster(t *testing.T, s store.Store) {
 	items = slices.Delete(items, 1, 2)
 	check(items)
 
-	// Removing what is not there changes nothing.
+	// Removing an item that does not exist changes nothing.
 	r, err := s.Roster(ctx, juliet)
 	ok(t, "Roster", err)
 	if v := remove(t, s, juliet, nobody); v != r.Version {
@@ -96,11 +96,11 @@ func testRoster(t *testing.T, s store.Store) {
 	state, err := s.LoginState(ctx, juliet)
 	ok(t, "LoginState", err)
 	if !state.HasOffline {
-		t.Error("LoginState tells of no message")
+		t.Error("LoginState does not report a stored message")
 	}
 }
 
-// testRosterTwice: one transaction may take a roster through two versions.
+// testRosterTwice: one transaction may change a roster twice.
 func testRosterTwice(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	create(t, s, juliet)
@@ -125,7 +125,7 @@ func testRosterTwice(t *testing.T, s store.Store) {
 	}
 }
 
-// testRosterConflict: an update of several rosters happens whole or not at all.
+// testRosterConflict: either all updates of several rosters happen or none.
 func testRosterConflict(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	create(t, s, juliet, romeo)
@@ -163,9 +163,9 @@ func testRosterConflict(t *testing.T, s store.Store) {
 
 	versions, err := both(vj, vr)
 	ok(t, "ApplyRoster", err)
-	// Romeo's has one version for the item that was put, one for that removed.
+	// Romeo's roster has one version for the added item and one for the removed one.
 	if !slices.Equal(versions, []int64{vj + 1, vr + 2}) {
-		t.Errorf("versions %v behind %d and %d", versions, vj, vr)
+		t.Errorf("versions %v after %d and %d", versions, vj, vr)
 	}
 	r, err := s.Roster(ctx, romeo)
 	ok(t, "Roster", err)
@@ -218,7 +218,7 @@ func testRosterRequests(t *testing.T, s store.Store) {
 	update(store.RosterUpdate{AddRequest: &first})
 	update(store.RosterUpdate{AddRequest: &second})
 	check(first, second)
-	// At most one per contact; the newer replaces the older in its place.
+	// At most one per contact; a newer one takes the place of the older.
 	first.Stanza = []byte("<presence type='subscribe' id='2'/>")
 	update(store.RosterUpdate{AddRequest: &first})
 	check(first, second)
@@ -272,12 +272,12 @@ func testRosterChanges(t *testing.T, s store.Store) {
 	_, _, fine, err = s.RosterChanges(ctx, nobody, 0)
 	ok(t, "RosterChanges", err)
 	if fine {
-		t.Error("changes of nobody can be told")
+		t.Error("the changes of an account that does not exist are known")
 	}
 }
 
-// testRosterForgets: what is kept of removed items is bounded, and what was
-// forgotten is not told wrongly.
+// testRosterForgets: the number of remembered removals is limited, and changes that include
+// forgotten ones are reported as unknown.
 func testRosterForgets(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	create(t, s, juliet)
@@ -301,7 +301,7 @@ func testRosterForgets(t *testing.T, s store.Store) {
 		if !fine {
 			break
 		}
-		// The odd ones are those put and removed.
+		// An item that was added and removed is one change of two versions.
 		if want := int(current-since+1) / 2; len(changes) != want {
 			t.Fatalf("%d changes since %d of %d", len(changes), since, current)
 		}
@@ -312,8 +312,8 @@ func testRosterForgets(t *testing.T, s store.Store) {
 	}
 }
 
-// testRosterRecreated: a client's version of a deleted account is none of the
-// new one of the same name.
+// testRosterRecreated: a roster version of a deleted account is not a version of the roster
+// of a new account of the same name.
 func testRosterRecreated(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	create(t, s, juliet)
@@ -333,7 +333,7 @@ func testRosterRecreated(t *testing.T, s store.Store) {
 		_, _, fine, err := s.RosterChanges(ctx, juliet, old)
 		ok(t, "RosterChanges", err)
 		if fine {
-			t.Fatal("a version of the former account's roster is taken for one of the new account's")
+			t.Fatal("a version of the former account's roster is accepted for the new account's")
 		}
 	}
 }

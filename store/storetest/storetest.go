@@ -1,4 +1,4 @@
-// Package storetest is what every implementation of store.Store must pass.
+// Package storetest tests implementations of store.Store.
 package storetest
 
 import (
@@ -12,8 +12,8 @@ import (
 	"roost/store"
 )
 
-// Run tests a kind of store. locate gives the location of an empty store of the
-// test's own, where several openers find the same store.
+// Run tests a kind of store. locate returns the location of a new, empty store, which may be
+// opened more than once.
 func Run(t *testing.T, locate func(t testing.TB) store.Location) {
 	f := func(name string, test func(t *testing.T, s store.Store)) {
 		t.Run(name, func(t *testing.T) {
@@ -79,14 +79,14 @@ func open(t *testing.T, l store.Location, o store.Options) store.Store {
 	return s
 }
 
-// canceled is a context that has ended.
+// canceled returns a context that has ended.
 func canceled(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	return ctx
 }
 
-// exit ends its goroutine, as testing.T.FailNow does.
+// exit ends the calling goroutine, as testing.T.FailNow does.
 func exit() { runtime.Goexit() }
 
 var (
@@ -97,7 +97,7 @@ var (
 	nobody = jid.MustParse("nobody@example.com")
 )
 
-// credentials are not those of any password: deriving takes long.
+// credentials returns credentials that belong to no password, because deriving is slow.
 func credentials(fill byte) store.Credentials {
 	b := func(n int) []byte { return bytes.Repeat([]byte{fill}, n) }
 	return store.Credentials{
@@ -107,7 +107,7 @@ func credentials(fill byte) store.Credentials {
 	}
 }
 
-// create makes accounts.
+// create creates accounts.
 func create(t *testing.T, s store.Store, accounts ...jid.JID) {
 	t.Helper()
 	for _, j := range accounts {
@@ -125,7 +125,7 @@ func wants(t *testing.T, what string, err, want error) {
 	}
 }
 
-// ok fails the test at once when there is an error.
+// ok ends the test if there is an error.
 func ok(t *testing.T, what string, err error) {
 	t.Helper()
 	if err != nil {

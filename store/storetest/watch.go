@@ -11,9 +11,9 @@ import (
 	"roost/store"
 )
 
-// testWatch: Watch gives all events after the one that is named, in their order and
-// once, those that come while it runs included, and ends with its context or with the
-// error of its function.
+// testWatch: Watch passes on all events after a given one, in their order and once each,
+// including those that happen while it runs. It ends with its context, or with the error of
+// its function.
 func testWatch(t *testing.T, s store.Store) {
 	create(t, s, juliet)
 	first, err := s.LastAccountEvent(t.Context())
@@ -31,7 +31,7 @@ func testWatch(t *testing.T, s store.Store) {
 				case <-ctx.Done():
 				}
 			}
-			clear(events) // they are the function's
+			clear(events) // the function owns the slice
 			return nil
 		})
 	}()
@@ -58,7 +58,7 @@ func testWatch(t *testing.T, s store.Store) {
 	cancel()
 	wants(t, "Watch when its context has ended", <-ended, context.Canceled)
 
-	// More than come at once.
+	// More events than fit in one call.
 	const many = 2500
 	var accounts []store.Account
 	for i := range many {
