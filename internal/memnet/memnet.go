@@ -1,7 +1,6 @@
-// Package memnet is a network in memory with the manners of the real poller:
-// one loop, an outbox bounded in bytes, a peer that may stop reading, reading
-// that can be paused. With it every room above the poller is tested without a
-// socket.
+// Package memnet is a network in memory that behaves like package poller: it has one loop,
+// an outbox with a limit in bytes, clients that may stop reading, and reading that can be
+// paused. It serves to test the packages above the poller without sockets.
 package memnet
 
 import (
@@ -15,19 +14,18 @@ import (
 	"time"
 )
 
-// SocketBuffer is how many bytes wait for a client that does not read, before
-// the server's outbox fills.
+// SocketBuffer is the number of bytes that a client can leave unread before the server's
+// outbox fills.
 const SocketBuffer = 64 << 10
 
-// Errors of Conn.Queue, and of a connection that has TLS only on a real socket.
+// Errors of Conn: ErrFull and ErrClosed of Queue, ErrNoTLS of StartTLS.
 var (
 	ErrFull   = errors.New("memnet: the outbox is full")
 	ErrClosed = errors.New("memnet: the connection is closed")
-	ErrNoTLS  = errors.New("memnet: no TLS in memory")
+	ErrNoTLS  = errors.New("memnet: TLS is not supported")
 )
 
-// Handler is what a connection's events go to; all calls come from the loop's
-// goroutine.
+// Handler handles the events of a connection. All calls are on the loop's goroutine.
 type Handler interface {
 	Data(loop int, p []byte) (n int)
 	Drained(loop int)
@@ -36,12 +34,12 @@ type Handler interface {
 
 // Loop is one event loop.
 type Loop struct {
-	accept  func(*Conn) Handler
-	turnEnd func(loop int)
-	outbox  int
+	accept     func(*Conn) Handler
+	afterBatch func(loop int)
+	outbox     int
 
 	// Unauth limits what connections hold before Authenticated (Conn.Hold), in bytes;
-	// 0: no limit. It is to be set before the first Dial.
+	// 0 means no limit. Set it before the first Dial.
 	Unauth int
 
 	mu    sync.Mutex
@@ -52,10 +50,10 @@ type Loop struct {
 	done  chan struct{}
 }
 
-// NewLoop starts a loop with the index 0. outbox bounds what waits for one
-// client, in bytes.
-func NewLoop(outbox int, accept func(*Conn) Handler, turnEnd func(loop int)) *Loop {
-	l := &Loop{accept: accept, turnEnd: turnEnd, outbox: outbox, done: make(chan struct{})}
+// NewLoop starts a loop with the index 0. outbox is the size limit of each outbox, in bytes.
+// The loop calls afterBatch after each batch of events.
+func NewLoop(outbox int, accept func(*Conn) Handler, afterBatch func(loop int)) *Loop {
+	l := &Loop{accept: accept, afterBatch: afterBatch, outbox: outbox, done: make(chan struct{})}
 	l.ready.L = &l.mu
 	go l.run()
 	return l
@@ -77,7 +75,7 @@ func (l *Loop) run() {
 		for _, f := range tasks {
 			f()
 		}
-		l.turnEnd(0)
+		l.afterBatch(0)
 	}
 }
 
@@ -90,7 +88,7 @@ func (l *Loop) post(f func()) {
 	}
 }
 
-// Close ends the loop when it has done what is posted.
+// Close ends the loop after it has run what was posted.
 func (l *Loop) Close() {
 	l.mu.Lock()
 	l.stop = true
@@ -99,13 +97,13 @@ func (l *Loop) Close() {
 	<-l.done
 }
 
-// Loopback is where clients come from unless it is said otherwise.
+// Loopback is the default address of clients.
 var Loopback = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 1)
 
 // Dial connects a client.
 func (l *Loop) Dial() net.Conn { return l.DialFrom(Loopback) }
 
-// DialFrom connects a client that seems to be elsewhere.
+// DialFrom connects a client that has the given address.
 func (l *Loop) DialFrom(addr netip.AddrPort) net.Conn {
 	c := &Conn{loop: l, remote: addr}
 	c.readable.L = &c.mu
@@ -124,21 +122,21 @@ type Conn struct {
 	remote  netip.AddrPort
 	handler Handler
 
-	// owned by the loop
+	// Owned by the loop.
 	input  []byte
 	paused bool
 
-	mu       sync.Mutex
-	readable sync.Cond
-	outbox   []byte
-	socket   []byte // what the client has not read yet
-	stuck    bool   // the socket was full
-	closing  bool   // nothing more is queued
-	closed   bool   // the client sees the end behind socket
-	told     bool   // the handler knows
-	held     int    // bytes that the handler holds; under the loop's lock
-	known    bool   // Authenticated was called; likewise
-	deadline time.Time
+	mu            sync.Mutex
+	readable      sync.Cond
+	outbox        []byte
+	socket        []byte // not read by the client yet
+	full          bool   // the socket was full: Drained will be called
+	closing       bool   // Queue fails
+	closed        bool   // after socket, the client reads EOF
+	notified      bool   // the handler was told of the end
+	held          int    // bytes that the handler holds; protected by the loop's lock
+	authenticated bool   // Authenticated was called; protected by the loop's lock
+	deadline      time.Time
 }
 
 // Queue copies p to the outbox.
@@ -155,13 +153,13 @@ func (c *Conn) Queue(p []byte) error {
 	return nil
 }
 
-// Flush moves what the socket takes, and reports whether bytes are left: then Drained
-// is called when there are none.
+// Flush moves bytes from the outbox to the socket, and reports whether some are left. If so,
+// Drained is called when none are left.
 func (c *Conn) Flush() (full bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.flush()
-	return c.stuck
+	return c.full
 }
 
 func (c *Conn) flush() {
@@ -170,9 +168,9 @@ func (c *Conn) flush() {
 	c.outbox = append(c.outbox[:0], c.outbox[n:]...)
 	switch {
 	case len(c.outbox) > 0:
-		c.stuck = true
-	case c.stuck:
-		c.stuck = false
+		c.full = true
+	case c.full:
+		c.full = false
 		c.Post(c.handler.Drained)
 	}
 	if c.closing && len(c.outbox) == 0 {
@@ -181,7 +179,7 @@ func (c *Conn) flush() {
 	c.readable.Broadcast()
 }
 
-// Queued is the number of bytes in the outbox.
+// Queued returns the number of bytes in the outbox.
 func (c *Conn) Queued() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -191,7 +189,7 @@ func (c *Conn) Queued() int {
 // Pause stops reading.
 func (c *Conn) Pause() { c.paused = true }
 
-// Resume goes on reading.
+// Resume continues reading.
 func (c *Conn) Resume() {
 	c.loop.post(func() {
 		c.paused = false
@@ -202,15 +200,16 @@ func (c *Conn) Resume() {
 // Post runs f on the loop.
 func (c *Conn) Post(f func(loop int)) { c.loop.post(func() { f(0) }) }
 
-// StartTLS has no meaning in memory.
+// StartTLS returns ErrNoTLS.
 func (c *Conn) StartTLS(*tls.Config) error { return ErrNoTLS }
 
-// Hold is told how many bytes the handler holds before Authenticated.
+// Hold sets how many bytes the handler holds before Authenticated, and reports whether the
+// limit allows that.
 func (c *Conn) Hold(n int) bool {
 	c.loop.mu.Lock()
 	defer c.loop.mu.Unlock()
 	switch more := n - c.held; {
-	case c.known:
+	case c.authenticated:
 		return true
 	case more > 0 && c.loop.Unauth > 0 && c.loop.held+more > c.loop.Unauth:
 		return false
@@ -221,23 +220,23 @@ func (c *Conn) Hold(n int) bool {
 	}
 }
 
-// Authenticated ends the counting of what is held.
+// Authenticated ends the counting of held bytes.
 func (c *Conn) Authenticated() {
 	c.Hold(0)
 	c.loop.mu.Lock()
 	defer c.loop.mu.Unlock()
-	c.known = true
+	c.authenticated = true
 }
 
-// Held is how many bytes all connections hold before Authenticated.
+// Held returns how many bytes all connections hold before Authenticated.
 func (l *Loop) Held() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.held
 }
 
-// Close ends the connection when the client has taken what is queued, or at
-// once with 0.
+// Close closes the connection after the client has read all queued bytes, or at once if
+// linger is 0.
 func (c *Conn) Close(linger time.Duration) {
 	c.mu.Lock()
 	c.closing = true
@@ -247,25 +246,25 @@ func (c *Conn) Close(linger time.Duration) {
 	}
 	c.flush()
 	c.mu.Unlock()
-	c.tell(nil)
+	c.notifyClosed(nil)
 }
 
-// SetDeadline does nothing: nobody is slow in memory.
+// SetDeadline does nothing: no client is slow in memory.
 func (c *Conn) SetDeadline(time.Duration) {}
 
-// RemoteAddr is where the client seems to be.
+// RemoteAddr returns the client's address.
 func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
 
-// Secure reports whether TLS is on: never.
+// Secure reports whether TLS is in use, which is never so.
 func (c *Conn) Secure() bool { return false }
 
-// deliver gives the handler input, as far as it takes it.
+// deliver passes input to the handler until that consumes no more.
 func (c *Conn) deliver(p []byte) {
 	c.input = append(c.input, p...)
 	for len(c.input) > 0 && !c.paused {
 		lent := append([]byte(nil), c.input...)
 		n := c.handler.Data(0, lent)
-		// What was lent is gone: whoever kept it sees rubbish.
+		// Overwrite the memory, to detect handlers that keep it.
 		for i := range lent {
 			lent[i] = '!'
 		}
@@ -276,13 +275,13 @@ func (c *Conn) deliver(p []byte) {
 	}
 }
 
-// tell has the handler told that the connection is gone, once.
-func (c *Conn) tell(err error) {
+// notifyClosed calls the handler's Closed, once.
+func (c *Conn) notifyClosed(err error) {
 	c.mu.Lock()
-	told := c.told
-	c.told = true
+	notified := c.notified
+	c.notified = true
 	c.mu.Unlock()
-	if !told {
+	if !notified {
 		c.Post(func(loop int) { c.handler.Closed(loop, err) })
 	}
 }
@@ -311,9 +310,9 @@ func (k *client) Read(p []byte) (int, error) {
 
 func (k *client) Write(p []byte) (int, error) {
 	k.c.mu.Lock()
-	gone := k.c.closed || k.c.told
+	closed := k.c.closed || k.c.notified
 	k.c.mu.Unlock()
-	if gone {
+	if closed {
 		return 0, io.ErrClosedPipe
 	}
 	b := append([]byte(nil), p...)
@@ -321,7 +320,7 @@ func (k *client) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close drops the connection, as a client does whose network is gone.
+// Close drops the connection, as if the network had failed.
 func (k *client) Close() error {
 	c := k.c
 	c.mu.Lock()
@@ -329,7 +328,7 @@ func (k *client) Close() error {
 	c.outbox, c.socket = nil, nil
 	c.readable.Broadcast()
 	c.mu.Unlock()
-	c.tell(io.ErrUnexpectedEOF)
+	c.notifyClosed(io.ErrUnexpectedEOF)
 	return nil
 }
 

@@ -44,7 +44,7 @@ var Memory = Kind{Name: "memory", New: func(testing.TB) store.Location { return 
 // Kinds are all kinds of store.
 var Kinds = []Kind{SQLite, Memory}
 
-// located makes New of URL.
+// located returns the New of a kind that has a URL.
 func located(url func(testing.TB) string) func(testing.TB) store.Location {
 	return func(t testing.TB) store.Location {
 		t.Helper()
@@ -56,7 +56,7 @@ func located(url func(testing.TB) string) func(testing.TB) store.Location {
 	}
 }
 
-// open opens a durable store in the way that OpenBusy says.
+// open opens a durable store with OpenBusy, or with the defaults.
 func (k Kind) open(ctx context.Context, url string) (store.Store, error) {
 	if k.OpenBusy != nil {
 		return k.OpenBusy(ctx, url)

@@ -13,15 +13,15 @@ import (
 // errEnd is the end of a connection.
 var errEnd = errors.New("the connection ended")
 
-// client is one client of a game.
+// client is a client of a run.
 type client struct {
 	name string
 	conn net.Conn
-	in   string // received, not used yet
+	in   string // received, not parsed yet
 	end  error
 }
 
-// event is a thing that a client got: an element, a stream header (node without
+// event is something that a client received: an element, a stream header (a node without
 // children), or the end of the stream (no node).
 type event struct {
 	node *node
@@ -43,19 +43,19 @@ func (c *client) send(text string, cut Cut) {
 	}
 	for _, p := range pieces {
 		if _, err := io.WriteString(c.conn, p); err != nil {
-			// The server may end a stream before it has all of a text that it
-			// refuses; what is read next shows whether that was right.
+			// The server may close a stream before it has read all of an invalid
+			// text. What is read next shows whether that was right.
 			break
 		}
 	}
 }
 
-// next is the next thing that comes.
+// next waits for the next event.
 func (c *client) next() (event, error) {
 	_ = c.conn.SetReadDeadline(time.Now().Add(WaitLimit))
 	buf := make([]byte, 16<<10)
 	for {
-		ev, n, err := c.take()
+		ev, n, err := c.parse()
 		if err == nil {
 			c.in = c.in[n:]
 			return ev, nil
@@ -70,15 +70,15 @@ func (c *client) next() (event, error) {
 		c.in += string(buf[:got])
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return event{}, fmt.Errorf("nothing came; have %q", c.in)
+			return event{}, fmt.Errorf("timeout; received %q", c.in)
 		case err != nil:
 			c.end = errEnd
 		}
 	}
 }
 
-// take looks for a whole event at the start of what has come.
-func (c *client) take() (event, int, error) {
+// parse parses a complete event at the start of the input, and returns its length.
+func (c *client) parse() (event, int, error) {
 	s := strings.TrimLeft(c.in, " \t\r\n")
 	skipped := len(c.in) - len(s)
 	if strings.HasPrefix(s, "<?xml") {
@@ -109,23 +109,23 @@ func (c *client) take() (event, int, error) {
 	return event{n, s[:size]}, skipped + size, nil
 }
 
-// matchEvent compares an event with what a dialogue wants.
+// matchEvent compares an event with what a dialogue expects.
 func (v vars) matchEvent(pattern string, ev event) error {
 	if pattern == streamEnd {
 		if ev.node != nil {
-			return errors.New("not the end of the stream")
+			return errors.New("it is not the end of the stream")
 		}
 		return nil
 	}
 	if ev.node == nil {
-		return errors.New("the end of the stream")
+		return errors.New("it is the end of the stream")
 	}
 	if strings.HasPrefix(pattern, "<stream:stream") && !strings.HasSuffix(pattern, "/>") {
 		pattern = strings.TrimSuffix(pattern, ">") + "/>"
 	}
 	want, _, err := readNode(v.expand(pattern))
 	if err != nil {
-		return fmt.Errorf("the dialogue itself is wrong: %w", err)
+		return fmt.Errorf("the dialogue is invalid: %w", err)
 	}
 	return v.match(want, ev.node)
 }

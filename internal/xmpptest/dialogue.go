@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// verb is what a step of a dialogue does.
+// verb is the kind of a step.
 type verb uint8
 
 const (
-	sends   verb = iota // client C: xml
-	gets                // client S: xml
-	login               // login client account resource
-	online              // online client account resource
-	open                // open client
-	drops               // drop client
-	anyways             // any order: what follows, until "in order"
-	ordered             // in order
+	send     verb = iota // client C: xml
+	expect               // client S: xml
+	login                // login client account resource
+	online               // online client account resource
+	open                 // open client
+	drop                 // drop client
+	anyOrder             // any order: the following expectations, until "in order"
+	inOrder              // in order
 )
 
 // step is one line of a dialogue.
@@ -25,10 +25,10 @@ type step struct {
 	line   int
 	verb   verb
 	client string
-	text   string // XML, or the words of the line
+	text   string // the XML, or the words of the line
 }
 
-// Dialogue is a text file, parsed.
+// Dialogue is a parsed dialogue.
 type Dialogue struct {
 	Name  string
 	steps []step
@@ -43,8 +43,8 @@ func Load(file string) (*Dialogue, error) {
 	return Parse(file, string(text))
 }
 
-// Parse reads a dialogue. Lines that begin with '#' are comments, lines that
-// begin with white space continue the line before.
+// Parse parses a dialogue. Lines that begin with '#' are comments. Lines that begin with
+// white space continue the line before.
 func Parse(name, text string) (*Dialogue, error) {
 	d := &Dialogue{Name: name}
 	for i, line := range strings.Split(text, "\n") {
@@ -53,7 +53,7 @@ func Parse(name, text string) (*Dialogue, error) {
 		}
 		if line[0] == ' ' || line[0] == '\t' {
 			if len(d.steps) == 0 {
-				return nil, fmt.Errorf("%s:%d: nothing to continue", name, i+1)
+				return nil, fmt.Errorf("%s:%d: there is no line to continue", name, i+1)
 			}
 			d.steps[len(d.steps)-1].text += "\n" + line
 			continue
@@ -70,31 +70,31 @@ func Parse(name, text string) (*Dialogue, error) {
 
 func parseStep(line string) (step, error) {
 	words := strings.Fields(line)
-	verbs := map[string]verb{"login": login, "online": online, "open": open, "drop": drops}
+	verbs := map[string]verb{"login": login, "online": online, "open": open, "drop": drop}
 	switch {
 	case line == "any order":
-		return step{verb: anyways}, nil
+		return step{verb: anyOrder}, nil
 	case line == "in order":
-		return step{verb: ordered}, nil
+		return step{verb: inOrder}, nil
 	case len(words) >= 2 && (words[1] == "C:" || words[1] == "S:"):
 		_, text, _ := strings.Cut(line, words[1])
-		v := sends
+		v := send
 		if words[1] == "S:" {
-			v = gets
+			v = expect
 		}
 		return step{verb: v, client: words[0], text: strings.TrimSpace(text)}, nil
 	}
 	if v, ok := verbs[words[0]]; ok && len(words) >= 2 {
 		return step{verb: v, client: words[1], text: strings.Join(words[1:], " ")}, nil
 	}
-	return step{}, fmt.Errorf("%q is no step of a dialogue", line)
+	return step{}, fmt.Errorf("%q is not a step of a dialogue", line)
 }
 
-// longest is the length of the longest text that a client sends.
+// longest returns the length of the longest text that a client sends.
 func (d *Dialogue) longest() int {
 	n := 0
 	for _, s := range d.steps {
-		if s.verb == sends {
+		if s.verb == send {
 			n = max(n, len(s.text))
 		}
 	}

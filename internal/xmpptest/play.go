@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Cut says in which pieces clients send.
+// Cut determines how clients split what they send.
 type Cut int
 
-// The cuts. A positive number cuts each text behind so many bytes.
+// The special values. A positive number splits each text after that many bytes.
 const (
 	Whole    Cut = 0
 	Bytewise Cut = -1
@@ -25,18 +25,18 @@ type Player struct {
 	Cut      Cut
 }
 
-// game is one play of one dialogue.
-type game struct {
+// run is one run of a dialogue.
+type run struct {
 	Player
-	d       *Dialogue
-	vars    vars
-	clients map[string]*client
-	markers int
-	pool    []step // expectations in any order, not met yet
-	anyway  bool
+	d         *Dialogue
+	vars      vars
+	clients   map[string]*client
+	markers   int
+	pool      []step // pending expectations in any order
+	unordered bool
 }
 
-// Play plays a dialogue; the error names the line and what was wrong.
+// Play plays a dialogue. The error names the line and the difference.
 func (p Player) Play(d *Dialogue) (err error) {
 	if p.Domain == "" {
 		p.Domain = "localhost"
@@ -44,21 +44,21 @@ func (p Player) Play(d *Dialogue) (err error) {
 	if p.Password == "" {
 		p.Password = "secret"
 	}
-	g := &game{Player: p, d: d, vars: vars{}, clients: make(map[string]*client)}
+	r := &run{Player: p, d: d, vars: vars{}, clients: make(map[string]*client)}
 	defer func() {
-		for _, c := range g.clients {
+		for _, c := range r.clients {
 			_ = c.conn.Close()
 		}
 	}()
 	for _, s := range d.steps {
-		if err := g.step(s); err != nil {
+		if err := r.step(s); err != nil {
 			return fmt.Errorf("%s:%d: %w", d.Name, s.line, err)
 		}
 	}
-	return g.flushPool()
+	return r.flushPool()
 }
 
-func (g *game) step(s step) error {
+func (r *run) step(s step) error {
 	words := strings.Fields(s.text)
 	account, resource := s.client, s.client
 	if len(words) > 1 {
@@ -69,108 +69,108 @@ func (g *game) step(s step) error {
 	}
 	switch s.verb {
 	case open:
-		_, err := g.open(s.client)
+		_, err := r.open(s.client)
 		return err
 	case login:
-		return g.login(s.client, account, resource)
+		return r.login(s.client, account, resource)
 	case online:
-		if err := g.login(s.client, account, resource); err != nil {
+		if err := r.login(s.client, account, resource); err != nil {
 			return err
 		}
-		return g.online(s.client, account+"@"+g.Domain, resource)
-	case drops:
-		c := g.clients[s.client]
-		delete(g.clients, s.client)
+		return r.online(s.client, account+"@"+r.Domain, resource)
+	case drop:
+		c := r.clients[s.client]
+		delete(r.clients, s.client)
 		return c.conn.Close()
-	case anyways:
-		g.anyway = true
+	case anyOrder:
+		r.unordered = true
 		return nil
-	case ordered:
-		g.anyway = false
-		return g.flushPool()
+	case inOrder:
+		r.unordered = false
+		return r.flushPool()
 	}
-	c, err := g.client(s.client)
+	c, err := r.client(s.client)
 	if err != nil {
 		return err
 	}
 	if s.text == "(space)" {
-		c.send(" \n\t", g.Cut)
+		c.send(" \n\t", r.Cut)
 		return nil
 	}
-	if s.verb == sends {
-		c.send(g.vars.expand(s.text), g.Cut)
+	if s.verb == send {
+		c.send(r.vars.expand(s.text), r.Cut)
 		return nil
 	}
-	if g.anyway {
-		g.pool = append(g.pool, s)
+	if r.unordered {
+		r.pool = append(r.pool, s)
 		return nil
 	}
-	return g.expect(c, s.text)
+	return r.expect(c, s.text)
 }
 
-// flushPool meets expectations whose order is not defined: for each client the
-// next elements are those of the pool, in whatever order.
-func (g *game) flushPool() error {
-	for len(g.pool) > 0 {
-		c, err := g.client(g.pool[0].client)
+// flushPool waits for the expectations in any order: the next events of each client must be
+// those of the pool, in some order.
+func (r *run) flushPool() error {
+	for len(r.pool) > 0 {
+		c, err := r.client(r.pool[0].client)
 		if err != nil {
 			return err
 		}
 		ev, err := c.next()
 		if err != nil {
-			return fmt.Errorf("%s:%d: %w", g.d.Name, g.pool[0].line, err)
+			return fmt.Errorf("%s:%d: %w", r.d.Name, r.pool[0].line, err)
 		}
 		var reasons []error
 		met := -1
-		for i, s := range g.pool {
+		for i, s := range r.pool {
 			if s.client != c.name {
 				continue
 			}
 			trial := vars{}
-			for k, v := range g.vars {
+			for k, v := range r.vars {
 				trial[k] = v
 			}
 			if err := trial.matchEvent(s.text, ev); err != nil {
 				reasons = append(reasons, err)
 				continue
 			}
-			met, g.vars = i, trial
+			met, r.vars = i, trial
 			break
 		}
 		if met < 0 {
-			return fmt.Errorf("%s:%d: %s got %s, which is none of those wanted: %w", g.d.Name, g.pool[0].line, c.name, ev.raw, errors.Join(reasons...))
+			return fmt.Errorf("%s:%d: %s received %s, which is none of those expected: %w", r.d.Name, r.pool[0].line, c.name, ev.raw, errors.Join(reasons...))
 		}
-		g.pool = append(g.pool[:met], g.pool[met+1:]...)
+		r.pool = append(r.pool[:met], r.pool[met+1:]...)
 	}
 	return nil
 }
 
-func (g *game) client(name string) (*client, error) {
-	if c := g.clients[name]; c != nil {
+func (r *run) client(name string) (*client, error) {
+	if c := r.clients[name]; c != nil {
 		return c, nil
 	}
-	return g.open(name)
+	return r.open(name)
 }
 
-func (g *game) open(name string) (*client, error) {
-	conn, err := g.Dial()
+func (r *run) open(name string) (*client, error) {
+	conn, err := r.Dial()
 	if err != nil {
 		return nil, err
 	}
 	c := &client{name: name, conn: conn}
-	g.clients[name] = c
+	r.clients[name] = c
 	return c, nil
 }
 
-// expect reads the next thing that a client gets and compares it.
-func (g *game) expect(c *client, pattern string) error {
+// expect waits for the next event of a client and compares it.
+func (r *run) expect(c *client, pattern string) error {
 	switch pattern {
 	case "(nothing)":
-		return g.nothing(c)
+		return r.nothing(c)
 	case "(closed)":
 		ev, err := c.next()
 		if err == nil {
-			return fmt.Errorf("%s got %s, want the end of the connection", c.name, ev.raw)
+			return fmt.Errorf("%s received %s, want the end of the connection", c.name, ev.raw)
 		}
 		if !errors.Is(err, errEnd) {
 			return err
@@ -181,18 +181,18 @@ func (g *game) expect(c *client, pattern string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w; want %s", c.name, err, pattern)
 	}
-	if err := g.vars.matchEvent(pattern, ev); err != nil {
-		return fmt.Errorf("%s got %s\nwant %s\n%w", c.name, ev.raw, pattern, err)
+	if err := r.vars.matchEvent(pattern, ev); err != nil {
+		return fmt.Errorf("%s received %s\nwant %s\n%w", c.name, ev.raw, pattern, err)
 	}
 	return nil
 }
 
-// nothing proves that a client has got nothing more: a request is sent, and the
-// next thing that comes is its answer.
-func (g *game) nothing(c *client) error {
-	g.markers++
-	id := fmt.Sprintf("marker-%d", g.markers)
-	ping := fmt.Sprintf("<iq type='get' id='%s' to='%s'><ping xmlns='urn:xmpp:ping'/></iq>", id, g.Domain)
+// nothing checks that a client has received nothing else: it sends a request, and the next
+// event must be the response.
+func (r *run) nothing(c *client) error {
+	r.markers++
+	id := fmt.Sprintf("marker-%d", r.markers)
+	ping := fmt.Sprintf("<iq type='get' id='%s' to='%s'><ping xmlns='urn:xmpp:ping'/></iq>", id, r.Domain)
 	c.send(ping, Whole)
 	ev, err := c.next()
 	if err != nil {
@@ -205,17 +205,17 @@ func (g *game) nothing(c *client) error {
 			}
 		}
 	}
-	return fmt.Errorf("%s got %s, want nothing", c.name, ev.raw)
+	return fmt.Errorf("%s received %s, want nothing", c.name, ev.raw)
 }
 
-// login takes a client through header, SASL PLAIN and binding.
-func (g *game) login(name, account, resource string) error {
-	c, err := g.client(name)
+// login opens a stream, authenticates with SASL PLAIN and binds a resource.
+func (r *run) login(name, account, resource string) error {
+	c, err := r.client(name)
 	if err != nil {
 		return err
 	}
-	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + account + "\x00" + g.Password))
-	header := "<stream:stream to='" + g.Domain + "' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + account + "\x00" + r.Password))
+	header := "<stream:stream to='" + r.Domain + "' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 	bind := "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>" + resource + "</resource></bind></iq>"
 	for _, x := range []struct{ send, want string }{
 		{header, "stream"}, {"", "features"},
@@ -224,28 +224,27 @@ func (g *game) login(name, account, resource string) error {
 		{bind, "iq"},
 	} {
 		if x.send != "" {
-			c.send(x.send, g.Cut)
+			c.send(x.send, r.Cut)
 		}
 		ev, err := c.next()
 		if err != nil {
 			return fmt.Errorf("%s: login: %w; want %s", name, err, x.want)
 		}
 		if ev.node == nil || ev.node.name.Local != x.want {
-			return fmt.Errorf("%s: login: got %s, want %s", name, ev.raw, x.want)
+			return fmt.Errorf("%s: login: received %s, want %s", name, ev.raw, x.want)
 		}
 	}
 	return nil
 }
 
-// online asks for the roster and sends initial presence, and takes in their
-// answers: the roster and the client's own presence. What else comes, comes
-// behind them.
-func (g *game) online(name, bare, resource string) error {
-	c := g.clients[name]
-	c.send("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>", g.Cut)
+// online requests the roster, sends initial presence, and reads the roster and the client's
+// own presence. Everything else comes after them.
+func (r *run) online(name, bare, resource string) error {
+	c := r.clients[name]
+	c.send("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>", r.Cut)
 	if ev, err := c.next(); err != nil || ev.node == nil || ev.node.name.Local != "iq" {
 		return fmt.Errorf("%s: no roster: %v %s", name, err, ev.raw)
 	}
-	c.send("<presence/>", g.Cut)
-	return g.expect(c, fmt.Sprintf("<presence from='%s/%s' to='%s'/>", bare, resource, bare))
+	c.send("<presence/>", r.Cut)
+	return r.expect(c, fmt.Sprintf("<presence from='%s/%s' to='%s'/>", bare, resource, bare))
 }

@@ -23,20 +23,20 @@ import (
 	"roost/xep"
 )
 
-// Accounts exist on every test server, with the password "secret".
+// Accounts are the accounts of every test server. Their password is "secret".
 var Accounts = []string{"romeo", "juliet", "mercutio", "benvolio", "nurse", "paris"}
 
-// Config changes a test server from the default.
+// Config configures a test server. Its zero value selects the defaults.
 type Config struct {
-	Session  session.Config // rooms' own fields are filled in
+	Session  session.Config // NewServer sets the fields that connect packages
 	Router   router.Config
 	XEP      xep.Config
 	Outbox   int                           // bytes; default 256 KiB
-	Unauth   int                           // bytes held for clients that are not authenticated; default no limit
-	Location store.Location                // where the store is; default: a new one of SQLite
+	Unauth   int                           // limit of the bytes held for clients that are not authenticated; default no limit
+	Location store.Location                // of the store; default a new SQLite database
 	Store    store.Options                 // of the store
-	Wrap     func(store.Store) store.Store // puts something around the store
-	Logger   *slog.Logger                  // default: warnings, to the test's log
+	Wrap     func(store.Store) store.Store // wraps the store
+	Logger   *slog.Logger                  // default: warnings, in the test's log
 }
 
 // Server is a server in memory: everything above the poller.
@@ -48,8 +48,8 @@ type Server struct {
 	loop     *memnet.Loop
 }
 
-// credentials are those of "secret", derived once: that is all that deriving
-// keys has to do with most tests.
+// credentials returns the credentials of "secret", derived once: most tests are not about
+// key derivation.
 var credentials = sync.OnceValues(func() (store.Credentials, error) {
 	return store.NewCredentials("secret", store.MinIterations)
 })
@@ -68,8 +68,8 @@ func AddAccounts(ctx context.Context, st store.Store, domain string) error {
 	return err
 }
 
-// NewServer starts a server in memory, whose store is empty but for the Accounts,
-// and stops it when the test ends.
+// NewServer starts a server in memory and stops it when the test ends. Its store has only
+// the Accounts.
 func NewServer(t testing.TB, cfg Config) *Server {
 	t.Helper()
 	ctx := context.Background()
@@ -101,7 +101,7 @@ func NewServer(t testing.TB, cfg Config) *Server {
 		sc.Logger = log
 	}
 	if sc.FailureDelay == 0 {
-		sc.FailureDelay = -1 // tests of other things have wrong passwords too
+		sc.FailureDelay = -1 // many tests use wrong passwords
 	}
 	sc.AllowPlaintext, sc.Secret = true, []byte("a secret of the tests")
 	if sc.Limits == (parser.Limits{}) {
@@ -122,7 +122,7 @@ func NewServer(t testing.TB, cfg Config) *Server {
 // Dial connects a client.
 func (s *Server) Dial() (net.Conn, error) { return s.loop.Dial(), nil }
 
-// DialFrom connects a client that seems to be elsewhere.
+// DialFrom connects a client that has the given address.
 func (s *Server) DialFrom(addr netip.AddrPort) (net.Conn, error) { return s.loop.DialFrom(addr), nil }
 
 func (s *Server) stop(t testing.TB) {
@@ -134,10 +134,10 @@ func (s *Server) stop(t testing.TB) {
 	s.Sessions.Close()
 	s.loop.Close()
 	if n := s.loop.Held(); n != 0 {
-		t.Errorf("%d bytes are counted as held when all clients are gone", n)
+		t.Errorf("%d bytes are counted as held after all clients have left", n)
 	}
 	if c := s.Sessions.Counts(); c != (session.Counts{}) {
-		t.Errorf("left when all clients are gone: %+v", c)
+		t.Errorf("counts after all clients have left: %+v", c)
 	}
 	s.Router.FlushPending(ctx)
 	s.Router.Close()
@@ -146,7 +146,7 @@ func (s *Server) stop(t testing.TB) {
 	}
 }
 
-// testLog writes a server's log into that of its test.
+// testLog writes a server's log to the log of its test.
 type testLog struct{ t testing.TB }
 
 func (l testLog) Write(p []byte) (int, error) {
@@ -155,9 +155,9 @@ func (l testLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// cutStep is how far apart the places are at which dialogues are cut in two;
-// ROOST_CUT_STEP=1 cuts at every one. Played byte by byte, they are cut at
-// every place anyway.
+// cutStep is the distance between the positions at which texts are split in two.
+// ROOST_CUT_STEP=1 splits at every position. Byte by byte, dialogues are always split at
+// every position.
 func cutStep() int {
 	if n, err := strconv.Atoi(os.Getenv("ROOST_CUT_STEP")); err == nil && n > 0 {
 		return n
@@ -165,8 +165,8 @@ func cutStep() int {
 	return 37
 }
 
-// Run plays all dialogues that match a pattern of file names on each kind of store,
-// each time against a server of its own: whole, byte by byte, and cut in two.
+// Run plays all dialogues that match a pattern of file names, on each kind of store, each
+// time against a new server: with whole texts, byte by byte, and with texts split in two.
 func Run(t *testing.T, pattern string, cfg func(name string) Config) {
 	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
@@ -192,7 +192,7 @@ func Run(t *testing.T, pattern string, cfg func(name string) Config) {
 	}
 }
 
-// cuts are those that a dialogue is played with.
+// cuts returns the cuts with which a dialogue is played.
 func (d *Dialogue) cuts() []Cut {
 	cuts := []Cut{Whole, Bytewise}
 	for i := 1 + len(d.Name)%cutStep(); i < d.longest(); i += cutStep() {

@@ -7,9 +7,9 @@ import (
 	"roost/parser"
 )
 
-// units checks that what is sent at once is one unit: a first-level element, the stream
-// header or the end of the stream. It allocates nothing for what is right, so that tests
-// of allocations stay true.
+// units checks that each write of a session is one unit: a first-level element, the stream
+// header or the end of the stream. It allocates nothing unless that is wrong, so that tests
+// can measure allocations.
 type units struct {
 	t       testing.TB
 	mu      sync.Mutex
@@ -23,15 +23,15 @@ func newUnits(t testing.TB) *units {
 	return u
 }
 
-// open opens the stream that all units belong to.
+// open opens the stream of the units.
 func (u *units) open() {
 	u.parser.Reset()
 	if ev, n, err := u.parser.Next(u.scratch, []byte(wrap)); ev != parser.StreamOpen || n != len(wrap) || err != nil {
-		panic("xmpptest: BUG: the header is not read")
+		panic("xmpptest: BUG: the stream header was not parsed")
 	}
 }
 
-// sent is called with what is sent at once.
+// sent is called with each write.
 func (u *units) sent(b []byte) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -45,7 +45,7 @@ func (u *units) sent(b []byte) {
 	}
 	ev, n, err := u.parser.Next(u.scratch, b)
 	if ev != want || n != len(b) || err != nil {
-		u.t.Errorf("sent at once, but not one unit: after %d of %d bytes there is %v, error %v: %.2000s", n, len(b), ev, err, b)
+		u.t.Errorf("a write that is not one unit: after %d of %d bytes: %v, error %v: %.2000s", n, len(b), ev, err, b)
 	}
 	if ev != parser.Stanza {
 		u.parser.Free(u.scratch)

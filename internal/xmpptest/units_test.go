@@ -5,18 +5,18 @@ import (
 	"testing"
 )
 
-// complaints takes the place of a test that would fail.
-type complaints struct {
+// errorCounter counts the errors of a test, which does not fail.
+type errorCounter struct {
 	testing.TB
 	n int
 }
 
-func (c *complaints) Errorf(string, ...any) { c.n++ }
+func (c *errorCounter) Errorf(string, ...any) { c.n++ }
 
-// TestUnits: what is one unit is accepted, anything else is a failure, and does not
-// spoil what comes next.
+// TestUnits: one unit is accepted, anything else is an error, which does not affect the next
+// unit.
 func TestUnits(t *testing.T) {
-	c := new(complaints)
+	c := new(errorCounter)
 	u := newUnits(c)
 	f := func(b string, ok bool) {
 		t.Helper()
@@ -35,7 +35,7 @@ func TestUnits(t *testing.T) {
 		f("</stream:stream>", true)
 		f("<message/><message/>", false)
 		f("<message/> ", false)
-		f(" <message/>", true) // white space in front of an element belongs to nothing
+		f(" <message/>", true) // white space before an element is allowed
 		f("<message>", false)
 		f("</message>", false)
 		f("", false)

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// WaitLimit is how long a test waits for an event before it fails. It is long: only
-// a test that fails waits for it, and a machine may be busy.
+// WaitLimit is how long a test waits for an event before it fails. It is long because the
+// machine may be busy and only failing tests wait that long.
 const WaitLimit = 2 * time.Minute
 
-// Eventually waits for what is only seen by asking; the rest of the sentence "never:"
-// says what that was.
+// Eventually waits until f returns true. It is for conditions that can only be polled. what
+// describes the condition.
 func Eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	for end := time.Now().Add(WaitLimit); !f(); time.Sleep(time.Millisecond) {

@@ -1,8 +1,8 @@
-// Package xmpptest plays dialogues: text files of what clients send and what
-// the server has to answer, as RFC 6120 section 9 prints them. A dialogue is
-// played against anything that can be dialled, in memory or over a socket,
-// whole or cut at every byte. What comes back is read by encoding/xml, never by
-// our own parser. CONTRIBUTING.md tells how to write one.
+// Package xmpptest plays dialogues: text files with what clients send and what they must
+// receive, in the style of the examples in RFC 6120 section 9. A dialogue is played against
+// a server in memory or over a socket, in whole or split at each byte. The replies are
+// parsed by encoding/xml, never by package parser. CONTRIBUTING.md describes how to write a
+// dialogue.
 package xmpptest
 
 import (
@@ -14,11 +14,11 @@ import (
 	"strings"
 )
 
-// wrap gives a piece of a stream the namespaces that its header declared.
+// wrap is put before an element of a stream to declare the namespaces of the stream header.
 const wrap = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 
-// node is an element as it is compared: expanded names, attributes in order of
-// their names, children in order, text.
+// node is an element in the form in which elements are compared: expanded names, attributes
+// sorted by name, children in order, text.
 type node struct {
 	name     xml.Name
 	attrs    []xml.Attr
@@ -26,10 +26,10 @@ type node struct {
 	text     string
 }
 
-// errMore says that an element is not whole yet.
+// errMore means that an element is incomplete.
 var errMore = errors.New("more bytes are needed")
 
-// readNode reads the first element of s and tells how long it is.
+// readNode parses the first element of s and returns its length in bytes.
 func readNode(s string) (*node, int, error) {
 	dec := xml.NewDecoder(strings.NewReader(wrap + s))
 	if _, err := dec.Token(); err != nil {
@@ -59,7 +59,7 @@ func readNode(s string) (*node, int, error) {
 			}
 		case xml.EndElement:
 			if len(stack) == 0 {
-				return nil, 0, errors.New("an end tag without its start")
+				return nil, 0, errors.New("an end tag without a start tag")
 			}
 			n := stack[len(stack)-1]
 			n.trim()
@@ -83,18 +83,18 @@ func newNode(k xml.StartElement) *node {
 	return n
 }
 
-// trim drops the white space with which a dialogue is laid out.
+// trim removes the white space between child elements.
 func (n *node) trim() {
 	if len(n.children) > 0 {
 		n.text = strings.TrimSpace(n.text)
 	}
 }
 
-// vars are what wildcards have been bound to.
+// vars has the values of wildcards.
 type vars map[string]string
 
-// matchText compares text with a pattern: {*} stands for anything, {name} for
-// something that is the same each time.
+// matchText compares text with a pattern: {*} matches anything, and {name} matches the same
+// text each time.
 func (v vars) matchText(pattern, got string) bool {
 	if !strings.HasPrefix(pattern, "{") || !strings.HasSuffix(pattern, "}") {
 		return pattern == got
@@ -110,7 +110,7 @@ func (v vars) matchText(pattern, got string) bool {
 	return true
 }
 
-// expand puts what is bound in the place of wildcards.
+// expand replaces wildcards that have values.
 func (v vars) expand(s string) string {
 	for name, value := range v {
 		s = strings.ReplaceAll(s, "{"+name+"}", value)
@@ -118,8 +118,8 @@ func (v vars) expand(s string) string {
 	return s
 }
 
-// match compares an element with a pattern and says where they differ. A child
-// <any/> in the pattern stands for whatever children follow.
+// match compares an element with a pattern and returns the difference as an error. A child
+// <any/> in the pattern matches all remaining children.
 func (v vars) match(pattern, got *node) error {
 	if pattern.name != got.name {
 		return fmt.Errorf("element {%s}%s, want {%s}%s", got.name.Space, got.name.Local, pattern.name.Space, pattern.name.Local)
@@ -148,7 +148,7 @@ func (v vars) match(pattern, got *node) error {
 		}
 	}
 	if len(got.children) > len(pattern.children) {
-		return fmt.Errorf("<%s> has a <%s> too much", got.name.Local, got.children[len(pattern.children)].name.Local)
+		return fmt.Errorf("<%s> has an unexpected <%s>", got.name.Local, got.children[len(pattern.children)].name.Local)
 	}
 	return nil
 }

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// peer answers the first thing that is sent with a fixed text.
+// peer returns a function that dials a server, which replies to the first input with a fixed
+// text.
 func peer(t *testing.T, answer string) func() (net.Conn, error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -28,7 +29,7 @@ func peer(t *testing.T, answer string) func() (net.Conn, error) {
 	return func() (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) }
 }
 
-// TestMatching: the player finds what differs, and only that.
+// TestMatching: the player finds each difference, and nothing else.
 func TestMatching(t *testing.T) {
 	f := func(want, got string, ok bool) {
 		t.Helper()
