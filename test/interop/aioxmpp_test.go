@@ -4,8 +4,8 @@ package interop
 
 import "testing"
 
-// TestAioxmpp logs in with channel binding and plays a short session with
-// aioxmpp (0.13, over pyOpenSSL).
+// TestAioxmpp logs in with channel binding and has a short session, with aioxmpp (0.13, using
+// pyOpenSSL).
 func TestAioxmpp(t *testing.T) {
 	s := newServer(t)
 	scripts := []script{
@@ -18,7 +18,7 @@ func TestAioxmpp(t *testing.T) {
 		inPython("aioxmpp", "plus", "wrong"),
 	}
 	if s.lenient {
-		// A binding for servers that know no other; ours need not offer it.
+		// For servers that support no other binding; roost need not offer it.
 		scripts = append(scripts, inPython("aioxmpp", "plus", "tls-unique", "1.2"))
 	}
 	t.Run("scenarios", func(t *testing.T) { runAll(t, s, scripts) })

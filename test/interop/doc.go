@@ -1,6 +1,5 @@
-// Package interop holds the tests that put real clients in front of a real
-// server: slixmpp, aioxmpp, libstrophe, gloox and go-sendxmpp, as Debian
-// packages them. They need those packages (see packages.txt) and are built
-// with the tag "interop" only; `make interop` installs the one and sets the
-// other. README.md says what is covered by which client.
+// Package interop tests a real server with real clients: slixmpp, aioxmpp, libstrophe, gloox
+// and go-sendxmpp, as Debian packages them. The tests need those packages (see packages.txt)
+// and the build tag "interop"; `make interop` installs the packages and sets the tag.
+// README.md lists what each client covers.
 package interop

@@ -4,8 +4,8 @@ package interop
 
 import "testing"
 
-// TestGloox plays the scenarios of gloox/session.cpp (gloox 1.0.24, GnuTLS,
-// which it holds at TLS 1.2).
+// TestGloox runs the scenarios of gloox/session.cpp (gloox 1.0.24, GnuTLS, limited to TLS
+// 1.2).
 func TestGloox(t *testing.T) {
 	s := newServer(t)
 	binary := compile(t, "g++", "gloox", "gloox/session.cpp", "-std=c++17", "-lgloox")

@@ -44,7 +44,7 @@ func TestHAProxy(t *testing.T) {
 				}
 				bound := lineWith(s.log.since(mark), `msg="session bound"`, user)
 				if !strings.Contains(bound, "peer=127.0.0.1:") {
-					t.Errorf("the session is bound from another address than the client's: %q\n--- the server:\n%s", bound, s.log.since(mark))
+					t.Errorf("the logged address of the session is not the client's: %q\n--- the server:\n%s", bound, s.log.since(mark))
 				}
 			})
 		}
@@ -54,7 +54,7 @@ func TestHAProxy(t *testing.T) {
 	}
 }
 
-// lineWith is the first line of a text that contains all parts, "" if there is none.
+// lineWith returns the first line of a text that contains all parts, or "" if there is none.
 func lineWith(text string, parts ...string) string {
 lines:
 	for line := range strings.Lines(text) {
@@ -68,7 +68,7 @@ lines:
 	return ""
 }
 
-// startHAProxy runs HAProxy in front of the server. It connects to the server from
+// startHAProxy runs HAProxy in front of the server. HAProxy connects to the server from
 // another address than clients do, and checks its health. The result has the address to
 // connect to for each version and mode.
 func startHAProxy(t *testing.T, s *server, source string) map[string]string {
@@ -95,7 +95,7 @@ func startHAProxy(t *testing.T, s *server, source string) map[string]string {
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("haproxy: %v (the packages in packages.txt have to be installed)", err)
+		t.Fatalf("haproxy: %v (install the packages in packages.txt)", err)
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()

@@ -15,27 +15,27 @@ import (
 	"time"
 )
 
-// patience bounds the wait for one expected line of a client.
-const patience = 20 * time.Second
+// lineTimeout limits the wait for an expected line of a client.
+const lineTimeout = 20 * time.Second
 
-// A lineClient is a client program that is driven by lines: stanzas and orders
-// go in, stanzas and events come out (see strophe/client.c).
+// lineClient is a client program that reads stanzas and commands, and writes stanzas and
+// events, one per line (see strophe/client.c).
 type lineClient struct {
 	t     *testing.T
 	label string
 	in    io.WriteCloser
-	log   *logBuffer // the library's own log, whole when the client has ended
+	log   *logBuffer // the library's log, complete when the client has ended
 	ended chan struct{}
 
 	mu    sync.Mutex
-	lines []string      // came out and were not taken yet
-	more  chan struct{} // closed when a line comes, then replaced
-	trace []string      // all lines, for a failure
+	lines []string      // received and not taken yet
+	more  chan struct{} // closed and replaced when a line is received
+	trace []string      // all lines, to be logged after a failure
 	eof   bool
 	full  string // the bound full JID
 }
 
-// startLines runs a line client; it ends with t.
+// startLines starts a line client, which is stopped when t ends.
 func startLines(t *testing.T, s *server, binary, jid, secret, mode string) *lineClient {
 	t.Helper()
 	address := s.starttls
@@ -62,15 +62,15 @@ func startLines(t *testing.T, s *server, binary, jid, secret, mode string) *line
 	}
 	go func() {
 		defer close(c.ended)
-		eachLine(out, c.came)
-		c.came("")
+		eachLine(out, c.received)
+		c.received("")
 		_ = cmd.Wait()
 	}()
 	t.Cleanup(func() {
 		c.in.Close()
 		select {
 		case <-c.ended:
-		case <-time.After(patience):
+		case <-time.After(lineTimeout):
 			_ = cmd.Process.Kill()
 			<-c.ended
 		}
@@ -81,8 +81,8 @@ func startLines(t *testing.T, s *server, binary, jid, secret, mode string) *line
 	return c
 }
 
-// came takes a line of the client; the empty one is its end.
-func (c *lineClient) came(line string) {
+// received is called with each line of the client, and with "" at its end.
+func (c *lineClient) received(line string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if line == "" {
@@ -95,8 +95,8 @@ func (c *lineClient) came(line string) {
 	c.more = make(chan struct{})
 }
 
-// order sends one line to the client: a stanza, or a command.
-func (c *lineClient) order(format string, args ...any) {
+// send sends one line to the client: a stanza or a command.
+func (c *lineClient) send(format string, args ...any) {
 	c.t.Helper()
 	line := fmt.Sprintf(format, args...)
 	c.mu.Lock()
@@ -110,7 +110,7 @@ func (c *lineClient) order(format string, args ...any) {
 // take waits for the first line that matches, and removes it.
 func (c *lineClient) take(what string, matches func(string) bool) string {
 	c.t.Helper()
-	late := time.After(patience)
+	timeout := time.After(lineTimeout)
 	for {
 		c.mu.Lock()
 		for i, line := range c.lines {
@@ -127,38 +127,38 @@ func (c *lineClient) take(what string, matches func(string) bool) string {
 		}
 		select {
 		case <-more:
-		case <-late:
-			c.t.Fatalf("%s never got %s; it has:\n%s", c.label, what, rest)
+		case <-timeout:
+			c.t.Fatalf("%s: timeout while waiting for %s; it has:\n%s", c.label, what, rest)
 		}
 	}
 }
 
-// event waits for the event line that starts with name; its other words.
+// event waits for the event line that starts with name, and returns its other words.
 func (c *lineClient) event(name string) []string {
 	c.t.Helper()
 	line := c.take(name, func(line string) bool { return strings.HasPrefix(line, name) })
 	return strings.Fields(line)[1:]
 }
 
-// closed waits until the client's connection has ended, and the client with it;
-// the words of its event "@closed".
+// closed waits until the connection and the client have ended, and returns the words of the
+// event "@closed".
 func (c *lineClient) closed() []string {
 	c.t.Helper()
 	words := c.event("@closed")
 	select {
 	case <-c.ended:
-	case <-time.After(patience):
+	case <-time.After(lineTimeout):
 		c.t.Fatalf("%s did not end", c.label)
 	}
 	return words
 }
 
-// connected waits until the session is bound under TLS.
+// connected waits until the session is bound, and checks that it uses TLS.
 func (c *lineClient) connected() *lineClient {
 	c.t.Helper()
 	words := c.event("@connected")
 	if len(words) != 2 || words[1] != "1" {
-		c.t.Fatalf("%s: connected as %q, wanted a JID and TLS", c.label, words)
+		c.t.Fatalf("%s: connected as %q, want a JID and TLS", c.label, words)
 	}
 	c.full, c.label = words[0], words[0]
 	return c
@@ -182,27 +182,27 @@ func (c *lineClient) expect(what string, matches func(*stanza) bool) *stanza {
 	return found
 }
 
-// answer waits for the result or error with this id.
-func (c *lineClient) answer(id string) *stanza {
+// response waits for the result or error with this id.
+func (c *lineClient) response(id string) *stanza {
 	c.t.Helper()
-	return c.expect("the answer to "+id, func(x *stanza) bool {
+	return c.expect("the response to "+id, func(x *stanza) bool {
 		return x.name() == "iq" && x.attr("id") == id && (x.attr("type") == "result" || x.attr("type") == "error")
 	})
 }
 
-// ask sends an IQ with this id in it, and waits for its result.
+// ask sends an iq that has this id, and waits for its result.
 func (c *lineClient) ask(id, format string, args ...any) *stanza {
 	c.t.Helper()
-	c.order(format, args...)
-	x := c.answer(id)
+	c.send(format, args...)
+	x := c.response(id)
 	if x.attr("type") != "result" {
-		c.t.Fatalf("%s: %s was refused", c.label, id)
+		c.t.Fatalf("%s: the response to %s is an error", c.label, id)
 	}
 	return x
 }
 
-// presence waits for a presence of this type ("" is available) from a JID; a
-// bare one stands for each of its resources.
+// presence waits for presence of this type ("" is available) from a JID. A bare JID matches
+// each of its resources.
 func (c *lineClient) presence(kind, from string) *stanza {
 	c.t.Helper()
 	return c.expect(fmt.Sprintf("presence %q from %s", kind, from), func(x *stanza) bool {
@@ -231,16 +231,15 @@ func (c *lineClient) push(jid, subscription string) *stanza {
 	})
 }
 
-// barrier returns when other has all that c sent to it before.
+// barrier waits until other has received everything that c has sent to it.
 func (c *lineClient) barrier(other *lineClient) {
 	c.t.Helper()
 	body := "barrier-" + uniqueName()
-	c.order("<message to='%s' type='normal'><body>%s</body></message>", other.full, body)
+	c.send("<message to='%s' type='normal'><body>%s</body></message>", other.full, body)
 	other.message(body)
 }
 
-// nothing fails if a stanza that has come matches; it says something only
-// after a barrier.
+// nothing fails if a received stanza matches. It proves something only after a barrier.
 func (c *lineClient) nothing(what string, matches func(*stanza) bool) {
 	c.t.Helper()
 	c.mu.Lock()
@@ -248,13 +247,13 @@ func (c *lineClient) nothing(what string, matches func(*stanza) bool) {
 	c.mu.Unlock()
 	for _, line := range lines {
 		if x, err := parseStanza(line); err == nil && matches(x) {
-			c.t.Errorf("%s got %s: %s", c.label, what, line)
+			c.t.Errorf("%s received %s: %s", c.label, what, line)
 		}
 	}
 }
 
-// A stanza is an element as a client printed it. All methods may be used on
-// nil: the element that is not there.
+// stanza is an element that a client has printed. All methods may be called on nil, which
+// means that there is no element.
 type stanza struct {
 	XMLName  xml.Name
 	Attrs    []xml.Attr `xml:",any,attr"`
@@ -303,7 +302,7 @@ func (x *stanza) child(name string) *stanza {
 	return nil
 }
 
-// condition is the defined condition of an error stanza.
+// condition returns the defined condition of an error stanza.
 func (x *stanza) condition() string {
 	const stanzas = "urn:ietf:params:xml:ns:xmpp-stanzas"
 	if e := x.child("error"); e != nil {

@@ -8,10 +8,10 @@ import (
 	"sync"
 )
 
-// logKept bounds, in bytes, what a logBuffer remembers.
+// logKept is the number of bytes that a logBuffer keeps.
 const logKept = 4 << 20
 
-// A logBuffer keeps the end of what a process wrote. Safe for concurrent use.
+// logBuffer keeps the last output of a process. It is safe for concurrent use.
 type logBuffer struct {
 	mu      sync.Mutex
 	text    []byte
@@ -29,14 +29,14 @@ func (b *logBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// mark is the present end of the log, for since.
+// mark returns the current end of the log, for since.
 func (b *logBuffer) mark() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.dropped + len(b.text)
 }
 
-// since is what was written after the mark, at most the last part of it.
+// since returns what was written after the mark, or only the last part of that.
 func (b *logBuffer) since(mark int) string {
 	const most = 32 << 10
 	b.mu.Lock()
@@ -45,10 +45,10 @@ func (b *logBuffer) since(mark int) string {
 	return string(b.text[min(from, len(b.text)):])
 }
 
-// tail is the end of the log.
+// tail returns the end of the log.
 func (b *logBuffer) tail() string { return b.since(0) }
 
-// eachLine gives every line of r to f until r ends.
+// eachLine calls f for each line of r until r ends.
 func eachLine(r io.Reader, f func(string)) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	for {

@@ -16,14 +16,14 @@ import (
 	"go.uber.org/goleak"
 )
 
-// scriptTime bounds one scenario.
+// scriptTime limits the time of a scenario.
 const scriptTime = 90 * time.Second
 
-// notOffered is the exit status of a script that needs what the server does not
-// offer. Ours has to offer it.
+// notOffered is the exit status of a script that needs a feature which the server does not
+// offer. roost must offer all of them.
 const notOffered = 77
 
-// scratch is where the test run puts what it builds.
+// scratch is the directory for programs that the tests build.
 var scratch string
 
 func TestMain(m *testing.M) {
@@ -38,16 +38,16 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// A script is a client that plays a whole scenario by itself. It is told the
-// server and its accounts by the environment, may order the server stopped and
-// started (lines "@stop" and "@start"), and ends with status 0 if all was well.
+// script is a client that runs a complete scenario. The environment has the addresses of the
+// server and the accounts. The script may ask to stop and start the server (lines "@stop"
+// and "@start"), and exits with status 0 if it succeeds.
 type script struct {
 	desc string
 	argv []string
 	env  []string
 }
 
-// run plays the script with three accounts of its own.
+// run runs the script with three new accounts.
 func (sc script) run(t *testing.T, s *server) {
 	t.Helper()
 	users := s.users(t, 3)
@@ -79,7 +79,7 @@ func (sc script) run(t *testing.T, s *server) {
 	}
 	mark := s.log.mark()
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("%v (the packages in packages.txt have to be installed)", err)
+		t.Fatalf("%v (install the packages in packages.txt)", err)
 	}
 	eachLine(stdout, func(line string) {
 		switch line {
@@ -95,15 +95,14 @@ func (sc script) run(t *testing.T, s *server) {
 	})
 	err = cmd.Wait()
 	if cmd.ProcessState.ExitCode() == notOffered && s.lenient {
-		t.Skip("the server under test does not offer it")
+		t.Skip("the server under test does not offer this feature")
 	}
 	if err != nil {
 		t.Errorf("%s: %v\n--- the client:\n%s\n--- the server:\n%s", filepath.Base(sc.argv[0]), err, log.tail(), s.log.since(mark))
 	}
 }
 
-// runAll plays scripts against one server, two at a time where there are two
-// processors: each has accounts of its own.
+// runAll runs scripts in parallel against one server.
 func runAll(t *testing.T, s *server, scripts []script) {
 	for _, sc := range scripts {
 		t.Run(sc.desc, func(t *testing.T) {

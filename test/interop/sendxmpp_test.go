@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// TestSendXMPP sends messages with go-sendxmpp (0.5, a command of Debian's) to
-// one that listens, and to one that is away.
+// TestSendXMPP sends messages with the command go-sendxmpp (0.5), to a recipient that is
+// online and to one that is offline.
 func TestSendXMPP(t *testing.T) {
 	s := newServer(t)
 	for _, mode := range []string{"starttls", "direct"} {
@@ -42,7 +42,7 @@ func TestSendXMPP(t *testing.T) {
 				cmd := command(users[0], users[1])
 				cmd.Stdin = strings.NewReader(body)
 				if err := cmd.Run(); err != nil {
-					t.Fatalf("go-sendxmpp: %v (the packages in packages.txt have to be installed)", err)
+					t.Fatalf("go-sendxmpp: %v (install the packages in packages.txt)", err)
 				}
 			}
 
@@ -75,19 +75,19 @@ func TestSendXMPP(t *testing.T) {
 func await(t *testing.T, lines <-chan string, text string) {
 	t.Helper()
 	var seen bytes.Buffer
-	late := time.After(patience)
+	timeout := time.After(lineTimeout)
 	for {
 		select {
 		case line, more := <-lines:
 			if !more {
-				t.Fatalf("ended before %q; it said:\n%s", text, seen.String())
+				t.Fatalf("the output ended before %q:\n%s", text, seen.String())
 			}
 			if strings.Contains(line, text) {
 				return
 			}
 			seen.WriteString(line + "\n")
-		case <-late:
-			t.Fatalf("never said %q, but:\n%s", text, seen.String())
+		case <-timeout:
+			t.Fatalf("timeout while waiting for %q; received:\n%s", text, seen.String())
 		}
 	}
 }

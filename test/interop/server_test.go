@@ -17,31 +17,31 @@ import (
 	"time"
 )
 
-// How long a server may take to start and to stop.
+// The time limits for the start and the stop of a server.
 const (
 	startTime = 30 * time.Second
 	stopTime  = 30 * time.Second
 )
 
-// A server is a running XMPP server that the scenarios may use: ours, or
-// another one given by the environment (see README.md).
+// server is a running XMPP server for the scenarios: roost, or another one given by the
+// environment (see README.md).
 type server struct {
 	domain   string
 	starttls string // host:port, TLS by STARTTLS
 	direct   string // host:port, TLS from the first byte
 	ca       string // PEM file that a client trusts
-	lenient  bool   // known deviations from the specifications are told, not failed
+	lenient  bool   // known violations of the specifications are reported and do not fail the test
 
-	command func() *exec.Cmd                         // what runs the server; nil: it runs already and stays
-	addUser func(jid, password string) error         // makes an account
-	user    func(input string, args ...string) error // runs `roost user`; nil for another server
+	command func() *exec.Cmd                         // runs the server; nil if it is already running and stays
+	addUser func(jid, password string) error         // creates an account
+	user    func(input string, args ...string) error // runs `roost user`; nil for other servers
 
 	process *exec.Cmd
 	ended   chan error
 	log     *logBuffer
 }
 
-// newServer describes the server to test; start runs it.
+// newServer starts the server to test.
 func newServer(t testing.TB) *server {
 	t.Helper()
 	if os.Getenv("INTEROP_SERVER") != "" {
@@ -50,8 +50,7 @@ func newServer(t testing.TB) *server {
 	return roost(t)
 }
 
-// roost is our own server with a fresh data directory on free loopback ports, and
-// further flags.
+// roost starts roost with a new data directory on free loopback ports, with additional flags.
 func roost(t testing.TB, flags ...string) *server {
 	t.Helper()
 	binary := buildRoost(t)
@@ -77,7 +76,7 @@ func roost(t testing.TB, flags ...string) *server {
 	return s
 }
 
-// otherServer is the server that the environment names.
+// otherServer returns the server that the environment names, and starts it if necessary.
 func otherServer(t testing.TB) *server {
 	t.Helper()
 	add := os.Getenv("INTEROP_ADDUSER")
@@ -99,8 +98,8 @@ func otherServer(t testing.TB) *server {
 	return s
 }
 
-// start runs the server and waits until both ports answer. It is stopped, at
-// the latest, when t ends.
+// start runs the server and waits until both ports accept connections. The server is stopped
+// when t ends.
 func (s *server) start(t testing.TB) {
 	t.Helper()
 	cmd := s.command()
@@ -114,7 +113,7 @@ func (s *server) start(t testing.TB) {
 	t.Cleanup(func() { s.stop(t) })
 	for _, address := range []string{s.starttls, s.direct} {
 		if err := s.await(address); err != nil {
-			t.Fatalf("%s never answered: %v\nits log:\n%s", address, err, s.log.tail())
+			t.Fatalf("%s does not accept connections: %v\nthe log:\n%s", address, err, s.log.tail())
 		}
 	}
 }
@@ -132,13 +131,13 @@ func (s *server) await(address string) error {
 			return err
 		case err := <-s.ended:
 			s.ended <- err
-			return fmt.Errorf("it ended: %w", err)
+			return fmt.Errorf("the server has ended: %w", err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-// stop sends SIGTERM and demands a clean end within stopTime.
+// stop sends SIGTERM, and fails the test unless the server exits with status 0 in stopTime.
 func (s *server) stop(t testing.TB) {
 	t.Helper()
 	if s.process == nil {
@@ -155,17 +154,17 @@ func (s *server) stop(t testing.TB) {
 	case <-time.After(stopTime):
 		_ = process.Process.Kill()
 		<-s.ended
-		t.Errorf("the server still ran %v after SIGTERM; its log:\n%s", stopTime, s.log.tail())
+		t.Errorf("the server was still running %v after SIGTERM; its log:\n%s", stopTime, s.log.tail())
 	}
 }
 
-// restartable says whether the scenarios may stop and start the server.
+// restartable reports whether scenarios may stop and start the server.
 func (s *server) restartable() bool { return s.command != nil }
 
-// password is the password of all accounts; it has what breaks escaping.
+// password is the password of all accounts. It has characters that need escaping.
 const password = `p=a,s&s "wörd"`
 
-// users makes accounts whose names no other scenario has.
+// users creates accounts that no other scenario uses.
 func (s *server) users(t testing.TB, n int) []string {
 	t.Helper()
 	jids := make([]string, n)
@@ -190,7 +189,7 @@ func uniqueName() string {
 	return fmt.Sprintf("u%d-%x", names.last, time.Now().UnixNano())
 }
 
-// freeAddress is a loopback address nobody listens on.
+// freeAddress returns a loopback address that is not in use.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -223,7 +222,7 @@ func buildRoost(t testing.TB) string {
 	return build.path
 }
 
-// certificateIn finds the certificate that the server made for itself.
+// certificateIn finds the server's self-signed certificate.
 func certificateIn(t testing.TB, dir string) string {
 	t.Helper()
 	var found string

@@ -7,11 +7,10 @@ import (
 	"testing"
 )
 
-// python is Debian's own interpreter: another one in the path does not have
-// Debian's packages.
+// python is Debian's interpreter: another one in the path would not have Debian's packages.
 const python = "/usr/bin/python3"
 
-// inPython is the script folder/name.py with arguments.
+// inPython returns the script folder/name.py with arguments.
 func inPython(folder, name string, args ...string) script {
 	desc := name
 	for _, arg := range args {
@@ -20,7 +19,7 @@ func inPython(folder, name string, args ...string) script {
 	return script{desc: desc, argv: append([]string{python, filepath.Join(folder, name+".py")}, args...)}
 }
 
-// TestSlixmpp plays the scenarios of folder slixmpp (slixmpp 1.8.3).
+// TestSlixmpp runs the scenarios in folder slixmpp (slixmpp 1.8.3).
 func TestSlixmpp(t *testing.T) {
 	s := newServer(t)
 	scripts := []script{
@@ -50,7 +49,7 @@ func TestSlixmpp(t *testing.T) {
 	t.Run("scenarios", func(t *testing.T) { runAll(t, s, scripts) })
 }
 
-// TestSlixmppRestart has the server stopped and started under its clients.
+// TestSlixmppRestart stops and starts the server while clients are connected.
 func TestSlixmppRestart(t *testing.T) {
 	s := newServer(t)
 	if !s.restartable() {

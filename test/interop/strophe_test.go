@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// compile builds a client of this folder; flags go behind the sources.
+// compile builds a client in this folder. The flags follow the sources.
 func compile(t *testing.T, compiler, name, source string, flags ...string) string {
 	t.Helper()
 	binary := filepath.Join(scratch, name)
@@ -21,7 +21,7 @@ func compile(t *testing.T, compiler, name, source string, flags ...string) strin
 	return binary
 }
 
-// A strophe is the libstrophe client and the server it is to talk to.
+// strophe is the libstrophe client and the server that it connects to.
 type strophe struct {
 	*server
 	binary string
@@ -33,17 +33,17 @@ func (s strophe) login(t *testing.T, jid string) *lineClient {
 	return startLines(t, s.server, s.binary, jid, password, "login").connected()
 }
 
-// online is a client that asked for its roster and is available.
+// online starts a client, requests its roster and makes it available.
 func (s strophe) online(t *testing.T, jid string) *lineClient {
 	t.Helper()
 	c := s.login(t, jid)
 	c.ask("roster-1", "<iq type='get' id='roster-1'><query xmlns='jabber:iq:roster'/></iq>")
-	c.order("<presence/>")
+	c.send("<presence/>")
 	c.presence("", c.full)
 	return c
 }
 
-// TestStrophe plays its scenarios with libstrophe (0.12), a C library.
+// TestStrophe runs scenarios with the C library libstrophe (0.12).
 func TestStrophe(t *testing.T) {
 	s := strophe{newServer(t), compile(t, "gcc", "strophe", "strophe/client.c", "-lstrophe")}
 	for _, sc := range []struct {
@@ -75,8 +75,7 @@ func TestStrophe(t *testing.T) {
 	}
 }
 
-// Over STARTTLS and over direct TLS, the certificate checked against the file;
-// a clean good-bye each time.
+// Logins over STARTTLS and direct TLS, which check the certificate, and a clean close.
 func stropheLogin(t *testing.T, s strophe) {
 	jid := s.users(t, 1)[0]
 	for _, mode := range []string{"login", "direct"} {
@@ -84,7 +83,7 @@ func stropheLogin(t *testing.T, s strophe) {
 		if c.full != jid+"/"+mode {
 			t.Errorf("bound to %s", c.full)
 		}
-		c.order("@close")
+		c.send("@close")
 		if words := c.closed(); words[0] != "0" || words[1] != "-1" {
 			t.Errorf("%s: closed with %q", mode, words)
 		}
@@ -119,17 +118,17 @@ func stropheTwoResources(t *testing.T, s strophe) {
 	two := s.online(t, jid+"/two")
 	one.presence("", two.full)
 	two.presence("", one.full)
-	one.order("<message to='%s' type='chat'><body>to two</body></message>", two.full)
+	one.send("<message to='%s' type='chat'><body>to two</body></message>", two.full)
 	two.message("to two")
-	two.order("<message to='%s' type='chat'><body>to myself</body></message>", two.full)
+	two.send("<message to='%s' type='chat'><body>to myself</body></message>", two.full)
 	two.message("to myself")
-	two.order("<presence><priority>-1</priority></presence>")
+	two.send("<presence><priority>-1</priority></presence>")
 	one.presence("", two.full)
-	one.order("<message to='%s' type='chat'><body>to us</body></message>", jid)
+	one.send("<message to='%s' type='chat'><body>to us</body></message>", jid)
 	one.message("to us")
 	one.barrier(two)
 	two.nothing("a message below priority 0", func(x *stanza) bool { return x.child("body").text() == "to us" })
-	two.order("@close")
+	two.send("@close")
 	two.closed()
 	one.presence("unavailable", two.full)
 }
@@ -144,11 +143,11 @@ func stropheSubscription(t *testing.T, s strophe) {
 	}
 	s.befriend(a, b)
 
-	a.order("<presence><show>dnd</show><status>in a &lt;meeting&gt;</status></presence>")
+	a.send("<presence><show>dnd</show><status>in a &lt;meeting&gt;</status></presence>")
 	if x := b.presence("", a.full); x.child("show").text() != "dnd" || x.child("status").text() != "in a <meeting>" {
 		t.Errorf("presence came as %+v", x)
 	}
-	b.order("<presence type='unsubscribed' to='%s'/>", users[0])
+	b.send("<presence type='unsubscribed' to='%s'/>", users[0])
 	a.presence("unavailable", b.full)
 	a.presence("unsubscribed", users[1])
 	a.push(users[1], "from")
@@ -166,16 +165,16 @@ func stropheSubscription(t *testing.T, s strophe) {
 func (s strophe) befriend(a, b *lineClient) {
 	bareA, _, _ := strings.Cut(a.full, "/")
 	bareB, _, _ := strings.Cut(b.full, "/")
-	a.order("<presence type='subscribe' to='%s'/>", bareB)
+	a.send("<presence type='subscribe' to='%s'/>", bareB)
 	b.presence("subscribe", bareA)
-	b.order("<presence type='subscribed' to='%s'/>", bareA)
+	b.send("<presence type='subscribed' to='%s'/>", bareA)
 	a.presence("subscribed", bareB)
 	a.push(bareB, "to")
 	a.presence("", b.full)
 	b.push(bareA, "from")
-	b.order("<presence type='subscribe' to='%s'/>", bareA)
+	b.send("<presence type='subscribe' to='%s'/>", bareA)
 	a.presence("subscribe", bareB)
-	a.order("<presence type='subscribed' to='%s'/>", bareB)
+	a.send("<presence type='subscribed' to='%s'/>", bareB)
 	b.presence("subscribed", bareA)
 	b.push(bareA, "both")
 	b.presence("", a.full)
@@ -185,15 +184,15 @@ func (s strophe) befriend(a, b *lineClient) {
 func stropheChat(t *testing.T, s strophe) {
 	users := s.users(t, 2)
 	a, b := s.online(t, users[0]+"/a"), s.online(t, users[1]+"/b")
-	a.order("<message to='%s' type='chat' id='m1'><body>bare &lt;&amp;&gt; \"ünïcödé\"</body><x xmlns='urn:example:x' y='z'><w/></x></message>", users[1])
+	a.send("<message to='%s' type='chat' id='m1'><body>bare &lt;&amp;&gt; \"ünïcödé\"</body><x xmlns='urn:example:x' y='z'><w/></x></message>", users[1])
 	got := b.message(`bare <&> "ünïcödé"`)
 	if got.attr("from") != a.full || got.attr("id") != "m1" || got.attr("type") != "chat" || got.child("x").attr("y") != "z" || got.child("x").child("w") == nil {
 		t.Errorf("came as %+v", got)
 	}
-	b.order("<message to='%s' type='chat'><body>full</body></message>", got.attr("from"))
+	b.send("<message to='%s' type='chat'><body>full</body></message>", got.attr("from"))
 	a.message("full")
 	for i := range 50 {
-		a.order("<message to='%s' type='chat'><body>n%d</body></message>", b.full, i)
+		a.send("<message to='%s' type='chat'><body>n%d</body></message>", b.full, i)
 	}
 	for i := range 50 {
 		x := b.expect("the next of many", func(x *stanza) bool { return x.name() == "message" })
@@ -202,11 +201,11 @@ func stropheChat(t *testing.T, s strophe) {
 		}
 	}
 
-	// A stranger's requests fail alike for an account and for none.
+	// A stranger's requests fail in the same way whether the account exists or not.
 	for i, to := range []string{users[1], "nobody-at-all@" + s.domain} {
 		id := "stranger-" + strconv.Itoa(i)
-		a.order("<iq type='get' id='%s' to='%s'><query xmlns='jabber:iq:last'/></iq>", id, to)
-		if x := a.answer(id); x.attr("type") != "error" || x.condition() != "service-unavailable" && x.condition() != "forbidden" {
+		a.send("<iq type='get' id='%s' to='%s'><query xmlns='jabber:iq:last'/></iq>", id, to)
+		if x := a.response(id); x.attr("type") != "error" || x.condition() != "service-unavailable" && x.condition() != "forbidden" {
 			t.Errorf("asking %s for its last activity gave %s %q", to, x.attr("type"), x.condition())
 		}
 	}
@@ -216,7 +215,7 @@ func stropheOffline(t *testing.T, s strophe) {
 	users := s.users(t, 2)
 	a := s.online(t, users[0]+"/a")
 	for _, body := range []string{"first", "second", "third"} {
-		a.order("<message to='%s' type='chat'><body>%s</body></message>", users[1], body)
+		a.send("<message to='%s' type='chat'><body>%s</body></message>", users[1], body)
 	}
 	a.barrier(a)
 	b := s.online(t, users[1]+"/b")
@@ -240,8 +239,8 @@ func stropheVCard(t *testing.T, s strophe) {
 	}
 }
 
-// Registration on a stream that the library leaves to its user ("raw"), then a
-// login, another password, and logins with both.
+// Registration on a stream that the program negotiates itself ("raw"), then a login, a
+// password change, and logins with both passwords.
 func stropheRegister(t *testing.T, s strophe) {
 	name := "new-" + uniqueName()
 	jid := name + "@" + s.domain
@@ -249,9 +248,9 @@ func stropheRegister(t *testing.T, s strophe) {
 	c.event("@open")
 	features := func(x *stanza) bool { return x.name() == "features" }
 	c.expect("the features", features)
-	c.order("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+	c.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
 	c.expect("proceed", func(x *stanza) bool { return x.name() == "proceed" })
-	c.order("@tls")
+	c.send("@tls")
 	if x := c.expect("the features under TLS", features); x.child("register") == nil {
 		t.Errorf("registration is not offered: %+v", x)
 	}
@@ -260,12 +259,12 @@ func stropheRegister(t *testing.T, s strophe) {
 		t.Errorf("the form is %+v", form)
 	}
 	c.ask("new", "<iq type='set' id='new'><query xmlns='jabber:iq:register'><username>%s</username><password>%s</password></query></iq>", name, xmlText(password))
-	c.order("@close")
+	c.send("@close")
 	c.closed()
 
 	c = s.login(t, jid)
 	c.ask("change", "<iq type='set' id='change' to='%s'><query xmlns='jabber:iq:register'><username>%s</username><password>another</password></query></iq>", s.domain, name)
-	c.order("@close")
+	c.send("@close")
 	c.closed()
 	startLines(t, s.server, s.binary, jid, "another", "login").connected()
 	startLines(t, s.server, s.binary, jid, password, "login").closed()
@@ -299,21 +298,21 @@ func stropheExtensions(t *testing.T, s strophe) {
 	} {
 		id := "ask-" + strconv.Itoa(i)
 		if x := c.ask(id, "<iq type='get' id='%s' to='%s'>%s</iq>", id, s.domain, payload); x.attr("from") != s.domain {
-			t.Errorf("%s was answered by %q", payload, x.attr("from"))
+			t.Errorf("the response to %s is from %q", payload, x.attr("from"))
 		}
 	}
 	c.ask("keep", "<iq type='set' id='keep'><query xmlns='jabber:iq:private'><p xmlns='urn:example:p'>kept</p></query></iq>")
 	if x := c.ask("kept", "<iq type='get' id='kept'><query xmlns='jabber:iq:private'><p xmlns='urn:example:p'/></query></iq>"); x.child("query").child("p").text() != "kept" {
 		t.Errorf("private storage gave %+v", x)
 	}
-	c.order("<iq type='get' id='what'><what xmlns='urn:example:what'/></iq>")
-	if x := c.answer("what"); x.condition() != "service-unavailable" {
+	c.send("<iq type='get' id='what'><what xmlns='urn:example:what'/></iq>")
+	if x := c.response("what"); x.condition() != "service-unavailable" {
 		t.Errorf("an unknown request gave %q", x.condition())
 	}
 }
 
-// The operator changes a password and removes an account while the server
-// runs: the new password counts at once, the removed account's session ends.
+// The operator changes a password and removes an account while the server runs: the new
+// password is valid at once, and the session of the removed account ends.
 func stropheAccounts(t *testing.T, s strophe) {
 	if s.user == nil {
 		t.Skip("another server has no `roost user`")
@@ -332,7 +331,7 @@ func stropheAccounts(t *testing.T, s strophe) {
 	startLines(t, s.server, s.binary, jid, "another", "login").closed()
 }
 
-// The server stops under the client, and is there again with what it knew.
+// The server restarts while a client is connected, and has kept its data.
 func stropheRestart(t *testing.T, s strophe) {
 	if !s.restartable() {
 		t.Skip("the server under test was not started by this test (INTEROP_START)")

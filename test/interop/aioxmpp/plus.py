@@ -1,13 +1,13 @@
-"""A login with channel binding, by aioxmpp and aiosasl over pyOpenSSL, then a
-short session with aioxmpp's own services (which refuse stanzas that are not as
-their schema says).
+"""A login with channel binding, by aioxmpp and aiosasl using pyOpenSSL, then a
+short session with aioxmpp's services, which reject stanzas that violate their
+schema.
 
     plus.py TYPE [direct] [1.2]
 
 TYPE is tls-exporter (RFC 9266), tls-server-end-point or, with 1.2, tls-unique
-(RFC 5929), wrong (a binding that does not match and must be refused), or none:
-SCRAM of a client that says it does not support binding, which a server that
-offers -PLUS takes all the same.
+(RFC 5929), wrong (a binding that does not match and must be rejected), or none
+(SCRAM of a client that does not support bindings, which a server that offers
+-PLUS must accept too).
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 DOMAIN = os.environ["INTEROP_DOMAIN"]
 CA = os.environ["INTEROP_CA"]
 PASSWORD = os.environ["INTEROP_PASSWORD"]
-PATIENCE = 20
+TIMEOUT = 20
 
 
 class Binding(aiosasl.channel_binding.ChannelBindingProvider):
@@ -47,13 +47,13 @@ class Binding(aiosasl.channel_binding.ChannelBindingProvider):
         if self._name == "tls-exporter":
             return self._connection.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
         certificate = self._connection.get_peer_certificate().to_cryptography()
-        # RFC 5929 4.1: the hash of the signature, SHA-256 in place of weaker ones.
+        # RFC 5929 4.1: the hash function of the signature, SHA-256 instead of weaker ones.
         name = certificate.signature_hash_algorithm.name if certificate.signature_hash_algorithm else "sha256"
         return hashlib.new("sha256" if name in ("md5", "sha1") else name, certificate.public_bytes(Encoding.DER)).digest()
 
 
 class Scram(aioxmpp.security_layer.SASLProvider):
-    """SCRAM with the binding asked for, and nothing else."""
+    """SCRAM with the given binding, and nothing else."""
 
     def __init__(self, name):
         self.name = name
@@ -78,7 +78,7 @@ class Scram(aioxmpp.security_layer.SASLProvider):
 
 
 def client(name, provider, direct, version):
-    """A client that trusts the one certificate."""
+    """A client that trusts only this certificate."""
     def context():
         made = aioxmpp.security_layer.default_ssl_context()
         made.load_verify_locations(CA)
@@ -99,7 +99,7 @@ async def scenario(binding, options):
     version = "1.2" if "1.2" in options else "1.3"
     provider = Scram(binding)
     one = client("A", provider, direct, version)
-    # Before it connects: only then does the service ask for the roster.
+    # Before it connects: otherwise the service does not request the roster.
     one.summon(aioxmpp.RosterClient)
     try:
         async with one.connected():
@@ -137,20 +137,20 @@ async def session(one):
     async with other.connected():
         await roster.set_entry(other_bare, name="Other", add_to_groups={"G & H"})
         roster.subscribe(other_bare)
-        stanza = await asyncio.wait_for(asked, PATIENCE)
+        stanza = await asyncio.wait_for(asked, TIMEOUT)
         assert stanza.from_ == one.local_jid.bare(), stanza
         peer.approve(stanza.from_)
-        await asyncio.wait_for(subscribed, PATIENCE)
-        assert await asyncio.wait_for(available, PATIENCE) == other.local_jid
+        await asyncio.wait_for(subscribed, TIMEOUT)
+        assert await asyncio.wait_for(available, TIMEOUT) == other.local_jid
 
         message = aioxmpp.Message(type_=aioxmpp.MessageType.CHAT, to=other_bare)
         message.body[None] = "by aioxmpp"
         await one.send(message)
-        got = await asyncio.wait_for(messages.get(), PATIENCE)
+        got = await asyncio.wait_for(messages.get(), TIMEOUT)
         assert got.body.any() == "by aioxmpp" and got.from_ == one.local_jid, got
 
         disco = one.summon(aioxmpp.DiscoClient)
-        info = await asyncio.wait_for(disco.query_info(aioxmpp.JID.fromstr(DOMAIN)), PATIENCE)
+        info = await asyncio.wait_for(disco.query_info(aioxmpp.JID.fromstr(DOMAIN)), TIMEOUT)
         assert any(i.category == "server" for i in info.identities), info.identities
         await aioxmpp.ping.ping(one, aioxmpp.JID.fromstr(DOMAIN))
         version = await aioxmpp.version.query_version(one.stream, aioxmpp.JID.fromstr(DOMAIN))

@@ -1,10 +1,10 @@
-// Scenarios for gloox (C++), played with the library's own managers: roster,
-// vCard, registration, private storage, last activity, disco. One process, one
-// or two clients in it, both served by the same loop.
+// Scenarios for gloox (C++) that use the library's managers: roster, vCard,
+// registration, private storage, last activity, disco. One process runs one or
+// two clients in the same loop.
 //
 //   session SCENARIO
 //
-// The server and the accounts come from the environment, see the README.
+// The environment has the server and the accounts, see the README.
 
 #include <ctime>
 #include <functional>
@@ -12,14 +12,14 @@
 
 #include "session.h"
 
-static const int patience = 20; // seconds
+static const int timeoutSeconds = 20; // seconds
 
 using Sessions = std::vector<Session *>;
 
-// Serves the sessions until it is so.
+// Runs the sessions until the condition is true.
 static void until(const std::string &what, const Sessions &sessions, const std::function<bool()> &so)
 {
-    time_t late = time(nullptr) + patience;
+    time_t late = time(nullptr) + timeoutSeconds;
     while (!so()) {
         if (time(nullptr) > late)
             fail("never came: %s", what.c_str());
@@ -127,7 +127,7 @@ static void friends()
     a.ping(domain);
     until("pong", {&a, &b}, [&] { return a.pong; });
 
-    // Gone, and how long ago; what is said meanwhile waits.
+    // Last activity of a client that has left; messages for it are stored.
     b.leave();
     until("b unavailable", {&a}, [&] { return !a.seen(b.full()); });
     a.askIdle(b.bare());

@@ -1,5 +1,5 @@
-// A gloox client that keeps what it received, and the environment that the
-// harness gives. Included by session.cpp alone.
+// A gloox client that keeps what it has received, and the environment from the
+// harness. Only session.cpp includes this file.
 
 #ifndef INTEROP_GLOOX_SESSION_H
 #define INTEROP_GLOOX_SESSION_H
@@ -192,8 +192,8 @@ private:
 
         ConnectionBase *tcp = new ConnectionTCPClient(client->logInstance(), host, port);
         if (direct) {
-            // The library has no direct TLS of its own; its TLS layer can be
-            // put under the client, which then needs no STARTTLS.
+            // The library does not support direct TLS, but its TLS layer can be put
+            // below the client, which then needs no STARTTLS.
             ConnectionTLS *tls = new ConnectionTLS(client.get(), tcp, client->logInstance());
             tls->setCACerts(ca);
             client->setConnectionImpl(tls);
@@ -205,7 +205,7 @@ private:
         }
         client->setCompression(false);
         client->connect(false);
-        // The layer for STARTTLS forgets what setCACerts said before connect.
+        // The layer for STARTTLS loses the list of setCACerts before connect.
         if (!direct)
             client->encryptionImpl()->setCACerts(ca);
     }

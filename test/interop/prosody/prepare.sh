@@ -1,7 +1,7 @@
 #!/bin/sh
-# Has Debian's Prosody run on loopback in a directory of its own, so that the
-# scenarios can be checked against another server. Prepares a directory with its
-# configuration, and prints the environment with which the tests start it there.
+# Prepares a directory in which Debian's Prosody runs on loopback, to check the
+# scenarios against another server. Prints the environment with which the tests
+# start it there.
 #
 #   eval "$(./prepare.sh DIR [STARTTLS-PORT] [DIRECT-TLS-PORT])"
 set -eu
@@ -44,7 +44,7 @@ CFG
 
 cat >adduser <<ADD
 #!/bin/sh
-# adduser JID: the password is on the standard input
+# adduser JID; reads the password from standard input
 read -r password
 user=\${1%@*}
 exec prosodyctl --root --config "$dir/prosody.cfg.lua" register "\$user" localhost "\$password"

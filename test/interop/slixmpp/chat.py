@@ -1,5 +1,5 @@
-"""Messages between two accounts, by bare and by full JID; what a message
-carries arrives as it was sent; strangers learn nothing."""
+"""Messages between two accounts, to bare and full JIDs: their content arrives
+unchanged, and strangers learn nothing."""
 
 from client import DOMAIN, Client, account, check, demand, run
 
@@ -23,7 +23,7 @@ async def scenario():
         a.send_message(b.boundjid.full, text, mtype="normal")
         await b.message(text, kind="normal")
 
-    # Extensions, prefixes, languages and attributes stay as they were.
+    # Extensions, prefixes, languages and attributes stay unchanged.
     a.send_raw("<message to='%s' type='chat' id='odd &quot;id&quot;' xml:lang='de' xmlns:p='urn:example:p'>"
                "<body>Hallo</body><body xml:lang='en'>Hello</body><thread>t-1</thread>"
                "<p:thing p:mark='1' plain='&lt;2'><p:inner/><other xmlns='urn:example:o'>text</other></p:thing>"
@@ -41,28 +41,28 @@ async def scenario():
     a.send_raw("<message to='%s' type='chat' id='forged' from='%s'><body>forged</body></message>" % (b.boundjid.full, a.boundjid.bare))
     check((await b.message("forged"))["from"] == a.boundjid.full)
 
-    # Order: many at once arrive in order.
+    # Many messages arrive in order.
     for n in range(100):
         a.send_message(b.boundjid.full if n % 2 else b.boundjid.bare, "n%d" % n, mtype="chat")
     for n in range(100):
         got = await b.expect("the next of many", lambda s: s.name == "message")
         check(got["body"] == "n%d" % n, "out of order:", got["body"], "at", n)
 
-    # headline reaches the available, groupchat to a user is an error.
+    # headline reaches available resources, groupchat to a user is an error.
     a.send_message(b.boundjid.bare, "news", mtype="headline")
     await b.message("news", kind="headline")
     a.send_message(b.boundjid.bare, "room?", mtype="groupchat")
     check(error(await a.message(kind="error", frm=b.boundjid.bare)) == ("cancel", "service-unavailable"))
 
-    # RFC 6121 8.5.3.2: chat to a full JID that is not there goes the way of the
-    # bare JID; an IQ comes back.
+    # RFC 6121 8.5.3.2: chat to a full JID that is not online is delivered as to the
+    # bare JID; an iq is returned.
     a.send_message(b.boundjid.bare + "/gone", "to a ghost", mtype="chat")
     await b.message("to a ghost")
     check(await a.outcome(a.iq("get", "<query xmlns='urn:example:q'/>", to=b.boundjid.bare + "/gone"))
           == ("service-unavailable", "cancel"))
 
-    # A stranger gets one and the same answer whether the account exists or not
-    # (RFC 6120 13.10.2): for every kind of request.
+    # A stranger gets the same response to every kind of request whether the account
+    # exists or not (RFC 6120 13.10.2).
     nobody = "nobody-at-all@" + DOMAIN
     for payload in ("<query xmlns='urn:example:q'/>", "<query xmlns='jabber:iq:last'/>",
                     "<query xmlns='jabber:iq:roster'/>", "<query xmlns='jabber:iq:private'><x xmlns='urn:x'/></query>",
@@ -78,14 +78,14 @@ async def scenario():
         probes.append([s.xml.get("type") for s in a.inbox if s.name == "presence" and s["from"].bare == to])
     demand(probes[0] == probes[1], "RFC 6120 13.10.2", "a probe tells accounts apart:", probes)
 
-    # A domain that cannot be reached is an error, never silence. RFC 6120
-    # 10.4.3; which of the two conditions depends on federation.
+    # For a domain that cannot be reached there is an error (RFC 6120 10.4.3). Its
+    # condition depends on federation.
     a.send_message("someone@elsewhere.invalid", "anybody there?", mtype="chat")
     got = await a.message(kind="error")
     check(error(got)[1] in ("remote-server-not-found", "remote-server-timeout"), got)
 
-    # An answer to a request that nobody made goes where it is addressed to, or
-    # nowhere, and is never answered (RFC 6120 8.2.3, 8.3.1).
+    # A response without a request is delivered or dropped, and gets no reply (RFC 6120
+    # 8.2.3, 8.3.1).
     a.send_raw("<iq type='result' id='never-asked' to='%s'/>" % b.boundjid.full)
     a.send_raw("<iq type='error' id='never-asked-2' to='%s'><error type='cancel'><bad-request "
                "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>" % nobody)

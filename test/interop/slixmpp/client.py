@@ -1,10 +1,10 @@
-"""What all slixmpp scenarios share: a client that keeps what it received.
+"""A client for all slixmpp scenarios, which keeps what it has received.
 
-A scenario is a coroutine given to run(). It reads the server and the accounts
-from the environment (see the README) and ends with exit status 0; with 77 if
-the server does not offer what it is about; or with a trace of everything that
-was sent and received, and 1. Nothing here waits for time to
-pass to prove that something did *not* arrive: see Client.barrier.
+A scenario is a coroutine that is passed to run(). The environment has the
+server and the accounts (see the README). The exit status is 0 if the scenario
+succeeds, 77 if the server does not offer the feature, and otherwise 1, after a
+trace of everything that was sent and received. No scenario proves by waiting
+that something did *not* arrive: see Client.barrier.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from slixmpp.exceptions import IqError
 DOMAIN = os.environ["INTEROP_DOMAIN"]
 CA = os.environ["INTEROP_CA"]
 PASSWORD = os.environ["INTEROP_PASSWORD"]
-PATIENCE = 3 if os.environ.get("INTEROP_LENIENT") else 15  # seconds until an expected stanza is given up
+TIMEOUT = 3 if os.environ.get("INTEROP_LENIENT") else 15  # seconds to wait for an expected stanza
 
 _trace = []
 _clients = []
@@ -35,7 +35,7 @@ def address(tls=False):
 
 
 def account(name):
-    """The bare JID of the account that the harness made under this name."""
+    """The bare JID of the account that the harness created for this name."""
     return os.environ["INTEROP_USER_" + name.upper()]
 
 
@@ -44,7 +44,7 @@ class NotOffered(Exception):
 
 
 class Failure(Exception):
-    """An expectation of a scenario that was not met."""
+    """An unmet expectation of a scenario."""
 
 
 def check(condition, *what):
@@ -53,8 +53,8 @@ def check(condition, *what):
 
 
 def demand(condition, source, *what):
-    """A rule of a specification that servers are known to miss. With
-    INTEROP_LENIENT set (another server than ours) it is only told."""
+    """Checks a rule that some servers are known to violate. If INTEROP_LENIENT
+    is set, a violation is only reported."""
     if not condition and os.environ.get("INTEROP_LENIENT"):
         print("differs from", source + ":", *what)
         return False
@@ -63,17 +63,17 @@ def demand(condition, source, *what):
 
 
 class Client(slixmpp.ClientXMPP):
-    """A slixmpp client that answers no subscription by itself, keeps the
+    """A slixmpp client that replies to no subscription by itself, keeps the
     messages, presences and pushes it received in `inbox`, and checks that
-    every request it sends is answered exactly once, under its own id."""
+    every request it sends gets exactly one response with its id."""
 
     def __init__(self, jid, password=PASSWORD, plugins=(), mech=None, ca=CA):
         super().__init__(jid, password, sasl_mech=mech)
         self.label = jid
         self.auto_authorize = None
         self.auto_subscribe = False
-        # The name that the certificate must have: slixmpp takes it from the
-        # address it connects to, which is a number here.
+        # The name that the certificate must have: slixmpp uses the name that it
+        # connects to, which is an IP address here.
         self.default_domain = DOMAIN
         self.use_ipv6 = False
         self.use_aiodns = False
@@ -107,10 +107,10 @@ class Client(slixmpp.ClientXMPP):
         mechanisms.sasl_callback = lambda required, optional: {**stock(required, optional), "channel_binding": b""}
 
     async def get_dns_records(self, domain, port=None):
-        """The name service's place is taken by the address that was given."""
+        """Uses the given address instead of DNS."""
         return [(domain,) + self._server]
 
-    # The wire, for the trace.
+    # The trace of all input and output.
 
     def send_raw(self, data):
         _trace.append("%s C: %s" % (self.label, data if isinstance(data, str) else data.decode()))
@@ -147,8 +147,8 @@ class Client(slixmpp.ClientXMPP):
         return stanza
 
     async def expect(self, what, matches):
-        """The first stanza of the inbox that matches, taken out of it."""
-        deadline = asyncio.get_running_loop().time() + PATIENCE
+        """Waits for the first stanza of the inbox that matches, and removes it."""
+        deadline = asyncio.get_running_loop().time() + TIMEOUT
         while True:
             for stanza in self.inbox:
                 if matches(stanza):
@@ -169,8 +169,8 @@ class Client(slixmpp.ClientXMPP):
             and (frm is None or s["from"] == frm) and (kind is None or s["type"] == kind))
 
     async def presence(self, kind="available", frm=None):
-        """A presence; kind is its type, where no type is "available" (show is
-        not looked at). A bare frm stands for any resource of it."""
+        """Waits for presence; kind is its type, or "available" (with any show).
+        A bare frm matches any of its resources."""
         def matches(s):
             if not isinstance(s, slixmpp.Presence):
                 return False
@@ -180,7 +180,7 @@ class Client(slixmpp.ClientXMPP):
         return await self.expect("presence %s from %s" % (kind, frm), matches)
 
     async def push(self, jid, **fields):
-        """A roster push for jid whose item has these attributes."""
+        """Waits for a roster push for jid whose item has these attributes."""
         def matches(s):
             if not isinstance(s, slixmpp.Iq) or s["type"] != "set":
                 return False
@@ -191,14 +191,14 @@ class Client(slixmpp.ClientXMPP):
         return stanza
 
     async def demand(self, source, expected):
-        """Awaits an expectation that servers are known to miss: see demand."""
+        """Waits for something that some servers are known not to send: see demand."""
         try:
             return await expected
         except Failure as missed:
             demand(False, source, missed)
 
     def nothing(self, what, matches):
-        """Fails if something in the inbox matches. Says something only after
+        """Fails if something in the inbox matches. Proves something only after
         a barrier."""
         found = [str(s) for s in self.inbox if matches(s)]
         check(not found, self.label, "got", what, ":", found)
@@ -213,20 +213,20 @@ class Client(slixmpp.ClientXMPP):
             await other.message(token)
 
     async def ask(self, iq):
-        """Sends a request; its answer, or the IqError."""
-        return await iq.send(timeout=PATIENCE)
+        """Sends a request and returns the response, or raises IqError."""
+        return await iq.send(timeout=TIMEOUT)
 
     async def outcome(self, iq):
-        """Sends a request; what came of it: ("result", "") or the condition and
-        the type of the error."""
+        """Sends a request and returns ("result", "") or the condition and the
+        type of the error."""
         try:
-            await iq.send(timeout=PATIENCE)
+            await iq.send(timeout=TIMEOUT)
         except IqError as err:
             return err.iq["error"]["condition"], err.iq["error"]["type"]
         return "result", ""
 
     def iq(self, kind, payload, to=None, ident=None):
-        """An IQ around literal XML."""
+        """Returns an iq with literal XML as its payload."""
         iq = self.Iq(stype=kind, sto=to, sid=ident or self.new_id())
         if payload:
             iq.append(slixmpp.xmlstream.ET.fromstring(payload))
@@ -235,8 +235,8 @@ class Client(slixmpp.ClientXMPP):
     # The session.
 
     async def start(self, tls=False, roster=True, presence=True, **kwargs):
-        """Connects, logs in, binds; asks for the roster and becomes available
-        if told so. Waits until the own presence came back."""
+        """Connects, logs in and binds. On request, also gets the roster, becomes
+        available and waits for its own presence."""
         ended = asyncio.get_running_loop().create_future()
 
         def end(outcome):
@@ -246,14 +246,14 @@ class Client(slixmpp.ClientXMPP):
         self.add_event_handler("disconnected", lambda why: end("disconnected %s" % why), disposable=True)
         self._server = address(tls)
         self.connect(self._server, use_ssl=tls, **kwargs)
-        outcome = await asyncio.wait_for(ended, PATIENCE)
+        outcome = await asyncio.wait_for(ended, TIMEOUT)
         wanted = self["feature_mechanisms"].use_mech
         if outcome != "session_start" and wanted and wanted not in self.offered:
             raise NotOffered(wanted, "offered are", self.offered)
         check(outcome == "session_start", self.label, "could not log in:", outcome, self.mechanism_failures)
         self.label = self.boundjid.full
         if roster:
-            await self.get_roster(timeout=PATIENCE)
+            await self.get_roster(timeout=TIMEOUT)
         if presence:
             self.send_presence()
             await self.presence(frm=self.boundjid.full)
@@ -266,41 +266,41 @@ class Client(slixmpp.ClientXMPP):
         self.add_event_handler("disconnected", lambda _: ended.done() or ended.set_result("out"))
         self._server = address(tls)
         self.connect(self._server, use_ssl=tls)
-        check(await asyncio.wait_for(ended, PATIENCE) == "out", self.label, "logged in")
+        check(await asyncio.wait_for(ended, TIMEOUT) == "out", self.label, "logged in")
 
     async def stop(self):
         """Closes the stream and waits for the server's close."""
         if not self.is_connected():
             return
         gone = self.disconnected
-        self.disconnect(wait=PATIENCE)
-        await asyncio.wait_for(gone, PATIENCE)
+        self.disconnect(wait=TIMEOUT)
+        await asyncio.wait_for(gone, TIMEOUT)
 
     def drop(self):
-        """Breaks the connection without closing the stream."""
+        """Drops the connection without closing the stream."""
         self.transport.abort()
 
     async def gone(self):
         """Waits until the server has ended the connection."""
         if self.is_connected():
-            await asyncio.wait_for(self.disconnected, PATIENCE)
+            await asyncio.wait_for(self.disconnected, TIMEOUT)
 
     async def all_answered(self):
-        """Waits until every request has its answer."""
-        deadline = asyncio.get_running_loop().time() + PATIENCE
+        """Waits until every request has its response."""
+        deadline = asyncio.get_running_loop().time() + TIMEOUT
         while self._asked and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.02)
         self.answered()
 
     def answered(self):
-        """Fails if a request got no answer, or an answer had no request."""
+        """Fails if a request has no response, or a response has no request."""
         check(not self.complaints, *self.complaints)
         check(not self._asked, self.label, "got no answer to", list(self._asked))
 
 
 async def befriend(a, b):
-    """Mutual subscription between two available clients; their inboxes are
-    empty of it afterwards."""
+    """Subscribes two available clients to each other, and removes the stanzas
+    of that from their inboxes."""
     for one, other in ((a, b), (b, a)):
         one.send_presence_subscription(other.boundjid.bare, ptype="subscribe")
         await other.presence("subscribe", one.boundjid.bare)
@@ -316,14 +316,14 @@ async def befriend(a, b):
 
 
 async def server(order):
-    """Has the harness "stop" or "start" the server, and waits for it."""
+    """Asks the harness to "stop" or "start" the server, and waits for that."""
     print("@" + order, flush=True)
     line = await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
     check(line.strip() == "ok", "the harness said", repr(line))
 
 
 def run(scenario, *args):
-    """Runs a scenario; leaves the process with its exit status."""
+    """Runs a scenario and exits with its status."""
     if os.environ.get("INTEROP_DEBUG"):
         logging.basicConfig(level=logging.DEBUG)
 

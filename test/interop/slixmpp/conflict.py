@@ -1,5 +1,5 @@
-"""One resource twice: the older stream is closed with conflict (RFC 6120
-7.7.2.2), contacts see the resource stay."""
+"""The same resource is bound twice: the older stream is closed with conflict
+(RFC 6120 7.7.2.2), and for contacts the resource stays available."""
 
 from client import Client, account, befriend, check, run
 
@@ -15,7 +15,7 @@ async def scenario():
     check(older.stream_errors and older.stream_errors[0]["condition"] == "conflict",
           "the older stream got", older.stream_errors)
 
-    # The late end of the older one does not take the newer one away.
+    # The late end of the older stream does not affect the newer one.
     newer.send_presence(pstatus="still here")
     await watcher.expect("the newer one's presence", lambda s: s.name == "presence" and s["status"] == "still here")
     watcher.send_message(newer.boundjid.full, "to the newer", mtype="chat")

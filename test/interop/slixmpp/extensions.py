@@ -1,4 +1,4 @@
-"""The small extensions, asked the way slixmpp asks them."""
+"""The small extensions, as slixmpp uses them."""
 
 import datetime
 import re
@@ -39,13 +39,13 @@ async def scenario():
     check(version["name"] and version["version"], version)
     print("talking to", version["name"], version["version"])
     time = await a["xep_0202"].get_entity_time(DOMAIN)
-    # Read here: slixmpp's own reading of <utc/> fails on the form XEP-0202 asks for.
+    # Parsed here: slixmpp cannot parse the <utc/> that XEP-0202 requires.
     utc = datetime.datetime.fromisoformat(time.xml.find(".//{urn:xmpp:time}utc").text)
     check(abs((datetime.datetime.now(datetime.timezone.utc) - utc).total_seconds()) < 3600, time)
     check(re.fullmatch(r"Z|[+-]\d\d:\d\d", time.xml.find(".//{urn:xmpp:time}tzo").text), time)
 
     # XEP-0012: uptime of the server; idle time of a contact; when a contact
-    # was last here.
+    # was last online.
     last = (await a["xep_0012"].get_last_activity(DOMAIN))["last_activity"]
     check(last["seconds"] >= 0, last)
     b.send_presence(ptype="unavailable", pstatus="gone fishing")
@@ -70,7 +70,7 @@ async def scenario():
     got = await a.outcome(a.iq("get", store % "<prefs xmlns='urn:example:prefs'/>", to=account("b")))
     check(got[0] in ("forbidden", "service-unavailable"), "another's private data:", got)
 
-    # Legacy session, and what nobody knows.
+    # The legacy session, and an unknown request.
     await a.ask(a.iq("set", "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'/>"))
     for to in (None, DOMAIN, a.boundjid.bare):
         for kind in ("get", "set"):

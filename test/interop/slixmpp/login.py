@@ -1,5 +1,5 @@
-"""Logs in: STARTTLS or direct TLS, with the mechanism asked for (or the one
-that slixmpp prefers), the server's certificate trusted by its file.
+"""Logs in over STARTTLS or direct TLS, with a given mechanism (or the one that
+slixmpp prefers), trusting only the file of the server's certificate.
 
     login.py [starttls|direct] [MECHANISM]
 """
@@ -19,7 +19,7 @@ async def scenario(how="starttls", mech=None):
     check(mech in (None, used), "used", used)
     check(one.socket.version() in ("TLSv1.2", "TLSv1.3"), one.socket.version())
 
-    # No resource asked for: the server makes one up.
+    # Without a requested resource, the server generates one.
     two = await Client(account("a"), mech=mech).start(tls=how == "direct")
     check(two.boundjid.bare == account("a") and two.boundjid.resource, "bound to", two.boundjid)
     check(two.boundjid.resource != "one")

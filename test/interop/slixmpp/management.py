@@ -1,5 +1,5 @@
-"""A client that would use stream management (XEP-0198), carbons, client state
-and message archives gets on with a server whether it has them or not.
+"""A client that uses stream management (XEP-0198), carbons, client state and
+message archives if the server offers them also works without them.
 
     management.py on|off
 """

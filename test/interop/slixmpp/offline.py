@@ -1,5 +1,5 @@
-"""Messages for an account that is away wait for it, in order, with the time
-they were sent, and come once."""
+"""Messages for an account that is offline are delivered later, in order, once,
+and with the time at which they were sent."""
 
 from client import Client, account, check, demand, run
 
@@ -10,15 +10,15 @@ async def scenario():
     a = await Client(account("a") + "/a", plugins=PLUGINS).start()
     for n in range(20):
         a.send_message(account("b"), "waits %d" % n, mtype="chat" if n % 2 else "normal")
-    # To a full JID that is not there, as well.
+    # Also to a full JID that is not online.
     a.send_message(account("b") + "/away", "waits 20", mtype="chat")
-    # Not stored: a chat state alone, a headline.
+    # Not stored: a message with only a chat state, a headline.
     a.send_raw("<message to='%s' type='chat' id='typing'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>" % account("b"))
     a.send_message(account("b"), "old news", mtype="headline")
     await a.barrier()
     a.nothing("an error for what was stored", lambda s: s.name == "message")
 
-    # A negative priority does not collect them.
+    # A resource of negative priority does not get them.
     b = await Client(account("b") + "/b", plugins=PLUGINS).start(presence=False)
     b.send_presence(ppriority=-1)
     await b.presence(frm=b.boundjid.full)
@@ -36,7 +36,7 @@ async def scenario():
     demand("composing" not in str(b.inbox), "XEP-0160 3", "a chat state alone was stored")
     b.nothing("what is not stored", lambda s: s.name == "message" and s["body"])
 
-    # Once only.
+    # They are delivered only once.
     await b.stop()
     b = await Client(account("b") + "/b", plugins=PLUGINS).start()
     await b.barrier()

@@ -1,11 +1,11 @@
-"""A client that does not wait for answers: a whole login and the first message
-in one write, then a burst in one write. (No library does this by itself; this
-one is Python's sockets and TLS.)
+"""A client that does not wait for responses: a complete login and the first
+message in one write, then a burst in one write. No library does this, so this
+uses Python's sockets and TLS.
 
     pipeline.py starttls|direct restart|whole
 
-"restart" waits for <success/> once, as RFC 6120 6.4.6 has it; "whole" sends
-the new stream header right behind <auth/>, as XEP-0305 shows.
+"restart" waits for <success/>, as RFC 6120 6.4.6 requires; "whole" sends the
+new stream header immediately after <auth/>, as in XEP-0305.
 """
 
 import base64
@@ -16,16 +16,16 @@ import ssl
 import sys
 import xml.etree.ElementTree as ET
 
-from client import CA, DOMAIN, PASSWORD, PATIENCE, account, address, check, demand, Failure
+from client import CA, DOMAIN, PASSWORD, TIMEOUT, account, address, check, demand, Failure
 
 HEADER = "<?xml version='1.0'?><stream:stream to='%s' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>" % DOMAIN
 
 
 class Wire:
-    """A stream, read element by element. An XML declaration starts a new one."""
+    """Parses a stream element by element. An XML declaration starts a new one."""
 
     def __init__(self, tls):
-        self.sock = socket.create_connection(address(tls), PATIENCE)
+        self.sock = socket.create_connection(address(tls), TIMEOUT)
         self.trace = []
         self.elements = collections.deque()
         if tls:
@@ -40,8 +40,8 @@ class Wire:
         self.sock.sendall(text.encode())
 
     def read(self):
-        """The next whole first-level element, or the stream's root where it
-        ends."""
+        """Returns the next complete first-level element, or the root at the end
+        of the stream."""
         while not self.elements:
             data = self.sock.recv(65536).decode()
             self.trace.append("S: " + data)
@@ -69,8 +69,8 @@ class Wire:
 
 def scenario(wire, tls, whole):
     if not tls:
-        # Nothing may be pipelined behind <starttls/> itself (RFC 6120 5.4.2.3);
-        # header and <starttls/> may go together.
+        # Nothing may follow <starttls/> in the same write (RFC 6120 5.4.2.3); the
+        # header may precede it.
         wire.send(HEADER + "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
         wire.until("proceed")
         wire.secure()
@@ -91,8 +91,8 @@ def scenario(wire, tls, whole):
         check(wire.until("iq", ident).get("type") == "result", ident)
     check(wire.until("message").get("id") == "self")
 
-    # A burst in one write: every answer, in order, between white space and in
-    # pieces cut anywhere.
+    # A burst in one write gets all responses in order, also with white space between
+    # the requests and with splits anywhere.
     burst = "".join("<iq type='get' id='p%d'><ping xmlns='urn:xmpp:ping'/></iq>%s" % (n, " \n"[n % 2]) for n in range(500))
     wire.send(burst)
     for n in range(500):
@@ -101,7 +101,7 @@ def scenario(wire, tls, whole):
         wire.send(char)
     wire.until("iq", "slow")
 
-    # The end: our close and what was before it, in one write.
+    # The closing tag and what precedes it, in one write.
     wire.send("<iq type='get' id='last'><ping xmlns='urn:xmpp:ping'/></iq></stream:stream>")
     wire.until("iq", "last")
     check(wire.until("stream") is not None)

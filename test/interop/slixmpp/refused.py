@@ -1,6 +1,6 @@
-"""Logins that must not work, and that leave the server in order: a wrong
-password, an account that does not exist (told apart by nothing), a client that
-does not trust the certificate, and a domain the server does not serve."""
+"""Logins that must fail without harm to the server: a wrong password, an
+account that does not exist (with the same response), a client that does not
+trust the certificate, and a domain that the server does not serve."""
 
 from client import Client, DOMAIN, account, address, check, run
 
@@ -10,7 +10,7 @@ async def scenario():
     for what, jid, password in (
             ("wrong password", account("a"), "not it"),
             ("no such account", "nobody-at-all@" + DOMAIN, "not it")):
-        # One mechanism at a time: slixmpp goes on to the next weaker one.
+        # One mechanism at a time: slixmpp would continue with the next weaker one.
         for mech in ("SCRAM-SHA-1", "PLAIN"):
             client = Client(jid, password, mech=mech)
             await client.refuse_login()
@@ -34,7 +34,7 @@ async def scenario():
     check(lost.stream_errors and lost.stream_errors[0]["condition"] == "host-unknown",
           "for a domain not served:", lost.stream_errors)
 
-    # And with the right password the account still works.
+    # With the right password, the login still succeeds.
     await Client(account("a")).start()
 
 

@@ -1,5 +1,5 @@
-"""In-band registration (XEP-0077): a new account, a name already taken, another
-password, the end of the account."""
+"""In-band registration (XEP-0077): a new account, a name that is taken, a
+password change, and the removal of the account."""
 
 import uuid
 
@@ -10,13 +10,13 @@ PLUGINS = ("xep_0077",)
 
 
 class Newcomer(Client):
-    """Registers before it logs in, as slixmpp does it."""
+    """Registers before the login, as slixmpp does."""
 
     def __init__(self, jid, password=PASSWORD):
         super().__init__(jid, password, plugins=PLUGINS)
         self["xep_0077"].create_account = True
-        # slixmpp 1.8 holds every stanza back until the session starts, its own
-        # registration request too.
+        # slixmpp 1.8 delays every stanza until the session starts, even its own
+        # registration request.
         self._always_send_everything = True
         self.form = None
         self.refusal = None
@@ -44,12 +44,12 @@ async def scenario():
     await again.refuse_login()
     check(again.refusal == "conflict", "a name that is taken:", again.refusal)
 
-    # The registered client asks: <registered/> and its name.
+    # A registered client gets <registered/> and its name.
     answer = await newcomer.ask(newcomer.iq("get", "<query xmlns='jabber:iq:register'/>"))
     query = answer.xml.find("{jabber:iq:register}query")
     check(query.find("{jabber:iq:register}registered") is not None, answer)
 
-    # Another password; the old one is worth nothing from then on.
+    # A password change; the old password is then invalid.
     await newcomer["xep_0077"].change_password("sécond=,word", jid=DOMAIN)
     await newcomer.barrier()
     await newcomer.stop()
@@ -59,14 +59,14 @@ async def scenario():
     for mech in ("SCRAM-SHA-1", "PLAIN"):
         await (await Client(newcomer.boundjid.bare, "sécond=,word", mech=mech).start()).stop()
 
-    # The end of the account: every session ends, nobody logs in again.
+    # The removal of the account ends all sessions, and logins fail.
     last = await Client(newcomer.boundjid.bare, "sécond=,word", plugins=PLUGINS).start()
     other = await Client(newcomer.boundjid.bare, "sécond=,word").start()
     try:
         await last["xep_0077"].cancel_registration()
     except Exception as err:
         # RFC 6120 4.9.3.12: the server may close the stream with not-authorized
-        # right behind the result.
+        # immediately after the result.
         print("cancelling:", err)
     await other.gone()
     gone = Client(newcomer.boundjid.bare, "sécond=,word", mech="SCRAM-SHA-1")

@@ -1,9 +1,9 @@
-"""The server stops and starts again: clients are told system-shutdown, come
-back by themselves, and find everything where they left it."""
+"""The server restarts: clients get system-shutdown, reconnect by themselves,
+and nothing is lost."""
 
 import asyncio
 
-from client import PATIENCE, Client, account, befriend, check, demand, run, server
+from client import TIMEOUT, Client, account, befriend, check, demand, run, server
 
 
 async def scenario():
@@ -30,7 +30,7 @@ async def scenario():
     a.add_event_handler("session_start", lambda _: back.done() or back.set_result(None))
     await server("start")
 
-    await asyncio.wait_for(back, 2 * PATIENCE)
+    await asyncio.wait_for(back, 2 * TIMEOUT)
     check(a.boundjid.full == account("a") + "/a", a.boundjid)
     answer = await a.ask(a.iq("get", "<query xmlns='jabber:iq:roster'/>"))
     items = {i.get("jid"): i.get("subscription") for i in answer.xml.iter("{jabber:iq:roster}item")}

@@ -1,5 +1,5 @@
-"""The roster: results, pushes to every interested resource, whole replacement
-of items, removal, refusals."""
+"""The roster: results, pushes to every interested resource, replacement of
+items, removal, errors."""
 
 from client import DOMAIN, Client, account, check, demand, run
 
@@ -22,13 +22,13 @@ async def scenario():
     def groups(push):
         return sorted(g.text for g in push.xml.iter("{jabber:iq:roster}group"))
 
-    # The library's own way.
+    # With the library's own functions.
     await one.client_roster.update(friend, name="Friend & Co", groups=["Work", "Climbing"])
     for client in (one, two):
         push = await client.push(friend, name="Friend & Co", subscription="none")
         check(groups(push) == ["Climbing", "Work"], groups(push))
 
-    # Replaced whole: no name, one group.
+    # A replaced item keeps nothing: no name, one group.
     await put("<item jid='%s'><group>Ünïcödé</group></item>" % friend)
     for client in (one, two):
         push = await client.push(friend, subscription="none")
@@ -36,7 +36,7 @@ async def scenario():
         check(not item.get("name"), "a missing name is a deleted name:", push)
         check(groups(push) == ["Ünïcödé"], groups(push))
 
-    # What a client must not set is ignored (RFC 6121 2.1.2).
+    # Attributes that a client must not set are ignored (RFC 6121 2.1.2).
     await put("<item jid='%s' subscription='both' ask='subscribe' name='x'/>" % friend)
     push = await one.push(friend, name="x")
     item = push.xml.find(".//{jabber:iq:roster}item")

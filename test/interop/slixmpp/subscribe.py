@@ -1,6 +1,6 @@
-"""Subscriptions: asked, granted both ways, presence follows, cancelled from
-both sides; a request waits for an account that is offline; removal of the item
-ends everything; approval in advance where the server offers it."""
+"""Subscriptions: requests, approvals in both directions, presence,
+cancellation by both sides, requests to an account that is offline, removal of
+the item, and pre-approval if the server offers it."""
 
 from client import Client, account, befriend, check, demand, run
 
@@ -12,7 +12,7 @@ async def scenario():
     b = await Client(account("b") + "/b").start()
     a_bare, b_bare = account("a"), account("b")
 
-    # One way first. The request shows in the asker's roster at once.
+    # First in one direction. The request appears in the sender's roster at once.
     a.send_presence_subscription(b_bare + "/ignored", ptype="subscribe")
     await a.push(b_bare, subscription="none", ask="subscribe")
     request = await b.presence("subscribe", a_bare)
@@ -25,12 +25,12 @@ async def scenario():
     await a.push(b_bare, subscription="to")
     await a.presence(frm=b.boundjid.full)
 
-    # Asked again: answered by the server, if at all, never shown to the contact.
+    # A second request: only the server may reply; the contact does not get it.
     a.send_presence_subscription(b_bare, ptype="subscribe")
     await a.barrier(b)
     b.nothing("a request already granted", lambda s: s.xml.get("type") == "subscribe")
 
-    # The other way: both.
+    # Then in the other direction.
     b.send_presence_subscription(a_bare, ptype="subscribe")
     await a.presence("subscribe", b_bare)
     a.send_presence_subscription(b_bare, ptype="subscribed")
@@ -39,7 +39,7 @@ async def scenario():
     await a.push(b_bare, subscription="both")
     await b.push(a_bare, subscription="both")
 
-    # Presence with everything in it, and its end.
+    # Presence with extensions, and unavailable presence.
     a.send_presence(pshow="away", pstatus="a < b & c", ppriority=7)
     got = await b.presence(frm=a.boundjid.full)
     check(got["show"] == "away" and got["status"] == "a < b & c" and got["priority"] == 7, got)
@@ -50,7 +50,7 @@ async def scenario():
     got = await b.presence(frm=a.boundjid.full)
     check(got["status"] == "a < b & c", "the last presence comes whole:", got)
 
-    # b takes it back: unavailable comes before unsubscribed (RFC 6121 3.2.2).
+    # b cancels: unavailable comes before unsubscribed (RFC 6121 3.2.2).
     a.inbox.clear()
     b.send_presence_subscription(a_bare, ptype="unsubscribed")
     await a.push(b_bare, subscription="from")
@@ -60,7 +60,7 @@ async def scenario():
     await b.push(a_bare, subscription="to")
     a.inbox.clear()
 
-    # b leaves as well: RFC 6121 3.3.
+    # b unsubscribes (RFC 6121 3.3).
     b.inbox.clear()
     b.send_presence_subscription(a_bare, ptype="unsubscribe")
     await a.presence("unsubscribe", b_bare)
@@ -80,8 +80,8 @@ async def scenario():
     await a.demand("RFC 6121 3.3.3", a.presence("unavailable", b.boundjid.full))
     await b.push(a_bare, subscription="none")
 
-    # A request for an account that is away waits, whole, and comes again at
-    # every login until it is answered.
+    # A request to an account that is offline is stored completely, and delivered at
+    # every login until the account replies.
     c = account("c")
     a.send_raw("<presence type='subscribe' id='wait-1' to='%s'><status>let me in</status>"
                "<nick xmlns='http://jabber.org/protocol/nick'>Á</nick></presence>" % c)
@@ -102,7 +102,7 @@ async def scenario():
     await late.barrier()
     late.nothing("a request it had refused", lambda s: s.xml.get("type") == "subscribe")
 
-    # RFC 6121 3.4: approval in advance.
+    # RFC 6121 3.4: pre-approval.
     if "preapproval" not in late.features:
         print("the server does not offer pre-approval: left out")
         return

@@ -1,6 +1,6 @@
-"""A whole session under a magnifying glass: every request gets one answer,
-under exactly its id, from the one it was for, addressed to the one that asked;
-in the order asked; whatever the id looks like."""
+"""A complete session, checked in detail: every request gets one response, with
+exactly its id, from the addressee of the request to its sender, in order, for
+any id."""
 
 from client import DOMAIN, Client, account, check, demand, run
 from slixmpp.xmlstream import ET
@@ -26,7 +26,7 @@ REQUESTS = [
 
 
 def attribute(text):
-    """Text as the value of an attribute."""
+    """Returns text as the value of an attribute."""
     for char, escaped in (("&", "&amp;"), ("<", "&lt;"), ("'", "&apos;")):
         text = text.replace(char, escaped)
     return text
@@ -61,21 +61,21 @@ async def scenario():
             conditions = [c for c in error if c.tag.startswith("{urn:ietf:params:xml:ns:xmpp-stanzas}") and not c.tag.endswith("}text")]
             check(len(conditions) == 1, "not one condition:", ET.tostring(answer))
 
-    # RFC 6120 10.1: what one entity asks of another is answered in order.
+    # RFC 6120 10.1: requests between two entities are processed in order.
     for peer in (None, DOMAIN):
         asked = [i for i, to in wanted if to == peer]
         order = [x.get("id") for x in got if x.get("id") in asked]
         check(order == asked, "answered out of order")
 
-    # A tab or a line's end in an attribute is only kept as a reference (XML 1.0
-    # section 3.3.3): what echoes it has to write one.
+    # A tab or line end in an attribute survives only as a reference (XML 1.0 section
+    # 3.3.3), which the response needs too.
     a.send_raw("<iq type='get' id='tab&#9;nl&#10;end'><ping xmlns='urn:xmpp:ping'/></iq>")
     await a.barrier()
     a.complaints = []
     demand("tab\tnl\nend" in [x.get("id") for x in answers], "RFC 6120 8.1.3", "id with tab came back as",
            [x.get("id") for x in answers if (x.get("id") or "").startswith("tab")])
 
-    # Requests that are none: no id, no type, no or two children.
+    # Invalid requests: no id, no type, no child or two.
     bad = []
     a.add_filter("in", lambda s: bad.append(s.xml) or s)
     a.complaints = []

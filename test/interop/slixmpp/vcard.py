@@ -1,4 +1,4 @@
-"""vcard-temp (XEP-0054): own and others'."""
+"""vcard-temp (XEP-0054): the client's own and those of others."""
 
 import base64
 
@@ -12,7 +12,7 @@ async def scenario():
     a = await Client(account("a") + "/a", plugins=("xep_0054",)).start()
     b = await Client(account("b") + "/b", plugins=("xep_0054",)).start()
 
-    # None yet: an empty card, or item-not-found; the same for nobody at all.
+    # No vCard: an empty one, or item-not-found; the same without an account.
     async def card_of(client, jid):
         try:
             answer = await client.ask(client.iq("get", VCARD, to=jid))
@@ -38,11 +38,11 @@ async def scenario():
         binval = answer.xml.find(".//{vcard-temp}BINVAL").text
         check(base64.b64decode(binval) == photo, "the photo changed")
 
-    # Another's card is not ours to set.
+    # A client cannot set the vCard of another account.
     got = await b.outcome(b.iq("set", "<vCard xmlns='vcard-temp'><FN>Eve</FN></vCard>", to=account("a")))
     check(got[0] in ("forbidden", "not-allowed", "service-unavailable"), got)
 
-    # It is there after the account was away.
+    # It is kept while the account is offline.
     await a.stop()
     answer = await b.ask(b.iq("get", VCARD, to=account("a")))
     check(answer["vcard_temp"]["FN"] == "Juliet <&> Capulet", answer)

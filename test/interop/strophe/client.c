@@ -1,19 +1,19 @@
 /*
- * A libstrophe client that is driven by lines, so that the scenarios can be
- * written in Go while connecting, TLS, SASL, binding, reading and writing of
- * stanzas are the library's.
+ * A libstrophe client that reads commands and writes events, so that scenarios
+ * can be written in Go while the library connects, negotiates TLS, SASL and
+ * resource binding, and reads and writes stanzas.
  *
  *   client JID PASSWORD HOST PORT CAFILE login|direct|raw
  *
- * Standard input, one command a line:
+ * Standard input, one command per line:
  *   <...>     a stanza: parsed by the library, then sent by it
- *   =...      these bytes, sent as they are
+ *   =...      bytes that are sent unchanged
  *   @close    close the stream
  *   @tls      (raw) start TLS now, and open the stream again
- * Standard output, one event a line:
- *   <...>               a stanza that came in
+ * Standard output, one event per line:
+ *   <...>               a received stanza
  *   @connected JID TLS  the session is bound; TLS is 1 if it is encrypted
- *   @open               (raw) the connection stands, the stream is opened
+ *   @open               (raw) the connection is established, the stream is opened
  *   @closed ERRNO CONDITION   the connection ended; CONDITION is the number
  *                       of the stream error, or -1
  * Standard error: the library's debug log, with everything on the wire.
@@ -30,7 +30,7 @@ static char line[1 << 20];
 static size_t filled;
 static int ended;
 
-/* One stanza, one line: line ends inside of text become references. */
+/* Writes a stanza on one line: line ends in its text become references. */
 static void tell(xmpp_stanza_t *stanza)
 {
     char *text, *c;
@@ -107,7 +107,7 @@ static void obey(xmpp_conn_t *conn, char *command)
     }
 }
 
-/* Reads what standard input has, without waiting; its end is our end. */
+/* Reads available input without waiting; exits at its end. */
 static void take_orders(xmpp_conn_t *conn)
 {
     struct pollfd in = {.fd = 0, .events = POLLIN};
