@@ -105,3 +105,33 @@ func TestDetachedThenLeft(t *testing.T) {
 		s.Close(ErrNotAuthorized)
 	})
 }
+
+// counting is a router that looks at the counts while a session's end is announced.
+type counting struct {
+	leaving
+	m      *Manager
+	counts []Counts
+}
+
+func (r *counting) OnUnavailable(_ *Turn, s *Session) bool {
+	r.counts = append(r.counts, r.m.Counts())
+	s.SetPresence(nil, 0)
+	return true
+}
+
+// TestCountsOfLeavingSession: until the end of a session is announced, something is left.
+// Bug: Shutdown took a moment between leaving the tables and the announcement for the end
+// of all work, and the rest of a long broadcast was lost.
+func TestCountsOfLeavingSession(t *testing.T) {
+	r := new(counting)
+	r.m = NewManager(Config{Domains: []string{"localhost"}, Router: r, Workers: 1, Writers: 1, KeyWorkers: 1})
+	defer r.m.Close()
+	s, _ := r.m.Adopt(&pipe{posted: make(chan func(int), 100)}, jid.MustParse("romeo@localhost/r"))
+	s.Closed(0, errors.New("lost"))
+	if len(r.counts) != 1 || r.counts[0].Bound != 0 || r.counts[0].Waiting != 1 {
+		t.Errorf("while the end is announced: %+v, want one job and no session", r.counts)
+	}
+	if c := r.m.Counts(); c != (Counts{}) {
+		t.Errorf("afterwards: %+v, want nothing", c)
+	}
+}

@@ -38,6 +38,7 @@ type Manager struct {
 	logins         atomic.Int64 // sessions bound since the start
 	ended          endings
 	postponedCount atomic.Int64 // functions postponed to later turns
+	leaving        atomic.Int64 // sessions that are out of the tables but not yet announced
 	decoys         decoys
 }
 
@@ -107,21 +108,25 @@ func (m *Manager) SharePresence(xml []byte) *Presence { return m.presences.share
 func (m *Manager) ReleasePresence(p *Presence) { m.presences.release(p) }
 
 // Counts holds the number of sessions without a resource, of connected and of available
-// sessions, of accounts, of distinct presences, and of jobs waiting for workers or loops.
+// sessions, of accounts, of distinct presences, and of jobs: those that wait for workers
+// or loops, and announcements of sessions that have left the tables.
 type Counts struct {
 	Unbound, Bound, Available, Accounts, Presences, Waiting int
 }
 
 // Counts returns a snapshot. The numbers may be from slightly different moments.
 func (m *Manager) Counts() Counts {
-	return Counts{
+	c := Counts{
 		Unbound:   m.unbound.Size(),
 		Bound:     int(m.bound.Load()),
 		Available: int(m.available.Load()),
 		Accounts:  m.table.count(),
 		Presences: m.presences.m.Size(),
-		Waiting:   m.reads.waiting() + m.writes.waiting() + m.keys.waiting() + m.keyQueue.left() + int(m.postponedCount.Load()),
 	}
+	// The announcement of an end may leave jobs and postponed functions: in this order, and
+	// after the tables, none of it is missed.
+	c.Waiting = int(m.leaving.Load()) + m.reads.waiting() + m.writes.waiting() + m.keys.waiting() + m.keyQueue.left() + int(m.postponedCount.Load())
+	return c
 }
 
 // Logins returns the number of sessions bound since the manager was made.

@@ -7,6 +7,8 @@ func (m *Manager) Destroy(t *Turn, s *Session) {
 		m.unbound.Delete(s)
 		return
 	}
+	m.leaving.Add(1)
+	defer m.leaving.Add(-1)
 	m.unlink(s)
 	m.announce(t, s)
 }
