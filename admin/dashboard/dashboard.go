@@ -104,6 +104,11 @@ var pages = []page{
 	{"GET /sessions", false, (*Dashboard).sessions},
 	{"GET /session", false, (*Dashboard).session},
 	{"POST /session/end", false, (*Dashboard).endSession},
+	{"GET /accounts", false, (*Dashboard).accounts},
+	{"GET /account", false, (*Dashboard).account},
+	{"POST /account/disable", false, accountAction(api.PathAccountDisable, "disabled")},
+	{"POST /account/enable", false, accountAction(api.PathAccountEnable, "enabled")},
+	{"POST /account/logout", false, accountAction(api.PathAccountLogout, "loggedout")},
 }
 
 // New returns a Dashboard.
@@ -249,7 +254,10 @@ func (p *pageData) Done() string { return done[p.visit.URL.Query().Get("done")] 
 
 // done are the texts after an action, by the value of a parameter: only these can be shown.
 var done = map[string]string{
-	"ended": "The session is ended. The client has been told why; it may log in again.",
+	"ended":     "The session is ended. The client has been told why; it may log in again.",
+	"disabled":  "The account is disabled. Its sessions end, and it cannot log in.",
+	"enabled":   "The account is enabled. It may log in again.",
+	"loggedout": "All sessions of the account end. Its clients may log in again.",
 }
 
 // badInput is the error of a form that is wrong.

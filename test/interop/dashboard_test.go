@@ -70,6 +70,10 @@ func TestDashboard(t *testing.T) {
 			look("sessions")
 			page.visit(base + "/session?jid=" + url.QueryEscape(user+"/"+resource))
 			look("session")
+			page.visit(base + "/accounts")
+			look("accounts")
+			page.visit(base + "/account?jid=" + url.QueryEscape(user))
+			look("account")
 			page.visit(base + "/?span=24h")
 			page.await("document.querySelectorAll('.plot canvas').length >= 4")
 			page.check(base)
@@ -149,14 +153,40 @@ func TestDashboard(t *testing.T) {
 		page.check(base)
 	})
 
+	t.Run("disable an account", func(t *testing.T) {
+		page := browser.open(window{width: 1280, height: 800})
+		page.t = t
+		other := s.users(t, 1)[0]
+		client := online(t, s, other, "r")
+		page.visit(base + "/accounts")
+		page.logIn(write)
+		page.fill("#name", other)
+		page.pressEnter()
+		page.wait()
+		page.eval("document.querySelector('button.danger').focus()", nil)
+		page.pressEnter()
+		page.wait()
+		if text := page.text("main"); !strings.Contains(text, "The account is disabled.") || !strings.Contains(text, "Enable the account") {
+			t.Error(text)
+		}
+		client.expect(t, "<stream:error>", "</stream:stream>")
+		page.eval("document.querySelector('form[action=\"/account/enable\"] button').focus()", nil)
+		page.pressEnter()
+		page.wait()
+		if text := page.text("main"); !strings.Contains(text, "The account is enabled.") {
+			t.Error(text)
+		}
+		online(t, s, other, "r")
+		page.check(base)
+	})
+
 	t.Run("stays up to date", func(t *testing.T) {
 		page := browser.open(window{width: 1280, height: 800})
 		page.t = t
 		page.visit(base + "/login")
 		page.logIn(read)
-		if text := page.text("#figures"); !strings.Contains(text, "Online\n0 clients") {
-			t.Fatal(text)
-		}
+		_ = client.conn.Close() // it may be closed already
+		page.await("document.querySelector('#figures').innerText.includes('Online\\n0 clients')")
 		online(t, s, user, "new")
 		page.await("document.querySelector('#figures').innerText.includes('Online\\n1 client')")
 		page.await("!document.querySelector('.legend b').innerText.includes('–')")
