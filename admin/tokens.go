@@ -13,9 +13,11 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 
 	"roost/internal/ownfile"
 )
@@ -230,8 +232,17 @@ func Tokens(file string) ([]TokenInfo, error) {
 	return list, nil
 }
 
-// editTokens changes a token file. The result must be valid.
+// editTokens changes a token file. The result must be valid. The directory is locked
+// meanwhile: of two changes at a time one would be lost, such as the removal of a token.
 func editTokens(file string, edit func(text []byte) ([]byte, error)) error {
+	dir, err := os.Open(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil {
+		return os.NewSyscallError("flock", err)
+	}
 	text, err := os.ReadFile(file)
 	mode := fs.FileMode(0o600)
 	if err == nil {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"roost/admin/api"
@@ -230,4 +231,36 @@ func TestUnusualPaths(t *testing.T) {
 	f("CONNECT /v1/status", token, 404, api.CodeNotFound)
 	f("GET /v1/sessions/%2e%2e", token, 400, api.CodeBadRequest)
 	f("GET /v1/sessions/a@b%2Fc%2F..%2F..", token, 404, api.CodeNotFound)
+}
+
+// TestConcurrentTokens: changes of a token file at the same time are all there.
+func TestConcurrentTokens(t *testing.T) {
+	file := filepath.Join(t.TempDir(), TokensName)
+	const n = 30
+	for i := range n {
+		addToken(t, file, fmt.Sprint("old", i), ScopeRead)
+	}
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			if _, err := AddToken(file, fmt.Sprint("new", i), ScopeRead); err != nil {
+				t.Error(err)
+			}
+		})
+		all.Go(func() {
+			if err := RemoveToken(file, fmt.Sprint("old", i)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	tokens, err := Tokens(file)
+	if err != nil || len(tokens) != n {
+		t.Errorf("%d tokens, want %d, %v", len(tokens), n, err)
+	}
+	for _, token := range tokens {
+		if !strings.HasPrefix(token.Name, "new") {
+			t.Errorf("%s was not removed", token.Name)
+		}
+	}
 }

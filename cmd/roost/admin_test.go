@@ -2,10 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -79,6 +81,21 @@ func TestTokenCommands(t *testing.T) {
 	f(cli.ExitUsage, "--scope", "add", "a", "--data", dir)
 	f(cli.ExitUsage, "--scope", "add", "a", "--scope", "all", "--data", dir)
 	f(cli.ExitUsage, "no data directory", "list", "--data", filepath.Join(dir, "none"))
+
+	audit := filepath.Join(t.TempDir(), "audit")
+	f(0, "shown only now", "add", "b", "--scope", "write", "--data", dir, "--audit", audit)
+	f(0, "removed", "remove", "b", "--data", dir, "--audit", audit)
+	f(cli.ExitFailure, "no token of this name", "remove", "b", "--data", dir, "--audit", audit)
+	f(cli.ExitFailure, "audit log", "add", "c", "--scope", "write", "--data", dir, "--audit", filepath.Join(audit, "none"))
+	f(0, `[]`, "list", "--json", "--data", dir)
+	var got []string
+	for _, e := range readAudit(t, audit) {
+		got = append(got, fmt.Sprint(e.From, " ", e.Action, " ", e.Object, " ", e.Params["scope"], " ", e.Result))
+	}
+	want := []string{"roost admin token.add b write ok", "roost admin token.remove b <nil> ok", "roost admin token.remove b <nil> internal"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
 }
 
 // TestDocumentedAdministration runs the commands of docs/admin.md as they are written, but

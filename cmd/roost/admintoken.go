@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -41,6 +42,7 @@ type tokenAddCmd struct {
 	Name  string `arg:"" help:"Whom or what the token is for: the audit log has this name."`
 	Scope string `required:"" env:"ROOST_TOKEN_SCOPE" enum:"read,write" placeholder:"SCOPE" help:"read or write."`
 	tokenFlags
+	auditFlag
 }
 
 // Run makes a token.
@@ -49,12 +51,17 @@ func (c *tokenAddCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	audit, err := c.open()
+	if err != nil {
+		return err
+	}
 	secret, err := admin.AddToken(file, c.Name, admin.Scope(c.Scope))
+	auditCommand(audit, "roost admin", "token.add", c.Name, map[string]any{"scope": c.Scope, "file": file}, err)
 	if err == nil {
 		fmt.Println(secret)
 		fmt.Fprintln(os.Stderr, "It is shown only now; the file has a hash of it.")
 	}
-	return err
+	return errors.Join(err, audit.Close())
 }
 
 type tokenListCmd struct {
@@ -84,6 +91,7 @@ func (c *tokenListCmd) Run() error {
 type tokenRemoveCmd struct {
 	Name string `arg:"" help:"Name of the token."`
 	tokenFlags
+	auditFlag
 }
 
 // Run removes a token.
@@ -92,9 +100,14 @@ func (c *tokenRemoveCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	if err := admin.RemoveToken(file, c.Name); err != nil {
+	audit, err := c.open()
+	if err != nil {
 		return err
 	}
-	fmt.Printf("the token %s is removed\n", c.Name)
-	return nil
+	err = admin.RemoveToken(file, c.Name)
+	auditCommand(audit, "roost admin", "token.remove", c.Name, map[string]any{"file": file}, err)
+	if err == nil {
+		fmt.Printf("the token %s is removed\n", c.Name)
+	}
+	return errors.Join(err, audit.Close())
 }

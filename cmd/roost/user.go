@@ -96,7 +96,7 @@ type userFlags struct {
 
 // auditFlag is for commands that change the database themselves.
 type auditFlag struct {
-	Audit string `env:"ROOST_AUDIT" type:"path" placeholder:"FILE" help:"Append a line of JSON to this file for a change that the command makes itself, since no server runs; a server has an audit log of its own (default: none)."`
+	Audit string `env:"ROOST_AUDIT" type:"path" placeholder:"FILE" help:"Append a line of JSON to this file for a change that the command makes itself, not a running server, which has an audit log of its own (default: none)."`
 }
 
 // keepSessionsFlag is for commands that change passwords.

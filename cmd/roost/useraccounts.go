@@ -78,14 +78,20 @@ func (c *auditFlag) stored(ctx context.Context, open opener, f func(context.Cont
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	var audit *admin.Audit
-	if c.Audit != "" {
-		if audit, err = admin.OpenAudit(c.Audit, slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, audit.Close()) }()
+	audit, err := c.open()
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, audit.Close()) }()
 	return f(ctx, s, audit)
+}
+
+// open opens the audit log; nil if there is none.
+func (c *auditFlag) open() (*admin.Audit, error) {
+	if c.Audit == "" {
+		return nil, nil
+	}
+	return admin.OpenAudit(c.Audit, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 }
 
 // onServer is the running server.
@@ -176,9 +182,14 @@ func storeError(j jid.JID, err error) error {
 	return err
 }
 
-// auditUser records what a command has done to the store.
+// auditUser records what roost user has done to the store.
 func auditUser(audit *admin.Audit, action, object string, params map[string]any, err error) {
-	e := admin.AuditEntry{Actor: admin.LocalActor(), From: "roost user", Action: action, Object: object, Params: params, Result: "ok"}
+	auditCommand(audit, "roost user", action, object, params, err)
+}
+
+// auditCommand records what a command has done itself.
+func auditCommand(audit *admin.Audit, command, action, object string, params map[string]any, err error) {
+	e := admin.AuditEntry{Actor: admin.LocalActor(), From: command, Action: action, Object: object, Params: params, Result: "ok"}
 	var exists errExists
 	var missing errMissing
 	switch {
