@@ -80,27 +80,29 @@ func (l *numbered) Accept() (net.Conn, error) {
 // TestUntrusted: of connections without a valid token the oldest is closed for a new one;
 // those that have sent one stay.
 func TestUntrusted(t *testing.T) {
-	all := new(numbered)
-	l := limitConns(all)
-	accept := func() *conn {
-		c, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) { // fails, instead of waiting, if no connection is closed
+		all := new(numbered)
+		l := limitConns(all)
+		accept := func() *conn {
+			c, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c.(*conn)
 		}
-		return c.(*conn)
-	}
-	trusted := accept()
-	trusted.peer.trust()
-	for range 3 * maxConns {
-		accept()
-	}
-	if n := len(all.closed); n != 3*maxConns-maxUntrusted || all.closed[0] != 2 || len(l.untrusted) != maxUntrusted || len(l.slots) != maxUntrusted+1 {
-		t.Errorf("%d were closed, first %d; %d are untrusted, %d in all", n, all.closed[0], len(l.untrusted), len(l.slots))
-	}
-	last := accept()
-	_ = last.Close()
-	_ = trusted.Close()
-	if len(l.untrusted) != maxUntrusted-1 || len(l.slots) != maxUntrusted-1 {
-		t.Errorf("%d are untrusted, %d in all", len(l.untrusted), len(l.slots))
-	}
+		trusted := accept()
+		trusted.peer.trust()
+		for range 3 * maxConns {
+			accept()
+		}
+		if n := len(all.closed); n != 3*maxConns-maxUntrusted || all.closed[0] != 2 || len(l.untrusted) != maxUntrusted || len(l.slots) != maxUntrusted+1 {
+			t.Errorf("%d were closed, first %d; %d are untrusted, %d in all", n, all.closed[0], len(l.untrusted), len(l.slots))
+		}
+		last := accept()
+		_ = last.Close()
+		_ = trusted.Close()
+		if len(l.untrusted) != maxUntrusted-1 || len(l.slots) != maxUntrusted-1 {
+			t.Errorf("%d are untrusted, %d in all", len(l.untrusted), len(l.slots))
+		}
+	})
 }

@@ -43,6 +43,10 @@ func TestAdminAccounts(t *testing.T) {
 		if err := c.Do(t.Context(), method, path, nil, in, &a); err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
+		// The server has acted on it before the response.
+		if last, err := s.store.LastAccountEvent(t.Context()); err != nil || !s.router.CaughtUp(last) {
+			t.Errorf("%s: event %d is not processed, %v", path, last, err)
+		}
 		return a
 	}
 	const bill = "bill@localhost"
