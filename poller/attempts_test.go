@@ -112,8 +112,8 @@ func TestLimits(t *testing.T) {
 	if served(connect()) {
 		t.Error("a fifth attempt in a minute")
 	}
-	if n := s.Stats().Refused; n != 2 {
-		t.Errorf("%d rejections were counted, want 2", n)
+	if st := s.Stats(); st.Refused != 2 || st.RefusedBy[RefusedAttempts] != 1 || st.RefusedBy[RefusedConnections] != 1 {
+		t.Errorf("%d refusals are counted, want 2: %v", st.Refused, st.RefusedBy)
 	}
 	for range 10 {
 		if !served(outsider(t, l, unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})) {

@@ -108,9 +108,10 @@ func (c *Conn) read(max int) (empty bool) {
 	for ; max > 0 && !c.paused && !c.closed(); max-- {
 		buf := c.readBuffer()
 		n, err := epoll.Read(c.fd, buf)
-		c.loop.p.stats.reads.Add(1)
+		c.loop.counts.reads.Add(1)
 		switch {
 		case n > 0:
+			c.loop.counts.bytesIn.Add(int64(n))
 			c.sawInput()
 			c.input(buf[:n])
 			if n < len(buf) && !c.hup {

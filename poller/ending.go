@@ -126,6 +126,9 @@ func (c *Conn) closeWrite() {
 // dropOutbox discards the queued bytes. Under mu.
 func (c *Conn) dropOutbox() {
 	if c.out != nil {
+		if c.full {
+			c.loop.counts.backlog.Add(-int64(len(c.out.B)))
+		}
 		outboxes.Put(c.out)
 		c.out, c.full = nil, false
 	}
@@ -151,8 +154,12 @@ func (c *Conn) destroy(err error) {
 	c.state = stateClosed
 	c.mu.Unlock()
 	c.dropUnread()
+	unfinished := c.inHandshake()
 	if failed := c.layer.free(); failed != nil {
-		err = failed // the peer was sent an alert and given time to read it
+		err, unfinished = failed, true // the peer was sent an alert and given time to read it
+	}
+	if unfinished {
+		c.loop.p.stats.tlsFailed[failureOf(err)].Add(1)
 	}
 	_ = unix.Close(fd)
 	c.loop.poll.Free(c.op)

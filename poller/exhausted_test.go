@@ -64,6 +64,8 @@ func TestExhaustedChild(t *testing.T) {
 			fmt.Println("open", n)
 		case "conns":
 			fmt.Println("conns", s.Stats().Conns)
+		case "refused":
+			fmt.Println("refused", s.Stats().RefusedBy[RefusedFiles])
 		}
 	}
 }
@@ -170,6 +172,9 @@ func TestExhausted(t *testing.T) {
 			}
 		}
 	}
+	if n := s.ask("refused"); n != 21 {
+		t.Errorf("%d refusals are counted, want 21", n)
+	}
 	quiet("turned away")
 
 	// The reserved descriptor is unavailable, too: new connections wait.
@@ -217,6 +222,9 @@ func TestReservedFiles(t *testing.T) {
 		if echoes(t, dial(t, addr)) {
 			t.Fatal("a connection uses a reserved descriptor")
 		}
+	}
+	if n := s.ask("refused"); n != 21 {
+		t.Errorf("%d refusals are counted, want 21", n)
 	}
 	_ = clients[0].Close()
 	eventually(t, "there is room for another", func() bool { return echoes(t, dial(t, addr)) })

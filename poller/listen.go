@@ -171,6 +171,7 @@ func (l *Listener) accept(epoll.Source) error {
 			// The kernel assigns the lowest free descriptor, so all below are in use.
 			// Closing the connection tells the peer at once that the server is full.
 			_ = unix.Close(fd)
+			l.p.stats.refused[RefusedFiles].Add(1)
 			l.logError("no more connections are accepted, the remaining descriptors are reserved: raise the limit of open files", unix.EMFILE)
 		case err == nil:
 			l.accepted(fd, addrPort(sa))
@@ -210,6 +211,7 @@ func (l *Listener) exhausted(err error) {
 		_ = unix.Close(l.reserve)
 		if fd, _, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC); err == nil {
 			_ = unix.Close(fd)
+			l.p.stats.refused[RefusedFiles].Add(1)
 		}
 		if l.reserve = openReserve(); l.reserve >= 0 {
 			return
@@ -255,16 +257,16 @@ func (l *Listener) admit(peer netip.Addr) (place peerIndex, ok bool) {
 	if !limited {
 		return 0, true
 	}
-	limit := "attempts"
+	why := RefusedAttempts
 	if l.p.attempts.allow(from, l.loop.now) {
 		if place, ok = l.p.addrs.acquire(from); ok {
 			return place, true
 		}
-		limit = "connections"
+		why = RefusedConnections
 	}
-	l.p.stats.refused.Add(1)
+	l.p.stats.refused[why].Add(1)
 	if l.oncePerMinute(&l.lastLimitLog) {
-		l.p.cfg.Logger.Warn("a network has reached its limit, its connections are refused", "listener", l.addr.String(), "network", from.String(), "limit", limit)
+		l.p.cfg.Logger.Warn("a network has reached its limit, its connections are refused", "listener", l.addr.String(), "network", from.String(), "limit", why.String())
 	}
 	return 0, false
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/valyala/bytebufferpool"
 
+	"roost/internal/histogram"
 	"roost/poller/epoll"
 )
 
@@ -36,6 +37,10 @@ type loop struct {
 
 	keys keyCache // has its own lock
 
+	began  time.Duration        // loop: when the batch of events began, since the poller's start
+	batch  *histogram.Histogram // durations of batches
+	counts loopCounters
+
 	mu    sync.Mutex
 	tasks []task
 	spare []task
@@ -52,7 +57,7 @@ type task struct {
 
 func newLoop(p *Poller, index int) (*loop, error) {
 	l := &loop{p: p, index: index, buf: make([]byte, p.cfg.ReadBuffer), start: time.Now(), now: 1, done: make(chan struct{}),
-		unread: make(map[*Conn]*bytebufferpool.ByteBuffer)}
+		unread: make(map[*Conn]*bytebufferpool.ByteBuffer), batch: histogram.New(batchBounds...)}
 	var err error
 	if l.poll, err = epoll.Open(l.begin, l.end); err != nil {
 		return nil, err
@@ -90,6 +95,7 @@ func (l *loop) post(c *Conn, f func(loop int)) {
 // begin is called before a batch of events: callers of post need not wake the loop from
 // here on.
 func (l *loop) begin() {
+	l.began = time.Since(l.p.start)
 	l.mu.Lock()
 	l.awake = true
 	l.mu.Unlock()
@@ -99,6 +105,7 @@ func (l *loop) begin() {
 // there will be none.
 func (l *loop) end(closed bool) {
 	l.runTasks()
+	l.batch.Observe(int64(time.Since(l.p.start) - l.began))
 	if !closed {
 		l.waiter.wait(l.now, l.now > l.lastActive+1)
 	}

@@ -81,7 +81,17 @@ func (c *Conn) append(p []byte) {
 	if c.out == nil {
 		c.out = outboxes.Get()
 	}
+	queued := len(c.out.B)
 	c.out.B = append(c.out.B, p...)
+	c.grew(queued)
+}
+
+// grew is called after bytes were appended to the outbox, which had queued bytes before.
+// Under mu.
+func (c *Conn) grew(queued int) {
+	if c.full {
+		c.loop.counts.backlog.Add(int64(len(c.out.B) - queued))
+	}
 }
 
 func (c *Conn) queued() int {
@@ -127,15 +137,20 @@ func (c *Conn) flush() (failed error) {
 // Under mu.
 func (c *Conn) write() (failed error) {
 	for c.out != nil {
+		queued := len(c.out.B)
 		n, err := epoll.Write(c.fd, c.out.B)
-		c.loop.p.stats.writes.Add(1)
+		c.loop.counts.writes.Add(1)
+		if n > 0 {
+			c.loop.counts.bytesOut.Add(int64(n))
+		}
 		switch {
-		case n == len(c.out.B):
+		case n == queued:
 			// The length is left as it is: the pool calibrates its buffer sizes by it.
 			outboxes.Put(c.out)
 			c.out = nil
 			if c.full {
 				c.full = false
+				c.loop.counts.backlog.Add(-int64(queued))
 				c.loop.post(c, func(loop int) { c.afterDrain(loop) })
 			}
 			c.loop.p.unauth.set(c, heldOutbox, 0)
@@ -147,7 +162,7 @@ func (c *Conn) write() (failed error) {
 			if c.unauth() {
 				c.fitOutbox()
 			}
-			c.full = true
+			c.countBacklog(queued)
 			c.arm()
 			return nil
 		default:
@@ -155,6 +170,17 @@ func (c *Conn) write() (failed error) {
 		}
 	}
 	return nil
+}
+
+// countBacklog marks the socket as full and counts what remains in the outbox, which had
+// queued bytes before the last write. Under mu.
+func (c *Conn) countBacklog(queued int) {
+	counted := 0
+	if c.full {
+		counted = queued
+	}
+	c.full = true
+	c.loop.counts.backlog.Add(int64(len(c.out.B) - counted))
 }
 
 // fitOutbox replaces the outbox of a peer that has not authenticated with a copy of

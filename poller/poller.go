@@ -24,7 +24,6 @@ import (
 	"time"
 
 	"roost/internal/panics"
-	"roost/poller/leantls"
 )
 
 // Errors that the methods of a Conn return, or that a connection ends with.
@@ -155,31 +154,6 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Stats are the counters of a Poller since it was created. Conns, Handshake and Unauth
-// are current values.
-type Stats struct {
-	Conns     int64 // connections open
-	Accepted  int64
-	Refused   int64 // connections refused for a limit of their network, or an invalid PROXY protocol header
-	Reads     int64 // read system calls
-	Writes    int64 // write system calls
-	Handshake int64 // TLS handshakes in progress or waiting
-	Unauth    int64 // bytes currently held for peers that have not authenticated
-	Evicted   int64 // connections closed to free memory held before authentication
-	GaveUp    int64 // handshakes ended because their peers were silent while others waited
-	Panics    int64 // panics in TLS handshakes; each ended one connection
-
-	LeanTLS     int64                   // TLS handshakes after which the lean record layer took over
-	LeanRefused [leantls.Refusals]int64 // TLS handshakes after which it did not, by reason
-}
-
-// counters are the counters that Stats reads.
-type counters struct {
-	conns, accepted, refused, reads, writes, handshakes, gaveUp, evicted, lean atomic.Int64
-
-	leanRefused [leantls.Refusals]atomic.Int64
-}
-
 // Poller is a set of event loops.
 type Poller struct {
 	cfg      Config
@@ -242,20 +216,6 @@ func (p *Poller) sweep() {
 
 // uptime is the time since the poller was created; it is never 0.
 func (p *Poller) uptime() time.Duration { return time.Since(p.start) + 1 }
-
-// Stats returns a snapshot of the counters.
-func (p *Poller) Stats() Stats {
-	s := &p.stats
-	all := Stats{
-		Conns: s.conns.Load(), Accepted: s.accepted.Load(), Refused: s.refused.Load(),
-		Reads: s.reads.Load(), Writes: s.writes.Load(), Handshake: s.handshakes.Load(), GaveUp: s.gaveUp.Load(), Evicted: s.evicted.Load(), Panics: p.panics.Count(), Unauth: p.unauth.held(),
-		LeanTLS: s.lean.Load(),
-	}
-	for i := range all.LeanRefused {
-		all.LeanRefused[i] = s.leanRefused[i].Load()
-	}
-	return all
-}
 
 // Close closes all connections at once and ends the loops. Each handler's Closed is
 // called.

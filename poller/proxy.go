@@ -163,7 +163,7 @@ func (h *proxyHeader) end(err error) {
 		return
 	}
 	if err != nil {
-		h.l.p.stats.refused.Add(1)
+		h.l.p.stats.refused[RefusedHeader].Add(1)
 		if h.l.oncePerMinute(&h.l.lastProxyLog) {
 			h.l.p.cfg.Logger.Warn("a proxy sent no valid PROXY protocol header, its connection is closed: turn the protocol on in the proxy (send-proxy), or remove the address from --proxy-protocol",
 				"listener", h.l.addr.String(), "proxy", h.proxy.String(), "err", err)

@@ -223,7 +223,7 @@ func TestProxyInvalid(t *testing.T) {
 		_ = c.CloseWrite()
 		_, _ = io.ReadAll(c)
 	}
-	if got := s.Stats().Refused; got != n+2 {
+	if got := s.Stats().RefusedBy[RefusedHeader]; got != n+2 {
 		t.Errorf("%d refused, want %d", got, n+2)
 	}
 	if len(s.conns) > 0 {

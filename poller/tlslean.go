@@ -205,8 +205,10 @@ func (t *leanTLS) sealAlert(alert leantls.Alert) {
 	if c.fd < 0 || !t.st.CanSeal() {
 		return
 	}
+	queued := c.queued()
 	c.append(nil)
 	c.out.B = t.st.End(t.keys().tx, c.out.B, alert)
+	c.grew(queued)
 }
 
 func (t *leanTLS) wipe() {
@@ -227,9 +229,11 @@ func (t *leanTLS) seal(p []byte) error {
 		return nil
 	}
 	k := t.keys()
+	queued := t.c.queued()
 	t.c.append(nil)
 	var err error
 	t.c.out.B, k.tx, err = t.st.Seal(k.tx, t.c.out.B, p)
+	t.c.grew(queued)
 	return err
 }
 
