@@ -119,7 +119,7 @@ func TestNoKeysForEndedSessions(t *testing.T) {
 		})
 	}
 	f("the connection is lost", func(_ *Manager, s *Session) { s.Closed(0, nil) })
-	f("the outbox is full", func(_ *Manager, s *Session) { s.overflow() })
+	f("the outbox is full", func(m *Manager, s *Session) { s.overflow(m.turns[0]) })
 	f("another session has replaced it", func(m *Manager, s *Session) { m.TakeOut(s) })
 }
 

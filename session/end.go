@@ -82,10 +82,11 @@ func (s *Session) end(t *Turn, e *StreamError) {
 }
 
 // overflow is called when the outbox is full because the client does not read.
-func (s *Session) overflow() {
+func (s *Session) overflow(t *Turn) {
 	if !s.set(flagSlow) {
 		return
 	}
+	countEvents.Add(t, eventOverflow, 1)
 	s.endOnLoop(func(t *Turn) {
 		if s.set(flagClosing) {
 			s.endedBecause(endedSlow, nil)

@@ -36,6 +36,12 @@ type Ended struct {
 	Count  int64  // sessions since the manager was made
 }
 
+// IsStreamError reports whether the reason is the condition of a stream error that was
+// sent.
+func (e Ended) IsStreamError() bool {
+	return e.Reason != endedClosed && e.Reason != endedLost && e.Reason != endedSlow
+}
+
 // Ended returns the reasons why sessions have ended since the manager was made, sorted by
 // name. Each session is counted once, whatever else went wrong while it ended.
 func (m *Manager) Ended() []Ended {

@@ -142,6 +142,7 @@ func (s *Session) take(t *Turn, cost int64) {
 		waits = nil
 	}
 	if s.mgr.fanout.take(s.accountHash(), t.Now(), cost, waits) {
+		countEvents.Add(t, eventThrottled, 1)
 		s.conn.Pause()
 	}
 }

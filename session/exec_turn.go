@@ -27,13 +27,15 @@ type Turn struct {
 	budget    int64       // the value of cost at which the turn's budget is used up
 	postponed []postponed // work that earlier turns have left
 	posted    bool        // a call of runPostponed is posted
+
+	counts counts // see Counter
 }
 
 // keepBuf is the capacity of the largest scratch buffer that a turn keeps, in bytes.
 const keepBuf = 64 << 10
 
 func newTurn(m *Manager, loop int) *Turn {
-	return &Turn{m: m, loop: loop, scratch: parser.NewScratch(m.cfg.Limits), budget: turnBudget}
+	return &Turn{m: m, loop: loop, scratch: parser.NewScratch(m.cfg.Limits), budget: turnBudget, counts: newCounts()}
 }
 
 // MayBlock reports whether this is a worker's turn. Only workers may read from the store;
@@ -127,7 +129,11 @@ func (s *Session) SendBytes(t *Turn, b []byte) bool {
 	if f := s.mgr.cfg.Sent; f != nil {
 		f(b)
 	}
-	return s.write(t, b)
+	if !s.write(t, b) {
+		return false
+	}
+	t.countSentUnit(b)
+	return true
 }
 
 // SendBatch is SendBytes for several stanzas in one write, all or none of them: b contains
@@ -141,7 +147,15 @@ func (s *Session) SendBatch(t *Turn, b []byte, ends []int) bool {
 			begin = end
 		}
 	}
-	return s.write(t, b)
+	if !s.write(t, b) {
+		return false
+	}
+	begin := 0
+	for _, end := range ends {
+		t.countSentUnit(b[begin:end])
+		begin = end
+	}
+	return true
 }
 
 func (s *Session) write(t *Turn, b []byte) bool {
@@ -150,7 +164,7 @@ func (s *Session) write(t *Turn, b []byte) bool {
 	}
 	t.CountDelivery(len(b))
 	if s.conn.Queue(b) != nil && !s.queueAgain(b) {
-		s.overflow()
+		s.overflow(t)
 		return false
 	}
 	if s.set(flagDirty) {

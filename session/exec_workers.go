@@ -15,6 +15,9 @@ const (
 	Derive             // derives keys, which takes milliseconds of CPU; may also read
 )
 
+// String returns the kind as one word.
+func (w Work) String() string { return [...]string{"done", "read", "write", "derive"}[w] }
+
 // defaultWriters is enough goroutines for two transactions of maximum size: one being
 // written, and one being collected.
 const defaultWriters = 1024
@@ -31,6 +34,8 @@ type workers struct {
 	keep  int  // goroutines that stay when idle; others are started on demand
 	limit int  // maximum number of goroutines
 
+	counts counts // see Counter
+
 	mu    sync.Mutex
 	ready sync.Cond
 	queue []func(*Turn) // a ring buffer
@@ -43,7 +48,7 @@ type workers struct {
 }
 
 func newWorkers(m *Manager, kind Work, keep, limit int) *workers {
-	w := &workers{m: m, kind: kind, keep: keep, limit: limit, queue: make([]func(*Turn), 64)}
+	w := &workers{m: m, kind: kind, keep: keep, limit: limit, counts: newCounts(), queue: make([]func(*Turn), 64)}
 	w.ready.L = &w.mu
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -62,11 +67,13 @@ func (w *workers) start() {
 
 func (w *workers) run() {
 	defer w.done.Done()
-	t := &Turn{m: w.m, loop: -1, kind: w.kind}
+	t := w.newTurn()
 	for f := w.next(); f != nil; f = w.next() {
 		w.do(t, f)
 	}
 }
+
+func (w *workers) newTurn() *Turn { return &Turn{m: w.m, loop: -1, kind: w.kind, counts: w.counts} }
 
 func (w *workers) do(t *Turn, f func(*Turn)) {
 	defer w.m.recovered()
@@ -130,6 +137,13 @@ func (w *workers) waiting() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.count
+}
+
+// stats describes the pool.
+func (w *workers) stats() WorkerPool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return WorkerPool{Work: w.kind.String(), Busy: w.all - w.idle, Limit: w.limit, Waiting: w.count}
 }
 
 // close waits until the workers have finished all queued jobs and ended.

@@ -45,7 +45,7 @@ func (m *Manager) Adopt(c Conn, full jid.JID) (s *Session, took time.Duration) {
 	took = threadTime() - began
 	m.unbound.Delete(s)
 	s.cold.Store(nil)
-	worker := &Turn{m: m, loop: -1}
+	worker := m.reads.newTurn()
 	s.SetEvent(1 << 30) // newer than all events of its account
 	if !m.cfg.Router.OnBind(worker, s) {
 		panic("no such account")

@@ -77,7 +77,7 @@ func TestDetachedThenLeft(t *testing.T) {
 	f("stream error", first, func(_ *Manager, s *Session) { s.Data(0, []byte("<a></b>")) })
 	f("stream error in an element", first, func(_ *Manager, s *Session) { s.Data(0, []byte("<unknown xmlns='urn:example:x'/>")) })
 	f("timeout", first, func(_ *Manager, s *Session) { s.Expired(0, errors.New("timeout")) })
-	f("overflow", first, func(_ *Manager, s *Session) { s.overflow() })
+	f("overflow", first, func(m *Manager, s *Session) { s.overflow(m.turns[0]) })
 	f("revoked", first, func(m *Manager, s *Session) {
 		m.Revoke(map[string]Revocation{s.BareJID(): {Bound: s.Event() + 1, Error: ErrReset}})
 	})
@@ -94,7 +94,7 @@ func TestDetachedThenLeft(t *testing.T) {
 	f("replaced by a conflict", late, func(m *Manager, s *Session) {
 		younger := m.New(&pausing{})
 		younger.jid = romeo.Bare().Compact()
-		if reply := m.Bind(&Turn{m: m, loop: -1}, younger, s.Resource()); reply != nil {
+		if reply := m.Bind(m.reads.newTurn(), younger, s.Resource()); reply != nil {
 			t.Error(reply)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/puzpuzpuz/xsync/v3"
 
+	"roost/internal/histogram"
 	"roost/internal/panics"
 	"roost/internal/peernet"
 )
@@ -36,6 +37,8 @@ type Manager struct {
 	bound          atomic.Int64
 	available      atomic.Int64 // sessions with presence
 	logins         atomic.Int64 // sessions bound since the start
+	loginTime      *histogram.Histogram
+	started        time.Time
 	ended          endings
 	postponedCount atomic.Int64 // functions postponed to later turns
 	leaving        atomic.Int64 // sessions that are out of the tables but not yet announced
@@ -52,6 +55,8 @@ func NewManager(cfg Config) *Manager {
 		presences: newPresences(),
 		unbound:   xsync.NewMapOf[*Session, struct{}](),
 		deferred:  xsync.NewMapOf[*Session, []func(*Turn)](),
+		loginTime: histogram.New(loginBounds...),
+		started:   time.Now(),
 	}
 	for _, d := range cfg.Domains {
 		m.domains[d] = true
@@ -75,7 +80,7 @@ func NewManager(cfg Config) *Manager {
 // New makes a session for an accepted connection.
 func (m *Manager) New(c Conn) *Session {
 	s := &Session{mgr: m, conn: c}
-	s.cold.Store(&coldState{negotiation: &negotiation{network: peernet.Of(c.RemoteAddr().Addr())}})
+	s.cold.Store(&coldState{negotiation: &negotiation{network: peernet.Of(c.RemoteAddr().Addr()), began: time.Since(m.started)}})
 	s.parser.Restrict() // until the client has authenticated
 	m.unbound.Store(s, struct{}{})
 	s.set(flagLogin)

@@ -124,9 +124,11 @@ func (s *Session) authSucceeded(t *Turn, data []byte) {
 	account, p := n.sasl.found(), n.profile
 	if n.from != "" && n.from != account.who.String() {
 		// The client named another account in its stream header.
+		s.countAttempt(t, n.mech, attemptFailed(saslInvalidAuthzid))
 		s.authFailed(t, p, saslInvalidAuthzid)
 		return
 	}
+	s.countAttempt(t, n.mech, attemptSucceeded)
 	p.success(s, t, outcome{account: account.who, event: account.event, data: data})
 	s.mgr.throttle.succeeded(account.guess)
 }

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"time"
+
 	"roost/jid"
 	"roost/parser"
 	"roost/stanza"
@@ -69,6 +71,7 @@ func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 	}
 	s.offload(need, func(t *Turn) {
 		defer d.Release()
+		began := s.negotiation().began // Bind drops it
 		var st stanza.Stanza
 		_ = stanza.Read(d, &st) // it was parsed without an error before
 		if e := s.mgr.Bind(t, s, resource); e != nil {
@@ -76,6 +79,7 @@ func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 			return
 		}
 		s.mgr.logins.Add(1)
+		s.mgr.loginTime.Observe(int64(time.Since(s.mgr.started) - began))
 		if s.mgr.debug() {
 			s.mgr.cfg.Logger.Debug("session bound", "jid", s.FullJID(), "peer", s.conn.RemoteAddr())
 		}
@@ -94,6 +98,7 @@ func (s *Session) reply(t *Turn, st *stanza.Stanza, e *stanza.ErrorReply) {
 	if !st.CanError() {
 		return
 	}
+	t.CountError(e)
 	b := stanza.AppendError(t.GetBuf(), st, s.FullJID(), e)
 	s.SendBytes(t, b)
 	t.PutBuf(b)

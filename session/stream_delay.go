@@ -22,6 +22,10 @@ func (s *Session) loginFailed(t *Turn, err error) {
 	case x.refused:
 		n.delay = m.throttle.longest
 	}
+	s.countAttempt(t, n.mech, x.result(cond))
+	if n.delay > 0 {
+		countEvents.Add(t, eventDelayed, 1)
+	}
 	if ok {
 		account := ""
 		if x.exists {

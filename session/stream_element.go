@@ -9,6 +9,9 @@ func (s *Session) element(t *Turn, rest []byte) {
 	st := &t.stanza
 	err := stanza.Read(d, st)
 	reply, bad := err.(*stanza.ErrorReply) // errors.As would allocate
+	if err == nil || bad {
+		countReceived.Add(t, int(st.Kind), 1)
+	}
 	replaceable := err == nil && s.has(flagAvailable) && s.replaceable(st)
 	if t.held != nil {
 		if replaceable {

@@ -26,7 +26,8 @@ const (
 type negotiation struct {
 	binding   channelBindings
 	network   peernet.Network
-	sasl      exchange // nil outside an exchange
+	began     time.Duration // when the connection was accepted, since Manager.started
+	sasl      exchange      // nil outside an exchange
 	mech      *mechanism
 	profile   *authProfile // of the last authentication attempt
 	authTries int

@@ -58,7 +58,7 @@ func (s *Session) saslElement(t *Turn, el parser.Element) {
 	switch string(el.Local()) {
 	case "auth":
 		// RFC 6120 section 6.4.2: a new <auth/> discards the exchange in progress.
-		s.negotiation().sasl = nil
+		s.negotiation().sasl, s.negotiation().mech = nil, nil
 		if !s.beginAuth(&saslProfile, string(el.Attr("mechanism"))) {
 			s.saslFail(t, saslInvalidMechanism)
 			return
@@ -151,7 +151,10 @@ func (s *Session) saslSuccess(t *Turn, o outcome) {
 }
 
 // saslFail reports a failed attempt to the client.
-func (s *Session) saslFail(t *Turn, cond saslError) { s.authFailed(t, &saslProfile, cond) }
+func (s *Session) saslFail(t *Turn, cond saslError) {
+	s.countAttempt(t, s.negotiation().mech, attemptFailed(cond))
+	s.authFailed(t, &saslProfile, cond)
+}
 
 func (s *Session) sendSASLFailure(t *Turn, cond saslError) {
 	s.parser.RefuseSpace(false)

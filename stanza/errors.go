@@ -1,6 +1,10 @@
 package stanza
 
-import "roost/parser"
+import (
+	"slices"
+
+	"roost/parser"
+)
 
 // ErrorReply is a stanza error (RFC 6120 section 8.3,
 // https://www.rfc-editor.org/rfc/rfc6120#section-8.3). It is sent in reply to a stanza, and
@@ -48,6 +52,25 @@ var (
 	ServiceUnavailable   = &ErrorReply{Type: "cancel", Condition: "service-unavailable"}
 	UnexpectedRequest    = &ErrorReply{Type: "wait", Condition: "unexpected-request"}
 )
+
+// Conditions are the defined conditions of stanza errors (RFC 6120 section 8.3.3).
+var Conditions = [...]string{
+	"bad-request", "conflict", "feature-not-implemented", "forbidden", "gone", "internal-server-error", "item-not-found", "jid-malformed",
+	"not-acceptable", "not-allowed", "not-authorized", "policy-violation", "recipient-unavailable", "redirect", "registration-required",
+	"remote-server-not-found", "remote-server-timeout", "resource-constraint", "service-unavailable", "subscription-required",
+	undefinedCondition, "unexpected-request",
+}
+
+const undefinedCondition = "undefined-condition"
+
+// ConditionIndex returns the index in Conditions of a condition, or of undefined-condition
+// if it is not a defined one.
+func ConditionIndex(condition string) int {
+	if i := slices.Index(Conditions[:], condition); i >= 0 {
+		return i
+	}
+	return slices.Index(Conditions[:], undefinedCondition)
+}
 
 // AppendXML appends the <error/> element.
 func (e *ErrorReply) AppendXML(dst []byte) []byte {

@@ -1,0 +1,121 @@
+package session
+
+import (
+	"bytes"
+	"time"
+
+	"roost/internal/histogram"
+	"roost/stanza"
+)
+
+// Stats are the counters of a Manager since it was made. Counts, WaitingBytes and Workers
+// are current values.
+type Stats struct {
+	Counts
+
+	Logins    int64              // sessions bound
+	LoginTime histogram.Snapshot // nanoseconds from the accepted connection to the bound resource
+	Attempts  []Attempts         // to authenticate
+	Delayed   int64              // attempts whose response was delayed because earlier ones had failed
+	Ended     []Ended            // sessions that ended
+
+	Received, Sent Stanzas      // from and to clients
+	ErrorsSent     []Condition  // stanza errors that the server has sent
+	Overflows      int64        // sessions that ended because their outboxes were full
+	Throttled      int64        // pauses of sessions whose accounts caused too many deliveries
+	WaitingBytes   int64        // memory of stanzas that wait for commits and keys
+	Workers        []WorkerPool // by kind of work
+	Panics         int64        // recovered panics
+}
+
+// Stanzas are numbers of stanzas by their kind.
+type Stanzas struct{ Message, Presence, IQ int64 }
+
+// Attempts is the number of attempts to authenticate by one mechanism with one result.
+type Attempts struct {
+	Mechanism string // "unknown" if the client's is not offered
+	Result    string // "success", "wrong-password", "unknown-account", "refused" (too many failures before) or a SASL error condition
+	Count     int64
+}
+
+// Condition is a number of stanza errors with one condition.
+type Condition struct {
+	Condition string // RFC 6120 section 8.3.3
+	Count     int64
+}
+
+// WorkerPool describes the workers for one kind of work.
+type WorkerPool struct {
+	Work    string // "read", "write" or "derive"
+	Busy    int    // workers that have a job
+	Limit   int    // most workers that there may be
+	Waiting int    // jobs that wait for a worker
+}
+
+// loginBounds are the upper limits of the buckets for LoginTime.
+var loginBounds = []time.Duration{
+	5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond,
+	500 * time.Millisecond, time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute,
+}
+
+var (
+	countReceived = NewCounter(stanzaKinds)
+	countSent     = NewCounter(stanzaKinds)
+	countErrors   = NewCounter(len(stanza.Conditions))
+	countEvents   = NewCounter(eventKinds)
+)
+
+// stanzaKinds is the number of values of stanza.Kind, with the zero value.
+const stanzaKinds = int(stanza.IQ) + 1
+
+// Events that countEvents counts.
+const (
+	eventOverflow = iota
+	eventDelayed
+	eventThrottled
+	eventKinds
+)
+
+// Stats returns a snapshot. The numbers may be from slightly different moments.
+func (m *Manager) Stats() Stats {
+	s := Stats{
+		Counts: m.Counts(), Logins: m.Logins(), LoginTime: m.loginTime.Snapshot(), Attempts: m.attempts(), Ended: m.Ended(),
+		Received: countReceived.stanzas(m), Sent: countSent.stanzas(m), WaitingBytes: m.offloadedBytes.Load(), Panics: m.Panics(),
+		Overflows: countEvents.Total(m, eventOverflow), Delayed: countEvents.Total(m, eventDelayed), Throttled: countEvents.Total(m, eventThrottled),
+	}
+	for i, condition := range stanza.Conditions {
+		if n := countErrors.Total(m, i); n > 0 {
+			s.ErrorsSent = append(s.ErrorsSent, Condition{condition, n})
+		}
+	}
+	for _, w := range m.pools() {
+		s.Workers = append(s.Workers, w.stats())
+	}
+	s.Workers[len(s.Workers)-1].Waiting += m.keyQueue.left()
+	return s
+}
+
+// pools are the workers for each kind of work.
+func (m *Manager) pools() [3]*workers { return [...]*workers{m.reads, m.writes, m.keys} }
+
+func (c Counter) stanzas(m *Manager) Stanzas {
+	return Stanzas{c.Total(m, int(stanza.Message)), c.Total(m, int(stanza.Presence)), c.Total(m, int(stanza.IQ))}
+}
+
+// CountError counts a stanza error that is sent to a client or another server.
+func (t *Turn) CountError(e *stanza.ErrorReply) {
+	countErrors.Add(t, stanza.ConditionIndex(e.Condition), 1)
+}
+
+// countSentUnit counts a unit of the stream if it is a stanza. It is told by the name of
+// the element: what is queued is written by this server.
+func (t *Turn) countSentUnit(b []byte) {
+	switch {
+	case bytes.HasPrefix(b, []byte("<message")):
+		countSent.Add(t, int(stanza.Message), 1)
+	case bytes.HasPrefix(b, []byte("<presence")):
+		countSent.Add(t, int(stanza.Presence), 1)
+	case bytes.HasPrefix(b, []byte("<iq")):
+		countSent.Add(t, int(stanza.IQ), 1)
+	}
+}
