@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"roost/jid"
@@ -17,34 +18,45 @@ const deleteRetry = 10 * time.Second
 // because its disk is full or it does not respond. They are not delivered again while the
 // server runs, and their deletion is retried.
 type undeleted struct {
-	r    *Router
-	mu   sync.Mutex
-	upTo map[jid.JID]int64 // ID of the last one delivered, by bare JID; nil: none, and no timer runs
+	r       *Router
+	deleted atomic.Int64 // messages that were deleted after their delivery
+	mu      sync.Mutex
+	all     map[jid.JID]delivered // by bare JID; nil: none, and no timer runs
+}
+
+// delivered are messages of an account that are to be deleted.
+type delivered struct {
+	upTo     int64 // ID of the last one
+	messages int
 }
 
 // after returns the ID after which an account's messages are still to be delivered.
 func (u *undeleted) after(owner jid.JID) int64 {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.upTo[owner]
+	return u.all[owner].upTo
 }
 
-// delete deletes an account's messages up to and including an ID, or schedules a retry.
-func (u *undeleted) delete(owner jid.JID, upTo int64) {
+// delete deletes an account's messages up to and including an ID, of which n were not
+// tracked yet, or schedules a retry.
+func (u *undeleted) delete(owner jid.JID, upTo int64, n int) {
 	err := u.r.cfg.Store.DeleteOffline(u.r.ctx, owner, upTo)
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	was := u.all[owner]
 	switch {
-	case err == nil && u.upTo[owner] <= upTo:
-		delete(u.upTo, owner)
 	case err != nil:
 		u.r.cfg.Logger.Error("delivered messages could not be deleted, will retry", "jid", owner.String(), "err", err)
-		if u.upTo == nil {
-			u.upTo = make(map[jid.JID]int64)
+		if u.all == nil {
+			u.all = make(map[jid.JID]delivered)
 			u.scheduleRetry()
 		}
-		owner = owner.Clone()
-		u.upTo[owner] = max(u.upTo[owner], upTo)
+		u.all[owner.Clone()] = delivered{max(was.upTo, upTo), was.messages + n}
+	case was.upTo <= upTo:
+		u.deleted.Add(int64(was.messages + n))
+		delete(u.all, owner)
+	default:
+		u.deleted.Add(int64(n))
 	}
 }
 
@@ -58,15 +70,16 @@ func (u *undeleted) scheduleRetry() {
 // retry deletes the tracked messages, until a deletion fails.
 func (u *undeleted) retry(ctx context.Context) {
 	u.mu.Lock()
-	all := maps.Clone(u.upTo)
+	all := maps.Clone(u.all)
 	u.mu.Unlock()
-	for owner, upTo := range all {
-		if ctx.Err() != nil || u.r.cfg.Store.DeleteOffline(ctx, owner, upTo) != nil {
+	for owner, d := range all {
+		if ctx.Err() != nil || u.r.cfg.Store.DeleteOffline(ctx, owner, d.upTo) != nil {
 			break
 		}
 		u.mu.Lock()
-		if u.upTo[owner] == upTo {
-			delete(u.upTo, owner)
+		if u.all[owner] == d {
+			u.deleted.Add(int64(d.messages))
+			delete(u.all, owner)
 		}
 		u.mu.Unlock()
 	}
@@ -74,8 +87,8 @@ func (u *undeleted) retry(ctx context.Context) {
 	defer u.mu.Unlock()
 	switch {
 	case ctx.Err() != nil:
-	case len(u.upTo) == 0:
-		u.upTo = nil
+	case len(u.all) == 0:
+		u.all = nil
 	default:
 		u.scheduleRetry()
 	}
@@ -85,5 +98,5 @@ func (u *undeleted) retry(ctx context.Context) {
 func (u *undeleted) forget(owner jid.JID) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	delete(u.upTo, owner)
+	delete(u.all, owner)
 }

@@ -278,6 +278,7 @@ func (rq *Request) Error(err error) {
 }
 
 func (rq *Request) reply(e *stanza.ErrorReply) {
+	rq.Turn.CountError(e)
 	rq.send(stanza.AppendError(rq.Turn.GetBuf(), rq.Stanza, address(rq.From), e))
 }
 

@@ -15,6 +15,9 @@ func (r *Router) message(t *session.Turn, from Sender, st *stanza.Stanza, stage 
 		if handled {
 			return stage, session.Done
 		}
+		if taken != NotTaken {
+			countMessage(t, st, messageDelivered)
+		} // else the extension for offline messages counts it
 		stage = r.deliveredStage(taken)
 	}
 	return r.runDelivered(t, from, st, stage)
@@ -24,7 +27,11 @@ func (r *Router) message(t *session.Turn, from Sender, st *stanza.Stanza, stage 
 // refused or ignored.
 func (r *Router) deliverMessage(t *session.Turn, from Sender, st *stanza.Stanza, remote bool) (taken Taken, handled bool) {
 	if remote {
-		return TakenByRoute, !r.forwardRemote(t, from, st)
+		if !r.forwardRemote(t, from, st) {
+			countMessage(t, st, messageRefused)
+			return NotTaken, true
+		}
+		return TakenByRoute, false
 	}
 	bare, isAccount := target(from, st)
 	if !isAccount {
@@ -50,9 +57,12 @@ func (r *Router) deliverMessage(t *session.Turn, from Sender, st *stanza.Stanza,
 
 // refuse sends an error for a message that was not delivered, unless it is a headline.
 func (r *Router) refuse(t *session.Turn, from Sender, st *stanza.Stanza) {
-	if st.Type != stanza.Headline {
-		r.Reply(t, from, st, stanza.ServiceUnavailable)
+	if st.Type == stanza.Headline || !st.CanError() {
+		countMessage(t, st, messageDropped)
+		return
 	}
+	countMessage(t, st, messageRefused)
+	r.Reply(t, from, st, stanza.ServiceUnavailable)
 }
 
 // messageToBare delivers a message to the resources of an account (RFC 6121 section 8.5.2,
@@ -63,9 +73,11 @@ func (r *Router) messageToBare(t *session.Turn, from Sender, st *stanza.Stanza, 
 		// "the server MUST NOT deliver the stanza to any of the available resources but
 		// instead MUST return a stanza error"
 		// (https://www.rfc-editor.org/rfc/rfc6121#section-8.5.2.1.1).
+		countMessage(t, st, messageRefused)
 		r.Reply(t, from, st, stanza.ServiceUnavailable)
 		return NotTaken, true
 	case stanza.Error:
+		countMessage(t, st, messageDropped)
 		// "the server MUST silently ignore the message"
 		// (https://www.rfc-editor.org/rfc/rfc6121#section-8.5.2.1.1).
 		return NotTaken, true

@@ -138,13 +138,13 @@ func (r *Router) deliverOfflinePage(t *session.Turn, s *session.Session) (page, 
 		}
 	}
 	if len(msgs) == 0 && after > 0 {
-		r.undeleted.delete(owner, after)
+		r.undeleted.delete(owner, after, 0)
 	}
 	end := pageLast
 	if more {
 		end = pageMore
 	}
-	sent := int64(0)
+	sent, n := int64(0), 0
 	for i := range msgs {
 		delay := stanza.AppendDelay(nil, s.Host(), msgs[i].Received)
 		b := stanza.AppendInside(t.GetBuf(), msgs[i].Stanza, delay)
@@ -159,7 +159,7 @@ func (r *Router) deliverOfflinePage(t *session.Turn, s *session.Session) (page, 
 			end = pageRefused
 			break
 		}
-		sent = msgs[i].ID
+		sent, n = msgs[i].ID, i+1
 	}
 	if sent == 0 {
 		return end, nil
@@ -167,7 +167,8 @@ func (r *Router) deliverOfflinePage(t *session.Turn, s *session.Session) (page, 
 	// Flush before deleting, so that a crash cannot lose messages, and so that what this
 	// turn has queued for others does not wait for the disk.
 	t.Flush()
-	r.undeleted.delete(owner, sent)
+	countDelivered.Add(t, 0, n)
+	r.undeleted.delete(owner, sent, n)
 	return end, nil
 }
 

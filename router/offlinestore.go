@@ -13,7 +13,10 @@ import (
 // https://www.rfc-editor.org/rfc/rfc6121#section-8.5.2.2).
 func (r *Router) offlineDelivered(t *session.Turn, from Sender, to jid.JID, st *stanza.Stanza, taken Taken) session.Work {
 	switch {
-	case taken != NotTaken || st.Type == stanza.Headline || !storable(st):
+	case taken != NotTaken:
+		return session.Done
+	case st.Type == stanza.Headline || !storable(st):
+		countMessage(t, st, messageDropped)
 		return session.Done
 	case !t.MayWrite():
 		return session.Write
@@ -48,6 +51,7 @@ func storable(st *stanza.Stanza) bool {
 // https://www.rfc-editor.org/rfc/rfc6120#section-13.10.2).
 func (r *Router) storeOffline(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID) {
 	if r.cfg.MaxOffline < 0 {
+		countMessage(t, st, messageRefused)
 		r.Reply(t, from, st, stanza.ServiceUnavailable)
 		return
 	}
@@ -57,10 +61,13 @@ func (r *Router) storeOffline(t *session.Turn, from Sender, st *stanza.Stanza, b
 	t.PutBuf(b)
 	switch {
 	case err == nil:
+		countMessage(t, st, messageStored)
 		r.deliverStored(t, bare)
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrQuota):
+		countMessage(t, st, messageRefused)
 		r.replyNotStored(t, from, st, bare, err)
 	default:
+		countMessage(t, st, messageRefused)
 		r.fault(t, from, st, "message could not be stored", err)
 	}
 }

@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
+	"github.com/maypok86/otter/v2/stats"
 
 	"roost/session"
 	"roost/stanza"
@@ -130,6 +131,7 @@ func New(cfg Config) *Router {
 		Weigher:       func(_ string, r *Roster) uint32 { return r.weight() },
 		// An idle client needs no roster, so what its login loaded is evicted.
 		ExpiryCalculator: otter.ExpiryAccessing[string, *Roster](rosterIdle),
+		StatsRecorder:    stats.NewCounter(),
 	})
 	r.register(rosterExtension(r))
 	r.register(offlineExtension(r))
@@ -210,6 +212,7 @@ func (r *Router) Route(t *session.Turn, from Sender, st *stanza.Stanza, stage in
 	remote := st.HasTo && !r.Serves(st.To.Domain())
 	if remote && stage == 0 {
 		if e := r.routable(from, st.To.Domain()); e != nil {
+			countMessage(t, st, messageRefused)
 			r.Reply(t, from, st, e)
 			return stage, session.Done
 		}
@@ -217,6 +220,9 @@ func (r *Router) Route(t *session.Turn, from Sender, st *stanza.Stanza, stage in
 	if stage < len(r.stages.incoming) {
 		var v Verdict
 		if stage, v = r.runIncoming(t, from, st, stage); v != Pass {
+			if v == Handled {
+				countMessage(t, st, messageHandled)
+			}
 			return stage, workOf(v)
 		}
 	}
@@ -249,6 +255,7 @@ func (r *Router) Reply(t *session.Turn, from Sender, st *stanza.Stanza, e *stanz
 	if !st.CanError() {
 		return
 	}
+	t.CountError(e)
 	b := stanza.AppendError(t.GetBuf(), st, address(from), e)
 	from.SendBytes(t, b)
 	t.PutBuf(b)

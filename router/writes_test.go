@@ -87,7 +87,7 @@ func TestWritersShareCommits(t *testing.T) {
 		}
 	}
 	script("BEGIN IMMEDIATE")
-	before := db.Commits()
+	before := db.BatchStats()
 	for _, c := range clients {
 		c.write("<message type='chat' to='mercutio@localhost'><body>b</body></message>")
 	}
@@ -96,8 +96,12 @@ func TestWritersShareCommits(t *testing.T) {
 	for _, c := range clients {
 		c.sync()
 	}
-	if got := db.Commits() - before; got != 1 {
-		t.Errorf("%d messages took %d transactions, want 1", n, got)
+	got := db.BatchStats()
+	if commits := got.Commits - before.Commits; commits != 1 {
+		t.Errorf("%d messages took %d transactions, want 1", n, commits)
+	}
+	if d := got.Writes.Since(before.Writes); d.Count() != 1 || d.Sum != n || got.Waiting != 0 {
+		t.Errorf("%+v; want one transaction of %d writes", d, n)
 	}
 }
 

@@ -1,0 +1,60 @@
+package router
+
+import (
+	"roost/session"
+	"roost/stanza"
+)
+
+// Stats are the counters of a Router since it was made. RosterBytes and RosterEntries are
+// current values.
+type Stats struct {
+	// Messages by what became of them. One to an account with several clients counts once.
+	Delivered int64 // to at least one client, or by a route to another domain
+	Stored    int64 // for when a client becomes available
+	Refused   int64 // the sender was sent an error, unless that would reveal which accounts exist
+	Dropped   int64 // nobody was there to take them, and their kind is neither stored nor refused (RFC 6121 section 8.5)
+	Handled   int64 // by an extension
+
+	OfflineDelivered int64 // stored messages that were sent to a client
+	OfflineDeleted   int64 // of these, those that were deleted from the store
+
+	// The cache of rosters.
+	RosterHits, RosterMisses, RosterEvictions int64
+	RosterBytes, RosterLimit                  int64
+	RosterEntries                             int
+}
+
+var (
+	countMessages  = session.NewCounter(messageOutcomes)
+	countDelivered = session.NewCounter(1) // stored messages
+)
+
+// What becomes of a message.
+const (
+	messageDelivered = iota
+	messageStored
+	messageRefused
+	messageDropped
+	messageHandled
+	messageOutcomes
+)
+
+// countMessage counts a stanza, if it is a message, when it is clear what becomes of it.
+func countMessage(t *session.Turn, st *stanza.Stanza, outcome int) {
+	if st.Kind == stanza.Message {
+		countMessages.Add(t, outcome, 1)
+	}
+}
+
+// Stats returns a snapshot. The numbers may be from slightly different moments.
+func (r *Router) Stats() Stats {
+	message := func(outcome int) int64 { return countMessages.Total(r.sessions, outcome) }
+	rosters := r.rosters.Stats()
+	return Stats{
+		Delivered: message(messageDelivered), Stored: message(messageStored), Refused: message(messageRefused),
+		Dropped: message(messageDropped), Handled: message(messageHandled),
+		OfflineDelivered: countDelivered.Total(r.sessions, 0), OfflineDeleted: r.undeleted.deleted.Load(),
+		RosterHits: int64(rosters.Hits), RosterMisses: int64(rosters.Misses), RosterEvictions: int64(rosters.Evictions),
+		RosterBytes: int64(r.rosters.WeightedSize()), RosterLimit: int64(r.cfg.RosterCache), RosterEntries: r.rosters.EstimatedSize(),
+	}
+}
