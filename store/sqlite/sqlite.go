@@ -27,6 +27,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitemigration"
 	"zombiezen.com/go/sqlite/sqlitex"
 
+	"roost/internal/histogram"
 	"roost/internal/ownfile"
 	"roost/store"
 )
@@ -108,12 +109,16 @@ type Store struct {
 
 	checkpoint checkpoint
 	commits    atomic.Int64
-	waiting    atomic.Int64 // number of writes queued or running
-	reserve    reserve      // owned by the writer
-	upkeep     upkeep       // owned by the writer
+	batches    *histogram.Histogram // writes of each commit
+	waiting    atomic.Int64         // number of writes queued or running
+	reserve    reserve              // owned by the writer
+	upkeep     upkeep               // owned by the writer
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store   = (*Store)(nil)
+	_ store.Batches = (*Store)(nil)
+)
 
 // Open opens or creates a database and migrates its tables to the current version.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
@@ -124,6 +129,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		closed:  make(chan struct{}),
 		queue:   make(chan *write, maxBatch),
 		spare:   sync.Pool{New: newWrite},
+		batches: histogram.New[int64](1, 2, 4, 8, 16, 32, 64, 128, 256),
 	}
 	if err := s.open(ctx); err != nil {
 		return nil, s.wrap("open "+cfg.Path, err)

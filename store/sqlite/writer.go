@@ -190,6 +190,11 @@ func (s *Store) Commits() int64 { return s.commits.Load() }
 // Waiting returns the number of writes that are queued or running.
 func (s *Store) Waiting() int { return int(s.waiting.Load()) }
 
+// BatchStats implements store.Batches.
+func (s *Store) BatchStats() store.BatchStats {
+	return store.BatchStats{Commits: s.Commits(), Writes: s.batches.Snapshot(), Waiting: s.Waiting()}
+}
+
 // start reports whether the write is still to be done: its caller has not abandoned it.
 func (w *write) start() bool { return w.state.CompareAndSwap(queued, started) }
 
@@ -234,6 +239,7 @@ func (s *Store) commitBatch(c *conn, batch []*write) []*write {
 	}
 	if err == nil {
 		s.commits.Add(1)
+		s.batches.Observe(int64(n))
 	} else {
 		for _, w := range batch {
 			w.err = err
