@@ -45,6 +45,8 @@ type Check struct {
 	MaxSessions *int64   `json:"max_sessions,omitempty"` // sessions that this allows; nil if it sets no limit
 	Detail      []string `json:"detail,omitempty"`       // the calculation, and further information
 	Fix         []string `json:"fix,omitempty"`          // commands or settings, one per line; only if the status is not ok
+
+	further bool // MaxSessions are sessions besides those that are online: it was found from what is free now
 }
 
 // Plan is the load that a machine has to serve.
@@ -136,6 +138,28 @@ func (c *Check) allow(n int64) {
 	c.MaxSessions = &n
 }
 
+// allowFurther sets the number of sessions that a check allows besides those online.
+func (c *Check) allowFurther(n int64) {
+	c.allow(n)
+	c.further = true
+}
+
+// Remaining returns how many sessions each check allows besides those that are online, for
+// the checks that set a limit.
+func Remaining(h Host, p Plan, online int64) map[string]int64 {
+	all := make(map[string]int64)
+	for _, c := range Machine(h, p) {
+		switch {
+		case c.MaxSessions == nil, *c.MaxSessions > unlimited:
+		case c.further:
+			all[c.Name] = *c.MaxSessions
+		default:
+			all[c.Name] = max(0, *c.MaxSessions-online)
+		}
+	}
+	return all
+}
+
 // unknown is the result if a file cannot be read. That is not necessarily a fault of the
 // machine: containers hide some files.
 func unknown(c Check, err error) Check {
@@ -144,9 +168,12 @@ func unknown(c Check, err error) Check {
 	return c
 }
 
+// unlimited is more than any machine reaches.
+const unlimited = 1e15
+
 // number formats a count with commas. A count that no machine reaches becomes words.
 func number(n int64) string {
-	if n > 1e15 {
+	if n > unlimited {
 		return "unlimited"
 	}
 	return humanize.Comma(n)

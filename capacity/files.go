@@ -66,7 +66,7 @@ func fileMax(h Host, p Plan) Check {
 	}
 	need := used + filesNeeded(p)
 	c.Found, c.Needs = number(v), number(need)
-	c.allow(v - used - ServerFiles)
+	c.allowFurther(v - used - ServerFiles)
 	if v < need {
 		c.Status = Fail
 		c.Detail = []string{number(used) + " files are open now"}

@@ -205,3 +205,32 @@ func TestPredict(t *testing.T) {
 		t.Errorf("connection tracking: %d", got)
 	}
 }
+
+// TestRemaining: from a limit of the whole, those online are subtracted; what is free now
+// is for further sessions anyway. Checks without a limit are left out.
+func TestRemaining(t *testing.T) {
+	tree := goodTree().with("proc/sys/fs/file-max", "2000000", "proc/sys/fs/file-nr", "500000 0 2000000")
+	p := million()
+	none, some := Remaining(tree.host(), p, 0), Remaining(tree.host(), p, 300_000)
+	for check, want := range map[string][2]int64{
+		"open-files": {1048576 - ServerFiles, 748576 - ServerFiles},
+		"file-max":   {1500000 - ServerFiles, 1500000 - ServerFiles},
+		"tcp-mem":    {2097152 * AwakeShare, 2097152*AwakeShare - 300_000},
+	} {
+		if got := [2]int64{none[check], some[check]}; got != want {
+			t.Errorf("%s: %d, want %d", check, got, want)
+		}
+	}
+	if none["memory"] == 0 || none["memory"] != some["memory"] {
+		t.Errorf("memory: %d, with sessions %d", none["memory"], some["memory"])
+	}
+	if _, ok := none["tcp-rmem"]; ok {
+		t.Error("tcp-rmem sets no limit")
+	}
+	if got := Remaining(tree.host(), p, 2_000_000)["open-files"]; got != 0 {
+		t.Errorf("open-files: %d, with more sessions than files", got)
+	}
+	if _, ok := Remaining(goodTree().host(), p, 0)["file-max"]; ok {
+		t.Error("file-max is unlimited")
+	}
+}

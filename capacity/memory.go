@@ -46,7 +46,7 @@ func freeMemory(h Host, p Plan, m Memory) Check {
 	}
 	free := info["MemAvailable"]
 	c.Found = size(free)
-	c.allow(m.sessions(p, free))
+	c.allowFurther(m.sessions(p, free))
 	judgeMemory(&c, free, need, fmt.Sprintf("add %s of memory, or plan for fewer sessions", size(need+need/5-free)))
 	return c
 }
@@ -68,7 +68,7 @@ func judgeMemory(c *Check, have, need int64, fix string) {
 func cgroupMemory(p Plan, m Memory, left int64, where string) Check {
 	need := m.Total()
 	c := Check{Name: "cgroup-memory", Area: "memory", Title: "left in the control group", Found: size(left), Needs: size(need)}
-	c.allow(m.sessions(p, left))
+	c.allowFurther(m.sessions(p, left))
 	judgeMemory(&c, left, need, fmt.Sprintf("MemoryMax=%d        # [Service], in the systemd unit", roundUp(need+need/5, 1<<20)))
 	if c.Status != OK {
 		c.Detail = []string{"memory.max or memory.high of /" + where}

@@ -179,7 +179,7 @@ func conntrack(h Host, p Plan) []Check {
 		}
 		return []Check{c}
 	}
-	c.allow((most - used) / 11 * 10)
+	c.allowFurther((most - used) / 11 * 10)
 	if most < need {
 		c.Status = Fail
 		c.Detail = []string{number(used) + " connections are tracked now"}

@@ -33,6 +33,7 @@ type Queue struct {
 	pending   []byte       // complete lines
 	flushes   []chan<- int // of Flush: receive the number of dropped lines after pending was written
 	dropped   int          // lines since the last report
+	total     int64        // dropped lines since the start
 	reporting bool         // report is running: its line may exceed the limit
 	closed    bool
 }
@@ -57,13 +58,26 @@ func New(out io.Writer, limit int, report func(dropped int)) *Queue {
 func (q *Queue) Write(p []byte) (int, error) {
 	q.mu.Lock()
 	if !q.reporting && (q.closed || len(q.pending)+len(p) > q.limit) {
-		q.dropped += lines(p)
+		q.drop(lines(p))
 	} else {
 		q.pending = append(q.pending, p...)
 	}
 	q.mu.Unlock()
 	q.signal()
 	return len(p), nil
+}
+
+// drop counts dropped lines. Under mu.
+func (q *Queue) drop(n int) {
+	q.dropped += n
+	q.total += int64(n)
+}
+
+// TotalDropped returns the number of lines that were dropped since the start.
+func (q *Queue) TotalDropped() int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.total
 }
 
 // Dropped returns the number of dropped lines that were not yet reported.
@@ -153,7 +167,7 @@ func (q *Queue) write(batch []byte) {
 	n, err := q.out.Write(batch)
 	q.mu.Lock()
 	if err != nil {
-		q.dropped += lines(batch[min(max(n, 0), len(batch)):])
+		q.drop(lines(batch[min(max(n, 0), len(batch)):]))
 		q.mu.Unlock()
 		return
 	}

@@ -64,6 +64,9 @@ func TestStalledReader(t *testing.T) {
 	if n := <-reported; n != lines-fit {
 		t.Errorf("%d lines were reported as dropped, want %d", n, lines-fit)
 	}
+	if n := q.TotalDropped(); n != lines-fit {
+		t.Errorf("%d lines in total after the report, want %d", n, lines-fit)
+	}
 	q.Close(time.Hour)
 	want := "first\n"
 	for i := range fit {
