@@ -30,11 +30,13 @@ import (
 
 	"roost/admin/api"
 	"roost/admin/dashboard"
+	"roost/admin/metrics"
 	"roost/internal/logring"
 	"roost/internal/ownfile"
 	"roost/internal/panics"
 	"roost/internal/unixsock"
 	"roost/poller"
+	"roost/router"
 	"roost/session"
 	"roost/store"
 )
@@ -46,6 +48,7 @@ type Config struct {
 	SocketDir  string                      // directory of the Unix socket, absolute; default: the data directory
 	Audit      string                      // file of the audit log; empty: none
 	LogWritten func(context.Context) error // waits until the log that was queued is written; nil: not checked
+	LogDropped func() int64                // lines of the log that were dropped; nil: not known
 	RecentLog  func() []logring.Line       // the last lines of the log, the newest first, for the dashboard; nil: not shown
 }
 
@@ -56,7 +59,9 @@ type Backend struct {
 	TLS             *tls.Config // for Config.Addr; nil: without TLS
 	Domains         []string
 	Sessions        *session.Manager
+	Router          *router.Router
 	Store           store.Store
+	Meter           *store.Meter // of Store
 	Poller          *poller.Poller
 	State           func() api.State
 	Predict         func(sessions int) (user, kernel int64) // bytes that so many idle sessions should need
@@ -64,6 +69,8 @@ type Backend struct {
 	AccountsChanged func(context.Context) // acts on changes of accounts in the store, as far as that is possible at once
 	Certificates    func() []api.Certificate
 	Capacity        func() (sessions int64, why string) // sessions that the machine can hold, and what limits them; nil: not known
+	Remaining       func() map[string]int64             // further sessions that the machine can hold, by check
+	Expiry          func() map[string]time.Time         // when the certificate of each domain expires
 	LoginCPU        time.Duration                       // CPU time that a login should need
 	Logger          *slog.Logger                        // nil discards
 }
@@ -96,6 +103,7 @@ type Server struct {
 	tokens   *tokens // nil without Addr
 	refusals refusals
 	logins   rate
+	metrics  *metrics.Exporter
 	walking  chan struct{} // has an element while the session table is walked
 	probing  chan struct{} // has an element until every loop has run the function of a health check
 	deriving chan struct{} // has an element while keys are derived
@@ -114,6 +122,7 @@ func New(cfg Config, b Backend) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, b: b, routes: routes(), started: time.Now(), walking: make(chan struct{}, 1), probing: make(chan struct{}, 1), deriving: make(chan struct{}, 1),
 		history: dashboard.NewHistory()}
+	s.metrics = metrics.New(s.source())
 	s.http = &http.Server{
 		Handler: s.withPages(s.handler()), DisableGeneralOptionsHandler: true, ConnContext: withPeer, MaxHeaderBytes: maxHeader,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,

@@ -17,6 +17,7 @@ import (
 
 	"roost/admin/api"
 	"roost/poller"
+	"roost/router"
 	"roost/session"
 	"roost/store"
 )
@@ -64,14 +65,19 @@ func start(t *testing.T, change func(*Config, *Backend)) (*Server, *api.Client) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := session.NewManager(session.Config{Domains: []string{"localhost"}})
+	st := new(testStore)
+	r := router.New(router.Config{Domains: []string{"localhost"}, Store: st})
+	m := session.NewManager(session.Config{Domains: []string{"localhost"}, Router: r})
+	r.Attach(m)
 	var cfg Config
 	b := Backend{
-		Socket: filepath.Join(t.TempDir(), api.SocketName), Domains: []string{"localhost"}, Sessions: m, Store: new(testStore), Poller: p,
+		Socket: filepath.Join(t.TempDir(), api.SocketName), Domains: []string{"localhost"}, Sessions: m, Router: r, Store: st, Meter: store.NewMeter(), Poller: p,
 		State:        func() api.State { return api.Serving },
 		Predict:      func(int) (user, kernel int64) { return 1, 2 },
 		Listeners:    func() []api.Listener { return nil },
 		Certificates: func() []api.Certificate { return nil },
+		Expiry:       func() map[string]time.Time { return nil },
+		Remaining:    func() map[string]int64 { return nil },
 	}
 	if change != nil {
 		change(&cfg, &b)
@@ -87,6 +93,7 @@ func start(t *testing.T, change func(*Config, *Backend)) (*Server, *api.Client) 
 			t.Error(err)
 		}
 		m.Close()
+		r.Close()
 	})
 	return s, c
 }

@@ -42,7 +42,7 @@ type param struct {
 
 // routes are all routes.
 func routes() []route {
-	return slices.Concat(openAPIRoutes, healthRoutes, statusRoutes, sessionRoutes, accountRoutes)
+	return slices.Concat(openAPIRoutes, healthRoutes, metricsRoutes, statusRoutes, sessionRoutes, accountRoutes)
 }
 
 // request is a request that was found to be allowed.
@@ -58,6 +58,12 @@ type request struct {
 type reply struct {
 	status int
 	body   any
+}
+
+// rawBody is a response that is not JSON.
+type rawBody struct {
+	contentType string
+	body        []byte
 }
 
 // handler returns the handler of all requests.
@@ -262,6 +268,12 @@ func failure(err error) *api.Error {
 func write(w http.ResponseWriter, status int, body any) {
 	if body == nil {
 		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	if t, ok := body.(rawBody); ok {
+		w.Header().Set("Content-Type", t.contentType)
+		w.WriteHeader(status)
+		_, _ = w.Write(t.body)
 		return
 	}
 	text, err := json.MarshalIndent(body, "", "  ")

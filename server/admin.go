@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"roost/admin"
@@ -27,6 +28,7 @@ func (s *Server) startAdmin() (err error) {
 		b.TLS = s.certs.httpConfig(s.cfg.MinTLS)
 	}
 	b.Domains, b.Sessions, b.Store, b.Poller, b.Logger = s.cfg.Domains, s.sessions, s.store, s.poller, s.cfg.Logger
+	b.Router, b.Meter, b.Expiry, b.Remaining = s.router, s.meter, s.certs.expiry, s.remaining.read
 	b.State = func() api.State { return s.state.Load().(api.State) }
 	b.Predict, b.Certificates = s.predict, s.certs.list
 	b.Capacity, b.LoginCPU = s.capacity, s.plan(1).LoginCost()
@@ -96,6 +98,38 @@ func (s *Server) plan(sessions int) capacity.Plan {
 		p.MemoryLimit = limit
 	}
 	return p
+}
+
+// remainingAge is how old the result of remaining may be: it reads dozens of files.
+const remainingAge = time.Minute
+
+// remaining says how many further sessions the machine can hold, by the checks of package
+// capacity.
+type remaining struct {
+	s    *Server
+	mu   sync.Mutex
+	last map[string]int64
+	at   time.Time
+}
+
+// read returns the numbers, which are not to be changed, at most remainingAge old.
+func (r *remaining) read() map[string]int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.last == nil || time.Since(r.at) > remainingAge {
+		online := r.s.clients()
+		r.last, r.at = capacity.Remaining(capacity.ThisHost(), r.s.plan(online), int64(online)), time.Now()
+	}
+	return r.last
+}
+
+// expiry is when the certificate of each domain expires.
+func (c *Certificates) expiry() map[string]time.Time {
+	all := make(map[string]time.Time)
+	for domain, cert := range c.set.Load().byDomain {
+		all[domain] = cert.Leaf.NotAfter
+	}
+	return all
 }
 
 // httpConfig is the TLS configuration of the administration interface: that of the

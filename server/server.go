@@ -33,6 +33,8 @@ type Server struct {
 	listeners []*poller.Listener
 	addrs     []Address // of the listeners
 	admin     *admin.Server
+	meter     *store.Meter // of the store
+	remaining remaining
 	state     atomic.Value // an api.State
 }
 
@@ -70,7 +72,8 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, locks: locks}
+	s := &Server{cfg: cfg, locks: locks, meter: store.NewMeter()}
+	s.remaining.s = s
 	s.state.Store(api.Serving)
 	if s.certs, err = NewCertificates(&s.cfg); err != nil {
 		return nil, err
@@ -78,7 +81,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err := recordDomains(cfg.DataDir, s.cfg.Domains); err != nil {
 		return nil, err
 	}
-	st, err := location.Open(ctx, store.Options{})
+	st, err := location.Open(ctx, store.Options{Intercept: s.meter.Intercept})
 	if err != nil {
 		return nil, err
 	}

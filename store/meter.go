@@ -48,7 +48,7 @@ func NewMeter() *Meter {
 // Intercept measures one operation. It is an Intercept of Options.
 func (m *Meter) Intercept(_ context.Context, op Op) (done func(), err error) {
 	if op.Name == "Watch" {
-		return nothing, nil // it returns when the server stops
+		return noop, nil // it returns when the server stops
 	}
 	began := time.Now()
 	return func() { m.add(op, began) }, nil

@@ -11,6 +11,7 @@ const (
 	PathReady   = "/readyz"
 	PathStatus  = "/v1/status"
 	PathOpenAPI = "/v1/openapi.json"
+	PathMetrics = "/metrics"
 )
 
 // SocketName is the name of the Unix socket in the data directory.

@@ -72,7 +72,8 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values, out any
 
 // Do sends a request, with the body in unless it is nil, and decodes the response into
 // out unless that is nil. If the server reports an error, it is an *Error. A response to
-// the health checks is decoded whatever its status is.
+// the health checks is decoded whatever its status is. A *[]byte as out receives the
+// response as it is.
 func (c *Client) Do(ctx context.Context, method, path string, query url.Values, in, out any) error {
 	var body io.Reader
 	if in != nil {
@@ -122,6 +123,10 @@ func decode(resp *http.Response, out any) error {
 		return &e.Error
 	}
 	if out == nil {
+		return nil
+	}
+	if b, ok := out.(*[]byte); ok {
+		*b = text
 		return nil
 	}
 	return json.Unmarshal(text, out)

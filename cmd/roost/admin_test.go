@@ -98,8 +98,8 @@ func TestTokenCommands(t *testing.T) {
 	}
 }
 
-// TestDocumentedAdministration runs the commands of docs/admin.md as they are written, but
-// for the data directory and the port, against a server.
+// TestDocumentedAdministration runs the commands of docs/admin.md and docs/metrics.md as
+// they are written, but for the data directory and the port, against a server.
 func TestDocumentedAdministration(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip(err)
@@ -130,7 +130,7 @@ func TestDocumentedAdministration(t *testing.T) {
 		t.Fatalf("no address in %s", greeting)
 	}
 	ran := 0
-	for _, m := range regexp.MustCompile(`(?m)^    ((?:echo \S+ \| )?(?:curl|roost) .*)$`).FindAllStringSubmatch(cmdtest.Documents(t)["docs/admin.md"], -1) {
+	for _, m := range regexp.MustCompile(`(?m)^    ((?:echo \S+ \| )?(?:curl|roost) .*)$`).FindAllStringSubmatch(cmdtest.Documents(t)["docs/admin.md"]+cmdtest.Documents(t)["docs/metrics.md"], -1) {
 		ran++
 		line := strings.NewReplacer("/var/lib/roost", dir, "127.0.0.1:5280", addr[1]).Replace(m[1])
 		line = strings.Replace(line, "curl ", "curl --silent --show-error --fail-with-body ", 1)
@@ -142,7 +142,7 @@ func TestDocumentedAdministration(t *testing.T) {
 			t.Errorf("%s: %v\n%s", m[1], err, out)
 		}
 	}
-	if ran < 36 {
+	if ran < 39 {
 		t.Errorf("only %d commands were found", ran)
 	}
 }

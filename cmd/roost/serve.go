@@ -143,7 +143,7 @@ func (c *serveCmd) serve(out *output) error {
 	if cfg.Sockets, err = activated(); err != nil {
 		return err
 	}
-	cfg.Admin.LogWritten, cfg.Admin.RecentLog = out.stderr.Flush, out.recent.Lines
+	cfg.Admin.LogWritten, cfg.Admin.LogDropped, cfg.Admin.RecentLog = out.stderr.Flush, out.stderr.TotalDropped, out.recent.Lines
 	if dir := os.Getenv("RUNTIME_DIRECTORY"); filepath.IsAbs(dir) && !strings.Contains(dir, ":") {
 		cfg.Admin.SocketDir = dir // RuntimeDirectory= of systemd (systemd.exec(5)), if it is one
 	}

@@ -1,0 +1,264 @@
+package metrics
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
+	"go.uber.org/goleak"
+
+	"roost/internal/histogram"
+	"roost/poller"
+	"roost/router"
+	"roost/session"
+	"roost/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// batches is a store that commits in batches.
+type batches struct{}
+
+func (batches) BatchStats() store.BatchStats {
+	h := histogram.New[int64](1, 2)
+	h.Observe(2)
+	return store.BatchStats{Commits: 1, Writes: h.Snapshot()}
+}
+
+// fullSource has something of everything that is only exported if it has occurred.
+func fullSource() Source {
+	return Source{
+		Version: "v1.2.3", Commit: "abc",
+		Poller: func() poller.Stats { return poller.Stats{Conns: 3, BytesIn: 5} },
+		Sessions: func() session.Stats {
+			return session.Stats{
+				Counts:     session.Counts{Unbound: 1, Bound: 5, Available: 3},
+				Attempts:   []session.Attempts{{Mechanism: "PLAIN", Result: "success", Count: 7}},
+				Ended:      []session.Ended{{Reason: "lost", Count: 2}, {Reason: "conflict", Count: 1}},
+				ErrorsSent: []session.Condition{{Condition: "bad-request", Count: 4}},
+				Workers:    []session.WorkerPool{{Work: "read", Busy: 1, Limit: 32, Waiting: 2}},
+			}
+		},
+		Router:       func() router.Stats { return router.Stats{Delivered: 9} },
+		Store:        store.NewMeter(),
+		Batches:      batches{},
+		Ready:        func() bool { return true },
+		Certificates: func() map[string]time.Time { return map[string]time.Time{"example.org": time.Unix(2000000000, 0)} },
+		Capacity:     func() map[string]int64 { return map[string]int64{"open-files": 1000} },
+		LogDropped:   func() int64 { return 6 },
+		Panics:       func() int64 { return 0 },
+	}
+}
+
+// gather returns all metrics, by name.
+func gather(t *testing.T) map[string]*dto.MetricFamily {
+	t.Helper()
+	all, err := New(fullSource()).registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	byName := make(map[string]*dto.MetricFamily)
+	for _, f := range all {
+		byName[f.GetName()] = f
+	}
+	return byName
+}
+
+// TestNames: the names follow Prometheus' conventions: units, _total, what a lint checks.
+func TestNames(t *testing.T) {
+	var ours []*dto.MetricFamily
+	for _, f := range gather(t) {
+		ours = append(ours, f)
+	}
+	problems, err := promlint.NewWithMetricFamilies(ours).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		if !strings.HasPrefix(p.Metric, "go_") { // those of the library
+			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
+	}
+	name := regexp.MustCompile(`^(roost|process)(_[a-z0-9]+)+$`)
+	for _, f := range families() {
+		if !name.MatchString(f.name) || !strings.HasSuffix(f.help, ".") || (f.kind == counter) != strings.HasSuffix(f.name, "_total") {
+			t.Errorf("%s (%s): %s", f.name, f.kind, f.help)
+		}
+	}
+}
+
+// TestAllExported: each metric of the list is exported, with its type and labels.
+func TestAllExported(t *testing.T) {
+	exported := gather(t)
+	for _, f := range families() {
+		got := exported[f.name]
+		if got == nil {
+			if f.name != "process_open_fds" { // needs Linux 6.2
+				t.Errorf("%s is not exported", f.name)
+			}
+			continue
+		}
+		if typ := strings.ToLower(got.GetType().String()); typ != string(f.kind) || got.GetHelp() != f.help {
+			t.Errorf("%s is a %s: %s", f.name, typ, got.GetHelp())
+		}
+		for _, m := range got.GetMetric() {
+			var labels []string
+			for _, l := range m.GetLabel() {
+				labels = append(labels, l.GetName())
+			}
+			if want := slices.Sorted(slices.Values(f.labels)); !slices.Equal(labels, want) {
+				t.Errorf("%s has the labels %v, want %v", f.name, labels, want)
+			}
+		}
+	}
+	for _, name := range []string{"go_goroutines", "go_info", "go_memstats_heap_inuse_bytes", "process_cpu_seconds_total"} {
+		if exported[name] == nil {
+			t.Errorf("%s is not exported", name)
+		}
+	}
+}
+
+// TestText: values in the text format, and the types that Prometheus may ask for.
+func TestText(t *testing.T) {
+	e := New(fullSource())
+	var b bytes.Buffer
+	contentType, err := e.Write(&b, http.Header{})
+	if err != nil || !strings.HasPrefix(contentType, "text/plain; version=0.0.4") {
+		t.Errorf("%s %v", contentType, err)
+	}
+	for _, line := range []string{
+		"# HELP roost_connections Open connections of clients.",
+		"# TYPE roost_connections gauge",
+		"roost_connections 3",
+		`roost_sessions{state="unbound"} 1`, `roost_sessions{state="unavailable"} 2`, `roost_sessions{state="available"} 3`,
+		`roost_logins_total{mechanism="PLAIN",result="success"} 7`,
+		`roost_sessions_ended_total{reason="lost"} 2`, `roost_sessions_ended_total{reason="closed"} 0`,
+		`roost_stream_errors_sent_total{condition="conflict"} 1`,
+		`roost_workers_busy{work="read"} 1`,
+		`roost_certificate_expiry_timestamp_seconds{domain="example.org"} 2e+09`,
+		`roost_store_commit_writes_bucket{le="1"} 0`, `roost_store_commit_writes_bucket{le="2"} 1`, `roost_store_commit_writes_bucket{le="+Inf"} 1`,
+		"roost_store_commit_writes_sum 2",
+		"roost_log_lines_dropped_total 6",
+		"roost_ready 1",
+	} {
+		if !strings.Contains(b.String(), "\n"+line+"\n") && !strings.HasPrefix(b.String(), line+"\n") {
+			t.Errorf("%q is missing", line)
+		}
+	}
+	if strings.Contains(b.String(), `roost_stream_errors_sent_total{condition="lost"}`) {
+		t.Error("a lost connection counts as a stream error")
+	}
+	for accept, want := range map[string]string{
+		"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,text/plain;version=0.0.4;q=0.3": "application/vnd.google.protobuf",
+		"text/html": "text/plain",
+	} {
+		b.Reset()
+		if got, err := e.Write(&b, http.Header{"Accept": {accept}}); err != nil || !strings.HasPrefix(got, want) || b.Len() == 0 {
+			t.Errorf("%s: %s %v", accept, got, err)
+		}
+	}
+}
+
+// TestHistogram: buckets are cumulative, and in seconds.
+func TestHistogram(t *testing.T) {
+	src := fullSource()
+	h := histogram.New(time.Millisecond, time.Second)
+	for _, d := range []time.Duration{time.Microsecond, 2 * time.Millisecond, 3 * time.Second} {
+		h.Observe(int64(d))
+	}
+	src.Poller = func() poller.Stats { return poller.Stats{Batches: h.Snapshot()} }
+	var b bytes.Buffer
+	if _, err := New(src).Write(&b, http.Header{}); err != nil {
+		t.Fatal(err)
+	}
+	const want = `roost_loop_turn_duration_seconds_bucket{le="0.001"} 1
+roost_loop_turn_duration_seconds_bucket{le="1"} 2
+roost_loop_turn_duration_seconds_bucket{le="+Inf"} 3
+roost_loop_turn_duration_seconds_sum 3.002001
+roost_loop_turn_duration_seconds_count 3
+`
+	if !strings.Contains(b.String(), want) {
+		t.Errorf("want\n%s in\n%s", want, &b)
+	}
+}
+
+// TestProcess: what the kernel says of this process.
+func TestProcess(t *testing.T) {
+	p := readProcess()
+	if p.cpu <= 0 || p.resident < 1<<20 || p.virtual < p.resident || p.maxFiles < 10 {
+		t.Errorf("%+v", p)
+	}
+	info, err := os.Stat("/proc/self")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := p.started.Sub(info.ModTime()).Abs(); d > time.Hour {
+		t.Errorf("started at %v, /proc says %v", p.started, info.ModTime())
+	}
+}
+
+var update = flag.Bool("update", false, "rewrite the table in docs/metrics.md")
+
+const (
+	page       = "../../docs/metrics.md"
+	tableBegin = "<!-- table: go test ./admin/metrics -update -->\n"
+	tableEnd   = "<!-- end of table -->\n"
+)
+
+// table is the table of all metrics.
+func table(t *testing.T) string {
+	var b strings.Builder
+	b.WriteString("| metric | type | labels | |\n|---|---|---|---|\n")
+	line := func(name, typ string, labels []string, help string) {
+		for i, l := range labels {
+			labels[i] = "`" + l + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", name, typ, strings.Join(labels, ", "), strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(help))
+	}
+	for _, f := range families() {
+		line(f.name, string(f.kind), slices.Clone(f.labels), f.help)
+	}
+	exported := gather(t)
+	for _, name := range slices.Sorted(maps.Keys(exported)) {
+		if f := exported[name]; strings.HasPrefix(name, "go_") {
+			var labels []string
+			for _, l := range f.GetMetric()[0].GetLabel() {
+				labels = append(labels, l.GetName())
+			}
+			line(name, strings.ToLower(f.GetType().String()), labels, f.GetHelp())
+		}
+	}
+	return b.String()
+}
+
+// TestDocs: docs/metrics.md lists the metrics as they are.
+func TestDocs(t *testing.T) {
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin, end := strings.Index(string(text), tableBegin), strings.Index(string(text), tableEnd)
+	if begin < 0 || end < begin {
+		t.Fatalf("%s has no table", page)
+	}
+	now := string(text[:begin]) + tableBegin + table(t) + string(text[end:])
+	if now == string(text) {
+		return
+	}
+	if !*update {
+		t.Fatalf("%s does not list the metrics as they are: run go test ./admin/metrics -update", page)
+	}
+	if err := os.WriteFile(page, []byte(now), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
