@@ -30,6 +30,7 @@ func TestMeter(t *testing.T) {
 			}
 			return all
 		}
+		call("Watch", false, time.Hour) // waits for events: not measured
 		call("Account", false, 2*time.Millisecond)
 		call("AppendOffline", true, 30*time.Millisecond)
 		call("Roster", false, 3*time.Millisecond)

@@ -63,6 +63,7 @@ var withoutFlag = map[string]string{
 	"Admin.SocketDir":  "RUNTIME_DIRECTORY of systemd sets it",
 	"Admin.LogWritten": "filled in by roost serve",
 	"Admin.RecentLog":  "the last lines of the same log",
+	"Admin.LogDropped": "filled in by roost serve",
 
 	"XEP.Iterations":   "passwords that exist keep theirs; tests use fewer",
 	"XEP.Version":      "that of the build",

@@ -21,7 +21,7 @@ const BenchmarkingPage = "docs/benchmarking.md"
 func Documents(t *testing.T) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
-	for _, pattern := range []string{"README.md", "CONTRIBUTING.md", "docs/*.md", "docs/decisions/*.md", "deploy/*", "test/interop/*.md", "bench/results/*.md"} {
+	for _, pattern := range []string{"README.md", "CONTRIBUTING.md", "docs/*.md", "docs/decisions/*.md", "deploy/*.*", "deploy/*/*", "test/interop/*.md", "bench/results/*.md"} {
 		names, err := filepath.Glob("../../" + pattern)
 		if err != nil || len(names) == 0 {
 			t.Fatalf("%s: no files: %v", pattern, err)
