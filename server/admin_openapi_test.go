@@ -65,6 +65,17 @@ func TestAdminOpenAPI(t *testing.T) {
 		{"session.show", sessionPath("romeo@localhost/none"), "", 404},
 		{"session.end", sessionPath("romeo@localhost/phone") + "?text=Bye", "", 200},
 		{"session.end", sessionPath("romeo@localhost"), "", 400},
+		{"account.create", api.PathAccounts, `{"jid":"bill@localhost","password":"x","iterations":4096}`, 200},
+		{"account.create", api.PathAccounts, `{"jid":"bill@localhost","password":"x"}`, 409},
+		{"account.create", api.PathAccounts, `{"jid":"bill@example.com","password":"x","any_domain":false}`, 400},
+		{"account.list", api.PathAccounts + "?limit=1&prefix=b", "", 200},
+		{"account.show", accountPath(api.PathAccount, "bill@localhost"), "", 200},
+		{"account.password", accountPath(api.PathAccountPassword, "bill@localhost"), `{"password":"y","iterations":4096,"keep_sessions":true}`, 200},
+		{"account.disable", accountPath(api.PathAccountDisable, "bill@localhost"), "", 200},
+		{"account.enable", accountPath(api.PathAccountEnable, "bill@localhost"), "", 200},
+		{"account.logout", accountPath(api.PathAccountLogout, "juliet@localhost") + "?text=Bye", "", 200},
+		{"account.delete", accountPath(api.PathAccount, "bill@localhost"), "", 204},
+		{"account.delete", accountPath(api.PathAccount, "bill@localhost"), "", 404},
 	} {
 		o, ok := d.operations[x.operation]
 		if !ok {

@@ -36,6 +36,7 @@ type userAddCmd struct {
 	passwordFlags
 	newAccountFlags
 	userFlags
+	jsonFlag
 }
 
 type userPasswdCmd struct {
@@ -44,18 +45,21 @@ type userPasswdCmd struct {
 	passwordFlags
 	dataFlags
 	userFlags
+	jsonFlag
 }
 
 type userDisableCmd struct {
 	JID accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
 	dataFlags
 	userFlags
+	jsonFlag
 }
 
 type userEnableCmd struct {
 	JID accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
 	dataFlags
 	userFlags
+	jsonFlag
 }
 
 type userLogoutCmd struct {
@@ -179,7 +183,8 @@ func (c *userAddCmd) Run() error {
 			return err
 		}
 		body := api.AccountCreate{JID: c.JID.String(), Password: password, Iterations: c.Iterations, AnyDomain: c.AnyDomain}
-		return c.said(a.add(ctx, c.JID.JID, &body), "added", c.JID.JID)
+		added, err := a.add(ctx, c.JID.JID, &body)
+		return c.instead(c.said("added", added, err))
 	})
 }
 
@@ -214,21 +219,24 @@ func (c *userPasswdCmd) Run() error {
 			return err
 		}
 		body := api.AccountPassword{Password: password, Iterations: c.Iterations, KeepSessions: c.KeepSessions}
-		return c.said(a.setPassword(ctx, c.JID.JID, &body), "changed the password of", c.JID.JID)
+		changed, err := a.setPassword(ctx, c.JID.JID, &body)
+		return c.instead(c.said("changed the password of", changed, err))
 	})
 }
 
 // Run locks an account.
 func (c *userDisableCmd) Run() error {
 	return c.accounts(&c.dataFlags, c.openExisting, func(ctx context.Context, a accounts) error {
-		return c.said(a.setDisabled(ctx, c.JID.JID, true), "disabled", c.JID.JID)
+		changed, err := a.setDisabled(ctx, c.JID.JID, true)
+		return c.said("disabled", changed, err)
 	})
 }
 
 // Run unlocks an account.
 func (c *userEnableCmd) Run() error {
 	return c.accounts(&c.dataFlags, c.openExisting, func(ctx context.Context, a accounts) error {
-		return c.said(a.setDisabled(ctx, c.JID.JID, false), "enabled", c.JID.JID)
+		changed, err := a.setDisabled(ctx, c.JID.JID, false)
+		return c.said("enabled", changed, err)
 	})
 }
 
@@ -243,12 +251,12 @@ func (c *userDelCmd) Run() error {
 	})
 }
 
-// said prints what was done to an account, or returns the error with what to do instead.
-func (f *dataFlags) said(err error, done string, j jid.JID) error {
-	if err == nil {
-		fmt.Printf("%s %v\n", done, j)
+// said prints what was done to an account, unless there is an error, which it returns.
+func (c *jsonFlag) said(done string, a api.Account, err error) error {
+	if err != nil {
+		return err
 	}
-	return f.instead(err)
+	return (&adminFlags{JSON: c.JSON}).print(os.Stdout, a, func(w io.Writer) { fmt.Fprintln(w, done, a.JID) })
 }
 
 // Run ends the sessions of an account.

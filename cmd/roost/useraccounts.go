@@ -22,9 +22,9 @@ import (
 type accounts interface {
 	show(context.Context, jid.JID) (api.AccountDetail, error)
 	each(ctx context.Context, domain string, f func(api.Account) error) error
-	add(context.Context, jid.JID, *api.AccountCreate) error
-	setPassword(context.Context, jid.JID, *api.AccountPassword) error
-	setDisabled(ctx context.Context, j jid.JID, disabled bool) error
+	add(context.Context, jid.JID, *api.AccountCreate) (api.Account, error)
+	setPassword(context.Context, jid.JID, *api.AccountPassword) (api.Account, error)
+	setDisabled(ctx context.Context, j jid.JID, disabled bool) (api.Account, error)
 	remove(context.Context, jid.JID) error
 }
 
@@ -145,20 +145,20 @@ func (s onServer) each(ctx context.Context, domain string, f func(api.Account) e
 	}
 }
 
-func (s onServer) add(ctx context.Context, j jid.JID, body *api.AccountCreate) error {
-	return s.do(ctx, http.MethodPost, api.PathAccounts, j, body, nil)
+func (s onServer) add(ctx context.Context, j jid.JID, body *api.AccountCreate) (a api.Account, err error) {
+	return a, s.do(ctx, http.MethodPost, api.PathAccounts, j, body, &a)
 }
 
-func (s onServer) setPassword(ctx context.Context, j jid.JID, body *api.AccountPassword) error {
-	return s.do(ctx, http.MethodPost, api.PathAccountPassword, j, body, nil)
+func (s onServer) setPassword(ctx context.Context, j jid.JID, body *api.AccountPassword) (a api.Account, err error) {
+	return a, s.do(ctx, http.MethodPost, api.PathAccountPassword, j, body, &a)
 }
 
-func (s onServer) setDisabled(ctx context.Context, j jid.JID, disabled bool) error {
+func (s onServer) setDisabled(ctx context.Context, j jid.JID, disabled bool) (a api.Account, err error) {
 	path := api.PathAccountEnable
 	if disabled {
 		path = api.PathAccountDisable
 	}
-	return s.do(ctx, http.MethodPost, path, j, nil, nil)
+	return a, s.do(ctx, http.MethodPost, path, j, nil, &a)
 }
 
 func (s onServer) remove(ctx context.Context, j jid.JID) error {
@@ -236,33 +236,42 @@ func (s onStore) each(ctx context.Context, domain string, f func(api.Account) er
 	return store.EachAccount(ctx, s, domain, func(a store.Account) error { return f(describe(&a)) })
 }
 
-func (s onStore) add(ctx context.Context, j jid.JID, body *api.AccountCreate) error {
+// changed returns an account after a change with this result.
+func (s onStore) changed(ctx context.Context, j jid.JID, err error) (api.Account, error) {
+	if err != nil {
+		return api.Account{}, err
+	}
+	a, err := s.Account(ctx, j)
+	return describe(&a), storeError(j, err)
+}
+
+func (s onStore) add(ctx context.Context, j jid.JID, body *api.AccountCreate) (api.Account, error) {
 	c, err := store.NewCredentials(body.Password, body.Iterations)
 	if err == nil {
 		err = storeError(j, s.CreateAccount(ctx, store.Account{JID: j, Credentials: c}))
 	}
 	auditUser(s.audit, "account.create", j.String(), map[string]any{"iterations": body.Iterations, "any_domain": body.AnyDomain}, err)
-	return err
+	return s.changed(ctx, j, err)
 }
 
-func (s onStore) setPassword(ctx context.Context, j jid.JID, body *api.AccountPassword) error {
+func (s onStore) setPassword(ctx context.Context, j jid.JID, body *api.AccountPassword) (api.Account, error) {
 	c, err := store.NewCredentials(body.Password, body.Iterations)
 	if err == nil {
 		_, err = s.SetCredentials(ctx, j, c, body.KeepSessions)
 		err = storeError(j, err)
 	}
 	auditUser(s.audit, "account.password", j.String(), map[string]any{"iterations": body.Iterations, "keep_sessions": body.KeepSessions}, err)
-	return err
+	return s.changed(ctx, j, err)
 }
 
-func (s onStore) setDisabled(ctx context.Context, j jid.JID, disabled bool) error {
+func (s onStore) setDisabled(ctx context.Context, j jid.JID, disabled bool) (api.Account, error) {
 	action := "account.enable"
 	if disabled {
 		action = "account.disable"
 	}
 	err := storeError(j, s.SetDisabled(ctx, j, disabled))
 	auditUser(s.audit, action, j.String(), nil, err)
-	return err
+	return s.changed(ctx, j, err)
 }
 
 func (s onStore) remove(ctx context.Context, j jid.JID) error {
