@@ -52,7 +52,7 @@ arm64: deps
 	$(ARM64) go test -exec qemu-aarch64 ./parser ./poller ./poller/epoll ./poller/leantls
 
 interop: deps
-	go test -tags interop -count=1 ./test/interop
+	go test $(TIMEOUT) -tags interop -count=1 ./test/interop
 	go test -tags interop -count=1 -run '^Test(OpenSSL|GnuTLS)$$' ./poller
 
 fuzz:

@@ -19,8 +19,16 @@ import (
 func (s *Server) newDashboard(h http.Handler) http.Handler {
 	return dashboard.New(dashboard.Config{
 		API: api.Over(inProcess{h}), Users: users{s}, History: s.history, Log: s.cfg.RecentLog, Capacity: s.b.Capacity,
-		CPUs: float64(runtime.GOMAXPROCS(0)), Logger: s.b.Logger,
+		Slowest: s.slowest, CPUs: float64(runtime.GOMAXPROCS(0)), Logger: s.b.Logger,
 	})
+}
+
+// slowest returns the slowest operations of the store.
+func (s *Server) slowest() (all []dashboard.SlowCall) {
+	for _, c := range s.b.Meter.Slowest() {
+		all = append(all, dashboard.SlowCall{Name: c.Op.Name, Writes: c.Op.Writes, At: c.At, Took: c.Took})
+	}
+	return all
 }
 
 // dashboardKey is the key of a dashboardUser in the context of the dashboard's requests.
@@ -109,6 +117,9 @@ func (w *recorder) Write(b []byte) (int, error) { return w.body.Write(b) }
 // recordEvery is how often the history gets a sample.
 const recordEvery = 10 * time.Second
 
+// loginQuantile is the quantile of the durations of logins that is recorded.
+const loginQuantile = 0.99
+
 // probeTimeout is how long loops and the store may take for it.
 const probeTimeout = 4 * time.Second
 
@@ -116,8 +127,13 @@ const probeTimeout = 4 * time.Second
 func (s *Server) record(ctx context.Context) {
 	tick := time.NewTicker(recordEvery)
 	defer tick.Stop()
+	before := s.b.Sessions.Stats().LoginTime
 	for {
-		r := s.read(ctx)
+		r, now := s.read(ctx), s.b.Sessions.Stats().LoginTime
+		if logins := now.Since(before); logins.Count() > 0 {
+			r.Login = time.Duration(logins.Quantile(loginQuantile))
+		}
+		before = now
 		if ctx.Err() != nil {
 			return
 		}
@@ -130,12 +146,13 @@ func (s *Server) record(ctx context.Context) {
 	}
 }
 
-// read reads what the history records.
+// read reads what the history records, except for the durations of logins.
 func (s *Server) read(ctx context.Context) dashboard.Reading {
-	counts := s.b.Sessions.Counts()
+	counts, messages := s.b.Sessions.Counts(), s.b.Router.Stats()
 	r := dashboard.Reading{
-		Online: int64(counts.Bound), Logins: s.b.Sessions.Logins(), Messages: -1, Login: -1, Ended: s.b.Sessions.Ended(),
-		Memory: resident(), CPU: cpuTime(), LoginCPU: s.b.LoginCPU,
+		Online: int64(counts.Bound), Logins: s.b.Sessions.Logins(), Login: -1, Ended: s.b.Sessions.Ended(),
+		Messages: messages.Delivered + messages.Stored + messages.Refused + messages.Dropped + messages.Handled,
+		Memory:   resident(), CPU: cpuTime(), LoginCPU: s.b.LoginCPU,
 		Loops: s.probe(ctx, s.checkLoops),
 		Store: s.probe(ctx, func(ctx context.Context) error {
 			_, err := s.b.Store.LastAccountEvent(ctx)

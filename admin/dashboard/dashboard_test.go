@@ -113,6 +113,9 @@ func newFixture(t *testing.T) *fixture {
 		})),
 		Users: f.users, History: f.history, Log: lines.Lines, CPUs: 2, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Capacity: func() (int64, string) { return 2000000, "open files" },
+		Slowest: func() []SlowCall {
+			return []SlowCall{{"AppendOffline", true, time.Unix(1e9, 0), 1500 * time.Millisecond}, {Name: "Roster", Took: 2 * time.Millisecond}}
+		},
 	})
 	return f
 }
@@ -440,6 +443,7 @@ func TestOverview(t *testing.T) {
 		"expected 2.0 GiB if all are idle", "until an event loop reacts", "of 200 %",
 		"in 80 days", "has expired", `class="num bad"`, `class="num warn"`, "in 5 days",
 		"a &lt;script&gt;alert(1)&lt;/script&gt; \ufffd line", `aria-label="Line chart. clients: now 49, between 0 and 49 in the last hour. "`,
+		"append offline <span class=\"tag\">write</span>", "01:46:40 UTC", "1.5 s", ">roster<", "2.0 ms",
 		`data-span="1h"`, `<th scope="col" class="num">database</th>`,
 	} {
 		if !strings.Contains(html.UnescapeString(page), html.UnescapeString(want)) {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"strings"
+	"unicode"
 
 	"roost/admin/api"
 	"roost/internal/logring"
@@ -19,6 +20,8 @@ type overviewPage struct {
 	Charts  []chart
 	Table   []tableRow
 	Ends    []endReason
+	Slowest []SlowCall
+	HasSlow bool
 	Log     []logring.Line
 	HasLog  bool
 }
@@ -40,6 +43,9 @@ func (d *Dashboard) overview(v *visit) error {
 	p.Figures = d.figures(&p.Status)
 	if p.HasLog = d.cfg.Log != nil; p.HasLog {
 		p.Log = d.cfg.Log()
+	}
+	if p.HasSlow = d.cfg.Slowest != nil; p.HasSlow {
+		p.Slowest = d.cfg.Slowest()
 	}
 	d.render(v, http.StatusOK, "overview.html", "Overview", &p)
 	return nil
@@ -136,6 +142,21 @@ func (p *overviewPage) Expiry(c api.Certificate) string {
 		return "in " + age(d*24*3600)
 	}
 	return fmt.Sprintf("in %s days", comma(int64(d)))
+}
+
+// Took is how long an operation took.
+func (p *overviewPage) Took(c SlowCall) string { return secondsText(c.Took.Seconds()) }
+
+// Operation is what an operation does, for people: the name of the method in words.
+func (p *overviewPage) Operation(c SlowCall) string {
+	var b strings.Builder
+	for i, r := range c.Name {
+		if i > 0 && unicode.IsUpper(r) {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
 }
 
 // Level is the name of a level of the log.

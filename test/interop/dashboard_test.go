@@ -64,7 +64,7 @@ func TestDashboard(t *testing.T) {
 			page.visit(base + "/")
 			look("login")
 			page.logIn(read)
-			page.await("document.querySelectorAll('.plot canvas').length >= 4")
+			page.await("document.querySelectorAll('.plot canvas').length >= 6")
 			look("overview")
 			page.visit(base + "/sessions")
 			look("sessions")
@@ -75,7 +75,7 @@ func TestDashboard(t *testing.T) {
 			page.visit(base + "/account?jid=" + url.QueryEscape(user))
 			look("account")
 			page.visit(base + "/?span=24h")
-			page.await("document.querySelectorAll('.plot canvas').length >= 4")
+			page.await("document.querySelectorAll('.plot canvas').length >= 6")
 			page.check(base)
 		})
 	}
