@@ -130,8 +130,8 @@ func (s *Server) accountFilter(r *request) (domain, prefix string, err error) {
 		}
 	}
 	if text := get("prefix"); text != "" {
-		if domain == "" && len(s.b.Domains) == 1 {
-			domain = s.b.Domains[0]
+		if served := s.b.Domains(); domain == "" && len(served) == 1 {
+			domain = served[0]
 		}
 		if domain == "" {
 			return "", "", badRequest("give the parameter domain, too", "a prefix is of one domain")
@@ -219,8 +219,8 @@ func (s *Server) createAccount(r *request) (any, error) {
 		return nil, err
 	}
 	r.object = j.String()
-	if !body.AnyDomain && !slices.Contains(s.b.Domains, j.Domain()) {
-		return nil, &api.Error{Status: 400, Code: api.CodeNotServed, Message: fmt.Sprintf("%v not added: its domain is not served (served: %s)", j, strings.Join(s.b.Domains, ", ")), Hint: "serve the domain, or set any_domain"}
+	if served := s.b.Domains(); !body.AnyDomain && !slices.Contains(served, j.Domain()) {
+		return nil, &api.Error{Status: 400, Code: api.CodeNotServed, Message: fmt.Sprintf("%v not added: its domain is not served (served: %s)", j, strings.Join(served, ", ")), Hint: "serve the domain, or set any_domain"}
 	}
 	_, err = s.b.Store.Account(r.Context(), j)
 	if err == nil {

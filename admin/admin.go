@@ -43,13 +43,17 @@ import (
 
 // Config is what an operator chooses. A zero value takes the default given.
 type Config struct {
-	Addr       string                      // TCP address; empty: none
-	Tokens     string                      // file of the tokens for Addr; default: admin-tokens in the data directory
-	SocketDir  string                      // directory of the Unix socket, absolute; default: the data directory
-	Audit      string                      // file of the audit log; empty: none
-	LogWritten func(context.Context) error // waits until the log that was queued is written; nil: not checked
-	LogDropped func() int64                // lines of the log that were dropped; nil: not known
-	RecentLog  func() []logring.Line       // the last lines of the log, the newest first, for the dashboard; nil: not shown
+	Addr       string                      `reload:"no: the address is opened at the start"` // TCP address; empty: none
+	Tokens     string                      `reload:"no: the file is opened at the start"`    // file of the tokens for Addr; default: admin-tokens in the data directory
+	SocketDir  string                      `reload:"-"`                                      // directory of the Unix socket, absolute; default: the data directory
+	Audit      string                      `reload:"no: the file is opened at the start"`    // file of the audit log; empty: none
+	LogWritten func(context.Context) error `reload:"-"`                                      // waits until the log that was queued is written; nil: not checked
+	LogDropped func() int64                `reload:"-"`                                      // lines of the log that were dropped; nil: not known
+	RecentLog  func() []logring.Line       `reload:"-"`                                      // the last lines of the log, the newest first, for the dashboard; nil: not shown
+
+	// What the program does about its configuration; nil: there is no such request.
+	Reload   func(context.Context) (*api.Reload, error) `reload:"-"` // reads it again; an error that is an *api.Error is told as it is
+	Settings func() []api.Setting                       `reload:"-"` // what is in use
 }
 
 // Backend is what a Server shows and changes. All fields are required unless stated
@@ -57,7 +61,7 @@ type Config struct {
 type Backend struct {
 	Socket          string      // name of the Unix socket
 	TLS             *tls.Config // for Config.Addr; nil: without TLS
-	Domains         []string
+	Domains         func() []string
 	Sessions        *session.Manager
 	Router          *router.Router
 	Store           store.Store

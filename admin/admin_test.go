@@ -71,7 +71,7 @@ func start(t *testing.T, change func(*Config, *Backend)) (*Server, *api.Client) 
 	r.Attach(m)
 	var cfg Config
 	b := Backend{
-		Socket: filepath.Join(t.TempDir(), api.SocketName), Domains: []string{"localhost"}, Sessions: m, Router: r, Store: st, Meter: store.NewMeter(), Poller: p,
+		Socket: filepath.Join(t.TempDir(), api.SocketName), Domains: func() []string { return []string{"localhost"} }, Sessions: m, Router: r, Store: st, Meter: store.NewMeter(), Poller: p,
 		State:        func() api.State { return api.Serving },
 		Predict:      func(int) (user, kernel int64) { return 1, 2 },
 		Listeners:    func() []api.Listener { return nil },

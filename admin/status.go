@@ -24,7 +24,7 @@ func (s *Server) status(*request) (any, error) {
 	counts, stats := s.b.Sessions.Counts(), s.b.Poller.Stats()
 	logins := s.b.Sessions.Logins()
 	status := api.Status{
-		GoVersion: runtime.Version(), PID: os.Getpid(), State: s.b.State(), Domains: s.b.Domains,
+		GoVersion: runtime.Version(), PID: os.Getpid(), State: s.b.State(), Domains: s.b.Domains(),
 		StartedAt: s.started.UTC().Truncate(time.Second), UptimeSeconds: now.Sub(s.started).Seconds(),
 		Sessions: api.Sessions{
 			Unbound: int64(counts.Unbound), Connected: int64(counts.Bound), Available: int64(counts.Available), Accounts: int64(counts.Accounts),

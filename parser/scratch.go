@@ -31,6 +31,10 @@ func NewScratch(l Limits) *Scratch {
 	return &Scratch{limits: l.WithDefaults(), tape: newTape()}
 }
 
+// SetLimits changes the limits. An element that is incomplete is held to them when more of it
+// arrives.
+func (s *Scratch) SetLimits(l Limits) { s.limits = l.WithDefaults() }
+
 // Tape returns the element of the last StreamOpen or Stanza. It is valid until the next
 // call of Next with the same Scratch, and only as long as the data passed to Next is
 // valid; see Take.

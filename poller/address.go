@@ -25,9 +25,8 @@ func networkOf(peer netip.Addr) (_ network, limited bool) {
 // connection. A connection stores the index of its entry, which takes half the space of a
 // pointer and gives the garbage collector nothing to follow.
 type addresses struct {
-	limit int
-
 	mu     sync.Mutex
+	limit  int // 0 or less: none, and nothing is counted
 	index  map[network]peerIndex
 	places []address // index 0 is not used
 	free   []peerIndex
@@ -41,14 +40,21 @@ type address struct {
 	n   uint32
 }
 
+// setLimit sets the limit; 0 or less is none.
+func (a *addresses) setLimit(limit int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.limit = limit
+}
+
 // acquire counts one more connection of a network; false means that it has reached its
 // limit.
 func (a *addresses) acquire(from network) (peerIndex, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.limit <= 0 {
 		return 0, true
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	i, ok := a.index[from]
 	if !ok {
 		i = a.place(from)

@@ -29,9 +29,12 @@ const attemptSlots = 1 << 14
 type attemptRows [2][attemptSlots]uint32
 
 func (a *attempts) prepare(limit int) {
-	a.limit = uint32(min(max(limit, 0), math.MaxUint32))
+	a.setLimit(limit)
 	a.seed = maphash.MakeSeed()
 }
+
+// setLimit sets the limit; 0 or less is none.
+func (a *attempts) setLimit(limit int) { a.limit = uint32(min(max(limit, 0), math.MaxUint32)) }
 
 // allow counts an attempt of a network in the loop's second now; false means that it has
 // reached its limit in this minute. Rejected attempts are not counted, so the network may

@@ -52,7 +52,7 @@ func (c *Conn) addTimed() {
 // running already. Loop.
 func (c *Conn) recordBegun() {
 	if c.stall == 0 {
-		c.stall = c.loop.now + uint32((c.loop.p.cfg.RecordTimeout+time.Second-1)/time.Second)
+		c.stall = c.loop.now + uint32((c.loop.p.config().RecordTimeout+time.Second-1)/time.Second)
 		c.addTimed()
 	}
 }

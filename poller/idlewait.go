@@ -56,10 +56,8 @@ const (
 )
 
 func newIdleWaiter(poll int, batch time.Duration) (n *idleWaiter, err error) {
-	n = &idleWaiter{poll: poll, timer: -1, batch: unix.ItimerSpec{Value: unix.NsecToTimespec(int64(batch))}, minWakeups: minWakeups}
-	if batch > 0 {
-		n.minWakeups = max(1, min(minWakeups, int(time.Second/batch)/2))
-	}
+	n = &idleWaiter{poll: poll, timer: -1}
+	n.setBatch(batch)
 	n.eventFunc, n.timerFunc = n.waitEvent, n.waitTimer
 	if n.gate, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err == nil {
 		err = unix.SetNonblock(n.gate, true) // otherwise Go does not poll it
@@ -82,6 +80,14 @@ func newIdleWaiter(poll int, batch time.Duration) (n *idleWaiter, err error) {
 		return nil, fmt.Errorf("poller: %w", err)
 	}
 	return n, nil
+}
+
+// setBatch sets the interval at which keep-alives are read; 0: at once. Loop.
+func (n *idleWaiter) setBatch(batch time.Duration) {
+	n.batch, n.minWakeups = unix.ItimerSpec{Value: unix.NsecToTimespec(int64(batch))}, minWakeups
+	if batch > 0 {
+		n.minWakeups = max(1, min(minWakeups, int(time.Second/batch)/2))
+	}
 }
 
 // close closes the descriptors.

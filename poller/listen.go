@@ -191,14 +191,14 @@ func (l *Listener) accept(epoll.Source) error {
 
 // maxFile returns the lowest descriptor that connections must not use.
 func (p *Poller) maxFile() int {
-	if p.cfg.ReserveFiles <= 0 {
+	if p.config().ReserveFiles <= 0 {
 		return math.MaxInt
 	}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > math.MaxInt32 {
 		return math.MaxInt
 	}
-	return int(limit.Cur) - min(p.cfg.ReserveFiles, int(limit.Cur)/2)
+	return int(limit.Cur) - min(p.config().ReserveFiles, int(limit.Cur)/2)
 }
 
 // exhausted is called when no descriptors are left. The event would repeat at once and
@@ -235,7 +235,7 @@ func (l *Listener) resumeAccept(int) {
 // logError logs an error at most once a minute.
 func (l *Listener) logError(msg string, err error) {
 	if l.oncePerMinute(&l.lastErrLog) {
-		l.p.cfg.Logger.Error(msg, "listener", l.addr.String(), "err", err)
+		l.p.config().Logger.Error(msg, "listener", l.addr.String(), "err", err)
 	}
 }
 
@@ -266,7 +266,7 @@ func (l *Listener) admit(peer netip.Addr) (place peerIndex, ok bool) {
 	}
 	l.p.stats.refused[why].Add(1)
 	if l.oncePerMinute(&l.lastLimitLog) {
-		l.p.cfg.Logger.Warn("a network has reached its limit, its connections are refused", "listener", l.addr.String(), "network", from.String(), "limit", why.String())
+		l.p.config().Logger.Warn("a network has reached its limit, its connections are refused", "listener", l.addr.String(), "network", from.String(), "limit", why.String())
 	}
 	return 0, false
 }
@@ -308,7 +308,7 @@ func (l *Listener) newConn(fd int, peer netip.AddrPort, from origin) {
 	}
 	l.p.unauth.enter(c, shareNetwork(peer.Addr()), place)
 	c.loop.post(c, func(int) {
-		if l.p.cfg.Accept == nil || c.loop.ending {
+		if l.p.config().Accept == nil || c.loop.ending {
 			c.reject()
 			return
 		}
@@ -316,7 +316,7 @@ func (l *Listener) newConn(fd int, peer netip.AddrPort, from origin) {
 			c.setBottom(newStdTLS(c, l.tls, shareNetwork(peer.Addr())))
 			c.setState(stateHandshaking) // before anything can be queued that must not be sent in plain text
 		}
-		if c.handler = l.p.cfg.Accept(c, l); c.handler == nil {
+		if c.handler = l.p.config().Accept(c, l); c.handler == nil {
 			c.reject()
 			return
 		}
@@ -343,7 +343,7 @@ func (c *Conn) reject() {
 func (p *Poller) setOptions(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	p.setUserTimeout(fd)
-	if t := p.cfg.KeepAlive; t > 0 {
+	if t := p.config().KeepAlive; t > 0 {
 		seconds := max(1, int(t/time.Second))
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds)
@@ -354,7 +354,7 @@ func (p *Poller) setOptions(fd int) {
 // setUserTimeout makes the kernel end the connection if sent bytes are not acknowledged
 // for too long.
 func (p *Poller) setUserTimeout(fd int) {
-	if t := p.cfg.UserTimeout; t > 0 {
+	if t := p.config().UserTimeout; t > 0 {
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(t/time.Millisecond))
 	}
 }

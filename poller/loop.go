@@ -56,13 +56,13 @@ type task struct {
 }
 
 func newLoop(p *Poller, index int) (*loop, error) {
-	l := &loop{p: p, index: index, buf: make([]byte, p.cfg.ReadBuffer), start: time.Now(), now: 1, done: make(chan struct{}),
+	l := &loop{p: p, index: index, buf: make([]byte, p.config().ReadBuffer), start: time.Now(), now: 1, done: make(chan struct{}),
 		unread: make(map[*Conn]*bytebufferpool.ByteBuffer), batch: histogram.New(batchBounds...)}
 	var err error
 	if l.poll, err = epoll.Open(l.begin, l.end); err != nil {
 		return nil, err
 	}
-	if l.waiter, err = newIdleWaiter(l.poll.FD(), max(0, p.cfg.KeepaliveBatch)); err != nil {
+	if l.waiter, err = newIdleWaiter(l.poll.FD(), max(0, p.config().KeepaliveBatch)); err != nil {
 		_ = l.poll.Close()
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func newLoop(p *Poller, index int) (*loop, error) {
 		defer close(l.done)
 		defer l.waiter.close()
 		if err := l.poll.Wait(); err != nil {
-			p.cfg.Logger.Error("event loop ended", "loop", index, "err", err)
+			p.config().Logger.Error("event loop ended", "loop", index, "err", err)
 		}
 	}()
 	return l, nil
@@ -124,7 +124,7 @@ func (l *loop) runTasks() {
 			tasks[i] = task{}
 		}
 		l.reuse(tasks)
-		l.p.cfg.AfterBatch(l.index)
+		l.p.config().AfterBatch(l.index)
 		if !more {
 			return
 		}
@@ -238,8 +238,8 @@ func (l *loop) tick(int) {
 	for _, ln := range l.listeners {
 		ln.tick()
 	}
-	if l.p.cfg.IdleTimeout > 0 {
-		l.sweep(l.p.cfg.IdleTimeout)
+	if l.p.config().IdleTimeout > 0 {
+		l.sweep(l.p.config().IdleTimeout)
 	}
 }
 

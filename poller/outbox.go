@@ -64,14 +64,15 @@ func (c *Conn) checkSpace(n int) error {
 // already holds queued bytes. A large write is allowed even if the outbox is not empty: a
 // client that reads steadily may still have some earlier bytes to read.
 func (c *Conn) mayQueue(queued, n int) int {
-	limit := c.loop.p.cfg.Outbox
+	cfg := c.loop.p.config()
+	limit, large := cfg.Outbox, cfg.LargeWrite
 	switch {
 	case c.unauth():
 		return min(limit, unauthOutbox)
 	case queued == 0:
-		return c.loop.p.cfg.LargeWrite
+		return large
 	case n > limit, queued > limit: // a large write, or one after it
-		return c.loop.p.cfg.LargeWrite + limit
+		return large + limit
 	}
 	return limit
 }

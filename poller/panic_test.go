@@ -19,7 +19,8 @@ func (badRecord) seal([]byte) error { panic("in the record layer") }
 // inside a connection, which must end the process.
 func TestPanicInQueue(t *testing.T) {
 	c := &Conn{loop: &loop{p: &Poller{}}, layer: badRecord{}}
-	c.loop.p.cfg = c.loop.p.cfg.WithDefaults()
+	cfg := Config{}.WithDefaults()
+	c.loop.p.settings.Store(&cfg)
 	defer func() {
 		if v, fatal := recover().(*panics.Fatal); !fatal {
 			t.Errorf("the panic was %v", v)

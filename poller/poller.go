@@ -76,34 +76,34 @@ type Handler interface {
 // Config configures a Poller. A zero field means the stated default. A limit or time
 // whose comment says "below 0" is turned off by a negative value.
 type Config struct {
-	Loops          int           // event loops; default GOMAXPROCS
-	ReadBuffer     int           // size in bytes of each loop's one read buffer; default 64 KiB
-	Outbox         int           // limit of one connection's outbox in bytes; default 256 KiB
-	LargeWrite     int           // limit in bytes of one write to an empty outbox; default 16 times Outbox
-	IdleTimeout    time.Duration // a connection whose peer is silent for this long is closed; default 24 h; below 0: never
-	Handshakes     int           // limit of concurrent TLS handshakes; one network gets at most half of them; default 1,024
-	RecordTimeout  time.Duration // limit of the time from the first to the last byte of a TLS record; default 1 min
-	StdTLS         bool          // TLS 1.3 connections stay with crypto/tls after the handshake, which costs several KB for each idle connection
-	UnauthMemory   int           // limit in bytes of memory held before Conn.Authenticated, TLS handshakes included; one network gets at most half; default 64 MiB; below 0: no limit
-	MaxPerAddress  int           // limit of connections from one IPv4 address or IPv6 /64, loopback exempt; default 10,000; below 0: no limit
-	MaxAttempts    int           // limit of new connections per minute from one of those, loopback exempt; default: three times MaxPerAddress; below 0: no limit
-	UserTimeout    time.Duration // TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged; default 2 min; below 0: the system's default
-	KeepAlive      time.Duration // TCP keep-alive interval; default: none
-	KeepaliveBatch time.Duration // while only keep-alives arrive (Handler.KeepAlive), they are read in batches at this interval; default 50 ms; below 0: at once
+	Loops          int           `reload:"no: the loops start with the server"`              // event loops; default GOMAXPROCS
+	ReadBuffer     int           `reload:"no: the loops start with it"`                      // size in bytes of each loop's one read buffer; default 64 KiB
+	Outbox         int           `reload:"yes"`                                              // limit of one connection's outbox in bytes; default 256 KiB
+	LargeWrite     int           `reload:"yes"`                                              // limit in bytes of one write to an empty outbox; default 16 times Outbox
+	IdleTimeout    time.Duration `reload:"yes"`                                              // a connection whose peer is silent for this long is closed; default 24 h; below 0: never
+	Handshakes     int           `reload:"yes"`                                              // limit of concurrent TLS handshakes; one network gets at most half of them; default 1,024
+	RecordTimeout  time.Duration `reload:"yes"`                                              // limit of the time from the first to the last byte of a TLS record; default 1 min
+	StdTLS         bool          `reload:"no: the lean record layer is tested at the start"` // TLS 1.3 connections stay with crypto/tls after the handshake, which costs several KB for each idle connection
+	UnauthMemory   int           `reload:"yes: if it was off, new connections"`              // limit in bytes of memory held before Conn.Authenticated, TLS handshakes included; one network gets at most half; default 64 MiB; below 0: no limit
+	MaxPerAddress  int           `reload:"yes: new connections"`                             // limit of connections from one IPv4 address or IPv6 /64, loopback exempt; default 10,000; below 0: no limit
+	MaxAttempts    int           `reload:"yes: new connections"`                             // limit of new connections per minute from one of those, loopback exempt; default: three times MaxPerAddress; below 0: no limit
+	UserTimeout    time.Duration `reload:"yes: new connections"`                             // TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged; default 2 min; below 0: the system's default
+	KeepAlive      time.Duration `reload:"yes: new connections"`                             // TCP keep-alive interval; default: none
+	KeepaliveBatch time.Duration `reload:"yes"`                                              // while only keep-alives arrive (Handler.KeepAlive), they are read in batches at this interval; default 50 ms; below 0: at once
 
 	// Connections from Proxies must begin with a PROXY protocol header, version 1 or 2; all
 	// others must not. Limits, and Conn.RemoteAddr, use the client's address in it. A
 	// header must be complete within ProxyTimeout (default 1 min) and have at most 4 KiB.
-	Proxies      []netip.Prefix
-	ProxyTimeout time.Duration
+	Proxies      []netip.Prefix `reload:"yes: new connections"`
+	ProxyTimeout time.Duration  `reload:"yes"`
 
 	// ReserveFiles is the number of file descriptors that connections leave to the rest
 	// of the process, at most half of the process's limit; 0: none.
-	ReserveFiles int
+	ReserveFiles int `reload:"-"`
 
-	Accept     func(c *Conn, l *Listener) Handler // returns the handler of an accepted connection; a nil function refuses all connections
-	AfterBatch func(loop int)                     // called by each loop after every batch of events
-	Logger     *slog.Logger                       // nil discards
+	Accept     func(c *Conn, l *Listener) Handler `reload:"-"` // returns the handler of an accepted connection; a nil function refuses all connections
+	AfterBatch func(loop int)                     `reload:"-"` // called by each loop after every batch of events
+	Logger     *slog.Logger                       `reload:"-"` // nil discards
 }
 
 // attemptsFactor: after a restart all clients that an address may have come back
@@ -156,7 +156,7 @@ func (c Config) WithDefaults() Config {
 
 // Poller is a set of event loops.
 type Poller struct {
-	cfg      Config
+	settings atomic.Pointer[Config]
 	start    time.Time
 	loops    []*loop
 	next     atomic.Uint32 // round-robin counter for nextLoop
@@ -181,12 +181,13 @@ type Poller struct {
 // New returns a Poller and starts its loops.
 func New(cfg Config) (*Poller, error) {
 	cfg = cfg.WithDefaults()
-	p := &Poller{cfg: cfg, start: time.Now(), stopped: make(chan struct{})}
-	p.addrs.limit = cfg.MaxPerAddress
-	p.unauth.limit = int64(max(0, cfg.UnauthMemory))
+	p := &Poller{start: time.Now(), stopped: make(chan struct{})}
+	p.settings.Store(&cfg)
+	p.addrs.setLimit(cfg.MaxPerAddress)
+	p.unauth.setLimit(cfg.UnauthMemory)
 	p.attempts.prepare(cfg.MaxAttempts)
 	p.queue.prepare(p)
-	p.lean.prepare(&p.cfg)
+	p.lean.prepare(p.config())
 	for i := range cfg.Loops {
 		l, err := newLoop(p, i)
 		if err != nil {

@@ -294,7 +294,8 @@ func BenchmarkSecond(b *testing.B) {
 		for _, urgent := range []int{0, 100_000} {
 			b.Run(fmt.Sprintf("idle=%v/urgent=%d", timeout, urgent), func(b *testing.B) {
 				const n = 1_000_000
-				l := &loop{p: &Poller{cfg: Config{IdleTimeout: timeout}}, start: time.Now()}
+				l := &loop{p: new(Poller), start: time.Now()}
+				l.p.settings.Store(&Config{IdleTimeout: timeout})
 				for i := range n {
 					c := &Conn{loop: l, slot: int32(i)}
 					c.lastRead.Store(1)

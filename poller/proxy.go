@@ -65,12 +65,12 @@ type proxyHeader struct {
 
 // isProxy reports whether connections from an address must begin with a header.
 func (p *Poller) isProxy(peer netip.Addr) bool {
-	return slices.ContainsFunc(p.cfg.Proxies, func(from netip.Prefix) bool { return from.Contains(peer) })
+	return slices.ContainsFunc(p.config().Proxies, func(from netip.Prefix) bool { return from.Contains(peer) })
 }
 
 // awaitHeader receives the header of an accepted socket. Loop.
 func (l *Listener) awaitHeader(fd int, proxy netip.AddrPort) {
-	seconds := uint32((l.p.cfg.ProxyTimeout + time.Second - 1) / time.Second)
+	seconds := uint32((l.p.config().ProxyTimeout + time.Second - 1) / time.Second)
 	h := &proxyHeader{l: l, fd: fd, proxy: proxy, watched: true, late: l.loop.now + seconds}
 	h.op = l.loop.poll.NewOperator(fd)
 	h.op.OnRead, h.op.OnHup = h.readable, h.hungUp
@@ -165,7 +165,7 @@ func (h *proxyHeader) end(err error) {
 	if err != nil {
 		h.l.p.stats.refused[RefusedHeader].Add(1)
 		if h.l.oncePerMinute(&h.l.lastProxyLog) {
-			h.l.p.cfg.Logger.Warn("a proxy sent no valid PROXY protocol header, its connection is closed: turn the protocol on in the proxy (send-proxy), or remove the address from --proxy-protocol",
+			h.l.p.config().Logger.Warn("a proxy sent no valid PROXY protocol header, its connection is closed: turn the protocol on in the proxy (send-proxy), or remove the address from --proxy-protocol",
 				"listener", h.l.addr.String(), "proxy", h.proxy.String(), "err", err)
 		}
 	}

@@ -24,25 +24,37 @@ func (s *testServer) wantQuiet(t testing.TB, when string) {
 
 const quietTurns = 200
 
+// change changes the configuration of a running poller, also what SetConfig does not.
+func (p *Poller) change(f func(*Config)) {
+	next := *p.config()
+	f(&next)
+	p.settings.Store(&next)
+}
+
 // busyTurns makes the first loop run quietTurns iterations. busy is the number of those
 // that ended with pending work, and more the number of additional iterations.
 func (s *testServer) busyTurns() (busy, more int) {
-	rounds, before := 0, s.cfg.AfterBatch // on the loop
+	rounds, before := 0, s.config().AfterBatch // on the loop
 	for range quietTurns {
 		left := make(chan bool, 1)
 		s.onLoop(func(l *loop) {
-			s.cfg.AfterBatch = func(index int) {
-				before(index)
-				if rounds++; len(left) == 0 {
-					left <- l.busy()
+			s.change(func(c *Config) {
+				c.AfterBatch = func(index int) {
+					before(index)
+					if rounds++; len(left) == 0 {
+						left <- l.busy()
+					}
 				}
-			}
+			})
 		})
 		if <-left {
 			busy++
 		}
 	}
-	s.onLoop(func(*loop) { s.cfg.AfterBatch, more = before, rounds-2*quietTurns }) // one with the posted function, one without
+	s.onLoop(func(*loop) {
+		s.change(func(c *Config) { c.AfterBatch = before })
+		more = rounds - 2*quietTurns // one with the posted function, one without
+	})
 	return busy, max(0, more)
 }
 

@@ -89,7 +89,7 @@ func TestRejectedByAccept(t *testing.T) {
 	s := serve(t, Config{Loops: 1, MaxPerAddress: 2}, testTLS(t), nil)
 	l := s.listeners[0]
 	s.onLoop(func(*loop) {
-		s.cfg.Accept = func(c *Conn, _ *Listener) Handler {
+		accept := func(c *Conn, _ *Listener) Handler {
 			_ = c.Queue([]byte("no"))
 			c.Close(0)
 			c.Close(time.Second)
@@ -100,6 +100,7 @@ func TestRejectedByAccept(t *testing.T) {
 			done <- c
 			return nil
 		}
+		s.change(func(c *Config) { c.Accept = accept })
 	})
 	files := openFiles(t)
 	for i := range 50 {

@@ -144,7 +144,7 @@ func (t *stdTLS) countHandshake(st *tls.ConnectionState) {
 	default:
 		s.tls12.Add(1)
 	}
-	if t.c.loop.p.cfg.StdTLS {
+	if t.c.loop.p.config().StdTLS {
 		s.leanOff.Add(1)
 	}
 }

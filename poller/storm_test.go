@@ -269,7 +269,8 @@ func TestListenerCloses(t *testing.T) {
 // disconnected.
 func TestManyDisconnect(t *testing.T) {
 	const n = 10_000
-	l := &loop{p: &Poller{}, start: time.Now(), unread: make(map[*Conn]*bytebufferpool.ByteBuffer)}
+	l := &loop{p: new(Poller), start: time.Now(), unread: make(map[*Conn]*bytebufferpool.ByteBuffer)}
+	l.p.settings.Store(new(Config))
 	conns := make([]*Conn, n)
 	for i := range conns {
 		c := &Conn{loop: l}

@@ -64,8 +64,9 @@ func (h *handshakes) prepare(p *Poller) {
 	h.active, h.networks = make(map[*stdTLS]struct{}), make(map[network]*netQueue)
 }
 
-// free returns the number of free slots. Under mu.
-func (h *handshakes) free() int { return h.p.cfg.Handshakes - len(h.active) }
+// free returns the number of free slots, below 0 if there are fewer slots than before.
+// Under mu.
+func (h *handshakes) free() int { return h.p.config().Handshakes - len(h.active) }
 
 // add starts a handshake or queues it until there is a slot.
 func (h *handshakes) add(t *stdTLS) {
@@ -120,7 +121,7 @@ func (h *handshakes) forget(network network) {
 // next dequeues the next handshake that may begin, nil if there is none. Under mu.
 func (h *handshakes) next() *stdTLS {
 	for range h.turns.Len() {
-		if h.free() == 0 {
+		if h.free() <= 0 {
 			return nil
 		}
 		n := h.turns.Front().Value.(*netQueue)
@@ -135,6 +136,13 @@ func (h *handshakes) next() *stdTLS {
 		return t
 	}
 	return nil
+}
+
+// begin starts all handshakes that may begin.
+func (h *handshakes) begin() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.beginAll()
 }
 
 // beginAll starts all handshakes that may begin. Under mu.
@@ -195,7 +203,7 @@ func (h *handshakes) tick(now time.Duration) {
 	var all []silent
 	for t := range h.active {
 		since := time.Duration(t.silentSince.Load())
-		if since != 0 && now-since >= h.maxSilence && t.server && !t.gaveUp && (h.free() == 0 || h.networks[t.network].turn != nil) {
+		if since != 0 && now-since >= h.maxSilence && t.server && !t.gaveUp && (h.free() <= 0 || h.networks[t.network].turn != nil) {
 			all = append(all, silent{t, since})
 		}
 	}

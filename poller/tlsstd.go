@@ -160,7 +160,7 @@ func (t *stdTLS) handshake() {
 		return
 	}
 	if t.server {
-		t.conn = tls.Server((*tlsSocket)(t), c.loop.p.lean.configFor(&c.loop.p.cfg, t.cfg))
+		t.conn = tls.Server((*tlsSocket)(t), c.loop.p.lean.configFor(c.loop.p.config(), t.cfg))
 	}
 	err := t.doHandshake()
 	c.Flush()
@@ -171,7 +171,7 @@ func (t *stdTLS) handshake() {
 			(*tlsSocket)(t).discardCapture()
 		case err != nil:
 			(*tlsSocket)(t).discardCapture()
-			c.loop.p.cfg.Logger.Debug("TLS handshake failed", "peer", c.RemoteAddr(), "err", err)
+			c.loop.p.config().Logger.Debug("TLS handshake failed", "peer", c.RemoteAddr(), "err", err)
 			t.reject(errors.Join(ErrHandshake, err))
 		default:
 			if err := t.secured(loop); err != nil {
@@ -188,7 +188,7 @@ func (t *stdTLS) doHandshake() (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			p := t.c.loop.p
-			p.panics.Recovered(v, p.cfg.Logger, "peer", t.c.RemoteAddr())
+			p.panics.Recovered(v, p.config().Logger, "peer", t.c.RemoteAddr())
 			err = fmt.Errorf("panic: %v", v)
 		}
 	}()

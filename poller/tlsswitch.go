@@ -95,7 +95,7 @@ func (s *tlsSocket) discardCapture() {
 // connection's record layers. It returns nil if t has to stay. Loop.
 func (t *stdTLS) switchToLean(st *tls.ConnectionState) *leanTLS {
 	p := t.c.loop.p
-	if p.cfg.StdTLS || !t.server {
+	if p.config().StdTLS || !t.server {
 		return nil
 	}
 	lean := &leanTLS{c: t.c}

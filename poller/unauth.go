@@ -32,9 +32,8 @@ var ErrMemory = fmt.Errorf("poller: limit of memory before authentication: %w", 
 // is its index here, and the index of its entry in addresses is stored here; afterwards
 // its entry here is free.
 type unauth struct {
-	limit int64 // bytes; 0: no limit, and nothing is counted
-
 	mu       sync.Mutex
+	limit    int64 // bytes; 0: no limit, and new connections are not counted
 	total    int64
 	leaving  int64        // the part of total that ending connections hold
 	conns    []unauthConn // from 1 on
@@ -99,14 +98,22 @@ const (
 	unauthFlag = 1 << 31
 )
 
+// setLimit sets the limit in bytes; 0 or less is none.
+func (u *unauth) setLimit(limit int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.limit = int64(max(0, limit))
+	u.evict()
+}
+
 // enter starts counting an accepted connection; place is its entry in addresses.
 func (u *unauth) enter(c *Conn, from network, place peerIndex) {
-	if u.limit <= 0 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.limit == 0 {
 		c.peer.Store(uint32(place))
 		return
 	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
 	if u.networks == nil {
 		u.networks = make(map[network]*unauthNetwork)
 		u.conns = make([]unauthConn, 1)
@@ -229,6 +236,9 @@ func (u *unauth) allows(e *unauthConn, kind heldKind, n int64) bool {
 	if kind > heldTLS && int64(e.held-e.parts[heldQueue]-e.parts[heldTLS])+more > maxUnauth {
 		return false
 	}
+	if u.limit == 0 {
+		return true
+	}
 	free := u.limit - u.total - more
 	if kind == heldQueue && 2*(e.net.queued+more) > free {
 		return false
@@ -306,7 +316,7 @@ func (u *unauth) unlist(i uint32) {
 // evict ends connections while more than three quarters of the total are in use. Under
 // mu.
 func (u *unauth) evict() {
-	for 4*(u.total-u.leaving) > 3*u.limit {
+	for u.limit > 0 && 4*(u.total-u.leaving) > 3*u.limit {
 		i := u.victim()
 		if i == 0 {
 			return

@@ -47,7 +47,7 @@ var (
 // SkipAccountEvents skips all account events so far. It must be called before the first
 // client connects.
 func (r *Router) SkipAccountEvents(ctx context.Context) error {
-	last, err := r.cfg.Store.LastAccountEvent(ctx)
+	last, err := r.config().Store.LastAccountEvent(ctx)
 	if err == nil {
 		r.events.seen.Store(last)
 	}
@@ -58,7 +58,7 @@ func (r *Router) SkipAccountEvents(ctx context.Context) error {
 // cannot be processed; then it may be called again. run runs a function on a worker that
 // may wait for commits, and returns the function's error.
 func (r *Router) Watch(ctx context.Context, run func(func(*session.Turn) error) error) error {
-	return r.cfg.Store.Watch(ctx, r.events.seen.Load(), func(events []store.AccountEvent) error {
+	return r.config().Store.Watch(ctx, r.events.seen.Load(), func(events []store.AccountEvent) error {
 		if r.CaughtUp(events[len(events)-1].ID) {
 			return nil // CatchUp was faster
 		}
@@ -77,7 +77,7 @@ func (r *Router) Watch(ctx context.Context, run func(func(*session.Turn) error) 
 
 // CatchUpAll processes all pending account events.
 func (r *Router) CatchUpAll(t *session.Turn) error {
-	last, err := r.cfg.Store.LastAccountEvent(r.ctx)
+	last, err := r.config().Store.LastAccountEvent(r.ctx)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (r *Router) CatchUp(t *session.Turn, event int64) error {
 	r.events.mu.Lock()
 	defer r.events.mu.Unlock()
 	for r.events.seen.Load() < event {
-		events, err := r.cfg.Store.AccountEvents(r.ctx, r.events.seen.Load(), eventPage)
+		events, err := r.config().Store.AccountEvents(r.ctx, r.events.seen.Load(), eventPage)
 		if err != nil || len(events) == 0 {
 			return err
 		}
@@ -150,7 +150,7 @@ func (r *Router) actOn(t *session.Turn, events []store.AccountEvent) (err error)
 // was read by the account's name before the call belongs to the session's account. Only
 // workers may call it.
 func (r *Router) OwnAccount(s *session.Session) (store.Account, error) {
-	account, err := r.cfg.Store.Account(r.ctx, s.JID().Bare())
+	account, err := r.config().Store.Account(r.ctx, s.JID().Bare())
 	if errors.Is(err, store.ErrNotFound) || err == nil && s.AuthenticatedBefore(account.Generation) {
 		return store.Account{}, stanza.NotAuthorized
 	}
@@ -171,7 +171,7 @@ func (r *Router) CurrentAccount(s *session.Session) (store.Account, error) {
 	}
 	for after := s.Event(); after < account.Event; {
 		// There are events that did not end the session, or have yet to end it.
-		events, err := r.cfg.Store.AccountEvents(r.ctx, after, eventPage)
+		events, err := r.config().Store.AccountEvents(r.ctx, after, eventPage)
 		if err != nil {
 			return store.Account{}, err
 		}
@@ -200,7 +200,7 @@ func (r *Router) mayHave(s *session.Session) (bool, error) {
 // isLocked reports whether an account is locked now: sessions of an account that was
 // unlocked again before the server processed the event stay connected.
 func (r *Router) isLocked(owner jid.JID) (bool, error) {
-	account, err := r.cfg.Store.Account(r.ctx, owner)
+	account, err := r.config().Store.Account(r.ctx, owner)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil // a later event reports that
 	}
@@ -228,7 +228,7 @@ func (r *Router) accountDeleted(t *session.Turn, e store.AccountEvent) error {
 func (r *Router) eachContact(event int64, f func(store.EventContact) error) error {
 	var after jid.JID
 	for {
-		page, err := r.cfg.Store.EventContacts(r.ctx, event, after, eventPage)
+		page, err := r.config().Store.EventContacts(r.ctx, event, after, eventPage)
 		if err != nil {
 			return err
 		}

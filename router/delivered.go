@@ -40,13 +40,13 @@ func (u *undeleted) after(owner jid.JID) int64 {
 // delete deletes an account's messages up to and including an ID, of which n were not
 // tracked yet, or schedules a retry.
 func (u *undeleted) delete(owner jid.JID, upTo int64, n int) {
-	err := u.r.cfg.Store.DeleteOffline(u.r.ctx, owner, upTo)
+	err := u.r.config().Store.DeleteOffline(u.r.ctx, owner, upTo)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	was := u.all[owner]
 	switch {
 	case err != nil:
-		u.r.cfg.Logger.Error("delivered messages could not be deleted, will retry", "jid", owner.String(), "err", err)
+		u.r.config().Logger.Error("delivered messages could not be deleted, will retry", "jid", owner.String(), "err", err)
 		if u.all == nil {
 			u.all = make(map[jid.JID]delivered)
 			u.scheduleRetry()
@@ -73,7 +73,7 @@ func (u *undeleted) retry(ctx context.Context) {
 	all := maps.Clone(u.all)
 	u.mu.Unlock()
 	for owner, d := range all {
-		if ctx.Err() != nil || u.r.cfg.Store.DeleteOffline(ctx, owner, d.upTo) != nil {
+		if ctx.Err() != nil || u.r.config().Store.DeleteOffline(ctx, owner, d.upTo) != nil {
 			break
 		}
 		u.mu.Lock()

@@ -36,7 +36,7 @@ func (r *Router) addDirected(s *session.Session, to string) bool {
 	a := directedTo.Make(s)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, known := a.all[to]; !known && len(a.all) >= r.cfg.MaxDirected {
+	if _, known := a.all[to]; !known && len(a.all) >= r.config().MaxDirected {
 		return false
 	}
 	if a.all == nil {

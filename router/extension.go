@@ -33,8 +33,12 @@ type Extension struct {
 	Title   string   // of the XEP
 	Domain  []string // features of the server (XEP-0030)
 	Account []string // features of an account
-	Forms   []Form   // further information about the server in discovery (XEP-0128)
-	IQ      []IQ     // requests that it handles
+
+	// Forms returns further information about the server in discovery (XEP-0128). It is
+	// called again when the configuration has changed.
+	Forms func() []Form
+
+	IQ []IQ // requests that it handles
 
 	// Features are stream features and the handlers of the first-level elements that
 	// clients send to negotiate them.
@@ -45,7 +49,7 @@ type Extension struct {
 	Routes []Route
 
 	// Ready is called once, when all extensions are registered, and fills in what depends
-	// on the router or on other extensions. By then, requests, features and forms must not
+	// on the router or on other extensions. By then, requests and features must not
 	// change.
 	Ready func(r *Router, x *Extension)
 
@@ -271,7 +275,7 @@ func (rq *Request) Error(err error) {
 		reply = stanza.ItemNotFound
 	default:
 		reply = stanza.InternalServerError
-		rq.Router.cfg.Logger.Error("iq request failed", "jid", address(rq.From),
+		rq.Router.config().Logger.Error("iq request failed", "jid", address(rq.From),
 			"payload", string(rq.Payload().Space()), "err", err)
 	}
 	rq.reply(reply)

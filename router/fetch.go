@@ -120,7 +120,7 @@ func (r *Router) resumeContactPresence(t *session.Turn, s *session.Session) {
 		r.sessions.Offload(t, s, need, func(t *session.Turn) { r.resumeContactPresence(t, s) })
 		return
 	case err != nil:
-		r.cfg.Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
+		r.config().Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
 		unsent.Drop(s)
 		return
 	}
@@ -253,7 +253,7 @@ func (r *Router) sees(s *session.Session, ro *Roster, of string) bool {
 func (r *Router) mustWait(s *session.Session, n int) bool {
 	fits := func() bool {
 		queued := s.Conn().Queued()
-		return queued == 0 || queued <= r.cfg.PageBytes && queued+n <= 4*r.cfg.PageBytes
+		return queued == 0 || queued <= r.config().PageBytes && queued+n <= 4*r.config().PageBytes
 	}
 	if fits() {
 		return false

@@ -73,8 +73,8 @@ func (w *lastActivity) write(ctx context.Context) {
 	all := slices.Collect(maps.Values(w.writing))
 	w.mu.Unlock()
 	for batch := range slices.Chunk(all, lastActivityBatch) {
-		if err := w.r.cfg.Store.SetLastActivity(ctx, batch); err != nil {
-			w.r.cfg.Logger.Error("last activity could not be written", "accounts", len(batch), "err", err)
+		if err := w.r.config().Store.SetLastActivity(ctx, batch); err != nil {
+			w.r.config().Logger.Error("last activity could not be written", "accounts", len(batch), "err", err)
 		}
 	}
 	w.mu.Lock()
@@ -117,5 +117,5 @@ func (r *Router) LastActivity(owner jid.JID) (store.LastActivity, error) {
 	if last, ok := r.lastActivity.find(owner); ok {
 		return last, nil
 	}
-	return r.cfg.Store.LastActivity(r.ctx, owner)
+	return r.config().Store.LastActivity(r.ctx, owner)
 }

@@ -162,7 +162,7 @@ func (r *Router) OnUnavailable(t *session.Turn, s *session.Session) bool {
 		case need != session.Done:
 			return false
 		case err != nil:
-			r.cfg.Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
+			r.config().Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
 		default:
 			ro = own
 		}

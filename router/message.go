@@ -115,7 +115,7 @@ func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare s
 // account.
 func (r *Router) leastPriority(account string, st *stanza.Stanza) int {
 	least := 0
-	if r.cfg.HighestOnly && st.Type != stanza.Headline {
+	if r.config().HighestOnly && st.Type != stanza.Headline {
 		for to := range r.Recipients(account, Available) {
 			least = max(least, to.Priority())
 		}

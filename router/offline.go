@@ -38,7 +38,7 @@ func offlineExtension(r *Router) Extension {
 		},
 		Removed: r.undeleted.forget,
 	}
-	if r.cfg.MaxOffline > 0 {
+	if r.config().MaxOffline > 0 {
 		x.Domain = []string{"msgoffline"}
 	}
 	return x
@@ -59,7 +59,7 @@ func (r *Router) deliverOffline(t *session.Turn, s *session.Session) bool {
 		if !r.mustWait(s, 0) {
 			var err error
 			if page, err = r.deliverOfflinePage(t, s); err != nil {
-				r.cfg.Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
+				r.config().Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
 				offlinePending.Set(s)
 				return true // do not try the next resource: this one may have got them
 			}
@@ -89,10 +89,10 @@ func (r *Router) deliverOfflineSoon(t *session.Turn, s *session.Session) {
 	}
 	offlinePending.Clear(s)
 	owner := s.JID().Bare()
-	msgs, _, err := r.cfg.Store.Offline(r.ctx, owner, r.undeleted.after(owner), 1)
+	msgs, _, err := r.config().Store.Offline(r.ctx, owner, r.undeleted.after(owner), 1)
 	switch {
 	case err != nil:
-		r.cfg.Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
+		r.config().Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
 		offlinePending.Set(s)
 	case len(msgs) > 0:
 		r.sessions.Offload(t, s, session.Write, func(t *session.Turn) { r.deliverOffline(t, s) })
@@ -102,7 +102,7 @@ func (r *Router) deliverOfflineSoon(t *session.Turn, s *session.Session) {
 // offlineQuota returns the limits for one account's messages. One sender may use a share of
 // them, rounded up, so that a flood from one account leaves space for others.
 func (r *Router) offlineQuota() store.OfflineQuota {
-	messages, bytes, share := r.cfg.MaxOffline, r.cfg.OfflineBytes, r.cfg.OfflineShare
+	messages, bytes, share := r.config().MaxOffline, r.config().OfflineBytes, r.config().OfflineShare
 	return store.OfflineQuota{
 		Messages:       messages,
 		Bytes:          bytes,
@@ -128,7 +128,7 @@ func (r *Router) deliverOfflinePage(t *session.Turn, s *session.Session) (page, 
 	unlock := r.lockRosters(owner)
 	defer unlock()
 	after := r.undeleted.after(owner)
-	msgs, more, err := r.cfg.Store.Offline(r.ctx, owner, after, r.cfg.PageBytes)
+	msgs, more, err := r.config().Store.Offline(r.ctx, owner, after, r.config().PageBytes)
 	if err != nil {
 		return pageLast, err
 	}

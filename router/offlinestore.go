@@ -50,14 +50,14 @@ func storable(st *stanza.Stanza) bool {
 // accounts exist (RFC 6120 section 13.10.2,
 // https://www.rfc-editor.org/rfc/rfc6120#section-13.10.2).
 func (r *Router) storeOffline(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID) {
-	if r.cfg.MaxOffline < 0 {
+	if r.config().MaxOffline < 0 {
 		countMessage(t, st, messageRefused)
 		r.Reply(t, from, st, stanza.ServiceUnavailable)
 		return
 	}
 	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: address(from)})
 	m := store.NewMessage{From: from.JID(), Stanza: b, Received: t.Now()}
-	err := r.cfg.Store.AppendOffline(r.ctx, bare, m, r.offlineQuota())
+	err := r.config().Store.AppendOffline(r.ctx, bare, m, r.offlineQuota())
 	t.PutBuf(b)
 	switch {
 	case err == nil:

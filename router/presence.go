@@ -161,9 +161,9 @@ func (r *Router) lookUp(s *session.Session) (known Known, ok bool) {
 	// The session is already in the table, so a message that is stored from now on sets its
 	// offlinePending.
 	seen := r.changesOf(owner.String()).Load()
-	state, err := r.cfg.Store.LoginState(r.ctx, owner)
+	state, err := r.config().Store.LoginState(r.ctx, owner)
 	if err != nil {
-		r.cfg.Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
+		r.config().Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
 		return known, true
 	}
 	if state.Roster.Version == 0 || s.AuthenticatedBefore(state.Roster.Generation) {

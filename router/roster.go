@@ -89,14 +89,14 @@ func itemBytes(it *store.RosterItem) int {
 // checkRosterLimits returns an error if an item would make a roster too large.
 func (r *Router) checkRosterLimits(ro *Roster, item *store.RosterItem) error {
 	old, found := ro.Item(item.JID.String())
-	if !found && len(ro.Items) >= r.cfg.MaxRoster {
+	if !found && len(ro.Items) >= r.config().MaxRoster {
 		return errRosterFull
 	}
 	more := sentBytes(item)
 	if found {
 		more -= sentBytes(&old)
 	}
-	if more > 0 && ro.sentBytes()+more > r.cfg.RosterBytes {
+	if more > 0 && ro.sentBytes()+more > r.config().RosterBytes {
 		return errRosterFull
 	}
 	return nil
@@ -196,7 +196,7 @@ func (r *Router) Roster(owner jid.JID) (*Roster, error) {
 		return ro, nil
 	}
 	seen := r.changesOf(owner.String()).Load()
-	sr, err := r.cfg.Store.Roster(r.ctx, owner)
+	sr, err := r.config().Store.Roster(r.ctx, owner)
 	if err != nil {
 		return nil, err
 	}
@@ -290,7 +290,7 @@ func (r *Router) remember(owner jid.JID, ro *Roster, seen uint32) {
 
 // fitsCache reports whether a roster may be kept in memory. The cache evicts a roster
 // larger than the entire cache only after some time, and others before it.
-func (r *Router) fitsCache(ro *Roster) bool { return int(ro.weight()) <= r.cfg.RosterCache }
+func (r *Router) fitsCache(ro *Roster) bool { return int(ro.weight()) <= r.config().RosterCache }
 
 // publish replaces an account's roster in memory, or evicts it if ro is nil.
 func (r *Router) publish(owner string, ro *Roster) {
@@ -339,7 +339,7 @@ func (r *Router) apply(changes ...*change) error {
 	if empty {
 		return nil
 	}
-	versions, err := r.cfg.Store.ApplyRoster(r.ctx, updates)
+	versions, err := r.config().Store.ApplyRoster(r.ctx, updates)
 	for i, c := range done {
 		switch {
 		case err != nil:

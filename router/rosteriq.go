@@ -176,7 +176,7 @@ func (r *Router) appendRosterOrChanges(rq *Request, owner jid.JID, ro *Roster) (
 	if size > limit {
 		return appendRoster(rq, ro), nil // before reading from the store
 	}
-	changes, current, ok, err := r.cfg.Store.RosterChanges(r.ctx, owner, since)
+	changes, current, ok, err := r.config().Store.RosterChanges(r.ctx, owner, since)
 	if err != nil || !ok || current != ro.Version || size+push*removed(changes) > limit {
 		return appendRoster(rq, ro), nil
 	}

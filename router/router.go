@@ -40,20 +40,20 @@ import (
 
 // Config configures a Router. A zero field means the default given for it, if any.
 type Config struct {
-	Domains      []string    // domainparts that the server serves, normalized
-	Store        store.Store // required
-	Extensions   []Extension
-	RosterCache  int          // memory for rosters, in bytes; default 8 MiB
-	MaxRoster    int          // items of one roster; default 5,000
-	RosterBytes  int          // size of one roster in XML, in bytes; default 2 MiB
-	MaxRequests  int          // pending inbound subscription requests of one account; default 500
-	MaxDirected  int          // addresses that one resource may send directed presence to; default 1,000
-	MaxOffline   int          // messages stored for one account; default 1,000; negative: none are stored
-	OfflineBytes int64        // size of the messages stored for one account, in bytes; default 8 MiB
-	OfflineShare int          // percent of MaxOffline and OfflineBytes that one sender may use; default 50
-	HighestOnly  bool         // a message to a bare JID goes only to the resources with the highest priority, not to all
-	PageBytes    int          // size of the pages in which offline messages are read and sent, in bytes; default 64 KiB
-	Logger       *slog.Logger // nil discards
+	Domains      []string     `reload:"yes"` // domainparts that the server serves, normalized
+	Store        store.Store  `reload:"-"`   // required
+	Extensions   []Extension  `reload:"-"`
+	RosterCache  int          `reload:"yes"` // memory for rosters, in bytes; default 8 MiB
+	MaxRoster    int          `reload:"yes"` // items of one roster; default 5,000
+	RosterBytes  int          `reload:"yes"` // size of one roster in XML, in bytes; default 2 MiB
+	MaxRequests  int          `reload:"yes"` // pending inbound subscription requests of one account; default 500
+	MaxDirected  int          `reload:"yes"` // addresses that one resource may send directed presence to; default 1,000
+	MaxOffline   int          `reload:"yes"` // messages stored for one account; default 1,000; negative: none are stored
+	OfflineBytes int64        `reload:"yes"` // size of the messages stored for one account, in bytes; default 8 MiB
+	OfflineShare int          `reload:"yes"` // percent of MaxOffline and OfflineBytes that one sender may use; default 50
+	HighestOnly  bool         `reload:"yes"` // a message to a bare JID goes only to the resources with the highest priority, not to all
+	PageBytes    int          `reload:"yes"` // size of the pages in which offline messages are read and sent, in bytes; default 64 KiB
+	Logger       *slog.Logger `reload:"-"`   // nil discards
 }
 
 // WithDefaults returns c with defaults for the fields that are zero.
@@ -88,11 +88,10 @@ const rosterIdle = 30 * time.Second
 
 // Router routes the stanzas of all sessions of one Manager.
 type Router struct {
-	cfg           Config
+	settings      atomic.Pointer[settings]
 	ctx           context.Context // ends with Cancel or Close
 	cancel        context.CancelFunc
 	sessions      *session.Manager
-	domains       map[string]bool
 	seed          maphash.Seed
 	rosterLocks   [lockStripes]sync.Mutex
 	presenceLocks [lockStripes]sync.Mutex
@@ -114,18 +113,14 @@ type Router struct {
 func New(cfg Config) *Router {
 	cfg = cfg.WithDefaults()
 	r := &Router{
-		cfg:     cfg,
-		domains: make(map[string]bool),
 		seed:    maphash.MakeSeed(),
 		iqs:     make(iqTable),
 		started: time.Now(),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.settings.Store(newSettings(cfg))
 	r.lastActivity.r = r
 	r.undeleted.r = r
-	for _, d := range cfg.Domains {
-		r.domains[d] = true
-	}
 	r.rosters = otter.Must(&otter.Options[string, *Roster]{
 		MaximumWeight: uint64(cfg.RosterCache),
 		Weigher:       func(_ string, r *Roster) uint32 { return r.weight() },
@@ -174,16 +169,16 @@ func (r *Router) Close() {
 func (r *Router) Sessions() *session.Manager { return r.sessions }
 
 // Store returns the store.
-func (r *Router) Store() store.Store { return r.cfg.Store }
+func (r *Router) Store() store.Store { return r.config().Store }
 
 // Context returns the context for calls of the store; it ends with Cancel or Close.
 func (r *Router) Context() context.Context { return r.ctx }
 
 // Logger returns the logger for extensions.
-func (r *Router) Logger() *slog.Logger { return r.cfg.Logger }
+func (r *Router) Logger() *slog.Logger { return r.config().Logger }
 
 // Serves reports whether domain is one of this server's.
-func (r *Router) Serves(domain string) bool { return r.domains[domain] }
+func (r *Router) Serves(domain string) bool { return r.config().domains[domain] }
 
 // Started returns the time when the router was created.
 func (r *Router) Started() time.Time { return r.started }
@@ -263,7 +258,7 @@ func (r *Router) Reply(t *session.Turn, from Sender, st *stanza.Stanza, e *stanz
 
 // fault replies to a stanza that the server could not process, and logs why.
 func (r *Router) fault(t *session.Turn, from Sender, st *stanza.Stanza, doing string, err error) {
-	r.cfg.Logger.Error(doing, "jid", address(from), "err", err)
+	r.config().Logger.Error(doing, "jid", address(from), "err", err)
 	r.Reply(t, from, st, stanza.InternalServerError)
 }
 

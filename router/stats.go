@@ -55,6 +55,6 @@ func (r *Router) Stats() Stats {
 		Dropped: message(messageDropped), Handled: message(messageHandled),
 		OfflineDelivered: countDelivered.Total(r.sessions, 0), OfflineDeleted: r.undeleted.deleted.Load(),
 		RosterHits: int64(rosters.Hits), RosterMisses: int64(rosters.Misses), RosterEvictions: int64(rosters.Evictions),
-		RosterBytes: int64(r.rosters.WeightedSize()), RosterLimit: int64(r.cfg.RosterCache), RosterEntries: r.rosters.EstimatedSize(),
+		RosterBytes: int64(r.rosters.WeightedSize()), RosterLimit: int64(r.config().RosterCache), RosterEntries: r.rosters.EstimatedSize(),
 	}
 }

@@ -130,7 +130,7 @@ func (l *subscriptionChange) try(t *session.Turn, events []stanza.Type) error {
 // contactRoster reads the contact's roster. It returns an empty roster if there is no such
 // account, because the user must get the same response in both cases.
 func (l *subscriptionChange) contactRoster() (exists bool, ro *Roster, err error) {
-	if !l.r.domains[l.contact.Domain()] || l.contact.Local() == "" || l.contact.String() == l.user.String() {
+	if !l.r.Serves(l.contact.Domain()) || l.contact.Local() == "" || l.contact.String() == l.user.String() {
 		return false, &Roster{}, nil
 	}
 	ro, err = l.r.Roster(l.contact)
@@ -198,7 +198,7 @@ func (l *subscriptionChange) prepare(mine, theirs *Roster) error {
 			return err
 		}
 	}
-	if l.theirs.pendingIn && !l.theirsBefore.pendingIn && len(theirs.Requests) >= l.r.cfg.MaxRequests {
+	if l.theirs.pendingIn && !l.theirsBefore.pendingIn && len(theirs.Requests) >= l.r.config().MaxRequests {
 		// Once the number of pending requests reaches its limit, further ones are dropped
 		// without notice to the sender.
 		l.theirs, l.toContact = l.theirsBefore, nil
@@ -327,15 +327,15 @@ func (l *subscriptionChange) deliverAnswer(t *session.Turn) {
 // meantime are not delivered. only restricts the requests to these senders; nil means all.
 func (r *Router) sendRequests(t *session.Turn, s *session.Session, only []string) {
 	t.Flush() // do not delay what is queued for others
-	requests, err := r.cfg.Store.SubscriptionRequests(r.ctx, s.JID().Bare())
+	requests, err := r.config().Store.SubscriptionRequests(r.ctx, s.JID().Bare())
 	if err != nil {
-		r.cfg.Logger.Error("subscription requests could not be read", "jid", s.FullJID(), "err", err)
+		r.config().Logger.Error("subscription requests could not be read", "jid", s.FullJID(), "err", err)
 		return
 	}
 	if len(requests) > 0 {
 		if ok, err := r.mayHave(s); !ok {
 			if err != nil {
-				r.cfg.Logger.Error("account could not be read", "jid", s.FullJID(), "err", err)
+				r.config().Logger.Error("account could not be read", "jid", s.FullJID(), "err", err)
 			}
 			return
 		}

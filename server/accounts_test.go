@@ -16,7 +16,7 @@ import (
 // elsewhere opens a server's database a second time, as `roost user` does.
 func elsewhere(t *testing.T, s *Server) store.Store {
 	t.Helper()
-	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(s.cfg.DataDir, sqlite.FileName)})
+	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(s.config().DataDir, sqlite.FileName)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,14 +20,16 @@ import (
 
 // startAdmin serves the administration interface.
 func (s *Server) startAdmin() (err error) {
+	cfg := s.config()
 	var b admin.Backend
-	if b.Socket, err = adminSocket(s.cfg.DataDir, s.cfg.Admin.SocketDir); err != nil {
+	if b.Socket, err = adminSocket(cfg.DataDir, cfg.Admin.SocketDir); err != nil {
 		return err
 	}
-	if addr := s.cfg.Admin.Addr; addr != "" && !onLoopback(addr) {
-		b.TLS = s.certs.httpConfig(s.cfg.MinTLS)
+	if addr := cfg.Admin.Addr; addr != "" && !onLoopback(addr) {
+		b.TLS = s.certs.httpConfig()
 	}
-	b.Domains, b.Sessions, b.Store, b.Poller, b.Logger = s.cfg.Domains, s.sessions, s.store, s.poller, s.cfg.Logger
+	b.Domains = func() []string { return s.config().Domains }
+	b.Sessions, b.Store, b.Poller, b.Logger = s.sessions, s.store, s.poller, cfg.Logger
 	b.Router, b.Meter, b.Expiry, b.Remaining = s.router, s.meter, s.certs.expiry, s.remaining.read
 	b.State = func() api.State { return s.state.Load().(api.State) }
 	b.Predict, b.Certificates = s.predict, s.certs.list
@@ -43,7 +45,7 @@ func (s *Server) startAdmin() (err error) {
 			s.log.Warn("account events could not be processed at once", "err", err) // the watch does it
 		}
 	}
-	if s.admin, err = admin.New(s.cfg.Admin, b); err != nil {
+	if s.admin, err = admin.New(cfg.Admin, b); err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
 	return nil
@@ -90,9 +92,10 @@ func (s *Server) capacity() (sessions int64, why string) {
 
 // plan is what capacity is told about this server with so many sessions.
 func (s *Server) plan(sessions int) capacity.Plan {
+	cfg := s.config()
 	p := capacity.Plan{
-		Sessions: sessions, Plain: s.cfg.Session.AllowPlaintext, StdTLS: s.cfg.Poller.StdTLS, Handshakes: s.cfg.Poller.Handshakes,
-		GCPercent: s.cfg.GCPercent, RosterCache: int64(s.cfg.Router.RosterCache),
+		Sessions: sessions, Plain: cfg.Session.AllowPlaintext, StdTLS: cfg.Poller.StdTLS, Handshakes: cfg.Poller.Handshakes,
+		GCPercent: cfg.GCPercent, RosterCache: int64(cfg.Router.RosterCache),
 	}
 	if limit := debug.SetMemoryLimit(-1); limit != math.MaxInt64 {
 		p.MemoryLimit = limit
@@ -134,12 +137,13 @@ func (c *Certificates) expiry() map[string]time.Time {
 
 // httpConfig is the TLS configuration of the administration interface: that of the
 // clients' listeners, but for the protocol.
-func (c *Certificates) httpConfig(minTLS uint16) *tls.Config {
+func (c *Certificates) httpConfig() *tls.Config {
 	return &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		set := c.set.Load()
 		return &tls.Config{
-			MinVersion: minTLS, CipherSuites: suitesTLS12, NextProtos: []string{"http/1.1"}, SessionTicketsDisabled: true,
+			MinVersion: set.source.minTLS, CipherSuites: suitesTLS12, NextProtos: []string{"http/1.1"}, SessionTicketsDisabled: true,
 			GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-				return c.set.Load().pick(hello.ServerName, ""), nil
+				return set.pick(hello.ServerName, ""), nil
 			},
 		}, nil
 	}}
@@ -148,13 +152,15 @@ func (c *Certificates) httpConfig(minTLS uint16) *tls.Config {
 // list describes the certificates.
 func (c *Certificates) list() []api.Certificate {
 	all := []api.Certificate{}
-	for i, cert := range c.set.Load().all {
+	set := c.set.Load()
+	file := set.source.selfSignedFile()
+	for i, cert := range set.all {
 		d := api.Certificate{
-			Names: certNames(cert.Leaf), File: c.SelfSigned(), SelfSigned: c.SelfSigned() != "",
+			Names: certNames(cert.Leaf), File: file, SelfSigned: file != "",
 			NotAfter: cert.Leaf.NotAfter.UTC(), ExpiresInDays: time.Until(cert.Leaf.NotAfter).Hours() / 24,
 		}
 		if !d.SelfSigned {
-			d.File = c.certFiles[i]
+			d.File = set.source.certFiles[i]
 		}
 		all = append(all, d)
 	}

@@ -30,11 +30,19 @@ type exchange struct {
 // TestAdminOpenAPI: real responses, also errors, are as the OpenAPI document says, and so
 // are the bodies of requests. Every operation that only reads is tried.
 func TestAdminOpenAPI(t *testing.T) {
-	s := startServer(t, func(c *Config) { c.C2STLS = "127.0.0.1:0" })
+	s := startServer(t, func(c *Config) {
+		c.C2STLS = "127.0.0.1:0"
+		c.Admin.Settings = func() []api.Setting {
+			return []api.Setting{{Name: "workers", Value: "8", Source: "default", Note: "it is a test"}}
+		}
+		c.Admin.Reload = func(context.Context) (*api.Reload, error) {
+			return &api.Reload{Changed: []api.Change{{Name: "linger", Old: "5s", New: "6s"}}, NeedRestart: []api.Change{}}, nil
+		}
+	})
 	connect(t, s).login("romeo", "phone").available()
 	connect(t, s).login("juliet", "phone")
 	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return unixsock.Dial(ctx, filepath.Join(s.cfg.DataDir, api.SocketName))
+		return unixsock.Dial(ctx, filepath.Join(s.config().DataDir, api.SocketName))
 	}}}
 	defer client.CloseIdleConnections()
 	do := func(method, path, body string) (int, []byte) {
@@ -76,6 +84,7 @@ func TestAdminOpenAPI(t *testing.T) {
 		{"account.logout", accountPath(api.PathAccountLogout, "juliet@localhost") + "?text=Bye", "", 200},
 		{"account.delete", accountPath(api.PathAccount, "bill@localhost"), "", 204},
 		{"account.delete", accountPath(api.PathAccount, "bill@localhost"), "", 404},
+		{"config.reload", api.PathReload, "", 200},
 	} {
 		o, ok := d.operations[x.operation]
 		if !ok {

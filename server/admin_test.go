@@ -19,7 +19,7 @@ import (
 
 // adminOf returns a client of a server's administration interface.
 func adminOf(t testing.TB, s *Server) *api.Client {
-	c := api.Local(filepath.Join(s.cfg.DataDir, api.SocketName))
+	c := api.Local(filepath.Join(s.config().DataDir, api.SocketName))
 	t.Cleanup(c.Close)
 	return c
 }
@@ -56,7 +56,7 @@ func TestAdminStatus(t *testing.T) {
 		strings.Join(st.Certificates[0].Names, " ") != "localhost example.net 127.0.0.1 ::1" {
 		t.Errorf("%+v", st.Certificates)
 	}
-	if len(st.Listeners) != 3 || st.Listeners[0].Addr != s.Addrs()[0].Addr.String() || st.Listeners[2].Addr != filepath.Join(s.cfg.DataDir, api.SocketName) {
+	if len(st.Listeners) != 3 || st.Listeners[0].Addr != s.Addrs()[0].Addr.String() || st.Listeners[2].Addr != filepath.Join(s.config().DataDir, api.SocketName) {
 		t.Errorf("%+v", st.Listeners)
 	}
 	juliet.ask("<presence type='unavailable'/><iq type='get' id='p' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "id='p'")

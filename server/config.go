@@ -36,25 +36,25 @@ const MinUnauthMemory = 4 << 20
 // Accounts, Router, Extensions, Secret, TLS, Accept and Proxies, the session's Loops, and
 // the fields that depend on the outbox size.
 type Config struct {
-	Domains []string // domains to serve; default localhost
-	C2S     string   // address for clients with STARTTLS; empty: none
-	C2STLS  string   // address for clients with direct TLS; empty: none, but C2S or C2STLS is required
+	Domains []string `reload:"yes"`                                       // domains to serve; default localhost
+	C2S     string   `reload:"no: the addresses are opened at the start"` // address for clients with STARTTLS; empty: none
+	C2STLS  string   `reload:"no: the addresses are opened at the start"` // address for clients with direct TLS; empty: none, but C2S or C2STLS is required
 	// Addresses of proxies, each an IP address or a network such as 10.0.0.0/8.
 	// Connections from them must begin with a PROXY protocol header. Default none.
-	ProxyProtocol []string
+	ProxyProtocol []string `reload:"yes: new connections"`
 
 	// Listening sockets from a service manager. Sockets for a purpose replace its
 	// address. New takes ownership.
 	Sockets Sockets
 
-	DataDir string // directory of the database, the certificates and all other files; required
-	Store   string // URL of the store; default: stores.Default(DataDir)
+	DataDir string `reload:"no: the database is open"` // directory of the database, the certificates and all other files; required
+	Store   string `reload:"no: the database is open"` // URL of the store; default: stores.Default(DataDir)
 
-	TLSCert []string // certificate files, PEM; default: a self-signed certificate is created
-	TLSKey  []string // their keys, in the same order
-	MinTLS  uint16   // minimum version of TLS; default 1.2
+	TLSCert []string `reload:"yes: new connections"` // certificate files, PEM; default: a self-signed certificate is created
+	TLSKey  []string `reload:"yes: new connections"` // their keys, in the same order
+	MinTLS  uint16   `reload:"yes: new connections"` // minimum version of TLS; default 1.2
 
-	GCPercent int // garbage in percent of the live heap that triggers a collection, increased during storms; default: the process's own setting
+	GCPercent int `reload:"-"` // garbage in percent of the live heap that triggers a collection, increased during storms; default: the process's own setting
 
 	Poller  poller.Config
 	Session session.Config
@@ -62,13 +62,13 @@ type Config struct {
 	XEP     xep.Config
 	Admin   admin.Config
 
-	Logger *slog.Logger // nil discards
+	Logger *slog.Logger `reload:"-"` // nil discards
 }
 
 // Sockets are listening sockets by purpose.
 type Sockets struct {
-	C2S    []*net.TCPListener // for clients with STARTTLS
-	C2STLS []*net.TCPListener // for clients with direct TLS
+	C2S    []*net.TCPListener `reload:"-"` // for clients with STARTTLS
+	C2STLS []*net.TCPListener `reload:"-"` // for clients with direct TLS
 }
 
 // largeResult is the largest stanza, in bytes, that a client with an empty outbox

@@ -24,6 +24,7 @@ import (
 type core struct {
 	store    store.Store
 	router   *router.Router
+	xep      *xep.Set
 	sessions *session.Manager
 	log      *slog.Logger
 	ctx      context.Context    // context of background work
@@ -33,16 +34,17 @@ type core struct {
 
 // newCore creates the packages above the poller, from a configuration with defaults.
 func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, secret []byte) *core {
-	rc := cfg.Router
-	rc.Domains, rc.Store, rc.Logger = cfg.Domains, st, cfg.Logger
-	rc.Extensions = append(xep.All(cfg.XEP), rc.Extensions...)
+	rc := cfg.router()
+	rc.Store, rc.Logger = st, cfg.Logger
+	extensions := xep.New(cfg.XEP)
+	rc.Extensions = append(extensions.All(), rc.Extensions...)
 	r := router.New(rc)
-	sc := cfg.Session
-	sc.Domains, sc.Accounts, sc.Router, sc.Logger = cfg.Domains, st, r, cfg.Logger
+	sc := cfg.session()
+	sc.Accounts, sc.Router, sc.Logger = st, r, cfg.Logger
 	sc.Secret, sc.TLS, sc.Loops = secret, tlsConfig, cfg.Poller.Loops
 	m := session.NewManager(sc)
 	r.Attach(m)
-	c := &core{store: st, router: r, sessions: m, log: cfg.Logger}
+	c := &core{store: st, router: r, xep: extensions, sessions: m, log: cfg.Logger}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.stopped.Go(func() { manageHeap(c.ctx, cfg.GCPercent, c.clients) })
 	return c

@@ -49,6 +49,11 @@ func secureFiles(dir, database string, keys []string, log *slog.Logger) {
 			}
 		}
 	}
+	secureKeys(keys, log)
+}
+
+// secureKeys warns of the operator's private keys that everybody can read.
+func secureKeys(keys []string, log *slog.Logger) {
 	for _, name := range keys {
 		if info, err := os.Stat(name); err == nil && capacity.KeyReadable(info.Mode()) {
 			log.Warn("every user of this machine can read the private key: change its mode to 0600 or 0640", "file", name, "mode", info.Mode().Perm().String())

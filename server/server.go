@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,7 +19,6 @@ import (
 	"roost/capacity"
 	"roost/internal/ownfile"
 	"roost/poller"
-	"roost/session"
 	"roost/store"
 	"roost/store/stores"
 )
@@ -26,7 +26,9 @@ import (
 // Server is a running server.
 type Server struct {
 	*core
-	cfg       Config
+	settings  atomic.Pointer[Config]
+	reloading sync.Mutex // held while the configuration is replaced
+	starttls  starttls
 	locks     locks // of the data directory, and of a database elsewhere
 	certs     *Certificates
 	poller    *poller.Poller
@@ -72,20 +74,22 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, locks: locks, meter: store.NewMeter()}
+	s := &Server{locks: locks, meter: store.NewMeter()}
 	s.remaining.s = s
+	s.settings.Store(&cfg)
 	s.state.Store(api.Serving)
-	if s.certs, err = NewCertificates(&s.cfg); err != nil {
+	if s.certs, err = NewCertificates(&cfg); err != nil {
 		return nil, err
 	}
-	if err := recordDomains(cfg.DataDir, s.cfg.Domains); err != nil {
+	if err := recordDomains(cfg.DataDir, cfg.Domains); err != nil {
 		return nil, err
 	}
 	st, err := location.Open(ctx, store.Options{Intercept: s.meter.Intercept})
 	if err != nil {
 		return nil, err
 	}
-	s.core = newCore(&s.cfg, st, s.startTLS(), secret)
+	s.starttls.add(cfg.Domains, s.certs)
+	s.core = newCore(&cfg, st, s.starttls.config, secret)
 	err = s.router.SkipAccountEvents(ctx)
 	if err == nil {
 		err = s.listen()
@@ -102,6 +106,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s.stopped.Go(func() { s.watch(s.ctx) })
 	s.stopped.Go(func() { summarize(s.ctx, s.log, s.totals) })
 	s.stopped.Go(func() { s.certs.WatchExpiry(s.ctx) })
+	s.stopped.Go(func() { s.certs.WatchFiles(s.ctx) })
 	return s, nil
 }
 
@@ -113,29 +118,40 @@ func databaseFile(l store.Location) string {
 	return ""
 }
 
-// startTLS returns one configuration per domain, each with its own session tickets.
-func (s *Server) startTLS() session.TLSFunc {
-	byDomain := make(map[string]*tls.Config)
-	for _, d := range s.cfg.Domains {
-		byDomain[d] = s.certs.Config(s.cfg.MinTLS, d)
+// config returns the present configuration, which is immutable: a reload replaces it.
+func (s *Server) config() *Config { return s.settings.Load() }
+
+// starttls has one TLS configuration for each domain, each with its own session tickets. One
+// that is no longer served keeps its own: a stream may be about to use it.
+type starttls struct{ byDomain sync.Map }
+
+func (x *starttls) add(domains []string, certs *Certificates) {
+	for _, d := range domains {
+		x.byDomain.LoadOrStore(d, certs.Config(d))
 	}
-	return func(domain string) *tls.Config { return byDomain[domain] }
+}
+
+func (x *starttls) config(domain string) *tls.Config {
+	cfg, ok := x.byDomain.Load(domain)
+	if !ok {
+		return nil
+	}
+	return cfg.(*tls.Config)
 }
 
 func (s *Server) listen() (err error) {
-	c := &s.cfg
-	pc := c.Poller
-	pc.Accept = func(conn *poller.Conn, _ *poller.Listener) poller.Handler { return s.sessions.New(conn) }
-	if pc.Proxies, err = parseProxies(c.ProxyProtocol); err != nil {
+	c := s.config()
+	pc, err := c.poller()
+	if err != nil {
 		return err
 	}
-	pc.ProxyTimeout = c.Session.LoginTimeout
+	pc.Accept = func(conn *poller.Conn, _ *poller.Listener) poller.Handler { return s.sessions.New(conn) }
 	pc.AfterBatch, pc.ReserveFiles, pc.Logger = s.sessions.EndTurn, capacity.ServerFiles, c.Logger
 	s.poller, err = poller.New(pc)
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
-	direct := s.certs.Config(c.MinTLS, "")
+	direct := s.certs.Config("")
 	err = errors.Join(
 		s.listenOn("XMPP clients (STARTTLS)", c.C2S, c.Sockets.C2S, nil),
 		s.listenOn("XMPP clients (direct TLS)", c.C2STLS, c.Sockets.C2STLS, direct),
@@ -189,9 +205,6 @@ func (s *Server) clientAddrs() []Address {
 // operator provides certificates.
 func (s *Server) CertificateFile() string { return s.certs.SelfSigned() }
 
-// Reload reads the certificates again and replaces the whole set at once.
-func (s *Server) Reload() error { return s.certs.Reload() }
-
 // ReopenAudit opens the audit log again, after it was renamed to rotate it. If that fails,
 // the renamed file stays in use.
 func (s *Server) ReopenAudit() error { return s.admin.ReopenAudit() }
@@ -201,7 +214,9 @@ func (s *Server) ReopenAudit() error { return s.admin.ReopenAudit() }
 // store. When ctx ends, it cuts off the remaining clients. It closes the store cleanly in
 // any case; the error is then ctx's cause or contains the number of clients cut off.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.reloading.Lock() // a reload ends first, and there is none afterwards
 	s.state.Store(api.Stopping)
+	s.reloading.Unlock()
 	for _, l := range s.listeners {
 		_ = l.Close()
 	}
@@ -228,7 +243,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // drain waits for the clients to receive the remaining bytes, for at most Linger. After
 // that, the poller cuts off the remaining clients.
 func (s *Server) drain(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Session.Linger)
+	ctx, cancel := context.WithTimeout(ctx, s.config().Session.Linger)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

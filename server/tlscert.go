@@ -43,14 +43,29 @@ const (
 // Certificates holds the server's certificates, one for each domain. A reload replaces
 // the whole set at once: no connection sees a mix of old and new certificates.
 type Certificates struct {
-	certFiles, keyFiles []string
-	domains             []string // in the form used in certificates
-	dir                 string
-	log                 *slog.Logger
-	set                 atomic.Pointer[certSet]
+	log *slog.Logger
+	set atomic.Pointer[certSet]
 
-	mu     sync.Mutex
-	warned map[[sha256.Size]byte]time.Duration // last warning given for a leaf; 0: that it has expired
+	mu     sync.Mutex                          // held while the set is replaced
+	seen   []fileStamp                         // of the files when they were last read, or tried
+	warned map[[sha256.Size]byte]time.Duration // the warning given for a leaf, 0: that it has ended
+}
+
+// certSource is where a set of certificates comes from, and what it is for.
+type certSource struct {
+	certFiles, keyFiles []string // none: the server makes a certificate itself
+	domains             []string // as certificates have them
+	dir                 string   // of the certificate that the server makes
+	minTLS              uint16
+	log                 *slog.Logger
+}
+
+func newCertSource(cfg *Config) certSource {
+	s := certSource{certFiles: cfg.TLSCert, keyFiles: cfg.TLSKey, dir: cfg.DataDir, minTLS: cfg.MinTLS, log: cfg.Logger}
+	for _, d := range cfg.Domains {
+		s.domains = append(s.domains, jid.DNSName(d))
+	}
+	return s
 }
 
 // SelfSignedFiles returns the names of the certificate and the key that the server
@@ -62,91 +77,133 @@ func SelfSignedFiles(dataDir string) (cert, key string) {
 // NewCertificates reads the operator's certificates. If there are none, it creates and
 // stores a self-signed one in the data directory.
 func NewCertificates(cfg *Config) (*Certificates, error) {
-	c := &Certificates{certFiles: cfg.TLSCert, keyFiles: cfg.TLSKey, dir: cfg.DataDir, log: cfg.Logger}
-	for _, d := range cfg.Domains {
-		c.domains = append(c.domains, jid.DNSName(d))
+	c := &Certificates{log: cfg.Logger}
+	set, err := newCertSource(cfg).load()
+	if err != nil {
+		return nil, err
 	}
-	return c, c.Reload()
+	c.use(set, nil)
+	return c, nil
 }
 
 // SelfSigned returns the file of the self-signed certificate, or "" if the operator
 // provides certificates.
-func (c *Certificates) SelfSigned() string {
-	if len(c.certFiles) > 0 {
+func (c *Certificates) SelfSigned() string { return c.set.Load().source.selfSignedFile() }
+
+func (s *certSource) selfSignedFile() string {
+	if len(s.certFiles) > 0 {
 		return ""
 	}
-	return filepath.Join(c.dir, selfSignedCert)
+	return filepath.Join(s.dir, selfSignedCert)
 }
 
 // Reload reads all certificates again. On an error, the old ones stay in use. Earlier
 // sessions can only be resumed if nothing has changed.
 func (c *Certificates) Reload() error {
-	certs, err := c.load()
+	old := c.set.Load()
+	set, err := old.source.load()
 	if err != nil {
 		return err
 	}
-	set := c.newSet(certs)
-	if old := c.set.Load(); old == nil || !old.sameCertificates(certs) {
-		c.set.Store(set)
-	}
-	c.mu.Lock()
-	c.warned = nil // warn again after an explicit reload
-	c.mu.Unlock()
-	c.warnExpiry()
+	c.use(set, old)
 	return nil
 }
 
-// newSet selects a certificate for each domain.
-func (c *Certificates) newSet(certs []*tls.Certificate) *certSet {
-	set := &certSet{byDomain: make(map[string]*tls.Certificate), all: certs}
-	for _, domain := range c.domains {
-		i := slices.IndexFunc(certs, func(cert *tls.Certificate) bool { return cert.Leaf.VerifyHostname(domain) == nil })
-		if i < 0 {
-			c.log.Warn("no certificate covers this domain; clients will reject the connection", "domain", domain)
-			set.byDomain[domain] = certs[0]
-			continue
-		}
-		set.byDomain[domain] = certs[i]
+// use makes a set the one that new connections are shown, unless from is not nil and is not
+// in use any more: then another one was read meanwhile.
+func (c *Certificates) use(set, from *certSet) {
+	c.mu.Lock()
+	old := c.set.Load()
+	if from != nil && from != old {
+		c.mu.Unlock()
+		return
 	}
-	return set
+	if old == nil || !old.same(set) {
+		c.set.Store(set)
+	}
+	c.seen, c.warned = set.files, nil // whoever reloads wants to hear it again
+	c.mu.Unlock()
+	for _, domain := range set.uncovered {
+		c.log.Warn("no certificate covers this domain; clients will reject the connection", "domain", domain)
+	}
+	c.warnExpiry()
 }
 
-func (c *Certificates) load() ([]*tls.Certificate, error) {
-	if len(c.certFiles) == 0 {
-		cert, err := c.selfSigned()
+// load reads the certificates and finds one for each domain. It changes nothing that is in
+// use, but may make a certificate in the data directory.
+func (s certSource) load() (*certSet, error) {
+	set := &certSet{source: s, byDomain: make(map[string]*tls.Certificate), files: s.stamps()} // the files first: what changes meanwhile is noticed later
+	var err error
+	if set.all, err = s.read(); err != nil {
+		return nil, err
+	}
+	for _, domain := range s.domains {
+		i := slices.IndexFunc(set.all, func(cert *tls.Certificate) bool { return cert.Leaf.VerifyHostname(domain) == nil })
+		if i < 0 {
+			set.uncovered = append(set.uncovered, domain)
+			i = 0
+		}
+		set.byDomain[domain] = set.all[i]
+	}
+	return set, nil
+}
+
+func (s *certSource) read() ([]*tls.Certificate, error) {
+	if len(s.certFiles) == 0 {
+		cert, err := s.selfSigned()
 		if err != nil {
 			return nil, fmt.Errorf("server: self-signed certificate: %w", err)
 		}
 		return []*tls.Certificate{cert}, nil
 	}
-	var certs []*tls.Certificate
-	for i, file := range c.certFiles {
-		cert, err := tls.LoadX509KeyPair(file, c.keyFiles[i])
-		if err != nil {
-			if key, e := os.ReadFile(c.keyFiles[i]); e == nil && capacity.KeyEncrypted(key) {
-				err = capacity.EncryptedKeyError(c.keyFiles[i])
-			}
-			return nil, fmt.Errorf("server: certificate %s with key %s: %w", file, c.keyFiles[i], err)
+	return loadPairs(s.certFiles, s.keyFiles)
+}
+
+// CheckCertificates reads the certificates and keys that a configuration names. Each that
+// cannot be used is a *FieldError, joined.
+func CheckCertificates(cfg Config) error {
+	_, err := loadPairs(cfg.TLSCert, cfg.TLSKey)
+	return err
+}
+
+func loadPairs(certFiles, keyFiles []string) (certs []*tls.Certificate, err error) {
+	for i, file := range certFiles {
+		cert, e := loadPair(file, keyFiles[i])
+		if e != nil {
+			err = errors.Join(err, &FieldError{"TLSCert", e})
+			continue
 		}
-		certs = append(certs, &cert)
+		certs = append(certs, cert)
 	}
-	return certs, nil
+	return certs, err
+}
+
+// loadPair reads a certificate and its key.
+func loadPair(certFile, keyFile string) (*tls.Certificate, error) {
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		if key, e := os.ReadFile(keyFile); e == nil && capacity.KeyEncrypted(key) {
+			err = capacity.EncryptedKeyError(keyFile)
+		}
+		return nil, fmt.Errorf("server: certificate %s with key %s: %w", certFile, keyFile, err)
+	}
+	return &cert, nil
 }
 
 // selfSigned reads the certificate in the data directory. It creates a new one if that is
 // missing, does not match the domains, or expires soon.
-func (c *Certificates) selfSigned() (*tls.Certificate, error) {
-	certFile, keyFile := SelfSignedFiles(c.dir)
+func (s *certSource) selfSigned() (*tls.Certificate, error) {
+	certFile, keyFile := SelfSignedFiles(s.dir)
 	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
 	switch {
-	case err == nil && c.fits(cert.Leaf):
+	case err == nil && s.fits(cert.Leaf):
 		return &cert, nil
 	case err == nil:
-		c.log.Info("creating a new self-signed certificate: the domains have changed, or the old one expires soon")
+		s.log.Info("creating a new self-signed certificate: the domains have changed, or the old one expires soon")
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	certPEM, keyPEM, err := c.newSelfSigned()
+	certPEM, keyPEM, err := s.newSelfSigned()
 	if err != nil {
 		return nil, err
 	}
@@ -162,8 +219,8 @@ func (c *Certificates) selfSigned() (*tls.Certificate, error) {
 }
 
 // fits reports whether a self-signed certificate remains usable.
-func (c *Certificates) fits(leaf *x509.Certificate) bool {
-	for _, d := range c.domains {
+func (s *certSource) fits(leaf *x509.Certificate) bool {
+	for _, d := range s.domains {
 		if leaf.VerifyHostname(d) != nil {
 			return false
 		}
@@ -171,7 +228,7 @@ func (c *Certificates) fits(leaf *x509.Certificate) bool {
 	return time.Until(leaf.NotAfter) > selfSignedRenew
 }
 
-func (c *Certificates) newSelfSigned() (certPEM, keyPEM []byte, err error) {
+func (s *certSource) newSelfSigned() (certPEM, keyPEM []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
@@ -182,7 +239,7 @@ func (c *Certificates) newSelfSigned() (certPEM, keyPEM []byte, err error) {
 	}
 	template := &x509.Certificate{
 		SerialNumber:          serial,
-		Subject:               pkix.Name{CommonName: c.domains[0]},
+		Subject:               pkix.Name{CommonName: s.domains[0]},
 		NotBefore:             time.Now().Add(-time.Hour),
 		NotAfter:              time.Now().Add(selfSignedLife),
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
@@ -190,14 +247,14 @@ func (c *Certificates) newSelfSigned() (certPEM, keyPEM []byte, err error) {
 		BasicConstraintsValid: true,
 		IsCA:                  true, // so that users can add it to a client as an authority
 	}
-	for _, d := range c.domains {
+	for _, d := range s.domains {
 		if ip := net.ParseIP(strings.Trim(d, "[]")); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)
 		} else {
 			template.DNSNames = append(template.DNSNames, d)
 		}
 	}
-	if slices.Contains(c.domains, "localhost") {
+	if slices.Contains(s.domains, "localhost") {
 		template.IPAddresses = append(template.IPAddresses, net.IPv4(127, 0, 0, 1), net.IPv6loopback)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)

@@ -92,7 +92,7 @@ func TestCertificatePerDomain(t *testing.T) {
 		{"", "", "one.example"},
 	} {
 		hello := &tls.ClientHelloInfo{ServerName: tt.asked}
-		config, err := c.Config(0, tt.to).GetConfigForClient(hello)
+		config, err := c.Config(tt.to).GetConfigForClient(hello)
 		if err != nil {
 			t.Fatal(err)
 		}

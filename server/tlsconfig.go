@@ -31,17 +31,14 @@ var suitesTLS12 = []uint16{
 // certSet is the set of all certificates at one time. It is immutable except for the
 // configurations, which are created on first use.
 type certSet struct {
-	byDomain map[string]*tls.Certificate
-	all      []*tls.Certificate // the first is for clients that name no known domain
+	source    certSource
+	files     []fileStamp // of the operator's files when they were read
+	byDomain  map[string]*tls.Certificate
+	uncovered []string           // domains that no certificate is for
+	all       []*tls.Certificate // the first is for clients that name no known domain
 
 	mu      sync.Mutex
-	configs map[configKey]*tls.Config
-}
-
-// configKey identifies a configuration.
-type configKey struct {
-	minTLS uint16
-	domain string
+	configs map[string]*tls.Config // by domain
 }
 
 // Config returns a TLS configuration with these certificates. domain is the domain that
@@ -53,42 +50,41 @@ type configKey struct {
 // that name for the protocol, not for the port, and RFC 9325 section 3.7
 // (https://www.rfc-editor.org/rfc/rfc9325#section-3.7) recommends enforcing RFC 7301
 // strictly, so that data for a server of another protocol is never interpreted as XMPP.
-func (c *Certificates) Config(minTLS uint16, domain string) *tls.Config {
-	key := configKey{minTLS, domain}
+func (c *Certificates) Config(domain string) *tls.Config {
 	return &tls.Config{
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			return c.set.Load().config(key), nil
+			return c.set.Load().config(domain), nil
 		},
 	}
 }
 
 // config returns the configuration for connections that use this set.
-func (s *certSet) config(key configKey) *tls.Config {
+func (s *certSet) config(domain string) *tls.Config {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	cfg := s.configs[key]
+	cfg := s.configs[domain]
 	if cfg == nil {
-		cfg = s.newConfig(key)
+		cfg = s.newConfig(domain)
 		if s.configs == nil {
-			s.configs = make(map[configKey]*tls.Config)
+			s.configs = make(map[string]*tls.Config)
 		}
-		s.configs[key] = cfg
+		s.configs[domain] = cfg
 	}
 	return cfg
 }
 
-func (s *certSet) newConfig(key configKey) *tls.Config {
+func (s *certSet) newConfig(domain string) *tls.Config {
 	// crypto/tls creates the ticket keys of this configuration, rotates them daily and
 	// discards them after a week. A new set of certificates gets new keys: a resumed
 	// session uses the certificate of the original session, and tls-server-end-point (RFC
 	// 5929 section 4, https://www.rfc-editor.org/rfc/rfc5929#section-4) is a hash of it.
 	tickets := new(tls.Config)
 	return &tls.Config{
-		MinVersion:   key.minTLS,
+		MinVersion:   s.source.minTLS,
 		CipherSuites: suitesTLS12,
 		NextProtos:   []string{alpn},
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return s.pick(hello.ServerName, key.domain), nil
+			return s.pick(hello.ServerName, domain), nil
 		},
 		WrapSession: func(conn tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
 			session.Extra = append(session.Extra, ticketName(conn))
@@ -130,10 +126,12 @@ func (s *certSet) pick(serverName, domain string) *tls.Certificate {
 	return s.all[0]
 }
 
-// sameCertificates reports whether these are the certificates of the set, in the same
-// order. If so, tickets of its sessions remain valid.
-func (s *certSet) sameCertificates(certs []*tls.Certificate) bool {
-	return slices.EqualFunc(s.all, certs, func(a, b *tls.Certificate) bool {
-		return slices.EqualFunc(a.Certificate, b.Certificate, bytes.Equal)
-	})
+// same reports whether another set has the same certificates, in the same order, for the
+// same domains and versions of TLS: then tickets of this one's sessions can still be used.
+func (s *certSet) same(other *certSet) bool {
+	return s.source.minTLS == other.source.minTLS && slices.Equal(s.source.domains, other.source.domains) &&
+		slices.Equal(s.source.certFiles, other.source.certFiles) && slices.Equal(s.source.keyFiles, other.source.keyFiles) &&
+		slices.EqualFunc(s.all, other.all, func(a, b *tls.Certificate) bool {
+			return slices.EqualFunc(a.Certificate, b.Certificate, bytes.Equal)
+		})
 }

@@ -115,7 +115,7 @@ func TestResumedAfterRenewal(t *testing.T) {
 		}
 		reload := func() {
 			t.Helper()
-			if err := s.Reload(); err != nil {
+			if err := s.certs.Reload(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -147,7 +147,7 @@ func TestReloadInHandshake(t *testing.T) {
 			reloaded := cfg.Clone()
 			reloaded.VerifyConnection = func(tls.ConnectionState) error { // after the server's first flight
 				renew()
-				return s.Reload()
+				return s.certs.Reload()
 			}
 			p, state, err := overTLS(t, s, start, reloaded)
 			if err != nil {
@@ -274,7 +274,7 @@ func TestSuites(t *testing.T) {
 				done <- tls.Client(a, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite.ID}}).Handshake()
 				_ = a.Close()
 			}()
-			errServer := tls.Server(b, c.Config(tls.VersionTLS12, "")).Handshake()
+			errServer := tls.Server(b, c.Config("")).Handshake()
 			_ = b.Close()
 			if err := <-done; (err == nil && errServer == nil) != want {
 				t.Errorf("%s with a certificate of %s: %v, %v", suite.Name, kind, errServer, err)

@@ -27,7 +27,8 @@ func (c *Certificates) warnExpiry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now, warned := time.Now(), make(map[[sha256.Size]byte]time.Duration)
-	for i, cert := range c.set.Load().all {
+	set := c.set.Load()
+	for i, cert := range set.all {
 		period, ok := capacity.ExpiryWarning(cert.Leaf, now)
 		if !ok {
 			continue
@@ -38,9 +39,9 @@ func (c *Certificates) warnExpiry() {
 		if told && before == period && period > 0 {
 			continue
 		}
-		file, fix := c.SelfSigned(), "restart roost serve or send it SIGHUP: it creates a new one, which clients must be configured to trust"
+		file, fix := set.source.selfSignedFile(), "run roost reload: it creates a new one, which clients must be configured to trust"
 		if file == "" {
-			file, fix = c.certFiles[i], "renew the certificate, then send roost serve SIGHUP (systemctl reload roost)"
+			file, fix = set.source.certFiles[i], "renew the certificate; the server reads it within a minute"
 		}
 		message := "a certificate expires soon"
 		if period == 0 {

@@ -48,7 +48,7 @@ func TestExpiryWarnings(t *testing.T) {
 				t.Errorf("%d days left: %s", days, log)
 			case n == 1:
 				told = append(told, days)
-				for _, part := range []string{"one.example", cert, "SIGHUP", end.UTC().Format(time.RFC3339), fmt.Sprintf("days_left=%d", days)} {
+				for _, part := range []string{"one.example", cert, "renew the certificate", end.UTC().Format(time.RFC3339), fmt.Sprintf("days_left=%d", days)} {
 					if !strings.Contains(log.String(), part) {
 						t.Errorf("%d days left: no %q in %s", days, part, log)
 					}

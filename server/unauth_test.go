@@ -152,7 +152,7 @@ func TestReloadWithoutFiles(t *testing.T) {
 		_, _ = io.WriteString(p.conn, testHeader)
 		_, err = p.conn.Read(make([]byte, 1))
 	}
-	if err := s.Reload(); err != nil {
+	if err := s.certs.Reload(); err != nil {
 		t.Errorf("certificates were not reloaded: %v", err)
 	}
 	romeo.login("romeo", "r")

@@ -25,33 +25,33 @@ const (
 // Config configures a Manager. A zero value takes the default, where the comment gives one.
 // A limit or time whose comment says "below 0" is disabled by a negative value.
 type Config struct {
-	Domains        []string       // domainparts to serve, normalized; at least one
-	Accounts       Accounts       // required
-	Router         Router         // required
-	Secret         []byte         // key for the salts of accounts that do not exist; must not change at a restart
+	Domains        []string       `reload:"yes"` // domainparts to serve, normalized; at least one
+	Accounts       Accounts       `reload:"-"`   // required
+	Router         Router         `reload:"-"`   // required
+	Secret         []byte         `reload:"-"`   // key for the salts of accounts that do not exist; must not change at a restart
 	Limits         parser.Limits  // the parser's limits
-	Loops          int            // number of event loops; default 1
-	Workers        int            // goroutines that read from the store; default 32
-	Writers        int            // maximum number of goroutines that wait for writes of the store; default 1,024
-	WriteMemory    int            // maximum memory of stanzas that wait for writes of the store or for keys, in bytes; default 64 MiB
-	KeyWorkers     int            // goroutines that derive keys; default half the CPUs, at least 1
-	TLS            TLSFunc        // TLS configuration for STARTTLS; nil: STARTTLS is not offered
-	AllowPlaintext bool           // allow logins without TLS
-	MaxFailures    int            // failed logins of one account from one network before further attempts are refused; one is forgiven per minute; default 10; below 0: no limits and no delays
-	FailureDelay   time.Duration  // delay of the response to the first failed login, doubled for each further one; default 500 ms; below 0: no delay
-	FanoutRate     int            // deliveries per second that the clients of one account may cause, with a burst of five seconds' worth; default 20,000; below 0: unlimited
-	MaxResources   int            // maximum number of sessions per account; default 10
-	Conflict       ConflictPolicy // what to do about a resource that is in use; default KickOld
-	DetachSlow     bool           // give a client whose outbox overflowed time (Linger) to read it, instead of closing at once
-	LoginTimeout   time.Duration  // maximum time from accept to binding; default 60 s
-	Linger         time.Duration  // maximum wait for the peer's close; default 5 s
-	Shards         int            // number of shards of the session table; default 256
-	Logger         *slog.Logger   // nil discards
+	Loops          int            `reload:"-"`                                     // number of event loops; default 1
+	Workers        int            `reload:"no: the workers start with the server"` // goroutines that read from the store; default 32
+	Writers        int            `reload:"no: the workers start with the server"` // maximum number of goroutines that wait for writes of the store; default 1,024
+	WriteMemory    int            `reload:"yes"`                                   // maximum memory of stanzas that wait for writes of the store or for keys, in bytes; default 64 MiB
+	KeyWorkers     int            `reload:"no: the workers start with the server"` // goroutines that derive keys; default half the CPUs, at least 1
+	TLS            TLSFunc        `reload:"-"`                                     // TLS configuration for STARTTLS; nil: STARTTLS is not offered
+	AllowPlaintext bool           `reload:"yes"`                                   // allow logins without TLS
+	MaxFailures    int            `reload:"yes"`                                   // failed logins of one account from one network before further attempts are refused; one is forgiven per minute; default 10; below 0: no limits and no delays
+	FailureDelay   time.Duration  `reload:"yes"`                                   // delay of the response to the first failed login, doubled for each further one; default 500 ms; below 0: no delay
+	FanoutRate     int            `reload:"yes"`                                   // deliveries per second that the clients of one account may cause, with a burst of five seconds' worth; default 20,000; below 0: unlimited
+	MaxResources   int            `reload:"yes: new sessions"`                     // maximum number of sessions per account; default 10
+	Conflict       ConflictPolicy `reload:"yes"`                                   // what to do about a resource that is in use; default KickOld
+	DetachSlow     bool           `reload:"yes"`                                   // give a client whose outbox overflowed time (Linger) to read it, instead of closing at once
+	LoginTimeout   time.Duration  `reload:"yes: new connections"`                  // maximum time from accept to binding; default 60 s
+	Linger         time.Duration  `reload:"yes"`                                   // maximum wait for the peer's close; default 5 s
+	Shards         int            `reload:"no: the tables are made at the start"`  // number of shards of the session table; default 256
+	Logger         *slog.Logger   `reload:"-"`                                     // nil discards
 
 	// Sent is called with each unit that is sent (see Session.SendBytes), before it is
 	// queued, from any goroutine. It must not keep b. It is for tests; nil: nothing is
 	// called.
-	Sent func(b []byte)
+	Sent func(b []byte) `reload:"-"`
 }
 
 // WithDefaults returns a copy of c with the default in each field that is zero, or negative

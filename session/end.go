@@ -78,7 +78,7 @@ func (s *Session) end(t *Turn, e *StreamError) {
 	}
 	s.sendClose(t, e)
 	s.detach(t)
-	s.conn.Close(s.mgr.cfg.Linger)
+	s.conn.Close(s.mgr.config().Linger)
 }
 
 // overflow is called when the outbox is full because the client does not read.
@@ -92,8 +92,8 @@ func (s *Session) overflow(t *Turn) {
 			s.endedBecause(endedSlow, nil)
 		}
 		s.detach(t)
-		if s.mgr.cfg.DetachSlow {
-			s.conn.Close(s.mgr.cfg.Linger)
+		if s.mgr.config().DetachSlow {
+			s.conn.Close(s.mgr.config().Linger)
 			return
 		}
 		s.conn.Close(0)

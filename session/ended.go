@@ -66,7 +66,7 @@ func (s *Session) endedBecause(reason string, err error) {
 	if who == "" {
 		who = s.BareJID()
 	}
-	log := s.mgr.cfg.Logger.With("jid", who, "peer", s.conn.RemoteAddr(), "reason", reason)
+	log := s.mgr.config().Logger.With("jid", who, "peer", s.conn.RemoteAddr(), "reason", reason)
 	if err != nil {
 		log = log.With("err", err)
 	}

@@ -39,6 +39,8 @@ var (
 	ErrConflict = &StreamError{Condition: "conflict"}
 	// the client was silent for too long, or took too long to log in
 	ErrConnectionTimeout = &StreamError{Condition: "connection-timeout"}
+	// the 'to' of the header was a domain of this server, which it no longer serves
+	ErrHostGone = &StreamError{Condition: "host-gone"}
 	// the 'to' of the header is not a domain of this server
 	ErrHostUnknown = &StreamError{Condition: "host-unknown"}
 	// an internal error of the server

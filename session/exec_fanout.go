@@ -22,7 +22,7 @@ const freeCost = costStanza + 2*costDelivery
 // account, shared by all of its sessions, whatever their loops. An account has an entry
 // only while its bucket is not full.
 type fanout struct {
-	each    time.Duration // time in which a cost of 1 is forgiven; 0: no limit
+	each    atomic.Int64 // nanoseconds in which a cost of 1 is forgiven; 0: no limit
 	started time.Time
 	armed   atomic.Bool // a refill is scheduled
 	shards  [32]fanoutShard
@@ -39,17 +39,26 @@ type bucket struct {
 }
 
 func (f *fanout) prepare(rate int) {
-	if rate > 0 {
-		f.each = time.Second / costDelivery / time.Duration(rate)
-	}
 	f.started = time.Now()
+	f.setRate(rate)
+}
+
+// setRate sets the limit in deliveries per second; 0 or less is no limit. What was charged
+// remains, so that sessions that wait resume as they would have.
+func (f *fanout) setRate(rate int) {
+	each := int64(0)
+	if rate > 0 {
+		each = int64(time.Second / costDelivery / time.Duration(rate))
+	}
+	f.each.Store(each)
 }
 
 // take charges a cost to an account's bucket. If that exceeds the burst, s must wait until
 // enough is forgiven, unless it is nil or already waiting; take then returns true and the
 // caller must pause it.
 func (f *fanout) take(account uint64, now time.Time, cost int64, s *Session) (waits bool) {
-	if f.each == 0 {
+	each := time.Duration(f.each.Load())
+	if each == 0 {
 		return false
 	}
 	shard := &f.shards[account%uint64(len(f.shards))]
@@ -60,7 +69,7 @@ func (f *fanout) take(account uint64, now time.Time, cost int64, s *Session) (wa
 		return false
 	}
 	at := now.Sub(f.started)
-	b.full = max(b.full, at) + time.Duration(cost)*f.each
+	b.full = max(b.full, at) + time.Duration(cost)*each
 	if b.full-at > fanoutBurst && s != nil && s.set(flagThrottled) {
 		b.waiting = append(b.waiting, s)
 		waits = true

@@ -21,7 +21,7 @@ func (m *Manager) Recovered(v any, s *Session) {
 	if s != nil {
 		who = s.JID().String()
 	}
-	m.panics.Recovered(v, m.cfg.Logger, "jid", who)
+	m.panics.Recovered(v, m.config().Logger, "jid", who)
 }
 
 // Panics returns the number of recovered panics since the manager was made.
@@ -45,7 +45,7 @@ func (s *Session) guard(t *Turn) {
 // guardData is guard for input that may have left the parser in any state.
 func (s *Session) guardData(t *Turn, used *int, all int) {
 	if v := recover(); v != nil {
-		t.stanza, t.scratch, t.held = stanza.Stanza{}, parser.NewScratch(s.mgr.cfg.Limits), nil
+		t.stanza, t.scratch, t.held = stanza.Stanza{}, parser.NewScratch(t.limits), nil
 		s.broken(t, v)
 		*used = all
 	}
@@ -99,5 +99,5 @@ func (m *Manager) announceLeft(t *Turn, s *Session) (done bool) {
 			done = true
 		}
 	}()
-	return m.cfg.Router.OnUnavailable(t, s)
+	return m.config().Router.OnUnavailable(t, s)
 }

@@ -16,6 +16,7 @@ type Turn struct {
 	kind    Work // the kind of a worker's jobs; Done on a loop
 	now     time.Time
 	scratch *parser.Scratch // nil on a worker
+	limits  parser.Limits   // of the scratch memory
 	dirty   []*Session
 	buf     []byte
 	stanza  stanza.Stanza // the one that the loop is handling
@@ -35,7 +36,8 @@ type Turn struct {
 const keepBuf = 64 << 10
 
 func newTurn(m *Manager, loop int) *Turn {
-	return &Turn{m: m, loop: loop, scratch: parser.NewScratch(m.cfg.Limits), budget: turnBudget, counts: newCounts()}
+	limits := m.config().Limits
+	return &Turn{m: m, loop: loop, scratch: parser.NewScratch(limits), limits: limits, budget: turnBudget, counts: newCounts()}
 }
 
 // MayBlock reports whether this is a worker's turn. Only workers may read from the store;
@@ -104,6 +106,13 @@ func (t *Turn) end() {
 	t.carried = nil // also after a panic of a step
 	t.budget = t.cost + turnBudget
 	t.charged = t.cost
+	if t.scratch == nil {
+		return
+	}
+	if now := &t.m.config().Limits; *now != t.limits { // SetConfig was called
+		t.limits = *now
+		t.scratch.SetLimits(*now)
+	}
 }
 
 // Appender writes itself as XML.
@@ -126,7 +135,7 @@ func (s *Session) Send(t *Turn, x Appender) bool {
 // the end of the turn. SendBytes returns false if the session accepts no more output: its
 // connection is closed, or its outbox is full because the client does not read.
 func (s *Session) SendBytes(t *Turn, b []byte) bool {
-	if f := s.mgr.cfg.Sent; f != nil {
+	if f := s.mgr.config().Sent; f != nil {
 		f(b)
 	}
 	if !s.write(t, b) {
@@ -140,7 +149,7 @@ func (s *Session) SendBytes(t *Turn, b []byte) bool {
 // them one after another, and ends has the offset of each one's end. An outbox accepts one
 // write larger than itself, but not as many bytes in small writes.
 func (s *Session) SendBatch(t *Turn, b []byte, ends []int) bool {
-	if f := s.mgr.cfg.Sent; f != nil {
+	if f := s.mgr.config().Sent; f != nil {
 		begin := 0
 		for _, end := range ends {
 			f(b[begin:end])

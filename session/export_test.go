@@ -47,7 +47,7 @@ func (m *Manager) Adopt(c Conn, full jid.JID) (s *Session, took time.Duration) {
 	s.cold.Store(nil)
 	worker := m.reads.newTurn()
 	s.SetEvent(1 << 30) // newer than all events of its account
-	if !m.cfg.Router.OnBind(worker, s) {
+	if !m.config().Router.OnBind(worker, s) {
 		panic("no such account")
 	}
 	s.unset(flagBinding)

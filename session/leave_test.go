@@ -100,7 +100,7 @@ func TestDetachedThenLeft(t *testing.T) {
 	})
 	f("account removed", late, func(m *Manager, s *Session) {
 		if m.TakeOut(s) {
-			m.cfg.Router.OnUnavailable(nil, s) // as the router does
+			m.config().Router.OnUnavailable(nil, s) // as the router does
 		}
 		s.Close(ErrNotAuthorized)
 	})

@@ -15,8 +15,7 @@ import (
 
 // Manager makes sessions, binds them, finds them and removes them.
 type Manager struct {
-	cfg            Config
-	domains        map[string]bool
+	settings       atomic.Pointer[settings]
 	table          *table
 	presences      presences
 	unbound        *xsync.MapOf[*Session, struct{}] // connected, not yet in the table
@@ -49,8 +48,6 @@ type Manager struct {
 func NewManager(cfg Config) *Manager {
 	cfg = cfg.WithDefaults()
 	m := &Manager{
-		cfg:       cfg,
-		domains:   make(map[string]bool),
 		table:     newTable(cfg.Shards),
 		presences: newPresences(),
 		unbound:   xsync.NewMapOf[*Session, struct{}](),
@@ -58,9 +55,7 @@ func NewManager(cfg Config) *Manager {
 		loginTime: histogram.New(loginBounds...),
 		started:   time.Now(),
 	}
-	for _, d := range cfg.Domains {
-		m.domains[d] = true
-	}
+	m.settings.Store(newSettings(cfg))
 	m.mechs = m.newMechanisms()
 	m.features = newFeatures()
 	for loop := range cfg.Loops {
@@ -84,12 +79,12 @@ func (m *Manager) New(c Conn) *Session {
 	s.parser.Restrict() // until the client has authenticated
 	m.unbound.Store(s, struct{}{})
 	s.set(flagLogin)
-	c.SetDeadline(m.cfg.LoginTimeout)
+	c.SetDeadline(m.config().LoginTimeout)
 	return s
 }
 
 // Serves reports whether domain is one of this server's.
-func (m *Manager) Serves(domain string) bool { return m.domains[domain] }
+func (m *Manager) Serves(domain string) bool { return m.config().domains[domain] }
 
 // First returns the head of the account's list of sessions, or nil if it has none.
 func (m *Manager) First(bare string) *Session { return m.table.first(bare) }
@@ -140,7 +135,7 @@ func (m *Manager) Logins() int64 { return m.logins.Load() }
 // debug reports whether debug lines are logged. A disabled debug line must cost a session
 // nothing.
 func (m *Manager) debug() bool {
-	return m.cfg.Logger.Enabled(context.Background(), slog.LevelDebug)
+	return m.config().Logger.Enabled(context.Background(), slog.LevelDebug)
 }
 
 // Each calls f for every bound session until f returns false.
@@ -181,19 +176,11 @@ func (m *Manager) Go(need Work, f func(*Turn)) {
 // [RFC 6120 section 4.9.3.19]: https://www.rfc-editor.org/rfc/rfc6120#section-4.9.3.19
 func (m *Manager) Shutdown(ctx context.Context) error {
 	m.stopping.Store(true)
-	const batch = 1000
-	n := 0
-	pace := time.NewTicker(5 * time.Millisecond)
-	defer pace.Stop()
+	p := newPacer()
+	defer p.stop()
 	stop := func(s *Session) bool {
 		s.Close(ErrSystemShutdown)
-		if n++; n%batch == 0 {
-			select {
-			case <-pace.C:
-			case <-ctx.Done():
-			}
-		}
-		return ctx.Err() == nil
+		return p.wait(ctx)
 	}
 	m.unbound.Range(func(s *Session, _ struct{}) bool { return stop(s) })
 	m.table.each(stop)
@@ -210,6 +197,34 @@ func (m *Manager) Shutdown(ctx context.Context) error {
 		}
 	}
 }
+
+// pacer spreads out the ends of many sessions.
+type pacer struct {
+	ticker *time.Ticker
+	n      int
+}
+
+// pacerBatch is the number of sessions that may end at once, and pacerEvery the time until
+// as many more may.
+const (
+	pacerBatch = 1000
+	pacerEvery = 5 * time.Millisecond
+)
+
+func newPacer() *pacer { return &pacer{ticker: time.NewTicker(pacerEvery)} }
+
+// wait is called for each session. It returns false if ctx has ended.
+func (p *pacer) wait(ctx context.Context) bool {
+	if p.n++; p.n%pacerBatch == 0 {
+		select {
+		case <-p.ticker.C:
+		case <-ctx.Done():
+		}
+	}
+	return ctx.Err() == nil
+}
+
+func (p *pacer) stop() { p.ticker.Stop() }
 
 // Close stops the workers after they have finished all queued jobs.
 func (m *Manager) Close() {

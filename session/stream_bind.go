@@ -66,7 +66,7 @@ func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 	}
 	d := t.scratch.Take()
 	need := Read
-	if !s.mgr.cfg.Router.CaughtUp(s.Event()) {
+	if !s.mgr.config().Router.CaughtUp(s.Event()) {
 		need = Write // CatchUp changes rosters or waits for such a change
 	}
 	s.offload(need, func(t *Turn) {
@@ -81,7 +81,7 @@ func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 		s.mgr.logins.Add(1)
 		s.mgr.loginTime.Observe(int64(time.Since(s.mgr.started) - began))
 		if s.mgr.debug() {
-			s.mgr.cfg.Logger.Debug("session bound", "jid", s.FullJID(), "peer", s.conn.RemoteAddr())
+			s.mgr.config().Logger.Debug("session bound", "jid", s.FullJID(), "peer", s.conn.RemoteAddr())
 		}
 		b := stanza.AppendResultStart(t.GetBuf(), &st, "")
 		b = append(b, "<bind xmlns='"+nsBind+"'><jid>"...)

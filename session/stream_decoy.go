@@ -43,9 +43,9 @@ const maxShares = 8
 // load reads the shares from the store.
 func (d *decoys) load() {
 	d.next.Store(time.Now().Add(decoyRefresh).Unix())
-	counts, err := d.m.cfg.Accounts.Iterations(context.Background())
+	counts, err := d.m.config().Accounts.Iterations(context.Background())
 	if err != nil {
-		d.m.cfg.Logger.Error("cannot read the accounts' numbers of iterations; names without an account keep the previous distribution", "err", err)
+		d.m.config().Logger.Error("cannot read the accounts' numbers of iterations; names without an account keep the previous distribution", "err", err)
 		return
 	}
 	shares := make([]share, 0, len(counts))
@@ -95,7 +95,7 @@ func (d *decoys) iterations(name string) int {
 }
 
 func (d *decoys) hash(text string) (sum [sha256.Size]byte) {
-	h := hmac.New(sha256.New, d.m.cfg.Secret)
+	h := hmac.New(sha256.New, d.m.config().Secret)
 	h.Write([]byte(text))
 	h.Sum(sum[:0])
 	return sum

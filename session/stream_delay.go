@@ -12,7 +12,7 @@ func (s *Session) loginFailed(t *Turn, err error) {
 	var cond saslError
 	ok := errors.As(err, &cond)
 	if !ok {
-		m.cfg.Logger.Error("authentication failed because of a server error", "peer", s.conn.RemoteAddr(), "err", err)
+		m.config().Logger.Error("authentication failed because of a server error", "peer", s.conn.RemoteAddr(), "err", err)
 		cond = saslTemporaryFailure
 	}
 	x := n.sasl.found()

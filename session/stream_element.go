@@ -73,7 +73,7 @@ func (s *Session) handOver(t *Turn, st *stanza.Stanza) {
 
 // ask calls the router: see Router.Stanza.
 func (s *Session) ask(t *Turn, st *stanza.Stanza, stage int) (int, Work) {
-	r := s.mgr.cfg.Router
+	r := s.mgr.config().Router
 	if s.has(flagBound) {
 		return r.Stanza(t, s, st, stage)
 	}
@@ -97,7 +97,7 @@ func (s *Session) addressed(st *stanza.Stanza) bool {
 // registration is allowed. bad is the stanza's error, nil if it is valid.
 func (s *Session) beforeAuth(t *Turn, st *stanza.Stanza, bad *stanza.ErrorReply) {
 	switch {
-	case st.Kind != stanza.IQ || !st.CanError() || !s.mayAuthenticate() || !s.mgr.cfg.Router.PreAuthIQ(st.Payload()):
+	case st.Kind != stanza.IQ || !st.CanError() || !s.mayAuthenticate() || !s.mgr.config().Router.PreAuthIQ(st.Payload()):
 		// [RFC 6120 section 4.9.3.12]: "The entity has attempted to send XML stanzas or
 		// other outbound data before the stream has been authenticated".
 		//

@@ -108,5 +108,5 @@ func (s *Session) MayLogIn() bool { return !s.has(flagAuthed) && s.mayAuthentica
 
 // mayAuthenticate reports whether the stream is secure enough for a login.
 func (s *Session) mayAuthenticate() bool {
-	return s.conn.Secure() || s.mgr.cfg.AllowPlaintext
+	return s.conn.Secure() || s.mgr.config().AllowPlaintext
 }

@@ -128,7 +128,7 @@ func (s *Session) responseHost() string {
 	if h := s.Host(); h != "" {
 		return h
 	}
-	return s.mgr.cfg.Domains[0]
+	return s.mgr.config().Domains[0]
 }
 
 // newStreamID returns a random id for a stream header.

@@ -63,7 +63,7 @@ func (l *lookup) find(username string) (store.Credentials, error) {
 	}
 	// Computed for existing accounts, too, so that both take the same time.
 	decoy := m.decoys.credentials(who.String())
-	account, err := m.cfg.Accounts.Account(context.Background(), who)
+	account, err := m.config().Accounts.Account(context.Background(), who)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return decoy, nil

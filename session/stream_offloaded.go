@@ -52,7 +52,7 @@ func (p *offloadedStanza) admit(t *Turn, st *stanza.Stanza, need Work) Work {
 	m := p.s.mgr
 	if p.held == 0 && (need == Write || need == Derive) {
 		p.held = p.doc.Held() + offloadedCost
-		if m.offloadedBytes.Add(int64(p.held)) > int64(m.cfg.WriteMemory) {
+		if m.offloadedBytes.Add(int64(p.held)) > int64(m.config().WriteMemory) {
 			p.s.reply(t, st, stanza.ResourceConstraint.WithText("The server is overloaded; try again later."))
 			return Done
 		}

@@ -40,10 +40,10 @@ var startTLSFeature = Feature{
 
 // mayStartTLS reports whether STARTTLS is offered.
 func (s *Session) mayStartTLS() bool {
-	return s.mgr.cfg.TLS != nil && !s.conn.Secure() && !s.has(flagAuthed)
+	return s.mgr.config().TLS != nil && !s.conn.Secure() && !s.has(flagAuthed)
 }
 
-func (s *Session) tlsRequired() bool { return s.mayStartTLS() && !s.mgr.cfg.AllowPlaintext }
+func (s *Session) tlsRequired() bool { return s.mayStartTLS() && !s.mgr.config().AllowPlaintext }
 
 // startTLS handles <starttls/>. [RFC 6120 section 5.4.2.3]: TLS begins directly after
 // <proceed/>. Bytes that the client sent in the clear after <starttls/> are never treated
@@ -58,7 +58,7 @@ func (s *Session) startTLS(t *Turn, rest []byte) {
 		return
 	}
 	s.SendBytes(t, []byte("<proceed xmlns='"+nsTLS+"'/>"))
-	if err := s.conn.StartTLS(s.mgr.cfg.TLS(s.Host())); err != nil {
+	if err := s.conn.StartTLS(s.mgr.config().TLS(s.Host())); err != nil {
 		s.failTLS(t)
 		return
 	}

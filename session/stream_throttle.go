@@ -34,13 +34,13 @@ const (
 // throttle limits the rate of password guesses: by account and network, by network, and,
 // only with a delay, by account. Any goroutine may call its methods.
 type throttle struct {
-	max     int           // failures allowed for an account from a network; 0: no limits
-	base    time.Duration // delay of the response to the first failure; doubled for each further one
-	longest time.Duration // the maximum delay
 	seed    maphash.Seed
 	started time.Time
 
 	mu                        sync.Mutex
+	max                       int           // failures allowed for an account from a network; 0: no limits
+	base                      time.Duration // delay of the response to the first failure; doubled for each further one
+	longest                   time.Duration // the maximum delay
 	pairs, networks, accounts debts         // empty until the first failure
 	known, before             *loginHistory // this generation and the previous one; nil until the first logins
 	turned                    time.Duration
@@ -54,6 +54,15 @@ const (
 )
 
 func (x *throttle) prepare(cfg *Config) {
+	x.seed = maphash.MakeSeed()
+	x.started = time.Now()
+	x.set(cfg)
+}
+
+// set changes the limits. What has been counted remains.
+func (x *throttle) set(cfg *Config) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.max = max(0, cfg.MaxFailures)
 	x.base = max(0, cfg.FailureDelay)
 	// All attempts of a stream must fit into the login timeout.
@@ -61,8 +70,9 @@ func (x *throttle) prepare(cfg *Config) {
 	if x.max == 0 || x.base == 0 {
 		x.base, x.longest = 0, 0
 	}
-	x.seed = maphash.MakeSeed()
-	x.started = time.Now()
+	for _, d := range []*debts{&x.pairs, &x.networks, &x.accounts} {
+		d.most = x.most()
+	}
 }
 
 // guess is one login attempt: the account and the network.
@@ -81,18 +91,21 @@ func (x *throttle) guess(account string, from peernet.Network) guess {
 	}
 }
 
-// limit returns the debt from which on attempts are refused.
+// limit returns the debt from which on attempts are refused. The caller holds mu.
 func (x *throttle) limit() time.Duration { return time.Duration(x.max) * forgiveFailure }
+
+// most returns the maximum debt. The caller holds mu.
+func (x *throttle) most() time.Duration { return mostDebt * x.limit() }
 
 func (x *throttle) now() time.Duration { return time.Since(x.started) }
 
 // refuses reports whether an attempt must be refused.
 func (x *throttle) refuses(g guess) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	if x.max == 0 {
 		return false
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
 	now, limit := x.now(), x.limit()
 	known := x.known.has(g.pair) || x.before.has(g.pair)
 	if !known && x.accounts.owes(g.account, now) >= limit {
@@ -114,13 +127,13 @@ func (x *throttle) networkCost(g guess) time.Duration {
 
 // failed counts a wrong password and returns the delay of the response.
 func (x *throttle) failed(g guess) time.Duration {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	if x.max == 0 {
 		return 0
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
 	if x.pairs.until.sets == nil {
-		most := mostDebt * x.limit()
+		most := x.most()
 		x.pairs, x.networks, x.accounts = newDebts(pairSets, most), newDebts(networkSets, most), newDebts(accountSets, most)
 	}
 	now := x.now()
@@ -139,11 +152,11 @@ func (x *throttle) failed(g guess) time.Duration {
 
 // succeeded records a login.
 func (x *throttle) succeeded(g guess) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	if x.max == 0 {
 		return
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
 	now := x.now()
 	if x.known == nil || x.known.n >= historyMax || now-x.turned >= historyTime {
 		x.before, x.known, x.turned = x.known, newLoginHistory(), now

@@ -21,12 +21,12 @@ func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply 
 	if err != nil {
 		return stanza.BadRequest.WithText("The resource is not a valid resourcepart.")
 	}
-	if err := m.cfg.Router.CatchUp(t, s.Event()); err != nil {
-		m.cfg.Logger.Error("cannot read account events; binding refused", "jid", s.BareJID(), "err", err)
+	if err := m.config().Router.CatchUp(t, s.Event()); err != nil {
+		m.config().Logger.Error("cannot read account events; binding refused", "jid", s.BareJID(), "err", err)
 		return stanza.InternalServerError
 	}
 	old, reply := m.link(s, full)
-	if reply == stanza.Conflict && m.cfg.Conflict == RenameNew {
+	if reply == stanza.Conflict && m.config().Conflict == RenameNew {
 		full, _ = s.JID().WithResource(newResource())
 		old, reply = m.link(s, full)
 	}
@@ -40,7 +40,7 @@ func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply 
 	}
 	s.cold.Store(nil) // the negotiation is over
 	t.Flush()         // the announcement of the old session's end must not wait for the store
-	if !m.cfg.Router.OnBind(t, s) {
+	if !m.config().Router.OnBind(t, s) {
 		// The account was removed after the login.
 		m.Destroy(t, s) // before the stream ends, so that the reply is sent
 		s.Close(ErrNotAuthorized.WithText("The account was removed."))
@@ -62,10 +62,10 @@ func (m *Manager) link(s *Session, full jid.JID) (old *Session, reply *stanza.Er
 			}
 		}
 		switch {
-		case old != nil && m.cfg.Conflict != KickOld:
+		case old != nil && m.config().Conflict != KickOld:
 			old, reply = nil, stanza.Conflict
 			return head
-		case old == nil && n >= m.cfg.MaxResources:
+		case old == nil && n >= m.config().MaxResources:
 			reply = stanza.ResourceConstraint.WithText("Too many clients of this account are connected.")
 			return head
 		}

@@ -19,17 +19,17 @@ const capsNode = "urn:roost:server"
 // https://xmpp.org/extensions/xep-0115.html#stream), so that clients that have cached them
 // need not query. Unauthenticated clients could not query them, so they are not sent before
 // authentication. disco.go answers queries for the node.
-func caps() router.Extension {
+func caps(d *discovery) router.Extension {
 	return router.Extension{
 		Name:    "caps",
 		XEP:     115,
 		Version: "1.6.0",
 		Title:   "Entity Capabilities",
 		Domain:  []string{nsCaps},
-		Ready: func(r *router.Router, x *router.Extension) {
-			x.Features = []session.Feature{{XML: "<c xmlns='" + nsCaps + "' hash='sha-1' node='" + capsNode +
-				"' ver='" + serverInfo(r).ver() + "'/>"}}
-		},
+		Features: []session.Feature{{Offer: func(_ *session.Session, b []byte) []byte {
+			b = append(b, "<c xmlns='"+nsCaps+"' hash='sha-1' node='"+capsNode+"' ver='"...)
+			return append(append(b, d.published.Load().ver...), "'/>"...)
+		}}},
 	}
 }
 

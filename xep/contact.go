@@ -15,23 +15,28 @@ var contactRoles = []string{"abuse", "admin", "feedback", "sales", "security", "
 
 // contact publishes the contact addresses of the server's operators, as a form in its
 // disco#info (XEP-0157, https://xmpp.org/extensions/xep-0157.html).
-func contact(cfg Config) router.Extension {
-	x := router.Extension{
+func contact(x *Set) router.Extension {
+	return router.Extension{
 		Name:    "contact",
 		XEP:     157,
 		Version: "1.1.1",
 		Title:   "Contact Addresses for XMPP Services",
+		Forms:   func() []router.Form { return contactForms(x.config().Contacts) },
 	}
+}
+
+// contactForms returns the form with the contact addresses, none if there are none.
+func contactForms(contacts map[string][]string) []router.Form {
 	form := router.Form{Type: "http://jabber.org/network/serverinfo"}
 	for _, role := range contactRoles {
-		if uris := cfg.Contacts[role]; len(uris) > 0 {
+		if uris := contacts[role]; len(uris) > 0 {
 			form.Fields = append(form.Fields, router.Field{Var: role + "-addresses", Values: uris})
 		}
 	}
-	if len(form.Fields) > 0 {
-		x.Forms = []router.Form{form}
+	if len(form.Fields) == 0 {
+		return nil
 	}
-	return x
+	return []router.Form{form}
 }
 
 // CheckContacts returns an error if a role is unknown, or if a contact address is not a URI

@@ -23,14 +23,14 @@ func TestCheckContacts(t *testing.T) {
 // TestContactForm: roles without addresses are omitted. Without any addresses there is no
 // form.
 func TestContactForm(t *testing.T) {
-	if x := contact(Config{}); len(x.Forms) != 0 {
-		t.Errorf("%d forms without contacts", len(x.Forms))
+	if forms := contactForms(nil); len(forms) != 0 {
+		t.Errorf("%d forms without contacts", len(forms))
 	}
-	x := contact(Config{Contacts: map[string][]string{"support": {"mailto:a@example.org", "xmpp:b@example.org"}, "admin": nil}})
-	if len(x.Forms) != 1 || len(x.Forms[0].Fields) != 1 {
-		t.Fatalf("forms %v, want one with one field", x.Forms)
+	forms := contactForms(map[string][]string{"support": {"mailto:a@example.org", "xmpp:b@example.org"}, "admin": nil})
+	if len(forms) != 1 || len(forms[0].Fields) != 1 {
+		t.Fatalf("forms %v, want one with one field", forms)
 	}
-	if got := x.Forms[0].Fields[0]; got.Var != "support-addresses" || len(got.Values) != 2 {
+	if got := forms[0].Fields[0]; got.Var != "support-addresses" || len(got.Values) != 2 {
 		t.Errorf("field %v", got)
 	}
 }

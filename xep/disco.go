@@ -1,6 +1,8 @@
 package xep
 
 import (
+	"sync/atomic"
+
 	"roost/parser"
 	"roost/router"
 	"roost/stanza"
@@ -12,16 +14,20 @@ const (
 	nsDiscoItems = "http://jabber.org/protocol/disco#items"
 )
 
-// discovery implements service discovery (XEP-0030). It is immutable once the router is
-// ready.
+// discovery implements service discovery (XEP-0030).
 type discovery struct {
-	server  []byte // the content of <query/> for the server
-	account []byte // the same for any account
-	node    string // the node that identifies the server's capabilities (caps.go)
+	router    *router.Router            // set when it is ready
+	published atomic.Pointer[published] // replaced when the configuration has changed
 }
 
-func disco() router.Extension {
-	d := new(discovery)
+// published is what is published at a time. It is immutable.
+type published struct {
+	server  []byte // the content of <query/> for the server
+	account []byte // the same for any account
+	ver     string // identifies the server's capabilities (caps.go)
+}
+
+func disco(d *discovery) router.Extension {
 	iq := func(space string, to router.Targets, handle func(*router.Request)) router.IQ {
 		return router.IQ{
 			Space: space, Local: "query", Methods: router.Get, Targets: to,
@@ -44,23 +50,28 @@ func disco() router.Extension {
 			iq(nsDiscoItems, router.ToAccount, accountItems),
 		},
 		Ready: func(r *router.Router, _ *router.Extension) {
-			server := serverInfo(r)
-			d.server = server.appendXML(nil)
-			d.account = accountInfo(r).appendXML(nil)
-			d.node = capsNode + "#" + server.ver()
+			d.router = r
+			d.update()
 		},
 	}
+}
+
+// update collects what is to be published.
+func (d *discovery) update() {
+	server := serverInfo(d.router)
+	d.published.Store(&published{server.appendXML(nil), accountInfo(d.router).appendXML(nil), server.ver()})
 }
 
 // hasNode reports whether a query specifies a node.
 func hasNode(rq *router.Request) bool { return len(rq.Payload().Attr("node")) > 0 }
 
 func (d *discovery) serverInfo(rq *router.Request) {
-	if hasNode(rq) && string(rq.Payload().Attr("node")) != d.node {
+	p := d.published.Load()
+	if hasNode(rq) && string(rq.Payload().Attr("node")) != capsNode+"#"+p.ver {
 		rq.Error(stanza.ItemNotFound)
 		return
 	}
-	sendQuery(rq, d.server)
+	sendQuery(rq, p.server)
 }
 
 func (d *discovery) ownInfo(rq *router.Request) {
@@ -68,7 +79,7 @@ func (d *discovery) ownInfo(rq *router.Request) {
 		rq.Error(stanza.ItemNotFound)
 		return
 	}
-	sendQuery(rq, d.account)
+	sendQuery(rq, d.published.Load().account)
 }
 
 // accountInfo handles a query about another account. Section 8

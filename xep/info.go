@@ -30,7 +30,9 @@ func serverInfo(r *router.Router) info {
 	i := info{identities: []identity{{category: "server", kind: "im", name: software}}}
 	for _, x := range r.Extensions() {
 		i.features = append(i.features, x.Domain...)
-		i.forms = append(i.forms, x.Forms...)
+		if x.Forms != nil {
+			i.forms = append(i.forms, x.Forms()...)
+		}
 	}
 	return i.sort()
 }

@@ -11,27 +11,27 @@ import (
 // limiter limits how often the clients of one network may do something in an hour. Its
 // memory is bounded.
 type limiter struct {
-	every       time.Duration // one event expires in this time
-	maxNetworks int           // networks that are tracked; any others share one entry
+	maxNetworks int // networks that are tracked; any others share one entry
 
-	mu   sync.Mutex
-	busy map[peernet.Network]time.Time // when all events of a network have expired
-	next time.Time                     // time of the next sweep
+	mu    sync.Mutex
+	every time.Duration                 // one event expires in this time; 0: no limit
+	busy  map[peernet.Network]time.Time // when all events of a network have expired
+	next  time.Time                     // time of the next sweep
 }
 
 // defaultMaxNetworks is the number of networks that a limiter tracks: about 2 MB.
 const defaultMaxNetworks = 16384
 
-// newLimiter returns a limiter of n events an hour, or nil, which allows everything, if n
-// is negative.
-func newLimiter(n int) *limiter {
-	if n < 0 {
-		return nil
+// set sets the limit to n events an hour, or to none if n is negative. What was counted
+// remains.
+func (l *limiter) set(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.busy == nil {
+		l.busy, l.maxNetworks = make(map[peernet.Network]time.Time), defaultMaxNetworks
 	}
-	return &limiter{
-		every:       time.Hour / time.Duration(max(n, 1)),
-		maxNetworks: defaultMaxNetworks,
-		busy:        make(map[peernet.Network]time.Time),
+	if l.every = 0; n >= 0 {
+		l.every = time.Hour / time.Duration(max(n, 1))
 	}
 }
 
@@ -39,11 +39,14 @@ func newLimiter(n int) *limiter {
 // such as tests and the operator's own, are not limited.
 func (l *limiter) allow(from netip.Addr, now time.Time) bool {
 	of := peernet.Of(from)
-	if l == nil || of == peernet.Loopback {
+	if of == peernet.Loopback {
 		return true
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.every == 0 {
+		return true
+	}
 	key := l.key(of, now)
 	until := l.busy[key]
 	if until.Before(now) {

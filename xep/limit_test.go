@@ -6,6 +6,13 @@ import (
 	"time"
 )
 
+// newLimiter returns a limiter of n events an hour.
+func newLimiter(n int) *limiter {
+	l := new(limiter)
+	l.set(n)
+	return l
+}
+
 // count asks n times and returns how often the event was allowed.
 func (l *limiter) count(address string, now time.Time, n int) (allowed int) {
 	for range n {

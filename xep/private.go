@@ -16,8 +16,8 @@ const nsPrivate = "jabber:iq:private"
 
 // private stores XML for clients without interpreting it (XEP-0049). Each account has a
 // number of values, identified by the names of their root elements.
-func private(cfg Config) router.Extension {
-	p := &privateStorage{size: cfg.PrivateSize, count: cfg.PrivateCount, bytes: cfg.PrivateBytes}
+func private(x *Set) router.Extension {
+	p := &privateStorage{x}
 	iq := func(m router.Methods, to router.Targets, blocking bool, handle func(*router.Request)) router.IQ {
 		return router.IQ{Space: nsPrivate, Local: "query", Methods: m, Targets: to, Blocking: blocking, Handle: handle}
 	}
@@ -40,9 +40,8 @@ func private(cfg Config) router.Extension {
 	}
 }
 
-// privateStorage has the limits of one account: the size of a value in bytes, the number of
-// values, and their total size in bytes.
-type privateStorage struct{ size, count, bytes int }
+// privateStorage handles requests, within the limits of the configuration.
+type privateStorage struct{ x *Set }
 
 // maxPrivateKey is the length of the longest key, in bytes.
 const maxPrivateKey = 1023
@@ -102,14 +101,15 @@ var errPrivateFull = stanza.ResourceConstraint.WithText("Private storage is full
 // set stores values. It validates all of them before it writes the first, and the store
 // counts the existing ones in the transaction that writes them.
 func (p *privateStorage) set(rq *router.Request) {
-	keys, reply := p.names(rq.Payload())
+	limits := p.x.config()
+	keys, reply := privateNames(rq.Payload(), limits)
 	if reply != nil {
 		rq.Error(reply)
 		return
 	}
 	set := store.BlobSet{
 		Owner: rq.Account(), Generation: rq.Generation, Kind: nsPrivate,
-		Quota: store.BlobQuota{Values: p.count, Bytes: int64(p.bytes)},
+		Quota: store.BlobQuota{Values: limits.PrivateCount, Bytes: int64(limits.PrivateBytes)},
 	}
 	values := privateValues(rq.Payload(), len(keys))
 	err := rq.Router.Store().UpdateBlobs(rq.Router.Context(), set, func(tx store.BlobTx) error {
@@ -157,17 +157,17 @@ func privateValue(el parser.Element) []byte {
 	return el.AppendXML(nil)
 }
 
-// names returns the keys of the values of a set, in order.
-func (p *privateStorage) names(query parser.Element) (keys []string, reply *stanza.ErrorReply) {
+// privateNames returns the keys of the values of a set, in order.
+func privateNames(query parser.Element, limits *Config) (keys []string, reply *stanza.ErrorReply) {
 	for el := query.First(); el.OK() || keys == nil; el = el.Next() {
-		if len(keys) == p.count {
+		if len(keys) == limits.PrivateCount {
 			return nil, errPrivateFull // before comparing each with all others
 		}
 		key, reply := privateKey(el)
 		if reply != nil {
 			return nil, reply
 		}
-		if len(el.Raw()) > p.size {
+		if len(el.Raw()) > limits.PrivateSize {
 			return nil, stanza.NotAcceptable.WithText("The element is too large.")
 		}
 		if slices.Contains(keys, key) {

@@ -17,22 +17,20 @@ const nsRegister = "jabber:iq:register"
 // registrar creates and removes accounts and changes passwords (XEP-0077,
 // https://xmpp.org/extensions/xep-0077.html#usecases).
 type registrar struct {
-	open       bool // accounts may be created and removed
-	iterations int
-	limit      *limiter
-	changes    *loglimit.Limit // limits the lines about changed passwords
+	x       *Set
+	limit   limiter
+	changes *loglimit.Limit // limits the lines about changed passwords
 }
 
 // registration lets clients manage accounts in-band. Before authentication it is reachable
 // only on streams that are secure enough for a login.
-func registration(cfg Config) router.Extension {
-	g := &registrar{open: cfg.Register, iterations: cfg.Iterations, limit: newLimiter(cfg.RegisterPerHour)}
+func registration(g *registrar) router.Extension {
 	get := router.IQ{
 		Space: nsRegister, Local: "query", Methods: router.Get, Targets: router.ToServer | router.ToSelf, Unbound: true, Handle: g.get,
 	}
 	set := get
 	set.Methods, set.Handle, set.Step = router.Set, nil, g.set
-	x := router.Extension{
+	return router.Extension{
 		Name:    "register",
 		XEP:     77,
 		Version: "2.4",
@@ -43,15 +41,15 @@ func registration(cfg Config) router.Extension {
 			g.changes = loglimit.New(r.Logger(), "some password changes were not logged")
 		},
 		Close: func() { g.changes.Close() },
-	}
-	if g.open {
-		x.Features = []session.Feature{{
-			When: (*session.Session).MayLogIn,
+		Features: []session.Feature{{
+			When: func(s *session.Session) bool { return g.open() && s.MayLogIn() },
 			XML:  "<register xmlns='http://jabber.org/features/iq-register'/>",
-		}}
+		}},
 	}
-	return x
 }
+
+// open reports whether accounts may be created and removed.
+func (g *registrar) open() bool { return g.x.config().Register }
 
 // get returns the required fields, or the existing registration of the account.
 func (g *registrar) get(rq *router.Request) {
@@ -63,7 +61,7 @@ func (g *registrar) get(rq *router.Request) {
 		// "the entity is already registered", the result "MUST contain an empty
 		// <registered/> element".
 		sendFields(rq, "<registered/><username>", rq.Session.Username(), "</username><password/>")
-	case !g.open:
+	case !g.open():
 		// "If the host does not support In-Band Registration, it MUST return a
 		// <service-unavailable/> error"
 		// (https://xmpp.org/extensions/xep-0077.html#usecases-register).
@@ -107,7 +105,7 @@ func (g *registrar) step(rq *router.Request) (session.Work, error) {
 		return session.Done, g.change(rq, d)
 	case rq.Turn.MayDerive():
 		return g.derive(rq)
-	case rq.Session.Username() == "" && !g.open:
+	case rq.Session.Username() == "" && !g.open():
 		return session.Done, stanza.NotAllowed.WithText("This server does not allow clients to create accounts.")
 	case rq.Session.Username() == "" && !g.limit.allow(rq.Session.Conn().RemoteAddr().Addr(), rq.Turn.Now()):
 		return session.Done, stanza.ResourceConstraint.WithText("Too many registrations from this address. Try again later.")
@@ -133,7 +131,7 @@ func (g *registrar) derive(rq *router.Request) (session.Work, error) {
 	if err != nil {
 		return session.Done, err
 	}
-	c, err := store.NewCredentials(password, g.iterations)
+	c, err := store.NewCredentials(password, g.x.config().Iterations)
 	if errors.Is(err, store.ErrPassword) {
 		err = errBadPassword
 	}
@@ -239,7 +237,7 @@ func (g *registrar) remove(rq *router.Request) (session.Work, error) {
 		// of the <query/> element."
 		return session.Done, stanza.BadRequest
 	}
-	if !g.open {
+	if !g.open() {
 		// "<not-allowed/>: No sender is allowed to cancel registrations in-band."
 		return session.Done, stanza.NotAllowed.WithText("This server does not allow clients to remove accounts.")
 	}

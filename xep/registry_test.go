@@ -27,7 +27,7 @@ func registered(t *testing.T) []router.Extension {
 	t.Helper()
 	r := router.New(router.Config{
 		Domains:    []string{"localhost"},
-		Extensions: All(Config{Register: true, Contacts: testContacts}),
+		Extensions: New(Config{Register: true, Contacts: testContacts}).All(),
 	})
 	t.Cleanup(r.Close)
 	return r.Extensions()

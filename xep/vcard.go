@@ -9,7 +9,7 @@ import (
 const nsVCard = "vcard-temp"
 
 // vcard stores a vCard for each account without interpreting it (XEP-0054).
-func vcard(cfg Config) router.Extension {
+func vcard(x *Set) router.Extension {
 	iq := func(m router.Methods, to router.Targets, blocking bool, handle func(*router.Request)) router.IQ {
 		return router.IQ{Space: nsVCard, Local: "vCard", Methods: m, Targets: to, Blocking: blocking, Handle: handle}
 	}
@@ -22,7 +22,7 @@ func vcard(cfg Config) router.Extension {
 		Account: []string{nsVCard},
 		IQ: []router.IQ{
 			iq(router.Get, router.ToSelf|router.ToAccount, true, getVCard),
-			iq(router.Set, router.ToSelf, true, func(rq *router.Request) { setVCard(rq, cfg.VCardSize) }),
+			iq(router.Set, router.ToSelf, true, func(rq *router.Request) { setVCard(rq, x.config().VCardSize) }),
 			iq(router.Set, router.ToServer|router.ToAccount, false, func(rq *router.Request) {
 				// Section 3.2 (https://xmpp.org/extensions/xep-0054.html#usecases): "If a
 				// user attempts to perform an IQ set on another user's vCard […], the

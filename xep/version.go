@@ -11,11 +11,11 @@ const nsVersion = "jabber:iq:version"
 // operating system: "an application MUST provide a way for a human user or administrator to
 // disable sharing of information about the operating system" (section 5,
 // https://xmpp.org/extensions/xep-0092.html#security), and clients do not need it.
-func version(cfg Config) router.Extension {
+func version(x *Set) router.Extension {
 	handle := func(rq *router.Request) {
 		rq.Result(func(b []byte) []byte {
 			b = append(b, "<query xmlns='"+nsVersion+"'><name>"+software+"</name><version>"...)
-			b = parser.AppendEscaped(b, cfg.Version)
+			b = parser.AppendEscaped(b, x.config().Version)
 			return append(b, "</version></query>"...)
 		})
 	}

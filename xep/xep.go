@@ -1,6 +1,6 @@
 // Package xep implements the server's protocol extensions: each extension has one file and
-// one registration. A registration is a function that returns a router.Extension. All lists
-// them, and the rest of the program names none of them.
+// one registration. A registration is a function that returns a router.Extension. Set.All
+// lists them, and the rest of the program names none of them.
 //
 // Service discovery (disco.go), the table in docs/extensions.md and a test that requires a
 // dialogue for every extension are derived from the registrations.
@@ -8,7 +8,9 @@ package xep
 
 import (
 	"runtime/debug"
+	"sync/atomic"
 
+	"roost/internal/hot"
 	"roost/router"
 	"roost/store"
 )
@@ -17,28 +19,28 @@ import (
 type Config struct {
 	// Register lets clients create accounts, and remove their own, in-band (XEP-0077).
 	// Changing one's own password is always possible.
-	Register bool
+	Register bool `reload:"yes"`
 
 	// RegisterPerHour is how many accounts the clients of one address may try to create in
 	// an hour, in any distribution over the hour; default 60; negative means no limit. An
 	// IPv6 address stands for its /64. Loopback is exempt.
-	RegisterPerHour int
+	RegisterPerHour int `reload:"yes"`
 
 	// Iterations is the iteration count of the key derivation for new passwords; default
 	// store.DefaultIterations.
-	Iterations int
+	Iterations int `reload:"yes: new passwords"`
 
 	// Contacts are the contact addresses of the server's operators (XEP-0157): lists of
 	// URIs by role. CheckContacts validates them.
-	Contacts map[string][]string
+	Contacts map[string][]string `reload:"yes"`
 
 	// Version is the software version that XEP-0092 returns; default: that of the build.
-	Version string
+	Version string `reload:"-"`
 
-	PrivateSize  int // largest value in private storage, in bytes; default 64 KiB
-	PrivateCount int // number of values in one account's private storage; default 100
-	PrivateBytes int // total size of those values, in bytes; default 1 MiB
-	VCardSize    int // largest vCard, in bytes; default 128 KiB
+	PrivateSize  int `reload:"yes"` // largest value in private storage, in bytes; default 64 KiB
+	PrivateCount int `reload:"yes"` // number of values in one account's private storage; default 100
+	PrivateBytes int `reload:"yes"` // total size of those values, in bytes; default 1 MiB
+	VCardSize    int `reload:"yes"` // largest vCard, in bytes; default 128 KiB
 }
 
 // WithDefaults returns c with defaults for the fields that are zero.
@@ -68,18 +70,47 @@ func buildVersion() string {
 	return "unknown"
 }
 
+// Set is all extensions of one router.
+type Set struct {
+	settings  atomic.Pointer[Config]
+	registrar registrar
+	discovery discovery
+}
+
+// New returns the extensions with these settings.
+func New(cfg Config) *Set {
+	x := new(Set)
+	x.registrar.x = x
+	x.apply(cfg.WithDefaults())
+	return x
+}
+
+// SetConfig gives the extensions the values of those fields of cfg that may change (tag
+// reload), and ignores the others, also while the router runs. Two calls must not overlap.
+func (x *Set) SetConfig(cfg Config) {
+	x.apply(hot.Merge(*x.config(), cfg.WithDefaults()))
+	x.discovery.update()
+}
+
+func (x *Set) apply(cfg Config) {
+	x.settings.Store(&cfg)
+	x.registrar.limit.set(cfg.RegisterPerHour)
+}
+
+// config returns the present settings, which are immutable: a change replaces them.
+func (x *Set) config() *Config { return x.settings.Load() }
+
 // All returns the extensions. Each has its own file in this package.
-func All(cfg Config) []router.Extension {
-	cfg = cfg.WithDefaults()
+func (x *Set) All() []router.Extension {
 	return []router.Extension{
-		disco(),
-		caps(),
+		disco(&x.discovery),
+		caps(&x.discovery),
 		lastActivity(),
-		private(cfg),
-		vcard(cfg),
-		registration(cfg),
-		version(cfg),
-		contact(cfg),
+		private(x),
+		vcard(x),
+		registration(&x.registrar),
+		version(x),
+		contact(x),
 		ping(),
 		entityTime(),
 	}

@@ -3,7 +3,10 @@
 // roost use it. Times are RFC 3339, durations seconds, sizes bytes.
 package api
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Paths of the interface.
 const (
@@ -29,6 +32,7 @@ const (
 	CodeNotFound     ErrorCode = "not-found"         // 404
 	CodeMethod       ErrorCode = "method"            // 405: the path exists, and does not have this method
 	CodeConflict     ErrorCode = "conflict"          // 409: it exists, or has changed meanwhile
+	CodeBadConfig    ErrorCode = "bad-configuration" // 422: the configuration has mistakes, which details list
 	CodeTooLarge     ErrorCode = "too-large"         // 413: the body is too large
 	CodeMediaType    ErrorCode = "media-type"        // 415: the body is not application/json
 	CodeTooMany      ErrorCode = "too-many-attempts" // 429: too many requests with wrong tokens
@@ -42,14 +46,18 @@ type Error struct {
 	Code    ErrorCode `json:"code"`
 	Message string    `json:"message"`        // what is wrong
 	Hint    string    `json:"hint,omitempty"` // how to correct it
+
+	// Each mistake, if there may be several.
+	Details []string `json:"details,omitempty"`
 }
 
-// Error returns the message and the hint.
+// Error returns the message and the hint, and each detail on a line of its own.
 func (e *Error) Error() string {
-	if e.Hint == "" {
-		return e.Message
+	text := e.Message
+	if e.Hint != "" {
+		text = fmt.Sprintf("%s: %s", text, e.Hint)
 	}
-	return fmt.Sprintf("%s: %s", e.Message, e.Hint)
+	return strings.Join(append([]string{text}, e.Details...), "\n")
 }
 
 // ErrorResponse is the body of a response that is not a success.

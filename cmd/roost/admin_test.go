@@ -98,8 +98,9 @@ func TestTokenCommands(t *testing.T) {
 	}
 }
 
-// TestDocumentedAdministration runs the commands of docs/admin.md and docs/metrics.md as
-// they are written, but for the data directory and the port, against a server.
+// TestDocumentedAdministration runs the commands of docs/admin.md, docs/metrics.md and
+// docs/configuration.md as they are written, but for the data directory, the config file and
+// the port, against a server.
 func TestDocumentedAdministration(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip(err)
@@ -130,9 +131,14 @@ func TestDocumentedAdministration(t *testing.T) {
 		t.Fatalf("no address in %s", greeting)
 	}
 	ran := 0
-	for _, m := range regexp.MustCompile(`(?m)^    ((?:echo \S+ \| )?(?:curl|roost) .*)$`).FindAllStringSubmatch(cmdtest.Documents(t)["docs/admin.md"]+cmdtest.Documents(t)["docs/metrics.md"], -1) {
+	file := filepath.Join(work, "roost.toml")
+	if err := os.WriteFile(file, []byte("domain = \"example.org\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	documents := cmdtest.Documents(t)
+	for _, m := range regexp.MustCompile(`(?m)^    ((?:echo \S+ \| )?(?:curl|roost) .*)$`).FindAllStringSubmatch(documents["docs/admin.md"]+documents["docs/metrics.md"]+documents["docs/configuration.md"], -1) {
 		ran++
-		line := strings.NewReplacer("/var/lib/roost", dir, "127.0.0.1:5280", addr[1]).Replace(m[1])
+		line := strings.NewReplacer("/var/lib/roost", dir, "/etc/roost/roost.toml", file, "127.0.0.1:5280", addr[1]).Replace(m[1])
 		line = strings.Replace(line, "curl ", "curl --silent --show-error --fail-with-body ", 1)
 		sh := exec.Command("/bin/sh", "-c", line)
 		sh.Dir = work
@@ -142,7 +148,7 @@ func TestDocumentedAdministration(t *testing.T) {
 			t.Errorf("%s: %v\n%s", m[1], err, out)
 		}
 	}
-	if ran < 39 {
+	if ran < 49 {
 		t.Errorf("only %d commands were found", ran)
 	}
 }

@@ -38,14 +38,21 @@ var checkedFlags = []string{
 	"roster-cache", "memory-limit", "login-timeout", "help",
 }
 
-// hideUnchecked hides the other flags in the help of roost check.
+// hideUnchecked hides the other flags in the help of roost check, and those of roost serve
+// in the help of roost config show.
 func hideUnchecked(k *kong.Kong) error {
 	for _, command := range k.Model.Children {
-		if command.Name != "check" {
-			continue
-		}
-		for _, f := range command.Flags {
-			f.Hidden = !slices.Contains(checkedFlags, f.Name)
+		switch command.Name {
+		case "check":
+			for _, f := range command.Flags {
+				f.Hidden = !slices.Contains(checkedFlags, f.Name)
+			}
+		case "config":
+			for _, show := range command.Children {
+				for _, f := range show.Flags {
+					f.Hidden = f.Tag.Get("group") != "" && f.Name != "data" // a flag of roost serve
+				}
+			}
 		}
 	}
 	return nil

@@ -36,60 +36,23 @@ func (b *byteSize) UnmarshalText(text []byte) error {
 // precedence over the file.
 type configFile string
 
+// configRead is what was read from a config file.
+type configRead struct {
+	values   map[string]any // by the names of flags
+	places   cli.Sources
+	mistakes []string // each with its place
+}
+
 // BeforeResolve is called by kong before it fills in defaults.
-func (configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path, from *cli.Sources) error {
+func (configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path, from *cli.Sources, read *configRead) error {
 	name, _ := ctx.FlagValue(trace.Flag).(configFile)
 	if name == "" {
 		return nil
 	}
-	return addConfig(ctx, string(name), from)
-}
-
-// addConfig reads a config file of lines such as
-//
-//	c2s = ":5222"
-//	domain = ["example.org", "example.net"]
-//
-// The keys are the names of flags. addConfig records the line of each flag in from.
-func addConfig(ctx *kong.Context, name string, from *cli.Sources) error {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return cli.UsageError(fmt.Sprintf("config file: %v", err))
-	}
-	values := make(map[string]any)
-	if _, err := toml.Decode(string(text), &values); err != nil {
-		var bad toml.ParseError
-		if errors.As(err, &bad) {
-			return cli.UsageError(fmt.Sprintf("%s:%d: %s", name, bad.Position.Line, bad.Message))
-		}
-		return cli.UsageError(fmt.Sprintf("%s: %v", name, err))
-	}
-	var known []string
-	renamed := make(map[string]string)
-	for _, f := range ctx.Flags() {
-		for _, alias := range f.Aliases {
-			renamed[alias] = f.Name
-		}
-		if f.Name != "help" && f.Name != "config" {
-			known = append(known, f.Name)
-		}
-	}
-	*from = make(cli.Sources)
-	for _, key := range slices.Sorted(maps.Keys(values)) {
-		place := fmt.Sprintf("%s:%d", name, lineOf(string(text), key))
-		if _, table := values[key].(map[string]any); table {
-			return cli.UsageError(fmt.Sprintf("%s: [%s] is a table; put all keys at the top level, without tables", place, key))
-		}
-		if name, old := renamed[key]; old {
-			if _, both := values[name]; both {
-				return cli.UsageError(fmt.Sprintf("%s: %q is the former name of %q, which is set, too: remove it", place, key, name))
-			}
-			values[name], key = values[key], name
-		}
-		if !slices.Contains(known, key) {
-			return cli.UsageError(fmt.Sprintf("%s: unknown key %q%s; keys are flag names", place, key, cli.DidYouMean(key, known)))
-		}
-		(*from)[key] = place
+	*read = readConfig(string(name), ctx.Flags())
+	*from = read.places
+	if len(read.mistakes) > 0 {
+		return cli.UsageError(strings.Join(read.mistakes, "; "))
 	}
 	ctx.AddResolver(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 		for _, env := range flag.Envs {
@@ -97,9 +60,71 @@ func addConfig(ctx *kong.Context, name string, from *cli.Sources) error {
 				return nil, nil
 			}
 		}
-		return configValue(values[flag.Name]), nil
+		value := configValue(read.values[flag.Name])
+		if value == "" && !flag.HasDefault {
+			return nil, nil // the same as none: kong would take it for a path or an element
+		}
+		return value, nil
 	}))
 	return nil
+}
+
+// readConfig reads a config file of lines such as
+//
+//	c2s = ":5222"
+//	domain = ["example.org", "example.net"]
+//
+// whose keys are the names of flags.
+func readConfig(name string, flags []*kong.Flag) (r configRead) {
+	r.places = make(cli.Sources)
+	mistake := func(format string, args ...any) { r.mistakes = append(r.mistakes, fmt.Sprintf(format, args...)) }
+	text, err := os.ReadFile(name)
+	if err != nil {
+		mistake("config file: %v", err)
+		return r
+	}
+	r.values = make(map[string]any)
+	if _, err := toml.Decode(string(text), &r.values); err != nil {
+		r.values = nil
+		if bad := (toml.ParseError{}); errors.As(err, &bad) {
+			mistake("%s:%d: %s", name, bad.Position.Line, bad.Message)
+		} else {
+			mistake("%s: %v", name, err)
+		}
+		return r
+	}
+	var known []string
+	renamed := make(map[string]string)
+	for _, f := range flags {
+		for _, alias := range f.Aliases {
+			renamed[alias] = f.Name
+		}
+		if f.Name != "help" && f.Name != "config" {
+			known = append(known, f.Name)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(r.values)) {
+		place := fmt.Sprintf("%s:%d", name, lineOf(string(text), key))
+		if _, table := r.values[key].(map[string]any); table {
+			mistake("%s: [%s] is a table; put all keys at the top level, without tables", place, key)
+			delete(r.values, key)
+			continue
+		}
+		if name, old := renamed[key]; old {
+			if _, both := r.values[name]; both {
+				mistake("%s: %q is the former name of %q, which is set, too: remove it", place, key, name)
+				continue
+			}
+			r.values[name], key = r.values[key], name
+		}
+		if !slices.Contains(known, key) {
+			mistake("%s: unknown key %q%s; keys are flag names", place, key, cli.DidYouMean(key, known))
+			delete(r.values, key)
+			continue
+		}
+		r.places[key] = place
+	}
+	return r
 }
 
 // lineOf returns the line of a key or table, 1 if it is not found. The TOML package

@@ -18,12 +18,15 @@ type grammar struct {
 	Status  statusCmd      `cmd:"" help:"Show the state of the running server."`
 	Online  onlineCmd      `cmd:"" help:"List the sessions of the running server."`
 	Session sessionCmd     `cmd:"" help:"Show or end one session of the running server."`
+	Config  configCmd      `cmd:"" help:"Check and show the configuration."`
+	Reload  reloadCmd      `cmd:"" help:"Make the running server read its configuration and certificates again."`
 	User    userCmd        `cmd:"" help:"Manage accounts. The server may be running."`
 	Admin   adminCmd       `cmd:"" help:"Manage access to the administration interface."`
 	Bench   benchCmd       `cmd:"" passthrough:"" help:"Benchmarks are a separate program, roost-bench."`
 	Version cli.VersionCmd `cmd:"" help:"Show the version."`
 
 	from cli.Sources // flags set in the config file
+	read configRead  // what it says
 }
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -38,7 +41,7 @@ func program() cli.Program {
 }
 
 func run(args []string) int {
-	var g grammar
+	g := grammar{Serve: serveCmd{args: args}}
 	parser, err := newParser(&g)
 	if err != nil {
 		panic("roost: BUG: " + err.Error())
@@ -64,6 +67,7 @@ func newParser(g *grammar) (*kong.Kong, error) {
 		kong.DefaultEnvars("ROOST"),
 		kong.ExplicitGroups(serveGroups),
 		kong.Bind(&g.from),
+		kong.Bind(&g.read),
 		kong.PostBuild(bindSettings),
 		kong.PostBuild(hideUnchecked),
 		kong.PostBuild(oldEnvs),

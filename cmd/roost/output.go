@@ -15,6 +15,7 @@ import (
 // reader stalls or exits, the server neither blocks nor ends.
 type output struct {
 	log            *slog.Logger
+	level          slog.LevelVar
 	recent         *logring.Ring // the last lines of the log
 	stderr, stdout *logqueue.Queue
 }
@@ -30,7 +31,8 @@ func openOutput(level slog.Level, json bool) *output {
 	o.stderr = logqueue.New(os.Stderr, 0, func(dropped int) {
 		o.log.Warn("log lines dropped: the reader of the log is too slow or has stalled", "lines", dropped)
 	})
-	opts := &slog.HandlerOptions{Level: level}
+	o.level.Set(level)
+	opts := &slog.HandlerOptions{Level: &o.level}
 	var h slog.Handler = slog.NewTextHandler(o.stderr, opts)
 	if json {
 		h = slog.NewJSONHandler(o.stderr, opts)

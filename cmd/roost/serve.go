@@ -37,13 +37,16 @@ var serveGroups = []kong.Group{
 type serveCmd struct {
 	serveFlags
 	unknownEnv []string // misspelled environment variables, for the log
+	args       []string // the command line, which a reload reads again
+
+	memoryLimit int64 // without --memory-limit, in bytes
 }
 
 // Help implements kong's HelpProvider.
 func (c *serveCmd) Help() string {
 	return "Every flag can also be set in the environment (--max-stanza as ROOST_MAX_STANZA) or in the config file (max-stanza = \"1MiB\"). " +
 		"The command line overrides the environment, which overrides the file. Where the help of a flag says so, the value off turns it off.\n\n" +
-		"SIGHUP makes the server read its certificates again and open its audit log again. SIGTERM or Ctrl-C stops it cleanly; a second one stops it at once.\n\n" + unitsHelp
+		"roost reload, or SIGHUP, makes the server read the config file and its certificates again, and open its audit log again; most settings change without a restart (docs/configuration.md). SIGTERM or Ctrl-C stops it cleanly; a second one stops it at once.\n\n" + unitsHelp
 }
 
 // unitsHelp and timesHelp explain how to write sizes and times.
@@ -90,7 +93,7 @@ type serveFlags struct {
 	RosterCache   byteSize `sets:"Router.RosterCache" range:"1KiB..1TiB" group:"limits" placeholder:"BYTES" help:"Memory for cached rosters (default: ${default})."`
 	MaxPerAddress int      `sets:"Poller.MaxPerAddress" range:"1..1000000000" off:"" group:"limits" placeholder:"N" help:"Concurrent connections from one IPv4 address or IPv6 /64; loopback is exempt; off: no limit (default: ${default})."`
 	MaxAttempts   int      `sets:"Poller.MaxAttempts" range:"0..1000000000" off:"" group:"limits" default:"0" placeholder:"N" help:"New connections per minute from one IPv4 address or IPv6 /64; loopback is exempt; off: no limit (default: three times --max-per-address)."`
-	MemoryLimit   byteSize `range:"32MiB..1TiB" off:"0" group:"limits" default:"off" placeholder:"BYTES" help:"Soft memory limit, like GOMEMLIMIT: the garbage collector works harder as memory use approaches it; off: no limit (default: ${default})."`
+	MemoryLimit   byteSize `reload:"yes" range:"32MiB..1TiB" off:"0" group:"limits" default:"off" placeholder:"BYTES" help:"Soft memory limit, like GOMEMLIMIT: the garbage collector works harder as memory use approaches it; off: no limit (default: ${default})."`
 
 	LoginTimeout   time.Duration `sets:"Session.LoginTimeout" range:"1ms..8760h" group:"time" placeholder:"TIME" help:"Time limit from connecting to the end of the login; long enough for a user to inspect the certificate (default: ${default})."`
 	IdleTimeout    time.Duration `sets:"Poller.IdleTimeout" range:"1ms..8760h" off:"" group:"time" placeholder:"TIME" help:"Disconnect a client that has sent nothing, not even white space, for this long; off: never (default: ${default})."`
@@ -98,11 +101,11 @@ type serveFlags struct {
 	Keepalive      time.Duration `sets:"Poller.KeepAlive" range:"1s..9h" off:"0" group:"time" placeholder:"TIME" help:"Interval of TCP keep-alive probes; off: none (default: ${default})."`
 	KeepaliveBatch time.Duration `sets:"Poller.KeepaliveBatch" range:"1ns..1s" off:"0" aliases:"rest" group:"time" placeholder:"TIME" help:"When only keep-alives arrive, read them in batches at this interval, which saves most of their CPU time; the next stanza may be delayed by as much. At most 1s; off: read at once (default: ${default})."`
 	Linger         time.Duration `sets:"Session.Linger" range:"1ms..8760h" group:"time" placeholder:"TIME" help:"How long to wait for a client to read its last data and close the connection (default: ${default})."`
-	DrainTimeout   time.Duration `range:"0s..8760h" group:"time" default:"20s" placeholder:"TIME" help:"Time limit for a clean shutdown; clients still connected after it are cut off (default: ${default})."`
+	DrainTimeout   time.Duration `reload:"yes" range:"0s..8760h" group:"time" default:"20s" placeholder:"TIME" help:"Time limit for a clean shutdown; clients still connected after it are cut off (default: ${default})."`
 
-	LogLevel  slog.Level `group:"log" default:"info" placeholder:"LEVEL" help:"Log level: debug, info, warn or error (default: ${default})."`
-	LogFormat string     `group:"log" enum:"text,json" default:"text" placeholder:"FORMAT" help:"Log format: text or json (default: ${default})."`
-	Pprof     string     `group:"log" placeholder:"ADDR" help:"Serve Go's profiles on this loopback address, such as 127.0.0.1:6060 (default: off)."`
+	LogLevel  slog.Level `reload:"yes" group:"log" default:"info" placeholder:"LEVEL" help:"Log level: debug, info, warn or error (default: ${default})."`
+	LogFormat string     `reload:"no: the log is opened at the start" group:"log" enum:"text,json" default:"text" placeholder:"FORMAT" help:"Log format: text or json (default: ${default})."`
+	Pprof     string     `reload:"no: the address is opened at the start" group:"log" placeholder:"ADDR" help:"Serve Go's profiles on this loopback address, such as 127.0.0.1:6060 (default: off)."`
 }
 
 // siteFlags are the domains, addresses, proxies and certificates.
@@ -144,6 +147,8 @@ func (c *serveCmd) serve(out *output) error {
 		return err
 	}
 	cfg.Admin.LogWritten, cfg.Admin.LogDropped, cfg.Admin.RecentLog = out.stderr.Flush, out.stderr.TotalDropped, out.recent.Lines
+	r := newReloader(c, out)
+	cfg.Admin.Reload, cfg.Admin.Settings = r.reload, r.settings
 	if dir := os.Getenv("RUNTIME_DIRECTORY"); filepath.IsAbs(dir) && !strings.Contains(dir, ":") {
 		cfg.Admin.SocketDir = dir // RuntimeDirectory= of systemd (systemd.exec(5)), if it is one
 	}
@@ -166,23 +171,16 @@ func (c *serveCmd) serve(out *output) error {
 	greet(out.stdout, s, c, profiles)
 	manager := newSystemd(cfg.Logger)
 	manager.ready(s)
+	r.start(s, manager)
 	for sig := range signals {
 		if sig != syscall.SIGHUP {
 			break
 		}
-		done := manager.reloading()
-		if err := s.Reload(); err != nil {
-			cfg.Logger.Error("cannot reload the certificates; the old ones stay in use", "err", err)
-		} else {
-			cfg.Logger.Info("certificates reloaded")
-		}
-		if err := s.ReopenAudit(); err != nil {
-			cfg.Logger.Error("cannot open the audit log again; the old file stays in use", "err", err)
-		}
-		done()
+		_, _ = r.reload(context.Background()) // it is logged
 	}
-	manager.stopping(c.DrainTimeout + stopSlack)
-	return c.stop(s, out.log, signals)
+	drain := r.stop()
+	manager.stopping(drain + stopSlack)
+	return stop(s, out.log, signals, drain)
 }
 
 // gcPercent is the amount of garbage, in percent of the live heap, that triggers a
@@ -196,15 +194,14 @@ func (c *serveCmd) tuneCollector(cfg *server.Config) {
 	if os.Getenv("GOGC") == "" {
 		cfg.GCPercent = gcPercent
 	}
-	if c.MemoryLimit > 0 {
-		debug.SetMemoryLimit(int64(c.MemoryLimit))
-	}
+	c.memoryLimit = debug.SetMemoryLimit(-1)
+	c.limitMemory()
 }
 
 // stop stops the server within the drain timeout. A second signal stops it immediately.
-func (c *serveCmd) stop(s *server.Server, log *slog.Logger, signals <-chan os.Signal) error {
+func stop(s *server.Server, log *slog.Logger, signals <-chan os.Signal, drain time.Duration) error {
 	log.Info("stopping; a second signal stops at once")
-	ctx, cancel := context.WithTimeout(context.Background(), c.DrainTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	go func() {
 		for sig := range signals {

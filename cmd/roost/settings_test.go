@@ -64,6 +64,8 @@ var withoutFlag = map[string]string{
 	"Admin.LogWritten": "filled in by roost serve",
 	"Admin.RecentLog":  "the last lines of the same log",
 	"Admin.LogDropped": "filled in by roost serve",
+	"Admin.Reload":     "filled in by roost serve",
+	"Admin.Settings":   "filled in by roost serve",
 
 	"XEP.Iterations":   "passwords that exist keep theirs; tests use fewer",
 	"XEP.Version":      "that of the build",

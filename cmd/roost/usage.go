@@ -26,35 +26,53 @@ func (c *serveFlags) flagOf(path string) string {
 // validConfig returns the server's configuration, or a usage error that lists all
 // mistakes in the flags.
 func (c *serveFlags) validConfig(log *slog.Logger) (server.Config, error) {
-	unknown := c.findCredentials()
-	cfg := c.serverConfig(log)
-	var wrong []string
-	told := make(map[string]bool)
-	for _, m := range append(unknown, c.mistakes()...) {
-		told[m.flag] = true
-		wrong = append(wrong, m.text)
-	}
-	for _, err := range split(cfg.Validate()) {
-		text := err.Error()
-		var field *server.FieldError
-		if errors.As(err, &field) {
-			if flag := c.flagOf(field.Field); told[flag] {
-				continue
-			} else if flag != "" {
-				text = "--" + flag + ": " + text
-			}
+	cfg, wrong := c.checkedConfig(log)
+	if len(wrong) > 0 {
+		var texts []string
+		for _, m := range wrong {
+			texts = append(texts, m.text)
 		}
-		wrong = append(wrong, text)
+		return cfg, cli.UsageError(strings.Join(texts, "; "))
+	}
+	return cfg, nil
+}
+
+// checkedConfig is the server's configuration, and all that is wrong with the flags.
+func (c *serveFlags) checkedConfig(log *slog.Logger) (server.Config, []mistake) {
+	wrong := c.findCredentials()
+	cfg := c.serverConfig(log)
+	told := make(map[string]bool)
+	wrong = append(wrong, c.mistakes()...)
+	for _, m := range wrong {
+		told[m.flag] = true
+	}
+	for _, m := range c.mistakesIn(cfg.Validate()) {
+		if m.flag == "" || !told[m.flag] {
+			wrong = append(wrong, m)
+		}
 	}
 	if c.Pprof != "" {
 		if err := profileAddr(c.Pprof); err != nil {
-			wrong = append(wrong, err.Error())
+			wrong = append(wrong, mistake{"pprof", err.Error()})
 		}
 	}
-	if len(wrong) > 0 {
-		return cfg, cli.UsageError(strings.Join(wrong, "; "))
+	return cfg, wrong
+}
+
+// mistakesIn are the mistakes that were found in the server's configuration, with the flags
+// that set the fields.
+func (c *serveFlags) mistakesIn(err error) (wrong []mistake) {
+	for _, err := range split(err) {
+		m := mistake{text: err.Error()}
+		var field *server.FieldError
+		if errors.As(err, &field) {
+			if m.flag = c.flagOf(field.Field); m.flag != "" {
+				m.text = "--" + m.flag + ": " + m.text
+			}
+		}
+		wrong = append(wrong, m)
 	}
-	return cfg, nil
+	return wrong
 }
 
 // split returns the errors that were joined, none for nil.

@@ -17,7 +17,7 @@ import (
 // may import them anywhere.
 var restricted = map[string][]string{
 	"github.com/cloudwego/netpoll": {"poller/epoll"},
-	"reflect":                      {"poller/epoll", "store/storetest", "cmd/roost", "admin"}, // cmd/roost binds flags to fields (decision 25), admin describes its types (decision 32)
+	"reflect":                      {"poller/epoll", "store/storetest", "internal/hot", "cmd/roost", "admin"}, // cmd/roost binds flags to fields (decision 25), admin describes its types (decision 32)
 	"unsafe":                       {"poller/epoll", "parser", "jid", "session", "bench/relay"},
 }
 

@@ -93,7 +93,7 @@ func NewServer(t testing.TB, cfg Config) *Server {
 	}
 	rc := cfg.Router
 	rc.Domains, rc.Store, rc.Logger = []string{"localhost", "example.net"}, s.Store, log
-	rc.Extensions = append(xep.All(cfg.XEP), rc.Extensions...)
+	rc.Extensions = append(xep.New(cfg.XEP).All(), rc.Extensions...)
 	s.Router = router.New(rc)
 	sc := cfg.Session
 	sc.Domains, sc.Accounts, sc.Router = rc.Domains, s.Store, s.Router

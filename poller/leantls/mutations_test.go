@@ -86,7 +86,7 @@ var mutations = []struct{ file, old, new string }{
 	{"../tlsswitch.go", "len(s.written.B)+len(p) > maxWritten", "len(s.written.B)+len(p) > 9*maxWritten"},
 	{"../tlsswitch.go", "case t.secrets == nil:\n\t\treturn leantls.RefusedSecrets\n", ""},
 	{"../tlsswitch.go", "case t.c.loop.p.lean.failed:\n\t\treturn leantls.RefusedSelfTest\n", ""},
-	{"../tlsswitch.go", "p.cfg.StdTLS || !t.server", "!t.server"},
+	{"../tlsswitch.go", "p.config().StdTLS || !t.server", "!t.server"},
 	{"../tlskeys.go", "len(c.all) < maxAwake", "len(c.all) < 2*maxAwake"},
 	{"../tlskeys.go", "t.awake.Store(nil)\n", ""},
 	{"../tlskeys.go", "len(l.all) >= maxConfigs", "len(l.all) < 0"},
