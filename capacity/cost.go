@@ -59,12 +59,12 @@ const (
 	StoreBase = 128 << 20
 
 	// PlainLogin is the server's CPU time for a login without TLS, by SCRAM-SHA-1, up to
-	// the initial presence. Measured by make bench-peers: 128 to 176 us, with all
+	// the initial presence. Measured by make bench-peers: 128 to 176 µs, with all
 	// accounts in the page cache; with a million accounts, they may not be.
 	PlainLogin = 250 * time.Microsecond
 
 	// TLSLogin is the same with a full TLS 1.3 handshake (ECDSA P-256, X25519 with
-	// ML-KEM): 422 to 480 us, and more if other programs use the sibling threads of the
+	// ML-KEM): 422 to 480 µs, and more if other programs use the sibling threads of the
 	// cores.
 	TLSLogin = 700 * time.Microsecond
 )
