@@ -19,14 +19,14 @@ type fleetFlags struct {
 	Domain    string `default:"localhost" placeholder:"NAME" help:"Its XMPP domain (default: ${default})."`
 	TLS       string `name:"tls" enum:"none,starttls,direct" default:"none" placeholder:"MODE" help:"none (the server must allow logins without TLS: roost serve --allow-plaintext), starttls or direct; any certificate is accepted (default: ${default})."`
 	Resume    bool   `help:"Resume TLS sessions."`
-	Hybrid    bool   `help:"Also offer the post-quantum key exchange X25519MLKEM768; without it, all servers do the same work, as not all support it."`
+	Hybrid    bool   `help:"Also offer the post-quantum key exchange X25519MLKEM768. Not all servers support it; without it, all of them do the same work."`
 	Mechanism string `enum:"SCRAM-SHA-1,SCRAM-SHA-256,PLAIN" default:"SCRAM-SHA-1" placeholder:"NAME" help:"SCRAM-SHA-1, SCRAM-SHA-256 or PLAIN (default: ${default})."`
 	User      string `default:"user%d" placeholder:"PATTERN" help:"Usernames; %d is the number of the client (default: ${default})."`
 	First     int    `default:"0" placeholder:"N" help:"Number of the first client (default: ${default})."`
 	Password  string `default:"secret" placeholder:"TEXT" help:"Password of all accounts (default: ${default})."`
 	InFlight  int    `default:"-1" placeholder:"N" help:"Concurrent logins (default: 100, or one per account if there are fewer)."`
 	Loops     int    `default:"1" placeholder:"N" help:"Event loops of the load generator, in each process (default: ${default})."`
-	Processes int    `default:"1" placeholder:"N" help:"Processes that share the load; each holds 18,000 clients (default: ${default})."`
+	Processes int    `default:"1" placeholder:"N" help:"Processes that share the load; each holds at most 18,000 clients (default: ${default})."`
 	Worker    int    `default:"-1" hidden:"" help:"Which of the processes this is."`
 	accountFlags
 	ServerPID int      `name:"server-pid" placeholder:"PID" help:"PID of the server, if it runs on this machine, to measure its CPU and memory."`

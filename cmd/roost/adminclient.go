@@ -18,14 +18,14 @@ import (
 
 // adminFlags are for commands that ask the running server.
 type adminFlags struct {
-	Data string `default:"roost-data" env:"ROOST_DATA" placeholder:"DIR" type:"path" help:"Data directory of the server, which has its socket (default: ${default})."`
+	Data string `default:"roost-data" env:"ROOST_DATA" placeholder:"DIR" type:"path" help:"Data directory of the server, in which it has its Unix socket (default: ${default})."`
 	remoteFlags
 	JSON bool `name:"json" help:"Write the JSON that the server sends, instead of a table."`
 }
 
 // remoteFlags name a server that is reached by TCP.
 type remoteFlags struct {
-	URL       string `name:"admin-url" env:"ROOST_ADMIN_URL" placeholder:"URL" help:"Ask the server at this URL instead, such as https://192.0.2.1:5280; it needs --admin-token-file."`
+	URL       string `name:"admin-url" env:"ROOST_ADMIN_URL" placeholder:"URL" help:"Use the server at this URL instead, such as https://192.0.2.1:5280; needs --admin-token-file."`
 	TokenFile string `name:"admin-token-file" env:"ROOST_ADMIN_TOKEN_FILE" type:"path" placeholder:"FILE" help:"File with the token for --admin-url."`
 }
 

@@ -17,9 +17,9 @@ type adminCmd struct {
 }
 
 type tokenCmd struct {
-	Add    tokenAddCmd    `cmd:"" help:"Make a token and show it, once. A running server accepts it at once."`
+	Add    tokenAddCmd    `cmd:"" help:"Create a token and show it; it cannot be shown again. A running server accepts it immediately."`
 	List   tokenListCmd   `cmd:"" help:"List the names and scopes of tokens."`
-	Remove tokenRemoveCmd `cmd:"" help:"Remove a token. A running server refuses it at once."`
+	Remove tokenRemoveCmd `cmd:"" help:"Remove a token. A running server refuses it immediately."`
 }
 
 // tokenFlags name the token file.
@@ -39,8 +39,8 @@ func (f *tokenFlags) file() (string, error) {
 }
 
 type tokenAddCmd struct {
-	Name  string `arg:"" help:"Whom or what the token is for: the audit log has this name."`
-	Scope string `required:"" env:"ROOST_TOKEN_SCOPE" enum:"read,write" placeholder:"SCOPE" help:"read or write."`
+	Name  string `arg:"" help:"Name of the token, such as its user or program; the audit log shows it."`
+	Scope string `required:"" env:"ROOST_TOKEN_SCOPE" enum:"read,write" placeholder:"SCOPE" help:"What the token allows: read (changes nothing) or write (everything)."`
 	tokenFlags
 	auditFlag
 }

@@ -14,13 +14,13 @@ import (
 // grammar is the whole command line.
 type grammar struct {
 	Serve   serveCmd       `cmd:"" help:"Run the server."`
-	Check   checkCmd       `cmd:"" help:"Check whether this machine can hold a given number of sessions, and how to fix what is too small."`
+	Check   checkCmd       `cmd:"" help:"Check whether this machine can hold a given number of sessions, and show how to fix what is too small."`
 	Status  statusCmd      `cmd:"" help:"Show the state of the running server."`
 	Online  onlineCmd      `cmd:"" help:"List the sessions of the running server."`
 	Session sessionCmd     `cmd:"" help:"Show or end one session of the running server."`
 	Config  configCmd      `cmd:"" help:"Check and show the configuration."`
 	Reload  reloadCmd      `cmd:"" help:"Make the running server read its configuration and certificates again."`
-	User    userCmd        `cmd:"" help:"Manage accounts. The server may be running."`
+	User    userCmd        `cmd:"" help:"Manage accounts, whether the server is running or not."`
 	Admin   adminCmd       `cmd:"" help:"Manage access to the administration interface."`
 	Bench   benchCmd       `cmd:"" passthrough:"" help:"Benchmarks are a separate program, roost-bench."`
 	Version cli.VersionCmd `cmd:"" help:"Show the version."`

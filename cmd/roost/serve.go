@@ -62,7 +62,7 @@ type serveFlags struct {
 
 	siteFlags
 
-	Admin       string `sets:"Admin.Addr" off:"" default:"off" group:"admin" placeholder:"ADDR" help:"Serve the administration interface at this address, too, for clients with tokens; addresses other than loopback need a certificate; off: only on the Unix socket admin.sock in the data directory (default: ${default})."`
+	Admin       string `sets:"Admin.Addr" off:"" default:"off" group:"admin" placeholder:"ADDR" help:"Serve the administration interface at this address, too, for clients with tokens, which roost admin token add creates; addresses other than loopback need a certificate; off: only on the Unix socket admin.sock in the data directory (default: ${default})."`
 	AdminTokens string `sets:"Admin.Tokens" type:"path" group:"admin" placeholder:"FILE" help:"Tokens for --admin, as roost admin token writes them (default: admin-tokens in the data directory)."`
 	Audit       string `sets:"Admin.Audit" type:"path" group:"admin" placeholder:"FILE" help:"Append a line of JSON to this file for each change that an administrator makes or tries to make, and for each request that is not allowed; SIGHUP opens it again (default: none)."`
 

@@ -64,7 +64,7 @@ type userEnableCmd struct {
 
 type userLogoutCmd struct {
 	JID  accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
-	Text string     `env:"ROOST_LOGOUT_TEXT" placeholder:"TEXT" help:"What the clients are told (default: that the administrator has ended the session)."`
+	Text string     `env:"ROOST_LOGOUT_TEXT" placeholder:"TEXT" help:"Text to send to the clients (default: that the administrator has ended the session)."`
 	adminFlags
 }
 
@@ -89,7 +89,7 @@ type userListCmd struct {
 }
 
 type jsonFlag struct {
-	JSON bool `name:"json" help:"Write JSON instead of a table; of a list one object on a line."`
+	JSON bool `name:"json" help:"Write JSON instead of a table; a list has one object per line."`
 }
 
 // userFlags are for commands that change accounts.
@@ -100,7 +100,7 @@ type userFlags struct {
 
 // auditFlag is for commands that change the database themselves.
 type auditFlag struct {
-	Audit string `env:"ROOST_AUDIT" type:"path" placeholder:"FILE" help:"Append a line of JSON to this file for a change that the command makes itself, not a running server, which has an audit log of its own (default: none)."`
+	Audit string `env:"ROOST_AUDIT" type:"path" placeholder:"FILE" help:"Append a line of JSON to this file for each change that this command makes itself; a running server writes its own audit log (default: none)."`
 }
 
 // keepSessionsFlag is for commands that change passwords.
