@@ -245,7 +245,7 @@ var storeFamilies = []family{
 }
 
 // processFamilies are those that the library's own collector has, but for the number of open
-// files: before Linux 6.2 it has to be counted, which takes a second with a million.
+// files: before Linux 6.2 they have to be counted, which takes 23 ms of CPU time with 15,000.
 var processFamilies = []family{
 	{"process_cpu_seconds_total", counter, "CPU time of the process, of the kernel for it included.", nil, func(n *numbers, out *samples) {
 		out.addFloat(n.process.cpu.Seconds())
