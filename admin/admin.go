@@ -31,6 +31,7 @@ import (
 	"roost/admin/api"
 	"roost/admin/dashboard"
 	"roost/admin/metrics"
+	"roost/internal/loglevel"
 	"roost/internal/logring"
 	"roost/internal/ownfile"
 	"roost/internal/panics"
@@ -49,6 +50,7 @@ type Config struct {
 	Audit      string                      `reload:"no: the file is opened at the start"`    // file of the audit log; empty: none
 	LogWritten func(context.Context) error `reload:"-"`                                      // waits until the log that was queued is written; nil: not checked
 	LogDropped func() int64                `reload:"-"`                                      // lines of the log that were dropped; nil: not known
+	LogLevel   *loglevel.Level             `reload:"-"`                                      // level of the log; nil: it cannot be changed
 	RecentLog  func() []logring.Line       `reload:"-"`                                      // the last lines of the log, the newest first, for the dashboard; nil: not shown
 
 	// What the program does about its configuration; nil: there is no such request.

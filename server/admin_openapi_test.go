@@ -16,6 +16,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"roost/admin/api"
+	"roost/internal/loglevel"
 	"roost/internal/unixsock"
 )
 
@@ -31,7 +32,7 @@ type exchange struct {
 // are the bodies of requests. Every operation that only reads is tried.
 func TestAdminOpenAPI(t *testing.T) {
 	s := startServer(t, func(c *Config) {
-		c.C2STLS = "127.0.0.1:0"
+		c.C2STLS, c.Admin.LogLevel = "127.0.0.1:0", new(loglevel.Level)
 		c.Admin.Settings = func() []api.Setting {
 			return []api.Setting{{Name: "workers", Value: "8", Source: "default", Note: "it is a test"}}
 		}

@@ -21,6 +21,7 @@ type grammar struct {
 	Config  configCmd      `cmd:"" help:"Check and show the configuration."`
 	Reload  reloadCmd      `cmd:"" help:"Make the running server read its configuration and certificates again."`
 	User    userCmd        `cmd:"" help:"Manage accounts, whether the server is running or not."`
+	Log     logCmd         `cmd:"" help:"Change the log level of the running server."`
 	Admin   adminCmd       `cmd:"" help:"Manage access to the administration interface."`
 	Bench   benchCmd       `cmd:"" passthrough:"" help:"Benchmarks are a separate program, roost-bench."`
 	Version cli.VersionCmd `cmd:"" help:"Show the version."`

@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"roost/internal/cli"
+	"roost/internal/loglevel"
 	"roost/internal/logqueue"
 	"roost/internal/logring"
 )
@@ -15,7 +16,7 @@ import (
 // reader stalls or exits, the server neither blocks nor ends.
 type output struct {
 	log            *slog.Logger
-	level          slog.LevelVar
+	level          loglevel.Level
 	recent         *logring.Ring // the last lines of the log
 	stderr, stdout *logqueue.Queue
 }

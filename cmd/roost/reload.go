@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"roost/admin/api"
+	"roost/internal/loglevel"
 	"roost/server"
 )
 
@@ -23,7 +24,7 @@ const reloadTimeout = 10 * time.Second
 // reloader reads the configuration of a running server again.
 type reloader struct {
 	log         *slog.Logger
-	level       *slog.LevelVar
+	level       *loglevel.Level
 	memoryLimit int64 // without --memory-limit, in bytes
 
 	mu      sync.Mutex

@@ -149,6 +149,7 @@ func (c *serveCmd) serve(out *output) error {
 	cfg.Admin.LogWritten, cfg.Admin.LogDropped, cfg.Admin.RecentLog = out.stderr.Flush, out.stderr.TotalDropped, out.recent.Lines
 	r := newReloader(c, out)
 	cfg.Admin.Reload, cfg.Admin.Settings = r.reload, r.settings
+	cfg.Admin.LogLevel = &out.level
 	if dir := os.Getenv("RUNTIME_DIRECTORY"); filepath.IsAbs(dir) && !strings.Contains(dir, ":") {
 		cfg.Admin.SocketDir = dir // RuntimeDirectory= of systemd (systemd.exec(5)), if it is one
 	}

@@ -61,6 +61,7 @@ var withoutFlag = map[string]string{
 	"Router.PageBytes":   "follows from --outbox",
 
 	"Admin.SocketDir":  "RUNTIME_DIRECTORY of systemd sets it",
+	"Admin.LogLevel":   "--log-level sets it at the start",
 	"Admin.LogWritten": "filled in by roost serve",
 	"Admin.RecentLog":  "the last lines of the same log",
 	"Admin.LogDropped": "filled in by roost serve",
