@@ -140,7 +140,7 @@ var mutations = []struct{ file, old, new string }{
 	{"../tlsstd.go", "t.c.paused = false //", "t.c.Resume() //"},
 	{"../tlsstd.go", "t.c.paused = true\n\t\tt.c.resume()\n", ""},
 	{"../tlsstd.go", "lean.stash(t.in.Bytes())\n", ""},
-	{"../tlsqueue.go", "if h.free() == 0 {\n\t\t\treturn nil\n\t\t}\n", ""},
+	{"../tlsqueue.go", "if h.free() <= 0 {\n\t\t\treturn nil\n\t\t}\n", ""},
 	{"../tlsstd.go", "case t.phase == tlsOpen:\n\t\treturn ErrTruncated\n", ""},
 	{"../tlsstd.go", "case t.peerNotified:\n\t\treturn nil\n", ""},
 	{"../tlsstd.go", "case t.phase == tlsHello, ", "case "},
