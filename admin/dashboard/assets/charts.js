@@ -30,12 +30,36 @@
   // Steps of the axes: for bytes powers of two, else 1, 2 and 5 times a power of ten.
   const binarySteps = Array.from({ length: 45 }, (_, i) => 2 ** i);
   const decimalSteps = from => Array.from({ length: 48 }, (_, i) => Number(`${[1, 2, 5][i % 3]}e${from + Math.floor(i / 3)}`));
-  const steps = { count: decimalSteps(0), rate: decimalSteps(-1), seconds: decimalSteps(-4), bytes: binarySteps, cpu: decimalSteps(-3) };
-  const minTop = { count: 10, rate: 1, seconds: 0.001, bytes: 1 << 20, cpu: 0.1 };
+  const steps = { count: decimalSteps(0), rate: decimalSteps(-1), seconds: undefined, bytes: binarySteps, cpu: decimalSteps(-3) };
+  const minTop = { count: 10, rate: 1, seconds: 0.01, bytes: 1 << 20, cpu: 0.1 };
+
+  // Delays are drawn on a logarithmic scale, from here up: a slow login must not hide what
+  // the event loops do.
+  const shortest = 1e-5;
+  const decade = v => 10 ** Math.ceil(Math.log10(v) - 1e-9);
+  function delayText(v) {
+    if (!Number.isInteger(Math.round(Math.log10(v) * 1e6) / 1e6)) return ""; // powers of ten only
+    return v < 0.001 ? `${Math.round(v * 1e6)} µs` : seconds(v);
+  }
+
+  const powers = (_, ticks) => ticks.map(t => delayText(t) ? t : null);
+
+  // isolated returns the points that have no neighbours, and so would not be seen.
+  function isolated(u, i) {
+    const v = u.data[i], all = [];
+    for (let k = 0; k < v.length; k++) if (v[k] != null && v[k - 1] == null && v[k + 1] == null) all.push(k);
+    return all;
+  }
 
   const css = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const data = { t: [] };
   const charts = [];
+
+  // columns are the data of a chart.
+  function columns(unit, series) {
+    const clamp = v => v == null ? null : Math.max(v, shortest);
+    return [data.t, ...series.map(s => unit === "seconds" ? (data[s] ?? []).map(clamp) : data[s] ?? [])];
+  }
 
   function legend(figure, series, index) {
     figure.querySelectorAll(".legend li").forEach((li, i) => {
@@ -61,21 +85,24 @@
           const end = data.t.at(-1) ?? Date.now() / 1000;
           return [Math.max(end - length, Math.min(data.t[0] ?? end, end - length / 6)), end];
         } },
-        y: { range: (_, low, high) => [0, Math.max(minTop[unit], (high ?? 0) * 1.1)] },
+        y: unit === "seconds" ?
+          { distr: 3, range: (_, low, high) => [shortest, decade(Math.max(minTop[unit], high ?? 0))] } :
+          { range: (_, low, high) => [0, Math.max(minTop[unit], (high ?? 0) * 1.1)] },
       },
       axes: [
         { ...axis, space: 70, size: 28, values: (_, ticks) => ticks.map(t => new Date(t * 1000).toTimeString().slice(0, 5)) },
-        { ...axis, space: 34, size: 66, values: (_, ticks) => ticks.map(text[unit]), incrs: steps[unit] },
+        { ...axis, space: 34, size: 66, values: (_, ticks) => ticks.map(unit === "seconds" ? delayText : text[unit]), incrs: steps[unit],
+          ...(unit === "seconds" && { filter: powers, grid: { ...grid, filter: powers } }) },
       ],
       series: [{}, ...series.map((_, i) => ({
-        stroke: css(`--c${i + 1}`), width: 2, dash: dashes[i], points: { show: false },
+        stroke: css(`--c${i + 1}`), width: 2, dash: dashes[i], points: { show: true, size: 4, fill: css(`--c${i + 1}`), filter: isolated },
         fill: i === 0 && series.length === 1 ? css("--c1") + "22" : undefined,
       }))],
       hooks: { setCursor: [u => legend(figure, series, u.cursor.idx)] },
     };
     plot.replaceChildren();
-    const u = new uPlot(options, [data.t, ...series.map(s => data[s] ?? [])], plot);
-    return { u, figure, plot, series };
+    const u = new uPlot(options, columns(unit, series), plot);
+    return { u, figure, plot, series, unit };
   }
 
   function redraw() {
@@ -95,7 +122,7 @@
     for (const name in data) data[name] = data[name].slice(Math.max(old, 0));
     if (!charts.length) return redraw();
     for (const c of charts) {
-      c.u.setData([data.t, ...c.series.map(s => data[s])]);
+      c.u.setData(columns(c.unit, c.series));
       if (c.u.cursor.idx == null) legend(c.figure, c.series, null);
     }
   }
