@@ -19,9 +19,11 @@ func TestStatsBytes(t *testing.T) {
 		_, _ = c.Write([]byte("hello"))
 		expect(t, c, "hello")
 	}
-	if st := s.Stats(); st.BytesIn != 20 || st.BytesOut != 20 || st.Writes != 4 || st.Reads < 4 {
-		t.Errorf("%+v", st)
-	}
+	// A client may have read what was written before that is counted.
+	eventually(t, "all bytes are counted", func() bool {
+		st := s.Stats()
+		return st.BytesIn == 20 && st.BytesOut == 20 && st.Writes == 4 && st.Reads >= 4
+	})
 }
 
 // TestStatsOutbox: what full sockets have not accepted is counted, until they have or the
@@ -55,13 +57,14 @@ func TestStatsOutbox(t *testing.T) {
 		}
 		want := func(all ...*echo) {
 			t.Helper()
-			n := 0
-			for _, e := range all {
-				n += e.c.Queued()
-			}
-			if got := s.Stats().OutboxBytes; got != int64(n) || n == 0 && len(all) > 0 {
-				t.Errorf("%s: %d bytes are counted, want %d", c.desc, got, n)
-			}
+			// The socket may still accept some bytes in between.
+			eventually(t, c.desc+": what is queued is counted", func() bool {
+				n := 0
+				for _, e := range all {
+					n += e.c.Queued()
+				}
+				return s.Stats().OutboxBytes == int64(n) && (n > 0 || len(all) == 0)
+			})
 		}
 		want()
 		r, a := slow()
@@ -149,19 +152,25 @@ func TestStatsTLSFailed(t *testing.T) {
 	send := func(text string) func(io.ReadWriteCloser) {
 		return func(c io.ReadWriteCloser) { _, _ = io.WriteString(c, text) }
 	}
+	refused := func(text string) func(io.ReadWriteCloser) {
+		return func(c io.ReadWriteCloser) {
+			_, _ = io.WriteString(c, text)
+			_, _ = io.Copy(io.Discard, c) // the server ends it; a client that closes first is another reason
+		}
+	}
 	want := Stats{}.TLSFailed
 	for _, f := range []struct {
 		reason HandshakeFailure
 		client func(io.ReadWriteCloser)
 		server func(*echo)
 	}{
-		{FailedNotTLS, send("GET / HTTP/1.1\r\n\r\n"), nil},
+		{FailedNotTLS, refused("GET / HTTP/1.1\r\n\r\n"), nil},
 		{FailedVersion, shake(&tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}), nil},
-		{FailedVersion, send("\x80\x2e\x01\x00\x02"), nil}, // SSL 2.0
+		{FailedVersion, refused("\x80\x2e\x01\x00\x02"), nil}, // SSL 2.0
 		{FailedParameters, shake(&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}}), nil},
 		{FailedAlert, shake(&tls.Config{ServerName: "localhost"}), nil},
 		{FailedClosed, func(c io.ReadWriteCloser) { _, _ = c.Write(half); _ = c.Close() }, nil},
-		{FailedProtocol, send("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"), nil},
+		{FailedProtocol, refused("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"), nil},
 		{FailedTimeout, send(string(half)), func(e *echo) { e.c.SetDeadline(time.Second); s.later(3 * time.Second) }},
 		{FailedStopped, send(string(half)), func(e *echo) { e.c.Close(0) }},
 		{FailedStopped, send(string(half)), func(e *echo) { e.c.Close(time.Second); s.later(3 * time.Second) }},
