@@ -31,6 +31,7 @@ import (
 	"roost/admin/api"
 	"roost/admin/dashboard"
 	"roost/admin/metrics"
+	"roost/blocks"
 	"roost/internal/loglevel"
 	"roost/internal/logring"
 	"roost/internal/ownfile"
@@ -68,6 +69,8 @@ type Backend struct {
 	Router          *router.Router
 	Store           store.Store
 	Meter           *store.Meter // of Store
+	Blocks          *blocks.List
+	Drains          Drains
 	Poller          *poller.Poller
 	State           func() api.State
 	Predict         func(sessions int) (user, kernel int64) // bytes that so many idle sessions should need
@@ -115,6 +118,8 @@ type Server struct {
 	deriving chan struct{} // has an element while keys are derived
 	panics   panics.Counter
 	history  *dashboard.History
+	announce announcer
+	ticker   func(time.Duration) *time.Ticker // makes those of long actions
 	http     *http.Server
 	addr     net.Addr // of the TCP listener; nil: none
 	stop     context.CancelFunc
@@ -127,7 +132,8 @@ func New(cfg Config, b Backend) (*Server, error) {
 		b.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	s := &Server{cfg: cfg, b: b, routes: routes(), started: time.Now(), walking: make(chan struct{}, 1), probing: make(chan struct{}, 1), deriving: make(chan struct{}, 1),
-		history: dashboard.NewHistory()}
+		history: dashboard.NewHistory(), ticker: time.NewTicker}
+	s.announce.s = s
 	s.metrics = metrics.New(s.source())
 	s.http = &http.Server{
 		Handler: s.withPages(s.handler()), DisableGeneralOptionsHandler: true, ConnContext: withPeer, MaxHeaderBytes: maxHeader,
@@ -200,6 +206,7 @@ func (s *Server) Addr() net.Addr { return s.addr }
 // Close stops listening, waits for requests in progress for a short time, and ends them.
 func (s *Server) Close() error {
 	s.stop()
+	s.announce.job.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	err := s.http.Shutdown(ctx)

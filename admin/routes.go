@@ -42,7 +42,7 @@ type param struct {
 
 // routes are all routes.
 func routes() []route {
-	return slices.Concat(openAPIRoutes, healthRoutes, metricsRoutes, statusRoutes, sessionRoutes, accountRoutes, configRoutes, logLevelRoutes)
+	return slices.Concat(openAPIRoutes, healthRoutes, metricsRoutes, statusRoutes, sessionRoutes, accountRoutes, configRoutes, logLevelRoutes, announceRoutes, blockRoutes, drainRoutes)
 }
 
 // request is a request that was found to be allowed.

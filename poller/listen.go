@@ -38,6 +38,7 @@ type Listener struct {
 	lastLimitLog uint32 // the same for a limit
 	lastProxyLog uint32 // the same for an invalid PROXY protocol header
 	closed       bool
+	refusing     bool                      // see Refuse
 	headers      map[*proxyHeader]struct{} // connections from proxies whose headers are not complete
 }
 
@@ -134,6 +135,9 @@ func (l *Listener) Addr() net.Addr { return l.addr }
 // Close stops listening. Accepted connections stay open, except those from proxies whose
 // PROXY protocol headers are not complete.
 func (l *Listener) Close() error {
+	l.p.mu.Lock()
+	l.p.listeners = slices.DeleteFunc(l.p.listeners, func(open *Listener) bool { return open == l })
+	l.p.mu.Unlock()
 	done := make(chan error, 1)
 	l.loop.post(nil, func(int) {
 		if l.closed {
@@ -173,6 +177,8 @@ func (l *Listener) accept(epoll.Source) error {
 			_ = unix.Close(fd)
 			l.p.stats.refused[RefusedFiles].Add(1)
 			l.logError("no more connections are accepted, the remaining descriptors are reserved: raise the limit of open files", unix.EMFILE)
+		case err == nil && l.refusing:
+			l.reset(fd)
 		case err == nil:
 			l.accepted(fd, addrPort(sa))
 		case err == unix.EAGAIN:
@@ -293,6 +299,11 @@ const (
 func (l *Listener) newConn(fd int, peer netip.AddrPort, from origin) {
 	place, ok := peerIndex(0), true
 	if from != fromProxy { // the operator trusts proxies: they have no limit
+		if f := l.p.config().Blocked; f != nil && f(peer.Addr()) {
+			l.p.stats.refused[RefusedBlocked].Add(1)
+			_ = unix.Close(fd)
+			return
+		}
 		place, ok = l.admit(peer.Addr())
 	}
 	if !ok {

@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,6 +97,10 @@ type Config struct {
 	// header must be complete within ProxyTimeout (default 1 min) and have at most 4 KiB.
 	Proxies      []netip.Prefix `reload:"yes: new connections"`
 	ProxyTimeout time.Duration  `reload:"yes"`
+
+	// Blocked reports whether connections of a client are closed as soon as they are
+	// accepted. The first loop calls it; it must not block. Nil: none are.
+	Blocked func(client netip.Addr) bool `reload:"-"`
 
 	// ReserveFiles is the number of file descriptors that connections leave to the rest
 	// of the process, at most half of the process's limit; 0: none.
@@ -229,7 +234,7 @@ func (p *Poller) Close() error {
 		p.ticker.Stop()
 	}
 	p.mu.Lock()
-	listeners := p.listeners
+	listeners := slices.Clone(p.listeners)
 	p.mu.Unlock()
 	var errs []error
 	for _, l := range listeners {

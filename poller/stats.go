@@ -55,12 +55,14 @@ const (
 	RefusedConnections                // its network has too many connections
 	RefusedHeader                     // its PROXY protocol header was invalid
 	RefusedFiles                      // no file descriptor was left
+	RefusedBlocked                    // Config.Blocked said so
+	RefusedDraining                   // Listener.Refuse was called
 	Refusals                          // number of reasons
 )
 
 // String returns the reason as one word.
 func (r Refusal) String() string {
-	return [Refusals]string{"attempts", "connections", "proxy-header", "files"}[r]
+	return [Refusals]string{"attempts", "connections", "proxy-header", "files", "blocked", "draining"}[r]
 }
 
 // HandshakeFailure is a reason why a TLS handshake has failed.

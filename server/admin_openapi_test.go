@@ -86,6 +86,17 @@ func TestAdminOpenAPI(t *testing.T) {
 		{"account.delete", accountPath(api.PathAccount, "bill@localhost"), "", 204},
 		{"account.delete", accountPath(api.PathAccount, "bill@localhost"), "", 404},
 		{"config.reload", api.PathReload, "", 200},
+		{"announce.show", api.PathAnnounce, "", 404},
+		{"announce.start", api.PathAnnounce, `{"text": "Tea", "subject": "Today", "domain": "localhost", "rate": 100}`, 200},
+		{"announce.show", api.PathAnnounce, "", 200},
+		{"block.add", api.PathBlocks, `{"target": "192.0.2.1", "seconds": 60, "reason": "spam"}`, 200},
+		{"block.list", api.PathBlocks, "", 200},
+		{"block.remove", api.PathBlocks + "/192.0.2.1", "", 200},
+		{"block.remove", api.PathBlocks + "/192.0.2.1", "", 404},
+		{"drain.show", api.PathDrain, "", 404},
+		{"drain.start", api.PathDrain, `{"over_seconds": 3600, "to": "192.0.2.1:5222", "text": "Bye", "exit": false}`, 200},
+		{"drain.show", api.PathDrain, "", 200},
+		{"drain.abort", api.PathDrain, "", 200},
 	} {
 		o, ok := d.operations[x.operation]
 		if !ok {

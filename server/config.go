@@ -33,7 +33,7 @@ const MinUnauthMemory = 4 << 20
 // off.
 //
 // The server sets the fields that connect the packages: their Domains, Logger, Store,
-// Accounts, Router, Extensions, Secret, TLS, Accept and Proxies, the session's Loops, and
+// Accounts, Router, Extensions, Secret, TLS, Accept, Blocked and Proxies, the session's Loops, and
 // the fields that depend on the outbox size.
 type Config struct {
 	Domains []string `reload:"yes"`                                       // domains to serve; default localhost
@@ -46,6 +46,10 @@ type Config struct {
 	// Listening sockets from a service manager. Sockets for a purpose replace its
 	// address. New takes ownership.
 	Sockets Sockets
+
+	// OutageFile is a file for clients that says whether there is a planned outage
+	// (XEP-0455), such as one of a web server; empty: none is written.
+	OutageFile string `reload:"no: it is written at the start"`
 
 	DataDir string `reload:"no: the database is open"` // directory of the database, the certificates and all other files; required
 	Store   string `reload:"no: the database is open"` // URL of the store; default: stores.Default(DataDir)
@@ -171,6 +175,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Router.OfflineBytes < 0 {
 		mistake("Router.OfflineBytes", "the total size of the messages stored for one account cannot be %d bytes", c.Router.OfflineBytes)
+	}
+	if err := xep.CheckOutageStatus(c.XEP.OutageStatus); err != nil {
+		mistake("XEP.OutageStatus", "%w", err)
 	}
 	if err := xep.CheckContacts(c.XEP.Contacts); err != nil {
 		errs = append(errs, err)

@@ -9,13 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"roost/admin"
 	"roost/admin/api"
+	"roost/blocks"
 	"roost/capacity"
 	"roost/internal/ownfile"
 	"roost/poller"
@@ -32,11 +32,12 @@ type Server struct {
 	locks     locks // of the data directory, and of a database elsewhere
 	certs     *Certificates
 	poller    *poller.Poller
-	listeners []*poller.Listener
-	addrs     []Address // of the listeners
+	listeners listeners
 	admin     *admin.Server
 	meter     *store.Meter // of the store
+	blocks    *blocks.List
 	remaining remaining
+	drains    drains
 	state     atomic.Value // an api.State
 }
 
@@ -77,6 +78,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s := &Server{locks: locks, meter: store.NewMeter()}
 	s.remaining.s = s
 	s.settings.Store(&cfg)
+	s.drains.prepare(s)
 	s.state.Store(api.Serving)
 	if s.certs, err = NewCertificates(&cfg); err != nil {
 		return nil, err
@@ -87,6 +89,9 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	st, err := location.Open(ctx, store.Options{Intercept: s.meter.Intercept})
 	if err != nil {
 		return nil, err
+	}
+	if err := s.openBlocks(ctx, st, &cfg); err != nil {
+		return nil, errors.Join(err, st.Close())
 	}
 	s.starttls.add(cfg.Domains, s.certs)
 	s.core = newCore(&cfg, st, s.starttls.config, secret)
@@ -103,10 +108,12 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		s.core.close()
 		return nil, errors.Join(err, st.Close())
 	}
+	s.writeOutage()
 	s.stopped.Go(func() { s.watch(s.ctx) })
 	s.stopped.Go(func() { summarize(s.ctx, s.log, s.totals) })
 	s.stopped.Go(func() { s.certs.WatchExpiry(s.ctx) })
 	s.stopped.Go(func() { s.certs.WatchFiles(s.ctx) })
+	s.stopped.Go(func() { s.removeEndedBlocks(s.ctx) })
 	return s, nil
 }
 
@@ -152,38 +159,14 @@ func (s *Server) listen() (err error) {
 		return fmt.Errorf("server: %w", err)
 	}
 	direct := s.certs.Config("")
+	s.listeners.poller = s.poller
 	err = errors.Join(
-		s.listenOn("XMPP clients (STARTTLS)", c.C2S, c.Sockets.C2S, nil),
-		s.listenOn("XMPP clients (direct TLS)", c.C2STLS, c.Sockets.C2STLS, direct),
+		s.listeners.add("XMPP clients (STARTTLS)", c.C2S, c.Sockets.C2S, nil),
+		s.listeners.add("XMPP clients (direct TLS)", c.C2STLS, c.Sockets.C2STLS, direct),
 	)
 	if err != nil {
 		return errors.Join(err, s.poller.Close())
 	}
-	return nil
-}
-
-// listenOn listens on the sockets or, if there are none, on the address. An empty address
-// means no listener.
-func (s *Server) listenOn(name, addr string, sockets []*net.TCPListener, cfg *tls.Config) error {
-	add := func(l *poller.Listener) {
-		s.listeners = append(s.listeners, l)
-		s.addrs = append(s.addrs, Address{Name: name, Addr: l.Addr()})
-	}
-	for _, socket := range sockets {
-		l, err := s.poller.ListenOn(socket, cfg)
-		if err != nil {
-			return fmt.Errorf("server: cannot listen on the socket %s: %w", socket.Addr(), err)
-		}
-		add(l)
-	}
-	if addr == "" || len(sockets) > 0 {
-		return nil
-	}
-	l, err := s.poller.Listen(addr, cfg)
-	if err != nil {
-		return listenError(addr, err)
-	}
-	add(l)
 	return nil
 }
 
@@ -197,9 +180,7 @@ func (s *Server) Addrs() []Address {
 }
 
 // clientAddrs are the addresses for clients.
-func (s *Server) clientAddrs() []Address {
-	return slices.Clone(s.addrs)
-}
+func (s *Server) clientAddrs() []Address { return s.listeners.addrs() }
 
 // CertificateFile returns the file of the server's self-signed certificate, or "" if the
 // operator provides certificates.
@@ -217,13 +198,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.reloading.Lock() // a reload ends first, and there is none afterwards
 	s.state.Store(api.Stopping)
 	s.reloading.Unlock()
-	for _, l := range s.listeners {
-		_ = l.Close()
-	}
+	s.drains.job.Close()
+	_ = s.listeners.close()
 	// When ctx ends, stop waiting for the store.
 	defer context.AfterFunc(ctx, s.router.Cancel)()
 	err := s.sessions.Shutdown(ctx)
-	s.drain(ctx)
+	s.awaitFarewells(ctx)
 	left := s.poller.Stats().Conns
 	if err == nil && left > 0 {
 		err = ctx.Err() // nil after Linger, the time limit of a single client
@@ -240,9 +220,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return errors.Join(err, s.store.Close(), s.locks.Close())
 }
 
-// drain waits for the clients to receive the remaining bytes, for at most Linger. After
+// awaitFarewells waits for the clients to receive the remaining bytes, for at most Linger. After
 // that, the poller cuts off the remaining clients.
-func (s *Server) drain(ctx context.Context) {
+func (s *Server) awaitFarewells(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, s.config().Session.Linger)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)

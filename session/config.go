@@ -48,6 +48,11 @@ type Config struct {
 	Shards         int            `reload:"no: the tables are made at the start"`  // number of shards of the session table; default 256
 	Logger         *slog.Logger   `reload:"-"`                                     // nil discards
 
+	// Blocked reports whether an account, a bare JID, may not log in, and what its client
+	// is told. It is called after the client has proved that it knows the password, and
+	// must not block. Nil: none is blocked.
+	Blocked func(account string) (text string, blocked bool) `reload:"-"`
+
 	// Sent is called with each unit that is sent (see Session.SendBytes), before it is
 	// queued, from any goroutine. It must not keep b. It is for tests; nil: nothing is
 	// called.

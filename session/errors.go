@@ -12,6 +12,7 @@ import (
 // [RFC 6120 section 4.9]: https://www.rfc-editor.org/rfc/rfc6120#section-4.9
 type StreamError struct {
 	Condition string // defined condition (section 4.9.3)
+	Host      string // content of the condition see-other-host
 	Text      string // optional text for people
 }
 
@@ -27,7 +28,7 @@ func (e *StreamError) Is(target error) bool {
 
 // WithText returns a copy of e with a text for people.
 func (e *StreamError) WithText(text string) *StreamError {
-	return &StreamError{Condition: e.Condition, Text: text}
+	return &StreamError{Condition: e.Condition, Host: e.Host, Text: text}
 }
 
 // The stream errors that roost sends, each with the RFC's meaning (RFC 6120
@@ -64,6 +65,15 @@ var (
 	// an unsupported version
 	ErrUnsupportedVersion = &StreamError{Condition: "unsupported-version"}
 )
+
+// SeeOtherHost returns the stream error that sends a client to another host of the same
+// service ([RFC 6120 section 4.9.3.19]): "a valid domainpart or a domainpart plus port
+// number". An IPv6 address is in square brackets. The RFC asks not to send it before TLS.
+//
+// [RFC 6120 section 4.9.3.19]: https://www.rfc-editor.org/rfc/rfc6120#section-4.9.3.19
+func SeeOtherHost(host string) *StreamError {
+	return &StreamError{Condition: "see-other-host", Host: host}
+}
 
 // parserError converts a parser's error to the stream error to send.
 func parserError(err error) *StreamError {

@@ -176,9 +176,29 @@ func (s *Session) write(t *Turn, b []byte) bool {
 		s.overflow(t)
 		return false
 	}
+	s.flushLater(t)
+	return true
+}
+
+// flushLater has the queued output written at the end of the turn.
+func (s *Session) flushLater(t *Turn) {
 	if s.set(flagDirty) {
 		t.dirty = append(t.dirty, s)
 	}
+}
+
+// TrySendBytes is SendBytes for what the client can do without: if its outbox is full,
+// nothing is sent, and the session goes on.
+func (s *Session) TrySendBytes(t *Turn, b []byte) bool {
+	if s.has(flagSlow|flagGone|flagClosing) || s.conn.Queue(b) != nil && !s.queueAgain(b) {
+		return false
+	}
+	if f := s.mgr.config().Sent; f != nil {
+		f(b)
+	}
+	t.CountDelivery(len(b))
+	t.countSentUnit(b)
+	s.flushLater(t)
 	return true
 }
 

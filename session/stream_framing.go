@@ -84,7 +84,15 @@ func (f *Framing) appendError(b []byte, e *StreamError) []byte {
 	b = append(b, f.Error...)
 	b = append(b, '<')
 	b = append(b, e.Condition...)
-	b = append(b, " xmlns='"+nsStreamErrors+"'/>"...)
+	if e.Host == "" {
+		b = append(b, " xmlns='"+nsStreamErrors+"'/>"...)
+	} else {
+		b = append(b, " xmlns='"+nsStreamErrors+"'>"...)
+		b = parser.AppendEscaped(b, e.Host)
+		b = append(b, "</"...)
+		b = append(b, e.Condition...)
+		b = append(b, '>')
+	}
 	if e.Text != "" {
 		b = append(b, "<text xmlns='"+nsStreamErrors+"' xml:lang='en'>"...)
 		b = parser.AppendEscaped(b, e.Text)

@@ -33,6 +33,7 @@ type negotiation struct {
 	authTries int
 	bindTries int
 	failure   saslError // of the last login attempt, until it is sent to the client
+	text      string    // that is sent with failure
 	delay     time.Duration
 	timer     *time.Timer // runs until the failure is sent to the client
 	from      string      // bare JID of the last stream header's 'from', normalized

@@ -14,7 +14,8 @@ type lookup struct {
 	who    jid.JID
 	event  int64 // its newest event
 	exists bool
-	off    bool // the account is disabled
+	off    bool   // the account is disabled
+	text   string // what a client is told whose account is blocked
 
 	guess   guess
 	refused bool // too many failures: the password was not checked
@@ -81,6 +82,12 @@ func (l *lookup) verdict() error {
 	}
 	if l.off {
 		return saslAccountDisabled
+	}
+	if f := l.s.mgr.config().Blocked; f != nil {
+		if text, blocked := f(l.who.BareString()); blocked {
+			l.text = text
+			return saslAccountDisabled
+		}
 	}
 	return nil
 }

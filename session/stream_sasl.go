@@ -160,7 +160,14 @@ func (s *Session) sendSASLFailure(t *Turn, cond saslError) {
 	s.parser.RefuseSpace(false)
 	b := append(t.GetBuf(), "<failure xmlns='"+nsSASL+"'><"...)
 	b = append(b, cond...)
-	b = append(b, "/></failure>"...)
+	b = append(b, "/>"...)
+	if n := s.negotiation(); n.text != "" {
+		b = append(b, "<text xml:lang='en'>"...)
+		b = parser.AppendEscaped(b, n.text)
+		b = append(b, "</text>"...)
+		n.text = ""
+	}
+	b = append(b, "</failure>"...)
 	s.SendBytes(t, b)
 	t.PutBuf(b)
 }

@@ -73,3 +73,26 @@ func (s *Session) SetEvent(event int64) { s.event.Store(uint32(event)) }
 // eventBefore compares the low 32 bits, which are all that a session stores: event IDs of
 // one store are never 2^31 apart.
 func eventBefore(session uint32, event int64) bool { return int32(uint32(event)-session) > 0 }
+
+// EndAccount ends the streams of an account, also those that authenticate for it at this
+// moment. Any goroutine may call it; it returns at once.
+func (m *Manager) EndAccount(bare string, e *StreamError) {
+	// Unbound streams first: one that binds meanwhile is found in the table below.
+	m.unbound.Range(func(s *Session, _ struct{}) bool {
+		s.runOnLoop(func(t *Turn) {
+			if claimed, _ := s.claimed(); bare == claimed || bare == s.BareJID() {
+				s.end(t, e)
+			}
+		})
+		return true
+	})
+	for s := m.First(bare); s != nil; s = s.Next() {
+		s.Close(e)
+	}
+}
+
+// EachUnbound calls f for every session without a resource until f returns false. What f
+// may ask of a session is its connection and its type.
+func (m *Manager) EachUnbound(f func(*Session) bool) {
+	m.unbound.Range(func(s *Session, _ struct{}) bool { return f(s) })
+}

@@ -50,6 +50,7 @@ type Store interface {
 	Offline
 	Blobs
 	Activity
+	Blocks
 
 	// LoginState returns all that binding a resource needs, in one read.
 	LoginState(ctx context.Context, owner jid.JID) (LoginState, error)

@@ -20,10 +20,12 @@ var contacts = map[string][]string{
 	"admin": {"mailto:xmpp@localhost", "xmpp:admin@localhost"},
 }
 
+var outageStatus = []string{"https://status.example.org/outage.json"}
+
 // TestDialogues plays the dialogues of all extensions in memory.
 func TestDialogues(t *testing.T) {
 	xmpptest.Run(t, "testdata/*.txt", func(string) xmpptest.Config {
-		return xmpptest.Config{XEP: xep.Config{Register: true, Iterations: store.MinIterations, Contacts: contacts}}
+		return xmpptest.Config{XEP: xep.Config{Register: true, Iterations: store.MinIterations, Contacts: contacts, OutageStatus: outageStatus}}
 	})
 }
 
@@ -67,7 +69,7 @@ func startServer(t *testing.T, url string) string {
 	}
 	s, err := server.New(t.Context(), server.Config{
 		C2S: "127.0.0.1:0", DataDir: t.TempDir(), Store: url,
-		Session: session.Config{AllowPlaintext: true}, XEP: xep.Config{Register: true, Contacts: contacts},
+		Session: session.Config{AllowPlaintext: true}, XEP: xep.Config{Register: true, Contacts: contacts, OutageStatus: outageStatus},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -34,6 +34,10 @@ type Config struct {
 	// URIs by role. CheckContacts validates them.
 	Contacts map[string][]string `reload:"yes"`
 
+	// OutageStatus are the URLs at which clients find out about outages (XEP-0455).
+	// CheckOutageStatus validates them.
+	OutageStatus []string `reload:"yes"`
+
 	// Version is the software version that XEP-0092 returns; default: that of the build.
 	Version string `reload:"-"`
 
@@ -111,6 +115,7 @@ func (x *Set) All() []router.Extension {
 		registration(&x.registrar),
 		version(x),
 		contact(x),
+		outage(x),
 		ping(),
 		entityTime(),
 	}

@@ -173,7 +173,7 @@ var connectionFamilies = []family{
 	{"roost_connections_accepted_total", counter, "Connections that were accepted.", nil, func(n *numbers, out *samples) {
 		out.add(n.poller.Accepted)
 	}},
-	{"roost_connections_refused_total", counter, "Connections that were refused, by reason: attempts and connections (limits of a network), proxy-header (invalid), files (no descriptor was left).",
+	{"roost_connections_refused_total", counter, "Connections that were refused, by reason: attempts and connections (limits of a network), proxy-header (invalid), files (no descriptor was left), blocked (the network is), draining (the server is).",
 		[]string{"reason"}, func(n *numbers, out *samples) {
 			for reason, count := range n.poller.RefusedBy {
 				out.add(count, poller.Refusal(reason).String())

@@ -20,6 +20,10 @@ type grammar struct {
 	Session sessionCmd     `cmd:"" help:"Show or end one session of the running server."`
 	Config  configCmd      `cmd:"" help:"Check and show the configuration."`
 	Reload  reloadCmd      `cmd:"" help:"Make the running server read its configuration and certificates again."`
+	Tell    announceCmd    `cmd:"" name:"announce" help:"Send a message to all clients that are online."`
+	Block   blockCmd       `cmd:"" help:"Block networks and accounts, and list what is blocked."`
+	Unblock unblockCmd     `cmd:"" help:"Remove a block."`
+	Drain   drainCmd       `cmd:"" help:"Make all clients leave, at a pace, before an upgrade or a move."`
 	User    userCmd        `cmd:"" help:"Manage accounts, whether the server is running or not."`
 	Log     logCmd         `cmd:"" help:"Change the log level of the running server."`
 	Admin   adminCmd       `cmd:"" help:"Manage access to the administration interface."`

@@ -82,6 +82,8 @@ type serveFlags struct {
 	OfflineShare int      `sets:"Router.OfflineShare" range:"1..100" group:"accounts" placeholder:"PERCENT" help:"Share of --offline-quota and --offline-bytes that one sender may use, 1 to 100 percent (default: ${default})."`
 	ContactAdmin []string `sets:"XEP.Contacts[admin]" group:"accounts" placeholder:"URI" help:"Address of the administrators, shown to clients (XEP-0157), such as mailto:admin@example.org. Repeat for several."`
 	ContactAbuse []string `sets:"XEP.Contacts[abuse]" group:"accounts" placeholder:"URI" help:"Address for abuse reports, in the same form. Repeat for several."`
+	OutageStatus []string `sets:"XEP.OutageStatus" group:"accounts" placeholder:"URL" help:"Where clients find out about outages (XEP-0455), such as https://status.example.org/outage.json. Repeat for several."`
+	OutageFile   string   `sets:"OutageFile" type:"path" group:"accounts" placeholder:"FILE" help:"Write there what a drain is about, as XEP-0455 defines it, for a web server that serves it at --outage-status (default: nowhere)."`
 
 	Pollers       int      `sets:"Poller.Loops" range:"1..1024" group:"limits" placeholder:"N" help:"Event loops (default: one per CPU, here ${default})."`
 	Workers       int      `sets:"Session.Workers" range:"1..10000" group:"limits" placeholder:"N" help:"Goroutines for database reads; writes have their own (default: ${default})."`
@@ -170,6 +172,10 @@ func (c *serveCmd) serve(out *output) error {
 	}
 	c.warnCapacity(capacity.ThisHost(), cfg.Logger)
 	greet(out.stdout, s, c, profiles)
+	go func() { // ends with the process
+		<-s.Exit()
+		signals <- syscall.SIGTERM
+	}()
 	manager := newSystemd(cfg.Logger)
 	manager.ready(s)
 	r.start(s, manager)

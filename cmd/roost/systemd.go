@@ -11,6 +11,8 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/dustin/go-humanize"
+
+	"roost/admin/api"
 )
 
 // statusInterval is the minimum time between two updates of the status that systemctl
@@ -38,6 +40,7 @@ type systemd struct {
 // health provides the state to report.
 type health interface {
 	Online() int
+	DrainStatus() (api.Drain, bool)
 	CheckLoops(context.Context) error
 }
 
@@ -71,7 +74,7 @@ func (d *systemd) ready(h health) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	d.cancel = cancel
-	status := onlineText(h)
+	status := statusText(h)
 	d.send(daemon.SdNotifyReady + "\nSTATUS=" + status)
 	d.stopped.Go(func() { d.reportStatus(ctx, h, status) })
 	if d.watchdog > 0 {
@@ -79,12 +82,28 @@ func (d *systemd) ready(h health) {
 	}
 }
 
-func onlineText(h health) string { return humanize.Comma(int64(h.Online())) + " online" }
+// statusText says how many clients are online, and what a drain does about that.
+func statusText(h health) string {
+	online := humanize.Comma(int64(h.Online())) + " online"
+	switch drain, _ := h.DrainStatus(); drain.State {
+	case api.DrainScheduled:
+		return online + ", drain at " + drain.Begin.Format(time.RFC3339)
+	case api.DrainRunning, api.DrainDone:
+		return fmt.Sprintf("%s: %s of %s clients have left", drain.State, humanize.Comma(drain.Ended), humanize.Comma(drain.Clients))
+	}
+	return online
+}
 
-// reportStatus sends the number of clients when it has changed.
+// reportStatus sends the status when it has changed, and asks for the time of a drain.
 func (d *systemd) reportStatus(ctx context.Context, h health, last string) {
+	var asked time.Time // the beginning of the drain for which time was asked for
 	each(ctx, statusInterval, func() {
-		if now := onlineText(h); now != last {
+		if drain, _ := h.DrainStatus(); drain.State == api.DrainRunning && !drain.Begin.Equal(asked) {
+			// systemd limits the time of ExecStop=, which may be a drain, and RuntimeMaxSec=.
+			asked = drain.Begin
+			d.extend(time.Duration(drain.OverSeconds*float64(time.Second)) + stopSlack)
+		}
+		if now := statusText(h); now != last {
 			last = now
 			d.send("STATUS=" + now)
 		}

@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"roost/admin/api"
 	"roost/internal/cmdtest"
 )
 
@@ -23,7 +24,10 @@ import (
 type fakeHealth struct {
 	online int
 	hung   bool
+	drain  api.Drain
 }
+
+func (h *fakeHealth) DrainStatus() (api.Drain, bool) { return h.drain, h.drain.State != "" }
 
 func (h *fakeHealth) Online() int { return h.online }
 
@@ -74,6 +78,33 @@ func TestSystemdStatus(t *testing.T) {
 		h.hung = true
 		d.stopping(90 * time.Second)
 		after(time.Hour)
+	})
+}
+
+// TestSystemdDrain: the status has the progress of a drain, and systemd is asked once for the
+// time that it takes.
+func TestSystemdDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sent []string
+		d := &systemd{log: slog.New(slog.DiscardHandler), notify: func(state string) error { sent = append(sent, state); return nil }}
+		h := &fakeHealth{online: 1000}
+		d.ready(h)
+		next := func(drain api.Drain, want ...string) {
+			t.Helper()
+			h.drain, sent = drain, nil
+			time.Sleep(statusInterval)
+			synctest.Wait()
+			if fmt.Sprint(sent) != fmt.Sprint(want) {
+				t.Errorf("sent %q, want %q", sent, want)
+			}
+		}
+		begin := time.Date(2026, 3, 1, 22, 0, 0, 0, time.UTC)
+		next(api.Drain{State: api.DrainScheduled, Begin: begin}, "STATUS=1,000 online, drain at 2026-03-01T22:00:00Z")
+		next(api.Drain{State: api.DrainRunning, Begin: begin, OverSeconds: 600, Clients: 1000}, "EXTEND_TIMEOUT_USEC=620000000", "STATUS=draining: 0 of 1,000 clients have left")
+		next(api.Drain{State: api.DrainRunning, Begin: begin, OverSeconds: 600, Clients: 1000, Ended: 500}, "STATUS=draining: 500 of 1,000 clients have left")
+		next(api.Drain{State: api.DrainDone, Begin: begin, OverSeconds: 600, Clients: 1000, Ended: 1000}, "STATUS=drained: 1,000 of 1,000 clients have left")
+		next(api.Drain{State: api.DrainAborted, Begin: begin}, "STATUS=1,000 online")
+		d.stopping(time.Second)
 	})
 }
 

@@ -26,6 +26,7 @@ type Location struct {
 	accounts map[string]*account // by bare JID
 	events   []store.AccountEvent
 	contacts map[int64][]store.EventContact // by event, in the order of addresses
+	blocks   map[string]store.Block         // by target
 	changed  chan struct{}                  // closed and replaced when there are new events
 	lastID   int64                          // of the offline messages of all accounts
 	version  int64                          // the largest version of any roster
@@ -33,7 +34,7 @@ type Location struct {
 
 // New returns an empty store.
 func New() *Location {
-	return &Location{accounts: make(map[string]*account), contacts: make(map[int64][]store.EventContact), changed: make(chan struct{})}
+	return &Location{accounts: make(map[string]*account), contacts: make(map[int64][]store.EventContact), blocks: make(map[string]store.Block), changed: make(chan struct{})}
 }
 
 // Open implements store.Location.

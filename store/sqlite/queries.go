@@ -66,6 +66,12 @@ const (
 	qSetLastActivity
 	qLastActivity
 
+	qListBlocks
+	qCountOtherBlocks
+	qPutBlock
+	qDeleteBlock
+	qDeleteEndedBlocks
+
 	numQueries
 )
 
@@ -171,4 +177,11 @@ var queries = [numQueries]string{
 		WHERE domain = ?1 AND local = ?2 AND (?5 = 0 OR generation <= ?5)
 		ON CONFLICT (account) DO UPDATE SET at = excluded.at, status = excluded.status`,
 	qLastActivity: `SELECT at, status FROM last_activity WHERE account = ` + account,
+
+	qListBlocks:       `SELECT target, reason, actor, created, until FROM block ORDER BY target`,
+	qCountOtherBlocks: `SELECT count(*) FROM block WHERE target <> ?1`,
+	qPutBlock: `INSERT INTO block (target, reason, actor, created, until) VALUES (?1, ?2, ?3, ?4, ?5)
+		ON CONFLICT (target) DO UPDATE SET reason = excluded.reason, actor = excluded.actor, created = excluded.created, until = excluded.until`,
+	qDeleteBlock:       `DELETE FROM block WHERE target = ?1`,
+	qDeleteEndedBlocks: `DELETE FROM block WHERE until > 0 AND until <= ?1`,
 }

@@ -77,6 +77,12 @@ var failures = []failure{
 		_, err := s.LastActivity(ctx, nurse)
 		return err
 	}},
+	{"PutBlock", "ErrQuota", store.ErrQuota, false, func(ctx context.Context, s *fixture) error {
+		return s.PutBlock(ctx, store.Block{Target: "198.51.100.0/24"}, 1)
+	}},
+	{"DeleteBlock", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
+		return s.DeleteBlock(ctx, "198.51.100.0/24")
+	}},
 	{"Close", "ErrClosed", store.ErrClosed, false, func(ctx context.Context, s *fixture) error {
 		if err := s.Close(); err != nil {
 			return err

@@ -95,6 +95,12 @@ var operations = []operation{
 		return s.SetLastActivity(ctx, []store.LastActivity{{Owner: juliet, At: time.Unix(2e9, 0)}})
 	}},
 	{"LastActivity", func(ctx context.Context, s *fixture) error { _, err := s.LastActivity(ctx, juliet); return err }},
+	{"ListBlocks", func(ctx context.Context, s *fixture) error { _, err := s.ListBlocks(ctx); return err }},
+	{"PutBlock", func(ctx context.Context, s *fixture) error {
+		return s.PutBlock(ctx, store.Block{Target: "198.51.100.0/24", Created: time.Unix(2e9, 0)}, 10)
+	}},
+	{"DeleteBlock", func(ctx context.Context, s *fixture) error { return s.DeleteBlock(ctx, blocked) }},
+	{"DeleteEndedBlocks", func(ctx context.Context, s *fixture) error { return s.DeleteEndedBlocks(ctx, time.Unix(2e9, 0)) }},
 	{"LoginState", func(ctx context.Context, s *fixture) error { _, err := s.LoginState(ctx, juliet); return err }},
 }
 
@@ -112,13 +118,17 @@ func newFixture(t *testing.T, l store.Location, o store.Options) *fixture {
 	ok(t, "AppendOffline", s.AppendOffline(t.Context(), juliet, store.NewMessage{From: romeo, Stanza: []byte("1")}, store.OfflineQuota{}))
 	ok(t, "UpdateBlobs", putBlob(t, s, juliet, "k", "a", []byte("1")))
 	ok(t, "SetLastActivity", s.SetLastActivity(t.Context(), []store.LastActivity{{Owner: juliet, At: time.Unix(1e9, 0)}}))
+	ok(t, "PutBlock", s.PutBlock(t.Context(), store.Block{Target: blocked, Until: time.Unix(1e9, 0)}, 10))
 	a, err := s.Account(t.Context(), juliet)
 	ok(t, "Account", err)
 	s.event = a.Event
 	return s
 }
 
-// snapshot returns all that a store has about its accounts, as text.
+// blocked is the target of a block of a fixture, which has ended.
+const blocked = "192.0.2.0/24"
+
+// snapshot returns all that a store has, as text.
 func snapshot(t *testing.T, s store.Store) string {
 	t.Helper()
 	ctx := t.Context()
@@ -151,6 +161,8 @@ func snapshot(t *testing.T, s store.Store) string {
 		add(last, err)
 		return nil
 	}))
+	blocks, err := s.ListBlocks(ctx)
+	add(blocks, err)
 	events, err := s.AccountEvents(ctx, 0, 100)
 	add(events, err)
 	return b.String()

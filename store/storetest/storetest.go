@@ -51,6 +51,7 @@ func Run(t *testing.T, locate func(t testing.TB) store.Location) {
 	f("BlobOwner", testBlobOwner)
 	f("BlobQuota", testBlobQuota)
 	f("LastActivity", testLast)
+	f("Blocks", testBlocks)
 	f("Text", testText)
 	f("Lent", testLent)
 	f("Concurrent", testConcurrent)

@@ -1,0 +1,191 @@
+package admin
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"roost/admin/api"
+	"roost/blocks"
+	"roost/jid"
+	"roost/session"
+	"roost/store"
+)
+
+var blockRoutes = []route{
+	{id: "block.list", method: http.MethodGet, path: api.PathBlocks, scope: ScopeRead, response: api.BlockPage{}, handle: (*Server).listBlocks,
+		summary: "List networks and accounts that may not use the server.",
+		query: []param{
+			{"limit", "integer", "Blocks on a page, 1 to 1000; default 100."},
+			{"cursor", "string", "The cursor of the page before."},
+		}},
+	{id: "block.add", method: http.MethodPost, path: api.PathBlocks, scope: ScopeWrite, response: api.BlockResult{}, handle: (*Server).block,
+		body:    func() any { return new(api.BlockRequest) },
+		summary: "Block a network or an account, or change its block. Its sessions end."},
+	{id: "block.remove", method: http.MethodDelete, path: api.PathBlock, scope: ScopeWrite, response: api.Block{}, handle: (*Server).unblock,
+		summary: "Remove a block, by its target."},
+}
+
+// The largest networks that can be blocked, by the length of their prefix: more is a
+// mistake in writing. To refuse everybody, drain the server.
+const (
+	minBits4 = 8
+	minBits6 = 16
+)
+
+// maxBlockTime is the longest time for which something can be blocked; without a time, it
+// has no end.
+const maxBlockTime = 10 * 365 * 24 * time.Hour
+
+// parseTarget returns the target of a block in its normal form. network is not valid if it
+// is an account.
+func parseTarget(text string) (target string, network netip.Prefix, err error) {
+	if strings.Contains(text, "@") {
+		j, err := jid.Parse(text)
+		if err != nil || !j.IsAccount() {
+			return "", network, badRequest("such as romeo@example.org", "%q is not the address of an account", text)
+		}
+		return j.String(), network, nil
+	}
+	if network, err = parseNetwork(text); err != nil {
+		return "", network, badRequest("such as 192.0.2.0/24, 2001:db8::/32, 192.0.2.1 or romeo@example.org", "%q is not a network, an address or an account", text)
+	}
+	return network.String(), network, nil
+}
+
+func (s *Server) block(r *request) (any, error) {
+	q := r.body.(*api.BlockRequest)
+	target, network, err := parseTarget(q.Target)
+	if err != nil {
+		return nil, err
+	}
+	r.object = target
+	if least := map[bool]int{true: minBits4, false: minBits6}[network.Addr().Is4()]; network.IsValid() && network.Bits() < least {
+		return nil, badRequest("block parts of it; to refuse all clients, drain the server", "the network %s is too large: the prefix must have at least %d bits", target, least)
+	}
+	if !(q.Seconds >= 0 && q.Seconds <= maxBlockTime.Seconds()) {
+		return nil, badRequest("leave it out for a block without an end", "seconds must be 0 to %g, not %g", maxBlockTime.Seconds(), q.Seconds)
+	}
+	if q.Reason, err = clientText(q.Reason, ""); err != nil {
+		return nil, badRequest("", "reason must be at most %d printable characters", maxText)
+	}
+	b := store.Block{Target: target, Reason: q.Reason, Actor: r.actor, Created: time.Now().UTC().Truncate(time.Second)}
+	if q.Seconds > 0 {
+		// A second more rather than less: a block is never in force for no time.
+		b.Until = b.Created.Add(time.Duration(q.Seconds * float64(time.Second))).Add(time.Second).Truncate(time.Second)
+	}
+	switch err := s.b.Blocks.Add(r.Context(), b); {
+	case errors.Is(err, store.ErrQuota):
+		return nil, &api.Error{Status: 409, Code: api.CodeConflict, Message: "there are too many blocks", Hint: "remove some, or block larger networks"}
+	case err != nil:
+		return nil, err
+	}
+	result := api.BlockResult{Block: describeBlock(&b)}
+	if network.IsValid() {
+		result.Sessions, err = s.endNetwork(r, network)
+	} else {
+		result.Sessions = s.endAccount(target, q.Reason)
+	}
+	s.b.Logger.Info("blocked by an administrator", "target", target, "actor", r.actor, "connections", result.Sessions)
+	return result, err
+}
+
+// errNetworkBlocked ends the sessions of a network. RFC 6120 section 4.9.3.14,
+// policy-violation: "The entity has violated some local service policy".
+var errNetworkBlocked = session.ErrPolicyViolation.WithText("This network is blocked.")
+
+// endNetwork ends the connections from a network. Those that the server has accepted just
+// before the block was in force have sessions once every loop has turned twice: the loop
+// that accepts hands them to others.
+func (s *Server) endNetwork(r *request, network netip.Prefix) (ended int64, err error) {
+	for range 2 {
+		if err := s.checkLoops(r.Context()); err != nil {
+			return 0, err
+		}
+	}
+	end := func(x *session.Session) {
+		if network.Contains(x.Conn().RemoteAddr().Addr().Unmap().WithZone("")) {
+			x.Close(errNetworkBlocked)
+			ended++
+		}
+	}
+	s.b.Sessions.EachUnbound(func(x *session.Session) bool {
+		end(x)
+		return r.Context().Err() == nil
+	})
+	err = s.walk(r.Context(), &sessionQuery{}, end)
+	return ended, err
+}
+
+// endAccount ends the sessions of an account.
+func (s *Server) endAccount(bare, reason string) (ended int64) {
+	for x := s.b.Sessions.First(bare); x != nil; x = x.Next() {
+		ended++
+	}
+	s.b.Sessions.EndAccount(bare, session.ErrNotAuthorized.WithText(blocks.AccountText(reason)))
+	return ended
+}
+
+func describeBlock(b *store.Block) api.Block {
+	d := api.Block{Target: b.Target, Kind: api.BlockNetwork, Reason: b.Reason, Actor: b.Actor, CreatedAt: b.Created}
+	if strings.Contains(b.Target, "@") {
+		d.Kind = api.BlockAccount
+	}
+	if !b.Until.IsZero() {
+		d.Until = &b.Until
+	}
+	return d
+}
+
+func (s *Server) unblock(r *request) (any, error) {
+	target, _, err := parseTarget(r.PathValue("target"))
+	if err != nil {
+		return nil, err
+	}
+	all := s.b.Blocks.All()
+	i := slices.IndexFunc(all, func(b store.Block) bool { return b.Target == target })
+	if i >= 0 {
+		err = s.b.Blocks.Remove(r.Context(), target)
+	}
+	if i < 0 || errors.Is(err, store.ErrNotFound) {
+		return nil, &api.Error{Status: 404, Code: api.CodeNotFound, Message: target + " is not blocked", Hint: "GET " + api.PathBlocks + " lists blocks"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.b.Logger.Info("unblocked by an administrator", "target", target, "actor", r.actor)
+	return describeBlock(&all[i]), nil
+}
+
+// blockSort is the only order of the list of blocks, in its cursors.
+const blockSort = "target"
+
+func (s *Server) listBlocks(r *request) (any, error) {
+	limit, err := r.limit()
+	if err != nil {
+		return nil, err
+	}
+	all := s.b.Blocks.All()
+	page := api.BlockPage{Blocks: []api.Block{}, Matching: int64(len(all))}
+	if text := r.URL.Query().Get("cursor"); text != "" {
+		after, err := parseCursor(text, blockSort)
+		if err != nil {
+			return nil, err
+		}
+		i, found := slices.BinarySearchFunc(all, after.JID, func(b store.Block, target string) int { return strings.Compare(b.Target, target) })
+		if found {
+			i++
+		}
+		all = all[i:]
+	}
+	for i := range all[:min(limit, len(all))] {
+		page.Blocks = append(page.Blocks, describeBlock(&all[i]))
+	}
+	if len(all) > limit {
+		page.Cursor = (&position{Sort: blockSort, JID: all[limit-1].Target}).cursor()
+	}
+	return page, nil
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"roost/admin/api"
+)
+
+// announceCmd sends a message to the clients that are online.
+type announceCmd struct {
+	Text    string    `arg:"" optional:"" help:"What clients are told, at most 4,000 characters."`
+	Subject string    `env:"ROOST_ANNOUNCE_SUBJECT" placeholder:"TEXT" help:"Subject of the message."`
+	Domain  domainArg `env:"ROOST_ANNOUNCE_DOMAIN" placeholder:"NAME" help:"Clients of this domain only."`
+	Rate    float64   `env:"ROOST_ANNOUNCE_RATE" default:"0" placeholder:"N" help:"Clients a second (default: 2,000)."`
+	Wait    bool      `env:"ROOST_ANNOUNCE_WAIT" help:"Wait until it is sent to all; Ctrl-C aborts it. On a terminal the command always waits, and shows progress."`
+	Status  bool      `env:"-" xor:"action" help:"Show the announcement that is being sent, or that was sent last."`
+	Abort   bool      `env:"-" xor:"action" help:"Abort the announcement that is being sent."`
+	adminFlags
+}
+
+// Help is shown by kong.
+func (c *announceCmd) Help() string {
+	return "Every client with presence gets one message of the type headline from its domain, at a limited rate. " +
+		"Clients that are offline do not get it, and neither do clients that have too much to read already: those are counted."
+}
+
+// Validate is called by kong.
+func (c *announceCmd) Validate() error {
+	switch given := c.Text != ""; {
+	case given && (c.Status || c.Abort):
+		return errors.New("--status and --abort take no text")
+	case !given && !c.Status && !c.Abort:
+		return errors.New("give the text that clients are to be told")
+	case c.Rate < 0:
+		return errors.New("--rate must be above 0")
+	}
+	return nil
+}
+
+// Run sends, shows or aborts an announcement.
+func (c *announceCmd) Run() error {
+	return c.ask(func(ctx context.Context, client *api.Client) error {
+		var a api.Announce
+		var err error
+		switch {
+		case c.Status:
+			err = client.Get(ctx, api.PathAnnounce, nil, &a)
+		case c.Abort:
+			err = client.Do(ctx, http.MethodDelete, api.PathAnnounce, nil, nil, &a)
+		default:
+			q := api.AnnounceRequest{Text: c.Text, Subject: c.Subject, Domain: string(c.Domain), Rate: c.Rate}
+			err = client.Do(ctx, http.MethodPost, api.PathAnnounce, nil, q, &a)
+			if terminal := terminalOut(); err == nil && (c.Wait || terminal != nil) {
+				err = c.wait(ctx, client, terminal, &a)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		return c.print(os.Stdout, a, func(w io.Writer) { fmt.Fprintln(w, announceLine(&a)) })
+	})
+}
+
+// abortTimeout is how long the server may take to abort something after Ctrl-C.
+const abortTimeout = 10 * time.Second
+
+// wait waits until the announcement is sent. If it is interrupted, it has the server abort
+// it.
+func (c *announceCmd) wait(ctx context.Context, client *api.Client, terminal io.Writer, a *api.Announce) error {
+	if c.JSON {
+		terminal = nil
+	}
+	w := watched[api.Announce]{
+		path: api.PathAnnounce, status: *a, line: announceLine,
+		running: func(a *api.Announce) bool { return a.State == api.JobRunning },
+	}
+	err := w.wait(ctx, client, terminal)
+	w.clear(terminal)
+	if ctx.Err() != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), abortTimeout)
+		defer cancel()
+		err = client.Do(ctx, http.MethodDelete, api.PathAnnounce, nil, nil, &w.status)
+	}
+	*a = w.status
+	return err
+}
+
+// announceLine is a line about an announcement.
+func announceLine(a *api.Announce) string {
+	line := fmt.Sprintf("%s: sent to %s of %s clients", a.State, comma(a.Sent), comma(a.Clients))
+	if a.Skipped > 0 {
+		line += fmt.Sprintf(", %s have too much to read already", comma(a.Skipped))
+	}
+	if a.State == api.JobRunning {
+		line += fmt.Sprintf(" (%s a second)", humanize.CommafWithDigits(a.Rate, 3))
+	}
+	return line
+}

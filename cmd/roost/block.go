@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"roost/admin/api"
+)
+
+// blockCmd has the commands for blocks.
+type blockCmd struct {
+	Add  blockAddCmd  `cmd:"" default:"withargs" help:"Block a network or an account (the default: add may be left out)."`
+	List blockListCmd `cmd:"" help:"List what is blocked."`
+}
+
+type blockAddCmd struct {
+	Target string        `arg:"" help:"An address, a network such as 192.0.2.0/24, or an account such as romeo@example.org."`
+	For    time.Duration `env:"ROOST_BLOCK_FOR" default:"0s" placeholder:"TIME" help:"How long it is blocked (default: until roost unblock)."`
+	Reason string        `env:"ROOST_BLOCK_REASON" placeholder:"TEXT" help:"Why; clients of a blocked account are told, those of a network are not."`
+	adminFlags
+}
+
+// Help is shown by kong.
+func (c *blockAddCmd) Help() string {
+	return "Its sessions end, and new ones are refused: connections from a network when they are accepted, an account when it logs in. " +
+		"The administration interface is never blocked. " + timesHelp
+}
+
+// Validate is called by kong.
+func (c *blockAddCmd) Validate() error {
+	if c.For < 0 {
+		return errors.New("--for must be above 0")
+	}
+	return nil
+}
+
+// Run blocks something.
+func (c *blockAddCmd) Run() error {
+	return c.ask(func(ctx context.Context, client *api.Client) error {
+		var b api.BlockResult
+		q := api.BlockRequest{Target: c.Target, Seconds: c.For.Seconds(), Reason: c.Reason}
+		if err := client.Do(ctx, http.MethodPost, api.PathBlocks, nil, q, &b); err != nil {
+			return err
+		}
+		return c.print(os.Stdout, b, func(w io.Writer) {
+			fmt.Fprintf(w, "%s is blocked %s; connections ended: %s\n", printable(b.Target), untilText(b.Until), comma(b.Sessions))
+		})
+	})
+}
+
+// untilText says when a block ends.
+func untilText(until *time.Time) string {
+	if until == nil {
+		return "without an end"
+	}
+	return "until " + until.Local().Format(time.DateTime)
+}
+
+type blockListCmd struct {
+	adminFlags
+}
+
+// Help is shown by kong.
+func (c *blockListCmd) Help() string {
+	return "With --json each block is a JSON object on a line of its own."
+}
+
+// Run lists blocks, page by page.
+func (c *blockListCmd) Run() error {
+	return c.ask(func(ctx context.Context, client *api.Client) error {
+		w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+		if !c.JSON {
+			fmt.Fprintln(w, "BLOCKED\tEND\tBY\tSINCE\tREASON")
+		}
+		for q := (url.Values{"limit": {strconv.Itoa(maxPage)}}); ; {
+			var p api.BlockPage
+			if err := client.Get(ctx, api.PathBlocks, q, &p); err != nil {
+				return err
+			}
+			for i := range p.Blocks {
+				if err := c.write(w, &p.Blocks[i]); err != nil {
+					return err
+				}
+			}
+			if p.Cursor == "" {
+				return w.Flush()
+			}
+			q.Set("cursor", p.Cursor)
+		}
+	})
+}
+
+// write writes a block.
+func (c *blockListCmd) write(w io.Writer, b *api.Block) error {
+	if c.JSON {
+		e := json.NewEncoder(os.Stdout)
+		e.SetEscapeHTML(false)
+		return e.Encode(b)
+	}
+	end := "none"
+	if b.Until != nil {
+		end = b.Until.Local().Format(time.DateTime)
+	}
+	_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(b.Target), end, printable(b.Actor), b.CreatedAt.Local().Format(time.DateTime), printable(b.Reason))
+	return err
+}
+
+// unblockCmd removes a block.
+type unblockCmd struct {
+	Target string `arg:"" help:"What is blocked: an address, a network or an account."`
+	adminFlags
+}
+
+// Run removes a block.
+func (c *unblockCmd) Run() error {
+	return c.ask(func(ctx context.Context, client *api.Client) error {
+		var b api.Block
+		path := strings.Replace(api.PathBlock, "{target}", url.PathEscape(c.Target), 1)
+		if err := client.Do(ctx, http.MethodDelete, path, nil, nil, &b); err != nil {
+			return err
+		}
+		return c.print(os.Stdout, b, func(w io.Writer) { fmt.Fprintf(w, "%s is not blocked any more\n", printable(b.Target)) })
+	})
+}
