@@ -118,6 +118,9 @@ var pages = []page{
 	{"POST /account/disable", false, accountAction(api.PathAccountDisable, "disabled")},
 	{"POST /account/enable", false, accountAction(api.PathAccountEnable, "enabled")},
 	{"POST /account/logout", false, accountAction(api.PathAccountLogout, "loggedout")},
+	{"GET /announce", false, (*Dashboard).announce},
+	{"POST /announce", false, (*Dashboard).startAnnounce},
+	{"POST /announce/abort", false, abort(api.PathAnnounce, "/announce")},
 }
 
 // New returns a Dashboard.
@@ -267,6 +270,7 @@ var done = map[string]string{
 	"disabled":  "The account is disabled. Its sessions end, and it cannot log in.",
 	"enabled":   "The account is enabled. It may log in again.",
 	"loggedout": "All sessions of the account end. Its clients may log in again.",
+	"announced": "The announcement is being sent.",
 }
 
 // badInput is the error of a form that is wrong.

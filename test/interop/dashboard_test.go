@@ -63,7 +63,7 @@ func TestDashboard(t *testing.T) {
 			}
 			page.visit(base + "/")
 			look("login")
-			page.logIn(read)
+			page.logIn(write)
 			page.await("document.querySelectorAll('.plot canvas').length >= 6")
 			look("overview")
 			page.visit(base + "/sessions")
@@ -74,6 +74,8 @@ func TestDashboard(t *testing.T) {
 			look("accounts")
 			page.visit(base + "/account?jid=" + url.QueryEscape(user))
 			look("account")
+			page.visit(base + "/announce")
+			look("announce")
 			page.visit(base + "/?span=24h")
 			page.await("document.querySelectorAll('.plot canvas').length >= 6")
 			page.check(base)
@@ -177,6 +179,22 @@ func TestDashboard(t *testing.T) {
 			t.Error(text)
 		}
 		online(t, s, other, "r")
+		page.check(base)
+	})
+
+	t.Run("announce", func(t *testing.T) {
+		page := browser.open(window{width: 1280, height: 800})
+		page.t = t
+		client := online(t, s, s.users(t, 1)[0], "r")
+		page.visit(base + "/announce")
+		page.logIn(write)
+		page.fill("#text", "Good <morning>")
+		page.eval("document.querySelector('button.primary').focus()", nil)
+		page.pressEnter()
+		page.wait()
+		client.expect(t, "<message", "Good &lt;morning&gt;")
+		page.await("document.querySelector('#progress').innerText.includes('done')")
+		page.faults()
 		page.check(base)
 	})
 
