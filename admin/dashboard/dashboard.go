@@ -121,6 +121,9 @@ var pages = []page{
 	{"GET /announce", false, (*Dashboard).announce},
 	{"POST /announce", false, (*Dashboard).startAnnounce},
 	{"POST /announce/abort", false, abort(api.PathAnnounce, "/announce")},
+	{"GET /drain", false, (*Dashboard).drain},
+	{"POST /drain", false, (*Dashboard).startDrain},
+	{"POST /drain/abort", false, abort(api.PathDrain, "/drain")},
 }
 
 // New returns a Dashboard.
@@ -271,6 +274,7 @@ var done = map[string]string{
 	"enabled":   "The account is enabled. It may log in again.",
 	"loggedout": "All sessions of the account end. Its clients may log in again.",
 	"announced": "The announcement is being sent.",
+	"draining":  "The drain is accepted.",
 }
 
 // badInput is the error of a form that is wrong.

@@ -76,6 +76,8 @@ func TestDashboard(t *testing.T) {
 			look("account")
 			page.visit(base + "/announce")
 			look("announce")
+			page.visit(base + "/drain")
+			look("drain")
 			page.visit(base + "/?span=24h")
 			page.await("document.querySelectorAll('.plot canvas').length >= 6")
 			page.check(base)
@@ -216,6 +218,42 @@ func TestDashboard(t *testing.T) {
 		if got := page.text("h1"); got != "Log in" {
 			t.Errorf("after the token was removed: %q", got)
 		}
+	})
+
+	t.Run("drain", func(t *testing.T) {
+		page := browser.open(window{width: 1280, height: 800})
+		page.t = t
+		client := online(t, s, s.users(t, 1)[0], "r")
+		page.visit(base + "/drain")
+		page.logIn(write)
+		begin := func() {
+			page.eval("document.querySelector('form[action=\"/drain\"] button').focus()", nil)
+			page.pressEnter()
+		}
+		page.fill("#minutes", "0.05")
+		page.fill("#text", "Back <soon>")
+		begin() // without the confirmation the browser does not send the form
+		var sent bool
+		if page.eval("document.querySelector('form[action=\"/drain\"]').checkValidity()", &sent); sent {
+			t.Error("a drain needs no confirmation")
+		}
+		page.eval("document.querySelector('input[name=sure]').checked = true", nil)
+		begin()
+		page.wait()
+		client.expect(t, "<system-shutdown", "Back &lt;soon&gt;")
+		page.await("document.querySelector('#progress').innerText.includes('All clients have left')")
+		page.faults()
+		page.picture(filepath.Join(pictures, "drained.png"))
+		page.eval("document.querySelector('form[action=\"/drain/abort\"] button').focus()", nil)
+		page.pressEnter()
+		page.wait()
+		if text := page.text("main"); !strings.Contains(text, "The last drain was aborted") {
+			t.Error(text)
+		}
+		if err := s.await(s.direct); err != nil {
+			t.Errorf("the server does not accept clients again: %v", err)
+		}
+		page.check(base)
 	})
 }
 
