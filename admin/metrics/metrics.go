@@ -60,7 +60,7 @@ func (e *Exporter) Write(w io.Writer, accept http.Header) (contentType string, e
 	if err != nil {
 		return "", err
 	}
-	format := expfmt.Negotiate(accept)
+	format := expfmt.NegotiateAccept(accept, expfmt.DefaultAcceptedFormats()...)
 	out := expfmt.NewEncoder(w, format)
 	for _, f := range families {
 		if err := out.Encode(f); err != nil {

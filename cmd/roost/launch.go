@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -171,12 +170,4 @@ func (s setting) text() string {
 		return "off"
 	}
 	return valueText(s.value)
-}
-
-// errMistakes are mistakes in a configuration.
-func errMistakes(what string, mistakes []string) error {
-	if len(mistakes) == 1 {
-		return errors.New(mistakes[0])
-	}
-	return fmt.Errorf("%s: there are %d mistakes\n%s", what, len(mistakes), strings.Join(mistakes, "\n"))
 }
