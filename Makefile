@@ -4,7 +4,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 
 # Packages with goroutines: these run under the race detector.
-RACE = ./poller ./poller/epoll ./session ./router ./server ./store/... ./xep ./internal/... ./bench
+RACE = ./poller ./poller/epoll ./session ./router ./server ./store/... ./xep ./internal/... ./admin/... ./blocks ./bench
 
 # Enough for slow tests on a busy machine; ends tests that hang.
 TIMEOUT = -timeout 40m

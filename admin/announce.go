@@ -87,7 +87,7 @@ func (s *Server) startAnnounce(r *request) (any, error) {
 		a.sent.Store(0)
 		a.skipped.Store(0)
 	}
-	if !a.job.Start(begin, func(ctx context.Context) { a.run(ctx, q) }) {
+	if !a.job.Start(begin, func(ctx context.Context) { a.run(ctx, q) }, a.end) {
 		return nil, &api.Error{Status: 409, Code: api.CodeConflict, Message: "another announcement is being sent", Hint: "wait for its end, or abort it with DELETE " + api.PathAnnounce}
 	}
 	return a.status()
@@ -141,15 +141,19 @@ func (a *announcer) run(ctx context.Context, q *api.AnnounceRequest) {
 		a.countClients(ctx, q.Domain)
 	}
 	a.send(ctx, q)
-	a.mu.Lock()
-	ended := time.Now().UTC()
-	a.last.EndedAt, a.last.State = &ended, api.JobDone
-	if ctx.Err() != nil {
-		a.last.State = api.JobAborted
+}
+
+// end records that the announcement has ended.
+func (a *announcer) end(aborted bool) {
+	state := api.JobDone
+	if aborted {
+		state = api.JobAborted
 	}
-	state := a.last.State
+	now := time.Now().UTC()
+	a.mu.Lock()
+	a.last.EndedAt, a.last.State = &now, state
 	a.mu.Unlock()
-	log.Info("announcement has ended", "state", string(state), "sent", a.sent.Load(), "skipped", a.skipped.Load())
+	a.s.b.Logger.Info("announcement has ended", "state", string(state), "sent", a.sent.Load(), "skipped", a.skipped.Load())
 }
 
 // concerns reports whether a session gets an announcement for a domain, or for all if

@@ -75,7 +75,7 @@ func (s *Server) StartDrain(q *api.DrainRequest, actor string) (api.Drain, error
 		if q.Begin == nil {
 			d.begin() // before the response
 		}
-	}, func(ctx context.Context) { d.run(ctx, begin) })
+	}, func(ctx context.Context) { d.run(ctx, begin) }, nil)
 	if !started {
 		return api.Drain{}, conflict("a drain is scheduled already", "abort it with DELETE "+api.PathDrain)
 	}

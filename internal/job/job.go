@@ -18,9 +18,11 @@ type Job struct {
 }
 
 // Start calls begin and then runs f in the background, with a context that ends when the
-// action is aborted. It reports whether it did: not while an earlier action runs, and not
-// after Close. begin, which may be nil, runs before any other action can start.
-func (j *Job) Start(begin func(), f func(context.Context)) bool {
+// action is aborted; when f has returned, it calls end with whether it was aborted. It
+// reports whether it did: not while an earlier action runs, and not after Close. begin and
+// end may be nil. What they record agrees with the Job: begin is called before, and end
+// after, any other action can be found to run. They must not call the Job.
+func (j *Job) Start(begin func(), f func(context.Context), end func(aborted bool)) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed || j.stop != nil {
@@ -33,14 +35,16 @@ func (j *Job) Start(begin func(), f func(context.Context)) bool {
 	done := make(chan struct{})
 	j.stop, j.done = stop, done
 	go func() {
-		defer func() {
-			stop()
-			j.mu.Lock()
-			j.stop = nil
-			j.mu.Unlock()
-			close(done)
-		}()
+		defer close(done)
 		f(ctx)
+		aborted := ctx.Err() != nil
+		stop()
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		if end != nil {
+			end(aborted)
+		}
+		j.stop = nil
 	}()
 	return true
 }

@@ -19,31 +19,36 @@ func TestJob(t *testing.T) {
 		t.Error("nothing was aborted")
 	}
 	began, release := false, make(chan struct{})
-	returned := make(chan struct{})
-	if !j.Start(func() { began = true }, func(context.Context) { <-release; close(returned) }) || !began {
+	ended := make(chan bool, 1)
+	end := func(aborted bool) { ended <- aborted }
+	if !j.Start(func() { began = true }, func(context.Context) { <-release }, end) || !began {
 		t.Fatal("it does not start")
 	}
-	if j.Start(func() { t.Error("begin was called") }, nil) {
+	if j.Start(func() { t.Error("begin was called") }, nil, nil) {
 		t.Error("a second one starts")
 	}
 	close(release)
-	<-returned
-	// The first one has returned, and makes way at once or a moment later.
-	aborted := make(chan struct{})
-	untilAborted := func(ctx context.Context) { <-ctx.Done(); close(aborted) }
-	for !j.Start(nil, untilAborted) {
+	if <-ended {
+		t.Error("it ended as if aborted")
 	}
-	if !j.Abort() {
+	if j.Abort() {
+		t.Error("one that has recorded its end was aborted")
+	}
+	untilAborted := func(ctx context.Context) { <-ctx.Done() }
+	if !j.Start(nil, untilAborted, end) {
+		t.Error("none can start after the first")
+	}
+	if !j.Abort() || !<-ended {
 		t.Error("not aborted")
 	}
-	<-aborted
-	aborted = make(chan struct{})
-	if !j.Start(nil, untilAborted) {
+	if !j.Start(nil, untilAborted, end) {
 		t.Error("none can start after an abort")
 	}
 	j.Close()
-	<-aborted
-	if j.Start(nil, untilAborted) {
+	if !<-ended {
+		t.Error("Close has not aborted it")
+	}
+	if j.Start(nil, untilAborted, nil) {
 		t.Error("one starts after Close")
 	}
 	j.Close()
