@@ -20,7 +20,7 @@ func (s *Session) loginFailed(t *Turn, err error) {
 	case x.wrong:
 		n.delay = m.throttle.failed(x.guess)
 	case x.refused:
-		n.delay = m.throttle.longest
+		n.delay = m.throttle.longestDelay()
 	}
 	s.countAttempt(t, n.mech, x.result(cond))
 	if n.delay > 0 {

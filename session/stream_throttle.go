@@ -150,6 +150,14 @@ func (x *throttle) failed(g guess) time.Duration {
 	return min(x.base<<min(failures-1, 16), x.longest)
 }
 
+// longestDelay returns the maximum delay of a response, which an attempt gets that was
+// refused.
+func (x *throttle) longestDelay() time.Duration {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.longest
+}
+
 // succeeded records a login.
 func (x *throttle) succeeded(g guess) {
 	x.mu.Lock()
