@@ -109,29 +109,45 @@ func TestDetachedThenLeft(t *testing.T) {
 // counting is a router that looks at the counts while a session's end is announced.
 type counting struct {
 	leaving
-	m      *Manager
-	counts []Counts
+	m        *Manager
+	onWorker bool // only a worker can announce it
+	counts   []Counts
 }
 
-func (r *counting) OnUnavailable(_ *Turn, s *Session) bool {
+func (r *counting) OnUnavailable(t *Turn, s *Session) bool {
 	r.counts = append(r.counts, r.m.Counts())
+	if r.onWorker && !t.MayBlock() {
+		return false
+	}
 	s.SetPresence(nil, 0)
 	return true
 }
 
-// TestCountsOfLeavingSession: until the end of a session is announced, something is left.
-// Bug: Shutdown took a moment between leaving the tables and the announcement for the end
-// of all work, and the rest of a long broadcast was lost.
+// TestCountsOfLeavingSession: until the end of a session is announced, on its loop or on a
+// worker, something is left. Bug: Shutdown took a moment between leaving the tables and the
+// announcement, or the announcement on a worker, for the end of all work, and the rest of a
+// long broadcast was lost.
 func TestCountsOfLeavingSession(t *testing.T) {
-	r := new(counting)
-	r.m = NewManager(Config{Domains: []string{"localhost"}, Router: r, Workers: 1, Writers: 1, KeyWorkers: 1})
-	defer r.m.Close()
-	s, _ := r.m.Adopt(&pipe{posted: make(chan func(int), 100)}, jid.MustParse("romeo@localhost/r"))
-	s.Closed(0, errors.New("lost"))
-	if len(r.counts) != 1 || r.counts[0].Bound != 0 || r.counts[0].Waiting != 1 {
-		t.Errorf("while the end is announced: %+v, want one job and no session", r.counts)
-	}
-	if c := r.m.Counts(); c != (Counts{}) {
-		t.Errorf("afterwards: %+v, want nothing", c)
+	for _, onWorker := range []bool{false, true} {
+		r := &counting{onWorker: onWorker}
+		r.m = NewManager(Config{Domains: []string{"localhost"}, Router: r, Workers: 1, Writers: 1, KeyWorkers: 1})
+		s, _ := r.m.Adopt(&pipe{posted: make(chan func(int), 100)}, jid.MustParse("romeo@localhost/r"))
+		s.Closed(0, errors.New("lost"))
+		r.m.Close() // waits for the worker
+		want := 1
+		if onWorker {
+			want = 2
+		}
+		if len(r.counts) != want {
+			t.Errorf("on a worker %v: asked %d times, want %d", onWorker, len(r.counts), want)
+		}
+		for _, c := range r.counts {
+			if c.Bound != 0 || c.Waiting < 1 || !onWorker && c.Waiting > 1 {
+				t.Errorf("on a worker %v: while the end is announced: %+v, want a job and no session", onWorker, c)
+			}
+		}
+		if c := r.m.Counts(); c != (Counts{}) {
+			t.Errorf("on a worker %v: afterwards: %+v, want nothing", onWorker, c)
+		}
 	}
 }

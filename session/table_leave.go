@@ -43,10 +43,15 @@ func (m *Manager) announce(t *Turn, s *Session) {
 		return
 	}
 	t.charged += freeCost
-	if !m.announceLeft(t, s) {
-		m.reads.submit(func(t *Turn) {
-			m.announceLeft(t, s)
-			s.chargeCost(t, t.uncharged())
-		})
+	if m.announceLeft(t, s) {
+		return
+	}
+	m.leaving.Add(1) // until the worker is done: a job that runs does not wait
+	if !m.reads.submit(func(t *Turn) {
+		defer m.leaving.Add(-1)
+		m.announceLeft(t, s)
+		s.chargeCost(t, t.uncharged())
+	}) {
+		m.leaving.Add(-1)
 	}
 }
