@@ -9,6 +9,7 @@ import (
 	"github.com/puzpuzpuz/xsync/v3"
 
 	"roost/internal/histogram"
+	"roost/internal/job"
 	"roost/internal/panics"
 	"roost/internal/peernet"
 )
@@ -176,11 +177,11 @@ func (m *Manager) Go(need Work, f func(*Turn)) {
 // [RFC 6120 section 4.9.3.19]: https://www.rfc-editor.org/rfc/rfc6120#section-4.9.3.19
 func (m *Manager) Shutdown(ctx context.Context) error {
 	m.stopping.Store(true)
-	p := newPacer()
-	defer p.stop()
+	p := newPace()
+	defer p.Stop()
 	stop := func(s *Session) bool {
 		s.Close(ErrSystemShutdown)
-		return p.wait(ctx)
+		return p.Wait(ctx, 1) > 0
 	}
 	m.unbound.Range(func(s *Session, _ struct{}) bool { return stop(s) })
 	m.table.each(stop)
@@ -198,33 +199,10 @@ func (m *Manager) Shutdown(ctx context.Context) error {
 	}
 }
 
-// pacer spreads out the ends of many sessions.
-type pacer struct {
-	ticker *time.Ticker
-	n      int
-}
+// closeRate is the number of sessions a second that Shutdown and CloseUnserved end.
+const closeRate = 200_000
 
-// pacerBatch is the number of sessions that may end at once, and pacerEvery the time until
-// as many more may.
-const (
-	pacerBatch = 1000
-	pacerEvery = 5 * time.Millisecond
-)
-
-func newPacer() *pacer { return &pacer{ticker: time.NewTicker(pacerEvery)} }
-
-// wait is called for each session. It returns false if ctx has ended.
-func (p *pacer) wait(ctx context.Context) bool {
-	if p.n++; p.n%pacerBatch == 0 {
-		select {
-		case <-p.ticker.C:
-		case <-ctx.Done():
-		}
-	}
-	return ctx.Err() == nil
-}
-
-func (p *pacer) stop() { p.ticker.Stop() }
+func newPace() *job.Pace { return job.NewPace(closeRate, time.NewTicker) }
 
 // Close stops the workers after they have finished all queued jobs.
 func (m *Manager) Close() {

@@ -43,8 +43,8 @@ func (m *Manager) SetConfig(cfg Config) {
 //
 // [RFC 6120 section 4.9.3.5]: https://www.rfc-editor.org/rfc/rfc6120#section-4.9.3.5
 func (m *Manager) CloseUnserved(ctx context.Context) int {
-	p := newPacer()
-	defer p.stop()
+	p := newPace()
+	defer p.Stop()
 	closed := 0
 	m.unbound.Range(func(s *Session, _ struct{}) bool {
 		// Until it is bound, only its loop may look at its address.
@@ -53,13 +53,13 @@ func (m *Manager) CloseUnserved(ctx context.Context) int {
 				s.Close(ErrHostGone)
 			}
 		})
-		return p.wait(ctx)
+		return p.Wait(ctx, 1) > 0
 	})
 	m.table.each(func(s *Session) bool {
 		if !m.Serves(s.Host()) {
 			closed++
 			s.Close(ErrHostGone)
-			return p.wait(ctx)
+			return p.Wait(ctx, 1) > 0
 		}
 		return true
 	})
