@@ -238,8 +238,8 @@ func (l *loop) tick(int) {
 	for _, ln := range l.listeners {
 		ln.tick()
 	}
-	if l.p.config().IdleTimeout > 0 {
-		l.sweep(l.p.config().IdleTimeout)
+	if timeout := l.p.config().IdleTimeout; timeout > 0 { // read once: it may change
+		l.sweep(timeout)
 	}
 }
 
