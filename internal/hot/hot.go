@@ -1,5 +1,6 @@
 // Package hot takes over those fields of a new configuration that may change while a program
 // runs.
+//
 // Each field of a configuration has a tag that says whether it may:
 //
 //	reload:"yes"         it may
