@@ -66,7 +66,7 @@ func start(t *testing.T, change func(*Config, *Backend)) (*Server, *api.Client) 
 		t.Fatal(err)
 	}
 	st := new(testStore)
-	r := router.New(router.Config{Domains: []string{"localhost"}, Store: st})
+	r := router.New(router.Config{Store: st})
 	m := session.NewManager(session.Config{Domains: []string{"localhost"}, Router: r})
 	r.Attach(m)
 	var cfg Config

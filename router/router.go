@@ -40,8 +40,7 @@ import (
 
 // Config configures a Router. A zero field means the default given for it, if any.
 type Config struct {
-	Domains      []string     `reload:"yes"` // domainparts that the server serves, normalized
-	Store        store.Store  `reload:"-"`   // required
+	Store        store.Store  `reload:"-"` // required
 	Extensions   []Extension  `reload:"-"`
 	RosterCache  int          `reload:"yes"` // memory for rosters, in bytes; default 8 MiB
 	MaxRoster    int          `reload:"yes"` // items of one roster; default 5,000
@@ -88,7 +87,7 @@ const rosterIdle = 30 * time.Second
 
 // Router routes the stanzas of all sessions of one Manager.
 type Router struct {
-	settings      atomic.Pointer[settings]
+	settings      atomic.Pointer[Config]
 	ctx           context.Context // ends with Cancel or Close
 	cancel        context.CancelFunc
 	sessions      *session.Manager
@@ -118,7 +117,7 @@ func New(cfg Config) *Router {
 		started: time.Now(),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	r.settings.Store(newSettings(cfg))
+	r.settings.Store(&cfg)
 	r.lastActivity.r = r
 	r.undeleted.r = r
 	r.rosters = otter.Must(&otter.Options[string, *Roster]{
@@ -178,7 +177,7 @@ func (r *Router) Context() context.Context { return r.ctx }
 func (r *Router) Logger() *slog.Logger { return r.config().Logger }
 
 // Serves reports whether domain is one of this server's.
-func (r *Router) Serves(domain string) bool { return r.config().domains[domain] }
+func (r *Router) Serves(domain string) bool { return r.sessions.Serves(domain) }
 
 // Started returns the time when the router was created.
 func (r *Router) Started() time.Time { return r.started }

@@ -34,7 +34,7 @@ type core struct {
 
 // newCore creates the packages above the poller, from a configuration with defaults.
 func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, secret []byte) *core {
-	rc := cfg.router()
+	rc := cfg.Router
 	rc.Store, rc.Logger = st, cfg.Logger
 	extensions := xep.New(cfg.XEP)
 	rc.Extensions = append(extensions.All(), rc.Extensions...)

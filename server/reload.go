@@ -8,7 +8,6 @@ import (
 	"roost/admin/api"
 	"roost/internal/hot"
 	"roost/poller"
-	"roost/router"
 	"roost/session"
 )
 
@@ -56,7 +55,7 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 	s.starttls.add(next.Domains, s.certs)
 	s.settings.Store(&next)
 	s.poller.SetConfig(pc)
-	s.router.SetConfig(next.router())
+	s.router.SetConfig(next.Router)
 	s.sessions.SetConfig(next.session())
 	s.xep.SetConfig(next.XEP)
 	_ = s.CheckLoops(ctx) // each loop ends a turn
@@ -83,12 +82,6 @@ func (c *Config) poller() (poller.Config, error) {
 	pc.Proxies, err = parseProxies(c.ProxyProtocol)
 	pc.ProxyTimeout = c.Session.LoginTimeout
 	return pc, err
-}
-
-func (c *Config) router() router.Config {
-	rc := c.Router
-	rc.Domains = c.Domains
-	return rc
 }
 
 func (c *Config) session() session.Config {

@@ -37,7 +37,7 @@ func newSimServer(tb testing.TB, n, contacts int) *simServer {
 // newSimServerWith is newSimServer with a limit of the deliveries that one account may cause.
 func newSimServerWith(tb testing.TB, n, contacts, fanoutRate int, change ...func(*router.Config)) *simServer {
 	c := &simServer{n: n, contacts: contacts, posted: make(chan func(int), 4096)}
-	cfg := router.Config{Domains: []string{"localhost"}, Store: c, RosterCache: 1 << 30}
+	cfg := router.Config{Store: c, RosterCache: 1 << 30}
 	for _, f := range change {
 		f(&cfg)
 	}

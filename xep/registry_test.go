@@ -26,7 +26,6 @@ var testContacts = map[string][]string{
 func registered(t *testing.T) []router.Extension {
 	t.Helper()
 	r := router.New(router.Config{
-		Domains:    []string{"localhost"},
 		Extensions: New(Config{Register: true, Contacts: testContacts, OutageStatus: []string{"https://status.example.org/outage.json"}}).All(),
 	})
 	t.Cleanup(r.Close)

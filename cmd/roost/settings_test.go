@@ -52,7 +52,6 @@ var withoutFlag = map[string]string{
 	"Session.Shards":               "nothing is gained by another number",
 	"Session.Sent":                 "for tests",
 
-	"Router.Domains":     "filled in by the server",
 	"Router.Store":       "filled in by the server",
 	"Router.Extensions":  "for programs that embed the server",
 	"Router.Logger":      "filled in by the server",

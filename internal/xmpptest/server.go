@@ -92,11 +92,11 @@ func NewServer(t testing.TB, cfg Config) *Server {
 		log = slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
 	rc := cfg.Router
-	rc.Domains, rc.Store, rc.Logger = []string{"localhost", "example.net"}, s.Store, log
+	rc.Store, rc.Logger = s.Store, log
 	rc.Extensions = append(xep.New(cfg.XEP).All(), rc.Extensions...)
 	s.Router = router.New(rc)
 	sc := cfg.Session
-	sc.Domains, sc.Accounts, sc.Router = rc.Domains, s.Store, s.Router
+	sc.Domains, sc.Accounts, sc.Router = []string{"localhost", "example.net"}, s.Store, s.Router
 	if sc.Logger == nil {
 		sc.Logger = log
 	}
