@@ -38,6 +38,10 @@ type Extension struct {
 	// called again when the configuration has changed.
 	Forms func() []Form
 
+	// Offered reports whether Domain is published; nil: always. It is called again when the
+	// configuration has changed.
+	Offered func() bool
+
 	IQ []IQ // requests that it handles
 
 	// Features are stream features and the handlers of the first-level elements that

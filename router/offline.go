@@ -14,11 +14,13 @@ var offlinePending = session.NewFlag("offline messages may be stored")
 // offlineExtension stores messages to accounts that have no resource to take them, and
 // delivers them when one becomes available.
 func offlineExtension(r *Router) Extension {
-	x := Extension{
+	return Extension{
 		Name:    "offline",
 		XEP:     160,
 		Version: "1.0.1",
 		Title:   "Best Practices for Handling Offline Messages",
+		Domain:  []string{"msgoffline"},
+		Offered: func() bool { return r.config().MaxOffline > 0 },
 
 		Delivered: r.offlineDelivered,
 		Bound: func(_ *session.Turn, s *session.Session, known Known) {
@@ -38,10 +40,6 @@ func offlineExtension(r *Router) Extension {
 		},
 		Removed: r.undeleted.forget,
 	}
-	if r.config().MaxOffline > 0 {
-		x.Domain = []string{"msgoffline"}
-	}
-	return x
 }
 
 // deliverOffline sends an account's stored messages to one of its resources, in order and
@@ -102,7 +100,8 @@ func (r *Router) deliverOfflineSoon(t *session.Turn, s *session.Session) {
 // offlineQuota returns the limits for one account's messages. One sender may use a share of
 // them, rounded up, so that a flood from one account leaves space for others.
 func (r *Router) offlineQuota() store.OfflineQuota {
-	messages, bytes, share := r.config().MaxOffline, r.config().OfflineBytes, r.config().OfflineShare
+	cfg := r.config()
+	messages, bytes, share := cfg.MaxOffline, cfg.OfflineBytes, cfg.OfflineShare
 	return store.OfflineQuota{
 		Messages:       messages,
 		Bytes:          bytes,

@@ -184,18 +184,21 @@ func TestReloadHot(t *testing.T) {
 	info := func() string {
 		return p.ask("<iq type='get' id='d' to='localhost'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>", "</iq>")
 	}
-	if strings.Contains(info(), "mailto:") {
-		t.Error("there are contacts before")
+	if got := info(); strings.Contains(got, "mailto:") || !strings.Contains(got, "msgoffline") {
+		t.Errorf("before: %s", got)
 	}
 	s.reload(t, func(c *Config) {
 		c.Session.Limits.MaxStanza, c.Session.MaxResources = MinStanza, 1
 		c.XEP.Register, c.XEP.Contacts = true, map[string][]string{"admin": {"mailto:a@example.org"}}
+		c.Router.MaxOffline = -1
 	})
 	if !strings.Contains(features(), "iq-register") {
 		t.Error("registration is not offered")
 	}
 	if got := info(); !strings.Contains(got, "mailto:a@example.org") {
 		t.Errorf("no contacts: %s", got)
+	} else if strings.Contains(got, "msgoffline") {
+		t.Errorf("offline messages are offered, which are off: %s", got)
 	}
 	second := connect(t, s).authenticate("romeo")
 	if got := second.ask("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", "</iq>"); !strings.Contains(got, "resource-constraint") {

@@ -29,7 +29,9 @@ type info struct {
 func serverInfo(r *router.Router) info {
 	i := info{identities: []identity{{category: "server", kind: "im", name: software}}}
 	for _, x := range r.Extensions() {
-		i.features = append(i.features, x.Domain...)
+		if x.Offered == nil || x.Offered() {
+			i.features = append(i.features, x.Domain...)
+		}
 		if x.Forms != nil {
 			i.forms = append(i.forms, x.Forms()...)
 		}
