@@ -27,8 +27,8 @@ var announceRoutes = []route{
 
 const (
 	// defaultAnnounceRate is the number of clients that get an announcement in a second. A
-	// message to an idle client over TLS was measured to take 26 µs of CPU, so this is a
-	// twentieth of a core (docs/admin.md).
+	// message to an idle client over TLS was measured to take 43 µs of CPU, so this is a
+	// tenth of a core (docs/admin.md).
 	defaultAnnounceRate = 2000
 	maxAnnounceRate     = 1e6
 	minAnnounceRate     = 0.001
