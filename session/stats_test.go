@@ -61,7 +61,7 @@ func testStatsOfLogins(t *testing.T) {
 	}
 	c := newSASLClient(t, s)
 	const took = 30 * time.Millisecond
-	time.Sleep(took)
+	<-time.After(took) // virtual
 	c.login("juliet")
 	if st = s.Sessions.Stats(); st.Logins != 1 || st.LoginTime.Count() != 1 || st.LoginTime.Sum != int64(took) {
 		t.Errorf("%d logins, %+v; want one in %v", st.Logins, st.LoginTime, took)
