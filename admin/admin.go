@@ -116,12 +116,14 @@ type Server struct {
 	walking  chan struct{} // has an element while the session table is walked
 	probing  chan struct{} // has an element until every loop has run the function of a health check
 	deriving chan struct{} // has an element while keys are derived
+	streams  streams
 	panics   panics.Counter
 	history  *dashboard.History
 	announce announcer
-	ticker   func(time.Duration) *time.Ticker // makes those of long actions
+	ticker   func(time.Duration) *time.Ticker // makes those of long actions and of heartbeats
 	http     *http.Server
-	addr     net.Addr // of the TCP listener; nil: none
+	addr     net.Addr        // of the TCP listener; nil: none
+	ctx      context.Context // ends when the server is to stop
 	stop     context.CancelFunc
 	done     sync.WaitGroup
 }
@@ -132,14 +134,10 @@ func New(cfg Config, b Backend) (*Server, error) {
 		b.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	s := &Server{cfg: cfg, b: b, routes: routes(), started: time.Now(), walking: make(chan struct{}, 1), probing: make(chan struct{}, 1), deriving: make(chan struct{}, 1),
-		history: dashboard.NewHistory(), ticker: time.NewTicker}
+		streams: newStreams(), history: dashboard.NewHistory(), ticker: time.NewTicker}
 	s.announce.s = s
 	s.metrics = metrics.New(s.source())
-	s.http = &http.Server{
-		Handler: s.withPages(s.handler()), DisableGeneralOptionsHandler: true, ConnContext: withPeer, MaxHeaderBytes: maxHeader,
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-		ErrorLog: slog.NewLogLogger(b.Logger.Handler(), slog.LevelDebug), // what it logs are mistakes of clients
-	}
+	s.http = s.newHTTP(s.withPages(s.handler()))
 	var err error
 	if cfg.Audit != "" {
 		if s.audit, err = OpenAudit(cfg.Audit, b.Logger); err != nil {
@@ -150,10 +148,9 @@ func New(cfg Config, b Backend) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.audit.Close())
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	s.stop = stop
-	s.done.Go(func() { s.logins.run(ctx, b.Sessions.Logins) })
-	s.done.Go(func() { s.record(ctx) })
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.done.Go(func() { s.logins.run(s.ctx, b.Sessions.Logins) })
+	s.done.Go(func() { s.record(s.ctx) })
 	for _, l := range listeners {
 		s.done.Go(func() {
 			if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -162,6 +159,15 @@ func New(cfg Config, b Backend) (*Server, error) {
 		})
 	}
 	return s, nil
+}
+
+// newHTTP returns an HTTP server with the limits.
+func (s *Server) newHTTP(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, DisableGeneralOptionsHandler: true, ConnContext: withPeer, MaxHeaderBytes: maxHeader,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		ErrorLog: slog.NewLogLogger(s.b.Logger.Handler(), slog.LevelDebug), // what it logs are mistakes of clients
+	}
 }
 
 // listen opens the listeners.

@@ -64,9 +64,12 @@ func (g *openAPI) operation(r *route) object {
 		parameters = append(parameters, object{"name": p.name, "in": "query", "description": p.doc, "schema": object{"type": p.kind}})
 	}
 	responses := object{"default": object{"$ref": "#/components/responses/Error"}}
-	if r.response == nil {
+	switch {
+	case r.response == nil:
 		responses["204"] = object{"description": "It is done."}
-	} else {
+	case r.lines:
+		responses["200"] = g.stream(r.response)
+	default:
 		responses["200"] = g.response("Success.", r.response, r.media)
 	}
 	if r.unavailable != nil {
@@ -91,6 +94,14 @@ func (g *openAPI) response(description string, v any, media string) object {
 		media = "application/json"
 	}
 	return object{"description": description, "content": object{media: object{"schema": g.schema(reflect.TypeOf(v))}}}
+}
+
+// stream describes a stream with lines of this type. The schema is that of a line: OpenAPI
+// 3.1 has none for a sequence.
+func (g *openAPI) stream(line any) object {
+	const description = "A stream of lines, sent as they come. The schema is that of a line. Empty lines show that the server is alive. If the stream ends with an error, the last line has it."
+	either := []object{g.schema(reflect.TypeOf(line)), g.schema(reflect.TypeFor[api.ErrorResponse]())}
+	return object{"description": description, "content": object{mediaLines: object{"schema": object{"oneOf": either}}}}
 }
 
 // schema describes the JSON of a type (JSON Schema, draft 2020-12).

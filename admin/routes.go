@@ -29,6 +29,7 @@ type route struct {
 	query        []param    // parameters that may be given
 	body         func() any // a pointer to a new value for the body of the request; nil: there is none
 	response     any        // a value of the type of the response; nil: there is none
+	lines        bool       // the response is a stream of lines, each of this type
 	media        string     // of the response, if it is not JSON
 	unavailable  any        // a value of the type of the response with the status 503, if it is not an error
 	handle       func(*Server, *request) (any, error)
@@ -129,8 +130,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, methods map[strin
 		return
 	}
 	status := http.StatusOK
-	if r, ok := result.(reply); ok {
-		status, result = r.status, r.body
+	switch x := result.(type) {
+	case opened:
+		s.sendStream(w, r, x)
+		return
+	case reply:
+		status, result = x.status, x.body
 	}
 	write(w, status, result)
 }
@@ -172,6 +177,9 @@ func (s *Server) perform(w http.ResponseWriter, route *route, req *request) (any
 	req.checked = true
 	if err := route.readBody(w, req); err != nil {
 		return nil, err
+	}
+	if route.lines {
+		return s.open(route, req)
 	}
 	return route.handle(s, req)
 }
