@@ -10,6 +10,7 @@ package capacity
 import (
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"time"
 
@@ -121,15 +122,40 @@ func Overall(checks []Check) (worst Status, failed, warned int) {
 	return worst, failed, warned
 }
 
-// MaxSessions returns the smallest number of sessions that any of the checks allows, and
-// that check. The check is nil if none of them sets a limit.
-func MaxSessions(checks []Check) (sessions int64, limit *Check) {
+// MaxSessions returns the smallest number of sessions that any of the checks allows in
+// total, and that check, if so many are online on this machine. The check is nil if none
+// of them sets a limit.
+func MaxSessions(checks []Check, online int64) (sessions int64, limit *Check) {
 	for i := range checks {
-		if h := checks[i].MaxSessions; h != nil && (limit == nil || *h < sessions) {
-			sessions, limit = *h, &checks[i]
+		if n, ok := checks[i].total(online); ok && (limit == nil || n < sessions) {
+			sessions, limit = n, &checks[i]
 		}
 	}
 	return sessions, limit
+}
+
+// Remaining returns how many sessions each check allows besides those that are online, for
+// the checks that set a limit.
+func Remaining(checks []Check, online int64) map[string]int64 {
+	all := make(map[string]int64)
+	for i := range checks {
+		if n, ok := checks[i].total(online); ok && n <= unlimited {
+			all[checks[i].Name] = max(0, n-online)
+		}
+	}
+	return all
+}
+
+// total returns how many sessions a check allows in total, those that are online included;
+// ok is false if it sets no limit.
+func (c *Check) total(online int64) (n int64, ok bool) {
+	switch {
+	case c.MaxSessions == nil:
+		return 0, false
+	case c.further:
+		return min(*c.MaxSessions, math.MaxInt64-online) + online, true
+	}
+	return *c.MaxSessions, true
 }
 
 // allow sets the number of sessions that a check allows.
@@ -142,22 +168,6 @@ func (c *Check) allow(n int64) {
 func (c *Check) allowFurther(n int64) {
 	c.allow(n)
 	c.further = true
-}
-
-// Remaining returns how many sessions each check allows besides those that are online, for
-// the checks that set a limit.
-func Remaining(h Host, p Plan, online int64) map[string]int64 {
-	all := make(map[string]int64)
-	for _, c := range Machine(h, p) {
-		switch {
-		case c.MaxSessions == nil, *c.MaxSessions > unlimited:
-		case c.further:
-			all[c.Name] = *c.MaxSessions
-		default:
-			all[c.Name] = max(0, *c.MaxSessions-online)
-		}
-	}
-	return all
 }
 
 // unknown is the result if a file cannot be read. That is not necessarily a fault of the

@@ -12,7 +12,7 @@ var resources = []string{"open-files", "memory", "cgroup-memory", "memory-limit"
 func Estimate(h Host, p Plan) (sessions int64, blockers []Check) {
 	p.Sessions = 1
 	given := slices.DeleteFunc(Machine(h, p), func(c Check) bool { return !slices.Contains(resources, c.Name) })
-	sessions, limit := MaxSessions(given)
+	sessions, limit := MaxSessions(given, 0)
 	if limit == nil || sessions < 1 {
 		return 0, nil
 	}

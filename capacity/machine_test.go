@@ -15,7 +15,7 @@ func TestGoodMachine(t *testing.T) {
 			t.Errorf("%s: %v: found %s, needs %s, %q", c.Name, c.Status, c.Found, c.Needs, c.Detail)
 		}
 	}
-	if n, first := MaxSessions(checks); first == nil || n < 1_000_000 {
+	if n, first := MaxSessions(checks, 0); first == nil || n < 1_000_000 {
 		t.Errorf("the machine allows %d sessions", n)
 	}
 }
@@ -131,8 +131,21 @@ func TestAreas(t *testing.T) {
 // restrictive limit.
 func TestMaxSessions(t *testing.T) {
 	checks := Machine(goodTree().with("proc/self/limits", limitsFile("1024", "20000")).host(), million())
-	if n, first := MaxSessions(checks); first == nil || first.Name != "open-files" || n != 20000-ServerFiles {
+	if n, first := MaxSessions(checks, 0); first == nil || first.Name != "open-files" || n != 20000-ServerFiles {
 		t.Errorf("%d, %+v", n, first)
+	}
+	// Open files are limited in total. What is free is for further sessions, so with many
+	// online the memory is not what limits them.
+	small := goodTree().with("proc/meminfo", meminfoFile(500_000, 0))
+	for online, want := range map[int64]string{0: "memory", 1_048_576: "open-files"} {
+		checks = Machine(small.host(), million())
+		n, first := MaxSessions(checks, online)
+		if first == nil || first.Name != want || want == "memory" && n != *first.MaxSessions || want == "open-files" && n != 1_048_576-ServerFiles {
+			t.Errorf("%d, %+v, with %d online", n, first, online)
+		}
+	}
+	if n, first := MaxSessions(checks, 1000); n != *named(t, checks, "memory").MaxSessions+1000 {
+		t.Errorf("%d, %+v, with 1000 online", n, first)
 	}
 	// The reported number of sessions fits; ten percent more do not.
 	tight := goodTree().with("proc/meminfo", meminfoFile(4_000_000, 0)).host()
@@ -211,7 +224,8 @@ func TestPredict(t *testing.T) {
 func TestRemaining(t *testing.T) {
 	tree := goodTree().with("proc/sys/fs/file-max", "2000000", "proc/sys/fs/file-nr", "500000 0 2000000")
 	p := million()
-	none, some := Remaining(tree.host(), p, 0), Remaining(tree.host(), p, 300_000)
+	checks := Machine(tree.host(), p)
+	none, some := Remaining(checks, 0), Remaining(checks, 300_000)
 	for check, want := range map[string][2]int64{
 		"open-files": {1048576 - ServerFiles, 748576 - ServerFiles},
 		"file-max":   {1500000 - ServerFiles, 1500000 - ServerFiles},
@@ -227,10 +241,10 @@ func TestRemaining(t *testing.T) {
 	if _, ok := none["tcp-rmem"]; ok {
 		t.Error("tcp-rmem sets no limit")
 	}
-	if got := Remaining(tree.host(), p, 2_000_000)["open-files"]; got != 0 {
+	if got := Remaining(checks, 2_000_000)["open-files"]; got != 0 {
 		t.Errorf("open-files: %d, with more sessions than files", got)
 	}
-	if _, ok := Remaining(goodTree().host(), p, 0)["file-max"]; ok {
+	if _, ok := Remaining(Machine(goodTree().host(), p), 1_000_000)["file-max"]; ok {
 		t.Error("file-max is unlimited")
 	}
 }

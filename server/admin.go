@@ -30,11 +30,11 @@ func (s *Server) startAdmin() (err error) {
 	}
 	b.Domains = func() []string { return s.config().Domains }
 	b.Sessions, b.Store, b.Poller, b.Logger = s.sessions, s.store, s.poller, cfg.Logger
-	b.Router, b.Meter, b.Expiry, b.Remaining = s.router, s.meter, s.certs.expiry, s.remaining.read
+	b.Router, b.Meter, b.Expiry, b.Remaining = s.router, s.meter, s.certs.expiry, s.machine.remaining
 	b.Blocks, b.Drains = s.blocks, s
 	b.State = func() api.State { return s.state.Load().(api.State) }
 	b.Predict, b.Certificates = s.predict, s.certs.list
-	b.Capacity, b.LoginCPU = s.capacity, s.plan(1).LoginCost()
+	b.Capacity, b.LoginCPU = s.machine.capacity, s.plan(1).LoginCost()
 	b.Listeners = func() (all []api.Listener) {
 		for _, a := range s.clientAddrs() {
 			all = append(all, api.Listener{Name: a.Name, Addr: a.Addr.String()})
@@ -82,15 +82,6 @@ func (s *Server) predict(sessions int) (user, kernel int64) {
 	return m.User, m.Kernel
 }
 
-// capacity returns how many sessions this machine can hold, and what limits them.
-func (s *Server) capacity() (sessions int64, why string) {
-	n, limit := capacity.MaxSessions(capacity.Machine(capacity.ThisHost(), s.plan(1)))
-	if limit == nil {
-		return 0, ""
-	}
-	return n, limit.Title
-}
-
 // plan is what capacity is told about this server with so many sessions.
 func (s *Server) plan(sessions int) capacity.Plan {
 	cfg := s.config()
@@ -104,28 +95,43 @@ func (s *Server) plan(sessions int) capacity.Plan {
 	return p
 }
 
-// remainingAge is how old the result of remaining may be: it reads dozens of files.
-const remainingAge = time.Minute
+// checkAge is how old checks of the machine may be: they read dozens of files.
+const checkAge = time.Minute
 
-// remaining says how many further sessions the machine can hold, by the checks of package
-// capacity.
-type remaining struct {
+// machine checks how many sessions this machine can hold.
+type machine struct {
 	s    *Server
-	mu   sync.Mutex
-	last map[string]int64
-	at   time.Time
+	host capacity.Host
+
+	mu     sync.Mutex
+	checks []capacity.Check // never changed
+	online int64            // sessions when they were made
+	at     time.Time
 }
 
-// read returns the numbers, which are not to be changed, at most remainingAge old.
-func (r *remaining) read() map[string]int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.last == nil || time.Since(r.at) > remainingAge {
-		online := r.s.clients()
-		r.last, r.at = capacity.Remaining(capacity.ThisHost(), r.s.plan(online), int64(online)), time.Now()
+// check returns the checks, at most checkAge old, and the number of sessions at that time.
+func (m *machine) check() (checks []capacity.Check, online int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.checks == nil || time.Since(m.at) > checkAge {
+		online := m.s.clients()
+		m.checks, m.online, m.at = capacity.Machine(m.host, m.s.plan(online)), int64(online), time.Now()
 	}
-	return r.last
+	return m.checks, m.online
 }
+
+// capacity returns how many sessions this machine can hold, those that are online included,
+// and what limits them.
+func (m *machine) capacity() (sessions int64, why string) {
+	n, limit := capacity.MaxSessions(m.check())
+	if limit == nil {
+		return 0, ""
+	}
+	return n, limit.Title
+}
+
+// remaining returns how many further sessions the machine can hold, by check.
+func (m *machine) remaining() map[string]int64 { return capacity.Remaining(m.check()) }
 
 // expiry is when the certificate of each domain expires.
 func (c *Certificates) expiry() map[string]time.Time {

@@ -36,7 +36,7 @@ type Server struct {
 	admin     *admin.Server
 	meter     *store.Meter // of the store
 	blocks    *blocks.List
-	remaining remaining
+	machine   machine
 	drains    drains
 	state     atomic.Value // an api.State
 }
@@ -76,7 +76,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s := &Server{locks: locks, meter: store.NewMeter()}
-	s.remaining.s = s
+	s.machine.s, s.machine.host = s, capacity.ThisHost()
 	s.settings.Store(&cfg)
 	s.drains.prepare(s)
 	s.state.Store(api.Serving)

@@ -66,7 +66,7 @@ type Config struct {
 	Users    Users
 	History  *History
 	Log      func() []logring.Line               // the last lines of the log, the newest first; nil: they are not shown
-	Capacity func() (sessions int64, why string) // sessions that the machine can hold, and what limits them; nil: not shown
+	Capacity func() (sessions int64, why string) // sessions that the machine can hold in total, and what limits them; nil: not shown
 	Slowest  func() []SlowCall                   // the slowest operations of the store in the last minutes, the slowest first; nil: not shown
 	CPUs     float64                             // that the process may use
 	Logger   *slog.Logger

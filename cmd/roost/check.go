@@ -189,7 +189,7 @@ type checkReport struct {
 func newCheckReport(h capacity.Host, p capacity.Plan, checks []capacity.Check) *checkReport {
 	r := &checkReport{Sessions: p.Sessions, TLS: !p.Plain, Memory: capacity.Predict(h, p), Checks: checks}
 	r.Status, r.failed, r.warned = capacity.Overall(checks)
-	if n, limit := capacity.MaxSessions(checks); limit != nil {
+	if n, limit := capacity.MaxSessions(checks, 0); limit != nil {
 		r.MaxSessions, r.LimitedBy, r.limitTitle = &n, limit.Name, limit.Title
 	}
 	return r
