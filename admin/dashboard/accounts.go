@@ -1,10 +1,8 @@
 package dashboard
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"roost/admin/api"
@@ -25,28 +23,13 @@ func (d *Dashboard) accounts(v *visit) error {
 		http.Redirect(v.w, v.Request, accountURL(p.Name, ""), http.StatusSeeOther)
 		return nil
 	}
-	q := url.Values{"limit": {strconv.Itoa(perPage)}}
-	for name, value := range map[string]string{"prefix": p.Name, "domain": p.Domain, "cursor": get("cursor")} {
-		if value != "" {
-			q.Set(name, value)
-		}
-	}
 	var list api.AccountPage
-	err := d.cfg.API.Get(v.ctx, api.PathAccounts, q, &list)
-	var e *api.Error
-	switch {
-	case errors.As(err, &e) && e.Status == http.StatusBadRequest:
-		p.Error = sentence(e.Error()) + "."
-	case err != nil:
+	var err error
+	q := given(map[string]string{"prefix": p.Name, "domain": p.Domain, "cursor": get("cursor")})
+	if p.Error, err = d.getList(v, api.PathAccounts, q, &list); err != nil {
 		return err
 	}
-	p.Accounts = list.Accounts
-	if list.Cursor != "" {
-		next := v.URL.Query()
-		next.Set("cursor", list.Cursor)
-		next.Del("done")
-		p.Next = "/accounts?" + next.Encode()
-	}
+	p.Accounts, p.Next = list.Accounts, v.nextPage(list.Cursor, 0)
 	d.render(v, http.StatusOK, "accounts.html", "Accounts", &p)
 	return nil
 }
@@ -80,11 +63,7 @@ func (d *Dashboard) account(v *visit) error {
 
 // noAccount says for people that there is no account, if that is the error.
 func noAccount(bare string, err error) error {
-	var e *api.Error
-	if errors.As(err, &e) && e.Status == http.StatusNotFound {
-		return &api.Error{Status: e.Status, Code: e.Code, Message: "there is no account " + printable(bare), Hint: "look for it among the accounts"}
-	}
-	return err
+	return missing(err, "there is no account "+printable(bare), "look for it among the accounts")
 }
 
 // accountAction returns what changes an account by a request of the API.

@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -28,28 +27,9 @@ func (p *announcePage) Total() int64 { return max(p.Last.Clients, p.Handled(), 1
 func (d *Dashboard) announce(v *visit) error { return d.showAnnounce(v, &announcePage{}) }
 
 // showAnnounce shows the page, with a form that was not accepted if there is an error.
-func (d *Dashboard) showAnnounce(v *visit, p *announcePage) error {
-	p.Last = new(api.Announce)
-	if err := d.getJob(v, api.PathAnnounce, p.Last); err != nil {
-		return err
-	}
-	if p.Last.State == "" {
-		p.Last = nil
-	}
-	status := http.StatusOK
-	if p.Error != "" {
-		status = http.StatusBadRequest
-	}
-	d.render(v, status, "announce.html", "Announce", p)
-	return nil
-}
-
-// getJob gets the state of a long action; it leaves out as it is if there was none.
-func (d *Dashboard) getJob(v *visit, path string, out any) error {
-	err := d.cfg.API.Get(v.ctx, path, nil, out)
-	var e *api.Error
-	if errors.As(err, &e) && e.Status == http.StatusNotFound {
-		return nil
+func (d *Dashboard) showAnnounce(v *visit, p *announcePage) (err error) {
+	if p.Last, err = getJob[api.Announce](d, v, api.PathAnnounce); err == nil {
+		d.render(v, formStatus(p.Error), "announce.html", "Announce", p)
 	}
 	return err
 }
@@ -75,25 +55,4 @@ func (d *Dashboard) startAnnounce(v *visit) error {
 	}
 	http.Redirect(v.w, v.Request, "/announce?done=announced", http.StatusSeeOther)
 	return nil
-}
-
-// refusal says why the API does not accept a form; empty: it does, or the error is
-// another one.
-func refusal(err error) string {
-	var e *api.Error
-	if errors.As(err, &e) && (e.Status == http.StatusBadRequest || e.Status == http.StatusConflict) {
-		return sentence(e.Message) + "."
-	}
-	return ""
-}
-
-// abort returns what aborts a long action.
-func abort(path, to string) func(*Dashboard, *visit) error {
-	return func(d *Dashboard, v *visit) error {
-		if err := d.cfg.API.Do(v.ctx, http.MethodDelete, path, nil, nil, nil); err != nil {
-			return err
-		}
-		http.Redirect(v.w, v.Request, to, http.StatusSeeOther)
-		return nil
-	}
 }

@@ -46,20 +46,11 @@ func (p *drainPage) Over() string {
 func (d *Dashboard) drain(v *visit) error { return d.showDrain(v, &drainPage{}) }
 
 // showDrain shows the page, with a form that was not accepted if there is an error.
-func (d *Dashboard) showDrain(v *visit, p *drainPage) error {
-	p.Last = new(api.Drain)
-	if err := d.getJob(v, api.PathDrain, p.Last); err != nil {
-		return err
+func (d *Dashboard) showDrain(v *visit, p *drainPage) (err error) {
+	if p.Last, err = getJob[api.Drain](d, v, api.PathDrain); err == nil {
+		d.render(v, formStatus(p.Error), "drain.html", "Drain", p)
 	}
-	if p.Last.State == "" {
-		p.Last = nil
-	}
-	status := http.StatusOK
-	if p.Error != "" {
-		status = http.StatusBadRequest
-	}
-	d.render(v, status, "drain.html", "Drain", p)
-	return nil
+	return err
 }
 
 func (d *Dashboard) startDrain(v *visit) error {

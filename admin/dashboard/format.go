@@ -11,7 +11,7 @@ import (
 
 // formats are functions of the templates: how values are shown to people.
 var formats = map[string]any{
-	"comma": comma, "bytes": bytesText, "age": age, "printable": printable, "stamp": stamp, "clock": clock,
+	"comma": comma, "bytes": bytesText, "age": age, "printable": printable, "stamp": stamp, "clock": clock, "protection": protection,
 }
 
 // unknown is shown where a value is not known.

@@ -1,7 +1,7 @@
 package dashboard
 
 import (
-	"errors"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -20,9 +20,6 @@ type sessionsPage struct {
 	Next                   string // URL of the next page; empty: this is the last one
 }
 
-// perPage is how many sessions a page has.
-const perPage = 50
-
 // maxFirst limits the number of the first session on a page, which is only shown.
 const maxFirst = 1 << 40
 
@@ -37,29 +34,14 @@ func (d *Dashboard) sessions(v *visit) error {
 		http.Redirect(v.w, v.Request, "/session?"+url.Values{"jid": {full}}.Encode(), http.StatusSeeOther)
 		return nil
 	}
-	for name, value := range map[string]string{"sort": p.Sort, "min_idle": p.Idle, "tls": p.TLS, "cursor": get("cursor")} {
-		if value != "" {
-			q.Set(name, value)
-		}
-	}
-	q.Set("limit", strconv.Itoa(perPage))
+	maps.Copy(q, given(map[string]string{"sort": p.Sort, "min_idle": p.Idle, "tls": p.TLS, "cursor": get("cursor")}))
 	var list api.SessionPage
-	err := d.cfg.API.Get(v.ctx, api.PathSessions, q, &list)
-	var e *api.Error
-	switch {
-	case errors.As(err, &e) && e.Status == http.StatusBadRequest:
-		p.Error = sentence(e.Error()) + "."
-	case err != nil:
+	var err error
+	if p.Error, err = d.getList(v, api.PathSessions, q, &list); err != nil {
 		return err
 	}
 	p.Sessions, p.Matching, p.Last = list.Sessions, list.Matching, p.First+int64(len(list.Sessions))-1
-	if list.Cursor != "" {
-		next := v.URL.Query()
-		next.Set("cursor", list.Cursor)
-		next.Set("first", strconv.FormatInt(p.Last+1, 10))
-		next.Del("done")
-		p.Next = "/sessions?" + next.Encode()
-	}
+	p.Next = v.nextPage(list.Cursor, p.Last+1)
 	d.render(v, http.StatusOK, "sessions.html", "Sessions", &p)
 	return nil
 }
@@ -85,9 +67,7 @@ func search(text string) (q url.Values, full string) {
 	return q, full
 }
 
-// Protection is what protects a session, for people.
-func (p *sessionsPage) Protection(k api.TLSKind) string { return protection(k) }
-
+// protection is what protects a session, for people.
 func protection(k api.TLSKind) string {
 	switch k {
 	case api.TLS12:
@@ -103,9 +83,6 @@ type sessionPage struct {
 	api.SessionDetail
 	Bare string // JID of the account
 }
-
-// Protection is what protects the session, for people.
-func (p *sessionPage) Protection() string { return protection(p.TLS) }
 
 // State says what the session is doing, for people.
 func (p *sessionPage) State() string {
@@ -144,11 +121,7 @@ func (d *Dashboard) session(v *visit) error {
 
 // noSession says for people that there is no session, if that is the error.
 func noSession(full string, err error) error {
-	var e *api.Error
-	if errors.As(err, &e) && e.Status == http.StatusNotFound {
-		return &api.Error{Status: e.Status, Code: e.Code, Message: printable(full) + " is not online", Hint: "look for it among the sessions; perhaps it has left"}
-	}
-	return err
+	return missing(err, printable(full)+" is not online", "look for it among the sessions; perhaps it has left")
 }
 
 func (d *Dashboard) endSession(v *visit) error {
