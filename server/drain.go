@@ -18,11 +18,6 @@ import (
 // server accepts no new ones meanwhile and afterwards. It stays until it is stopped, or
 // until the drain is aborted, which makes it serve again.
 
-// defaultDrainRate is the number of clients that leave in a second, unless a drain has a
-// time of its own. A login with a full TLS handshake takes 424 µs of CPU (README.md), so a
-// server of this kind that receives them needs less than half a core.
-const defaultDrainRate = 1000
-
 // Limits of a request.
 const (
 	maxDrainTime  = 7 * 24 * time.Hour
@@ -138,7 +133,7 @@ func (d *drains) begin() {
 	d.total.Store(int64(d.s.clients()))
 	d.last.State = api.DrainRunning
 	if d.last.OverSeconds == 0 {
-		d.last.OverSeconds = float64(d.total.Load()) / defaultDrainRate
+		d.last.OverSeconds = float64(d.total.Load()) / api.DefaultDrainRate
 	}
 }
 
@@ -173,7 +168,7 @@ func (d *drains) run(ctx context.Context, begin time.Time) {
 	}
 	total := d.total.Load()
 	d.s.log.Info("drain begins", "actor", q.Actor, "sessions", total)
-	rate := float64(defaultDrainRate)
+	rate := float64(api.DefaultDrainRate)
 	if q.OverSeconds > 0 {
 		rate = max(float64(total), 1) / q.OverSeconds
 	}

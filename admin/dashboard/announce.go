@@ -18,6 +18,9 @@ type announcePage struct {
 // Running reports whether an announcement is being sent.
 func (p *announcePage) Running() bool { return p.Last != nil && p.Last.State == api.JobRunning }
 
+// DefaultRate is the number of clients per second if the form has none.
+func (p *announcePage) DefaultRate() int { return api.DefaultAnnounceRate }
+
 // Handled is how many clients have been dealt with.
 func (p *announcePage) Handled() int64 { return p.Last.Sent + p.Last.Skipped }
 

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,7 +14,7 @@ func TestAnnounce(t *testing.T) {
 	f := newFixture(t).login("secret-w")
 	f.record(404, api.ErrorResponse{Error: api.Error{Code: api.CodeNotFound, Message: "none"}})
 	page := f.page("/announce")
-	if !strings.Contains(page, "There was none") {
+	if !strings.Contains(page, "There was none") || !strings.Contains(page, fmt.Sprintf(`placeholder="%d"`, api.DefaultAnnounceRate)) {
 		t.Error(page)
 	}
 	form := f.form(page, "/announce")

@@ -35,10 +35,13 @@ func (p *drainPage) Gone() int64 { return max(0, p.Total()-p.Last.Remaining) }
 // Total is how many clients there were.
 func (p *drainPage) Total() int64 { return max(p.Last.Clients, p.Last.Remaining, 1) }
 
+// DefaultPace is how fast clients leave unless they have a time, for people.
+func (p *drainPage) DefaultPace() string { return comma(api.DefaultDrainRate) + " clients a second" }
+
 // Over is how long clients have, for people.
 func (p *drainPage) Over() string {
 	if p.Last.OverSeconds == 0 {
-		return "1,000 clients a second"
+		return p.DefaultPace()
 	}
 	return age(p.Last.OverSeconds)
 }

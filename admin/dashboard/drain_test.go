@@ -15,6 +15,9 @@ func TestDrain(t *testing.T) {
 	f := newFixture(t).login("secret-w")
 	f.record(404, api.ErrorResponse{Error: api.Error{Code: api.CodeNotFound, Message: "none"}})
 	page := f.page("/drain")
+	if !strings.Contains(page, `placeholder="1,000 clients a second"`) || api.DefaultDrainRate != 1000 {
+		t.Error("the form does not say how fast clients leave")
+	}
 	form := f.form(page, "/drain")
 	form.Set("minutes", "1.5")
 	form.Set("to", "[2001:db8::1]:5222")
