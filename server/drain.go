@@ -29,6 +29,7 @@ type drains struct {
 	s        *Server
 	job      job.Job
 	exit     chan struct{} // closed when the server is to stop
+	stop     func()        // closes it, once
 	lastRead func(*session.Session) time.Time
 
 	ops sync.Mutex // held while a drain starts, or is aborted
@@ -41,6 +42,7 @@ type drains struct {
 
 func (d *drains) prepare(s *Server) {
 	d.s, d.exit, d.lastRead = s, make(chan struct{}), lastRead
+	d.stop = sync.OnceFunc(func() { close(d.exit) })
 }
 
 // Exit is closed when a drain is done after which the server is to stop.
@@ -181,7 +183,7 @@ func (d *drains) run(ctx context.Context, begin time.Time) {
 	d.setState(api.DrainDone)
 	d.s.log.Info("drain has ended: all clients have left", "sessions", d.ended.Load())
 	if q.Exit {
-		close(d.exit)
+		d.stop()
 	}
 }
 
