@@ -49,7 +49,7 @@ type Config struct {
 
 	// OutageFile is a file for clients that says whether there is a planned outage
 	// (XEP-0455), such as one of a web server; empty: none is written.
-	OutageFile string `reload:"no: it is written at the start"`
+	OutageFile string `reload:"yes: the new file is written at once; the one before stays as it is"`
 
 	DataDir string `reload:"no: the database is open"` // directory of the database, the certificates and all other files; required
 	Store   string `reload:"no: the database is open"` // URL of the store; default: stores.Default(DataDir)

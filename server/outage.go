@@ -30,7 +30,15 @@ func (s *Server) Outage() api.Outage {
 	return o
 }
 
-// writeOutage writes the outage document for the web server that serves it. XEP-0455
+// updateOutage is writeOutage for a caller that does not hold drains.ops.
+func (s *Server) updateOutage() {
+	s.drains.ops.Lock()
+	defer s.drains.ops.Unlock()
+	s.writeOutage()
+}
+
+// writeOutage writes the outage document for the web server that serves it. Under drains.ops:
+// what is written last is the newest. XEP-0455
 // (https://xmpp.org/extensions/xep-0455.html#json-schema): "When the
 // outage is over, the file SHOULD be replaced with an empty JSON object": that is done when
 // a drain is aborted, and when the server starts.

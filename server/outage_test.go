@@ -83,6 +83,27 @@ func TestOutage(t *testing.T) {
 		t.Error(err)
 	}
 	want("{}")
+	if _, err := abortDrain(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	begin = time.Now().Add(time.Hour).Truncate(time.Second)
+	if _, err := drain(t.Context(), c, api.DrainRequest{Begin: &begin, Text: "Moved"}); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(t.TempDir(), "other.json")
+	s.reload(t, func(c *Config) { c.OutageFile = file })
+	want(strings.TrimSpace(string(before)))
+	if !strings.Contains(string(before), "Moved") {
+		t.Errorf("%s", before)
+	}
+	if _, err := abortDrain(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	want("{}")
 	past := time.Now().Add(-time.Hour)
 	if err := checkDrain(&api.DrainRequest{End: &past}); err == nil {
 		t.Error("an end in the past")

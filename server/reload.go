@@ -58,6 +58,9 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 	s.router.SetConfig(next.Router)
 	s.sessions.SetConfig(next.session())
 	s.xep.SetConfig(next.XEP)
+	if next.OutageFile != old.OutageFile {
+		s.updateOutage()
+	}
 	_ = s.CheckLoops(ctx) // each loop ends a turn
 	if removed(old.Domains, next.Domains) {
 		s.stopped.Go(func() {

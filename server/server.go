@@ -108,7 +108,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		s.core.close()
 		return nil, errors.Join(err, st.Close())
 	}
-	s.writeOutage()
+	s.updateOutage()
 	s.stopped.Go(func() { s.watch(s.ctx) })
 	s.stopped.Go(func() { summarize(s.ctx, s.log, s.totals) })
 	s.stopped.Go(func() { s.certs.WatchExpiry(s.ctx) })
