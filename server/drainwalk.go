@@ -33,20 +33,18 @@ var told = session.NewFlag("a drain has ended it")
 
 // all makes all clients leave, and reports whether they have before ctx ended.
 func (w *leaving) all(ctx context.Context) bool {
-	for {
-		for _, since := range w.groups() {
-			if !w.walk(ctx, since) {
-				return false
-			}
-		}
-		if w.d.s.clients() == 0 {
-			return true
-		}
-		// What is left has bound a resource meanwhile, or a worker has it.
-		if !w.pace.Sleep(ctx) {
+	for _, since := range w.groups() {
+		if !w.walk(ctx, since) {
 			return false
 		}
 	}
+	for w.d.s.clients() > 0 {
+		// What is left has bound a resource meanwhile, or has been told and is about to leave.
+		if !w.pace.Sleep(ctx) || !w.walk(ctx, time.Time{}) {
+			return false
+		}
+	}
+	return true
 }
 
 // idleBuckets counts sessions by idle time: four buckets for each doubling of it.
