@@ -114,14 +114,19 @@ func blob(st *sqlite.Stmt, col int) []byte {
 	return b
 }
 
-// read runs f, which executes the operation op, with a connection of the pool. A read takes
-// microseconds, so only the wait for a connection ends with ctx.
+// read runs f, which executes the operation op, with a connection of the pool.
 func (s *Store) read(ctx context.Context, op, what string, f func(*conn) error) error {
 	done, err := s.cfg.Options.Begin(ctx, store.Op{Name: op})
 	if err != nil {
 		return err
 	}
 	defer done()
+	return s.readPart(ctx, what, f)
+}
+
+// readPart runs f, which is part of an operation, with a connection of the pool. A read
+// takes microseconds, so only the wait for a connection ends with ctx.
+func (s *Store) readPart(ctx context.Context, what string, f func(*conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return s.wrap(what, err)
 	}

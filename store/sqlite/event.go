@@ -48,7 +48,11 @@ func (s *Store) Watch(ctx context.Context, after int64, f func([]store.AccountEv
 	tick := time.NewTicker(s.cfg.WatchInterval)
 	defer tick.Stop()
 	for {
-		events, err := s.AccountEvents(ctx, after, watchPage)
+		var events []store.AccountEvent
+		err := s.readPart(ctx, "watch account events", func(c *conn) (err error) {
+			events, err = c.accountEvents(after, watchPage)
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -72,22 +76,27 @@ func (s *Store) Watch(ctx context.Context, after int64, f func([]store.AccountEv
 }
 
 // AccountEvents implements store.Accounts.
-func (s *Store) AccountEvents(ctx context.Context, after int64, limit int) ([]store.AccountEvent, error) {
-	var events []store.AccountEvent
-	err := s.read(ctx, "AccountEvents", "read account events", func(c *conn) error {
-		st, err := c.stmt(qEvents)
-		if err != nil {
-			return err
-		}
-		st.BindInt64(1, after)
-		st.BindInt64(2, int64(limit))
-		return each(st, func() error {
-			j, err := jid.Parse(st.ColumnText(1))
-			events = append(events, store.AccountEvent{
-				ID: st.ColumnInt64(0), JID: j, Kind: store.EventKind(st.ColumnInt(2)), At: time.Unix(st.ColumnInt64(3), 0).UTC(),
-			})
-			return err
+func (s *Store) AccountEvents(ctx context.Context, after int64, limit int) (events []store.AccountEvent, err error) {
+	err = s.read(ctx, "AccountEvents", "read account events", func(c *conn) (err error) {
+		events, err = c.accountEvents(after, limit)
+		return err
+	})
+	return events, err
+}
+
+func (c *conn) accountEvents(after int64, limit int) (events []store.AccountEvent, err error) {
+	st, err := c.stmt(qEvents)
+	if err != nil {
+		return nil, err
+	}
+	st.BindInt64(1, after)
+	st.BindInt64(2, int64(limit))
+	err = each(st, func() error {
+		j, err := jid.Parse(st.ColumnText(1))
+		events = append(events, store.AccountEvent{
+			ID: st.ColumnInt64(0), JID: j, Kind: store.EventKind(st.ColumnInt(2)), At: time.Unix(st.ColumnInt64(3), 0).UTC(),
 		})
+		return err
 	})
 	return events, err
 }

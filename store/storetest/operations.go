@@ -283,4 +283,10 @@ func testIntercept(t *testing.T, l store.Location) {
 	if len(ops) != 2 || !ops[0].Writes || ops[1].Writes || ended != 2 {
 		t.Errorf("%+v, %d ended; want a write and a read that have", ops, ended)
 	}
+	// Watch is one operation, however often it looks for events.
+	ops = nil
+	wants(t, "Watch", s.Watch(t.Context(), 0, func([]store.AccountEvent) error { return stopped }), stopped)
+	if len(ops) != 1 {
+		t.Errorf("Watch was intercepted as %+v", ops)
+	}
 }
