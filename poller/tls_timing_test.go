@@ -68,8 +68,8 @@ func heap() (m runtime.MemStats) {
 	return m
 }
 
-// TestLeanIdleHeap limits what TLS adds to an idle connection: the goal is 220 bytes, and
-// its one object has 192.
+// TestLeanIdleHeap limits what TLS adds to an idle connection to 220 bytes. The leanTLS,
+// which TestLeanSize limits, is 160 of them.
 func TestLeanIdleHeap(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector's build has other sizes")

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -198,6 +199,28 @@ func TestDashboard(t *testing.T) {
 		page.await("document.querySelector('#progress').innerText.includes('done')")
 		page.faults()
 		page.check(base)
+	})
+
+	t.Run("overlapping updates", func(t *testing.T) {
+		page := browser.open(window{width: 1280, height: 800})
+		page.t = t
+		page.visit(base + "/login")
+		page.logIn(read)
+		page.await("document.querySelectorAll('.plot canvas').length >= 6")
+		page.eval(`{ const Plot = uPlot; window.plots = []; window.uPlot = function (...a) { const u = new Plot(...a); plots.push(u); return u; }; }`, nil)
+		page.resize(window{width: 1280, height: 800, dark: true}) // draws the charts again
+		page.await("plots.length >= 6")
+		var times []int64 // of the samples in a chart
+		page.eval(`(async () => {
+			const names = Object.keys(await (await fetch("/history.json")).json()), at = Math.floor(Date.now() / 1000) + 5;
+			roost.get = async () => ({ json: async () => Object.fromEntries(names.map(n => [n, [n === "t" ? at : 1]])) });
+			for (let i = 0; i < 2; i++) document.dispatchEvent(new Event("roost:updated"));
+			await new Promise(done => setTimeout(done));
+			return plots[0].data[0].at(-1) === at ? plots[0].data[0] : [];
+		})()`, &times)
+		if len(times) == 0 || !slices.IsSorted(times) || len(slices.Compact(slices.Clone(times))) != len(times) {
+			t.Errorf("the samples of %v: one that two responses have is there twice, or is missing", times)
+		}
 	})
 
 	t.Run("stays up to date", func(t *testing.T) {

@@ -116,8 +116,9 @@
     const last = data.t.at(-1);
     const r = await roost.get(`/history.json?span=${span}` + (last ? `&since=${last}` : ""));
     if (!r) return;
-    const more = await r.json();
-    for (const name in more) data[name] = (data[name] ?? []).concat(more[name]);
+    const more = await r.json(), newest = data.t.at(-1) ?? 0;
+    const from = more.t.filter(t => t <= newest).length; // what another request has brought meanwhile
+    for (const name in more) data[name] = (data[name] ?? []).concat(more[name].slice(from));
     const old = data.t.findIndex(t => t >= (data.t.at(-1) ?? 0) - length);
     for (const name in data) data[name] = data[name].slice(Math.max(old, 0));
     if (!charts.length) return redraw();
