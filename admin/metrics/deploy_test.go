@@ -1,7 +1,9 @@
 package metrics
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -105,7 +107,31 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
+// unitsOf returns the units of Grafana that fit the result of a query.
+func unitsOf(query string) []string {
+	has := func(part string) bool { return strings.Contains(query, part) }
+	rate := has("rate(")
+	switch {
+	case has("histogram_quantile("), has("_duration_seconds{"):
+		return []string{"s"}
+	case has("_timestamp_seconds") && has("/ 86400"):
+		return []string{"d"}
+	case has("_bytes_total") && rate:
+		return []string{"Bps"}
+	case has("_bytes"):
+		return []string{"bytes"}
+	case has("cpu_seconds_total"):
+		return []string{"none"} // CPUs
+	case rate && has(" / "):
+		return []string{"percentunit", "short"}
+	case rate:
+		return []string{"ops"}
+	}
+	return []string{"short"}
+}
+
 // TestDashboard: the dashboard is JSON that Grafana can import, without overlapping panels.
+// Each panel says what it shows, and each query has a unit that fits.
 func TestDashboard(t *testing.T) {
 	text, err := os.ReadFile(dashboard)
 	if err != nil {
@@ -114,11 +140,20 @@ func TestDashboard(t *testing.T) {
 	var d struct {
 		Title, UID string
 		Panels     []struct {
-			ID          int
-			Type, Title string
-			GridPos     struct{ X, Y, W, H int }
-			Targets     []struct{ Expr string }
-			FieldConfig struct{ Defaults struct{ Unit string } }
+			ID                       int
+			Type, Title, Description string
+			GridPos                  struct{ X, Y, W, H int }
+			Targets                  []struct{ Expr, LegendFormat string }
+			FieldConfig              struct {
+				Defaults  struct{ Unit string }
+				Overrides []struct {
+					Matcher    struct{ ID, Options string }
+					Properties []struct {
+						ID    string
+						Value any
+					}
+				}
+			}
 		}
 	}
 	if err := json.Unmarshal(text, &d); err != nil {
@@ -129,10 +164,24 @@ func TestDashboard(t *testing.T) {
 	}
 	ids, cells := make(map[int]bool), make(map[[2]int]string)
 	for _, p := range d.Panels {
-		if ids[p.ID] || p.Title == "" || p.Type != "row" && (len(p.Targets) == 0 || p.FieldConfig.Defaults.Unit == "") {
+		if ids[p.ID] || p.Title == "" || p.Type != "row" && (len(p.Targets) == 0 || p.Description == "") {
 			t.Errorf("panel %d %q is not complete", p.ID, p.Title)
 		}
 		ids[p.ID] = true
+		units := make(map[string]string) // by legend
+		for _, o := range p.FieldConfig.Overrides {
+			for _, property := range o.Properties {
+				if o.Matcher.ID == "byName" && property.ID == "unit" {
+					units[o.Matcher.Options] = fmt.Sprint(property.Value)
+				}
+			}
+		}
+		for _, target := range p.Targets {
+			unit := cmp.Or(units[target.LegendFormat], p.FieldConfig.Defaults.Unit)
+			if !slices.Contains(unitsOf(target.Expr), unit) {
+				t.Errorf("%q has the unit %q, which is not that of %s", p.Title, unit, target.Expr)
+			}
+		}
 		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
 			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
 				if other := cells[[2]int{x, y}]; other != "" || x >= 24 {
