@@ -9,12 +9,15 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"roost/admin"
 	"roost/admin/api"
+	"roost/internal/xmpptest"
 	"roost/poller"
 )
 
@@ -43,8 +46,9 @@ func from(t *testing.T, s *Server, addr string) *peer {
 // closes waits for the end of a connection on which nothing was received.
 func (p *peer) closes() {
 	p.t.Helper()
+	_ = p.conn.SetDeadline(time.Now().Add(xmpptest.WaitLimit))
 	_, _ = io.WriteString(p.conn, testHeader)
-	if b, err := io.ReadAll(p.conn); len(b) > 0 || errors.Is(err, context.DeadlineExceeded) {
+	if b, err := io.ReadAll(p.conn); len(b) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 		p.t.Errorf("%q %v, want a connection that is closed at once", b, err)
 	}
 }
