@@ -28,7 +28,7 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 		return errors.New("server: it is stopping")
 	}
 	old := s.config()
-	cfg.Sockets, cfg.Logger, cfg.GCPercent = old.Sockets, old.Logger, old.GCPercent
+	cfg.Sockets = old.Sockets               // or Validate wants an address
 	cfg.Domains = slices.Clone(cfg.Domains) // Validate normalizes them
 	if err := cfg.Validate(); err != nil {
 		return err

@@ -9,15 +9,18 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"roost/admin"
 	"roost/admin/api"
 	"roost/internal/xmpptest"
 	"roost/poller"
+	"roost/session"
 )
 
 // reload reloads a server with its own configuration as a change leaves it.
@@ -210,6 +213,62 @@ func TestReloadHot(t *testing.T) {
 	s.reload(t, func(c *Config) { c.Session.AllowPlaintext = false })
 	if got := features(); !strings.Contains(got, "<required/>") {
 		t.Errorf("TLS is not required: %s", got)
+	}
+}
+
+// TestReloadReachesLoops: Reload returns when each event loop uses the new configuration, and
+// not before.
+func TestReloadReachesLoops(t *testing.T) {
+	s := startServer(t, nil)
+	connect(t, s).login("romeo", "r")
+	busy, release := make(chan struct{}), make(chan struct{})
+	s.sessions.RunOnLoop(s.sessions.Find("romeo@localhost", "r"), func(*session.Turn) {
+		close(busy)
+		<-release
+	})
+	<-busy
+	returned := make(chan error, 1)
+	go func() {
+		returned <- s.tryReload(func(c *Config) { c.Domains = []string{"localhost", "example.org"} })
+	}()
+	xmpptest.Eventually(t, "the new configuration", func() bool { return s.sessions.Serves("example.org") })
+	for range 1000 {
+		runtime.Gosched()
+	}
+	select {
+	case err := <-returned:
+		t.Errorf("it returns while a loop is busy: %v", err)
+		close(release)
+	default:
+		close(release)
+		if err := <-returned; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestReloadKeepsArgument: the domains of the caller are left as they are.
+func TestReloadKeepsArgument(t *testing.T) {
+	s := startServer(t, nil)
+	domains := []string{"LOCALHOST"}
+	s.reload(t, func(c *Config) { c.Domains = domains })
+	if domains[0] != "LOCALHOST" || !s.sessions.Serves("localhost") {
+		t.Errorf("%q", domains)
+	}
+}
+
+// TestReloadFits: what is new must fit what needs a restart, too.
+func TestReloadFits(t *testing.T) {
+	r := newRenewal(t)
+	s := startServer(t, func(c *Config) {
+		c.TLSCert, c.TLSKey, c.Admin.Addr = []string{r.cert}, []string{r.key}, "0.0.0.0:0"
+		if _, err := admin.AddToken(filepath.Join(c.DataDir, admin.TokensName), "t", admin.ScopeRead); err != nil {
+			t.Fatal(err)
+		}
+	})
+	err := s.tryReload(func(c *Config) { c.TLSCert, c.TLSKey, c.Admin.Addr = nil, nil, "" })
+	if err == nil || !strings.Contains(err.Error(), "not a loopback address") || len(s.config().TLSCert) != 1 {
+		t.Errorf("%v, want that the address needs a certificate", err)
 	}
 }
 

@@ -13,22 +13,20 @@ import (
 // them apart.
 const watchInterval = 59 * time.Second
 
-// fileStamp tells versions of a file apart without reading it.
+// fileStamp tells versions of a file apart without reading it. All but the name is zero if
+// there is no file.
 type fileStamp struct {
 	name     string
 	modified time.Time
 	size     int64
 	inode    uint64
-	missing  bool
 }
 
 // stamps returns the stamps of the operator's files.
 func (s *certSource) stamps() (all []fileStamp) {
 	for _, name := range slices.Concat(s.certFiles, s.keyFiles) {
 		f := fileStamp{name: name}
-		if info, err := os.Stat(name); err != nil {
-			f.missing = true
-		} else {
+		if info, err := os.Stat(name); err == nil {
 			f.modified, f.size = info.ModTime(), info.Size()
 			if st, ok := info.Sys().(*syscall.Stat_t); ok {
 				f.inode = st.Ino

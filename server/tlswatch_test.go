@@ -1,8 +1,11 @@
 package server
 
 import (
+	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -117,6 +120,48 @@ func TestWatchCertificates(t *testing.T) {
 		}
 	}
 	check("renamed files with the old times", reloaded, true)
+}
+
+// TestStamps: a change of the time, of the size or of the file itself is seen, whichever of
+// the files it is.
+func TestStamps(t *testing.T) {
+	dir := t.TempDir()
+	s := certSource{certFiles: []string{filepath.Join(dir, "cert")}, keyFiles: []string{filepath.Join(dir, "key")}}
+	when := time.Unix(1e9, 0)
+	write := func(name, text string) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(name, []byte(text), 0o600), os.Chtimes(name, when, when)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{s.certFiles[0], s.keyFiles[0]} {
+		last := s.stamps()
+		step := func(what string, change func()) {
+			t.Helper()
+			change()
+			now := s.stamps()
+			if slices.Equal(now, last) {
+				t.Errorf("%s: %s is not seen", filepath.Base(name), what)
+			}
+			if last = now; !slices.Equal(s.stamps(), last) {
+				t.Errorf("%s: after %s it changes by itself", filepath.Base(name), what)
+			}
+		}
+		step("a new file", func() { write(name, "a") })
+		step("a new size", func() { write(name, "ab") })
+		step("a new time", func() { when = when.Add(time.Second); write(name, "ac") })
+		step("another file", func() {
+			write(name+".new", "ad") // the old one stays, so that its inode does
+			if err := errors.Join(os.Rename(name, name+".old"), os.Rename(name+".new", name)); err != nil {
+				t.Fatal(err)
+			}
+		})
+		step("no file", func() {
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
 }
 
 // TestWatchInBackground: a running server notices by itself, and shows the new certificate.
