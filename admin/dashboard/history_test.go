@@ -29,6 +29,15 @@ func TestHistorySize(t *testing.T) {
 	}
 }
 
+// TestSentence: the first letter is a whole character.
+func TestSentence(t *testing.T) {
+	for text, want := range map[string]string{"": "", "no": "No", "état": "État", "世界": "世界", `"x" is`: `"x" is`} {
+		if got := sentence(text); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+}
+
 func isNaN(v float32) bool { return v != v }
 
 // TestHistory: what two readings say about the time between them.

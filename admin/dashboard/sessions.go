@@ -121,7 +121,7 @@ func (d *Dashboard) session(v *visit) error {
 
 // noSession says for people that there is no session, if that is the error.
 func noSession(full string, err error) error {
-	return missing(err, printable(full)+" is not online", "look for it among the sessions; perhaps it has left")
+	return missing(err, "there is no session "+printable(full), "look for it among the sessions; perhaps it has left")
 }
 
 func (d *Dashboard) endSession(v *visit) error {

@@ -138,7 +138,7 @@ func TestSession(t *testing.T) {
 	}
 	status, body = 404, api.ErrorResponse{Error: api.Error{Code: api.CodeNotFound, Message: "there is no session"}}
 	for _, text := range []string{f.want(f.do("GET", target, nil, nil), 404), f.want(f.do("POST", "/session/end", form, nil), 404)} {
-		if !strings.Contains(text, "is not online") || strings.Contains(text, "<script>") {
+		if !strings.Contains(text, "There is no session romeo@example.org/") || strings.Contains(text, "<script>") {
 			t.Error(text)
 		}
 	}
