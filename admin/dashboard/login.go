@@ -15,7 +15,7 @@ import (
 )
 
 // Limits of logins: how many there may be, for how long, and how long one may be unused. A
-// page that is open uses its login.
+// page that is visible uses its login.
 const (
 	maxLogins = 64
 	maxAge    = 24 * time.Hour
