@@ -82,6 +82,7 @@ func TestDrain(t *testing.T) {
 	secure, plain := directTLS(t, s, tls.VersionTLS13).login("romeo", "secure"), connect(t, s).login("romeo", "plain")
 	half, early, silent := connect(t, s).authenticate("juliet"), directTLS(t, s, tls.VersionTLS12), connect(t, s)
 	early.ask(testHeader, "</stream:features>")
+	xmpptest.Eventually(t, "all five are accepted", func() bool { return s.clients() == 5 })
 	if !ready(t, c) {
 		t.Error("not ready")
 	}
