@@ -107,7 +107,7 @@ func (s *Server) endNetwork(r *request, network netip.Prefix) (ended int64, err 
 		}
 	}
 	end := func(x *session.Session) {
-		if network.Contains(x.Conn().RemoteAddr().Addr().Unmap().WithZone("")) {
+		if inNetwork(x, network) {
 			x.Close(errNetworkBlocked)
 			ended++
 		}

@@ -146,7 +146,13 @@ func (q *sessionQuery) matches(s *session.Session, now time.Time) bool {
 	if q.tls != "" && (!ok || tlsKinds[w.TLS()] != q.tls) {
 		return false
 	}
-	return !q.network.IsValid() || q.network.Contains(s.Conn().RemoteAddr().Addr().Unmap())
+	return !q.network.IsValid() || inNetwork(s, q.network)
+}
+
+// inNetwork reports whether the client of a session has an address in a network. The zone
+// of a link-local address does not matter.
+func inNetwork(s *session.Session, network netip.Prefix) bool {
+	return network.Contains(s.Conn().RemoteAddr().Addr().Unmap().WithZone(""))
 }
 
 // place is the place of a session in the list.

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"roost/admin"
 	"roost/admin/api"
 	"roost/internal/xmpptest"
 	"roost/jid"
@@ -205,18 +204,7 @@ func TestAdminAccountList(t *testing.T) {
 // TestAdminAccountMistakes: wrong input changes nothing, and neither does a token that may
 // only read.
 func TestAdminAccountMistakes(t *testing.T) {
-	file := filepath.Join(t.TempDir(), admin.TokensName)
-	token, err := admin.AddToken(file, "reader", admin.ScopeRead)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := startServer(t, func(c *Config) { c.Admin.Addr, c.Admin.Tokens = "127.0.0.1:0", file })
-	reader, err := api.Remote("http://"+s.admin.Addr().String(), token, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(reader.Close)
-	c := adminOf(t, s)
+	s, c, reader := startWithReader(t, nil)
 	before, err := s.store.LastAccountEvent(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -39,22 +38,7 @@ func TestAdminDashboard(t *testing.T) {
 		defer c.CloseIdleConnections()
 		request := func(method, path string, form url.Values) (int, string) {
 			t.Helper()
-			r, err := http.NewRequestWithContext(t.Context(), method, base+path, strings.NewReader(form.Encode()))
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-			r.Header.Set("Sec-Fetch-Site", "same-origin")
-			resp, err := c.Do(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Body.Close()
-			text, err := io.ReadAll(resp.Body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return resp.StatusCode, string(text)
+			return exchangeHTTP(t, c, method, base+path, "application/x-www-form-urlencoded", form.Encode())
 		}
 		_, page := request("GET", "/login", nil)
 		status, page := request("POST", "/login", url.Values{"csrf": {csrf.FindStringSubmatch(page)[1]}, "token": {secret}})

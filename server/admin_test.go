@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -22,6 +24,48 @@ func adminOf(t testing.TB, s *Server) *api.Client {
 	c := api.Local(filepath.Join(s.config().DataDir, api.SocketName))
 	t.Cleanup(c.Close)
 	return c
+}
+
+// exchangeHTTP sends a request and returns the status and the body of the response.
+func exchangeHTTP(t testing.TB, c *http.Client, method, url, contentType, body string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", contentType)
+	r.Header.Set("Sec-Fetch-Site", "same-origin") // as a browser would
+	resp, err := c.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+// startWithReader starts a server and returns clients of its administration interface: that
+// of the Unix socket, and one with a token that may only read.
+func startWithReader(t testing.TB, change func(*Config)) (s *Server, all, reader *api.Client) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), admin.TokensName)
+	token, err := admin.AddToken(file, "reader", admin.ScopeRead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = startServer(t, func(c *Config) {
+		if c.Admin.Addr, c.Admin.Tokens = "127.0.0.1:0", file; change != nil {
+			change(c)
+		}
+	})
+	if reader, err = api.Remote("http://"+s.admin.Addr().String(), token, nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(reader.Close)
+	return s, adminOf(t, s), reader
 }
 
 // TestAdminStatus: the status has what the server does.

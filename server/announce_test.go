@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"roost/admin"
 	"roost/admin/api"
 	"roost/internal/xmpptest"
 	"roost/session"
@@ -139,13 +137,7 @@ func TestAnnounceFull(t *testing.T) {
 // TestAnnounceWrong: what is wrong with a request is told, and who may only read cannot
 // send.
 func TestAnnounceWrong(t *testing.T) {
-	file := filepath.Join(t.TempDir(), admin.TokensName)
-	token, err := admin.AddToken(file, "reader", admin.ScopeRead)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := startServer(t, func(c *Config) { c.Admin.Addr, c.Admin.Tokens = "127.0.0.1:0", file })
-	c := adminOf(t, s)
+	_, c, reader := startWithReader(t, nil)
 	for want, q := range map[string]api.AnnounceRequest{
 		"there is no text":                      {},
 		"text must be at most 4000 characters":  {Text: strings.Repeat("x", 4001)},
@@ -159,11 +151,6 @@ func TestAnnounceWrong(t *testing.T) {
 			t.Errorf("%+v: %v, want %q", q, err, want)
 		}
 	}
-	reader, err := api.Remote("http://"+s.admin.Addr().String(), token, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
 	if _, err := announce(t.Context(), reader, api.AnnounceRequest{Text: "x"}); err == nil || !strings.Contains(err.Error(), "needs write") {
 		t.Errorf("a token to read: %v", err)
 	}

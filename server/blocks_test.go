@@ -166,13 +166,7 @@ func TestBlocksKept(t *testing.T) {
 // TestBlocksWrong: what is wrong is told; who may only read cannot block; what the store
 // does not keep is not in force.
 func TestBlocksWrong(t *testing.T) {
-	file := filepath.Join(t.TempDir(), admin.TokensName)
-	token, err := admin.AddToken(file, "reader", admin.ScopeRead)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := startServer(t, func(c *Config) { c.Admin.Addr, c.Admin.Tokens, c.Poller = "127.0.0.1:0", file, poller.Config{Loops: 1} })
-	c := adminOf(t, s)
+	_, c, reader := startWithReader(t, func(c *Config) { c.Poller = poller.Config{Loops: 1} })
 	for want, q := range map[string]api.BlockRequest{
 		"not a network, an address or an account": {Target: "localhost"},
 		"is not the address of an account":        {Target: "romeo@localhost/phone"},
@@ -196,11 +190,6 @@ func TestBlocksWrong(t *testing.T) {
 			t.Errorf("%v is not refused", query)
 		}
 	}
-	reader, err := api.Remote("http://"+s.admin.Addr().String(), token, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
 	if _, err := block(t.Context(), reader, api.BlockRequest{Target: "192.0.2.1"}); err == nil || !strings.Contains(err.Error(), "needs write") {
 		t.Error(err)
 	}

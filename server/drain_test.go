@@ -7,14 +7,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"roost/admin"
 	"roost/admin/api"
 	"roost/internal/job"
 	"roost/internal/xmpptest"
@@ -348,13 +346,7 @@ func TestDrainAddressTaken(t *testing.T) {
 
 // TestDrainWrong: what is wrong with a request is told, and who may only read cannot drain.
 func TestDrainWrong(t *testing.T) {
-	file := filepath.Join(t.TempDir(), admin.TokensName)
-	token, err := admin.AddToken(file, "reader", admin.ScopeRead)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := startServer(t, func(c *Config) { c.Admin.Addr, c.Admin.Tokens = "127.0.0.1:0", file })
-	c := adminOf(t, s)
+	s, c, reader := startWithReader(t, nil)
 	later := time.Now().Add(31 * 24 * time.Hour)
 	for want, q := range map[string]api.DrainRequest{
 		"over_seconds must be 0 to": {OverSeconds: -1},
@@ -366,11 +358,6 @@ func TestDrainWrong(t *testing.T) {
 			t.Errorf("%+v: %v, want %q", q, err, want)
 		}
 	}
-	reader, err := api.Remote("http://"+s.admin.Addr().String(), token, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
 	if _, err := drain(t.Context(), reader, api.DrainRequest{}); err == nil || !strings.Contains(err.Error(), "needs write") {
 		t.Error(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"roost/admin/api"
+	"roost/internal/human"
 )
 
 // drainPage is what the page of the drain is made of.
@@ -43,7 +44,7 @@ func (p *drainPage) Over() string {
 	if p.Last.OverSeconds == 0 {
 		return p.DefaultPace()
 	}
-	return age(p.Last.OverSeconds)
+	return human.Age(p.Last.OverSeconds)
 }
 
 func (d *Dashboard) drain(v *visit) error { return d.showDrain(v, &drainPage{}) }

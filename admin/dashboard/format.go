@@ -3,15 +3,16 @@ package dashboard
 import (
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"roost/internal/human"
 )
 
 // formats are functions of the templates: how values are shown to people.
 var formats = map[string]any{
-	"comma": comma, "bytes": bytesText, "age": age, "printable": printable, "stamp": stamp, "clock": clock, "protection": protection,
+	"comma": comma, "bytes": bytesText, "age": human.Age, "printable": printable, "stamp": stamp, "clock": clock, "protection": protection,
 }
 
 // unknown is shown where a value is not known.
@@ -78,34 +79,11 @@ func sizeText(v float64) string {
 	return bytesText(int64(v))
 }
 
-// age is a time in its two largest units.
-func age(seconds float64) string {
-	d := time.Duration(seconds * float64(time.Second))
-	const day = 24 * time.Hour
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", d/time.Second)
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", d/time.Minute)
-	case d < day:
-		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
-	}
-	return fmt.Sprintf("%d d %d h", d/day, d%day/time.Hour)
-}
-
 // stamp is a time for the attribute datetime.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // clock is a time of day. A script shows it in the browser's time zone.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05") + " UTC" }
 
-// printable makes a text, parts of which clients choose, fit to be shown: characters that
-// would be invisible, or change the direction of what follows, are replaced.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x200b && r <= 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2060 && r <= 0x206f || r == 0xfeff {
-			return '\ufffd'
-		}
-		return r
-	}, text)
-}
+// printable makes a text, parts of which clients choose, fit for a page.
+func printable(text string) string { return human.Printable(text, '\ufffd') }

@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"roost/admin/api"
+	"roost/internal/human"
 	"roost/internal/logring"
 )
 
@@ -61,7 +62,7 @@ func (d *Dashboard) figures(s *api.Status) []figure {
 		if n < 0 {
 			sign = "" // Comma writes the minus
 		}
-		online.Notes = append(online.Notes, fmt.Sprintf("%s%s in the last %s", sign, comma(n), age(seconds)))
+		online.Notes = append(online.Notes, fmt.Sprintf("%s%s in the last %s", sign, comma(n), human.Age(seconds)))
 	}
 	online.Notes = append(online.Notes, fmt.Sprintf("%s %s", comma(s.Sessions.Accounts), plural(s.Sessions.Accounts, "account", "accounts")))
 	if d.cfg.Capacity != nil {
@@ -139,7 +140,7 @@ func (p *overviewPage) Expiry(c api.Certificate) string {
 	case d < 0:
 		return "has expired"
 	case d < 2:
-		return "in " + age(d*24*3600)
+		return "in " + human.Age(d*24*3600)
 	}
 	return fmt.Sprintf("in %s days", comma(int64(d)))
 }

@@ -17,6 +17,35 @@ import (
 	"roost/internal/cmdtest"
 )
 
+// servingAccounts starts a server with accounts, all with the password secret. addr is its
+// address for clients without TLS.
+func servingAccounts(t *testing.T, accounts ...string) (server *exec.Cmd, dir, addr string) {
+	t.Helper()
+	dir = t.TempDir()
+	var lines strings.Builder
+	for _, a := range accounts {
+		lines.WriteString(a + ",secret\n")
+	}
+	if _, err := runUser(t, lines.String(), "import", "-", "--create", "--data", dir); err != nil {
+		t.Fatal(err)
+	}
+	server, greeting := serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--allow-plaintext", "--data", dir)
+	return server, dir, regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(greeting)
+}
+
+// runner returns a function that runs a command for the server of a data directory, checks
+// its exit status and output (want is a regular expression), and returns its stdout.
+func runner(t *testing.T, dir string) func(code int, want string, args ...string) string {
+	return func(code int, want string, args ...string) string {
+		t.Helper()
+		got, stdout, stderr := cmdtest.Result(t, nil, append(args, "--data", dir)...)
+		if got != code || !regexp.MustCompile(want).MatchString(stdout+stderr) {
+			t.Errorf("%q: %d, %q, %q; want %d and %s", args, got, stdout, stderr, code, want)
+		}
+		return stdout
+	}
+}
+
 // TestStatus: a table for people, JSON for programs, and one line without a server.
 func TestStatus(t *testing.T) {
 	dir := t.TempDir()
@@ -81,6 +110,14 @@ func TestTokenCommands(t *testing.T) {
 	f(cli.ExitUsage, "--scope", "add", "a", "--data", dir)
 	f(cli.ExitUsage, "--scope", "add", "a", "--scope", "all", "--data", dir)
 	f(cli.ExitUsage, "no data directory", "list", "--data", filepath.Join(dir, "none"))
+
+	// The first token may be made before the server has run, as it would make the directory.
+	first := filepath.Join(dir, "new", "data")
+	f(cli.ExitUsage, "no data directory "+first+": name the server's with --data, or create it with roost admin token add --create", "add", "a", "--scope", "read", "--data", first)
+	f(0, "shown only now", "add", "a", "--scope", "read", "--data", first, "--create")
+	if info, err := os.Stat(first); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("%v %v", info, err)
+	}
 
 	audit := filepath.Join(t.TempDir(), "audit")
 	f(0, "shown only now", "add", "b", "--scope", "write", "--data", dir, "--audit", audit)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,11 +83,41 @@ func (c *remoteFlags) explain(data string, err error) error {
 // print writes v as JSON, or calls table.
 func (c *adminFlags) print(w io.Writer, v any, table func(io.Writer)) error {
 	if c.JSON {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false)
-		return e.Encode(v)
+		return writeJSON(w, v)
 	}
 	table(w)
 	return nil
+}
+
+// writeJSON writes a value for programs, legibly.
+func writeJSON(w io.Writer, v any) error {
+	e := jsonLines(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// jsonLines returns an encoder that writes each value on a line.
+func jsonLines(w io.Writer) *json.Encoder {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e
+}
+
+// maxPage is the largest page of a list.
+const maxPage = 1000
+
+// eachPage requests a list page by page, and calls f with each. f returns the cursor of the
+// next page, or "" to end.
+func eachPage[T any](ctx context.Context, client *api.Client, path string, q url.Values, f func(*T) (next string, err error)) error {
+	for {
+		var p T
+		if err := client.Get(ctx, path, q, &p); err != nil {
+			return err
+		}
+		next, err := f(&p)
+		if err != nil || next == "" {
+			return err
+		}
+		q.Set("cursor", next)
+	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"roost/admin"
 	"roost/internal/cli"
+	"roost/internal/ownfile"
 )
 
 // adminCmd manages access to the administration interface.
@@ -33,35 +34,50 @@ func (f *tokenFlags) file() (string, error) {
 		return f.Tokens, nil
 	}
 	if info, err := os.Stat(f.Data); err != nil || !info.IsDir() {
-		return "", cli.UsageError(fmt.Sprintf("there is no data directory %s: name the server's with --data", f.Data))
+		return "", cli.UsageError(fmt.Sprintf("there is no data directory %s: name the server's with --data, or create it with roost admin token add --create", f.Data))
 	}
 	return filepath.Join(f.Data, admin.TokensName), nil
 }
 
+// change changes the token file and records that in the audit log, which is opened before.
+func (f *tokenFlags) change(log *auditFlag, action, name string, params map[string]any, edit func(file string) error) error {
+	file, err := f.file()
+	if err != nil {
+		return err
+	}
+	audit, err := log.open()
+	if err != nil {
+		return err
+	}
+	err = edit(file)
+	params["file"] = file
+	auditCommand(audit, "roost admin", action, name, params, err)
+	return errors.Join(err, audit.Close())
+}
+
 type tokenAddCmd struct {
-	Name  string `arg:"" help:"Name of the token, such as its user or program; the audit log shows it."`
-	Scope string `required:"" env:"ROOST_TOKEN_SCOPE" enum:"read,write" placeholder:"SCOPE" help:"What the token allows: read (changes nothing) or write (everything)."`
+	Name   string `arg:"" help:"Name of the token, such as its user or program; the audit log shows it."`
+	Scope  string `required:"" env:"ROOST_TOKEN_SCOPE" enum:"read,write" placeholder:"SCOPE" help:"What the token allows: read (changes nothing) or write (everything)."`
+	Create bool   `env:"ROOST_CREATE" help:"Create the data directory if there is none, as the server does when it starts for the first time."`
 	tokenFlags
 	auditFlag
 }
 
 // Run makes a token.
 func (c *tokenAddCmd) Run() error {
-	file, err := c.file()
-	if err != nil {
+	if c.Create && c.Tokens == "" {
+		if err := ownfile.MkdirAll(c.Data, 0o700); err != nil {
+			return err
+		}
+	}
+	return c.change(&c.auditFlag, "token.add", c.Name, map[string]any{"scope": c.Scope}, func(file string) error {
+		secret, err := admin.AddToken(file, c.Name, admin.Scope(c.Scope))
+		if err == nil {
+			fmt.Println(secret)
+			fmt.Fprintln(os.Stderr, "It is shown only now; the file has a hash of it.")
+		}
 		return err
-	}
-	audit, err := c.open()
-	if err != nil {
-		return err
-	}
-	secret, err := admin.AddToken(file, c.Name, admin.Scope(c.Scope))
-	auditCommand(audit, "roost admin", "token.add", c.Name, map[string]any{"scope": c.Scope, "file": file}, err)
-	if err == nil {
-		fmt.Println(secret)
-		fmt.Fprintln(os.Stderr, "It is shown only now; the file has a hash of it.")
-	}
-	return errors.Join(err, audit.Close())
+	})
 }
 
 type tokenListCmd struct {
@@ -96,18 +112,11 @@ type tokenRemoveCmd struct {
 
 // Run removes a token.
 func (c *tokenRemoveCmd) Run() error {
-	file, err := c.file()
-	if err != nil {
+	return c.change(&c.auditFlag, "token.remove", c.Name, map[string]any{}, func(file string) error {
+		err := admin.RemoveToken(file, c.Name)
+		if err == nil {
+			fmt.Printf("the token %s is removed\n", c.Name)
+		}
 		return err
-	}
-	audit, err := c.open()
-	if err != nil {
-		return err
-	}
-	err = admin.RemoveToken(file, c.Name)
-	auditCommand(audit, "roost admin", "token.remove", c.Name, map[string]any{"file": file}, err)
-	if err == nil {
-		fmt.Printf("the token %s is removed\n", c.Name)
-	}
-	return errors.Join(err, audit.Close())
+	})
 }

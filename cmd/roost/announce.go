@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"time"
 
@@ -48,24 +47,26 @@ func (c *announceCmd) Validate() error {
 // Run sends, shows or aborts an announcement.
 func (c *announceCmd) Run() error {
 	return c.ask(func(ctx context.Context, client *api.Client) error {
-		var a api.Announce
+		a := action[api.Announce]{
+			client: client, path: api.PathAnnounce, line: announceLine,
+			running: func(a *api.Announce) bool { return a.State == api.JobRunning },
+		}
 		var err error
 		switch {
 		case c.Status:
-			err = client.Get(ctx, api.PathAnnounce, nil, &a)
+			err = a.show(ctx)
 		case c.Abort:
-			err = client.Do(ctx, http.MethodDelete, api.PathAnnounce, nil, nil, &a)
+			err = a.abort(ctx)
 		default:
-			q := api.AnnounceRequest{Text: c.Text, Subject: c.Subject, Domain: string(c.Domain), Rate: c.Rate}
-			err = client.Do(ctx, http.MethodPost, api.PathAnnounce, nil, q, &a)
+			err = a.start(ctx, api.AnnounceRequest{Text: c.Text, Subject: c.Subject, Domain: string(c.Domain), Rate: c.Rate})
 			if terminal := terminalOut(); err == nil && (c.Wait || terminal != nil) {
-				err = c.wait(ctx, client, terminal, &a)
+				err = c.wait(ctx, terminal, &a)
 			}
 		}
 		if err != nil {
 			return err
 		}
-		return c.print(os.Stdout, a, func(w io.Writer) { fmt.Fprintln(w, announceLine(&a)) })
+		return c.print(os.Stdout, a.status, func(w io.Writer) { fmt.Fprintln(w, announceLine(&a.status)) })
 	})
 }
 
@@ -74,22 +75,16 @@ const abortTimeout = 10 * time.Second
 
 // wait waits until the announcement is sent. If it is interrupted, it has the server abort
 // it.
-func (c *announceCmd) wait(ctx context.Context, client *api.Client, terminal io.Writer, a *api.Announce) error {
+func (c *announceCmd) wait(ctx context.Context, terminal io.Writer, a *action[api.Announce]) error {
 	if c.JSON {
 		terminal = nil
 	}
-	w := watched[api.Announce]{
-		path: api.PathAnnounce, status: *a, line: announceLine,
-		running: func(a *api.Announce) bool { return a.State == api.JobRunning },
-	}
-	err := w.wait(ctx, client, terminal)
-	w.clear(terminal)
+	err := a.wait(ctx, terminal)
 	if ctx.Err() != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), abortTimeout)
 		defer cancel()
-		err = client.Do(ctx, http.MethodDelete, api.PathAnnounce, nil, nil, &w.status)
+		err = a.abort(ctx)
 	}
-	*a = w.status
 	return err
 }
 

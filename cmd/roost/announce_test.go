@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -14,20 +13,13 @@ import (
 // TestAnnounceCommand: an announcement is sent, shown and aborted; on a terminal there is
 // its progress, and Ctrl-C has the server abort it.
 func TestAnnounceCommand(t *testing.T) {
-	dir := t.TempDir()
-	if _, err := runUser(t, "romeo@localhost,secret\n", "import", "-", "--create", "--data", dir); err != nil {
-		t.Fatal(err)
-	}
-	_, greeting := serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--allow-plaintext", "--data", dir)
-	romeo := loginTo(t, regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(greeting), "localhost", "AHJvbWVvAHNlY3JldA==", "a")
+	_, dir, addr := servingAccounts(t, "romeo@localhost")
+	romeo := loginTo(t, addr, "localhost", "AHJvbWVvAHNlY3JldA==", "a")
 	romeo.ask("<presence/>", "<presence from=")
+	command := runner(t, dir)
 	run := func(code int, want string, args ...string) string {
 		t.Helper()
-		got, stdout, stderr := cmdtest.Result(t, nil, append(append([]string{"announce"}, args...), "--data", dir)...)
-		if got != code || !regexp.MustCompile(want).MatchString(stdout+stderr) {
-			t.Errorf("%q: %d, %q, %q; want %d and %s", args, got, stdout, stderr, code, want)
-		}
-		return stdout
+		return command(code, want, append([]string{"announce"}, args...)...)
 	}
 	run(cli.ExitFailure, "no announcement since", "--status")
 	run(cli.ExitUsage, "give the text")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -82,30 +81,23 @@ func (c *blockListCmd) Run() error {
 		if !c.JSON {
 			fmt.Fprintln(w, "BLOCKED\tEND\tBY\tSINCE\tREASON")
 		}
-		for q := (url.Values{"limit": {strconv.Itoa(maxPage)}}); ; {
-			var p api.BlockPage
-			if err := client.Get(ctx, api.PathBlocks, q, &p); err != nil {
-				return err
-			}
+		q := url.Values{"limit": {strconv.Itoa(maxPage)}}
+		err := eachPage(ctx, client, api.PathBlocks, q, func(p *api.BlockPage) (next string, err error) {
 			for i := range p.Blocks {
 				if err := c.write(w, &p.Blocks[i]); err != nil {
-					return err
+					return "", err
 				}
 			}
-			if p.Cursor == "" {
-				return w.Flush()
-			}
-			q.Set("cursor", p.Cursor)
-		}
+			return p.Cursor, nil
+		})
+		return errors.Join(err, w.Flush())
 	})
 }
 
 // write writes a block.
 func (c *blockListCmd) write(w io.Writer, b *api.Block) error {
 	if c.JSON {
-		e := json.NewEncoder(os.Stdout)
-		e.SetEscapeHTML(false)
-		return e.Encode(b)
+		return jsonLines(os.Stdout).Encode(b)
 	}
 	end := "none"
 	if b.Until != nil {

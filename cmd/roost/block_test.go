@@ -2,31 +2,18 @@ package main
 
 import (
 	"encoding/json"
-	"regexp"
 	"strings"
 	"testing"
 
 	"roost/admin/api"
 	"roost/internal/cli"
-	"roost/internal/cmdtest"
 )
 
 // TestBlockCommands: networks and accounts are blocked, listed and unblocked.
 func TestBlockCommands(t *testing.T) {
-	dir := t.TempDir()
-	if _, err := runUser(t, "romeo@localhost,secret\n", "import", "-", "--create", "--data", dir); err != nil {
-		t.Fatal(err)
-	}
-	_, greeting := serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--allow-plaintext", "--data", dir)
-	romeo := loginTo(t, regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(greeting), "localhost", "AHJvbWVvAHNlY3JldA==", "a")
-	run := func(code int, want string, args ...string) string {
-		t.Helper()
-		got, stdout, stderr := cmdtest.Result(t, nil, append(args, "--data", dir)...)
-		if got != code || !regexp.MustCompile(want).MatchString(stdout+stderr) {
-			t.Errorf("%q: %d, %q, %q; want %d and %s", args, got, stdout, stderr, code, want)
-		}
-		return stdout
-	}
+	_, dir, addr := servingAccounts(t, "romeo@localhost")
+	romeo := loginTo(t, addr, "localhost", "AHJvbWVvAHNlY3JldA==", "a")
+	run := runner(t, dir)
 	run(0, `^BLOCKED +END +BY +SINCE +REASON\n$`, "block", "list")
 	run(0, `^192\.0\.2\.0/24 is blocked until 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d; connections ended: 0\n$`, "block", "192.0.2.1/24", "--for", "1h", "--reason", "spam")
 	run(0, `^romeo@localhost is blocked without an end; connections ended: 1\n$`, "block", "add", "Romeo@localhost")

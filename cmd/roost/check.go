@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"net"
@@ -87,7 +86,7 @@ func (c *checkCmd) Run() error {
 	}
 	report := newCheckReport(host, plan, append(checks, site...))
 	if c.JSON {
-		err = report.writeJSON(os.Stdout)
+		err = writeJSON(os.Stdout, report)
 	} else {
 		err = report.writeTable(os.Stdout, term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "")
 	}
@@ -202,11 +201,4 @@ func (r *checkReport) err() error {
 	}
 	return fmt.Errorf("this machine cannot hold %s sessions: %d of %d checks failed, %d warned",
 		humanize.Comma(int64(r.Sessions)), r.failed, len(r.Checks), r.warned)
-}
-
-func (r *checkReport) writeJSON(w *os.File) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(r)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -84,10 +83,7 @@ func (c *configShowCmd) Run(ctx *kong.Context, from *cli.Sources) error {
 
 func (c *configShowCmd) write(to io.Writer, cfg *api.Config) error {
 	if c.JSON {
-		e := json.NewEncoder(to)
-		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false)
-		return e.Encode(cfg)
+		return writeJSON(to, cfg)
 	}
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "SETTING\tVALUE\tFROM")

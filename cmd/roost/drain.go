@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"time"
 
@@ -74,53 +73,58 @@ func (c *drainCmd) begin(now time.Time) (*time.Time, error) {
 	return &at, nil
 }
 
+// request is what the server is asked for.
+func (c *drainCmd) request(now time.Time) (q api.DrainRequest, err error) {
+	q = api.DrainRequest{OverSeconds: c.Over.Seconds(), To: c.To, Text: c.Say, Exit: c.Exit}
+	if q.Begin, err = c.begin(now); err != nil {
+		return q, err
+	}
+	if c.Back > 0 {
+		end := now.Add(c.Back)
+		if q.Begin != nil {
+			end = q.Begin.Add(c.Back)
+		}
+		q.End = &end
+	}
+	return q, nil
+}
+
 // Run starts, shows or aborts a drain.
 func (c *drainCmd) Run() error {
 	return c.ask(func(ctx context.Context, client *api.Client) error {
-		var d api.Drain
+		d := action[api.Drain]{
+			client: client, path: api.PathDrain, line: drainLine,
+			running: func(d *api.Drain) bool { return d.State == api.DrainScheduled || d.State == api.DrainRunning },
+		}
 		var err error
 		switch {
 		case c.Status:
-			err = client.Get(ctx, api.PathDrain, nil, &d)
+			err = d.show(ctx)
 		case c.Abort:
-			err = client.Do(ctx, http.MethodDelete, api.PathDrain, nil, nil, &d)
+			err = d.abort(ctx)
 		default:
-			q := api.DrainRequest{OverSeconds: c.Over.Seconds(), To: c.To, Text: c.Say, Exit: c.Exit}
-			if q.Begin, err = c.begin(time.Now()); err != nil {
-				return err
+			var q api.DrainRequest
+			if q, err = c.request(time.Now()); err == nil {
+				err = d.start(ctx, q)
 			}
-			if c.Back > 0 {
-				begin := time.Now()
-				if q.Begin != nil {
-					begin = *q.Begin
-				}
-				end := begin.Add(c.Back)
-				q.End = &end
-			}
-			err = client.Do(ctx, http.MethodPost, api.PathDrain, nil, q, &d)
 		}
 		if terminal := terminalOut(); err == nil && !c.Abort && (c.Wait || terminal != nil && !c.JSON) {
-			err = c.wait(ctx, client, terminal, &d)
+			err = c.wait(ctx, terminal, &d)
 		}
 		if err != nil {
 			return err
 		}
-		return c.print(os.Stdout, d, func(w io.Writer) { fmt.Fprintln(w, drainLine(&d)) })
+		return c.print(os.Stdout, d.status, func(w io.Writer) { fmt.Fprintln(w, drainLine(&d.status)) })
 	})
 }
 
 // wait waits until the drain has ended.
-func (c *drainCmd) wait(ctx context.Context, client *api.Client, terminal io.Writer, d *api.Drain) error {
+func (c *drainCmd) wait(ctx context.Context, terminal io.Writer, a *action[api.Drain]) error {
 	if c.JSON {
 		terminal = nil
 	}
-	w := watched[api.Drain]{
-		path: api.PathDrain, status: *d, line: drainLine,
-		running: func(d *api.Drain) bool { return d.State == api.DrainScheduled || d.State == api.DrainRunning },
-	}
-	err := w.wait(ctx, client, terminal)
-	w.clear(terminal)
-	*d = w.status
+	err := a.wait(ctx, terminal)
+	d := &a.status
 	switch {
 	case ctx.Err() != nil:
 		return errDrainGoesOn

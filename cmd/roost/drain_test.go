@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"regexp"
 	"testing"
 	"time"
 
@@ -14,20 +13,12 @@ import (
 // TestDrainCommand: a drain is scheduled, begun, shown and aborted; on a terminal there is
 // its progress, and Ctrl-C ends the command only; with --exit the server ends.
 func TestDrainCommand(t *testing.T) {
-	dir := t.TempDir()
-	if _, err := runUser(t, "romeo@localhost,secret\n", "import", "-", "--create", "--data", dir); err != nil {
-		t.Fatal(err)
-	}
-	server, greeting := serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--allow-plaintext", "--data", dir)
-	addr := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(greeting)
+	server, dir, addr := servingAccounts(t, "romeo@localhost")
 	romeo := loginTo(t, addr, "localhost", "AHJvbWVvAHNlY3JldA==", "a")
+	command := runner(t, dir)
 	run := func(code int, want string, args ...string) string {
 		t.Helper()
-		got, stdout, stderr := cmdtest.Result(t, nil, append(append([]string{"drain"}, args...), "--data", dir)...)
-		if got != code || !regexp.MustCompile(want).MatchString(stdout+stderr) {
-			t.Errorf("%q: %d, %q, %q; want %d and %s", args, got, stdout, stderr, code, want)
-		}
-		return stdout
+		return command(code, want, append([]string{"drain"}, args...)...)
 	}
 	run(cli.ExitFailure, "no drain since", "--status")
 	run(cli.ExitFailure, "there is no drain", "--abort")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"roost/admin/api"
+	"roost/internal/human"
 	"roost/jid"
 )
 
@@ -46,9 +46,6 @@ func (c *onlineCmd) Help() string {
 		"With --json each session is a JSON object on a line of its own. " + timesHelp
 }
 
-// maxPage is the largest page of sessions.
-const maxPage = 1000
-
 // query is what the server is asked for.
 func (c *onlineCmd) query() url.Values {
 	q := url.Values{"sort": {c.Sort}}
@@ -72,37 +69,35 @@ func (c *onlineCmd) query() url.Values {
 // Run lists sessions, page by page.
 func (c *onlineCmd) Run() error {
 	return c.ask(func(ctx context.Context, client *api.Client) error {
-		q := c.query()
-		for shown := 0; ; {
-			page := maxPage
+		q, shown := c.query(), 0
+		page := func() string {
 			if c.Limit > 0 {
-				page = min(page, c.Limit-shown)
+				return strconv.Itoa(min(maxPage, c.Limit-shown))
 			}
-			q.Set("limit", strconv.Itoa(page))
-			var p api.SessionPage
-			if err := client.Get(ctx, api.PathSessions, q, &p); err != nil {
-				return err
-			}
-			if err := c.write(os.Stdout, &p, shown == 0); err != nil {
-				return err
+			return strconv.Itoa(maxPage)
+		}
+		q.Set("limit", page())
+		return eachPage(ctx, client, api.PathSessions, q, func(p *api.SessionPage) (next string, err error) {
+			if err := c.write(os.Stdout, p, shown == 0); err != nil {
+				return "", err
 			}
 			shown += len(p.Sessions)
-			if p.Cursor == "" || shown == c.Limit {
-				if !c.JSON {
-					fmt.Printf("%s of %s sessions\n", comma(int64(shown)), comma(p.Matching))
-				}
-				return nil
+			if p.Cursor != "" && shown != c.Limit {
+				q.Set("limit", page())
+				return p.Cursor, nil
 			}
-			q.Set("cursor", p.Cursor)
-		}
+			if !c.JSON {
+				fmt.Printf("%s of %s sessions\n", comma(int64(shown)), comma(p.Matching))
+			}
+			return "", nil
+		})
 	})
 }
 
 // write writes a page.
 func (c *onlineCmd) write(to io.Writer, p *api.SessionPage, first bool) error {
 	if c.JSON {
-		e := json.NewEncoder(to)
-		e.SetEscapeHTML(false)
+		e := jsonLines(to)
 		for i := range p.Sessions {
 			if err := e.Encode(&p.Sessions[i]); err != nil {
 				return err
@@ -116,7 +111,7 @@ func (c *onlineCmd) write(to io.Writer, p *api.SessionPage, first bool) error {
 	}
 	for i := range p.Sessions {
 		s := &p.Sessions[i]
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(s.JID), s.Address, s.TLS, uptime(s.IdleSeconds), presenceText(s), bytesText(s.QueuedBytes))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(s.JID), s.Address, s.TLS, human.Age(s.IdleSeconds), presenceText(s), bytesText(s.QueuedBytes))
 	}
 	return w.Flush()
 }
@@ -175,7 +170,7 @@ func writeSession(w io.Writer, d *api.SessionDetail) {
 	line("session", "%s", d.JID)
 	line("address", "%s", d.Address)
 	line("TLS", "%s", d.TLS)
-	line("last input", "%s, %s ago", d.LastInput.Format(time.RFC3339), uptime(d.IdleSeconds))
+	line("last input", "%s, %s ago", d.LastInput.Format(time.RFC3339), human.Age(d.IdleSeconds))
 	line("presence", "%s, %d bytes", presenceText(&d.Session), d.PresenceBytes)
 	line("directed presence", "to %d addresses", d.DirectedPresence)
 	line("roster requested", "%s", yes[d.Interested])

@@ -2,31 +2,17 @@ package main
 
 import (
 	"encoding/json"
-	"regexp"
 	"strings"
 	"testing"
 
 	"roost/admin/api"
 	"roost/internal/cli"
-	"roost/internal/cmdtest"
 )
 
 // TestSessionCommands: sessions are listed, shown and ended.
 func TestSessionCommands(t *testing.T) {
-	dir := t.TempDir()
-	if _, err := runUser(t, "romeo@localhost,secret\nnurse@localhost,secret\n", "import", "-", "--create", "--data", dir); err != nil {
-		t.Fatal(err)
-	}
-	_, greeting := serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--allow-plaintext", "--data", dir)
-	addr := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(greeting)
-	run := func(code int, want string, args ...string) string {
-		t.Helper()
-		got, stdout, stderr := cmdtest.Result(t, nil, append(args, "--data", dir)...)
-		if got != code || !regexp.MustCompile(want).MatchString(stdout+stderr) {
-			t.Errorf("%q: %d, %q, %q; want %d and %s", args, got, stdout, stderr, code, want)
-		}
-		return stdout
-	}
+	_, dir, addr := servingAccounts(t, "romeo@localhost", "nurse@localhost")
+	run := runner(t, dir)
 	run(0, `^SESSION .*\n0 of 0 sessions\n$`, "online")
 	romeo := loginTo(t, addr, "localhost", "AHJvbWVvAHNlY3JldA==", "a")
 	loginTo(t, addr, "localhost", "AHJvbWVvAHNlY3JldA==", "b")
@@ -56,11 +42,4 @@ func TestSessionCommands(t *testing.T) {
 	run(0, "^romeo@localhost/a is ended\n$", "session", "end", "romeo@localhost/a", "--text", "Good night.")
 	romeo.ask("", "Good night.</text></stream:error></stream:stream>")
 	run(0, `2 of 2 sessions\n$`, "online")
-}
-
-// TestPrintable: what clients choose cannot control a terminal.
-func TestPrintable(t *testing.T) {
-	if got := printable("a\x1b[2J\x9b\u202eü\u2066\x7f"); got != "a?[2J\ufffd?ü??" {
-		t.Errorf("%q", got)
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"roost/admin/api"
+	"roost/internal/human"
 )
 
 // statusCmd shows what the server does.
@@ -34,7 +35,7 @@ func writeStatus(w io.Writer, s *api.Status) {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "%-14s %s\n", name, printable(fmt.Sprintf(format, args...)))
 	}
-	line("server", "roost %s, %s, %s for %s (process %d)", s.Version, s.GoVersion, s.State, uptime(s.UptimeSeconds), s.PID)
+	line("server", "roost %s, %s, %s for %s (process %d)", s.Version, s.GoVersion, s.State, human.Age(s.UptimeSeconds), s.PID)
 	line("domains", "%s", strings.Join(s.Domains, ", "))
 	line("online", "%s clients of %s accounts, %s with presence", comma(s.Sessions.Connected), comma(s.Sessions.Accounts), comma(s.Sessions.Available))
 	line("not logged in", "%s", comma(s.Sessions.Unbound))
@@ -63,27 +64,5 @@ func comma(n int64) string { return humanize.Comma(n) }
 
 func bytesText(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
 
-// uptime is a time in its two largest units.
-func uptime(seconds float64) string {
-	d := time.Duration(seconds * float64(time.Second))
-	const day = 24 * time.Hour
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", d/time.Second)
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", d/time.Minute)
-	case d < day:
-		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
-	}
-	return fmt.Sprintf("%d d %d h", d/day, d%day/time.Hour)
-}
-
 // printable makes a text of the server, parts of which clients choose, fit for a terminal.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x200e && r <= 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			return '?'
-		}
-		return r
-	}, text)
-}
+func printable(text string) string { return human.Printable(text, '?') }

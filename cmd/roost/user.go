@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -256,7 +255,11 @@ func (c *jsonFlag) said(done string, a api.Account, err error) error {
 	if err != nil {
 		return err
 	}
-	return (&adminFlags{JSON: c.JSON}).print(os.Stdout, a, func(w io.Writer) { fmt.Fprintln(w, done, a.JID) })
+	if c.JSON {
+		return writeJSON(os.Stdout, a)
+	}
+	fmt.Println(done, a.JID)
+	return nil
 }
 
 // Run ends the sessions of an account.
@@ -284,7 +287,11 @@ func (c *userShowCmd) Run() error {
 		if err != nil {
 			return err
 		}
-		return (&adminFlags{JSON: c.JSON}).print(os.Stdout, d, func(w io.Writer) { writeAccount(w, &d) })
+		if c.JSON {
+			return writeJSON(os.Stdout, d)
+		}
+		writeAccount(os.Stdout, &d)
+		return nil
 	})
 }
 
@@ -315,8 +322,7 @@ func (c *userListCmd) Run() error {
 // them may not log in.
 func listAccounts(ctx context.Context, a accounts, domain string, asJSON bool, to io.Writer) error {
 	w := bufio.NewWriter(to)
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
+	e := jsonLines(w)
 	err := a.each(ctx, domain, func(a api.Account) error {
 		if asJSON {
 			return e.Encode(a)

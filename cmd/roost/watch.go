@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"time"
 
@@ -15,12 +16,32 @@ import (
 // watchInterval is how often the server is asked for the progress of a long action.
 const watchInterval = 500 * time.Millisecond
 
-// watched is a long action of the server that a command waits for.
-type watched[T any] struct {
+// action is a long action of the server, of which there is one at a time. At its path it is
+// shown, started and aborted.
+type action[T any] struct {
+	client  *api.Client
 	path    string
-	status  T               // as it was when the action began
 	running func(*T) bool   // whether it goes on
 	line    func(*T) string // about it, for people
+	status  T               // as it was last received
+}
+
+// show receives the status.
+func (a *action[T]) show(ctx context.Context) error {
+	var now T
+	err := a.client.Get(ctx, a.path, nil, &now)
+	if err == nil {
+		a.status = now
+	}
+	return err
+}
+
+func (a *action[T]) start(ctx context.Context, body any) error {
+	return a.client.Do(ctx, http.MethodPost, a.path, nil, body, &a.status)
+}
+
+func (a *action[T]) abort(ctx context.Context) error {
+	return a.client.Do(ctx, http.MethodDelete, a.path, nil, nil, &a.status)
 }
 
 // terminalOut is where progress is shown: stdout if it is a terminal, else nothing.
@@ -32,36 +53,27 @@ func terminalOut() io.Writer {
 }
 
 // wait asks for the status of the action until it has ended, and shows it on the
-// terminal, which may be nil. If ctx ends first, wait returns its error; status is the last
-// one that was received.
-func (w *watched[T]) wait(ctx context.Context, client *api.Client, terminal io.Writer) error {
+// terminal, which may be nil. If ctx ends first, wait returns its error.
+func (a *action[T]) wait(ctx context.Context, terminal io.Writer) error {
+	defer a.draw(terminal, "")
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
-	for w.show(terminal); w.running(&w.status); w.show(terminal) {
+	for a.draw(terminal, a.line(&a.status)); a.running(&a.status); a.draw(terminal, a.line(&a.status)) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		var now T
-		if err := client.Get(ctx, w.path, nil, &now); err != nil {
+		if err := a.show(ctx); err != nil {
 			return err
 		}
-		w.status = now
 	}
 	return nil
 }
 
-// show draws the line again.
-func (w *watched[T]) show(terminal io.Writer) {
+// draw draws the line of the progress again.
+func (a *action[T]) draw(terminal io.Writer, line string) {
 	if terminal != nil {
-		fmt.Fprintf(terminal, "\r\x1b[K%s", w.line(&w.status))
-	}
-}
-
-// clear erases the line.
-func (w *watched[T]) clear(terminal io.Writer) {
-	if terminal != nil {
-		fmt.Fprint(terminal, "\r\x1b[K")
+		fmt.Fprint(terminal, "\r\x1b[K", line)
 	}
 }
