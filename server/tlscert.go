@@ -138,14 +138,23 @@ func (s certSource) load() (*certSet, error) {
 		return nil, err
 	}
 	for _, domain := range s.domains {
-		i := slices.IndexFunc(set.all, func(cert *tls.Certificate) bool { return cert.Leaf.VerifyHostname(domain) == nil })
-		if i < 0 {
+		cert := certFor(set.all, domain)
+		if cert == nil {
 			set.uncovered = append(set.uncovered, domain)
-			i = 0
+			cert = set.all[0]
 		}
-		set.byDomain[domain] = set.all[i]
+		set.byDomain[domain] = cert
 	}
 	return set, nil
+}
+
+// certFor returns the first certificate that is for a domain, nil if none is.
+func certFor(all []*tls.Certificate, domain string) *tls.Certificate {
+	i := slices.IndexFunc(all, func(cert *tls.Certificate) bool { return cert.Leaf.VerifyHostname(domain) == nil })
+	if i < 0 {
+		return nil
+	}
+	return all[i]
 }
 
 func (s *certSource) read() ([]*tls.Certificate, error) {
@@ -160,10 +169,19 @@ func (s *certSource) read() ([]*tls.Certificate, error) {
 }
 
 // CheckCertificates reads the certificates and keys that a configuration names. Each that
-// cannot be used is a *FieldError, joined.
-func CheckCertificates(cfg Config) error {
-	_, err := loadPairs(cfg.TLSCert, cfg.TLSKey)
-	return err
+// cannot be used is a *FieldError, joined. Otherwise uncovered are the domains that none of
+// them is for; a certificate that the server makes itself is for all.
+func CheckCertificates(cfg Config) (uncovered []string, err error) {
+	all, err := loadPairs(cfg.TLSCert, cfg.TLSKey)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	for _, domain := range cfg.Domains {
+		if certFor(all, jid.DNSName(domain)) == nil {
+			uncovered = append(uncovered, domain)
+		}
+	}
+	return uncovered, nil
 }
 
 func loadPairs(certFiles, keyFiles []string) (certs []*tls.Certificate, err error) {

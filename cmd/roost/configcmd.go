@@ -28,7 +28,7 @@ type configCheckCmd struct {
 
 // Help is shown by kong.
 func (c *configCheckCmd) Help() string {
-	return "The file and the environment are read as by roost serve --config FILE, and the certificates, too. Each mistake is written on a line of its own, with its place. The exit status is 1 if there is one. Nothing is changed."
+	return "The file and the environment are read as by roost serve --config FILE, and the certificates, too. Each mistake is written on a line of its own, with its place. The exit status is 1 if there is one; a warning, such as of a domain without a certificate, does not change it. Nothing is changed."
 }
 
 // Run checks.
@@ -38,8 +38,12 @@ func (c *configCheckCmd) Run() error {
 		args = append(args, "--config="+c.File)
 	}
 	l, wrong := readLaunch(args)
+	var warnings []string
 	if len(wrong) == 0 {
-		_, wrong = l.check()
+		_, warnings, wrong = l.check()
+	}
+	for _, text := range warnings {
+		fmt.Fprintln(os.Stderr, "warning: "+text)
 	}
 	if len(wrong) == 0 {
 		fmt.Println("The configuration is valid.")

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -59,6 +61,28 @@ func TestConfigCheck(t *testing.T) {
 	if names, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(names) != 1 {
 		t.Errorf("it has made files: %q %v", names, err)
 	}
+}
+
+// TestConfigCheckUncovered: a domain without a certificate is a warning, with its place.
+func TestConfigCheckUncovered(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := server.NewCertificates(&server.Config{DataDir: dir, Domains: []string{"example.org"}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Fatal(err)
+	}
+	cert, key := server.SelfSignedFiles(dir)
+	file := filepath.Join(dir, "roost.toml")
+	f := func(domains, want string) {
+		t.Helper()
+		text := fmt.Sprintf("domain = [%s]\ntls-cert = [%q]\ntls-key = [%q]\n", domains, cert, key)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, stdout, stderr := cmdtest.Result(t, nil, "config", "check", file); code != 0 || stdout != "The configuration is valid.\n" || stderr != want {
+			t.Errorf("%s: %d, %q, %q; want %q", domains, code, stdout, stderr, want)
+		}
+	}
+	f(`"example.org"`, "")
+	f(`"example.org", "Example.NET"`, "warning: "+file+":2: --tls-cert: no certificate is for the domain example.net: its clients will reject the connection\n")
 }
 
 // TestConfigShow: each setting once, with its value and where that comes from.

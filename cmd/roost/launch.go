@@ -87,14 +87,19 @@ func oneLine(err error) string {
 	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
 }
 
-// check returns the server's configuration, or all mistakes, each with its place. It reads
-// the certificates, but changes nothing.
-func (l *launch) check() (server.Config, []string) {
+// check returns the server's configuration and warnings, or all mistakes, each with its
+// place. It reads the certificates, but changes nothing.
+func (l *launch) check() (cfg server.Config, warnings, mistakes []string) {
 	cfg, wrong := l.serve.checkedConfig(nil)
-	if len(wrong) == 0 {
-		wrong = l.serve.mistakesIn(server.CheckCertificates(cfg))
+	if len(wrong) > 0 {
+		return cfg, nil, l.located(wrong)
 	}
-	return cfg, l.located(wrong)
+	uncovered, err := server.CheckCertificates(cfg)
+	var doubts []mistake
+	for _, domain := range uncovered {
+		doubts = append(doubts, mistake{"tls-cert", "--tls-cert: no certificate is for the domain " + domain + ": its clients will reject the connection"})
+	}
+	return cfg, l.located(doubts), l.located(l.serve.mistakesIn(err))
 }
 
 // located are the texts of mistakes with their places.

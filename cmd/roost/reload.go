@@ -74,7 +74,7 @@ func (r *reloader) reload(ctx context.Context) (*api.Reload, error) {
 	next, wrong := readLaunch(r.running.serve.args)
 	if len(wrong) == 0 {
 		var cfg server.Config
-		if cfg, wrong = next.check(); len(wrong) == 0 {
+		if cfg, _, wrong = next.check(); len(wrong) == 0 { // the server logs the warnings
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reloadTimeout)
 			defer cancel()
 			wrong = next.located(next.serve.mistakesIn(r.server.Reload(ctx, cfg)))
