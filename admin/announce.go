@@ -84,7 +84,7 @@ func (s *Server) startAnnounce(r *request) (any, error) {
 		a.skipped.Store(0)
 	}
 	if !a.job.Start(begin, func(ctx context.Context) { a.run(ctx, q) }, a.end) {
-		return nil, &api.Error{Status: 409, Code: api.CodeConflict, Message: "another announcement is being sent", Hint: "wait for its end, or abort it with DELETE " + api.PathAnnounce}
+		return nil, &api.Error{Status: 409, Code: api.CodeConflict, Message: "another announcement is being sent", Hint: "wait for its end, or abort it with DELETE /v1/announce"}
 	}
 	return a.status()
 }
@@ -103,7 +103,7 @@ func (s *Server) checkAnnounce(q *api.AnnounceRequest) (err error) {
 	if q.Domain != "" {
 		normal, err := jid.NormalizeDomain(q.Domain)
 		if err != nil || !s.b.Sessions.Serves(normal) {
-			return badRequest("GET "+api.PathStatus+" lists the domains", "%q is not a domain of this server", q.Domain)
+			return badRequest("GET /v1/status lists the domains", "%q is not a domain of this server", q.Domain)
 		}
 		q.Domain = normal
 	}

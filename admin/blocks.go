@@ -151,7 +151,7 @@ func (s *Server) unblock(r *request) (any, error) {
 		err = s.b.Blocks.Remove(r.Context(), target)
 	}
 	if i < 0 || errors.Is(err, store.ErrNotFound) {
-		return nil, &api.Error{Status: 404, Code: api.CodeNotFound, Message: target + " is not blocked", Hint: "GET " + api.PathBlocks + " lists blocks"}
+		return nil, &api.Error{Status: 404, Code: api.CodeNotFound, Message: target + " is not blocked", Hint: "GET /v1/blocks lists blocks"}
 	}
 	if err != nil {
 		return nil, err

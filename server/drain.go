@@ -57,7 +57,7 @@ func (s *Server) StartDrain(q *api.DrainRequest, actor string) (api.Drain, error
 	d.ops.Lock()
 	defer d.ops.Unlock()
 	if s.state.Load() != api.Serving {
-		return api.Drain{}, conflict("the server is "+string(s.state.Load().(api.State)), "DELETE "+api.PathDrain+" ends a drain")
+		return api.Drain{}, conflict("the server is "+string(s.state.Load().(api.State)), "DELETE /v1/drain ends a drain")
 	}
 	begin := time.Now().UTC().Truncate(time.Second)
 	if q.Begin != nil {
@@ -74,7 +74,7 @@ func (s *Server) StartDrain(q *api.DrainRequest, actor string) (api.Drain, error
 		}
 	}, func(ctx context.Context) { d.run(ctx, begin) }, nil)
 	if !started {
-		return api.Drain{}, conflict("a drain is scheduled already", "abort it with DELETE "+api.PathDrain)
+		return api.Drain{}, conflict("a drain is scheduled already", "abort it with DELETE /v1/drain")
 	}
 	s.writeOutage()
 	status, _ := s.DrainStatus()

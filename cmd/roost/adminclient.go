@@ -67,17 +67,17 @@ func (c *remoteFlags) client(data string) (*api.Client, error) {
 	return client, nil
 }
 
-// explain says what an error of a connection means.
+// explain says what an error of a request means to somebody who uses commands.
 func (c *remoteFlags) explain(data string, err error) error {
 	switch {
 	case err == nil || c.URL != "":
-		return err
+		return inCommands(err)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return errNoServer(fmt.Sprintf("no server runs on the data directory %s: name the server's with --data", data))
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("only root and the server's user may connect to the server of %s", data)
 	}
-	return err
+	return inCommands(err)
 }
 
 // print writes v as JSON, or calls table.

@@ -27,7 +27,7 @@ type grammar struct {
 	User    userCmd        `cmd:"" help:"Manage accounts, whether the server is running or not."`
 	Log     logCmd         `cmd:"" help:"Change the log level of the running server."`
 	Admin   adminCmd       `cmd:"" help:"Manage access to the administration interface."`
-	Bench   benchCmd       `cmd:"" passthrough:"" help:"Benchmarks are a separate program, roost-bench."`
+	Bench   benchCmd       `cmd:"" hidden:"" passthrough:"" help:"Benchmarks are a separate program, roost-bench."`
 	Version cli.VersionCmd `cmd:"" help:"Show the version."`
 
 	from cli.Sources // flags set in the config file

@@ -306,6 +306,9 @@ func TestHelpCommand(t *testing.T) {
 	}
 	f("Usage: roost <command>")
 	f("Usage: roost <command>", "help")
+	if _, got, _ := cmdtest.Result(t, nil, "help"); strings.Contains(got, "bench") {
+		t.Errorf("it lists a command that there is not:\n%s", got)
+	}
 	f("Usage: roost serve", "help", "serve")
 	f("Usage: roost user add", "help", "user", "add")
 	f("Usage: roost user add", "user", "add", "--help")
