@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,6 +67,8 @@ func accountError(j jid.JID, err error) error {
 		return &api.Error{Status: 404, Code: api.CodeNotFound, Message: "there is no account " + j.String(), Hint: "GET /v1/accounts lists accounts"}
 	case errors.Is(err, store.ErrExists):
 		return &api.Error{Status: 409, Code: api.CodeConflict, Message: j.String() + " exists already"}
+	case errors.Is(err, store.ErrConflict):
+		return &api.Error{Status: 409, Code: api.CodeConflict, Message: j.String() + " has changed in the meantime", Hint: "read it again"}
 	}
 	return err
 }
@@ -176,7 +179,7 @@ func (s *Server) showAccount(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := api.AccountDetail{Account: s.describeAccount(&a), Iterations: int64(a.Credentials.Iterations)}
+	d := api.AccountDetail{Account: s.describeAccount(&a), Iterations: int64(a.Credentials.Iterations), Event: a.Event}
 	n, err := s.b.Store.CountOffline(r.Context(), a.JID)
 	if err != nil {
 		return nil, err
@@ -249,7 +252,7 @@ func (s *Server) setPassword(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.b.Store.SetCredentials(r.Context(), a.JID, credentials, body.KeepSessions); err != nil {
+	if _, err := s.b.Store.SetCredentials(r.Context(), a.JID, cmp.Or(body.Event, store.AnyEvent), credentials, body.KeepSessions); err != nil {
 		return nil, accountError(a.JID, err)
 	}
 	return s.changed(r, a.JID, "password changed by an administrator")

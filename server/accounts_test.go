@@ -177,13 +177,13 @@ func TestPasswordChanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := st.SetCredentials(t.Context(), jid.MustParse("juliet@localhost"), keys, false); err != nil {
+	if _, err := st.SetCredentials(t.Context(), jid.MustParse("juliet@localhost"), store.AnyEvent, keys, false); err != nil {
 		t.Fatal(err)
 	}
 	young := connect(t, s).login("juliet", "young") // with the new password
 	a.ask("", reset)
 	half = connect(t, s).authenticate("juliet")
-	if _, err := st.SetCredentials(t.Context(), jid.MustParse("juliet@localhost"), keys, true); err != nil {
+	if _, err := st.SetCredentials(t.Context(), jid.MustParse("juliet@localhost"), store.AnyEvent, keys, true); err != nil {
 		t.Fatal(err)
 	}
 	half.ask("", reset)

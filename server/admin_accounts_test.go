@@ -64,13 +64,19 @@ func TestAdminAccounts(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 
+	// Nothing happens if the account is not as it was.
+	late := api.AccountPassword{Password: "late", Iterations: store.MinIterations, Event: show().Event - 1}
+	if err := c.Do(t.Context(), "POST", accountPath(api.PathAccountPassword, bill), nil, late, nil); !hasCode(err, api.CodeConflict) || !strings.Contains(err.Error(), "has changed in the meantime") {
+		t.Errorf("a password for the account as it was: %v", err)
+	}
+
 	// A new password ends sessions, or does not.
-	keep := api.AccountPassword{Password: "secret", Iterations: store.MinIterations, KeepSessions: true}
+	keep := api.AccountPassword{Password: "secret", Iterations: store.MinIterations, KeepSessions: true, Event: show().Event}
 	if a := change("POST", accountPath(api.PathAccountPassword, bill), keep); a.Sessions != 1 {
 		t.Errorf("%+v", a)
 	}
 	phone.ask(pingOwn, "id='p'")
-	keep.KeepSessions = false
+	keep.KeepSessions, keep.Event = false, 0
 	change("POST", accountPath(api.PathAccountPassword, bill), keep)
 	phone.ask("", "The password was changed. Log in again.")
 
@@ -118,7 +124,7 @@ func TestAdminAccounts(t *testing.T) {
 	}
 	inOrder(t, "audit log", string(text),
 		`"action":"account.create","object":"bill@localhost","params":{"iterations":4096,"jid":"BILL@localhost"},"result":"ok"}`,
-		`"action":"account.password","object":"bill@localhost","params":{"iterations":4096,"keep_sessions":true},"result":"ok"}`,
+		`"iterations":4096},"result":"conflict"}`, `"iterations":4096,"keep_sessions":true},"result":"ok"}`,
 		`"action":"account.password","object":"bill@localhost","params":{"iterations":4096},"result":"ok"}`,
 		`"action":"account.logout","object":"bill@localhost","params":{"text":"Good night."},"result":"ok"}`,
 		`"action":"account.disable","object":"bill@localhost","result":"ok"}`, `"action":"account.enable","object":"bill@localhost","result":"ok"}`,

@@ -130,7 +130,7 @@ func TestDecoyCredentials(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := st.SetCredentials(t.Context(), jid.MustParse("juliet@localhost"), other, false); err != nil {
+			if _, err := st.SetCredentials(t.Context(), jid.MustParse("juliet@localhost"), store.AnyEvent, other, false); err != nil {
 				t.Fatal(err)
 			}
 			return st

@@ -86,17 +86,15 @@ type Accounts interface {
 	// returns ErrExists. A zero Created means now.
 	CreateAccount(ctx context.Context, a Account) error
 
-	// SetCredentials replaces an account's credentials, or returns ErrNotFound. event
-	// is the ID of the event by which servers end the sessions that authenticated with
-	// the old credentials. With keepSessions, they end only the streams that have not
-	// bound a resource.
-	SetCredentials(ctx context.Context, bare jid.JID, c Credentials, keepSessions bool) (event int64, err error)
-
-	// ReplaceCredentials is SetCredentials, without keepSessions, for an account whose
-	// newest event (Account.Event) is was. If anything else has happened to the
-	// account, nothing changes and ReplaceCredentials returns ErrConflict. Without an
-	// account it returns ErrNotFound.
-	ReplaceCredentials(ctx context.Context, bare jid.JID, was int64, c Credentials) (event int64, err error)
+	// SetCredentials replaces an account's credentials, or returns ErrNotFound. Unless
+	// was is AnyEvent, the account's newest event (Account.Event) must be was: if
+	// anything else has happened to the account, such as that it was deleted and
+	// created again, nothing changes and SetCredentials returns ErrConflict.
+	//
+	// event is the ID of the event by which servers end the sessions that authenticated
+	// with the old credentials. With keepSessions, they end only the streams that have
+	// not bound a resource.
+	SetCredentials(ctx context.Context, bare jid.JID, was int64, c Credentials, keepSessions bool) (event int64, err error)
 
 	// SetDisabled locks or unlocks an account, or returns ErrNotFound.
 	SetDisabled(ctx context.Context, bare jid.JID, disabled bool) error
@@ -143,7 +141,7 @@ type Accounts interface {
 	LastAccountEvent(ctx context.Context) (int64, error)
 }
 
-// AnyEvent makes DeleteAccount delete an account whatever has happened to it.
+// AnyEvent makes SetCredentials and DeleteAccount act whatever has happened to an account.
 const AnyEvent int64 = -1
 
 // Account is one account.

@@ -206,7 +206,7 @@ func (g *registrar) create(rq *router.Request, d *derived) error {
 // meantime, this session is about to end, and the store changes nothing.
 func (g *registrar) change(rq *router.Request, d *derived) error {
 	r, own := rq.Router, d.account.JID
-	event, err := r.Store().ReplaceCredentials(r.Context(), own, d.account.Event, d.credentials)
+	event, err := r.Store().SetCredentials(r.Context(), own, d.account.Event, d.credentials, false)
 	if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound) {
 		return stanza.NotAuthorized
 	}

@@ -156,7 +156,7 @@ func TestPasswordChangeOvertaken(t *testing.T) {
 	reads := faults.Calls("Account")
 	var locked error
 	faults.SetFault(func(op string) error {
-		if op == "ReplaceCredentials" {
+		if op == "SetCredentials" {
 			locked = ts.Store.SetDisabled(t.Context(), owner, true)
 		}
 		return nil
@@ -208,7 +208,7 @@ func TestRemovalOvertaken(t *testing.T) {
 		}
 	}
 	renew := func(s store.Store) error { // sessions stay
-		_, err := s.SetCredentials(t.Context(), owner, store.Credentials{Salt: []byte("salt")}, true)
+		_, err := s.SetCredentials(t.Context(), owner, store.AnyEvent, store.Credentials{Salt: []byte("salt")}, true)
 		return err
 	}
 	f("created anew", "not-authorized", true, 1, func(s store.Store, _ int64) error {
@@ -259,7 +259,7 @@ func TestOwnAccountAfterReset(t *testing.T) {
 		return func(ts *testServer, owner jid.JID) error {
 			c, err := store.NewCredentials("reset", store.MinIterations)
 			if err == nil {
-				_, err = ts.Store.SetCredentials(t.Context(), owner, c, keep)
+				_, err = ts.Store.SetCredentials(t.Context(), owner, store.AnyEvent, c, keep)
 			}
 			return err
 		}

@@ -32,6 +32,7 @@ type AccountDetail struct {
 	OfflineMessages int64      `json:"offline_messages"`    // that wait for it
 	Iterations      int64      `json:"iterations"`          // of the derivation of its keys (SCRAM)
 	LastSeen        *time.Time `json:"last_seen,omitempty"` // when its last client has gone; missing if none ever has
+	Event           int64      `json:"event"`               // the number of the last change of the account, also of one that was deleted and created again
 }
 
 // AccountCreate is the body of POST /v1/accounts.
@@ -47,6 +48,7 @@ type AccountPassword struct {
 	Password     string `json:"password" secret:"true"`
 	Iterations   int    `json:"iterations,omitempty"`    // of the derivation of its keys, 4096 to 10000000; default 10000
 	KeepSessions bool   `json:"keep_sessions,omitempty"` // clients that are connected need not log in again
+	Event        int64  `json:"event,omitempty"`         // that of GET /v1/accounts/{jid}: if the account has changed since, nothing is done; default: any
 }
 
 // AccountLogout is the response to POST /v1/accounts/{jid}/logout. The sessions end soon

@@ -257,7 +257,7 @@ func (s onStore) add(ctx context.Context, j jid.JID, body *api.AccountCreate) (a
 func (s onStore) setPassword(ctx context.Context, j jid.JID, body *api.AccountPassword) (api.Account, error) {
 	c, err := store.NewCredentials(body.Password, body.Iterations)
 	if err == nil {
-		_, err = s.SetCredentials(ctx, j, c, body.KeepSessions)
+		_, err = s.SetCredentials(ctx, j, store.AnyEvent, c, body.KeepSessions)
 		err = storeError(j, err)
 	}
 	auditUser(s.audit, "account.password", j.String(), map[string]any{"iterations": body.Iterations, "keep_sessions": body.KeepSessions}, err)

@@ -94,27 +94,24 @@ func (t *tx) setCredentials(bare jid.JID, c store.Credentials, keepSessions bool
 }
 
 // SetCredentials implements store.Accounts.
-func (s *Store) SetCredentials(ctx context.Context, bare jid.JID, c store.Credentials, keepSessions bool) (event int64, err error) {
+func (s *Store) SetCredentials(ctx context.Context, bare jid.JID, was int64, c store.Credentials, keepSessions bool) (event int64, err error) {
 	err = s.write(ctx, "SetCredentials", "set credentials of "+bare.BareString(), func(t *tx) error {
+		if err := t.accountIs(bare, was); err != nil {
+			return err
+		}
 		event, err = t.setCredentials(bare, c, keepSessions)
 		return err
 	})
 	return event, err
 }
 
-// ReplaceCredentials implements store.Accounts.
-func (s *Store) ReplaceCredentials(ctx context.Context, bare jid.JID, was int64, c store.Credentials) (event int64, err error) {
-	err = s.write(ctx, "ReplaceCredentials", "replace credentials of "+bare.BareString(), func(t *tx) error {
-		a, err := t.account(bare)
-		if err == nil && a.Event != was {
-			err = store.ErrConflict
-		}
-		if err == nil {
-			event, err = t.setCredentials(bare, c, false)
-		}
-		return err
-	})
-	return event, err
+// accountIs returns an error unless an account's newest event is was, or was is AnyEvent.
+func (t *tx) accountIs(bare jid.JID, was int64) error {
+	a, err := t.account(bare)
+	if err == nil && was != store.AnyEvent && a.Event != was {
+		err = store.ErrConflict
+	}
+	return err
 }
 
 // SetDisabled implements store.Accounts.
@@ -135,12 +132,8 @@ func (s *Store) SetDisabled(ctx context.Context, bare jid.JID, disabled bool) er
 // DeleteAccount implements store.Accounts.
 func (s *Store) DeleteAccount(ctx context.Context, bare jid.JID, was int64) error {
 	return s.write(ctx, "DeleteAccount", "delete account "+bare.BareString(), func(t *tx) error {
-		a, err := t.account(bare)
-		if err != nil {
+		if err := t.accountIs(bare, was); err != nil {
 			return err
-		}
-		if was != store.AnyEvent && a.Event != was {
-			return store.ErrConflict
 		}
 		t.changed[bare.BareString()] = nil
 		event := t.event(bare, store.AccountDeleted)

@@ -149,16 +149,28 @@ func bindCredentials(st *sqlite.Stmt, k *store.Credentials) {
 }
 
 // SetCredentials implements store.Accounts.
-func (s *Store) SetCredentials(ctx context.Context, bare jid.JID, k store.Credentials, keepSessions bool) (event int64, err error) {
+func (s *Store) SetCredentials(ctx context.Context, bare jid.JID, was int64, k store.Credentials, keepSessions bool) (event int64, err error) {
 	kind := store.CredentialsChanged
 	if keepSessions {
 		kind = store.CredentialsRenewed
 	}
 	err = s.write(ctx, "SetCredentials", "set credentials of "+bare.BareString(), 0, func(c *conn) error {
+		if _, err := c.accountIf(bare, was); err != nil {
+			return err
+		}
 		event, err = c.setCredentials(bare, &k, kind)
 		return err
 	})
 	return event, err
+}
+
+// accountIf returns an account's row if its newest event is was, or was is AnyEvent.
+func (c *conn) accountIf(bare jid.JID, was int64) (accountRow, error) {
+	a, err := c.accountRow(bare)
+	if err == nil && was != store.AnyEvent && a.event != was {
+		err = store.ErrConflict
+	}
+	return a, err
 }
 
 func (c *conn) setCredentials(bare jid.JID, k *store.Credentials, kind store.EventKind) (event int64, err error) {
@@ -168,21 +180,6 @@ func (c *conn) setCredentials(bare jid.JID, k *store.Credentials, kind store.Eve
 	}
 	bindCredentials(st, k)
 	return c.change(st, bare, kind)
-}
-
-// ReplaceCredentials implements store.Accounts.
-func (s *Store) ReplaceCredentials(ctx context.Context, bare jid.JID, was int64, k store.Credentials) (event int64, err error) {
-	err = s.write(ctx, "ReplaceCredentials", "replace credentials of "+bare.BareString(), 0, func(c *conn) error {
-		a, err := c.accountRow(bare)
-		if err == nil && a.event != was {
-			err = store.ErrConflict
-		}
-		if err == nil {
-			event, err = c.setCredentials(bare, &k, store.CredentialsChanged)
-		}
-		return err
-	})
-	return event, err
 }
 
 // SetDisabled implements store.Accounts.
@@ -206,10 +203,7 @@ func (s *Store) SetDisabled(ctx context.Context, bare jid.JID, disabled bool) er
 // account's data.
 func (s *Store) DeleteAccount(ctx context.Context, bare jid.JID, was int64) error {
 	return s.write(ctx, "DeleteAccount", "delete account "+bare.BareString(), deletes, func(c *conn) error {
-		a, err := c.accountRow(bare)
-		if err == nil && was != store.AnyEvent && a.event != was {
-			err = store.ErrConflict
-		}
+		a, err := c.accountIf(bare, was)
 		if err != nil {
 			return err
 		}

@@ -74,10 +74,10 @@ func testNoAccount(t *testing.T, s store.Store) {
 	create(t, s, juliet)
 	_, err := s.Account(ctx, nobody)
 	wants(t, "Account", err, store.ErrNotFound)
-	_, err = s.SetCredentials(ctx, nobody, credentials(1), false)
+	_, err = s.SetCredentials(ctx, nobody, store.AnyEvent, credentials(1), false)
 	wants(t, "SetCredentials", err, store.ErrNotFound)
-	_, err = s.ReplaceCredentials(ctx, nobody, 0, credentials(1))
-	wants(t, "ReplaceCredentials", err, store.ErrNotFound)
+	_, err = s.SetCredentials(ctx, nobody, 0, credentials(1), false)
+	wants(t, "SetCredentials", err, store.ErrNotFound)
 	wants(t, "SetDisabled", s.SetDisabled(ctx, nobody, true), store.ErrNotFound)
 	wants(t, "DeleteAccount", s.DeleteAccount(ctx, nobody, store.AnyEvent), store.ErrNotFound)
 	wants(t, "AppendOffline", s.AppendOffline(ctx, nobody, store.NewMessage{From: romeo, Stanza: []byte("x"), Received: time.Now()}, store.OfflineQuota{Messages: 10}), store.ErrNotFound)
@@ -179,7 +179,7 @@ func testImportAccounts(t *testing.T, s store.Store) {
 
 func setCredentials(t *testing.T, s store.Store, j jid.JID, c store.Credentials) {
 	t.Helper()
-	_, err := s.SetCredentials(t.Context(), j, c, false)
+	_, err := s.SetCredentials(t.Context(), j, store.AnyEvent, c, false)
 	ok(t, "SetCredentials", err)
 }
 

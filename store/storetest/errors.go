@@ -29,15 +29,11 @@ var failures = []failure{
 		return s.CreateAccount(ctx, store.Account{JID: juliet, Credentials: credentials(2)})
 	}},
 	{"SetCredentials", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
-		_, err := s.SetCredentials(ctx, nobody, credentials(2), true)
+		_, err := s.SetCredentials(ctx, nobody, store.AnyEvent, credentials(2), true)
 		return err
 	}},
-	{"ReplaceCredentials", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
-		_, err := s.ReplaceCredentials(ctx, nobody, s.event, credentials(2))
-		return err
-	}},
-	{"ReplaceCredentials", "ErrConflict", store.ErrConflict, false, func(ctx context.Context, s *fixture) error {
-		_, err := s.ReplaceCredentials(ctx, juliet, s.event+1, credentials(2))
+	{"SetCredentials", "ErrConflict", store.ErrConflict, false, func(ctx context.Context, s *fixture) error {
+		_, err := s.SetCredentials(ctx, juliet, s.event+1, credentials(2), false)
 		return err
 	}},
 	{"SetDisabled", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {

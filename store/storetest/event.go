@@ -31,24 +31,26 @@ func testGenerations(t *testing.T, s store.Store) {
 	if old.Generation != old.Event {
 		t.Errorf("generation %d, event %d of a new account", old.Generation, old.Event)
 	}
-	event, err := s.SetCredentials(ctx, juliet, credentials(2), false)
+	event, err := s.SetCredentials(ctx, juliet, store.AnyEvent, credentials(2), false)
 	ok(t, "SetCredentials", err)
 	changed := read()
 	if changed.Generation != old.Generation || changed.Event != event || event <= old.Event {
 		t.Errorf("after a change %d, %d: %d, %d", event, old.Event, changed.Generation, changed.Event)
 	}
 	// Credentials are replaced only if nothing has happened since the account was read.
-	_, err = s.ReplaceCredentials(ctx, juliet, old.Event, credentials(5))
-	wants(t, "ReplaceCredentials", err, store.ErrConflict)
+	_, err = s.SetCredentials(ctx, juliet, old.Event, credentials(5), false)
+	wants(t, "SetCredentials", err, store.ErrConflict)
 	if same := read(); !reflect.DeepEqual(same, changed) {
 		t.Errorf("replaced too late: %+v, was %+v", same, changed)
 	}
-	event, err = s.ReplaceCredentials(ctx, juliet, changed.Event, credentials(6))
-	ok(t, "ReplaceCredentials", err)
+	event, err = s.SetCredentials(ctx, juliet, changed.Event, credentials(6), false)
+	ok(t, "SetCredentials", err)
 	if replaced := read(); replaced.Event != event || event <= changed.Event || !reflect.DeepEqual(replaced.Credentials, credentials(6)) {
 		t.Errorf("replaced by %d: %+v", event, replaced)
 	}
-	_, err = s.SetCredentials(ctx, juliet, credentials(3), true)
+	_, err = s.SetCredentials(ctx, juliet, event-1, credentials(3), true)
+	wants(t, "SetCredentials", err, store.ErrConflict)
+	_, err = s.SetCredentials(ctx, juliet, event, credentials(3), true)
 	ok(t, "SetCredentials", err)
 	ok(t, "SetDisabled", s.SetDisabled(ctx, juliet, true))
 	if locked := read(); locked.Generation != old.Generation || locked.Event <= changed.Event {

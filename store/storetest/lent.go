@@ -50,7 +50,7 @@ func testLent(t *testing.T, s store.Store) {
 	l.over("CreateAccount", s.CreateAccount(ctx, store.Account{JID: l.jid(juliet), Credentials: credentials(1)}))
 	_, _, err := s.ImportAccounts(ctx, []store.Account{{JID: l.jid(nurse), Credentials: credentials(1)}}, store.SkipExisting)
 	l.over("ImportAccounts", err)
-	_, err = s.SetCredentials(ctx, l.jid(juliet), credentials(2), false)
+	_, err = s.SetCredentials(ctx, l.jid(juliet), store.AnyEvent, credentials(2), false)
 	l.over("SetCredentials", err)
 	l.over("SetDisabled", s.SetDisabled(ctx, l.jid(juliet), true))
 	for _, u := range []store.RosterUpdate{

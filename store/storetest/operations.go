@@ -36,11 +36,7 @@ var operations = []operation{
 		return s.CreateAccount(ctx, store.Account{JID: nobody, Credentials: credentials(1)})
 	}},
 	{"SetCredentials", func(ctx context.Context, s *fixture) error {
-		_, err := s.SetCredentials(ctx, juliet, credentials(2), false)
-		return err
-	}},
-	{"ReplaceCredentials", func(ctx context.Context, s *fixture) error {
-		_, err := s.ReplaceCredentials(ctx, juliet, s.event, credentials(2))
+		_, err := s.SetCredentials(ctx, juliet, s.event, credentials(2), false)
 		return err
 	}},
 	{"SetDisabled", func(ctx context.Context, s *fixture) error { return s.SetDisabled(ctx, juliet, true) }},
