@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ type route struct {
 	summary      string
 	query        []param    // parameters that may be given
 	body         func() any // a pointer to a new value for the body of the request; nil: there is none
+	maxBody      int64      // limit of the body in bytes; 0: the usual one
 	response     any        // a value of the type of the response; nil: there is none
 	lines        bool       // the response is a stream of lines, each of this type
 	media        string     // of the response, if it is not JSON
@@ -43,7 +45,7 @@ type param struct {
 
 // routes are all routes.
 func routes() []route {
-	return slices.Concat(openAPIRoutes, healthRoutes, metricsRoutes, statusRoutes, sessionRoutes, accountRoutes, configRoutes, logLevelRoutes, announceRoutes, blockRoutes, drainRoutes)
+	return slices.Concat(openAPIRoutes, healthRoutes, metricsRoutes, statusRoutes, sessionRoutes, accountRoutes, importRoutes, configRoutes, logLevelRoutes, announceRoutes, blockRoutes, drainRoutes)
 }
 
 // request is a request that was found to be allowed.
@@ -225,11 +227,12 @@ func (r *route) checkQuery(req *http.Request) error {
 
 // readBody decodes the body, which must be one JSON value without unknown fields.
 func (r *route) readBody(w http.ResponseWriter, req *request) error {
-	text, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxBody))
+	limit := cmp.Or(r.maxBody, maxBody)
+	text, err := io.ReadAll(http.MaxBytesReader(w, req.Body, limit))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return &api.Error{Status: 413, Code: api.CodeTooLarge, Message: fmt.Sprintf("the body is larger than %d bytes", maxBody)}
+		return &api.Error{Status: 413, Code: api.CodeTooLarge, Message: fmt.Sprintf("the body is larger than %d bytes", limit)}
 	case err != nil:
 		return badRequest("", "the body could not be read")
 	case r.body == nil && len(text) > 0:

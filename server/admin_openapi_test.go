@@ -27,6 +27,9 @@ type exchange struct {
 	status    int
 }
 
+// pencil are the keys of the password pencil, with the salt of RFC 7677 section 3.
+const pencil = `{"salt":"W22ZaJ0SNY7soEsUEjb6gQ==","iterations":4096,"sha1":{"stored_key":"g2pEzX2tMaoibxTD4YfBJkq1y8w=","server_key":"ZGkNjsmKwVX5C5z80vGxHZ02jOI="},"sha256":{"stored_key":"WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=","server_key":"wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="}}`
+
 // TestAdminOpenAPI: real responses, also errors, are as the OpenAPI document says, and so
 // are the bodies of requests. Every operation is tried.
 func TestAdminOpenAPI(t *testing.T) {
@@ -64,6 +67,10 @@ func TestAdminOpenAPI(t *testing.T) {
 		{"account.create", api.PathAccounts, `{"jid":"bill@localhost","password":"x","iterations":4096}`, 200},
 		{"account.create", api.PathAccounts, `{"jid":"bill@localhost","password":"x"}`, 409},
 		{"account.create", api.PathAccounts, `{"jid":"bill@example.com","password":"x","any_domain":false}`, 400},
+		{"account.lookup", api.PathAccountLookup, `{"jids":["bill@localhost","nobody@localhost"]}`, 200},
+		{"account.lookup", api.PathAccountLookup, `{"jids":[]}`, 400},
+		{"account.import", api.PathAccountImport, `{"accounts":[{"jid":"jill@localhost","keys":` + pencil + `}],"update":true}`, 200},
+		{"account.import", api.PathAccountImport, `{"accounts":[{"jid":"jill@example.com","keys":` + pencil + `}],"any_domain":false}`, 400},
 		{"account.list", api.PathAccounts + "?limit=1&prefix=b", "", 200},
 		{"account.show", accountPath(api.PathAccount, "bill@localhost"), "", 200},
 		{"account.password", accountPath(api.PathAccountPassword, "bill@localhost"), `{"password":"y","iterations":4096,"keep_sessions":true}`, 200},

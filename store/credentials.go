@@ -2,6 +2,8 @@ package store
 
 import (
 	"crypto/rand"
+	"crypto/sha1"
+	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -88,6 +90,23 @@ func (c *Credentials) derive(hash scram.HashGeneratorFcn, password string) (Keys
 		return Keys{}, fmt.Errorf("store: derive keys: %w", err)
 	}
 	return Keys{StoredKey: got.StoredKey, ServerKey: got.ServerKey}, nil
+}
+
+// Check returns an error unless NewCredentials could have made these. Others may not work,
+// and a salt of another size would show that the account exists: names without an account
+// have salts of this size, too.
+func (c *Credentials) Check() error {
+	switch {
+	case len(c.Salt) != saltSize:
+		return fmt.Errorf("the salt has %d bytes, not %d", len(c.Salt), saltSize)
+	case c.Iterations < MinIterations || c.Iterations > MaxIterations:
+		return fmt.Errorf("the iteration count %d is out of range: use %d to %d", c.Iterations, MinIterations, MaxIterations)
+	case len(c.SHA1.StoredKey) != sha1.Size || len(c.SHA1.ServerKey) != sha1.Size:
+		return fmt.Errorf("the keys for SCRAM-SHA-1 must have %d bytes", sha1.Size)
+	case len(c.SHA256.StoredKey) != sha256.Size || len(c.SHA256.ServerKey) != sha256.Size:
+		return fmt.Errorf("the keys for SCRAM-SHA-256 must have %d bytes", sha256.Size)
+	}
+	return nil
 }
 
 // Verify reports whether the password is right, in a time that does not depend on how

@@ -36,6 +36,34 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+// TestCredentialsCheck: what NewCredentials makes is valid, and anything of another size is
+// not.
+func TestCredentialsCheck(t *testing.T) {
+	good, err := NewCredentials("pencil", MinIterations)
+	if err == nil {
+		err = good.Check()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, change := range map[string]func(*Credentials){
+		"the salt has 17 bytes, not 16": func(c *Credentials) { c.Salt = make([]byte, 17) },
+		"the salt has 0 bytes":          func(c *Credentials) { c.Salt = nil },
+		"the iteration count 4095":      func(c *Credentials) { c.Iterations-- },
+		"the iteration count 10000001":  func(c *Credentials) { c.Iterations = MaxIterations + 1 },
+		"SCRAM-SHA-1 must have 20":      func(c *Credentials) { c.SHA1.StoredKey = make([]byte, 32) },
+		"SHA-1 must have 20 bytes":      func(c *Credentials) { c.SHA1.ServerKey = nil },
+		"SCRAM-SHA-256 must have 32":    func(c *Credentials) { c.SHA256.StoredKey = make([]byte, 20) },
+		"SHA-256 must have 32 bytes":    func(c *Credentials) { c.SHA256.ServerKey = nil },
+	} {
+		c := good
+		change(&c)
+		if err := c.Check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
 // TestCredentialsVector checks the keys using the example of RFC 7677 section 3, and the
 // server's messages in it.
 func TestCredentialsVector(t *testing.T) {

@@ -71,6 +71,18 @@ const (
 	UpdateQuietly                    // replace their credentials; their sessions stay
 )
 
+// ImportModeOf returns the mode that updates existing accounts or not and, if it does, keeps
+// their sessions or not.
+func ImportModeOf(update, keepSessions bool) ImportMode {
+	switch {
+	case !update:
+		return SkipExisting
+	case keepSessions:
+		return UpdateQuietly
+	}
+	return UpdateExisting
+}
+
 // Accounts stores the accounts that may log in.
 type Accounts interface {
 	// Account returns one account, or ErrNotFound without context: formatting an

@@ -5,6 +5,8 @@ import "time"
 // Paths of accounts. A bare JID in a path may need escapes.
 const (
 	PathAccounts        = "/v1/accounts"
+	PathAccountLookup   = "/v1/accounts/lookup"
+	PathAccountImport   = "/v1/accounts/import"
 	PathAccount         = "/v1/accounts/{jid}"
 	PathAccountPassword = "/v1/accounts/{jid}/password"
 	PathAccountDisable  = "/v1/accounts/{jid}/disable"
@@ -41,6 +43,54 @@ type AccountCreate struct {
 	Password   string `json:"password" secret:"true"`
 	Iterations int    `json:"iterations,omitempty"` // of the derivation of its keys, 4096 to 10000000; default 10000
 	AnyDomain  bool   `json:"any_domain,omitempty"` // the domain need not be served
+}
+
+// MaxAccounts is the largest number of accounts in an AccountLookup or AccountImport.
+const MaxAccounts = 256
+
+// AccountLookup is the body of POST /v1/accounts/lookup.
+type AccountLookup struct {
+	JIDs []string `json:"jids"` // bare, 1 to 256
+}
+
+// AccountsFound is the response to POST /v1/accounts/lookup.
+type AccountsFound struct {
+	JIDs []string `json:"jids"` // those that are accounts
+}
+
+// AccountImport is the body of POST /v1/accounts/import. Passwords are not part of it: the
+// server derives no keys.
+type AccountImport struct {
+	Accounts     []ImportedAccount `json:"accounts"`                // 1 to 256
+	Update       bool              `json:"update,omitempty"`        // accounts that exist get the new keys; otherwise they stay as they are
+	KeepSessions bool              `json:"keep_sessions,omitempty"` // with update: clients that are connected need not log in again
+	AnyDomain    bool              `json:"any_domain,omitempty"`    // the domains need not be served
+}
+
+// ImportedAccount is an account of an AccountImport.
+type ImportedAccount struct {
+	JID  string      `json:"jid"` // bare
+	Keys AccountKeys `json:"keys" secret:"true"`
+}
+
+// AccountKeys are what the server stores of a password, for SCRAM (RFC 5802 section 3).
+type AccountKeys struct {
+	Salt       []byte    `json:"salt"`       // 16 random bytes, for this account only
+	Iterations int       `json:"iterations"` // 4096 to 10000000
+	SHA1       ScramKeys `json:"sha1"`       // for SCRAM-SHA-1, of 20 bytes each
+	SHA256     ScramKeys `json:"sha256"`     // for SCRAM-SHA-256, of 32 bytes each
+}
+
+// ScramKeys are the keys that the server needs for one hash function.
+type ScramKeys struct {
+	StoredKey []byte `json:"stored_key"`
+	ServerKey []byte `json:"server_key"`
+}
+
+// AccountsImported is the response to POST /v1/accounts/import.
+type AccountsImported struct {
+	Created  int64 `json:"created"`
+	Existing int64 `json:"existing"` // that existed: they were updated, or stayed as they are
 }
 
 // AccountPassword is the body of POST /v1/accounts/{jid}/password.

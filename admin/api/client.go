@@ -54,7 +54,7 @@ func Over(t http.RoundTripper) *Client {
 }
 
 func newClient(base, token string, t *http.Transport) *Client {
-	t.MaxIdleConns, t.IdleConnTimeout = 1, 10*time.Second
+	t.MaxIdleConns, t.IdleConnTimeout = 2, 10*time.Second // an import sends two requests at a time
 	c := &Client{base: base, token: token}
 	c.http.Transport = t
 	// A redirect could take the token elsewhere; the server sends none.

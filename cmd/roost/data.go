@@ -123,12 +123,18 @@ func (f *newAccountFlags) domainFilter() (func(domain string) error, error) {
 	if len(served) == 0 && f.Store != "" && !f.Create {
 		return nil, fmt.Errorf("no server has run with the data directory %s, so its domains are unknown: name the data directory of the server with --data, in addition to --store, or accept any domain with --any-domain", f.Data)
 	}
+	return onlyServed(served), nil
+}
+
+// onlyServed returns a function that rejects other domains than these; without any it
+// accepts all.
+func onlyServed(served []string) func(domain string) error {
 	return func(domain string) error {
 		if len(served) > 0 && !slices.Contains(served, domain) {
 			return errNotServed{served}
 		}
 		return nil
-	}, nil
+	}
 }
 
 // defaultData is the default data directory.

@@ -17,7 +17,7 @@ import (
 )
 
 // userCmd are the commands for accounts. They ask the running server. If none runs, they
-// work on the database; so does the import, which has many accounts, in any case.
+// work on the database.
 type userCmd struct {
 	Add     userAddCmd     `cmd:"" help:"Add an account."`
 	Passwd  userPasswdCmd  `cmd:"" help:"Change an account's password."`
@@ -209,18 +209,23 @@ func (c *userPasswdCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	return c.accounts(&c.dataFlags, c.openExisting, func(ctx context.Context, a accounts) error {
-		if _, err := a.show(ctx, c.JID.JID); err != nil {
-			return c.instead(err)
-		}
-		password, err := askPassword(ctx, ask)
-		if err != nil {
-			return err
-		}
-		body := api.AccountPassword{Password: password, Iterations: c.Iterations, KeepSessions: c.KeepSessions}
-		changed, err := a.setPassword(ctx, c.JID.JID, &body)
-		return c.instead(c.said("changed the password of", changed, err))
-	})
+	return c.accounts(&c.dataFlags, c.openExisting, func(ctx context.Context, a accounts) error { return c.change(ctx, a, ask) })
+}
+
+// change asks for the password of an account that exists, and sets it unless anything else
+// has happened to the account meanwhile, such as that it was deleted and created again.
+func (c *userPasswdCmd) change(ctx context.Context, a accounts, ask passwordSource) error {
+	d, err := a.show(ctx, c.JID.JID)
+	if err != nil {
+		return c.instead(err)
+	}
+	password, err := askPassword(ctx, ask)
+	if err != nil {
+		return err
+	}
+	body := api.AccountPassword{Password: password, Iterations: c.Iterations, KeepSessions: c.KeepSessions, Event: d.Event}
+	changed, err := a.setPassword(ctx, c.JID.JID, &body)
+	return c.instead(c.said("changed the password of", changed, err))
 }
 
 // Run locks an account.
@@ -336,15 +341,19 @@ func listAccounts(ctx context.Context, a accounts, domain string, asJSON bool, t
 	return errors.Join(err, w.Flush())
 }
 
-// errExists and errMissing report that the account exists already or does not exist.
-// instead adds the command to use instead.
+// errExists, errMissing and errChanged report that the account exists already, does not
+// exist, or is not as it was. instead adds the command to use instead.
 type (
 	errExists  struct{ jid.JID }
 	errMissing struct{ jid.JID }
+	errChanged struct{ jid.JID }
 )
 
 func (e errExists) Error() string  { return e.JID.String() + " exists already" }
 func (e errMissing) Error() string { return "there is no account " + e.JID.String() }
+func (e errChanged) Error() string {
+	return e.JID.String() + " has changed in the meantime; nothing was done: run the command again"
+}
 
 // instead adds the command that does what the user wanted to an error.
 func (f *dataFlags) instead(err error) error {

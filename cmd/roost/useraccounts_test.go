@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +15,8 @@ import (
 	"roost/admin/api"
 	"roost/internal/cli"
 	"roost/internal/cmdtest"
+	"roost/jid"
+	"roost/store"
 )
 
 // userStep is a command with its standard input, and what comes of it.
@@ -46,9 +50,15 @@ var userSteps = []userStep{
 	{"", "enable juliet@localhost --json", 0, `"disabled": false`},
 	{"", "show juliet@localhost --json", 0, `"disabled": false`},
 	{"", "show nurse@localhost", cli.ExitFailure, `^roost: there is no account nurse@localhost\n$`},
+	{"nurse@localhost,secret\nbad\n", "import - --iterations 4096", cli.ExitFailure, `^-:2: the line has 1 field .*\nadded 1 account, skipped 0 existing, rejected 1 line; .*\nroost: 1 line not imported; correct the file`},
+	{"nurse@localhost,better\nparis@localhost,better\njuliet@localhost,better", "import - --iterations 4096", 0, `^added 1 account, skipped 2 existing; `},
+	{"nurse@localhost,best\n", "import - --iterations 4096 --update --keep-sessions --json", 0, `(?s)^\{\n  "file": "-",\n  "created": 0,\n  "existing": 1,\n  "rejected": 0,\n.*"mistakes": \[\]\n\}\n$`},
+	{"a@localhost,secret\na@example.org,secret\n", "import - --json", cli.ExitFailure, `(?s)^-:2: its domain is not served \(served: localhost\)\n.*"rejected": 1,\n.*"mistakes": \[\n    \{\n      "line": 2,\n      "error": "its domain is not served \(served: localhost\)"`},
+	{"a@example.com,secret\n", "import - --any-domain --iterations 4096", 0, `^added 1 account, skipped 0 existing; `},
+	{"", "list", 0, `^a@example.com\nromeo@example.com\na@localhost\njuliet@localhost\nnurse@localhost\nparis@localhost\n$`},
 	{"", "del juliet@localhost", 0, `^deleted juliet@localhost\n$`},
 	{"", "del juliet@localhost", cli.ExitFailure, `^roost: there is no account juliet@localhost\n$`},
-	{"", "list --domain localhost", 0, `^$`},
+	{"", "list --domain localhost", 0, `^a@localhost\nnurse@localhost\nparis@localhost\n$`},
 	{"", "show localhost", cli.ExitUsage, `must look like user@domain`},
 }
 
@@ -63,7 +73,7 @@ func runSteps(t *testing.T, env []string, dir string) (all []string) {
 		if code := cmd.ProcessState.ExitCode(); code != s.code || !regexp.MustCompile(s.want).MatchString(text) {
 			t.Errorf("%s: %d, %s; want %d and %s", s.args, code, text, s.code, s.want)
 		}
-		all = append(all, regexp.MustCompile(`20\d\d-[^ "\n]*`).ReplaceAllString(text, "TIME"))
+		all = append(all, regexp.MustCompile(`20\d\d-[^ "\n]*|; \S+s, \d+ accounts/s|"seconds": [^,]*`).ReplaceAllString(text, "TIME"))
 	}
 	return all
 }
@@ -123,7 +133,8 @@ func TestUserWithAndWithoutServer(t *testing.T) {
 	}
 }
 
-// TestAuditOfImport: an import is one entry, whether a server runs or not.
+// TestAuditOfImport: each batch of an import is an entry with the addresses, without
+// passwords and keys.
 func TestAuditOfImport(t *testing.T) {
 	dir := t.TempDir()
 	audit := filepath.Join(t.TempDir(), "audit")
@@ -131,7 +142,7 @@ func TestAuditOfImport(t *testing.T) {
 		t.Error("a wrong line is imported")
 	}
 	all := readAudit(t, audit)
-	if len(all) != 1 || all[0].Action != "account.import" || all[0].Params["created"] != 1.0 || all[0].Params["rejected"] != 1.0 || all[0].Result != "internal" {
+	if len(all) != 1 || all[0].Action != "account.import" || fmt.Sprint(all[0].Params["accounts"]) != "[map[jid:romeo@localhost]]" || all[0].Result != "ok" {
 		t.Errorf("%+v", all)
 	}
 	// Without the audit log nothing is done.
@@ -175,6 +186,9 @@ func TestUserElsewhere(t *testing.T) {
 	f(cli.ExitFailure, "romeo@example.com not added: its domain is not served (served: localhost)", "x", remote(tokens[1], "add", "romeo@example.com", "--password-stdin")...)
 	f(0, "romeo@localhost\n", "", remote(tokens[0], "list")...)
 	f(cli.ExitFailure, "has the scope read, and this request needs write", "", remote(tokens[0], "disable", "romeo@localhost")...)
+	f(cli.ExitFailure, "has the scope read, and this request needs write", "new@localhost,x", remote(tokens[0], "import", "-")...)
+	f(cli.ExitFailure, "-:1: its domain is not served (served: localhost)", "romeo@example.com,x", remote(tokens[1], "import", "-")...)
+	f(0, "added 0 accounts, skipped 1 existing", "romeo@localhost,x", remote(tokens[1], "import", "-")...)
 	f(0, "logged out romeo@localhost: 0 sessions", "", remote(tokens[1], "logout", "romeo@localhost")...)
 	f(cli.ExitFailure, "there is no account nurse@localhost", "", "logout", "nurse@localhost", "--data", dir)
 	f(cli.ExitFailure, "no server runs", "", "logout", "nurse@localhost", "--data", filepath.Join(dir, "none"))
@@ -186,4 +200,38 @@ func TestUserElsewhere(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &a); err != nil || a.JID != "romeo@localhost" {
 		t.Errorf("%s %v", out, err)
 	}
+}
+
+// TestPasswordOfAnotherAccount: an account that was deleted and created again while the
+// command asked for the password does not get it, with and without a server.
+func TestPasswordOfAnotherAccount(t *testing.T) {
+	served, stored := t.TempDir(), t.TempDir()
+	serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", served)
+	client := api.Local(filepath.Join(served, api.SocketName))
+	t.Cleanup(client.Close)
+	s := cmdtest.OpenStore(t, stored)
+	for name, a := range map[string]accounts{"server": onServer{client}, "store": onStore{Store: s}} {
+		j := jid.MustParse("romeo@localhost")
+		add := func(password string) {
+			t.Helper()
+			if _, err := a.add(t.Context(), j, &api.AccountCreate{JID: j.String(), Password: password, Iterations: store.MinIterations}); err != nil {
+				t.Error(err)
+			}
+		}
+		add("old")
+		c := userPasswdCmd{JID: accountArg{j}}
+		c.Iterations = store.MinIterations
+		err := c.change(t.Context(), a, func(context.Context) (string, error) {
+			if err := a.remove(t.Context(), j); err != nil {
+				t.Error(err)
+			}
+			add("new")
+			return "late", nil
+		})
+		if err == nil || !strings.Contains(err.Error(), "romeo@localhost has changed in the meantime; nothing was done: run the command again") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	logins(t, s, map[string]string{"romeo@localhost": "new"})
+	logins(t, cmdtest.OpenStore(t, served), map[string]string{"romeo@localhost": "new"})
 }

@@ -8,9 +8,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"roost/internal/cmdtest"
 	"roost/jid"
@@ -20,12 +25,12 @@ import (
 
 // importText imports a file with this text, and returns the messages about malformed
 // lines.
-func importText(t *testing.T, s store.Accounts, text string, update bool) (im *importer, said string, err error) {
+func importText(t *testing.T, s store.Store, text string, update bool) (im *importer, said string, err error) {
 	t.Helper()
 	var out bytes.Buffer
-	im = &importer{store: s, iterations: store.MinIterations}
+	im = &importer{to: onStore{Store: s}, iterations: store.MinIterations}
 	if update {
-		im.mode = store.UpdateExisting
+		im.how.Update = true
 	}
 	im.show("x.csv", -1, &out, false)
 	err = im.run(t.Context(), im.csv(strings.NewReader(text)))
@@ -33,7 +38,7 @@ func importText(t *testing.T, s store.Accounts, text string, update bool) (im *i
 }
 
 // logins fails unless each of these is an account with this password.
-func logins(t *testing.T, s store.Accounts, want map[string]string) {
+func logins(t *testing.T, s store.Store, want map[string]string) {
 	t.Helper()
 	for name, password := range want {
 		a, err := s.Account(t.Context(), jid.MustParse(name))
@@ -142,7 +147,7 @@ func TestImportTellsNoPassword(t *testing.T) {
 	f := func(want string, lines ...string) {
 		t.Helper()
 		var out bytes.Buffer
-		im := &importer{store: s, iterations: store.MinIterations, allowed: func(domain string) error {
+		im := &importer{to: onStore{Store: s}, iterations: store.MinIterations, allowed: func(domain string) error {
 			if domain == "example.com" {
 				return nil
 			}
@@ -213,7 +218,7 @@ func TestImportInterrupted(t *testing.T) {
 		io.WriteString(w, text.String()[text.Len()/2:])
 		w.Close()
 	}()
-	im := &importer{store: s, iterations: store.MinIterations}
+	im := &importer{to: onStore{Store: s}, iterations: store.MinIterations}
 	im.show("-", -1, io.Discard, false)
 	err := im.run(ctx, im.csv(r))
 	r.Close()
@@ -312,7 +317,7 @@ func TestProgress(t *testing.T) {
 	for _, lines := range []int{4, -1} {
 		var shown screen
 		var all bytes.Buffer
-		im := &importer{store: s, iterations: store.MinIterations}
+		im := &importer{to: onStore{Store: s}, iterations: store.MinIterations}
 		im.show("x.csv", lines, io.MultiWriter(&shown, &all), true)
 		if err := im.run(t.Context(), im.csv(strings.NewReader("a@example.com,1\nbad\nworse\nb@example.com,1\n"))); err == nil {
 			t.Error("no error")
@@ -325,4 +330,64 @@ func TestProgress(t *testing.T) {
 			t.Errorf("%d lines: shown %q and %q, want %q", lines, shown.lines, string(shown.line), want)
 		}
 	}
+}
+
+// TestImportYields: the threads that derive keys have a low priority, and no others.
+func TestImportYields(t *testing.T) {
+	cmd := cmdtest.Program(nil, "user", "import", "-", "--create", "--data", t.TempDir())
+	in, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	low := func() (n int) {
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, task := range tasks {
+			id, err := strconv.Atoi(filepath.Base(task))
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The system call returns 20 less the nice value (getpriority(2)).
+			if p, err := unix.Getpriority(unix.PRIO_PROCESS, id); err == nil && p == 20-lowPriority {
+				n++
+			}
+		}
+		return n
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	for low() != runtime.GOMAXPROCS(0) {
+		if ctx.Err() != nil {
+			t.Errorf("%d threads have a low priority, want %d", low(), runtime.GOMAXPROCS(0))
+			break
+		}
+		runtime.Gosched()
+	}
+	_ = in.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestImportThroughServer: a running server gets all accounts of a long file, batch by
+// batch, and the second time none.
+func TestImportThroughServer(t *testing.T) {
+	dir := t.TempDir()
+	serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", dir)
+	const n = 2*importBatch + 1
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, "u%d@localhost,secret%d\n", i, i)
+	}
+	for _, want := range []string{"added 513 accounts, skipped 0 existing; ", "added 0 accounts, skipped 513 existing; "} {
+		if out, err := runUser(t, text.String(), "import", "-", "--iterations", "4096", "--data", dir); err != nil || !strings.Contains(out, want) {
+			t.Errorf("%q %v, want %q", out, err, want)
+		}
+	}
+	logins(t, cmdtest.OpenStore(t, dir), map[string]string{"u0@localhost": "secret0", "u512@localhost": "secret512"})
 }

@@ -25,7 +25,7 @@ func BenchmarkImport(b *testing.B) {
 		}
 		b.StartTimer()
 		f := func(created int) float64 {
-			im := &importer{store: s, iterations: store.DefaultIterations}
+			im := &importer{to: onStore{Store: s}, iterations: store.DefaultIterations}
 			im.show("-", n, io.Discard, false)
 			if err := im.run(b.Context(), im.csv(strings.NewReader(text.String()))); err != nil || im.created != created {
 				b.Fatal(im.summary(), err)
