@@ -31,8 +31,9 @@ type Conn struct {
 	deadline uint32        // 0: none
 	stall    uint32        // when the TLS record that has begun must be complete; 0: none has begun
 	paused   bool
-	timed    bool // on the loop's list of deadlines
-	hup      bool // netpoll has seen a hang-up and removed the descriptor
+	marks    connMarks
+
+	reserved bool // under mu: see Reserve. Placed here it takes no extra space
 
 	proxied bool // immutable: the peer's address is in Poller.proxied. Placed here it takes no extra space
 
@@ -45,6 +46,14 @@ type Conn struct {
 	out   *bytebufferpool.ByteBuffer // the outbox; nil: nothing is queued
 	layer recordLayer                // the topmost record layer; changed by the loop, under mu
 }
+
+// connMarks are what the loop remembers about a connection.
+type connMarks uint8
+
+const (
+	markTimed  connMarks = 1 << iota // on the loop's list of deadlines
+	markHungUp                       // netpoll has seen a hang-up and removed the descriptor
+)
 
 // newConn returns a connection without TLS on the next loop.
 func (p *Poller) newConn(fd int) *Conn {
@@ -91,7 +100,7 @@ func (c *Conn) hungUp(epoll.Source) error {
 		c.watch, c.armed = watchNothing, false
 		full := c.full
 		c.mu.Unlock()
-		c.hup = true
+		c.marks |= markHungUp
 		if full && !c.closed() {
 			c.addTimed()
 		}
@@ -114,7 +123,7 @@ func (c *Conn) read(max int) (empty bool) {
 			c.loop.counts.bytesIn.Add(int64(n))
 			c.sawInput()
 			c.input(buf[:n])
-			if n < len(buf) && !c.hup {
+			if n < len(buf) && c.marks&markHungUp == 0 {
 				return true
 			}
 		case err == unix.EINTR:

@@ -42,8 +42,8 @@ func (c *Conn) expire(err error) {
 
 // addTimed puts the connection on the loop's list of deadlines.
 func (c *Conn) addTimed() {
-	if !c.timed {
-		c.timed = true
+	if c.marks&markTimed == 0 {
+		c.marks |= markTimed
 		c.loop.timed = append(c.loop.timed, c)
 	}
 }
@@ -72,7 +72,7 @@ func (c *Conn) due(now uint32) (again bool) {
 	case c.deadline != 0, c.stall != 0, waits:
 		return true
 	}
-	c.timed = false
+	c.marks &^= markTimed
 	return false
 }
 
@@ -80,7 +80,7 @@ func (c *Conn) due(now uint32) (again bool) {
 // removed its descriptor, so no event comes for its outbox. It reports whether bytes
 // remain. Loop.
 func (c *Conn) flushHungUp() bool {
-	if !c.hup || c.closed() {
+	if c.marks&markHungUp == 0 || c.closed() {
 		return false
 	}
 	c.Flush()

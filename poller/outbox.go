@@ -35,10 +35,26 @@ const largeWriteFactor = 16
 
 // Queue copies p to the outbox, as one message of the record layer. It makes no system
 // call. ErrFull means that the peer does not read fast enough; then nothing was queued.
-func (c *Conn) Queue(p []byte) error {
+func (c *Conn) Queue(p []byte) error { return c.queue(p, false) }
+
+// Reserve leaves the outbox to callers of QueueReserved: once it has returned, Queue fails
+// with ErrReserved. So these know what was queued before it, and all that is queued after.
+func (c *Conn) Reserve() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reserved = true
+}
+
+// QueueReserved is Queue for an outbox that is reserved.
+func (c *Conn) QueueReserved(p []byte) error { return c.queue(p, true) }
+
+func (c *Conn) queue(p []byte, reserved bool) error {
 	defer panics.Stop() // the lock may be held, and a stream's bytes half written
 	c.mu.Lock()
-	err := c.checkSpace(len(p))
+	err := ErrReserved
+	if reserved || !c.reserved {
+		err = c.checkSpace(len(p))
+	}
 	if err == nil {
 		if err = c.layer.seal(p); err != nil {
 			c.loop.p.unauth.set(c, heldOutbox, c.queued()) // undo what checkSpace counted

@@ -76,7 +76,7 @@ func TestHalfClosedWhilePaused(t *testing.T) {
 	eventually(t, "it is full", func() bool { return e.c.Queued() > 0 })
 	_ = c.CloseWrite()
 	eventually(t, "the hang-up is seen", func() (hup bool) {
-		s.onLoop(func(*loop) { hup = e.c.hup })
+		s.onLoop(func(*loop) { hup = e.c.marks&markHungUp != 0 })
 		return hup
 	})
 	s.quickly(t)

@@ -270,7 +270,7 @@ func TestHalfClosedDrains(t *testing.T) {
 		}
 		_ = raw.CloseWrite()
 		eventually(t, "the hang-up is handled", func() (half bool) {
-			s.onLoop(func(*loop) { half = e.c.hup && e.c.state == stateHalfClosed })
+			s.onLoop(func(*loop) { half = e.c.marks&markHungUp != 0 && e.c.state == stateHalfClosed })
 			return half
 		})
 		got := make(chan []byte, 1)

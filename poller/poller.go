@@ -30,6 +30,7 @@ import (
 // Errors that the methods of a Conn return, or that a connection ends with.
 var (
 	ErrFull      = errors.New("poller: the outbox is full")
+	ErrReserved  = errors.New("poller: the outbox is reserved for callers of QueueReserved")
 	ErrClosed    = errors.New("poller: the connection is closed")
 	ErrIdle      = errors.New("poller: the peer was silent for too long")
 	ErrDeadline  = errors.New("poller: the deadline has passed")

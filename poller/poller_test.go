@@ -262,6 +262,48 @@ func TestPausedDoesNotSpin(t *testing.T) {
 	}
 }
 
+// TestReserve: once the outbox is reserved, Queue queues nothing more, whatever other
+// goroutines do at that moment; QueueReserved does.
+func TestReserve(t *testing.T) {
+	s := serve(t, Config{Loops: 1, Outbox: 256 << 20}, nil, nil)
+	c := dial(t, s.addr)
+	e := <-s.conns
+	var senders sync.WaitGroup
+	var sent atomic.Int64
+	begun := make(chan struct{}, 1)
+	for range 4 {
+		senders.Go(func() {
+			for {
+				err := e.c.Queue([]byte("a"))
+				if err != nil {
+					if err != ErrReserved {
+						t.Error(err)
+					}
+					return
+				}
+				if sent.Add(1) == 1 {
+					begun <- struct{}{}
+				}
+				e.c.Flush()
+			}
+		})
+	}
+	<-begun
+	e.c.Reserve()
+	if err := e.c.QueueReserved([]byte("bc")); err != nil {
+		t.Fatal(err)
+	}
+	e.c.Flush()
+	senders.Wait()
+	got := make([]byte, sent.Load()+2)
+	if _, err := io.ReadFull(c, got); err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.Repeat("a", len(got)-2) + "bc"; string(got) != want {
+		t.Errorf("received %q after %d bytes that were queued before", got[len(got)-2:], len(got)-2)
+	}
+}
+
 // TestSlowReader: output for a peer that does not read does not exceed the limit, others
 // are served meanwhile, and when the peer reads again it gets everything in order.
 func TestSlowReader(t *testing.T) {

@@ -301,7 +301,8 @@ func BenchmarkSecond(b *testing.B) {
 					c.lastRead.Store(1)
 					l.conns = append(l.conns, c)
 					if len(l.timed) < urgent {
-						c.deadline, c.timed = 1<<30, true
+						c.deadline = 1 << 30
+						c.marks |= markTimed
 						l.timed = append(l.timed, c)
 					}
 				}

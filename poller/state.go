@@ -20,7 +20,7 @@ package poller
 // empty outbox the peer's end leads from open to closed. An error, a deadline or Close(0)
 // leads from every state to closed. Whether reading is paused (Conn.paused), which events
 // the descriptor is registered for (Conn.watch), and whether netpoll has seen a hang-up
-// (Conn.hup) are independent of these states and stored separately.
+// (markHungUp) are independent of these states and stored separately.
 type connState uint8
 
 const (

@@ -39,7 +39,7 @@ func (c *Conn) watchWrite() {
 	switch {
 	case c.fd < 0 || !c.full:
 		return
-	case c.hup:
+	case c.marks&markHungUp != 0:
 		c.addTimed()
 		return
 	}
@@ -78,7 +78,7 @@ func (c *Conn) resume() {
 	}
 	switch {
 	case c.paused || c.closed():
-	case c.hup:
+	case c.marks&markHungUp != 0:
 		c.readAll()
 	default:
 		c.reregister()

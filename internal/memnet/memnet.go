@@ -20,9 +20,10 @@ const SocketBuffer = 64 << 10
 
 // Errors of Conn: ErrFull and ErrClosed of Queue, ErrNoTLS of StartTLS.
 var (
-	ErrFull   = errors.New("memnet: the outbox is full")
-	ErrClosed = errors.New("memnet: the connection is closed")
-	ErrNoTLS  = errors.New("memnet: TLS is not supported")
+	ErrFull     = errors.New("memnet: the outbox is full")
+	ErrClosed   = errors.New("memnet: the connection is closed")
+	errReserved = errors.New("memnet: the outbox is reserved")
+	ErrNoTLS    = errors.New("memnet: TLS is not supported")
 )
 
 // Handler handles the events of a connection. All calls are on the loop's goroutine.
@@ -132,6 +133,7 @@ type Conn struct {
 	socket        []byte // not read by the client yet
 	full          bool   // the socket was full: Drained will be called
 	closing       bool   // Queue fails
+	reserved      bool   // Reserve was called
 	closed        bool   // after socket, the client reads EOF
 	notified      bool   // the handler was told of the end
 	held          int    // bytes that the handler holds; protected by the loop's lock
@@ -140,10 +142,24 @@ type Conn struct {
 }
 
 // Queue copies p to the outbox.
-func (c *Conn) Queue(p []byte) error {
+func (c *Conn) Queue(p []byte) error { return c.queue(p, false) }
+
+// Reserve makes Queue fail; QueueReserved still works.
+func (c *Conn) Reserve() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reserved = true
+}
+
+// QueueReserved is Queue for an outbox that is reserved.
+func (c *Conn) QueueReserved(p []byte) error { return c.queue(p, true) }
+
+func (c *Conn) queue(p []byte, reserved bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
+	case c.reserved && !reserved:
+		return errReserved
 	case c.closing:
 		return ErrClosed
 	case len(c.outbox)+len(p) > c.loop.outbox:
