@@ -32,6 +32,8 @@ func (w *wire) Queue(p []byte) error {
 	w.mu.Unlock()
 	return nil
 }
+func (w *wire) Reserve()                   {}
+func (w *wire) QueueReserved([]byte) error { panic("not reserved") }
 func (w *wire) Flush() bool                { return false }
 func (w *wire) Queued() int                { return 0 }
 func (w *wire) Pause()                     {}

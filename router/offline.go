@@ -49,7 +49,7 @@ func offlineExtension(r *Router) Extension {
 func (r *Router) deliverOffline(t *session.Turn, s *session.Session) bool {
 	offlinePending.Clear(s)
 	for {
-		if !NonNegative(s) { // XEP-0160 section 3: messages are not sent to such a resource
+		if !NonNegative(s) || s.Ending() { // XEP-0160 section 3: messages are not sent to such a resource
 			offlinePending.Set(s) // the remaining ones wait until it is back
 			return false
 		}
@@ -148,7 +148,7 @@ func (r *Router) deliverOfflinePage(t *session.Turn, s *session.Session) (page, 
 		delay := stanza.AppendDelay(nil, s.Host(), msgs[i].Received)
 		b := stanza.AppendInside(t.GetBuf(), msgs[i].Stanza, delay)
 		full := r.mustWait(s, len(b))
-		ok := !full && s.SendBytes(t, b)
+		ok := !full && s.SendStamped(t, b)
 		t.PutBuf(b)
 		if full {
 			end = pageFull

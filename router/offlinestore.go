@@ -2,6 +2,7 @@ package router
 
 import (
 	"errors"
+	"time"
 
 	"roost/jid"
 	"roost/session"
@@ -21,7 +22,7 @@ func (r *Router) offlineDelivered(t *session.Turn, from Sender, to jid.JID, st *
 	case !t.MayWrite():
 		return session.Write
 	}
-	r.storeOffline(t, from, st, to)
+	r.storeOffline(t, from, st, to, t.Now())
 	return session.Done
 }
 
@@ -45,18 +46,19 @@ func storable(st *stanza.Stanza) bool {
 	return false
 }
 
-// storeOffline stores a message that none of an account's resources took. An account that
+// storeOffline stores a message that none of an account's resources took, and that was
+// received at the given time. An account that
 // does not exist is treated like one that does, so that the sender cannot find out which
 // accounts exist (RFC 6120 section 13.10.2,
 // https://www.rfc-editor.org/rfc/rfc6120#section-13.10.2).
-func (r *Router) storeOffline(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID) {
+func (r *Router) storeOffline(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID, received time.Time) {
 	if r.config().MaxOffline < 0 {
 		countMessage(t, st, messageRefused)
 		r.Reply(t, from, st, stanza.ServiceUnavailable)
 		return
 	}
 	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: address(from)})
-	m := store.NewMessage{From: from.JID(), Stanza: b, Received: t.Now()}
+	m := store.NewMessage{From: from.JID(), Stanza: b, Received: received}
 	err := r.config().Store.AppendOffline(r.ctx, bare, m, r.offlineQuota())
 	t.PutBuf(b)
 	switch {

@@ -45,6 +45,9 @@ type Config struct {
 	DetachSlow     bool           `reload:"yes"`                                   // give a client whose outbox overflowed time (Linger) to read it, instead of closing at once
 	LoginTimeout   time.Duration  `reload:"yes: new connections"`                  // maximum time from accept to binding; default 60 s
 	Linger         time.Duration  `reload:"yes"`                                   // maximum wait for the peer's close; default 5 s
+	AckTimeout     time.Duration  `reload:"yes"`                                   // how long a client may take to respond to a request for an acknowledgement (XEP-0198); default 60 s; below 0: unlimited
+	Unacked        int            `reload:"yes"`                                   // size of the stanzas that one client has not acknowledged, in bytes; default 1 MiB
+	UnackedMemory  int64          `reload:"yes"`                                   // size of such stanzas of all clients, in bytes; each may always have 16 KiB; default 256 MiB
 	Shards         int            `reload:"no: the tables are made at the start"`  // number of shards of the session table; default 256
 	Logger         *slog.Logger   `reload:"-"`                                     // nil discards
 
@@ -91,6 +94,13 @@ func (c Config) WithDefaults() Config {
 	}
 	setTime(&c.LoginTimeout, time.Minute)
 	setTime(&c.Linger, 5*time.Second)
+	if c.AckTimeout == 0 {
+		c.AckTimeout = time.Minute
+	}
+	set(&c.Unacked, 1<<20)
+	if c.UnackedMemory <= 0 {
+		c.UnackedMemory = 256 << 20
+	}
 	c.Limits = c.Limits.WithDefaults()
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))

@@ -16,13 +16,14 @@
 //	stream_  one client's stream: framing, features, STARTTLS, SASL, limits of failed
 //	         logins, the bind feature, and passing stanzas to the router
 //	table_   the sessions of all accounts: finding, binding, presence, removal, revocation
+//	ack_     the queue of stanzas that a client has not acknowledged
 //	exec_    execution: turns, workers, the queue for key derivation, the budget of a
 //	         turn, the limit of what an account causes, panics
 //
 // The other files are shared by all groups: Session and its flags, Manager and its
-// configuration, the state of extensions, stream errors, how a session ends, and when its
-// input is read. The groups build on each other: exec_ uses neither table_ nor stream_, and
-// table_ does not use stream_. A test in internal/archtest enforces this.
+// configuration, the state of extensions, stream errors, stream management, how a session
+// ends, and when its input is read. The groups build on each other: ack_ uses no other,
+// exec_ uses neither table_ nor stream_, and table_ does not use stream_. A test in internal/archtest enforces this.
 //
 // [RFC 6120]: https://www.rfc-editor.org/rfc/rfc6120
 package session

@@ -14,6 +14,7 @@ type StreamError struct {
 	Condition string // defined condition (section 4.9.3)
 	Host      string // content of the condition see-other-host
 	Text      string // optional text for people
+	App       string // optional application-specific condition, as XML (section 4.9.4)
 }
 
 // Error makes a StreamError usable as a Go error.
@@ -28,7 +29,7 @@ func (e *StreamError) Is(target error) bool {
 
 // WithText returns a copy of e with a text for people.
 func (e *StreamError) WithText(text string) *StreamError {
-	return &StreamError{Condition: e.Condition, Host: e.Host, Text: text}
+	return &StreamError{Condition: e.Condition, Host: e.Host, Text: text, App: e.App}
 }
 
 // The stream errors that roost sends, each with the RFC's meaning (RFC 6120

@@ -94,6 +94,9 @@ func (t *Turn) Flush() {
 	for i, s := range t.dirty {
 		// Clear the flag first: output queued from here on is flushed by its own turn.
 		s.unset(flagDirty)
+		if s.has(flagManaged) {
+			s.requestAck(t)
+		}
 		s.conn.Flush()
 		t.dirty[i] = nil
 	}
@@ -133,12 +136,20 @@ func (s *Session) Send(t *Turn, x Appender) bool {
 // unit of the stream: a first-level element, our stream header, or the end of the stream.
 // So each unit can be counted (XEP-0198) and framed (RFC 7395) separately. It is written at
 // the end of the turn. SendBytes returns false if the session accepts no more output: its
-// connection is closed, or its outbox is full because the client does not read.
-func (s *Session) SendBytes(t *Turn, b []byte) bool {
+// connection is closed, or its outbox is full because the client does not read. With stream
+// management, true means that a stanza is kept until the client has acknowledged it, or is
+// handed on when the session ends (see Router.HandOn), even if the connection was lost.
+func (s *Session) SendBytes(t *Turn, b []byte) bool { return s.sendUnit(t, b, false) }
+
+// SendStamped is SendBytes for a message with a delay stamp that this server has appended
+// (stanza.AppendInside, stanza.AppendDelay): if it is handed on, it keeps this stamp.
+func (s *Session) SendStamped(t *Turn, message []byte) bool { return s.sendUnit(t, message, true) }
+
+func (s *Session) sendUnit(t *Turn, b []byte, stamped bool) bool {
 	if f := s.mgr.config().Sent; f != nil {
 		f(b)
 	}
-	if !s.write(t, b) {
+	if !s.write(t, b, units{stamped: stamped}) {
 		return false
 	}
 	t.countSentUnit(b)
@@ -156,7 +167,7 @@ func (s *Session) SendBatch(t *Turn, b []byte, ends []int) bool {
 			begin = end
 		}
 	}
-	if !s.write(t, b) {
+	if !s.write(t, b, units{ends: ends}) {
 		return false
 	}
 	begin := 0
@@ -167,12 +178,25 @@ func (s *Session) SendBatch(t *Turn, b []byte, ends []int) bool {
 	return true
 }
 
-func (s *Session) write(t *Turn, b []byte) bool {
+// units says what bytes to write are.
+type units struct {
+	ends    []int // the ends of several stanzas; nil: it is one unit of the stream
+	stamped bool  // a message with a delay stamp
+}
+
+// write queues b.
+func (s *Session) write(t *Turn, b []byte, u units) bool {
+	if s.has(flagManaged) {
+		return s.writeManaged(t, b, u)
+	}
 	if s.has(flagSlow | flagGone) {
 		return false
 	}
 	t.CountDelivery(len(b))
 	if s.conn.Queue(b) != nil && !s.queueAgain(b) {
+		if s.has(flagManaged) { // since a moment ago, and the outbox is reserved
+			return s.writeManaged(t, b, u)
+		}
 		s.overflow(t)
 		return false
 	}
@@ -190,7 +214,7 @@ func (s *Session) flushLater(t *Turn) {
 // TrySendBytes is SendBytes for what the client can do without: if its outbox is full,
 // nothing is sent, and the session goes on.
 func (s *Session) TrySendBytes(t *Turn, b []byte) bool {
-	if s.has(flagSlow|flagGone|flagClosing) || s.conn.Queue(b) != nil && !s.queueAgain(b) {
+	if s.has(flagSlow|flagGone|flagClosing) || !s.tryWrite(t, b) {
 		return false
 	}
 	if f := s.mgr.config().Sent; f != nil {
@@ -200,6 +224,13 @@ func (s *Session) TrySendBytes(t *Turn, b []byte) bool {
 	t.countSentUnit(b)
 	s.flushLater(t)
 	return true
+}
+
+func (s *Session) tryWrite(t *Turn, b []byte) bool {
+	if !s.has(flagManaged) && (s.conn.Queue(b) == nil || s.queueAgain(b)) {
+		return true
+	}
+	return s.has(flagManaged) && s.trySendManaged(t, b)
 }
 
 // queueAgain flushes the outbox and queues b again. Output of this turn has not been

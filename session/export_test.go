@@ -15,6 +15,8 @@ import (
 type NoConn struct{}
 
 func (NoConn) Queue([]byte) error         { return nil }
+func (NoConn) Reserve()                   {}
+func (NoConn) QueueReserved([]byte) error { return nil }
 func (NoConn) Flush() bool                { return false }
 func (NoConn) Queued() int                { return 0 }
 func (NoConn) Pause()                     {}

@@ -79,7 +79,10 @@ func (l Slot[T]) Get(s *Session) *T {
 
 // find is Get for a caller that holds the lock.
 func (l Slot[T]) find(x *coldState) *T {
-	for v := x.slots; v != nil; v = v.next {
+	if x.rare == nil {
+		return nil
+	}
+	for v := x.rare.slots; v != nil; v = v.next {
 		if v.of == l.id {
 			return v.value.(*T)
 		}
@@ -96,7 +99,8 @@ func (l Slot[T]) Make(s *Session) *T {
 	v := l.find(x)
 	if v == nil {
 		v = new(T)
-		x.slots = &slotValue{of: l.id, value: v, next: x.slots}
+		r := x.needRare()
+		r.slots = &slotValue{of: l.id, value: v, next: r.slots}
 	}
 	return v
 }
@@ -109,10 +113,14 @@ func (l Slot[T]) Drop(s *Session) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for p := &x.slots; *p != nil; p = &(*p).next {
+	if x.rare == nil {
+		return
+	}
+	for p := &x.rare.slots; *p != nil; p = &(*p).next {
 		if (*p).of == l.id {
 			*p = (*p).next
-			return
+			break
 		}
 	}
+	x.dropRare()
 }

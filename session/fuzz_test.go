@@ -45,10 +45,10 @@ func FuzzStream(f *testing.F) {
 	})
 }
 
-// dialogueLines returns all lines that clients send in the dialogues of this package and of
-// package router.
+// dialogueLines returns all lines that clients send in the dialogues of this package, of
+// package router and of stream management.
 func dialogueLines(f *testing.F) (lines []string) {
-	for _, pattern := range []string{"testdata/*.txt", "../router/testdata/*.txt"} {
+	for _, pattern := range []string{"testdata/*.txt", "../router/testdata/*.txt", "../xep/testdata/sm.txt"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			f.Fatalf("no dialogues match %s: %v", pattern, err)

@@ -55,7 +55,7 @@ func TestDetachedThenLeft(t *testing.T) {
 		defer m.Close()
 		p := &leavingPipe{pipe{posted: make(chan func(int), 100)}, r}
 		s, _ := m.Adopt(p, romeo)
-		s.cold.Store(&coldState{negotiation: &negotiation{held: 1}}) // so that Hold is called
+		s.cold.Store(&coldState{rare: &rareState{negotiation: &negotiation{held: 1}}}) // so that Hold is called
 		end(m, s)
 		for len(p.posted) > 0 {
 			(<-p.posted)(0)

@@ -41,7 +41,9 @@ type Manager struct {
 	started        time.Time
 	ended          endings
 	postponedCount atomic.Int64 // functions postponed to later turns
-	leaving        atomic.Int64 // sessions that are out of the tables but not yet announced
+	leaving        atomic.Int64 // sessions that are handed on, or that are out of the tables but not yet announced
+	unackedBytes   atomic.Int64 // of stanzas that clients have not acknowledged
+	awaited        awaited
 	decoys         decoys
 }
 
@@ -69,6 +71,7 @@ func NewManager(cfg Config) *Manager {
 	m.throttle.prepare(&cfg)
 	m.fanout.prepare(cfg.FanoutRate)
 	m.decoys.m = m
+	m.awaited.m = m
 	m.loginLog = newLoginLog(cfg.Logger)
 	return m
 }
@@ -76,7 +79,8 @@ func NewManager(cfg Config) *Manager {
 // New makes a session for an accepted connection.
 func (m *Manager) New(c Conn) *Session {
 	s := &Session{mgr: m, conn: c}
-	s.cold.Store(&coldState{negotiation: &negotiation{network: peernet.Of(c.RemoteAddr().Addr()), began: time.Since(m.started)}})
+	n := &negotiation{network: peernet.Of(c.RemoteAddr().Addr()), began: time.Since(m.started)}
+	s.cold.Store(&coldState{rare: &rareState{negotiation: n}})
 	s.parser.Restrict() // until the client has authenticated
 	m.unbound.Store(s, struct{}{})
 	s.set(flagLogin)

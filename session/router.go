@@ -45,6 +45,12 @@ type Router interface {
 	// everyone concerned and ends with SetPresence(nil, 0). On a turn that must not block
 	// it may return false; it is then called again on a worker.
 	OnUnavailable(t *Turn, s *Session) bool
+
+	// HandOn handles a stanza that was sent to the client of s and not acknowledged, when
+	// the session ends and before OnUnavailable. It is called on a worker for writes, once
+	// for each such stanza in order. It may change u.Stanza, which is valid until it
+	// returns.
+	HandOn(t *Turn, s *Session, u Unacked)
 }
 
 // Accounts is the part of the store that a session needs to authenticate a client.

@@ -3,7 +3,6 @@ package session
 import (
 	"crypto/tls"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +15,8 @@ import (
 // size is limited. No method blocks.
 type Conn interface {
 	Queue(p []byte) error            // copies p to the outbox, all or, with an error, nothing
+	Reserve()                        // makes Queue fail from when it returns
+	QueueReserved(p []byte) error    // Queue after Reserve
 	Flush() (full bool)              // writes queued bytes to the socket; true: some are left, and Drained will be called when all are written
 	Queued() int                     // bytes in the outbox
 	Pause()                          // stops reading; call only on the loop
@@ -57,15 +58,6 @@ type Session struct {
 	cold     atomic.Pointer[coldState]
 }
 
-// coldState holds fields that only some sessions need, some of the time.
-type coldState struct {
-	negotiation *negotiation // owned by the loop or worker; nil once bound
-
-	mu      sync.Mutex
-	slots   *slotValue // values of Slots
-	onDrain []func(*Turn)
-}
-
 // Flags of Session.state. The low byte is the priority.
 const (
 	flagOpen      = 1 << (8 + iota) // the stream headers were exchanged
@@ -85,6 +77,7 @@ const (
 	flagBinding                     // bound, but the client has not received the result yet
 	flagThrottled                   // reading is paused because the account caused too many deliveries
 	flagDelayed                     // busy: the response to a failed login is delayed
+	flagManaged                     // stream management is enabled: see acks.go
 
 	flagEnd // this bit and higher ones are for Flag
 )
@@ -235,46 +228,4 @@ func (s *Session) from(bare string) *Session {
 		s = s.next.Load()
 	}
 	return s
-}
-
-// negotiation returns the state of the stream negotiation, nil after binding. Only the
-// goroutine that handles the session's input may call it.
-func (s *Session) negotiation() *negotiation {
-	if x := s.cold.Load(); x != nil {
-		return x.negotiation
-	}
-	return nil
-}
-
-// OnDrain registers f to be called once, by the goroutine that handles the session's input,
-// after functions registered earlier: when the socket has accepted all queued bytes, or
-// soon if it already has.
-func (s *Session) OnDrain(f func(*Turn)) {
-	x := s.ensureCold()
-	x.mu.Lock()
-	x.onDrain = append(x.onDrain, f)
-	x.mu.Unlock()
-	if !s.conn.Flush() {
-		s.conn.Post(s.Drained) // Drained is called by itself only if the socket was full
-	}
-}
-
-func (s *Session) takeOnDrain() []func(*Turn) {
-	x := s.cold.Load()
-	if x == nil {
-		return nil
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	fs := x.onDrain
-	x.onDrain = nil
-	return fs
-}
-
-func (s *Session) ensureCold() *coldState {
-	if x := s.cold.Load(); x != nil {
-		return x
-	}
-	s.cold.CompareAndSwap(nil, new(coldState))
-	return s.cold.Load()
 }

@@ -26,6 +26,15 @@ type Stats struct {
 	WaitingBytes   int64        // memory of stanzas that wait for commits and keys
 	Workers        []WorkerPool // by kind of work
 	Panics         int64        // recovered panics
+	Acks           Acks
+}
+
+// Acks describes stream management (XEP-0198).
+type Acks struct {
+	Enabled  int64 // sessions that have enabled it
+	Timeouts int64 // sessions that ended because their client did not acknowledge stanzas in time
+	HandedOn int64 // stanzas that were not acknowledged when their session ended
+	Bytes    int64 // current memory of stanzas that are not acknowledged
 }
 
 // Stanzas are numbers of stanzas by their kind.
@@ -73,6 +82,9 @@ const (
 	eventOverflow = iota
 	eventDelayed
 	eventThrottled
+	eventAcksEnabled
+	eventAckTimeout
+	eventHandedOn
 	eventKinds
 )
 
@@ -82,6 +94,10 @@ func (m *Manager) Stats() Stats {
 		Counts: m.Counts(), Logins: m.Logins(), LoginTime: m.loginTime.Snapshot(), Attempts: m.attempts(), Ended: m.Ended(),
 		Received: countReceived.stanzas(m), Sent: countSent.stanzas(m), WaitingBytes: m.offloadedBytes.Load(), Panics: m.Panics(),
 		Overflows: countEvents.Total(m, eventOverflow), Delayed: countEvents.Total(m, eventDelayed), Throttled: countEvents.Total(m, eventThrottled),
+	}
+	s.Acks = Acks{
+		Enabled: countEvents.Total(m, eventAcksEnabled), Timeouts: countEvents.Total(m, eventAckTimeout),
+		HandedOn: countEvents.Total(m, eventHandedOn), Bytes: m.unackedBytes.Load(),
 	}
 	for i, condition := range stanza.Conditions {
 		if n := countErrors.Total(m, i); n > 0 {

@@ -37,10 +37,12 @@ func (s *Session) element(t *Turn, rest []byte) {
 	case !s.has(flagAuthed):
 		s.beforeAuth(t, st, reply)
 	case bad:
+		s.countHandled()
 		s.reply(t, st, reply)
 	case !s.has(flagBound):
 		s.beforeBinding(t, st)
 	default:
+		s.countHandled()
 		s.route(t, st)
 	}
 	t.stanza = stanza.Stanza{}

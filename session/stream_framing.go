@@ -98,6 +98,7 @@ func (f *Framing) appendError(b []byte, e *StreamError) []byte {
 		b = parser.AppendEscaped(b, e.Text)
 		b = append(b, "</text>"...)
 	}
+	b = append(b, e.App...)
 	return append(b, "</stream:error>"...)
 }
 

@@ -36,6 +36,7 @@ func (s *Session) replaceHeld(t *Turn) {
 	d := t.held
 	t.held = nil
 	defer d.Release()
+	s.countHandled()
 	var st stanza.Stanza
 	_ = stanza.Read(d, &st) // it was parsed without an error before
 	b := stanza.AppendForward(t.GetBuf(), &st, stanza.Edit{From: s.FullJID(), To: s.BareJID()})
@@ -66,9 +67,12 @@ func (s *Session) handleTaken(t *Turn, d *parser.Tape) {
 	case err == stanza.ErrUnsupported:
 		s.negotiate(t, d.Root(), nil)
 	case bad:
+		s.countHandled()
 		s.reply(t, &st, reply)
 	case st.Kind == stanza.IQ && st.Type == stanza.Set && s.featureSet(t, &st):
+		s.countHandled()
 	default:
+		s.countHandled()
 		if stage, need := s.ask(t, &st, 0); need != Done {
 			s.offloadStanza(t, &st, d, stage, need)
 			return

@@ -1,6 +1,7 @@
 package session
 
-// Destroy removes the session from the tables and announces its end, once. Only the
+// Destroy removes the session from the tables and announces its end, once, after a worker
+// has handed on the stanzas that its client has not acknowledged. Only the
 // goroutine that handles the session's input may call it.
 func (m *Manager) Destroy(t *Turn, s *Session) {
 	if !s.has(flagBound) {
@@ -9,8 +10,13 @@ func (m *Manager) Destroy(t *Turn, s *Session) {
 	}
 	m.leaving.Add(1)
 	defer m.leaving.Add(-1)
-	m.unlink(s)
-	m.announce(t, s)
+	leave := func(t *Turn) {
+		m.unlink(s)
+		m.announce(t, s)
+	}
+	if !s.handOn(leave) {
+		leave(t)
+	}
 }
 
 // TakeOut removes a bound session from the tables and reports whether the caller must
@@ -21,6 +27,7 @@ func (m *Manager) TakeOut(s *Session) bool {
 		return false
 	}
 	m.unlink(s)
+	s.discardUnacked()
 	return s.set(flagLeft)
 }
 

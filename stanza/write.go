@@ -243,6 +243,23 @@ func AppendDelay(dst []byte, by string, at time.Time) []byte {
 	dst = append(dst, "<delay xmlns='"+NSDelay+"'"...)
 	dst = appendAttr(dst, "from", by)
 	dst = append(dst, " stamp='"...)
-	dst = at.UTC().AppendFormat(dst, "2006-01-02T15:04:05.000Z")
+	dst = at.UTC().AppendFormat(dst, delayStamp)
 	return append(dst, "'/>"...)
+}
+
+// delayStamp is the format of the time in a delay stamp. All stamps are equally long.
+const delayStamp = "2006-01-02T15:04:05.000Z"
+
+// CutDelay removes the delay stamp that is the last child of a complete stanza, where
+// AppendInside has put what AppendDelay wrote. It changes whole, and returns the stanza
+// without the stamp and the stamp's time. It panics if there is none.
+func CutDelay(whole []byte) (rest []byte, at time.Time) {
+	end := bytes.LastIndexByte(whole, '<') // of the end tag
+	begin := bytes.LastIndex(whole[:end], []byte("<delay xmlns='"+NSDelay+"'"))
+	value := end - len("'/>")
+	at, err := time.Parse(delayStamp, string(whole[value-len(delayStamp):value]))
+	if begin < 0 || err != nil {
+		panic("stanza: BUG: no delay stamp to cut")
+	}
+	return append(whole[:begin], whole[end:]...), at
 }

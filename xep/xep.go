@@ -118,6 +118,7 @@ func (x *Set) All() []router.Extension {
 		outage(x),
 		ping(),
 		entityTime(),
+		streamManagement(),
 	}
 }
 

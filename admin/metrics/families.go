@@ -95,6 +95,18 @@ var clientFamilies = []family{
 	{"roost_outbox_overflows_total", counter, "Sessions that ended because their outbox was full: the client did not read.", nil, func(n *numbers, out *samples) {
 		out.add(n.sessions.Overflows)
 	}},
+	{"roost_acks_enabled_total", counter, "Sessions that have enabled stream management (XEP-0198).", nil, func(n *numbers, out *samples) {
+		out.add(n.sessions.Acks.Enabled)
+	}},
+	{"roost_ack_timeouts_total", counter, "Sessions that ended because their client did not acknowledge stanzas in time.", nil, func(n *numbers, out *samples) {
+		out.add(n.sessions.Acks.Timeouts)
+	}},
+	{"roost_stanzas_handed_on_total", counter, "Stanzas that a client had not acknowledged when its session ended: the messages among them went to its other clients or to the offline messages.", nil, func(n *numbers, out *samples) {
+		out.add(n.sessions.Acks.HandedOn)
+	}},
+	{"roost_unacknowledged_bytes", gauge, "Memory of stanzas that clients have not acknowledged yet.", nil, func(n *numbers, out *samples) {
+		out.add(n.sessions.Acks.Bytes)
+	}},
 	{"roost_workers_busy", gauge, "Workers that have a job, by kind of work: read and write (of the store), derive (keys).", []string{"work"}, func(n *numbers, out *samples) {
 		for _, w := range n.sessions.Workers {
 			out.add(int64(w.Busy), w.Work)

@@ -16,7 +16,8 @@ import (
 // name, with the other groups whose declarations each may use. Files without a group form
 // the core, "".
 var groups = map[string][]string{
-	"":       {"stream", "table", "exec"}, // Manager combines all groups
+	"":       {"stream", "table", "exec", "ack"}, // Manager combines all groups
+	"ack":    {},
 	"exec":   {""},
 	"table":  {"", "exec"},
 	"stream": {"", "exec", "table"},

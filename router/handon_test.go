@@ -1,0 +1,235 @@
+package router_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"roost/internal/xmpptest"
+	"roost/jid"
+)
+
+const smEnable = "<enable xmlns='urn:xmpp:sm:3'/>"
+
+// loginManaged logs in and enables stream management.
+func loginManaged(t testing.TB, s *xmpptest.Server, user, resource string) *rawClient {
+	t.Helper()
+	c := loginAs(t, s, user, resource, plainHeader)
+	c.say(smEnable, "<enabled ")
+	c.got, c.used = "", 0
+	return c
+}
+
+// lose cuts the client's connection and waits until its session has left.
+func (c *rawClient) lose(s *xmpptest.Server, full string) {
+	c.t.Helper()
+	j := jid.MustParse(full)
+	_ = c.conn.Close()
+	xmpptest.Eventually(c.t, "the session to leave", func() bool { return s.Sessions.Find(j.BareString(), j.Resource()) == nil })
+}
+
+var messageID = regexp.MustCompile(`<message[^>]* id='m\.(\d+)'`)
+
+// received returns the numbers of the messages that the client has received.
+func (c *rawClient) received() (ids []int) {
+	for _, m := range messageID.FindAllStringSubmatch(c.got, -1) {
+		id, err := strconv.Atoi(m[1])
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// TestHandOnOrder: while a sender continues, the receiver's connection is lost again and
+// again, at any moment, with any number of messages unacknowledged. Each connection gets the
+// messages after the last one that was acknowledged, in order and without a gap: none is
+// lost, and none that was acknowledged is repeated.
+func TestHandOnOrder(t *testing.T) {
+	const connections = 30
+	random := rand.New(rand.NewPCG(3, 4))
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	sent, next := 0, 0
+	send := func(n int) {
+		for ; n > 0; n-- {
+			romeo.write(fmt.Sprintf("<message type='chat' to='juliet@localhost' id='m.%d'><body>b</body></message>", sent))
+			sent++
+		}
+	}
+	for range connections {
+		send(random.IntN(4))
+		romeo.sync()
+		juliet := loginManaged(t, s, "juliet", "r")
+		juliet.write("<presence/>")
+		juliet.sync()
+		send(random.IntN(10))
+		juliet.sync()
+		stanzas := strings.Count(juliet.got, "<message") + strings.Count(juliet.got, "<presence") + strings.Count(juliet.got, "<iq")
+		ids := juliet.received()
+		for i, id := range ids {
+			if id != next+i {
+				t.Fatalf("message %d follows %d that were acknowledged; received %v", id, next, ids)
+			}
+		}
+		// Acknowledge up to some message, counting the stanzas before it.
+		if n := random.IntN(len(ids) + 1); n > 0 {
+			end := strings.Index(juliet.got, fmt.Sprintf("id='m.%d'", next+n-1))
+			before := juliet.got[:end]
+			h := strings.Count(before, "<message") + strings.Count(before, "<presence") + strings.Count(before, "<iq")
+			juliet.write(fmt.Sprintf("<a xmlns='urn:xmpp:sm:3' h='%d'/>", min(h, stanzas)))
+			juliet.sync()
+			next += n
+		}
+		send(random.IntN(10))
+		juliet.lose(s, "juliet@localhost/r")
+		romeo.sync()
+	}
+	last := loginRaw(t, s, "juliet", plainHeader)
+	last.write("<presence/>")
+	last.sync()
+	ids := last.received()
+	if len(ids) != sent-next || len(ids) > 0 && (ids[0] != next || ids[len(ids)-1] != sent-1) {
+		t.Errorf("received %v at last, want %d to %d", ids, next, sent-1)
+	}
+	if n, err := s.Store.CountOffline(t.Context(), jid.MustParse("juliet@localhost")); n != 0 || err != nil {
+		t.Errorf("%d messages are left in the store, %v", n, err)
+	}
+}
+
+var delayStamp = regexp.MustCompile(`<delay xmlns='urn:xmpp:delay' from='localhost' stamp='([^']*)'/>`)
+
+// TestHandOnStamps: an offline message that is not acknowledged is stored again with its
+// first stamp, and so is a message that another resource got instead. Neither gets a second
+// one. A sender's own stamp is content.
+func TestHandOnStamps(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	const theirs = "<delay xmlns='urn:xmpp:delay' from='localhost' stamp='2001-01-01T00:00:00.000Z'/>"
+	romeo.write("<message type='chat' to='juliet@localhost' id='m.0'><body>b</body>" + theirs + "</message>")
+	romeo.sync()
+	first := ""
+	for i, resource := range []string{"a", "b", "c", "d"} {
+		juliet := loginManaged(t, s, "juliet", resource)
+		juliet.write("<presence/>")
+		juliet.sync()
+		stamps := delayStamp.FindAllStringSubmatch(juliet.got, -1)
+		if len(stamps) != 2 || stamps[0][1] != "2001-01-01T00:00:00.000Z" {
+			t.Fatalf("connection %d received %q", i, juliet.got)
+		}
+		if first == "" {
+			first = stamps[1][1]
+		} else if first != stamps[1][1] {
+			t.Errorf("connection %d: the stamp is %s, want %s", i, stamps[1][1], first)
+		}
+		if i == 2 { // the next resource gets it before it is stored
+			next := loginManaged(t, s, "juliet", "next")
+			next.write("<presence/>")
+			next.sync()
+			juliet.lose(s, "juliet@localhost/"+resource)
+			next.await("id='m.0'")
+			next.sync()
+			if got := delayStamp.FindAllStringSubmatch(next.got, -1); len(got) != 2 || got[1][1] != first {
+				t.Errorf("the other resource received %q", next.got)
+			}
+			next.lose(s, "juliet@localhost/next")
+			continue
+		}
+		juliet.lose(s, "juliet@localhost/"+resource)
+	}
+}
+
+// TestHandOnErrors: the sender of a request that was not acknowledged, or of a message that
+// is for one resource only, gets an error. Presence, responses and pushes are dropped.
+func TestHandOnErrors(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	juliet := loginManaged(t, s, "juliet", "r")
+	juliet.say("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>", "id='roster'")
+	juliet.say("<iq type='set' id='push'><query xmlns='jabber:iq:roster'><item jid='nurse@localhost'/></query></iq>", "id='push'")
+	romeo.write("<iq type='get' id='request' to='juliet@localhost/r'><ping xmlns='urn:xmpp:ping'/></iq>" +
+		"<iq type='result' id='response' to='juliet@localhost/r'/>" +
+		"<presence id='directed' to='juliet@localhost/r'/>" +
+		"<message type='headline' id='headline' to='juliet@localhost/r'/>" +
+		"<message type='error' id='error' to='juliet@localhost/r'/>" +
+		"<message id='normal' to='juliet@localhost/r'><body>b</body></message>")
+	romeo.sync()
+	juliet.await("id='normal'")
+	romeo.got, romeo.used = "", 0
+	juliet.lose(s, "juliet@localhost/r")
+	romeo.await("id='normal'") // the last one
+	romeo.sync()
+	for _, id := range []string{"request", "normal"} {
+		if n := strings.Count(romeo.got, "type='error' id='"+id+"'"); n != 1 {
+			t.Errorf("%d errors for %s: %s", n, id, romeo.got)
+		}
+	}
+	for _, id := range []string{"response", "directed", "headline", "'error'", "push"} {
+		if strings.Contains(romeo.got, "id='"+id) {
+			t.Errorf("a reply to %s: %s", id, romeo.got)
+		}
+	}
+	if n, err := s.Store.CountOffline(t.Context(), jid.MustParse("juliet@localhost")); n != 0 || err != nil {
+		t.Errorf("%d stanzas were stored, %v", n, err)
+	}
+}
+
+// TestHandOnAtStop: messages that are not acknowledged when the server stops are stored, in
+// order, even if all resources of the account have them or leave at the same time.
+func TestHandOnAtStop(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	for _, resource := range []string{"a", "b"} {
+		juliet := loginManaged(t, s, "juliet", resource)
+		juliet.write("<presence/>")
+		juliet.sync()
+	}
+	for i := range 5 {
+		romeo.write(fmt.Sprintf("<message type='chat' to='juliet@localhost/a' id='m.%d'><body>b</body></message>", i))
+	}
+	romeo.sync()
+	if err := s.Sessions.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	messages, _, err := s.Store.Offline(t.Context(), jid.MustParse("juliet@localhost"), 0, 1<<20)
+	if err != nil || len(messages) != 5 {
+		t.Fatalf("%d messages are in the store, %v; want 5", len(messages), err)
+	}
+	for i, m := range messages {
+		if !strings.Contains(string(m.Stanza), fmt.Sprintf("id='m.%d'", i)) {
+			t.Errorf("message %d is %s", i, m.Stanza)
+		}
+	}
+}
+
+// TestHandOnDeletedAccount: what the client of a deleted account has not acknowledged is not
+// stored for an account that is created under the same name.
+func TestHandOnDeletedAccount(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	ctx, owner := t.Context(), jid.MustParse("juliet@localhost")
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	juliet := loginManaged(t, s, "juliet", "r")
+	juliet.write("<presence/>")
+	juliet.sync()
+	romeo.write("<message type='chat' to='juliet@localhost' id='m.0'><body>b</body></message>")
+	romeo.sync()
+	juliet.await("id='m.0'")
+	account, err := s.Store.Account(ctx, owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Store.DeleteAccount(ctx, owner, account.Event); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Store.CreateAccount(ctx, account); err != nil {
+		t.Fatal(err)
+	}
+	juliet.lose(s, "juliet@localhost/r")
+	if n, err := s.Store.CountOffline(ctx, owner); n != 0 || err != nil {
+		t.Errorf("%d messages were stored for the new account, %v", n, err)
+	}
+}

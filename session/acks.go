@@ -1,0 +1,311 @@
+package session
+
+import (
+	"bytes"
+	"sync"
+	"time"
+)
+
+// Stream management (XEP-0198): the stanzas of a session, once its client has enabled it,
+// are counted in both directions, and those that were sent are kept until the client has
+// acknowledged them. docs/decisions/0038-stream-management.md has the invariants, and which
+// lock or goroutine owns what.
+//
+// A stanza is queued for the socket and for acknowledgement in one step, under coldState.mu,
+// so the order of both queues is the same. Before stream management is enabled, other
+// goroutines queue without that lock; Conn.Reserve stops them, so each knows whether its
+// stanza came before <enabled/>, and is not counted, or after it.
+
+const nsSM = "urn:xmpp:sm:3"
+
+// ackRequest asks the client for an acknowledgement. It must not be changed.
+var ackRequest = []byte("<r xmlns='" + nsSM + "'/>")
+
+// unackedShare is the size of the queue that a session may always have, whatever the others
+// use, in bytes.
+const unackedShare = 16 << 10
+
+// enableAcks enables stream management and sends enabled, which tells the client so. Only
+// the goroutine that handles the session's input may call it, once.
+func (s *Session) enableAcks(t *Turn, enabled string) {
+	x := s.ensureCold()
+	x.mu.Lock()
+	s.set(flagManaged) // before Reserve: a goroutine whose Queue fails from then on takes the lock
+	s.conn.Reserve()
+	ok := s.queueReserved([]byte(enabled))
+	x.mu.Unlock()
+	countEvents.Add(t, eventAcksEnabled, 1)
+	if !ok {
+		s.overflow(t)
+		return
+	}
+	s.flushLater(t)
+}
+
+// countHandled counts a stanza of the client that is being handled. It is acknowledged when
+// the client next asks, which is after that: its input is handled in order.
+func (s *Session) countHandled() {
+	if s.has(flagManaged) {
+		s.cold.Load().handled++
+	}
+}
+
+// queueReserved queues b, after a flush if the outbox is full. Under coldState.mu.
+func (s *Session) queueReserved(b []byte) bool {
+	if s.conn.QueueReserved(b) == nil {
+		return true
+	}
+	s.conn.Flush()
+	return s.conn.QueueReserved(b) == nil
+}
+
+// writeManaged is write for a session with stream management. A stanza that it accepts is
+// the session's responsibility: it is acknowledged by the client or handed on, even if the
+// connection has been lost.
+func (s *Session) writeManaged(t *Turn, b []byte, u units) bool {
+	t.CountDelivery(len(b))
+	x := s.cold.Load()
+	x.mu.Lock()
+	accepted, full := s.sendManaged(t, x, b, u)
+	x.mu.Unlock()
+	if full {
+		s.overflow(t)
+	}
+	if accepted {
+		s.flushLater(t)
+	}
+	return accepted
+}
+
+// sendManaged queues b under coldState.mu. full reports that the session must end, because
+// its client does not read or does not acknowledge.
+func (s *Session) sendManaged(t *Turn, x *coldState, b []byte, u units) (accepted, full bool) {
+	stanzas := u.ends != nil || isStanza(b)
+	open := !s.has(flagSlow | flagGone)
+	if !stanzas {
+		sent := open && s.queueReserved(b)
+		return sent, open && !sent
+	}
+	limit := s.mayKeep(x)
+	if x.disowned || limit == keepNone {
+		return false, limit == keepNone
+	}
+	full = open && (!s.queueReserved(b) || limit == keepLast)
+	x.keep(s.mgr, t, b, u)
+	return true, full
+}
+
+// trySendManaged is TrySendBytes for a session with stream management.
+func (s *Session) trySendManaged(t *Turn, b []byte) bool {
+	x := s.cold.Load()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	stanza := isStanza(b)
+	if stanza && (x.disowned || s.mayKeep(x) != keepMore) || !s.queueReserved(b) {
+		return false
+	}
+	if stanza {
+		x.keep(s.mgr, t, b, units{})
+	}
+	return true
+}
+
+// keep adds stanzas to the queue. Under mu.
+func (x *coldState) keep(m *Manager, t *Turn, b []byte, u units) {
+	r := x.needRare()
+	if r.unacked == nil {
+		r.unacked = ackQueues.Get().(*ackQueue)
+	}
+	q, at := r.unacked, t.Now().UnixMilli()
+	before := q.bytes()
+	if u.ends == nil {
+		x.sent++
+		q.add(b, at, u.stamped)
+	}
+	begin := 0
+	for _, end := range u.ends {
+		x.sent++
+		q.add(b[begin:end], at, false)
+		begin = end
+	}
+	m.unackedBytes.Add(int64(q.bytes() - before))
+}
+
+// drop removes the n oldest stanzas of the queue. Under mu.
+func (x *coldState) drop(m *Manager, n uint32) {
+	q := x.rare.unacked
+	m.unackedBytes.Add(-int64(q.drop(n)))
+	if q.len == 0 {
+		x.rare.unacked = nil
+		q.release()
+		x.dropRare()
+	}
+}
+
+// queue returns the queue, nil if it is empty. Under mu.
+func (x *coldState) queue() *ackQueue {
+	if x.rare == nil {
+		return nil
+	}
+	return x.rare.unacked
+}
+
+// Results of mayKeep.
+const (
+	keepMore = iota // the queue takes another stanza
+	keepLast        // it does, but it is too large now: the session must end
+	keepNone        // it takes none
+)
+
+// mayKeep checks the limits of the queue. The stanza that exceeds them is still taken, and
+// the session ends; so are those that arrive until it has ended, up to twice the limit. So
+// they remain in order. Under coldState.mu.
+func (s *Session) mayKeep(x *coldState) int {
+	n, cfg := x.queue().bytes(), s.mgr.config()
+	switch {
+	case n > 2*cfg.Unacked:
+		return keepNone
+	case n > cfg.Unacked, n > unackedShare && s.mgr.unackedBytes.Load() > cfg.UnackedMemory:
+		return keepLast
+	}
+	return keepMore
+}
+
+// isStanza reports whether a unit of the stream is a stanza: what is queued is written by
+// this server.
+func isStanza(b []byte) bool {
+	return bytes.HasPrefix(b, []byte("<message")) || bytes.HasPrefix(b, []byte("<presence")) || bytes.HasPrefix(b, []byte("<iq"))
+}
+
+// requestAck queues a request for an acknowledgement if there is something to acknowledge
+// and no request is outstanding. It is called before output is flushed, so the request is
+// part of the same write.
+func (s *Session) requestAck(t *Turn) {
+	x := s.cold.Load()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	q := x.queue()
+	if q == nil || q.asked != 0 || s.has(flagClosing|flagGone|flagSlow) || s.conn.QueueReserved(ackRequest) != nil {
+		return
+	}
+	if f := s.mgr.config().Sent; f != nil {
+		f(ackRequest)
+	}
+	q.asked = int64(max(1, t.Now().Sub(s.mgr.started)))
+	if !x.listed {
+		x.listed = true
+		s.mgr.awaited.add(s)
+	}
+}
+
+// acknowledge handles an acknowledgement of all stanzas up to the number h. It returns false,
+// and the number of stanzas that were sent, if h is higher than that. Only the goroutine
+// that handles the session's input may call it.
+func (s *Session) acknowledge(t *Turn, h uint32) (sent uint32, ok bool) {
+	x := s.cold.Load()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	q, left := x.queue(), uint32(0)
+	if q != nil {
+		left = q.len
+	}
+	acked := x.sent - left
+	n := h - acked // modulo 2^32
+	switch {
+	case n > left && h < acked && acked-h < 1<<31:
+		return x.sent, true // an older number says nothing new
+	case n > left:
+		return x.sent, false
+	case q == nil:
+		return x.sent, true
+	}
+	q.asked = 0
+	if n > 0 {
+		x.drop(s.mgr, n)
+		s.flushLater(t) // to request the next acknowledgement
+	}
+	return x.sent, true
+}
+
+// awaited lists sessions with an outstanding request for an acknowledgement: those that have
+// had one since the last check, and some that have none any more.
+type awaited struct {
+	m        *Manager
+	mu       sync.Mutex
+	sessions []*Session
+	armed    bool // a check is scheduled
+}
+
+func (a *awaited) add(s *Session) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sessions = append(a.sessions, s)
+	a.arm()
+}
+
+// arm schedules one check. Under mu.
+func (a *awaited) arm() {
+	if after := a.m.config().AckTimeout; !a.armed && after > 0 {
+		a.armed = true
+		time.AfterFunc(max(after/8, 10*time.Millisecond), a.check)
+	}
+}
+
+// check ends the sessions whose client has not responded to a request for Config.AckTimeout.
+func (a *awaited) check() {
+	a.mu.Lock()
+	sessions := a.sessions
+	a.sessions, a.armed = nil, false
+	a.mu.Unlock()
+	timeout := a.m.config().AckTimeout
+	now := time.Since(a.m.started)
+	kept := sessions[:0]
+	for _, s := range sessions {
+		if s.awaits(timeout, now) {
+			kept = append(kept, s)
+		}
+	}
+	clear(sessions[len(kept):])
+	if len(kept) == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sessions = append(kept, a.sessions...)
+	a.arm()
+}
+
+// awaits reports whether the session has an outstanding request and time to respond. If the
+// time is over, it ends the session.
+func (s *Session) awaits(timeout, now time.Duration) bool {
+	x := s.cold.Load()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	q := x.queue()
+	switch {
+	case q != nil && q.asked != 0 && timeout > 0 && now-time.Duration(q.asked) < timeout:
+		return true
+	case q != nil && q.asked != 0 && timeout > 0:
+		s.endOnLoop(func(t *Turn) { s.unresponsive(t, timeout) })
+	}
+	x.listed = false
+	return false
+}
+
+// unresponsive ends the session unless its client has responded in the meantime.
+func (s *Session) unresponsive(t *Turn, timeout time.Duration) {
+	x := s.cold.Load()
+	x.mu.Lock()
+	q := x.queue()
+	over := q != nil && q.asked != 0 && time.Since(s.mgr.started)-time.Duration(q.asked) >= timeout
+	if q != nil && q.asked != 0 && !over && !x.listed {
+		x.listed = true // for a later request
+		s.mgr.awaited.add(s)
+	}
+	x.mu.Unlock()
+	if !over || s.has(flagClosing) {
+		return
+	}
+	countEvents.Add(t, eventAckTimeout, 1)
+	s.end(t, ErrConnectionTimeout.WithText("The request to acknowledge stanzas was not answered."))
+}

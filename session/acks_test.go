@@ -1,0 +1,429 @@
+package session
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+
+	"roost/jid"
+)
+
+// TestColdSizes: what an idle session with stream management has in addition to one without
+// fits in 32 bytes.
+func TestColdSizes(t *testing.T) {
+	if n := unsafe.Sizeof(coldState{}); n > 32 {
+		t.Errorf("coldState has %d bytes, want at most 32", n)
+	}
+	if n := unsafe.Sizeof(rareState{}); n > 48 {
+		t.Errorf("rareState has %d bytes, want at most 48", n)
+	}
+}
+
+// kept is a stanza in the model of a queue.
+type kept struct {
+	text    string
+	at      int64
+	stamped bool
+}
+
+// playQueue performs the operations that script encodes, on a queue and on a slice, and
+// compares the two.
+func playQueue(t *testing.T, script []byte) {
+	var q ackQueue
+	var want []kept
+	for i, op := range script {
+		before := q.bytes()
+		if op&1 == 0 || len(want) == 0 {
+			x := kept{strings.Repeat(string(rune('a'+i%26)), int(op)*3), int64(i) << 33, op&2 != 0}
+			q.add([]byte(x.text), x.at, x.stamped)
+			want = append(want, x)
+		} else {
+			n := 1 + int(op>>1)%len(want)
+			if size := q.drop(uint32(n)); size != before-q.bytes() {
+				t.Fatalf("step %d: drop returned %d, want %d", i, size, before-q.bytes())
+			}
+			want = want[n:]
+		}
+		size := 0
+		for _, x := range want {
+			size += ackHeader + len(x.text)
+		}
+		if q.bytes() != size || int(q.len) != len(want) {
+			t.Fatalf("step %d: %d bytes of %d stanzas, want %d of %d", i, q.bytes(), q.len, size, len(want))
+		}
+		if len(want) == 0 {
+			continue
+		}
+		if b, at, stamped := q.oldest(); (kept{string(b), at, stamped}) != want[0] {
+			t.Fatalf("step %d: the oldest is %q, %d, %v; want %v", i, b, at, stamped, want[0])
+		}
+	}
+}
+
+// TestAckQueue: a queue returns what was added, in order, and its buffer does not grow with
+// the number of stanzas that pass through it.
+func TestAckQueue(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		script := make([]byte, random.IntN(300))
+		for i := range script {
+			script[i] = byte(random.Uint32())
+		}
+		playQueue(t, script)
+	}
+	var q ackQueue
+	q.add([]byte("first"), 0, false)
+	for range 100_000 { // it is never empty
+		q.add(bytes.Repeat([]byte("x"), 100), 0, false)
+		q.drop(1)
+	}
+	if cap(q.buf) > 4<<10 {
+		t.Errorf("the buffer of a queue with %d bytes has %d", q.bytes(), cap(q.buf))
+	}
+}
+
+// FuzzAckQueue: see TestAckQueue.
+func FuzzAckQueue(f *testing.F) {
+	f.Add([]byte{0, 2, 4, 1, 255, 3})
+	f.Fuzz(playQueue)
+}
+
+// ackPipe is a connection whose outbox can be reserved.
+type ackPipe struct {
+	pipe
+	reserved bool
+	full     bool // the outbox takes nothing
+}
+
+func (p *ackPipe) Reserve() { p.mu.Lock(); p.reserved = true; p.mu.Unlock() }
+
+func (p *ackPipe) Queue(b []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reserved {
+		return errors.New("reserved")
+	}
+	return p.write(b)
+}
+
+func (p *ackPipe) QueueReserved(b []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.reserved {
+		panic("not reserved")
+	}
+	return p.write(b)
+}
+
+func (p *ackPipe) write(b []byte) error {
+	if p.full {
+		return errors.New("full")
+	}
+	p.out.Write(b)
+	return nil
+}
+
+// take returns what was queued since the last call.
+func (p *ackPipe) take() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.out.Reset()
+	return p.out.String()
+}
+
+// handing is a router that records what is handed on, and when the session leaves.
+type handing struct {
+	leaving
+	mu     sync.Mutex
+	events []string
+	during func(text string) // called with each stanza
+	left   chan struct{}
+}
+
+func (r *handing) HandOn(_ *Turn, _ *Session, u Unacked) {
+	if r.during != nil {
+		r.during(string(u.Stanza))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, string(u.Stanza))
+}
+
+func (r *handing) OnUnavailable(_ *Turn, s *Session) bool {
+	r.mu.Lock()
+	r.events = append(r.events, "left")
+	r.mu.Unlock()
+	s.SetPresence(nil, 0)
+	close(r.left)
+	return true
+}
+
+const (
+	enabledElement = "<enabled xmlns='urn:xmpp:sm:3'/>"
+	requestElement = "<r xmlns='urn:xmpp:sm:3'/>"
+)
+
+// newManaged makes a manager and a session with stream management.
+func newManaged(t testing.TB, cfg Config) (m *Manager, s *Session, p *ackPipe, r *handing) {
+	r = &handing{left: make(chan struct{})}
+	cfg.Domains, cfg.Router, cfg.Workers, cfg.Writers, cfg.KeyWorkers = []string{"localhost"}, r, 1, 1, 1
+	m = NewManager(cfg)
+	t.Cleanup(m.Close)
+	m.AddFeatures(StreamManagement)
+	p = &ackPipe{pipe: pipe{posted: make(chan func(int), 100)}}
+	s, _ = m.Adopt(p, jid.MustParse("romeo@localhost/r"))
+	s.Data(0, []byte("<enable xmlns='urn:xmpp:sm:3'/>"))
+	m.EndTurn(0)
+	if got := p.take(); got != enabledElement {
+		t.Fatalf("received %q", got)
+	}
+	return m, s, p, r
+}
+
+func (p *ackPipe) runPosted(m *Manager) {
+	for len(p.posted) > 0 {
+		(<-p.posted)(0)
+		m.EndTurn(0)
+	}
+}
+
+// TestCountersWrap: both counters are modulo 2^32. An acknowledgement of more than was sent
+// ends the stream, and one of less says nothing new.
+func TestCountersWrap(t *testing.T) {
+	m, s, p, _ := newManaged(t, Config{})
+	turn, x := m.turns[0], s.cold.Load()
+	x.handled, x.sent = 1<<32-1, 1<<32-2
+	s.countHandled()
+	s.Data(0, []byte("<r xmlns='urn:xmpp:sm:3'/>"))
+	if got := p.take(); got != "<a xmlns='urn:xmpp:sm:3' h='0'/>" {
+		t.Errorf("after 2^32 stanzas: %q", got)
+	}
+	for i := range 4 {
+		s.SendBytes(turn, fmt.Appendf(nil, "<message id='%d'/>", i))
+	}
+	ack := func(h uint32, left int, want bool) {
+		t.Helper()
+		sent, ok := s.acknowledge(turn, h)
+		n := 0
+		if q := x.queue(); q != nil {
+			n = int(q.len)
+		}
+		if ok != want || sent != 2 || n != left {
+			t.Errorf("h=%d: %v, %d sent, %d left; want %v, 2, %d", h, ok, sent, n, want, left)
+		}
+	}
+	ack(1<<32-2, 4, true)  // nothing new
+	ack(1<<32-1, 3, true)  // the first
+	ack(1<<32-10, 3, true) // an older one
+	ack(3, 3, false)       // too high
+	ack(0, 2, true)
+	ack(2, 0, true)
+	ack(2, 0, true)
+	ack(1, 0, true)
+	ack(1<<31, 0, false)
+	if n := m.unackedBytes.Load(); n != 0 || x.rare != nil {
+		t.Errorf("%d bytes are counted, and the rare state is %v, though all is acknowledged", n, x.rare)
+	}
+}
+
+// TestEnabledOrder: stanzas that other goroutines send while stream management is enabled
+// are counted if and only if they follow <enabled/>. Without the reservation of the outbox,
+// a goroutine that has seen the session without it could queue its stanza after that.
+func TestEnabledOrder(t *testing.T) {
+	r := &handing{left: make(chan struct{})}
+	m := NewManager(Config{Domains: []string{"localhost"}, Router: r, Workers: 8, Writers: 1, KeyWorkers: 1, MaxResources: 1000})
+	defer m.Close()
+	m.AddFeatures(StreamManagement)
+	for i := range 200 {
+		p := &ackPipe{pipe: pipe{posted: make(chan func(int), 100)}}
+		s, _ := m.Adopt(p, jid.MustParse(fmt.Sprintf("romeo@localhost/%d", i)))
+		var senders sync.WaitGroup
+		for range 4 {
+			senders.Add(1)
+			m.Go(Read, func(turn *Turn) {
+				defer senders.Done()
+				for range 20 {
+					s.SendBytes(turn, []byte("<message/>"))
+				}
+			})
+		}
+		s.Data(0, []byte("<enable xmlns='urn:xmpp:sm:3'/>"))
+		senders.Wait()
+		before, after, found := strings.Cut(p.take(), enabledElement)
+		n := strings.Count(after, "<message/>")
+		if !found || uint32(n) != s.cold.Load().sent || n+strings.Count(before, "<message/>") != 80 {
+			t.Fatalf("%d stanzas were counted, %d followed <enabled/>", s.cold.Load().sent, n)
+		}
+	}
+}
+
+// TestHandOn: when a session ends, what its client has not acknowledged is handed on in
+// order, and then what was sent to it meanwhile; then the session leaves, and takes no more.
+func TestHandOn(t *testing.T) {
+	m, s, p, r := newManaged(t, Config{})
+	send := func(turn *Turn, id string) bool { return s.SendBytes(turn, []byte("<message id='"+id+"'/>")) }
+	turn := m.turns[0]
+	for _, id := range []string{"1", "2", "3"} {
+		send(turn, id)
+	}
+	m.EndTurn(0)
+	s.Data(0, []byte("<a xmlns='urn:xmpp:sm:3' h='1'/>"))
+	m.EndTurn(0)
+	want := "<message id='1'/><message id='2'/><message id='3'/>" + requestElement + requestElement
+	if got := p.take(); got != want {
+		t.Errorf("received %q, want %q", got, want)
+	}
+	r.during = func(text string) {
+		if strings.Contains(text, "'2'") {
+			send(m.reads.newTurn(), "4") // another goroutine
+		}
+	}
+	s.Closed(0, errors.New("lost"))
+	<-r.left
+	if got, want := strings.Join(r.events, ""), "<message id='2'/><message id='3'/><message id='4'/>left"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if send(turn, "5") {
+		t.Error("a stanza was accepted after the session had left")
+	}
+	p.runPosted(m)
+	if n := m.unackedBytes.Load(); n != 0 || m.Find("romeo@localhost", "r") != nil {
+		t.Errorf("%d bytes are counted; the session is %v", n, m.Find("romeo@localhost", "r"))
+	}
+	if a := m.Stats().Acks; a != (Acks{Enabled: 1, HandedOn: 3}) {
+		t.Errorf("counted %+v", a)
+	}
+}
+
+// TestHandOnAfterOverflow: the stanza that does not fit in the outbox is handed on, too, in
+// its place.
+func TestHandOnAfterOverflow(t *testing.T) {
+	m, s, p, r := newManaged(t, Config{})
+	turn := m.turns[0]
+	s.SendBytes(turn, []byte("<message id='1'/>"))
+	p.full = true
+	if !s.SendBytes(turn, []byte("<message id='2'/>")) || !s.SendBytes(turn, []byte("<message id='3'/>")) {
+		t.Error("a stanza was refused while earlier ones were not handed on: they would be out of order")
+	}
+	if s.SendBytes(turn, []byte("<a xmlns='urn:xmpp:sm:3' h='0'/>")) || s.TrySendBytes(turn, []byte("<message id='x'/>")) {
+		t.Error("something that is not kept was accepted")
+	}
+	p.runPosted(m)
+	<-r.left
+	if got, want := strings.Join(r.events, ""), "<message id='1'/><message id='2'/><message id='3'/>left"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestUnackedLimit: a client that does not acknowledge is disconnected when the stanzas
+// exceed the limit for one client, or that for all while it has more than its share.
+func TestUnackedLimit(t *testing.T) {
+	f := func(desc string, cfg Config, limit int) {
+		t.Helper()
+		m, s, p, r := newManaged(t, cfg)
+		stanza := []byte("<message>" + strings.Repeat("x", 1000) + "</message>")
+		n := 0
+		for !s.has(flagSlow) {
+			if !s.SendBytes(m.turns[0], stanza) {
+				t.Fatalf("%s: refused after %d stanzas", desc, n)
+			}
+			n++
+		}
+		size := n * (len(stanza) + ackHeader)
+		if size < limit || size > limit+3*len(stanza) {
+			t.Errorf("%s: the session ended after %d bytes, want about %d", desc, size, limit)
+		}
+		for s.SendBytes(m.turns[0], stanza) {
+			n++
+		}
+		if most := n * (len(stanza) + ackHeader); most > 2*max(cfg.Unacked, limit)+2*len(stanza) {
+			t.Errorf("%s: %d bytes were accepted", desc, most)
+		}
+		p.runPosted(m)
+		<-r.left
+		if len(r.events) != n+1 {
+			t.Errorf("%s: %d of %d stanzas were handed on", desc, len(r.events)-1, n)
+		}
+	}
+	f("one client", Config{Unacked: 100 << 10}, 100<<10)
+	f("all clients", Config{Unacked: 100 << 10, UnackedMemory: 1}, unackedShare)
+}
+
+// TestAckTimeout: a client that does not respond to a request in time is disconnected. One
+// that responds is not, however often it is asked; nor is one that has nothing to
+// acknowledge.
+func TestAckTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = 40 * time.Second
+		m, s, p, r := newManaged(t, Config{AckTimeout: timeout})
+		wait := func(d time.Duration) {
+			<-time.After(d)
+			synctest.Wait()
+			p.runPosted(m)
+		}
+		wait(10 * timeout)
+		for i := range 20 {
+			s.SendBytes(m.turns[0], []byte("<message/>"))
+			m.EndTurn(0)
+			if got := p.take(); got != "<message/>"+requestElement {
+				t.Fatalf("received %q", got)
+			}
+			wait(timeout * 3 / 4)
+			s.Data(0, fmt.Appendf(nil, "<a xmlns='urn:xmpp:sm:3' h='%d'/>", i+1))
+			m.EndTurn(0)
+		}
+		wait(10 * timeout)
+		if s.has(flagClosing) || len(m.awaited.sessions) != 0 || m.awaited.armed {
+			t.Fatalf("the session has ended: %v; %d sessions are listed", s.has(flagClosing), len(m.awaited.sessions))
+		}
+		s.SendBytes(m.turns[0], []byte("<message id='lost'/>"))
+		m.EndTurn(0)
+		wait(timeout - time.Second)
+		if s.has(flagClosing) {
+			t.Error("the session has ended too early")
+		}
+		wait(timeout/4 + time.Second)
+		if got := p.take(); !strings.Contains(got, "<connection-timeout ") {
+			t.Errorf("received %q", got)
+		}
+		<-r.left
+		if got, want := strings.Join(r.events, ""), "<message id='lost'/>left"; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		if a := m.Stats().Acks; a.Timeouts != 1 {
+			t.Errorf("counted %+v", a)
+		}
+	})
+}
+
+// TestAckAllocs: a message and its acknowledgement allocate nothing.
+func TestAckAllocs(t *testing.T) {
+	m, s, p, _ := newManaged(t, Config{AckTimeout: -1})
+	stanza := []byte("<message><body>" + strings.Repeat("x", 200) + "</body></message>")
+	ack := []byte("<a xmlns='urn:xmpp:sm:3' h='0'/>")
+	digit := bytes.IndexByte(ack, '0')
+	s.cold.Load().sent = 1<<32 - 1 // so that the number has one digit
+	next := func() {
+		s.cold.Load().sent = 1<<32 - 1
+		s.SendBytes(m.turns[0], stanza)
+		m.EndTurn(0)
+		ack[digit] = '0'
+		s.Data(0, ack)
+		m.EndTurn(0)
+		p.out.Reset()
+	}
+	next()
+	if n := testing.AllocsPerRun(200, next); n != 0 && !raceDetector {
+		t.Errorf("%v allocations", n)
+	}
+	if s.cold.Load().rare != nil {
+		t.Error("the session keeps memory though all is acknowledged")
+	}
+}

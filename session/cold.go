@@ -1,0 +1,99 @@
+package session
+
+import "sync"
+
+// coldState holds what only some sessions need. A session with stream management has one
+// also while it is idle, so every field counts; a test limits the size.
+type coldState struct {
+	mu sync.Mutex // guards all other fields except handled
+
+	// Stream management; see acks.go.
+	handled  uint32 // stanzas from the client that were handled, modulo 2^32; owned by the goroutine that handles its input
+	sent     uint32 // stanzas sent to the client, modulo 2^32
+	listed   bool   // in Manager.awaited
+	handing  bool   // handOn was called
+	disowned bool   // the queue was handed on: the session takes no more stanzas
+
+	rare *rareState // nil while it would be empty; the lock guards it, too
+}
+
+// rareState holds what sessions need for a short time, and few of them for longer.
+type rareState struct {
+	negotiation *negotiation // its fields are owned by the loop or worker; nil once bound
+	slots       *slotValue   // values of Slots
+	onDrain     []func(*Turn)
+	unacked     *ackQueue // stanzas that the client has not acknowledged; nil: none
+}
+
+// rareStates has unused ones: a client that acknowledges a message at once needs one for
+// that time.
+var rareStates = sync.Pool{New: func() any { return new(rareState) }}
+
+// needRare returns x.rare, which it makes if necessary. Under mu.
+func (x *coldState) needRare() *rareState {
+	if x.rare == nil {
+		x.rare = rareStates.Get().(*rareState)
+	}
+	return x.rare
+}
+
+// dropRare is called after something was removed from x.rare. Under mu.
+func (x *coldState) dropRare() {
+	if r := x.rare; r != nil && r.negotiation == nil && r.slots == nil && r.onDrain == nil && r.unacked == nil {
+		x.rare = nil
+		rareStates.Put(r)
+	}
+}
+
+// negotiation returns the state of the stream negotiation, nil after binding. Only the
+// goroutine that handles the session's input may call it.
+func (s *Session) negotiation() *negotiation {
+	x := s.cold.Load()
+	if x == nil {
+		return nil
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.rare == nil {
+		return nil
+	}
+	return x.rare.negotiation
+}
+
+// OnDrain registers f to be called once, by the goroutine that handles the session's input,
+// after functions registered earlier: when the socket has accepted all queued bytes, or
+// soon if it already has.
+func (s *Session) OnDrain(f func(*Turn)) {
+	x := s.ensureCold()
+	x.mu.Lock()
+	r := x.needRare()
+	r.onDrain = append(r.onDrain, f)
+	x.mu.Unlock()
+	if !s.conn.Flush() {
+		s.conn.Post(s.Drained) // Drained is called by itself only if the socket was full
+	}
+}
+
+func (s *Session) takeOnDrain() []func(*Turn) {
+	x := s.cold.Load()
+	if x == nil {
+		return nil
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.rare == nil {
+		return nil
+	}
+	fs := x.rare.onDrain
+	x.rare.onDrain = nil
+	x.dropRare()
+	return fs
+}
+
+func (s *Session) ensureCold() *coldState {
+	if x := s.cold.Load(); x != nil {
+		return x
+	}
+	s.cold.CompareAndSwap(nil, new(coldState))
+	return s.cold.Load()
+}
