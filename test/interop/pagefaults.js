@@ -28,6 +28,16 @@
     return { r: 255, g: 255, b: 255 };
   }
 
+  function contrast(text, e) {
+    const [a, b] = [luminance(color(text)), luminance(background(e))].sort((x, y) => y - x);
+    return (a + 0.05) / (b + 0.05);
+  }
+
+  for (const e of document.querySelectorAll("[placeholder]")) {
+    const ratio = contrast(getComputedStyle(e, "::placeholder").color, e);
+    if (shown(e) && ratio < 4.5) faults.push(`contrast ${ratio.toFixed(2)} of the placeholder: ${short(e)}`);
+  }
+
   let texts = 0;
   for (const e of document.querySelectorAll("body *")) {
     if (!shown(e) || hidden(e)) continue;
@@ -35,8 +45,7 @@
     const s = getComputedStyle(e);
     if (own) {
       texts++;
-      const [a, b] = [luminance(color(s.color)), luminance(background(e))].sort((x, y) => y - x);
-      const ratio = (a + 0.05) / (b + 0.05), size = parseFloat(s.fontSize);
+      const ratio = contrast(s.color, e), size = parseFloat(s.fontSize);
       const large = size >= 24 || size >= 18.66 && Number(s.fontWeight) >= 700;
       if (ratio < (large ? 3 : 4.5)) faults.push(`contrast ${ratio.toFixed(2)}: ${short(e)}`);
     }
