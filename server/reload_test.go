@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -255,6 +256,21 @@ func TestReloadKeepsArgument(t *testing.T) {
 	if domains[0] != "LOCALHOST" || !s.sessions.Serves("localhost") {
 		t.Errorf("%q", domains)
 	}
+}
+
+// TestReloadPassedSocket: a server that listens only on a socket of a service manager can be
+// reloaded, although its configuration has no address.
+func TestReloadPassedSocket(t *testing.T) {
+	nl, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := startServer(t, func(c *Config) { c.C2S, c.Sockets.C2S = "", []*net.TCPListener{nl.(*net.TCPListener)} })
+	s.reload(t, func(c *Config) { c.Sockets, c.Session.MaxResources = Sockets{}, 77 })
+	if n := s.config().Session.MaxResources; n != 77 {
+		t.Errorf("MaxResources is %d", n)
+	}
+	connect(t, s).login("romeo", "r")
 }
 
 // TestReloadFits: what is new must fit what needs a restart, too.
