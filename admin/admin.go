@@ -32,6 +32,7 @@ import (
 	"roost/admin/dashboard"
 	"roost/admin/metrics"
 	"roost/blocks"
+	"roost/internal/events"
 	"roost/internal/loglevel"
 	"roost/internal/logring"
 	"roost/internal/ownfile"
@@ -53,6 +54,7 @@ type Config struct {
 	LogDropped func() int64                `reload:"-"`                                      // lines of the log that were dropped; nil: not known
 	LogLevel   *loglevel.Level             `reload:"-"`                                      // level of the log; nil: it cannot be changed
 	RecentLog  func() []logring.Line       `reload:"-"`                                      // the last lines of the log, the newest first, for the dashboard; nil: not shown
+	FollowLog  func(func(logring.Line))    `reload:"-"`                                      // has each line of the log passed to a function, nil: to none; nil: lines of the log are not among the events
 
 	// What the program does about its configuration; nil: there is no such request.
 	Reload   func(context.Context) (*api.Reload, error) `reload:"-"` // reads it again; an error that is an *api.Error is told as it is
@@ -117,6 +119,7 @@ type Server struct {
 	probing  chan struct{} // has an element until every loop has run the function of a health check
 	deriving chan struct{} // has an element while keys are derived
 	streams  streams
+	events   *events.Bus
 	panics   panics.Counter
 	history  *dashboard.History
 	announce announcer
@@ -134,7 +137,7 @@ func New(cfg Config, b Backend) (*Server, error) {
 		b.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	s := &Server{cfg: cfg, b: b, routes: routes(), started: time.Now(), walking: make(chan struct{}, 1), probing: make(chan struct{}, 1), deriving: make(chan struct{}, 1),
-		streams: newStreams(), history: dashboard.NewHistory(), ticker: time.NewTicker}
+		streams: newStreams(), events: b.Sessions.Events(), history: dashboard.NewHistory(), ticker: time.NewTicker}
 	s.announce.s = s
 	s.metrics = metrics.New(s.source())
 	s.http = s.newHTTP(s.withPages(s.handler()))
@@ -149,6 +152,9 @@ func New(cfg Config, b Backend) (*Server, error) {
 		return nil, errors.Join(err, s.audit.Close())
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
+	if cfg.FollowLog != nil {
+		cfg.FollowLog(s.publishLog)
+	}
 	s.done.Go(func() { s.logins.run(s.ctx, b.Sessions.Logins) })
 	s.done.Go(func() { s.record(s.ctx) })
 	for _, l := range listeners {
@@ -212,6 +218,9 @@ func (s *Server) Addr() net.Addr { return s.addr }
 // Close stops listening, waits for requests in progress for a short time, and ends them.
 func (s *Server) Close() error {
 	s.stop()
+	if s.cfg.FollowLog != nil {
+		s.cfg.FollowLog(nil)
+	}
 	s.announce.job.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()

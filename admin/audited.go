@@ -20,7 +20,7 @@ func (s *Server) audited(route *route, req *request, f func() (any, error)) (res
 		if p, _ := req.Context().Value(peerKey{}).(peer); !p.local {
 			e.From = req.RemoteAddr
 		}
-		s.audit.Record(e)
+		s.recordAction(e)
 	}()
 	result, err = f()
 	outcome = "ok"

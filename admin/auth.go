@@ -101,7 +101,7 @@ func (s *Server) refuse(e AuditEntry, reason string) (tooMany bool) {
 		text = "requests to the administration interface are refused, and not logged for a minute"
 	}
 	s.b.Logger.Warn(text, "peer", cmp.Or(e.From, e.Actor), "reason", reason)
-	s.audit.Record(e)
+	s.recordAction(e)
 	return false
 }
 

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"roost/admin/api"
+	"roost/internal/events"
 )
 
 // pipeListener is a listener for pipes, so that time is virtual: net/http's timeouts, too.
@@ -64,7 +65,7 @@ const streamPath = "/v1/stream"
 func serveStream(t *testing.T, change func(*Server), handle func(*request) (any, error)) *streamServer {
 	t.Helper()
 	log := new(strings.Builder)
-	s := &Server{streams: newStreams(), ticker: time.NewTicker, b: Backend{Logger: slog.New(slog.NewTextHandler(log, nil))}}
+	s := &Server{streams: newStreams(), events: new(events.Bus), ticker: time.NewTicker, b: Backend{Logger: slog.New(slog.NewTextHandler(log, nil))}}
 	s.announce.s = s
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.routes = []route{{

@@ -139,6 +139,7 @@ func (r *Router) actOn(t *session.Turn, events []store.AccountEvent) (err error)
 	}
 	r.sessions.Revoke(revoked)
 	if err == nil {
+		r.publishEvents(events)
 		r.events.seen.Store(events[len(events)-1].ID)
 	}
 	return err

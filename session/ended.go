@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sync"
@@ -55,23 +56,23 @@ func (m *Manager) Ended() []Ended {
 	return all
 }
 
-// endedBecause counts and logs the reason for the session's end. The code that sets
+// endedBecause counts, publishes and logs the reason for the session's end. The code that sets
 // flagClosing calls it, once.
 func (s *Session) endedBecause(reason string, err error) {
 	s.mgr.ended.add(reason)
+	s.publishEnd(reason, err)
 	if !s.mgr.debug() {
 		return
 	}
-	who := s.FullJID()
-	if who == "" {
-		who = s.BareJID()
-	}
-	log := s.mgr.config().Logger.With("jid", who, "peer", s.conn.RemoteAddr(), "reason", reason)
+	log := s.mgr.config().Logger.With("jid", s.name(), "peer", s.conn.RemoteAddr(), "reason", reason)
 	if err != nil {
 		log = log.With("err", err)
 	}
 	log.Debug("session ended")
 }
+
+// name returns the full JID, or the bare JID before a resource is bound.
+func (s *Session) name() string { return cmp.Or(s.FullJID(), s.BareJID()) }
 
 // reasonOf returns the reason to count for a stream that we end.
 func reasonOf(e *StreamError) string {

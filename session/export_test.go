@@ -66,3 +66,10 @@ func threadTime() time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// PublishAll publishes an event of each kind.
+func (s *Session) PublishAll() {
+	s.publishLogin()
+	s.publishFailure(nil, attemptWrong)
+	s.publishEnd(endedClosed, nil)
+}

@@ -68,7 +68,7 @@ func dialogueLines(f *testing.F) (lines []string) {
 	return lines
 }
 
-func dial(t *testing.T, s *xmpptest.Server) net.Conn {
+func dial(t testing.TB, s *xmpptest.Server) net.Conn {
 	conn, err := s.Dial()
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func dial(t *testing.T, s *xmpptest.Server) net.Conn {
 }
 
 type fuzzClient struct {
-	t    *testing.T
+	t    testing.TB
 	conn net.Conn
 }
 

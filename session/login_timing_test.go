@@ -41,3 +41,16 @@ func BenchmarkFirstResponse(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkLogin measures whole logins, from the connection to the end of the session.
+func BenchmarkLogin(b *testing.B) {
+	s := xmpptest.NewServer(b, xmpptest.Config{})
+	b.ReportAllocs()
+	for b.Loop() {
+		c := &saslClient{fuzzClient: fuzzClient{b, dial(b, s)}}
+		c.ask(openStream, "</stream:features>")
+		c.login("romeo")
+		c.ask("</stream:stream>", "</stream:stream>")
+		_ = c.conn.Close()
+	}
+}

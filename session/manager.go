@@ -8,6 +8,7 @@ import (
 
 	"github.com/puzpuzpuz/xsync/v3"
 
+	"roost/internal/events"
 	"roost/internal/histogram"
 	"roost/internal/job"
 	"roost/internal/panics"
@@ -45,6 +46,7 @@ type Manager struct {
 	unackedBytes   atomic.Int64 // of stanzas that clients have not acknowledged
 	awaited        awaited
 	decoys         decoys
+	events         events.Bus
 }
 
 // NewManager returns a manager; Close stops its workers.

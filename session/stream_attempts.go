@@ -30,13 +30,25 @@ const (
 // "unknown", and by result.
 var countAttempts = NewCounter((maxMechanisms + 1) * attemptResults)
 
-// countAttempt counts an attempt by a mechanism, nil for one that is not offered.
+// countAttempt counts an attempt by a mechanism, nil for one that is not offered. One that
+// has failed is published.
 func (s *Session) countAttempt(t *Turn, m *mechanism, result int) {
 	by := len(s.mgr.mechs)
 	if m != nil {
 		by = slices.IndexFunc(s.mgr.mechs, func(x mechanism) bool { return x.name == m.name })
 	}
 	countAttempts.Add(t, by*attemptResults+result, 1)
+	if result != attemptSucceeded {
+		s.publishFailure(m, result)
+	}
+}
+
+// attemptName is the name of a result.
+func attemptName(result int) string {
+	if result < attemptSASL {
+		return attemptNames[result]
+	}
+	return string(saslErrors[result-attemptSASL])
 }
 
 // attemptFailed returns the result of an attempt that was refused with a condition.
@@ -64,12 +76,7 @@ func (m *Manager) attempts() (all []Attempts) {
 			name = m.mechs[by].name
 		}
 		for result := range attemptResults {
-			a := Attempts{Mechanism: name, Count: countAttempts.Total(m, by*attemptResults+result)}
-			if result < attemptSASL {
-				a.Result = attemptNames[result]
-			} else {
-				a.Result = string(saslErrors[result-attemptSASL])
-			}
+			a := Attempts{Mechanism: name, Result: attemptName(result), Count: countAttempts.Total(m, by*attemptResults+result)}
 			if a.Count > 0 || result == attemptSucceeded && by < len(m.mechs) {
 				all = append(all, a)
 			}

@@ -80,6 +80,7 @@ func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 		}
 		s.mgr.logins.Add(1)
 		s.mgr.loginTime.Observe(int64(time.Since(s.mgr.started) - began))
+		s.publishLogin()
 		if s.mgr.debug() {
 			s.mgr.config().Logger.Debug("session bound", "jid", s.FullJID(), "peer", s.conn.RemoteAddr())
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"roost/admin/api"
 	"roost/internal/cli"
@@ -172,6 +174,8 @@ func TestDocumentedAdministration(t *testing.T) {
 	if err := os.WriteFile(file, []byte("domain = \"example.org\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	local := api.Local(filepath.Join(dir, api.SocketName))
+	defer local.Close()
 	documents := cmdtest.Documents(t)
 	for _, m := range regexp.MustCompile(`(?m)^    ((?:echo \S+ \| )?(?:curl|roost) .*)$`).FindAllStringSubmatch(documents["docs/admin.md"]+documents["docs/metrics.md"]+documents["docs/configuration.md"], -1) {
 		ran++
@@ -180,7 +184,16 @@ func TestDocumentedAdministration(t *testing.T) {
 		sh := exec.Command("/bin/sh", "-c", line)
 		sh.Dir = work
 		sh.Env = append(cmdtest.Program(nil).Env, "PATH="+bin+":"+os.Getenv("PATH"), "TOKEN="+strings.TrimSpace(token))
-		out, err := sh.CombinedOutput()
+		var out []byte
+		var err error
+		if liveCommands.MatchString(m[1]) {
+			out, err = runLive(sh, func() {
+				loginTo(t, c2s, "example.org", "AHJvbWVvAHNlY3JldA==", "events")
+				_ = local.Do(t.Context(), "DELETE", strings.Replace(api.PathAccount, "{jid}", "probe@example.org", 1), nil, nil, nil)
+			})
+		} else {
+			out, err = sh.CombinedOutput()
+		}
 		if err != nil || len(out) == 0 {
 			t.Errorf("%s: %v\n%s", m[1], err, out)
 		}
@@ -188,4 +201,45 @@ func TestDocumentedAdministration(t *testing.T) {
 	if ran < 49 {
 		t.Errorf("only %d commands were found", ran)
 	}
+}
+
+// liveCommands are documented commands that run until they are interrupted.
+var liveCommands = regexp.MustCompile(`^roost (events|top --json)|/v1/events`)
+
+// runLive runs a command until it has written something, and interrupts it. It calls cause
+// again and again, which causes what the command waits for.
+func runLive(sh *exec.Cmd, cause func()) (out []byte, err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	sh.Stdout, sh.Stderr = w, w
+	sh.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	err = sh.Start()
+	_ = w.Close()
+	if err != nil {
+		return nil, err
+	}
+	read := make(chan []byte)
+	go func() {
+		first := make([]byte, 1000)
+		n, _ := r.Read(first)
+		read <- first[:n]
+	}()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for out == nil {
+		select {
+		case out = <-read:
+		case <-tick.C:
+			cause()
+		}
+	}
+	_ = syscall.Kill(-sh.Process.Pid, syscall.SIGINT)
+	var exit *exec.ExitError
+	if err = sh.Wait(); errors.As(err, &exit) && !exit.Exited() {
+		err = nil // curl does not handle the signal
+	}
+	return out, err
 }

@@ -151,7 +151,8 @@ func (c *serveCmd) serve(out *output) error {
 	if cfg.Sockets, err = activated(); err != nil {
 		return err
 	}
-	cfg.Admin.LogWritten, cfg.Admin.LogDropped, cfg.Admin.RecentLog = out.stderr.Flush, out.stderr.TotalDropped, out.recent.Lines
+	cfg.Admin.LogWritten, cfg.Admin.LogDropped = out.stderr.Flush, out.stderr.TotalDropped
+	cfg.Admin.RecentLog, cfg.Admin.FollowLog = out.recent.Lines, out.recent.Follow
 	r := newReloader(c, out)
 	cfg.Admin.Reload, cfg.Admin.Settings = r.reload, r.settings
 	cfg.Admin.LogLevel = &out.level

@@ -65,6 +65,7 @@ var withoutFlag = map[string]string{
 	"Admin.LogLevel":   "--log-level sets it at the start",
 	"Admin.LogWritten": "filled in by roost serve",
 	"Admin.RecentLog":  "the last lines of the same log",
+	"Admin.FollowLog":  "the lines of the same log",
 	"Admin.LogDropped": "filled in by roost serve",
 	"Admin.Reload":     "filled in by roost serve",
 	"Admin.Settings":   "filled in by roost serve",

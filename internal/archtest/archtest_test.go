@@ -25,8 +25,8 @@ var allowed = map[string][]string{
 	"poller/leantls":    {"golang.org/x/crypto"},
 	"stanza":            {"roost/parser", "roost/jid"},
 	"store":             {"roost/internal/histogram", "roost/jid", "github.com/xdg-go/scram"},
-	"session":           {"roost/internal/hot", "roost/internal/histogram", "roost/internal/job", "roost/internal/loglimit", "roost/internal/panics", "roost/internal/peernet", "roost/stanza", "roost/parser", "roost/jid", "roost/store", "github.com/puzpuzpuz/xsync/v3", "github.com/xdg-go/scram"},
-	"router":            {"roost/internal/hot", "roost/session", "roost/stanza", "roost/parser", "roost/jid", "roost/store", "github.com/maypok86/otter/v2"},
+	"session":           {"roost/internal/events", "roost/internal/hot", "roost/internal/histogram", "roost/internal/job", "roost/internal/loglimit", "roost/internal/panics", "roost/internal/peernet", "roost/stanza", "roost/parser", "roost/jid", "roost/store", "github.com/puzpuzpuz/xsync/v3", "github.com/xdg-go/scram"},
+	"router":            {"roost/internal/events", "roost/internal/hot", "roost/session", "roost/stanza", "roost/parser", "roost/jid", "roost/store", "github.com/maypok86/otter/v2"},
 	"xep":               {"roost/internal/hot", "roost/internal/loglimit", "roost/internal/peernet", "roost/router", "roost/session", "roost/stanza", "roost/parser", "roost/jid", "roost/store"},
 	"store/sqlite":      {"roost/internal/histogram", "roost/store", "roost/jid", "roost/internal/ownfile", "zombiezen.com/go/sqlite", "golang.org/x/sys/unix"},
 	"store/stores":      {"roost/store", "roost/store/sqlite"},
@@ -35,7 +35,7 @@ var allowed = map[string][]string{
 	"store/faultstore":  {"roost/store"},
 	"server":            {"roost/internal/hot", "roost/internal/job", "roost/admin", "roost/admin/api", "roost/blocks", "roost/capacity", "roost/poller", "roost/jid", "roost/session", "roost/router", "roost/xep", "roost/store", "roost/store/stores", "roost/internal/ownfile", "golang.org/x/sys"},
 	"admin/metrics":     {"roost/internal/histogram", "roost/poller", "roost/poller/leantls", "roost/router", "roost/session", "roost/store", "github.com/prometheus/client_golang", "github.com/prometheus/common", "golang.org/x/sys"},
-	"admin":             {"roost/blocks", "roost/internal/job", "roost/admin/api", "roost/admin/dashboard", "roost/admin/metrics", "roost/internal/loglevel", "roost/internal/logring", "roost/internal/ownfile", "roost/internal/panics", "roost/internal/unixsock", "roost/jid", "roost/poller", "roost/router", "roost/session", "roost/store"},
+	"admin":             {"roost/blocks", "roost/internal/events", "roost/internal/job", "roost/admin/api", "roost/admin/dashboard", "roost/admin/metrics", "roost/internal/loglevel", "roost/internal/logring", "roost/internal/ownfile", "roost/internal/panics", "roost/internal/unixsock", "roost/jid", "roost/poller", "roost/router", "roost/session", "roost/store"},
 	"admin/api":         {"roost/internal/unixsock"},
 	"admin/dashboard":   {"roost/admin/api", "roost/internal/human", "roost/internal/logring", "roost/session", "github.com/dustin/go-humanize"},
 	"internal/unixsock": {"golang.org/x/sys"},
@@ -69,6 +69,7 @@ var allowed = map[string][]string{
 	"internal/xmpptest": {"roost/internal/memnet", "roost/jid", "roost/parser", "roost/router", "roost/session", "roost/store", "roost/internal/teststores", "roost/xep"},
 	"test/interop":      {},
 
+	"internal/events":     {},
 	"internal/histogram":  {},
 	"internal/teststores": {"roost/store", "roost/store/memstore", "roost/store/sqlite", "roost/store/stores", "zombiezen.com/go/sqlite"},
 }

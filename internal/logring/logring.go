@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 )
@@ -23,12 +24,19 @@ type Line struct {
 	Fields string // name=value, separated by spaces, as the text format of slog has them
 }
 
+// Has reports whether the line has a field with this name, outside groups.
+func (l Line) Has(name string) bool {
+	return strings.HasPrefix(l.Fields, name+"=") || strings.Contains(l.Fields, " "+name+"=")
+}
+
 // Ring has the last lines. Its methods may be called from any goroutine.
 type Ring struct {
 	mu    sync.Mutex
 	lines []Line // a ring: next is the oldest one when it is full
 	next  int
 	buf   bytes.Buffer // one line's fields
+
+	follow atomic.Pointer[func(Line)]
 }
 
 // New returns a ring of n lines.
@@ -43,6 +51,16 @@ func (r *Ring) Lines() []Line {
 		all = append(all, r.lines[(r.next+2*len(r.lines)-1-i)%len(r.lines)])
 	}
 	return all
+}
+
+// Follow has each line passed to f from now on, on the goroutine that logs, so f must not
+// log anything. Nil: to no function any more.
+func (r *Ring) Follow(f func(Line)) {
+	if f == nil {
+		r.follow.Store(nil)
+		return
+	}
+	r.follow.Store(&f)
 }
 
 // Handler returns a handler that keeps the lines of level info and above that next writes,
@@ -71,7 +89,10 @@ func (h *handler) Enabled(ctx context.Context, l slog.Level) bool { return h.nex
 // Handle is called by slog.
 func (h *handler) Handle(ctx context.Context, rec slog.Record) error {
 	if rec.Level >= slog.LevelInfo {
-		h.ring.add(ctx, h.fields, rec)
+		l := h.ring.add(ctx, h.fields, rec)
+		if f := h.ring.follow.Load(); f != nil {
+			(*f)(l)
+		}
 	}
 	return h.next.Handle(ctx, rec)
 }
@@ -86,7 +107,7 @@ func (h *handler) WithGroup(name string) slog.Handler {
 	return &handler{h.ring, h.next.WithGroup(name), h.fields.WithGroup(name)}
 }
 
-func (r *Ring) add(ctx context.Context, fields slog.Handler, rec slog.Record) {
+func (r *Ring) add(ctx context.Context, fields slog.Handler, rec slog.Record) Line {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.buf.Reset()
@@ -98,10 +119,11 @@ func (r *Ring) add(ctx context.Context, fields slog.Handler, rec slog.Record) {
 	}
 	if len(r.lines) < cap(r.lines) {
 		r.lines = append(r.lines, l)
-		return
+		return l
 	}
 	r.lines[r.next] = l
 	r.next = (r.next + 1) % len(r.lines)
+	return l
 }
 
 // cut returns at most maxText bytes of a text, as a copy of its own.

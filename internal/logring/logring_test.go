@@ -92,3 +92,30 @@ func TestConcurrent(t *testing.T) {
 		t.Errorf("%d lines", len(r.Lines()))
 	}
 }
+
+// TestFollow: each kept line is passed on, once, until that is stopped.
+func TestFollow(t *testing.T) {
+	r := New(2)
+	log := slog.New(r.Handler(slog.NewTextHandler(new(bytes.Buffer), &slog.HandlerOptions{Level: slog.LevelDebug})))
+	var got []Line
+	r.Follow(func(l Line) {
+		if kept := r.Lines(); kept[0].Text != l.Text { // and no lock is held
+			t.Errorf("%+v, kept is %+v", l, kept[0])
+		}
+		got = append(got, l)
+	})
+	log.Debug("a")
+	for _, text := range []string{"b", "c", "d"} {
+		log.With("jid", "x y").Warn(text, "last", 1)
+	}
+	r.Follow(nil)
+	log.Warn("e")
+	if len(got) != 3 || got[2].Text != "d" {
+		t.Fatalf("%+v", got)
+	}
+	for name, want := range map[string]bool{"jid": true, "last": true, "id": false, "as": false, "x": false, "y": false, "msg": false} {
+		if got[0].Has(name) != want {
+			t.Errorf("%s in %s: want %v", name, got[0].Fields, want)
+		}
+	}
+}
