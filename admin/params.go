@@ -17,3 +17,15 @@ func (r *request) seconds(name string, def, max time.Duration) (time.Duration, e
 	}
 	return time.Duration(n * float64(time.Second)), nil
 }
+
+// boolean returns a parameter that is true or false; by default it is false.
+func (r *request) boolean(name string) (bool, error) {
+	switch text := r.URL.Query().Get(name); text {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	default:
+		return false, badRequest("", "%s must be true or false, not %q", name, text)
+	}
+}

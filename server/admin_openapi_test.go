@@ -62,6 +62,8 @@ func TestAdminOpenAPI(t *testing.T) {
 		{"session.list", api.PathSessions + "?limit=0", "", 400},
 		{"session.show", sessionPath("romeo@localhost/phone"), "", 200},
 		{"session.show", sessionPath("romeo@localhost/none"), "", 404},
+		{"session.trace", sessionPath("romeo@localhost/phone") + "/trace?seconds=0.001&bodies=true", "", 200},
+		{"session.trace", sessionPath("romeo@localhost/none") + "/trace", "", 404},
 		{"session.end", sessionPath("romeo@localhost/phone") + "?text=Bye", "", 200},
 		{"session.end", sessionPath("romeo@localhost"), "", 400},
 		{"account.create", api.PathAccounts, `{"jid":"bill@localhost","password":"x","iterations":4096}`, 200},

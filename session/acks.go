@@ -33,6 +33,9 @@ func (s *Session) enableAcks(t *Turn, enabled string) {
 	s.set(flagManaged) // before Reserve: a goroutine whose Queue fails from then on takes the lock
 	s.conn.Reserve()
 	ok := s.queueReserved([]byte(enabled))
+	if ok && s.has(flagTapped) {
+		s.tapSent([]byte(enabled))
+	}
 	x.mu.Unlock()
 	countEvents.Add(t, eventAcksEnabled, 1)
 	if !ok {
@@ -190,6 +193,9 @@ func (s *Session) requestAck(t *Turn) {
 	}
 	if f := s.mgr.config().Sent; f != nil {
 		f(ackRequest)
+	}
+	if s.has(flagTapped) {
+		s.tapSent(ackRequest)
 	}
 	q.asked = int64(max(1, t.Now().Sub(s.mgr.started)))
 	if !x.listed {

@@ -26,6 +26,9 @@ func (s *Session) detach(t *Turn) {
 	// because the client does not read. A closed stream ends the session at once ("Stream
 	// Closure": "so that the server can send unavailable presence on the client's behalf").
 	s.mgr.Destroy(t, s)
+	if s.has(flagTapped) {
+		s.mgr.taps.end(s)
+	}
 }
 
 // Closed is called once, after the connection was closed or lost.

@@ -61,6 +61,9 @@ func (m *Manager) Ended() []Ended {
 func (s *Session) endedBecause(reason string, err error) {
 	s.mgr.ended.add(reason)
 	s.publishEnd(reason, err)
+	if s.has(flagTapped) {
+		s.mgr.taps.because(s, reason)
+	}
 	if !s.mgr.debug() {
 		return
 	}

@@ -152,8 +152,16 @@ func (s *Session) sendUnit(t *Turn, b []byte, stamped bool) bool {
 	if !s.write(t, b, units{stamped: stamped}) {
 		return false
 	}
-	t.countSentUnit(b)
+	s.sent(t, b)
 	return true
+}
+
+// sent is called for each unit that was queued.
+func (s *Session) sent(t *Turn, b []byte) {
+	t.countSentUnit(b)
+	if s.has(flagTapped) {
+		s.tapSent(b)
+	}
 }
 
 // SendBatch is SendBytes for several stanzas in one write, all or none of them: b contains
@@ -172,7 +180,7 @@ func (s *Session) SendBatch(t *Turn, b []byte, ends []int) bool {
 	}
 	begin := 0
 	for _, end := range ends {
-		t.countSentUnit(b[begin:end])
+		s.sent(t, b[begin:end])
 		begin = end
 	}
 	return true
@@ -221,7 +229,7 @@ func (s *Session) TrySendBytes(t *Turn, b []byte) bool {
 		f(b)
 	}
 	t.CountDelivery(len(b))
-	t.countSentUnit(b)
+	s.sent(t, b)
 	s.flushLater(t)
 	return true
 }

@@ -56,6 +56,19 @@ func (m *Manager) Adopt(c Conn, full jid.JID) (s *Session, took time.Duration) {
 	return s, took
 }
 
+// Tapped reports whether the flag is set that says that the session has a Tap.
+func (s *Session) Tapped() bool { return s.has(flagTapped) }
+
+// MaxTapBytes is the limit of what is queued for the reader of a Tap.
+const MaxTapBytes = maxTapBytes
+
+// Memory returns the bytes that are queued.
+func (p *Tap) Memory() int {
+	p.taps.mu.Lock()
+	defer p.taps.mu.Unlock()
+	return p.bytes
+}
+
 // threadTime returns the CPU time used by this thread. Unlike the clock it does not count
 // other processes.
 func threadTime() time.Duration {

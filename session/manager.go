@@ -47,6 +47,7 @@ type Manager struct {
 	awaited        awaited
 	decoys         decoys
 	events         events.Bus
+	taps           taps
 }
 
 // NewManager returns a manager; Close stops its workers.

@@ -78,6 +78,7 @@ const (
 	flagThrottled                   // reading is paused because the account caused too many deliveries
 	flagDelayed                     // busy: the response to a failed login is delayed
 	flagManaged                     // stream management is enabled: see acks.go
+	flagTapped                      // it has a Tap
 
 	flagEnd // this bit and higher ones are for Flag
 )

@@ -6,6 +6,9 @@ import "roost/stanza"
 func (s *Session) element(t *Turn, rest []byte) {
 	d := t.scratch.Tape()
 	root := d.Root()
+	if s.has(flagTapped) {
+		s.tapReceived(d)
+	}
 	st := &t.stanza
 	err := stanza.Read(d, st)
 	reply, bad := err.(*stanza.ErrorReply) // errors.As would allocate

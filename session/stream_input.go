@@ -68,6 +68,9 @@ func (s *Session) Data(loop int, p []byte) (n int) {
 				return len(p) // the next byte belongs to the handshake
 			}
 		case parser.StreamClose:
+			if s.has(flagTapped) {
+				s.tapClosed()
+			}
 			s.endAfterHeld(t, nil)
 		}
 		if s.has(flagDirty) && !s.has(flagBusy|flagClosing) && s.backlog(t) {

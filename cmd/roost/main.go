@@ -18,6 +18,7 @@ type grammar struct {
 	Status  statusCmd      `cmd:"" help:"Show the state of the running server."`
 	Online  onlineCmd      `cmd:"" help:"List the sessions of the running server."`
 	Session sessionCmd     `cmd:"" help:"Show or end one session of the running server."`
+	Trace   traceCmd       `cmd:"" help:"Follow what one session sends and receives, with text hidden unless requested."`
 	Events  eventsCmd      `cmd:"" help:"Show what happens in the running server, live."`
 	Config  configCmd      `cmd:"" help:"Check and show the configuration."`
 	Reload  reloadCmd      `cmd:"" help:"Make the running server read its configuration and certificates again."`
