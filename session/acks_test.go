@@ -99,12 +99,16 @@ func FuzzAckQueue(f *testing.F) {
 type ackPipe struct {
 	pipe
 	reserved bool
-	full     bool // the outbox takes nothing
+	full     bool   // the outbox takes nothing
+	begun    func() // called by Queue, before anything else
 }
 
 func (p *ackPipe) Reserve() { p.mu.Lock(); p.reserved = true; p.mu.Unlock() }
 
 func (p *ackPipe) Queue(b []byte) error {
+	if p.begun != nil {
+		p.begun()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.reserved {
@@ -261,6 +265,32 @@ func TestEnabledOrder(t *testing.T) {
 		if !found || uint32(n) != s.cold.Load().sent || n+strings.Count(before, "<message/>") != 80 {
 			t.Fatalf("%d stanzas were counted, %d followed <enabled/>", s.cold.Load().sent, n)
 		}
+	}
+}
+
+// TestEnabledDuringQueue: a goroutine that has begun to queue a stanza before stream
+// management is enabled, and queues it after <enabled/>, counts it.
+func TestEnabledDuringQueue(t *testing.T) {
+	r := &handing{left: make(chan struct{})}
+	m := NewManager(Config{Domains: []string{"localhost"}, Router: r, Workers: 1, Writers: 1, KeyWorkers: 1})
+	defer m.Close()
+	m.AddFeatures(StreamManagement)
+	begun, enabled, sent := make(chan struct{}), make(chan struct{}), make(chan bool)
+	wait := sync.OnceFunc(func() {
+		close(begun)
+		<-enabled
+	})
+	p := &ackPipe{pipe: pipe{posted: make(chan func(int), 100)}, begun: wait}
+	s, _ := m.Adopt(p, jid.MustParse("romeo@localhost/r"))
+	m.Go(Read, func(turn *Turn) { sent <- s.SendBytes(turn, []byte("<message/>")) })
+	<-begun
+	s.Data(0, []byte("<enable xmlns='urn:xmpp:sm:3'/>"))
+	close(enabled)
+	if !<-sent {
+		t.Error("the stanza was refused")
+	}
+	if got, n := p.take(), s.cold.Load().sent; !strings.HasPrefix(got, enabledElement+"<message/>") || n != 1 {
+		t.Errorf("received %q, and %d stanzas were counted", got, n)
 	}
 }
 
