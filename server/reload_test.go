@@ -258,6 +258,18 @@ func TestReloadKeepsArgument(t *testing.T) {
 	}
 }
 
+// TestReloadProxies: from an address that becomes that of a proxy, a new connection needs a
+// header of the PROXY protocol, and one that is open does not.
+func TestReloadProxies(t *testing.T) {
+	s := startServer(t, nil)
+	before := connect(t, s)
+	xmpptest.Eventually(t, "the connection to be accepted", func() bool { return s.clients() == 1 })
+	s.reload(t, func(c *Config) { c.ProxyProtocol = []string{"127.0.0.1"} })
+	connect(t, s).closes()
+	connect(t, s).ask("PROXY TCP4 192.0.2.7 198.51.100.1 4711 5222\r\n"+testHeader, "</stream:features>")
+	before.ask(testHeader, "</stream:features>")
+}
+
 // TestReloadPassedSocket: a server that listens only on a socket of a service manager can be
 // reloaded, although its configuration has no address.
 func TestReloadPassedSocket(t *testing.T) {
