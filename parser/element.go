@@ -171,6 +171,9 @@ func (e Element) AppendText(dst []byte) []byte {
 	return dst
 }
 
+// Offset returns the offset of the element in Tape.Raw.
+func (e Element) Offset() int { return int(e.start().Pos) - 1 }
+
 // Raw returns the element as received, from '<' to '>'; for a stream header, its start
 // tag.
 func (e Element) Raw() []byte {

@@ -16,7 +16,7 @@ func (r *Router) offlineDelivered(t *session.Turn, from Sender, to jid.JID, st *
 	switch {
 	case taken != NotTaken:
 		return session.Done
-	case st.Type == stanza.Headline || !storable(st):
+	case !storable(st):
 		countMessage(t, st, messageDropped)
 		return session.Done
 	case !t.MayWrite():
@@ -24,26 +24,6 @@ func (r *Router) offlineDelivered(t *session.Turn, from Sender, to jid.JID, st *
 	}
 	r.storeOffline(t, from, st, to, t.Now())
 	return session.Done
-}
-
-// storable reports whether a message is worth storing: it has a body, or any other content
-// than a transient chat state (XEP-0160, XEP-0085).
-func storable(st *stanza.Stanza) bool {
-	if st.Root.Child("urn:xmpp:hints", "no-store").OK() {
-		return false
-	}
-	for el := st.Root.First(); el.OK(); el = el.Next() {
-		switch string(el.Space()) {
-		case "http://jabber.org/protocol/chatstates", "urn:xmpp:hints":
-			continue
-		case stanza.NSClient:
-			if string(el.Local()) == "thread" {
-				continue
-			}
-		}
-		return true
-	}
-	return false
 }
 
 // storeOffline stores a message that none of an account's resources took, and that was

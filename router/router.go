@@ -129,6 +129,8 @@ func New(cfg Config) *Router {
 	})
 	r.register(rosterExtension(r))
 	r.register(offlineExtension(r))
+	r.register(hintsExtension())
+	r.register(stanzaIDExtension())
 	for _, x := range cfg.Extensions {
 		r.register(x)
 	}
@@ -203,6 +205,9 @@ func (r *Router) Stanza(t *session.Turn, s *session.Session, st *stanza.Stanza, 
 // only. Its stages are the extensions' functions for incoming stanzas, the rules of the
 // RFCs, and the extensions' functions for delivered messages.
 func (r *Router) Route(t *session.Turn, from Sender, st *stanza.Stanza, stage int) (next int, need session.Work) {
+	if st.Kind == stanza.Message {
+		r.dropStanzaIDs(st)
+	}
 	remote := st.HasTo && !r.Serves(st.To.Domain())
 	if remote && stage == 0 {
 		if e := r.routable(from, st.To.Domain()); e != nil {

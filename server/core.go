@@ -37,6 +37,7 @@ func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, secret []by
 	rc := cfg.Router
 	rc.Store, rc.Logger = st, cfg.Logger
 	extensions := xep.New(cfg.XEP)
+	extensions.SetStreamLimits(cfg.streamLimits())
 	rc.Extensions = append(extensions.All(), rc.Extensions...)
 	r := router.New(rc)
 	sc := cfg.session()

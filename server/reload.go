@@ -9,6 +9,7 @@ import (
 	"roost/internal/hot"
 	"roost/poller"
 	"roost/session"
+	"roost/xep"
 )
 
 // Reload replaces the configuration of a running server as a whole, or, if it has a mistake
@@ -58,6 +59,7 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 	s.router.SetConfig(next.Router)
 	s.sessions.SetConfig(next.session())
 	s.xep.SetConfig(next.XEP)
+	s.xep.SetStreamLimits(next.streamLimits())
 	if next.OutageFile != old.OutageFile {
 		s.updateOutage()
 	}
@@ -91,4 +93,9 @@ func (c *Config) session() session.Config {
 	sc := c.Session
 	sc.Domains = c.Domains
 	return sc
+}
+
+func (c *Config) streamLimits() xep.StreamLimits {
+	l := c.Session.Limits
+	return xep.StreamLimits{MaxStanza: l.MaxStanza, MaxRestricted: l.MaxRestricted, Idle: c.Poller.IdleTimeout}
 }

@@ -92,6 +92,8 @@ type Stanza struct {
 	ID    []byte  // unescaped; nil when absent
 	Root  parser.Element
 	Tape  *parser.Tape
+
+	omitted []parser.Element // see Omit
 }
 
 // Read makes st a view of the stanza in d. It returns ErrUnsupported if the element is not
@@ -194,6 +196,13 @@ func parseType(k Kind, v []byte) Type {
 	}
 	return UnknownType
 }
+
+// Omit makes AppendForward leave out a child element. Children must be omitted in their
+// order.
+func (st *Stanza) Omit(child parser.Element) { st.omitted = append(st.omitted, child) }
+
+// Omits reports whether Omit was called.
+func (st *Stanza) Omits() bool { return len(st.omitted) > 0 }
 
 // Payload returns the first child element: the only child of an iq request.
 func (st *Stanza) Payload() parser.Element { return st.Root.First() }

@@ -93,6 +93,11 @@ func AppendForward(dst []byte, st *Stanza, e Edit) []byte {
 	if raw[rest-1] == '/' {
 		rest--
 	}
+	for _, el := range st.omitted {
+		from := uint32(el.Offset())
+		dst = append(dst, raw[rest:from]...)
+		rest = from + uint32(len(el.Raw()))
+	}
 	return append(dst, raw[rest:]...)
 }
 
@@ -115,7 +120,27 @@ func appendForwardSlow(dst []byte, st *Stanza, e Edit) []byte {
 		dst = append(dst, whole...)
 	}
 	dst = appendLang(dst, st)
+	if st.Omits() {
+		return appendChildren(dst, st, name[1:])
+	}
 	return append(dst, rest...)
+}
+
+// appendChildren appends the end of the start tag of a stanza with this name, those of its
+// children that are not omitted, and its end tag.
+func appendChildren(dst []byte, st *Stanza, name []byte) []byte {
+	dst = append(dst, '>')
+	omitted := st.omitted
+	for el := st.Root.First(); el.OK(); el = el.Next() {
+		if len(omitted) > 0 && el == omitted[0] {
+			omitted = omitted[1:]
+			continue
+		}
+		dst = el.AppendXML(dst)
+	}
+	dst = append(dst, "</"...)
+	dst = append(dst, name...)
+	return append(dst, '>')
 }
 
 func (e *Edit) appendAddresses(dst []byte) []byte {

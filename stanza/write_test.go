@@ -55,6 +55,32 @@ func TestForward(t *testing.T) {
 	f("<message xmlns:p='urn:q'><p:x/></message>", stamped, "<message from='r@x/1' xmlns:p='urn:q'><p:x/></message>")
 }
 
+// TestOmit: children that are omitted are left out, and everything else remains, whether
+// the stanza can be forwarded as it was received or must be rewritten.
+func TestOmit(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		var st Stanza
+		if err := Read(parse(t, header, text), &st); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		for el := st.Root.First(); el.OK(); el = el.Next() {
+			if string(el.Local()) == "no" {
+				st.Omit(el)
+			}
+		}
+		if got := string(AppendForward([]byte("-"), &st, Edit{From: "r@x/1"})); got != "-"+want {
+			t.Errorf("%s\nis forwarded as %s\nwant            %s", text, got[1:], want)
+		}
+	}
+	f("<message><no/></message>", "<message from='r@x/1'></message>")
+	f("<message id='1'><no a='>'>text<no/></no><body>b</body> <no/><a><no/></a><no></no></message>",
+		"<message from='r@x/1' id='1'><body>b</body> <a><no/></a></message>")
+	f("<c:message xmlns:c='jabber:client' id='1'><no/><c:body>b</c:body><no/><a xmlns='urn:a'><no/></a><c:no/></c:message>",
+		"<message from='r@x/1' id='1'><body>b</body><a xmlns='urn:a'><no/></a></message>")
+	f("<c:message xmlns:c='jabber:client'><no/></c:message>", "<message from='r@x/1'></message>")
+}
+
 // TestForwardLang: RFC 6120 section 8.1.5
 // (https://www.rfc-editor.org/rfc/rfc6120#section-8.1.5): "If an outbound stanza generated
 // by a client does not possess an 'xml:lang' attribute, the client's server SHOULD add an

@@ -79,6 +79,7 @@ type Set struct {
 	settings  atomic.Pointer[Config]
 	registrar registrar
 	discovery discovery
+	limits    atomic.Pointer[StreamLimits] // nil: clients are told none
 }
 
 // New returns the extensions with these settings.
@@ -119,6 +120,7 @@ func (x *Set) All() []router.Extension {
 		ping(),
 		entityTime(),
 		streamManagement(),
+		limits(x),
 	}
 }
 

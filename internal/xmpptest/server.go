@@ -93,7 +93,8 @@ func NewServer(t testing.TB, cfg Config) *Server {
 	}
 	rc := cfg.Router
 	rc.Store, rc.Logger = s.Store, log
-	rc.Extensions = append(xep.New(cfg.XEP).All(), rc.Extensions...)
+	extensions := xep.New(cfg.XEP)
+	rc.Extensions = append(extensions.All(), rc.Extensions...)
 	s.Router = router.New(rc)
 	sc := cfg.Session
 	sc.Domains, sc.Accounts, sc.Router = []string{"localhost", "example.net"}, s.Store, s.Router
@@ -107,6 +108,8 @@ func NewServer(t testing.TB, cfg Config) *Server {
 	if sc.Limits == (parser.Limits{}) {
 		sc.Limits = parser.Limits{MaxStanza: 64 << 10}
 	}
+	limits := sc.Limits.WithDefaults()
+	extensions.SetStreamLimits(xep.StreamLimits{MaxStanza: limits.MaxStanza, MaxRestricted: limits.MaxRestricted, Idle: 24 * time.Hour})
 	sc.Sent = newUnits(t).sent
 	s.Sessions = session.NewManager(sc)
 	s.Router.Attach(s.Sessions)
