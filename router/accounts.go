@@ -249,7 +249,7 @@ func (r *Router) eachContact(event int64, f func(store.EventContact) error) erro
 // unavailable, and ends their streams.
 func (r *Router) removeSessions(t *session.Turn, bare string, event int64) error {
 	var ro *Roster
-	for s := range r.Recipients(bare, everyone) {
+	for s := range r.Recipients(bare, Everyone) {
 		if !s.AuthenticatedBefore(event) {
 			continue
 		}
@@ -282,7 +282,7 @@ func (r *Router) notifyDeleted(t *session.Turn, owner jid.JID, c store.EventCont
 	unlock := r.lockRosters(contact)
 	defer unlock()
 	r.publish(contact.String(), nil)
-	if !r.HasRecipients(contact.String(), everyone) {
+	if !r.HasRecipients(contact.String(), Everyone) {
 		return nil
 	}
 	ro, err := r.Roster(contact) // from the store: it was evicted above, and the lock is held

@@ -62,6 +62,21 @@ type Extension struct {
 	// each kind of worker that it requests.
 	Incoming func(t *session.Turn, from Sender, st *stanza.Stanza) Verdict
 
+	// Sent is called for every message from an observed resource (see Observe), once, before
+	// it is delivered or refused.
+	Sent func(t *session.Turn, s *session.Session, st *stanza.Stanza)
+
+	// Recipient is called while a message is delivered to an account or one of its
+	// resources, once for each connected resource s of the account: with took for those to
+	// which it was sent, if they are observed, and without for all others. If it was
+	// addressed to a full JID, Recipient is called only if the resource that received it is
+	// observed.
+	Recipient func(t *session.Turn, from Sender, s *session.Session, st *stanza.Stanza, took bool)
+
+	// Refused is called for every error with which this server itself replies to a message
+	// from an observed resource, after the reply.
+	Refused func(t *session.Turn, s *session.Session, st *stanza.Stanza, e *stanza.ErrorReply)
+
 	// Delivered is called for every message to an account after it was delivered to the
 	// account's resources; taken says who received it. It is also called for every message
 	// that a route took: then to has a remote domain. It is not called for a message that

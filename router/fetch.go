@@ -181,7 +181,7 @@ func (r *Router) sendRosterPresence(t *session.Turn, s *session.Session, ro *Ros
 // sendAccountPresence sends a client the presence of an account's resources, except those
 // already sent, in order with their changes.
 func (r *Router) sendAccountPresence(t *session.Turn, of string, to *session.Session, ro *Roster, f *pendingPresence) pause {
-	if !r.HasRecipients(of, everyone) {
+	if !r.HasRecipients(of, Everyone) {
 		f.sent = nil
 		return pauseNone
 	}

@@ -11,6 +11,7 @@ import (
 // outcome.
 func (r *Router) message(t *session.Turn, from Sender, st *stanza.Stanza, stage int, remote bool) (next int, need session.Work) {
 	if stage == len(r.stages.incoming) {
+		r.runSent(t, from, st)
 		taken, handled := r.deliverMessage(t, from, st, remote)
 		if handled {
 			return stage, session.Done
@@ -43,6 +44,7 @@ func (r *Router) deliverMessage(t *session.Turn, from Sender, st *stanza.Stanza,
 		// RFC 6121 section 8.5.3.1: a matching resource gets it, whatever its priority and
 		// whether it is available or not.
 		if to := r.resource(st.To); to != nil && r.forward(t, from, to, st) {
+			r.runRecipients(t, from, to, st)
 			return TakenByOne, false
 		}
 		if st.Type != stanza.Chat {
@@ -94,8 +96,9 @@ func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare s
 	least := r.leastPriority(bare, st)
 	var b []byte
 	taken := NotTaken
-	for to := range r.Recipients(bare, NonNegative) {
-		if to.Priority() < least {
+	for to := range r.Recipients(bare, Connected) {
+		if !NonNegative(to) || to.Priority() < least {
+			r.runRecipient(t, from, to, st, false)
 			continue
 		}
 		if b == nil {
@@ -103,6 +106,9 @@ func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare s
 		}
 		if to.SendBytes(t, b) {
 			taken = TakenByAll
+		}
+		if observed.Has(to) {
+			r.runRecipient(t, from, to, st, true)
 		}
 	}
 	if b != nil {

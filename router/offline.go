@@ -175,7 +175,7 @@ func (r *Router) deliverOfflinePage(t *session.Turn, s *session.Session) (page, 
 // later will look for messages. A resource that became available in the meantime looked
 // before this one was stored.
 func (r *Router) deliverStored(t *session.Turn, owner jid.JID) {
-	for s := range r.Recipients(owner.String(), everyone) {
+	for s := range r.Recipients(owner.String(), Everyone) {
 		offlinePending.Set(s)
 	}
 	for s := range r.Recipients(owner.String(), NonNegative) {

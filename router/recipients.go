@@ -37,8 +37,8 @@ func NonNegative(s *session.Session) bool { return s.Available() && s.Priority()
 // pushes (RFC 6121 section 2.2, https://www.rfc-editor.org/rfc/rfc6121#section-2.2).
 func Interested(s *session.Session) bool { return interested.Has(s) && s.Bound() }
 
-// everyone is true also for a resource that is being bound or was replaced.
-func everyone(*session.Session) bool { return true }
+// Everyone is true for all resources, also for a resource that is being bound or was replaced.
+func Everyone(*session.Session) bool { return true }
 
 // HasRecipients reports whether Recipients would return any.
 func (r *Router) HasRecipients(account string, which func(*session.Session) bool) bool {

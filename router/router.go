@@ -212,6 +212,9 @@ func (r *Router) Route(t *session.Turn, from Sender, st *stanza.Stanza, stage in
 	if remote && stage == 0 {
 		if e := r.routable(from, st.To.Domain()); e != nil {
 			countMessage(t, st, messageRefused)
+			if st.Kind == stanza.Message {
+				r.runSent(t, from, st)
+			}
 			r.Reply(t, from, st, e)
 			return stage, session.Done
 		}
@@ -258,6 +261,7 @@ func (r *Router) Reply(t *session.Turn, from Sender, st *stanza.Stanza, e *stanz
 	b := stanza.AppendError(t.GetBuf(), st, address(from), e)
 	from.SendBytes(t, b)
 	t.PutBuf(b)
+	r.runRefused(t, from, st, e)
 }
 
 // fault replies to a stanza that the server could not process, and logs why.

@@ -3,8 +3,13 @@ package session_test
 import (
 	"testing"
 
+	"roost/router"
 	"roost/session"
+	"roost/xep"
 )
+
+// withExtensions registers all extensions, as on a real server.
+func withExtensions(cfg *router.Config) { cfg.Extensions = xep.New(xep.Config{}).All() }
 
 // chatStanza returns a typical chat message, with an id, a chat state and a request for a
 // receipt.
@@ -16,9 +21,9 @@ func chatStanza(to string) []byte {
 // TestRoutingAllocatesNothing: a chat message between two clients, by full and by bare JID,
 // a headline, an iq to a full JID and its response, directed presence, and broadcast
 // presence to ten contacts are routed without an allocation, from the first byte of the
-// stanza to the recipient's outbox.
+// stanza to the recipient's outbox, with all extensions registered.
 func TestRoutingAllocatesNothing(t *testing.T) {
-	c := newSimServer(t, 11, 10)
+	c := newSimServerWith(t, 11, 10, 0, withExtensions)
 	s := c.fill()[0]
 	f := func(desc, stanza string, recipients int) {
 		t.Helper()
@@ -47,7 +52,7 @@ func TestRoutingAllocatesNothing(t *testing.T) {
 // BenchmarkChat routes chat messages between two clients: parsing, the tables,
 // stamping, the outbox.
 func BenchmarkChat(b *testing.B) {
-	c := newSimServer(b, 100000, 0)
+	c := newSimServerWith(b, 100000, 0, 0, withExtensions)
 	all := c.fill()
 	for _, to := range []string{"full", "bare"} {
 		b.Run(to, func(b *testing.B) {

@@ -121,6 +121,7 @@ func (x *Set) All() []router.Extension {
 		entityTime(),
 		streamManagement(),
 		limits(x),
+		messageCarbons(),
 	}
 }
 
