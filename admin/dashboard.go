@@ -151,7 +151,7 @@ func (s *Server) read(ctx context.Context) dashboard.Reading {
 	counts, messages := s.b.Sessions.Counts(), s.b.Router.Stats()
 	r := dashboard.Reading{
 		Online: int64(counts.Bound), Logins: s.b.Sessions.Logins(), Login: -1, Ended: s.b.Sessions.Ended(),
-		Messages: messages.Delivered + messages.Stored + messages.Refused + messages.Dropped + messages.Handled,
+		Messages: messages.Messages(),
 		Memory:   resident(), CPU: cpuTime(), LoginCPU: s.b.LoginCPU,
 		Loops: s.probe(ctx, s.checkLoops),
 		Store: s.probe(ctx, func(ctx context.Context) error {

@@ -26,9 +26,7 @@ func (s *Server) status(*request) (any, error) {
 	status := api.Status{
 		GoVersion: runtime.Version(), PID: os.Getpid(), State: s.b.State(), Domains: s.b.Domains(),
 		StartedAt: s.started.UTC().Truncate(time.Second), UptimeSeconds: now.Sub(s.started).Seconds(),
-		Sessions: api.Sessions{
-			Unbound: int64(counts.Unbound), Connected: int64(counts.Bound), Available: int64(counts.Available), Accounts: int64(counts.Accounts),
-		},
+		Sessions:     sessionCounts(counts),
 		Connections:  api.Connections{Open: stats.Conns, Handshakes: stats.Handshake, AcceptedTotal: stats.Accepted, RefusedTotal: stats.Refused},
 		Logins:       api.Logins{Total: logins, PerSecond: s.logins.perSecond(sample{now, logins})},
 		Memory:       s.memory(counts.Bound + counts.Unbound),

@@ -24,6 +24,11 @@ type Stats struct {
 	RosterEntries                             int
 }
 
+// Messages returns the number of all messages.
+func (s *Stats) Messages() int64 {
+	return s.Delivered + s.Stored + s.Refused + s.Dropped + s.Handled
+}
+
 var (
 	countMessages  = session.NewCounter(messageOutcomes)
 	countDelivered = session.NewCounter(1) // stored messages

@@ -40,12 +40,18 @@ type Acks struct {
 // Stanzas are numbers of stanzas by their kind.
 type Stanzas struct{ Message, Presence, IQ int64 }
 
+// Total returns the number of all kinds.
+func (s Stanzas) Total() int64 { return s.Message + s.Presence + s.IQ }
+
 // Attempts is the number of attempts to authenticate by one mechanism with one result.
 type Attempts struct {
 	Mechanism string // "unknown" if the client's is not offered
 	Result    string // "success", "wrong-password", "unknown-account", "refused" (too many failures before) or a SASL error condition
 	Count     int64
 }
+
+// Succeeded reports whether these are successful ones.
+func (a *Attempts) Succeeded() bool { return a.Result == attemptNames[attemptSucceeded] }
 
 // Condition is a number of stanza errors with one condition.
 type Condition struct {

@@ -19,6 +19,7 @@ type grammar struct {
 	Online  onlineCmd      `cmd:"" help:"List the sessions of the running server."`
 	Session sessionCmd     `cmd:"" help:"Show or end one session of the running server."`
 	Trace   traceCmd       `cmd:"" help:"Follow what one session sends and receives, with text hidden unless requested."`
+	Top     topCmd         `cmd:"" help:"Show what the running server is doing, live."`
 	Events  eventsCmd      `cmd:"" help:"Show what happens in the running server, live."`
 	Config  configCmd      `cmd:"" help:"Check and show the configuration."`
 	Reload  reloadCmd      `cmd:"" help:"Make the running server read its configuration and certificates again."`

@@ -74,8 +74,17 @@ func OnTerminal(t *testing.T, args ...string) *Terminal {
 	return p
 }
 
-// Until reads the program's output until it ends with text.
-func (p *Terminal) Until(text string) {
+// Resize changes the size of the terminal.
+func (p *Terminal) Resize(lines, columns int) {
+	p.t.Helper()
+	if err := unix.IoctlSetWinsize(int(p.person.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: uint16(lines), Col: uint16(columns)}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Until reads the program's output until there is text in it, and returns what precedes the
+// text.
+func (p *Terminal) Until(text string) (before string) {
 	p.t.Helper()
 	buf := make([]byte, 1000)
 	for !strings.Contains(p.Shown, text) {
@@ -85,7 +94,8 @@ func (p *Terminal) Until(text string) {
 		}
 		p.Shown += string(buf[:n])
 	}
-	_, p.Shown, _ = strings.Cut(p.Shown, text)
+	before, p.Shown, _ = strings.Cut(p.Shown, text)
+	return before
 }
 
 // Types sends keystrokes.
