@@ -291,7 +291,6 @@ func TestThousandDropped(t *testing.T) {
 	told := make(chan int, 1)
 	go func() {
 		gone := 0
-		_ = watcher.conn.SetReadDeadline(time.Now().Add(xmpptest.WaitLimit))
 		for r := bufio.NewReader(watcher.conn); gone < n; {
 			text, err := r.ReadString('>')
 			if err != nil {
@@ -307,6 +306,7 @@ func TestThousandDropped(t *testing.T) {
 	if got := s.sessions.Counts().Bound; got != before.Bound+n {
 		t.Fatalf("%d sessions are bound, want %d", got, before.Bound+n)
 	}
+	_ = watcher.conn.SetReadDeadline(time.Now().Add(xmpptest.WaitLimit))
 	for _, c := range conns {
 		_ = c.Close()
 	}
