@@ -206,9 +206,12 @@ func (p *Parser) RefuseSpace(refuse bool) {
 }
 
 // Restrict applies Limits.MaxRestricted instead of Limits.MaxStanza from the next element
-// on, until Reset. It is meant for streams before authentication, which do not need large
+// on, until Unrestrict or Reset. It is meant for streams before authentication, which do not need large
 // elements.
 func (p *Parser) Restrict() { p.flags |= flagRestricted }
+
+// Unrestrict ends what Restrict began, for a stream that continues after authentication.
+func (p *Parser) Unrestrict() { p.flags &^= flagRestricted }
 
 // Reset prepares the parser for a new stream. It clears everything of the old one:
 // namespaces, an incomplete element, an error, RefuseSpace and Restrict.

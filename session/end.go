@@ -19,7 +19,7 @@ func (s *Session) detach(t *Turn) {
 		s.freePartial(t)
 	} // else a worker ends the stream, and Closed calls detach again
 	if n := s.negotiation(); n != nil {
-		n.sasl, n.mech = nil, nil
+		n.dropExchange()
 	}
 	// This is where stream management (XEP-0198, "Resumption") will wait for a client to
 	// resume its session if the stream is unfinished: the connection was lost, or abandoned

@@ -41,7 +41,7 @@ func (m *Manager) Adopt(c Conn, full jid.JID) (s *Session, took time.Duration) {
 	s.parser.Next(t.scratch, []byte(header))
 	s.set(flagOpen | flagAuthed)
 	began := threadTime()
-	if _, reply := m.link(s, full); reply != nil {
+	if _, reply := m.link(s, full, KickOld); reply != nil {
 		panic(reply)
 	}
 	took = threadTime() - began

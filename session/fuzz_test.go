@@ -45,6 +45,35 @@ func FuzzStream(f *testing.F) {
 	})
 }
 
+// FuzzSASL2 sends arbitrary content in <authenticate/>, cut at any place. The server must
+// not panic, must answer or end the stream, and must have released everything when the
+// client has closed.
+func FuzzSASL2(f *testing.F) {
+	for _, in := range []string{
+		"", "<initial-response>AHJvbWVvAHNlY3JldA==</initial-response>",
+		"<initial-response>AHJvbWVvAHNlY3JldA==</initial-response><bind xmlns='urn:xmpp:bind:0'><tag>t</tag></bind>",
+		"<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'><software>s</software></user-agent><bind xmlns='urn:xmpp:bind:0'/>",
+	} {
+		f.Add("PLAIN", in, "<abort xmlns='urn:xmpp:sasl:2'/>", uint16(len(in)))
+	}
+	f.Add("SCRAM-SHA-1", "<initial-response>biwsbj1yb21lbyxyPWFiYw==</initial-response>", "<response xmlns='urn:xmpp:sasl:2'>YQ==</response>", uint16(10))
+	for _, line := range dialogueLines(f) {
+		f.Add("PLAIN", "", line, uint16(3))
+	}
+	s := xmpptest.NewServer(f, xmpptest.Config{})
+	f.Fuzz(func(t *testing.T, mechanism, in, after string, cut uint16) {
+		c := fuzzClient{t, dial(t, s)}
+		c.await(openStream, "</stream:features>")
+		text := "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='" + mechanism + "'>" + in + "</authenticate>" + after
+		at := min(int(cut), len(text))
+		c.write(text[:at])
+		c.write(text[at:])
+		c.write("</stream:stream>")
+		_ = c.conn.Close()
+		xmpptest.Eventually(t, "no session is left", func() bool { return s.Sessions.Counts() == session.Counts{} })
+	})
+}
+
 // dialogueLines returns all lines that clients send in the dialogues of this package, of
 // package router and of stream management.
 func dialogueLines(f *testing.F) (lines []string) {

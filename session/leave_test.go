@@ -94,7 +94,7 @@ func TestDetachedThenLeft(t *testing.T) {
 	f("replaced by a conflict", late, func(m *Manager, s *Session) {
 		younger := m.New(&pausing{})
 		younger.jid = romeo.Bare().Compact()
-		if reply := m.Bind(m.reads.newTurn(), younger, s.Resource()); reply != nil {
+		if reply := m.Bind(m.reads.newTurn(), younger, s.Resource(), KickOld); reply != nil {
 			t.Error(reply)
 		}
 	})

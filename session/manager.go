@@ -48,6 +48,7 @@ type Manager struct {
 	decoys         decoys
 	events         events.Bus
 	taps           taps
+	resourceKey    []byte // see clientID
 }
 
 // NewManager returns a manager; Close stops its workers.
@@ -75,6 +76,7 @@ func NewManager(cfg Config) *Manager {
 	m.fanout.prepare(cfg.FanoutRate)
 	m.decoys.m = m
 	m.awaited.m = m
+	m.resourceKey = subkey(cfg.Secret, "resources")
 	m.loginLog = newLoginLog(cfg.Logger)
 	return m
 }

@@ -68,3 +68,44 @@ func TestSecondAuthProfile(t *testing.T) {
 	p.closed = true
 	s.Closed(0, nil)
 }
+
+// TestAuthProfiles: one exchange gives the same results in both profiles, each in its own
+// XML.
+func TestAuthProfiles(t *testing.T) {
+	c, err := store.NewCredentials("secret", store.MinIterations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	juliet := jid.MustParse("juliet@localhost")
+	for profile, want := range map[*authProfile]string{
+		&saslProfile: "<challenge xmlns='" + nsSASL + "'></challenge>" +
+			"<failure xmlns='" + nsSASL + "'><not-authorized/></failure><success xmlns='" + nsSASL + "'/>",
+		&sasl2Profile: "<challenge xmlns='" + nsSASL2 + "'></challenge>" +
+			"<failure xmlns='" + nsSASL2 + "'><not-authorized xmlns='" + nsSASL + "'/></failure>" +
+			"<success xmlns='" + nsSASL2 + "'><authorization-identifier>juliet@localhost</authorization-identifier></success>" +
+			"<stream:features><bind xmlns='" + nsBind + "'/><session xmlns='" + nsSession + "'><optional/></session></stream:features>",
+	} {
+		m := NewManager(Config{Domains: []string{"localhost"}, AllowPlaintext: true, Workers: 1, KeyWorkers: 1, FailureDelay: -1,
+			Accounts: oneAccount{store.Account{JID: juliet, Credentials: c, Event: 7}}})
+		p := &pipe{posted: make(chan func(int), 100)}
+		s := m.New(p)
+		s.jid = jid.MustParse("localhost").Compact()
+		s.set(flagOpen)
+		for _, message := range [][]byte{nil, []byte("\x00juliet\x00wrong"), []byte("\x00juliet\x00secret")} {
+			if !s.beginAuth(profile, "PLAIN") {
+				t.Fatal("PLAIN is not offered")
+			}
+			s.continueAuth(m.turns[0], message)
+			p.runAll(m)
+		}
+		if got := p.out.String(); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+		if s.JID() != juliet || s.Event() != 7 || s.Type() != C2S {
+			t.Errorf("%s, event %d, %s", s.JID(), s.Event(), s.Type())
+		}
+		p.closed = true
+		s.Closed(0, nil)
+		m.Close()
+	}
+}

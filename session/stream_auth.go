@@ -37,9 +37,9 @@ type exchange interface {
 	// returns the server's. done reports that the client has proved its identity.
 	step(message []byte) (answer []byte, done bool, err error)
 
-	// blocks reports whether the next step must run on a worker because it reads from the
-	// store or derives keys.
-	blocks() bool
+	// needs returns the kind of worker that the step for this message needs: Done, Read or
+	// Derive.
+	needs(message []byte) Work
 
 	// found returns what is known about the account.
 	found() *lookup
@@ -55,14 +55,13 @@ type outcome struct {
 // mechanism is one SASL mechanism.
 type mechanism struct {
 	name  string
-	keys  bool // a step derives keys, so it runs on a worker for keys, which cannot starve the loops
 	offer func(s *Session) bool
 	start func(s *Session) exchange
 }
 
 // authProfile defines how the steps of an authentication are written as XML and how the
-// stream continues after it. stream_sasl.go has the profile of RFC 6120 section 6; SASL2
-// (XEP-0388), which binds a resource without a new stream header, will be another.
+// stream continues after it. stream_sasl.go has the profile of RFC 6120 section 6, and
+// stream_sasl2.go that of SASL2 (XEP-0388), which has no new stream header.
 type authProfile struct {
 	challenge func(s *Session, t *Turn, data []byte)
 	success   func(s *Session, t *Turn, o outcome)      // calls become
@@ -87,13 +86,10 @@ func (s *Session) beginAuth(p *authProfile, name string) bool {
 // block.
 func (s *Session) continueAuth(t *Turn, message []byte) {
 	n := s.negotiation()
-	if !n.sasl.blocks() {
+	need := n.sasl.needs(message)
+	if need == Done {
 		s.stepAuth(t, message)
 		return
-	}
-	need := Read
-	if n.mech.keys && message != nil {
-		need = Derive
 	}
 	if s.hold(t, cap(message)+exchangeBytes) {
 		s.offload(need, func(t *Turn) {
@@ -135,18 +131,24 @@ func (s *Session) authSucceeded(t *Turn, data []byte) {
 
 // become makes the session one of the authenticated account.
 func (s *Session) become(o outcome) {
-	s.negotiation().sasl, s.negotiation().mech = nil, nil
+	s.negotiation().dropExchange()
 	s.jid = o.account.Compact()
 	s.SetEvent(o.event)
 	s.set(flagAuthed)
 	s.conn.Authenticated()
 }
 
+// refuse reports an attempt that failed before its exchange could find an account.
+func (s *Session) refuse(t *Turn, p *authProfile, cond saslError) {
+	s.countAttempt(t, s.negotiation().mech, attemptFailed(cond))
+	s.authFailed(t, p, cond)
+}
+
 // authFailed tells the client that an attempt has failed. The last allowed failure ends the
 // stream with <policy-violation/> (RFC 6120 section 6.4.5).
 func (s *Session) authFailed(t *Turn, p *authProfile, cond saslError) {
 	n := s.negotiation()
-	n.sasl, n.mech = nil, nil
+	n.dropExchange()
 	p.failure(s, t, cond)
 	if n.authTries++; n.authTries >= maxAuthTries {
 		s.end(t, ErrPolicyViolation.WithText("Too many failed authentication attempts."))

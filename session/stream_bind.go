@@ -16,7 +16,12 @@ const maxBindTries = 5
 
 // bindFeature is resource binding (RFC 6120 section 7).
 var bindFeature = Feature{
-	XML:   "<bind xmlns='" + nsBind + "'/>",
+	Offer: func(s *Session, b []byte) []byte {
+		if s.has(flagBound) {
+			return b
+		}
+		return append(b, "<bind xmlns='"+nsBind+"'/>"...)
+	},
 	Space: nsBind,
 	Set: func(t *Turn, s *Session, st *stanza.Stanza) bool {
 		switch {
@@ -37,7 +42,12 @@ var bindFeature = Feature{
 //
 // [RFC 6121 section 1.4]: https://www.rfc-editor.org/rfc/rfc6121#section-1.4
 var sessionFeature = Feature{
-	XML:   "<session xmlns='" + nsSession + "'><optional/></session>",
+	Offer: func(s *Session, b []byte) []byte {
+		if s.has(flagBound) {
+			return b
+		}
+		return append(b, "<session xmlns='"+nsSession+"'><optional/></session>"...)
+	},
 	Space: nsSession,
 	Set: func(t *Turn, s *Session, st *stanza.Stanza) bool {
 		if !st.Payload().Is(nsSession, "session") || !s.addressed(st) {
@@ -65,24 +75,13 @@ func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 		resource = normal
 	}
 	d := t.scratch.Take()
-	need := Read
-	if !s.mgr.config().Router.CaughtUp(s.Event()) {
-		need = Write // CatchUp changes rosters or waits for such a change
-	}
-	s.offload(need, func(t *Turn) {
+	s.offload(s.bindNeeds(), func(t *Turn) {
 		defer d.Release()
-		began := s.negotiation().began // Bind drops it
 		var st stanza.Stanza
 		_ = stanza.Read(d, &st) // it was parsed without an error before
-		if e := s.mgr.Bind(t, s, resource); e != nil {
+		if e := s.bind(t, resource, s.mgr.config().Conflict); e != nil {
 			s.reply(t, &st, e)
 			return
-		}
-		s.mgr.logins.Add(1)
-		s.mgr.loginTime.Observe(int64(time.Since(s.mgr.started) - began))
-		s.publishLogin()
-		if s.mgr.debug() {
-			s.mgr.config().Logger.Debug("session bound", "jid", s.FullJID(), "peer", s.conn.RemoteAddr())
 		}
 		b := stanza.AppendResultStart(t.GetBuf(), &st, "")
 		b = append(b, "<bind xmlns='"+nsBind+"'><jid>"...)
@@ -92,6 +91,30 @@ func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 		t.PutBuf(b)
 		s.unset(flagBinding)
 	})
+}
+
+// bindNeeds returns the kind of worker that bind needs.
+func (s *Session) bindNeeds() Work {
+	if !s.mgr.config().Router.CaughtUp(s.Event()) {
+		return Write // CatchUp changes rosters or waits for such a change
+	}
+	return Read
+}
+
+// bind binds a resource and counts the login. The caller tells the client, and then clears
+// flagBinding.
+func (s *Session) bind(t *Turn, resource string, policy ConflictPolicy) *stanza.ErrorReply {
+	began := s.negotiation().began // Bind drops it
+	if e := s.mgr.Bind(t, s, resource, policy); e != nil {
+		return e
+	}
+	s.mgr.logins.Add(1)
+	s.mgr.loginTime.Observe(int64(time.Since(s.mgr.started) - began))
+	s.publishLogin()
+	if s.mgr.debug() {
+		s.mgr.config().Logger.Debug("session bound", "jid", s.FullJID(), "peer", s.conn.RemoteAddr())
+	}
+	return nil
 }
 
 // reply replies to a stanza with a stanza error, unless its type forbids that.

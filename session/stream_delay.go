@@ -33,7 +33,8 @@ func (s *Session) loginFailed(t *Turn, err error) {
 		}
 		m.loginLog.failed(account, n.mech.name, x.reason(cond), n.network.String())
 	}
-	n.sasl, n.mech, n.failure, n.text = nil, nil, cond, x.text
+	n.dropExchange()
+	n.failure, n.text = cond, x.text
 	if !t.MayBlock() {
 		s.startDelay(t)
 	} // else returnToLoop does, after the worker has finished

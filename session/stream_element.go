@@ -28,6 +28,8 @@ func (s *Session) element(t *Turn, rest []byte) {
 		s.handleTaken(t, t.scratch.Take())
 	case replaceable && presenceNext(rest):
 		t.held = t.scratch.Take()
+	case !s.has(flagAuthed) && s.interrupts(root):
+		s.end(t, ErrNotAuthorized.WithText("The authentication is not finished."))
 	case err == stanza.ErrUnsupported:
 		s.negotiate(t, root, rest)
 	case !s.has(flagAuthed) && len(st.ID) > maxUnauthID:

@@ -37,6 +37,36 @@ type Feature struct {
 	// Set handles an iq of type set with a payload of the namespace, from an
 	// authenticated client. It returns false if the iq must be handled like any other.
 	Set func(t *Turn, s *Session, st *stanza.Stanza) bool
+
+	// Inline is set if a client may also request the feature together with its
+	// authentication.
+	Inline *Inline
+
+	// Enable is set if a client may also request the feature together with the binding of
+	// its resource ([XEP-0386]). It handles an element of Space in <bind/>: the resource is
+	// bound, and others cannot send to it yet. It runs on a worker that may read from the
+	// store. What it appends to dst is sent in <bound/>; what it sends comes after
+	// <success/>.
+	//
+	// [XEP-0386]: https://xmpp.org/extensions/xep-0386.html
+	Enable func(t *Turn, s *Session, request parser.Element, dst []byte) []byte
+}
+
+// Inline is what a client may request in <authenticate/> ([XEP-0388]), as an element of the
+// feature's Space.
+//
+// [XEP-0388]: https://xmpp.org/extensions/xep-0388.html
+type Inline struct {
+	// Offer appends the element that is advertised in <inline/>, or nothing.
+	Offer func(s *Session, dst []byte) []byte
+
+	// Needs returns the kind of worker that Handle needs, at most Write. nil: Done.
+	Needs func(s *Session, request parser.Element) Work
+
+	// Handle handles the request after the client has authenticated and before it binds a
+	// resource. What it appends to dst is sent in <success/>. bound reports that the client
+	// has a resource now, so that its request to bind one is ignored.
+	Handle func(t *Turn, s *Session, request parser.Element, dst []byte) (result []byte, bound bool)
 }
 
 func (f *Feature) available(s *Session) bool {
@@ -48,7 +78,7 @@ func (f *Feature) available(s *Session) bool {
 
 // newFeatures returns the features of RFC 6120 in the order in which they are advertised.
 func newFeatures() []Feature {
-	return []Feature{startTLSFeature, saslFeature, bindFeature, sessionFeature}
+	return []Feature{startTLSFeature, saslFeature, sasl2Feature, bindFeature, sessionFeature}
 }
 
 // AddFeatures appends features. They are advertised after the existing ones. It must be

@@ -29,7 +29,8 @@ type negotiation struct {
 	began     time.Duration // when the connection was accepted, since Manager.started
 	sasl      exchange      // nil outside an exchange
 	mech      *mechanism
-	profile   *authProfile // of the last authentication attempt
+	login     *loginRequest // of a SASL2 exchange; otherwise nil
+	profile   *authProfile  // of the last authentication attempt
 	authTries int
 	bindTries int
 	failure   saslError // of the last login attempt, until it is sent to the client
@@ -39,6 +40,9 @@ type negotiation struct {
 	from      string      // bare JID of the last stream header's 'from', normalized
 	held      int         // bytes last reported by Conn.Hold
 }
+
+// dropExchange forgets the exchange in progress.
+func (n *negotiation) dropExchange() { n.sasl, n.mech, n.login = nil, nil, nil }
 
 // Data handles bytes from the client. p is valid only until Data returns. It returns the
 // number of bytes consumed, fewer than all when the session is busy.
@@ -94,11 +98,15 @@ func (s *Session) Data(loop int, p []byte) (n int) {
 }
 
 // hold reports the memory of an unauthenticated stream to the connection: that of a partial
-// element, and job bytes for a worker's job. If that is too much, hold ends the stream and
-// returns false.
+// element and of the login request, and job bytes for a worker's job. If that is too much,
+// hold ends the stream and returns false.
 func (s *Session) hold(t *Turn, job int) bool {
-	n, held := s.negotiation(), s.parser.Held()+job
-	if n == nil || held == n.held || s.has(flagAuthed|flagClosing) {
+	n := s.negotiation()
+	if n == nil {
+		return true
+	}
+	held := s.parser.Held() + n.login.held() + job
+	if held == n.held || s.has(flagAuthed|flagClosing) {
 		return true
 	}
 	n.held = held
@@ -112,7 +120,7 @@ func (s *Session) hold(t *Turn, job int) bool {
 // updateHeld reports the memory after a job; it has not increased.
 func (s *Session) updateHeld() {
 	if n := s.negotiation(); n != nil {
-		n.held = s.parser.Held()
+		n.held = s.parser.Held() + n.login.held()
 		s.conn.Hold(n.held)
 	}
 }
@@ -145,7 +153,7 @@ func (s *Session) Secured(loop int, state *tls.ConnectionState, leaf *x509.Certi
 	s.jid = jid.Compact{}
 	if s.negotiation() != nil {
 		// A SASL exchange that began before TLS must not complete over TLS.
-		s.negotiation().sasl, s.negotiation().mech = nil, nil
+		s.negotiation().dropExchange()
 		s.negotiation().binding = bindingsOf(state, leaf)
 	}
 }

@@ -27,7 +27,7 @@ func (m *Manager) newMechanisms() []mechanism {
 		{name: "SCRAM-SHA-256", offer: always, start: start(scram.SHA256, sha256Keys, 32, false)},
 		{name: "SCRAM-SHA-1-PLUS", offer: bound, start: start(scram.SHA1, sha1Keys, 20, true)},
 		{name: "SCRAM-SHA-1", offer: always, start: start(scram.SHA1, sha1Keys, 20, false)},
-		{name: "PLAIN", keys: true, offer: (*Session).mayAuthenticate, start: func(s *Session) exchange {
+		{name: "PLAIN", offer: (*Session).mayAuthenticate, start: func(s *Session) exchange {
 			return &plainExchange{lookup: lookup{s: s}}
 		}},
 	}
@@ -45,8 +45,13 @@ type scramExchange struct {
 	failed  error // error of the store
 }
 
-// blocks is true for the first step, which reads the account. The second only compares.
-func (x *scramExchange) blocks() bool { return x.conv == nil }
+// needs returns Read for the first step, which reads the account. The second only compares.
+func (x *scramExchange) needs([]byte) Work {
+	if x.conv == nil {
+		return Read
+	}
+	return Done
+}
 
 func (x *scramExchange) step(message []byte) ([]byte, bool, error) {
 	if x.conv == nil {
@@ -133,7 +138,14 @@ func (x *scramExchange) credentials(username string) (scram.StoredCredentials, e
 // plainExchange is PLAIN (RFC 4616).
 type plainExchange struct{ lookup }
 
-func (x *plainExchange) blocks() bool { return true }
+// needs returns Derive for a password. A limited number of goroutines derive keys, so that
+// they cannot starve the loops.
+func (x *plainExchange) needs(message []byte) Work {
+	if message == nil {
+		return Done
+	}
+	return Derive
+}
 
 func (x *plainExchange) step(message []byte) ([]byte, bool, error) {
 	if message == nil {

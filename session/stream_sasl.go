@@ -23,7 +23,7 @@ var saslFeature = Feature{
 			s.saslElement(t, el)
 		} else {
 			// RFC 6120 section 6.5.4: the mechanism requires TLS first.
-			s.saslFail(t, saslEncryptionRequired)
+			s.refuse(t, &saslProfile, saslEncryptionRequired)
 		}
 		return true
 	},
@@ -42,6 +42,12 @@ var saslProfile = authProfile{
 // [XEP-0440]: https://xmpp.org/extensions/xep-0440.html
 func (s *Session) appendMechanisms(b []byte) []byte {
 	b = append(b, "<mechanisms xmlns='"+nsSASL+"'>"...)
+	b = s.appendMechanismList(b)
+	b = append(b, "</mechanisms>"...)
+	return s.negotiation().binding.appendXML(b)
+}
+
+func (s *Session) appendMechanismList(b []byte) []byte {
 	for i := range s.mgr.mechs {
 		if m := &s.mgr.mechs[i]; m.offer(s) {
 			b = append(b, "<mechanism>"...)
@@ -49,8 +55,7 @@ func (s *Session) appendMechanisms(b []byte) []byte {
 			b = append(b, "</mechanism>"...)
 		}
 	}
-	b = append(b, "</mechanisms>"...)
-	return s.negotiation().binding.appendXML(b)
+	return b
 }
 
 // saslElement handles an element of the SASL namespace (RFC 6120 section 6.4).
@@ -58,9 +63,9 @@ func (s *Session) saslElement(t *Turn, el parser.Element) {
 	switch string(el.Local()) {
 	case "auth":
 		// RFC 6120 section 6.4.2: a new <auth/> discards the exchange in progress.
-		s.negotiation().sasl, s.negotiation().mech = nil, nil
+		s.negotiation().dropExchange()
 		if !s.beginAuth(&saslProfile, string(el.Attr("mechanism"))) {
-			s.saslFail(t, saslInvalidMechanism)
+			s.refuse(t, &saslProfile, saslInvalidMechanism)
 			return
 		}
 		// RFC 6120 section 6.3.5: no white space between the elements of the exchange.
@@ -68,14 +73,14 @@ func (s *Session) saslElement(t *Turn, el parser.Element) {
 		s.saslMessage(t, el)
 	case "response":
 		if s.negotiation().sasl == nil {
-			s.saslFail(t, saslMalformedRequest)
+			s.refuse(t, &saslProfile, saslMalformedRequest)
 			return
 		}
 		s.saslMessage(t, el)
 	case "abort":
-		s.saslFail(t, saslAborted)
+		s.refuse(t, &saslProfile, saslAborted)
 	default:
-		s.saslFail(t, saslMalformedRequest)
+		s.refuse(t, &saslProfile, saslMalformedRequest)
 	}
 }
 
@@ -87,7 +92,7 @@ func (s *Session) saslMessage(t *Turn, el parser.Element) {
 		if !errors.As(err, &cond) {
 			cond = saslIncorrectEncoding
 		}
-		s.saslFail(t, cond)
+		s.refuse(t, &saslProfile, cond)
 		return
 	}
 	if message == nil && string(el.Local()) == "response" {
@@ -99,12 +104,18 @@ func (s *Session) saslMessage(t *Turn, el parser.Element) {
 // decodeSASL decodes a message. Empty text is no message; "=" is an empty message (RFC 6120
 // section 6.4.2).
 func decodeSASL(text []byte) ([]byte, error) {
-	switch {
-	case len(text) == 0:
+	switch string(text) {
+	case "":
 		return nil, nil
-	case string(text) == "=":
+	case "=":
 		return []byte{}, nil
-	case base64.StdEncoding.DecodedLen(len(text)) > maxSASLMessage:
+	}
+	return decodeBase64(text)
+}
+
+// decodeBase64 decodes a message, which may be empty but is not nil.
+func decodeBase64(text []byte) ([]byte, error) {
+	if base64.StdEncoding.DecodedLen(len(text)) > maxSASLMessage {
 		return nil, saslMalformedRequest
 	}
 	// [RFC 6120 section 6.4.2] and [RFC 4648 section 3.3]: no line feeds. The padding bits
@@ -148,12 +159,6 @@ func (s *Session) saslSuccess(t *Turn, o outcome) {
 	s.become(o)
 	s.unset(flagOpen)
 	s.parser.Reset()
-}
-
-// saslFail reports a failed attempt to the client.
-func (s *Session) saslFail(t *Turn, cond saslError) {
-	s.countAttempt(t, s.negotiation().mech, attemptFailed(cond))
-	s.authFailed(t, &saslProfile, cond)
 }
 
 func (s *Session) sendSASLFailure(t *Turn, cond saslError) {

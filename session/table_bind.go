@@ -10,9 +10,9 @@ import (
 
 // Bind puts an authenticated session in the tables under this resource, which must be
 // normalized, or under a generated one if it is empty. A session that already has the
-// resource is handled by the conflict policy. Bind must be called on a worker for writes
+// resource is handled by policy. Bind must be called on a worker for writes
 // unless Router.CaughtUp returns true.
-func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply {
+func (m *Manager) Bind(t *Turn, s *Session, resource string, policy ConflictPolicy) *stanza.ErrorReply {
 	generated := resource == ""
 	if generated {
 		resource = newResource()
@@ -25,10 +25,10 @@ func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply 
 		m.config().Logger.Error("cannot read account events; binding refused", "jid", s.BareJID(), "err", err)
 		return stanza.InternalServerError
 	}
-	old, reply := m.link(s, full)
-	if reply == stanza.Conflict && m.config().Conflict == RenameNew {
+	old, reply := m.link(s, full, policy)
+	if reply == stanza.Conflict && policy == RenameNew {
 		full, _ = s.JID().WithResource(newResource())
-		old, reply = m.link(s, full)
+		old, reply = m.link(s, full, policy)
 	}
 	if reply != nil {
 		return reply
@@ -50,7 +50,7 @@ func (m *Manager) Bind(t *Turn, s *Session, resource string) *stanza.ErrorReply 
 }
 
 // link puts s in the table as full and removes the session that it replaces, in one step.
-func (m *Manager) link(s *Session, full jid.JID) (old *Session, reply *stanza.ErrorReply) {
+func (m *Manager) link(s *Session, full jid.JID, policy ConflictPolicy) (old *Session, reply *stanza.ErrorReply) {
 	before := s.jid
 	s.jid = full.Compact()
 	m.table.update(s.BareJID(), func(head *Session) *Session {
@@ -62,7 +62,7 @@ func (m *Manager) link(s *Session, full jid.JID) (old *Session, reply *stanza.Er
 			}
 		}
 		switch {
-		case old != nil && m.config().Conflict != KickOld:
+		case old != nil && policy != KickOld:
 			old, reply = nil, stanza.Conflict
 			return head
 		case old == nil && n >= m.config().MaxResources:

@@ -1,0 +1,193 @@
+package session_test
+
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/xdg-go/scram"
+
+	"roost/internal/xmpptest"
+	"roost/parser"
+	"roost/router"
+	"roost/session"
+)
+
+const (
+	authPlain = "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'><initial-response>AHJvbWVvAHNlY3JldA==</initial-response>" // romeo, open
+	nsUnitA   = "urn:test:a"
+)
+
+// sasl2 sends a message of a SASL2 exchange, and returns the response: the name of the
+// element, and its data or error condition.
+func (c *saslClient) sasl2(element, inner string) (name, answer string) {
+	c.t.Helper()
+	name, _, _ = strings.Cut(element, " ")
+	got := c.ask("<"+element+" xmlns='urn:xmpp:sasl:2'>"+inner+"</"+name+">", ">")
+	name, _, _ = strings.Cut(strings.TrimPrefix(got, "<"), " ")
+	got = c.ask("", "</"+name+">")
+	switch name {
+	case "failure":
+		answer, _, _ = strings.Cut(strings.TrimPrefix(got, "<"), " ")
+		return name, answer
+	case "success":
+		_, got, _ = strings.Cut(got, "<additional-data>")
+		got, _, _ = strings.Cut(got, "</additional-data>")
+	}
+	text, err := base64.StdEncoding.DecodeString(strings.TrimSuffix(got, "</"+name+">"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return name, string(text)
+}
+
+// scram2 is scram with SASL2.
+func (c *saslClient) scram2(mechanism string, hash scram.HashGeneratorFcn, user, password, authzid string) string {
+	c.t.Helper()
+	client, err := hash.NewClient(user, password, authzid)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	conv := client.NewConversation()
+	first, err := conv.Step("")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	name, answer := c.sasl2("authenticate mechanism='"+mechanism+"'",
+		"<initial-response>"+base64.StdEncoding.EncodeToString([]byte(first))+"</initial-response>")
+	if name == "challenge" {
+		final, err := conv.Step(answer)
+		if err != nil {
+			c.t.Fatalf("%s: %v", mechanism, err)
+		}
+		name, answer = c.sasl2("response", base64.StdEncoding.EncodeToString([]byte(final)))
+	}
+	if name == "failure" {
+		return answer
+	}
+	if _, err := conv.Step(answer); err != nil || !conv.Valid() {
+		c.t.Errorf("%s: the server's signature is not valid: %v", mechanism, err)
+	}
+	return ""
+}
+
+// TestSASL2SCRAM: as TestSCRAM, with SASL2. The server's signature is in <additional-data/>.
+func TestSASL2SCRAM(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	for name, hash := range map[string]scram.HashGeneratorFcn{"SCRAM-SHA-256": scram.SHA256, "SCRAM-SHA-1": scram.SHA1} {
+		f := func(user, password, authzid, want string) {
+			t.Helper()
+			if got := newSASLClient(t, s).scram2(name, hash, user, password, authzid); got != want {
+				t.Errorf("%s: %s with %q as %q: %q, want %q", name, user, password, authzid, got, want)
+			}
+		}
+		f("romeo", "secret", "romeo@localhost", "")
+		f("romeo", "wrong", "", "not-authorized")
+		f("nobody", "secret", "", "not-authorized")
+		f("romeo", "secret", "juliet@localhost", "invalid-authzid")
+	}
+}
+
+// TestSASL2Limits: failures of both profiles count together, and their delays are the same.
+func TestSASL2Limits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuessing(t, session.Config{MaxFailures: 2, FailureDelay: time.Second})
+		c := g.from("192.0.2.1")
+		try := func(password, want string, delay time.Duration) {
+			t.Helper()
+			began := time.Now()
+			_, got := c.sasl2("authenticate mechanism='PLAIN'", "<initial-response>"+plain("romeo", password)+"</initial-response>")
+			if took := time.Since(began); got != want || took != delay {
+				t.Errorf("%q after %v, want %q after %v", got, took, want, delay)
+			}
+		}
+		try("wrong", "not-authorized", time.Second)
+		if got := c.plain("romeo", "wrong"); got != "not-authorized" {
+			t.Error(got)
+		}
+		try("secret", "temporary-auth-failure", 8*time.Second)
+		_ = c.conn.Close()
+	})
+}
+
+// TestInline: what a client requests together with its authentication is handled after it,
+// on a worker of the kind that it needs, and before binding. A request that has given the
+// client a resource makes its request to bind one void. What is enabled with the binding is
+// handled when the resource is bound.
+func TestInline(t *testing.T) {
+	type call struct {
+		what         string
+		write, bound bool
+		jid          string
+	}
+	calls := make(chan call, 10)
+	note := func(what string, turn *session.Turn, s *session.Session) {
+		calls <- call{what, turn.MayWrite(), s.Bound(), s.JID().String()}
+	}
+	s := xmpptest.NewServer(t, xmpptest.Config{Router: router.Config{Extensions: []router.Extension{{
+		Name: "test", Title: "a test",
+		Features: []session.Feature{{
+			Space: nsUnitA,
+			Inline: &session.Inline{
+				Offer: func(_ *session.Session, b []byte) []byte { return append(b, "<a xmlns='"+nsUnitA+"'/>"...) },
+				Needs: func(_ *session.Session, el parser.Element) session.Work {
+					if string(el.Local()) == "write" {
+						return session.Write
+					}
+					return session.Done
+				},
+				Handle: func(turn *session.Turn, s *session.Session, el parser.Element, b []byte) ([]byte, bool) {
+					note(string(el.Local()), turn, s)
+					return append(b, "<done xmlns='"+nsUnitA+"'/>"...), string(el.Local()) == "resume"
+				},
+			},
+		}, {
+			Space: "urn:test:b",
+			Enable: func(turn *session.Turn, s *session.Session, el parser.Element, b []byte) []byte {
+				note("enable "+string(el.Local()), turn, s)
+				return append(b, "<enabled xmlns='urn:test:b'/>"...)
+			},
+		}},
+	}}}})
+	f := func(request, wantSuccess string, want ...call) {
+		t.Helper()
+		c := &saslClient{fuzzClient: fuzzClient{t, dial(t, s)}}
+		defer c.conn.Close()
+		features := c.ask(openStream, "</stream:features>")
+		if offer := "<inline><bind xmlns='urn:xmpp:bind:0'><inline><feature var='urn:test:b'/></inline></bind><a xmlns='urn:test:a'/>"; !strings.Contains(features, offer) {
+			t.Errorf("features %s, want %s", features, offer)
+		}
+		got := c.ask(authPlain+request+"</authenticate>", "</stream:features>")
+		got, _, _ = strings.Cut(got, "<stream:features>")
+		for i, w := range want {
+			h := <-calls
+			h.write = h.write && w.write // binding may need such a worker, too
+			if strings.HasSuffix(w.jid, "*") && strings.HasPrefix(h.jid, strings.TrimSuffix(w.jid, "*")) {
+				w.jid = h.jid
+				wantSuccess = strings.ReplaceAll(wantSuccess, "{jid}", h.jid)
+			}
+			if h != w {
+				t.Errorf("%s: call %d is %+v, want %+v", request, i, h, w)
+			}
+		}
+		if w := "<success xmlns='urn:xmpp:sasl:2'>" + wantSuccess + "</success>"; got != w {
+			t.Errorf("%s:\ngot  %s\nwant %s", request, got, w)
+		}
+	}
+	const (
+		id   = "<authorization-identifier>romeo@localhost</authorization-identifier>"
+		full = "<authorization-identifier>{jid}</authorization-identifier>"
+		done = "<done xmlns='urn:test:a'/>"
+	)
+	f("<bind xmlns='urn:test:c'/>", id)
+	f("<x xmlns='urn:test:a'/>", id+done, call{"x", false, false, "romeo@localhost"})
+	f("<write xmlns='urn:test:a'/>", id+done, call{"write", true, false, "romeo@localhost"})
+	// The other request comes first, wherever it is.
+	f("<bind xmlns='urn:xmpp:bind:0'><e xmlns='urn:test:b'/></bind><x xmlns='urn:test:a'/>",
+		full+done+"<bound xmlns='urn:xmpp:bind:0'><enabled xmlns='urn:test:b'/></bound>",
+		call{"x", false, false, "romeo@localhost"}, call{"enable e", false, false, "romeo@localhost/*"})
+	f("<resume xmlns='urn:test:a'/><bind xmlns='urn:xmpp:bind:0'><e xmlns='urn:test:b'/></bind>",
+		id+done, call{"resume", false, false, "romeo@localhost"})
+}

@@ -1,0 +1,126 @@
+package session
+
+import (
+	"roost/parser"
+	"roost/stanza"
+)
+
+// loginRequest is what a client requests together with its authentication ([XEP-0388]).
+//
+// [XEP-0388]: https://xmpp.org/extensions/xep-0388.html
+type loginRequest struct {
+	agent string       // the id of the client installation, "" if unknown
+	doc   *parser.Tape // <authenticate/>, nil if it contains only the authentication
+}
+
+// held returns the memory of the request in bytes.
+func (l *loginRequest) held() int {
+	if l == nil || l.doc == nil {
+		return 0
+	}
+	return l.doc.Held()
+}
+
+// readLogin reads <authenticate/>, which the turn has just parsed. It copies the element
+// only if something in it may be requested.
+func (s *Session) readLogin(t *Turn, el parser.Element) *loginRequest {
+	l := new(loginRequest)
+	if id := el.Child(nsSASL2, "user-agent").Attr("id"); isUUID(id) {
+		l.agent = string(id)
+	}
+	for c := el.First(); c.OK(); c = c.Next() {
+		if c.Is(nsBind2, "bind") || s.inline(c) != nil {
+			l.doc = t.scratch.TakeCompact()
+			break
+		}
+	}
+	return l
+}
+
+// isUUID reports whether an id has the form of a UUID: "The contents of the 'id' attribute
+// MUST be a UUID v4" ([XEP-0388, Initiation]). Other ids are ignored.
+//
+// [XEP-0388, Initiation]: https://xmpp.org/extensions/xep-0388.html#initiation
+func isUUID(id []byte) bool {
+	if len(id) != 36 {
+		return false
+	}
+	for i, c := range id {
+		switch {
+		case i == 8 || i == 13 || i == 18 || i == 23:
+			if c != '-' {
+				return false
+			}
+		case c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// inline returns what handles a request of <authenticate/>, nil if nothing does.
+func (s *Session) inline(request parser.Element) *Inline {
+	space := request.Space()
+	for i := range s.mgr.features {
+		if f := &s.mgr.features[i]; f.Inline != nil && f.Space == string(space) {
+			return f.Inline
+		}
+	}
+	return nil
+}
+
+// appendInline appends what may be requested in <authenticate/>.
+func (s *Session) appendInline(b []byte) []byte {
+	b = s.appendBind2(b)
+	for i := range s.mgr.features {
+		if x := s.mgr.features[i].Inline; x != nil {
+			b = x.Offer(s, b)
+		}
+	}
+	return b
+}
+
+// loginNeeds returns the kind of worker that doLogin needs.
+func (s *Session) loginNeeds(l *loginRequest) Work {
+	need := Done
+	if l == nil || l.doc == nil {
+		return need
+	}
+	for c := l.doc.Root().First(); c.OK(); c = c.Next() {
+		if c.Is(nsBind2, "bind") {
+			need = max(need, s.bindNeeds())
+		} else if x := s.inline(c); x != nil && x.Needs != nil {
+			need = max(need, x.Needs(s, c))
+		}
+	}
+	return need
+}
+
+// doLogin does what the client has requested in <authenticate/>, and returns what
+// <success/> contains of it. It returns false if the stream ends because the account was
+// removed. Binding comes last: if the client has requested to resume a stream, "that MUST
+// be processed first" ([XEP-0386, Performing the bind]).
+//
+// [XEP-0386, Performing the bind]: https://xmpp.org/extensions/xep-0386.html#bind-request
+func (s *Session) doLogin(t *Turn, l *loginRequest) (results []byte, ok bool) {
+	if l == nil || l.doc == nil {
+		return nil, true
+	}
+	var bind parser.Element
+	bound := false
+	for c := l.doc.Root().First(); c.OK(); c = c.Next() {
+		if c.Is(nsBind2, "bind") {
+			bind = c
+		} else if x := s.inline(c); x != nil {
+			var has bool
+			results, has = x.Handle(t, s, c, results)
+			bound = bound || has
+		}
+	}
+	if !bind.OK() || bound {
+		return results, true
+	}
+	results, reply := s.bind2(t, l, bind, results)
+	return results, reply != stanza.NotAuthorized
+}
