@@ -79,9 +79,6 @@ func (s *Server) open(route *route, req *request) (_ any, err error) {
 func (s *Server) sendStream(w http.ResponseWriter, r *http.Request, o opened) {
 	defer o.leave()
 	c := http.NewResponseController(w)
-	if err := c.SetReadDeadline(time.Time{}); err != nil { // the request was read; its deadline would end the context
-		panic("admin: BUG: a stream without a connection: " + err.Error())
-	}
 	w.Header().Set("Content-Type", mediaLines)
 	w.Header().Set("X-Accel-Buffering", "no") // a proxy must not collect lines
 	w.WriteHeader(http.StatusOK)
