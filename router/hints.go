@@ -17,12 +17,6 @@ func hintsExtension() Extension {
 	}
 }
 
-// Hint reports whether a message has a processing hint. "Hints contained within a stanza of
-// type 'error' SHOULD be ignored" (https://xmpp.org/extensions/xep-0334.html#rules).
-func Hint(st *stanza.Stanza, name string) bool {
-	return st.Type != stanza.Error && st.Root.Child(nsHints, name).OK()
-}
-
 // storable reports whether a message is stored until its recipient is online. It is if it
 // has a body or other content than a transient chat state (XEP-0160, XEP-0085), unless it
 // is a headline. The sender's hints take precedence:
