@@ -88,17 +88,22 @@ func (s *Session) saslElement(t *Turn, el parser.Element) {
 func (s *Session) saslMessage(t *Turn, el parser.Element) {
 	message, err := decodeSASL(el.AppendText(nil))
 	if err != nil {
-		var cond saslError
-		if !errors.As(err, &cond) {
-			cond = saslIncorrectEncoding
-		}
-		s.refuse(t, &saslProfile, cond)
+		s.refuseMessage(t, &saslProfile, err)
 		return
 	}
 	if message == nil && string(el.Local()) == "response" {
 		message = []byte{}
 	}
 	s.continueAuth(t, message)
+}
+
+// refuseMessage refuses a message that could not be decoded.
+func (s *Session) refuseMessage(t *Turn, p *authProfile, err error) {
+	var cond saslError
+	if !errors.As(err, &cond) {
+		cond = saslIncorrectEncoding
+	}
+	s.refuse(t, p, cond)
 }
 
 // decodeSASL decodes a message. Empty text is no message; "=" is an empty message (RFC 6120

@@ -3,7 +3,6 @@ package session
 import (
 	"bytes"
 	"encoding/base64"
-	"errors"
 
 	"roost/parser"
 )
@@ -106,11 +105,7 @@ func (s *Session) authenticate(t *Turn, el parser.Element) {
 func (s *Session) sasl2Message(t *Turn, el parser.Element) {
 	message, err := decodeBase64(bytes.TrimSpace(el.AppendText(nil)))
 	if err != nil {
-		var cond saslError
-		if !errors.As(err, &cond) {
-			cond = saslIncorrectEncoding
-		}
-		s.refuse(t, &sasl2Profile, cond)
+		s.refuseMessage(t, &sasl2Profile, err)
 		return
 	}
 	s.continueAuth(t, message)
