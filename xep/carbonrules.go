@@ -80,9 +80,11 @@ const recentSize = 1 << 15
 // show. It has a fixed size, whatever the number of clients, and takes no lock: a message
 // replaces one of the earlier ones, on average that of recentSize messages ago.
 type recentMessages struct {
-	seed atomic.Pointer[maphash.Seed]
+	seed maphash.Seed
 	all  [recentSize]atomic.Uint64
 }
+
+func newRecentMessages() *recentMessages { return &recentMessages{seed: maphash.MakeSeed()} }
 
 // add remembers a message by the full JID of its sender, the bare JID of its recipient, and
 // its id. A message without an id cannot be recognized in an error.
@@ -102,14 +104,8 @@ func (m *recentMessages) has(from, to string, id []byte) bool {
 }
 
 func (m *recentMessages) sum(from, to string, id []byte) uint64 {
-	seed := m.seed.Load()
-	if seed == nil {
-		made := maphash.MakeSeed()
-		m.seed.CompareAndSwap(nil, &made)
-		seed = m.seed.Load()
-	}
 	var h maphash.Hash
-	h.SetSeed(*seed)
+	h.SetSeed(m.seed)
 	_, _ = h.WriteString(from)
 	_ = h.WriteByte(0) // not in an address
 	_, _ = h.WriteString(to)

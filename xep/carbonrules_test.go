@@ -8,7 +8,7 @@ import (
 // TestRecentMessages: a message is recognized by its sender, recipient and id, all of them,
 // until many others have come after it.
 func TestRecentMessages(t *testing.T) {
-	var m recentMessages
+	m := newRecentMessages()
 	f := func(from, to, id string, want bool) {
 		t.Helper()
 		if got := m.has(from, to, []byte(id)); got != want {

@@ -18,7 +18,7 @@ var carbonsEnabled = session.NewFlag("carbons are enabled")
 // messageCarbons sends the messages of one resource also to the account's other resources
 // that have asked for them (XEP-0280).
 func messageCarbons() router.Extension {
-	c := new(carbons)
+	c := &carbons{recent: newRecentMessages()}
 	iq := func(local string, to router.Targets, handle func(*router.Request)) router.IQ {
 		return router.IQ{Space: nsCarbons, Local: local, Methods: router.Set, Targets: to, Handle: handle}
 	}
@@ -53,7 +53,7 @@ func messageCarbons() router.Extension {
 // carbons copies messages.
 type carbons struct {
 	router *router.Router
-	recent recentMessages
+	recent *recentMessages
 }
 
 // enable handles both the first and any further request: "the server SHOULD NOT treat
