@@ -13,7 +13,10 @@
 // not check the meaning of a stream, such as its namespaces or the kinds of its stanzas.
 package parser
 
-import "unsafe"
+import (
+	"sync/atomic"
+	"unsafe"
+)
 
 // Event is what Next has parsed.
 type Event uint8
@@ -29,11 +32,15 @@ const (
 // Parser is the state of one stream. The zero Parser is ready for the first byte of a
 // stream. It is owned by the goroutine that handles the stream's input.
 type Parser struct {
-	ctx     *context // from the stream header; nil before it
-	partial *Tape    // an incomplete element; nil between elements
+	// Extra is for the owner of the stream; the parser never uses it. It takes bytes that
+	// would be padding otherwise. Unlike everything else, any goroutine may use it.
+	Extra atomic.Uint32
+
 	phase   phase
 	flags   uint8
-	err     uint8 // code of the error that ended the stream; 0: none
+	err     uint8    // code of the error that ended the stream; 0: none
+	ctx     *context // from the stream header; nil before it
+	partial *Tape    // an incomplete element; nil between elements
 }
 
 type phase uint8
@@ -214,14 +221,14 @@ func (p *Parser) Restrict() { p.flags |= flagRestricted }
 func (p *Parser) Unrestrict() { p.flags &^= flagRestricted }
 
 // Reset prepares the parser for a new stream. It clears everything of the old one:
-// namespaces, an incomplete element, an error, RefuseSpace and Restrict.
+// namespaces, an incomplete element, an error, RefuseSpace and Restrict, but not Extra.
 func (p *Parser) Reset() {
 	if p.partial != nil {
 		p.partial.Release()
 	}
 	// COMPAT: go-xmpp sends a line feed after its last element, which would come before
 	// the XML declaration of the next stream.
-	*p = Parser{flags: flagRestarted}
+	p.phase, p.flags, p.err, p.ctx, p.partial = atStart, flagRestarted, 0, nil, nil
 }
 
 // Free releases the memory of an incomplete element when the connection is closed. The

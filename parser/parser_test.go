@@ -126,7 +126,11 @@ func TestRestart(t *testing.T) {
 		}
 	}
 	next(testHeader+"<x:m/><m", nil)
+	p.Extra.Store(7)
 	p.Reset()
+	if n := p.Extra.Load(); n != 7 {
+		t.Errorf("Reset changes what belongs to the owner of the stream to %d", n)
+	}
 	next("\n<?xml version='1.0'?><s xmlns='jabber:client'><m/>", nil)
 	next("<x:m/>", ErrUnbound)
 }
@@ -312,6 +316,11 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// clone returns a parser in the same state.
+func clone(p *Parser) *Parser {
+	return &Parser{phase: p.phase, flags: p.flags, err: p.err, ctx: p.ctx, partial: p.partial}
+}
+
 // TestRestrict: a restricted stream has its own limit, its partial element has its own
 // memory however large the previous one was, and Reset ends that.
 func TestRestrict(t *testing.T) {
@@ -328,7 +337,7 @@ func TestRestrict(t *testing.T) {
 			if cut%97 != 0 {
 				continue
 			}
-			p := p
+			p := clone(&p)
 			m := message(size)
 			ev, _, err := p.Next(s, m[:cut])
 			if n := p.Held(); cut > 0 && ev == None && err == nil && (n < cut || n > cut+1000) {
@@ -342,7 +351,7 @@ func TestRestrict(t *testing.T) {
 			}
 		}
 	}
-	if d := func() *Tape { p := p; p.Next(s, message(100)); return s.TakeCompact() }(); string(d.Raw()) != string(message(100)) || d.Held() > 1000 {
+	if d := func() *Tape { p := clone(&p); p.Next(s, message(100)); return s.TakeCompact() }(); string(d.Raw()) != string(message(100)) || d.Held() > 1000 {
 		t.Errorf("%q takes %d bytes", d.Raw(), d.Held())
 	}
 	p.Reset()

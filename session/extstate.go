@@ -7,27 +7,28 @@ import (
 	"sync"
 )
 
-// State of sessions that other packages own: a bit of Session.state, or a value in the cold
-// part of a session. Each is made once, in a package variable of its owner, and applies to
+// State of sessions that other packages own: a bit of a session, or a value in its cold
+// part. Each is made once, in a package variable of its owner, and applies to
 // all sessions.
 
-// Flag is one bit of every session. It costs no memory.
+// Flag is one bit of every session. It costs no memory: the bits are in the parser, in what
+// would be padding.
 type Flag struct{ bit uint32 }
 
 // NewFlag allocates a flag. It panics if no bits are left; purpose is for that message.
 func NewFlag(purpose string) Flag { return Flag{flags.take(purpose)} }
 
 // Set sets the flag.
-func (f Flag) Set(s *Session) { s.set(f.bit) }
+func (f Flag) Set(s *Session) { s.parser.Extra.Or(f.bit) }
 
 // Clear clears the flag.
-func (f Flag) Clear(s *Session) { s.unset(f.bit) }
+func (f Flag) Clear(s *Session) { s.parser.Extra.And(^f.bit) }
 
 // Has reports whether the flag is set.
-func (f Flag) Has(s *Session) bool { return s.has(f.bit) }
+func (f Flag) Has(s *Session) bool { return s.parser.Extra.Load()&f.bit != 0 }
 
-// flags has the bits of Session.state that are available to Flag.
-var flags = flagBits{free: ^uint32(flagEnd - 1)} // flagEnd and all higher bits
+// flags has the bits that are not allocated yet.
+var flags = flagBits{free: ^uint32(0)}
 
 // flagBits allocates bits, each once.
 type flagBits struct {

@@ -52,9 +52,9 @@ type Session struct {
 	jid      jid.Compact
 	state    atomic.Uint32 // flags; the low byte is the priority
 	event    atomic.Uint32 // low 32 bits of the account's newest event when the client authenticated; see Event
+	parser   parser.Parser // owned by the loop; but see Flag
 	next     atomic.Pointer[Session]
 	presence atomic.Pointer[Presence]
-	parser   parser.Parser // owned by the loop
 	cold     atomic.Pointer[coldState]
 }
 
@@ -80,7 +80,7 @@ const (
 	flagManaged                     // stream management is enabled: see acks.go
 	flagTapped                      // it has a Tap
 
-	flagEnd // this bit and higher ones are for Flag
+	flagEnd // this bit and higher ones are free
 )
 
 func (s *Session) has(flag uint32) bool { return s.state.Load()&flag != 0 }
