@@ -26,21 +26,21 @@ var importRoutes = []route{
 }
 
 // checkBatch checks the number of accounts in a request.
-func checkBatch(n int) error {
+func checkBatch(field string, n int) error {
 	if n < 1 || n > api.MaxAccounts {
-		return badRequest("send them in several requests", "there must be 1 to %d accounts, not %d", api.MaxAccounts, n)
+		return badField(field, "send them in several requests", "there must be 1 to %d accounts, not %d", api.MaxAccounts, n)
 	}
 	return nil
 }
 
 func (s *Server) lookupAccounts(r *request) (any, error) {
 	q := r.body.(*api.AccountLookup)
-	if err := checkBatch(len(q.JIDs)); err != nil {
+	if err := checkBatch("jids", len(q.JIDs)); err != nil {
 		return nil, err
 	}
 	found := api.AccountsFound{JIDs: []string{}}
 	for _, text := range q.JIDs {
-		j, err := parseAccount(text)
+		j, err := parseAccount("jids", text)
 		if err != nil {
 			return nil, err
 		}
@@ -72,7 +72,7 @@ func (s *Server) importAccounts(r *request) (any, error) {
 // checkImport returns the accounts of an import, or an error with all that is wrong with
 // them.
 func (s *Server) checkImport(q *api.AccountImport) ([]store.Account, error) {
-	if err := checkBatch(len(q.Accounts)); err != nil {
+	if err := checkBatch("accounts", len(q.Accounts)); err != nil {
 		return nil, err
 	}
 	served := s.b.Domains()
@@ -80,7 +80,7 @@ func (s *Server) checkImport(q *api.AccountImport) ([]store.Account, error) {
 	var wrong []string
 	for i := range q.Accounts {
 		a := &q.Accounts[i]
-		j, err := parseAccount(a.JID)
+		j, err := parseAccount("accounts", a.JID)
 		if err == nil && !q.AnyDomain && !slices.Contains(served, j.Domain()) {
 			err = fmt.Errorf("%v: its domain is not served (served: %s)", j, strings.Join(served, ", "))
 		}
@@ -93,7 +93,7 @@ func (s *Server) checkImport(q *api.AccountImport) ([]store.Account, error) {
 		}
 	}
 	if wrong != nil {
-		return nil, &api.Error{Status: 400, Code: api.CodeBadRequest, Message: "no account was imported", Hint: "correct these", Details: wrong}
+		return nil, &api.Error{Status: 400, Code: api.CodeBadRequest, Message: "no account was imported", Hint: "correct these", Field: "accounts", Details: wrong}
 	}
 	return all, nil
 }

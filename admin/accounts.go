@@ -41,18 +41,18 @@ var accountRoutes = []route{
 		query:   []param{{"text", "string", "What the clients are told, at most 200 characters."}}},
 }
 
-// parseAccount parses the address of an account.
-func parseAccount(text string) (jid.JID, error) {
+// parseAccount parses the address of an account, which a field of the request has.
+func parseAccount(field, text string) (jid.JID, error) {
 	j, err := jid.Parse(text)
 	if err != nil || !j.IsAccount() {
-		return j, badRequest("such as romeo@example.org", "%q is not the address of an account", text)
+		return j, badField(field, "such as romeo@example.org", "%q is not the address of an account", text)
 	}
 	return j, nil
 }
 
 // account returns the account that the path of a request names.
 func (s *Server) account(r *request) (store.Account, error) {
-	j, err := parseAccount(r.PathValue("jid"))
+	j, err := parseAccount("jid", r.PathValue("jid"))
 	if err != nil {
 		return store.Account{}, err
 	}
@@ -103,7 +103,7 @@ func (s *Server) listAccounts(r *request) (any, error) {
 	if text := r.URL.Query().Get("cursor"); text != "" {
 		p, err := parseCursor(text, accountCursor)
 		if err == nil {
-			after, err = parseAccount(p.JID)
+			after, err = parseAccount("cursor", p.JID)
 		}
 		if err != nil {
 			return nil, err
@@ -129,7 +129,7 @@ func (s *Server) accountFilter(r *request) (domain, prefix string, err error) {
 	get := r.URL.Query().Get
 	if text := get("domain"); text != "" {
 		if domain, err = jid.NormalizeDomain(text); err != nil {
-			return "", "", badRequest("", "%q is not a domain", text)
+			return "", "", badField("domain", "", "%q is not a domain", text)
 		}
 	}
 	if text := get("prefix"); text != "" {
@@ -137,11 +137,11 @@ func (s *Server) accountFilter(r *request) (domain, prefix string, err error) {
 			domain = served[0]
 		}
 		if domain == "" {
-			return "", "", badRequest("give the parameter domain, too", "a prefix is of one domain")
+			return "", "", badField("prefix", "give the domain, too", "a name is of one domain")
 		}
 		j, err := jid.New(text, domain, "")
 		if err != nil {
-			return "", "", badRequest("", "%q cannot be the beginning of a localpart", text)
+			return "", "", badField("prefix", "", "%q cannot be the beginning of a localpart", text)
 		}
 		prefix = j.Local()
 	}
@@ -198,9 +198,9 @@ func (s *Server) showAccount(r *request) (any, error) {
 func (s *Server) derive(ctx context.Context, password string, iterations int) (c store.Credentials, err error) {
 	switch {
 	case len(password) > store.MaxPassword:
-		return c, badRequest("", "the password is longer than %d bytes", store.MaxPassword)
+		return c, badField("password", "", "the password is longer than %d bytes", store.MaxPassword)
 	case iterations != 0 && (iterations < store.MinIterations || iterations > store.MaxIterations):
-		return c, badRequest("", "iterations must be %d to %d", store.MinIterations, store.MaxIterations)
+		return c, badField("iterations", "", "iterations must be %d to %d", store.MinIterations, store.MaxIterations)
 	}
 	select {
 	case s.deriving <- struct{}{}:
@@ -210,20 +210,20 @@ func (s *Server) derive(ctx context.Context, password string, iterations int) (c
 	}
 	c, err = store.NewCredentials(password, iterations)
 	if errors.Is(err, store.ErrPassword) {
-		return c, badRequest("", "%v", err)
+		return c, badField("password", "", "%v", err)
 	}
 	return c, err
 }
 
 func (s *Server) createAccount(r *request) (any, error) {
 	body := r.body.(*api.AccountCreate)
-	j, err := parseAccount(body.JID)
+	j, err := parseAccount("jid", body.JID)
 	if err != nil {
 		return nil, err
 	}
 	r.object = j.String()
 	if served := s.b.Domains(); !body.AnyDomain && !slices.Contains(served, j.Domain()) {
-		return nil, &api.Error{Status: 400, Code: api.CodeNotServed, Message: fmt.Sprintf("%v not added: its domain is not served (served: %s)", j, strings.Join(served, ", ")), Hint: "serve the domain, or set any_domain"}
+		return nil, &api.Error{Status: 400, Code: api.CodeNotServed, Field: "jid", Message: fmt.Sprintf("%v not added: its domain is not served (served: %s)", j, strings.Join(served, ", ")), Hint: "serve the domain, or set any_domain"}
 	}
 	_, err = s.b.Store.Account(r.Context(), j)
 	if err == nil {
@@ -290,7 +290,7 @@ func (s *Server) changed(r *request, j jid.JID, text string) (any, error) {
 }
 
 func (s *Server) deleteAccount(r *request) (any, error) {
-	j, err := parseAccount(r.PathValue("jid"))
+	j, err := parseAccount("jid", r.PathValue("jid"))
 	if err != nil {
 		return nil, err
 	}
@@ -303,7 +303,7 @@ func (s *Server) deleteAccount(r *request) (any, error) {
 }
 
 func (s *Server) logoutAccount(r *request) (any, error) {
-	text, err := clientText(r.URL.Query().Get("text"), defaultText)
+	text, err := clientText("text", r.URL.Query().Get("text"), defaultText)
 	if err != nil {
 		return nil, err
 	}

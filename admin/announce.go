@@ -93,17 +93,17 @@ func (s *Server) startAnnounce(r *request) (any, error) {
 func (s *Server) checkAnnounce(q *api.AnnounceRequest) (err error) {
 	switch {
 	case q.Text == "":
-		return badRequest("", "there is no text")
+		return badField("text", "", "there is no text")
 	case !isMessage(q.Text, maxAnnounceText):
-		return badRequest("", "text must be at most %d characters, without control characters but line breaks and tabs", maxAnnounceText)
+		return badField("text", "", "text must be at most %d characters, without control characters but line breaks and tabs", maxAnnounceText)
 	}
-	if q.Subject, err = clientText(q.Subject, ""); err != nil {
-		return badRequest("", "subject must be at most %d printable characters", maxText)
+	if q.Subject, err = clientText("subject", q.Subject, ""); err != nil {
+		return err
 	}
 	if q.Domain != "" {
 		normal, err := jid.NormalizeDomain(q.Domain)
 		if err != nil || !s.b.Sessions.Serves(normal) {
-			return badRequest("GET /v1/status lists the domains", "%q is not a domain of this server", q.Domain)
+			return badField("domain", "GET /v1/status lists the domains", "%q is not a domain of this server", q.Domain)
 		}
 		q.Domain = normal
 	}
@@ -111,7 +111,7 @@ func (s *Server) checkAnnounce(q *api.AnnounceRequest) (err error) {
 		q.Rate = api.DefaultAnnounceRate
 	}
 	if !(q.Rate >= minAnnounceRate && q.Rate <= maxAnnounceRate) {
-		return badRequest("", "rate must be %g to %g clients a second, not %g", minAnnounceRate, float64(maxAnnounceRate), q.Rate)
+		return badField("rate", "", "rate must be %g to %d clients a second", minAnnounceRate, int(maxAnnounceRate))
 	}
 	return nil
 }

@@ -46,12 +46,12 @@ func parseTarget(text string) (target string, network netip.Prefix, err error) {
 	if strings.Contains(text, "@") {
 		j, err := jid.Parse(text)
 		if err != nil || !j.IsAccount() {
-			return "", network, badRequest("such as romeo@example.org", "%q is not the address of an account", text)
+			return "", network, badField("target", "such as romeo@example.org", "%q is not the address of an account", text)
 		}
 		return j.String(), network, nil
 	}
-	if network, err = parseNetwork(text); err != nil {
-		return "", network, badRequest("such as 192.0.2.0/24, 2001:db8::/32, 192.0.2.1 or romeo@example.org", "%q is not a network, an address or an account", text)
+	if network, err = parseNetwork("target", text); err != nil {
+		return "", network, badField("target", "such as 192.0.2.0/24, 2001:db8::/32, 192.0.2.1 or romeo@example.org", "%q is not a network, an address or an account", text)
 	}
 	return network.String(), network, nil
 }
@@ -64,13 +64,13 @@ func (s *Server) block(r *request) (any, error) {
 	}
 	r.object = target
 	if least := map[bool]int{true: minBits4, false: minBits6}[network.Addr().Is4()]; network.IsValid() && network.Bits() < least {
-		return nil, badRequest("block parts of it; to refuse all clients, drain the server", "the network %s is too large: the prefix must have at least %d bits", target, least)
+		return nil, badField("target", "block parts of it; to refuse all clients, drain the server", "the network %s is too large: the prefix must have at least %d bits", target, least)
 	}
 	if !(q.Seconds >= 0 && q.Seconds <= maxBlockTime.Seconds()) {
-		return nil, badRequest("leave it out for a block without an end", "seconds must be 0 to %g, not %g", maxBlockTime.Seconds(), q.Seconds)
+		return nil, badField("seconds", "leave it out for a block without an end", "seconds must be 0 to %s", secondsText(maxBlockTime))
 	}
-	if q.Reason, err = clientText(q.Reason, ""); err != nil {
-		return nil, badRequest("", "reason must be at most %d printable characters", maxText)
+	if q.Reason, err = clientText("reason", q.Reason, ""); err != nil {
+		return nil, err
 	}
 	b := store.Block{Target: target, Reason: q.Reason, Actor: r.actor, Created: time.Now().UTC().Truncate(time.Second)}
 	if q.Seconds > 0 {

@@ -38,7 +38,7 @@ func (s *Server) outage(*request) (any, error) { return s.b.Drains.Outage(), nil
 
 func (s *Server) startDrain(r *request) (any, error) {
 	q := r.body.(*api.DrainRequest)
-	if _, err := clientText(q.Text, "x"); err != nil {
+	if _, err := clientText("text", q.Text, "x"); err != nil {
 		return nil, err
 	}
 	return s.b.Drains.StartDrain(q, r.actor)

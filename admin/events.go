@@ -61,13 +61,13 @@ func parseEventFilter(r *request) (f events.Filter, err error) {
 		for name := range strings.SplitSeq(text, ",") {
 			kind, ok := eventKind(api.EventKind(name))
 			if !ok {
-				return f, badRequest("use login, login-failed, end, account, admin or log, or several of these, separated by commas", "%q is not a kind of event", name)
+				return f, badField("kind", "use login, login-failed, end, account, admin or log, or several of these, separated by commas", "%q is not a kind of event", name)
 			}
 			f.Kinds |= kind
 		}
 	}
 	if text := r.URL.Query().Get("account"); text != "" {
-		j, err := parseAccount(text)
+		j, err := parseAccount("account", text)
 		if err != nil {
 			return f, err
 		}

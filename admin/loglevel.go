@@ -40,14 +40,14 @@ func (s *Server) changeLogLevel(r *request) (any, error) {
 	change := r.body.(*api.LogLevelChange)
 	level, ok := logLevels[change.Level]
 	if !ok {
-		return nil, badRequest("use debug, info, warn or error", "%q is not a level", change.Level)
+		return nil, badField("level", "use debug, info, warn or error", "%q is not a level", change.Level)
 	}
 	d := time.Duration(change.Seconds * float64(time.Second))
 	switch {
 	case change.Seconds == 0:
 		d = defaultLogLevelTime
 	case !(change.Seconds > 0 && change.Seconds <= maxLogLevelTime.Seconds()):
-		return nil, badRequest("leave it out for 600", "seconds must be above 0 and at most %g, not %g", maxLogLevelTime.Seconds(), change.Seconds)
+		return nil, badField("seconds", "leave it out for 600", "seconds must be above 0 and at most %s", secondsText(maxLogLevelTime))
 	}
 	state := s.cfg.LogLevel.Change(level, d, func() {
 		s.b.Logger.Info("the level of the log is the configured one again")

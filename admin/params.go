@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -13,9 +15,14 @@ func (r *request) seconds(name string, def, max time.Duration) (time.Duration, e
 	}
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(n > 0 && n <= max.Seconds()) { // NaN is neither
-		return 0, badRequest("give a number of seconds", "%s must be above 0 and at most %g seconds, not %q", name, max.Seconds(), text)
+		return 0, badField(name, "give a number of seconds", "%s must be above 0 and at most %s, not %q", name, secondsText(max), text)
 	}
 	return time.Duration(n * float64(time.Second)), nil
+}
+
+// secondsText is a limit in the unit of the API, and as it is written in flags.
+func secondsText(d time.Duration) string {
+	return fmt.Sprintf("%.0f seconds (%s)", d.Seconds(), strings.TrimSuffix(strings.TrimSuffix(d.String(), "0s"), "0m"))
 }
 
 // boolean returns a parameter that is true or false; by default it is false.
@@ -26,6 +33,6 @@ func (r *request) boolean(name string) (bool, error) {
 	case "true":
 		return true, nil
 	default:
-		return false, badRequest("", "%s must be true or false, not %q", name, text)
+		return false, badField(name, "", "%s must be true or false, not %q", name, text)
 	}
 }

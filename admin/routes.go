@@ -213,13 +213,13 @@ func (r *route) checkQuery(req *http.Request) error {
 			hint = "there are: " + strings.Join(names, ", ")
 		}
 		if !slices.Contains(names, name) {
-			return badRequest(hint, "there is no parameter %q", name)
+			return badField(name, hint, "there is no parameter %q", name)
 		}
 		if len(values) > 1 {
-			return badRequest("give it once", "the parameter %s is given %d times", name, len(values))
+			return badField(name, "give it once", "%s is given %d times", name, len(values))
 		}
 		if values[0] == "" {
-			return badRequest("leave it out, or give it a value", "the parameter %s is empty", name)
+			return badField(name, "leave it out, or give it a value", "%s is empty", name)
 		}
 	}
 	return nil
@@ -245,10 +245,9 @@ func (r *route) readBody(w http.ResponseWriter, req *request) error {
 		return &api.Error{Status: 415, Code: api.CodeMediaType, Message: "the body must be JSON", Hint: "send the header Content-Type: application/json"}
 	}
 	body := r.body()
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(body); err != nil {
-		return badRequest("GET /v1/openapi.json has its fields", "the body is not what this request takes: %v", err)
+	d, err := decodeBody(text, body)
+	if err != nil {
+		return badField(r.wrongField(text), "GET /v1/openapi.json has its fields", "the body is not what this request takes: %v", err)
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return badRequest("send one value", "there is something after the body's JSON value")
@@ -257,9 +256,41 @@ func (r *route) readBody(w http.ResponseWriter, req *request) error {
 	return nil
 }
 
+// decodeBody decodes a JSON value, and returns the decoder, which may have more.
+func decodeBody(text []byte, body any) (*json.Decoder, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	return d, d.Decode(body)
+}
+
+// wrongField returns the first field of a body that is not what the route takes, unknown
+// ones included; empty if the whole body is wrong.
+func (r *route) wrongField(text []byte) string {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(text, &fields) != nil {
+		return ""
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		one, err := json.Marshal(map[string]json.RawMessage{name: fields[name]})
+		if err != nil {
+			return ""
+		}
+		if _, err := decodeBody(one, r.body()); err != nil {
+			return name
+		}
+	}
+	return ""
+}
+
 // badRequest is the error of a request that is wrong.
 func badRequest(hint, format string, args ...any) error {
 	return &api.Error{Status: 400, Code: api.CodeBadRequest, Message: fmt.Sprintf(format, args...), Hint: hint}
+}
+
+// badField is the error of a request with a wrong parameter, field of the body, or variable
+// of the path. A message that names it begins with it: commands show their flag instead.
+func badField(field, hint, format string, args ...any) error {
+	return &api.Error{Status: 400, Code: api.CodeBadRequest, Message: fmt.Sprintf(format, args...), Hint: hint, Field: field}
 }
 
 // errPanicked stands for a panic, which is logged.

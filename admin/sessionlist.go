@@ -56,7 +56,7 @@ func parseCursor(text, sort string) (*position, error) {
 		err = json.Unmarshal(b, p)
 	}
 	if err != nil || p.Sort != sort {
-		return nil, badRequest("use the cursor of the page before with the same sort", "this is not a cursor of such a list")
+		return nil, badField("cursor", "use the cursor of the page before with the same sort", "this is not a cursor of such a list")
 	}
 	return p, nil
 }
@@ -75,18 +75,18 @@ func parseSessionQuery(r *request) (q sessionQuery, err error) {
 	get := r.URL.Query().Get
 	if text := get("domain"); text != "" {
 		if q.domain, err = jid.NormalizeDomain(text); err != nil {
-			return q, badRequest("", "%q is not a domain", text)
+			return q, badField("domain", "", "%q is not a domain", text)
 		}
 	}
 	if text := get("account"); text != "" {
-		j, err := parseAccount(text)
+		j, err := parseAccount("account", text)
 		if err != nil {
 			return q, err
 		}
 		q.account = j.String()
 	}
 	if text := get("network"); text != "" {
-		if q.network, err = parseNetwork(text); err != nil {
+		if q.network, err = parseNetwork("network", text); err != nil {
 			return q, err
 		}
 	}
@@ -94,10 +94,10 @@ func parseSessionQuery(r *request) (q sessionQuery, err error) {
 		return q, err
 	}
 	if q.tls = api.TLSKind(get("tls")); q.tls != "" && !slices.Contains(tlsKinds[:], q.tls) {
-		return q, badRequest("", "tls must be none, tls12, std or lean, not %q", q.tls)
+		return q, badField("tls", "", "tls must be none, tls12, std or lean, not %q", q.tls)
 	}
 	if q.sort = cmp.Or(get("sort"), "jid"); !slices.Contains([]string{"jid", "idle", "queued"}, q.sort) {
-		return q, badRequest("", "sort must be jid, idle or queued, not %q", q.sort)
+		return q, badField("sort", "", "sort must be jid, idle or queued, not %q", q.sort)
 	}
 	if q.limit, err = r.limit(); err != nil {
 		return q, err
@@ -116,20 +116,20 @@ func (r *request) limit() (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > maxLimit {
-		return 0, badRequest("", "limit must be 1 to %d, not %q", maxLimit, text)
+		return 0, badField("limit", "", "limit must be 1 to %d, not %q", maxLimit, text)
 	}
 	return n, nil
 }
 
 // parseNetwork parses a network, or an address, which is a network of its own.
-func parseNetwork(text string) (netip.Prefix, error) {
+func parseNetwork(field, text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
 		addr = addr.Unmap()
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
 	p, err := netip.ParsePrefix(text)
 	if err != nil || p.Addr().Is4In6() {
-		return p, badRequest("such as 192.0.2.0/24, 2001:db8::/32 or 192.0.2.1", "%q is not a network or an address", text)
+		return p, badField(field, "such as 192.0.2.0/24, 2001:db8::/32 or 192.0.2.1", "%q is not a network or an address", text)
 	}
 	return p.Masked(), nil
 }

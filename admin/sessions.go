@@ -63,7 +63,7 @@ func describe(s *session.Session, now time.Time) api.Session {
 func (s *Server) find(r *request) (*session.Session, error) {
 	j, err := jid.Parse(r.PathValue("jid"))
 	if err != nil || j.Local() == "" || !j.IsFull() {
-		return nil, badRequest("such as romeo@example.org%2Fphone", "%q is not the full JID of a session", r.PathValue("jid"))
+		return nil, badField("jid", "such as romeo@example.org%2Fphone", "%q is not the full JID of a session", r.PathValue("jid"))
 	}
 	if found := s.b.Sessions.Find(j.BareString(), j.Resource()); found != nil {
 		return found, nil
@@ -97,7 +97,7 @@ const defaultText = "The administrator of this server has ended the session."
 // the <text/> element". Of the other conditions, undefined-condition needs one of the
 // application's own, and conflict and reset mean something else to clients.
 func (s *Server) endSession(r *request) (any, error) {
-	text, err := clientText(r.URL.Query().Get("text"), defaultText)
+	text, err := clientText("text", r.URL.Query().Get("text"), defaultText)
 	if err != nil {
 		return nil, err
 	}
@@ -112,13 +112,14 @@ func (s *Server) endSession(r *request) (any, error) {
 	return result, nil
 }
 
-// clientText checks a text that clients are told; an empty one is def.
-func clientText(text, def string) (string, error) {
+// clientText checks a text that clients are told, from a field of the request; an empty one
+// is def.
+func clientText(field, text, def string) (string, error) {
 	if text == "" {
 		return def, nil
 	}
 	if !utf8.ValidString(text) || utf8.RuneCountInString(text) > maxText || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return "", badRequest("", "text must be at most %d printable characters", maxText)
+		return "", badField(field, "", "%s must be at most %d printable characters", field, maxText)
 	}
 	return text, nil
 }

@@ -197,7 +197,7 @@ func TestAdminAccountList(t *testing.T) {
 		t.Errorf("%q, marked %q", got, marked)
 	}
 	for query, want := range map[string]string{
-		"prefix=a": "give the parameter domain, too", "domain=a b": "not a domain", "domain=localhost&prefix=a%20b": "cannot be the beginning",
+		"prefix=a": "give the domain, too", "domain=a b": "not a domain", "domain=localhost&prefix=a%20b": "cannot be the beginning",
 		"limit=0": "limit must be 1 to 1000", "cursor=x": "not a cursor", "account=a": "no parameter",
 	} {
 		q, _ := url.ParseQuery(query)

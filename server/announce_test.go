@@ -144,8 +144,8 @@ func TestAnnounceWrong(t *testing.T) {
 		"without control characters":            {Text: "a\x00"},
 		"subject must be at most 200 printable": {Text: "x", Subject: "a\nb"},
 		"is not a domain of this server":        {Text: "x", Domain: "example.com"},
-		"rate must be 0.001 to 1e+06":           {Text: "x", Rate: -1},
-		"not 2e+06":                             {Text: "x", Rate: 2e6},
+		"rate must be 0.001 to 1000000":         {Text: "x", Rate: -1},
+		"1000000 clients a second":              {Text: "x", Rate: 2e6},
 	} {
 		if _, err := announce(t.Context(), c, q); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", q, err, want)

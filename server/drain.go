@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -189,24 +190,24 @@ func (d *drains) run(ctx context.Context, begin time.Time) {
 
 // checkDrain checks a request, and puts the host into the form that clients get.
 func checkDrain(q *api.DrainRequest) error {
-	wrong := func(hint, message string) error {
-		return &api.Error{Status: 400, Code: api.CodeBadRequest, Message: message, Hint: hint}
+	wrong := func(field, hint, message string) error {
+		return &api.Error{Status: 400, Code: api.CodeBadRequest, Message: message, Hint: hint, Field: field}
 	}
 	if !(q.OverSeconds >= 0 && q.OverSeconds <= maxDrainTime.Seconds()) {
-		return wrong("", "over_seconds must be 0 to 604800")
+		return wrong("over_seconds", "", "over_seconds must be 0 to 604800 seconds (168h)")
 	}
 	if q.Begin != nil && time.Until(*q.Begin) > maxDrainAhead {
-		return wrong("", "begin must be at most 30 days from now")
+		return wrong("begin", "", "begin must be at most 30 days from now")
 	}
 	if q.End != nil && q.End.Before(time.Now()) {
-		return wrong("", "end must be in the future")
+		return wrong("end", "", "end must be in the future")
 	}
 	if q.To == "" {
 		return nil
 	}
 	to, ok := otherHost(q.To)
 	if !ok {
-		return wrong("such as xmpp2.example.org, 192.0.2.1:5222 or [2001:db8::1]:5222", "to is not a host")
+		return wrong("to", "such as xmpp2.example.org, 192.0.2.1:5222 or [2001:db8::1]:5222", fmt.Sprintf("%q is not a host", q.To))
 	}
 	q.To = to
 	return nil

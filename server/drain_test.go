@@ -352,7 +352,7 @@ func TestDrainWrong(t *testing.T) {
 		"over_seconds must be 0 to": {OverSeconds: -1},
 		"text must be at most 200":  {Text: strings.Repeat("x", 201)},
 		"begin must be at most 30":  {Begin: &later},
-		"to is not a host":          {To: "a b"},
+		`"a b" is not a host`:       {To: "a b"},
 	} {
 		if _, err := drain(t.Context(), c, q); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", q, err, want)

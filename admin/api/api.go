@@ -44,8 +44,9 @@ const (
 type Error struct {
 	Status  int       `json:"-"`
 	Code    ErrorCode `json:"code"`
-	Message string    `json:"message"`        // what is wrong
-	Hint    string    `json:"hint,omitempty"` // how to correct it
+	Message string    `json:"message"`         // what is wrong
+	Hint    string    `json:"hint,omitempty"`  // how to correct it
+	Field   string    `json:"field,omitempty"` // what part of the request is wrong: a parameter, a field of the body, or a variable of the path. If the message names it, it begins with it
 
 	// Each mistake, if there may be several.
 	Details []string `json:"details,omitempty"`
@@ -58,6 +59,18 @@ func (e *Error) Error() string {
 		text = fmt.Sprintf("%s: %s", text, e.Hint)
 	}
 	return strings.Join(append([]string{text}, e.Details...), "\n")
+}
+
+// Naming returns the error for somebody who has written the field under another name, such
+// as a flag.
+func (e *Error) Naming(name string) *Error {
+	told := *e
+	if rest, ok := strings.CutPrefix(e.Message, e.Field+" "); ok {
+		told.Message = name + " " + rest
+	} else {
+		told.Message = name + ": " + e.Message
+	}
+	return &told
 }
 
 // ErrorResponse is the body of a response that is not a success.

@@ -16,6 +16,8 @@ type accountsPage struct {
 	Next         string // URL of the next page; empty: this is the last one
 }
 
+var accountsLabels = labels{"prefix": "Name begins with", "domain": "Domain"}
+
 func (d *Dashboard) accounts(v *visit) error {
 	get := v.URL.Query().Get
 	p := accountsPage{Name: strings.TrimSpace(get("name")), Domain: strings.TrimSpace(get("domain"))}
@@ -26,7 +28,7 @@ func (d *Dashboard) accounts(v *visit) error {
 	var list api.AccountPage
 	var err error
 	q := given(map[string]string{"prefix": p.Name, "domain": p.Domain, "cursor": get("cursor")})
-	if p.Error, err = d.getList(v, api.PathAccounts, q, &list); err != nil {
+	if p.Error, err = d.getList(v, accountsLabels, api.PathAccounts, q, &list); err != nil {
 		return err
 	}
 	p.Accounts, p.Next = list.Accounts, v.nextPage(list.Cursor, 0)

@@ -32,14 +32,25 @@ func formStatus(text string) int {
 	return http.StatusOK
 }
 
+// labels are the labels of the inputs of a page, by the name of the field of the API.
+type labels map[string]string
+
 // refusal says why the API does not accept what a person has entered; empty: it does, or
 // the error is another one.
-func refusal(err error) string {
+func (l labels) refusal(err error) string {
 	var e *api.Error
 	if errors.As(err, &e) && (e.Status == http.StatusBadRequest || e.Status == http.StatusConflict) {
-		return sentence(e.Message) + "."
+		return sentence(l.naming(e).Message) + "."
 	}
 	return ""
+}
+
+// naming returns an error that names the input that is wrong, if it is one of the page.
+func (l labels) naming(e *api.Error) *api.Error {
+	if label := l[e.Field]; label != "" {
+		return e.Naming(label)
+	}
+	return e
 }
 
 // missing returns the error that people see instead of err, if that is that something does

@@ -37,6 +37,8 @@ func (d *Dashboard) showAnnounce(v *visit, p *announcePage) (err error) {
 	return err
 }
 
+var announceLabels = labels{"text": "Text", "subject": "Subject", "domain": "Domain", "rate": "Clients per second"}
+
 func (d *Dashboard) startAnnounce(v *visit) error {
 	get := func(name string) string { return strings.TrimSpace(v.PostForm.Get(name)) }
 	p := announcePage{Form: api.AnnounceRequest{
@@ -50,7 +52,7 @@ func (d *Dashboard) startAnnounce(v *visit) error {
 		}
 	}
 	err = d.cfg.API.Do(v.ctx, http.MethodPost, api.PathAnnounce, nil, &p.Form, nil)
-	if p.Error = refusal(err); p.Error != "" {
+	if p.Error = announceLabels.refusal(err); p.Error != "" {
 		return d.showAnnounce(v, &p)
 	}
 	if err != nil {

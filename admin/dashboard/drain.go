@@ -57,6 +57,8 @@ func (d *Dashboard) showDrain(v *visit, p *drainPage) (err error) {
 	return err
 }
 
+var drainLabels = labels{"over_seconds": "Time for it (minutes)", "begin": "Begins in (minutes)", "to": "Send clients to", "text": "What clients are told"}
+
 func (d *Dashboard) startDrain(v *visit) error {
 	get := func(name string) string { return strings.TrimSpace(v.PostForm.Get(name)) }
 	p := drainPage{Form: drainForm{Minutes: get("minutes"), In: get("in"), To: get("to"), Text: get("text"), Exit: get("exit") != ""}}
@@ -68,7 +70,7 @@ func (d *Dashboard) startDrain(v *visit) error {
 		return d.showDrain(v, &p)
 	}
 	err := d.cfg.API.Do(v.ctx, http.MethodPost, api.PathDrain, nil, q, nil)
-	if p.Error = refusal(err); p.Error != "" {
+	if p.Error = drainLabels.refusal(err); p.Error != "" {
 		return d.showDrain(v, &p)
 	}
 	if err != nil {

@@ -24,13 +24,13 @@ func given(params map[string]string) url.Values {
 }
 
 // getList gets a page of a list. wrong says why the API does not accept what a person looks
-// for; empty: it does.
-func (d *Dashboard) getList(v *visit, path string, q url.Values, out any) (wrong string, err error) {
+// for with inputs that have these labels; empty: it does.
+func (d *Dashboard) getList(v *visit, l labels, path string, q url.Values, out any) (wrong string, err error) {
 	q.Set("limit", strconv.Itoa(perPage))
 	err = d.cfg.API.Get(v.ctx, path, q, out)
 	var e *api.Error
 	if errors.As(err, &e) && e.Status == http.StatusBadRequest {
-		return sentence(e.Error()) + ".", nil
+		return sentence(l.naming(e).Error()) + ".", nil
 	}
 	return "", err
 }

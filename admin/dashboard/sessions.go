@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"net/netip"
@@ -23,6 +24,8 @@ type sessionsPage struct {
 // maxFirst limits the number of the first session on a page, which is only shown.
 const maxFirst = 1 << 40
 
+var sessionsLabels = labels{"network": "Find", "account": "Find", "domain": "Find", "min_idle": "Silent for", "tls": "Encryption", "sort": "Order"}
+
 func (d *Dashboard) sessions(v *visit) error {
 	get := v.URL.Query().Get
 	p := sessionsPage{Query: strings.TrimSpace(get("q")), Sort: get("sort"), Idle: get("idle"), TLS: get("tls"), First: 1}
@@ -37,7 +40,7 @@ func (d *Dashboard) sessions(v *visit) error {
 	maps.Copy(q, given(map[string]string{"sort": p.Sort, "min_idle": p.Idle, "tls": p.TLS, "cursor": get("cursor")}))
 	var list api.SessionPage
 	var err error
-	if p.Error, err = d.getList(v, api.PathSessions, q, &list); err != nil {
+	if p.Error, err = d.getList(v, sessionsLabels, api.PathSessions, q, &list); err != nil {
 		return err
 	}
 	p.Sessions, p.Matching, p.Last = list.Sessions, list.Matching, p.First+int64(len(list.Sessions))-1
@@ -124,6 +127,8 @@ func noSession(full string, err error) error {
 	return missing(err, "there is no session "+printable(full), "look for it among the sessions; perhaps it has left")
 }
 
+var sessionLabels = labels{"text": "What the client is told"}
+
 func (d *Dashboard) endSession(v *visit) error {
 	full := v.PostForm.Get("jid")
 	if full == "" {
@@ -134,6 +139,10 @@ func (d *Dashboard) endSession(v *visit) error {
 		q.Set("text", text)
 	}
 	if err := d.cfg.API.Do(v.ctx, http.MethodDelete, sessionPath(full), q, nil, nil); err != nil {
+		var e *api.Error
+		if errors.As(err, &e) {
+			err = sessionLabels.naming(e)
+		}
 		return noSession(full, err)
 	}
 	bare, _, _ := strings.Cut(full, "/")

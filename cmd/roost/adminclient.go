@@ -71,13 +71,13 @@ func (c *remoteFlags) client(data string) (*api.Client, error) {
 func (c *remoteFlags) explain(data string, err error) error {
 	switch {
 	case err == nil || c.URL != "":
-		return inCommands(err)
+		return err
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return errNoServer(fmt.Sprintf("no server runs on the data directory %s: name the server's with --data", data))
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("only root and the server's user may connect to the server of %s", data)
 	}
-	return inCommands(err)
+	return err
 }
 
 // print writes v as JSON, or calls table.

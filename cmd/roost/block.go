@@ -23,9 +23,9 @@ type blockCmd struct {
 }
 
 type blockAddCmd struct {
-	Target string        `arg:"" help:"An address, a network such as 192.0.2.0/24, or an account such as romeo@example.org."`
-	For    time.Duration `env:"ROOST_BLOCK_FOR" default:"0s" placeholder:"TIME" help:"How long it is blocked (default: until roost unblock)."`
-	Reason string        `env:"ROOST_BLOCK_REASON" placeholder:"TEXT" help:"Why; clients of a blocked account are told, those of a network are not."`
+	Target string        `field:"target" arg:"" help:"An address, a network such as 192.0.2.0/24, or an account such as romeo@example.org."`
+	For    time.Duration `field:"seconds" env:"ROOST_BLOCK_FOR" default:"0s" placeholder:"TIME" help:"How long it is blocked (default: until roost unblock)."`
+	Reason string        `field:"reason" env:"ROOST_BLOCK_REASON" placeholder:"TEXT" help:"Why; clients of a blocked account are told, those of a network are not."`
 	adminFlags
 }
 
@@ -109,7 +109,7 @@ func (c *blockListCmd) write(w io.Writer, b *api.Block) error {
 
 // unblockCmd removes a block.
 type unblockCmd struct {
-	Target string `arg:"" help:"What is blocked: an address, a network or an account."`
+	Target string `field:"target" arg:"" help:"What is blocked: an address, a network or an account."`
 	adminFlags
 }
 

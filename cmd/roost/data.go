@@ -82,7 +82,7 @@ func (f *dataFlags) suggest(args ...string) string {
 // uses is probably a mistake.
 type newAccountFlags struct {
 	Create    bool `env:"ROOST_CREATE" help:"Create the database if there is none."`
-	AnyDomain bool `env:"ROOST_ANY_DOMAIN" help:"Also accept domains that the server does not serve."`
+	AnyDomain bool `field:"any_domain" env:"ROOST_ANY_DOMAIN" help:"Also accept domains that the server does not serve."`
 	dataFlags
 }
 

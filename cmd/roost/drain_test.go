@@ -26,7 +26,7 @@ func TestDrainCommand(t *testing.T) {
 	run(cli.ExitUsage, "--over", "--over", "-1h")
 	run(cli.ExitUsage, "cannot be used together", "--at", "22:00", "--in", "1h")
 	run(cli.ExitUsage, "is not a time such as", "--at", "noon")
-	run(cli.ExitFailure, "to is not a host", "--to", "a b")
+	run(cli.ExitFailure, `--to: "a b" is not a host`, "--to", "a b")
 
 	run(0, `^scheduled: clients begin to leave at 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\n$`, "--in", "2h", "--over", "10m", "--back-after", "1h", "--to", "127.0.0.1:5222", "--say", "Moving.")
 	run(cli.ExitFailure, "scheduled already", "--at", "22:00")

@@ -17,8 +17,8 @@ import (
 
 // eventsCmd follows what happens in the server.
 type eventsCmd struct {
-	Kind    []string    `env:"ROOST_EVENTS_KIND" enum:"login,login-failed,end,account,admin,log" placeholder:"KIND" help:"Only events of these kinds: login, login-failed, end (of a session), account (it was created, changed or deleted), admin (an action of an administrator), log (a line of the server's log)."`
-	Account *accountArg `env:"ROOST_EVENTS_ACCOUNT" placeholder:"JID" help:"Only events of this account."`
+	Kind    []string    `field:"kind" env:"ROOST_EVENTS_KIND" enum:"login,login-failed,end,account,admin,log" placeholder:"KIND" help:"Only events of these kinds: login, login-failed, end (of a session), account (it was created, changed or deleted), admin (an action of an administrator), log (a line of the server's log)."`
+	Account *accountArg `field:"account" env:"ROOST_EVENTS_ACCOUNT" placeholder:"JID" help:"Only events of this account."`
 	adminFlags
 }
 

@@ -17,8 +17,8 @@ type logCmd struct {
 }
 
 type logLevelCmd struct {
-	Level string        `arg:"" optional:"" enum:",debug,info,warn,error" default:"" help:"The new level: debug, info, warn or error. Without one, the level is shown."`
-	For   time.Duration `env:"ROOST_LOG_FOR" default:"10m" placeholder:"TIME" help:"After this time, the configured level applies again; at most 24h (default: ${default})."`
+	Level string        `field:"level" arg:"" optional:"" enum:",debug,info,warn,error" default:"" help:"The new level: debug, info, warn or error. Without one, the level is shown."`
+	For   time.Duration `field:"seconds" env:"ROOST_LOG_FOR" default:"10m" placeholder:"TIME" help:"After this time, the configured level applies again; at most 24h (default: ${default})."`
 	adminFlags
 }
 

@@ -45,6 +45,7 @@ func program() cli.Program {
 		Name:        "roost",
 		Description: "An XMPP server for very large numbers of mostly idle clients. Start with: roost serve, then: roost user add romeo@localhost",
 		Stderr:      os.Stderr,
+		Explain:     func(ctx *kong.Context, err error) error { return inCommands(ctx.Selected(), err) },
 	}
 }
 

@@ -19,13 +19,13 @@ import (
 
 // onlineCmd lists sessions.
 type onlineCmd struct {
-	Domain  domainArg     `env:"ROOST_ONLINE_DOMAIN" placeholder:"NAME" help:"Only sessions of this domain."`
-	Account *accountArg   `env:"ROOST_ONLINE_ACCOUNT" placeholder:"JID" help:"Only sessions of this account."`
-	Network string        `env:"ROOST_ONLINE_NETWORK" placeholder:"CIDR" help:"Only clients of this address or network, such as 192.0.2.0/24."`
-	MinIdle time.Duration `env:"ROOST_ONLINE_MIN_IDLE" placeholder:"TIME" help:"Only clients that have been silent for at least this long."`
-	TLS     string        `name:"tls" env:"ROOST_ONLINE_TLS" enum:",none,tls12,std,lean" default:"" placeholder:"KIND" help:"Only sessions with this kind of TLS: none, tls12 (TLS 1.2), lean (TLS 1.3 by roost's own record layer, the usual case) or std (TLS 1.3 by Go's crypto/tls)."`
-	Sort    string        `env:"ROOST_ONLINE_SORT" enum:"jid,idle,queued" default:"jid" placeholder:"KEY" help:"Sort by jid, by idle (the longest idle time first) or by queued (the most unread bytes first) (default: ${default})."`
-	Limit   int           `env:"ROOST_ONLINE_LIMIT" default:"0" placeholder:"N" help:"Show at most this many sessions; 0: all (default: ${default})."`
+	Domain  domainArg     `field:"domain" env:"ROOST_ONLINE_DOMAIN" placeholder:"NAME" help:"Only sessions of this domain."`
+	Account *accountArg   `field:"account" env:"ROOST_ONLINE_ACCOUNT" placeholder:"JID" help:"Only sessions of this account."`
+	Network string        `field:"network" env:"ROOST_ONLINE_NETWORK" placeholder:"CIDR" help:"Only clients of this address or network, such as 192.0.2.0/24."`
+	MinIdle time.Duration `field:"min_idle" env:"ROOST_ONLINE_MIN_IDLE" placeholder:"TIME" help:"Only clients that have been silent for at least this long."`
+	TLS     string        `field:"tls" name:"tls" env:"ROOST_ONLINE_TLS" enum:",none,tls12,std,lean" default:"" placeholder:"KIND" help:"Only sessions with this kind of TLS: none, tls12 (TLS 1.2), lean (TLS 1.3 by roost's own record layer, the usual case) or std (TLS 1.3 by Go's crypto/tls)."`
+	Sort    string        `field:"sort" env:"ROOST_ONLINE_SORT" enum:"jid,idle,queued" default:"jid" placeholder:"KEY" help:"Sort by jid, by idle (the longest idle time first) or by queued (the most unread bytes first) (default: ${default})."`
+	Limit   int           `field:"limit" env:"ROOST_ONLINE_LIMIT" default:"0" placeholder:"N" help:"Show at most this many sessions; 0: all (default: ${default})."`
 	adminFlags
 }
 
@@ -147,7 +147,7 @@ func (a *fullArg) path() string {
 }
 
 type sessionShowCmd struct {
-	JID fullArg `arg:"" name:"jid" help:"Full JID of the session: user@domain/resource."`
+	JID fullArg `field:"jid" arg:"" name:"jid" help:"Full JID of the session: user@domain/resource."`
 	adminFlags
 }
 
@@ -181,8 +181,8 @@ func writeSession(w io.Writer, d *api.SessionDetail) {
 }
 
 type sessionEndCmd struct {
-	JID  fullArg `arg:"" name:"jid" help:"Full JID of the session: user@domain/resource."`
-	Text string  `env:"ROOST_SESSION_TEXT" placeholder:"TEXT" help:"Text to send to the client (default: that the administrator has ended the session)."`
+	JID  fullArg `field:"jid" arg:"" name:"jid" help:"Full JID of the session: user@domain/resource."`
+	Text string  `field:"text" env:"ROOST_SESSION_TEXT" placeholder:"TEXT" help:"Text to send to the client (default: that the administrator has ended the session)."`
 	adminFlags
 }
 

@@ -153,7 +153,7 @@ func (c *topCmd) live(ctx context.Context, s *display, r reading, readings <-cha
 			case ctx.Err() != nil:
 				return nil
 			case r.err != nil:
-				v.problem = "no new figures, trying again: " + c.explain(c.Data, r.err).Error()
+				v.problem = "no new figures, trying again: " + inCommands(nil, c.explain(c.Data, r.err)).Error()
 			default:
 				v.add(r.stats)
 			}

@@ -19,9 +19,9 @@ import (
 
 // traceCmd follows what one session sends and receives.
 type traceCmd struct {
-	JID    oneSessionArg `arg:"" name:"jid" help:"Full JID of the session: user@domain/resource. The bare JID is enough if the account has one session."`
-	For    time.Duration `env:"ROOST_TRACE_FOR" default:"5m" placeholder:"TIME" help:"How long to follow it, at most 1h (default: ${default})."`
-	Bodies bool          `env:"-" help:"Also show text and the values of all attributes, such as the bodies of messages. Credentials are never shown."`
+	JID    oneSessionArg `field:"jid" arg:"" name:"jid" help:"Full JID of the session: user@domain/resource. The bare JID is enough if the account has one session."`
+	For    time.Duration `field:"seconds" env:"ROOST_TRACE_FOR" default:"5m" placeholder:"TIME" help:"How long to follow it, at most 1h (default: ${default})."`
+	Bodies bool          `field:"bodies" env:"-" help:"Also show text and the values of all attributes, such as the bodies of messages. Credentials are never shown."`
 	adminFlags
 }
 

@@ -31,7 +31,7 @@ type userCmd struct {
 }
 
 type userAddCmd struct {
-	JID accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
+	JID accountArg `arg:"" name:"jid" field:"jid" help:"Address of the account: user@domain."`
 	passwordFlags
 	newAccountFlags
 	userFlags
@@ -39,7 +39,7 @@ type userAddCmd struct {
 }
 
 type userPasswdCmd struct {
-	JID accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
+	JID accountArg `arg:"" name:"jid" field:"jid" help:"Address of the account: user@domain."`
 	keepSessionsFlag
 	passwordFlags
 	dataFlags
@@ -48,40 +48,40 @@ type userPasswdCmd struct {
 }
 
 type userDisableCmd struct {
-	JID accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
+	JID accountArg `arg:"" name:"jid" field:"jid" help:"Address of the account: user@domain."`
 	dataFlags
 	userFlags
 	jsonFlag
 }
 
 type userEnableCmd struct {
-	JID accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
+	JID accountArg `arg:"" name:"jid" field:"jid" help:"Address of the account: user@domain."`
 	dataFlags
 	userFlags
 	jsonFlag
 }
 
 type userLogoutCmd struct {
-	JID  accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
-	Text string     `env:"ROOST_LOGOUT_TEXT" placeholder:"TEXT" help:"Text to send to the clients (default: that the administrator has ended the session)."`
+	JID  accountArg `arg:"" name:"jid" field:"jid" help:"Address of the account: user@domain."`
+	Text string     `field:"text" env:"ROOST_LOGOUT_TEXT" placeholder:"TEXT" help:"Text to send to the clients (default: that the administrator has ended the session)."`
 	adminFlags
 }
 
 type userDelCmd struct {
-	JID accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
+	JID accountArg `arg:"" name:"jid" field:"jid" help:"Address of the account: user@domain."`
 	dataFlags
 	userFlags
 }
 
 type userShowCmd struct {
-	JID accountArg `arg:"" name:"jid" help:"Address of the account: user@domain."`
+	JID accountArg `arg:"" name:"jid" field:"jid" help:"Address of the account: user@domain."`
 	dataFlags
 	remoteFlags
 	jsonFlag
 }
 
 type userListCmd struct {
-	Domain domainArg `env:"ROOST_LIST_DOMAIN" placeholder:"NAME" help:"List only the accounts of this domain."`
+	Domain domainArg `field:"domain" env:"ROOST_LIST_DOMAIN" placeholder:"NAME" help:"List only the accounts of this domain."`
 	dataFlags
 	remoteFlags
 	jsonFlag
@@ -104,7 +104,7 @@ type auditFlag struct {
 
 // keepSessionsFlag is for commands that change passwords.
 type keepSessionsFlag struct {
-	KeepSessions bool `env:"ROOST_KEEP_SESSIONS" help:"Keep clients connected that logged in with the old password, instead of making them log in again."`
+	KeepSessions bool `field:"keep_sessions" env:"ROOST_KEEP_SESSIONS" help:"Keep clients connected that logged in with the old password, instead of making them log in again."`
 }
 
 // passwordFlags are for commands that need one password.
@@ -115,7 +115,7 @@ type passwordFlags struct {
 
 // iterationFlags set the cost of guessing a password.
 type iterationFlags struct {
-	Iterations int `default:"10000" env:"ROOST_ITERATIONS" placeholder:"N" help:"Iterations of the key derivation (SCRAM), 4096 to 10000000 (default: ${default}). More make it slower to guess passwords from a stolen database, but also make each login slower."`
+	Iterations int `field:"iterations" default:"10000" env:"ROOST_ITERATIONS" placeholder:"N" help:"Iterations of the key derivation (SCRAM), 4096 to 10000000 (default: ${default}). More make it slower to guess passwords from a stolen database, but also make each login slower."`
 }
 
 // Validate is called by kong after parsing.

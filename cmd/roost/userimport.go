@@ -17,7 +17,7 @@ import (
 
 type userImportCmd struct {
 	File   string `arg:"" help:"CSV file with lines of the form jid,password and optionally a header; - for standard input."`
-	Update bool   `env:"ROOST_UPDATE" help:"Also set the passwords of existing accounts. Their clients have to log in again."`
+	Update bool   `field:"update" env:"ROOST_UPDATE" help:"Also set the passwords of existing accounts. Their clients have to log in again."`
 	keepSessionsFlag
 	iterationFlags
 	newAccountFlags

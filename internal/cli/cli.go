@@ -35,6 +35,10 @@ type Program struct {
 	Name        string
 	Description string
 	Stderr      *os.File // for messages to people
+
+	// Explain returns the error that is shown instead of one of the command that ctx has
+	// run. nil: the same.
+	Explain func(ctx *kong.Context, err error) error
 }
 
 // UsageError is a mistake on the command line that is detected only after parsing. The
@@ -71,7 +75,9 @@ func (p Program) Run(parser *kong.Kong, args []string, from *Sources, before fun
 		if before != nil {
 			before(ctx)
 		}
-		err = ctx.Run()
+		if err = ctx.Run(); err != nil && p.Explain != nil {
+			err = p.Explain(ctx, err)
+		}
 	}
 	if err == nil {
 		return 0
