@@ -13,7 +13,7 @@ func (cs *Clients) login(ctx context.Context, n int, rate float64) error {
 	if rate <= 0 {
 		return cs.Login(ctx, n)
 	}
-	cs.pace = time.NewTicker(time.Duration(float64(time.Second) / rate))
+	cs.pace = time.NewTicker(max(1, time.Duration(float64(time.Second)/rate)))
 	defer func() { cs.pace.Stop(); cs.pace = nil }()
 	return cs.Login(ctx, n)
 }
@@ -37,8 +37,9 @@ func (cs *Clients) timeLogins() (sum func() Latency) {
 
 // LoginConfig configures a run of LoginStorm.
 type LoginConfig struct {
-	Count     int // total number of logins
-	ServerPID int // process whose CPU time is measured; 0: none
+	Count     int     // total number of logins
+	Rate      float64 // logins per second; 0: as fast as possible
+	ServerPID int     // process whose CPU time is measured; 0: none
 }
 
 // LoginResult is the result of LoginStorm.
@@ -52,8 +53,8 @@ type LoginResult struct {
 	Latency     Latency  `json:"latency"` // from connecting to the client's own presence
 }
 
-// LoginStorm logs clients in, Config.InFlight at once, and lets each leave as soon as it
-// is available.
+// LoginStorm logs clients in, at most Config.InFlight at once, and lets each leave as soon
+// as it is available.
 func (cs *Clients) LoginStorm(ctx context.Context, cfg LoginConfig) (LoginResult, error) {
 	hist := cs.timeLogins()
 	cs.leave = true
@@ -66,7 +67,7 @@ func (cs *Clients) LoginStorm(ctx context.Context, cfg LoginConfig) (LoginResult
 	}
 	start := time.Now()
 	r := LoginResult{Logins: cfg.Count}
-	if err := cs.Login(ctx, cfg.Count); err != nil {
+	if err := cs.login(ctx, cfg.Count, cfg.Rate); err != nil {
 		r.Errors = append(r.Errors, err.Error())
 	}
 	took := time.Since(start)

@@ -62,6 +62,13 @@ func TestScenarios(t *testing.T) {
 			}
 		})
 	}
+	t.Run("logins at a rate", func(t *testing.T) {
+		cfg := Config{Target: r.starttls, Accounts: 10}
+		got, err := newTestClients(t, cfg).LoginStorm(t.Context(), LoginConfig{Count: 30, Rate: 100})
+		if err != nil || got.Failed != 0 || got.Logins != 30 || got.PerSecond > 110 {
+			t.Errorf("%+v, %v; want at most 100 a second", got, err)
+		}
+	})
 	t.Run("presence", func(t *testing.T) {
 		f := newTestClients(t, Config{Target: r.starttls})
 		if err := f.Login(t.Context(), 10); err != nil {

@@ -134,6 +134,7 @@ func scenarios(o options) []scenario {
 		{name: "memory per idle session, TLS 1.3", tls: true, args: idle, value: perSession, unit: "B"},
 		{name: "memory per idle session, ten mutual contacts, plain", args: idle, value: perSession, unit: "B", contacts: 10},
 		warmed(scenario{name: "CPU per login, SCRAM-SHA-1, plain", args: login, value: perLogin, unit: "µs"}),
+		warmed(scenario{name: "CPU per login, SCRAM-SHA-1, 500 a second, plain", args: append(login[:len(login):len(login)], "--rate", "500"), value: perLogin, unit: "µs"}),
 		warmed(scenario{name: "CPU per login, SCRAM-SHA-1, full TLS handshake", tls: true, args: login, value: perLogin, unit: "µs"}),
 		warmed(scenario{name: "CPU per login, SCRAM-SHA-1, resumed TLS session", tls: true, args: resumed, value: perLogin, unit: "µs"}),
 		{name: "CPU per message, 100 pairs, plain", args: message(100), value: perMessage, unit: "µs"},

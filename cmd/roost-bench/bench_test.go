@@ -30,6 +30,7 @@ func TestBench(t *testing.T) {
 		{"reconnect --sessions 10", "latency per_second seconds sessions", "time until all are back"},
 		{"idle --processes 3 --sessions 20 --base 5 --settle 600ms --hold 300ms --ping 100ms", "base growth logins_per_second sessions server_rss server_rss_at_base", "total memory"},
 		{"message --processes 2 --pairs 5 --idle 2 --warmup 100ms --duration 500ms", "bytes_per_message latency messages pairs per_second sessions", "latency, 99 %"},
+		{"login --count 40 --rate 500 --accounts 10 --in-flight 5", "latency logins per_second", "logins"},
 		{"login --processes 3 --count 40 --accounts 10 --in-flight 5", "latency logins per_second", "logins"},
 		{"presence --processes 2 --sessions 10 --contacts 2 --rate 200 --duration 500ms", "changes contacts delivered latency per_second sessions", "delivered to contacts"},
 		{"reconnect --processes 2 --sessions 10", "latency per_second seconds sessions", "time until all are back"},

@@ -140,8 +140,9 @@ func (c *messageCmd) verdict(r bench.MessageResult) error {
 // loginCmd measures clients that log in and disconnect.
 type loginCmd struct {
 	fleetFlags
-	Count    int `default:"5000" placeholder:"N" help:"Number of logins (default: ${default})."`
-	Accounts int `default:"-1" placeholder:"N" help:"Number of accounts to log in to (default: 1000, or --count if that is less)."`
+	Count    int     `default:"5000" placeholder:"N" help:"Number of logins (default: ${default})."`
+	Rate     float64 `default:"0" placeholder:"N" help:"Logins per second; 0: as fast as possible (default: ${default})."`
+	Accounts int     `default:"-1" placeholder:"N" help:"Number of accounts to log in to (default: 1000, or --count if that is less)."`
 }
 
 // Run measures.
@@ -153,8 +154,8 @@ func (c *loginCmd) defaults() {
 }
 
 func (c *loginCmd) check() error {
-	if c.Count < c.Processes || c.Accounts < c.Processes {
-		return cli.UsageError("--count and --accounts must be at least 1 for each process")
+	if c.Count < c.Processes || c.Accounts < c.Processes || c.Rate < 0 {
+		return cli.UsageError("--count and --accounts must be at least 1 for each process, --rate at least 0")
 	}
 	if c.Accounts < c.InFlight {
 		return cli.UsageError(fmt.Sprintf("--accounts %d must be at least --in-flight %d: an account logs in once at a time", c.Accounts, c.InFlight))
@@ -166,11 +167,11 @@ func (c *loginCmd) need() (clients, accounts int) { return c.InFlight, c.Account
 
 func (c *loginCmd) divide(i, n int) {
 	c.First += before(c.Accounts, i, n)
-	c.Count, c.Accounts = part(c.Count, i, n), part(c.Accounts, i, n)
+	c.Count, c.Accounts, c.Rate = part(c.Count, i, n), part(c.Accounts, i, n), c.Rate/float64(n)
 }
 
 func (c *loginCmd) run(ctx context.Context, f *bench.Clients) (bench.LoginResult, error) {
-	return f.LoginStorm(ctx, bench.LoginConfig{Count: c.Count, ServerPID: c.ServerPID})
+	return f.LoginStorm(ctx, bench.LoginConfig{Count: c.Count, Rate: c.Rate, ServerPID: c.ServerPID})
 }
 
 func (c *loginCmd) rows(r bench.LoginResult) (title string, rows []row) {
