@@ -38,6 +38,8 @@ var (
 	ErrReserved    = declare("not-well-formed", "a reserved prefix or namespace is declared")
 	ErrUndeclare   = declare("not-well-formed", "a namespace prefix is undeclared")
 	ErrDeclaration = declare("not-well-formed", "the XML declaration is malformed")
+	ErrSecondRoot  = declare("not-well-formed", "a message has more than one element")
+	ErrNoRoot      = declare("not-well-formed", "a message ends before its element is complete")
 )
 
 // RFC 6120 section 11.1 (https://www.rfc-editor.org/rfc/rfc6120#section-11.1): comments,

@@ -51,12 +51,14 @@ const (
 	inStream                 // between the header and the end tag
 	emptyHeader              // after the '/' of a header that is an empty-element tag
 	afterEnd                 // after the end tag
+	afterRoot                // after the element of a document
 )
 
 const (
 	flagNoSpace    = 1 << iota // white space between elements is refused
 	flagRestarted              // this is not the connection's first stream
 	flagRestricted             // Limits.MaxRestricted applies
+	flagDocuments              // see Documents
 )
 
 // Next consumes data until one event is complete or all data is consumed, and returns the
@@ -154,6 +156,10 @@ func (p *Parser) skipSpace(data []byte, n int) (int, *Error) {
 			return n, nil // text, or an invalid byte: run decides
 		case class[c]&clsSpace == 0:
 			return n, textError(c, p.phase == inStream)
+		case p.flags&flagDocuments != 0:
+			if p.phase == atStart {
+				return n, ErrSpace
+			}
 		case p.flags&flagNoSpace != 0:
 			return n, ErrSpace
 		case p.phase == atStart && p.flags&flagRestarted == 0:
@@ -161,7 +167,10 @@ func (p *Parser) skipSpace(data []byte, n int) (int, *Error) {
 		}
 		n++
 	}
-	if n < len(data) && p.phase == afterEnd {
+	if n < len(data) && p.phase >= afterEnd {
+		if p.phase == afterRoot {
+			return n, ErrSecondRoot
+		}
 		return n, ErrProlog
 	}
 	return n, nil
@@ -198,6 +207,9 @@ func (p *Parser) event(s *Scratch, res result) (Event, *Error) {
 		p.phase = afterEnd
 		return StreamClose, nil
 	}
+	if p.flags&flagDocuments != 0 {
+		p.phase = afterRoot
+	}
 	return Stanza, nil
 }
 
@@ -221,14 +233,23 @@ func (p *Parser) Restrict() { p.flags |= flagRestricted }
 func (p *Parser) Unrestrict() { p.flags &^= flagRestricted }
 
 // Reset prepares the parser for a new stream. It clears everything of the old one:
-// namespaces, an incomplete element, an error, RefuseSpace and Restrict, but not Extra.
+// namespaces, an incomplete element, an error, RefuseSpace and Restrict, but not Extra and
+// Documents.
 func (p *Parser) Reset() {
 	if p.partial != nil {
 		p.partial.Release()
 	}
+	if p.flags&flagDocuments != 0 {
+		p.resetDocuments()
+		return
+	}
 	// COMPAT: go-xmpp sends a line feed after its last element, which would come before
 	// the XML declaration of the next stream.
-	p.phase, p.flags, p.err, p.ctx, p.partial = atStart, flagRestarted, 0, nil, nil
+	p.reset(flagRestarted, nil)
+}
+
+func (p *Parser) reset(flags uint8, ctx *context) {
+	p.phase, p.flags, p.err, p.ctx, p.partial = atStart, flags, 0, ctx, nil
 }
 
 // Free releases the memory of an incomplete element when the connection is closed. The

@@ -78,8 +78,8 @@ func (d *Tape) expectedName() ([]byte, *Error) {
 	switch {
 	case len(d.open) != 0:
 		return d.name(&d.tape[d.open[len(d.open)-1].token]), nil
-	case d.ctx != nil:
+	case d.ctx != nil && len(d.ctx.name) > 0:
 		return d.ctx.name, nil
 	}
-	return nil, ErrSyntax // there is no stream
+	return nil, ErrSyntax // there is no stream, or it has no start tag
 }

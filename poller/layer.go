@@ -22,11 +22,11 @@ type recordLayer interface {
 	// everything that was delivered before the pause has been consumed. Loop.
 	resume(above receiver) error
 
-	// seal appends p, as one message, to the outbox, through the seal method of the layer
-	// below. Messages of several goroutines keep the order in which these got mu, in
-	// every layer, so a layer may number them. After an error no part of p is in the
-	// outbox, or the connection ends. Under mu, which is held throughout.
-	seal(p []byte) error
+	// seal appends m to the outbox, through the seal method of the layer below. Messages
+	// of several goroutines keep the order in which these got mu, in every layer, so a
+	// layer may number them. After an error no part of m is in the outbox, or the
+	// connection ends. Under mu, which is held throughout.
+	seal(m message) error
 
 	// eof is called when the socket reports the peer's end. It returns nil if the peer
 	// has ended the layer properly, errNotYet if the layer cannot end yet and will read
@@ -44,9 +44,28 @@ type recordLayer interface {
 	// secure reports whether TLS protects the layer's bytes. Any goroutine may call it.
 	secure() bool
 
+	// messages reports whether the peer can tell where each message begins and ends. Any
+	// goroutine may call it.
+	messages() bool
+
 	// rebase returns the stack of layers with its bottom layer replaced. Loop, under mu.
 	rebase(bottom recordLayer) recordLayer
 }
+
+// message is what one call of Queue sends. Layers put bytes in front of it without copying
+// it. The head is an array, because a slice of memory on the stack would have to be
+// allocated when it is passed to an interface method.
+type message struct {
+	head [maxHead]byte
+	n    uint8 // bytes used of head
+	body []byte
+}
+
+// maxHead is the maximum size in bytes of what layers put in front of a message: the header
+// of a frame, and a declaration inserted after the message's first bytes.
+const maxHead = 55
+
+func (m *message) len() int { return int(m.n) + len(m.body) }
 
 // receiver receives the content that a record layer has opened.
 type receiver interface {
@@ -72,8 +91,12 @@ func (l *plain) open(p []byte, above receiver) error {
 
 func (l *plain) resume(receiver) error { return nil }
 
-func (l *plain) seal(p []byte) error {
-	(*Conn)(l).append(p)
+func (l *plain) seal(m message) error {
+	c := (*Conn)(l)
+	if m.n > 0 {
+		c.append(m.head[:m.n])
+	}
+	c.append(m.body)
 	return nil
 }
 
@@ -81,6 +104,7 @@ func (l *plain) eof() error                            { return nil }
 func (l *plain) closeWrite()                           {}
 func (l *plain) free() error                           { return nil }
 func (l *plain) secure() bool                          { return false }
+func (l *plain) messages() bool                        { return false }
 func (l *plain) rebase(bottom recordLayer) recordLayer { return bottom }
 
 // setBottom replaces the layer at the bottom of the connection's stack. Loop.

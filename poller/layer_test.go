@@ -46,9 +46,13 @@ func (l *framed) resume(above receiver) error {
 
 func (l *framed) receive(p []byte) { l.codec.read(p, l.above.receive) }
 
-func (l *framed) seal(p []byte) error {
-	l.buf = appendFrame(l.buf[:0], l.sent, p)
-	if err := l.below.seal(l.buf); err != nil {
+// seal passes the frame in two parts, as layers do that put something in front of a message.
+func (l *framed) seal(m message) error {
+	l.buf = appendFrame(l.buf[:0], l.sent, append(m.head[:m.n:m.n], m.body...))
+	f := message{n: frameHeader}
+	copy(f.head[:], l.buf)
+	f.body = l.buf[frameHeader:]
+	if err := l.below.seal(f); err != nil {
 		return err
 	}
 	l.sent++
@@ -67,13 +71,15 @@ func (l *framed) eof() error {
 
 func (l *framed) closeWrite() {
 	l.c.mu.Lock()
-	_ = l.seal(nil)
+	_ = l.seal(message{})
 	l.c.mu.Unlock()
 	l.below.closeWrite()
 }
 
 func (l *framed) free() error  { return l.below.free() }
 func (l *framed) secure() bool { return l.below.secure() }
+
+func (l *framed) messages() bool { return true }
 
 func (l *framed) rebase(bottom recordLayer) recordLayer {
 	l.below = l.below.rebase(bottom)
@@ -370,6 +376,61 @@ func TestLayersSealInOrder(t *testing.T) {
 				}
 				next[w]++
 			}
+		})
+	}
+}
+
+// TestQueueMessages: several messages that are queued together are separate messages for the
+// layer, one write for the limits of the outbox, and queued all or not at all.
+func TestQueueMessages(t *testing.T) {
+	for _, c := range layerCases {
+		t.Run(c.name, func(t *testing.T) {
+			var cfg *tls.Config
+			if c.tls {
+				cfg = testTLS(t)
+			}
+			addr, conns := serveFramed(t, c.std, cfg, nil)
+			client := dialFramed(t, addr, c.version)
+			_, _ = client.Write(client.frame("x"))
+			if got := client.read(t); got != "x" {
+				t.Fatalf("got %q", got)
+			}
+			e := <-conns
+			if !e.c.Messages() {
+				t.Error("the connection has no messages")
+			}
+			change := *e.c.loop.p.config()
+			change.Outbox, change.LargeWrite = 1000, 30_000
+			e.c.loop.p.settings.Store(&change)
+			e.c.Authenticated() // before it, there are no large writes
+			if err := e.c.Queue([]byte("first")); err != nil {
+				t.Fatal(err)
+			}
+			big := strings.Repeat("a", 20_000)
+			if err := e.c.QueueMessages([]byte(big+"bccc"), []int{20_000, 20_001, 20_004}, false); err != nil {
+				t.Fatalf("one large write: %v", err)
+			}
+			if err := e.c.QueueMessages([]byte(big+big), []int{20_000, 40_000}, false); err != ErrFull {
+				t.Errorf("another one: %v, want ErrFull", err)
+			}
+			e.c.Flush()
+			for _, want := range []string{"first", big, "b", "ccc"} {
+				if got := client.read(t); got != want {
+					t.Fatalf("got %.20q of %d bytes, want %.20q", got, len(got), want)
+				}
+			}
+			e.c.Reserve()
+			if err := e.c.QueueMessages([]byte("x"), []int{1}, false); err != ErrReserved {
+				t.Errorf("after Reserve: %v", err)
+			}
+			if err := e.c.QueueMessages([]byte("yz"), []int{1, 2}, true); err != nil {
+				t.Errorf("of the owner of the outbox: %v", err)
+			}
+			e.c.Flush()
+			if a, b := client.read(t), client.read(t); a != "y" || b != "z" {
+				t.Errorf("got %q and %q", a, b)
+			}
+			_ = e.c.QueueMessages(nil, nil, true)
 		})
 	}
 }

@@ -51,17 +51,53 @@ func (c *Conn) QueueReserved(p []byte) error { return c.queue(p, true) }
 func (c *Conn) queue(p []byte, reserved bool) error {
 	defer panics.Stop() // the lock may be held, and a stream's bytes half written
 	c.mu.Lock()
-	err := ErrReserved
-	if reserved || !c.reserved {
-		err = c.checkSpace(len(p))
-	}
+	err := c.mayWrite(len(p), reserved)
 	if err == nil {
-		if err = c.layer.seal(p); err != nil {
-			c.loop.p.unauth.set(c, heldOutbox, c.queued()) // undo what checkSpace counted
-		}
+		err = c.sealed(c.layer.seal(message{body: p}))
 	}
 	c.mu.Unlock()
 	return err
+}
+
+// QueueMessages is Queue, or QueueReserved, for several messages that count as one write for
+// the limits of the outbox: p contains them one after another, and ends has the offset of
+// each one's end. Either all or none are queued.
+func (c *Conn) QueueMessages(p []byte, ends []int, reserved bool) error {
+	defer panics.Stop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err := c.mayWrite(len(p), reserved)
+	begin := 0
+	for i := 0; i < len(ends) && err == nil; i++ {
+		err = c.layer.seal(message{body: p[begin:ends[i]]})
+		begin = ends[i]
+	}
+	return c.sealed(err)
+}
+
+// mayWrite returns nil if n more bytes may be queued. Under mu.
+func (c *Conn) mayWrite(n int, reserved bool) error {
+	if c.reserved && !reserved {
+		return ErrReserved
+	}
+	return c.checkSpace(n)
+}
+
+// sealed is called after a message was sealed, with the error of that: it undoes what
+// checkSpace has counted. Under mu.
+func (c *Conn) sealed(err error) error {
+	if err != nil {
+		c.loop.p.unauth.set(c, heldOutbox, c.queued())
+	}
+	return err
+}
+
+// Messages reports whether the peer can tell where each message begins and ends, as over
+// WebSocket. Then each Queue is a message, and the handler is a MessageHandler.
+func (c *Conn) Messages() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.layer.messages()
 }
 
 // checkSpace returns nil if n more bytes fit. Under mu.

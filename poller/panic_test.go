@@ -13,7 +13,7 @@ import (
 // badRecord is a record layer that panics.
 type badRecord struct{ recordLayer }
 
-func (badRecord) seal([]byte) error { panic("in the record layer") }
+func (badRecord) seal(message) error { panic("in the record layer") }
 
 // TestPanicInQueue: code that recovers from panics of a handler can recognize panics
 // inside a connection, which must end the process.

@@ -221,18 +221,18 @@ func (t *leanTLS) wipe() {
 // seal seals p into the outbox. Sealing and queueing are one step under the connection's
 // lock, so that the order on the wire is that of the sequence numbers. The outbox is
 // either sent completely or dropped with the connection. Under mu.
-func (t *leanTLS) seal(p []byte) error {
+func (t *leanTLS) seal(m message) error {
 	if !t.st.CanSeal() {
 		return ErrClosed
 	}
-	if len(p) == 0 {
+	if m.len() == 0 {
 		return nil
 	}
 	k := t.keys()
 	queued := t.c.queued()
 	t.c.append(nil)
 	var err error
-	t.c.out.B, k.tx, err = t.st.Seal(k.tx, t.c.out.B, p)
+	t.c.out.B, k.tx, err = t.st.SealWith(k.tx, t.c.out.B, m.head[:m.n], m.body)
 	t.c.grew(queued)
 	return err
 }
@@ -260,4 +260,5 @@ func (t *leanTLS) free() error {
 }
 
 func (t *leanTLS) secure() bool                          { return true }
+func (t *leanTLS) messages() bool                        { return false }
 func (t *leanTLS) rebase(bottom recordLayer) recordLayer { return bottom }

@@ -293,10 +293,17 @@ func (t *stdTLS) midRecord() {
 // caller until its end.
 var errEarly = errors.New("poller: the TLS handshake has not finished")
 
-// seal makes crypto/tls seal p and moves the result to the outbox. Under mu.
-func (t *stdTLS) seal(p []byte) error {
+// seal makes crypto/tls seal m and moves the result to the outbox. Under mu.
+func (t *stdTLS) seal(m message) error {
 	if !t.phaseIs(tlsOpen) {
 		return errEarly
+	}
+	p := m.body
+	if m.n > 0 { // one record for both
+		both := outboxes.Get()
+		defer outboxes.Put(both)
+		both.B = append(append(both.B, m.head[:m.n]...), m.body...)
+		p = both.B
 	}
 	_, err := t.conn.Write(p)
 	if e := t.moveWritten(); e != nil {
@@ -379,6 +386,7 @@ func (t *stdTLS) phaseIs(p tlsPhase) bool {
 }
 
 func (t *stdTLS) secure() bool                          { return true }
+func (t *stdTLS) messages() bool                        { return false }
 func (t *stdTLS) rebase(bottom recordLayer) recordLayer { return bottom }
 
 // free ends a handshake in progress. Loop.

@@ -62,8 +62,8 @@ func TestStdTLSDies(t *testing.T) {
 	e := <-s.conns
 	eventually(t, "secured", e.secured.Load)
 	e.c.mu.Lock()
-	err := e.c.layer.seal(make([]byte, 3*largeWriteFactor*1024))
-	next := e.c.layer.seal([]byte("after what was lost"))
+	err := e.c.layer.seal(message{body: make([]byte, 3*largeWriteFactor*1024)})
+	next := e.c.layer.seal(message{body: []byte("after what was lost")})
 	e.c.mu.Unlock()
 	if next == nil {
 		t.Error("a record was sealed after one was omitted")

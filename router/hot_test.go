@@ -32,21 +32,23 @@ func (w *wire) Queue(p []byte) error {
 	w.mu.Unlock()
 	return nil
 }
-func (w *wire) Reserve()                   {}
-func (w *wire) QueueReserved([]byte) error { panic("not reserved") }
-func (w *wire) Flush() bool                { return false }
-func (w *wire) Queued() int                { return 0 }
-func (w *wire) Pause()                     {}
-func (w *wire) Resume()                    {}
-func (w *wire) StartTLS(*tls.Config) error { return nil }
-func (w *wire) Close(time.Duration)        {}
-func (w *wire) SetDeadline(time.Duration)  {}
-func (w *wire) RemoteAddr() netip.AddrPort { return netip.AddrPort{} }
-func (w *wire) Secure() bool               { return false }
-func (w *wire) Hold(int) bool              { return true }
-func (w *wire) Authenticated()             {}
-func (w *wire) Post(f func(loop int))      { w.mu.Lock(); w.todo = append(w.todo, f); w.mu.Unlock() }
-func (w *wire) give(text []byte) (n int)   { n = w.s.Data(0, text); w.m.EndTurn(0); return n }
+func (w *wire) Reserve()                                {}
+func (w *wire) QueueReserved([]byte) error              { panic("not reserved") }
+func (w *wire) Messages() bool                          { return false }
+func (w *wire) Flush() bool                             { return false }
+func (w *wire) Queued() int                             { return 0 }
+func (w *wire) Pause()                                  {}
+func (w *wire) Resume()                                 {}
+func (w *wire) StartTLS(*tls.Config) error              { return nil }
+func (w *wire) Close(time.Duration)                     {}
+func (w *wire) SetDeadline(time.Duration)               {}
+func (w *wire) RemoteAddr() netip.AddrPort              { return netip.AddrPort{} }
+func (w *wire) Secure() bool                            { return false }
+func (w *wire) Hold(int) bool                           { return true }
+func (w *wire) Authenticated()                          {}
+func (w *wire) Post(f func(loop int))                   { w.mu.Lock(); w.todo = append(w.todo, f); w.mu.Unlock() }
+func (w *wire) QueueMessages([]byte, []int, bool) error { panic("no messages") }
+func (w *wire) give(text []byte) (n int)                { n = w.s.Data(0, text); w.m.EndTurn(0); return n }
 
 // pump passes text to the session as soon as the session accepts input, and runs posted
 // functions until want was written.

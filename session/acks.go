@@ -32,7 +32,7 @@ func (s *Session) enableAcks(t *Turn, enabled string) {
 	x.mu.Lock()
 	s.set(flagManaged) // before Reserve: a goroutine whose Queue fails from then on takes the lock
 	s.conn.Reserve()
-	ok := s.queueReserved([]byte(enabled))
+	ok := s.queueReserved([]byte(enabled), units{})
 	if ok && s.has(flagTapped) {
 		s.tapSent([]byte(enabled))
 	}
@@ -54,12 +54,12 @@ func (s *Session) countHandled() {
 }
 
 // queueReserved queues b, after a flush if the outbox is full. Under coldState.mu.
-func (s *Session) queueReserved(b []byte) bool {
-	if s.conn.QueueReserved(b) == nil {
+func (s *Session) queueReserved(b []byte, u units) bool {
+	if s.queue(b, u, true) == nil {
 		return true
 	}
 	s.conn.Flush()
-	return s.conn.QueueReserved(b) == nil
+	return s.queue(b, u, true) == nil
 }
 
 // writeManaged is write for a session with stream management. A stanza that it accepts is
@@ -86,14 +86,14 @@ func (s *Session) sendManaged(t *Turn, x *coldState, b []byte, u units) (accepte
 	stanzas := u.ends != nil || isStanza(b)
 	open := !s.has(flagSlow | flagGone)
 	if !stanzas {
-		sent := open && s.queueReserved(b)
+		sent := open && s.queueReserved(b, u)
 		return sent, open && !sent
 	}
 	limit := s.mayKeep(x)
 	if x.disowned || limit == keepNone {
 		return false, limit == keepNone
 	}
-	full = open && (!s.queueReserved(b) || limit == keepLast)
+	full = open && (!s.queueReserved(b, u) || limit == keepLast)
 	x.keep(s.mgr, t, b, u)
 	return true, full
 }
@@ -104,7 +104,7 @@ func (s *Session) trySendManaged(t *Turn, b []byte) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	stanza := isStanza(b)
-	if stanza && (x.disowned || s.mayKeep(x) != keepMore) || !s.queueReserved(b) {
+	if stanza && (x.disowned || s.mayKeep(x) != keepMore) || !s.queueReserved(b, units{}) {
 		return false
 	}
 	if stanza {

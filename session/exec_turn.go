@@ -201,7 +201,7 @@ func (s *Session) write(t *Turn, b []byte, u units) bool {
 		return false
 	}
 	t.CountDelivery(len(b))
-	if s.conn.Queue(b) != nil && !s.queueAgain(b) {
+	if s.queue(b, u, false) != nil && !s.queueAgain(b, u) {
 		if s.has(flagManaged) { // since a moment ago, and the outbox is reserved
 			return s.writeManaged(t, b, u)
 		}
@@ -235,7 +235,7 @@ func (s *Session) TrySendBytes(t *Turn, b []byte) bool {
 }
 
 func (s *Session) tryWrite(t *Turn, b []byte) bool {
-	if !s.has(flagManaged) && (s.conn.Queue(b) == nil || s.queueAgain(b)) {
+	if !s.has(flagManaged) && (s.conn.Queue(b) == nil || s.queueAgain(b, units{})) {
 		return true
 	}
 	return s.has(flagManaged) && s.trySendManaged(t, b)
@@ -243,7 +243,18 @@ func (s *Session) tryWrite(t *Turn, b []byte) bool {
 
 // queueAgain flushes the outbox and queues b again. Output of this turn has not been
 // offered to the socket yet, so a full outbox does not mean that the client is slow.
-func (s *Session) queueAgain(b []byte) bool {
+func (s *Session) queueAgain(b []byte, u units) bool {
 	s.conn.Flush()
-	return s.conn.Queue(b) == nil
+	return s.queue(b, u, false) == nil
+}
+
+// queue queues b. Several stanzas are one write, unless each has to be a message.
+func (s *Session) queue(b []byte, u units, reserved bool) error {
+	switch {
+	case u.ends != nil && s.conn.Messages():
+		return s.conn.QueueMessages(b, u.ends, reserved)
+	case reserved:
+		return s.conn.QueueReserved(b)
+	}
+	return s.conn.Queue(b)
 }

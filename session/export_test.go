@@ -17,6 +17,7 @@ type NoConn struct{}
 func (NoConn) Queue([]byte) error         { return nil }
 func (NoConn) Reserve()                   {}
 func (NoConn) QueueReserved([]byte) error { return nil }
+func (NoConn) Messages() bool             { return false }
 func (NoConn) Flush() bool                { return false }
 func (NoConn) Queued() int                { return 0 }
 func (NoConn) Pause()                     {}
@@ -29,6 +30,8 @@ func (NoConn) Hold(int) bool              { return true }
 func (NoConn) Authenticated()             {}
 func (NoConn) RemoteAddr() netip.AddrPort { return netip.AddrPort{} }
 func (NoConn) Secure() bool               { return false }
+
+func (NoConn) QueueMessages([]byte, []int, bool) error { return nil }
 
 // Adopt makes a session on c that is bound to full without a negotiation, which would take
 // too long for a million sessions. It returns the CPU time that the tables took.

@@ -86,6 +86,9 @@ func (m *Manager) New(c Conn) *Session {
 	s := &Session{mgr: m, conn: c}
 	n := &negotiation{network: peernet.Of(c.RemoteAddr().Addr()), began: time.Since(m.started)}
 	s.cold.Store(&coldState{rare: &rareState{negotiation: n}})
+	if c.Messages() {
+		s.parser.Documents()
+	}
 	s.parser.Restrict() // until the client has authenticated
 	m.unbound.Store(s, struct{}{})
 	s.set(flagLogin)

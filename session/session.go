@@ -14,19 +14,21 @@ import (
 // Conn is the part of a connection that a session uses. Output goes through an outbox whose
 // size is limited. No method blocks.
 type Conn interface {
-	Queue(p []byte) error            // copies p to the outbox, all or, with an error, nothing
-	Reserve()                        // makes Queue fail from when it returns
-	QueueReserved(p []byte) error    // Queue after Reserve
-	Flush() (full bool)              // writes queued bytes to the socket; true: some are left, and Drained will be called when all are written
-	Queued() int                     // bytes in the outbox
-	Pause()                          // stops reading; call only on the loop
-	Resume()                         // starts reading again
-	Post(f func(loop int))           // runs f on the connection's loop, soon
-	StartTLS(*tls.Config) error      // starts TLS after the queued bytes; call only from within Data
-	Close(linger time.Duration)      // flushes, closes, and waits at most linger for the peer's close
-	SetDeadline(after time.Duration) // closes the connection after this time; 0 removes the deadline
-	Hold(n int) bool                 // reports the bytes that the session holds before authentication; false: too many, and the stream must end
-	Authenticated()                  // lifts the limits that apply before authentication, including Hold's
+	Queue(p []byte) error                                    // copies p to the outbox, all or, with an error, nothing
+	Reserve()                                                // makes Queue fail from when it returns
+	QueueReserved(p []byte) error                            // Queue after Reserve
+	Messages() bool                                          // each Queue is a message of its own, and so is each unit that the client sends (RFC 7395)
+	QueueMessages(p []byte, ends []int, reserved bool) error // Queue, or QueueReserved, of several messages, which end at these offsets: all or nothing
+	Flush() (full bool)                                      // writes queued bytes to the socket; true: some are left, and Drained will be called when all are written
+	Queued() int                                             // bytes in the outbox
+	Pause()                                                  // stops reading; call only on the loop
+	Resume()                                                 // starts reading again
+	Post(f func(loop int))                                   // runs f on the connection's loop, soon
+	StartTLS(*tls.Config) error                              // starts TLS after the queued bytes; call only from within Data
+	Close(linger time.Duration)                              // flushes, closes, and waits at most linger for the peer's close
+	SetDeadline(after time.Duration)                         // closes the connection after this time; 0 removes the deadline
+	Hold(n int) bool                                         // reports the bytes that the session holds before authentication; false: too many, and the stream must end
+	Authenticated()                                          // lifts the limits that apply before authentication, including Hold's
 	RemoteAddr() netip.AddrPort
 	Secure() bool
 }

@@ -7,44 +7,55 @@ import (
 	"roost/stanza"
 )
 
-// Framing defines what delimits a stream, and its parts that depend on the transport. On
-// TCP a stream is one XML document: its header declares the namespaces and is not closed
-// until the stream is ([RFC 6120 section 4.2]). Over WebSocket, the header, the close and
-// each first-level element are messages, each a document of its own ([RFC 7395 section 3]).
-// The fields are XML and must not change while a session uses them.
+// framing is what delimits a stream, and its parts that depend on the transport. On TCP a
+// stream is one XML document: its header declares the namespaces and is not closed until
+// the stream is ([RFC 6120 section 4.2]). Over WebSocket, the header, the close and each
+// first-level element are messages, each a document of its own ([RFC 7395 section 3.3]).
 //
 // [RFC 6120 section 4.2]: https://www.rfc-editor.org/rfc/rfc6120#section-4.2
-// [RFC 7395 section 3]: https://www.rfc-editor.org/rfc/rfc7395#section-3
-type Framing struct {
-	Open     string // the start of the stream header, up to its attributes; it declares the namespaces
-	OpenEnd  string // the end of the stream header, after its attributes
-	Close    string // the end of the stream
-	Features string // the start tag of <stream:features/>, whose end tag has the prefix "stream"
-	Error    string // the start tag of <stream:error/>; the same applies to its end tag
+// [RFC 7395 section 3.3]: https://www.rfc-editor.org/rfc/rfc7395#section-3.3
+type framing struct {
+	header, headerSpace string // local name and namespace of the client's stream header
+	inherits            bool   // the header declares the default namespace of the stanzas
+
+	// XML that the server sends.
+	open     string // the start of the stream header, up to its attributes; it declares the namespaces
+	openEnd  string // the end of the stream header, after its attributes
+	close    string // the end of the stream
+	features string // the start tag of <stream:features/>, whose end tag has the prefix "stream"
+	err      string // the start tag of <stream:error/>; the same applies to its end tag
 }
 
-// TCPFraming is the framing of a connection that does not implement Framed (RFC 6120).
-var TCPFraming = &Framing{
-	Open:     "<?xml version='1.0'?><stream:stream xmlns='" + stanza.NSClient + "' xmlns:stream='" + stanza.NSStreams + "'",
-	OpenEnd:  ">",
-	Close:    "</stream:stream>",
-	Features: "<stream:features>",
-	Error:    "<stream:error>",
+// streamFraming is that of RFC 6120.
+var streamFraming = &framing{
+	header: "stream", headerSpace: stanza.NSStreams, inherits: true,
+	open:     "<?xml version='1.0'?><stream:stream xmlns='" + stanza.NSClient + "' xmlns:stream='" + stanza.NSStreams + "'",
+	openEnd:  ">",
+	close:    "</stream:stream>",
+	features: "<stream:features>",
+	err:      "<stream:error>",
 }
 
-// Framed is a Conn with its own framing.
-type Framed interface {
-	Conn
-	Framing() *Framing // always the same
+// nsFraming is the namespace of what replaces the stream's tags on WebSocket.
+const nsFraming = "urn:ietf:params:xml:ns:xmpp-framing"
+
+// messageFraming is that of RFC 7395.
+var messageFraming = &framing{
+	header: "open", headerSpace: nsFraming,
+	open:     "<open xmlns='" + nsFraming + "'",
+	openEnd:  "/>",
+	close:    "<close xmlns='" + nsFraming + "'/>",
+	features: "<stream:features xmlns:stream='" + stanza.NSStreams + "'>",
+	err:      "<stream:error xmlns:stream='" + stanza.NSStreams + "'>",
 }
 
 // framing returns the connection's framing. It is not stored, because a field would cost
 // every session 8 bytes and the framing is used only a few times.
-func (s *Session) framing() *Framing {
-	if c, ok := s.conn.(Framed); ok {
-		return c.Framing()
+func (s *Session) framing() *framing {
+	if s.conn.Messages() {
+		return messageFraming
 	}
-	return TCPFraming
+	return streamFraming
 }
 
 // header is the content of our stream header, independent of the framing ([RFC 6120 section
@@ -59,8 +70,8 @@ type header struct {
 	lang string   // "" is written as "en"
 }
 
-func (f *Framing) appendOpen(b []byte, h *header) []byte {
-	b = append(b, f.Open...)
+func (f *framing) appendOpen(b []byte, h *header) []byte {
+	b = append(b, f.open...)
 	b = append(b, " id='"...)
 	b = hex.AppendEncode(b, h.id[:])
 	b = append(b, "' from='"...)
@@ -76,12 +87,12 @@ func (f *Framing) appendOpen(b []byte, h *header) []byte {
 	b = append(b, "' version='1.0' xml:lang='"...)
 	b = parser.AppendEscaped(b, lang)
 	b = append(b, '\'')
-	return append(b, f.OpenEnd...)
+	return append(b, f.openEnd...)
 }
 
 // appendError appends the <stream:error/> element (RFC 6120 section 4.9.2).
-func (f *Framing) appendError(b []byte, e *StreamError) []byte {
-	b = append(b, f.Error...)
+func (f *framing) appendError(b []byte, e *StreamError) []byte {
+	b = append(b, f.err...)
 	b = append(b, '<')
 	b = append(b, e.Condition...)
 	if e.Host == "" {
@@ -112,7 +123,7 @@ func (s *Session) sendOpen(t *Turn, host, to, lang string) {
 
 // sendFeatures sends the features for the stream's present state.
 func (s *Session) sendFeatures(t *Turn) {
-	b := append(t.GetBuf(), s.framing().Features...)
+	b := append(t.GetBuf(), s.framing().features...)
 	b = s.appendFeatures(b)
 	b = append(b, "</stream:features>"...)
 	s.SendBytes(t, b)
@@ -127,7 +138,7 @@ func (s *Session) sendClose(t *Turn, e *StreamError) {
 		s.SendBytes(t, b)
 		t.PutBuf(b)
 	}
-	b := append(t.GetBuf(), f.Close...)
+	b := append(t.GetBuf(), f.close...)
 	s.SendBytes(t, b)
 	t.PutBuf(b)
 }

@@ -55,10 +55,11 @@ func clientOf(h parser.Element) jid.JID {
 // checkHeader checks a stream header and returns the domain for our own header.
 func (s *Session) checkHeader(h parser.Element) (host string, e *StreamError) {
 	host = s.responseHost()
-	if string(h.Local()) != "stream" {
+	f := s.framing()
+	if string(h.Local()) != f.header {
 		return host, ErrBadFormat
 	}
-	if string(h.Space()) != stanza.NSStreams || !contentNamespaceOK(h) {
+	if string(h.Space()) != f.headerSpace || f.inherits && !contentNamespaceOK(h) {
 		return host, ErrInvalidNamespace
 	}
 	domain, err := jid.Parse(string(h.Attr("to")))

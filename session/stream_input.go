@@ -46,14 +46,27 @@ func (n *negotiation) dropExchange() { n.sasl, n.mech, n.login = nil, nil, nil }
 
 // Data handles bytes from the client. p is valid only until Data returns. It returns the
 // number of bytes consumed, fewer than all when the session is busy.
-func (s *Session) Data(loop int, p []byte) (n int) {
+func (s *Session) Data(loop int, p []byte) (n int) { return s.input(loop, p, false) }
+
+// Message is Data for a connection with messages (Conn.Messages). p is all of a message or a
+// part of it; last says that the message ends with p, which may be empty then.
+func (s *Session) Message(loop int, p []byte, last bool) (n int) { return s.input(loop, p, last) }
+
+// input is Data and Message. On a stream there is no last part.
+func (s *Session) input(loop int, p []byte, last bool) (n int) {
 	t := s.mgr.turns[loop]
 	defer s.guardData(t, &n, len(p))
+	if last && len(p) == 0 {
+		s.endMessage(t)
+	}
 	t.uncharged() // discard the cost of this turn's work for other sessions
 	for n < len(p) && !s.has(flagClosing|flagBusy|flagBacklog|flagThrottled) {
 		ev, used, err := s.parser.Next(t.scratch, p[n:])
 		n += used
 		t.cost += int64(used) >> costShift
+		if err == nil && last && n == len(p) {
+			err = s.parser.EndDocument(t.scratch) // before a worker has the session, which may reset the parser
+		}
 		if err != nil {
 			s.endAfterHeld(t, parserError(err))
 			break
@@ -65,6 +78,9 @@ func (s *Session) Data(loop int, p []byte) (n int) {
 		case parser.StreamOpen:
 			s.openStream(t, t.scratch.Tape().Root())
 		case parser.Stanza:
+			if s.parser.InDocuments() && s.streamTag(t, t.scratch.Tape().Root()) {
+				break
+			}
 			t.cost += costStanza
 			t.charged += freeCost + int64(used)>>costShift
 			s.element(t, p[n:])
@@ -72,10 +88,7 @@ func (s *Session) Data(loop int, p []byte) (n int) {
 				return len(p) // the next byte belongs to the handshake
 			}
 		case parser.StreamClose:
-			if s.has(flagTapped) {
-				s.tapClosed()
-			}
-			s.endAfterHeld(t, nil)
+			s.closedByClient(t)
 		}
 		if s.has(flagDirty) && !s.has(flagBusy|flagClosing) && s.backlog(t) {
 			break

@@ -38,9 +38,12 @@ var startTLSFeature = Feature{
 	},
 }
 
-// mayStartTLS reports whether STARTTLS is offered.
+// mayStartTLS reports whether STARTTLS is offered. [RFC 7395 section 3.9]: over WebSocket "a
+// server MUST NOT advertise TLS as a stream feature".
+//
+// [RFC 7395 section 3.9]: https://www.rfc-editor.org/rfc/rfc7395#section-3.9
 func (s *Session) mayStartTLS() bool {
-	return s.mgr.config().TLS != nil && !s.conn.Secure() && !s.has(flagAuthed)
+	return s.mgr.config().TLS != nil && !s.conn.Secure() && !s.has(flagAuthed) && !s.conn.Messages()
 }
 
 func (s *Session) tlsRequired() bool { return s.mayStartTLS() && !s.mgr.config().AllowPlaintext }

@@ -154,6 +154,12 @@ func (c *Conn) Reserve() {
 // QueueReserved is Queue for an outbox that is reserved.
 func (c *Conn) QueueReserved(p []byte) error { return c.queue(p, true) }
 
+// Messages reports whether units of the stream are messages, which they never are.
+func (c *Conn) Messages() bool { return false }
+
+// QueueMessages queues several messages, which end at the given offsets.
+func (c *Conn) QueueMessages(p []byte, _ []int, reserved bool) error { return c.queue(p, reserved) }
+
 func (c *Conn) queue(p []byte, reserved bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -21,13 +21,18 @@ func SealedLen(n int) int {
 // appended bytes must be sent completely and in the order of the calls, or the connection
 // must end.
 func (s *State) Seal(old *Keys, dst, p []byte) ([]byte, *Keys, error) {
+	return s.SealWith(old, dst, nil, p)
+}
+
+// SealWith is Seal for head, at most MaxData bytes, followed by p.
+func (s *State) SealWith(old *Keys, dst, head, p []byte) ([]byte, *Keys, error) {
 	h := &s.write
 	k := h.current(old)
 	if k == nil {
 		return dst, nil, ErrClosed
 	}
-	dst = slices.Grow(dst, SealedLen(len(p)))
-	for len(p) > 0 {
+	dst = slices.Grow(dst, SealedLen(len(head)+len(p)))
+	for len(head)+len(p) > 0 {
 		if h.updates != 0 || h.seq >= maxSealed {
 			dst = k.seal(dst, []byte(keyUpdate+"\x00"), typeHandshake)
 			h.updates = 0
@@ -37,19 +42,23 @@ func (s *State) Seal(old *Keys, dst, p []byte) ([]byte, *Keys, error) {
 			}
 			k = h.keys()
 		}
-		n := min(len(p), MaxData)
-		dst = k.seal(dst, p[:n], typeData)
-		p = p[n:]
+		n := min(len(p), MaxData-len(head))
+		dst = k.sealWith(dst, head, p[:n], typeData)
+		head, p = nil, p[n:]
 	}
 	return dst, k, nil
 }
 
 // seal appends one record and counts it. It does not allocate if dst has enough capacity.
-func (k *Keys) seal(dst, p []byte, typ byte) []byte {
-	n := len(p) + 1 + tagLen
+func (k *Keys) seal(dst, p []byte, typ byte) []byte { return k.sealWith(dst, nil, p, typ) }
+
+// sealWith is seal for head followed by p.
+func (k *Keys) sealWith(dst, head, p []byte, typ byte) []byte {
+	n := len(head) + len(p) + 1 + tagLen
 	start := len(dst)
 	dst = append(dst, typeData, 3, 3, byte(n>>8), byte(n))
 	body := len(dst)
+	dst = append(dst, head...)
 	dst = append(dst, p...)
 	dst = append(dst, typ)
 	dst = k.aead.Seal(dst[:body], k.nonceFor(k.half.seq), dst[body:], dst[start:body])
