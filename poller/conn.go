@@ -35,7 +35,7 @@ type Conn struct {
 
 	reserved bool // under mu: see Reserve. Placed here it takes no extra space
 
-	proxied bool // immutable: the peer's address is in Poller.proxied. Placed here it takes no extra space
+	proxied bool // under mu: the peer's address is in Poller.proxied. Placed here it takes no extra space
 
 	fd    int32 // under mu; -1 when closed
 	mu    sync.Mutex
@@ -51,8 +51,9 @@ type Conn struct {
 type connMarks uint8
 
 const (
-	markTimed  connMarks = 1 << iota // on the loop's list of deadlines
-	markHungUp                       // netpoll has seen a hang-up and removed the descriptor
+	markTimed   connMarks = 1 << iota // on the loop's list of deadlines
+	markHungUp                        // netpoll has seen a hang-up and removed the descriptor
+	markPlugged                       // this is not the connection's first socket
 )
 
 // newConn returns a connection without TLS on the next loop.
@@ -96,6 +97,9 @@ func (c *Conn) readable(epoll.Source) error {
 // removed the descriptor from the poll. There may still be bytes to read.
 func (c *Conn) hungUp(epoll.Source) error {
 	c.loop.post(c, func(int) {
+		if c.closed() || c.marks&markPlugged != 0 && !epoll.HungUp(c.fd) {
+			return // it was a socket that the connection no longer has
+		}
 		c.mu.Lock()
 		c.watch, c.armed = watchNothing, false
 		full := c.full

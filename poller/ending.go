@@ -162,10 +162,25 @@ func (c *Conn) destroy(err error) {
 		c.loop.p.stats.tlsFailed[failureOf(err)].Add(1)
 	}
 	_ = unix.Close(fd)
+	c.leavePoll()
+	c.loop.p.addrs.release(c.loop.p.unauth.leave(c))
+	c.dropLayer()
+	c.deadline, c.stall = 0, 0
+	c.handler.Closed(c.loop.index, err)
+}
+
+// leavePoll undoes register. Loop, and not from within a callback of the operator.
+func (c *Conn) leavePoll() {
 	c.loop.poll.Free(c.op)
 	c.op = nil
 	c.loop.remove(c)
-	c.loop.p.addrs.release(c.loop.p.unauth.leave(c))
 	c.loop.p.stats.conns.Add(-1)
-	c.handler.Closed(c.loop.index, err)
+}
+
+// dropLayer releases the memory of the record layers of a connection that has ended: its
+// handler may keep the connection for another socket, see Plug. Loop.
+func (c *Conn) dropLayer() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.layer = (*plain)(c)
 }

@@ -50,6 +50,10 @@ type recordLayer interface {
 
 	// rebase returns the stack of layers with its bottom layer replaced. Loop, under mu.
 	rebase(bottom recordLayer) recordLayer
+
+	// moveTo returns the stack for another connection, which gets the socket. The previous
+	// one no longer uses it. Loop, under mu, both of the other connection.
+	moveTo(c *Conn) recordLayer
 }
 
 // message is what one call of Queue sends. Layers put bytes in front of it without copying
@@ -106,6 +110,7 @@ func (l *plain) free() error                           { return nil }
 func (l *plain) secure() bool                          { return false }
 func (l *plain) messages() bool                        { return false }
 func (l *plain) rebase(bottom recordLayer) recordLayer { return bottom }
+func (l *plain) moveTo(c *Conn) recordLayer            { return (*plain)(c) }
 
 // setBottom replaces the layer at the bottom of the connection's stack. Loop.
 func (c *Conn) setBottom(bottom recordLayer) {

@@ -86,6 +86,11 @@ func (l *framed) rebase(bottom recordLayer) recordLayer {
 	return l
 }
 
+func (l *framed) moveTo(c *Conn) recordLayer {
+	l.c, l.below = c, l.below.moveTo(c)
+	return l
+}
+
 const frameHeader = 6
 
 func appendFrame(dst []byte, number uint32, p []byte) []byte {

@@ -165,13 +165,18 @@ func (l *loop) stash(c *Conn, p []byte) {
 	unread := l.unread[c]
 	if unread == nil {
 		unread = c.buffer()
-		l.unread[c] = unread
-		l.maxUnread = max(l.maxUnread, len(l.unread))
+		l.keepUnread(c, unread)
 	}
 	_, _ = unread.Write(p)
 	if c.unauth() {
 		c.hold(heldInput, cap(unread.B))
 	}
+}
+
+// keepUnread stashes a buffer for a connection that has none.
+func (l *loop) keepUnread(c *Conn, unread *bytebufferpool.ByteBuffer) {
+	l.unread[c] = unread
+	l.maxUnread = max(l.maxUnread, len(l.unread))
 }
 
 // unstash removes and returns the stashed input, nil if there is none.

@@ -169,11 +169,9 @@ func (c *Conn) Flush() (full bool) {
 	defer panics.Stop() // the lock may be held, and a stream's bytes half written
 	c.mu.Lock()
 	failed := c.flush()
+	c.writeFailed(failed)
 	full = c.full && failed == nil
 	c.mu.Unlock()
-	if failed != nil {
-		c.loop.post(c, func(int) { c.destroy(failed) })
-	}
 	return full
 }
 
@@ -263,7 +261,7 @@ func (c *Conn) arm() {
 // writable handles the event that arm requested. Loop.
 func (c *Conn) writable(epoll.Source) error {
 	c.mu.Lock()
-	failed := c.write()
+	c.writeFailed(c.write())
 	if c.out == nil && c.armed {
 		c.armed = false
 		if c.watch == watchRead {
@@ -271,10 +269,15 @@ func (c *Conn) writable(epoll.Source) error {
 		}
 	}
 	c.mu.Unlock()
-	if failed != nil {
-		c.loop.post(c, func(int) { c.destroy(failed) })
-	}
 	return nil
+}
+
+// writeFailed ends the connection if err, of a write, is not nil. Under mu: Unplug takes it,
+// too, so what is posted here comes before what is posted after Unplug.
+func (c *Conn) writeFailed(err error) {
+	if err != nil {
+		c.loop.post(c, func(int) { c.destroy(err) })
+	}
 }
 
 // afterDrain continues what waited for an empty outbox. Loop.

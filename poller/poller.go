@@ -171,6 +171,7 @@ type Poller struct {
 	addrs    addresses
 	unauth   unauth
 	proxied  proxied
+	sockets  sockets
 	attempts attempts // owned by the first loop
 	queue    handshakes
 	lean     leanConfigs
@@ -244,6 +245,7 @@ func (p *Poller) Close() error {
 	for _, l := range p.loops {
 		errs = append(errs, l.close())
 	}
+	p.sockets.close()
 	p.wg.Wait()
 	return errors.Join(errs...)
 }

@@ -2,8 +2,9 @@
 
 package poller
 
-// connState is the stage of a connection's life. A connection never returns to an earlier
-// state, except that the first two may alternate.
+// connState is the stage of a connection's life with one socket. A connection never returns
+// to an earlier state, except that the first two may alternate. Conn.Unplug leads from open
+// to closed, and Conn.Plug, with another socket, from closed to open.
 //
 //	  ┌─────────── done ───────────┐
 //	  ▼                            │
@@ -29,7 +30,7 @@ const (
 	stateClosing                      // Close was called: input is discarded, queued bytes are sent
 	stateHalfClosed                   // the peer has closed its side: queued bytes are sent
 	stateShutDown                     // our side of the socket is shut down: waiting for the peer's end
-	stateClosed                       // the final state
+	stateClosed                       // it has no socket
 )
 
 // closing reports whether the connection is ending or has ended: nothing is delivered and

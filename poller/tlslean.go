@@ -262,3 +262,10 @@ func (t *leanTLS) free() error {
 func (t *leanTLS) secure() bool                          { return true }
 func (t *leanTLS) messages() bool                        { return false }
 func (t *leanTLS) rebase(bottom recordLayer) recordLayer { return bottom }
+
+// moveTo forgets the keys, which are in the cache of the previous connection's loop.
+func (t *leanTLS) moveTo(c *Conn) recordLayer {
+	t.c = c
+	t.awake.Store(nil)
+	return t
+}

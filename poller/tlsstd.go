@@ -24,9 +24,8 @@ const plainBuffer = 1 << 14
 // started once the complete ClientHello has arrived; afterwards the loop drives
 // crypto/tls and there is no goroutine.
 type stdTLS struct {
-	// immutable
-	c       *Conn
-	network network // of the peer
+	network network // of the peer; immutable
+	c       *Conn   // immutable until the end of the handshake; see moveTo
 
 	cfg *tls.Config // the given configuration, later the one chosen for the ClientHello. Ownership: see secrets
 
@@ -388,6 +387,11 @@ func (t *stdTLS) phaseIs(p tlsPhase) bool {
 func (t *stdTLS) secure() bool                          { return true }
 func (t *stdTLS) messages() bool                        { return false }
 func (t *stdTLS) rebase(bottom recordLayer) recordLayer { return bottom }
+
+func (t *stdTLS) moveTo(c *Conn) recordLayer {
+	t.c = c
+	return t
+}
 
 // free ends a handshake in progress. Loop.
 func (t *stdTLS) free() error {
