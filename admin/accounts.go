@@ -283,10 +283,14 @@ func (s *Server) changed(r *request, j jid.JID, text string) (any, error) {
 	s.b.Logger.Info(text, "jid", j.String(), "actor", r.actor)
 	s.b.AccountsChanged(r.Context())
 	a, err := s.b.Store.Account(r.Context(), j)
-	if err != nil {
-		return nil, accountError(j, err)
+	if err == nil {
+		return s.describeAccount(&a), nil
 	}
-	return s.describeAccount(&a), nil
+	if err = accountError(j, err); failure(err).Code == api.CodeInternal {
+		s.b.Logger.Error("an account was changed, and could not be read afterwards", "jid", j.String(), "err", err)
+		return nil, &api.Error{Status: 500, Code: api.CodeInternal, Message: j.String() + " is changed as requested, but could not be read afterwards", Hint: "the server's log has the reason"}
+	}
+	return nil, err
 }
 
 func (s *Server) deleteAccount(r *request) (any, error) {

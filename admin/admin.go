@@ -118,6 +118,7 @@ type Server struct {
 	walking  chan struct{} // has an element while the session table is walked
 	probing  chan struct{} // has an element until every loop has run the function of a health check
 	deriving chan struct{} // has an element while keys are derived
+	ending   chan struct{} // has an element if connections of blocked networks are still to be ended
 	streams  streams
 	events   *events.Bus
 	panics   panics.Counter
@@ -136,7 +137,7 @@ func New(cfg Config, b Backend) (*Server, error) {
 	if b.Logger == nil {
 		b.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
-	s := &Server{cfg: cfg, b: b, routes: routes(), started: time.Now(), walking: make(chan struct{}, 1), probing: make(chan struct{}, 1), deriving: make(chan struct{}, 1),
+	s := &Server{cfg: cfg, b: b, routes: routes(), started: time.Now(), walking: make(chan struct{}, 1), probing: make(chan struct{}, 1), deriving: make(chan struct{}, 1), ending: make(chan struct{}, 1),
 		streams: newStreams(), events: b.Sessions.Events(), history: dashboard.NewHistory(), ticker: time.NewTicker}
 	s.announce.s = s
 	s.metrics = metrics.New(s.source())
@@ -157,6 +158,7 @@ func New(cfg Config, b Backend) (*Server, error) {
 	}
 	s.done.Go(func() { s.logins.run(s.ctx, b.Sessions.Logins) })
 	s.done.Go(func() { s.record(s.ctx) })
+	s.done.Go(func() { s.endBlocked(s.ctx) })
 	for _, l := range listeners {
 		s.done.Go(func() {
 			if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {

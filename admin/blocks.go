@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -85,39 +86,88 @@ func (s *Server) block(r *request) (any, error) {
 	}
 	result := api.BlockResult{Block: describeBlock(&b)}
 	if network.IsValid() {
-		result.Sessions, err = s.endNetwork(r, network)
+		result.Sessions, result.Pending = s.endNetwork(r.Context(), network)
 	} else {
 		result.Sessions = s.endAccount(target, q.Reason)
 	}
-	s.b.Logger.Info("blocked by an administrator", "target", target, "actor", r.actor, "connections", result.Sessions)
-	return result, err
+	s.b.Logger.Info("blocked by an administrator", "target", target, "actor", r.actor, "connections", result.Sessions, "pending", result.Pending)
+	return result, nil
 }
 
 // errNetworkBlocked ends the sessions of a network. RFC 6120 section 4.9.3.14,
 // policy-violation: "The entity has violated some local service policy".
 var errNetworkBlocked = session.ErrPolicyViolation.WithText("This network is blocked.")
 
-// endNetwork ends the connections from a network. Those that the server has accepted just
-// before the block was in force have sessions once every loop has turned twice: the loop
-// that accepts hands them to others.
-func (s *Server) endNetwork(r *request, network netip.Prefix) (ended int64, err error) {
-	for range 2 {
-		if err := s.checkLoops(r.Context()); err != nil {
-			return 0, err
+// loopsTimeout is how long a request waits for event loops, which turn every few
+// milliseconds unless something is wrong.
+const loopsTimeout = 2 * time.Second
+
+// endNetwork ends the connections from a network that is blocked. If it cannot end all,
+// because an event loop does not turn or ctx has ended, they are pending: endBlocked ends
+// the others.
+func (s *Server) endNetwork(ctx context.Context, network netip.Prefix) (ended int64, pending bool) {
+	wait, cancel := context.WithTimeout(ctx, loopsTimeout)
+	defer cancel()
+	pending = s.handedOver(wait) != nil
+	err := s.endSessions(ctx, func(x *session.Session) bool {
+		in := inNetwork(x, network)
+		if in {
+			ended++
+		}
+		return in
+	})
+	if pending = pending || err != nil; pending {
+		select {
+		case s.ending <- struct{}{}:
+		default:
 		}
 	}
+	return ended, pending
+}
+
+// handedOver waits until connections that the server had accepted before have sessions:
+// once every loop has turned twice, because the loop that accepts hands them to others.
+func (s *Server) handedOver(ctx context.Context) error {
+	for range 2 {
+		if err := s.checkLoops(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endSessions ends the sessions, bound or not, for which blocked returns true.
+func (s *Server) endSessions(ctx context.Context, blocked func(*session.Session) bool) error {
 	end := func(x *session.Session) {
-		if inNetwork(x, network) {
+		if blocked(x) {
 			x.Close(errNetworkBlocked)
-			ended++
 		}
 	}
 	s.b.Sessions.EachUnbound(func(x *session.Session) bool {
 		end(x)
-		return r.Context().Err() == nil
+		return ctx.Err() == nil
 	})
-	err = s.walk(r.Context(), &sessionQuery{}, end)
-	return ended, err
+	return s.walk(ctx, &sessionQuery{}, end)
+}
+
+// endBlocked ends the connections of blocked networks that requests could not end, until
+// ctx ends.
+func (s *Server) endBlocked(ctx context.Context) {
+	for {
+		select {
+		case <-s.ending:
+		case <-ctx.Done():
+			return
+		}
+		if s.handedOver(ctx) != nil {
+			return // the server stops
+		}
+		_ = s.endSessions(ctx, func(x *session.Session) bool {
+			_, blocked := s.b.Blocks.Network(x.Conn().RemoteAddr().Addr())
+			return blocked
+		})
+		s.b.Logger.Info("the connections of blocked networks are ended: every event loop has turned")
+	}
 }
 
 // endAccount ends the sessions of an account.

@@ -11,7 +11,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -91,6 +93,45 @@ func TestBlockNetwork(t *testing.T) {
 		t.Error(err)
 	}
 	from(t, s, "127.0.0.4").login("romeo", "s")
+}
+
+// TestBlockPending: if an event loop does not turn, a block is in force and says that it is
+// not complete; connections that the server had accepted before, and that become sessions
+// only when the loop turns, end then.
+func TestBlockPending(t *testing.T) {
+	s := startServer(t, func(c *Config) { c.Poller = poller.Config{Loops: 2} })
+	c := adminOf(t, s)
+	bound := from(t, s, "127.0.0.2").login("romeo", "r")
+	stuck, release := make(chan struct{}), make(chan struct{})
+	s.poller.PostAll(func(loop int) {
+		if loop == 1 { // loop 0 accepts
+			close(stuck)
+			<-release
+		}
+	})
+	<-stuck
+	free := sync.OnceFunc(func() { close(release) })
+	defer free()
+	before := s.poller.Stats().Accepted
+	early := []*peer{from(t, s, "127.0.0.3"), from(t, s, "127.0.0.3")} // one for each loop
+	for deadline := time.Now().Add(xmpptest.WaitLimit); s.poller.Stats().Accepted < before+2; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("no connection is accepted")
+		}
+	}
+	b, err := block(t.Context(), c, api.BlockRequest{Target: "127.0.0.0/24"})
+	if err != nil || !b.Pending {
+		t.Errorf("%+v %v, want a block that is pending", b, err)
+	}
+	from(t, s, "127.0.0.4").closes()
+	free()
+	bound.ask("", "This network is blocked.</text></stream:error></stream:stream>")
+	for _, p := range early {
+		p.ask("", "This network is blocked.</text></stream:error></stream:stream>")
+	}
+	if b, err := block(t.Context(), c, api.BlockRequest{Target: "127.0.9.0/24"}); err != nil || b.Pending {
+		t.Errorf("%+v %v", b, err)
+	}
 }
 
 // TestBlockAccount: the sessions of an account end, also one that is not bound yet; it

@@ -37,7 +37,8 @@ type Block struct {
 // BlockResult is the response to POST /v1/blocks.
 type BlockResult struct {
 	Block
-	Sessions int64 `json:"sessions"` // connections that are ended, whether logged in or not
+	Sessions int64 `json:"sessions"`          // connections that are ended, whether logged in or not
+	Pending  bool  `json:"pending,omitempty"` // an event loop does not respond: the block is in force, and the connections of that loop end as soon as it responds
 }
 
 // BlockPage is the response to GET /v1/blocks.

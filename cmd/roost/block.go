@@ -53,6 +53,9 @@ func (c *blockAddCmd) Run() error {
 		}
 		return c.print(os.Stdout, b, func(w io.Writer) {
 			fmt.Fprintf(w, "%s is blocked %s; connections ended: %s\n", printable(b.Target), untilText(b.Until), comma(b.Sessions))
+			if b.Pending {
+				fmt.Fprintln(w, "An event loop of the server does not respond; connections that depend on it end as soon as it does.")
+			}
 		})
 	})
 }
