@@ -19,7 +19,7 @@ func (s *Server) source() metrics.Source {
 	src := metrics.Source{
 		Poller: s.b.Poller.Stats, Sessions: s.b.Sessions.Stats, Router: s.b.Router.Stats, Store: s.b.Meter,
 		Ready:        func() bool { return s.b.State() == api.Serving },
-		Certificates: s.b.Expiry, Capacity: s.b.Remaining, LogDropped: s.cfg.LogDropped, Panics: s.panics.Count,
+		Certificates: s.b.Expiry, Capacity: s.b.Remaining, LogDropped: s.cfg.LogDropped, Traces: s.b.Sessions.Taps, Panics: s.panics.Count,
 	}
 	src.Version, src.Commit = version()
 	src.Batches, _ = s.b.Store.(store.Batches)

@@ -57,6 +57,7 @@ func BenchmarkScrape(b *testing.B) {
 	e := metrics.New(metrics.Source{
 		Poller: p.Stats, Sessions: s.Sessions.Stats, Router: s.Router.Stats, Store: store.NewMeter(), Batches: s.Store.(store.Batches),
 		Ready:        func() bool { return true },
+		Traces:       func() int { return 0 },
 		Panics:       func() int64 { return 0 },
 		Certificates: func() map[string]time.Time { return map[string]time.Time{"localhost": time.Now()} },
 		Capacity:     func() map[string]int64 { return map[string]int64{"open-files": 1, "memory": 2} },

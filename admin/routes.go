@@ -55,6 +55,18 @@ type request struct {
 	object  string // what it is about, for the audit log: at first the variable parts of the path
 	checked bool   // the parameters are known ones
 	body    any    // what the route's body has returned; nil before it was read
+	ends    []func()
+}
+
+// atEnd has f called when the response has been sent, or the request has failed in any way.
+// The functions are called in reverse order.
+func (r *request) atEnd(f func()) { r.ends = append(r.ends, f) }
+
+// end calls the functions of atEnd.
+func (r *request) end() {
+	for _, f := range r.ends {
+		defer f()
+	}
 }
 
 // reply is a response with a status other than 200.
@@ -122,7 +134,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, methods map[strin
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	defer s.recoverRequest(w, r)
-	result, err := s.process(w, r, methods)
+	req := &request{Request: r}
+	defer req.end()
+	result, err := s.process(w, req, methods)
 	if err != nil {
 		e := failure(err)
 		if e.Code == api.CodeInternal {
@@ -133,7 +147,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, methods map[strin
 	}
 	status := http.StatusOK
 	switch x := result.(type) {
-	case opened:
+	case stream:
 		s.sendStream(w, r, x)
 		return
 	case reply:
@@ -143,7 +157,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, methods map[strin
 }
 
 // process checks a request and has it handled.
-func (s *Server) process(w http.ResponseWriter, r *http.Request, methods map[string]route) (any, error) {
+func (s *Server) process(w http.ResponseWriter, req *request, methods map[string]route) (any, error) {
+	r := req.Request
 	method := r.Method
 	if method == http.MethodHead {
 		method = http.MethodGet // net/http leaves the body out
@@ -164,7 +179,7 @@ func (s *Server) process(w http.ResponseWriter, r *http.Request, methods map[str
 		w.Header().Set("Allow", allow)
 		return nil, &api.Error{Status: 405, Code: api.CodeMethod, Message: r.URL.Path + " does not have the method " + r.Method, Hint: "use " + allow}
 	}
-	req := &request{Request: r, actor: actor, object: route.object(r)}
+	req.actor, req.object = actor, route.object(r)
 	if route.scope == ScopeWrite {
 		return s.audited(&route, req, func() (any, error) { return s.perform(w, &route, req) })
 	}
@@ -181,7 +196,9 @@ func (s *Server) perform(w http.ResponseWriter, route *route, req *request) (any
 		return nil, err
 	}
 	if route.lines {
-		return s.open(route, req)
+		if err := s.enter(req); err != nil {
+			return nil, err
+		}
 	}
 	return route.handle(s, req)
 }

@@ -13,8 +13,8 @@ import (
 )
 
 // stream is a response that goes on: one JSON value on each line, sent as they come, until
-// the function returns. The handle of a route with lines returns one. It must not open
-// anything that the function has to close: the function may not be called.
+// the function returns. The handle of a route with lines returns one. The function may not
+// be called: what the handle opens, request.atEnd closes.
 //
 // ctx ends when the reader is gone or the server stops. send sends lines, values of the
 // type that the route gives, at once. It may wait for the reader, for at most writeWait;
@@ -47,37 +47,20 @@ func (s streams) of(r *request) chan struct{} {
 	return s.tcp
 }
 
-// opened is a stream that has a place among the others.
-type opened struct {
-	run   stream
-	leave func()
-}
-
-// open has a request for a stream handled.
-func (s *Server) open(route *route, req *request) (_ any, err error) {
+// enter takes a place among the streams for a request, until its end.
+func (s *Server) enter(req *request) error {
 	places := s.streams.of(req)
 	select {
 	case places <- struct{}{}:
+		req.atEnd(func() { <-places })
+		return nil
 	default:
-		return nil, &api.Error{Status: 503, Code: api.CodeUnavailable, Message: fmt.Sprintf("there are %d streams already", maxStreams), Hint: "end one, such as a roost events that is not needed"}
+		return &api.Error{Status: 503, Code: api.CodeUnavailable, Message: fmt.Sprintf("there are %d streams already", maxStreams), Hint: "end one, such as a roost events that is not needed"}
 	}
-	o := opened{leave: func() { <-places }}
-	defer func() {
-		if o.run == nil {
-			o.leave()
-		}
-	}()
-	result, err := route.handle(s, req)
-	if err != nil {
-		return nil, err
-	}
-	o.run = result.(stream)
-	return o, nil
 }
 
 // sendStream sends a stream.
-func (s *Server) sendStream(w http.ResponseWriter, r *http.Request, o opened) {
-	defer o.leave()
+func (s *Server) sendStream(w http.ResponseWriter, r *http.Request, run stream) {
 	c := http.NewResponseController(w)
 	w.Header().Set("Content-Type", mediaLines)
 	w.Header().Set("X-Accel-Buffering", "no") // a proxy must not collect lines
@@ -91,7 +74,7 @@ func (s *Server) sendStream(w http.ResponseWriter, r *http.Request, o opened) {
 	defer context.AfterFunc(s.ctx, cancel)()
 	var beating sync.WaitGroup
 	beating.Go(func() { s.beat(ctx, cancel, out) })
-	err := s.guarded(func() error { return o.run(ctx, out.send) })
+	err := s.guarded(func() error { return run(ctx, out.send) })
 	cancel()
 	beating.Wait()
 	if s.ctx.Err() != nil {

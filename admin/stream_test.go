@@ -198,12 +198,25 @@ func TestStream(t *testing.T) {
 		if err := s.client.Do(ctx, http.MethodHead, streamPath, nil, nil, nil); err != nil {
 			t.Error(err)
 		}
+		ended := 0
+		handle = func(r *request) (any, error) {
+			r.atEnd(func() { ended++ })
+			r.body = cannotMarshal{} // for the audit log
+			return stream(func(context.Context, func(...any) error) error { t.Error("called after a panic"); return nil }), nil
+		}
+		_, err = s.read(ctx)
+		wantError(t, err, 500, api.CodeInternal, "could not")
 		synctest.Wait()
-		if n := len(s.streams.local); n != 0 {
-			t.Errorf("%d streams are left", n)
+		if n := len(s.streams.local); n != 0 || ended != 1 {
+			t.Errorf("%d streams are left; %d functions called at the end", n, ended)
 		}
 	})
 }
+
+// cannotMarshal panics when it is to become JSON.
+type cannotMarshal struct{}
+
+func (cannotMarshal) MarshalJSON() ([]byte, error) { panic("no JSON") }
 
 // TestStreamIsSilent: a stream without lines lasts, whatever the timeouts of requests are,
 // and its reader sees that the server is alive.

@@ -43,13 +43,15 @@ func (s *Server) trace(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.b.Sessions.Taps() >= session.MaxTaps {
-		return nil, traceError(session.ErrTooManyTaps)
-	}
 	r.object = found.FullJID()
+	tap, err := s.b.Sessions.Tap(found)
+	if err != nil {
+		return nil, traceError(err)
+	}
+	r.atEnd(tap.Close)
 	s.b.Logger.Info("session traced by an administrator", "jid", r.object, "actor", r.actor)
 	return stream(func(ctx context.Context, send func(...any) error) error {
-		return s.sendTrace(ctx, found, length, bodies, send)
+		return s.sendTrace(ctx, tap, r.object, length, bodies, send)
 	}), nil
 }
 
@@ -88,17 +90,12 @@ func traceError(err error) error {
 }
 
 // sendTrace sends lines until the trace ends.
-func (s *Server) sendTrace(ctx context.Context, x *session.Session, length time.Duration, bodies bool, send func(...any) error) error {
-	tap, err := s.b.Sessions.Tap(x)
-	if err != nil {
-		return traceError(err)
-	}
-	defer tap.Close()
+func (s *Server) sendTrace(ctx context.Context, tap *session.Tap, jid string, length time.Duration, bodies bool, send func(...any) error) error {
 	now := time.Now()
 	until := traceTime(now.Add(length))
 	timer := time.AfterFunc(length, func() { tap.End(api.TraceTimeUp) })
 	defer timer.Stop()
-	if err := send(api.TraceLine{Time: traceTime(now), Kind: api.TraceBegin, JID: x.FullJID(), Until: &until}); err != nil {
+	if err := send(api.TraceLine{Time: traceTime(now), Kind: api.TraceBegin, JID: jid, Until: &until}); err != nil {
 		return err
 	}
 	r := redact.New()

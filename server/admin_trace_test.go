@@ -245,6 +245,9 @@ func TestTraceRefused(t *testing.T) {
 		all = append(all, trace(t, c, full, "bodies=true"))
 	}
 	f(local, full, "", 503, "there are 8 traces already")
+	if n := scrape(t, local)["roost_traces"]; n != session.MaxTaps {
+		t.Errorf("roost_traces %v, want %d", n, session.MaxTaps)
+	}
 	all[0].cancel()
 	xmpptest.Eventually(t, "one trace to end", func() bool { return s.sessions.Taps() < session.MaxTaps })
 	trace(t, local, full, "")

@@ -107,6 +107,9 @@ var clientFamilies = []family{
 	{"roost_unacknowledged_bytes", gauge, "Memory of stanzas that clients have not acknowledged yet.", nil, func(n *numbers, out *samples) {
 		out.add(n.sessions.Acks.Bytes)
 	}},
+	{"roost_traces", gauge, "Traces of sessions that administrators follow at the moment (roost trace).", nil, func(n *numbers, out *samples) {
+		out.add(int64(n.Traces()))
+	}},
 	{"roost_workers_busy", gauge, "Workers that have a job, by kind of work: read and write (of the store), derive (keys).", []string{"work"}, func(n *numbers, out *samples) {
 		for _, w := range n.sessions.Workers {
 			out.add(int64(w.Busy), w.Work)

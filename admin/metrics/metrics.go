@@ -36,6 +36,7 @@ type Source struct {
 	Certificates func() map[string]time.Time // when the certificate of each domain expires
 	Capacity     func() map[string]int64     // further sessions that the machine can hold, by check
 	LogDropped   func() int64                // lines of the log that were dropped; nil: not known
+	Traces       func() int                  // sessions that administrators trace at the moment
 	Panics       func() int64                // recovered panics in the administration interface
 }
 

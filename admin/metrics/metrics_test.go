@@ -55,6 +55,7 @@ func fullSource() Source {
 		Certificates: func() map[string]time.Time { return map[string]time.Time{"example.org": time.Unix(2000000000, 0)} },
 		Capacity:     func() map[string]int64 { return map[string]int64{"open-files": 1000} },
 		LogDropped:   func() int64 { return 6 },
+		Traces:       func() int { return 0 },
 		Panics:       func() int64 { return 0 },
 	}
 }
