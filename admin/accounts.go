@@ -33,11 +33,11 @@ var accountRoutes = []route{
 	{id: "account.password", method: http.MethodPost, path: api.PathAccountPassword, scope: ScopeWrite, response: api.Account{}, handle: (*Server).setPassword,
 		body: func() any { return new(api.AccountPassword) }, summary: "Change the password of an account. Its clients have to log in again, unless keep_sessions is true."},
 	{id: "account.disable", method: http.MethodPost, path: api.PathAccountDisable, scope: ScopeWrite, response: api.Account{}, handle: (*Server).disableAccount,
-		summary: "Lock an account: its sessions end, and it may not log in."},
+		summary: "Lock an account: its sessions end, its tokens are revoked, and it may not log in."},
 	{id: "account.enable", method: http.MethodPost, path: api.PathAccountEnable, scope: ScopeWrite, response: api.Account{}, handle: (*Server).enableAccount,
 		summary: "Let an account that was locked log in again."},
 	{id: "account.logout", method: http.MethodPost, path: api.PathAccountLogout, scope: ScopeWrite, response: api.AccountLogout{}, handle: (*Server).logoutAccount,
-		summary: "End all sessions of an account with the stream error policy-violation. Its clients may log in again.",
+		summary: "Revoke all tokens of an account, and end its sessions with the stream error policy-violation. Its clients may log in again, with the password.",
 		query:   []param{{"text", "string", "What the clients are told, at most 200 characters."}}},
 }
 
@@ -274,7 +274,11 @@ func (s *Server) setDisabled(r *request, disabled bool, text string) (any, error
 	if err := s.b.Store.SetDisabled(r.Context(), a.JID, disabled); err != nil {
 		return nil, accountError(a.JID, err)
 	}
-	return s.changed(r, a.JID, text)
+	if disabled {
+		_, err = session.RevokeTokens(r.Context(), s.b.Store, a.JID, "")
+	}
+	result, changed := s.changed(r, a.JID, text)
+	return result, errors.Join(err, changed)
 }
 
 // changed logs a change of an account, has the sessions concerned ended, and returns the
@@ -315,8 +319,12 @@ func (s *Server) logoutAccount(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	tokens, err := session.RevokeTokens(r.Context(), s.b.Store, a.JID, "") // first: otherwise, clients could log in by them again
+	if err != nil {
+		return nil, err
+	}
 	e := session.ErrPolicyViolation.WithText(text)
-	result := api.AccountLogout{JID: a.JID.String(), Condition: e.Condition, Text: text}
+	result := api.AccountLogout{JID: a.JID.String(), Tokens: int64(tokens), Condition: e.Condition, Text: text}
 	for x := s.b.Sessions.First(a.JID.String()); x != nil; x = x.Next() {
 		if x.Bound() {
 			result.Sessions++

@@ -33,7 +33,7 @@ const MinUnauthMemory = 4 << 20
 // off.
 //
 // The server sets the fields that connect the packages: their Domains, Logger, Store,
-// Accounts, Router, Extensions, Secret, TLS, Accept, Blocked and Proxies, the session's Loops, and
+// Accounts, Tokens, Router, Extensions, Secret, TLS, Accept, Blocked and Proxies, the session's Loops, and
 // the fields that depend on the outbox size.
 type Config struct {
 	Domains []string `reload:"yes"`                                       // domains to serve; default localhost

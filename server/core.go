@@ -41,7 +41,7 @@ func newCore(cfg *Config, st store.Store, tlsConfig session.TLSFunc, secret []by
 	rc.Extensions = append(extensions.All(), rc.Extensions...)
 	r := router.New(rc)
 	sc := cfg.session()
-	sc.Accounts, sc.Router, sc.Logger = st, r, cfg.Logger
+	sc.Accounts, sc.Tokens, sc.Router, sc.Logger = st, st, r, cfg.Logger
 	sc.Secret, sc.TLS, sc.Loops = secret, tlsConfig, cfg.Poller.Loops
 	m := session.NewManager(sc)
 	r.Attach(m)

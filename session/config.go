@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"roost/parser"
+	"roost/store"
 )
 
 // ConflictPolicy selects what happens when a client binds a resource that another session
@@ -28,6 +29,7 @@ type Config struct {
 	Domains        []string       `reload:"yes"` // domainparts to serve, normalized; at least one
 	Accounts       Accounts       `reload:"-"`   // required
 	Router         Router         `reload:"-"`   // required
+	Tokens         store.Blobs    `reload:"-"`   // where the keys of tokens are stored; nil: FAST (XEP-0484) is not offered
 	Secret         []byte         `reload:"-"`   // key for the salts of accounts that do not exist; must not change at a restart
 	Limits         parser.Limits  // the parser's limits
 	Loops          int            `reload:"-"`                                     // number of event loops; default 1
@@ -42,6 +44,7 @@ type Config struct {
 	FanoutRate     int            `reload:"yes"`                                   // deliveries per second that the clients of one account may cause, with a burst of five seconds' worth; default 20,000; below 0: unlimited
 	MaxResources   int            `reload:"yes: new sessions"`                     // maximum number of sessions per account; default 10
 	Conflict       ConflictPolicy `reload:"yes"`                                   // what to do about a resource that is in use; default KickOld
+	TokenLife      time.Duration  `reload:"yes"`                                   // how long a token (FAST, XEP-0484) is valid; default 21 days; below 0: no tokens are issued or accepted
 	DetachSlow     bool           `reload:"yes"`                                   // give a client whose outbox overflowed time (Linger) to read it, instead of closing at once
 	LoginTimeout   time.Duration  `reload:"yes: new connections"`                  // maximum time from accept to binding; default 60 s
 	Linger         time.Duration  `reload:"yes"`                                   // maximum wait for the peer's close; default 5 s
@@ -94,6 +97,9 @@ func (c Config) WithDefaults() Config {
 	}
 	setTime(&c.LoginTimeout, time.Minute)
 	setTime(&c.Linger, 5*time.Second)
+	if c.TokenLife == 0 {
+		c.TokenLife = 21 * 24 * time.Hour
+	}
 	if c.AckTimeout == 0 {
 		c.AckTimeout = time.Minute
 	}

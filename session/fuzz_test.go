@@ -52,11 +52,15 @@ func FuzzSASL2(f *testing.F) {
 	for _, in := range []string{
 		"", "<initial-response>AHJvbWVvAHNlY3JldA==</initial-response>",
 		"<initial-response>AHJvbWVvAHNlY3JldA==</initial-response><bind xmlns='urn:xmpp:bind:0'><tag>t</tag></bind>",
+		"<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/><initial-response>AHJvbWVvAHNlY3JldA==</initial-response>" +
+			"<request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>",
 		"<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'><software>s</software></user-agent><bind xmlns='urn:xmpp:bind:0'/>",
 	} {
 		f.Add("PLAIN", in, "<abort xmlns='urn:xmpp:sasl:2'/>", uint16(len(in)))
 	}
 	f.Add("SCRAM-SHA-1", "<initial-response>biwsbj1yb21lbyxyPWFiYw==</initial-response>", "<response xmlns='urn:xmpp:sasl:2'>YQ==</response>", uint16(10))
+	f.Add("HT-SHA-256-NONE", "<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/><initial-response>cm9tZW8AaGFzaA==</initial-response>"+
+		"<fast xmlns='urn:xmpp:fast:0' count='1' invalidate='true'/>", "", uint16(100))
 	for _, line := range dialogueLines(f) {
 		f.Add("PLAIN", "", line, uint16(3))
 	}

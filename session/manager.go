@@ -49,6 +49,7 @@ type Manager struct {
 	events         events.Bus
 	taps           taps
 	resourceKey    []byte // see clientID
+	tokenSecret    []byte // see tokenKey
 }
 
 // NewManager returns a manager; Close stops its workers.
@@ -77,6 +78,7 @@ func NewManager(cfg Config) *Manager {
 	m.decoys.m = m
 	m.awaited.m = m
 	m.resourceKey = subkey(cfg.Secret, "resources")
+	m.tokenSecret = subkey(cfg.Secret, "tokens")
 	m.loginLog = newLoginLog(cfg.Logger)
 	return m
 }

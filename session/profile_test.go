@@ -47,7 +47,7 @@ func TestSecondAuthProfile(t *testing.T) {
 	s.set(flagOpen)
 	turn := m.turns[0]
 	try := func(message []byte) {
-		if !s.beginAuth(second, "PLAIN") {
+		if !s.beginAuth(second, "PLAIN", false) {
 			t.Fatal("PLAIN is not offered")
 		}
 		s.continueAuth(turn, message)
@@ -92,7 +92,7 @@ func TestAuthProfiles(t *testing.T) {
 		s.jid = jid.MustParse("localhost").Compact()
 		s.set(flagOpen)
 		for _, message := range [][]byte{nil, []byte("\x00juliet\x00wrong"), []byte("\x00juliet\x00secret")} {
-			if !s.beginAuth(profile, "PLAIN") {
+			if !s.beginAuth(profile, "PLAIN", false) {
 				t.Fatal("PLAIN is not offered")
 			}
 			s.continueAuth(m.turns[0], message)

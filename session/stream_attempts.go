@@ -17,7 +17,7 @@ var attemptNames = [...]string{attemptSucceeded: "success", attemptWrong: "wrong
 
 // saslErrors are all SASL error conditions that are sent.
 var saslErrors = [...]saslError{
-	saslAborted, saslAccountDisabled, saslEncryptionRequired, saslIncorrectEncoding, saslInvalidAuthzid,
+	saslAborted, saslAccountDisabled, saslCredentialsExpired, saslEncryptionRequired, saslIncorrectEncoding, saslInvalidAuthzid,
 	saslInvalidMechanism, saslMalformedRequest, saslNotAuthorized, saslTemporaryFailure,
 }
 

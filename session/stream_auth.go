@@ -20,6 +20,7 @@ type saslError string
 const (
 	saslAborted            saslError = "aborted"
 	saslAccountDisabled    saslError = "account-disabled"
+	saslCredentialsExpired saslError = "credentials-expired"
 	saslEncryptionRequired saslError = "encryption-required"
 	saslIncorrectEncoding  saslError = "incorrect-encoding"
 	saslInvalidAuthzid     saslError = "invalid-authzid"
@@ -49,12 +50,14 @@ type exchange interface {
 type outcome struct {
 	account jid.JID // bare
 	event   int64   // the account's newest event when its keys were read; see Session.Event
+	keys    string  // see keysID
 	data    []byte  // the mechanism's additional data with success, for the client
 }
 
 // mechanism is one SASL mechanism.
 type mechanism struct {
 	name  string
+	token bool // only for FAST (XEP-0484)
 	offer func(s *Session) bool
 	start func(s *Session) exchange
 }
@@ -68,18 +71,28 @@ type authProfile struct {
 	failure   func(s *Session, t *Turn, cond saslError) // the client may try again
 }
 
-// beginAuth starts an authentication by the mechanism with this name, and reports whether
-// the mechanism is offered. continueAuth takes the first message.
-func (s *Session) beginAuth(p *authProfile, name string) bool {
+// beginAuth starts an authentication by the mechanism with this name, one for tokens or
+// another, and reports whether the mechanism is offered. continueAuth takes the first
+// message.
+func (s *Session) beginAuth(p *authProfile, name string, token bool) bool {
+	m := s.mechanism(name, token)
+	if m == nil {
+		return false
+	}
+	n := s.negotiation()
+	n.profile, n.mech, n.sasl = p, m, m.start(s)
+	return true
+}
+
+// mechanism returns the mechanism with this name, one for tokens or another, nil if it is
+// not offered.
+func (s *Session) mechanism(name string, token bool) *mechanism {
 	for i := range s.mgr.mechs {
-		m := &s.mgr.mechs[i]
-		if m.name == name && m.offer(s) {
-			n := s.negotiation()
-			n.profile, n.mech, n.sasl = p, m, m.start(s)
-			return true
+		if m := &s.mgr.mechs[i]; m.name == name && m.token == token && m.offer(s) {
+			return m
 		}
 	}
-	return false
+	return nil
 }
 
 // continueAuth passes the client's message to the exchange, on a worker if the step may
@@ -125,7 +138,7 @@ func (s *Session) authSucceeded(t *Turn, data []byte) {
 		return
 	}
 	s.countAttempt(t, n.mech, attemptSucceeded)
-	p.success(s, t, outcome{account: account.who, event: account.event, data: data})
+	p.success(s, t, outcome{account: account.who, event: account.event, keys: account.keys, data: data})
 	s.mgr.throttle.succeeded(account.guess)
 }
 

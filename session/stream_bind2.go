@@ -111,7 +111,7 @@ func clientResource(tag, id string) string {
 // [XEP-0386, Performing the bind]: https://xmpp.org/extensions/xep-0386.html#bind-request
 func (s *Session) endEarlier(id string) {
 	for x := s.mgr.First(s.BareJID()); x != nil; x = x.Next() {
-		if r := x.Resource(); x != s && (r == id || strings.HasSuffix(r, "/"+id)) {
+		if x != s && ofClient(x.Resource(), id) {
 			x.Close(ErrConflict)
 		}
 	}

@@ -11,6 +11,12 @@ import (
 type loginRequest struct {
 	agent string       // the id of the client installation, "" if unknown
 	doc   *parser.Tape // <authenticate/>, nil if it contains only the authentication
+
+	fast    *fastRequest // nil: nothing about tokens
+	used    *token       // the token that the client has authenticated by, nil if by none
+	promote bool         // it is the newer one of the client's tokens
+	keys    string       // see keysID; set when the client has authenticated
+	change  *tokenChange // nil: none; set when the client has authenticated
 }
 
 // held returns the memory of the request in bytes.
@@ -22,9 +28,13 @@ func (l *loginRequest) held() int {
 }
 
 // readLogin reads <authenticate/>, which the turn has just parsed. It copies the element
-// only if something in it may be requested.
-func (s *Session) readLogin(t *Turn, el parser.Element) *loginRequest {
+// only if something in it may be requested. It returns false if the element is malformed.
+func (s *Session) readLogin(t *Turn, el parser.Element) (*loginRequest, bool) {
 	l := new(loginRequest)
+	var ok bool
+	if l.fast, ok = readFAST(el); !ok {
+		return nil, false
+	}
 	if id := el.Child(nsSASL2, "user-agent").Attr("id"); isUUID(id) {
 		l.agent = string(id)
 	}
@@ -34,7 +44,7 @@ func (s *Session) readLogin(t *Turn, el parser.Element) *loginRequest {
 			break
 		}
 	}
-	return l
+	return l, true
 }
 
 // isUUID reports whether an id has the form of a UUID: "The contents of the 'id' attribute
@@ -73,6 +83,7 @@ func (s *Session) inline(request parser.Element) *Inline {
 // appendInline appends what may be requested in <authenticate/>.
 func (s *Session) appendInline(b []byte) []byte {
 	b = s.appendBind2(b)
+	b = s.appendFAST(b)
 	for i := range s.mgr.features {
 		if x := s.mgr.features[i].Inline; x != nil {
 			b = x.Offer(s, b)
@@ -84,6 +95,9 @@ func (s *Session) appendInline(b []byte) []byte {
 // loginNeeds returns the kind of worker that doLogin needs.
 func (s *Session) loginNeeds(l *loginRequest) Work {
 	need := Done
+	if l != nil && l.change != nil {
+		need = Write
+	}
 	if l == nil || l.doc == nil {
 		return need
 	}
@@ -99,13 +113,18 @@ func (s *Session) loginNeeds(l *loginRequest) Work {
 
 // doLogin does what the client has requested in <authenticate/>, and returns what
 // <success/> contains of it. It returns false if the stream ends because the account was
-// removed. Binding comes last: if the client has requested to resume a stream, "that MUST
+// removed or its token was used by another login. Binding comes last: if the client has requested to resume a stream, "that MUST
 // be processed first" ([XEP-0386, Performing the bind]).
 //
 // [XEP-0386, Performing the bind]: https://xmpp.org/extensions/xep-0386.html#bind-request
 func (s *Session) doLogin(t *Turn, l *loginRequest) (results []byte, ok bool) {
+	if l != nil && l.change != nil {
+		if results, ok = s.changeTokens(l.change, nil); !ok {
+			return nil, false
+		}
+	}
 	if l == nil || l.doc == nil {
-		return nil, true
+		return results, true
 	}
 	var bind parser.Element
 	bound := false

@@ -15,6 +15,7 @@ type lookup struct {
 	event  int64 // its newest event
 	exists bool
 	off    bool   // the account is disabled
+	keys   string // see keysID
 	text   string // what a client is told whose account is blocked
 
 	guess   guess
@@ -72,6 +73,7 @@ func (l *lookup) find(username string) (store.Credentials, error) {
 		return store.Credentials{}, err
 	}
 	l.who, l.event, l.exists, l.off = who, account.Event, true, account.Disabled
+	l.keys = keysID(account.Credentials)
 	return account.Credentials, nil
 }
 

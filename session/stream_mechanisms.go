@@ -22,7 +22,7 @@ func (m *Manager) newMechanisms() []mechanism {
 			return &scramExchange{lookup: lookup{s: s}, hash: hash, keys: keys, keySize: size, plus: plus}
 		}
 	}
-	return []mechanism{
+	return append([]mechanism{
 		{name: "SCRAM-SHA-256-PLUS", offer: bound, start: start(scram.SHA256, sha256Keys, 32, true)},
 		{name: "SCRAM-SHA-256", offer: always, start: start(scram.SHA256, sha256Keys, 32, false)},
 		{name: "SCRAM-SHA-1-PLUS", offer: bound, start: start(scram.SHA1, sha1Keys, 20, true)},
@@ -30,7 +30,7 @@ func (m *Manager) newMechanisms() []mechanism {
 		{name: "PLAIN", offer: (*Session).mayAuthenticate, start: func(s *Session) exchange {
 			return &plainExchange{lookup: lookup{s: s}}
 		}},
-	}
+	}, htMechanisms()...)
 }
 
 // scramExchange is SCRAM (RFC 5802, RFC 7677), with or without channel binding.

@@ -42,14 +42,15 @@ var saslProfile = authProfile{
 // [XEP-0440]: https://xmpp.org/extensions/xep-0440.html
 func (s *Session) appendMechanisms(b []byte) []byte {
 	b = append(b, "<mechanisms xmlns='"+nsSASL+"'>"...)
-	b = s.appendMechanismList(b)
+	b = s.appendMechanismList(b, false)
 	b = append(b, "</mechanisms>"...)
 	return s.negotiation().binding.appendXML(b)
 }
 
-func (s *Session) appendMechanismList(b []byte) []byte {
+// appendMechanismList appends the mechanisms for tokens, or all others.
+func (s *Session) appendMechanismList(b []byte, token bool) []byte {
 	for i := range s.mgr.mechs {
-		if m := &s.mgr.mechs[i]; m.offer(s) {
+		if m := &s.mgr.mechs[i]; m.token == token && m.offer(s) {
 			b = append(b, "<mechanism>"...)
 			b = append(b, m.name...)
 			b = append(b, "</mechanism>"...)
@@ -64,7 +65,7 @@ func (s *Session) saslElement(t *Turn, el parser.Element) {
 	case "auth":
 		// RFC 6120 section 6.4.2: a new <auth/> discards the exchange in progress.
 		s.negotiation().dropExchange()
-		if !s.beginAuth(&saslProfile, string(el.Attr("mechanism"))) {
+		if !s.beginAuth(&saslProfile, string(el.Attr("mechanism")), false) {
 			s.refuse(t, &saslProfile, saslInvalidMechanism)
 			return
 		}

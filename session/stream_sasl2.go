@@ -35,7 +35,7 @@ var sasl2Profile = authProfile{
 // be requested together with the authentication.
 func (s *Session) appendAuthentication(b []byte) []byte {
 	b = append(b, "<authentication xmlns='"+nsSASL2+"'>"...)
-	b = s.appendMechanismList(b)
+	b = s.appendMechanismList(b, false)
 	b = append(b, "<inline>"...)
 	b = s.appendInline(b)
 	return append(b, "</inline></authentication>"...)
@@ -83,11 +83,16 @@ func (s *Session) interrupts(el parser.Element) bool {
 func (s *Session) authenticate(t *Turn, el parser.Element) {
 	n := s.negotiation()
 	n.dropExchange() // one of the profile of RFC 6120
-	if !s.beginAuth(&sasl2Profile, string(el.Attr("mechanism"))) {
+	login, ok := s.readLogin(t, el)
+	if !ok {
+		s.refuse(t, &sasl2Profile, saslMalformedRequest)
+		return
+	}
+	if !s.beginAuth(&sasl2Profile, string(el.Attr("mechanism")), login.fast != nil && login.fast.uses && login.agent != "") {
 		s.refuse(t, &sasl2Profile, saslInvalidMechanism)
 		return
 	}
-	n.login = s.readLogin(t, el)
+	n.login = login
 	if !s.hold(t, 0) {
 		return
 	}
@@ -140,6 +145,10 @@ func (s *Session) sasl2Success(t *Turn, o outcome) {
 	s.parser.RefuseSpace(false)
 	s.parser.Unrestrict()
 	login := s.negotiation().login
+	if login != nil {
+		login.keys = o.keys
+		login.change = s.tokenChange(login)
+	}
 	s.become(o)
 	need := s.loginNeeds(login)
 	if need == Done || t.MayBlock() && (need == Read || t.MayWrite()) {

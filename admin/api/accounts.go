@@ -12,6 +12,8 @@ const (
 	PathAccountDisable  = "/v1/accounts/{jid}/disable"
 	PathAccountEnable   = "/v1/accounts/{jid}/enable"
 	PathAccountLogout   = "/v1/accounts/{jid}/logout"
+	PathAccountTokens   = "/v1/accounts/{jid}/tokens"
+	PathAccountToken    = "/v1/accounts/{jid}/tokens/{client}"
 )
 
 // Account is one account, in the list of GET /v1/accounts and in responses to changes.
@@ -106,6 +108,30 @@ type AccountPassword struct {
 type AccountLogout struct {
 	JID       string `json:"jid"`
 	Sessions  int64  `json:"sessions"`  // that are ended
+	Tokens    int64  `json:"tokens"`    // clients that could log in without the password until now
 	Condition string `json:"condition"` // of the stream error that their clients get
 	Text      string `json:"text"`
+}
+
+// TokenClient is a client of an account that has a token, by which it logs in without the
+// password (FAST, XEP-0484).
+type TokenClient struct {
+	ID        string    `json:"id"`                 // the id that the client has chosen for its installation, a UUID
+	Software  string    `json:"software,omitempty"` // its own names for itself
+	Device    string    `json:"device,omitempty"`
+	Mechanism string    `json:"mechanism"` // of SASL, that the token is valid for
+	Issued    time.Time `json:"issued"`    // when the client got its newest token
+	Expires   time.Time `json:"expires"`   // when that ends, unless the client logs in before: it then gets a new one
+	Used      time.Time `json:"used"`      // the last login, to within a day
+}
+
+// TokenList is the response to GET /v1/accounts/{jid}/tokens.
+type TokenList struct {
+	Clients []TokenClient `json:"clients"`
+}
+
+// TokensRevoked is the response to a request that revokes tokens.
+type TokensRevoked struct {
+	Clients  int64 `json:"clients"`  // that have no token any more
+	Sessions int64 `json:"sessions"` // that are ended; without a server none
 }

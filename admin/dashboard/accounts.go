@@ -50,13 +50,22 @@ func accountPath(path, bare string) string {
 	return strings.Replace(path, "{jid}", url.PathEscape(bare), 1)
 }
 
+// accountPage is what the page of an account is made of.
+type accountPage struct {
+	api.AccountDetail
+	Tokens api.TokenList
+}
+
 func (d *Dashboard) account(v *visit) error {
 	bare := v.URL.Query().Get("jid")
 	if bare == "" {
 		return badInput("no account is given")
 	}
-	var p api.AccountDetail
-	if err := d.cfg.API.Get(v.ctx, accountPath(api.PathAccount, bare), nil, &p); err != nil {
+	var p accountPage
+	if err := d.cfg.API.Get(v.ctx, accountPath(api.PathAccount, bare), nil, &p.AccountDetail); err != nil {
+		return noAccount(bare, err)
+	}
+	if err := d.cfg.API.Get(v.ctx, accountPath(api.PathAccountTokens, bare), nil, &p.Tokens); err != nil {
 		return noAccount(bare, err)
 	}
 	d.render(v, http.StatusOK, "account.html", "Account", &p)
@@ -81,4 +90,18 @@ func accountAction(path, done string) func(*Dashboard, *visit) error {
 		http.Redirect(v.w, v.Request, accountURL(bare, done), http.StatusSeeOther)
 		return nil
 	}
+}
+
+// revokeToken revokes the token of a client.
+func (d *Dashboard) revokeToken(v *visit) error {
+	bare, client := v.PostForm.Get("jid"), v.PostForm.Get("client")
+	if bare == "" || client == "" {
+		return badInput("no client of an account is given")
+	}
+	path := strings.Replace(accountPath(api.PathAccountToken, bare), "{client}", url.PathEscape(client), 1)
+	if err := d.cfg.API.Do(v.ctx, http.MethodDelete, path, nil, nil, nil); err != nil {
+		return noAccount(bare, err)
+	}
+	http.Redirect(v.w, v.Request, accountURL(bare, "revoked"), http.StatusSeeOther)
+	return nil
 }

@@ -63,6 +63,40 @@ func TestAccounts(t *testing.T) {
 	}
 }
 
+// TestAccountTokens: clients with tokens are listed; those who may write can revoke them.
+func TestAccountTokens(t *testing.T) {
+	f := newFixture(t).login("secret-w")
+	var asks []string
+	f.respond = func(r *http.Request) (int, any) {
+		asks = append(asks, r.Method+" "+r.URL.EscapedPath())
+		if strings.HasSuffix(r.URL.Path, "/tokens") {
+			used := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+			return 200, api.TokenList{Clients: []api.TokenClient{{ID: "id-1", Software: "<b>", Device: "My phone", Used: used}, {ID: "id-2"}}}
+		}
+		return 200, api.AccountDetail{Account: api.Account{JID: "romeo@example.org"}}
+	}
+	page := f.page("/account?jid=romeo@example.org")
+	for _, want := range []string{"&lt;b&gt;", "My phone", "2026-01-02 03:04 UTC", `value="id-1"`, "<bdi>id-2</bdi>"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	form := f.form(page, "/account/revoke")
+	form.Set("jid", "romeo@example.org")
+	form.Set("client", "id/2")
+	asks = nil
+	f.wantTo(f.do("POST", "/account/revoke", form, nil), "/account?done=revoked&jid="+url.QueryEscape("romeo@example.org"))
+	if want := "DELETE /v1/accounts/romeo@example.org/tokens/id%2F2"; len(asks) != 1 || asks[0] != want {
+		t.Errorf("%q, want %q", asks, want)
+	}
+	form.Del("client")
+	f.want(f.do("POST", "/account/revoke", form, nil), 400)
+	f.login("secret-r")
+	if page := f.page("/account?jid=romeo@example.org"); !strings.Contains(page, "My phone") || strings.Contains(page, "/account/revoke") {
+		t.Error(page)
+	}
+}
+
 // TestAccount: what can be done with an account, by whom and in which state of it.
 func TestAccount(t *testing.T) {
 	f := newFixture(t).login("secret-w")

@@ -120,6 +120,7 @@ var pages = []page{
 	{"POST /account/disable", false, accountAction(api.PathAccountDisable, "disabled")},
 	{"POST /account/enable", false, accountAction(api.PathAccountEnable, "enabled")},
 	{"POST /account/logout", false, accountAction(api.PathAccountLogout, "loggedout")},
+	{"POST /account/revoke", false, (*Dashboard).revokeToken},
 	{"GET /announce", false, (*Dashboard).announce},
 	{"POST /announce", false, (*Dashboard).startAnnounce},
 	{"POST /announce/abort", false, abort(api.PathAnnounce, "/announce")},
@@ -275,7 +276,8 @@ var done = map[string]string{
 	"ended":     "The session is ended. The client has been told why; it may log in again.",
 	"disabled":  "The account is disabled. Its sessions end, and it cannot log in.",
 	"enabled":   "The account is enabled. It may log in again.",
-	"loggedout": "All sessions of the account end. Its clients may log in again.",
+	"loggedout": "All sessions of the account end. Its clients may log in again, with the password.",
+	"revoked":   "The client needs the password to log in again.",
 	"announced": "The announcement is being sent.",
 	"draining":  "The drain is accepted.",
 }

@@ -106,6 +106,7 @@ type serveFlags struct {
 	KeepaliveBatch time.Duration `sets:"Poller.KeepaliveBatch" range:"1ns..1s" off:"0" aliases:"rest" group:"time" placeholder:"TIME" help:"When only keep-alives arrive, read them in batches at this interval, which saves most of their CPU time; the next stanza may be delayed by as much. At most 1s; off: read at once (default: ${default})."`
 	Linger         time.Duration `sets:"Session.Linger" range:"1ms..8760h" group:"time" placeholder:"TIME" help:"How long to wait for a client to read its last data and close the connection (default: ${default})."`
 	AckTimeout     time.Duration `sets:"Session.AckTimeout" range:"1ms..8760h" off:"" group:"time" placeholder:"TIME" help:"End the session of a client that has been asked to acknowledge stanzas (XEP-0198) and does not respond for this long; off: wait for it (default: ${default})."`
+	TokenLife      time.Duration `sets:"Session.TokenLife" range:"1h..8760h" off:"" group:"time" placeholder:"TIME" help:"How long a client that keeps a token instead of the password (FAST, XEP-0484) may stay away before it needs the password again; off: no tokens (default: ${default})."`
 	DrainTimeout   time.Duration `reload:"yes" range:"0s..8760h" group:"time" default:"20s" placeholder:"TIME" help:"Time limit for a clean shutdown; clients still connected after it are cut off (default: ${default})."`
 
 	LogLevel  slog.Level `reload:"yes" group:"log" default:"info" placeholder:"LEVEL" help:"Log level: debug, info, warn or error (default: ${default})."`

@@ -37,6 +37,7 @@ var withoutFlag = map[string]string{
 	"Session.Router":               "filled in by the server",
 	"Session.Blocked":              "filled in by the server",
 	"Session.Secret":               "filled in by the server",
+	"Session.Tokens":               "filled in by the server",
 	"Session.TLS":                  "filled in by the server",
 	"Session.Logger":               "filled in by the server",
 	"Session.Loops":                "follows from --pollers",

@@ -23,7 +23,9 @@ type userCmd struct {
 	Passwd  userPasswdCmd  `cmd:"" help:"Change an account's password."`
 	Disable userDisableCmd `cmd:"" help:"Lock an account: its clients are disconnected and cannot log in."`
 	Enable  userEnableCmd  `cmd:"" help:"Let a locked account log in again."`
-	Logout  userLogoutCmd  `cmd:"" help:"Disconnect all clients of an account. They may log in again."`
+	Logout  userLogoutCmd  `cmd:"" help:"Disconnect all clients of an account and revoke their tokens. They may log in again, with the password."`
+	Tokens  userTokensCmd  `cmd:"" help:"List the clients of an account that log in by a token instead of the password."`
+	Revoke  userRevokeCmd  `cmd:"" help:"Revoke the token of a client of an account, so that it needs the password again."`
 	Del     userDelCmd     `cmd:"" help:"Delete an account with its roster, messages and all other data. This cannot be undone."`
 	Show    userShowCmd    `cmd:"" help:"Show one account."`
 	List    userListCmd    `cmd:"" help:"List accounts, one address per line."`
@@ -279,7 +281,7 @@ func (c *userLogoutCmd) Run() error {
 			return serverError(c.JID.JID, err)
 		}
 		return c.print(os.Stdout, out, func(w io.Writer) {
-			fmt.Fprintf(w, "logged out %s: %s\n", printable(out.JID), count(int(out.Sessions), "session"))
+			fmt.Fprintf(w, "logged out %s: %s, %s revoked\n", printable(out.JID), count(int(out.Sessions), "session"), count(int(out.Tokens), "token"))
 		})
 	})
 }

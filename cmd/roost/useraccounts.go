@@ -22,6 +22,8 @@ type accounts interface {
 	setPassword(context.Context, jid.JID, *api.AccountPassword) (api.Account, error)
 	setDisabled(ctx context.Context, j jid.JID, disabled bool) (api.Account, error)
 	remove(context.Context, jid.JID) error
+	tokens(context.Context, jid.JID) (api.TokenList, error)
+	revoke(ctx context.Context, j jid.JID, client string) (api.TokensRevoked, error) // empty: all clients
 
 	// existing returns the addresses of those that exist, of at most importBatch.
 	existing(context.Context, []jid.JID) (map[string]bool, error)

@@ -44,6 +44,15 @@ var userSteps = []userStep{
 	{"", "list", 0, `^romeo@example.com\njuliet@localhost\tdisabled\n$`},
 	{"", "list --json --domain localhost", 0, `^\{"jid":"juliet@localhost","created":"[^"]+","disabled":true,"sessions":0\}\n$`},
 	{"", "show juliet@localhost", 0, `(?s)^account +juliet@localhost\ncreated +20.*\nmay log in +no: it is disabled\nonline +0 sessions\nwaiting +0 messages\niterations +4,096\n$`},
+	{"", "tokens juliet@localhost", 0, `^CLIENT +SOFTWARE +DEVICE +USED +EXPIRES\n$`},
+	{"", "tokens juliet@localhost --json", 0, `^$`},
+	{"", "tokens nurse@localhost", cli.ExitFailure, `^roost: there is no account nurse@localhost\n$`},
+	{"", "revoke juliet@localhost", cli.ExitUsage, `name one client, or use --all`},
+	{"", "revoke juliet@localhost x --all", cli.ExitUsage, `name one client, or use --all`},
+	{"", "revoke juliet@localhost x", cli.ExitFailure, `^roost: juliet@localhost has no client x with a token: list them with: .*user tokens juliet@localhost --data DIR\n$`},
+	{"", "revoke juliet@localhost --all", 0, `^revoked 0 tokens of juliet@localhost; sessions ended: 0\n$`},
+	{"", "revoke juliet@localhost --all --json", 0, `"clients": 0,`},
+	{"", "revoke nurse@localhost --all", cli.ExitFailure, `^roost: there is no account nurse@localhost\n$`},
 	{"", "enable juliet@localhost", 0, `^enabled juliet@localhost\n$`},
 	{"", "disable juliet@localhost --json", 0, `(?s)^\{\n  "jid": "juliet@localhost",\n.*"disabled": true`},
 	{"best", "passwd juliet@localhost --password-stdin --json", 0, `"disabled": true`},
@@ -189,7 +198,7 @@ func TestUserElsewhere(t *testing.T) {
 	f(cli.ExitFailure, "has the scope read, and this request needs write", "new@localhost,x", remote(tokens[0], "import", "-")...)
 	f(cli.ExitFailure, "-:1: its domain is not served (served: localhost)", "romeo@example.com,x", remote(tokens[1], "import", "-")...)
 	f(0, "added 0 accounts, skipped 1 existing", "romeo@localhost,x", remote(tokens[1], "import", "-")...)
-	f(0, "logged out romeo@localhost: 0 sessions", "", remote(tokens[1], "logout", "romeo@localhost")...)
+	f(0, "logged out romeo@localhost: 0 sessions, 0 tokens revoked", "", remote(tokens[1], "logout", "romeo@localhost")...)
 	f(cli.ExitFailure, "there is no account nurse@localhost", "", "logout", "nurse@localhost", "--data", dir)
 	f(cli.ExitFailure, "no server runs", "", "logout", "nurse@localhost", "--data", filepath.Join(dir, "none"))
 	f(0, "added nurse@localhost", "x", "add", "nurse@localhost", "--password-stdin", "--data", dir, "--store", elsewhere, "--create")

@@ -81,6 +81,18 @@ func (s onServer) remove(ctx context.Context, j jid.JID) error {
 	return s.do(ctx, http.MethodDelete, api.PathAccount, j, nil, nil)
 }
 
+func (s onServer) tokens(ctx context.Context, j jid.JID) (list api.TokenList, err error) {
+	return list, s.do(ctx, http.MethodGet, api.PathAccountTokens, j, nil, &list)
+}
+
+func (s onServer) revoke(ctx context.Context, j jid.JID, client string) (done api.TokensRevoked, err error) {
+	path := api.PathAccountTokens
+	if client != "" {
+		path = strings.Replace(api.PathAccountToken, "{client}", url.PathEscape(client), 1)
+	}
+	return done, s.do(ctx, http.MethodDelete, path, j, nil, &done)
+}
+
 func (s onServer) existing(ctx context.Context, all []jid.JID) (map[string]bool, error) {
 	q := api.AccountLookup{JIDs: make([]string, len(all))}
 	for i, j := range all {

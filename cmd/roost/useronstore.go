@@ -8,6 +8,7 @@ import (
 	"roost/admin"
 	"roost/admin/api"
 	"roost/jid"
+	"roost/session"
 	"roost/store"
 )
 
@@ -94,6 +95,9 @@ func (s onStore) setDisabled(ctx context.Context, j jid.JID, disabled bool) (api
 		action = "account.disable"
 	}
 	err := storeError(j, s.SetDisabled(ctx, j, disabled))
+	if err == nil && disabled {
+		_, err = session.RevokeTokens(ctx, s, j, "")
+	}
 	auditUser(s.audit, action, j.String(), nil, err)
 	return s.changed(ctx, j, err)
 }
@@ -102,6 +106,30 @@ func (s onStore) remove(ctx context.Context, j jid.JID) error {
 	err := storeError(j, s.DeleteAccount(ctx, j, store.AnyEvent))
 	auditUser(s.audit, "account.delete", j.String(), nil, err)
 	return err
+}
+
+func (s onStore) tokens(ctx context.Context, j jid.JID) (api.TokenList, error) {
+	a, err := s.Account(ctx, j)
+	if err != nil {
+		return api.TokenList{}, storeError(j, err)
+	}
+	clients, err := session.ListTokens(ctx, s, &a)
+	return admin.DescribeTokens(clients), err
+}
+
+func (s onStore) revoke(ctx context.Context, j jid.JID, client string) (done api.TokensRevoked, err error) {
+	action, object := "token.revokeAll", j.String()
+	if client != "" {
+		action, object = "token.revoke", object+" "+client
+	}
+	n := 0
+	if _, err = s.Account(ctx, j); err != nil {
+		err = storeError(j, err)
+	} else {
+		n, err = session.RevokeTokens(ctx, s, j, client)
+	}
+	auditUser(s.audit, action, object, nil, err)
+	return api.TokensRevoked{Clients: int64(n)}, err
 }
 
 func (s onStore) existing(ctx context.Context, all []jid.JID) (map[string]bool, error) {

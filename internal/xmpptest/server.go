@@ -97,7 +97,7 @@ func NewServer(t testing.TB, cfg Config) *Server {
 	rc.Extensions = append(extensions.All(), rc.Extensions...)
 	s.Router = router.New(rc)
 	sc := cfg.Session
-	sc.Domains, sc.Accounts, sc.Router = []string{"localhost", "example.net"}, s.Store, s.Router
+	sc.Domains, sc.Accounts, sc.Router, sc.Tokens = []string{"localhost", "example.net"}, s.Store, s.Router, s.Store
 	if sc.Logger == nil {
 		sc.Logger = log
 	}
