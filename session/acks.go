@@ -25,15 +25,16 @@ var ackRequest = []byte("<r xmlns='" + nsSM + "'/>")
 // use, in bytes.
 const unackedShare = 16 << 10
 
-// enableAcks enables stream management and sends enabled, which tells the client so. Only
-// the goroutine that handles the session's input may call it, once.
+// enableAcks enables stream management and sends enabled, which tells the client so. If it
+// is empty, the caller tells the client, before others may send to the session. Only the
+// goroutine that handles the session's input may call it, once.
 func (s *Session) enableAcks(t *Turn, enabled string) {
 	x := s.ensureCold()
 	x.mu.Lock()
 	s.set(flagManaged) // before Reserve: a goroutine whose Queue fails from then on takes the lock
 	s.conn.Reserve()
-	ok := s.queueReserved([]byte(enabled), units{})
-	if ok && s.has(flagTapped) {
+	ok := enabled == "" || s.queueReserved([]byte(enabled), units{})
+	if ok && enabled != "" && s.has(flagTapped) {
 		s.tapSent([]byte(enabled))
 	}
 	x.mu.Unlock()

@@ -113,9 +113,8 @@ func TestSASL2Limits(t *testing.T) {
 }
 
 // TestInline: what a client requests together with its authentication is handled after it,
-// on a worker of the kind that it needs, and before binding. A request that has given the
-// client a resource makes its request to bind one void. What is enabled with the binding is
-// handled when the resource is bound.
+// on a worker of the kind that it needs, and before binding. What is enabled with the
+// binding is handled when the resource is bound.
 func TestInline(t *testing.T) {
 	type call struct {
 		what         string
@@ -138,9 +137,9 @@ func TestInline(t *testing.T) {
 					}
 					return session.Done
 				},
-				Handle: func(turn *session.Turn, s *session.Session, el parser.Element, b []byte) ([]byte, bool) {
+				Handle: func(turn *session.Turn, s *session.Session, el parser.Element, b []byte) []byte {
 					note(string(el.Local()), turn, s)
-					return append(b, "<done xmlns='"+nsUnitA+"'/>"...), string(el.Local()) == "resume"
+					return append(b, "<done xmlns='"+nsUnitA+"'/>"...)
 				},
 			},
 		}, {
@@ -157,7 +156,7 @@ func TestInline(t *testing.T) {
 		defer c.conn.Close()
 		features := c.ask(openStream, "</stream:features>")
 		for _, offer := range []string{
-			"<inline><bind xmlns='urn:xmpp:bind:0'><inline><feature var='urn:test:b'/></inline></bind>", "<a xmlns='urn:test:a'/></inline></authentication>",
+			"<inline><bind xmlns='urn:xmpp:bind:0'><inline>", "<feature var='urn:test:b'/></inline></bind>", "<a xmlns='urn:test:a'/></inline></authentication>",
 		} {
 			if !strings.Contains(features, offer) {
 				t.Errorf("features %s, want %s", features, offer)
@@ -192,6 +191,112 @@ func TestInline(t *testing.T) {
 	f("<bind xmlns='urn:xmpp:bind:0'><e xmlns='urn:test:b'/></bind><x xmlns='urn:test:a'/>",
 		full+done+"<bound xmlns='urn:xmpp:bind:0'><enabled xmlns='urn:test:b'/></bound>",
 		call{"x", false, false, "romeo@localhost"}, call{"enable e", false, false, "romeo@localhost/*"})
-	f("<resume xmlns='urn:test:a'/><bind xmlns='urn:xmpp:bind:0'><e xmlns='urn:test:b'/></bind>",
-		id+done, call{"resume", false, false, "romeo@localhost"})
+}
+
+// TestInlineResume: a request to resume a session comes first, wherever it is. If it
+// succeeds, the earlier session gets <success/> with what follows, in one step, and nothing
+// else that the client has requested is handled. If not, the rest is handled as if there had
+// been no such request.
+func TestInlineResume(t *testing.T) {
+	const old = "romeo@localhost/old"
+	calls := make(chan string, 10)
+	s := xmpptest.NewServer(t, xmpptest.Config{Router: router.Config{Extensions: []router.Extension{{
+		Name: "test", Title: "a test",
+		Features: []session.Feature{{
+			Space: nsUnitA,
+			Inline: &session.Inline{
+				Offer: func(_ *session.Session, b []byte) []byte { return append(b, "<a xmlns='"+nsUnitA+"'/>"...) },
+				Needs: func(*session.Session, parser.Element) session.Work { return session.Read },
+				Resume: func(turn *session.Turn, s *session.Session, el parser.Element, b []byte, success session.AppendSuccess) ([]byte, bool) {
+					calls <- "resume " + string(el.Attr("id"))
+					if !turn.MayBlock() || s.Bound() || s.JID().String() != "romeo@localhost" {
+						t.Errorf("on a worker %v, bound %v, of %s", turn.MayBlock(), s.Bound(), s.JID())
+					}
+					if string(el.Attr("id")) != "1" {
+						return append(b, "<failed xmlns='urn:test:a'/>"...), false
+					}
+					s.SendBytes(turn, success(nil, old, []byte("<resumed xmlns='urn:test:a'/>")))
+					s.SendBytes(turn, []byte("<message/>")) // it stands for what was missed
+					return nil, true
+				},
+			},
+		}, {
+			Space: "urn:test:b",
+			Inline: &session.Inline{
+				Offer: func(_ *session.Session, b []byte) []byte { return b },
+				Handle: func(_ *session.Turn, _ *session.Session, _ parser.Element, b []byte) []byte {
+					calls <- "other"
+					return append(b, "<other xmlns='urn:test:b'/>"...)
+				},
+			},
+		}},
+	}}}})
+	f := func(request, want string, wantCalls ...string) {
+		t.Helper()
+		c := newSASLClient(t, s)
+		defer c.conn.Close()
+		got := c.ask(authPlain+request+"</authenticate></stream:stream>", "</stream:stream>")
+		head, token, issued := strings.Cut(got, " expiry='")
+		if issued {
+			_, token, _ = strings.Cut(token, "/>")
+			got = head + "/>" + token
+		}
+		got, _, _ = strings.Cut(got, "<stream:features>")
+		if got != want {
+			t.Errorf("%s:\ngot  %s\nwant %s", request, got, want)
+		}
+		for _, want := range wantCalls {
+			if got := <-calls; got != want {
+				t.Errorf("%s: %q was handled, want %q", request, got, want)
+			}
+		}
+		if len(calls) > 0 {
+			t.Errorf("%s: %q was handled, too", request, <-calls)
+		}
+	}
+	success := func(jid, results string) string {
+		return "<success xmlns='urn:xmpp:sasl:2'><authorization-identifier>" + jid + "</authorization-identifier>" + results + "</success>"
+	}
+	const (
+		other   = "<x xmlns='urn:test:b'/>"
+		resume  = "<resume xmlns='urn:test:a' id='1'/>"
+		expired = "<resume xmlns='urn:test:a' id='2'/>"
+		bind    = "<bind xmlns='urn:xmpp:bind:0'/>"
+		agent   = "<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/><request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>"
+		resumed = "<resumed xmlns='urn:test:a'/>"
+		failed  = "<failed xmlns='urn:test:a'/>"
+	)
+	f(bind+other+resume, success(old, resumed)+"<message/></stream:stream>", "resume 1")
+	f(resume+expired, success(old, resumed)+"<message/></stream:stream>", "resume 1")
+	f(resume+agent, success(old, "<token xmlns='urn:xmpp:fast:0'/>"+resumed)+"<message/></stream:stream>", "resume 1")
+	f(expired, success("romeo@localhost", failed), "resume 2")
+	f(other+expired+resume, success("romeo@localhost", failed+"<other xmlns='urn:test:b'/>"), "resume 2", "other")
+	id := newSASLClient(t, s)
+	got := id.ask(authPlain+agent[:strings.Index(agent, "<request")]+bind+expired+"</authenticate>", "</success>")
+	if !strings.HasSuffix(got, failed+"<bound xmlns='urn:xmpp:bind:0'></bound></success>") {
+		t.Errorf("a resource is bound in the same flight: %s", got)
+	}
+	if got := <-calls; got != "resume 2" {
+		t.Error(got)
+	}
+	_ = id.conn.Close()
+}
+
+// TestFeaturesAfterLogin: what was negotiated together with the login is not offered again.
+func TestFeaturesAfterLogin(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	f := func(request string, binding, management bool) {
+		t.Helper()
+		c := newSASLClient(t, s)
+		defer c.conn.Close()
+		_, features, _ := strings.Cut(c.ask(authPlain+request+"</authenticate>", "</stream:features>"), "<stream:features>")
+		for offer, want := range map[string]bool{"<bind ": binding, "<session ": binding, "<sm ": management, "<authentication ": false, "<mechanisms ": false} {
+			if strings.Contains(features, offer) != want {
+				t.Errorf("after %q: %s offered %v, want %v: %s", request, offer, !want, want, features)
+			}
+		}
+	}
+	f("", true, true)
+	f("<bind xmlns='urn:xmpp:bind:0'/>", false, true)
+	f("<bind xmlns='urn:xmpp:bind:0'><enable xmlns='urn:xmpp:sm:3'/></bind>", false, false)
 }

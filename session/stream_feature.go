@@ -64,10 +64,27 @@ type Inline struct {
 	Needs func(s *Session, request parser.Element) Work
 
 	// Handle handles the request after the client has authenticated and before it binds a
-	// resource. What it appends to dst is sent in <success/>. bound reports that the client
-	// has a resource now, so that its request to bind one is ignored.
-	Handle func(t *Turn, s *Session, request parser.Element, dst []byte) (result []byte, bound bool)
+	// resource. What it appends to dst is sent in <success/>.
+	Handle func(t *Turn, s *Session, request parser.Element, dst []byte) []byte
+
+	// Resume, if set, is called instead of Handle, before the other requests are handled. It
+	// makes the client's connection that of an earlier session of the same account. This
+	// session then gets what success appends, <success/> for that session's full JID with
+	// the result of the resumption, and after it what its client has missed: it exists for
+	// others, so the three must be one step. Resume then returns true, and nothing else that
+	// the client has requested is handled, nor does the client get features: the old stream
+	// continues ([XEP-0198, Inline Stream Resumption]).
+	//
+	// If the session cannot be resumed, Resume appends the reason to dst and returns false;
+	// the login continues, and with it a request to bind a resource.
+	//
+	// [XEP-0198, Inline Stream Resumption]: https://xmpp.org/extensions/xep-0198.html#inline-resume
+	Resume func(t *Turn, s *Session, request parser.Element, dst []byte, success AppendSuccess) (result []byte, resumed bool)
 }
+
+// AppendSuccess appends <success/> of SASL2 for a client with this address. result is an
+// element that is added to what the client's other requests have led to.
+type AppendSuccess func(dst []byte, full string, result []byte) []byte
 
 func (f *Feature) available(s *Session) bool {
 	if f.When == nil {

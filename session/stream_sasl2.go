@@ -162,27 +162,14 @@ func (s *Session) sasl2Success(t *Turn, o outcome) {
 	})
 }
 
-// finishLogin does what the client has requested in <authenticate/>, and sends <success/>.
-// XEP-0388, "Success": it "is immediately followed by a <features> element". data is the
-// mechanism's last message.
+// finishLogin does what the client has requested in <authenticate/>. [XEP-0388, Success]:
+// <success/> "is immediately followed by a <features> element". data is the mechanism's
+// last message.
+//
+// [XEP-0388, Success]: https://xmpp.org/extensions/xep-0388.html#success
 func (s *Session) finishLogin(t *Turn, login *loginRequest, data []byte) {
-	results, ok := s.doLogin(t, login)
-	if !ok {
-		return // the stream ends
+	if s.doLogin(t, login, data) {
+		s.sendFeatures(t)
+		s.unset(flagBinding) // from now on, others may send to it
 	}
-	b := append(t.GetBuf(), "<success xmlns='"+nsSASL2+"'>"...)
-	if len(data) > 0 {
-		b = append(b, "<additional-data>"...)
-		b = base64.StdEncoding.AppendEncode(b, data)
-		b = append(b, "</additional-data>"...)
-	}
-	b = append(b, "<authorization-identifier>"...)
-	b = parser.AppendEscaped(b, s.JID().String())
-	b = append(b, "</authorization-identifier>"...)
-	b = append(b, results...)
-	b = append(b, "</success>"...)
-	s.SendBytes(t, b)
-	t.PutBuf(b)
-	s.sendFeatures(t)
-	s.unset(flagBinding) // from now on, others may send to it
 }

@@ -15,7 +15,7 @@ var StreamManagement = Feature{
 	// elements are handled on every stream; the feature is offered after authentication.
 	When: func(*Session) bool { return true },
 	Offer: func(s *Session, dst []byte) []byte {
-		if s.has(flagAuthed) {
+		if s.has(flagAuthed) && !s.has(flagManaged) { // it may be enabled together with the login
 			dst = append(dst, "<sm xmlns='"+nsSM+"'/>"...)
 		}
 		return dst
@@ -36,7 +36,13 @@ var StreamManagement = Feature{
 		}
 		return true
 	},
+	Enable: func(t *Turn, s *Session, request parser.Element, dst []byte) []byte {
+		return s.enableInline(t, request, dst)
+	},
 }
+
+// smEnabled tells the client that stream management is enabled.
+const smEnabled = "<enabled xmlns='" + nsSM + "'/>"
 
 // Conditions of <failed/>.
 const (
@@ -45,11 +51,29 @@ const (
 )
 
 func (s *Session) smFailed(t *Turn, condition string) {
-	b := append(t.GetBuf(), "<failed xmlns='"+nsSM+"'><"...)
-	b = append(b, condition...)
-	b = append(b, " xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"...)
+	b := appendSMFailed(t.GetBuf(), condition)
 	s.SendBytes(t, b)
 	t.PutBuf(b)
+}
+
+func appendSMFailed(b []byte, condition string) []byte {
+	b = append(b, "<failed xmlns='"+nsSM+"'><"...)
+	b = append(b, condition...)
+	return append(b, " xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"...)
+}
+
+// enableInline handles <enable/> in Bind 2's <bind/>: "The <bound/> response MUST contain
+// the resulting XEP-0198 <enabled/> (or <failed/>) element"
+// (https://xmpp.org/extensions/xep-0386.html#bind-request). No stanza is sent before it.
+func (s *Session) enableInline(t *Turn, request parser.Element, dst []byte) []byte {
+	switch {
+	case string(request.Local()) != "enable":
+		return dst
+	case s.has(flagManaged): // by an element before this one
+		return appendSMFailed(dst, smUnexpected)
+	}
+	s.enableAcks(t, "")
+	return append(dst, smEnabled...)
 }
 
 // enable handles <enable/>.
@@ -64,7 +88,7 @@ func (s *Session) enable(t *Turn) {
 		s.smFailed(t, smUnexpected)
 		s.end(t, ErrPolicyViolation.WithText("Stream management is already enabled."))
 	default:
-		s.enableAcks(t, "<enabled xmlns='"+nsSM+"'/>")
+		s.enableAcks(t, smEnabled)
 	}
 }
 

@@ -1,6 +1,7 @@
 package xep
 
 import (
+	"roost/parser"
 	"roost/router"
 	"roost/session"
 	"roost/stanza"
@@ -38,6 +39,17 @@ func messageCarbons() router.Extension {
 			iq("enable", router.ToAccount, refuse),
 			iq("disable", router.ToAccount, refuse),
 		},
+		Features: []session.Feature{{
+			Space: nsCarbons,
+			// "Message Carbons MUST be enabled at this point. As this operation MUST succeed, no
+			// response is necessary" (https://xmpp.org/extensions/xep-0386.html#bind-request).
+			Enable: func(_ *session.Turn, s *session.Session, request parser.Element, dst []byte) []byte {
+				if string(request.Local()) == "enable" {
+					c.enableFor(s)
+				}
+				return dst
+			},
+		}},
 		Ready: func(r *router.Router, _ *router.Extension) { c.router = r },
 		Bound: func(_ *session.Turn, s *session.Session, _ router.Known) {
 			if c.othersEnabled(s) {
@@ -59,17 +71,20 @@ type carbons struct {
 // enable handles both the first and any further request: "the server SHOULD NOT treat
 // multiple enable requests (without an intermediate disable request) as an error"
 // (https://xmpp.org/extensions/xep-0280.html#bizrules-multi).
-//
-// The order matters: a resource that is bound at the same time either sees the flag (Bound)
-// or is seen here.
 func (c *carbons) enable(rq *router.Request) {
-	carbonsEnabled.Set(rq.Session)
-	for s := range c.router.Recipients(rq.Session.BareJID(), router.Everyone) {
-		if s != rq.Session {
-			router.Observe(s)
+	c.enableFor(rq.Session)
+	rq.Empty()
+}
+
+// enableFor has copies sent to a resource. The order matters: a resource that is bound at
+// the same time either sees the flag (Bound) or is seen here.
+func (c *carbons) enableFor(s *session.Session) {
+	carbonsEnabled.Set(s)
+	for other := range c.router.Recipients(s.BareJID(), router.Everyone) {
+		if other != s {
+			router.Observe(other)
 		}
 	}
-	rq.Empty()
 }
 
 func (c *carbons) disable(rq *router.Request) {
