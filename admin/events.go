@@ -114,17 +114,19 @@ func eventLine(e *events.Event) api.Event {
 // without its parameters.
 func (s *Server) recordAction(e AuditEntry) {
 	s.audit.Record(e)
-	if s.events.Wants(events.Admin) {
-		s.events.Publish(events.Event{Kind: events.Admin, From: e.From, Actor: e.Actor, Action: e.Action, Object: e.Object, Result: e.Result})
-	}
+	s.events.Publish(events.Admin, func() events.Event {
+		return events.Event{From: e.From, Actor: e.Actor, Action: e.Action, Object: e.Object, Result: e.Result}
+	})
 }
 
 // publishLog publishes a line of the log. It is called while the line is logged, so it must
 // not log anything. Lines at level info that are about a client or an administrator have an
 // event of their own, and a summary is no event.
 func (s *Server) publishLog(l logring.Line) {
-	if !s.events.Wants(events.Log) || l.Level < slog.LevelWarn && slices.ContainsFunc([]string{"jid", "actor", "since"}, l.Has) {
+	if l.Level < slog.LevelWarn && slices.ContainsFunc([]string{"jid", "actor", "since"}, l.Has) {
 		return
 	}
-	s.events.Publish(events.Event{Kind: events.Log, Level: levelName(l.Level), Text: l.Text, Fields: l.Fields})
+	s.events.Publish(events.Log, func() events.Event {
+		return events.Event{Level: levelName(l.Level), Text: l.Text, Fields: l.Fields}
+	})
 }

@@ -14,10 +14,9 @@ var accountActions = map[store.EventKind]string{
 // publishEvents publishes what has happened to accounts.
 func (r *Router) publishEvents(all []store.AccountEvent) {
 	bus := r.sessions.Events()
-	if !bus.Wants(events.Account) {
-		return
-	}
 	for _, e := range all {
-		bus.Publish(events.Event{Kind: events.Account, JID: e.JID.BareString(), Action: accountActions[e.Kind]})
+		bus.Publish(events.Account, func() events.Event {
+			return events.Event{JID: e.JID.BareString(), Action: accountActions[e.Kind]}
+		})
 	}
 }

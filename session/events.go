@@ -8,37 +8,38 @@ func (m *Manager) Events() *events.Bus { return &m.events }
 
 // publishLogin publishes that the session was bound.
 func (s *Session) publishLogin() {
-	if s.mgr.events.Wants(events.Login) {
-		s.mgr.events.Publish(events.Event{Kind: events.Login, JID: s.FullJID(), Peer: s.conn.RemoteAddr()})
-	}
+	s.mgr.events.Publish(events.Login, func() events.Event {
+		return events.Event{JID: s.FullJID(), Peer: s.conn.RemoteAddr()}
+	})
 }
 
 // publishFailure publishes an attempt to authenticate that has failed. The name that the
 // client has sent may be a password in the wrong place: it is published only if there is
 // such an account.
 func (s *Session) publishFailure(m *mechanism, result int) {
-	if !s.mgr.events.Wants(events.LoginFailed) {
-		return
-	}
-	e := events.Event{Kind: events.LoginFailed, Peer: s.conn.RemoteAddr(), Reason: attemptName(result)}
-	if m != nil {
-		e.Mechanism = m.name
-	}
-	if x := s.negotiation().sasl; x != nil && x.found().exists {
-		e.JID = x.found().who.String()
-	}
-	s.mgr.events.Publish(e)
+	s.mgr.events.Publish(events.LoginFailed, func() events.Event {
+		e := events.Event{Peer: s.conn.RemoteAddr(), Reason: attemptName(result)}
+		if m != nil {
+			e.Mechanism = m.name
+		}
+		if x := s.negotiation().sasl; x != nil && x.found().exists {
+			e.JID = x.found().who.String()
+		}
+		return e
+	})
 }
 
 // publishEnd publishes the end of the session, unless it has never been one of an account:
 // a port scanner or a load balancer's check is of no interest.
 func (s *Session) publishEnd(reason string, err error) {
-	if !s.mgr.events.Wants(events.End) || !s.has(flagAuthed) {
+	if !s.has(flagAuthed) {
 		return
 	}
-	e := events.Event{Kind: events.End, JID: s.name(), Peer: s.conn.RemoteAddr(), Reason: reason}
-	if err != nil {
-		e.Err = err.Error()
-	}
-	s.mgr.events.Publish(e)
+	s.mgr.events.Publish(events.End, func() events.Event {
+		e := events.Event{JID: s.name(), Peer: s.conn.RemoteAddr(), Reason: reason}
+		if err != nil {
+			e.Err = err.Error()
+		}
+		return e
+	})
 }

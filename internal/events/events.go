@@ -27,7 +27,7 @@ const (
 // Event is one event. Which fields it has depends on the kind.
 type Event struct {
 	Time      time.Time      // set by Publish
-	Kind      Kind           // one
+	Kind      Kind           // one; set by Publish
 	JID       string         // full JID of the session, or bare JID of the account; empty: not known
 	Peer      netip.AddrPort // address of the client
 	From      string         // address of an administrator who uses TCP
@@ -69,12 +69,17 @@ type Bus struct {
 	subs map[*Subscription]bool
 }
 
-// Wants reports whether somebody follows one of these kinds. Others need not be published.
+// Wants reports whether somebody follows one of these kinds.
 func (b *Bus) Wants(k Kind) bool { return b.wanted.Load()&uint32(k) != 0 }
 
-// Publish passes on an event.
-func (b *Bus) Publish(e Event) {
-	e.Time = time.Now()
+// Publish passes on an event of a kind, which build returns without its time and kind. If
+// nobody follows the kind, Publish loads a number and does not call build.
+func (b *Bus) Publish(k Kind, build func() Event) {
+	if !b.Wants(k) {
+		return
+	}
+	e := build()
+	e.Kind, e.Time = k, time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for s := range b.subs {

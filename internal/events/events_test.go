@@ -2,6 +2,7 @@ package events
 
 import (
 	"fmt"
+	"net/netip"
 	"sync"
 	"testing"
 )
@@ -28,7 +29,7 @@ func TestFilter(t *testing.T) {
 		{Kind: Login, JID: "romeo@localhost/a"}, {Kind: End, JID: "romeo@localhost/a"}, {Kind: Account, JID: "romeo@localhost"},
 		{Kind: Login, JID: "romeo@localhost.example/a"}, {Kind: End}, {Kind: Admin, Object: "romeo@localhost/a"}, {Kind: Admin, Object: "other"},
 	} {
-		b.Publish(e)
+		b.Publish(e.Kind, func() Event { return e })
 	}
 	for _, x := range []struct {
 		s    *Subscription
@@ -53,7 +54,7 @@ func TestFilter(t *testing.T) {
 	if b.Wants(Login|LoginFailed|Account|Admin) || !b.Wants(End) {
 		t.Error("what is wanted is not what the last subscriber follows")
 	}
-	b.Publish(Event{Kind: End, JID: "x"})
+	b.Publish(End, func() Event { return Event{JID: "x"} })
 	ends.Close()
 	if b.Wants(All) || len(b.subs) != 0 || text(all) != "lost 0" || text(ends) != "4:x lost 0" {
 		t.Error("a closed subscription receives events")
@@ -68,7 +69,7 @@ func TestSlowSubscriber(t *testing.T) {
 	defer slow.Close()
 	defer fast.Close()
 	for i := range Buffered + 5 {
-		b.Publish(Event{Kind: Login, JID: fmt.Sprint(i)})
+		b.Publish(Login, func() Event { return Event{JID: fmt.Sprint(i)} })
 		if got, want := text(fast), fmt.Sprintf("1:%d lost 0", i); got != want {
 			t.Fatalf("%s, want %s", got, want)
 		}
@@ -78,7 +79,7 @@ func TestSlowSubscriber(t *testing.T) {
 	if len(all) != Buffered || lost != 5 || all[0].JID != "0" || all[Buffered-1].JID != fmt.Sprint(Buffered-1) {
 		t.Errorf("%d events, %d lost", len(all), lost)
 	}
-	b.Publish(Event{Kind: Login, JID: "after"})
+	b.Publish(Login, func() Event { return Event{JID: "after"} })
 	<-slow.Ready()
 	if got := text(slow); got != "1:after lost 0" {
 		t.Error(got)
@@ -96,7 +97,7 @@ func TestConcurrentSubscribers(t *testing.T) {
 	for range n {
 		publishing.Go(func() {
 			for range each {
-				b.Publish(Event{Kind: Login})
+				b.Publish(Login, func() Event { return Event{} })
 				b.Subscribe(Filter{Kinds: End}).Close()
 			}
 		})
@@ -113,14 +114,28 @@ func TestConcurrentSubscribers(t *testing.T) {
 	}
 }
 
-// TestNobodyFollows: an event costs no allocation then.
+// TestNobodyFollows: an event that nobody follows is not even made, and costs no allocation.
 func TestNobodyFollows(t *testing.T) {
 	var b Bus
-	if n := testing.AllocsPerRun(100, func() {
-		if b.Wants(Login) {
-			b.Publish(Event{Kind: Login})
-		}
-	}); n != 0 {
-		t.Errorf("%v allocations", n)
+	made := 0
+	peer := netip.MustParseAddrPort("192.0.2.1:1")
+	publish := func() {
+		b.Publish(Login, func() Event { made++; return Event{JID: fmt.Sprint("romeo@", made), Peer: peer} })
+	}
+	if n := testing.AllocsPerRun(100, publish); n != 0 || made != 0 {
+		t.Errorf("%v allocations, %d events made", n, made)
+	}
+	other := b.Subscribe(Filter{Kinds: All &^ Login})
+	defer other.Close()
+	if publish(); made != 0 {
+		t.Error("an event of a kind that nobody follows was made")
+	}
+	s := b.Subscribe(Filter{Kinds: Login})
+	if publish(); made != 1 {
+		t.Errorf("%d events made", made)
+	}
+	s.Close()
+	if publish(); made != 1 {
+		t.Error("an event was made after the last subscriber has left")
 	}
 }
