@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,86 +12,133 @@ import (
 	"roost/session"
 )
 
-// deleteRetry is the time between attempts to delete delivered messages.
+// deleteRetry is the time between attempts to delete delivered messages, and to read
+// messages from a store that could not be read.
 const deleteRetry = 10 * time.Second
 
-// undeleted tracks messages that were delivered but that the store could not delete,
-// because its disk is full or it does not respond. They are not delivered again while the
-// server runs, and their deletion is retried.
+// undeleted tracks messages that were delivered but are not deleted yet, because the client
+// has just acknowledged them, or because the store could not delete them: its disk is full or
+// it does not respond. They are not delivered again while the server runs.
 type undeleted struct {
 	r       *Router
 	deleted atomic.Int64 // messages that were deleted after their delivery
 	mu      sync.Mutex
-	all     map[jid.JID]delivered // by bare JID; nil: none, and no timer runs
+	all     map[jid.JID]*delivered // by bare JID
+	retries bool                   // a retry is scheduled
 }
 
-// delivered are messages of an account that are to be deleted.
+// delivered is an account's messages that are to be deleted.
 type delivered struct {
-	upTo     int64 // ID of the last one
-	messages int
+	ids     []int64
+	running bool // a worker is deleting them, or is about to
 }
 
-// after returns the ID after which an account's messages are still to be delivered.
-func (u *undeleted) after(owner jid.JID) int64 {
+// appendIDs appends the IDs of an account's messages that are not to be delivered again.
+func (u *undeleted) appendIDs(ids []int64, owner jid.JID) []int64 {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.all[owner].upTo
+	if d := u.all[owner]; d != nil {
+		ids = append(ids, d.ids...)
+	}
+	return ids
 }
 
-// delete deletes an account's messages up to and including an ID, of which n were not
-// tracked yet, or schedules a retry.
-func (u *undeleted) delete(owner jid.JID, upTo int64, n int) {
-	err := u.r.config().Store.DeleteOffline(u.r.ctx, owner, upTo)
+// add adds messages. It returns true if no worker is deleting the account's messages: then
+// the caller must see to it that deleteAll is called.
+func (u *undeleted) add(owner jid.JID, ids []int64) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	was := u.all[owner]
-	switch {
-	case err != nil:
-		u.r.config().Logger.Error("delivered messages could not be deleted, will retry", "jid", owner.String(), "err", err)
-		if u.all == nil {
-			u.all = make(map[jid.JID]delivered)
-			u.scheduleRetry()
+	if u.all == nil {
+		u.all = make(map[jid.JID]*delivered)
+	}
+	d := u.all[owner]
+	if d == nil {
+		d = new(delivered)
+		u.all[owner.Clone()] = d
+	}
+	d.ids = append(d.ids, ids...)
+	was := d.running
+	d.running = true
+	return !was
+}
+
+// deleteSoon deletes messages on a worker. What is acknowledged while a worker waits for a
+// commit is deleted with the next one.
+func (u *undeleted) deleteSoon(owner jid.JID, ids []int64) {
+	if u.add(owner, ids) {
+		owner = owner.Clone()
+		u.r.sessions.Go(session.Write, func(*session.Turn) { u.deleteAll(u.r.ctx, owner) })
+	}
+}
+
+// delete deletes messages, on a worker for writes.
+func (u *undeleted) delete(owner jid.JID, ids []int64) {
+	if u.add(owner, ids) {
+		u.deleteAll(u.r.ctx, owner)
+	}
+}
+
+// deleteAll deletes an account's tracked messages. If that fails, it schedules a retry.
+func (u *undeleted) deleteAll(ctx context.Context, owner jid.JID) {
+	for {
+		u.mu.Lock()
+		d := u.all[owner]
+		if d == nil || len(d.ids) == 0 {
+			if d != nil {
+				delete(u.all, owner)
+			}
+			u.mu.Unlock()
+			return
 		}
-		u.all[owner.Clone()] = delivered{max(was.upTo, upTo), was.messages + n}
-	case was.upTo <= upTo:
-		u.deleted.Add(int64(was.messages + n))
-		delete(u.all, owner)
-	default:
-		u.deleted.Add(int64(n))
+		ids := slices.Clone(d.ids)
+		u.mu.Unlock()
+		err := u.r.config().Store.DeleteOffline(ctx, owner, ids)
+		u.mu.Lock()
+		if err != nil {
+			d.running = false
+			u.scheduleRetry()
+			u.mu.Unlock()
+			u.r.config().Logger.Error("delivered messages could not be deleted, will retry", "jid", owner.String(), "err", err)
+			return
+		}
+		u.deleted.Add(int64(len(ids)))
+		d.ids = d.ids[min(len(ids), len(d.ids)):] // none if forget was called
+		u.mu.Unlock()
 	}
 }
 
 // scheduleRetry schedules another attempt. The caller holds mu.
 func (u *undeleted) scheduleRetry() {
+	if u.retries {
+		return
+	}
+	u.retries = true
 	time.AfterFunc(deleteRetry, func() {
 		u.r.sessions.Go(session.Write, func(*session.Turn) { u.retry(u.r.ctx) })
 	})
 }
 
-// retry deletes the tracked messages, until a deletion fails.
+// retry deletes the tracked messages that no worker is deleting, until a deletion fails.
 func (u *undeleted) retry(ctx context.Context) {
 	u.mu.Lock()
-	all := maps.Clone(u.all)
+	u.retries = false
+	owners := slices.Collect(maps.Keys(u.all))
 	u.mu.Unlock()
-	for owner, d := range all {
-		if ctx.Err() != nil || u.r.config().Store.DeleteOffline(ctx, owner, d.upTo) != nil {
-			break
-		}
+	for _, owner := range owners {
 		u.mu.Lock()
-		if u.all[owner] == d {
-			u.deleted.Add(int64(d.messages))
-			delete(u.all, owner)
+		d := u.all[owner]
+		idle := d != nil && !d.running
+		if idle {
+			d.running = true
 		}
 		u.mu.Unlock()
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	switch {
-	case ctx.Err() != nil:
-	case len(u.all) == 0:
-		u.all = nil
-	default:
-		u.scheduleRetry()
+		if !idle {
+			continue
+		}
+		u.deleteAll(ctx, owner)
+		if ctx.Err() != nil {
+			return
+		}
 	}
 }
 
@@ -98,5 +146,8 @@ func (u *undeleted) retry(ctx context.Context) {
 func (u *undeleted) forget(owner jid.JID) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	delete(u.all, owner)
+	if d := u.all[owner]; d != nil {
+		d.ids = nil // a worker that is deleting them may still have d
+		delete(u.all, owner)
+	}
 }

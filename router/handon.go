@@ -1,6 +1,7 @@
 package router
 
 import (
+	"iter"
 	"sync"
 	"time"
 
@@ -8,18 +9,52 @@ import (
 	"roost/parser"
 	"roost/session"
 	"roost/stanza"
+	"roost/store"
 )
 
-// HandOn handles a stanza that a client has not acknowledged (XEP-0198) when its session
+// HandOn handles the stanzas that a client has not acknowledged (XEP-0198) when its session
 // ends. XEP-0198 section 4 (https://xmpp.org/extensions/xep-0198.html#acking): "A server
 // SHOULD treat unacknowledged stanzas in the same way that it would treat a stanza sent to an
 // unavailable resource, by either returning an error to the sender, delivery to an alternate
 // resource, or committing the stanza to offline storage. (Note that servers SHOULD add a
 // delay element with the original (failed) delivery timestamp". Presence and responses would
 // be of no use to others, and are dropped. It implements session.Router.
-func (r *Router) HandOn(t *session.Turn, s *session.Session, u session.Unacked) {
-	if ok, err := r.mayHave(s); !ok && err == nil {
-		return // the account was deleted, and perhaps created again
+func (r *Router) HandOn(t *session.Turn, s *session.Session, batches iter.Seq[[]session.Unacked]) {
+	h := handOn{r: r, session: s, account: s.JID().Bare()}
+	ok, err := r.mayHave(s)
+	for batch := range batches {
+		if !ok && err == nil {
+			continue // the account was deleted, and perhaps created again
+		}
+		for i := range batch {
+			r.guarded(s, func() { h.stanza(t, &batch[i]) })
+		}
+		h.store(t)
+	}
+	if h.left || h.storing {
+		r.deliverStored(t, h.account)
+	}
+}
+
+// handOn hands on the stanzas of a session that has ended.
+type handOn struct {
+	r       *Router
+	session *session.Session
+	account jid.JID
+
+	left    bool       // messages were left in the store
+	storing bool       // a message was stored, or is about to be: all later ones follow it
+	pending []*handing // messages that are to be stored, in order
+}
+
+// stanza hands on one stanza, or adds it to those that are to be stored.
+func (h *handOn) stanza(t *session.Turn, u *session.Unacked) {
+	if u.ID != 0 && !h.storing {
+		if !h.left {
+			h.left = true
+			h.r.offlineStored(h.account) // later messages must not overtake it
+		}
+		return
 	}
 	message, received := u.Stanza, u.Sent
 	if u.Stamped {
@@ -29,86 +64,139 @@ func (r *Router) HandOn(t *session.Turn, s *session.Session, u session.Unacked) 
 	defer rereaders.Put(x)
 	var st stanza.Stanza
 	if !x.read(message, &st) {
-		r.config().Logger.Error("a stanza that a client has not acknowledged is lost: it could not be read", "jid", s.FullJID())
+		h.r.config().Logger.Error("a stanza that a client has not acknowledged is lost: it could not be read", "jid", h.session.FullJID())
 		return
 	}
 	from, err := jid.ParseBytes(st.Root.Attr("from"))
 	if err != nil {
 		return // a reply or a push of the server itself
 	}
-	h := handedOn{r: r, from: from.Clone(), session: s, received: received}
+	m := &handing{handOn: h, from: from.Clone(), received: received, text: message, id: u.ID}
 	switch {
 	case st.Kind == stanza.Message:
-		h.message(t, &st)
+		m.message(t, &st)
 	case st.Kind == stanza.IQ && st.Type.IsRequest():
-		r.Reply(t, &h, &st, stanza.ServiceUnavailable)
+		h.r.Reply(t, m, &st, stanza.ServiceUnavailable)
 	}
 }
 
-// handedOn is a stanza that is handed on. It is also the sender, which gets an error if no
+// store stores the pending messages in one transaction.
+func (h *handOn) store(t *session.Turn) {
+	if len(h.pending) == 0 {
+		return
+	}
+	pending := h.pending
+	h.pending = nil
+	all := make([]store.NewMessage, len(pending))
+	var replaced []int64
+	for i, m := range pending {
+		all[i] = store.NewMessage{From: m.from, Stanza: m.forward, Received: m.received}
+		if m.id != 0 {
+			replaced = append(replaced, m.id)
+		}
+	}
+	stored, err := h.r.config().Store.AppendOfflineAll(h.r.ctx, h.account, all, h.r.offlineQuota())
+	for i, m := range pending {
+		refused := err
+		if err == nil {
+			refused = stored[i].Err
+		}
+		h.r.guarded(h.session, func() { m.stored(t, refused) })
+	}
+	if err == nil && len(replaced) > 0 {
+		h.r.undeleted.delete(h.account, replaced)
+	}
+}
+
+// handing is a stanza that is handed on. It is also the sender, which gets an error if no
 // one else takes it.
-type handedOn struct {
-	r        *Router
+type handing struct {
+	*handOn
 	from     jid.JID
-	session  *session.Session // which has ended
 	received time.Time
+	text     []byte // valid as long as its batch
+	forward  []byte // as it is stored
+	id       int64  // under which it is in the store; 0: it is not
 }
 
 // JID is the address of the sender.
-func (h *handedOn) JID() jid.JID { return h.from }
+func (m *handing) JID() jid.JID { return m.from }
 
 // SendBytes sends an error reply.
-func (h *handedOn) SendBytes(t *session.Turn, b []byte) bool {
-	if h.r.isRemote(h.from) {
-		return h.r.sendRemote(t, h.session.JID(), h.from, b) == nil
+func (m *handing) SendBytes(t *session.Turn, b []byte) bool {
+	if m.r.isRemote(m.from) {
+		return m.r.sendRemote(t, m.session.JID(), m.from, b) == nil
 	}
-	to := h.r.resource(h.from)
+	to := m.r.resource(m.from)
 	return to != nil && to.SendBytes(t, b)
 }
 
 // message delivers a message to another session of the same full JID, or else to the
 // resources that get messages to the account's bare JID, or else to the store.
-func (h *handedOn) message(t *session.Turn, st *stanza.Stanza) {
-	r, account := h.r, h.session.JID().Bare()
-	if st.HasTo && st.To.IsFull() {
-		if to := r.resource(st.To); to != nil && h.forward(t, to, st) {
+func (m *handing) message(t *session.Turn, st *stanza.Stanza) {
+	r := m.r
+	follows := m.storing && storable(st)
+	if st.HasTo && st.To.IsFull() && !follows {
+		to := r.resource(st.To)
+		waits := to != nil && waitsForOffline(to, st)
+		if to != nil && !waits && m.send(t, to, st) {
 			return
 		}
-		if st.Type != stanza.Chat {
-			r.refuse(t, h, st) // RFC 6121 section 8.5.3.2.1
+		if st.Type != stanza.Chat && !waits {
+			r.refuse(t, m, st) // RFC 6121 section 8.5.3.2.1
 			return
 		}
 	}
 	switch {
 	case st.Type == stanza.Groupchat, st.Type == stanza.Error: // see messageToBare
-	case h.toAccount(t, st, account.String()):
+	case !follows && m.toAccount(t, st):
 	case st.Type == stanza.Headline || !storable(st):
 		countMessage(t, st, messageDropped)
+	case r.config().MaxOffline < 0:
+		countMessage(t, st, messageRefused)
+		r.Reply(t, m, st, stanza.ServiceUnavailable)
 	default:
-		r.storeOffline(t, h, st, account, h.received)
+		m.forward = stanza.AppendForward(nil, st, stanza.Edit{From: m.from.String()})
+		m.pending = append(m.pending, m)
+		if !m.storing {
+			m.storing = true
+			r.offlineStored(m.account)
+		}
 	}
 }
 
 // toAccount is Router.deliver for those resources whose clients can still be reached.
-func (h *handedOn) toAccount(t *session.Turn, st *stanza.Stanza, account string) (taken bool) {
-	least := h.r.leastPriority(account, st)
-	for to := range h.r.Recipients(account, NonNegative) {
-		if to.Priority() >= least && h.forward(t, to, st) {
+func (m *handing) toAccount(t *session.Turn, st *stanza.Stanza) (taken bool) {
+	account := m.account.String()
+	least := m.r.leastPriority(account, st)
+	for to := range m.r.Recipients(account, NonNegative) {
+		if to.Priority() >= least && !waitsForOffline(to, st) && m.send(t, to, st) {
 			taken = true
 		}
 	}
 	return taken
 }
 
-// forward sends the message with a delay stamp, unless the session has ended, too.
-func (h *handedOn) forward(t *session.Turn, to *session.Session, st *stanza.Stanza) bool {
+// send sends the message with a delay stamp, unless the session has ended, too.
+func (m *handing) send(t *session.Turn, to *session.Session, st *stanza.Stanza) bool {
 	if to.Ending() {
 		return false
 	}
-	plain := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: h.from.String()})
-	b := stanza.AppendInside(nil, plain, stanza.AppendDelay(nil, to.Host(), h.received))
+	plain := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: m.from.String()})
+	b := stanza.AppendInside(nil, plain, stanza.AppendDelay(nil, to.Host(), m.received))
 	t.PutBuf(plain)
 	return to.SendStamped(t, b)
+}
+
+// stored is called when the message was stored, or refused because of err.
+func (m *handing) stored(t *session.Turn, err error) {
+	x := rereaders.Get().(*rereader)
+	defer rereaders.Put(x)
+	var st stanza.Stanza
+	if !x.read(m.text, &st) {
+		panic("router: BUG: a stanza cannot be read again")
+	}
+	m.r.storedOffline(t, m, &st, m.account, err)
 }
 
 // rereader parses stanzas that the server has written.

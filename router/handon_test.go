@@ -233,3 +233,41 @@ func TestHandOnDeletedAccount(t *testing.T) {
 		t.Errorf("%d messages were stored for the new account, %v", n, err)
 	}
 }
+
+// TestHandOnCommits: a session that ends with many messages unacknowledged stores them in
+// few transactions, in order, and reads its account as often. The senders of those for which
+// there is no space get an error, if they may know that the account exists.
+func TestHandOnCommits(t *testing.T) {
+	const n = 1000
+	cfg := xmpptest.Config{}
+	cfg.Router.MaxOffline = 1500
+	s, st := slowServer(t, cfg)
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	juliet := loginManaged(t, s, "juliet", "r")
+	juliet.write("<presence/>")
+	juliet.sync()
+	romeo.sendNumbered(0, n, "b")
+	romeo.sync()
+	juliet.await(fmt.Sprintf("id='m.%d'", n-1))
+	reads := st.Calls("Account")
+	juliet.lose(s, "juliet@localhost/r")
+	if single, batches := st.Calls("AppendOffline"), st.Calls("AppendOfflineAll"); single != 0 || batches == 0 || batches > 6 {
+		t.Errorf("%d messages were stored in %d and %d calls of the store, want 0 and at most 6", n, single, batches)
+	}
+	if n := st.Calls("Account") - reads; n > 1 {
+		t.Errorf("the account was read %d times", n)
+	}
+	messages, _, err := s.Store.Offline(t.Context(), jid.MustParse("juliet@localhost"), 0, 1<<30)
+	if err != nil || len(messages) != 750 { // romeo's share
+		t.Fatalf("%d messages are in the store, %v; want 750", len(messages), err)
+	}
+	for i, m := range messages {
+		if !strings.Contains(string(m.Stanza), fmt.Sprintf("id='m.%d'", i)) {
+			t.Fatalf("message %d is %s", i, m.Stanza)
+		}
+	}
+	stats := s.Router.Stats()
+	if stats.Stored != 750 || stats.Refused != n-750 {
+		t.Errorf("%d messages were counted as stored and %d as refused", stats.Stored, stats.Refused)
+	}
+}

@@ -43,7 +43,11 @@ func (r *Router) deliverMessage(t *session.Turn, from Sender, st *stanza.Stanza,
 	if st.HasTo && st.To.IsFull() {
 		// RFC 6121 section 8.5.3.1: a matching resource gets it, whatever its priority and
 		// whether it is available or not.
-		if to := r.resource(st.To); to != nil && r.forward(t, from, to, st) {
+		to := r.resource(st.To)
+		if to != nil && waitsForOffline(to, st) {
+			return NotTaken, false
+		}
+		if to != nil && r.forward(t, from, to, st) {
 			r.runRecipients(t, from, to, st)
 			return TakenByOne, false
 		}
@@ -99,6 +103,9 @@ func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare s
 	for to := range r.Recipients(bare, Connected) {
 		if !NonNegative(to) || to.Priority() < least {
 			r.runRecipient(t, from, to, st, false)
+			continue
+		}
+		if waitsForOffline(to, st) {
 			continue
 		}
 		if b == nil {

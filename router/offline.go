@@ -1,15 +1,30 @@
 package router
 
 import (
+	"time"
+
 	"roost/jid"
 	"roost/session"
 	"roost/stanza"
 	"roost/store"
 )
 
-// offlinePending is set for a resource whose account may have stored messages. It is
-// cleared before they are read.
-var offlinePending = session.NewFlag("offline messages may be stored")
+// Stored messages are delivered before later ones: while there are any that no resource has
+// been sent, messages that would be stored if the account had no resource are stored, and
+// take their turn. docs/decisions/0044-offline-delivery.md has the reasons.
+
+// offlinePending is set for all resources of an account that has stored messages which no
+// resource has been sent. It is set and cleared under the account's roster lock.
+var offlinePending = session.NewFlag("offline messages are stored")
+
+// offlineReader is where a resource continues to read the stored messages when its client is
+// ready for more: when the socket has accepted what was sent, or when the client has
+// acknowledged it. Its fields are owned by the account's roster lock.
+type offlineReader struct {
+	after int64 // ID of the last message that was read
+}
+
+var offlineReaders = session.NewSlot[offlineReader]()
 
 // offlineExtension stores messages to accounts that have no resource to take them, and
 // delivers them when one becomes available.
@@ -23,77 +38,160 @@ func offlineExtension(r *Router) Extension {
 		Offered: func() bool { return r.config().MaxOffline > 0 },
 
 		Delivered: r.offlineDelivered,
-		Bound: func(_ *session.Turn, s *session.Session, known Known) {
-			if !known.Store || known.HasOffline {
-				offlinePending.Set(s)
-			}
-		},
-		Available: func(t *session.Turn, s *session.Session, a Availability) session.Work {
-			switch {
-			case !a.NonNegative || !offlinePending.Has(s):
-				return session.Done
-			case !t.MayBlock():
-				return session.Read
-			}
-			r.deliverOfflineSoon(t, s)
-			return session.Done
-		},
-		Removed: r.undeleted.forget,
+		Bound:     r.offlineBound,
+		Available: r.offlineAvailable,
+		Removed:   r.undeleted.forget,
 	}
 }
 
+// offlineBound finds out whether a resource will have to read stored messages.
+func (r *Router) offlineBound(_ *session.Turn, s *session.Session, known Known) {
+	if known.Store && !known.HasOffline {
+		return
+	}
+	// A message that is stored after this sets the flag, because the session is in the
+	// tables.
+	if pending, err := r.offlineUnsent(s.JID().Bare()); pending || err != nil {
+		offlinePending.Set(s)
+	}
+}
+
+func (r *Router) offlineAvailable(t *session.Turn, s *session.Session, a Availability) session.Work {
+	switch {
+	case !a.NonNegative || !offlinePending.Has(s):
+		return session.Done
+	case !t.MayWrite(): // to delete what was delivered
+		return session.Write
+	}
+	t.Flush() // do not delay what is queued for others
+	r.deliverOffline(t, s, 0)
+	return session.Done
+}
+
+// waitsForOffline reports whether a message to a resource has to wait, in the store, for
+// earlier ones that are stored. A resource that gets no stored messages does not wait for
+// them, and types of messages that are never stored do not.
+func waitsForOffline(s *session.Session, st *stanza.Stanza) bool {
+	return offlinePending.Has(s) && NonNegative(s) && (st.Type == stanza.Chat || st.Type == stanza.Normal) && storable(st)
+}
+
 // deliverOffline sends an account's stored messages to one of its resources, in order and
-// with a delay stamp (XEP-0160, XEP-0203), and deletes them. It sends one page at a time
-// and continues when the client has read it: a full mailbox never fills an outbox. It
-// returns false if the resource took none and will take none.
-func (r *Router) deliverOffline(t *session.Turn, s *session.Session) bool {
-	offlinePending.Clear(s)
+// with a delay stamp (XEP-0160, XEP-0203), starting after a message. They are deleted when
+// they were sent, or with stream management when the client has acknowledged them. It sends
+// one page at a time and continues when the client has read it: a full mailbox never fills
+// an outbox. It returns false if some are left, which other resources may take.
+func (r *Router) deliverOffline(t *session.Turn, s *session.Session, after int64) bool {
 	for {
 		if !NonNegative(s) || s.Ending() { // XEP-0160 section 3: messages are not sent to such a resource
-			offlinePending.Set(s) // the remaining ones wait until it is back
-			return false
+			return false // the remaining ones wait until it is back
 		}
-		page := pageFull
-		if !r.mustWait(s, 0) {
-			var err error
-			if page, err = r.deliverOfflinePage(t, s); err != nil {
-				r.config().Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
-				offlinePending.Set(s)
-				return true // do not try the next resource: this one may have got them
-			}
+		page, last, err := r.deliverOfflinePage(t, s, after)
+		if err != nil {
+			r.offlineUnreadable(s, err)
+			return true // the next resource cannot read them either
 		}
 		switch page {
 		case pageLast:
 			return true
-		case pageRefused:
+		case pageRefused, pageWait:
 			return false
-		case pageFull:
-			s.OnDrain(func(t *session.Turn) {
-				r.sessions.Offload(t, s, session.Write, func(t *session.Turn) { r.deliverOffline(t, s) })
-			})
-			return true
 		}
+		after = last
 	}
 }
 
-// deliverOfflineSoon is deliverOffline for a turn that may not write, as is required to
-// delete delivered messages. Usually there are none, so there is nothing to write, and the
-// session need not wait for a writer.
-func (r *Router) deliverOfflineSoon(t *session.Turn, s *session.Session) {
-	t.Flush() // do not delay what is queued for others
-	if t.MayWrite() {
-		r.deliverOffline(t, s)
+// offlineUnreadable is called when stored messages could not be read. Later messages do not
+// wait for that.
+func (r *Router) offlineUnreadable(s *session.Session, err error) {
+	r.config().Logger.Error("offline messages could not be read, will retry", "jid", s.FullJID(), "err", err)
+	if r.ctx.Err() != nil {
 		return
 	}
+	unlock := r.lockRosters(s.JID().Bare())
+	defer unlock()
+	if !offlinePending.Has(s) {
+		return // a retry is scheduled
+	}
 	offlinePending.Clear(s)
-	owner := s.JID().Bare()
-	msgs, _, err := r.config().Store.Offline(r.ctx, owner, r.undeleted.after(owner), 1)
-	switch {
-	case err != nil:
-		r.config().Logger.Error("offline messages could not be read", "jid", s.FullJID(), "err", err)
-		offlinePending.Set(s)
-	case len(msgs) > 0:
-		r.sessions.Offload(t, s, session.Write, func(t *session.Turn) { r.deliverOffline(t, s) })
+	time.AfterFunc(deleteRetry, func() {
+		r.sessions.RunOnLoop(s, func(t *session.Turn) {
+			r.sessions.Offload(t, s, session.Write, func(t *session.Turn) {
+				unlock := r.lockRosters(s.JID().Bare())
+				offlinePending.Set(s)
+				unlock()
+				r.deliverOffline(t, s, 0)
+			})
+		})
+	})
+}
+
+// continueOffline is called when a client that deliverOffline waits for may be ready.
+func (r *Router) continueOffline(t *session.Turn, s *session.Session) {
+	if offlineReaders.Get(s) == nil {
+		return
+	}
+	r.sessions.Offload(t, s, session.Write, func(t *session.Turn) {
+		unlock := r.lockRosters(s.JID().Bare())
+		reader := offlineReaders.Get(s)
+		if reader == nil { // another call was first
+			unlock()
+			return
+		}
+		after := reader.after
+		offlineReaders.Drop(s)
+		unlock()
+		r.deliverOffline(t, s, after)
+	})
+}
+
+// Acked deletes stored messages that a client has acknowledged. It implements
+// session.Router.
+func (r *Router) Acked(_ *session.Turn, s *session.Session, ids []int64) {
+	r.undeleted.deleteSoon(s.JID().Bare(), ids)
+	if offlinePending.Has(s) { // it may be reading; wait until the session has dropped these
+		r.sessions.RunOnLoop(s, func(t *session.Turn) { r.continueOffline(t, s) })
+	}
+}
+
+// offlineSent returns the IDs of an account's stored messages that are not to be sent: a
+// resource has them and may still acknowledge them, or they are to be deleted. Nil: none.
+func (r *Router) offlineSent(owner jid.JID) map[int64]bool {
+	var ids []int64
+	// In this order, because Acked is called before a session drops its messages.
+	for s := range r.Recipients(owner.String(), Everyone) {
+		ids = s.AppendStoredUnacked(ids)
+	}
+	ids = r.undeleted.appendIDs(ids, owner)
+	if len(ids) == 0 {
+		return nil
+	}
+	sent := make(map[int64]bool, len(ids))
+	for _, id := range ids {
+		sent[id] = true
+	}
+	return sent
+}
+
+// offlineUnsent reports whether an account has stored messages that are to be sent.
+func (r *Router) offlineUnsent(owner jid.JID) (bool, error) {
+	sent := r.offlineSent(owner)
+	size := 1
+	if sent != nil {
+		size = r.config().PageBytes
+	}
+	for after := int64(0); ; {
+		msgs, more, err := r.config().Store.Offline(r.ctx, owner, after, size)
+		if err != nil {
+			return false, err
+		}
+		for i := range msgs {
+			if after = msgs[i].ID; !sent[after] {
+				return true, nil
+			}
+		}
+		if !more {
+			return false, nil
+		}
 	}
 }
 
@@ -116,70 +214,112 @@ type page uint8
 const (
 	pageLast    page = iota // there are no more
 	pageMore                // there are more
-	pageFull                // there are more, and the client has to read first
+	pageWait                // there are more, and the client has to read or to acknowledge first
 	pageRefused             // the session takes no more
 )
 
-// deliverOfflinePage sends one page. The roster lock prevents two resources that become
-// available together from being sent the same messages.
-func (r *Router) deliverOfflinePage(t *session.Turn, s *session.Session) (page, error) {
+// deliverOfflinePage sends one page, starting after a message, and returns the last message
+// that it has read. The roster lock prevents two resources that become available together
+// from being sent the same messages.
+func (r *Router) deliverOfflinePage(t *session.Turn, s *session.Session, after int64) (end page, last int64, err error) {
 	owner := s.JID().Bare()
 	unlock := r.lockRosters(owner)
 	defer unlock()
-	after := r.undeleted.after(owner)
+	if offlineReaders.Get(s) != nil {
+		return pageWait, after, nil
+	}
+	already := r.offlineSent(owner) // before they are read
 	msgs, more, err := r.config().Store.Offline(r.ctx, owner, after, r.config().PageBytes)
 	if err != nil {
-		return pageLast, err
+		return pageLast, after, err
 	}
 	if len(msgs) > 0 {
 		if ok, err := r.mayHave(s); !ok {
-			return pageRefused, err
+			return pageRefused, after, err
 		}
 	}
-	if len(msgs) == 0 && after > 0 {
-		r.undeleted.delete(owner, after, 0)
-	}
-	end := pageLast
 	if more {
 		end = pageMore
 	}
-	sent, n := int64(0), 0
+	var unkept []int64 // those for which the session is not responsible
+	n, mustRead := 0, false
 	for i := range msgs {
-		delay := stanza.AppendDelay(nil, s.Host(), msgs[i].Received)
-		b := stanza.AppendInside(t.GetBuf(), msgs[i].Stanza, delay)
+		m := &msgs[i]
+		if already[m.ID] {
+			after = m.ID
+			continue
+		}
+		b := stanza.AppendInside(t.GetBuf(), m.Stanza, stanza.AppendDelay(nil, s.Host(), m.Received))
 		full := r.mustWait(s, len(b))
-		ok := !full && s.SendStamped(t, b)
+		wait := full || s.MustAckStored(r.config().PageBytes)
+		sent, kept := false, false
+		if !wait {
+			sent, kept = s.SendStored(t, b, m.ID)
+		}
 		t.PutBuf(b)
-		if full {
-			end = pageFull
+		if wait {
+			end, mustRead = pageWait, full
 			break
 		}
-		if !ok {
+		if !sent {
 			end = pageRefused
 			break
 		}
-		sent, n = msgs[i].ID, i+1
-	}
-	if sent == 0 {
-		return end, nil
+		after = m.ID
+		n++
+		if !kept {
+			unkept = append(unkept, m.ID)
+		}
 	}
 	// Flush before deleting, so that a crash cannot lose messages, and so that what this
 	// turn has queued for others does not wait for the disk.
 	t.Flush()
 	countDelivered.Add(t, 0, n)
-	r.undeleted.delete(owner, sent, n)
-	return end, nil
+	if len(unkept) > 0 {
+		r.undeleted.delete(owner, unkept)
+	}
+	switch end {
+	case pageLast:
+		r.setOfflinePending(owner, false)
+	case pageWait:
+		offlineReaders.Make(s).after = after
+		switch {
+		case mustRead:
+			s.OnDrain(func(t *session.Turn) { r.continueOffline(t, s) })
+		case !s.MustAckStored(r.config().PageBytes): // Acked was called before there was a reader
+			offlineReaders.Drop(s)
+			end = pageMore
+		}
+	}
+	return end, after, nil
 }
 
-// deliverStored is called after a message was stored. A resource that becomes available
-// later will look for messages. A resource that became available in the meantime looked
-// before this one was stored.
-func (r *Router) deliverStored(t *session.Turn, owner jid.JID) {
+// setOfflinePending sets or clears the flag of all resources of an account. The caller holds
+// its roster lock.
+func (r *Router) setOfflinePending(owner jid.JID, pending bool) {
 	for s := range r.Recipients(owner.String(), Everyone) {
-		offlinePending.Set(s)
+		if pending {
+			offlinePending.Set(s)
+		} else {
+			offlinePending.Clear(s)
+		}
 	}
+}
+
+// offlineStored is called after messages were stored, or were left in the store by a session
+// that has ended. Later messages do not overtake them.
+func (r *Router) offlineStored(owner jid.JID) {
+	unlock := r.lockRosters(owner)
+	defer unlock()
+	r.setOfflinePending(owner, true)
+}
+
+// deliverStored is called after messages were stored. A resource that became available in
+// the meantime looked before they were.
+func (r *Router) deliverStored(t *session.Turn, owner jid.JID) {
+	r.offlineStored(owner)
 	for s := range r.Recipients(owner.String(), NonNegative) {
-		if r.deliverOffline(t, s) {
+		if r.deliverOffline(t, s, 0) {
 			return
 		}
 	}

@@ -2,7 +2,6 @@ package router
 
 import (
 	"errors"
-	"time"
 
 	"roost/jid"
 	"roost/session"
@@ -22,29 +21,36 @@ func (r *Router) offlineDelivered(t *session.Turn, from Sender, to jid.JID, st *
 	case !t.MayWrite():
 		return session.Write
 	}
-	r.storeOffline(t, from, st, to, t.Now())
+	r.storeOffline(t, from, st, to)
 	return session.Done
 }
 
-// storeOffline stores a message that none of an account's resources took, and that was
-// received at the given time. An account that
+// storeOffline stores a message that none of an account's resources took. An account that
 // does not exist is treated like one that does, so that the sender cannot find out which
 // accounts exist (RFC 6120 section 13.10.2,
 // https://www.rfc-editor.org/rfc/rfc6120#section-13.10.2).
-func (r *Router) storeOffline(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID, received time.Time) {
+func (r *Router) storeOffline(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID) {
 	if r.config().MaxOffline < 0 {
 		countMessage(t, st, messageRefused)
 		r.Reply(t, from, st, stanza.ServiceUnavailable)
 		return
 	}
 	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: address(from)})
-	m := store.NewMessage{From: from.JID(), Stanza: b, Received: received}
+	m := store.NewMessage{From: from.JID(), Stanza: b, Received: t.Now()}
 	err := r.config().Store.AppendOffline(r.ctx, bare, m, r.offlineQuota())
 	t.PutBuf(b)
+	r.storedOffline(t, from, st, bare, err)
+	if err == nil {
+		r.deliverStored(t, bare)
+	}
+}
+
+// storedOffline counts a message that was stored, or refused because of err: then it replies
+// to the sender.
+func (r *Router) storedOffline(t *session.Turn, from Sender, st *stanza.Stanza, bare jid.JID, err error) {
 	switch {
 	case err == nil:
 		countMessage(t, st, messageStored)
-		r.deliverStored(t, bare)
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrQuota):
 		countMessage(t, st, messageRefused)
 		r.replyNotStored(t, from, st, bare, err)

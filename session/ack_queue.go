@@ -2,6 +2,7 @@ package session
 
 import (
 	"encoding/binary"
+	"iter"
 	"slices"
 	"sync"
 )
@@ -9,21 +10,48 @@ import (
 // ackQueue has the stanzas that were sent to a client and that it has not acknowledged,
 // oldest first, in one buffer. It takes no locks: coldState.mu of its session guards it.
 type ackQueue struct {
-	buf  []byte // entries: their header, and the stanza
-	head int    // the offset of the oldest entry in buf
-	len  uint32 // entries
+	buf    []byte // entries: their header, their ID if they have one, and the stanza
+	head   int    // the offset of the oldest entry in buf
+	len    uint32 // entries
+	stored uint32 // those that are in the store
 
 	// asked is when an acknowledgement was requested that has not arrived, as nanoseconds
 	// since Manager.started; 0: none is outstanding.
 	asked int64
 }
 
-// ackHeader is the size of an entry's header: the length of the stanza, and the Unix time
-// in milliseconds when it was sent.
-const ackHeader = 4 + 8
+// ackHeader is the size of an entry's header: the length of the stanza with flags, and the
+// Unix time in milliseconds when it was sent. Some entries have an ID of 8 bytes after it.
+const (
+	ackHeader = 4 + 8
+	ackID     = 8
+)
 
-// ackStamped is a bit of the length: the stanza has a delay stamp.
-const ackStamped = 1 << 31
+// ackFlags are flags of an entry, in the high bits of the length.
+type ackFlags uint32
+
+const (
+	ackStamped ackFlags = 1 << (31 - iota) // the stanza is a message with a delay stamp of this server
+	ackStored                              // it is in the store; the entry's ID is the message's
+
+	ackFlagBits = ackStamped | ackStored
+)
+
+// ackEntry is an entry of the queue.
+type ackEntry struct {
+	stanza []byte
+	at     int64 // when it was sent, in Unix milliseconds
+	flags  ackFlags
+	id     int64 // with ackStored
+}
+
+// size returns the number of bytes that the entry takes.
+func (e *ackEntry) size() int {
+	if e.flags&ackStored != 0 {
+		return ackHeader + ackID + len(e.stanza)
+	}
+	return ackHeader + len(e.stanza)
+}
 
 // keepAckBuf is the capacity of the largest buffer that an unused queue keeps, in bytes.
 const keepAckBuf = 4 << 10
@@ -48,10 +76,9 @@ func (q *ackQueue) bytes() int {
 	return len(q.buf) - q.head
 }
 
-// add appends a stanza that was sent at the time at, in Unix milliseconds, and says whether
-// it is a message with a delay stamp. It copies b.
-func (q *ackQueue) add(b []byte, at int64, stamped bool) {
-	if n := ackHeader + len(b); len(q.buf)+n > cap(q.buf) {
+// add appends an entry. It copies the stanza.
+func (q *ackQueue) add(e ackEntry) {
+	if n := e.size(); len(q.buf)+n > cap(q.buf) {
 		// Move the entries to the front if that makes enough space for a while: so each
 		// byte is moved at most about once.
 		if q.head >= len(q.buf)/2 && q.head >= n {
@@ -60,23 +87,59 @@ func (q *ackQueue) add(b []byte, at int64, stamped bool) {
 		}
 		q.buf = slices.Grow(q.buf, n)
 	}
-	size := uint32(len(b))
-	if stamped {
-		size |= ackStamped
+	q.buf = binary.LittleEndian.AppendUint32(q.buf, uint32(len(e.stanza))|uint32(e.flags))
+	q.buf = binary.LittleEndian.AppendUint64(q.buf, uint64(e.at))
+	if e.flags&ackStored != 0 {
+		q.buf = binary.LittleEndian.AppendUint64(q.buf, uint64(e.id))
+		q.stored++
 	}
-	q.buf = binary.LittleEndian.AppendUint32(q.buf, size)
-	q.buf = binary.LittleEndian.AppendUint64(q.buf, uint64(at))
-	q.buf = append(q.buf, b...)
+	q.buf = append(q.buf, e.stanza...)
 	q.len++
 }
 
-// oldest returns the arguments of add for the oldest stanza, which is valid until the next
-// change. The queue must not be empty.
-func (q *ackQueue) oldest() (b []byte, at int64, stamped bool) {
-	e := q.buf[q.head:]
-	n := binary.LittleEndian.Uint32(e)
-	size := n &^ ackStamped
-	return e[ackHeader : ackHeader+size], int64(binary.LittleEndian.Uint64(e[4:])), n&ackStamped != 0
+// entryAt returns the first entry in buf. Its stanza is a part of buf.
+func entryAt(buf []byte) (e ackEntry) {
+	n := binary.LittleEndian.Uint32(buf)
+	e.flags = ackFlags(n) & ackFlagBits
+	e.at = int64(binary.LittleEndian.Uint64(buf[4:]))
+	buf = buf[ackHeader:]
+	if e.flags&ackStored != 0 {
+		e.id = int64(binary.LittleEndian.Uint64(buf))
+		buf = buf[ackID:]
+	}
+	e.stanza = buf[:ackFlags(n)&^ackFlagBits]
+	return e
+}
+
+// all returns the entries, oldest first. They are valid until the next change, during the
+// iteration too.
+func (q *ackQueue) all() iter.Seq[ackEntry] {
+	return func(yield func(ackEntry) bool) {
+		for at := q.head; at < len(q.buf); {
+			e := entryAt(q.buf[at:])
+			if !yield(e) {
+				return
+			}
+			at += e.size()
+		}
+	}
+}
+
+// appendStored appends the IDs of those of the n oldest stanzas that are in the store.
+func (q *ackQueue) appendStored(ids []int64, n uint32) []int64 {
+	if q == nil || q.stored == 0 {
+		return ids
+	}
+	for e := range q.all() {
+		if n == 0 {
+			break
+		}
+		n--
+		if e.flags&ackStored != 0 {
+			ids = append(ids, e.id)
+		}
+	}
+	return ids
 }
 
 // drop removes the n oldest stanzas, of which there must be so many, and returns the size
@@ -85,11 +148,15 @@ func (q *ackQueue) drop(n uint32) (size int) {
 	was := q.head
 	q.len -= n
 	if q.len == 0 {
-		q.head = len(q.buf)
+		q.head, q.stored = len(q.buf), 0
 		return q.head - was
 	}
 	for ; n > 0; n-- {
-		q.head += ackHeader + int(binary.LittleEndian.Uint32(q.buf[q.head:])&^ackStamped)
+		e := entryAt(q.buf[q.head:])
+		if e.flags&ackStored != 0 {
+			q.stored--
+		}
+		q.head += e.size()
 	}
 	return q.head - was
 }

@@ -124,15 +124,30 @@ func (x *coldState) keep(m *Manager, t *Turn, b []byte, u units) {
 	before := q.bytes()
 	if u.ends == nil {
 		x.sent++
-		q.add(b, at, u.stamped)
+		q.add(u.entry(b, at))
 	}
 	begin := 0
 	for _, end := range u.ends {
 		x.sent++
-		q.add(b[begin:end], at, false)
+		q.add(ackEntry{stanza: b[begin:end], at: at})
 		begin = end
 	}
 	m.unackedBytes.Add(int64(q.bytes() - before))
+}
+
+// entry returns the entry for one stanza.
+func (u *units) entry(b []byte, at int64) ackEntry {
+	e := ackEntry{stanza: b, at: at, id: u.id}
+	if u.stamped {
+		e.flags |= ackStamped
+	}
+	if u.id != 0 {
+		e.flags |= ackStored
+	}
+	if u.kept != nil {
+		*u.kept = true
+	}
+	return e
 }
 
 // drop removes the n oldest stanzas of the queue. Under mu.
@@ -210,20 +225,17 @@ func (s *Session) requestAck(t *Turn) {
 // that handles the session's input may call it.
 func (s *Session) acknowledge(t *Turn, h uint32) (sent uint32, ok bool) {
 	x := s.cold.Load()
+	if ids := x.storedUpTo(h); len(ids) > 0 {
+		s.mgr.config().Router.Acked(t, s, ids) // without the lock
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	q, left := x.queue(), uint32(0)
-	if q != nil {
-		left = q.len
-	}
-	acked := x.sent - left
-	n := h - acked // modulo 2^32
+	n, valid := x.newlyAcked(h)
+	q := x.queue()
 	switch {
-	case n > left && h < acked && acked-h < 1<<31:
-		return x.sent, true // an older number says nothing new
-	case n > left:
+	case !valid:
 		return x.sent, false
-	case q == nil:
+	case q == nil, x.handing, n == 0 && x.sent-q.len != h: // an older number says nothing new
 		return x.sent, true
 	}
 	q.asked = 0
@@ -232,6 +244,30 @@ func (s *Session) acknowledge(t *Turn, h uint32) (sent uint32, ok bool) {
 		s.flushLater(t) // to request the next acknowledgement
 	}
 	return x.sent, true
+}
+
+// newlyAcked returns how many of the stanzas in the queue an acknowledgement of all up to the
+// number h covers. valid is false if more than that were not sent. Under mu.
+func (x *coldState) newlyAcked(h uint32) (n uint32, valid bool) {
+	left := uint32(0)
+	if q := x.queue(); q != nil {
+		left = q.len
+	}
+	acked := x.sent - left
+	n = h - acked // modulo 2^32
+	if n > left {
+		return 0, h < acked && acked-h < 1<<31 // an older number
+	}
+	return n, true
+}
+
+// storedUpTo returns the IDs of the messages that are in the store and that an
+// acknowledgement of all stanzas up to the number h covers.
+func (x *coldState) storedUpTo(h uint32) []int64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	n, _ := x.newlyAcked(h)
+	return x.queue().appendStored(nil, n)
 }
 
 // awaited lists sessions with an outstanding request for an acknowledgement: those that have

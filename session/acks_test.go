@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,9 +30,10 @@ func TestColdSizes(t *testing.T) {
 
 // kept is a stanza in the model of a queue.
 type kept struct {
-	text    string
-	at      int64
-	stamped bool
+	text  string
+	at    int64
+	flags ackFlags
+	id    int64
 }
 
 // playQueue performs the operations that script encodes, on a queue and on a slice, and
@@ -41,8 +44,15 @@ func playQueue(t *testing.T, script []byte) {
 	for i, op := range script {
 		before := q.bytes()
 		if op&1 == 0 || len(want) == 0 {
-			x := kept{strings.Repeat(string(rune('a'+i%26)), int(op)*3), int64(i) << 33, op&2 != 0}
-			q.add([]byte(x.text), x.at, x.stamped)
+			x := kept{text: strings.Repeat(string(rune('a'+i%26)), int(op)*3), at: int64(i) << 33}
+			if op&2 != 0 {
+				x.flags |= ackStamped
+			}
+			if op&4 != 0 {
+				x.flags |= ackStored
+				x.id = int64(op)<<40 | int64(i)
+			}
+			q.add(ackEntry{[]byte(x.text), x.at, x.flags, x.id})
 			want = append(want, x)
 		} else {
 			n := 1 + int(op>>1)%len(want)
@@ -52,17 +62,34 @@ func playQueue(t *testing.T, script []byte) {
 			want = want[n:]
 		}
 		size := 0
+		var ids []int64
 		for _, x := range want {
 			size += ackHeader + len(x.text)
+			if x.flags&ackStored != 0 {
+				size += ackID
+				ids = append(ids, x.id)
+			}
 		}
-		if q.bytes() != size || int(q.len) != len(want) {
-			t.Fatalf("step %d: %d bytes of %d stanzas, want %d of %d", i, q.bytes(), q.len, size, len(want))
+		if q.bytes() != size || int(q.len) != len(want) || int(q.stored) != len(ids) {
+			t.Fatalf("step %d: %d bytes of %d stanzas, %d stored; want %d of %d, %d stored", i, q.bytes(), q.len, q.stored, size, len(want), len(ids))
 		}
-		if len(want) == 0 {
-			continue
+		var got []kept
+		for e := range q.all() {
+			got = append(got, kept{string(e.stanza), e.at, e.flags, e.id})
 		}
-		if b, at, stamped := q.oldest(); (kept{string(b), at, stamped}) != want[0] {
-			t.Fatalf("step %d: the oldest is %q, %d, %v; want %v", i, b, at, stamped, want[0])
+		if !slices.Equal(got, want) {
+			t.Fatalf("step %d: the queue has %v, want %v", i, got, want)
+		}
+		for n := range len(want) + 1 {
+			first := ids[:0:0]
+			for _, x := range want[:n] {
+				if x.flags&ackStored != 0 {
+					first = append(first, x.id)
+				}
+			}
+			if got := q.appendStored(nil, uint32(n)); !slices.Equal(got, first) {
+				t.Fatalf("step %d: of %d stanzas, %v are stored, want %v", i, n, got, first)
+			}
 		}
 	}
 }
@@ -79,9 +106,9 @@ func TestAckQueue(t *testing.T) {
 		playQueue(t, script)
 	}
 	var q ackQueue
-	q.add([]byte("first"), 0, false)
+	q.add(ackEntry{stanza: []byte("first")})
 	for range 100_000 { // it is never empty
-		q.add(bytes.Repeat([]byte("x"), 100), 0, false)
+		q.add(ackEntry{stanza: bytes.Repeat([]byte("x"), 100)})
 		q.drop(1)
 	}
 	if cap(q.buf) > 4<<10 {
@@ -151,13 +178,17 @@ type handing struct {
 	left   chan struct{}
 }
 
-func (r *handing) HandOn(_ *Turn, _ *Session, u Unacked) {
-	if r.during != nil {
-		r.during(string(u.Stanza))
+func (r *handing) HandOn(_ *Turn, _ *Session, batches iter.Seq[[]Unacked]) {
+	for batch := range batches {
+		for _, u := range batch {
+			if r.during != nil {
+				r.during(string(u.Stanza))
+			}
+			r.mu.Lock()
+			r.events = append(r.events, string(u.Stanza))
+			r.mu.Unlock()
+		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.events = append(r.events, string(u.Stanza))
 }
 
 func (r *handing) OnUnavailable(_ *Turn, s *Session) bool {

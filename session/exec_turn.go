@@ -139,17 +139,27 @@ func (s *Session) Send(t *Turn, x Appender) bool {
 // connection is closed, or its outbox is full because the client does not read. With stream
 // management, true means that a stanza is kept until the client has acknowledged it, or is
 // handed on when the session ends (see Router.HandOn), even if the connection was lost.
-func (s *Session) SendBytes(t *Turn, b []byte) bool { return s.sendUnit(t, b, false) }
+func (s *Session) SendBytes(t *Turn, b []byte) bool { return s.sendUnit(t, b, units{}) }
 
 // SendStamped is SendBytes for a message with a delay stamp that this server has appended
 // (stanza.AppendInside, stanza.AppendDelay): if it is handed on, it keeps this stamp.
-func (s *Session) SendStamped(t *Turn, message []byte) bool { return s.sendUnit(t, message, true) }
+func (s *Session) SendStamped(t *Turn, message []byte) bool {
+	return s.sendUnit(t, message, units{stamped: true})
+}
 
-func (s *Session) sendUnit(t *Turn, b []byte, stamped bool) bool {
+// SendStored is SendStamped for a message that is in the store under the given ID. kept
+// reports whether the session keeps it until the client has acknowledged it: then
+// Router.Acked or Router.HandOn gets its ID.
+func (s *Session) SendStored(t *Turn, message []byte, id int64) (sent, kept bool) {
+	sent = s.sendUnit(t, message, units{stamped: true, id: id, kept: &kept})
+	return sent, kept
+}
+
+func (s *Session) sendUnit(t *Turn, b []byte, u units) bool {
 	if f := s.mgr.config().Sent; f != nil {
 		f(b)
 	}
-	if !s.write(t, b, units{stamped: stamped}) {
+	if !s.write(t, b, u) {
 		return false
 	}
 	s.sent(t, b)
@@ -190,6 +200,8 @@ func (s *Session) SendBatch(t *Turn, b []byte, ends []int) bool {
 type units struct {
 	ends    []int // the ends of several stanzas; nil: it is one unit of the stream
 	stamped bool  // a message with a delay stamp
+	id      int64 // of a message that is in the store; 0: it is not
+	kept    *bool // if not nil, set to true when the stanza is kept
 }
 
 // write queues b.

@@ -44,63 +44,134 @@ func (s *Session) handOn(after func(*Turn)) bool {
 	return false
 }
 
-// handOnAll passes the stanzas to the router, oldest first, until there are none.
+// handOnAll passes the stanzas to the router, oldest first, until there are none. A panic
+// does not keep the others from being handed on.
 func (s *Session) handOnAll(t *Turn) {
-	var b []byte
 	for {
-		var x Unacked
-		var more bool
-		if b, x, more = s.oldestUnacked(b); !more {
+		batches := 0
+		if s.handOnBatches(t, &batches) {
 			return
 		}
-		s.handOnOne(t, x)
-		countEvents.Add(t, eventHandedOn, 1)
-		s.dropOldest()
-		t.Pause()
+		if batches == 0 {
+			s.discardUnacked()
+			return
+		}
 	}
+}
+
+// handOnBatches calls Router.HandOn and counts the batches that it got. It returns false if
+// some may be left, after a panic.
+func (s *Session) handOnBatches(t *Turn, batches *int) (done bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.mgr.Recovered(v, s)
+		}
+	}()
+	var last unackedBatch
+	s.mgr.config().Router.HandOn(t, s, func(yield func([]Unacked) bool) {
+		for s.nextUnacked(&last) {
+			*batches++
+			if !s.handOnBatch(t, &last, yield) {
+				return
+			}
+		}
+		done = true
+	})
+	return done
+}
+
+// handOnBatch passes a batch to the router and drops it.
+func (s *Session) handOnBatch(t *Turn, b *unackedBatch, yield func([]Unacked) bool) bool {
+	defer s.dropOldest(uint32(len(b.stanzas))) // also after a panic
+	countEvents.Add(t, eventHandedOn, len(b.stanzas))
+	more := yield(b.stanzas)
+	t.Pause()
+	return more
 }
 
 // Unacked is a stanza that a client has not acknowledged.
 type Unacked struct {
 	Stanza  []byte    // as it was sent
 	Sent    time.Time // to the millisecond
-	Stamped bool      // it is a message that SendStamped has sent
+	Stamped bool      // it is a message with a delay stamp of this server: SendStamped or SendStored has sent it
+	ID      int64     // of a message that SendStored has sent, and that is in the store; otherwise 0
 }
 
-// oldestUnacked copies the oldest stanza to buf, which it returns. If there is none, the
-// session takes no more.
-func (s *Session) oldestUnacked(buf []byte) (_ []byte, u Unacked, more bool) {
+// Limits of a batch.
+const (
+	unackedBatchLen   = 256
+	unackedBatchBytes = 64 << 10 // and one stanza
+)
+
+// unackedBatch is the oldest stanzas of a queue.
+type unackedBatch struct {
+	stanzas []Unacked
+	buf     []byte
+}
+
+// nextUnacked makes b a copy of the oldest stanzas. If there are none, it returns false, and
+// the session takes no more.
+func (s *Session) nextUnacked(b *unackedBatch) bool {
 	x := s.cold.Load()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	q := x.queue()
 	if q == nil {
 		x.disowned = true
-		return buf, Unacked{}, false
+		return false
 	}
-	oldest, at, stamped := q.oldest()
-	buf = append(buf[:0], oldest...)
-	return buf, Unacked{buf, time.UnixMilli(at), stamped}, true
+	size, n := 0, 0
+	for e := range q.all() {
+		size += e.size()
+		if n++; n == unackedBatchLen || size >= unackedBatchBytes {
+			break
+		}
+	}
+	b.buf = append(b.buf[:0], q.buf[q.head:q.head+size]...)
+	b.stanzas = b.stanzas[:0]
+	for rest := b.buf; len(rest) > 0; {
+		e := entryAt(rest)
+		rest = rest[e.size():]
+		b.stanzas = append(b.stanzas, Unacked{e.stanza[:len(e.stanza):len(e.stanza)], time.UnixMilli(e.at), e.flags&ackStamped != 0, e.id})
+	}
+	return true
 }
 
-func (s *Session) dropOldest() {
+func (s *Session) dropOldest(n uint32) {
 	x := s.cold.Load()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.queue() != nil { // it is empty if the account was removed in the meantime
-		x.drop(s.mgr, 1)
+	if q := x.queue(); q != nil { // it is empty if the account was removed in the meantime
+		x.drop(s.mgr, min(n, q.len))
 	}
 }
 
-// handOnOne passes a stanza to the router. A panic does not keep the others from being
-// handed on.
-func (s *Session) handOnOne(t *Turn, u Unacked) {
-	defer func() {
-		if v := recover(); v != nil {
-			s.mgr.Recovered(v, s)
-		}
-	}()
-	s.mgr.config().Router.HandOn(t, s, u)
+// AppendStoredUnacked appends the IDs of the messages that SendStored has sent and that the
+// client has not acknowledged. Any goroutine may call it.
+func (s *Session) AppendStoredUnacked(ids []int64) []int64 {
+	if !s.has(flagManaged) {
+		return ids
+	}
+	x := s.cold.Load()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if q := x.queue(); q != nil {
+		ids = q.appendStored(ids, q.len)
+	}
+	return ids
+}
+
+// MustAckStored reports whether the client has messages of SendStored unacknowledged, and
+// limit or more bytes of stanzas in all. Any goroutine may call it.
+func (s *Session) MustAckStored(limit int) bool {
+	if !s.has(flagManaged) {
+		return false
+	}
+	x := s.cold.Load()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	q := x.queue()
+	return q != nil && q.stored > 0 && q.bytes() >= limit
 }
 
 // discardUnacked drops the stanzas of an account that was removed.

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"crypto/tls"
+	"iter"
 
 	"roost/jid"
 	"roost/parser"
@@ -46,11 +47,15 @@ type Router interface {
 	// it may return false; it is then called again on a worker.
 	OnUnavailable(t *Turn, s *Session) bool
 
-	// HandOn handles a stanza that was sent to the client of s and not acknowledged, when
-	// the session ends and before OnUnavailable. It is called on a worker for writes, once
-	// for each such stanza in order. It may change u.Stanza, which is valid until it
-	// returns.
-	HandOn(t *Turn, s *Session, u Unacked)
+	// HandOn handles the stanzas that were sent to the client of s and not acknowledged,
+	// when the session ends and before OnUnavailable. It is called on a worker for writes.
+	// batches yields them in order, and then those that s was sent in the meantime. A batch
+	// is valid until the next one, and HandOn may change it; then the session drops it.
+	HandOn(t *Turn, s *Session, batches iter.Seq[[]Unacked])
+
+	// Acked is called when the client of s has acknowledged messages that SendStored has
+	// sent, with their IDs, before the session drops them.
+	Acked(t *Turn, s *Session, ids []int64)
 }
 
 // Accounts is the part of the store that a session needs to authenticate a client.

@@ -210,13 +210,19 @@ type Offline interface {
 	// messages.
 	AppendOffline(ctx context.Context, owner jid.JID, m NewMessage, quota OfflineQuota) error
 
+	// AppendOfflineAll stores several messages for an account, in order and in one
+	// transaction. stored has a result for each: the message's ID, or the error that
+	// AppendOffline would have returned for it. If err is not nil, none is stored.
+	AppendOfflineAll(ctx context.Context, owner jid.JID, all []NewMessage, quota OfflineQuota) (stored []StoredMessage, err error)
+
 	// Offline returns messages with an ID larger than after, in the order in which
 	// they were stored: as many as fit in maxBytes, but at least one if there is one.
 	// more reports whether others follow.
 	Offline(ctx context.Context, owner jid.JID, after int64, maxBytes int) (msgs []OfflineMessage, more bool, err error)
 
-	// DeleteOffline deletes an account's messages with an ID of at most upTo.
-	DeleteOffline(ctx context.Context, owner jid.JID, upTo int64) error
+	// DeleteOffline deletes an account's messages with these IDs, if they exist. Quotas may
+	// count a message that was deleted before an older one until that one is deleted, too.
+	DeleteOffline(ctx context.Context, owner jid.JID, ids []int64) error
 
 	// CountOffline returns the number of stored messages.
 	CountOffline(ctx context.Context, owner jid.JID) (int, error)
@@ -227,6 +233,12 @@ type NewMessage struct {
 	From     jid.JID // the sender; required; quotas count by its bare JID
 	Stanza   []byte
 	Received time.Time // stored to the millisecond
+}
+
+// StoredMessage is the outcome for one of several messages to be stored.
+type StoredMessage struct {
+	ID  int64 // 0 if it was refused
+	Err error // why it was refused: ErrQuota, ErrContactQuota or ErrNotFound
 }
 
 // OfflineQuota limits the messages stored for one account and the bytes of their

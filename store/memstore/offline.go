@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -18,26 +19,50 @@ type message struct {
 // AppendOffline implements store.Offline.
 func (s *Store) AppendOffline(ctx context.Context, owner jid.JID, m store.NewMessage, quota store.OfflineQuota) error {
 	return s.write(ctx, "AppendOffline", "store message for "+owner.BareString(), func(t *tx) error {
-		a, err := t.account(owner)
-		if err != nil {
-			return err
-		}
-		sender := m.From.Bare().Clone().String()
-		if sender == "" {
-			return errNoSender
-		}
-		if a.exceeds(sender, int64(len(m.Stanza)), quota) {
-			if _, ok := a.items[sender]; ok {
-				return store.ErrContactQuota
+		_, err := t.appendOffline(owner, m, quota)
+		return err
+	})
+}
+
+// AppendOfflineAll implements store.Offline.
+func (s *Store) AppendOfflineAll(ctx context.Context, owner jid.JID, all []store.NewMessage, quota store.OfflineQuota) ([]store.StoredMessage, error) {
+	stored := make([]store.StoredMessage, len(all))
+	err := s.write(ctx, "AppendOfflineAll", "store messages for "+owner.BareString(), func(t *tx) error {
+		for i, m := range all {
+			id, err := t.appendOffline(owner, m, quota)
+			if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrQuota) {
+				return err
 			}
-			return store.ErrQuota
+			stored[i] = store.StoredMessage{ID: id, Err: err}
 		}
-		t.l.lastID++
-		a.offline = append(a.offline, message{sender: sender, OfflineMessage: store.OfflineMessage{
-			ID: t.l.lastID, Received: m.Received.UTC().Truncate(time.Millisecond), Stanza: slices.Clone(m.Stanza),
-		}})
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return stored, nil
+}
+
+func (t *tx) appendOffline(owner jid.JID, m store.NewMessage, quota store.OfflineQuota) (id int64, err error) {
+	a, err := t.account(owner)
+	if err != nil {
+		return 0, err
+	}
+	sender := m.From.Bare().Clone().String()
+	if sender == "" {
+		return 0, errNoSender
+	}
+	if a.exceeds(sender, int64(len(m.Stanza)), quota) {
+		if _, ok := a.items[sender]; ok {
+			return 0, store.ErrContactQuota
+		}
+		return 0, store.ErrQuota
+	}
+	t.l.lastID++
+	a.offline = append(a.offline, message{sender: sender, OfflineMessage: store.OfflineMessage{
+		ID: t.l.lastID, Received: m.Received.UTC().Truncate(time.Millisecond), Stanza: slices.Clone(m.Stanza),
+	}})
+	return t.l.lastID, nil
 }
 
 // exceeds reports whether one more message would exceed a quota.
@@ -79,10 +104,10 @@ func (s *Store) Offline(ctx context.Context, owner jid.JID, after int64, maxByte
 }
 
 // DeleteOffline implements store.Offline.
-func (s *Store) DeleteOffline(ctx context.Context, owner jid.JID, upTo int64) error {
+func (s *Store) DeleteOffline(ctx context.Context, owner jid.JID, ids []int64) error {
 	return s.write(ctx, "DeleteOffline", "delete messages stored for "+owner.BareString(), func(t *tx) error {
 		if a, err := t.account(owner); err == nil {
-			a.offline = slices.DeleteFunc(a.offline, func(m message) bool { return m.ID <= upTo })
+			a.offline = slices.DeleteFunc(a.offline, func(m message) bool { return slices.Contains(ids, m.ID) })
 		}
 		return nil
 	})

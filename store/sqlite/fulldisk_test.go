@@ -75,7 +75,7 @@ func TestDeleteOnFullDisk(t *testing.T) {
 		t.Fatal(len(waiting), err)
 	}
 	for i, m := range waiting {
-		if err := s.DeleteOffline(ctx, juliet, m.ID); err != nil {
+		if err := s.DeleteOffline(ctx, juliet, []int64{m.ID}); err != nil {
 			t.Fatalf("message %d of %d could not be deleted: %v", i, len(waiting), err)
 		}
 		fillDisk(t, filler)
@@ -117,16 +117,14 @@ func TestReserveIsForDeletions(t *testing.T) {
 	fillMailbox(t, s, juliet, 20, 100_000)
 	cutLog(t, s)
 	fillDisk(t, filler)
-	if err := s.DeleteOffline(ctx, juliet, 5); err != nil {
+	if err := s.DeleteOffline(ctx, juliet, []int64{1, 2, 3, 4, 5}); err != nil {
 		t.Fatal(err)
 	}
 	keep := func() error {
 		return s.AppendOffline(ctx, juliet, store.NewMessage{From: juliet, Stanza: []byte("small"), Received: time.Now()}, store.OfflineQuota{})
 	}
 	wantError(t, keep(), "no space is left on the disk")
-	if err := s.DeleteOffline(ctx, juliet, 1<<40); err != nil {
-		t.Error(err)
-	}
+	emptyMailbox(t, s, juliet)
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +176,7 @@ func TestDeleteBesideFullWrites(t *testing.T) {
 	go func() {
 		kept <- s.AppendOffline(ctx, juliet, store.NewMessage{From: juliet, Stanza: make([]byte, 1<<20)}, store.OfflineQuota{})
 	}()
-	go func() { deleted <- s.DeleteOffline(ctx, juliet, 1<<40) }()
+	go func() { deleted <- deleteAll(ctx, s, juliet) }()
 	for len(s.queue) < 2 {
 		runtime.Gosched()
 	}

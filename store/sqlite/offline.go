@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -34,6 +35,32 @@ func (s *Store) AppendOffline(ctx context.Context, owner jid.JID, m store.NewMes
 		err = s.wrap(what, refused)
 	}
 	return err
+}
+
+// AppendOfflineAll implements store.Offline.
+func (s *Store) AppendOfflineAll(ctx context.Context, owner jid.JID, all []store.NewMessage, quota store.OfflineQuota) ([]store.StoredMessage, error) {
+	what := "store messages for " + owner.BareString()
+	stored := make([]store.StoredMessage, len(all))
+	err := s.write(ctx, "AppendOfflineAll", what, 0, func(c *conn) error {
+		clear(stored) // f may be called twice
+		for i, m := range all {
+			err := c.appendOffline(owner, m, quota)
+			if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrQuota) {
+				stored[i].Err = err
+				err = c.countRefused()
+			} else {
+				stored[i].ID = c.LastInsertRowID()
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return stored, nil
 }
 
 // countRefused counts a refused message.
@@ -240,14 +267,23 @@ func (s *Store) Offline(ctx context.Context, owner jid.JID, after int64, maxByte
 }
 
 // DeleteOffline implements store.Offline.
-func (s *Store) DeleteOffline(ctx context.Context, owner jid.JID, upTo int64) error {
+func (s *Store) DeleteOffline(ctx context.Context, owner jid.JID, ids []int64) error {
+	list := make([]byte, 0, 2+10*len(ids)) // in JSON
+	list = append(list, '[')
+	for i, id := range ids {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = strconv.AppendInt(list, id, 10)
+	}
+	text := string(append(list, ']'))
 	return s.write(ctx, "DeleteOffline", "delete messages stored for "+owner.BareString(), noSavepoint|deletes, func(c *conn) error {
 		c.freed = true
 		st, err := c.account(qDeleteOffline, owner)
 		if err != nil {
 			return err
 		}
-		st.BindInt64(3, upTo)
+		st.BindText(3, text)
 		_, err = c.run(st)
 		return err
 	})

@@ -97,7 +97,7 @@ func TestOldMessages(t *testing.T) {
 	if id := msgs[2].ID; id <= 20 {
 		t.Errorf("the ID %d was reused", id)
 	}
-	if err := s.DeleteOffline(ctx, juliet, 10); err != nil {
+	if err := s.DeleteOffline(ctx, juliet, []int64{10}); err != nil {
 		t.Fatal(err)
 	}
 	add(juliet, 4, nil)

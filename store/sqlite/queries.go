@@ -162,7 +162,7 @@ var queries = [numQueries]string{
 	qAppendOffline: `INSERT INTO offline (account, seq, size, total, sender, sender_seq, sender_total, received, stanza)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`,
 	qOffline:       `SELECT id, received, stanza FROM offline WHERE account = ` + account + ` AND id > ?3 ORDER BY seq`,
-	qDeleteOffline: `DELETE FROM offline WHERE account = ` + account + ` AND id <= ?3`,
+	qDeleteOffline: `DELETE FROM offline WHERE account = ` + account + ` AND id IN (SELECT value FROM json_each(?3))`,
 	qCountOffline:  `SELECT count(*) FROM offline WHERE account = ` + account,
 
 	qBlob:     `SELECT value FROM blob WHERE account = ` + account + ` AND kind = ?3 AND key = ?4`,

@@ -119,7 +119,7 @@ func BenchmarkDeliver(b *testing.B) {
 							return err
 						}
 					}
-					return s.DeleteOffline(ctx, j, 1<<40)
+					return deleteAll(ctx, s, j)
 				})
 			})
 		}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -57,6 +58,26 @@ func fileSize(t *testing.T, path string) int64 {
 	return info.Size()
 }
 
+// emptyMailbox deletes all messages of an account.
+func emptyMailbox(t testing.TB, s *Store, owner jid.JID) {
+	t.Helper()
+	if err := deleteAll(t.Context(), s, owner); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func deleteAll(ctx context.Context, s *Store, owner jid.JID) error {
+	messages, _, err := s.Offline(ctx, owner, 0, 1<<30)
+	if err != nil {
+		return err
+	}
+	ids := make([]int64, len(messages))
+	for i, m := range messages {
+		ids[i] = m.ID
+	}
+	return s.DeleteOffline(ctx, owner, ids)
+}
+
 func fillMailbox(t *testing.T, s *Store, owner jid.JID, n, size int) {
 	t.Helper()
 	for range n {
@@ -93,9 +114,7 @@ func TestShrinks(t *testing.T) {
 	if full := fileSize(t, s.cfg.Path); full < 8_000_000 {
 		t.Fatalf("the file has %d bytes with 8 MB in it", full)
 	}
-	if err := s.DeleteOffline(ctx, juliet, 1<<40); err != nil {
-		t.Fatal(err)
-	}
+	emptyMailbox(t, s, juliet)
 	until(t, steps, "the file to shrink", func() bool {
 		fillMailbox(t, s, juliet, 1, 10)
 		return fileSize(t, s.cfg.Path) < (2*keepPages+64)*4096
@@ -199,7 +218,7 @@ func testDeletedText(t *testing.T, byCommand bool) {
 			}
 		case 3:
 			if step%5 == 0 {
-				err = server.DeleteOffline(ctx, j, 1<<40)
+				err = deleteAll(ctx, server, j)
 			}
 		}
 		if err != nil {

@@ -87,7 +87,7 @@ func testNoAccount(t *testing.T, s store.Store) {
 	_, err = s.LastActivity(ctx, nobody)
 	wants(t, "LastActivity", err, store.ErrNotFound)
 
-	ok(t, "DeleteOffline", s.DeleteOffline(ctx, nobody, 10))
+	ok(t, "DeleteOffline", s.DeleteOffline(ctx, nobody, []int64{10}))
 	state, err := s.LoginState(ctx, nobody)
 	ok(t, "LoginState", err)
 	if state.Roster.Version != 0 || state.Roster.Items != nil || state.Roster.Requests != nil || state.HasOffline {

@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -53,7 +54,7 @@ func testOffline(t *testing.T, s store.Store) {
 	if len(msgs) != 1 || !more {
 		t.Fatalf("%d messages, more = %v", len(msgs), more)
 	}
-	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, msgs[0].ID))
+	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, idsOf(msgs)))
 	count := func(owner jid.JID, want int) {
 		t.Helper()
 		n, err := s.CountOffline(ctx, owner)
@@ -63,13 +64,76 @@ func testOffline(t *testing.T, s store.Store) {
 		}
 	}
 	count(juliet, n-1)
-	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, after))
+	// Any of them may be deleted, also with some that do not exist, or belong to others.
+	msgs, _, err = s.Offline(ctx, juliet, 0, 1<<20)
+	ok(t, "Offline", err)
+	others, _, err := s.Offline(ctx, nurse, 0, 1<<20)
+	ok(t, "Offline", err)
+	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, []int64{msgs[30].ID, 1 << 40, msgs[3].ID, others[0].ID, -1, msgs[30].ID}))
+	count(juliet, n-3)
+	ids := idsOf(msgs)
+	left, _, err := s.Offline(ctx, juliet, 0, 1<<20)
+	ok(t, "Offline", err)
+	if want := slices.Concat(ids[:3], ids[4:30], ids[31:]); !slices.Equal(idsOf(left), want) {
+		t.Errorf("the IDs %v are left, want %v", idsOf(left), want)
+	}
+	ok(t, "DeleteOffline of none", s.DeleteOffline(ctx, juliet, nil))
+	count(juliet, n-3)
+	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, ids))
 	count(juliet, 0)
 	count(nurse, n)
-	// An ID is never reused: deleting up to an old one deletes no new message.
+	// An ID is never reused.
 	ok(t, "AppendOffline", s.AppendOffline(ctx, juliet, store.NewMessage{From: romeo, Stanza: []byte("new"), Received: at}, store.OfflineQuota{Messages: 1000}))
-	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, after))
+	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, ids))
 	count(juliet, 1)
+}
+
+// idsOf returns the IDs of messages.
+func idsOf(messages []store.OfflineMessage) []int64 {
+	ids := make([]int64, len(messages))
+	for i, m := range messages {
+		ids[i] = m.ID
+	}
+	return ids
+}
+
+// testAppendAll: several messages are stored in order; those that exceed a quota are refused,
+// and only those.
+func testAppendAll(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	create(t, s, juliet)
+	put(t, s, juliet, store.RosterItem{JID: nurse, Subscription: store.Both})
+	var all []store.NewMessage
+	for i, from := range []jid.JID{romeo, nurse, romeo, nurse, paris, nurse} {
+		all = append(all, store.NewMessage{From: from, Stanza: fmt.Appendf(nil, "%d", i), Received: time.Unix(1e9+int64(i), 0)})
+	}
+	stored, err := s.AppendOfflineAll(ctx, juliet, all, store.OfflineQuota{Messages: 4, SenderMessages: 2})
+	ok(t, "AppendOfflineAll", err)
+	messages, _, err := s.Offline(ctx, juliet, 0, 1<<20)
+	ok(t, "Offline", err)
+	if len(messages) != 4 || len(stored) != 6 {
+		t.Fatalf("%d messages are stored, with %d results", len(messages), len(stored))
+	}
+	for i, m := range messages {
+		if string(m.Stanza) != fmt.Sprint(i) || stored[i].ID != m.ID || stored[i].Err != nil || !m.Received.Equal(all[i].Received) {
+			t.Errorf("message %d is %+v, and its result %+v", i, m, stored[i])
+		}
+	}
+	wants(t, "the fifth", stored[4].Err, store.ErrQuota)
+	wants(t, "the sixth", stored[5].Err, store.ErrContactQuota)
+	if stored[4].ID != 0 || stored[5].ID != 0 {
+		t.Errorf("messages that were refused have IDs: %+v", stored)
+	}
+	stored, err = s.AppendOfflineAll(ctx, nobody, all[:1], store.OfflineQuota{})
+	ok(t, "AppendOfflineAll without an account", err)
+	wants(t, "without an account", stored[0].Err, store.ErrNotFound)
+	// An error of the caller: none is stored.
+	if _, err = s.AppendOfflineAll(ctx, juliet, []store.NewMessage{{From: romeo, Stanza: []byte("a")}, {}}, store.OfflineQuota{}); err == nil {
+		t.Error("a message without a sender was stored")
+	}
+	if n, err := s.CountOffline(ctx, juliet); n != 4 || err != nil {
+		t.Errorf("%d messages after an error, want 4, %v", n, err)
+	}
 }
 
 func testLast(t *testing.T, s store.Store) {

@@ -25,6 +25,8 @@ type fixture struct {
 	store.Store
 	event   int64 // the newest of juliet's account
 	version int64 // of its roster
+
+	messages []int64 // IDs of its messages
 }
 
 // operations has all methods of store.Store except Close. Each call succeeds on
@@ -80,7 +82,11 @@ var operations = []operation{
 		return s.AppendOffline(ctx, juliet, store.NewMessage{From: romeo, Stanza: []byte("2")}, store.OfflineQuota{})
 	}},
 	{"Offline", func(ctx context.Context, s *fixture) error { _, _, err := s.Offline(ctx, juliet, 0, 10); return err }},
-	{"DeleteOffline", func(ctx context.Context, s *fixture) error { return s.DeleteOffline(ctx, juliet, 1<<40) }},
+	{"AppendOfflineAll", func(ctx context.Context, s *fixture) error {
+		_, err := s.AppendOfflineAll(ctx, juliet, []store.NewMessage{{From: romeo, Stanza: []byte("2")}}, store.OfflineQuota{})
+		return err
+	}},
+	{"DeleteOffline", func(ctx context.Context, s *fixture) error { return s.DeleteOffline(ctx, juliet, s.messages) }},
 	{"CountOffline", func(ctx context.Context, s *fixture) error { _, err := s.CountOffline(ctx, juliet); return err }},
 	{"Blob", func(ctx context.Context, s *fixture) error { _, err := s.Blob(ctx, juliet, "k", "a"); return err }},
 	{"BlobKeys", func(ctx context.Context, s *fixture) error { _, err := s.BlobKeys(ctx, juliet, "k"); return err }},
@@ -115,6 +121,9 @@ func newFixture(t *testing.T, l store.Location, o store.Options) *fixture {
 	ok(t, "UpdateBlobs", putBlob(t, s, juliet, "k", "a", []byte("1")))
 	ok(t, "SetLastActivity", s.SetLastActivity(t.Context(), []store.LastActivity{{Owner: juliet, At: time.Unix(1e9, 0)}}))
 	ok(t, "PutBlock", s.PutBlock(t.Context(), store.Block{Target: blocked, Until: time.Unix(1e9, 0)}, 10))
+	messages, _, err := s.Offline(t.Context(), juliet, 0, 1<<20)
+	ok(t, "Offline", err)
+	s.messages = idsOf(messages)
 	a, err := s.Account(t.Context(), juliet)
 	ok(t, "Account", err)
 	s.event = a.Event

@@ -39,7 +39,7 @@ func testOfflineQuota(t *testing.T, s store.Store) {
 	add(nurse, nil)
 	msgs, _, err := s.Offline(ctx, juliet, 0, 1<<20)
 	ok(t, "Offline", err)
-	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, msgs[1].ID))
+	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, idsOf(msgs[:2])))
 	add(juliet, nil)
 	add(juliet, nil)
 	add(juliet, store.ErrQuota)
@@ -66,10 +66,12 @@ func testOfflineBytes(t *testing.T, s store.Store) {
 	add(nurse, 1000, nil)
 	msgs, _, err := s.Offline(ctx, juliet, 0, 1<<20)
 	ok(t, "Offline", err)
-	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, msgs[0].ID))
+	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, []int64{msgs[0].ID}))
 	add(juliet, 401, store.ErrQuota)
 	add(juliet, 400, nil)
-	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, 1<<40))
+	msgs, _, err = s.Offline(ctx, juliet, 0, 1<<20)
+	ok(t, "Offline", err)
+	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, idsOf(msgs)))
 	add(juliet, 1000, nil)
 }
 
@@ -98,9 +100,9 @@ func testOfflineSenders(t *testing.T, s store.Store) {
 	// The first message is romeo's, the next four are the flood's.
 	msgs, _, err := s.Offline(ctx, juliet, 0, 1<<20)
 	ok(t, "Offline", err)
-	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, msgs[0].ID))
+	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, []int64{msgs[0].ID}))
 	add(juliet, "flood@example.net/a", 1, store.ErrQuota)
-	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, msgs[1].ID))
+	ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, []int64{msgs[1].ID}))
 	add(juliet, "flood@example.net/a", 1, nil)
 	add(juliet, "flood@example.net/a", 1, store.ErrQuota)
 	add(juliet, "romeo@example.net", 11, nil)
@@ -125,7 +127,7 @@ func testOfflineModel(t *testing.T, s store.Store) {
 			msgs, _, err := s.Offline(ctx, juliet, 0, 1<<20)
 			ok(t, "Offline", err)
 			n := 1 + rnd.IntN(len(msgs))
-			ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, msgs[n-1].ID))
+			ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, idsOf(msgs[:n])))
 			waiting = waiting[n:]
 			continue
 		}

@@ -40,6 +40,7 @@ func Run(t *testing.T, locate func(t testing.TB) store.Location) {
 	f("RosterForgets", testRosterForgets)
 	f("RosterRecreated", testRosterRecreated)
 	f("Offline", testOffline)
+	f("AppendAll", testAppendAll)
 	f("OfflineQuota", testOfflineQuota)
 	f("OfflineBytes", testOfflineBytes)
 	f("OfflineSenders", testOfflineSenders)
