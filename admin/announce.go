@@ -50,7 +50,7 @@ func (a *announcer) status() (any, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.last == nil {
-		return nil, &api.Error{Status: 404, Code: api.CodeNotFound, Message: "there was no announcement since the server has started"}
+		return nil, &api.Error{Status: 404, Code: api.CodeNotFound, Message: "there has been no announcement since the server started"}
 	}
 	status := *a.last
 	status.Clients, status.Sent, status.Skipped = a.clients.Load(), a.sent.Load(), a.skipped.Load()

@@ -90,7 +90,10 @@ func (s *Server) block(r *request) (any, error) {
 	} else {
 		result.Sessions = s.endAccount(target, q.Reason)
 	}
-	s.b.Logger.Info("blocked by an administrator", "target", target, "actor", r.actor, "connections", result.Sessions, "pending", result.Pending)
+	log := s.b.Logger.With("target", target, "actor", r.actor, "connections", result.Sessions)
+	if log.Info("blocked by an administrator"); result.Pending {
+		log.Warn("an event loop does not respond: some connections of a network that is blocked will end only when it does")
+	}
 	return result, nil
 }
 

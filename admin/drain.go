@@ -29,7 +29,7 @@ var drainRoutes = []route{
 func (s *Server) showDrain(*request) (any, error) {
 	status, ok := s.b.Drains.DrainStatus()
 	if !ok {
-		return nil, &api.Error{Status: 404, Code: api.CodeNotFound, Message: "there was no drain since the server has started"}
+		return nil, &api.Error{Status: 404, Code: api.CodeNotFound, Message: "there has been no drain since the server started"}
 	}
 	return status, nil
 }

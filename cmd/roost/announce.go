@@ -90,12 +90,13 @@ func (c *announceCmd) wait(ctx context.Context, terminal io.Writer, a *action[ap
 
 // announceLine is a line about an announcement.
 func announceLine(a *api.Announce) string {
-	line := fmt.Sprintf("%s: sent to %s of %s clients", a.State, comma(a.Sent), comma(a.Clients))
+	all := max(a.Clients, a.Sent+a.Skipped) // clients that have come meanwhile get it, too
+	line := fmt.Sprintf("%s: sent to %s of %s clients", a.State, comma(a.Sent), comma(all))
 	if a.Skipped > 0 {
 		line += fmt.Sprintf(", %s have too much to read already", comma(a.Skipped))
 	}
 	if a.State == api.JobRunning {
-		line += fmt.Sprintf(" (%s a second)", humanize.CommafWithDigits(a.Rate, 3))
+		line += fmt.Sprintf(" (%s a second)", humanize.Commaf(a.Rate))
 	}
 	return line
 }

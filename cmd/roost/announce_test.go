@@ -44,3 +44,16 @@ func TestAnnounceCommand(t *testing.T) {
 	p.Until("aborted: sent to 0 of 1 clients\r\n")
 	p.Ends(0)
 }
+
+// TestAnnounceLine: the total is never less than what has been sent: clients that come
+// meanwhile get the announcement, too.
+func TestAnnounceLine(t *testing.T) {
+	f := func(want string, a api.Announce) {
+		t.Helper()
+		if got := announceLine(&a); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	f("done: sent to 6,701 of 6,702 clients, 1 have too much to read already", api.Announce{State: api.JobDone, Sent: 6701, Skipped: 1, Clients: 6559})
+	f("running: sent to 1 of 2,000 clients (2,000 a second)", api.Announce{State: api.JobRunning, Sent: 1, Clients: 2000, Rate: 2000})
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -9,8 +10,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"roost/admin/api"
 	"roost/internal/human"
@@ -69,7 +70,7 @@ func (c *onlineCmd) query() url.Values {
 // Run lists sessions, page by page.
 func (c *onlineCmd) Run() error {
 	return c.ask(func(ctx context.Context, client *api.Client) error {
-		q, shown := c.query(), 0
+		q, shown, table := c.query(), 0, sessionTable{}
 		page := func() string {
 			if c.Limit > 0 {
 				return strconv.Itoa(min(maxPage, c.Limit-shown))
@@ -78,7 +79,7 @@ func (c *onlineCmd) Run() error {
 		}
 		q.Set("limit", page())
 		return eachPage(ctx, client, api.PathSessions, q, func(p *api.SessionPage) (next string, err error) {
-			if err := c.write(os.Stdout, p, shown == 0); err != nil {
+			if err := c.write(os.Stdout, p, &table); err != nil {
 				return "", err
 			}
 			shown += len(p.Sessions)
@@ -95,23 +96,48 @@ func (c *onlineCmd) Run() error {
 }
 
 // write writes a page.
-func (c *onlineCmd) write(to io.Writer, p *api.SessionPage, first bool) error {
-	if c.JSON {
-		e := jsonLines(to)
-		for i := range p.Sessions {
-			if err := e.Encode(&p.Sessions[i]); err != nil {
-				return err
-			}
-		}
-		return nil
+func (c *onlineCmd) write(to io.Writer, p *api.SessionPage, table *sessionTable) error {
+	if !c.JSON {
+		return table.write(to, p.Sessions)
 	}
-	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	if first {
-		fmt.Fprintln(w, "SESSION\tADDRESS\tTLS\tIDLE\tPRESENCE\tUNREAD")
-	}
+	e := jsonLines(to)
 	for i := range p.Sessions {
-		s := &p.Sessions[i]
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(s.JID), s.Address, s.TLS, human.Age(s.IdleSeconds), presenceText(s), bytesText(s.QueuedBytes))
+		if err := e.Encode(&p.Sessions[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sessionTable is a table of sessions, of which there may be too many for one tabwriter. Its
+// columns never get narrower.
+type sessionTable struct {
+	begun  bool
+	widths [6]int // of the columns, in characters
+}
+
+// write writes the next rows, and before the first ones the head.
+func (t *sessionTable) write(to io.Writer, all []api.Session) error {
+	rows := make([][len(t.widths)]string, 0, len(all)+1)
+	if !t.begun {
+		rows, t.begun = append(rows, [...]string{"SESSION", "ADDRESS", "TLS", "IDLE", "PRESENCE", "UNREAD"}), true
+	}
+	for i := range all {
+		s := &all[i]
+		rows = append(rows, [...]string{printable(s.JID), s.Address, string(s.TLS), human.Age(s.IdleSeconds), presenceText(s), bytesText(s.QueuedBytes)})
+	}
+	for _, row := range rows {
+		for i, text := range row {
+			t.widths[i] = max(t.widths[i], utf8.RuneCountInString(text))
+		}
+	}
+	w := bufio.NewWriter(to)
+	for _, row := range rows {
+		last := len(row) - 1
+		for i, text := range row[:last] {
+			fmt.Fprintf(w, "%-*s  ", t.widths[i], text)
+		}
+		fmt.Fprintln(w, row[last])
 	}
 	return w.Flush()
 }

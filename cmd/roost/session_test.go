@@ -43,3 +43,23 @@ func TestSessionCommands(t *testing.T) {
 	romeo.ask("", "Good night.</text></stream:error></stream:stream>")
 	run(0, `2 of 2 sessions\n$`, "online")
 }
+
+// TestSessionTable: the columns of a later page are at least as wide as those before.
+func TestSessionTable(t *testing.T) {
+	var b strings.Builder
+	var table sessionTable
+	long := api.Session{JID: "romeo-ä@example.org/balcony", Address: "192.0.2.1:1", TLS: api.TLSNone, Available: true}
+	short := api.Session{JID: "r@x/a", Address: "192.0.2.1:1", TLS: api.TLSLean}
+	for _, page := range [][]api.Session{{long}, {short}, nil} {
+		if err := table.write(&b, page); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const want = "" +
+		"SESSION                      ADDRESS      TLS   IDLE  PRESENCE    UNREAD\n" +
+		"romeo-ä@example.org/balcony  192.0.2.1:1  none  0 s   priority 0  0 B\n" +
+		"r@x/a                        192.0.2.1:1  lean  0 s   -           0 B\n"
+	if b.String() != want {
+		t.Errorf("%s\nwant\n%s", b.String(), want)
+	}
+}
