@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"strconv"
@@ -118,6 +119,56 @@ func TestSCRAM(t *testing.T) {
 	}
 }
 
+// TestDowngradeProtection: the server's first message has a hash of the mechanisms that the
+// client was offered (XEP-0474). If an attacker replaces it, to hide that they have replaced
+// the mechanisms, the client's proof is not valid for the server.
+func TestDowngradeProtection(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	for attack, want := range map[string]string{"": "success", "changed": "failure not-authorized"} {
+		for _, sasl2 := range []bool{false, true} {
+			c := newSASLClient(t, s)
+			client, err := scram.SHA256.NewClient("romeo", "secret", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			conv := client.NewConversation()
+			step := func(message string, first bool) (name, answer string) {
+				text, err := conv.Step(message)
+				if err != nil {
+					t.Fatal(err)
+				}
+				data := base64.StdEncoding.EncodeToString([]byte(text))
+				switch {
+				case !sasl2 && first:
+					return c.sasl("auth mechanism='SCRAM-SHA-256'", data)
+				case !sasl2:
+					return c.sasl("response", data)
+				case first:
+					return c.sasl2("authenticate mechanism='SCRAM-SHA-256'", "<initial-response>"+data+"</initial-response>")
+				}
+				return c.sasl2("response", data)
+			}
+			_, answer := step("", true)
+			hash := sha256.Sum256([]byte("PLAIN\x1eSCRAM-SHA-1\x1eSCRAM-SHA-256"))
+			attribute := ",h=" + base64.StdEncoding.EncodeToString(hash[:])
+			if !strings.HasSuffix(answer, attribute) {
+				t.Fatalf("%s, want %s", answer, attribute)
+			}
+			if attack == "changed" {
+				hash = sha256.Sum256([]byte("PLAIN"))
+				answer = strings.TrimSuffix(answer, attribute) + ",h=" + base64.StdEncoding.EncodeToString(hash[:])
+			}
+			name, answer := step(answer, false)
+			if name == "failure" {
+				name += " " + answer
+			}
+			if name != want {
+				t.Errorf("%q, SASL2 %v: %s, want %s", attack, sasl2, name, want)
+			}
+		}
+	}
+}
+
 // TestDecoyCredentials: neither the salt nor the number of iterations reveals whether an
 // account exists ([RFC 6120 section 13.10.2]): from the first login on and after a restart,
 // whether all accounts have the same number of iterations or not.
@@ -141,6 +192,7 @@ func TestDecoyCredentials(t *testing.T) {
 		_, answer := newSASLClient(t, s).sasl("auth mechanism='SCRAM-SHA-1'", base64.StdEncoding.EncodeToString([]byte("n,,n="+user+",r=nonce")))
 		_, after, _ := strings.Cut(answer, ",s=")
 		salt, iterations, _ = strings.Cut(after, ",")
+		iterations, _, _ = strings.Cut(iterations, ",")
 		return salt, iterations
 	}
 	first := start(store.MinIterations)

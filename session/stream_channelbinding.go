@@ -36,9 +36,14 @@ func bindingsOf(state *tls.ConnectionState, leaf *x509.Certificate) channelBindi
 	return c
 }
 
+// all returns the bindings, the best one first; some may not be supported.
+func (c *channelBindings) all() [3]scram.ChannelBinding {
+	return [...]scram.ChannelBinding{c.exporter, c.unique, c.endpoint}
+}
+
 // byType returns the binding with this name, or the best one if name is "".
 func (c channelBindings) byType(name string) scram.ChannelBinding {
-	for _, b := range []scram.ChannelBinding{c.exporter, c.unique, c.endpoint} {
+	for _, b := range c.all() {
 		if b.IsSupported() && (name == "" || name == string(b.Type)) {
 			return b
 		}
@@ -56,7 +61,7 @@ func (c channelBindings) appendXML(b []byte) []byte {
 		return b
 	}
 	b = append(b, "<sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'>"...)
-	for _, cb := range []scram.ChannelBinding{c.exporter, c.unique, c.endpoint} {
+	for _, cb := range c.all() {
 		if cb.IsSupported() {
 			b = append(b, "<channel-binding type='"...)
 			b = append(b, cb.Type...)

@@ -3,7 +3,6 @@ package session
 import (
 	"bytes"
 	"crypto/sha256"
-	"strings"
 
 	"github.com/xdg-go/scram"
 
@@ -40,100 +39,80 @@ type scramExchange struct {
 	keys    func(store.Credentials) store.Keys
 	keySize int
 	plus    bool
-	conv    *scram.ServerConversation
-	begun   bool  // the first message was processed
-	failed  error // error of the store
+	server  *scramServer // nil before the client's first message
 }
 
 // needs returns Read for the first step, which reads the account. The second only compares.
 func (x *scramExchange) needs([]byte) Work {
-	if x.conv == nil {
+	if x.server == nil {
 		return Read
 	}
 	return Done
 }
 
 func (x *scramExchange) step(message []byte) ([]byte, bool, error) {
-	if x.conv == nil {
+	if x.server == nil {
 		if message == nil {
 			return nil, false, nil // no initial response: request it with an empty challenge
 		}
-		if err := x.begin(message); err != nil {
-			return nil, false, err
-		}
+		answer, err := x.begin(string(message))
+		return []byte(answer), false, err
 	}
-	if x.begun {
-		// Many exchanges may have reached this point at once.
-		if err := x.mayTry(); err != nil {
-			return nil, false, err
-		}
+	// Many exchanges may have reached this point at once.
+	if err := x.mayTry(); err != nil {
+		return nil, false, err
 	}
-	x.begun = true
-	answer, err := x.conv.Step(string(message))
-	switch {
-	case x.failed != nil:
-		return nil, false, x.failed
-	case err != nil && answer == "":
-		return nil, false, saslMalformedRequest
-	case err != nil:
-		x.wrong = answer == scram.ErrInvalidProof
-		return nil, false, saslNotAuthorized
-	case !x.conv.Done():
-		return []byte(answer), false, nil
+	answer, wrong, err := x.server.final(string(message))
+	if err != nil {
+		x.wrong = wrong
+		return nil, false, err
 	}
 	if err := x.verdict(); err != nil {
 		return nil, false, err
 	}
-	if err := x.checkAuthzid(x.conv.AuthzID()); err != nil {
+	if err := x.checkAuthzid(x.server.authzid); err != nil {
 		return nil, false, err
 	}
 	return []byte(answer), true, nil
 }
 
-// begin finds out from the first message which channel binding the client uses. "p=name,…"
-// uses one, and only the PLUS mechanisms allow that ([RFC 5802 section 6]).
+// begin processes the client's first message and returns the server's. "p=name,…" uses a
+// channel binding, and only the PLUS mechanisms allow that ([RFC 5802 section 6]).
 //
 // [RFC 5802 section 6]: https://www.rfc-editor.org/rfc/rfc5802#section-6
-func (x *scramExchange) begin(message []byte) error {
-	server, err := x.hash.NewServer(x.credentials)
+func (x *scramExchange) begin(message string) (string, error) {
+	f, err := parseScramFirst(message)
 	if err != nil {
-		return err
+		return "", err
 	}
-	name, binds := "", bytes.HasPrefix(message, []byte("p="))
-	if binds != x.plus {
-		return saslMalformedRequest
+	bindings := &x.s.negotiation().binding
+	binding := bindings.byType(f.binding)
+	switch {
+	case (f.flag == "p") != x.plus:
+		return "", saslMalformedRequest
+	case f.flag == "p" && !binding.IsSupported():
+		return "", saslNotAuthorized
+	case f.flag == "y" && bindings.any():
+		// The client has not seen the PLUS mechanisms: an attacker has removed them from the
+		// list.
+		return "", saslNotAuthorized
 	}
-	if binds {
-		name, _, _ = strings.Cut(string(message[2:]), ",")
-		if !x.s.negotiation().binding.byType(name).IsSupported() {
-			return saslNotAuthorized
-		}
+	c, err := x.find(f.user)
+	if err != nil {
+		return "", err
 	}
-	// If the channel supports a binding, the conversation must know it in any case: it then
-	// refuses "y", which shows that an attacker removed the PLUS mechanisms from the list.
-	x.conv = server.NewConversationWithChannelBinding(x.s.negotiation().binding.byType(name))
-	return nil
+	x.server = &scramServer{hash: x.hash, keys: x.keys(c), authzid: f.authzid, bound: []byte(f.header)}
+	if x.server.keys.StoredKey == nil {
+		x.server.keys = store.Keys{StoredKey: fakeKey[:x.keySize], ServerKey: fakeKey[:x.keySize]} // no client can know a matching password
+	}
+	if f.flag == "p" {
+		x.server.bound = append(x.server.bound, binding.Data...)
+	}
+	return x.server.first(&f, &c, x.s.offered()), nil
 }
 
 // fakeKey replaces the keys of an account that does not exist.
 var fakeKey [sha256.Size]byte
-
-func (x *scramExchange) credentials(username string) (scram.StoredCredentials, error) {
-	c, err := x.find(username)
-	if err != nil {
-		x.failed = err
-		return scram.StoredCredentials{}, err
-	}
-	keys := x.keys(c)
-	if keys.StoredKey == nil {
-		keys = store.Keys{StoredKey: fakeKey[:x.keySize], ServerKey: fakeKey[:x.keySize]} // no client can know a matching password
-	}
-	return scram.StoredCredentials{
-		KeyFactors: scram.KeyFactors{Salt: string(c.Salt), Iters: c.Iterations},
-		StoredKey:  keys.StoredKey,
-		ServerKey:  keys.ServerKey,
-	}, nil
-}
 
 // plainExchange is PLAIN (RFC 4616).
 type plainExchange struct{ lookup }
