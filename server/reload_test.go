@@ -20,6 +20,7 @@ import (
 	"roost/admin"
 	"roost/admin/api"
 	"roost/internal/xmpptest"
+	"roost/parser"
 	"roost/poller"
 	"roost/session"
 )
@@ -389,5 +390,34 @@ func TestReloadWhileStopping(t *testing.T) {
 	}
 	if err := s.tryReload(func(*Config) {}); err == nil || !strings.Contains(err.Error(), "stopping") {
 		t.Errorf("%v, want that it is stopping", err)
+	}
+}
+
+// TestReloadDefaults: as at the start, a value that is not given is the default.
+func TestReloadDefaults(t *testing.T) {
+	s := startServer(t, nil)
+	before := *s.config()
+	s.reload(t, func(c *Config) { c.MinTLS, c.Session.MaxResources, c.Poller.Outbox = tls.VersionTLS13, 3, 1<<20 })
+	s.reload(t, func(c *Config) {
+		c.MinTLS, c.Session.MaxResources, c.Session.Limits, c.Poller.Outbox, c.Router.PageBytes = 0, 0, parser.Limits{}, 0, 0
+	})
+	now := s.config()
+	if now.MinTLS != before.MinTLS || now.Session.MaxResources != before.Session.MaxResources || now.Session.Limits != before.Session.Limits ||
+		now.Poller.Outbox != before.Poller.Outbox || now.Router.PageBytes != before.Router.PageBytes {
+		t.Errorf("%+v\nwant\n%+v", now, before)
+	}
+}
+
+// TestReloadReadableKey: a key that everybody can read is warned of, as at the start.
+func TestReloadReadableKey(t *testing.T) {
+	r := newRenewal(t)
+	if err := os.Chmod(r.key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	log := new(lockedLog)
+	s := startServer(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(log, nil)) })
+	s.reload(t, func(c *Config) { c.TLSCert, c.TLSKey = []string{r.cert}, []string{r.key} })
+	if got := log.String(); !strings.Contains(got, "every user of this machine can read the private key") || !strings.Contains(got, r.key) {
+		t.Errorf("no warning: %s", got)
 	}
 }
