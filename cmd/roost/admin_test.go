@@ -57,7 +57,7 @@ func TestStatus(t *testing.T) {
 	}
 	cmd, _ := serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", dir)
 	code, stdout, stderr = cmdtest.Result(t, nil, "status", "--data", dir)
-	for _, want := range []string{"serving for", "domains        localhost\n", "online         0 clients of 0 accounts", "XMPP clients (STARTTLS): 127.0.0.1:", "localhost, 127.0.0.1, ::1: self-signed, expires in"} {
+	for _, want := range []string{"serving, up for", "domains        localhost\n", "online         0 clients of 0 accounts", "XMPP clients (STARTTLS): 127.0.0.1:", "localhost, 127.0.0.1, ::1: self-signed, expires in"} {
 		if code != 0 || !strings.Contains(stdout, want) || stderr != "" {
 			t.Errorf("%d, %q; no %q in\n%s", code, stderr, want, stdout)
 		}

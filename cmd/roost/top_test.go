@@ -49,7 +49,7 @@ func TestTopView(t *testing.T) {
 	}
 	text, alarms := topText(&v)
 	for _, want := range []string{
-		"^roost v1.2.3, serving for 4 min +2026-11-28 \\d\\d:\\d\\d:\\d\\d\n\nonline       1,200        accounts 1,000, available 1,100, not logged in 7\n",
+		"^roost v1.2.3, serving, up for 4 min +2026-11-28 \\d\\d:\\d\\d:\\d\\d\n\nonline       1,200        accounts 1,000, available 1,100, not logged in 7\n",
 		"\nroom for     800          more, limited by memory; 60 % used\n",
 		"\nmemory       1.0 GiB      expected 512 MiB, limit 2.0 GiB\n",
 		"\nCPU          150 %        of 200 %\n",
@@ -143,7 +143,7 @@ func TestTopCommand(t *testing.T) {
 	f(cli.ExitUsage, "--every must be at least 100ms", "--every", "99ms")
 	f(cli.ExitUsage, "--every must be", "--every", "61m")
 	serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", dir)
-	if out := f(0, `(?s)^roost \S+, serving for .*\nonline       0 .*\nroom for .*\nmemory .*\nCPU .*\nworkers busy read 0 of 32; .*\n$`, "--every", "100ms"); strings.Contains(out, "\x1b") {
+	if out := f(0, `(?s)^roost \S+, serving, up for .*\nonline       0 .*\nroom for .*\nmemory .*\nCPU .*\nworkers busy read 0 of 32; .*\n$`, "--every", "100ms"); strings.Contains(out, "\x1b") {
 		t.Errorf("%q", out)
 	}
 	if out := f(0, `^{`, "--json", "--once"); strings.Count(out, "\n") != 1 {

@@ -104,7 +104,7 @@ func (v *topView) lines() []screenLine {
 	line := func(alarm bool, name, format string, args ...any) {
 		all = append(all, screenLine{printable(strings.TrimRight(fmt.Sprintf("%-12s ", name)+fmt.Sprintf(format, args...), " ")), alarm})
 	}
-	head := fmt.Sprintf("roost %s, %s for %s", s.Version, s.State, human.Age(s.UptimeSeconds))
+	head := fmt.Sprintf("roost %s, %s, up for %s", s.Version, s.State, human.Age(s.UptimeSeconds))
 	all = append(all, screenLine{printable(fmt.Sprintf("%-60s %19s", head, s.Time.Local().Format(time.DateTime))), s.State != api.Serving})
 	all = append(all, screenLine{printable(v.problem), v.problem != ""})
 	line(false, "online", "%-12s accounts %s, available %s, not logged in %s", comma(s.Sessions.Connected), comma(s.Sessions.Accounts), comma(s.Sessions.Available), comma(s.Sessions.Unbound))

@@ -1,6 +1,6 @@
 // Returns what would keep people from using the page: text with too little contrast (WCAG
 // 2.2, 1.4.3), controls and pictures without a name, tables without a caption, headings that
-// skip a level, missing landmarks, IDs that exist twice, and text that does not fit.
+// skip a level, missing landmarks, IDs that exist twice, and text that does not fit or is cut.
 (() => {
   const faults = [];
   const short = e => e.outerHTML.replace(/\s+/g, " ").slice(0, 100);
@@ -36,7 +36,13 @@
   for (const e of document.querySelectorAll("[placeholder]")) {
     const ratio = contrast(getComputedStyle(e, "::placeholder").color, e);
     if (shown(e) && ratio < 4.5) faults.push(`contrast ${ratio.toFixed(2)} of the placeholder: ${short(e)}`);
+    const s = getComputedStyle(e);
+    canvas.font = s.font;
+    const fits = e.clientWidth - parseFloat(s.paddingLeft) - parseFloat(s.paddingRight);
+    if (shown(e) && canvas.measureText(e.placeholder).width > fits) faults.push(`the placeholder does not fit: ${short(e)}`);
   }
+  for (const e of document.querySelectorAll("time"))
+    if (shown(e) && e.getClientRects().length > 1) faults.push(`a time is broken into lines: ${short(e)}`);
 
   let texts = 0;
   for (const e of document.querySelectorAll("body *")) {
