@@ -54,6 +54,7 @@ const (
 	markTimed   connMarks = 1 << iota // on the loop's list of deadlines
 	markHungUp                        // netpoll has seen a hang-up and removed the descriptor
 	markPlugged                       // this is not the connection's first socket
+	markLast                          // the stashed input ends a message
 )
 
 // newConn returns a connection without TLS on the next loop.
@@ -186,6 +187,31 @@ func (c *Conn) deliver(p []byte) {
 		return
 	}
 	c.loop.stash(c, p[n:])
+}
+
+// deliverMessage passes p, a part of a message, to the handler, and stashes what it does not
+// consume. The connection is not paused. Loop.
+func (c *Conn) deliverMessage(p []byte, last bool) {
+	c.loop.lastActive = c.loop.now
+	n := c.handler.(MessageHandler).Message(c.loop.index, p, last)
+	if n == len(p) || c.closing() {
+		return
+	}
+	if last {
+		c.marks |= markLast
+	}
+	c.loop.stash(c, p[n:])
+}
+
+// deliverUnread passes stashed input to the handler. Loop.
+func (c *Conn) deliverUnread(p []byte) {
+	if !c.layer.messages() {
+		c.deliver(p)
+		return
+	}
+	last := c.marks&markLast != 0
+	c.marks &^= markLast
+	c.deliverMessage(p, last)
 }
 
 // Post runs f soon on the connection's loop, in the order of the calls, even if the

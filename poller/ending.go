@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"roost/poller/epoll"
+	"roost/poller/websocket"
 )
 
 // This file ends connections: after the peer has closed its side, after Close, and after
@@ -155,8 +156,10 @@ func (c *Conn) destroy(err error) {
 	c.mu.Unlock()
 	c.dropUnread()
 	unfinished := c.inHandshake()
-	if failed := c.layer.free(); failed != nil {
-		err, unfinished = failed, true // the peer was sent an alert and given time to read it
+	if failed := c.layer.free(); failed != nil { // the peer was sent an alert or a close frame, and given time to read it
+		err = failed
+		_, frames := failed.(*websocket.Error)
+		unfinished = unfinished || !frames
 	}
 	if unfinished {
 		c.loop.p.stats.tlsFailed[failureOf(err)].Add(1)

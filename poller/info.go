@@ -38,7 +38,7 @@ func (c *Conn) sawInput() {
 // wait for this one.
 func (c *Conn) TLS() TLSKind {
 	c.mu.Lock()
-	layer := c.layer
+	layer := bottom(c.layer)
 	c.mu.Unlock()
 	switch t := layer.(type) {
 	case *leanTLS:

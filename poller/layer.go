@@ -112,6 +112,14 @@ func (l *plain) messages() bool                        { return false }
 func (l *plain) rebase(bottom recordLayer) recordLayer { return bottom }
 func (l *plain) moveTo(c *Conn) recordLayer            { return (*plain)(c) }
 
+// bottom returns the layer at the bottom of a stack. Under mu, or loop.
+func bottom(l recordLayer) recordLayer {
+	if ws, ok := l.(*webSocket); ok {
+		return ws.below
+	}
+	return l
+}
+
 // setBottom replaces the layer at the bottom of the connection's stack. Loop.
 func (c *Conn) setBottom(bottom recordLayer) {
 	c.mu.Lock()

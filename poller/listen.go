@@ -28,6 +28,7 @@ type Listener struct {
 	p    *Poller
 	loop *loop
 	tls  *tls.Config
+	ws   bool // for WebSocket
 	addr net.Addr
 	fd   int
 
@@ -56,23 +57,45 @@ func listenNetwork(addr string) string {
 // IPv4 only; "[::]" and an empty host listen on IPv4 and IPv6. If cfg is not nil,
 // connections begin with a TLS handshake.
 func (p *Poller) Listen(addr string, cfg *tls.Config) (*Listener, error) {
+	nl, err := listenTCP(addr)
+	if err != nil {
+		return nil, err
+	}
+	return p.listenOn(nl, cfg, false)
+}
+
+// ListenWebSocket is Listen for WebSocket connections. Those of proxies (WebSocket.Proxy) do
+// not begin with TLS.
+func (p *Poller) ListenWebSocket(addr string, cfg *tls.Config) (*Listener, error) {
+	nl, err := listenTCP(addr)
+	if err != nil {
+		return nil, err
+	}
+	return p.listenOn(nl, cfg, true)
+}
+
+func listenTCP(addr string) (*net.TCPListener, error) {
 	nl, err := (&net.ListenConfig{}).Listen(context.Background(), listenNetwork(addr), addr)
 	if err != nil {
 		return nil, fmt.Errorf("poller: %w", err)
 	}
-	return p.ListenOn(nl.(*net.TCPListener), cfg)
+	return nl.(*net.TCPListener), nil
 }
 
 // ListenOn is like Listen, for a socket that is listening already, such as one from a
 // service manager. nl must not be used afterwards.
 func (p *Poller) ListenOn(nl *net.TCPListener, cfg *tls.Config) (*Listener, error) {
+	return p.listenOn(nl, cfg, false)
+}
+
+func (p *Poller) listenOn(nl *net.TCPListener, cfg *tls.Config, ws bool) (*Listener, error) {
 	defer nl.Close()
 	fd, err := detachFD(nl)
 	if err != nil {
 		return nil, err
 	}
 	p.setOptions(fd) // accepted sockets inherit all but the user timeout
-	l := &Listener{p: p, loop: p.loops[0], tls: cfg, addr: nl.Addr(), fd: fd, reserve: openReserve()}
+	l := &Listener{p: p, loop: p.loops[0], tls: cfg, ws: ws, addr: nl.Addr(), fd: fd, reserve: openReserve()}
 	failed := make(chan error, 1)
 	l.loop.post(nil, func(int) {
 		l.op = l.loop.poll.NewOperator(fd)
@@ -283,7 +306,18 @@ func (l *Listener) accepted(fd int, peer netip.AddrPort) {
 		l.awaitHeader(fd, peer)
 		return
 	}
-	l.newConn(fd, peer, direct)
+	from := direct
+	if l.terminatesTLS(peer.Addr()) {
+		from = fromProxy // until its request names the client
+	}
+	l.newConn(fd, peer, peer.Addr(), from)
+}
+
+// terminatesTLS reports whether an address is that of a proxy whose connections to this
+// listener do not begin with TLS.
+func (l *Listener) terminatesTLS(addr netip.Addr) bool {
+	ws := l.p.config().WebSocket
+	return l.ws && ws.Proxy != nil && ws.Proxy(addr)
 }
 
 // origin is where a connection came from, and whose address its peer's is.
@@ -295,8 +329,9 @@ const (
 	fromProxy               // from a proxy that has named no client: the peer is the proxy
 )
 
-// newConn creates a connection for an accepted socket. Loop.
-func (l *Listener) newConn(fd int, peer netip.AddrPort, from origin) {
+// newConn creates a connection for an accepted socket, which is that of via: the peer, or a
+// proxy. Loop.
+func (l *Listener) newConn(fd int, peer netip.AddrPort, via netip.Addr, from origin) {
 	place, ok := peerIndex(0), true
 	if from != fromProxy { // the operator trusts proxies: they have no limit
 		if f := l.p.config().Blocked; f != nil && f(peer.Addr()) {
@@ -323,11 +358,14 @@ func (l *Listener) newConn(fd int, peer netip.AddrPort, from origin) {
 			c.reject()
 			return
 		}
-		if l.tls != nil {
+		trusted := l.terminatesTLS(via)
+		if l.tls != nil && !trusted {
 			c.setBottom(newStdTLS(c, l.tls, shareNetwork(peer.Addr())))
 			c.setState(stateHandshaking) // before anything can be queued that must not be sent in plain text
 		}
-		if c.handler = l.p.config().Accept(c, l); c.handler == nil {
+		if l.ws {
+			c.wrap(l, from, trusted)
+		} else if c.handler = l.p.config().Accept(c, l); c.handler == nil {
 			c.reject()
 			return
 		}

@@ -95,7 +95,8 @@ type Config struct {
 
 	// Connections from Proxies must begin with a PROXY protocol header, version 1 or 2; all
 	// others must not. Limits, and Conn.RemoteAddr, use the client's address in it. A
-	// header must be complete within ProxyTimeout (default 1 min) and have at most 4 KiB.
+	// header must be complete within ProxyTimeout (default 1 min) and have at most 4 KiB. The
+	// same time limits the TLS handshake and the request of a WebSocket connection.
 	Proxies      []netip.Prefix `reload:"yes: new connections"`
 	ProxyTimeout time.Duration  `reload:"yes"`
 
@@ -106,6 +107,8 @@ type Config struct {
 	// ReserveFiles is the number of file descriptors that connections leave to the rest
 	// of the process, at most half of the process's limit; 0: none.
 	ReserveFiles int `reload:"-"`
+
+	WebSocket *WebSocket `reload:"-"` // of listeners for WebSocket; required for these
 
 	Accept     func(c *Conn, l *Listener) Handler `reload:"-"` // returns the handler of an accepted connection; a nil function refuses all connections
 	AfterBatch func(loop int)                     `reload:"-"` // called by each loop after every batch of events

@@ -149,9 +149,9 @@ func (h *proxyHeader) complete() {
 	}
 	h.finish(func() {
 		if client.IsValid() {
-			h.l.newConn(h.fd, client, forwarded)
+			h.l.newConn(h.fd, client, h.proxy.Addr(), forwarded)
 		} else {
-			h.l.newConn(h.fd, h.proxy, fromProxy)
+			h.l.newConn(h.fd, h.proxy, h.proxy.Addr(), fromProxy)
 		}
 	})
 }

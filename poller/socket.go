@@ -24,6 +24,7 @@ type Socket struct {
 	unread  *bytebufferpool.ByteBuffer // nil: nothing is unread
 	peer    peerIndex
 	proxied bool // the peer's address is in Poller.proxied
+	last    bool // unread ends a message
 }
 
 // Unplug takes away the connection's socket, which stays open. The connection is closed
@@ -36,6 +37,7 @@ func (c *Conn) Unplug() (socket interface{ Close(linger time.Duration) }) {
 	}
 	c.paused = true
 	x := &Socket{p: c.loop.p, unread: c.loop.unstash(c), peer: c.loop.p.unauth.leave(c)}
+	x.last = c.marks&markLast != 0
 	c.peer.Store(0)
 	c.mu.Lock()
 	c.forget()
@@ -72,6 +74,9 @@ func (c *Conn) Plug(socket interface{ Close(linger time.Duration) }) error {
 	}
 	c.paused = true
 	c.marks = c.marks&markTimed | markPlugged
+	if x.last {
+		c.marks |= markLast
+	}
 	c.peer.Store(uint32(x.peer))
 	c.mu.Lock()
 	c.fd, c.out, c.proxied = int32(x.fd), x.out, x.proxied

@@ -41,6 +41,12 @@ type Stats struct {
 	TLS13, TLS13Resumed int64
 	TLSFailed           [HandshakeFailures]int64 // failed, by reason
 
+	// HTTP requests on listeners for WebSocket.
+	WebSockets        int64                // requests that became WebSocket connections
+	WebSocketPages    int64                // requests for pages
+	WebSocketRefused  int64                // other requests
+	WebSocketFailures [FrameFailures]int64 // connections that ended because of what the client sent, by reason
+
 	LeanTLS     int64                   // handshakes after which the lean record layer took over
 	LeanOff     int64                   // handshakes after which it did not because of Config.StdTLS
 	LeanRefused [leantls.Refusals]int64 // handshakes after which it did not for another reason
@@ -121,7 +127,7 @@ func failureOf(err error) HandshakeFailure {
 
 // inHandshake reports whether a TLS handshake with a client has not ended. Loop.
 func (c *Conn) inHandshake() bool {
-	t, ok := c.layer.(*stdTLS)
+	t, ok := bottom(c.layer).(*stdTLS)
 	if !ok || !t.server {
 		return false
 	}
@@ -160,6 +166,7 @@ type counters struct {
 	refused     [Refusals]atomic.Int64
 	tlsFailed   [HandshakeFailures]atomic.Int64
 	leanRefused [leantls.Refusals]atomic.Int64
+	webSockets  webSocketCounters
 }
 
 // cacheLine is the size of a line of a CPU's cache, in bytes.
@@ -201,6 +208,7 @@ func (p *Poller) Stats() Stats {
 	for i := range all.LeanRefused {
 		all.LeanRefused[i] = s.leanRefused[i].Load()
 	}
+	s.webSockets.snapshot(&all)
 	for _, l := range p.loops {
 		c := &l.counts
 		all.Reads += c.reads.Load()

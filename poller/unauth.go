@@ -71,6 +71,7 @@ type heldKind uint8
 const (
 	heldQueue   heldKind = iota // a ClientHello that waits for a slot
 	heldTLS                     // an incomplete ClientHello, a handshake in progress, or the record layer
+	heldFrames                  // a request or part of a frame of a WebSocket connection
 	heldInput                   // input that the handler has not consumed
 	heldHandler                 // memory of the handler, see Conn.Hold
 	heldOutbox                  // output that the socket has not accepted

@@ -66,7 +66,7 @@ func (c *Conn) resume() {
 	}
 	c.paused = false
 	if unread := c.loop.unstash(c); unread != nil {
-		c.deliver(unread.B)
+		c.deliverUnread(unread.B)
 		inputPool.Put(unread)
 	}
 	c.stall = 0 // the time of the pause does not count

@@ -33,15 +33,17 @@ const MinUnauthMemory = 4 << 20
 // off.
 //
 // The server sets the fields that connect the packages: their Domains, Logger, Store,
-// Accounts, Tokens, Router, Extensions, Secret, TLS, Accept, Blocked and Proxies, the session's Loops, and
+// Accounts, Tokens, Router, Extensions, Secret, TLS, Accept, Blocked, Proxies and the poller's WebSocket, the session's Loops, and
 // the fields that depend on the outbox size.
 type Config struct {
 	Domains []string `reload:"yes"`                                       // domains to serve; default localhost
 	C2S     string   `reload:"no: the addresses are opened at the start"` // address for clients with STARTTLS; empty: none
-	C2STLS  string   `reload:"no: the addresses are opened at the start"` // address for clients with direct TLS; empty: none, but C2S or C2STLS is required
+	C2STLS  string   `reload:"no: the addresses are opened at the start"` // address for clients with direct TLS; empty: none, but one of C2S, C2STLS and WebSocket.Addr is required
 	// Addresses of proxies, each an IP address or a network such as 10.0.0.0/8.
 	// Connections from them must begin with a PROXY protocol header. Default none.
 	ProxyProtocol []string `reload:"yes: new connections"`
+
+	WebSocket WebSocket
 
 	// Listening sockets from a service manager. Sockets for a purpose replace its
 	// address. New takes ownership.
@@ -90,6 +92,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.Admin.Tokens == "" {
 		c.Admin.Tokens = filepath.Join(c.DataDir, admin.TokensName)
+	}
+	if c.WebSocket.Path == "" {
+		c.WebSocket.Path = defaultWebSocketPath
 	}
 	if c.MinTLS == 0 {
 		c.MinTLS = tls.VersionTLS12
@@ -142,7 +147,7 @@ func (c *Config) Validate() error {
 			mistake("Store", "%w", err)
 		}
 	}
-	if c.C2S == "" && c.C2STLS == "" && len(c.Sockets.C2S)+len(c.Sockets.C2STLS) == 0 {
+	if c.C2S == "" && c.C2STLS == "" && c.WebSocket.Addr == "" && len(c.Sockets.C2S)+len(c.Sockets.C2STLS) == 0 {
 		mistake("C2S", "there is no address to listen on")
 	}
 	for _, l := range []struct{ field, addr string }{{"C2S", c.C2S}, {"C2STLS", c.C2STLS}} {
@@ -150,6 +155,7 @@ func (c *Config) Validate() error {
 			mistake(l.field, "cannot listen on %q: %w; an address looks like :5222 or 192.0.2.1:5222", l.addr, err)
 		}
 	}
+	c.WebSocket.validate(mistake)
 	if _, err := parseProxies(c.ProxyProtocol); err != nil {
 		mistake("ProxyProtocol", "%w", err)
 	}

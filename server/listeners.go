@@ -19,9 +19,16 @@ type listeners struct {
 	all []*listener
 }
 
+// listenFunc opens a listener.
+type listenFunc func(addr string, cfg *tls.Config) (*poller.Listener, error)
+
+// webSocketListener is the name of the listener for WebSocket.
+const webSocketListener = "XMPP clients (WebSocket)"
+
 // listener is one address that clients connect to.
 type listener struct {
-	Address             // with the port that was bound
+	Address // with the port that was bound
+	listen  listenFunc
 	tls     *tls.Config // nil: STARTTLS
 	passed  bool        // the socket was passed by a service manager, and stays open
 	l       *poller.Listener
@@ -29,11 +36,11 @@ type listener struct {
 }
 
 // add listens on the sockets, or on the address if there are none; an empty one is none.
-func (s *listeners) add(name, addr string, sockets []*net.TCPListener, cfg *tls.Config) error {
+func (s *listeners) add(name, addr string, sockets []*net.TCPListener, listen listenFunc, cfg *tls.Config) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	add := func(l *poller.Listener, passed bool) {
-		s.all = append(s.all, &listener{Address: Address{Name: name, Addr: l.Addr()}, tls: cfg, passed: passed, l: l, open: true})
+		s.all = append(s.all, &listener{Address: Address{Name: name, Addr: l.Addr()}, listen: listen, tls: cfg, passed: passed, l: l, open: true})
 	}
 	for _, socket := range sockets {
 		l, err := s.poller.ListenOn(socket, cfg)
@@ -45,7 +52,7 @@ func (s *listeners) add(name, addr string, sockets []*net.TCPListener, cfg *tls.
 	if addr == "" || len(sockets) > 0 {
 		return nil
 	}
-	l, err := s.poller.Listen(addr, cfg)
+	l, err := listen(addr, cfg)
 	if err != nil {
 		return listenError(addr, err)
 	}
@@ -95,7 +102,7 @@ func (s *listeners) resume() error {
 		case l.passed:
 			l.l.Refuse(false)
 		default:
-			again, err := s.poller.Listen(l.Addr.String(), l.tls)
+			again, err := l.listen(l.Addr.String(), l.tls)
 			if err != nil {
 				errs = append(errs, listenError(l.Addr.String(), err))
 				continue

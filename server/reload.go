@@ -55,6 +55,7 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 	s.certs.use(set, nil)
 	s.starttls.add(next.Domains, s.certs)
 	s.settings.Store(&next)
+	s.web.Store(s.newWeb(&next))
 	s.poller.SetConfig(pc)
 	s.router.SetConfig(next.Router)
 	s.sessions.SetConfig(next.session())

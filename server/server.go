@@ -33,6 +33,8 @@ type Server struct {
 	certs     *Certificates
 	poller    *poller.Poller
 	listeners listeners
+	web       atomic.Pointer[web]
+	webPort   atomic.Int32 // of the listener for WebSocket
 	admin     *admin.Server
 	meter     *store.Meter // of the store
 	blocks    *blocks.List
@@ -153,6 +155,8 @@ func (s *Server) listen() (err error) {
 		return err
 	}
 	pc.Accept = func(conn *poller.Conn, _ *poller.Listener) poller.Handler { return s.sessions.New(conn) }
+	s.web.Store(s.newWeb(c))
+	pc.WebSocket = s.webSocket()
 	pc.AfterBatch, pc.ReserveFiles, pc.Logger = s.sessions.EndTurn, capacity.ServerFiles, c.Logger
 	s.poller, err = poller.New(pc)
 	if err != nil {
@@ -161,11 +165,17 @@ func (s *Server) listen() (err error) {
 	direct := s.certs.Config("")
 	s.listeners.poller = s.poller
 	err = errors.Join(
-		s.listeners.add("XMPP clients (STARTTLS)", c.C2S, c.Sockets.C2S, nil),
-		s.listeners.add("XMPP clients (direct TLS)", c.C2STLS, c.Sockets.C2STLS, direct),
+		s.listeners.add("XMPP clients (STARTTLS)", c.C2S, c.Sockets.C2S, s.poller.Listen, nil),
+		s.listeners.add("XMPP clients (direct TLS)", c.C2STLS, c.Sockets.C2STLS, s.poller.Listen, direct),
+		s.listeners.add(webSocketListener, c.WebSocket.Addr, nil, s.poller.ListenWebSocket, s.certs.WebConfig()),
 	)
 	if err != nil {
 		return errors.Join(err, s.poller.Close())
+	}
+	for _, a := range s.clientAddrs() {
+		if tcp, ok := a.Addr.(*net.TCPAddr); ok && a.Name == webSocketListener {
+			s.webPort.Store(int32(tcp.Port))
+		}
 	}
 	return nil
 }

@@ -38,8 +38,18 @@ type certSet struct {
 	all       []*tls.Certificate // the first is for clients that name no known domain
 
 	mu      sync.Mutex
-	configs map[string]*tls.Config // by domain
+	configs map[configKey]*tls.Config
 }
+
+// configKey selects a configuration.
+type configKey struct{ domain, alpn string }
+
+// alpnWeb is the ALPN protocol name for WebSocket clients, whose first request is one of
+// HTTP/1.1 (RFC 6455 section 4.1).
+const alpnWeb = "http/1.1"
+
+// WebConfig is Config for WebSocket clients.
+func (c *Certificates) WebConfig() *tls.Config { return c.forProtocol("", alpnWeb) }
 
 // Config returns a TLS configuration with these certificates. domain is the domain that
 // the client has named before TLS, "" with direct TLS. Each connection uses the set that
@@ -50,30 +60,32 @@ type certSet struct {
 // that name for the protocol, not for the port, and RFC 9325 section 3.7
 // (https://www.rfc-editor.org/rfc/rfc9325#section-3.7) recommends enforcing RFC 7301
 // strictly, so that data for a server of another protocol is never interpreted as XMPP.
-func (c *Certificates) Config(domain string) *tls.Config {
+func (c *Certificates) Config(domain string) *tls.Config { return c.forProtocol(domain, alpn) }
+
+func (c *Certificates) forProtocol(domain, alpn string) *tls.Config {
 	return &tls.Config{
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			return c.set.Load().config(domain), nil
+			return c.set.Load().config(configKey{domain, alpn}), nil
 		},
 	}
 }
 
 // config returns the configuration for connections that use this set.
-func (s *certSet) config(domain string) *tls.Config {
+func (s *certSet) config(key configKey) *tls.Config {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	cfg := s.configs[domain]
+	cfg := s.configs[key]
 	if cfg == nil {
-		cfg = s.newConfig(domain)
+		cfg = s.newConfig(key)
 		if s.configs == nil {
-			s.configs = make(map[string]*tls.Config)
+			s.configs = make(map[configKey]*tls.Config)
 		}
-		s.configs[domain] = cfg
+		s.configs[key] = cfg
 	}
 	return cfg
 }
 
-func (s *certSet) newConfig(domain string) *tls.Config {
+func (s *certSet) newConfig(key configKey) *tls.Config {
 	// crypto/tls creates the ticket keys of this configuration, rotates them daily and
 	// discards them after a week. A new set of certificates gets new keys: a resumed
 	// session uses the certificate of the original session, and tls-server-end-point (RFC
@@ -82,9 +94,9 @@ func (s *certSet) newConfig(domain string) *tls.Config {
 	return &tls.Config{
 		MinVersion:   s.source.minTLS,
 		CipherSuites: suitesTLS12,
-		NextProtos:   []string{alpn},
+		NextProtos:   []string{key.alpn},
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return s.pick(hello.ServerName, domain), nil
+			return s.pick(hello.ServerName, key.domain), nil
 		},
 		WrapSession: func(conn tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
 			session.Extra = append(session.Extra, ticketName(conn))

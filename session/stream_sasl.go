@@ -41,6 +41,9 @@ var saslProfile = authProfile{
 //
 // [XEP-0440]: https://xmpp.org/extensions/xep-0440.html
 func (s *Session) appendMechanisms(b []byte) []byte {
+	if !s.mayAuthenticate() && s.conn.Messages() {
+		return b // there is no STARTTLS either
+	}
 	b = append(b, "<mechanisms xmlns='"+nsSASL+"'>"...)
 	b = s.appendMechanismList(b, false)
 	b = append(b, "</mechanisms>"...)

@@ -26,6 +26,7 @@ var withoutFlag = map[string]string{
 	"Poller.RecordTimeout": "no client needs another time",
 	"Poller.ReserveFiles":  "filled in by the server",
 	"Poller.Accept":        "filled in by the server",
+	"Poller.WebSocket":     "filled in by the server",
 	"Poller.Blocked":       "filled in by the server",
 	"Poller.Proxies":       "filled in by the server",
 	"Poller.ProxyTimeout":  "follows from --login-timeout",

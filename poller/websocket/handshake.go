@@ -1,0 +1,199 @@
+package websocket
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/gobwas/ws"
+)
+
+// MaxRequest limits the client's request in bytes, with all header fields.
+const MaxRequest = 8 << 10
+
+// Config says which requests are accepted.
+type Config struct {
+	Path     string                        // of the endpoint, such as /xmpp-websocket
+	Protocol string                        // the subprotocol, which a client must offer
+	Origins  []string                      // web origins whose pages may connect, such as https://chat.example.org; none: all. A client that is no web page names none
+	Page     func(path, host string) *Page // the document at a path of a host, nil if there is none; nil: there are none
+}
+
+// Page is a document that is served to GET requests for other paths.
+type Page struct{ Type, Body string }
+
+// Request is a client's request and what to do about it.
+type Request struct {
+	Response []byte // to send; the connection is closed after it unless Upgraded
+	Upgraded bool   // what follows are frames
+	Status   int    // HTTP status of the response
+
+	// From a proxy. A request has these fields from whoever sent it, so they mean nothing
+	// unless it comes from a proxy that sets them.
+	Client   netip.Addr // the last address of X-Forwarded-For: that of the proxy's client; the zero value if there is none
+	Insecure bool       // X-Forwarded-Proto is http or ws: the proxy's client uses no TLS
+}
+
+var requestEnd = []byte("\r\n\r\n")
+
+// ErrRequest is returned for bytes that are not, or do not begin, an HTTP request.
+var ErrRequest = errors.New("websocket: this is not an HTTP request")
+
+// ErrLongRequest is returned for a request of more than MaxRequest bytes.
+var ErrLongRequest = errors.New("websocket: the HTTP request is too long")
+
+// RequestLen returns the length of the request at the start of p, or 0 if it is incomplete.
+func RequestLen(p []byte) (int, error) {
+	head := p[:min(len(p), MaxRequest)]
+	if len(p) > 0 && (p[0] < 'A' || p[0] > 'Z') {
+		return 0, ErrRequest // such as a TLS handshake or XML
+	}
+	if i := bytes.Index(head, requestEnd); i >= 0 {
+		return i + len(requestEnd), nil
+	}
+	if len(p) >= MaxRequest {
+		return 0, ErrLongRequest
+	}
+	return 0, nil
+}
+
+// Refusal returns the response to what is no request, for an error of RequestLen.
+func Refusal(err error) []byte {
+	status := http.StatusBadRequest
+	if err == ErrLongRequest {
+		status = http.StatusRequestHeaderFieldsTooLarge
+	}
+	return response(status, nil, err.Error()+"\n", true)
+}
+
+// Respond returns the response to a complete request.
+func (c *Config) Respond(request []byte) *Request {
+	r := new(Request)
+	if c.page(r, request) {
+		return r
+	}
+	buf := &exchange{in: bytes.NewReader(request)}
+	offered := false
+	u := ws.Upgrader{
+		ReadBufferSize: MaxRequest,
+		Protocol: func(name []byte) bool {
+			ok := string(name) == c.Protocol
+			offered = offered || ok
+			return ok
+		},
+		OnRequest: func(uri []byte) error {
+			if path, _, _ := strings.Cut(string(uri), "?"); path != c.Path {
+				return reject(http.StatusNotFound, "there is nothing here; the WebSocket endpoint has another path")
+			}
+			return nil
+		},
+		OnHeader: func(key, value []byte) error { return c.field(r, string(key), string(value)) },
+		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
+			if !offered {
+				// RFC 7395 section 3.1 (https://www.rfc-editor.org/rfc/rfc7395#section-3.1): "the
+				// client MUST include the value 'xmpp' in the list of protocols".
+				return nil, reject(http.StatusBadRequest, "the subprotocol "+c.Protocol+" must be offered in Sec-WebSocket-Protocol")
+			}
+			return nil, nil
+		},
+	}
+	_, err := u.Upgrade(buf)
+	r.Upgraded, r.Response, r.Status = err == nil, buf.out.Bytes(), http.StatusSwitchingProtocols
+	if err != nil {
+		r.Status = statusOf(r.Response)
+	}
+	if len(r.Response) == 0 { // the request is malformed
+		r.Status = http.StatusBadRequest
+		r.Response = response(r.Status, nil, "websocket: "+err.Error()+"\n", true)
+	}
+	return r
+}
+
+// reject refuses a request.
+func reject(status int, reason string) error {
+	return ws.RejectConnectionError(ws.RejectionStatus(status), ws.RejectionReason("websocket: "+reason+"\n"),
+		ws.RejectionHeader(ws.HandshakeHeaderString("Connection: close\r\n")))
+}
+
+// field processes a header field.
+func (c *Config) field(r *Request, key, value string) error {
+	switch key {
+	case "Origin":
+		if len(c.Origins) > 0 && !slices.ContainsFunc(c.Origins, func(o string) bool { return strings.EqualFold(o, value) }) {
+			// RFC 6455 section 4.2.2 (https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2): a
+			// server that does not accept the origin returns "an appropriate HTTP error code
+			// (e.g., 403 Forbidden)".
+			return reject(http.StatusForbidden, "pages of this origin may not connect")
+		}
+	case "X-Forwarded-For":
+		r.Client = netip.Addr{}
+		last := value[strings.LastIndexByte(value, ',')+1:]
+		if addr, err := netip.ParseAddr(strings.TrimSpace(last)); err == nil {
+			r.Client = addr.Unmap().WithZone("")
+		}
+	case "X-Forwarded-Proto":
+		r.Insecure = strings.EqualFold(value, "http") || strings.EqualFold(value, "ws")
+	}
+	return nil
+}
+
+// page responds to requests for pages, and returns false for all others.
+func (c *Config) page(r *Request, request []byte) bool {
+	if c.Page == nil || !bytes.HasPrefix(request, []byte("GET ")) && !bytes.HasPrefix(request, []byte("HEAD ")) {
+		return false
+	}
+	q, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(request)))
+	if err != nil || q.URL.Path == c.Path {
+		return false
+	}
+	p := c.Page(q.URL.Path, q.Host)
+	if p == nil {
+		return false
+	}
+	r.Status = http.StatusOK
+	// XEP-0156 (https://xmpp.org/extensions/xep-0156.html#impl): pages of all origins may read
+	// it.
+	r.Response = response(r.Status, []string{"Content-Type: " + p.Type, "Access-Control-Allow-Origin: *"}, p.Body, q.Method == http.MethodGet)
+	return true
+}
+
+// response returns a response after which the connection is closed.
+func response(status int, fields []string, body string, withBody bool) []byte {
+	b := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %d\r\n", status, http.StatusText(status), len(body))
+	for _, f := range fields {
+		b = append(append(b, f...), "\r\n"...)
+	}
+	b = append(b, "\r\n"...)
+	if withBody {
+		b = append(b, body...)
+	}
+	return b
+}
+
+// statusOf returns the status of a response, 0 if there is none.
+func statusOf(response []byte) (status int) {
+	_, _ = fmt.Sscanf(string(response), "HTTP/1.1 %d", &status)
+	return status
+}
+
+// exchange is a request and its response as a connection.
+type exchange struct {
+	in  *bytes.Reader
+	out bytes.Buffer
+}
+
+func (x *exchange) Read(p []byte) (int, error) {
+	n, err := x.in.Read(p)
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+func (x *exchange) Write(p []byte) (int, error) { return x.out.Write(p) }

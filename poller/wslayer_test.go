@@ -1,0 +1,480 @@
+//go:build linux
+
+package poller
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/gobwas/ws"
+
+	"roost/poller/websocket"
+)
+
+// speaker is a handler of messages: it echoes each complete message.
+type speaker struct {
+	c        *Conn
+	have     []byte
+	split    bool // pause in the middle of each part, and at its end
+	secured  bool // Secured was called
+	messages bool // the connection had messages when it was accepted
+	closed   chan error
+}
+
+func (s *speaker) Message(_ int, p []byte, last bool) int {
+	n := len(p)
+	if s.split && n > 0 {
+		s.c.Pause()
+		s.c.Resume()
+		if n > 1 {
+			s.have = append(s.have, p[:n/2]...)
+			return n / 2
+		}
+	}
+	s.have = append(s.have, p...)
+	if last {
+		_ = s.c.Queue(s.have)
+		s.c.Flush()
+		s.have = s.have[:0]
+	}
+	return n
+}
+
+func (s *speaker) Data(int, []byte) int                                 { panic("a stream") }
+func (s *speaker) KeepAlive([]byte) bool                                { return false }
+func (s *speaker) Secured(int, *tls.ConnectionState, *x509.Certificate) { s.secured = true }
+func (s *speaker) Drained(int)                                          {}
+func (s *speaker) Expired(int, error)                                   {}
+func (s *speaker) Closed(_ int, err error)                              { s.closed <- err }
+
+// webServer is a poller with a listener for WebSocket. Messages that begin with "x" get
+// "[inserted]" after it.
+type webServer struct {
+	*Poller
+	addr     string
+	speakers chan *speaker
+}
+
+func serveWeb(t testing.TB, cfg Config, tlsConfig *tls.Config, proxy netip.Addr, split bool) *webServer {
+	t.Helper()
+	s := &webServer{speakers: make(chan *speaker, 100)}
+	requests := &websocket.Config{Path: "/ws", Protocol: "xmpp", Origins: []string{"https://good.example"}, Page: func(path, host string) *websocket.Page {
+		if path == "/page" {
+			return &websocket.Page{Type: "text/plain", Body: "for " + host}
+		}
+		return nil
+	}}
+	cfg.Loops = 1
+	cfg.WebSocket = &WebSocket{
+		Config: func() *websocket.Config { return requests },
+		Proxy:  func(a netip.Addr) bool { return a == proxy },
+		Insert: func(p []byte) (int, string) {
+			if p[0] == 'x' {
+				return 1, "[inserted]"
+			}
+			return 0, ""
+		},
+	}
+	cfg.Accept = func(c *Conn, _ *Listener) Handler {
+		h := &speaker{c: c, split: split, messages: c.Messages(), closed: make(chan error, 1)}
+		s.speakers <- h
+		return h
+	}
+	p, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	l, err := p.ListenWebSocket("127.0.0.1:0", tlsConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Poller, s.addr = p, l.Addr().String()
+	return s
+}
+
+const webRequestText = "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n" +
+	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: other, xmpp\r\n"
+
+// webClient is a client after its request.
+type webClient struct {
+	t testing.TB
+	net.Conn
+	r *bufio.Reader
+}
+
+// dialWeb connects and sends a request with additional header fields, and bytes after it.
+func (s *webServer) dialWeb(t testing.TB, version uint16, fields, after string) *webClient {
+	t.Helper()
+	var c net.Conn = dial(t, s.addr)
+	if version != 0 {
+		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})
+	}
+	w := &webClient{t: t, Conn: c, r: bufio.NewReader(c)}
+	w.write(webRequestText + fields + "\r\n" + after)
+	if resp := w.response(); resp.StatusCode != 101 || resp.Header.Get("Sec-WebSocket-Protocol") != "xmpp" ||
+		resp.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
+		t.Fatalf("%s %v", resp.Status, resp.Header)
+	}
+	return w
+}
+
+func (w *webClient) write(text string) {
+	w.t.Helper()
+	if _, err := io.WriteString(w.Conn, text); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *webClient) response() *http.Response {
+	w.t.Helper()
+	resp, err := http.ReadResponse(w.r, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return resp
+}
+
+// read returns the next frame: its opcode and payload.
+func (w *webClient) read() string {
+	w.t.Helper()
+	h, err := ws.ReadHeader(w.r)
+	if err != nil {
+		return err.Error()
+	}
+	p := make([]byte, h.Length)
+	if _, err := io.ReadFull(w.r, p); err != nil || ws.CheckHeader(h, ws.StateClientSide) != nil || !h.Fin {
+		return fmt.Sprintf("%v: %v", h, err)
+	}
+	switch {
+	case h.OpCode == ws.OpClose && len(p) == 2:
+		return fmt.Sprintf("close %d", binary.BigEndian.Uint16(p))
+	case h.OpCode == ws.OpText:
+		return string(p)
+	}
+	return fmt.Sprintf("%d %s", h.OpCode, p)
+}
+
+func (w *webClient) want(frames ...string) {
+	w.t.Helper()
+	for _, want := range frames {
+		if got := w.read(); got != want {
+			w.t.Fatalf("got %.200q, want %.200q", got, want)
+		}
+	}
+}
+
+// masked returns a client's frame.
+func masked(op ws.OpCode, fin bool, payload string) string {
+	var b bytes.Buffer
+	_ = ws.WriteFrame(&b, ws.MaskFrame(ws.NewFrame(op, fin, []byte(payload))))
+	return b.String()
+}
+
+func messageFrame(payload string) string { return masked(ws.OpText, true, payload) }
+
+// ended returns the error with which a connection has ended.
+func (s *speaker) ended(t testing.TB) error {
+	t.Helper()
+	select {
+	case err := <-s.closed:
+		return err
+	case <-time.After(time.Minute):
+		t.Fatal("the connection has not ended")
+	}
+	return nil
+}
+
+// TestWebSocket: messages stay intact over every layer, however their bytes are split and
+// whether the handler pauses or not, control frames get their responses, and both sides can
+// close.
+func TestWebSocket(t *testing.T) {
+	long := strings.Repeat("0123456789", 7000)
+	whole := messageFrame(long)
+	session := messageFrame("one") + masked(ws.OpText, false, "tw") + masked(ws.OpPing, true, "p1") + masked(ws.OpContinuation, false, "") +
+		masked(ws.OpContinuation, true, "o") + messageFrame("x") + masked(ws.OpPong, true, "unasked") + whole + masked(ws.OpText, false, "last") +
+		masked(ws.OpContinuation, true, "") + masked(ws.OpClose, true, "\x03\xe8bye")
+	for _, c := range layerCases {
+		for _, split := range []bool{false, true} {
+			for _, size := range []int{1 << 20, 1000, 1} {
+				if size == 1 && (c.tls || split) {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s, pauses %v, pieces of %d", c.name, split, size), func(t *testing.T) {
+					var cfg *tls.Config
+					if c.tls {
+						cfg = testTLS(t)
+					}
+					s := serveWeb(t, Config{StdTLS: c.std, UnauthMemory: -1}, cfg, netip.Addr{}, split) // or the outbox is small
+					long, text := long, session
+					if size == 1 {
+						long = long[:300]
+						text = strings.Replace(session, whole, messageFrame(long), 1)
+					}
+					client := s.dialWeb(t, c.version, "", "")
+					done := make(chan struct{})
+					go func() {
+						defer close(done)
+						for p := text; len(p) > 0; p = p[min(size, len(p)):] {
+							if _, err := io.WriteString(client.Conn, p[:min(size, len(p))]); err != nil {
+								return
+							}
+						}
+					}()
+					var got []string
+					for len(got) < 7 {
+						got = append(got, client.read())
+					}
+					<-done
+					h := <-s.speakers
+					messages := h.messages
+					if i := slices.Index(got, "10 p1"); i < 0 {
+						t.Error("no pong")
+					} else {
+						got = slices.Delete(got, i, i+1)
+					}
+					if want := []string{"one", "two", "x[inserted]", long, "last", "close 1000"}; !slices.Equal(got, want) {
+						t.Errorf("got %.60q", got)
+					}
+					if err := h.ended(t); err != io.EOF {
+						t.Errorf("ended with %v, want EOF", err)
+					}
+					if !messages {
+						t.Error("the connection has no messages")
+					}
+					if h.secured != c.tls {
+						t.Errorf("secured: %v", h.secured)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestWebSocketEnds: each end of a connection gets the right close frame and error.
+func TestWebSocketEnds(t *testing.T) {
+	for _, c := range layerCases {
+		t.Run(c.name, func(t *testing.T) {
+			var cfg *tls.Config
+			if c.tls {
+				cfg = testTLS(t)
+			}
+			s := serveWeb(t, Config{StdTLS: c.std}, cfg, netip.Addr{}, false)
+			f := func(send, answer, end string) {
+				t.Helper()
+				client := s.dialWeb(t, c.version, "", messageFrame("a"))
+				client.want("a")
+				client.write(send + messageFrame("after the end"))
+				if answer != "" {
+					client.want(answer, "EOF")
+				}
+				_ = client.Close()
+				if err := (<-s.speakers).ended(t); fmt.Sprint(err) != end {
+					t.Errorf("%q: ended with %v, want %s", send, err, end)
+				}
+			}
+			f(masked(ws.OpClose, true, "\x0b\xb8"), "close 3000", "EOF")
+			f(masked(ws.OpClose, true, ""), "8 ", "EOF")
+			violation := func(code int) string {
+				return fmt.Sprintf("websocket: the client has violated the protocol (close code %d)", code)
+			}
+			f(masked(ws.OpClose, true, "\x03"), "close 1002", violation(1002))
+			f(masked(ws.OpClose, true, "\x03\xed"), "close 1002", violation(1002)) // 1005
+			f(masked(ws.OpClose, true, "\x03\xe8\xff"), "close 1007", violation(1007))
+			f(masked(ws.OpBinary, true, "x"), "close 1003", violation(1003))
+			f("\x81\x01a", "close 1002", violation(1002))
+			f("\x81\xff\x00\x00\x00\x00\xff\xff\xff\xff1234", "close 1009", violation(1009))
+			if x := s.Stats(); x.WebSockets != 8 || x.WebSocketFailures != [FrameFailures]int64{3, 1, 1, 1} || x.TLSFailed != [HandshakeFailures]int64{} {
+				t.Errorf("counted %d connections, failures %v, of TLS %v", x.WebSockets, x.WebSocketFailures, x.TLSFailed)
+			}
+
+			client := s.dialWeb(t, c.version, "", messageFrame("a")) // the server ends
+			client.want("a")
+			h := <-s.speakers
+			_ = h.c.Queue([]byte("last words"))
+			h.c.Close(time.Minute)
+			client.want("last words", "close 1000", "EOF")
+			_ = client.Close()
+			if err := h.ended(t); err != nil {
+				t.Errorf("our end: %v", err)
+			}
+
+			client = s.dialWeb(t, c.version, "", messageFrame("a")) // no close frame
+			client.want("a")
+			_ = client.Conn.(interface{ CloseWrite() error }).CloseWrite()
+			if c.tls {
+				_ = client.Conn.(*tls.Conn).NetConn().(*net.TCPConn).CloseWrite()
+			}
+			if err := (<-s.speakers).ended(t); err != ErrNoClose {
+				t.Errorf("without a close frame: %v", err)
+			}
+		})
+	}
+}
+
+// TestWebSocketRequests: what is not a request for the endpoint gets a response, and no
+// handler; the request may arrive in pieces.
+func TestWebSocketRequests(t *testing.T) {
+	s := serveWeb(t, Config{}, nil, netip.Addr{}, false)
+	f := func(request string, status int, body string) {
+		t.Helper()
+		c := dial(t, s.addr)
+		for _, p := range []string{request[:len(request)/2], request[len(request)/2:]} {
+			_, _ = io.WriteString(c, p)
+		}
+		all, err := io.ReadAll(c)
+		if err != nil && len(all) == 0 {
+			t.Fatalf("%.60q: %v", request, err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(all)), nil)
+		if err != nil {
+			t.Fatalf("%.60q: %v in %q", request, err, all)
+		}
+		got, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != status || !strings.Contains(string(got), body) {
+			t.Errorf("%.60q: %s %q, want %d %q", request, resp.Status, got, status, body)
+		}
+	}
+	field := func(old, changed string) string { return strings.Replace(webRequestText, old, changed, 1) + "\r\n" }
+	f(field("GET /ws", "GET /elsewhere"), 404, "another path")
+	f(field("GET /ws", "POST /ws"), 405, "")
+	f(field("HTTP/1.1", "HTTP/1.0"), 505, "")
+	f(field("Version: 13", "Version: 8"), 426, "")
+	f(field("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""), 400, "")
+	f(field("Upgrade: websocket\r\n", ""), 400, "")
+	f(field("Host: a\r\n", ""), 400, "")
+	f(field("other, xmpp", "other"), 400, "subprotocol xmpp")
+	f(field("Host: a\r\n", "Host: a\r\nOrigin: https://bad.example\r\n"), 403, "origin")
+	f(field("Host: a\r\n", "Host: a\r\nno field\r\n"), 400, "")
+	f("GET /page?x HTTP/1.1\r\nHost: the.host:123\r\n\r\n", 200, "for the.host:123")
+	f("HEAD /page HTTP/1.1\r\nHost: b\r\n\r\n", 200, "")
+	f("GET /none HTTP/1.1\r\nHost: b\r\n\r\n", 404, "")
+	f("<stream:stream xmlns='jabber:client'>", 400, "not an HTTP request")
+	f("\x16\x03\x01\x02\x00\x01\x00\x01", 400, "not an HTTP request")
+	f("GET /ws HTTP/1.1\r\nHost: "+strings.Repeat("a", websocket.MaxRequest), 431, "too long")
+	if x := s.Stats(); x.WebSockets != 0 || x.WebSocketPages != 2 || x.WebSocketRefused != 14 || x.Unauth != 0 {
+		t.Errorf("counted %d connections, %d pages, %d refused; %d bytes held", x.WebSockets, x.WebSocketPages, x.WebSocketRefused, x.Unauth)
+	}
+	if len(s.speakers) != 0 {
+		t.Error("there is a handler")
+	}
+	s.dialWeb(t, 0, "Origin: https://good.example\r\n", messageFrame("a")).want("a")
+}
+
+// TestWebSocketProxy: a listed proxy needs no TLS, and its requests name the client, to whom
+// the limits apply.
+func TestWebSocketProxy(t *testing.T) {
+	loopback := netip.MustParseAddr("127.0.0.1")
+	s := serveWeb(t, Config{MaxPerAddress: 1, Blocked: func(a netip.Addr) bool { return a == netip.MustParseAddr("192.0.2.66") }}, testTLS(t), loopback, false)
+	first := s.dialWeb(t, 0, "X-Forwarded-For: 10.0.0.1, 192.0.2.1\r\n", messageFrame("a"))
+	first.want("a")
+	h := <-s.speakers
+	if got := h.c.RemoteAddr().Addr(); got != netip.MustParseAddr("192.0.2.1") || !h.c.Secure() {
+		t.Errorf("the client is %v, secure: %v", got, h.c.Secure())
+	}
+	refused := func(client string) {
+		t.Helper()
+		c := dial(t, s.addr)
+		_, _ = io.WriteString(c, webRequestText+"X-Forwarded-For: "+client+"\r\n\r\n")
+		if p, err := io.ReadAll(c); len(p) > 0 {
+			t.Errorf("%s: got %q, %v", client, p, err)
+		}
+	}
+	refused("192.0.2.1")  // has one already
+	refused("192.0.2.66") // blocked
+	s.dialWeb(t, 0, "X-Forwarded-For: 2001:db8::1\r\nX-Forwarded-Proto: https\r\n", messageFrame("b")).want("b")
+	if h := <-s.speakers; !h.c.Secure() {
+		t.Error("not secure")
+	}
+	s.dialWeb(t, 0, "X-Forwarded-Proto: http\r\n", messageFrame("c")).want("c")
+	if h := <-s.speakers; h.c.Secure() || h.c.RemoteAddr().Addr() != loopback {
+		t.Errorf("secure: %v, from %v", h.c.Secure(), h.c.RemoteAddr())
+	}
+	_ = first.Close()
+	_ = h.ended(t)
+	s.dialWeb(t, 0, "X-Forwarded-For: 192.0.2.1\r\n", messageFrame("d")).want("d")
+
+	other := serveWeb(t, Config{}, nil, netip.Addr{}, false) // not a proxy: the field means nothing
+	other.dialWeb(t, 0, "X-Forwarded-For: 192.0.2.1\r\n", messageFrame("a")).want("a")
+	if h := <-other.speakers; h.c.RemoteAddr().Addr() != loopback || h.c.Secure() {
+		t.Errorf("from %v, secure: %v", h.c.RemoteAddr(), h.c.Secure())
+	}
+}
+
+// TestWebSocketPlug: a connection that gets the socket of another one continues in the middle
+// of a message.
+func TestWebSocketPlug(t *testing.T) {
+	s := serveWeb(t, Config{}, testTLS(t), netip.Addr{}, false)
+	first := s.dialWeb(t, tls.VersionTLS13, "", messageFrame("a"))
+	first.want("a")
+	a := <-s.speakers
+	second := s.dialWeb(t, tls.VersionTLS13, "", messageFrame("b"))
+	second.want("b")
+	b := <-s.speakers
+	b.c.Authenticated()
+	text := messageFrame("x in two parts")
+	second.write(text[:9])
+	plugged := make(chan error, 1)
+	var poll func(int)
+	poll = func(int) {
+		if len(b.have) != 3 { // the part that has arrived
+			b.c.Post(poll)
+			return
+		}
+		x := b.c.Unplug()
+		a.c.Unplug().Close(0)
+		a.have = append(a.have, b.have...)
+		a.c.Post(func(int) {
+			plugged <- a.c.Plug(x)
+			a.c.Resume()
+		})
+	}
+	b.c.Post(poll)
+	if err := <-plugged; err != nil {
+		t.Fatal(err)
+	}
+	second.write(text[9:])
+	second.want("x[inserted] in two parts")
+	second.write(masked(ws.OpClose, true, "\x03\xe8"))
+	second.want("close 1000")
+	if err := a.ended(t); err != io.EOF {
+		t.Error(err)
+	}
+}
+
+// TestWebSocketSize: an idle connection has one more object than one without WebSocket.
+func TestWebSocketSize(t *testing.T) {
+	if n := unsafe.Sizeof(webSocket{}); n > 48 {
+		t.Errorf("%d bytes", n)
+	}
+}
+
+// TestWebSocketPings: a peer that sends pings and does not read fills its outbox to the limit
+// and no further, and a message to it fails.
+func TestWebSocketPings(t *testing.T) {
+	s := serveWeb(t, Config{UnauthMemory: -1, Outbox: 10_000, LargeWrite: 10_000}, nil, netip.Addr{}, false)
+	client := s.dialWeb(t, 0, "", messageFrame("a"))
+	client.want("a")
+	h := <-s.speakers
+	pings := strings.Repeat(masked(ws.OpPing, true, strings.Repeat("p", 125)), 400)
+	_ = client.SetWriteDeadline(time.Now().Add(time.Minute))
+	for range 400 {
+		client.write(pings)
+		if n := h.c.Queued(); n > 10_000 {
+			t.Fatalf("%d bytes are queued", n)
+		}
+	}
+}

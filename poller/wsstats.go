@@ -1,0 +1,61 @@
+//go:build linux
+
+package poller
+
+import (
+	"net/http"
+	"sync/atomic"
+)
+
+// FrameFailure is a reason why a WebSocket connection ended because of what the client sent.
+type FrameFailure uint8
+
+// The reasons. Each has a close code (RFC 6455 section 7.4.1).
+const (
+	FrameProtocol FrameFailure = iota // 1002: a frame is not as the protocol requires
+	FrameBinary                       // 1003: a message is not text
+	FrameEncoding                     // 1007: text is not UTF-8
+	FrameTooBig                       // 1009: a frame is too large
+	FrameFailures                     // number of reasons
+)
+
+// String returns the reason as one word.
+func (f FrameFailure) String() string {
+	return [FrameFailures]string{"protocol", "binary", "encoding", "too-big"}[f]
+}
+
+// webSocketCounters count what happens on listeners for WebSocket.
+type webSocketCounters struct {
+	upgraded, pages, refused atomic.Int64
+	failures                 [FrameFailures]atomic.Int64
+}
+
+// responded counts a response other than an upgrade.
+func (x *webSocketCounters) responded(status int) {
+	if status == http.StatusOK {
+		x.pages.Add(1)
+	} else {
+		x.refused.Add(1)
+	}
+}
+
+// failed counts a connection that ends with a close code.
+func (x *webSocketCounters) failed(code uint16) {
+	why := FrameProtocol
+	switch code {
+	case 1003:
+		why = FrameBinary
+	case 1007:
+		why = FrameEncoding
+	case 1009:
+		why = FrameTooBig
+	}
+	x.failures[why].Add(1)
+}
+
+func (x *webSocketCounters) snapshot(s *Stats) {
+	s.WebSockets, s.WebSocketPages, s.WebSocketRefused = x.upgraded.Load(), x.pages.Load(), x.refused.Load()
+	for i := range s.WebSocketFailures {
+		s.WebSocketFailures[i] = x.failures[i].Load()
+	}
+}
