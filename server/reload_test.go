@@ -421,3 +421,21 @@ func TestReloadReadableKey(t *testing.T) {
 		t.Errorf("no warning: %s", got)
 	}
 }
+
+// TestReloadStreamLimits: clients are told the limits that apply after the reload (XEP-0478),
+// before and after they have logged in, and their idle time.
+func TestReloadStreamLimits(t *testing.T) {
+	s := startServer(t, nil)
+	s.reload(t, func(c *Config) {
+		c.Session.Limits.MaxStanza, c.Session.Limits.MaxRestricted, c.Poller.IdleTimeout = 23456, 12345, 987*time.Second
+	})
+	p := connect(t, s)
+	features := p.ask(testHeader, "</stream:features>")
+	if !strings.Contains(features, "<max-bytes>12345</max-bytes>") {
+		t.Errorf("before the login: %s", features)
+	}
+	p.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+plainLogin["romeo"]+"</auth>", "<success")
+	if features = p.ask(testHeader, "</stream:features>"); !strings.Contains(features, "<max-bytes>23456</max-bytes><idle-seconds>987</idle-seconds>") {
+		t.Errorf("after it: %s", features)
+	}
+}
