@@ -144,8 +144,8 @@ func (x *htExchange) step(message []byte) ([]byte, bool, error) {
 	if !ok || user == "" {
 		return nil, false, saslMalformedRequest
 	}
-	// COMPAT: xmpp.js encodes the hash as a string, so that each byte above 0x7F has become
-	// two, and decodes the response in the same way.
+	// COMPAT: the version of xmpp.js after 0.14.0 encodes the hash as a string, so that each
+	// byte above 0x7F has become two, and decodes the response in the same way.
 	wide := false
 	if narrow, ok := narrowLatin1(hash); ok && len(hash) != sha256.Size {
 		hash, wide = narrow, true
