@@ -73,6 +73,8 @@ func (h *handOn) stanza(t *session.Turn, u *session.Unacked) {
 	}
 	m := &handing{handOn: h, from: from.Clone(), received: received, text: message, id: u.ID}
 	switch {
+	case st.Kind == stanza.Message && isCarbon(&st) && m.from.BareString() == h.account.String():
+		// It is a copy for this resource only: the message itself has its own recipient.
 	case st.Kind == stanza.Message:
 		m.message(t, &st)
 	case st.Kind == stanza.IQ && st.Type.IsRequest():
@@ -169,23 +171,26 @@ func (m *handing) message(t *session.Turn, st *stanza.Stanza) {
 func (m *handing) toAccount(t *session.Turn, st *stanza.Stanza) (taken bool) {
 	account := m.account.String()
 	least := m.r.leastPriority(account, st)
-	for to := range m.r.Recipients(account, NonNegative) {
-		if to.Priority() >= least && !waitsForOffline(to, st) && m.send(t, to, st) {
-			taken = true
+	var to []*session.Session
+	for s := range m.r.Recipients(account, NonNegative) {
+		if s.Priority() >= least && !s.Ending() && !waitsForOffline(s, st) {
+			to = append(to, s)
 		}
 	}
-	return taken
+	return len(to) > 0 && m.r.sendCopies(t, to, m.appendTo(t, st), true)
+}
+
+// appendTo returns the message with a delay stamp.
+func (m *handing) appendTo(t *session.Turn, st *stanza.Stanza) []byte {
+	plain := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: m.from.String()})
+	b := stanza.AppendInside(nil, plain, stanza.AppendDelay(nil, m.session.Host(), m.received))
+	t.PutBuf(plain)
+	return b
 }
 
 // send sends the message with a delay stamp, unless the session has ended, too.
 func (m *handing) send(t *session.Turn, to *session.Session, st *stanza.Stanza) bool {
-	if to.Ending() {
-		return false
-	}
-	plain := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: m.from.String()})
-	b := stanza.AppendInside(nil, plain, stanza.AppendDelay(nil, to.Host(), m.received))
-	t.PutBuf(plain)
-	return to.SendStamped(t, b)
+	return !to.Ending() && to.SendStamped(t, m.appendTo(t, st))
 }
 
 // stored is called when the message was stored, or refused because of err.
@@ -197,6 +202,16 @@ func (m *handing) stored(t *session.Turn, err error) {
 		panic("router: BUG: a stanza cannot be read again")
 	}
 	m.r.storedOffline(t, m, &st, m.account, err)
+}
+
+// isCarbon reports whether a message contains a copy of another one (XEP-0280).
+func isCarbon(st *stanza.Stanza) bool {
+	for el := st.Root.First(); el.OK(); el = el.Next() {
+		if string(el.Space()) == "urn:xmpp:carbons:2" && (string(el.Local()) == "received" || string(el.Local()) == "sent") {
+			return true
+		}
+	}
+	return false
 }
 
 // rereader parses stanzas that the server has written.

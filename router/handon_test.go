@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -175,6 +176,102 @@ func TestHandOnErrors(t *testing.T) {
 	}
 	if n, err := s.Store.CountOffline(t.Context(), jid.MustParse("juliet@localhost")); n != 0 || err != nil {
 		t.Errorf("%d stanzas were stored, %v", n, err)
+	}
+}
+
+// TestHandOnCopies: several resources get the same messages, acknowledge some of them, and
+// end in any order, or at the same time. A message that one of them has acknowledged is not
+// handed on. Each of the others is stored once, in order, when the last resource has ended.
+// No resource gets a message twice.
+func TestHandOnCopies(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	next := 0
+	for round := range 40 {
+		clients := make(map[string]*rawClient)
+		var order []string
+		for _, resource := range []string{"a", "b", "c", "d"}[:2+random.IntN(3)] {
+			clients[resource] = loginManaged(t, s, "juliet", resource)
+			clients[resource].write("<presence/>")
+			clients[resource].sync()
+			order = append(order, resource)
+		}
+		first, acked := next, make(map[int]bool)
+		for range 1 + random.IntN(3) {
+			n := random.IntN(6)
+			romeo.sendNumbered(next, next+n, "b")
+			romeo.sync()
+			next += n
+			for _, c := range clients {
+				c.sync()
+				if got := c.received(); !slices.Equal(got, numbers(first, next)) {
+					t.Fatalf("round %d: received %v, want %d to %d", round, got, first, next-1)
+				}
+				if n := random.IntN(next - first + 1); n > 0 {
+					c.ack(first + n - 1)
+					c.sync()
+					for id := range n {
+						acked[first+id] = true
+					}
+				}
+			}
+		}
+		random.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		for len(order) > 0 {
+			ending := order[:1+random.IntN(len(order))]
+			order = order[len(ending):]
+			for _, resource := range ending {
+				_ = clients[resource].conn.Close()
+			}
+			for _, resource := range ending {
+				clients[resource].lose(s, "juliet@localhost/"+resource)
+			}
+			for _, resource := range order {
+				c := clients[resource]
+				c.sync()
+				if got := c.received(); !slices.Equal(got, numbers(first, next)) {
+					t.Fatalf("round %d: after another resource has ended: received %v, want %d to %d", round, got, first, next-1)
+				}
+			}
+		}
+		var want []int
+		for id := first; id < next; id++ {
+			if !acked[id] {
+				want = append(want, id)
+			}
+		}
+		last := loginAs(t, s, "juliet", "last", plainHeader)
+		last.write("<presence/>")
+		last.sync()
+		if got := last.received(); !slices.Equal(got, want) {
+			t.Fatalf("round %d: %v were stored, want %v", round, got, want)
+		}
+		last.say("</stream:stream>", "</stream:stream>")
+		last.lose(s, "juliet@localhost/last")
+	}
+}
+
+// TestHandOnCarbons: copies by carbons are not handed on.
+func TestHandOnCarbons(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	carbons := loginManaged(t, s, "juliet", "carbons")
+	carbons.say("<iq type='set' id='enable'><enable xmlns='urn:xmpp:carbons:2'/></iq>", "id='enable'")
+	carbons.say("<presence><priority>-1</priority></presence>", "</presence>")
+	other := loginManaged(t, s, "juliet", "other")
+	other.write("<presence/>")
+	other.sync()
+	romeo.write("<message type='chat' to='juliet@localhost/other' id='m.1'><body>b</body></message>")
+	other.await("id='m.1'")
+	carbons.await("<received xmlns='urn:xmpp:carbons:2'")
+	carbons.lose(s, "juliet@localhost/carbons")
+	if n := storedMessages(t, s); n != 0 {
+		t.Errorf("%d messages are stored", n)
+	}
+	other.sync()
+	if n := strings.Count(other.got, "id='m.1'"); n != 1 {
+		t.Errorf("the message was received %d times: %s", n, other.got)
 	}
 }
 

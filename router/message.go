@@ -98,8 +98,8 @@ func (r *Router) messageToBare(t *session.Turn, from Sender, st *stanza.Stanza, 
 // priority".
 func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare string) Taken {
 	least := r.leastPriority(bare, st)
-	var b []byte
-	taken := NotTaken
+	var few [10]*session.Session // enough to allocate nothing
+	takers := few[:0]
 	for to := range r.Recipients(bare, Connected) {
 		if !NonNegative(to) || to.Priority() < least {
 			r.runRecipient(t, from, to, st, false)
@@ -108,20 +108,40 @@ func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare s
 		if waitsForOffline(to, st) {
 			continue
 		}
-		if b == nil {
-			b = stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: address(from)})
-		}
-		if to.SendBytes(t, b) {
-			taken = TakenByAll
-		}
+		takers = append(takers, to)
+	}
+	if len(takers) == 0 {
+		return NotTaken
+	}
+	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: address(from)})
+	taken := r.sendCopies(t, takers, b, false)
+	t.PutBuf(b)
+	for _, to := range takers {
 		if observed.Has(to) {
 			r.runRecipient(t, from, to, st, true)
 		}
 	}
-	if b != nil {
-		t.PutBuf(b)
+	if !taken {
+		return NotTaken
 	}
-	return taken
+	return TakenByAll
+}
+
+// sendCopies sends a message, with or without a delay stamp, to resources of an account, and
+// reports whether one took it.
+func (r *Router) sendCopies(t *session.Turn, to []*session.Session, b []byte, stamped bool) (taken bool) {
+	c := r.sessions.NewCopies(len(to))
+	failed := 0
+	for _, s := range to {
+		if !s.SendCopy(t, b, c, stamped) {
+			failed++
+		}
+	}
+	if failed == len(to) {
+		return false
+	}
+	// Those that did not take it cannot acknowledge it.
+	return failed == 0 || c == 0 || session.CopiesFailed(to, c, failed)
 }
 
 // leastPriority returns the lowest priority of the resources that get a message to the

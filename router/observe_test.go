@@ -51,7 +51,7 @@ func TestRecipientOnce(t *testing.T) {
 			want = append(want, resource+"-false")
 		}
 	}
-	if !slices.Equal(got, want) || took != 1 {
+	if !slices.Equal(got, want) || took != 3 { // they are chosen before the first is called
 		t.Errorf("Recipient was called for %q; want %q", got, want)
 	}
 	romeo.write("<message to='juliet@localhost/b' id='m2'><body>b</body></message>")

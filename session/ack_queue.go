@@ -14,6 +14,7 @@ type ackQueue struct {
 	head   int    // the offset of the oldest entry in buf
 	len    uint32 // entries
 	stored uint32 // those that are in the store
+	copied uint32 // those that are copies
 
 	// asked is when an acknowledgement was requested that has not arrived, as nanoseconds
 	// since Manager.started; 0: none is outstanding.
@@ -33,8 +34,11 @@ type ackFlags uint32
 const (
 	ackStamped ackFlags = 1 << (31 - iota) // the stanza is a message with a delay stamp of this server
 	ackStored                              // it is in the store; the entry's ID is the message's
+	ackCopied                              // it is one of several copies; the entry's ID is of type Copies
+	ackSettled                             // it is such a copy, and not to be handed on
 
-	ackFlagBits = ackStamped | ackStored
+	ackHasID    = ackStored | ackCopied
+	ackFlagBits = ackStamped | ackStored | ackCopied | ackSettled
 )
 
 // ackEntry is an entry of the queue.
@@ -42,12 +46,19 @@ type ackEntry struct {
 	stanza []byte
 	at     int64 // when it was sent, in Unix milliseconds
 	flags  ackFlags
-	id     int64 // with ackStored
+	id     int64  // with ackHasID
+	head   []byte // in the queue: the entry's own bytes
+}
+
+// settle sets ackSettled in the queue.
+func (e *ackEntry) settle() {
+	n := binary.LittleEndian.Uint32(e.head)
+	binary.LittleEndian.PutUint32(e.head, n|uint32(ackSettled))
 }
 
 // size returns the number of bytes that the entry takes.
 func (e *ackEntry) size() int {
-	if e.flags&ackStored != 0 {
+	if e.flags&ackHasID != 0 {
 		return ackHeader + ackID + len(e.stanza)
 	}
 	return ackHeader + len(e.stanza)
@@ -89,21 +100,32 @@ func (q *ackQueue) add(e ackEntry) {
 	}
 	q.buf = binary.LittleEndian.AppendUint32(q.buf, uint32(len(e.stanza))|uint32(e.flags))
 	q.buf = binary.LittleEndian.AppendUint64(q.buf, uint64(e.at))
-	if e.flags&ackStored != 0 {
+	if e.flags&ackHasID != 0 {
 		q.buf = binary.LittleEndian.AppendUint64(q.buf, uint64(e.id))
-		q.stored++
 	}
+	q.count(e.flags, 1)
 	q.buf = append(q.buf, e.stanza...)
 	q.len++
+}
+
+// count counts an entry with these flags, or with -1 one that is removed.
+func (q *ackQueue) count(flags ackFlags, n int32) {
+	if flags&ackStored != 0 {
+		q.stored += uint32(n)
+	}
+	if flags&ackCopied != 0 {
+		q.copied += uint32(n)
+	}
 }
 
 // entryAt returns the first entry in buf. Its stanza is a part of buf.
 func entryAt(buf []byte) (e ackEntry) {
 	n := binary.LittleEndian.Uint32(buf)
+	e.head = buf
 	e.flags = ackFlags(n) & ackFlagBits
 	e.at = int64(binary.LittleEndian.Uint64(buf[4:]))
 	buf = buf[ackHeader:]
-	if e.flags&ackStored != 0 {
+	if e.flags&ackHasID != 0 {
 		e.id = int64(binary.LittleEndian.Uint64(buf))
 		buf = buf[ackID:]
 	}
@@ -121,6 +143,17 @@ func (q *ackQueue) all() iter.Seq[ackEntry] {
 				return
 			}
 			at += e.size()
+		}
+	}
+}
+
+// first is all for the n oldest entries.
+func (q *ackQueue) first(n int) iter.Seq[ackEntry] {
+	return func(yield func(ackEntry) bool) {
+		for e := range q.all() {
+			if n--; n < 0 || !yield(e) {
+				return
+			}
 		}
 	}
 }
@@ -148,14 +181,12 @@ func (q *ackQueue) drop(n uint32) (size int) {
 	was := q.head
 	q.len -= n
 	if q.len == 0 {
-		q.head, q.stored = len(q.buf), 0
+		q.head, q.stored, q.copied = len(q.buf), 0, 0
 		return q.head - was
 	}
 	for ; n > 0; n-- {
 		e := entryAt(q.buf[q.head:])
-		if e.flags&ackStored != 0 {
-			q.stored--
-		}
+		q.count(e.flags, -1)
 		q.head += e.size()
 	}
 	return q.head - was

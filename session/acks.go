@@ -141,8 +141,12 @@ func (u *units) entry(b []byte, at int64) ackEntry {
 	if u.stamped {
 		e.flags |= ackStamped
 	}
-	if u.id != 0 {
+	switch {
+	case u.id != 0:
 		e.flags |= ackStored
+	case u.copies != 0:
+		e.flags |= ackCopied
+		e.id = int64(u.copies)
 	}
 	if u.kept != nil {
 		*u.kept = true

@@ -51,8 +51,11 @@ func playQueue(t *testing.T, script []byte) {
 			if op&4 != 0 {
 				x.flags |= ackStored
 				x.id = int64(op)<<40 | int64(i)
+			} else if op&8 != 0 {
+				x.flags |= ackCopied
+				x.id = int64(op)<<40 | int64(i)
 			}
-			q.add(ackEntry{[]byte(x.text), x.at, x.flags, x.id})
+			q.add(ackEntry{stanza: []byte(x.text), at: x.at, flags: x.flags, id: x.id})
 			want = append(want, x)
 		} else {
 			n := 1 + int(op>>1)%len(want)
@@ -61,16 +64,21 @@ func playQueue(t *testing.T, script []byte) {
 			}
 			want = want[n:]
 		}
-		size := 0
+		size, copies := 0, uint32(0)
 		var ids []int64
 		for _, x := range want {
 			size += ackHeader + len(x.text)
-			if x.flags&ackStored != 0 {
+			if x.id != 0 {
 				size += ackID
+			}
+			if x.flags&ackStored != 0 {
 				ids = append(ids, x.id)
 			}
+			if x.flags&ackCopied != 0 {
+				copies++
+			}
 		}
-		if q.bytes() != size || int(q.len) != len(want) || int(q.stored) != len(ids) {
+		if q.bytes() != size || int(q.len) != len(want) || int(q.stored) != len(ids) || q.copied != copies {
 			t.Fatalf("step %d: %d bytes of %d stanzas, %d stored; want %d of %d, %d stored", i, q.bytes(), q.len, q.stored, size, len(want), len(ids))
 		}
 		var got []kept

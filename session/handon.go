@@ -82,7 +82,7 @@ func (s *Session) handOnBatches(t *Turn, batches *int) (done bool) {
 
 // handOnBatch passes a batch to the router and drops it.
 func (s *Session) handOnBatch(t *Turn, b *unackedBatch, yield func([]Unacked) bool) bool {
-	defer s.dropOldest(uint32(len(b.stanzas))) // also after a panic
+	defer s.dropOldest(b.entries) // also after a panic
 	countEvents.Add(t, eventHandedOn, len(b.stanzas))
 	more := yield(b.stanzas)
 	t.Pause()
@@ -105,13 +105,15 @@ const (
 
 // unackedBatch is the oldest stanzas of a queue.
 type unackedBatch struct {
-	stanzas []Unacked
+	entries uint32    // of the queue
+	stanzas []Unacked // those that are to be handed on
 	buf     []byte
 }
 
 // nextUnacked makes b a copy of the oldest stanzas. If there are none, it returns false, and
 // the session takes no more.
 func (s *Session) nextUnacked(b *unackedBatch) bool {
+	s.settleCopies(unackedBatchLen)
 	x := s.cold.Load()
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -120,10 +122,11 @@ func (s *Session) nextUnacked(b *unackedBatch) bool {
 		x.disowned = true
 		return false
 	}
-	size, n := 0, 0
-	for e := range q.all() {
-		size += e.size()
-		if n++; n == unackedBatchLen || size >= unackedBatchBytes {
+	size := 0
+	b.entries = 0
+	for e := range q.first(unackedBatchLen) {
+		b.entries++
+		if size += e.size(); size >= unackedBatchBytes {
 			break
 		}
 	}
@@ -132,7 +135,14 @@ func (s *Session) nextUnacked(b *unackedBatch) bool {
 	for rest := b.buf; len(rest) > 0; {
 		e := entryAt(rest)
 		rest = rest[e.size():]
-		b.stanzas = append(b.stanzas, Unacked{e.stanza[:len(e.stanza):len(e.stanza)], time.UnixMilli(e.at), e.flags&ackStamped != 0, e.id})
+		if e.flags&ackSettled != 0 {
+			continue
+		}
+		u := Unacked{Stanza: e.stanza[:len(e.stanza):len(e.stanza)], Sent: time.UnixMilli(e.at), Stamped: e.flags&ackStamped != 0}
+		if e.flags&ackStored != 0 {
+			u.ID = e.id
+		}
+		b.stanzas = append(b.stanzas, u)
 	}
 	return true
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,11 +46,15 @@ type Manager struct {
 	leaving        atomic.Int64 // sessions that are handed on, or that are out of the tables but not yet announced
 	unackedBytes   atomic.Int64 // of stanzas that clients have not acknowledged
 	awaited        awaited
-	decoys         decoys
-	events         events.Bus
-	taps           taps
-	resourceKey    []byte // see clientID
-	tokenSecret    []byte // see tokenKey
+	copies         struct {
+		number atomic.Int64
+		mu     sync.Mutex // held while a session that ends decides which of its copies to hand on
+	}
+	decoys      decoys
+	events      events.Bus
+	taps        taps
+	resourceKey []byte // see clientID
+	tokenSecret []byte // see tokenKey
 }
 
 // NewManager returns a manager; Close stops its workers.

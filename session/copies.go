@@ -1,0 +1,130 @@
+package session
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// A message that several sessions of an account were sent is handed on only if none of them
+// has acknowledged it. Each entry of the copies knows how many there are, and how many of
+// the other sessions have ended without acknowledging it. A session that ends passes its
+// number on to another one that still has the message. If there is none, either all have
+// ended, and it hands the message on, or one has acknowledged it.
+
+// Copies identifies the copies of one message: a number, how many there are (8 bits), and
+// in an entry of a queue how many of the others are lost (8 bits). 0: it is the only one.
+type Copies int64
+
+// NewCopies returns the identification of n copies.
+func (m *Manager) NewCopies(n int) Copies {
+	if n < 2 || n > 255 {
+		return 0
+	}
+	return Copies(m.copies.number.Add(1)<<16 | int64(n)<<8)
+}
+
+func (c Copies) number() int64 { return int64(c) >> 16 }
+func (c Copies) all() int      { return int(c >> 8 & 0xff) }
+func (c Copies) lost() int     { return int(c & 0xff) }
+
+// SendCopy is SendBytes, or SendStamped, for one of the copies of a message. If c is 0, there
+// is only this one.
+func (s *Session) SendCopy(t *Turn, message []byte, c Copies, stamped bool) bool {
+	return s.sendUnit(t, message, units{stamped: stamped, copies: c})
+}
+
+// CopiesFailed records that n of the copies could not be sent to these sessions. It returns
+// false if none of them is responsible for the message: those that took it have ended, or
+// have acknowledged it.
+func CopiesFailed(to []*Session, c Copies, n int) bool {
+	for _, s := range to {
+		if s.loseCopies(map[int64]int{c.number(): n})[c.number()] {
+			return true
+		}
+	}
+	return slices.ContainsFunc(to, func(s *Session) bool { return !s.has(flagManaged) && !s.Ending() })
+}
+
+// settleCopies decides which of the session's n oldest stanzas are not handed on, because
+// another session has them or has acknowledged them. The worker that hands on calls it.
+func (s *Session) settleCopies(n int) {
+	mine := s.copiesOf(n)
+	if len(mine) == 0 {
+		return
+	}
+	c := &s.mgr.copies
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	left := make(map[int64]int, len(mine)) // those for which no session was found: how many are lost with ours
+	for _, id := range s.copiesOf(n) {     // again, with what others have passed on
+		left[id.number()] = id.lost() + 1
+	}
+	for o := s.mgr.First(s.BareJID()); o != nil && len(left) > 0; o = o.Next() {
+		if o == s {
+			continue
+		}
+		for number := range o.loseCopies(left) {
+			delete(left, number)
+		}
+	}
+	x := s.cold.Load()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	q := x.queue()
+	if q == nil {
+		return
+	}
+	for e := range q.first(n) {
+		if e.flags&(ackCopied|ackSettled) != ackCopied {
+			continue
+		}
+		id := Copies(e.id)
+		if lost, ok := left[id.number()]; !ok || lost < id.all() {
+			e.settle()
+		}
+	}
+}
+
+// copiesOf returns the copies among the session's n oldest stanzas.
+func (s *Session) copiesOf(n int) (all []Copies) {
+	x := s.cold.Load()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	q := x.queue()
+	if q == nil || q.copied == 0 {
+		return nil
+	}
+	for e := range q.first(n) {
+		if e.flags&(ackCopied|ackSettled) == ackCopied {
+			all = append(all, Copies(e.id))
+		}
+	}
+	return all
+}
+
+// loseCopies adds to the numbers of lost copies, and returns which of them the session has.
+func (s *Session) loseCopies(lost map[int64]int) (found map[int64]bool) {
+	if !s.has(flagManaged) {
+		return nil
+	}
+	x := s.cold.Load()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	q := x.queue()
+	if q == nil || q.copied == 0 {
+		return nil
+	}
+	for e := range q.all() {
+		if e.flags&(ackCopied|ackSettled) != ackCopied {
+			continue
+		}
+		if n, ok := lost[Copies(e.id).number()]; ok {
+			binary.LittleEndian.PutUint64(e.head[ackHeader:], uint64(e.id)+uint64(n))
+			if found == nil {
+				found = make(map[int64]bool)
+			}
+			found[Copies(e.id).number()] = true
+		}
+	}
+	return found
+}
