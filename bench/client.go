@@ -72,7 +72,11 @@ type Client struct {
 	scram   *scram.ClientConversation
 	started time.Time // start of the login
 	leaving bool      // it has closed its stream itself
+	acks    acks
 }
+
+// errNoSM means that the server refuses stream management.
+var errNoSM = errors.New("the server refused to enable stream management")
 
 // ErrLogin is wrapped by the errors of failed logins.
 var ErrLogin = errors.New("login failed")
@@ -206,6 +210,9 @@ func (c *Client) element(loop int, el parser.Element) {
 		c.fail(fmt.Errorf("stream error: %s", el.First().Local()))
 		return
 	}
+	if c.countStanza(el) {
+		return
+	}
 	switch c.state {
 	case stateHeader:
 		c.features(el)
@@ -310,6 +317,12 @@ func (c *Client) bound(el parser.Element) {
 		return
 	}
 	c.state = stateRoster
+	if c.clients.cfg.SM {
+		c.send("<enable xmlns='" + smNS + "'/>")
+	}
+	if c.clients.cfg.Carbons {
+		c.send("<iq type='set' id='" + iqCarbons + "'><enable xmlns='" + carbonsNS + "'/></iq>")
+	}
 	c.send("<iq type='get' id='" + iqRoster + "'><query xmlns='" + rosterNS + "'/></iq>")
 }
 
@@ -327,7 +340,8 @@ func (c *Client) Message(to string) {
 		from = c.FullJID()
 	}
 	var buf [512]byte
-	c.write(appendMessage(buf[:0], c.clients.nextID(), from, to))
+	b := appendMessage(buf[:0], c.clients.nextID(), from, to)
+	c.write(c.requestAck(b))
 }
 
 // leave closes the stream (RFC 6120 section 4.4,

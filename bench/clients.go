@@ -45,6 +45,8 @@ type Config struct {
 	Loops     int    // default 1
 	Presence  string // initial presence; default "<presence/>"
 	From      bool   // messages have a 'from', so that a server delivers exactly the bytes that it receives
+	SM        bool   // enable stream management (XEP-0198) and acknowledge everything
+	Carbons   bool   // enable carbons (XEP-0280)
 	Raw       bool   // do not log in: the peer is another client, not a server
 
 	// Sync is called where the processes that share a scenario must synchronize. It

@@ -53,6 +53,18 @@ func TestScenarios(t *testing.T) {
 				}
 			}
 		})
+		t.Run("message with acknowledgements "+string(tls), func(t *testing.T) {
+			cfg := cfg
+			cfg.SM, cfg.Carbons = true, true
+			f := newTestClients(t, cfg)
+			if err := f.Login(t.Context(), 10); err != nil {
+				t.Fatal(err)
+			}
+			got, err := f.Message(t.Context(), MessageConfig{Pairs: 5, Warmup: 50 * time.Millisecond, Duration: 400 * time.Millisecond})
+			if err != nil || got.Messages == 0 {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
 		t.Run("login "+string(tls), func(t *testing.T) {
 			cfg := cfg
 			cfg.Accounts = 10 // and as many concurrent logins, so that no login replaces another
