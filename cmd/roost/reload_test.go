@@ -14,6 +14,7 @@ import (
 	"roost/admin/api"
 	"roost/internal/cmdtest"
 	"roost/internal/xmpptest"
+	"roost/server"
 )
 
 // reloading is a server with a config file.
@@ -190,4 +191,15 @@ func TestShowRunning(t *testing.T) {
 	if code, _, stderr := cmdtest.Result(t, nil, "config", "show", "--running", "--data", filepath.Join(r.dir, "none")); code != 1 || !strings.Contains(stderr, "no server runs") {
 		t.Errorf("%d %s", code, stderr)
 	}
+}
+
+// TestReloadCredentials: a reload that changes nothing says so, also if certificates are
+// credentials of the systemd unit.
+func TestReloadCredentials(t *testing.T) {
+	first, dir := t.TempDir(), t.TempDir()
+	serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", first)
+	cert, key := server.SelfSignedFiles(first)
+	env := []string{"CREDENTIALS_DIRECTORY=" + first}
+	serving(t, env, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", dir, "--tls-cert", "cred:"+filepath.Base(cert), "--tls-key", "cred:"+filepath.Base(key))
+	runner(t, dir)(0, `^No setting has changed\. The certificates were read again\.\n$`, "reload")
 }
