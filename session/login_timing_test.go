@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"encoding/base64"
+	"strings"
 	"testing"
 
 	"roost/internal/xmpptest"
@@ -42,15 +43,38 @@ func BenchmarkFirstResponse(b *testing.B) {
 	}
 }
 
-// BenchmarkLogin measures whole logins, from the connection to the end of the session.
+// BenchmarkLogin measures whole logins, from the connection to the end of the session: as
+// in RFC 6120, with SASL2 and Bind 2, and by a token. The first two verify a password.
 func BenchmarkLogin(b *testing.B) {
-	s := xmpptest.NewServer(b, xmpptest.Config{})
-	b.ReportAllocs()
-	for b.Loop() {
+	const id = "<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/><bind xmlns='urn:xmpp:bind:0'/>"
+	run := func(name string, login func(s *xmpptest.Server) func(c *saslClient)) {
+		b.Run(name, func(b *testing.B) {
+			s := xmpptest.NewServer(b, xmpptest.Config{})
+			f := login(s)
+			b.ReportAllocs()
+			for b.Loop() {
+				c := &saslClient{fuzzClient: fuzzClient{b, dial(b, s)}}
+				c.ask(openStream, "</stream:features>")
+				f(c)
+				c.ask("</stream:stream>", "</stream:stream>")
+				_ = c.conn.Close()
+			}
+		})
+	}
+	run("RFC 6120", func(*xmpptest.Server) func(c *saslClient) {
+		return func(c *saslClient) { c.login("romeo") }
+	})
+	run("SASL2", func(*xmpptest.Server) func(c *saslClient) {
+		return func(c *saslClient) { c.ask(authPlain+id+"</authenticate>", "</stream:features>") }
+	})
+	run("token", func(s *xmpptest.Server) func(c *saslClient) {
 		c := &saslClient{fuzzClient: fuzzClient{b, dial(b, s)}}
 		c.ask(openStream, "</stream:features>")
-		c.login("romeo")
-		c.ask("</stream:stream>", "</stream:stream>")
+		_, token, _ := strings.Cut(c.ask(authPlain+id+request(none)+"</authenticate>", "</stream:features>"), " token='")
+		token, _, _ = strings.Cut(token, "'")
 		_ = c.conn.Close()
-	}
+		login := "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='" + none + "'><initial-response>" +
+			base64.StdEncoding.EncodeToString([]byte(hashed("romeo", token))) + "</initial-response>" + useFAST + id + "</authenticate>"
+		return func(c *saslClient) { c.ask(login, "</stream:features>") }
+	})
 }
