@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -77,5 +79,46 @@ func testKillUnacked(t *testing.T, dir, url string) {
 	}
 	if ids := numbersIn(t, got); !slices.Equal(ids, want) {
 		t.Errorf("received %v after the kill, want %v", ids, want)
+	}
+}
+
+// TestKillAcked kills a server with SIGKILL while a client with stream management sends
+// messages to an account without a client. Those that the server has acknowledged are there
+// afterwards, in order and once.
+func TestKillAcked(t *testing.T) {
+	teststores.RunDurable(t, func(t *testing.T, k teststores.Kind) { testKillAcked(t, t.TempDir(), k.URL(t)) })
+}
+
+func testKillAcked(t *testing.T, dir, url string) {
+	const enough = 40
+	cmd, addr := startChild(t, dir, url)
+	var acked atomic.Int64
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		p := dialTo(t, addr)
+		p.quietly(func() {
+			p.login("romeo", "r").ask("<enable xmlns='urn:xmpp:sm:3'/>", "<enabled ")
+			for i := 0; ; i++ {
+				p.ask(fmt.Sprintf("<message type='chat' to='juliet@localhost' id='m%d'><body>b</body></message><r xmlns='urn:xmpp:sm:3'/>", i), fmt.Sprintf("h='%d'", i+1))
+				acked.Store(int64(i + 1))
+			}
+		})
+	})
+	xmpptest.Eventually(t, "enough messages to be acknowledged", func() bool { return acked.Load() >= enough })
+	_ = cmd.Process.Signal(syscall.SIGKILL)
+	_ = cmd.Wait()
+	wg.Wait()
+
+	_, addr = startChild(t, dir, url)
+	juliet := dialTo(t, addr).login("juliet", "j")
+	juliet.ask("<presence/>", "<presence from=")
+	ids := numbersIn(t, juliet.ask("<iq type='get' id='end' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "id='end'"))
+	if int64(len(ids)) < acked.Load() {
+		t.Errorf("%d messages exist, %d were acknowledged", len(ids), acked.Load())
+	}
+	for i, id := range ids {
+		if id != i {
+			t.Fatalf("message %d is in place %d of %v", id, i, ids)
+		}
 	}
 }
