@@ -3,16 +3,19 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
 
 	"roost/admin/api"
 	"roost/internal/cmdtest"
+	"roost/internal/loglevel"
 	"roost/internal/xmpptest"
 	"roost/server"
 )
@@ -202,4 +205,42 @@ func TestReloadCredentials(t *testing.T) {
 	env := []string{"CREDENTIALS_DIRECTORY=" + first}
 	serving(t, env, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", dir, "--tls-cert", "cred:"+filepath.Base(cert), "--tls-key", "cred:"+filepath.Base(key))
 	runner(t, dir)(0, `^No setting has changed\. The certificates were read again\.\n$`, "reload")
+}
+
+// TestReloadReopensAudit: after its file was renamed, the audit log goes on in a new file.
+func TestReloadReopensAudit(t *testing.T) {
+	dir := t.TempDir()
+	audit := filepath.Join(t.TempDir(), "audit.log")
+	serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", dir, "--audit", audit)
+	if err := os.Rename(audit, audit+".1"); err != nil {
+		t.Fatal(err)
+	}
+	runner(t, dir)(0, "", "reload")
+	if text, err := os.ReadFile(audit); err != nil || !strings.Contains(string(text), `"action":"config.reload"`) {
+		t.Errorf("%q %v", text, err)
+	}
+}
+
+// TestReloadMemoryLimit: without --memory-limit, the limit that the process has had at its
+// start applies again, also after several reloads.
+func TestReloadMemoryLimit(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(before)
+	l, wrong := readLaunch([]string{"serve"})
+	if len(wrong) > 0 {
+		t.Fatal(wrong)
+	}
+	const start = 3 << 30
+	r := &reloader{log: slog.New(slog.DiscardHandler), level: new(loglevel.Level), memoryLimit: start, running: l}
+	for range 2 {
+		for args, want := range map[string]int64{"": start, "--memory-limit=2GiB": 2 << 30} {
+			next, wrong := readLaunch(append([]string{"serve"}, strings.Fields(args)...))
+			if len(wrong) > 0 {
+				t.Fatal(wrong)
+			}
+			if r.take(next); debug.SetMemoryLimit(-1) != want {
+				t.Errorf("%q: the limit is %d, want %d", args, debug.SetMemoryLimit(-1), want)
+			}
+		}
+	}
 }
