@@ -81,7 +81,7 @@ func (r *Router) announce(t *session.Turn, bc *broadcast) (done bool) {
 	if !r.announceToSubscribers(t, bc) {
 		return false
 	}
-	r.toAvailable(t, bc.s.JID(), bc.s.JID(), bc.appendTo)
+	r.toAvailable(t, bc.s.JID(), bc.s.JID(), nil, bc.appendTo)
 	return true
 }
 
@@ -93,6 +93,7 @@ func (r *Router) announceToSubscribers(t *session.Turn, bc *broadcast) (done boo
 		// presence. That may be sent again, but available presence must not.
 		now = r.currentRoster(bc.s, bc.ro)
 	}
+	list := blocklistOf(bc.s)
 	for ; bc.next < len(bc.ro.Items); bc.next++ {
 		it := &bc.ro.Items[bc.next]
 		if !it.Subscription.HasFrom() {
@@ -104,7 +105,7 @@ func (r *Router) announceToSubscribers(t *session.Turn, bc *broadcast) (done boo
 		t.CountContact()
 		contact := it.JID.BareString()
 		if now == bc.ro || now.Subscribed(contact) {
-			r.toAvailable(t, bc.s.JID(), it.JID, bc.appendTo)
+			r.toAvailable(t, bc.s.JID(), it.JID, list, bc.appendTo)
 		}
 	}
 	return true
@@ -126,7 +127,7 @@ func (r *Router) announceLeaving(t *session.Turn, bc *broadcast) (done bool) {
 		if !r.announceToSubscribers(t, bc) {
 			return false
 		}
-		r.toAvailable(t, bc.s.JID(), bc.s.JID(), bc.appendTo)
+		r.toAvailable(t, bc.s.JID(), bc.s.JID(), nil, bc.appendTo)
 		if !bc.left {
 			r.sendOne(t, bc.s, bc.appendTo)
 		}

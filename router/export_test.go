@@ -9,3 +9,6 @@ func (r *Router) PresenceLocked(bare string) bool {
 	}
 	return true
 }
+
+// NewBlocklist makes a list of these addresses.
+var NewBlocklist = newBlocklist

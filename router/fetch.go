@@ -168,7 +168,9 @@ func (r *Router) sendRosterPresence(t *session.Turn, s *session.Session, ro *Ros
 			if t.Spent() {
 				return pauseTurn
 			}
-			r.probeRemote(t, s.JID(), ro.Items[i].JID)
+			if !bars(s, ro.Items[i].JID) {
+				r.probeRemote(t, s.JID(), ro.Items[i].JID)
+			}
 			continue
 		}
 		if why := r.sendAccountPresence(t, contact, s, ro, f); why != pauseNone {
@@ -214,7 +216,7 @@ func (r *Router) sendAccountPresence(t *session.Turn, of string, to *session.Ses
 // client has to read first.
 func (r *Router) sendPresence(t *session.Turn, of, to *session.Session) bool {
 	p := of.Presence()
-	if p == nil || !Available(of) {
+	if p == nil || !Available(of) || separated(of, to) {
 		return true
 	}
 	b := p.AppendXML(t.GetBuf(), of.FullJID(), to.BareJID(), nil)

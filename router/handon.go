@@ -173,7 +173,7 @@ func (m *handing) toAccount(t *session.Turn, st *stanza.Stanza) (taken bool) {
 	least := m.r.leastPriority(account, st)
 	var to []*session.Session
 	for s := range m.r.Recipients(account, NonNegative) {
-		if s.Priority() >= least && !s.Ending() && !waitsForOffline(s, st) {
+		if s.Priority() >= least && !s.Ending() && !bars(s, m.from) && !waitsForOffline(s, st) {
 			to = append(to, s)
 		}
 	}
@@ -188,9 +188,10 @@ func (m *handing) appendTo(t *session.Turn, st *stanza.Stanza) []byte {
 	return b
 }
 
-// send sends the message with a delay stamp, unless the session has ended, too.
+// send sends the message with a delay stamp, unless the session has ended, too, or the sender
+// has been blocked meanwhile.
 func (m *handing) send(t *session.Turn, to *session.Session, st *stanza.Stanza) bool {
-	return !to.Ending() && to.SendStamped(t, m.appendTo(t, st))
+	return !to.Ending() && !bars(to, m.from) && to.SendStamped(t, m.appendTo(t, st))
 }
 
 // stored is called when the message was stored, or refused because of err.

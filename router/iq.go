@@ -16,7 +16,7 @@ import (
 func (r *Router) iq(t *session.Turn, from Sender, st *stanza.Stanza) session.Work {
 	if st.HasTo && st.To.Resource() != "" && st.To.Local() != "" {
 		to := r.resource(st.To)
-		if to == nil || !r.forward(t, from, to, st) {
+		if to == nil || bars(to, from.JID()) || !r.forward(t, from, to, st) {
 			r.Reply(t, from, st, stanza.ServiceUnavailable)
 		}
 		return session.Done
@@ -26,11 +26,28 @@ func (r *Router) iq(t *session.Turn, from Sender, st *stanza.Stanza) session.Wor
 		return session.Done
 	}
 	h := r.handler(from, st)
-	if h == nil {
+	if h == nil || r.barsRequest(t, from, st) {
 		r.Reply(t, from, st, stanza.ServiceUnavailable)
 		return session.Done
 	}
 	return r.answer(t, from, st, h)
+}
+
+// barsRequest reports whether a request is for an account that has blocked its sender: "For
+// IQ stanzas of type "get" or "set", the server MUST return an error, which SHOULD be
+// <service-unavailable/>" (https://xmpp.org/extensions/xep-0191.html#block). If the account
+// has no connected resource, only a worker can tell. A handler that needs no worker reveals
+// nothing about an account.
+func (r *Router) barsRequest(t *session.Turn, from Sender, st *stanza.Stanza) bool {
+	account, ok := target(from, st)
+	if !ok || account.String() == bareOf(from) {
+		return false
+	}
+	if t.MayBlock() {
+		return r.bars(account, from.JID())
+	}
+	barred, _ := r.accountBars(account.String(), from.JID())
+	return barred
 }
 
 // answer calls the handler of a request on a turn that allows its work.

@@ -16,9 +16,7 @@ func (r *Router) sendUnavailable(t *session.Turn, of, to jid.JID) {
 	mu := r.lockPresence(of.BareString())
 	defer mu.Unlock()
 	for x := range r.Recipients(of.BareString(), Available) {
-		r.toAvailable(t, x.JID(), to, func(b []byte, to string) []byte {
-			return stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, From: x.FullJID(), To: to}.AppendEmpty(b)
-		})
+		r.toAvailable(t, x.JID(), to, blocklistOf(x), unavailableOf(x))
 	}
 }
 
@@ -102,10 +100,10 @@ func (r *Router) toDirected(t *session.Turn, from, to jid.JID, appendTo func([]b
 		return r.toRemote(t, from, to, appendTo)
 	}
 	if to.Resource() == "" {
-		r.toAvailable(t, from, to, appendTo)
+		r.toAvailable(t, from, to, nil, appendTo)
 		return nil
 	}
-	if x := r.resource(to); x != nil {
+	if x := r.resource(to); x != nil && !bars(x, from) {
 		b := appendTo(t.GetBuf(), to.String())
 		x.SendBytes(t, b)
 		t.PutBuf(b)

@@ -44,6 +44,10 @@ func (r *Router) deliverMessage(t *session.Turn, from Sender, st *stanza.Stanza,
 		// RFC 6121 section 8.5.3.1: a matching resource gets it, whatever its priority and
 		// whether it is available or not.
 		to := r.resource(st.To)
+		if to != nil && bars(to, from.JID()) {
+			r.refuse(t, from, st)
+			return NotTaken, true
+		}
 		if to != nil && waitsForOffline(to, st) {
 			return NotTaken, false
 		}
@@ -61,7 +65,10 @@ func (r *Router) deliverMessage(t *session.Turn, from Sender, st *stanza.Stanza,
 	return r.messageToBare(t, from, st, bare)
 }
 
-// refuse sends an error for a message that was not delivered, unless it is a headline.
+// refuse sends an error for a message that was not delivered, unless it is a headline. So a
+// user who has blocked the sender "will appear offline to the blocked JID"
+// (https://xmpp.org/extensions/xep-0191.html#block): "For message stanzas, the server SHOULD
+// return an error, which SHOULD be <service-unavailable/>".
 func (r *Router) refuse(t *session.Turn, from Sender, st *stanza.Stanza) {
 	if st.Type == stanza.Headline || !st.CanError() {
 		countMessage(t, st, messageDropped)
@@ -88,19 +95,27 @@ func (r *Router) messageToBare(t *session.Turn, from Sender, st *stanza.Stanza, 
 		// (https://www.rfc-editor.org/rfc/rfc6121#section-8.5.2.1.1).
 		return NotTaken, true
 	}
-	return r.deliver(t, from, st, bare.String()), false
+	taken, barred := r.deliver(t, from, st, bare.String())
+	if barred {
+		r.refuse(t, from, st)
+	}
+	return taken, barred
 }
 
 // deliver sends a message to the available resources of an account that have a non-negative
-// priority, either all or only those with the highest, and reports whether they took it.
+// priority, either all or only those with the highest, and reports whether they took it. If
+// the account has blocked the sender, none gets it.
 // RFC 6121 section 8.5.2.1.1 (https://www.rfc-editor.org/rfc/rfc6121#section-8.5.2.1.1):
 // "the server MUST NOT deliver the stanza to any available resource with a negative
 // priority".
-func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare string) Taken {
+func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare string) (taken Taken, barred bool) {
 	least := r.leastPriority(bare, st)
 	var few [10]*session.Session // enough to allocate nothing
 	takers := few[:0]
 	for to := range r.Recipients(bare, Connected) {
+		if bars(to, from.JID()) {
+			return NotTaken, true
+		}
 		if !NonNegative(to) || to.Priority() < least {
 			r.runRecipient(t, from, to, st, false)
 			continue
@@ -111,20 +126,20 @@ func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare s
 		takers = append(takers, to)
 	}
 	if len(takers) == 0 {
-		return NotTaken
+		return NotTaken, false
 	}
 	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: address(from)})
-	taken := r.sendCopies(t, takers, b, false)
+	ok := r.sendCopies(t, takers, b, false)
 	t.PutBuf(b)
 	for _, to := range takers {
 		if observed.Has(to) {
 			r.runRecipient(t, from, to, st, true)
 		}
 	}
-	if !taken {
-		return NotTaken
+	if !ok {
+		return NotTaken, false
 	}
-	return TakenByAll
+	return TakenByAll, false
 }
 
 // sendCopies sends a message, with or without a delay stamp, to resources of an account, and

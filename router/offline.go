@@ -243,10 +243,16 @@ func (r *Router) deliverOfflinePage(t *session.Turn, s *session.Session, after i
 	}
 	var unkept []int64 // those for which the session is not responsible
 	n, mustRead := 0, false
+	list := blocklistOf(s)
 	for i := range msgs {
 		m := &msgs[i]
 		if already[m.ID] {
 			after = m.ID
+			continue
+		}
+		if list.blocksSender(m.Stanza) { // it was stored before
+			after = m.ID
+			unkept = append(unkept, m.ID)
 			continue
 		}
 		b := stanza.AppendInside(t.GetBuf(), m.Stanza, stanza.AppendDelay(nil, s.Host(), m.Received))

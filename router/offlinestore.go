@@ -51,6 +51,8 @@ func (r *Router) storedOffline(t *session.Turn, from Sender, st *stanza.Stanza, 
 	switch {
 	case err == nil:
 		countMessage(t, st, messageStored)
+	case errors.Is(err, store.ErrBlocked):
+		r.refuse(t, from, st)
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrQuota):
 		countMessage(t, st, messageRefused)
 		r.replyNotStored(t, from, st, bare, err)

@@ -47,7 +47,7 @@ func (r *Router) ownPresence(t *session.Turn, from Sender, st *stanza.Stanza) se
 // presenceError delivers an error to the resource that it is addressed to, if any.
 func (r *Router) presenceError(t *session.Turn, from Sender, st *stanza.Stanza) {
 	if st.HasTo && st.To.Resource() != "" {
-		if to := r.resource(st.To); to != nil {
+		if to := r.resource(st.To); to != nil && !bars(to, from.JID()) {
 			r.forward(t, from, to, st)
 		}
 	}
@@ -112,15 +112,21 @@ func (r *Router) deliverPending(t *session.Turn, bc *broadcast) {
 // toAvailable sends a stanza to all available resources of an account, or to a remote bare
 // JID by a route. RFC 6121 section 8.5.2.1.2
 // (https://www.rfc-editor.org/rfc/rfc6121#section-8.5.2.1.2): presence also goes to
-// resources with a negative priority.
-func (r *Router) toAvailable(t *session.Turn, from, to jid.JID, appendTo func([]byte, string) []byte) {
+// resources with a negative priority. Those that the sender or the recipient has blocked
+// get nothing; list is the sender's.
+func (r *Router) toAvailable(t *session.Turn, from, to jid.JID, list *Blocklist, appendTo func([]byte, string) []byte) {
 	to = to.Bare()
 	if r.isRemote(to) {
-		r.toRemote(t, from, to, appendTo)
+		if !list.Blocks(to) {
+			r.toRemote(t, from, to, appendTo)
+		}
 		return
 	}
 	var b []byte
 	for s := range r.Recipients(to.String(), Available) {
+		if bars(s, from) || list != nil && list.Blocks(s.JID()) && s.BareJID() != from.BareString() {
+			continue
+		}
 		if b == nil {
 			b = appendTo(t.GetBuf(), to.String())
 		}
@@ -156,6 +162,7 @@ func (r *Router) OnBind(t *session.Turn, s *session.Session) bool {
 func (r *Router) lookUp(s *session.Session) (known Known, ok bool) {
 	owner := s.JID().Bare()
 	if ro, ok := r.cached(owner.String()); ok {
+		r.learnBlocklist(s, ro)
 		return known, !s.AuthenticatedBefore(ro.Generation)
 	}
 	// The session is already in the table, so a message that is stored from now on sets its
@@ -169,7 +176,9 @@ func (r *Router) lookUp(s *session.Session) (known Known, ok bool) {
 	if state.Roster.Version == 0 || s.AuthenticatedBefore(state.Roster.Generation) {
 		return known, false // or the name belongs to another account now
 	}
-	r.remember(owner, newRoster(state.Roster), seen)
+	ro := newRoster(state.Roster)
+	r.remember(owner, ro, seen)
+	r.learnBlocklist(s, ro)
 	return Known{Store: true, HasOffline: state.HasOffline}, true
 }
 

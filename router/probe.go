@@ -21,6 +21,12 @@ func (r *Router) probe(t *session.Turn, from Sender, st *stanza.Stanza) session.
 		r.fault(t, from, st, "roster could not be read", err)
 		return session.Done
 	}
+	if contact != bareOf(from) && ro.blocked.Blocks(from.JID()) {
+		// "For presence stanzas (including notifications, subscriptions, and probes), the
+		// server MUST NOT respond and MUST NOT return an error"
+		// (https://xmpp.org/extensions/xep-0191.html#block).
+		return session.Done
+	}
 	subscribed := contact == bareOf(from) || ro.Subscribed(bareOf(from))
 	if st.To.Resource() != "" {
 		r.probeResource(t, from, st, ro)

@@ -19,10 +19,12 @@ type Roster struct {
 	Generation int64              // of its owner's account
 	Items      []store.RosterItem // sorted by JID
 	Requests   []string           // bare JIDs with a pending inbound request, sorted
+	blocked    *Blocklist         // of its owner
 }
 
 func newRoster(sr store.Roster) *Roster {
-	r := &Roster{Version: sr.Version, Generation: sr.Generation, Items: sr.Items, Requests: sr.Requests}
+	r := &Roster{Version: sr.Version, Generation: sr.Generation, Items: sr.Items, Requests: sr.Requests,
+		blocked: newBlocklist(sr.Blocked)}
 	slices.SortFunc(r.Items, func(a, b store.RosterItem) int { return strings.Compare(a.JID.String(), b.JID.String()) })
 	slices.Sort(r.Requests)
 	return r
@@ -41,7 +43,7 @@ func (r *Roster) weight() uint32 {
 	for _, q := range r.Requests {
 		n += 16 + len(q)
 	}
-	return uint32(n)
+	return uint32(n + r.blocked.weight())
 }
 
 // sentBytes returns an upper limit of the roster's size in XML.
@@ -132,7 +134,7 @@ func (r *Roster) Subscribed(contact string) bool {
 
 // after returns the roster after an update was applied.
 func (r *Roster) after(u *store.RosterUpdate, version int64) *Roster {
-	n := &Roster{Version: version, Generation: r.Generation, Items: r.Items, Requests: r.Requests}
+	n := &Roster{Version: version, Generation: r.Generation, Items: r.Items, Requests: r.Requests, blocked: r.blocked}
 	if u.Put != nil {
 		it := *u.Put
 		it.Version = version
@@ -283,7 +285,15 @@ func (r *Router) remember(owner jid.JID, ro *Roster, seen uint32) {
 	}
 	mu := r.lockPresence(owner.String())
 	defer mu.Unlock()
-	if r.changesOf(owner.String()).Load() == seen && r.fitsCache(ro) {
+	if r.changesOf(owner.String()).Load() != seen {
+		return
+	}
+	if ro.blocked != nil {
+		for s := range r.Recipients(owner.String(), Everyone) {
+			learnBlocklist(s, ro.blocked) // if the store could not be read when it was bound
+		}
+	}
+	if r.fitsCache(ro) {
 		r.rosters.Set(owner.String(), ro)
 	}
 }

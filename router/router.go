@@ -33,6 +33,7 @@ import (
 	"github.com/maypok86/otter/v2"
 	"github.com/maypok86/otter/v2/stats"
 
+	"roost/internal/loglimit"
 	"roost/session"
 	"roost/stanza"
 	"roost/store"
@@ -46,6 +47,7 @@ type Config struct {
 	MaxRoster    int          `reload:"yes"` // items of one roster; default 5,000
 	RosterBytes  int          `reload:"yes"` // size of one roster in XML, in bytes; default 2 MiB
 	MaxRequests  int          `reload:"yes"` // pending inbound subscription requests of one account; default 500
+	MaxBlocked   int          `reload:"yes"` // addresses that one account may block; default 1,000
 	MaxDirected  int          `reload:"yes"` // addresses that one resource may send directed presence to; default 1,000
 	MaxOffline   int          `reload:"yes"` // messages stored for one account; default 1,000; negative: none are stored
 	OfflineBytes int64        `reload:"yes"` // size of the messages stored for one account, in bytes; default 8 MiB
@@ -66,6 +68,7 @@ func (c Config) WithDefaults() Config {
 	set(&c.MaxRoster, 5000)
 	set(&c.RosterBytes, 2<<20)
 	set(&c.MaxRequests, 500)
+	set(&c.MaxBlocked, 1000)
 	set(&c.MaxDirected, 1000)
 	set(&c.MaxOffline, 1000)
 	set(&c.OfflineShare, 50)
@@ -104,6 +107,7 @@ type Router struct {
 	lastActivity  lastActivity
 	events        accountEvents
 	undeleted     undeleted
+	reports       *loglimit.Limit
 	directing     atomic.Int64 // number of resources that have sent directed presence
 	started       time.Time
 }
@@ -130,6 +134,8 @@ func New(cfg Config) *Router {
 	r.register(rosterExtension(r))
 	r.register(offlineExtension(r))
 	r.register(hintsExtension())
+	r.register(blockingExtension(r))
+	r.register(reportsExtension(r))
 	r.register(stanzaIDExtension())
 	for _, x := range cfg.Extensions {
 		r.register(x)
@@ -207,6 +213,9 @@ func (r *Router) Stanza(t *session.Turn, s *session.Session, st *stanza.Stanza, 
 func (r *Router) Route(t *session.Turn, from Sender, st *stanza.Stanza, stage int) (next int, need session.Work) {
 	if st.Kind == stanza.Message {
 		r.dropStanzaIDs(st)
+	}
+	if stage == 0 && r.refuseOwnBlocked(t, from, st) {
+		return stage, session.Done
 	}
 	remote := st.HasTo && !r.Serves(st.To.Domain())
 	if remote && stage == 0 {

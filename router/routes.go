@@ -102,7 +102,7 @@ func (r *Router) probeRemote(t *session.Turn, user, contact jid.JID) {
 // addressed to to. The caller holds the account's presence lock.
 func (r *Router) eachPresence(t *session.Turn, of, to jid.JID, send func(from jid.JID, b []byte)) {
 	for x := range r.Recipients(of.BareString(), Available) {
-		if p := x.Presence(); p != nil {
+		if p := x.Presence(); p != nil && !bars(x, to) {
 			b := p.AppendXML(t.GetBuf(), x.FullJID(), to.BareString(), nil)
 			send(x.JID(), b)
 			t.PutBuf(b)

@@ -76,6 +76,7 @@ type subscriptionChange struct {
 
 	mineBefore, mine     subState // the user's side
 	theirsBefore, theirs subState // the contact's side
+	barred               bool     // the contact has blocked the user: requests are dropped, and everything else happens silently
 	toContact            []stanza.Type
 	answered             bool    // this server replied 'subscribed' for the contact
 	asked                *change // if answered: the user's side between the request and the reply
@@ -108,6 +109,7 @@ func (l *subscriptionChange) try(t *session.Turn, events []stanza.Type) error {
 	if l.request != nil && !found {
 		return stanza.ItemNotFound
 	}
+	l.barred = theirs.blocked.Blocks(l.user)
 	l.mineBefore, l.theirsBefore = stateOf(mine, l.contact.String()), stateOf(theirs, l.user.String())
 	l.mine, l.theirs = l.mineBefore, l.theirsBefore
 	for _, e := range events {
@@ -155,7 +157,7 @@ func (l *subscriptionChange) step(e stanza.Type, exists bool) {
 		l.toContact = append(l.toContact, e)
 		return
 	}
-	if !exists {
+	if !exists || l.barred && e == stanza.Subscribe {
 		return
 	}
 	var deliver, answer bool
@@ -299,7 +301,9 @@ func (l *subscriptionChange) deliver(t *session.Turn, e stanza.Type) {
 		wanted = Available
 	}
 	for s := range l.r.Recipients(l.contact.String(), wanted) {
-		s.SendBytes(t, b)
+		if !bars(s, l.user) {
+			s.SendBytes(t, b)
+		}
 	}
 	t.PutBuf(b)
 }
@@ -339,6 +343,9 @@ func (r *Router) sendRequests(t *session.Turn, s *session.Session, only []string
 			}
 			return
 		}
+	}
+	if list := blocklistOf(s); list != nil {
+		requests = slices.DeleteFunc(requests, func(q store.Request) bool { return list.Blocks(q.From) })
 	}
 	if only != nil {
 		requests = slices.DeleteFunc(requests, func(q store.Request) bool { return !slices.Contains(only, q.From.String()) })

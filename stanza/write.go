@@ -238,6 +238,19 @@ func nextAttr(attrs []byte) (key, whole, rest []byte) {
 	return key, attrs[:end], attrs[end:]
 }
 
+// From returns the sender of a complete stanza, as it is written in its start tag: escaped,
+// and nil if there is none.
+func From(whole []byte) []byte {
+	_, attrs, _ := splitStart(whole)
+	for len(attrs) > 0 {
+		var key, attr []byte
+		if key, attr, attrs = nextAttr(attrs); string(key) == "from" {
+			return attr[bytes.IndexAny(attr, `'"`)+1 : len(attr)-1]
+		}
+	}
+	return nil
+}
+
 // AppendInside appends a complete stanza with child as its last child element.
 func AppendInside(dst, whole, child []byte) []byte {
 	if bytes.HasSuffix(whole, []byte("/>")) && selfClosed(whole) {

@@ -81,6 +81,21 @@ func TestOmit(t *testing.T) {
 	f("<c:message xmlns:c='jabber:client'><no/></c:message>", "<message from='r@x/1'></message>")
 }
 
+// TestFrom: the sender of a complete stanza, as written.
+func TestFrom(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		if got := string(From([]byte(text))); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+	f("<message from='a@x/1' to='b@x'/>", "a@x/1")
+	f("<message to='b@x' from = \"a@x/'\" id='1'><from from='c'/></message>", "a@x/'")
+	f("<message xfrom='b' id=\"from='c'\" from='a&apos;&lt;'>", "a&apos;&lt;")
+	f("<message><x from='c'/></message>", "")
+	f("<message/>", "")
+}
+
 // TestForwardLang: RFC 6120 section 8.1.5
 // (https://www.rfc-editor.org/rfc/rfc6120#section-8.1.5): "If an outbound stanza generated
 // by a client does not possess an 'xml:lang' attribute, the client's server SHOULD add an

@@ -31,6 +31,10 @@ type Rosters interface {
 	SubscriptionRequests(ctx context.Context, owner jid.JID) ([]Request, error)
 }
 
+// BlockedKind is the kind of the blobs whose keys are the addresses that an account has
+// blocked (XEP-0191).
+const BlockedKind = "urn:xmpp:blocking"
+
 // Subscription is the state of a roster item (RFC 6121 section 2.1.2.5).
 type Subscription uint8
 
@@ -60,6 +64,7 @@ type Roster struct {
 	Version    int64 // increases by one with each change of an item; larger than any version of a former account of the same name; 0 means no account
 	Items      []RosterItem
 	Requests   []string // bare JIDs whose inbound request is pending ("Pending In"), with or without an item
+	Blocked    []string // keys of the owner's blobs of kind BlockedKind, in the order of their bytes: addresses that it has blocked
 }
 
 // RosterItem is one contact.

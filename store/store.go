@@ -33,6 +33,7 @@ var (
 	ErrConflict     = errors.New("changed by someone else in the meantime")
 	ErrQuota        = errors.New("quota exceeded")
 	ErrContactQuota = fmt.Errorf("%w, the sender is in the roster", ErrQuota) // of AppendOffline
+	ErrBlocked      = errors.New("the sender is blocked")                     // of AppendOffline
 	ErrClosed       = errors.New("the store is closed")
 )
 
@@ -206,8 +207,10 @@ type Offline interface {
 	// AppendOffline stores a message, complete except for the delay stamp. If it
 	// exceeds the quota, nothing is stored and AppendOffline returns ErrQuota; if the
 	// sender's bare JID is in the owner's roster, that is ErrContactQuota. Without an
-	// account it returns ErrNotFound. The cost does not depend on the number of stored
-	// messages.
+	// account it returns ErrNotFound. If the owner has blocked the sender, that is, a key
+	// of its blobs of kind BlockedKind is the sender's full JID, bare JID or domain, nothing
+	// is stored and AppendOffline returns ErrBlocked. An account cannot block itself. The
+	// cost does not depend on the number of stored messages.
 	AppendOffline(ctx context.Context, owner jid.JID, m NewMessage, quota OfflineQuota) error
 
 	// AppendOfflineAll stores several messages for an account, in order and in one
@@ -238,7 +241,7 @@ type NewMessage struct {
 // StoredMessage is the outcome for one of several messages to be stored.
 type StoredMessage struct {
 	ID  int64 // 0 if it was refused
-	Err error // why it was refused: ErrQuota, ErrContactQuota or ErrNotFound
+	Err error // why it was refused: ErrQuota, ErrContactQuota, ErrBlocked or ErrNotFound
 }
 
 // OfflineQuota limits the messages stored for one account and the bytes of their

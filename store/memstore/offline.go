@@ -30,7 +30,7 @@ func (s *Store) AppendOfflineAll(ctx context.Context, owner jid.JID, all []store
 	err := s.write(ctx, "AppendOfflineAll", "store messages for "+owner.BareString(), func(t *tx) error {
 		for i, m := range all {
 			id, err := t.appendOffline(owner, m, quota)
-			if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrQuota) {
+			if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrQuota) && !errors.Is(err, store.ErrBlocked) {
 				return err
 			}
 			stored[i] = store.StoredMessage{ID: id, Err: err}
@@ -51,6 +51,13 @@ func (t *tx) appendOffline(owner jid.JID, m store.NewMessage, quota store.Offlin
 	sender := m.From.Bare().Clone().String()
 	if sender == "" {
 		return 0, errNoSender
+	}
+	if sender != owner.BareString() {
+		for _, address := range []string{m.From.String(), sender, m.From.Domain()} {
+			if _, ok := a.blobs[blobKey{store.BlockedKind, address}]; ok {
+				return 0, store.ErrBlocked
+			}
+		}
 	}
 	if a.exceeds(sender, int64(len(m.Stanza)), quota) {
 		if _, ok := a.items[sender]; ok {

@@ -37,6 +37,7 @@ func (a *account) roster() store.Roster {
 	for _, q := range a.requests {
 		r.Requests = append(r.Requests, q.From.String())
 	}
+	r.Blocked = a.blobKeys(store.BlockedKind)
 	return r
 }
 

@@ -25,7 +25,7 @@ func (s *Store) AppendOffline(ctx context.Context, owner jid.JID, m store.NewMes
 	err := s.write(ctx, "AppendOffline", what, noSavepoint, func(c *conn) error {
 		refused = nil // f may be called twice
 		err := c.appendOffline(owner, m, quota)
-		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrQuota) {
+		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrQuota) || errors.Is(err, store.ErrBlocked) {
 			refused = err
 			return c.countRefused()
 		}
@@ -45,7 +45,7 @@ func (s *Store) AppendOfflineAll(ctx context.Context, owner jid.JID, all []store
 		clear(stored) // f may be called twice
 		for i, m := range all {
 			err := c.appendOffline(owner, m, quota)
-			if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrQuota) {
+			if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrQuota) || errors.Is(err, store.ErrBlocked) {
 				stored[i].Err = err
 				err = c.countRefused()
 			} else {
@@ -82,6 +82,11 @@ func (c *conn) appendOffline(owner jid.JID, m store.NewMessage, quota store.Offl
 	sender := m.From.BareString()
 	if sender == "" {
 		return errNoSender
+	}
+	if sender != owner.BareString() {
+		if err := c.checkBlocked(box.id, m.From); err != nil {
+			return err
+		}
 	}
 	if !box.all.fits(size, quota.Messages, quota.Bytes) {
 		return c.quotaError(box.id, sender)
@@ -178,6 +183,25 @@ func (c *conn) mailbox(owner jid.JID) (box mailbox, err error) {
 		err = failed
 	}
 	return box, err
+}
+
+// checkBlocked returns store.ErrBlocked if an account has blocked a sender.
+func (c *conn) checkBlocked(id int64, from jid.JID) error {
+	st, err := c.stmt(qBlocked)
+	if err != nil {
+		return err
+	}
+	st.BindInt64(1, id)
+	st.BindText(2, from.String())
+	st.BindText(3, from.BareString())
+	st.BindText(4, from.Domain())
+	if failed := each(st, func() error {
+		err = store.ErrBlocked
+		return nil
+	}); failed != nil {
+		err = failed
+	}
+	return err
 }
 
 // mailboxStart returns the point before the first message of an account.

@@ -1,5 +1,7 @@
 package sqlite
 
+import "roost/store"
+
 // query is the index of a statement that stays prepared.
 type query int
 
@@ -59,6 +61,7 @@ const (
 
 	qBlob
 	qBlobOf
+	qBlocked
 	qBlobKeys
 	qBlobUsage
 	qPutBlob
@@ -120,7 +123,8 @@ var queries = [numQueries]string{
 	qPutEventContact: `INSERT INTO event_contact (event, contact, state) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING`,
 	qEventContacts:   `SELECT contact, state FROM event_contact WHERE event = ?1 AND contact > ?2 ORDER BY contact LIMIT ?3`,
 
-	qLoginState: `SELECT id, roster_version, EXISTS (SELECT 1 FROM offline WHERE offline.account = account.id), generation
+	qLoginState: `SELECT id, roster_version, EXISTS (SELECT 1 FROM offline WHERE offline.account = account.id), generation,
+			EXISTS (SELECT 1 FROM blob WHERE blob.account = account.id AND kind = '` + store.BlockedKind + `')
 		FROM account WHERE domain = ?1 AND local = ?2`,
 	qRosterItems:    `SELECT contact, name, groups, state, version FROM roster_item WHERE account = ?1`,
 	qRosterRequests: `SELECT contact FROM roster_request WHERE account = ?1 ORDER BY id`,
@@ -166,6 +170,7 @@ var queries = [numQueries]string{
 	qCountOffline:  `SELECT count(*) FROM offline WHERE account = ` + account,
 
 	qBlob:     `SELECT value FROM blob WHERE account = ` + account + ` AND kind = ?3 AND key = ?4`,
+	qBlocked:  `SELECT 1 FROM blob WHERE account = ?1 AND kind = '` + store.BlockedKind + `' AND key IN (?2, ?3, ?4) LIMIT 1`,
 	qBlobOf:   `SELECT value FROM blob WHERE account = ?1 AND kind = ?2 AND key = ?3`,
 	qBlobKeys: `SELECT key FROM blob WHERE account = ?1 AND kind = ?2 ORDER BY key`,
 	// length reads only the header of a value.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"roost/jid"
 	"roost/store"
 )
 
@@ -58,6 +59,9 @@ var failures = []failure{
 	}},
 	{"AppendOffline", "ErrQuota", store.ErrQuota, false, func(ctx context.Context, s *fixture) error {
 		return s.AppendOffline(ctx, juliet, store.NewMessage{From: paris, Stanza: []byte("2")}, store.OfflineQuota{Messages: 1})
+	}},
+	{"AppendOffline", "ErrBlocked", store.ErrBlocked, false, func(ctx context.Context, s *fixture) error {
+		return s.AppendOffline(ctx, juliet, store.NewMessage{From: jid.MustParse("a@spam.example"), Stanza: []byte("<message/>")}, store.OfflineQuota{})
 	}},
 	{"AppendOffline", "ErrContactQuota", store.ErrContactQuota, false, func(ctx context.Context, s *fixture) error {
 		return s.AppendOffline(ctx, juliet, store.NewMessage{From: romeo, Stanza: []byte("2")}, store.OfflineQuota{Messages: 1})

@@ -119,6 +119,7 @@ func newFixture(t *testing.T, l store.Location, o store.Options) *fixture {
 	ok(t, "ApplyRoster", err)
 	ok(t, "AppendOffline", s.AppendOffline(t.Context(), juliet, store.NewMessage{From: romeo, Stanza: []byte("1")}, store.OfflineQuota{}))
 	ok(t, "UpdateBlobs", putBlob(t, s, juliet, "k", "a", []byte("1")))
+	ok(t, "UpdateBlobs", putBlob(t, s, juliet, store.BlockedKind, "spam.example", []byte{}))
 	ok(t, "SetLastActivity", s.SetLastActivity(t.Context(), []store.LastActivity{{Owner: juliet, At: time.Unix(1e9, 0)}}))
 	ok(t, "PutBlock", s.PutBlock(t.Context(), store.Block{Target: blocked, Until: time.Unix(1e9, 0)}, 10))
 	messages, _, err := s.Offline(t.Context(), juliet, 0, 1<<20)

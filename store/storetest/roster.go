@@ -78,6 +78,55 @@ func testRoster(t *testing.T, s store.Store) {
 	}
 	check(items)
 
+	// The roster has the keys of the blobs of one kind, and nothing else of them.
+	blocked := func(want ...string) {
+		t.Helper()
+		r, err := s.Roster(ctx, juliet)
+		ok(t, "Roster", err)
+		state, err := s.LoginState(ctx, juliet)
+		ok(t, "LoginState", err)
+		if !slices.Equal(r.Blocked, want) || !slices.Equal(state.Roster.Blocked, want) {
+			t.Errorf("blocked: %q and %q, want %q", r.Blocked, state.Roster.Blocked, want)
+		}
+	}
+	blocked()
+	for _, kind := range []string{store.BlockedKind, "other"} {
+		ok(t, "UpdateBlobs", s.UpdateBlobs(ctx, store.BlobSet{Owner: juliet, Kind: kind}, func(tx store.BlobTx) error {
+			return errors.Join(tx.Put(kind+"-b", nil), tx.Put(kind+"-a", []byte("x")))
+		}))
+	}
+	blocked(store.BlockedKind+"-a", store.BlockedKind+"-b")
+
+	// Nor is a message of a blocked sender stored.
+	offline := func(from string, want error) {
+		t.Helper()
+		m := store.NewMessage{From: jid.MustParse(from), Stanza: []byte("<message/>"), Received: time.Now()}
+		if err := s.AppendOffline(ctx, juliet, m, store.OfflineQuota{}); !errors.Is(err, want) || (err == nil) != (want == nil) {
+			t.Errorf("AppendOffline from %s: %v, want %v", from, err, want)
+		}
+		stored, err := s.AppendOfflineAll(ctx, juliet, []store.NewMessage{m}, store.OfflineQuota{})
+		ok(t, "AppendOfflineAll", err)
+		if err := stored[0].Err; !errors.Is(err, want) || (err == nil) != (want == nil) {
+			t.Errorf("AppendOfflineAll from %s: %v, want %v", from, err, want)
+		}
+	}
+	for _, key := range []string{"a@blocked.example/r", "b@blocked.example", "domain.example", juliet.Domain()} {
+		ok(t, "UpdateBlobs", s.UpdateBlobs(ctx, store.BlobSet{Owner: juliet, Kind: store.BlockedKind}, func(tx store.BlobTx) error { return tx.Put(key, nil) }))
+	}
+	offline("a@blocked.example/r", store.ErrBlocked)
+	offline("b@blocked.example/r", store.ErrBlocked)
+	offline("c@domain.example", store.ErrBlocked)
+	offline(juliet.Domain(), store.ErrBlocked)
+	offline("a@blocked.example/s", nil)
+	offline("a@sub.domain.example", nil)
+	offline(juliet.String()+"/r", nil)
+	stored, _, err := s.Offline(ctx, juliet, 0, 1<<20)
+	ok(t, "Offline", err)
+	for _, m := range stored {
+		ok(t, "DeleteOffline", s.DeleteOffline(ctx, juliet, []int64{m.ID}))
+	}
+	check(items)
+
 	// A replaced item keeps nothing of the old one.
 	items[0] = store.RosterItem{JID: items[0].JID, Subscription: store.To}
 	items[0].Version = put(t, s, juliet, items[0])

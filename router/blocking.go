@@ -1,0 +1,161 @@
+package router
+
+import (
+	"slices"
+	"strconv"
+
+	"roost/jid"
+	"roost/parser"
+	"roost/session"
+	"roost/stanza"
+	"roost/store"
+)
+
+const nsBlocking = store.BlockedKind
+
+// blocklistRequested is set for a resource that has requested the blocklist: it gets pushes.
+var blocklistRequested = session.NewFlag("the blocklist was requested")
+
+// blockingExtension lets users block addresses (XEP-0191). This file handles the requests,
+// blocklist.go has the lists, blockingchange.go changes them; what a list forbids is
+// checked where stanzas are sent.
+func blockingExtension(r *Router) Extension {
+	iq := func(local string, m Methods, h func(*Request)) IQ {
+		return IQ{Space: nsBlocking, Local: local, Methods: m, Targets: ToSelf, Blocking: true, Handle: h}
+	}
+	get := iq("blocklist", Get, r.blocklistGet)
+	get.Inline = r.blocklistGetInline
+	return Extension{
+		Name:    "blocking",
+		XEP:     191,
+		Version: "1.3",
+		Title:   "Blocking Command",
+		Domain:  []string{nsBlocking},
+		IQ:      []IQ{get, iq("block", Set, r.block), iq("unblock", Set, r.unblock)},
+	}
+}
+
+// blocklistGet sends the list, and from then on pushes.
+func (r *Router) blocklistGet(rq *Request) {
+	owner := rq.Account()
+	for range rosterGetTries {
+		seen := r.changesOf(owner.String()).Load()
+		ro, err := r.ownRoster(rq.Session)
+		if err != nil {
+			rq.Error(err)
+			return
+		}
+		if r.sendBlocklist(rq, ro, seen) {
+			return
+		}
+	}
+	rq.Error(stanza.ResourceConstraint.WithText("The list is changing too fast. Try again later."))
+}
+
+// blocklistGetInline is blocklistGet for a list that is in memory.
+func (r *Router) blocklistGetInline(rq *Request) bool {
+	seen := r.changesOf(rq.Account().String()).Load()
+	ro, ok := r.cachedOwn(rq.Session)
+	return ok && r.sendBlocklist(rq, ro, seen)
+}
+
+// sendBlocklist sends the list of a roster, unless it may have changed since it was read:
+// later changes are pushed.
+func (r *Router) sendBlocklist(rq *Request, ro *Roster, seen uint32) bool {
+	owner := rq.Account().String()
+	mu := r.lockPresence(owner)
+	defer mu.Unlock()
+	if r.changesOf(owner).Load() != seen {
+		return false
+	}
+	blocklistRequested.Set(rq.Session)
+	rq.Result(func(b []byte) []byte { return appendAddresses(b, "blocklist", ro.blocked.addresses()) })
+	return true
+}
+
+// appendAddresses appends an element with an item for each address.
+func appendAddresses(b []byte, name string, addresses []string) []byte {
+	b = append(b, '<')
+	b = append(b, name...)
+	b = append(b, " xmlns='"+nsBlocking+"'"...)
+	if len(addresses) == 0 {
+		return append(b, "/>"...)
+	}
+	b = append(b, '>')
+	for _, address := range addresses {
+		b = append(b, "<item jid='"...)
+		b = parser.AppendEscaped(b, address)
+		b = append(b, "'/>"...)
+	}
+	b = append(b, "</"...)
+	b = append(b, name...)
+	return append(b, '>')
+}
+
+// parseAddresses reads the addresses of the items of a request, each once.
+func (r *Router) parseAddresses(payload parser.Element) (all []string, e *stanza.ErrorReply) {
+	limit := r.config().MaxBlocked
+	for el := payload.First(); el.OK(); el = el.Next() {
+		if !el.Is(nsBlocking, "item") {
+			continue
+		}
+		address := el.Attr("jid")
+		if address == nil {
+			return nil, stanza.BadRequest
+		}
+		j, err := jid.Parse(string(address))
+		switch {
+		case err != nil:
+			return nil, stanza.JIDMalformed
+		case len(all) == 2*limit: // so many cannot be blocked, nor unblocked
+			return nil, errBlocklistFull
+		}
+		all = append(all, j.String())
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
+// block blocks addresses. "If the <block/> element does not contain at least one <item/>
+// child element, the server MUST return a <bad-request/> error"
+// (https://xmpp.org/extensions/xep-0191.html#block).
+func (r *Router) block(rq *Request) {
+	addresses, e := r.parseAddresses(rq.Payload())
+	if e == nil && len(addresses) == 0 {
+		e = stanza.BadRequest
+	}
+	if e == nil {
+		r.changeBlocklist(rq, &blockChange{add: addresses})
+		return
+	}
+	rq.Error(e)
+}
+
+// unblock unblocks addresses, or all if there is no item.
+func (r *Router) unblock(rq *Request) {
+	addresses, e := r.parseAddresses(rq.Payload())
+	if e != nil {
+		rq.Error(e)
+		return
+	}
+	r.changeBlocklist(rq, &blockChange{remove: addresses, removeAll: len(addresses) == 0})
+}
+
+// pushBlocked sends a change of the list to all of the account's resources that have
+// requested it: "The server MUST also send an IQ-set to all of the user's resources that
+// have requested the blocklist, containing the blocked item(s)"
+// (https://xmpp.org/extensions/xep-0191.html#block).
+func (r *Router) pushBlocked(t *session.Turn, owner, name string, addresses []string) {
+	for s := range r.Recipients(owner, func(s *session.Session) bool { return blocklistRequested.Has(s) && s.Bound() }) {
+		b := append(t.GetBuf(), "<iq type='set' id='"...)
+		b = append(b, pushID.prefix...)
+		b = strconv.AppendUint(b, pushID.n.Add(1), 36)
+		b = append(b, "' to='"...)
+		b = parser.AppendEscaped(b, s.FullJID())
+		b = append(b, "'>"...)
+		b = appendAddresses(b, name, addresses)
+		b = append(b, "</iq>"...)
+		s.SendBytes(t, b)
+		t.PutBuf(b)
+	}
+}

@@ -1,0 +1,171 @@
+package router
+
+import (
+	"html"
+	"slices"
+	"sync/atomic"
+
+	"roost/jid"
+	"roost/session"
+	"roost/stanza"
+)
+
+// Blocklist has the addresses that an account has blocked (XEP-0191). It is immutable; nil
+// is an empty one.
+type Blocklist struct {
+	all []string // normalized, sorted
+}
+
+// newBlocklist returns the list of these addresses, which it keeps.
+func newBlocklist(all []string) *Blocklist {
+	if len(all) == 0 {
+		return nil
+	}
+	slices.Sort(all)
+	return &Blocklist{all}
+}
+
+// addresses returns all addresses.
+func (l *Blocklist) addresses() []string {
+	if l == nil {
+		return nil
+	}
+	return l.all
+}
+
+// Blocks reports whether an address is blocked: "<user@domain/resource> (only that resource
+// matches), <user@domain> (any resource matches), <domain/resource> (only that resource
+// matches), <domain> (the domain itself matches, as does any user@domain or
+// domain/resource)" (https://xmpp.org/extensions/xep-0191.html#matching).
+func (l *Blocklist) Blocks(j jid.JID) bool {
+	if l == nil {
+		return false
+	}
+	return l.has(j.String()) || j.IsFull() && l.has(j.BareString()) || j.Local() != "" && l.has(j.Domain())
+}
+
+func (l *Blocklist) has(address string) bool {
+	_, ok := slices.BinarySearch(l.all, address)
+	return ok
+}
+
+// blocksSender reports whether the sender of a stored stanza is blocked.
+func (l *Blocklist) blocksSender(whole []byte) bool {
+	if l == nil {
+		return false
+	}
+	from, err := jid.Parse(html.UnescapeString(string(stanza.From(whole))))
+	return err == nil && l.Blocks(from)
+}
+
+// weight returns the approximate memory use, in bytes.
+func (l *Blocklist) weight() int {
+	n := 0
+	for _, address := range l.addresses() {
+		n += 16 + len(address)
+	}
+	return n
+}
+
+// blocked has the blocklist of a session's account. Presence is sent to many accounts at
+// once by code that cannot wait for the store, so the list is in memory as long as the
+// account has a session, and shared by its sessions. Sessions of accounts without a list
+// have no value. It is set for observed sessions only, so others pay for one test of a flag.
+var blocked = session.NewSlot[atomic.Pointer[Blocklist]]()
+
+// blocklistOf returns the list of a session's account.
+func blocklistOf(s *session.Session) *Blocklist {
+	if !observed.Has(s) {
+		return nil
+	}
+	if p := blocked.Get(s); p != nil {
+		return p.Load()
+	}
+	return nil
+}
+
+// bars reports whether the account of s has blocked an address. It never blocks its own
+// resources: "An implementation MUST NOT block communications from one of a user's
+// resources to another" (https://xmpp.org/extensions/xep-0191.html#privacy).
+func bars(s *session.Session, other jid.JID) bool {
+	return observed.Has(s) && blocklistOf(s).Blocks(other) && other.BareString() != s.BareJID()
+}
+
+// separated reports whether the account of one of two sessions has blocked the other.
+func separated(a, b *session.Session) bool { return bars(a, b.JID()) || bars(b, a.JID()) }
+
+// learnBlocklist is the function of that name for a session that is being bound.
+func (r *Router) learnBlocklist(s *session.Session, ro *Roster) {
+	if ro.blocked == nil || s.AuthenticatedBefore(ro.Generation) {
+		return
+	}
+	mu := r.lockPresence(s.BareJID())
+	defer mu.Unlock()
+	learnBlocklist(s, ro.blocked)
+}
+
+// setBlocklist gives all sessions of an account its new list. The caller holds the
+// account's presence lock.
+func (r *Router) setBlocklist(owner string, l *Blocklist) {
+	for s := range r.Recipients(owner, Everyone) {
+		blocked.Make(s).Store(l)
+		observed.Set(s)
+	}
+}
+
+// learnBlocklist gives a session the list that was read after the session was put in the
+// tables, unless the list has changed since: then setBlocklist has given it a newer one. The
+// caller holds the account's presence lock.
+func learnBlocklist(s *session.Session, l *Blocklist) {
+	if l != nil && blocked.Get(s) == nil {
+		blocked.Make(s).Store(l)
+		observed.Set(s)
+	}
+}
+
+// accountBars reports whether an account has blocked an address, if it is known without the
+// store because the account has a connected resource.
+func (r *Router) accountBars(account string, other jid.JID) (barred, known bool) {
+	for s := range r.Recipients(account, Connected) {
+		return bars(s, other), true
+	}
+	return false, false
+}
+
+// bars is accountBars for an account that may have no connected resource. Only workers may
+// call it. If the list cannot be read, it returns false and logs why.
+func (r *Router) bars(account, other jid.JID) bool {
+	if barred, known := r.accountBars(account.BareString(), other); known {
+		return barred
+	}
+	if account.BareString() == other.BareString() {
+		return false
+	}
+	if ro, ok := r.cached(account.BareString()); ok {
+		return ro.blocked.Blocks(other)
+	}
+	all, err := r.config().Store.BlobKeys(r.ctx, account.Bare(), nsBlocking)
+	if err != nil {
+		r.config().Logger.Error("blocklist could not be read", "jid", account.BareString(), "err", err)
+		return false
+	}
+	return newBlocklist(all).Blocks(other)
+}
+
+// errBlocked is the error for a stanza to an address that the sender's own account has
+// blocked: "the user's server MUST NOT route the stanza to the JID but instead MUST return
+// a <not-acceptable/> error containing an application-specific error condition of <blocked/>"
+// (https://xmpp.org/extensions/xep-0191.html#block).
+var errBlocked = &stanza.ErrorReply{Type: "cancel", Condition: "not-acceptable", Extra: "<blocked xmlns='urn:xmpp:blocking:errors'/>"}
+
+// refuseOwnBlocked refuses a stanza to an address that the sender's own account has
+// blocked, and reports whether it did.
+func (r *Router) refuseOwnBlocked(t *session.Turn, from Sender, st *stanza.Stanza) bool {
+	s := local(from)
+	if s == nil || !st.HasTo || !bars(s, st.To) {
+		return false
+	}
+	countMessage(t, st, messageRefused)
+	r.Reply(t, from, st, errBlocked)
+	return true
+}
