@@ -17,14 +17,14 @@ var eventRoutes = []route{
 	{id: "events", method: http.MethodGet, path: api.PathEvents, scope: ScopeRead, lines: true, response: api.Event{}, handle: (*Server).followEvents,
 		summary: "What happens from now on: logins, failed ones, ends of sessions, changes of accounts, actions of administrators, and lines of the log.",
 		query: []param{
-			{"kind", "string", "only these kinds, separated by commas: login, login-failed, end, account, admin, log"},
+			{"kind", "string", "only these kinds, separated by commas: login, login-failed, end, detached, resumed, account, admin, log"},
 			{"account", "string", "only events of this account"},
 		}},
 }
 
 // eventKinds are the names of the kinds.
 var eventKinds = map[events.Kind]api.EventKind{
-	events.Login: api.EventLogin, events.LoginFailed: api.EventLoginFailed, events.End: api.EventEnd,
+	events.Login: api.EventLogin, events.LoginFailed: api.EventLoginFailed, events.End: api.EventEnd, events.Detached: api.EventDetached, events.Resumed: api.EventResumed,
 	events.Account: api.EventAccount, events.Admin: api.EventAdmin, events.Log: api.EventLog,
 }
 
@@ -61,7 +61,7 @@ func parseEventFilter(r *request) (f events.Filter, err error) {
 		for name := range strings.SplitSeq(text, ",") {
 			kind, ok := eventKind(api.EventKind(name))
 			if !ok {
-				return f, badField("kind", "use login, login-failed, end, account, admin or log, or several of these, separated by commas", "%q is not a kind of event", name)
+				return f, badField("kind", "use login, login-failed, end, detached, resumed, account, admin or log, or several of these, separated by commas", "%q is not a kind of event", name)
 			}
 			f.Kinds |= kind
 		}

@@ -252,6 +252,12 @@ func (p *Parser) reset(flags uint8, ctx *context) {
 	p.phase, p.flags, p.err, p.ctx, p.partial = atStart, flags, 0, ctx, nil
 }
 
+// Continue gives p the stream of from, which must be between two elements. Extra stays.
+func (p *Parser) Continue(from *Parser) {
+	p.phase, p.flags, p.err, p.ctx, p.partial = from.phase, from.flags, from.err, from.ctx, nil
+	from.ctx = nil
+}
+
 // Free releases the memory of an incomplete element when the connection is closed. The
 // parser must be Reset before it is used again.
 func (p *Parser) Free(s *Scratch) {

@@ -16,6 +16,11 @@ type ackQueue struct {
 	stored uint32 // those that are in the store
 	copied uint32 // those that are copies
 
+	// The newest entries may not have been sent on the present connection: they are sent
+	// when the client has read those before them.
+	unsent uint32 // the number of these
+	next   int    // the offset of the first of these, if there are any
+
 	// asked is when an acknowledgement was requested that has not arrived, as nanoseconds
 	// since Manager.started; 0: none is outstanding.
 	asked int64
@@ -94,6 +99,7 @@ func (q *ackQueue) add(e ackEntry) {
 		// byte is moved at most about once.
 		if q.head >= len(q.buf)/2 && q.head >= n {
 			q.buf = q.buf[:copy(q.buf, q.buf[q.head:])]
+			q.next -= q.head
 			q.head = 0
 		}
 		q.buf = slices.Grow(q.buf, n)
@@ -175,11 +181,15 @@ func (q *ackQueue) appendStored(ids []int64, n uint32) []int64 {
 	return ids
 }
 
+// behind reports whether some entries were not sent on the present connection.
+func (q *ackQueue) behind() bool { return q != nil && q.unsent > 0 }
+
 // drop removes the n oldest stanzas, of which there must be so many, and returns the size
 // of their entries.
 func (q *ackQueue) drop(n uint32) (size int) {
 	was := q.head
 	q.len -= n
+	q.unsent = min(q.unsent, q.len)
 	if q.len == 0 {
 		q.head, q.stored, q.copied = len(q.buf), 0, 0
 		return q.head - was
@@ -189,5 +199,6 @@ func (q *ackQueue) drop(n uint32) (size int) {
 		q.count(e.flags, -1)
 		q.head += e.size()
 	}
+	q.next = max(q.next, q.head)
 	return q.head - was
 }

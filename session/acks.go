@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -25,25 +26,57 @@ var ackRequest = []byte("<r xmlns='" + nsSM + "'/>")
 // use, in bytes.
 const unackedShare = 16 << 10
 
-// enableAcks enables stream management and sends enabled, which tells the client so. If it
-// is empty, the caller tells the client, before others may send to the session. Only the
-// goroutine that handles the session's input may call it, once.
-func (s *Session) enableAcks(t *Turn, enabled string) {
-	x := s.ensureCold()
-	x.mu.Lock()
-	s.set(flagManaged) // before Reserve: a goroutine whose Queue fails from then on takes the lock
-	s.conn.Reserve()
-	ok := enabled == "" || s.queueReserved([]byte(enabled), units{})
-	if ok && enabled != "" && s.has(flagTapped) {
-		s.tapSent([]byte(enabled))
-	}
-	x.mu.Unlock()
-	countEvents.Add(t, eventAcksEnabled, 1)
+// enableAcks enables stream management and tells the client so. wait is how long the client
+// may take to resume the session (see coldState.mayWait). Only the goroutine that handles the
+// session's input may call it, once.
+func (s *Session) enableAcks(t *Turn, wait uint8) {
+	b, ok := s.manage(t, wait, t.GetBuf(), true)
+	t.PutBuf(b)
 	if !ok {
 		s.overflow(t)
 		return
 	}
 	s.flushLater(t)
+}
+
+// enableAcksInline is enableAcks for a caller that tells the client, before others may send
+// to the session: it appends <enabled/>.
+func (s *Session) enableAcksInline(t *Turn, wait uint8, dst []byte) []byte {
+	dst, _ = s.manage(t, wait, dst, false)
+	return dst
+}
+
+// manage appends <enabled/>, and queues dst if send is set. It returns false if the outbox is
+// full.
+func (s *Session) manage(t *Turn, wait uint8, dst []byte, send bool) (_ []byte, ok bool) {
+	x := s.ensureCold()
+	x.mu.Lock()
+	dst = s.appendEnabled(dst, x, wait)
+	s.set(flagManaged) // before Reserve: a goroutine whose Queue fails from then on takes the lock
+	s.conn.Reserve()
+	ok = !send || s.queueReserved(dst, units{})
+	if ok && send && s.has(flagTapped) {
+		s.tapSent(dst)
+	}
+	x.mu.Unlock()
+	countEvents.Add(t, eventAcksEnabled, 1)
+	return dst, ok
+}
+
+// appendEnabled appends <enabled/>, and makes the session one that can be resumed if wait is
+// not 0. Under coldState.mu.
+func (s *Session) appendEnabled(b []byte, x *coldState, wait uint8) []byte {
+	b = append(b, "<enabled xmlns='"+nsSM+"'"...)
+	x.wait = wait
+	if seconds := int64(x.mayWait(s.mgr) / time.Second); seconds > 0 {
+		x.number = s.mgr.newNumber()
+		b = append(b, " id='"...)
+		b = s.mgr.appendResumeID(b, s.BareJID(), x.number)
+		b = append(b, "' max='"...)
+		b = strconv.AppendInt(b, seconds, 10)
+		b = append(b, "' resume='true'"...)
+	}
+	return append(b, "/>"...)
 }
 
 // countHandled counts a stanza of the client that is being handled. It is acknowledged when
@@ -73,7 +106,7 @@ func (s *Session) writeManaged(t *Turn, b []byte, u units) bool {
 	accepted, full := s.sendManaged(t, x, b, u)
 	x.mu.Unlock()
 	if full {
-		s.overflow(t)
+		s.overflowed(t)
 	}
 	if accepted {
 		s.flushLater(t)
@@ -81,21 +114,26 @@ func (s *Session) writeManaged(t *Turn, b []byte, u units) bool {
 	return accepted
 }
 
-// sendManaged queues b under coldState.mu. full reports that the session must end, because
-// its client does not read or does not acknowledge.
+// sendManaged queues b under coldState.mu. full reports that the session must end, or lose its
+// connection, because its client does not read or does not acknowledge; it is flagSlow then.
 func (s *Session) sendManaged(t *Turn, x *coldState, b []byte, u units) (accepted, full bool) {
-	stanzas := u.ends != nil || isStanza(b)
-	open := !s.has(flagSlow | flagGone)
-	if !stanzas {
+	open := !s.has(flagSlow | flagGone | flagDetached)
+	if u.ends == nil && !isStanza(b) {
 		sent := open && s.queueReserved(b, u)
-		return sent, open && !sent
+		return sent, open && !sent && s.set(flagSlow)
 	}
 	limit := s.mayKeep(x)
-	if x.disowned || limit == keepNone {
-		return false, limit == keepNone
+	if x.is(coldDisowned) || limit == keepNone {
+		return false, limit == keepNone && s.set(flagSlow)
 	}
-	full = open && (!s.queueReserved(b, u) || limit == keepLast)
+	detached := s.has(flagDetached)
+	behind := detached || x.queue().behind() // others have to be sent before it
+	full = open && !behind && !s.queueReserved(b, u) || (open || detached) && limit == keepLast
+	full = full && s.set(flagSlow)
 	x.keep(s.mgr, t, b, u)
+	if behind {
+		x.rare.unacked.unsent += u.count()
+	}
 	return true, full
 }
 
@@ -105,7 +143,7 @@ func (s *Session) trySendManaged(t *Turn, b []byte) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	stanza := isStanza(b)
-	if stanza && (x.disowned || s.mayKeep(x) != keepMore) || !s.queueReserved(b, units{}) {
+	if stanza && (x.is(coldDisowned) || s.mayKeep(x) != keepMore || x.queue().behind()) || !s.queueReserved(b, units{}) {
 		return false
 	}
 	if stanza {
@@ -208,7 +246,7 @@ func (s *Session) requestAck(t *Turn) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	q := x.queue()
-	if q == nil || q.asked != 0 || s.has(flagClosing|flagGone|flagSlow) || s.conn.QueueReserved(ackRequest) != nil {
+	if q == nil || q.asked != 0 || s.has(flagClosing|flagGone|flagSlow|flagDetached) || s.conn.QueueReserved(ackRequest) != nil {
 		return
 	}
 	if f := s.mgr.config().Sent; f != nil {
@@ -218,8 +256,8 @@ func (s *Session) requestAck(t *Turn) {
 		s.tapSent(ackRequest)
 	}
 	q.asked = int64(max(1, t.Now().Sub(s.mgr.started)))
-	if !x.listed {
-		x.listed = true
+	if !x.is(coldListed) {
+		x.mark(coldListed)
 		s.mgr.awaited.add(s)
 	}
 }
@@ -234,35 +272,35 @@ func (s *Session) acknowledge(t *Turn, h uint32) (sent uint32, ok bool) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	n, valid := x.newlyAcked(h)
+	n, sent, ok := x.handledUpTo(h)
 	q := x.queue()
 	switch {
-	case !valid:
-		return x.sent, false
-	case q == nil, x.handing, n == 0 && x.sent-q.len != h: // an older number says nothing new
-		return x.sent, true
+	case !ok:
+		return sent, false
+	case q == nil, x.is(coldHanding), n == 0 && x.sent-q.len != h: // an older number says nothing new
+		return sent, true
 	}
 	q.asked = 0
 	if n > 0 {
 		x.drop(s.mgr, n)
 		s.flushLater(t) // to request the next acknowledgement
 	}
-	return x.sent, true
+	return sent, true
 }
 
-// newlyAcked returns how many of the stanzas in the queue an acknowledgement of all up to the
-// number h covers. valid is false if more than that were not sent. Under mu.
-func (x *coldState) newlyAcked(h uint32) (n uint32, valid bool) {
-	left := uint32(0)
+// handledUpTo returns how many stanzas of the queue a client has handled that has handled
+// all up to the number h, and the number of those that were sent to it. ok is false if h is
+// higher than that. Under mu.
+func (x *coldState) handledUpTo(h uint32) (n, sent uint32, ok bool) {
+	left, unsent := uint32(0), uint32(0)
 	if q := x.queue(); q != nil {
-		left = q.len
+		left, unsent = q.len, q.unsent
 	}
-	acked := x.sent - left
-	n = h - acked // modulo 2^32
-	if n > left {
-		return 0, h < acked && acked-h < 1<<31 // an older number
+	n, sent = h-(x.sent-left), x.sent-unsent // modulo 2^32
+	if n > left-unsent {
+		return 0, sent, n >= 1<<31 // an older number, or one that is too high
 	}
-	return n, true
+	return n, sent, true
 }
 
 // storedUpTo returns the IDs of the messages that are in the store and that an
@@ -270,7 +308,7 @@ func (x *coldState) newlyAcked(h uint32) (n uint32, valid bool) {
 func (x *coldState) storedUpTo(h uint32) []int64 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	n, _ := x.newlyAcked(h)
+	n, _, _ := x.handledUpTo(h)
 	return x.queue().appendStored(nil, n)
 }
 
@@ -335,7 +373,7 @@ func (s *Session) awaits(timeout, now time.Duration) bool {
 	case q != nil && q.asked != 0 && timeout > 0:
 		s.endOnLoop(func(t *Turn) { s.unresponsive(t, timeout) })
 	}
-	x.listed = false
+	x.unmark(coldListed)
 	return false
 }
 
@@ -345,8 +383,8 @@ func (s *Session) unresponsive(t *Turn, timeout time.Duration) {
 	x.mu.Lock()
 	q := x.queue()
 	over := q != nil && q.asked != 0 && time.Since(s.mgr.started)-time.Duration(q.asked) >= timeout
-	if q != nil && q.asked != 0 && !over && !x.listed {
-		x.listed = true // for a later request
+	if q != nil && q.asked != 0 && !over && !x.is(coldListed) {
+		x.mark(coldListed) // for a later request
 		s.mgr.awaited.add(s)
 	}
 	x.mu.Unlock()
@@ -354,5 +392,9 @@ func (s *Session) unresponsive(t *Turn, timeout time.Duration) {
 		return
 	}
 	countEvents.Add(t, eventAckTimeout, 1)
+	if s.canWait() {
+		s.conn.Close(0)
+		return
+	}
 	s.end(t, ErrConnectionTimeout.WithText("The request to acknowledge stanzas was not answered."))
 }

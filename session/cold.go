@@ -8,14 +8,29 @@ type coldState struct {
 	mu sync.Mutex // guards all other fields except handled
 
 	// Stream management; see acks.go.
-	handled  uint32 // stanzas from the client that were handled, modulo 2^32; owned by the goroutine that handles its input
-	sent     uint32 // stanzas sent to the client, modulo 2^32
-	listed   bool   // in Manager.awaited
-	handing  bool   // handOn was called
-	disowned bool   // the queue was handed on: the session takes no more stanzas
+	handled uint32    // stanzas from the client that were handled, modulo 2^32; owned by the goroutine that handles its input
+	sent    uint32    // stanzas sent to the client, modulo 2^32
+	number  uint32    // of the session, for its resumption ID; 0: it cannot be resumed
+	until   uint16    // the second (Manager.second) in which the time of a detached session is over
+	wait    uint8     // how long it waits then, see mayWait
+	marks   coldMarks // see there
 
 	rare *rareState // nil while it would be empty; the lock guards it, too
 }
+
+// coldMarks are bits of a coldState.
+type coldMarks uint8
+
+const (
+	coldListed   coldMarks = 1 << iota // in Manager.awaited
+	coldWaiting                        // in Manager.detached
+	coldHanding                        // handOn was called
+	coldDisowned                       // the queue was handed on: the session takes no more stanzas
+)
+
+func (x *coldState) is(m coldMarks) bool { return x.marks&m != 0 }
+func (x *coldState) mark(m coldMarks)    { x.marks |= m }
+func (x *coldState) unmark(m coldMarks)  { x.marks &^= m }
 
 // rareState holds what sessions need for a short time, and few of them for longer.
 type rareState struct {

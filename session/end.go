@@ -21,10 +21,7 @@ func (s *Session) detach(t *Turn) {
 	if n := s.negotiation(); n != nil {
 		n.dropExchange()
 	}
-	// This is where stream management (XEP-0198, "Resumption") will wait for a client to
-	// resume its session if the stream is unfinished: the connection was lost, or abandoned
-	// because the client does not read. A closed stream ends the session at once ("Stream
-	// Closure": "so that the server can send unavailable presence on the client's behalf").
+	s.forget()
 	s.mgr.Destroy(t, s)
 	if s.has(flagTapped) {
 		s.mgr.taps.end(s)
@@ -33,14 +30,24 @@ func (s *Session) detach(t *Turn) {
 
 // Closed is called once, after the connection was closed or lost.
 func (s *Session) Closed(loop int, err error) {
-	s.set(flagGone)
+	waits := s.disconnected()
+	if !waits {
+		s.set(flagGone)
+	}
 	s.dropDelay(loop)
 	s.runOrDefer(s.mgr.turns[loop], func(t *Turn) {
-		if s.set(flagClosing) {
-			s.endedBecause(endedLost, err)
+		if !waits || !s.awaitResume(t, err) {
+			s.abandon(t, err)
 		}
-		s.detach(t)
 	})
+}
+
+// abandon ends a session whose connection is lost.
+func (s *Session) abandon(t *Turn, err error) {
+	if s.set(flagClosing) {
+		s.endedBecause(endedLost, err)
+	}
+	s.detach(t)
 }
 
 // Close ends the stream, with an error unless e is nil, and removes the session. Any
@@ -86,11 +93,22 @@ func (s *Session) end(t *Turn, e *StreamError) {
 
 // overflow is called when the outbox is full because the client does not read.
 func (s *Session) overflow(t *Turn) {
-	if !s.set(flagSlow) {
-		return
+	if s.set(flagSlow) {
+		s.overflowed(t)
 	}
+}
+
+// overflowed is called by the goroutine that has set flagSlow.
+func (s *Session) overflowed(t *Turn) {
 	countEvents.Add(t, eventOverflow, 1)
 	s.endOnLoop(func(t *Turn) {
+		switch {
+		case !s.has(flagSlow):
+			return // that was another connection
+		case s.canWait() && !s.has(flagDetached):
+			s.conn.Close(0)
+			return
+		}
 		if s.set(flagClosing) {
 			s.endedBecause(endedSlow, nil)
 		}

@@ -43,3 +43,22 @@ func (s *Session) publishEnd(reason string, err error) {
 		return e
 	})
 }
+
+// publishDetached publishes that the session has lost its connection and waits for its
+// client.
+func (s *Session) publishDetached(err error) {
+	s.mgr.events.Publish(events.Detached, func() events.Event {
+		e := events.Event{JID: s.FullJID()}
+		if err != nil {
+			e.Err = err.Error()
+		}
+		return e
+	})
+}
+
+// publishResumed publishes that the client has resumed the session.
+func (s *Session) publishResumed() {
+	s.mgr.events.Publish(events.Resumed, func() events.Event {
+		return events.Event{JID: s.FullJID(), Peer: s.conn.RemoteAddr()}
+	})
+}

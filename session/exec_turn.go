@@ -205,6 +205,14 @@ type units struct {
 	kept    *bool  // if not nil, set to true when the stanza is kept
 }
 
+// count returns the number of stanzas.
+func (u units) count() uint32 {
+	if u.ends == nil {
+		return 1
+	}
+	return uint32(len(u.ends))
+}
+
 // write queues b.
 func (s *Session) write(t *Turn, b []byte, u units) bool {
 	if s.has(flagManaged) {

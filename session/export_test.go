@@ -28,6 +28,8 @@ func (NoConn) Close(time.Duration)        {}
 func (NoConn) SetDeadline(time.Duration)  {}
 func (NoConn) Hold(int) bool              { return true }
 func (NoConn) Authenticated()             {}
+func (NoConn) Unplug() Socket             { return nil }
+func (NoConn) Plug(Socket) error          { return nil }
 func (NoConn) RemoteAddr() netip.AddrPort { return netip.AddrPort{} }
 func (NoConn) Secure() bool               { return false }
 

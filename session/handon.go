@@ -9,7 +9,7 @@ import "time"
 
 // Ending reports whether the session's client can no longer be reached. Such a session may
 // still take stanzas (see Send), which are then handed on to others: do not choose it to
-// hand on to. Any goroutine may call it.
+// hand on to. A detached session is not ending. Any goroutine may call it.
 func (s *Session) Ending() bool { return s.has(flagClosing | flagGone | flagSlow | flagLeft) }
 
 // handOn has a worker hand on the stanzas that the client has not acknowledged, and then
@@ -21,14 +21,14 @@ func (s *Session) handOn(after func(*Turn)) bool {
 	x := s.cold.Load()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.handing {
+	if x.is(coldHanding) {
 		return true
 	}
 	if x.queue() == nil {
-		x.disowned = true
+		x.mark(coldDisowned)
 		return false
 	}
-	x.handing = true
+	x.mark(coldHanding)
 	m := s.mgr
 	m.leaving.Add(1)
 	if m.writes.submit(func(t *Turn) {
@@ -119,7 +119,7 @@ func (s *Session) nextUnacked(b *unackedBatch) bool {
 	defer x.mu.Unlock()
 	q := x.queue()
 	if q == nil {
-		x.disowned = true
+		x.mark(coldDisowned)
 		return false
 	}
 	size := 0
@@ -197,7 +197,7 @@ func (s *Session) discardUnacked() {
 
 // discard empties the queue; from then on the session takes no more stanzas. Under mu.
 func (x *coldState) discard(m *Manager) {
-	x.disowned = true
+	x.mark(coldDisowned)
 	if q := x.queue(); q != nil {
 		x.drop(m, q.len)
 	}

@@ -14,10 +14,11 @@ var conditions = []struct {
 	{flagThrottled, "throttled"}, // not read until its deliveries are forgiven
 	{flagSlow, "slow"},           // being closed because its outbox was full
 	{flagClosing, "closing"},     // our side of the stream is closed
+	{flagDetached, "detached"},   // waits for its client to resume it
 }
 
 // Conditions are the names of what the session is doing, none for one that is idle:
-// "busy", "backlog", "throttled", "slow", "closing". Any goroutine may call it.
+// "busy", "backlog", "throttled", "slow", "closing", "detached". Any goroutine may call it.
 func (s *Session) Conditions() []string {
 	names := []string{}
 	for _, c := range conditions {

@@ -2,6 +2,8 @@ package session
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -50,6 +52,10 @@ type Manager struct {
 		number atomic.Int64
 		mu     sync.Mutex // held while a session that ends decides which of its copies to hand on
 	}
+	detached    detachedList
+	past        pastSessions
+	numbers     atomic.Uint32 // the last one of coldState.number
+	resumeKey   []byte        // of resumption IDs; new in each process, as the numbers begin again
 	decoys      decoys
 	events      events.Bus
 	taps        taps
@@ -82,6 +88,9 @@ func NewManager(cfg Config) *Manager {
 	m.fanout.prepare(cfg.FanoutRate)
 	m.decoys.m = m
 	m.awaited.m = m
+	m.detached.m = m
+	m.resumeKey = make([]byte, sha256.Size)
+	rand.Read(m.resumeKey)
 	m.resourceKey = subkey(cfg.Secret, "resources")
 	m.tokenSecret = subkey(cfg.Secret, "tokens")
 	m.loginLog = newLoginLog(cfg.Logger)

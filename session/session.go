@@ -29,6 +29,8 @@ type Conn interface {
 	SetDeadline(after time.Duration)                         // closes the connection after this time; 0 removes the deadline
 	Hold(n int) bool                                         // reports the bytes that the session holds before authentication; false: too many, and the stream must end
 	Authenticated()                                          // lifts the limits that apply before authentication, including Hold's
+	Unplug() Socket                                          // takes away the socket, which stays open; nil: the connection is closed or being closed. Call only on the loop, not from within Data
+	Plug(Socket) error                                       // gives a connection without a socket another one; reading is paused. Call only on the loop
 	RemoteAddr() netip.AddrPort
 	Secure() bool
 }
@@ -81,6 +83,7 @@ const (
 	flagDelayed                     // busy: the response to a failed login is delayed
 	flagManaged                     // stream management is enabled: see acks.go
 	flagTapped                      // it has a Tap
+	flagDetached                    // the connection is lost, and the client may resume the session: see detached.go
 
 	flagEnd // this bit and higher ones are free
 )

@@ -33,6 +33,10 @@ type Stats struct {
 type Acks struct {
 	Enabled  int64 // sessions that have enabled it
 	Timeouts int64 // sessions that ended because their client did not acknowledge stanzas in time
+	Resumed  int64 // times that a client has resumed its session
+	Refused  int64 // times that a client wanted to, and there was no such session any more
+	Detached int64 // times that a session lost its connection and waited for its client
+	Waiting  int64 // current number of sessions that wait
 	HandedOn int64 // stanzas that were not acknowledged when their session ended
 	Bytes    int64 // current memory of stanzas that are not acknowledged
 }
@@ -91,6 +95,9 @@ const (
 	eventAcksEnabled
 	eventAckTimeout
 	eventHandedOn
+	eventDetached
+	eventResumed
+	eventNotResumed
 	eventKinds
 )
 
@@ -103,6 +110,8 @@ func (m *Manager) Stats() Stats {
 	}
 	s.Acks = Acks{
 		Enabled: countEvents.Total(m, eventAcksEnabled), Timeouts: countEvents.Total(m, eventAckTimeout),
+		Resumed: countEvents.Total(m, eventResumed), Refused: countEvents.Total(m, eventNotResumed),
+		Detached: countEvents.Total(m, eventDetached), Waiting: m.detached.count.Load(),
 		HandedOn: countEvents.Total(m, eventHandedOn), Bytes: m.unackedBytes.Load(),
 	}
 	for i, condition := range stanza.Conditions {

@@ -194,6 +194,9 @@ func (s *Session) Expired(loop int, err error) {
 // Drained is called when a full socket has accepted all queued bytes, and after OnDrain.
 func (s *Session) Drained(loop int) {
 	s.runOrDefer(s.mgr.turns[loop], func(t *Turn) {
+		if s.has(flagDetached) {
+			return // it is called again when the session has a connection
+		}
 		s.unset(flagBacklog)
 		for _, f := range s.takeOnDrain() {
 			s.runOrDefer(t, f) // the previous one may have offloaded the session

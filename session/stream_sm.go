@@ -8,7 +8,7 @@ import (
 )
 
 // StreamManagement is the stream feature of XEP-0198
-// (https://xmpp.org/extensions/xep-0198.html). Streams cannot be resumed yet.
+// (https://xmpp.org/extensions/xep-0198.html).
 var StreamManagement = Feature{
 	// Section 3 (https://xmpp.org/extensions/xep-0198.html#enable): "The server SHALL enforce
 	// this order and return a <failed/> element in response if the order is violated". So the
@@ -24,9 +24,9 @@ var StreamManagement = Feature{
 	Element: func(t *Turn, s *Session, el parser.Element, _ []byte) bool {
 		switch string(el.Local()) {
 		case "enable":
-			s.enable(t)
+			s.enable(t, el)
 		case "resume":
-			s.resumeStream(t)
+			s.resumeStream(t, el)
 		case "r":
 			return s.ackRequested(t)
 		case "a":
@@ -41,13 +41,10 @@ var StreamManagement = Feature{
 	},
 }
 
-// smEnabled tells the client that stream management is enabled.
-const smEnabled = "<enabled xmlns='" + nsSM + "'/>"
-
 // Conditions of <failed/>.
 const (
-	smUnexpected     = "unexpected-request"
-	smNotImplemented = "feature-not-implemented"
+	smUnexpected = "unexpected-request"
+	smBadRequest = "bad-request"
 )
 
 func (s *Session) smFailed(t *Turn, condition string) {
@@ -72,12 +69,11 @@ func (s *Session) enableInline(t *Turn, request parser.Element, dst []byte) []by
 	case s.has(flagManaged): // by an element before this one
 		return appendSMFailed(dst, smUnexpected)
 	}
-	s.enableAcks(t, "")
-	return append(dst, smEnabled...)
+	return s.enableAcksInline(t, askedWait(request), dst)
 }
 
 // enable handles <enable/>.
-func (s *Session) enable(t *Turn) {
+func (s *Session) enable(t *Turn, el parser.Element) {
 	switch {
 	case !s.has(flagBound):
 		s.smFailed(t, smUnexpected)
@@ -88,20 +84,63 @@ func (s *Session) enable(t *Turn) {
 		s.smFailed(t, smUnexpected)
 		s.end(t, ErrPolicyViolation.WithText("Stream management is already enabled."))
 	default:
-		s.enableAcks(t, smEnabled)
+		s.enableAcks(t, askedWait(el))
 	}
 }
 
-// resumeStream handles <resume/>. Section 5
-// (https://xmpp.org/extensions/xep-0198.html#resumption): "If the server does not support
-// session resumption, it MUST return a <failed/> element, which SHOULD include an error
-// condition of <feature-not-implemented/>."
-func (s *Session) resumeStream(t *Turn) {
-	if s.has(flagAuthed) && !s.has(flagBound) {
-		s.smFailed(t, smNotImplemented)
+// askedWait returns the code of the time that a client asks for in <enable/>, waitNever if it
+// does not want to resume the session.
+func askedWait(el parser.Element) uint8 {
+	if r := string(el.Attr("resume")); r != "true" && r != "1" {
+		return waitNever
+	}
+	if seconds, ok := parseCount(el.Attr("max")); ok {
+		return waitCode(seconds)
+	}
+	return waitFull
+}
+
+// resumeStream handles <resume/>. If the session cannot be resumed, the client may bind a
+// resource (section 5, https://xmpp.org/extensions/xep-0198.html#resumption).
+func (s *Session) resumeStream(t *Turn, el parser.Element) {
+	if !s.has(flagAuthed) || s.has(flagBound) {
+		s.smFailed(t, smUnexpected)
 		return
 	}
-	s.smFailed(t, smUnexpected)
+	h, ok := parseCount(el.Attr("h"))
+	id := el.Attr("previd")
+	if !ok || len(id) == 0 {
+		s.smFailed(t, smBadRequest)
+		return
+	}
+	number, ok := s.mgr.readResumeID(id, s.BareJID())
+	if !ok {
+		s.resumeFailed(t, 0, false)
+		return
+	}
+	earlier := s.mgr.resumable(s.BareJID(), number)
+	if earlier == nil {
+		handled, known := s.mgr.past.get(number)
+		s.resumeFailed(t, handled, known)
+		return
+	}
+	r := &resumption{from: s, number: number, h: h, id: string(id)}
+	r.begin(earlier)
+}
+
+// resumeFailed tells the client that there is no session to resume, and how many of its
+// stanzas that session had handled, if that is known.
+func (s *Session) resumeFailed(t *Turn, h uint32, known bool) {
+	countEvents.Add(t, eventNotResumed, 1)
+	b := append(t.GetBuf(), "<failed xmlns='"+nsSM+"'"...)
+	if known {
+		b = append(b, " h='"...)
+		b = strconv.AppendUint(b, uint64(h), 10)
+		b = append(b, '\'')
+	}
+	b = append(b, "><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"...)
+	s.SendBytes(t, b)
+	t.PutBuf(b)
 }
 
 // ackRequested handles <r/>.

@@ -55,14 +55,20 @@ func (m *Manager) link(s *Session, full jid.JID, policy ConflictPolicy) (old *Se
 	s.jid = full.Compact()
 	m.table.update(s.BareJID(), func(head *Session) *Session {
 		n := 0
+		var waiting *Session // its client is not connected
 		for x := head.from(s.BareJID()); x != nil; x = x.Next() {
 			n++
 			if x.Resource() == s.Resource() {
 				old = x
+			} else if x.Detached() {
+				waiting = x
 			}
 		}
+		if old == nil && n >= m.config().MaxResources {
+			old = waiting // a client that cannot resume its session must not be locked out by it
+		}
 		switch {
-		case old != nil && policy != KickOld:
+		case old != nil && policy != KickOld && !old.Detached():
 			old, reply = nil, stanza.Conflict
 			return head
 		case old == nil && n >= m.config().MaxResources:

@@ -13,6 +13,8 @@ const (
 	EventLogin       EventKind = "login"        // a client has logged in and has a resource
 	EventLoginFailed EventKind = "login-failed" // an attempt to authenticate has failed
 	EventEnd         EventKind = "end"          // a session of an account has ended
+	EventDetached    EventKind = "detached"     // a session has lost its connection, and waits for its client to resume it (XEP-0198)
+	EventResumed     EventKind = "resumed"      // its client has
 	EventAccount     EventKind = "account"      // an account was created, changed or deleted, by whomever
 	EventAdmin       EventKind = "admin"        // an administrator has changed something, or has tried to
 	EventLog         EventKind = "log"          // a line of the log, without those that other kinds have

@@ -101,7 +101,19 @@ var clientFamilies = []family{
 	{"roost_ack_timeouts_total", counter, "Sessions that ended because their client did not acknowledge stanzas in time.", nil, func(n *numbers, out *samples) {
 		out.add(n.sessions.Acks.Timeouts)
 	}},
-	{"roost_stanzas_handed_on_total", counter, "Stanzas that a client had not acknowledged when its session ended: the messages among them went to its other clients or to the offline messages.", nil, func(n *numbers, out *samples) {
+	{"roost_sessions_detached", gauge, "Sessions without a connection, which wait for their clients to resume them (XEP-0198).", nil, func(n *numbers, out *samples) {
+		out.add(n.sessions.Acks.Waiting)
+	}},
+	{"roost_sessions_detached_total", counter, "Times that a session has lost its connection and waited for its client to resume it.", nil, func(n *numbers, out *samples) {
+		out.add(n.sessions.Acks.Detached)
+	}},
+	{"roost_sessions_resumed_total", counter, "Times that a client has resumed its session.", nil, func(n *numbers, out *samples) {
+		out.add(n.sessions.Acks.Resumed)
+	}},
+	{"roost_resumptions_failed_total", counter, "Times that a client wanted to resume a session that did not exist any more.", nil, func(n *numbers, out *samples) {
+		out.add(n.sessions.Acks.Refused)
+	}},
+	{"roost_stanzas_handed_on_total", counter, "Stanzas that a client had not acknowledged when its session ended, or became too large: the messages among them went to its other clients or to the offline messages.", nil, func(n *numbers, out *samples) {
 		out.add(n.sessions.Acks.HandedOn)
 	}},
 	{"roost_unacknowledged_bytes", gauge, "Memory of stanzas that clients have not acknowledged yet.", nil, func(n *numbers, out *samples) {

@@ -17,7 +17,7 @@ import (
 
 // eventsCmd follows what happens in the server.
 type eventsCmd struct {
-	Kind    []string    `field:"kind" env:"ROOST_EVENTS_KIND" enum:"login,login-failed,end,account,admin,log" placeholder:"KIND" help:"Only events of these kinds: login, login-failed, end (of a session), account (it was created, changed or deleted), admin (an action of an administrator), log (a line of the server's log)."`
+	Kind    []string    `field:"kind" env:"ROOST_EVENTS_KIND" enum:"login,login-failed,end,detached,resumed,account,admin,log" placeholder:"KIND" help:"Only events of these kinds: login, login-failed, end (of a session), detached (it has lost its connection, and waits for its client to resume it), resumed, account (it was created, changed or deleted), admin (an action of an administrator), log (a line of the server's log)."`
 	Account *accountArg `field:"account" env:"ROOST_EVENTS_ACCOUNT" placeholder:"JID" help:"Only events of this account."`
 	adminFlags
 }
@@ -75,12 +75,14 @@ func writeEvent(w io.Writer, e *api.Event) {
 // eventText says what has happened.
 func eventText(e *api.Event) string {
 	switch e.Kind {
-	case api.EventLogin:
+	case api.EventLogin, api.EventResumed:
 		return e.JID + optional(" from ", e.Peer)
 	case api.EventLoginFailed:
 		return cmp.Or(e.JID, "(no account)") + optional(" from ", e.Peer) + optional(", ", e.Mechanism) + ": " + e.Reason
 	case api.EventEnd:
 		return e.JID + optional(" from ", e.Peer) + ": " + e.Reason + optional(": ", e.Cause)
+	case api.EventDetached:
+		return e.JID + optional(": ", e.Cause)
 	case api.EventAccount:
 		return e.JID + " " + e.Action
 	case api.EventAdmin:

@@ -21,6 +21,8 @@ const (
 	Account                      // an account was created, changed or deleted
 	Admin                        // an administrator has changed something, or has tried to
 	Log                          // a line of the log
+	Detached                     // a session has lost its connection, and waits for its client to resume it
+	Resumed                      // the client has resumed it
 	All         = 1<<iota - 1
 )
 

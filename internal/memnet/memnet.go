@@ -43,7 +43,8 @@ type Loop struct {
 	// 0 means no limit. Set it before the first Dial.
 	Unauth int
 
-	mu    sync.Mutex
+	state sync.Mutex // of all connections and sockets
+	mu    sync.Mutex // may be taken with state held
 	ready sync.Cond
 	tasks []func()
 	held  int // bytes
@@ -106,39 +107,53 @@ func (l *Loop) Dial() net.Conn { return l.DialFrom(Loopback) }
 
 // DialFrom connects a client that has the given address.
 func (l *Loop) DialFrom(addr netip.AddrPort) net.Conn {
-	c := &Conn{loop: l, remote: addr}
-	c.readable.L = &c.mu
+	x := &socket{loop: l, remote: addr}
+	x.readable.L = &l.state
+	c := &Conn{loop: l, remote: addr, socket: x}
+	x.end = c
 	ready := make(chan struct{})
 	l.post(func() {
 		c.handler = l.accept(c)
 		close(ready)
 	})
 	<-ready
-	return &client{c: c}
+	return &client{x}
 }
 
 // Conn is the server's side of a connection.
 type Conn struct {
 	loop    *Loop
-	remote  netip.AddrPort
 	handler Handler
 
 	// Owned by the loop.
 	input  []byte
 	paused bool
 
-	mu            sync.Mutex
-	readable      sync.Cond
-	outbox        []byte
-	socket        []byte // not read by the client yet
-	full          bool   // the socket was full: Drained will be called
-	closing       bool   // Queue fails
-	reserved      bool   // Reserve was called
-	closed        bool   // after socket, the client reads EOF
-	notified      bool   // the handler was told of the end
-	held          int    // bytes that the handler holds; protected by the loop's lock
-	authenticated bool   // Authenticated was called; protected by the loop's lock
-	deadline      time.Time
+	// Under the loop's state.
+	socket   *socket // nil: the connection is closed
+	remote   netip.AddrPort
+	reserved bool // Reserve was called
+
+	// Under the loop's mu.
+	held          int  // bytes that the handler holds
+	authenticated bool // Authenticated was called
+}
+
+// socket is what connects a client. Everything is protected by the loop's state.
+type socket struct {
+	loop     *Loop
+	remote   netip.AddrPort
+	end      *Conn // nil: none has it
+	readable sync.Cond
+	in       [][]byte // not delivered yet
+	outbox   []byte
+	sent     []byte // not read by the client yet
+	full     bool   // the socket was full: Drained will be called
+	closing  bool   // Queue fails
+	closed   bool   // after sent, the client reads EOF
+	lost     bool   // the handler was, or will be, told of the end
+	broken   bool   // the client has dropped the connection
+	deadline time.Time
 }
 
 // Queue copies p to the outbox.
@@ -146,8 +161,8 @@ func (c *Conn) Queue(p []byte) error { return c.queue(p, false) }
 
 // Reserve makes Queue fail; QueueReserved still works.
 func (c *Conn) Reserve() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.loop.state.Lock()
+	defer c.loop.state.Unlock()
 	c.reserved = true
 }
 
@@ -161,51 +176,60 @@ func (c *Conn) Messages() bool { return false }
 func (c *Conn) QueueMessages(p []byte, _ []int, reserved bool) error { return c.queue(p, reserved) }
 
 func (c *Conn) queue(p []byte, reserved bool) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.loop.state.Lock()
+	defer c.loop.state.Unlock()
+	x := c.socket
 	switch {
 	case c.reserved && !reserved:
 		return errReserved
-	case c.closing:
+	case x == nil || x.closing:
 		return ErrClosed
-	case len(c.outbox)+len(p) > c.loop.outbox:
+	case len(x.outbox)+len(p) > c.loop.outbox:
 		return ErrFull
 	}
-	c.outbox = append(c.outbox, p...)
+	x.outbox = append(x.outbox, p...)
 	return nil
 }
 
 // Flush moves bytes from the outbox to the socket, and reports whether some are left. If so,
 // Drained is called when none are left.
 func (c *Conn) Flush() (full bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.flush()
-	return c.full
+	c.loop.state.Lock()
+	defer c.loop.state.Unlock()
+	if c.socket == nil {
+		return false
+	}
+	c.socket.flush()
+	return c.socket.full
 }
 
-func (c *Conn) flush() {
-	n := min(len(c.outbox), SocketBuffer-len(c.socket))
-	c.socket = append(c.socket, c.outbox[:n]...)
-	c.outbox = append(c.outbox[:0], c.outbox[n:]...)
+func (x *socket) flush() {
+	n := min(len(x.outbox), SocketBuffer-len(x.sent))
+	x.sent = append(x.sent, x.outbox[:n]...)
+	x.outbox = append(x.outbox[:0], x.outbox[n:]...)
 	switch {
-	case len(c.outbox) > 0:
-		c.full = true
-	case c.full:
-		c.full = false
-		c.Post(c.handler.Drained)
+	case len(x.outbox) > 0:
+		x.full = true
+	case x.full:
+		x.full = false
+		if x.end != nil {
+			x.end.Post(x.end.handler.Drained)
+		}
 	}
-	if c.closing && len(c.outbox) == 0 {
-		c.closed = true
+	if x.closing && len(x.outbox) == 0 {
+		x.closed = true
 	}
-	c.readable.Broadcast()
+	x.readable.Broadcast()
 }
 
 // Queued returns the number of bytes in the outbox.
 func (c *Conn) Queued() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.outbox)
+	c.loop.state.Lock()
+	defer c.loop.state.Unlock()
+	if c.socket == nil {
+		return 0
+	}
+	return len(c.socket.outbox)
 }
 
 // Pause stops reading.
@@ -260,25 +284,106 @@ func (l *Loop) Held() int {
 // Close closes the connection after the client has read all queued bytes, or at once if
 // linger is 0.
 func (c *Conn) Close(linger time.Duration) {
-	c.mu.Lock()
-	c.closing = true
-	if linger == 0 {
-		c.outbox = nil
-		c.closed = true
+	c.loop.state.Lock()
+	defer c.loop.state.Unlock()
+	if x := c.socket; x != nil {
+		x.close(linger)
+		x.lose(nil)
 	}
-	c.flush()
-	c.mu.Unlock()
-	c.notifyClosed(nil)
+}
+
+// Close closes a socket that no connection has.
+func (x *socket) Close(linger time.Duration) {
+	x.loop.state.Lock()
+	defer x.loop.state.Unlock()
+	x.close(linger)
+}
+
+func (x *socket) close(linger time.Duration) {
+	x.closing = true
+	if linger == 0 {
+		x.outbox = nil
+		x.closed = true
+	}
+	x.flush()
+}
+
+// lose has the handler told of the end, once.
+func (x *socket) lose(err error) {
+	c := x.end
+	if x.lost || c == nil {
+		return
+	}
+	x.lost = true
+	c.Post(func(loop int) {
+		c.loop.state.Lock()
+		c.socket, x.end, c.input = nil, nil, nil
+		c.loop.state.Unlock()
+		c.handler.Closed(loop, err)
+	})
+}
+
+// Unplug takes away the socket, which stays open. It returns nil if there is none, or if it
+// is being closed.
+func (c *Conn) Unplug() interface{ Close(time.Duration) } {
+	c.loop.state.Lock()
+	defer c.loop.state.Unlock()
+	x := c.socket
+	if x == nil || x.closing || x.lost {
+		return nil
+	}
+	if len(c.input) > 0 {
+		x.in = append([][]byte{c.input}, x.in...)
+	}
+	c.socket, c.input, c.paused = nil, nil, true
+	x.end, x.full = nil, false
+	return x
+}
+
+// Plug gives a connection that has none a socket. Reading is paused.
+func (c *Conn) Plug(s interface{ Close(time.Duration) }) error {
+	c.loop.state.Lock()
+	defer c.loop.state.Unlock()
+	x := s.(*socket)
+	if c.socket != nil || x.end != nil {
+		panic("memnet: BUG: there is a socket already")
+	}
+	c.socket, c.remote, c.paused = x, x.remote, true
+	x.end = c
+	c.loop.post(func() { c.read(x) })
+	if x.broken {
+		x.lose(io.ErrUnexpectedEOF)
+	}
+	return nil
 }
 
 // SetDeadline does nothing: no client is slow in memory.
 func (c *Conn) SetDeadline(time.Duration) {}
 
 // RemoteAddr returns the client's address.
-func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
+func (c *Conn) RemoteAddr() netip.AddrPort {
+	c.loop.state.Lock()
+	defer c.loop.state.Unlock()
+	return c.remote
+}
 
 // Secure reports whether TLS is in use, which is never so.
 func (c *Conn) Secure() bool { return false }
+
+// read delivers what has arrived, in the pieces in which it was sent.
+func (c *Conn) read(x *socket) {
+	c.loop.state.Lock()
+	if c.socket != x {
+		c.loop.state.Unlock()
+		return // whoever gets the socket reads it
+	}
+	pieces := x.in
+	x.in = nil
+	c.loop.state.Unlock()
+	for _, p := range pieces {
+		c.deliver(p)
+	}
+}
 
 // deliver passes input to the handler until that consumes no more.
 func (c *Conn) deliver(p []byte) {
@@ -297,60 +402,51 @@ func (c *Conn) deliver(p []byte) {
 	}
 }
 
-// notifyClosed calls the handler's Closed, once.
-func (c *Conn) notifyClosed(err error) {
-	c.mu.Lock()
-	notified := c.notified
-	c.notified = true
-	c.mu.Unlock()
-	if !notified {
-		c.Post(func(loop int) { c.handler.Closed(loop, err) })
-	}
-}
-
 // client is the client's side.
-type client struct{ c *Conn }
+type client struct{ x *socket }
 
 func (k *client) Read(p []byte) (int, error) {
-	c := k.c
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for len(c.socket) == 0 {
-		if c.closed {
+	x := k.x
+	x.loop.state.Lock()
+	defer x.loop.state.Unlock()
+	for len(x.sent) == 0 {
+		if x.closed {
 			return 0, io.EOF
 		}
-		if !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
+		if !x.deadline.IsZero() && !time.Now().Before(x.deadline) {
 			return 0, os.ErrDeadlineExceeded
 		}
-		c.readable.Wait()
+		x.readable.Wait()
 	}
-	n := copy(p, c.socket)
-	c.socket = append(c.socket[:0], c.socket[n:]...)
-	c.flush()
+	n := copy(p, x.sent)
+	x.sent = append(x.sent[:0], x.sent[n:]...)
+	x.flush()
 	return n, nil
 }
 
 func (k *client) Write(p []byte) (int, error) {
-	k.c.mu.Lock()
-	closed := k.c.closed || k.c.notified
-	k.c.mu.Unlock()
-	if closed {
+	x := k.x
+	x.loop.state.Lock()
+	defer x.loop.state.Unlock()
+	if x.closed || x.lost || x.broken {
 		return 0, io.ErrClosedPipe
 	}
-	b := append([]byte(nil), p...)
-	k.c.loop.post(func() { k.c.deliver(b) })
+	x.in = append(x.in, append([]byte(nil), p...))
+	if c := x.end; c != nil {
+		x.loop.post(func() { c.read(x) })
+	}
 	return len(p), nil
 }
 
 // Close drops the connection, as if the network had failed.
 func (k *client) Close() error {
-	c := k.c
-	c.mu.Lock()
-	c.closing, c.closed = true, true
-	c.outbox, c.socket = nil, nil
-	c.readable.Broadcast()
-	c.mu.Unlock()
-	c.notifyClosed(io.ErrUnexpectedEOF)
+	x := k.x
+	x.loop.state.Lock()
+	defer x.loop.state.Unlock()
+	x.closing, x.closed, x.broken = true, true, true
+	x.outbox, x.sent = nil, nil
+	x.readable.Broadcast()
+	x.lose(io.ErrUnexpectedEOF)
 	return nil
 }
 
@@ -360,15 +456,15 @@ func (k *client) SetWriteDeadline(time.Time) error { return nil }
 func (k *client) SetDeadline(t time.Time) error    { return k.SetReadDeadline(t) }
 
 func (k *client) SetReadDeadline(t time.Time) error {
-	c := k.c
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.deadline = t
+	x := k.x
+	x.loop.state.Lock()
+	defer x.loop.state.Unlock()
+	x.deadline = t
 	if !t.IsZero() {
 		time.AfterFunc(time.Until(t)+time.Millisecond, func() {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.readable.Broadcast()
+			x.loop.state.Lock()
+			defer x.loop.state.Unlock()
+			x.readable.Broadcast()
 		})
 	}
 	return nil

@@ -10,14 +10,15 @@ import (
 type verb uint8
 
 const (
-	send     verb = iota // client C: xml
-	expect               // client S: xml
-	login                // login client account resource
-	online               // online client account resource
-	open                 // open client
-	drop                 // drop client
-	anyOrder             // any order: the following expectations, until "in order"
-	inOrder              // in order
+	send         verb = iota // client C: xml
+	expect                   // client S: xml
+	authenticate             // authenticate client account: log in without a resource
+	login                    // login client account resource
+	online                   // online client account resource
+	open                     // open client
+	drop                     // drop client
+	anyOrder                 // any order: the following expectations, until "in order"
+	inOrder                  // in order
 )
 
 // step is one line of a dialogue.
@@ -70,7 +71,7 @@ func Parse(name, text string) (*Dialogue, error) {
 
 func parseStep(line string) (step, error) {
 	words := strings.Fields(line)
-	verbs := map[string]verb{"login": login, "online": online, "open": open, "drop": drop}
+	verbs := map[string]verb{"authenticate": authenticate, "login": login, "online": online, "open": open, "drop": drop}
 	switch {
 	case line == "any order":
 		return step{verb: anyOrder}, nil

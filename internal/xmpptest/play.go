@@ -71,6 +71,8 @@ func (r *run) step(s step) error {
 	case open:
 		_, err := r.open(s.client)
 		return err
+	case authenticate:
+		return r.authenticate(s.client, account)
 	case login:
 		return r.login(s.client, account, resource)
 	case online:
@@ -208,21 +210,35 @@ func (r *run) nothing(c *client) error {
 	return fmt.Errorf("%s received %s, want nothing", c.name, ev.raw)
 }
 
-// login opens a stream, authenticates with SASL PLAIN and binds a resource.
+// exchange is something that a client sends, and the name of the element that it gets then.
+type exchange struct{ send, want string }
+
+// authenticate opens a stream and authenticates with SASL PLAIN.
+func (r *run) authenticate(name, account string) error {
+	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + account + "\x00" + r.Password))
+	header := "<stream:stream to='" + r.Domain + "' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+	return r.exchange(name, []exchange{
+		{header, "stream"}, {"", "features"},
+		{"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + plain + "</auth>", "success"},
+		{header, "stream"}, {"", "features"},
+	})
+}
+
+// login authenticates and binds a resource.
 func (r *run) login(name, account, resource string) error {
+	if err := r.authenticate(name, account); err != nil {
+		return err
+	}
+	bind := "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>" + resource + "</resource></bind></iq>"
+	return r.exchange(name, []exchange{{bind, "iq"}})
+}
+
+func (r *run) exchange(name string, steps []exchange) error {
 	c, err := r.client(name)
 	if err != nil {
 		return err
 	}
-	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + account + "\x00" + r.Password))
-	header := "<stream:stream to='" + r.Domain + "' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
-	bind := "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>" + resource + "</resource></bind></iq>"
-	for _, x := range []struct{ send, want string }{
-		{header, "stream"}, {"", "features"},
-		{"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + plain + "</auth>", "success"},
-		{header, "stream"}, {"", "features"},
-		{bind, "iq"},
-	} {
+	for _, x := range steps {
 		if x.send != "" {
 			c.send(x.send, r.Cut)
 		}

@@ -1,0 +1,310 @@
+package router_test
+
+import (
+	"bufio"
+	"encoding/base64"
+	"encoding/xml"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"roost/internal/xmpptest"
+	"roost/jid"
+	"roost/session"
+)
+
+var resumeSteps = flag.Int("resume.steps", 40, "steps of each client in TestResumeModel")
+
+// phone is a client that loses its connection again and again, and resumes its session
+// (XEP-0198). It sends numbered messages to another one.
+type phone struct {
+	t      *testing.T
+	s      *xmpptest.Server
+	random *rand.Rand
+	name   string // account and resource
+	peer   string
+
+	mu      sync.Mutex
+	conn    net.Conn
+	up      bool     // the stream is open, and its end was not seen
+	id      string   // to resume the session
+	handled uint32   // stanzas that were received
+	got     []int    // numbers of the messages that were received
+	sent    []string // stanzas that the server has not acknowledged
+	acked   uint32   // the number of those that it has
+	next    int      // number of the next message
+	resumed int
+}
+
+const phoneHeader = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+
+// element is the start tag of a first-level element.
+type element struct{ xml.StartElement }
+
+func (e *element) attr(name string) string {
+	for _, a := range e.Attr {
+		if a.Name.Local == name {
+			return a.Value
+		}
+	}
+	return ""
+}
+
+// streamOf returns a decoder after the stream header.
+func streamOf(r *bufio.Reader) (*xml.Decoder, error) {
+	d := xml.NewDecoder(r)
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := token.(xml.StartElement); ok {
+			return d, nil
+		}
+	}
+}
+
+// nextElement reads a first-level element.
+func nextElement(d *xml.Decoder) (e element, err error) {
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return e, err
+		}
+		switch k := token.(type) {
+		case xml.StartElement:
+			e.StartElement = k.Copy()
+			return e, d.Skip()
+		case xml.EndElement:
+			return e, io.EOF
+		}
+	}
+}
+
+// connect opens a connection and resumes the session, or makes one.
+func (p *phone) connect() error {
+	conn, err := p.s.Dial()
+	if err != nil {
+		return err
+	}
+	r := bufio.NewReader(conn)
+	say := func(text string) { _, _ = io.WriteString(conn, text) }
+	var d *xml.Decoder
+	expect := func(name string) (element, error) {
+		e, err := nextElement(d)
+		if err == nil && e.Name.Local != name {
+			err = fmt.Errorf("received %v, want %s", e.StartElement, name)
+		}
+		return e, err
+	}
+	login := "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + base64.StdEncoding.EncodeToString([]byte("\x00"+p.name+"\x00secret")) + "</auth>"
+	for _, x := range []struct{ say, want string }{{phoneHeader, "features"}, {login, "success"}, {phoneHeader, "features"}} {
+		say(x.say)
+		if x.say == phoneHeader {
+			if d, err = streamOf(r); err != nil {
+				return err
+			}
+		}
+		if _, err := expect(x.want); err != nil {
+			return err
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conn = conn // from here on, what comes on the earlier connection is ignored
+	if p.id == "" {
+		say("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>" + p.name + "</resource></bind></iq>")
+		if _, err := expect("iq"); err != nil {
+			return err
+		}
+		say("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+		e, err := expect("enabled")
+		if err != nil {
+			return err
+		}
+		p.id = e.attr("id")
+		p.sent = []string{"<presence/>"}
+		say("<presence/>")
+	} else {
+		say(fmt.Sprintf("<resume xmlns='urn:xmpp:sm:3' h='%d' previd='%s'/>", p.handled, p.id))
+		e, err := expect("resumed")
+		if err != nil {
+			return err
+		}
+		if err := p.ack(e.attr("h")); err != nil {
+			return err
+		}
+		p.resumed++
+		say(strings.Join(p.sent, ""))
+	}
+	p.up = true
+	go p.read(conn, d)
+	return nil
+}
+
+// ack drops what the server has handled. Under mu.
+func (p *phone) ack(h string) error {
+	n, err := strconv.ParseUint(h, 10, 32)
+	if err != nil || uint32(n) < p.acked || uint32(n)-p.acked > uint32(len(p.sent)) {
+		return fmt.Errorf("the server has handled %s, of %d to %d (%v)", h, p.acked, int(p.acked)+len(p.sent), err)
+	}
+	p.sent = p.sent[uint32(n)-p.acked:]
+	p.acked = uint32(n)
+	return nil
+}
+
+// read handles what the server sends on a connection, until that ends or is abandoned.
+func (p *phone) read(conn net.Conn, d *xml.Decoder) {
+	for {
+		e, err := nextElement(d)
+		p.mu.Lock()
+		if p.conn != conn {
+			p.mu.Unlock()
+			return
+		}
+		if err != nil {
+			p.up = false
+			p.mu.Unlock()
+			return
+		}
+		switch e.Name.Local {
+		case "message":
+			n, err := strconv.Atoi(e.attr("id"))
+			if err != nil {
+				p.t.Error(err)
+			}
+			p.got = append(p.got, n)
+			p.handled++
+		case "presence", "iq":
+			p.handled++
+		case "a":
+			if err := p.ack(e.attr("h")); err != nil {
+				p.t.Error(err)
+			}
+		case "r":
+			if p.random.IntN(6) > 0 { // else it does not respond
+				_, _ = fmt.Fprintf(conn, "<a xmlns='urn:xmpp:sm:3' h='%d'/>", p.handled)
+			}
+		case "error":
+			p.t.Errorf("%s: a stream error on the present connection", p.name)
+		}
+		p.mu.Unlock()
+	}
+}
+
+// step does something at random.
+func (p *phone) step() {
+	p.mu.Lock()
+	if !p.up {
+		p.mu.Unlock()
+		if err := p.connect(); err != nil {
+			p.t.Errorf("%s: %v", p.name, err)
+		}
+		return
+	}
+	choice, n := p.random.IntN(10), p.random.IntN(4)
+	text := ""
+	for range n {
+		m := fmt.Sprintf("<message type='chat' to='%s@localhost/%s' id='%d'><body>%s</body></message>", p.peer, p.peer, p.next, strings.Repeat("x", p.random.IntN(300)))
+		p.next++
+		p.sent = append(p.sent, m)
+		text += m
+	}
+	if p.random.IntN(3) == 0 {
+		text += "<r xmlns='urn:xmpp:sm:3'/>"
+	}
+	conn := p.conn
+	switch {
+	case choice < 3: // the connection breaks, perhaps in the middle
+		_, _ = io.WriteString(conn, text[:p.random.IntN(len(text)+1)])
+		p.conn, p.up = nil, false
+		p.mu.Unlock()
+		_ = conn.Close()
+		return
+	case choice == 3: // the network has changed, and the server does not know it
+		_, _ = io.WriteString(conn, text[:p.random.IntN(len(text)+1)])
+		p.conn, p.up = nil, false
+		p.mu.Unlock()
+		if err := p.connect(); err != nil {
+			p.t.Errorf("%s: %v", p.name, err)
+		}
+		_ = conn.Close()
+		return
+	}
+	_, _ = io.WriteString(conn, text)
+	p.mu.Unlock()
+}
+
+// TestResumeModel: pairs of clients send messages to each other, lose their connections at
+// any byte, take them over while the server thinks that they exist, do not acknowledge, and
+// resume their sessions. Each message arrives exactly once, and in order.
+func TestResumeModel(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	s := xmpptest.NewServer(t, xmpptest.Config{Session: session.Config{AckTimeout: 200 * time.Millisecond}})
+	names := []string{"juliet", "romeo", "nurse", "mercutio"}
+	var phones []*phone
+	for i, name := range names {
+		phones = append(phones, &phone{t: t, s: s, random: rand.New(rand.NewPCG(seed, uint64(i))), name: name, peer: names[i^1]})
+	}
+	for _, p := range phones {
+		p.step() // the peers exist before the first message
+	}
+	var all sync.WaitGroup
+	for _, p := range phones {
+		all.Go(func() {
+			for range *resumeSteps {
+				p.step()
+			}
+		})
+	}
+	all.Wait()
+	resumed := 0
+	for i, p := range phones {
+		from := phones[i^1]
+		xmpptest.Eventually(t, p.name+" to receive everything", func() bool {
+			for _, q := range []*phone{p, from} {
+				q.mu.Lock()
+				up := q.up
+				q.mu.Unlock()
+				if !up {
+					if err := q.connect(); err != nil {
+						t.Fatalf("%s: %v", q.name, err)
+					}
+				}
+			}
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return len(p.got) >= from.next
+		})
+		p.mu.Lock()
+		want := make([]int, from.next)
+		for i := range want {
+			want[i] = i
+		}
+		if !slices.Equal(p.got, want) {
+			t.Errorf("%s received %v, want 0 to %d", p.name, p.got, from.next-1)
+		}
+		resumed += p.resumed
+		p.mu.Unlock()
+		defer func() { // what comes from now on, until the server has stopped, does not matter
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.conn = nil
+		}()
+		if n, err := s.Store.CountOffline(t.Context(), jid.MustParse(p.name+"@localhost")); n != 0 || err != nil {
+			t.Errorf("%d messages are in the store, %v", n, err)
+		}
+	}
+	if st := s.Sessions.Stats().Acks; st.Resumed != int64(resumed) || resumed == 0 {
+		t.Errorf("%d resumptions, the server has counted %d", resumed, st.Resumed)
+	}
+}

@@ -1,0 +1,267 @@
+package session
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A session that can be resumed (XEP-0198 section 5,
+// https://xmpp.org/extensions/xep-0198.html#resumption) does not end when its connection is
+// lost: it is detached. It stays in the tables and available, and keeps the stanzas for its
+// client, until the client resumes it (resume.go) or its time is over. It has no timer.
+
+// Detached reports whether the session has no connection, and waits for its client to resume
+// it. Any goroutine may call it.
+func (s *Session) Detached() bool { return s.has(flagDetached) && !s.has(flagClosing) }
+
+// disconnected makes the session detached, if it can be resumed: from now on, what is sent
+// to it waits. Only the session's loop may call it, after the connection has lost its
+// socket. awaitResume has to follow.
+func (s *Session) disconnected() bool {
+	x := s.cold.Load()
+	if x == nil || !s.has(flagManaged) || s.has(flagClosing|flagLeft) {
+		return false
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.number == 0 || !s.set(flagDetached) {
+		return false
+	}
+	s.mgr.detached.count.Add(1)
+	s.unset(flagSlow)
+	if q := x.queue(); q != nil {
+		q.asked = 0
+	}
+	return true
+}
+
+// awaitResume is called on the session's loop, when no worker has the session, after
+// disconnected has returned true. It returns false if the session has to end instead.
+func (s *Session) awaitResume(t *Turn, err error) bool {
+	m := s.mgr
+	if s.has(flagClosing|flagLeft) || m.stopping.Load() {
+		return false
+	}
+	s.freePartial(t)
+	s.parser.Reset()
+	x := s.cold.Load()
+	x.mu.Lock()
+	x.until = m.second() + uint16(x.mayWait(m)/time.Second) + 1
+	m.detached.add(s, x)
+	if q := x.queue(); q != nil {
+		q.fit()
+	}
+	x.mu.Unlock()
+	countEvents.Add(t, eventDetached, 1)
+	s.publishDetached(err)
+	if m.debug() {
+		m.config().Logger.Debug("session detached", "jid", s.FullJID(), "err", err)
+	}
+	return true
+}
+
+// canWait reports whether the session becomes detached, or is, when its connection is lost.
+func (s *Session) canWait() bool {
+	x := s.cold.Load()
+	if x == nil || !s.has(flagManaged) || s.has(flagClosing|flagLeft) || s.mgr.stopping.Load() {
+		return false
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.number != 0
+}
+
+// forget is called when the session ends. A client that wants to resume it nevertheless is
+// told what was handled.
+func (s *Session) forget() {
+	x := s.cold.Load()
+	if x == nil || !s.has(flagManaged) {
+		return
+	}
+	x.mu.Lock()
+	number := x.number
+	x.mu.Unlock()
+	if number != 0 {
+		s.mgr.past.add(number, x.handled)
+	}
+	if s.has(flagDetached) {
+		s.set(flagGone)
+		s.attached()
+	}
+}
+
+// attached undoes disconnected: the session has a connection again, or ends.
+func (s *Session) attached() {
+	s.unset(flagDetached)
+	s.mgr.detached.count.Add(-1)
+}
+
+// newNumber returns a number for coldState.number.
+func (m *Manager) newNumber() uint32 {
+	for {
+		if n := m.numbers.Add(1); n != 0 {
+			return n
+		}
+	}
+}
+
+// second is the clock of coldState.until.
+func (m *Manager) second() uint16 { return uint16(time.Since(m.started) / time.Second) }
+
+// detachedList has the detached sessions, and some that no longer are, by the second in which
+// their time is over.
+type detachedList struct {
+	m     *Manager
+	count atomic.Int64 // detached sessions
+
+	mu    sync.Mutex
+	due   map[uint16][]*Session
+	next  uint16 // the second to check next
+	armed bool   // a check is scheduled
+}
+
+// maxTimedOut is how many sessions one check ends. The next one follows soon: the loops have
+// to serve others in between.
+const maxTimedOut = 1000
+
+// add puts the session on the list, where it may be already. Under x.mu.
+func (l *detachedList) add(s *Session, x *coldState) {
+	if x.is(coldWaiting) {
+		return // check will see until
+	}
+	x.mark(coldWaiting)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.due == nil {
+		l.due = make(map[uint16][]*Session)
+	}
+	l.due[x.until] = append(l.due[x.until], s)
+	if !l.armed {
+		l.armed = true
+		l.next = l.m.second()
+		time.AfterFunc(time.Second, l.check)
+	}
+}
+
+// check ends the sessions whose time is over.
+func (l *detachedList) check() {
+	now := l.m.second()
+	ended := l.take(now)
+	for _, s := range ended {
+		s.timeOver(now)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case len(l.due) == 0, l.m.stopping.Load() && l.count.Load() == 0:
+		l.due, l.armed = nil, false
+	case len(ended) == maxTimedOut:
+		time.AfterFunc(10*time.Millisecond, l.check)
+	default:
+		time.AfterFunc(time.Second, l.check)
+	}
+}
+
+// take removes at most maxTimedOut sessions from the list, up to the second now.
+func (l *detachedList) take(now uint16) (ended []*Session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		if due := l.due[l.next]; len(due) > 0 {
+			rest := len(due) - min(maxTimedOut-len(ended), len(due))
+			ended = append(ended, due[rest:]...)
+			clear(due[rest:])
+			l.due[l.next] = due[:rest]
+			if rest > 0 {
+				return ended
+			}
+		}
+		delete(l.due, l.next)
+		if l.next == now {
+			return ended
+		}
+		l.next++
+	}
+}
+
+// timeOver ends a session that was taken from the list, unless it has a connection, or has
+// had one and got more time.
+func (s *Session) timeOver(now uint16) {
+	x := s.cold.Load()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.unmark(coldWaiting)
+	switch {
+	case !s.has(flagDetached) || s.has(flagClosing):
+	case int16(x.until-now) > 0:
+		s.mgr.detached.add(s, x)
+	default:
+		s.endOnLoop(s.expire)
+	}
+}
+
+// expire ends the session if it is still detached.
+func (s *Session) expire(t *Turn) {
+	x := s.cold.Load()
+	x.mu.Lock()
+	over := s.has(flagDetached) && int16(x.until-s.mgr.second()) <= 0
+	x.mu.Unlock()
+	if !over || !s.set(flagClosing) {
+		return
+	}
+	s.endedBecause(endedLost, nil)
+	s.detach(t)
+}
+
+// The time that a client may take to resume its session is stored in one byte: seconds up to
+// a minute, minutes up to an hour, and hours; what is between is rounded down.
+const (
+	waitNever = 0   // the session cannot be resumed
+	waitMost  = 126 // maxResumeTimeout
+	waitFull  = 255 // Config.ResumeTimeout
+)
+
+// waitCode returns the code for the time, in seconds, that a client asks for.
+func waitCode(seconds uint32) uint8 {
+	for c := uint8(waitMost); c > waitNever; c-- {
+		if waitSeconds(c) <= seconds {
+			return c
+		}
+	}
+	return waitNever
+}
+
+// waitSeconds returns the time for a code other than waitFull.
+func waitSeconds(c uint8) uint32 {
+	switch {
+	case c <= 60:
+		return uint32(c)
+	case c < 120:
+		return uint32(c-59) * 60
+	}
+	return uint32(c-118) * 3600
+}
+
+// mayWait returns how long the session waits for its client.
+func (x *coldState) mayWait(m *Manager) time.Duration {
+	most := min(max(m.config().ResumeTimeout, 0), maxResumeTimeout)
+	if x.wait == waitFull {
+		return most
+	}
+	return min(most, time.Duration(waitSeconds(x.wait))*time.Second)
+}
+
+// maxResumeTimeout limits Config.ResumeTimeout: coldState.until has 16 bits.
+const maxResumeTimeout = 8 * time.Hour
+
+// fit gives the queue a buffer of its size: that of a pool may be larger, and a detached
+// session may wait for long.
+func (q *ackQueue) fit() {
+	if cap(q.buf)-q.bytes() > 256 {
+		q.next -= q.head
+		q.buf = slices.Clip(slices.Clone(q.buf[q.head:]))
+		q.head = 0
+	}
+}

@@ -1,0 +1,232 @@
+package session
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+
+	"roost/parser"
+	"roost/stanza"
+)
+
+// Socket is a connection's socket, which Conn.Unplug has taken from it.
+type Socket = interface {
+	Close(linger time.Duration) // flushes, closes, and waits at most linger for the peer's close
+}
+
+// resumption is the request of a client to resume a session (XEP-0198 section 5,
+// https://xmpp.org/extensions/xep-0198.html#resumption). It takes the client's socket from
+// the connection of the session that has authenticated it to that of the earlier session, on
+// the loop of that one; or back, if the earlier session cannot be resumed. The socket is in
+// one place at a time, so both sessions are left alone by the client meanwhile.
+type resumption struct {
+	from    *Session // has authenticated the client
+	number  uint32   // of the earlier session
+	h       uint32   // the number of stanzas that the client has handled
+	id      string
+	socket  Socket
+	settled bool // what was posted because of the earlier connection has run
+}
+
+// begin takes the client's socket to the earlier session. The caller is the goroutine that
+// handles the input of r.from, which waits for the result.
+func (r *resumption) begin(earlier *Session) {
+	r.from.set(flagBusy)
+	r.from.conn.Pause()
+	r.from.conn.Post(func(loop int) {
+		if r.socket = r.from.conn.Unplug(); r.socket == nil { // the connection is closed
+			r.from.returnToLoop(loop)
+			return
+		}
+		earlier.runOnLoop(func(t *Turn) { earlier.resumeWith(t, r) })
+	})
+}
+
+// fail gives the socket back, and then calls tell on the goroutine that handles the input of
+// r.from. Any goroutine may call it.
+func (r *resumption) fail(tell func(t *Turn, s *Session)) {
+	r.from.conn.Post(func(loop int) {
+		if err := r.from.conn.Plug(r.socket); err != nil {
+			r.from.Closed(loop, err)
+		} else {
+			r.from.run(r.from.mgr.turns[loop], func(t *Turn) { tell(t, r.from) })
+		}
+		r.from.returnToLoop(loop)
+	})
+}
+
+// done ends the session that has authenticated the client, which has no connection any more.
+func (r *resumption) done() {
+	s := r.from
+	s.conn.Post(func(loop int) {
+		s.state.Or(flagClosing | flagGone)
+		s.mgr.unbound.Delete(s)
+		s.returnToLoop(loop)
+	})
+}
+
+// notFound tells the client of a session that the earlier one cannot be resumed. It may bind
+// a resource.
+func notFound(h uint32, known bool) func(*Turn, *Session) {
+	return func(t *Turn, s *Session) { s.resumeFailed(t, h, known) }
+}
+
+// resumeWith resumes the session with the client's socket. It ends the connection that the
+// session still has. Only the session's loop may call it, when no worker has the session.
+func (s *Session) resumeWith(t *Turn, r *resumption) {
+	again := func() { s.runOnLoop(func(t *Turn) { s.resumeWith(t, r) }) }
+	switch {
+	case s.has(flagClosing | flagGone | flagLeft):
+		r.fail(notFound(s.cold.Load().handled, true))
+	case !s.has(flagDetached):
+		s.supersede(t)
+		again()
+	case !r.settled:
+		r.settled = true
+		again()
+	default:
+		s.reattach(t, r)
+	}
+}
+
+// supersede ends the connection of the session, because its client resumes it with another
+// one: "the server SHOULD send a 'conflict' stream error and close that stream"
+// (https://xmpp.org/extensions/xep-0198.html#resumption).
+func (s *Session) supersede(t *Turn) {
+	s.sendClose(t, ErrConflict)
+	s.conn.Flush()
+	old := s.conn.Unplug()
+	if old == nil { // it is being closed
+		s.conn.Close(0)
+		return
+	}
+	old.Close(s.mgr.config().Linger)
+	if !s.disconnected() || !s.awaitResume(t, nil) {
+		s.set(flagGone)
+		s.abandon(t, nil)
+	}
+}
+
+// reattach gives the detached session the client's socket: it forgets what the client has
+// handled, tells it what was handled here, and sends the rest again. All of that is one step
+// for those who send to the session.
+func (s *Session) reattach(t *Turn, r *resumption) {
+	x := s.cold.Load()
+	if ids := x.storedUpTo(r.h); len(ids) > 0 {
+		s.mgr.config().Router.Acked(t, s, ids) // without the lock
+	}
+	x.mu.Lock()
+	n, sent, valid := x.handledUpTo(r.h)
+	if !valid {
+		x.mu.Unlock()
+		r.fail(func(t *Turn, s *Session) { s.end(t, handledCountTooHigh(r.h, sent)) })
+		return
+	}
+	if err := s.conn.Plug(r.socket); err != nil { // the server is stopping
+		x.mu.Unlock()
+		r.done()
+		return
+	}
+	if n > 0 {
+		x.drop(s.mgr, n)
+	}
+	left := uint32(0)
+	if q := x.queue(); q != nil {
+		left = q.len
+		q.unsent, q.next = q.len, q.head
+	}
+	x.sent = r.h + left // stanzas that were handed on are missing
+	s.attached()
+	s.unset(flagSlow | flagBacklog)
+	s.parser.Continue(&r.from.parser)
+	s.event.Store(r.from.event.Load())
+	resumed := s.appendResumed(t.GetBuf(), r)
+	s.queueOther(resumed)
+	t.PutBuf(resumed)
+	s.sendAgain(t, x)
+	x.mu.Unlock()
+	r.done()
+	countEvents.Add(t, eventResumed, 1)
+	s.publishResumed()
+	s.sendAgainLater(t, x)
+	if !s.conn.Flush() {
+		s.conn.Post(s.Drained) // for what waits for the client to have read
+	}
+	s.resume(t)
+}
+
+// appendResumed appends <resumed/>.
+func (s *Session) appendResumed(b []byte, r *resumption) []byte {
+	b = append(b, "<resumed xmlns='"+nsSM+"' h='"...)
+	b = strconv.AppendUint(b, uint64(s.cold.Load().handled), 10)
+	b = append(b, "' previd='"...)
+	b = parser.AppendEscaped(b, r.id)
+	return append(b, "'/>"...)
+}
+
+// queueOther queues a unit that is no stanza. Under coldState.mu.
+func (s *Session) queueOther(b []byte) {
+	if f := s.mgr.config().Sent; f != nil {
+		f(b)
+	}
+	if s.queueReserved(b, units{}) && s.has(flagTapped) {
+		s.tapSent(b)
+	}
+}
+
+// sendAgainPage is the number of bytes that are queued of the stanzas to send again, before
+// the client has read.
+const sendAgainPage = 64 << 10
+
+// sendAgain queues stanzas that were not sent on this connection, oldest first, as many as
+// fit in a page. Those that others send meanwhile come after them. Under coldState.mu.
+func (s *Session) sendAgain(t *Turn, x *coldState) {
+	q := x.queue()
+	if q == nil {
+		return
+	}
+	buf := t.GetBuf()
+	for q.unsent > 0 && s.conn.Queued() < sendAgainPage {
+		e := entryAt(q.buf[q.next:])
+		if e.flags&ackStamped == 0 && bytes.HasPrefix(e.stanza, []byte("<message")) {
+			// XEP-0198 section 4 asks for it when messages go elsewhere; the client has to
+			// know as much when they come late.
+			buf = stanza.AppendInside(buf[:0], e.stanza, stanza.AppendDelay(nil, s.Host(), time.UnixMilli(e.at)))
+		} else {
+			buf = append(buf[:0], e.stanza...)
+		}
+		if s.conn.QueueReserved(buf) != nil {
+			if s.conn.Queued() == 0 { // it never fits
+				s.Close(ErrResourceConstraint.WithText("A stanza is too large to be sent again."))
+			}
+			break
+		}
+		t.CountDelivery(len(buf))
+		q.next += e.size()
+		q.unsent--
+		if f := s.mgr.config().Sent; f != nil {
+			f(buf)
+		}
+		s.sent(t, buf)
+	}
+	t.PutBuf(buf)
+}
+
+// sendAgainLater sends the next page when the client has read this one.
+func (s *Session) sendAgainLater(t *Turn, x *coldState) {
+	x.mu.Lock()
+	q := x.queue()
+	more := q != nil && q.unsent > 0 && !s.has(flagDetached|flagClosing)
+	x.mu.Unlock()
+	s.flushLater(t)
+	if more {
+		s.OnDrain(func(t *Turn) {
+			x.mu.Lock()
+			if !s.has(flagDetached) {
+				s.sendAgain(t, x)
+			}
+			x.mu.Unlock()
+			s.sendAgainLater(t, x)
+		})
+	}
+}
