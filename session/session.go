@@ -84,8 +84,6 @@ const (
 	flagManaged                     // stream management is enabled: see acks.go
 	flagTapped                      // it has a Tap
 	flagDetached                    // the connection is lost, and the client may resume the session: see detached.go
-
-	flagEnd // this bit and higher ones are free
 )
 
 func (s *Session) has(flag uint32) bool { return s.state.Load()&flag != 0 }

@@ -61,6 +61,7 @@ var withoutFlag = map[string]string{
 	"Router.RosterBytes": "no need for another limit so far",
 	"Router.MaxRequests": "no need for another limit so far",
 	"Router.MaxDirected": "no need for another limit so far",
+	"Router.MaxBlocked":  "no need for another limit so far",
 	"Router.PageBytes":   "follows from --outbox",
 
 	"Admin.SocketDir":  "RUNTIME_DIRECTORY of systemd sets it",
