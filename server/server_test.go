@@ -27,7 +27,7 @@ import (
 // when the test ends.
 func startServer(t testing.TB, change func(*Config)) *Server {
 	t.Helper()
-	cfg := Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), Session: session.Config{AllowPlaintext: true}, Poller: poller.Config{Loops: 2}}
+	cfg := Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), Session: session.Config{AllowPlaintext: true, AckInterval: -1}, Poller: poller.Config{Loops: 2}}
 	if change != nil {
 		change(&cfg)
 	}

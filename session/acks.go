@@ -238,15 +238,26 @@ func isStanza(b []byte) bool {
 	return bytes.HasPrefix(b, []byte("<message")) || bytes.HasPrefix(b, []byte("<presence")) || bytes.HasPrefix(b, []byte("<iq"))
 }
 
+// While Config.AckInterval has not passed since a request, the next one waits for so many
+// stanzas, or for stanzas of so many bytes.
+const (
+	ackBatch      = 16
+	ackBatchBytes = 8 << 10
+)
+
 // requestAck queues a request for an acknowledgement if there is something to acknowledge
 // and no request is outstanding. It is called before output is flushed, so the request is
-// part of the same write.
+// part of the same write. A client that is sent many stanzas is not asked after each: a
+// request and its answer cost as much as a stanza.
 func (s *Session) requestAck(t *Turn) {
 	x := s.cold.Load()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	q := x.queue()
-	if q == nil || q.asked != 0 || s.has(flagClosing|flagGone|flagSlow|flagDetached) || s.conn.QueueReserved(ackRequest) != nil {
+	if q == nil || q.asked != 0 || s.has(flagClosing|flagGone|flagSlow|flagDetached) {
+		return
+	}
+	if x.is(coldPaced) && q.len < ackBatch && q.bytes() < ackBatchBytes || s.conn.QueueReserved(ackRequest) != nil {
 		return
 	}
 	if f := s.mgr.config().Sent; f != nil {
@@ -259,6 +270,9 @@ func (s *Session) requestAck(t *Turn) {
 	if !x.is(coldListed) {
 		x.mark(coldListed)
 		s.mgr.awaited.add(s)
+	}
+	if !x.is(coldPaced) && s.mgr.paced.add(s) {
+		x.mark(coldPaced)
 	}
 }
 
@@ -310,6 +324,56 @@ func (x *coldState) storedUpTo(h uint32) []int64 {
 	defer x.mu.Unlock()
 	n, _, _ := x.handledUpTo(h)
 	return x.queue().appendStored(nil, n)
+}
+
+// paced lists the sessions that were asked for an acknowledgement less than
+// Config.AckInterval ago, roughly: it is checked once in that time.
+type paced struct {
+	m        *Manager
+	mu       sync.Mutex
+	sessions []*Session
+	armed    bool // a check is scheduled
+}
+
+// add returns false if requests need no interval.
+func (p *paced) add(s *Session) bool {
+	interval := p.m.config().AckInterval
+	if interval <= 0 {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sessions = append(p.sessions, s)
+	if !p.armed {
+		p.armed = true
+		time.AfterFunc(interval, p.check)
+	}
+	return true
+}
+
+// check empties the list, and asks the clients of sessions that have not acknowledged
+// everything.
+func (p *paced) check() {
+	p.mu.Lock()
+	sessions := p.sessions
+	p.sessions, p.armed = nil, false
+	p.mu.Unlock()
+	for _, s := range sessions {
+		if s.unpaced() {
+			s.runOnLoop(s.flushLater) // which requests it
+		}
+	}
+}
+
+// unpaced lets the session request an acknowledgement again, and reports whether there is
+// something to request.
+func (s *Session) unpaced() bool {
+	x := s.cold.Load()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.unmark(coldPaced)
+	q := x.queue()
+	return q != nil && q.asked == 0 && !s.has(flagClosing|flagGone|flagDetached)
 }
 
 // awaited lists sessions with an outstanding request for an acknowledgement: those that have

@@ -216,6 +216,9 @@ const (
 // newManaged makes a manager and a session with stream management.
 func newManaged(t testing.TB, cfg Config) (m *Manager, s *Session, p *ackPipe, r *handing) {
 	r = &handing{left: make(chan struct{})}
+	if cfg.AckInterval == 0 {
+		cfg.AckInterval = -1 // a request after each turn
+	}
 	cfg.Domains, cfg.Router, cfg.Workers, cfg.Writers, cfg.KeyWorkers = []string{"localhost"}, r, 1, 1, 1
 	m = NewManager(cfg)
 	t.Cleanup(m.Close)
@@ -468,6 +471,80 @@ func TestAckTimeout(t *testing.T) {
 		}
 		if a := m.Stats().Acks; a.Timeouts != 1 {
 			t.Errorf("counted %+v", a)
+		}
+	})
+}
+
+// TestAckInterval: within the interval, a client that has responded is asked again only when
+// many stanzas wait, by number or size; at its end it is asked for the rest, once, and after
+// it at once. It is not asked for what it has acknowledged without a request.
+func TestAckInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, s, p, _ := newManaged(t, Config{AckInterval: time.Second})
+		sent := 0
+		send := func(size int) (asked bool) {
+			sent++
+			b := "<message>" + strings.Repeat("x", size) + "</message>"
+			s.SendBytes(m.turns[0], []byte(b))
+			m.EndTurn(0)
+			got, ok := strings.CutPrefix(p.take(), b)
+			if !ok || got != "" && got != requestElement {
+				t.Fatalf("received %q after the stanza", got)
+			}
+			return got != ""
+		}
+		acknowledge := func() {
+			s.Data(0, fmt.Appendf(nil, "<a xmlns='urn:xmpp:sm:3' h='%d'/>", sent))
+			m.EndTurn(0)
+			if got := p.take(); got != "" {
+				t.Fatalf("received %q after all was acknowledged", got)
+			}
+		}
+		wait := func() string {
+			<-time.After(time.Second)
+			synctest.Wait()
+			p.runPosted(m)
+			return p.take()
+		}
+		for range 3 {
+			if !send(1) {
+				t.Fatal("the client is not asked for the first stanza")
+			}
+			acknowledge()
+			for i := range ackBatch {
+				if asked, want := send(1), i == ackBatch-1; asked != want {
+					t.Fatalf("stanza %d: asked: %v", i, asked)
+				}
+			}
+			acknowledge()
+			if send(ackBatchBytes/2) || !send(ackBatchBytes/2) {
+				t.Fatal("the client is asked for the wrong number of bytes")
+			}
+			acknowledge()
+			for range 2 {
+				if send(1) {
+					t.Fatal("the client is asked too early")
+				}
+			}
+			if got := wait(); got != requestElement {
+				t.Fatalf("received %q at the end of the interval", got)
+			}
+			if got := wait(); got != "" {
+				t.Fatalf("received %q while a request is outstanding", got)
+			}
+			acknowledge()
+			if !send(1) {
+				t.Fatal("the client is not asked after the interval")
+			}
+			acknowledge()
+			send(1)
+			acknowledge()
+			if got := wait(); got != "" {
+				t.Fatalf("received %q though all was acknowledged", got)
+			}
+			if len(m.paced.sessions) != 0 || m.paced.armed {
+				t.Fatal("the session is still listed")
+			}
 		}
 	})
 }

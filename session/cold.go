@@ -24,6 +24,7 @@ type coldMarks uint8
 const (
 	coldListed   coldMarks = 1 << iota // in Manager.awaited
 	coldWaiting                        // in Manager.detached
+	coldPaced                          // in Manager.paced
 	coldHanding                        // handOn was called
 	coldDisowned                       // the queue was handed on: the session takes no more stanzas
 )

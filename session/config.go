@@ -49,6 +49,7 @@ type Config struct {
 	LoginTimeout   time.Duration  `reload:"yes: new connections"`                  // maximum time from accept to binding; default 60 s
 	Linger         time.Duration  `reload:"yes"`                                   // maximum wait for the peer's close; default 5 s
 	AckTimeout     time.Duration  `reload:"yes"`                                   // how long a client may take to respond to a request for an acknowledgement (XEP-0198); default 60 s; below 0: unlimited
+	AckInterval    time.Duration  `reload:"yes"`                                   // least time between requests for acknowledgements to one client, unless many stanzas wait; default 1 s; below 0: at the end of every turn
 	ResumeTimeout  time.Duration  `reload:"yes"`                                   // how long a session without a connection waits for its client to resume it (XEP-0198), at most 8 hours; default 10 min; below 0: sessions cannot be resumed
 	Unacked        int            `reload:"yes"`                                   // size of the stanzas that one client has not acknowledged, in bytes; default 1 MiB
 	UnackedMemory  int64          `reload:"yes"`                                   // size of such stanzas of all clients, in bytes; each may always have 16 KiB; default 256 MiB
@@ -100,6 +101,9 @@ func (c Config) WithDefaults() Config {
 	setTime(&c.Linger, 5*time.Second)
 	if c.TokenLife == 0 {
 		c.TokenLife = 21 * 24 * time.Hour
+	}
+	if c.AckInterval == 0 {
+		c.AckInterval = time.Second
 	}
 	if c.AckTimeout == 0 {
 		c.AckTimeout = time.Minute

@@ -48,6 +48,7 @@ type Manager struct {
 	leaving        atomic.Int64 // sessions that are handed on, or that are out of the tables but not yet announced
 	unackedBytes   atomic.Int64 // of stanzas that clients have not acknowledged
 	awaited        awaited
+	paced          paced
 	copies         struct {
 		number atomic.Int64
 		mu     sync.Mutex // held while a session that ends decides which of its copies to hand on
@@ -88,6 +89,7 @@ func NewManager(cfg Config) *Manager {
 	m.fanout.prepare(cfg.FanoutRate)
 	m.decoys.m = m
 	m.awaited.m = m
+	m.paced.m = m
 	m.detached.m = m
 	m.resumeKey = make([]byte, sha256.Size)
 	rand.Read(m.resumeKey)

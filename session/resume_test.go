@@ -51,6 +51,7 @@ func (p *plugPipe) Flush() bool { return p.space > 0 && p.queued > 0 }
 // newResumable makes a session that its client may resume, with what it asks for.
 func newResumable(t testing.TB, cfg Config, ask string) (m *Manager, s *Session, p *plugPipe, r *handing, id string) {
 	r = &handing{left: make(chan struct{})}
+	cfg.AckInterval = -1 // a request after each turn
 	cfg.Domains, cfg.Router, cfg.Workers, cfg.Writers, cfg.KeyWorkers = []string{"localhost"}, r, 1, 1, 1
 	m = NewManager(cfg)
 	t.Cleanup(m.Close)

@@ -104,6 +104,9 @@ func NewServer(t testing.TB, cfg Config) *Server {
 	if sc.FailureDelay == 0 {
 		sc.FailureDelay = -1 // many tests use wrong passwords
 	}
+	if sc.AckInterval == 0 {
+		sc.AckInterval = -1 // so that requests do not depend on the time
+	}
 	sc.AllowPlaintext, sc.Secret = true, []byte("a secret of the tests")
 	if sc.Limits == (parser.Limits{}) {
 		sc.Limits = parser.Limits{MaxStanza: 64 << 10}
