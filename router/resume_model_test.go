@@ -194,7 +194,7 @@ func (p *phone) read(conn net.Conn, d *xml.Decoder) {
 				_, _ = fmt.Fprintf(conn, "<a xmlns='urn:xmpp:sm:3' h='%d'/>", p.handled)
 			}
 		case "error":
-			p.t.Errorf("%s: a stream error on the present connection", p.name)
+			p.t.Errorf("%s: a stream error on the present connection; %v %+v", p.name, p.s.Sessions.Ended(), p.s.Sessions.Stats().Acks)
 		}
 		p.mu.Unlock()
 	}
@@ -206,7 +206,7 @@ func (p *phone) step() {
 	if !p.up {
 		p.mu.Unlock()
 		if err := p.connect(); err != nil {
-			p.t.Errorf("%s: %v", p.name, err)
+			p.t.Errorf("%s: %v %v", p.name, err, p.s.Sessions.Ended())
 		}
 		return
 	}
@@ -234,7 +234,7 @@ func (p *phone) step() {
 		p.conn, p.up = nil, false
 		p.mu.Unlock()
 		if err := p.connect(); err != nil {
-			p.t.Errorf("%s: %v", p.name, err)
+			p.t.Errorf("%s: %v %v", p.name, err, p.s.Sessions.Ended())
 		}
 		_ = conn.Close()
 		return
@@ -267,7 +267,6 @@ func TestResumeModel(t *testing.T) {
 		})
 	}
 	all.Wait()
-	resumed := 0
 	for i, p := range phones {
 		from := phones[i^1]
 		xmpptest.Eventually(t, p.name+" to receive everything", func() bool {
@@ -293,7 +292,6 @@ func TestResumeModel(t *testing.T) {
 		if !slices.Equal(p.got, want) {
 			t.Errorf("%s received %v, want 0 to %d", p.name, p.got, from.next-1)
 		}
-		resumed += p.resumed
 		p.mu.Unlock()
 		defer func() { // what comes from now on, until the server has stopped, does not matter
 			p.mu.Lock()
@@ -303,6 +301,12 @@ func TestResumeModel(t *testing.T) {
 		if n, err := s.Store.CountOffline(t.Context(), jid.MustParse(p.name+"@localhost")); n != 0 || err != nil {
 			t.Errorf("%d messages are in the store, %v", n, err)
 		}
+	}
+	resumed := 0
+	for _, p := range phones {
+		p.mu.Lock()
+		resumed += p.resumed
+		p.mu.Unlock()
 	}
 	if st := s.Sessions.Stats().Acks; st.Resumed != int64(resumed) || resumed == 0 {
 		t.Errorf("%d resumptions, the server has counted %d", resumed, st.Resumed)

@@ -196,8 +196,8 @@ func (s *Session) sendAgain(t *Turn, x *coldState) {
 			buf = append(buf[:0], e.stanza...)
 		}
 		if s.conn.QueueReserved(buf) != nil {
-			if s.conn.Queued() == 0 { // it never fits
-				s.Close(ErrResourceConstraint.WithText("A stanza is too large to be sent again."))
+			if s.conn.Queued() == 0 {
+				s.endOnLoop(s.neverFits)
 			}
 			break
 		}
@@ -210,6 +210,14 @@ func (s *Session) sendAgain(t *Turn, x *coldState) {
 		s.sent(t, buf)
 	}
 	t.PutBuf(buf)
+}
+
+// neverFits ends the session because an empty outbox does not accept its next stanza, unless
+// that was because the connection is lost.
+func (s *Session) neverFits(t *Turn) {
+	if !s.has(flagDetached) {
+		s.end(t, ErrResourceConstraint.WithText("A stanza is too large to be sent again."))
+	}
 }
 
 // sendAgainLater sends the next page when the client has read this one.

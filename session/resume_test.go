@@ -14,9 +14,10 @@ import (
 // plugPipe is an ackPipe that can get and lose a socket.
 type plugPipe struct {
 	ackPipe
-	socket *fakeSocket // nil: closed
-	space  int         // bytes that may be queued; 0: any number
-	queued int
+	socket  *fakeSocket // nil: closed
+	space   int         // bytes that may be queued; 0: any number
+	queued  int
+	plugged func()
 }
 
 type fakeSocket struct{ closed bool }
@@ -33,7 +34,10 @@ func (p *plugPipe) Unplug() Socket {
 }
 
 func (p *plugPipe) Plug(x Socket) error {
-	p.socket = x.(*fakeSocket)
+	p.socket, p.queued = x.(*fakeSocket), 0
+	if p.plugged != nil {
+		p.plugged()
+	}
 	return nil
 }
 
@@ -41,8 +45,11 @@ func (p *plugPipe) QueueReserved(b []byte) error {
 	if p.space > 0 && p.queued+len(b) > p.space {
 		return io.ErrShortBuffer
 	}
-	p.queued += len(b)
-	return p.ackPipe.QueueReserved(b)
+	err := p.ackPipe.QueueReserved(b)
+	if err == nil {
+		p.queued += len(b)
+	}
+	return err
 }
 
 func (p *plugPipe) Queued() int { return p.queued }
@@ -377,5 +384,33 @@ func TestTimeOutPace(t *testing.T) {
 	}
 	if fmt.Sprint(got) != fmt.Sprint([]int{maxTimedOut, maxTimedOut, 2}) || len(l.due) != 0 {
 		t.Errorf("%v, %d seconds are left", got, len(l.due))
+	}
+}
+
+// TestResumeNeverFits: a stanza that an empty outbox does not accept ends the session. A
+// connection that is lost while stanzas are sent again does not: it accepts nothing either.
+func TestResumeNeverFits(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		m, s, p, r, id := newResumable(t, Config{}, "resume='true'")
+		s.SendBytes(m.turns[0], []byte("<iq id='1'/>"))
+		p.lose(m, s)
+		p.full = true
+		if lost {
+			p.plugged = func() { p.posted <- func(int) { p.lose(m, s) } } // as a connection posts it
+		}
+		got, _ := p.resume(m, id, 0)
+		if lost {
+			p.full, p.plugged = false, nil
+			if got, _ := p.resume(m, id, 0); got != fmt.Sprintf(resumedElement, id)+"<iq id='1'/>"+requestElement {
+				t.Errorf("received %q", got)
+			}
+			s.Close(nil)
+			p.runPosted(m)
+			continue
+		}
+		<-r.left
+		if len(r.events) != 2 || r.events[0] != "<iq id='1'/>" || m.Ended()[0].Reason != "resource-constraint" {
+			t.Errorf("received %q, handed on %q, ended %v", got, r.events, m.Ended())
+		}
 	}
 }
