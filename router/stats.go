@@ -54,6 +54,7 @@ func countMessage(t *session.Turn, st *stanza.Stanza, outcome int) {
 // Stats returns a snapshot. The numbers may be from slightly different moments.
 func (r *Router) Stats() Stats {
 	message := func(outcome int) int64 { return countMessages.Total(r.sessions, outcome) }
+	r.rosters.CleanUp() // otherwise the size may lack what has just been put there
 	rosters := r.rosters.Stats()
 	return Stats{
 		Delivered: message(messageDelivered), Stored: message(messageStored), Refused: message(messageRefused),
