@@ -70,6 +70,8 @@ var documents = []struct {
 	{"the header of a stream", "before its element", []string{"<stream:stream xmlns:stream='urn:x'>"}},
 	{"a prefix of another document", "prefix is not declared", []string{"<p:a xmlns:p='urn:x'/>", "<p:a/>"}},
 	{"invalid UTF-8", "not valid UTF-8", []string{"<a>\xc3\x28</a>"}},
+	{"a null byte after '<'", "encoded in UTF-8", []string{"<\x00"}},
+	{"a null byte after '<' in an element", "not allowed in XML", []string{"<a><\x00"}},
 	{"half a character", "before its element", []string{"<a>\xc3"}},
 }
 

@@ -420,7 +420,7 @@ noName: // after '<', and no name begins
 		p++
 		goto decl
 	}
-	err = d.markupError(c)
+	err = d.markupError(c, len(tape) == 0)
 	goto fail
 
 closeTag: // after "</"

@@ -36,12 +36,13 @@ func (d *Tape) checkName(from, to, colon uint, nonASCII bool) *Error {
 	return nil
 }
 
-// markupError returns the error for a byte that must not follow '<'.
-func (d *Tape) markupError(c byte) *Error {
+// markupError returns the error for a byte that must not follow '<'. first reports whether
+// this is the element's first '<'.
+func (d *Tape) markupError(c byte, first bool) *Error {
 	switch {
 	case c == '?':
 		return ErrMarkup
-	case c == 0 && d.declOK && len(d.tape) == 0:
+	case c == 0 && d.declOK && first:
 		return ErrEncoding // "<\0": UTF-16 or UTF-32
 	}
 	return tagError(c)
