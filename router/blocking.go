@@ -2,7 +2,6 @@ package router
 
 import (
 	"slices"
-	"strconv"
 
 	"roost/jid"
 	"roost/parser"
@@ -37,19 +36,7 @@ func blockingExtension(r *Router) Extension {
 
 // blocklistGet sends the list, and from then on pushes.
 func (r *Router) blocklistGet(rq *Request) {
-	owner := rq.Account()
-	for range rosterGetTries {
-		seen := r.changesOf(owner.String()).Load()
-		ro, err := r.ownRoster(rq.Session)
-		if err != nil {
-			rq.Error(err)
-			return
-		}
-		if r.sendBlocklist(rq, ro, seen) {
-			return
-		}
-	}
-	rq.Error(stanza.ResourceConstraint.WithText("The list is changing too fast. Try again later."))
+	r.sendOwnRoster(rq, "list", func(ro *Roster, seen uint32) bool { return r.sendBlocklist(rq, ro, seen) })
 }
 
 // blocklistGetInline is blocklistGet for a list that is in memory.
@@ -147,12 +134,7 @@ func (r *Router) unblock(rq *Request) {
 // (https://xmpp.org/extensions/xep-0191.html#block).
 func (r *Router) pushBlocked(t *session.Turn, owner, name string, addresses []string) {
 	for s := range r.Recipients(owner, func(s *session.Session) bool { return blocklistRequested.Has(s) && s.Bound() }) {
-		b := append(t.GetBuf(), "<iq type='set' id='"...)
-		b = append(b, pushID.prefix...)
-		b = strconv.AppendUint(b, pushID.n.Add(1), 36)
-		b = append(b, "' to='"...)
-		b = parser.AppendEscaped(b, s.FullJID())
-		b = append(b, "'>"...)
+		b := appendPushStart(t.GetBuf(), s.FullJID())
 		b = appendAddresses(b, name, addresses)
 		b = append(b, "</iq>"...)
 		s.SendBytes(t, b)

@@ -70,19 +70,29 @@ const rosterGetTries = 100
 // and makes the resource interested.
 func (r *Router) rosterGet(rq *Request) {
 	owner := rq.Account()
+	r.sendOwnRoster(rq, "roster", func(ro *Roster, seen uint32) bool {
+		b, ends := r.appendRosterOrChanges(rq, owner, ro)
+		return r.sendCurrent(rq, b, ends, seen)
+	})
+}
+
+// sendOwnRoster reads the roster of the sender's account and calls send, until that returns
+// true: the roster has not changed since the change counter was seen. what is the name of
+// what is sent, for the error.
+func (r *Router) sendOwnRoster(rq *Request, what string, send func(ro *Roster, seen uint32) bool) {
+	owner := rq.Account().String()
 	for range rosterGetTries {
-		seen := r.changesOf(owner.String()).Load()
+		seen := r.changesOf(owner).Load()
 		ro, err := r.ownRoster(rq.Session)
 		if err != nil {
 			rq.Error(err)
 			return
 		}
-		b, ends := r.appendRosterOrChanges(rq, owner, ro)
-		if r.sendCurrent(rq, b, ends, seen) {
+		if send(ro, seen) {
 			return
 		}
 	}
-	rq.Error(stanza.ResourceConstraint.WithText("The roster is changing too fast. Try again later."))
+	rq.Error(stanza.ResourceConstraint.WithText("The " + what + " is changing too fast. Try again later."))
 }
 
 // sendCurrent sends what was read of a roster and makes the resource interested, unless the
@@ -232,7 +242,7 @@ func appendItem(b []byte, it *store.RosterItem, removed bool) []byte {
 	return append(b, "</item>"...)
 }
 
-// pushID makes the ids of roster pushes unique: a random part for this process and a
+// pushID makes the ids of pushes unique: a random part for this process and a
 // number.
 var pushID struct {
 	prefix string
@@ -245,13 +255,19 @@ func init() {
 	pushID.prefix = "push-" + hex.EncodeToString(b[:]) + "-"
 }
 
-func appendPush(b []byte, to string, it *store.RosterItem, removed bool, version int64) []byte {
+// appendPushStart appends the start tag of a push, of any kind.
+func appendPushStart(b []byte, to string) []byte {
 	b = append(b, "<iq type='set' id='"...)
 	b = append(b, pushID.prefix...)
 	b = strconv.AppendUint(b, pushID.n.Add(1), 36)
 	b = append(b, "' to='"...)
 	b = parser.AppendEscaped(b, to)
-	b = append(b, "'><query xmlns='"+nsRoster+"'"...)
+	return append(b, "'>"...)
+}
+
+func appendPush(b []byte, to string, it *store.RosterItem, removed bool, version int64) []byte {
+	b = appendPushStart(b, to)
+	b = append(b, "<query xmlns='"+nsRoster+"'"...)
 	b = appendVer(b, version)
 	b = append(b, '>')
 	b = appendItem(b, it, removed)
