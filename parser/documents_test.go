@@ -15,18 +15,8 @@ func playDocuments(s *Scratch, docs []string, cut func(string) []string) string 
 	var out strings.Builder
 	for _, doc := range docs {
 		for _, piece := range cut(doc) {
-			data := []byte(piece)
-			for rest := data; len(rest) > 0; {
-				ev, n, err := p.Next(s, rest)
-				if err != nil {
-					fmt.Fprintf(&out, "error %s\n", err)
-					return out.String()
-				}
-				rest = rest[n:]
-				describe(&out, s, ev)
-			}
-			for i := range data {
-				data[i] = '!'
+			if !playPiece(&out, &p, s, []byte(piece)) {
+				return out.String()
 			}
 		}
 		if err := p.EndDocument(s); err != nil {

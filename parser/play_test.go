@@ -14,23 +14,31 @@ func play[T string | []byte](s *Scratch, pieces ...T) string {
 	defer p.Free(s)
 	var out strings.Builder
 	for _, piece := range pieces {
-		// Each piece has its own memory, overwritten afterwards: the parser must not keep
-		// it.
-		data := append([]byte(nil), piece...)
-		for rest := data; len(rest) > 0; {
-			ev, n, err := p.Next(s, rest)
-			if err != nil {
-				fmt.Fprintf(&out, "error %s\n", err)
-				return out.String()
-			}
-			rest = rest[n:]
-			describe(&out, s, ev)
-		}
-		for i := range data {
-			data[i] = '!'
+		if !playPiece(&out, &p, s, []byte(piece)) {
+			break
 		}
 	}
 	return out.String()
+}
+
+// playPiece parses one piece of a stream, and describes the events. It returns false after
+// an error. The piece has its own memory, overwritten afterwards: the parser must not keep
+// it.
+func playPiece(out *strings.Builder, p *Parser, s *Scratch, piece []byte) bool {
+	data := append([]byte(nil), piece...)
+	for rest := data; len(rest) > 0; {
+		ev, n, err := p.Next(s, rest)
+		if err != nil {
+			fmt.Fprintf(out, "error %s\n", err)
+			return false
+		}
+		rest = rest[n:]
+		describe(out, s, ev)
+	}
+	for i := range data {
+		data[i] = '!'
+	}
+	return true
 }
 
 func describe(out *strings.Builder, s *Scratch, ev Event) {

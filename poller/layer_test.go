@@ -166,14 +166,16 @@ func (c *framedClient) read(t testing.TB) string {
 	return text
 }
 
-// layerCases are the layers that others may be on top of.
-var layerCases = []struct {
+// layerCase is a layer that others may be on top of.
+type layerCase struct {
 	name    string
 	tls     bool
 	std     bool
 	version uint16
 	lower   string
-}{
+}
+
+var layerCases = []layerCase{
 	{"plain", false, false, 0, "*poller.plain"},
 	{"lean TLS", true, false, tls.VersionTLS13, "*poller.leanTLS"},
 	{"crypto/tls, TLS 1.3", true, true, tls.VersionTLS13, "*poller.stdTLS"},
@@ -181,9 +183,13 @@ var layerCases = []struct {
 }
 
 // serveFramed serves connections that have a framed layer on top of the listener's layer.
-func serveFramed(t *testing.T, std bool, cfg *tls.Config, data func(e *echo, p []byte) int) (addr string, conns chan *echo) {
+func serveFramed(t *testing.T, lc *layerCase, data func(e *echo, p []byte) int) (addr string, conns chan *echo) {
 	conns = make(chan *echo, 1)
-	p, err := New(Config{Loops: 1, StdTLS: std, Accept: func(c *Conn, _ *Listener) Handler {
+	var cfg *tls.Config
+	if lc.tls {
+		cfg = testTLS(t)
+	}
+	p, err := New(Config{Loops: 1, StdTLS: lc.std, Accept: func(c *Conn, _ *Listener) Handler {
 		e := &echo{c: c, data: data, closed: make(chan error, 1)}
 		c.mu.Lock()
 		c.layer = &framed{c: c, below: c.layer}
@@ -210,17 +216,24 @@ func dialFramed(t *testing.T, addr string, version uint16) *framedClient {
 	return &framedClient{Conn: tls.Client(raw, &tls.Config{InsecureSkipVerify: true, MinVersion: version, MaxVersion: version})}
 }
 
+// connectFramed connects to a server that echoes.
+func connectFramed(t *testing.T, addr string, version uint16, conns chan *echo) (*framedClient, *echo) {
+	t.Helper()
+	client := dialFramed(t, addr, version)
+	_, _ = client.Write(client.frame("x"))
+	if got := client.read(t); got != "x" {
+		t.Fatalf("got %q", got)
+	}
+	return client, <-conns
+}
+
 // TestLayersNest: a layer works on top of each of the others, through a handler and a
 // socket: messages stay intact however they are split, a pause loses nothing and
 // preserves the order, and both layers see both ends.
 func TestLayersNest(t *testing.T) {
 	for _, c := range layerCases {
 		t.Run(c.name, func(t *testing.T) {
-			var cfg *tls.Config
-			if c.tls {
-				cfg = testTLS(t)
-			}
-			addr, conns := serveFramed(t, c.std, cfg, func(e *echo, p []byte) int {
+			addr, conns := serveFramed(t, &c, func(e *echo, p []byte) int {
 				if strings.HasPrefix(string(p), "pause") {
 					e.c.Pause()
 					e.c.Resume() // soon; until then, input waits
@@ -303,17 +316,8 @@ func TestLayersNest(t *testing.T) {
 func TestLayersEnd(t *testing.T) {
 	for _, c := range layerCases {
 		t.Run(c.name, func(t *testing.T) {
-			var cfg *tls.Config
-			if c.tls {
-				cfg = testTLS(t)
-			}
-			addr, conns := serveFramed(t, c.std, cfg, nil)
-			client := dialFramed(t, addr, c.version)
-			_, _ = client.Write(client.frame("x"))
-			if got := client.read(t); got != "x" {
-				t.Fatalf("got %q", got)
-			}
-			e := <-conns
+			addr, conns := serveFramed(t, &c, nil)
+			client, e := connectFramed(t, addr, c.version, conns)
 			_ = e.c.Queue([]byte("last words"))
 			e.c.Close(time.Minute)
 			if got := client.read(t); got != "last words" {
@@ -327,16 +331,12 @@ func TestLayersEnd(t *testing.T) {
 				t.Errorf("our end: %v", err)
 			}
 
-			client = dialFramed(t, addr, c.version)
-			_, _ = client.Write(client.frame("x"))
-			if got := client.read(t); got != "x" {
-				t.Fatalf("got %q", got)
-			}
+			client, e = connectFramed(t, addr, c.version, conns)
 			_ = client.Conn.(interface{ CloseWrite() error }).CloseWrite()
 			if c.tls {
 				_ = client.Conn.(*tls.Conn).NetConn().(*net.TCPConn).CloseWrite()
 			}
-			if err := reason(t, <-conns); err != errNoEnd {
+			if err := reason(t, e); err != errNoEnd {
 				t.Errorf("without an empty frame: %v", err)
 			}
 		})
@@ -349,17 +349,8 @@ func TestLayersSealInOrder(t *testing.T) {
 	const writers, each = 4, 300
 	for _, c := range layerCases {
 		t.Run(c.name, func(t *testing.T) {
-			var cfg *tls.Config
-			if c.tls {
-				cfg = testTLS(t)
-			}
-			addr, conns := serveFramed(t, c.std, cfg, nil)
-			client := dialFramed(t, addr, c.version)
-			_, _ = client.Write(client.frame("x"))
-			if got := client.read(t); got != "x" {
-				t.Fatalf("got %q", got)
-			}
-			e := <-conns
+			addr, conns := serveFramed(t, &c, nil)
+			client, e := connectFramed(t, addr, c.version, conns)
 			var wg sync.WaitGroup
 			defer wg.Wait()
 			for w := range writers {
@@ -390,17 +381,8 @@ func TestLayersSealInOrder(t *testing.T) {
 func TestQueueMessages(t *testing.T) {
 	for _, c := range layerCases {
 		t.Run(c.name, func(t *testing.T) {
-			var cfg *tls.Config
-			if c.tls {
-				cfg = testTLS(t)
-			}
-			addr, conns := serveFramed(t, c.std, cfg, nil)
-			client := dialFramed(t, addr, c.version)
-			_, _ = client.Write(client.frame("x"))
-			if got := client.read(t); got != "x" {
-				t.Fatalf("got %q", got)
-			}
-			e := <-conns
+			addr, conns := serveFramed(t, &c, nil)
+			client, e := connectFramed(t, addr, c.version, conns)
 			change := *e.c.loop.p.config()
 			change.Outbox, change.LargeWrite = 1000, 30_000
 			e.c.loop.p.settings.Store(&change)

@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	"roost/admin/api"
-	"roost/internal/cli"
-	"roost/internal/cmdtest"
 )
 
 // commandRequests are the operations of the administration interface that a command sends,
@@ -114,15 +112,7 @@ func operationFields(t *testing.T, dir string) map[string][]string {
 
 // TestWrongFields: what people see.
 func TestWrongFields(t *testing.T) {
-	dir := t.TempDir()
-	serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", dir)
-	f := func(want string, args ...string) {
-		t.Helper()
-		code, _, stderr := cmdtest.Result(t, nil, append(args, "--data", dir)...)
-		if code != cli.ExitFailure || stderr != "roost: "+want+"\n" {
-			t.Errorf("%q: %d, %q, want %q", args, code, stderr, want)
-		}
-	}
+	_, f := failures(t)
 	f("--over must be 0 to 604800 seconds (168h)", "drain", "--over", "200h")
 	f(`--to: "a b" is not a host: such as xmpp2.example.org, 192.0.2.1:5222 or [2001:db8::1]:5222`, "drain", "--to", "a b")
 	f("--say must be at most 200 printable characters", "drain", "--say", "\x01")

@@ -59,17 +59,23 @@ func TestHints(t *testing.T) {
 	}
 }
 
-// TestHintsOfCommands: what people see.
-func TestHintsOfCommands(t *testing.T) {
-	dir := t.TempDir()
+// failures starts a server, and returns its data directory and a function that runs a
+// command, which must fail with a message.
+func failures(t *testing.T) (dir string, f func(want string, args ...string)) {
+	dir = t.TempDir()
 	serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", dir)
-	f := func(want string, args ...string) {
+	return dir, func(want string, args ...string) {
 		t.Helper()
 		code, _, stderr := cmdtest.Result(t, nil, append(args, "--data", dir)...)
 		if code != cli.ExitFailure || stderr != "roost: "+want+"\n" {
 			t.Errorf("%q: %d, %q, want %q", args, code, stderr, want)
 		}
 	}
+}
+
+// TestHintsOfCommands: what people see.
+func TestHintsOfCommands(t *testing.T) {
+	dir, f := failures(t)
 	f("there is no session romeo@localhost/x: roost online lists sessions", "session", "show", "romeo@localhost/x")
 	f("192.0.2.1/32 is not blocked: roost block list lists blocks", "unblock", "192.0.2.1")
 	cmdtest.Result(t, nil, "drain", "--in", "10h", "--data", dir)
