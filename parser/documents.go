@@ -18,9 +18,10 @@ func (p *Parser) Documents() {
 func (p *Parser) InDocuments() bool { return p.flags&flagDocuments != 0 }
 
 // EndDocument ends a document after its last byte was consumed. It returns an *Error if the
-// document has no element, or an incomplete one. The next document may begin with an XML
-// declaration, but not with white space: "The first character of each frame MUST be a '<'
-// character" (RFC 7395 section 3.3.3, https://www.rfc-editor.org/rfc/rfc7395#section-3.3.3).
+// document has no element, or an incomplete one, or if half a character follows it. The next
+// document may begin with an XML declaration, but not with white space: "The first character
+// of each frame MUST be a '<' character" (RFC 7395 section 3.3.3,
+// https://www.rfc-editor.org/rfc/rfc7395#section-3.3.3).
 func (p *Parser) EndDocument(s *Scratch) error {
 	switch {
 	case p.err != 0:
@@ -29,6 +30,10 @@ func (p *Parser) EndDocument(s *Scratch) error {
 		p.err = ErrNoRoot.code
 		p.Free(s)
 		return ErrNoRoot
+	case !p.Idle(): // all else after the element is an error at its first byte
+		p.err = ErrUTF8.code
+		p.Free(s)
+		return ErrUTF8
 	}
 	p.phase = atStart
 	return nil

@@ -63,6 +63,8 @@ var documents = []struct {
 	{"a null byte after '<'", "encoded in UTF-8", []string{"<\x00"}},
 	{"a null byte after '<' in an element", "not allowed in XML", []string{"<a><\x00"}},
 	{"half a character", "before its element", []string{"<a>\xc3"}},
+	{"half a character after the element", "not valid UTF-8", []string{"<a/>\xd1"}},
+	{"a character in two documents", "not valid UTF-8", []string{"<a></a>\xd1", "\x80<b/>"}},
 }
 
 // TestDocuments: each document has one element, which inherits nothing, and it does not
