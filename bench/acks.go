@@ -1,18 +1,31 @@
 package bench
 
 import (
+	"errors"
 	"strconv"
 	"sync/atomic"
 
 	"roost/parser"
 )
 
-// Stream management (XEP-0198) and carbons (XEP-0280), as most clients of today use them.
+// Stream management (XEP-0198), carbons (XEP-0280) and client state (XEP-0352), as most
+// clients of today use them.
 
 const (
 	smNS      = "urn:xmpp:sm:3"
 	carbonsNS = "urn:xmpp:carbons:2"
+	csiNS     = "urn:xmpp:csi:0"
 	iqCarbons = "carbons"
+
+	enableSM      = "<enable xmlns='" + smNS + "' resume='true'/>"
+	enableCarbons = "<enable xmlns='" + carbonsNS + "'/>"
+)
+
+// Errors for a server without what the clients shall enable.
+var (
+	errNoSM      = errors.New("the server refused to enable stream management (XEP-0198): leave out --sm")
+	errNoCarbons = errors.New("the server refused to enable carbons (XEP-0280): leave out --carbons")
+	errNoCSI     = errors.New("the server does not offer client state indication (XEP-0352): leave out --csi")
 )
 
 // messagesPerRequest is after how many messages a client requests an acknowledgement.
@@ -21,7 +34,8 @@ const messagesPerRequest = 5
 // acks is a client's part of stream management.
 type acks struct {
 	enabled  bool          // by the server; owned by the client's loop
-	received uint32        // stanzas since then; owned by the client's loop
+	id       string        // for a resumption, "" if the server allows none; owned by the client's loop
+	received uint32        // stanzas since it was enabled; owned by the client's loop
 	sent     atomic.Uint32 // messages
 }
 
@@ -32,14 +46,14 @@ func (c *Client) countStanza(el parser.Element) bool {
 		return false
 	}
 	if string(el.Space()) != smNS {
-		if c.acks.enabled {
+		if c.acks.enabled && string(el.Space()) == clientNS {
 			c.acks.received++
 		}
 		return false
 	}
 	switch string(el.Local()) {
 	case "enabled":
-		c.acks.enabled = true
+		c.smEnabled(el)
 	case "failed":
 		c.fail(errNoSM)
 	case "r":
@@ -49,6 +63,14 @@ func (c *Client) countStanza(el parser.Element) bool {
 		c.write(append(b, "'/>"...))
 	}
 	return true
+}
+
+// smEnabled handles <enabled/>.
+func (c *Client) smEnabled(el parser.Element) {
+	c.acks.enabled = true
+	if r := string(el.Attr("resume")); r == "true" || r == "1" {
+		c.acks.id = string(el.Attr("id"))
+	}
 }
 
 // requestAck appends a request for an acknowledgement to some of the messages. It may be

@@ -72,11 +72,12 @@ type Client struct {
 	scram   *scram.ClientConversation
 	started time.Time // start of the login
 	leaving bool      // it has closed its stream itself
+	csi     bool      // the server offers client state indication
+	authed  bool      // by SASL2, so that the stream was not opened again
 	acks    acks
 }
 
-// errNoSM means that the server refuses stream management.
-var errNoSM = errors.New("the server refused to enable stream management")
+var errNeedsTLS = errors.New("the server requires TLS before a login: use STARTTLS (--tls starttls)")
 
 // ErrLogin is wrapped by the errors of failed logins.
 var ErrLogin = errors.New("login failed")
@@ -101,6 +102,13 @@ func (c *Client) start() {
 
 // ready ends the login.
 func (c *Client) ready() {
+	if c.clients.cfg.CSI {
+		if !c.csi {
+			c.fail(errNoCSI)
+			return
+		}
+		c.send("<inactive xmlns='" + csiNS + "'/>")
+	}
 	c.state = stateReady
 	c.conn.Load().SetDeadline(0)
 	if f := c.clients.onReady; f != nil {
@@ -223,10 +231,7 @@ func (c *Client) element(loop int, el parser.Element) {
 	case stateBind:
 		c.bound(el)
 	case stateRoster:
-		if string(el.Attr("id")) == iqRoster {
-			c.state = statePresence
-			c.send(c.clients.cfg.presence())
-		}
+		c.roster(el)
 	case statePresence:
 		c.ready()
 	case stateReady:
@@ -239,10 +244,13 @@ func (c *Client) features(el parser.Element) {
 		c.fail(fmt.Errorf("expected features, got %s", el.Local()))
 		return
 	}
+	c.csi = el.Child(csiNS, "csi").OK()
 	switch {
 	case c.clients.cfg.TLS == STARTTLS && !c.conn.Load().Secure():
 		c.state = stateTLS
 		c.send("<starttls xmlns='" + tlsNS + "'/>")
+	case c.clients.cfg.SASL2 && !c.authed:
+		c.features2(el)
 	case el.Child(saslNS, "mechanisms").OK():
 		c.auth()
 	case el.Child(bindNS, "bind").OK():
@@ -253,7 +261,7 @@ func (c *Client) features(el parser.Element) {
 		}
 		c.send("<iq type='set' id='" + iqBind + "'><bind xmlns='" + bindNS + "'>" + resource + "</bind></iq>")
 	case el.Child(tlsNS, "starttls").OK():
-		c.fail(errors.New("the server requires TLS before a login: use STARTTLS (--tls starttls)"))
+		c.fail(errNeedsTLS)
 	default:
 		c.fail(errors.New("the server offers neither a login nor binding"))
 	}
@@ -268,21 +276,29 @@ func (c *Client) proceed(el parser.Element) {
 }
 
 func (c *Client) auth() {
+	initial, ok := c.initialResponse()
+	if !ok {
+		return
+	}
 	c.state = stateSASL
+	c.send("<auth xmlns='" + saslNS + "' mechanism='" + string(c.clients.cfg.Mechanism) + "'>" + initial + "</auth>")
+}
+
+// initialResponse begins authentication. It returns the first message in Base64.
+func (c *Client) initialResponse() (text string, ok bool) {
 	initial := "\x00" + c.account.User + "\x00" + c.account.Password
 	if c.clients.cfg.Mechanism != Plain {
 		var err error
 		if c.scram, err = c.clients.scramConversation(c.account); err != nil {
 			c.fail(err)
-			return
+			return "", false
 		}
 		if initial, err = c.scram.Step(""); err != nil {
 			c.fail(err)
-			return
+			return "", false
 		}
 	}
-	c.send("<auth xmlns='" + saslNS + "' mechanism='" + string(c.clients.cfg.Mechanism) + "'>" +
-		base64.StdEncoding.EncodeToString([]byte(initial)) + "</auth>")
+	return base64.StdEncoding.EncodeToString([]byte(initial)), true
 }
 
 func (c *Client) sasl(el parser.Element) {
@@ -298,9 +314,13 @@ func (c *Client) sasl(el parser.Element) {
 			c.fail(err)
 			return
 		}
-		c.send("<response xmlns='" + saslNS + "'>" + base64.StdEncoding.EncodeToString([]byte(answer)) + "</response>")
+		c.send("<response xmlns='" + string(el.Space()) + "'>" + base64.StdEncoding.EncodeToString([]byte(answer)) + "</response>")
 	case "success":
 		c.scram = nil
+		if c.clients.cfg.SASL2 {
+			c.success2(el)
+			return
+		}
 		c.parser.Reset()
 		c.header()
 	default:
@@ -316,14 +336,35 @@ func (c *Client) bound(el parser.Element) {
 		c.fail(errors.New("the server refused to bind the resource"))
 		return
 	}
-	c.state = stateRoster
 	if c.clients.cfg.SM {
-		c.send("<enable xmlns='" + smNS + "'/>")
+		c.send(enableSM)
 	}
 	if c.clients.cfg.Carbons {
-		c.send("<iq type='set' id='" + iqCarbons + "'><enable xmlns='" + carbonsNS + "'/></iq>")
+		c.send("<iq type='set' id='" + iqCarbons + "'>" + enableCarbons + "</iq>")
 	}
+	c.requestRoster()
+}
+
+func (c *Client) requestRoster() {
+	c.state = stateRoster
 	c.send("<iq type='get' id='" + iqRoster + "'><query xmlns='" + rosterNS + "'/></iq>")
+}
+
+// roster handles what arrives before the client is available.
+func (c *Client) roster(el parser.Element) {
+	switch string(el.Attr("id")) {
+	case iqCarbons:
+		if string(el.Attr("type")) == "error" {
+			c.fail(errNoCarbons)
+		}
+	case iqRoster:
+		c.state = statePresence
+		c.send(c.clients.cfg.presence())
+	default:
+		if el.Is(streamsNS, "features") { // after a login that has bound a resource
+			c.csi = el.Child(csiNS, "csi").OK()
+		}
+	}
 }
 
 // Ping sends a white-space keep-alive.

@@ -45,8 +45,10 @@ type Config struct {
 	Loops     int    // default 1
 	Presence  string // initial presence; default "<presence/>"
 	From      bool   // messages have a 'from', so that a server delivers exactly the bytes that it receives
-	SM        bool   // enable stream management (XEP-0198) and acknowledge everything
+	SASL2     bool   // log in with SASL2 and Bind 2 (XEP-0388, XEP-0386)
+	SM        bool   // enable stream management (XEP-0198), with resumption, and acknowledge everything
 	Carbons   bool   // enable carbons (XEP-0280)
+	CSI       bool   // be inactive after the login (XEP-0352)
 	Raw       bool   // do not log in: the peer is another client, not a server
 
 	// Sync is called where the processes that share a scenario must synchronize. It

@@ -56,21 +56,25 @@ func TestScenarios(t *testing.T) {
 		t.Run("message with acknowledgements "+string(tls), func(t *testing.T) {
 			cfg := cfg
 			cfg.SM, cfg.Carbons = true, true
-			f := newTestClients(t, cfg)
-			if err := f.Login(t.Context(), 10); err != nil {
-				t.Fatal(err)
-			}
-			got, err := f.Message(t.Context(), MessageConfig{Pairs: 5, Warmup: 50 * time.Millisecond, Duration: 400 * time.Millisecond})
-			if err != nil || got.Messages == 0 {
-				t.Errorf("%+v, %v", got, err)
+			for _, cfg.SASL2 = range []bool{false, true} {
+				f := newTestClients(t, cfg)
+				if err := f.Login(t.Context(), 10); err != nil {
+					t.Fatal(err)
+				}
+				got, err := f.Message(t.Context(), MessageConfig{Pairs: 5, Warmup: 50 * time.Millisecond, Duration: 400 * time.Millisecond})
+				if err != nil || got.Messages == 0 {
+					t.Errorf("%+v, %v", got, err)
+				}
 			}
 		})
 		t.Run("login "+string(tls), func(t *testing.T) {
 			cfg := cfg
 			cfg.Accounts = 10 // and as many concurrent logins, so that no login replaces another
-			got, err := newTestClients(t, cfg).LoginStorm(t.Context(), LoginConfig{Count: 300, ServerPID: pid})
-			if err != nil || got.Failed != 0 || got.Logins != 300 || got.PerSecond <= 0 || got.Latency.P50 <= 0 {
-				t.Errorf("%+v, %v", got, err)
+			for _, cfg.SASL2 = range []bool{false, true} {
+				got, err := newTestClients(t, cfg).LoginStorm(t.Context(), LoginConfig{Count: 300, ServerPID: pid})
+				if err != nil || got.Failed != 0 || got.Logins != 300 || got.PerSecond <= 0 || got.Latency.P50 <= 0 {
+					t.Errorf("%+v, %v", got, err)
+				}
 			}
 		})
 	}

@@ -32,6 +32,8 @@ func TestBench(t *testing.T) {
 		{"message --processes 2 --pairs 5 --idle 2 --warmup 100ms --duration 500ms", "bytes_per_message latency messages pairs per_second sessions", "latency, 99 %"},
 		{"login --count 40 --rate 500 --accounts 10 --in-flight 5", "latency logins per_second", "logins"},
 		{"login --processes 3 --count 40 --accounts 10 --in-flight 5", "latency logins per_second", "logins"},
+		{"login --sasl2 --sm --carbons --count 40 --accounts 10 --in-flight 5", "latency logins per_second", "logins"},
+		{"message --sasl2 --sm --processes 2 --pairs 5 --warmup 100ms --duration 500ms", "bytes_per_message latency messages pairs per_second sessions", "latency, 99 %"},
 		{"presence --processes 2 --sessions 10 --contacts 2 --rate 200 --duration 500ms", "changes contacts delivered latency per_second sessions", "delivered to contacts"},
 		{"reconnect --processes 2 --sessions 10", "latency per_second seconds sessions", "time until all are back"},
 	} {
@@ -140,6 +142,7 @@ func TestBenchFailures(t *testing.T) {
 	f(1, "refused", "reconnect --sessions 6 --processes 2 --target "+nobody)
 	f(2, "--contacts", "presence --contacts 0")
 	f(2, "--sessions must be at least 2", "presence --sessions 1")
+	f(2, "--csi", "presence --csi")
 	f(2, "--in-flight", "login --in-flight 0")
 	f(2, "--domain example.org is not served", "login --domain example.org --create "+data)
 	f(1, "there is no database in ", "login --create "+filepath.Join(data, "none"))

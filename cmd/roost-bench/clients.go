@@ -20,8 +20,10 @@ type fleetFlags struct {
 	TLS       string `name:"tls" enum:"none,starttls,direct" default:"none" placeholder:"MODE" help:"none (the server must allow logins without TLS: roost serve --allow-plaintext), starttls or direct; any certificate is accepted (default: ${default})."`
 	Resume    bool   `help:"Resume TLS sessions."`
 	Hybrid    bool   `help:"Also offer the post-quantum key exchange X25519MLKEM768. Not all servers support it; without it, all of them do the same work."`
-	SM        bool   `name:"sm" help:"Enable stream management (XEP-0198). Everything that the server asks for is acknowledged, and an acknowledgement requested after every five messages."`
+	SASL2     bool   `name:"sasl2" help:"Log in with SASL2 and Bind 2 (XEP-0388, XEP-0386), which enable --sm and --carbons, too."`
+	SM        bool   `name:"sm" help:"Enable stream management (XEP-0198) with resumption. Everything that the server asks for is acknowledged, and an acknowledgement requested after every five messages."`
 	Carbons   bool   `help:"Enable carbons (XEP-0280)."`
+	CSI       bool   `name:"csi" help:"Be inactive after the login, as a phone with a dark screen is (XEP-0352)."`
 	Mechanism string `enum:"SCRAM-SHA-1,SCRAM-SHA-256,PLAIN" default:"SCRAM-SHA-1" placeholder:"NAME" help:"SCRAM-SHA-1, SCRAM-SHA-256 or PLAIN (default: ${default})."`
 	User      string `default:"user%d" placeholder:"PATTERN" help:"Usernames; %d is the number of the client (default: ${default})."`
 	First     int    `default:"0" placeholder:"N" help:"Number of the first client (default: ${default})."`
@@ -76,7 +78,8 @@ func (f *fleetFlags) fits(all int) error {
 // fleet returns the clients of one process.
 func (f *fleetFlags) fleet(accounts int, sync func(context.Context) error) (*bench.Clients, error) {
 	return bench.NewClients(bench.Config{
-		Target: f.Target, Domain: f.Domain, TLS: bench.TLSMode(f.TLS), Resume: f.Resume, Hybrid: f.Hybrid, SM: f.SM, Carbons: f.Carbons, Mechanism: bench.Mechanism(f.Mechanism),
+		Target: f.Target, Domain: f.Domain, TLS: bench.TLSMode(f.TLS), Resume: f.Resume, Hybrid: f.Hybrid,
+		SASL2: f.SASL2, SM: f.SM, Carbons: f.Carbons, CSI: f.CSI, Mechanism: bench.Mechanism(f.Mechanism),
 		User: f.User, First: f.First, Accounts: accounts, Password: f.Password, InFlight: f.InFlight, Loops: f.Loops, Sync: sync,
 	})
 }

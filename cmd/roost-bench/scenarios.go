@@ -208,6 +208,9 @@ func (c *presenceCmd) check() error {
 	if c.Contacts < 1 || c.Contacts >= c.Sessions/c.Processes || c.Rate <= 0 {
 		return cli.UsageError("--contacts must be at least 1 and below the --sessions of each process, --rate above 0")
 	}
+	if c.CSI {
+		return cli.UsageError("--csi: a client that is inactive receives no presence: leave it out")
+	}
 	return nil
 }
 
