@@ -2,6 +2,7 @@ package bench
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"sync/atomic"
 
@@ -54,8 +55,12 @@ func (c *Client) countStanza(el parser.Element) bool {
 	switch string(el.Local()) {
 	case "enabled":
 		c.smEnabled(el)
+	case "resumed":
+		if c.state == stateResume {
+			c.resumed()
+		}
 	case "failed":
-		c.fail(errNoSM)
+		c.smFailed(el)
 	case "r":
 		var buf [64]byte
 		b := append(buf[:0], "<a xmlns='"+smNS+"' h='"...)
@@ -71,6 +76,15 @@ func (c *Client) smEnabled(el parser.Element) {
 	if r := string(el.Attr("resume")); r == "true" || r == "1" {
 		c.acks.id = string(el.Attr("id"))
 	}
+}
+
+// smFailed handles <failed/>.
+func (c *Client) smFailed(el parser.Element) {
+	if c.phone != nil {
+		c.fail(fmt.Errorf("the server did not resume the session: %s", el.First().Local()))
+		return
+	}
+	c.fail(errNoSM)
 }
 
 // requestAck appends a request for an acknowledgement to some of the messages. It may be

@@ -5,12 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
-	"os"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/xdg-go/scram"
@@ -104,6 +101,7 @@ type Clients struct {
 	status  Status
 	done    func() int64 // the value of Status.Done; nil: none
 	logins  sync.WaitGroup
+	closing bool    // no connection is added
 	errs    []error // the first maxErrs errors
 }
 
@@ -209,45 +207,18 @@ func (cs *Clients) releaseAccount(c *Client) {
 	}
 }
 
-// lateBind makes the kernel choose a source port only when the destination is known, so
-// that each server can use all ports.
-func lateBind(_, _ string, raw syscall.RawConn) error {
-	var err error
-	if e := raw.Control(func(fd uintptr) {
-		err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, ipBindAddressNoPort, 1)
-	}); e != nil {
-		return e
-	}
-	return err
+// replace makes c one of the clients in place of another.
+func (cs *Clients) replace(i int, c *Client) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.clients[i] = c
 }
 
-// ipBindAddressNoPort is IP_BIND_ADDRESS_NO_PORT of ip(7), which package syscall does not
-// define.
-const ipBindAddressNoPort = 24
-
-// dial connects one client. On loopback, source addresses are spread over 127.0.0.0/8,
-// because one address has fewer than 65,536 ports.
-func (cs *Clients) dial(ctx context.Context, c *Client) error {
-	d := net.Dialer{Timeout: 10 * time.Second}
-	if host, _, _ := net.SplitHostPort(cs.cfg.Target); strings.HasPrefix(host, "127.") {
-		// The process number keeps the addresses of several load generators apart.
-		n := uint64(os.Getpid())<<3 + cs.ids.Add(1)/20000
-		d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, byte(1+n>>16%200), byte(n>>8), byte(1+n%250))}
-		d.Control = lateBind
-	}
-	conn, err := d.DialContext(ctx, "tcp", cs.cfg.Target)
-	if err != nil {
-		return fmt.Errorf("bench: %w", err)
-	}
-	cs.open.Add(1)
-	pc, err := cs.poller.Attach(conn, c)
-	if err != nil {
-		cs.open.Done()
-		return fmt.Errorf("bench: %w", err)
-	}
-	c.conn.Store(pc)
-	pc.Post(func(int) { c.start() })
-	return nil
+// resumed counts a client that is back.
+func (cs *Clients) resumed() {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.status.Online++
 }
 
 // loginDone is called once for each login.
@@ -309,7 +280,7 @@ func (cs *Clients) nextID() uint64 { return cs.ids.Add(1) }
 func (cs *Clients) All() []*Client {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	return cs.clients[:len(cs.clients):len(cs.clients)]
+	return slices.Clone(cs.clients)
 }
 
 // Drop closes the connections of the first n clients without closing their streams, as
@@ -322,6 +293,9 @@ func (cs *Clients) Drop(n int) {
 
 // Close drops all clients and stops.
 func (cs *Clients) Close() error {
+	cs.mu.Lock()
+	cs.closing = true
+	cs.mu.Unlock()
 	cs.Drop(len(cs.All()))
 	cs.open.Wait()
 	return cs.poller.Close()

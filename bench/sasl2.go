@@ -19,7 +19,8 @@ const (
 // errNoSASL2 means that the server offers only the login of RFC 6120.
 var errNoSASL2 = errors.New("the server does not offer SASL2 (XEP-0388): leave out --sasl2")
 
-// features2 authenticates. If the server offers Bind 2, it binds a resource, too.
+// features2 authenticates. It binds a resource or resumes the session with the same request,
+// if the server offers that.
 func (c *Client) features2(el parser.Element) {
 	offer := el.Child(sasl2NS, "authentication")
 	switch {
@@ -37,7 +38,10 @@ func (c *Client) features2(el parser.Element) {
 	}
 	c.state = stateSASL
 	b := "<authenticate xmlns='" + sasl2NS + "' mechanism='" + string(c.clients.cfg.Mechanism) + "'><initial-response>" + initial + "</initial-response>"
-	if offer.Child(sasl2NS, "inline").Child(bind2NS, "bind").OK() {
+	switch inline := offer.Child(sasl2NS, "inline"); {
+	case c.phone != nil && inline.Child(smNS, "sm").OK():
+		b += c.resumeElement()
+	case c.phone == nil && inline.Child(bind2NS, "bind").OK():
 		b += c.bind2()
 	}
 	c.send(b + "</authenticate>")
@@ -56,11 +60,18 @@ func (c *Client) bind2() string {
 }
 
 // success2 continues after the authentication. The stream is not opened again. If no
-// resource is bound, features follow that offer it.
+// resource is bound, features follow that offer it, or resumption.
 func (c *Client) success2(el parser.Element) {
 	c.authed = true
 	bound := el.Child(bind2NS, "bound")
-	if !bound.OK() {
+	switch failed := el.Child(smNS, "failed"); {
+	case el.Child(smNS, "resumed").OK():
+		c.resumed()
+		return
+	case failed.OK():
+		c.smFailed(failed)
+		return
+	case !bound.OK():
 		c.state = stateHeader
 		return
 	}

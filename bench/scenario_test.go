@@ -67,6 +67,25 @@ func TestScenarios(t *testing.T) {
 				}
 			}
 		})
+		t.Run("resume "+string(tls), func(t *testing.T) {
+			cfg := cfg
+			cfg.SM, cfg.Accounts = true, 20 // as the command does
+			for _, cfg.SASL2 = range []bool{false, true} {
+				f := newTestClients(t, cfg)
+				if err := f.Login(t.Context(), 20); err != nil {
+					t.Fatal(err)
+				}
+				for _, gap := range []int{0, 3} {
+					got, err := f.Resume(t.Context(), ResumeConfig{Pairs: 10, Count: 100, Gap: gap, ServerPID: pid})
+					if err != nil || got.Resumptions != 100 || got.Messages != int64(100*gap) || got.Failed+int(got.Lost+got.Twice+got.Disordered) != 0 || got.PerSecond <= 0 || got.Latency.P50 <= 0 {
+						t.Errorf("%+v, %v", got, err)
+					}
+				}
+				if s := f.Status(); s.Online != 20 || s.Lost != 0 || s.Done != 100 {
+					t.Errorf("%+v, want 20 online", s)
+				}
+			}
+		})
 		t.Run("login "+string(tls), func(t *testing.T) {
 			cfg := cfg
 			cfg.Accounts = 10 // and as many concurrent logins, so that no login replaces another

@@ -12,7 +12,7 @@ type Status struct {
 	Online int    `json:"online"` // clients that are available
 	Failed int    `json:"failed"` // clients that could not log in
 	Lost   int    `json:"lost"`   // clients that were available and were disconnected
-	Done   int64  `json:"done"`   // what the phase counts: delivered messages or presence stanzas, or logins
+	Done   int64  `json:"done"`   // what the phase counts: delivered messages or presence stanzas, logins, or resumptions
 }
 
 // plus returns the sum of two statuses.
@@ -36,6 +36,7 @@ const (
 	phaseMessages = "messages"
 	phaseContacts = "making contacts"
 	phasePresence = "presence"
+	phaseResume   = "resuming"
 	phaseWait     = "waiting for the other processes"
 )
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"roost/bench"
 	"roost/internal/cmdtest"
 )
 
@@ -34,6 +35,8 @@ func TestBench(t *testing.T) {
 		{"login --processes 3 --count 40 --accounts 10 --in-flight 5", "latency logins per_second", "logins"},
 		{"login --sasl2 --sm --carbons --count 40 --accounts 10 --in-flight 5", "latency logins per_second", "logins"},
 		{"message --sasl2 --sm --processes 2 --pairs 5 --warmup 100ms --duration 500ms", "bytes_per_message latency messages pairs per_second sessions", "latency, 99 %"},
+		{"resume --pairs 5 --count 50 --gap 2", "failed latency lost messages pairs per_second resumptions twice", "0 lost, 0 twice, 0 out of order"},
+		{"resume --sasl2 --processes 2 --pairs 5 --count 50", "latency lost per_second resumptions", "resumptions"},
 		{"presence --processes 2 --sessions 10 --contacts 2 --rate 200 --duration 500ms", "changes contacts delivered latency per_second sessions", "delivered to contacts"},
 		{"reconnect --processes 2 --sessions 10", "latency per_second seconds sessions", "time until all are back"},
 	} {
@@ -98,6 +101,25 @@ func TestBenchProcesses(t *testing.T) {
 	}
 }
 
+// TestResumeVerdict: a message that is lost, or arrives twice or out of order, fails the run.
+func TestResumeVerdict(t *testing.T) {
+	for _, test := range []struct {
+		r    bench.ResumeResult
+		want string
+	}{
+		{bench.ResumeResult{Messages: 9}, ""},
+		{bench.ResumeResult{Messages: 9, Lost: 1}, "of 9 messages, 1 were lost"},
+		{bench.ResumeResult{Messages: 9, Twice: 1}, "1 arrived twice"},
+		{bench.ResumeResult{Messages: 9, Disordered: 1}, "1 out of order"},
+		{bench.ResumeResult{Failed: 2, Errors: []string{"the reason"}}, "2 clients failed, the first: the reason"},
+	} {
+		err := new(resumeCmd).verdict(test.r)
+		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%+v: %v, want %q", test.r, err, test.want)
+		}
+	}
+}
+
 // TestBenchJSON: with --json alone, standard output contains only the result.
 func TestBenchJSON(t *testing.T) {
 	target, data, _ := startServer(t)
@@ -143,6 +165,7 @@ func TestBenchFailures(t *testing.T) {
 	f(2, "--contacts", "presence --contacts 0")
 	f(2, "--sessions must be at least 2", "presence --sessions 1")
 	f(2, "--csi", "presence --csi")
+	f(2, "--count at least --pairs", "resume --pairs 5 --count 4")
 	f(2, "--in-flight", "login --in-flight 0")
 	f(2, "--domain example.org is not served", "login --domain example.org --create "+data)
 	f(1, "there is no database in ", "login --create "+filepath.Join(data, "none"))

@@ -18,6 +18,7 @@ type grammar struct {
 	Message   messageCmd     `cmd:"" help:"Exchange messages between pairs of clients, and report latencies and the cost."`
 	Presence  presenceCmd    `cmd:"" help:"Change the presence of clients that see each other, and report latencies and the cost."`
 	Reconnect reconnectCmd   `cmd:"" help:"Disconnect all clients at once, and measure how long they take to log in again."`
+	Resume    resumeCmd      `cmd:"" help:"Let clients lose their connections and resume their sessions, and check that no message is lost or arrives twice."`
 	Parse     parseCmd       `cmd:"" help:"Measure the speed of XMPP parsers."`
 	Relay     relayCmd       `cmd:"" hidden:"" help:"Move bytes between pairs of connections until it is stopped."`
 	Version   cli.VersionCmd `cmd:"" help:"Show the version."`

@@ -85,6 +85,8 @@ func chartOf(result any, title, measured string) chart.Chart {
 		return latencies("logins", r.Latency)
 	case bench.LoginResult:
 		return latencies("logins", r.Latency)
+	case bench.ResumeResult:
+		return latencies("resumptions", r.Latency)
 	case bench.MessageResult:
 		return latencies("messages", r.Latency)
 	case bench.PresenceResult:

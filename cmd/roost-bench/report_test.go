@@ -65,6 +65,7 @@ func TestCharts(t *testing.T) {
 		{bench.IdleResult{Growth: []bench.Sample{{Sessions: 5, RSS: 3 << 20}}}, "clients online", 3},
 		{bench.LoginResult{Latency: l}, "share of logins", 2},
 		{bench.ReconnectResult{Latency: l}, "share of logins", 2},
+		{bench.ResumeResult{Latency: l}, "share of resumptions", 2},
 		{bench.MessageResult{Latency: l}, "share of messages", 2},
 		{bench.PresenceResult{Latency: l}, "share of presences", 2},
 	} {
