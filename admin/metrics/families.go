@@ -224,6 +224,17 @@ var connectionFamilies = []family{
 	{"roost_loop_turn_duration_seconds", buckets, "Time that an event loop took for one batch of events. Other events of the loop wait meanwhile.", nil, func(n *numbers, out *samples) {
 		out.histogram(n.poller.Batches, seconds)
 	}},
+	{"roost_websocket_requests_total", counter, "HTTP requests to listeners for WebSocket by outcome: upgraded (a WebSocket connection), page (a document that tells clients where the endpoint is), refused.", []string{"outcome"}, func(n *numbers, out *samples) {
+		out.add(n.poller.WebSockets, "upgraded")
+		out.add(n.poller.WebSocketPages, "page")
+		out.add(n.poller.WebSocketRefused, "refused")
+	}},
+	{"roost_websocket_failures_total", counter, "WebSocket connections that the server has ended, by what the client had sent: protocol (frames that violate the protocol), binary (a message that is not text), encoding (a close reason that is not UTF-8), too-big (a frame that is too large).",
+		[]string{"reason"}, func(n *numbers, out *samples) {
+			for reason, count := range n.poller.WebSocketFailures {
+				out.add(count, poller.FrameFailure(reason).String())
+			}
+		}},
 	{"roost_tls_handshakes_total", counter, "TLS handshakes that succeeded, by version and by whether they resumed a session.", []string{"version", "resumed"}, func(n *numbers, out *samples) {
 		p := n.poller
 		out.add(p.TLS12, "1.2", "false")

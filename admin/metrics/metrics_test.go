@@ -38,7 +38,12 @@ func (batches) BatchStats() store.BatchStats {
 func fullSource() Source {
 	return Source{
 		Version: "v1.2.3", Commit: "abc",
-		Poller: func() poller.Stats { return poller.Stats{Conns: 3, BytesIn: 5} },
+		Poller: func() poller.Stats {
+			return poller.Stats{
+				Conns: 3, BytesIn: 5, WebSockets: 4, WebSocketPages: 2, WebSocketRefused: 1,
+				WebSocketFailures: [poller.FrameFailures]int64{poller.FrameBinary: 8},
+			}
+		},
 		Sessions: func() session.Stats {
 			return session.Stats{
 				Counts:     session.Counts{Unbound: 1, Bound: 5, Available: 3},
@@ -140,6 +145,8 @@ func TestText(t *testing.T) {
 		"# HELP roost_connections Open connections of clients.",
 		"# TYPE roost_connections gauge",
 		"roost_connections 3",
+		`roost_websocket_requests_total{outcome="upgraded"} 4`, `roost_websocket_requests_total{outcome="page"} 2`, `roost_websocket_requests_total{outcome="refused"} 1`,
+		`roost_websocket_failures_total{reason="binary"} 8`, `roost_websocket_failures_total{reason="too-big"} 0`,
 		`roost_sessions{state="unbound"} 1`, `roost_sessions{state="unavailable"} 2`, `roost_sessions{state="available"} 3`,
 		`roost_logins_total{mechanism="PLAIN",result="success"} 7`,
 		`roost_sessions_ended_total{reason="lost"} 2`, `roost_sessions_ended_total{reason="closed"} 0`,
