@@ -46,7 +46,7 @@ var tlsKinds = [...]api.TLSKind{poller.NoTLS: api.TLSNone, poller.TLS12: api.TLS
 // describe returns what is known of a session.
 func describe(s *session.Session, now time.Time) api.Session {
 	d := api.Session{
-		JID: s.FullJID(), TLS: api.TLSNone, Available: s.Available(), Priority: s.Priority(), QueuedBytes: int64(s.Conn().Queued()),
+		JID: s.FullJID(), Transport: transport(s), TLS: api.TLSNone, Available: s.Available(), Priority: s.Priority(), QueuedBytes: int64(s.Conn().Queued()),
 	}
 	if a := s.Conn().RemoteAddr(); a.IsValid() {
 		d.Address = netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).String()
@@ -57,6 +57,17 @@ func describe(s *session.Session, now time.Time) api.Session {
 		d.IdleSeconds = max(0, now.Sub(w.LastRead()).Truncate(time.Second).Seconds())
 	}
 	return d
+}
+
+// transport returns what carries the stream of a session.
+func transport(s *session.Session) api.Transport {
+	switch {
+	case s.Detached():
+		return api.TransportNone
+	case s.Conn().Messages():
+		return api.TransportWebSocket
+	}
+	return api.TransportTCP
 }
 
 // find returns the session that the path of a request names.

@@ -17,8 +17,8 @@ import (
 	"roost/poller/leantls"
 )
 
-// Stats are the counters of a Poller since it was created. Conns, Handshake, Unauth and
-// OutboxBytes are current values.
+// Stats are the counters of a Poller since it was created. Conns, Handshake, Unauth,
+// WebSocketConns and OutboxBytes are current values.
 type Stats struct {
 	Conns     int64 // connections open
 	Accepted  int64
@@ -41,7 +41,8 @@ type Stats struct {
 	TLS13, TLS13Resumed int64
 	TLSFailed           [HandshakeFailures]int64 // failed, by reason
 
-	// HTTP requests on listeners for WebSocket.
+	// Listeners for WebSocket, and the HTTP requests on them.
+	WebSocketConns    int64                // WebSocket connections open
 	WebSockets        int64                // requests that became WebSocket connections
 	WebSocketPages    int64                // requests for pages
 	WebSocketRefused  int64                // other requests

@@ -251,6 +251,9 @@ func (l *webSocket) closeWrite() {
 }
 
 func (l *webSocket) free() error {
+	if l.has(wsOpen) {
+		l.c.loop.p.stats.webSockets.open.Add(-1)
+	}
 	if l.in != nil {
 		inputPool.Put(l.in)
 		l.in = nil

@@ -297,12 +297,15 @@ func TestWebSocketEnds(t *testing.T) {
 			f(masked(ws.OpBinary, true, "x"), "close 1003", violation(1003))
 			f("\x81\x01a", "close 1002", violation(1002))
 			f("\x81\xff\x00\x00\x00\x00\xff\xff\xff\xff1234", "close 1009", violation(1009))
-			if x := s.Stats(); x.WebSockets != 8 || x.WebSocketFailures != [FrameFailures]int64{3, 1, 1, 1} || x.TLSFailed != [HandshakeFailures]int64{} {
-				t.Errorf("counted %d connections, failures %v, of TLS %v", x.WebSockets, x.WebSocketFailures, x.TLSFailed)
+			if x := s.Stats(); x.WebSocketConns != 0 || x.WebSockets != 8 || x.WebSocketFailures != [FrameFailures]int64{3, 1, 1, 1} || x.TLSFailed != [HandshakeFailures]int64{} {
+				t.Errorf("counted %d connections, %d of them open, failures %v, of TLS %v", x.WebSockets, x.WebSocketConns, x.WebSocketFailures, x.TLSFailed)
 			}
 
 			client := s.dialWeb(t, c.version, "", messageFrame("a")) // the server ends
 			client.want("a")
+			if n := s.Stats().WebSocketConns; n != 1 {
+				t.Errorf("%d connections are open, want 1", n)
+			}
 			h := <-s.speakers
 			_ = h.c.Queue([]byte("last words"))
 			h.c.Close(time.Minute)

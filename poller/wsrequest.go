@@ -170,6 +170,7 @@ func (h *wsRequest) upgrade(l *webSocket, r *websocket.Request) {
 	_ = l.below.seal(message{body: r.Response})
 	l.flags |= wsOpen | wsFlush
 	c.mu.Unlock()
+	c.loop.p.stats.webSockets.open.Add(1)
 	handler, ok := c.loop.p.config().Accept(c, h.l).(MessageHandler)
 	if !ok {
 		c.paused = true

@@ -26,8 +26,8 @@ func (f FrameFailure) String() string {
 
 // webSocketCounters count what happens on listeners for WebSocket.
 type webSocketCounters struct {
-	upgraded, pages, refused atomic.Int64
-	failures                 [FrameFailures]atomic.Int64
+	open, upgraded, pages, refused atomic.Int64
+	failures                       [FrameFailures]atomic.Int64
 }
 
 // responded counts a response other than an upgrade.
@@ -54,7 +54,8 @@ func (x *webSocketCounters) failed(code uint16) {
 }
 
 func (x *webSocketCounters) snapshot(s *Stats) {
-	s.WebSockets, s.WebSocketPages, s.WebSocketRefused = x.upgraded.Load(), x.pages.Load(), x.refused.Load()
+	s.WebSocketConns, s.WebSockets = x.open.Load(), x.upgraded.Load()
+	s.WebSocketPages, s.WebSocketRefused = x.pages.Load(), x.refused.Load()
 	for i := range s.WebSocketFailures {
 		s.WebSocketFailures[i] = x.failures[i].Load()
 	}

@@ -19,10 +19,21 @@ const (
 	TLSLean TLSKind = "lean"  // TLS 1.3 by the lean record layer
 )
 
+// Transport is what carries the stream of a session.
+type Transport string
+
+// The transports.
+const (
+	TransportNone      Transport = "none" // the session has lost its connection, and waits for its client to resume it
+	TransportTCP       Transport = "tcp"
+	TransportWebSocket Transport = "websocket"
+)
+
 // Session is one connected session, in the list of GET /v1/sessions.
 type Session struct {
 	JID         string    `json:"jid"`     // full
 	Address     string    `json:"address"` // of the client, with the port; empty if the connection has just ended
+	Transport   Transport `json:"transport"`
 	TLS         TLSKind   `json:"tls"`
 	LastInput   time.Time `json:"last_input"` // when the client was last heard of, to the second
 	IdleSeconds float64   `json:"idle_seconds"`

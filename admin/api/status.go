@@ -57,6 +57,7 @@ type Sessions struct {
 // Connections are TCP connections of clients.
 type Connections struct {
 	Open          int64 `json:"open"`
+	WebSocket     int64 `json:"websocket"`      // of the open ones, those over WebSocket
 	Handshakes    int64 `json:"handshakes"`     // TLS handshakes in progress or waiting
 	AcceptedTotal int64 `json:"accepted_total"` // since the start
 	RefusedTotal  int64 `json:"refused_total"`  // for a limit of their network, since the start

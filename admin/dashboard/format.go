@@ -12,7 +12,7 @@ import (
 
 // formats are functions of the templates: how values are shown to people.
 var formats = map[string]any{
-	"comma": comma, "bytes": bytesText, "age": human.Age, "printable": printable, "stamp": stamp, "clock": clock, "protection": protection,
+	"comma": comma, "bytes": bytesText, "age": human.Age, "printable": printable, "stamp": stamp, "clock": clock, "protection": protection, "transport": transport,
 }
 
 // unknown is shown where a value is not known.

@@ -81,6 +81,17 @@ func protection(k api.TLSKind) string {
 	return "none"
 }
 
+// transport is what carries the stream of a session, for people.
+func transport(t api.Transport) string {
+	switch t {
+	case api.TransportTCP:
+		return "TCP"
+	case api.TransportWebSocket:
+		return "WebSocket"
+	}
+	return "none"
+}
+
 // sessionPage is what the page of one session is made of.
 type sessionPage struct {
 	api.SessionDetail

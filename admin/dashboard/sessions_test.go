@@ -47,7 +47,7 @@ func TestSessions(t *testing.T) {
 			return 500, api.ErrorResponse{Error: api.Error{Code: api.CodeInternal, Message: "the server could not do this"}}
 		}
 		return 200, api.SessionPage{Matching: 12345, Cursor: "c+/=", Sessions: []api.Session{
-			{JID: hostile, Address: "192.0.2.1:1", TLS: api.TLSLean, Available: true, Priority: -3, IdleSeconds: 61, QueuedBytes: 2048},
+			{JID: hostile, Address: "192.0.2.1:1", Transport: api.TransportWebSocket, TLS: api.TLSLean, Available: true, Priority: -3, IdleSeconds: 61, QueuedBytes: 2048},
 			{JID: "juliet@example.org/x", TLS: api.TLSNone},
 		}}
 	}
@@ -56,7 +56,7 @@ func TestSessions(t *testing.T) {
 		t.Errorf("asked for %s", got)
 	}
 	for _, want := range []string{
-		"51 to 52 of 12,345", "priority -3", "1 min ago", "2.0 KiB", "TLS 1.3", `<option value="idle" selected>`, `<option value="3600" selected>`, `value="192.0.2.0/24"`,
+		"51 to 52 of 12,345", "priority -3", "1 min ago", "2.0 KiB", ">WebSocket<", "TLS 1.3", `<option value="idle" selected>`, `<option value="3600" selected>`, `value="192.0.2.0/24"`,
 		"/sessions?cursor=c%2B%2F%3D&amp;first=53&amp;idle=3600&amp;q=192.0.2.0%2F24&amp;sort=idle&amp;tls=lean", "The session is ended.",
 	} {
 		if !strings.Contains(page, want) {
@@ -105,7 +105,7 @@ func TestSession(t *testing.T) {
 	var method, path string
 	var query url.Values
 	status, body := 200, any(api.SessionDetail{
-		Session: api.Session{JID: hostile, Address: "192.0.2.1:1", TLS: api.TLS12, QueuedBytes: 1}, Conditions: []string{"throttled", "new"}, DirectedPresence: 1,
+		Session: api.Session{JID: hostile, Address: "192.0.2.1:1", Transport: api.TransportTCP, TLS: api.TLS12, QueuedBytes: 1}, Conditions: []string{"throttled", "new"}, DirectedPresence: 1,
 	})
 	f.respond = func(r *http.Request) (int, any) {
 		method, path, query = r.Method, r.URL.EscapedPath(), r.URL.Query()
@@ -116,7 +116,7 @@ func TestSession(t *testing.T) {
 	if method != "GET" || path != "/v1/sessions/"+url.PathEscape(hostile) || len(query) > 0 {
 		t.Errorf("%s %s %v", method, path, query)
 	}
-	for _, want := range []string{"TLS 1.2", "waits because it sends too much; new", "to 1 address<", `href="/sessions?q=romeo%40example.org"`, "none: it gets no messages"} {
+	for _, want := range []string{">TCP<", "TLS 1.2", "waits because it sends too much; new", "to 1 address<", `href="/sessions?q=romeo%40example.org"`, "none: it gets no messages"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q:\n%s", want, page)
 		}

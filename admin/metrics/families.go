@@ -224,6 +224,9 @@ var connectionFamilies = []family{
 	{"roost_loop_turn_duration_seconds", buckets, "Time that an event loop took for one batch of events. Other events of the loop wait meanwhile.", nil, func(n *numbers, out *samples) {
 		out.histogram(n.poller.Batches, seconds)
 	}},
+	{"roost_websocket_connections", gauge, "Open WebSocket connections of clients.", nil, func(n *numbers, out *samples) {
+		out.add(n.poller.WebSocketConns)
+	}},
 	{"roost_websocket_requests_total", counter, "HTTP requests to listeners for WebSocket by outcome: upgraded (a WebSocket connection), page (a document that tells clients where the endpoint is), refused.", []string{"outcome"}, func(n *numbers, out *samples) {
 		out.add(n.poller.WebSockets, "upgraded")
 		out.add(n.poller.WebSocketPages, "page")

@@ -40,7 +40,7 @@ func fullSource() Source {
 		Version: "v1.2.3", Commit: "abc",
 		Poller: func() poller.Stats {
 			return poller.Stats{
-				Conns: 3, BytesIn: 5, WebSockets: 4, WebSocketPages: 2, WebSocketRefused: 1,
+				Conns: 3, BytesIn: 5, WebSocketConns: 1, WebSockets: 4, WebSocketPages: 2, WebSocketRefused: 1,
 				WebSocketFailures: [poller.FrameFailures]int64{poller.FrameBinary: 8},
 			}
 		},
@@ -145,6 +145,7 @@ func TestText(t *testing.T) {
 		"# HELP roost_connections Open connections of clients.",
 		"# TYPE roost_connections gauge",
 		"roost_connections 3",
+		"roost_websocket_connections 1",
 		`roost_websocket_requests_total{outcome="upgraded"} 4`, `roost_websocket_requests_total{outcome="page"} 2`, `roost_websocket_requests_total{outcome="refused"} 1`,
 		`roost_websocket_failures_total{reason="binary"} 8`, `roost_websocket_failures_total{reason="too-big"} 0`,
 		`roost_sessions{state="unbound"} 1`, `roost_sessions{state="unavailable"} 2`, `roost_sessions{state="available"} 3`,

@@ -113,18 +113,18 @@ func (c *onlineCmd) write(to io.Writer, p *api.SessionPage, table *sessionTable)
 // columns never get narrower.
 type sessionTable struct {
 	begun  bool
-	widths [6]int // of the columns, in characters
+	widths [7]int // of the columns, in characters
 }
 
 // write writes the next rows, and before the first ones the head.
 func (t *sessionTable) write(to io.Writer, all []api.Session) error {
 	rows := make([][len(t.widths)]string, 0, len(all)+1)
 	if !t.begun {
-		rows, t.begun = append(rows, [...]string{"SESSION", "ADDRESS", "TLS", "IDLE", "PRESENCE", "UNREAD"}), true
+		rows, t.begun = append(rows, [...]string{"SESSION", "ADDRESS", "OVER", "TLS", "IDLE", "PRESENCE", "UNREAD"}), true
 	}
 	for i := range all {
 		s := &all[i]
-		rows = append(rows, [...]string{printable(s.JID), s.Address, string(s.TLS), human.Age(s.IdleSeconds), presenceText(s), bytesText(s.QueuedBytes)})
+		rows = append(rows, [...]string{printable(s.JID), s.Address, transportText(s.Transport), string(s.TLS), human.Age(s.IdleSeconds), presenceText(s), bytesText(s.QueuedBytes)})
 	}
 	for _, row := range rows {
 		for i, text := range row {
@@ -140,6 +140,17 @@ func (t *sessionTable) write(to io.Writer, all []api.Session) error {
 		fmt.Fprintln(w, row[last])
 	}
 	return w.Flush()
+}
+
+// transportText is what carries the stream of a session, for people.
+func transportText(t api.Transport) string {
+	switch t {
+	case api.TransportTCP:
+		return "TCP"
+	case api.TransportWebSocket:
+		return "WebSocket"
+	}
+	return "-"
 }
 
 func presenceText(s *api.Session) string {
@@ -195,6 +206,7 @@ func writeSession(w io.Writer, d *api.SessionDetail) {
 	yes := map[bool]string{true: "yes", false: "no"}
 	line("session", "%s", d.JID)
 	line("address", "%s", d.Address)
+	line("over", "%s", transportText(d.Transport))
 	line("TLS", "%s", d.TLS)
 	line("last input", "%s, %s ago", d.LastInput.Format(time.RFC3339), human.Age(d.IdleSeconds))
 	line("presence", "%s, %d bytes", presenceText(&d.Session), d.PresenceBytes)

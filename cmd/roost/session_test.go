@@ -19,7 +19,7 @@ func TestSessionCommands(t *testing.T) {
 	loginTo(t, addr, "localhost", "AG51cnNlAHNlY3JldA==", "c")
 	romeo.ask("<presence><priority>5</priority></presence>", "<presence from=")
 
-	run(0, `(?s)^SESSION.*\nnurse@localhost/c +127\.0\.0\.1:\d+ +none +\d+ s +- +0 B\nromeo@localhost/a +127\.0\.0\.1:\d+ +none +\d+ s +priority 5 .*romeo@localhost/b .*\n3 of 3 sessions\n$`, "online")
+	run(0, `(?s)^SESSION.*\nnurse@localhost/c +127\.0\.0\.1:\d+ +TCP +none +\d+ s +- +0 B\nromeo@localhost/a +127\.0\.0\.1:\d+ +TCP +none +\d+ s +priority 5 .*romeo@localhost/b .*\n3 of 3 sessions\n$`, "online")
 	run(0, `2 of 3 sessions\n$`, "online", "--limit", "2")
 	run(0, `1 of 1 sessions\n$`, "online", "--account", "nurse@localhost")
 	run(0, `0 of 0 sessions\n$`, "online", "--tls", "lean", "--network", "127.0.0.1", "--domain", "localhost", "--min-idle", "10h", "--sort", "idle")
@@ -48,17 +48,17 @@ func TestSessionCommands(t *testing.T) {
 func TestSessionTable(t *testing.T) {
 	var b strings.Builder
 	var table sessionTable
-	long := api.Session{JID: "romeo-ä@example.org/balcony", Address: "192.0.2.1:1", TLS: api.TLSNone, Available: true}
-	short := api.Session{JID: "r@x/a", Address: "192.0.2.1:1", TLS: api.TLSLean}
+	long := api.Session{JID: "romeo-ä@example.org/balcony", Address: "192.0.2.1:1", Transport: api.TransportWebSocket, TLS: api.TLSNone, Available: true}
+	short := api.Session{JID: "r@x/a", Address: "192.0.2.1:1", Transport: api.TransportTCP, TLS: api.TLSLean}
 	for _, page := range [][]api.Session{{long}, {short}, nil} {
 		if err := table.write(&b, page); err != nil {
 			t.Fatal(err)
 		}
 	}
 	const want = "" +
-		"SESSION                      ADDRESS      TLS   IDLE  PRESENCE    UNREAD\n" +
-		"romeo-ä@example.org/balcony  192.0.2.1:1  none  0 s   priority 0  0 B\n" +
-		"r@x/a                        192.0.2.1:1  lean  0 s   -           0 B\n"
+		"SESSION                      ADDRESS      OVER       TLS   IDLE  PRESENCE    UNREAD\n" +
+		"romeo-ä@example.org/balcony  192.0.2.1:1  WebSocket  none  0 s   priority 0  0 B\n" +
+		"r@x/a                        192.0.2.1:1  TCP        lean  0 s   -           0 B\n"
 	if b.String() != want {
 		t.Errorf("%s\nwant\n%s", b.String(), want)
 	}

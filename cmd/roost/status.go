@@ -39,8 +39,8 @@ func writeStatus(w io.Writer, s *api.Status) {
 	line("domains", "%s", strings.Join(s.Domains, ", "))
 	line("online", "%s clients of %s accounts, %s with presence", comma(s.Sessions.Connected), comma(s.Sessions.Accounts), comma(s.Sessions.Available))
 	line("not logged in", "%s", comma(s.Sessions.Unbound))
-	line("connections", "%s open, %s TLS handshakes; %s accepted and %s refused since the start",
-		comma(s.Connections.Open), comma(s.Connections.Handshakes), comma(s.Connections.AcceptedTotal), comma(s.Connections.RefusedTotal))
+	line("connections", "%s open, %s of them over WebSocket, %s TLS handshakes; %s accepted and %s refused since the start",
+		comma(s.Connections.Open), comma(s.Connections.WebSocket), comma(s.Connections.Handshakes), comma(s.Connections.AcceptedTotal), comma(s.Connections.RefusedTotal))
 	line("logins", "%s a second in the last minute, %s since the start", rateText(s.Logins.PerSecond), comma(s.Logins.Total))
 	m := s.Memory
 	line("memory", "%s resident; roost check expects %s when all are idle, and %s of the kernel", bytesText(m.ResidentBytes), bytesText(m.PredictedBytes), bytesText(m.KernelBytes))
