@@ -19,6 +19,8 @@ import (
 	"roost/internal/xmpptest"
 	"roost/parser"
 	"roost/session"
+	"roost/store"
+	"roost/xep"
 )
 
 // webStream is a client's connection over WebSocket that behaves as a TCP connection: what is
@@ -223,7 +225,14 @@ func streamed(message []byte) []byte {
 	return message
 }
 
-// TestWebSocketDialogues plays the dialogues of session and router over WebSocket with
+// dialogueXEP is what the dialogues of the extensions expect.
+var dialogueXEP = xep.Config{
+	Register: true, Iterations: store.MinIterations,
+	Contacts:     map[string][]string{"abuse": {"mailto:abuse@localhost"}, "admin": {"mailto:xmpp@localhost", "xmpp:admin@localhost"}},
+	OutageStatus: []string{"https://status.example.org/outage.json"},
+}
+
+// TestWebSocketDialogues plays the dialogues of session, router and xep over WebSocket with
 // TLS: with whole messages, and with one fragment for each byte.
 func TestWebSocketDialogues(t *testing.T) {
 	elsewhere := map[string]string{
@@ -236,7 +245,7 @@ func TestWebSocketDialogues(t *testing.T) {
 		"27-no-prefix":     "it is about the headers of RFC 6120",
 		"38-many-requests": "no operator sets this limit: only the router's own tests do",
 	}
-	for _, dir := range []string{"session", "router"} {
+	for _, dir := range []string{"session", "router", "xep"} {
 		files, err := filepath.Glob("../" + dir + "/testdata/*.txt")
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no dialogues of %s: %v", dir, err)
@@ -255,6 +264,7 @@ func TestWebSocketDialogues(t *testing.T) {
 				for _, fragment := range []int{0, 1} {
 					s := startServer(t, func(cfg *Config) {
 						configureFor(file, cfg)
+						cfg.XEP = dialogueXEP
 						cfg.WebSocket.Addr = "127.0.0.1:0"
 					})
 					dial := func() (net.Conn, error) {
