@@ -88,6 +88,11 @@ func (p *Poller) ListenOn(nl *net.TCPListener, cfg *tls.Config) (*Listener, erro
 	return p.listenOn(nl, cfg, false)
 }
 
+// ListenWebSocketOn is ListenWebSocket for a socket that is listening already: see ListenOn.
+func (p *Poller) ListenWebSocketOn(nl *net.TCPListener, cfg *tls.Config) (*Listener, error) {
+	return p.listenOn(nl, cfg, true)
+}
+
 func (p *Poller) listenOn(nl *net.TCPListener, cfg *tls.Config, ws bool) (*Listener, error) {
 	defer nl.Close()
 	fd, err := detachFD(nl)

@@ -75,7 +75,10 @@ type Config struct {
 type Sockets struct {
 	C2S    []*net.TCPListener `reload:"-"` // for clients with STARTTLS
 	C2STLS []*net.TCPListener `reload:"-"` // for clients with direct TLS
+	WS     []*net.TCPListener `reload:"-"` // for WebSocket clients
 }
+
+func (s *Sockets) len() int { return len(s.C2S) + len(s.C2STLS) + len(s.WS) }
 
 // largeResult is the largest stanza, in bytes, that a client with an empty outbox
 // receives regardless of its outbox limit: larger than any roster.
@@ -147,7 +150,7 @@ func (c *Config) Validate() error {
 			mistake("Store", "%w", err)
 		}
 	}
-	if c.C2S == "" && c.C2STLS == "" && c.WebSocket.Addr == "" && len(c.Sockets.C2S)+len(c.Sockets.C2STLS) == 0 {
+	if c.C2S == "" && c.C2STLS == "" && c.WebSocket.Addr == "" && c.Sockets.len() == 0 {
 		mistake("C2S", "there is no address to listen on")
 	}
 	for _, l := range []struct{ field, addr string }{{"C2S", c.C2S}, {"C2STLS", c.C2STLS}} {

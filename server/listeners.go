@@ -13,14 +13,15 @@ import (
 // listeners are the server's listeners for clients. They can stop listening and listen
 // again.
 type listeners struct {
-	poller *poller.Poller
-
 	mu  sync.Mutex
 	all []*listener
 }
 
-// listenFunc opens a listener.
-type listenFunc func(addr string, cfg *tls.Config) (*poller.Listener, error)
+// listenFunc opens a listener, and listenOnFunc makes one of a socket.
+type (
+	listenFunc   func(addr string, cfg *tls.Config) (*poller.Listener, error)
+	listenOnFunc func(socket *net.TCPListener, cfg *tls.Config) (*poller.Listener, error)
+)
 
 // webSocketListener is the name of the listener for WebSocket.
 const webSocketListener = "XMPP clients (WebSocket)"
@@ -36,14 +37,14 @@ type listener struct {
 }
 
 // add listens on the sockets, or on the address if there are none; an empty one is none.
-func (s *listeners) add(name, addr string, sockets []*net.TCPListener, listen listenFunc, cfg *tls.Config) error {
+func (s *listeners) add(name, addr string, sockets []*net.TCPListener, listen listenFunc, listenOn listenOnFunc, cfg *tls.Config) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	add := func(l *poller.Listener, passed bool) {
 		s.all = append(s.all, &listener{Address: Address{Name: name, Addr: l.Addr()}, listen: listen, tls: cfg, passed: passed, l: l, open: true})
 	}
 	for _, socket := range sockets {
-		l, err := s.poller.ListenOn(socket, cfg)
+		l, err := listenOn(socket, cfg)
 		if err != nil {
 			return fmt.Errorf("server: cannot listen on the socket %s: %w", socket.Addr(), err)
 		}

@@ -162,12 +162,11 @@ func (s *Server) listen() (err error) {
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
-	direct := s.certs.Config("")
-	s.listeners.poller = s.poller
+	p, direct := s.poller, s.certs.Config("")
 	err = errors.Join(
-		s.listeners.add("XMPP clients (STARTTLS)", c.C2S, c.Sockets.C2S, s.poller.Listen, nil),
-		s.listeners.add("XMPP clients (direct TLS)", c.C2STLS, c.Sockets.C2STLS, s.poller.Listen, direct),
-		s.listeners.add(webSocketListener, c.WebSocket.Addr, nil, s.poller.ListenWebSocket, s.certs.WebConfig()),
+		s.listeners.add("XMPP clients (STARTTLS)", c.C2S, c.Sockets.C2S, p.Listen, p.ListenOn, nil),
+		s.listeners.add("XMPP clients (direct TLS)", c.C2STLS, c.Sockets.C2STLS, p.Listen, p.ListenOn, direct),
+		s.listeners.add(webSocketListener, c.WebSocket.Addr, c.Sockets.WS, p.ListenWebSocket, p.ListenWebSocketOn, s.certs.WebConfig()),
 	)
 	if err != nil {
 		return errors.Join(err, s.poller.Close())

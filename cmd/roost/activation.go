@@ -32,8 +32,11 @@ func activated() (s server.Sockets, err error) {
 		case name == "c2s-tls":
 			s.C2STLS = append(s.C2STLS, tcp)
 			continue
+		case name == "ws":
+			s.WS = append(s.WS, tcp)
+			continue
 		default:
-			e = errors.New("its purpose is not known: FileDescriptorName= in the socket unit must be c2s or c2s-tls")
+			e = errors.New("its purpose is not known: FileDescriptorName= in the socket unit must be c2s, c2s-tls or ws")
 		}
 		_ = l.Close()
 		err = errors.Join(err, fmt.Errorf("the socket %s (%s) from systemd cannot be used: %w", l.Addr(), name, e))

@@ -46,12 +46,12 @@ func listenAt(t *testing.T, network, addr string) net.Listener {
 // TestActivation: sockets from systemd replace the addresses in flags; there may be
 // several for one purpose. Clients that connect before the server starts wait.
 func TestActivation(t *testing.T) {
-	sockets := []net.Listener{listenAt(t, "tcp", "127.0.0.1:0"), listenAt(t, "tcp", "127.0.0.1:0"), listenAt(t, "tcp", "127.0.0.2:0")}
+	sockets := []net.Listener{listenAt(t, "tcp", "127.0.0.1:0"), listenAt(t, "tcp", "127.0.0.1:0"), listenAt(t, "tcp", "127.0.0.2:0"), listenAt(t, "tcp", "127.0.0.1:0")}
 	var addrs []string
 	for _, l := range sockets {
 		addrs = append(addrs, l.Addr().String())
 	}
-	cmd := activate(t, "c2s:c2s-tls:c2s", sockets, "serve", "--c2s", addrs[0], "--c2s-tls", "off", "--data", t.TempDir())
+	cmd := activate(t, "c2s:c2s-tls:c2s:ws", sockets, "serve", "--c2s", addrs[0], "--c2s-tls", "off", "--data", t.TempDir())
 	var conns []net.Conn
 	for _, addr := range addrs {
 		c, err := net.Dial("tcp", addr)
@@ -68,12 +68,18 @@ func TestActivation(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = cmd.Process.Kill() }()
-	conns[1] = tls.Client(conns[1], &tls.Config{InsecureSkipVerify: true})
+	for _, i := range []int{1, 3} {
+		conns[i] = tls.Client(conns[i], &tls.Config{InsecureSkipVerify: true})
+	}
 	for i, c := range conns {
-		if _, err := c.Write([]byte("<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>")); err != nil {
+		request, want := "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>", "<?xml"
+		if i == 3 {
+			request, want = "GET /.well-known/host-meta HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 200"
+		}
+		if _, err := c.Write([]byte(request)); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := bufio.NewReader(c).ReadString('>'); err != nil || !strings.Contains(got, "xml") {
+		if got, err := bufio.NewReader(c).ReadString('>'); err != nil || !strings.HasPrefix(got, want) {
 			t.Errorf("socket %d: %q, %v", i, got, err)
 		}
 	}
@@ -99,7 +105,7 @@ func TestActivationMistakes(t *testing.T) {
 			t.Errorf("%q: %v, want %q in\n%s", names, err, want, out)
 		}
 	}
-	f("roost.socket", listenAt(t, "tcp", "127.0.0.1:0"), "FileDescriptorName= in the socket unit must be c2s or c2s-tls")
+	f("roost.socket", listenAt(t, "tcp", "127.0.0.1:0"), "FileDescriptorName= in the socket unit must be c2s, c2s-tls or ws")
 	f("", listenAt(t, "tcp", "127.0.0.1:0"), "FileDescriptorName=")
 	f("c2s", listenAt(t, "unix", t.TempDir()+"/s"), "it is not a TCP socket")
 }

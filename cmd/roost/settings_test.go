@@ -20,6 +20,7 @@ var withoutFlag = map[string]string{
 
 	"Sockets.C2S":    "passed by systemd",
 	"Sockets.C2STLS": "passed by systemd",
+	"Sockets.WS":     "passed by systemd",
 
 	"Poller.ReadBuffer":    "nothing is gained by another size; tests use a small one",
 	"Poller.LargeWrite":    "follows from --outbox",
