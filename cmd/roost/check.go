@@ -33,7 +33,7 @@ type checkCmd struct {
 // checkedFlags are the server flags that the help of roost check shows: those that
 // influence its result. It accepts all others, too, and validates their values.
 var checkedFlags = []string{
-	"sessions", "json", "config", "domain", "c2s", "c2s-tls", "data", "store", "tls-cert", "tls-key", "tls-lean", "handshakes", "allow-plaintext",
+	"sessions", "json", "config", "domain", "c2s", "c2s-tls", "ws", "data", "store", "tls-cert", "tls-key", "tls-lean", "handshakes", "allow-plaintext",
 	"roster-cache", "memory-limit", "login-timeout", "help",
 }
 
@@ -101,7 +101,7 @@ func (c *checkCmd) plan() capacity.Plan {
 	p := capacity.Plan{
 		Sessions: c.Sessions, Plain: c.AllowPlaintext, StdTLS: !c.TLSLean, Handshakes: c.Handshakes, MemoryLimit: int64(max(0, c.MemoryLimit)), GCPercent: garbagePercent(),
 		LoginTime: c.LoginTimeout, RosterCache: int64(c.RosterCache),
-		Loopback: onLoopback(c.C2S) && onLoopback(c.C2STLS),
+		Loopback: onLoopback(c.C2S) && onLoopback(c.C2STLS) && onLoopback(c.WS),
 	}
 	if p.MemoryLimit == 0 {
 		p.MemoryLimit = memoryLimit()

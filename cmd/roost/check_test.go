@@ -373,3 +373,21 @@ func TestDeployedConfig(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckLoopback: clients connect from this machine if no address can be reached from
+// others.
+func TestCheckLoopback(t *testing.T) {
+	f := func(want bool, c2s, direct, web string) {
+		t.Helper()
+		var c checkCmd
+		c.C2S, c.C2STLS, c.WS = c2s, direct, web
+		if got := c.plan().Loopback; got != want {
+			t.Errorf("%q, %q, %q: %v, want %v", c2s, direct, web, got, want)
+		}
+	}
+	f(true, "127.0.0.1:5222", "", "")
+	f(true, "localhost:5222", "[::1]:5223", "127.0.0.1:5443")
+	f(false, ":5222", "", "")
+	f(false, "127.0.0.1:5222", "192.0.2.1:5223", "")
+	f(false, "127.0.0.1:5222", "", ":5443")
+}
