@@ -1,8 +1,9 @@
 #!/bin/sh
 # Installs what the tests need: the Go modules, the Debian packages in
-# test/interop/packages.txt for the tests with real clients, and QEMU for the tests on
-# arm64. Prints nothing if everything is installed. Without a network, it prints what is
-# missing. If another program is installing packages, it waits for up to ten minutes.
+# test/interop/packages.txt for the tests with real clients, Node.js and npm unless they are
+# there in any version, and QEMU for the tests on arm64. Prints nothing if everything is
+# installed. Without a network, it prints what is missing. If another program is installing
+# packages, it waits for up to ten minutes.
 set -eu
 cd "$(dirname "$0")/.."
 go list -deps -test ./... >/dev/null || {
@@ -13,6 +14,9 @@ missing=""
 for p in $(cat test/interop/packages.txt) qemu-user; do
 	dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || missing="$missing $p"
 done
+# Not by their packages: that of Node.js from elsewhere has npm, and conflicts with Debian's.
+command -v node >/dev/null || missing="$missing nodejs"
+command -v npm >/dev/null || missing="$missing npm"
 [ -n "$missing" ] || exit 0
 if ! command -v apt-get >/dev/null; then
 	echo "scripts/deps.sh: no apt-get here; please install:$missing" >&2

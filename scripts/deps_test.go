@@ -91,3 +91,44 @@ func TestDepsWaits(t *testing.T) {
 		t.Errorf("a lock that is never free: %v\n%s", err, out)
 	}
 }
+
+// TestDepsNode: Node.js and npm are installed where they are missing, and left alone where
+// they are there, whichever package has them.
+func TestDepsNode(t *testing.T) {
+	fakes := map[string]string{
+		"go":         "",
+		"dpkg-query": "echo install ok installed\n",
+		"id":         "echo 0\n",
+		"apt-get":    `echo "$@" >>"$DIR/calls"` + "\n",
+	}
+	run := func() (calls string) {
+		t.Helper()
+		dir, env := programs(t, fakes)
+		for _, name := range []string{"sh", "cat", "date", "dirname", "env", "grep", "mktemp", "rm"} {
+			path, err := exec.LookPath(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(path, filepath.Join(dir, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd := exec.Command("./deps.sh")
+		cmd.Env = append(env, "PATH="+dir) // without the system's programs
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		text, err := os.ReadFile(filepath.Join(dir, "calls"))
+		if err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	if calls := run(); !strings.HasSuffix(calls, " nodejs npm\n") {
+		t.Errorf("without Node.js, apt-get was called with %q", calls)
+	}
+	fakes["node"], fakes["npm"] = "", ""
+	if calls := run(); calls != "" {
+		t.Errorf("with Node.js, apt-get was called with %q", calls)
+	}
+}
