@@ -45,8 +45,8 @@ type reply struct {
 	} `json:"error"`
 }
 
-// startChromium starts a browser, which is ended when t ends.
-func startChromium(t *testing.T) *chromium {
+// startChromium starts a browser with additional flags. It is ended when t ends.
+func startChromium(t *testing.T, flags ...string) *chromium {
 	t.Helper()
 	toBrowser, in, err := os.Pipe()
 	if err != nil {
@@ -57,9 +57,9 @@ func startChromium(t *testing.T) *chromium {
 		t.Fatal(err)
 	}
 	log := new(logBuffer)
-	cmd := exec.Command("chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--log-level=3",
+	cmd := exec.Command("chromium", append(flags, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--log-level=3",
 		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
-		"--remote-debugging-pipe", "--user-data-dir="+t.TempDir(), "about:blank")
+		"--remote-debugging-pipe", "--user-data-dir="+t.TempDir(), "about:blank")...)
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "TZ=UTC", "LC_ALL=C.UTF-8")
 	cmd.ExtraFiles = []*os.File{toBrowser, fromBrowser} // descriptors 3 and 4
 	cmd.Stdout, cmd.Stderr = log, log

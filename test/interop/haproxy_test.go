@@ -74,7 +74,7 @@ lines:
 func startHAProxy(t *testing.T, s *server, source string) map[string]string {
 	t.Helper()
 	fronts := make(map[string]string)
-	config := "defaults\n mode tcp\n timeout connect 10s\n timeout client 1m\n timeout server 1m\n"
+	config := "defaults\n mode tcp\n" + haproxyTimes
 	for _, version := range []string{"send-proxy", "send-proxy-v2"} {
 		for mode, server := range map[string]string{"starttls": s.starttls, "direct": s.direct} {
 			front := freeAddress(t)
@@ -82,6 +82,16 @@ func startHAProxy(t *testing.T, s *server, source string) map[string]string {
 			config += fmt.Sprintf("listen %s-%s\n bind %s\n source %s\n server roost %s %s check inter 200ms fall 1\n", version, mode, front, source, server, version)
 		}
 	}
+	runHAProxy(t, config, fronts)
+	return fronts
+}
+
+// haproxyTimes are the timeouts that HAProxy must be given.
+const haproxyTimes = " timeout connect 10s\n timeout client 1m\n timeout server 1m\n"
+
+// runHAProxy runs HAProxy until t ends. fronts are the addresses that it listens on.
+func runHAProxy(t *testing.T, config string, fronts map[string]string) {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "haproxy.cfg")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -120,5 +130,4 @@ func startHAProxy(t *testing.T, s *server, source string) map[string]string {
 			}
 		}
 	}
-	return fronts
 }

@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"cmp"
 	"context"
 	"encoding/pem"
 	"fmt"
@@ -29,6 +30,7 @@ type server struct {
 	domain   string
 	starttls string // host:port, TLS by STARTTLS
 	direct   string // host:port, TLS from the first byte
+	web      string // host:port for WebSocket, with TLS; empty: none
 	ca       string // PEM file that a client trusts
 	lenient  bool   // known violations of the specifications are reported and do not fail the test
 
@@ -50,8 +52,24 @@ func newServer(t testing.TB) *server {
 	return roost(t)
 }
 
+// webServer starts roost with an endpoint for WebSocket, and with additional flags. It skips
+// the test for another server.
+func webServer(t testing.TB, flags ...string) *server {
+	t.Helper()
+	if os.Getenv("INTEROP_SERVER") != "" {
+		t.Skip("the other server is not configured for WebSocket")
+	}
+	return startRoost(t, freeAddress(t), flags...)
+}
+
 // roost starts roost with a new data directory on free loopback ports, with additional flags.
 func roost(t testing.TB, flags ...string) *server {
+	t.Helper()
+	return startRoost(t, "", flags...)
+}
+
+// startRoost starts roost. web is the address for WebSocket, empty for none.
+func startRoost(t testing.TB, web string, flags ...string) *server {
 	t.Helper()
 	binary := buildRoost(t)
 	data := t.TempDir()
@@ -59,11 +77,12 @@ func roost(t testing.TB, flags ...string) *server {
 		domain:   "localhost",
 		starttls: freeAddress(t),
 		direct:   freeAddress(t),
+		web:      web,
 		log:      new(logBuffer),
 	}
 	s.command = func() *exec.Cmd {
 		return exec.Command(binary, append([]string{"serve", "--domain", s.domain, "--c2s", s.starttls,
-			"--c2s-tls", s.direct, "--data", data, "--register", "--log-level", "debug"}, flags...)...)
+			"--c2s-tls", s.direct, "--ws", cmp.Or(s.web, "off"), "--data", data, "--register", "--log-level", "debug"}, flags...)...)
 	}
 	s.user = func(input string, args ...string) error {
 		return runWithInput(input, binary, append(append([]string{"user"}, args...), "--data", data)...)
@@ -98,7 +117,7 @@ func otherServer(t testing.TB) *server {
 	return s
 }
 
-// start runs the server and waits until both ports accept connections. The server is stopped
+// start runs the server and waits until its ports accept connections. The server is stopped
 // when t ends.
 func (s *server) start(t testing.TB) {
 	t.Helper()
@@ -111,7 +130,10 @@ func (s *server) start(t testing.TB) {
 	s.process, s.ended = cmd, make(chan error, 1)
 	go func(ended chan<- error) { ended <- cmd.Wait() }(s.ended)
 	t.Cleanup(func() { s.stop(t) })
-	for _, address := range []string{s.starttls, s.direct} {
+	for _, address := range []string{s.starttls, s.direct, s.web} {
+		if address == "" {
+			continue
+		}
 		if err := s.await(address); err != nil {
 			t.Fatalf("%s does not accept connections: %v\nthe log:\n%s", address, err, s.log.tail())
 		}

@@ -1,11 +1,17 @@
 // xmpp.js logs in with SASL2, Bind 2 and inline stream management, gets a token (FAST), logs
 // in by the token alone, and again after its connection was cut.
 
+import { webcrypto } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { client, xml } from "@xmpp/client";
+import WebSocket from "ws";
+
+// Node.js has these from version 20 and 22 on.
+globalThis.crypto ??= webcrypto;
+globalThis.WebSocket ??= WebSocket;
 
 const env = process.env;
-const service = process.argv[2] === "direct" ? "xmpps://" + env.INTEROP_TLS : "xmpp://" + env.INTEROP_STARTTLS;
+const service = process.argv[2];
 const userAgent = xml("user-agent", { id: "d4565fa7-4d72-4749-b3d3-740edbf87770" }, xml("software", {}, "xmpp.js"));
 
 const user = (address) => address.split("@")[0];
@@ -34,6 +40,13 @@ function once(x, event, accept = () => true) {
     };
     x.on(event, listener);
   });
+}
+
+// cut closes the connection under a socket without a word: by TCP, TLS or WebSocket.
+function cut(socket) {
+  const inner = socket.socket ?? socket;
+  if (inner.terminate) inner.terminate();
+  else inner.destroy();
 }
 
 // mechanisms returns those of the logins that a client has sent.
@@ -72,7 +85,7 @@ async function main() {
 
   // The connection is cut: xmpp.js comes back by the token.
   const online = once(c.x, "status", (status) => status === "online");
-  c.x.socket.socket?.destroy?.() ?? c.x.socket.destroy();
+  cut(c.x.socket);
   await online;
   check(mechanisms(c.log).join() === "HT-SHA-256-NONE,HT-SHA-256-NONE", `mechanisms ${mechanisms(c.log)}`);
   const answer = await c.x.iqCaller.get(xml("ping", "urn:xmpp:ping"), env.INTEROP_DOMAIN);
