@@ -45,9 +45,9 @@ func FuzzStream(f *testing.F) {
 	})
 }
 
-// FuzzSASL2 sends arbitrary content in <authenticate/>, cut at any place. The server must
-// not panic, must answer or end the stream, and must have released everything when the
-// client has closed.
+// FuzzSASL2 sends arbitrary content in <authenticate/>, cut at any place. {id} in it names a
+// session that the client may resume. The server must not panic, must answer or end the
+// stream, and must have released everything when the client has closed.
 func FuzzSASL2(f *testing.F) {
 	for _, in := range []string{
 		"", "<initial-response>AHJvbWVvAHNlY3JldA==</initial-response>",
@@ -61,11 +61,21 @@ func FuzzSASL2(f *testing.F) {
 	f.Add("SCRAM-SHA-1", "<initial-response>biwsbj1yb21lbyxyPWFiYw==</initial-response>", "<response xmlns='urn:xmpp:sasl:2'>YQ==</response>", uint16(10))
 	f.Add("HT-SHA-256-NONE", "<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/><initial-response>cm9tZW8AaGFzaA==</initial-response>"+
 		"<fast xmlns='urn:xmpp:fast:0' count='1' invalidate='true'/>", "", uint16(100))
+	for _, resume := range []string{
+		"<resume xmlns='urn:xmpp:sm:3' h='0' previd='{id}'/>", "<resume xmlns='urn:xmpp:sm:3' h='9' previd='{id}'/>", "<resume xmlns='urn:xmpp:sm:3' previd='{id}x'/>",
+		"<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/><request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>" +
+			"<bind xmlns='urn:xmpp:bind:0'/><resume xmlns='urn:xmpp:sm:3' h='1' previd='{id}'/>",
+	} {
+		f.Add("PLAIN", "<initial-response>AHJvbWVvAHNlY3JldA==</initial-response>"+resume, "<presence/><r xmlns='urn:xmpp:sm:3'/>", uint16(200))
+	}
 	for _, line := range dialogueLines(f) {
 		f.Add("PLAIN", "", line, uint16(3))
 	}
 	s := xmpptest.NewServer(f, xmpptest.Config{})
 	f.Fuzz(func(t *testing.T, mechanism, in, after string, cut uint16) {
+		if strings.Contains(in, "{id}") {
+			in = strings.ReplaceAll(in, "{id}", lostSession(t, s))
+		}
 		c := fuzzClient{t, dial(t, s)}
 		c.await(openStream, "</stream:features>")
 		text := "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='" + mechanism + "'>" + in + "</authenticate>" + after
@@ -74,14 +84,35 @@ func FuzzSASL2(f *testing.F) {
 		c.write(text[at:])
 		c.write("</stream:stream>")
 		_ = c.conn.Close()
-		xmpptest.Eventually(t, "no session is left", func() bool { return s.Sessions.Counts() == session.Counts{} })
+		xmpptest.Eventually(t, "no session is left", func() bool {
+			s.Sessions.Each(func(x *session.Session) bool {
+				if x.Detached() {
+					x.Close(nil)
+				}
+				return true
+			})
+			return s.Sessions.Counts() == session.Counts{}
+		})
 	})
+}
+
+// lostSession makes a session that has lost its connection, and returns its resumption ID.
+func lostSession(t testing.TB, s *xmpptest.Server) string {
+	c := &saslClient{fuzzClient: fuzzClient{t, dial(t, s)}}
+	c.ask(openStream, "</stream:features>")
+	c.login("romeo")
+	got := c.ask("<enable xmlns='urn:xmpp:sm:3' resume='true'/>", "/>")
+	_, id, _ := strings.Cut(got, " id='")
+	id, _, _ = strings.Cut(id, "'")
+	_ = c.conn.Close()
+	xmpptest.Eventually(t, "the session is detached", func() bool { return s.Sessions.Stats().Acks.Waiting == 1 })
+	return id
 }
 
 // dialogueLines returns all lines that clients send in the dialogues of this package, of
 // package router and of stream management.
 func dialogueLines(f *testing.F) (lines []string) {
-	for _, pattern := range []string{"testdata/*.txt", "../router/testdata/*.txt", "../xep/testdata/sm.txt"} {
+	for _, pattern := range []string{"testdata/*.txt", "../router/testdata/*.txt", "../xep/testdata/sm.txt", "../xep/testdata/resume*.txt"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			f.Fatalf("no dialogues match %s: %v", pattern, err)

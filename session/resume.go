@@ -21,12 +21,17 @@ type Socket = interface {
 // one place at a time, so both sessions are left alone by the client meanwhile.
 type resumption struct {
 	from    *Session // has authenticated the client
-	number  uint32   // of the earlier session
 	h       uint32   // the number of stanzas that the client has handled
 	id      string
 	socket  Socket
-	settled bool // what was posted because of the earlier connection has run
+	settled bool          // what was posted because of the earlier connection has run
+	success AppendSuccess // appends the element that contains <resumed/>; nil: none does
+	failed  resumeFailed
 }
+
+// resumeFailed handles the result, <failed/>, of a resumption that has failed. The goroutine
+// that handles the session's input calls it. It must not keep result.
+type resumeFailed func(t *Turn, s *Session, result []byte)
 
 // begin takes the client's socket to the earlier session. The caller is the goroutine that
 // handles the input of r.from, which waits for the result.
@@ -43,16 +48,27 @@ func (r *resumption) begin(earlier *Session) {
 }
 
 // fail gives the socket back, and then calls tell on the goroutine that handles the input of
-// r.from. Any goroutine may call it.
-func (r *resumption) fail(tell func(t *Turn, s *Session)) {
-	r.from.conn.Post(func(loop int) {
-		if err := r.from.conn.Plug(r.socket); err != nil {
-			r.from.Closed(loop, err)
+// r.from, unless that session has ended. Any goroutine may call it.
+func (r *resumption) fail(tell func(t *Turn)) {
+	s := r.from
+	s.conn.Post(func(loop int) {
+		if err := s.conn.Plug(r.socket); err != nil {
+			s.Closed(loop, err)
 		} else {
-			r.from.run(r.from.mgr.turns[loop], func(t *Turn) { tell(t, r.from) })
+			// tell may have more to do on a worker, so it waits until the session is returned.
+			s.runOrDefer(s.mgr.turns[loop], func(t *Turn) {
+				if !s.has(flagClosing) {
+					tell(t)
+				}
+			})
 		}
-		r.from.returnToLoop(loop)
+		s.returnToLoop(loop)
 	})
+}
+
+// notFound is fail for an earlier session that cannot be resumed.
+func (r *resumption) notFound(h uint32, known bool) {
+	r.fail(func(t *Turn) { r.tellNotFound(t, h, known) })
 }
 
 // done ends the session that has authenticated the client, which has no connection any more.
@@ -65,19 +81,13 @@ func (r *resumption) done() {
 	})
 }
 
-// notFound tells the client of a session that the earlier one cannot be resumed. It may bind
-// a resource.
-func notFound(h uint32, known bool) func(*Turn, *Session) {
-	return func(t *Turn, s *Session) { s.resumeFailed(t, h, known) }
-}
-
 // resumeWith resumes the session with the client's socket. It ends the connection that the
 // session still has. Only the session's loop may call it, when no worker has the session.
 func (s *Session) resumeWith(t *Turn, r *resumption) {
 	again := func() { s.runOnLoop(func(t *Turn) { s.resumeWith(t, r) }) }
 	switch {
 	case s.has(flagClosing | flagGone | flagLeft):
-		r.fail(notFound(s.cold.Load().handled, true))
+		r.notFound(s.cold.Load().handled, true)
 	case !s.has(flagDetached):
 		s.supersede(t)
 		again()
@@ -119,7 +129,7 @@ func (s *Session) reattach(t *Turn, r *resumption) {
 	n, sent, valid := x.handledUpTo(r.h)
 	if !valid {
 		x.mu.Unlock()
-		r.fail(func(t *Turn, s *Session) { s.end(t, handledCountTooHigh(r.h, sent)) })
+		r.fail(func(t *Turn) { r.from.end(t, handledCountTooHigh(r.h, sent)) })
 		return
 	}
 	if err := s.conn.Plug(r.socket); err != nil { // the server is stopping
@@ -148,6 +158,9 @@ func (s *Session) reattach(t *Turn, r *resumption) {
 	r.done()
 	countEvents.Add(t, eventResumed, 1)
 	s.publishResumed()
+	if s.mgr.debug() {
+		s.mgr.config().Logger.Debug("session resumed", "jid", s.FullJID(), "peer", s.conn.RemoteAddr())
+	}
 	s.sendAgainLater(t, x)
 	if !s.conn.Flush() {
 		s.conn.Post(s.Drained) // for what waits for the client to have read
@@ -155,13 +168,18 @@ func (s *Session) reattach(t *Turn, r *resumption) {
 	s.resume(t)
 }
 
-// appendResumed appends <resumed/>.
+// appendResumed appends <resumed/>, and what contains it.
 func (s *Session) appendResumed(b []byte, r *resumption) []byte {
+	begin := len(b)
 	b = append(b, "<resumed xmlns='"+nsSM+"' h='"...)
 	b = strconv.AppendUint(b, uint64(s.cold.Load().handled), 10)
 	b = append(b, "' previd='"...)
 	b = parser.AppendEscaped(b, r.id)
-	return append(b, "'/>"...)
+	b = append(b, "'/>"...)
+	if r.success != nil {
+		return r.success(b[:begin], s.FullJID(), bytes.Clone(b[begin:]))
+	}
+	return b
 }
 
 // queueOther queues a unit that is no stanza. Under coldState.mu.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"roost/jid"
+	"roost/parser"
 )
 
 // plugPipe is an ackPipe that can get and lose a socket.
@@ -83,12 +84,7 @@ func (p *plugPipe) lose(m *Manager, s *Session) {
 // resume makes a client resume the session, and returns what it receives on its connection:
 // if it fails, from the session that has authenticated it.
 func (p *plugPipe) resume(m *Manager, id string, h uint32) (got, failed string) {
-	next := &plugPipe{ackPipe: ackPipe{pipe: pipe{posted: make(chan func(int), 100)}}, socket: new(fakeSocket)}
-	s := m.New(next)
-	s.Data(0, []byte("<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"))
-	s.jid = jid.MustParse("romeo@localhost").Compact()
-	s.set(flagAuthed)
-	next.take()
+	s, next := newAuthenticated(m)
 	s.Data(0, fmt.Appendf(nil, "<resume xmlns='urn:xmpp:sm:3' previd='%s' h='%d'/>", id, h))
 	m.EndTurn(0)
 	for len(next.posted)+len(p.posted) > 0 {
@@ -103,6 +99,17 @@ func (p *plugPipe) resume(m *Manager, id string, h uint32) (got, failed string) 
 		s.Closed(0, io.EOF)
 	}
 	return p.take(), next.take()
+}
+
+// newAuthenticated makes a session whose client has authenticated.
+func newAuthenticated(m *Manager) (*Session, *plugPipe) {
+	next := &plugPipe{ackPipe: ackPipe{pipe: pipe{posted: make(chan func(int), 100)}}, socket: new(fakeSocket)}
+	s := m.New(next)
+	s.Data(0, []byte("<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"))
+	s.jid = jid.MustParse("romeo@localhost").Compact()
+	s.set(flagAuthed)
+	next.take()
+	return s, next
 }
 
 const resumedElement = "<resumed xmlns='urn:xmpp:sm:3' h='0' previd='%s'/>"
@@ -413,4 +420,51 @@ func TestResumeNeverFits(t *testing.T) {
 			t.Errorf("received %q, handed on %q, ended %v", got, r.events, m.Ended())
 		}
 	}
+}
+
+// TestResumeInlineEnding: a client requests a session that is ending, and a resource, together
+// with its login. The session is asked on its loop; then the login continues on a worker, and
+// has the client's session until that is done.
+func TestResumeInlineEnding(t *testing.T) {
+	m, s, p, r, id := newResumable(t, Config{}, "resume='true'")
+	m.AddFeatures(Feature{
+		Space: "urn:test:login", // as after the exchange of SASL2
+		Element: func(t *Turn, s *Session, el parser.Element, _ []byte) bool {
+			l, ok := s.readLogin(t, el)
+			s.finishLogin(t, l)
+			return ok
+		},
+	})
+	s.cold.Load().handled = 7
+	p.lose(m, s)
+	s.set(flagClosing) // it is being handed on
+	next, pipe := newAuthenticated(m)
+	next.Data(0, []byte("<authenticate xmlns='urn:test:login'><bind xmlns='urn:xmpp:bind:0'/><resume xmlns='urn:xmpp:sm:3' previd='"+id+"' h='0'/></authenticate>"))
+	m.EndTurn(0)
+	for len(pipe.posted)+len(p.posted) > 0 && !next.has(flagBound) && pipe.take() == "" {
+		for _, q := range []*plugPipe{pipe, p} {
+			if len(q.posted) > 0 {
+				(<-q.posted)(0)
+				m.EndTurn(0)
+			}
+		}
+		if !next.has(flagBusy) {
+			t.Fatal("the client's input is read before the login has finished")
+		}
+		if pipe.socket != nil && len(pipe.posted) == 0 && len(p.posted) == 0 {
+			break // a worker has it
+		}
+	}
+	(<-pipe.posted)(0) // the worker has finished
+	pipe.runPosted(m)
+	got := pipe.take()
+	if !strings.Contains(got, "<failed xmlns='urn:xmpp:sm:3' h='7'><item-not-found ") || !strings.Contains(got, "<bound ") || next.has(flagBusy) {
+		t.Errorf("received %q, busy %v", got, next.has(flagBusy))
+	}
+	s.unset(flagClosing)
+	s.Close(nil)
+	next.Close(nil)
+	p.runPosted(m)
+	pipe.runPosted(m)
+	<-r.left
 }

@@ -200,24 +200,29 @@ func TestInline(t *testing.T) {
 func TestInlineResume(t *testing.T) {
 	const old = "romeo@localhost/old"
 	calls := make(chan string, 10)
-	s := xmpptest.NewServer(t, xmpptest.Config{Router: router.Config{Extensions: []router.Extension{{
+	var server *xmpptest.Server
+	server = xmpptest.NewServer(t, xmpptest.Config{Router: router.Config{Extensions: []router.Extension{{
 		Name: "test", Title: "a test",
 		Features: []session.Feature{{
 			Space: nsUnitA,
 			Inline: &session.Inline{
 				Offer: func(_ *session.Session, b []byte) []byte { return append(b, "<a xmlns='"+nsUnitA+"'/>"...) },
 				Needs: func(*session.Session, parser.Element) session.Work { return session.Read },
-				Resume: func(turn *session.Turn, s *session.Session, el parser.Element, b []byte, success session.AppendSuccess) ([]byte, bool) {
+				Resume: func(turn *session.Turn, s *session.Session, el parser.Element, success session.AppendSuccess, failed func(*session.Turn, []byte)) {
 					calls <- "resume " + string(el.Attr("id"))
-					if !turn.MayBlock() || s.Bound() || s.JID().String() != "romeo@localhost" {
+					if turn.MayBlock() || s.Bound() || s.JID().String() != "romeo@localhost" {
 						t.Errorf("on a worker %v, bound %v, of %s", turn.MayBlock(), s.Bound(), s.JID())
 					}
-					if string(el.Attr("id")) != "1" {
-						return append(b, "<failed xmlns='urn:test:a'/>"...), false
+					switch string(el.Attr("id")) {
+					case "1":
+						s.SendBytes(turn, success(nil, old, []byte("<resumed xmlns='urn:test:a'/>")))
+						s.SendBytes(turn, []byte("<message/>")) // it stands for what was missed
+						s.Close(nil)
+					case "2":
+						failed(turn, []byte("<failed xmlns='urn:test:a'/>"))
+					default: // later, as after an answer of another loop
+						server.Sessions.Offload(turn, s, session.Write, func(turn *session.Turn) { failed(turn, []byte("<failed xmlns='urn:test:a'/>")) })
 					}
-					s.SendBytes(turn, success(nil, old, []byte("<resumed xmlns='urn:test:a'/>")))
-					s.SendBytes(turn, []byte("<message/>")) // it stands for what was missed
-					return nil, true
 				},
 			},
 		}, {
@@ -233,7 +238,7 @@ func TestInlineResume(t *testing.T) {
 	}}}})
 	f := func(request, want string, wantCalls ...string) {
 		t.Helper()
-		c := newSASLClient(t, s)
+		c := newSASLClient(t, server)
 		defer c.conn.Close()
 		got := c.ask(authPlain+request+"</authenticate></stream:stream>", "</stream:stream>")
 		head, token, issued := strings.Cut(got, " expiry='")
@@ -261,6 +266,7 @@ func TestInlineResume(t *testing.T) {
 		other   = "<x xmlns='urn:test:b'/>"
 		resume  = "<resume xmlns='urn:test:a' id='1'/>"
 		expired = "<resume xmlns='urn:test:a' id='2'/>"
+		later   = "<resume xmlns='urn:test:a' id='3'/>"
 		bind    = "<bind xmlns='urn:xmpp:bind:0'/>"
 		agent   = "<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/><request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>"
 		resumed = "<resumed xmlns='urn:test:a'/>"
@@ -270,8 +276,10 @@ func TestInlineResume(t *testing.T) {
 	f(resume+expired, success(old, resumed)+"<message/></stream:stream>", "resume 1")
 	f(resume+agent, success(old, "<token xmlns='urn:xmpp:fast:0'/>"+resumed)+"<message/></stream:stream>", "resume 1")
 	f(expired, success("romeo@localhost", failed), "resume 2")
+	f(later+other, success("romeo@localhost", failed+"<other xmlns='urn:test:b'/>"), "resume 3", "other")
+	f("<other xmlns='urn:test:a'/>", success("romeo@localhost", "")) // the feature has no other requests
 	f(other+expired+resume, success("romeo@localhost", failed+"<other xmlns='urn:test:b'/>"), "resume 2", "other")
-	id := newSASLClient(t, s)
+	id := newSASLClient(t, server)
 	got := id.ask(authPlain+agent[:strings.Index(agent, "<request")]+bind+expired+"</authenticate>", "</success>")
 	if !strings.HasSuffix(got, failed+"<bound xmlns='urn:xmpp:bind:0'></bound></success>") {
 		t.Errorf("a resource is bound in the same flight: %s", got)

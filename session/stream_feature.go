@@ -67,19 +67,26 @@ type Inline struct {
 	// resource. What it appends to dst is sent in <success/>.
 	Handle func(t *Turn, s *Session, request parser.Element, dst []byte) []byte
 
-	// Resume, if set, is called instead of Handle, before the other requests are handled. It
-	// makes the client's connection that of an earlier session of the same account. This
-	// session then gets what success appends, <success/> for that session's full JID with
-	// the result of the resumption, and after it what its client has missed: it exists for
-	// others, so the three must be one step. Resume then returns true, and nothing else that
-	// the client has requested is handled, nor does the client get features: the old stream
-	// continues ([XEP-0198, Inline Stream Resumption]).
+	// Resume, if set, is called instead of Handle for the first element named resume, before
+	// the other requests are handled, on the session's loop. It makes the client's connection
+	// that of an earlier session of the same account, which may be on another loop, so it
+	// returns before that has happened. If it succeeds, the earlier session gets what success
+	// appends, <success/> for its full JID with the result of the resumption, and after it what
+	// its client has missed: it exists for others, so the three must be one step. Nothing else
+	// that the client has requested is handled then, nor does the client get features: the old
+	// stream continues ([XEP-0198, Inline Stream Resumption]).
 	//
-	// If the session cannot be resumed, Resume appends the reason to dst and returns false;
-	// the login continues, and with it a request to bind a resource.
+	// If the session cannot be resumed, failed must be called with the reason, an element, by
+	// the goroutine that handles this session's input, which has its connection back. It
+	// continues the login, and with it a request to bind a resource. It does not keep result.
 	//
 	// [XEP-0198, Inline Stream Resumption]: https://xmpp.org/extensions/xep-0198.html#inline-resume
-	Resume func(t *Turn, s *Session, request parser.Element, dst []byte, success AppendSuccess) (result []byte, resumed bool)
+	Resume func(t *Turn, s *Session, request parser.Element, success AppendSuccess, failed func(t *Turn, result []byte))
+}
+
+// resumes reports whether a request is one to resume a session.
+func (x *Inline) resumes(request parser.Element) bool {
+	return x.Resume != nil && string(request.Local()) == "resume"
 }
 
 // AppendSuccess appends <success/> of SASL2 for a client with this address. result is an

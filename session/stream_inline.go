@@ -1,12 +1,6 @@
 package session
 
-import (
-	"encoding/base64"
-	"slices"
-
-	"roost/parser"
-	"roost/stanza"
-)
+import "roost/parser"
 
 // loginRequest is what a client requests together with its authentication ([XEP-0388]).
 //
@@ -20,6 +14,9 @@ type loginRequest struct {
 	promote bool         // it is the newer one of the client's tokens
 	keys    string       // see keysID; set when the client has authenticated
 	change  *tokenChange // nil: none; set when the client has authenticated
+
+	data    []byte // the mechanism's last message, which is sent in <success/>
+	results []byte // elements of <success/>, which the requests have led to
 }
 
 // held returns the memory of the request in bytes.
@@ -93,101 +90,4 @@ func (s *Session) appendInline(b []byte) []byte {
 		}
 	}
 	return b
-}
-
-// loginNeeds returns the kind of worker that doLogin needs.
-func (s *Session) loginNeeds(l *loginRequest) Work {
-	need := Done
-	if l != nil && l.change != nil {
-		need = Write
-	}
-	if l == nil || l.doc == nil {
-		return need
-	}
-	for c := l.doc.Root().First(); c.OK(); c = c.Next() {
-		if c.Is(nsBind2, "bind") {
-			need = max(need, s.bindNeeds())
-		} else if x := s.inline(c); x != nil && x.Needs != nil {
-			need = max(need, x.Needs(s, c))
-		}
-	}
-	return need
-}
-
-// doLogin does what the client has requested in <authenticate/>, and sends <success/>. It
-// returns false if this is all: the stream ends, because the account was removed or the
-// client's token was used by another login, or the client has resumed an earlier session.
-// Binding comes last: if the client has requested to resume a stream, "that MUST be
-// processed first" ([XEP-0386, Performing the bind]). data is the mechanism's last message.
-//
-// [XEP-0386, Performing the bind]: https://xmpp.org/extensions/xep-0386.html#bind-request
-func (s *Session) doLogin(t *Turn, l *loginRequest, data []byte) bool {
-	var results []byte
-	ok := true
-	if l != nil && l.change != nil {
-		if results, ok = s.changeTokens(l.change, nil); !ok {
-			return false
-		}
-	}
-	if l != nil && l.doc != nil {
-		var resumed bool
-		if results, resumed = s.resumeInline(t, l, data, results); resumed {
-			return false
-		}
-		if results, ok = s.handleInline(t, l, results); !ok {
-			return false
-		}
-	}
-	b := appendSuccess(t.GetBuf(), data, s.JID().String(), results)
-	s.SendBytes(t, b)
-	t.PutBuf(b)
-	return true
-}
-
-// resumeInline handles the first request to resume a session, and reports whether it was
-// resumed. If not, it appends the result.
-func (s *Session) resumeInline(t *Turn, l *loginRequest, data, results []byte) ([]byte, bool) {
-	for c := l.doc.Root().First(); c.OK(); c = c.Next() {
-		if x := s.inline(c); x != nil && x.Resume != nil {
-			before := results
-			return x.Resume(t, s, c, results, func(dst []byte, full string, result []byte) []byte {
-				return appendSuccess(dst, data, full, append(slices.Clip(before), result...))
-			})
-		}
-	}
-	return results, false
-}
-
-// handleInline handles all requests but those to resume a session, and appends the results.
-// It returns false if the stream ends.
-func (s *Session) handleInline(t *Turn, l *loginRequest, results []byte) ([]byte, bool) {
-	var bind parser.Element
-	for c := l.doc.Root().First(); c.OK(); c = c.Next() {
-		if c.Is(nsBind2, "bind") {
-			bind = c
-		} else if x := s.inline(c); x != nil && x.Resume == nil {
-			results = x.Handle(t, s, c, results)
-		}
-	}
-	if !bind.OK() {
-		return results, true
-	}
-	results, reply := s.bind2(t, l, bind, results)
-	return results, reply != stanza.NotAuthorized
-}
-
-// appendSuccess appends <success/> for a client with this address. data is the mechanism's
-// last message, and results are the elements that the client's requests have led to.
-func appendSuccess(b, data []byte, address string, results []byte) []byte {
-	b = append(b, "<success xmlns='"+nsSASL2+"'>"...)
-	if len(data) > 0 {
-		b = append(b, "<additional-data>"...)
-		b = base64.StdEncoding.AppendEncode(b, data)
-		b = append(b, "</additional-data>"...)
-	}
-	b = append(b, "<authorization-identifier>"...)
-	b = parser.AppendEscaped(b, address)
-	b = append(b, "</authorization-identifier>"...)
-	b = append(b, results...)
-	return append(b, "</success>"...)
 }

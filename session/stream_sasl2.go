@@ -144,32 +144,12 @@ func (s *Session) sendSASL2Failure(t *Turn, cond saslError) {
 func (s *Session) sasl2Success(t *Turn, o outcome) {
 	s.parser.RefuseSpace(false)
 	s.parser.Unrestrict()
-	login := s.negotiation().login
-	if login != nil {
-		login.keys = o.keys
-		login.change = s.tokenChange(login)
+	l := s.negotiation().login
+	if l == nil { // the stream has ended during the exchange
+		l = new(loginRequest)
 	}
+	l.keys, l.data = o.keys, o.data
+	l.change = s.tokenChange(l)
 	s.become(o)
-	need := s.loginNeeds(login)
-	if need == Done || t.MayBlock() && (need == Read || t.MayWrite()) {
-		s.finishLogin(t, login, o.data)
-		return
-	}
-	s.mgr.Offload(t, s, need, func(t *Turn) {
-		if !s.abandoned() { // it may have ended before this job
-			s.finishLogin(t, login, o.data)
-		}
-	})
-}
-
-// finishLogin does what the client has requested in <authenticate/>. [XEP-0388, Success]:
-// <success/> "is immediately followed by a <features> element". data is the mechanism's
-// last message.
-//
-// [XEP-0388, Success]: https://xmpp.org/extensions/xep-0388.html#success
-func (s *Session) finishLogin(t *Turn, login *loginRequest, data []byte) {
-	if s.doLogin(t, login, data) {
-		s.sendFeatures(t)
-		s.unset(flagBinding) // from now on, others may send to it
-	}
+	s.finishLogin(t, l)
 }

@@ -39,6 +39,23 @@ var StreamManagement = Feature{
 	Enable: func(t *Turn, s *Session, request parser.Element, dst []byte) []byte {
 		return s.enableInline(t, request, dst)
 	},
+	Inline: &Inline{
+		Offer: func(s *Session, dst []byte) []byte {
+			if s.mgr.config().ResumeTimeout > 0 {
+				dst = append(dst, "<sm xmlns='"+nsSM+"'/>"...)
+			}
+			return dst
+		},
+		Handle: func(_ *Turn, _ *Session, request parser.Element, dst []byte) []byte {
+			if string(request.Local()) == "enable" { // it belongs in <bind/>
+				dst = appendSMFailed(dst, smUnexpected)
+			}
+			return dst
+		},
+		Resume: func(t *Turn, s *Session, request parser.Element, success AppendSuccess, failed func(*Turn, []byte)) {
+			s.startResume(t, request, success, func(t *Turn, _ *Session, result []byte) { failed(t, result) })
+		},
+	},
 }
 
 // Conditions of <failed/>.
@@ -107,30 +124,36 @@ func (s *Session) resumeStream(t *Turn, el parser.Element) {
 		s.smFailed(t, smUnexpected)
 		return
 	}
+	s.startResume(t, el, nil, func(t *Turn, s *Session, result []byte) { s.SendBytes(t, result) })
+}
+
+// startResume starts the resumption of the session that <resume/> names. Only the session's
+// loop may call it, after the client has authenticated.
+func (s *Session) startResume(t *Turn, el parser.Element, success AppendSuccess, failed resumeFailed) {
 	h, ok := parseCount(el.Attr("h"))
 	id := el.Attr("previd")
 	if !ok || len(id) == 0 {
-		s.smFailed(t, smBadRequest)
+		failed(t, s, appendSMFailed(nil, smBadRequest))
 		return
 	}
+	r := &resumption{from: s, h: h, id: string(id), success: success, failed: failed}
 	number, ok := s.mgr.readResumeID(id, s.BareJID())
 	if !ok {
-		s.resumeFailed(t, 0, false)
+		r.tellNotFound(t, 0, false)
 		return
 	}
 	earlier := s.mgr.resumable(s.BareJID(), number)
 	if earlier == nil {
 		handled, known := s.mgr.past.get(number)
-		s.resumeFailed(t, handled, known)
+		r.tellNotFound(t, handled, known)
 		return
 	}
-	r := &resumption{from: s, number: number, h: h, id: string(id)}
 	r.begin(earlier)
 }
 
-// resumeFailed tells the client that there is no session to resume, and how many of its
+// tellNotFound tells the client that there is no session to resume, and how many of its
 // stanzas that session had handled, if that is known.
-func (s *Session) resumeFailed(t *Turn, h uint32, known bool) {
+func (r *resumption) tellNotFound(t *Turn, h uint32, known bool) {
 	countEvents.Add(t, eventNotResumed, 1)
 	b := append(t.GetBuf(), "<failed xmlns='"+nsSM+"'"...)
 	if known {
@@ -139,7 +162,7 @@ func (s *Session) resumeFailed(t *Turn, h uint32, known bool) {
 		b = append(b, '\'')
 	}
 	b = append(b, "><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"...)
-	s.SendBytes(t, b)
+	r.failed(t, r.from, b)
 	t.PutBuf(b)
 }
 

@@ -187,28 +187,36 @@ func evictClient(tx store.BlobTx) error {
 	return nil
 }
 
-// changeTokens makes the change, and appends a new token for <success/>. It returns false
-// if the login must fail after all.
-func (s *Session) changeTokens(c *tokenChange, dst []byte) ([]byte, bool) {
+// changeTokens makes the change of a login, if any, and adds a new token to what is sent in
+// <success/>. It returns false if the login must fail after all.
+func (s *Session) changeTokens(l *loginRequest) bool {
+	c := l.change
+	if c == nil {
+		return true
+	}
 	set := store.BlobSet{Owner: s.JID().Bare(), Kind: tokenKind}
 	err := s.mgr.config().Tokens.UpdateBlobs(tokenContext(), set, c.apply)
 	switch {
 	case errors.Is(err, errReplayed):
 		s.Close(ErrNotAuthorized.WithText("The token was used by another login."))
-		return dst, false
+		return false
 	case err != nil && c.used != nil:
 		s.mgr.config().Logger.Error("cannot record the use of a token; the login is refused", "jid", s.BareJID(), "err", err)
 		s.Close(ErrInternal)
-		return dst, false
+		return false
 	case err != nil:
 		s.mgr.config().Logger.Error("cannot store a token; the login continues without one", "jid", s.BareJID(), "err", err)
-		return dst, true
-	case c.issue == nil:
-		return dst, true
+	case c.issue != nil:
+		l.results = s.appendToken(l.results, c)
 	}
+	return true
+}
+
+// appendToken appends the token that a login has issued.
+func (s *Session) appendToken(dst []byte, c *tokenChange) []byte {
 	dst = append(dst, "<token xmlns='"+nsFAST+"' expiry='"...)
 	dst = time.Unix(c.issue.Expiry, 0).UTC().AppendFormat(dst, time.RFC3339)
 	dst = append(dst, "' token='"...)
 	dst = append(dst, s.mgr.tokenKey(s.BareJID(), c.agent, c.issue)...)
-	return append(dst, "'/>"...), true
+	return append(dst, "'/>"...)
 }

@@ -1,5 +1,5 @@
 // xmpp.js logs in with SASL2, Bind 2 and inline stream management, gets a token (FAST), logs
-// in by the token alone, and again after its connection was cut.
+// in by the token alone, and after its connection was cut resumes its session with its login.
 
 import { webcrypto } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -83,11 +83,18 @@ async function main() {
   check(again.toString() === address.toString(), `${again}, before ${address}`);
   check(mechanisms(c.log).join() === "HT-SHA-256-NONE", `mechanisms ${mechanisms(c.log)}`);
 
-  // The connection is cut: xmpp.js comes back by the token.
-  const online = once(c.x, "status", (status) => status === "online");
+  // The connection is cut: xmpp.js comes back by the token, and resumes its session in the
+  // same request. It has missed nothing.
+  const resumed = once(c.x.streamManagement, "resumed");
+  const missed = once(c.x, "stanza", (e) => e.is("message"));
   cut(c.x.socket);
-  await online;
+  await b.x.send(xml("message", { to: again.toString(), type: "chat" }, xml("body", {}, "missed")));
+  await resumed;
   check(mechanisms(c.log).join() === "HT-SHA-256-NONE,HT-SHA-256-NONE", `mechanisms ${mechanisms(c.log)}`);
+  const back = last(c.log.received, "success");
+  check(back.getChild("resumed", "urn:xmpp:sm:3") && !back.getChild("bound", "urn:xmpp:bind:0"), `not resumed: ${back}`);
+  check(c.x.jid.toString() === address.toString(), `${c.x.jid}, before ${address}`);
+  check((await missed).getChildText("body") === "missed", "another message");
   const answer = await c.x.iqCaller.get(xml("ping", "urn:xmpp:ping"), env.INTEROP_DOMAIN);
   check(answer !== null, "no response");
   await c.x.stop();
