@@ -46,8 +46,11 @@ type phone struct {
 
 const phoneHeader = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 
-// element is the start tag of a first-level element.
-type element struct{ xml.StartElement }
+// element is the start tag of an element, and of those within it.
+type element struct {
+	xml.StartElement
+	children []element
+}
 
 func (e *element) attr(name string) string {
 	for _, a := range e.Attr {
@@ -56,6 +59,36 @@ func (e *element) attr(name string) string {
 		}
 	}
 	return ""
+}
+
+// child returns the first child with this name, an empty one if there is none.
+func (e *element) child(name string) (c element) {
+	for _, c := range e.children {
+		if c.Name.Local == name {
+			return c
+		}
+	}
+	return c
+}
+
+// read reads what is within the element, and its end.
+func (e *element) read(d *xml.Decoder) error {
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return err
+		}
+		switch k := token.(type) {
+		case xml.StartElement:
+			c := element{StartElement: k.Copy()}
+			if err := c.read(d); err != nil {
+				return err
+			}
+			e.children = append(e.children, c)
+		case xml.EndElement:
+			return nil
+		}
+	}
 }
 
 // streamOf returns a decoder after the stream header.
@@ -82,14 +115,15 @@ func nextElement(d *xml.Decoder) (e element, err error) {
 		switch k := token.(type) {
 		case xml.StartElement:
 			e.StartElement = k.Copy()
-			return e, d.Skip()
+			return e, e.read(d)
 		case xml.EndElement:
 			return e, io.EOF
 		}
 	}
 }
 
-// connect opens a connection and resumes the session, or makes one.
+// connect opens a connection and resumes the session, with its login or after it, or makes
+// one.
 func (p *phone) connect() error {
 	conn, err := p.s.Dial()
 	if err != nil {
@@ -105,15 +139,26 @@ func (p *phone) connect() error {
 		}
 		return e, err
 	}
-	login := "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + base64.StdEncoding.EncodeToString([]byte("\x00"+p.name+"\x00secret")) + "</auth>"
-	for _, x := range []struct{ say, want string }{{phoneHeader, "features"}, {login, "success"}, {phoneHeader, "features"}} {
-		say(x.say)
-		if x.say == phoneHeader {
-			if d, err = streamOf(r); err != nil {
-				return err
-			}
+	open := func() (err error) {
+		say(phoneHeader)
+		if d, err = streamOf(r); err == nil {
+			_, err = expect("features")
 		}
-		if _, err := expect(x.want); err != nil {
+		return err
+	}
+	if err := open(); err != nil {
+		return err
+	}
+	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + p.name + "\x00secret"))
+	p.mu.Lock()
+	inline := p.id != "" && p.random.IntN(2) == 0
+	p.mu.Unlock()
+	if !inline {
+		say("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + plain + "</auth>")
+		if _, err := expect("success"); err != nil {
+			return err
+		}
+		if err := open(); err != nil {
 			return err
 		}
 	}
@@ -134,10 +179,18 @@ func (p *phone) connect() error {
 		p.sent = []string{"<presence/>"}
 		say("<presence/>")
 	} else {
-		say(fmt.Sprintf("<resume xmlns='urn:xmpp:sm:3' h='%d' previd='%s'/>", p.handled, p.id))
-		e, err := expect("resumed")
+		resume, want := fmt.Sprintf("<resume xmlns='urn:xmpp:sm:3' h='%d' previd='%s'/>", p.handled, p.id), "resumed"
+		if inline {
+			resume = "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'><initial-response>" + plain + "</initial-response>" + resume + "</authenticate>"
+			want = "success"
+		}
+		say(resume)
+		e, err := expect(want)
 		if err != nil {
 			return err
+		}
+		if inline {
+			e = e.child("resumed")
 		}
 		if err := p.ack(e.attr("h")); err != nil {
 			return err

@@ -77,6 +77,7 @@ func TestSecrets(t *testing.T) {
 	f("<auth>s3cr3t</auth>")
 	f("<s:success xmlns:s='urn:ietf:params:xml:ns:xmpp-sasl'>s3cr3t</s:success>")
 	f("<success xmlns='urn:xmpp:sasl:2'><additional-data>s3cr3t</additional-data></success>")
+	f("<success xmlns='urn:xmpp:sasl:2'><token xmlns='urn:xmpp:fast:0' token='s3cr3t'/><resumed xmlns='urn:xmpp:sm:3' previd='s3cr3t'/></success>")
 	f("<iq type='set' id='1'><query xmlns='jabber:iq:auth'><username>u</username><password>s3cr3t</password><digest>s3cr3t</digest></query></iq>", "id='1'")
 	f("<iq type='set' id='1'><query xmlns='jabber:iq:register'><username>u</username><password>s3cr3t</password><key>s3cr3t</key></query></iq>", "id='1'")
 	f("<iq type='set'><reg:query><reg:password>s3cr3t</reg:password></reg:query></iq>")
