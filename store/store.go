@@ -210,7 +210,8 @@ type Offline interface {
 	// account it returns ErrNotFound. If the owner has blocked the sender, that is, a key
 	// of its blobs of kind BlockedKind is the sender's full JID, bare JID or domain, nothing
 	// is stored and AppendOffline returns ErrBlocked. An account cannot block itself. The
-	// cost does not depend on the number of stored messages.
+	// cost does not depend on the number of stored messages, unless the quota may be
+	// exceeded.
 	AppendOffline(ctx context.Context, owner jid.JID, m NewMessage, quota OfflineQuota) error
 
 	// AppendOfflineAll stores several messages for an account, in order and in one
@@ -223,8 +224,7 @@ type Offline interface {
 	// more reports whether others follow.
 	Offline(ctx context.Context, owner jid.JID, after int64, maxBytes int) (msgs []OfflineMessage, more bool, err error)
 
-	// DeleteOffline deletes an account's messages with these IDs, if they exist. Quotas may
-	// count a message that was deleted before an older one until that one is deleted, too.
+	// DeleteOffline deletes an account's messages with these IDs, if they exist.
 	DeleteOffline(ctx context.Context, owner jid.JID, ids []int64) error
 
 	// CountOffline returns the number of stored messages.

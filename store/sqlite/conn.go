@@ -16,6 +16,8 @@ type conn struct {
 	stmts  [numQueries]*sqlite.Stmt
 	roster rosterRows
 
+	counted counts // of the writer
+
 	// Set by writes, for the upkeep.
 	freed bool // something was deleted
 	scrub bool // and must be removed from all files

@@ -41,7 +41,11 @@ func (s *Store) AppendOffline(ctx context.Context, owner jid.JID, m store.NewMes
 func (s *Store) AppendOfflineAll(ctx context.Context, owner jid.JID, all []store.NewMessage, quota store.OfflineQuota) ([]store.StoredMessage, error) {
 	what := "store messages for " + owner.BareString()
 	stored := make([]store.StoredMessage, len(all))
-	err := s.write(ctx, "AppendOfflineAll", what, 0, func(c *conn) error {
+	var mode mode
+	if len(all) == 1 {
+		mode = noSavepoint
+	}
+	err := s.write(ctx, "AppendOfflineAll", what, mode, func(c *conn) error {
 		clear(stored) // f may be called twice
 		for i, m := range all {
 			err := c.appendOffline(owner, m, quota)
@@ -88,18 +92,8 @@ func (c *conn) appendOffline(owner jid.JID, m store.NewMessage, quota store.Offl
 			return err
 		}
 	}
-	if !box.all.fits(size, quota.Messages, quota.Bytes) {
-		return c.quotaError(box.id, sender)
-	}
-	// The messages of one sender are at most those of all senders.
-	if !box.all.fits(size, quota.SenderMessages, quota.SenderBytes) {
-		share, err := c.senderShare(box.id, sender)
-		if err != nil {
-			return err
-		}
-		if !share.fits(size, quota.SenderMessages, quota.SenderBytes) {
-			return c.quotaError(box.id, sender)
-		}
+	if err := c.checkQuota(box, owner.BareString(), sender, size, quota); err != nil {
+		return err
 	}
 	var from point // after this message, among those of its sender
 	if box.all.to.seq-box.all.from.seq >= fewMessages {
@@ -125,6 +119,44 @@ func (c *conn) appendOffline(owner jid.JID, m store.NewMessage, quota store.Offl
 	st.BindBytes(9, m.Stanza)
 	_, err = c.run(st)
 	return err
+}
+
+// checkQuota returns an error if a message of a size exceeds the quota. It counts messages
+// only if their numbers do not tell that it fits: messages in the middle may have been
+// deleted.
+func (c *conn) checkQuota(box mailbox, owner, sender string, size int64, quota store.OfflineQuota) error {
+	if !box.all.fits(size, quota.Messages, quota.Bytes) {
+		all, err := c.counted.exactly(owner, "", box.all, func() (span, error) { return c.count(qMailboxCount, box.id, "") })
+		if err != nil {
+			return err
+		}
+		if !all.fits(size, quota.Messages, quota.Bytes) {
+			return c.quotaError(box.id, sender)
+		}
+	}
+	// The messages of one sender are at most those of all senders.
+	if box.all.fits(size, quota.SenderMessages, quota.SenderBytes) {
+		return nil
+	}
+	few, err := c.count(qSenderFew, box.id, sender)
+	if err != nil {
+		return err
+	}
+	share, err := c.senderSpan(box.id, sender)
+	if err != nil {
+		return err
+	}
+	if share.add(few.to).fits(size, quota.SenderMessages, quota.SenderBytes) {
+		return nil
+	}
+	share, err = c.counted.exactly(owner, sender, share, func() (span, error) { return c.count(qSenderCount, box.id, sender) })
+	if err != nil {
+		return err
+	}
+	if share.add(few.to).fits(size, quota.SenderMessages, quota.SenderBytes) {
+		return nil
+	}
+	return c.quotaError(box.id, sender)
 }
 
 // quotaError returns the error for a sender whose message exceeds a quota.
@@ -159,6 +191,13 @@ type span struct{ from, to point }
 func (s span) fits(size int64, messages int, bytes int64) bool {
 	return (messages <= 0 || s.to.seq-s.from.seq < int64(messages)) &&
 		(bytes <= 0 || s.to.total-s.from.total+size <= bytes)
+}
+
+// add returns the span with more messages.
+func (s span) add(p point) span {
+	s.to.seq += p.seq
+	s.to.total += p.total
+	return s
 }
 
 // mailbox is an account's ID and its stored messages. Unless mailboxStart was called, all
@@ -218,30 +257,35 @@ func (c *conn) mailboxStart(id int64) (start point, err error) {
 	return start, err
 }
 
-// senderShare returns the size of one sender's messages for an account.
-func (c *conn) senderShare(id int64, sender string) (share span, err error) {
+// senderSpan returns one sender's messages in the index of senders, and those that were
+// deleted in the middle.
+func (c *conn) senderSpan(id int64, sender string) (share span, err error) {
 	first, err := c.senderEnd(qSenderFirst, id, sender)
 	if err != nil {
 		return share, err
 	}
 	last, err := c.senderEnd(qSenderLast, id, sender)
+	return span{from: first.from, to: last.to}, err
+}
+
+// count returns the number and the size of an account's messages that a query counts.
+func (c *conn) count(q query, id int64, sender string) (s span, err error) {
+	st, err := c.stmt(q)
 	if err != nil {
-		return share, err
-	}
-	share = span{from: first.from, to: last.to}
-	st, err := c.stmt(qSenderFew)
-	if err != nil {
-		return share, err
+		return s, err
 	}
 	st.BindInt64(1, id)
-	st.BindText(2, sender)
-	st.BindInt64(3, fewMessages)
+	if q != qMailboxCount {
+		st.BindText(2, sender)
+	}
+	if q == qSenderFew {
+		st.BindInt64(3, fewMessages)
+	}
 	err = each(st, func() error {
-		share.to.seq += st.ColumnInt64(0)
-		share.to.total += st.ColumnInt64(1)
+		s.to = point{seq: st.ColumnInt64(0), total: st.ColumnInt64(1)}
 		return nil
 	})
-	return share, err
+	return s, err
 }
 
 // senderEnd returns the first or the last message of a sender in the index of senders, as
@@ -303,6 +347,7 @@ func (s *Store) DeleteOffline(ctx context.Context, owner jid.JID, ids []int64) e
 	text := string(append(list, ']'))
 	return s.write(ctx, "DeleteOffline", "delete messages stored for "+owner.BareString(), noSavepoint|deletes, func(c *conn) error {
 		c.freed = true
+		c.counted.forget(owner.BareString())
 		st, err := c.account(qDeleteOffline, owner)
 		if err != nil {
 			return err

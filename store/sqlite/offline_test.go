@@ -16,12 +16,12 @@ import (
 	"roost/store"
 )
 
-// TestAppendPlan: the queries of an append only search covering indexes, so its cost does
-// not depend on the size of the mailbox.
+// TestAppendPlan: the queries of an append only search covering indexes. So its cost does not
+// depend on the size of the mailbox, except for those that count messages.
 func TestAppendPlan(t *testing.T) {
 	s := openTest(t, Config{})
 	err := s.read(t.Context(), "Test", "explain", func(c *conn) error {
-		for _, q := range []query{qMailbox, qMailboxFirst, qSenderFirst, qSenderLast} {
+		for _, q := range []query{qMailbox, qMailboxFirst, qSenderFirst, qSenderLast, qMailboxCount, qSenderCount} {
 			steps, args := 0, []any{"x"}
 			if strings.Contains(queries[q], "?2") {
 				args = append(args, "y")
@@ -102,6 +102,69 @@ func TestOldMessages(t *testing.T) {
 	}
 	add(juliet, 4, nil)
 	add(juliet, 0, store.ErrQuota)
+}
+
+// TestCountedOnce: messages to a mailbox that is full are refused without counting those in
+// it each time, until one is deleted.
+func TestCountedOnce(t *testing.T) {
+	ctx := t.Context()
+	s := openTest(t, Config{})
+	if err := s.CreateAccount(ctx, store.Account{JID: juliet}); err != nil {
+		t.Fatal(err)
+	}
+	add := func(want error) {
+		t.Helper()
+		m := store.NewMessage{From: juliet, Stanza: []byte("x"), Received: time.Now()}
+		if err := s.AppendOffline(ctx, juliet, m, store.OfflineQuota{Messages: 3}); !errors.Is(err, want) {
+			t.Fatalf("AppendOffline: %v, want %v", err, want)
+		}
+	}
+	// pretend changes what was counted to nothing.
+	pretend := func() {
+		t.Helper()
+		err := s.write(ctx, "Test", "change", noSavepoint|noTx, func(c *conn) error {
+			n, ok := c.counted[juliet.String()][""]
+			if !ok {
+				return errors.New("nothing was counted")
+			}
+			n.exact = span{}
+			c.counted[juliet.String()][""] = n
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		add(nil)
+	}
+	add(store.ErrQuota)
+	add(store.ErrQuota)
+	pretend()
+	add(nil) // it was not counted again
+	add(store.ErrQuota)
+	pretend()
+	if err := s.DeleteOffline(ctx, juliet, []int64{2}); err != nil {
+		t.Fatal(err)
+	}
+	add(store.ErrQuota) // three are left
+}
+
+// TestCountsLimited: the memory for counts is limited.
+func TestCountsLimited(t *testing.T) {
+	var n counts
+	all := 0
+	for i := range 2 * countedOwners {
+		for k := range 2 * countedSenders {
+			_, _ = n.exactly(fmt.Sprint(i), fmt.Sprint(k), span{}, func() (span, error) { return span{}, nil })
+		}
+	}
+	for _, of := range n {
+		all += len(of)
+	}
+	if all == 0 || all > countedOwners*countedSenders {
+		t.Errorf("%d counts are remembered, want at most %d", all, countedOwners*countedSenders)
+	}
 }
 
 // dataVersion returns a number that changes with each commit of another connection.

@@ -53,6 +53,8 @@ const (
 	qSenderFirst
 	qSenderLast
 	qSenderFew
+	qSenderCount
+	qMailboxCount
 	qAppendOffline
 	qCountRefused
 	qOffline
@@ -162,6 +164,8 @@ var queries = [numQueries]string{
 	qSenderFew: `SELECT count(*), coalesce(sum(size), 0)
 		FROM (SELECT sender, sender_seq, size FROM offline WHERE account = ?1 ORDER BY seq LIMIT ?3)
 		WHERE sender = ?2 AND sender_seq = 0`,
+	qSenderCount:  `SELECT count(*), coalesce(sum(size), 0) FROM offline WHERE account = ?1 AND sender = ?2 AND sender_seq > 0`,
+	qMailboxCount: `SELECT count(*), coalesce(sum(size), 0) FROM offline WHERE account = ?1`,
 	qCountRefused: `UPDATE refused_message SET n = n + 1`,
 	qAppendOffline: `INSERT INTO offline (account, seq, size, total, sender, sender_seq, sender_total, received, stanza)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`,
