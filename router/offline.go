@@ -40,6 +40,7 @@ func offlineExtension(r *Router) Extension {
 		Delivered: r.offlineDelivered,
 		Bound:     r.offlineBound,
 		Available: r.offlineAvailable,
+		Left:      r.leaveUnwritten,
 		Removed:   r.undeleted.forget,
 	}
 }
@@ -160,6 +161,7 @@ func (r *Router) offlineSent(owner jid.JID) map[int64]bool {
 	// In this order, because Acked is called before a session drops its messages.
 	for s := range r.Recipients(owner.String(), Everyone) {
 		ids = s.AppendStoredUnacked(ids)
+		ids = unwrittens.Get(s).appendTo(ids)
 	}
 	ids = r.undeleted.appendIDs(ids, owner)
 	if len(ids) == 0 {
@@ -206,98 +208,6 @@ func (r *Router) offlineQuota() store.OfflineQuota {
 		SenderMessages: (messages*share + 99) / 100,
 		SenderBytes:    (bytes*int64(share) + 99) / 100,
 	}
-}
-
-// page is the result of sending a page of messages.
-type page uint8
-
-const (
-	pageLast    page = iota // there are no more
-	pageMore                // there are more
-	pageWait                // there are more, and the client has to read or to acknowledge first
-	pageRefused             // the session takes no more
-)
-
-// deliverOfflinePage sends one page, starting after a message, and returns the last message
-// that it has read. The roster lock prevents two resources that become available together
-// from being sent the same messages.
-func (r *Router) deliverOfflinePage(t *session.Turn, s *session.Session, after int64) (end page, last int64, err error) {
-	owner := s.JID().Bare()
-	unlock := r.lockRosters(owner)
-	defer unlock()
-	if offlineReaders.Get(s) != nil {
-		return pageWait, after, nil
-	}
-	already := r.offlineSent(owner) // before they are read
-	msgs, more, err := r.config().Store.Offline(r.ctx, owner, after, r.config().PageBytes)
-	if err != nil {
-		return pageLast, after, err
-	}
-	if len(msgs) > 0 {
-		if ok, err := r.mayHave(s); !ok {
-			return pageRefused, after, err
-		}
-	}
-	if more {
-		end = pageMore
-	}
-	var unkept []int64 // those for which the session is not responsible
-	n, mustRead := 0, false
-	list := blocklistOf(s)
-	for i := range msgs {
-		m := &msgs[i]
-		if already[m.ID] {
-			after = m.ID
-			continue
-		}
-		if list.blocksSender(m.Stanza) { // it was stored before
-			after = m.ID
-			unkept = append(unkept, m.ID)
-			continue
-		}
-		b := stanza.AppendInside(t.GetBuf(), m.Stanza, stanza.AppendDelay(nil, s.Host(), m.Received))
-		full := r.mustWait(s, len(b))
-		wait := full || s.MustAckStored(r.config().PageBytes)
-		sent, kept := false, false
-		if !wait {
-			sent, kept = s.SendStored(t, b, m.ID)
-		}
-		t.PutBuf(b)
-		if wait {
-			end, mustRead = pageWait, full
-			break
-		}
-		if !sent {
-			end = pageRefused
-			break
-		}
-		after = m.ID
-		n++
-		if !kept {
-			unkept = append(unkept, m.ID)
-		}
-	}
-	// Flush before deleting, so that a crash cannot lose messages, and so that what this
-	// turn has queued for others does not wait for the disk.
-	t.Flush()
-	countDelivered.Add(t, 0, n)
-	if len(unkept) > 0 {
-		r.undeleted.delete(owner, unkept)
-	}
-	switch end {
-	case pageLast:
-		r.setOfflinePending(owner, false)
-	case pageWait:
-		offlineReaders.Make(s).after = after
-		switch {
-		case mustRead:
-			s.OnDrain(func(t *session.Turn) { r.continueOffline(t, s) })
-		case !s.MustAckStored(r.config().PageBytes): // Acked was called before there was a reader
-			offlineReaders.Drop(s)
-			end = pageMore
-		}
-	}
-	return end, after, nil
 }
 
 // setOfflinePending sets or clears the flag of all resources of an account. The caller holds

@@ -164,6 +164,38 @@ func TestOfflineWaitsForAcks(t *testing.T) {
 	juliet.await("live")
 }
 
+// TestOfflineLeftBehind: a resource that reads stored messages also gets those that another
+// one, which was before it, has left when its session ended.
+func TestOfflineLeftBehind(t *testing.T) {
+	const n = 12
+	var cfg xmpptest.Config
+	cfg.Router.PageBytes = 3000
+	s := xmpptest.NewServer(t, cfg)
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	romeo.sendNumbered(0, n, strings.Repeat("x", 1000))
+	romeo.sync()
+	first, second := loginManaged(t, s, "juliet", "first"), loginManaged(t, s, "juliet", "second")
+	for _, c := range []*rawClient{first, second} {
+		c.write("<presence/>")
+		c.await("<message")
+		c.sync()
+	}
+	read := len(first.received())
+	if got := second.received(); read+len(got) >= n || got[0] != read {
+		t.Fatalf("the resources received %v and %v, want a page each", first.received(), got)
+	}
+	first.lose(s, "juliet@localhost/first")
+	for len(second.received()) < n {
+		second.ack(second.received()[len(second.received())-1])
+		second.await("<message")
+		second.sync()
+	}
+	want := append(numbers(read, n), numbers(0, read)...)
+	if got := second.received(); !slices.Equal(got, want) {
+		t.Errorf("received %v, want %v", got, want)
+	}
+}
+
 // TestOfflineAfterFault: a resource whose stored messages cannot be read gets the messages
 // that arrive.
 func TestOfflineAfterFault(t *testing.T) {
