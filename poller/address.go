@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"roost/internal/peernet"
 )
 
@@ -97,15 +95,4 @@ func (a *addresses) release(i peerIndex) {
 	if len(a.index) == 0 { // free what many connections needed
 		a.index, a.places, a.free = nil, nil, nil
 	}
-}
-
-// addrPort converts a socket address to a netip.AddrPort.
-func addrPort(sa unix.Sockaddr) netip.AddrPort {
-	switch a := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
-	}
-	return netip.AddrPort{}
 }

@@ -10,8 +10,6 @@ import (
 	"os"
 	"testing"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // outside returns the n-th of many IPv4 addresses.
@@ -116,7 +114,7 @@ func TestLimits(t *testing.T) {
 		t.Errorf("%d refusals are counted, want 2: %v", st.Refused, st.RefusedBy)
 	}
 	for range 10 {
-		if !served(outsider(t, l, unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})) {
+		if !served(outsider(t, l, netip.MustParseAddrPort("127.0.0.1:1"))) {
 			t.Fatal("loopback is limited")
 		}
 	}

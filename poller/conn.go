@@ -239,11 +239,8 @@ func (c *Conn) RemoteAddr() netip.AddrPort {
 	if c.proxied {
 		return c.loop.p.proxied.get(int(c.fd))
 	}
-	sa, err := unix.Getpeername(int(c.fd))
-	if err != nil {
-		return netip.AddrPort{}
-	}
-	return addrPort(sa)
+	peer, _ := epoll.Peer(c.fd)
+	return peer
 }
 
 // takeFD returns the descriptor, which the connection no longer has. Under mu.

@@ -120,7 +120,7 @@ func (c *Conn) closeWrite() {
 	defer c.mu.Unlock()
 	if c.state < stateShutDown && c.fd >= 0 {
 		c.state = stateShutDown
-		_ = unix.Shutdown(int(c.fd), unix.SHUT_WR)
+		_ = epoll.CloseWrite(c.fd)
 	}
 }
 
@@ -164,7 +164,7 @@ func (c *Conn) destroy(err error) {
 	if unfinished {
 		c.loop.p.stats.tlsFailed[failureOf(err)].Add(1)
 	}
-	_ = unix.Close(fd)
+	_ = epoll.Close(fd)
 	c.leavePoll()
 	c.loop.p.addrs.release(c.loop.p.unauth.leave(c))
 	c.dropLayer()

@@ -114,7 +114,7 @@ func (p *Poller) listenOn(nl *net.TCPListener, cfg *tls.Config, ws bool) (*Liste
 		err = ErrClosed
 	}
 	if err != nil {
-		_ = unix.Close(fd)
+		_ = epoll.Close(fd)
 		if l.reserve >= 0 {
 			_ = unix.Close(l.reserve)
 		}
@@ -197,18 +197,18 @@ func (l *Listener) Close() error {
 func (l *Listener) accept(epoll.Source) error {
 	limit := l.p.maxFile()
 	for range maxAccepts {
-		fd, sa, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, peer, err := epoll.Accept(l.fd)
 		switch {
 		case err == nil && fd >= limit:
 			// The kernel assigns the lowest free descriptor, so all below are in use.
 			// Closing the connection tells the peer at once that the server is full.
-			_ = unix.Close(fd)
+			_ = epoll.Close(fd)
 			l.p.stats.refused[RefusedFiles].Add(1)
 			l.logError("no more connections are accepted, the remaining descriptors are reserved: raise the limit of open files", unix.EMFILE)
 		case err == nil && l.refusing:
 			l.reset(fd)
 		case err == nil:
-			l.accepted(fd, addrPort(sa))
+			l.accepted(fd, peer)
 		case err == unix.EAGAIN:
 			return nil
 		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
@@ -243,8 +243,8 @@ func (l *Listener) exhausted(err error) {
 	l.logError("no descriptors are left for new connections: raise the limit of open files", err)
 	if l.reserve >= 0 {
 		_ = unix.Close(l.reserve)
-		if fd, _, err := unix.Accept4(l.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC); err == nil {
-			_ = unix.Close(fd)
+		if fd, _, err := epoll.Accept(l.fd); err == nil {
+			_ = epoll.Close(fd)
 			l.p.stats.refused[RefusedFiles].Add(1)
 		}
 		if l.reserve = openReserve(); l.reserve >= 0 {
@@ -341,13 +341,13 @@ func (l *Listener) newConn(fd int, peer netip.AddrPort, via netip.Addr, from ori
 	if from != fromProxy { // the operator trusts proxies: they have no limit
 		if f := l.p.config().Blocked; f != nil && f(peer.Addr()) {
 			l.p.stats.refused[RefusedBlocked].Add(1)
-			_ = unix.Close(fd)
+			_ = epoll.Close(fd)
 			return
 		}
 		place, ok = l.admit(peer.Addr())
 	}
 	if !ok {
-		_ = unix.Close(fd)
+		_ = epoll.Close(fd)
 		return
 	}
 	l.p.stats.accepted.Add(1)
@@ -389,19 +389,19 @@ func (c *Conn) reject() {
 	c.state = stateClosed
 	c.mu.Unlock()
 	_ = c.layer.free()
-	_ = unix.Close(fd)
+	_ = epoll.Close(fd)
 	c.loop.p.addrs.release(c.loop.p.unauth.leave(c))
 }
 
 // setOptions sets a socket's options. Errors are ignored: the socket works without them.
 func (p *Poller) setOptions(fd int) {
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	_ = epoll.SetOption(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	p.setUserTimeout(fd)
 	if t := p.config().KeepAlive; t > 0 {
 		seconds := max(1, int(t/time.Second))
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
-		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds)
-		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, seconds)
+		_ = epoll.SetOption(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+		_ = epoll.SetOption(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds)
+		_ = epoll.SetOption(fd, unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, seconds)
 	}
 }
 
@@ -409,7 +409,7 @@ func (p *Poller) setOptions(fd int) {
 // for too long.
 func (p *Poller) setUserTimeout(fd int) {
 	if t := p.config().UserTimeout; t > 0 {
-		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(t/time.Millisecond))
+		_ = epoll.SetOption(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(t/time.Millisecond))
 	}
 }
 
@@ -442,7 +442,7 @@ func (p *Poller) Attach(nc net.Conn, h Handler) (*Conn, error) {
 		err = ErrClosed
 	}
 	if err != nil {
-		_ = unix.Close(fd)
+		_ = epoll.Close(fd)
 		return nil, fmt.Errorf("poller: %w", err)
 	}
 	return c, nil

@@ -14,6 +14,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"runtime"
 	"strings"
@@ -390,15 +391,15 @@ func TestDeadlines(t *testing.T) {
 // TestAddressLimit counts by address, IPv6 by /64, and removes counters at zero.
 func TestAddressLimit(t *testing.T) {
 	a := addresses{limit: 2}
-	acquire := func(sa unix.Sockaddr) (peerIndex, bool) {
+	acquire := func(addr netip.Addr) (peerIndex, bool) {
 		t.Helper()
-		of, limited := networkOf(addrPort(sa).Addr())
+		of, limited := networkOf(addr)
 		if !limited {
-			t.Fatalf("%v is not limited", sa)
+			t.Fatalf("%v is not limited", addr)
 		}
 		return a.acquire(of)
 	}
-	e4 := &unix.SockaddrInet4{Addr: [4]byte{192, 0, 2, 1}}
+	e4 := netip.MustParseAddr("192.0.2.1")
 	x, ok := acquire(e4)
 	y, ok2 := acquire(e4)
 	if _, ok3 := acquire(e4); !ok || !ok2 || ok3 {
@@ -410,12 +411,12 @@ func TestAddressLimit(t *testing.T) {
 		t.Error("an entry without connections remains")
 	}
 	for i := byte(1); i <= 3; i++ {
-		six := &unix.SockaddrInet6{Addr: [16]byte{0x20, 1, 0xd, 0xb8, 15: i}}
+		six := netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: i})
 		if _, ok := acquire(six); ok != (i <= 2) {
 			t.Errorf("IPv6 address %d of one /64: %v", i, ok)
 		}
 	}
-	if _, limited := networkOf(addrPort(&unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 9}}).Addr()); limited {
+	if _, limited := networkOf(netip.MustParseAddr("127.0.0.9")); limited {
 		t.Error("loopback is limited")
 	}
 }

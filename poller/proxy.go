@@ -109,7 +109,7 @@ func (h *proxyHeader) read() bool {
 		return false
 	}
 	buf := h.l.loop.buf
-	n, _, err := unix.Recvfrom(h.fd, buf[:min(len(buf), maxProxyHeader)], unix.MSG_PEEK)
+	n, err := epoll.Peek(h.fd, buf[:min(len(buf), maxProxyHeader)])
 	switch {
 	case err == unix.EINTR:
 		return true
@@ -169,7 +169,7 @@ func (h *proxyHeader) end(err error) {
 				"listener", h.l.addr.String(), "proxy", h.proxy.String(), "err", err)
 		}
 	}
-	h.finish(func() { _ = unix.Close(h.fd) })
+	h.finish(func() { _ = epoll.Close(h.fd) })
 }
 
 // finish stops watching the socket and then calls f. This may run within a callback of

@@ -2,7 +2,7 @@
 
 package poller
 
-import "golang.org/x/sys/unix"
+import "roost/poller/epoll"
 
 // Refuse begins or ends to refuse connections: they are accepted and reset at once. Closing
 // the listener is clearer to clients, and cannot be undone if the socket belongs to
@@ -28,6 +28,6 @@ func (l *Listener) Refuse(on bool) {
 // reset closes an accepted socket in a way that its peer takes for a refusal. Loop.
 func (l *Listener) reset(fd int) {
 	l.p.stats.refused[RefusedDraining].Add(1)
-	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 0})
-	_ = unix.Close(fd)
+	_ = epoll.ResetOnClose(fd)
+	_ = epoll.Close(fd)
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"testing"
 	"time"
@@ -14,13 +15,13 @@ import (
 )
 
 // outsider connects to a listener from a simulated address: the socket is one of a pair.
-func outsider(t *testing.T, l *Listener, peer unix.SockaddrInet4) *os.File {
+func outsider(t *testing.T, l *Listener, peer netip.AddrPort) *os.File {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.loop.post(nil, func(int) { l.accepted(pair[0], addrPort(&peer)) })
+	l.loop.post(nil, func(int) { l.accepted(pair[0], peer) })
 	f := os.NewFile(uintptr(pair[1]), "pair")
 	t.Cleanup(func() { _ = f.Close() })
 	_ = f.SetDeadline(time.Now().Add(waitLimit))
@@ -28,7 +29,9 @@ func outsider(t *testing.T, l *Listener, peer unix.SockaddrInet4) *os.File {
 }
 
 // host returns an address of a network reserved for documentation.
-func host(n byte) unix.SockaddrInet4 { return unix.SockaddrInet4{Addr: [4]byte{192, 0, 2, n}} }
+func host(n byte) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, n}), 0)
+}
 
 // TestStalledByOne: one address can have as many stalled handshakes as it may have
 // connections; others are served meanwhile, and the places are free again after the

@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"github.com/valyala/bytebufferpool"
-	"golang.org/x/sys/unix"
+
+	"roost/poller/epoll"
 )
 
 // Socket is a connected socket that belongs to no connection: Conn.Unplug has taken it from
@@ -121,7 +122,7 @@ func (x *Socket) discard() {
 	if x.proxied {
 		x.p.proxied.remove(x.fd)
 	}
-	_ = unix.Close(x.fd)
+	_ = epoll.Close(x.fd)
 	x.p.addrs.release(x.peer)
 }
 
