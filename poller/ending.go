@@ -86,6 +86,17 @@ func (c *Conn) halfClose(err error) {
 // remaining bytes.
 const halfClosed = 10 * time.Second
 
+// SetCloseCode sets the code of the close frame that Close sends over WebSocket (RFC 6455
+// section 7.4.1, https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1) instead of 1000. It
+// does nothing without WebSocket, and after the peer has sent a close frame.
+func (c *Conn) SetCloseCode(code uint16) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ws, ok := c.layer.(*webSocket); ok {
+		ws.setCode(code)
+	}
+}
+
 // Close sends the queued bytes, closes our side, and waits at most linger for the peer to
 // close its side; with 0 it closes the connection at once. After Close nothing is
 // delivered and nothing can be queued.

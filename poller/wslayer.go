@@ -21,7 +21,7 @@ type webSocket struct {
 	below  recordLayer
 	in     *bytebufferpool.ByteBuffer // loop: an incomplete request, an incomplete header or control frame, or input that waits for the end of a pause; nil: none
 	reader websocket.Reader           // loop
-	code   uint16                     // of the close frame that ends the connection; changed by the loop, under mu
+	code   uint16                     // of the close frame that ends the connection, 0: the default; changed under mu, and not after wsClosed
 	flags  wsFlags                    // changed by the loop, under mu
 }
 
@@ -186,15 +186,23 @@ func (l *webSocket) closed(payload []byte) {
 // frame with the code, and some time to read it. Loop.
 func (l *webSocket) fail(err error) {
 	var wrong *websocket.Error
+	l.c.mu.Lock()
 	if errors.As(err, &wrong) {
-		l.c.loop.p.stats.webSockets.failed(wrong.Code)
-		l.c.mu.Lock()
-		l.code = wrong.Code
-		l.c.mu.Unlock()
+		l.setCode(wrong.Code)
 	}
-	l.set(wsClosed | wsFailed)
+	l.flags |= wsClosed | wsFailed
+	l.c.mu.Unlock()
 	l.c.paused = true
 	l.c.Close(wsLinger)
+}
+
+// setCode sets the code of our close frame, and counts it. The first one remains, and so does
+// that of the peer's close frame. Under mu.
+func (l *webSocket) setCode(code uint16) {
+	if l.code == 0 && !l.has(wsClosed|wsCloseSent) {
+		l.code = code
+		l.c.loop.p.stats.webSockets.failed(code)
+	}
 }
 
 // seal makes a frame of m, which has no head, and passes it to the layer below. Under mu.

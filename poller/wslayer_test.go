@@ -328,6 +328,30 @@ func TestWebSocketEnds(t *testing.T) {
 	}
 }
 
+// TestWebSocketCloseCode: the close frame has the first code that was set, but not after the
+// peer's close frame.
+func TestWebSocketCloseCode(t *testing.T) {
+	s := serveWeb(t, Config{}, nil, netip.Addr{}, false)
+	client := s.dialWeb(t, 0, "", messageFrame("a"))
+	client.want("a")
+	h := <-s.speakers
+	h.c.SetCloseCode(1009)
+	h.c.SetCloseCode(1001)
+	h.c.Close(time.Minute)
+	client.want("close 1009", "EOF")
+	_ = client.Close()
+	if err := h.ended(t); err != nil {
+		t.Error(err)
+	}
+	if got := s.Stats().WebSocketFailures; got != [FrameFailures]int64{FrameTooBig: 1} {
+		t.Errorf("counted %v", got)
+	}
+	shut := &webSocket{c: h.c, flags: wsOpen | wsClosed}
+	if shut.setCode(1008); shut.code != 0 {
+		t.Errorf("after the peer's close frame without a code, ours has %d", shut.code)
+	}
+}
+
 // TestWebSocketRequests: what is not a request for the endpoint gets a response, and no
 // handler; the request may arrive in pieces.
 func TestWebSocketRequests(t *testing.T) {

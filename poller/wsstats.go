@@ -15,7 +15,7 @@ const (
 	FrameProtocol FrameFailure = iota // 1002: a frame is not as the protocol requires
 	FrameBinary                       // 1003: a message is not text
 	FrameEncoding                     // 1007: text is not UTF-8
-	FrameTooBig                       // 1009: a frame is too large
+	FrameTooBig                       // 1009: a frame, or what is in messages, is too large
 	FrameFailures                     // number of reasons
 )
 
@@ -39,18 +39,18 @@ func (x *webSocketCounters) responded(status int) {
 	}
 }
 
-// failed counts a connection that ends with a close code.
+// failed counts a connection that ends with a close code, if that is one of a reason.
 func (x *webSocketCounters) failed(code uint16) {
-	why := FrameProtocol
 	switch code {
+	case 1002:
+		x.failures[FrameProtocol].Add(1)
 	case 1003:
-		why = FrameBinary
+		x.failures[FrameBinary].Add(1)
 	case 1007:
-		why = FrameEncoding
+		x.failures[FrameEncoding].Add(1)
 	case 1009:
-		why = FrameTooBig
+		x.failures[FrameTooBig].Add(1)
 	}
-	x.failures[why].Add(1)
 }
 
 func (x *webSocketCounters) snapshot(s *Stats) {

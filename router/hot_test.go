@@ -40,6 +40,7 @@ func (w *wire) Queued() int                             { return 0 }
 func (w *wire) Pause()                                  {}
 func (w *wire) Resume()                                 {}
 func (w *wire) StartTLS(*tls.Config) error              { return nil }
+func (w *wire) SetCloseCode(uint16)                     {}
 func (w *wire) Close(time.Duration)                     {}
 func (w *wire) SetDeadline(time.Duration)               {}
 func (w *wire) RemoteAddr() netip.AddrPort              { return netip.AddrPort{} }

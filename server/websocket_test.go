@@ -18,6 +18,7 @@ import (
 
 	"roost/internal/xmpptest"
 	"roost/parser"
+	"roost/poller"
 	"roost/session"
 	"roost/store"
 	"roost/xep"
@@ -34,6 +35,7 @@ type webStream struct {
 	scratch *parser.Scratch
 	out     []byte // received, not read yet
 	ended   bool
+	code    ws.StatusCode // of the server's close frame
 }
 
 // webAddr returns the address of a server's listener for WebSocket.
@@ -191,6 +193,7 @@ func (w *webStream) Read(p []byte) (int, error) {
 		case ws.OpClose:
 			_ = w.control(ws.OpClose, string(f.Payload))
 			w.ended = true
+			w.code, _ = ws.ParseCloseFrameData(f.Payload)
 		case ws.OpText:
 			w.out = streamed(f.Payload)
 		default:
@@ -364,8 +367,45 @@ func TestWebSocketShutdown(t *testing.T) {
 	if got := p.ask("", "</stream:stream>"); !strings.Contains(got, "<system-shutdown ") {
 		t.Errorf("%s", got)
 	}
-	if n, err := w.Read(make([]byte, 1)); err != io.EOF || !w.ended {
-		t.Errorf("%d bytes, %v; a close frame: %v", n, err, w.ended)
+	if n, err := w.Read(make([]byte, 1)); err != io.EOF || w.code != ws.StatusGoingAway {
+		t.Errorf("%d bytes, %v; a close frame with %d", n, err, w.code)
+	}
+}
+
+// TestWebSocketCloseCodes: a client that does not know XMPP is told why the connection ends,
+// too, by the code of the close frame (RFC 6455 section 7.4.1,
+// https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1). The limits are those of TCP.
+func TestWebSocketCloseCodes(t *testing.T) {
+	s := startServer(t, func(cfg *Config) { cfg.WebSocket.Addr = "127.0.0.1:0" })
+	f := func(desc string, send func(*webStream) error, want string, code ws.StatusCode) {
+		t.Helper()
+		for _, fragment := range []int{0, 1} {
+			w := openWeb(t, s.webDial(t))
+			w.fragment = fragment
+			p := &peer{t: t, conn: w}
+			p.ask(testHeader, "</stream:features>")
+			if err := send(w); err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(w)
+			if err != nil || want != "" && !strings.Contains(string(got), want) || want == "" && len(got) > 0 || w.code != code {
+				t.Errorf("%s, in fragments of %d: %s, %v, code %d; want %s, code %d", desc, fragment, got, err, w.code, want, code)
+			}
+		}
+	}
+	message := func(text string) func(*webStream) error {
+		return func(w *webStream) error { return w.message([]byte(text)) }
+	}
+	f("not UTF-8", message("<a>\xff"), "<unsupported-encoding ", 1007)
+	f("half a character", message("<a b='\xf0\x9f'/>"), "<unsupported-encoding ", 1007)
+	f("too large", message("<auth a='"+strings.Repeat("a", 20_000)), "<policy-violation ", 1009)
+	f("too deep", message(strings.Repeat("<a>", 1000)), "<policy-violation ", 1008)
+	f("not XML", message("<a"), "<not-well-formed ", 1000)
+	f("the end", message("<close xmlns='"+framingNS+"'/>"), "</stream:stream>", 1000)
+	f("a binary message", func(w *webStream) error { return w.control(ws.OpBinary, "<a/>") }, "", 1003)
+	f("a continuation of nothing", func(w *webStream) error { return w.control(ws.OpContinuation, "<a/>") }, "", 1002)
+	if got := s.poller.Stats().WebSocketFailures; got != [poller.FrameFailures]int64{2, 2, 4, 2} {
+		t.Errorf("counted %v", got)
 	}
 }
 

@@ -87,6 +87,9 @@ func (s *Session) end(t *Turn, e *StreamError) {
 		s.sendOpen(t, s.responseHost(), "", "")
 	}
 	s.sendClose(t, e)
+	if e != nil {
+		s.conn.SetCloseCode(e.closeCode())
+	}
 	s.detach(t)
 	s.conn.Close(s.mgr.config().Linger)
 }

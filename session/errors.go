@@ -15,6 +15,8 @@ type StreamError struct {
 	Host      string // content of the condition see-other-host
 	Text      string // optional text for people
 	App       string // optional application-specific condition, as XML (section 4.9.4)
+
+	tooLarge bool // something that the client has sent is too large
 }
 
 // Error makes a StreamError usable as a Go error.
@@ -29,7 +31,9 @@ func (e *StreamError) Is(target error) bool {
 
 // WithText returns a copy of e with a text for people.
 func (e *StreamError) WithText(text string) *StreamError {
-	return &StreamError{Condition: e.Condition, Host: e.Host, Text: text, App: e.App}
+	with := *e
+	with.Text = text
+	return &with
 }
 
 // The stream errors that roost sends, each with the RFC's meaning (RFC 6120
@@ -80,7 +84,7 @@ func SeeOtherHost(host string) *StreamError {
 func parserError(err error) *StreamError {
 	var pe *parser.Error
 	if errors.As(err, &pe) {
-		return &StreamError{Condition: pe.Condition, Text: pe.Text}
+		return &StreamError{Condition: pe.Condition, Text: pe.Text, tooLarge: pe == parser.ErrTooLarge}
 	}
 	return ErrInternal
 }

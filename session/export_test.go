@@ -24,6 +24,7 @@ func (NoConn) Pause()                     {}
 func (NoConn) Resume()                    {}
 func (NoConn) Post(func(int))             {}
 func (NoConn) StartTLS(*tls.Config) error { return nil }
+func (NoConn) SetCloseCode(uint16)        {}
 func (NoConn) Close(time.Duration)        {}
 func (NoConn) SetDeadline(time.Duration)  {}
 func (NoConn) Hold(int) bool              { return true }

@@ -16,7 +16,10 @@ import (
 type messages struct {
 	NoConn
 	sent []string
+	code uint16 // of the close frame; 0: the default
 }
+
+func (c *messages) SetCloseCode(code uint16) { c.code = code }
 
 func (c *messages) Messages() bool { return true }
 
@@ -126,6 +129,50 @@ func TestMessages(t *testing.T) {
 		s.set(flagAuthed)
 	}, in(framingOpen), open, start+"<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/><session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>"+
 		"<more type='c2s'/>"+end)
+}
+
+// TestCloseCodes: the close frame after a stream error has the code of [RFC 6455 section
+// 7.4.1] that says the same, if there is one.
+//
+// [RFC 6455 section 7.4.1]: https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+func TestCloseCodes(t *testing.T) {
+	m := NewManager(Config{Domains: []string{"localhost"}, Router: unrouted{}, AllowPlaintext: true})
+	defer m.Close()
+	check := func(desc string, end func(*Session), condition string, want uint16) {
+		t.Helper()
+		c := new(messages)
+		s := m.New(c)
+		m.EndTurn(0)
+		s.Message(0, []byte(framingOpen), true)
+		end(s)
+		if sent := strings.Join(c.sent, ""); condition != "" && !strings.Contains(sent, "<"+condition+" ") || !strings.HasSuffix(sent, framingClose) {
+			t.Errorf("%s: sent %s, want the error %q and the end", desc, sent, condition)
+		}
+		if c.code != want {
+			t.Errorf("%s: code %d, want %d", desc, c.code, want)
+		}
+	}
+	f := func(message, condition string, want uint16) {
+		t.Helper()
+		check(message[:min(len(message), 30)], func(s *Session) { s.Message(0, []byte(message), true) }, condition, want)
+	}
+	f("<a>\xff</a>", "unsupported-encoding", 1007)
+	f("<?xml version='1.0' encoding='iso-8859-1'?><a/>", "unsupported-encoding", 1007)
+	f("<auth a='"+strings.Repeat("a", 1<<20)+"'/>", "policy-violation", 1009)
+	f(strings.Repeat("<a>", 1000), "policy-violation", 1008) // too deep
+	f("<a", "not-well-formed", 1000)
+	f("<message xmlns='jabber:client'/>", "not-authorized", 1000)
+	f(framingClose, "", 0)
+	for e, want := range map[*StreamError]uint16{
+		ErrSystemShutdown: 1001, ErrSystemShutdown.WithText("until tomorrow"): 1001, ErrInternal: 1011, ErrPolicyViolation: 1008,
+		ErrConflict: 1000, SeeOtherHost("example.net"): 1000, nil: 0,
+	} {
+		condition := ""
+		if e != nil {
+			condition = e.Condition
+		}
+		check(condition, func(s *Session) { s.end(m.turns[0], e) }, condition, want)
+	}
 }
 
 // TestBatchOfMessages: stanzas that are one write on a stream are separate messages.

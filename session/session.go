@@ -25,6 +25,7 @@ type Conn interface {
 	Resume()                                                 // starts reading again
 	Post(f func(loop int))                                   // runs f on the connection's loop, soon
 	StartTLS(*tls.Config) error                              // starts TLS after the queued bytes; call only from within Data
+	SetCloseCode(code uint16)                                // tells the peer of a connection with messages why Close follows: by a code of RFC 6455 section 7.4.1
 	Close(linger time.Duration)                              // flushes, closes, and waits at most linger for the peer's close
 	SetDeadline(after time.Duration)                         // closes the connection after this time; 0 removes the deadline
 	Hold(n int) bool                                         // reports the bytes that the session holds before authentication; false: too many, and the stream must end

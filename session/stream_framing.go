@@ -113,6 +113,36 @@ func (f *framing) appendError(b []byte, e *StreamError) []byte {
 	return append(b, "</stream:error>"...)
 }
 
+// Codes of WebSocket's close frames ([RFC 6455 section 7.4.1]), each with the RFC's meaning.
+//
+// [RFC 6455 section 7.4.1]: https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+const (
+	closeNormal   = 1000 // "the purpose for which the connection was established has been fulfilled"
+	closeAway     = 1001 // "a server going down"
+	closeEncoding = 1007 // data "not consistent with the type of the message (e.g., non-UTF-8 [RFC3629] data within a text message)"
+	closePolicy   = 1008 // "a message that violates its policy", if no other code is more suitable
+	closeTooLarge = 1009 // "a message that is too big for it to process"
+	closeInternal = 1011 // "an unexpected condition that prevented it from fulfilling the request"
+)
+
+// closeCode returns the code of the close frame that follows the error over WebSocket. What
+// only XMPP knows is a normal end there: the error itself tells the client.
+func (e *StreamError) closeCode() uint16 {
+	switch {
+	case e.tooLarge:
+		return closeTooLarge
+	case e.Condition == ErrSystemShutdown.Condition:
+		return closeAway
+	case e.Condition == parser.ErrUTF8.Condition:
+		return closeEncoding
+	case e.Condition == ErrPolicyViolation.Condition:
+		return closePolicy
+	case e.Condition == ErrInternal.Condition:
+		return closeInternal
+	}
+	return closeNormal
+}
+
 // sendOpen sends our stream header.
 func (s *Session) sendOpen(t *Turn, host, to, lang string) {
 	h := header{id: newStreamID(), from: host, to: to, lang: lang}

@@ -232,7 +232,7 @@ var connectionFamilies = []family{
 		out.add(n.poller.WebSocketPages, "page")
 		out.add(n.poller.WebSocketRefused, "refused")
 	}},
-	{"roost_websocket_failures_total", counter, "WebSocket connections that the server has ended, by what the client had sent: protocol (frames that violate the protocol), binary (a message that is not text), encoding (a close reason that is not UTF-8), too-big (a frame that is too large).",
+	{"roost_websocket_failures_total", counter, "WebSocket connections that the server has ended, by what the client had sent: protocol (frames that violate the protocol), binary (a message that is not text), encoding (text that is not UTF-8), too-big (a frame or a stanza that is too large).",
 		[]string{"reason"}, func(n *numbers, out *samples) {
 			for reason, count := range n.poller.WebSocketFailures {
 				out.add(count, poller.FrameFailure(reason).String())

@@ -171,6 +171,9 @@ func (c *Conn) QueueReserved(p []byte) error { return c.queue(p, true) }
 // Messages reports whether units of the stream are messages, which they never are.
 func (c *Conn) Messages() bool { return false }
 
+// SetCloseCode does nothing: only connections with messages tell the code.
+func (c *Conn) SetCloseCode(uint16) {}
+
 // QueueMessages queues several messages, which end at the given offsets.
 func (c *Conn) QueueMessages(p []byte, _ []int, reserved bool) error { return c.queue(p, reserved) }
 
