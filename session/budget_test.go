@@ -32,9 +32,12 @@ func (c *simServer) turns(s *session.Session, input string, between func()) (lar
 	}
 	for len(rest) > 0 || k.paused || c.sessions.Counts().Waiting > 0 {
 		turn(func() {
-			if k.paused || len(rest) == 0 {
+			switch {
+			case k.paused || len(rest) == 0:
 				(<-c.posted)(0)
-			} else {
+			case k.web:
+				rest = k.messages(s, rest)
+			default:
 				rest = rest[s.Data(0, rest):]
 			}
 		})
@@ -45,8 +48,14 @@ func (c *simServer) turns(s *session.Session, input string, between func()) (lar
 // TestTurnBudget: whatever a client sends in one read, another client gets its response
 // after a limited number of deliveries, and in the end everything is delivered.
 func TestTurnBudget(t *testing.T) {
+	t.Run("TCP", func(t *testing.T) { testTurnBudget(t, false) })
+	t.Run("WebSocket", func(t *testing.T) { testTurnBudget(t, true) })
+}
+
+func testTurnBudget(t *testing.T, web bool) {
 	const contacts, rounds = 300, 30
 	c := newSimServerWith(t, contacts+10, contacts, -1)
+	c.web = web
 	all := c.fill()
 	attacker, other := all[0], all[1]
 	pings := 0
@@ -81,6 +90,36 @@ func TestTurnBudget(t *testing.T) {
 	comes := rounds * 2 * (contacts + 1)
 	f("presence that comes and goes", "<presence type='unavailable'/><presence/>", comes+contacts, comes+rounds*contacts)
 	f("messages", strings.Repeat("<message to='"+bare+"'/>", 100), rounds*100, rounds*100)
+}
+
+// TestBudgetOfParts: a message in parts of one byte uses up the budget of several turns.
+func TestBudgetOfParts(t *testing.T) {
+	c := newSimServer(t, 2, 1)
+	c.web = true
+	s := c.enter(0)
+	k := s.Conn().(*simConn)
+	c.say(s, []byte("<presence/>"))
+	before := c.stanzas
+	text := []byte("<message xmlns='jabber:client' id='" + strings.Repeat("a", 900) + "' lang='" + strings.Repeat("a", 8000) + "'/>")
+	turns := 1
+	for i := 0; i < len(text); {
+		n := s.Message(0, text[i:i+1], i == len(text)-1)
+		if i += n; n > 0 {
+			continue
+		}
+		if !k.paused {
+			t.Fatal("a byte was not used, but reading is not paused")
+		}
+		turns++
+		c.sessions.EndTurn(0)
+		(<-c.posted)(0)
+	}
+	if least := len(text) / (64 * 16); turns < least {
+		t.Errorf("%d bytes took %d turns, want %d at least", len(text), turns, least)
+	}
+	if got := c.stanzas - before; got != 1 {
+		t.Errorf("%d deliveries, want 1", got)
+	}
 }
 
 // TestHookRunsOnceAcrossTurns: a stanza that takes more than one turn, and one that has to

@@ -21,6 +21,7 @@ type Turn struct {
 	buf     []byte
 	stanza  stanza.Stanza // the one that the loop is handling
 	carried any           // see Carry
+	reader  *Session      // the last one that has had a message in this turn
 	held    *parser.Tape  // presence of the session that the loop is handling, which the next stanza may replace
 
 	cost      int64       // the cost of all work so far
@@ -107,6 +108,7 @@ func (t *Turn) end() {
 	t.Flush()
 	t.now = time.Time{}
 	t.carried = nil // also after a panic of a step
+	t.reader = nil
 	t.budget = t.cost + turnBudget
 	t.charged = t.cost
 	if t.scratch == nil {

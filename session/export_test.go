@@ -44,7 +44,12 @@ func (m *Manager) Adopt(c Conn, full jid.JID) (s *Session, took time.Duration) {
 	defer runtime.UnlockOSThread()
 	t := m.turns[0]
 	s = m.New(c)
-	s.parser.Next(t.scratch, []byte(header))
+	if c.Messages() {
+		s.parser.Next(t.scratch, []byte(framingOpen))
+		_ = s.parser.EndDocument(t.scratch)
+	} else {
+		s.parser.Next(t.scratch, []byte(header))
+	}
 	s.set(flagOpen | flagAuthed)
 	began := threadTime()
 	if _, reply := m.link(s, full, KickOld); reply != nil {

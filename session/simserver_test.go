@@ -1,8 +1,10 @@
 package session_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,6 +30,7 @@ type simServer struct {
 	longest     time.Duration // the longest CPU time that the tables took to add a session
 	hook        func(to *simConn, p []byte)
 	gate        func() // called before a roster is returned
+	web         bool   // client 0 uses WebSocket
 }
 
 func newSimServer(tb testing.TB, n, contacts int) *simServer {
@@ -60,7 +63,7 @@ func (c *simServer) enter(i int) *session.Session {
 	if err != nil {
 		panic(err)
 	}
-	s, took := c.sessions.Adopt(&simConn{server: c}, full)
+	s, took := c.sessions.Adopt(&simConn{server: c, web: c.web && i == 0}, full)
 	c.longest = max(c.longest, took)
 	return s
 }
@@ -69,7 +72,11 @@ func (c *simServer) enter(i int) *session.Session {
 func (c *simServer) say(s *session.Session, stanza []byte) {
 	k := s.Conn().(*simConn)
 	for len(stanza) > 0 {
-		stanza = stanza[s.Data(0, stanza):]
+		if k.web {
+			stanza = k.messages(s, stanza)
+		} else {
+			stanza = stanza[s.Data(0, stanza):]
+		}
 		for k.paused {
 			(<-c.posted)(0)
 		}
@@ -120,6 +127,7 @@ type simConn struct {
 	session.NoConn
 	server *simServer
 	paused bool
+	web    bool // units of the stream are messages
 }
 
 func (k *simConn) Queue(p []byte) error {
@@ -130,6 +138,29 @@ func (k *simConn) Queue(p []byte) error {
 		k.server.hook(k, p)
 	}
 	return nil
+}
+
+func (k *simConn) Messages() bool { return k.web }
+
+func (k *simConn) QueueMessages(p []byte, _ []int, _ bool) error { return k.Queue(p) }
+
+// messages passes each stanza of p as a message, until reading is paused, and returns the
+// rest.
+func (k *simConn) messages(s *session.Session, p []byte) (rest []byte) {
+	for len(p) > 0 && !k.paused {
+		end := bytes.IndexByte(p, '>') + 1
+		at, ns := session.DeclareNamespace(p[:end])
+		message := slices.Concat(p[:at], []byte(ns), p[at:end])
+		switch n := s.Message(0, message, true); n {
+		case 0:
+			return p
+		case len(message):
+			p = p[end:]
+		default:
+			panic("a part of a message was used")
+		}
+	}
+	return p
 }
 
 func (k *simConn) Pause()                { k.paused = true }

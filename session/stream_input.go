@@ -50,7 +50,12 @@ func (s *Session) Data(loop int, p []byte) (n int) { return s.input(loop, p, fal
 
 // Message is Data for a connection with messages (Conn.Messages). p is all of a message or a
 // part of it; last says that the message ends with p, which may be empty then.
-func (s *Session) Message(loop int, p []byte, last bool) (n int) { return s.input(loop, p, last) }
+func (s *Session) Message(loop int, p []byte, last bool) (n int) {
+	if len(p) > 0 && s.tooMuch(s.mgr.turns[loop]) {
+		return 0
+	}
+	return s.input(loop, p, last)
+}
 
 // input is Data and Message. On a stream there is no last part.
 func (s *Session) input(loop int, p []byte, last bool) (n int) {

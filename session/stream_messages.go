@@ -37,6 +37,19 @@ func (s *Session) streamTag(t *Turn, el parser.Element) bool {
 	return false // an <open/> in an open stream is an unknown element
 }
 
+// tooMuch makes the session's input wait, and returns true, if the session has already had
+// input in this turn and the budget is used up. Each message is a call of Message, which does
+// not know whether more follow, so the call that does has to wait. Loop.
+func (s *Session) tooMuch(t *Turn) bool {
+	if t.reader == s && t.Spent() && !s.has(flagBusy|flagClosing) {
+		s.yield(t)
+		return true
+	}
+	t.reader = s
+	t.cost += costPart
+	return false
+}
+
 // closedByClient ends the stream after the client has closed its side.
 func (s *Session) closedByClient(t *Turn) {
 	if s.has(flagTapped) {
