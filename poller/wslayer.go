@@ -113,12 +113,17 @@ func (l *webSocket) account() {
 	l.c.hold(heldFrames, n)
 }
 
-// process handles what it can of p, and returns its length in bytes. Loop.
+// process handles what it can of p, and returns its length in bytes. There is one response to
+// all pings in p: "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in
+// response to previous Ping frame(s), the endpoint MAY elect to send a Pong frame for only the
+// most recently processed Ping frame" (RFC 6455 section 5.5.3,
+// https://www.rfc-editor.org/rfc/rfc6455#section-5.5.3). Each may cost a TLS record. Loop.
 func (l *webSocket) process(p []byte) (n int) {
+	var ping []byte // the payload of the most recent one; nil: none
 	for n < len(p) && !l.c.paused && !l.c.closing() && !l.has(wsClosed) {
 		used := 0
 		if l.has(wsOpen) {
-			used = l.frame(p[n:])
+			used = l.frame(p[n:], &ping)
 		} else {
 			used = l.request(p[n:])
 		}
@@ -127,11 +132,15 @@ func (l *webSocket) process(p []byte) (n int) {
 		}
 		n += used
 	}
+	if ping != nil {
+		l.pong(ping)
+	}
 	return n
 }
 
-// frame handles the frame, or a part of it, at the start of p. Loop.
-func (l *webSocket) frame(p []byte) (n int) {
+// frame handles the frame, or a part of it, at the start of p. A ping replaces the one that
+// waits for its response. Loop.
+func (l *webSocket) frame(p []byte, ping *[]byte) (n int) {
 	part, n, err := l.reader.Next(p)
 	if err != nil {
 		l.fail(err)
@@ -143,15 +152,15 @@ func (l *webSocket) frame(p []byte) (n int) {
 			l.c.deliverMessage(part.Data, part.Last)
 		}
 	case websocket.Ping:
-		l.pong(part.Data)
+		*ping = part.Data
 	case websocket.Close:
 		l.closed(part.Data)
 	}
 	return n
 }
 
-// pong responds to a ping, unless the outbox is full: RFC 6455 section 5.5.3 requires a
-// response only to the most recent ping. Loop.
+// pong responds to a ping, unless the outbox is full: a client that does not read what it has
+// asked for needs no further response. Loop.
 func (l *webSocket) pong(ping []byte) {
 	c := l.c
 	c.mu.Lock()

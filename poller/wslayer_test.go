@@ -489,6 +489,29 @@ func TestWebSocketSize(t *testing.T) {
 	}
 }
 
+// TestWebSocketPongs: all pings of one read get one response, with the payload of the last.
+func TestWebSocketPongs(t *testing.T) {
+	s := serveWeb(t, Config{}, nil, netip.Addr{}, false)
+	client := s.dialWeb(t, 0, "", messageFrame("a"))
+	client.want("a")
+	h := <-s.speakers
+	read := func(text string) {
+		h.c.Post(func(int) { // as if the layer below had read it at once
+			l := h.c.layer.(*webSocket)
+			l.receive([]byte(text))
+			l.flush()
+		})
+	}
+	ping := func(payload string) string { return masked(ws.OpPing, true, payload) }
+	read(strings.Repeat(ping("more"), 1000) + messageFrame("b") + ping("last"))
+	client.want("b", "10 last")
+	half := ping("half")
+	read(ping("") + messageFrame("c") + half[:3])
+	client.want("c", "10 ")
+	read(half[3:] + messageFrame("d"))
+	client.want("d", "10 half")
+}
+
 // TestWebSocketPings: a peer that sends pings and does not read fills its outbox to the limit
 // and no further, and a message to it fails.
 func TestWebSocketPings(t *testing.T) {
