@@ -243,18 +243,24 @@ func BenchmarkCoalesce(b *testing.B) {
 func idleConns(t testing.TB, n int) (size, objects float64) {
 	t.Helper()
 	p, port := serveSilently(t, Config{Loops: 1, IdleTimeout: time.Hour})
-	text, got := []byte("hello"), make([]byte, 5)
+	return idleHeapOf(t, p, port, n, []byte("hello"), make([]byte, 5))
+}
+
+// idleHeapOf is idleConns for a server whose clients send text and receive len(got) bytes.
+func idleHeapOf(t testing.TB, p *Poller, port, n int, text, got []byte) (size, objects float64) {
+	t.Helper()
 	fds := make([]int, 0, 2*n)
 	defer func() {
 		for _, fd := range fds {
 			_ = unix.Close(fd)
 		}
+		eventually(t, "all closed", func() bool { return p.Stats().Conns == 0 }) // or they would disappear from a later measurement
 	}()
 	open := func() {
 		for range n {
 			fds = append(fds, connectOnly(t, port))
 		}
-		echoAll(t, fds, text, got)
+		echoAll(t, fds[len(fds)-n:], text, got)
 	}
 	open() // allocate one-time memory before measuring
 	before := heap()
