@@ -10,6 +10,8 @@ type Compact struct {
 	p           *byte
 	size        uint16 // at most 3 * MaxPart + 2
 	local, bare uint16
+
+	Extra uint16 // for the owner; not part of the JID. It takes what would be padding
 }
 
 // Compact returns j in its compact form; it shares j's memory.

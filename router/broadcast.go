@@ -81,7 +81,7 @@ func (r *Router) announce(t *session.Turn, bc *broadcast) (done bool) {
 	if !r.announceToSubscribers(t, bc) {
 		return false
 	}
-	r.toAvailable(t, bc.s.JID(), bc.s.JID(), nil, bc.appendTo)
+	r.toAvailable(t, bc.s.JID(), bc.s.JID(), nil, bc, bc.appendTo)
 	return true
 }
 
@@ -105,7 +105,7 @@ func (r *Router) announceToSubscribers(t *session.Turn, bc *broadcast) (done boo
 		t.CountContact()
 		contact := it.JID.BareString()
 		if now == bc.ro || now.Subscribed(contact) {
-			r.toAvailable(t, bc.s.JID(), it.JID, list, bc.appendTo)
+			r.toAvailable(t, bc.s.JID(), it.JID, list, bc, bc.appendTo)
 		}
 	}
 	return true
@@ -127,7 +127,7 @@ func (r *Router) announceLeaving(t *session.Turn, bc *broadcast) (done bool) {
 		if !r.announceToSubscribers(t, bc) {
 			return false
 		}
-		r.toAvailable(t, bc.s.JID(), bc.s.JID(), nil, bc.appendTo)
+		r.toAvailable(t, bc.s.JID(), bc.s.JID(), nil, bc, bc.appendTo)
 		if !bc.left {
 			r.sendOne(t, bc.s, bc.appendTo)
 		}

@@ -18,23 +18,11 @@ func TestManyContactsOnline(t *testing.T) {
 	const contacts = 150
 	s := xmpptest.NewServer(t, xmpptest.Config{Outbox: 32 << 10, Router: router.Config{PageBytes: 8 << 10}})
 	romeo := jid.MustParse("romeo@localhost")
-	keys, err := s.Store.Account(t.Context(), romeo)
-	if err != nil {
-		t.Fatal(err)
-	}
 	status := strings.Repeat("s", 2000)
-	var names []string
-	var accounts []store.Account
-	for i := range contacts {
-		names = append(names, fmt.Sprintf("contact%d", i))
-		accounts = append(accounts, store.Account{JID: jid.MustParse(names[i] + "@localhost"), Credentials: keys.Credentials})
-	}
-	if _, _, err := s.Store.ImportAccounts(t.Context(), accounts, store.SkipExisting); err != nil {
-		t.Fatal(err)
-	}
-	for i, name := range names {
-		befriend(t, s, romeo, accounts[i].JID)
-		c := loginRaw(t, s, name, plainHeader)
+	names := addAccounts(t, s, contacts)
+	for _, name := range names {
+		befriend(t, s, romeo, name)
+		c := loginRaw(t, s, name.Local(), plainHeader)
 		c.say("<presence><status>"+status+"</status></presence>", "</presence>")
 	}
 	nurse := loginRaw(t, s, "nurse", plainHeader)
@@ -52,10 +40,28 @@ func TestManyContactsOnline(t *testing.T) {
 		c.await("</status>")
 	}
 	for _, name := range names {
-		if n := strings.Count(c.got, "from='"+name+"@localhost/r'"); n != 1 {
+		if n := strings.Count(c.got, "from='"+name.String()+"/r'"); n != 1 {
 			t.Errorf("the presence of %s was received %d times", name, n)
 		}
 	}
+}
+
+// addAccounts adds n accounts.
+func addAccounts(t *testing.T, s *xmpptest.Server, n int) (names []jid.JID) {
+	t.Helper()
+	romeo, err := s.Store.Account(t.Context(), jid.MustParse("romeo@localhost"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var accounts []store.Account
+	for i := range n {
+		names = append(names, jid.MustParse(fmt.Sprintf("contact%d@localhost", i)))
+		accounts = append(accounts, store.Account{JID: names[i], Credentials: romeo.Credentials})
+	}
+	if _, _, err := s.Store.ImportAccounts(t.Context(), accounts, store.SkipExisting); err != nil {
+		t.Fatal(err)
+	}
+	return names
 }
 
 // TestManyRequests: many subscription requests from strangers cannot prevent a user from

@@ -24,6 +24,7 @@ type pendingPresence struct {
 	next     string             // the first of these that is not yet done; "": start with the first
 	accounts []string           // then these
 	sent     []*session.Session // the resources of the current account that are done
+	since    uint32             // only own and roster: what has changed since the client was inactive; 0: everything
 }
 
 // sendContactPresence sends a resource that has become available the presence of the
@@ -94,10 +95,13 @@ func (r *Router) sendPendingPresence(t *session.Turn, s *session.Session, ro *Ro
 	}
 	*unsent.Make(s) = *f
 	resume := func(t *session.Turn) { r.resumeContactPresence(t, s) }
-	if why == pauseTurn {
-		r.sessions.Later(t, s, resume)
-	} else {
+	switch {
+	case why == pauseClient:
 		s.OnDrain(resume)
+	case f.since != 0: // see becomeActive
+		r.sessions.Yield(t, s, resume)
+	default:
+		r.sessions.Later(t, s, resume)
 	}
 }
 
@@ -121,6 +125,9 @@ func (r *Router) resumeContactPresence(t *session.Turn, s *session.Session) {
 		return
 	case err != nil:
 		r.config().Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
+		if f.roster && f.since != 0 {
+			*missed.Make(s) = f.since
+		}
 		unsent.Drop(s)
 		return
 	}
@@ -165,6 +172,9 @@ func (r *Router) sendRosterPresence(t *session.Turn, s *session.Session, ro *Ros
 		}
 		t.CountContact()
 		if r.isRemote(ro.Items[i].JID) {
+			if f.since != 0 {
+				continue // its presence is not held
+			}
 			if t.Spent() {
 				return pauseTurn
 			}
@@ -199,7 +209,7 @@ func (r *Router) sendAccountPresence(t *session.Turn, of string, to *session.Ses
 	var few [10]*session.Session // enough to make a login allocate nothing
 	sent := append(few[:0], f.sent...)
 	for x := range r.Recipients(of, Available) {
-		if f.own && x == to || slices.Contains(sent, x) {
+		if f.own && x == to || slices.Contains(sent, x) || f.unchanged(r, x) {
 			continue
 		}
 		if !r.sendPresence(t, x, to) {

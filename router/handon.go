@@ -177,7 +177,7 @@ func (m *handing) toAccount(t *session.Turn, st *stanza.Stanza) (taken bool) {
 			to = append(to, s)
 		}
 	}
-	return len(to) > 0 && m.r.sendCopies(t, to, m.appendTo(t, st), true)
+	return len(to) > 0 && m.r.sendOrHold(t, to, st, m.from.String(), m.appendTo(t, st), true)
 }
 
 // appendTo returns the message with a delay stamp.
@@ -191,7 +191,11 @@ func (m *handing) appendTo(t *session.Turn, st *stanza.Stanza) []byte {
 // send sends the message with a delay stamp, unless the session has ended, too, or the sender
 // has been blocked meanwhile.
 func (m *handing) send(t *session.Turn, to *session.Session, st *stanza.Stanza) bool {
-	return !to.Ending() && !bars(to, m.from) && to.SendStamped(t, m.appendTo(t, st))
+	if to.Ending() || bars(to, m.from) {
+		return false
+	}
+	b := m.appendTo(t, st)
+	return hold(t, to, st, m.from.String(), chatStateFrom, b) || to.SendStamped(t, b)
 }
 
 // stored is called when the message was stored, or refused because of err.

@@ -33,7 +33,7 @@ func storable(st *stanza.Stanza) bool {
 	store := false
 	for el := st.Root.First(); el.OK(); el = el.Next() {
 		switch string(el.Space()) {
-		case "http://jabber.org/protocol/chatstates":
+		case nsChatStates:
 			continue
 		case nsHints:
 			switch string(el.Local()) {

@@ -16,7 +16,7 @@ func (r *Router) sendUnavailable(t *session.Turn, of, to jid.JID) {
 	mu := r.lockPresence(of.BareString())
 	defer mu.Unlock()
 	for x := range r.Recipients(of.BareString(), Available) {
-		r.toAvailable(t, x.JID(), to, blocklistOf(x), unavailableOf(x))
+		r.toAvailable(t, x.JID(), to, blocklistOf(x), nil, unavailableOf(x))
 	}
 }
 
@@ -100,10 +100,11 @@ func (r *Router) toDirected(t *session.Turn, from, to jid.JID, appendTo func([]b
 		return r.toRemote(t, from, to, appendTo)
 	}
 	if to.Resource() == "" {
-		r.toAvailable(t, from, to, nil, appendTo)
+		r.toAvailable(t, from, to, nil, nil, appendTo)
 		return nil
 	}
 	if x := r.resource(to); x != nil && !bars(x, from) {
+		sendHeldFirst(t, x)
 		b := appendTo(t.GetBuf(), to.String())
 		x.SendBytes(t, b)
 		t.PutBuf(b)

@@ -129,7 +129,7 @@ func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare s
 		return NotTaken, false
 	}
 	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: address(from)})
-	ok := r.sendCopies(t, takers, b, false)
+	ok := r.sendOrHold(t, takers, st, address(from), b, false)
 	t.PutBuf(b)
 	for _, to := range takers {
 		if observed.Has(to) {

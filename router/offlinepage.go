@@ -84,6 +84,7 @@ func (r *Router) sendStored(t *session.Turn, s *session.Session, m *store.Offlin
 		p.end = pageWait
 		return false
 	}
+	sendHeldFirst(t, s)
 	sent, kept := s.SendStored(t, b, m.ID)
 	if !sent {
 		p.end = pageRefused

@@ -113,8 +113,9 @@ func (r *Router) deliverPending(t *session.Turn, bc *broadcast) {
 // JID by a route. RFC 6121 section 8.5.2.1.2
 // (https://www.rfc-editor.org/rfc/rfc6121#section-8.5.2.1.2): presence also goes to
 // resources with a negative priority. Those that the sender or the recipient has blocked
-// get nothing; list is the sender's.
-func (r *Router) toAvailable(t *session.Turn, from, to jid.JID, list *Blocklist, appendTo func([]byte, string) []byte) {
+// get nothing; list is the sender's. Of a broadcast, those whose client is inactive get
+// nothing yet; bc is nil for other presence.
+func (r *Router) toAvailable(t *session.Turn, from, to jid.JID, list *Blocklist, bc *broadcast, appendTo func([]byte, string) []byte) {
 	to = to.Bare()
 	if r.isRemote(to) {
 		if !list.Blocks(to) {
@@ -127,6 +128,10 @@ func (r *Router) toAvailable(t *session.Turn, from, to jid.JID, list *Blocklist,
 		if bars(s, from) || list != nil && list.Blocks(s.JID()) && s.BareJID() != from.BareString() {
 			continue
 		}
+		if bc != nil && s.Inactive() && r.holdPresence(t, bc, s) {
+			continue
+		}
+		sendHeldFirst(t, s) // unavailable presence of the same sender may be held
 		if b == nil {
 			b = appendTo(t.GetBuf(), to.String())
 		}

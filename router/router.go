@@ -108,6 +108,7 @@ type Router struct {
 	events        accountEvents
 	undeleted     undeleted
 	reports       *loglimit.Limit
+	changesSeen   changeClock
 	directing     atomic.Int64 // number of resources that have sent directed presence
 	started       time.Time
 }
@@ -124,6 +125,7 @@ func New(cfg Config) *Router {
 	r.settings.Store(&cfg)
 	r.lastActivity.r = r
 	r.undeleted.r = r
+	r.changesSeen.ticks.Store(1) // 0 is the stamp of presence that was never held
 	r.rosters = otter.Must(&otter.Options[string, *Roster]{
 		MaximumWeight: uint64(cfg.RosterCache),
 		Weigher:       func(_ string, r *Roster) uint32 { return r.weight() },
@@ -137,6 +139,7 @@ func New(cfg Config) *Router {
 	r.register(blockingExtension(r))
 	r.register(reportsExtension(r))
 	r.register(stanzaIDExtension())
+	r.register(clientStateExtension(r))
 	for _, x := range cfg.Extensions {
 		r.register(x)
 	}
@@ -282,7 +285,7 @@ func (r *Router) fault(t *session.Turn, from Sender, st *stanza.Stanza, doing st
 // forward sends st to a session, with the sender's address stamped on it.
 func (r *Router) forward(t *session.Turn, from Sender, to *session.Session, st *stanza.Stanza) bool {
 	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: address(from)})
-	ok := to.SendBytes(t, b)
+	ok := hold(t, to, st, address(from), chatStateFrom, b) || to.SendBytes(t, b)
 	t.PutBuf(b)
 	return ok
 }

@@ -28,7 +28,7 @@ func (f Flag) Clear(s *Session) { s.parser.Extra.And(^f.bit) }
 func (f Flag) Has(s *Session) bool { return s.parser.Extra.Load()&f.bit != 0 }
 
 // flags has the bits that are not allocated yet.
-var flags = flagBits{free: ^uint32(0)}
+var flags = flagBits{free: 1<<numFlags - 1}
 
 // flagBits allocates bits, each once.
 type flagBits struct {

@@ -12,7 +12,7 @@ func TestFlags(t *testing.T) {
 	if left := bits.OnesCount32(flags.free); left < 4 {
 		t.Errorf("only %d bits are left for flags", left)
 	}
-	b := flagBits{free: ^uint32(0)}
+	b := flagBits{free: 1<<numFlags - 1}
 	left := bits.OnesCount32(b.free)
 	s := new(Session)
 	s.set(^uint32(0)) // all that this package uses, and the priority

@@ -55,6 +55,7 @@ func FuzzSASL2(f *testing.F) {
 		"<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/><initial-response>AHJvbWVvAHNlY3JldA==</initial-response>" +
 			"<request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>",
 		"<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'><software>s</software></user-agent><bind xmlns='urn:xmpp:bind:0'/>",
+		"<initial-response>AHJvbWVvAHNlY3JldA==</initial-response><bind xmlns='urn:xmpp:bind:0'><inactive xmlns='urn:xmpp:csi:0'/><enable xmlns='urn:xmpp:carbons:2'/></bind>",
 	} {
 		f.Add("PLAIN", in, "<abort xmlns='urn:xmpp:sasl:2'/>", uint16(len(in)))
 	}
@@ -110,9 +111,9 @@ func lostSession(t testing.TB, s *xmpptest.Server) string {
 }
 
 // dialogueLines returns all lines that clients send in the dialogues of this package, of
-// package router and of stream management.
+// package router, of stream management and of client state.
 func dialogueLines(f *testing.F) (lines []string) {
-	for _, pattern := range []string{"testdata/*.txt", "../router/testdata/*.txt", "../xep/testdata/sm.txt", "../xep/testdata/resume*.txt"} {
+	for _, pattern := range []string{"testdata/*.txt", "../router/testdata/*.txt", "../xep/testdata/sm.txt", "../xep/testdata/resume*.txt", "../xep/testdata/clientstate*.txt"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			f.Fatalf("no dialogues match %s: %v", pattern, err)

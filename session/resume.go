@@ -162,6 +162,11 @@ func (s *Session) reattach(t *Turn, r *resumption) {
 		s.mgr.config().Logger.Debug("session resumed", "jid", s.FullJID(), "peer", s.conn.RemoteAddr())
 	}
 	s.sendAgainLater(t, x)
+	for i := range s.mgr.features {
+		if f := s.mgr.features[i].Resumed; f != nil {
+			f(t, s)
+		}
+	}
 	if !s.conn.Flush() {
 		s.conn.Post(s.Drained) // for what waits for the client to have read
 	}

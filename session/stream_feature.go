@@ -50,6 +50,12 @@ type Feature struct {
 	//
 	// [XEP-0386]: https://xmpp.org/extensions/xep-0386.html
 	Enable func(t *Turn, s *Session, request parser.Element, dst []byte) []byte
+
+	// Resumed is called after the client has resumed the session ([XEP-0198]). What it sends
+	// comes after what the client has missed, and before the replies to what it sends next.
+	//
+	// [XEP-0198]: https://xmpp.org/extensions/xep-0198.html#resumption
+	Resumed func(t *Turn, s *Session)
 }
 
 // Inline is what a client may request in <authenticate/> ([XEP-0388]), as an element of the

@@ -115,9 +115,9 @@ func (c *carbons) sent(t *session.Turn, s *session.Session, st *stanza.Stanza) {
 		return
 	}
 	c.recent.add(s.FullJID(), st.To.BareString(), st.ID)
-	c.toOthers(t, s, st.Type, "sent", func(b []byte) []byte {
+	c.toOthers(t, s, &messageCopy{st: st, typ: st.Type, sent: true, peer: st.To.String(), append: func(b []byte) []byte {
 		return stanza.AppendForward(b, st, stanza.Edit{From: s.FullJID(), Embed: true})
-	})
+	}})
 }
 
 // received copies a message to a resource that does not receive it otherwise: the server
@@ -138,9 +138,9 @@ func (c *carbons) received(t *session.Turn, from router.Sender, s *session.Sessi
 	if took {
 		return
 	}
-	sendCopy(t, s, st.Type, "received", func(b []byte) []byte {
+	c.send(t, s, &messageCopy{st: st, typ: st.Type, peer: sender, append: func(b []byte) []byte {
 		return stanza.AppendForward(b, st, stanza.Edit{From: sender, Embed: true})
-	})
+	}})
 }
 
 // refused copies an error of this server that replies to an eligible message.
@@ -150,39 +150,51 @@ func (c *carbons) refused(t *session.Turn, s *session.Session, st *stanza.Stanza
 	}
 	const name = "<message"
 	reply := stanza.AppendError(nil, st, s.FullJID(), e)
-	c.toOthers(t, s, stanza.Error, "received", func(b []byte) []byte {
+	c.toOthers(t, s, &messageCopy{typ: stanza.Error, append: func(b []byte) []byte {
 		b = append(b, name+" xmlns='"+stanza.NSClient+"'"...)
 		return append(b, reply[len(name):]...)
-	})
+	}})
+}
+
+// messageCopy is a message that is copied to resources of an account.
+type messageCopy struct {
+	st     *stanza.Stanza // nil: the message is an error of this server
+	typ    stanza.Type    // of the message
+	sent   bool           // the account has sent it; otherwise, it has received it
+	peer   string         // the other address
+	append func([]byte) []byte
 }
 
 // toOthers sends a copy to all resources of an account that have asked for copies, except
 // s.
-func (c *carbons) toOthers(t *session.Turn, s *session.Session, typ stanza.Type, direction string, write func([]byte) []byte) {
+func (c *carbons) toOthers(t *session.Turn, s *session.Session, m *messageCopy) {
 	for other := range c.router.Recipients(s.BareJID(), router.Connected) {
 		if other != s && carbonsEnabled.Has(other) {
-			sendCopy(t, other, typ, direction, write)
+			c.send(t, other, m)
 		}
 	}
 }
 
-// sendCopy sends one copy of the message that write appends. "The wrapping message SHOULD
-// maintain the same 'type' attribute value; the 'from' attribute MUST be the
-// Carbons-enabled user's bare JID […]; and the 'to' attribute MUST be the full JID of the
-// resource receiving the copy" (https://xmpp.org/extensions/xep-0280.html#inbound). If the
-// client replies with an error, that is addressed to its own account and dropped: "the
-// server MUST NOT forward that error back to the original sender"
-// (https://xmpp.org/extensions/xep-0280.html#bizrules-errors).
-func sendCopy(t *session.Turn, to *session.Session, typ stanza.Type, direction string, write func([]byte) []byte) {
-	h := stanza.Head{Kind: stanza.Message, Type: typ, From: to.BareJID(), To: to.FullJID()}
+// send sends one copy. "The wrapping message SHOULD maintain the same 'type' attribute value;
+// the 'from' attribute MUST be the Carbons-enabled user's bare JID […]; and the 'to'
+// attribute MUST be the full JID of the resource receiving the copy"
+// (https://xmpp.org/extensions/xep-0280.html#inbound). If the client replies with an error,
+// that is addressed to its own account and dropped: "the server MUST NOT forward that error
+// back to the original sender" (https://xmpp.org/extensions/xep-0280.html#bizrules-errors).
+func (c *carbons) send(t *session.Turn, to *session.Session, m *messageCopy) {
+	direction := "received"
+	if m.sent {
+		direction = "sent"
+	}
+	h := stanza.Head{Kind: stanza.Message, Type: m.typ, From: to.BareJID(), To: to.FullJID()}
 	b := h.AppendStart(t.GetBuf())
 	b = append(b, '<')
 	b = append(b, direction...)
 	b = append(b, " xmlns='"+nsCarbons+"'><forwarded xmlns='"+nsForward+"'>"...)
-	b = write(b)
+	b = m.append(b)
 	b = append(b, "</forwarded></"...)
 	b = append(b, direction...)
 	b = append(b, "></message>"...)
-	to.SendBytes(t, b)
+	c.router.SendCopy(t, to, m.st, m.peer, m.sent, b)
 	t.PutBuf(b)
 }

@@ -1,0 +1,97 @@
+package router
+
+import (
+	"roost/parser"
+	"roost/session"
+)
+
+const nsCSI = "urn:xmpp:csi:0"
+
+// clientStateExtension holds presence and chat states while a client is inactive
+// (XEP-0352). Presence that this server can tell later is not kept: when the client becomes
+// active, it is sent the presence of those who have changed it since. presencechanges.go
+// knows who has; heldstanzas.go keeps what cannot be found then.
+func clientStateExtension(r *Router) Extension {
+	return Extension{
+		Name:    "clientstate",
+		XEP:     352,
+		Version: "1.0.0",
+		Title:   "Client State Indication",
+		Features: []session.Feature{{
+			XML:   "<csi xmlns='" + nsCSI + "'/>",
+			Space: nsCSI,
+			Element: func(t *session.Turn, s *session.Session, el parser.Element, _ []byte) bool {
+				return s.Type() == session.C2S && r.indicate(t, s, el)
+			},
+			Enable: func(t *session.Turn, s *session.Session, request parser.Element, dst []byte) []byte {
+				r.indicate(t, s, request)
+				return dst
+			},
+			// "stream resumption does not affect the current CSI state, which always defaults
+			// to 'active' for new and resumed streams"
+			// (https://xmpp.org/extensions/xep-0352.html#stream-resumption).
+			Resumed: r.becomeActive,
+		}},
+	}
+}
+
+// indicate handles the element by which a client indicates its state.
+func (r *Router) indicate(t *session.Turn, s *session.Session, el parser.Element) bool {
+	switch string(el.Local()) {
+	case "inactive":
+		s.SetInactive(r.changesSeen.now(t.Now()))
+	case "active":
+		r.becomeActive(t, s)
+	default:
+		return false
+	}
+	return true
+}
+
+// missed is set for a client that could not be sent the presence that has changed, because
+// its roster could not be read: since when it is.
+var missed = session.NewSlot[uint32]()
+
+// becomeActive sends a client what was held for it. "After the state has been restored to
+// 'active' and all resulting stanzas have been put on the wire", what it sends next is
+// handled (https://xmpp.org/extensions/xep-0352.html#in-order-processing); if it does not
+// read, replies may overtake the rest.
+func (r *Router) becomeActive(t *session.Turn, s *session.Session) {
+	since, changed := s.SetActive()
+	if since == 0 {
+		return
+	}
+	sendHeld(t, s)
+	if m := missed.Get(s); m != nil {
+		since, changed = *m, true
+		missed.Drop(s)
+	}
+	if changed && Available(s) {
+		r.sendChangedPresence(t, s, since)
+	}
+}
+
+// sendChangedPresence sends a client the presence of the account's other resources and of
+// contacts that have changed it since the client was inactive, at the pace of a login.
+func (r *Router) sendChangedPresence(t *session.Turn, s *session.Session, since uint32) {
+	f := pendingPresence{own: true, roster: true, since: since}
+	if waiting := unsent.Get(s); waiting != nil {
+		// It continues later, from the start: those that are done may have changed since.
+		f.accounts = waiting.accounts
+		if (waiting.own || waiting.roster) && r.changesSeen.age(waiting.since) > r.changesSeen.age(since) {
+			f.since = waiting.since
+		}
+		*waiting = f
+		return
+	}
+	ro, need, err := r.tryOwnRoster(t, s)
+	switch {
+	case need != session.Done:
+		r.sessions.Offload(t, s, need, func(t *session.Turn) { r.sendChangedPresence(t, s, since) })
+	case err != nil:
+		r.config().Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
+		*missed.Make(s) = since // it is sent when the client has been inactive again
+	default:
+		r.sendPendingPresence(t, s, ro, &f)
+	}
+}

@@ -1,0 +1,104 @@
+package router
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"roost/session"
+)
+
+// changeClock is a logical clock that tells whether a resource has changed its presence
+// since a client became inactive. It advances when a client becomes inactive, if presence
+// was held since the clock last advanced: so a change before has a smaller number than one
+// after. It advances at most so often that the numbers of both suffice; what happens at the
+// same time counts as a change, which at worst sends presence that the client knows.
+type changeClock struct {
+	ticks atomic.Uint32
+	used  atomic.Bool // presence was held at this time
+
+	mu    sync.Mutex
+	spare int       // how often it may still advance at once
+	added time.Time // when spare was last increased
+}
+
+const (
+	maxSpare   = 512
+	spareEvery = 30 * time.Second // 2^19 of these are half a year
+)
+
+// periods is the number of times that session.SetInactive takes, without noSince.
+const periods = session.MaxSince - 1
+
+// noSince is a time so long ago that every presence counts as changed since.
+const noSince = 1
+
+// stamps is the number of different stamps of presence. What is older is not distinguished.
+const stamps = 1 << 16
+
+// now returns the time for a client that becomes inactive.
+func (c *changeClock) now(at time.Time) uint32 {
+	if c.used.Load() {
+		c.advance(at)
+	}
+	return noSince + 1 + c.ticks.Load()%periods
+}
+
+func (c *changeClock) advance(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := int(at.Sub(c.added) / spareEvery); n > 0 {
+		c.spare, c.added = min(c.spare+n, maxSpare), at
+		if n > maxSpare {
+			c.spare = maxSpare
+		}
+	}
+	if c.spare > 0 && c.used.Swap(false) {
+		c.spare--
+		c.ticks.Add(1)
+	}
+}
+
+// age returns how long ago a time is: 0 if it is now.
+func (c *changeClock) age(since uint32) uint32 {
+	if since <= noSince {
+		return stamps
+	}
+	return (c.ticks.Load()%periods + periods - (since - noSince - 1)) % periods
+}
+
+// holdPresence decides that a client gets a broadcast when it becomes active, or returns
+// false if it has become active. The caller holds the presence lock of the account that
+// sends it; under the same lock the presence is sent later.
+func (r *Router) holdPresence(t *session.Turn, bc *broadcast, to *session.Session) bool {
+	switch {
+	case to == bc.s:
+		return false // it has asked for it
+	case bc.leaving:
+		return holdStanza(t, to, bc.s.FullJID(), unavailableFrom, bc.appendTo(nil, to.BareJID()))
+	}
+	since := to.SetHeld()
+	if since == 0 {
+		return false
+	}
+	c := &r.changesSeen
+	if c.age(since) >= stamps {
+		to.ReplaceSince(since, noSince)
+	}
+	if !c.used.Load() {
+		c.used.Store(true)
+	}
+	bc.s.SetPresenceStamp(uint16(c.ticks.Load())) // after SetHeld: not before the client became inactive
+	dropHeld(to, bc.s.FullJID(), unavailableFrom)
+	return true
+}
+
+// unchanged reports whether a resource has the presence that it had when the client became
+// inactive. The caller holds the presence lock of its account.
+func (f *pendingPresence) unchanged(r *Router, x *session.Session) bool {
+	if f.since == 0 || !f.own && !f.roster {
+		return false
+	}
+	age, c := r.changesSeen.age(f.since), &r.changesSeen
+	return age < stamps && uint32(uint16(c.ticks.Load())-x.PresenceStamp()) > age
+}
