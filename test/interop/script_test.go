@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -40,7 +41,8 @@ func TestMain(m *testing.M) {
 
 // script is a client that runs a complete scenario. The environment has the addresses of the
 // server and the accounts. The script may ask to stop and start the server (lines "@stop"
-// and "@start"), and exits with status 0 if it succeeds.
+// and "@start"), and to cut the connections that it makes to INTEROP_NETWORK (see
+// network.obey). It exits with status 0 if it succeeds.
 type script struct {
 	desc string
 	argv []string
@@ -51,6 +53,7 @@ type script struct {
 func (sc script) run(t *testing.T, s *server) {
 	t.Helper()
 	users := s.users(t, 3)
+	network := newNetwork(t, s.direct)
 	ctx, cancel := context.WithTimeout(context.Background(), scriptTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, sc.argv[0], sc.argv[1:]...)
@@ -64,6 +67,7 @@ func (sc script) run(t *testing.T, s *server) {
 		"INTEROP_USER_A="+users[0],
 		"INTEROP_USER_B="+users[1],
 		"INTEROP_USER_C="+users[2],
+		"INTEROP_NETWORK="+network.address,
 		"PYTHONDONTWRITEBYTECODE=1",
 	)
 	cmd.Env = append(cmd.Env, sc.env...)
@@ -82,16 +86,19 @@ func (sc script) run(t *testing.T, s *server) {
 		t.Fatalf("%v (install the packages in packages.txt)", err)
 	}
 	eachLine(stdout, func(line string) {
-		switch line {
-		case "@stop":
-			s.stop(t)
-			io.WriteString(stdin, "ok\n")
-		case "@start":
-			s.start(t)
-			io.WriteString(stdin, "ok\n")
-		default:
+		order, ok := strings.CutPrefix(line, "@")
+		switch {
+		case !ok:
 			t.Log(line)
+			return
+		case order == "stop":
+			s.stop(t)
+		case order == "start":
+			s.start(t)
+		case !network.obey(order):
+			t.Errorf("the script orders %q", line)
 		}
+		io.WriteString(stdin, "ok\n")
 	})
 	err = cmd.Wait()
 	if cmd.ProcessState.ExitCode() == notOffered && s.lenient {

@@ -28,9 +28,10 @@ _trace = []
 _clients = []
 
 
-def address(tls=False):
-    """Host and port of the server: for STARTTLS, or for direct TLS."""
-    host, _, port = os.environ["INTEROP_TLS" if tls else "INTEROP_STARTTLS"].rpartition(":")
+def address(tls=False, network=False):
+    """Host and port of the server: for STARTTLS, for direct TLS, or for direct TLS
+    over a network that the scenario can cut."""
+    host, _, port = os.environ["INTEROP_NETWORK" if network else "INTEROP_TLS" if tls else "INTEROP_STARTTLS"].rpartition(":")
     return host, int(port)
 
 
@@ -234,7 +235,7 @@ class Client(slixmpp.ClientXMPP):
 
     # The session.
 
-    async def start(self, tls=False, roster=True, presence=True, **kwargs):
+    async def start(self, tls=False, roster=True, presence=True, network=False, **kwargs):
         """Connects, logs in and binds. On request, also gets the roster, becomes
         available and waits for its own presence."""
         ended = asyncio.get_running_loop().create_future()
@@ -244,8 +245,8 @@ class Client(slixmpp.ClientXMPP):
                 ended.set_result(outcome)
         self.add_event_handler("session_start", lambda _: end("session_start"), disposable=True)
         self.add_event_handler("disconnected", lambda why: end("disconnected %s" % why), disposable=True)
-        self._server = address(tls)
-        self.connect(self._server, use_ssl=tls, **kwargs)
+        self._server = address(tls, network)
+        self.connect(self._server, use_ssl=tls or network, **kwargs)
         outcome = await asyncio.wait_for(ended, TIMEOUT)
         wanted = self["feature_mechanisms"].use_mech
         if outcome != "session_start" and wanted and wanted not in self.offered:
@@ -315,9 +316,12 @@ async def befriend(a, b):
     b.inbox.clear()
 
 
-async def server(order):
-    """Asks the harness to "stop" or "start" the server, and waits for that."""
-    print("@" + order, flush=True)
+async def order(what):
+    """Asks the harness for something and waits until it is done: to "stop" or
+    "start" the server, or to "cut N" the connections of clients that were started
+    with network=True, after N more bytes in both directions together. "lose N"
+    cuts them so that the server does not notice. With a negative N, none is cut."""
+    print("@" + what, flush=True)
     line = await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
     check(line.strip() == "ok", "the harness said", repr(line))
 

@@ -3,7 +3,7 @@ and nothing is lost."""
 
 import asyncio
 
-from client import TIMEOUT, Client, account, befriend, check, demand, run, server
+from client import TIMEOUT, Client, account, befriend, check, demand, order, run
 
 
 async def scenario():
@@ -20,7 +20,7 @@ async def scenario():
 
     back = asyncio.get_running_loop().create_future()
     a.add_event_handler("disconnected", lambda _: a.connect(a._server), disposable=True)
-    await server("stop")
+    await order("stop")
     await asyncio.gather(a.gone(), b.gone())
     for client in (a, b):
         demand([e["condition"] for e in client.stream_errors] == ["system-shutdown"], "RFC 6120 4.9.3.20",
@@ -28,7 +28,7 @@ async def scenario():
         client._asked.clear()
     a.inbox.clear()
     a.add_event_handler("session_start", lambda _: back.done() or back.set_result(None))
-    await server("start")
+    await order("start")
 
     await asyncio.wait_for(back, 2 * TIMEOUT)
     check(a.boundjid.full == account("a") + "/a", a.boundjid)
