@@ -239,6 +239,19 @@ func (c *lineClient) barrier(other *lineClient) {
 	other.message(body)
 }
 
+// bodies returns the bodies of the chat messages that were received and not taken, in order.
+func (c *lineClient) bodies() (bodies []string) {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, line := range c.lines {
+		if x, err := parseStanza(line); err == nil && x.name() == "message" && x.attr("type") == "chat" {
+			bodies = append(bodies, x.child("body").text())
+		}
+	}
+	return bodies
+}
+
 // nothing fails if a received stanza matches. It proves something only after a barrier.
 func (c *lineClient) nothing(what string, matches func(*stanza) bool) {
 	c.t.Helper()
