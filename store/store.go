@@ -52,6 +52,7 @@ type Store interface {
 	Blobs
 	Activity
 	Blocks
+	Sessions
 
 	// LoginState returns all that binding a resource needs, in one read.
 	LoginState(ctx context.Context, owner jid.JID) (LoginState, error)

@@ -77,6 +77,11 @@ const (
 	qDeleteBlock
 	qDeleteEndedBlocks
 
+	qPutSession
+	qSessions
+	qDeleteSessions
+	qCountSessions
+
 	numQueries
 )
 
@@ -193,4 +198,9 @@ var queries = [numQueries]string{
 		ON CONFLICT (target) DO UPDATE SET reason = excluded.reason, actor = excluded.actor, created = excluded.created, until = excluded.until`,
 	qDeleteBlock:       `DELETE FROM block WHERE target = ?1`,
 	qDeleteEndedBlocks: `DELETE FROM block WHERE until > 0 AND until <= ?1`,
+
+	qPutSession:     `INSERT INTO saved_session (data) VALUES (?1)`,
+	qSessions:       `SELECT id, data FROM saved_session ORDER BY id`,
+	qDeleteSessions: `DELETE FROM saved_session WHERE id <= ?1`,
+	qCountSessions:  `SELECT count(*) FROM saved_session`,
 }

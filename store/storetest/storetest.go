@@ -53,6 +53,7 @@ func Run(t *testing.T, locate func(t testing.TB) store.Location) {
 	f("BlobQuota", testBlobQuota)
 	f("LastActivity", testLast)
 	f("Blocks", testBlocks)
+	f("Sessions", testSessions)
 	f("Text", testText)
 	f("Lent", testLent)
 	f("Concurrent", testConcurrent)
