@@ -98,6 +98,14 @@ func (c *Conn) Plug(socket interface{ Close(linger time.Duration) }) error {
 	return nil
 }
 
+// Unplugged makes a connection without a socket, for Plug. accept returns its handler, nil if
+// the connection is not needed after all.
+func (p *Poller) Unplugged(accept func(*Conn) Handler) {
+	c := p.newConn(-1)
+	c.state = stateClosed
+	c.handler = accept(c)
+}
+
 // Close sends what is queued and closes the socket as Conn.Close does. Any goroutine may
 // call it.
 func (x *Socket) Close(linger time.Duration) {

@@ -54,6 +54,19 @@ func (r *Router) SkipAccountEvents(ctx context.Context) error {
 	return err
 }
 
+// CatchUpFrom processes the account events after the given one, which a former process was
+// the last to process, because of the sessions that it has left. It must be called after
+// SkipAccountEvents, before the first client connects.
+func (r *Router) CatchUpFrom(t *session.Turn, event int64) error {
+	if seen := r.events.seen.Load(); event < seen {
+		r.events.seen.Store(event)
+	}
+	return r.CatchUpAll(t)
+}
+
+// LastEvent returns the last account event that was processed.
+func (r *Router) LastEvent() int64 { return r.events.seen.Load() }
+
 // Watch processes account events until ctx ends, the store cannot be read, or an event
 // cannot be processed; then it may be called again. run runs a function on a worker that
 // may wait for commits, and returns the function's error.

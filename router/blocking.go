@@ -31,6 +31,7 @@ func blockingExtension(r *Router) Extension {
 		Title:   "Blocking Command",
 		Domain:  []string{nsBlocking},
 		IQ:      []IQ{get, iq("block", Set, r.block), iq("unblock", Set, r.unblock)},
+		State:   State{Save: saveBlocking, Restore: r.restoreBlocking},
 	}
 }
 

@@ -104,6 +104,45 @@ func (r *Router) learnBlocklist(s *session.Session, ro *Roster) {
 	learnBlocklist(s, ro.blocked)
 }
 
+// What saveBlocking appends.
+const (
+	keptRequest = 1 << iota // the blocklist was requested
+	keptList                // there is one
+)
+
+// saveBlocking appends what a session has of its account's blocklist. The list itself is in
+// the store.
+func saveBlocking(dst []byte, s *session.Session) []byte {
+	b := byte(0)
+	if blocklistRequested.Has(s) {
+		b |= keptRequest
+	}
+	if blocklistOf(s) != nil {
+		b |= keptList
+	}
+	if b == 0 {
+		return dst
+	}
+	return append(dst, b)
+}
+
+func (r *Router) restoreBlocking(s *session.Session, data []byte) error {
+	if len(data) == 0 {
+		return nil
+	}
+	if data[0]&keptRequest != 0 {
+		blocklistRequested.Set(s)
+	}
+	if data[0]&keptList == 0 {
+		return nil
+	}
+	ro, err := r.Roster(s.JID().Bare())
+	if err == nil {
+		r.learnBlocklist(s, ro)
+	}
+	return err
+}
+
 // setBlocklist gives all sessions of an account its new list. The caller holds the
 // account's presence lock.
 func (r *Router) setBlocklist(owner string, l *Blocklist) {

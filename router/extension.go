@@ -102,6 +102,10 @@ type Extension struct {
 	// account.
 	Removed func(account jid.JID)
 
+	// State is what the extension keeps of a session while the server restarts; without it,
+	// its flags and slots are lost then. It is identified by Name.
+	State State
+
 	// Close is called once, when the router closes: all sessions have ended, and no other
 	// function of the extension is called any more. It must not block.
 	Close func()
@@ -213,6 +217,7 @@ func (r *Router) register(x Extension) {
 
 // ready lets the extensions finish their initialization and collects the stream features.
 func (r *Router) ready() {
+	r.states = r.ownStates()
 	for i := range r.exts {
 		x := &r.exts[i]
 		if x.Ready != nil {
@@ -221,6 +226,9 @@ func (r *Router) ready() {
 		r.stages.add(x)
 		r.features = append(r.features, x.Features...)
 		r.routes = append(r.routes, x.Routes...)
+		if x.State.Save != nil {
+			r.states = append(r.states, namedState{x.Name, x.State})
+		}
 	}
 }
 

@@ -42,6 +42,7 @@ func offlineExtension(r *Router) Extension {
 		Available: r.offlineAvailable,
 		Left:      r.leaveUnwritten,
 		Removed:   r.undeleted.forget,
+		State:     State{Save: FlagState(offlinePending).Save, Restore: r.restoreOffline},
 	}
 }
 
@@ -67,6 +68,16 @@ func (r *Router) offlineAvailable(t *session.Turn, s *session.Session, a Availab
 	t.Flush() // do not delay what is queued for others
 	r.deliverOffline(t, s, 0)
 	return session.Done
+}
+
+// restoreOffline has a session whose client was still to be sent stored messages read them
+// when the client is back. Until then, later messages are stored.
+func (r *Router) restoreOffline(s *session.Session, _ []byte) error {
+	offlinePending.Set(s)
+	s.OnDrain(func(t *session.Turn) {
+		r.sessions.Offload(t, s, session.Write, func(t *session.Turn) { r.deliverOffline(t, s, 0) })
+	})
+	return nil
 }
 
 // waitsForOffline reports whether a message to a resource has to wait, in the store, for

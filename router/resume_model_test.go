@@ -16,12 +16,16 @@ import (
 	"testing"
 	"time"
 
+	"roost/internal/teststores"
 	"roost/internal/xmpptest"
 	"roost/jid"
 	"roost/session"
 )
 
-var resumeSteps = flag.Int("resume.steps", 40, "steps of each client in TestResumeModel")
+var (
+	resumeSteps = flag.Int("resume.steps", 40, "steps of each client in TestResumeModel, between restarts of the server")
+	resumeStops = flag.Int("resume.stops", 2, "planned restarts in TestResumeModel")
+)
 
 // phone is a client that loses its connection again and again, and resumes its session
 // (XEP-0198). It sends numbered messages to another one.
@@ -298,11 +302,13 @@ func (p *phone) step() {
 
 // TestResumeModel: pairs of clients send messages to each other, lose their connections at
 // any byte, take them over while the server thinks that they exist, do not acknowledge, and
-// resume their sessions. Each message arrives exactly once, and in order.
+// resume their sessions. Now and then the server is restarted as planned, while their stanzas
+// are on the way. Each message arrives exactly once, and in order.
 func TestResumeModel(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	s := xmpptest.NewServer(t, xmpptest.Config{Session: session.Config{AckTimeout: 200 * time.Millisecond}})
+	cfg := xmpptest.Config{Location: teststores.SQLite.New(t), Session: session.Config{AckTimeout: 200 * time.Millisecond}}
+	s := xmpptest.NewServer(t, cfg)
 	names := []string{"juliet", "romeo", "nurse", "mercutio"}
 	var phones []*phone
 	for i, name := range names {
@@ -311,15 +317,35 @@ func TestResumeModel(t *testing.T) {
 	for _, p := range phones {
 		p.step() // the peers exist before the first message
 	}
-	var all sync.WaitGroup
-	for _, p := range phones {
-		all.Go(func() {
-			for range *resumeSteps {
-				p.step()
-			}
-		})
+	steps := func() {
+		var all sync.WaitGroup
+		for _, p := range phones {
+			all.Go(func() {
+				for range *resumeSteps {
+					p.step()
+				}
+			})
+		}
+		all.Wait()
 	}
-	all.Wait()
+	steps()
+	counted := int64(0)
+	for range *resumeStops {
+		for _, p := range phones { // their connections stay open
+			p.mu.Lock()
+			p.conn, p.up = nil, false
+			p.mu.Unlock()
+		}
+		if done := s.Suspend(t); done.Sessions != len(phones) {
+			t.Errorf("%+v", done)
+		}
+		counted += s.Sessions.Stats().Acks.Resumed
+		s = xmpptest.NewServer(t, cfg)
+		for _, p := range phones {
+			p.s = s
+		}
+		steps()
+	}
 	for i, p := range phones {
 		from := phones[i^1]
 		xmpptest.Eventually(t, p.name+" to receive everything", func() bool {
@@ -361,7 +387,7 @@ func TestResumeModel(t *testing.T) {
 		resumed += p.resumed
 		p.mu.Unlock()
 	}
-	if st := s.Sessions.Stats().Acks; st.Resumed != int64(resumed) || resumed == 0 {
-		t.Errorf("%d resumptions, the server has counted %d", resumed, st.Resumed)
+	if st := s.Sessions.Stats().Acks; counted+st.Resumed != int64(resumed) || resumed == 0 {
+		t.Errorf("%d resumptions, the servers have counted %d", resumed, counted+st.Resumed)
 	}
 }

@@ -35,6 +35,7 @@ func rosterExtension(r *Router) Extension {
 		Name:   "roster",
 		Title:  "Roster management (RFC 6121)",
 		Domain: []string{nsRoster},
+		State:  FlagState(interested),
 		Features: []session.Feature{
 			{XML: "<ver xmlns='urn:xmpp:features:rosterver'/>"},
 			{XML: "<sub xmlns='urn:xmpp:features:pre-approval'/>"},

@@ -104,6 +104,7 @@ type Router struct {
 	stages        stages
 	features      []session.Feature // of extensions
 	routes        []Route           // of extensions, in the order in which they are tried
+	states        []namedState      // what is kept of sessions while the server restarts
 	lastActivity  lastActivity
 	events        accountEvents
 	undeleted     undeleted

@@ -46,6 +46,9 @@ const (
 	ackFlagBits = ackStamped | ackStored | ackCopied | ackSettled
 )
 
+// ackFlagShift makes the flags a byte.
+const ackFlagShift = 24
+
 // ackEntry is an entry of the queue.
 type ackEntry struct {
 	stanza []byte

@@ -23,6 +23,15 @@ func (m *Manager) NewCopies(n int) Copies {
 	return Copies(m.copies.number.Add(1)<<16 | int64(n)<<8)
 }
 
+// copiesUsed makes NewCopies use higher numbers than this one.
+func (m *Manager) copiesUsed(number int64) {
+	for last := m.copies.number.Load(); number > last; last = m.copies.number.Load() {
+		if m.copies.number.CompareAndSwap(last, number) {
+			return
+		}
+	}
+}
+
 func (c Copies) number() int64 { return int64(c) >> 16 }
 func (c Copies) all() int      { return int(c >> 8 & 0xff) }
 func (c Copies) lost() int     { return int(c & 0xff) }

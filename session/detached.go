@@ -41,7 +41,7 @@ func (s *Session) disconnected() bool {
 // disconnected has returned true. It returns false if the session has to end instead.
 func (s *Session) awaitResume(t *Turn, err error) bool {
 	m := s.mgr
-	if s.has(flagClosing|flagLeft) || m.stopping.Load() {
+	if s.has(flagClosing|flagLeft) || m.endsAll() {
 		return false
 	}
 	s.freePartial(t)
@@ -65,7 +65,7 @@ func (s *Session) awaitResume(t *Turn, err error) bool {
 // canWait reports whether the session becomes detached, or is, when its connection is lost.
 func (s *Session) canWait() bool {
 	x := s.cold.Load()
-	if x == nil || !s.has(flagManaged) || s.has(flagClosing|flagLeft) || s.mgr.stopping.Load() {
+	if x == nil || !s.has(flagManaged) || s.has(flagClosing|flagLeft) || s.mgr.endsAll() {
 		return false
 	}
 	x.mu.Lock()
@@ -206,7 +206,7 @@ func (s *Session) timeOver(now uint16) {
 func (s *Session) expire(t *Turn) {
 	x := s.cold.Load()
 	x.mu.Lock()
-	over := s.has(flagDetached) && int16(x.until-s.mgr.second()) <= 0
+	over := s.has(flagDetached) && int16(x.until-s.mgr.second()) <= 0 && !s.mgr.keeping.Load()
 	x.mu.Unlock()
 	if !over || !s.set(flagClosing) {
 		return

@@ -139,6 +139,13 @@ func (w *workers) waiting() int {
 	return w.count
 }
 
+// busy returns the number of jobs that wait or run.
+func (w *workers) busy() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.count + w.all - w.idle
+}
+
 // stats describes the pool.
 func (w *workers) stats() WorkerPool {
 	w.mu.Lock()
@@ -208,5 +215,5 @@ func (s *Session) submit(need Work, f func(*Turn) Work) bool {
 // abandoned reports whether a worker's job for the session has become pointless: the
 // session has ended, or ends as soon as the worker is done.
 func (s *Session) abandoned() bool {
-	return s.has(flagClosing|flagGone|flagLeft|flagSlow) || s.mgr.stopping.Load()
+	return s.has(flagClosing|flagGone|flagLeft|flagSlow) || s.mgr.endsAll() || s.mgr.stopping.Load() && !s.has(flagManaged)
 }

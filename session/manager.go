@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -36,6 +35,7 @@ type Manager struct {
 	loginLog       loginLog
 	panics         panics.Counter
 	stopping       atomic.Bool
+	keeping        atomic.Bool // it is stopping, and sessions that can be resumed are kept: see Suspend
 	mechs          []mechanism
 	features       []Feature // in the order in which they are offered
 	bound          atomic.Int64
@@ -56,7 +56,8 @@ type Manager struct {
 	detached    detachedList
 	past        pastSessions
 	numbers     atomic.Uint32 // the last one of coldState.number
-	resumeKey   []byte        // of resumption IDs; new in each process, as the numbers begin again
+	resumeEpoch []byte        // see newResumeKey
+	resumeKey   []byte        // of resumption IDs
 	decoys      decoys
 	events      events.Bus
 	taps        taps
@@ -91,8 +92,9 @@ func NewManager(cfg Config) *Manager {
 	m.awaited.m = m
 	m.paced.m = m
 	m.detached.m = m
-	m.resumeKey = make([]byte, sha256.Size)
-	rand.Read(m.resumeKey)
+	m.resumeEpoch = make([]byte, 16)
+	rand.Read(m.resumeEpoch)
+	m.resumeKey = m.newResumeKey()
 	m.resourceKey = subkey(cfg.Secret, "resources")
 	m.tokenSecret = subkey(cfg.Secret, "tokens")
 	m.loginLog = newLoginLog(cfg.Logger)
@@ -205,18 +207,30 @@ func (m *Manager) Go(need Work, f func(*Turn)) {
 // removed or ctx ends. New sessions are closed as they arrive.
 //
 // [RFC 6120 section 4.9.3.19]: https://www.rfc-editor.org/rfc/rfc6120#section-4.9.3.19
-func (m *Manager) Shutdown(ctx context.Context) error {
+func (m *Manager) Shutdown(ctx context.Context) error { return m.closeAll(ctx, Counts.none) }
+
+// none reports whether there are no sessions, and nothing is left to do.
+func (c Counts) none() bool { return c.Unbound+c.Bound+c.Waiting == 0 }
+
+// closeAll closes all sessions but those that are kept, and waits until done reports that
+// they are removed, or ctx ends.
+func (m *Manager) closeAll(ctx context.Context, done func(Counts) bool) error {
 	m.stopping.Store(true)
 	p := newPace()
 	defer p.Stop()
 	stop := func(s *Session) bool {
-		s.Close(ErrSystemShutdown)
+		s.endOnLoop(s.suspend)
 		return p.Wait(ctx, 1) > 0
 	}
 	m.unbound.Range(func(s *Session, _ struct{}) bool { return stop(s) })
 	m.table.each(stop)
+	return m.await(ctx, done)
+}
+
+// await waits until done reports that there is nothing more to wait for, or ctx ends.
+func (m *Manager) await(ctx context.Context, done func(Counts) bool) error {
 	for tick := time.NewTicker(10 * time.Millisecond); ; {
-		if c := m.Counts(); c.Unbound+c.Bound+c.Waiting == 0 {
+		if done(m.Counts()) {
 			tick.Stop()
 			return nil
 		}
@@ -228,6 +242,9 @@ func (m *Manager) Shutdown(ctx context.Context) error {
 		}
 	}
 }
+
+// endsAll reports whether the server is stopping without keeping sessions.
+func (m *Manager) endsAll() bool { return m.stopping.Load() && !m.keeping.Load() }
 
 // closeRate is the number of sessions a second that Shutdown and CloseUnserved end.
 const closeRate = 200_000

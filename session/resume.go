@@ -86,10 +86,12 @@ func (r *resumption) done() {
 func (s *Session) resumeWith(t *Turn, r *resumption) {
 	again := func() { s.runOnLoop(func(t *Turn) { s.resumeWith(t, r) }) }
 	switch {
+	case s.mgr.stopping.Load():
+		r.fail(func(t *Turn) { r.from.end(t, ErrSystemShutdown) })
 	case s.has(flagClosing | flagGone | flagLeft):
 		r.notFound(s.cold.Load().handled, true)
 	case !s.has(flagDetached):
-		s.supersede(t)
+		s.supersede(t, ErrConflict)
 		again()
 	case !r.settled:
 		r.settled = true
@@ -99,11 +101,13 @@ func (s *Session) resumeWith(t *Turn, r *resumption) {
 	}
 }
 
-// supersede ends the connection of the session, because its client resumes it with another
-// one: "the server SHOULD send a 'conflict' stream error and close that stream"
+// supersede ends the connection of the session with e, and leaves it as if the connection had
+// been lost. When its client resumes it with another one, "the server SHOULD send a
+// 'conflict' stream error and close that stream"
 // (https://xmpp.org/extensions/xep-0198.html#resumption).
-func (s *Session) supersede(t *Turn) {
-	s.sendClose(t, ErrConflict)
+func (s *Session) supersede(t *Turn, e *StreamError) {
+	s.sendClose(t, e)
+	s.conn.SetCloseCode(e.closeCode())
 	s.conn.Flush()
 	old := s.conn.Unplug()
 	if old == nil { // it is being closed

@@ -8,8 +8,10 @@ import (
 	"sync"
 )
 
-// A resumption ID (the SM-ID of XEP-0198) is the number of the session, which is unique while
-// the server runs, and a MAC over it and the account. The client has authenticated before it
+// A resumption ID (the SM-ID of XEP-0198) is the number of the session, which is unique within
+// the epoch, and a MAC over it and the account. The epoch is a random value that selects the
+// key; it is new when the server starts, unless it makes sessions of an earlier process again
+// (see Restore): then it goes on with that one's epoch and numbers. The client has authenticated before it
 // presents the ID, so the session is found among those of its account: there is no table.
 
 const (
@@ -23,6 +25,12 @@ func (m *Manager) appendResumeID(dst []byte, account string, number uint32) []by
 	binary.BigEndian.PutUint32(id[:], number)
 	copy(id[4:], m.resumeMAC(account, number))
 	return base64.RawURLEncoding.AppendEncode(dst, id[:])
+}
+
+// newResumeKey returns the key of resumption IDs. It is secret although the epoch is in the
+// store.
+func (m *Manager) newResumeKey() []byte {
+	return subkey(m.config().Secret, "resumption "+string(m.resumeEpoch))
 }
 
 func (m *Manager) resumeMAC(account string, number uint32) []byte {

@@ -56,6 +56,16 @@ type Router interface {
 	// Acked is called when the client of s has acknowledged messages that SendStored has
 	// sent, with their IDs, before the session drops them.
 	Acked(t *Turn, s *Session, ids []int64)
+
+	// SaveState calls add for each part of the session's state that others than this
+	// package own, and that is kept by Suspend. The session's loop calls it, when no worker
+	// has the session.
+	SaveState(s *Session, add func(name string, data []byte))
+
+	// RestoreState gives the session the state that SaveState has passed to add. It does
+	// nothing if it does not know the name. Restore calls it before the session is in the
+	// tables; it may read from the store. After an error the session cannot be resumed.
+	RestoreState(s *Session, name string, data []byte) error
 }
 
 // Accounts is the part of the store that a session needs to authenticate a client.

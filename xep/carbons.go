@@ -51,6 +51,7 @@ func messageCarbons() router.Extension {
 			},
 		}},
 		Ready: func(r *router.Router, _ *router.Extension) { c.router = r },
+		State: router.FlagState(carbonsEnabled),
 		Bound: func(_ *session.Turn, s *session.Session, _ router.Known) {
 			if c.othersEnabled(s) {
 				router.Observe(s)

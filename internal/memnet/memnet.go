@@ -359,6 +359,12 @@ func (c *Conn) Plug(s interface{ Close(time.Duration) }) error {
 	return nil
 }
 
+// Unplugged makes a connection without a socket, for Plug. accept returns its handler.
+func (l *Loop) Unplugged(accept func(*Conn) Handler) {
+	c := &Conn{loop: l, paused: true}
+	c.handler = accept(c)
+}
+
 // SetDeadline does nothing: no client is slow in memory.
 func (c *Conn) SetDeadline(time.Duration) {}
 

@@ -17,6 +17,7 @@ const (
 	online                   // online client account resource
 	open                     // open client
 	drop                     // drop client
+	restart                  // restart: the server is stopped as planned, and started again
 	anyOrder                 // any order: the following expectations, until "in order"
 	inOrder                  // in order
 )
@@ -73,6 +74,8 @@ func parseStep(line string) (step, error) {
 	words := strings.Fields(line)
 	verbs := map[string]verb{"authenticate": authenticate, "login": login, "online": online, "open": open, "drop": drop}
 	switch {
+	case line == "restart":
+		return step{verb: restart}, nil
 	case line == "any order":
 		return step{verb: anyOrder}, nil
 	case line == "in order":

@@ -23,6 +23,7 @@ type Player struct {
 	Domain   string // default localhost
 	Password string // of all accounts; default secret
 	Cut      Cut
+	Restart  func() error // stops the server as planned and starts it again; may be nil
 }
 
 // run is one run of a dialogue.
@@ -84,6 +85,11 @@ func (r *run) step(s step) error {
 		c := r.clients[s.client]
 		delete(r.clients, s.client)
 		return c.conn.Close()
+	case restart:
+		if r.Restart == nil {
+			return errors.New("the server cannot be restarted here")
+		}
+		return r.Restart()
 	case anyOrder:
 		r.unordered = true
 		return nil

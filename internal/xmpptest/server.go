@@ -45,7 +45,9 @@ type Server struct {
 	Location store.Location // of the store
 	Router   *router.Router
 	Sessions *session.Manager
+	Restored session.Restored // the sessions of an earlier server with the store
 	loop     *memnet.Loop
+	stopOnce sync.Once
 }
 
 // credentials returns the credentials of "secret", derived once: most tests are not about
@@ -122,7 +124,47 @@ func NewServer(t testing.TB, cfg Config) *Server {
 	s.loop = memnet.NewLoop(cfg.Outbox, func(c *memnet.Conn) memnet.Handler { return s.Sessions.New(c) }, s.Sessions.EndTurn)
 	s.loop.Unauth = cfg.Unauth
 	t.Cleanup(func() { s.stop(t) })
+	s.restore(t)
 	return s
+}
+
+// restore takes the sessions that Suspend has left in the store, as package server does.
+func (s *Server) restore(t testing.TB) {
+	t.Helper()
+	for {
+		units, err := s.Store.TakeSessions(t.Context(), 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(units) == 0 {
+			break
+		}
+		s.Sessions.Restore(units, &s.Restored, func(accept func(session.Conn) *session.Session) {
+			s.loop.Unplugged(func(c *memnet.Conn) memnet.Handler { return accept(c) })
+		})
+	}
+	if s.Restored.Sessions == 0 {
+		return
+	}
+	done := make(chan error, 1)
+	s.Sessions.Go(session.Write, func(t *session.Turn) { done <- s.Router.CatchUpFrom(t, s.Restored.Event) })
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Suspend stops the server and leaves the sessions that can be resumed in the store, for the
+// next server with the same location.
+func (s *Server) Suspend(t testing.TB) session.Suspended {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	done, err := s.Sessions.Suspend(ctx, session.Keep{Limit: 1 << 30, Event: s.Router.LastEvent, Write: s.Store.PutSessions})
+	if err != nil {
+		t.Errorf("suspending: %v; %+v", err, s.Sessions.Counts())
+	}
+	s.stop(t)
+	return done
 }
 
 // Dial connects a client.
@@ -131,7 +173,9 @@ func (s *Server) Dial() (net.Conn, error) { return s.loop.Dial(), nil }
 // DialFrom connects a client that has the given address.
 func (s *Server) DialFrom(addr netip.AddrPort) (net.Conn, error) { return s.loop.DialFrom(addr), nil }
 
-func (s *Server) stop(t testing.TB) {
+func (s *Server) stop(t testing.TB) { s.stopOnce.Do(func() { s.stopNow(t) }) }
+
+func (s *Server) stopNow(t testing.TB) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := s.Sessions.Shutdown(ctx); err != nil {
@@ -189,7 +233,12 @@ func Run(t *testing.T, pattern string, cfg func(name string) Config) {
 				for _, cut := range d.cuts() {
 					c.Location = k.New(t)
 					s := NewServer(t, c)
-					if err := (Player{Dial: s.Dial, Cut: cut}).Play(d); err != nil {
+					p := Player{Cut: cut, Dial: func() (net.Conn, error) { return s.Dial() }, Restart: func() error {
+						s.Suspend(t)
+						s = NewServer(t, c)
+						return nil
+					}}
+					if err := p.Play(d); err != nil {
 						t.Fatal(fmt.Errorf("cut %d: %w", cut, err))
 					}
 				}

@@ -1,0 +1,117 @@
+package router
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+
+	"roost/jid"
+	"roost/session"
+)
+
+// State is what an extension keeps of a session while the server restarts: flags and slots
+// of the session. Both functions are called for sessions without a connection.
+type State struct {
+	// Save appends what there is to keep, and nothing if there is nothing. The session's
+	// loop calls it.
+	Save func(dst []byte, s *session.Session) []byte
+
+	// Restore gives a session what Save has appended, perhaps in another version of the
+	// extension. The session is in no table yet, and is known to no one else. If Restore
+	// returns an error, the session cannot be resumed: it ends, and its messages are handed
+	// on.
+	Restore func(s *session.Session, data []byte) error
+}
+
+// FlagState keeps a flag.
+func FlagState(f session.Flag) State {
+	return State{
+		Save: func(dst []byte, s *session.Session) []byte {
+			if f.Has(s) {
+				dst = append(dst, 1)
+			}
+			return dst
+		},
+		Restore: func(s *session.Session, _ []byte) error {
+			f.Set(s)
+			return nil
+		},
+	}
+}
+
+// namedState is the state of an extension, or of the router itself.
+type namedState struct {
+	name string
+	State
+}
+
+// ownStates returns the states that belong to no extension.
+func (r *Router) ownStates() []namedState {
+	return []namedState{
+		{"observed", FlagState(observed)},
+		{"directed", State{Save: saveDirected, Restore: r.restoreDirected}},
+		{"contacts", State{Save: saveUnsent, Restore: r.restoreUnsent}},
+	}
+}
+
+// SaveState implements session.Router.
+func (r *Router) SaveState(s *session.Session, add func(name string, data []byte)) {
+	for i := range r.states {
+		r.guarded(s, func() {
+			if b := r.states[i].Save(nil, s); len(b) > 0 {
+				add(r.states[i].name, b)
+			}
+		})
+	}
+}
+
+// errState is the result if an extension panics.
+var errState = errors.New("the extension has failed")
+
+// RestoreState implements session.Router.
+func (r *Router) RestoreState(s *session.Session, name string, data []byte) error {
+	for i := range r.states {
+		if r.states[i].name == name {
+			err := errState
+			r.guarded(s, func() { err = r.states[i].Restore(s, data) })
+			return err
+		}
+	}
+	return nil // the extension is not there any more
+}
+
+// saveDirected appends the addresses that got directed presence, each on a line: an address
+// has no control characters.
+func saveDirected(dst []byte, s *session.Session) []byte {
+	for _, to := range directed(s) {
+		dst = append(append(dst, to...), '\n')
+	}
+	return dst
+}
+
+func (r *Router) restoreDirected(s *session.Session, data []byte) error {
+	for line := range bytes.Lines(data) {
+		to, err := jid.Parse(strings.TrimSuffix(string(line), "\n"))
+		if err != nil {
+			return err
+		}
+		r.addDirected(s, to.String())
+	}
+	return nil
+}
+
+// saveUnsent appends something if the client is still to be sent presence of others.
+func saveUnsent(dst []byte, s *session.Session) []byte {
+	if unsent.Get(s) != nil {
+		dst = append(dst, 1)
+	}
+	return dst
+}
+
+// restoreUnsent has the client be sent the presence of all contacts when it is back: some of
+// it twice, rather than some of it never.
+func (r *Router) restoreUnsent(s *session.Session, _ []byte) error {
+	*unsent.Make(s) = pendingPresence{own: true, roster: true}
+	s.OnDrain(func(t *session.Turn) { r.resumeContactPresence(t, s) })
+	return nil
+}

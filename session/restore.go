@@ -1,0 +1,190 @@
+package session
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"roost/internal/sessiondata"
+	"roost/jid"
+)
+
+// Restored counts what Restore has done.
+type Restored struct {
+	Sessions int   // that were made again, Over included
+	Over     int   // of these, those whose time was over, and that end at once
+	Damaged  int   // sessions that were lost, and of which stanzas were lost
+	Err      error // why one of those was damaged
+	Event    int64 // the last account event that the server had processed before
+	Server   bool  // it is known; the sessions cannot be resumed otherwise
+}
+
+// Restore makes sessions of units that Suspend has written, in their order, and adds to r.
+// They wait for their clients as if those had just lost their connections, but for the time
+// since then. newConn must call its argument with a connection that has no socket and drop
+// that if it gets nil. Restore must be called before any client connects.
+func (m *Manager) Restore(units [][]byte, r *Restored, newConn func(accept func(Conn) *Session)) {
+	for _, b := range units {
+		var err error
+		switch kind, e := sessiondata.KindOf(b); {
+		case e != nil:
+			err = e
+		case kind == sessiondata.ServerKind:
+			err = m.restoreServer(b, r)
+		default:
+			newConn(func(c Conn) (s *Session) {
+				s, err = m.restore(c, b, r)
+				return s
+			})
+		}
+		if err != nil {
+			r.Damaged++
+			r.Err = err
+		}
+	}
+}
+
+// maxStop is how long a server may have been stopped so that its sessions can be resumed. It
+// is less than the time for which the store keeps account events: what happened to accounts
+// meanwhile must be known.
+const maxStop = 50 * time.Minute
+
+// restoreServer makes the manager accept the resumption IDs of a server that was stopped.
+func (m *Manager) restoreServer(b []byte, r *Restored) error {
+	d, err := sessiondata.ParseServer(b)
+	if err != nil {
+		return err
+	}
+	r.Event, r.Server = d.Event, true
+	if time.Since(time.Unix(d.Stopped, 0)) > maxStop {
+		r.Server = false
+		return nil
+	}
+	m.resumeEpoch = bytes.Clone(d.Epoch)
+	m.resumeKey = m.newResumeKey()
+	m.numbers.Store(d.Numbers)
+	return nil
+}
+
+// Errors of Restore.
+var (
+	errAddress = errors.New("the address is not valid")
+	errTwice   = errors.New("another session has the address")
+)
+
+// restore makes a session.
+func (m *Manager) restore(c Conn, b []byte, r *Restored) (*Session, error) {
+	d, err := sessiondata.ParseSession(b)
+	if err != nil && !errors.Is(err, sessiondata.ErrLoss) {
+		return nil, err
+	}
+	full, e := jid.ParseBytes(d.Address)
+	if e != nil || !full.IsFull() || full.Local() == "" {
+		return nil, errAddress
+	}
+	s := &Session{mgr: m, conn: c, jid: full.Compact()}
+	s.event.Store(d.Event)
+	s.set(flagOpen | flagAuthed | flagBound | flagManaged | flagDetached)
+	x := &coldState{handled: d.Handled, sent: d.Sent, number: d.Number, wait: d.Wait}
+	s.cold.Store(x)
+	if !x.restoreQueue(m, &d) && err == nil {
+		err = sessiondata.ErrLoss
+	}
+	for _, a := range d.Additions {
+		if e := m.config().Router.RestoreState(s, a.Name, a.Data); e != nil && err == nil {
+			err = fmt.Errorf("%s: %w", a.Name, e)
+		}
+	}
+	if bytes.HasPrefix(d.Presence, []byte("<presence")) {
+		s.SetPresence(m.presences.share(d.Presence), d.Priority)
+	}
+	wait := min(d.Until-time.Now().Unix(), int64(x.mayWait(m)/time.Second))
+	over := wait <= 0 || err != nil || !r.Server || !m.Serves(s.Host())
+	if over {
+		m.past.add(x.number, x.handled)
+		x.number, wait = 0, 0 // it cannot be resumed
+	}
+	m.detached.count.Add(1)
+	if !m.relink(s) {
+		s.discardRestored()
+		return nil, errTwice
+	}
+	c.Reserve()
+	x.mu.Lock()
+	x.until = m.second() + uint16(wait)
+	m.detached.add(s, x)
+	x.mu.Unlock()
+	r.Sessions++
+	if over {
+		r.Over++
+	}
+	return s, err
+}
+
+// discardRestored undoes what was counted for a session that is in no table.
+func (s *Session) discardRestored() {
+	s.set(flagClosing | flagGone | flagLeft)
+	s.attached()
+	s.discardUnacked()
+	s.SetPresence(nil, 0)
+}
+
+// restoreQueue puts the stanzas in the queue. It returns false if some are not valid.
+func (x *coldState) restoreQueue(m *Manager, d *sessiondata.Session) (whole bool) {
+	if len(d.Stanzas) == 0 {
+		return true
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	q := ackQueues.Get().(*ackQueue)
+	whole = true
+	sent := len(d.Stanzas) - min(int(d.Unsent), len(d.Stanzas))
+	for i, e := range d.Stanzas {
+		if i == sent {
+			q.next = len(q.buf)
+		}
+		flags := ackFlags(e.Flags) << ackFlagShift & ackFlagBits
+		if !isStanza(e.Text) || len(e.Text) > maxRestored || flags&ackHasID == ackHasID {
+			whole = false
+			continue
+		}
+		if flags&ackCopied != 0 {
+			m.copiesUsed(Copies(e.ID).number())
+		}
+		q.add(ackEntry{stanza: e.Text, at: e.At, id: e.ID, flags: flags})
+		if i >= sent {
+			q.unsent++
+		}
+	}
+	if q.len == 0 {
+		q.release()
+		return whole
+	}
+	q.fit()
+	x.needRare().unacked = q
+	m.unackedBytes.Add(int64(q.bytes()))
+	return whole
+}
+
+// maxRestored is the size of the largest stanza that is restored, in bytes: the length in a
+// queue has 28 bits.
+const maxRestored = 1<<28 - 1
+
+// relink puts a restored session in the tables, unless there is one with its address.
+func (m *Manager) relink(s *Session) (linked bool) {
+	m.table.update(s.BareJID(), func(head *Session) *Session {
+		for x := head.from(s.BareJID()); x != nil; x = x.Next() {
+			if x.Resource() == s.Resource() {
+				return head
+			}
+		}
+		s.next.Store(head)
+		linked = true
+		return s
+	})
+	if linked {
+		m.bound.Add(1)
+	}
+	return linked
+}
