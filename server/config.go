@@ -56,6 +56,11 @@ type Config struct {
 	DataDir string `reload:"no: the database is open"` // directory of the database, the certificates and all other files; required
 	Store   string `reload:"no: the database is open"` // URL of the store; default: stores.Default(DataDir)
 
+	// SavedSessions is the size, in bytes, of the sessions that a planned stop leaves in the
+	// store for the next start, so that their clients can resume them; those beyond it end.
+	// Default 1 GiB; below 0: all end.
+	SavedSessions int64 `reload:"yes"`
+
 	TLSCert []string `reload:"yes: new connections"` // certificate files, PEM; default: a self-signed certificate is created
 	TLSKey  []string `reload:"yes: new connections"` // their keys, in the same order
 	MinTLS  uint16   `reload:"yes: new connections"` // minimum version of TLS; default 1.2
@@ -98,6 +103,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.WebSocket.Path == "" {
 		c.WebSocket.Path = defaultWebSocketPath
+	}
+	if c.SavedSessions == 0 {
+		c.SavedSessions = 1 << 30
 	}
 	if c.MinTLS == 0 {
 		c.MinTLS = tls.VersionTLS12

@@ -103,7 +103,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	if err == nil {
 		if err = s.startAdmin(); err != nil {
-			err = errors.Join(err, s.poller.Close())
+			err = errors.Join(err, s.unrestore(), s.poller.Close())
 		}
 	}
 	if err != nil {
@@ -162,6 +162,9 @@ func (s *Server) listen() (err error) {
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
+	if err := s.restore(context.Background()); err != nil {
+		return errors.Join(err, s.unrestore(), s.poller.Close())
+	}
 	p, direct := s.poller, s.certs.Config("")
 	err = errors.Join(
 		s.listeners.add("XMPP clients (STARTTLS)", c.C2S, c.Sockets.C2S, p.Listen, p.ListenOn, nil),
@@ -169,7 +172,7 @@ func (s *Server) listen() (err error) {
 		s.listeners.add(webSocketListener, c.WebSocket.Addr, c.Sockets.WS, p.ListenWebSocket, p.ListenWebSocketOn, s.certs.WebConfig()),
 	)
 	if err != nil {
-		return errors.Join(err, s.poller.Close())
+		return errors.Join(err, s.unrestore(), s.poller.Close())
 	}
 	for _, a := range s.clientAddrs() {
 		if tcp, ok := a.Addr.(*net.TCPAddr); ok && a.Name == webSocketListener {
@@ -200,8 +203,8 @@ func (s *Server) CertificateFile() string { return s.certs.SelfSigned() }
 func (s *Server) ReopenAudit() error { return s.admin.ReopenAudit() }
 
 // Shutdown stops the server: it accepts no new connections, sends <system-shutdown/> to
-// clients and disconnects them at a limited rate, finishes pending work, and closes the
-// store. When ctx ends, it cuts off the remaining clients. It closes the store cleanly in
+// clients and disconnects them at a limited rate, finishes pending work, leaves the sessions
+// that can be resumed in the store, and closes it. When ctx ends, it cuts off the remaining clients. It closes the store cleanly in
 // any case; the error is then ctx's cause or contains the number of clients cut off.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.reloading.Lock() // a reload ends first, and there is none afterwards
@@ -211,7 +214,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	_ = s.listeners.close()
 	// When ctx ends, stop waiting for the store.
 	defer context.AfterFunc(ctx, s.router.Cancel)()
-	err := s.sessions.Shutdown(ctx)
+	err := s.suspend(ctx)
 	s.awaitFarewells(ctx)
 	left := s.poller.Stats().Conns
 	if err == nil && left > 0 {

@@ -265,17 +265,26 @@ func TestWebSocketDialogues(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, fragment := range []int{0, 1} {
-					s := startServer(t, func(cfg *Config) {
-						configureFor(file, cfg)
-						cfg.XEP = dialogueXEP
-						cfg.WebSocket.Addr = "127.0.0.1:0"
-					})
+					dir := t.TempDir()
+					start := func() (*Server, func(...*peer)) {
+						return restartable(t, func(cfg *Config) {
+							configureFor(file, cfg)
+							cfg.XEP = dialogueXEP
+							cfg.WebSocket.Addr, cfg.DataDir = "127.0.0.1:0", dir
+						})
+					}
+					s, stop := start()
+					restart := func() error {
+						stop()
+						s, stop = start()
+						return nil
+					}
 					dial := func() (net.Conn, error) {
 						w := openWeb(t, s.webDial(t))
 						w.fragment = fragment
 						return w, nil
 					}
-					if err := (xmpptest.Player{Dial: dial}).Play(d); err != nil {
+					if err := (xmpptest.Player{Dial: dial, Restart: restart}).Play(d); err != nil {
 						t.Errorf("fragments of %d bytes: %v", fragment, err)
 					}
 				}

@@ -11,7 +11,7 @@ import (
 )
 
 // A planned stop writes the sessions that can be resumed out, and the next start makes them
-// again (restore.go). docs/decisions/0049-planned-restarts.md has the reasons.
+// again (restore.go). docs/decisions/0050-planned-restarts.md has the reasons.
 //
 // First all clients are disconnected, as by Shutdown, but sessions that can be resumed are
 // detached instead of ended. When nothing else is left, and no worker has anything to do, no

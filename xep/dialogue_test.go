@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"roost/internal/teststores"
@@ -43,8 +44,16 @@ func TestDialoguesOverSockets(t *testing.T) {
 				t.Fatal(err)
 			}
 			teststores.RunDurable(t, func(t *testing.T, k teststores.Kind) {
-				addr := startServer(t, k.URL(t))
-				p := xmpptest.Player{Dial: func() (net.Conn, error) { return net.Dial("tcp", addr) }}
+				url, dir := k.URL(t), t.TempDir()
+				addr, stop := startServer(t, url, dir)
+				p := xmpptest.Player{
+					Dial: func() (net.Conn, error) { return net.Dial("tcp", addr) },
+					Restart: func() error {
+						stop()
+						addr, stop = startServer(t, url, dir)
+						return nil
+					},
+				}
 				if err := p.Play(d); err != nil {
 					t.Error(err)
 				}
@@ -54,8 +63,8 @@ func TestDialoguesOverSockets(t *testing.T) {
 }
 
 // startServer starts a server on loopback that uses the store at url, and returns its
-// address.
-func startServer(t *testing.T, url string) string {
+// address. stop stops it before the test ends.
+func startServer(t *testing.T, url, dir string) (addr string, stop func()) {
 	t.Helper()
 	st, err := stores.Open(t.Context(), url, store.Options{})
 	if err != nil {
@@ -68,18 +77,19 @@ func startServer(t *testing.T, url string) string {
 		t.Fatal(err)
 	}
 	s, err := server.New(t.Context(), server.Config{
-		C2S: "127.0.0.1:0", DataDir: t.TempDir(), Store: url,
+		C2S: "127.0.0.1:0", DataDir: dir, Store: url,
 		Session: session.Config{AllowPlaintext: true}, XEP: xep.Config{Register: true, Contacts: contacts, OutageStatus: outageStatus},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), xmpptest.WaitLimit)
 		defer cancel()
 		if err := s.Shutdown(ctx); err != nil {
 			t.Error(err)
 		}
 	})
-	return s.Addrs()[0].Addr.String()
+	t.Cleanup(stop)
+	return s.Addrs()[0].Addr.String(), stop
 }

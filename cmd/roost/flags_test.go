@@ -22,7 +22,7 @@ var another = map[string]string{
 	"pollers": "29", "workers": "5", "max-stanza": "20KB", "outbox": "1MiB", "unauth-memory": "32MiB", "slow-reader": "detach", "fanout-rate": "7000", "roster-cache": "1MB",
 	"max-per-address": "-1", "max-attempts": "9", "memory-limit": "1GiB",
 	"login-timeout": "7s", "idle-timeout": "-1s", "user-timeout": "-1s", "keepalive": "1m", "keepalive-batch": "0s",
-	"ack-interval": "2s", "ack-timeout": "90s", "resume-timeout": "5m", "unacked": "2MiB", "unacked-memory": "64MiB",
+	"ack-interval": "2s", "ack-timeout": "90s", "resume-timeout": "5m", "unacked": "2MiB", "unacked-memory": "64MiB", "saved-sessions": "64MiB",
 	"linger": "1s", "drain-timeout": "0s",
 	"log-level": "debug", "log-format": "json", "pprof": "127.0.0.1:6060",
 }
