@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"sync"
 	"testing"
 )
@@ -72,4 +73,23 @@ func TestInactiveSince(t *testing.T) {
 	if x := s.parser.Extra.Load(); x != 1<<numFlags-1 {
 		t.Errorf("the flags are %#x", x)
 	}
+}
+
+// TestInactiveShown: people are shown that a client is inactive, beside what else its session
+// is doing.
+func TestInactiveShown(t *testing.T) {
+	s := new(Session)
+	f := func(want ...string) {
+		t.Helper()
+		if got := s.Conditions(); !slices.Equal(got, want) {
+			t.Errorf("the conditions are %q, want %q", got, want)
+		}
+	}
+	f()
+	s.SetInactive(1)
+	f("inactive")
+	s.set(flagDetached)
+	f("detached", "inactive")
+	s.SetActive()
+	f("detached")
 }

@@ -18,13 +18,17 @@ var conditions = []struct {
 }
 
 // Conditions are the names of what the session is doing, none for one that is idle:
-// "busy", "backlog", "throttled", "slow", "closing", "detached". Any goroutine may call it.
+// "busy", "backlog", "throttled", "slow", "closing", "detached", and "inactive" if its client
+// has indicated that (XEP-0352). Any goroutine may call it.
 func (s *Session) Conditions() []string {
 	names := []string{}
 	for _, c := range conditions {
 		if s.has(c.flag) {
 			names = append(names, c.name)
 		}
+	}
+	if s.Inactive() {
+		names = append(names, "inactive")
 	}
 	return names
 }

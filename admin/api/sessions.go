@@ -55,7 +55,7 @@ type SessionDetail struct {
 	Interested       bool     `json:"interested"`        // it has requested the roster
 	PresenceBytes    int64    `json:"presence_bytes"`    // size of its presence, which is shared with sessions that sent the same
 	DirectedPresence int64    `json:"directed_presence"` // addresses to which it has sent directed presence
-	Conditions       []string `json:"conditions"`        // "busy", "backlog", "throttled", "slow", "closing", "detached"; usually none
+	Conditions       []string `json:"conditions"`        // "busy", "backlog", "throttled", "slow", "closing", "detached", "inactive"; often none
 }
 
 // SessionEnd is the response to DELETE /v1/sessions/{jid}. The session ends soon after it.

@@ -103,6 +103,7 @@ func (p *sessionPage) State() string {
 	names := map[string]string{
 		"busy": "its last request is being processed", "backlog": "waits until its client has read", "throttled": "waits because it sends too much",
 		"slow": "is closed because its client does not read", "closing": "is closing", "detached": "has lost its connection, and waits for its client to resume it",
+		"inactive": "is inactive: its client has said that nobody looks at it",
 	}
 	var all []string
 	for _, c := range p.Conditions {
