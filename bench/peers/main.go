@@ -2,7 +2,7 @@
 // loopback with a configuration from this directory, runs the same scenarios of
 // `roost-bench` against it, and writes a page with the results.
 //
-//	go run ./bench/peers                       # everything: about an hour and a half
+//	go run ./bench/peers                       # everything: more than two hours
 //	go run ./bench/peers -draw                 # only the page and charts, from existing figures
 //	go run ./bench/peers -sessions 3000 -base 500 -settle 10s -servers roost
 package main
@@ -113,6 +113,7 @@ type scenario struct {
 	value    string // the field of its result that is on the page
 	unit     string
 	contacts int      // mutual contacts of each account
+	phones   bool     // the server has what phones need: stream management, client state and carbons
 	warm     []string // a preceding run that does not count: it gives programs time to compile themselves
 	latency  string   // title of a chart of latencies; "": none
 }
@@ -127,6 +128,7 @@ func scenarios(o options) []scenario {
 		s.warm = login
 		return s
 	}
+	with := func(args []string, more ...string) []string { return slices.Concat(args, more) }
 	resumed := append([]string{"login", "--resume"}, login[1:]...)
 	const perSession, perLogin, perMessage = "server_rss_bytes_per_session", "server_cpu_us_per_login", "server_cpu_us_per_message"
 	return []scenario{
@@ -134,15 +136,19 @@ func scenarios(o options) []scenario {
 		{name: "memory per idle session, TLS 1.3", tls: true, args: idle, value: perSession, unit: "B"},
 		{name: "memory per idle session, ten mutual contacts, plain", args: idle, value: perSession, unit: "B", contacts: 10},
 		warmed(scenario{name: "CPU per login, SCRAM-SHA-1, plain", args: login, value: perLogin, unit: "µs"}),
-		warmed(scenario{name: "CPU per login, SCRAM-SHA-1, 500 a second, plain", args: append(login[:len(login):len(login)], "--rate", "500"), value: perLogin, unit: "µs"}),
+		warmed(scenario{name: "CPU per login, SCRAM-SHA-1, 500 a second, plain", args: with(login, "--rate", "500"), value: perLogin, unit: "µs"}),
 		warmed(scenario{name: "CPU per login, SCRAM-SHA-1, full TLS handshake", tls: true, args: login, value: perLogin, unit: "µs"}),
 		warmed(scenario{name: "CPU per login, SCRAM-SHA-1, resumed TLS session", tls: true, args: resumed, value: perLogin, unit: "µs"}),
 		{name: "CPU per message, 100 pairs, plain", args: message(100), value: perMessage, unit: "µs"},
 		{name: "CPU per message, 1,000 pairs, plain", args: message(1000), value: perMessage, unit: "µs"},
 		{name: "CPU per message, 100 pairs, TLS", tls: true, args: message(100), value: perMessage, unit: "µs"},
 		{name: "CPU per message, 1,000 pairs, TLS", tls: true, args: message(1000), value: perMessage, unit: "µs"},
-		{name: "CPU per message, 1,000 a second, plain", args: append(message(100), "--rate", "1000"), value: perMessage, unit: "µs",
+		{name: "CPU per message, 1,000 a second, plain", args: with(message(100), "--rate", "1000"), value: perMessage, unit: "µs",
 			latency: "latency of messages, 1,000 a second, plain"},
+		{name: "memory per idle session with stream management, client state and carbons, plain", args: with(idle, "--sm", "--csi", "--carbons"), value: perSession, unit: "B", phones: true},
+		{name: "memory per idle session with stream management, client state and carbons, TLS 1.3", tls: true, args: with(idle, "--sm", "--csi", "--carbons"), value: perSession, unit: "B", phones: true},
+		{name: "CPU per message with stream management, 100 pairs, plain", args: with(message(100), "--sm"), value: perMessage, unit: "µs", phones: true},
+		{name: "CPU per message with stream management, 1,000 a second, plain", args: with(message(100), "--sm", "--rate", "1000"), value: perMessage, unit: "µs", phones: true},
 	}
 }
 
@@ -175,7 +181,10 @@ func measure(programs, dir, name string, s scenario, o options) (result, error) 
 	if s.contacts > 0 {
 		dir += "-contacts"
 	}
-	srv, err := start(setup{roost: filepath.Join(programs, "roost"), dir: dir, plain: plain, direct: direct, accounts: max(o.sessions, o.idle+2000), contacts: s.contacts})
+	if s.phones {
+		dir += "-phones"
+	}
+	srv, err := start(setup{roost: filepath.Join(programs, "roost"), dir: dir, plain: plain, direct: direct, accounts: max(o.sessions, o.idle+2000), contacts: s.contacts, phones: s.phones})
 	if err != nil {
 		return nil, err
 	}

@@ -39,6 +39,46 @@ func TestDrawnFromFigures(t *testing.T) {
 	}
 }
 
+// TestPhones: only the scenarios of phones have a server with stream management, client state
+// and carbons, and enable them. Bug that it prevents: figures of the other scenarios could no
+// longer be compared with earlier ones.
+func TestPhones(t *testing.T) {
+	found := 0
+	for _, s := range scenarios(options{}) {
+		if s.phones != slices.Contains(s.args, "--sm") {
+			t.Errorf("%s: phones %v, %q", s.name, s.phones, s.args)
+		}
+		if s.phones {
+			found++
+		}
+	}
+	if found < 3 {
+		t.Errorf("%d scenarios of phones", found)
+	}
+	for file, config := range map[string]string{"prosody.cfg.lua": prosodyConfig, "ejabberd.yml": ejabberdConfig} {
+		for _, phones := range []bool{false, true} {
+			name, err := setup{dir: t.TempDir(), phones: phones}.fill(file, config, setup{phones: phones}.values())
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, module := range phoneModules[file] {
+				if strings.Contains(string(text), module) != phones {
+					t.Errorf("%s, phones %v: %s is in %s", file, phones, module, text)
+				}
+			}
+		}
+	}
+}
+
+var phoneModules = map[string][]string{
+	"prosody.cfg.lua": {"smacks", "csi_simple", "carbons"},
+	"ejabberd.yml":    {"mod_stream_mgmt", "mod_client_state", "mod_carboncopy"},
+}
+
 // names returns the names of the page's files.
 func names(t *testing.T, dir string) (all []string) {
 	t.Helper()

@@ -37,6 +37,7 @@ type setup struct {
 	plain, direct int    // ports
 	accounts      int    // user0… with the password "secret"
 	contacts      int    // mutual contacts of each account: its neighbors by number
+	phones        bool   // with stream management, client state and carbons
 }
 
 // server is a running server.
@@ -109,6 +110,11 @@ func (s setup) fill(name, text string, data any) (string, error) {
 	return file, os.WriteFile(file, b.Bytes(), 0o600)
 }
 
+// values are what the configuration files need.
+func (s setup) values() map[string]any {
+	return map[string]any{"Dir": s.dir, "Plain": s.plain, "Direct": s.direct, "Phones": s.phones}
+}
+
 // first reports whether the server is started for the first time, and creates its
 // directory if so.
 func (s setup) first() (bool, error) {
@@ -158,7 +164,7 @@ func startProsody(s setup) (*server, error) {
 			return nil, err
 		}
 	}
-	config, err := s.fill("prosody.cfg.lua", prosodyConfig, map[string]any{"Dir": s.dir, "Plain": s.plain, "Direct": s.direct})
+	config, err := s.fill("prosody.cfg.lua", prosodyConfig, s.values())
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +230,7 @@ func startEjabberd(s setup) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := s.fill("ejabberd.yml", ejabberdConfig, map[string]any{"Dir": s.dir, "Plain": s.plain, "Direct": s.direct})
+	config, err := s.fill("ejabberd.yml", ejabberdConfig, s.values())
 	if err != nil {
 		return nil, err
 	}
