@@ -2,8 +2,6 @@ package session
 
 import (
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -109,98 +107,6 @@ func (m *Manager) newNumber() uint32 {
 
 // second is the clock of coldState.until.
 func (m *Manager) second() uint16 { return uint16(time.Since(m.started) / time.Second) }
-
-// detachedList has the detached sessions, and some that no longer are, by the second in which
-// their time is over.
-type detachedList struct {
-	m     *Manager
-	count atomic.Int64 // detached sessions
-
-	mu    sync.Mutex
-	due   map[uint16][]*Session
-	next  uint16 // the second to check next
-	armed bool   // a check is scheduled
-}
-
-// maxTimedOut is how many sessions one check ends. The next one follows soon: the loops have
-// to serve others in between.
-const maxTimedOut = 1000
-
-// add puts the session on the list, where it may be already. Under x.mu.
-func (l *detachedList) add(s *Session, x *coldState) {
-	if x.is(coldWaiting) {
-		return // check will see until
-	}
-	x.mark(coldWaiting)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.due == nil {
-		l.due = make(map[uint16][]*Session)
-	}
-	l.due[x.until] = append(l.due[x.until], s)
-	if !l.armed {
-		l.armed = true
-		l.next = l.m.second()
-		time.AfterFunc(time.Second, l.check)
-	}
-}
-
-// check ends the sessions whose time is over.
-func (l *detachedList) check() {
-	now := l.m.second()
-	ended := l.take(now)
-	for _, s := range ended {
-		s.timeOver(now)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case len(l.due) == 0, l.m.stopping.Load() && l.count.Load() == 0:
-		l.due, l.armed = nil, false
-	case len(ended) == maxTimedOut:
-		time.AfterFunc(10*time.Millisecond, l.check)
-	default:
-		time.AfterFunc(time.Second, l.check)
-	}
-}
-
-// take removes at most maxTimedOut sessions from the list, up to the second now.
-func (l *detachedList) take(now uint16) (ended []*Session) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for {
-		if due := l.due[l.next]; len(due) > 0 {
-			rest := len(due) - min(maxTimedOut-len(ended), len(due))
-			ended = append(ended, due[rest:]...)
-			clear(due[rest:])
-			l.due[l.next] = due[:rest]
-			if rest > 0 {
-				return ended
-			}
-		}
-		delete(l.due, l.next)
-		if l.next == now {
-			return ended
-		}
-		l.next++
-	}
-}
-
-// timeOver ends a session that was taken from the list, unless it has a connection, or has
-// had one and got more time.
-func (s *Session) timeOver(now uint16) {
-	x := s.cold.Load()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.unmark(coldWaiting)
-	switch {
-	case !s.has(flagDetached) || s.has(flagClosing):
-	case int16(x.until-now) > 0:
-		s.mgr.detached.add(s, x)
-	default:
-		s.endOnLoop(s.expire)
-	}
-}
 
 // expire ends the session if it is still detached.
 func (s *Session) expire(t *Turn) {

@@ -377,22 +377,6 @@ func TestDetachedMakesRoom(t *testing.T) {
 	}
 }
 
-// TestTimeOutPace: sessions whose time is over at once end in several steps.
-func TestTimeOutPace(t *testing.T) {
-	l := &detachedList{due: map[uint16][]*Session{5: make([]*Session, 2*maxTimedOut+1), 6: make([]*Session, 1)}, next: 3}
-	var got []int
-	for {
-		n := len(l.take(7))
-		if n == 0 {
-			break
-		}
-		got = append(got, n)
-	}
-	if fmt.Sprint(got) != fmt.Sprint([]int{maxTimedOut, maxTimedOut, 2}) || len(l.due) != 0 {
-		t.Errorf("%v, %d seconds are left", got, len(l.due))
-	}
-}
-
 // TestResumeNeverFits: a stanza that an empty outbox does not accept ends the session. A
 // connection that is lost while stanzas are sent again does not: it accepts nothing either.
 func TestResumeNeverFits(t *testing.T) {

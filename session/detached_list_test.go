@@ -1,0 +1,63 @@
+package session
+
+import (
+	"fmt"
+	"testing"
+)
+
+// TestTimeOutPace: sessions whose time is over at once end in several steps.
+func TestTimeOutPace(t *testing.T) {
+	var many *detachedPart
+	for range 2*maxTimedOut + 1 {
+		many = many.with(new(Session))
+	}
+	l := &detachedList{due: map[uint16]*detachedPart{5: many, 6: (*detachedPart)(nil).with(new(Session))}, next: 3}
+	var got []int
+	seen := make(map[*Session]bool)
+	for {
+		ended := l.take(7)
+		if len(ended) == 0 {
+			break
+		}
+		got = append(got, len(ended))
+		for _, s := range ended {
+			seen[s] = true
+		}
+	}
+	if fmt.Sprint(got) != fmt.Sprint([]int{maxTimedOut, maxTimedOut, 2}) || len(l.due) != 0 || len(seen) != 2*maxTimedOut+2 {
+		t.Errorf("%v, %d seconds are left, %d sessions", got, len(l.due), len(seen))
+	}
+}
+
+// TestManyDetachedAtOnce: if many clients lose their connections in one second, no step copies
+// or allocates much. Bug: one slice for each second grew, so that one of a million sessions
+// waited for a copy of several megabytes.
+func TestManyDetachedAtOnce(t *testing.T) {
+	const all = 20 * maxDetachedPart
+	m := &Manager{}
+	m.detached.m = m
+	m.detached.armed = true // without a timer
+	moved, largest := 0, 0
+	first := make(map[**Session]int) // the first sessions of parts
+	for n := range all {
+		m.detached.add(new(Session), &coldState{until: 9})
+		wasted := 0
+		for p := m.detached.due[9]; p != nil; p = p.earlier {
+			if _, known := first[&p.sessions[0]]; !known {
+				first[&p.sessions[0]] = n
+				moved += len(p.sessions) - 1
+			}
+			largest = max(largest, cap(p.sessions))
+			wasted += cap(p.sessions) - len(p.sessions)
+		}
+		if wasted > n+minDetachedPart {
+			t.Fatalf("space for %d more after %d sessions", wasted, n+1)
+		}
+	}
+	if moved > 0 || largest > maxDetachedPart {
+		t.Errorf("%d sessions were copied; the largest part has space for %d", moved, largest)
+	}
+	if ended := m.detached.take(9); len(ended) != maxTimedOut {
+		t.Errorf("%d sessions end at once", len(ended))
+	}
+}
