@@ -59,18 +59,23 @@ func member(i int) jid.JID { return jid.MustParse(fmt.Sprintf("user%07d@localhos
 
 // enter adds client number i.
 func (c *simServer) enter(i int) *session.Session {
+	return c.enterOn(&simConn{server: c, web: c.web && i == 0}, i)
+}
+
+// enterOn adds client number i on a connection.
+func (c *simServer) enterOn(k session.Conn, i int) *session.Session {
 	full, err := member(i).WithResource("phone")
 	if err != nil {
 		panic(err)
 	}
-	s, took := c.sessions.Adopt(&simConn{server: c, web: c.web && i == 0}, full)
+	s, took := c.sessions.Adopt(k, full)
 	c.longest = max(c.longest, took)
 	return s
 }
 
 // say sends a stanza from a client and waits until it is handled.
 func (c *simServer) say(s *session.Session, stanza []byte) {
-	k := s.Conn().(*simConn)
+	k := s.Conn().(interface{ sim() *simConn }).sim()
 	for len(stanza) > 0 {
 		if k.web {
 			stanza = k.messages(s, stanza)
@@ -162,6 +167,9 @@ func (k *simConn) messages(s *session.Session, p []byte) (rest []byte) {
 	}
 	return p
 }
+
+// sim returns k, of a connection that embeds it, too.
+func (k *simConn) sim() *simConn { return k }
 
 func (k *simConn) Pause()                { k.paused = true }
 func (k *simConn) Resume()               { k.paused = false }
