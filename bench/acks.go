@@ -18,8 +18,10 @@ const (
 	csiNS     = "urn:xmpp:csi:0"
 	iqCarbons = "carbons"
 
+	requestSM     = "<r xmlns='" + smNS + "'/>"
 	enableSM      = "<enable xmlns='" + smNS + "' resume='true'/>"
 	enableCarbons = "<enable xmlns='" + carbonsNS + "'/>"
+	inactive      = "<inactive xmlns='" + csiNS + "'/>"
 )
 
 // Errors for a server without what the clients shall enable.
@@ -91,7 +93,7 @@ func (c *Client) smFailed(el parser.Element) {
 // called from any goroutine.
 func (c *Client) requestAck(b []byte) []byte {
 	if c.clients.cfg.SM && c.acks.sent.Add(1)%messagesPerRequest == 0 {
-		return append(b, "<r xmlns='"+smNS+"'/>"...)
+		return append(b, requestSM...)
 	}
 	return b
 }

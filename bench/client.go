@@ -74,6 +74,7 @@ type Client struct {
 	csi     bool      // the server offers client state indication
 	authed  bool      // by SASL2, so that the stream was not opened again
 	acks    acks
+	web     web    // of a client over WebSocket
 	phone   *phone // nil unless it is a connection of one
 	cut     bool   // phone.reconnect follows
 }
@@ -97,8 +98,17 @@ func (c *Client) start() {
 	case c.clients.cfg.TLS == DirectTLS:
 		c.secure()
 	default:
-		c.header()
+		c.begin()
 	}
+}
+
+// begin opens the stream, after the handshake of WebSocket if that is used.
+func (c *Client) begin() {
+	if c.clients.cfg.WebSocket {
+		c.upgrade()
+		return
+	}
+	c.header()
 }
 
 // ready ends the login.
@@ -108,7 +118,7 @@ func (c *Client) ready() {
 			c.fail(errNoCSI)
 			return
 		}
-		c.send("<inactive xmlns='" + csiNS + "'/>")
+		c.send(inactive)
 	}
 	c.state = stateReady
 	c.conn.Load().SetDeadline(0)
@@ -135,13 +145,26 @@ func (c *Client) secure() {
 // stanza and others would not.
 func (c *Client) header() {
 	c.state = stateHeader
+	if c.clients.cfg.WebSocket {
+		c.send("<open xmlns='" + framingNS + "' to='" + c.account.Domain + "' version='1.0'/>")
+		return
+	}
 	c.send("<?xml version='1.0'?><stream:stream to='" + c.account.Domain + "' version='1.0' xmlns='" +
 		clientNS + "' xmlns:stream='" + streamsNS + "'>")
 }
 
 func (c *Client) send(s string) { c.write([]byte(s)) }
 
+// write sends what is an element on a TCP stream. It may be called from any goroutine.
 func (c *Client) write(p []byte) {
+	if c.clients.cfg.WebSocket {
+		var buf [1024]byte
+		p = appendMessages(buf[:0], p)
+	}
+	c.raw(p)
+}
+
+func (c *Client) raw(p []byte) {
 	if conn := c.conn.Load(); conn != nil && conn.Queue(p) == nil {
 		conn.Flush()
 	}
@@ -149,6 +172,16 @@ func (c *Client) write(p []byte) {
 
 // Data handles bytes from the server.
 func (c *Client) Data(loop int, p []byte) int {
+	if c.clients.cfg.WebSocket {
+		c.webData(loop, p)
+	} else {
+		c.parse(loop, p)
+	}
+	return len(p)
+}
+
+// parse handles bytes of the stream.
+func (c *Client) parse(loop int, p []byte) {
 	scratch := c.clients.scratch[loop]
 	n := 0
 	for n < len(p) && c.state != stateFailed {
@@ -159,21 +192,27 @@ func (c *Client) Data(loop int, p []byte) int {
 			c.fail(err)
 		case ev == parser.Stanza:
 			c.element(loop, scratch.Tape().Root())
-		case ev == parser.StreamClose && c.leaving:
-			c.state = stateFailed
-			c.drop()
 		case ev == parser.StreamClose:
-			c.fail(errors.New("the server closed the stream"))
+			c.streamClosed()
 		}
 	}
-	return len(p)
+}
+
+// streamClosed is called when the server closes the stream.
+func (c *Client) streamClosed() {
+	if !c.leaving {
+		c.fail(errors.New("the server closed the stream"))
+		return
+	}
+	c.state = stateFailed
+	c.drop()
 }
 
 // Secured opens the stream over TLS.
 func (c *Client) Secured(loop int, _ *tls.ConnectionState, _ *x509.Certificate) {
 	c.parser.Free(c.clients.scratch[loop])
 	c.parser.Reset()
-	c.header()
+	c.begin()
 }
 
 // KeepAlive returns false: the load generator's loops do not batch keep-alives.
@@ -229,7 +268,7 @@ func (c *Client) element(loop int, el parser.Element) {
 		c.fail(fmt.Errorf("stream error: %s", el.First().Local()))
 		return
 	}
-	if c.countStanza(el) {
+	if c.framing(el) || c.countStanza(el) {
 		return
 	}
 	switch c.state {
@@ -250,8 +289,15 @@ func (c *Client) element(loop int, el parser.Element) {
 	}
 }
 
-// Ping sends a white-space keep-alive.
-func (c *Client) Ping() { c.send(pingPayload) }
+// Ping sends a white-space keep-alive, or a ping over WebSocket, where white space is not
+// allowed.
+func (c *Client) Ping() {
+	if c.clients.cfg.WebSocket {
+		c.raw(appendFrame(nil, opPing))
+		return
+	}
+	c.send(pingPayload)
+}
 
 // FullJID returns the client's full JID.
 func (c *Client) FullJID() string { return c.account.JID() + "/" + c.account.Resource }
@@ -273,6 +319,10 @@ func (c *Client) Message(to string) {
 func (c *Client) leave() {
 	c.leaving = true
 	c.clients.clientLeft()
+	if c.clients.cfg.WebSocket {
+		c.send("<close xmlns='" + framingNS + "'/>")
+		return
+	}
 	c.send("</stream:stream>")
 }
 

@@ -42,11 +42,14 @@ type Config struct {
 	Loops     int    // default 1
 	Presence  string // initial presence; default "<presence/>"
 	From      bool   // messages have a 'from', so that a server delivers exactly the bytes that it receives
+	WebSocket bool   // connect over WebSocket (RFC 7395); TLS cannot be STARTTLS
 	SASL2     bool   // log in with SASL2 and Bind 2 (XEP-0388, XEP-0386)
 	SM        bool   // enable stream management (XEP-0198), with resumption, and acknowledge everything
 	Carbons   bool   // enable carbons (XEP-0280)
 	CSI       bool   // be inactive after the login (XEP-0352)
 	Raw       bool   // do not log in: the peer is another client, not a server
+
+	WebSocketPath string // default "/xmpp-websocket"
 
 	// Sync is called where the processes that share a scenario must synchronize. It
 	// returns once all of them have called it. nil: there is only one process.
@@ -64,6 +67,7 @@ func (c *Config) setDefaults() {
 	str(&c.User, "user%d")
 	str(&c.Password, "secret")
 	str(&c.Presence, "<presence/>")
+	str(&c.WebSocketPath, "/xmpp-websocket")
 	str((*string)(&c.Mechanism), string(ScramSHA1))
 	str((*string)(&c.TLS), string(NoTLS))
 	if c.InFlight <= 0 {
@@ -122,6 +126,9 @@ func NewClients(cfg Config) (*Clients, error) {
 	cs.tls = &tls.Config{InsecureSkipVerify: true, ServerName: cfg.Domain}
 	if !cfg.Hybrid {
 		cs.tls.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256}
+	}
+	if cfg.WebSocket {
+		cs.tls.NextProtos = []string{"http/1.1"}
 	}
 	if cfg.Resume {
 		cs.tls.ClientSessionCache = tls.NewLRUClientSessionCache(0)

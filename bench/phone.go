@@ -142,6 +142,12 @@ func (c *Client) resumeElement() string {
 func (c *Client) resumed() {
 	c.acks.enabled = true
 	c.state = stateReady
+	if c.clients.cfg.CSI {
+		// XEP-0352 section 5.2 (https://xmpp.org/extensions/xep-0352.html#stream-resumption): "Clients
+		// wishing to immediately go to the inactive state should do so after stream
+		// resumption."
+		c.send(inactive)
+	}
 	c.clients.onReady(time.Since(c.started))
 	c.clients.resumed()
 	c.phone.resumed()

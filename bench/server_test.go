@@ -24,6 +24,7 @@ type roost struct {
 	cmd      *exec.Cmd
 	starttls string // address
 	direct   string
+	web      string
 	profiles string
 }
 
@@ -74,10 +75,10 @@ func startRoostWith(t testing.TB, accounts, perAccount int, args ...string) *roo
 			t.Errorf("the server: %v", err)
 		}
 	})
-	address := regexp.MustCompile(`(STARTTLS|direct TLS|profiles).* (\S+)$`)
+	address := regexp.MustCompile(`^  (?:XMPP clients \()?(STARTTLS|direct TLS|WebSocket|profiles)\)? +(\S+)$`)
 	for scan := bufio.NewScanner(out); scan.Scan(); {
 		if m := address.FindStringSubmatch(scan.Text()); m != nil {
-			*map[string]*string{"STARTTLS": &r.starttls, "direct TLS": &r.direct, "profiles": &r.profiles}[m[1]] = m[2]
+			*map[string]*string{"STARTTLS": &r.starttls, "direct TLS": &r.direct, "WebSocket": &r.web, "profiles": &r.profiles}[m[1]] = m[2]
 		}
 		if strings.Contains(scan.Text(), "Ctrl-C") {
 			return r

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"syscall"
@@ -18,6 +19,8 @@ type fleetFlags struct {
 	Target    string `default:"127.0.0.1:5222" placeholder:"HOST:PORT" help:"The server (default: ${default})."`
 	Domain    string `default:"localhost" placeholder:"NAME" help:"Its XMPP domain (default: ${default})."`
 	TLS       string `name:"tls" enum:"none,starttls,direct" default:"none" placeholder:"MODE" help:"none (the server must allow logins without TLS: roost serve --allow-plaintext), starttls or direct; any certificate is accepted (default: ${default})."`
+	WS        bool   `name:"ws" help:"Connect over WebSocket (RFC 7395): --target is the server's address for it. Without --tls direct the server must allow that, as roost does for a proxy: roost serve --allow-plaintext --ws ADDR --ws-proxy 127.0.0.0/8."`
+	WSPath    string `name:"ws-path" default:"/xmpp-websocket" placeholder:"PATH" help:"Path of the WebSocket endpoint (default: ${default})."`
 	Resume    bool   `help:"Resume TLS sessions."`
 	Hybrid    bool   `help:"Also offer the post-quantum key exchange X25519MLKEM768. Not all servers support it; without it, all of them do the same work."`
 	SASL2     bool   `name:"sasl2" help:"Log in with SASL2 and Bind 2 (XEP-0388, XEP-0386), which enable --sm and --carbons, too."`
@@ -49,6 +52,9 @@ func (f *fleetFlags) Validate() error {
 	if f.InFlight < 1 && f.InFlight != -1 || f.Loops < 1 || f.First < 0 || f.Processes < 1 || f.Processes > maxProcesses {
 		return fmt.Errorf("--in-flight and --loops must be at least 1, --first at least 0, --processes from 1 to %d", maxProcesses)
 	}
+	if f.WS && f.TLS == string(bench.STARTTLS) {
+		return errors.New("--ws has no STARTTLS: use --tls direct, or none")
+	}
 	if f.Chart != "" && chart.Format(f.Chart) != nil {
 		return fmt.Errorf("--chart %s: %w", f.Chart, chart.Format(f.Chart))
 	}
@@ -79,7 +85,7 @@ func (f *fleetFlags) fits(all int) error {
 func (f *fleetFlags) fleet(accounts int, sync func(context.Context) error) (*bench.Clients, error) {
 	return bench.NewClients(bench.Config{
 		Target: f.Target, Domain: f.Domain, TLS: bench.TLSMode(f.TLS), Resume: f.Resume, Hybrid: f.Hybrid,
-		SASL2: f.SASL2, SM: f.SM, Carbons: f.Carbons, CSI: f.CSI, Mechanism: bench.Mechanism(f.Mechanism),
+		WebSocket: f.WS, WebSocketPath: f.WSPath, SASL2: f.SASL2, SM: f.SM, Carbons: f.Carbons, CSI: f.CSI, Mechanism: bench.Mechanism(f.Mechanism),
 		User: f.User, First: f.First, Accounts: accounts, Password: f.Password, InFlight: f.InFlight, Loops: f.Loops, Sync: sync,
 	})
 }
