@@ -13,6 +13,7 @@ type IdleConfig struct {
 	Settle    time.Duration // pause before memory is read; default 2 min
 	Hold      time.Duration // how long clients then stay idle while CPU time is measured
 	Ping      time.Duration // interval of each client's white-space pings while idle; 0: never
+	Detach    bool          // clients lose their connections before memory is read, so that their sessions are detached; Hold must be 0
 	ServerPID int           // process that is measured; 0: none
 }
 
@@ -73,7 +74,11 @@ func (cs *Clients) Idle(ctx context.Context, cfg IdleConfig) (IdleResult, error)
 		cfg.Settle = 2 * time.Minute
 	}
 	r := IdleResult{Base: cfg.Base, Sessions: cfg.Sessions}
-	stop := sampleMemory(cfg.ServerPID, func() int { return cs.Status().Online })
+	sampled := cfg.ServerPID
+	if cfg.Detach {
+		sampled = 0 // the number of clients online says nothing about it
+	}
+	stop := sampleMemory(sampled, func() int { return cs.Status().Online })
 	err := cs.idle(ctx, cfg, &r)
 	r.Growth = stop()
 	r.derive()
@@ -106,9 +111,35 @@ func (cs *Clients) idle(ctx context.Context, cfg IdleConfig, r *IdleResult) erro
 	return nil
 }
 
+// detach lets all clients lose their connections. They pause before, so that the server has
+// time to request acknowledgements: what is not acknowledged would take memory.
+func (cs *Clients) detach(ctx context.Context, pause time.Duration) error {
+	if !cs.cfg.SM {
+		return errResumedSM
+	}
+	cs.enter(phaseSettle, nil)
+	if err := sleep(ctx, pause); err != nil {
+		return err
+	}
+	clients := cs.All()
+	cs.Drop(len(clients))
+	cs.open.Wait()
+	for _, c := range clients {
+		if c.acks.enabled && c.acks.id == "" {
+			return errNoResume
+		}
+	}
+	return nil
+}
+
 // usageAfterSettle reads the server's usage after cfg.Settle, and returns when all
 // processes have done so.
 func (cs *Clients) usageAfterSettle(ctx context.Context, cfg IdleConfig) (u Usage, err error) {
+	if cfg.Detach {
+		if err := cs.detach(ctx, cfg.Settle); err != nil {
+			return u, err
+		}
+	}
 	if cfg.ServerPID == 0 {
 		return u, cs.sync(ctx)
 	}

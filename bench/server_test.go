@@ -21,6 +21,8 @@ import (
 // roost is a server in its own process.
 type roost struct {
 	t        testing.TB
+	program  string
+	data     string
 	cmd      *exec.Cmd
 	starttls string // address
 	direct   string
@@ -58,7 +60,7 @@ func startRoostWith(t testing.TB, accounts, perAccount int, args ...string) *roo
 			t.Fatal(err)
 		}
 	}
-	r := &roost{t: t}
+	r := &roost{t: t, program: program, data: data}
 	r.cmd = exec.Command(program, append([]string{"serve", "--data", data, "--c2s", "127.0.0.1:0", "--c2s-tls", "127.0.0.1:0",
 		"--allow-plaintext", "--pprof", "127.0.0.1:0", "--log-level", "warn"}, args...)...)
 	r.cmd.Stderr = os.Stderr

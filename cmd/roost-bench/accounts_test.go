@@ -149,7 +149,7 @@ func TestBenchRemovesOvertaken(t *testing.T) {
 func TestBenchSmall(t *testing.T) {
 	target, data, _ := startServer(t)
 	for _, args := range []string{
-		"idle --sessions 3 --settle 100ms", "idle --sessions 1 --settle 100ms", "login --count 2", "login --accounts 3 --count 5",
+		"idle --sessions 3 --settle 100ms", "idle --sessions 1 --settle 100ms", "idle --sessions 3 --settle 100ms --detach", "login --count 2", "login --accounts 3 --count 5",
 		"message --pairs 1 --warmup 50ms --duration 200ms", "presence --sessions 3 --duration 300ms", "reconnect --sessions 2", "resume --pairs 1 --count 3",
 	} {
 		code, stdout, stderr := cmdtest.Result(t, nil, append(strings.Fields(args), "--target", target, "--create", data)...)

@@ -165,6 +165,7 @@ func TestBenchFailures(t *testing.T) {
 	f(2, "--contacts", "presence --contacts 0")
 	f(2, "--sessions must be at least 2", "presence --sessions 1")
 	f(2, "--csi", "presence --csi")
+	f(2, "--detach", "idle --detach --hold 1s")
 	f(2, "--ws has no STARTTLS", "login --ws --tls starttls")
 	f(2, "--count at least --pairs", "resume --pairs 5 --count 4")
 	f(2, "--in-flight", "login --in-flight 0")

@@ -37,12 +37,14 @@ type idleCmd struct {
 	Settle   time.Duration `default:"2m" placeholder:"TIME" help:"Wait before memory is read (default: ${default})."`
 	Hold     time.Duration `default:"0s" placeholder:"TIME" help:"How long to measure the server's CPU while the clients are idle (default: ${default})."`
 	Ping     time.Duration `default:"1m" placeholder:"TIME" help:"Interval of the white-space pings of each client during --hold; 0s: none (default: ${default})."`
+	Detach   bool          `help:"Let the clients lose their connections before memory is read: it is that of sessions that wait to be resumed. --sm is implied."`
 }
 
 // Run measures.
 func (c *idleCmd) Run() error { return measure[bench.IdleResult](&c.fleetFlags, c) }
 
 func (c *idleCmd) defaults() {
+	c.SM = c.SM || c.Detach
 	byDefault(&c.Base, min(2000, c.Sessions/10))
 	byDefault(&c.InFlight, max(1, min(defaultInFlight, c.Sessions)))
 }
@@ -50,6 +52,9 @@ func (c *idleCmd) defaults() {
 func (c *idleCmd) check() error {
 	if c.Base < 0 || c.Base >= c.Sessions || c.Rate < 0 {
 		return cli.UsageError(fmt.Sprintf("--base %d must be below --sessions %d, --rate at least 0", c.Base, c.Sessions))
+	}
+	if c.Detach && (c.Hold > 0 || c.Chart != "") {
+		return cli.UsageError("--detach: no client is connected when memory is read: leave out --hold and --chart")
 	}
 	if c.Chart != "" && c.ServerPID == 0 {
 		return cli.UsageError("--chart shows the server's memory: --server-pid says which process that is")
@@ -66,12 +71,16 @@ func (c *idleCmd) divide(i, n int) {
 
 func (c *idleCmd) run(ctx context.Context, f *bench.Clients) (bench.IdleResult, error) {
 	return f.Idle(ctx, bench.IdleConfig{
-		Sessions: c.Sessions, Base: c.Base, Rate: c.Rate, Settle: c.Settle, Hold: c.Hold, Ping: c.Ping, ServerPID: c.ServerPID,
+		Sessions: c.Sessions, Base: c.Base, Rate: c.Rate, Settle: c.Settle, Hold: c.Hold, Ping: c.Ping, Detach: c.Detach, ServerPID: c.ServerPID,
 	})
 }
 
 func (c *idleCmd) rows(r bench.IdleResult) (title string, rows []row) {
-	return "Idle clients", []row{
+	title = "Idle clients"
+	if c.Detach {
+		title = "Detached sessions"
+	}
+	return title, []row{
 		count("clients", int64(r.Sessions), "", fmt.Sprintf("%d failed, %d were disconnected", r.Failed, r.Lost)),
 		measured("logins", r.LoginsPerSecond, "per second", ""),
 		measured("server, CPU per login", r.CPUPerLogin, "µs", ""),
