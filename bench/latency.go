@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"sync"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -19,6 +20,38 @@ func newHistogram() *hdrhistogram.Histogram {
 // record adds one latency, clamped to the range.
 func record(h *hdrhistogram.Histogram, d time.Duration) {
 	_ = h.RecordValue(min(max(int64(d), minLatency), maxLatency))
+}
+
+// loopLatencies are the latencies that one loop records. It may still record when the scenario
+// has ended.
+type loopLatencies struct {
+	mu   sync.Mutex
+	hist *hdrhistogram.Histogram
+}
+
+func newLoopLatencies(loops int) []*loopLatencies {
+	all := make([]*loopLatencies, loops)
+	for i := range all {
+		all[i] = &loopLatencies{hist: newHistogram()}
+	}
+	return all
+}
+
+func (l *loopLatencies) record(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	record(l.hist, d)
+}
+
+// ofLoops summarizes what the loops have recorded until now.
+func ofLoops(loops []*loopLatencies) Latency {
+	all := newHistogram()
+	for _, l := range loops {
+		l.mu.Lock()
+		all.Merge(l.hist)
+		l.mu.Unlock()
+	}
+	return summary([]*hdrhistogram.Histogram{all})
 }
 
 // Latency summarizes a distribution of latencies, in microseconds.

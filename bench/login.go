@@ -2,10 +2,7 @@ package bench
 
 import (
 	"context"
-	"sync"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // login is Login at a rate in logins per second; 0: as fast as possible.
@@ -21,18 +18,9 @@ func (cs *Clients) login(ctx context.Context, n int, rate float64) error {
 // timeLogins starts recording the latencies of logins. The returned function summarizes
 // them.
 func (cs *Clients) timeLogins() (sum func() Latency) {
-	var mu sync.Mutex
-	hist := newHistogram()
-	cs.onReady = func(took time.Duration) {
-		mu.Lock()
-		defer mu.Unlock()
-		record(hist, took)
-	}
-	return func() Latency {
-		mu.Lock()
-		defer mu.Unlock()
-		return summary([]*hdrhistogram.Histogram{hist})
-	}
+	all := newLoopLatencies(1) // of all loops
+	cs.onReady = all[0].record
+	return func() Latency { return ofLoops(all) }
 }
 
 // LoginConfig configures a run of LoginStorm.

@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"roost/parser"
 )
 
@@ -39,7 +37,7 @@ type conversation struct {
 	peers   map[*Client]string // full JID of each client's partner
 	answer  bool
 	counted atomic.Bool // the warm-up is over
-	hists   []*hdrhistogram.Histogram
+	times   []*loopLatencies
 	counts  []paddedCount
 }
 
@@ -102,7 +100,7 @@ func (t *conversation) received(loop int, c *Client, el parser.Element) {
 		return
 	}
 	if t.counted.Load() {
-		record(t.hists[loop], time.Since(sent))
+		t.times[loop].record(time.Since(sent))
 		t.counts[loop].n.Add(1)
 		t.counts[loop].bytes.Add(int64(len(el.Raw())))
 	}
@@ -129,10 +127,8 @@ func (cs *Clients) Message(ctx context.Context, cfg MessageConfig) (MessageResul
 	if cfg.Pairs <= 0 || len(clients) < 2*cfg.Pairs {
 		return MessageResult{}, errFew
 	}
-	t := &conversation{peers: make(map[*Client]string, 2*cfg.Pairs), answer: cfg.Rate == 0, counts: make([]paddedCount, cs.cfg.Loops)}
-	for range cs.cfg.Loops {
-		t.hists = append(t.hists, newHistogram())
-	}
+	t := &conversation{peers: make(map[*Client]string, 2*cfg.Pairs), answer: cfg.Rate == 0,
+		counts: make([]paddedCount, cs.cfg.Loops), times: newLoopLatencies(cs.cfg.Loops)}
 	for i := range cfg.Pairs {
 		a, b := clients[2*i], clients[2*i+1]
 		t.peers[a], t.peers[b] = b.FullJID(), a.FullJID()
@@ -191,7 +187,7 @@ func (t *conversation) measure(ctx context.Context, cs *Clients, cfg MessageConf
 	if err != nil {
 		return MessageResult{}, err
 	}
-	r := MessageResult{Pairs: cfg.Pairs, Sessions: len(cs.All()), Messages: total(t.counts), Latency: summary(t.hists)}
+	r := MessageResult{Pairs: cfg.Pairs, Sessions: len(cs.All()), Messages: total(t.counts), Latency: ofLoops(t.times)}
 	r.PerSecond = float64(r.Messages) / took.Seconds()
 	r.ServerCPU = (after.CPU - before.CPU).Seconds()
 	if r.Messages > 0 {

@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"roost/parser"
 )
 
@@ -105,18 +103,15 @@ func (cs *Clients) Presence(ctx context.Context, cfg PresenceConfig) (PresenceRe
 	if err := cs.sync(ctx); err != nil {
 		return r, err
 	}
-	hists := make([]*hdrhistogram.Histogram, cs.cfg.Loops)
+	times := newLoopLatencies(cs.cfg.Loops)
 	counts := make([]paddedCount, cs.cfg.Loops)
-	for i := range hists {
-		hists[i] = newHistogram()
-	}
 	cs.setOnStanza(func(loop int, c *Client, el parser.Element) {
 		if string(el.Local()) != "presence" || bytes.Equal(el.Attr("from"), []byte(c.FullJID())) {
 			return
 		}
 		var buf [64]byte
 		if sent, ok := departure(el.Child(clientNS, "status").AppendText(buf[:0])); ok {
-			record(hists[loop], time.Since(sent))
+			times[loop].record(time.Since(sent))
 			counts[loop].n.Add(1)
 		}
 	})
@@ -136,7 +131,7 @@ func (cs *Clients) Presence(ctx context.Context, cfg PresenceConfig) (PresenceRe
 	r.Delivered = total(counts)
 	r.PerSecond = float64(r.Delivered) / time.Since(start).Seconds()
 	r.ServerCPU = (after.CPU - before.CPU).Seconds()
-	r.Latency = summary(hists)
+	r.Latency = ofLoops(times)
 	r.derive()
 	return r, ctx.Err()
 }
