@@ -49,9 +49,6 @@ func (c *changeClock) advance(at time.Time) {
 	defer c.mu.Unlock()
 	if n := int(at.Sub(c.added) / spareEvery); n > 0 {
 		c.spare, c.added = min(c.spare+n, maxSpare), at
-		if n > maxSpare {
-			c.spare = maxSpare
-		}
 	}
 	if c.spare > 0 && c.used.Swap(false) {
 		c.spare--
