@@ -50,10 +50,12 @@ func (c *rawClient) received() (ids []int) {
 // again, at any moment, with any number of messages unacknowledged. Each connection gets the
 // messages after the last one that was acknowledged, in order and without a gap: none is
 // lost, and none that was acknowledged is repeated.
-func TestHandOnOrder(t *testing.T) {
+func TestHandOnOrder(t *testing.T) { testHandOnOrder(t, xmpptest.Config{}) }
+
+func testHandOnOrder(t *testing.T, cfg xmpptest.Config) {
 	const connections = 30
 	random := rand.New(rand.NewPCG(3, 4))
-	s := xmpptest.NewServer(t, xmpptest.Config{})
+	s := xmpptest.NewServer(t, cfg)
 	romeo := loginRaw(t, s, "romeo", plainHeader)
 	sent, next := 0, 0
 	send := func(n int) {
@@ -97,9 +99,7 @@ func TestHandOnOrder(t *testing.T) {
 	if len(ids) != sent-next || len(ids) > 0 && (ids[0] != next || ids[len(ids)-1] != sent-1) {
 		t.Errorf("received %v at last, want %d to %d", ids, next, sent-1)
 	}
-	if n, err := s.Store.CountOffline(t.Context(), jid.MustParse("juliet@localhost")); n != 0 || err != nil {
-		t.Errorf("%d messages are left in the store, %v", n, err)
-	}
+	awaitStored(t, s, 0)
 }
 
 var delayStamp = regexp.MustCompile(`<delay xmlns='urn:xmpp:delay' from='localhost' stamp='([^']*)'/>`)

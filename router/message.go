@@ -11,14 +11,24 @@ import (
 // outcome.
 func (r *Router) message(t *session.Turn, from Sender, st *stanza.Stanza, stage int, remote bool) (next int, need session.Work) {
 	if stage == len(r.stages.incoming) {
+		durable := !remote && r.isDurable(from, st)
+		if durable && !t.MayWrite() {
+			return stage, session.Write
+		}
 		r.runSent(t, from, st)
-		taken, handled := r.deliverMessage(t, from, st, remote)
+		var taken Taken
+		var handled bool
+		if durable {
+			taken, handled = r.deliverDurably(t, from, st)
+		} else {
+			taken, handled = r.deliverMessage(t, from, st, remote)
+		}
 		if handled {
 			return stage, session.Done
 		}
-		if taken != NotTaken {
+		if taken != NotTaken && taken != TakenByStore {
 			countMessage(t, st, messageDelivered)
-		} // else the extension for offline messages counts it
+		} // else it is counted where it is stored
 		stage = r.deliveredStage(taken)
 	}
 	return r.runDelivered(t, from, st, stage)
@@ -95,7 +105,7 @@ func (r *Router) messageToBare(t *session.Turn, from Sender, st *stanza.Stanza, 
 		// (https://www.rfc-editor.org/rfc/rfc6121#section-8.5.2.1.1).
 		return NotTaken, true
 	}
-	taken, barred := r.deliver(t, from, st, bare.String())
+	taken, barred := r.deliver(t, from, st, bare.String(), 0)
 	if barred {
 		r.refuse(t, from, st)
 	}
@@ -104,11 +114,12 @@ func (r *Router) messageToBare(t *session.Turn, from Sender, st *stanza.Stanza, 
 
 // deliver sends a message to the available resources of an account that have a non-negative
 // priority, either all or only those with the highest, and reports whether they took it. If
-// the account has blocked the sender, none gets it.
+// the account has blocked the sender, none gets it. id is that of a message that is in the
+// store, otherwise 0; see sendAppended.
 // RFC 6121 section 8.5.2.1.1 (https://www.rfc-editor.org/rfc/rfc6121#section-8.5.2.1.1):
 // "the server MUST NOT deliver the stanza to any available resource with a negative
 // priority".
-func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare string) (taken Taken, barred bool) {
+func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare string, id int64) (taken Taken, barred bool) {
 	least := r.leastPriority(bare, st)
 	var few [10]*session.Session // enough to allocate nothing
 	takers := few[:0]
@@ -129,7 +140,12 @@ func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare s
 		return NotTaken, false
 	}
 	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{From: address(from)})
-	ok := r.sendOrHold(t, takers, st, address(from), b, false)
+	ok := false
+	if id != 0 {
+		ok = r.sendAppended(t, takers, b, id)
+	} else {
+		ok = r.sendOrHold(t, takers, st, address(from), b, false)
+	}
 	t.PutBuf(b)
 	for _, to := range takers {
 		if observed.Has(to) {
@@ -180,6 +196,7 @@ const (
 	TakenByOne                // the resource that it was addressed to
 	TakenByAll                // the resources of the account that get messages to its bare JID
 	TakenByRoute              // a route to another domain
+	TakenByStore              // no one yet: with Config.Durable, it is in the store and waits for a resource
 
 	takenValues // the number of values
 )

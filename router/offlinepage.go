@@ -35,6 +35,7 @@ func (r *Router) deliverOfflinePage(t *session.Turn, s *session.Session, after i
 		if ok, err := r.mayHave(s); !ok {
 			return pageRefused, after, err
 		}
+		r.pages[r.stripe(owner.String())].Add(1) // after they were read: see deliverAppended
 	}
 	p := sentPage{last: after}
 	if more {
@@ -85,7 +86,7 @@ func (r *Router) sendStored(t *session.Turn, s *session.Session, m *store.Offlin
 		return false
 	}
 	sendHeldFirst(t, s)
-	sent, kept := s.SendStored(t, b, m.ID)
+	sent, kept := s.SendStored(t, b, m.ID, true)
 	if !sent {
 		p.end = pageRefused
 		return false

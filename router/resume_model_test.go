@@ -300,14 +300,51 @@ func (p *phone) step() {
 	p.mu.Unlock()
 }
 
+// checkStore checks that no messages are stored for the client. With durable, it first
+// acknowledges what it has.
+func (p *phone) checkStore(durable bool) {
+	count := func() int {
+		n, err := p.s.Store.CountOffline(p.t.Context(), jid.MustParse(p.name+"@localhost"))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		return n
+	}
+	if !durable {
+		if n := count(); n != 0 {
+			p.t.Errorf("%d messages are in the store", n)
+		}
+		return
+	}
+	xmpptest.Eventually(p.t, "the messages to leave the store", func() bool {
+		p.mu.Lock()
+		up := p.up
+		if up {
+			_, _ = fmt.Fprintf(p.conn, "<a xmlns='urn:xmpp:sm:3' h='%d'/>", p.handled)
+		}
+		p.mu.Unlock()
+		if !up {
+			if err := p.connect(); err != nil {
+				p.t.Fatalf("%s: %v", p.name, err)
+			}
+		}
+		return count() == 0
+	})
+}
+
 // TestResumeModel: pairs of clients send messages to each other, lose their connections at
 // any byte, take them over while the server thinks that they exist, do not acknowledge, and
 // resume their sessions. Now and then the server is restarted as planned, while their stanzas
 // are on the way. Each message arrives exactly once, and in order.
-func TestResumeModel(t *testing.T) {
+func TestResumeModel(t *testing.T) { testResumeModel(t, xmpptest.Config{}) }
+
+// TestDurableResumeModel: the same for a server that stores messages before it delivers them.
+func TestDurableResumeModel(t *testing.T) { testResumeModel(t, durable()) }
+
+func testResumeModel(t *testing.T, cfg xmpptest.Config) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	cfg := xmpptest.Config{Location: teststores.SQLite.New(t), Session: session.Config{AckTimeout: 200 * time.Millisecond}}
+	cfg.Location, cfg.Session = teststores.SQLite.New(t), session.Config{AckTimeout: 200 * time.Millisecond}
 	s := xmpptest.NewServer(t, cfg)
 	names := []string{"juliet", "romeo", "nurse", "mercutio"}
 	var phones []*phone
@@ -377,9 +414,7 @@ func TestResumeModel(t *testing.T) {
 			defer p.mu.Unlock()
 			p.conn = nil
 		}()
-		if n, err := s.Store.CountOffline(t.Context(), jid.MustParse(p.name+"@localhost")); n != 0 || err != nil {
-			t.Errorf("%d messages are in the store, %v", n, err)
-		}
+		p.checkStore(cfg.Router.Durable)
 	}
 	resumed := 0
 	for _, p := range phones {

@@ -43,18 +43,19 @@ import (
 type Config struct {
 	Store        store.Store  `reload:"-"` // required
 	Extensions   []Extension  `reload:"-"`
-	RosterCache  int          `reload:"yes"` // memory for rosters, in bytes; default 8 MiB
-	MaxRoster    int          `reload:"yes"` // items of one roster; default 5,000
-	RosterBytes  int          `reload:"yes"` // size of one roster in XML, in bytes; default 2 MiB
-	MaxRequests  int          `reload:"yes"` // pending inbound subscription requests of one account; default 500
-	MaxBlocked   int          `reload:"yes"` // addresses that one account may block; default 1,000
-	MaxDirected  int          `reload:"yes"` // addresses that one resource may send directed presence to; default 1,000
-	MaxOffline   int          `reload:"yes"` // messages stored for one account; default 1,000; negative: none are stored
-	OfflineBytes int64        `reload:"yes"` // size of the messages stored for one account, in bytes; default 8 MiB
-	OfflineShare int          `reload:"yes"` // percent of MaxOffline and OfflineBytes that one sender may use; default 50
-	HighestOnly  bool         `reload:"yes"` // a message to a bare JID goes only to the resources with the highest priority, not to all
-	PageBytes    int          `reload:"yes"` // size of the pages in which offline messages are read and sent, in bytes; default 64 KiB
-	Logger       *slog.Logger `reload:"-"`   // nil discards
+	RosterCache  int          `reload:"yes"`                                                               // memory for rosters, in bytes; default 8 MiB
+	MaxRoster    int          `reload:"yes"`                                                               // items of one roster; default 5,000
+	RosterBytes  int          `reload:"yes"`                                                               // size of one roster in XML, in bytes; default 2 MiB
+	MaxRequests  int          `reload:"yes"`                                                               // pending inbound subscription requests of one account; default 500
+	MaxBlocked   int          `reload:"yes"`                                                               // addresses that one account may block; default 1,000
+	MaxDirected  int          `reload:"yes"`                                                               // addresses that one resource may send directed presence to; default 1,000
+	MaxOffline   int          `reload:"yes"`                                                               // messages stored for one account; default 1,000; negative: none are stored
+	OfflineBytes int64        `reload:"yes"`                                                               // size of the messages stored for one account, in bytes; default 8 MiB
+	OfflineShare int          `reload:"yes"`                                                               // percent of MaxOffline and OfflineBytes that one sender may use; default 50
+	HighestOnly  bool         `reload:"yes"`                                                               // a message to a bare JID goes only to the resources with the highest priority, not to all
+	Durable      bool         `reload:"no: sessions have messages that are in the store, or that are not"` // a message is stored before it is delivered and acknowledged to its sender, and deleted when a client has it; needs MaxOffline > 0
+	PageBytes    int          `reload:"yes"`                                                               // size of the pages in which offline messages are read and sent, in bytes; default 64 KiB
+	Logger       *slog.Logger `reload:"-"`                                                                 // nil discards
 }
 
 // WithDefaults returns c with defaults for the fields that are zero.
@@ -98,6 +99,7 @@ type Router struct {
 	rosterLocks   [lockStripes]sync.Mutex
 	presenceLocks [lockStripes]sync.Mutex
 	changes       [lockStripes]atomic.Uint32 // counts changes of rosters; incremented under the presence lock
+	pages         [lockStripes]atomic.Uint32 // counts pages of stored messages that were sent; incremented under the roster lock
 	rosters       *otter.Cache[string, *Roster]
 	iqs           iqTable
 	exts          []Extension

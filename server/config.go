@@ -190,6 +190,9 @@ func (c *Config) Validate() error {
 	if c.Router.OfflineShare < 0 || c.Router.OfflineShare > 100 {
 		mistake("Router.OfflineShare", "the share of one sender must be 1 to 100 percent, not %d", c.Router.OfflineShare)
 	}
+	if c.Router.Durable && c.Router.MaxOffline < 0 {
+		mistake("Router.Durable", "no messages are stored for accounts that are offline, so none can be stored before they are delivered: let the server store them, or turn one of both off")
+	}
 	if c.Router.OfflineBytes < 0 {
 		mistake("Router.OfflineBytes", "the total size of the messages stored for one account cannot be %d bytes", c.Router.OfflineBytes)
 	}

@@ -15,14 +15,17 @@ import (
 
 	"roost/internal/teststores"
 	"roost/internal/xmpptest"
+	"roost/router"
 	"roost/session"
 )
 
 // childEnv makes the test binary a server with this data directory, for tests that kill a
-// process. childStoreEnv is the URL of its store, empty for the default.
+// process. childStoreEnv is the URL of its store, empty for the default. With childDurableEnv
+// it stores messages before it delivers them.
 const (
-	childEnv      = "ROOST_TEST_SERVER"
-	childStoreEnv = "ROOST_TEST_STORE"
+	childEnv        = "ROOST_TEST_SERVER"
+	childStoreEnv   = "ROOST_TEST_STORE"
+	childDurableEnv = "ROOST_TEST_DURABLE"
 )
 
 func TestMain(m *testing.M) {
@@ -34,7 +37,7 @@ func TestMain(m *testing.M) {
 
 // childServer prints its address and serves until it is killed.
 func childServer(dir, url string) int {
-	s, err := New(context.Background(), Config{C2S: "127.0.0.1:0", DataDir: dir, Store: url, Session: session.Config{AllowPlaintext: true}})
+	s, err := New(context.Background(), Config{C2S: "127.0.0.1:0", DataDir: dir, Store: url, Session: session.Config{AllowPlaintext: true}, Router: router.Config{Durable: os.Getenv(childDurableEnv) != ""}})
 	if err == nil {
 		err = xmpptest.AddAccounts(context.Background(), s.store, "localhost")
 	}
@@ -46,11 +49,12 @@ func childServer(dir, url string) int {
 	select {}
 }
 
-// startChild starts a server in its own process and returns its address.
-func startChild(t *testing.T, dir, url string) (*exec.Cmd, string) {
+// startChild starts a server in its own process, with more variables in its environment, and
+// returns its address.
+func startChild(t *testing.T, dir, url string, env ...string) (*exec.Cmd, string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^$")
-	cmd.Env = append(os.Environ(), childEnv+"="+dir, childStoreEnv+"="+url)
+	cmd.Env = append(append(os.Environ(), childEnv+"="+dir, childStoreEnv+"="+url), env...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -149,11 +149,11 @@ func (s *Session) SendStamped(t *Turn, message []byte) bool {
 	return s.sendUnit(t, message, units{stamped: true})
 }
 
-// SendStored is SendStamped for a message that is in the store under the given ID. kept
-// reports whether the session keeps it until the client has acknowledged it: then
+// SendStored is SendBytes, or SendStamped, for a message that is in the store under the given
+// ID. kept reports whether the session keeps it until the client has acknowledged it: then
 // Router.Acked or Router.HandOn gets its ID.
-func (s *Session) SendStored(t *Turn, message []byte, id int64) (sent, kept bool) {
-	sent = s.sendUnit(t, message, units{stamped: true, id: id, kept: &kept})
+func (s *Session) SendStored(t *Turn, message []byte, id int64, stamped bool) (sent, kept bool) {
+	sent = s.sendUnit(t, message, units{stamped: stamped, id: id, kept: &kept})
 	return sent, kept
 }
 

@@ -93,7 +93,7 @@ func (s *Session) handOnBatch(t *Turn, b *unackedBatch, yield func([]Unacked) bo
 type Unacked struct {
 	Stanza  []byte    // as it was sent
 	Sent    time.Time // to the millisecond
-	Stamped bool      // it is a message with a delay stamp of this server: SendStamped or SendStored has sent it
+	Stamped bool      // it is a message with a delay stamp of this server: see SendStamped
 	ID      int64     // of a message that SendStored has sent, and that is in the store; otherwise 0
 }
 
