@@ -2,6 +2,8 @@ package bench
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -80,23 +82,35 @@ func TestWebSocketFrames(t *testing.T) {
 	}
 }
 
+// readFrame reads a frame of a client.
+func readFrame(r io.Reader) (ws.OpCode, string, error) {
+	h, err := ws.ReadHeader(r)
+	if err == nil {
+		err = ws.CheckHeader(h, ws.StateServerSide)
+	}
+	if err == nil && h.Length > 1<<20 {
+		err = fmt.Errorf("a frame of %d bytes", h.Length)
+	}
+	if err != nil {
+		return 0, "", err
+	}
+	payload := make([]byte, h.Length)
+	_, err = io.ReadFull(r, payload)
+	ws.Cipher(payload, h.Mask, 0)
+	return h.OpCode, string(payload), err
+}
+
 func serveFrames(conn net.Conn) error {
 	u := ws.Upgrader{Protocol: func(name []byte) bool { return string(name) == "xmpp" }}
 	if _, err := u.Upgrade(conn); err != nil {
 		return err
 	}
 	expect := func(op ws.OpCode, begin string) error {
-		f, err := ws.ReadFrame(conn)
-		if err != nil {
-			return err
+		got, payload, err := readFrame(conn)
+		if err == nil && (got != op || !strings.HasPrefix(payload, begin)) {
+			err = errors.New("received " + payload + " instead of " + begin)
 		}
-		if err := ws.CheckHeader(f.Header, ws.StateServerSide); err != nil {
-			return err
-		}
-		if f = ws.UnmaskFrame(f); f.Header.OpCode != op || !strings.HasPrefix(string(f.Payload), begin) {
-			return errors.New("received " + string(f.Payload) + " instead of " + begin)
-		}
-		return nil
+		return err
 	}
 	send := func(op ws.OpCode, fin bool, payload string) error {
 		for _, b := range ws.MustCompileFrame(ws.NewFrame(op, fin, []byte(payload))) {
@@ -134,14 +148,11 @@ func TestWebSocketMessages(t *testing.T) {
 	} {
 		var got []string
 		for r := strings.NewReader(string(appendMessages(nil, []byte(test.sent)))); r.Len() > 0; {
-			f, err := ws.ReadFrame(r)
-			if err == nil {
-				err = ws.CheckHeader(f.Header, ws.StateServerSide)
-			}
+			_, payload, err := readFrame(r)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got = append(got, string(ws.UnmaskFrame(f).Payload))
+			got = append(got, payload)
 		}
 		if text := strings.Join(got, "|"); text != test.want {
 			t.Errorf("%.100s: sent %.200s", test.sent, text)
