@@ -158,7 +158,7 @@ var mutations = []struct{ file, old, new string }{
 	{"../conn.go", "if c.loop.unread[c] != nil {\n\t\treturn ErrPipelined\n\t}\n", ""},
 	{"../listen.go", "\tc.state = stateClosed\n", ""},
 	{"../listen.go", "c.loop.p.addrs.release(c.loop.p.unauth.leave(c))\n", ""},
-	{"../listen.go", "\t_ = unix.Close(fd)\n\tc.loop", "\t_ = fd\n\tc.loop"},
+	{"../listen.go", "\t_ = epoll.Close(fd)\n\tc.loop", "\t_ = fd\n\tc.loop"},
 	{"../deadline.go", `c.stall != 0 && now > c.stall && !c.paused`, `c.stall != 0 && now > c.stall`},
 	{"../deadline.go", `c.stall != 0 && now > c.stall && !c.paused`, `c.stall == 99`},
 	{"../deadline.go", "if c.stall == 0 {\n\t\tc.stall", "{\n\t\tc.stall"},
