@@ -285,3 +285,24 @@ func TestTakenByStore(t *testing.T) {
 		t.Errorf("taken by %s, want %s", got, want)
 	}
 }
+
+// TestDurableAfterHeld: what is held for an inactive client (XEP-0352) is sent before a message
+// that was stored.
+func TestDurableAfterHeld(t *testing.T) {
+	s := xmpptest.NewServer(t, durable())
+	romeo, juliet := loginRaw(t, s, "romeo", plainHeader), loginRaw(t, s, "juliet", plainHeader)
+	juliet.say("<presence/>", "<presence")
+	juliet.write("<inactive xmlns='urn:xmpp:csi:0'/>")
+	juliet.sync()
+	romeo.write("<message type='chat' to='juliet@localhost/r' id='state'><paused xmlns='http://jabber.org/protocol/chatstates'/></message>")
+	romeo.sync()
+	juliet.sync()
+	if strings.Contains(juliet.got, "id='state'") {
+		t.Fatal("the chat state was not held")
+	}
+	romeo.sendNumbered(0, 1, "b")
+	juliet.await("id='m.0'")
+	if before, _, _ := strings.Cut(juliet.got, "id='m.0'"); !strings.Contains(before, "id='state'") {
+		t.Errorf("what was held was not sent before the message: %s", juliet.got)
+	}
+}
