@@ -202,8 +202,8 @@ func (l *Listener) accept(epoll.Source) error {
 		case err == nil && fd >= limit:
 			// The kernel assigns the lowest free descriptor, so all below are in use.
 			// Closing the connection tells the peer at once that the server is full.
-			_ = epoll.Close(fd)
 			l.p.stats.refused[RefusedFiles].Add(1)
+			_ = epoll.Close(fd)
 			l.logError("no more connections are accepted, the remaining descriptors are reserved: raise the limit of open files", unix.EMFILE)
 		case err == nil && l.refusing:
 			l.reset(fd)
@@ -244,8 +244,8 @@ func (l *Listener) exhausted(err error) {
 	if l.reserve >= 0 {
 		_ = unix.Close(l.reserve)
 		if fd, _, err := epoll.Accept(l.fd); err == nil {
-			_ = epoll.Close(fd)
 			l.p.stats.refused[RefusedFiles].Add(1)
+			_ = epoll.Close(fd)
 		}
 		if l.reserve = openReserve(); l.reserve >= 0 {
 			return
