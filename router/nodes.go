@@ -1,0 +1,101 @@
+package router
+
+import (
+	"context"
+	"errors"
+)
+
+// NodeID identifies one run of a node: when a node starts again, it gets another. 0 is no
+// node.
+type NodeID uint64
+
+// Place is a resource of an account on another node.
+type Place struct {
+	Resource  string
+	Node      NodeID
+	Available bool // it has sent presence
+	Priority  int8 // if it is available
+}
+
+// Nodes connects this node with the others that serve the same domains. Package cluster
+// implements it. A server that is alone has none.
+//
+// Accounts are bare JIDs, resources are normalized. All methods may be called from any
+// goroutine. Those without a context do not block.
+type Nodes interface {
+	// Cached returns the places of an account on other nodes, if they are in memory. They
+	// may be outdated by the time it takes until another node's change gets here. The
+	// result is shared, and must not be changed.
+	Cached(account string) (places []Place, ok bool)
+
+	// Places returns the places of several accounts on other nodes, in the order of
+	// accounts. All that are not in memory are read in one round trip. It returns
+	// ErrNoDirectory if they cannot be read.
+	Places(ctx context.Context, accounts []string) ([][]Place, error)
+
+	// Current is Places for one account, read from the directory even if it is in memory:
+	// it has whatever was registered before the call.
+	Current(ctx context.Context, account string) ([]Place, error)
+
+	// Register enters a resource of this node in the directory. If another node has the same
+	// resource, what happens depends on r. Without a directory it returns ErrNoDirectory;
+	// then the resource is registered when there is one again (see NodeHandler.Rejoined).
+	Register(ctx context.Context, account, resource string, r Registration) (Registered, error)
+
+	// Update changes the availability of a resource of this node, and Unregister removes it.
+	// They are queued, and take effect in the order of the calls. If the resource is
+	// registered by another node in the meantime, they change nothing.
+	Update(account, resource string, available bool, priority int8)
+	Unregister(account, resource string)
+
+	// Send queues an item for another node, and reports whether there was space in the
+	// queue. item is copied. Items that are sent to a node for the same account are handled
+	// there one after the other, in the order of the calls, and each once as long as both
+	// nodes run. An item that cannot be delivered is returned to this node's
+	// NodeHandler.Undelivered.
+	Send(to NodeID, account string, item []byte) bool
+
+	// Self is this node, and Others are the other nodes that are alive.
+	Self() NodeID
+	Others() []NodeID
+}
+
+// ErrNoDirectory is returned while the directory of the cluster cannot be reached.
+var ErrNoDirectory = errors.New("the directory of the cluster cannot be reached")
+
+// Registration says how a resource is registered.
+type Registration struct {
+	Replace      bool // take the resource from another node that has it; otherwise it is refused
+	MaxResources int  // of the account, on all nodes together
+	Here         int  // how many of these are on this node, without this one
+}
+
+// Registered is the result of a registration.
+type Registered struct {
+	Taken    bool    // refused: another node has the resource
+	Full     bool    // refused: the account has too many resources
+	Replaced Place   // with Registration.Replace: where the resource was; its Node is 0 if it was on no other node
+	Places   []Place // the account's other resources on other nodes
+}
+
+// NodeHandler handles what comes from other nodes; Router implements it. All methods may
+// block, and are called from several goroutines.
+type NodeHandler interface {
+	// Item handles an item that another node has sent. item is borrowed.
+	Item(from NodeID, account string, item []byte)
+
+	// Undelivered handles an item that Send has accepted, and that was not delivered: the
+	// node has died, or it could not be reached in time. item is borrowed. The items that a
+	// node which died had not handled are passed to one of the others, with again true: that
+	// node may have handled them, but not yet said so.
+	Undelivered(to NodeID, account string, item []byte, again bool)
+
+	// Died is called on one of the remaining nodes, once for each resource that was
+	// registered by a node that has died, after it was removed from the directory.
+	Died(node NodeID, account string, place Place)
+
+	// Rejoined is called when this node's registrations were lost, because the directory was
+	// out of reach for too long or has lost its data: all resources of this node have to be
+	// registered again. The node has a new NodeID.
+	Rejoined()
+}
