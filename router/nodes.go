@@ -81,8 +81,9 @@ type Registered struct {
 // NodeHandler handles what comes from other nodes; Router implements it. All methods may
 // block, and are called from several goroutines.
 type NodeHandler interface {
-	// Item handles an item that another node has sent. item is borrowed.
-	Item(from NodeID, account string, item []byte)
+	// NewLane returns a handler of items. There may be several: the items that a node has
+	// sent for the same account belong to the same one.
+	NewLane() NodeLane
 
 	// Undelivered handles an item that Send has accepted, and that was not delivered: the
 	// node has died, or it could not be reached in time. item is borrowed. The items that a
@@ -98,4 +99,15 @@ type NodeHandler interface {
 	// out of reach for too long or has lost its data: all resources of this node have to be
 	// registered again. The node has a new NodeID.
 	Rejoined()
+}
+
+// NodeLane handles items that other nodes have sent, one after the other. One goroutine uses
+// it. Its methods may block.
+type NodeLane interface {
+	// Item handles an item for an account. item is borrowed.
+	Item(from NodeID, account string, item []byte)
+
+	// Flush writes what the items have queued for clients. It is called when no item is
+	// waiting, and at least after every few hundred.
+	Flush()
 }

@@ -151,16 +151,19 @@ func (r *Router) toRemote(t *session.Turn, from, to jid.JID, appendTo func([]byt
 
 // OnBind reads what a bound resource will need when it becomes available: the roster, and
 // whether messages are stored. It implements session.Router.
-func (r *Router) OnBind(t *session.Turn, s *session.Session) bool {
+func (r *Router) OnBind(t *session.Turn, s *session.Session, _ session.ConflictPolicy) *stanza.ErrorReply {
 	known, ok := r.lookUp(s)
 	if !ok {
-		return false
+		return stanza.NotAuthorized
 	}
 	for i := range r.stages.bound {
 		r.guarded(s, func() { r.stages.bound[i].f(t, s, known) })
 	}
-	return true
+	return nil
 }
+
+// Unlinked implements session.Router.
+func (r *Router) Unlinked(*session.Session) {}
 
 // lookUp reads the data of a resource's account. It returns false if there is no such
 // account.

@@ -18,7 +18,8 @@ type deriving struct {
 	steps   chan string
 }
 
-func (r *deriving) OnBind(*Turn, *Session) bool { return true }
+func (r *deriving) OnBind(*Turn, *Session, ConflictPolicy) *stanza.ErrorReply { return nil }
+func (r *deriving) Unlinked(*Session)                                         {}
 func (r *deriving) OnUnavailable(_ *Turn, s *Session) bool {
 	s.SetPresence(nil, 0)
 	return true

@@ -41,6 +41,13 @@ func newTurn(m *Manager, loop int) *Turn {
 	return &Turn{m: m, loop: loop, scratch: parser.NewScratch(limits), limits: limits, budget: turnBudget, counts: newCounts()}
 }
 
+// NewTurn returns a turn for a goroutine that does not belong to the manager. It may do
+// what a worker for writes may. The goroutine must call End after each batch.
+func (m *Manager) NewTurn() *Turn { return m.writes.newTurn() }
+
+// End writes the output that was queued in a turn from NewTurn, and begins a new one.
+func (t *Turn) End() { t.end() }
+
 // MayBlock reports whether this is a worker's turn. Only workers may read from the store;
 // no turn waits for a socket.
 func (t *Turn) MayBlock() bool { return t.loop < 0 }

@@ -62,8 +62,8 @@ func (m *Manager) Adopt(c Conn, full jid.JID) (s *Session, took time.Duration) {
 	s.cold.Store(nil)
 	worker := m.reads.newTurn()
 	s.SetEvent(1 << 30) // newer than all events of its account
-	if !m.config().Router.OnBind(worker, s) {
-		panic("no such account")
+	if e := m.config().Router.OnBind(worker, s, KickOld); e != nil {
+		panic(e)
 	}
 	s.unset(flagBinding)
 	return s, took

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"roost/jid"
+	"roost/stanza"
 )
 
 // leaving is a router that records the order in which a session is detached and leaves.
@@ -21,9 +22,10 @@ func (r *leaving) note(step string) {
 	}
 }
 
-func (r *leaving) CaughtUp(int64) bool         { return true }
-func (r *leaving) CatchUp(*Turn, int64) error  { return nil }
-func (r *leaving) OnBind(*Turn, *Session) bool { return true }
+func (r *leaving) CaughtUp(int64) bool                                       { return true }
+func (r *leaving) CatchUp(*Turn, int64) error                                { return nil }
+func (r *leaving) OnBind(*Turn, *Session, ConflictPolicy) *stanza.ErrorReply { return nil }
+func (r *leaving) Unlinked(*Session)                                         {}
 func (r *leaving) OnUnavailable(_ *Turn, s *Session) bool {
 	r.steps = append(r.steps, "left") // each time
 	s.SetPresence(nil, 0)

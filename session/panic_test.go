@@ -60,7 +60,8 @@ func (r *brittle) Stanza(t *Turn, s *Session, st *stanza.Stanza, stage int) (int
 	return stage, Done
 }
 
-func (r *brittle) OnBind(*Turn, *Session) bool { return true }
+func (r *brittle) OnBind(*Turn, *Session, ConflictPolicy) *stanza.ErrorReply { return nil }
+func (r *brittle) Unlinked(*Session)                                         {}
 func (r *brittle) OnUnavailable(t *Turn, s *Session) bool {
 	r.left++
 	s.SetPresence(nil, 0)

@@ -39,8 +39,14 @@ type Router interface {
 	PreAuthIQ(payload parser.Element) bool
 
 	// OnBind is called on a worker after the session was put in the tables and before the
-	// client gets the result. It returns false if the account no longer exists.
-	OnBind(t *Turn, s *Session) bool
+	// client gets the result. It returns an error if the session may not be bound:
+	// stanza.NotAuthorized if the account no longer exists, stanza.Conflict if the resource
+	// is in use elsewhere and policy does not allow to replace it, or a resource constraint.
+	OnBind(t *Turn, s *Session, policy ConflictPolicy) *stanza.ErrorReply
+
+	// Unlinked is called when a session was removed from the tables, unless another one has
+	// its address by then. It must not block, and must not call the manager.
+	Unlinked(s *Session)
 
 	// OnUnavailable is called for a session that was removed from the tables. It notifies
 	// everyone concerned and ends with SetPresence(nil, 0). On a turn that must not block

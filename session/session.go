@@ -234,3 +234,14 @@ func (s *Session) from(bare string) *Session {
 	}
 	return s
 }
+
+// hasAddress reports whether the list that starts at s has a session with the address of
+// other.
+func (s *Session) hasAddress(other *Session) bool {
+	for x := s.from(other.BareJID()); x != nil; x = x.Next() {
+		if x.Resource() == other.Resource() {
+			return true
+		}
+	}
+	return false
+}

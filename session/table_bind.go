@@ -25,28 +25,43 @@ func (m *Manager) Bind(t *Turn, s *Session, resource string, policy ConflictPoli
 		m.config().Logger.Error("cannot read account events; binding refused", "jid", s.BareJID(), "err", err)
 		return stanza.InternalServerError
 	}
-	old, reply := m.link(s, full, policy)
+	reply := m.enter(t, s, full, policy)
 	if reply == stanza.Conflict && policy == RenameNew {
 		full, _ = s.JID().WithResource(newResource())
-		old, reply = m.link(s, full, policy)
+		reply = m.enter(t, s, full, policy)
 	}
+	return reply
+}
+
+// enter puts s in the tables as full, and has the router prepare for it. After an error,
+// other than that the account does not exist any more, nothing has changed.
+func (m *Manager) enter(t *Turn, s *Session, full jid.JID, policy ConflictPolicy) *stanza.ErrorReply {
+	before := s.jid
+	old, reply := m.link(s, full, policy)
 	if reply != nil {
 		return reply
 	}
-	m.unbound.Delete(s)
 	if old != nil {
 		m.announce(t, old)
 		old.Close(ErrConflict)
 	}
-	s.cold.Store(nil) // the negotiation is over
-	t.Flush()         // the announcement of the old session's end must not wait for the store
-	if !m.config().Router.OnBind(t, s) {
+	negotiation := s.cold.Swap(nil) // it is over
+	t.Flush()                       // the announcement of the old session's end must not wait for the store
+	switch reply = m.config().Router.OnBind(t, s, policy); reply {
+	case nil:
+		m.unbound.Delete(s) // not before: those who end an account's streams look there first
+	case stanza.NotAuthorized:
 		// The account was removed after the login.
+		m.unbound.Delete(s)
 		m.Destroy(t, s) // before the stream ends, so that the reply is sent
 		s.Close(ErrNotAuthorized.WithText("The account was removed."))
-		return stanza.NotAuthorized
+	default:
+		m.unlink(s)
+		s.jid = before
+		s.unset(flagBound | flagBinding)
+		s.cold.Store(negotiation)
 	}
-	return nil
+	return reply
 }
 
 // link puts s in the table as full and removes the session that it replaces, in one step.

@@ -31,11 +31,21 @@ func (m *Manager) TakeOut(s *Session) bool {
 	return s.set(flagLeft)
 }
 
+// Displace ends a session because its address has been taken by one that is not in these
+// tables. When it returns, on a worker, its end was announced.
+func (m *Manager) Displace(t *Turn, s *Session) {
+	m.unlink(s)
+	m.announce(t, s)
+	s.Close(ErrConflict)
+}
+
 // unlink removes a session from the table, if it is there.
 func (m *Manager) unlink(s *Session) {
 	found := false
 	m.table.update(s.BareJID(), func(head *Session) *Session {
-		head, found = unlink(head, s)
+		if head, found = unlink(head, s); found && !head.hasAddress(s) {
+			m.config().Router.Unlinked(s) // before a new session can get the address
+		}
 		return head
 	})
 	if found {
