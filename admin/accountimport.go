@@ -100,5 +100,35 @@ func (s *Server) checkImport(q *api.AccountImport) ([]store.Account, error) {
 
 // credentials are the keys as they are stored.
 func credentials(k *api.AccountKeys) store.Credentials {
-	return store.Credentials{Salt: k.Salt, Iterations: k.Iterations, SHA1: store.Keys(k.SHA1), SHA256: store.Keys(k.SHA256)}
+	var c store.Credentials
+	for h, keys := range map[store.Hash]*api.ScramKeys{store.SHA1: k.SHA1, store.SHA256: k.SHA256} {
+		if keys != nil {
+			c[h] = store.Keys(*keys)
+		}
+	}
+	return c
+}
+
+// ImportedKeys are credentials as an import has them.
+func ImportedKeys(c *store.Credentials) (k api.AccountKeys) {
+	has := c.Hashes()
+	if has.Has(store.SHA1) {
+		k.SHA1 = (*api.ScramKeys)(&c[store.SHA1])
+	}
+	if has.Has(store.SHA256) {
+		k.SHA256 = (*api.ScramKeys)(&c[store.SHA256])
+	}
+	return k
+}
+
+// DescribeKeys describes credentials without their keys.
+func DescribeKeys(c *store.Credentials) []api.KeysShown {
+	all := []api.KeysShown{}
+	for i := range c {
+		h := store.NumHashes - 1 - store.Hash(i) // the strongest first
+		if c.Hashes().Has(h) {
+			all = append(all, api.KeysShown{Mechanism: h.Mechanism(), Iterations: int64(c[h].Iterations)})
+		}
+	}
+	return all
 }

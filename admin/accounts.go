@@ -179,7 +179,7 @@ func (s *Server) showAccount(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := api.AccountDetail{Account: s.describeAccount(&a), Iterations: int64(a.Credentials.Iterations), Event: a.Event}
+	d := api.AccountDetail{Account: s.describeAccount(&a), Keys: DescribeKeys(&a.Credentials), Event: a.Event}
 	n, err := s.b.Store.CountOffline(r.Context(), a.JID)
 	if err != nil {
 		return nil, err

@@ -59,8 +59,10 @@ func BenchmarkKernelSocket(b *testing.B) {
 func BenchmarkStoreBytes(b *testing.B) {
 	const accounts, contacts = 5000, 10
 	key := func(n int) []byte { return bytes.Repeat([]byte{7}, n) }
-	credentials := store.Credentials{Salt: key(16), Iterations: 10000,
-		SHA1: store.Keys{StoredKey: key(20), ServerKey: key(20)}, SHA256: store.Keys{StoredKey: key(32), ServerKey: key(32)}}
+	var credentials store.Credentials
+	for h := range store.NumHashes {
+		credentials[h] = store.Keys{Salt: key(store.SaltSize), Iterations: 10000, StoredKey: key(h.Size()), ServerKey: key(h.Size())}
+	}
 	all := make([]jid.JID, accounts)
 	for i := range all {
 		all[i] = jid.MustParse(fmt.Sprintf("subscriber%07d@example.org", i))

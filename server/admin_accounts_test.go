@@ -60,7 +60,7 @@ func TestAdminAccounts(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	phone := connect(t, s).login("bill", "phone")
-	if d := show(); d.Sessions != 1 || d.Iterations != store.MinIterations || d.OfflineMessages != 0 || d.LastSeen != nil {
+	if d := show(); d.Sessions != 1 || len(d.Keys) != 2 || d.Keys[0] != (api.KeysShown{Mechanism: "SCRAM-SHA-256", Iterations: store.MinIterations}) || d.Keys[1].Mechanism != "SCRAM-SHA-1" || d.OfflineMessages != 0 || d.LastSeen != nil {
 		t.Errorf("%+v", d)
 	}
 

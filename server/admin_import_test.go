@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"roost/admin"
 	"roost/admin/api"
 	"roost/jid"
 	"roost/store"
@@ -21,7 +22,7 @@ func keysOf(t *testing.T, password string) api.AccountKeys {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return api.AccountKeys{Salt: c.Salt, Iterations: c.Iterations, SHA1: api.ScramKeys(c.SHA1), SHA256: api.ScramKeys(c.SHA256)}
+	return admin.ImportedKeys(&c)
 }
 
 func importAccounts(t *testing.T, c *api.Client, q api.AccountImport) (done api.AccountsImported, err error) {
@@ -89,7 +90,8 @@ func TestAdminImportMistakes(t *testing.T) {
 	}
 	good := keysOf(t, "x")
 	bad := func(change func(*api.AccountKeys)) api.AccountKeys {
-		k := good
+		sha1, sha256 := *good.SHA1, *good.SHA256
+		k := api.AccountKeys{SHA1: &sha1, SHA256: &sha256}
 		change(&k)
 		return k
 	}
@@ -110,16 +112,16 @@ func TestAdminImportMistakes(t *testing.T) {
 		{JID: "localhost", Keys: good},
 		{JID: "bill@example.com", Keys: good},
 		{JID: "a@localhost"},
-		{JID: "b@localhost", Keys: bad(func(k *api.AccountKeys) { k.Salt = k.Salt[:15] })},
-		{JID: "c@localhost", Keys: bad(func(k *api.AccountKeys) { k.Iterations = store.MinIterations - 1 })},
-		{JID: "d@localhost", Keys: bad(func(k *api.AccountKeys) { k.Iterations = store.MaxIterations + 1 })},
+		{JID: "b@localhost", Keys: bad(func(k *api.AccountKeys) { k.SHA1.Salt = k.SHA1.Salt[:15] })},
+		{JID: "c@localhost", Keys: bad(func(k *api.AccountKeys) { k.SHA1.Iterations = store.MinIterations - 1 })},
+		{JID: "d@localhost", Keys: bad(func(k *api.AccountKeys) { k.SHA256.Iterations = store.MaxIterations + 1 })},
 		{JID: "e@localhost", Keys: bad(func(k *api.AccountKeys) { k.SHA1.StoredKey = nil })},
-		{JID: "f@localhost", Keys: bad(func(k *api.AccountKeys) { k.SHA256.ServerKey = append(k.Salt, k.Salt...)[:31] })},
+		{JID: "f@localhost", Keys: bad(func(k *api.AccountKeys) { k.SHA256.ServerKey = k.SHA256.ServerKey[:31] })},
 	}}
 	_, err = importAccounts(t, c, q)
 	wants(err, api.CodeBadRequest, "no account was imported",
 		`accounts[1]: "localhost" is not the address of an account`, "accounts[2]: bill@example.com: its domain is not served (served: localhost)",
-		"accounts[3]: the salt has 0 bytes", "accounts[4]: the salt has 15 bytes", "accounts[5]: the iteration count 4095", "accounts[6]: the iteration count 10000001",
+		"accounts[3]: there are no keys", "accounts[4]: the salt for SCRAM-SHA-1 has 15 bytes", "accounts[5]: the iteration count 4095", "accounts[6]: the iteration count 10000001",
 		"accounts[7]: the keys for SCRAM-SHA-1", "accounts[8]: the keys for SCRAM-SHA-256")
 	if strings.Contains(fmt.Sprint(err), "accounts[0]") {
 		t.Error(err)

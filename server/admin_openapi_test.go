@@ -28,7 +28,7 @@ type exchange struct {
 }
 
 // pencil are the keys of the password pencil, with the salt of RFC 7677 section 3.
-const pencil = `{"salt":"W22ZaJ0SNY7soEsUEjb6gQ==","iterations":4096,"sha1":{"stored_key":"g2pEzX2tMaoibxTD4YfBJkq1y8w=","server_key":"ZGkNjsmKwVX5C5z80vGxHZ02jOI="},"sha256":{"stored_key":"WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=","server_key":"wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="}}`
+const pencil = `{"sha1":{"salt":"W22ZaJ0SNY7soEsUEjb6gQ==","iterations":4096,"stored_key":"g2pEzX2tMaoibxTD4YfBJkq1y8w=","server_key":"ZGkNjsmKwVX5C5z80vGxHZ02jOI="},"sha256":{"salt":"W22ZaJ0SNY7soEsUEjb6gQ==","iterations":4096,"stored_key":"WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=","server_key":"wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="}}`
 
 // TestAdminOpenAPI: real responses, also errors, are as the OpenAPI document says, and so
 // are the bodies of requests. Every operation is tried.

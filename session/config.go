@@ -44,6 +44,7 @@ type Config struct {
 	FanoutRate     int            `reload:"yes"`                                   // deliveries per second that the clients of one account may cause, with a burst of five seconds' worth; default 20,000; below 0: unlimited
 	MaxResources   int            `reload:"yes: new sessions"`                     // maximum number of sessions per account; default 10
 	Conflict       ConflictPolicy `reload:"yes"`                                   // what to do about a resource that is in use; default KickOld
+	Iterations     int            `reload:"yes"`                                   // iteration count of the keys that are added to accounts which lack them; default store.DefaultIterations
 	TokenLife      time.Duration  `reload:"yes"`                                   // how long a token (FAST, XEP-0484) is valid; default 21 days; below 0: no tokens are issued or accepted
 	DetachSlow     bool           `reload:"yes"`                                   // give a client whose outbox overflowed time (Linger) to read it, instead of closing at once
 	LoginTimeout   time.Duration  `reload:"yes: new connections"`                  // maximum time from accept to binding; default 60 s
@@ -93,6 +94,7 @@ func (c Config) WithDefaults() Config {
 	setLimit(&c.FanoutRate, 20000)
 	setLimit(&c.MaxFailures, 10)
 	set(&c.MaxResources, 10)
+	set(&c.Iterations, store.DefaultIterations)
 	set(&c.Shards, 256)
 	if c.FailureDelay == 0 {
 		c.FailureDelay = 500 * time.Millisecond

@@ -58,7 +58,7 @@ func issue(t *testing.T, m *Manager, agent, mechanism string) string {
 		t.Fatal(err)
 	}
 	s := bound(m, allBindings)
-	l := &loginRequest{agent: agent, keys: keysID(a.Credentials), fast: &fastRequest{mechanism: mechanism}}
+	l := &loginRequest{agent: agent, keys: keysID(&a.Credentials), fast: &fastRequest{mechanism: mechanism}}
 	change := s.tokenChange(l)
 	if change == nil {
 		t.Fatalf("no token for %s", mechanism)

@@ -19,7 +19,7 @@ func (a oneAccount) Account(_ context.Context, bare jid.JID) (store.Account, err
 	return a.account, nil
 }
 
-func (oneAccount) Iterations(context.Context) (map[int]int, error) { return nil, nil }
+func (oneAccount) Shapes(context.Context) (map[store.Shape]int, error) { return nil, nil }
 
 // TestSecondAuthProfile: a profile other than that of RFC 6120 gets the results of an
 // authentication as values, and decides how the stream continues.

@@ -79,9 +79,9 @@ type Accounts interface {
 	// Account returns the account with this bare JID, or store.ErrNotFound.
 	Account(ctx context.Context, bare jid.JID) (store.Account, error)
 
-	// Iterations returns the number of accounts, or of a sample of them, by their number of
-	// PBKDF2 iterations.
-	Iterations(ctx context.Context) (map[int]int, error)
+	// Shapes returns the number of accounts, or of a sample of them, by the shape of their
+	// credentials.
+	Shapes(ctx context.Context) (map[store.Shape]int, error)
 }
 
 // TLSFunc returns the STARTTLS configuration for one of the served domains. It must always

@@ -85,7 +85,7 @@ func TestScramVectors(t *testing.T) {
 // offered, in both profiles.
 func TestOffered(t *testing.T) {
 	x := scramServer{hash: scram.SHA1}
-	first := x.first(&scramFirst{nonce: "n"}, &store.Credentials{}, "SCRAM-SHA-1\x1eSCRAM-SHA-1-PLUS\x1ftls-exporter\x1etls-server-end-point")
+	first := x.first(&scramFirst{nonce: "n"}, "SCRAM-SHA-1\x1eSCRAM-SHA-1-PLUS\x1ftls-exporter\x1etls-server-end-point")
 	if !strings.HasSuffix(first, ",h=G6k/rBLDqgOhRRaCuuatSDFkJ08=") {
 		t.Error(first)
 	}

@@ -138,7 +138,7 @@ func (s *Session) authSucceeded(t *Turn, data []byte) {
 		return
 	}
 	s.countAttempt(t, n.mech, attemptSucceeded)
-	p.success(s, t, outcome{account: account.who, event: account.event, keys: account.keys, data: data})
+	p.success(s, t, outcome{account: account.who, event: account.event, keys: keysID(&account.keys), data: data})
 	s.mgr.throttle.succeeded(account.guess)
 }
 

@@ -1,13 +1,14 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"math"
 	"slices"
-	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,8 +18,7 @@ import (
 
 // decoys generates credentials for accounts that do not exist, so that nobody can tell them
 // from existing ones ([RFC 6120 section 13.10.2]). A name always gets the same credentials,
-// even after a restart, and the numbers of iterations are distributed as among the existing
-// accounts.
+// even after a restart, and their shapes are distributed as among the existing accounts.
 //
 // [RFC 6120 section 13.10.2]: https://www.rfc-editor.org/rfc/rfc6120#section-13.10.2
 type decoys struct {
@@ -28,9 +28,11 @@ type decoys struct {
 	next   atomic.Int64 // when to read the shares again, in Unix seconds
 }
 
-// share is the number of accounts with a number of iterations.
+// share is the number of accounts with credentials of a shape.
 type share struct {
-	iterations, accounts int
+	shape    store.Shape
+	text     string // the shape as text
+	accounts int
 }
 
 // decoyRefresh is the interval at which the shares are read from the store, which examines
@@ -43,20 +45,19 @@ const maxShares = 8
 // load reads the shares from the store.
 func (d *decoys) load() {
 	d.next.Store(time.Now().Add(decoyRefresh).Unix())
-	counts, err := d.m.config().Accounts.Iterations(context.Background())
+	counts, err := d.m.config().Accounts.Shapes(context.Background())
 	if err != nil {
-		d.m.config().Logger.Error("cannot read the accounts' numbers of iterations; names without an account keep the previous distribution", "err", err)
+		d.m.config().Logger.Error("cannot read the shapes of the accounts' credentials; names without an account keep the previous distribution", "err", err)
 		return
 	}
 	shares := make([]share, 0, len(counts))
-	for iterations, accounts := range counts {
-		shares = append(shares, share{iterations, accounts})
+	for shape, accounts := range counts {
+		if shape != (store.Shape{}) {
+			shares = append(shares, share{shape, shape.String(), accounts})
+		}
 	}
 	slices.SortFunc(shares, func(a, b share) int {
-		if a.accounts != b.accounts {
-			return b.accounts - a.accounts
-		}
-		return a.iterations - b.iterations
+		return cmp.Or(b.accounts-a.accounts, strings.Compare(a.text, b.text))
 	})
 	shares = shares[:min(len(shares), maxShares)]
 	d.shares.Store(&shares)
@@ -68,27 +69,65 @@ func (d *decoys) credentials(name string) store.Credentials {
 	if next := d.next.Load(); time.Now().Unix() >= next && d.next.CompareAndSwap(next, math.MaxInt64) {
 		d.m.Go(Read, func(*Turn) { d.load() })
 	}
-	salt := d.hash(name)
-	return store.Credentials{Salt: salt[:16], Iterations: d.iterations(name)}
+	shape := d.shape(name)
+	sum := d.hash(name)
+	base := sum[:store.SaltSize]
+	var c store.Credentials
+	for h := range store.NumHashes {
+		if shape.Iterations[h] == 0 {
+			continue
+		}
+		salt := base
+		if !shape.SharedSalt && c.Hashes() != 0 {
+			salt = d.missing(name, &c, h).Salt
+		}
+		c[h] = store.Keys{Salt: salt, Iterations: shape.Iterations[h], StoredKey: fakeKey[:h.Size()], ServerKey: fakeKey[:h.Size()]}
+	}
+	return c
 }
 
-// iterations draws a number of iterations by the shares: each share draws a waiting time,
-// shorter on average for larger shares, and the shortest one wins. When the shares change a
-// little, few names get another number.
-func (d *decoys) iterations(name string) int {
+// fakeKey replaces keys that do not exist. No client can know a password that it belongs to.
+var fakeKey [64]byte
+
+// missing returns what takes the place of keys that credentials do not have: a salt that
+// follows from what they have, and from the name, and the usual number of iterations. If the
+// keys are added later, they get the same salt and number, so nobody sees that they were.
+func (d *decoys) missing(name string, c *store.Credentials, h store.Hash) store.Keys {
+	text := []byte(name + "\x00" + h.Mechanism())
+	for i := range c {
+		if store.Hash(i) != h {
+			text = append(text, c[i].Salt...)
+		}
+	}
+	sum := d.hash(string(text))
+	return store.Keys{Salt: sum[:store.SaltSize:store.SaltSize], Iterations: d.m.config().Iterations, StoredKey: fakeKey[:h.Size()], ServerKey: fakeKey[:h.Size()]}
+}
+
+// newShape is the shape of new credentials.
+func newShape() (s store.Shape) {
+	for h := range s.Iterations {
+		s.Iterations[h] = store.DefaultIterations
+	}
+	return s
+}
+
+// shape draws a shape by the shares: each share draws a waiting time, shorter on average for
+// larger shares, and the shortest one wins. When the shares change a little, few names get
+// another shape.
+func (d *decoys) shape(name string) store.Shape {
 	shares := d.shares.Load()
 	if shares == nil || len(*shares) == 0 {
-		return store.DefaultIterations
+		return newShape()
 	}
-	best, least := (*shares)[0].iterations, math.Inf(1)
+	best, least := (*shares)[0].shape, math.Inf(1)
 	if len(*shares) == 1 {
 		return best
 	}
 	for _, s := range *shares {
-		sum := d.hash(name + "\x00" + strconv.Itoa(s.iterations))
+		sum := d.hash(name + "\x00" + s.text)
 		uniform := (float64(binary.BigEndian.Uint64(sum[:])>>11) + 0.5) / (1 << 53)
 		if wait := -math.Log(uniform) / float64(s.accounts); wait < least {
-			best, least = s.iterations, wait
+			best, least = s.shape, wait
 		}
 	}
 	return best

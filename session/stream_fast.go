@@ -168,7 +168,7 @@ func (x *htExchange) step(message []byte) ([]byte, bool, error) {
 	case used == nil || !x.exists:
 		x.wrong = true
 		return nil, false, saslNotAuthorized
-	case used.Keys != x.keys || time.Now().Unix() >= used.Expiry:
+	case !used.of(&x.keys) || time.Now().Unix() >= used.Expiry:
 		// [XEP-0484, Server responsibilities]: the authentication fails with
 		// credentials-expired, and the client may authenticate in another way.
 		//
@@ -241,9 +241,30 @@ var errReplayed = errors.New("session: the token was used by another login")
 // tokenContext is for the store. A login does not end because its client has gone.
 func tokenContext() context.Context { return context.Background() }
 
-// keysID identifies the credentials of an account. A token ends with the credentials that
-// the account had when it was issued: a password that is set always has a new salt.
-func keysID(c store.Credentials) string {
-	sum := sha256.Sum256(append([]byte(strconv.Itoa(c.Iterations)+"\x00"), c.Salt...))
+// keysID identifies the credentials of an account, by the first keys that there are. A token
+// ends with the credentials that the account had when it was issued: a password that is set
+// always has new salts.
+func keysID(c *store.Credentials) string {
+	for h := range c {
+		if len(c[h].StoredKey) > 0 {
+			return keyID(&c[h])
+		}
+	}
+	return ""
+}
+
+func keyID(k *store.Keys) string {
+	sum := sha256.Sum256(append([]byte(strconv.Itoa(k.Iterations)+"\x00"), k.Salt...))
 	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}
+
+// of reports whether a token was issued for these credentials. Keys that were added since do
+// not matter.
+func (t *token) of(c *store.Credentials) bool {
+	for h := range c {
+		if len(c[h].StoredKey) > 0 && t.Keys == keyID(&c[h]) {
+			return true
+		}
+	}
+	return false
 }

@@ -12,11 +12,13 @@ import (
 type lookup struct {
 	s      *Session
 	who    jid.JID
-	event  int64 // its newest event
+	name   string // of the account, which need not exist; see decoys
+	event  int64  // its newest event
 	exists bool
-	off    bool   // the account is disabled
-	keys   string // see keysID
-	text   string // what a client is told whose account is blocked
+	off    bool              // the account is disabled
+	keys   store.Credentials // of an account that exists
+	lacks  bool              // it has no keys for the mechanism
+	text   string            // what a client is told whose account is blocked
 
 	guess   guess
 	refused bool // too many failures: the password was not checked
@@ -30,6 +32,8 @@ func (l *lookup) reason(cond saslError) string {
 	switch {
 	case l.refused:
 		return "too many failures"
+	case l.wrong && l.exists && l.lacks:
+		return "no keys for this mechanism"
 	case l.wrong && l.exists:
 		return "wrong password"
 	case l.wrong:
@@ -56,15 +60,17 @@ func (l *lookup) find(username string) (store.Credentials, error) {
 	m := l.s.mgr
 	who, err := jid.New(username, l.s.Host(), "")
 	if err != nil {
+		l.name = username
 		l.guess = m.throttle.guess(username, l.s.negotiation().network)
 		return m.decoys.credentials(username), l.mayTry()
 	}
-	l.guess = m.throttle.guess(who.String(), l.s.negotiation().network)
+	l.name = who.String()
+	l.guess = m.throttle.guess(l.name, l.s.negotiation().network)
 	if err := l.mayTry(); err != nil {
 		return store.Credentials{}, err
 	}
 	// Computed for existing accounts, too, so that both take the same time.
-	decoy := m.decoys.credentials(who.String())
+	decoy := m.decoys.credentials(l.name)
 	account, err := m.config().Accounts.Account(context.Background(), who)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -73,7 +79,7 @@ func (l *lookup) find(username string) (store.Credentials, error) {
 		return store.Credentials{}, err
 	}
 	l.who, l.event, l.exists, l.off = who, account.Event, true, account.Disabled
-	l.keys = keysID(account.Credentials)
+	l.keys = account.Credentials
 	return account.Credentials, nil
 }
 

@@ -2,9 +2,6 @@ package session
 
 import (
 	"bytes"
-	"crypto/sha256"
-
-	"github.com/xdg-go/scram"
 
 	"roost/store"
 )
@@ -14,32 +11,28 @@ import (
 func (m *Manager) newMechanisms() []mechanism {
 	bound := func(s *Session) bool { return s.negotiation().binding.any() }
 	always := func(*Session) bool { return true }
-	sha256Keys := func(c store.Credentials) store.Keys { return c.SHA256 }
-	sha1Keys := func(c store.Credentials) store.Keys { return c.SHA1 }
-	start := func(hash scram.HashGeneratorFcn, keys func(store.Credentials) store.Keys, size int, plus bool) func(*Session) exchange {
-		return func(s *Session) exchange {
-			return &scramExchange{lookup: lookup{s: s}, hash: hash, keys: keys, keySize: size, plus: plus}
-		}
+	start := func(h store.Hash, plus bool) func(*Session) exchange {
+		return func(s *Session) exchange { return &scramExchange{lookup: lookup{s: s}, hash: h, plus: plus} }
 	}
-	return append([]mechanism{
-		{name: "SCRAM-SHA-256-PLUS", offer: bound, start: start(scram.SHA256, sha256Keys, 32, true)},
-		{name: "SCRAM-SHA-256", offer: always, start: start(scram.SHA256, sha256Keys, 32, false)},
-		{name: "SCRAM-SHA-1-PLUS", offer: bound, start: start(scram.SHA1, sha1Keys, 20, true)},
-		{name: "SCRAM-SHA-1", offer: always, start: start(scram.SHA1, sha1Keys, 20, false)},
-		{name: "PLAIN", offer: (*Session).mayAuthenticate, start: func(s *Session) exchange {
-			return &plainExchange{lookup: lookup{s: s}}
-		}},
-	}, htMechanisms()...)
+	var all []mechanism
+	for h := int(store.NumHashes) - 1; h >= 0; h-- {
+		h := store.Hash(h)
+		all = append(all,
+			mechanism{name: h.Mechanism() + "-PLUS", offer: bound, start: start(h, true)},
+			mechanism{name: h.Mechanism(), offer: always, start: start(h, false)})
+	}
+	all = append(all, mechanism{name: "PLAIN", offer: (*Session).mayAuthenticate, start: func(s *Session) exchange {
+		return &plainExchange{lookup: lookup{s: s}}
+	}})
+	return append(all, htMechanisms()...)
 }
 
 // scramExchange is SCRAM (RFC 5802, RFC 7677), with or without channel binding.
 type scramExchange struct {
 	lookup
-	hash    scram.HashGeneratorFcn
-	keys    func(store.Credentials) store.Keys
-	keySize int
-	plus    bool
-	server  *scramServer // nil before the client's first message
+	hash   store.Hash
+	plus   bool
+	server *scramServer // nil before the client's first message
 }
 
 // needs returns Read for the first step, which reads the account. The second only compares.
@@ -101,18 +94,17 @@ func (x *scramExchange) begin(message string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	x.server = &scramServer{hash: x.hash, keys: x.keys(c), authzid: f.authzid, bound: []byte(f.header)}
-	if x.server.keys.StoredKey == nil {
-		x.server.keys = store.Keys{StoredKey: fakeKey[:x.keySize], ServerKey: fakeKey[:x.keySize]} // no client can know a matching password
+	x.server = &scramServer{hash: x.hash.New, keys: c[x.hash], authzid: f.authzid, bound: []byte(f.header)}
+	// Made for every account, so that all take the same time.
+	missing := x.s.mgr.decoys.missing(x.name, &c, x.hash)
+	if x.lacks = !c.Hashes().Has(x.hash); x.lacks {
+		x.server.keys = missing
 	}
 	if f.flag == "p" {
 		x.server.bound = append(x.server.bound, binding.Data...)
 	}
-	return x.server.first(&f, &c, x.s.offered()), nil
+	return x.server.first(&f, x.s.offered()), nil
 }
-
-// fakeKey replaces the keys of an account that does not exist.
-var fakeKey [sha256.Size]byte
 
 // plainExchange is PLAIN (RFC 4616).
 type plainExchange struct{ lookup }

@@ -4,11 +4,10 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"encoding/base64"
+	"hash"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/xdg-go/scram"
 
 	"roost/store"
 )
@@ -20,7 +19,7 @@ import (
 // [RFC 5802 section 5]: https://www.rfc-editor.org/rfc/rfc5802#section-5
 // [XEP-0474]: https://xmpp.org/extensions/xep-0474.html
 type scramServer struct {
-	hash    scram.HashGeneratorFcn
+	hash    func() hash.Hash
 	keys    store.Keys
 	authzid string
 	bound   []byte // what the client must send as its channel binding
@@ -102,9 +101,9 @@ func scramName(s string) (string, bool) {
 
 // first returns the server's first message, with the attribute of XEP-0474 if it is not
 // empty.
-func (x *scramServer) first(f *scramFirst, c *store.Credentials, offered string) string {
+func (x *scramServer) first(f *scramFirst, offered string) string {
 	x.nonce = f.nonce + rand.Text()
-	message := "r=" + x.nonce + ",s=" + base64.StdEncoding.EncodeToString(c.Salt) + ",i=" + strconv.Itoa(c.Iterations)
+	message := "r=" + x.nonce + ",s=" + base64.StdEncoding.EncodeToString(x.keys.Salt) + ",i=" + strconv.Itoa(x.keys.Iterations)
 	if offered != "" {
 		h := x.hash()
 		h.Write([]byte(offered))

@@ -31,7 +31,6 @@ func ListTokens(ctx context.Context, blobs store.Blobs, a *store.Account) ([]Tok
 	if err != nil {
 		return nil, err
 	}
-	keys := keysID(a.Credentials)
 	var all []TokenClient
 	for _, id := range ids {
 		value, err := blobs.Blob(ctx, a.JID, tokenKind, id)
@@ -42,7 +41,7 @@ func ListTokens(ctx context.Context, blobs store.Blobs, a *store.Account) ([]Tok
 		if err != nil {
 			return nil, err
 		}
-		valid := record.match(func(t *token) bool { return t.Keys == keys && time.Now().Unix() < t.Expiry })
+		valid := record.match(func(t *token) bool { return t.of(&a.Credentials) && time.Now().Unix() < t.Expiry })
 		if valid == nil {
 			continue
 		}

@@ -1,12 +1,14 @@
 package store
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"hash"
 
 	"github.com/xdg-go/scram"
 )
@@ -29,92 +31,227 @@ const (
 // https://www.rfc-editor.org/rfc/rfc4616#section-2).
 const MaxPassword = 1023
 
-// saltSize is the size of a random salt in bytes.
-const saltSize = 16
+// SaltSize is the size of every salt in bytes.
+const SaltSize = 16
 
 // ErrPassword means that a password is empty or has characters that SASLprep
 // (RFC 4013) prohibits.
 var ErrPassword = errors.New("the password is empty or has characters that are not allowed in passwords")
 
-// Keys are the keys that the server stores for one hash function (RFC 5802 section 3).
+// Hash is a hash function of SCRAM that accounts may have keys for. Those with a larger
+// number are stronger.
+type Hash uint8
+
+// The hash functions.
+const (
+	SHA1      Hash = iota // SCRAM-SHA-1 (RFC 5802)
+	SHA256                // SCRAM-SHA-256 (RFC 7677)
+	NumHashes             // their number
+)
+
+var hashes = [NumHashes]struct {
+	mechanism string
+	size      int
+	scram     scram.HashGeneratorFcn
+}{
+	SHA1:   {"SCRAM-SHA-1", sha1.Size, scram.SHA1},
+	SHA256: {"SCRAM-SHA-256", sha256.Size, scram.SHA256},
+}
+
+// Mechanism returns the name of the SASL mechanism without channel binding.
+func (h Hash) Mechanism() string { return hashes[h].mechanism }
+
+// Size returns the size of the hash and of each key, in bytes.
+func (h Hash) Size() int { return hashes[h].size }
+
+// New returns a new hash.
+func (h Hash) New() hash.Hash { return hashes[h].scram() }
+
+// HashSet is a set of hash functions.
+type HashSet uint8
+
+// AllHashes is the set of all hash functions.
+const AllHashes = HashSet(1<<NumHashes - 1)
+
+// SetOf returns the set of these.
+func SetOf(all ...Hash) (set HashSet) {
+	for _, h := range all {
+		set |= 1 << h
+	}
+	return set
+}
+
+// Has reports whether the set contains h.
+func (set HashSet) Has(h Hash) bool { return set&(1<<h) != 0 }
+
+// Keys are what the server stores of a password for one hash function ([RFC 5802 section
+// 3]). The zero value means that there is nothing.
+//
+// [RFC 5802 section 3]: https://www.rfc-editor.org/rfc/rfc5802#section-3
 type Keys struct {
-	StoredKey []byte
-	ServerKey []byte
+	Salt       []byte // random, for this account only, of SaltSize bytes
+	Iterations int    // of the key derivation
+	StoredKey  []byte
+	ServerKey  []byte
 }
 
-// Credentials are what the server stores of a password. They suffice to check a
-// password, but not to compute it.
-type Credentials struct {
-	Salt       []byte // random, for this account only; the same for both hash functions
-	Iterations int
-	SHA1       Keys // for SCRAM-SHA-1
-	SHA256     Keys // for SCRAM-SHA-256, and for Verify
-}
+// Credentials are what the server stores of a password, by hash function. They suffice to
+// check a password, but not to compute it. An account has keys for at least one of them:
+// one whose password is only known by its keys may lack the others.
+type Credentials [NumHashes]Keys
 
-// NewCredentials derives credentials from a password with a new random salt. 0 iterations
-// means DefaultIterations. It prepares the password using SASLprep, and returns
-// ErrPassword if that rejects it.
-func NewCredentials(password string, iterations int) (Credentials, error) {
+// NewCredentials derives keys for all hash functions from a password, with new random
+// salts. 0 iterations means DefaultIterations. It prepares the password using SASLprep, and
+// returns ErrPassword if that rejects it.
+func NewCredentials(password string, iterations int) (c Credentials, err error) {
 	if iterations == 0 {
 		iterations = DefaultIterations
 	}
 	if iterations < MinIterations || iterations > MaxIterations {
-		return Credentials{}, fmt.Errorf("store: iteration count %d is out of range: use %d to %d", iterations, MinIterations, MaxIterations)
+		return c, fmt.Errorf("store: iteration count %d is out of range: use %d to %d", iterations, MinIterations, MaxIterations)
 	}
-	c := Credentials{Salt: make([]byte, saltSize), Iterations: iterations}
-	if _, err := rand.Read(c.Salt); err != nil {
-		return Credentials{}, fmt.Errorf("store: generate salt: %w", err)
-	}
-	var err error
-	if c.SHA1, err = c.derive(scram.SHA1, password); err != nil {
-		return Credentials{}, err
-	}
-	if c.SHA256, err = c.derive(scram.SHA256, password); err != nil {
-		return Credentials{}, err
+	for h := range NumHashes {
+		salt := make([]byte, SaltSize)
+		if _, err := rand.Read(salt); err != nil {
+			return Credentials{}, fmt.Errorf("store: generate salt: %w", err)
+		}
+		if c[h], err = DeriveKeys(h, password, salt, iterations); err != nil {
+			return Credentials{}, err
+		}
 	}
 	return c, nil
 }
 
-// derive computes the keys of one hash function.
-func (c *Credentials) derive(hash scram.HashGeneratorFcn, password string) (Keys, error) {
+// DeriveKeys derives the keys for one hash function, which takes milliseconds of CPU time.
+// It prepares the password using SASLprep, and returns ErrPassword if that rejects it. It
+// keeps salt.
+func DeriveKeys(h Hash, password string, salt []byte, iterations int) (Keys, error) {
 	if password == "" {
 		return Keys{}, ErrPassword
 	}
 	// The keys do not depend on the user name.
-	client, err := hash.NewClient("", password, "")
+	client, err := hashes[h].scram.NewClient("", password, "")
 	if err != nil {
 		return Keys{}, ErrPassword
 	}
-	got, err := client.GetStoredCredentialsWithError(scram.KeyFactors{Salt: string(c.Salt), Iters: c.Iterations})
+	got, err := client.GetStoredCredentialsWithError(scram.KeyFactors{Salt: string(salt), Iters: iterations})
 	if err != nil {
 		return Keys{}, fmt.Errorf("store: derive keys: %w", err)
 	}
-	return Keys{StoredKey: got.StoredKey, ServerKey: got.ServerKey}, nil
+	return Keys{Salt: salt, Iterations: iterations, StoredKey: got.StoredKey, ServerKey: got.ServerKey}, nil
 }
 
-// Check returns an error unless NewCredentials could have made these. Others may not work,
-// and a salt of another size would show that the account exists: names without an account
-// have salts of this size, too.
+// SaltedKeys returns the keys that follow from SaltedPassword, the result of the derivation
+// ([RFC 5802 section 3]), which has the size of the hash. It keeps salt.
+//
+// [RFC 5802 section 3]: https://www.rfc-editor.org/rfc/rfc5802#section-3
+func SaltedKeys(h Hash, salted, salt []byte, iterations int) Keys {
+	mac := func(text string) []byte {
+		m := hmac.New(h.New, salted)
+		m.Write([]byte(text))
+		return m.Sum(nil)
+	}
+	stored := h.New()
+	stored.Write(mac("Client Key"))
+	return Keys{Salt: salt, Iterations: iterations, StoredKey: stored.Sum(nil), ServerKey: mac("Server Key")}
+}
+
+// Hashes returns the hash functions that there are keys for.
+func (c *Credentials) Hashes() (set HashSet) {
+	for h := range NumHashes {
+		if len(c[h].StoredKey) > 0 {
+			set |= SetOf(h)
+		}
+	}
+	return set
+}
+
+// Add adds the keys of other for the hash functions that c has none for.
+func (c *Credentials) Add(other *Credentials) {
+	has := c.Hashes()
+	for h := range NumHashes {
+		if !has.Has(h) && len(other[h].StoredKey) > 0 {
+			c[h] = other[h]
+		}
+	}
+}
+
+// Shape returns what of the credentials is known to those who only begin to log in.
+func (c *Credentials) Shape() (s Shape) {
+	for h := range NumHashes {
+		if len(c[h].StoredKey) > 0 {
+			s.Iterations[h] = c[h].Iterations
+		}
+	}
+	s.SharedSalt = len(c[SHA1].Salt) > 0 && string(c[SHA1].Salt) == string(c[SHA256].Salt)
+	return s
+}
+
+// Shape is what of an account's credentials is known to those who only begin to log in.
+type Shape struct {
+	Iterations [NumHashes]int // 0: there are no keys
+	SharedSalt bool           // all have the same salt, as in accounts that an older version has made
+}
+
+// String returns the shape as text.
+func (s Shape) String() string {
+	text := fmt.Sprint(s.Iterations)
+	if s.SharedSalt {
+		text += " shared"
+	}
+	return text
+}
+
+// Check returns an error unless the credentials have keys for at least one hash function,
+// and these are as NewCredentials makes them. Others may not work, and a salt of another
+// size would show that the account exists: names without an account have salts of this
+// size, too.
 func (c *Credentials) Check() error {
-	switch {
-	case len(c.Salt) != saltSize:
-		return fmt.Errorf("the salt has %d bytes, not %d", len(c.Salt), saltSize)
-	case c.Iterations < MinIterations || c.Iterations > MaxIterations:
-		return fmt.Errorf("the iteration count %d is out of range: use %d to %d", c.Iterations, MinIterations, MaxIterations)
-	case len(c.SHA1.StoredKey) != sha1.Size || len(c.SHA1.ServerKey) != sha1.Size:
-		return fmt.Errorf("the keys for SCRAM-SHA-1 must have %d bytes", sha1.Size)
-	case len(c.SHA256.StoredKey) != sha256.Size || len(c.SHA256.ServerKey) != sha256.Size:
-		return fmt.Errorf("the keys for SCRAM-SHA-256 must have %d bytes", sha256.Size)
+	for h := range NumHashes {
+		if err := c[h].check(h); err != nil {
+			return err
+		}
+	}
+	if c.Hashes() == 0 {
+		return fmt.Errorf("there are no keys: those of at least one of %s and %s are needed", SHA256.Mechanism(), SHA1.Mechanism())
 	}
 	return nil
 }
 
+func (k *Keys) check(h Hash) error {
+	switch {
+	case len(k.Salt) == 0 && k.Iterations == 0 && len(k.StoredKey) == 0 && len(k.ServerKey) == 0:
+		return nil
+	case len(k.Salt) != SaltSize:
+		return fmt.Errorf("the salt for %s has %d bytes, not %d", h.Mechanism(), len(k.Salt), SaltSize)
+	case k.Iterations < MinIterations || k.Iterations > MaxIterations:
+		return fmt.Errorf("the iteration count %d for %s is out of range: use %d to %d", k.Iterations, h.Mechanism(), MinIterations, MaxIterations)
+	case len(k.StoredKey) != h.Size() || len(k.ServerKey) != h.Size():
+		return fmt.Errorf("the keys for %s must have %d bytes", h.Mechanism(), h.Size())
+	}
+	return nil
+}
+
+// Strongest returns the strongest hash function of the set. An empty set has none; the
+// result is then SHA1.
+func (set HashSet) Strongest() Hash {
+	for h := NumHashes - 1; h > 0; h-- {
+		if set.Has(h) {
+			return h
+		}
+	}
+	return SHA1
+}
+
 // Verify reports whether the password is right, in a time that does not depend on how
-// much of it matches. It derives a key, which takes milliseconds of CPU time.
+// much of it matches. It derives a key, the strongest that there is, which takes
+// milliseconds of CPU time.
 func (c *Credentials) Verify(password string) bool {
-	if len(c.Salt) == 0 || c.Iterations <= 0 {
+	h := c.Hashes().Strongest()
+	k := &c[h]
+	if len(k.Salt) == 0 || k.Iterations <= 0 {
 		return false
 	}
-	got, err := c.derive(scram.SHA256, password)
-	return err == nil && subtle.ConstantTimeCompare(got.StoredKey, c.SHA256.StoredKey) == 1
+	got, err := DeriveKeys(h, password, k.Salt, k.Iterations)
+	return err == nil && subtle.ConstantTimeCompare(got.StoredKey, k.StoredKey) == 1
 }

@@ -2,8 +2,10 @@ package store
 
 import (
 	"bytes"
+	"crypto/pbkdf2"
 	"encoding/base64"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -28,7 +30,7 @@ func TestCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bytes.Equal(c.Salt, other.Salt) || bytes.Equal(c.SHA256.StoredKey, other.SHA256.StoredKey) {
+	if bytes.Equal(c[SHA1].Salt, other[SHA1].Salt) || bytes.Equal(c[SHA1].Salt, c[SHA256].Salt) || bytes.Equal(c[SHA256].StoredKey, other[SHA256].StoredKey) {
 		t.Error("two accounts with the same password have equal salts or keys")
 	}
 	if (&Credentials{}).Verify("") || (&Credentials{}).Verify("x") {
@@ -47,14 +49,15 @@ func TestCredentialsCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*Credentials){
-		"the salt has 17 bytes, not 16": func(c *Credentials) { c.Salt = make([]byte, 17) },
-		"the salt has 0 bytes":          func(c *Credentials) { c.Salt = nil },
-		"the iteration count 4095":      func(c *Credentials) { c.Iterations-- },
-		"the iteration count 10000001":  func(c *Credentials) { c.Iterations = MaxIterations + 1 },
-		"SCRAM-SHA-1 must have 20":      func(c *Credentials) { c.SHA1.StoredKey = make([]byte, 32) },
-		"SHA-1 must have 20 bytes":      func(c *Credentials) { c.SHA1.ServerKey = nil },
-		"SCRAM-SHA-256 must have 32":    func(c *Credentials) { c.SHA256.StoredKey = make([]byte, 20) },
-		"SHA-256 must have 32 bytes":    func(c *Credentials) { c.SHA256.ServerKey = nil },
+		"the salt for SCRAM-SHA-1 has 17 bytes, not 16": func(c *Credentials) { c[SHA1].Salt = make([]byte, 17) },
+		"the salt for SCRAM-SHA-256 has 0 bytes":        func(c *Credentials) { c[SHA256].Salt = nil },
+		"the iteration count 4095 for SCRAM-SHA-1 ":     func(c *Credentials) { c[SHA1].Iterations-- },
+		"the iteration count 10000001":                  func(c *Credentials) { c[SHA256].Iterations = MaxIterations + 1 },
+		"SCRAM-SHA-1 must have 20":                      func(c *Credentials) { c[SHA1].StoredKey = make([]byte, 32) },
+		"SHA-1 must have 20 bytes":                      func(c *Credentials) { c[SHA1].ServerKey = nil },
+		"SCRAM-SHA-256 must have 32":                    func(c *Credentials) { c[SHA256].StoredKey = make([]byte, 20) },
+		"SHA-256 must have 32 bytes":                    func(c *Credentials) { c[SHA256].ServerKey = nil },
+		"there are no keys":                             func(c *Credentials) { *c = Credentials{} },
 	} {
 		c := good
 		change(&c)
@@ -71,14 +74,14 @@ func TestCredentialsVector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := Credentials{Salt: salt, Iterations: 4096}
-	if c.SHA256, err = c.derive(scram.SHA256, "pencil"); err != nil {
+	k, err := DeriveKeys(SHA256, "pencil", salt, 4096)
+	if err != nil {
 		t.Fatal(err)
 	}
 	server, err := scram.SHA256.NewServer(func(string) (scram.StoredCredentials, error) {
 		return scram.StoredCredentials{
-			KeyFactors: scram.KeyFactors{Salt: string(c.Salt), Iters: c.Iterations},
-			StoredKey:  c.SHA256.StoredKey, ServerKey: c.SHA256.ServerKey,
+			KeyFactors: scram.KeyFactors{Salt: string(k.Salt), Iters: k.Iterations},
+			StoredKey:  k.StoredKey, ServerKey: k.ServerKey,
 		}, nil
 	})
 	if err != nil {
@@ -92,6 +95,58 @@ func TestCredentialsVector(t *testing.T) {
 	final, err := conv.Step("c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
 	if err != nil || final != "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=" {
 		t.Errorf("%q, %v", final, err)
+	}
+}
+
+// TestMissingKeys: credentials with the keys of one hash function are valid, and suffice to
+// check a password. Missing ones are added, and no others.
+func TestMissingKeys(t *testing.T) {
+	all, err := NewCredentials("pencil", MinIterations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := NewCredentials("other", MinIterations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all.Hashes() != AllHashes || (&Credentials{}).Hashes() != 0 || AllHashes.Strongest() != SHA256 {
+		t.Errorf("hashes %b of %b, the strongest %v", all.Hashes(), AllHashes, AllHashes.Strongest())
+	}
+	for h := range NumHashes {
+		var c Credentials
+		c[h] = all[h]
+		if err := c.Check(); err != nil || c.Hashes() != SetOf(h) || c.Hashes().Strongest() != h {
+			t.Errorf("%s: %v, hashes %b, the strongest %v", h.Mechanism(), err, c.Hashes(), c.Hashes().Strongest())
+		}
+		if !c.Verify("pencil") || c.Verify("other") {
+			t.Errorf("%s: the right password is refused, or a wrong one accepted", h.Mechanism())
+		}
+		want := other
+		want[h] = all[h]
+		if c.Add(&other); !reflect.DeepEqual(c, want) {
+			t.Errorf("%s: with the other keys: %+v, want %+v", h.Mechanism(), c, want)
+		}
+		if c.Add(&all); !reflect.DeepEqual(c, want) {
+			t.Errorf("%s: keys were replaced: %+v, want %+v", h.Mechanism(), c, want)
+		}
+	}
+}
+
+// TestSaltedKeys: what a client derives leads to the same keys as the password.
+func TestSaltedKeys(t *testing.T) {
+	all, err := NewCredentials("pencil", MinIterations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for h := range NumHashes {
+		k := all[h]
+		salted, err := pbkdf2.Key(h.New, "pencil", k.Salt, k.Iterations, h.Size())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := SaltedKeys(h, salted, k.Salt, k.Iterations); !reflect.DeepEqual(got, k) {
+			t.Errorf("%s: %+v, want %+v", h.Mechanism(), got, k)
+		}
 	}
 }
 
@@ -119,8 +174,10 @@ func TestIterations(t *testing.T) {
 		}
 	}
 	c, err := NewCredentials("x", 0)
-	if err != nil || c.Iterations != DefaultIterations {
-		t.Errorf("%d iterations by default, %v", c.Iterations, err)
+	for h := range NumHashes {
+		if err != nil || c[h].Iterations != DefaultIterations {
+			t.Errorf("%d iterations by default, %v", c[h].Iterations, err)
+		}
 	}
 }
 

@@ -91,10 +91,14 @@ type Accounts interface {
 	// error takes time, which would tell whether an account exists.
 	Account(ctx context.Context, bare jid.JID) (Account, error)
 
-	// Iterations returns the number of accounts by the iteration count of their
-	// credentials. If there are many accounts, it may count a sample only, which stays
-	// the same until accounts change.
-	Iterations(ctx context.Context) (map[int]int, error)
+	// Shapes returns the number of accounts by the shape of their credentials. If there
+	// are many accounts, it may count a sample only, which stays the same until accounts
+	// change.
+	Shapes(ctx context.Context) (map[Shape]int, error)
+
+	// MissingKeys returns the hash functions that at least one account of a domain has
+	// no keys for. Its cost does not depend on the number of accounts.
+	MissingKeys(ctx context.Context, domain string) (HashSet, error)
 
 	// CreateAccount adds an account, with an empty roster. If the account exists, it
 	// returns ErrExists. A zero Created means now.
@@ -109,6 +113,13 @@ type Accounts interface {
 	// with the old credentials. With keepSessions, they end only the streams that have
 	// not bound a resource.
 	SetCredentials(ctx context.Context, bare jid.JID, was int64, c Credentials, keepSessions bool) (event int64, err error)
+
+	// AddKeys adds keys to an account, for the hash functions that it has none for; the
+	// others in c are ignored. The password stays the same, so this is no event. Unless
+	// was is AnyEvent, the account's newest event must be was; otherwise nothing
+	// changes and AddKeys returns ErrConflict. Without an account it returns
+	// ErrNotFound.
+	AddKeys(ctx context.Context, bare jid.JID, was int64, c Credentials) error
 
 	// SetDisabled locks or unlocks an account, or returns ErrNotFound.
 	SetDisabled(ctx context.Context, bare jid.JID, disabled bool) error
@@ -155,7 +166,7 @@ type Accounts interface {
 	LastAccountEvent(ctx context.Context) (int64, error)
 }
 
-// AnyEvent makes SetCredentials and DeleteAccount act whatever has happened to an account.
+// AnyEvent makes SetCredentials, AddKeys and DeleteAccount act whatever has happened to an account.
 const AnyEvent int64 = -1
 
 // Account is one account.

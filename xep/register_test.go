@@ -208,7 +208,7 @@ func TestRemovalOvertaken(t *testing.T) {
 		}
 	}
 	renew := func(s store.Store) error { // sessions stay
-		_, err := s.SetCredentials(t.Context(), owner, store.AnyEvent, store.Credentials{Salt: []byte("salt")}, true)
+		_, err := s.SetCredentials(t.Context(), owner, store.AnyEvent, store.Credentials{store.SHA1: {Salt: []byte("salt"), StoredKey: []byte("key")}}, true)
 		return err
 	}
 	f("created anew", "not-authorized", true, 1, func(s store.Store, _ int64) error {

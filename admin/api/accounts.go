@@ -33,10 +33,17 @@ type AccountPage struct {
 // AccountDetail is the response to GET /v1/accounts/{jid}.
 type AccountDetail struct {
 	Account
-	OfflineMessages int64      `json:"offline_messages"`    // that wait for it
-	Iterations      int64      `json:"iterations"`          // of the derivation of its keys (SCRAM)
-	LastSeen        *time.Time `json:"last_seen,omitempty"` // when its last client has gone; missing if none ever has
-	Event           int64      `json:"event"`               // the number of the last change of the account, also of one that was deleted and created again
+	OfflineMessages int64       `json:"offline_messages"`    // that wait for it
+	Keys            []KeysShown `json:"keys"`                // what its password is checked by, the strongest first
+	LastSeen        *time.Time  `json:"last_seen,omitempty"` // when its last client has gone; missing if none ever has
+	Event           int64       `json:"event"`               // the number of the last change of the account, also of one that was deleted and created again
+}
+
+// KeysShown describes the keys that an account has for a hash function of SCRAM, without
+// them.
+type KeysShown struct {
+	Mechanism  string `json:"mechanism"`  // of SASL, also with channel binding: SCRAM-SHA-256 or SCRAM-SHA-1
+	Iterations int64  `json:"iterations"` // of their derivation
 }
 
 // AccountCreate is the body of POST /v1/accounts.
@@ -75,18 +82,20 @@ type ImportedAccount struct {
 	Keys AccountKeys `json:"keys" secret:"true"`
 }
 
-// AccountKeys are what the server stores of a password, for SCRAM (RFC 5802 section 3).
+// AccountKeys are what the server stores of a password, for SCRAM (RFC 5802 section 3). An
+// account needs the keys of one hash function. It gets the others when a client logs in with
+// the password (PLAIN), or sends them (XEP-0480).
 type AccountKeys struct {
-	Salt       []byte    `json:"salt"`       // 16 random bytes, for this account only
-	Iterations int       `json:"iterations"` // 4096 to 10000000
-	SHA1       ScramKeys `json:"sha1"`       // for SCRAM-SHA-1, of 20 bytes each
-	SHA256     ScramKeys `json:"sha256"`     // for SCRAM-SHA-256, of 32 bytes each
+	SHA1   *ScramKeys `json:"sha1,omitempty"`   // for SCRAM-SHA-1, of 20 bytes each
+	SHA256 *ScramKeys `json:"sha256,omitempty"` // for SCRAM-SHA-256, of 32 bytes each
 }
 
 // ScramKeys are the keys that the server needs for one hash function.
 type ScramKeys struct {
-	StoredKey []byte `json:"stored_key"`
-	ServerKey []byte `json:"server_key"`
+	Salt       []byte `json:"salt"`       // 16 random bytes, for this account only
+	Iterations int    `json:"iterations"` // 4096 to 10000000
+	StoredKey  []byte `json:"stored_key"`
+	ServerKey  []byte `json:"server_key"`
 }
 
 // AccountsImported is the response to POST /v1/accounts/import.

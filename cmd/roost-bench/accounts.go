@@ -79,7 +79,7 @@ func (f *fleetFlags) create(ctx context.Context, n int) (remove func() error, er
 			return none, err
 		}
 	}
-	made := madeAccounts{from: &f.accountFlags, salt: credentials.Salt}
+	made := madeAccounts{from: &f.accountFlags, salt: credentials[store.SHA1].Salt}
 	err = f.make(ctx, s, n, credentials, &made)
 	if f.KeepAccounts {
 		return none, err
@@ -230,7 +230,7 @@ func (m *madeAccounts) removeFrom(ctx context.Context, s store.Accounts) (left i
 // else, in the meantime.
 func (m *madeAccounts) removeOne(ctx context.Context, s store.Accounts, j jid.JID) error {
 	a, err := s.Account(ctx, j)
-	if err == nil && bytes.Equal(a.Credentials.Salt, m.salt) {
+	if err == nil && bytes.Equal(a.Credentials[store.SHA1].Salt, m.salt) {
 		err = s.DeleteAccount(ctx, j, a.Event)
 	}
 	switch {

@@ -82,6 +82,11 @@ func TestBenchInterrupted(t *testing.T) {
 	}
 }
 
+// salted returns credentials with a salt.
+func salted(salt string) store.Credentials {
+	return store.Credentials{store.SHA1: {Salt: []byte(salt), StoredKey: []byte("key")}}
+}
+
 // TestBenchRemoves: an account that was deleted and added again meanwhile stays; accounts
 // that cannot be deleted are reported.
 func TestBenchRemoves(t *testing.T) {
@@ -93,7 +98,7 @@ func TestBenchRemoves(t *testing.T) {
 		made.jids = append(made.jids, jid.MustParse(name))
 	}
 	for name, salt := range map[string]string{"a@localhost": "ours", "b@localhost": "another"} {
-		if err := s.CreateAccount(t.Context(), store.Account{JID: jid.MustParse(name), Credentials: store.Credentials{Salt: []byte(salt)}}); err != nil {
+		if err := s.CreateAccount(t.Context(), store.Account{JID: jid.MustParse(name), Credentials: salted(salt)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -124,7 +129,7 @@ func TestBenchRemovesOvertaken(t *testing.T) {
 	s := cmdtest.OpenFaulty(t, dir, &faults)
 	mine := jid.MustParse("a@localhost")
 	create := func(salt string) error {
-		return s.CreateAccount(t.Context(), store.Account{JID: mine, Credentials: store.Credentials{Salt: []byte(salt)}})
+		return s.CreateAccount(t.Context(), store.Account{JID: mine, Credentials: salted(salt)})
 	}
 	if err := create("ours"); err != nil {
 		t.Fatal(err)

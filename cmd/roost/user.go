@@ -314,7 +314,9 @@ func writeAccount(w io.Writer, d *api.AccountDetail) {
 		line("last seen", "%s", d.LastSeen.Format(time.RFC3339))
 	}
 	line("waiting", "%s", count(int(d.OfflineMessages), "message"))
-	line("iterations", "%s", comma(d.Iterations))
+	for _, k := range d.Keys {
+		line("keys", "%s, %s iterations", k.Mechanism, comma(k.Iterations))
+	}
 }
 
 // Run lists accounts.

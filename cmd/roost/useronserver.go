@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"roost/admin"
 	"roost/admin/api"
 	"roost/jid"
 	"roost/store"
@@ -118,9 +119,7 @@ func (s onServer) importBatch(ctx context.Context, batch []store.Account, how ap
 func imported(batch []store.Account) []api.ImportedAccount {
 	all := make([]api.ImportedAccount, len(batch))
 	for i := range batch {
-		c := &batch[i].Credentials
-		keys := api.AccountKeys{Salt: c.Salt, Iterations: c.Iterations, SHA1: api.ScramKeys(c.SHA1), SHA256: api.ScramKeys(c.SHA256)}
-		all[i] = api.ImportedAccount{JID: batch[i].JID.String(), Keys: keys}
+		all[i] = api.ImportedAccount{JID: batch[i].JID.String(), Keys: admin.ImportedKeys(&batch[i].Credentials)}
 	}
 	return all
 }

@@ -37,7 +37,7 @@ func (s onStore) show(ctx context.Context, j jid.JID) (d api.AccountDetail, err 
 		return d, storeError(j, err)
 	}
 	d.Account = describe(&a)
-	d.Iterations, d.Event = int64(a.Credentials.Iterations), a.Event
+	d.Keys, d.Event = admin.DescribeKeys(&a.Credentials), a.Event
 	n, err := s.CountOffline(ctx, j)
 	if err != nil {
 		return d, err

@@ -12,10 +12,9 @@ import (
 
 // copyCredentials returns a copy that shares no memory with c.
 func copyCredentials(c store.Credentials) store.Credentials {
-	keys := func(k store.Keys) store.Keys {
-		return store.Keys{StoredKey: slices.Clone(k.StoredKey), ServerKey: slices.Clone(k.ServerKey)}
+	for h, k := range c {
+		c[h] = store.Keys{Salt: slices.Clone(k.Salt), Iterations: k.Iterations, StoredKey: slices.Clone(k.StoredKey), ServerKey: slices.Clone(k.ServerKey)}
 	}
-	c.Salt, c.SHA1, c.SHA256 = slices.Clone(c.Salt), keys(c.SHA1), keys(c.SHA256)
 	return c
 }
 
@@ -33,16 +32,29 @@ func (s *Store) Account(ctx context.Context, bare jid.JID) (found store.Account,
 	return found, err
 }
 
-// Iterations implements store.Accounts.
-func (s *Store) Iterations(ctx context.Context) (map[int]int, error) {
-	counts := make(map[int]int)
-	err := s.read(ctx, "Iterations", "count iterations", func(l *Location) error {
+// Shapes implements store.Accounts.
+func (s *Store) Shapes(ctx context.Context) (map[store.Shape]int, error) {
+	counts := make(map[store.Shape]int)
+	err := s.read(ctx, "Shapes", "count credentials", func(l *Location) error {
 		for _, a := range l.accounts {
-			counts[a.Credentials.Iterations]++
+			counts[a.Credentials.Shape()]++
 		}
 		return nil
 	})
 	return counts, err
+}
+
+// MissingKeys implements store.Accounts.
+func (s *Store) MissingKeys(ctx context.Context, domain string) (missing store.HashSet, err error) {
+	err = s.read(ctx, "MissingKeys", "look for missing keys", func(l *Location) error {
+		for _, a := range l.accounts {
+			if a.JID.Domain() == domain {
+				missing |= store.AllHashes &^ a.Credentials.Hashes()
+			}
+		}
+		return nil
+	})
+	return missing, err
 }
 
 // create adds an account unless it exists.
@@ -103,6 +115,21 @@ func (s *Store) SetCredentials(ctx context.Context, bare jid.JID, was int64, c s
 		return err
 	})
 	return event, err
+}
+
+// AddKeys implements store.Accounts.
+func (s *Store) AddKeys(ctx context.Context, bare jid.JID, was int64, c store.Credentials) error {
+	return s.write(ctx, "AddKeys", "add keys of "+bare.BareString(), func(t *tx) error {
+		if err := t.accountIs(bare, was); err != nil {
+			return err
+		}
+		a, err := t.account(bare)
+		if err == nil {
+			c = copyCredentials(c)
+			a.Credentials.Add(&c)
+		}
+		return err
+	})
 }
 
 // accountIs returns an error unless an account's newest event is was, or was is AnyEvent.

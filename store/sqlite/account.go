@@ -30,16 +30,11 @@ func (s *Store) Account(ctx context.Context, bare jid.JID) (store.Account, error
 		if !ok {
 			return nil // the store has no accounts
 		}
-		a.Credentials = store.Credentials{
-			Salt:       blob(st, 0),
-			Iterations: st.ColumnInt(1),
-			SHA1:       store.Keys{StoredKey: blob(st, 2), ServerKey: blob(st, 3)},
-			SHA256:     store.Keys{StoredKey: blob(st, 4), ServerKey: blob(st, 5)},
-		}
-		a.Disabled = st.ColumnBool(6)
-		a.Created = time.Unix(st.ColumnInt64(7), 0).UTC()
-		a.Generation, a.Event = st.ColumnInt64(8), st.ColumnInt64(9)
-		found = st.ColumnBool(10)
+		a.Credentials = readCredentials(st)
+		a.Disabled = st.ColumnBool(8)
+		a.Created = time.Unix(st.ColumnInt64(9), 0).UTC()
+		a.Generation, a.Event = st.ColumnInt64(10), st.ColumnInt64(11)
+		found = st.ColumnBool(12)
 		return nil
 	})
 	if err != nil {
@@ -53,16 +48,16 @@ func (s *Store) Account(ctx context.Context, bare jid.JID) (store.Account, error
 	return a, nil
 }
 
-// sampleSize is the maximum number of accounts that Iterations reads: to read a million
+// sampleSize is the maximum number of accounts that Shapes reads: to read a million
 // would take more than a second.
 const sampleSize = 1 << 11
 
-// Iterations implements store.Accounts. It divides the IDs into ranges whose length is a
+// Shapes implements store.Accounts. It divides the IDs into ranges whose length is a
 // power of two and reads the first account of each. So the sample is the same each time,
 // until the number of accounts has doubled.
-func (s *Store) Iterations(ctx context.Context) (map[int]int, error) {
-	counts := make(map[int]int)
-	err := s.read(ctx, "Iterations", "sample iterations", func(c *conn) error {
+func (s *Store) Shapes(ctx context.Context) (map[store.Shape]int, error) {
+	counts := make(map[store.Shape]int)
+	err := s.read(ctx, "Shapes", "sample credentials", func(c *conn) error {
 		last, err := c.lastAccount()
 		if err != nil {
 			return err
@@ -81,8 +76,9 @@ func (s *Store) Iterations(ctx context.Context) (map[int]int, error) {
 			if err != nil || !ok {
 				return err
 			}
-			counts[st.ColumnInt(1)]++
-			from = (st.ColumnInt64(0)/step + 1) * step
+			c := readCredentials(st)
+			counts[c.Shape()]++
+			from = (st.ColumnInt64(8)/step + 1) * step
 			if err := st.Reset(); err != nil {
 				return err
 			}
@@ -124,12 +120,12 @@ func (c *conn) insertAccount(a *store.Account) (created bool, err error) {
 		at = now
 	}
 	bindCredentials(st, &a.Credentials)
-	st.BindBool(9, a.Disabled)
-	st.BindInt64(10, at.Unix())
+	st.BindBool(11, a.Disabled)
+	st.BindInt64(12, at.Unix())
 	// Roster versions start at the time in microseconds, which is larger than any
 	// version of a former account of the same name. So no client uses its cached
 	// roster of that account for this one.
-	st.BindInt64(11, now.UnixMicro())
+	st.BindInt64(13, now.UnixMicro())
 	n, err := c.run(st)
 	if err != nil || n == 0 {
 		return false, err
@@ -138,14 +134,29 @@ func (c *conn) insertAccount(a *store.Account) (created bool, err error) {
 	return true, err
 }
 
-// bindCredentials sets parameters 3 to 8.
-func bindCredentials(st *sqlite.Stmt, k *store.Credentials) {
-	st.BindBytes(3, k.Salt)
-	st.BindInt64(4, int64(k.Iterations))
-	st.BindBytes(5, k.SHA1.StoredKey)
-	st.BindBytes(6, k.SHA1.ServerKey)
-	st.BindBytes(7, k.SHA256.StoredKey)
-	st.BindBytes(8, k.SHA256.ServerKey)
+// bindCredentials sets parameters 3 to 10.
+func bindCredentials(st *sqlite.Stmt, c *store.Credentials) {
+	for i, h := range keyOrder {
+		k, first := &c[h], 3+4*i
+		st.BindBytes(first, k.Salt)
+		st.BindInt64(first+1, int64(k.Iterations))
+		st.BindBytes(first+2, k.StoredKey)
+		st.BindBytes(first+3, k.ServerKey)
+	}
+}
+
+// keyOrder is the order of the hash functions in statements.
+var keyOrder = [store.NumHashes]store.Hash{store.SHA1, store.SHA256}
+
+// readCredentials returns the credentials in columns 0 to 7. Those of a hash function that
+// the account has no keys for are zero.
+func readCredentials(st *sqlite.Stmt) (c store.Credentials) {
+	for i, h := range keyOrder {
+		if first := 4 * i; st.ColumnLen(first+2) > 0 {
+			c[h] = store.Keys{Salt: blob(st, first), Iterations: st.ColumnInt(first + 1), StoredKey: blob(st, first+2), ServerKey: blob(st, first+3)}
+		}
+	}
+	return c
 }
 
 // SetCredentials implements store.Accounts.
@@ -179,7 +190,66 @@ func (c *conn) setCredentials(bare jid.JID, k *store.Credentials, kind store.Eve
 		return 0, err
 	}
 	bindCredentials(st, k)
+	st.BindBool(11, true)
 	return c.change(st, bare, kind)
+}
+
+// AddKeys implements store.Accounts.
+func (s *Store) AddKeys(ctx context.Context, bare jid.JID, was int64, add store.Credentials) error {
+	return s.write(ctx, "AddKeys", "add keys of "+bare.BareString(), 0, func(c *conn) error {
+		if _, err := c.accountIf(bare, was); err != nil {
+			return err
+		}
+		has, err := c.credentials(bare)
+		if err != nil {
+			return err
+		}
+		before := has.Hashes()
+		if has.Add(&add); has.Hashes() == before {
+			return nil
+		}
+		st, err := c.account(qSetCredentials, bare)
+		if err != nil {
+			return err
+		}
+		bindCredentials(st, &has)
+		st.BindBool(11, false)
+		_, err = c.run(st)
+		return err
+	})
+}
+
+// credentials returns those of an account that exists.
+func (c *conn) credentials(bare jid.JID) (has store.Credentials, err error) {
+	st, err := c.account(qAccount, bare)
+	if err != nil {
+		return has, err
+	}
+	err = each(st, func() error {
+		has = readCredentials(st)
+		return nil
+	})
+	return has, err
+}
+
+// MissingKeys implements store.Accounts.
+func (s *Store) MissingKeys(ctx context.Context, domain string) (missing store.HashSet, err error) {
+	err = s.read(ctx, "MissingKeys", "look for missing keys", func(c *conn) error {
+		st, err := c.stmt(qMissingKeys)
+		if err != nil {
+			return err
+		}
+		st.BindText(1, domain)
+		return each(st, func() error {
+			for i, h := range keyOrder {
+				if st.ColumnBool(i) {
+					missing |= store.SetOf(h)
+				}
+			}
+			return nil
+		})
+	})
+	return missing, err
 }
 
 // SetDisabled implements store.Accounts.

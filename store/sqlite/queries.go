@@ -18,6 +18,7 @@ const (
 	qAccountRow
 	qInsertAccount
 	qSetCredentials
+	qMissingKeys
 	qSetDisabled
 	qDeleteAccount
 	qListAll
@@ -89,6 +90,10 @@ const (
 // parameters.
 const account = `(SELECT id FROM account WHERE domain = ?1 AND local = ?2)`
 
+// keyColumns are the columns of an account's credentials; see readCredentials.
+const keyColumns = `sha1_salt, sha1_iterations, sha1_stored, sha1_server,
+	coalesce(sha256_salt, sha1_salt), coalesce(sha256_iterations, sha1_iterations), sha256_stored, sha256_server`
+
 // nextEvent selects the ID of the next account event. The newest event is never deleted.
 const nextEvent = `(SELECT coalesce(max(id), 0) + 1 FROM account_event)`
 
@@ -102,19 +107,23 @@ var queries = [numQueries]string{
 	qUndo:      `ROLLBACK TO caller`,
 
 	// If the account does not exist, this reads another one, so that both cases take
-	// the same time. Column 10 distinguishes them.
-	qAccount: `SELECT salt, iterations, sha1_stored, sha1_server, sha256_stored, sha256_server, disabled, created,
-			generation, event, domain = ?1 AND local = ?2
+	// the same time. Column 12 distinguishes them.
+	qAccount: `SELECT ` + keyColumns + `, disabled, created, generation, event, domain = ?1 AND local = ?2
 		FROM account WHERE id = coalesce((SELECT id FROM account WHERE domain = ?1 AND local = ?2), (SELECT min(id) FROM account))`,
 	qLastAccount: `SELECT coalesce(max(id), 0) FROM account`,
-	qNextAccount: `SELECT id, iterations FROM account WHERE id >= ?1 ORDER BY id LIMIT 1`,
+	qNextAccount: `SELECT ` + keyColumns + `, id FROM account WHERE id >= ?1 ORDER BY id LIMIT 1`,
 	qAccountRow:  `SELECT id, roster_version, roster_floor, generation, event FROM account WHERE domain = ?1 AND local = ?2`,
-	qInsertAccount: `INSERT INTO account (domain, local, salt, iterations, sha1_stored, sha1_server, sha256_stored, sha256_server,
+	qInsertAccount: `INSERT INTO account (domain, local, sha1_salt, sha1_iterations, sha1_stored, sha1_server,
+			sha256_salt, sha256_iterations, sha256_stored, sha256_server,
 			disabled, created, roster_version, roster_floor, generation, event)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ` + nextEvent + `, ` + nextEvent + `) ON CONFLICT (domain, local) DO NOTHING`,
-	qSetCredentials: `UPDATE account SET salt = ?3, iterations = ?4, sha1_stored = ?5, sha1_server = ?6, sha256_stored = ?7, sha256_server = ?8,
-			event = ` + nextEvent + `
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ` + nextEvent + `, ` + nextEvent + `) ON CONFLICT (domain, local) DO NOTHING`,
+	qSetCredentials: `UPDATE account SET sha1_salt = ?3, sha1_iterations = ?4, sha1_stored = ?5, sha1_server = ?6,
+			sha256_salt = ?7, sha256_iterations = ?8, sha256_stored = ?9, sha256_server = ?10,
+			event = CASE WHEN ?11 THEN ` + nextEvent + ` ELSE event END
 		WHERE domain = ?1 AND local = ?2`,
+	// These conditions must be the same as in the indexes.
+	qMissingKeys: `SELECT EXISTS (SELECT 1 FROM account WHERE domain = ?1 AND sha1_stored = X''),
+		EXISTS (SELECT 1 FROM account WHERE domain = ?1 AND sha256_stored = X'')`,
 	qSetDisabled:   `UPDATE account SET disabled = ?3, event = ` + nextEvent + ` WHERE domain = ?1 AND local = ?2`,
 	qDeleteAccount: `DELETE FROM account WHERE domain = ?1 AND local = ?2`,
 	qListAll: `SELECT domain, local, disabled, created FROM account WHERE (domain, local) > (?1, ?2)

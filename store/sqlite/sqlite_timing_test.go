@@ -31,7 +31,10 @@ func anyJID() jid.JID { return benchJIDs[rand.IntN(benchAccounts)] }
 func fill(b *testing.B, s *Store) {
 	ctx := context.Background()
 	key := func(n int) []byte { return bytes.Repeat([]byte{7}, n) }
-	k := store.Credentials{Salt: key(16), Iterations: 10000, SHA1: store.Keys{StoredKey: key(20), ServerKey: key(20)}, SHA256: store.Keys{StoredKey: key(32), ServerKey: key(32)}}
+	var k store.Credentials
+	for h := range store.NumHashes {
+		k[h] = store.Keys{Salt: key(store.SaltSize), Iterations: 10000, StoredKey: key(h.Size()), ServerKey: key(h.Size())}
+	}
 	for i := 0; i < benchAccounts; i += 1000 {
 		var batch []store.Account
 		for _, j := range benchJIDs[i : i+1000] {

@@ -37,6 +37,12 @@ var failures = []failure{
 		_, err := s.SetCredentials(ctx, juliet, s.event+1, credentials(2), false)
 		return err
 	}},
+	{"AddKeys", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
+		return s.AddKeys(ctx, nobody, store.AnyEvent, credentials(2))
+	}},
+	{"AddKeys", "ErrConflict", store.ErrConflict, false, func(ctx context.Context, s *fixture) error {
+		return s.AddKeys(ctx, juliet, s.event+1, credentials(2))
+	}},
 	{"SetDisabled", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
 		return s.SetDisabled(ctx, nobody, true)
 	}},

@@ -52,6 +52,7 @@ func testLent(t *testing.T, s store.Store) {
 	l.over("ImportAccounts", err)
 	_, err = s.SetCredentials(ctx, l.jid(juliet), store.AnyEvent, credentials(2), false)
 	l.over("SetCredentials", err)
+	l.over("AddKeys", s.AddKeys(ctx, l.jid(juliet), store.AnyEvent, credentials(3)))
 	l.over("SetDisabled", s.SetDisabled(ctx, l.jid(juliet), true))
 	for _, u := range []store.RosterUpdate{
 		{Put: &store.RosterItem{JID: l.jid(romeo), Subscription: store.To}, AddRequest: &store.Request{From: l.jid(nurse), Stanza: []byte("r"), Received: time.Now()}},

@@ -33,7 +33,11 @@ type fixture struct {
 // a new fixture, and each one that writes changes what snapshot returns.
 var operations = []operation{
 	{"Account", func(ctx context.Context, s *fixture) error { _, err := s.Account(ctx, juliet); return err }},
-	{"Iterations", func(ctx context.Context, s *fixture) error { _, err := s.Iterations(ctx); return err }},
+	{"Shapes", func(ctx context.Context, s *fixture) error { _, err := s.Shapes(ctx); return err }},
+	{"MissingKeys", func(ctx context.Context, s *fixture) error {
+		_, err := s.MissingKeys(ctx, juliet.Domain())
+		return err
+	}},
 	{"CreateAccount", func(ctx context.Context, s *fixture) error {
 		return s.CreateAccount(ctx, store.Account{JID: nobody, Credentials: credentials(1)})
 	}},
@@ -41,6 +45,7 @@ var operations = []operation{
 		_, err := s.SetCredentials(ctx, juliet, s.event, credentials(2), false)
 		return err
 	}},
+	{"AddKeys", func(ctx context.Context, s *fixture) error { return s.AddKeys(ctx, juliet, s.event, credentials(2)) }},
 	{"SetDisabled", func(ctx context.Context, s *fixture) error { return s.SetDisabled(ctx, juliet, true) }},
 	{"DeleteAccount", func(ctx context.Context, s *fixture) error { return s.DeleteAccount(ctx, juliet, s.event) }},
 	{"ListAccounts", func(ctx context.Context, s *fixture) error {
@@ -114,6 +119,7 @@ func newFixture(t *testing.T, l store.Location, o store.Options) *fixture {
 	t.Helper()
 	s := &fixture{Store: open(t, l, o)}
 	create(t, s, juliet, nurse)
+	setCredentials(t, s, juliet, only(store.SHA1, credentials(1)))
 	put(t, s, nurse, store.RosterItem{JID: juliet, Subscription: store.Both})
 	put(t, s, juliet, store.RosterItem{JID: romeo, Subscription: store.Both})
 	s.version = put(t, s, juliet, store.RosterItem{JID: nurse, Subscription: store.Both})

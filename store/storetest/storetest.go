@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"reflect"
 	"runtime"
 	"testing"
 
@@ -21,7 +22,9 @@ func Run(t *testing.T, locate func(t testing.TB) store.Location) {
 		})
 	}
 	f("Accounts", testAccounts)
-	f("Iterations", testIterations)
+	f("Shapes", testShapes)
+	f("AddKeys", testAddKeys)
+	f("MissingKeys", testMissingKeys)
 	f("NoAccount", testNoAccount)
 	f("ListAccounts", testListAccounts)
 	f("ImportAccounts", testImportAccounts)
@@ -103,11 +106,19 @@ var (
 // credentials returns credentials that belong to no password, because deriving is slow.
 func credentials(fill byte) store.Credentials {
 	b := func(n int) []byte { return bytes.Repeat([]byte{fill}, n) }
-	return store.Credentials{
-		Salt: b(16), Iterations: 4096 + int(fill),
-		SHA1:   store.Keys{StoredKey: b(20), ServerKey: b(20)},
-		SHA256: store.Keys{StoredKey: b(32), ServerKey: b(32)},
+	var c store.Credentials
+	for h := range store.NumHashes {
+		salt := b(store.SaltSize)
+		salt[0] = byte(h)
+		c[h] = store.Keys{Salt: salt, Iterations: 4096 + int(fill) + int(h), StoredKey: b(h.Size()), ServerKey: b(h.Size())}
 	}
+	return c
+}
+
+// only returns the part of credentials that is for one hash function.
+func only(h store.Hash, c store.Credentials) (part store.Credentials) {
+	part[h] = c[h]
+	return part
 }
 
 // create creates accounts.
@@ -136,8 +147,4 @@ func ok(t *testing.T, what string, err error) {
 	}
 }
 
-func same(a, b store.Credentials) bool {
-	return bytes.Equal(a.Salt, b.Salt) && a.Iterations == b.Iterations &&
-		bytes.Equal(a.SHA1.StoredKey, b.SHA1.StoredKey) && bytes.Equal(a.SHA1.ServerKey, b.SHA1.ServerKey) &&
-		bytes.Equal(a.SHA256.StoredKey, b.SHA256.StoredKey) && bytes.Equal(a.SHA256.ServerKey, b.SHA256.ServerKey)
-}
+func same(a, b store.Credentials) bool { return reflect.DeepEqual(a, b) }
