@@ -74,9 +74,13 @@ type Client struct {
 	csi     bool      // the server offers client state indication
 	authed  bool      // by SASL2, so that the stream was not opened again
 	acks    acks
-	web     web    // of a client over WebSocket
-	phone   *phone // nil unless it is a connection of one
-	cut     bool   // phone.reconnect follows
+
+	binding   []byte // ties a login with a token to the TLS channel, nil if there is none
+	requested string // the mechanism of the token that the server may send
+
+	web   web    // of a client over WebSocket
+	phone *phone // nil unless it is a connection of one
+	cut   bool   // phone.reconnect follows
 }
 
 var errNeedsTLS = errors.New("the server requires TLS before a login: use STARTTLS (--tls starttls)")
@@ -145,11 +149,18 @@ func (c *Client) secure() {
 // stanza and others would not.
 func (c *Client) header() {
 	c.state = stateHeader
+	from := ""
+	if c.clients.cfg.FAST && c.conn.Load().Secure() {
+		// XEP-0484 section 5.1 (https://xmpp.org/extensions/xep-0484.html#rules-clients):
+		// clients "MUST provide the authenticating JID in the secure stream's 'from'
+		// attribute".
+		from = " from='" + c.account.JID() + "'"
+	}
 	if c.clients.cfg.WebSocket {
-		c.send("<open xmlns='" + framingNS + "' to='" + c.account.Domain + "' version='1.0'/>")
+		c.send("<open xmlns='" + framingNS + "' to='" + c.account.Domain + "'" + from + " version='1.0'/>")
 		return
 	}
-	c.send("<?xml version='1.0'?><stream:stream to='" + c.account.Domain + "' version='1.0' xmlns='" +
+	c.send("<?xml version='1.0'?><stream:stream to='" + c.account.Domain + "'" + from + " version='1.0' xmlns='" +
 		clientNS + "' xmlns:stream='" + streamsNS + "'>")
 }
 
@@ -209,7 +220,10 @@ func (c *Client) streamClosed() {
 }
 
 // Secured opens the stream over TLS.
-func (c *Client) Secured(loop int, _ *tls.ConnectionState, _ *x509.Certificate) {
+func (c *Client) Secured(loop int, state *tls.ConnectionState, _ *x509.Certificate) {
+	if c.clients.cfg.FAST {
+		c.binding = exporter(state)
+	}
 	c.parser.Free(c.clients.scratch[loop])
 	c.parser.Reset()
 	c.begin()

@@ -44,6 +44,7 @@ type Config struct {
 	From      bool   // messages have a 'from', so that a server delivers exactly the bytes that it receives
 	WebSocket bool   // connect over WebSocket (RFC 7395); TLS cannot be STARTTLS
 	SASL2     bool   // log in with SASL2 and Bind 2 (XEP-0388, XEP-0386)
+	FAST      bool   // log in with tokens (FAST, XEP-0484) after the first login of an account; implies SASL2
 	SM        bool   // enable stream management (XEP-0198), with resumption, and acknowledge everything
 	Carbons   bool   // enable carbons (XEP-0280)
 	CSI       bool   // be inactive after the login (XEP-0352)
@@ -70,6 +71,7 @@ func (c *Config) setDefaults() {
 	str(&c.WebSocketPath, "/xmpp-websocket")
 	str((*string)(&c.Mechanism), string(ScramSHA1))
 	str((*string)(&c.TLS), string(NoTLS))
+	c.SASL2 = c.SASL2 || c.FAST
 	if c.InFlight <= 0 {
 		c.InFlight = 100
 	}
@@ -97,6 +99,7 @@ type Clients struct {
 	pace     *time.Ticker             // one login per tick; nil: as fast as possible
 	onReady  func(took time.Duration) // called for each client that becomes available
 	keys     sync.Map                 // *scram.Client by user, if accounts are reused
+	tokens   sync.Map                 // *fastToken by the number of the account
 	leave    bool                     // clients leave as soon as they are available
 	onStanza atomic.Pointer[func(loop int, c *Client, el parser.Element)]
 

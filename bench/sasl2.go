@@ -32,12 +32,19 @@ func (c *Client) features2(el parser.Element) {
 		c.fail(errNoSASL2)
 		return
 	}
-	initial, ok := c.initialResponse()
+	mechanism, fast := string(c.clients.cfg.Mechanism), ""
+	var initial string
+	var ok bool
+	if c.clients.cfg.FAST {
+		mechanism, initial, fast, ok = c.fastLogin(offer)
+	} else {
+		initial, ok = c.initialResponse()
+	}
 	if !ok {
 		return
 	}
 	c.state = stateSASL
-	b := "<authenticate xmlns='" + sasl2NS + "' mechanism='" + string(c.clients.cfg.Mechanism) + "'><initial-response>" + initial + "</initial-response>"
+	b := "<authenticate xmlns='" + sasl2NS + "' mechanism='" + mechanism + "'><initial-response>" + initial + "</initial-response>" + fast
 	switch inline := offer.Child(sasl2NS, "inline"); {
 	case c.phone != nil && inline.Child(smNS, "sm").OK():
 		b += c.resumeElement()
@@ -62,6 +69,9 @@ func (c *Client) bind2() string {
 // success2 continues after the authentication. The stream is not opened again. If no
 // resource is bound, features follow that offer it, or resumption.
 func (c *Client) success2(el parser.Element) {
+	if c.clients.cfg.FAST && !c.fastSuccess(el) {
+		return
+	}
 	c.authed = true
 	bound := el.Child(bind2NS, "bound")
 	switch failed := el.Child(smNS, "failed"); {

@@ -22,6 +22,13 @@ func newTestClients(t *testing.T, cfg Config) *Clients {
 	return f
 }
 
+// loginsBy are the ways to log in: as in RFC 6120, with SASL2, and with tokens.
+var loginsBy = []func(Config) Config{
+	func(c Config) Config { return c },
+	func(c Config) Config { c.SASL2 = true; return c },
+	func(c Config) Config { c.FAST = true; return c },
+}
+
 // TestScenarios runs each scenario at a small size, against a server in its own process.
 func TestScenarios(t *testing.T) {
 	r := startRoost(t, 20)
@@ -70,8 +77,8 @@ func TestScenarios(t *testing.T) {
 		t.Run("resume "+string(tls), func(t *testing.T) {
 			cfg := cfg
 			cfg.SM, cfg.Accounts = true, 20 // as the command does
-			for _, cfg.SASL2 = range []bool{false, true} {
-				f := newTestClients(t, cfg)
+			for _, by := range loginsBy {
+				f := newTestClients(t, by(cfg))
 				if err := f.Login(t.Context(), 20); err != nil {
 					t.Fatal(err)
 				}
@@ -84,13 +91,22 @@ func TestScenarios(t *testing.T) {
 				if s := f.Status(); s.Online != 20 || s.Lost != 0 || s.Done != 100 {
 					t.Errorf("%+v, want 20 online", s)
 				}
+				if f.cfg.FAST {
+					want := htExporter
+					if tls == NoTLS {
+						want = htNone
+					}
+					if n, by := tokenUses(f); n != 200 || by != want {
+						t.Errorf("%d resumptions by %s, want 200 by %s", n, by, want)
+					}
+				}
 			}
 		})
 		t.Run("login "+string(tls), func(t *testing.T) {
 			cfg := cfg
 			cfg.Accounts = 10 // and as many concurrent logins, so that no login replaces another
-			for _, cfg.SASL2 = range []bool{false, true} {
-				got, err := newTestClients(t, cfg).LoginStorm(t.Context(), LoginConfig{Count: 300, ServerPID: pid})
+			for _, by := range loginsBy {
+				got, err := newTestClients(t, by(cfg)).LoginStorm(t.Context(), LoginConfig{Count: 300, ServerPID: pid})
 				if err != nil || got.Failed != 0 || got.Logins != 300 || got.PerSecond <= 0 || got.Latency.P50 <= 0 {
 					t.Errorf("%+v, %v", got, err)
 				}

@@ -22,8 +22,8 @@ func TestWebSocketClients(t *testing.T) {
 				args = append(args, "--ws-proxy", "127.0.0.0/8")
 			}
 			r := startRoost(t, 20, args...)
-			for _, sasl2 := range []bool{false, true} {
-				cfg := Config{Target: r.web, WebSocket: true, TLS: tls, Resume: true, SASL2: sasl2, SM: true, Carbons: true, Accounts: 20}
+			for _, by := range loginsBy {
+				cfg := by(Config{Target: r.web, WebSocket: true, TLS: tls, Resume: true, SM: true, Carbons: true, Accounts: 20})
 				f := newTestClients(t, cfg)
 				idle, err := f.Idle(t.Context(), IdleConfig{Sessions: 20, Base: 5, Settle: 10 * time.Millisecond, Hold: 300 * time.Millisecond, Ping: 100 * time.Millisecond})
 				if err != nil || idle.Failed+idle.Lost != 0 {

@@ -37,6 +37,8 @@ func TestBench(t *testing.T) {
 		{"message --sasl2 --sm --processes 2 --pairs 5 --warmup 100ms --duration 500ms", "bytes_per_message latency messages pairs per_second sessions", "latency, 99 %"},
 		{"resume --pairs 5 --count 50 --gap 2", "failed latency lost messages pairs per_second resumptions twice", "0 lost, 0 twice, 0 out of order"},
 		{"resume --sasl2 --processes 2 --pairs 5 --count 50", "latency lost per_second resumptions", "resumptions"},
+		{"login --fast --sm --count 40 --accounts 10 --in-flight 5", "latency logins per_second", "logins"},
+		{"resume --fast --processes 2 --pairs 5 --count 50", "latency lost per_second resumptions", "resumptions"},
 		{"presence --processes 2 --sessions 10 --contacts 2 --rate 200 --duration 500ms", "changes contacts delivered latency per_second sessions", "delivered to contacts"},
 		{"reconnect --processes 2 --sessions 10", "latency per_second seconds sessions", "time until all are back"},
 	} {

@@ -24,6 +24,7 @@ type fleetFlags struct {
 	Resume    bool   `help:"Resume TLS sessions."`
 	Hybrid    bool   `help:"Also offer the post-quantum key exchange X25519MLKEM768. Not all servers support it; without it, all of them do the same work."`
 	SASL2     bool   `name:"sasl2" help:"Log in with SASL2 and Bind 2 (XEP-0388, XEP-0386), which enable --sm and --carbons, too."`
+	FAST      bool   `name:"fast" help:"Log in with tokens (FAST, XEP-0484): the first login of an account is by password and requests one, later ones use it. Implies --sasl2."`
 	SM        bool   `name:"sm" help:"Enable stream management (XEP-0198) with resumption. Everything that the server asks for is acknowledged, and an acknowledgement requested after every five messages."`
 	Carbons   bool   `help:"Enable carbons (XEP-0280)."`
 	CSI       bool   `name:"csi" help:"Be inactive after the login, as a phone with a dark screen is (XEP-0352)."`
@@ -85,7 +86,7 @@ func (f *fleetFlags) fits(all int) error {
 func (f *fleetFlags) fleet(accounts int, sync func(context.Context) error) (*bench.Clients, error) {
 	return bench.NewClients(bench.Config{
 		Target: f.Target, Domain: f.Domain, TLS: bench.TLSMode(f.TLS), Resume: f.Resume, Hybrid: f.Hybrid,
-		WebSocket: f.WS, WebSocketPath: f.WSPath, SASL2: f.SASL2, SM: f.SM, Carbons: f.Carbons, CSI: f.CSI, Mechanism: bench.Mechanism(f.Mechanism),
+		WebSocket: f.WS, WebSocketPath: f.WSPath, SASL2: f.SASL2, FAST: f.FAST, SM: f.SM, Carbons: f.Carbons, CSI: f.CSI, Mechanism: bench.Mechanism(f.Mechanism),
 		User: f.User, First: f.First, Accounts: accounts, Password: f.Password, InFlight: f.InFlight, Loops: f.Loops, Sync: sync,
 	})
 }
