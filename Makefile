@@ -6,6 +6,9 @@ GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 # Packages with goroutines: these run under the race detector.
 RACE = ./poller ./poller/epoll ./session ./router ./server ./store/... ./xep ./internal/... ./admin/... ./blocks ./bench
 
+# Tests with PostgreSQL fail if it is not installed, instead of being skipped.
+export ROOST_TEST_POSTGRES = required
+
 # Enough for slow tests on a busy machine; ends tests that hang.
 TIMEOUT = -timeout 40m
 

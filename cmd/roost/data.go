@@ -17,7 +17,7 @@ import (
 // dataFlags name the data directory and the store, for all commands that use them.
 type dataFlags struct {
 	Data  string `sets:"DataDir" default:"roost-data" env:"ROOST_DATA" placeholder:"DIR" type:"path" help:"Data directory: database, self-signed certificate and other state (default: ${default})."`
-	Store string `sets:"Store" env:"ROOST_STORE" placeholder:"URL" help:"Database of accounts, rosters and messages, such as sqlite:/srv/roost.db (default: roost.db in the data directory)."`
+	Store string `sets:"Store" env:"ROOST_STORE" placeholder:"URL" help:"Database of accounts, rosters and messages, such as sqlite:/srv/roost.db or postgres://roost@db.example.org/roost (default: roost.db in the data directory)."`
 }
 
 // location returns the location of the store. It opens nothing.

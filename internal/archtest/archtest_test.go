@@ -30,7 +30,8 @@ var allowed = map[string][]string{
 	"router":            {"roost/internal/events", "roost/internal/hot", "roost/internal/loglimit", "roost/session", "roost/stanza", "roost/parser", "roost/jid", "roost/store", "github.com/maypok86/otter/v2"},
 	"xep":               {"roost/internal/hot", "roost/internal/loglimit", "roost/internal/peernet", "roost/router", "roost/session", "roost/stanza", "roost/parser", "roost/jid", "roost/store"},
 	"store/sqlite":      {"roost/internal/histogram", "roost/store", "roost/jid", "roost/internal/ownfile", "zombiezen.com/go/sqlite", "golang.org/x/sys/unix"},
-	"store/stores":      {"roost/store", "roost/store/sqlite"},
+	"store/postgres":    {"roost/internal/histogram", "roost/store", "roost/jid", "github.com/jackc/pgx/v5"},
+	"store/stores":      {"roost/store", "roost/store/postgres", "roost/store/sqlite"},
 	"store/memstore":    {"roost/store", "roost/jid"},
 	"store/storetest":   {"roost/store", "roost/jid"},
 	"store/faultstore":  {"roost/store"},
@@ -74,7 +75,8 @@ var allowed = map[string][]string{
 
 	"internal/events":     {},
 	"internal/histogram":  {},
-	"internal/teststores": {"roost/store", "roost/store/memstore", "roost/store/sqlite", "roost/store/stores", "zombiezen.com/go/sqlite"},
+	"internal/pgtest":     {"github.com/jackc/pgx/v5"},
+	"internal/teststores": {"roost/internal/pgtest", "roost/store", "roost/store/memstore", "roost/store/sqlite", "roost/store/stores", "zombiezen.com/go/sqlite"},
 }
 
 // TestFloorPlan reads the sources itself: the test cache would return stale output of `go

@@ -33,6 +33,10 @@ type Kind struct {
 	// stores.Open.
 	OpenBusy func(ctx context.Context, url string) (store.Store, error)
 
+	// Cuts limits the cuts with which a dialogue is played, because a new store takes
+	// long. 0 means no limit.
+	Cuts int
+
 	// Check fails the test if the store at a URL is damaged. Nothing has it open. Nil
 	// means that the kind has no check of its own.
 	Check func(t testing.TB, url string)
@@ -42,7 +46,7 @@ type Kind struct {
 var Memory = Kind{Name: "memory", New: func(testing.TB) store.Location { return memstore.New() }}
 
 // Kinds are all kinds of store.
-var Kinds = []Kind{SQLite, Memory}
+var Kinds = []Kind{SQLite, Memory, PostgreSQL}
 
 // located returns the New of a kind that has a URL.
 func located(url func(testing.TB) string) func(testing.TB) store.Location {

@@ -230,7 +230,11 @@ func Run(t *testing.T, pattern string, cfg func(name string) Config) {
 			}
 			teststores.Run(t, func(t *testing.T, k teststores.Kind) {
 				c := cfg(filepath.Base(file))
-				for _, cut := range d.cuts() {
+				cuts := d.cuts()
+				if k.Cuts > 0 {
+					cuts = cuts[:min(k.Cuts, len(cuts))]
+				}
+				for _, cut := range cuts {
 					c.Location = k.New(t)
 					s := NewServer(t, c)
 					p := Player{Cut: cut, Dial: func() (net.Conn, error) { return s.Dial() }, Restart: func() error {

@@ -13,12 +13,15 @@ import (
 	"strings"
 
 	"roost/store"
+	"roost/store/postgres"
 	"roost/store/sqlite"
 )
 
 // schemes has the kinds of store by the scheme of their URLs.
 var schemes = map[string]func(*url.URL) (store.Location, error){
-	sqlite.Scheme: sqlite.Locate,
+	sqlite.Scheme:       sqlite.Locate,
+	postgres.Scheme:     postgres.Locate,
+	postgres.LongScheme: postgres.Locate,
 }
 
 // FileName is the file name of the default database.
@@ -39,7 +42,7 @@ func Locate(text string) (store.Location, error) {
 	case locate != nil:
 		location, err := locate(u)
 		if err != nil {
-			return nil, fmt.Errorf("the store %s: %w", u.Redacted(), err)
+			return nil, fmt.Errorf("the store %s: %w", redacted(u), err)
 		}
 		return location, nil
 	case u.Scheme == "":
@@ -68,5 +71,15 @@ func Redact(text string) string {
 	if err != nil {
 		return "URL"
 	}
-	return u.Redacted()
+	return redacted(u)
+}
+
+// redacted returns a URL without its password, which may also be a parameter.
+func redacted(u *url.URL) string {
+	hidden := *u
+	if q := hidden.Query(); q.Has("password") {
+		q.Set("password", "xxxxx")
+		hidden.RawQuery = q.Encode()
+	}
+	return hidden.Redacted()
 }

@@ -41,11 +41,15 @@ func TestLocate(t *testing.T) {
 			t.Errorf("%s: %q, want %q in one line", text, got, want)
 		}
 	}
-	wrong("mysql://u:hunter2@host/db", `there is no kind of store "mysql": it must begin with one of sqlite:`)
-	wrong("/var/lib/roost.db", "no scheme: it must begin with one of sqlite:")
+	wrong("mysql://u:hunter2@host/db", `there is no kind of store "mysql": it must begin with one of postgres:, postgresql:, sqlite:`)
+	wrong("/var/lib/roost.db", "no scheme: it must begin with one of postgres:")
 	wrong("", "no scheme")
-	wrong("x://u:hunter2@host:hunter2/", "syntax error: it must begin with one of sqlite:")
+	wrong("x://u:hunter2@host:hunter2/", "syntax error: it must begin with one of postgres:")
 	wrong("sqlite://u:hunter2@host/db", "sqlite:///PATH with three slashes")
+	wrong("postgres://u:hunter2@host", "the name of the database is missing")
+	wrong("postgres:host/db", "write postgres://")
+	wrong("postgres://u:hunter2@host/db?sslmode=maybe", "check sslmode")
+	wrong("postgresql://u@host/db?password=hunter2&pool_max_conns=x", "check sslmode")
 	wrong("sqlite:", "the file name is missing")
 	wrong("sqlite:a#b", "%23")
 	wrong("sqlite:a?cache=1", `unknown parameter "cache"`)

@@ -1,0 +1,215 @@
+// Package postgres implements store.Store using a PostgreSQL database, version 14 or newer,
+// and github.com/jackc/pgx.
+//
+// # Goroutines
+//
+// One goroutine, the writer, owns a connection and sends all queued writes as one pipeline,
+// which the database executes in one transaction: one round trip and one commit for all of
+// them (group commit). So each write is one statement; those that take several steps are
+// functions in the database. Reads run on the caller's goroutine, with a connection of a
+// pool, and so do transactions that call a function of the store's user (UpdateBlobs). Each
+// Watch has a connection of its own.
+//
+// # Several processes
+//
+// Any number of processes may use one database. The order of locks prevents deadlocks: each
+// batch takes an advisory lock, shared if all its writes are about one account each, which
+// are sent in the order of the accounts, and exclusive otherwise.
+//
+// # Failures
+//
+// Reads are repeated when the connection is lost, and so are writes that certainly did not
+// happen, until Config.RetryFor is over. If a connection is lost while a transaction is
+// being committed, the outcome is unknown, and the write returns ErrUnknown.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"roost/internal/histogram"
+	"roost/store"
+)
+
+// Config configures Open. Zero values select the defaults.
+type Config struct {
+	// URL is the connection URL of PostgreSQL, postgres://USER:PASSWORD@HOST/DATABASE,
+	// with the parameters of libpq and pgxpool. Required.
+	URL string
+
+	// Readers is the largest number of connections for reads, unless the URL has
+	// pool_max_conns. Default 8. There are two more: of the writer and of Watch.
+	Readers int
+
+	// Timeout limits each attempt to connect, to read or to write. Default 10 seconds.
+	Timeout time.Duration
+
+	// RetryFor is how long reads, and writes that certainly did not happen, are repeated
+	// while the database is unavailable. Default 10 seconds.
+	RetryFor time.Duration
+
+	// WatchInterval is the interval at which Watch looks for events that it was not
+	// notified of. Default 1 second.
+	WatchInterval time.Duration
+
+	// Options are the options of every kind of store.
+	Options store.Options
+}
+
+func (c Config) withDefaults() Config {
+	if c.Readers <= 0 {
+		c.Readers = 8
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = 10 * time.Second
+	}
+	if c.RetryFor <= 0 {
+		c.RetryFor = 10 * time.Second
+	}
+	if c.WatchInterval <= 0 {
+		c.WatchInterval = time.Second
+	}
+	return c
+}
+
+// Store is a database. It implements store.Store.
+type Store struct {
+	cfg   Config
+	conn  *pgx.ConnConfig // for connections outside of the pool
+	pool  *pgxpool.Pool
+	alive context.Context // ends with Close
+	end   context.CancelFunc
+
+	// writeMu is held for reading while a write is added to the queue, and for writing
+	// by Close, so that no write is added after the queue is closed.
+	writeMu sync.RWMutex
+	queue   chan *write
+	writer  sync.WaitGroup
+	pid     atomic.Uint32 // process ID of the writer's connection in the database
+
+	commits atomic.Int64
+	batches *histogram.Histogram // writes of each commit
+	waiting atomic.Int64         // number of writes queued or running
+}
+
+var (
+	_ store.Store   = (*Store)(nil)
+	_ store.Batches = (*Store)(nil)
+)
+
+// Open connects to a database and migrates its tables to the current version. It creates
+// the tables, but not the database.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	cfg = cfg.withDefaults()
+	s := &Store{
+		cfg:     cfg,
+		queue:   make(chan *write, maxBatch),
+		batches: histogram.New[int64](1, 2, 4, 8, 16, 32, 64, 128, 256),
+	}
+	s.alive, s.end = context.WithCancel(context.Background())
+	if err := s.open(ctx); err != nil {
+		s.end()
+		return nil, s.wrap("open "+redact(cfg.URL), err)
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	pc, err := poolConfig(&s.cfg)
+	if err != nil {
+		return err
+	}
+	s.conn = pc.ConnConfig.Copy()
+	first, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	if err := migrate(ctx, first); err != nil {
+		return errors.Join(err, closeConn(first))
+	}
+	if s.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
+		return errors.Join(err, closeConn(first))
+	}
+	s.startWriter(first)
+	return nil
+}
+
+// poolConfig returns the configuration of the pool and of all connections.
+func poolConfig(cfg *Config) (*pgxpool.Config, error) {
+	pc, err := parseURL(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	if !hasParameter(cfg.URL, "pool_max_conns") {
+		pc.MaxConns = int32(min(cfg.Readers, math.MaxInt32))
+	}
+	// A query on a connection that was lost is repeated, which costs less than to ask
+	// each one before.
+	pc.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
+	pc.ConnConfig.ConnectTimeout = min(cfg.Timeout, nonZero(pc.ConnConfig.ConnectTimeout, cfg.Timeout))
+	params := pc.ConnConfig.RuntimeParams
+	for name, value := range map[string]string{
+		"application_name":                    "roost",
+		"synchronous_commit":                  "on", // what was acknowledged is on the disk
+		"statement_timeout":                   milliseconds(cfg.Timeout),
+		"idle_in_transaction_session_timeout": milliseconds(cfg.Timeout), // the locks of a process that hangs
+	} {
+		if _, ok := params[name]; !ok {
+			params[name] = value
+		}
+	}
+	return pc, nil
+}
+
+func nonZero(d, otherwise time.Duration) time.Duration {
+	if d > 0 {
+		return d
+	}
+	return otherwise
+}
+
+// connect opens a connection outside of the pool.
+func (s *Store) connect(ctx context.Context) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	return pgx.ConnectConfig(ctx, s.conn.Copy())
+}
+
+// closeTimeout limits how long the end of a connection takes.
+const closeTimeout = time.Second
+
+// closeConn closes a connection, also one that was lost.
+func closeConn(c *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := c.Close(ctx); err != nil && !pgconn.Timeout(err) {
+		return err
+	}
+	return nil
+}
+
+// Close implements store.Store. It finishes the queued writes.
+func (s *Store) Close() error {
+	s.writeMu.Lock()
+	if s.alive.Err() != nil {
+		s.writeMu.Unlock()
+		return nil
+	}
+	s.end()
+	close(s.queue)
+	s.writeMu.Unlock()
+	s.writer.Wait()
+	s.pool.Close()
+	return nil
+}
