@@ -24,6 +24,12 @@ func fastServer(t *testing.T) (*Manager, store.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = st.Close() })
+	return fastServerOn(t, st), st
+}
+
+func fastServerOn(t *testing.T, st store.Store) *Manager {
+	t.Helper()
 	c, err := store.NewCredentials("secret", store.MinIterations)
 	if err != nil {
 		t.Fatal(err)
@@ -33,11 +39,8 @@ func fastServer(t *testing.T) (*Manager, store.Store) {
 	}
 	m := NewManager(Config{Domains: []string{"localhost"}, AllowPlaintext: true, Workers: 1, KeyWorkers: 1, FailureDelay: -1,
 		Accounts: st, Tokens: st})
-	t.Cleanup(func() {
-		m.Close()
-		_ = st.Close()
-	})
-	return m, st
+	t.Cleanup(m.Close)
+	return m
 }
 
 // bound returns a session on a channel with these bindings, whose client has an id.

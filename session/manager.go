@@ -63,6 +63,7 @@ type Manager struct {
 	taps        taps
 	resourceKey []byte // see clientID
 	tokenSecret []byte // see tokenKey
+	tokenCounts tokenCounts
 }
 
 // NewManager returns a manager; Close stops its workers.
@@ -92,6 +93,7 @@ func NewManager(cfg Config) *Manager {
 	m.awaited.m = m
 	m.paced.m = m
 	m.detached.m = m
+	m.tokenCounts.m = m
 	m.resumeEpoch = make([]byte, 16)
 	rand.Read(m.resumeEpoch)
 	m.resumeKey = m.newResumeKey()
@@ -256,5 +258,6 @@ func (m *Manager) Close() {
 	m.reads.close() // first: its jobs may queue jobs for the other workers
 	m.keys.close()  // before the writers, which store derived keys
 	m.writes.close()
+	m.tokenCounts.close()
 	m.loginLog.limit.Close()
 }

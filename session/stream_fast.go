@@ -156,13 +156,16 @@ func (x *htExchange) step(message []byte) ([]byte, bool, error) {
 	login := x.s.negotiation().login
 	// For an account that does not exist, too, so that both make the same reads.
 	account, _ := jid.New(user, x.s.Host(), "") // find has returned an error otherwise
+	counts := &x.s.mgr.tokenCounts
+	login.seen = counts.removals.Load() // before the stored count
 	record, err := x.s.mgr.readTokens(account, login.agent)
 	if err != nil {
 		return nil, false, err
 	}
+	key := ""
 	used := record.match(func(t *token) bool {
-		key := x.s.mgr.tokenKey(account.String(), login.agent, t)
-		return t.Mechanism == x.name && hmac.Equal([]byte(hash), htHash(key, "Initiator", x.data))
+		key = x.s.mgr.tokenKey(account.String(), login.agent, t)
+		return t.Mechanism == x.name && len(t.Nonce) == nonceSize && hmac.Equal([]byte(hash), htHash(key, "Initiator", x.data))
 	})
 	switch {
 	case used == nil || !x.exists:
@@ -174,7 +177,7 @@ func (x *htExchange) step(message []byte) ([]byte, bool, error) {
 		//
 		// [XEP-0484, Server responsibilities]: https://xmpp.org/extensions/xep-0484.html#rules-servers
 		return nil, false, saslCredentialsExpired
-	case login.fast.counted && login.fast.count <= used.Count:
+	case login.fast.counted && login.fast.count <= max(used.Count, counts.used(used.Nonce)):
 		// [XEP-0484, Client authenticates using FAST]: a count "that has already been
 		// processed" is a replay.
 		//
@@ -186,7 +189,7 @@ func (x *htExchange) step(message []byte) ([]byte, bool, error) {
 		return nil, false, err
 	}
 	login.used, login.promote = used, used == record.New
-	response := htHash(x.s.mgr.tokenKey(account.String(), login.agent, used), "Responder", x.data)
+	response := htHash(key, "Responder", x.data)
 	if wide {
 		response = widenLatin1(response)
 	}

@@ -12,6 +12,7 @@ type loginRequest struct {
 	fast    *fastRequest // nil: nothing about tokens
 	used    *token       // the token that the client has authenticated by, nil if by none
 	promote bool         // it is the newer one of the client's tokens
+	seen    uint64       // see tokenCounts.remember
 	keys    string       // see keysID; set when the client has authenticated
 	change  *tokenChange // nil: none; set when the client has authenticated
 

@@ -15,6 +15,9 @@ import (
 //
 // [XEP-0386, Performing the bind]: https://xmpp.org/extensions/xep-0386.html#bind-request
 func (s *Session) finishLogin(t *Turn, l *loginRequest) {
+	if !s.rememberCount(l) {
+		return
+	}
 	resume, feature := s.resumeRequest(l)
 	need := Done
 	if feature == nil {

@@ -79,6 +79,8 @@ type tokenChange struct {
 	used  *token // the one that the client has authenticated by, nil if it has not
 	fast  *fastRequest
 	issue *token // the new one, nil for none
+
+	countOnly bool // the count of the token that was used is all that changes
 }
 
 // tokenChange returns what the login changes, nil for nothing.
@@ -98,11 +100,14 @@ func (s *Session) tokenChange(l *loginRequest) *tokenChange {
 		mechanism = l.used.Mechanism
 	}
 	if mechanism != "" {
-		c.issue = &token{Nonce: make([]byte, 16), Mechanism: mechanism, Keys: l.keys, Issued: now.Unix(), Expiry: now.Add(s.mgr.config().TokenLife).Unix()}
+		c.issue = &token{Nonce: make([]byte, nonceSize), Mechanism: mechanism, Keys: l.keys, Issued: now.Unix(), Expiry: now.Add(s.mgr.config().TokenLife).Unix()}
 		rand.Read(c.issue.Nonce)
 	}
-	if c.issue == nil && (c.used == nil || !c.fast.counted && !c.fast.invalidate && !l.promote) {
-		return nil
+	if c.issue == nil && !(c.used != nil && (c.fast.invalidate || l.promote)) {
+		if c.used == nil || !c.fast.counted {
+			return nil
+		}
+		c.countOnly = true
 	}
 	return c
 }
@@ -187,6 +192,28 @@ func evictClient(tx store.BlobTx) error {
 	return nil
 }
 
+// rememberCount records the count of a login that changes nothing else, so that nothing is
+// left to change, unless the count has to be stored now. It returns false if the login must
+// fail after all.
+func (s *Session) rememberCount(l *loginRequest) bool {
+	c := l.change
+	if c == nil || !c.countOnly {
+		return true
+	}
+	switch s.mgr.tokenCounts.remember(s.JID().Bare(), c.agent, c.used.Nonce, c.fast.count, l.seen) {
+	case nil:
+		l.change = nil
+	case errReplayed:
+		s.closeReplayed()
+		return false
+	}
+	return true
+}
+
+func (s *Session) closeReplayed() {
+	s.Close(ErrNotAuthorized.WithText("The token was used by another login."))
+}
+
 // changeTokens makes the change of a login, if any, and adds a new token to what is sent in
 // <success/>. It returns false if the login must fail after all.
 func (s *Session) changeTokens(l *loginRequest) bool {
@@ -194,11 +221,10 @@ func (s *Session) changeTokens(l *loginRequest) bool {
 	if c == nil {
 		return true
 	}
-	set := store.BlobSet{Owner: s.JID().Bare(), Kind: tokenKind}
-	err := s.mgr.config().Tokens.UpdateBlobs(tokenContext(), set, c.apply)
+	err := s.mgr.storeChange(s.JID().Bare(), c)
 	switch {
 	case errors.Is(err, errReplayed):
-		s.Close(ErrNotAuthorized.WithText("The token was used by another login."))
+		s.closeReplayed()
 		return false
 	case err != nil && c.used != nil:
 		s.mgr.config().Logger.Error("cannot record the use of a token; the login is refused", "jid", s.BareJID(), "err", err)
@@ -210,6 +236,20 @@ func (s *Session) changeTokens(l *loginRequest) bool {
 		l.results = s.appendToken(l.results, c)
 	}
 	return true
+}
+
+// storeChange makes a change in the store.
+func (m *Manager) storeChange(account jid.JID, c *tokenChange) error {
+	stored := false
+	if c.used != nil && c.fast.counted {
+		if err := m.tokenCounts.hold(account, c.agent, c.used.Nonce, c.fast.count); err != nil {
+			return err
+		}
+		defer func() { m.tokenCounts.release(c.used.Nonce, c.fast.count, stored) }()
+	}
+	err := m.config().Tokens.UpdateBlobs(tokenContext(), store.BlobSet{Owner: account, Kind: tokenKind}, c.apply)
+	stored = err == nil
+	return err
 }
 
 // appendToken appends the token that a login has issued.
