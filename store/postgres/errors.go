@@ -114,6 +114,20 @@ func isConflict(err error) bool {
 	return c == serialization || c == deadlock
 }
 
+// mayBeOfOne reports whether the error of a batch may be that of one of its writes, so that
+// the others may succeed. Otherwise the database cannot execute any of them now: repeating
+// each would take a timeout for each.
+func mayBeOfOne(err error) bool {
+	if !isAborted(err) || isConflict(err) {
+		return false
+	}
+	switch code(err)[:2] { // the class
+	case "25", "53", "57", "58": // wrong state, such as read-only; lack of resources; operator intervention; system error
+		return false
+	}
+	return true
+}
+
 // isAborted reports whether the database has undone the transaction for certain: it has
 // said so, and continues with the connection.
 func isAborted(err error) bool {

@@ -138,14 +138,14 @@ func (w *writer) collect(batch []*write) []*write {
 	return batch
 }
 
-// commit executes writes in one transaction and finishes them. If one of them fails, the
-// others are executed again without it.
+// commit executes writes in one transaction and finishes them. If one of them fails, each
+// is executed again in a transaction of its own.
 func (w *writer) commit(batch []*write) {
 	if len(batch) == 0 {
 		return
 	}
 	err := w.repeat(batch)
-	if err != nil && len(batch) > 1 && isAborted(err) {
+	if err != nil && len(batch) > 1 && mayBeOfOne(err) {
 		for i := range batch {
 			w.commit(batch[i : i+1])
 		}

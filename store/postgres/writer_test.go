@@ -111,6 +111,38 @@ func TestGroupCommit(t *testing.T) {
 	}
 }
 
+// TestTimeout: if a batch takes too long, all its writes fail together: they do not wait for
+// one timeout after the other.
+func TestTimeout(t *testing.T) {
+	url := pgtest.Shared(t).URL(t)
+	s, other := openTest(t, url, Config{Timeout: 2 * time.Second}), openTest(t, url, Config{})
+	for i := range 2 {
+		if err := s.CreateAccount(t.Context(), store.Account{JID: user(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unlock := lockRow(t, other, user(0))
+	defer unlock()
+	errs := make(chan error, 3)
+	for i, owner := range []int{0, 0, 1} {
+		go func() {
+			errs <- s.AppendOffline(t.Context(), user(owner), store.NewMessage{From: user(9), Stanza: []byte("x")}, store.OfflineQuota{})
+		}()
+		queuedWrites(t, s, int64(i)+1)
+		for i == 0 && len(s.queue) > 0 { // until the writer has taken it
+			<-time.After(time.Millisecond)
+		}
+	}
+	for range 3 {
+		if err := <-errs; code(err) != queryCanceled {
+			t.Errorf("%v, want a timeout", err)
+		}
+	}
+	if n, err := s.CountOffline(t.Context(), user(1)); n != 0 || err != nil {
+		t.Errorf("%d messages, %v", n, err)
+	}
+}
+
 // TestAbandoned: a write whose caller has given up before it began never happens.
 func TestAbandoned(t *testing.T) {
 	s := openTest(t, pgtest.Shared(t).URL(t), Config{})
