@@ -43,7 +43,7 @@ var userSteps = []userStep{
 	{"", "disable nurse@localhost", cli.ExitFailure, `^roost: there is no account nurse@localhost\n$`},
 	{"", "list", 0, `^romeo@example.com\njuliet@localhost\tdisabled\n$`},
 	{"", "list --json --domain localhost", 0, `^\{"jid":"juliet@localhost","created":"[^"]+","disabled":true,"sessions":0\}\n$`},
-	{"", "show juliet@localhost", 0, `(?s)^account +juliet@localhost\ncreated +20.*\nmay log in +no: it is disabled\nonline +0 sessions\nwaiting +0 messages\niterations +4,096\n$`},
+	{"", "show juliet@localhost", 0, `(?s)^account +juliet@localhost\ncreated +20.*\nmay log in +no: it is disabled\nonline +0 sessions\nwaiting +0 messages\nkeys +SCRAM-SHA-256, 4,096 iterations\nkeys +SCRAM-SHA-1, 4,096 iterations\n$`},
 	{"", "tokens juliet@localhost", 0, `^CLIENT +SOFTWARE +DEVICE +USED +EXPIRES\n$`},
 	{"", "tokens juliet@localhost --json", 0, `^$`},
 	{"", "tokens nurse@localhost", cli.ExitFailure, `^roost: there is no account nurse@localhost\n$`},
