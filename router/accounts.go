@@ -152,10 +152,24 @@ func (r *Router) actOn(t *session.Turn, events []store.AccountEvent) (err error)
 	}
 	r.sessions.Revoke(revoked)
 	if err == nil {
+		err = r.sessions.KeysChanged(r.ctx, withNewKeys(events))
+	}
+	if err == nil {
 		r.publishEvents(events)
 		r.events.seen.Store(events[len(events)-1].ID)
 	}
 	return err
+}
+
+// withNewKeys returns the domains in which accounts were added or removed, or their keys
+// changed.
+func withNewKeys(events []store.AccountEvent) (domains []string) {
+	for _, e := range events {
+		if e.Kind != store.AccountDisabled && e.Kind != store.AccountEnabled && !slices.Contains(domains, e.JID.Domain()) {
+			domains = append(domains, e.JID.Domain())
+		}
+	}
+	return domains
 }
 
 // OwnAccount returns the account that a session is authenticated for. It returns

@@ -50,6 +50,9 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 	if err := recordDomains(next.DataDir, next.Domains); err != nil {
 		return err
 	}
+	if err := s.sessions.KeysChanged(ctx, next.Domains); err != nil {
+		return err
+	}
 	// Nothing can fail from here on.
 	secureKeys(next.TLSKey, s.log)
 	s.certs.use(set, nil)

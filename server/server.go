@@ -99,6 +99,9 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s.core = newCore(&cfg, st, s.starttls.config, secret)
 	err = s.router.SkipAccountEvents(ctx)
 	if err == nil {
+		err = s.sessions.ReadKeys(ctx)
+	}
+	if err == nil {
 		err = s.listen()
 	}
 	if err == nil {

@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"roost/internal/xmpptest"
+	"roost/jid"
 	"roost/session"
+	"roost/store"
 )
 
 // FuzzStream sends arbitrary input on a new stream or on an authenticated one, split in two
@@ -46,7 +48,8 @@ func FuzzStream(f *testing.F) {
 }
 
 // FuzzSASL2 sends arbitrary content in <authenticate/>, cut at any place. {id} in it names a
-// session that the client may resume. The server must not panic, must answer or end the
+// session that the client may resume. Instead of a mechanism, "task" means that the client has
+// authenticated and has the task to add keys; it sends the content and what follows. The server must not panic, must answer or end the
 // stream, and must have released everything when the client has closed.
 func FuzzSASL2(f *testing.F) {
 	for _, in := range []string{
@@ -69,17 +72,32 @@ func FuzzSASL2(f *testing.F) {
 	} {
 		f.Add("PLAIN", "<initial-response>AHJvbWVvAHNlY3JldA==</initial-response>"+resume, "<presence/><r xmlns='urn:xmpp:sm:3'/>", uint16(200))
 	}
+	for _, in := range []string{nextTask, nextTask + taskHash, taskHash, nextTask + "<task-data xmlns='urn:xmpp:sasl:2'/>", "<abort xmlns='urn:xmpp:sasl:2'/>"} {
+		f.Add("task", in, "<presence/>", uint16(len(in)/2))
+	}
+	for _, upgrade := range []string{"UPGR-SCRAM-SHA-256", "UPGR-SCRAM-SHA-1", "UPGR-", ""} {
+		f.Add("PLAIN", "<initial-response>AHBhcmlzAHNlY3JldA==</initial-response><upgrade xmlns='urn:xmpp:sasl:upgrade:0'>"+upgrade+"</upgrade>", nextTask, uint16(9))
+	}
 	for _, line := range dialogueLines(f) {
 		f.Add("PLAIN", "", line, uint16(3))
 	}
-	s := xmpptest.NewServer(f, xmpptest.Config{})
+	s := xmpptest.NewServer(f, withKeys(f, store.SHA1, "paris"))
 	f.Fuzz(func(t *testing.T, mechanism, in, after string, cut uint16) {
 		if strings.Contains(in, "{id}") {
 			in = strings.ReplaceAll(in, "{id}", lostSession(t, s))
 		}
-		c := fuzzClient{t, dial(t, s)}
-		c.await(openStream, "</stream:features>")
-		text := "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='" + mechanism + "'>" + in + "</authenticate>" + after
+		var c fuzzClient
+		var text string
+		if mechanism == "task" {
+			if _, err := s.Store.SetCredentials(t.Context(), jid.MustParse("paris@localhost"), store.AnyEvent, oldKeys(t, store.SHA1), true); err != nil {
+				t.Fatal(err)
+			}
+			c, text = upgradeTo(t, s).fuzzClient, in+after
+		} else {
+			c = fuzzClient{t, dial(t, s)}
+			c.await(openStream, "</stream:features>")
+			text = "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='" + mechanism + "'>" + in + "</authenticate>" + after
+		}
 		at := min(int(cut), len(text))
 		c.write(text[:at])
 		c.write(text[at:])
@@ -113,7 +131,7 @@ func lostSession(t testing.TB, s *xmpptest.Server) string {
 // dialogueLines returns all lines that clients send in the dialogues of this package, of
 // package router, of stream management and of client state.
 func dialogueLines(f *testing.F) (lines []string) {
-	for _, pattern := range []string{"testdata/*.txt", "../router/testdata/*.txt", "../xep/testdata/sm.txt", "../xep/testdata/resume*.txt", "../xep/testdata/clientstate*.txt"} {
+	for _, pattern := range []string{"testdata/*.txt", "testdata/upgrade/*.txt", "../router/testdata/*.txt", "../xep/testdata/sm.txt", "../xep/testdata/resume*.txt", "../xep/testdata/clientstate*.txt"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			f.Fatalf("no dialogues match %s: %v", pattern, err)

@@ -59,6 +59,7 @@ type Manager struct {
 	resumeEpoch []byte        // see newResumeKey
 	resumeKey   []byte        // of resumption IDs
 	decoys      decoys
+	missing     missingKeys
 	events      events.Bus
 	taps        taps
 	resourceKey []byte // see clientID
@@ -90,6 +91,7 @@ func NewManager(cfg Config) *Manager {
 	m.throttle.prepare(&cfg)
 	m.fanout.prepare(cfg.FanoutRate)
 	m.decoys.m = m
+	m.missing.m = m
 	m.awaited.m = m
 	m.paced.m = m
 	m.detached.m = m

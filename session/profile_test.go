@@ -21,6 +21,10 @@ func (a oneAccount) Account(_ context.Context, bare jid.JID) (store.Account, err
 
 func (oneAccount) Shapes(context.Context) (map[store.Shape]int, error) { return nil, nil }
 
+func (oneAccount) MissingKeys(context.Context, string) (store.HashSet, error) { return 0, nil }
+
+func (oneAccount) AddKeys(context.Context, jid.JID, int64, store.Credentials) error { return nil }
+
 // TestSecondAuthProfile: a profile other than that of RFC 6120 gets the results of an
 // authentication as values, and decides how the stream continues.
 func TestSecondAuthProfile(t *testing.T) {

@@ -82,6 +82,13 @@ type Accounts interface {
 	// Shapes returns the number of accounts, or of a sample of them, by the shape of their
 	// credentials.
 	Shapes(ctx context.Context) (map[store.Shape]int, error)
+
+	// MissingKeys returns the hash functions that at least one account of a domain has no
+	// keys for.
+	MissingKeys(ctx context.Context, domain string) (store.HashSet, error)
+
+	// AddKeys adds the keys that an account lacks; see store.Accounts.
+	AddKeys(ctx context.Context, bare jid.JID, was int64, c store.Credentials) error
 }
 
 // TLSFunc returns the STARTTLS configuration for one of the served domains. It must always

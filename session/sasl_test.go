@@ -23,7 +23,7 @@ type saslClient struct {
 	buf string
 }
 
-func newSASLClient(t *testing.T, s *xmpptest.Server) *saslClient {
+func newSASLClient(t testing.TB, s *xmpptest.Server) *saslClient {
 	t.Helper()
 	c := &saslClient{fuzzClient: fuzzClient{t, dial(t, s)}}
 	c.ask(openStream, "</stream:features>")

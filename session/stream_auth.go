@@ -140,6 +140,7 @@ func (s *Session) authSucceeded(t *Turn, data []byte) {
 	s.countAttempt(t, n.mech, attemptSucceeded)
 	p.success(s, t, outcome{account: account.who, event: account.event, keys: keysID(&account.keys), data: data})
 	s.mgr.throttle.succeeded(account.guess)
+	s.mgr.addKeysLater(account)
 }
 
 // become makes the session one of the authenticated account.

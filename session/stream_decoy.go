@@ -61,6 +61,10 @@ func (d *decoys) load() {
 	})
 	shares = shares[:min(len(shares), maxShares)]
 	d.shares.Store(&shares)
+	// Another process may have added keys, which is no event.
+	if err := d.m.ReadKeys(context.Background()); err != nil {
+		d.m.config().Logger.Error("cannot read which keys accounts lack; what is offered does not change", "err", err)
+	}
 }
 
 // credentials returns the credentials for a name. It may block on the store.

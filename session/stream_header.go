@@ -77,6 +77,7 @@ func (s *Session) checkHeader(h parser.Element) (host string, e *StreamError) {
 		return host, s.checkFrom(h)
 	}
 	s.jid = domain.Compact()
+	s.negotiation().missing = s.mgr.missing.of(host)
 	s.negotiation().from = ""
 	if from := clientOf(h); from.Local() != "" {
 		s.negotiation().from = from.String()

@@ -1,6 +1,9 @@
 package session
 
-import "roost/parser"
+import (
+	"roost/parser"
+	"roost/store"
+)
 
 // loginRequest is what a client requests together with its authentication ([XEP-0388]).
 //
@@ -8,6 +11,8 @@ import "roost/parser"
 type loginRequest struct {
 	agent string       // the id of the client installation, "" if unknown
 	doc   *parser.Tape // <authenticate/>, nil if it contains only the authentication
+
+	upgrades store.HashSet // the keys that the client can add
 
 	fast    *fastRequest // nil: nothing about tokens
 	used    *token       // the token that the client has authenticated by, nil if by none
@@ -39,6 +44,7 @@ func (s *Session) readLogin(t *Turn, el parser.Element) (*loginRequest, bool) {
 	if id := el.Child(nsSASL2, "user-agent").Attr("id"); isUUID(id) {
 		l.agent = string(id)
 	}
+	l.upgrades = readUpgrades(el)
 	for c := el.First(); c.OK(); c = c.Next() {
 		if c.Is(nsBind2, "bind") || s.inline(c) != nil {
 			l.doc = t.scratch.TakeCompact()

@@ -10,6 +10,7 @@ import (
 	"roost/internal/peernet"
 	"roost/jid"
 	"roost/parser"
+	"roost/store"
 )
 
 // Namespaces of stream negotiation.
@@ -36,13 +37,15 @@ type negotiation struct {
 	failure   saslError // of the last login attempt, until it is sent to the client
 	text      string    // that is sent with failure
 	delay     time.Duration
-	timer     *time.Timer // runs until the failure is sent to the client
-	from      string      // bare JID of the last stream header's 'from', normalized
-	held      int         // bytes last reported by Conn.Hold
+	timer     *time.Timer   // runs until the failure is sent to the client
+	from      string        // bare JID of the last stream header's 'from', normalized
+	held      int           // bytes last reported by Conn.Hold
+	missing   store.HashSet // see missingKeys; the same until the next stream header
+	upgrade   *upgrade      // the tasks of a SASL2 exchange whose client has authenticated; otherwise nil
 }
 
 // dropExchange forgets the exchange in progress.
-func (n *negotiation) dropExchange() { n.sasl, n.mech, n.login = nil, nil, nil }
+func (n *negotiation) dropExchange() { n.sasl, n.mech, n.login, n.upgrade = nil, nil, nil, nil }
 
 // Data handles bytes from the client. p is valid only until Data returns. It returns the
 // number of bytes consumed, fewer than all when the session is busy.
@@ -123,7 +126,7 @@ func (s *Session) hold(t *Turn, job int) bool {
 	if n == nil {
 		return true
 	}
-	held := s.parser.Held() + n.login.held() + job
+	held := s.parser.Held() + n.login.held() + n.upgrade.held() + job
 	if held == n.held || s.has(flagAuthed|flagClosing) {
 		return true
 	}
@@ -138,7 +141,7 @@ func (s *Session) hold(t *Turn, job int) bool {
 // updateHeld reports the memory after a job; it has not increased.
 func (s *Session) updateHeld() {
 	if n := s.negotiation(); n != nil {
-		n.held = s.parser.Held() + n.login.held()
+		n.held = s.parser.Held() + n.login.held() + n.upgrade.held()
 		s.conn.Hold(n.held)
 	}
 }

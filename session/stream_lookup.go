@@ -17,6 +17,7 @@ type lookup struct {
 	exists bool
 	off    bool              // the account is disabled
 	keys   store.Credentials // of an account that exists
+	added  store.Credentials // keys that it lacks, as they follow from the password
 	lacks  bool              // it has no keys for the mechanism
 	text   string            // what a client is told whose account is blocked
 

@@ -9,17 +9,17 @@ import (
 // newMechanisms returns the mechanisms in the order in which they are offered. To add one,
 // such as EXTERNAL, add a line.
 func (m *Manager) newMechanisms() []mechanism {
-	bound := func(s *Session) bool { return s.negotiation().binding.any() }
-	always := func(*Session) bool { return true }
 	start := func(h store.Hash, plus bool) func(*Session) exchange {
 		return func(s *Session) exchange { return &scramExchange{lookup: lookup{s: s}, hash: h, plus: plus} }
 	}
 	var all []mechanism
 	for h := int(store.NumHashes) - 1; h >= 0; h-- {
 		h := store.Hash(h)
+		usable := func(s *Session) bool { return s.negotiation().offeredHashes().Has(h) }
+		bound := func(s *Session) bool { return usable(s) && s.negotiation().binding.any() }
 		all = append(all,
 			mechanism{name: h.Mechanism() + "-PLUS", offer: bound, start: start(h, true)},
-			mechanism{name: h.Mechanism(), offer: always, start: start(h, false)})
+			mechanism{name: h.Mechanism(), offer: usable, start: start(h, false)})
 	}
 	all = append(all, mechanism{name: "PLAIN", offer: (*Session).mayAuthenticate, start: func(s *Session) exchange {
 		return &plainExchange{lookup: lookup{s: s}}
@@ -142,5 +142,6 @@ func (x *plainExchange) step(message []byte) ([]byte, bool, error) {
 	if err := x.checkAuthzid(string(parts[0])); err != nil {
 		return nil, false, err
 	}
+	x.derive(string(parts[2]))
 	return nil, true, nil
 }

@@ -38,13 +38,18 @@ func (s *Session) appendAuthentication(b []byte) []byte {
 	b = s.appendMechanismList(b, false)
 	b = append(b, "<inline>"...)
 	b = s.appendInline(b)
-	return append(b, "</inline></authentication>"...)
+	b = append(b, "</inline>"...)
+	b = s.appendUpgrades(b)
+	return append(b, "</authentication>"...)
 }
 
 // sasl2Element handles an element of the namespace.
 func (s *Session) sasl2Element(t *Turn, el parser.Element) {
 	n := s.negotiation()
 	exchange := n.sasl != nil && n.profile == &sasl2Profile
+	if exchange && n.upgrade != nil && s.upgradeElement(t, el) {
+		return
+	}
 	switch string(el.Local()) {
 	case "authenticate":
 		if exchange {
@@ -57,7 +62,7 @@ func (s *Session) sasl2Element(t *Turn, el parser.Element) {
 		}
 		s.authenticate(t, el)
 	case "response":
-		if !exchange {
+		if !exchange || n.upgrade != nil {
 			s.refuse(t, &sasl2Profile, saslMalformedRequest)
 			return
 		}
@@ -140,8 +145,16 @@ func (s *Session) sendSASL2Failure(t *Turn, cond saslError) {
 	t.PutBuf(b)
 }
 
-// sasl2Success ends the exchange and does what the client has requested with it.
+// sasl2Success is called when the client has authenticated. It may have tasks to do before
+// the exchange ends.
 func (s *Session) sasl2Success(t *Turn, o outcome) {
+	if !s.beginUpgrade(t, o) {
+		s.sasl2Done(t, o)
+	}
+}
+
+// sasl2Done ends the exchange and does what the client has requested with it.
+func (s *Session) sasl2Done(t *Turn, o outcome) {
 	s.parser.RefuseSpace(false)
 	s.parser.Unrestrict()
 	l := s.negotiation().login

@@ -13,6 +13,7 @@ const (
 	send         verb = iota // client C: xml
 	expect                   // client S: xml
 	authenticate             // authenticate client account: log in without a resource
+	sasl2                    // sasl2 client account mechanism requests: authenticate by SCRAM in SASL2, up to the server's last message
 	login                    // login client account resource
 	online                   // online client account resource
 	open                     // open client
@@ -72,7 +73,7 @@ func Parse(name, text string) (*Dialogue, error) {
 
 func parseStep(line string) (step, error) {
 	words := strings.Fields(line)
-	verbs := map[string]verb{"authenticate": authenticate, "login": login, "online": online, "open": open, "drop": drop}
+	verbs := map[string]verb{"authenticate": authenticate, "sasl2": sasl2, "login": login, "online": online, "open": open, "drop": drop}
 	switch {
 	case line == "restart":
 		return step{verb: restart}, nil

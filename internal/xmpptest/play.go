@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"strings"
+
+	"github.com/xdg-go/scram"
 )
 
 // Cut determines how clients split what they send.
@@ -74,6 +76,8 @@ func (r *run) step(s step) error {
 		return err
 	case authenticate:
 		return r.authenticate(s.client, account)
+	case sasl2:
+		return r.sasl2(s)
 	case login:
 		return r.login(s.client, account, resource)
 	case online:
@@ -222,12 +226,65 @@ type exchange struct{ send, want string }
 // authenticate opens a stream and authenticates with SASL PLAIN.
 func (r *run) authenticate(name, account string) error {
 	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + account + "\x00" + r.Password))
-	header := "<stream:stream to='" + r.Domain + "' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+	header := streamHeader(r.Domain)
 	return r.exchange(name, []exchange{
 		{header, "stream"}, {"", "features"},
 		{"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" + plain + "</auth>", "success"},
 		{header, "stream"}, {"", "features"},
 	})
+}
+
+// sasl2 opens a stream and authenticates with SCRAM in SASL2, together with requests. The
+// server's last message is not read.
+func (r *run) sasl2(s step) error {
+	words := strings.SplitN(s.text, " ", 4)
+	if len(words) < 3 {
+		return errors.New("an account and a mechanism are needed")
+	}
+	account, mechanism, requests := words[1], words[2], strings.Join(words[3:], "")
+	hash := map[string]scram.HashGeneratorFcn{"SCRAM-SHA-1": scram.SHA1, "SCRAM-SHA-256": scram.SHA256}[mechanism]
+	if hash == nil {
+		return fmt.Errorf("%s is not supported here", mechanism)
+	}
+	client, err := hash.NewClient(account, r.Password, "")
+	if err != nil {
+		return err
+	}
+	conv := client.NewConversation()
+	first, err := conv.Step("")
+	if err != nil {
+		return err
+	}
+	err = r.exchange(s.client, []exchange{
+		{streamHeader(r.Domain), "stream"}, {"", "features"},
+	})
+	if err != nil {
+		return err
+	}
+	c := r.clients[s.client]
+	c.send("<authenticate xmlns='urn:xmpp:sasl:2' mechanism='"+mechanism+"'><initial-response>"+base64.StdEncoding.EncodeToString([]byte(first))+
+		"</initial-response>"+requests+"</authenticate>", r.Cut)
+	ev, err := c.next()
+	if err != nil {
+		return err
+	}
+	if ev.node == nil || ev.node.name.Local != "challenge" {
+		return fmt.Errorf("%s received %s, want a challenge", s.client, ev.raw)
+	}
+	challenge, err := base64.StdEncoding.DecodeString(ev.node.text)
+	if err != nil {
+		return err
+	}
+	final, err := conv.Step(string(challenge))
+	if err != nil {
+		return err
+	}
+	c.send("<response xmlns='urn:xmpp:sasl:2'>"+base64.StdEncoding.EncodeToString([]byte(final))+"</response>", r.Cut)
+	return nil
+}
+
+func streamHeader(domain string) string {
+	return "<stream:stream to='" + domain + "' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 }
 
 // login authenticates and binds a resource.

@@ -118,6 +118,9 @@ func NewServer(t testing.TB, cfg Config) *Server {
 	sc.Sent = newUnits(t).sent
 	s.Sessions = session.NewManager(sc)
 	s.Router.Attach(s.Sessions)
+	if err := s.Sessions.ReadKeys(ctx); err != nil {
+		t.Fatal(err)
+	}
 	if cfg.Outbox == 0 {
 		cfg.Outbox = 256 << 10
 	}
@@ -166,6 +169,9 @@ func (s *Server) Suspend(t testing.TB) session.Suspended {
 	s.stop(t)
 	return done
 }
+
+// Held returns the bytes that are counted for clients that are not authenticated.
+func (s *Server) Held() int { return s.loop.Held() }
 
 // Dial connects a client.
 func (s *Server) Dial() (net.Conn, error) { return s.loop.Dial(), nil }
