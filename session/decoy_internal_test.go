@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"testing"
 
+	"roost/jid"
 	"roost/store"
 )
 
@@ -77,5 +78,62 @@ func TestDecoyShapes(t *testing.T) {
 	}
 	if len(seen) != 3 {
 		t.Errorf("shapes: %v", seen)
+	}
+}
+
+// TestTokenAndMissingKeys: a token stays valid when its account gets the keys that it lacked,
+// whichever these are, and ends with a new password. A client that logs in by it has no task
+// to add them: it would make a password of a token.
+func TestTokenAndMissingKeys(t *testing.T) {
+	for h := range store.NumHashes {
+		m, st := fastServer(t)
+		romeo := jid.MustParse("romeo@localhost")
+		a, err := st.Account(t.Context(), romeo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var one store.Credentials
+		one[h] = a.Credentials[h]
+		if _, err := st.SetCredentials(t.Context(), romeo, store.AnyEvent, one, false); err != nil {
+			t.Fatal(err)
+		}
+		token := issue(t, m, phoneID, "HT-SHA-256-NONE")
+		use := func() (*Session, bool) {
+			t.Helper()
+			s := bound(m, channelBindings{})
+			n := s.negotiation()
+			n.mech = s.mechanism("HT-SHA-256-NONE", true)
+			n.sasl = n.mech.start(s)
+			_, done, _ := n.sasl.step([]byte("romeo\x00" + string(htHash(token, "Initiator", nil))))
+			n.login.upgrades = store.AllHashes
+			return s, done
+		}
+		s, done := use()
+		if !done {
+			t.Errorf("%s: the token is not valid", h.Mechanism())
+		}
+		turn := newTurn(m, 0)
+		if s.beginUpgrade(turn, outcome{}) {
+			t.Errorf("%s: a client with a token has a task", h.Mechanism())
+		}
+		if s.negotiation().mech = s.mechanism("PLAIN", false); !s.beginUpgrade(turn, outcome{}) {
+			t.Errorf("%s: a client without a token has no task", h.Mechanism())
+		}
+		if err := st.AddKeys(t.Context(), romeo, store.AnyEvent, a.Credentials); err != nil {
+			t.Fatal(err)
+		}
+		if _, done := use(); !done {
+			t.Errorf("%s: the token has ended with the keys that were added", h.Mechanism())
+		}
+		other, err := store.NewCredentials("secret", store.MinIterations)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := st.SetCredentials(t.Context(), romeo, store.AnyEvent, other, false); err != nil {
+			t.Fatal(err)
+		}
+		if _, done := use(); done {
+			t.Errorf("%s: the token is valid after a change of the password", h.Mechanism())
+		}
 	}
 }
