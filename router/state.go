@@ -13,7 +13,7 @@ import (
 // of the session. Both functions are called for sessions without a connection.
 type State struct {
 	// Save appends what there is to keep, and nothing if there is nothing. The session's
-	// loop calls it.
+	// client sends nothing any more, but others may still send to the session.
 	Save func(dst []byte, s *session.Session) []byte
 
 	// Restore gives a session what Save has appended, perhaps in another version of the
@@ -55,14 +55,15 @@ func (r *Router) ownStates() []namedState {
 }
 
 // SaveState implements session.Router.
-func (r *Router) SaveState(s *session.Session, add func(name string, data []byte)) {
+func (r *Router) SaveState(s *session.Session, buf []byte, add func(name string, data []byte)) []byte {
 	for i := range r.states {
-		r.guarded(s, func() {
-			if b := r.states[i].Save(nil, s); len(b) > 0 {
-				add(r.states[i].name, b)
-			}
-		})
+		begin := len(buf)
+		r.guarded(s, func() { buf = r.states[i].Save(buf, s) })
+		if end := len(buf); end > begin {
+			add(r.states[i].name, buf[begin:end:end])
+		}
 	}
+	return buf
 }
 
 // errState is the result if an extension panics.

@@ -2,7 +2,7 @@ package server
 
 import (
 	"context"
-	"errors"
+	"time"
 
 	"roost/poller"
 	"roost/session"
@@ -11,22 +11,47 @@ import (
 // A planned stop leaves the sessions that can be resumed in the store, and the next start
 // takes them from there: see session.Manager.Suspend.
 
-// suspend ends all sessions, or leaves them in the store. The error is that of ctx.
+// suspend ends all sessions, or leaves them in the store. The error is that of ctx, or it says
+// which sessions are lost.
 func (s *Server) suspend(ctx context.Context) error {
 	cfg := s.config()
 	if cfg.SavedSessions < 0 || cfg.Session.ResumeTimeout < 0 {
 		return s.sessions.Shutdown(ctx)
 	}
-	done, err := s.sessions.Suspend(ctx, session.Keep{Limit: cfg.SavedSessions, Event: s.router.LastEvent, Write: s.store.PutSessions})
+	keep := session.Keep{Limit: cfg.SavedSessions, Time: s.saveTime(), Event: s.router.LastEvent, Write: s.store.PutSessions}
+	done, err := s.sessions.Suspend(s.haste, ctx, keep)
 	if done.Sessions > 0 {
-		s.log.Info("sessions saved for the next start", "sessions", done.Sessions, "bytes", done.Bytes)
+		s.log.Info("sessions saved for the next start", "sessions", done.Sessions, "bytes", done.Bytes, "not_saved", done.Ended)
 	}
-	if err == nil || errors.Is(err, ctx.Err()) {
-		return err
+	switch {
+	case done.Ended > 0 && done.Left == 0:
+		s.log.Error("some sessions could not be saved; they have ended, and their messages were handed on or stored", "sessions", done.Ended, "err", err)
+		return nil
+	case done.Ended > 0:
+		s.log.Error("some sessions could neither be saved nor end in time; messages that their clients have not acknowledged may be lost", "sessions", done.Ended, "left", done.Left, "err", err)
 	}
-	s.log.Error("sessions could not be saved; they have ended, and their messages were handed on or stored", "sessions", done.Ended, "err", err)
-	return nil
+	return err
 }
+
+// saveTime returns how long the sessions may take to be written, and, if that was not
+// enough, how long the rest may take to end, when --drain-timeout is over. It is many times
+// what writing takes if the disk is not slow.
+func (s *Server) saveTime() time.Duration {
+	return 5*time.Second + 50*time.Microsecond*time.Duration(s.sessions.Counts().Bound)
+}
+
+// StopTime returns how much longer than the end of its context Shutdown may take to leave
+// sessions in the store.
+func (s *Server) StopTime() time.Duration {
+	if s.config().SavedSessions < 0 {
+		return 0
+	}
+	return 2 * s.saveTime()
+}
+
+// StopNow makes Shutdown return soon: it cuts off the remaining clients, and leaves no more
+// sessions in the store.
+func (s *Server) StopNow() { s.hurry() }
 
 // unrestore puts the sessions back because the start has failed.
 func (s *Server) unrestore() error {

@@ -63,7 +63,14 @@ func saveSessions(b *testing.B, url string, n int) (size int) {
 		b.Fatal(err)
 	}
 	now := time.Now()
-	units := [][]byte{sessiondata.AppendServer(nil, &sessiondata.Server{Epoch: make([]byte, 16), Numbers: uint32(n), Stopped: now.Unix()})}
+	block := sessiondata.AppendServer(nil, &sessiondata.Server{Epoch: make([]byte, 16), Numbers: uint32(n), Stopped: now.Unix()})
+	put := func() {
+		if err := st.PutSessions(context.Background(), [][]byte{block}); err != nil {
+			b.Fatal(err)
+		}
+		size += len(block)
+		block = block[:0]
+	}
 	for i := range n {
 		d := sessiondata.Session{
 			Address: fmt.Appendf(nil, "user%d@localhost/phone.a1b2c3", i), Number: uint32(i + 1), Handled: 10, Sent: 20, Wait: 255,
@@ -73,16 +80,11 @@ func saveSessions(b *testing.B, url string, n int) (size int) {
 				"<message from='friend%d@localhost/desk' to='user%d@localhost' type='chat' id='0123456789abcdef'><body>See you at eight.</body></message>", i, i)}},
 			Additions: []sessiondata.Addition{{Name: "carbons", Data: []byte{1}}, {Name: "roster", Data: []byte{1}}, {Name: "observed", Data: []byte{1}}},
 		}
-		units = append(units, sessiondata.AppendSession(nil, &d))
-		size += len(units[len(units)-1])
-	}
-	for len(units) > 0 {
-		batch := units[:min(1000, len(units))]
-		units = units[len(batch):]
-		if err := st.PutSessions(context.Background(), batch); err != nil {
-			b.Fatal(err)
+		if block = sessiondata.AppendSession(block, &d); len(block) >= 4<<20 {
+			put()
 		}
 	}
+	put()
 	if err := st.Close(); err != nil {
 		b.Fatal(err)
 	}

@@ -40,7 +40,9 @@ type Server struct {
 	blocks    *blocks.List
 	machine   machine
 	drains    drains
-	state     atomic.Value // an api.State
+	state     atomic.Value    // an api.State
+	haste     context.Context // ended by hurry: a stop must not wait any longer
+	hurry     context.CancelFunc
 }
 
 // Address is one address that a server listens on.
@@ -78,6 +80,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s := &Server{locks: locks, meter: store.NewMeter()}
+	s.haste, s.hurry = context.WithCancel(context.Background())
 	s.machine.s, s.machine.host = s, capacity.ThisHost()
 	s.settings.Store(&cfg)
 	s.drains.prepare(s)
@@ -207,17 +210,25 @@ func (s *Server) ReopenAudit() error { return s.admin.ReopenAudit() }
 
 // Shutdown stops the server: it accepts no new connections, sends <system-shutdown/> to
 // clients and disconnects them at a limited rate, finishes pending work, leaves the sessions
-// that can be resumed in the store, and closes it. When ctx ends, it cuts off the remaining clients. It closes the store cleanly in
-// any case; the error is then ctx's cause or contains the number of clients cut off.
+// that can be resumed in the store, and closes it. When ctx ends, it cuts off the remaining
+// clients; it then still takes up to StopTime for these sessions, unless ctx was canceled. It
+// closes the store cleanly in any case; the error is then ctx's cause or contains the number of
+// clients cut off.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.reloading.Lock() // a reload ends first, and there is none afterwards
 	s.state.Store(api.Stopping)
 	s.reloading.Unlock()
 	s.drains.job.Close()
 	_ = s.listeners.close()
+	defer s.hurry()
+	defer context.AfterFunc(ctx, func() {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			s.hurry()
+		}
+	})()
+	err := s.suspend(ctx)
 	// When ctx ends, stop waiting for the store.
 	defer context.AfterFunc(ctx, s.router.Cancel)()
-	err := s.suspend(ctx)
 	s.awaitFarewells(ctx)
 	left := s.poller.Stats().Conns
 	if err == nil && left > 0 {

@@ -27,6 +27,8 @@ const (
 	coldPaced                          // in Manager.paced
 	coldHanding                        // handOn was called
 	coldDisowned                       // the queue was handed on: the session takes no more stanzas
+	coldSettled                        // Suspend has detached it, or found it detached: all input is handled
+	coldRestored                       // Restore has made it, and its client has not resumed it yet
 )
 
 func (x *coldState) is(m coldMarks) bool { return x.marks&m != 0 }

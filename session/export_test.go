@@ -113,3 +113,10 @@ func (s *Session) PublishAll() {
 	s.publishFailure(nil, attemptWrong)
 	s.publishEnd(endedClosed, nil)
 }
+
+// SetSuspendBlock sets the size of the blocks that Suspend writes until the test ends.
+func SetSuspendBlock(t interface{ Cleanup(func()) }, n int) {
+	was := suspendBlock
+	suspendBlock = n
+	t.Cleanup(func() { suspendBlock = was })
+}

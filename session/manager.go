@@ -219,16 +219,28 @@ func (c Counts) none() bool { return c.Unbound+c.Bound+c.Waiting == 0 }
 // closeAll closes all sessions but those that are kept, and waits until done reports that
 // they are removed, or ctx ends.
 func (m *Manager) closeAll(ctx context.Context, done func(Counts) bool) error {
+	m.tellAll(ctx, func(s *Session) { s.endOnLoop(s.suspend) })
+	return m.await(ctx, done)
+}
+
+// tellAll calls tell for all sessions, at a limited pace. New ones are refused.
+func (m *Manager) tellAll(ctx context.Context, tell func(*Session)) {
 	m.stopping.Store(true)
 	p := newPace()
 	defer p.Stop()
-	stop := func(s *Session) bool {
-		s.endOnLoop(s.suspend)
-		return p.Wait(ctx, 1) > 0
+	allowed := 0
+	next := func(s *Session) bool {
+		if allowed == 0 {
+			if allowed = p.Wait(ctx, closeBurst); allowed == 0 {
+				return false
+			}
+		}
+		allowed--
+		tell(s)
+		return true
 	}
-	m.unbound.Range(func(s *Session, _ struct{}) bool { return stop(s) })
-	m.table.each(stop)
-	return m.await(ctx, done)
+	m.unbound.Range(func(s *Session, _ struct{}) bool { return next(s) })
+	m.table.each(next)
 }
 
 // await waits until done reports that there is nothing more to wait for, or ctx ends.
@@ -251,7 +263,11 @@ func (m *Manager) await(ctx context.Context, done func(Counts) bool) error {
 func (m *Manager) endsAll() bool { return m.stopping.Load() && !m.keeping.Load() }
 
 // closeRate is the number of sessions a second that Shutdown and CloseUnserved end.
-const closeRate = 200_000
+// Shutdown looks at the clock after closeBurst of them.
+const (
+	closeRate  = 200_000
+	closeBurst = 100
+)
 
 func newPace() *job.Pace { return job.NewPace(closeRate, time.NewTicker) }
 

@@ -20,29 +20,34 @@ type Restored struct {
 	Server   bool  // it is known; the sessions cannot be resumed otherwise
 }
 
-// Restore makes sessions of units that Suspend has written, in their order, and adds to r.
+// Restore makes sessions of what Suspend has written, in its order, and adds to r.
 // They wait for their clients as if those had just lost their connections, but for the time
 // since then. newConn must call its argument with a connection that has no socket and drop
 // that if it gets nil. Restore must be called before any client connects.
 func (m *Manager) Restore(units [][]byte, r *Restored, newConn func(accept func(Conn) *Session)) {
-	for _, b := range units {
-		var err error
-		switch kind, e := sessiondata.KindOf(b); {
-		case e != nil:
-			err = e
-		case kind == sessiondata.ServerKind:
-			err = m.restoreServer(b, r)
-		default:
-			newConn(func(c Conn) (s *Session) {
-				s, err = m.restore(c, b, r)
-				return s
-			})
-		}
-		if err != nil {
-			r.Damaged++
-			r.Err = err
+	for _, unit := range units {
+		for b := range sessiondata.Units(unit) {
+			if err := m.restoreUnit(b, r, newConn); err != nil {
+				r.Damaged++
+				r.Err = err
+			}
 		}
 	}
+}
+
+func (m *Manager) restoreUnit(b []byte, r *Restored, newConn func(accept func(Conn) *Session)) error {
+	kind, err := sessiondata.KindOf(b)
+	switch {
+	case err != nil:
+	case kind == sessiondata.ServerKind:
+		err = m.restoreServer(b, r)
+	default:
+		newConn(func(c Conn) (s *Session) {
+			s, err = m.restore(c, b, r)
+			return s
+		})
+	}
+	return err
 }
 
 // maxStop is how long a server may have been stopped so that its sessions can be resumed. It

@@ -64,9 +64,9 @@ type Router interface {
 	Acked(t *Turn, s *Session, ids []int64)
 
 	// SaveState calls add for each part of the session's state that others than this
-	// package own, and that is kept by Suspend. The session's loop calls it, when no worker
-	// has the session.
-	SaveState(s *Session, add func(name string, data []byte))
+	// package own, and that is kept by Suspend. It appends the data to buf, which it
+	// returns for the next call; data is valid until then. No worker has the session.
+	SaveState(s *Session, buf []byte, add func(name string, data []byte)) []byte
 
 	// RestoreState gives the session the state that SaveState has passed to add. It does
 	// nothing if it does not know the name. Restore calls it before the session is in the

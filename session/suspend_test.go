@@ -3,6 +3,7 @@ package session_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -95,7 +96,7 @@ func TestSuspendRefused(t *testing.T) {
 		s := xmpptest.NewServer(t, xmpptest.Config{})
 		resumable(t, s, "one", "two")
 		keep.Event = s.Router.LastEvent
-		done, err := s.Sessions.Suspend(t.Context(), keep)
+		done, err := s.Sessions.Suspend(t.Context(), t.Context(), keep)
 		if done.Sessions != 0 || done.Ended != 1 || err == nil || name == "store" && !errors.Is(err, broken) {
 			t.Errorf("%s: %+v, %v", name, done, err)
 		}
@@ -106,6 +107,14 @@ func TestSuspendRefused(t *testing.T) {
 			t.Errorf("%s: %+v", name, c)
 		}
 	}
+}
+
+// unitsOf returns the units of blocks.
+func unitsOf(blocks [][]byte) (units [][]byte) {
+	for _, b := range blocks {
+		units = slices.AppendSeq(units, sessiondata.Units(b))
+	}
+	return units
 }
 
 // suspended returns a location with what a server has left, which change has changed.
@@ -121,7 +130,7 @@ func suspended(t *testing.T, change func(units [][]byte) [][]byte, messages ...s
 	}
 	units, err := st.TakeSessions(t.Context(), 1<<20)
 	if err == nil {
-		err = st.PutSessions(t.Context(), change(units))
+		err = st.PutSessions(t.Context(), [][]byte{slices.Concat(change(unitsOf(units))...)})
 	}
 	if err := errors.Join(err, st.Close()); err != nil {
 		t.Fatal(err)
@@ -149,7 +158,7 @@ func TestRestoreDamaged(t *testing.T) {
 		"address": {replace("romeo@localhost", "paris@localhost"), true, nil},
 		"end":     {func(u [][]byte) [][]byte { u[1] = u[1][:len(u[1])-1]; return u }, false, []string{"one"}},
 		"version": {func(u [][]byte) [][]byte { u[1][0]++; return u }, true, nil},
-		"empty":   {func(u [][]byte) [][]byte { u[1] = nil; return u }, true, nil},
+		"short":   {func(u [][]byte) [][]byte { u[1] = u[1][:1]; return u }, true, nil},
 		"server":  {func(u [][]byte) [][]byte { return u[1:] }, false, []string{"one", "two"}},
 		"twice":   {func(u [][]byte) [][]byte { return append(u, u[1]) }, false, nil},
 	} {
@@ -276,6 +285,22 @@ func TestRestoreRevoked(t *testing.T) {
 	}
 }
 
+// openResumable logs an account in, with a session that can be resumed.
+func openResumable(t *testing.T, s *xmpptest.Server, account, resource string) (c *saslClient, id string) {
+	t.Helper()
+	c = newSASLClient(t, s)
+	plain := base64.StdEncoding.EncodeToString([]byte("\x00" + account + "\x00secret"))
+	c.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+plain+"</auth>", "/>")
+	c.ask(openStream, "</stream:features>")
+	c.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>"+resource+"</resource></bind></iq>", "</iq>")
+	c.ask("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>", "id='roster'")
+	c.ask("", ">")
+	got := c.ask("<enable xmlns='urn:xmpp:sm:3' resume='true'/>", "max='600'")
+	_, id, _ = strings.Cut(got, "<enabled xmlns='urn:xmpp:sm:3' id='")
+	id, _, _ = strings.Cut(id, "'")
+	return c, id
+}
+
 // TestSuspendBusy: what a worker still does for a session that has lost its connection is done
 // before any session is written.
 func TestSuspendBusy(t *testing.T) { synctest.Test(t, testSuspendBusy) }
@@ -284,20 +309,8 @@ func testSuspendBusy(t *testing.T) {
 	var faults faultstore.Faults
 	l := teststores.SQLite.New(t)
 	s := xmpptest.NewServer(t, xmpptest.Config{Location: l, Store: faults.Options()})
-	open := func(resource string) (c *saslClient, id string) {
-		c = newSASLClient(t, s)
-		c.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHNlY3JldA==</auth>", "/>")
-		c.ask(openStream, "</stream:features>")
-		c.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>"+resource+"</resource></bind></iq>", "</iq>")
-		c.ask("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>", "id='roster'")
-		c.ask("", ">")
-		got := c.ask("<enable xmlns='urn:xmpp:sm:3' resume='true'/>", "max='600'")
-		_, id, _ = strings.Cut(got, "<enabled xmlns='urn:xmpp:sm:3' id='")
-		id, _, _ = strings.Cut(id, "'")
-		return c, id
-	}
-	a, _ := open("a")
-	b, id := open("b")
+	a, _ := openResumable(t, s, "romeo", "a")
+	b, id := openResumable(t, s, "romeo", "b")
 	release := faults.StopWrites()
 	defer release()
 	before := faults.Calls("ApplyRoster")
@@ -329,12 +342,12 @@ func testSuspendTimeOver(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{Session: session.Config{ResumeTimeout: 5 * time.Second}})
 	resumable(t, s, "one")
 	var written [][]byte
-	done, err := s.Sessions.Suspend(t.Context(), session.Keep{Limit: 1 << 20, Event: s.Router.LastEvent, Write: func(_ context.Context, units [][]byte) error {
+	done, err := s.Sessions.Suspend(t.Context(), t.Context(), session.Keep{Limit: 1 << 20, Event: s.Router.LastEvent, Write: func(_ context.Context, units [][]byte) error {
 		<-time.After(time.Minute)
-		written = append(written, units...)
+		written = append(written, bytes.Clone(units[0]))
 		return nil
 	}})
-	if err != nil || done.Sessions != 1 || len(written) != 2 || !bytes.Contains(written[1], []byte(">one<")) {
+	if err != nil || done.Sessions != 1 || len(written) != 1 || !bytes.Contains(written[0], []byte(">one<")) {
 		t.Errorf("%+v, %v, %q", done, err, written)
 	}
 	if got := stored(t, s.Store); got != nil {

@@ -200,7 +200,7 @@ func (c *serveCmd) serve(out *output) error {
 		_, _ = r.reload(context.Background()) // it is logged
 	}
 	drain := r.stop()
-	manager.stopping(drain + stopSlack)
+	manager.stopping(drain + s.StopTime() + stopSlack)
 	return stop(s, out.log, signals, drain)
 }
 
@@ -219,7 +219,8 @@ func (c *serveCmd) tuneCollector(cfg *server.Config) {
 	c.limitMemory()
 }
 
-// stop stops the server within the drain timeout. A second signal stops it immediately.
+// stop stops the server within the drain timeout, and the time that saving sessions takes. A
+// second signal stops it immediately.
 func stop(s *server.Server, log *slog.Logger, signals <-chan os.Signal, drain time.Duration) error {
 	log.Info("stopping; a second signal stops at once")
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
@@ -228,6 +229,7 @@ func stop(s *server.Server, log *slog.Logger, signals <-chan os.Signal, drain ti
 		for sig := range signals {
 			if sig != syscall.SIGHUP {
 				cancel()
+				s.StopNow() // also when the time is over, and sessions are being saved
 				return
 			}
 		}

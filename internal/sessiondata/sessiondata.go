@@ -8,7 +8,8 @@
 // parts, the head and the queue (4 bytes each). The head follows, and a CRC-32C of all of
 // this (4 bytes). The queue has the stanzas that the client has not acknowledged. Each
 // begins with its length (4 bytes) and ends with its own CRC-32C; so if some are damaged,
-// the others can be saved. Numbers are little-endian.
+// the others can be saved. Numbers are little-endian. All versions begin like this, and units
+// may follow one another.
 //
 // The head consists of fields: a tag (1 byte), the length of the value (as a varint), and
 // the value. A reader ignores fields that it does not know. A change that it must not ignore
@@ -135,9 +136,10 @@ func AppendSession(dst []byte, s *Session) []byte {
 	}
 	for i := range s.Additions {
 		a := &s.Additions[i]
-		value := binary.AppendUvarint(nil, uint64(len(a.Name)))
-		value = append(append(value, a.Name...), a.Data...)
-		dst = appendBytes(dst, tagAddition, value)
+		var size [binary.MaxVarintLen64]byte
+		n := binary.PutUvarint(size[:], uint64(len(a.Name)))
+		dst = binary.AppendUvarint(append(dst, tagAddition), uint64(n+len(a.Name)+len(a.Data)))
+		dst = append(append(append(dst, size[:n]...), a.Name...), a.Data...)
 	}
 	head := len(dst) - begin - prefixSize
 	queue := 0
@@ -186,43 +188,6 @@ func appendBytes(dst []byte, tag byte, value []byte) []byte {
 func appendNumber(dst []byte, tag byte, n uint64) []byte {
 	var b [binary.MaxVarintLen64]byte
 	return appendBytes(dst, tag, b[:binary.PutUvarint(b[:], n)])
-}
-
-// KindOf returns the kind of the unit that b is.
-func KindOf(b []byte) (Kind, error) {
-	switch {
-	case len(b) < 2:
-		return 0, errTooShort
-	case b[0] != Version:
-		return 0, fmt.Errorf("%w: it is %d", ErrVersion, b[0])
-	}
-	return Kind(b[1]), nil
-}
-
-// split checks the prefix and the head of a unit, which b must be exactly unless the queue
-// is damaged, and returns both parts.
-func split(b []byte, want Kind) (head, queue []byte, err error) {
-	switch k, err := KindOf(b); {
-	case err != nil:
-		return nil, nil, err
-	case k != want:
-		return nil, nil, fmt.Errorf("%w: it is of the kind %d", ErrDamaged, k)
-	case len(b) < prefixSize:
-		return nil, nil, errTooShort
-	}
-	n := uint64(binary.LittleEndian.Uint32(b[2:]))
-	if uint64(len(b)) < prefixSize+n+checksumSize {
-		return nil, nil, errTooShort
-	}
-	end := prefixSize + int(n)
-	if crc32.Checksum(b[:end], castagnoli) != binary.LittleEndian.Uint32(b[end:]) {
-		return nil, nil, errChecksum
-	}
-	queue = b[end+checksumSize:]
-	if uint64(len(queue)) != uint64(binary.LittleEndian.Uint32(b[6:])) {
-		err = ErrLoss
-	}
-	return b[prefixSize:end], queue, err
 }
 
 // fields calls f for each field of a head.

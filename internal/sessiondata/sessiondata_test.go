@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"math"
 	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -115,6 +116,36 @@ func TestLaterVersion(t *testing.T) {
 	}
 }
 
+// TestUnits: units are found one after another, whatever is damaged in the one before.
+func TestUnits(t *testing.T) {
+	second := AppendServer(nil, &Server{Epoch: []byte("epoch")})
+	third := AppendSession(nil, &Session{Address: []byte("a@b/c")})
+	first := AppendSession(nil, example())
+	all := slices.Concat(first, second, third)
+	if got := slices.Collect(Units(all)); len(got) != 3 || !bytes.Equal(got[0], first) || !bytes.Equal(got[1], second) || !bytes.Equal(got[2], third) {
+		t.Errorf("%q", got)
+	}
+	for i := range first {
+		damaged := bytes.Clone(all)
+		damaged[i] ^= 4
+		got := slices.Collect(Units(damaged))
+		if len(got) < 3 || !bytes.Equal(got[len(got)-2], second) || !bytes.Equal(got[len(got)-1], third) || !bytes.Equal(slices.Concat(got...), damaged) {
+			t.Errorf("byte %d: %q", i, got)
+		}
+	}
+	for i := range all {
+		if got := slices.Concat(slices.Collect(Units(all[:i]))...); !bytes.Equal(got, all[:i]) {
+			t.Errorf("cut at %d: %q", i, got)
+		}
+	}
+	later := bytes.Clone(first)
+	later[0]++ // the version
+	later = endHead(later[:prefixSize+int(binary.LittleEndian.Uint32(later[2:]))], 0, int(binary.LittleEndian.Uint32(later[2:])), 0)
+	if got := slices.Collect(Units(slices.Concat(later, third))); len(got) != 2 || !bytes.Equal(got[1], third) {
+		t.Errorf("after one of another version: %q", got)
+	}
+}
+
 // FuzzParse: whatever is read is written and read again the same; nothing makes a reader
 // panic or allocate more than a few times the size of its input.
 func FuzzParse(f *testing.F) {
@@ -122,6 +153,9 @@ func FuzzParse(f *testing.F) {
 	f.Add(AppendServer(nil, &Server{Epoch: []byte("epoch"), Numbers: 1}), false)
 	f.Add(appendBytes(appendPrefix(nil, SessionKind), tagAddition, []byte{200}), true)
 	f.Fuzz(func(t *testing.T, b []byte, fix bool) {
+		if got := slices.Concat(slices.Collect(Units(b))...); !bytes.Equal(got, b) {
+			t.Errorf("the units of %q are %q", b, got)
+		}
 		if fix {
 			b = fixed(b)
 		}

@@ -162,7 +162,7 @@ func (s *Server) Suspend(t testing.TB) session.Suspended {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	done, err := s.Sessions.Suspend(ctx, session.Keep{Limit: 1 << 30, Event: s.Router.LastEvent, Write: s.Store.PutSessions})
+	done, err := s.Sessions.Suspend(t.Context(), ctx, session.Keep{Limit: 1 << 30, Event: s.Router.LastEvent, Write: s.Store.PutSessions})
 	if err != nil {
 		t.Errorf("suspending: %v; %+v", err, s.Sessions.Counts())
 	}

@@ -1,0 +1,214 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"roost/internal/sessiondata"
+)
+
+// suspension writes sessions.
+type suspension struct {
+	m       *Manager
+	keep    Keep
+	done    Suspended
+	err     error          // no session is written any more
+	writing chan error     // the outcome of the block that is being written; nil: none is
+	pending suspendedBlock // that block
+	spare   []byte         // for the next block
+	state   []byte         // what the router saves of a session
+	data    sessiondata.Session
+}
+
+// suspendedBlock is some of the sessions.
+type suspendedBlock struct {
+	data     []byte
+	sessions []*Session
+}
+
+// suspendBlock is the size from which a block is written. The largest is larger by one session,
+// whose stanzas are limited by Config.Unacked. It is so large that the number of commits does
+// not matter.
+var suspendBlock = 4 << 20 // only tests change it
+
+// all writes the sessions whose clients cannot send anything any more.
+func (w *suspension) all(ctx, clients context.Context) {
+	left, total := w.m.settled()
+	if len(left) == 0 {
+		w.done.Ended = total
+		return
+	}
+	if end, ok := clients.Deadline(); ok {
+		limited, cancel := context.WithTimeout(ctx, max(w.keep.Time, time.Until(end)))
+		defer cancel()
+		ctx = limited
+	}
+	block := suspendedBlock{data: w.m.appendServer(nil, w.keep.Event())}
+	for len(left) > 0 && w.err == nil {
+		if err := ctx.Err(); err != nil {
+			w.err = fmt.Errorf("session: suspend: %w", err)
+			break
+		}
+		left = w.fill(&block, left)
+		w.wait()
+		w.start(ctx, block)
+		block = suspendedBlock{data: w.spare}
+		w.spare = nil
+	}
+	w.wait()
+	w.done.Ended = total - w.done.Sessions
+}
+
+// settled returns the detached sessions whose input is handled, in the order in which they are
+// to be written. all is the number of those that can be resumed.
+func (m *Manager) settled() (sessions []*Session, all int) {
+	type waiting struct {
+		s      *Session
+		queued bool
+		left   int16 // seconds that the session still waits
+	}
+	var ready []waiting
+	now := m.second()
+	m.table.each(func(s *Session) bool {
+		if !s.canWait() {
+			return true
+		}
+		all++
+		x := s.cold.Load()
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if x.is(coldSettled) {
+			ready = append(ready, waiting{s, x.queue() != nil, int16(x.until - now)})
+		}
+		return true
+	})
+	slices.SortFunc(ready, func(a, b waiting) int {
+		if a.queued != b.queued {
+			if a.queued {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(b.left, a.left)
+	})
+	sessions = make([]*Session, len(ready))
+	for i := range ready {
+		sessions[i] = ready[i].s
+	}
+	return sessions, all
+}
+
+// fill adds sessions to a block, and returns those that are left.
+func (w *suspension) fill(b *suspendedBlock, left []*Session) []*Session {
+	for len(left) > 0 && len(b.data) < suspendBlock {
+		s, before := left[0], len(b.data)
+		left = left[1:]
+		data, claimed := w.encode(s, b.data)
+		if !claimed {
+			continue
+		}
+		b.data = data
+		if size := int64(len(data)); w.done.Bytes+int64(len(w.pending.data))+size > w.keep.Limit {
+			b.data = data[:before]
+			s.notWritten()
+			w.err = errTooMuch
+			break
+		}
+		b.sessions = append(b.sessions, s)
+	}
+	return left
+}
+
+var errTooMuch = errors.New("session: suspend: the sessions exceed the limit of their size; the rest end with the server")
+
+// start has a block be written.
+func (w *suspension) start(ctx context.Context, b suspendedBlock) {
+	if len(b.sessions) == 0 {
+		return
+	}
+	w.pending, w.writing = b, make(chan error, 1)
+	go func(done chan<- error) { done <- w.keep.Write(ctx, [][]byte{b.data}) }(w.writing)
+}
+
+// wait waits until the block is written, and then removes its sessions, or ends them.
+func (w *suspension) wait() {
+	if w.writing == nil {
+		return
+	}
+	err := <-w.writing
+	if err != nil {
+		w.err = errors.Join(w.err, fmt.Errorf("session: suspend: %w", err))
+	} else {
+		w.done.Sessions += len(w.pending.sessions)
+		w.done.Bytes += int64(len(w.pending.data))
+	}
+	for _, s := range w.pending.sessions {
+		if err != nil {
+			s.notWritten()
+		} else {
+			s.written()
+		}
+	}
+	w.spare = w.pending.data[:0]
+	w.pending, w.writing = suspendedBlock{}, nil
+}
+
+// encode claims a session and appends it. It returns false if the session has ended, or if a
+// worker has it.
+func (w *suspension) encode(s *Session, dst []byte) (_ []byte, claimed bool) {
+	m, x, d := w.m, s.cold.Load(), &w.data
+	if s.has(flagBusy|flagDeferred) || !s.Detached() || !s.set(flagClosing) {
+		return dst, false
+	}
+	*d = sessiondata.Session{Address: []byte(s.FullJID()), Event: s.event.Load(), Priority: int8(s.Priority()), Stanzas: d.Stanzas[:0], Additions: d.Additions[:0]}
+	if p := s.Presence(); p != nil {
+		d.Presence = []byte(p.xml)
+	}
+	w.state = m.config().Router.SaveState(s, w.state[:0], func(name string, data []byte) {
+		d.Additions = append(d.Additions, sessiondata.Addition{Name: name, Data: data})
+	})
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.mark(coldDisowned)
+	d.Number, d.Handled, d.Sent, d.Wait = x.number, x.handled, x.sent, x.wait
+	d.Until = time.Now().Unix() + int64(int16(x.until-m.second()))
+	if q := x.queue(); q != nil {
+		d.Unsent = q.unsent
+		for e := range q.all() {
+			d.Stanzas = append(d.Stanzas, sessiondata.Stanza{Text: e.stanza, At: e.at, ID: e.id, Flags: uint8(e.flags >> ackFlagShift)})
+		}
+	}
+	return sessiondata.AppendSession(dst, d), true
+}
+
+// appendServer appends what the sessions need of this server.
+func (m *Manager) appendServer(dst []byte, event int64) []byte {
+	return sessiondata.AppendServer(dst, &sessiondata.Server{
+		Epoch: m.resumeEpoch, Numbers: m.numbers.Load(), Event: event, Stopped: time.Now().Unix(),
+	})
+}
+
+// written removes a session that was written, without a word to anyone.
+func (s *Session) written() {
+	s.set(flagLeft | flagGone)
+	s.attached()
+	s.mgr.unlink(s)
+	s.discardUnacked()
+	s.SetPresence(nil, 0)
+}
+
+// notWritten ends a session that was claimed and could not be written.
+func (s *Session) notWritten() {
+	x := s.cold.Load()
+	x.mu.Lock()
+	x.unmark(coldDisowned)
+	x.mu.Unlock()
+	s.endOnLoop(func(t *Turn) {
+		s.endedBecause(reasonOf(ErrSystemShutdown), nil)
+		s.detach(t)
+	})
+}

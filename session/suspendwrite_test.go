@@ -1,0 +1,132 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"roost/internal/sessiondata"
+	"roost/internal/xmpptest"
+	"roost/jid"
+	"roost/session"
+	"roost/store/faultstore"
+)
+
+// detachedInTurn has romeo's sessions r0 to r(n-1) lose their connections, one a second in this
+// order, after each was sent a message that its client has not acknowledged if message says
+// so. It must be called in a synctest bubble.
+func detachedInTurn(t *testing.T, s *xmpptest.Server, n int, message func(i int) bool) {
+	t.Helper()
+	juliet := newSASLClient(t, s)
+	juliet.login("juliet")
+	for i := range n {
+		c, _ := openResumable(t, s, "romeo", fmt.Sprintf("r%d", i))
+		if message(i) {
+			juliet.write(fmt.Sprintf("<message to='romeo@localhost/r%d' type='chat'><body>%d</body></message>", i, i))
+			c.ask("", fmt.Sprintf("<body>%d</body></message>", i))
+		}
+		_ = c.conn.Close()
+		xmpptest.Eventually(t, "the connection to be lost", func() bool { return s.Sessions.Stats().Acks.Waiting == int64(i+1) })
+		<-time.After(time.Second)
+	}
+	juliet.ask("</stream:stream>", "</stream:stream>")
+}
+
+// resourcesOf returns the resources of the sessions in a block.
+func resourcesOf(t *testing.T, block []byte) (all []string) {
+	t.Helper()
+	for u := range sessiondata.Units(block) {
+		if k, _ := sessiondata.KindOf(u); k != sessiondata.SessionKind {
+			continue
+		}
+		d, err := sessiondata.ParseSession(u)
+		if err != nil {
+			t.Error(err)
+		}
+		all = append(all, jid.MustParse(string(d.Address)).Resource())
+	}
+	return all
+}
+
+// TestSuspendOrder: sessions with stanzas that were not acknowledged are written first, then
+// those that have lost their connections last.
+func TestSuspendOrder(t *testing.T) { synctest.Test(t, testSuspendOrder) }
+
+func testSuspendOrder(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	detachedInTurn(t, s, 5, func(i int) bool { return i < 2 })
+	var got []string
+	done, err := s.Sessions.Suspend(t.Context(), t.Context(), session.Keep{Limit: 1 << 20, Event: s.Router.LastEvent, Write: func(_ context.Context, units [][]byte) error {
+		got = append(got, resourcesOf(t, units[0])...)
+		return nil
+	}})
+	if want := []string{"r1", "r0", "r4", "r3", "r2"}; !slices.Equal(got, want) || err != nil || done.Sessions != 5 || done.Ended+done.Left != 0 {
+		t.Errorf("%q, want %q; %+v, %v", got, want, done, err)
+	}
+}
+
+// TestSuspendSlow: when the time for the clients is over, writing goes on for Keep.Time. The
+// sessions that were not written then end, and their messages are stored.
+func TestSuspendSlow(t *testing.T) { synctest.Test(t, testSuspendSlow) }
+
+func testSuspendSlow(t *testing.T) {
+	session.SetSuspendBlock(t, 1) // one session
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	detachedInTurn(t, s, 4, func(int) bool { return true })
+	clients, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var got []string
+	done, err := s.Sessions.Suspend(t.Context(), clients, session.Keep{Limit: 1 << 20, Time: 90 * time.Second, Event: s.Router.LastEvent, Write: func(ctx context.Context, units [][]byte) error {
+		if err := ctx.Err(); err != nil { // as a store
+			return err
+		}
+		<-time.After(time.Minute)
+		got = append(got, resourcesOf(t, units[0])...)
+		return nil
+	}})
+	if want := []string{"r3", "r2"}; !slices.Equal(got, want) || done.Sessions != 2 || done.Ended != 2 || done.Left != 0 || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%q, want %q; %+v, %v", got, want, done, err)
+	}
+	bodies := stored(t, s.Store)
+	if slices.Sort(bodies); !slices.Equal(bodies, []string{"0", "1"}) {
+		t.Errorf("stored: %q", bodies)
+	}
+}
+
+// TestSuspendStuck: if a worker still has a session when the time for the clients is over, the
+// others are written, and that one is waited for during Keep.Time; its messages are stored.
+func TestSuspendStuck(t *testing.T) { synctest.Test(t, testSuspendStuck) }
+
+func testSuspendStuck(t *testing.T) {
+	var faults faultstore.Faults
+	s := xmpptest.NewServer(t, xmpptest.Config{Store: faults.Options()})
+	detachedInTurn(t, s, 1, func(int) bool { return true })
+	c, _ := openResumable(t, s, "mercutio", "busy")
+	juliet := newSASLClient(t, s)
+	juliet.login("juliet")
+	juliet.write("<message to='mercutio@localhost/busy' type='chat'><body>busy</body></message>")
+	c.ask("", "<body>busy</body></message>")
+	release := faults.StopWrites()
+	defer release()
+	before := faults.Calls("ApplyRoster")
+	c.write("<iq type='set' id='set'><query xmlns='jabber:iq:roster'><item jid='paris@localhost'/></query></iq>")
+	xmpptest.Eventually(t, "a worker to write the roster", func() bool { return faults.Calls("ApplyRoster") > before })
+	clients, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	time.AfterFunc(time.Minute, release)
+	var got []string
+	done, err := s.Sessions.Suspend(t.Context(), clients, session.Keep{Limit: 1 << 20, Time: 2 * time.Minute, Event: s.Router.LastEvent, Write: func(_ context.Context, units [][]byte) error {
+		got = append(got, resourcesOf(t, units[0])...)
+		return nil
+	}})
+	if !slices.Equal(got, []string{"r0"}) || done.Sessions != 1 || done.Ended != 1 || done.Left != 0 || err != nil {
+		t.Errorf("%q; %+v, %v", got, done, err)
+	}
+	if n, err := s.Store.CountOffline(t.Context(), jid.MustParse("mercutio@localhost")); n != 1 || err != nil {
+		t.Errorf("%d messages are stored, %v", n, err)
+	}
+}
