@@ -17,6 +17,7 @@ func clientStateExtension(r *Router) Extension {
 		XEP:     352,
 		Version: "1.0.0",
 		Title:   "Client State Indication",
+		State:   State{Save: r.saveClientState, Restore: r.restoreClientState},
 		Features: []session.Feature{{
 			XML:   "<csi xmlns='" + nsCSI + "'/>",
 			Space: nsCSI,

@@ -53,6 +53,9 @@ func (s *Session) SetHeld() (since uint32) {
 	}
 }
 
+// Held reports whether SetHeld was called since the client became inactive.
+func (s *Session) Held() bool { return s.parser.Extra.Load()&heldBit != 0 }
+
 // PresenceStamp returns the last number of SetPresenceStamp. Package router, which owns it,
 // has a lock for that.
 func (s *Session) PresenceStamp() uint16 { return s.jid.Extra }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"roost/internal/teststores"
 	"roost/internal/xmpptest"
@@ -78,7 +79,8 @@ func startServer(t *testing.T, url, dir string) (addr string, stop func()) {
 	}
 	s, err := server.New(t.Context(), server.Config{
 		C2S: "127.0.0.1:0", DataDir: dir, Store: url,
-		Session: session.Config{AllowPlaintext: true}, XEP: xep.Config{Register: true, Contacts: contacts, OutageStatus: outageStatus},
+		Session: session.Config{AllowPlaintext: true, Linger: 100 * time.Millisecond}, // clients do not close their connections at a restart
+		XEP:     xep.Config{Register: true, Contacts: contacts, OutageStatus: outageStatus},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -189,7 +189,7 @@ func TestSystemdNotify(t *testing.T) {
 		t.Errorf("after the reload: %q", m)
 	}
 	_ = cmd.Process.Signal(syscall.SIGTERM)
-	if m, want := afterWatchdog(), "STATUS=stopping\nSTOPPING=1\nEXTEND_TIMEOUT_USEC=27000000"; m != want {
+	if m, want := afterWatchdog(), "STATUS=stopping\nSTOPPING=1\nEXTEND_TIMEOUT_USEC=37000000"; m != want {
 		t.Errorf("at the end: %q, want %q", m, want)
 	}
 	if err := cmd.Wait(); err != nil {
