@@ -96,7 +96,7 @@ func (s *Server) DrainStatus() (api.Drain, bool) {
 		return api.Drain{}, false
 	}
 	status := *d.last
-	status.Clients, status.Ended, status.Remaining = d.total.Load(), d.ended.Load(), int64(s.clients())
+	status.Clients, status.Ended, status.Remaining = d.total.Load(), d.ended.Load(), int64(d.left(status.To == ""))
 	return status, true
 }
 
@@ -133,7 +133,7 @@ func (d *drains) begin() {
 		return // it stops
 	}
 	d.s.listeners.stop()
-	d.total.Store(int64(d.s.clients()))
+	d.total.Store(int64(d.left(d.last.To == "")))
 	d.last.State = api.DrainRunning
 	if d.last.OverSeconds == 0 {
 		d.last.OverSeconds = float64(d.total.Load()) / api.DefaultDrainRate

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 	"roost/admin/api"
 	"roost/internal/job"
 	"roost/internal/xmpptest"
+	"roost/jid"
 	"roost/session"
 )
 
@@ -402,5 +404,50 @@ func TestIdleBuckets(t *testing.T) {
 	}
 	if b := bucketOf(1 << 62); b != len(idleBuckets{})-1 || bucketEnd(b) != 8<<30 {
 		t.Errorf("%d %d", b, bucketEnd(b))
+	}
+}
+
+// TestDrainKeeps: without another host, a drain leaves sessions that can be resumed, and a
+// stop after it saves them; a message that is sent to one meanwhile arrives after the restart. With
+// another host, they end, and the message is stored.
+func TestDrainKeeps(t *testing.T) {
+	for _, to := range []string{"", "xmpp2.example.org"} {
+		dir := t.TempDir()
+		s, stop := restartable(t, func(c *Config) { c.DataDir = dir })
+		r := connect(t, s).login("romeo", "r").available()
+		id := r.enableResume()
+		j := connect(t, s).login("juliet", "j")
+		j.ask("<message type='chat' to='romeo@localhost' id='m0'><body>b</body></message>"+"<iq type='get' id='ping' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "id='ping'")
+		r.ask("", "<body>b</body>")
+		if d, err := s.StartDrain(&api.DrainRequest{To: to}, "test"); err != nil || d.Clients != 2 {
+			t.Errorf("%+v, %v", d, err)
+		}
+		for _, p := range []*peer{r, j} {
+			p.ask("", "</stream:stream>")
+			_, _ = p.conn.Write([]byte("</stream:stream>"))
+			_ = p.conn.Close()
+		}
+		xmpptest.Eventually(t, "the drain is done", func() bool {
+			d, _ := s.DrainStatus()
+			return d.State == api.DrainDone && d.Ended == 2 && d.Remaining == 0
+		})
+		stop()
+		s, _ = restartable(t, func(c *Config) { c.DataDir = dir })
+		r = connect(t, s).authenticate("romeo")
+		resume := "<resume xmlns='urn:xmpp:sm:3' h='0' previd='" + id + "'/>"
+		want := 0 // stored messages
+		if to == "" {
+			if got := r.ask(resume, "</message>"); !strings.Contains(got, "<resumed ") || !slices.Equal(numbersIn(t, got), []int{0}) {
+				t.Errorf("received %s", got)
+			}
+		} else {
+			want = 1
+			if got := r.ask(resume, "</failed>"); !strings.Contains(got, "<item-not-found ") {
+				t.Errorf("received %s", got)
+			}
+		}
+		if n, err := s.store.CountOffline(t.Context(), jid.MustParse("romeo@localhost")); n != want || err != nil {
+			t.Errorf("to %q: %d messages are stored, want %d, %v", to, n, want, err)
+		}
 	}
 }

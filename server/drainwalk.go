@@ -22,14 +22,28 @@ type leaving struct {
 	d        *drains
 	pace     *job.Pace
 	to, text string
-	allowed  int // sessions that may end before the pace is asked again
+	allowed  int  // sessions that may end before the pace is asked again
+	again    bool // those that have been told are told again, if they are still there
 }
 
 // maxWalks is the number of groups.
 const maxWalks = 16
 
-// told is set when a drain has ended a session.
-var told = session.NewFlag("a drain has ended it")
+// told is set when a drain has told a session's client to leave.
+var told = session.NewFlag("a drain has told its client to leave")
+
+// keeps reports whether sessions that can be resumed stay, for clients that come back when the
+// drain is aborted, or after a restart. With another host, they end: their clients do not come
+// back, and their messages must be where they go, in the store.
+func (w *leaving) keeps() bool { return w.to == "" }
+
+// left returns the number of clients that have not left yet.
+func (d *drains) left(keeps bool) int {
+	if keeps {
+		return d.s.clients() - d.s.sessions.Detached()
+	}
+	return d.s.clients()
+}
 
 // all makes all clients leave, and reports whether they have before ctx ended.
 func (w *leaving) all(ctx context.Context) bool {
@@ -38,7 +52,8 @@ func (w *leaving) all(ctx context.Context) bool {
 			return false
 		}
 	}
-	for w.d.s.clients() > 0 {
+	w.again = true // a session may have been resumed since
+	for w.d.left(w.keeps()) > 0 {
 		// What is left has bound a resource meanwhile, or has been told and is about to leave.
 		if !w.pace.Sleep(ctx) || !w.walk(ctx, time.Time{}) {
 			return false
@@ -75,6 +90,7 @@ func (w *leaving) groups() (since []time.Time) {
 	var counts idleBuckets
 	total := 0
 	w.d.s.sessions.Each(func(x *session.Session) bool {
+		told.Clear(x) // by an earlier drain, after which the client has come back
 		counts[bucketOf(uint64(max(0, now.Sub(w.d.lastRead(x))/time.Second)))]++
 		if total++; total%yieldEvery == 0 {
 			runtime.Gosched()
@@ -108,9 +124,10 @@ func (w *leaving) walk(ctx context.Context, since time.Time) bool {
 	return ctx.Err() == nil
 }
 
-// end ends a session when the pace allows it. It returns false when ctx ends.
+// end has a client leave when the pace allows it. It returns false when ctx ends.
 func (w *leaving) end(ctx context.Context, x *session.Session) bool {
-	if told.Has(x) {
+	again := told.Has(x)
+	if again && !w.again || w.keeps() && x.Detached() {
 		return true
 	}
 	if w.allowed == 0 {
@@ -120,8 +137,14 @@ func (w *leaving) end(ctx context.Context, x *session.Session) bool {
 	}
 	w.allowed--
 	told.Set(x)
-	x.Close(w.errorFor(x))
-	w.d.ended.Add(1)
+	if w.keeps() {
+		x.Dismiss(w.errorFor(x))
+	} else {
+		x.Close(w.errorFor(x))
+	}
+	if !again {
+		w.d.ended.Add(1)
+	}
 	return true
 }
 

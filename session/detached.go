@@ -90,6 +90,9 @@ func (s *Session) forget() {
 	}
 }
 
+// Detached returns the number of sessions that have no connection and wait for their clients.
+func (m *Manager) Detached() int { return max(0, int(m.detached.count.Load())) }
+
 // attached undoes disconnected: the session has a connection again, or ends.
 func (s *Session) attached() {
 	s.unset(flagDetached)

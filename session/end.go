@@ -56,6 +56,20 @@ func (s *Session) Close(e *StreamError) {
 	s.endOnLoop(func(t *Turn) { s.end(t, e) })
 }
 
+// Dismiss ends the stream with an error. Unlike Close, it does not end a session that can be
+// resumed, which waits for its client as if the connection was lost. Any goroutine may call
+// it; it returns at once.
+func (s *Session) Dismiss(e *StreamError) {
+	s.endOnLoop(func(t *Turn) {
+		switch {
+		case !s.canWait():
+			s.end(t, e)
+		case !s.has(flagDetached):
+			s.supersede(t, e)
+		}
+	})
+}
+
 // endAfterHeld is end after the held presence was handled.
 func (s *Session) endAfterHeld(t *Turn, e *StreamError) {
 	s.settle(t)
