@@ -21,6 +21,7 @@ import (
 // be of no use to others, and are dropped. It implements session.Router.
 func (r *Router) HandOn(t *session.Turn, s *session.Session, batches iter.Seq[[]session.Unacked]) {
 	h := handOn{r: r, session: s, account: s.JID().Bare()}
+	h.replaced = r.sessions.Find(h.account.String(), s.Resource()) != s
 	ok, err := r.mayHave(s)
 	for batch := range batches {
 		if !ok && err == nil {
@@ -42,14 +43,16 @@ type handOn struct {
 	session *session.Session
 	account jid.JID
 
+	replaced bool // another session has its resource, and reads what is in the store
+
 	left    bool       // messages were left in the store
-	storing bool       // a message was stored, or is about to be: all later ones follow it
+	storing bool       // a message was stored, or is about to be: all later ones follow it, but see replaced
 	pending []*handing // messages that are to be stored, in order
 }
 
 // stanza hands on one stanza, or adds it to those that are to be stored.
 func (h *handOn) stanza(t *session.Turn, u *session.Unacked) {
-	if u.ID != 0 && !h.storing {
+	if u.ID != 0 && (!h.storing || h.replaced) { // if it was replaced, another may have them by now
 		if !h.left {
 			h.left = true
 			h.r.offlineStored(h.account) // later messages must not overtake it
@@ -75,6 +78,10 @@ func (h *handOn) stanza(t *session.Turn, u *session.Unacked) {
 	switch {
 	case st.Kind == stanza.Message && isCarbon(&st) && m.from.BareString() == h.account.String():
 		// It is a copy for this resource only: the message itself has its own recipient.
+	case isChatState(&st):
+		// It says what someone did at that time. Other resources have got it then, and if it
+		// was held for this one, it is not known to be a copy of theirs.
+		countMessage(t, &st, messageDropped)
 	case st.Kind == stanza.Message:
 		m.message(t, &st)
 	case st.Kind == stanza.IQ && st.Type.IsRequest():

@@ -275,6 +275,27 @@ func TestHandOnCarbons(t *testing.T) {
 	}
 }
 
+// TestHandOnChatStates: chat states are not handed on. One that was held for an inactive
+// client may have reached another resource before.
+func TestHandOnChatStates(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	phone, desk := loginManaged(t, s, "juliet", "phone"), loginManaged(t, s, "juliet", "desk")
+	for _, c := range []*rawClient{phone, desk} {
+		c.ask("<presence/>")
+	}
+	phone.ask(inactive)
+	romeo.ask("<message type='chat' to='juliet@localhost' id='m.1'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>")
+	desk.await("id='m.1'")
+	phone.write(active)
+	phone.await("id='m.1'")
+	phone.lose(s, "juliet@localhost/phone")
+	desk.sync()
+	if got := desk.received(); !slices.Equal(got, []int{1}) {
+		t.Errorf("received %v", got)
+	}
+}
+
 // TestHandOnAtStop: messages that are not acknowledged when the server stops are stored, in
 // order, even if all resources of the account have them or leave at the same time.
 func TestHandOnAtStop(t *testing.T) {
