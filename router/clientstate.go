@@ -58,11 +58,10 @@ var missed = session.NewSlot[uint32]()
 // handled (https://xmpp.org/extensions/xep-0352.html#in-order-processing); if it does not
 // read, replies may overtake the rest.
 func (r *Router) becomeActive(t *session.Turn, s *session.Session) {
-	since, changed := s.SetActive()
-	if since == 0 {
+	if !s.Inactive() {
 		return
 	}
-	sendHeld(t, s)
+	since, changed := sendHeldLast(t, s)
 	if m := missed.Get(s); m != nil {
 		since, changed = *m, true
 		missed.Drop(s)

@@ -79,15 +79,26 @@ func (h *heldStanzas) remove(peer string, kind heldKind) {
 	}
 }
 
-// end sends all stanzas but those whose sender was blocked since. Under mu.
+// end sends all stanzas, and has the next one make a new value. Under mu.
 func (h *heldStanzas) end(t *session.Turn, s *session.Session) {
+	h.send(t, s)
+	h.drop(s)
+}
+
+// send sends all stanzas but those whose sender was blocked since. Under mu.
+func (h *heldStanzas) send(t *session.Turn, s *session.Session) {
 	for i := range h.all {
 		if peer, err := jid.Parse(h.all[i].peer); err == nil && bars(s, peer) {
 			continue
 		}
 		s.SendBytes(t, h.all[i].xml)
 	}
-	h.all, h.ended = nil, true
+	h.all, h.bytes = nil, 0
+}
+
+// drop takes the value from the session. Under mu.
+func (h *heldStanzas) drop(s *session.Session) {
+	h.ended = true
 	held.Drop(s)
 }
 
@@ -109,6 +120,31 @@ func sendHeld(t *session.Turn, s *session.Session) {
 			h.end(t, s)
 		}
 	}
+}
+
+// sendHeldLast sends a client the stanzas that are held for it and makes it active, in one
+// step: nobody holds one in between, and whoever finds the client active, and so sends it
+// something at once, sends it after them. It returns the results of Session.SetActive.
+func sendHeldLast(t *session.Turn, s *session.Session) (since uint32, changed bool) {
+	for {
+		h := held.Make(s)
+		if h.activate(t, s, &since, &changed) {
+			return since, changed
+		}
+	}
+}
+
+// activate is a step of sendHeldLast. It returns false if the session has another value.
+func (h *heldStanzas) activate(t *session.Turn, s *session.Session, since *uint32, changed *bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ended {
+		return false
+	}
+	h.send(t, s)
+	*since, *changed = s.SetActive()
+	h.drop(s)
+	return true
 }
 
 // SendCopy sends a client b, a copy of the message st that another client of its account has

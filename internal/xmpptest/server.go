@@ -115,7 +115,13 @@ func NewServer(t testing.TB, cfg Config) *Server {
 	}
 	limits := sc.Limits.WithDefaults()
 	extensions.SetStreamLimits(xep.StreamLimits{MaxStanza: limits.MaxStanza, MaxRestricted: limits.MaxRestricted, Idle: 24 * time.Hour})
-	sc.Sent = newUnits(t).sent
+	units, also := newUnits(t), sc.Sent
+	sc.Sent = func(b []byte) {
+		units.sent(b)
+		if also != nil {
+			also(b)
+		}
+	}
 	s.Sessions = session.NewManager(sc)
 	s.Router.Attach(s.Sessions)
 	if err := s.Sessions.ReadKeys(ctx); err != nil {
