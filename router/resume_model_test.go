@@ -50,82 +50,6 @@ type phone struct {
 
 const phoneHeader = "<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 
-// element is the start tag of an element, and of those within it.
-type element struct {
-	xml.StartElement
-	children []element
-}
-
-func (e *element) attr(name string) string {
-	for _, a := range e.Attr {
-		if a.Name.Local == name {
-			return a.Value
-		}
-	}
-	return ""
-}
-
-// child returns the first child with this name, an empty one if there is none.
-func (e *element) child(name string) (c element) {
-	for _, c := range e.children {
-		if c.Name.Local == name {
-			return c
-		}
-	}
-	return c
-}
-
-// read reads what is within the element, and its end.
-func (e *element) read(d *xml.Decoder) error {
-	for {
-		token, err := d.Token()
-		if err != nil {
-			return err
-		}
-		switch k := token.(type) {
-		case xml.StartElement:
-			c := element{StartElement: k.Copy()}
-			if err := c.read(d); err != nil {
-				return err
-			}
-			e.children = append(e.children, c)
-		case xml.EndElement:
-			return nil
-		}
-	}
-}
-
-// streamOf returns a decoder after the stream header.
-func streamOf(r *bufio.Reader) (*xml.Decoder, error) {
-	d := xml.NewDecoder(r)
-	for {
-		token, err := d.Token()
-		if err != nil {
-			return nil, err
-		}
-		if _, ok := token.(xml.StartElement); ok {
-			return d, nil
-		}
-	}
-}
-
-// nextElement reads a first-level element.
-func nextElement(d *xml.Decoder) (e element, err error) {
-	for {
-		token, err := d.Token()
-		if err != nil {
-			return e, err
-		}
-		switch k := token.(type) {
-		case xml.StartElement:
-			e.StartElement = k.Copy()
-			return e, e.read(d)
-		case xml.EndElement:
-			return e, io.EOF
-		}
-	}
-}
-
 // connect opens a connection and resumes the session, with its login or after it, or makes
 // one.
 func (p *phone) connect() error {
@@ -136,8 +60,8 @@ func (p *phone) connect() error {
 	r := bufio.NewReader(conn)
 	say := func(text string) { _, _ = io.WriteString(conn, text) }
 	var d *xml.Decoder
-	expect := func(name string) (element, error) {
-		e, err := nextElement(d)
+	expect := func(name string) (xmpptest.Element, error) {
+		e, err := xmpptest.NextElement(d)
 		if err == nil && e.Name.Local != name {
 			err = fmt.Errorf("received %v, want %s", e.StartElement, name)
 		}
@@ -145,7 +69,7 @@ func (p *phone) connect() error {
 	}
 	open := func() (err error) {
 		say(phoneHeader)
-		if d, err = streamOf(r); err == nil {
+		if d, err = xmpptest.ReadHeader(r); err == nil {
 			_, err = expect("features")
 		}
 		return err
@@ -179,7 +103,7 @@ func (p *phone) connect() error {
 		if err != nil {
 			return err
 		}
-		p.id = e.attr("id")
+		p.id = e.Attr("id")
 		p.sent = []string{"<presence/>"}
 		say("<presence/>")
 	} else {
@@ -194,9 +118,9 @@ func (p *phone) connect() error {
 			return err
 		}
 		if inline {
-			e = e.child("resumed")
+			e = e.Child("resumed")
 		}
-		if err := p.ack(e.attr("h")); err != nil {
+		if err := p.ack(e.Attr("h")); err != nil {
 			return err
 		}
 		p.resumed++
@@ -221,7 +145,7 @@ func (p *phone) ack(h string) error {
 // read handles what the server sends on a connection, until that ends or is abandoned.
 func (p *phone) read(conn net.Conn, d *xml.Decoder) {
 	for {
-		e, err := nextElement(d)
+		e, err := xmpptest.NextElement(d)
 		p.mu.Lock()
 		if p.conn != conn {
 			p.mu.Unlock()
@@ -234,7 +158,7 @@ func (p *phone) read(conn net.Conn, d *xml.Decoder) {
 		}
 		switch e.Name.Local {
 		case "message":
-			n, err := strconv.Atoi(e.attr("id"))
+			n, err := strconv.Atoi(e.Attr("id"))
 			if err != nil {
 				p.t.Error(err)
 			}
@@ -243,7 +167,7 @@ func (p *phone) read(conn net.Conn, d *xml.Decoder) {
 		case "presence", "iq":
 			p.handled++
 		case "a":
-			if err := p.ack(e.attr("h")); err != nil {
+			if err := p.ack(e.Attr("h")); err != nil {
 				p.t.Error(err)
 			}
 		case "r":

@@ -37,7 +37,12 @@ func TestMain(m *testing.M) {
 
 // childServer prints its address and serves until it is killed.
 func childServer(dir, url string) int {
-	s, err := New(context.Background(), Config{C2S: "127.0.0.1:0", DataDir: dir, Store: url, Session: session.Config{AllowPlaintext: true}, Router: router.Config{Durable: os.Getenv(childDurableEnv) != ""}})
+	cfg := Config{C2S: "127.0.0.1:0", DataDir: dir, Store: url, Session: session.Config{AllowPlaintext: true}, Router: router.Config{Durable: os.Getenv(childDurableEnv) != ""}}
+	model := os.Getenv(childModelEnv) != ""
+	if model {
+		cfg = modelConfig(cfg)
+	}
+	s, err := New(context.Background(), cfg)
 	if err == nil {
 		err = xmpptest.AddAccounts(context.Background(), s.store, "localhost")
 	}
@@ -46,6 +51,9 @@ func childServer(dir, url string) int {
 		return 1
 	}
 	fmt.Println(s.Addrs()[0].Addr)
+	if model {
+		return controlChild(s)
+	}
 	select {}
 }
 
