@@ -30,20 +30,25 @@ type PresenceResult struct {
 	Latency        Latency `json:"latency"`
 }
 
-// quietPeriod is the time without deliveries after which they are taken to be complete.
-const quietPeriod = 2 * time.Second
+// quietPeriod is the time without deliveries after which those that are missing are given
+// up. It is long because the machine may be busy.
+const quietPeriod = 10 * time.Second
 
 // befriend makes neighbours mutual contacts: each client requests subscriptions and
-// approves all requests. The server leaves existing contacts unchanged.
+// approves all requests. The server leaves existing contacts unchanged. It returns when the
+// server has nothing more to tell the clients about that: they have all sent it a request,
+// received the reply, and nothing else in between.
 func (cs *Clients) befriend(ctx context.Context, contacts int) error {
-	var last atomic.Int64
-	touch := func() { last.Store(time.Now().UnixNano()) }
-	touch()
+	var heard, replies atomic.Int64
 	cs.setOnStanza(func(_ int, c *Client, el parser.Element) {
-		touch()
-		if string(el.Local()) == "presence" && string(el.Attr("type")) == "subscribe" {
+		switch {
+		case string(el.Local()) == "iq" && string(el.Attr("id")) == settleID:
+			replies.Add(1)
+			return
+		case string(el.Local()) == "presence" && string(el.Attr("type")) == "subscribe":
 			c.send("<presence type='subscribed' to='" + string(parser.AppendEscaped(nil, el.Attr("from"))) + "'/>")
 		}
+		heard.Add(1)
 	})
 	defer cs.setOnStanza(nil)
 	clients := cs.All()
@@ -57,13 +62,27 @@ func (cs *Clients) befriend(ctx context.Context, contacts int) error {
 			}
 		}
 	}
-	for time.Since(time.Unix(0, last.Load())) < quietPeriod {
-		if err := sleep(ctx, 100*time.Millisecond); err != nil {
-			return err
+	for before := int64(-1); before != heard.Load(); {
+		before = heard.Load()
+		replies.Store(0)
+		for _, c := range clients {
+			c.send("<iq type='get' id='" + settleID + "' to='" + c.account.JID() + "'><ping xmlns='urn:xmpp:ping'/></iq>")
+		}
+		last, count := time.Now(), int64(0)
+		for replies.Load() < int64(len(clients)) && time.Since(last) < quietPeriod {
+			if err := sleep(ctx, 10*time.Millisecond); err != nil {
+				return err
+			}
+			if n := replies.Load() + heard.Load(); n != count {
+				last, count = time.Now(), n
+			}
 		}
 	}
 	return nil
 }
+
+// settleID is the id of the requests of befriend.
+const settleID = "settle"
 
 // neighbour returns the d-th contact of client i of n, alternating between both sides.
 func neighbour(i, d, n int) int {
