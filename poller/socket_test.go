@@ -141,7 +141,7 @@ func testPlug(t *testing.T, secure, std, nested bool, version uint16) {
 	if err := b.c.Queue([]byte("queued")); err != nil {
 		t.Fatal(err)
 	}
-	layer := fmt.Sprintf("%T", b.c.layer)
+	layer := fmt.Sprintf("%T", layerOf(b.c))
 	move(t, b.c, a.c)
 	other.want(t, "queuedunread")
 	other.send(t, strings.Repeat("more", 1000))

@@ -142,7 +142,7 @@ func TestClosedInHandshake(t *testing.T) {
 		if err := <-wrote; err != nil {
 			t.Fatal(err)
 		}
-		in := e.c.layer.(*stdTLS)
+		in := layerOf(e.c).(*stdTLS)
 		eventually(t, "all has come", func() bool {
 			in.mu.Lock()
 			defer in.mu.Unlock()
