@@ -51,10 +51,9 @@ type Conn struct {
 type connMarks uint8
 
 const (
-	markTimed   connMarks = 1 << iota // on the loop's list of deadlines
-	markHungUp                        // netpoll has seen a hang-up and removed the descriptor
-	markPlugged                       // this is not the connection's first socket
-	markLast                          // the stashed input ends a message
+	markTimed  connMarks = 1 << iota // on the loop's list of deadlines
+	markHungUp                       // netpoll has seen a hang-up and removed the descriptor
+	markLast                         // the stashed input ends a message
 )
 
 // newConn returns a connection without TLS on the next loop.
@@ -98,8 +97,8 @@ func (c *Conn) readable(epoll.Source) error {
 // removed the descriptor from the poll. There may still be bytes to read.
 func (c *Conn) hungUp(epoll.Source) error {
 	c.loop.post(c, func(int) {
-		if c.closed() || c.marks&markPlugged != 0 && !epoll.HungUp(c.fd) {
-			return // it was a socket that the connection no longer has
+		if c.closed() {
+			return
 		}
 		c.mu.Lock()
 		c.watch, c.armed = watchNothing, false

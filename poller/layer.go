@@ -51,8 +51,9 @@ type recordLayer interface {
 	// rebase returns the stack of layers with its bottom layer replaced. Loop, under mu.
 	rebase(bottom recordLayer) recordLayer
 
-	// moveTo returns the stack for another connection, which gets the socket. The previous
-	// one no longer uses it. Loop, under mu, both of the other connection.
+	// moveTo returns the stack for another connection, which gets the socket and which no
+	// other goroutine knows yet. The previous one no longer uses it. Loop of the other
+	// connection.
 	moveTo(c *Conn) recordLayer
 }
 

@@ -4,6 +4,7 @@ package poller
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/bytebufferpool"
@@ -35,6 +36,8 @@ type loop struct {
 
 	listeners []*Listener // loop: those that are open
 
+	vacant atomic.Pointer[Conn] // changed by the loop; see Conn.Vacant
+
 	keys keyCache // has its own lock
 
 	began  time.Duration        // loop: when the batch of events began, since the poller's start
@@ -62,6 +65,7 @@ func newLoop(p *Poller, index int) (*loop, error) {
 	if l.poll, err = epoll.Open(l.begin, l.end); err != nil {
 		return nil, err
 	}
+	l.vacant.Store(newVacant(l))
 	if l.waiter, err = newIdleWaiter(l.poll.FD(), max(0, p.config().KeepaliveBatch)); err != nil {
 		_ = l.poll.Close()
 		return nil, err

@@ -272,8 +272,7 @@ func (c *Conn) writable(epoll.Source) error {
 	return nil
 }
 
-// writeFailed ends the connection if err, of a write, is not nil. Under mu: Unplug takes it,
-// too, so what is posted here comes before what is posted after Unplug.
+// writeFailed ends the connection if err, of a write, is not nil. Under mu.
 func (c *Conn) writeFailed(err error) {
 	if err != nil {
 		c.loop.post(c, func(int) { c.destroy(err) })

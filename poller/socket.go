@@ -14,7 +14,7 @@ import (
 )
 
 // Socket is a connected socket that belongs to no connection: Conn.Unplug has taken it from
-// one, for Conn.Plug of another. It has everything that belongs to the peer rather than to
+// one, for Conn.Plug to make another. It has everything that belongs to the peer rather than to
 // the handler: the descriptor, the record layers, what is queued and what is unread, and
 // the peer's place in the limits. It must be passed to Plug or closed, once.
 type Socket struct {
@@ -55,14 +55,23 @@ func (c *Conn) Unplug() (socket interface{ Close(linger time.Duration) }) {
 	return x
 }
 
-// Plug gives the connection, which must be closed, a socket from Unplug of any connection
-// of the same poller. Reading is paused until Resume. After an error the socket is closed,
-// and the connection remains closed. Plug must be called on the loop.
+// Plug makes a connection of a socket from Unplug of any connection of the same poller, for a
+// handler, which must be a Handler. c, which must be closed, gives it what belongs to the
+// handler rather than to the peer: the loop, the deadline, and whether the outbox is reserved.
+// Reading is paused until Resume. After an error the socket is closed. Plug must be called on
+// the loop. Its result is a *Conn.
 //
-// What was posted for the connection's previous socket must have run before: the caller
-// posts the call of Plug after the previous socket is gone.
-func (c *Conn) Plug(socket interface{ Close(linger time.Duration) }) error {
-	x := socket.(*Socket)
+// What was posted because of an earlier socket of the handler concerns its earlier connection,
+// which stays closed.
+func (c *Conn) Plug(socket interface{ Close(linger time.Duration) }, handler any) (conn any, err error) {
+	n, err := c.plug(socket.(*Socket), handler.(Handler))
+	if err != nil {
+		return nil, err // not an interface that holds nil
+	}
+	return n, nil
+}
+
+func (c *Conn) plug(x *Socket, h Handler) (*Conn, error) {
 	if c.state != stateClosed {
 		panic("poller: BUG: Plug of a connection that is open")
 	}
@@ -71,48 +80,70 @@ func (c *Conn) Plug(socket interface{ Close(linger time.Duration) }) error {
 	}
 	if c.loop.ending {
 		x.discard()
-		return ErrClosed
+		return nil, ErrClosed
 	}
-	c.paused = true
-	c.marks = c.marks&markTimed | markPlugged
+	n := &Conn{loop: c.loop, fd: int32(x.fd), handler: h, paused: true, reserved: c.isReserved(), proxied: x.proxied, out: x.out}
+	n.layer = x.layer.moveTo(n)
+	n.peer.Store(uint32(x.peer))
 	if x.last {
-		c.marks |= markLast
+		n.marks |= markLast
 	}
-	c.peer.Store(uint32(x.peer))
-	c.mu.Lock()
-	c.fd, c.out, c.proxied = int32(x.fd), x.out, x.proxied
-	c.layer = x.layer.moveTo(c)
-	c.state = stateOpen
-	c.mu.Unlock()
 	if x.unread != nil {
-		c.loop.keepUnread(c, x.unread)
+		n.loop.keepUnread(n, x.unread)
 	}
-	if c.deadline != 0 {
-		c.addTimed()
+	if n.deadline = c.deadline; n.deadline != 0 {
+		n.addTimed()
 	}
-	if err := c.register(); err != nil {
-		c.loop.post(c, func(int) { c.destroy(err) })
-		return nil // Closed will be called
+	if err := n.register(); err != nil {
+		n.loop.post(n, func(int) { n.destroy(err) })
+		return n, nil // Closed will be called
 	}
-	c.Flush()
-	return nil
+	n.Flush()
+	return n, nil
 }
 
-// Unplugged makes a connection without a socket, for Plug. accept returns its handler, nil if
-// the connection is not needed after all.
-func (p *Poller) Unplugged(accept func(*Conn) Handler) {
-	c := p.newConn(-1)
-	c.state = stateClosed
-	c.handler = accept(c)
+func (c *Conn) isReserved() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reserved
 }
+
+// Vacant returns a connection of the same loop, a *Conn, that is closed, and reserved as after
+// Reserve. A handler that waits for another socket, see Plug, keeps it instead of its own: it
+// is the same one for all of the loop's handlers that begin to wait at about the same time.
+// That time, to the minute, is its LastRead. Vacant must be called on the loop.
+func (c *Conn) Vacant() any {
+	l := c.loop
+	v := l.vacant.Load()
+	if l.now-v.lastRead.Load() >= vacantSeconds {
+		v = newVacant(l)
+		l.vacant.Store(v)
+	}
+	return v
+}
+
+// vacantSeconds is for how long a loop has the same vacant connection.
+const vacantSeconds = 60
+
+// newVacant returns a connection that never has a socket. Its methods change nothing, so
+// handlers can share it.
+func newVacant(l *loop) *Conn {
+	c := &Conn{loop: l, fd: -1, state: stateClosed, paused: true, reserved: true}
+	c.layer = (*plain)(c)
+	c.lastRead.Store(l.now)
+	return c
+}
+
+// Vacant returns what Conn.Vacant does, of the next loop, for handlers that have no connection
+// yet. Any goroutine may call it.
+func (p *Poller) Vacant() *Conn { return p.nextLoop().vacant.Load() }
 
 // Close sends what is queued and closes the socket as Conn.Close does. Any goroutine may
 // call it.
 func (x *Socket) Close(linger time.Duration) {
-	c := &Conn{loop: x.p.nextLoop(), fd: -1, state: stateClosed, handler: ignore{}}
-	c.layer = (*plain)(c)
-	c.loop.post(c, func(int) {
-		if c.Plug(x) == nil {
+	v := x.p.Vacant()
+	v.Post(func(int) {
+		if c, err := v.plug(x, ignore{}); err == nil {
 			c.Close(linger)
 		}
 	})

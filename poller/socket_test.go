@@ -14,29 +14,31 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
 // move moves the socket of from to to, whose own socket is closed first.
-func move(t testing.TB, from, to *Conn) {
+func move(t testing.TB, from, to *echo) {
 	t.Helper()
 	done := make(chan error, 1)
-	from.Post(func(int) {
-		x := from.Unplug()
-		to.Post(func(int) {
-			if old := to.Unplug(); old != nil {
+	from.c.Post(func(int) {
+		x := from.c.Unplug()
+		to.c.Post(func(int) {
+			if old := to.c.Unplug(); old != nil {
 				old.Close(time.Minute)
 			}
-			to.Post(func(int) {
-				if x == nil {
-					done <- ErrClosed
-					return
-				}
-				err := to.Plug(x)
-				to.Resume()
-				done <- err
-			})
+			if x == nil {
+				done <- ErrClosed
+				return
+			}
+			c, err := to.c.Plug(x, to)
+			if err == nil {
+				to.c = c.(*Conn)
+				to.c.Resume()
+			}
+			done <- err
 		})
 	})
 	if err := <-done; err != nil {
@@ -142,7 +144,7 @@ func testPlug(t *testing.T, secure, std, nested bool, version uint16) {
 		t.Fatal(err)
 	}
 	layer := fmt.Sprintf("%T", layerOf(b.c))
-	move(t, b.c, a.c)
+	move(t, b, a)
 	other.want(t, "queuedunread")
 	other.send(t, strings.Repeat("more", 1000))
 	other.want(t, strings.Repeat("more", 1000))
@@ -168,7 +170,7 @@ func testPlug(t *testing.T, secure, std, nested bool, version uint16) {
 	eventually(t, "the old socket is closed", func() bool { return s.Stats().Conns == before-1 })
 
 	// Back, to a connection that is closed. It has none of the other's state.
-	move(t, a.c, b.c)
+	move(t, a, b)
 	other.send(t, "again")
 	other.want(t, "again")
 	if nested {
@@ -185,7 +187,7 @@ func testPlug(t *testing.T, secure, std, nested bool, version uint16) {
 	}
 	// A connection that has ended can continue with another socket.
 	third, c := connect()
-	move(t, c.c, b.c)
+	move(t, c, b)
 	third.send(t, "third")
 	third.want(t, "third")
 	b.c.Close(time.Minute)
@@ -220,24 +222,24 @@ func TestPlugAfterFailure(t *testing.T) {
 	b := <-s.conns
 	plugged := make(chan struct{})
 	a.c.Post(func(int) {
-		x := b.c.Unplug()
+		earlier, x := a.c, b.c.Unplug()
 		_ = first.SetLinger(0)
 		_ = first.Close() // a reset: the next write fails
-		_ = a.c.Queue([]byte("x"))
-		for !a.c.peerGone() { // until the reset has arrived
+		_ = earlier.Queue([]byte("x"))
+		for !earlier.peerGone() { // until the reset has arrived
 			runtime.Gosched()
 		}
-		a.c.Flush()         // posts the end
-		_ = a.c.hungUp(nil) // as netpoll does
-		a.c.Unplug().Close(0)
-		a.c.Post(func(int) {
-			if err := a.c.Plug(x); err != nil {
-				t.Error(err)
-			}
-			_ = a.c.hungUp(nil) // as netpoll does, late
-			a.c.Resume()
-			close(plugged)
-		})
+		earlier.Flush()         // posts the end
+		_ = earlier.hungUp(nil) // as netpoll does
+		earlier.Unplug().Close(0)
+		c, err := earlier.Plug(x, a)
+		if err != nil {
+			t.Error(err)
+		}
+		a.c = c.(*Conn)
+		_ = earlier.hungUp(nil) // as netpoll does, late
+		a.c.Resume()
+		close(plugged)
 	})
 	<-plugged
 	_, _ = second.Write([]byte("still here"))
@@ -277,7 +279,7 @@ func TestPlugAccounts(t *testing.T) {
 	}
 	old, a := connect("192.0.2.1")
 	c, b := connect("192.0.2.2")
-	move(t, b.c, a.c)
+	move(t, b, a)
 	_ = old.Close()
 	if got := a.c.RemoteAddr().Addr().String(); got != "192.0.2.2" {
 		t.Errorf("the address is %s", got)
@@ -307,8 +309,9 @@ func TestPlugRaces(t *testing.T) {
 	}
 	for round := range rounds {
 		var peers []net.Conn
-		var conns []*echo
-		for range n {
+		var handlers [n]*echo
+		var conns [n]atomic.Pointer[Conn]
+		for i := range n {
 			c := tls.Client(dial(t, s.addr), &tls.Config{InsecureSkipVerify: true})
 			_, _ = c.Write([]byte("x"))
 			expect(t, c, "x")
@@ -316,19 +319,21 @@ func TestPlugRaces(t *testing.T) {
 			e := <-s.conns
 			e.closed = make(chan error, 1000)
 			e.c.Authenticated()
-			conns = append(conns, e)
+			handlers[i] = e
+			conns[i].Store(e.c)
 		}
 		var all sync.WaitGroup
 		for worker := range 4 {
 			r := rand.New(rand.NewPCG(seed, uint64(round*10+worker)))
 			all.Go(func() {
 				for range 200 {
-					c := conns[r.IntN(n)].c
+					c := conns[r.IntN(n)].Load()
 					switch r.IntN(20) {
 					case 0:
 						_ = peers[r.IntN(n)].(*tls.Conn).NetConn().Close()
 					case 1, 2, 3:
-						tryMove(c, conns[r.IntN(n)].c)
+						to := r.IntN(n)
+						tryMove(c, &conns[to], handlers[to])
 					default:
 						_ = c.Queue(bytes.Repeat([]byte("y"), r.IntN(5000)))
 						c.Flush()
@@ -341,8 +346,8 @@ func TestPlugRaces(t *testing.T) {
 			all.Go(func() { _, _ = io.Copy(io.Discard, p) })
 			all.Go(func() { _, _ = p.Write(bytes.Repeat([]byte("z"), 1000)) })
 		}
-		for _, e := range conns {
-			defer e.c.Close(0)
+		for i := range conns {
+			defer func() { conns[i].Load().Close(0) }()
 		}
 		closeAll := func() {
 			for _, p := range peers {
@@ -365,8 +370,8 @@ func TestPlugRaces(t *testing.T) {
 }
 
 // tryMove is move for connections that anything may happen to.
-func tryMove(from, to *Conn) {
-	if from == to {
+func tryMove(from *Conn, into *atomic.Pointer[Conn], h *echo) {
+	if from == into.Load() {
 		return
 	}
 	from.Post(func(int) {
@@ -374,18 +379,20 @@ func tryMove(from, to *Conn) {
 		if x == nil {
 			return
 		}
-		to.Post(func(int) {
+		into.Load().Post(func(int) {
+			to := into.Load()
 			if old := to.Unplug(); old != nil {
 				old.Close(0)
 			}
-			to.Post(func(int) {
-				if to.closed() {
-					_ = to.Plug(x)
-					to.Resume()
-				} else {
-					x.Close(0)
-				}
-			})
+			if !to.closed() {
+				x.Close(0)
+				return
+			}
+			if c, err := to.Plug(x, h); err == nil {
+				h.c = c.(*Conn)
+				into.Store(h.c)
+				h.c.Resume()
+			}
 		})
 	})
 }

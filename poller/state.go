@@ -2,9 +2,8 @@
 
 package poller
 
-// connState is the stage of a connection's life with one socket. A connection never returns
-// to an earlier state, except that the first two may alternate. Conn.Unplug leads from open
-// to closed, and Conn.Plug, with another socket, from closed to open.
+// connState is the stage of a connection's life. A connection never returns to an earlier
+// state, except that the first two may alternate. Conn.Unplug leads from open to closed.
 //
 //	  ┌─────────── done ───────────┐
 //	  ▼                            │

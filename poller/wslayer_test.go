@@ -439,10 +439,12 @@ func TestWebSocketPlug(t *testing.T) {
 		x := b.c.Unplug()
 		a.c.Unplug().Close(0)
 		a.have = append(a.have, b.have...)
-		a.c.Post(func(int) {
-			plugged <- a.c.Plug(x)
+		c, err := a.c.Plug(x, a)
+		if err == nil {
+			a.c = c.(*Conn)
 			a.c.Resume()
-		})
+		}
+		plugged <- err
 	}
 	b.c.Post(poll)
 	if err := <-plugged; err != nil {

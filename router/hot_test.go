@@ -47,7 +47,8 @@ func (w *wire) RemoteAddr() netip.AddrPort              { return netip.AddrPort{
 func (w *wire) Secure() bool                            { return false }
 func (w *wire) Hold(int) bool                           { return true }
 func (w *wire) Unplug() session.Socket                  { return nil }
-func (w *wire) Plug(session.Socket) error               { return nil }
+func (w *wire) Plug(session.Socket, any) (any, error)   { return w, nil }
+func (w *wire) Vacant() any                             { return w }
 func (w *wire) Authenticated()                          {}
 func (w *wire) Post(f func(loop int))                   { w.mu.Lock(); w.todo = append(w.todo, f); w.mu.Unlock() }
 func (w *wire) QueueMessages([]byte, []int, bool) error { panic("no messages") }

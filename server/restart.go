@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"roost/poller"
 	"roost/session"
 )
 
@@ -75,14 +74,7 @@ func (s *Server) restore(ctx context.Context) error {
 		if len(units) == 0 {
 			break
 		}
-		s.sessions.Restore(units, &r, func(accept func(session.Conn) *session.Session) {
-			s.poller.Unplugged(func(c *poller.Conn) poller.Handler {
-				if x := accept(c); x != nil {
-					return x
-				}
-				return nil
-			})
-		})
+		s.sessions.Restore(units, &r, func() session.Conn { return s.poller.Vacant() })
 	}
 	if r.Damaged > 0 {
 		s.log.Error("saved sessions were damaged; those that could be read have ended, and their messages are handed on", "sessions", r.Damaged, "err", r.Err)

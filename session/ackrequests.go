@@ -28,7 +28,7 @@ func (s *Session) requestAck(t *Turn) {
 	if q == nil || q.asked != 0 || s.has(flagClosing|flagGone|flagSlow|flagDetached) {
 		return
 	}
-	if x.is(coldPaced) && q.len < ackBatch && q.bytes() < ackBatchBytes || s.conn.QueueReserved(ackRequest) != nil {
+	if x.is(coldPaced) && q.len < ackBatch && q.bytes() < ackBatchBytes || s.Conn().QueueReserved(ackRequest) != nil {
 		return
 	}
 	if f := s.mgr.config().Sent; f != nil {
@@ -178,7 +178,7 @@ func (s *Session) unresponsive(t *Turn, timeout time.Duration) {
 	}
 	countEvents.Add(t, eventAckTimeout, 1)
 	if s.canWait() {
-		s.conn.Close(0)
+		s.Conn().Close(0)
 		return
 	}
 	s.end(t, ErrConnectionTimeout.WithText("The request to acknowledge stanzas was not answered."))

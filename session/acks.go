@@ -52,7 +52,7 @@ func (s *Session) manage(t *Turn, wait uint8, dst []byte, send bool) (_ []byte, 
 	x.mu.Lock()
 	dst = s.appendEnabled(dst, x, wait)
 	s.set(flagManaged) // before Reserve: a goroutine whose Queue fails from then on takes the lock
-	s.conn.Reserve()
+	s.Conn().Reserve()
 	ok = !send || s.queueReserved(dst, units{})
 	if ok && send && s.has(flagTapped) {
 		s.tapSent(dst)
@@ -91,7 +91,7 @@ func (s *Session) queueReserved(b []byte, u units) bool {
 	if s.queue(b, u, true) == nil {
 		return true
 	}
-	s.conn.Flush()
+	s.Conn().Flush()
 	return s.queue(b, u, true) == nil
 }
 

@@ -87,8 +87,8 @@ func (s *Session) OnDrain(f func(*Turn)) {
 	r := x.needRare()
 	r.onDrain = append(r.onDrain, f)
 	x.mu.Unlock()
-	if !s.conn.Flush() {
-		s.conn.Post(s.Drained) // Drained is called by itself only if the socket was full
+	if !s.Conn().Flush() {
+		s.Conn().Post(s.Drained) // Drained is called by itself only if the socket was full
 	}
 }
 

@@ -46,6 +46,7 @@ func (s *Session) awaitResume(t *Turn, err error) bool {
 	s.parser.Reset()
 	x := s.cold.Load()
 	x.mu.Lock()
+	s.conn.Store(s.Conn().Vacant()) // its own is not needed any more
 	x.until = m.second() + uint16(x.mayWait(m)/time.Second) + 1
 	m.detached.add(s, x)
 	if q := x.queue(); q != nil {

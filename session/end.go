@@ -102,10 +102,10 @@ func (s *Session) end(t *Turn, e *StreamError) {
 	}
 	s.sendClose(t, e)
 	if e != nil {
-		s.conn.SetCloseCode(e.closeCode())
+		s.Conn().SetCloseCode(e.closeCode())
 	}
 	s.detach(t)
-	s.conn.Close(s.mgr.config().Linger)
+	s.Conn().Close(s.mgr.config().Linger)
 }
 
 // overflow is called when the outbox is full because the client does not read.
@@ -123,7 +123,7 @@ func (s *Session) overflowed(t *Turn) {
 		case !s.has(flagSlow):
 			return // that was another connection
 		case s.canWait() && !s.has(flagDetached):
-			s.conn.Close(0)
+			s.Conn().Close(0)
 			return
 		}
 		if s.set(flagClosing) {
@@ -131,9 +131,9 @@ func (s *Session) overflowed(t *Turn) {
 		}
 		s.detach(t)
 		if s.mgr.config().DetachSlow {
-			s.conn.Close(s.mgr.config().Linger)
+			s.Conn().Close(s.mgr.config().Linger)
 			return
 		}
-		s.conn.Close(0)
+		s.Conn().Close(0)
 	})
 }

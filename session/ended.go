@@ -67,7 +67,7 @@ func (s *Session) endedBecause(reason string, err error) {
 	if !s.mgr.debug() {
 		return
 	}
-	log := s.mgr.config().Logger.With("jid", s.name(), "peer", s.conn.RemoteAddr(), "reason", reason)
+	log := s.mgr.config().Logger.With("jid", s.name(), "peer", s.Conn().RemoteAddr(), "reason", reason)
 	if err != nil {
 		log = log.With("err", err)
 	}

@@ -9,7 +9,7 @@ func (m *Manager) Events() *events.Bus { return &m.events }
 // publishLogin publishes that the session was bound.
 func (s *Session) publishLogin() {
 	s.mgr.events.Publish(events.Login, func() events.Event {
-		return events.Event{JID: s.FullJID(), Peer: s.conn.RemoteAddr()}
+		return events.Event{JID: s.FullJID(), Peer: s.Conn().RemoteAddr()}
 	})
 }
 
@@ -18,7 +18,7 @@ func (s *Session) publishLogin() {
 // such an account.
 func (s *Session) publishFailure(m *mechanism, result int) {
 	s.mgr.events.Publish(events.LoginFailed, func() events.Event {
-		e := events.Event{Peer: s.conn.RemoteAddr(), Reason: attemptName(result)}
+		e := events.Event{Peer: s.Conn().RemoteAddr(), Reason: attemptName(result)}
 		if m != nil {
 			e.Mechanism = m.name
 		}
@@ -36,7 +36,7 @@ func (s *Session) publishEnd(reason string, err error) {
 		return
 	}
 	s.mgr.events.Publish(events.End, func() events.Event {
-		e := events.Event{JID: s.name(), Peer: s.conn.RemoteAddr(), Reason: reason}
+		e := events.Event{JID: s.name(), Peer: s.Conn().RemoteAddr(), Reason: reason}
 		if err != nil {
 			e.Err = err.Error()
 		}
@@ -59,6 +59,6 @@ func (s *Session) publishDetached(err error) {
 // publishResumed publishes that the client has resumed the session.
 func (s *Session) publishResumed() {
 	s.mgr.events.Publish(events.Resumed, func() events.Event {
-		return events.Event{JID: s.FullJID(), Peer: s.conn.RemoteAddr()}
+		return events.Event{JID: s.FullJID(), Peer: s.Conn().RemoteAddr()}
 	})
 }

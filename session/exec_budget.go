@@ -53,7 +53,7 @@ type postponed struct {
 // handles the session's input on its loop may call it.
 func (m *Manager) Yield(t *Turn, s *Session, f func(*Turn)) {
 	s.set(flagBusy)
-	s.conn.Pause()
+	s.Conn().Pause()
 	t.postpone(s, func(t *Turn) {
 		s.unset(flagBusy)
 		f(t)
@@ -81,7 +81,7 @@ func (t *Turn) postpone(s *Session, f func(*Turn)) {
 func (t *Turn) post(s *Session) {
 	if !t.posted {
 		t.posted = true
-		s.conn.Post(t.m.runPostponed)
+		s.Conn().Post(t.m.runPostponed)
 	}
 }
 

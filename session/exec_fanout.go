@@ -110,7 +110,7 @@ func (shard *fanoutShard) refill(now time.Duration) bool {
 			continue
 		}
 		for _, s := range b.waiting {
-			s.conn.Post(s.unthrottle)
+			s.Conn().Post(s.unthrottle)
 		}
 		if b.full <= now {
 			delete(shard.buckets, account)
@@ -152,7 +152,7 @@ func (s *Session) take(t *Turn, cost int64) {
 	}
 	if s.mgr.fanout.take(s.accountHash(), t.Now(), cost, waits) {
 		countEvents.Add(t, eventThrottled, 1)
-		s.conn.Pause()
+		s.Conn().Pause()
 	}
 }
 

@@ -59,7 +59,7 @@ func (s *Session) broken(t *Turn, v any) {
 			// Closed.
 			s.mgr.Recovered(v, s)
 			s.set(flagClosing)
-			s.conn.Close(0)
+			s.Conn().Close(0)
 		}
 	}()
 	switch {
@@ -67,7 +67,7 @@ func (s *Session) broken(t *Turn, v any) {
 		s.Close(ErrInternal) // a worker already has the session
 	case s.has(flagClosing):
 		s.detach(t)
-		s.conn.Close(0)
+		s.Conn().Close(0)
 	default:
 		s.end(t, ErrInternal)
 	}

@@ -105,7 +105,7 @@ func (t *Turn) Flush() {
 		if s.has(flagManaged) {
 			s.requestAck(t)
 		}
-		s.conn.Flush()
+		s.Conn().Flush()
 		t.dirty[i] = nil
 	}
 	t.dirty = t.dirty[:0]
@@ -265,7 +265,7 @@ func (s *Session) TrySendBytes(t *Turn, b []byte) bool {
 }
 
 func (s *Session) tryWrite(t *Turn, b []byte) bool {
-	if !s.has(flagManaged) && (s.conn.Queue(b) == nil || s.queueAgain(b, units{})) {
+	if !s.has(flagManaged) && (s.Conn().Queue(b) == nil || s.queueAgain(b, units{})) {
 		return true
 	}
 	return s.has(flagManaged) && s.trySendManaged(t, b)
@@ -274,17 +274,17 @@ func (s *Session) tryWrite(t *Turn, b []byte) bool {
 // queueAgain flushes the outbox and queues b again. Output of this turn has not been
 // offered to the socket yet, so a full outbox does not mean that the client is slow.
 func (s *Session) queueAgain(b []byte, u units) bool {
-	s.conn.Flush()
+	s.Conn().Flush()
 	return s.queue(b, u, false) == nil
 }
 
 // queue queues b. Several stanzas are one write, unless each has to be a message.
 func (s *Session) queue(b []byte, u units, reserved bool) error {
 	switch {
-	case u.ends != nil && s.conn.Messages():
-		return s.conn.QueueMessages(b, u.ends, reserved)
+	case u.ends != nil && s.Conn().Messages():
+		return s.Conn().QueueMessages(b, u.ends, reserved)
 	case reserved:
-		return s.conn.QueueReserved(b)
+		return s.Conn().QueueReserved(b)
 	}
-	return s.conn.Queue(b)
+	return s.Conn().Queue(b)
 }

@@ -191,7 +191,7 @@ func (s *Session) offload(need Work, f func(*Turn)) {
 // next step needs, or Done.
 func (s *Session) offloadSteps(need Work, f func(*Turn) Work) {
 	s.set(flagBusy)
-	s.conn.Pause()
+	s.Conn().Pause()
 	if !s.submit(need, f) {
 		// The server is stopping and will end the session.
 		s.unset(flagBusy)
@@ -204,7 +204,7 @@ func (s *Session) submit(need Work, f func(*Turn) Work) bool {
 		cost := t.uncharged()
 		t.end()
 		if next == Done || !s.submit(next, f) {
-			s.conn.Post(func(loop int) {
+			s.Conn().Post(func(loop int) {
 				s.chargeCost(s.mgr.turns[loop], cost-freeCost)
 				s.returnToLoop(loop)
 			})

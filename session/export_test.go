@@ -15,25 +15,26 @@ import (
 // embed it and override the methods they need.
 type NoConn struct{}
 
-func (NoConn) Queue([]byte) error         { return nil }
-func (NoConn) Reserve()                   {}
-func (NoConn) QueueReserved([]byte) error { return nil }
-func (NoConn) Messages() bool             { return false }
-func (NoConn) Flush() bool                { return false }
-func (NoConn) Queued() int                { return 0 }
-func (NoConn) Pause()                     {}
-func (NoConn) Resume()                    {}
-func (NoConn) Post(func(int))             {}
-func (NoConn) StartTLS(*tls.Config) error { return nil }
-func (NoConn) SetCloseCode(uint16)        {}
-func (NoConn) Close(time.Duration)        {}
-func (NoConn) SetDeadline(time.Duration)  {}
-func (NoConn) Hold(int) bool              { return true }
-func (NoConn) Authenticated()             {}
-func (NoConn) Unplug() Socket             { return nil }
-func (NoConn) Plug(Socket) error          { return nil }
-func (NoConn) RemoteAddr() netip.AddrPort { return netip.AddrPort{} }
-func (NoConn) Secure() bool               { return false }
+func (NoConn) Queue([]byte) error              { return nil }
+func (NoConn) Reserve()                        {}
+func (NoConn) QueueReserved([]byte) error      { return nil }
+func (NoConn) Messages() bool                  { return false }
+func (NoConn) Flush() bool                     { return false }
+func (NoConn) Queued() int                     { return 0 }
+func (NoConn) Pause()                          {}
+func (NoConn) Resume()                         {}
+func (NoConn) Post(func(int))                  {}
+func (NoConn) StartTLS(*tls.Config) error      { return nil }
+func (NoConn) SetCloseCode(uint16)             {}
+func (NoConn) Close(time.Duration)             {}
+func (NoConn) SetDeadline(time.Duration)       {}
+func (NoConn) Hold(int) bool                   { return true }
+func (NoConn) Authenticated()                  {}
+func (NoConn) Unplug() Socket                  { return nil }
+func (c NoConn) Plug(Socket, any) (any, error) { return c, nil }
+func (c NoConn) Vacant() any                   { return c }
+func (NoConn) RemoteAddr() netip.AddrPort      { return netip.AddrPort{} }
+func (NoConn) Secure() bool                    { return false }
 
 func (NoConn) QueueMessages([]byte, []int, bool) error { return nil }
 

@@ -46,7 +46,7 @@ func TestFanout(t *testing.T) {
 			return s, c
 		}
 		charge := func(s *Session, deliveries int64) {
-			loop := s.conn.(*pausing).loop
+			loop := s.Conn().(*pausing).loop
 			s.chargeCost(m.turns[loop], deliveries*costDelivery)
 			m.EndTurn(loop)
 		}

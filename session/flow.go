@@ -10,7 +10,7 @@ func (s *Session) returnToLoop(loop int) {
 	s.unset(flagBusy)
 	if s.has(flagLogin) && s.has(flagBound) {
 		s.unset(flagLogin) // on the loop, so that SetDeadline need not wake it
-		s.conn.SetDeadline(0)
+		s.Conn().SetDeadline(0)
 		s.take(t, 0) // wait if earlier sessions of the account have caused too many deliveries
 	}
 	s.continueInput(t)
@@ -25,7 +25,7 @@ func (s *Session) continueInput(t *Turn) {
 // resume resumes reading unless there still is a reason to wait.
 func (s *Session) resume(t *Turn) {
 	if !s.has(flagBusy|flagThrottled|flagBacklog) && !s.startDelay(t) && !s.backlog(t) {
-		s.conn.Resume()
+		s.Conn().Resume()
 	}
 }
 
@@ -52,22 +52,22 @@ const maxBacklog = 64 << 10
 // socket does not count: Drained may not be called for it. Only the session's loop may call
 // it.
 func (s *Session) backlog(t *Turn) bool {
-	if s.conn.Queued() <= maxBacklog {
+	if s.Conn().Queued() <= maxBacklog {
 		return false
 	}
 	t.Flush()
-	if !s.conn.Flush() || s.conn.Queued() <= maxBacklog {
+	if !s.Conn().Flush() || s.Conn().Queued() <= maxBacklog {
 		return false
 	}
 	s.set(flagBacklog)
-	s.conn.Pause()
+	s.Conn().Pause()
 	return true
 }
 
 // runOnLoop runs f on the session's loop when no worker has the session. Any goroutine may
 // call it.
 func (s *Session) runOnLoop(f func(*Turn)) {
-	s.conn.Post(func(loop int) {
+	s.Conn().Post(func(loop int) {
 		s.runOrDefer(s.mgr.turns[loop], f)
 	})
 }
@@ -75,7 +75,7 @@ func (s *Session) runOnLoop(f func(*Turn)) {
 // endOnLoop is runOnLoop for functions that end the session: it does not wait for the
 // delayed response to a login.
 func (s *Session) endOnLoop(f func(*Turn)) {
-	s.conn.Post(func(loop int) {
+	s.Conn().Post(func(loop int) {
 		s.dropDelay(loop)
 		s.runOrDefer(s.mgr.turns[loop], f)
 	})

@@ -107,7 +107,8 @@ func NewManager(cfg Config) *Manager {
 
 // New makes a session for an accepted connection.
 func (m *Manager) New(c Conn) *Session {
-	s := &Session{mgr: m, conn: c}
+	s := &Session{mgr: m}
+	s.conn.Store(c)
 	n := &negotiation{network: peernet.Of(c.RemoteAddr().Addr()), began: time.Since(m.started)}
 	s.cold.Store(&coldState{rare: &rareState{negotiation: n}})
 	if c.Messages() {

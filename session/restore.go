@@ -22,12 +22,12 @@ type Restored struct {
 
 // Restore makes sessions of what Suspend has written, in its order, and adds to r.
 // They wait for their clients as if those had just lost their connections, but for the time
-// since then. newConn must call its argument with a connection that has no socket and drop
-// that if it gets nil. Restore must be called before any client connects.
-func (m *Manager) Restore(units [][]byte, r *Restored, newConn func(accept func(Conn) *Session)) {
+// since then. vacant returns what Conn.Vacant does, of any loop. Restore must be called before
+// any client connects.
+func (m *Manager) Restore(units [][]byte, r *Restored, vacant func() Conn) {
 	for _, unit := range units {
 		for b := range sessiondata.Units(unit) {
-			if err := m.restoreUnit(b, r, newConn); err != nil {
+			if err := m.restoreUnit(b, r, vacant); err != nil {
 				r.Damaged++
 				r.Err = err
 			}
@@ -35,19 +35,15 @@ func (m *Manager) Restore(units [][]byte, r *Restored, newConn func(accept func(
 	}
 }
 
-func (m *Manager) restoreUnit(b []byte, r *Restored, newConn func(accept func(Conn) *Session)) error {
+func (m *Manager) restoreUnit(b []byte, r *Restored, vacant func() Conn) error {
 	kind, err := sessiondata.KindOf(b)
 	switch {
 	case err != nil:
+		return err
 	case kind == sessiondata.ServerKind:
-		err = m.restoreServer(b, r)
-	default:
-		newConn(func(c Conn) (s *Session) {
-			s, err = m.restore(c, b, r)
-			return s
-		})
+		return m.restoreServer(b, r)
 	}
-	return err
+	return m.restore(vacant(), b, r)
 }
 
 // maxStop is how long a server may have been stopped so that its sessions can be resumed. It
@@ -79,16 +75,17 @@ var (
 )
 
 // restore makes a session.
-func (m *Manager) restore(c Conn, b []byte, r *Restored) (*Session, error) {
+func (m *Manager) restore(c Conn, b []byte, r *Restored) error {
 	d, err := sessiondata.ParseSession(b)
 	if err != nil && !errors.Is(err, sessiondata.ErrLoss) {
-		return nil, err
+		return err
 	}
 	full, e := jid.ParseBytes(d.Address)
 	if e != nil || !full.IsFull() || full.Local() == "" {
-		return nil, errAddress
+		return errAddress
 	}
-	s := &Session{mgr: m, conn: c, jid: full.Compact()}
+	s := &Session{mgr: m, jid: full.Compact()}
+	s.conn.Store(c)
 	s.event.Store(d.Event)
 	s.set(flagOpen | flagAuthed | flagBound | flagManaged | flagDetached)
 	x := &coldState{handled: d.Handled, sent: d.Sent, number: d.Number, wait: d.Wait}
@@ -113,9 +110,8 @@ func (m *Manager) restore(c Conn, b []byte, r *Restored) (*Session, error) {
 	m.detached.count.Add(1)
 	if !m.relink(s) {
 		s.discardRestored()
-		return nil, errTwice
+		return errTwice
 	}
-	c.Reserve()
 	x.mu.Lock()
 	x.until = m.second() + uint16(wait)
 	m.detached.add(s, x)
@@ -124,7 +120,7 @@ func (m *Manager) restore(c Conn, b []byte, r *Restored) (*Session, error) {
 	if over {
 		r.Over++
 	}
-	return s, err
+	return err
 }
 
 // discardRestored undoes what was counted for a session that is in no table.

@@ -37,9 +37,9 @@ type resumeFailed func(t *Turn, s *Session, result []byte)
 // handles the input of r.from, which waits for the result.
 func (r *resumption) begin(earlier *Session) {
 	r.from.set(flagBusy)
-	r.from.conn.Pause()
-	r.from.conn.Post(func(loop int) {
-		if r.socket = r.from.conn.Unplug(); r.socket == nil { // the connection is closed
+	r.from.Conn().Pause()
+	r.from.Conn().Post(func(loop int) {
+		if r.socket = r.from.Conn().Unplug(); r.socket == nil { // the connection is closed
 			r.from.returnToLoop(loop)
 			return
 		}
@@ -51,8 +51,8 @@ func (r *resumption) begin(earlier *Session) {
 // r.from, unless that session has ended. Any goroutine may call it.
 func (r *resumption) fail(tell func(t *Turn)) {
 	s := r.from
-	s.conn.Post(func(loop int) {
-		if err := s.conn.Plug(r.socket); err != nil {
+	s.Conn().Post(func(loop int) {
+		if err := s.plug(r.socket); err != nil {
 			s.Closed(loop, err)
 		} else {
 			// tell may have more to do on a worker, so it waits until the session is returned.
@@ -74,7 +74,7 @@ func (r *resumption) notFound(h uint32, known bool) {
 // done ends the session that has authenticated the client, which has no connection any more.
 func (r *resumption) done() {
 	s := r.from
-	s.conn.Post(func(loop int) {
+	s.Conn().Post(func(loop int) {
 		s.state.Or(flagClosing | flagGone)
 		s.mgr.unbound.Delete(s)
 		s.returnToLoop(loop)
@@ -107,11 +107,11 @@ func (s *Session) resumeWith(t *Turn, r *resumption) {
 // (https://xmpp.org/extensions/xep-0198.html#resumption).
 func (s *Session) supersede(t *Turn, e *StreamError) {
 	s.sendClose(t, e)
-	s.conn.SetCloseCode(e.closeCode())
-	s.conn.Flush()
-	old := s.conn.Unplug()
+	s.Conn().SetCloseCode(e.closeCode())
+	s.Conn().Flush()
+	old := s.Conn().Unplug()
 	if old == nil { // it is being closed
-		s.conn.Close(0)
+		s.Conn().Close(0)
 		return
 	}
 	old.Close(s.mgr.config().Linger)
@@ -136,7 +136,7 @@ func (s *Session) reattach(t *Turn, r *resumption) {
 		r.fail(func(t *Turn) { r.from.end(t, handledCountTooHigh(r.h, sent)) })
 		return
 	}
-	if err := s.conn.Plug(r.socket); err != nil { // the server is stopping
+	if err := s.plug(r.socket); err != nil { // the server is stopping
 		x.mu.Unlock()
 		r.done()
 		return
@@ -163,7 +163,7 @@ func (s *Session) reattach(t *Turn, r *resumption) {
 	countEvents.Add(t, eventResumed, 1)
 	s.publishResumed()
 	if s.mgr.debug() {
-		s.mgr.config().Logger.Debug("session resumed", "jid", s.FullJID(), "peer", s.conn.RemoteAddr())
+		s.mgr.config().Logger.Debug("session resumed", "jid", s.FullJID(), "peer", s.Conn().RemoteAddr())
 	}
 	s.sendAgainLater(t, x)
 	for i := range s.mgr.features {
@@ -171,10 +171,20 @@ func (s *Session) reattach(t *Turn, r *resumption) {
 			f(t, s)
 		}
 	}
-	if !s.conn.Flush() {
-		s.conn.Post(s.Drained) // for what waits for the client to have read
+	if !s.Conn().Flush() {
+		s.Conn().Post(s.Drained) // for what waits for the client to have read
 	}
 	s.resume(t)
+}
+
+// plug gives the session, which has no socket, this one. Only the session's loop may call it.
+func (s *Session) plug(x Socket) error {
+	c, err := s.Conn().Plug(x, s)
+	if err != nil {
+		return err
+	}
+	s.conn.Store(c)
+	return nil
 }
 
 // appendResumed appends <resumed/>, and what contains it.
@@ -213,7 +223,7 @@ func (s *Session) sendAgain(t *Turn, x *coldState) {
 		return
 	}
 	buf := t.GetBuf()
-	for q.unsent > 0 && s.conn.Queued() < sendAgainPage {
+	for q.unsent > 0 && s.Conn().Queued() < sendAgainPage {
 		e := entryAt(q.buf[q.next:])
 		if e.flags&ackStamped == 0 && bytes.HasPrefix(e.stanza, []byte("<message")) {
 			// XEP-0198 section 4 asks for it when messages go elsewhere; the client has to
@@ -222,8 +232,8 @@ func (s *Session) sendAgain(t *Turn, x *coldState) {
 		} else {
 			buf = append(buf[:0], e.stanza...)
 		}
-		if s.conn.QueueReserved(buf) != nil {
-			if s.conn.Queued() == 0 {
+		if s.Conn().QueueReserved(buf) != nil {
+			if s.Conn().Queued() == 0 {
 				s.endOnLoop(s.neverFits)
 			}
 			break

@@ -33,13 +33,15 @@ func (p *plugPipe) Unplug() Socket {
 	return x
 }
 
-func (p *plugPipe) Plug(x Socket) error {
+func (p *plugPipe) Plug(x Socket, _ any) (any, error) {
 	p.socket, p.queued = x.(*fakeSocket), 0
 	if p.plugged != nil {
 		p.plugged()
 	}
-	return nil
+	return p, nil
 }
+
+func (p *plugPipe) Vacant() any { return p }
 
 func (p *plugPipe) QueueReserved(b []byte) error {
 	if p.space > 0 && p.queued+len(b) > p.space {

@@ -78,10 +78,12 @@ func (k *resumeConn) Unplug() session.Socket {
 	return x
 }
 
-func (k *resumeConn) Plug(x session.Socket) error {
+func (k *resumeConn) Plug(x session.Socket, _ any) (any, error) {
 	k.socket = x
-	return nil
+	return k, nil
 }
+
+func (k *resumeConn) Vacant() any { return k }
 
 func (k *resumeConn) QueueReserved(p []byte) error { return k.Queue(p) }
 

@@ -31,7 +31,8 @@ type Conn interface {
 	Hold(n int) bool                                         // reports the bytes that the session holds before authentication; false: too many, and the stream must end
 	Authenticated()                                          // lifts the limits that apply before authentication, including Hold's
 	Unplug() Socket                                          // takes away the socket, which stays open; nil: the connection is closed or being closed. Call only on the loop, not from within Data
-	Plug(Socket) error                                       // gives a connection without a socket another one; reading is paused. Call only on the loop
+	Plug(s Socket, h any) (conn any, err error)              // makes a Conn of the same type, loop and Reserve of a socket, for the handler h; reading is paused. Call only on the loop of a connection without a socket
+	Vacant() any                                             // returns a Conn of the same type, loop and Reserve that has no socket, and that other sessions use too. Call only on the loop
 	RemoteAddr() netip.AddrPort
 	Secure() bool
 }
@@ -49,8 +50,8 @@ const (
 // Session is one client's stream. There may be a million of them, mostly idle, so every
 // field counts; a test limits the size.
 type Session struct {
-	mgr  *Manager // immutable
-	conn Conn     // immutable
+	mgr  *Manager     // immutable
+	conn atomic.Value // Conn; see there. The values have one type, so this is not larger than an interface
 
 	// jid never changes after binding, and other goroutines only see bound
 	// sessions.
@@ -94,8 +95,9 @@ func (s *Session) set(flag uint32) bool { return s.state.Or(flag)&flag == 0 }
 
 func (s *Session) unset(flag uint32) { s.state.And(^flag) }
 
-// Conn returns the session's connection.
-func (s *Session) Conn() Conn { return s.conn }
+// Conn returns the session's connection. A session that is resumed has another one than
+// before, of the same loop: whoever keeps the earlier one has a closed connection.
+func (s *Session) Conn() Conn { return s.conn.Load().(Conn) }
 
 // network returns the network that the client's limits are counted under. Only the
 // goroutine that handles the session's input may call it.
@@ -103,7 +105,7 @@ func (s *Session) network() peernet.Network {
 	if n := s.negotiation(); n != nil {
 		return n.network
 	}
-	addr := s.conn.RemoteAddr().Addr()
+	addr := s.Conn().RemoteAddr().Addr()
 	if !addr.IsValid() {
 		// The connection is closed. All such sessions share a network that no client can
 		// have, so that they do not get loopback's privileges.

@@ -149,7 +149,7 @@ func (s *Session) become(o outcome) {
 	s.jid = o.account.Compact()
 	s.SetEvent(o.event)
 	s.set(flagAuthed)
-	s.conn.Authenticated()
+	s.Conn().Authenticated()
 }
 
 // refuse reports an attempt that failed before its exchange could find an account.

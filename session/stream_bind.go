@@ -112,7 +112,7 @@ func (s *Session) bind(t *Turn, resource string, policy ConflictPolicy) *stanza.
 	s.mgr.loginTime.Observe(int64(time.Since(s.mgr.started) - began))
 	s.publishLogin()
 	if s.mgr.debug() {
-		s.mgr.config().Logger.Debug("session bound", "jid", s.FullJID(), "peer", s.conn.RemoteAddr())
+		s.mgr.config().Logger.Debug("session bound", "jid", s.FullJID(), "peer", s.Conn().RemoteAddr())
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ func (s *Session) loginFailed(t *Turn, err error) {
 	var cond saslError
 	ok := errors.As(err, &cond)
 	if !ok {
-		m.config().Logger.Error("authentication failed because of a server error", "peer", s.conn.RemoteAddr(), "err", err)
+		m.config().Logger.Error("authentication failed because of a server error", "peer", s.Conn().RemoteAddr(), "err", err)
 		cond = saslTemporaryFailure
 	}
 	x := n.sasl.found()
@@ -53,9 +53,9 @@ func (s *Session) startDelay(t *Turn) bool {
 		return false
 	}
 	s.state.Or(flagBusy | flagDelayed)
-	n.timer = time.AfterFunc(n.delay, func() { s.conn.Post(s.delayOver) })
+	n.timer = time.AfterFunc(n.delay, func() { s.Conn().Post(s.delayOver) })
 	// Reading continues, to notice a lost connection; Data accepts nothing.
-	s.conn.Resume()
+	s.Conn().Resume()
 	return true
 }
 

@@ -168,5 +168,5 @@ func (s *Session) MayLogIn() bool { return !s.has(flagAuthed) && s.mayAuthentica
 
 // mayAuthenticate reports whether the stream is secure enough for a login.
 func (s *Session) mayAuthenticate() bool {
-	return s.conn.Secure() || s.mgr.config().AllowPlaintext
+	return s.Conn().Secure() || s.mgr.config().AllowPlaintext
 }

@@ -52,7 +52,7 @@ var messageFraming = &framing{
 // framing returns the connection's framing. It is not stored, because a field would cost
 // every session 8 bytes and the framing is used only a few times.
 func (s *Session) framing() *framing {
-	if s.conn.Messages() {
+	if s.Conn().Messages() {
 		return messageFraming
 	}
 	return streamFraming

@@ -113,7 +113,7 @@ func (s *Session) input(loop int, p []byte, last bool) (n int) {
 	if n < len(p) {
 		// A Resume that was posted before the present reason to wait may have undone its
 		// pause. Each reason ends with its own Resume.
-		s.conn.Pause()
+		s.Conn().Pause()
 	}
 	return n
 }
@@ -131,7 +131,7 @@ func (s *Session) hold(t *Turn, job int) bool {
 		return true
 	}
 	n.held = held
-	if s.conn.Hold(held) {
+	if s.Conn().Hold(held) {
 		return true
 	}
 	s.end(t, errUnauthMemory)
@@ -142,7 +142,7 @@ func (s *Session) hold(t *Turn, job int) bool {
 func (s *Session) updateHeld() {
 	if n := s.negotiation(); n != nil {
 		n.held = s.parser.Held() + n.login.held() + n.upgrade.held()
-		s.conn.Hold(n.held)
+		s.Conn().Hold(n.held)
 	}
 }
 
@@ -155,7 +155,7 @@ func (s *Session) freePartial(t *Turn) {
 	s.parser.Free(t.scratch)
 	if n := s.negotiation(); n != nil {
 		n.held = 0
-		s.conn.Hold(0)
+		s.Conn().Hold(0)
 	}
 }
 

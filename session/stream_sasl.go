@@ -41,7 +41,7 @@ var saslProfile = authProfile{
 //
 // [XEP-0440]: https://xmpp.org/extensions/xep-0440.html
 func (s *Session) appendMechanisms(b []byte) []byte {
-	if !s.mayAuthenticate() && s.conn.Messages() {
+	if !s.mayAuthenticate() && s.Conn().Messages() {
 		return b // there is no STARTTLS either
 	}
 	b = append(b, "<mechanisms xmlns='"+nsSASL+"'>"...)

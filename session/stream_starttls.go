@@ -43,7 +43,7 @@ var startTLSFeature = Feature{
 //
 // [RFC 7395 section 3.9]: https://www.rfc-editor.org/rfc/rfc7395#section-3.9
 func (s *Session) mayStartTLS() bool {
-	return s.mgr.config().TLS != nil && !s.conn.Secure() && !s.has(flagAuthed) && !s.conn.Messages()
+	return s.mgr.config().TLS != nil && !s.Conn().Secure() && !s.has(flagAuthed) && !s.Conn().Messages()
 }
 
 func (s *Session) tlsRequired() bool { return s.mayStartTLS() && !s.mgr.config().AllowPlaintext }
@@ -61,7 +61,7 @@ func (s *Session) startTLS(t *Turn, rest []byte) {
 		return
 	}
 	s.SendBytes(t, []byte("<proceed xmlns='"+nsTLS+"'/>"))
-	if err := s.conn.StartTLS(s.mgr.config().TLS(s.Host())); err != nil {
+	if err := s.Conn().StartTLS(s.mgr.config().TLS(s.Host())); err != nil {
 		s.failTLS(t)
 		return
 	}

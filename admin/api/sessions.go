@@ -35,7 +35,7 @@ type Session struct {
 	Address     string    `json:"address"` // of the client, with the port; empty if the connection has just ended
 	Transport   Transport `json:"transport"`
 	TLS         TLSKind   `json:"tls"`
-	LastInput   time.Time `json:"last_input"` // when the client was last heard of, to the second
+	LastInput   time.Time `json:"last_input"` // when the client was last heard of, to the second; without a connection, when that was lost, to the minute
 	IdleSeconds float64   `json:"idle_seconds"`
 	Available   bool      `json:"available"` // it has presence
 	Priority    int       `json:"priority"`

@@ -37,6 +37,7 @@ type Loop struct {
 	accept     func(*Conn) Handler
 	afterBatch func(loop int)
 	outbox     int
+	vacant     *Conn // see Conn.Vacant
 
 	// Unauth limits what connections hold before Authenticated (Conn.Hold), in bytes;
 	// 0 means no limit. Set it before the first Dial.
@@ -56,6 +57,7 @@ type Loop struct {
 func NewLoop(outbox int, accept func(*Conn) Handler, afterBatch func(loop int)) *Loop {
 	l := &Loop{accept: accept, afterBatch: afterBatch, outbox: outbox, done: make(chan struct{})}
 	l.ready.L = &l.mu
+	l.vacant = &Conn{loop: l, paused: true, reserved: true}
 	go l.run()
 	return l
 }
@@ -342,28 +344,29 @@ func (c *Conn) Unplug() interface{ Close(time.Duration) } {
 	return x
 }
 
-// Plug gives a connection that has none a socket. Reading is paused.
-func (c *Conn) Plug(s interface{ Close(time.Duration) }) error {
+// Plug makes a connection of a socket from Unplug, for a handler, on the loop of one that has
+// none. Reading is paused.
+func (c *Conn) Plug(s interface{ Close(time.Duration) }, handler any) (conn any, err error) {
 	c.loop.state.Lock()
 	defer c.loop.state.Unlock()
 	x := s.(*socket)
 	if c.socket != nil || x.end != nil {
 		panic("memnet: BUG: there is a socket already")
 	}
-	c.socket, c.remote, c.paused = x, x.remote, true
-	x.end = c
-	c.loop.post(func() { c.read(x) })
+	n := &Conn{loop: c.loop, handler: handler.(Handler), socket: x, remote: x.remote, paused: true, reserved: c.reserved, authenticated: true}
+	x.end = n
+	c.loop.post(func() { n.read(x) })
 	if x.broken {
 		x.lose(io.ErrUnexpectedEOF)
 	}
-	return nil
+	return n, nil
 }
 
-// Unplugged makes a connection without a socket, for Plug. accept returns its handler.
-func (l *Loop) Unplugged(accept func(*Conn) Handler) {
-	c := &Conn{loop: l, paused: true}
-	c.handler = accept(c)
-}
+// Vacant returns a connection without a socket, a *Conn, which is the same for all.
+func (c *Conn) Vacant() any { return c.loop.Vacant() }
+
+// Vacant is Conn.Vacant for handlers that have no connection yet.
+func (l *Loop) Vacant() *Conn { return l.vacant }
 
 // SetDeadline does nothing: no client is slow in memory.
 func (c *Conn) SetDeadline(time.Duration) {}

@@ -148,9 +148,7 @@ func (s *Server) restore(t testing.TB) {
 		if len(units) == 0 {
 			break
 		}
-		s.Sessions.Restore(units, &s.Restored, func(accept func(session.Conn) *session.Session) {
-			s.loop.Unplugged(func(c *memnet.Conn) memnet.Handler { return accept(c) })
-		})
+		s.Sessions.Restore(units, &s.Restored, func() session.Conn { return s.loop.Vacant() })
 	}
 	if s.Restored.Sessions == 0 {
 		return
