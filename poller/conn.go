@@ -15,8 +15,7 @@ import (
 	"roost/poller/epoll"
 )
 
-// Conn is one connection. While idle it owns only this struct, netpoll's operator and two
-// small closures.
+// Conn is one connection. While idle it owns only this struct and two small closures.
 type Conn struct {
 	// immutable
 	loop *loop
@@ -26,7 +25,6 @@ type Conn struct {
 	// loop
 	slot     int32
 	handler  Handler
-	op       *epoll.Operator
 	lastRead atomic.Uint32 // written by the loop: time of the last read, in the loop's seconds
 	deadline uint32        // 0: none
 	stall    uint32        // when the TLS record that has begun must be complete; 0: none has begun
@@ -45,6 +43,11 @@ type Conn struct {
 	state connState                  // changed by the loop, under mu
 	out   *bytebufferpool.ByteBuffer // the outbox; nil: nothing is queued
 	layer recordLayer                // the topmost record layer; changed by the loop, under mu
+
+	// op is what the poll knows of the connection. Together they fill a size class of the
+	// allocator; and no other object of a session is in that class, so that memory of many
+	// connections that have ended is not kept by sessions between them.
+	op epoll.Operator
 }
 
 // connMarks are what the loop remembers about a connection.
@@ -65,16 +68,15 @@ func (p *Poller) newConn(fd int) *Conn {
 
 // register adds the connection to its loop and starts reading. Loop.
 func (c *Conn) register() error {
-	op := c.loop.poll.NewOperator(int(c.fd))
-	op.OnRead, op.OnHup = c.readable, c.hungUp // OnWrite: see arm
-	c.op = op
+	c.loop.poll.Init(&c.op, int(c.fd))
+	c.op.OnRead, c.op.OnHup = c.readable, c.hungUp // OnWrite: see arm
 	c.lastRead.Store(c.loop.now)
 	c.loop.add(c)
 	c.loop.p.stats.conns.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.watch = watchRead
-	return c.loop.poll.WatchRead(op)
+	return c.loop.poll.WatchRead(&c.op)
 }
 
 // maxReads limits how often one connection may fill the read buffer before others get

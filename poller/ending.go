@@ -185,8 +185,7 @@ func (c *Conn) destroy(err error) {
 
 // leavePoll undoes register. Loop, and not from within a callback of the operator.
 func (c *Conn) leavePoll() {
-	c.loop.poll.Free(c.op)
-	c.op = nil
+	c.loop.poll.Free(&c.op)
 	c.loop.remove(c)
 	c.loop.p.stats.conns.Add(-1)
 }

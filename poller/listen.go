@@ -33,7 +33,7 @@ type Listener struct {
 	fd   int
 
 	// loop
-	op           *epoll.Operator
+	op           epoll.Operator
 	reserve      int    // a spare descriptor, closed when no others are available
 	lastErrLog   uint32 // when an error was last logged, in the loop's seconds
 	lastLimitLog uint32 // the same for a limit
@@ -103,10 +103,10 @@ func (p *Poller) listenOn(nl *net.TCPListener, cfg *tls.Config, ws bool) (*Liste
 	l := &Listener{p: p, loop: p.loops[0], tls: cfg, ws: ws, addr: nl.Addr(), fd: fd, reserve: openReserve()}
 	failed := make(chan error, 1)
 	l.loop.post(nil, func(int) {
-		l.op = l.loop.poll.NewOperator(fd)
+		l.loop.poll.Init(&l.op, fd)
 		l.op.OnRead, l.op.OnHup = l.accept, func(epoll.Source) error { return nil }
 		l.loop.listeners = append(l.loop.listeners, l)
-		failed <- l.loop.poll.WatchRead(l.op)
+		failed <- l.loop.poll.WatchRead(&l.op)
 	})
 	select {
 	case err = <-failed:
@@ -177,12 +177,12 @@ func (l *Listener) Close() error {
 		for h := range l.headers {
 			h.end(nil)
 		}
-		_ = l.loop.poll.Unwatch(l.op)
+		_ = l.loop.poll.Unwatch(&l.op)
 		err := unix.Close(l.fd)
 		if l.reserve >= 0 {
 			_ = unix.Close(l.reserve)
 		}
-		l.loop.poll.Free(l.op)
+		l.loop.poll.Free(&l.op)
 		done <- err
 	})
 	select {
@@ -251,7 +251,7 @@ func (l *Listener) exhausted(err error) {
 			return
 		}
 	}
-	_ = l.loop.poll.Unwatch(l.op)
+	_ = l.loop.poll.Unwatch(&l.op)
 	time.AfterFunc(time.Second, func() { l.loop.post(nil, l.resumeAccept) })
 }
 
@@ -263,7 +263,7 @@ func (l *Listener) resumeAccept(int) {
 	if l.reserve < 0 {
 		l.reserve = openReserve()
 	}
-	_ = l.loop.poll.WatchRead(l.op)
+	_ = l.loop.poll.WatchRead(&l.op)
 }
 
 // logError logs an error at most once a minute.

@@ -252,7 +252,7 @@ func (c *Conn) arm() {
 	case c.watch == watchWrite:
 		c.armed = true // edge-triggered: the event comes, since a write has just failed
 	case c.watch == watchRead && c.op.OnWrite != nil:
-		c.armed = c.loop.poll.AddWrite(c.op) == nil
+		c.armed = c.loop.poll.AddWrite(&c.op) == nil
 	default:
 		c.loop.post(c, func(int) { c.watchWrite() })
 	}
@@ -265,7 +265,7 @@ func (c *Conn) writable(epoll.Source) error {
 	if c.out == nil && c.armed {
 		c.armed = false
 		if c.watch == watchRead {
-			_ = c.loop.poll.RemoveWrite(c.op)
+			_ = c.loop.poll.RemoveWrite(&c.op)
 		}
 	}
 	c.mu.Unlock()

@@ -288,7 +288,7 @@ func TestIdleConn(t *testing.T) {
 		t.Skip("the race detector's build has other sizes")
 	}
 	size, objects := idleConns(t, 2000)
-	if size > 360 || objects > 6 {
+	if size > 330 || objects > 5 {
 		t.Errorf("an idle connection owns %.0f bytes in %.1f objects", size, objects)
 	}
 }

@@ -56,7 +56,7 @@ type proxyHeader struct {
 	l       *Listener
 	fd      int
 	proxy   netip.AddrPort
-	op      *epoll.Operator
+	op      epoll.Operator
 	watched bool   // netpoll has not removed the descriptor
 	done    bool   // the header is complete, or the connection has ended
 	late    uint32 // when the header must be complete, in the loop's seconds
@@ -72,14 +72,14 @@ func (p *Poller) isProxy(peer netip.Addr) bool {
 func (l *Listener) awaitHeader(fd int, proxy netip.AddrPort) {
 	seconds := uint32((l.p.config().ProxyTimeout + time.Second - 1) / time.Second)
 	h := &proxyHeader{l: l, fd: fd, proxy: proxy, watched: true, late: l.loop.now + seconds}
-	h.op = l.loop.poll.NewOperator(fd)
+	l.loop.poll.Init(&h.op, fd)
 	h.op.OnRead, h.op.OnHup = h.readable, h.hungUp
 	if l.headers == nil {
 		l.headers = make(map[*proxyHeader]struct{})
 	}
 	l.headers[h] = struct{}{}
 	l.loop.lastActive = l.loop.now // do not wait for a batch of keep-alives
-	if l.loop.poll.WatchRead(h.op) != nil {
+	if l.loop.poll.WatchRead(&h.op) != nil {
 		h.watched = false
 		h.end(nil)
 	}
@@ -179,9 +179,9 @@ func (h *proxyHeader) finish(f func()) {
 	delete(h.l.headers, h)
 	h.l.loop.post(nil, func(int) {
 		if h.watched {
-			_ = h.l.loop.poll.Unwatch(h.op)
+			_ = h.l.loop.poll.Unwatch(&h.op)
 		}
-		h.l.loop.poll.Free(h.op)
+		h.l.loop.poll.Free(&h.op)
 		f()
 	})
 }

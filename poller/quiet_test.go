@@ -3,6 +3,7 @@
 package poller
 
 import (
+	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -90,8 +91,10 @@ func TestBusyTurns(t *testing.T) {
 	}
 	defer unix.Close(event)
 	ep := s.loops[0].waiter.poll
+	op := new(epoll.Operator)
+	defer runtime.KeepAlive(op)
 	s.onLoop(func(*loop) { // registered like a socket whose event is never handled
-		op := s.loops[0].poll.NewOperator(event)
+		s.loops[0].poll.Init(op, event)
 		op.OnRead = func(epoll.Source) error { return nil }
 		err = s.loops[0].poll.WatchRead(op)
 	})

@@ -27,7 +27,7 @@ func (c *Conn) unregister() {
 func (c *Conn) forget() {
 	if c.watch != watchNothing {
 		c.watch, c.armed = watchNothing, false
-		_ = c.loop.poll.Unwatch(c.op)
+		_ = c.loop.poll.Unwatch(&c.op)
 	}
 }
 
@@ -49,7 +49,7 @@ func (c *Conn) watchWrite() {
 		return
 	}
 	c.watch = watchWrite
-	c.armed = c.loop.poll.WatchWrite(c.op) == nil
+	c.armed = c.loop.poll.WatchWrite(&c.op) == nil
 }
 
 // Pause stops reading until Resume. Loop.
@@ -95,7 +95,7 @@ func (c *Conn) reregister() {
 	}
 	c.forget()
 	c.watch = watchRead
-	_ = c.loop.poll.WatchRead(c.op)
+	_ = c.loop.poll.WatchRead(&c.op)
 	if c.full {
 		c.arm()
 	}

@@ -11,11 +11,13 @@ import (
 )
 
 // Operator is a descriptor and the functions that a Poll calls for its events, with
-// level-triggered reading. FD and the functions are set before the first Watch. They run
+// level-triggered reading. The functions are set between Init and the first Watch. They run
 // on the poll's goroutine, except OnHup, which runs on a separate goroutine after netpoll
 // has removed the descriptor.
 //
-// It is netpoll's own type, because a wrapper would cost memory for each connection.
+// It is netpoll's own type, because a wrapper would cost memory for each connection. It may be
+// part of a larger object: netpoll's own operators (Poll.Alloc) are separate ones, which it
+// never releases.
 type Operator = netpoll.FDOperator
 
 // Source is the parameter of an Operator's functions: netpoll's poll, which they do not
@@ -24,18 +26,20 @@ type Source = netpoll.Poll
 
 // Poll is an epoll instance. All methods but Wait may be called from any goroutine.
 type Poll struct {
-	poll netpoll.Poll
-	fd   int
+	poll  netpoll.Poll
+	fd    int
+	freed []*Operator // since the last batch of events; owned by the goroutine that is in Wait
 }
 
 // Open opens a Poll. begin and end are called around each batch of events, on the
 // goroutine that is in Wait; closed reports that no other batch follows.
 func Open(begin func(), end func(closed bool)) (*Poll, error) {
-	poll, fd, err := open(begin, end)
-	if err != nil {
+	p := new(Poll)
+	var err error
+	if p.poll, p.fd, err = open(begin, p.release, end); err != nil {
 		return nil, err
 	}
-	return &Poll{poll, fd}, nil
+	return p, nil
 }
 
 // FD returns the epoll descriptor.
@@ -50,16 +54,31 @@ func (p *Poll) Wake() error { return p.poll.Trigger() }
 // Close ends Wait.
 func (p *Poll) Close() error { return p.poll.Close() }
 
-// NewOperator returns a new Operator for a descriptor.
-func (p *Poll) NewOperator(fd int) *Operator {
-	op := p.poll.Alloc()
-	op.FD = fd
-	return op
+// Init prepares an Operator for a descriptor. Something must refer to the operator until Free:
+// the garbage collector does not see that the kernel does.
+func (p *Poll) Init(op *Operator, fd int) {
+	*op = Operator{FD: fd}
+	*pollOf(op) = p.poll
 }
 
-// Free releases an Operator that is no longer watched. It must not be called from within
-// one of the operator's functions: netpoll would spin forever.
-func (p *Poll) Free(op *Operator) { p.poll.Free(op) }
+// Free ends the use of an Operator that is no longer watched: what is left of its events is
+// ignored. It must be called on the goroutine that is in Wait, or after Wait, and not from
+// within one of the operator's functions.
+func (p *Poll) Free(op *Operator) {
+	if !stateOf(op).CompareAndSwap(operatorInUse, operatorUnused) && stateOf(op).Load() != operatorUnused {
+		panic("epoll: BUG: Free within a function of the operator")
+	}
+	p.freed = append(p.freed, op)
+}
+
+// release is called after a batch of events. Those of the batch were the last that may have
+// pointed to freed operators.
+func (p *Poll) release() {
+	clear(p.freed)
+	if p.freed = p.freed[:0]; cap(p.freed) > 1024 {
+		p.freed = nil
+	}
+}
 
 // WatchRead starts calling op.OnRead and op.OnHup.
 func (p *Poll) WatchRead(op *Operator) error { return p.poll.Control(op, netpoll.PollReadable) }

@@ -4,8 +4,10 @@ package epoll
 
 import (
 	"reflect"
+	"runtime"
 	"testing"
 	"time"
+	"weak"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,7 +32,8 @@ func TestNetpollInternals(t *testing.T) {
 	defer unix.Close(pipe[0])
 	defer unix.Close(pipe[1])
 	read := make(chan string, 1)
-	op := poll.NewOperator(pipe[0])
+	op := new(Operator)
+	poll.Init(op, pipe[0])
 	op.OnRead = func(Source) error {
 		buf := make([]byte, 10)
 		n, err := Read(int32(op.FD), buf)
@@ -59,11 +62,11 @@ func TestNetpollInternals(t *testing.T) {
 	if err := poll.Unwatch(op); err != nil {
 		t.Fatal(err)
 	}
-	poll.Free(op)
 	_ = poll.Close()
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
+	poll.Free(op)
 }
 
 // TestSameEvent: a function with a different event type is detected before it is called
@@ -87,5 +90,71 @@ func TestSameEvent(t *testing.T) {
 		if got := sameEvent(reflect.TypeOf(c.f)); got != c.want {
 			t.Errorf("%T: %v", c.f, got)
 		}
+	}
+}
+
+// TestFree: the events of an operator that was freed earlier in the same batch are ignored, and
+// nothing keeps its memory after the next batch.
+func TestFree(t *testing.T) {
+	const n = 2
+	var ops [n]*Operator
+	var pipes [n][2]int
+	batches := make(chan struct{}, 100)
+	poll, err := Open(func() {}, func(bool) { batches <- struct{}{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var called []int
+	for i := range ops {
+		if err := unix.Pipe2(pipes[i][:], unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(pipes[i][0])
+		defer unix.Close(pipes[i][1])
+		if _, err := Write(int32(pipes[i][1]), []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		ops[i] = new(Operator)
+		poll.Init(ops[i], pipes[i][0])
+		ops[i].OnRead = func(Source) error {
+			called = append(called, i)
+			_, err := Read(int32(pipes[i][0]), make([]byte, 10))
+			other := ops[1-i]
+			ops[1-i] = nil
+			_ = poll.Unwatch(other)
+			poll.Free(other)
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Error("an operator can be freed within its own function")
+					}
+				}()
+				poll.Free(ops[i])
+			}()
+			return err
+		}
+		if err := poll.WatchRead(ops[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	memory := [n]weak.Pointer[Operator]{weak.Make(ops[0]), weak.Make(ops[1])}
+	ended := make(chan error)
+	go func() { ended <- poll.Wait() }()
+	<-batches
+	if len(called) != 1 {
+		t.Fatalf("called: %v, want one of two operators that free each other", called)
+	}
+	freed := memory[1-called[0]]
+	_ = poll.Wake()
+	<-batches
+	for end := time.Now().Add(waitLimit); freed.Value() != nil; {
+		runtime.GC()
+		if time.Now().After(end) {
+			t.Fatal("the operator that was freed is still in memory")
+		}
+	}
+	_ = poll.Close()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/cloudwego/netpoll"
@@ -40,12 +42,47 @@ var errLayout = errors.New("epoll: this version of netpoll differs from 0.7.2 in
 // memory than all sessions.
 const maxEvents = 1024
 
+// What Init and Free need of an operator.
+const (
+	operatorUnused = 0 // netpoll ignores its events
+	operatorInUse  = 1
+)
+
+// Offsets in an Operator, which checkOperator finds.
+var (
+	operatorPoll  uintptr
+	operatorState uintptr
+)
+
+// pollOf returns the field of an operator with its poll.
+func pollOf(op *Operator) *netpoll.Poll {
+	return (*netpoll.Poll)(unsafe.Add(unsafe.Pointer(op), operatorPoll))
+}
+
+// stateOf returns the field of an operator with its state.
+func stateOf(op *Operator) *atomic.Int32 {
+	return (*atomic.Int32)(unsafe.Add(unsafe.Pointer(op), operatorState))
+}
+
+// checkOperator finds the fields that pollOf and stateOf return. It returns false if there are
+// none of these types.
+var checkOperator = sync.OnceValue(func() bool {
+	t := reflect.TypeFor[Operator]()
+	poll, ok := t.FieldByName("poll")
+	state, found := t.FieldByName("state")
+	operatorPoll, operatorState = poll.Offset, state.Offset
+	return ok && found && poll.Type == reflect.TypeFor[netpoll.Poll]() && state.Type.Kind() == reflect.Int32
+})
+
 // open opens a netpoll.Poll and replaces two of its functions: Reset, which allocates
 // the event array, so that the array is limited and has none of the 1.3 KB a slot that
 // only netpoll's own connections need; and Handler, which handles a batch of events, so
-// that begin and end are called around it on the poll's goroutine. It also returns the
-// poll's epoll descriptor.
-func open(begin func(), end func(closed bool)) (poll netpoll.Poll, fd int, err error) {
+// that begin is called before it on the poll's goroutine, and handled and end after it. It
+// also returns the poll's epoll descriptor.
+func open(begin, handled func(), end func(closed bool)) (poll netpoll.Poll, fd int, err error) {
+	if !checkOperator() {
+		return nil, 0, errLayout
+	}
 	poll, err = openPoll()
 	if err != nil {
 		return nil, 0, fmt.Errorf("epoll: open: %w", err)
@@ -75,6 +112,7 @@ func open(begin func(), end func(closed bool)) (poll netpoll.Poll, fd int, err e
 	*slot = func(events []epollEvent) bool {
 		begin()
 		closed := handle(events)
+		handled()
 		end(closed)
 		return closed
 	}
