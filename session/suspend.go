@@ -101,7 +101,7 @@ func (m *Manager) passLoops(ctx context.Context) bool {
 		var left atomic.Int64
 		left.Store(int64(len(all)))
 		for _, s := range all {
-			s.conn.Post(func(loop int) {
+			s.Conn().Post(func(loop int) {
 				passed[loop].Store(true)
 				if left.Add(-1) == 0 {
 					close(done)
