@@ -316,7 +316,7 @@ func (r *Router) notifyDeleted(t *session.Turn, owner jid.JID, c store.EventCont
 	if err != nil || ro.Version == 0 {
 		return err
 	}
-	l := &subscriptionChange{r: r, user: owner, contact: contact}
+	l := &subscriptionChange{r: r, user: owner, contact: contact, here: true}
 	state := subState{sub: c.Subscription, ask: c.Ask, approved: c.Approved, pendingIn: c.Pending}
 	for _, e := range []stanza.Type{stanza.Unsubscribe, stanza.Unsubscribed} {
 		var deliver bool
@@ -326,7 +326,7 @@ func (r *Router) notifyDeleted(t *session.Turn, owner jid.JID, c store.EventCont
 	}
 	inRoster := c.Subscription != store.None || c.Ask || c.Approved
 	if item, found := ro.Item(owner.String()); found && inRoster {
-		r.push(t, contact.String(), &change{after: ro, item: item})
+		r.pushHere(t, contact.String(), &item, false, ro.Version)
 	}
 	t.Flush() // so that no contact waits until all are notified
 	return nil

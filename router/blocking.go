@@ -133,7 +133,17 @@ func (r *Router) unblock(rq *Request) {
 // requested it: "The server MUST also send an IQ-set to all of the user's resources that
 // have requested the blocklist, containing the blocked item(s)"
 // (https://xmpp.org/extensions/xep-0191.html#block).
-func (r *Router) pushBlocked(t *session.Turn, owner, name string, addresses []string) {
+func (r *Router) pushBlocked(t *session.Turn, owner string, c *blockChange) {
+	if len(c.changed) == 0 {
+		return
+	}
+	name, addresses := "block", c.changed
+	switch {
+	case c.removeAll:
+		name, addresses = "unblock", nil // "containing notification of global unblocking"
+	case c.add == nil:
+		name = "unblock"
+	}
 	for s := range r.Recipients(owner, func(s *session.Session) bool { return blocklistRequested.Has(s) && s.Bound() }) {
 		b := appendPushStart(t.GetBuf(), s.FullJID())
 		b = appendAddresses(b, name, addresses)

@@ -39,9 +39,9 @@ func (r *Router) changeBlocklist(rq *Request, c *blockChange) {
 		rq.Error(err)
 	case c.add != nil:
 		r.logReports(rq)
-		r.leaveBlocked(rq.Turn, rq.Session, ro, c)
+		r.leaveBlocked(rq.Turn, rq.Account(), ro, c)
 	default:
-		r.meetUnblocked(rq.Turn, rq.Session, ro, c)
+		r.meetUnblocked(rq.Turn, rq.Account(), ro, c)
 	}
 }
 
@@ -113,6 +113,7 @@ func (l *Blocklist) bytes() (n int) {
 // the new list or a push.
 func (r *Router) publishBlocklist(rq *Request, c *blockChange) {
 	owner := rq.Account().String()
+	r.locate(rq.Turn, owner)
 	mu := r.lockPresence(owner)
 	defer mu.Unlock()
 	r.changesOf(owner).Add(1)
@@ -127,17 +128,8 @@ func (r *Router) publishBlocklist(rq *Request, c *blockChange) {
 	}
 	r.setBlocklist(owner, c.after)
 	rq.Empty()
-	if len(c.changed) == 0 {
-		return
-	}
-	name, items := "block", c.changed
-	switch {
-	case c.removeAll:
-		name, items = "unblock", nil // "containing notification of global unblocking"
-	case c.add == nil:
-		name = "unblock"
-	}
-	r.pushBlocked(rq.Turn, owner, name, items)
+	r.blocklistElsewhere(owner, c)
+	r.pushBlocked(rq.Turn, owner, c)
 }
 
 // newlyBlocked reports whether an address is blocked since the change.
@@ -151,7 +143,8 @@ func (c *blockChange) newlyFree(j jid.JID) bool { return c.before.Blocks(j) && !
 // to the JID (but only if the JID is allowed to receive presence notifications from the
 // user […])" (https://xmpp.org/extensions/xep-0191.html#block): because of a subscription, or
 // because a resource has sent it directed presence.
-func (r *Router) leaveBlocked(t *session.Turn, s *session.Session, ro *Roster, c *blockChange) {
+func (r *Router) leaveBlocked(t *session.Turn, owner jid.JID, ro *Roster, c *blockChange) {
+	r.locateAll(t, ro)
 	for i := range ro.Items {
 		it := &ro.Items[i]
 		if !it.Subscription.HasFrom() {
@@ -159,10 +152,10 @@ func (r *Router) leaveBlocked(t *session.Turn, s *session.Session, ro *Roster, c
 		}
 		for _, to := range r.addressesOf(it.JID, c.changed, c.newlyBlocked) {
 			r.pauseIfSpent(t)
-			r.endPresence(t, s, to)
+			r.endPresence(t, owner, to)
 		}
 	}
-	for x := range r.Recipients(s.BareJID(), Connected) {
+	for x := range r.Recipients(owner.BareString(), Connected) {
 		r.endDirected(t, x, c)
 	}
 }
@@ -175,6 +168,11 @@ func (r *Router) addressesOf(contact jid.JID, listed []string, concerned func(ji
 		for y := range r.Recipients(contact.BareString(), Available) {
 			if concerned(y.JID()) {
 				all = append(all, y.JID())
+			}
+		}
+		for _, p := range r.knownPlaces(contact.BareString()) {
+			if y, err := contact.Bare().WithResource(p.Resource); err == nil && p.Available && concerned(y) {
+				all = append(all, y)
 			}
 		}
 		return all
@@ -200,10 +198,10 @@ func (r *Router) pauseIfSpent(t *session.Turn) {
 
 // endPresence sends unavailable presence of an account's available resources to an address
 // that the account has blocked, unless it has been unblocked again.
-func (r *Router) endPresence(t *session.Turn, s *session.Session, to jid.JID) {
-	mu := r.lockPresence(s.BareJID())
+func (r *Router) endPresence(t *session.Turn, owner, to jid.JID) {
+	mu := r.lockPresence(owner.BareString())
 	defer mu.Unlock()
-	for x := range r.Recipients(s.BareJID(), Available) {
+	for x := range r.Recipients(owner.BareString(), Available) {
 		if bars(x, to) {
 			r.toDirected(t, x.JID(), to, unavailableOf(x))
 		}
@@ -237,7 +235,8 @@ func (r *Router) endDirected(t *session.Turn, x *session.Session, c *blockChange
 // send the user's current presence information to the JID (but only if the JID is allowed
 // to receive presence notifications from the user […])"
 // (https://xmpp.org/extensions/xep-0191.html#unblock).
-func (r *Router) meetUnblocked(t *session.Turn, s *session.Session, ro *Roster, c *blockChange) {
+func (r *Router) meetUnblocked(t *session.Turn, owner jid.JID, ro *Roster, c *blockChange) {
+	r.locateAll(t, ro)
 	for i := range ro.Items {
 		contact, sub := ro.Items[i].JID, ro.Items[i].Subscription
 		concerned := r.addressesOf(contact, c.changed, c.newlyFree)
@@ -247,13 +246,13 @@ func (r *Router) meetUnblocked(t *session.Turn, s *session.Session, ro *Roster, 
 		r.pauseIfSpent(t)
 		if sub.HasFrom() {
 			for _, to := range concerned {
-				r.sendPresencesTo(t, s.JID().Bare(), to)
+				r.sendPresencesTo(t, owner, to)
 			}
 		}
 		if sub.HasTo() {
-			r.sendPresences(t, contact.Bare(), s.JID().Bare())
+			r.sendPresences(t, owner.BareString(), contact.Bare(), owner.Bare())
 			if r.isRemote(contact) {
-				r.probeRemote(t, s.JID(), contact)
+				r.probeRemote(t, owner, contact)
 			}
 		}
 	}
@@ -263,7 +262,7 @@ func (r *Router) meetUnblocked(t *session.Turn, s *session.Session, ro *Roster, 
 // remote address.
 func (r *Router) sendPresencesTo(t *session.Turn, of, to jid.JID) {
 	if r.isRemote(to) {
-		r.sendPresences(t, of, to)
+		r.sendPresences(t, of.BareString(), of, to)
 		return
 	}
 	if y := r.resource(to); y != nil {
@@ -272,5 +271,66 @@ func (r *Router) sendPresencesTo(t *session.Turn, of, to jid.JID) {
 				r.sendPresenceOf(t, y, of.BareString())
 			}
 		})
+		return
 	}
+	r.tellPair(t, itemPresences, to.BareString(), of.BareString(), of, to)
+}
+
+// blocklistElsewhere tells the other nodes of an account about a change. The caller holds the
+// account's presence lock.
+func (r *Router) blocklistElsewhere(owner string, c *blockChange) {
+	if r.nodes == nil {
+		return
+	}
+	r.rosterElsewhere(owner)
+	item := appendField(appendKind(nil, itemBlocklist), owner)
+	item = appendFlag(item, c.add != nil)
+	item = appendFlag(item, c.removeAll)
+	r.tell(owner, owner, appendTexts(item, c.changed))
+}
+
+// blocklist handles itemBlocklist. The list itself is in the store.
+func (l *nodeLane) blocklist(f *fields) {
+	r, owner := l.r, f.address()
+	added, all := f.flag(), f.flag()
+	c := &blockChange{removeAll: all, changed: f.texts()}
+	if added {
+		c.add = c.changed
+	}
+	if f.bad {
+		return
+	}
+	ro, err := r.blocklistChanged(l.turn, owner, c)
+	switch {
+	case err != nil:
+		r.nodesFailed("a blocklist that another node has changed could not be read", err)
+	case added && ro != nil:
+		r.leaveBlocked(l.turn, owner, ro, c)
+	}
+}
+
+// blocklistChanged gives the resources of this node the list that another node has changed,
+// and returns the roster; nil if there are none.
+func (r *Router) blocklistChanged(t *session.Turn, owner jid.JID, c *blockChange) (*Roster, error) {
+	account := owner.String()
+	unlock := r.lockRosters(owner)
+	defer unlock()
+	r.publish(account, nil)
+	ro, err := r.Roster(owner)
+	if err != nil {
+		return nil, err
+	}
+	mu := r.lockPresence(account)
+	defer mu.Unlock()
+	found := false
+	for s := range r.Recipients(account, Everyone) {
+		c.before, found = blocklistOf(s), true
+	}
+	if !found {
+		return nil, nil
+	}
+	c.after = ro.blocked
+	r.setBlocklist(account, c.after)
+	r.pushBlocked(t, account, c)
+	return ro, nil
 }

@@ -17,7 +17,8 @@ type broadcast struct {
 	ro   *Roster           // at the time of the change
 	p    *session.Presence // nil: unavailable, without content
 	id   []byte
-	next int // index of the first item of ro that is not yet done
+	next int  // index of the first item of ro that is not yet done
+	told bool // other nodes have been told
 
 	// for a resource that becomes available
 	initial, nonNegative bool
@@ -94,6 +95,7 @@ func (r *Router) announceToSubscribers(t *session.Turn, bc *broadcast) (done boo
 		now = r.currentRoster(bc.s, bc.ro)
 	}
 	list := blocklistOf(bc.s)
+	r.broadcastElsewhere(t, bc, now, list)
 	for ; bc.next < len(bc.ro.Items); bc.next++ {
 		it := &bc.ro.Items[bc.next]
 		if !it.Subscription.HasFrom() {

@@ -17,11 +17,13 @@ func TestDialogues(t *testing.T) {
 // TestDurableDialogues: with messages stored before they are delivered, the dialogues about
 // messages are the same.
 func TestDurableDialogues(t *testing.T) {
-	xmpptest.Run(t, "testdata/5*.txt", func(name string) xmpptest.Config {
-		cfg := dialogueConfig(name)
-		cfg.Router.Durable = cfg.Router.MaxOffline >= 0
-		return cfg
-	})
+	xmpptest.Run(t, "testdata/5*.txt", durableConfig)
+}
+
+func durableConfig(name string) xmpptest.Config {
+	cfg := dialogueConfig(name)
+	cfg.Router.Durable = cfg.Router.MaxOffline >= 0
+	return cfg
 }
 
 // dialogueConfig returns the configuration of the server for a dialogue.

@@ -20,7 +20,7 @@ func (r *Router) isDurable(from Sender, st *stanza.Stanza) bool {
 	if _, isAccount := target(from, st); !isAccount {
 		return false
 	}
-	if st.HasTo && st.To.IsFull() && st.Type != stanza.Chat && r.resource(st.To) == nil {
+	if st.HasTo && st.To.IsFull() && st.Type != stanza.Chat && r.resource(st.To) == nil && !r.hasPlace(st.To) {
 		return false // it is refused: RFC 6121 section 8.5.3.2.1
 	}
 	return storable(st)
@@ -68,9 +68,17 @@ func (r *Router) hasTaker(st *stanza.Stanza, account jid.JID) bool {
 		if to := r.resource(st.To); to != nil {
 			return !waitsForOffline(to, st)
 		}
+		if r.hasPlace(st.To) {
+			return true
+		}
 	}
 	for to := range r.Recipients(account.String(), NonNegative) {
 		if !waitsForOffline(to, st) {
+			return true
+		}
+	}
+	for _, p := range r.knownPlaces(account.String()) {
+		if isNonNegative(&p) {
 			return true
 		}
 	}
@@ -88,7 +96,8 @@ func (r *Router) deliverAppended(t *session.Turn, from Sender, st *stanza.Stanza
 		return NotTaken
 	}
 	if st.HasTo && st.To.IsFull() {
-		if to := r.resource(st.To); to != nil && !bars(to, from.JID()) {
+		to := r.resource(st.To)
+		if to != nil && !bars(to, from.JID()) {
 			switch {
 			case waitsForOffline(to, st):
 				return NotTaken
@@ -97,6 +106,9 @@ func (r *Router) deliverAppended(t *session.Turn, from Sender, st *stanza.Stanza
 				return TakenByOne
 			}
 		} // else it has left since the message was stored
+		if to == nil && r.messageElsewhere(t, from, st, account.String(), id) {
+			return takenElsewhere
+		}
 	}
 	taken, _ := r.deliver(t, from, st, account.String(), id)
 	return taken

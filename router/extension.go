@@ -63,8 +63,9 @@ type Extension struct {
 	Incoming func(t *session.Turn, from Sender, st *stanza.Stanza) Verdict
 
 	// Sent is called for every message from an observed resource (see Observe), once, before
-	// it is delivered or refused.
-	Sent func(t *session.Turn, s *session.Session, st *stanza.Stanza)
+	// it is delivered or refused. In a cluster, it is called on each node that has resources
+	// of the sender's account; from is a session on one of them.
+	Sent func(t *session.Turn, from Sender, st *stanza.Stanza)
 
 	// Recipient is called while a message is delivered to an account or one of its
 	// resources, once for each connected resource s of the account: with took for those to
@@ -74,8 +75,8 @@ type Extension struct {
 	Recipient func(t *session.Turn, from Sender, s *session.Session, st *stanza.Stanza, took bool)
 
 	// Refused is called for every error with which this server itself replies to a message
-	// from an observed resource, after the reply.
-	Refused func(t *session.Turn, s *session.Session, st *stanza.Stanza, e *stanza.ErrorReply)
+	// from an observed resource, after the reply. In a cluster, it is called like Sent.
+	Refused func(t *session.Turn, from Sender, st *stanza.Stanza, e *stanza.ErrorReply)
 
 	// Delivered is called for every message to an account after it was delivered to the
 	// account's resources; taken says who received it. It is also called for every message

@@ -25,6 +25,8 @@ type pendingPresence struct {
 	accounts []string           // then these
 	sent     []*session.Session // the resources of the current account that are done
 	since    uint32             // only own and roster: what has changed since the client was inactive; 0: everything
+	asked    bool               // only own and roster: other nodes were asked
+	askedFor string             // only accounts: the last one for which other nodes were asked
 }
 
 // sendContactPresence sends a resource that has become available the presence of the
@@ -56,14 +58,24 @@ func (r *Router) sendPresenceOf(t *session.Turn, s *session.Session, account str
 // sendPresences sends the presence of an account's resources to another account's available
 // resources, or by a route (RFC 6121 section 3.1.5,
 // https://www.rfc-editor.org/rfc/rfc6121#section-3.1.5).
-func (r *Router) sendPresences(t *session.Turn, of, to jid.JID) {
+func (r *Router) sendPresences(t *session.Turn, key string, of, to jid.JID) {
 	if r.isRemote(to) {
 		mu := r.lockPresence(of.BareString())
 		defer mu.Unlock()
 		r.eachPresence(t, of, to, func(from jid.JID, b []byte) { r.sendRemote(t, from, to, b) })
 		return
 	}
+	r.tellPair(t, itemPresences, to.BareString(), key, of, to)
+	r.sendPresencesHere(of, to)
+}
+
+// sendPresencesHere is sendPresences for the resources of this node that get the presence.
+// If to is a full JID, only that resource gets it.
+func (r *Router) sendPresencesHere(of, to jid.JID) {
 	for s := range r.Recipients(to.BareString(), Available) {
+		if to.IsFull() && s.Resource() != to.Resource() {
+			continue
+		}
 		r.sessions.RunOnLoop(s, func(t *session.Turn) {
 			if Available(s) {
 				r.sendPresenceOf(t, s, of.BareString())
@@ -136,6 +148,9 @@ func (r *Router) resumeContactPresence(t *session.Turn, s *session.Session) {
 
 // sendSomePresence sends what fits. ro is nil if only f.accounts are pending.
 func (r *Router) sendSomePresence(t *session.Turn, s *session.Session, ro *Roster, f *pendingPresence) pause {
+	if f.own || f.roster {
+		r.askForContacts(t, s, ro, f)
+	}
 	if f.own {
 		if why := r.sendAccountPresence(t, s.BareJID(), s, ro, f); why != pauseNone {
 			return why
@@ -149,10 +164,16 @@ func (r *Router) sendSomePresence(t *session.Turn, s *session.Session, ro *Roste
 		f.roster = false
 	}
 	for len(f.accounts) > 0 {
+		if f.askedFor != f.accounts[0] {
+			if why := r.askForAccount(t, s, f.accounts[0]); why != pauseNone {
+				return why
+			}
+			f.askedFor = f.accounts[0]
+		}
 		if why := r.sendAccountPresence(t, f.accounts[0], s, ro, f); why != pauseNone {
 			return why
 		}
-		f.accounts = f.accounts[1:]
+		f.accounts, f.askedFor = f.accounts[1:], ""
 	}
 	return pauseNone
 }

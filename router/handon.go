@@ -136,8 +136,7 @@ func (m *handing) SendBytes(t *session.Turn, b []byte) bool {
 	if m.r.isRemote(m.from) {
 		return m.r.sendRemote(t, m.session.JID(), m.from, b) == nil
 	}
-	to := m.r.resource(m.from)
-	return to != nil && to.SendBytes(t, b)
+	return (&nodeSender{r: m.r, jid: m.from, key: m.account.String()}).SendBytes(t, b)
 }
 
 // message delivers a message to another session of the same full JID, or else to the
@@ -148,6 +147,10 @@ func (m *handing) message(t *session.Turn, st *stanza.Stanza) {
 	if st.HasTo && st.To.IsFull() && !follows {
 		to := r.resource(st.To)
 		waits := to != nil && waitsForOffline(to, st)
+		if to == nil && storable(st) {
+			r.locate(t, m.account.String())
+			waits = r.hasPlace(st.To) // it gets what is stored
+		}
 		if to != nil && !waits && m.send(t, to, st) {
 			return
 		}

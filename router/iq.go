@@ -16,6 +16,14 @@ import (
 func (r *Router) iq(t *session.Turn, from Sender, st *stanza.Stanza) session.Work {
 	if st.HasTo && st.To.Resource() != "" && st.To.Local() != "" {
 		to := r.resource(st.To)
+		if to == nil {
+			if need := r.locateTarget(t, from, st); need != session.Done {
+				return need
+			}
+			if r.forwardElsewhere(t, from, st) {
+				return session.Done
+			}
+		}
 		if to == nil || bars(to, from.JID()) || !r.forward(t, from, to, st) {
 			r.Reply(t, from, st, stanza.ServiceUnavailable)
 		}

@@ -12,7 +12,13 @@ import (
 // sendUnavailable sends the resources of an account unavailable presence of another
 // account's resources (RFC 6121 section 3.2.2,
 // https://www.rfc-editor.org/rfc/rfc6121#section-3.2.2).
-func (r *Router) sendUnavailable(t *session.Turn, of, to jid.JID) {
+func (r *Router) sendUnavailable(t *session.Turn, key string, of, to jid.JID) {
+	r.tellPair(t, itemUnavailable, of.BareString(), key, of, to)
+	r.sendUnavailableHere(t, of, to)
+}
+
+// sendUnavailableHere is sendUnavailable for the resources of this node.
+func (r *Router) sendUnavailableHere(t *session.Turn, of, to jid.JID) {
 	mu := r.lockPresence(of.BareString())
 	defer mu.Unlock()
 	for x := range r.Recipients(of.BareString(), Available) {
@@ -32,6 +38,9 @@ func (r *Router) unavailable(t *session.Turn, s *session.Session, st *stanza.Sta
 	case err != nil:
 		r.fault(t, s, st, "roster could not be read", err)
 		return session.Done
+	}
+	if need = r.locateContacts(t, s, ro); need != session.Done {
+		return need
 	}
 	bc := broadcast{s: s, ro: ro, leaving: true, id: st.ID}
 	b := stanza.AppendForward(t.GetBuf(), st, stanza.Edit{DropID: true, DropTo: true})
@@ -62,6 +71,9 @@ func (r *Router) unsetPresence(bc *broadcast) bool {
 	}
 	bc.directed = r.takeDirected(bc.s)
 	bc.s.SetPresence(nil, 0)
+	if !bc.left {
+		r.updateElsewhere(bc.s, false, 0)
+	}
 	return true
 }
 
@@ -83,8 +95,11 @@ func (r *Router) wasNotified(s *session.Session, ro *Roster, to jid.JID) bool {
 	if to.Resource() == "" {
 		return true
 	}
-	x := r.resource(to)
-	return x != nil && x.Available()
+	if x := r.resource(to); x != nil {
+		return x.Available()
+	}
+	p, ok := findPlace(r.knownPlaces(to.BareString()), to.Resource())
+	return ok && p.Available
 }
 
 func (r *Router) sendOne(t *session.Turn, to *session.Session, appendTo func([]byte, string) []byte) {
@@ -103,7 +118,10 @@ func (r *Router) toDirected(t *session.Turn, from, to jid.JID, appendTo func([]b
 		r.toAvailable(t, from, to, nil, nil, appendTo)
 		return nil
 	}
-	if x := r.resource(to); x != nil && !bars(x, from) {
+	x := r.resource(to)
+	if x == nil {
+		r.directedElsewhere(t, from, to, appendTo)
+	} else if !bars(x, from) {
 		sendHeldFirst(t, x)
 		b := appendTo(t.GetBuf(), to.String())
 		x.SendBytes(t, b)
@@ -163,6 +181,9 @@ func (r *Router) OnUnavailable(t *session.Turn, s *session.Session) bool {
 		case err != nil:
 			r.config().Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
 		default:
+			if r.locateContacts(t, s, own) != session.Done {
+				return false
+			}
 			ro = own
 		}
 		r.noteLastActivity(s, nil)

@@ -11,6 +11,9 @@ import (
 // outcome.
 func (r *Router) message(t *session.Turn, from Sender, st *stanza.Stanza, stage int, remote bool) (next int, need session.Work) {
 	if stage == len(r.stages.incoming) {
+		if need = r.locateTarget(t, from, st); need != session.Done {
+			return stage, need
+		}
 		durable := !remote && r.isDurable(from, st)
 		if durable && !t.MayWrite() {
 			return stage, session.Write
@@ -23,7 +26,7 @@ func (r *Router) message(t *session.Turn, from Sender, st *stanza.Stanza, stage 
 		} else {
 			taken, handled = r.deliverMessage(t, from, st, remote)
 		}
-		if handled {
+		if handled || taken == takenElsewhere {
 			return stage, session.Done
 		}
 		if taken != NotTaken && taken != TakenByStore {
@@ -64,6 +67,9 @@ func (r *Router) deliverMessage(t *session.Turn, from Sender, st *stanza.Stanza,
 		if to != nil && r.forward(t, from, to, st) {
 			r.runRecipients(t, from, to, st)
 			return TakenByOne, false
+		}
+		if to == nil && r.messageElsewhere(t, from, st, bare.String(), 0) {
+			return takenElsewhere, false
 		}
 		if st.Type != stanza.Chat {
 			r.refuse(t, from, st) // section 8.5.3.2.1
@@ -120,6 +126,15 @@ func (r *Router) messageToBare(t *session.Turn, from Sender, st *stanza.Stanza, 
 // "the server MUST NOT deliver the stanza to any available resource with a negative
 // priority".
 func (r *Router) deliver(t *session.Turn, from Sender, st *stanza.Stanza, bare string, id int64) (taken Taken, barred bool) {
+	taken, barred = r.deliverHere(t, from, st, bare, id)
+	if !barred && r.deliverElsewhere(t, from, st, bare, id, taken) {
+		taken = takenElsewhere
+	}
+	return taken, barred
+}
+
+// deliverHere is deliver for the resources of this node.
+func (r *Router) deliverHere(t *session.Turn, from Sender, st *stanza.Stanza, bare string, id int64) (taken Taken, barred bool) {
 	least := r.leastPriority(bare, st)
 	var few [10]*session.Session // enough to allocate nothing
 	takers := few[:0]
@@ -183,6 +198,11 @@ func (r *Router) leastPriority(account string, st *stanza.Stanza) int {
 		for to := range r.Recipients(account, Available) {
 			least = max(least, to.Priority())
 		}
+		for _, p := range r.knownPlaces(account) {
+			if p.Available {
+				least = max(least, int(p.Priority))
+			}
+		}
 	}
 	return least
 }
@@ -199,6 +219,8 @@ const (
 	TakenByStore              // no one yet: with Config.Durable, it is in the store and waits for a resource
 
 	takenValues // the number of values
+
+	takenElsewhere // another node sees to it: extensions are told there
 )
 
 // Took reports whether s, a resource of the account that a message was for, is among those

@@ -14,14 +14,46 @@ var observed = session.NewFlag("its messages are observed")
 // they cost a message one test of a flag.
 func Observe(s *session.Session) { observed.Set(s) }
 
+// ObserveOthers is Observe for all other resources of the account of s. A resource that is
+// being bound is either among them, or is observed by Bound of the extension that asks.
+func (r *Router) ObserveOthers(s *session.Session) {
+	r.observeAll(s.BareJID(), s)
+	if r.nodes != nil {
+		r.tell(s.BareJID(), s.BareJID(), appendKind(nil, itemObserve))
+	}
+}
+
+// observeAll observes the resources of an account on this node, except one.
+func (r *Router) observeAll(account string, except *session.Session) {
+	for s := range r.Recipients(account, Everyone) {
+		if s != except {
+			Observe(s)
+		}
+	}
+}
+
 // runSent calls the functions for a message that a client has sent.
 func (r *Router) runSent(t *session.Turn, from Sender, st *stanza.Stanza) {
 	s := local(from)
 	if s == nil || !observed.Has(s) {
 		return
 	}
+	r.runSentHere(t, from, st)
+	if nodes := r.nodesWith(s.BareJID()); len(nodes) > 0 {
+		item := appendSender(appendKind(t.GetBuf(), itemSent), from)
+		item = stanza.AppendForward(item, st, stanza.Edit{From: address(from)})
+		for _, n := range nodes {
+			r.nodes.Send(n, s.BareJID(), item)
+		}
+		t.PutBuf(item)
+	}
+}
+
+// runSentHere calls the functions for the resources of this node. The sender may be one of
+// another node.
+func (r *Router) runSentHere(t *session.Turn, from Sender, st *stanza.Stanza) {
 	for i := range r.stages.sent {
-		r.guarded(s, func() { r.stages.sent[i].f(t, s, st) })
+		r.guarded(local(from), func() { r.stages.sent[i].f(t, from, st) })
 	}
 }
 
@@ -42,15 +74,43 @@ func (r *Router) runRecipients(t *session.Turn, from Sender, to *session.Session
 	for s := range r.Recipients(to.BareJID(), Connected) {
 		r.runRecipient(t, from, s, st, s == to)
 	}
+	for _, n := range r.nodesWith(to.BareJID()) {
+		r.sendMessageItem(t, from, st, n, messageCopied, 0, 0)
+	}
 }
 
 // runRefused calls the functions for an error reply of the server to a stanza.
 func (r *Router) runRefused(t *session.Turn, from Sender, st *stanza.Stanza, e *stanza.ErrorReply) {
-	s := local(from)
-	if s == nil || st.Kind != stanza.Message || !observed.Has(s) {
+	if st.Kind != stanza.Message {
 		return
 	}
+	if s := local(from); s != nil && !observed.Has(s) || s == nil && !fromNode(from) {
+		return
+	}
+	r.runRefusedHere(t, from, st, e)
+	if r.nodes == nil {
+		return
+	}
+	account := bareOf(from)
+	r.locate(t, account)
+	nodes := r.nodesWith(account)
+	if len(nodes) == 0 {
+		return
+	}
+	item := appendSender(appendKind(t.GetBuf(), itemRefused), from)
+	for _, text := range []string{e.Type, e.Condition, e.Text, e.Extra} {
+		item = appendField(item, text)
+	}
+	item = stanza.AppendForward(item, st, stanza.Edit{From: address(from)})
+	for _, n := range nodes {
+		r.nodes.Send(n, account, item)
+	}
+	t.PutBuf(item)
+}
+
+// runRefusedHere calls the functions for the resources of this node.
+func (r *Router) runRefusedHere(t *session.Turn, from Sender, st *stanza.Stanza, e *stanza.ErrorReply) {
 	for i := range r.stages.refused {
-		r.guarded(s, func() { r.stages.refused[i].f(t, s, st, e) })
+		r.guarded(local(from), func() { r.stages.refused[i].f(t, from, st, e) })
 	}
 }

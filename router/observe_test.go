@@ -76,11 +76,11 @@ func TestObservedOnly(t *testing.T) {
 				router.Observe(s)
 			}
 		},
-		Sent: func(_ *session.Turn, s *session.Session, st *stanza.Stanza) {
-			c.add("sent-%s-%s", s.Resource(), st.ID)
+		Sent: func(_ *session.Turn, from router.Sender, st *stanza.Stanza) {
+			c.add("sent-%s-%s", from.JID().Resource(), st.ID)
 		},
-		Refused: func(_ *session.Turn, s *session.Session, st *stanza.Stanza, e *stanza.ErrorReply) {
-			c.add("refused-%s-%s-%s", s.Resource(), st.ID, e.Condition)
+		Refused: func(_ *session.Turn, from router.Sender, st *stanza.Stanza, e *stanza.ErrorReply) {
+			c.add("refused-%s-%s-%s", from.JID().Resource(), st.ID, e.Condition)
 		},
 	}}
 	s := xmpptest.NewServer(t, cfg)

@@ -244,6 +244,12 @@ func (r *Router) offlineStored(owner jid.JID) {
 // deliverStored is called after messages were stored. A resource that became available in
 // the meantime looked before they were.
 func (r *Router) deliverStored(t *session.Turn, owner jid.JID) {
+	r.storedElsewhere(t, owner)
+	r.deliverStoredHere(t, owner)
+}
+
+// deliverStoredHere is deliverStored for the resources of this node.
+func (r *Router) deliverStoredHere(t *session.Turn, owner jid.JID) {
 	r.offlineStored(owner)
 	for s := range r.Recipients(owner.String(), NonNegative) {
 		if r.deliverOffline(t, s, 0) {

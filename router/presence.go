@@ -19,6 +19,13 @@ func (r *Router) presence(t *session.Turn, from Sender, st *stanza.Stanza, remot
 	case remote && (st.Type == stanza.Probe || st.Type == stanza.Error):
 		r.forwardRemote(t, from, st)
 		return session.Done
+	}
+	if st.HasTo {
+		if need := r.locateTarget(t, from, st); need != session.Done {
+			return need
+		}
+	}
+	switch {
 	case st.Type == stanza.Probe:
 		return r.probe(t, from, st)
 	case st.Type == stanza.Error:
@@ -47,7 +54,10 @@ func (r *Router) ownPresence(t *session.Turn, from Sender, st *stanza.Stanza) se
 // presenceError delivers an error to the resource that it is addressed to, if any.
 func (r *Router) presenceError(t *session.Turn, from Sender, st *stanza.Stanza) {
 	if st.HasTo && st.To.Resource() != "" {
-		if to := r.resource(st.To); to != nil && !bars(to, from.JID()) {
+		to := r.resource(st.To)
+		if to == nil {
+			r.forwardElsewhere(t, from, st)
+		} else if !bars(to, from.JID()) {
 			r.forward(t, from, to, st)
 		}
 	}
@@ -71,6 +81,9 @@ func (r *Router) available(t *session.Turn, s *session.Session, st *stanza.Stanz
 		r.fault(t, s, st, "roster could not be read", err)
 		return session.Done
 	}
+	if need = r.locateContacts(t, s, ro); need != session.Done {
+		return need
+	}
 	bc := broadcast{s: s, ro: ro, id: st.ID, initial: initial, nonNegative: nonNegative}
 	if r.setPresence(t, &bc, st, priority) {
 		r.broadcast(t, &bc)
@@ -93,6 +106,7 @@ func (r *Router) setPresence(t *session.Turn, bc *broadcast, st *stanza.Stanza, 
 		return false
 	}
 	bc.s.SetPresence(bc.p, priority)
+	r.updateElsewhere(bc.s, true, priority)
 	bc.ro = r.currentRoster(bc.s, bc.ro)
 	return true
 }
@@ -123,6 +137,14 @@ func (r *Router) toAvailable(t *session.Turn, from, to jid.JID, list *Blocklist,
 		}
 		return
 	}
+	if bc == nil {
+		r.availableElsewhere(t, from, to, list, appendTo)
+	}
+	r.toAvailableHere(t, from, to, list, bc, appendTo)
+}
+
+// toAvailableHere is toAvailable for the resources of this node.
+func (r *Router) toAvailableHere(t *session.Turn, from, to jid.JID, list *Blocklist, bc *broadcast, appendTo func([]byte, string) []byte) {
 	var b []byte
 	for s := range r.Recipients(to.String(), Available) {
 		if bars(s, from) || list != nil && list.Blocks(s.JID()) && s.BareJID() != from.BareString() {
@@ -151,7 +173,10 @@ func (r *Router) toRemote(t *session.Turn, from, to jid.JID, appendTo func([]byt
 
 // OnBind reads what a bound resource will need when it becomes available: the roster, and
 // whether messages are stored. It implements session.Router.
-func (r *Router) OnBind(t *session.Turn, s *session.Session, _ session.ConflictPolicy) *stanza.ErrorReply {
+func (r *Router) OnBind(t *session.Turn, s *session.Session, policy session.ConflictPolicy) *stanza.ErrorReply {
+	if e := r.registerElsewhere(t, s, policy); e != nil {
+		return e
+	}
 	known, ok := r.lookUp(s)
 	if !ok {
 		return stanza.NotAuthorized
@@ -163,7 +188,11 @@ func (r *Router) OnBind(t *session.Turn, s *session.Session, _ session.ConflictP
 }
 
 // Unlinked implements session.Router.
-func (r *Router) Unlinked(*session.Session) {}
+func (r *Router) Unlinked(s *session.Session) {
+	if r.nodes != nil {
+		r.nodes.Unregister(s.BareJID(), s.Resource())
+	}
+}
 
 // lookUp reads the data of a resource's account. It returns false if there is no such
 // account.

@@ -1,6 +1,8 @@
 package router
 
 import (
+	"slices"
+
 	"roost/jid"
 	"roost/session"
 	"roost/stanza"
@@ -29,10 +31,13 @@ func (r *Router) probe(t *session.Turn, from Sender, st *stanza.Stanza) session.
 	}
 	subscribed := contact == bareOf(from) || ro.Subscribed(bareOf(from))
 	if st.To.Resource() != "" {
+		if r.resource(st.To) == nil && r.forwardElsewhere(t, from, st) {
+			return session.Done
+		}
 		r.probeResource(t, from, st, ro)
 		return session.Done
 	}
-	if subscribed && r.HasRecipients(contact, Available) {
+	if subscribed && (r.HasRecipients(contact, Available) || slices.ContainsFunc(r.placesFor(from, contact), func(p Place) bool { return p.Available })) {
 		r.answerAvailable(t, from, st.To, ro)
 		return session.Done
 	}
@@ -57,6 +62,7 @@ func (r *Router) answerAvailable(t *session.Turn, from Sender, contact jid.JID, 
 		r.sendPresenceOf(t, s, contact.BareString())
 		return
 	}
+	r.probeElsewhere(t, from, contact.BareString())
 	mu := r.lockPresence(contact.BareString())
 	defer mu.Unlock()
 	if r.subscribedNow(ro, contact.BareString(), bareOf(from)) {
@@ -167,7 +173,7 @@ func (r *Router) sendLastActivity(t *session.Turn, from Sender, st *stanza.Stanz
 func (r *Router) unlessAvailable(of jid.JID, f func()) {
 	mu := r.lockPresence(of.String())
 	defer mu.Unlock()
-	if !r.HasRecipients(of.String(), Available) {
+	if !r.HasRecipients(of.String(), Available) && !slices.ContainsFunc(r.knownPlaces(of.String()), func(p Place) bool { return p.Available }) {
 		f()
 	}
 }

@@ -52,3 +52,37 @@ func (r *Router) HasRecipients(account string, which func(*session.Session) bool
 func (r *Router) resource(full jid.JID) *session.Session {
 	return r.sessions.Find(full.BareString(), full.Resource())
 }
+
+// KnowsResources reports whether AvailableResources need not block for an account.
+func (r *Router) KnowsResources(account jid.JID) bool {
+	if r.nodes == nil {
+		return true
+	}
+	_, ok := r.nodes.Cached(account.BareString())
+	return ok
+}
+
+// AvailableResources returns the full JIDs of an account's available resources, in no
+// particular order. Only workers may call it, unless KnowsResources has returned true.
+func (r *Router) AvailableResources(t *session.Turn, account jid.JID) iter.Seq[string] {
+	bare := account.BareString()
+	places := r.askPlaces(t, bare)
+	return func(yield func(string) bool) {
+		for s := range r.Recipients(bare, Available) {
+			if !yield(s.FullJID()) {
+				return
+			}
+		}
+		for _, p := range places {
+			if p.Available && !yield(bare+"/"+p.Resource) {
+				return
+			}
+		}
+	}
+}
+
+// IsConnected reports whether an account has a connected resource. Only workers may call it.
+func (r *Router) IsConnected(t *session.Turn, account jid.JID) bool {
+	bare := account.BareString()
+	return r.HasRecipients(bare, Connected) || len(r.askPlaces(t, bare)) > 0
+}

@@ -357,6 +357,7 @@ func (r *Router) apply(changes ...*change) error {
 		case !c.isEmpty():
 			c.after = c.before.after(&c.update, versions[i])
 			r.publish(c.update.Owner.String(), c.after)
+			r.rosterElsewhere(c.update.Owner.String())
 		}
 	}
 	return err

@@ -278,10 +278,15 @@ func appendPush(b []byte, to string, it *store.RosterItem, removed bool, version
 // push sends a changed item to an account's interested resources (RFC 6121 section 2.1.6,
 // https://www.rfc-editor.org/rfc/rfc6121#section-2.1.6). The caller holds the roster lock,
 // which keeps pushes in the order of versions.
-func (r *Router) push(t *session.Turn, owner string, c *change) {
-	it := &c.item
+func (r *Router) push(t *session.Turn, key, owner string, c *change) {
+	r.pushElsewhere(t, key, owner, c)
+	r.pushHere(t, owner, &c.item, c.removed, c.after.Version)
+}
+
+// pushHere is push for the resources of this node.
+func (r *Router) pushHere(t *session.Turn, owner string, it *store.RosterItem, removed bool, version int64) {
 	for s := range r.Recipients(owner, Interested) {
-		b := appendPush(t.GetBuf(), s.FullJID(), it, c.removed, c.after.Version)
+		b := appendPush(t.GetBuf(), s.FullJID(), it, removed, version)
 		s.SendBytes(t, b)
 		t.PutBuf(b)
 	}
@@ -315,7 +320,7 @@ func (r *Router) rosterSet(rq *Request) {
 		return
 	}
 	rq.Empty()
-	r.push(rq.Turn, owner.String(), c)
+	r.push(rq.Turn, owner.String(), owner.String(), c)
 }
 
 // putItem adds or replaces an item. The caller holds the roster lock.

@@ -111,6 +111,9 @@ type Router struct {
 	events        accountEvents
 	undeleted     undeleted
 	reports       *loglimit.Limit
+	nodes         Nodes // nil: this server is alone
+	nodeLog       *loglimit.Limit
+	requests      nodeRequests
 	changesSeen   changeClock
 	directing     atomic.Int64 // number of resources that have sent directed presence
 	started       time.Time
@@ -127,6 +130,7 @@ func New(cfg Config) *Router {
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.settings.Store(&cfg)
 	r.lastActivity.r = r
+	r.nodeLog = loglimit.New(cfg.Logger, "more errors of the cluster than are logged")
 	r.undeleted.r = r
 	r.changesSeen.ticks.Store(1) // 0 is the stamp of presence that was never held
 	r.rosters = otter.Must(&otter.Options[string, *Roster]{
@@ -175,6 +179,7 @@ func (r *Router) Close() {
 			r.guarded(nil, x.Close)
 		}
 	}
+	r.nodeLog.Close()
 	r.rosters.StopAllGoroutines()
 }
 

@@ -13,9 +13,9 @@ import (
 // stages has the functions of all extensions, by stage.
 type stages struct {
 	incoming  []stage[func(t *session.Turn, from Sender, st *stanza.Stanza) Verdict]
-	sent      []stage[func(t *session.Turn, s *session.Session, st *stanza.Stanza)]
+	sent      []stage[func(t *session.Turn, from Sender, st *stanza.Stanza)]
 	recipient []stage[func(t *session.Turn, from Sender, s *session.Session, st *stanza.Stanza, took bool)]
-	refused   []stage[func(t *session.Turn, s *session.Session, st *stanza.Stanza, e *stanza.ErrorReply)]
+	refused   []stage[func(t *session.Turn, from Sender, st *stanza.Stanza, e *stanza.ErrorReply)]
 	delivered []stage[func(t *session.Turn, from Sender, to jid.JID, st *stanza.Stanza, taken Taken) session.Work]
 	bound     []stage[func(t *session.Turn, s *session.Session, known Known)]
 	available []stage[func(t *session.Turn, s *session.Session, a Availability) session.Work]
@@ -34,13 +34,13 @@ func (p *stages) add(x *Extension) {
 		p.incoming = append(p.incoming, stage[func(*session.Turn, Sender, *stanza.Stanza) Verdict]{x.Name, x.Incoming})
 	}
 	if x.Sent != nil {
-		p.sent = append(p.sent, stage[func(*session.Turn, *session.Session, *stanza.Stanza)]{x.Name, x.Sent})
+		p.sent = append(p.sent, stage[func(*session.Turn, Sender, *stanza.Stanza)]{x.Name, x.Sent})
 	}
 	if x.Recipient != nil {
 		p.recipient = append(p.recipient, stage[func(*session.Turn, Sender, *session.Session, *stanza.Stanza, bool)]{x.Name, x.Recipient})
 	}
 	if x.Refused != nil {
-		p.refused = append(p.refused, stage[func(*session.Turn, *session.Session, *stanza.Stanza, *stanza.ErrorReply)]{x.Name, x.Refused})
+		p.refused = append(p.refused, stage[func(*session.Turn, Sender, *stanza.Stanza, *stanza.ErrorReply)]{x.Name, x.Refused})
 	}
 	if x.Delivered != nil {
 		p.delivered = append(p.delivered, stage[func(*session.Turn, Sender, jid.JID, *stanza.Stanza, Taken) session.Work]{x.Name, x.Delivered})

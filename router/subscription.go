@@ -78,6 +78,7 @@ type subscriptionChange struct {
 	theirsBefore, theirs subState // the contact's side
 	barred               bool     // the contact has blocked the user: requests are dropped, and everything else happens silently
 	toContact            []stanza.Type
+	here                 bool    // other nodes do the same for their resources
 	answered             bool    // this server replied 'subscribed' for the contact
 	asked                *change // if answered: the user's side between the request and the reply
 	mineChange           *change
@@ -256,30 +257,30 @@ func (l *subscriptionChange) notify(t *session.Turn) {
 	lostTheirs := l.mineBefore.sub.HasTo() && !l.mine.sub.HasTo() ||
 		l.theirsBefore.sub.HasFrom() && !l.theirs.sub.HasFrom()
 	if lostMine {
-		l.r.sendUnavailable(t, l.user, l.contact)
+		l.r.sendUnavailable(t, l.key(), l.user, l.contact)
 	}
 	for _, e := range l.toContact {
 		l.deliver(t, e)
 	}
 	if l.asked != nil {
-		l.r.push(t, l.user.String(), l.asked)
+		l.r.push(t, l.key(), l.user.String(), l.asked)
 	}
 	if l.answered {
 		l.deliverAnswer(t)
 	}
 	for _, c := range []*change{l.theirsChange, l.mineChange} {
 		if c.update.ChangesItems() {
-			l.r.push(t, c.update.Owner.String(), c)
+			l.r.push(t, l.key(), c.update.Owner.String(), c)
 		}
 	}
 	if slices.Contains(l.toContact, stanza.Subscribed) {
-		l.r.sendPresences(t, l.user, l.contact)
+		l.r.sendPresences(t, l.key(), l.user, l.contact)
 	}
 	if l.answered {
-		l.r.sendPresences(t, l.contact, l.user)
+		l.r.sendPresences(t, l.key(), l.contact, l.user)
 	}
 	if lostTheirs {
-		l.r.sendUnavailable(t, l.contact, l.user)
+		l.r.sendUnavailable(t, l.key(), l.contact, l.user)
 	}
 }
 
@@ -296,16 +297,28 @@ func (l *subscriptionChange) deliver(t *session.Turn, e stanza.Type) {
 		}
 		return
 	}
+	if !l.here {
+		l.r.subscriptionElsewhere(t, l.key(), l.user, l.contact, e == stanza.Subscribe, b)
+	}
+	l.r.sendSubscription(t, l.user, l.contact, e == stanza.Subscribe, b)
+	t.PutBuf(b)
+}
+
+// key is the account for which other nodes keep what they are told in order.
+func (l *subscriptionChange) key() string { return l.user.String() }
+
+// sendSubscription sends a subscription stanza to an account's resources on this node: a
+// request to the available ones, others to the interested ones.
+func (r *Router) sendSubscription(t *session.Turn, from, to jid.JID, request bool, b []byte) {
 	wanted := Interested
-	if e == stanza.Subscribe {
+	if request {
 		wanted = Available
 	}
-	for s := range l.r.Recipients(l.contact.String(), wanted) {
-		if !bars(s, l.user) {
+	for s := range r.Recipients(to.BareString(), wanted) {
+		if !bars(s, from) {
 			s.SendBytes(t, b)
 		}
 	}
-	t.PutBuf(b)
 }
 
 // deliverAnswer sends 'subscribed' on behalf of the contact to the user's server or
@@ -318,9 +331,8 @@ func (l *subscriptionChange) deliverAnswer(t *session.Turn) {
 		l.r.sendRemote(t, l.contact, l.user, b)
 		return
 	}
-	for s := range l.r.Recipients(l.user.String(), Interested) {
-		s.SendBytes(t, b)
-	}
+	l.r.subscriptionElsewhere(t, l.key(), l.contact, l.user, false, b)
+	l.r.sendSubscription(t, l.contact, l.user, false, b)
 }
 
 // sendRequests delivers an account's pending subscription requests to a resource that has

@@ -20,6 +20,7 @@ type deriving struct {
 
 func (r *deriving) OnBind(*Turn, *Session, ConflictPolicy) *stanza.ErrorReply { return nil }
 func (r *deriving) Unlinked(*Session)                                         {}
+func (r *deriving) EndElsewhere(*Turn, *Session, func(string) bool)           {}
 func (r *deriving) OnUnavailable(_ *Turn, s *Session) bool {
 	s.SetPresence(nil, 0)
 	return true

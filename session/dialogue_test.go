@@ -11,17 +11,24 @@ import (
 // TestDialogues plays dialogues for what RFC 6120 requires of streams, SASL and binding.
 // The files are named by their lines in docs/behaviours.md.
 func TestDialogues(t *testing.T) {
-	xmpptest.Run(t, "testdata/*.txt", func(name string) xmpptest.Config {
-		var cfg xmpptest.Config
-		switch {
-		case strings.Contains(name, "refuse"):
-			cfg.Session.Conflict = session.RefuseNew
-		case strings.Contains(name, "rename"):
-			cfg.Session.Conflict = session.RenameNew
-		}
-		if strings.Contains(name, "max-resources") {
-			cfg.Session.MaxResources = 2
-		}
-		return cfg
-	})
+	xmpptest.Run(t, "testdata/*.txt", dialogueConfig)
+}
+
+// TestDialoguesOnNodes plays the dialogues with their clients on two nodes of a cluster.
+func TestDialoguesOnNodes(t *testing.T) {
+	xmpptest.RunOnNodes(t, "testdata/*.txt", dialogueConfig)
+}
+
+// dialogueConfig returns the configuration of the server for a dialogue.
+func dialogueConfig(name string) (cfg xmpptest.Config) {
+	switch {
+	case strings.Contains(name, "refuse"):
+		cfg.Session.Conflict = session.RefuseNew
+	case strings.Contains(name, "rename"):
+		cfg.Session.Conflict = session.RenameNew
+	}
+	if strings.Contains(name, "max-resources") {
+		cfg.Session.MaxResources = 2
+	}
+	return cfg
 }

@@ -26,6 +26,7 @@ func (r *leaving) CaughtUp(int64) bool                                       { r
 func (r *leaving) CatchUp(*Turn, int64) error                                { return nil }
 func (r *leaving) OnBind(*Turn, *Session, ConflictPolicy) *stanza.ErrorReply { return nil }
 func (r *leaving) Unlinked(*Session)                                         {}
+func (r *leaving) EndElsewhere(*Turn, *Session, func(string) bool)           {}
 func (r *leaving) OnUnavailable(_ *Turn, s *Session) bool {
 	r.steps = append(r.steps, "left") // each time
 	s.SetPresence(nil, 0)

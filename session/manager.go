@@ -137,6 +137,9 @@ func (m *Manager) Find(bare, resource string) *Session {
 	return nil
 }
 
+// MaxResources returns the largest number of sessions of one account.
+func (m *Manager) MaxResources() int { return m.config().MaxResources }
+
 // SharePresence returns the shared copy of a presence stanza without from, to and id, for
 // SetPresence.
 func (m *Manager) SharePresence(xml []byte) *Presence { return m.presences.share(xml) }

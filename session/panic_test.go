@@ -62,6 +62,7 @@ func (r *brittle) Stanza(t *Turn, s *Session, st *stanza.Stanza, stage int) (int
 
 func (r *brittle) OnBind(*Turn, *Session, ConflictPolicy) *stanza.ErrorReply { return nil }
 func (r *brittle) Unlinked(*Session)                                         {}
+func (r *brittle) EndElsewhere(*Turn, *Session, func(string) bool)           {}
 func (r *brittle) OnUnavailable(t *Turn, s *Session) bool {
 	r.left++
 	s.SetPresence(nil, 0)

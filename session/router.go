@@ -44,6 +44,10 @@ type Router interface {
 	// is in use elsewhere and policy does not allow to replace it, or a resource constraint.
 	OnBind(t *Turn, s *Session, policy ConflictPolicy) *stanza.ErrorReply
 
+	// EndElsewhere ends, with a conflict, the sessions of the account of s that are not in
+	// these tables and for whose resource which is true. It is called on a worker.
+	EndElsewhere(t *Turn, s *Session, which func(resource string) bool)
+
 	// Unlinked is called when a session was removed from the tables, unless another one has
 	// its address by then. It must not block, and must not call the manager.
 	Unlinked(s *Session)

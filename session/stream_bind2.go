@@ -51,7 +51,7 @@ func (s *Session) bind2(t *Turn, l *loginRequest, request parser.Element, dst []
 		return dst, reply
 	}
 	if l.agent != "" {
-		s.endEarlier(id)
+		s.endEarlier(t, id)
 	}
 	dst = append(dst, "<bound xmlns='"+nsBind2+"'>"...)
 	for c := request.First(); c.OK(); c = c.Next() {
@@ -109,10 +109,11 @@ func clientResource(tag, id string) string {
 // terminate any earlier sessions from the same client" ([XEP-0386, Performing the bind]).
 //
 // [XEP-0386, Performing the bind]: https://xmpp.org/extensions/xep-0386.html#bind-request
-func (s *Session) endEarlier(id string) {
+func (s *Session) endEarlier(t *Turn, id string) {
 	for x := s.mgr.First(s.BareJID()); x != nil; x = x.Next() {
 		if x != s && ofClient(x.Resource(), id) {
 			x.Close(ErrConflict)
 		}
 	}
+	s.mgr.config().Router.EndElsewhere(t, s, func(resource string) bool { return ofClient(resource, id) })
 }

@@ -22,7 +22,16 @@ const tagLen = len("<presence")
 
 // AppendXML appends the stanza with the given addresses, and with an id unless it is empty.
 func (p *Presence) AppendXML(dst []byte, from, to string, id []byte) []byte {
-	dst = append(dst, p.xml[:tagLen]...)
+	return AppendPresence(dst, p.xml, from, to, id)
+}
+
+// XML returns the stanza without addresses and id.
+func (p *Presence) XML() string { return p.xml }
+
+// AppendPresence appends a presence stanza that has no from, to and id, with the given
+// addresses, and with an id unless it is empty.
+func AppendPresence[T string | []byte](dst []byte, xml T, from, to string, id []byte) []byte {
+	dst = append(dst, xml[:tagLen]...)
 	dst = append(dst, " from='"...)
 	dst = parser.AppendEscaped(dst, from)
 	dst = append(dst, "' to='"...)
@@ -32,7 +41,7 @@ func (p *Presence) AppendXML(dst []byte, from, to string, id []byte) []byte {
 		dst = parser.AppendEscaped(dst, id)
 	}
 	dst = append(dst, '\'')
-	return append(dst, p.xml[tagLen:]...)
+	return append(dst, xml[tagLen:]...)
 }
 
 // presences has every Presence in use, by its bytes.

@@ -48,6 +48,7 @@ var (
 	NotAllowed           = &ErrorReply{Type: "cancel", Condition: "not-allowed"}
 	NotAuthorized        = &ErrorReply{Type: "auth", Condition: "not-authorized"}
 	RemoteServerNotFound = &ErrorReply{Type: "cancel", Condition: "remote-server-not-found"}
+	RemoteServerTimeout  = &ErrorReply{Type: "wait", Condition: "remote-server-timeout"}
 	ResourceConstraint   = &ErrorReply{Type: "wait", Condition: "resource-constraint"}
 	ServiceUnavailable   = &ErrorReply{Type: "cancel", Condition: "service-unavailable"}
 	UnexpectedRequest    = &ErrorReply{Type: "wait", Condition: "unexpected-request"}

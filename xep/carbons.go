@@ -81,11 +81,7 @@ func (c *carbons) enable(rq *router.Request) {
 // the same time either sees the flag (Bound) or is seen here.
 func (c *carbons) enableFor(s *session.Session) {
 	carbonsEnabled.Set(s)
-	for other := range c.router.Recipients(s.BareJID(), router.Everyone) {
-		if other != s {
-			router.Observe(other)
-		}
-	}
+	c.router.ObserveOthers(s)
 }
 
 func (c *carbons) disable(rq *router.Request) {
@@ -108,16 +104,17 @@ func (c *carbons) othersEnabled(s *session.Session) bool {
 // matching bare JID sender, excluding the sending client"
 // (https://xmpp.org/extensions/xep-0280.html#outbound). A message to the own account is
 // delivered or copied to the others as a received one.
-func (c *carbons) sent(t *session.Turn, s *session.Session, st *stanza.Stanza) {
-	if !st.HasTo || st.To.BareString() == s.BareJID() {
+func (c *carbons) sent(t *session.Turn, from router.Sender, st *stanza.Stanza) {
+	account, sender := from.JID().BareString(), from.JID().String()
+	if !st.HasTo || st.To.BareString() == account {
 		return
 	}
-	if st.Type == stanza.Error && !c.recent.has(st.To.String(), s.BareJID(), st.ID) || !eligible(st, nil) {
+	if st.Type == stanza.Error && !c.recent.has(st.To.String(), account, st.ID) || !eligible(st, nil) {
 		return
 	}
-	c.recent.add(s.FullJID(), st.To.BareString(), st.ID)
-	c.toOthers(t, s, &messageCopy{st: st, typ: st.Type, sent: true, peer: st.To.String(), append: func(b []byte) []byte {
-		return stanza.AppendForward(b, st, stanza.Edit{From: s.FullJID(), Embed: true})
+	c.recent.add(sender, st.To.BareString(), st.ID)
+	c.toOthers(t, from, &messageCopy{st: st, typ: st.Type, sent: true, peer: st.To.String(), append: func(b []byte) []byte {
+		return stanza.AppendForward(b, st, stanza.Edit{From: sender, Embed: true})
 	}})
 }
 
@@ -128,7 +125,7 @@ func (c *carbons) sent(t *session.Turn, s *session.Session, st *stanza.Stanza) {
 // negative priority and those that have not sent presence. The sender does not get its own
 // message.
 func (c *carbons) received(t *session.Turn, from router.Sender, s *session.Session, st *stanza.Stanza, took bool) {
-	if !took && !carbonsEnabled.Has(s) || from == router.Sender(s) {
+	if !took && !carbonsEnabled.Has(s) || from.JID() == s.JID() {
 		return
 	}
 	if st.Type == stanza.Error && !c.recent.has(st.To.String(), from.JID().BareString(), st.ID) || !eligible(st, from) {
@@ -145,13 +142,14 @@ func (c *carbons) received(t *session.Turn, from router.Sender, s *session.Sessi
 }
 
 // refused copies an error of this server that replies to an eligible message.
-func (c *carbons) refused(t *session.Turn, s *session.Session, st *stanza.Stanza, e *stanza.ErrorReply) {
-	if !c.recent.has(s.FullJID(), st.To.BareString(), st.ID) {
+func (c *carbons) refused(t *session.Turn, from router.Sender, st *stanza.Stanza, e *stanza.ErrorReply) {
+	sender := from.JID().String()
+	if !c.recent.has(sender, st.To.BareString(), st.ID) {
 		return
 	}
 	const name = "<message"
-	reply := stanza.AppendError(nil, st, s.FullJID(), e)
-	c.toOthers(t, s, &messageCopy{typ: stanza.Error, append: func(b []byte) []byte {
+	reply := stanza.AppendError(nil, st, sender, e)
+	c.toOthers(t, from, &messageCopy{typ: stanza.Error, append: func(b []byte) []byte {
 		b = append(b, name+" xmlns='"+stanza.NSClient+"'"...)
 		return append(b, reply[len(name):]...)
 	}})
@@ -166,11 +164,11 @@ type messageCopy struct {
 	append func([]byte) []byte
 }
 
-// toOthers sends a copy to all resources of an account that have asked for copies, except
-// s.
-func (c *carbons) toOthers(t *session.Turn, s *session.Session, m *messageCopy) {
-	for other := range c.router.Recipients(s.BareJID(), router.Connected) {
-		if other != s && carbonsEnabled.Has(other) {
+// toOthers sends a copy to all resources of a sender's account that have asked for copies,
+// except the sender.
+func (c *carbons) toOthers(t *session.Turn, from router.Sender, m *messageCopy) {
+	for other := range c.router.Recipients(from.JID().BareString(), router.Connected) {
+		if other.JID() != from.JID() && carbonsEnabled.Has(other) {
 			c.send(t, other, m)
 		}
 	}

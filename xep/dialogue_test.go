@@ -26,9 +26,16 @@ var outageStatus = []string{"https://status.example.org/outage.json"}
 
 // TestDialogues plays the dialogues of all extensions in memory.
 func TestDialogues(t *testing.T) {
-	xmpptest.Run(t, "testdata/*.txt", func(string) xmpptest.Config {
-		return xmpptest.Config{XEP: xep.Config{Register: true, Iterations: store.MinIterations, Contacts: contacts, OutageStatus: outageStatus}}
-	})
+	xmpptest.Run(t, "testdata/*.txt", dialogueConfig)
+}
+
+// TestDialoguesOnNodes plays them with their clients on two nodes of a cluster.
+func TestDialoguesOnNodes(t *testing.T) {
+	xmpptest.RunOnNodes(t, "testdata/*.txt", dialogueConfig)
+}
+
+func dialogueConfig(string) xmpptest.Config {
+	return xmpptest.Config{XEP: xep.Config{Register: true, Iterations: store.MinIterations, Contacts: contacts, OutageStatus: outageStatus}}
 }
 
 // TestDialoguesOverSockets plays them against the complete server, with a new server for

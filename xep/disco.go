@@ -46,7 +46,13 @@ func disco(d *discovery) router.Extension {
 			iq(nsDiscoInfo, router.ToSelf, d.ownInfo),
 			iq(nsDiscoInfo, router.ToAccount, d.accountInfo),
 			iq(nsDiscoItems, router.ToServer, serverItems),
-			iq(nsDiscoItems, router.ToSelf, ownItems),
+			{Space: nsDiscoItems, Local: "query", Methods: router.Get, Targets: router.ToSelf, Blocking: true, Handle: ownItems, Inline: func(rq *router.Request) bool {
+				here := rq.Router.KnowsResources(rq.Account())
+				if here {
+					ownItems(rq)
+				}
+				return here
+			}},
 			iq(nsDiscoItems, router.ToAccount, accountItems),
 		},
 		Ready: func(r *router.Router, _ *router.Extension) {
@@ -117,9 +123,9 @@ func ownItems(rq *router.Request) {
 		return
 	}
 	var items []byte
-	for s := range rq.Router.Recipients(rq.Account().String(), router.Available) {
+	for full := range rq.Router.AvailableResources(rq.Turn, rq.Account()) {
 		items = append(items, "<item jid='"...)
-		items = parser.AppendEscaped(items, s.FullJID())
+		items = parser.AppendEscaped(items, full)
 		items = append(items, "'/>"...)
 	}
 	sendQuery(rq, items)

@@ -64,7 +64,7 @@ func accountLastActivity(rq *router.Request) {
 		rq.Error(stanza.Forbidden)
 		return
 	}
-	if rq.Router.HasRecipients(rq.Account().String(), router.Connected) {
+	if rq.Router.IsConnected(rq.Turn, rq.Account()) {
 		// "If the user has at least one connected or available resource […], the response
 		// MUST […] contain an empty <query/> element whose 'seconds' attribute is set to
 		// a value of '0'" (https://xmpp.org/extensions/xep-0012.html#offline).

@@ -70,7 +70,8 @@ var allowed = map[string][]string{
 	"internal/peernet":     {},
 	"internal/sessiondata": {},
 	"internal/redact":      {"roost/parser"},
-	"internal/xmpptest":    {"roost/internal/memnet", "roost/jid", "roost/parser", "roost/router", "roost/session", "roost/store", "roost/internal/teststores", "roost/xep", "github.com/xdg-go/scram"},
+	"internal/memnodes":    {"roost/router"},
+	"internal/xmpptest":    {"roost/internal/memnet", "roost/internal/memnodes", "roost/jid", "roost/parser", "roost/router", "roost/session", "roost/store", "roost/store/memstore", "roost/internal/teststores", "roost/xep", "github.com/xdg-go/scram"},
 	"test/interop":         {},
 
 	"internal/events":     {},

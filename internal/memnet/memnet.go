@@ -91,6 +91,16 @@ func (l *Loop) post(f func()) {
 	}
 }
 
+// Sync waits until the loop has run what was posted before.
+func (l *Loop) Sync() {
+	done := make(chan struct{})
+	l.post(func() { l.post(func() { close(done) }) }) // after the batch
+	select {
+	case <-done:
+	case <-l.done:
+	}
+}
+
 // Close ends the loop after it has run what was posted.
 func (l *Loop) Close() {
 	l.mu.Lock()

@@ -105,3 +105,15 @@ func (d *Dialogue) longest() int {
 	}
 	return n
 }
+
+// onNodes reports whether a dialogue can be played on several nodes: a session cannot be
+// resumed on another node than the one that it was on, and what other nodes send to an
+// inactive client is not held.
+func (d *Dialogue) onNodes() bool {
+	for _, s := range d.steps {
+		if s.verb == restart || s.verb == send && (strings.Contains(s.text, "<resume ") || strings.Contains(s.text, "<inactive ")) {
+			return false
+		}
+	}
+	return true
+}

@@ -26,6 +26,7 @@ type Player struct {
 	Password string // of all accounts; default secret
 	Cut      Cut
 	Restart  func() error // stops the server as planned and starts it again; may be nil
+	Settle   func()       // called before each step, to wait for what clients do not see; may be nil
 }
 
 // run is one run of a dialogue.
@@ -54,6 +55,9 @@ func (p Player) Play(d *Dialogue) (err error) {
 		}
 	}()
 	for _, s := range d.steps {
+		if p.Settle != nil {
+			p.Settle()
+		}
 		if err := r.step(s); err != nil {
 			return fmt.Errorf("%s:%d: %w", d.Name, s.line, err)
 		}

@@ -14,12 +14,14 @@ import (
 	"time"
 
 	"roost/internal/memnet"
+	"roost/internal/memnodes"
 	"roost/internal/teststores"
 	"roost/jid"
 	"roost/parser"
 	"roost/router"
 	"roost/session"
 	"roost/store"
+	"roost/store/memstore"
 	"roost/xep"
 )
 
@@ -37,6 +39,7 @@ type Config struct {
 	Store    store.Options                 // of the store
 	Wrap     func(store.Store) store.Store // wraps the store
 	Logger   *slog.Logger                  // default: warnings, in the test's log
+	Cluster  *memnodes.Cluster             // makes the server a node of a cluster
 }
 
 // Server is a server in memory: everything above the poller.
@@ -47,6 +50,7 @@ type Server struct {
 	Sessions *session.Manager
 	Restored session.Restored // the sessions of an earlier server with the store
 	loop     *memnet.Loop
+	node     *memnodes.Node // nil without a cluster
 	stopOnce sync.Once
 }
 
@@ -132,9 +136,56 @@ func NewServer(t testing.TB, cfg Config) *Server {
 	}
 	s.loop = memnet.NewLoop(cfg.Outbox, func(c *memnet.Conn) memnet.Handler { return s.Sessions.New(c) }, s.Sessions.EndTurn)
 	s.loop.Unauth = cfg.Unauth
+	if cfg.Cluster != nil {
+		s.node = cfg.Cluster.Join(s.Router)
+		s.Router.Join(s.node)
+	}
 	t.Cleanup(func() { s.stop(t) })
+	if cfg.Cluster != nil {
+		if err := s.Router.SkipAccountEvents(ctx); err != nil {
+			t.Fatal(err)
+		}
+		s.watch(t)
+	}
 	s.restore(t)
 	return s
+}
+
+// settle waits until the server has done what it was asked to, as far as it can know.
+func (s *Server) settle(t testing.TB) {
+	t.Helper()
+	s.loop.Sync()
+	Eventually(t, "the workers are idle", func() bool {
+		for _, w := range s.Sessions.Stats().Workers {
+			if w.Busy+w.Waiting > 0 {
+				return false
+			}
+		}
+		return true
+	})
+	s.loop.Sync()
+	s.Router.FlushPending(t.Context())
+}
+
+// watch has the server notice what other nodes do to accounts.
+func (s *Server) watch(t testing.TB) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err := s.Router.Watch(ctx, func(f func(*session.Turn) error) error {
+			result := make(chan error, 1)
+			s.Sessions.Go(session.Write, func(t *session.Turn) { result <- f(t) })
+			return <-result
+		})
+		if ctx.Err() == nil {
+			t.Errorf("account events: %v", err)
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
 }
 
 // restore takes the sessions that Suspend has left in the store, as package server does.
@@ -190,6 +241,9 @@ func (s *Server) stopNow(t testing.TB) {
 	defer cancel()
 	if err := s.Sessions.Shutdown(ctx); err != nil {
 		t.Errorf("stopping: %v; %+v", err, s.Sessions.Counts())
+	}
+	if s.node != nil {
+		s.node.Close()
 	}
 	s.Sessions.Close()
 	s.loop.Close()
@@ -257,6 +311,50 @@ func Run(t *testing.T, pattern string, cfg func(name string) Config) {
 					}
 				}
 			})
+		})
+	}
+}
+
+// RunOnNodes plays all dialogues that match a pattern of file names on two nodes of a
+// cluster: each client connects to the other node than the one before it.
+func RunOnNodes(t *testing.T, pattern string, cfg func(name string) Config) {
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no dialogues match %s: %v", pattern, err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			d, err := Load(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !d.onNodes() {
+				t.Skip("not on several nodes yet")
+			}
+			for _, forget := range []bool{false, true} {
+				c := cfg(filepath.Base(file))
+				c.Location, c.Cluster = memstore.New(), memnodes.New()
+				if forget {
+					c.Cluster.Forgetful()
+				}
+				nodes := []*Server{NewServer(t, c), NewServer(t, c)}
+				dialed := 0
+				settle := func() {
+					for range 2 { // what is done may cause more
+						for _, n := range nodes {
+							n.settle(t)
+						}
+						c.Cluster.Wait()
+					}
+				}
+				p := Player{Settle: settle, Dial: func() (net.Conn, error) {
+					dialed++
+					return nodes[dialed%2].Dial()
+				}}
+				if err := p.Play(d); err != nil {
+					t.Fatal(fmt.Errorf("forgetful %t: %w", forget, err))
+				}
+			}
 		})
 	}
 }

@@ -1,0 +1,283 @@
+// Package memnodes connects routers in one process as the nodes of a cluster, without an
+// engine, for tests.
+package memnodes
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+
+	"roost/router"
+)
+
+// Cluster is the directory and the bus.
+type Cluster struct {
+	mu      sync.Mutex
+	idle    sync.Cond
+	last    router.NodeID
+	nodes   map[router.NodeID]*Node
+	places  map[string][]router.Place // by account
+	pending int                       // items that are not handled yet
+	forget  bool
+}
+
+// New returns a cluster without nodes.
+func New() *Cluster {
+	c := &Cluster{nodes: make(map[router.NodeID]*Node), places: make(map[string][]router.Place)}
+	c.idle.L = &c.mu
+	return c
+}
+
+// Forgetful makes Wait clear what nodes know without asking, so that whatever needs to know
+// where resources are has to wait for it.
+func (c *Cluster) Forgetful() { c.forget = true }
+
+// Wait waits until all items are handled.
+func (c *Cluster) Wait() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.pending > 0 {
+		c.idle.Wait()
+	}
+	for _, n := range c.nodes {
+		clear(n.asked)
+	}
+}
+
+// Places returns an account's resources on all nodes.
+func (c *Cluster) Places(account string) []router.Place {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.places[account])
+}
+
+// Node is a node; it implements router.Nodes.
+type Node struct {
+	c       *Cluster
+	id      router.NodeID
+	handler router.NodeHandler
+	items   []item
+	wake    sync.Cond
+	closed  bool
+	done    chan struct{}
+	asked   map[string]bool // with Forgetful: what was asked since the last call of Wait
+}
+
+type item struct {
+	from    router.NodeID
+	account string
+	b       []byte
+}
+
+// Join adds a node. Close removes it.
+func (c *Cluster) Join(h router.NodeHandler) *Node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last++
+	n := &Node{c: c, id: c.last, handler: h, done: make(chan struct{}), asked: make(map[string]bool)}
+	n.wake.L = &c.mu
+	c.nodes[n.id] = n
+	go n.run()
+	return n
+}
+
+func (n *Node) run() {
+	defer close(n.done)
+	lane := n.handler.NewLane()
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	for {
+		for len(n.items) == 0 && !n.closed {
+			n.wake.Wait()
+		}
+		if len(n.items) == 0 {
+			return
+		}
+		x := n.items[0]
+		n.items = n.items[1:]
+		n.c.mu.Unlock()
+		lane.Item(x.from, x.account, x.b)
+		lane.Flush()
+		n.c.mu.Lock()
+		if n.c.pending--; n.c.pending == 0 {
+			n.c.idle.Broadcast()
+		}
+	}
+}
+
+// Close ends the node after it has handled what it was sent.
+func (n *Node) Close() {
+	n.c.mu.Lock()
+	n.closed = true
+	delete(n.c.nodes, n.id)
+	n.wake.Signal()
+	n.c.mu.Unlock()
+	<-n.done
+}
+
+// Kill ends the node as if its process had died: what it has not handled is taken over by
+// another node, which also learns of its resources.
+func (n *Node) Kill() {
+	n.c.mu.Lock()
+	n.closed = true
+	left := n.items
+	n.items = nil
+	n.c.pending -= len(left)
+	delete(n.c.nodes, n.id)
+	var heir *Node
+	for _, other := range n.c.nodes {
+		if heir == nil || other.id < heir.id {
+			heir = other
+		}
+	}
+	died := make(map[string][]router.Place)
+	for account, all := range n.c.places {
+		for _, p := range all {
+			if p.Node == n.id {
+				died[account] = append(died[account], p)
+			}
+		}
+		n.c.set(account, slices.DeleteFunc(slices.Clone(all), func(p router.Place) bool { return p.Node == n.id }))
+	}
+	n.wake.Signal()
+	n.c.mu.Unlock()
+	<-n.done
+	if heir == nil {
+		return
+	}
+	for account, all := range died {
+		for _, p := range all {
+			heir.handler.Died(n.id, account, p)
+		}
+	}
+	for _, x := range left {
+		heir.handler.Undelivered(n.id, x.account, x.b, true)
+	}
+}
+
+// set replaces an account's places. The caller holds mu.
+func (c *Cluster) set(account string, places []router.Place) {
+	if len(places) == 0 {
+		delete(c.places, account)
+		return
+	}
+	c.places[account] = places
+}
+
+// elsewhere returns the places of an account on other nodes. The caller holds mu.
+func (n *Node) elsewhere(account string) []router.Place {
+	return slices.DeleteFunc(slices.Clone(n.c.places[account]), func(p router.Place) bool { return p.Node == n.id })
+}
+
+// Cached implements router.Nodes.
+func (n *Node) Cached(account string) (places []router.Place, ok bool) {
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	if n.c.forget && !n.asked[account] {
+		return nil, false
+	}
+	return n.elsewhere(account), true
+}
+
+// Places implements router.Nodes.
+func (n *Node) Places(_ context.Context, accounts []string) ([][]router.Place, error) {
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	all := make([][]router.Place, len(accounts))
+	for i, account := range accounts {
+		all[i] = n.elsewhere(account)
+		n.asked[strings.Clone(account)] = true
+	}
+	return all, nil
+}
+
+// Current implements router.Nodes.
+func (n *Node) Current(_ context.Context, account string) ([]router.Place, error) {
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	return n.elsewhere(account), nil
+}
+
+// Register implements router.Nodes.
+func (n *Node) Register(_ context.Context, account, resource string, r router.Registration) (got router.Registered, err error) {
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	for _, p := range n.elsewhere(account) {
+		if p.Resource == resource {
+			got.Replaced = p
+		} else {
+			got.Places = append(got.Places, p)
+		}
+	}
+	switch {
+	case got.Replaced.Node != 0 && !r.Replace:
+		return router.Registered{Taken: true}, nil
+	case got.Replaced.Node == 0 && r.Here+len(got.Places) >= r.MaxResources:
+		return router.Registered{Full: true}, nil
+	}
+	account = strings.Clone(account)
+	n.c.set(account, append(n.without(account, resource), router.Place{Resource: strings.Clone(resource), Node: n.id}))
+	return got, nil
+}
+
+// without returns an account's places except one. The caller holds mu.
+func (n *Node) without(account, resource string) []router.Place {
+	return slices.DeleteFunc(slices.Clone(n.c.places[account]), func(p router.Place) bool { return p.Resource == resource })
+}
+
+// Update implements router.Nodes.
+func (n *Node) Update(account, resource string, available bool, priority int8) {
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	all := slices.Clone(n.c.places[account])
+	for i := range all {
+		if p := &all[i]; p.Resource == resource && p.Node == n.id {
+			p.Available, p.Priority = available, priority
+		}
+	}
+	n.c.set(account, all)
+}
+
+// Unregister implements router.Nodes.
+func (n *Node) Unregister(account, resource string) {
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	n.c.set(strings.Clone(account), slices.DeleteFunc(slices.Clone(n.c.places[account]), func(p router.Place) bool {
+		return p.Resource == resource && p.Node == n.id
+	}))
+}
+
+// Send implements router.Nodes.
+func (n *Node) Send(to router.NodeID, account string, b []byte) bool {
+	n.c.mu.Lock()
+	other := n.c.nodes[to]
+	if other == nil {
+		n.c.mu.Unlock()
+		go n.handler.Undelivered(to, strings.Clone(account), slices.Clone(b), false)
+		return true
+	}
+	defer n.c.mu.Unlock()
+	other.items = append(other.items, item{n.id, strings.Clone(account), slices.Clone(b)})
+	n.c.pending++
+	other.wake.Signal()
+	return true
+}
+
+// Self implements router.Nodes.
+func (n *Node) Self() router.NodeID { return n.id }
+
+// Others implements router.Nodes.
+func (n *Node) Others() (all []router.NodeID) {
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	for id := range n.c.nodes {
+		if id != n.id {
+			all = append(all, id)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+var _ router.Nodes = (*Node)(nil)

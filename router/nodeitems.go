@@ -1,0 +1,212 @@
+package router
+
+import (
+	"encoding/binary"
+
+	"roost/jid"
+	"roost/session"
+	"roost/stanza"
+	"roost/store"
+)
+
+// itemKind is the first byte of an item. What follows are fields, each with its length
+// before it. All nodes of a cluster must know a kind before any of them sends it.
+type itemKind byte
+
+// The kinds of items. The fields are in the order in which they are listed.
+const (
+	itemMessage      itemKind = iota + 1 // flags, hops, ID in the store, sender, stanza
+	itemSent                             // sender, stanza: a message that it has sent
+	itemRefused                          // recipient, stanza, error: with which the stanza was answered
+	itemForward                          // sender, stanza: for a full JID
+	itemDeliver                          // recipient, stanza: a reply
+	itemBroadcast                        // sender, id, presence, full JIDs that get nothing, accounts
+	itemAvailable                        // sender, account, stanza: for the account's available resources
+	itemProbe                            // client, accounts: whose presence the client is to be sent
+	itemShow                             // recipient, sender, stanza: presence in response to itemProbe
+	itemSubscription                     // sender, account, for whom, stanza
+	itemPush                             // account, version, removed, item
+	itemRoster                           // account: its roster has changed
+	itemPresences                        // of, to: accounts
+	itemUnavailable                      // of, to: accounts
+	itemBlocklist                        // account, name of the push, all: whether all were unblocked, addresses
+	itemStored                           // account: messages were stored for it
+	itemObserve                          // account: its resources are to be observed
+	itemKick                             // full JID, request
+	itemReply                            // request
+)
+
+// Flags of itemMessage.
+const (
+	messagePrimary = 1 << iota // the node has to see to it that someone gets the message
+	messageCopied              // the node's resources do not get it, but may get a copy
+)
+
+// maxHops is how often a message is passed on because its recipient has moved to another
+// node. After that it is stored.
+const maxHops = 3
+
+// appendKind appends the kind of an item.
+func appendKind(b []byte, k itemKind) []byte { return append(b, byte(k)) }
+
+// appendField appends a text.
+func appendField[T string | []byte](b []byte, text T) []byte {
+	b = appendNumber(b, uint64(len(text)))
+	return append(b, text...)
+}
+
+// appendNumber appends a number.
+func appendNumber(b []byte, n uint64) []byte { return binary.AppendUvarint(b, n) }
+
+// appendFlag appends a truth value.
+func appendFlag(b []byte, v bool) []byte {
+	if v {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+// appendTexts appends a list of texts.
+func appendTexts(b []byte, all []string) []byte {
+	b = appendNumber(b, uint64(len(all)))
+	for _, text := range all {
+		b = appendField(b, text)
+	}
+	return b
+}
+
+// appendItem appends a roster item.
+func appendRosterItem(b []byte, it *store.RosterItem) []byte {
+	b = appendField(b, it.JID.String())
+	b = appendField(b, it.Name)
+	b = appendTexts(b, it.Groups)
+	flags := uint64(it.Subscription)
+	if it.Ask {
+		flags |= 1 << 2
+	}
+	if it.Approved {
+		flags |= 1 << 3
+	}
+	return appendNumber(b, flags)
+}
+
+// appendSender appends a sender, and the node that gets its replies if that is not the one
+// that sends the item.
+func appendSender(b []byte, from Sender) []byte {
+	node := NodeID(0)
+	if n, ok := from.(*nodeSender); ok {
+		node = n.node
+	}
+	b = appendNumber(b, uint64(node))
+	return appendField(b, address(from))
+}
+
+// fields reads the fields of an item. After an error, all that follow are empty. The texts
+// are borrowed, the addresses are not.
+type fields struct {
+	b   []byte
+	bad bool
+}
+
+func (f *fields) number() uint64 {
+	n, size := binary.Uvarint(f.b)
+	if size <= 0 {
+		f.fail()
+		return 0
+	}
+	f.b = f.b[size:]
+	return n
+}
+
+func (f *fields) flag() bool { return f.number() != 0 }
+
+func (f *fields) text() []byte {
+	n := f.number()
+	if n > uint64(len(f.b)) {
+		f.fail()
+		return nil
+	}
+	text := f.b[:n:n]
+	f.b = f.b[n:]
+	return text
+}
+
+func (f *fields) texts() []string {
+	n := f.number()
+	if n > uint64(len(f.b)) { // each takes a byte at least
+		f.fail()
+		return nil
+	}
+	all := make([]string, 0, n)
+	for range n {
+		all = append(all, string(f.text()))
+	}
+	return all
+}
+
+func (f *fields) address() jid.JID {
+	j, err := jid.Parse(string(f.text()))
+	if err != nil {
+		f.fail()
+	}
+	return j
+}
+
+func (f *fields) rosterItem() (it store.RosterItem) {
+	it.JID, it.Name, it.Groups = f.address(), string(f.text()), f.texts()
+	flags := f.number()
+	it.Subscription, it.Ask, it.Approved = store.Subscription(flags&3), flags&(1<<2) != 0, flags&(1<<3) != 0
+	return it
+}
+
+func (f *fields) fail() { f.b, f.bad = nil, true }
+
+// nodeSender is a sender that is not a session here: a client of another node, or an address
+// of another domain that reached another node.
+type nodeSender struct {
+	r    *Router
+	node NodeID // where its replies go; 0: it has to be found
+	jid  jid.JID
+	key  string // the account for which its replies are kept in order
+}
+
+var _ Sender = (*nodeSender)(nil)
+
+// JID is the address.
+func (n *nodeSender) JID() jid.JID { return n.jid }
+
+// SendBytes sends a reply to the node.
+func (n *nodeSender) SendBytes(t *session.Turn, b []byte) bool {
+	node := n.node
+	if node == 0 {
+		if to := n.r.resource(n.jid); to != nil {
+			return to.SendBytes(t, b)
+		}
+		p, ok := findPlace(n.r.askPlaces(t, n.jid.BareString()), n.jid.Resource())
+		if !ok {
+			return false // also without a cluster
+		}
+		node = p.Node
+	}
+	item := appendField(appendKind(nil, itemDeliver), n.jid.String())
+	return n.r.nodes.Send(node, n.key, append(item, b...))
+}
+
+// fromNode reports whether a stanza has come from another node: its rules were applied
+// there, and it must not be sent to a third one.
+func fromNode(from Sender) bool {
+	_, ok := from.(*nodeSender)
+	return ok
+}
+
+// readItem parses the stanza of an item. The caller calls done when it is not needed any
+// more.
+func readItem(b []byte) (st *stanza.Stanza, done func(), ok bool) {
+	x := rereaders.Get().(*rereader)
+	st = new(stanza.Stanza)
+	if !x.read(b, st) {
+		rereaders.Put(x)
+		return nil, nil, false
+	}
+	return st, func() { rereaders.Put(x) }, true
+}

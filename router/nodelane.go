@@ -1,0 +1,191 @@
+package router
+
+import (
+	"roost/jid"
+	"roost/session"
+	"roost/stanza"
+)
+
+// nodeLane handles what other nodes send.
+type nodeLane struct {
+	r    *Router
+	turn *session.Turn
+}
+
+var _ NodeHandler = (*Router)(nil)
+
+// NewLane implements NodeHandler.
+func (r *Router) NewLane() NodeLane { return &nodeLane{r: r, turn: r.sessions.NewTurn()} }
+
+// Flush implements NodeLane.
+func (l *nodeLane) Flush() { l.turn.End() }
+
+// Item implements NodeLane.
+func (l *nodeLane) Item(from NodeID, account string, item []byte) {
+	if len(item) == 0 {
+		return
+	}
+	l.r.guarded(nil, func() {
+		f := &fields{b: item[1:]}
+		l.handle(from, account, itemKind(item[0]), f)
+		if f.bad {
+			l.r.nodesFailed("an item of another node was not understood: do all nodes run the same version?", errItem)
+		}
+	})
+}
+
+func (l *nodeLane) handle(from NodeID, account string, kind itemKind, f *fields) {
+	r, t := l.r, l.turn
+	switch kind {
+	case itemMessage:
+		l.message(from, f)
+	case itemSent:
+		l.sent(from, f)
+	case itemRefused:
+		l.refused(from, f)
+	case itemForward:
+		l.forward(from, f)
+	case itemDeliver:
+		l.deliver(f)
+	case itemBroadcast:
+		l.broadcast(f)
+	case itemAvailable:
+		l.available(f)
+	case itemProbe:
+		l.probe(from, f)
+	case itemShow:
+		l.show(f)
+	case itemSubscription:
+		l.subscription(f)
+	case itemPush:
+		l.push(f)
+	case itemRoster:
+		r.publish(string(f.text()), nil)
+	case itemPresences:
+		r.sendPresencesHere(f.address(), f.address())
+	case itemUnavailable:
+		r.sendUnavailableHere(t, f.address(), f.address())
+	case itemBlocklist:
+		l.blocklist(f)
+	case itemStored:
+		r.deliverStoredHere(t, f.address())
+	case itemObserve:
+		r.observeAll(account, nil)
+	case itemKick:
+		l.kick(from, account, f)
+	case itemReply:
+		r.requests.finish(f.number())
+	default:
+		f.fail()
+	}
+}
+
+// sender reads a sender in an item of a node.
+func (l *nodeLane) sender(node NodeID, f *fields) *nodeSender {
+	if n := NodeID(f.number()); n != 0 {
+		node = n
+	}
+	j := f.address()
+	return &nodeSender{r: l.r, node: node, jid: j, key: j.BareString()}
+}
+
+// stanza reads a stanza, which is the last field.
+func (l *nodeLane) stanza(f *fields) (st *stanza.Stanza, done func(), ok bool) {
+	if st, done, ok = readItem(f.b); !ok {
+		f.fail()
+	}
+	return st, done, ok
+}
+
+// sent handles itemSent.
+func (l *nodeLane) sent(node NodeID, f *fields) {
+	from := l.sender(node, f)
+	if st, done, ok := l.stanza(f); ok {
+		defer done()
+		l.r.runSentHere(l.turn, from, st)
+	}
+}
+
+// refused handles itemRefused.
+func (l *nodeLane) refused(node NodeID, f *fields) {
+	from := l.sender(node, f)
+	e := &stanza.ErrorReply{Type: string(f.text()), Condition: string(f.text()), Text: string(f.text()), Extra: string(f.text())}
+	if st, done, ok := l.stanza(f); ok {
+		defer done()
+		l.r.runRefusedHere(l.turn, from, st, e)
+	}
+}
+
+// forward handles itemForward: an iq, or presence that is not broadcast.
+func (l *nodeLane) forward(node NodeID, f *fields) {
+	from := l.sender(node, f)
+	st, done, ok := l.stanza(f)
+	if !ok {
+		return
+	}
+	defer done()
+	if st.HasTo {
+		from.key = st.To.BareString()
+	}
+	switch st.Kind {
+	case stanza.IQ:
+		l.r.iq(l.turn, from, st)
+	case stanza.Presence:
+		l.r.presence(l.turn, from, st, false)
+	}
+}
+
+// deliver handles itemDeliver.
+func (l *nodeLane) deliver(f *fields) {
+	to := f.address()
+	switch s := l.r.resource(to); {
+	case s != nil:
+		s.SendBytes(l.turn, f.b)
+	case l.r.isRemote(to):
+		if from, err := jid.ParseBytes(stanza.From(f.b)); err == nil {
+			l.r.sendRemote(l.turn, from, to, f.b)
+		}
+	}
+}
+
+// Undelivered implements NodeHandler.
+func (r *Router) Undelivered(_ NodeID, _ string, item []byte, _ bool) {
+	if len(item) == 0 {
+		return
+	}
+	t := r.sessions.NewTurn()
+	defer t.End()
+	r.guarded(nil, func() {
+		f := &fields{b: item[1:]}
+		l := &nodeLane{r: r, turn: t}
+		switch itemKind(item[0]) {
+		case itemMessage:
+			l.undeliveredMessage(f)
+		case itemForward:
+			from := l.sender(0, f)
+			if st, done, ok := l.stanza(f); ok {
+				defer done()
+				if st.Kind == stanza.IQ {
+					r.Reply(t, from, st, stanza.RemoteServerTimeout)
+				}
+			}
+		case itemKick: // it has ended with its node
+			f.address()
+			r.requests.finish(f.number())
+		}
+	})
+}
+
+// undeliveredMessage sends a message to someone else, stores it, or replies with an error.
+func (l *nodeLane) undeliveredMessage(f *fields) {
+	flags, hops, id := f.number(), int(f.number()), int64(f.number())
+	from := l.sender(0, f)
+	st, done, ok := l.stanza(f)
+	if !ok {
+		return
+	}
+	defer done()
+	if account, isAccount := target(from, st); isAccount && flags&messagePrimary != 0 {
+		l.r.messageArrived(l.turn, from, st, account, id, hops)
+	}
+}

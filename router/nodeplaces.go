@@ -1,0 +1,175 @@
+package router
+
+import (
+	"slices"
+	"strings"
+
+	"roost/session"
+	"roost/stanza"
+)
+
+// Where the resources of accounts are on other nodes. Without a cluster, all of these
+// functions return at once, with nothing.
+
+// Join connects the router with the other nodes of a cluster. It must be called before the
+// first client connects.
+func (r *Router) Join(n Nodes) { r.nodes = n }
+
+// knownPlaces returns an account's places on other nodes that are in memory, or none if they
+// are not, which is the case if the directory cannot be reached: see locate.
+func (r *Router) knownPlaces(account string) []Place {
+	if r.nodes == nil {
+		return nil
+	}
+	places, _ := r.nodes.Cached(account)
+	return places
+}
+
+// askPlaces is knownPlaces for a turn that may block.
+func (r *Router) askPlaces(t *session.Turn, account string) []Place {
+	r.locate(t, account)
+	return r.knownPlaces(account)
+}
+
+// placesFor returns an account's places on other nodes for a stanza of this sender: none if
+// the stanza was sent here because of its recipient.
+func (r *Router) placesFor(from Sender, account string) []Place {
+	if r.nodes == nil || fromNode(from) {
+		return nil
+	}
+	return r.knownPlaces(account)
+}
+
+// locate makes sure that the places of accounts are in memory, if the directory can be
+// reached. On a turn that must not block it returns Read if they are not.
+func (r *Router) locate(t *session.Turn, accounts ...string) session.Work {
+	if r.nodes == nil {
+		return session.Done
+	}
+	all := true
+	for _, account := range accounts {
+		if _, ok := r.nodes.Cached(account); !ok {
+			all = false
+			break
+		}
+	}
+	switch {
+	case all:
+		return session.Done
+	case !t.MayBlock():
+		return session.Read
+	}
+	if _, err := r.nodes.Places(r.ctx, accounts); err != nil {
+		r.nodesFailed("resources on other nodes could not be looked up", err)
+	}
+	return session.Done
+}
+
+// locateTarget is locate for the account that a stanza is for, and for the sender's own if
+// its messages are copied. A stanza that has come from another node stays here.
+func (r *Router) locateTarget(t *session.Turn, from Sender, st *stanza.Stanza) session.Work {
+	if r.nodes == nil || fromNode(from) {
+		return session.Done
+	}
+	var few [2]string
+	accounts := few[:0]
+	if account, ok := target(from, st); ok && r.Serves(account.Domain()) {
+		accounts = append(accounts, account.String())
+	}
+	if own := local(from); st.Kind == stanza.Message && own != nil && observed.Has(own) {
+		accounts = append(accounts, own.BareJID())
+	}
+	return r.locate(t, accounts...)
+}
+
+// locateContacts is locate for those who are concerned by a session's presence.
+func (r *Router) locateContacts(t *session.Turn, s *session.Session, ro *Roster) session.Work {
+	if r.nodes == nil {
+		return session.Done
+	}
+	accounts := make([]string, 1, 1+len(ro.Items))
+	accounts[0] = s.BareJID()
+	for i := range ro.Items {
+		if it := &ro.Items[i]; it.Subscription != 0 && r.Serves(it.JID.Domain()) {
+			accounts = append(accounts, it.JID.BareString())
+		}
+	}
+	for _, address := range directed(s) {
+		bare, _, _ := strings.Cut(address, "/")
+		accounts = append(accounts, bare)
+	}
+	return r.locate(t, accounts...)
+}
+
+// locateAll is locate for all contacts, on a turn that may block.
+func (r *Router) locateAll(t *session.Turn, ro *Roster) {
+	if r.nodes == nil {
+		return
+	}
+	var accounts []string
+	for i := range ro.Items {
+		if j := ro.Items[i].JID; r.Serves(j.Domain()) {
+			accounts = append(accounts, j.BareString())
+		}
+	}
+	r.locate(t, accounts...)
+}
+
+// nodesFailed logs an error of the cluster, which may concern very many stanzas.
+func (r *Router) nodesFailed(what string, err error) {
+	if r.nodeLog.Allow() {
+		r.config().Logger.Warn(what, "err", err)
+	}
+}
+
+// findPlace returns the place with a resource.
+func findPlace(places []Place, resource string) (p Place, ok bool) {
+	for _, p := range places {
+		if p.Resource == resource {
+			return p, true
+		}
+	}
+	return Place{}, false
+}
+
+// isAvailable and isNonNegative are Available and NonNegative for places.
+func isAvailable(p *Place) bool   { return p.Available }
+func isNonNegative(p *Place) bool { return p.Available && p.Priority >= 0 }
+
+// nodesOf returns the nodes of the places for which which is true, each once. dst is used
+// for the result if it is large enough.
+func nodesOf(dst []NodeID, places []Place, which func(*Place) bool) []NodeID {
+	dst = dst[:0]
+	for i := range places {
+		if n := places[i].Node; which(&places[i]) && !slices.Contains(dst, n) {
+			dst = append(dst, n)
+		}
+	}
+	return dst
+}
+
+func anyPlace(*Place) bool { return true }
+
+// nodesWith returns the nodes that have resources of an account, or, if these are not known,
+// all nodes.
+func (r *Router) nodesWith(account string) []NodeID {
+	if r.nodes == nil {
+		return nil
+	}
+	places, ok := r.nodes.Cached(account)
+	switch {
+	case !ok:
+		return r.nodes.Others()
+	case len(places) == 0:
+		return nil
+	}
+	return nodesOf(nil, places, anyPlace)
+}
+
+// tell sends an item to the nodes that have resources of an account. key is the account for
+// which items are kept in order.
+func (r *Router) tell(account, key string, item []byte) {
+	for _, n := range r.nodesWith(account) {
+		r.nodes.Send(n, key, item)
+	}
+}

@@ -1,0 +1,334 @@
+package router
+
+import (
+	"maps"
+	"slices"
+
+	"roost/jid"
+	"roost/session"
+	"roost/stanza"
+)
+
+// Presence between nodes. A client's presence goes to each node once, with the list of the
+// contacts that have resources there; the contacts' presence is requested in the same way.
+
+// unavailableXML is unavailable presence without content, in the form of Presence.
+const unavailableXML = "<presence type='unavailable'/>"
+
+// addresseesOf collects accounts by the nodes that have resources of them.
+type addressees map[NodeID][]string
+
+// add adds an account: to the nodes that have available resources of it, or to all nodes if
+// that is not known.
+func (a addressees) add(r *Router, account string) {
+	places, ok := r.nodes.Cached(account)
+	if !ok {
+		for _, n := range r.nodes.Others() {
+			a[n] = append(a[n], account)
+		}
+		return
+	}
+	var few [4]NodeID
+	for _, n := range nodesOf(few[:0], places, isAvailable) {
+		a[n] = append(a[n], account)
+	}
+}
+
+// each calls f for each node, in a fixed order.
+func (a addressees) each(f func(n NodeID, accounts []string)) {
+	for _, n := range slices.Sorted(maps.Keys(a)) {
+		f(n, a[n])
+	}
+}
+
+// broadcastElsewhere sends presence to the nodes of the subscribed contacts and of the
+// account's other resources. now is the current roster, list is the sender's.
+func (r *Router) broadcastElsewhere(t *session.Turn, bc *broadcast, now *Roster, list *Blocklist) {
+	if r.nodes == nil || bc.told {
+		return
+	}
+	bc.told = true
+	to := make(addressees)
+	to.add(r, bc.s.BareJID())
+	for i := range bc.ro.Items {
+		it := &bc.ro.Items[i]
+		contact := it.JID.BareString()
+		if it.Subscription.HasFrom() && (now == bc.ro || now.Subscribed(contact)) && r.Serves(it.JID.Domain()) && !list.Blocks(it.JID.Bare()) {
+			to.add(r, contact)
+		}
+	}
+	xml := unavailableXML
+	if bc.p != nil {
+		xml = bc.p.XML()
+	}
+	b := appendField(appendKind(t.GetBuf(), itemBroadcast), bc.s.FullJID())
+	b = appendField(b, bc.id)
+	b = appendField(b, xml)
+	b = appendTexts(b, fullAddresses(list))
+	to.each(func(n NodeID, accounts []string) {
+		item := appendTexts(b, accounts)
+		t.CountDelivery(len(item))
+		r.nodes.Send(n, bc.s.BareJID(), item)
+	})
+	t.PutBuf(b)
+}
+
+// fullAddresses returns the full JIDs on a list.
+func fullAddresses(list *Blocklist) (full []string) {
+	for _, address := range list.addresses() {
+		if j, err := jid.Parse(address); err == nil && j.IsFull() {
+			full = append(full, address)
+		}
+	}
+	return full
+}
+
+// broadcast handles itemBroadcast.
+func (l *nodeLane) broadcast(f *fields) {
+	from, id, xml, except := f.address(), f.text(), f.text(), newBlocklist(f.texts())
+	for _, account := range f.texts() {
+		to, err := jid.Parse(account)
+		if err != nil {
+			continue
+		}
+		l.r.toAvailableHere(l.turn, from, to, except, nil, func(b []byte, to string) []byte {
+			return session.AppendPresence(b, xml, from.String(), to, id)
+		})
+		if l.turn.Spent() {
+			l.turn.Flush()
+		}
+	}
+}
+
+// availableElsewhere is toAvailable for the resources of other nodes.
+func (r *Router) availableElsewhere(t *session.Turn, from, to jid.JID, list *Blocklist, appendTo func([]byte, string) []byte) {
+	if r.nodes == nil || list.Blocks(to) {
+		return
+	}
+	item := appendField(appendKind(t.GetBuf(), itemAvailable), from.String())
+	item = appendField(item, to.String())
+	r.tell(to.String(), from.BareString(), appendTo(item, to.String()))
+	t.PutBuf(item)
+}
+
+// available handles itemAvailable.
+func (l *nodeLane) available(f *fields) {
+	from, to := f.address(), f.address()
+	l.r.toAvailableHere(l.turn, from, to, nil, nil, func(b []byte, _ string) []byte { return append(b, f.b...) })
+}
+
+// forwardElsewhere sends a stanza for a full JID to the node that has the resource, and
+// reports whether there is one.
+func (r *Router) forwardElsewhere(t *session.Turn, from Sender, st *stanza.Stanza) bool {
+	p, ok := findPlace(r.placesFor(from, st.To.BareString()), st.To.Resource())
+	if !ok {
+		return false
+	}
+	item := appendSender(appendKind(t.GetBuf(), itemForward), from)
+	item = stanza.AppendForward(item, st, stanza.Edit{From: address(from)})
+	t.CountDelivery(len(item))
+	ok = r.nodes.Send(p.Node, bareOf(from), item)
+	t.PutBuf(item)
+	return ok
+}
+
+// directedElsewhere sends presence to a resource of another node.
+func (r *Router) directedElsewhere(t *session.Turn, from, to jid.JID, appendTo func([]byte, string) []byte) {
+	if r.nodes == nil {
+		return
+	}
+	var nodes []NodeID
+	if places, ok := r.nodes.Cached(to.BareString()); !ok {
+		nodes = r.nodes.Others()
+	} else if p, ok := findPlace(places, to.Resource()); ok {
+		nodes = append(nodes, p.Node)
+	}
+	if len(nodes) == 0 {
+		return
+	}
+	item := appendField(appendKind(t.GetBuf(), itemShow), to.String())
+	item = appendField(item, from.String())
+	item = appendTo(item, to.String())
+	for _, n := range nodes {
+		r.nodes.Send(n, from.BareString(), item)
+	}
+	t.PutBuf(item)
+}
+
+// askForContacts requests the presence of a client's contacts, and of its account's other
+// resources, from the nodes that have them.
+func (r *Router) askForContacts(t *session.Turn, s *session.Session, ro *Roster, f *pendingPresence) {
+	if r.nodes == nil || f.asked || f.since != 0 || ro == nil {
+		return
+	}
+	f.asked = true
+	to := make(addressees)
+	to.add(r, s.BareJID())
+	for i := range ro.Items {
+		if it := &ro.Items[i]; it.Subscription.HasTo() && r.Serves(it.JID.Domain()) && !bars(s, it.JID) {
+			to.add(r, it.JID.BareString())
+		}
+	}
+	r.sendProbes(t, s, to)
+}
+
+func (r *Router) sendProbes(t *session.Turn, from Sender, to addressees) {
+	b := appendSender(appendKind(t.GetBuf(), itemProbe), from)
+	to.each(func(n NodeID, accounts []string) {
+		r.nodes.Send(n, bareOf(from), appendTexts(b, accounts))
+	})
+	t.PutBuf(b)
+}
+
+// askForAccount requests the presence of one account for a client, when the client is ready
+// for it.
+func (r *Router) askForAccount(t *session.Turn, s *session.Session, account string) pause {
+	if r.nodes == nil {
+		return pauseNone
+	}
+	to := make(addressees)
+	to.add(r, account)
+	switch {
+	case len(to) == 0:
+	case r.mustWait(s, 1):
+		return pauseClient
+	default:
+		r.sendProbes(t, s, to)
+	}
+	return pauseNone
+}
+
+// probeElsewhere forwards the probe of a sender of another domain to the nodes that have
+// available resources of a contact.
+func (r *Router) probeElsewhere(t *session.Turn, from Sender, contact string) {
+	if r.nodes == nil || fromNode(from) {
+		return
+	}
+	to := make(addressees)
+	to.add(r, contact)
+	r.sendProbes(t, from, to)
+}
+
+// probe handles itemProbe. The client's node has checked that it may see the presence.
+func (l *nodeLane) probe(node NodeID, f *fields) {
+	from := l.sender(node, f)
+	for _, account := range f.texts() {
+		of, err := jid.Parse(account)
+		if err != nil {
+			continue
+		}
+		l.showPresence(from, of)
+		if l.turn.Spent() {
+			l.turn.Flush()
+		}
+	}
+}
+
+// showPresence sends a client of another node the presence of an account's resources here.
+func (l *nodeLane) showPresence(to *nodeSender, of jid.JID) {
+	r := l.r
+	mu := r.lockPresence(of.BareString())
+	defer mu.Unlock()
+	if ro, ok := r.cached(of.BareString()); ok && of.BareString() != to.jid.BareString() && !ro.Subscribed(to.jid.BareString()) {
+		return // the subscription has just ended
+	}
+	head := appendField(appendKind(nil, itemShow), to.jid.String())
+	r.eachPresence(l.turn, of, to.jid, func(from jid.JID, b []byte) {
+		item := appendField(slices.Clip(head), from.String())
+		r.nodes.Send(to.node, of.BareString(), append(item, b...))
+	})
+}
+
+// show handles itemShow. If the client has to read first, the presence is requested again
+// when it has.
+func (l *nodeLane) show(f *fields) {
+	to, from := f.address(), f.address()
+	s := l.r.resource(to)
+	switch {
+	case s == nil || bars(s, from):
+	case l.r.mustWait(s, len(f.b)) && Available(s):
+		l.r.sessions.RunOnLoop(s, func(t *session.Turn) { l.r.sendPresenceOf(t, s, from.BareString()) })
+	default:
+		sendHeldFirst(l.turn, s)
+		s.SendBytes(l.turn, f.b)
+	}
+}
+
+// subscriptionElsewhere is sendSubscription for the resources of other nodes.
+func (r *Router) subscriptionElsewhere(t *session.Turn, key string, from, to jid.JID, request bool, b []byte) {
+	if r.nodes == nil || !r.Serves(to.Domain()) {
+		return
+	}
+	r.locate(t, to.BareString())
+	item := appendField(appendKind(nil, itemSubscription), from.String())
+	item = appendField(item, to.String())
+	item = appendFlag(item, request)
+	r.tell(to.BareString(), key, append(item, b...))
+}
+
+// subscription handles itemSubscription.
+func (l *nodeLane) subscription(f *fields) {
+	from, to, request := f.address(), f.address(), f.flag()
+	l.r.sendSubscription(l.turn, from, to, request, f.b)
+}
+
+// pushElsewhere is push for the resources of other nodes.
+func (r *Router) pushElsewhere(t *session.Turn, key, owner string, c *change) {
+	if r.nodes == nil {
+		return
+	}
+	r.locate(t, owner)
+	item := appendField(appendKind(nil, itemPush), owner)
+	item = appendNumber(item, uint64(c.after.Version))
+	item = appendFlag(item, c.removed)
+	r.tell(owner, key, appendRosterItem(item, &c.item))
+}
+
+// push handles itemPush.
+func (l *nodeLane) push(f *fields) {
+	owner, version, removed := string(f.text()), int64(f.number()), f.flag()
+	item := f.rosterItem()
+	if f.bad {
+		return
+	}
+	l.r.publish(owner, nil)
+	l.r.pushHere(l.turn, owner, &item, removed, version)
+}
+
+// rosterElsewhere tells the other nodes that an account's roster has changed: any of them
+// may have it in memory.
+func (r *Router) rosterElsewhere(owner string) {
+	if r.nodes == nil {
+		return
+	}
+	item := appendField(appendKind(nil, itemRoster), owner)
+	for _, n := range r.nodes.Others() {
+		r.nodes.Send(n, owner, item)
+	}
+}
+
+// tellPair sends an item with two addresses to the nodes that have resources of an account.
+func (r *Router) tellPair(t *session.Turn, kind itemKind, account, key string, of, to jid.JID) {
+	if r.nodes == nil {
+		return
+	}
+	r.locate(t, account)
+	item := appendField(appendKind(nil, kind), of.String())
+	r.tell(account, key, appendField(item, to.String()))
+}
+
+// storedElsewhere tells the nodes that have resources of an account that messages were
+// stored for it. A resource that is not in the directory yet has not read the store either.
+func (r *Router) storedElsewhere(t *session.Turn, owner jid.JID) {
+	if r.nodes == nil {
+		return
+	}
+	places, err := r.nodes.Current(r.ctx, owner.String())
+	if err != nil {
+		return // they look when the directory is back
+	}
+	item := appendField(appendKind(nil, itemStored), owner.String())
+	for _, n := range nodesOf(nil, places, isNonNegative) {
+		r.nodes.Send(n, owner.String(), item)
+	}
+}
