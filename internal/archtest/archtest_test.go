@@ -74,6 +74,10 @@ var allowed = map[string][]string{
 	"internal/xmpptest":    {"roost/internal/memnet", "roost/internal/memnodes", "roost/jid", "roost/parser", "roost/router", "roost/session", "roost/store", "roost/store/memstore", "roost/internal/teststores", "roost/xep", "github.com/xdg-go/scram"},
 	"test/interop":         {},
 
+	"cluster":             {"roost/router", "github.com/redis/rueidis", "github.com/maypok86/otter/v2"},
+	"cluster/clustertest": {"roost/router", "roost/internal/xmpptest"},
+	"internal/redistest":  {},
+
 	"internal/events":     {},
 	"internal/histogram":  {},
 	"internal/pgtest":     {"github.com/jackc/pgx/v5"},

@@ -1,0 +1,75 @@
+package cluster
+
+import (
+	"testing"
+
+	"roost/router"
+)
+
+// TestCacheRace: the result of a read is not stored if a change was reported since the read
+// began, whichever comes first.
+func TestCacheRace(t *testing.T) {
+	f := func(desc string, change func(*cache), want bool) {
+		t.Helper()
+		c := newCache(1<<20, new(counters))
+		c.end("b@x", c.begin("b@x"), nil, true)
+		r := c.begin("a@x")
+		if change != nil {
+			change(c)
+		}
+		c.end("a@x", r, []router.Place{{Resource: "r"}}, true)
+		if _, ok := c.get("a@x"); ok != want {
+			t.Errorf("%s: in memory: %t, want %t", desc, ok, want)
+		}
+		if reads := len(c.shard("a@x").reads); reads != 0 {
+			t.Errorf("%s: %d reads are left", desc, reads)
+		}
+	}
+	f("no change", nil, true)
+	f("another account", func(c *cache) { c.remove("b@x") }, true)
+	f("the account", func(c *cache) { c.remove("a@x") }, false)
+	f("everything", (*cache).clear, false)
+	f("the account, and a second reader", func(c *cache) {
+		c.remove("a@x")
+		c.end("a@x", c.begin("a@x"), nil, true)
+	}, false)
+}
+
+// TestCacheBounded: the cache does not grow beyond its limit.
+func TestCacheBounded(t *testing.T) {
+	const limit = 100_000
+	c := newCache(limit, new(counters))
+	for i := range 10_000 {
+		a := benchAccount(i)
+		c.end(a, c.begin(a), []router.Place{{Resource: "r"}}, true)
+	}
+	c.values.CleanUp()
+	if got := c.values.WeightedSize(); got > limit {
+		t.Errorf("%d bytes, want at most %d", got, limit)
+	}
+}
+
+// TestLevels: a bucket of the index is for about 64 entries, at any number of them.
+func TestLevels(t *testing.T) {
+	f := func(count int64, want int) {
+		t.Helper()
+		if got := levelFor(count, maxLevel-1); got != want {
+			t.Errorf("%d entries: level %d, want %d", count, got, want)
+		}
+	}
+	f(0, 0)
+	f(63, 0)
+	f(64, 1)
+	f(127, 1)
+	f(128, 2)
+	f(1_000_000, 14)
+	counts := make([]int, 1<<8)
+	for i := range 64 << 8 {
+		counts[bucket(benchAccount(i), 8)]++
+	}
+	for b, n := range counts {
+		if n > 128 {
+			t.Errorf("bucket %d has %d entries: Redis stores more than 128 in a large form", b, n)
+		}
+	}
+}

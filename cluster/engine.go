@@ -1,0 +1,202 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// engine is the Redis server. When a request fails because the server cannot be reached, it
+// counts as down until the lease goroutine has reached it again: so no login waits for a
+// timeout of its own.
+type engine struct {
+	client  rueidis.Client // for all but lookups; one connection, so that requests stay in order, and one for what blocks
+	lookups rueidis.Client // its server remembers which keys it has read, and reports their changes
+	timeout time.Duration  // of a request
+	up      atomic.Bool
+	suspect atomic.Bool // a connection was lost: the server may be another one, or a new run
+	lost    func()      // called when up becomes false
+}
+
+func newEngine(config Config, lost func()) *engine {
+	return &engine{timeout: max(config.Lease/5, time.Second), lost: lost}
+}
+
+// open connects. invalidated gets the keys that have changed, nil for all.
+func (e *engine) open(config Config, invalidated func([]rueidis.RedisMessage)) error {
+	option, err := parseURL(config.URL)
+	if err != nil {
+		return err
+	}
+	option.ClientName = "roost-" + strings.Map(clientNameRune, config.Name)
+	option.ClientSetInfo = rueidis.DisableClientSetInfo
+	option.DisableRetry = true // what to repeat is decided here
+	option.AlwaysPipelining = true
+	option.PipelineMultiplex = -1
+	option.BlockingPoolSize = 4
+	option.RingScaleEachConn = 10
+	option.ReadBufferEachConn, option.WriteBufferEachConn = 64<<10, 64<<10
+	option.Dialer.Timeout = e.timeout
+	option.Dialer.KeepAlive = max(config.Lease/5, time.Second)
+	option.ConnWriteTimeout = e.timeout
+	option.Sentinel.TopologyRefreshInterval = 5 * time.Second
+	option.ClusterOption.ShardsRefreshInterval = 5 * time.Second
+	option.ClusterOption.MaxMovedRedirections = 5
+
+	write, look := option, option
+	write.DisableCache = true
+	if e.client, err = rueidis.NewClient(write); err != nil {
+		return fmt.Errorf("cluster: cannot connect to the Redis server at %s: %w", place(option), err)
+	}
+	look.DisableCache = false
+	look.ClientTrackingOptions = []string{} // all keys that it reads
+	look.CacheSizeEachConn = 1              // ours is in package cluster
+	look.OnInvalidations = invalidated
+	if e.lookups, err = rueidis.NewClient(look); err != nil {
+		e.client.Close()
+		return fmt.Errorf("cluster: cannot connect to the Redis server at %s: %w", place(option), err)
+	}
+	e.up.Store(true)
+	return nil
+}
+
+func (e *engine) close() {
+	e.client.Close()
+	e.lookups.Close()
+}
+
+// parseURL reads the URL. Its errors never contain the URL, which has a password.
+func parseURL(text string) (rueidis.ClientOption, error) {
+	if _, err := url.Parse(text); err != nil {
+		var parse *url.Error
+		if errors.As(err, &parse) {
+			err = parse.Err
+		}
+		if strings.Contains(err.Error(), "invalid userinfo") || strings.Contains(err.Error(), "invalid port") {
+			err = errors.New("special characters in the user or the password must be percent-encoded")
+		}
+		return rueidis.ClientOption{}, fmt.Errorf("cluster: the URL of the Redis server is not valid: %w", err)
+	}
+	option, err := rueidis.ParseURL(text)
+	if err != nil {
+		return option, fmt.Errorf("cluster: the URL of the Redis server is not valid: %w (want redis://HOST:PORT, rediss://USER:PASSWORD@HOST:PORT or unix://PATH)", err)
+	}
+	if option.AlwaysRESP2 {
+		return option, errors.New("cluster: the URL of the Redis server must not ask for protocol=2: lookups need RESP3")
+	}
+	if option.Sentinel.MasterSet != "" {
+		option.Sentinel.TLSConfig = option.TLSConfig
+	}
+	return option, nil
+}
+
+// place names the server in messages.
+func place(option rueidis.ClientOption) string { return strings.Join(option.InitAddress, ", ") }
+
+func clientNameRune(r rune) rune {
+	if r <= ' ' || r > '~' {
+		return '_'
+	}
+	return r
+}
+
+// failed looks at the error of a request: it reports whether there is one, and marks the
+// engine as down if that is the reason.
+func (e *engine) failed(err error) bool {
+	if err == nil || rueidis.IsRedisNil(err) {
+		return false
+	}
+	if !refused(err) && !errors.Is(err, context.Canceled) {
+		e.suspect.Store(true)
+		if e.up.CompareAndSwap(true, false) {
+			e.lost()
+		}
+	}
+	return true
+}
+
+// notServing are the replies of a server that does not do what it usually does.
+var notServing = []string{"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK"}
+
+// refused reports whether the server is there, and has refused the request.
+func refused(err error) bool {
+	redis, ok := rueidis.IsRedisErr(err)
+	if !ok {
+		return false
+	}
+	kind, _, _ := strings.Cut(redis.Error(), " ")
+	return !slices.Contains(notServing, kind)
+}
+
+func noScript(err error) bool {
+	redis, ok := rueidis.IsRedisErr(err)
+	return ok && redis.IsNoScript()
+}
+
+// do executes a script, and loads it first if the server does not have it.
+func (e *engine) do(ctx context.Context, s *script, keys, args []string) rueidis.RedisResult {
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	defer cancel()
+	res := e.client.Do(ctx, s.call(e.client, keys, args))
+	if noScript(res.Error()) {
+		if err := e.load(ctx); err == nil {
+			res = e.client.Do(ctx, s.call(e.client, keys, args))
+		}
+	}
+	return res
+}
+
+// load makes all scripts known to all servers.
+func (e *engine) load(ctx context.Context) error {
+	for _, c := range e.client.Nodes() {
+		for _, s := range scripts {
+			if err := c.Do(ctx, c.B().ScriptLoad().Script(s.text).Build()).Error(); err != nil && !readOnly(err) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func readOnly(err error) bool {
+	redis, ok := rueidis.IsRedisErr(err)
+	return ok && strings.HasPrefix(redis.Error(), "READONLY")
+}
+
+// runs identifies the runs of all primary servers. Another value means that a server was
+// started again or replaced, and may have lost the last writes.
+func (e *engine) runs(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	defer cancel()
+	var ids []string
+	for _, c := range e.client.Nodes() {
+		res := c.DoMulti(ctx, c.B().Info().Section("server").Build(), c.B().Info().Section("replication").Build())
+		server, err := res[0].ToString()
+		if err != nil {
+			return "", err
+		}
+		replication, err := res[1].ToString()
+		if err != nil {
+			return "", err
+		}
+		if infoField(replication, "role") == "master" {
+			ids = append(ids, infoField(server, "run_id"))
+		}
+	}
+	slices.Sort(ids)
+	return strings.Join(ids, " "), nil
+}
+
+// infoField returns a line of the reply to INFO.
+func infoField(text, name string) string {
+	_, rest, _ := strings.Cut(text, "\n"+name+":")
+	value, _, _ := strings.Cut(rest, "\r\n")
+	return value
+}

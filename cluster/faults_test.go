@@ -1,0 +1,352 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"roost/cluster/clustertest"
+	"roost/internal/redistest"
+	"roost/internal/xmpptest"
+	"roost/router"
+)
+
+// pair starts two nodes that know each other.
+func pair(t *testing.T, urlA, urlB string, change ...func(*Config)) (nodes [2]*Node, handlers [2]*clustertest.Recorder) {
+	t.Helper()
+	nodes[0], handlers[0] = open(t, urlA, "a", change...)
+	nodes[1], handlers[1] = open(t, urlB, "b", change...)
+	for i, n := range nodes {
+		waitAlive(t, n, nodes[1-i])
+	}
+	return nodes, handlers
+}
+
+// waitAlive waits until a node knows that another is alive.
+func waitAlive(t *testing.T, n, other *Node) {
+	t.Helper()
+	xmpptest.Eventually(t, "the other node is alive", func() bool { return slices.Contains(n.Others(), other.Self()) })
+}
+
+// unreachable waits until a node has noticed that the engine is not there.
+func unreachable(t *testing.T, n *Node) {
+	t.Helper()
+	xmpptest.Eventually(t, "the engine is not reachable", func() bool { return !n.Stats().Reachable })
+}
+
+// waitPlaces waits until a node finds n places.
+func waitPlaces(t *testing.T, n *Node, account string, count int) {
+	t.Helper()
+	xmpptest.Eventually(t, fmt.Sprintf("%s has %d places", account, count), func() bool {
+		places, err := n.Current(context.Background(), account)
+		return err == nil && len(places) == count
+	})
+}
+
+// TestRestart: without Redis, requests fail at once, and changes wait. When it is back with
+// its data after more than a lease, no node is dead, and what has waited arrives.
+func TestRestart(t *testing.T) {
+	server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
+	nodes, handlers := pair(t, server.URL(), server.URL())
+	before := [2]router.NodeID{nodes[0].Self(), nodes[1].Self()}
+	registered(t, nodes[0], "a@x", "r")
+	registered(t, nodes[0], "b@x", "r")
+	waitPlaces(t, nodes[1], "a@x", 1)
+	server.Kill()
+	for _, n := range nodes {
+		unreachable(t, n)
+	}
+	if _, err := nodes[0].Register(context.Background(), "c@x", "r", router.Registration{}); !errors.Is(err, router.ErrNoDirectory) {
+		t.Errorf("%v", err)
+	}
+	if _, err := nodes[1].Places(context.Background(), []string{"a@x"}); !errors.Is(err, router.ErrNoDirectory) {
+		t.Errorf("%v", err)
+	}
+	if _, ok := nodes[1].Cached("a@x"); ok {
+		t.Error("the cache is not empty")
+	}
+	nodes[0].Unregister("b@x", "r")
+	nodes[0].Send(nodes[1].Self(), "a@x", []byte("waits"))
+	for _, n := range nodes {
+		xmpptest.Eventually(t, "the lease is over", func() bool { return !n.leased() })
+	}
+	server.Restart()
+	for i, h := range handlers {
+		xmpptest.Eventually(t, "everything is to be registered again", func() bool { return h.Rejoins() > 0 })
+		if nodes[i].Self() != before[i] {
+			t.Errorf("node %d has another epoch", i)
+		}
+	}
+	handlers[1].WaitItems(t, 1)
+	waitPlaces(t, nodes[1], "b@x", 0)
+	waitPlaces(t, nodes[1], "a@x", 1)
+	if d := append(handlers[0].Deaths(), handlers[1].Deaths()...); len(d) > 0 {
+		t.Errorf("%v", d)
+	}
+}
+
+// TestDataLost: nodes keep their epochs when Redis loses its data, everything is to be
+// registered again, and items that are on their way arrive once.
+func TestDataLost(t *testing.T) {
+	server := redistest.Start(t)
+	nodes, handlers := pair(t, server.URL(), server.URL())
+	before := [2]router.NodeID{nodes[0].Self(), nodes[1].Self()}
+	registered(t, nodes[0], "a@x", "r")
+	waitPlaces(t, nodes[1], "a@x", 1)
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{server.Addr}, DisableCache: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	const items = 300
+	for i := range items {
+		nodes[0].Send(nodes[1].Self(), "a@x", fmt.Append(nil, i))
+		if i%100 == 50 {
+			if err := client.Do(context.Background(), client.B().Flushall().Build()).Error(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		handlers[1].WaitItems(t, i/2) // so that they are in several batches
+	}
+	for i, item := range handlers[1].WaitItems(t, items) {
+		if item.Text != fmt.Sprint(i) {
+			t.Fatalf("item %d is %q", i, item.Text)
+		}
+	}
+	for i, h := range handlers {
+		xmpptest.Eventually(t, "everything is to be registered again", func() bool { return h.Rejoins() > 0 })
+		if nodes[i].Self() != before[i] {
+			t.Errorf("node %d has another epoch", i)
+		}
+		if len(h.Returned()) > 0 {
+			t.Errorf("%v", h.Returned())
+		}
+	}
+	registered(t, nodes[0], "a@x", "r")
+	waitPlaces(t, nodes[1], "a@x", 1)
+	for i, n := range nodes {
+		waitAlive(t, n, nodes[1-i])
+	}
+}
+
+// TestResend: what is in the stream of a node and was not read is sent again, in order, after
+// Redis has lost its data.
+func TestResend(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.StartProxy(t, server.Addr)
+	nodes, handlers := pair(t, server.URL(), proxy.URL(), func(c *Config) { c.Lease = 20 * time.Second })
+	proxy.Cut()
+	unreachable(t, nodes[1])
+	nodes[0].Send(nodes[1].Self(), "a@x", []byte("0"))
+	xmpptest.Eventually(t, "the item is in the stream", func() bool { return nodes[0].Stats().SentItems == 1 })
+	if got := command(t, server.Addr, "FLUSHALL"); got != "+OK" {
+		t.Fatal(got)
+	}
+	nodes[0].Send(nodes[1].Self(), "a@x", []byte("1"))
+	proxy.Mend()
+	for i, item := range handlers[1].WaitItems(t, 2) {
+		if item.Text != fmt.Sprint(i) {
+			t.Errorf("item %d is %q", i, item.Text)
+		}
+	}
+}
+
+// TestLaneOfTheDead: items that a node has received, but not handled before it was declared
+// dead, are handled by the others only.
+func TestLaneOfTheDead(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.StartProxy(t, server.Addr)
+	nodes, handlers := pair(t, server.URL(), proxy.URL())
+	hold := make(chan struct{})
+	handlers[1].Hold = func(string) { <-hold }
+	const items = 10
+	for i := range items {
+		nodes[0].Send(nodes[1].Self(), "a@x", fmt.Append(nil, i))
+	}
+	xmpptest.Eventually(t, "the items are received", func() bool { return nodes[1].Stats().ReceivedItems == items })
+	proxy.Cut()
+	xmpptest.Eventually(t, "the items are returned", func() bool { return len(handlers[0].Returned()) == items })
+	close(hold) // its lease is over, and it does not know yet what the others have done
+	proxy.Mend()
+	xmpptest.Eventually(t, "everything is to be registered again", func() bool { return handlers[1].Rejoins() > 0 })
+	waitAlive(t, nodes[0], nodes[1])
+	nodes[0].Send(nodes[1].Self(), "a@x", []byte("after"))
+	// The first was being handled when the node was declared dead.
+	if got := handlers[1].WaitItems(t, 2); len(got) != 2 || got[0].Text != "0" || got[1].Text != "after" {
+		t.Errorf("%v", got)
+	}
+	for _, item := range handlers[0].Returned() {
+		if !item.Again {
+			t.Errorf("%+v", item)
+		}
+	}
+}
+
+// TestCut: a node that is cut off for longer than its lease is dead to the other. When it is
+// back, it has a new epoch, and registers again; what was registered in the meantime stays.
+func TestCut(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.StartProxy(t, server.Addr)
+	nodes, handlers := pair(t, server.URL(), proxy.URL())
+	registered(t, nodes[1], "a@x", "r")
+	registered(t, nodes[1], "b@x", "r")
+	waitPlaces(t, nodes[0], "b@x", 1)
+	before := nodes[1].Self()
+	proxy.Cut()
+	unreachable(t, nodes[1])
+	nodes[1].Send(nodes[0].Self(), "a@x", []byte("waits"))
+	xmpptest.Eventually(t, "the deaths are reported", func() bool { return len(handlers[0].Deaths()) == 2 })
+	registered(t, nodes[0], "a@x", "r")
+	if _, err := nodes[1].Register(context.Background(), "c@x", "r", router.Registration{}); !errors.Is(err, router.ErrNoDirectory) {
+		t.Errorf("%v", err)
+	}
+	nodes[1].Update("a@x", "r", true, 1)
+	proxy.Mend()
+	xmpptest.Eventually(t, "everything is to be registered again", func() bool { return handlers[1].Rejoins() > 0 })
+	if nodes[1].Self() == before {
+		t.Error("the node has the epoch of one that has died")
+	}
+	handlers[0].WaitItems(t, 1)
+	if got, err := nodes[1].Register(context.Background(), "a@x", "r", router.Registration{}); err != nil || !got.Taken {
+		t.Errorf("%+v, %v", got, err)
+	}
+	registered(t, nodes[1], "b@x", "r")
+	waitPlaces(t, nodes[0], "b@x", 1)
+	waitPlaces(t, nodes[1], "a@x", 1)
+	if places, _ := nodes[1].Current(context.Background(), "a@x"); places[0].Available {
+		t.Error("a change of the epoch that has died was executed")
+	}
+}
+
+// TestHang: requests fail soon if Redis does not respond, and later ones at once.
+func TestHang(t *testing.T) {
+	server := redistest.Start(t)
+	n, h := open(t, server.URL(), "a")
+	server.Stop()
+	if _, err := n.Register(context.Background(), "a@x", "r", router.Registration{}); !errors.Is(err, router.ErrNoDirectory) {
+		t.Errorf("%v", err)
+	}
+	unreachable(t, n)
+	batches := n.Stats().WriteBatches
+	for range 1000 {
+		if _, err := n.Register(context.Background(), "a@x", "r", router.Registration{}); !errors.Is(err, router.ErrNoDirectory) {
+			t.Errorf("%v", err)
+		}
+	}
+	if got := n.Stats().WriteBatches; got != batches {
+		t.Errorf("%d batches were sent to a server that does not respond", got-batches)
+	}
+	server.Continue()
+	xmpptest.Eventually(t, "everything is to be registered again", func() bool { return h.Rejoins() > 0 })
+	registered(t, n, "a@x", "r")
+}
+
+// TestCleanerDies: another node continues a cleanup whose node has died.
+func TestCleanerDies(t *testing.T) {
+	server := redistest.Start(t)
+	var nodes []*Node
+	var handlers []*clustertest.Recorder
+	hold, held := make(chan struct{}), make(chan int, 1)
+	var once sync.Once
+	for i := range 4 {
+		n, h := open(t, server.URL(), fmt.Sprint("n", i))
+		h.HoldDeath = func(account string) {
+			if account == "u77@x" {
+				first := false
+				once.Do(func() { first = true })
+				if first {
+					held <- i
+					<-hold
+				}
+			}
+		}
+		nodes, handlers = append(nodes, n), append(handlers, h)
+	}
+	for _, n := range nodes {
+		xmpptest.Eventually(t, "all nodes know each other", func() bool { return len(n.Others()) == len(nodes)-1 })
+	}
+	const resources = 1000
+	for i := range resources {
+		registered(t, nodes[0], fmt.Sprintf("u%d@x", i), "r")
+	}
+	kill(nodes[0])
+	cleaner := <-held
+	kill(nodes[cleaner])
+	defer close(hold)
+	reported := func() map[string]int {
+		count := make(map[string]int)
+		for _, h := range handlers {
+			for _, d := range h.Deaths() {
+				count[d.Account]++
+			}
+		}
+		return count
+	}
+	// The account whose report hangs is reported by the next cleaner.
+	xmpptest.Eventually(t, "all are reported", func() bool { return len(reported()) == resources })
+	twice := 0
+	for _, n := range reported() {
+		if n > 1 {
+			twice++
+		}
+	}
+	if twice > writeBatch {
+		t.Errorf("%d were reported twice, want at most one page of %d", twice, writeBatch)
+	}
+}
+
+// TestBounded: items for a node that does not handle them stay within the limit, here and in
+// the engine; those that were accepted arrive when it does.
+func TestBounded(t *testing.T) {
+	server := redistest.Start(t)
+	const limit = 256 << 10
+	nodes, handlers := pair(t, server.URL(), server.URL(), func(c *Config) { c.QueueBytes, c.HandleBytes = limit, limit })
+	hold := make(chan struct{})
+	handlers[1].Hold = func(string) { <-hold }
+	accepted := 0
+	item := make([]byte, 1000)
+	for nodes[0].Send(nodes[1].Self(), "a@x", item) {
+		accepted++
+		if accepted > limit/1000 {
+			t.Fatal("there is no limit")
+		}
+	}
+	if got := nodes[0].Stats(); got.QueueBytes > limit || got.RefusedItems != 1 {
+		t.Errorf("%+v", got)
+	}
+	close(hold)
+	handlers[1].WaitItems(t, accepted)
+	xmpptest.Eventually(t, "the queue is empty", func() bool { return nodes[0].Stats().QueueBytes == 0 })
+	client := nodes[0].engine.client
+	xmpptest.Eventually(t, "the stream is empty", func() bool {
+		n, err := client.Do(context.Background(), client.B().Xlen().Key(streamKeys(nodes[1].epoch.Load())[0]).Build()).AsInt64()
+		return err == nil && n == 0
+	})
+}
+
+// TestWait: an item that cannot be sent in time is returned.
+func TestWait(t *testing.T) {
+	server := redistest.Start(t)
+	nodes, handlers := pair(t, server.URL(), server.URL(), func(c *Config) { c.Wait = 100 * time.Millisecond })
+	server.Kill()
+	unreachable(t, nodes[0])
+	to := nodes[1].Self()
+	for i := range 10 {
+		nodes[0].Send(to, "a@x", fmt.Append(nil, i))
+	}
+	xmpptest.Eventually(t, "all items are returned", func() bool { return len(handlers[0].Returned()) == 10 })
+	for i, item := range handlers[0].Returned() {
+		if item != (clustertest.Item{Node: to, Account: "a@x", Text: fmt.Sprint(i)}) {
+			t.Errorf("%+v", item)
+		}
+	}
+	if got := nodes[0].Stats().QueueBytes; got != 0 {
+		t.Errorf("%d bytes are left in the queue", got)
+	}
+}

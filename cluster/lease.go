@@ -1,0 +1,306 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"roost/router"
+)
+
+// nodesKey is the hash of all nodes.
+const nodesKey = "roost:{nodes}"
+
+// leaseState is owned by the lease goroutine.
+type leaseState struct {
+	gen  string // of the data of the engine
+	runs string // of its servers
+	held bool   // another node has the name, and the log says so
+
+	// The data was lost, and until this time the other nodes may not have noticed.
+	grace time.Duration
+}
+
+// members are the nodes that the engine knew when it was last asked. Immutable.
+type members struct {
+	alive  map[uint64]string // names by epoch, this node included
+	dead   []uint64          // nodes whose leases are over, and that are not cleaned up yet
+	others []router.NodeID   // those alive except this one, in the order of their epochs
+	known  uint64            // the newest epoch: nodes up to it that are not alive are dead
+	first  time.Duration     // until the first lease of others is over, if none is renewed
+}
+
+// isDead reports whether a node can be treated as dead. One that is not known yet may just
+// have joined.
+func (m *members) isDead(epoch uint64) bool { return epoch <= m.known && m.alive[epoch] == "" }
+
+// awaitsCleaning reports whether a dead node has something left in the engine.
+func (m *members) awaitsCleaning(epoch uint64) bool {
+	_, found := slices.BinarySearch(m.dead, epoch)
+	return found
+}
+
+// nodesReply is what the script returns.
+type nodesReply struct {
+	status string
+	left   time.Duration // with status "held": until the lease of the other node is over
+	gen    string
+	fields map[string]string
+	now    int64 // ms
+	id     uint64
+}
+
+// nodes executes an operation on the nodes. target is the node that it is about, if that is
+// another one.
+func (n *Node) nodes(ctx context.Context, op string, epoch, target uint64) (r nodesReply, err error) {
+	gen := ""
+	if op == "join" || op == "renew" {
+		gen = n.lease.gen
+	}
+	res, err := n.engine.do(ctx, nodesScript, []string{nodesKey}, []string{op, n.config.Name, strconv.FormatUint(epoch, 10),
+		strconv.FormatInt(n.config.Lease.Milliseconds(), 10), gen, strconv.FormatUint(target, 10)}).ToArray()
+	if err != nil {
+		return r, err
+	}
+	if len(res) != 6 {
+		return r, fmt.Errorf("the script for nodes has returned %d values", len(res))
+	}
+	r.status, _ = res[0].ToString()
+	left, _ := res[1].AsInt64()
+	r.left = time.Duration(left) * time.Millisecond
+	r.now, _ = res[2].AsInt64()
+	r.id, _ = res[3].AsUint64()
+	r.gen, _ = res[4].ToString()
+	r.fields, err = res[5].AsStrMap()
+	return r, err
+}
+
+// joinFirst makes this node one of the cluster.
+func (n *Node) joinFirst(ctx context.Context) error {
+	n.lease.gen = rand.Text()
+	var err error
+	if n.lease.runs, err = n.engine.runs(ctx); err != nil {
+		return fmt.Errorf("cluster: cannot read what the Redis server is: %w", err)
+	}
+	for again := false; ; again = true {
+		r, err := n.join(ctx)
+		if err != nil {
+			return fmt.Errorf("cluster: cannot join: %w", err)
+		}
+		if r.status != "held" {
+			return nil
+		}
+		if again {
+			return fmt.Errorf("cluster: another node with the name %q is running: give each node a name of its own, or stop the other", n.config.Name)
+		}
+		n.log.Info("waiting for the lease of an earlier run of this node", "node", n.config.Name, "time", r.left)
+		select {
+		case <-time.After(r.left + 10*time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("cluster: another node with the name %q has been running %v ago: %w", n.config.Name, n.config.Lease-r.left, ctx.Err())
+		}
+	}
+}
+
+// join gets a new epoch, unless the status is "held".
+func (n *Node) join(ctx context.Context) (nodesReply, error) {
+	begin := n.now()
+	r, err := n.nodes(ctx, "join", 0, 0)
+	if err != nil || r.status == "held" {
+		return r, err
+	}
+	epoch, err := strconv.ParseUint(r.status, 10, 48)
+	if err != nil {
+		return r, fmt.Errorf("the epoch %q is not a number: %w", r.status, err)
+	}
+	n.epoch.Store(epoch)
+	n.renewed.Store(int64(begin))
+	n.setMembers(r)
+	return r, nil
+}
+
+// leave ends the lease of this node.
+func (n *Node) leave(ctx context.Context) error {
+	if !n.engine.up.Load() {
+		return router.ErrNoDirectory
+	}
+	_, err := n.nodes(ctx, "leave", n.epoch.Load(), 0)
+	return err
+}
+
+// keepLease renews the lease of this node four times in its time, and looks at the others.
+func (n *Node) keepLease() {
+	for {
+		timer := time.NewTimer(n.renew())
+		select {
+		case <-n.ctx.Done():
+			timer.Stop()
+			return
+		case <-n.wake:
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+}
+
+// renew renews the lease, and returns the time until it is to be called again.
+func (n *Node) renew() time.Duration {
+	begin, lapsed := n.now(), !n.leased()
+	r, err := n.nodes(n.ctx, "renew", n.epoch.Load(), 0)
+	if err == nil && (r.status == "dead" || r.status == "held") {
+		n.stats.rejoined.Add(1)
+		n.log.Warn("the other nodes treat this one as dead: joining again", "node", n.config.Name)
+		r, err = n.join(n.ctx)
+		n.cache.clear()
+		n.level.Store(0)
+		n.count.Store(0)
+		n.dirty.Store(true)
+	}
+	if n.engine.failed(err) {
+		if n.ctx.Err() == nil && refused(err) && !noScript(err) {
+			n.log.Error("the Redis server refuses what a node of the cluster needs", "error", err)
+		}
+		return max(n.config.Lease/20, 10*time.Millisecond)
+	}
+	if r.status == "held" {
+		if !n.lease.held {
+			n.log.Error("another node has taken the name of this one while it was out of reach: stop one of the two", "node", n.config.Name)
+		}
+		n.lease.held = true
+		return n.config.Lease / 4
+	}
+	n.lease.held = false
+	n.renewed.Store(int64(max(begin, time.Duration(n.renewed.Load()))))
+	n.setMembers(r)
+	if r.status == "lost" {
+		n.log.Warn("the Redis server has lost the directory of the cluster: registering again")
+		n.cache.clear()
+		n.stats.rejoined.Add(1)
+		n.level.Store(0)
+		n.count.Store(0)
+		n.dirty.Store(true)
+		n.in.again.Store(true)
+	}
+	if n.engine.suspect.Load() {
+		n.compareRuns()
+		lapsed = true
+	}
+	if n.engine.up.CompareAndSwap(false, true) {
+		n.log.Info("the Redis server of the cluster can be reached again")
+		lapsed = true
+	}
+	if lapsed {
+		n.notify()
+	}
+	n.rejoin()
+	n.cleanDead()
+	return min(n.config.Lease/4, max(n.members.Load().first+5*time.Millisecond, n.config.Lease/20))
+}
+
+// compareRuns finds out whether the servers are the same as before. Otherwise they may have
+// lost the last changes: a replica that becomes the primary has not got all of them.
+func (n *Node) compareRuns() {
+	n.engine.suspect.Store(false) // if a connection is lost from here on, again
+	runs, err := n.engine.runs(n.ctx)
+	if n.engine.failed(err) {
+		n.engine.suspect.Store(true)
+		return
+	}
+	if runs != n.lease.runs {
+		n.log.Warn("the Redis server was started again or replaced: registering again")
+		n.lease.runs = runs
+		n.in.again.Store(true)
+		n.dirty.Store(true)
+	}
+}
+
+// rejoin has the handler register everything again, if that is necessary, on a goroutine of
+// its own, one at a time.
+func (n *Node) rejoin() {
+	if !n.dirty.Load() || !n.rejoining.CompareAndSwap(false, true) {
+		return
+	}
+	n.dirty.Store(false)
+	n.tasks.Go(func() {
+		n.handler.Rejoined()
+		n.rejoining.Store(false)
+	})
+}
+
+// setMembers takes over what the engine knows of the nodes.
+func (n *Node) setMembers(r nodesReply) {
+	self, before := n.epoch.Load(), n.members.Load()
+	if before != nil && r.gen != n.lease.gen {
+		n.lease.grace = n.now() + n.config.Lease
+	}
+	n.lease.gen = r.gen
+	grace, _ := strconv.ParseInt(r.fields["grace"], 10, 64) // until then, nobody is dead
+	m := &members{alive: map[uint64]string{self: n.config.Name}, known: max(r.id, self), first: n.config.Lease}
+	for field, value := range r.fields {
+		epoch, err := strconv.ParseUint(field, 10, 64)
+		if err != nil || epoch == self {
+			continue // not a node, or this one
+		}
+		part := strings.SplitN(value, " ", 5)
+		if len(part) != 5 {
+			continue
+		}
+		expiry, _ := strconv.ParseInt(part[0], 10, 64)
+		if left := time.Duration(max(expiry, grace)-r.now) * time.Millisecond; part[1] == "0" && left > 0 {
+			m.alive[epoch] = part[4]
+			m.first = min(m.first, left)
+		} else {
+			m.dead = append(m.dead, epoch)
+		}
+	}
+	slices.Sort(m.dead)
+	if n.now() < n.lease.grace {
+		for epoch, name := range before.alive {
+			if !m.awaitsCleaning(epoch) && (epoch == self || name != n.config.Name) {
+				m.alive[epoch] = name
+			}
+		}
+	}
+	for _, epoch := range slices.Sorted(maps.Keys(m.alive)) {
+		if epoch != self {
+			m.others = append(m.others, router.NodeID(epoch))
+		}
+	}
+	n.members.Store(m)
+	if before == nil || !maps.Equal(before.alive, m.alive) || !slices.Equal(before.dead, m.dead) {
+		if before != nil {
+			for epoch := range before.alive {
+				if m.alive[epoch] == "" {
+					n.cache.clear() // it may have entries of this node
+				}
+			}
+		}
+		n.notify()
+	}
+}
+
+// Others are the other nodes that are alive.
+func (n *Node) Others() []router.NodeID { return slices.Clone(n.members.Load().others) }
+
+// invalidated handles a message of the server that keys have changed; nil means all, also
+// when a connection was lost. It is called by the goroutine that reads the connection.
+func (n *Node) invalidated(keys []rueidis.RedisMessage) {
+	if keys == nil {
+		n.cache.clear()
+		n.engine.suspect.Store(true)
+		n.hurry()
+		return
+	}
+	for _, key := range keys {
+		if text, err := key.ToString(); err == nil {
+			n.cache.remove(strings.TrimPrefix(text, accountPrefix))
+		}
+	}
+}

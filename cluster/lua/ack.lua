@@ -1,0 +1,8 @@
+-- Removes handled entries from the stream of a node, and notes which batches they were.
+-- KEYS: the stream and its state, as in send.lua
+-- ARGV: ID of the first entry that is kept, '' to keep all, then pairs of run and number
+-- Returns 1 if the stream is closed.
+if redis.call('HEXISTS', KEYS[2], 'closed') == 1 then return 1 end
+if ARGV[1] ~= '' then redis.call('XTRIM', KEYS[1], 'MINID', ARGV[1]) end
+for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[2], 'a' .. ARGV[i], ARGV[i + 1]) end
+return 0

@@ -1,0 +1,96 @@
+-- The nodes of the cluster: who is alive, and who cleans up after the dead.
+-- KEYS[1]: a hash with the fields id (the last epoch), gen (a new one if the data was lost), seen
+-- and grace (see below), and for each node its epoch -> "expiry dead claimant claimexpiry name". Times are in
+-- milliseconds, by the clock of this server.
+-- ARGV: operation, name, epoch, lease in ms, gen, epoch of a dead node
+local key, op, name, epoch, lease, gen, target = KEYS[1], ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+
+-- If no node has renewed its lease for a whole lease, this server was out of reach for all: they
+-- get as much time to come back before one of them is dead.
+local seen = tonumber(redis.call('HGET', key, 'seen') or '0')
+local grace = tonumber(redis.call('HGET', key, 'grace') or '0')
+if op == 'join' or op == 'renew' then
+  if now - seen > lease then
+    grace = now + lease
+    redis.call('HSET', key, 'grace', string.format('%.0f', grace))
+  end
+  redis.call('HSET', key, 'seen', string.format('%.0f', now))
+end
+
+local function get(e)
+  local v = redis.call('HGET', key, e)
+  if not v then return nil end
+  local expiry, dead, claimant, claimed, nm = string.match(v, '^(%S+) (%S+) (%S+) (%S+) (.*)$')
+  return { expiry = tonumber(expiry), dead = dead == '1', claimant = claimant, claimed = tonumber(claimed), name = nm }
+end
+
+local function put(e, n)
+  redis.call('HSET', key, e, string.format('%.0f %s %s %.0f ', n.expiry, n.dead and '1' or '0', n.claimant, n.claimed) .. n.name)
+end
+
+-- How long another node keeps the name, 0 if none has it.
+local function held()
+  local all = redis.call('HGETALL', key)
+  for i = 1, #all, 2 do
+    if string.match(all[i], '^%d+$') and all[i] ~= epoch then
+      local n = get(all[i])
+      if n.name == name and not n.dead and n.expiry > now then return n.expiry - now end
+    end
+  end
+  return 0
+end
+
+local function result(status, left)
+  return { status, left or 0, string.format('%.0f', now), redis.call('HGET', key, 'id') or '0', redis.call('HGET', key, 'gen') or '', redis.call('HGETALL', key) }
+end
+
+local fresh = { expiry = now + lease, dead = false, claimant = '0', claimed = 0, name = name }
+
+if op == 'join' then
+  local left = held()
+  if left > 0 then return result('held', left) end
+  redis.call('HSETNX', key, 'gen', gen)
+  local id = math.max(tonumber(redis.call('HGET', key, 'id') or '0') + 1, now)
+  redis.call('HSET', key, 'id', string.format('%.0f', id))
+  epoch = string.format('%.0f', id)
+  put(epoch, fresh)
+  return result(epoch)
+elseif op == 'renew' then
+  local n = get(epoch)
+  if n then
+    if n.dead then return result('dead') end
+    n.expiry = now + lease
+    put(epoch, n)
+    return result('ok')
+  end
+  if redis.call('HGET', key, 'gen') == gen then return result('dead') end
+  local left = held()
+  if left > 0 then return result('held', left) end
+  redis.call('HSETNX', key, 'gen', gen .. "'")
+  redis.call('HSET', key, 'id', string.format('%.0f', math.max(tonumber(redis.call('HGET', key, 'id') or '0'), tonumber(epoch))))
+  put(epoch, fresh)
+  return result('lost')
+elseif op == 'leave' then
+  local n = get(epoch)
+  if n and not n.dead then
+    n.expiry = now
+    put(epoch, n)
+  end
+  return result('ok')
+elseif op == 'claim' then
+  local n = get(target)
+  if not n or (not n.dead and (n.expiry > now or grace > now)) then return result('no') end
+  if n.claimant ~= epoch and n.claimed > now then return result('no') end
+  local status = 'first'
+  if n.claimant == epoch then status = 'again' elseif n.claimant ~= '0' then status = 'taken' end
+  n.dead, n.claimant, n.claimed = true, epoch, now + lease
+  put(target, n)
+  return result(status)
+elseif op == 'finish' then
+  local n = get(target)
+  if n and n.claimant == epoch then redis.call('HDEL', key, target) end
+  return result('ok')
+end
+return redis.error_reply('ERR unknown operation')

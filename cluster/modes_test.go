@@ -1,0 +1,168 @@
+package cluster
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"roost/cluster/clustertest"
+	"roost/internal/redistest"
+	"roost/internal/xmpptest"
+	"roost/router"
+)
+
+// command sends a command to a server, and returns the first line of the reply.
+func command(t *testing.T, addr, text string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return err.Error()
+	}
+	defer c.Close()
+	fmt.Fprint(c, text, "\r\n")
+	line, err := bufio.NewReader(c).ReadString('\n')
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(line)
+}
+
+// works checks that two nodes find each other's resources and get each other's items, and
+// that the second cleans up when the first has died.
+func works(t *testing.T, nodes [2]*Node, handlers [2]*clustertest.Recorder) {
+	t.Helper()
+	for i, n := range nodes {
+		for k := range 100 { // more than one bucket of the index
+			registered(t, n, fmt.Sprintf("u%d.%d@x", i, k), "r")
+		}
+		n.Update(fmt.Sprintf("u%d.0@x", i), "r", true, 1)
+		if !n.Send(nodes[1-i].Self(), "a@x", []byte("item")) {
+			t.Fatal("the queue is full")
+		}
+	}
+	for i, h := range handlers {
+		h.WaitItems(t, 1)
+		waitPlaces(t, nodes[i], fmt.Sprintf("u%d.99@x", 1-i), 1)
+	}
+	nodes[1].Unregister("u1.0@x", "r")
+	waitPlaces(t, nodes[0], "u1.0@x", 0)
+	kill(nodes[0])
+	xmpptest.Eventually(t, "the deaths are reported", func() bool { return len(handlers[1].Deaths()) == 100 })
+	xmpptest.Eventually(t, "the node is cleaned up", func() bool { return nodes[1].Stats().CleanedNodes == 1 })
+}
+
+// TestRedisCluster: all requests work on a Redis Cluster, whose scripts may use the keys of
+// one slot only.
+func TestRedisCluster(t *testing.T) {
+	server := redistest.Start(t, "--cluster-enabled", "yes")
+	if got := command(t, server.Addr, "CLUSTER ADDSLOTSRANGE 0 16383"); got != "+OK" {
+		t.Fatal(got)
+	}
+	xmpptest.Eventually(t, "the cluster works", func() bool { return command(t, server.Addr, "SET a b") == "+OK" })
+	nodes, handlers := pair(t, server.URL(), server.URL())
+	works(t, nodes, handlers)
+}
+
+// privileges are what docs/cluster.md gives the user of the nodes.
+const privileges = "~roost:* resetchannels -@all +hello +ping +info +select +evalsha +script|load +client|tracking +client|setname " +
+	"+time +hget +hset +hsetnx +hdel +hexists +hgetall +hkeys +unlink +xadd +xread +xrange +xtrim +expire +cluster|slots +cluster|shards"
+
+// TestAccess: TLS, a user with the least privileges, and the password in no message.
+func TestAccess(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "crt"), filepath.Join(dir, "key")
+	selfSigned(t, cert, key)
+	user := append([]string{"--user", "roost", "on", ">sesame"}, strings.Fields(privileges)...)
+	server := redistest.Start(t, append(user, "--user", "default", "off")...)
+	url := "redis://roost:sesame@" + server.Addr
+	nodes, handlers := pair(t, url, url)
+	works(t, nodes, handlers)
+	for _, bad := range []string{"redis://roost:wrong-sesame@" + server.Addr, "rediss://roost:sesame@" + server.Addr} {
+		_, err := Open(context.Background(), Config{URL: bad, Name: "z", Lease: testLease}, new(clustertest.Recorder))
+		if err == nil || strings.Contains(err.Error(), "sesame") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+// selfSigned writes a certificate for the loopback address.
+func selfSigned(t *testing.T, cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: pkcs8}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestSentinel: when the primary server dies, Sentinel replaces it by its replica. The nodes
+// stay alive, register again, and items arrive once.
+func TestSentinel(t *testing.T) {
+	primary := redistest.Start(t)
+	host, port, _ := net.SplitHostPort(primary.Addr)
+	redistest.Start(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
+	file := filepath.Join(t.TempDir(), "sentinel.conf")
+	text := fmt.Sprintf("sentinel monitor main %s %s 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n", host, port)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sentinel := redistest.StartSentinel(t, file)
+	xmpptest.Eventually(t, "Sentinel knows the replica", func() bool {
+		return command(t, sentinel.Addr, "SENTINEL REPLICAS main") == "*1"
+	})
+	xmpptest.Eventually(t, "the replica has the data", func() bool {
+		return command(t, primary.Addr, "WAIT 1 1000") == ":1"
+	})
+	url := sentinel.URL() + "?master_set=main"
+	// The replacement takes several times testLease, and the second node may come back much
+	// later than the first.
+	nodes, handlers := pair(t, url, url, func(c *Config) { c.Lease = 20 * time.Second })
+	before := [2]router.NodeID{nodes[0].Self(), nodes[1].Self()}
+	registered(t, nodes[0], "a@x", "r")
+	const items = 300
+	for i := range items {
+		nodes[0].Send(nodes[1].Self(), "a@x", fmt.Append(nil, i))
+		handlers[1].WaitItems(t, min(i, 100)/2)
+		if i == 100 {
+			primary.Kill()
+		}
+	}
+	for i, item := range handlers[1].WaitItems(t, items) {
+		if item.Text != fmt.Sprint(i) {
+			t.Fatalf("item %d is %q", i, item.Text)
+		}
+	}
+	for i, h := range handlers {
+		xmpptest.Eventually(t, "everything is to be registered again", func() bool { return h.Rejoins() > 0 })
+		if nodes[i].Self() != before[i] {
+			t.Errorf("node %d has another epoch", i)
+		}
+	}
+	registered(t, nodes[0], "a@x", "r")
+	waitPlaces(t, nodes[1], "a@x", 1)
+}
