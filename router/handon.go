@@ -21,7 +21,7 @@ import (
 // be of no use to others, and are dropped. It implements session.Router.
 func (r *Router) HandOn(t *session.Turn, s *session.Session, batches iter.Seq[[]session.Unacked]) {
 	h := handOn{r: r, session: s, account: s.JID().Bare()}
-	h.replaced = r.sessions.Find(h.account.String(), s.Resource()) != s
+	h.replaced = r.resource(s.JID()) != s
 	ok, err := r.mayHave(s)
 	for batch := range batches {
 		if !ok && err == nil {
