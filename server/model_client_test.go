@@ -29,7 +29,6 @@ type modelClient struct {
 	out        []modelStanza // what the server has not acknowledged
 	outAcked   uint32        // the number of stanzas that it has
 	befriended bool
-	inactive   bool
 	latest     map[*modelStream]int // over all sessions
 }
 
