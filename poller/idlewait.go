@@ -3,7 +3,6 @@
 package poller
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -26,10 +25,6 @@ import (
 // So Go's poller watches an epoll descriptor, the gate, which in turn watches the poll's
 // descriptor. The gate can be closed, because Go's poller must not be woken by each event
 // of a busy loop, nor by each keep-alive of a loop that waits for the end of a batch.
-//
-// A goroutine with a task for a loop that waits like this need not make an event, which would
-// be two system calls, and Go's poller would have to notice it: wake makes the scheduler
-// run the loop next.
 type idleWaiter struct {
 	poll       int // epoll descriptors
 	gate       int
@@ -37,7 +32,7 @@ type idleWaiter struct {
 	batch      unix.ItimerSpec // Config.KeepaliveBatch; 0: keep-alives are not batched
 	minWakeups int             // wake-ups per second from which batching is worth while
 
-	file      *os.File // owns the gate's descriptor; past its deadline, it cannot be waited for
+	file      *os.File // owns the gate's descriptor
 	raw       syscall.RawConn
 	eventFunc func(uintptr) bool // waitEvent
 	timerFunc func(uintptr) bool // waitTimer
@@ -105,52 +100,31 @@ func (n *idleWaiter) close() {
 	}
 }
 
-// parksNext reports whether the next wait is in Go's poller, where wake ends it, and not in
-// epoll_wait, because the loop is busy.
-func (n *idleWaiter) parksNext(second uint32) bool { return n.second != second || n.waits < maxWaits }
-
-// wait returns when there is an event, or at once if the loop is too busy to wait. It
-// returns false if it was woken and there is no event. quiet reports that only keep-alives
-// have arrived for a while: then the loop first waits for one batch interval, so that
-// keep-alives are read together. Other input that arrives meanwhile is delayed by as much.
-func (n *idleWaiter) wait(second uint32, quiet bool) (event bool) {
-	parks := n.parksNext(second)
+// wait returns when there is an event, or at once if the loop is too busy to wait. quiet
+// reports that only keep-alives have arrived for a while: then the loop first waits for
+// one batch interval, so that keep-alives are read together. Other input that arrives
+// meanwhile is delayed by as much.
+func (n *idleWaiter) wait(second uint32, quiet bool) {
 	if n.second != second {
 		n.second, n.waitsBefore, n.waits = second, n.waits, 0
 	}
 	n.waits++
-	if !parks {
+	if n.waits > maxWaits {
 		n.closeGate()
-		return true
+		return
 	}
 	if quiet && n.waitsBefore >= n.minWakeups && n.batch.Value != (unix.Timespec{}) {
 		n.closeGate()
-		if !n.park(n.timerFunc) {
-			epoll.SetTimer(n.timer, &unix.ItimerSpec{}) // not an event later
-			return n.woken()
-		}
+		n.park(n.timerFunc)
 	}
-	return n.park(n.eventFunc) || n.woken()
+	n.park(n.eventFunc)
 }
 
 // park calls check before Go parks the goroutine, to see whether there is anything to
-// wait for, and again after the goroutine was woken. It returns false if wake was called.
-func (n *idleWaiter) park(check func(uintptr) bool) bool {
+// wait for, and again after the goroutine was woken.
+func (n *idleWaiter) park(check func(uintptr) bool) {
 	n.asked = false
-	return !errors.Is(n.raw.Read(check), os.ErrDeadlineExceeded)
-}
-
-// wake ends wait, or the next one. Any goroutine may call it, also after close. It makes no
-// system call.
-func (n *idleWaiter) wake() { _ = n.file.SetReadDeadline(past) }
-
-// past is a deadline that has passed.
-var past = time.Unix(1, 0)
-
-// woken is called after wake has ended a wait. It reports whether there is an event as well.
-func (n *idleWaiter) woken() bool {
-	_ = n.file.SetReadDeadline(time.Time{})
-	return epoll.Readable(n.poll)
+	_ = n.raw.Read(check)
 }
 
 // waitEvent blocks until the poll has an event.

@@ -4,7 +4,6 @@ package poller
 
 import (
 	"net"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -51,6 +50,19 @@ func serveBatching(t *testing.T) *batching {
 			return len(p)
 		})
 	s.ticker.Stop()
+	t.Cleanup(func() { // a loop that waits for the end of a batch does not stop
+		done := make(chan struct{})
+		s.loops[0].post(nil, func(l int) { s.loops[l].waiter.batch = unix.ItimerSpec{}; close(done) })
+		eventually(t, "the end of all batches", func() bool {
+			s.wake(t)
+			select {
+			case <-done:
+				return true
+			default:
+				return false
+			}
+		})
+	})
 	return s
 }
 
@@ -119,111 +131,6 @@ func TestBatchingGoesOn(t *testing.T) {
 			t.Errorf("batches of %v process %d events per second", batch, n.minWakeups)
 		}
 		n.close()
-	}
-}
-
-// TestPostEndsBatch: a task does not wait for the end of a batch, and neither do the
-// keep-alives that have arrived until then.
-func TestPostEndsBatch(t *testing.T) {
-	s := serveBatching(t)
-	clients := make([]net.Conn, 50)
-	for i := range clients {
-		clients[i] = dial(t, s.addr)
-		_, _ = clients[i].Write([]byte("hello"))
-		expect(t, clients[i], "hello")
-	}
-	s.onLoop(func(l *loop) { l.now += 2 }) // the time without other input
-	for range 20 {
-		s.waits(t)
-		for _, c := range clients {
-			_, _ = c.Write([]byte("!"))
-		}
-		s.wake(t) // as many as make a batch worth while
-		s.waits(t)
-		read := s.read.Load()
-		_, _ = clients[0].Write([]byte("!"))
-		s.onLoop(func(*loop) {})
-		eventually(t, "the keep-alive is read", func() bool { return s.read.Load() > read })
-	}
-}
-
-// TestPostWakes: tasks run whether the loop waits in Go's poller, is about to, waits in
-// epoll_wait because it was busy, or has events at the same time; and events are handled
-// among tasks.
-func TestPostWakes(t *testing.T) {
-	s := serve(t, Config{Loops: 1}, nil, nil)
-	s.ticker.Stop() // the loop stays busy, and parks again, when this test says so
-	c := dial(t, s.addr)
-	for _, busy := range []bool{false, true, false} {
-		s.onLoop(func(l *loop) {
-			l.now++
-			if l.waiter.second, l.waiter.waits = l.now, 0; busy {
-				l.waiter.waits = maxWaits
-			}
-		})
-		for range 200 {
-			s.onLoop(func(*loop) {})
-		}
-		var ran atomic.Int64
-		var wg sync.WaitGroup
-		const posters, each = 4, 2000
-		for range posters {
-			wg.Go(func() {
-				for range each {
-					s.loops[0].post(nil, func(int) { ran.Add(1) })
-				}
-			})
-		}
-		for range 200 {
-			_, _ = c.Write([]byte("x"))
-			expect(t, c, "x")
-		}
-		wg.Wait()
-		eventually(t, "all tasks ran", func() bool { return ran.Load() == posters*each })
-	}
-}
-
-// TestWakeIsNoEvent: wake ends a wait, the present one or else the next, but is not taken
-// for an event, nor does it hide one.
-func TestWakeIsNoEvent(t *testing.T) {
-	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(ep)
-	event, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
-	if err == nil {
-		err = unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, event, &unix.EpollEvent{Events: unix.EPOLLIN})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(event)
-	n, err := newIdleWaiter(ep, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer n.close()
-	for i := range 100 {
-		if i%2 == 0 {
-			n.wake()
-		} else {
-			go n.wake()
-		}
-		for n.wait(1, false) { // Go's poller may still report the previous event
-			if epoll.Readable(ep) {
-				t.Fatal("a wake-up is an event")
-			}
-		}
-		go func() { _, _ = unix.Write(event, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }()
-		if !n.wait(1, false) {
-			t.Fatal("an event is none")
-		}
-		n.wake()
-		if !n.wait(1, false) {
-			t.Fatal("a wake-up hides an event")
-		}
-		_, _ = unix.Read(event, make([]byte, 8))
 	}
 }
 

@@ -48,7 +48,6 @@ type loop struct {
 	tasks []task
 	spare []task
 	awake bool // the loop has been woken for tasks, or will look at them before it sleeps
-	parks bool // the loop waits, or is about to wait, in Go's poller: waiter.wake wakes it
 	ended bool // the poll is closed: no task runs any more
 	done  chan struct{}
 }
@@ -89,14 +88,10 @@ func (l *loop) post(c *Conn, f func(loop int)) {
 		return
 	}
 	l.tasks = append(l.tasks, task{c, f})
-	wake, parks := !l.awake, l.parks
+	wake := !l.awake
 	l.awake = true
 	l.mu.Unlock()
-	switch {
-	case !wake:
-	case parks:
-		l.waiter.wake()
-	default:
+	if wake {
 		_ = l.poll.Wake()
 	}
 }
@@ -111,31 +106,13 @@ func (l *loop) begin() {
 }
 
 // end is called after a batch of events and waits for the next one. closed reports that
-// there will be none. Tasks that are posted meanwhile are a batch of their own.
+// there will be none.
 func (l *loop) end(closed bool) {
-	for more := true; more; {
-		l.runTasks()
-		l.batch.Observe(int64(time.Since(l.p.start) - l.began))
-		more = !closed && l.wait()
+	l.runTasks()
+	l.batch.Observe(int64(time.Since(l.p.start) - l.began))
+	if !closed {
+		l.waiter.wait(l.now, l.now > l.lastActive+1)
 	}
-}
-
-// wait waits for the next event or task. It reports whether only tasks have to be run,
-// which is the beginning of a batch.
-func (l *loop) wait() (tasks bool) {
-	event := l.waiter.wait(l.now, l.now > l.lastActive+1)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.parks = false
-	if !event {
-		l.awake = true
-		l.began = time.Since(l.p.start)
-		return true
-	}
-	if l.awake { // for tasks, but netpoll might find the event gone and sleep
-		_ = l.poll.Wake()
-	}
-	return false
 }
 
 // maxRounds is how often one call of runTasks looks for tasks that its tasks have
@@ -165,7 +142,7 @@ func (l *loop) takeTasks(enough bool) (tasks []task, more bool) {
 	defer l.mu.Unlock()
 	switch {
 	case len(l.tasks) == 0:
-		l.awake, l.parks = false, l.waiter.parksNext(l.now)
+		l.awake = false
 		return nil, false
 	case enough:
 		_ = l.poll.Wake() // awake stays set: the next batch is on its way
@@ -314,7 +291,6 @@ func (l *loop) close() error {
 	l.ended = true
 	l.mu.Unlock()
 	err := l.poll.Close()
-	l.waiter.wake() // if it waits for the end of a batch, it does not see the event of Close
 	<-l.done
 	return err
 }
