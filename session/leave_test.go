@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -85,9 +84,7 @@ func TestDetachedThenLeft(t *testing.T) {
 		m.Revoke(map[string]Revocation{s.BareJID(): {Bound: s.Event() + 1, Error: ErrReset}})
 	})
 	f("shutdown", first, func(m *Manager, _ *Session) {
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel() // do not wait
-		_ = m.Shutdown(ctx)
+		m.tellAll(t.Context(), func(s *Session) { s.endOnLoop(s.suspend) }) // without waiting
 	})
 	f("a panic at its end", first, func(m *Manager, s *Session) {
 		s.set(flagClosing)

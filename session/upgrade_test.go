@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -133,10 +134,12 @@ func TestMissingKeys(t *testing.T) {
 		// The next one finds nothing to do.
 		list = nil
 		calls.Store(&list)
-		if got := newSASLClient(t, s).plain(user, "secret"); got != "" || strings.Join(list, " ") != "Account" {
+		got = newSASLClient(t, s).plain(user, "secret")
+		calls.Store(nil)
+		list = slices.DeleteFunc(list, func(call string) bool { return call == "MissingKeys" }) // it is not for this login
+		if got != "" || strings.Join(list, " ") != "Account" {
 			t.Errorf("%s with PLAIN again: %q after the calls %q", user, got, list)
 		}
-		calls.Store(nil)
 	}
 }
 

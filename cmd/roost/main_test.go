@@ -95,7 +95,7 @@ func TestMistakes(t *testing.T) {
 	f(nil, 2, "must name a domain", "check", "--domain=")
 	f(nil, 2, "--domain: the domain example.org is given twice", "serve", "--domain", "example.org", "--domain", "EXAMPLE.org")
 	f(nil, 2, "--memory-limit must be 32MiB to 1TiB, or off, not 1KiB", "serve", "--memory-limit", "1KiB")
-	f(nil, 2, `--store: there is no kind of store "mysql": it must begin with one of sqlite:`, "serve", "--store", "mysql://u:hunter2@host/db")
+	f(nil, 2, `--store: there is no kind of store "mysql": it must begin with one of postgres:, postgresql:, sqlite:`, "serve", "--store", "mysql://u:hunter2@host/db")
 	f([]string{"ROOST_STORE=roost.db"}, 2, "--store (ROOST_STORE): the store's URL has no scheme", "user", "list")
 	f(nil, 2, "--store: the store sqlite://host/db: a database is a local file", "check", "--store", "sqlite://host/db")
 	f(nil, 1, "there is no database "+dir+"/none.db: name the server's database with --store", "user", "list", "--store", "sqlite:"+dir+"/none.db")

@@ -74,6 +74,8 @@ var withoutFlag = map[string]string{
 	"Admin.Reload":     "filled in by roost serve",
 	"Admin.Settings":   "filled in by roost serve",
 
+	"Session.Iterations": "passwords that exist keep theirs; tests use fewer",
+
 	"XEP.Iterations":   "passwords that exist keep theirs; tests use fewer",
 	"XEP.Version":      "that of the build",
 	"XEP.PrivateSize":  "no need for another limit so far",
