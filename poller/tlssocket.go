@@ -36,7 +36,7 @@ func (s *tlsSocket) Read(p []byte) (int, error) {
 		if s.atEOF {
 			return 0, io.EOF
 		}
-		if s.phase == tlsOpen {
+		if s.phase == tlsOpen || s.phase == tlsFailed { // another goroutine may have lost sealed bytes since the call began
 			return 0, errNoData
 		}
 		s.silentSince.Store(int64(s.c.loop.p.uptime()))

@@ -77,6 +77,26 @@ func TestStdTLSDies(t *testing.T) {
 	_ = p.conn.Close()
 }
 
+// TestReadAfterLoss: a goroutine that loses sealed bytes, while the loop is about to read,
+// does not make the loop wait for input.
+func TestReadAfterLoss(t *testing.T) {
+	s := serve(t, Config{Loops: 1, StdTLS: true}, testTLS(t), nil)
+	p := newTLSPeer(t, dial(t, s.addr), nil)
+	e := <-s.conns
+	eventually(t, "secured", e.secured.Load)
+	onLoop(e.c, func() bool {
+		in := e.c.layer.(*stdTLS)
+		in.mu.Lock()
+		in.phase = tlsFailed
+		in.mu.Unlock()
+		if n, err := in.conn.Read(make([]byte, 100)); n != 0 || !errors.Is(err, errNoData) {
+			t.Errorf("read %d bytes, %v", n, err)
+		}
+		return true
+	})
+	_ = p.conn.Close()
+}
+
 // TestEndInHandshake: a client that completes the handshake before the server and has
 // already sent data and its end is served, and its end is reported correctly.
 func TestEndInHandshake(t *testing.T) {
