@@ -450,7 +450,9 @@ func TestDroppedTogether(t *testing.T) {
 	eventually(t, "descriptors are back", func() bool { return openFiles(t) <= files })
 	eventually(t, "goroutines are back", func() bool { return runtime.NumGoroutine() <= goroutines })
 	for _, l := range s.loops {
-		if len(l.timed) != 0 {
+		timed := make(chan int)
+		l.post(nil, func(int) { timed <- len(l.timed) })
+		if <-timed != 0 {
 			t.Error("the list of deadlines is not empty")
 		}
 	}
