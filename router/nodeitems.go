@@ -75,7 +75,7 @@ func appendTexts(b []byte, all []string) []byte {
 	return b
 }
 
-// appendItem appends a roster item.
+// appendRosterItem appends a roster item.
 func appendRosterItem(b []byte, it *store.RosterItem) []byte {
 	b = appendField(b, it.JID.String())
 	b = appendField(b, it.Name)

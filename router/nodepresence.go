@@ -15,7 +15,7 @@ import (
 // unavailableXML is unavailable presence without content, in the form of Presence.
 const unavailableXML = "<presence type='unavailable'/>"
 
-// addresseesOf collects accounts by the nodes that have resources of them.
+// addressees collects accounts by the nodes that have resources of them.
 type addressees map[NodeID][]string
 
 // add adds an account: to the nodes that have available resources of it, or to all nodes if

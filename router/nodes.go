@@ -97,7 +97,7 @@ type NodeHandler interface {
 
 	// Rejoined is called when this node's registrations were lost, because the directory was
 	// out of reach for too long or has lost its data: all resources of this node have to be
-	// registered again. The node has a new NodeID.
+	// registered again. The node may have a new NodeID.
 	Rejoined()
 }
 
