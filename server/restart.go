@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"roost/session"
+	"roost/store"
 )
 
 // A planned stop leaves the sessions that can be resumed in the store, and the next start
@@ -17,7 +18,7 @@ func (s *Server) suspend(ctx context.Context) error {
 	if cfg.SavedSessions < 0 || cfg.Session.ResumeTimeout < 0 {
 		return s.sessions.Shutdown(ctx)
 	}
-	keep := session.Keep{Limit: cfg.SavedSessions, Time: s.saveTime(), Event: s.router.LastEvent, Write: s.store.PutSessions}
+	keep := session.Keep{Limit: cfg.SavedSessions, Time: s.saveTime(), Event: s.router.LastEvent, Write: s.saveSessions}
 	done, err := s.sessions.Suspend(s.haste, ctx, keep)
 	if done.Sessions > 0 {
 		s.log.Info("sessions saved for the next start", "sessions", done.Sessions, "bytes", done.Bytes, "not_saved", done.Ended)
@@ -30,6 +31,15 @@ func (s *Server) suspend(ctx context.Context) error {
 		s.log.Error("some sessions could neither be saved nor end in time; messages that their clients have not acknowledged may be lost", "sessions", done.Ended, "left", done.Left, "err", err)
 	}
 	return err
+}
+
+// saveSessions writes blocks of sessions to the store.
+func (s *Server) saveSessions(ctx context.Context, blocks [][]byte) error {
+	all := make([]store.SavedSession, len(blocks))
+	for i, b := range blocks {
+		all[i].Data = b
+	}
+	return s.store.PutSessions(ctx, all)
 }
 
 // saveTime returns how long the sessions may take to be written, and, if that was not
@@ -67,7 +77,7 @@ const takeBytes = 4 << 20
 func (s *Server) restore(ctx context.Context) error {
 	var r session.Restored
 	for {
-		units, err := s.store.TakeSessions(ctx, takeBytes)
+		units, err := s.store.TakeSessions(ctx, "", takeBytes)
 		if err != nil {
 			return err
 		}

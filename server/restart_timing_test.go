@@ -65,7 +65,7 @@ func saveSessions(b *testing.B, url string, n int) (size int) {
 	now := time.Now()
 	block := sessiondata.AppendServer(nil, &sessiondata.Server{Epoch: make([]byte, 16), Numbers: uint32(n), Stopped: now.Unix()})
 	put := func() {
-		if err := st.PutSessions(context.Background(), [][]byte{block}); err != nil {
+		if err := st.PutSessions(context.Background(), []store.SavedSession{{Data: block}}); err != nil {
 			b.Fatal(err)
 		}
 		size += len(block)

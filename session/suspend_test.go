@@ -128,9 +128,9 @@ func suspended(t *testing.T, change func(units [][]byte) [][]byte, messages ...s
 	if err != nil {
 		t.Fatal(err)
 	}
-	units, err := st.TakeSessions(t.Context(), 1<<20)
+	units, err := st.TakeSessions(t.Context(), "", 1<<20)
 	if err == nil {
-		err = st.PutSessions(t.Context(), [][]byte{slices.Concat(change(unitsOf(units))...)})
+		err = st.PutSessions(t.Context(), []store.SavedSession{{Data: slices.Concat(change(unitsOf(units))...)}})
 	}
 	if err := errors.Join(err, st.Close()); err != nil {
 		t.Fatal(err)

@@ -192,7 +192,7 @@ func (s *Server) watch(t testing.TB) {
 func (s *Server) restore(t testing.TB) {
 	t.Helper()
 	for {
-		units, err := s.Store.TakeSessions(t.Context(), 1<<20)
+		units, err := s.Store.TakeSessions(t.Context(), "", 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -217,7 +217,14 @@ func (s *Server) Suspend(t testing.TB) session.Suspended {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	done, err := s.Sessions.Suspend(t.Context(), ctx, session.Keep{Limit: 1 << 30, Event: s.Router.LastEvent, Write: s.Store.PutSessions})
+	write := func(ctx context.Context, blocks [][]byte) error {
+		all := make([]store.SavedSession, len(blocks))
+		for i, b := range blocks {
+			all[i].Data = b
+		}
+		return s.Store.PutSessions(ctx, all)
+	}
+	done, err := s.Sessions.Suspend(t.Context(), ctx, session.Keep{Limit: 1 << 30, Event: s.Router.LastEvent, Write: write})
 	if err != nil {
 		t.Errorf("suspending: %v; %+v", err, s.Sessions.Counts())
 	}

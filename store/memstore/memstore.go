@@ -27,7 +27,7 @@ type Location struct {
 	events   []store.AccountEvent
 	contacts map[int64][]store.EventContact // by event, in the order of addresses
 	blocks   map[string]store.Block         // by target
-	sessions [][]byte                       // oldest first
+	sessions []store.SavedSession           // oldest first
 	changed  chan struct{}                  // closed and replaced when there are new events
 	lastID   int64                          // of the offline messages of all accounts
 	version  int64                          // the largest version of any roster

@@ -79,8 +79,10 @@ const (
 	qDeleteEndedBlocks
 
 	qPutSession
-	qSessions
-	qDeleteSessions
+	qSessionsOf
+	qSessionOf
+	qSessionsBefore
+	qDeleteSession
 	qCountSessions
 
 	numQueries
@@ -208,8 +210,10 @@ var queries = [numQueries]string{
 	qDeleteBlock:       `DELETE FROM block WHERE target = ?1`,
 	qDeleteEndedBlocks: `DELETE FROM block WHERE until > 0 AND until <= ?1`,
 
-	qPutSession:     `INSERT INTO saved_session (data) VALUES (?1)`,
-	qSessions:       `SELECT id, data FROM saved_session ORDER BY id`,
-	qDeleteSessions: `DELETE FROM saved_session WHERE id <= ?1`,
+	qPutSession:     `INSERT INTO saved_session (node, key, until, data) VALUES (?1, ?2, ?3, ?4)`,
+	qSessionsOf:     `SELECT id, data FROM saved_session WHERE node = ?1 ORDER BY id LIMIT ?2`,
+	qSessionOf:      `SELECT id, data FROM saved_session WHERE key = ?1 AND key <> '' ORDER BY id`,
+	qSessionsBefore: `SELECT id, data FROM saved_session WHERE until > 0 AND until <= ?1 ORDER BY id LIMIT ?2`,
+	qDeleteSession:  `DELETE FROM saved_session WHERE id = ?1`,
 	qCountSessions:  `SELECT count(*) FROM saved_session`,
 }

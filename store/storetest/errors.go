@@ -72,6 +72,10 @@ var failures = []failure{
 	{"AppendOffline", "ErrContactQuota", store.ErrContactQuota, false, func(ctx context.Context, s *fixture) error {
 		return s.AppendOffline(ctx, juliet, store.NewMessage{From: romeo, Stanza: []byte("2")}, store.OfflineQuota{Messages: 1})
 	}},
+	{"TakeSession", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
+		_, err := s.TakeSession(ctx, "no such key")
+		return err
+	}},
 	{"UpdateBlobs", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
 		return s.UpdateBlobs(ctx, store.BlobSet{Owner: nobody, Kind: "k"}, func(tx store.BlobTx) error { return tx.Put("a", []byte("2")) })
 	}},

@@ -108,8 +108,15 @@ var operations = []operation{
 	}},
 	{"DeleteBlock", func(ctx context.Context, s *fixture) error { return s.DeleteBlock(ctx, blocked) }},
 	{"DeleteEndedBlocks", func(ctx context.Context, s *fixture) error { return s.DeleteEndedBlocks(ctx, time.Unix(2e9, 0)) }},
-	{"PutSessions", func(ctx context.Context, s *fixture) error { return s.PutSessions(ctx, [][]byte{[]byte("2")}) }},
-	{"TakeSessions", func(ctx context.Context, s *fixture) error { _, err := s.TakeSessions(ctx, 10); return err }},
+	{"PutSessions", func(ctx context.Context, s *fixture) error {
+		return s.PutSessions(ctx, []store.SavedSession{saved("n", "2")})
+	}},
+	{"TakeSessions", func(ctx context.Context, s *fixture) error { _, err := s.TakeSessions(ctx, "n", 10); return err }},
+	{"TakeSession", func(ctx context.Context, s *fixture) error { _, err := s.TakeSession(ctx, "key"); return err }},
+	{"TakeOverdueSessions", func(ctx context.Context, s *fixture) error {
+		_, err := s.TakeOverdueSessions(ctx, time.Unix(2e9, 0), 10)
+		return err
+	}},
 	{"CountSessions", func(ctx context.Context, s *fixture) error { _, err := s.CountSessions(ctx); return err }},
 	{"LoginState", func(ctx context.Context, s *fixture) error { _, err := s.LoginState(ctx, juliet); return err }},
 }
@@ -131,7 +138,7 @@ func newFixture(t *testing.T, l store.Location, o store.Options) *fixture {
 	ok(t, "UpdateBlobs", putBlob(t, s, juliet, store.BlockedKind, "spam.example", []byte{}))
 	ok(t, "SetLastActivity", s.SetLastActivity(t.Context(), []store.LastActivity{{Owner: juliet, At: time.Unix(1e9, 0)}}))
 	ok(t, "PutBlock", s.PutBlock(t.Context(), store.Block{Target: blocked, Until: time.Unix(1e9, 0)}, 10))
-	ok(t, "PutSessions", s.PutSessions(t.Context(), [][]byte{[]byte("1")}))
+	ok(t, "PutSessions", s.PutSessions(t.Context(), []store.SavedSession{{Node: "n", Key: "key", Until: time.Unix(1e9, 0), Data: []byte("1")}}))
 	messages, _, err := s.Offline(t.Context(), juliet, 0, 1<<20)
 	ok(t, "Offline", err)
 	s.messages = idsOf(messages)

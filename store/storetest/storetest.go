@@ -57,6 +57,7 @@ func Run(t *testing.T, locate func(t testing.TB) store.Location) {
 	f("LastActivity", testLast)
 	f("Blocks", testBlocks)
 	f("Sessions", testSessions)
+	f("TakeSession", testTakeSession)
 	f("Text", testText)
 	f("Lent", testLent)
 	f("Concurrent", testConcurrent)

@@ -1,0 +1,13 @@
+-- Which node has saved a session, the key by which it is found alone ('': it is not), and the
+-- time in Unix seconds at which others may take it (0: never).
+ALTER TABLE saved_session
+    ADD COLUMN node  text COLLATE "C" NOT NULL DEFAULT '',
+    ADD COLUMN key   text COLLATE "C" NOT NULL DEFAULT '',
+    ADD COLUMN until bigint NOT NULL DEFAULT 0;
+
+CREATE INDEX saved_session_node ON saved_session (node, id);
+CREATE INDEX saved_session_key ON saved_session (key) WHERE key <> '';
+CREATE INDEX saved_session_until ON saved_session (until) WHERE until > 0;
+
+-- Without the node, it would take the sessions of all.
+DROP FUNCTION take_sessions(bigint);
