@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,32 +21,35 @@ import (
 	"roost/router"
 )
 
-// Config is what Open needs. A zero field means its default, except URL and Name.
+// Config configures a Node. A zero field means its default, except URL and Name.
 type Config struct {
-	URL    string // redis://, rediss:// (TLS), or unix://; several addr= for Redis Cluster, master_set= for Sentinel
-	Name   string // of this node; only one node with a name can run. 1 to 64 bytes
-	Logger *slog.Logger
+	// redis://, rediss:// (TLS), or unix://; several addr= for Redis Cluster, master_set= for Sentinel.
+	URL    string       `reload:"no: the node has joined the cluster"`
+	Name   string       `reload:"no: the node has joined the cluster with it"` // of this node; only one node with a name can run: see CheckName
+	Logger *slog.Logger `reload:"-"`                                           // nil discards
+
+	// Shared is what all nodes must have in common, or a hash of it: a node cannot join while
+	// others run that have another value.
+	Shared string `reload:"-"`
 
 	// Lease is how long this node may be silent before the others treat it as dead. Default
 	// 10 s, at least 100 ms.
-	Lease time.Duration
+	Lease time.Duration `reload:"no: all nodes of a cluster have the same"`
 
 	// Wait is how long an item waits for its node or for Redis before it is undelivered.
 	// Default 30 s.
-	Wait time.Duration
+	Wait time.Duration `reload:"no: it is used from the start"`
 
-	CacheBytes  int64 // limit of the cache of lookups. Default 64 MiB
-	QueueBytes  int   // limit of what waits for one node, and of what it has not handled. Default 8 MiB
-	TotalBytes  int   // limit of the same for all nodes together. Default 64 MiB
-	WriteBytes  int   // limit of the changes of the directory that wait. Default 16 MiB
-	HandleBytes int   // limit of what was received and is not handled yet. Default 4 MiB
-	Lanes       int   // goroutines that handle received items. Default 8
+	CacheBytes  int64 `reload:"no: the cache is made at the start"`     // limit of the cache of lookups. Default 64 MiB
+	QueueBytes  int   `reload:"no: the queues are made at the start"`   // limit of what waits for one node, and of what it has not handled. Default 8 MiB
+	TotalBytes  int   `reload:"no: the queues are made at the start"`   // limit of the same for all nodes together. Default 64 MiB
+	WriteBytes  int   `reload:"no: the queue is made at the start"`     // limit of the changes of the directory that wait. Default 16 MiB
+	HandleBytes int   `reload:"no: it is used from the start"`          // limit of what was received and is not handled yet. Default 4 MiB
+	Lanes       int   `reload:"no: the goroutines start with the node"` // goroutines that handle received items. Default 8
 }
 
-func (c *Config) setDefaults() error {
-	if c.Name == "" || len(c.Name) > 64 {
-		return errors.New("cluster: the name of a node must have 1 to 64 bytes")
-	}
+// WithDefaults returns c with defaults for the fields that are zero.
+func (c Config) WithDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -57,10 +61,31 @@ func (c *Config) setDefaults() error {
 	defaultTo(&c.WriteBytes, 16<<20)
 	defaultTo(&c.HandleBytes, 4<<20)
 	defaultTo(&c.Lanes, 8)
-	if c.Lease < 100*time.Millisecond {
-		return fmt.Errorf("cluster: the lease of a node must be at least 100ms, not %v", c.Lease)
+	return c
+}
+
+// minLease is the shortest lease: requests must be possible several times in it.
+const minLease = 100 * time.Millisecond
+
+// maxName is the length of the longest name of a node, in bytes.
+const maxName = 64
+
+// CheckName returns what is wrong with the name of a node: it must have 1 to 64 letters,
+// digits, dots, hyphens and underscores of ASCII, as a host name has.
+func CheckName(name string) error {
+	bad := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_')
+	}
+	if name == "" || len(name) > maxName || strings.ContainsFunc(name, bad) {
+		return fmt.Errorf("%q is not a name for a node: it must have 1 to %d letters, digits, dots, hyphens and underscores", name, maxName)
 	}
 	return nil
+}
+
+// CheckURL returns what is wrong with the URL of a Redis server, without its password.
+func CheckURL(text string) error {
+	_, err := parseURL(text)
+	return err
 }
 
 func defaultTo[T comparable](field *T, value T) {
@@ -79,7 +104,7 @@ type Node struct {
 	stats   counters
 
 	start   time.Time     // for the monotonic clock
-	run     uint64        // the first epoch of this process: identifies it on the bus
+	run     uint64        // the first epoch of this process: identifies it on the bus; 0 until then. Immutable once the engine is up
 	epoch   atomic.Uint64 // the current one
 	renewed atomic.Int64  // when the last successful renewal began, in ns since start
 	members atomic.Pointer[members]
@@ -107,46 +132,64 @@ type Node struct {
 	changed chan struct{} // closed and replaced when the lease, its epoch, the members or the engine's state change
 }
 
-// Open connects to the Redis server and joins the cluster. It waits for up to one lease if
-// another node has the name: it may have crashed. ctx limits the time until Open returns.
-func Open(ctx context.Context, config Config, handler router.NodeHandler) (*Node, error) {
-	if err := config.setDefaults(); err != nil {
-		return nil, err
+// New returns a node that is not part of the cluster yet: until Start, its methods behave as
+// they do while the Redis server is out of reach. It connects to nothing. handler is called
+// from Start on.
+func New(config Config, handler router.NodeHandler) (*Node, error) {
+	config = config.WithDefaults()
+	if err := errors.Join(CheckURL(config.URL), CheckName(config.Name)); err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	if config.Lease < minLease {
+		return nil, fmt.Errorf("cluster: the lease of a node must be at least %v, not %v", minLease, config.Lease)
 	}
 	n := &Node{config: config, log: config.Logger, handler: handler, start: time.Now(), wake: make(chan struct{}, 1), changed: make(chan struct{})}
+	n.renewed.Store(-int64(config.Lease)) // it has none
+	n.members.Store(&members{first: config.Lease})
 	n.cache = newCache(config.CacheBytes, &n.stats)
 	n.writes.init(config.WriteBytes)
 	n.out.byNode = make(map[uint64]*outbox)
 	n.in.init()
 	n.engine = newEngine(config, n.engineChanged)
-	if err := n.engine.open(config, n.invalidated); err != nil {
-		return nil, err
-	}
-	if err := n.joinFirst(ctx); err != nil {
-		n.engine.close()
-		return nil, err
-	}
-	n.run = n.epoch.Load()
 	n.ctx, n.cancel = context.WithCancel(context.Background())
+	return n, nil
+}
+
+// Start connects to the Redis server and joins the cluster. It waits for up to one lease if
+// another node has the name: it may have crashed. If the server cannot be reached, that is no
+// error: the node joins as soon as it can. It is one if the server refuses what a node needs,
+// or if another node with the name is running; then the node cannot be used. ctx limits the time
+// until Start returns.
+func (n *Node) Start(ctx context.Context) error {
+	if err := n.joinFirst(ctx); err != nil {
+		if misconfigured(err) || ctx.Err() != nil {
+			n.cancel()
+			n.engine.close()
+			return err
+		}
+		n.log.Warn("this node serves only its own clients until the Redis server of the cluster can be reached", "error", err)
+	}
 	n.tasks.Go(n.keepLease)
 	n.tasks.Go(n.write)
 	n.tasks.Go(n.receive)
 	n.tasks.Go(n.acknowledge)
-	return n, nil
+	return nil
 }
 
-// Close leaves the cluster. Registrations that are left are removed by the other nodes, as if
+// Close leaves the cluster, if the node has joined it. Registrations that are left are removed by the other nodes, as if
 // this node had died, but at once. ctx limits how long Close waits for what is queued; it also
 // waits until calls of the handler return.
 func (n *Node) Close(ctx context.Context) {
 	n.out.close()
 	n.drainOutboxes(ctx)
-	n.writes.drain(ctx)
+	if n.usable() { // otherwise the others remove the entries
+		n.writes.drain(ctx)
+	}
 	n.cancel()
 	n.writes.close()
 	n.out.tasks.Wait()
 	n.tasks.Wait()
-	if err := n.leave(ctx); err != nil {
+	if err := n.leave(ctx); err != nil && n.run != 0 {
 		n.log.Warn("cannot end the lease of this node, the others notice when it is over", "error", err)
 	}
 	n.engine.close()

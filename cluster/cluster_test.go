@@ -2,13 +2,16 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"roost/cluster/clustertest"
+	"roost/internal/logring"
 	"roost/internal/redistest"
 	"roost/internal/xmpptest"
 	"roost/router"
@@ -25,12 +28,21 @@ func open(t testing.TB, url, name string, change ...func(*Config)) (*Node, *clus
 		f(&config)
 	}
 	h := new(clustertest.Recorder)
-	n, err := Open(context.Background(), config, h)
+	n, err := start(config, h)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { closeNode(n) })
 	return n, h
+}
+
+// start makes a node join.
+func start(config Config, h router.NodeHandler) (*Node, error) {
+	n, err := New(config, h)
+	if err != nil {
+		return nil, err
+	}
+	return n, n.Start(context.Background())
 }
 
 // testLogger logs to the test.
@@ -76,7 +88,7 @@ func TestNodes(t *testing.T) {
 func TestName(t *testing.T) {
 	server := redistest.Start(t)
 	first, _ := open(t, server.URL(), "a")
-	_, err := Open(context.Background(), Config{URL: server.URL(), Name: "a", Lease: testLease}, new(clustertest.Recorder))
+	_, err := start(Config{URL: server.URL(), Name: "a", Lease: testLease}, new(clustertest.Recorder))
 	if err == nil || !strings.Contains(err.Error(), `another node with the name "a" is running`) {
 		t.Fatalf("%v", err)
 	}
@@ -88,11 +100,33 @@ func TestName(t *testing.T) {
 	open(t, server.URL(), "b")
 }
 
+// TestShared: a node that is configured in another way than those that run cannot join.
+func TestShared(t *testing.T) {
+	server := redistest.Start(t)
+	config := func(name, shared string) Config {
+		return Config{URL: server.URL(), Name: name, Shared: shared, Lease: testLease}
+	}
+	first, err := start(config("a", "one"), new(clustertest.Recorder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := start(config("b", "two"), new(clustertest.Recorder)); !errors.Is(err, ErrDiffers) {
+		t.Errorf("%v", err)
+	}
+	third, err := start(config("c", "one"), new(clustertest.Recorder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeNode(third)
+	closeNode(first)
+	open(t, server.URL(), "b", func(c *Config) { c.Shared = "two" })
+}
+
 // TestURLErrors: errors of URLs say what is wrong, without the password.
 func TestURLErrors(t *testing.T) {
 	f := func(url, want string) {
 		t.Helper()
-		_, err := Open(context.Background(), Config{URL: url, Name: "a"}, new(clustertest.Recorder))
+		_, err := start(Config{URL: url, Name: "a"}, new(clustertest.Recorder))
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "sesame") {
 			t.Errorf("%s: %v, want %q", url, err, want)
 		}
@@ -101,8 +135,67 @@ func TestURLErrors(t *testing.T) {
 	f("redis://user:sesame/%zz@localhost", "must be percent-encoded")
 	f("redis://user:sesame@localhost/first", "invalid database number")
 	f("redis://user:sesame@localhost?protocol=2", "must not ask for protocol=2")
-	f("redis://user:sesame@127.0.0.1:1", "cannot connect to the Redis server at 127.0.0.1:1")
 	f("redis://user:ses ame@localhost", "percent-encoded")
+}
+
+// TestNames: the names that a node may have.
+func TestNames(t *testing.T) {
+	f := func(name string, want bool) {
+		t.Helper()
+		if err := CheckName(name); (err == nil) != want {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	f("a", true)
+	f("xmpp-1.example.org", true)
+	f(strings.Repeat("a", 64), true)
+	f("", false)
+	f(strings.Repeat("a", 65), false)
+	f("two words", false)
+	f("line\n", false)
+	f("höst", false)
+}
+
+// TestStartWithoutEngine: a node starts without its Redis server, and joins when it can.
+func TestStartWithoutEngine(t *testing.T) {
+	server := redistest.Start(t)
+	server.Kill()
+	n, h := open(t, server.URL(), "a")
+	if _, err := n.Register(context.Background(), "a@x", "r", router.Registration{}); !errors.Is(err, router.ErrNoDirectory) {
+		t.Errorf("a registration: %v", err)
+	}
+	if s := n.Stats(); s.Reachable || s.Nodes != 0 || n.Self() != 0 || n.Others() != nil {
+		t.Errorf("%+v, node %d", s, n.Self())
+	}
+	n.Update("a@x", "r", true, 1)
+	server.Restart()
+	xmpptest.Eventually(t, "everything is to be registered", func() bool { return h.Rejoins() == 1 })
+	registered(t, n, "a@x", "r")
+	other, _ := open(t, server.URL(), "b")
+	waitPlaces(t, other, "a@x", 1)
+	if s := n.Stats(); !s.Reachable || n.Self() == 0 {
+		t.Errorf("%+v, node %d", s, n.Self())
+	}
+}
+
+// TestStartLate: a node that is started without the Redis server and whose name another has
+// says so, and joins when that has ended.
+func TestStartLate(t *testing.T) {
+	server := redistest.Start(t)
+	network := redistest.StartProxy(t, server.Addr)
+	network.Cut()
+	log := logring.New(100)
+	late, _ := open(t, network.URL(), "a", func(c *Config) { c.Logger = slog.New(log.Handler(c.Logger.Handler())) })
+	first, _ := open(t, server.URL(), "a")
+	network.Mend()
+	xmpptest.Eventually(t, "the log says that the name is taken", func() bool {
+		return slices.ContainsFunc(log.Lines(), func(l logring.Line) bool { return strings.Contains(l.Text, "another node has the name") })
+	})
+	if late.Self() != 0 {
+		t.Error("two nodes have the same name")
+	}
+	closeNode(first)
+	xmpptest.Eventually(t, "the node joins", func() bool { return late.Self() != 0 })
 }
 
 // registered registers a resource.

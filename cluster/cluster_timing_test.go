@@ -80,7 +80,7 @@ func benchNode(b testing.TB, url, name string, h router.NodeHandler) *Node {
 
 func benchNodeLease(b testing.TB, url, name string, h router.NodeHandler, lease time.Duration) *Node {
 	b.Helper()
-	n, err := Open(context.Background(), Config{URL: url, Name: name, Logger: slog.New(slog.DiscardHandler), Lease: lease, TotalBytes: 1 << 30}, h)
+	n, err := start(Config{URL: url, Name: name, Logger: slog.New(slog.DiscardHandler), Lease: lease, TotalBytes: 1 << 30}, h)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
@@ -13,7 +14,7 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// engine is the Redis server. When a request fails because the server cannot be reached, it
+// engine is the Redis server. The clients are set before up is true for the first time. When a request fails because the server cannot be reached, it
 // counts as down until the lease goroutine has reached it again: so no login waits for a
 // timeout of its own.
 type engine struct {
@@ -52,24 +53,28 @@ func (e *engine) open(config Config, invalidated func([]rueidis.RedisMessage)) e
 
 	write, look := option, option
 	write.DisableCache = true
-	if e.client, err = rueidis.NewClient(write); err != nil {
+	client, err := rueidis.NewClient(write)
+	if err != nil {
 		return fmt.Errorf("cluster: cannot connect to the Redis server at %s: %w", place(option), err)
 	}
 	look.DisableCache = false
 	look.ClientTrackingOptions = []string{} // all keys that it reads
 	look.CacheSizeEachConn = 1              // ours is in package cluster
 	look.OnInvalidations = invalidated
-	if e.lookups, err = rueidis.NewClient(look); err != nil {
-		e.client.Close()
+	lookups, err := rueidis.NewClient(look)
+	if err != nil {
+		client.Close()
 		return fmt.Errorf("cluster: cannot connect to the Redis server at %s: %w", place(option), err)
 	}
-	e.up.Store(true)
+	e.client, e.lookups = client, lookups
 	return nil
 }
 
 func (e *engine) close() {
-	e.client.Close()
-	e.lookups.Close()
+	if e.lookups != nil { // it is the last that open sets
+		e.client.Close()
+		e.lookups.Close()
+	}
 }
 
 // parseURL reads the URL. Its errors never contain the URL, which has a password.
@@ -82,14 +87,14 @@ func parseURL(text string) (rueidis.ClientOption, error) {
 		if strings.Contains(err.Error(), "invalid userinfo") || strings.Contains(err.Error(), "invalid port") {
 			err = errors.New("special characters in the user or the password must be percent-encoded")
 		}
-		return rueidis.ClientOption{}, fmt.Errorf("cluster: the URL of the Redis server is not valid: %w", err)
+		return rueidis.ClientOption{}, fmt.Errorf("the URL of the Redis server is not valid: %w", err)
 	}
 	option, err := rueidis.ParseURL(text)
 	if err != nil {
-		return option, fmt.Errorf("cluster: the URL of the Redis server is not valid: %w (want redis://HOST:PORT, rediss://USER:PASSWORD@HOST:PORT or unix://PATH)", err)
+		return option, fmt.Errorf("the URL of the Redis server is not valid: %w (want redis://HOST:PORT, rediss://USER:PASSWORD@HOST:PORT or unix://PATH)", err)
 	}
 	if option.AlwaysRESP2 {
-		return option, errors.New("cluster: the URL of the Redis server must not ask for protocol=2: lookups need RESP3")
+		return option, errors.New("the URL of the Redis server must not ask for protocol=2: lookups need RESP3")
 	}
 	if option.Sentinel.MasterSet != "" {
 		option.Sentinel.TLSConfig = option.TLSConfig
@@ -127,12 +132,20 @@ var notServing = []string{"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "T
 
 // refused reports whether the server is there, and has refused the request.
 func refused(err error) bool {
-	redis, ok := rueidis.IsRedisErr(err)
-	if !ok {
+	var redis *rueidis.RedisError
+	if !errors.As(err, &redis) {
 		return false
 	}
 	kind, _, _ := strings.Cut(redis.Error(), " ")
 	return !slices.Contains(notServing, kind)
+}
+
+// misconfigured reports whether an error does not go away by waiting: the server is there, but
+// refuses what a node needs, or it is another one than the URL says.
+func misconfigured(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	return refused(err) || errors.Is(err, errNameTaken) || errors.Is(err, ErrDiffers) || errors.As(err, &certificate) || errors.As(err, &record)
 }
 
 func noScript(err error) bool {

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,9 +21,9 @@ const nodesKey = "roost:{nodes}"
 
 // leaseState is owned by the lease goroutine.
 type leaseState struct {
-	gen  string // of the data of the engine
-	runs string // of its servers
-	held bool   // another node has the name, and the log says so
+	gen       string // of the data of the engine
+	runs      string // of its servers
+	complaint string // the last one in the log, if it still applies
 
 	// The data was lost, and until this time the other nodes may not have noticed.
 	grace time.Duration
@@ -65,7 +66,7 @@ func (n *Node) nodes(ctx context.Context, op string, epoch, target uint64) (r no
 		gen = n.lease.gen
 	}
 	res, err := n.engine.do(ctx, nodesScript, []string{nodesKey}, []string{op, n.config.Name, strconv.FormatUint(epoch, 10),
-		strconv.FormatInt(n.config.Lease.Milliseconds(), 10), gen, strconv.FormatUint(target, 10)}).ToArray()
+		strconv.FormatInt(n.config.Lease.Milliseconds(), 10), gen, strconv.FormatUint(target, 10), n.config.Shared}).ToArray()
 	if err != nil {
 		return r, err
 	}
@@ -82,37 +83,65 @@ func (n *Node) nodes(ctx context.Context, op string, epoch, target uint64) (r no
 	return r, err
 }
 
+var errNameTaken = errors.New("each node needs a name of its own: stop the other, or change the name of this one")
+
+// ErrDiffers is the error of a node whose Config.Shared is not that of the others.
+var ErrDiffers = errors.New("the other nodes are configured differently")
+
 // joinFirst makes this node one of the cluster.
 func (n *Node) joinFirst(ctx context.Context) error {
-	n.lease.gen = rand.Text()
-	var err error
-	if n.lease.runs, err = n.engine.runs(ctx); err != nil {
-		return fmt.Errorf("cluster: cannot read what the Redis server is: %w", err)
-	}
 	for again := false; ; again = true {
-		r, err := n.join(ctx)
+		r, err := n.enter(ctx)
 		if err != nil {
-			return fmt.Errorf("cluster: cannot join: %w", err)
+			return err
 		}
 		if r.status != "held" {
 			return nil
 		}
 		if again {
-			return fmt.Errorf("cluster: another node with the name %q is running: give each node a name of its own, or stop the other", n.config.Name)
+			return fmt.Errorf("cluster: another node with the name %q is running: %w", n.config.Name, errNameTaken)
 		}
 		n.log.Info("waiting for the lease of an earlier run of this node", "node", n.config.Name, "time", r.left)
 		select {
 		case <-time.After(r.left + 10*time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("cluster: another node with the name %q has been running %v ago: %w", n.config.Name, n.config.Lease-r.left, ctx.Err())
+			return fmt.Errorf("cluster: another node with the name %q has renewed its lease %v ago: %w", n.config.Name, n.config.Lease-r.left, ctx.Err())
 		}
 	}
+}
+
+// enter connects to the engine, if there is no connection yet, and joins for the first time,
+// unless the status is "held".
+func (n *Node) enter(ctx context.Context) (r nodesReply, err error) {
+	if n.engine.lookups == nil {
+		if err := n.engine.open(n.config, n.invalidated); err != nil {
+			return r, err
+		}
+	}
+	if n.lease.gen == "" {
+		n.lease.gen = rand.Text()
+	}
+	if n.lease.runs, err = n.engine.runs(ctx); err != nil {
+		return r, fmt.Errorf("cluster: cannot read what the Redis server is: %w", err)
+	}
+	if r, err = n.join(ctx); err != nil {
+		return r, fmt.Errorf("cluster: cannot join: %w", err)
+	}
+	if r.status != "held" {
+		n.run = n.epoch.Load()
+		n.engine.up.Store(true)
+		n.notify()
+	}
+	return r, nil
 }
 
 // join gets a new epoch, unless the status is "held".
 func (n *Node) join(ctx context.Context) (nodesReply, error) {
 	begin := n.now()
 	r, err := n.nodes(ctx, "join", 0, 0)
+	if err == nil && r.status == "differs" {
+		err = ErrDiffers
+	}
 	if err != nil || r.status == "held" {
 		return r, err
 	}
@@ -152,6 +181,9 @@ func (n *Node) keepLease() {
 
 // renew renews the lease, and returns the time until it is to be called again.
 func (n *Node) renew() time.Duration {
+	if n.run == 0 {
+		return n.enterLate()
+	}
 	begin, lapsed := n.now(), !n.leased()
 	r, err := n.nodes(n.ctx, "renew", n.epoch.Load(), 0)
 	if err == nil && (r.status == "dead" || r.status == "held") {
@@ -164,19 +196,16 @@ func (n *Node) renew() time.Duration {
 		n.dirty.Store(true)
 	}
 	if n.engine.failed(err) {
-		if n.ctx.Err() == nil && refused(err) && !noScript(err) {
-			n.log.Error("the Redis server refuses what a node of the cluster needs", "error", err)
+		if misconfigured(err) && !noScript(err) {
+			n.complain("this node cannot be a part of the cluster", err)
 		}
-		return max(n.config.Lease/20, 10*time.Millisecond)
+		return n.retryTime()
 	}
 	if r.status == "held" {
-		if !n.lease.held {
-			n.log.Error("another node has taken the name of this one while it was out of reach: stop one of the two", "node", n.config.Name)
-		}
-		n.lease.held = true
+		n.complain("another node has taken the name of this one while it was out of reach", errNameTaken)
 		return n.config.Lease / 4
 	}
-	n.lease.held = false
+	n.lease.complaint = ""
 	n.renewed.Store(int64(max(begin, time.Duration(n.renewed.Load()))))
 	n.setMembers(r)
 	if r.status == "lost" {
@@ -202,6 +231,38 @@ func (n *Node) renew() time.Duration {
 	n.rejoin()
 	n.cleanDead()
 	return min(n.config.Lease/4, max(n.members.Load().first+5*time.Millisecond, n.config.Lease/20))
+}
+
+// retryTime is how long to wait after a request that has failed.
+func (n *Node) retryTime() time.Duration { return max(n.config.Lease/20, 10*time.Millisecond) }
+
+// enterLate is enter for a node that could not when it was started.
+func (n *Node) enterLate() time.Duration {
+	r, err := n.enter(n.ctx)
+	switch {
+	case err != nil && misconfigured(err):
+		n.complain("this node cannot be a part of the cluster", err)
+		return n.config.Lease / 4
+	case err != nil:
+		return n.retryTime()
+	case r.status == "held":
+		n.complain("another node has the name of this one", errNameTaken)
+		return n.config.Lease / 4
+	}
+	n.lease.complaint = ""
+	n.log.Info("this node has joined the cluster", "node", n.config.Name)
+	n.dirty.Store(true)
+	n.rejoin()
+	return n.config.Lease / 4
+}
+
+// complain logs an error that an operator has to see to, once until it has changed or ended.
+func (n *Node) complain(what string, err error) {
+	text := what + ": " + err.Error()
+	if text != n.lease.complaint && n.ctx.Err() == nil {
+		n.log.Error(what, "node", n.config.Name, "error", err)
+		n.lease.complaint = text
+	}
 }
 
 // compareRuns finds out whether the servers are the same as before. Otherwise they may have
@@ -237,7 +298,7 @@ func (n *Node) rejoin() {
 // setMembers takes over what the engine knows of the nodes.
 func (n *Node) setMembers(r nodesReply) {
 	self, before := n.epoch.Load(), n.members.Load()
-	if before != nil && r.gen != n.lease.gen {
+	if before.alive != nil && r.gen != n.lease.gen {
 		n.lease.grace = n.now() + n.config.Lease
 	}
 	n.lease.gen = r.gen
@@ -274,12 +335,10 @@ func (n *Node) setMembers(r nodesReply) {
 		}
 	}
 	n.members.Store(m)
-	if before == nil || !maps.Equal(before.alive, m.alive) || !slices.Equal(before.dead, m.dead) {
-		if before != nil {
-			for epoch := range before.alive {
-				if m.alive[epoch] == "" {
-					n.cache.clear() // it may have entries of this node
-				}
+	if !maps.Equal(before.alive, m.alive) || !slices.Equal(before.dead, m.dead) {
+		for epoch := range before.alive {
+			if m.alive[epoch] == "" {
+				n.cache.clear() // it may have entries of this node
 			}
 		}
 		n.notify()

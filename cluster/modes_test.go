@@ -2,13 +2,13 @@ package cluster
 
 import (
 	"bufio"
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"roost/cluster/clustertest"
+	"roost/internal/logring"
 	"roost/internal/redistest"
 	"roost/internal/xmpptest"
 	"roost/router"
@@ -89,10 +90,15 @@ func TestAccess(t *testing.T) {
 	url := "redis://roost:sesame@" + server.Addr
 	nodes, handlers := pair(t, url, url)
 	works(t, nodes, handlers)
-	for _, bad := range []string{"redis://roost:wrong-sesame@" + server.Addr, "rediss://roost:sesame@" + server.Addr} {
-		_, err := Open(context.Background(), Config{URL: bad, Name: "z", Lease: testLease}, new(clustertest.Recorder))
-		if err == nil || strings.Contains(err.Error(), "sesame") {
-			t.Errorf("%s: %v", bad, err)
+	_, err := start(Config{URL: "redis://roost:wrong-sesame@" + server.Addr, Name: "z", Lease: testLease}, new(clustertest.Recorder))
+	if err == nil || !strings.Contains(err.Error(), "WRONGPASS") || strings.Contains(err.Error(), "sesame") {
+		t.Errorf("a wrong password: %v", err)
+	}
+	log := logring.New(100)
+	open(t, "rediss://roost:sesame@"+server.Addr, "z", func(c *Config) { c.Logger = slog.New(log.Handler(c.Logger.Handler())) })
+	for _, l := range log.Lines() {
+		if strings.Contains(l.Text+l.Fields, "sesame") {
+			t.Errorf("%+v", l)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func (*reporter) Rejoined()                                   { fmt.Println("rej
 
 // runChild is the other process. It ends when its standard input does.
 func runChild(url string) {
-	n, err := Open(context.Background(), Config{URL: url, Name: "child", Lease: testLease}, new(reporter))
+	n, err := start(Config{URL: url, Name: "child", Lease: testLease}, new(reporter))
 	if err != nil {
 		fmt.Println("failed:", err)
 		os.Exit(1)

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"roost/admin"
+	"roost/cluster"
 	"roost/jid"
 	"roost/poller"
 	"roost/router"
@@ -33,7 +34,7 @@ const MinUnauthMemory = 4 << 20
 // off.
 //
 // The server sets the fields that connect the packages: their Domains, Logger, Store,
-// Accounts, Tokens, Router, Extensions, Secret, TLS, Accept, Blocked, Proxies and the poller's WebSocket, the session's Loops, and
+// Accounts, Tokens, Router, Extensions, Secret, Shared, TLS, Accept, Blocked, Proxies and the poller's WebSocket, the session's Loops, and
 // the fields that depend on the outbox size.
 type Config struct {
 	Domains []string `reload:"yes"`                                       // domains to serve; default localhost
@@ -55,6 +56,10 @@ type Config struct {
 
 	DataDir string `reload:"no: the database is open"` // directory of the database, the certificates and all other files; required
 	Store   string `reload:"no: the database is open"` // URL of the store; default: stores.Default(DataDir)
+
+	// Cluster connects this server with others that serve the same domains. Without its URL,
+	// the server is alone. Its Name is by default that of the machine.
+	Cluster cluster.Config
 
 	// SavedSessions is the size, in bytes, of the sessions that a planned stop leaves in the
 	// store for the next start, so that their clients can resume them; those beyond it end.
@@ -115,6 +120,7 @@ func (c Config) WithDefaults() Config {
 	}
 	c.Poller, c.Session = c.Poller.WithDefaults(), c.Session.WithDefaults()
 	c.Router, c.XEP = c.Router.WithDefaults(), c.XEP.WithDefaults()
+	c.Cluster = c.Cluster.WithDefaults()
 	c.Poller.LargeWrite = max(c.Poller.LargeWrite, largeResult)
 	c.Router.PageBytes = min(c.Router.PageBytes, c.Poller.Outbox/4)
 	return c
@@ -158,6 +164,7 @@ func (c *Config) Validate() error {
 			mistake("Store", "%w", err)
 		}
 	}
+	c.validateCluster(mistake)
 	if c.C2S == "" && c.C2STLS == "" && c.WebSocket.Addr == "" && c.Sockets.len() == 0 {
 		mistake("C2S", "there is no address to listen on")
 	}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"roost/cluster"
 	"roost/internal/ownfile"
 	"roost/router"
 	"roost/session"
@@ -26,6 +27,8 @@ type core struct {
 	router   *router.Router
 	xep      *xep.Set
 	sessions *session.Manager
+	node     *cluster.Node // nil: this server is alone
+	joined   bool          // node was started
 	log      *slog.Logger
 	ctx      context.Context    // context of background work
 	stop     context.CancelFunc // cancels ctx
@@ -59,6 +62,7 @@ func (c *core) close() {
 	c.sessions.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
+	c.leaveCluster(ctx)
 	c.router.FlushPending(ctx)
 	c.router.Close()
 }

@@ -100,9 +100,15 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	s.starttls.add(cfg.Domains, s.certs)
 	s.core = newCore(&cfg, st, s.starttls.config, secret)
-	err = s.router.SkipAccountEvents(ctx)
+	err = s.openCluster(&cfg, secret)
+	if err == nil {
+		err = s.router.SkipAccountEvents(ctx)
+	}
 	if err == nil {
 		err = s.sessions.ReadKeys(ctx)
+	}
+	if err == nil {
+		err = s.joinCluster(ctx)
 	}
 	if err == nil {
 		err = s.listen()

@@ -27,6 +27,20 @@ import (
 // when the test ends.
 func startServer(t testing.TB, change func(*Config)) *Server {
 	t.Helper()
+	s := newServer(t, change)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), xmpptest.WaitLimit)
+		defer cancel()
+		if err := s.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// newServer is startServer for a server that the test stops.
+func newServer(t testing.TB, change func(*Config)) *Server {
+	t.Helper()
 	cfg := Config{C2S: "127.0.0.1:0", DataDir: t.TempDir(), Session: session.Config{AllowPlaintext: true, AckInterval: -1}, Poller: poller.Config{Loops: 2}}
 	if change != nil {
 		change(&cfg)
@@ -35,13 +49,6 @@ func startServer(t testing.TB, change func(*Config)) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), xmpptest.WaitLimit)
-		defer cancel()
-		if err := s.Shutdown(ctx); err != nil {
-			t.Error(err)
-		}
-	})
 	if err := xmpptest.AddAccounts(context.Background(), s.store, "localhost"); err != nil {
 		t.Fatal(err)
 	}

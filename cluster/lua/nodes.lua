@@ -1,8 +1,8 @@
 -- The nodes of the cluster: who is alive, and who cleans up after the dead.
--- KEYS[1]: a hash with the fields id (the last epoch), gen (a new one if the data was lost), seen
--- and grace (see below), and for each node its epoch -> "expiry dead claimant claimexpiry name". Times are in
+-- KEYS[1]: a hash with the fields id (the last epoch), gen (a new one if the data was lost), shared
+-- (what all nodes must have in common), seen and grace (see below), and for each node its epoch -> "expiry dead claimant claimexpiry name". Times are in
 -- milliseconds, by the clock of this server.
--- ARGV: operation, name, epoch, lease in ms, gen, epoch of a dead node
+-- ARGV: operation, name, epoch, lease in ms, gen, epoch of a dead node, shared
 local key, op, name, epoch, lease, gen, target = KEYS[1], ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -42,6 +42,18 @@ local function held()
   return 0
 end
 
+-- Whether any node is alive.
+local function inUse()
+  local all = redis.call('HGETALL', key)
+  for i = 1, #all, 2 do
+    if string.match(all[i], '^%d+$') then
+      local n = get(all[i])
+      if not n.dead and n.expiry > now then return true end
+    end
+  end
+  return false
+end
+
 local function result(status, left)
   return { status, left or 0, string.format('%.0f', now), redis.call('HGET', key, 'id') or '0', redis.call('HGET', key, 'gen') or '', redis.call('HGETALL', key) }
 end
@@ -51,6 +63,9 @@ local fresh = { expiry = now + lease, dead = false, claimant = '0', claimed = 0,
 if op == 'join' then
   local left = held()
   if left > 0 then return result('held', left) end
+  local shared = redis.call('HGET', key, 'shared')
+  if shared and shared ~= ARGV[7] and inUse() then return result('differs') end
+  redis.call('HSET', key, 'shared', ARGV[7])
   redis.call('HSETNX', key, 'gen', gen)
   local id = math.max(tonumber(redis.call('HGET', key, 'id') or '0') + 1, now)
   redis.call('HSET', key, 'id', string.format('%.0f', id))
@@ -69,6 +84,7 @@ elseif op == 'renew' then
   local left = held()
   if left > 0 then return result('held', left) end
   redis.call('HSETNX', key, 'gen', gen .. "'")
+  redis.call('HSETNX', key, 'shared', ARGV[7])
   redis.call('HSET', key, 'id', string.format('%.0f', math.max(tonumber(redis.call('HGET', key, 'id') or '0'), tonumber(epoch))))
   put(epoch, fresh)
   return result('lost')

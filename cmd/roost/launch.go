@@ -167,7 +167,7 @@ func (s setting) text() string {
 	case []string:
 		return strings.Join(v, ",")
 	case string:
-		if s.flag == "store" && v != "" {
+		if (s.flag == "store" || s.flag == "cluster") && v != "" {
 			return stores.Redact(v)
 		}
 	}

@@ -25,6 +25,7 @@ import (
 // serveGroups are the headings of the flags in the help.
 var serveGroups = []kong.Group{
 	{Key: "where", Title: "Where it listens and keeps its data:"},
+	{Key: "cluster", Title: "Several nodes:"},
 	{Key: "admin", Title: "Administration interface:"},
 	{Key: "tls", Title: "TLS:"},
 	{Key: "accounts", Title: "Accounts and clients:"},
@@ -61,6 +62,9 @@ type serveFlags struct {
 	Config configFile `placeholder:"FILE" type:"existingfile" help:"TOML file with flags; its keys are flag names, such as max-stanza. The command line and the environment override it."`
 
 	siteFlags
+
+	Cluster string `sets:"Cluster.URL" group:"cluster" placeholder:"URL" help:"Redis or Valkey server by which servers of the same domains, the nodes of a cluster, find each other's clients, such as redis://roost:PASSWORD@redis.example.org; needs a --store that all nodes share. docs/cluster.md describes other forms (default: this server is alone)."`
+	Node    string `sets:"Cluster.Name" group:"cluster" placeholder:"NAME" help:"Name of this node in --cluster; each has its own (default: the host name)."`
 
 	Admin       string `sets:"Admin.Addr" off:"" default:"off" group:"admin" placeholder:"ADDR" help:"Serve the administration interface at this address, too, for clients with tokens, which roost admin token add creates; addresses other than loopback need a certificate; off: only on the Unix socket admin.sock in the data directory (default: ${default})."`
 	AdminTokens string `sets:"Admin.Tokens" type:"path" group:"admin" placeholder:"FILE" help:"Tokens for --admin, as roost admin token writes them (default: admin-tokens in the data directory)."`

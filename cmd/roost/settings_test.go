@@ -55,6 +55,17 @@ var withoutFlag = map[string]string{
 	"Session.Shards":               "nothing is gained by another number",
 	"Session.Sent":                 "for tests",
 
+	"Cluster.Logger":      "filled in by the server",
+	"Cluster.Shared":      "filled in by the server",
+	"Cluster.Lease":       "tests use a shorter one; it must be the same on all nodes",
+	"Cluster.Wait":        "tests use another; no need for that otherwise",
+	"Cluster.CacheBytes":  "no need for another limit so far",
+	"Cluster.QueueBytes":  "no need for another limit so far",
+	"Cluster.TotalBytes":  "no need for another limit so far",
+	"Cluster.WriteBytes":  "no need for another limit so far",
+	"Cluster.HandleBytes": "no need for another limit so far",
+	"Cluster.Lanes":       "no need for another number so far",
+
 	"Router.Store":       "filled in by the server",
 	"Router.Extensions":  "for programs that embed the server",
 	"Router.Logger":      "filled in by the server",
