@@ -2,6 +2,7 @@ package router
 
 import (
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,7 +22,6 @@ import (
 // be of no use to others, and are dropped. It implements session.Router.
 func (r *Router) HandOn(t *session.Turn, s *session.Session, batches iter.Seq[[]session.Unacked]) {
 	h := handOn{r: r, session: s, account: s.JID().Bare()}
-	h.replaced = r.resource(s.JID()) != s
 	ok, err := r.mayHave(s)
 	for batch := range batches {
 		if !ok && err == nil {
@@ -43,16 +43,14 @@ type handOn struct {
 	session *session.Session
 	account jid.JID
 
-	replaced bool // another session has its resource, and reads what is in the store
-
 	left    bool       // messages were left in the store
-	storing bool       // a message was stored, or is about to be: all later ones follow it, but see replaced
+	storing bool       // a message was stored, or is about to be: all later ones follow it, but see keepOwn
 	pending []*handing // messages that are to be stored, in order
 }
 
 // stanza hands on one stanza, or adds it to those that are to be stored.
 func (h *handOn) stanza(t *session.Turn, u *session.Unacked) {
-	if u.ID != 0 && (!h.storing || h.replaced) { // if it was replaced, another may have them by now
+	if u.ID != 0 && !h.storing {
 		if !h.left {
 			h.left = true
 			h.r.offlineStored(h.account) // later messages must not overtake it
@@ -89,13 +87,33 @@ func (h *handOn) stanza(t *session.Turn, u *session.Unacked) {
 	}
 }
 
-// store stores the pending messages in one transaction.
+// store stores the pending messages, and informs the senders of those that are refused.
 func (h *handOn) store(t *session.Turn) {
 	if len(h.pending) == 0 {
 		return
 	}
-	pending := h.pending
-	h.pending = nil
+	pending, stored, mustDelete, err := h.appendPending()
+	for i, m := range pending {
+		refused := err
+		if err == nil {
+			refused = stored[i].Err
+		}
+		h.r.guarded(h.session, func() { m.stored(t, refused) })
+	}
+	if mustDelete {
+		h.r.undeleted.deleteAll(h.r.ctx, h.account)
+	}
+}
+
+// appendPending stores the pending messages in one transaction. Those that are in the store
+// already are replaced, so that they follow those before them; mustDelete reports that the
+// caller has to call undeleted.deleteAll.
+func (h *handOn) appendPending() (pending []*handing, stored []store.StoredMessage, mustDelete bool, err error) {
+	defer h.keepOwn()()
+	pending, h.pending = h.pending, nil
+	if len(pending) == 0 {
+		return nil, nil, false, nil
+	}
 	all := make([]store.NewMessage, len(pending))
 	var replaced []int64
 	for i, m := range pending {
@@ -104,17 +122,25 @@ func (h *handOn) store(t *session.Turn) {
 			replaced = append(replaced, m.id)
 		}
 	}
-	stored, err := h.r.config().Store.AppendOfflineAll(h.r.ctx, h.account, all, h.r.offlineQuota())
-	for i, m := range pending {
-		refused := err
-		if err == nil {
-			refused = stored[i].Err
-		}
-		h.r.guarded(h.session, func() { m.stored(t, refused) })
+	stored, err = h.r.config().Store.AppendOfflineAll(h.r.ctx, h.account, all, h.r.offlineQuota())
+	mustDelete = err == nil && len(replaced) > 0 && h.r.undeleted.add(h.account, replaced)
+	return pending, stored, mustDelete, err
+}
+
+// keepOwn sees to it that only this session has those of the pending messages that are in the
+// store already, until the caller calls unlock: by then the caller has replaced them, and the
+// old ones are known to be undeleted. If another session has its resource by now, that one may
+// have been sent them, and they stay as they are.
+func (h *handOn) keepOwn() (unlock func()) {
+	isStored := func(m *handing) bool { return m.id != 0 }
+	if !slices.ContainsFunc(h.pending, isStored) {
+		return func() {}
 	}
-	if err == nil && len(replaced) > 0 {
-		h.r.undeleted.delete(h.account, replaced)
+	unlock = h.r.lockRosters(h.account) // no page is sent meanwhile
+	if h.r.resource(h.session.JID()) != h.session {
+		h.pending = slices.DeleteFunc(h.pending, isStored)
 	}
+	return unlock
 }
 
 // handing is a stanza that is handed on. It is also the sender, which gets an error if no
