@@ -91,7 +91,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err := recordDomains(cfg.DataDir, cfg.Domains); err != nil {
 		return nil, err
 	}
-	st, err := location.Open(ctx, store.Options{Intercept: s.meter.Intercept})
+	st, err := location.Open(ctx, store.Options{Intercept: s.meter.Intercept, Use: store.Alone})
 	if err != nil {
 		return nil, err
 	}

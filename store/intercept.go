@@ -6,7 +6,22 @@ import "context"
 type Options struct {
 	// Intercept is called before each operation. It may be nil.
 	Intercept Intercept
+
+	// Use says who else may use the store at the same time. A store in a local file does
+	// not check it: package server locks files.
+	Use Use
 }
+
+// Use is what a store is opened for.
+type Use uint8
+
+// The uses. A server without a cluster would not know of the clients of another one, and
+// would act upon account events in its place.
+const (
+	Beside Use = iota // a command that runs beside servers
+	Alone             // a server, or a command, beside which there must be no server
+	Shared            // a server that shares the store with the other nodes of its cluster
+)
 
 // Intercept is called on the goroutine of an operation's caller, before the operation. It
 // may wait. If it returns an error, the operation does nothing and returns that error

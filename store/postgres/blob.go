@@ -52,7 +52,11 @@ func (s *Store) UpdateBlobs(ctx context.Context, set store.BlobSet, f func(store
 		return err
 	}
 	defer done()
-	if err := s.usable(ctx); err != nil {
+	err = s.usable(ctx)
+	if usurped := s.usurped.Load(); err == nil && usurped != nil {
+		err = usurped
+	}
+	if err != nil {
 		return s.wrap(what, err)
 	}
 	u := &blobUpdate{set: set, f: f}

@@ -35,6 +35,7 @@ var errNewer = errors.New("the database belongs to a newer version of roost: run
 const (
 	migrateLock = 0x72_6f_73_74_01 // while tables are migrated
 	batchLock   = 0x72_6f_73_74_02 // see startWriter
+	serverLock  = "1919906676"     // "rost"; the first of two keys, the other is that of the schema
 )
 
 // version returns the version of the tables, or 0 if there are none.

@@ -16,6 +16,9 @@
 // batch takes an advisory lock, shared if all its writes are about one account each, which
 // are sent in the order of the accounts, and exclusive otherwise.
 //
+// A server takes a lock that excludes other servers, unless all of them are nodes of a
+// cluster: see Options.Use.
+//
 // # Failures
 //
 // Reads are repeated when the connection is lost, and so are writes that certainly did not
@@ -56,6 +59,14 @@ type Config struct {
 	// while the database is unavailable. Default 10 seconds.
 	RetryFor time.Duration
 
+	// ClaimWait is how long a server waits for the lock of servers while another one has
+	// it. Default 10 seconds.
+	ClaimWait time.Duration
+
+	// ClaimInterval is the interval at which a server makes sure that it still has the
+	// lock of servers, while it does not write. Default 10 seconds.
+	ClaimInterval time.Duration
+
 	// WatchInterval is the interval at which Watch looks for events that it was not
 	// notified of. Default 1 second.
 	WatchInterval time.Duration
@@ -73,6 +84,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.RetryFor <= 0 {
 		c.RetryFor = 10 * time.Second
+	}
+	if c.ClaimWait <= 0 {
+		c.ClaimWait = 10 * time.Second
+	}
+	if c.ClaimInterval <= 0 {
+		c.ClaimInterval = 10 * time.Second
 	}
 	if c.WatchInterval <= 0 {
 		c.WatchInterval = time.Second
@@ -93,7 +110,9 @@ type Store struct {
 	writeMu sync.RWMutex
 	queue   chan *write
 	writer  sync.WaitGroup
-	pid     atomic.Uint32 // process ID of the writer's connection in the database
+	pid     atomic.Uint32              // process ID of the writer's connection in the database
+	former  backend                    // the writer's last connection that had the lock of servers; owned by the writer
+	usurped atomic.Pointer[inUseError] // why the lock was not taken again; nil: it was
 
 	commits atomic.Int64
 	batches *histogram.Histogram // writes of each commit
@@ -135,7 +154,11 @@ func (s *Store) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := migrate(ctx, first); err != nil {
+	err = s.claim(ctx, first)
+	if err == nil {
+		err = migrate(ctx, first)
+	}
+	if err != nil {
 		return errors.Join(err, closeConn(first))
 	}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {

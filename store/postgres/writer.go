@@ -111,10 +111,24 @@ func (s *Store) startWriter(c *pgx.Conn) {
 	s.writer.Go(func() {
 		defer w.disconnect()
 		batch := make([]*write, 0, maxBatch)
-		for first := range s.queue {
-			batch = w.collect(append(batch[:0], first))
-			w.commit(batch)
-			clear(batch)
+		var check <-chan time.Time
+		if s.cfg.Options.Use != store.Beside {
+			tick := time.NewTicker(s.cfg.ClaimInterval)
+			defer tick.Stop()
+			check = tick.C
+		}
+		for {
+			select {
+			case first, ok := <-s.queue:
+				if !ok {
+					return
+				}
+				batch = w.collect(append(batch[:0], first))
+				w.commit(batch)
+				clear(batch)
+			case <-check:
+				w.keepClaim()
+			}
 		}
 	})
 }
@@ -266,10 +280,15 @@ func (w *writer) connect(ctx context.Context) (err error) {
 	if w.c != nil {
 		return nil
 	}
-	if w.c, err = w.s.connect(ctx); err != nil {
-		w.c = nil
+	c, err := w.s.connect(ctx)
+	if err != nil {
 		return err
 	}
+	if err := w.s.claim(ctx, c); err != nil {
+		_ = closeConn(c)
+		return err
+	}
+	w.c = c
 	w.s.pid.Store(w.c.PgConn().PID())
 	return nil
 }
