@@ -33,11 +33,15 @@ func (s *Server) suspend(ctx context.Context) error {
 	return err
 }
 
-// saveSessions writes blocks of sessions to the store.
+// saveSessions writes blocks of sessions to the store. In a cluster, they have the name of
+// this node.
 func (s *Server) saveSessions(ctx context.Context, blocks [][]byte) error {
 	all := make([]store.SavedSession, len(blocks))
 	for i, b := range blocks {
 		all[i].Data = b
+		if s.node != nil {
+			all[i].Node = s.config().nodeName()
+		}
 	}
 	return s.store.PutSessions(ctx, all)
 }
@@ -69,22 +73,29 @@ func (s *Server) unrestore() error {
 	return s.suspend(ctx)
 }
 
+// take makes sessions of what a node has left in the store.
+func (s *Server) take(ctx context.Context, node string, r *session.Restored) error {
+	for {
+		blocks, err := s.store.TakeSessions(ctx, node, takeBytes)
+		if err != nil || len(blocks) == 0 {
+			return err
+		}
+		s.sessions.Restore(blocks, r, func() session.Conn { return s.poller.Vacant() })
+	}
+}
+
 // takeBytes is how many bytes of saved sessions are read at once.
 const takeBytes = 4 << 20
 
 // restore takes the sessions of the last planned stop from the store. They are in the tables
-// before the first client connects, so no one sees that they were away.
+// before the first client connects, so no one sees that they were away. Those that a server
+// without a cluster has left belong to the first node that starts.
 func (s *Server) restore(ctx context.Context) error {
 	var r session.Restored
-	for {
-		units, err := s.store.TakeSessions(ctx, "", takeBytes)
-		if err != nil {
+	for _, node := range []string{"", s.config().nodeName()} {
+		if err := s.take(ctx, node, &r); err != nil {
 			return err
 		}
-		if len(units) == 0 {
-			break
-		}
-		s.sessions.Restore(units, &r, func() session.Conn { return s.poller.Vacant() })
 	}
 	if r.Damaged > 0 {
 		s.log.Error("saved sessions were damaged; those that could be read have ended, and their messages are handed on", "sessions", r.Damaged, "err", r.Err)

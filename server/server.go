@@ -91,7 +91,11 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err := recordDomains(cfg.DataDir, cfg.Domains); err != nil {
 		return nil, err
 	}
-	st, err := location.Open(ctx, store.Options{Intercept: s.meter.Intercept, Use: store.Alone})
+	use := store.Alone
+	if cfg.Cluster.URL != "" {
+		use = store.Shared
+	}
+	st, err := location.Open(ctx, store.Options{Intercept: s.meter.Intercept, Use: use})
 	if err != nil {
 		return nil, err
 	}
