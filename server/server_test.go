@@ -159,6 +159,7 @@ func (p *peer) available() *peer {
 // TestDialoguesOverSockets plays the dialogues of session and router again, over real
 // sockets, against complete servers, on each durable kind of store.
 func TestDialoguesOverSockets(t *testing.T) {
+	t.Parallel()
 	elsewhere := map[string]string{
 		"16-sasl.txt":             "it compares the features, which have STARTTLS here",
 		"05-starttls-not-offered": "STARTTLS is offered here",
@@ -174,6 +175,7 @@ func TestDialoguesOverSockets(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
 			d, err := xmpptest.Load(file)
 			if err != nil {
 				t.Fatal(err)

@@ -236,8 +236,10 @@ var dialogueXEP = xep.Config{
 }
 
 // TestWebSocketDialogues plays the dialogues of session, router and xep over WebSocket with
-// TLS: with whole messages, and with one fragment for each byte.
+// TLS: with whole messages, and with one fragment for each byte. Most of their time is
+// waiting, so they are played at the same time.
 func TestWebSocketDialogues(t *testing.T) {
+	t.Parallel()
 	elsewhere := map[string]string{
 		"01-header-errors": "it is about the headers of RFC 6120",
 		"05-first-level":   "it uses a prefix that the header declares",
@@ -255,6 +257,7 @@ func TestWebSocketDialogues(t *testing.T) {
 		}
 		for _, file := range files {
 			t.Run(filepath.Base(file), func(t *testing.T) {
+				t.Parallel()
 				for part, why := range elsewhere {
 					if strings.Contains(file, part) {
 						t.Skip(why)
@@ -271,6 +274,7 @@ func TestWebSocketDialogues(t *testing.T) {
 							configureFor(file, cfg)
 							cfg.XEP = dialogueXEP
 							cfg.WebSocket.Addr, cfg.DataDir = "127.0.0.1:0", dir
+							cfg.Session.Linger = 100 * time.Millisecond // clients do not close their connections at a restart
 						})
 					}
 					s, stop := start()

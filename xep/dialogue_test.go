@@ -41,12 +41,14 @@ func dialogueConfig(string) xmpptest.Config {
 // TestDialoguesOverSockets plays them against the complete server, with a new server for
 // each.
 func TestDialoguesOverSockets(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no dialogues: %v", err)
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
 			d, err := xmpptest.Load(file)
 			if err != nil {
 				t.Fatal(err)
