@@ -9,8 +9,9 @@ RACE = ./poller ./poller/epoll ./session ./router ./cluster/... ./server ./store
 # Tests with PostgreSQL fail if it is not installed, instead of being skipped.
 export ROOST_TEST_POSTGRES = required
 
-# Enough for slow tests on a busy machine; ends tests that hang.
-TIMEOUT = -timeout 40m
+# Enough for slow tests on a busy machine; ends tests that hang. Many tests wait more than they
+# compute, so more of them run at once than there are CPUs.
+TESTFLAGS = -timeout 40m -p 4 -parallel 8
 
 .PHONY: build test unit check race arm64 fuzz fuzz-parser bench interop deps mutate
 
@@ -26,7 +27,7 @@ deps:
 	@scripts/deps.sh
 
 unit:
-	go test $(TIMEOUT) ./...
+	go test $(TESTFLAGS) ./...
 
 check:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt these:"; gofmt -l .; exit 1; }
@@ -41,7 +42,7 @@ check:
 	else echo "govulncheck: skipped, its database cannot be reached"; fi; rm -f .govulncheck
 
 race:
-	go test $(TIMEOUT) -race $(RACE)
+	go test $(TESTFLAGS) -race $(RACE)
 
 # Builds and vets everything for linux/arm64, and vets the poller for loong64, the third
 # architecture that netpoll supports. Tests the code that depends on the architecture
@@ -55,7 +56,7 @@ arm64: deps
 	$(ARM64) go test -exec qemu-aarch64 ./parser ./poller ./poller/epoll ./poller/leantls
 
 interop: deps
-	go test $(TIMEOUT) -tags interop -count=1 ./test/interop
+	go test $(TESTFLAGS) -tags interop -count=1 ./test/interop
 	go test -tags interop -count=1 -run '^Test(OpenSSL|GnuTLS)$$' ./poller
 
 fuzz:
