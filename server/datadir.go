@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"roost/internal/ownfile"
+	"roost/store"
 	"roost/store/stores"
 )
 
@@ -54,6 +55,32 @@ func takeLocks(dir, database string) (locks, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	g, err := lock(database+"-lock", "database "+database)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return locks{f, g}, nil
+}
+
+// LockStore locks the file of a store as the server that uses it does, so that no server
+// starts until the result is closed. If a server runs, the error says so. A store that is
+// not a file has a lock of its own, see store.Options.
+func LockStore(location store.Location) (io.Closer, error) {
+	file := databaseFile(location)
+	if file == "" {
+		return locks(nil), nil
+	}
+	if err := ownfile.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return nil, fmt.Errorf("server: directory of the database: %w", err)
+	}
+	f, err := lock(file+"-lock", "database "+file)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Dir(file)
+	if _, err := os.Stat(filepath.Join(dir, lockFile)); filepath.Base(file) != stores.FileName || errors.Is(err, fs.ErrNotExist) {
+		return locks{f}, nil // no data directory of a server
+	}
+	g, err := lock(filepath.Join(dir, lockFile), "data directory "+dir)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}

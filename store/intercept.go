@@ -18,9 +18,10 @@ type Use uint8
 // The uses. A server without a cluster would not know of the clients of another one, and
 // would act upon account events in its place.
 const (
-	Beside Use = iota // a command that runs beside servers
-	Alone             // a server, or a command, beside which there must be no server
-	Shared            // a server that shares the store with the other nodes of its cluster
+	Beside  Use = iota // a command that runs beside servers
+	Alone              // a server beside which there must be no other one
+	Shared             // a server that shares the store with the other nodes of its cluster
+	Copying            // a copy of the whole store, beside which there must be no server
 )
 
 // Intercept is called on the goroutine of an operation's caller, before the operation. It

@@ -56,7 +56,7 @@ type importer struct {
 func (im *importer) show(name string, lines int, out io.Writer, progress bool) {
 	im.name, im.out = name, out
 	if progress {
-		im.bar = newProgress(out, lines)
+		im.bar = newProgress(out, "importing", "accounts", lines)
 	}
 }
 

@@ -28,6 +28,7 @@ type grammar struct {
 	Unblock unblockCmd     `cmd:"" help:"Remove a block."`
 	Drain   drainCmd       `cmd:"" help:"Make all clients leave, at a pace, before an upgrade or a move."`
 	User    userCmd        `cmd:"" help:"Manage accounts, whether the server is running or not."`
+	Stores  storeCmd       `cmd:"" name:"store" help:"Move everything that is stored to another database."`
 	Log     logCmd         `cmd:"" help:"Change the log level of the running server."`
 	Admin   adminCmd       `cmd:"" help:"Manage access to the administration interface."`
 	Bench   benchCmd       `cmd:"" hidden:"" passthrough:"" help:"Benchmarks are a separate program, roost-bench."`

@@ -10,7 +10,7 @@ import (
 func TestProgressText(t *testing.T) {
 	f := func(done, total int, elapsed time.Duration, want string) {
 		t.Helper()
-		p := progress{done: done, total: total}
+		p := progress{what: "importing", unit: "accounts", done: done, total: total}
 		if got := p.text(elapsed); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}

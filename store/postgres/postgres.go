@@ -122,6 +122,7 @@ type Store struct {
 var (
 	_ store.Store   = (*Store)(nil)
 	_ store.Batches = (*Store)(nil)
+	_ store.Copier  = (*Store)(nil)
 )
 
 // Open connects to a database and migrates its tables to the current version. It creates
@@ -157,6 +158,9 @@ func (s *Store) open(ctx context.Context) error {
 	err = s.claim(ctx, first)
 	if err == nil {
 		err = migrate(ctx, first)
+	}
+	if err == nil {
+		err = s.checkFinished(ctx, first)
 	}
 	if err != nil {
 		return errors.Join(err, closeConn(first))

@@ -118,6 +118,7 @@ type Store struct {
 var (
 	_ store.Store   = (*Store)(nil)
 	_ store.Batches = (*Store)(nil)
+	_ store.Copier  = (*Store)(nil)
 )
 
 // Open opens or creates a database and migrates its tables to the current version.
@@ -161,6 +162,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 		opened = append(opened, c)
 		if len(opened) == 1 {
 			if err := migrate(ctx, c); err != nil {
+				return err
+			}
+			if err := s.checkFinished(c); err != nil {
 				return err
 			}
 			c.convert()
