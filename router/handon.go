@@ -43,18 +43,16 @@ type handOn struct {
 	session *session.Session
 	account jid.JID
 
-	left    bool       // messages were left in the store
-	storing bool       // a message was stored, or is about to be: all later ones follow it, but see keepOwn
-	pending []*handing // messages that are to be stored, in order
+	left    bool                 // messages were left in the store
+	storing bool                 // a message was stored, or is about to be: all later ones follow it, but see keepOwn
+	streams map[string]time.Time // the sender and the recipient of these, and when the last one was received
+	pending []*handing           // messages that are to be stored, in order
 }
 
 // stanza hands on one stanza, or adds it to those that are to be stored.
 func (h *handOn) stanza(t *session.Turn, u *session.Unacked) {
 	if u.ID != 0 && !h.storing {
-		if !h.left {
-			h.left = true
-			h.r.offlineStored(h.account) // later messages must not overtake it
-		}
+		h.leave()
 		return
 	}
 	message, received := u.Stanza, u.Sent
@@ -73,7 +71,10 @@ func (h *handOn) stanza(t *session.Turn, u *session.Unacked) {
 		return // a reply or a push of the server itself
 	}
 	m := &handing{handOn: h, from: from.Clone(), received: received, text: message, id: u.ID}
+	last, follows := h.streams[m.stream(&st)]
 	switch {
+	case u.ID != 0 && (!follows || received.Before(last)):
+		h.leave() // it keeps its place among others that are in the store
 	case st.Kind == stanza.Message && isCarbon(&st) && m.from.BareString() == h.account.String():
 		// It is a copy for this resource only: the message itself has its own recipient.
 	case isChatState(&st):
@@ -84,6 +85,14 @@ func (h *handOn) stanza(t *session.Turn, u *session.Unacked) {
 		m.message(t, &st)
 	case st.Kind == stanza.IQ && st.Type.IsRequest():
 		h.r.Reply(t, m, &st, stanza.ServiceUnavailable)
+	}
+}
+
+// leave leaves a message in the store.
+func (h *handOn) leave() {
+	if !h.left {
+		h.left = true
+		h.r.offlineStored(h.account) // later messages must not overtake it
 	}
 }
 
@@ -154,6 +163,11 @@ type handing struct {
 	id       int64  // under which it is in the store; 0: it is not
 }
 
+// stream identifies the messages among which this one has to keep its place.
+func (m *handing) stream(st *stanza.Stanza) string {
+	return m.from.String() + " " + string(st.Root.Attr("to"))
+}
+
 // JID is the address of the sender.
 func (m *handing) JID() jid.JID { return m.from }
 
@@ -197,8 +211,11 @@ func (m *handing) message(t *session.Turn, st *stanza.Stanza) {
 		m.forward = stanza.AppendForward(nil, st, stanza.Edit{From: m.from.String()})
 		m.pending = append(m.pending, m)
 		if !m.storing {
-			m.storing = true
+			m.storing, m.streams = true, make(map[string]time.Time)
 			r.offlineStored(m.account)
+		}
+		if stream := m.stream(st); m.streams[stream].Before(m.received) {
+			m.streams[stream] = m.received
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package router_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"roost/internal/xmpptest"
@@ -81,6 +83,34 @@ func TestHandOnWhileReplaced(t *testing.T) {
 	romeo.sendNumbered(2, 3, "is the last one")
 	second.await("id='m.2'")
 	if got := second.received(); !slices.Equal(got, numbers(0, 3)) {
+		t.Errorf("received %v", got)
+	}
+}
+
+// TestHandOnKeepsPlaces: messages that a client has got from the store, and not acknowledged,
+// stay before those that are still there for it, although messages that the client got before,
+// because they were sent to its full JID before it sent presence, have to be stored.
+func TestHandOnKeepsPlaces(t *testing.T) {
+	var cfg xmpptest.Config
+	cfg.Router.PageBytes = 3000
+	s := xmpptest.NewServer(t, cfg)
+	romeo, paris := loginRaw(t, s, "romeo", plainHeader), loginRaw(t, s, "paris", plainHeader)
+	for i := range 6 {
+		romeo.write(fmt.Sprintf("<message type='chat' to='juliet@localhost/r' id='m.%d'><body>%s</body></message>", i, strings.Repeat("x", 1000)))
+	}
+	romeo.sync()
+	first := loginManaged(t, s, "juliet", "r")
+	paris.write("<message type='chat' to='juliet@localhost/r' id='m.6'><body>b</body></message>")
+	first.await("id='m.6'")
+	romeo.write("<message type='chat' to='juliet@localhost/r' id='m.7'><body>b</body></message>")
+	first.await("id='m.7'")
+	first.write("<presence/>")
+	first.await("id='m.0'")
+	first.lose(s, "juliet@localhost/r")
+	second := loginRaw(t, s, "juliet", plainHeader)
+	second.write("<presence/>")
+	second.await("id='m.7'")
+	if got := second.received(); !slices.Equal(got, numbers(0, 8)) {
 		t.Errorf("received %v", got)
 	}
 }
