@@ -191,6 +191,7 @@ func (m *handing) message(t *session.Turn, st *stanza.Stanza) {
 			r.locate(t, m.account.String())
 			waits = r.hasPlace(st.To) // it gets what is stored
 		}
+		waits = waits || storable(st) && m.session.Replaced() // so does the next session
 		if to != nil && !waits && m.send(t, to, st) {
 			return
 		}

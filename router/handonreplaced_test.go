@@ -5,25 +5,117 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"roost/internal/xmpptest"
 )
 
-// TestHandOnReplaced: a client makes a new session instead of resuming the earlier one, and
-// reads stored messages that the earlier one had, too, before these are handed on. It gets
-// them once.
-func TestHandOnReplaced(t *testing.T) {
+const bindR = "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>"
+
+// TestBindFollows: a client makes a new session instead of resuming the earlier one. It gets
+// its resource when what the earlier one had is stored, so that nothing overtakes that:
+// neither what was sent to the earlier session meanwhile, nor what is sent to the new one.
+func TestBindFollows(t *testing.T) { synctest.Test(t, testBindFollows) }
+
+func testBindFollows(t *testing.T) {
 	s, st := slowServer(t, xmpptest.Config{})
 	romeo := loginRaw(t, s, "romeo", plainHeader)
 	first := loginManaged(t, s, "juliet", "r")
 	first.ask("<presence/>")
-	romeo.sendNumbered(0, 1, "is in the queue of the first session only")
+	send := func(id int, kind string) {
+		romeo.write(fmt.Sprintf("<message type='%s' to='juliet@localhost/r' id='m.%d'><body>b</body></message>", kind, id))
+		romeo.sync()
+	}
+	send(0, "normal")
 	first.await("id='m.0'")
+	storing, goOn := make(chan struct{}), make(chan struct{})
+	st.SetFault(func(op string) error {
+		if op == "AppendOfflineAll" {
+			close(storing)
+			<-goOn
+		}
+		return nil
+	})
+	second := dialRaw(t, s)
+	authenticate(second, "juliet", plainHeader)
+	second.write(bindR)
+	first.await("<conflict ")
+	<-storing
+	send(1, "normal")
+	send(2, "chat")
+	synctest.Wait()
+	if n := s.Sessions.Counts().Unbound; n != 1 {
+		t.Error("the resource is bound while the earlier session still has messages")
+	}
+	st.SetFault(nil)
+	close(goOn)
+	second.await("id='bind'")
+	second.ask("<presence/>")
+	send(3, "normal")
+	second.await("id='m.3'")
+	if got := second.received(); !slices.Equal(got, numbers(0, 4)) {
+		t.Errorf("received %v", got)
+	}
+	if romeo.sync(); strings.Contains(romeo.got, "type='error'") {
+		t.Errorf("the sender received %s", romeo.got)
+	}
+}
+
+// TestBindWhileLeaving: a message to a session that has handed on all that it had, and that
+// is about to leave for a new one, is stored whatever its type.
+func TestBindWhileLeaving(t *testing.T) {
+	s, st := slowServer(t, xmpptest.Config{})
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	romeo.sendNumbered(0, 1, "is stored")
+	romeo.sync()
+	first := loginManaged(t, s, "juliet", "r")
+	first.write("<presence/>")
+	first.await("id='m.0'")
+	desk := loginManaged(t, s, "juliet", "desk")
+	desk.ask("<presence/>")
+	reading, goOn, stored := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	st.SetFault(func(op string) error {
+		switch op {
+		case "Offline": // by desk, at the end of the handing on
+			close(reading)
+			<-goOn
+		case "AppendOffline":
+			st.SetFault(nil)
+			close(stored)
+		}
+		return nil
+	})
+	second := dialRaw(t, s)
+	authenticate(second, "juliet", plainHeader)
+	second.write(bindR)
+	<-reading
+	romeo.write("<message type='normal' to='juliet@localhost/r' id='m.1'><body>b</body></message>")
+	<-stored
+	close(goOn)
+	second.await("id='bind'")
+	desk.await("id='m.1'")
+	if romeo.sync(); strings.Contains(romeo.got, "type='error'") {
+		t.Errorf("the sender received %s", romeo.got)
+	}
+}
+
+// TestHandOnReplaced: a client makes a new session instead of resuming the earlier one, and
+// reads stored messages that the earlier one had, too, before these are handed on, because it
+// waits only for a limited time. It gets them once.
+func TestHandOnReplaced(t *testing.T) { synctest.Test(t, testHandOnReplaced) }
+
+func testHandOnReplaced(t *testing.T) {
+	s, st := slowServer(t, xmpptest.Config{})
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	first := loginManaged(t, s, "juliet", "r")
+	first.ask("<presence/>")
+	romeo.sendNumbered(0, 3, strings.Repeat("x", 22<<10)) // in the queue of the first session only: one batch
+	first.await("id='m.2'")
 	first.ask("<presence><priority>-1</priority></presence>")
-	romeo.sendNumbered(1, 2, "is stored")
+	romeo.sendNumbered(3, 4, "is stored")
 	romeo.sync()
 	first.write("<presence/>")
-	first.await("id='m.1'")
+	first.await("id='m.3'")
 
 	storing, goOn := make(chan struct{}), make(chan struct{})
 	st.SetFault(func(op string) error {
@@ -33,24 +125,27 @@ func TestHandOnReplaced(t *testing.T) {
 		}
 		return nil
 	})
-	second := loginManaged(t, s, "juliet", "r")
-	<-storing // message 0
+	second := loginRaw(t, s, "juliet", plainHeader) // it need not acknowledge anything
+	<-storing                                       // messages 0 to 2
 	second.write("<presence/>")
-	second.await("id='m.1'")
+	second.await("id='m.3'")
 	st.SetFault(nil)
 	close(goOn)
-	second.await("id='m.0'")
-	second.ask("<presence/>") // its echo comes after the messages that are stored
-	romeo.sendNumbered(2, 3, "is the last one")
 	second.await("id='m.2'")
-	if got := second.received(); !slices.Equal(got, []int{1, 0, 2}) {
+	second.ask("<presence/>") // its echo comes after the messages that are stored
+	romeo.sendNumbered(4, 5, "is the last one")
+	second.await("id='m.4'")
+	if got := second.received(); !slices.Equal(got, []int{3, 0, 1, 2, 4}) {
 		t.Errorf("received %v", got)
 	}
 }
 
 // TestHandOnWhileReplaced: the client makes its new session while messages that the earlier
-// one had are stored again, behind one that was not stored before. It gets them once.
-func TestHandOnWhileReplaced(t *testing.T) {
+// one had are stored again, behind one that was not stored before, and the store takes longer
+// than the client waits. It gets them once.
+func TestHandOnWhileReplaced(t *testing.T) { synctest.Test(t, testHandOnWhileReplaced) }
+
+func testHandOnWhileReplaced(t *testing.T) {
 	s, st := slowServer(t, xmpptest.Config{})
 	romeo := loginRaw(t, s, "romeo", plainHeader)
 	first := loginManaged(t, s, "juliet", "r")

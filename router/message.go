@@ -68,6 +68,9 @@ func (r *Router) deliverMessage(t *session.Turn, from Sender, st *stanza.Stanza,
 			r.runRecipients(t, from, to, st)
 			return TakenByOne, false
 		}
+		if to != nil && to.Replaced() && storable(st) {
+			return NotTaken, false // it is stored, after what was sent to the session that leaves
+		}
 		if to == nil && r.messageElsewhere(t, from, st, bare.String(), 0) {
 			return takenElsewhere, false
 		}

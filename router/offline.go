@@ -82,9 +82,10 @@ func (r *Router) restoreOffline(s *session.Session, _ []byte) error {
 
 // waitsForOffline reports whether a message to a resource has to wait, in the store, for
 // earlier ones that are stored. A resource that gets no stored messages does not wait for
-// them, and types of messages that are never stored do not.
+// them, and types of messages that are never stored do not. A session that hands on what it has
+// takes the message after that: what it has may not be stored yet.
 func waitsForOffline(s *session.Session, st *stanza.Stanza) bool {
-	return offlinePending.Has(s) && NonNegative(s) && (st.Type == stanza.Chat || st.Type == stanza.Normal) && storable(st)
+	return offlinePending.Has(s) && NonNegative(s) && !s.HandsOn() && (st.Type == stanza.Chat || st.Type == stanza.Normal) && storable(st)
 }
 
 // deliverOffline sends an account's stored messages to one of its resources, in order and

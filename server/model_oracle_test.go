@@ -189,7 +189,7 @@ func (m *deliveryModel) checkOrder(s *modelSession, x *modelMessage, delayed boo
 	switch {
 	case x.state && (!any || latest < x.number):
 		return
-	case any && latest > x.number && !m.others(s, x):
+	case any && latest > x.number && !m.others(s.client, x):
 		m.wrong(x, "arrives after number %d in one session", latest)
 	case anyLive && live > x.number && !delayed:
 		m.wrong(x, "arrives, without a delay, after number %d in one session", live)
@@ -203,19 +203,19 @@ func (m *deliveryModel) checkOrder(s *modelSession, x *modelMessage, delayed boo
 	}
 	if len(x.stream.to.clients) == 1 { // then the order holds over all of its sessions
 		c := s.client
-		if last, any := c.latest[x.stream]; any && last > x.number && len(x.arrived) == 0 && !m.others(s, x) {
+		if last, any := c.latest[x.stream]; any && last > x.number && len(x.arrived) == 0 {
 			m.wrong(x, "arrives for the first time after number %d", last)
 		}
 		c.latest[x.stream] = max(c.latest[x.stream], x.number)
 	}
 }
 
-// others reports whether another session of the account may have had the message. What it
-// had is handed on when it ends, and may come after what was sent to this one meanwhile.
-func (m *deliveryModel) others(s *modelSession, x *modelMessage) bool {
-	for _, c := range s.client.account.clients {
+// others reports whether another client of the account may have had the message. What it had is
+// handed on when its session ends, and may come after what was sent to this client meanwhile.
+func (m *deliveryModel) others(client *modelClient, x *modelMessage) bool {
+	for _, c := range client.account.clients {
 		for _, o := range c.sessions {
-			if o != s && (o.ended == 0 || o.ended > x.sent) && (!x.alone || o.began > x.sent) {
+			if c != client && (o.ended == 0 || o.ended > x.sent) && (!x.alone || o.began > x.sent) {
 				return true
 			}
 		}

@@ -43,6 +43,8 @@ type deliveryModel struct {
 	random  *rand.Rand
 	round   int
 
+	disturbed int // the number of kills and stops so far
+
 	accounts []*modelAccount
 	clients  []*modelClient
 	streams  []*modelStream

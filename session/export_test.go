@@ -55,7 +55,7 @@ func (m *Manager) Adopt(c Conn, full jid.JID) (s *Session, took time.Duration) {
 	}
 	s.set(flagOpen | flagAuthed)
 	began := threadTime()
-	if _, reply := m.link(s, full, KickOld); reply != nil {
+	if _, _, reply := m.link(s, full, KickOld, true); reply != nil {
 		panic(reply)
 	}
 	took = threadTime() - began

@@ -42,7 +42,7 @@ func TestFanout(t *testing.T) {
 			c := &pausing{loop: loop, posted: make(chan func(int), 100)}
 			all = append(all, c)
 			s := m.New(c)
-			m.link(s, jid.MustParse(full), KickOld)
+			m.link(s, jid.MustParse(full), KickOld, true)
 			return s, c
 		}
 		charge := func(s *Session, deliveries int64) {
@@ -110,7 +110,7 @@ func TestFanout(t *testing.T) {
 		off := NewManager(Config{Domains: []string{"localhost"}, FanoutRate: -1})
 		defer off.Close()
 		s := off.New(onOther)
-		off.link(s, jid.MustParse("romeo@localhost/a"), KickOld)
+		off.link(s, jid.MustParse("romeo@localhost/a"), KickOld, true)
 		s.chargeCost(off.turns[0], 1<<50)
 		f("without a limit", onOther, false)
 	})

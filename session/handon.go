@@ -12,6 +12,10 @@ import "time"
 // hand on to. A detached session is not ending. Any goroutine may call it.
 func (s *Session) Ending() bool { return s.has(flagClosing | flagGone | flagSlow | flagLeft) }
 
+// HandsOn reports whether the session is ending, and hands on what it is sent until it refuses
+// it. Any goroutine may call it.
+func (s *Session) HandsOn() bool { return s.has(flagManaged) && s.Ending() }
+
 // handOn has a worker hand on the stanzas that the client has not acknowledged, and then
 // call after. It returns false if there are none; from then on the session takes none.
 func (s *Session) handOn(after func(*Turn)) bool {

@@ -94,7 +94,7 @@ func TestDetachedThenLeft(t *testing.T) {
 	f("replaced by a conflict", late, func(m *Manager, s *Session) {
 		younger := m.New(&pausing{})
 		younger.jid = romeo.Bare().Compact()
-		if reply := m.Bind(m.reads.newTurn(), younger, s.Resource(), KickOld); reply != nil {
+		if _, reply := m.Bind(m.reads.newTurn(), younger, s.Resource(), KickOld, false); reply != nil {
 			t.Error(reply)
 		}
 	})

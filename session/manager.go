@@ -54,6 +54,7 @@ type Manager struct {
 		mu     sync.Mutex // held while a session that ends decides which of its copies to hand on
 	}
 	detached    detachedList
+	successions successions
 	past        pastSessions
 	numbers     atomic.Uint32 // the last one of coldState.number
 	resumeEpoch []byte        // see newResumeKey

@@ -360,7 +360,8 @@ func TestDetachedMakesRoom(t *testing.T) {
 		next := m.New(&pipe{posted: make(chan func(int), 100)})
 		next.jid = jid.MustParse("romeo@localhost").Compact()
 		next.set(flagOpen | flagAuthed)
-		return next, m.Bind(m.reads.newTurn(), next, resource, m.config().Conflict) == nil
+		_, reply := m.Bind(m.reads.newTurn(), next, resource, m.config().Conflict, false)
+		return next, reply == nil
 	}
 	if _, ok := bind("other"); ok {
 		t.Error("a connected session was replaced")

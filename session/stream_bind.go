@@ -76,20 +76,22 @@ func (s *Session) bindRequest(t *Turn, st *stanza.Stanza) {
 	}
 	d := t.scratch.Take()
 	s.offload(s.bindNeeds(), func(t *Turn) {
-		defer d.Release()
-		var st stanza.Stanza
-		_ = stanza.Read(d, &st) // it was parsed without an error before
-		if e := s.bind(t, resource, s.mgr.config().Conflict); e != nil {
-			s.reply(t, &st, e)
-			return
-		}
-		b := stanza.AppendResultStart(t.GetBuf(), &st, "")
-		b = append(b, "<bind xmlns='"+nsBind+"'><jid>"...)
-		b = parser.AppendEscaped(b, s.FullJID())
-		b = append(b, "</jid></bind></iq>"...)
-		s.SendBytes(t, b)
-		t.PutBuf(b)
-		s.unset(flagBinding)
+		s.bind(t, resource, s.mgr.config().Conflict, func(t *Turn, e *stanza.ErrorReply) {
+			defer d.Release()
+			var st stanza.Stanza
+			_ = stanza.Read(d, &st) // it was parsed without an error before
+			if e != nil {
+				s.reply(t, &st, e)
+				return
+			}
+			b := stanza.AppendResultStart(t.GetBuf(), &st, "")
+			b = append(b, "<bind xmlns='"+nsBind+"'><jid>"...)
+			b = parser.AppendEscaped(b, s.FullJID())
+			b = append(b, "</jid></bind></iq>"...)
+			s.SendBytes(t, b)
+			t.PutBuf(b)
+			s.unset(flagBinding)
+		})
 	})
 }
 
@@ -101,12 +103,48 @@ func (s *Session) bindNeeds() Work {
 	return Read
 }
 
-// bind binds a resource and counts the login. The caller tells the client, and then clears
-// flagBinding.
-func (s *Session) bind(t *Turn, resource string, policy ConflictPolicy) *stanza.ErrorReply {
+// bind binds a resource and counts the login. Then it calls done with the result, on this
+// worker, or later on another one: if a session that it replaces has to leave first, and s has
+// not ended by then. done tells the client, and then clears flagBinding.
+func (s *Session) bind(t *Turn, resource string, policy ConflictPolicy, done func(*Turn, *stanza.ErrorReply)) {
 	began := s.negotiation().began // Bind drops it
-	if e := s.mgr.Bind(t, s, resource, policy); e != nil {
-		return e
+	first, e := s.mgr.Bind(t, s, resource, policy, false)
+	if first == nil {
+		s.finishBinding(t, e, began, done)
+		return
+	}
+	s.waitFor(first, func(t *Turn) {
+		_, e := s.mgr.Bind(t, s, resource, policy, true)
+		s.finishBinding(t, e, began, done)
+	})
+}
+
+// waitFor runs f on a worker, as bind needs, when an earlier session has left, or after a while.
+// No input of s is handled until then. The caller is a worker that has s.
+func (s *Session) waitFor(first *succession, f func(*Turn)) {
+	s.runOnLoop(func(*Turn) {
+		if s.abandoned() {
+			return
+		}
+		s.set(flagBusy)
+		s.Conn().Pause()
+		first.after(successionLimit, func() {
+			run := func(t *Turn) Work {
+				f(t)
+				return Done
+			}
+			if !s.submit(s.bindNeeds(), run) { // the server is stopping and will end the session
+				s.Conn().Post(s.returnToLoop)
+			}
+		})
+	})
+}
+
+// finishBinding is the end of bind.
+func (s *Session) finishBinding(t *Turn, e *stanza.ErrorReply, began time.Duration, done func(*Turn, *stanza.ErrorReply)) {
+	if e != nil {
+		done(t, e)
+		return
 	}
 	s.mgr.logins.Add(1)
 	s.mgr.loginTime.Observe(int64(time.Since(s.mgr.started) - began))
@@ -114,7 +152,7 @@ func (s *Session) bind(t *Turn, resource string, policy ConflictPolicy) *stanza.
 	if s.mgr.debug() {
 		s.mgr.config().Logger.Debug("session bound", "jid", s.FullJID(), "peer", s.Conn().RemoteAddr())
 	}
-	return nil
+	done(t, nil)
 }
 
 // reply replies to a stanza with a stanza error, unless its type forbids that.

@@ -39,20 +39,28 @@ func (s *Session) appendBind2(b []byte) []byte {
 	return append(b, "</bind>"...)
 }
 
-// bind2 binds a resource, enables what is requested in <bind/>, and appends <bound/>. If no
-// resource can be bound it appends nothing: the client has authenticated and may try again
-// as in RFC 6120, which has conditions for it.
-func (s *Session) bind2(t *Turn, l *loginRequest, request parser.Element, dst []byte) ([]byte, *stanza.ErrorReply) {
+// bind2 binds a resource, enables what is requested in <bind/>, appends <bound/> to the
+// results of the login, and then calls done, as bind does. If no resource can be bound it
+// appends nothing: the client has authenticated and may try again as in RFC 6120, which has
+// conditions for it.
+func (s *Session) bind2(t *Turn, l *loginRequest, request parser.Element, done func(*Turn, *stanza.ErrorReply)) {
 	id := s.mgr.clientID(s.BareJID(), l.agent)
 	tag := string(request.Child(nsBind2, "tag").AppendText(nil))
 	// The resource is this client's only, so the policy for conflicts does not apply: the
 	// other session is one that the client has lost.
-	if reply := s.bind(t, clientResource(tag, id), KickOld); reply != nil {
-		return dst, reply
-	}
-	if l.agent != "" {
-		s.endEarlier(t, id)
-	}
+	s.bind(t, clientResource(tag, id), KickOld, func(t *Turn, reply *stanza.ErrorReply) {
+		if reply == nil {
+			if l.agent != "" {
+				s.endEarlier(t, id)
+			}
+			l.results = s.appendBound(t, request, l.results)
+		}
+		done(t, reply)
+	})
+}
+
+// appendBound enables what is requested in <bind/>, and appends <bound/>.
+func (s *Session) appendBound(t *Turn, request parser.Element, dst []byte) []byte {
 	dst = append(dst, "<bound xmlns='"+nsBind2+"'>"...)
 	for c := request.First(); c.OK(); c = c.Next() {
 		space := c.Space()
@@ -62,7 +70,7 @@ func (s *Session) bind2(t *Turn, l *loginRequest, request parser.Element, dst []
 			}
 		}
 	}
-	return append(dst, "</bound>"...), nil
+	return append(dst, "</bound>"...)
 }
 
 // clientID returns the part of a resource that identifies a client. It is always the same

@@ -95,12 +95,19 @@ func (s *Session) handleRequests(t *Turn, l *loginRequest) {
 			}
 		}
 	}
-	if bind.OK() {
-		var reply *stanza.ErrorReply
-		if l.results, reply = s.bind2(t, l, bind, l.results); reply == stanza.NotAuthorized {
-			return // the account was removed, and the stream ends
-		}
+	if !bind.OK() {
+		s.sendSuccess(t, l)
+		return
 	}
+	s.bind2(t, l, bind, func(t *Turn, reply *stanza.ErrorReply) {
+		if reply != stanza.NotAuthorized { // the account was removed, and the stream ends
+			s.sendSuccess(t, l)
+		}
+	})
+}
+
+// sendSuccess sends <success/> and the features that follow it.
+func (s *Session) sendSuccess(t *Turn, l *loginRequest) {
 	b := appendSuccess(t.GetBuf(), l.data, s.JID().String(), l.results)
 	s.SendBytes(t, b)
 	t.PutBuf(b)

@@ -10,36 +10,42 @@ import (
 
 // Bind puts an authenticated session in the tables under this resource, which must be
 // normalized, or under a generated one if it is empty. A session that already has the
-// resource is handled by policy. Bind must be called on a worker for writes
-// unless Router.CaughtUp returns true.
-func (m *Manager) Bind(t *Turn, s *Session, resource string, policy ConflictPolicy) *stanza.ErrorReply {
+// resource is handled by policy. If that one is to be replaced and has stanzas to hand on,
+// Bind ends it, and returns what waits until it has left: s is not bound, and the caller has to
+// try again then. In a last attempt it does not wait. Bind must be called on a worker for
+// writes unless Router.CaughtUp returns true.
+func (m *Manager) Bind(t *Turn, s *Session, resource string, policy ConflictPolicy, last bool) (*succession, *stanza.ErrorReply) {
 	generated := resource == ""
 	if generated {
 		resource = newResource()
 	}
 	full, err := s.JID().WithResource(resource)
 	if err != nil {
-		return stanza.BadRequest.WithText("The resource is not a valid resourcepart.")
+		return nil, stanza.BadRequest.WithText("The resource is not a valid resourcepart.")
 	}
 	if err := m.config().Router.CatchUp(t, s.Event()); err != nil {
 		m.config().Logger.Error("cannot read account events; binding refused", "jid", s.BareJID(), "err", err)
-		return stanza.InternalServerError
+		return nil, stanza.InternalServerError
 	}
-	reply := m.enter(t, s, full, policy)
+	first, reply := m.enter(t, s, full, policy, last)
 	if reply == stanza.Conflict && policy == RenameNew {
 		full, _ = s.JID().WithResource(newResource())
-		reply = m.enter(t, s, full, policy)
+		first, reply = m.enter(t, s, full, policy, last)
 	}
-	return reply
+	return first, reply
 }
 
 // enter puts s in the tables as full, and has the router prepare for it. After an error,
 // other than that the account does not exist any more, nothing has changed.
-func (m *Manager) enter(t *Turn, s *Session, full jid.JID, policy ConflictPolicy) *stanza.ErrorReply {
+func (m *Manager) enter(t *Turn, s *Session, full jid.JID, policy ConflictPolicy, last bool) (*succession, *stanza.ErrorReply) {
 	before := s.jid
-	old, reply := m.link(s, full, policy)
+	old, first, reply := m.link(s, full, policy, last)
 	if reply != nil {
-		return reply
+		return nil, reply
+	}
+	if first != nil {
+		old.Close(ErrConflict)
+		return first, nil
 	}
 	if old != nil {
 		m.announce(t, old)
@@ -61,11 +67,13 @@ func (m *Manager) enter(t *Turn, s *Session, full jid.JID, policy ConflictPolicy
 		s.unset(flagBound | flagBinding)
 		s.cold.Store(negotiation)
 	}
-	return reply
+	return nil, reply
 }
 
-// link puts s in the table as full and removes the session that it replaces, in one step.
-func (m *Manager) link(s *Session, full jid.JID, policy ConflictPolicy) (old *Session, reply *stanza.ErrorReply) {
+// link puts s in the table as full and removes the session that it replaces, in one step. It
+// does neither, unless last is true, if that one has stanzas to hand on: then it returns what
+// waits until that one has left.
+func (m *Manager) link(s *Session, full jid.JID, policy ConflictPolicy, last bool) (old *Session, first *succession, reply *stanza.ErrorReply) {
 	before := s.jid
 	s.jid = full.Compact()
 	m.table.update(s.BareJID(), func(head *Session) *Session {
@@ -89,6 +97,9 @@ func (m *Manager) link(s *Session, full jid.JID, policy ConflictPolicy) (old *Se
 		case old == nil && n >= m.config().MaxResources:
 			reply = stanza.ResourceConstraint.WithText("Too many clients of this account are connected.")
 			return head
+		case old != nil && !old.yields() && !last:
+			first = m.successions.expect(old)
+			return head
 		}
 		if old != nil {
 			head, _ = unlink(head, old)
@@ -99,10 +110,10 @@ func (m *Manager) link(s *Session, full jid.JID, policy ConflictPolicy) (old *Se
 		m.bound.Add(1)
 		return s
 	})
-	if reply != nil {
+	if reply != nil || first != nil {
 		s.jid = before
 	}
-	return old, reply
+	return old, first, reply
 }
 
 // newResource generates a resource that nobody can guess ([RFC 6120 section 7.6]).

@@ -13,6 +13,7 @@ func (m *Manager) Destroy(t *Turn, s *Session) {
 	leave := func(t *Turn) {
 		m.unlink(s)
 		m.announce(t, s)
+		m.successions.leave(s)
 	}
 	if !s.handOn(leave) {
 		leave(t)
