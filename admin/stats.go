@@ -22,7 +22,7 @@ func (s *Server) stats(*request) (any, error) {
 	p, m, r := s.b.Poller.Stats(), s.b.Sessions.Stats(), s.b.Router.Stats()
 	st := api.Stats{
 		Time: now.UTC(), State: s.b.State(), StartedAt: s.started.UTC(), UptimeSeconds: now.Sub(s.started).Seconds(),
-		Sessions: sessionCounts(m.Counts), Logins: m.Logins, LoginTime: histogramOf(m.LoginTime), LoginErrors: make(map[string]int64), Ended: make(map[string]int64),
+		Sessions: sessionCounts(m.Counts, m.Restored), Logins: m.Logins, LoginTime: histogramOf(m.LoginTime), LoginErrors: make(map[string]int64), Ended: make(map[string]int64),
 		Messages: r.Messages(), MessagesStored: r.Stored, StanzasReceived: m.Received.Total(), StanzasSent: m.Sent.Total(), BytesReceived: p.BytesIn, BytesSent: p.BytesOut,
 		CPUSeconds: cpuTime().Seconds(), CPUs: runtime.GOMAXPROCS(0), Memory: s.memory(m.Bound + m.Unbound),
 		LoopTurns: histogramOf(p.Batches),
@@ -53,8 +53,9 @@ func (s *Server) stats(*request) (any, error) {
 }
 
 // sessionCounts are the numbers of sessions by state.
-func sessionCounts(c session.Counts) api.Sessions {
-	return api.Sessions{Unbound: int64(c.Unbound), Connected: int64(c.Bound), Available: int64(c.Available), Accounts: int64(c.Accounts)}
+func sessionCounts(c session.Counts, r session.RestoredCounts) api.Sessions {
+	return api.Sessions{Unbound: int64(c.Unbound), Connected: int64(c.Bound), Available: int64(c.Available), Accounts: int64(c.Accounts),
+		Restored: api.Restored{Waiting: int64(r.Waiting), Resumed: int64(r.Resumed), Ended: int64(r.Ended)}}
 }
 
 // histogramOf returns a histogram of nanoseconds in seconds.

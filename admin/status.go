@@ -26,7 +26,7 @@ func (s *Server) status(*request) (any, error) {
 	status := api.Status{
 		GoVersion: runtime.Version(), PID: os.Getpid(), State: s.b.State(), Domains: s.b.Domains(),
 		StartedAt: s.started.UTC().Truncate(time.Second), UptimeSeconds: now.Sub(s.started).Seconds(),
-		Sessions:     sessionCounts(counts),
+		Sessions:     sessionCounts(counts, s.b.Sessions.RestoredCounts()),
 		Connections:  api.Connections{Open: stats.Conns, WebSocket: stats.WebSocketConns, Handshakes: stats.Handshake, AcceptedTotal: stats.Accepted, RefusedTotal: stats.Refused},
 		Logins:       api.Logins{Total: logins, PerSecond: s.logins.perSecond(sample{now, logins})},
 		Memory:       s.memory(counts.Bound + counts.Unbound),

@@ -81,6 +81,7 @@ func (s *Session) forget() {
 	}
 	x.mu.Lock()
 	number := x.number
+	x.noLongerRestored(&s.mgr.restored.ended)
 	x.mu.Unlock()
 	if number != 0 {
 		s.mgr.past.add(number, x.handled)

@@ -55,6 +55,7 @@ type Manager struct {
 	}
 	detached    detachedList
 	successions successions
+	restored    restoredCounts
 	past        pastSessions
 	numbers     atomic.Uint32 // the last one of coldState.number
 	resumeEpoch []byte        // see newResumeKey

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"roost/internal/sessiondata"
@@ -113,6 +114,8 @@ func (m *Manager) restore(c Conn, b []byte, r *Restored) error {
 		return errTwice
 	}
 	x.mu.Lock()
+	x.mark(coldRestored)
+	m.restored.all.Add(1)
 	x.until = m.second() + uint16(wait)
 	m.detached.add(s, x)
 	x.mu.Unlock()
@@ -121,6 +124,34 @@ func (m *Manager) restore(c Conn, b []byte, r *Restored) error {
 		r.Over++
 	}
 	return err
+}
+
+// RestoredCounts says what has become of the sessions that Restore has made.
+type RestoredCounts struct {
+	Waiting int // for their clients
+	Resumed int // by their clients, once or more
+	Ended   int // without that: their time was over, or their clients have made new ones
+}
+
+// RestoredCounts returns a snapshot.
+func (m *Manager) RestoredCounts() RestoredCounts { return m.restored.snapshot() }
+
+// restoredCounts counts what has become of restored sessions.
+type restoredCounts struct{ all, resumed, ended atomic.Int64 }
+
+// noLongerRestored counts a session that Restore has made, and that its client has resumed, or
+// that ends, the first time that one of these happens. Under mu.
+func (x *coldState) noLongerRestored(now *atomic.Int64) {
+	if x.is(coldRestored) {
+		x.unmark(coldRestored)
+		now.Add(1)
+	}
+}
+
+func (c *restoredCounts) snapshot() RestoredCounts {
+	r := RestoredCounts{Resumed: int(c.resumed.Load()), Ended: int(c.ended.Load())} // first: Waiting must not be negative
+	r.Waiting = int(c.all.Load()) - r.Resumed - r.Ended
+	return r
 }
 
 // discardRestored undoes what was counted for a session that is in no table.

@@ -141,6 +141,7 @@ func (s *Session) reattach(t *Turn, r *resumption) {
 		r.done()
 		return
 	}
+	x.noLongerRestored(&s.mgr.restored.resumed)
 	if n > 0 {
 		x.drop(s.mgr, n)
 	}

@@ -27,6 +27,7 @@ type Stats struct {
 	Workers        []WorkerPool // by kind of work
 	Panics         int64        // recovered panics
 	Acks           Acks
+	Restored       RestoredCounts
 }
 
 // Acks describes stream management (XEP-0198).
@@ -105,7 +106,7 @@ const (
 func (m *Manager) Stats() Stats {
 	s := Stats{
 		Counts: m.Counts(), Logins: m.Logins(), LoginTime: m.loginTime.Snapshot(), Attempts: m.attempts(), Ended: m.Ended(),
-		Received: countReceived.stanzas(m), Sent: countSent.stanzas(m), WaitingBytes: m.offloadedBytes.Load(), Panics: m.Panics(),
+		Received: countReceived.stanzas(m), Sent: countSent.stanzas(m), WaitingBytes: m.offloadedBytes.Load(), Panics: m.Panics(), Restored: m.RestoredCounts(),
 		Overflows: countEvents.Total(m, eventOverflow), Delayed: countEvents.Total(m, eventDelayed), Throttled: countEvents.Total(m, eventThrottled),
 	}
 	s.Acks = Acks{

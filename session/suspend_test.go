@@ -72,6 +72,9 @@ func TestSuspendResume(t *testing.T) {
 	if s.Restored.Sessions != 1 || s.Restored.Over+s.Restored.Damaged != 0 {
 		t.Errorf("%+v", s.Restored)
 	}
+	if got := s.Sessions.RestoredCounts(); got != (session.RestoredCounts{Waiting: 1}) {
+		t.Errorf("counted before its client is back: %+v", got)
+	}
 	killed := xmpptest.NewServer(t, xmpptest.Config{Location: l}) // as if s had been killed
 	if got := resume(t, killed, id, "</failed>"); !strings.Contains(got, "<failed xmlns='urn:xmpp:sm:3'><item-not-found") {
 		t.Errorf("after a kill: %s", got)
@@ -79,6 +82,9 @@ func TestSuspendResume(t *testing.T) {
 	got := resume(t, s, id, ">two<")
 	if !strings.Contains(got, "<resumed ") || !strings.Contains(got, ">one<") {
 		t.Errorf("received %s", got)
+	}
+	if got := s.Sessions.RestoredCounts(); got != (session.RestoredCounts{Resumed: 1}) {
+		t.Errorf("counted after the resumption: %+v", got)
 	}
 	if bodies := stored(t, s.Store); bodies != nil {
 		t.Errorf("stored: %q", bodies)
@@ -235,6 +241,9 @@ func TestRestoreOver(t *testing.T) {
 		t.Errorf("when it is over: %s", got)
 	}
 	xmpptest.Eventually(t, "the message to be stored", func() bool { return slices.Equal(stored(t, s.Store), []string{"one"}) })
+	if got := s.Sessions.RestoredCounts(); got != (session.RestoredCounts{Ended: 1}) {
+		t.Errorf("counted after the end: %+v", got)
+	}
 }
 
 // TestRestoreLongAfter: after a stop that was longer than account events are kept, nothing is

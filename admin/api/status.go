@@ -52,7 +52,20 @@ type Sessions struct {
 	Connected int64 `json:"connected"` // with a full JID: clients that are online
 	Available int64 `json:"available"` // of the connected ones, those with presence
 	Accounts  int64 `json:"accounts"`  // accounts that have a connected session
+
+	Restored Restored `json:"restored"`
 }
+
+// Restored is what has become of the sessions that the last planned stop has saved, and that
+// this server has restored.
+type Restored struct {
+	Waiting int64 `json:"waiting"` // they are among the connected ones, and wait for their clients to resume them
+	Resumed int64 `json:"resumed"` // their clients have resumed them
+	Ended   int64 `json:"ended"`   // they have ended before: their time was over, or their clients have logged in anew
+}
+
+// Total returns the number of sessions that were restored.
+func (r *Restored) Total() int64 { return r.Waiting + r.Resumed + r.Ended }
 
 // Connections are TCP connections of clients.
 type Connections struct {

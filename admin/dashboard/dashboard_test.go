@@ -81,7 +81,7 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) {
 // testStatus is the status of a server.
 var testStatus = api.Status{
 	Version: "1.0", State: api.Serving, Domains: []string{"example.org"}, UptimeSeconds: 90000,
-	Sessions: api.Sessions{Connected: 1234567, Accounts: 1000000},
+	Sessions: api.Sessions{Connected: 1234567, Accounts: 1000000, Restored: api.Restored{Waiting: 2500, Resumed: 500}},
 	Memory:   api.Memory{ResidentBytes: 3 << 30, PredictedBytes: 2 << 30},
 	Certificates: []api.Certificate{
 		{Names: []string{"example.org"}, ExpiresInDays: 80}, {Names: []string{"old.example"}, ExpiresInDays: -1}, {Names: []string{"soon.example"}, ExpiresInDays: 5.5},
@@ -439,7 +439,7 @@ func TestOverview(t *testing.T) {
 	f.log.Warn("a <script>alert(1)</script> \u202e line", "jid", `"><img src=x onerror=alert(1)>`)
 	page := f.page("/")
 	for _, want := range []string{
-		"1,234,567", "+49 in the last 8 min", "1,000,000 accounts", "this machine can hold 2,000,000 (open files)", "example.org</h1>", "1 d 1 h",
+		"1,234,567", "+49 in the last 8 min", "1,000,000 accounts", "2,500 of the 3,000 that the start has restored wait for their clients", "this machine can hold 2,000,000 (open files)", "example.org</h1>", "1 d 1 h",
 		"expected 2.0 GiB if all are idle", "until an event loop reacts", "of 200 %",
 		"in 80 days", "has expired", `class="num bad"`, `class="num warn"`, "in 5 days",
 		"a &lt;script&gt;alert(1)&lt;/script&gt; \ufffd line", `aria-label="Line chart. clients: now 49, between 0 and 49 in the last hour. "`,

@@ -65,6 +65,9 @@ func (d *Dashboard) figures(s *api.Status) []figure {
 		online.Notes = append(online.Notes, fmt.Sprintf("%s%s in the last %s", sign, comma(n), human.Age(seconds)))
 	}
 	online.Notes = append(online.Notes, fmt.Sprintf("%s %s", comma(s.Sessions.Accounts), plural(s.Sessions.Accounts, "account", "accounts")))
+	if r := s.Sessions.Restored; r.Waiting > 0 {
+		online.Notes = append(online.Notes, fmt.Sprintf("%s of the %s that the start has restored wait for their clients", comma(r.Waiting), comma(r.Total())))
+	}
 	if d.cfg.Capacity != nil {
 		if n, why := d.cfg.Capacity(); n > 0 {
 			online.Notes = append(online.Notes, fmt.Sprintf("this machine can hold %s (%s)", comma(n), why))

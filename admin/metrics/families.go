@@ -110,6 +110,12 @@ var clientFamilies = []family{
 	{"roost_sessions_resumed_total", counter, "Times that a client has resumed its session.", nil, func(n *numbers, out *samples) {
 		out.add(n.sessions.Acks.Resumed)
 	}},
+	{"roost_sessions_restored", gauge, "Sessions that a planned stop has saved and the start has restored, by what has become of them: they wait for their clients, were resumed, or have ended without that.", []string{"state"}, func(n *numbers, out *samples) {
+		r := n.sessions.Restored
+		out.add(int64(r.Waiting), "waiting")
+		out.add(int64(r.Resumed), "resumed")
+		out.add(int64(r.Ended), "ended")
+	}},
 	{"roost_resumptions_failed_total", counter, "Times that a client wanted to resume a session that did not exist any more.", nil, func(n *numbers, out *samples) {
 		out.add(n.sessions.Acks.Refused)
 	}},

@@ -38,6 +38,9 @@ func writeStatus(w io.Writer, s *api.Status) {
 	line("server", "roost %s, %s, %s, up for %s (process %d)", s.Version, s.GoVersion, s.State, human.Age(s.UptimeSeconds), s.PID)
 	line("domains", "%s", strings.Join(s.Domains, ", "))
 	line("online", "%s clients of %s accounts, %s with presence", comma(s.Sessions.Connected), comma(s.Sessions.Accounts), comma(s.Sessions.Available))
+	if r := s.Sessions.Restored; r.Total() > 0 {
+		line("restored", "%s sessions at the start: %s were resumed since, %s wait for their clients, %s have ended", comma(r.Total()), comma(r.Resumed), comma(r.Waiting), comma(r.Ended))
+	}
 	line("not logged in", "%s", comma(s.Sessions.Unbound))
 	line("connections", "%s open, %s of them over WebSocket, %s TLS handshakes; %s accepted and %s refused since the start",
 		comma(s.Connections.Open), comma(s.Connections.WebSocket), comma(s.Connections.Handshakes), comma(s.Connections.AcceptedTotal), comma(s.Connections.RefusedTotal))
