@@ -1,6 +1,7 @@
 // Package pgtest starts PostgreSQL for tests: Debian's package postgresql, in a temporary
 // directory, reachable only by a Unix socket there. A test binary has at most one shared
-// server, which ends with it. Each database that a test asks for is a new schema in it.
+// server, and one that tests may stop; they end with it. Each database that a test asks for is
+// an empty schema. Schemas are used again, because to create tables takes longer than a test.
 package pgtest
 
 import (
@@ -14,8 +15,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -30,11 +31,17 @@ const RequireEnv = "ROOST_TEST_POSTGRES"
 type Server struct {
 	bin, dir string
 	cred     *syscall.Credential // nil: that of this process
-	schemas  atomic.Int64
+	schemas  int                 // that were created
+	free     []string            // of these, those that no test uses
+	mu       sync.Mutex
 	watch    *os.File // the watcher ends the server when this is closed
 }
 
-var shared = sync.OnceValues(start)
+var (
+	shared = sync.OnceValues(start)
+	own    = sync.OnceValues(start)
+	inUse  sync.Mutex // held while a test has the own server
+)
 
 // Shared returns the server of this test binary, which it starts if necessary. If
 // PostgreSQL is not installed, the test is skipped, or fails if RequireEnv is set.
@@ -45,12 +52,18 @@ func Shared(t testing.TB) *Server {
 	return s
 }
 
-// New returns a server for one test, which may stop it.
+// New returns a server that no other test uses at the same time. The test may stop it.
 func New(t testing.TB) *Server {
 	t.Helper()
-	s, err := start()
+	s, err := own()
 	check(t, err)
-	t.Cleanup(func() { _ = s.watch.Close() })
+	inUse.Lock()
+	t.Cleanup(func() {
+		defer inUse.Unlock()
+		if s.command("pg_ctl", "-D", s.data(), "status").Run() != nil {
+			s.Start(t)
+		}
+	})
 	return s
 }
 
@@ -73,13 +86,53 @@ func (s *Server) url(more url.Values) string {
 	return "postgres://roost@/" + database + "?" + more.Encode()
 }
 
-// URL returns the URL of a new schema, in which a store creates its tables.
+// URL returns the URL of a schema that is empty, or has the tables of a store, which are
+// empty. It belongs to the test until that ends.
 func (s *Server) URL(t testing.TB) string {
 	t.Helper()
-	name := fmt.Sprintf("s%d", s.schemas.Add(1))
-	s.Exec(t, "CREATE SCHEMA "+name)
+	name, used := s.schema()
+	if used {
+		s.Exec(t, strings.ReplaceAll(empty, "SCHEMA", name))
+	} else {
+		s.Exec(t, "CREATE SCHEMA "+name)
+	}
+	t.Cleanup(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.free = append(s.free, name)
+	})
 	return s.url(url.Values{"search_path": {name}, "pool_max_conns": {"4"}})
 }
+
+// schema returns a schema that no test uses, and whether one has used it.
+func (s *Server) schema() (name string, used bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.free); n > 0 {
+		name, s.free = s.free[n-1], s.free[:n-1]
+		return name, true
+	}
+	s.schemas++
+	return fmt.Sprintf("s%d", s.schemas), false
+}
+
+// empty empties all tables of a schema, but for the version of the tables, and starts all
+// sequences again. Truncating a small table takes longer than deleting its rows.
+const empty = `DO $$
+DECLARE
+    object regclass;
+BEGIN
+    FOR object IN SELECT c.oid FROM pg_class c WHERE relkind = 'r' AND relnamespace = 'SCHEMA'::regnamespace AND relname <> 'roost_schema' LOOP
+        IF pg_relation_size(object) > 100000 THEN
+            EXECUTE 'TRUNCATE ' || object || ' CASCADE';
+        ELSE
+            EXECUTE 'DELETE FROM ' || object;
+        END IF;
+    END LOOP;
+    FOR object IN SELECT c.oid FROM pg_class c WHERE relkind = 'S' AND relnamespace = 'SCHEMA'::regnamespace LOOP
+        PERFORM setval(object, 1, false);
+    END LOOP;
+END $$`
 
 // Exec executes a statement.
 func (s *Server) Exec(t testing.TB, sql string) {

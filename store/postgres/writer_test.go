@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -115,7 +116,7 @@ func TestGroupCommit(t *testing.T) {
 // one timeout after the other.
 func TestTimeout(t *testing.T) {
 	url := pgtest.Shared(t).URL(t)
-	s, other := openTest(t, url, Config{Timeout: 2 * time.Second}), openTest(t, url, Config{})
+	s, other := openTest(t, url, Config{Timeout: time.Second}), openTest(t, url, Config{})
 	for i := range 2 {
 		if err := s.CreateAccount(t.Context(), store.Account{JID: user(i)}); err != nil {
 			t.Fatal(err)
@@ -264,6 +265,7 @@ func TestNewer(t *testing.T) {
 	if err := s.query(t.Context(), "Test", "set version", `INSERT INTO roost_schema (version) VALUES (1000) RETURNING version`, nil, nil, into(new(int))); err != nil {
 		t.Fatal(err)
 	}
+	defer pg.Exec(t, strings.Replace("DELETE FROM SCHEMA.roost_schema WHERE version = 1000", "SCHEMA", regexp.MustCompile(`search_path=(\w+)`).FindStringSubmatch(url)[1], 1))
 	withPassword := strings.Replace(url, "roost@", "roost:hunter2@", 1)
 	for _, u := range []string{withPassword, strings.Replace(withPassword, "search_path", "user=nobody2&search_path", 1), "postgres://u:hunter2@127.0.0.1:1/db", "postgres://u@127.0.0.1:1/db?password=hunter2"} {
 		got, err := Open(t.Context(), Config{URL: u})
