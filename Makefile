@@ -75,9 +75,13 @@ mutate:
 # Compares roost with Debian's Prosody and ejabberd: writes bench/results/density.md.
 # Needs the packages prosody and ejabberd, 16,000 open files and about an hour
 # and a half.
-.PHONY: bench-peers charts
+.PHONY: bench-peers bench-cluster charts
 bench-peers:
 	go run ./bench/peers
+
+# Three nodes with PostgreSQL and Redis beside one server; writes bench/results/cluster.md.
+bench-cluster:
+	ROOST_BENCH_CLUSTER=$(CURDIR)/bench/results/cluster.md go test -run '^$$' -bench BenchmarkCluster -benchtime 1x -timeout 1h ./bench
 
 # Writes the page and the charts in bench/results again, from the figures there.
 charts:

@@ -28,12 +28,13 @@ const (
 
 // Config configures Clients. A zero field means the stated default.
 type Config struct {
-	Target    string // host:port of the server; default localhost:5222
-	Domain    string // XMPP domain; default localhost
-	User      string // localpart with one %d; default "user%d"
-	Password  string // default "secret"
-	First     int    // number of the first account
-	Accounts  int    // number of accounts, each used by one client at a time; 0: one for each client
+	Target    string   // host:port of the server; default localhost:5222
+	Targets   []string // of several servers of the domain, instead of Target: clients connect to them in turn
+	Domain    string   // XMPP domain; default localhost
+	User      string   // localpart with one %d; default "user%d"
+	Password  string   // default "secret"
+	First     int      // number of the first account
+	Accounts  int      // number of accounts, each used by one client at a time; 0: one for each client
 	Mechanism Mechanism
 	TLS       TLSMode
 	Resume    bool   // resume TLS sessions
@@ -64,6 +65,9 @@ func (c *Config) setDefaults() {
 		}
 	}
 	str(&c.Target, "localhost:5222")
+	if len(c.Targets) == 0 {
+		c.Targets = []string{c.Target}
+	}
 	str(&c.Domain, "localhost")
 	str(&c.User, "user%d")
 	str(&c.Password, "secret")

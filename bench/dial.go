@@ -31,13 +31,14 @@ const ipBindAddressNoPort = 24
 // because one address has fewer than 65,536 ports.
 func (cs *Clients) dial(ctx context.Context, c *Client) error {
 	d := net.Dialer{Timeout: 10 * time.Second}
-	if host, _, _ := net.SplitHostPort(cs.cfg.Target); strings.HasPrefix(host, "127.") {
+	target := cs.cfg.Targets[c.number%len(cs.cfg.Targets)]
+	if host, _, _ := net.SplitHostPort(target); strings.HasPrefix(host, "127.") {
 		// The process number keeps the addresses of several load generators apart.
 		n := uint64(os.Getpid())<<3 + cs.ids.Add(1)/20000
 		d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, byte(1+n>>16%200), byte(n>>8), byte(1+n%250))}
 		d.Control = lateBind
 	}
-	conn, err := d.DialContext(ctx, "tcp", cs.cfg.Target)
+	conn, err := d.DialContext(ctx, "tcp", target)
 	if err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}

@@ -7,14 +7,14 @@ import (
 
 // IdleConfig configures a run of Idle.
 type IdleConfig struct {
-	Sessions  int           // total number of clients
-	Base      int           // number of sessions at which memory is read first; less than Sessions
-	Rate      float64       // logins per second; 0: as fast as possible
-	Settle    time.Duration // pause before memory is read; default 2 min
-	Hold      time.Duration // how long clients then stay idle while CPU time is measured
-	Ping      time.Duration // interval of each client's white-space pings while idle; 0: never
-	Detach    bool          // clients lose their connections before memory is read, so that their sessions are detached; Hold must be 0
-	ServerPID int           // process that is measured; 0: none
+	Sessions int           // total number of clients
+	Base     int           // number of sessions at which memory is read first; less than Sessions
+	Rate     float64       // logins per second; 0: as fast as possible
+	Settle   time.Duration // pause before memory is read; default 2 min
+	Hold     time.Duration // how long clients then stay idle while CPU time is measured
+	Ping     time.Duration // interval of each client's white-space pings while idle; 0: never
+	Detach   bool          // clients lose their connections before memory is read, so that their sessions are detached; Hold must be 0
+	Servers  []int         // processes that are measured; nil: none
 }
 
 // IdleResult is the result of Idle.
@@ -74,9 +74,9 @@ func (cs *Clients) Idle(ctx context.Context, cfg IdleConfig) (IdleResult, error)
 		cfg.Settle = 2 * time.Minute
 	}
 	r := IdleResult{Base: cfg.Base, Sessions: cfg.Sessions}
-	sampled := cfg.ServerPID
+	sampled := cfg.Servers
 	if cfg.Detach {
-		sampled = 0 // the number of clients online says nothing about it
+		sampled = nil // the number of clients online says nothing about it
 	}
 	stop := sampleMemory(sampled, func() int { return cs.Status().Online })
 	err := cs.idle(ctx, cfg, &r)
@@ -140,7 +140,7 @@ func (cs *Clients) usageAfterSettle(ctx context.Context, cfg IdleConfig) (u Usag
 			return u, err
 		}
 	}
-	if cfg.ServerPID == 0 {
+	if len(cfg.Servers) == 0 {
 		return u, cs.sync(ctx)
 	}
 	if err := cs.sync(ctx); err != nil {
@@ -150,7 +150,7 @@ func (cs *Clients) usageAfterSettle(ctx context.Context, cfg IdleConfig) (u Usag
 	if err := sleep(ctx, cfg.Settle); err != nil {
 		return u, err
 	}
-	if u, err = ReadUsage(cfg.ServerPID); err != nil {
+	if u, err = ReadUsage(cfg.Servers...); err != nil {
 		return u, err
 	}
 	return u, cs.sync(ctx)
@@ -161,7 +161,7 @@ func (cs *Clients) hold(ctx context.Context, cfg IdleConfig, r *IdleResult) erro
 	cs.enter(phaseIdle, nil)
 	ctx, cancel := context.WithTimeout(ctx, cfg.Hold)
 	defer cancel()
-	before, err := serverUsage(cfg.ServerPID)
+	before, err := ReadUsage(cfg.Servers...)
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ func (cs *Clients) hold(ctx context.Context, cfg IdleConfig, r *IdleResult) erro
 		cs.ping(ctx, cfg.Ping)
 	}
 	<-ctx.Done()
-	after, err := serverUsage(cfg.ServerPID)
+	after, err := ReadUsage(cfg.Servers...)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 // sessions stay, without connections. Those without stream management are an error.
 func TestIdleDetached(t *testing.T) {
 	r := startRoost(t, 20)
-	cfg := IdleConfig{Sessions: 20, Base: 5, Settle: 10 * time.Millisecond, Detach: true, ServerPID: r.cmd.Process.Pid}
+	cfg := IdleConfig{Sessions: 20, Base: 5, Settle: 10 * time.Millisecond, Detach: true, Servers: []int{r.cmd.Process.Pid}}
 	got, err := newTestClients(t, Config{Target: r.starttls, SM: true}).Idle(t.Context(), cfg)
 	if err != nil || got.Failed+got.Lost != 0 || got.BaseRSS <= 0 || got.RSS <= 0 {
 		t.Errorf("%+v, %v", got, err)

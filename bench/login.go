@@ -25,9 +25,9 @@ func (cs *Clients) timeLogins() (sum func() Latency) {
 
 // LoginConfig configures a run of LoginStorm.
 type LoginConfig struct {
-	Count     int     // total number of logins
-	Rate      float64 // logins per second; 0: as fast as possible
-	ServerPID int     // process whose CPU time is measured; 0: none
+	Count   int     // total number of logins
+	Rate    float64 // logins per second; 0: as fast as possible
+	Servers []int   // processes whose CPU time is measured; nil: none
 }
 
 // LoginResult is the result of LoginStorm.
@@ -49,7 +49,7 @@ func (cs *Clients) LoginStorm(ctx context.Context, cfg LoginConfig) (LoginResult
 	if err := cs.sync(ctx); err != nil {
 		return LoginResult{}, err
 	}
-	before, err := serverUsage(cfg.ServerPID)
+	before, err := ReadUsage(cfg.Servers...)
 	if err != nil {
 		return LoginResult{}, err
 	}
@@ -60,7 +60,7 @@ func (cs *Clients) LoginStorm(ctx context.Context, cfg LoginConfig) (LoginResult
 	}
 	took := time.Since(start)
 	cs.open.Wait()
-	after, err := serverUsage(cfg.ServerPID)
+	after, err := ReadUsage(cfg.Servers...)
 	if err != nil {
 		return r, err
 	}

@@ -13,11 +13,11 @@ import (
 
 // MessageConfig configures a run of Message.
 type MessageConfig struct {
-	Pairs     int           // number of pairs, made of the first 2*Pairs clients
-	Rate      float64       // total messages per second; 0: each client replies at once
-	Warmup    time.Duration // not measured; default 1 s
-	Duration  time.Duration // measured time; default 10 s
-	ServerPID int           // process whose CPU time is measured; 0: none
+	Pairs    int           // number of pairs, made of the first 2*Pairs clients
+	Rate     float64       // total messages per second; 0: each client replies at once
+	Warmup   time.Duration // not measured; default 1 s
+	Duration time.Duration // measured time; default 10 s
+	Servers  []int         // processes whose CPU time is measured; nil: none
 }
 
 // MessageResult is the result of Message.
@@ -174,7 +174,7 @@ func (t *conversation) atRate(ctx context.Context, clients []*Client, rate float
 func (t *conversation) measure(ctx context.Context, cs *Clients, cfg MessageConfig) (MessageResult, error) {
 	_ = sleep(ctx, cfg.Warmup)
 	cs.enter(phaseMessages, func() int64 { return total(t.counts) })
-	before, err := serverUsage(cfg.ServerPID)
+	before, err := ReadUsage(cfg.Servers...)
 	if err != nil {
 		return MessageResult{}, err
 	}
@@ -183,7 +183,7 @@ func (t *conversation) measure(ctx context.Context, cs *Clients, cfg MessageConf
 	<-ctx.Done()
 	t.counted.Store(false)
 	took := time.Since(start)
-	after, err := serverUsage(cfg.ServerPID)
+	after, err := ReadUsage(cfg.Servers...)
 	if err != nil {
 		return MessageResult{}, err
 	}
@@ -222,11 +222,3 @@ func (r *MessageResult) add(o MessageResult) {
 }
 
 func (r *MessageResult) latency() *Latency { return &r.Latency }
-
-// serverUsage is ReadUsage, but returns a zero Usage for process 0.
-func serverUsage(pid int) (Usage, error) {
-	if pid == 0 {
-		return Usage{}, nil
-	}
-	return ReadUsage(pid)
-}

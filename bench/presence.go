@@ -12,10 +12,10 @@ import (
 
 // PresenceConfig configures a run of Presence.
 type PresenceConfig struct {
-	Contacts  int           // mutual contacts of each client: its neighbours by number
-	Rate      float64       // total presence changes per second; default 100
-	Duration  time.Duration // measured time; default 10 s
-	ServerPID int           // process whose CPU time is measured; 0: none
+	Contacts int           // mutual contacts of each client: its neighbours by number
+	Rate     float64       // total presence changes per second; default 100
+	Duration time.Duration // measured time; default 10 s
+	Servers  []int         // processes whose CPU time is measured; nil: none
 }
 
 // PresenceResult is the result of Presence.
@@ -136,14 +136,14 @@ func (cs *Clients) Presence(ctx context.Context, cfg PresenceConfig) (PresenceRe
 	})
 	defer cs.setOnStanza(nil)
 	cs.enter(phasePresence, func() int64 { return total(counts) })
-	before, err := serverUsage(cfg.ServerPID)
+	before, err := ReadUsage(cfg.Servers...)
 	if err != nil {
 		return r, err
 	}
 	start := time.Now()
 	r.Changes = cs.changePresence(ctx, clients, cfg)
 	cs.awaitDelivery(ctx, counts, r.Changes*int64(neighbours(cfg.Contacts, len(clients))))
-	after, err := serverUsage(cfg.ServerPID)
+	after, err := ReadUsage(cfg.Servers...)
 	if err != nil {
 		return r, err
 	}

@@ -20,8 +20,20 @@ type Usage struct {
 // Go supports.
 const clockTick = time.Second / 100
 
-// ReadUsage reads the usage of process pid from /proc.
-func ReadUsage(pid int) (Usage, error) {
+// ReadUsage reads the usage of processes, all together, from /proc.
+func ReadUsage(pids ...int) (all Usage, err error) {
+	for _, pid := range pids {
+		u, err := readUsage(pid)
+		if err != nil {
+			return Usage{}, err
+		}
+		all.RSS += u.RSS
+		all.CPU += u.CPU
+	}
+	return all, nil
+}
+
+func readUsage(pid int) (Usage, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return Usage{}, fmt.Errorf("bench: no such process: %w", err)

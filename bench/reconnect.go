@@ -7,8 +7,8 @@ import (
 
 // ReconnectConfig configures a run of Reconnect.
 type ReconnectConfig struct {
-	Sessions  int // number of clients
-	ServerPID int // process whose CPU time is measured; 0: none
+	Sessions int   // number of clients
+	Servers  []int // processes whose CPU time is measured; nil: none
 }
 
 // ReconnectResult is the result of Reconnect.
@@ -34,12 +34,12 @@ func (cs *Clients) Reconnect(ctx context.Context, cfg ReconnectConfig) (Reconnec
 	if err := cs.sync(ctx); err != nil {
 		return r, err
 	}
-	before, err := serverUsage(cfg.ServerPID)
+	before, err := ReadUsage(cfg.Servers...)
 	if err != nil {
 		return r, err
 	}
 	hist := cs.timeLogins()
-	stop := sampleMemory(cfg.ServerPID, func() int { return cs.Status().Online })
+	stop := sampleMemory(cfg.Servers, func() int { return cs.Status().Online })
 	start := time.Now()
 	cs.Drop(cfg.Sessions)
 	if err := cs.Login(ctx, cfg.Sessions); err != nil {
@@ -47,7 +47,7 @@ func (cs *Clients) Reconnect(ctx context.Context, cfg ReconnectConfig) (Reconnec
 	}
 	r.Seconds = time.Since(start).Seconds()
 	samples := stop()
-	after, err := serverUsage(cfg.ServerPID)
+	after, err := ReadUsage(cfg.Servers...)
 	if err != nil {
 		return r, err
 	}

@@ -10,10 +10,10 @@ import (
 
 // ResumeConfig configures a run of Resume.
 type ResumeConfig struct {
-	Pairs     int // number of pairs, made of the first 2*Pairs clients
-	Count     int // number of resumptions in total
-	Gap       int // messages that are sent to a client while it is disconnected; 0: none
-	ServerPID int // process whose CPU time is measured; 0: none
+	Pairs   int   // number of pairs, made of the first 2*Pairs clients
+	Count   int   // number of resumptions in total
+	Gap     int   // messages that are sent to a client while it is disconnected; 0: none
+	Servers []int // processes whose CPU time is measured; nil: none
 }
 
 // ResumeResult is the result of Resume.
@@ -72,7 +72,7 @@ func (cs *Clients) Resume(ctx context.Context, cfg ResumeConfig) (r ResumeResult
 	cs.setOnStanza(onPhone)
 	defer cs.setOnStanza(nil)
 	cs.enter(phaseResume, run.done.Load)
-	before, err := serverUsage(cfg.ServerPID)
+	before, err := ReadUsage(cfg.Servers...)
 	if err != nil {
 		return r, err
 	}
@@ -84,7 +84,7 @@ func (cs *Clients) Resume(ctx context.Context, cfg ResumeConfig) (r ResumeResult
 		return r, err
 	}
 	took := time.Since(start)
-	after, err := serverUsage(cfg.ServerPID)
+	after, err := ReadUsage(cfg.Servers...)
 	if err != nil {
 		return r, err
 	}

@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ func TestScenarios(t *testing.T) {
 		}
 		t.Run("idle "+string(tls), func(t *testing.T) {
 			got, err := newTestClients(t, cfg).Idle(t.Context(), IdleConfig{
-				Sessions: 20, Base: 5, Rate: 200, Settle: 10 * time.Millisecond, Hold: 300 * time.Millisecond, Ping: 100 * time.Millisecond, ServerPID: pid,
+				Sessions: 20, Base: 5, Rate: 200, Settle: 10 * time.Millisecond, Hold: 300 * time.Millisecond, Ping: 100 * time.Millisecond, Servers: []int{pid},
 			})
 			if err != nil || got.Failed != 0 || got.Lost != 0 || got.Sessions != 20 || got.RSS <= 0 {
 				t.Errorf("%+v, %v", got, err)
@@ -53,7 +54,7 @@ func TestScenarios(t *testing.T) {
 			}
 			for _, rate := range []float64{0, 500} {
 				got, err := f.Message(t.Context(), MessageConfig{
-					Pairs: 5, Rate: rate, Warmup: 50 * time.Millisecond, Duration: 400 * time.Millisecond, ServerPID: pid,
+					Pairs: 5, Rate: rate, Warmup: 50 * time.Millisecond, Duration: 400 * time.Millisecond, Servers: []int{pid},
 				})
 				if err != nil || got.Messages == 0 || got.Latency.P50 <= 0 || got.Latency.P50 > got.Latency.Max {
 					t.Errorf("rate %v: %+v, %v", rate, got, err)
@@ -83,7 +84,7 @@ func TestScenarios(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, gap := range []int{0, 3} {
-					got, err := f.Resume(t.Context(), ResumeConfig{Pairs: 10, Count: 100, Gap: gap, ServerPID: pid})
+					got, err := f.Resume(t.Context(), ResumeConfig{Pairs: 10, Count: 100, Gap: gap, Servers: []int{pid}})
 					if err != nil || got.Resumptions != 100 || got.Messages != int64(100*gap) || got.Failed+int(got.Lost+got.Twice+got.Disordered) != 0 || got.PerSecond <= 0 || got.Latency.P50 <= 0 {
 						t.Errorf("%+v, %v", got, err)
 					}
@@ -106,7 +107,7 @@ func TestScenarios(t *testing.T) {
 			cfg := cfg
 			cfg.Accounts = 10 // and as many concurrent logins, so that no login replaces another
 			for _, by := range loginsBy {
-				got, err := newTestClients(t, by(cfg)).LoginStorm(t.Context(), LoginConfig{Count: 300, ServerPID: pid})
+				got, err := newTestClients(t, by(cfg)).LoginStorm(t.Context(), LoginConfig{Count: 300, Servers: []int{pid}})
 				if err != nil || got.Failed != 0 || got.Logins != 300 || got.PerSecond <= 0 || got.Latency.P50 <= 0 {
 					t.Errorf("%+v, %v", got, err)
 				}
@@ -126,7 +127,7 @@ func TestScenarios(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 { // the second time, they are contacts already
-			got, err := f.Presence(t.Context(), PresenceConfig{Contacts: 4, Rate: 100, Duration: 300 * time.Millisecond, ServerPID: pid})
+			got, err := f.Presence(t.Context(), PresenceConfig{Contacts: 4, Rate: 100, Duration: 300 * time.Millisecond, Servers: []int{pid}})
 			if err != nil || got.Changes == 0 || got.Delivered != 4*got.Changes || got.Latency.P50 <= 0 {
 				t.Errorf("%+v, %v", got, err)
 			}
@@ -134,7 +135,7 @@ func TestScenarios(t *testing.T) {
 	})
 	t.Run("reconnect", func(t *testing.T) {
 		f := newTestClients(t, Config{Target: r.starttls, Accounts: 20})
-		got, err := f.Reconnect(t.Context(), ReconnectConfig{Sessions: 20, ServerPID: pid})
+		got, err := f.Reconnect(t.Context(), ReconnectConfig{Sessions: 20, Servers: []int{pid}})
 		if err != nil || got.Failed != 0 || got.Seconds <= 0 || got.Latency.P50 <= 0 {
 			t.Errorf("%+v, %v", got, err)
 		}
@@ -146,6 +147,12 @@ func TestScenarios(t *testing.T) {
 		err := newTestClients(t, Config{Target: r.starttls, Password: "wrong"}).Login(t.Context(), 2)
 		if !errors.Is(err, ErrLogin) || !strings.Contains(err.Error(), "not-authorized") {
 			t.Errorf("%v", err)
+		}
+	})
+	t.Run("one of two servers", func(t *testing.T) {
+		f := newTestClients(t, Config{Targets: []string{r.starttls, "127.0.0.1:1"}})
+		if err := f.Login(t.Context(), 5); err == nil || f.Status().Online != 3 || f.Status().Failed != 2 {
+			t.Errorf("%+v, %v", f.Status(), err)
 		}
 	})
 	t.Run("too few", func(t *testing.T) {
@@ -177,5 +184,10 @@ func TestNobodyListens(t *testing.T) {
 func TestUsage(t *testing.T) {
 	if _, err := ReadUsage(1 << 30); err == nil {
 		t.Error("a nonexistent process has a usage")
+	}
+	one, err := ReadUsage(os.Getpid())
+	two, err2 := ReadUsage(os.Getpid(), os.Getpid())
+	if err := errors.Join(err, err2); err != nil || two.RSS < one.RSS*3/2 || two.CPU < one.CPU*3/2 {
+		t.Errorf("one process %+v, twice the same %+v: %v", one, two, err)
 	}
 }

@@ -24,6 +24,7 @@ type roost struct {
 	program  string
 	data     string
 	cmd      *exec.Cmd
+	killed   bool   // on purpose
 	starttls string // address
 	direct   string
 	web      string
@@ -39,6 +40,14 @@ func startRoost(t testing.TB, accounts int, args ...string) *roost {
 
 // startRoostWith gives each account this many mutual contacts: its neighbors by number.
 func startRoostWith(t testing.TB, accounts, perAccount int, args ...string) *roost {
+	t.Helper()
+	r := newRoost(t, accounts, perAccount)
+	r.serve(args...)
+	return r
+}
+
+// newRoost builds the program and creates accounts for it.
+func newRoost(t testing.TB, accounts, perAccount int) *roost {
 	t.Helper()
 	dir := t.TempDir()
 	program := filepath.Join(dir, "roost")
@@ -60,8 +69,14 @@ func startRoostWith(t testing.TB, accounts, perAccount int, args ...string) *roo
 			t.Fatal(err)
 		}
 	}
-	r := &roost{t: t, program: program, data: data}
-	r.cmd = exec.Command(program, append([]string{"serve", "--data", data, "--c2s", "127.0.0.1:0", "--c2s-tls", "127.0.0.1:0",
+	return &roost{t: t, program: program, data: data}
+}
+
+// serve starts the server.
+func (r *roost) serve(args ...string) {
+	t := r.t
+	t.Helper()
+	r.cmd = exec.Command(r.program, append([]string{"serve", "--data", r.data, "--c2s", "127.0.0.1:0", "--c2s-tls", "127.0.0.1:0",
 		"--allow-plaintext", "--pprof", "127.0.0.1:0", "--log-level", "warn"}, args...)...)
 	r.cmd.Stderr = os.Stderr
 	out, err := r.cmd.StdoutPipe()
@@ -73,7 +88,7 @@ func startRoostWith(t testing.TB, accounts, perAccount int, args ...string) *roo
 	}
 	t.Cleanup(func() {
 		_ = r.cmd.Process.Signal(syscall.SIGTERM)
-		if err := r.cmd.Wait(); err != nil {
+		if err := r.cmd.Wait(); err != nil && !r.killed {
 			t.Errorf("the server: %v", err)
 		}
 	})
@@ -83,11 +98,10 @@ func startRoostWith(t testing.TB, accounts, perAccount int, args ...string) *roo
 			*map[string]*string{"STARTTLS": &r.starttls, "direct TLS": &r.direct, "WebSocket": &r.web, "profiles": &r.profiles}[m[1]] = m[2]
 		}
 		if strings.Contains(scan.Text(), "Ctrl-C") {
-			return r
+			return
 		}
 	}
 	t.Fatal("the server ended")
-	return nil
 }
 
 func (r *roost) usage() Usage {

@@ -92,13 +92,13 @@ func Every(d time.Duration, f func()) (stop func()) {
 // sampleEvery is the interval at which the server's memory is read.
 const sampleEvery = 500 * time.Millisecond
 
-// sampleMemory samples the memory of process pid, 0 for none, over the number of clients
+// sampleMemory samples the memory of processes over the number of clients
 // online. The returned function stops the sampling and returns the samples.
-func sampleMemory(pid int, online func() int) (end func() []Sample) {
+func sampleMemory(pids []int, online func() int) (end func() []Sample) {
 	var samples []Sample
 	stop := Every(sampleEvery, func() {
-		u, err := serverUsage(pid)
-		if err != nil || pid == 0 {
+		u, err := ReadUsage(pids...)
+		if err != nil || len(pids) == 0 {
 			return
 		}
 		s := Sample{online(), u.RSS}

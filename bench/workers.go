@@ -178,9 +178,9 @@ func (c *Workers) Status() Status {
 }
 
 // Merge coordinates the workers through their scenario and merges their results into one.
-// server is the process ID of the measured server, 0 for none.
-func Merge[R any, P Result[R]](ctx context.Context, c *Workers, server int) (R, error) {
-	stop := sampleMemory(server, func() int { return c.Status().Online })
+// servers are the process IDs of the measured servers.
+func Merge[R any, P Result[R]](ctx context.Context, c *Workers, servers []int) (R, error) {
+	stop := sampleMemory(servers, func() int { return c.Status().Online })
 	sum, err := coordinate[R, P](ctx, c)
 	samples := stop()
 	if g, ok := any(&sum).(memorySeries); ok {

@@ -93,7 +93,7 @@ func TestWorkers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := Merge[LoginResult](ctx, c, 0)
+		r, err := Merge[LoginResult](ctx, c, nil)
 		switch {
 		case want == "" && (err != nil || r.Logins != 3):
 			t.Errorf("%+v, %v", r, err)

@@ -44,6 +44,9 @@ func TestBench(t *testing.T) {
 	} {
 		name := filepath.Join(t.TempDir(), "result")
 		args := strings.Fields(c.args)
+		if args[0] == "message" { // several servers, which are the same
+			args = append(args, "--target", target)
+		}
 		args = append(args, "--target", target, "--create", data, "--server-pid", pid, "--json="+name, "--chart", name+".svg")
 		code, stdout, stderr := cmdtest.Result(t, nil, args...)
 		if code != 0 || !strings.Contains(stdout, c.table) {

@@ -44,7 +44,7 @@ func (c *resumeCmd) run(ctx context.Context, f *bench.Clients) (r bench.ResumeRe
 	if err := f.Login(ctx, 2*c.Pairs); err != nil {
 		return r, err
 	}
-	return f.Resume(ctx, bench.ResumeConfig{Pairs: c.Pairs, Count: c.Count, Gap: c.Gap, ServerPID: c.ServerPID})
+	return f.Resume(ctx, bench.ResumeConfig{Pairs: c.Pairs, Count: c.Count, Gap: c.Gap, Servers: c.ServerPID})
 }
 
 func (c *resumeCmd) rows(r bench.ResumeResult) (title string, rows []row) {

@@ -56,7 +56,7 @@ func (c *idleCmd) check() error {
 	if c.Detach && (c.Hold > 0 || c.Chart != "") {
 		return cli.UsageError("--detach: no client is connected when memory is read: leave out --hold and --chart")
 	}
-	if c.Chart != "" && c.ServerPID == 0 {
+	if c.Chart != "" && len(c.ServerPID) == 0 {
 		return cli.UsageError("--chart shows the server's memory: --server-pid says which process that is")
 	}
 	return nil
@@ -71,7 +71,7 @@ func (c *idleCmd) divide(i, n int) {
 
 func (c *idleCmd) run(ctx context.Context, f *bench.Clients) (bench.IdleResult, error) {
 	return f.Idle(ctx, bench.IdleConfig{
-		Sessions: c.Sessions, Base: c.Base, Rate: c.Rate, Settle: c.Settle, Hold: c.Hold, Ping: c.Ping, Detach: c.Detach, ServerPID: c.ServerPID,
+		Sessions: c.Sessions, Base: c.Base, Rate: c.Rate, Settle: c.Settle, Hold: c.Hold, Ping: c.Ping, Detach: c.Detach, Servers: c.ServerPID,
 	})
 }
 
@@ -130,7 +130,7 @@ func (c *messageCmd) run(ctx context.Context, f *bench.Clients) (r bench.Message
 	if err := f.Login(ctx, 2*c.Pairs+c.Idle); err != nil {
 		return r, err
 	}
-	return f.Message(ctx, bench.MessageConfig{Pairs: c.Pairs, Rate: c.Rate, Warmup: c.Warmup, Duration: c.Duration, ServerPID: c.ServerPID})
+	return f.Message(ctx, bench.MessageConfig{Pairs: c.Pairs, Rate: c.Rate, Warmup: c.Warmup, Duration: c.Duration, Servers: c.ServerPID})
 }
 
 func (c *messageCmd) rows(r bench.MessageResult) (title string, rows []row) {
@@ -180,7 +180,7 @@ func (c *loginCmd) divide(i, n int) {
 }
 
 func (c *loginCmd) run(ctx context.Context, f *bench.Clients) (bench.LoginResult, error) {
-	return f.LoginStorm(ctx, bench.LoginConfig{Count: c.Count, Rate: c.Rate, ServerPID: c.ServerPID})
+	return f.LoginStorm(ctx, bench.LoginConfig{Count: c.Count, Rate: c.Rate, Servers: c.ServerPID})
 }
 
 func (c *loginCmd) rows(r bench.LoginResult) (title string, rows []row) {
@@ -234,7 +234,7 @@ func (c *presenceCmd) run(ctx context.Context, f *bench.Clients) (r bench.Presen
 	if err := f.Login(ctx, c.Sessions); err != nil {
 		return r, err
 	}
-	return f.Presence(ctx, bench.PresenceConfig{Contacts: c.Contacts, Rate: c.Rate, Duration: c.Duration, ServerPID: c.ServerPID})
+	return f.Presence(ctx, bench.PresenceConfig{Contacts: c.Contacts, Rate: c.Rate, Duration: c.Duration, Servers: c.ServerPID})
 }
 
 func (c *presenceCmd) rows(r bench.PresenceResult) (title string, rows []row) {
@@ -279,7 +279,7 @@ func (c *reconnectCmd) divide(i, n int) {
 }
 
 func (c *reconnectCmd) run(ctx context.Context, f *bench.Clients) (bench.ReconnectResult, error) {
-	return f.Reconnect(ctx, bench.ReconnectConfig{Sessions: c.Sessions, ServerPID: c.ServerPID})
+	return f.Reconnect(ctx, bench.ReconnectConfig{Sessions: c.Sessions, Servers: c.ServerPID})
 }
 
 func (c *reconnectCmd) rows(r bench.ReconnectResult) (title string, rows []row) {
