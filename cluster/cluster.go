@@ -110,8 +110,8 @@ type Node struct {
 	members atomic.Pointer[members]
 	lease   leaseState // owned by the lease goroutine
 
-	dirty     atomic.Bool // registrations may be missing in the directory
-	rejoining atomic.Bool // the handler's Rejoined is running
+	lost      atomic.Uint32 // a router.Lost that the handler has to be told, or 0
+	rejoining atomic.Bool   // the handler's Rejoined is running
 
 	writes writes
 	cache  *cache

@@ -76,7 +76,7 @@ func (n *Node) Register(ctx context.Context, account, resource string, r router.
 }
 
 // missing notes that a resource may not be in the directory.
-func (n *Node) missing() { n.dirty.Store(true) }
+func (n *Node) missing() { n.lose(router.LostEntries) }
 
 // registered reads the reply of the script, and returns also which dead nodes have entries.
 func (n *Node) registered(o *op) (reg router.Registered, dead map[uint64]bool) {
@@ -97,6 +97,7 @@ func (n *Node) registered(o *op) (reg router.Registered, dead map[uint64]bool) {
 	switch {
 	case !ok:
 	case before.Node == own:
+		reg.Known = true
 		if level != o.level && !reg.Full {
 			n.writes.add(&op{kind: opUnindex, account: o.account, resource: o.resource, level: level})
 		}

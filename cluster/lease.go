@@ -184,7 +184,7 @@ func (n *Node) renew() time.Duration {
 	if n.run == 0 {
 		return n.enterLate()
 	}
-	begin, lapsed := n.now(), !n.leased()
+	begin, before, lapsed := n.now(), time.Duration(n.renewed.Load()), !n.leased()
 	r, err := n.nodes(n.ctx, "renew", n.epoch.Load(), 0)
 	if err == nil && (r.status == "dead" || r.status == "held") {
 		n.stats.rejoined.Add(1)
@@ -193,7 +193,7 @@ func (n *Node) renew() time.Duration {
 		n.cache.clear()
 		n.level.Store(0)
 		n.count.Store(0)
-		n.dirty.Store(true)
+		n.lose(router.LostPresence)
 	}
 	if n.engine.failed(err) {
 		if misconfigured(err) && !noScript(err) {
@@ -214,7 +214,7 @@ func (n *Node) renew() time.Duration {
 		n.stats.rejoined.Add(1)
 		n.level.Store(0)
 		n.count.Store(0)
-		n.dirty.Store(true)
+		n.lose(router.LostPresence)
 		n.in.again.Store(true)
 	}
 	if n.engine.suspect.Load() {
@@ -224,6 +224,9 @@ func (n *Node) renew() time.Duration {
 	if n.engine.up.CompareAndSwap(false, true) {
 		n.log.Info("the Redis server of the cluster can be reached again")
 		lapsed = true
+		if n.lose(router.LostTime); begin-before >= n.config.Wait {
+			n.lose(router.LostPresence) // items were returned
+		}
 	}
 	if lapsed {
 		n.notify()
@@ -251,7 +254,7 @@ func (n *Node) enterLate() time.Duration {
 	}
 	n.lease.complaint = ""
 	n.log.Info("this node has joined the cluster", "node", n.config.Name)
-	n.dirty.Store(true)
+	n.lose(router.LostPresence)
 	n.rejoin()
 	return n.config.Lease / 4
 }
@@ -278,19 +281,35 @@ func (n *Node) compareRuns() {
 		n.log.Warn("the Redis server was started again or replaced: registering again")
 		n.lease.runs = runs
 		n.in.again.Store(true)
-		n.dirty.Store(true)
+		n.lose(router.LostEntries)
 	}
 }
 
-// rejoin has the handler register everything again, if that is necessary, on a goroutine of
-// its own, one at a time.
+// lose notes what the handler has to be told.
+func (n *Node) lose(lost router.Lost) {
+	for {
+		before := n.lost.Load()
+		if uint32(lost) <= before || n.lost.CompareAndSwap(before, uint32(lost)) {
+			return
+		}
+	}
+}
+
+// Repeat has the handler repeat something, as after a loss. It is for resources that were not
+// registered when they came to be.
+func (n *Node) Repeat(lost router.Lost) {
+	n.lose(lost)
+	n.hurry()
+}
+
+// rejoin tells the handler what was lost, on a goroutine of its own, one at a time.
 func (n *Node) rejoin() {
-	if !n.dirty.Load() || !n.rejoining.CompareAndSwap(false, true) {
+	if n.lost.Load() == 0 || !n.rejoining.CompareAndSwap(false, true) {
 		return
 	}
-	n.dirty.Store(false)
+	lost := router.Lost(n.lost.Swap(0))
 	n.tasks.Go(func() {
-		n.handler.Rejoined()
+		n.handler.Rejoined(n.ctx, lost)
 		n.rejoining.Store(false)
 	})
 }

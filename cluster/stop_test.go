@@ -27,7 +27,7 @@ type reporter struct{ clustertest.Recorder }
 func (r *reporter) NewLane() router.NodeLane                  { return r }
 func (*reporter) Flush()                                      {}
 func (*reporter) Item(_ router.NodeID, _ string, item []byte) { fmt.Printf("item %s\n", item) }
-func (*reporter) Rejoined()                                   { fmt.Println("rejoined") }
+func (*reporter) Rejoined(context.Context, router.Lost)       { fmt.Println("rejoined") }
 
 // runChild is the other process. It ends when its standard input does.
 func runChild(url string) {

@@ -25,6 +25,7 @@ type pendingPresence struct {
 	accounts []string           // then these
 	sent     []*session.Session // the resources of the current account that are done
 	since    uint32             // only own and roster: what has changed since the client was inactive; 0: everything
+	outdated bool               // before all of these, what the client has of contacts on other nodes is replaced
 	asked    bool               // only own and roster: other nodes were asked
 	askedFor string             // only accounts: the last one for which other nodes were asked
 }
@@ -128,7 +129,7 @@ func (r *Router) resumeContactPresence(t *session.Turn, s *session.Session) {
 		return
 	}
 	if !s.Available() {
-		f.own, f.roster = false, false // probes still get their reply
+		f.own, f.roster, f.outdated = false, false, false // probes still get their reply
 	}
 	ro, need, err := r.tryOwnRoster(t, s)
 	switch {
@@ -148,6 +149,12 @@ func (r *Router) resumeContactPresence(t *session.Turn, s *session.Session) {
 
 // sendSomePresence sends what fits. ro is nil if only f.accounts are pending.
 func (r *Router) sendSomePresence(t *session.Turn, s *session.Session, ro *Roster, f *pendingPresence) pause {
+	if f.outdated && ro != nil {
+		if why := r.sendOutdated(t, s, ro, f); why != pauseNone {
+			return why
+		}
+		f.outdated = false
+	}
 	if f.own || f.roster {
 		r.askForContacts(t, s, ro, f)
 	}

@@ -25,7 +25,7 @@ func (r *Router) iq(t *session.Turn, from Sender, st *stanza.Stanza) session.Wor
 			}
 		}
 		if to == nil || bars(to, from.JID()) || !r.forward(t, from, to, st) {
-			r.Reply(t, from, st, stanza.ServiceUnavailable)
+			r.Reply(t, from, st, r.unreached(from, st))
 		}
 		return session.Done
 	}

@@ -94,7 +94,7 @@ func (r *Router) refuse(t *session.Turn, from Sender, st *stanza.Stanza) {
 		return
 	}
 	countMessage(t, st, messageRefused)
-	r.Reply(t, from, st, stanza.ServiceUnavailable)
+	r.Reply(t, from, st, r.unreached(from, st))
 }
 
 // messageToBare delivers a message to the resources of an account (RFC 6121 section 8.5.2,

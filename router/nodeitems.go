@@ -34,6 +34,7 @@ const (
 	itemObserve                          // account: its resources are to be observed
 	itemKick                             // full JID, request
 	itemReply                            // request
+	itemAnnounce                         // full JID: whose presence is to be sent to other nodes again
 )
 
 // Flags of itemMessage.
@@ -168,6 +169,8 @@ type nodeSender struct {
 	node NodeID // where its replies go; 0: it has to be found
 	jid  jid.JID
 	key  string // the account for which its replies are kept in order
+
+	undelivered bool // the stanza was sent to a node that did not get it
 }
 
 var _ Sender = (*nodeSender)(nil)

@@ -75,6 +75,8 @@ func (l *nodeLane) handle(from NodeID, account string, kind itemKind, f *fields)
 		l.kick(from, account, f)
 	case itemReply:
 		r.requests.finish(f.number())
+	case itemAnnounce:
+		l.announce(f)
 	default:
 		f.fail()
 	}
@@ -149,7 +151,7 @@ func (l *nodeLane) deliver(f *fields) {
 }
 
 // Undelivered implements NodeHandler.
-func (r *Router) Undelivered(_ NodeID, _ string, item []byte, _ bool) {
+func (r *Router) Undelivered(_ NodeID, account string, item []byte, _ bool) {
 	if len(item) == 0 {
 		return
 	}
@@ -169,6 +171,8 @@ func (r *Router) Undelivered(_ NodeID, _ string, item []byte, _ bool) {
 					r.Reply(t, from, st, stanza.RemoteServerTimeout)
 				}
 			}
+		case itemStored:
+			r.untold.add(account) // if the node has not died
 		case itemKick: // it has ended with its node
 			f.address()
 			r.requests.finish(f.number())
@@ -176,10 +180,26 @@ func (r *Router) Undelivered(_ NodeID, _ string, item []byte, _ bool) {
 	})
 }
 
+// announce handles itemAnnounce.
+func (l *nodeLane) announce(f *fields) {
+	s := l.r.resource(f.address())
+	if s == nil {
+		return
+	}
+	ro, err := l.r.ownRoster(s)
+	if err != nil {
+		l.r.nodesFailed("presence was not sent to other nodes again", err)
+		return
+	}
+	l.r.locateContacts(l.turn, s, ro)
+	l.r.announceElsewhere(l.turn, s, ro)
+}
+
 // undeliveredMessage sends a message to someone else, stores it, or replies with an error.
 func (l *nodeLane) undeliveredMessage(f *fields) {
 	flags, hops, id := f.number(), int(f.number()), int64(f.number())
 	from := l.sender(0, f)
+	from.undelivered = true
 	st, done, ok := l.stanza(f)
 	if !ok {
 		return

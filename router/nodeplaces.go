@@ -122,6 +122,23 @@ func (r *Router) nodesFailed(what string, err error) {
 	}
 }
 
+// unreached returns the error for a stanza that no resource gets. If that is only because the
+// directory or a node could not be reached, it is <remote-server-timeout/>, which tells the
+// sender to try again later (RFC 6120 section 8.3.3.16,
+// https://www.rfc-editor.org/rfc/rfc6120#section-8.3.3.16).
+func (r *Router) unreached(from Sender, st *stanza.Stanza) *stanza.ErrorReply {
+	if n, ok := from.(*nodeSender); ok && n.undelivered {
+		return stanza.RemoteServerTimeout
+	}
+	if r.nodes == nil || fromNode(from) || !st.HasTo || !r.Serves(st.To.Domain()) || r.resource(st.To) != nil {
+		return stanza.ServiceUnavailable
+	}
+	if _, known := r.nodes.Cached(st.To.BareString()); known {
+		return stanza.ServiceUnavailable
+	}
+	return stanza.RemoteServerTimeout
+}
+
 // findPlace returns the place with a resource.
 func findPlace(places []Place, resource string) (p Place, ok bool) {
 	for _, p := range places {

@@ -61,14 +61,20 @@ func (r *Router) broadcastElsewhere(t *session.Turn, bc *broadcast, now *Roster,
 	if bc.p != nil {
 		xml = bc.p.XML()
 	}
-	b := appendField(appendKind(t.GetBuf(), itemBroadcast), bc.s.FullJID())
-	b = appendField(b, bc.id)
+	r.sendBroadcast(t, bc.s.JID(), bc.id, xml, list, to)
+}
+
+// sendBroadcast sends the presence of a resource to the nodes of some accounts. list is the
+// resource's blocklist, in which only full JIDs matter here.
+func (r *Router) sendBroadcast(t *session.Turn, from jid.JID, id []byte, xml string, list *Blocklist, to addressees) {
+	b := appendField(appendKind(t.GetBuf(), itemBroadcast), from.String())
+	b = appendField(b, id)
 	b = appendField(b, xml)
 	b = appendTexts(b, fullAddresses(list))
 	to.each(func(n NodeID, accounts []string) {
 		item := appendTexts(b, accounts)
 		t.CountDelivery(len(item))
-		r.nodes.Send(n, bc.s.BareJID(), item)
+		r.nodes.Send(n, from.BareString(), item)
 	})
 	t.PutBuf(b)
 }
@@ -155,13 +161,18 @@ func (r *Router) directedElsewhere(t *session.Turn, from, to jid.JID, appendTo f
 	t.PutBuf(item)
 }
 
-// askForContacts requests the presence of a client's contacts, and of its account's other
-// resources, from the nodes that have them.
+// askForContacts is probeContacts for a client that has become available, once.
 func (r *Router) askForContacts(t *session.Turn, s *session.Session, ro *Roster, f *pendingPresence) {
 	if r.nodes == nil || f.asked || f.since != 0 || ro == nil {
 		return
 	}
 	f.asked = true
+	r.probeContacts(t, s, ro)
+}
+
+// probeContacts requests the presence of a client's contacts, and of its account's other
+// resources, from the nodes that have them.
+func (r *Router) probeContacts(t *session.Turn, s *session.Session, ro *Roster) {
 	to := make(addressees)
 	to.add(r, s.BareJID())
 	for i := range ro.Items {
@@ -325,7 +336,11 @@ func (r *Router) storedElsewhere(t *session.Turn, owner jid.JID) {
 	}
 	places, err := r.nodes.Current(r.ctx, owner.String())
 	if err != nil {
-		return // they look when the directory is back
+		r.untold.add(owner.String())
+		// If the directory is back since, Rejoined may have been called before that.
+		if places, err = r.nodes.Current(r.ctx, owner.String()); err != nil {
+			return
+		}
 	}
 	item := appendField(appendKind(nil, itemStored), owner.String())
 	for _, n := range nodesOf(nil, places, isNonNegative) {

@@ -160,22 +160,45 @@ func (r *Router) Died(_ NodeID, account string, p Place) {
 		return
 	}
 	r.locateAll(t, ro)
-	r.locate(t, account)
-	mu := r.lockPresence(account)
+	if back, ok := findPlace(r.askPlaces(t, account), p.Resource); ok && back.Available {
+		return
+	}
+	r.announceDied(t, from, ro)
+	// It may have come back meanwhile: its available presence has to be the last.
+	if _, known := r.nodes.Cached(account); !known {
+		_, _ = r.nodes.Current(r.ctx, account)
+	}
+	if back, ok := findPlace(r.knownPlaces(account), p.Resource); ok {
+		r.nodes.Send(back.Node, account, appendField(appendKind(nil, itemAnnounce), from.String()))
+	}
+}
+
+// announceDied sends the unavailable presence of a resource whose node has died, unless the
+// resource is on this node now.
+func (r *Router) announceDied(t *session.Turn, from jid.JID, ro *Roster) {
+	mu := r.lockPresence(from.BareString())
 	defer mu.Unlock()
-	if x := r.resource(from); x != nil {
-		return // it is back
+	if r.resource(from) != nil {
+		return
 	}
 	unavailable := func(b []byte, to string) []byte {
 		return stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, From: from.String(), To: to}.AppendEmpty(b)
 	}
-	for i := range ro.Items {
-		if it := &ro.Items[i]; it.Subscription.HasFrom() {
-			r.toAvailable(t, from, it.JID, ro.blocked, nil, unavailable)
+	elsewhere := make(addressees)
+	tell := func(to jid.JID) {
+		switch {
+		case r.isRemote(to):
+			r.toAvailable(t, from, to, ro.blocked, nil, unavailable)
+		case to.BareString() == from.BareString() || !ro.blocked.Blocks(to):
+			elsewhere.add(r, to.BareString())
+			r.toAvailableHere(t, from, to.Bare(), ro.blocked, nil, unavailable)
 		}
 	}
-	r.toAvailable(t, from, bare, nil, nil, unavailable)
+	for i := range ro.Items {
+		if it := &ro.Items[i]; it.Subscription.HasFrom() {
+			tell(it.JID)
+		}
+	}
+	tell(from)
+	r.sendBroadcast(t, from, nil, unavailableXML, ro.blocked, elsewhere)
 }
-
-// Rejoined implements NodeHandler.
-func (r *Router) Rejoined() {}

@@ -39,7 +39,7 @@ type Nodes interface {
 
 	// Register enters a resource of this node in the directory. If another node has the same
 	// resource, what happens depends on r. Without a directory it returns ErrNoDirectory;
-	// then the resource is registered when there is one again (see NodeHandler.Rejoined).
+	// then the resource is registered when there is one again (see LostEntries).
 	Register(ctx context.Context, account, resource string, r Registration) (Registered, error)
 
 	// Update changes the availability of a resource of this node, and Unregister removes it.
@@ -74,6 +74,7 @@ type Registration struct {
 type Registered struct {
 	Taken    bool    // refused: another node has the resource
 	Full     bool    // refused: the account has too many resources
+	Known    bool    // this node had registered the resource before
 	Replaced Place   // with Registration.Replace: where the resource was; its Node is 0 if it was on no other node
 	Places   []Place // the account's other resources on other nodes
 }
@@ -95,11 +96,22 @@ type NodeHandler interface {
 	// registered by a node that has died, after it was removed from the directory.
 	Died(node NodeID, account string, place Place)
 
-	// Rejoined is called when this node's registrations were lost, because the directory was
-	// out of reach for too long or has lost its data: all resources of this node have to be
-	// registered again. The node may have a new NodeID.
-	Rejoined()
+	// Rejoined is called when the directory can be reached again after it could not, or has
+	// lost data; lost says what has to be repeated. The node may have a new NodeID. Calls
+	// follow each other, and return soon when ctx ends.
+	Rejoined(ctx context.Context, lost Lost)
 }
+
+// Lost says what a node has to repeat after it had lost its connection with the others. Each
+// value includes those before it.
+type Lost uint8
+
+// The values of Lost.
+const (
+	LostTime     Lost = iota + 1 // what could not be looked up
+	LostEntries                  // registrations: resources of this node may be missing in the directory
+	LostPresence                 // presence, of this node's resources at others and of theirs here: it is unknown what has not arrived
+)
 
 // NodeLane handles items that other nodes have sent, one after the other. One goroutine uses
 // it. Its methods may block.

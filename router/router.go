@@ -114,6 +114,7 @@ type Router struct {
 	nodes         Nodes // nil: this server is alone
 	nodeLog       *loglimit.Limit
 	requests      nodeRequests
+	untold        untold
 	changesSeen   changeClock
 	directing     atomic.Int64 // number of resources that have sent directed presence
 	started       time.Time

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"roost/router"
 	"roost/session"
 	"roost/store"
 )
@@ -104,6 +105,9 @@ func (s *Server) restore(ctx context.Context) error {
 		return nil
 	}
 	s.log.Info("sessions of the last run restored", "sessions", r.Sessions, "over", r.Over)
+	if s.node != nil {
+		s.node.Repeat(router.LostPresence) // the others have announced their end
+	}
 	// What has happened to their accounts since.
 	return s.onWorker(ctx, func(t *session.Turn) error { return s.router.CatchUpFrom(t, r.Event) })
 }

@@ -54,6 +54,17 @@ func (m *Manager) unlink(s *Session) {
 	}
 }
 
+// IfUnlinked calls f if a session is not in the tables, and no other one has its address. No
+// session can get it before f returns.
+func (m *Manager) IfUnlinked(s *Session, f func()) {
+	m.table.update(s.BareJID(), func(head *Session) *Session {
+		if !head.hasAddress(s) {
+			f()
+		}
+		return head
+	})
+}
+
 // announce announces that a session has left the tables. The cost is charged to its
 // account: otherwise a client could cause it for free by logging in and out repeatedly.
 func (m *Manager) announce(t *Turn, s *Session) {

@@ -2,6 +2,7 @@
 package clustertest
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"testing"
@@ -90,7 +91,10 @@ func (r *Recorder) Died(node router.NodeID, account string, place router.Place) 
 }
 
 // Rejoined implements router.NodeHandler.
-func (r *Recorder) Rejoined() {
+func (r *Recorder) Rejoined(_ context.Context, lost router.Lost) {
+	if lost < router.LostEntries {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rejoined++

@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"stanza":            {"roost/parser", "roost/jid"},
 	"store":             {"roost/internal/histogram", "roost/jid", "github.com/xdg-go/scram"},
 	"session":           {"roost/internal/events", "roost/internal/hot", "roost/internal/histogram", "roost/internal/job", "roost/internal/loglimit", "roost/internal/panics", "roost/internal/peernet", "roost/internal/sessiondata", "roost/stanza", "roost/parser", "roost/jid", "roost/store", "github.com/puzpuzpuz/xsync/v3", "github.com/xdg-go/scram"},
-	"router":            {"roost/internal/events", "roost/internal/hot", "roost/internal/loglimit", "roost/session", "roost/stanza", "roost/parser", "roost/jid", "roost/store", "github.com/maypok86/otter/v2"},
+	"router":            {"roost/internal/events", "roost/internal/hot", "roost/internal/job", "roost/internal/loglimit", "roost/session", "roost/stanza", "roost/parser", "roost/jid", "roost/store", "github.com/maypok86/otter/v2"},
 	"xep":               {"roost/internal/hot", "roost/internal/loglimit", "roost/internal/peernet", "roost/router", "roost/session", "roost/stanza", "roost/parser", "roost/jid", "roost/store"},
 	"store/sqlite":      {"roost/internal/histogram", "roost/store", "roost/jid", "roost/internal/ownfile", "zombiezen.com/go/sqlite", "golang.org/x/sys/unix"},
 	"store/postgres":    {"roost/internal/histogram", "roost/store", "roost/jid", "github.com/jackc/pgx/v5"},

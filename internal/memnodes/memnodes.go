@@ -60,6 +60,7 @@ type Node struct {
 	items   []item
 	wake    sync.Cond
 	closed  bool
+	cut     bool
 	done    chan struct{}
 	asked   map[string]bool // with Forgetful: what was asked since the last call of Wait
 }
@@ -121,7 +122,32 @@ func (n *Node) Close() {
 func (n *Node) Kill() {
 	n.c.mu.Lock()
 	n.closed = true
-	left := n.items
+	n.die(func() { <-n.done })
+}
+
+// Cut separates the node from the others for longer than a lease: to them it has died, but
+// its clients stay.
+func (n *Node) Cut() {
+	n.c.mu.Lock()
+	n.cut = true
+	n.die(func() {})
+}
+
+// Heal ends Cut.
+func (n *Node) Heal() {
+	n.c.mu.Lock()
+	n.cut = false
+	n.c.last++
+	n.id = n.c.last
+	n.c.nodes[n.id] = n
+	n.c.mu.Unlock()
+	n.handler.Rejoined(context.Background(), router.LostPresence)
+}
+
+// die has another node take over what this one had. The caller holds mu, which die unlocks.
+// It then calls wait.
+func (n *Node) die(wait func()) {
+	left, id := n.items, n.id
 	n.items = nil
 	n.c.pending -= len(left)
 	delete(n.c.nodes, n.id)
@@ -141,18 +167,21 @@ func (n *Node) Kill() {
 		n.c.set(account, slices.DeleteFunc(slices.Clone(all), func(p router.Place) bool { return p.Node == n.id }))
 	}
 	n.wake.Signal()
+	if n.c.pending == 0 {
+		n.c.idle.Broadcast()
+	}
 	n.c.mu.Unlock()
-	<-n.done
+	wait()
 	if heir == nil {
 		return
 	}
 	for account, all := range died {
 		for _, p := range all {
-			heir.handler.Died(n.id, account, p)
+			heir.handler.Died(id, account, p)
 		}
 	}
 	for _, x := range left {
-		heir.handler.Undelivered(n.id, x.account, x.b, true)
+		heir.handler.Undelivered(id, x.account, x.b, true)
 	}
 }
 
@@ -174,7 +203,7 @@ func (n *Node) elsewhere(account string) []router.Place {
 func (n *Node) Cached(account string) (places []router.Place, ok bool) {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
-	if n.c.forget && !n.asked[account] {
+	if n.cut || n.c.forget && !n.asked[account] {
 		return nil, false
 	}
 	return n.elsewhere(account), true
@@ -184,6 +213,9 @@ func (n *Node) Cached(account string) (places []router.Place, ok bool) {
 func (n *Node) Places(_ context.Context, accounts []string) ([][]router.Place, error) {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
+	if n.cut {
+		return nil, router.ErrNoDirectory
+	}
 	all := make([][]router.Place, len(accounts))
 	for i, account := range accounts {
 		all[i] = n.elsewhere(account)
@@ -196,6 +228,9 @@ func (n *Node) Places(_ context.Context, accounts []string) ([][]router.Place, e
 func (n *Node) Current(_ context.Context, account string) ([]router.Place, error) {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
+	if n.cut {
+		return nil, router.ErrNoDirectory
+	}
 	return n.elsewhere(account), nil
 }
 
@@ -203,6 +238,9 @@ func (n *Node) Current(_ context.Context, account string) ([]router.Place, error
 func (n *Node) Register(_ context.Context, account, resource string, r router.Registration) (got router.Registered, err error) {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
+	if n.cut {
+		return got, router.ErrNoDirectory
+	}
 	for _, p := range n.elsewhere(account) {
 		if p.Resource == resource {
 			got.Replaced = p
@@ -213,9 +251,10 @@ func (n *Node) Register(_ context.Context, account, resource string, r router.Re
 	switch {
 	case got.Replaced.Node != 0 && !r.Replace:
 		return router.Registered{Taken: true}, nil
-	case got.Replaced.Node == 0 && r.Here+len(got.Places) >= r.MaxResources:
+	case got.Replaced.Node == 0 && r.MaxResources > 0 && r.Here+len(got.Places) >= r.MaxResources:
 		return router.Registered{Full: true}, nil
 	}
+	got.Known = slices.ContainsFunc(n.c.places[account], func(p router.Place) bool { return p.Resource == resource && p.Node == n.id })
 	account = strings.Clone(account)
 	n.c.set(account, append(n.without(account, resource), router.Place{Resource: strings.Clone(resource), Node: n.id}))
 	return got, nil
@@ -252,7 +291,7 @@ func (n *Node) Unregister(account, resource string) {
 func (n *Node) Send(to router.NodeID, account string, b []byte) bool {
 	n.c.mu.Lock()
 	other := n.c.nodes[to]
-	if other == nil {
+	if other == nil || n.cut {
 		n.c.mu.Unlock()
 		go n.handler.Undelivered(to, strings.Clone(account), slices.Clone(b), false)
 		return true
@@ -265,14 +304,18 @@ func (n *Node) Send(to router.NodeID, account string, b []byte) bool {
 }
 
 // Self implements router.Nodes.
-func (n *Node) Self() router.NodeID { return n.id }
+func (n *Node) Self() router.NodeID {
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	return n.id
+}
 
 // Others implements router.Nodes.
 func (n *Node) Others() (all []router.NodeID) {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
 	for id := range n.c.nodes {
-		if id != n.id {
+		if id != n.id && !n.cut {
 			all = append(all, id)
 		}
 	}

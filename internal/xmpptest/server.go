@@ -151,6 +151,9 @@ func NewServer(t testing.TB, cfg Config) *Server {
 	return s
 }
 
+// Node is the server's node in Config.Cluster.
+func (s *Server) Node() *memnodes.Node { return s.node }
+
 // settle waits until the server has done what it was asked to, as far as it can know.
 func (s *Server) settle(t testing.TB) {
 	t.Helper()

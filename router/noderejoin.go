@@ -1,0 +1,272 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"roost/internal/job"
+	"roost/jid"
+	"roost/session"
+	"roost/stanza"
+)
+
+// After the directory was out of reach or has lost data, this node repeats what may not have
+// reached the others: see Lost. First all resources are registered again, so that they are
+// found. Then, if presence was lost, each available resource announces its presence to the
+// other nodes and requests that of its contacts there.
+
+// The paces, in resources a second. A registration costs some 20 µs of this node and of the
+// engine together. Presence costs about as much as a login without its key derivation.
+const (
+	registerRate = 10_000
+	presenceRate = 2_000
+)
+
+// registerers is how many registrations are under way at once: each waits for the engine.
+const registerers = 32
+
+// Rejoined implements NodeHandler.
+func (r *Router) Rejoined(ctx context.Context, lost Lost) {
+	r.tellUntold(ctx)
+	if lost >= LostEntries {
+		n := r.registerAll(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		r.config().Logger.Info("clients registered again with the cluster", "sessions", n)
+	}
+	if lost >= LostPresence {
+		r.atPace(ctx, presenceRate, func(s *session.Session) {
+			r.sessions.RunOnLoop(s, func(t *session.Turn) { r.exchangePresence(t, s) })
+		})
+	}
+}
+
+// atPace calls f for all sessions, at a rate, until ctx ends.
+func (r *Router) atPace(ctx context.Context, rate float64, f func(*session.Session)) {
+	pace := job.NewPace(rate, time.NewTicker)
+	defer pace.Stop()
+	allowed := 0
+	r.sessions.Each(func(s *session.Session) bool {
+		if allowed == 0 {
+			if allowed = pace.Wait(ctx, registerRate); allowed == 0 {
+				return false
+			}
+		}
+		allowed--
+		f(s)
+		return true
+	})
+}
+
+// registerAll registers all resources of this node, and returns how many were not in the
+// directory.
+func (r *Router) registerAll(ctx context.Context) (missing int) {
+	todo := make(chan *session.Session)
+	var tasks sync.WaitGroup
+	var mu sync.Mutex
+	for range registerers {
+		tasks.Go(func() {
+			t := r.sessions.NewTurn()
+			defer t.End()
+			for s := range todo {
+				r.guarded(nil, func() {
+					if r.registerAgain(ctx, t, s) {
+						mu.Lock()
+						missing++
+						mu.Unlock()
+					}
+				})
+				t.Flush()
+			}
+		})
+	}
+	r.atPace(ctx, registerRate, func(s *session.Session) { todo <- s })
+	close(todo)
+	tasks.Wait()
+	return missing
+}
+
+// registerAgain registers a resource, and reports whether it was missing in the directory.
+// If another node has the same resource, that was bound while the two could not find each
+// other. That one stays: it is registered, so usually it is the newer.
+func (r *Router) registerAgain(ctx context.Context, t *session.Turn, s *session.Session) (missing bool) {
+	got, err := r.nodes.Register(ctx, s.BareJID(), s.Resource(), Registration{})
+	switch {
+	case errors.Is(err, context.Canceled):
+		return false
+	case err != nil: // it is repeated when the directory is back
+		r.nodesFailed("a resource could not be registered with the cluster", err)
+		return false
+	case got.Taken:
+		r.giveWay(t, s)
+		return false
+	}
+	if len(got.Places) > 0 {
+		Observe(s)
+	}
+	r.sessions.IfUnlinked(s, func() { r.nodes.Unregister(s.BareJID(), s.Resource()) })
+	if got.Known {
+		return false
+	}
+	mu := r.lockPresence(s.BareJID())
+	if s.Available() {
+		r.updateElsewhere(s, true, int8(s.Priority()))
+	}
+	mu.Unlock()
+	if NonNegative(s) {
+		r.deliverStoredHere(t, s.JID().Bare()) // other nodes have not found the resource
+	}
+	return true
+}
+
+// giveWay ends a session whose address a session on another node has. If that one is
+// available, unavailable presence of this one would be taken for that one's.
+func (r *Router) giveWay(t *session.Turn, s *session.Session) {
+	places, err := r.nodes.Current(r.ctx, s.BareJID())
+	if err != nil {
+		r.nodesFailed("resources on other nodes could not be looked up", err)
+	}
+	if p, ok := findPlace(places, s.Resource()); ok && p.Available {
+		mu := r.lockPresence(s.BareJID())
+		s.SetPresence(nil, 0)
+		mu.Unlock()
+	}
+	r.sessions.Displace(t, s)
+}
+
+// exchangePresence announces a resource's presence to other nodes, and requests that of its
+// contacts there.
+func (r *Router) exchangePresence(t *session.Turn, s *session.Session) {
+	if !s.Bound() || !s.Available() {
+		return
+	}
+	ro, need, err := r.tryOwnRoster(t, s)
+	if err != nil {
+		r.nodesFailed("presence could not be exchanged with other nodes", err)
+		return
+	}
+	if need == session.Done {
+		need = r.locateContacts(t, s, ro)
+	}
+	if need != session.Done {
+		r.sessions.Offload(t, s, need, func(t *session.Turn) { r.exchangePresence(t, s) })
+		return
+	}
+	r.announceElsewhere(t, s, ro)
+	if f := unsent.Get(s); f != nil {
+		f.outdated, f.next, f.sent = true, "", nil
+		return
+	}
+	f := pendingPresence{outdated: true}
+	r.sendPendingPresence(t, s, ro, &f)
+}
+
+// announceElsewhere sends the presence of an available resource to other nodes again.
+func (r *Router) announceElsewhere(t *session.Turn, s *session.Session, ro *Roster) {
+	mu := r.lockPresence(s.BareJID())
+	defer mu.Unlock()
+	if p := s.Presence(); p != nil && s.Bound() && s.Available() {
+		bc := broadcast{s: s, ro: r.currentRoster(s, ro), p: p}
+		r.broadcastElsewhere(t, &bc, bc.ro, blocklistOf(s))
+	}
+}
+
+// sendOutdated sends a client what replaces the presence of contacts on other nodes that it
+// was sent, which may be outdated: unavailable presence of the contacts' bare JIDs (RFC 6121
+// section 4.3.2, https://www.rfc-editor.org/rfc/rfc6121#section-4.3.2, has it for a contact
+// without available resources). Then it requests the presence of those that are available.
+// Contacts that are available on this node keep what the client has of them.
+func (r *Router) sendOutdated(t *session.Turn, s *session.Session, ro *Roster, f *pendingPresence) pause {
+	i := 0
+	if f.next != "" {
+		i, _ = ro.find(f.next)
+	}
+	for ; i < len(ro.Items); i++ {
+		it := &ro.Items[i]
+		if !it.Subscription.HasTo() || !r.Serves(it.JID.Domain()) || bars(s, it.JID) {
+			continue
+		}
+		f.next = it.JID.BareString()
+		if t.Spent() {
+			return pauseTurn
+		}
+		if !r.sendGone(t, s, f.next) {
+			return pauseClient
+		}
+	}
+	f.next = ""
+	r.probeContacts(t, s, ro)
+	return pauseNone
+}
+
+// sendGone sends a client unavailable presence of a contact that is not available on this
+// node. It returns false if the client has to read first.
+func (r *Router) sendGone(t *session.Turn, s *session.Session, contact string) bool {
+	mu := r.lockPresence(contact)
+	defer mu.Unlock()
+	if r.HasRecipients(contact, Available) {
+		return true
+	}
+	b := stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, From: contact, To: s.BareJID()}.AppendEmpty(t.GetBuf())
+	defer t.PutBuf(b)
+	if r.mustWait(s, len(b)) {
+		return false
+	}
+	sendHeldFirst(t, s)
+	s.SendBytes(t, b)
+	return true
+}
+
+// untold are accounts that messages were stored for while it was not known whether another
+// node has resources of them.
+type untold struct {
+	mu       sync.Mutex
+	accounts map[string]bool
+	lost     bool // there were more
+}
+
+// maxUntold is the largest number of accounts: some 10 MB.
+const maxUntold = 100_000
+
+// add adds an account, which may be borrowed.
+func (u *untold) add(account string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.accounts == nil {
+		u.accounts = make(map[string]bool)
+	}
+	if u.lost = u.lost || len(u.accounts) >= maxUntold; !u.lost {
+		u.accounts[strings.Clone(account)] = true
+	}
+}
+
+// take removes all.
+func (u *untold) take() (accounts map[string]bool, lost bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	accounts, lost = u.accounts, u.lost
+	u.accounts, u.lost = nil, false
+	return accounts, lost
+}
+
+// tellUntold tells the other nodes of messages that were stored for their clients.
+func (r *Router) tellUntold(ctx context.Context) {
+	accounts, lost := r.untold.take()
+	if lost {
+		r.config().Logger.Warn("messages were stored for more accounts than other nodes can be told of; some clients get them at their next login", "limit", maxUntold)
+	}
+	t := r.sessions.NewTurn()
+	defer t.End()
+	for account := range accounts {
+		if ctx.Err() != nil {
+			return
+		}
+		if owner, err := jid.Parse(account); err == nil {
+			r.storedElsewhere(t, owner)
+		}
+	}
+}
