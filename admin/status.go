@@ -33,6 +33,9 @@ func (s *Server) status(*request) (any, error) {
 		Listeners:    s.listeners(),
 		Certificates: s.b.Certificates(),
 	}
+	if s.b.Cluster != nil {
+		status.Cluster = s.b.Cluster()
+	}
 	status.Version, status.Commit = version()
 	return status, nil
 }

@@ -19,6 +19,8 @@ type counters struct {
 // process.
 type Stats struct {
 	Nodes     int           // that are alive, with this one
+	Others    []string      // names of the others
+	Entries   int64         // of this node in the directory, about
 	Reachable bool          // whether the Redis server is
 	LeaseAge  time.Duration // since the lease was renewed
 
@@ -51,8 +53,15 @@ func (n *Node) Stats() Stats {
 	waiting := n.writes.bytes
 	n.writes.mu.Unlock()
 	s := &n.stats
+	m := n.members.Load()
+	var others []string
+	for _, id := range m.others {
+		others = append(others, m.alive[uint64(id)])
+	}
 	return Stats{
-		Nodes:           len(n.members.Load().alive),
+		Nodes:           len(m.alive),
+		Others:          others,
+		Entries:         max(0, n.count.Load()),
 		Reachable:       n.engine.up.Load(),
 		LeaseAge:        n.now() - time.Duration(n.renewed.Load()),
 		Hits:            s.hits.Load(),

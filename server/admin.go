@@ -41,6 +41,9 @@ func (s *Server) startAdmin() (err error) {
 		}
 		return all
 	}
+	if s.node != nil {
+		b.Cluster = s.clusterStatus
+	}
 	b.AccountsChanged = func(ctx context.Context) {
 		if err := s.onWorker(ctx, s.router.CatchUpAll); err != nil {
 			s.log.Warn("account events could not be processed at once", "err", err) // the watch does it

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"roost/admin/api"
 	"roost/cluster"
 	"roost/store"
 	"roost/store/stores"
@@ -86,6 +87,18 @@ func (s *Server) joinCluster(ctx context.Context) error {
 	}
 	s.joined = true
 	return nil
+}
+
+// clusterStatus is this node's part of the cluster.
+func (s *Server) clusterStatus() *api.Cluster {
+	n := s.node.Stats()
+	return &api.Cluster{
+		Node: s.config().nodeName(), Number: uint64(s.node.Self()), Others: append([]string{}, n.Others...),
+		Reachable: n.Reachable, LeaseAgeSeconds: n.LeaseAge.Seconds(), Entries: n.Entries,
+		SentTotal: n.SentItems, ReceivedTotal: n.ReceivedItems, ReturnedTotal: n.Undelivered, RefusedTotal: n.RefusedItems,
+		WaitingBytes: n.QueueBytes, UnhandledBytes: int64(n.HandleBytes),
+		HitsTotal: n.Hits, LookupsTotal: n.Lookups, RejoinedTotal: n.Rejoined,
+	}
 }
 
 // leaveCluster ends this node's part of the cluster. Its sessions have ended before, or are in

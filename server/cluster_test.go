@@ -52,6 +52,9 @@ func TestNodes(t *testing.T) {
 	for _, s := range []*Server{a, b} {
 		xmpptest.Eventually(t, "the nodes know each other", func() bool { return len(s.node.Others()) == 1 })
 	}
+	if c := a.clusterStatus(); c.Node != "a" || c.Number == 0 || len(c.Others) != 1 || c.Others[0] != "b" || !c.Reachable {
+		t.Errorf("%+v", c)
+	}
 	romeo, juliet := connect(t, a).login("romeo", "r"), connect(t, b).login("juliet", "j")
 	romeo.ask("<presence/>", "<presence from='romeo@localhost/r'")
 	romeo.ask("<presence to='juliet@localhost' type='subscribe'/>", "")

@@ -44,6 +44,27 @@ type Status struct {
 	Memory       Memory        `json:"memory"`
 	Listeners    []Listener    `json:"listeners"`
 	Certificates []Certificate `json:"certificates"`
+	Cluster      *Cluster      `json:"cluster,omitempty"` // of a server that is a node of a cluster
+}
+
+// Cluster is a node's part of its cluster. Totals are since the start.
+type Cluster struct {
+	Node            string   `json:"node"`              // name of this node
+	Number          uint64   `json:"number"`            // of its present lease; 0: it has not joined yet
+	Others          []string `json:"others"`            // names of the other nodes that are alive
+	Reachable       bool     `json:"reachable"`         // the Redis server is
+	LeaseAgeSeconds float64  `json:"lease_age_seconds"` // since the lease was renewed; with Reachable false, since the last time
+	Entries         int64    `json:"entries"`           // of this node in the directory, about
+
+	SentTotal      uint64 `json:"sent_total"`      // items for other nodes
+	ReceivedTotal  uint64 `json:"received_total"`  // items of other nodes
+	ReturnedTotal  uint64 `json:"returned_total"`  // items that their node did not get; messages among them were stored or bounced
+	RefusedTotal   uint64 `json:"refused_total"`   // items for which there was no space in a queue
+	WaitingBytes   int64  `json:"waiting_bytes"`   // of items that other nodes have not handled
+	UnhandledBytes int64  `json:"unhandled_bytes"` // of items that this node has received and not handled
+	HitsTotal      uint64 `json:"hits_total"`      // lookups that were answered from memory
+	LookupsTotal   uint64 `json:"lookups_total"`   // accounts that were read from the directory
+	RejoinedTotal  uint64 `json:"rejoined_total"`  // times that the directory has lost this node
 }
 
 // Sessions counts sessions by state. Unbound and Connected ones are all that there are.

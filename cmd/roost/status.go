@@ -47,6 +47,9 @@ func writeStatus(w io.Writer, s *api.Status) {
 	line("logins", "%s a second in the last minute, %s since the start", rateText(s.Logins.PerSecond), comma(s.Logins.Total))
 	m := s.Memory
 	line("memory", "%s resident; roost check expects %s when all are idle, and %s of the kernel", bytesText(m.ResidentBytes), bytesText(m.PredictedBytes), bytesText(m.KernelBytes))
+	if c := s.Cluster; c != nil {
+		writeCluster(line, c)
+	}
 	for _, l := range s.Listeners {
 		line("listens", "%s: %s", l.Name, l.Addr)
 	}
@@ -61,6 +64,26 @@ func writeStatus(w io.Writer, s *api.Status) {
 		}
 		line("certificate", "%s: %s%s (%s)", strings.Join(c.Names, ", "), kind, expiry, c.NotAfter.Format(time.DateOnly))
 	}
+}
+
+// writeCluster writes what a node knows of its cluster.
+func writeCluster(line func(name, format string, args ...any), c *api.Cluster) {
+	others := strings.Join(c.Others, ", ")
+	if others == "" {
+		others = "none"
+	}
+	switch {
+	case c.Number == 0:
+		line("node", "%s HAS NOT JOINED the cluster yet: see the log", c.Node)
+		return
+	case !c.Reachable:
+		line("node", "%s CANNOT REACH the Redis server; its lease was renewed %s ago", c.Node, human.Age(c.LeaseAgeSeconds))
+	default:
+		line("node", "%s; others: %s", c.Node, others)
+	}
+	line("cluster", "%s entries; items: %s sent, %s received, %s returned, %s refused, %s waiting; %s lookups, %s more from memory",
+		comma(c.Entries), comma(int64(c.SentTotal)), comma(int64(c.ReceivedTotal)), comma(int64(c.ReturnedTotal)), comma(int64(c.RefusedTotal)),
+		bytesText(c.WaitingBytes), comma(int64(c.LookupsTotal)), comma(int64(c.HitsTotal)))
 }
 
 func comma(n int64) string { return humanize.Comma(n) }
