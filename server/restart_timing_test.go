@@ -63,7 +63,7 @@ func saveSessions(b *testing.B, url string, n int) (size int) {
 		b.Fatal(err)
 	}
 	now := time.Now()
-	block := sessiondata.AppendServer(nil, &sessiondata.Server{Epoch: make([]byte, 16), Numbers: uint32(n), Stopped: now.Unix()})
+	block := sessiondata.AppendServer(nil, &sessiondata.Server{Stopped: now.Unix()})
 	put := func() {
 		if err := st.PutSessions(context.Background(), []store.SavedSession{{Data: block}}); err != nil {
 			b.Fatal(err)

@@ -68,7 +68,7 @@ func (s *Session) appendEnabled(b []byte, x *coldState, wait uint8) []byte {
 	b = append(b, "<enabled xmlns='"+nsSM+"'"...)
 	x.wait = wait
 	if seconds := int64(x.mayWait(s.mgr) / time.Second); seconds > 0 {
-		x.number = s.mgr.newNumber()
+		x.number = newNumber()
 		b = append(b, " id='"...)
 		b = s.mgr.appendResumeID(b, s.BareJID(), x.number)
 		b = append(b, "' max='"...)

@@ -84,7 +84,7 @@ func (s *Session) forget() {
 	x.noLongerRestored(&s.mgr.restored.ended)
 	x.mu.Unlock()
 	if number != 0 {
-		s.mgr.past.add(number, x.handled)
+		s.mgr.past.add(s.BareJID(), number, x.handled)
 	}
 	if s.has(flagDetached) {
 		s.set(flagGone)
@@ -99,15 +99,6 @@ func (m *Manager) Detached() int { return max(0, int(m.detached.count.Load())) }
 func (s *Session) attached() {
 	s.unset(flagDetached)
 	s.mgr.detached.count.Add(-1)
-}
-
-// newNumber returns a number for coldState.number.
-func (m *Manager) newNumber() uint32 {
-	for {
-		if n := m.numbers.Add(1); n != 0 {
-			return n
-		}
-	}
 }
 
 // second is the clock of coldState.until.

@@ -2,7 +2,7 @@ package session
 
 import (
 	"context"
-	"crypto/rand"
+	"hash/maphash"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -57,9 +57,7 @@ type Manager struct {
 	successions successions
 	restored    restoredCounts
 	past        pastSessions
-	numbers     atomic.Uint32 // the last one of coldState.number
-	resumeEpoch []byte        // see newResumeKey
-	resumeKey   []byte        // of resumption IDs
+	resumeKey   []byte // of resumption IDs
 	decoys      decoys
 	missing     missingKeys
 	events      events.Bus
@@ -98,9 +96,8 @@ func NewManager(cfg Config) *Manager {
 	m.paced.m = m
 	m.detached.m = m
 	m.tokenCounts.m = m
-	m.resumeEpoch = make([]byte, 16)
-	rand.Read(m.resumeEpoch)
-	m.resumeKey = m.newResumeKey()
+	m.resumeKey = subkey(cfg.Secret, "resumption")
+	m.past.seed = maphash.MakeSeed()
 	m.resourceKey = subkey(cfg.Secret, "resources")
 	m.tokenSecret = subkey(cfg.Secret, "tokens")
 	m.loginLog = newLoginLog(cfg.Logger)

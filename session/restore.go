@@ -52,7 +52,7 @@ func (m *Manager) restoreUnit(b []byte, r *Restored, vacant func() Conn) error {
 // meanwhile must be known.
 const maxStop = 50 * time.Minute
 
-// restoreServer makes the manager accept the resumption IDs of a server that was stopped.
+// restoreServer reads what is known of the server that was stopped.
 func (m *Manager) restoreServer(b []byte, r *Restored) error {
 	d, err := sessiondata.ParseServer(b)
 	if err != nil {
@@ -63,9 +63,6 @@ func (m *Manager) restoreServer(b []byte, r *Restored) error {
 		r.Server = false
 		return nil
 	}
-	m.resumeEpoch = bytes.Clone(d.Epoch)
-	m.resumeKey = m.newResumeKey()
-	m.numbers.Store(d.Numbers)
 	return nil
 }
 
@@ -105,7 +102,7 @@ func (m *Manager) restore(c Conn, b []byte, r *Restored) error {
 	wait := min(d.Until-time.Now().Unix(), int64(x.mayWait(m)/time.Second))
 	over := wait <= 0 || err != nil || !r.Server || !m.Serves(s.Host())
 	if over {
-		m.past.add(x.number, x.handled)
+		m.past.add(s.BareJID(), x.number, x.handled)
 		x.number, wait = 0, 0 // it cannot be resumed
 	}
 	m.detached.count.Add(1)

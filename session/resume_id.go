@@ -5,14 +5,17 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"hash/maphash"
+	"math/rand/v2"
 	"sync"
 )
 
-// A resumption ID (the SM-ID of XEP-0198) is the number of the session, which is unique within
-// the epoch, and a MAC over it and the account. The epoch is a random value that selects the
-// key; it is new when the server starts, unless it makes sessions of an earlier process again
-// (see Restore): then it goes on with that one's epoch and numbers. The client has authenticated before it
-// presents the ID, so the session is found among those of its account: there is no table.
+// A resumption ID (the SM-ID of XEP-0198) is the number of the session, which is random, and a
+// MAC over it and the account. The client has authenticated before it presents the ID, so the
+// session is found among those of its account: there is no table, and the number need not
+// differ from those of other accounts. The key follows from the server's secret alone, so an ID
+// is valid wherever the session is: after a planned restart, and on another node with the same
+// secret.
 
 const (
 	resumeMAC  = 12
@@ -25,12 +28,6 @@ func (m *Manager) appendResumeID(dst []byte, account string, number uint32) []by
 	binary.BigEndian.PutUint32(id[:], number)
 	copy(id[4:], m.resumeMAC(account, number))
 	return base64.RawURLEncoding.AppendEncode(dst, id[:])
-}
-
-// newResumeKey returns the key of resumption IDs. It is secret although the epoch is in the
-// store.
-func (m *Manager) newResumeKey() []byte {
-	return subkey(m.config().Secret, "resumption "+string(m.resumeEpoch))
 }
 
 func (m *Manager) resumeMAC(account string, number uint32) []byte {
@@ -53,6 +50,15 @@ func (m *Manager) readResumeID(id []byte, account string) (number uint32, ok boo
 	return number, hmac.Equal(b[4:], m.resumeMAC(account, number))
 }
 
+// newNumber returns a number for coldState.number.
+func newNumber() uint32 {
+	for {
+		if n := rand.Uint32(); n != 0 {
+			return n
+		}
+	}
+}
+
 // resumable returns the session of the account that has this number, nil if there is none.
 func (m *Manager) resumable(account string, number uint32) *Session {
 	for s := m.First(account); s != nil; s = s.Next() {
@@ -73,37 +79,50 @@ func (m *Manager) resumable(account string, number uint32) *Session {
 // server MAY also include a 'h' attribute"
 // (https://xmpp.org/extensions/xep-0198.html#resumption). Its size is limited.
 type pastSessions struct {
+	seed maphash.Seed
 	mu   sync.Mutex
-	all  map[uint32]uint32 // handled stanzas, by the session's number
-	ring []uint32          // the numbers, in a ring
+	all  map[uint64]uint32 // handled stanzas, by the hash of account and number
+	ring []uint64          // the hashes, in a ring
 	at   int
 }
 
-// maxPast is how many ended sessions are remembered; each takes about 30 bytes.
+// maxPast is how many ended sessions are remembered; each takes about 40 bytes.
 const maxPast = 20_000
 
-func (p *pastSessions) add(number, handled uint32) {
+// key returns the key of a session. Two of those that are remembered have the same with a
+// probability of 1 in 10^11.
+func (p *pastSessions) key(account string, number uint32) uint64 {
+	var h maphash.Hash
+	h.SetSeed(p.seed)
+	h.WriteString(account)
+	h.Write(binary.BigEndian.AppendUint32(nil, number))
+	return h.Sum64()
+}
+
+func (p *pastSessions) add(account string, number, handled uint32) {
+	key := p.key(account, number)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.all == nil {
-		p.all = make(map[uint32]uint32)
+		p.all = make(map[uint64]uint32)
 	}
-	if _, known := p.all[number]; known {
+	if _, known := p.all[key]; known {
 		return
 	}
-	p.all[number] = handled
+	p.all[key] = handled
 	if len(p.ring) < maxPast {
-		p.ring = append(p.ring, number)
+		p.ring = append(p.ring, key)
 		return
 	}
 	delete(p.all, p.ring[p.at])
-	p.ring[p.at] = number
+	p.ring[p.at] = key
 	p.at = (p.at + 1) % maxPast
 }
 
-func (p *pastSessions) get(number uint32) (handled uint32, known bool) {
+func (p *pastSessions) get(account string, number uint32) (handled uint32, known bool) {
+	key := p.key(account, number)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	handled, known = p.all[number]
+	handled, known = p.all[key]
 	return handled, known
 }

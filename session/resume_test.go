@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"hash/maphash"
 	"io"
 	"strings"
 	"testing"
@@ -323,22 +324,26 @@ func TestResumeID(t *testing.T) {
 			}
 		}
 	}
-	other, _, _, _, _ := newResumable(t, Config{}, "resume='true'")
+	same, _, _, _, second := newResumable(t, Config{}, "resume='true'")
+	if _, ok := same.readResumeID([]byte(id), "romeo@localhost"); !ok || id == second {
+		t.Errorf("IDs of two servers with the same secret: %q, %q", id, second)
+	}
+	other, _, _, _, _ := newResumable(t, Config{Secret: []byte("another")}, "resume='true'")
 	if _, ok := other.readResumeID([]byte(id), "romeo@localhost"); ok {
-		t.Error("it is valid for another server")
+		t.Error("it is valid for a server with another secret")
 	}
 }
 
 // TestPastSessions: a limited number of ended sessions is remembered.
 func TestPastSessions(t *testing.T) {
-	var p pastSessions
+	p := pastSessions{seed: maphash.MakeSeed()}
 	for i := range uint32(maxPast + 100) {
-		p.add(i, i+1)
+		p.add("romeo@localhost", i, i+1)
 	}
-	if h, known := p.get(maxPast); !known || h != maxPast+1 {
+	if h, known := p.get("romeo@localhost", maxPast); !known || h != maxPast+1 {
 		t.Errorf("%d, %v", h, known)
 	}
-	if _, known := p.get(99); known || len(p.all) != maxPast || len(p.ring) != maxPast {
+	if _, known := p.get("romeo@localhost", 99); known || len(p.all) != maxPast || len(p.ring) != maxPast {
 		t.Errorf("%d sessions are remembered, the limit is %d", len(p.all), maxPast)
 	}
 }

@@ -144,7 +144,7 @@ func (s *Session) startResume(t *Turn, el parser.Element, success AppendSuccess,
 	}
 	earlier := s.mgr.resumable(s.BareJID(), number)
 	if earlier == nil {
-		handled, known := s.mgr.past.get(number)
+		handled, known := s.mgr.past.get(s.BareJID(), number)
 		r.tellNotFound(t, handled, known)
 		return
 	}

@@ -187,9 +187,7 @@ func (w *suspension) encode(s *Session, dst []byte) (_ []byte, claimed bool) {
 
 // appendServer appends what the sessions need of this server.
 func (m *Manager) appendServer(dst []byte, event int64) []byte {
-	return sessiondata.AppendServer(dst, &sessiondata.Server{
-		Epoch: m.resumeEpoch, Numbers: m.numbers.Load(), Event: event, Stopped: time.Now().Unix(),
-	})
+	return sessiondata.AppendServer(dst, &sessiondata.Server{Event: event, Stopped: time.Now().Unix()})
 }
 
 // written removes a session that was written, without a word to anyone.

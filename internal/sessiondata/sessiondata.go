@@ -79,28 +79,25 @@ type Addition struct {
 
 // Server is what sessions need of the server that they come from.
 type Server struct {
-	Epoch   []byte // selects the key of resumption IDs
-	Numbers uint32 // the last number of a session that was used
-	Event   int64  // the last account event that was processed
-	Stopped int64  // the Unix time of the end, in seconds
+	Event   int64 // the last account event that was processed
+	Stopped int64 // the Unix time of the end, in seconds
 }
 
 // Tags of fields. A tag is never used again for something else.
 const (
-	tagAddress   = 1
-	tagNumber    = 2
-	tagHandled   = 3
-	tagSent      = 4
-	tagUnsent    = 5
-	tagWait      = 6
-	tagUntil     = 7
-	tagEvent     = 8
-	tagPresence  = 9
-	tagPriority  = 10
-	tagStanzas   = 11 // how many there are in the queue
-	tagAddition  = 12 // may be repeated: the length of the name (as a varint), the name, the data
-	tagEpoch     = 13
-	tagNumbers   = 14
+	tagAddress  = 1
+	tagNumber   = 2
+	tagHandled  = 3
+	tagSent     = 4
+	tagUnsent   = 5
+	tagWait     = 6
+	tagUntil    = 7
+	tagEvent    = 8
+	tagPresence = 9
+	tagPriority = 10
+	tagStanzas  = 11 // how many there are in the queue
+	tagAddition = 12 // may be repeated: the length of the name (as a varint), the name, the data
+	// 13 and 14 were the key and the last number of resumption IDs.
 	tagLastEvent = 15
 	tagStopped   = 16
 )
@@ -162,8 +159,6 @@ func AppendSession(dst []byte, s *Session) []byte {
 func AppendServer(dst []byte, s *Server) []byte {
 	begin := len(dst)
 	dst = appendPrefix(dst, ServerKind)
-	dst = appendBytes(dst, tagEpoch, s.Epoch)
-	dst = appendNumber(dst, tagNumbers, uint64(s.Numbers))
 	dst = appendNumber(dst, tagLastEvent, uint64(s.Event))
 	dst = appendNumber(dst, tagStopped, uint64(s.Stopped))
 	return endHead(dst, begin, len(dst)-begin-prefixSize, 0)
@@ -321,10 +316,6 @@ func ParseServer(b []byte) (s Server, err error) {
 	err = fields(head, func(tag byte, value []byte) (ok bool) {
 		var n uint64
 		switch tag {
-		case tagEpoch:
-			s.Epoch, ok = value, true
-		case tagNumbers:
-			s.Numbers, ok = number32(value)
 		case tagLastEvent:
 			n, ok = number(value, math.MaxInt64)
 			s.Event = int64(n)
