@@ -141,8 +141,11 @@ func (o *op) commands(cmds []rueidis.Completed, c rueidis.Client, epoch uint64) 
 	switch o.kind {
 	case opRegister:
 		r, replace := o.registration, "0"
-		if r.Replace {
+		switch {
+		case r.Replace:
 			replace = "1"
+		case r.From != 0:
+			replace = epochBytes(uint64(r.From))
 		}
 		dead := ""
 		for e := range o.ignored {

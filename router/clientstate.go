@@ -58,11 +58,12 @@ var missed = session.NewSlot[uint32]()
 // handled (https://xmpp.org/extensions/xep-0352.html#in-order-processing); if it does not
 // read, replies may overtake the rest.
 func (r *Router) becomeActive(t *session.Turn, s *session.Session) {
-	if !s.Inactive() {
+	m := missed.Get(s)
+	if !s.Inactive() && m == nil {
 		return
 	}
 	since, changed := sendHeldLast(t, s)
-	if m := missed.Get(s); m != nil {
+	if m != nil {
 		since, changed = *m, true
 		missed.Drop(s)
 	}

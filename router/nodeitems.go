@@ -35,6 +35,13 @@ const (
 	itemKick                             // full JID, request
 	itemReply                            // request
 	itemAnnounce                         // full JID: whose presence is to be sent to other nodes again
+	itemFetch                            // node, request, account, resumption ID: of a session that the node is to be sent
+	itemSession                          // request, data: the session
+	itemNoSession                        // request, handled stanzas, whether these are known: there is no such session
+	itemTaken                            // node, request, full JID, whether the node has taken the session
+	itemRest                             // request, last, whether messages are stored, data: what has arrived for the session since
+	itemRelay                            // full JID, ID in the store, stamped, stanza: for a session that has moved
+	itemPassed                           // node, item: that the node has sent for a session that has moved
 )
 
 // Flags of itemMessage.

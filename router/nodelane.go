@@ -8,8 +8,10 @@ import (
 
 // nodeLane handles what other nodes send.
 type nodeLane struct {
-	r    *Router
-	turn *session.Turn
+	r      *Router
+	turn   *session.Turn
+	item   []byte // that is being handled
+	passed bool   // another node has passed it on
 }
 
 var _ NodeHandler = (*Router)(nil)
@@ -26,6 +28,7 @@ func (l *nodeLane) Item(from NodeID, account string, item []byte) {
 		return
 	}
 	l.r.guarded(nil, func() {
+		l.item, l.passed = item, false
 		f := &fields{b: item[1:]}
 		l.handle(from, account, itemKind(item[0]), f)
 		if f.bad {
@@ -44,21 +47,21 @@ func (l *nodeLane) handle(from NodeID, account string, kind itemKind, f *fields)
 	case itemRefused:
 		l.refused(from, f)
 	case itemForward:
-		l.forward(from, f)
+		l.forward(from, account, f)
 	case itemDeliver:
-		l.deliver(f)
+		l.deliver(from, account, f)
 	case itemBroadcast:
-		l.broadcast(f)
+		l.broadcast(from, account, f)
 	case itemAvailable:
-		l.available(f)
+		l.available(from, account, f)
 	case itemProbe:
 		l.probe(from, f)
 	case itemShow:
-		l.show(f)
+		l.show(from, account, f)
 	case itemSubscription:
-		l.subscription(f)
+		l.subscription(from, account, f)
 	case itemPush:
-		l.push(f)
+		l.push(from, account, f)
 	case itemRoster:
 		r.publish(string(f.text()), nil)
 	case itemPresences:
@@ -77,6 +80,20 @@ func (l *nodeLane) handle(from NodeID, account string, kind itemKind, f *fields)
 		r.requests.finish(f.number())
 	case itemAnnounce:
 		l.announce(f)
+	case itemFetch:
+		l.fetchSession(f)
+	case itemSession:
+		l.session(from, account, f)
+	case itemNoSession:
+		l.noSession(from, f)
+	case itemTaken:
+		l.taken(f)
+	case itemRest:
+		l.rest(f)
+	case itemRelay:
+		l.relayed(f)
+	case itemPassed:
+		l.passedOn(account, f)
 	default:
 		f.fail()
 	}
@@ -119,7 +136,7 @@ func (l *nodeLane) refused(node NodeID, f *fields) {
 }
 
 // forward handles itemForward: an iq, or presence that is not broadcast.
-func (l *nodeLane) forward(node NodeID, f *fields) {
+func (l *nodeLane) forward(node NodeID, key string, f *fields) {
 	from := l.sender(node, f)
 	st, done, ok := l.stanza(f)
 	if !ok {
@@ -128,6 +145,9 @@ func (l *nodeLane) forward(node NodeID, f *fields) {
 	defer done()
 	if st.HasTo {
 		from.key = st.To.BareString()
+		if l.r.resource(st.To) == nil && l.hasMoved(st.To) && l.passOn(node, from.key, key, l.item) {
+			return
+		}
 	}
 	switch st.Kind {
 	case stanza.IQ:
@@ -138,9 +158,10 @@ func (l *nodeLane) forward(node NodeID, f *fields) {
 }
 
 // deliver handles itemDeliver.
-func (l *nodeLane) deliver(f *fields) {
+func (l *nodeLane) deliver(node NodeID, key string, f *fields) {
 	to := f.address()
 	switch s := l.r.resource(to); {
+	case s == nil && l.hasMoved(to) && l.passOn(node, to.BareString(), key, l.item):
 	case s != nil:
 		s.SendBytes(l.turn, f.b)
 	case l.r.isRemote(to):
@@ -151,32 +172,15 @@ func (l *nodeLane) deliver(f *fields) {
 }
 
 // Undelivered implements NodeHandler.
-func (r *Router) Undelivered(_ NodeID, account string, item []byte, _ bool) {
+func (r *Router) Undelivered(to NodeID, account string, item []byte, again bool) {
 	if len(item) == 0 {
 		return
 	}
 	t := r.sessions.NewTurn()
 	defer t.End()
 	r.guarded(nil, func() {
-		f := &fields{b: item[1:]}
 		l := &nodeLane{r: r, turn: t}
-		switch itemKind(item[0]) {
-		case itemMessage:
-			l.undeliveredMessage(f)
-		case itemForward:
-			from := l.sender(0, f)
-			if st, done, ok := l.stanza(f); ok {
-				defer done()
-				if st.Kind == stanza.IQ {
-					r.Reply(t, from, st, stanza.RemoteServerTimeout)
-				}
-			}
-		case itemStored:
-			r.untold.add(account) // if the node has not died
-		case itemKick: // it has ended with its node
-			f.address()
-			r.requests.finish(f.number())
-		}
+		l.undelivered(to, account, itemKind(item[0]), &fields{b: item[1:]}, again)
 	})
 }
 
@@ -193,6 +197,33 @@ func (l *nodeLane) announce(f *fields) {
 	}
 	l.r.locateContacts(l.turn, s, ro)
 	l.r.announceElsewhere(l.turn, s, ro)
+}
+
+func (l *nodeLane) undelivered(to NodeID, account string, kind itemKind, f *fields, again bool) {
+	r, t := l.r, l.turn
+	switch kind {
+	case itemMessage:
+		l.undeliveredMessage(f)
+	case itemForward:
+		from := l.sender(0, f)
+		if st, done, ok := l.stanza(f); ok {
+			defer done()
+			if st.Kind == stanza.IQ {
+				r.Reply(t, from, st, stanza.RemoteServerTimeout)
+			}
+		}
+	case itemStored:
+		r.untold.add(account) // if the node has not died
+	case itemKick: // it has ended with its node
+		f.address()
+		r.requests.finish(f.number())
+	case itemPassed:
+		if f.number(); len(f.b) > 0 {
+			l.undelivered(to, account, itemKind(f.b[0]), &fields{b: f.b[1:]}, again)
+		}
+	default:
+		l.undeliveredMove(to, account, kind, f, again)
+	}
 }
 
 // undeliveredMessage sends a message to someone else, stores it, or replies with an error.

@@ -21,8 +21,24 @@ func (r *Router) knownPlaces(account string) []Place {
 	if r.nodes == nil {
 		return nil
 	}
-	places, _ := r.nodes.Cached(account)
+	places, _ := r.cachedPlaces(account)
 	return places
+}
+
+// cachedPlaces returns an account's places on other nodes, if they are in memory. While a
+// session moves, it is in the tables of both nodes: what is sent here must reach it once, so
+// its place on the other node does not count.
+func (r *Router) cachedPlaces(account string) (places []Place, ok bool) {
+	places, ok = r.nodes.Cached(account)
+	if len(places) == 0 || r.moves.count.Load() == 0 {
+		return places, ok
+	}
+	for s := range r.Recipients(account, Everyone) {
+		if i := slices.IndexFunc(places, func(p Place) bool { return p.Resource == s.Resource() }); i >= 0 {
+			places = slices.Delete(slices.Clone(places), i, i+1)
+		}
+	}
+	return places, ok
 }
 
 // askPlaces is knownPlaces for a turn that may block.
@@ -167,26 +183,23 @@ func nodesOf(dst []NodeID, places []Place, which func(*Place) bool) []NodeID {
 
 func anyPlace(*Place) bool { return true }
 
-// nodesWith returns the nodes that have resources of an account, or, if these are not known,
-// all nodes.
-func (r *Router) nodesWith(account string) []NodeID {
+// nodesWith returns the nodes that have resources of an account for which which is true, or,
+// if these are not known, all nodes. dst is used for the result if it is large enough.
+func (r *Router) nodesWith(dst []NodeID, account string, which func(*Place) bool) []NodeID {
 	if r.nodes == nil {
 		return nil
 	}
-	places, ok := r.nodes.Cached(account)
-	switch {
-	case !ok:
+	places, ok := r.cachedPlaces(account)
+	if !ok {
 		return r.nodes.Others()
-	case len(places) == 0:
-		return nil
 	}
-	return nodesOf(nil, places, anyPlace)
+	return nodesOf(dst, places, which)
 }
 
 // tell sends an item to the nodes that have resources of an account. key is the account for
 // which items are kept in order.
 func (r *Router) tell(account, key string, item []byte) {
-	for _, n := range r.nodesWith(account) {
+	for _, n := range r.nodesWith(nil, account, anyPlace) {
 		r.nodes.Send(n, key, item)
 	}
 }

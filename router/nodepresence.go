@@ -21,15 +21,8 @@ type addressees map[NodeID][]string
 // add adds an account: to the nodes that have available resources of it, or to all nodes if
 // that is not known.
 func (a addressees) add(r *Router, account string) {
-	places, ok := r.nodes.Cached(account)
-	if !ok {
-		for _, n := range r.nodes.Others() {
-			a[n] = append(a[n], account)
-		}
-		return
-	}
 	var few [4]NodeID
-	for _, n := range nodesOf(few[:0], places, isAvailable) {
+	for _, n := range r.nodesWith(few[:0], account, isAvailable) {
 		a[n] = append(a[n], account)
 	}
 }
@@ -90,9 +83,11 @@ func fullAddresses(list *Blocklist) (full []string) {
 }
 
 // broadcast handles itemBroadcast.
-func (l *nodeLane) broadcast(f *fields) {
+func (l *nodeLane) broadcast(node NodeID, key string, f *fields) {
 	from, id, xml, except := f.address(), f.text(), f.text(), newBlocklist(f.texts())
+	head := l.item[:len(l.item)-len(f.b)]
 	for _, account := range f.texts() {
+		l.passOn(node, account, key, appendTexts(slices.Clip(head), []string{account}))
 		to, err := jid.Parse(account)
 		if err != nil {
 			continue
@@ -118,8 +113,9 @@ func (r *Router) availableElsewhere(t *session.Turn, from, to jid.JID, list *Blo
 }
 
 // available handles itemAvailable.
-func (l *nodeLane) available(f *fields) {
+func (l *nodeLane) available(node NodeID, key string, f *fields) {
 	from, to := f.address(), f.address()
+	l.passOn(node, to.BareString(), key, l.item)
 	l.r.toAvailableHere(l.turn, from, to, nil, nil, func(b []byte, _ string) []byte { return append(b, f.b...) })
 }
 
@@ -140,15 +136,7 @@ func (r *Router) forwardElsewhere(t *session.Turn, from Sender, st *stanza.Stanz
 
 // directedElsewhere sends presence to a resource of another node.
 func (r *Router) directedElsewhere(t *session.Turn, from, to jid.JID, appendTo func([]byte, string) []byte) {
-	if r.nodes == nil {
-		return
-	}
-	var nodes []NodeID
-	if places, ok := r.nodes.Cached(to.BareString()); !ok {
-		nodes = r.nodes.Others()
-	} else if p, ok := findPlace(places, to.Resource()); ok {
-		nodes = append(nodes, p.Node)
-	}
+	nodes := r.nodesWith(nil, to.BareString(), func(p *Place) bool { return p.Resource == to.Resource() })
 	if len(nodes) == 0 {
 		return
 	}
@@ -252,10 +240,11 @@ func (l *nodeLane) showPresence(to *nodeSender, of jid.JID) {
 
 // show handles itemShow. If the client has to read first, the presence is requested again
 // when it has.
-func (l *nodeLane) show(f *fields) {
+func (l *nodeLane) show(node NodeID, key string, f *fields) {
 	to, from := f.address(), f.address()
 	s := l.r.resource(to)
 	switch {
+	case s == nil && l.hasMoved(to) && l.passOn(node, to.BareString(), key, l.item):
 	case s == nil || bars(s, from):
 	case l.r.mustWait(s, len(f.b)) && Available(s):
 		l.r.sessions.RunOnLoop(s, func(t *session.Turn) { l.r.sendPresenceOf(t, s, from.BareString()) })
@@ -278,8 +267,9 @@ func (r *Router) subscriptionElsewhere(t *session.Turn, key string, from, to jid
 }
 
 // subscription handles itemSubscription.
-func (l *nodeLane) subscription(f *fields) {
+func (l *nodeLane) subscription(node NodeID, key string, f *fields) {
 	from, to, request := f.address(), f.address(), f.flag()
+	l.passOn(node, to.BareString(), key, l.item)
 	l.r.sendSubscription(l.turn, from, to, request, f.b)
 }
 
@@ -296,8 +286,9 @@ func (r *Router) pushElsewhere(t *session.Turn, key, owner string, c *change) {
 }
 
 // push handles itemPush.
-func (l *nodeLane) push(f *fields) {
+func (l *nodeLane) push(node NodeID, key string, f *fields) {
 	owner, version, removed := string(f.text()), int64(f.number()), f.flag()
+	l.passOn(node, owner, key, l.item)
 	item := f.rosterItem()
 	if f.bad {
 		return
@@ -329,7 +320,8 @@ func (r *Router) tellPair(t *session.Turn, kind itemKind, account, key string, o
 }
 
 // storedElsewhere tells the nodes that have resources of an account that messages were
-// stored for it. A resource that is not in the directory yet has not read the store either.
+// stored for it: also those that are not available, which have to read the store when they
+// are. A resource that is not in the directory yet has not read the store either.
 func (r *Router) storedElsewhere(t *session.Turn, owner jid.JID) {
 	if r.nodes == nil {
 		return
@@ -343,7 +335,7 @@ func (r *Router) storedElsewhere(t *session.Turn, owner jid.JID) {
 		}
 	}
 	item := appendField(appendKind(nil, itemStored), owner.String())
-	for _, n := range nodesOf(nil, places, isNonNegative) {
+	for _, n := range nodesOf(nil, places, anyPlace) {
 		r.nodes.Send(n, owner.String(), item)
 	}
 }

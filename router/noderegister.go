@@ -126,10 +126,15 @@ func (l *nodeLane) kick(node NodeID, account string, f *fields) {
 	if f.bad {
 		return
 	}
+	found := false
 	for s := range l.r.Recipients(full.BareString(), Everyone) {
 		if s.Resource() == full.Resource() {
+			found = true
 			l.r.sessions.Displace(l.turn, s)
 		}
+	}
+	if !found && l.hasMoved(full) && l.passOn(node, full.BareString(), account, l.item) {
+		return
 	}
 	if id == 0 {
 		return // nobody waits

@@ -65,9 +65,10 @@ var ErrNoDirectory = errors.New("the directory of the cluster cannot be reached"
 
 // Registration says how a resource is registered.
 type Registration struct {
-	Replace      bool // take the resource from another node that has it; otherwise it is refused
-	MaxResources int  // of the account, on all nodes together
-	Here         int  // how many of these are on this node, without this one
+	Replace      bool   // take the resource from another node that has it; otherwise it is refused
+	From         NodeID // unless it is 0: take the resource from this node only, with its availability and priority
+	MaxResources int    // of the account, on all nodes together
+	Here         int    // how many of these are on this node, without this one
 }
 
 // Registered is the result of a registration.
@@ -75,7 +76,7 @@ type Registered struct {
 	Taken    bool    // refused: another node has the resource
 	Full     bool    // refused: the account has too many resources
 	Known    bool    // this node had registered the resource before
-	Replaced Place   // with Registration.Replace: where the resource was; its Node is 0 if it was on no other node
+	Replaced Place   // with Registration.Replace or From: where the resource was; its Node is 0 if it was on no other node
 	Places   []Place // the account's other resources on other nodes
 }
 

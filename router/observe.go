@@ -39,7 +39,7 @@ func (r *Router) runSent(t *session.Turn, from Sender, st *stanza.Stanza) {
 		return
 	}
 	r.runSentHere(t, from, st)
-	if nodes := r.nodesWith(s.BareJID()); len(nodes) > 0 {
+	if nodes := r.nodesWith(nil, s.BareJID(), anyPlace); len(nodes) > 0 {
 		item := appendSender(appendKind(t.GetBuf(), itemSent), from)
 		item = stanza.AppendForward(item, st, stanza.Edit{From: address(from)})
 		for _, n := range nodes {
@@ -74,7 +74,7 @@ func (r *Router) runRecipients(t *session.Turn, from Sender, to *session.Session
 	for s := range r.Recipients(to.BareJID(), Connected) {
 		r.runRecipient(t, from, s, st, s == to)
 	}
-	for _, n := range r.nodesWith(to.BareJID()) {
+	for _, n := range r.nodesWith(nil, to.BareJID(), anyPlace) {
 		r.sendMessageItem(t, from, st, n, messageCopied, 0, 0)
 	}
 }
@@ -93,7 +93,7 @@ func (r *Router) runRefused(t *session.Turn, from Sender, st *stanza.Stanza, e *
 	}
 	account := bareOf(from)
 	r.locate(t, account)
-	nodes := r.nodesWith(account)
+	nodes := r.nodesWith(nil, account, anyPlace)
 	if len(nodes) == 0 {
 		return
 	}

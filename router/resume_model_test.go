@@ -32,6 +32,7 @@ var (
 type phone struct {
 	t      *testing.T
 	s      *xmpptest.Server
+	others []*xmpptest.Server // that may replace s: the nodes of a cluster
 	random *rand.Rand
 	name   string // account and resource
 	peer   string
@@ -53,6 +54,11 @@ const phoneHeader = "<stream:stream to='localhost' version='1.0' xmlns='jabber:c
 // connect opens a connection and resumes the session, with its login or after it, or makes
 // one.
 func (p *phone) connect() error {
+	p.mu.Lock()
+	if len(p.others) > 0 && (p.s == nil || p.random.IntN(4) == 0) { // not always: a message follows a session a few times only
+		p.s = p.others[p.random.IntN(len(p.others))]
+	}
+	p.mu.Unlock()
 	conn, err := p.s.Dial()
 	if err != nil {
 		return err
@@ -275,20 +281,8 @@ func testResumeModel(t *testing.T, cfg xmpptest.Config) {
 	for i, name := range names {
 		phones = append(phones, &phone{t: t, s: s, random: rand.New(rand.NewPCG(seed, uint64(i))), name: name, peer: names[i^1]})
 	}
-	for _, p := range phones {
-		p.step() // the peers exist before the first message
-	}
-	steps := func() {
-		var all sync.WaitGroup
-		for _, p := range phones {
-			all.Go(func() {
-				for range *resumeSteps {
-					p.step()
-				}
-			})
-		}
-		all.Wait()
-	}
+	takeSteps(phones, 1) // the peers exist before the first message
+	steps := func() { takeSteps(phones, *resumeSteps) }
 	steps()
 	counted := int64(0)
 	for range *resumeStops {
@@ -307,6 +301,33 @@ func testResumeModel(t *testing.T, cfg xmpptest.Config) {
 		}
 		steps()
 	}
+	checkAll(t, phones, cfg.Router.Durable)
+	resumed := 0
+	for _, p := range phones {
+		p.mu.Lock()
+		resumed += p.resumed
+		p.mu.Unlock()
+	}
+	if st := s.Sessions.Stats().Acks; counted+st.Resumed != int64(resumed) || resumed == 0 {
+		t.Errorf("%d resumptions, the servers have counted %d", resumed, counted+st.Resumed)
+	}
+}
+
+// takeSteps has all clients take n steps at the same time.
+func takeSteps(phones []*phone, n int) {
+	var all sync.WaitGroup
+	for _, p := range phones {
+		all.Go(func() {
+			for range n {
+				p.step()
+			}
+		})
+	}
+	all.Wait()
+}
+
+// checkAll waits until all messages have arrived, and checks that each has once and in order.
+func checkAll(t *testing.T, phones []*phone, durable bool) {
 	for i, p := range phones {
 		from := phones[i^1]
 		xmpptest.Eventually(t, p.name+" to receive everything", func() bool {
@@ -338,15 +359,6 @@ func testResumeModel(t *testing.T, cfg xmpptest.Config) {
 			defer p.mu.Unlock()
 			p.conn = nil
 		}()
-		p.checkStore(cfg.Router.Durable)
-	}
-	resumed := 0
-	for _, p := range phones {
-		p.mu.Lock()
-		resumed += p.resumed
-		p.mu.Unlock()
-	}
-	if st := s.Sessions.Stats().Acks; counted+st.Resumed != int64(resumed) || resumed == 0 {
-		t.Errorf("%d resumptions, the servers have counted %d", resumed, counted+st.Resumed)
+		p.checkStore(durable)
 	}
 }

@@ -115,6 +115,7 @@ type Router struct {
 	nodeLog       *loglimit.Limit
 	requests      nodeRequests
 	untold        untold
+	moves         moves
 	changesSeen   changeClock
 	directing     atomic.Int64 // number of resources that have sent directed presence
 	started       time.Time

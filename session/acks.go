@@ -122,6 +122,9 @@ func (s *Session) sendManaged(t *Turn, x *coldState, b []byte, u units) (accepte
 		return sent, open && !sent && s.set(flagSlow)
 	}
 	limit := s.mayKeep(x)
+	if x.is(coldDisowned) && s.has(flagMoving) {
+		return s.relay(b, u), false
+	}
 	if x.is(coldDisowned) || limit == keepNone {
 		return false, limit == keepNone && s.set(flagSlow)
 	}

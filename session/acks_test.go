@@ -186,6 +186,8 @@ type handing struct {
 	left   chan struct{}
 }
 
+func (r *handing) Fetch(*Fetch) bool { return false }
+
 func (r *handing) HandOn(_ *Turn, _ *Session, batches iter.Seq[[]Unacked]) {
 	for batch := range batches {
 		for _, u := range batch {

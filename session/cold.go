@@ -28,6 +28,7 @@ const (
 	coldHanding                        // handOn was called
 	coldDisowned                       // the queue was handed on: the session takes no more stanzas
 	coldSettled                        // Suspend has detached it, or found it detached: all input is handled
+	coldArriving                       // it has come from another node, and what arrived there meanwhile is missing: see fetch.go
 	coldRestored                       // Restore has made it, and its client has not resumed it yet
 )
 

@@ -47,8 +47,7 @@ func (s *Session) awaitResume(t *Turn, err error) bool {
 	x := s.cold.Load()
 	x.mu.Lock()
 	s.conn.Store(s.Conn().Vacant()) // its own is not needed any more
-	x.until = m.second() + uint16(x.mayWait(m)/time.Second) + 1
-	m.detached.add(s, x)
+	s.await(x)
 	if q := x.queue(); q != nil {
 		q.fit()
 	}
@@ -59,6 +58,13 @@ func (s *Session) awaitResume(t *Turn, err error) bool {
 		m.config().Logger.Debug("session detached", "jid", s.FullJID(), "err", err)
 	}
 	return true
+}
+
+// await lets the detached session wait for its client from now on. Under x.mu.
+func (s *Session) await(x *coldState) {
+	m := s.mgr
+	x.until = m.second() + uint16(x.mayWait(m)/time.Second) + 1
+	m.detached.add(s, x)
 }
 
 // canWait reports whether the session becomes detached, or is, when its connection is lost.

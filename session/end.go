@@ -15,6 +15,9 @@ package session
 // session. Only the goroutine that handles the session's input may call it; it may be
 // called again.
 func (s *Session) detach(t *Turn) {
+	if s.has(flagMoving) {
+		return // another node may have it: see Departure
+	}
 	if t.scratch != nil {
 		s.freePartial(t)
 	} // else a worker ends the stream, and Closed calls detach again

@@ -13,6 +13,7 @@ const (
 	endedClosed = "closed"      // the client closed its stream
 	endedLost   = "lost"        // the connection ended without a </stream:stream>
 	endedSlow   = "slow-reader" // its outbox was full
+	endedMoved  = "moved"       // its client has resumed it on another node
 )
 
 // endings counts ended sessions by reason. The number of reasons is limited by the number
@@ -33,14 +34,18 @@ func (e *endings) add(reason string) {
 
 // Ended is the number of sessions that ended for one reason.
 type Ended struct {
-	Reason string // "closed", "lost", "slow-reader", or the condition of the stream error that was sent
+	Reason string // "closed", "lost", "slow-reader", "moved", or the condition of the stream error that was sent
 	Count  int64  // sessions since the manager was made
 }
 
 // IsStreamError reports whether the reason is the condition of a stream error that was
 // sent.
 func (e Ended) IsStreamError() bool {
-	return e.Reason != endedClosed && e.Reason != endedLost && e.Reason != endedSlow
+	switch e.Reason {
+	case endedClosed, endedLost, endedSlow, endedMoved:
+		return false
+	}
+	return true
 }
 
 // Ended returns the reasons why sessions have ended since the manager was made, sorted by

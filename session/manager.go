@@ -24,12 +24,13 @@ type Manager struct {
 	presences      presences
 	unbound        *xsync.MapOf[*Session, struct{}] // connected, not yet in the table
 	deferred       *xsync.MapOf[*Session, []func(*Turn)]
-	turns          []*Turn      // by loop
-	reads          *workers     // for jobs that read the store and never wait for a commit
-	writes         *workers     // for jobs that wait for commits
-	keys           *workers     // for key derivation; they may read from the store
-	offloadedBytes atomic.Int64 // bytes of stanzas that wait for commits or keys
-	keyQueue       *keyQueue    // lets networks take turns at key derivation
+	arriving       *xsync.MapOf[*Session, []func(*Turn)] // see Session.whenComplete
+	turns          []*Turn                               // by loop
+	reads          *workers                              // for jobs that read the store and never wait for a commit
+	writes         *workers                              // for jobs that wait for commits
+	keys           *workers                              // for key derivation; they may read from the store
+	offloadedBytes atomic.Int64                          // bytes of stanzas that wait for commits or keys
+	keyQueue       *keyQueue                             // lets networks take turns at key derivation
 	throttle       throttle
 	fanout         fanout
 	loginLog       loginLog
@@ -75,6 +76,7 @@ func NewManager(cfg Config) *Manager {
 		presences: newPresences(),
 		unbound:   xsync.NewMapOf[*Session, struct{}](),
 		deferred:  xsync.NewMapOf[*Session, []func(*Turn)](),
+		arriving:  xsync.NewMapOf[*Session, []func(*Turn)](),
 		loginTime: histogram.New(loginBounds...),
 		started:   time.Now(),
 	}

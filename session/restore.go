@@ -82,30 +82,17 @@ func (m *Manager) restore(c Conn, b []byte, r *Restored) error {
 	if e != nil || !full.IsFull() || full.Local() == "" {
 		return errAddress
 	}
-	s := &Session{mgr: m, jid: full.Compact()}
-	s.conn.Store(c)
-	s.event.Store(d.Event)
-	s.set(flagOpen | flagAuthed | flagBound | flagManaged | flagDetached)
-	x := &coldState{handled: d.Handled, sent: d.Sent, number: d.Number, wait: d.Wait}
-	s.cold.Store(x)
-	if !x.restoreQueue(m, &d) && err == nil {
-		err = sessiondata.ErrLoss
+	s, e := m.remake(c, full, &d)
+	if err == nil {
+		err = e
 	}
-	for _, a := range d.Additions {
-		if e := m.config().Router.RestoreState(s, a.Name, a.Data); e != nil && err == nil {
-			err = fmt.Errorf("%s: %w", a.Name, e)
-		}
-	}
-	if bytes.HasPrefix(d.Presence, []byte("<presence")) {
-		s.SetPresence(m.presences.share(d.Presence), d.Priority)
-	}
+	x := s.cold.Load()
 	wait := min(d.Until-time.Now().Unix(), int64(x.mayWait(m)/time.Second))
 	over := wait <= 0 || err != nil || !r.Server || !m.Serves(s.Host())
 	if over {
 		m.past.add(s.BareJID(), x.number, x.handled)
 		x.number, wait = 0, 0 // it cannot be resumed
 	}
-	m.detached.count.Add(1)
 	if !m.relink(s) {
 		s.discardRestored()
 		return errTwice
@@ -149,6 +136,30 @@ func (c *restoredCounts) snapshot() RestoredCounts {
 	r := RestoredCounts{Resumed: int(c.resumed.Load()), Ended: int(c.ended.Load())} // first: Waiting must not be negative
 	r.Waiting = int(c.all.Load()) - r.Resumed - r.Ended
 	return r
+}
+
+// remake makes a detached session, which is in no table yet. After an error it cannot be
+// resumed, but its stanzas can be handed on.
+func (m *Manager) remake(c Conn, full jid.JID, d *sessiondata.Session) (s *Session, err error) {
+	s = &Session{mgr: m, jid: full.Compact()}
+	s.conn.Store(c)
+	s.event.Store(d.Event)
+	s.set(flagOpen | flagAuthed | flagBound | flagManaged | flagDetached)
+	m.detached.count.Add(1)
+	x := &coldState{handled: d.Handled, sent: d.Sent, number: d.Number, wait: d.Wait}
+	s.cold.Store(x)
+	if !x.restoreQueue(m, d) {
+		err = sessiondata.ErrLoss
+	}
+	for _, a := range d.Additions {
+		if e := m.config().Router.RestoreState(s, a.Name, a.Data); e != nil && err == nil {
+			err = fmt.Errorf("%s: %w", a.Name, e)
+		}
+	}
+	if bytes.HasPrefix(d.Presence, []byte("<presence")) {
+		s.SetPresence(m.presences.share(d.Presence), d.Priority)
+	}
+	return s, err
 }
 
 // discardRestored undoes what was counted for a session that is in no table.

@@ -38,13 +38,16 @@ type resumeFailed func(t *Turn, s *Session, result []byte)
 func (r *resumption) begin(earlier *Session) {
 	r.from.set(flagBusy)
 	r.from.Conn().Pause()
-	r.from.Conn().Post(func(loop int) {
-		if r.socket = r.from.Conn().Unplug(); r.socket == nil { // the connection is closed
-			r.from.returnToLoop(loop)
-			return
-		}
-		earlier.runOnLoop(func(t *Turn) { earlier.resumeWith(t, r) })
-	})
+	r.from.Conn().Post(func(loop int) { r.take(earlier, loop) })
+}
+
+// take is begin for a session that is busy already. Only the loop of r.from may call it.
+func (r *resumption) take(earlier *Session, loop int) {
+	if r.socket = r.from.Conn().Unplug(); r.socket == nil { // the connection is closed
+		r.from.returnToLoop(loop)
+		return
+	}
+	earlier.runOnLoop(func(t *Turn) { earlier.resumeWith(t, r) })
 }
 
 // fail gives the socket back, and then calls tell on the goroutine that handles the input of
@@ -84,7 +87,8 @@ func (r *resumption) done() {
 // resumeWith resumes the session with the client's socket. It ends the connection that the
 // session still has. Only the session's loop may call it, when no worker has the session.
 func (s *Session) resumeWith(t *Turn, r *resumption) {
-	again := func() { s.runOnLoop(func(t *Turn) { s.resumeWith(t, r) }) }
+	resume := func(t *Turn) { s.resumeWith(t, r) }
+	again := func() { s.runOnLoop(resume) }
 	switch {
 	case s.mgr.stopping.Load():
 		r.fail(func(t *Turn) { r.from.end(t, ErrSystemShutdown) })
@@ -93,6 +97,7 @@ func (s *Session) resumeWith(t *Turn, r *resumption) {
 	case !s.has(flagDetached):
 		s.supersede(t, ErrConflict)
 		again()
+	case s.whenComplete(resume):
 	case !r.settled:
 		r.settled = true
 		again()

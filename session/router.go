@@ -67,6 +67,19 @@ type Router interface {
 	// sent, with their IDs, before the session drops them.
 	Acked(t *Turn, s *Session, ids []int64)
 
+	// Fetch has the session that f is about be looked for on other nodes, and moved here. It
+	// returns false if there are none. It must not block.
+	Fetch(f *Fetch) bool
+
+	// Departing is called when a detached session is about to move to another node, before
+	// SaveState. It must not block.
+	Departing(t *Turn, s *Session)
+
+	// Relay sends a stanza, borrowed, to a session that has moved to another node, and
+	// reports whether it could. stored and stamped are as for SendStored. It must not block
+	// and must not use the session.
+	Relay(s *Session, b []byte, stored int64, stamped bool) bool
+
 	// SaveState calls add for each part of the session's state that others than this
 	// package own, and that is kept by Suspend. It appends the data to buf, which it
 	// returns for the next call; data is valid until then. No worker has the session.

@@ -86,6 +86,7 @@ const (
 	flagManaged                     // stream management is enabled: see acks.go
 	flagTapped                      // it has a Tap
 	flagDetached                    // the connection is lost, and the client may resume the session: see detached.go
+	flagMoving                      // the session is moving to another node: see depart.go
 )
 
 func (s *Session) has(flag uint32) bool { return s.state.Load()&flag != 0 }

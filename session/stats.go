@@ -38,6 +38,8 @@ type Acks struct {
 	Refused  int64 // times that a client wanted to, and there was no such session any more
 	Detached int64 // times that a session lost its connection and waited for its client
 	Waiting  int64 // current number of sessions that wait
+	Left     int64 // times that a session has moved to another node
+	Arrived  int64 // times that a session has moved here
 	HandedOn int64 // stanzas that were not acknowledged when their session ended
 	Bytes    int64 // current memory of stanzas that are not acknowledged
 }
@@ -99,6 +101,8 @@ const (
 	eventDetached
 	eventResumed
 	eventNotResumed
+	eventMovedAway
+	eventMovedHere
 	eventKinds
 )
 
@@ -113,6 +117,7 @@ func (m *Manager) Stats() Stats {
 		Enabled: countEvents.Total(m, eventAcksEnabled), Timeouts: countEvents.Total(m, eventAckTimeout),
 		Resumed: countEvents.Total(m, eventResumed), Refused: countEvents.Total(m, eventNotResumed),
 		Detached: countEvents.Total(m, eventDetached), Waiting: m.detached.count.Load(),
+		Left: countEvents.Total(m, eventMovedAway), Arrived: countEvents.Total(m, eventMovedHere),
 		HandedOn: countEvents.Total(m, eventHandedOn), Bytes: m.unackedBytes.Load(),
 	}
 	for i, condition := range stanza.Conditions {

@@ -143,12 +143,14 @@ func (s *Session) startResume(t *Turn, el parser.Element, success AppendSuccess,
 		return
 	}
 	earlier := s.mgr.resumable(s.BareJID(), number)
-	if earlier == nil {
-		handled, known := s.mgr.past.get(s.BareJID(), number)
-		r.tellNotFound(t, handled, known)
+	if earlier != nil && !earlier.has(flagMoving) {
+		r.begin(earlier)
 		return
 	}
-	r.begin(earlier)
+	handled, known := s.mgr.past.get(s.BareJID(), number)
+	if !s.fetch(r, number, handled, known) {
+		r.tellNotFound(t, handled, known)
+	}
 }
 
 // tellNotFound tells the client that there is no session to resume, and how many of its

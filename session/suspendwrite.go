@@ -160,29 +160,45 @@ func (w *suspension) wait() {
 // encode claims a session and appends it. It returns false if the session has ended, or if a
 // worker has it.
 func (w *suspension) encode(s *Session, dst []byte) (_ []byte, claimed bool) {
-	m, x, d := w.m, s.cold.Load(), &w.data
 	if s.has(flagBusy|flagDeferred) || !s.Detached() || !s.set(flagClosing) {
 		return dst, false
 	}
+	w.state = s.describe(w.state, &w.data)
+	x := s.cold.Load()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.mark(coldDisowned)
+	return s.encode(dst, &w.data, x), true
+}
+
+// describe begins d with what need not be read under coldState.mu. It uses state for parts of
+// it, and returns it for the next call.
+func (s *Session) describe(state []byte, d *sessiondata.Session) []byte {
 	*d = sessiondata.Session{Address: []byte(s.FullJID()), Event: s.event.Load(), Priority: int8(s.Priority()), Stanzas: d.Stanzas[:0], Additions: d.Additions[:0]}
 	if p := s.Presence(); p != nil {
 		d.Presence = []byte(p.xml)
 	}
-	w.state = m.config().Router.SaveState(s, w.state[:0], func(name string, data []byte) {
+	return s.mgr.config().Router.SaveState(s, state[:0], func(name string, data []byte) {
 		d.Additions = append(d.Additions, sessiondata.Addition{Name: name, Data: data})
 	})
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.mark(coldDisowned)
+}
+
+// encode completes d and appends it. Under x.mu.
+func (s *Session) encode(dst []byte, d *sessiondata.Session, x *coldState) []byte {
 	d.Number, d.Handled, d.Sent, d.Wait = x.number, x.handled, x.sent, x.wait
-	d.Until = time.Now().Unix() + int64(int16(x.until-m.second()))
+	d.Until = time.Now().Unix() + int64(int16(x.until-s.mgr.second()))
 	if q := x.queue(); q != nil {
 		d.Unsent = q.unsent
 		for e := range q.all() {
-			d.Stanzas = append(d.Stanzas, sessiondata.Stanza{Text: e.stanza, At: e.at, ID: e.id, Flags: uint8(e.flags >> ackFlagShift)})
+			d.Stanzas = append(d.Stanzas, e.data())
 		}
 	}
-	return sessiondata.AppendSession(dst, d), true
+	return sessiondata.AppendSession(dst, d)
+}
+
+// data returns what is saved of the entry, as a part of the queue.
+func (e *ackEntry) data() sessiondata.Stanza {
+	return sessiondata.Stanza{Text: e.stanza, At: e.at, ID: e.id, Flags: uint8(e.flags >> ackFlagShift)}
 }
 
 // appendServer appends what the sessions need of this server.

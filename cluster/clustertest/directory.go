@@ -26,6 +26,7 @@ func Run(t *testing.T, start func(t *testing.T, n int) *Cluster) {
 	}{
 		{"Register", register},
 		{"Conflict", conflict},
+		{"TakeFrom", takeFrom},
 		{"Full", full},
 		{"Update", update},
 		{"Unregister", unregister},
@@ -132,6 +133,26 @@ func conflict(t *testing.T, c *Cluster) {
 		t.Errorf("%+v", got)
 	}
 	c.check(t, 2, account, "later@0 orchard@1:7")
+}
+
+// takeFrom: a resource is taken from one node only, as it is there.
+func takeFrom(t *testing.T, c *Cluster) {
+	c.mustRegister(t, 0, account, "orchard", router.Registration{})
+	c.Nodes[0].Update(account, "orchard", true, -3)
+	c.wait(t, 1, account, "orchard@0:-3")
+	if got := c.mustRegister(t, 1, account, "orchard", router.Registration{From: c.Nodes[2].Self()}); !got.Taken {
+		t.Errorf("from another node: %+v", got)
+	}
+	c.check(t, 2, account, "orchard@0:-3")
+	got := c.mustRegister(t, 1, account, "orchard", router.Registration{From: c.Nodes[0].Self()})
+	if got.Taken || c.places([]router.Place{got.Replaced}) != "orchard@0:-3" {
+		t.Errorf("%+v", got)
+	}
+	c.check(t, 2, account, "orchard@1:-3")
+	if got := c.mustRegister(t, 1, account, "balcony", router.Registration{From: c.Nodes[0].Self()}); got.Taken || got.Replaced.Node != 0 {
+		t.Errorf("from a node that does not have it: %+v", got)
+	}
+	c.check(t, 2, account, "balcony@1 orchard@1:-3")
 }
 
 // full: the limit of resources counts those of all nodes.

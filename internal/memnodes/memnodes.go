@@ -248,15 +248,19 @@ func (n *Node) Register(_ context.Context, account, resource string, r router.Re
 			got.Places = append(got.Places, p)
 		}
 	}
+	entry := router.Place{Resource: strings.Clone(resource), Node: n.id}
+	if r.From != 0 && got.Replaced.Node == r.From {
+		entry.Available, entry.Priority = got.Replaced.Available, got.Replaced.Priority
+	}
 	switch {
-	case got.Replaced.Node != 0 && !r.Replace:
+	case got.Replaced.Node != 0 && !r.Replace && got.Replaced.Node != r.From:
 		return router.Registered{Taken: true}, nil
 	case got.Replaced.Node == 0 && r.MaxResources > 0 && r.Here+len(got.Places) >= r.MaxResources:
 		return router.Registered{Full: true}, nil
 	}
 	got.Known = slices.ContainsFunc(n.c.places[account], func(p router.Place) bool { return p.Resource == resource && p.Node == n.id })
 	account = strings.Clone(account)
-	n.c.set(account, append(n.without(account, resource), router.Place{Resource: strings.Clone(resource), Node: n.id}))
+	n.c.set(account, append(n.without(account, resource), entry))
 	return got, nil
 }
 

@@ -111,7 +111,7 @@ func (d *Dialogue) longest() int {
 // inactive client is not held.
 func (d *Dialogue) onNodes() bool {
 	for _, s := range d.steps {
-		if s.verb == restart || s.verb == send && (strings.Contains(s.text, "<resume ") || strings.Contains(s.text, "<inactive ")) {
+		if s.verb == restart || s.verb == send && strings.Contains(s.text, "<inactive ") {
 			return false
 		}
 	}

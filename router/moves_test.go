@@ -1,0 +1,51 @@
+package router_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"roost/internal/memnodes"
+	"roost/internal/xmpptest"
+	"roost/session"
+	"roost/store/memstore"
+)
+
+// newNodes returns servers that are the nodes of a cluster, and share a store.
+func newNodes(t testing.TB, n int, cfg xmpptest.Config) (nodes []*xmpptest.Server) {
+	cfg.Location, cfg.Cluster = memstore.New(), memnodes.New()
+	for range n {
+		nodes = append(nodes, xmpptest.NewServer(t, cfg))
+	}
+	return nodes
+}
+
+// TestNodesResumeModel is TestResumeModel on three nodes: each connection reaches any of them,
+// so sessions move while messages for them, and their own, are on the way.
+func TestNodesResumeModel(t *testing.T) { testNodesResumeModel(t, xmpptest.Config{}) }
+
+// TestDurableNodesResumeModel: the same if messages are stored before they are delivered.
+func TestDurableNodesResumeModel(t *testing.T) { testNodesResumeModel(t, durable()) }
+
+func testNodesResumeModel(t *testing.T, cfg xmpptest.Config) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	cfg.Session = session.Config{AckTimeout: 200 * time.Millisecond}
+	nodes := newNodes(t, 3, cfg)
+	names := []string{"juliet", "romeo", "nurse", "mercutio"}
+	var phones []*phone
+	for i, name := range names {
+		phones = append(phones, &phone{t: t, others: nodes, random: rand.New(rand.NewPCG(seed, uint64(i))), name: name, peer: names[i^1]})
+	}
+	takeSteps(phones, 1)
+	takeSteps(phones, *resumeSteps)
+	checkAll(t, phones, cfg.Router.Durable)
+	var left, arrived int64
+	for _, n := range nodes {
+		left += n.Sessions.Stats().Acks.Left
+		arrived += n.Sessions.Stats().Acks.Arrived
+	}
+	if left == 0 || left != arrived {
+		t.Errorf("%d sessions have left a node, %d have arrived at one", left, arrived)
+	}
+}

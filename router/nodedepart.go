@@ -1,0 +1,242 @@
+package router
+
+import (
+	"slices"
+	"time"
+
+	"roost/jid"
+	"roost/session"
+	"roost/stanza"
+)
+
+// The old node of a session that moves: see nodesession.go.
+
+// fetchSession handles itemFetch.
+func (l *nodeLane) fetchSession(f *fields) {
+	r := l.r
+	node, number, account, id := NodeID(f.number()), f.number(), string(f.text()), string(f.text())
+	if f.bad {
+		return
+	}
+	passed := l.passed
+	r.sessions.Depart(account, id, func(_ *session.Turn, d *session.Departure, data []byte) {
+		full := d.Session().FullJID()
+		r.moves.depart(full, &departing{Departure: d, to: node, number: number}, func() { r.checkDeparture(full, number) })
+		item := appendNumber(appendKind(nil, itemSession), number)
+		if !r.nodes.Send(node, account, append(item, data...)) {
+			r.undoDeparture(full, number)
+			r.refuseSession(node, number, account, 0, false)
+		}
+	}, func(h uint32, known bool, moving *session.Session) {
+		if moving != nil && !passed {
+			if d := r.moves.departure(moving.FullJID()); d != nil && d.to != node {
+				item := appendNumber(appendKind(nil, itemFetch), uint64(node))
+				item = appendNumber(item, number)
+				item = appendField(item, account)
+				if r.pass(d.to, node, account, appendField(item, id)) {
+					return
+				}
+			}
+		}
+		r.refuseSession(node, number, account, h, known)
+	})
+}
+
+// refuseSession tells a node that the session it has asked for is not here.
+func (r *Router) refuseSession(node NodeID, number uint64, account string, h uint32, known bool) {
+	item := appendNumber(appendKind(nil, itemNoSession), number)
+	item = appendNumber(item, uint64(h))
+	r.nodes.Send(node, account, appendFlag(item, known))
+}
+
+// taken handles itemTaken.
+func (l *nodeLane) taken(f *fields) {
+	r, t := l.r, l.turn
+	_, number, full, taken := f.number(), f.number(), f.address(), f.flag()
+	if f.bad {
+		return
+	}
+	if !taken {
+		r.undoDeparture(full.String(), number)
+		return
+	}
+	d := r.moves.settle(full.String(), number)
+	if d == nil {
+		return
+	}
+	defer r.moves.count.Add(-1)
+	account := full.BareString()
+	r.moves.remember(account, full.Resource(), d.to)
+	if _, err := r.nodes.Current(r.ctx, account); err != nil { // see cachedPlaces
+		r.nodesFailed("resources on other nodes could not be looked up", err)
+	}
+	rest := func(data []byte, last bool) {
+		item := appendNumber(appendKind(nil, itemRest), number)
+		item = appendFlag(item, last)
+		item = appendFlag(item, offlinePending.Has(d.Session()))
+		if item = append(item, data...); !r.nodes.Send(d.to, account, item) {
+			l.undeliveredRest(data)
+		}
+	}
+	r.deleteAcked(full.Bare())
+	still := d.Leave(t, func(data []byte) { rest(data, false) })
+	rest(nil, true)
+	if !still { // another client has bound the resource here
+		item := appendField(appendKind(nil, itemKick), full.String())
+		r.nodes.Send(d.to, account, appendNumber(item, 0))
+	}
+	r.takeDirected(d.Session())
+}
+
+// deleteAcked deletes the messages of an account that clients have acknowledged and that are
+// still in the store: other nodes do not know that they must not be sent.
+func (r *Router) deleteAcked(owner jid.JID) {
+	if ids := r.undeleted.appendIDs(nil, owner); len(ids) > 0 {
+		if err := r.config().Store.DeleteOffline(r.ctx, owner, ids); err != nil {
+			r.nodesFailed("delivered messages could not be deleted before their resource has moved; they may be sent again", err)
+		}
+	}
+}
+
+// undoDeparture keeps a session here that another node has not taken.
+func (r *Router) undoDeparture(full string, number uint64) {
+	if d := r.moves.settle(full, number); d != nil {
+		r.moves.count.Add(-1)
+		d.Undo()
+	}
+}
+
+// checkDeparture ends a session that another node was sent if that node has died since.
+func (r *Router) checkDeparture(full string, number uint64) {
+	d := r.moves.departure(full)
+	switch {
+	case d == nil || d.number != number || r.ctx.Err() != nil:
+	case slices.Contains(r.nodes.Others(), d.to):
+		d.timer.Reset(departCheck)
+	case r.moves.settle(full, number) != nil:
+		r.moves.count.Add(-1)
+		d.End()
+	}
+}
+
+// undeliveredRest hands on stanzas for a session that has moved, and that they cannot follow.
+func (l *nodeLane) undeliveredRest(data []byte) {
+	if _, all, err := session.StanzasOf(data); err == nil {
+		for i := range all {
+			l.unacked(&all[i])
+		}
+	}
+}
+
+// Relay implements session.Router.
+func (r *Router) Relay(s *session.Session, b []byte, stored int64, stamped bool) bool {
+	x, ok := r.moves.where(s.BareJID())
+	if !ok || x.resource != s.Resource() {
+		return false
+	}
+	key := s.BareJID()
+	if from, err := jid.ParseBytes(stanza.From(b)); err == nil {
+		key = from.BareString()
+	}
+	item := appendField(appendKind(nil, itemRelay), s.FullJID())
+	item = appendNumber(item, uint64(stored))
+	item = appendFlag(item, stamped)
+	return r.nodes.Send(x.to, key, append(item, b...))
+}
+
+// Departing implements session.Router. A session that moves becomes active, as it does when
+// its client resumes it: what is held for it must not change while it moves.
+func (r *Router) Departing(t *session.Turn, s *session.Session) {
+	if !s.Inactive() {
+		return
+	}
+	if _, changed := sendHeldLast(t, s); changed {
+		*missed.Make(s) = noSince // the other node does not know which contacts have changed since
+	}
+}
+
+// pass sends an item that has come from a node for a session that has moved to where that
+// session is.
+func (r *Router) pass(to, from NodeID, account string, item []byte) bool {
+	b := appendNumber(appendKind(nil, itemPassed), uint64(from))
+	return r.nodes.Send(to, account, append(b, item...))
+}
+
+// passOn passes an item for an account on if a session of it has moved away lately: the node
+// that has sent it may not have known.
+func (l *nodeLane) passOn(from NodeID, account, key string, item []byte) (passed bool) {
+	if l.passed {
+		return false
+	}
+	x, ok := l.r.moves.where(account)
+	return ok && x.to != from && l.r.pass(x.to, from, key, item)
+}
+
+// hasMoved reports whether a resource has moved away lately.
+func (l *nodeLane) hasMoved(full jid.JID) bool {
+	x, ok := l.r.moves.where(full.BareString())
+	return ok && x.resource == full.Resource()
+}
+
+// passedOn handles itemPassed.
+func (l *nodeLane) passedOn(account string, f *fields) {
+	from := NodeID(f.number())
+	if f.bad || len(f.b) == 0 {
+		f.fail()
+		return
+	}
+	l.item, l.passed = f.b, true
+	inner := &fields{b: f.b[1:]}
+	l.handle(from, account, itemKind(f.b[0]), inner)
+	f.bad = inner.bad
+}
+
+// undeliveredMove handles an item about the move of a session that was not delivered.
+func (l *nodeLane) undeliveredMove(to NodeID, account string, kind itemKind, f *fields, again bool) {
+	r := l.r
+	switch kind {
+	case itemFetch:
+		switch node, number := NodeID(f.number()), f.number(); {
+		case f.bad:
+		case node != r.nodes.Self():
+			r.refuseSession(node, number, account, 0, false)
+		default:
+			if x := r.moves.fetch(number); x != nil {
+				r.fetchRefused(x, to, 0, false)
+			}
+		}
+	case itemSession:
+		number := f.number()
+		switch full := addressIn(f.b); {
+		case !again: // it was not handled
+			r.undoDeparture(full, number)
+		default:
+			if d := r.moves.settle(full, number); d != nil {
+				r.moves.count.Add(-1)
+				d.End()
+			}
+		}
+	case itemTaken:
+		item := append(appendKind(nil, itemTaken), f.b...)
+		node, number := NodeID(f.number()), f.number()
+		switch x := r.moves.fetch(number); {
+		case node != r.nodes.Self():
+		case slices.Contains(r.nodes.Others(), to):
+			time.AfterFunc(retryTaken, func() { r.sendTaken(to, account, item) })
+		case x != nil: // nothing follows
+			r.moves.end(x)
+			x.Attach()
+		}
+	case itemRest:
+		f.number()
+		f.flag()
+		f.flag()
+		l.undeliveredRest(f.b)
+	case itemRelay:
+		f.address()
+		u := session.Unacked{ID: int64(f.number()), Stamped: f.flag(), Sent: l.turn.Now()}
+		if u.Stanza = f.b; !f.bad {
+			l.unacked(&u)
+		}
+	}
+}

@@ -1,0 +1,192 @@
+package router
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"roost/session"
+)
+
+// moves are the sessions that are moving between this node and others, and those that have
+// moved away lately.
+type moves struct {
+	count atomic.Int32 // of those that are moving, in either direction
+
+	mu         sync.Mutex
+	last       uint64                // number of the last request
+	fetches    map[uint64]*fetching  // requests of this node
+	departures map[string]*departing // sessions that other nodes have been sent, by full JID
+	moved      map[string]moved      // by account
+}
+
+// fetching is a request of this node for a session.
+type fetching struct {
+	*session.Fetch
+	number uint64
+	timer  *time.Timer // until the client no longer waits
+
+	// Under moves.mu.
+	asked []NodeID // that have not replied
+	from  NodeID   // where the session was, once it is here
+}
+
+// departing is a session that another node has been sent.
+type departing struct {
+	*session.Departure
+	to     NodeID
+	number uint64      // of that node's request
+	timer  *time.Timer // for when that node dies
+}
+
+// moved is where a session has moved.
+type moved struct {
+	resource string
+	to       NodeID
+}
+
+const (
+	fetchLimit   = 5 * time.Second  // how long a client waits for a session of another node, and then for what follows it
+	departCheck  = 10 * time.Second // after this, and each time again, it is checked that the other node is alive
+	retryTaken   = time.Second      // when a node whose queue is full is told again that its session was taken
+	movedFor     = 10 * time.Second // how long what is sent to a session that has moved is sent on
+	anyResources = 1 << 30          // more than any account has
+	maxAskedAll  = 8                // most nodes that are all asked for a session that is in no directory
+)
+
+// begin adds a request that is sent to these nodes.
+func (m *moves) begin(f *session.Fetch, asked []NodeID, after func(*fetching)) *fetching {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fetches == nil {
+		m.fetches = make(map[uint64]*fetching)
+	}
+	m.last++
+	x := &fetching{Fetch: f, number: m.last, asked: asked}
+	m.fetches[x.number] = x
+	x.timer = time.AfterFunc(fetchLimit, func() { after(x) })
+	return x
+}
+
+// fetch returns a request, nil if it is over.
+func (m *moves) fetch(number uint64) *fetching {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.fetches[number]
+}
+
+// refused notes that a node does not have the session, and reports whether no other is left
+// that may.
+func (m *moves) refused(x *fetching, node NodeID) (last bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before := len(x.asked)
+	x.asked = without(x.asked, node)
+	return before > 0 && len(x.asked) == 0 && x.from == 0
+}
+
+func without(all []NodeID, node NodeID) []NodeID {
+	var left []NodeID
+	for _, n := range all {
+		if n != node {
+			left = append(left, n)
+		}
+	}
+	return left
+}
+
+// arrived notes that the session is here now.
+func (m *moves) arrived(x *fetching, from NodeID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	x.from = from
+}
+
+// end removes a request.
+func (m *moves) end(x *fetching) {
+	x.timer.Stop()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.fetches, x.number)
+}
+
+// depart adds a session that is sent to another node.
+func (m *moves) depart(full string, d *departing, check func()) {
+	m.count.Add(1)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.departures == nil {
+		m.departures = make(map[string]*departing)
+	}
+	m.departures[full] = d
+	d.timer = time.AfterFunc(departCheck, check)
+}
+
+// departure returns the session with this full JID that is moving, nil if there is none.
+func (m *moves) departure(full string) *departing {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.departures[full]
+}
+
+// settle removes and returns the session that the request of a node was for, nil if it is not
+// moving.
+func (m *moves) settle(full string, number uint64) *departing {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d := m.departures[full]
+	if d == nil || d.number != number {
+		return nil
+	}
+	d.timer.Stop()
+	delete(m.departures, full)
+	return d
+}
+
+// remember notes where a session has moved, for a while.
+func (m *moves) remember(account, resource string, to NodeID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.moved == nil {
+		m.moved = make(map[string]moved)
+	}
+	x := moved{resource, to}
+	m.moved[account] = x
+	time.AfterFunc(movedFor, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.moved[account] == x {
+			delete(m.moved, account)
+		}
+	})
+}
+
+// forget is called when a session of an account has come here.
+func (m *moves) forget(account string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.moved, account)
+}
+
+// where returns where a session of an account has moved lately.
+func (m *moves) where(account string) (x moved, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	x, ok = m.moved[account]
+	return x, ok
+}
+
+// leaving returns the nodes to which sessions of an account are moving.
+func (m *moves) leaving(account string) (to []NodeID) {
+	if m.count.Load() == 0 {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, d := range m.departures {
+		if d.Session().BareJID() == account {
+			to = append(to, d.to)
+		}
+	}
+	return to
+}
