@@ -294,7 +294,7 @@ func (r *Router) removeSessions(t *session.Turn, bare string, event int64) error
 			ro = newRoster(was)
 		}
 		if r.sessions.TakeOut(s) {
-			r.left(t, s, ro)
+			r.left(t, s, ro, store.LastActivity{})
 			t.Flush()
 		}
 		s.Close(errAccountRemoved)

@@ -6,6 +6,7 @@ import (
 	"roost/jid"
 	"roost/session"
 	"roost/stanza"
+	"roost/store"
 )
 
 // broadcast is the presence of a resource that is being sent to everyone concerned (RFC
@@ -29,6 +30,7 @@ type broadcast struct {
 	available bool // it was available, so subscribers have to be notified
 	announced bool // subscribers have been notified
 	directed  []string
+	last      store.LastActivity // for other nodes, if it was available
 }
 
 // appendTo appends the stanza as it is sent to an address.

@@ -36,11 +36,19 @@ type lastActivity struct {
 	pending map[jid.JID]store.LastActivity // to be written; nil: nothing, and no timer is running
 	writing map[jid.JID]store.LastActivity // being written
 	writeMu sync.Mutex                     // held while writing is not empty
+
+	// What other nodes have announced and may not have written yet: for heardTime, and
+	// before that. Nil: nothing; if both are, no timer is running.
+	heard, heardBefore map[jid.JID]store.LastActivity
 }
 
+// heardTime is how long last activity that another node has announced is kept at least:
+// longer than that node needs to write it.
+const heardTime = 5 * lastActivityDelay
+
 // noteLastActivity records that a resource is becoming unavailable, with the status text of
-// its unavailable presence, if it sent any.
-func (r *Router) noteLastActivity(s *session.Session, st *stanza.Stanza) {
+// its unavailable presence, if it sent any. The result is for broadcast.last.
+func (r *Router) noteLastActivity(s *session.Session, st *stanza.Stanza) store.LastActivity {
 	last := store.LastActivity{Owner: s.JID().Bare(), At: time.Now().UTC(), Event: s.Event()}
 	if st != nil {
 		if el := st.Root.Child(stanza.NSClient, "status"); el.OK() {
@@ -50,6 +58,7 @@ func (r *Router) noteLastActivity(s *session.Session, st *stanza.Stanza) {
 		}
 	}
 	r.lastActivity.add(last)
+	return last
 }
 
 func (w *lastActivity) add(l store.LastActivity) {
@@ -82,12 +91,38 @@ func (w *lastActivity) write(ctx context.Context) {
 	w.mu.Unlock()
 }
 
-// find returns the last activity of an account that may not yet be in the store.
+// hear keeps what another node has announced. That node writes it.
+func (w *lastActivity) hear(l store.LastActivity) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.heard == nil {
+		w.heard = make(map[jid.JID]store.LastActivity)
+		if w.heardBefore == nil {
+			time.AfterFunc(heardTime, w.age)
+		}
+	}
+	w.heard[l.Owner] = l
+}
+
+// age drops what was heard before the last heardTime.
+func (w *lastActivity) age() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.heardBefore, w.heard = w.heard, nil
+	if w.heardBefore != nil {
+		time.AfterFunc(heardTime, w.age)
+	}
+}
+
+// find returns the last activity of an account that may not yet be in the store: the newest
+// that is known here.
 func (w *lastActivity) find(owner jid.JID) (last store.LastActivity, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if last, ok = w.pending[owner]; !ok {
-		last, ok = w.writing[owner]
+	for _, m := range []map[jid.JID]store.LastActivity{w.pending, w.writing, w.heard, w.heardBefore} {
+		if l, found := m[owner]; found && (!ok || l.At.After(last.At)) {
+			last, ok = l, true
+		}
 	}
 	return last, ok
 }
@@ -99,6 +134,8 @@ func (w *lastActivity) forget(owner jid.JID) {
 	defer w.mu.Unlock()
 	delete(w.pending, owner)
 	delete(w.writing, owner)
+	delete(w.heard, owner)
+	delete(w.heardBefore, owner)
 }
 
 // appendStatus appends the stored status text.

@@ -4,6 +4,7 @@ import (
 	"roost/jid"
 	"roost/session"
 	"roost/stanza"
+	"roost/store"
 )
 
 // How a resource becomes unavailable, and directed presence, whose recipients are
@@ -49,7 +50,7 @@ func (r *Router) unavailable(t *session.Turn, s *session.Session, st *stanza.Sta
 	defer r.sessions.ReleasePresence(bc.p) // its bytes remain valid
 	if r.unsetPresence(&bc) {
 		if bc.available {
-			r.noteLastActivity(s, st)
+			bc.last = r.noteLastActivity(s, st)
 		}
 		r.broadcast(t, &bc)
 	}
@@ -172,7 +173,7 @@ func (r *Router) deliverDirected(t *session.Turn, from Sender, st *stanza.Stanza
 // subscribers, its account's other resources and everyone it sent directed presence to. It
 // implements session.Router.
 func (r *Router) OnUnavailable(t *session.Turn, s *session.Session) bool {
-	ro := &Roster{}
+	ro, last := &Roster{}, store.LastActivity{}
 	if s.Available() {
 		own, need, err := r.tryOwnRoster(t, s)
 		switch {
@@ -186,15 +187,15 @@ func (r *Router) OnUnavailable(t *session.Turn, s *session.Session) bool {
 			}
 			ro = own
 		}
-		r.noteLastActivity(s, nil)
+		last = r.noteLastActivity(s, nil)
 	}
-	r.left(t, s, ro)
+	r.left(t, s, ro, last)
 	return true
 }
 
 // left announces that a resource has left, to ro's subscribers too if it was available.
-func (r *Router) left(t *session.Turn, s *session.Session, ro *Roster) {
-	bc := broadcast{s: s, ro: ro, leaving: true, left: true}
+func (r *Router) left(t *session.Turn, s *session.Session, ro *Roster, last store.LastActivity) {
+	bc := broadcast{s: s, ro: ro, leaving: true, left: true, last: last}
 	r.unsetPresence(&bc)
 	r.broadcast(t, &bc)
 }

@@ -20,7 +20,7 @@ const (
 	itemRefused                          // recipient, stanza, error: with which the stanza was answered
 	itemForward                          // sender, stanza: for a full JID
 	itemDeliver                          // recipient, stanza: a reply
-	itemBroadcast                        // sender, id, presence, full JIDs that get nothing, accounts
+	itemBroadcast                        // sender, id, presence, whether it was available and its status, full JIDs that get nothing, accounts
 	itemAvailable                        // sender, account, stanza: for the account's available resources
 	itemProbe                            // client, accounts: whose presence the client is to be sent
 	itemShow                             // recipient, sender, stanza: presence in response to itemProbe

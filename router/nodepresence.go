@@ -1,12 +1,15 @@
 package router
 
 import (
+	"bytes"
 	"maps"
 	"slices"
+	"time"
 
 	"roost/jid"
 	"roost/session"
 	"roost/stanza"
+	"roost/store"
 )
 
 // Presence between nodes. A client's presence goes to each node once, with the list of the
@@ -54,15 +57,21 @@ func (r *Router) broadcastElsewhere(t *session.Turn, bc *broadcast, now *Roster,
 	if bc.p != nil {
 		xml = bc.p.XML()
 	}
-	r.sendBroadcast(t, bc.s.JID(), bc.id, xml, list, to)
+	r.sendBroadcast(t, bc.s.JID(), bc.id, xml, bc.last, list, to)
 }
 
 // sendBroadcast sends the presence of a resource to the nodes of some accounts. list is the
-// resource's blocklist, in which only full JIDs matter here.
-func (r *Router) sendBroadcast(t *session.Turn, from jid.JID, id []byte, xml string, list *Blocklist, to addressees) {
+// resource's blocklist, in which only full JIDs matter here. last is not zero if the resource
+// was available and is not any more.
+func (r *Router) sendBroadcast(t *session.Turn, from jid.JID, id []byte, xml string, last store.LastActivity, list *Blocklist, to addressees) {
 	b := appendField(appendKind(t.GetBuf(), itemBroadcast), from.String())
 	b = appendField(b, id)
 	b = appendField(b, xml)
+	gone := !last.At.IsZero()
+	b = appendFlag(b, gone)
+	if gone {
+		b = appendField(b, last.Status)
+	}
 	b = appendTexts(b, fullAddresses(list))
 	to.each(func(n NodeID, accounts []string) {
 		item := appendTexts(b, accounts)
@@ -84,7 +93,11 @@ func fullAddresses(list *Blocklist) (full []string) {
 
 // broadcast handles itemBroadcast.
 func (l *nodeLane) broadcast(node NodeID, key string, f *fields) {
-	from, id, xml, except := f.address(), f.text(), f.text(), newBlocklist(f.texts())
+	from, id, xml := f.address(), f.text(), f.text()
+	if f.flag() {
+		l.r.lastActivity.hear(store.LastActivity{Owner: from.Bare(), At: time.Now().UTC(), Status: bytes.Clone(f.text())})
+	}
+	except := newBlocklist(f.texts())
 	head := l.item[:len(l.item)-len(f.b)]
 	for _, account := range f.texts() {
 		l.passOn(node, account, key, appendTexts(slices.Clip(head), []string{account}))

@@ -8,6 +8,7 @@ import (
 	"roost/jid"
 	"roost/session"
 	"roost/stanza"
+	"roost/store"
 )
 
 // The directory of a cluster has every resource, so that a conflict is found on whatever
@@ -205,5 +206,7 @@ func (r *Router) announceDied(t *session.Turn, from jid.JID, ro *Roster) {
 		}
 	}
 	tell(from)
-	r.sendBroadcast(t, from, nil, unavailableXML, ro.blocked, elsewhere)
+	last := store.LastActivity{Owner: from.Bare(), At: time.Now().UTC()}
+	r.lastActivity.add(last)
+	r.sendBroadcast(t, from, nil, unavailableXML, last, ro.blocked, elsewhere)
 }

@@ -89,6 +89,10 @@ func (d *Departure) Leave(t *Turn, send func(data []byte)) bool {
 	s := d.s
 	for d.sendMore(send) {
 	}
+	x := s.cold.Load()
+	x.mu.Lock()
+	x.noLongerRestored(&s.mgr.restored.resumed)
+	x.mu.Unlock()
 	s.mgr.ended.add(endedMoved)
 	s.publishEnd(endedMoved, nil)
 	if s.has(flagTapped) {
