@@ -13,10 +13,10 @@ import (
 )
 
 // network is what a client's connections to a server pass through: a proxy that cuts them
-// after any number of bytes.
+// after any number of bytes. Each new connection goes to the next of several nodes.
 type network struct {
-	address  string // host:port, for clients
-	server   string // host:port
+	address  string   // host:port, for clients
+	servers  []string // host:port
 	listener net.Listener
 	running  sync.WaitGroup
 
@@ -32,14 +32,14 @@ type link struct {
 	lost           bool // what either side sends is discarded: under network.mu
 }
 
-// newNetwork starts a network before the server at an address. It ends when t ends.
-func newNetwork(t *testing.T, server string) *network {
+// newNetwork starts a network before the servers at these addresses. It ends when t ends.
+func newNetwork(t *testing.T, servers ...string) *network {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &network{address: listener.Addr().String(), server: server, listener: listener, links: make(map[*link]bool), left: -1}
+	n := &network{address: listener.Addr().String(), servers: servers, listener: listener, links: make(map[*link]bool), left: -1}
 	n.running.Go(n.accept)
 	t.Cleanup(func() {
 		_ = listener.Close()
@@ -54,12 +54,12 @@ func newNetwork(t *testing.T, server string) *network {
 }
 
 func (n *network) accept() {
-	for {
+	for next := 0; ; next++ {
 		client, err := n.listener.Accept()
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("tcp", n.server)
+		server, err := net.Dial("tcp", n.servers[next%len(n.servers)])
 		if err != nil {
 			_ = client.Close()
 			continue

@@ -53,7 +53,7 @@ type script struct {
 func (sc script) run(t *testing.T, s *server) {
 	t.Helper()
 	users := s.users(t, 3)
-	network := newNetwork(t, s.direct)
+	s, network := s.front(t)
 	ctx, cancel := context.WithTimeout(context.Background(), scriptTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, sc.argv[0], sc.argv[1:]...)

@@ -41,6 +41,8 @@ type server struct {
 	process *exec.Cmd
 	ended   chan error
 	log     *logBuffer
+
+	nodes []*server // of a cluster, whose first node this is: with it; nil for a server alone
 }
 
 // newServer starts the server to test.

@@ -20,8 +20,10 @@ func inPython(folder, name string, args ...string) script {
 }
 
 // TestSlixmpp runs the scenarios in folder slixmpp (slixmpp 1.8.3).
-func TestSlixmpp(t *testing.T) {
-	s := newServer(t)
+func TestSlixmpp(t *testing.T) { runSlixmpp(t, newServer(t)) }
+
+func runSlixmpp(t *testing.T, s *server) {
+	t.Helper()
 	scripts := []script{
 		inPython("slixmpp", "login", "starttls"),
 		inPython("slixmpp", "login", "direct"),

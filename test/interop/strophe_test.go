@@ -45,27 +45,43 @@ func (s strophe) online(t *testing.T, jid string) *lineClient {
 	return c
 }
 
+// stropheScenario is what libstrophe clients do at a server.
+type stropheScenario struct {
+	desc string
+	play func(*testing.T, strophe)
+}
+
+var stropheScenarios = []stropheScenario{
+	{"login", stropheLogin},
+	{"refused", stropheRefused},
+	{"two resources", stropheTwoResources},
+	{"roster and subscription", stropheSubscription},
+	{"chat", stropheChat},
+	{"offline", stropheOffline},
+	{"vcard", stropheVCard},
+	{"register", stropheRegister},
+	{"conflict", stropheConflict},
+	{"extensions", stropheExtensions},
+	{"accounts changed from outside", stropheAccounts},
+	{"resumption", stropheResumption},
+}
+
 // TestStrophe runs scenarios with the C library libstrophe (0.12).
 func TestStrophe(t *testing.T) {
-	s := strophe{newServer(t), compile(t, "gcc", "strophe", "strophe/client.c", "-lstrophe")}
-	for _, sc := range []struct {
-		desc string
-		play func(*testing.T, strophe)
-	}{
-		{"login", stropheLogin},
-		{"refused", stropheRefused},
-		{"two resources", stropheTwoResources},
-		{"roster and subscription", stropheSubscription},
-		{"chat", stropheChat},
-		{"offline", stropheOffline},
-		{"vcard", stropheVCard},
-		{"register", stropheRegister},
-		{"conflict", stropheConflict},
-		{"extensions", stropheExtensions},
-		{"accounts changed from outside", stropheAccounts},
-		{"resumption", stropheResumption},
-		{"restart", stropheRestart}, // stops the server when it ends
-	} {
+	s := newServer(t)
+	runStrophe(t, s)
+	t.Run("restart", func(t *testing.T) { stropheRestart(t, newStrophe(t, s)) }) // stops the server when it ends
+}
+
+func newStrophe(t *testing.T, s *server) strophe {
+	t.Helper()
+	return strophe{s, compile(t, "gcc", "strophe", "strophe/client.c", "-lstrophe")}
+}
+
+func runStrophe(t *testing.T, s *server) {
+	t.Helper()
+	client := newStrophe(t, s)
+	for _, sc := range stropheScenarios {
 		t.Run(sc.desc, func(t *testing.T) {
 			mark := s.log.mark()
 			t.Cleanup(func() {
@@ -73,7 +89,8 @@ func TestStrophe(t *testing.T) {
 					t.Logf("--- the server:\n%s", s.log.since(mark))
 				}
 			})
-			sc.play(t, s)
+			front, _ := s.front(t)
+			sc.play(t, strophe{front, client.binary})
 		})
 	}
 }
