@@ -6,8 +6,8 @@ GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 # Packages with goroutines: these run under the race detector.
 RACE = ./poller ./poller/epoll ./session ./router ./cluster/... ./server ./store/... ./xep ./internal/... ./admin/... ./blocks ./bench
 
-# Tests with PostgreSQL fail if it is not installed, instead of being skipped.
-export ROOST_TEST_POSTGRES = required
+# Tests with PostgreSQL and Redis fail if these are not installed, instead of being skipped.
+export ROOST_TEST_ENGINES = required
 
 # Enough for slow tests on a busy machine; ends tests that hang. Many tests wait more than they
 # compute, so more of them run at once than there are CPUs.

@@ -24,8 +24,8 @@ import (
 )
 
 // RequireEnv is the environment variable that makes tests fail instead of being skipped if
-// PostgreSQL is not installed.
-const RequireEnv = "ROOST_TEST_POSTGRES"
+// PostgreSQL is not installed. Package redistest has the same.
+const RequireEnv = "ROOST_TEST_ENGINES"
 
 // Server is a running PostgreSQL.
 type Server struct {

@@ -6,11 +6,16 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 )
+
+// RequireEnv is the environment variable that makes tests fail instead of being skipped if
+// Redis is not installed. Package pgtest has the same.
+const RequireEnv = "ROOST_TEST_ENGINES"
 
 // Server is a Redis server on a free port of the loopback interface, with its files in a
 // directory that is removed after the test.
@@ -25,7 +30,7 @@ type Server struct {
 
 // Start starts a server that keeps nothing on disk. args are further options, such as
 // "--appendonly", "yes". The server is killed at the end of the test, which is skipped if
-// Redis is not installed.
+// Redis is not installed, or fails if RequireEnv is set.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	return start(t, "redis-server", args...)
@@ -40,7 +45,11 @@ func StartSentinel(t testing.TB, file string) *Server {
 func start(t testing.TB, program string, args ...string) *Server {
 	t.Helper()
 	if _, err := exec.LookPath(program); err != nil {
-		t.Skipf("%s is not installed: the Debian package redis-server has it", program)
+		missing := t.Skipf
+		if os.Getenv(RequireEnv) != "" {
+			missing = t.Fatalf
+		}
+		missing("%s is not installed: the Debian package redis-server has it", program)
 	}
 	s := &Server{t: t, args: append([]string{program}, args...)}
 	dir := t.TempDir()
