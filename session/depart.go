@@ -100,6 +100,7 @@ func (d *Departure) Leave(t *Turn, send func(data []byte)) bool {
 	}
 	kept := s.has(flagLeft)
 	s.written()
+	s.mgr.successions.leave(s)
 	countEvents.Add(t, eventMovedAway, 1)
 	return !kept
 }
@@ -141,11 +142,11 @@ func (d *Departure) sendMore(send func(data []byte)) bool {
 }
 
 // Undo makes the session one that waits for its client again, because the other node has not
-// taken it. If it has lost its address meanwhile, it ends. Any goroutine may call it.
+// taken it. If it has lost its address meanwhile, or is about to, it ends. Any goroutine may call it.
 func (d *Departure) Undo() {
 	s := d.s
 	s.endOnLoop(func(t *Turn) {
-		if s.has(flagLeft|flagSlow) || s.mgr.endsAll() {
+		if s.has(flagLeft|flagSlow) || s.Replaced() || s.mgr.endsAll() {
 			s.endDeparted(t)
 			return
 		}

@@ -31,5 +31,5 @@ type TraceLine struct {
 	XML    string     `json:"xml,omitempty"`    // what was received or sent. Instead of what is hidden, it has "…" for text and "***" for credentials; missing if it cannot be parsed
 	Cut    bool       `json:"cut,omitempty"`    // it has more than 64 KiB: xml has only its start tag
 	Lost   int64      `json:"lost,omitempty"`   // how many were received or sent before this and are missing, because the reader was too slow
-	Reason string     `json:"reason,omitempty"` // of the end: "time-up", or why the session has ended: "closed" by the client, "lost" connection, "slow-reader", or the condition of the stream error that was sent
+	Reason string     `json:"reason,omitempty"` // of the end: "time-up", or why the session has ended: "closed" by the client, "lost" connection, "slow-reader", "moved" to another node, or the condition of the stream error that was sent
 }

@@ -72,7 +72,7 @@ var clientFamilies = []family{
 	{"roost_login_duration_seconds", buckets, "Time from the accepted connection to the bound resource, TLS and the client's own time included.", nil, func(n *numbers, out *samples) {
 		out.histogram(n.sessions.LoginTime, seconds)
 	}},
-	{"roost_sessions_ended_total", counter, "Sessions that ended, by reason: closed (by the client), lost (without </stream:stream>), slow-reader, or the condition of the stream error that was sent.",
+	{"roost_sessions_ended_total", counter, "Sessions that ended, by reason: closed (by the client), lost (without </stream:stream>), slow-reader, moved (to another node), or the condition of the stream error that was sent.",
 		[]string{"reason"}, func(n *numbers, out *samples) {
 			ended := map[string]int64{"closed": 0, "lost": 0, "slow-reader": 0}
 			for _, e := range n.sessions.Ended {
