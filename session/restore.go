@@ -113,7 +113,7 @@ func (m *Manager) restore(c Conn, b []byte, r *Restored) error {
 // RestoredCounts says what has become of the sessions that Restore has made.
 type RestoredCounts struct {
 	Waiting int // for their clients
-	Resumed int // by their clients, once or more
+	Resumed int // by their clients, once or more, perhaps on another node
 	Ended   int // without that: their time was over, or their clients have made new ones
 }
 

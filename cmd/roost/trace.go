@@ -125,6 +125,8 @@ func traceEnd(reason string) string {
 		return "the session has ended: its connection was lost"
 	case "slow-reader":
 		return "the session has ended: the client did not read what was sent to it"
+	case "moved":
+		return "the client has resumed the session on another node"
 	}
 	return "the session has ended with the stream error " + printable(reason)
 }
