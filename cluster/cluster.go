@@ -167,7 +167,7 @@ func (n *Node) Start(ctx context.Context) error {
 			n.engine.close()
 			return err
 		}
-		n.log.Warn("this node serves only its own clients until the Redis server of the cluster can be reached", "error", err)
+		n.log.Warn("this node serves only its own clients until the Redis server of the cluster can be reached", "err", err)
 	}
 	n.tasks.Go(n.keepLease)
 	n.tasks.Go(n.write)
@@ -190,7 +190,7 @@ func (n *Node) Close(ctx context.Context) {
 	n.out.tasks.Wait()
 	n.tasks.Wait()
 	if err := n.leave(ctx); err != nil && n.run != 0 {
-		n.log.Warn("cannot end the lease of this node, the others notice when it is over", "error", err)
+		n.log.Warn("cannot end the lease of this node, the others notice when it is over", "err", err)
 	}
 	n.engine.close()
 }

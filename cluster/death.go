@@ -55,7 +55,7 @@ func (n *Node) cleanDead() {
 		n.cleaning.Store(c)
 		n.tasks.Go(func() {
 			if err := n.clean(n.ctx, c); err != nil && n.ctx.Err() == nil {
-				n.log.Warn("the cleanup of a dead node has not ended", "error", err)
+				n.log.Warn("the cleanup of a dead node has not ended", "err", err)
 			}
 			n.cleaning.Store(nil)
 			n.hurry()
@@ -103,7 +103,7 @@ func (n *Node) clean(ctx context.Context, c *cleaning) error {
 		return err
 	}
 	n.stats.cleanedNodes.Add(1)
-	n.log.Info("cleaned up after a dead node", "number", c.epoch, "entries", n.stats.cleaned.Load()-before, "time", n.now()-begin)
+	n.log.Info("cleaned up after a dead node", "number", c.epoch, "sessions", n.stats.cleaned.Load()-before, "took", n.now()-begin)
 	return nil
 }
 
@@ -274,7 +274,7 @@ func (n *Node) returnStream(epoch uint64, items string) {
 		n.handler.Undelivered(router.NodeID(epoch), account, []byte(item), true)
 	})
 	if err != nil {
-		n.log.Error("an entry in the stream of a dead node is damaged", "error", err)
+		n.log.Error("an entry in the stream of a dead node is damaged", "err", err)
 		n.stats.errors.Add(1)
 	}
 }

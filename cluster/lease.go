@@ -101,7 +101,7 @@ func (n *Node) joinFirst(ctx context.Context) error {
 		if again {
 			return fmt.Errorf("cluster: another node with the name %q is running: %w", n.config.Name, errNameTaken)
 		}
-		n.log.Info("waiting for the lease of an earlier run of this node", "node", n.config.Name, "time", r.left)
+		n.log.Info("waiting for the lease of an earlier run of this node", "node", n.config.Name, "wait", r.left)
 		select {
 		case <-time.After(r.left + 10*time.Millisecond):
 		case <-ctx.Done():
@@ -263,7 +263,7 @@ func (n *Node) enterLate() time.Duration {
 func (n *Node) complain(what string, err error) {
 	text := what + ": " + err.Error()
 	if text != n.lease.complaint && n.ctx.Err() == nil {
-		n.log.Error(what, "node", n.config.Name, "error", err)
+		n.log.Error(what, "node", n.config.Name, "err", err)
 		n.lease.complaint = text
 	}
 }

@@ -159,7 +159,7 @@ func (n *Node) readStream() []rueidis.RedisMessage {
 	}
 	streams, err := message.ToMap()
 	if err != nil {
-		n.log.Error("the stream of this node cannot be read", "error", err)
+		n.log.Error("the stream of this node cannot be read", "err", err)
 		return nil
 	}
 	stream := streams[keys[0]]
@@ -176,7 +176,7 @@ func (n *Node) handOut(message rueidis.RedisMessage, lanes []chan laneItem) {
 	}
 	run, from, number, items, err := splitBatch(data)
 	if !ok || err != nil {
-		n.log.Error("an entry in the stream of this node is damaged", "error", errBatch)
+		n.log.Error("an entry in the stream of this node is damaged", "err", errBatch)
 		n.stats.errors.Add(1)
 	}
 	e := &received{epoch: in.epoch, from: router.NodeID(from), id: id, run: run, number: number, size: len(data)}
@@ -198,7 +198,7 @@ func (n *Node) handOut(message rueidis.RedisMessage, lanes []chan laneItem) {
 		lanes[hash32(account)%uint32(len(lanes))] <- laneItem{e, account, item}
 	})
 	if err != nil {
-		n.log.Error("an entry in the stream of this node is damaged", "error", err)
+		n.log.Error("an entry in the stream of this node is damaged", "err", err)
 		n.stats.errors.Add(1)
 	}
 	n.stats.receivedBatches.Add(1)

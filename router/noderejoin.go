@@ -32,11 +32,12 @@ const registerers = 32
 func (r *Router) Rejoined(ctx context.Context, lost Lost) {
 	r.tellUntold(ctx)
 	if lost >= LostEntries {
+		begin := time.Now()
 		n := r.registerAll(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		r.config().Logger.Info("clients registered again with the cluster", "sessions", n)
+		r.config().Logger.Info("clients registered again with the cluster", "sessions", n, "took", time.Since(begin).Round(time.Millisecond))
 	}
 	if lost >= LostPresence {
 		r.atPace(ctx, presenceRate, func(s *session.Session) {
