@@ -11,7 +11,7 @@ import (
 
 // families are all metrics but those of the Go runtime, which the library has.
 func families() []family {
-	return slices.Concat(serverFamilies, clientFamilies, messageFamilies, connectionFamilies, storeFamilies, processFamilies)
+	return slices.Concat(serverFamilies, clientFamilies, messageFamilies, connectionFamilies, storeFamilies, clusterFamilies, processFamilies)
 }
 
 var serverFamilies = []family{
@@ -19,11 +19,7 @@ var serverFamilies = []family{
 		out.add(1, n.Version, n.Commit, runtime.Version())
 	}},
 	{"roost_ready", gauge, "1 while the server accepts clients, 0 while it drains or stops.", nil, func(n *numbers, out *samples) {
-		ready := int64(0)
-		if n.Ready() {
-			ready = 1
-		}
-		out.add(ready)
+		out.addBool(n.Ready())
 	}},
 	{"roost_capacity_sessions", gauge, "Further sessions that the machine can hold, by check of roost check; read once a minute.", []string{"check"}, func(n *numbers, out *samples) {
 		for check, sessions := range n.Capacity() {

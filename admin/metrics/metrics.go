@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/common/expfmt"
 
+	"roost/admin/api"
 	"roost/internal/histogram"
 	"roost/poller"
 	"roost/router"
@@ -38,6 +39,7 @@ type Source struct {
 	LogDropped   func() int64                // lines of the log that were dropped; nil: not known
 	Traces       func() int                  // sessions that administrators trace at the moment
 	Panics       func() int64                // recovered panics in the administration interface
+	Cluster      func() *api.Cluster         // nil: the server is alone
 }
 
 // Exporter exports the metrics.
@@ -98,6 +100,7 @@ type numbers struct {
 	reads, writes histogram.Snapshot // of the store
 	batches       store.BatchStats
 	process       process
+	cluster       *api.Cluster // nil: the server is alone
 }
 
 func (s *Source) numbers() *numbers {
@@ -105,6 +108,9 @@ func (s *Source) numbers() *numbers {
 	n.reads, n.writes = s.Store.Times()
 	if s.Batches != nil {
 		n.batches = s.Batches.BatchStats()
+	}
+	if s.Cluster != nil {
+		n.cluster = s.Cluster()
 	}
 	return n
 }
@@ -144,6 +150,15 @@ type samples struct {
 
 // add adds a value.
 func (s *samples) add(v int64, labels ...string) { s.addFloat(float64(v), labels...) }
+
+// addBool adds 1 or 0.
+func (s *samples) addBool(v bool) {
+	if v {
+		s.add(1)
+	} else {
+		s.add(0)
+	}
+}
 
 func (s *samples) addFloat(v float64, labels ...string) {
 	typ := prometheus.GaugeValue

@@ -16,6 +16,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/goleak"
 
+	"roost/admin/api"
 	"roost/internal/histogram"
 	"roost/poller"
 	"roost/router"
@@ -62,6 +63,9 @@ func fullSource() Source {
 		LogDropped:   func() int64 { return 6 },
 		Traces:       func() int { return 0 },
 		Panics:       func() int64 { return 0 },
+		Cluster: func() *api.Cluster {
+			return &api.Cluster{Others: []string{"b", "c"}, Reachable: true, SentTotal: 11, UnhandledBytes: 12}
+		},
 	}
 }
 
@@ -158,6 +162,7 @@ func TestText(t *testing.T) {
 		"roost_store_commit_writes_sum 2",
 		"roost_log_lines_dropped_total 6",
 		"roost_ready 1",
+		"roost_cluster_reachable 1", "roost_cluster_other_nodes 2", `roost_cluster_items_total{event="sent"} 11`, `roost_cluster_waiting_bytes{direction="in"} 12`,
 	} {
 		if !strings.Contains(b.String(), "\n"+line+"\n") && !strings.HasPrefix(b.String(), line+"\n") {
 			t.Errorf("%q is missing", line)

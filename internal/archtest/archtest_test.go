@@ -36,7 +36,7 @@ var allowed = map[string][]string{
 	"store/storetest":   {"roost/store", "roost/jid"},
 	"store/faultstore":  {"roost/store"},
 	"server":            {"roost/internal/hot", "roost/internal/job", "roost/admin", "roost/admin/api", "roost/blocks", "roost/capacity", "roost/cluster", "roost/poller", "roost/poller/websocket", "roost/jid", "roost/session", "roost/router", "roost/xep", "roost/store", "roost/store/stores", "roost/internal/ownfile", "golang.org/x/sys"},
-	"admin/metrics":     {"roost/internal/histogram", "roost/poller", "roost/poller/leantls", "roost/router", "roost/session", "roost/store", "github.com/prometheus/client_golang", "github.com/prometheus/common", "golang.org/x/sys"},
+	"admin/metrics":     {"roost/admin/api", "roost/internal/histogram", "roost/poller", "roost/poller/leantls", "roost/router", "roost/session", "roost/store", "github.com/prometheus/client_golang", "github.com/prometheus/common", "golang.org/x/sys"},
 	"admin":             {"roost/blocks", "roost/internal/events", "roost/internal/histogram", "roost/internal/job", "roost/admin/api", "roost/admin/dashboard", "roost/admin/metrics", "roost/internal/loglevel", "roost/internal/logring", "roost/internal/ownfile", "roost/internal/panics", "roost/internal/redact", "roost/internal/unixsock", "roost/jid", "roost/poller", "roost/router", "roost/session", "roost/store"},
 	"admin/api":         {"roost/internal/unixsock"},
 	"admin/dashboard":   {"roost/admin/api", "roost/internal/human", "roost/internal/logring", "roost/session", "github.com/dustin/go-humanize"},
