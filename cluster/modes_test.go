@@ -76,17 +76,41 @@ func TestRedisCluster(t *testing.T) {
 	works(t, nodes, handlers)
 }
 
-// privileges are what docs/cluster.md gives the user of the nodes.
-const privileges = "~roost:* resetchannels -@all +hello +ping +info +select +evalsha +script|load +client|tracking +client|setname " +
-	"+time +hget +hset +hsetnx +hdel +hexists +hgetall +hkeys +unlink +xadd +xread +xrange +xtrim +expire +cluster|slots +cluster|shards"
+// deployed returns the options of a server that is configured as deploy/cluster has it, but for
+// its address. The password is sesame.
+func deployed(t *testing.T) (options []string) {
+	t.Helper()
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join("..", "deploy", "cluster", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	users := filepath.Join(t.TempDir(), "users.acl")
+	if err := os.WriteFile(users, []byte(strings.ReplaceAll(read("users.acl"), "PASSWORD", "sesame")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(read("valkey.conf")) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch name {
+		case "", "#", "bind", "port":
+		case "aclfile":
+			options = append(options, "--aclfile", users)
+		default:
+			options = append(options, "--"+name, strings.Trim(value, `"`))
+		}
+	}
+	return options
+}
 
-// TestAccess: TLS, a user with the least privileges, and the password in no message.
+// TestAccess: the configuration in deploy, with a user that has the least privileges; TLS; and
+// the password in no message.
 func TestAccess(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "crt"), filepath.Join(dir, "key")
 	selfSigned(t, cert, key)
-	user := append([]string{"--user", "roost", "on", ">sesame"}, strings.Fields(privileges)...)
-	server := redistest.Start(t, append(user, "--user", "default", "off")...)
+	server := redistest.Start(t, deployed(t)...)
 	url := "redis://roost:sesame@" + server.Addr
 	nodes, handlers := pair(t, url, url)
 	works(t, nodes, handlers)
