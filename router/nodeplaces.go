@@ -146,7 +146,7 @@ func (r *Router) unreached(from Sender, st *stanza.Stanza) *stanza.ErrorReply {
 	if n, ok := from.(*nodeSender); ok && n.undelivered {
 		return stanza.RemoteServerTimeout
 	}
-	if r.nodes == nil || fromNode(from) || !st.HasTo || !r.Serves(st.To.Domain()) || r.resource(st.To) != nil {
+	if r.nodes == nil || fromNode(from) || !st.HasTo || st.To.Local() == "" || !r.Serves(st.To.Domain()) || r.resource(st.To) != nil {
 		return stanza.ServiceUnavailable
 	}
 	if _, known := r.nodes.Cached(st.To.BareString()); known {
