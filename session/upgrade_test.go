@@ -81,7 +81,7 @@ func TestMissingKeys(t *testing.T) {
 		t.Errorf("not everything is offered: %s", got)
 	}
 	st.SetFault(func(method string) error {
-		if p := calls.Load(); p != nil {
+		if p := calls.Load(); p != nil && method != "MissingKeys" { // that is called now and then
 			*p = append(*p, method)
 		}
 		return nil
