@@ -7,6 +7,12 @@ import (
 	"os"
 )
 
+// Errors of Location.Open, returned with context: test for them with errors.Is.
+var (
+	ErrUnfinished = errors.New("it is an unfinished copy")
+	ErrInUse      = errors.New("in use by another server") // also of writes: see Options.Use
+)
+
 // Location is the place of a store, which a URL names. Nothing is opened or created
 // before Open. Further abilities of a kind of store are optional interfaces, to be found
 // by type assertion: Inspector, Local.

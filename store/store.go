@@ -35,8 +35,6 @@ var (
 	ErrContactQuota = fmt.Errorf("%w, the sender is in the roster", ErrQuota) // of AppendOffline
 	ErrBlocked      = errors.New("the sender is blocked")                     // of AppendOffline
 	ErrClosed       = errors.New("the store is closed")
-	ErrUnfinished   = errors.New("it is an unfinished copy") // of Location.Open
-	ErrInUse        = errors.New("in use by another server") // of Location.Open and of writes, see Options.Use
 )
 
 // Store is all that a server keeps. Its methods may be called from any goroutine. They
