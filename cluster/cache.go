@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"sync"
+	"time"
 
 	"github.com/maypok86/otter/v2"
 
@@ -9,7 +10,7 @@ import (
 )
 
 // cache holds the results of lookups, also that there is nothing, until the server reports
-// that they have changed.
+// that they have changed, or nobody has needed them for cacheIdle.
 //
 // The server sends the reply to a read before it reports a change of what was read. But the
 // reply goes to the goroutine that waits for it, and the report is handled at once: a report
@@ -25,6 +26,7 @@ const (
 	cacheShards = 64
 	cacheEntry  = 160 // bytes of an entry without its key and places, about
 	placeBytes  = 48  // of a place, with a short resource
+	cacheIdle   = 30 * time.Second
 )
 
 type cacheShard struct {
@@ -45,12 +47,17 @@ func newCache(bytes int64, stats *counters) *cache {
 		Weigher: func(account string, places []router.Place) uint32 {
 			return uint32(cacheEntry + len(account) + placeBytes*len(places))
 		},
+		// A login looks up all contacts, and an idle client needs none of them.
+		ExpiryCalculator: otter.ExpiryAccessing[string, []router.Place](cacheIdle),
 	})
 	for i := range c.shards {
 		c.shards[i].reads = make(map[string]*reading)
 	}
 	return c
 }
+
+// close ends the goroutine of the cache.
+func (c *cache) close() { c.values.StopAllGoroutines() }
 
 func (c *cache) shard(account string) *cacheShard { return &c.shards[hash32(account)%cacheShards] }
 

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"roost/router"
 )
@@ -12,6 +14,7 @@ func TestCacheRace(t *testing.T) {
 	f := func(desc string, change func(*cache), want bool) {
 		t.Helper()
 		c := newCache(1<<20, new(counters))
+		defer c.close()
 		c.end("b@x", c.begin("b@x"), nil, true)
 		r := c.begin("a@x")
 		if change != nil {
@@ -39,6 +42,7 @@ func TestCacheRace(t *testing.T) {
 func TestCacheBounded(t *testing.T) {
 	const limit = 100_000
 	c := newCache(limit, new(counters))
+	defer c.close()
 	for i := range 10_000 {
 		a := benchAccount(i)
 		c.end(a, c.begin(a), []router.Place{{Resource: "r"}}, true)
@@ -47,6 +51,27 @@ func TestCacheBounded(t *testing.T) {
 	if got := c.values.WeightedSize(); got > limit {
 		t.Errorf("%d bytes, want at most %d", got, limit)
 	}
+}
+
+// TestCacheIdle: what nobody asks for is dropped.
+func TestCacheIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(1<<20, new(counters))
+		defer c.close()
+		for _, a := range []string{"idle", "used"} {
+			c.end(a, c.begin(a), nil, true)
+		}
+		for range 4 {
+			time.Sleep(cacheIdle / 2)
+			if _, ok := c.get("used"); !ok {
+				t.Error("an entry that is used was dropped")
+			}
+		}
+		synctest.Wait()
+		if got := c.values.EstimatedSize(); got != 1 {
+			t.Errorf("%d entries are in memory", got)
+		}
+	})
 }
 
 // TestLevels: a bucket of the index is for about 64 entries, at any number of them.

@@ -103,6 +103,7 @@ type Node struct {
 	engine  *engine
 	stats   counters
 
+	started bool          // Start has succeeded
 	start   time.Time     // for the monotonic clock
 	run     uint64        // the first epoch of this process: identifies it on the bus; 0 until then. Immutable once the engine is up
 	epoch   atomic.Uint64 // the current one
@@ -165,6 +166,7 @@ func (n *Node) Start(ctx context.Context) error {
 		if misconfigured(err) || ctx.Err() != nil {
 			n.cancel()
 			n.engine.close()
+			n.cache.close()
 			return err
 		}
 		n.log.Warn("this node serves only its own clients until the Redis server of the cluster can be reached", "err", err)
@@ -173,13 +175,18 @@ func (n *Node) Start(ctx context.Context) error {
 	n.tasks.Go(n.write)
 	n.tasks.Go(n.receive)
 	n.tasks.Go(n.acknowledge)
+	n.started = true
 	return nil
 }
 
-// Close leaves the cluster, if the node has joined it. Registrations that are left are removed by the other nodes, as if
+// Close leaves the cluster, if the node has been started. Registrations that are left are removed by the other nodes, as if
 // this node had died, but at once. ctx limits how long Close waits for what is queued; it also
 // waits until calls of the handler return.
 func (n *Node) Close(ctx context.Context) {
+	if !n.started {
+		n.cache.close()
+		return
+	}
 	n.out.close()
 	n.drainOutboxes(ctx)
 	if n.usable() { // otherwise the others remove the entries
@@ -193,6 +200,7 @@ func (n *Node) Close(ctx context.Context) {
 		n.log.Warn("cannot end the lease of this node, the others notice when it is over", "err", err)
 	}
 	n.engine.close()
+	n.cache.close()
 }
 
 // Self is this node.

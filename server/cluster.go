@@ -85,7 +85,6 @@ func (s *Server) joinCluster(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("server: %w", err)
 	}
-	s.joined = true
 	return nil
 }
 
@@ -104,7 +103,7 @@ func (s *Server) clusterStatus() *api.Cluster {
 // leaveCluster ends this node's part of the cluster. Its sessions have ended before, or are in
 // the store.
 func (c *core) leaveCluster(ctx context.Context) {
-	if c.joined {
+	if c.node != nil {
 		c.node.Close(ctx)
 	}
 }

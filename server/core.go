@@ -28,7 +28,6 @@ type core struct {
 	xep      *xep.Set
 	sessions *session.Manager
 	node     *cluster.Node // nil: this server is alone
-	joined   bool          // node was started
 	log      *slog.Logger
 	ctx      context.Context    // context of background work
 	stop     context.CancelFunc // cancels ctx
