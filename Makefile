@@ -41,8 +41,9 @@ check:
 	if grep -q "^Vulnerability #" .govulncheck; then cat .govulncheck; rm -f .govulncheck; exit 1; \
 	else echo "govulncheck: skipped, its database cannot be reached"; fi; rm -f .govulncheck
 
+# With fewer cuts of the dialogues than unit: these find mistakes of a single goroutine.
 race:
-	go test $(TESTFLAGS) -race $(RACE)
+	ROOST_CUT_STEP=211 go test $(TESTFLAGS) -race $(RACE)
 
 # Builds and vets everything for linux/arm64, and vets the poller for loong64, the third
 # architecture that netpoll supports. Tests the code that depends on the architecture
