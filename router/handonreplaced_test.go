@@ -28,14 +28,7 @@ func testBindFollows(t *testing.T) {
 	}
 	send(0, "normal")
 	first.await("id='m.0'")
-	storing, goOn := make(chan struct{}), make(chan struct{})
-	st.SetFault(func(op string) error {
-		if op == "AppendOfflineAll" {
-			close(storing)
-			<-goOn
-		}
-		return nil
-	})
+	storing, release := hold(st, "AppendOfflineAll")
 	second := dialRaw(t, s)
 	authenticate(second, "juliet", plainHeader)
 	second.write(bindR)
@@ -47,8 +40,7 @@ func testBindFollows(t *testing.T) {
 	if n := s.Sessions.Counts().Unbound; n != 1 {
 		t.Error("the resource is bound while the earlier session still has messages")
 	}
-	st.SetFault(nil)
-	close(goOn)
+	release()
 	second.await("id='bind'")
 	second.ask("<presence/>")
 	send(3, "normal")
@@ -117,20 +109,12 @@ func testHandOnReplaced(t *testing.T) {
 	first.write("<presence/>")
 	first.await("id='m.3'")
 
-	storing, goOn := make(chan struct{}), make(chan struct{})
-	st.SetFault(func(op string) error {
-		if op == "AppendOfflineAll" {
-			close(storing)
-			<-goOn
-		}
-		return nil
-	})
+	storing, release := hold(st, "AppendOfflineAll")
 	second := loginRaw(t, s, "juliet", plainHeader) // it need not acknowledge anything
 	<-storing                                       // messages 0 to 2
 	second.write("<presence/>")
 	second.await("id='m.3'")
-	st.SetFault(nil)
-	close(goOn)
+	release()
 	second.await("id='m.2'")
 	second.ask("<presence/>") // its echo comes after the messages that are stored
 	romeo.sendNumbered(4, 5, "is the last one")
@@ -158,21 +142,13 @@ func testHandOnWhileReplaced(t *testing.T) {
 	first.write("<presence/>")
 	first.await("id='m.1'")
 
-	storing, goOn := make(chan struct{}), make(chan struct{})
-	st.SetFault(func(op string) error {
-		if op == "AppendOfflineAll" {
-			close(storing)
-			<-goOn
-		}
-		return nil
-	})
+	storing, release := hold(st, "AppendOfflineAll")
 	_ = first.conn.Close()
 	<-storing // messages 0 and 1
 	second := loginManaged(t, s, "juliet", "r")
 	second.write("<presence/>")
 	second.await("<presence") // its echo
-	st.SetFault(nil)
-	close(goOn)
+	release()
 	second.await("id='m.1'")
 	second.sync()
 	romeo.sendNumbered(2, 3, "is the last one")

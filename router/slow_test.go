@@ -19,6 +19,23 @@ func slowServer(t *testing.T, cfg xmpptest.Config) (*xmpptest.Server, *faultstor
 	return xmpptest.NewServer(t, cfg), st
 }
 
+// hold makes the next call of an operation of the store wait until release is called. begun is
+// closed when it waits. There must be only one call until then.
+func hold(st *faultstore.Faults, op string) (begun <-chan struct{}, release func()) {
+	waits, goOn := make(chan struct{}), make(chan struct{})
+	st.SetFault(func(name string) error {
+		if name == op {
+			close(waits)
+			<-goOn
+		}
+		return nil
+	})
+	return waits, func() {
+		st.SetFault(nil)
+		close(goOn)
+	}
+}
+
 // TestOrderWithStoppedStore: RFC 6120 section 10.1
 // (https://www.rfc-editor.org/rfc/rfc6120#section-10.1): a server "MUST ensure in-order
 // processing of the stanzas". Stanzas after one that waits for the store wait too, but no
