@@ -4,7 +4,6 @@ package interop
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -18,37 +17,18 @@ func cluster(t *testing.T) *server {
 	if os.Getenv("INTEROP_SERVER") != "" {
 		t.Skip("the other server is not configured as a cluster")
 	}
-	binary, store, redis := buildRoost(t), pgtest.New(t).URL(t), redistest.Start(t).URL()
-	var nodes []*server
-	for _, name := range []string{"one", "two"} {
-		data := t.TempDir()
-		s := &server{domain: "localhost", starttls: freeAddress(t), direct: freeAddress(t), log: new(logBuffer)}
-		if nodes != nil {
-			s.log, s.ca = nodes[0].log, nodes[0].ca
-			copySecret(t, filepath.Dir(s.ca), data)
-		}
-		s.command = func() *exec.Cmd {
-			args := []string{"serve", "--domain", s.domain, "--c2s", s.starttls, "--c2s-tls", s.direct, "--data", data,
-				"--store", store, "--cluster", redis, "--node", name, "--register", "--log-level", "debug"}
-			if name != "one" {
-				args = append(args, "--tls-cert", s.ca, "--tls-key", filepath.Join(filepath.Dir(s.ca), "selfsigned.key"))
-			}
-			return exec.Command(binary, args...)
-		}
-		s.user = func(input string, args ...string) error {
-			return runWithInput(input, binary, append(append([]string{"user"}, args...), "--data", data)...)
-		}
-		s.addUser = func(jid, password string) error {
-			return s.user(password+"\n", "add", jid, "--password-stdin")
-		}
-		s.start(t)
-		if s.ca == "" {
-			s.ca = certificateIn(t, data)
-		}
-		nodes = append(nodes, s)
+	store, redis, log := pgtest.New(t).URL(t), redistest.Start(t).URL(), new(logBuffer)
+	node := func(data, name string, flags ...string) *server {
+		return startRoostIn(t, data, "", log, append(flags, "--store", store, "--cluster", redis, "--node", name)...)
 	}
-	nodes[0].nodes = nodes
-	return nodes[0]
+	dirs := []string{t.TempDir(), t.TempDir()}
+	one := node(dirs[0], "one")
+	one.ca = certificateIn(t, dirs[0])
+	copySecret(t, dirs[0], dirs[1])
+	two := node(dirs[1], "two", "--tls-cert", one.ca, "--tls-key", filepath.Join(dirs[0], "selfsigned.key"))
+	two.ca = one.ca
+	one.nodes = []*server{one, two}
+	return one
 }
 
 // copySecret gives a node the secret of another, as docs/cluster.md says.

@@ -70,17 +70,26 @@ func roost(t testing.TB, flags ...string) *server {
 	return startRoost(t, "", flags...)
 }
 
-// startRoost starts roost. web is the address for WebSocket, empty for none.
+// startRoost starts roost with a new data directory. web is the address for WebSocket, empty
+// for none.
 func startRoost(t testing.TB, web string, flags ...string) *server {
 	t.Helper()
-	binary := buildRoost(t)
 	data := t.TempDir()
+	s := startRoostIn(t, data, web, new(logBuffer), flags...)
+	s.ca = certificateIn(t, data)
+	return s
+}
+
+// startRoostIn starts roost with a data directory, and appends its output to log.
+func startRoostIn(t testing.TB, data, web string, log *logBuffer, flags ...string) *server {
+	t.Helper()
+	binary := buildRoost(t)
 	s := &server{
 		domain:   "localhost",
 		starttls: freeAddress(t),
 		direct:   freeAddress(t),
 		web:      web,
-		log:      new(logBuffer),
+		log:      log,
 	}
 	s.command = func() *exec.Cmd {
 		return exec.Command(binary, append([]string{"serve", "--domain", s.domain, "--c2s", s.starttls,
@@ -93,7 +102,6 @@ func startRoost(t testing.TB, web string, flags ...string) *server {
 		return s.user(password+"\n", "add", jid, "--password-stdin")
 	}
 	s.start(t)
-	s.ca = certificateIn(t, data)
 	return s
 }
 
