@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -36,6 +37,7 @@ type cacheShard struct {
 
 // reading is a read that is under way, of one account, by one or more callers.
 type reading struct {
+	account string // a copy: that of a caller may be borrowed
 	callers int
 	changed bool // since it began
 }
@@ -63,30 +65,30 @@ func (c *cache) shard(account string) *cacheShard { return &c.shards[hash32(acco
 
 func (c *cache) get(account string) ([]router.Place, bool) { return c.values.GetIfPresent(account) }
 
-// begin notes a read before it is sent.
+// begin notes a read before it is sent. account is borrowed.
 func (c *cache) begin(account string) *reading {
 	s := c.shard(account)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.reads[account]
 	if r == nil {
-		r = new(reading)
-		s.reads[account] = r
+		r = &reading{account: strings.Clone(account)}
+		s.reads[r.account] = r
 	}
 	r.callers++
 	return r
 }
 
 // end stores the result of a read, if there is one and it is not outdated.
-func (c *cache) end(account string, r *reading, places []router.Place, ok bool) {
-	s := c.shard(account)
+func (c *cache) end(r *reading, places []router.Place, ok bool) {
+	s := c.shard(r.account)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.callers--; r.callers == 0 {
-		delete(s.reads, account)
+		delete(s.reads, r.account)
 	}
 	if ok && !r.changed {
-		c.values.Set(account, places)
+		c.values.Set(r.account, places)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"roost/router"
 )
@@ -15,12 +16,12 @@ func TestCacheRace(t *testing.T) {
 		t.Helper()
 		c := newCache(1<<20, new(counters))
 		defer c.close()
-		c.end("b@x", c.begin("b@x"), nil, true)
+		c.end(c.begin("b@x"), nil, true)
 		r := c.begin("a@x")
 		if change != nil {
 			change(c)
 		}
-		c.end("a@x", r, []router.Place{{Resource: "r"}}, true)
+		c.end(r, []router.Place{{Resource: "r"}}, true)
 		if _, ok := c.get("a@x"); ok != want {
 			t.Errorf("%s: in memory: %t, want %t", desc, ok, want)
 		}
@@ -34,8 +35,31 @@ func TestCacheRace(t *testing.T) {
 	f("everything", (*cache).clear, false)
 	f("the account, and a second reader", func(c *cache) {
 		c.remove("a@x")
-		c.end("a@x", c.begin("a@x"), nil, true)
+		c.end(c.begin("a@x"), nil, true)
 	}, false)
+}
+
+// TestCacheBorrowed: the memory of an address belongs to the stanza that it is from, and is used
+// again when the result is in memory.
+func TestCacheBorrowed(t *testing.T) {
+	c := newCache(1<<20, new(counters))
+	defer c.close()
+	memory := []byte("romeo@example.org")
+	borrowed := unsafe.String(&memory[0], len(memory))
+	r := c.begin(borrowed)
+	second := c.begin(borrowed)
+	copy(memory, "paris")
+	c.end(r, []router.Place{{Resource: "orchard"}}, true)
+	c.end(second, []router.Place{{Resource: "orchard"}}, true)
+	if _, ok := c.get("romeo@example.org"); !ok {
+		t.Error("the result is not in memory")
+	}
+	if _, ok := c.get("paris@example.org"); ok {
+		t.Error("another account has the result")
+	}
+	if n := len(c.shard("romeo@example.org").reads); n != 0 {
+		t.Errorf("%d reads are left", n)
+	}
 }
 
 // TestCacheBounded: the cache does not grow beyond its limit.
@@ -45,7 +69,7 @@ func TestCacheBounded(t *testing.T) {
 	defer c.close()
 	for i := range 10_000 {
 		a := benchAccount(i)
-		c.end(a, c.begin(a), []router.Place{{Resource: "r"}}, true)
+		c.end(c.begin(a), []router.Place{{Resource: "r"}}, true)
 	}
 	c.values.CleanUp()
 	if got := c.values.WeightedSize(); got > limit {
@@ -59,7 +83,7 @@ func TestCacheIdle(t *testing.T) {
 		c := newCache(1<<20, new(counters))
 		defer c.close()
 		for _, a := range []string{"idle", "used"} {
-			c.end(a, c.begin(a), nil, true)
+			c.end(c.begin(a), nil, true)
 		}
 		for range 4 {
 			time.Sleep(cacheIdle / 2)

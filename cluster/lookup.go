@@ -71,11 +71,11 @@ func (n *Node) read(ctx context.Context, accounts []string, indexes []int, all [
 	for j, i := range indexes {
 		places, err := n.readPlaces(replies[j], self, m)
 		if err != nil {
-			n.cache.end(accounts[i], reads[j], nil, false)
+			n.cache.end(reads[j], nil, false)
 			failure = err
 			continue
 		}
-		n.cache.end(accounts[i], reads[j], places, true)
+		n.cache.end(reads[j], places, true)
 		all[i] = places
 	}
 	if failure != nil && ctx.Err() == nil || n.engine.failed(failure) {

@@ -20,8 +20,9 @@ type Place struct {
 // Nodes connects this node with the others that serve the same domains. Package cluster
 // implements it. A server that is alone has none.
 //
-// Accounts are bare JIDs, resources are normalized. All methods may be called from any
-// goroutine. Those without a context do not block.
+// Accounts are bare JIDs, resources are normalized. Those that are passed to Cached, Places,
+// Current and Send may be borrowed: their memory is used again after the call. All methods may
+// be called from any goroutine. Those without a context do not block.
 type Nodes interface {
 	// Cached returns the places of an account on other nodes, if they are in memory. They
 	// may be outdated by the time it takes until another node's change gets here. The
