@@ -121,8 +121,9 @@ type Node struct {
 
 	cleaning atomic.Pointer[cleaning] // what this node cleans up, if it does
 
-	out outboxes
-	in  inbox
+	out  outboxes
+	in   inbox
+	idle time.Duration // how long an outbox without items remains
 
 	ctx    context.Context // ends at Close, for goroutines
 	cancel context.CancelFunc
@@ -144,7 +145,7 @@ func New(config Config, handler router.NodeHandler) (*Node, error) {
 	if config.Lease < minLease {
 		return nil, fmt.Errorf("cluster: the lease of a node must be at least %v, not %v", minLease, config.Lease)
 	}
-	n := &Node{config: config, log: config.Logger, handler: handler, start: time.Now(), wake: make(chan struct{}, 1), changed: make(chan struct{})}
+	n := &Node{config: config, log: config.Logger, handler: handler, start: time.Now(), idle: idleOutbox, wake: make(chan struct{}, 1), changed: make(chan struct{})}
 	n.renewed.Store(-int64(config.Lease)) // it has none
 	n.members.Store(&members{first: config.Lease})
 	n.cache = newCache(config.CacheBytes, &n.stats)

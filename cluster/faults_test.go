@@ -350,3 +350,48 @@ func TestWait(t *testing.T) {
 		t.Errorf("%d bytes are left in the queue", got)
 	}
 }
+
+// TestIdleOutbox: items arrive that are sent after the queue for a node was removed, because
+// there was nothing to send.
+func TestIdleOutbox(t *testing.T) {
+	server := redistest.Start(t)
+	nodes, handlers := pair(t, server.URL(), server.URL())
+	nodes[0].idle = time.Millisecond
+	for i := range 3 {
+		nodes[0].Send(nodes[1].Self(), "a@x", fmt.Append(nil, i))
+		handlers[1].WaitItems(t, i+1)
+		xmpptest.Eventually(t, "the queue is removed", func() bool {
+			nodes[0].out.mu.Lock()
+			defer nodes[0].out.mu.Unlock()
+			return len(nodes[0].out.byNode) == 0
+		})
+	}
+}
+
+// TestAcknowledgedLate: what a node says it has handled does not hide what it has said that it
+// has handled since: the two may come on different connections, or the first may be repeated.
+func TestAcknowledgedLate(t *testing.T) {
+	server := redistest.Start(t)
+	n, _ := open(t, server.URL(), "a")
+	keys, run := streamKeys(n.epoch.Load()), "7"
+	do := func(s *script, args ...string) []int64 {
+		t.Helper()
+		reply, err := n.engine.do(t.Context(), s, keys, args).ToAny()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []int64
+		if list, ok := reply.([]any); ok {
+			for _, v := range list {
+				all = append(all, v.(int64))
+			}
+		}
+		return all
+	}
+	do(ackScript, "", run, "9")
+	do(ackScript, "", run, "10", "8", "1")
+	do(ackScript, "", run, "9")
+	if got := do(sendScript, run, "0", "", "0"); !slices.Equal(got, []int64{0, -1, 10}) {
+		t.Errorf("%v", got)
+	}
+}

@@ -18,6 +18,7 @@ type outboxes struct {
 
 	mu     sync.Mutex
 	byNode map[uint64]*outbox
+	number uint64 // the highest of a batch of an outbox that has ended
 	closed bool
 	tasks  sync.WaitGroup
 }
@@ -105,7 +106,7 @@ func (n *Node) outbox(to uint64) *outbox {
 	}
 	o := n.out.byNode[to]
 	if o == nil {
-		o = &outbox{to: to, added: make(chan struct{}, 1)}
+		o = &outbox{to: to, number: n.out.number, added: make(chan struct{}, 1)}
 		n.out.byNode[to] = o
 		n.out.tasks.Go(func() { n.deliver(o) })
 	}
@@ -129,9 +130,9 @@ func (n *Node) deliver(o *outbox) {
 				continue
 			}
 		}
-		wait := idleOutbox
+		wait, idle := n.idle, true
 		if len(o.batches) > 0 || o.waiting() {
-			wait = poll
+			wait, idle = poll, false
 			poll = min(2*poll, max(n.config.Wait/8, fastPoll))
 			if o.unhandled() >= n.config.QueueBytes/4 {
 				wait = fastPoll
@@ -144,7 +145,7 @@ func (n *Node) deliver(o *outbox) {
 		case <-changed:
 			poll = slowPoll
 		case <-timer.C:
-			if wait == idleOutbox && n.retire(o) {
+			if idle && n.retire(o) {
 				return
 			}
 		case <-n.ctx.Done():
@@ -339,7 +340,8 @@ func (n *Node) settle(o *outbox, gone bool) (ended bool) {
 	return false
 }
 
-// retire removes an empty outbox.
+// retire removes an empty outbox. Numbers are not used again: another outbox for the same node
+// continues with higher ones, because the engine and the node skip those that they have had.
 func (n *Node) retire(o *outbox) bool {
 	n.out.mu.Lock()
 	defer n.out.mu.Unlock()
@@ -349,6 +351,7 @@ func (n *Node) retire(o *outbox) bool {
 		return false
 	}
 	o.ended = true
+	n.out.number = max(n.out.number, o.number)
 	delete(n.out.byNode, o.to)
 	return true
 }
