@@ -12,6 +12,19 @@ func (r *Router) PresenceLocked(bare string) bool {
 	return true
 }
 
+// RostersLocked reports whether an account's roster lock is held.
+func (r *Router) RostersLocked(bare string) bool {
+	mu := &r.rosterLocks[r.stripe(bare)]
+	if mu.TryLock() {
+		mu.Unlock()
+		return false
+	}
+	return true
+}
+
+// StoredItem is what another node sends when it has stored messages for an account.
+var StoredItem = storedItem
+
 // NewBlocklist makes a list of these addresses.
 var NewBlocklist = newBlocklist
 

@@ -71,7 +71,7 @@ func (l *nodeLane) handle(from NodeID, account string, kind itemKind, f *fields)
 	case itemBlocklist:
 		l.blocklist(f)
 	case itemStored:
-		r.deliverStoredHere(t, f.address())
+		l.stored(from, account, f)
 	case itemObserve:
 		r.observeAll(account, nil)
 	case itemKick:
@@ -155,6 +155,17 @@ func (l *nodeLane) forward(node NodeID, key string, f *fields) {
 	case stanza.Presence:
 		l.r.presence(l.turn, from, st, false)
 	}
+}
+
+// stored handles itemStored. A resource that has moved away before its node was told is told
+// where it is now.
+func (l *nodeLane) stored(node NodeID, key string, f *fields) {
+	owner := f.address()
+	if f.bad {
+		return
+	}
+	l.r.deliverStoredHere(l.turn, owner)
+	l.passOn(node, owner.String(), key, l.item)
 }
 
 // deliver handles itemDeliver.

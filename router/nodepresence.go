@@ -347,8 +347,12 @@ func (r *Router) storedElsewhere(t *session.Turn, owner jid.JID) {
 			return
 		}
 	}
-	item := appendField(appendKind(nil, itemStored), owner.String())
 	for _, n := range nodesOf(nil, places, anyPlace) {
-		r.nodes.Send(n, owner.String(), item)
+		r.nodes.Send(n, owner.String(), storedItem(owner))
 	}
+}
+
+// storedItem is an itemStored.
+func storedItem(owner jid.JID) []byte {
+	return appendField(appendKind(nil, itemStored), owner.String())
 }

@@ -1,0 +1,92 @@
+package router_test
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"roost/internal/memnodes"
+	"roost/internal/xmpptest"
+	"roost/jid"
+	"roost/router"
+	"roost/store"
+)
+
+// resumable logs a client in, and returns the ID of its session.
+func resumable(t *testing.T, s *xmpptest.Server, user string) (c *rawClient, id string) {
+	t.Helper()
+	c = loginRaw(t, s, user, plainHeader)
+	c.say("<enable xmlns='urn:xmpp:sm:3' resume='true'/>", "/>")
+	_, id, _ = strings.Cut(c.got, "<enabled xmlns='urn:xmpp:sm:3' id='")
+	id, _, _ = strings.Cut(id, "'")
+	c.got, c.used = "", 0
+	return c, id
+}
+
+// resumeAt resumes a session that has received h stanzas.
+func resumeAt(t *testing.T, s *xmpptest.Server, user, id, h string) *rawClient {
+	t.Helper()
+	c := dialRaw(t, s)
+	authenticate(c, user, plainHeader)
+	c.say("<resume xmlns='urn:xmpp:sm:3' h='"+h+"' previd='"+id+"'/>", "<resumed ")
+	return c
+}
+
+// currentNodes calls a function after a look at the directory.
+type currentNodes struct {
+	*memnodes.Node
+	current atomic.Pointer[func()] // nil: none
+}
+
+func (n *currentNodes) Current(ctx context.Context, account string) ([]router.Place, error) {
+	places, err := n.Node.Current(ctx, account)
+	if f := n.current.Swap(nil); f != nil {
+		(*f)()
+	}
+	return places, err
+}
+
+// TestStoredWhileMoving: a session leaves its node after a message for it was stored, and
+// before that node has looked for a resource to send it to. It is sent the message where it is
+// now.
+func TestStoredWhileMoving(t *testing.T) {
+	nodes := newNodes(t, 2, xmpptest.Config{})
+	n := &currentNodes{Node: nodes[0].Node()}
+	nodes[0].Router.Join(n)
+	juliet, id := resumable(t, nodes[0], "juliet")
+	juliet.say("<presence><priority>-1</priority></presence>", "<presence")
+	romeo := loginRaw(t, nodes[0], "romeo", plainHeader)
+	looked, goOn := make(chan struct{}), make(chan struct{})
+	block := func() {
+		close(looked)
+		<-goOn
+	}
+	n.current.Store(&block)
+	romeo.sendNumbered(0, 1, "b")
+	<-looked
+	juliet = resumeAt(t, nodes[1], "juliet", id, "1")
+	xmpptest.Eventually(t, "the session has left", func() bool { return nodes[0].Sessions.Find("juliet@localhost", "r") == nil })
+	close(goOn)
+	juliet.write("<presence/>")
+	juliet.await("id='m.0'")
+}
+
+// TestStoredWhereItWas: a node that has stored a message tells the node on which the recipient
+// was then.
+func TestStoredWhereItWas(t *testing.T) {
+	nodes := newNodes(t, 3, xmpptest.Config{})
+	owner := jid.MustParse("juliet@localhost")
+	juliet, id := resumable(t, nodes[0], "juliet")
+	juliet.say("<presence/>", "<presence")
+	juliet = resumeAt(t, nodes[1], "juliet", id, "1")
+	xmpptest.Eventually(t, "the session has left", func() bool { return nodes[0].Sessions.Find("juliet@localhost", "r") == nil })
+	m := store.NewMessage{From: jid.MustParse("romeo@localhost"), Stanza: []byte("<message from='romeo@localhost' to='juliet@localhost' id='m.0'><body>b</body></message>")}
+	if err := nodes[2].Store.AppendOffline(t.Context(), owner, m, store.OfflineQuota{}); err != nil {
+		t.Fatal(err)
+	}
+	lane := nodes[0].Router.NewLane()
+	lane.Item(nodes[2].Node().Self(), owner.String(), router.StoredItem(owner))
+	lane.Flush()
+	juliet.await("id='m.0'")
+}
