@@ -95,6 +95,12 @@ func (r *Router) deliverAppended(t *session.Turn, from Sender, st *stanza.Stanza
 	if r.pages[r.stripe(account.String())].Load() != pages {
 		return NotTaken
 	}
+	return r.deliverUnsent(t, from, st, account, id)
+}
+
+// deliverUnsent is deliverAppended for a message that no resource of this node was sent. The
+// caller holds the account's roster lock.
+func (r *Router) deliverUnsent(t *session.Turn, from Sender, st *stanza.Stanza, account jid.JID, id int64) Taken {
 	if st.HasTo && st.To.IsFull() {
 		to := r.resource(st.To)
 		if to != nil && !bars(to, from.JID()) {

@@ -105,7 +105,7 @@ func (l *nodeLane) message(node NodeID, f *fields) {
 			}
 		}
 	case flags&messagePrimary == 0:
-		r.deliverHere(t, from, st, account.String(), id)
+		r.copyArrived(t, from, st, account, id)
 	default:
 		r.messageArrived(t, from, st, account, id, hops)
 	}
@@ -139,19 +139,36 @@ func (r *Router) messageArrived(t *session.Turn, from *nodeSender, st *stanza.St
 	}
 }
 
-// arrivedDurably is deliverAppended for a message that another node has stored. This node
-// may have read it from the store since, and the client may even have acknowledged it.
+// arrivedDurably is deliverAppended for a message that another node has stored. This node may
+// have read it from the store since, and the client may even have acknowledged it.
 func (r *Router) arrivedDurably(t *session.Turn, from Sender, st *stanza.Stanza, account jid.JID, id int64) (taken Taken, handled bool) {
-	pages := r.pages[r.stripe(account.String())].Load()
+	unlock := r.lockRosters(account) // no page is being sent
+	defer unlock()
+	if r.offlineSent(account)[id] { // before the store is read: then it is deleted
+		return TakenByOne, true
+	}
 	msgs, _, err := r.config().Store.Offline(r.ctx, account, id-1, 1)
 	switch {
 	case err != nil:
 		r.nodesFailed("a stored message could not be read, it is sent later", err)
-		return TakenByStore, true
-	case len(msgs) == 0 || msgs[0].ID != id || r.offlineSent(account)[id]:
+		return NotTaken, false
+	case len(msgs) == 0 || msgs[0].ID != id:
 		return TakenByOne, true
 	}
-	return r.deliverAppended(t, from, st, account, id, pages), false
+	return r.deliverUnsent(t, from, st, account, id), false
+}
+
+// copyArrived delivers a message that another node sees to, to the resources of this node. id
+// is that of a message in the store, otherwise 0; this node may have read it from there since.
+func (r *Router) copyArrived(t *session.Turn, from Sender, st *stanza.Stanza, account jid.JID, id int64) {
+	if id != 0 {
+		unlock := r.lockRosters(account)
+		defer unlock()
+		if r.offlineSent(account)[id] {
+			return
+		}
+	}
+	r.deliverHere(t, from, st, account.String(), id)
 }
 
 // passOn sends a message on if its recipient has moved to another node in the meantime.

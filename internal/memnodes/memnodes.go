@@ -61,6 +61,7 @@ type Node struct {
 	wake    sync.Cond
 	closed  bool
 	cut     bool
+	held    bool
 	done    chan struct{}
 	asked   map[string]bool // with Forgetful: what was asked since the last call of Wait
 }
@@ -89,7 +90,7 @@ func (n *Node) run() {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
 	for {
-		for len(n.items) == 0 && !n.closed {
+		for (len(n.items) == 0 || n.held) && !n.closed {
 			n.wake.Wait()
 		}
 		if len(n.items) == 0 {
@@ -104,6 +105,19 @@ func (n *Node) run() {
 		if n.c.pending--; n.c.pending == 0 {
 			n.c.idle.Broadcast()
 		}
+	}
+}
+
+// Hold makes the node handle nothing that others send it, until release is called.
+func (n *Node) Hold() (release func()) {
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	n.held = true
+	return func() {
+		n.c.mu.Lock()
+		defer n.c.mu.Unlock()
+		n.held = false
+		n.wake.Signal()
 	}
 }
 
