@@ -112,7 +112,7 @@ func TestAdminImportMistakes(t *testing.T) {
 		{JID: "localhost", Keys: good},
 		{JID: "bill@example.com", Keys: good},
 		{JID: "a@localhost"},
-		{JID: "b@localhost", Keys: bad(func(k *api.AccountKeys) { k.SHA1.Salt = k.SHA1.Salt[:15] })},
+		{JID: "b@localhost", Keys: bad(func(k *api.AccountKeys) { k.SHA1.Salt = make([]byte, 256) })},
 		{JID: "c@localhost", Keys: bad(func(k *api.AccountKeys) { k.SHA1.Iterations = store.MinIterations - 1 })},
 		{JID: "d@localhost", Keys: bad(func(k *api.AccountKeys) { k.SHA256.Iterations = store.MaxIterations + 1 })},
 		{JID: "e@localhost", Keys: bad(func(k *api.AccountKeys) { k.SHA1.StoredKey = nil })},
@@ -121,7 +121,7 @@ func TestAdminImportMistakes(t *testing.T) {
 	_, err = importAccounts(t, c, q)
 	wants(err, api.CodeBadRequest, "no account was imported",
 		`accounts[1]: "localhost" is not the address of an account`, "accounts[2]: bill@example.com: its domain is not served (served: localhost)",
-		"accounts[3]: there are no keys", "accounts[4]: the salt for SCRAM-SHA-1 has 15 bytes", "accounts[5]: the iteration count 4095", "accounts[6]: the iteration count 10000001",
+		"accounts[3]: there are no keys", "accounts[4]: the salt for SCRAM-SHA-1 has 256 bytes", "accounts[5]: the iteration count 4095", "accounts[6]: the iteration count 10000001",
 		"accounts[7]: the keys for SCRAM-SHA-1", "accounts[8]: the keys for SCRAM-SHA-256")
 	if strings.Contains(fmt.Sprint(err), "accounts[0]") {
 		t.Error(err)

@@ -19,14 +19,17 @@ type shapedAccounts struct {
 func (a shapedAccounts) Shapes(context.Context) (map[store.Shape]int, error) { return a.shapes, nil }
 
 // TestDecoyShapes: names without an account get credentials of the shapes that accounts
-// have, in proportion: keys for the same hash functions, a salt for all of them or one each.
+// have, in proportion: keys for the same hash functions, a salt for all of them or one each,
+// of the same form.
 // They have no keys that a password could match.
 func TestDecoyShapes(t *testing.T) {
 	old := store.Shape{Iterations: [store.NumHashes]int{5000, 5000}, SharedSalt: true}
 	both := store.Shape{Iterations: [store.NumHashes]int{5000, 6000}}
 	one := store.Shape{Iterations: [store.NumHashes]int{4096, 0}}
+	moved := store.Shape{Iterations: [store.NumHashes]int{4096, 0}, Salts: [store.NumHashes]store.SaltForm{store.SaltUUID, 0}}
+	long := store.Shape{Iterations: [store.NumHashes]int{4096, 4096}, Salts: [store.NumHashes]store.SaltForm{store.MaxSaltSize, 24}}
 	m := NewManager(Config{Domains: []string{"localhost"}, Workers: 1, Secret: []byte("secret"), Iterations: 7000,
-		Accounts: shapedAccounts{shapes: map[store.Shape]int{old: 1, both: 1, one: 1, {}: 1000}}})
+		Accounts: shapedAccounts{shapes: map[store.Shape]int{old: 1, both: 1, one: 1, moved: 1, long: 1, {}: 1000}}})
 	defer m.Close()
 	const names = 300
 	seen := make(map[store.Shape]int)
@@ -57,7 +60,7 @@ func TestDecoyShapes(t *testing.T) {
 		}
 		// Keys that are missing, and those that take their place when they are added.
 		missing := m.decoys.missing(name, &c, store.SHA256)
-		if shape == one {
+		if shape == one || shape == moved {
 			if len(missing.Salt) != store.SaltSize || missing.Iterations != 7000 || salts[string(missing.Salt)] {
 				t.Errorf("%s, missing keys: %+v", name, missing)
 			}
@@ -71,12 +74,12 @@ func TestDecoyShapes(t *testing.T) {
 			}
 		}
 	}
-	for _, shape := range []store.Shape{old, both, one} {
-		if n := seen[shape]; n < names/6 || n > names/2 {
-			t.Errorf("%d of %d names have the shape %v, want about a third", n, names, shape)
+	for _, shape := range []store.Shape{old, both, one, moved, long} {
+		if n := seen[shape]; n < names/8 || n > names/3 {
+			t.Errorf("%d of %d names have the shape %v, want about a fifth", n, names, shape)
 		}
 	}
-	if len(seen) != 3 {
+	if len(seen) != 5 {
 		t.Errorf("shapes: %v", seen)
 	}
 }

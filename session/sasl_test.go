@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 
 	"roost/internal/xmpptest"
 	"roost/jid"
+	"roost/session"
 	"roost/store"
 	"roost/store/faultstore"
 )
@@ -116,6 +118,54 @@ func TestSCRAM(t *testing.T) {
 		f("nobody", "secret", "", "not-authorized")
 		f("romeo", "secret", "juliet@localhost", "invalid-authzid")
 		f("romeo", "secret", "romeo@example.net", "invalid-authzid")
+	}
+}
+
+// TestSCRAMSalts: clients can log in to accounts whose salts are those of other servers. Names
+// without an account get salts of these forms, too.
+func TestSCRAMSalts(t *testing.T) {
+	hashes := map[store.Hash]scram.HashGeneratorFcn{store.SHA1: scram.SHA1, store.SHA256: scram.SHA256}
+	users := []string{"romeo", "juliet", "mercutio", "benvolio", "nurse", "paris"}
+	salts := []string{"2f1cd35a-5b9e-4c0b-9a52-0c3f2b1de8a4", strings.Repeat("x", store.MaxSaltSize), "y"}
+	s := xmpptest.NewServer(t, xmpptest.Config{Session: session.Config{Iterations: store.MinIterations}, Wrap: func(st store.Store) store.Store {
+		for i, user := range users {
+			var c store.Credentials
+			for h := range hashes {
+				salt := salts[(i+int(h))%len(salts)]
+				var err error
+				if c[h], err = store.DeriveKeys(h, "secret", []byte(salt), store.MinIterations); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.Check(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := st.SetCredentials(t.Context(), jid.MustParse(user+"@localhost"), store.AnyEvent, c, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return st
+	}})
+	for h, hash := range hashes {
+		for i, user := range users[:len(salts)] {
+			if got := newSASLClient(t, s).scram(h.Mechanism(), hash, user, "secret", ""); got != "" {
+				t.Errorf("%s with %s: %q", user, h.Mechanism(), got)
+			}
+			if got := newSASLClient(t, s).scram(h.Mechanism(), hash, user, "wrong", ""); got != "not-authorized" {
+				t.Errorf("%s with %s and a wrong password: %q", user, h.Mechanism(), got)
+			}
+			if salt, _ := newSASLClient(t, s).beginSCRAM(h.Mechanism(), user); string(salt) != salts[(i+int(h))%len(salts)] {
+				t.Errorf("%s with %s: the salt %q", user, h.Mechanism(), salt)
+			}
+		}
+		forms := make(map[store.SaltForm]int)
+		for i := range 30 {
+			salt, _ := newSASLClient(t, s).beginSCRAM(h.Mechanism(), fmt.Sprint("nobody", i))
+			forms[store.SaltFormOf(salt)]++
+		}
+		if forms[store.SaltUUID] == 0 || forms[store.MaxSaltSize] == 0 || forms[1] == 0 || len(forms) != len(salts) {
+			t.Errorf("%s: names without an account have salts of these forms: %v", h.Mechanism(), forms)
+		}
 	}
 }
 

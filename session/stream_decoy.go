@@ -74,17 +74,16 @@ func (d *decoys) credentials(name string) store.Credentials {
 		d.m.Go(Read, func(*Turn) { d.load() })
 	}
 	shape := d.shape(name)
-	sum := d.hash(name)
-	base := sum[:store.SaltSize]
 	var c store.Credentials
 	for h := range store.NumHashes {
 		if shape.Iterations[h] == 0 {
 			continue
 		}
-		salt := base
+		text := name
 		if !shape.SharedSalt && c.Hashes() != 0 {
-			salt = d.missing(name, &c, h).Salt
+			text = textOfMissing(name, &c, h)
 		}
+		salt := d.salt(text, shape.Salts[h])
 		c[h] = store.Keys{Salt: salt, Iterations: shape.Iterations[h], StoredKey: fakeKey[:h.Size()], ServerKey: fakeKey[:h.Size()]}
 	}
 	return c
@@ -97,14 +96,30 @@ var fakeKey [64]byte
 // follows from what they have, and from the name, and the usual number of iterations. If the
 // keys are added later, they get the same salt and number, so nobody sees that they were.
 func (d *decoys) missing(name string, c *store.Credentials, h store.Hash) store.Keys {
+	salt := d.salt(textOfMissing(name, c, h), 0)
+	return store.Keys{Salt: salt, Iterations: d.m.config().Iterations, StoredKey: fakeKey[:h.Size()], ServerKey: fakeKey[:h.Size()]}
+}
+
+// textOfMissing returns what the salt of keys that credentials lack follows from.
+func textOfMissing(name string, c *store.Credentials, h store.Hash) string {
 	text := []byte(name + "\x00" + h.Mechanism())
 	for i := range c {
 		if store.Hash(i) != h {
 			text = append(text, c[i].Salt...)
 		}
 	}
-	sum := d.hash(string(text))
-	return store.Keys{Salt: sum[:store.SaltSize:store.SaltSize], Iterations: d.m.config().Iterations, StoredKey: fakeKey[:h.Size()], ServerKey: fakeKey[:h.Size()]}
+	return string(text)
+}
+
+// salt returns the salt of a form that follows from a text.
+func (d *decoys) salt(text string, form store.SaltForm) []byte {
+	return form.Make(func(i int) []byte {
+		if i > 0 {
+			text = "\x00" + text // no name begins with it
+		}
+		sum := d.hash(text)
+		return sum[:]
+	})
 }
 
 // newShape is the shape of new credentials.

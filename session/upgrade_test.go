@@ -3,6 +3,7 @@ package session_test
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -49,18 +50,28 @@ func TestUpgradeDialogues(t *testing.T) {
 	xmpptest.Run(t, "testdata/upgrade/*.txt", func(string) xmpptest.Config { return withKeys(t, store.SHA1, "paris") })
 }
 
-// challenge begins SCRAM, and returns the salt and the number of iterations that the server
-// sends.
+// challenge begins SCRAM, and returns the salt, which has the usual size, and the number of
+// iterations that the server sends.
 func (c *saslClient) challenge(mechanism, user string) string {
+	c.t.Helper()
+	salt, iterations := c.beginSCRAM(mechanism, user)
+	if len(salt) != store.SaltSize {
+		c.t.Fatalf("%s of %s: the salt %x", mechanism, user, salt)
+	}
+	return fmt.Sprintf("%x %s", salt, iterations)
+}
+
+func (c *saslClient) beginSCRAM(mechanism, user string) (salt []byte, iterations string) {
 	c.t.Helper()
 	name, answer := c.sasl("auth mechanism='"+mechanism+"'", base64.StdEncoding.EncodeToString([]byte("n,,n="+user+",r=nonce")))
 	_, after, ok := strings.Cut(answer, ",s=")
-	salt, after, _ := strings.Cut(after, ",")
-	iterations, _, _ := strings.Cut(after, ",")
-	if raw, err := base64.StdEncoding.DecodeString(salt); !ok || err != nil || len(raw) != store.SaltSize {
+	text, after, _ := strings.Cut(after, ",")
+	iterations, _, _ = strings.Cut(after, ",")
+	salt, err := base64.StdEncoding.DecodeString(text)
+	if !ok || err != nil {
 		c.t.Fatalf("%s of %s: %s %q", mechanism, user, name, answer)
 	}
-	return salt + " " + iterations
+	return salt, iterations
 }
 
 // TestMissingKeys: if some accounts lack the keys for one mechanism and others those for

@@ -31,9 +31,6 @@ const (
 // https://www.rfc-editor.org/rfc/rfc4616#section-2).
 const MaxPassword = 1023
 
-// SaltSize is the size of every salt in bytes.
-const SaltSize = 16
-
 // ErrPassword means that a password is empty or has characters that SASLprep
 // (RFC 4013) prohibits.
 var ErrPassword = errors.New("the password is empty or has characters that are not allowed in passwords")
@@ -89,7 +86,7 @@ func (set HashSet) Has(h Hash) bool { return set&(1<<h) != 0 }
 //
 // [RFC 5802 section 3]: https://www.rfc-editor.org/rfc/rfc5802#section-3
 type Keys struct {
-	Salt       []byte // random, for this account only, of SaltSize bytes
+	Salt       []byte // random, for this account only, of 1 to MaxSaltSize bytes
 	Iterations int    // of the key derivation
 	StoredKey  []byte
 	ServerKey  []byte
@@ -180,7 +177,7 @@ func (c *Credentials) Add(other *Credentials) {
 func (c *Credentials) Shape() (s Shape) {
 	for h := range NumHashes {
 		if len(c[h].StoredKey) > 0 {
-			s.Iterations[h] = c[h].Iterations
+			s.Iterations[h], s.Salts[h] = c[h].Iterations, SaltFormOf(c[h].Salt)
 		}
 	}
 	s.SharedSalt = len(c[SHA1].Salt) > 0 && string(c[SHA1].Salt) == string(c[SHA256].Salt)
@@ -190,7 +187,8 @@ func (c *Credentials) Shape() (s Shape) {
 // Shape is what of an account's credentials is known to those who only begin to log in.
 type Shape struct {
 	Iterations [NumHashes]int // 0: there are no keys
-	SharedSalt bool           // all have the same salt, as in accounts that an older version has made
+	Salts      [NumHashes]SaltForm
+	SharedSalt bool // all have the same salt, as in accounts that an older version has made
 }
 
 // String returns the shape as text.
@@ -199,13 +197,14 @@ func (s Shape) String() string {
 	if s.SharedSalt {
 		text += " shared"
 	}
+	if s.Salts != [NumHashes]SaltForm{} {
+		text += fmt.Sprint(" salts ", s.Salts)
+	}
 	return text
 }
 
 // Check returns an error unless the credentials have keys for at least one hash function,
-// and these are as NewCredentials makes them. Others may not work, and a salt of another
-// size would show that the account exists: names without an account have salts of this
-// size, too.
+// and these are as NewCredentials makes them, except that their salts may have other sizes.
 func (c *Credentials) Check() error {
 	for h := range NumHashes {
 		if err := c[h].check(h); err != nil {
@@ -222,8 +221,8 @@ func (k *Keys) check(h Hash) error {
 	switch {
 	case len(k.Salt) == 0 && k.Iterations == 0 && len(k.StoredKey) == 0 && len(k.ServerKey) == 0:
 		return nil
-	case len(k.Salt) != SaltSize:
-		return fmt.Errorf("the salt for %s has %d bytes, not %d", h.Mechanism(), len(k.Salt), SaltSize)
+	case len(k.Salt) < 1 || len(k.Salt) > MaxSaltSize:
+		return fmt.Errorf("the salt for %s has %d bytes: it must have 1 to %d", h.Mechanism(), len(k.Salt), MaxSaltSize)
 	case k.Iterations < MinIterations || k.Iterations > MaxIterations:
 		return fmt.Errorf("the iteration count %d for %s is out of range: use %d to %d", k.Iterations, h.Mechanism(), MinIterations, MaxIterations)
 	case len(k.StoredKey) != h.Size() || len(k.ServerKey) != h.Size():

@@ -49,15 +49,15 @@ func TestCredentialsCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*Credentials){
-		"the salt for SCRAM-SHA-1 has 17 bytes, not 16": func(c *Credentials) { c[SHA1].Salt = make([]byte, 17) },
-		"the salt for SCRAM-SHA-256 has 0 bytes":        func(c *Credentials) { c[SHA256].Salt = nil },
-		"the iteration count 4095 for SCRAM-SHA-1 ":     func(c *Credentials) { c[SHA1].Iterations-- },
-		"the iteration count 10000001":                  func(c *Credentials) { c[SHA256].Iterations = MaxIterations + 1 },
-		"SCRAM-SHA-1 must have 20":                      func(c *Credentials) { c[SHA1].StoredKey = make([]byte, 32) },
-		"SHA-1 must have 20 bytes":                      func(c *Credentials) { c[SHA1].ServerKey = nil },
-		"SCRAM-SHA-256 must have 32":                    func(c *Credentials) { c[SHA256].StoredKey = make([]byte, 20) },
-		"SHA-256 must have 32 bytes":                    func(c *Credentials) { c[SHA256].ServerKey = nil },
-		"there are no keys":                             func(c *Credentials) { *c = Credentials{} },
+		"the salt for SCRAM-SHA-1 has 256 bytes":    func(c *Credentials) { c[SHA1].Salt = make([]byte, MaxSaltSize+1) },
+		"the salt for SCRAM-SHA-256 has 0 bytes":    func(c *Credentials) { c[SHA256].Salt = nil },
+		"the iteration count 4095 for SCRAM-SHA-1 ": func(c *Credentials) { c[SHA1].Iterations-- },
+		"the iteration count 10000001":              func(c *Credentials) { c[SHA256].Iterations = MaxIterations + 1 },
+		"SCRAM-SHA-1 must have 20":                  func(c *Credentials) { c[SHA1].StoredKey = make([]byte, 32) },
+		"SHA-1 must have 20 bytes":                  func(c *Credentials) { c[SHA1].ServerKey = nil },
+		"SCRAM-SHA-256 must have 32":                func(c *Credentials) { c[SHA256].StoredKey = make([]byte, 20) },
+		"SHA-256 must have 32 bytes":                func(c *Credentials) { c[SHA256].ServerKey = nil },
+		"there are no keys":                         func(c *Credentials) { *c = Credentials{} },
 	} {
 		c := good
 		change(&c)

@@ -92,7 +92,7 @@ type AccountKeys struct {
 
 // ScramKeys are the keys that the server needs for one hash function.
 type ScramKeys struct {
-	Salt       []byte `json:"salt"`       // 16 random bytes, for this account only
+	Salt       []byte `json:"salt"`       // 1 to 255 random bytes, for this account only
 	Iterations int    `json:"iterations"` // 4096 to 10000000
 	StoredKey  []byte `json:"stored_key"`
 	ServerKey  []byte `json:"server_key"`

@@ -54,7 +54,7 @@ func TestOldKeys(t *testing.T) {
 	has("juliet", store.Credentials{keys("salt", 4096, "s1", "v1"), keys("salt", 4096, "s256", "v256")})
 	has("nurse", store.Credentials{keys("salt of nurse", 5000, "s1", "v1"), keys("salt of nurse", 5000, "s256", "v256")})
 	shapes, err := s.Shapes(ctx)
-	if err != nil || len(shapes) != 2 || shapes[store.Shape{Iterations: [store.NumHashes]int{4096, 4096}, SharedSalt: true}] != 1 {
+	if err != nil || len(shapes) != 2 || shapes[store.Shape{Iterations: [store.NumHashes]int{4096, 4096}, Salts: [store.NumHashes]store.SaltForm{4, 4}, SharedSalt: true}] != 1 {
 		t.Errorf("shapes %v, %v", shapes, err)
 	}
 	if missing, err := s.MissingKeys(ctx, "example.com"); missing != 0 || err != nil {
