@@ -21,6 +21,7 @@ var accountRoutes = []route{
 		query: []param{
 			{"domain", "string", "Accounts of this domain."},
 			{"prefix", "string", "Accounts whose localparts begin with this. It needs a domain, unless the server has only one."},
+			{"lacking", "string", "Accounts that have no keys for this mechanism: SCRAM-SHA-256 or SCRAM-SHA-1."},
 			{"limit", "integer", "Accounts on a page, 1 to 1000; default 100."},
 			{"cursor", "string", "The cursor of the page before."},
 		}},
@@ -92,7 +93,7 @@ const accountCursor = "account"
 
 func (s *Server) listAccounts(r *request) (any, error) {
 	var after jid.JID
-	domain, prefix, err := s.accountFilter(r)
+	f, err := s.accountFilter(r)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +110,7 @@ func (s *Server) listAccounts(r *request) (any, error) {
 			return nil, err
 		}
 	}
-	found, err := s.findAccounts(r.Context(), domain, prefix, after, limit+1)
+	found, err := s.findAccounts(r.Context(), &f, after, limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -124,49 +125,66 @@ func (s *Server) listAccounts(r *request) (any, error) {
 	return page, nil
 }
 
-// accountFilter returns the domain and the prefix that a request is for.
-func (s *Server) accountFilter(r *request) (domain, prefix string, err error) {
+// accountFilter is which accounts a list has. Empty values mean any.
+type accountFilter struct {
+	domain, prefix string
+	lacking        *store.Hash // for which they have no keys
+}
+
+func (s *Server) accountFilter(r *request) (f accountFilter, err error) {
 	get := r.URL.Query().Get
 	if text := get("domain"); text != "" {
-		if domain, err = jid.NormalizeDomain(text); err != nil {
-			return "", "", badField("domain", "", "%q is not a domain", text)
+		if f.domain, err = jid.NormalizeDomain(text); err != nil {
+			return f, badField("domain", "", "%q is not a domain", text)
 		}
 	}
 	if text := get("prefix"); text != "" {
-		if served := s.b.Domains(); domain == "" && len(served) == 1 {
-			domain = served[0]
+		if served := s.b.Domains(); f.domain == "" && len(served) == 1 {
+			f.domain = served[0]
 		}
-		if domain == "" {
-			return "", "", badField("prefix", "give the domain, too", "a name is of one domain")
+		if f.domain == "" {
+			return f, badField("prefix", "give the domain, too", "a name is of one domain")
 		}
-		j, err := jid.New(text, domain, "")
+		j, err := jid.New(text, f.domain, "")
 		if err != nil {
-			return "", "", badField("prefix", "", "%q cannot be the beginning of a localpart", text)
+			return f, badField("prefix", "", "%q cannot be the beginning of a localpart", text)
 		}
-		prefix = j.Local()
+		f.prefix = j.Local()
 	}
-	return domain, prefix, nil
+	if text := get("lacking"); text != "" {
+		h, err := store.ParseHash(text)
+		if err != nil {
+			return f, badField("lacking", "", "%v", err)
+		}
+		f.lacking = &h
+	}
+	return f, nil
 }
 
 // findAccounts returns at most limit accounts after the address after, all of them with the
 // prefix. Those are next to one another in the store's list.
-func (s *Server) findAccounts(ctx context.Context, domain, prefix string, after jid.JID, limit int) (found []store.Account, err error) {
-	if prefix != "" && after.Local() < prefix {
-		if after, err = jid.New(prefix, domain, ""); err != nil {
+func (s *Server) findAccounts(ctx context.Context, f *accountFilter, after jid.JID, limit int) (found []store.Account, err error) {
+	if f.prefix != "" && after.Local() < f.prefix {
+		if after, err = jid.New(f.prefix, f.domain, ""); err != nil {
 			return nil, err
 		}
 		first, err := s.b.Store.Account(ctx, after)
 		switch {
-		case err == nil:
+		case err == nil && (f.lacking == nil || !first.Credentials.Hashes().Has(*f.lacking)):
 			found = append(found, first)
 			limit--
-		case !errors.Is(err, store.ErrNotFound):
+		case err != nil && !errors.Is(err, store.ErrNotFound):
 			return nil, err
 		}
 	}
-	more, err := s.b.Store.ListAccounts(ctx, domain, after, limit)
+	var more []store.Account
+	if f.lacking != nil {
+		more, err = s.b.Store.ListLacking(ctx, *f.lacking, f.domain, after, limit)
+	} else {
+		more, err = s.b.Store.ListAccounts(ctx, f.domain, after, limit)
+	}
 	for _, a := range more {
-		if !strings.HasPrefix(a.JID.Local(), prefix) {
+		if !strings.HasPrefix(a.JID.Local(), f.prefix) {
 			break
 		}
 		found = append(found, a)

@@ -137,8 +137,10 @@ func TestAdminAccountList(t *testing.T) {
 	s := startServer(t, func(c *Config) { c.Domains = []string{"localhost", "example.net"} })
 	var all []store.Account
 	for _, a := range []string{"ann@example.net", "b@example.net", "ann@example.org", "anna@localhost", "annb@localhost", "an@localhost", "ann@localhost", "ao@localhost", "zoe@localhost"} {
-		all = append(all, store.Account{JID: jid.MustParse(a)})
+		all = append(all, store.Account{JID: jid.MustParse(a), Credentials: store.Credentials{store.SHA1: {StoredKey: []byte("key")}}})
 	}
+	all[0].Credentials[store.SHA256].StoredKey = []byte("key") // ann@example.net
+	all[6].Credentials[store.SHA256].StoredKey = []byte("key") // ann@localhost
 	if _, _, err := s.store.ImportAccounts(t.Context(), all, store.SkipExisting); err != nil {
 		t.Fatal(err)
 	}
@@ -185,6 +187,12 @@ func TestAdminAccountList(t *testing.T) {
 		"domain=localhost&prefix=an":   "an@localhost ann@localhost anna@localhost annb@localhost",
 		"domain=localhost&prefix=annz": "",
 		"domain=localhost&prefix=z":    "zoe@localhost",
+
+		"lacking=SCRAM-SHA-256&domain=localhost":            "an@localhost anna@localhost annb@localhost ao@localhost zoe@localhost",
+		"lacking=scram-sha-256&domain=localhost&prefix=ann": "anna@localhost annb@localhost",
+		"lacking=SCRAM-SHA-256&domain=localhost&prefix=an":  "an@localhost anna@localhost annb@localhost",
+		"lacking=SCRAM-SHA-256":                             "b@example.net ann@example.org an@localhost anna@localhost annb@localhost ao@localhost zoe@localhost",
+		"lacking=SCRAM-SHA-1":                               "",
 	} {
 		for _, limit := range []string{"1", "2", "3", ""} {
 			if got, _ := list(query, limit); strings.Join(got, " ") != want {
@@ -198,7 +206,7 @@ func TestAdminAccountList(t *testing.T) {
 	}
 	for query, want := range map[string]string{
 		"prefix=a": "give the domain, too", "domain=a b": "not a domain", "domain=localhost&prefix=a%20b": "cannot be the beginning",
-		"limit=0": "limit must be 1 to 1000", "cursor=x": "not a cursor", "account=a": "no parameter",
+		"lacking=MD5": "use SCRAM-SHA-256 or SCRAM-SHA-1", "limit=0": "limit must be 1 to 1000", "cursor=x": "not a cursor", "account=a": "no parameter",
 	} {
 		q, _ := url.ParseQuery(query)
 		if err := c.Get(t.Context(), api.PathAccounts, q, nil); err == nil || !strings.Contains(err.Error(), want) {

@@ -32,7 +32,7 @@ var rightFields = map[string]string{
 
 // wrongParams are wrong values of parameters that are strings, the same wherever there is one.
 var wrongParams = map[string]string{
-	"account": "@", "domain": "a b", "prefix": "a b", "network": "x", "tls": "x", "sort": "x", "cursor": "x", "kind": "x", "text": "\n",
+	"account": "@", "domain": "a b", "prefix": "a b", "network": "x", "tls": "x", "sort": "x", "cursor": "x", "kind": "x", "text": "\n", "lacking": "x",
 }
 
 // anyVariable are variables of paths of which every value is accepted.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"strings"
 
 	"github.com/xdg-go/scram"
 )
@@ -57,6 +58,16 @@ var hashes = [NumHashes]struct {
 
 // Mechanism returns the name of the SASL mechanism without channel binding.
 func (h Hash) Mechanism() string { return hashes[h].mechanism }
+
+// ParseHash returns the hash function of a SASL mechanism, whose name may be in lower case.
+func ParseHash(mechanism string) (Hash, error) {
+	for h := range NumHashes {
+		if strings.EqualFold(h.Mechanism(), mechanism) {
+			return h, nil
+		}
+	}
+	return 0, fmt.Errorf("%q is not a mechanism with keys: use %s or %s", mechanism, SHA256.Mechanism(), SHA1.Mechanism())
+}
 
 // Size returns the size of the hash and of each key, in bytes.
 func (h Hash) Size() int { return hashes[h].size }

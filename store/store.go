@@ -140,6 +140,10 @@ type Accounts interface {
 	// means all domains. The accounts have no credentials.
 	ListAccounts(ctx context.Context, domain string, after jid.JID, limit int) ([]Account, error)
 
+	// ListLacking is as ListAccounts, for the accounts that have no keys for a hash
+	// function. It finds them by an index.
+	ListLacking(ctx context.Context, h Hash, domain string, after jid.JID, limit int) ([]Account, error)
+
 	// ImportAccounts creates the accounts that do not exist, in one transaction. mode
 	// says what it does with the others. It returns the number of accounts that it
 	// created and of those that existed.

@@ -83,7 +83,8 @@ type userShowCmd struct {
 }
 
 type userListCmd struct {
-	Domain domainArg `field:"domain" env:"ROOST_LIST_DOMAIN" placeholder:"NAME" help:"List only the accounts of this domain."`
+	Domain  domainArg `field:"domain" env:"ROOST_LIST_DOMAIN" placeholder:"NAME" help:"List only the accounts of this domain."`
+	Lacking hashArg   `field:"lacking" env:"ROOST_LIST_LACKING" placeholder:"MECHANISM" help:"List only accounts that have no keys for this mechanism, SCRAM-SHA-256 or SCRAM-SHA-1. Accounts of other servers may lack some, and one of them keeps the mechanism from its whole domain."`
 	dataFlags
 	remoteFlags
 	jsonFlag
@@ -319,20 +320,36 @@ func writeAccount(w io.Writer, d *api.AccountDetail) {
 	}
 }
 
+// hashArg is a SASL mechanism on the command line.
+type hashArg struct{ *store.Hash }
+
+// UnmarshalText parses the name of the mechanism.
+func (a *hashArg) UnmarshalText(text []byte) error {
+	h, err := store.ParseHash(string(text))
+	a.Hash = &h
+	return err
+}
+
+// accountList is which accounts to list.
+type accountList struct {
+	domain  string      // empty: all
+	lacking *store.Hash // nil: all
+}
+
 // Run lists accounts.
 func (c *userListCmd) Run() error {
 	u := userFlags{remoteFlags: c.remoteFlags}
 	return u.accounts(&c.dataFlags, c.openExisting, func(ctx context.Context, a accounts) error {
-		return listAccounts(ctx, a, string(c.Domain), c.JSON, os.Stdout)
+		return listAccounts(ctx, a, accountList{string(c.Domain), c.Lacking.Hash}, c.JSON, os.Stdout)
 	})
 }
 
 // listAccounts writes the addresses of accounts, sorted by domain, and which of
 // them may not log in.
-func listAccounts(ctx context.Context, a accounts, domain string, asJSON bool, to io.Writer) error {
+func listAccounts(ctx context.Context, a accounts, which accountList, asJSON bool, to io.Writer) error {
 	w := bufio.NewWriter(to)
 	e := jsonLines(w)
-	err := a.each(ctx, domain, func(a api.Account) error {
+	err := a.each(ctx, which, func(a api.Account) error {
 		if asJSON {
 			return e.Encode(a)
 		}

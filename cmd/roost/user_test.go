@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -179,22 +178,32 @@ func TestAskTwice(t *testing.T) {
 	f("", "unexpected EOF")
 }
 
-// TestListPages lists more accounts than one page holds.
+// TestListPages lists more accounts than one page holds: all, and those that lack keys.
 func TestListPages(t *testing.T) {
 	s := cmdtest.OpenStore(t, t.TempDir())
 	var batch []store.Account
 	for i := range 2007 {
-		batch = append(batch, store.Account{JID: jid.MustParse(fmt.Sprintf("u%04d@example.com", i))})
+		batch = append(batch, store.Account{JID: jid.MustParse(fmt.Sprintf("u%04d@example.com", i)), Credentials: store.Credentials{store.SHA1: {StoredKey: []byte("key")}}})
 	}
-	if _, _, err := s.ImportAccounts(context.Background(), batch, store.SkipExisting); err != nil {
+	batch[7].Credentials[store.SHA256].StoredKey = []byte("key")
+	batch = append(batch, store.Account{JID: jid.MustParse("z@example.net"), Credentials: batch[0].Credentials})
+	if _, _, err := s.ImportAccounts(t.Context(), batch, store.SkipExisting); err != nil {
 		t.Fatal(err)
 	}
-	var out bytes.Buffer
-	if err := listAccounts(t.Context(), onStore{Store: s}, "", false, &out); err != nil {
-		t.Fatal(err)
+	f := func(which accountList, accounts int, last string) {
+		t.Helper()
+		var out bytes.Buffer
+		if err := listAccounts(t.Context(), onStore{Store: s}, which, false, &out); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		if len(lines) != accounts || lines[len(lines)-1] != last {
+			t.Errorf("%d lines, the last is %q; want %d and %q", len(lines), lines[len(lines)-1], accounts, last)
+		}
 	}
-	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	if len(lines) != len(batch) || lines[len(batch)-1] != batch[len(batch)-1].JID.String() {
-		t.Errorf("%d lines, the last is %q", len(lines), lines[len(lines)-1])
-	}
+	none := store.SHA256
+	f(accountList{}, 2008, "z@example.net")
+	f(accountList{domain: "example.com"}, 2007, "u2006@example.com")
+	f(accountList{lacking: &none}, 2007, "z@example.net")
+	f(accountList{lacking: &none, domain: "example.com"}, 2006, "u2006@example.com")
 }

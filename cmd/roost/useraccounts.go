@@ -17,7 +17,7 @@ import (
 // errExists and errMissing, or others.
 type accounts interface {
 	show(context.Context, jid.JID) (api.AccountDetail, error)
-	each(ctx context.Context, domain string, f func(api.Account) error) error
+	each(ctx context.Context, which accountList, f func(api.Account) error) error
 	add(context.Context, jid.JID, *api.AccountCreate) (api.Account, error)
 	setPassword(context.Context, jid.JID, *api.AccountPassword) (api.Account, error)
 	setDisabled(ctx context.Context, j jid.JID, disabled bool) (api.Account, error)

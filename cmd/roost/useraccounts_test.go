@@ -37,6 +37,8 @@ var userSteps = []userStep{
 	{"", "list", 0, `^romeo@example.com\njuliet@localhost\n$`},
 	{"", "list --domain LOCALHOST", 0, `^juliet@localhost\n$`},
 	{"", "list --domain example.org", 0, `^$`},
+	{"", "list --lacking scram-sha-256", 0, `^$`},
+	{"", "list --lacking MD5", cli.ExitUsage, `"MD5" is not a mechanism with keys: use SCRAM-SHA-256 or SCRAM-SHA-1`},
 	{"better", "passwd juliet@localhost --password-stdin --iterations 4096", 0, `^changed the password of juliet@localhost\n$`},
 	{"better", "passwd nurse@localhost --password-stdin", cli.ExitFailure, `^roost: there is no account nurse@localhost: add it with: .*user add nurse@localhost --data DIR\n$`},
 	{"", "disable juliet@localhost", 0, `^disabled juliet@localhost\n$`},

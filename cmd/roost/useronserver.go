@@ -43,10 +43,13 @@ func (s onServer) show(ctx context.Context, j jid.JID) (d api.AccountDetail, err
 	return d, s.do(ctx, http.MethodGet, api.PathAccount, j, nil, &d)
 }
 
-func (s onServer) each(ctx context.Context, domain string, f func(api.Account) error) error {
+func (s onServer) each(ctx context.Context, which accountList, f func(api.Account) error) error {
 	q := url.Values{"limit": {strconv.Itoa(maxPage)}}
-	if domain != "" {
-		q.Set("domain", domain)
+	if which.domain != "" {
+		q.Set("domain", which.domain)
+	}
+	if which.lacking != nil {
+		q.Set("lacking", which.lacking.Mechanism())
 	}
 	return eachPage(ctx, s.Client, api.PathAccounts, q, func(p *api.AccountPage) (next string, err error) {
 		for _, a := range p.Accounts {

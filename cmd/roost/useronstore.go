@@ -57,8 +57,12 @@ func describe(a *store.Account) api.Account {
 	return api.Account{JID: a.JID.String(), Created: a.Created, Disabled: a.Disabled}
 }
 
-func (s onStore) each(ctx context.Context, domain string, f func(api.Account) error) error {
-	return store.EachAccount(ctx, s, domain, func(a store.Account) error { return f(describe(&a)) })
+func (s onStore) each(ctx context.Context, which accountList, f func(api.Account) error) error {
+	each := func(a store.Account) error { return f(describe(&a)) }
+	if which.lacking != nil {
+		return store.EachLacking(ctx, s, *which.lacking, which.domain, each)
+	}
+	return store.EachAccount(ctx, s, which.domain, each)
 }
 
 // changed returns an account after a change with this result.

@@ -194,10 +194,23 @@ func (s *Store) ImportAccounts(ctx context.Context, accounts []store.Account, mo
 }
 
 // ListAccounts implements store.Accounts.
-func (s *Store) ListAccounts(ctx context.Context, domain string, after jid.JID, limit int) (list []store.Account, err error) {
-	err = s.read(ctx, "ListAccounts", "list accounts", func(l *Location) error {
+func (s *Store) ListAccounts(ctx context.Context, domain string, after jid.JID, limit int) ([]store.Account, error) {
+	return s.list(ctx, "ListAccounts", func(*account) bool { return true }, domain, after, limit)
+}
+
+// ListLacking implements store.Accounts.
+func (s *Store) ListLacking(ctx context.Context, h store.Hash, domain string, after jid.JID, limit int) ([]store.Account, error) {
+	return s.list(ctx, "ListLacking", func(a *account) bool { return !a.Credentials.Hashes().Has(h) }, domain, after, limit)
+}
+
+func (s *Store) list(ctx context.Context, name string, is func(*account) bool, domain string, after jid.JID, limit int) (list []store.Account, err error) {
+	err = s.read(ctx, name, "list accounts", func(l *Location) error {
 		for _, a := range l.accounts {
-			if domain == "" && byAddress(a.JID, after) > 0 || domain != "" && a.JID.Domain() == domain && a.JID.Local() > after.Local() {
+			next := byAddress(a.JID, after) > 0
+			if domain != "" {
+				next = a.JID.Domain() == domain && a.JID.Local() > after.Local()
+			}
+			if next && is(a) {
 				list = append(list, store.Account{JID: a.JID, Disabled: a.Disabled, Created: a.Created})
 			}
 		}

@@ -238,31 +238,3 @@ func (s *Store) ImportAccounts(ctx context.Context, accounts []store.Account, mo
 	}
 	return created, existing, nil
 }
-
-const (
-	sqlListAll = `SELECT domain, local, disabled, created FROM account WHERE (domain, local) > ($1, $2)
-		ORDER BY domain, local LIMIT $3`
-	sqlListDomain = `SELECT domain, local, disabled, created FROM account WHERE domain = $1 AND local > $2
-		ORDER BY local LIMIT $3`
-)
-
-// ListAccounts implements store.Accounts.
-func (s *Store) ListAccounts(ctx context.Context, domain string, after jid.JID, limit int) (list []store.Account, err error) {
-	sql, from := sqlListAll, after.Domain()
-	if domain != "" {
-		sql, from = sqlListDomain, domain
-	}
-	reset := func() { list = nil }
-	err = s.query(ctx, "ListAccounts", "list accounts", sql, []any{from, after.Local(), limit}, reset, func(rows pgx.Rows) error {
-		var domain, local string
-		var disabled bool
-		var created int64
-		if err := rows.Scan(&domain, &local, &disabled, &created); err != nil {
-			return err
-		}
-		j, err := jid.New(local, domain, "")
-		list = append(list, store.Account{JID: j, Disabled: disabled, Created: time.Unix(created, 0).UTC()})
-		return err
-	})
-	return list, err
-}

@@ -426,27 +426,3 @@ func (s *Store) ImportAccounts(ctx context.Context, accounts []store.Account, mo
 	}
 	return created, existing, nil
 }
-
-// ListAccounts implements store.Accounts.
-func (s *Store) ListAccounts(ctx context.Context, domain string, after jid.JID, limit int) ([]store.Account, error) {
-	var list []store.Account
-	err := s.read(ctx, "ListAccounts", "list accounts", func(c *conn) error {
-		q, from := qListAll, after.Domain()
-		if domain != "" {
-			q, from = qListDomain, domain
-		}
-		st, err := c.stmt(q)
-		if err != nil {
-			return err
-		}
-		st.BindText(1, from)
-		st.BindText(2, after.Local())
-		st.BindInt64(3, int64(limit))
-		return each(st, func() error {
-			j, err := jid.New(st.ColumnText(1), st.ColumnText(0), "")
-			list = append(list, store.Account{JID: j, Disabled: st.ColumnBool(2), Created: time.Unix(st.ColumnInt64(3), 0).UTC()})
-			return err
-		})
-	})
-	return list, err
-}

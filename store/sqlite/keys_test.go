@@ -73,22 +73,31 @@ func TestOldKeys(t *testing.T) {
 	has("juliet", both)
 }
 
-// TestMissingKeysUsesIndexes: looking for missing keys does not read the accounts.
+// TestMissingKeysUsesIndexes: looking for missing keys, and for the accounts that lack them,
+// does not read other accounts, and does not sort them.
 func TestMissingKeysUsesIndexes(t *testing.T) {
 	s := openTest(t, Config{})
 	c := <-s.readers
 	defer func() { s.readers <- c }()
-	var plan strings.Builder
-	err := sqlitex.ExecuteTransient(c.Conn, "EXPLAIN QUERY PLAN "+queries[qMissingKeys], &sqlitex.ExecOptions{
-		Args:       []any{"example.com"},
-		ResultFunc: func(st *sqlite.Stmt) error { plan.WriteString(st.ColumnText(3) + "\n"); return nil },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, index := range []string{"account_no_sha1", "account_no_sha256"} {
-		if !strings.Contains(plan.String(), "INDEX "+index+" (domain=?)") {
-			t.Errorf("the index %s is not used:\n%s", index, plan.String())
+	f := func(q query, parameters int, wants ...string) {
+		t.Helper()
+		var plan strings.Builder
+		err := sqlitex.ExecuteTransient(c.Conn, "EXPLAIN QUERY PLAN "+queries[q], &sqlitex.ExecOptions{
+			Args:       []any{"example.com", "juliet", 10}[:parameters],
+			ResultFunc: func(st *sqlite.Stmt) error { plan.WriteString(st.ColumnText(3) + "\n"); return nil },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range wants {
+			if !strings.Contains(plan.String(), want) || strings.Contains(plan.String(), "TEMP B-TREE") {
+				t.Errorf("%s\nis not used by\n%s\n%s", want, queries[q], plan.String())
+			}
 		}
 	}
+	f(qMissingKeys, 1, "INDEX account_no_sha1 (domain=?)", "INDEX account_no_sha256 (domain=?)")
+	f(qLackSHA1Domain, 3, "INDEX account_no_sha1 (domain=? AND local>?)")
+	f(qLackSHA256Domain, 3, "INDEX account_no_sha256 (domain=? AND local>?)")
+	f(qLackSHA1All, 3, "INDEX account_no_sha1 ((domain,local)>(?,?))")
+	f(qLackSHA256All, 3, "INDEX account_no_sha256 ((domain,local)>(?,?))")
 }

@@ -23,6 +23,10 @@ const (
 	qDeleteAccount
 	qListAll
 	qListDomain
+	qLackSHA1All
+	qLackSHA1Domain
+	qLackSHA256All
+	qLackSHA256Domain
 	qInsertEvent
 	qPruneEvents
 	qEvents
@@ -99,6 +103,13 @@ const keyColumns = `sha1_salt, sha1_iterations, sha1_stored, sha1_server,
 // nextEvent selects the ID of the next account event. The newest event is never deleted.
 const nextEvent = `(SELECT coalesce(max(id), 0) + 1 FROM account_event)`
 
+// Lists of accounts: a condition comes after listWhere.
+const (
+	listWhere      = `SELECT domain, local, disabled, created FROM account WHERE `
+	listAllPage    = ` AND (domain, local) > (?1, ?2) ORDER BY domain, local LIMIT ?3`
+	listDomainPage = ` AND domain = ?1 AND local > ?2 ORDER BY local LIMIT ?3`
+)
+
 // queries are the statements. If a statement is about an account given by its address, its
 // first two parameters are the domain and the localpart.
 var queries = [numQueries]string{
@@ -128,11 +139,14 @@ var queries = [numQueries]string{
 		EXISTS (SELECT 1 FROM account WHERE domain = ?1 AND sha256_stored = X'')`,
 	qSetDisabled:   `UPDATE account SET disabled = ?3, event = ` + nextEvent + ` WHERE domain = ?1 AND local = ?2`,
 	qDeleteAccount: `DELETE FROM account WHERE domain = ?1 AND local = ?2`,
-	qListAll: `SELECT domain, local, disabled, created FROM account WHERE (domain, local) > (?1, ?2)
-		ORDER BY domain, local LIMIT ?3`,
-	qListDomain: `SELECT domain, local, disabled, created FROM account WHERE domain = ?1 AND local > ?2
-		ORDER BY local LIMIT ?3`,
-	qInsertEvent: `INSERT INTO account_event (jid, kind, at) VALUES (?1, ?2, ?3)`,
+	qListAll:       listWhere + `true` + listAllPage,
+	qListDomain:    listWhere + `true` + listDomainPage,
+	// These conditions must be the same as in the indexes.
+	qLackSHA1All:      listWhere + `sha1_stored = X''` + listAllPage,
+	qLackSHA1Domain:   listWhere + `sha1_stored = X''` + listDomainPage,
+	qLackSHA256All:    listWhere + `sha256_stored = X''` + listAllPage,
+	qLackSHA256Domain: listWhere + `sha256_stored = X''` + listDomainPage,
+	qInsertEvent:      `INSERT INTO account_event (jid, kind, at) VALUES (?1, ?2, ?3)`,
 	// Events are ordered by time, so this stops at the first that is kept.
 	qPruneEvents: `DELETE FROM account_event WHERE id < (SELECT id FROM account_event WHERE at >= ?1 ORDER BY id LIMIT 1)`,
 	qEvents:      `SELECT id, jid, kind, at FROM account_event WHERE id > ?1 ORDER BY id LIMIT ?2`,

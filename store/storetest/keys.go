@@ -2,8 +2,10 @@ package storetest
 
 import (
 	"maps"
+	"slices"
 	"testing"
 
+	"roost/jid"
 	"roost/store"
 )
 
@@ -107,4 +109,55 @@ func testMissingKeys(t *testing.T, s store.Store) {
 	missing("example.com", store.SHA1)
 	ok(t, "DeleteAccount", s.DeleteAccount(ctx, nurse, store.AnyEvent))
 	missing("example.com")
+}
+
+// testListLacking: the accounts without keys for a hash function are listed as all accounts
+// are, a page at a time.
+func testListLacking(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	has := map[string]store.Credentials{
+		"a@a.example":   credentials(1),
+		"a-b@a.example": only(store.SHA1, credentials(1)),
+		"a.b@a.example": only(store.SHA1, credentials(1)),
+		"b@a.example":   only(store.SHA256, credentials(1)),
+		"a@b.example":   only(store.SHA1, credentials(1)),
+		"c@b.example":   credentials(1),
+	}
+	for address, c := range has {
+		create(t, s, jid.MustParse(address))
+		setCredentials(t, s, jid.MustParse(address), c)
+	}
+	ok(t, "SetDisabled", s.SetDisabled(ctx, jid.MustParse("a.b@a.example"), true))
+	f := func(h store.Hash, domain string, want ...string) {
+		t.Helper()
+		for _, limit := range []int{1, 2, 10} {
+			var got []string
+			var after jid.JID
+			for {
+				list, err := s.ListLacking(ctx, h, domain, after, limit)
+				ok(t, "ListLacking", err)
+				for _, a := range list {
+					after = a.JID
+					got = append(got, after.String())
+					if a.Disabled != (after.String() == "a.b@a.example") || a.Created.IsZero() || a.Credentials.Hashes() != 0 {
+						t.Errorf("%+v", a)
+					}
+				}
+				if len(list) < limit {
+					break
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("accounts of %q without keys for %s, by %d: %q, want %q", domain, h.Mechanism(), limit, got, want)
+			}
+		}
+	}
+	f(store.SHA256, "", "a-b@a.example", "a.b@a.example", "a@b.example")
+	f(store.SHA256, "a.example", "a-b@a.example", "a.b@a.example")
+	f(store.SHA256, "c.example")
+	f(store.SHA1, "", "b@a.example")
+	f(store.SHA1, "b.example")
+	ok(t, "AddKeys", s.AddKeys(ctx, jid.MustParse("a-b@a.example"), store.AnyEvent, credentials(1)))
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, jid.MustParse("a@b.example"), store.AnyEvent))
+	f(store.SHA256, "", "a.b@a.example")
 }

@@ -52,6 +52,10 @@ var operations = []operation{
 		_, err := s.ListAccounts(ctx, "", jid.JID{}, 10)
 		return err
 	}},
+	{"ListLacking", func(ctx context.Context, s *fixture) error {
+		_, err := s.ListLacking(ctx, store.SHA256, "", jid.JID{}, 10)
+		return err
+	}},
 	{"ImportAccounts", func(ctx context.Context, s *fixture) error {
 		_, _, err := s.ImportAccounts(ctx, []store.Account{{JID: juliet, Credentials: credentials(2)}, {JID: nobody}}, store.UpdateExisting)
 		return err

@@ -25,6 +25,7 @@ func Run(t *testing.T, locate func(t testing.TB) store.Location) {
 	f("Shapes", testShapes)
 	f("AddKeys", testAddKeys)
 	f("MissingKeys", testMissingKeys)
+	f("ListLacking", testListLacking)
 	f("NoAccount", testNoAccount)
 	f("ListAccounts", testListAccounts)
 	f("ImportAccounts", testImportAccounts)
