@@ -14,7 +14,8 @@ import (
 // resources and, if the resource becomes unavailable, the entities that it sent directed
 // presence to. It may exceed the budget of one turn, and then continues in later ones.
 type broadcast struct {
-	s    *session.Session
+	s    *session.Session  // nil: the resource is not on this node
+	from jid.JID           // only then
 	ro   *Roster           // at the time of the change
 	p    *session.Presence // nil: unavailable, without content
 	id   []byte
@@ -31,6 +32,14 @@ type broadcast struct {
 	announced bool // subscribers have been notified
 	directed  []string
 	last      store.LastActivity // for other nodes, if it was available
+}
+
+// address is the full JID of the resource.
+func (bc *broadcast) address() string {
+	if bc.s == nil {
+		return bc.from.String()
+	}
+	return bc.s.FullJID()
 }
 
 // appendTo appends the stanza as it is sent to an address.

@@ -86,6 +86,9 @@ func (r *Router) sendChangedPresence(t *session.Turn, s *session.Session, since 
 		return
 	}
 	ro, need, err := r.tryOwnRoster(t, s)
+	if need == session.Done && err == nil {
+		need = r.locateChanged(t, s, ro, &f)
+	}
 	switch {
 	case need != session.Done:
 		r.sessions.Offload(t, s, need, func(t *session.Turn) { r.sendChangedPresence(t, s, since) })

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"roost/internal/memnodes"
 	"roost/internal/xmpptest"
 	"roost/jid"
 	"roost/router"
@@ -50,37 +51,58 @@ func online(all map[string]string) map[string]string {
 	return all
 }
 
-// TestClientStateModel: whatever contacts do while a client is inactive, when it becomes
-// active it knows the same as a client that was active all the time. It is sent presence
-// only of those who have changed it, if the clock may advance.
+// TestClientStateModel: whatever contacts do while a client is inactive, on this node or on
+// others, when it becomes active it knows the same as a client that was active all the time. It is
+// sent presence only of those who have changed it, if the clock may advance and no change was
+// forgotten.
 func TestClientStateModel(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	for _, test := range []struct {
-		desc  string
-		exact bool
-		cache int
-	}{{"advancing", true, 0}, {"standing still", false, 0}, {"without cached rosters", true, 1}} {
+		desc    string
+		exact   bool
+		cache   int
+		nodes   int
+		changes int // that are remembered of other nodes
+	}{
+		{"advancing", true, 0, 1, 0},
+		{"standing still", false, 0, 1, 0},
+		{"without cached rosters", true, 1, 1, 0},
+		{"on nodes", true, 0, 3, 0},
+		{"on nodes, standing still", false, 0, 3, 0},
+		{"on nodes, without cached rosters", true, 1, 3, 0},
+		{"on nodes, forgetting", false, 0, 3, 1},
+	} {
 		t.Run(test.desc, func(t *testing.T) {
 			t.Logf("the seed is %d", seed)
-			s := xmpptest.NewServer(t, xmpptest.Config{Router: router.Config{RosterCache: test.cache}})
-			if !test.exact {
-				s.Router.SpendAdvances()
+			if test.changes > 0 {
+				router.RememberChanges(t, test.changes)
 			}
-			m := &clientStateModel{t: t, s: s, random: rand.New(rand.NewPCG(seed, 0)), exact: test.exact, changed: make(map[string]bool)}
+			cfg := xmpptest.Config{Router: router.Config{RosterCache: test.cache}}
+			cluster, nodes := memnodes.New(), []*xmpptest.Server{nil}
+			if test.nodes > 1 {
+				cluster, nodes = newCluster(t, test.nodes, cfg)
+			} else {
+				nodes[0] = xmpptest.NewServer(t, cfg)
+			}
+			if !test.exact && test.changes == 0 {
+				nodes[0].Router.SpendAdvances()
+			}
+			m := &clientStateModel{t: t, cluster: cluster, nodes: nodes, random: rand.New(rand.NewPCG(seed, 0)), exact: test.exact, changed: make(map[string]bool)}
 			m.run(*clientStateSteps)
 		})
 	}
 }
 
 type clientStateModel struct {
-	t      *testing.T
-	s      *xmpptest.Server
-	random *rand.Rand
-	exact  bool
+	t       *testing.T
+	cluster *memnodes.Cluster
+	nodes   []*xmpptest.Server // of which the phone is on the first
+	random  *rand.Rand
+	exact   bool
 
 	phone, desk *rawClient
 	inactive    bool
-	changed     map[string]bool // since the phone is inactive
+	changed     map[string]bool // resources since the phone is inactive; on other nodes also their accounts
 	seen        int             // bytes of phone.got when it became inactive
 	contacts    []*rawClient
 	names       []string
@@ -88,18 +110,18 @@ type clientStateModel struct {
 }
 
 func (m *clientStateModel) run(steps int) {
-	login := func(account, resource string) *rawClient {
-		c := loginAs(m.t, m.s, account, resource, plainHeader)
+	login := func(account, resource string, node int) *rawClient {
+		c := loginAs(m.t, m.nodes[node%len(m.nodes)], account, resource, plainHeader)
 		c.ask("<presence/>")
 		return c
 	}
 	for _, account := range []string{"romeo", "nurse", "mercutio"} {
-		befriend(m.t, m.s, jid.MustParse("juliet@localhost"), jid.MustParse(account+"@localhost"))
+		befriend(m.t, m.nodes[0], jid.MustParse("juliet@localhost"), jid.MustParse(account+"@localhost"))
 	}
-	m.phone, m.desk = login("juliet", "phone"), login("juliet", "desk")
+	m.phone, m.desk = login("juliet", "phone", 0), login("juliet", "desk", 0)
 	for _, account := range []string{"romeo", "nurse", "mercutio", "juliet"} {
 		for _, resource := range []string{"a", "b"} {
-			m.contacts = append(m.contacts, login(account, resource))
+			m.contacts = append(m.contacts, login(account, resource, len(m.contacts)))
 			m.names = append(m.names, account+"@localhost/"+resource)
 		}
 	}
@@ -131,7 +153,12 @@ func (m *clientStateModel) step() {
 func (m *clientStateModel) change(presence string) {
 	i := m.random.IntN(len(m.contacts))
 	m.contacts[i].ask(presence)
+	m.cluster.Wait()
 	m.changed[m.names[i]] = true
+	if i%len(m.nodes) != 0 {
+		bare, _, _ := strings.Cut(m.names[i], "/")
+		m.changed[bare] = true
+	}
 }
 
 func (m *clientStateModel) activate() {
@@ -141,9 +168,12 @@ func (m *clientStateModel) activate() {
 			m.t.Fatalf("step %d: the inactive client has received %s", m.steps, held)
 		}
 	}
-	told := presences(m.phone.ask(active))
-	for from := range told {
-		if m.exact && m.inactive && !m.changed[from] {
+	before := len(m.phone.got)
+	m.phone.ask(active)
+	m.cluster.Wait() // replies of other nodes
+	m.phone.sync()
+	for from := range presences(m.phone.got[before:]) {
+		if bare, _, _ := strings.Cut(from, "/"); m.exact && m.inactive && !m.changed[from] && !m.changed[bare] {
 			m.t.Errorf("step %d: %s has not changed its presence", m.steps, from)
 		}
 	}

@@ -92,6 +92,7 @@ func (r *Router) restoreClientState(s *session.Session, data []byte) error {
 		return nil
 	}
 	s.SetInactive(c.before(since - 1))
+	r.elsewhere.forget(c)
 	if changed > 0 {
 		s.SetHeld()
 	}

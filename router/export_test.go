@@ -1,6 +1,9 @@
 package router
 
-import "time"
+import (
+	"testing"
+	"time"
+)
 
 // PresenceLocked reports whether an account's presence lock is held.
 func (r *Router) PresenceLocked(bare string) bool {
@@ -34,4 +37,11 @@ func (r *Router) SpendAdvances() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.spare, c.added = 0, time.Now().Add(time.Hour)
+}
+
+// RememberChanges limits how many accounts of other nodes are remembered for inactive clients.
+func RememberChanges(t testing.TB, n int) {
+	before := maxChanges
+	maxChanges = n
+	t.Cleanup(func() { maxChanges = before })
 }

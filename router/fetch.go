@@ -132,6 +132,9 @@ func (r *Router) resumeContactPresence(t *session.Turn, s *session.Session) {
 		f.own, f.roster, f.outdated = false, false, false // probes still get their reply
 	}
 	ro, need, err := r.tryOwnRoster(t, s)
+	if need == session.Done && err == nil {
+		need = r.locateChanged(t, s, ro, f)
+	}
 	switch {
 	case need != session.Done:
 		r.sessions.Offload(t, s, need, func(t *session.Turn) { r.resumeContactPresence(t, s) })

@@ -12,12 +12,19 @@ import (
 )
 
 // newNodes returns servers that are the nodes of a cluster, and share a store.
-func newNodes(t testing.TB, n int, cfg xmpptest.Config) (nodes []*xmpptest.Server) {
-	cfg.Location, cfg.Cluster = memstore.New(), memnodes.New()
+func newNodes(t testing.TB, n int, cfg xmpptest.Config) []*xmpptest.Server {
+	_, nodes := newCluster(t, n, cfg)
+	return nodes
+}
+
+// newCluster is newNodes, and returns what connects them, too.
+func newCluster(t testing.TB, n int, cfg xmpptest.Config) (cluster *memnodes.Cluster, nodes []*xmpptest.Server) {
+	cluster = memnodes.New()
+	cfg.Location, cfg.Cluster = memstore.New(), cluster
 	for range n {
 		nodes = append(nodes, xmpptest.NewServer(t, cfg))
 	}
-	return nodes
+	return cluster, nodes
 }
 
 // TestNodesResumeModel is TestResumeModel on three nodes: each connection reaches any of them,

@@ -145,8 +145,11 @@ func (r *Router) Relay(s *session.Session, b []byte, stored int64, stamped bool)
 }
 
 // Departing implements session.Router. A session that moves becomes active, as it does when
-// its client resumes it: what is held for it must not change while it moves.
+// its client resumes it: what is held for it must not change while it moves. For the inactive
+// clients of the other node its presence changes now: what is known of the changes before is by
+// the clock of this node.
 func (r *Router) Departing(t *session.Turn, s *session.Session) {
+	s.SetPresenceStamp(uint16(r.changesSeen.ticks.Load()))
 	if !s.Inactive() {
 		return
 	}

@@ -93,11 +93,12 @@ func fullAddresses(list *Blocklist) (full []string) {
 
 // broadcast handles itemBroadcast.
 func (l *nodeLane) broadcast(node NodeID, key string, f *fields) {
-	from, id, xml := f.address(), f.text(), f.text()
-	if f.flag() {
+	from, id, xml, gone := f.address(), f.text(), f.text(), f.flag()
+	if gone {
 		l.r.lastActivity.hear(store.LastActivity{Owner: from.Bare(), At: time.Now().UTC(), Status: bytes.Clone(f.text())})
 	}
 	except := newBlocklist(f.texts())
+	bc := broadcast{from: from, leaving: gone}
 	head := l.item[:len(l.item)-len(f.b)]
 	for _, account := range f.texts() {
 		l.passOn(node, account, key, appendTexts(slices.Clip(head), []string{account}))
@@ -105,9 +106,11 @@ func (l *nodeLane) broadcast(node NodeID, key string, f *fields) {
 		if err != nil {
 			continue
 		}
-		l.r.toAvailableHere(l.turn, from, to, except, nil, func(b []byte, to string) []byte {
+		mu := l.r.lockPresence(from.BareString()) // see holdPresence
+		l.r.toAvailableHere(l.turn, from, to, except, &bc, func(b []byte, to string) []byte {
 			return session.AppendPresence(b, xml, from.String(), to, id)
 		})
+		mu.Unlock()
 		if l.turn.Spent() {
 			l.turn.Flush()
 		}
@@ -160,28 +163,6 @@ func (r *Router) directedElsewhere(t *session.Turn, from, to jid.JID, appendTo f
 		r.nodes.Send(n, from.BareString(), item)
 	}
 	t.PutBuf(item)
-}
-
-// askForContacts is probeContacts for a client that has become available, once.
-func (r *Router) askForContacts(t *session.Turn, s *session.Session, ro *Roster, f *pendingPresence) {
-	if r.nodes == nil || f.asked || f.since != 0 || ro == nil {
-		return
-	}
-	f.asked = true
-	r.probeContacts(t, s, ro)
-}
-
-// probeContacts requests the presence of a client's contacts, and of its account's other
-// resources, from the nodes that have them.
-func (r *Router) probeContacts(t *session.Turn, s *session.Session, ro *Roster) {
-	to := make(addressees)
-	to.add(r, s.BareJID())
-	for i := range ro.Items {
-		if it := &ro.Items[i]; it.Subscription.HasTo() && r.Serves(it.JID.Domain()) && !bars(s, it.JID) {
-			to.add(r, it.JID.BareString())
-		}
-	}
-	r.sendProbes(t, s, to)
 }
 
 func (r *Router) sendProbes(t *session.Turn, from Sender, to addressees) {

@@ -190,6 +190,7 @@ func (r *Router) announceDied(t *session.Turn, from jid.JID, ro *Roster) {
 	unavailable := func(b []byte, to string) []byte {
 		return stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, From: from.String(), To: to}.AppendEmpty(b)
 	}
+	bc := broadcast{from: from, leaving: true}
 	elsewhere := make(addressees)
 	tell := func(to jid.JID) {
 		switch {
@@ -197,7 +198,7 @@ func (r *Router) announceDied(t *session.Turn, from jid.JID, ro *Roster) {
 			r.toAvailable(t, from, to, ro.blocked, nil, unavailable)
 		case to.BareString() == from.BareString() || !ro.blocked.Blocks(to):
 			elsewhere.add(r, to.BareString())
-			r.toAvailableHere(t, from, to.Bare(), ro.blocked, nil, unavailable)
+			r.toAvailableHere(t, from, to.Bare(), ro.blocked, &bc, unavailable)
 		}
 	}
 	for i := range ro.Items {

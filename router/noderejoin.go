@@ -200,7 +200,7 @@ func (r *Router) sendOutdated(t *session.Turn, s *session.Session, ro *Roster, f
 		}
 	}
 	f.next = ""
-	r.probeContacts(t, s, ro)
+	r.probeContacts(t, s, ro, 0)
 	return pauseNone
 }
 

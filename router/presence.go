@@ -150,7 +150,7 @@ func (r *Router) toAvailableHere(t *session.Turn, from, to jid.JID, list *Blockl
 		if bars(s, from) || list != nil && list.Blocks(s.JID()) && s.BareJID() != from.BareString() {
 			continue
 		}
-		if bc != nil && s.Inactive() && r.holdPresence(t, bc, s) {
+		if bc != nil && s.Inactive() && r.holdPresence(t, bc, s, appendTo) {
 			continue
 		}
 		sendHeldFirst(t, s) // unavailable presence of the same sender may be held

@@ -57,23 +57,41 @@ func (c *changeClock) advance(at time.Time) {
 }
 
 // age returns how long ago a time is: 0 if it is now.
-func (c *changeClock) age(since uint32) uint32 {
+func (c *changeClock) age(since uint32) uint32 { return ageAt(c.ticks.Load(), since) }
+
+// ageAt returns how long before a value of the clock a time is.
+func ageAt(now, since uint32) uint32 {
 	if since <= noSince {
 		return stamps
 	}
-	return (c.ticks.Load()%periods + periods - (since - noSince - 1)) % periods
+	return (now%periods + periods - (since - noSince - 1)) % periods
 }
 
-// holdPresence decides that a client gets a broadcast when it becomes active, or returns
-// false if it has become active. The caller holds the presence lock of the account that
-// sends it; under the same lock the presence is sent later.
-func (r *Router) holdPresence(t *session.Turn, bc *broadcast, to *session.Session) bool {
+// holdPresence decides that a client gets a broadcast, which appendTo appends, when it becomes
+// active, or returns false if it has become active. The caller holds the presence lock of the
+// account that sends it; under the same lock the presence is sent later.
+func (r *Router) holdPresence(t *session.Turn, bc *broadcast, to *session.Session, appendTo func([]byte, string) []byte) bool {
 	switch {
 	case to == bc.s:
 		return false // it has asked for it
 	case bc.leaving:
-		return holdStanza(t, to, bc.s.FullJID(), unavailableFrom, bc.appendTo(nil, to.BareJID()))
+		return holdStanza(t, to, bc.address(), unavailableFrom, appendTo(nil, to.BareJID()))
+	case !r.holdChange(to):
+		return false
 	}
+	// After holdChange: not before the client became inactive.
+	if bc.s != nil {
+		bc.s.SetPresenceStamp(uint16(r.changesSeen.ticks.Load()))
+	} else {
+		r.elsewhere.note(&r.changesSeen, bc.from.BareString())
+	}
+	dropHeld(to, bc.address(), unavailableFrom)
+	return true
+}
+
+// holdChange has a client be sent the presence that has changed when it becomes active, or
+// returns false if it has become active.
+func (r *Router) holdChange(to *session.Session) bool {
 	since := to.SetHeld()
 	if since == 0 {
 		return false
@@ -85,8 +103,6 @@ func (r *Router) holdPresence(t *session.Turn, bc *broadcast, to *session.Sessio
 	if !c.used.Load() {
 		c.used.Store(true)
 	}
-	bc.s.SetPresenceStamp(uint16(c.ticks.Load())) // after SetHeld: not before the client became inactive
-	dropHeld(to, bc.s.FullJID(), unavailableFrom)
 	return true
 }
 
@@ -96,6 +112,7 @@ func (f *pendingPresence) unchanged(r *Router, x *session.Session) bool {
 	if f.since == 0 || !f.own && !f.roster {
 		return false
 	}
-	age, c := r.changesSeen.age(f.since), &r.changesSeen
-	return age < stamps && uint32(uint16(c.ticks.Load())-x.PresenceStamp()) > age
+	now := r.changesSeen.ticks.Load() // once: the clock may advance
+	age := ageAt(now, f.since)
+	return age < stamps && uint32(uint16(now)-x.PresenceStamp()) > age
 }

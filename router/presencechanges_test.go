@@ -90,3 +90,36 @@ func TestUnchanged(t *testing.T) {
 		check("too long ago", roster, before, false)
 	}
 }
+
+// TestChangesElsewhere: an account counts as changed since its last change, or since what was
+// forgotten, and not before.
+func TestChangesElsewhere(t *testing.T) {
+	defer func(n int) { maxChanges = n }(maxChanges)
+	maxChanges = 2
+	var c changeClock
+	var e changesElsewhere
+	check := func(account string, since uint32, want bool) {
+		t.Helper()
+		if got := e.changed(&c, account, c.before(c.ticks.Load()-since)); got != want {
+			t.Errorf("at %d, %s has changed since %d: %v, want %v", c.ticks.Load(), account, since, got, want)
+		}
+	}
+	check("a", 0, false)
+	for i, account := range []string{"a", "b", "c", "d"} {
+		c.ticks.Store(uint32(10 + i))
+		e.note(&c, account)
+	}
+	check("a", 10, true) // in older
+	check("a", 11, false)
+	check("d", 13, true)
+	check("x", 0, false)
+	c.ticks.Store(14)
+	e.note(&c, "e") // "a" and "b" are forgotten; what is not known may have changed until 12
+	check("x", 12, true)
+	check("x", 13, false)
+	check("d", 13, true)
+	e.forget(&c)
+	check("x", 14, true)
+	c.ticks.Store(15)
+	check("x", 15, false)
+}

@@ -117,6 +117,7 @@ type Router struct {
 	untold        untold
 	moves         moves
 	changesSeen   changeClock
+	elsewhere     changesElsewhere
 	directing     atomic.Int64 // number of resources that have sent directed presence
 	started       time.Time
 }

@@ -3,6 +3,7 @@ package xmpptest
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -21,6 +22,7 @@ const (
 	restart                  // restart: the server is stopped as planned, and started again
 	anyOrder                 // any order: the following expectations, until "in order"
 	inOrder                  // in order
+	oneNode                  // one node: RunOnNodes does not play the dialogue
 )
 
 // step is one line of a dialogue.
@@ -81,6 +83,8 @@ func parseStep(line string) (step, error) {
 		return step{verb: anyOrder}, nil
 	case line == "in order":
 		return step{verb: inOrder}, nil
+	case line == "one node":
+		return step{verb: oneNode}, nil
 	case len(words) >= 2 && (words[1] == "C:" || words[1] == "S:"):
 		_, text, _ := strings.Cut(line, words[1])
 		v := send
@@ -106,14 +110,8 @@ func (d *Dialogue) longest() int {
 	return n
 }
 
-// onNodes reports whether a dialogue can be played on several nodes: a session cannot be
-// resumed on another node than the one that it was on, and what other nodes send to an
-// inactive client is not held.
+// onNodes reports whether a dialogue is played on several nodes: the server is not restarted
+// there.
 func (d *Dialogue) onNodes() bool {
-	for _, s := range d.steps {
-		if s.verb == restart || s.verb == send && strings.Contains(s.text, "<inactive ") {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(d.steps, func(s step) bool { return s.verb == restart || s.verb == oneNode })
 }

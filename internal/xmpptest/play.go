@@ -98,6 +98,8 @@ func (r *run) step(s step) error {
 			return errors.New("the server cannot be restarted here")
 		}
 		return r.Restart()
+	case oneNode:
+		return nil
 	case anyOrder:
 		r.unordered = true
 		return nil

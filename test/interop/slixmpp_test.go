@@ -46,14 +46,12 @@ func runSlixmpp(t *testing.T, s *server) {
 		inPython("slixmpp", "resume", "lose"),
 		inPython("slixmpp", "carbons"),
 		inPython("slixmpp", "blocking"),
+		inPython("slixmpp", "inactive"),
 		inPython("slixmpp", "transcript"),
 		inPython("slixmpp", "pipeline", "starttls", "restart"),
 		inPython("slixmpp", "pipeline", "direct", "restart"),
 		inPython("slixmpp", "pipeline", "starttls", "whole"),
 		inPython("slixmpp", "pipeline", "direct", "whole"),
-	}
-	if s.nodes == nil { // what contacts on other nodes do is not held for inactive clients
-		scripts = append(scripts, inPython("slixmpp", "inactive"))
 	}
 	t.Run("scenarios", func(t *testing.T) { runAll(t, s, scripts) })
 }
