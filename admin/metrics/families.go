@@ -115,6 +115,10 @@ var clientFamilies = []family{
 	{"roost_resumptions_failed_total", counter, "Times that a client wanted to resume a session that did not exist any more.", nil, func(n *numbers, out *samples) {
 		out.add(n.sessions.Acks.Refused)
 	}},
+	{"roost_sessions_moved_total", counter, "Times that a session has moved to another node of the cluster (away), or from another one to this node (here), because its client resumed it there.", []string{"direction"}, func(n *numbers, out *samples) {
+		out.add(n.sessions.Acks.Left, "away")
+		out.add(n.sessions.Acks.Arrived, "here")
+	}},
 	{"roost_stanzas_handed_on_total", counter, "Stanzas that a client had not acknowledged when its session ended, or became too large: the messages among them went to its other clients or to the offline messages.", nil, func(n *numbers, out *samples) {
 		out.add(n.sessions.Acks.HandedOn)
 	}},
