@@ -128,7 +128,12 @@ type Node struct {
 	ctx    context.Context // ends at Close, for goroutines
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
-	wake   chan struct{} // of the lease goroutine
+
+	taking     context.Context // ends before ctx, for what takes items of other nodes
+	stopTaking context.CancelFunc
+	takers     sync.WaitGroup
+
+	wake chan struct{} // of the lease goroutine
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when the lease, its epoch, the members or the engine's state change
@@ -154,6 +159,7 @@ func New(config Config, handler router.NodeHandler) (*Node, error) {
 	n.in.init()
 	n.engine = newEngine(config, n.engineChanged)
 	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.taking, n.stopTaking = context.WithCancel(n.ctx)
 	return n, nil
 }
 
@@ -174,20 +180,22 @@ func (n *Node) Start(ctx context.Context) error {
 	}
 	n.tasks.Go(n.keepLease)
 	n.tasks.Go(n.write)
-	n.tasks.Go(n.receive)
+	n.takers.Go(n.receive)
 	n.tasks.Go(n.acknowledge)
 	n.started = true
 	return nil
 }
 
-// Close leaves the cluster, if the node has been started. Registrations that are left are removed by the other nodes, as if
-// this node had died, but at once. ctx limits how long Close waits for what is queued; it also
+// Close leaves the cluster, if the node has been started. Registrations that are left are removed by the other nodes, and
+// items that are left in this node's stream are returned there, as if this node had died, but at once. ctx limits how long Close waits for what is queued; it also
 // waits until calls of the handler return.
 func (n *Node) Close(ctx context.Context) {
 	if !n.started {
 		n.cache.close()
 		return
 	}
+	n.stopTaking() // what has arrived may cause items for other nodes
+	n.takers.Wait()
 	n.out.close()
 	n.drainOutboxes(ctx)
 	if n.usable() { // otherwise the others remove the entries

@@ -395,3 +395,30 @@ func TestAcknowledgedLate(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// TestCloseHandles: a node that is closed handles what it has received before it refuses items
+// for others, which that may cause.
+func TestCloseHandles(t *testing.T) {
+	server := redistest.Start(t)
+	nodes, handlers := pair(t, server.URL(), server.URL())
+	held, hold, sent := make(chan struct{}), make(chan struct{}), make(chan bool, 1)
+	handlers[1].Hold = func(string) {
+		close(held)
+		<-hold
+		sent <- nodes[1].Send(nodes[0].Self(), "a@x", []byte("because of the item"))
+	}
+	nodes[0].Send(nodes[1].Self(), "a@x", []byte("item"))
+	<-held
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		nodes[1].Close(t.Context())
+	}()
+	<-nodes[1].taking.Done()
+	close(hold)
+	if !<-sent {
+		t.Error("the item was refused")
+	}
+	<-closed
+	handlers[0].WaitItems(t, 1)
+}

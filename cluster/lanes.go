@@ -46,7 +46,7 @@ func (n *Node) mayHandle(e *received, flush func()) bool {
 		n.hurry()
 		select {
 		case <-changed:
-		case <-n.ctx.Done():
+		case <-n.taking.Done():
 			return false
 		}
 	}

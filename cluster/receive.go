@@ -78,12 +78,12 @@ func (n *Node) receive() {
 		lanes[i] = make(chan laneItem, laneItems)
 		tasks.Go(func() { n.lane(lanes[i]) })
 	}
-	for n.ctx.Err() == nil {
+	for n.taking.Err() == nil {
 		changed := n.whenChanged()
 		if !n.usable() || n.engine.suspect.Load() {
 			select {
 			case <-changed:
-			case <-n.ctx.Done():
+			case <-n.taking.Done():
 			}
 			continue
 		}
@@ -125,7 +125,7 @@ func (n *Node) resetInbox() {
 // readStream acknowledges what was handled, waits for entries, and returns them.
 func (n *Node) readStream() []rueidis.RedisMessage {
 	block := n.config.Lease / 4
-	ctx, cancel := context.WithTimeout(n.ctx, block+n.engine.timeout)
+	ctx, cancel := context.WithTimeout(n.taking, block+n.engine.timeout)
 	defer cancel()
 	in, c := &n.in, n.engine.client
 	keys := streamKeys(in.epoch)
@@ -152,7 +152,7 @@ func (n *Node) readStream() []rueidis.RedisMessage {
 	if rueidis.IsRedisNil(err) {
 		return nil
 	}
-	if n.ctx.Err() != nil || n.engine.failed(err) || !n.leased() {
+	if n.taking.Err() != nil || n.engine.failed(err) || !n.leased() {
 		// After a stop of the process, another node may have taken over the stream.
 		n.hurry()
 		return nil
@@ -260,7 +260,7 @@ func (n *Node) waitForSpace() {
 	for n.in.size() > n.config.HandleBytes {
 		select {
 		case <-n.in.freed:
-		case <-n.ctx.Done():
+		case <-n.taking.Done():
 			return
 		}
 	}

@@ -329,7 +329,9 @@ func (r *Router) storedElsewhere(t *session.Turn, owner jid.JID) {
 		}
 	}
 	for _, n := range nodesOf(nil, places, anyPlace) {
-		r.nodes.Send(n, owner.String(), storedItem(owner))
+		if !r.nodes.Send(n, owner.String(), storedItem(owner)) {
+			r.untold.add(owner.String())
+		}
 	}
 }
 

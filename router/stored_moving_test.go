@@ -33,10 +33,15 @@ func resumeAt(t *testing.T, s *xmpptest.Server, user, id, h string) *rawClient {
 	return c
 }
 
-// currentNodes calls a function after a look at the directory.
+// currentNodes calls a function after a look at the directory, or has no space in queues.
 type currentNodes struct {
 	*memnodes.Node
 	current atomic.Pointer[func()] // nil: none
+	full    atomic.Bool
+}
+
+func (n *currentNodes) Send(to router.NodeID, account string, item []byte) bool {
+	return !n.full.Load() && n.Node.Send(to, account, item)
 }
 
 func (n *currentNodes) Current(ctx context.Context, account string) ([]router.Place, error) {
@@ -88,5 +93,22 @@ func TestStoredWhereItWas(t *testing.T) {
 	lane := nodes[0].Router.NewLane()
 	lane.Item(nodes[2].Node().Self(), owner.String(), router.StoredItem(owner))
 	lane.Flush()
+	juliet.await("id='m.0'")
+}
+
+// TestStoredQueueFull: a node that has no space to say that it has stored a message says so
+// later.
+func TestStoredQueueFull(t *testing.T) {
+	nodes := newNodes(t, 2, xmpptest.Config{})
+	n := &currentNodes{Node: nodes[0].Node()}
+	nodes[0].Router.Join(n)
+	juliet := loginRaw(t, nodes[1], "juliet", plainHeader)
+	juliet.say("<presence/>", "<presence")
+	romeo := loginRaw(t, nodes[0], "romeo", plainHeader)
+	n.full.Store(true)
+	romeo.sendNumbered(0, 1, "b")
+	romeo.sync()
+	n.full.Store(false)
+	nodes[0].Router.Rejoined(t.Context(), router.LostTime)
 	juliet.await("id='m.0'")
 }
