@@ -28,6 +28,9 @@ func (r *Router) RostersLocked(bare string) bool {
 // StoredItem is what another node sends when it has stored messages for an account.
 var StoredItem = storedItem
 
+// ItemRest is the first byte of what follows a session that has moved.
+const ItemRest = byte(itemRest)
+
 // NewBlocklist makes a list of these addresses.
 var NewBlocklist = newBlocklist
 

@@ -228,7 +228,7 @@ func (l *nodeLane) undeliveredMove(to NodeID, account string, kind itemKind, f *
 			time.AfterFunc(retryTaken, func() { r.sendTaken(to, account, item) })
 		case x != nil: // nothing follows
 			r.moves.end(x)
-			x.Attach()
+			r.attach(x)
 		}
 	case itemRest:
 		f.number()

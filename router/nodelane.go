@@ -89,7 +89,7 @@ func (l *nodeLane) handle(from NodeID, account string, kind itemKind, f *fields)
 	case itemTaken:
 		l.taken(f)
 	case itemRest:
-		l.rest(f)
+		l.rest(account, f)
 	case itemRelay:
 		l.relayed(f)
 	case itemPassed:

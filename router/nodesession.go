@@ -61,8 +61,17 @@ func (r *Router) fetch(f *session.Fetch) {
 // fetchOver is called when the client has waited for long enough.
 func (r *Router) fetchOver(x *fetching) {
 	r.moves.end(x)
-	x.Attach() // what is missing follows
+	r.attach(x) // what is missing follows
 	x.NotFound(0, false)
+}
+
+// attach has the client resume the session that has arrived. Stored messages have waited until
+// it has what it was sent where it was.
+func (r *Router) attach(x *fetching) {
+	x.Attach()
+	if s := x.Session(); s != nil && offlinePending.Has(s) {
+		_ = r.restoreOffline(s, nil)
+	}
 }
 
 // fetchRefused handles that a node does not have the session.
@@ -189,11 +198,14 @@ func (r *Router) sendTaken(node NodeID, account string, item []byte) {
 }
 
 // rest handles itemRest.
-func (l *nodeLane) rest(f *fields) {
+func (l *nodeLane) rest(account string, f *fields) {
 	number, last, pending := f.number(), f.flag(), f.flag()
 	x := l.r.moves.fetch(number)
 	if x == nil {
 		l.late(f.b)
+		if owner, err := jid.Parse(account); err == nil && pending && last {
+			l.r.deliverStored(l.turn, owner)
+		}
 		return
 	}
 	if len(f.b) > 0 {
@@ -206,11 +218,11 @@ func (l *nodeLane) rest(f *fields) {
 		}
 	}
 	if last {
-		if s := x.Session(); pending && s != nil && !offlinePending.Has(s) {
-			_ = l.r.restoreOffline(s, nil) // messages were stored after its data was made
+		if s := x.Session(); pending && s != nil {
+			offlinePending.Set(s) // messages were stored after its data was made
 		}
 		l.r.moves.end(x)
-		x.Attach()
+		l.r.attach(x)
 	}
 }
 

@@ -98,6 +98,9 @@ func (r *Router) deliverOffline(t *session.Turn, s *session.Session, after int64
 		if !NonNegative(s) || s.Ending() { // XEP-0160 section 3: messages are not sent to such a resource
 			return false // the remaining ones wait until it is back
 		}
+		if s.Arriving() { // it may have been sent them where it was: see attach
+			return false
+		}
 		page, last, err := r.deliverOfflinePage(t, s, after)
 		if err != nil {
 			r.offlineUnreadable(s, err)

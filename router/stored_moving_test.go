@@ -2,6 +2,7 @@ package router_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -33,14 +34,30 @@ func resumeAt(t *testing.T, s *xmpptest.Server, user, id, h string) *rawClient {
 	return c
 }
 
-// currentNodes calls a function after a look at the directory, or has no space in queues.
+// currentNodes calls a function after a look at the directory, has no space in queues, or waits
+// in the middle of a move.
 type currentNodes struct {
 	*memnodes.Node
 	current atomic.Pointer[func()] // nil: none
 	full    atomic.Bool
+
+	taken, rest chan struct{} // unless nil, a move waits at these steps until they are closed
+	waits       chan struct{} // gets a value then
+}
+
+func (n *currentNodes) Register(ctx context.Context, account, resource string, r router.Registration) (router.Registered, error) {
+	if r.From != 0 && n.taken != nil {
+		n.waits <- struct{}{}
+		<-n.taken
+	}
+	return n.Node.Register(ctx, account, resource, r)
 }
 
 func (n *currentNodes) Send(to router.NodeID, account string, item []byte) bool {
+	if item[0] == router.ItemRest && n.rest != nil {
+		n.waits <- struct{}{}
+		<-n.rest
+	}
 	return !n.full.Load() && n.Node.Send(to, account, item)
 }
 
@@ -111,4 +128,45 @@ func TestStoredQueueFull(t *testing.T) {
 	n.full.Store(false)
 	nodes[0].Router.Rejoined(t.Context(), router.LostTime)
 	juliet.await("id='m.0'")
+}
+
+// TestDurableWhileMoving: a session is sent a message that is in the store on the node that it
+// leaves. The node to which it moves reads the store before that message follows. The client
+// gets it once.
+func TestDurableWhileMoving(t *testing.T) {
+	nodes := newNodes(t, 2, durable())
+	var all []*currentNodes
+	for _, s := range nodes {
+		n := &currentNodes{Node: s.Node(), waits: make(chan struct{})}
+		s.Router.Join(n)
+		all = append(all, n)
+	}
+	all[1].taken, all[0].rest = make(chan struct{}), make(chan struct{})
+	juliet, id := resumable(t, nodes[0], "juliet")
+	juliet.say("<presence/>", "<presence")
+	romeo := loginRaw(t, nodes[0], "romeo", plainHeader)
+	juliet = dialRaw(t, nodes[1])
+	authenticate(juliet, "juliet", plainHeader)
+	juliet.write("<resume xmlns='urn:xmpp:sm:3' h='1' previd='" + id + "'/>")
+	<-all[1].waits
+	romeo.sendNumbered(0, 1, "b")
+	romeo.sync()
+	close(all[1].taken)
+	<-all[0].waits
+	lane, owner := nodes[1].Router.NewLane(), jid.MustParse("juliet@localhost")
+	lane.Item(nodes[0].Node().Self(), owner.String(), router.StoredItem(owner))
+	lane.Flush()
+	go func() {
+		for range all[0].waits { // the last rest is an item of its own
+		}
+	}()
+	defer close(all[0].waits)
+	close(all[0].rest)
+	juliet.await("<resumed ")
+	juliet.await("id='m.0'")
+	romeo.sendNumbered(1, 2, "b")
+	juliet.await("id='m.1'")
+	if got := juliet.received(); !slices.Equal(got, []int{0, 1}) {
+		t.Errorf("received %v", got)
+	}
 }

@@ -247,6 +247,13 @@ func (s *Session) complete() {
 	}
 }
 
+// Arriving reports whether stanzas that were sent to the session where it was may still be
+// missing.
+func (s *Session) Arriving() bool {
+	_, missing := s.mgr.arriving.Load(s)
+	return missing
+}
+
 // whenComplete has f run on the loop when nothing is missing any more, which is soon. It
 // returns false if nothing is.
 func (s *Session) whenComplete(f func(*Turn)) (waits bool) {
