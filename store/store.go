@@ -149,6 +149,11 @@ type Accounts interface {
 	// created and of those that existed.
 	ImportAccounts(ctx context.Context, accounts []Account, mode ImportMode) (created, existing int, err error)
 
+	// CreateAccounts creates the accounts that do not exist, with all their data, in one
+	// transaction; it leaves those that exist as they are. created tells which were
+	// created. No quota applies, and messages are stored although their sender is blocked.
+	CreateAccounts(ctx context.Context, all []AccountData) (created []bool, err error)
+
 	// Watch calls f for what happens to accounts, in this process or another: with the
 	// events after the event after, oldest first, each once, and normally within a
 	// second. f runs on the caller's goroutine and owns the slice. Watch returns when

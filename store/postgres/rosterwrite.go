@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -40,19 +41,10 @@ type rosterArgs struct {
 func argsOf(u *store.RosterUpdate) (a rosterArgs, err error) {
 	a = rosterArgs{domain: u.Owner.Domain(), local: u.Owner.Local(), expect: u.Expect}
 	if item := u.Put; item != nil {
-		for _, g := range item.Groups {
-			if g == "" || strings.Contains(g, groupSeparator) {
-				return a, errGroup
-			}
+		if slices.ContainsFunc(item.Groups, badGroup) {
+			return a, errGroup
 		}
-		state := int64(item.Subscription & store.Both)
-		if item.Ask {
-			state |= stateAsk
-		}
-		if item.Approved {
-			state |= stateApproved
-		}
-		a.contact, a.name, a.groups, a.state = text(item.JID), &item.Name, new(strings.Join(item.Groups, groupSeparator)), &state
+		a.contact, a.name, a.groups, a.state = text(item.JID), &item.Name, new(strings.Join(item.Groups, groupSeparator)), new(stateOf(item))
 	}
 	if !u.Remove.IsZero() {
 		a.remove = text(u.Remove)
@@ -64,6 +56,21 @@ func argsOf(u *store.RosterUpdate) (a rosterArgs, err error) {
 		a.from, a.received, a.stanza = text(r.From.Bare()), new(r.Received.Unix()), bytesOf(r.Stanza)
 	}
 	return a, nil
+}
+
+// badGroup reports whether a group cannot be stored.
+func badGroup(g string) bool { return g == "" || strings.Contains(g, groupSeparator) }
+
+// stateOf returns the state of an item as it is stored.
+func stateOf(item *store.RosterItem) int64 {
+	state := int64(item.Subscription & store.Both)
+	if item.Ask {
+		state |= stateAsk
+	}
+	if item.Approved {
+		state |= stateApproved
+	}
+	return state
 }
 
 func text(j jid.JID) *string { return new(j.String()) }

@@ -396,33 +396,3 @@ func (c *conn) change(st *sqlite.Stmt, bare jid.JID, kind store.EventKind) (even
 	}
 	return c.event(bare, kind, time.Now())
 }
-
-// ImportAccounts implements store.Accounts.
-func (s *Store) ImportAccounts(ctx context.Context, accounts []store.Account, mode store.ImportMode) (created, existing int, err error) {
-	kind := store.CredentialsChanged
-	if mode == store.UpdateQuietly {
-		kind = store.CredentialsRenewed
-	}
-	err = s.write(ctx, "ImportAccounts", "import accounts", 0, func(c *conn) error {
-		for i := range accounts {
-			a := &accounts[i]
-			isNew, err := c.insertAccount(a)
-			if err == nil && !isNew && mode != store.SkipExisting {
-				_, err = c.setCredentials(a.JID, &a.Credentials, kind)
-			}
-			if err != nil {
-				return err
-			}
-			if isNew {
-				created++
-			} else {
-				existing++
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, 0, err
-	}
-	return created, existing, nil
-}

@@ -11,20 +11,25 @@ import (
 // SetLastActivity implements store.Activity.
 func (s *Store) SetLastActivity(ctx context.Context, batch []store.LastActivity) error {
 	return s.write(ctx, "SetLastActivity", "write last activity", 0, func(c *conn) error {
-		for _, l := range batch {
-			st, err := c.account(qSetLastActivity, l.Owner)
-			if err != nil {
-				return err
-			}
-			st.BindInt64(3, l.At.Unix())
-			st.BindBytes(4, l.Status)
-			st.BindInt64(5, l.Event)
-			if _, err := c.run(st); err != nil {
+		for i := range batch {
+			if err := c.setLastActivity(&batch[i]); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+func (c *conn) setLastActivity(l *store.LastActivity) error {
+	st, err := c.account(qSetLastActivity, l.Owner)
+	if err != nil {
+		return err
+	}
+	st.BindInt64(3, l.At.Unix())
+	st.BindBytes(4, l.Status)
+	st.BindInt64(5, l.Event)
+	_, err = c.run(st)
+	return err
 }
 
 // LastActivity implements store.Activity.

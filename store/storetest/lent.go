@@ -50,6 +50,17 @@ func testLent(t *testing.T, s store.Store) {
 	l.over("CreateAccount", s.CreateAccount(ctx, store.Account{JID: l.jid(juliet), Credentials: credentials(1)}))
 	_, _, err := s.ImportAccounts(ctx, []store.Account{{JID: l.jid(nurse), Credentials: credentials(1)}}, store.SkipExisting)
 	l.over("ImportAccounts", err)
+	_, err = s.CreateAccounts(ctx, []store.AccountData{{
+		Account: store.Account{JID: l.jid(paris)}, Roster: []store.RosterItem{{JID: l.jid(romeo)}}, Requests: []store.Request{{From: l.jid(nurse)}},
+		Messages: []store.NewMessage{{From: l.jid(romeo)}},
+	}})
+	l.over("CreateAccounts", err)
+	r, err := s.Roster(ctx, paris)
+	ok(t, "Roster", err)
+	if len(r.Items) != 1 || r.Items[0].JID != romeo || len(r.Requests) != 1 || r.Requests[0] != nurse.String() {
+		t.Errorf("roster of an account with data: %+v", r)
+	}
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, paris, store.AnyEvent))
 	_, err = s.SetCredentials(ctx, l.jid(juliet), store.AnyEvent, credentials(2), false)
 	l.over("SetCredentials", err)
 	l.over("AddKeys", s.AddKeys(ctx, l.jid(juliet), store.AnyEvent, credentials(3)))
@@ -106,7 +117,7 @@ func testLent(t *testing.T, s store.Store) {
 	for _, e := range events {
 		owners = append(owners, e.JID)
 	}
-	if !slices.Equal(owners, []jid.JID{juliet, nurse, juliet, juliet, juliet}) {
+	if !slices.Equal(owners, []jid.JID{juliet, nurse, paris, paris, juliet, juliet, juliet}) {
 		t.Errorf("events of %v", owners)
 	}
 }

@@ -60,6 +60,10 @@ var operations = []operation{
 		_, _, err := s.ImportAccounts(ctx, []store.Account{{JID: juliet, Credentials: credentials(2)}, {JID: nobody}}, store.UpdateExisting)
 		return err
 	}},
+	{"CreateAccounts", func(ctx context.Context, s *fixture) error {
+		_, err := s.CreateAccounts(ctx, []store.AccountData{fullAccount(juliet), fullAccount(nobody)})
+		return err
+	}},
 	{"Watch", func(ctx context.Context, s *fixture) error {
 		enough := errors.New("enough")
 		err := s.Watch(ctx, 0, func([]store.AccountEvent) error { return enough })

@@ -29,6 +29,7 @@ func Run(t *testing.T, locate func(t testing.TB) store.Location) {
 	f("NoAccount", testNoAccount)
 	f("ListAccounts", testListAccounts)
 	f("ImportAccounts", testImportAccounts)
+	f("CreateAccounts", testCreateAccounts)
 	f("AccountEvents", testAccountEvents)
 	f("Watch", testWatch)
 	f("Generations", testGenerations)
