@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,40 +14,47 @@ import (
 
 	"roost/admin/api"
 	"roost/jid"
+	"roost/migrate"
 	"roost/store"
 )
 
 // importBatch is the number of accounts per transaction.
 const importBatch = api.MaxAccounts
 
-// maxMistakes is the number of malformed lines in the result as JSON.
-const maxMistakes = 100
+// importBytes limits the size of the accounts that are in memory. A transaction is written
+// when it has half of it. An account counts as half of it at most: so when one has to wait,
+// the others have more than half, and will be written.
+const importBytes = 2 * migrate.MaxAccount
 
-// producer passes accounts with their passwords to the goroutines that derive keys, until
-// the input or ctx ends.
-type producer func(ctx context.Context, accounts chan<- passwordRecord) error
+// maxProblems is the number of problems in the result as JSON.
+const maxProblems = 100
 
-// passwordRecord is an account with its password.
-type passwordRecord struct {
-	line     int // line of the file, for messages
-	jid      jid.JID
-	password string
+// importTarget is where accounts are imported into.
+type importTarget interface {
+	// existing returns the addresses of those that exist, of at most importBatch.
+	existing(context.Context, []jid.JID) (map[string]bool, error)
+	// importBatch imports at most importBatch accounts, all or none. how has no accounts.
+	importBatch(ctx context.Context, batch []store.AccountData, how api.AccountImport) (api.AccountsImported, error)
 }
 
-// importer performs one import. One goroutine produces records, one leaves out accounts that
-// exist, one per CPU derives keys, and the caller's goroutine writes accounts.
+// importer performs one import. One goroutine reads the source, one leaves out accounts with
+// passwords that exist, one per CPU derives keys, and the caller's goroutine writes accounts.
 type importer struct {
-	to         accounts
-	how        api.AccountImport // without accounts
-	iterations int
+	to         importTarget
+	how        api.AccountImport         // without accounts
+	iterations int                       // 0: keys are not derived, but passwords are checked
 	allowed    func(domain string) error // rejects domains; nil accepts all
+	unit       string                    // of what is refused: "line" if empty
+
+	held budget // the size of the accounts in memory
 
 	said              sync.Mutex // protects the fields below, and writing messages
 	bar               *progress  // nil: not shown
-	name              string     // name of the file, printed before line numbers
+	name              string     // name of the source, printed before line numbers
 	out               io.Writer
-	bad               int             // number of malformed lines
-	mistakes          []importMistake // the first of them
+	bad               int               // number of accounts that were refused
+	lost              int               // number of other problems
+	problems          []migrate.Problem // the first of them
 	created, existing int
 
 	took time.Duration // owned by run
@@ -60,36 +68,42 @@ func (im *importer) show(name string, lines int, out io.Writer, progress bool) {
 	}
 }
 
-// refuse reports a malformed line. The message does not contain the line: a password may
-// be anywhere in it.
-func (im *importer) refuse(number int, err error) {
+// problem reports something that is not imported. The message contains no text of the source
+// that may be a password.
+func (im *importer) problem(p migrate.Problem) {
 	im.said.Lock()
 	defer im.said.Unlock()
-	im.bad++
-	if len(im.mistakes) < maxMistakes {
-		im.mistakes = append(im.mistakes, importMistake{number, err.Error()})
+	if len(im.problems) < maxProblems {
+		im.problems = append(im.problems, p)
 	}
-	im.bar.add(1) // may redraw the progress line
+	if p.Whole {
+		im.bad++
+		im.bar.add(1) // may redraw the progress line
+	} else {
+		im.lost++
+	}
 	im.bar.clear()
-	fmt.Fprintf(im.out, "%s:%d: %v\n", im.name, number, err)
+	fmt.Fprintln(im.out, p)
 }
 
-// run imports all records. If ctx ends, it writes the accounts that are ready and stops.
-func (im *importer) run(ctx context.Context, produce producer) error {
+// run imports all accounts of a source. If ctx ends, it writes those that are ready and
+// stops.
+func (im *importer) run(ctx context.Context, from migrate.Source) error {
 	start := time.Now()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	records := make(chan passwordRecord, importBatch)
+	im.held.limit = importBytes
+	records := make(chan *migrate.Account, importBatch)
 	fresh := records
-	ready := make(chan store.Account, importBatch)
+	ready := make(chan *migrate.Account, importBatch)
+	var unread error // why the rest of the source was not read; what was read is imported
 	go func() {
 		defer close(records)
-		if err := produce(ctx, records); err != nil {
-			cancel(err)
-		}
+		to := migrate.Receiver{Problem: im.problem, Account: func(a *migrate.Account) error { return im.receive(ctx, a, records) }}
+		unread = from.Read(ctx, to)
 	}()
 	if !im.how.Update {
-		fresh = make(chan passwordRecord)
+		fresh = make(chan *migrate.Account)
 		go func() {
 			defer close(fresh)
 			if err := im.sift(ctx, records, fresh); err != nil {
@@ -101,8 +115,8 @@ func (im *importer) run(ctx context.Context, produce producer) error {
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			yieldCPU()
-			for r := range fresh {
-				if err := im.derive(ctx, r, ready); err != nil {
+			for a := range fresh {
+				if err := im.derive(ctx, a, ready); err != nil {
 					cancel(err)
 				}
 			}
@@ -115,11 +129,73 @@ func (im *importer) run(ctx context.Context, produce producer) error {
 	err := im.write(context.WithoutCancel(ctx), ready, cancel)
 	im.took = time.Since(start)
 	im.bar.clear()
-	return im.outcome(ctx, err)
+	return im.outcome(ctx, err, unread)
 }
 
-// outcome returns the error with which an import ends.
-func (im *importer) outcome(ctx context.Context, err error) error {
+// receive passes on an account from the source.
+func (im *importer) receive(ctx context.Context, a *migrate.Account, records chan<- *migrate.Account) error {
+	if im.allowed != nil {
+		if err := im.allowed(a.JID.Domain()); err != nil {
+			im.problem(migrate.Problem{At: a.At, Account: a.JID.String(), Text: err.Error(), Whole: true})
+			return nil
+		}
+	}
+	if err := im.held.acquire(ctx, weight(a)); err != nil {
+		return err
+	}
+	select {
+	case records <- a:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// weight returns what an account counts as in the budget.
+func weight(a *migrate.Account) int { return min(a.Size(), importBytes/2) }
+
+// budget limits the bytes that are held at once. One goroutine acquires, any may release.
+type budget struct {
+	limit int
+
+	mu   sync.Mutex
+	used int
+	less chan struct{} // made by acquire when it waits; closed by release
+}
+
+// acquire waits until n bytes, the limit at most, are free, or until ctx ends.
+func (b *budget) acquire(ctx context.Context, n int) error {
+	for {
+		b.mu.Lock()
+		if b.used+n <= b.limit {
+			b.used += n
+			b.mu.Unlock()
+			return nil
+		}
+		less := make(chan struct{})
+		b.less = less
+		b.mu.Unlock()
+		select {
+		case <-less:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (b *budget) release(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.used -= n
+	if b.less != nil {
+		close(b.less)
+		b.less = nil
+	}
+}
+
+// outcome returns the error with which an import ends. unread is why the source was not read
+// to its end.
+func (im *importer) outcome(ctx context.Context, err, unread error) error {
 	cause := context.Cause(ctx)
 	switch {
 	case err != nil:
@@ -128,48 +204,63 @@ func (im *importer) outcome(ctx context.Context, err error) error {
 		return errors.New("interrupted: run the same command again to import the rest")
 	case cause != nil:
 		return cause
+	case unread != nil:
+		return unread
 	case im.bad > 0:
-		return fmt.Errorf("%s not imported; correct the file and run the same command again", count(im.bad, "line"))
+		return fmt.Errorf("%s not imported; correct the source and run the same command again", count(im.bad, cmp.Or(im.unit, "line")))
 	}
 	return nil
 }
 
-// sift passes on the records of accounts that do not exist: deriving keys takes most of the
-// time.
-func (im *importer) sift(ctx context.Context, in <-chan passwordRecord, out chan<- passwordRecord) error {
+// needsKeys reports whether keys have to be derived from the account's password.
+func needsKeys(a *migrate.Account) bool { return a.Credentials.Hashes() == 0 }
+
+// sift passes on accounts with keys, and those with passwords that do not exist: deriving
+// keys takes most of the time.
+func (im *importer) sift(ctx context.Context, in <-chan *migrate.Account, out chan<- *migrate.Account) error {
 	for first := range in {
 		batch := gather(first, in)
-		all := make([]jid.JID, len(batch))
-		for i, r := range batch {
-			all[i] = r.jid
-		}
-		existing, err := im.to.existing(ctx, all)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		for _, r := range batch {
-			if !existing[r.jid.String()] {
-				out <- r
+		var ask []jid.JID
+		for _, a := range batch {
+			if needsKeys(a) {
+				ask = append(ask, a.JID)
 			}
 		}
-		im.count(0, len(existing))
+		var existing map[string]bool
+		if len(ask) > 0 {
+			var err error
+			existing, err = im.to.existing(ctx, ask)
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+		}
+		skipped := 0
+		for _, a := range batch {
+			if existing[a.JID.String()] {
+				skipped++
+				im.held.release(weight(a))
+				continue
+			}
+			out <- a
+		}
+		im.count(0, skipped)
 	}
 	return nil
 }
 
-// gather returns first and the records that can be had without waiting, a batch at most.
-func gather(first passwordRecord, in <-chan passwordRecord) []passwordRecord {
-	batch := []passwordRecord{first}
+// gather returns first and the accounts that can be had without waiting, a batch at most.
+func gather(first *migrate.Account, in <-chan *migrate.Account) []*migrate.Account {
+	batch := []*migrate.Account{first}
 	for len(batch) < importBatch {
 		select {
-		case r, ok := <-in:
+		case a, ok := <-in:
 			if !ok {
 				return batch
 			}
-			batch = append(batch, r)
+			batch = append(batch, a)
 		default:
 			return batch
 		}
@@ -187,20 +278,26 @@ func yieldCPU() {
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), lowPriority) // if it may not, it is only less polite
 }
 
-// derive converts a record to an account.
-func (im *importer) derive(ctx context.Context, r passwordRecord, ready chan<- store.Account) error {
+// derive derives the keys of an account that has a password.
+func (im *importer) derive(ctx context.Context, a *migrate.Account, ready chan<- *migrate.Account) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	a := store.Account{JID: r.jid}
-	var err error
-	a.Credentials, err = store.NewCredentials(r.password, im.iterations)
-	if errors.Is(err, store.ErrPassword) {
-		im.refuse(r.line, err)
-		return nil
-	}
-	if err != nil {
-		return err
+	if needsKeys(a) {
+		var err error
+		if im.iterations == 0 {
+			_, err = store.DeriveKeys(store.SHA1, a.Password, make([]byte, store.SaltSize), 1)
+		} else {
+			a.Credentials, err = store.NewCredentials(a.Password, im.iterations)
+		}
+		if errors.Is(err, store.ErrPassword) {
+			im.problem(migrate.Problem{At: a.At, Account: a.JID.String(), Text: err.Error(), Whole: true})
+			im.held.release(weight(a))
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 	}
 	ready <- a
 	return nil
@@ -208,8 +305,8 @@ func (im *importer) derive(ctx context.Context, r passwordRecord, ready chan<- s
 
 // write stores accounts as they become ready. If that fails, it stops the other goroutines
 // and drains their output.
-func (im *importer) write(ctx context.Context, ready <-chan store.Account, cancel context.CancelCauseFunc) (failed error) {
-	batch := make([]store.Account, 0, importBatch)
+func (im *importer) write(ctx context.Context, ready <-chan *migrate.Account, cancel context.CancelCauseFunc) (failed error) {
+	batch, size := make([]store.AccountData, 0, importBatch), 0
 	flush := func() {
 		if failed == nil && len(batch) > 0 {
 			done, err := im.to.importBatch(ctx, batch, im.how)
@@ -219,10 +316,14 @@ func (im *importer) write(ctx context.Context, ready <-chan store.Account, cance
 				cancel(err)
 			}
 		}
-		batch = batch[:0]
+		clear(batch)
+		im.held.release(size)
+		batch, size = batch[:0], 0
 	}
 	for a := range ready {
-		if batch = append(batch, a); len(batch) == importBatch {
+		size += weight(a)
+		batch = append(batch, a.AccountData)
+		if len(batch) == importBatch || size >= importBytes/2 {
 			flush()
 		}
 	}

@@ -25,10 +25,7 @@ type accounts interface {
 	tokens(context.Context, jid.JID) (api.TokenList, error)
 	revoke(ctx context.Context, j jid.JID, client string) (api.TokensRevoked, error) // empty: all clients
 
-	// existing returns the addresses of those that exist, of at most importBatch.
-	existing(context.Context, []jid.JID) (map[string]bool, error)
-	// importBatch imports at most importBatch accounts, all or none. how has no accounts.
-	importBatch(ctx context.Context, batch []store.Account, how api.AccountImport) (api.AccountsImported, error)
+	importTarget // it stores the addresses and keys of accounts, and no other data
 }
 
 // opener opens the store.

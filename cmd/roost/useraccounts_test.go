@@ -61,7 +61,7 @@ var userSteps = []userStep{
 	{"", "enable juliet@localhost --json", 0, `"disabled": false`},
 	{"", "show juliet@localhost --json", 0, `"disabled": false`},
 	{"", "show nurse@localhost", cli.ExitFailure, `^roost: there is no account nurse@localhost\n$`},
-	{"nurse@localhost,secret\nbad\n", "import - --iterations 4096", cli.ExitFailure, `^-:2: the line has 1 field .*\nadded 1 account, skipped 0 existing, rejected 1 line; .*\nroost: 1 line not imported; correct the file`},
+	{"nurse@localhost,secret\nbad\n", "import - --iterations 4096", cli.ExitFailure, `^-:2: the line has 1 field .*\nadded 1 account, skipped 0 existing, rejected 1 line; .*\nroost: 1 line not imported; correct the source`},
 	{"nurse@localhost,better\nparis@localhost,better\njuliet@localhost,better", "import - --iterations 4096", 0, `^added 1 account, skipped 2 existing; `},
 	{"nurse@localhost,best\n", "import - --iterations 4096 --update --keep-sessions --json", 0, `(?s)^\{\n  "file": "-",\n  "created": 0,\n  "existing": 1,\n  "rejected": 0,\n.*"mistakes": \[\]\n\}\n$`},
 	{"a@localhost,secret\na@example.org,secret\n", "import - --json", cli.ExitFailure, `(?s)^-:2: its domain is not served \(served: localhost\)\n.*"rejected": 1,\n.*"mistakes": \[\n    \{\n      "line": 2,\n      "error": "its domain is not served \(served: localhost\)"`},

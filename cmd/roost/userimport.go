@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -111,7 +114,7 @@ type importResult struct {
 	Existing int             `json:"existing"` // skipped, or updated with --update
 	Rejected int             `json:"rejected"` // lines
 	Seconds  float64         `json:"seconds"`
-	Mistakes []importMistake `json:"mistakes"` // at most maxMistakes
+	Mistakes []importMistake `json:"mistakes"` // at most maxProblems
 }
 
 // importMistake is what is wrong with a line.
@@ -121,7 +124,12 @@ type importMistake struct {
 }
 
 func (im *importer) result() importResult {
-	return importResult{im.name, im.created, im.existing, im.bad, im.took.Seconds(), append([]importMistake{}, im.mistakes...)}
+	r := importResult{im.name, im.created, im.existing, im.bad, im.took.Seconds(), []importMistake{}}
+	for _, p := range im.problems {
+		line, _ := strconv.Atoi(p.At[strings.LastIndexByte(p.At, ':')+1:])
+		r.Mistakes = append(r.Mistakes, importMistake{line, p.Text})
+	}
+	return r
 }
 
 // summary describes what an import did.
@@ -132,7 +140,7 @@ func (im *importer) summary() string {
 	}
 	s := "added " + count(im.created, "account") + ", " + fmt.Sprintf(existing, humanize.Comma(int64(im.existing)))
 	if im.bad > 0 {
-		s += ", rejected " + count(im.bad, "line")
+		s += ", rejected " + count(im.bad, cmp.Or(im.unit, "line"))
 	}
 	s += "; " + im.took.Round(100*time.Millisecond).String()
 	if derived > 0 {

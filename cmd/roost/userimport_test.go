@@ -86,7 +86,7 @@ func TestImportMistakes(t *testing.T) {
 	logins(t, s, map[string]string{"a@example.com": "secret", "z@example.com": "secret"})
 	for _, want := range []string{
 		"x.csv:2: the line has 1 field", "x.csv:3: the line has 3 fields", "x.csv:4: the first field is not the address",
-		"x.csv:5: the first field is not the address", "x.csv:6: the password is empty", "x.csv:7: a misplaced double quote",
+		"x.csv:5: the first field is not the address", "x.csv:6: e@example.com: the password is empty", "x.csv:7: a misplaced double quote",
 		"x.csv:8: a double quote is not closed", "x.csv:9: a misplaced double quote", "x.csv:10: the same address is on line 1 already", "x.csv:11: the password is longer",
 	} {
 		if !strings.Contains(said, want) {
@@ -172,7 +172,7 @@ func TestImportTellsNoPassword(t *testing.T) {
 	f("its domain is not served (served: example.com)", "a@s3cret,x")
 	f("x.csv:1: a double quote", "a@example.com,\"s3cret")
 	f("x.csv:1: the line has 3 fields", "s3cret,s3cret,s3cret")
-	f("x.csv:1: the password is empty or has", "a@example.com,s3cret\x01")
+	f("x.csv:1: a@example.com: the password is empty or has", "a@example.com,s3cret\x01")
 	f("the password is longer", "a@example.com,"+strings.Repeat("s3cret", 1000))
 }
 

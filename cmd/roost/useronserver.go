@@ -113,13 +113,13 @@ func (s onServer) existing(ctx context.Context, all []jid.JID) (map[string]bool,
 	return set, nil
 }
 
-func (s onServer) importBatch(ctx context.Context, batch []store.Account, how api.AccountImport) (done api.AccountsImported, err error) {
+func (s onServer) importBatch(ctx context.Context, batch []store.AccountData, how api.AccountImport) (done api.AccountsImported, err error) {
 	how.Accounts = imported(batch)
 	return done, s.Do(ctx, http.MethodPost, api.PathAccountImport, nil, how, &done)
 }
 
 // imported are accounts as they are sent to a server.
-func imported(batch []store.Account) []api.ImportedAccount {
+func imported(batch []store.AccountData) []api.ImportedAccount {
 	all := make([]api.ImportedAccount, len(batch))
 	for i := range batch {
 		all[i] = api.ImportedAccount{JID: batch[i].JID.String(), Keys: admin.ImportedKeys(&batch[i].Credentials)}

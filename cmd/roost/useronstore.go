@@ -149,15 +149,19 @@ func (s onStore) existing(ctx context.Context, all []jid.JID) (map[string]bool, 
 	return set, nil
 }
 
-func (s onStore) importBatch(ctx context.Context, batch []store.Account, how api.AccountImport) (api.AccountsImported, error) {
-	created, existing, err := s.ImportAccounts(ctx, batch, store.ImportModeOf(how.Update, how.KeepSessions))
+func (s onStore) importBatch(ctx context.Context, batch []store.AccountData, how api.AccountImport) (api.AccountsImported, error) {
+	all := make([]store.Account, len(batch))
+	for i := range batch {
+		all[i] = batch[i].Account
+	}
+	created, existing, err := s.ImportAccounts(ctx, all, store.ImportModeOf(how.Update, how.KeepSessions))
 	params := map[string]any{"accounts": addresses(batch), "update": how.Update, "keep_sessions": how.KeepSessions, "any_domain": how.AnyDomain}
 	auditUser(s.audit, "account.import", "", params, err)
 	return api.AccountsImported{Created: int64(created), Existing: int64(existing)}, err
 }
 
 // addresses are accounts as the server audits an import of them: without their keys.
-func addresses(batch []store.Account) []map[string]string {
+func addresses(batch []store.AccountData) []map[string]string {
 	all := make([]map[string]string, len(batch))
 	for i := range batch {
 		all[i] = map[string]string{"jid": batch[i].JID.String()}

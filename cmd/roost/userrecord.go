@@ -10,6 +10,7 @@ import (
 
 	"roost/internal/cli"
 	"roost/jid"
+	"roost/migrate"
 	"roost/store"
 )
 
@@ -27,26 +28,30 @@ var (
 	errSwappedHeader = cli.UsageError("the header says password,jid: the fields must be in the order jid,password")
 )
 
-// csv produces the accounts of a file's valid lines.
-func (im *importer) csv(in io.Reader) producer {
-	return func(ctx context.Context, accounts chan<- passwordRecord) error { return im.read(ctx, in, accounts) }
+// csv is a source of the accounts in a CSV file.
+func (im *importer) csv(in io.Reader) migrate.Source { return csvSource{im, in} }
+
+type csvSource struct {
+	im *importer
+	in io.Reader
 }
 
-// read passes the valid lines of a file to the goroutines that derive keys. A record ends
-// with its line, so that a malformed one does not affect the next.
-func (im *importer) read(ctx context.Context, in io.Reader, accounts chan<- passwordRecord) error {
-	r := bufio.NewReaderSize(in, maxRecord)
+// Read implements migrate.Source. A record ends with its line, so that a malformed one does
+// not affect the next. No message contains a line's text: a password may be anywhere in it.
+func (c csvSource) Read(ctx context.Context, to migrate.Receiver) error {
+	im, r := c.im, bufio.NewReaderSize(c.in, maxRecord)
 	if mark, _ := r.Peek(3); string(mark) == "\ufeff" { // the byte order mark that some programs write
 		_, _ = r.Discard(3)
 	}
 	seen := make(map[string]int)
 	for number := 1; ctx.Err() == nil; number++ {
+		at := fmt.Sprintf("%s:%d", im.name, number)
 		text, err := readRecord(r)
 		switch {
 		case err == io.EOF || err != nil && ctx.Err() != nil:
 			return nil
 		case err == errRecordLong:
-			im.refuse(number, err)
+			to.Problem(migrate.Problem{At: at, Text: err.Error(), Whole: true})
 			continue
 		case err != nil:
 			return fmt.Errorf("read %s: %w", im.name, err)
@@ -60,22 +65,20 @@ func (im *importer) read(ctx context.Context, in io.Reader, accounts chan<- pass
 		if number == 1 && isHeader(fields, "password", "jid") {
 			return errSwappedHeader
 		}
-		var record passwordRecord
+		a := &migrate.Account{At: at}
 		if err == nil {
-			record, err = im.parseLine(fields)
+			a.JID, a.Password, err = im.parseLine(fields)
 		}
-		if before := seen[record.jid.String()]; err == nil && before != 0 {
+		if before := seen[a.JID.String()]; err == nil && before != 0 {
 			err = fmt.Errorf("the same address is on line %d already", before)
 		}
 		if err != nil {
-			im.refuse(number, err)
+			to.Problem(migrate.Problem{At: at, Text: err.Error(), Whole: true})
 			continue
 		}
-		seen[record.jid.String()] = number
-		record.line = number
-		select {
-		case accounts <- record:
-		case <-ctx.Done():
+		seen[a.JID.String()] = number
+		if err := to.Account(a); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -161,21 +164,21 @@ func isHeader(record []string, names ...string) bool {
 }
 
 // parseLine converts a line's fields to an account and its password.
-func (im *importer) parseLine(fields []string) (passwordRecord, error) {
+func (im *importer) parseLine(fields []string) (j jid.JID, password string, err error) {
 	if len(fields) != 2 {
-		return passwordRecord{}, fmt.Errorf("the line has %s and must have 2: jid,password (a password with a comma or a quote needs quotes)", count(len(fields), "field"))
+		return jid.JID{}, "", fmt.Errorf("the line has %s and must have 2: jid,password (a password with a comma or a quote needs quotes)", count(len(fields), "field"))
 	}
-	j, err := im.account(fields[0])
+	j, err = im.account(fields[0])
 	if err != nil {
 		if _, other := im.account(fields[1]); other == nil {
 			err = errSwapped
 		}
-		return passwordRecord{}, err
+		return jid.JID{}, "", err
 	}
 	if len(fields[1]) > store.MaxPassword {
-		return passwordRecord{}, errLongPassword
+		return jid.JID{}, "", errLongPassword
 	}
-	return passwordRecord{jid: j.Clone(), password: fields[1]}, nil
+	return j.Clone(), fields[1], nil
 }
 
 // account parses and checks the address of a new account.

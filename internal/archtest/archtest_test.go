@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"store/memstore":    {"roost/store", "roost/jid"},
 	"store/storetest":   {"roost/store", "roost/jid"},
 	"store/faultstore":  {"roost/store"},
+	"migrate":           {"roost/stanza", "roost/parser", "roost/jid", "roost/store"},
 	"server":            {"roost/internal/hot", "roost/internal/job", "roost/admin", "roost/admin/api", "roost/blocks", "roost/capacity", "roost/cluster", "roost/poller", "roost/poller/websocket", "roost/jid", "roost/session", "roost/router", "roost/xep", "roost/store", "roost/store/stores", "roost/internal/ownfile", "golang.org/x/sys"},
 	"admin/metrics":     {"roost/admin/api", "roost/internal/histogram", "roost/poller", "roost/poller/leantls", "roost/router", "roost/session", "roost/store", "github.com/prometheus/client_golang", "github.com/prometheus/common", "golang.org/x/sys"},
 	"admin":             {"roost/blocks", "roost/internal/events", "roost/internal/histogram", "roost/internal/job", "roost/admin/api", "roost/admin/dashboard", "roost/admin/metrics", "roost/internal/loglevel", "roost/internal/logring", "roost/internal/ownfile", "roost/internal/panics", "roost/internal/redact", "roost/internal/unixsock", "roost/jid", "roost/poller", "roost/router", "roost/session", "roost/store"},
@@ -52,7 +53,7 @@ var allowed = map[string][]string{
 	"internal/logqueue": {},
 	"internal/logring":  {},
 	"internal/cli":      {"roost/internal/logqueue", "github.com/alecthomas/kong"},
-	"cmd/roost": {"roost/admin", "roost/admin/api", "roost/internal/cli", "roost/internal/histogram", "roost/internal/hot", "roost/internal/human", "roost/internal/loglevel", "roost/internal/logqueue", "roost/internal/logring", "roost/internal/ownfile", "roost/capacity", "roost/server", "roost/session", "roost/jid", "roost/store", "roost/store/stores",
+	"cmd/roost": {"roost/admin", "roost/admin/api", "roost/internal/cli", "roost/internal/histogram", "roost/internal/hot", "roost/internal/human", "roost/internal/loglevel", "roost/internal/logqueue", "roost/internal/logring", "roost/internal/ownfile", "roost/capacity", "roost/migrate", "roost/server", "roost/session", "roost/jid", "roost/store", "roost/store/stores",
 		"github.com/alecthomas/kong", "github.com/BurntSushi/toml", "github.com/coreos/go-systemd/v22", "github.com/dustin/go-humanize",
 		"golang.org/x/sys", "golang.org/x/term"},
 	"cmd/roost-bench": {"roost/internal/cli", "roost/bench", "roost/bench/parsebench", "roost/bench/chart", "roost/bench/relay", "roost/server", "roost/jid", "roost/store", "roost/store/stores",
@@ -73,6 +74,8 @@ var allowed = map[string][]string{
 	"internal/memnodes":    {"roost/router"},
 	"internal/xmpptest":    {"roost/internal/memnet", "roost/internal/memnodes", "roost/jid", "roost/parser", "roost/router", "roost/session", "roost/store", "roost/store/memstore", "roost/internal/teststores", "roost/xep", "github.com/xdg-go/scram"},
 	"test/interop":         {},
+
+	"migrate/migratetest": {"roost/migrate", "roost/jid", "roost/store"},
 
 	"cluster":             {"roost/router", "github.com/redis/rueidis", "github.com/maypok86/otter/v2"},
 	"cluster/clustertest": {"roost/router", "roost/internal/xmpptest"},

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+
+	"roost/internal/cli"
+	"roost/migrate"
+	"roost/store"
+)
+
+// exportCmd writes accounts with all their data to a file.
+type exportCmd struct {
+	File   string    `arg:"" help:"File to write, which must not exist; - for standard output. It contains what is needed to log in, and is readable by its owner only."`
+	Format string    `enum:"json" default:"json" env:"ROOST_EXPORT_FORMAT" placeholder:"NAME" help:"Format of the file: json, one account per line (default: ${default})."`
+	Domain domainArg `env:"ROOST_EXPORT_DOMAIN" placeholder:"NAME" help:"Export only the accounts of this domain."`
+	dataFlags
+}
+
+// Help implements kong's HelpProvider.
+func (c *exportCmd) Help() string {
+	return "The file has the keys of the accounts, rosters, subscription requests, stored messages, vCards, private storage and blocked addresses. " +
+		"It does not have passwords, which roost does not know, and the tokens by which clients log in, which only work here. " +
+		"The server may run; what clients change meanwhile may be missing."
+}
+
+// accountWriter writes a file of accounts.
+type accountWriter interface {
+	Write(*store.AccountData) error
+	Close() error // writes the end of the file
+}
+
+// exportFormats are the formats of files that can be written.
+var exportFormats = map[string]func(io.Writer) (accountWriter, error){
+	"json": func(w io.Writer) (accountWriter, error) { return migrate.NewLineWriter(w) },
+}
+
+// Run exports accounts.
+func (c *exportCmd) Run() (err error) {
+	ctx, stop := cli.Interrupted()
+	defer stop()
+	s, err := c.openExisting(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if c.File == "-" {
+		_, err := c.export(ctx, s, os.Stdout)
+		return c.interrupted(ctx, err)
+	}
+	f, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%s exists already: name another file", c.File)
+	}
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	n, err := c.export(ctx, s, f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(c.interrupted(ctx, err), os.Remove(c.File))
+	}
+	fmt.Printf("exported %s to %s; %s\n", count(n, "account"), c.File, time.Since(start).Round(100*time.Millisecond))
+	return nil
+}
+
+// interrupted returns the error for an interruption, if it was one.
+func (c *exportCmd) interrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return errors.New("interrupted: nothing was exported")
+	}
+	return err
+}
+
+// export writes all accounts and returns their number.
+func (c *exportCmd) export(ctx context.Context, s store.Store, to io.Writer) (n int, err error) {
+	buffered := bufio.NewWriterSize(to, 1<<20)
+	w, err := exportFormats[c.Format](buffered)
+	if err != nil {
+		return 0, err
+	}
+	var bar *progress
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		bar = newProgress(os.Stderr, "exporting", "accounts", -1)
+	}
+	err = migrate.Export(ctx, s, string(c.Domain), func(d *store.AccountData) error {
+		n++
+		bar.add(1)
+		return w.Write(d)
+	})
+	bar.clear()
+	if err == nil {
+		err = w.Close()
+	}
+	if err == nil {
+		err = buffered.Flush()
+	}
+	return n, err
+}
