@@ -252,8 +252,9 @@ type XML struct {
 	Text  []byte
 }
 
-// parse parses an element. It is valid until the next call.
-func (b *Builder) parse(x XML) (*parser.Tape, error) {
+// Parse parses an element, within the limit MaxElement. The result is valid until the next
+// call of a method.
+func (b *Builder) Parse(x XML) (*parser.Tape, error) {
 	var p parser.Parser
 	defer p.Free(b.scratch)
 	scope := x.Scope

@@ -24,7 +24,7 @@ func (b *Builder) Message(at string, x XML, received time.Time) { b.message(at, 
 
 // message is Message, for a stanza that may be stamped or not.
 func (b *Builder) message(at string, x XML, received time.Time, stamped bool) {
-	tape, err := b.parse(x)
+	tape, err := b.Parse(x)
 	var st stanza.Stanza
 	if err == nil {
 		err = stanza.Read(tape, &st)
@@ -113,7 +113,7 @@ func inRange(t time.Time) bool { return t.Year() >= 1970 && t.Year() <= 9999 }
 func (b *Builder) Request(at string, x XML, received time.Time) { b.requestOf(at, x, received, true) }
 
 func (b *Builder) requestOf(at string, x XML, received time.Time, stamped bool) {
-	tape, err := b.parse(x)
+	tape, err := b.Parse(x)
 	var st stanza.Stanza
 	if err == nil {
 		err = stanza.Read(tape, &st)
@@ -165,7 +165,7 @@ func (b *Builder) request(at string, r store.Request) {
 
 // VCard adds the vCard (XEP-0054).
 func (b *Builder) VCard(at string, x XML) {
-	tape, err := b.parse(x)
+	tape, err := b.Parse(x)
 	if err != nil {
 		b.Skip(at, "vCard: %v", err)
 		return
@@ -179,7 +179,7 @@ func (b *Builder) VCard(at string, x XML) {
 
 // Private adds an element of private storage (XEP-0049).
 func (b *Builder) Private(at string, x XML) {
-	tape, err := b.parse(x)
+	tape, err := b.Parse(x)
 	if err != nil {
 		b.Skip(at, "private storage: %v", err)
 		return
