@@ -13,13 +13,14 @@ import (
 
 	"roost/internal/cli"
 	"roost/migrate"
+	"roost/migrate/pie"
 	"roost/store"
 )
 
 // exportCmd writes accounts with all their data to a file.
 type exportCmd struct {
 	File   string    `arg:"" help:"File to write, which must not exist; - for standard output. It contains what is needed to log in, and is readable by its owner only."`
-	Format string    `enum:"json" default:"json" env:"ROOST_EXPORT_FORMAT" placeholder:"NAME" help:"Format of the file: json, one account per line (default: ${default})."`
+	Format string    `enum:"json,xep0227" default:"json" env:"ROOST_EXPORT_FORMAT" placeholder:"NAME" help:"Format of the file: json, one account per line, or xep0227, which other servers read (default: ${default})."`
 	Domain domainArg `env:"ROOST_EXPORT_DOMAIN" placeholder:"NAME" help:"Export only the accounts of this domain."`
 	dataFlags
 }
@@ -39,7 +40,8 @@ type accountWriter interface {
 
 // exportFormats are the formats of files that can be written.
 var exportFormats = map[string]func(io.Writer) (accountWriter, error){
-	"json": func(w io.Writer) (accountWriter, error) { return migrate.NewLineWriter(w) },
+	"json":    func(w io.Writer) (accountWriter, error) { return migrate.NewLineWriter(w) },
+	"xep0227": func(w io.Writer) (accountWriter, error) { return pie.NewWriter(w) },
 }
 
 // Run exports accounts.

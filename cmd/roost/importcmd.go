@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -15,13 +16,15 @@ import (
 	"roost/admin/api"
 	"roost/internal/cli"
 	"roost/migrate"
+	"roost/migrate/pie"
+	"roost/migrate/prosody"
 	"roost/store"
 )
 
 // importCmd imports accounts with all their data.
 type importCmd struct {
-	Source string `arg:"" help:"What to import: a file, or - for standard input."`
-	From   string `enum:"json" default:"json" env:"ROOST_IMPORT_FROM" placeholder:"NAME" help:"What the source is: json, a file of roost export (default: ${default})."`
+	Source string `arg:"" help:"What to import: a file, - for standard input, or Prosody's data directory."`
+	From   string `enum:"json,xep0227,prosody,ejabberd" default:"json" env:"ROOST_IMPORT_FROM" placeholder:"NAME" help:"What the source is: json, a file of roost export; xep0227, a file with those that it includes; prosody, the data directory of Prosody, such as /var/lib/prosody; ejabberd, a file of its command export_piefxis (default: ${default})."`
 	DryRun bool   `env:"ROOST_DRY_RUN" help:"Read the whole source and report what would be imported, without importing anything."`
 	iterationFlags
 	newAccountFlags
@@ -67,6 +70,12 @@ func (c *importCmd) Run() error {
 
 // open opens the source. accounts is their number, -1 if it is not known.
 func (c *importCmd) open(ctx context.Context) (from migrate.Source, accounts int, closed func(), err error) {
+	switch c.From {
+	case "prosody":
+		return prosody.Directory{Path: c.Source, Now: time.Now()}, -1, func() {}, nil
+	case "xep0227", "ejabberd": // ejabberd writes the former, in its own way
+		return pie.Source{Name: c.Source, Open: c.openFile, Now: time.Now()}, -1, func() {}, nil
+	}
 	in := os.Stdin
 	if c.Source != "-" {
 		if in, err = os.Open(c.Source); err != nil {
@@ -88,6 +97,14 @@ func (c *importCmd) open(ctx context.Context) (from migrate.Source, accounts int
 		done()
 		_ = in.Close() // it was only read
 	}, nil
+}
+
+// openFile opens the source, or a file that it includes.
+func (c *importCmd) openFile(name string) (io.ReadCloser, error) {
+	if name == "-" && c.Source == "-" {
+		return os.Stdin, nil
+	}
+	return os.Open(name)
 }
 
 // dataTarget is a store into which accounts are imported with all their data.

@@ -221,3 +221,16 @@ func (w *weighing) importBatch(ctx context.Context, batch []store.AccountData, h
 	w.largest = max(w.largest, size)
 	return w.dataTarget.importBatch(ctx, batch, how)
 }
+
+// TestImportFromOthers: what other servers have stored is imported, and passwords stay valid.
+func TestImportFromOthers(t *testing.T) {
+	for source, from := range map[string]string{"../../migrate/prosody/testdata/data": "prosody", "../../migrate/pie/testdata/ejabberd/server.xml": "ejabberd"} {
+		dir := t.TempDir()
+		code, stdout, stderr := cmdtest.Result(t, nil, "import", source, "--from", from, "--create", "--data", dir)
+		want := "imported 3 accounts with "
+		if code != 0 || !strings.HasPrefix(stdout, want) || stderr != "" {
+			t.Errorf("%s: exit code %d, %s%s", from, code, stdout, stderr)
+		}
+		logins(t, cmdtest.OpenStore(t, dir), map[string]string{"juliet@localhost": "secret 1", "romeo@localhost": "secret 2"})
+	}
+}

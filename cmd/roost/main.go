@@ -29,7 +29,7 @@ type grammar struct {
 	Drain   drainCmd       `cmd:"" help:"Make all clients leave, at a pace, before an upgrade or a move."`
 	User    userCmd        `cmd:"" help:"Manage accounts, whether the server is running or not."`
 	Export  exportCmd      `cmd:"" help:"Write accounts with all their data to a file, for another server or another roost."`
-	Import  importCmd      `cmd:"" help:"Add accounts with all their data from a file."`
+	Import  importCmd      `cmd:"" help:"Add accounts with all their data from a file, or from what another server has stored."`
 	Stores  storeCmd       `cmd:"" name:"store" help:"Move everything that is stored to another database."`
 	Log     logCmd         `cmd:"" help:"Change the log level of the running server."`
 	Admin   adminCmd       `cmd:"" help:"Manage access to the administration interface."`

@@ -53,7 +53,7 @@ var allowed = map[string][]string{
 	"internal/logqueue": {},
 	"internal/logring":  {},
 	"internal/cli":      {"roost/internal/logqueue", "github.com/alecthomas/kong"},
-	"cmd/roost": {"roost/admin", "roost/admin/api", "roost/internal/cli", "roost/internal/histogram", "roost/internal/hot", "roost/internal/human", "roost/internal/loglevel", "roost/internal/logqueue", "roost/internal/logring", "roost/internal/ownfile", "roost/capacity", "roost/migrate", "roost/server", "roost/session", "roost/jid", "roost/store", "roost/store/stores",
+	"cmd/roost": {"roost/admin", "roost/admin/api", "roost/internal/cli", "roost/internal/histogram", "roost/internal/hot", "roost/internal/human", "roost/internal/loglevel", "roost/internal/logqueue", "roost/internal/logring", "roost/internal/ownfile", "roost/capacity", "roost/migrate", "roost/migrate/pie", "roost/migrate/prosody", "roost/server", "roost/session", "roost/jid", "roost/store", "roost/store/stores",
 		"github.com/alecthomas/kong", "github.com/BurntSushi/toml", "github.com/coreos/go-systemd/v22", "github.com/dustin/go-humanize",
 		"golang.org/x/sys", "golang.org/x/term"},
 	"cmd/roost-bench": {"roost/internal/cli", "roost/bench", "roost/bench/parsebench", "roost/bench/chart", "roost/bench/relay", "roost/server", "roost/jid", "roost/store", "roost/store/stores",
@@ -75,6 +75,8 @@ var allowed = map[string][]string{
 	"internal/xmpptest":    {"roost/internal/memnet", "roost/internal/memnodes", "roost/jid", "roost/parser", "roost/router", "roost/session", "roost/store", "roost/store/memstore", "roost/internal/teststores", "roost/xep", "github.com/xdg-go/scram"},
 	"test/interop":         {},
 
+	"migrate/pie":         {"roost/migrate", "roost/stanza", "roost/parser", "roost/store"},
+	"migrate/prosody":     {"roost/migrate", "roost/parser", "roost/store"},
 	"migrate/migratetest": {"roost/migrate", "roost/jid", "roost/store"},
 
 	"cluster":             {"roost/router", "github.com/redis/rueidis", "github.com/maypok86/otter/v2"},
