@@ -1,0 +1,20 @@
+-- Prosody on one port of loopback, with its data in a directory.
+run_as_root = true
+daemonize = false
+pidfile = os.getenv("DIR").."/prosody.pid"
+data_path = os.getenv("DIR").."/data"
+certificates = os.getenv("DIR")
+interfaces = { "127.0.0.1" }
+c2s_ports = { tonumber(os.getenv("PORT")) }
+c2s_direct_tls_ports = {}
+s2s_ports = {}
+http_ports = {}
+https_ports = {}
+c2s_require_encryption = false
+allow_unencrypted_plain_auth = true
+authentication = "internal_hashed"
+storage = "internal"
+modules_enabled = { "roster"; "saslauth"; "private"; "vcard_legacy"; "offline"; "blocklist"; "pep" }
+modules_disabled = { "s2s" }
+log = { info = os.getenv("DIR").."/prosody.log" }
+VirtualHost "localhost"

@@ -1,0 +1,133 @@
+//go:build interop
+
+package interop
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestMigrateProsody: accounts that Prosody has stored in its data directory move to roost.
+func TestMigrateProsody(t *testing.T) {
+	dir := t.TempDir()
+	config, err := filepath.Abs("migrate/prosody.cfg.lua")
+	if err == nil {
+		err = os.Mkdir(filepath.Join(dir, "data"), 0o700)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{starttls: freeAddress(t), log: new(logBuffer)}
+	environment := append(os.Environ(), "DIR="+dir, "PORT="+portOf(t, s.starttls))
+	run := func(name string, args ...string) *exec.Cmd {
+		cmd := exec.Command(name, args...)
+		cmd.Env = environment
+		return cmd
+	}
+	for name, password := range migrants {
+		if out, err := run("prosodyctl", "--config", config, "register", name, "localhost", password).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	s.command = func() *exec.Cmd { return run("prosody", "-F", "--config", config) }
+	s.start(t)
+	inMigrate(t, "fill.py", portOf(t, s.starttls))
+	s.stop(t)
+	moved(t, filepath.Join(dir, "data"), "prosody")
+}
+
+// TestMigrateEjabberd: accounts that ejabberd has exported move to roost.
+func TestMigrateEjabberd(t *testing.T) {
+	dir := t.TempDir()
+	s := &server{starttls: freeAddress(t), log: new(logBuffer)}
+	text, err := os.ReadFile("migrate/ejabberd.yml")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "ejabberd.yml"), []byte(strings.ReplaceAll(string(text), "PORT", portOf(t, s.starttls))), 0o600)
+	}
+	libraries, _ := filepath.Glob("/usr/lib/*/ejabberd-*")
+	if err != nil || len(libraries) == 0 {
+		t.Fatal("no ejabberd: ", err)
+	}
+	out := filepath.Join(dir, "out")
+	if err := os.Mkdir(out, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	erlang := func(eval string) *exec.Cmd {
+		cmd := exec.Command("erl", "-noinput", "-mnesia", "dir", fmt.Sprintf("%q", dir+"/mnesia"), "-eval", "{ok, _} = application:ensure_all_started(ejabberd), "+eval)
+		cmd.Env = append(os.Environ(), "EJABBERD_CONFIG_PATH="+dir+"/ejabberd.yml", "EJABBERD_LOG_PATH="+dir+"/ejabberd.log",
+			"ERL_LIBS="+filepath.Dir(libraries[0]), "ERL_CRASH_DUMP_BYTES=0", "HOME="+dir)
+		return cmd
+	}
+	var register strings.Builder
+	for name, password := range migrants {
+		fmt.Fprintf(&register, "ok = ejabberd_auth:try_register(<<%q>>, <<\"localhost\">>, <<%q>>), ", name, password)
+	}
+	s.command = func() *exec.Cmd { return erlang(register.String() + "ok.") }
+	s.start(t)
+	inMigrate(t, "fill.py", portOf(t, s.starttls))
+	s.stop(t)
+	export := erlang(fmt.Sprintf("ok = ejabberd_piefxis:export_server(<<%q>>), halt(0).", out))
+	if text, err := export.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	files, err := filepath.Glob(out + "/*.xml")
+	if err != nil || len(files) != 2 {
+		t.Fatalf("%q, %v", files, err)
+	}
+	slices.SortFunc(files, func(a, b string) int { return len(a) - len(b) }) // the first includes the other
+	moved(t, files[0], "ejabberd")
+}
+
+// migrants are the accounts that move, with their passwords.
+var migrants = map[string]string{"juliet": "secret 1", "romeo": "secret 2", "mercutio": "secret 3"}
+
+func portOf(t *testing.T, address string) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// inMigrate runs a script in folder migrate, and returns what it prints.
+func inMigrate(t *testing.T, args ...string) string {
+	t.Helper()
+	args[0] = filepath.Join("migrate", args[0])
+	out, err := exec.Command(python, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v: %s", args[0], err, out)
+	}
+	return string(out)
+}
+
+// moved imports the accounts from what another server has stored, and fails unless their
+// owners find everything where they log in next.
+func moved(t *testing.T, source, from string) {
+	t.Helper()
+	data := t.TempDir()
+	out, err := exec.Command(buildRoost(t), "import", source, "--from", from, "--create", "--data", data).CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), "imported 3 accounts with ") {
+		t.Fatalf("%v: %s", err, out)
+	}
+	s := startRoostIn(t, data, "", new(logBuffer))
+	got := inMigrate(t, "check.py", portOf(t, s.direct))
+	if first, _, _ := strings.Cut(got, "\n"); !strings.Contains(first, "SCRAM-SHA-1") || strings.Contains(first, "SCRAM-SHA-256") {
+		t.Errorf("offered: %s", first)
+	}
+	for _, want := range []string{
+		"jid='romeo@localhost'", "subscription='to'", "<group>Friends</group>", "name='Romeo &amp; &lt;Co&gt;'", "jid='nurse@example.org'", "ask='subscribe'",
+		"<FN>Juliet Capulet</FN>", "<nick>Jul &amp; x</nick>", "<item jid='tybalt@example.org'/>",
+		"<body>first &amp; ä</body>", "<delay xmlns='urn:xmpp:delay' from='localhost'", "from='juliet@localhost'",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
+}
