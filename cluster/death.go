@@ -1,10 +1,12 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -25,8 +27,10 @@ import (
 // Each step removes its traces after the handler was called: if a cleaner dies, the next one
 // repeats at most the last page.
 
-// cleanPage is how many buckets of the index, or entries of the stream, are read at once.
-const cleanPage = 64
+const (
+	cleanPage  = 64 // buckets of the index, or entries of the stream, that are read at once
+	announcers = 8  // goroutines that call Died
+)
 
 // cleaning is a cleanup that is under way.
 type cleaning struct {
@@ -167,6 +171,7 @@ func (n *Node) removeEntries(ctx context.Context, c *cleaning, fields []string) 
 		if err := n.claimed(ctx, c); err != nil {
 			return err
 		}
+		var died []death
 		err := n.all(ctx, len(part), func(i int) rueidis.Completed {
 			account, resource, _ := strings.Cut(part[i], "/")
 			return unregisterScript.call(client, []string{accountPrefix + account}, []string{epoch, resource})
@@ -189,18 +194,46 @@ func (n *Node) removeEntries(ctx context.Context, c *cleaning, fields []string) 
 				}
 				place = router.Place{Resource: resource, Node: router.NodeID(c.epoch), Available: true}
 			}
-			if err := n.check(c); err != nil {
-				return err
-			}
-			n.stats.cleaned.Add(1)
-			n.handler.Died(router.NodeID(c.epoch), account, place)
+			died = append(died, death{account, place})
 			return nil
 		})
+		if err == nil {
+			err = n.announceDeaths(c, died)
+		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// death is a resource of a dead node.
+type death struct {
+	account string
+	place   router.Place
+}
+
+// announceDeaths calls the handler for resources of a dead node: for several accounts at once,
+// because it waits for the store, and contacts should not wait longer than necessary.
+func (n *Node) announceDeaths(c *cleaning, all []death) error {
+	var tasks sync.WaitGroup
+	errs := make([]error, announcers)
+	for i := range errs {
+		tasks.Go(func() {
+			for _, d := range all {
+				if hash32(d.account)%announcers != uint32(i) {
+					continue
+				}
+				if errs[i] = n.check(c); errs[i] != nil {
+					return
+				}
+				n.stats.cleaned.Add(1)
+				n.handler.Died(router.NodeID(c.epoch), d.account, d.place)
+			}
+		})
+	}
+	tasks.Wait()
+	return cmp.Or(errs...)
 }
 
 // all executes k commands in one pipeline, and passes the replies to done, in order.

@@ -247,6 +247,28 @@ func TestHang(t *testing.T) {
 	registered(t, n, "a@x", "r")
 }
 
+// TestDeathsAtOnce: that the handler waits for one account does not delay the contacts of most
+// others.
+func TestDeathsAtOnce(t *testing.T) {
+	server := redistest.Start(t)
+	dying, _ := open(t, server.URL(), "dying")
+	hold := make(chan struct{})
+	_, h := open(t, server.URL(), "survivor")
+	h.HoldDeath = func(account string) {
+		if account == "u0@x" {
+			<-hold
+		}
+	}
+	const resources = 50 // in one part
+	for i := range resources {
+		registered(t, dying, fmt.Sprintf("u%d@x", i), "r")
+	}
+	kill(dying)
+	xmpptest.Eventually(t, "half are reported", func() bool { return len(h.Deaths()) > resources/2 })
+	close(hold)
+	xmpptest.Eventually(t, "all are reported", func() bool { return len(h.Deaths()) == resources })
+}
+
 // TestCleanerDies: another node continues a cleanup whose node has died.
 func TestCleanerDies(t *testing.T) {
 	server := redistest.Start(t)

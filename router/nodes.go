@@ -95,7 +95,8 @@ type NodeHandler interface {
 	Undelivered(to NodeID, account string, item []byte, again bool)
 
 	// Died is called on one of the remaining nodes, once for each resource that was
-	// registered by a node that has died, after it was removed from the directory.
+	// registered by a node that has died, after it was removed from the directory: for several
+	// accounts at once, but for one resource of an account after the other.
 	Died(node NodeID, account string, place Place)
 
 	// Rejoined is called when the directory can be reached again after it could not, or has
