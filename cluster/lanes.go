@@ -22,9 +22,14 @@ func (n *Node) lane(items <-chan laneItem) {
 		clear(unflushed)
 		unflushed = unflushed[:0]
 	}
+	var item []byte
 	for i := range items {
 		if n.mayHandle(i.entry, flush) {
-			l.Item(i.entry.from, i.account, []byte(i.item))
+			item = append(item[:0], i.item...)
+			l.Item(i.entry.from, i.account, item)
+			if cap(item) > maxSpare {
+				item = nil
+			}
 			unflushed = append(unflushed, i.entry)
 		}
 		if len(items) == 0 || len(unflushed) == cap(unflushed) {

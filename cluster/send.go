@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,7 @@ type outbox struct {
 
 	mu     sync.Mutex
 	items  []byte        // not in a batch yet
+	spare  [][]byte      // memory of batches that were handled, for the next items
 	count  int           // of these
 	since  time.Duration // when the first of these was added
 	bytes  int           // of items and batches
@@ -48,6 +50,7 @@ type outbox struct {
 	batches []*sendBatch // in order, with consecutive numbers
 	number  uint64       // of the last
 	next    int          // index of the first that is not in the stream
+	data    []byte       // memory for a batch on its way, or nil if it may still be in use
 }
 
 // sendBatch is a batch that was not handled yet.
@@ -58,6 +61,12 @@ type sendBatch struct {
 	since  time.Duration
 	tried  bool // it may be in the stream
 }
+
+// What an outbox keeps for the next items, so that batches which are usual need no new memory.
+const (
+	maxSpare  = 8 << 10 // largest piece of memory, in bytes
+	maxSpares = 16
+)
 
 // idleOutbox is how long an outbox without items remains.
 const idleOutbox = time.Minute
@@ -194,6 +203,9 @@ func (n *Node) cut(o *outbox) {
 	o.number++
 	o.batches = append(o.batches, &sendBatch{number: o.number, items: o.items, count: o.count, since: o.since})
 	o.items, o.count, o.unsent = nil, 0, true
+	if k := len(o.spare) - 1; k >= 0 {
+		o.items, o.spare = o.spare[k], o.spare[:k]
+	}
 }
 
 // exchange sends the next batch, if there is one and the node is not gone, and finds out what
@@ -216,7 +228,8 @@ func (n *Node) exchange(o *outbox, gone bool) (progress, reached bool) {
 	if !gone && o.next < len(o.batches) {
 		b = o.batches[o.next]
 		number = b.number
-		data = appendBatch(make([]byte, 0, batchHead+len(b.items)), n.run, n.epoch.Load(), number, b.items)
+		data = appendBatch(slices.Grow(o.data[:0], batchHead+len(b.items)), n.run, n.epoch.Load(), number, b.items)
+		o.data = nil
 		b.tried = true
 	}
 	reply, err := n.engine.do(n.ctx, sendScript, streamKeys(o.to), []string{strconv.FormatUint(n.run, 10), strconv.FormatUint(number, 10),
@@ -224,6 +237,9 @@ func (n *Node) exchange(o *outbox, gone bool) (progress, reached bool) {
 	if n.engine.failed(err) || len(reply) != 3 {
 		n.stats.errors.Add(1)
 		return false, false
+	}
+	if data != nil && cap(data) <= maxSpare {
+		o.data = data // there is a reply, so the request was written
 	}
 	if reply[0] == 1 {
 		n.streamClosed(o, reply[1])
@@ -256,14 +272,20 @@ func (n *Node) handled(o *outbox, number int64) {
 
 // dropBatches removes the first k batches with size bytes.
 func (n *Node) dropBatches(o *outbox, k, size int) {
-	clear(o.batches[:k])
+	dropped := o.batches[:k]
 	if o.batches = o.batches[k:]; len(o.batches) == 0 {
 		o.batches = nil
 	}
 	o.next = max(0, o.next-k)
 	o.mu.Lock()
 	o.bytes -= size
+	for _, b := range dropped {
+		if c := cap(b.items); c > 0 && c <= maxSpare && len(o.spare) < maxSpares {
+			o.spare = append(o.spare, b.items[:0])
+		}
+	}
 	o.mu.Unlock()
+	clear(dropped)
 	n.out.bytes.Add(-int64(size))
 }
 

@@ -277,25 +277,39 @@ func isCarbon(st *stanza.Stanza) bool {
 type rereader struct {
 	parser  parser.Parser
 	scratch *parser.Scratch
+	open    bool          // the parser has read a stream header
+	stanza  stanza.Stanza // of readItem
+	put     func()        // returns the rereader to the pool
 }
 
 // rereadLimits are the largest that a parser has: what was accepted before is accepted again,
 // with what was added to it.
 var rereadLimits = parser.Limits{MaxStanza: 1 << 30, MaxDepth: 1 << 30, MaxAttrs: 1 << 30, MaxNamespaces: 1 << 30, MaxName: 1 << 30}
 
-var rereaders = sync.Pool{New: func() any {
-	return &rereader{scratch: parser.NewScratch(rereadLimits)}
-}}
+var rereaders sync.Pool
+
+func init() {
+	rereaders.New = func() any {
+		x := &rereader{scratch: parser.NewScratch(rereadLimits)}
+		x.put = func() { rereaders.Put(x) }
+		return x
+	}
+}
 
 // read makes st a view of the stanza in b, which is valid until the next call.
 func (x *rereader) read(b []byte, st *stanza.Stanza) bool {
-	const header = "<stream:stream xmlns='" + stanza.NSClient + "' xmlns:stream='" + stanza.NSStreams + "'>"
-	x.parser = parser.Parser{}
-	if ev, _, err := x.parser.Next(x.scratch, []byte(header)); ev != parser.StreamOpen || err != nil {
-		panic("router: BUG: the stream header was not parsed")
+	if !x.open {
+		const header = "<stream:stream xmlns='" + stanza.NSClient + "' xmlns:stream='" + stanza.NSStreams + "'>"
+		x.parser = parser.Parser{}
+		if ev, _, err := x.parser.Next(x.scratch, []byte(header)); ev != parser.StreamOpen || err != nil {
+			panic("router: BUG: the stream header was not parsed")
+		}
+		x.open = true
 	}
 	ev, n, err := x.parser.Next(x.scratch, b)
 	if err != nil || ev != parser.Stanza || n != len(b) {
+		x.parser.Free(x.scratch)
+		x.open = false
 		return false
 	}
 	return stanza.Read(x.scratch.Tape(), st) == nil

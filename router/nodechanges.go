@@ -103,7 +103,7 @@ func (r *Router) locateChanged(t *session.Turn, s *session.Session, ro *Roster, 
 	if r.nodes == nil || f.asked || f.since == 0 {
 		return session.Done
 	}
-	return r.locate(t, r.contactsToAsk(s, ro, f.since)...)
+	return r.locateEach(t, r.contactsToAsk(s, ro, f.since))
 }
 
 // askForContacts requests the presence of a client's contacts, and of its account's other

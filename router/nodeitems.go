@@ -213,10 +213,10 @@ func fromNode(from Sender) bool {
 // more.
 func readItem(b []byte) (st *stanza.Stanza, done func(), ok bool) {
 	x := rereaders.Get().(*rereader)
-	st = new(stanza.Stanza)
-	if !x.read(b, st) {
-		rereaders.Put(x)
+	x.stanza = stanza.Stanza{}
+	if !x.read(b, &x.stanza) {
+		x.put()
 		return nil, nil, false
 	}
-	return st, func() { rereaders.Put(x) }, true
+	return &x.stanza, x.put, true
 }

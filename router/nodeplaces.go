@@ -56,23 +56,38 @@ func (r *Router) placesFor(from Sender, account string) []Place {
 	return r.knownPlaces(account)
 }
 
-// locate makes sure that the places of accounts are in memory, if the directory can be
+// isKnown reports whether an account's places are in memory, or need not be because the account
+// is "" or there is no cluster.
+func (r *Router) isKnown(account string) bool {
+	if r.nodes == nil || account == "" {
+		return true
+	}
+	_, ok := r.nodes.Cached(account)
+	return ok
+}
+
+// locate makes sure that the places of an account are in memory, if the directory can be
 // reached. On a turn that must not block it returns Read if they are not.
-func (r *Router) locate(t *session.Turn, accounts ...string) session.Work {
-	if r.nodes == nil {
+func (r *Router) locate(t *session.Turn, account string) session.Work {
+	if r.isKnown(account) {
 		return session.Done
 	}
-	all := true
+	return r.askDirectory(t, account)
+}
+
+// locateEach is locate for several accounts.
+func (r *Router) locateEach(t *session.Turn, accounts []string) session.Work {
 	for _, account := range accounts {
-		if _, ok := r.nodes.Cached(account); !ok {
-			all = false
-			break
+		if !r.isKnown(account) {
+			return r.askDirectory(t, accounts...)
 		}
 	}
-	switch {
-	case all:
-		return session.Done
-	case !t.MayBlock():
+	return session.Done
+}
+
+// askDirectory asks for the places of accounts, or returns Read on a turn that must not block.
+func (r *Router) askDirectory(t *session.Turn, accounts ...string) session.Work {
+	if !t.MayBlock() {
 		return session.Read
 	}
 	if _, err := r.nodes.Places(r.ctx, accounts); err != nil {
@@ -87,15 +102,17 @@ func (r *Router) locateTarget(t *session.Turn, from Sender, st *stanza.Stanza) s
 	if r.nodes == nil || fromNode(from) {
 		return session.Done
 	}
-	var few [2]string
-	accounts := few[:0]
+	var recipient, sender string
 	if account, ok := target(from, st); ok && r.Serves(account.Domain()) {
-		accounts = append(accounts, account.String())
+		recipient = account.String()
 	}
 	if own := local(from); st.Kind == stanza.Message && own != nil && observed.Has(own) {
-		accounts = append(accounts, own.BareJID())
+		sender = own.BareJID()
 	}
-	return r.locate(t, accounts...)
+	if r.isKnown(recipient) && r.isKnown(sender) {
+		return session.Done
+	}
+	return r.askDirectory(t, slices.DeleteFunc([]string{recipient, sender}, func(a string) bool { return a == "" })...)
 }
 
 // locateContacts is locate for those who are concerned by a session's presence.
@@ -114,7 +131,7 @@ func (r *Router) locateContacts(t *session.Turn, s *session.Session, ro *Roster)
 		bare, _, _ := strings.Cut(address, "/")
 		accounts = append(accounts, bare)
 	}
-	return r.locate(t, accounts...)
+	return r.locateEach(t, accounts)
 }
 
 // locateAll is locate for all contacts, on a turn that may block.
@@ -128,7 +145,7 @@ func (r *Router) locateAll(t *session.Turn, ro *Roster) {
 			accounts = append(accounts, j.BareString())
 		}
 	}
-	r.locate(t, accounts...)
+	r.locateEach(t, accounts)
 }
 
 // nodesFailed logs an error of the cluster, which may concern very many stanzas.

@@ -100,6 +100,9 @@ func (n *Node) run() {
 		n.items = n.items[1:]
 		n.c.mu.Unlock()
 		lane.Item(x.from, x.account, x.b)
+		for i := range x.b {
+			x.b[i] = '!' // it is borrowed
+		}
 		lane.Flush()
 		n.c.mu.Lock()
 		if n.c.pending--; n.c.pending == 0 {
