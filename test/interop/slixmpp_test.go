@@ -62,5 +62,7 @@ func TestSlixmppRestart(t *testing.T) {
 	if !s.restartable() {
 		t.Skip("the server under test was not started by this test (INTEROP_START)")
 	}
-	inPython("slixmpp", "restart").run(t, s)
+	for _, name := range []string{"restart", "planned"} {
+		inPython("slixmpp", name).run(t, s)
+	}
 }
