@@ -30,7 +30,7 @@ type suspendedBlock struct {
 	sessions []*Session
 }
 
-// suspendBlock is the size from which a block is written. The largest is larger by one session,
+// suspendBlock is the size from which a block is written, if it has a session. The largest is larger by one session,
 // whose stanzas are limited by Config.Unacked. It is so large that the number of commits does
 // not matter.
 var suspendBlock = 4 << 20 // only tests change it
@@ -47,17 +47,19 @@ func (w *suspension) all(ctx, clients context.Context) {
 		defer cancel()
 		ctx = limited
 	}
-	block := suspendedBlock{data: w.m.appendServer(nil, w.keep.Event())}
+	event := w.keep.Event()
 	for len(left) > 0 && w.err == nil {
 		if err := ctx.Err(); err != nil {
 			w.err = fmt.Errorf("session: suspend: %w", err)
 			break
 		}
+		// Each block can be read without the others, which a server that was killed while it
+		// started may have read.
+		block := suspendedBlock{data: w.m.appendServer(w.spare, event)}
+		w.spare = nil
 		left = w.fill(&block, left)
 		w.wait()
 		w.start(ctx, block)
-		block = suspendedBlock{data: w.spare}
-		w.spare = nil
 	}
 	w.wait()
 	w.done.Ended = total - w.done.Sessions
@@ -104,7 +106,7 @@ func (m *Manager) settled() (sessions []*Session, all int) {
 
 // fill adds sessions to a block, and returns those that are left.
 func (w *suspension) fill(b *suspendedBlock, left []*Session) []*Session {
-	for len(left) > 0 && len(b.data) < suspendBlock {
+	for len(left) > 0 && (len(b.sessions) == 0 || len(b.data) < suspendBlock) {
 		s, before := left[0], len(b.data)
 		left = left[1:]
 		data, claimed := w.encode(s, b.data)
