@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"roost/internal/xmpptest"
 )
@@ -40,8 +41,12 @@ func testBindFollows(t *testing.T) {
 	if n := s.Sessions.Counts().Unbound; n != 1 {
 		t.Error("the resource is bound while the earlier session still has messages")
 	}
+	began := time.Now()
 	release()
 	second.await("id='bind'")
+	if waited := time.Since(began); waited >= time.Second {
+		t.Errorf("the resource is bound %v after the earlier session has left", waited)
+	}
 	second.ask("<presence/>")
 	send(3, "normal")
 	second.await("id='m.3'")
@@ -50,6 +55,30 @@ func testBindFollows(t *testing.T) {
 	}
 	if romeo.sync(); strings.Contains(romeo.got, "type='error'") {
 		t.Errorf("the sender received %s", romeo.got)
+	}
+}
+
+// TestBindDespiteStore: a client gets its resource after ten seconds, although what the
+// earlier session had is not stored yet.
+func TestBindDespiteStore(t *testing.T) { synctest.Test(t, testBindDespiteStore) }
+
+func testBindDespiteStore(t *testing.T) {
+	s, st := slowServer(t, xmpptest.Config{})
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	first := loginManaged(t, s, "juliet", "r")
+	first.ask("<presence/>")
+	romeo.write("<message type='chat' to='juliet@localhost/r' id='m.0'><body>b</body></message>")
+	first.await("id='m.0'")
+	storing, release := hold(st, "AppendOfflineAll")
+	defer release()
+	second := dialRaw(t, s)
+	authenticate(second, "juliet", plainHeader)
+	second.write(bindR)
+	<-storing
+	began := time.Now()
+	second.await("id='bind'")
+	if waited := time.Since(began); waited < 9*time.Second || waited > 11*time.Second {
+		t.Errorf("the client has waited for %v", waited)
 	}
 }
 
