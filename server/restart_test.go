@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"roost/admin/api"
 	"roost/internal/teststores"
 	"roost/internal/xmpptest"
 	"roost/jid"
@@ -120,6 +121,10 @@ func TestRestart(t *testing.T) {
 	j, got := resume("juliet", jID, 0, "/>")
 	if !strings.Contains(got, "<resumed xmlns='urn:xmpp:sm:3' h='1' ") {
 		t.Errorf("received %s", got)
+	}
+	var status api.Status
+	if err := adminOf(t, s).Get(t.Context(), api.PathStatus, nil, &status); err != nil || status.Sessions.Restored != (api.Restored{Waiting: 1, Resumed: 1}) {
+		t.Errorf("status: %+v, %v", status.Sessions, err)
 	}
 	r, got = resume("romeo", rID, 0, "</message>")
 	if !strings.Contains(got, "<resumed ") || !slices.Equal(numbersIn(t, got), []int{0}) {

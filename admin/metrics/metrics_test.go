@@ -48,6 +48,7 @@ func fullSource() Source {
 		Sessions: func() session.Stats {
 			return session.Stats{
 				Counts:     session.Counts{Unbound: 1, Bound: 5, Available: 3},
+				Restored:   session.RestoredCounts{Waiting: 13, Resumed: 14, Ended: 15},
 				Attempts:   []session.Attempts{{Mechanism: "PLAIN", Result: "success", Count: 7}},
 				Ended:      []session.Ended{{Reason: "lost", Count: 2}, {Reason: "conflict", Count: 1}},
 				ErrorsSent: []session.Condition{{Condition: "bad-request", Count: 4}},
@@ -148,6 +149,9 @@ func TestText(t *testing.T) {
 	for _, line := range []string{
 		"# HELP roost_connections Open connections of clients.",
 		"# TYPE roost_connections gauge",
+		`roost_sessions_restored{state="waiting"} 13`,
+		`roost_sessions_restored{state="resumed"} 14`,
+		`roost_sessions_restored{state="ended"} 15`,
 		"roost_connections 3",
 		"roost_websocket_connections 1",
 		`roost_websocket_requests_total{outcome="upgraded"} 4`, `roost_websocket_requests_total{outcome="page"} 2`, `roost_websocket_requests_total{outcome="refused"} 1`,
