@@ -153,22 +153,7 @@ func selfSigned(t *testing.T, cert, key string) {
 // TestSentinel: when the primary server dies, Sentinel replaces it by its replica. The nodes
 // stay alive, register again, and items arrive once.
 func TestSentinel(t *testing.T) {
-	primary := redistest.Start(t)
-	host, port, _ := net.SplitHostPort(primary.Addr)
-	redistest.Start(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
-	file := filepath.Join(t.TempDir(), "sentinel.conf")
-	text := fmt.Sprintf("sentinel monitor main %s %s 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n", host, port)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	sentinel := redistest.StartSentinel(t, file)
-	xmpptest.Eventually(t, "Sentinel knows the replica", func() bool {
-		return command(t, sentinel.Addr, "SENTINEL REPLICAS main") == "*1"
-	})
-	xmpptest.Eventually(t, "the replica has the data", func() bool {
-		return command(t, primary.Addr, "WAIT 1 1000") == ":1"
-	})
-	url := sentinel.URL() + "?master_set=main"
+	primary, url := redistest.StartReplicated(t)
 	// The replacement takes several times testLease, and the second node may come back much
 	// later than the first.
 	nodes, handlers := pair(t, url, url, func(c *Config) { c.Lease = 20 * time.Second })

@@ -2,6 +2,7 @@ package redistest
 
 import (
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -22,7 +23,8 @@ type Proxy struct {
 	open  chan struct{} // closed unless nothing passes
 }
 
-// StartProxy starts a proxy for a server. It ends after the test.
+// StartProxy starts a proxy for a server: host and port, or the path of a Unix socket. It
+// ends after the test.
 func StartProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -106,7 +108,11 @@ func (p *Proxy) accept() {
 
 // serve passes on one connection. Each direction ends both.
 func (p *Proxy) serve(client net.Conn) {
-	server, err := net.Dial("tcp", p.target)
+	network := "tcp"
+	if strings.HasPrefix(p.target, "/") {
+		network = "unix"
+	}
+	server, err := net.Dial(network, p.target)
 	if err != nil {
 		client.Close()
 		return

@@ -36,12 +36,6 @@ func Start(t testing.TB, args ...string) *Server {
 	return start(t, "redis-server", args...)
 }
 
-// StartSentinel starts a Sentinel with a configuration file.
-func StartSentinel(t testing.TB, file string) *Server {
-	t.Helper()
-	return start(t, "redis-server", file, "--sentinel")
-}
-
 func start(t testing.TB, program string, args ...string) *Server {
 	t.Helper()
 	if _, err := exec.LookPath(program); err != nil {

@@ -1,0 +1,55 @@
+package redistest
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// StartReplicated starts a server with a replica, and a Sentinel that makes the replica the
+// primary half a second after the server has been lost. It returns when the replica has the
+// server's data. The URL is that of the Sentinel.
+func StartReplicated(t testing.TB) (primary *Server, url string) {
+	t.Helper()
+	primary = Start(t)
+	host, port, err := net.SplitHostPort(primary.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	Start(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
+	file := filepath.Join(t.TempDir(), "sentinel.conf")
+	text := fmt.Sprintf("sentinel monitor main %s %s 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n", host, port)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sentinel := start(t, "redis-server", file, "--sentinel")
+	await(t, sentinel.Addr, "SENTINEL REPLICAS main", "*1")
+	await(t, primary.Addr, "WAIT 1 1000", ":1")
+	return primary, sentinel.URL() + "?master_set=main"
+}
+
+// await sends a command until the first line of the reply is the one that is expected.
+func await(t testing.TB, addr, command, want string) {
+	t.Helper()
+	var got string
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); <-tick.C {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(c, command, "\r\n")
+		got, err = bufio.NewReader(c).ReadString('\n')
+		c.Close()
+		if err == nil && strings.TrimSpace(got) == want {
+			return
+		}
+	}
+	t.Fatalf("%s replies %q to %s, want %s", addr, got, command, want)
+}
