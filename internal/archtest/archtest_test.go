@@ -82,6 +82,7 @@ var allowed = map[string][]string{
 	"cluster":             {"roost/router", "github.com/redis/rueidis", "github.com/maypok86/otter/v2"},
 	"cluster/clustertest": {"roost/router", "roost/internal/xmpptest"},
 	"internal/redistest":  {},
+	"internal/wrongclock": {},
 
 	"internal/events":     {},
 	"internal/histogram":  {},

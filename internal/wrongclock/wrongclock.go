@@ -1,0 +1,11 @@
+// Package wrongclock makes the wall clock of a process wrong, for tests. Programs written in
+// Go ask the kernel's shared object (vDSO) for the time, so a library that is loaded first, as
+// others use, has no effect.
+package wrongclock
+
+// Supported reports whether Shift works on this architecture.
+func Supported() bool { return supported }
+
+// Shift makes the wall clock of this process an hour fast from now on. The monotonic clock
+// stays as it is. It may be called once.
+func Shift() { shift() }

@@ -1,0 +1,7 @@
+//go:build !amd64
+
+package wrongclock
+
+const supported = false
+
+func shift() { panic("wrongclock: not on this architecture") }
