@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"roost/internal/teststores"
+	"roost/internal/wrongclock"
 	"roost/internal/xmpptest"
 	"roost/router"
 	"roost/session"
@@ -42,6 +43,13 @@ func childServer(dir, url string) int {
 	if model {
 		cfg = modelConfig(cfg)
 	}
+	node := os.Getenv(childNodeEnv)
+	if node != "" {
+		if os.Getenv(childClockEnv) != "" && wrongclock.Supported() {
+			wrongclock.Shift()
+		}
+		cfg = nodeConfig(cfg, node)
+	}
 	s, err := New(context.Background(), cfg)
 	if err == nil {
 		err = xmpptest.AddAccounts(context.Background(), s.store, "localhost")
@@ -51,7 +59,7 @@ func childServer(dir, url string) int {
 		return 1
 	}
 	fmt.Println(s.Addrs()[0].Addr)
-	if model {
+	if model || node != "" {
 		return controlChild(s)
 	}
 	select {}

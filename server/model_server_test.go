@@ -34,7 +34,8 @@ func modelConfig(cfg Config) Config {
 }
 
 // controlChild obeys lines from the test: "stop" stops the server as planned, "sessions"
-// prints the number of sessions, and "account NAME" whether the account has any.
+// prints the number of sessions, "account NAME" whether the account has any, and "node" what a
+// node knows.
 func controlChild(s *Server) int {
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		switch command, name, _ := strings.Cut(in.Text(), " "); command {
@@ -50,6 +51,8 @@ func controlChild(s *Server) int {
 			fmt.Println(s.sessions.Counts().Bound)
 		case "account":
 			fmt.Println(s.sessions.First(name) != nil)
+		case "node":
+			fmt.Print(nodeState(s))
 		}
 	}
 	return 0

@@ -19,7 +19,7 @@ var namedVariable = regexp.MustCompile(`\bROOST_[A-Z0-9_]+`)
 var otherFlags = []string{"unix-socket", "write-out", "no-install-recommends", "system", "pipe", "wait", "home-dir", "shell", "now", "build", "user", "pass"}
 
 // testVariables are environment variables that only tests read.
-var testVariables = []string{"ROOST_CROWD", "ROOST_CUT_STEP", "ROOST_ENTRIES", "ROOST_MODEL", "ROOST_MODEL_SEED"}
+var testVariables = []string{"ROOST_CROWD", "ROOST_CUT_STEP", "ROOST_ENTRIES", "ROOST_FAULTS", "ROOST_MODEL", "ROOST_MODEL_SEED"}
 
 // TestDocumentedFlags: every flag and environment variable in the documents exists. Flags
 // of roost-bench are tested there.
