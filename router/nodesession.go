@@ -183,7 +183,8 @@ func (r *Router) announceAgain(t *session.Turn, s *session.Session) {
 }
 
 // replyTaken tells a node whether its session is here now. As long as that node lives it has
-// to be told: it keeps what arrives for the session.
+// to be told: it keeps what arrives for the session. It may be one that has just joined, and is
+// not among the others yet.
 func (r *Router) replyTaken(node NodeID, account string, number uint64, full string, taken bool) {
 	item := appendNumber(appendKind(nil, itemTaken), uint64(r.nodes.Self()))
 	item = appendNumber(item, number)
@@ -192,7 +193,7 @@ func (r *Router) replyTaken(node NodeID, account string, number uint64, full str
 }
 
 func (r *Router) sendTaken(node NodeID, account string, item []byte) {
-	if r.ctx.Err() == nil && slices.Contains(r.nodes.Others(), node) && !r.nodes.Send(node, account, item) {
+	if r.ctx.Err() == nil && !r.nodes.Send(node, account, item) {
 		time.AfterFunc(retryTaken, func() { r.sendTaken(node, account, item) })
 	}
 }

@@ -40,9 +40,17 @@ type currentNodes struct {
 	*memnodes.Node
 	current atomic.Pointer[func()] // nil: none
 	full    atomic.Bool
+	alone   bool // it does not know yet that there are others
 
 	taken, rest chan struct{} // unless nil, a move waits at these steps until they are closed
 	waits       chan struct{} // gets a value then
+}
+
+func (n *currentNodes) Others() []router.NodeID {
+	if n.alone {
+		return nil
+	}
+	return n.Node.Others()
 }
 
 func (n *currentNodes) Register(ctx context.Context, account, resource string, r router.Registration) (router.Registered, error) {
@@ -169,4 +177,15 @@ func TestDurableWhileMoving(t *testing.T) {
 	if got := juliet.received(); !slices.Equal(got, []int{0, 1}) {
 		t.Errorf("received %v", got)
 	}
+}
+
+// TestMoveFromNewNode: a session moves away from a node that has just joined, which the other
+// one knows from the directory only.
+func TestMoveFromNewNode(t *testing.T) {
+	nodes := newNodes(t, 2, xmpptest.Config{})
+	nodes[1].Router.Join(&currentNodes{Node: nodes[1].Node(), alone: true})
+	juliet, id := resumable(t, nodes[0], "juliet")
+	juliet.say("<presence/>", "<presence")
+	resumeAt(t, nodes[1], "juliet", id, "1")
+	xmpptest.Eventually(t, "the session has left", func() bool { return nodes[0].Sessions.Find("juliet@localhost", "r") == nil })
 }
