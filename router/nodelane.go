@@ -55,7 +55,7 @@ func (l *nodeLane) handle(from NodeID, account string, kind itemKind, f *fields)
 	case itemAvailable:
 		l.available(from, account, f)
 	case itemProbe:
-		l.probe(from, f)
+		l.probe(from, account, f)
 	case itemShow:
 		l.show(from, account, f)
 	case itemSubscription:

@@ -203,12 +203,18 @@ func (r *Router) probeElsewhere(t *session.Turn, from Sender, contact string) {
 }
 
 // probe handles itemProbe. The client's node has checked that it may see the presence.
-func (l *nodeLane) probe(node NodeID, f *fields) {
+func (l *nodeLane) probe(node NodeID, key string, f *fields) {
 	from := l.sender(node, f)
+	head := l.item[:len(l.item)-len(f.b)]
 	for _, account := range f.texts() {
 		of, err := jid.Parse(account)
 		if err != nil {
 			continue
+		}
+		l.passOn(node, account, key, appendTexts(slices.Clip(head), []string{account}))
+		if x, ok := l.r.moves.where(account); ok && x.to == node { // with the request on the way
+			item := appendField(appendKind(nil, itemPresences), account)
+			l.r.nodes.Send(node, account, appendField(item, from.jid.String()))
 		}
 		l.showPresence(from, of)
 		if l.turn.Spent() {

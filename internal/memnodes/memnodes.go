@@ -62,6 +62,7 @@ type Node struct {
 	closed  bool
 	cut     bool
 	held    bool
+	heldFor map[string][]item // by account: see HoldFor
 	done    chan struct{}
 	asked   map[string]bool // with Forgetful: what was asked since the last call of Wait
 }
@@ -124,7 +125,8 @@ func (n *Node) Hold() (release func()) {
 	}
 }
 
-// Close ends the node after it has handled what it was sent.
+// Close ends the node after it has handled what it was sent. Another node learns of the
+// resources that it still has.
 func (n *Node) Close() {
 	n.c.mu.Lock()
 	n.closed = true
@@ -132,6 +134,24 @@ func (n *Node) Close() {
 	n.wake.Signal()
 	n.c.mu.Unlock()
 	<-n.done
+	n.c.mu.Lock()
+	n.die(func() {})
+}
+
+// HoldFor keeps what is sent to the node for an account from it, until release is called.
+func (n *Node) HoldFor(account string) (release func()) {
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	n.heldFor = make(map[string][]item)
+	n.heldFor[account] = nil
+	return func() {
+		n.c.mu.Lock()
+		defer n.c.mu.Unlock()
+		n.items = append(n.items, n.heldFor[account]...)
+		n.c.pending += len(n.heldFor[account])
+		n.heldFor = nil
+		n.wake.Signal()
+	}
 }
 
 // Kill ends the node as if its process had died: what it has not handled is taken over by
@@ -318,7 +338,12 @@ func (n *Node) Send(to router.NodeID, account string, b []byte) bool {
 		return true
 	}
 	defer n.c.mu.Unlock()
-	other.items = append(other.items, item{n.id, strings.Clone(account), slices.Clone(b)})
+	x := item{n.id, strings.Clone(account), slices.Clone(b)}
+	if held, ok := other.heldFor[account]; ok {
+		other.heldFor[x.account] = append(held, x)
+		return true
+	}
+	other.items = append(other.items, x)
 	n.c.pending++
 	other.wake.Signal()
 	return true
