@@ -49,9 +49,15 @@ func (r *Router) indicate(t *session.Turn, s *session.Session, el parser.Element
 	return true
 }
 
-// missed is set for a client that could not be sent the presence that has changed, because
-// its roster could not be read: since when it is.
-var missed = session.NewSlot[uint32]()
+// missed is set for a client that has to be sent presence when it becomes active or resumes
+// its session, besides what is held for it.
+var missed = session.NewSlot[missedPresence]()
+
+// missedPresence says which presence a client has missed.
+type missedPresence struct {
+	since    uint32 // what has changed since, because its roster could not be read; 0: nothing
+	outdated bool   // what it has of contacts on other nodes has to be replaced: see sendOutdated
+}
 
 // becomeActive sends a client what was held for it. "After the state has been restored to
 // 'active' and all resulting stanzas have been put on the wire", what it sends next is
@@ -63,24 +69,35 @@ func (r *Router) becomeActive(t *session.Turn, s *session.Session) {
 		return
 	}
 	since, changed := sendHeldLast(t, s)
+	var what missedPresence
+	if changed {
+		what.since = since
+	}
 	if m != nil {
-		since, changed = *m, true
+		if what.outdated = m.outdated; m.since != 0 {
+			what.since = m.since
+		}
 		missed.Drop(s)
 	}
-	if changed && Available(s) {
-		r.sendChangedPresence(t, s, since)
+	if what != (missedPresence{}) && Available(s) {
+		r.sendMissedPresence(t, s, what)
 	}
 }
 
-// sendChangedPresence sends a client the presence of the account's other resources and of
-// contacts that have changed it since the client was inactive, at the pace of a login.
-func (r *Router) sendChangedPresence(t *session.Turn, s *session.Session, since uint32) {
-	f := pendingPresence{own: true, roster: true, since: since}
+// sendMissedPresence sends a client the presence of the account's other resources and of
+// contacts that it has missed, at the pace of a login.
+func (r *Router) sendMissedPresence(t *session.Turn, s *session.Session, what missedPresence) {
+	changed := what.since != 0
+	f := pendingPresence{own: changed, roster: changed, since: what.since, outdated: what.outdated}
 	if waiting := unsent.Get(s); waiting != nil {
 		// It continues later, from the start: those that are done may have changed since.
 		f.accounts = waiting.accounts
-		if (waiting.own || waiting.roster) && r.changesSeen.age(waiting.since) > r.changesSeen.age(since) {
-			f.since = waiting.since
+		f.outdated = f.outdated || waiting.outdated
+		if waiting.own || waiting.roster {
+			if !changed || r.changesSeen.age(waiting.since) > r.changesSeen.age(f.since) {
+				f.since = waiting.since
+			}
+			f.own, f.roster = true, true
 		}
 		*waiting = f
 		return
@@ -91,10 +108,10 @@ func (r *Router) sendChangedPresence(t *session.Turn, s *session.Session, since 
 	}
 	switch {
 	case need != session.Done:
-		r.sessions.Offload(t, s, need, func(t *session.Turn) { r.sendChangedPresence(t, s, since) })
+		r.sessions.Offload(t, s, need, func(t *session.Turn) { r.sendMissedPresence(t, s, what) })
 	case err != nil:
 		r.config().Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
-		*missed.Make(s) = since // it is sent when the client has been inactive again
+		*missed.Make(s) = what // it is sent when the client has been inactive again
 	default:
 		r.sendPendingPresence(t, s, ro, &f)
 	}

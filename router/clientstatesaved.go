@@ -13,8 +13,8 @@ import (
 // changes begins anew, so its times are kept as their ages.
 
 // saveClientState appends, as varints, the age of the session's presence stamp; the age of the
-// time since which the client is inactive, and of the value of missed, each plus 1, or 0 for
-// none; and 1 if something is held. The stanzas that are held follow.
+// time since which the client is inactive, and of that of missed, each plus 1, or 0 for
+// none; and keptHeld, keptOutdated. The stanzas that are held follow.
 func (r *Router) saveClientState(dst []byte, s *session.Session) []byte {
 	c, m := &r.changesSeen, missed.Get(s)
 	since, changed := s.InactiveSince(), s.Held()
@@ -24,12 +24,17 @@ func (r *Router) saveClientState(dst []byte, s *session.Session) []byte {
 	dst = binary.AppendUvarint(dst, uint64(uint16(c.ticks.Load())-s.PresenceStamp()))
 	dst = c.appendAge(dst, since)
 	if m == nil {
-		m = new(uint32)
+		m = new(missedPresence)
 	}
-	dst = c.appendAge(dst, *m)
-	if dst = append(dst, 0); changed {
-		dst[len(dst)-1] = 1
+	dst = c.appendAge(dst, m.since)
+	kept := byte(0)
+	if changed {
+		kept |= keptHeld
 	}
+	if m.outdated {
+		kept |= keptOutdated
+	}
+	dst = append(dst, kept)
 	if h := held.Get(s); h != nil {
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -65,12 +70,18 @@ func (h *heldStanza) appendTo(dst []byte) []byte {
 	return append(dst, h.xml...)
 }
 
+// What is kept of a client that is inactive or has missed something.
+const (
+	keptHeld     = 1 << iota // something is held for it
+	keptOutdated             // missedPresence.outdated
+)
+
 var errClientState = errors.New("the client state is malformed")
 
 // restoreClientState gives a session what saveClientState has appended.
 func (r *Router) restoreClientState(s *session.Session, data []byte) error {
 	d := stateReader{data: data}
-	stamp, since, m, changed := d.number(stamps-1), d.number(stamps+1), d.number(stamps+1), d.number(1)
+	stamp, since, m, kept := d.number(stamps-1), d.number(stamps+1), d.number(stamps+1), d.number(keptHeld|keptOutdated)
 	var all []heldStanza
 	for len(d.data) > 0 && !d.failed {
 		h := heldStanza{kind: heldKind(d.number(uint64(chatStateTo))), peer: string(d.bytes()), xml: append([]byte(nil), d.bytes()...)}
@@ -86,14 +97,17 @@ func (r *Router) restoreClientState(s *session.Session, data []byte) error {
 	c.used.Store(true) // what happened last before the restart is before what happens from now on
 	s.SetPresenceStamp(uint16(c.ticks.Load()) - uint16(stamp))
 	if m > 0 {
-		*missed.Make(s) = c.before(m - 1)
+		missed.Make(s).since = c.before(m - 1)
+	}
+	if kept&keptOutdated != 0 {
+		missed.Make(s).outdated = true
 	}
 	if since == 0 {
 		return nil
 	}
 	s.SetInactive(c.before(since - 1))
 	r.elsewhere.forget(c)
-	if changed > 0 {
+	if kept&keptHeld != 0 {
 		s.SetHeld()
 	}
 	if len(all) > 0 {

@@ -141,8 +141,8 @@ func (r *Router) resumeContactPresence(t *session.Turn, s *session.Session) {
 		return
 	case err != nil:
 		r.config().Logger.Error("roster could not be read", "jid", s.FullJID(), "err", err)
-		if f.roster && f.since != 0 {
-			*missed.Make(s) = f.since
+		if f.roster && f.since != 0 || f.outdated {
+			*missed.Make(s) = missedPresence{since: f.since, outdated: f.outdated}
 		}
 		unsent.Drop(s)
 		return
@@ -156,7 +156,7 @@ func (r *Router) sendSomePresence(t *session.Turn, s *session.Session, ro *Roste
 		if why := r.sendOutdated(t, s, ro, f); why != pauseNone {
 			return why
 		}
-		f.outdated = false
+		f.outdated, f.asked = false, true
 	}
 	if f.own || f.roster {
 		r.askForContacts(t, s, ro, f)

@@ -98,12 +98,16 @@ func (r *Router) contactsToAsk(s *session.Session, ro *Roster, since uint32) (ac
 }
 
 // locateChanged is locate for the contacts that are to be asked because a client has become
-// active.
+// active, or because what it has of them is outdated.
 func (r *Router) locateChanged(t *session.Turn, s *session.Session, ro *Roster, f *pendingPresence) session.Work {
-	if r.nodes == nil || f.asked || f.since == 0 {
+	if r.nodes == nil || f.asked || f.since == 0 && !f.outdated {
 		return session.Done
 	}
-	return r.locateEach(t, r.contactsToAsk(s, ro, f.since))
+	since := f.since
+	if f.outdated {
+		since = 0
+	}
+	return r.locateEach(t, r.contactsToAsk(s, ro, since))
 }
 
 // askForContacts requests the presence of a client's contacts, and of its account's other

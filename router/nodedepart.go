@@ -19,6 +19,12 @@ func (l *nodeLane) fetchSession(f *fields) {
 		return
 	}
 	passed := l.passed
+	r.moves.whenRestored(func() { r.depart(node, number, account, id, passed) })
+}
+
+// depart sends a node the session of an account that has this resumption ID, or says that it is
+// not here. passed says whether the request has come by way of a third node.
+func (r *Router) depart(node NodeID, number uint64, account, id string, passed bool) {
 	r.sessions.Depart(account, id, func(_ *session.Turn, d *session.Departure, data []byte) {
 		full := d.Session().FullJID()
 		r.moves.depart(full, &departing{Departure: d, to: node, number: number}, func() { r.checkDeparture(full, number) })
@@ -154,7 +160,7 @@ func (r *Router) Departing(t *session.Turn, s *session.Session) {
 		return
 	}
 	if _, changed := sendHeldLast(t, s); changed {
-		*missed.Make(s) = noSince // the other node does not know which contacts have changed since
+		missed.Make(s).since = noSince // the other node does not know which contacts have changed since
 	}
 }
 

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,8 @@ type moves struct {
 	fetches    map[uint64]*fetching  // requests of this node
 	departures map[string]*departing // sessions that other nodes have been sent, by full JID
 	moved      map[string]moved      // by account
+	restoring  bool                  // this node is taking the sessions that it has saved
+	waiting    []func()              // until it has
 }
 
 // fetching is a request of this node for a session.
@@ -27,8 +30,11 @@ type fetching struct {
 	timer  *time.Timer // until the client no longer waits
 
 	// Under moves.mu.
-	asked []NodeID // that have not replied
-	from  NodeID   // where the session was, once it is here
+	looking bool     // for it among the sessions that stopped nodes have saved
+	refused bool     // all nodes that were asked first have refused
+	tried   []NodeID // that were asked
+	asked   []NodeID // of these, those that have not replied
+	from    NodeID   // where the session was, once it is here
 }
 
 // departing is a session that another node has been sent.
@@ -46,23 +52,24 @@ type moved struct {
 }
 
 const (
-	fetchLimit   = 5 * time.Second  // how long a client waits for a session of another node, and then for what follows it
-	departCheck  = 10 * time.Second // after this, and each time again, it is checked that the other node is alive
-	retryTaken   = time.Second      // when a node whose queue is full is told again that its session was taken
-	movedFor     = 10 * time.Second // how long what is sent to a session that has moved is sent on
-	anyResources = 1 << 30          // more than any account has
-	maxAskedAll  = 8                // most nodes that are all asked for a session that is in no directory
+	savedAfter   = 200 * time.Millisecond // after this, what stopped nodes have saved is looked at
+	fetchLimit   = 5 * time.Second        // how long a client waits for a session of another node, and then for what follows it
+	departCheck  = 10 * time.Second       // after this, and each time again, it is checked that the other node is alive
+	retryTaken   = time.Second            // when a node whose queue is full is told again that its session was taken
+	movedFor     = 10 * time.Second       // how long what is sent to a session that has moved is sent on
+	anyResources = 1 << 30                // more than any account has
+	maxAskedAll  = 8                      // most nodes that are all asked for a session that is in no directory
 )
 
-// begin adds a request that is sent to these nodes.
-func (m *moves) begin(f *session.Fetch, asked []NodeID, after func(*fetching)) *fetching {
+// begin adds a request.
+func (m *moves) begin(f *session.Fetch, after func(*fetching)) *fetching {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.fetches == nil {
 		m.fetches = make(map[uint64]*fetching)
 	}
 	m.last++
-	x := &fetching{Fetch: f, number: m.last, asked: asked}
+	x := &fetching{Fetch: f, number: m.last}
 	m.fetches[x.number] = x
 	x.timer = time.AfterFunc(fetchLimit, func() { after(x) })
 	return x
@@ -73,6 +80,20 @@ func (m *moves) fetch(number uint64) *fetching {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.fetches[number]
+}
+
+// ask notes that nodes are about to be asked, except those that were before, and returns them.
+func (m *moves) ask(x *fetching, nodes []NodeID) (ask []NodeID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, n := range nodes {
+		if !slices.Contains(x.tried, n) {
+			ask = append(ask, n)
+		}
+	}
+	x.tried = append(x.tried, ask...)
+	x.asked = append(x.asked, ask...)
+	return ask
 }
 
 // refused notes that a node does not have the session, and reports whether no other is left
@@ -189,4 +210,47 @@ func (m *moves) leaving(account string) (to []NodeID) {
 		}
 	}
 	return to
+}
+
+// whenRestored calls f when this node has the sessions that it has saved.
+func (m *moves) whenRestored(f func()) {
+	m.mu.Lock()
+	restoring := m.restoring
+	if restoring {
+		m.waiting = append(m.waiting, f)
+	}
+	m.mu.Unlock()
+	if !restoring {
+		f()
+	}
+}
+
+// look notes that a session is to be looked for among those that were saved, and reports whether
+// the caller has to; over is true if that has been done after all nodes have refused. refused
+// says whether they have.
+func (m *moves) look(x *fetching, refused bool) (look, over bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if x.refused {
+		return false, refused
+	}
+	x.refused = refused
+	look = !x.looking
+	x.looking = true
+	return look, false
+}
+
+// looked ends look, unless it has to be repeated because all nodes have refused meanwhile.
+func (m *moves) looked(x *fetching) (done bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	x.looking = x.refused
+	return !x.refused
+}
+
+// allRefused reports whether all nodes that were asked first have refused.
+func (m *moves) allRefused(x *fetching) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return x.refused
 }

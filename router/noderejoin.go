@@ -158,6 +158,10 @@ func (r *Router) exchangePresence(t *session.Turn, s *session.Session) {
 		return
 	}
 	r.announceElsewhere(t, s, ro)
+	if s.Inactive() || s.Detached() {
+		missed.Make(s).outdated = true // it is sent when the client is there
+		return
+	}
 	if f := unsent.Get(s); f != nil {
 		f.outdated, f.next, f.sent = true, "", nil
 		return

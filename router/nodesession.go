@@ -12,7 +12,7 @@ import (
 
 // How a session moves to the node where its client resumes it (XEP-0198 section 5,
 // https://xmpp.org/extensions/xep-0198.html#resumption). The client's node asks those that
-// have resources of the account. The one that has the session ends its connection and sends
+// have resources of the account, and looks for what a stopped node has saved (nodesaved.go). The one that has the session ends its connection and sends
 // its data; the client's node puts it in its tables, takes over its entry in the directory,
 // and says that it has taken it; then what has arrived at the old node meanwhile follows, and
 // the client is attached. docs/decisions/0060-moving-sessions.md has the reasons, and what
@@ -28,7 +28,22 @@ func (r *Router) Fetch(f *session.Fetch) bool {
 }
 
 func (r *Router) fetch(f *session.Fetch) {
-	account := f.Account()
+	x := r.moves.begin(f, r.fetchOver)
+	if !r.askNodes(x) {
+		r.fetchSaved(x, true)
+		return
+	}
+	time.AfterFunc(savedAfter, func() {
+		if r.moves.fetch(x.number) != nil && x.Session() == nil {
+			r.fetchSaved(x, false)
+		}
+	})
+}
+
+// askNodes asks the nodes that may have a session, and were not asked before. It returns false
+// if there are none.
+func (r *Router) askNodes(x *fetching) bool {
+	account := x.Account()
 	places, err := r.nodes.Current(r.ctx, account)
 	if err != nil {
 		r.nodesFailed("a session cannot be looked for on other nodes", err)
@@ -39,23 +54,22 @@ func (r *Router) fetch(f *session.Fetch) {
 			ask = append(ask, n)
 		}
 	}
-	if others := r.nodes.Others(); len(ask) == 0 && len(others) <= maxAskedAll {
+	if others := r.nodes.Others(); (len(ask) == 0 || r.moves.allRefused(x)) && len(others) <= maxAskedAll {
 		ask = others // one may know what an ended session had handled
 	}
-	if len(ask) == 0 {
-		f.NotFound(0, false)
-		return
+	if ask = r.moves.ask(x, ask); len(ask) == 0 {
+		return false
 	}
-	x := r.moves.begin(f, ask, r.fetchOver)
 	item := appendNumber(appendKind(nil, itemFetch), uint64(r.nodes.Self()))
 	item = appendNumber(item, x.number)
 	item = appendField(item, account)
-	item = appendField(item, f.ID())
+	item = appendField(item, x.ID())
 	for _, n := range ask {
 		if !r.nodes.Send(n, account, item) {
 			r.fetchRefused(x, n, 0, false)
 		}
 	}
+	return true
 }
 
 // fetchOver is called when the client has waited for long enough.
@@ -76,10 +90,17 @@ func (r *Router) attach(x *fetching) {
 
 // fetchRefused handles that a node does not have the session.
 func (r *Router) fetchRefused(x *fetching, node NodeID, h uint32, known bool) {
-	if last := r.moves.refused(x, node); last || known && x.Session() == nil {
-		r.moves.end(x)
-		x.NotFound(h, known)
+	switch last := r.moves.refused(x, node); {
+	case known && x.Session() == nil:
+		r.notFetched(x, h, known)
+	case last:
+		r.fetchSaved(x, true)
 	}
+}
+
+func (r *Router) notFetched(x *fetching, h uint32, known bool) {
+	r.moves.end(x)
+	x.NotFound(h, known)
 }
 
 // noSession handles itemNoSession.

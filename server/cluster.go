@@ -68,6 +68,7 @@ func (s *Server) openCluster(cfg *Config, secret []byte) (err error) {
 		return fmt.Errorf("server: %w", err)
 	}
 	s.router.Join(s.node)
+	s.router.BeginRestore()
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"roost/internal/job"
 	"roost/router"
 	"roost/session"
 	"roost/store"
@@ -19,7 +20,7 @@ func (s *Server) suspend(ctx context.Context) error {
 	if cfg.SavedSessions < 0 || cfg.Session.ResumeTimeout < 0 {
 		return s.sessions.Shutdown(ctx)
 	}
-	keep := session.Keep{Limit: cfg.SavedSessions, Time: s.saveTime(), Event: s.router.LastEvent, Write: s.saveSessions}
+	keep := session.Keep{Limit: cfg.SavedSessions, Time: s.saveTime(), Event: s.router.LastEvent, Each: s.node != nil, Write: s.saveSessions}
 	done, err := s.sessions.Suspend(s.haste, ctx, keep)
 	if done.Sessions > 0 {
 		s.log.Info("sessions saved for the next start", "sessions", done.Sessions, "bytes", done.Bytes, "not_saved", done.Ended)
@@ -34,15 +35,15 @@ func (s *Server) suspend(ctx context.Context) error {
 	return err
 }
 
-// saveSessions writes blocks of sessions to the store. In a cluster, they have the name of
-// this node.
-func (s *Server) saveSessions(ctx context.Context, blocks [][]byte) error {
-	all := make([]store.SavedSession, len(blocks))
-	for i, b := range blocks {
-		all[i].Data = b
-		if s.node != nil {
-			all[i].Node = s.config().nodeName()
-		}
+// saveSessions writes sessions to the store. In a cluster, they have the name of this node.
+func (s *Server) saveSessions(ctx context.Context, units []session.SavedUnit) error {
+	node := ""
+	if s.node != nil {
+		node = s.config().nodeName()
+	}
+	all := make([]store.SavedSession, len(units))
+	for i := range units {
+		all[i] = store.SavedSession{Node: node, Key: units[i].Key, Until: units[i].Until, Data: units[i].Data}
 	}
 	return s.store.PutSessions(ctx, all)
 }
@@ -106,8 +107,53 @@ func (s *Server) restore(ctx context.Context) error {
 	}
 	s.log.Info("sessions of the last run restored", "sessions", r.Sessions, "over", r.Over)
 	if s.node != nil {
-		s.node.Repeat(router.LostPresence) // the others have announced their end
+		s.node.Repeat(router.LostPresence) // they are in the directory no more, and have missed presence
 	}
 	// What has happened to their accounts since.
 	return s.onWorker(ctx, func(t *session.Turn) error { return s.router.CatchUpFrom(t, r.Event) })
+}
+
+// Limits of endOverdue: how often it looks, how much it takes at once, and how many sessions
+// then end in a second. Each may have many messages, and each of those is a write.
+const (
+	overdueEvery = time.Minute
+	overdueBytes = 256 << 10
+	overdueRate  = 500
+)
+
+// endOverdue ends the sessions that nodes have saved and nobody has taken, when their time is
+// over: their node may never come back. It returns when ctx ends.
+func (s *Server) endOverdue(ctx context.Context) {
+	every(ctx, overdueEvery, func() {
+		n, err := s.endAllOverdue(ctx, time.Now())
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("saved sessions whose time is over could not be ended; will retry", "err", err)
+		}
+		if n > 0 {
+			s.log.Info("saved sessions that nobody has resumed have ended", "sessions", n)
+		}
+	})
+}
+
+// endAllOverdue ends the sessions whose time is over now, and returns their number.
+func (s *Server) endAllOverdue(ctx context.Context, now time.Time) (total int, err error) {
+	pace := job.NewPace(overdueRate, time.NewTicker)
+	defer pace.Stop()
+	for {
+		n := 0
+		err := s.onWorker(ctx, func(t *session.Turn) (err error) {
+			n, err = s.router.EndOverdue(ctx, t, now, overdueBytes)
+			return err
+		})
+		if total += n; n == 0 || err != nil {
+			return total, err
+		}
+		for left := n; left > 0; {
+			allowed := pace.Wait(ctx, left)
+			if allowed == 0 {
+				return total, ctx.Err()
+			}
+			left -= allowed
+		}
+	}
 }

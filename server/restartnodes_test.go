@@ -2,13 +2,15 @@ package server
 
 import (
 	"testing"
+	"time"
 
 	"roost/internal/redistest"
 )
 
 // TestRestartNodes: nodes that share a database stop as planned, and each takes its own sessions
 // when it starts again, whichever starts first. Those of a server without a cluster are taken
-// by the first node.
+// by the first node. A client resumes its session on another node while its own is stopped; what
+// nobody resumes ends on another node when its time is over.
 func TestRestartNodes(t *testing.T) {
 	nodes := newTestNodes(t, redistest.Start(t).URL())
 	start := func(name string) (*Server, func(...*peer)) {
@@ -33,7 +35,9 @@ func TestRestartNodes(t *testing.T) {
 		}
 	}
 	alone, stop := start("")
-	stop(detach(alone, "romeo"), detach(alone, "juliet"))
+	romeo := connect(t, alone).login("romeo", "r").available()
+	id := romeo.enableResume()
+	stop(romeo, detach(alone, "juliet"))
 
 	a, stopA := start("a")
 	bound(a, 2)
@@ -46,6 +50,19 @@ func TestRestartNodes(t *testing.T) {
 	bound(b, 1)
 	a, stopA = start("a")
 	bound(a, 2)
+	stopA()
+
+	connect(t, b).authenticate("romeo").ask("<resume xmlns='urn:xmpp:sm:3' h='0' previd='"+id+"'/>", "<resumed ")
+	bound(b, 2) // nurse is there, too
+	n, err := b.endAllOverdue(t.Context(), time.Now())
+	if n != 0 || err != nil {
+		t.Errorf("%d sessions have ended before their time was over: %v", n, err)
+	}
+	if n, err = b.endAllOverdue(t.Context(), time.Now().Add(time.Hour)); n != 1 || err != nil {
+		t.Errorf("%d sessions have ended, want that of juliet: %v", n, err)
+	}
+	a, stopA = start("a")
+	bound(a, 0)
 	stopA()
 	stopB()
 }

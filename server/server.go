@@ -132,6 +132,9 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s.stopped.Go(func() { s.certs.WatchExpiry(s.ctx) })
 	s.stopped.Go(func() { s.certs.WatchFiles(s.ctx) })
 	s.stopped.Go(func() { s.removeEndedBlocks(s.ctx) })
+	if s.node != nil {
+		s.stopped.Go(func() { s.endOverdue(s.ctx) })
+	}
 	return s, nil
 }
 
@@ -181,6 +184,7 @@ func (s *Server) listen() (err error) {
 	if err := s.restore(context.Background()); err != nil {
 		return errors.Join(err, s.unrestore(), s.poller.Close())
 	}
+	s.router.EndRestore()
 	p, direct := s.poller, s.certs.Config("")
 	err = errors.Join(
 		s.listeners.add("XMPP clients (STARTTLS)", c.C2S, c.Sockets.C2S, p.Listen, p.ListenOn, nil),

@@ -45,6 +45,10 @@ func (m *Manager) Depart(account, id string, ready func(t *Turn, d *Departure, d
 		switch {
 		case s.has(flagMoving):
 			none(0, false, s)
+		case s.has(flagClosing|flagGone|flagLeft) && m.stopping.Load():
+			// It may be one of those that are being saved. The client's node looks for it
+			// in the store when it gets the reply.
+			m.saving.after(func() { none(0, false, nil) })
 		case s.has(flagClosing | flagGone | flagLeft):
 			none(s.cold.Load().handled, true, nil)
 		case !s.has(flagDetached):

@@ -82,23 +82,23 @@ func (f *Fetch) NotFound(h uint32, known bool) {
 	})
 }
 
-// Errors of Arrive.
-var (
-	errNobodyWaits = errors.New("its client no longer waits for it")
-	errOtherData   = errors.New("it is not the one that was requested")
-)
+var errOtherData = errors.New("it is not the one that was requested")
 
 // Arrive puts the session in the tables, as a detached one. Only a worker may call it. After
 // an error nothing has changed, and the session must remain where it is.
 func (f *Fetch) Arrive(t *Turn, data []byte) (*Session, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.over || f.arrived != nil || f.r.from.has(flagClosing|flagGone) {
-		return nil, errNobodyWaits
-	}
 	d, err := sessiondata.ParseSession(data)
 	if err != nil {
 		return nil, err
+	}
+	return f.arrive(t, &d, f.r.from.event.Load()) // what happened to the account before has allowed this login
+}
+
+func (f *Fetch) arrive(t *Turn, d *sessiondata.Session, event uint32) (*Session, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.over || f.arrived != nil || f.r.from.has(flagClosing|flagGone) {
+		return nil, ErrNobodyWaits
 	}
 	full, err := jid.ParseBytes(d.Address)
 	if err != nil || !full.IsFull() || full.BareString() != f.Account() || d.Number != f.number {
@@ -106,12 +106,12 @@ func (f *Fetch) Arrive(t *Turn, data []byte) (*Session, error) {
 	}
 	m := f.r.from.mgr
 	forgetCopies(d.Stanzas)
-	s, err := m.remake(f.vacant, full, &d)
+	s, err := m.remake(f.vacant, full, d)
 	if err != nil {
 		s.discardRestored()
 		return nil, err
 	}
-	s.event.Store(f.r.from.event.Load()) // what happened to the account before has allowed this login
+	s.event.Store(event)
 	x := s.cold.Load()
 	x.mark(coldArriving) // nobody else knows it yet
 	m.arriving.Store(s, nil)

@@ -58,6 +58,7 @@ type Manager struct {
 	successions successions
 	restored    restoredCounts
 	past        pastSessions
+	saving      saving
 	resumeKey   []byte // of resumption IDs
 	decoys      decoys
 	missing     missingKeys

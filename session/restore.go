@@ -17,8 +17,9 @@ type Restored struct {
 	Over     int   // of these, those whose time was over, and that end at once
 	Damaged  int   // sessions that were lost, and of which stanzas were lost
 	Err      error // why one of those was damaged
-	Event    int64 // the last account event that the server had processed before
-	Server   bool  // it is known; the sessions cannot be resumed otherwise
+	Event    int64 // the last account event that all servers which have left them had processed
+	Server   bool  // that of the sessions that follow is known; they cannot be resumed otherwise
+	known    bool  // Event is
 }
 
 // Restore makes sessions of what Suspend has written, in its order, and adds to r.
@@ -42,7 +43,7 @@ func (m *Manager) restoreUnit(b []byte, r *Restored, vacant func() Conn) error {
 	case err != nil:
 		return err
 	case kind == sessiondata.ServerKind:
-		return m.restoreServer(b, r)
+		return restoreServer(b, r)
 	}
 	return m.restore(vacant(), b, r)
 }
@@ -53,16 +54,15 @@ func (m *Manager) restoreUnit(b []byte, r *Restored, vacant func() Conn) error {
 const maxStop = 50 * time.Minute
 
 // restoreServer reads what is known of the server that was stopped.
-func (m *Manager) restoreServer(b []byte, r *Restored) error {
+func restoreServer(b []byte, r *Restored) error {
 	d, err := sessiondata.ParseServer(b)
 	if err != nil {
 		return err
 	}
-	r.Event, r.Server = d.Event, true
-	if time.Since(time.Unix(d.Stopped, 0)) > maxStop {
-		r.Server = false
-		return nil
+	if !r.known || d.Event < r.Event {
+		r.Event, r.known = d.Event, true
 	}
+	r.Server = time.Since(time.Unix(d.Stopped, 0)) <= maxStop
 	return nil
 }
 

@@ -96,8 +96,8 @@ func TestSuspendResume(t *testing.T) {
 func TestSuspendRefused(t *testing.T) {
 	broken := errors.New("the disk is full")
 	for name, keep := range map[string]session.Keep{
-		"limit": {Limit: 100, Write: func(context.Context, [][]byte) error { panic("it is written") }},
-		"store": {Limit: 1 << 20, Write: func(context.Context, [][]byte) error { return broken }},
+		"limit": {Limit: 100, Write: func(context.Context, []session.SavedUnit) error { panic("it is written") }},
+		"store": {Limit: 1 << 20, Write: func(context.Context, []session.SavedUnit) error { return broken }},
 	} {
 		s := xmpptest.NewServer(t, xmpptest.Config{})
 		resumable(t, s, "one", "two")
@@ -351,9 +351,9 @@ func testSuspendTimeOver(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{Session: session.Config{ResumeTimeout: 5 * time.Second}})
 	resumable(t, s, "one")
 	var written [][]byte
-	done, err := s.Sessions.Suspend(t.Context(), t.Context(), session.Keep{Limit: 1 << 20, Event: s.Router.LastEvent, Write: func(_ context.Context, units [][]byte) error {
+	done, err := s.Sessions.Suspend(t.Context(), t.Context(), session.Keep{Limit: 1 << 20, Event: s.Router.LastEvent, Write: func(_ context.Context, units []session.SavedUnit) error {
 		<-time.After(time.Minute)
-		written = append(written, bytes.Clone(units[0]))
+		written = append(written, bytes.Clone(units[0].Data))
 		return nil
 	}})
 	if err != nil || done.Sessions != 1 || len(written) != 1 || !bytes.Contains(written[0], []byte(">one<")) {

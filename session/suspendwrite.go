@@ -20,6 +20,7 @@ type suspension struct {
 	writing chan error     // the outcome of the block that is being written; nil: none is
 	pending suspendedBlock // that block
 	spare   []byte         // for the next block
+	server  []byte         // what the sessions need of this server
 	state   []byte         // what the router saves of a session
 	data    sessiondata.Session
 }
@@ -28,11 +29,13 @@ type suspension struct {
 type suspendedBlock struct {
 	data     []byte
 	sessions []*Session
+	units    []SavedUnit // with Keep.Each: one for each session
+	ends     []int       // of these, in data
 }
 
-// suspendBlock is the size from which a block is written, if it has a session. The largest is larger by one session,
-// whose stanzas are limited by Config.Unacked. It is so large that the number of commits does
-// not matter.
+// suspendBlock is the size from which a block is written, if it has a session. The largest is
+// larger by one session, whose stanzas are limited by Config.Unacked. It is so large that the
+// number of commits does not matter.
 var suspendBlock = 4 << 20 // only tests change it
 
 // all writes the sessions whose clients cannot send anything any more.
@@ -47,21 +50,26 @@ func (w *suspension) all(ctx, clients context.Context) {
 		defer cancel()
 		ctx = limited
 	}
-	event := w.keep.Event()
+	w.m.saving.begin()
+	w.server = w.m.appendServer(nil, w.keep.Event())
 	for len(left) > 0 && w.err == nil {
 		if err := ctx.Err(); err != nil {
 			w.err = fmt.Errorf("session: suspend: %w", err)
 			break
 		}
-		// Each block can be read without the others, which a server that was killed while it
-		// started may have read.
-		block := suspendedBlock{data: w.m.appendServer(w.spare, event)}
+		block := suspendedBlock{data: w.spare}
 		w.spare = nil
+		if !w.keep.Each {
+			// Each block can be read without the others, which a server that was killed while
+			// it started may have read.
+			block.data = append(block.data, w.server...)
+		}
 		left = w.fill(&block, left)
 		w.wait()
 		w.start(ctx, block)
 	}
 	w.wait()
+	w.m.saving.end()
 	w.done.Ended = total - w.done.Sessions
 }
 
@@ -109,7 +117,11 @@ func (w *suspension) fill(b *suspendedBlock, left []*Session) []*Session {
 	for len(left) > 0 && (len(b.sessions) == 0 || len(b.data) < suspendBlock) {
 		s, before := left[0], len(b.data)
 		left = left[1:]
-		data, claimed := w.encode(s, b.data)
+		data := b.data
+		if w.keep.Each {
+			data = append(data, w.server...)
+		}
+		data, claimed := w.encode(s, data)
 		if !claimed {
 			continue
 		}
@@ -121,6 +133,10 @@ func (w *suspension) fill(b *suspendedBlock, left []*Session) []*Session {
 			break
 		}
 		b.sessions = append(b.sessions, s)
+		if w.keep.Each {
+			b.units = append(b.units, savedUnit(s.BareJID(), &w.data))
+			b.ends = append(b.ends, len(data))
+		}
 	}
 	return left
 }
@@ -132,8 +148,17 @@ func (w *suspension) start(ctx context.Context, b suspendedBlock) {
 	if len(b.sessions) == 0 {
 		return
 	}
+	units := b.units
+	if !w.keep.Each {
+		units = []SavedUnit{{Data: b.data}}
+	}
+	begin := 0
+	for i, end := range b.ends {
+		units[i].Data = b.data[begin:end:end]
+		begin = end
+	}
 	w.pending, w.writing = b, make(chan error, 1)
-	go func(done chan<- error) { done <- w.keep.Write(ctx, [][]byte{b.data}) }(w.writing)
+	go func(done chan<- error) { done <- w.keep.Write(ctx, units) }(w.writing)
 }
 
 // wait waits until the block is written, and then removes its sessions, or ends them.
@@ -155,6 +180,7 @@ func (w *suspension) wait() {
 			s.written()
 		}
 	}
+	w.m.saving.written()
 	w.spare = w.pending.data[:0]
 	w.pending, w.writing = suspendedBlock{}, nil
 }

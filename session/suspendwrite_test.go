@@ -64,8 +64,8 @@ func testSuspendOrder(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{})
 	detachedInTurn(t, s, 5, func(i int) bool { return i < 2 })
 	var got []string
-	done, err := s.Sessions.Suspend(t.Context(), t.Context(), session.Keep{Limit: 1 << 20, Event: s.Router.LastEvent, Write: func(_ context.Context, units [][]byte) error {
-		got = append(got, resourcesOf(t, units[0])...)
+	done, err := s.Sessions.Suspend(t.Context(), t.Context(), session.Keep{Limit: 1 << 20, Event: s.Router.LastEvent, Write: func(_ context.Context, units []session.SavedUnit) error {
+		got = append(got, resourcesOf(t, units[0].Data)...)
 		return nil
 	}})
 	if want := []string{"r1", "r0", "r4", "r3", "r2"}; !slices.Equal(got, want) || err != nil || done.Sessions != 5 || done.Ended+done.Left != 0 {
@@ -84,12 +84,12 @@ func testSuspendSlow(t *testing.T) {
 	clients, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	var got []string
-	done, err := s.Sessions.Suspend(t.Context(), clients, session.Keep{Limit: 1 << 20, Time: 90 * time.Second, Event: s.Router.LastEvent, Write: func(ctx context.Context, units [][]byte) error {
+	done, err := s.Sessions.Suspend(t.Context(), clients, session.Keep{Limit: 1 << 20, Time: 90 * time.Second, Event: s.Router.LastEvent, Write: func(ctx context.Context, units []session.SavedUnit) error {
 		if err := ctx.Err(); err != nil { // as a store
 			return err
 		}
 		<-time.After(time.Minute)
-		got = append(got, resourcesOf(t, units[0])...)
+		got = append(got, resourcesOf(t, units[0].Data)...)
 		return nil
 	}})
 	if want := []string{"r3", "r2"}; !slices.Equal(got, want) || done.Sessions != 2 || done.Ended != 2 || done.Left != 0 || !errors.Is(err, context.DeadlineExceeded) {
@@ -134,8 +134,8 @@ func testSuspendStuck(t *testing.T, lost bool) {
 	defer cancel()
 	time.AfterFunc(time.Minute, release)
 	var got []string
-	done, err := s.Sessions.Suspend(t.Context(), clients, session.Keep{Limit: 1 << 20, Time: 2 * time.Minute, Event: s.Router.LastEvent, Write: func(_ context.Context, units [][]byte) error {
-		got = append(got, resourcesOf(t, units[0])...)
+	done, err := s.Sessions.Suspend(t.Context(), clients, session.Keep{Limit: 1 << 20, Time: 2 * time.Minute, Event: s.Router.LastEvent, Write: func(_ context.Context, units []session.SavedUnit) error {
+		got = append(got, resourcesOf(t, units[0].Data)...)
 		return nil
 	}})
 	if !slices.Equal(got, []string{"r0"}) || done.Sessions != 1 || done.Ended != 1 || done.Left != 0 || err != nil {
@@ -186,9 +186,9 @@ func testSuspendKilled(t *testing.T) {
 	ids := twoLost(t, s)
 	killed, checked := make(chan struct{}), make(chan struct{})
 	writes := 0
-	write := func(ctx context.Context, units [][]byte) error {
+	write := func(ctx context.Context, units []session.SavedUnit) error {
 		if writes++; writes == 1 {
-			return s.Store.PutSessions(ctx, []store.SavedSession{{Data: units[0]}})
+			return s.Store.PutSessions(ctx, []store.SavedSession{{Data: units[0].Data}})
 		}
 		close(killed)
 		<-checked
@@ -256,7 +256,7 @@ func testSuspendRefuses(t *testing.T) {
 	s := xmpptest.NewServer(t, xmpptest.Config{})
 	detachedInTurn(t, s, 1, func(int) bool { return true })
 	var taken bool
-	done, err := s.Sessions.Suspend(t.Context(), t.Context(), session.Keep{Limit: 1 << 20, Event: s.Router.LastEvent, Write: func(context.Context, [][]byte) error {
+	done, err := s.Sessions.Suspend(t.Context(), t.Context(), session.Keep{Limit: 1 << 20, Event: s.Router.LastEvent, Write: func(context.Context, []session.SavedUnit) error {
 		romeo, sent := s.Sessions.First("romeo@localhost"), make(chan bool)
 		s.Sessions.Go(session.Write, func(t *session.Turn) {
 			sent <- romeo.SendBytes(t, []byte("<message type='chat' from='juliet@localhost/r'><body>late</body></message>"))

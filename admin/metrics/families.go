@@ -115,7 +115,7 @@ var clientFamilies = []family{
 	{"roost_resumptions_failed_total", counter, "Times that a client wanted to resume a session that did not exist any more.", nil, func(n *numbers, out *samples) {
 		out.add(n.sessions.Acks.Refused)
 	}},
-	{"roost_sessions_moved_total", counter, "Times that a session has moved to another node of the cluster (away), or from another one to this node (here), because its client resumed it there.", []string{"direction"}, func(n *numbers, out *samples) {
+	{"roost_sessions_moved_total", counter, "Times that a session has moved to another node of the cluster (away), or from another one, or from what a stopped node has saved, to this node (here), because its client resumed it there.", []string{"direction"}, func(n *numbers, out *samples) {
 		out.add(n.sessions.Acks.Left, "away")
 		out.add(n.sessions.Acks.Arrived, "here")
 	}},

@@ -40,6 +40,7 @@ type Config struct {
 	Wrap     func(store.Store) store.Store // wraps the store
 	Logger   *slog.Logger                  // default: warnings, in the test's log
 	Cluster  *memnodes.Cluster             // makes the server a node of a cluster
+	Name     string                        // of the node, under which it saves its sessions
 }
 
 // Server is a server in memory: everything above the poller.
@@ -51,6 +52,8 @@ type Server struct {
 	Restored session.Restored // the sessions of an earlier server with the store
 	loop     *memnet.Loop
 	node     *memnodes.Node // nil without a cluster
+	name     string         // of the node
+	unwatch  func()         // ends watch; nil without a cluster
 	stopOnce sync.Once
 }
 
@@ -89,7 +92,7 @@ func NewServer(t testing.TB, cfg Config) *Server {
 	if err := AddAccounts(ctx, db, "localhost"); err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Store: db, Location: cfg.Location}
+	s := &Server{Store: db, Location: cfg.Location, name: cfg.Name}
 	if cfg.Wrap != nil {
 		s.Store = cfg.Wrap(db)
 	}
@@ -137,6 +140,7 @@ func NewServer(t testing.TB, cfg Config) *Server {
 	s.loop = memnet.NewLoop(cfg.Outbox, func(c *memnet.Conn) memnet.Handler { return s.Sessions.New(c) }, s.Sessions.EndTurn)
 	s.loop.Unauth = cfg.Unauth
 	if cfg.Cluster != nil {
+		s.Router.BeginRestore()
 		s.node = cfg.Cluster.Join(s.Router)
 		s.Router.Join(s.node)
 	}
@@ -148,6 +152,7 @@ func NewServer(t testing.TB, cfg Config) *Server {
 		s.watch(t)
 	}
 	s.restore(t)
+	s.Router.EndRestore()
 	return s
 }
 
@@ -185,17 +190,17 @@ func (s *Server) watch(t testing.TB) {
 			t.Errorf("account events: %v", err)
 		}
 	}()
-	t.Cleanup(func() {
+	s.unwatch = func() {
 		cancel()
 		<-done
-	})
+	}
 }
 
 // restore takes the sessions that Suspend has left in the store, as package server does.
 func (s *Server) restore(t testing.TB) {
 	t.Helper()
 	for {
-		units, err := s.Store.TakeSessions(t.Context(), "", 1<<20)
+		units, err := s.Store.TakeSessions(t.Context(), s.name, 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -220,14 +225,14 @@ func (s *Server) Suspend(t testing.TB) session.Suspended {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	write := func(ctx context.Context, blocks [][]byte) error {
-		all := make([]store.SavedSession, len(blocks))
-		for i, b := range blocks {
-			all[i].Data = b
+	write := func(ctx context.Context, units []session.SavedUnit) error {
+		all := make([]store.SavedSession, len(units))
+		for i, u := range units {
+			all[i] = store.SavedSession{Node: s.name, Key: u.Key, Until: u.Until, Data: u.Data}
 		}
 		return s.Store.PutSessions(ctx, all)
 	}
-	done, err := s.Sessions.Suspend(t.Context(), ctx, session.Keep{Limit: 1 << 30, Event: s.Router.LastEvent, Write: write})
+	done, err := s.Sessions.Suspend(t.Context(), ctx, session.Keep{Limit: 1 << 30, Event: s.Router.LastEvent, Each: s.node != nil, Write: write})
 	if err != nil {
 		t.Errorf("suspending: %v; %+v", err, s.Sessions.Counts())
 	}
@@ -251,6 +256,9 @@ func (s *Server) stopNow(t testing.TB) {
 	defer cancel()
 	if err := s.Sessions.Shutdown(ctx); err != nil {
 		t.Errorf("stopping: %v; %+v", err, s.Sessions.Counts())
+	}
+	if s.unwatch != nil {
+		s.unwatch()
 	}
 	if s.node != nil {
 		s.node.Close()
