@@ -15,7 +15,7 @@ var (
 
 // Location is the place of a store, which a URL names. Nothing is opened or created
 // before Open. Further abilities of a kind of store are optional interfaces, to be found
-// by type assertion: Inspector, Local.
+// by type assertion: Inspector, Local, Snapshotter.
 type Location interface {
 	// Open opens the store, and creates it if it does not exist.
 	Open(ctx context.Context, o Options) (Store, error)
@@ -44,6 +44,25 @@ type Local interface {
 	// Path returns the path of the file, which need not exist. Other files of the
 	// store are in the same directory; their names begin with the file's name and "-".
 	Path() string
+}
+
+// Snapshotter is a Location whose store can be copied into one file, also while servers use it.
+type Snapshotter interface {
+	// SnapshotName returns the name that the file has in a backup. It tells what kind of file
+	// it is.
+	SnapshotName() string
+
+	// Snapshot copies the store, as it is at one moment, into a file that is new or empty, and
+	// checks the copy. The file is not synced. report is called with the number of bytes
+	// that are copied and, unless it is not known and 0, their total. The error wraps
+	// fs.ErrNotExist if the store does not exist.
+	Snapshot(ctx context.Context, file string, report func(done, total int64)) (SnapshotInfo, error)
+}
+
+// SnapshotInfo describes the copy that Snapshot has made.
+type SnapshotInfo struct {
+	Version  int   // of the tables
+	Accounts int64 // number of accounts
 }
 
 // Missing reports whether a location is a file that does not exist.

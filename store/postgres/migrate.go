@@ -99,3 +99,12 @@ func step(ctx context.Context, c *pgx.Conn, n int, script string) error {
 		return err
 	})
 }
+
+// NewestTables returns the version to which Open migrates the tables.
+func NewestTables() int {
+	scripts, err := migrations()
+	if err != nil {
+		panic("postgres: BUG: " + err.Error())
+	}
+	return len(scripts)
+}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
@@ -15,9 +16,9 @@ import (
 // in the meantime and truncates the file, which needs a moment without readers of old
 // pages. So the size of the log is limited to a small multiple of LogBytes (beyond that,
 // the writer waits for the goroutine), and a page that changes often is moved once for
-// many commits. If another process reads an old page for long, the log grows until that
-// process has finished; the writer tries again each time the log has grown by half of
-// LogBytes.
+// many commits. If another process reads old pages for long, such as roost backup, the log
+// grows until that process has finished; the writer tries again each time the log has grown
+// by half of LogBytes, but waits only once for the same reader.
 
 // truncateWait is how long the writer waits for readers when it truncates the log.
 const truncateWait = 50 * time.Millisecond
@@ -29,18 +30,22 @@ const maxGrowth = 3
 // checkpoint is the state of checkpoints.
 type checkpoint struct {
 	wake chan struct{} // receives one value when the goroutine has work
-	done chan struct{} // receives one value when the writer may truncate the log
+	done chan int64    // receives how much of the log was moved, in pages, when the writer may truncate it
 	wg   sync.WaitGroup
 
 	// Owned by the writer.
 	running bool
 	next    int64 // size of the log at which the next checkpoint starts
+	moved   int64 // what the last checkpoint has moved
+	tries   int   // how often the log was to be truncated, for tests
+	stuck   int64 // moved when the log could not be truncated the last time, or -1: as long as it stays the same, so does the reader
 }
 
 // startCheckpoints starts the goroutine, which owns c.
 func (s *Store) startCheckpoints(c *conn) {
 	k := &s.checkpoint
-	k.wake, k.done, k.next = make(chan struct{}, 1), make(chan struct{}, 1), s.cfg.LogBytes
+	k.wake, k.done, k.next = make(chan struct{}, 1), make(chan int64, 1), s.cfg.LogBytes
+	k.stuck = -1
 	k.wg.Go(func() {
 		defer c.Close()
 		for {
@@ -48,12 +53,22 @@ func (s *Store) startCheckpoints(c *conn) {
 			case <-s.closed:
 				return
 			case <-k.wake:
-				// If an error persists, the writer gets it too.
-				sqlitex.ExecuteTransient(c.Conn, "PRAGMA wal_checkpoint(PASSIVE)", nil)
-				k.done <- struct{}{}
+				k.done <- moveLog(c)
 			}
 		}
 	})
+}
+
+// moveLog moves what it can of the log into the database, and returns how many pages of the
+// log are there. If an error persists, the writer gets it too.
+func moveLog(c *conn) (moved int64) {
+	_ = sqlitex.ExecuteTransient(c.Conn, "PRAGMA wal_checkpoint(PASSIVE)", &sqlitex.ExecOptions{
+		ResultFunc: func(st *sqlite.Stmt) error {
+			moved = st.ColumnInt64(2)
+			return nil
+		},
+	})
+	return moved
 }
 
 func (s *Store) stopCheckpoints() { s.checkpoint.wg.Wait() }
@@ -73,11 +88,15 @@ func (s *Store) afterCommit(c *conn) {
 		s.waitCheckpoint()
 	}
 	select {
-	case <-k.done:
+	case k.moved = <-k.done:
 		k.running = false
 	default:
 	}
-	if !k.running {
+	switch {
+	case k.running:
+	case k.moved == k.stuck:
+		k.next = size + s.cfg.LogBytes/2
+	default:
 		s.truncate(c)
 	}
 }
@@ -89,7 +108,7 @@ func (s *Store) waitCheckpoint() {
 		return
 	}
 	select {
-	case <-k.done:
+	case k.moved = <-k.done:
 		k.running = false
 	case <-s.closed:
 	}
@@ -105,7 +124,12 @@ func (s *Store) truncate(c *conn) {
 	c.SetBusyTimeout(truncateWait)
 	sqlitex.ExecuteTransient(c.Conn, "PRAGMA wal_checkpoint("+mode+")", nil)
 	c.SetBusyTimeout(s.cfg.BusyTimeout)
-	s.checkpoint.next = max(s.cfg.LogBytes, s.logSize()+s.cfg.LogBytes/2)
+	k, left := &s.checkpoint, s.logSize()
+	k.tries++
+	k.next = max(s.cfg.LogBytes, left+s.cfg.LogBytes/2)
+	if k.stuck = -1; left > 0 {
+		k.stuck = k.moved
+	}
 }
 
 func (s *Store) logPath() string { return s.cfg.Path + "-wal" }

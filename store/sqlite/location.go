@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"zombiezen.com/go/sqlite"
+
 	"roost/store"
 )
 
@@ -21,6 +23,8 @@ var (
 	_ store.Location  = location{}
 	_ store.Inspector = location{}
 	_ store.Local     = location{}
+
+	_ store.Snapshotter = location{}
 )
 
 // URL returns the URL of the database in a file.
@@ -87,3 +91,19 @@ func (l location) Inspect(ctx context.Context) (store.Inspection, error) {
 
 // Path implements store.Local.
 func (l location) Path() string { return l.cfg.Path }
+
+// SnapshotName implements store.Snapshotter.
+func (l location) SnapshotName() string { return FileName }
+
+// Snapshot implements store.Snapshotter.
+func (l location) Snapshot(ctx context.Context, file string, report func(done, total int64)) (store.SnapshotInfo, error) {
+	info, err := snapshot(ctx, l.cfg.Path, file, report)
+	if err != nil {
+		switch sqlite.ErrCode(err).ToPrimary() {
+		case sqlite.ResultCorrupt, sqlite.ResultNotADB:
+			err = fmt.Errorf("the database is damaged (%w)", err)
+		}
+		err = fmt.Errorf("sqlite: copy %s: %w", l.cfg.Path, err)
+	}
+	return info, err
+}

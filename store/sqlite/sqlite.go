@@ -344,3 +344,12 @@ func (s *Store) Close() error {
 	s.writer.Wait()
 	return s.wrap("close", errors.Join(errs...))
 }
+
+// NewestTables returns the version to which Open migrates the tables.
+func NewestTables() int {
+	scripts, err := migrations()
+	if err != nil {
+		panic("sqlite: BUG: " + err.Error())
+	}
+	return len(scripts)
+}

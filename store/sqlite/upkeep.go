@@ -122,7 +122,7 @@ func (s *Store) cutLog(c *conn) {
 		return
 	}
 	select {
-	case <-k.done:
+	case k.moved = <-k.done:
 		k.running = false
 		s.truncate(c)
 		if u.scrub = s.logSize() > 0; u.scrub {

@@ -30,6 +30,15 @@ const FileName = sqlite.FileName
 // Default returns the URL of the default store in a data directory.
 func Default(dir string) string { return sqlite.URL(filepath.Join(dir, FileName)) }
 
+// NewestTables returns the newest version of the tables of a database that this program can
+// open, by the name that the database has in a backup.
+func NewestTables(snapshotName string) int {
+	if snapshotName == postgres.DumpName {
+		return postgres.NewestTables()
+	}
+	return sqlite.NewestTables()
+}
+
 // Locate returns the location that a URL names, and opens nothing. The error says in one
 // line what is wrong with the URL, without its password.
 func Locate(text string) (store.Location, error) {
