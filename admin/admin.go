@@ -82,6 +82,7 @@ type Backend struct {
 	Capacity        func() (sessions int64, why string) // sessions that the machine can hold in total, and what limits them; nil: not known
 	Remaining       func() map[string]int64             // further sessions that the machine can hold, by check
 	Expiry          func() map[string]time.Time         // when the certificate of each domain expires
+	LastBackup      func() *api.Backup                  // nil: no backup is known, which the result nil also means
 	Cluster         func() *api.Cluster                 // nil: the server is alone
 	LoginCPU        time.Duration                       // CPU time that a login should need
 	Logger          *slog.Logger                        // nil discards

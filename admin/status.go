@@ -36,6 +36,9 @@ func (s *Server) status(*request) (any, error) {
 	if s.b.Cluster != nil {
 		status.Cluster = s.b.Cluster()
 	}
+	if s.b.LastBackup != nil {
+		status.LastBackup = s.b.LastBackup()
+	}
 	status.Version, status.Commit = version()
 	return status, nil
 }

@@ -31,7 +31,7 @@ func (s *Server) startAdmin() (err error) {
 	b.Domains = func() []string { return s.config().Domains }
 	b.Sessions, b.Store, b.Poller, b.Logger = s.sessions, s.store, s.poller, cfg.Logger
 	b.Router, b.Meter, b.Expiry, b.Remaining = s.router, s.meter, s.certs.expiry, s.machine.remaining
-	b.Blocks, b.Drains = s.blocks, s
+	b.Blocks, b.Drains, b.LastBackup = s.blocks, s, s.lastBackup
 	b.State = func() api.State { return s.state.Load().(api.State) }
 	b.Predict, b.Certificates = s.predict, s.certs.list
 	b.Capacity, b.LoginCPU = s.machine.capacity, s.plan(1).LoginCost()

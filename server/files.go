@@ -91,7 +91,7 @@ func onlyOurs(dir string) bool {
 }
 
 func ourName(name string) bool {
-	for _, prefix := range []string{stores.FileName, secretFile, "selfsigned.", lockFile, domainsFile} {
+	for _, prefix := range []string{stores.FileName, secretFile, "selfsigned.", lockFile, domainsFile, lastBackupFile} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}

@@ -74,6 +74,9 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 			_ = locks.Close()
 		}
 	}()
+	if err := checkRestored(cfg.DataDir); err != nil {
+		return nil, err
+	}
 	secureFiles(cfg.DataDir, databaseFile(location), cfg.TLSKey, cfg.Logger) // before SQLite copies the database's mode to its other files
 	secret, err := loadSecret(cfg.DataDir)
 	if err != nil {

@@ -44,7 +44,16 @@ type Status struct {
 	Memory       Memory        `json:"memory"`
 	Listeners    []Listener    `json:"listeners"`
 	Certificates []Certificate `json:"certificates"`
-	Cluster      *Cluster      `json:"cluster,omitempty"` // of a server that is a node of a cluster
+	LastBackup   *Backup       `json:"last_backup,omitempty"` // by roost backup with the data directory of this server
+	Cluster      *Cluster      `json:"cluster,omitempty"`     // of a server that is a node of a cluster
+}
+
+// Backup is a backup that was made.
+type Backup struct {
+	Time       time.Time `json:"time"`        // of its data
+	AgeSeconds float64   `json:"age_seconds"` // since then
+	File       string    `json:"file"`        // where it was written
+	Bytes      int64     `json:"bytes"`
 }
 
 // Cluster is a node's part of its cluster. Totals are since the start.

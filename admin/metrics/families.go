@@ -31,6 +31,16 @@ var serverFamilies = []family{
 			out.add(expires.Unix(), domain)
 		}
 	}},
+	{"roost_backup_last_success_timestamp_seconds", gauge, "When the data of the last successful backup (roost backup) is from, in Unix time; 0: there is none.", nil, func(n *numbers, out *samples) {
+		if n.LastBackup == nil {
+			return
+		}
+		if b := n.LastBackup(); b != nil {
+			out.add(b.Time.Unix())
+		} else {
+			out.add(0)
+		}
+	}},
 	{"roost_log_lines_dropped_total", counter, "Lines of the log that were dropped because its reader was too slow.", nil, func(n *numbers, out *samples) {
 		if n.LogDropped != nil {
 			out.add(n.LogDropped())

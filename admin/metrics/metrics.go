@@ -39,6 +39,7 @@ type Source struct {
 	LogDropped   func() int64                // lines of the log that were dropped; nil: not known
 	Traces       func() int                  // sessions that administrators trace at the moment
 	Panics       func() int64                // recovered panics in the administration interface
+	LastBackup   func() *api.Backup          // nil: not known, which the result nil also means
 	Cluster      func() *api.Cluster         // nil: the server is alone
 }
 

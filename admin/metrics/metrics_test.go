@@ -59,6 +59,7 @@ func fullSource() Source {
 		Store:        store.NewMeter(),
 		Batches:      batches{},
 		Ready:        func() bool { return true },
+		LastBackup:   func() *api.Backup { return &api.Backup{Time: time.Unix(1900000000, 0)} },
 		Certificates: func() map[string]time.Time { return map[string]time.Time{"example.org": time.Unix(2000000000, 0)} },
 		Capacity:     func() map[string]int64 { return map[string]int64{"open-files": 1000} },
 		LogDropped:   func() int64 { return 6 },

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"roost/internal/cli"
+	"roost/jid"
 	"roost/server"
 	"roost/store"
 	"roost/store/stores"
@@ -52,6 +54,15 @@ func (f *dataFlags) open(ctx context.Context) (store.Store, error) {
 // openExisting opens the store, but does not create one: for a command that changes
 // existing accounts, a missing store means a wrong directory.
 func (f *dataFlags) openExisting(ctx context.Context) (store.Store, error) {
+	l, err := f.existing()
+	if err != nil {
+		return nil, err
+	}
+	return l.Open(ctx, store.Options{})
+}
+
+// existing returns the location of a store that exists.
+func (f *dataFlags) existing() (store.Location, error) {
 	l, err := f.location()
 	if err != nil {
 		return nil, err
@@ -62,7 +73,7 @@ func (f *dataFlags) openExisting(ctx context.Context) (store.Store, error) {
 		}
 		return nil, errNoStore(fmt.Sprintf("there is no database in %s: name the server's data directory with --data", f.Data))
 	}
-	return l.Open(ctx, store.Options{})
+	return l, nil
 }
 
 // errNoStore returns the error for a missing store.
@@ -135,6 +146,22 @@ func onlyServed(served []string) func(domain string) error {
 		}
 		return nil
 	}
+}
+
+// explainEmpty explains why there are no accounts where there should be some: what a running
+// server has stored is at first beside the database's file, and a copy of that file alone lacks
+// it.
+func (f *dataFlags) explainEmpty(ctx context.Context, s onStore) error {
+	l, err := f.location()
+	local, ok := l.(store.Local)
+	if err != nil || !ok {
+		return err
+	}
+	if first, err := s.ListAccounts(ctx, "", jid.JID{}, 1); err != nil || len(first) > 0 {
+		return err
+	}
+	_, err = fmt.Fprintf(os.Stderr, "no accounts in %[1]s; if you have copied it from a running server, you have not copied %[1]s-wal, where they are: roost backup copies everything\n", local.Path())
+	return err
 }
 
 // defaultData is the default data directory.

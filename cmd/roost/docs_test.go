@@ -14,9 +14,9 @@ import (
 
 var namedVariable = regexp.MustCompile(`\bROOST_[A-Z0-9_]+`)
 
-// otherFlags are flags of other programs in the documents: apt-get, curl, docker, sysctl,
-// systemd-run, useradd, systemctl and valkey-cli.
-var otherFlags = []string{"unix-socket", "write-out", "no-install-recommends", "system", "pipe", "wait", "home-dir", "shell", "now", "build", "user", "pass"}
+// otherFlags are flags of other programs in the documents: apt-get, curl, docker, pg_restore,
+// sha256sum, sysctl, systemd-run, useradd, systemctl and valkey-cli.
+var otherFlags = []string{"unix-socket", "write-out", "no-install-recommends", "system", "pipe", "wait", "home-dir", "shell", "now", "build", "user", "pass", "check", "no-owner", "exit-on-error", "single-transaction", "dbname"}
 
 // testVariables are environment variables that only tests read.
 var testVariables = []string{"ROOST_CROWD", "ROOST_CUT_STEP", "ROOST_ENTRIES", "ROOST_FAULTS", "ROOST_MODEL", "ROOST_MODEL_SEED"}

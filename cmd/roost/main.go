@@ -30,6 +30,8 @@ type grammar struct {
 	User    userCmd        `cmd:"" help:"Manage accounts, whether the server is running or not."`
 	Export  exportCmd      `cmd:"" help:"Write accounts with all their data to a file, for another server or another roost."`
 	Import  importCmd      `cmd:"" help:"Add accounts with all their data from a file, or from what another server has stored."`
+	Backup  backupCmd      `cmd:"" help:"Write a backup of the database and the server's other files, whether the server is running or not."`
+	Restore restoreCmd     `cmd:"" help:"Make an empty data directory from a backup."`
 	Stores  storeCmd       `cmd:"" name:"store" help:"Move everything that is stored to another database."`
 	Log     logCmd         `cmd:"" help:"Change the log level of the running server."`
 	Admin   adminCmd       `cmd:"" help:"Manage access to the administration interface."`

@@ -50,6 +50,11 @@ func writeStatus(w io.Writer, s *api.Status) {
 	if c := s.Cluster; c != nil {
 		writeCluster(line, c)
 	}
+	if b := s.LastBackup; b != nil {
+		line("last backup", "%s ago, %s: %s", human.Age(b.AgeSeconds), bytesText(b.Bytes), b.File)
+	} else {
+		line("last backup", "none by roost backup")
+	}
 	for _, l := range s.Listeners {
 		line("listens", "%s: %s", l.Name, l.Addr)
 	}

@@ -340,7 +340,11 @@ type accountList struct {
 func (c *userListCmd) Run() error {
 	u := userFlags{remoteFlags: c.remoteFlags}
 	return u.accounts(&c.dataFlags, c.openExisting, func(ctx context.Context, a accounts) error {
-		return listAccounts(ctx, a, accountList{string(c.Domain), c.Lacking.Hash}, c.JSON, os.Stdout)
+		err := listAccounts(ctx, a, accountList{string(c.Domain), c.Lacking.Hash}, c.JSON, os.Stdout)
+		if s, ok := a.(onStore); ok && err == nil {
+			err = c.explainEmpty(ctx, s)
+		}
+		return err
 	})
 }
 

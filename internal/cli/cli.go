@@ -127,16 +127,26 @@ func Interrupted() (context.Context, context.CancelFunc) {
 // VersionCmd is the command that prints the version.
 type VersionCmd struct{}
 
-// Run prints the version that the Go tool recorded in the binary.
-func (VersionCmd) Run(app *kong.Kong) error {
-	version, commit := "unknown", ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = info.Main.Version
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				commit = " " + s.Value
-			}
+// Version returns the version that the Go tool recorded in the binary, and the commit, which
+// may be empty.
+func Version() (version, commit string) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown", ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			commit = s.Value
 		}
+	}
+	return info.Main.Version, commit
+}
+
+// Run prints the version.
+func (VersionCmd) Run(app *kong.Kong) error {
+	version, commit := Version()
+	if commit != "" {
+		commit = " " + commit
 	}
 	_, err := fmt.Fprintf(app.Stdout, "%s %s%s %s %s/%s\n", app.Model.Name, version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"roost/internal/cmdtest"
+	"roost/internal/pgtest"
+	"roost/jid"
+	"roost/store"
+	"roost/store/stores"
+)
+
+// romeo and julietPlain are SASL PLAIN responses with the password secret.
+const (
+	romeoPlain  = "AHJvbWVvAHNlY3JldA=="
+	julietPlain = "AGp1bGlldABzZWNyZXQ="
+)
+
+// TestBackup: a server that runs on a restored backup has the accounts, their messages and
+// the certificate. The server that was backed up tells when.
+func TestBackup(t *testing.T) {
+	running, dir, addr := servingAccounts(t, "romeo@localhost", "juliet@localhost")
+	romeo := loginTo(t, addr, "localhost", romeoPlain, "r")
+	romeo.ask("<message to='juliet@localhost' type='chat'><body>wherefore</body></message><iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>", "id='p'")
+	f := runner(t, dir)
+	f(0, "last backup    none by roost backup", "status")
+	backups := t.TempDir()
+	f(2, "--keep needs a directory that exists", "backup", filepath.Join(backups, "b.tar"), "--keep", "1")
+	f(0, `roost-\d{8}T\d{6}Z\.tar: .* of 2 accounts, `, "backup", backups, "--keep", "1")
+	f(0, `last backup    \d+ s ago, .*: `+backups+"/roost-", "status")
+	all, err := filepath.Glob(filepath.Join(backups, "*"))
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%q, %v", all, err)
+	}
+	if err := os.Rename(all[0], filepath.Join(backups, "roost-20260101T000000Z.tar")); err != nil {
+		t.Fatal(err)
+	}
+	f(0, `deleted `+backups+"/roost-20260101", "backup", backups, "--keep", "1")
+	all, err = filepath.Glob(filepath.Join(backups, "*"))
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%q, %v", all, err)
+	}
+	f(1, "not empty", "restore", all[0])
+
+	to := filepath.Join(t.TempDir(), "new", "data")
+	f = runner(t, to)
+	f(0, "restored to "+to+": roost.db, secret, domains, selfsigned.crt, selfsigned.key\n", "restore", all[0])
+	for _, name := range []string{"secret", "selfsigned.key"} {
+		before, err := os.ReadFile(filepath.Join(dir, name))
+		after, e := os.ReadFile(filepath.Join(to, name))
+		if err != nil || e != nil || string(before) != string(after) {
+			t.Errorf("%s: %v, %v, or they differ", name, err, e)
+		}
+	}
+	restored, greeting := serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--allow-plaintext", "--data", to)
+	juliet := loginTo(t, regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(greeting), "localhost", julietPlain, "j")
+	juliet.ask("<presence/>", "<body>wherefore</body>")
+	for _, cmd := range []*exec.Cmd{running, restored} {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+
+	// Without a server.
+	file := filepath.Join(backups, "b.tar")
+	f(0, "b.tar: .* of 2 accounts, ", "backup", file)
+	if err := os.WriteFile(filepath.Join(to, "restore.partial"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f(1, "interrupted: run roost restore again", "serve", "--c2s", "127.0.0.1:0", "--c2s-tls", "")
+	f(1, "there is no database "+dir+"/none", "backup", file, "--store", stores.Default(filepath.Join(dir, "none")))
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(file, append(text[:len(text)/2], text[len(text)/2+1:]...), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty := t.TempDir()
+	f = runner(t, empty)
+	f(1, "b.tar: the backup is damaged", "restore", file)
+	f(1, "there is no database in", "user", "list")
+}
+
+// TestCopiedFile: somebody who has copied the file of a database in use, and finds no
+// accounts in the copy, is told why.
+func TestCopiedFile(t *testing.T) {
+	dir := t.TempDir()
+	serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", dir)
+	list := filepath.Join(t.TempDir(), "list")
+	if err := os.WriteFile(list, []byte("romeo@localhost,secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	runner(t, dir)(0, "1 account", "user", "import", list)
+	text, err := os.ReadFile(filepath.Join(dir, stores.FileName))
+	to := t.TempDir()
+	if err == nil {
+		err = os.WriteFile(filepath.Join(to, stores.FileName), text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	runner(t, to)(0, "no accounts.*roost.db-wal.*roost backup", "user", "list")
+}
+
+// TestBackupPostgreSQL: the backup of a server with a database of PostgreSQL has the dump,
+// which pg_restore loads.
+func TestBackupPostgreSQL(t *testing.T) {
+	pg := pgtest.Shared(t)
+	url, dir := pg.URL(t), t.TempDir()
+	if _, err := exec.LookPath("pg_restore"); err != nil {
+		t.Skip(err)
+	}
+	if _, err := runUser(t, "romeo@localhost,secret\n", "import", "-", "--any-domain", "--data", dir, "--store", url); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, to := filepath.Join(t.TempDir(), "b.tar"), t.TempDir()
+	runner(t, dir)(0, "b.tar: .* of 1 account, ", "backup", file, "--store", url)
+	out := runner(t, to)(0, "restored to "+to+": roost.dump, secret\n", "restore", file)
+	command := strings.Fields(out[strings.Index(out, "pg_restore"):])
+	schema := regexp.MustCompile(`search_path=(\w+)`).FindStringSubmatch(url)[1]
+	pg.Exec(t, "DROP SCHEMA "+schema+" CASCADE")
+	for i, arg := range command {
+		command[i] = strings.ReplaceAll(arg, "URL", regexp.MustCompile(`&?(search_path|pool_max_conns)=\w+`).ReplaceAllString(url, ""))
+	}
+	if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("%q: %v: %s", command, err, out)
+	}
+	s, err := stores.Open(t.Context(), url, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	all, err := s.ListAccounts(t.Context(), "", jid.JID{}, 10)
+	if err != nil || len(all) != 1 || all[0].JID.String() != "romeo@localhost" {
+		t.Errorf("%v, %v", all, err)
+	}
+	code, _, stderr := cmdtest.Result(t, []string{"PATH=" + t.TempDir()}, "backup", file, "--store", url, "--data", dir)
+	if code != 1 || !strings.Contains(stderr, "install PostgreSQL's client programs") {
+		t.Errorf("%d, %s", code, stderr)
+	}
+}
