@@ -30,6 +30,7 @@ import (
 var (
 	ErrNotFound     = errors.New("not found")
 	ErrExists       = errors.New("already exists")
+	ErrHeld         = errors.New("an account of this name was deleted not long ago") // of RegisterAccount
 	ErrConflict     = errors.New("changed by someone else in the meantime")
 	ErrQuota        = errors.New("quota exceeded")
 	ErrContactQuota = fmt.Errorf("%w, the sender is in the roster", ErrQuota) // of AppendOffline
@@ -104,6 +105,12 @@ type Accounts interface {
 	// returns ErrExists. A zero Created means now.
 	CreateAccount(ctx context.Context, a Account) error
 
+	// RegisterAccount adds an account as CreateAccount does, or returns ErrExists. If an
+	// account of its name was deleted at since or later, it returns ErrHeld: messages and
+	// subscriptions for the former owner would reach the new one. The store may forget the
+	// names of accounts that were deleted before since, and in any case after HoldLimit.
+	RegisterAccount(ctx context.Context, a Account, since time.Time) error
+
 	// SetCredentials replaces an account's credentials, or returns ErrNotFound. Unless
 	// was is AnyEvent, the account's newest event (Account.Event) must be was: if
 	// anything else has happened to the account, such as that it was deleted and
@@ -174,6 +181,9 @@ type Accounts interface {
 	// LastAccountEvent returns the ID of the newest event, or 0 if there is none.
 	LastAccountEvent(ctx context.Context) (int64, error)
 }
+
+// HoldLimit is how long a store knows the names of deleted accounts.
+const HoldLimit = 366 * 24 * time.Hour
 
 // AnyEvent makes SetCredentials, AddKeys and DeleteAccount act whatever has happened to an account.
 const AnyEvent int64 = -1

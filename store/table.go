@@ -19,6 +19,7 @@ var Tables = []*Table{
 	{"blob", 3, 100, []Column{{"account", Int}, {"kind", Text}, {"key", Text}, {"value", Bytes}}},
 	{"last_activity", 1, 1000, []Column{{"account", Int}, {"at", Int}, {"status", Bytes}}},
 	{"block", 1, 1000, []Column{{"target", Text}, {"reason", Text}, {"actor", Text}, {"created", Int}, {"until", Int}}},
+	{"tombstone", 1, 1000, []Column{{"jid", Text}, {"deleted", Int}}},
 	{"saved_session", 1, 4, []Column{{"id", Int}, {"node", Text}, {"key", Text}, {"until", Int}, {"data", Bytes}}},
 }
 

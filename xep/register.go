@@ -2,6 +2,7 @@ package xep
 
 import (
 	"errors"
+	"time"
 
 	"roost/internal/loglimit"
 	"roost/jid"
@@ -189,8 +190,13 @@ func wanted(rq *router.Request) (owner jid.JID, password string, err error) {
 // create creates an account for a client that is not authenticated.
 func (g *registrar) create(rq *router.Request, d *derived) error {
 	r, account := rq.Router, store.Account{JID: d.account.JID, Credentials: d.credentials}
-	err := r.Store().CreateAccount(r.Context(), account)
-	if errors.Is(err, store.ErrExists) {
+	var err error
+	if hold := g.x.config().HoldNames; hold > 0 {
+		err = r.Store().RegisterAccount(r.Context(), account, time.Now().Add(-hold))
+	} else {
+		err = r.Store().CreateAccount(r.Context(), account)
+	}
+	if errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrHeld) { // which of them is nobody's business
 		return stanza.Conflict
 	}
 	if err != nil {

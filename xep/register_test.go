@@ -116,10 +116,24 @@ func TestRegistrationRefuses(t *testing.T) {
 	f("bill", strings.Repeat("x", 1023), "result")
 }
 
+// TestHeldName: the name of a removed account cannot be registered for a while, with the error
+// of a name that exists.
+func TestHeldName(t *testing.T) {
+	ts := newTestServer(t, xep.Config{Register: true})
+	romeo := ts.login(t, "romeo")
+	romeo.ask("<iq type='set' id='bye'><query xmlns='jabber:iq:register'><remove/></query></iq>", "</stream:stream>")
+	c, _ := ts.connect(t)
+	for user, want := range map[string]string{"romeo": "conflict", "bill": "result"} {
+		if got := c.register(registerQuery(user, "secret")); got != want {
+			t.Errorf("%s: %s, want %s", user, got, want)
+		}
+	}
+}
+
 // TestRemovedAccountIsNew: a user who registers a removed name again inherits nothing from
 // the former account.
 func TestRemovedAccountIsNew(t *testing.T) {
-	ts := newTestServer(t, xep.Config{Register: true})
+	ts := newTestServer(t, xep.Config{Register: true, HoldNames: -1})
 	romeo := ts.login(t, "romeo")
 	romeo.iq("set", "<query xmlns='jabber:iq:roster'><item jid='juliet@localhost'/></query>")
 	romeo.iq("set", "<vCard xmlns='vcard-temp'><FN>Romeo</FN></vCard>")

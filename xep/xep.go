@@ -9,6 +9,7 @@ package xep
 import (
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	"roost/internal/hot"
 	"roost/router"
@@ -25,6 +26,10 @@ type Config struct {
 	// an hour, in any distribution over the hour; default 60; negative means no limit. An
 	// IPv6 address stands for its /64. Loopback is exempt.
 	RegisterPerHour int `reload:"yes"`
+
+	// HoldNames is how long the name of a deleted account cannot be registered again, at
+	// most store.HoldLimit; default 30 days; negative means that it can be at once.
+	HoldNames time.Duration `reload:"yes"`
 
 	// Iterations is the iteration count of the key derivation for new passwords; default
 	// store.DefaultIterations.
@@ -55,6 +60,9 @@ func (c Config) WithDefaults() Config {
 		}
 	}
 	set(&c.RegisterPerHour, 60)
+	if c.HoldNames == 0 {
+		c.HoldNames = 30 * 24 * time.Hour
+	}
 	set(&c.Iterations, store.DefaultIterations)
 	set(&c.PrivateSize, 64<<10)
 	set(&c.PrivateCount, 100)

@@ -34,7 +34,7 @@ func TestLimits(t *testing.T) {
 	meant := map[string][]string{
 		"max-register": {"-1"}, "max-failures": {"-1"}, "fanout-rate": {"-1"}, "max-per-address": {"-1"},
 		"max-attempts": {"-1", "0"}, "offline-quota": {"-1", "0"}, "memory-limit": {"0"},
-		"idle-timeout": {"-1s"}, "ack-interval": {"-1s"}, "ack-timeout": {"-1s"}, "resume-timeout": {"-1s"}, "token-life": {"-1s"}, "user-timeout": {"-1s"},
+		"idle-timeout": {"-1s"}, "ack-interval": {"-1s"}, "ack-timeout": {"-1s"}, "resume-timeout": {"-1s"}, "token-life": {"-1s"}, "hold-names": {"-1s"}, "user-timeout": {"-1s"},
 		"keepalive": {"-1s", "0s"}, "keepalive-batch": {"-1s", "0s"}, "drain-timeout": {"0s"},
 	}
 	var c grammar

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"roost/jid"
 	"roost/store"
@@ -80,6 +81,19 @@ func (t *tx) create(a *store.Account) (created bool) {
 // CreateAccount implements store.Accounts.
 func (s *Store) CreateAccount(ctx context.Context, a store.Account) error {
 	return s.write(ctx, "CreateAccount", "create account "+a.JID.BareString(), func(t *tx) error {
+		if !t.create(&a) {
+			return store.ErrExists
+		}
+		return nil
+	})
+}
+
+// RegisterAccount implements store.Accounts.
+func (s *Store) RegisterAccount(ctx context.Context, a store.Account, since time.Time) error {
+	return s.write(ctx, "RegisterAccount", "register account "+a.JID.BareString(), func(t *tx) error {
+		if at, ok := t.l.deleted[a.JID.BareString()]; ok && !at.Before(since.Truncate(time.Second)) {
+			return store.ErrHeld
+		}
 		if !t.create(&a) {
 			return store.ErrExists
 		}

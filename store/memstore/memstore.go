@@ -28,6 +28,7 @@ type Location struct {
 	contacts map[int64][]store.EventContact // by event, in the order of addresses
 	blocks   map[string]store.Block         // by target
 	sessions []store.SavedSession           // oldest first
+	deleted  map[string]time.Time           // accounts by bare JID
 	changed  chan struct{}                  // closed and replaced when there are new events
 	lastID   int64                          // of the offline messages of all accounts
 	version  int64                          // the largest version of any roster
@@ -35,7 +36,7 @@ type Location struct {
 
 // New returns an empty store.
 func New() *Location {
-	return &Location{accounts: make(map[string]*account), contacts: make(map[int64][]store.EventContact), blocks: make(map[string]store.Block), changed: make(chan struct{})}
+	return &Location{accounts: make(map[string]*account), contacts: make(map[int64][]store.EventContact), blocks: make(map[string]store.Block), deleted: make(map[string]time.Time), changed: make(chan struct{})}
 }
 
 // Open implements store.Location.
@@ -177,6 +178,7 @@ func (t *tx) commit() {
 	for key, a := range t.changed {
 		if a == nil {
 			delete(t.l.accounts, key)
+			t.l.deleted[strings.Clone(key)] = t.now
 			continue
 		}
 		t.l.accounts[a.JID.String()] = a // not key, which may be the caller's memory

@@ -144,17 +144,7 @@ const sqlPutAccount = `SELECT put_account($1, $2, $3, $4, $5, $6, $7, $8, $9, $1
 
 // CreateAccount implements store.Accounts.
 func (s *Store) CreateAccount(ctx context.Context, a store.Account) error {
-	args := append(address(a.JID), keyArgs(&a.Credentials)...)
-	now := time.Now()
-	at := a.Created
-	if at.IsZero() {
-		at = now
-	}
-	// Roster versions start at the time in microseconds, which is larger than any
-	// version of a former account of the same name. So no client uses its cached
-	// roster of that account for this one.
-	args = append(args, a.Disabled, at.Unix(), now.UnixMicro(), now.Unix())
-	return s.exec(ctx, "CreateAccount", "create account "+a.JID.BareString(), &write{sql: sqlPutAccount, args: args, row: func(rows pgx.Rows) error {
+	return s.exec(ctx, "CreateAccount", "create account "+a.JID.BareString(), &write{sql: sqlPutAccount, args: accountArgs(&a), row: func(rows pgx.Rows) error {
 		var created int64
 		if err := rows.Scan(&created); err != nil {
 			return err
@@ -164,6 +154,39 @@ func (s *Store) CreateAccount(ctx context.Context, a store.Account) error {
 		}
 		return nil
 	}})
+}
+
+// accountArgs returns the arguments for a new account.
+func accountArgs(a *store.Account) []any {
+	now := time.Now()
+	at := a.Created
+	if at.IsZero() {
+		at = now
+	}
+	// Roster versions start at the time in microseconds, which is larger than any
+	// version of a former account of the same name. So no client uses its cached
+	// roster of that account for this one.
+	return append(append(address(a.JID), keyArgs(&a.Credentials)...), a.Disabled, at.Unix(), now.UnixMicro(), now.Unix())
+}
+
+const sqlRegisterAccount = `SELECT register_account($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+
+// RegisterAccount implements store.Accounts.
+func (s *Store) RegisterAccount(ctx context.Context, a store.Account, since time.Time) error {
+	w := &write{sql: sqlRegisterAccount, args: append(accountArgs(&a), since.Unix()), row: func(rows pgx.Rows) error {
+		var result int64
+		if err := rows.Scan(&result); err != nil {
+			return err
+		}
+		switch result {
+		case 0:
+			return store.ErrExists
+		case 2:
+			return store.ErrHeld
+		}
+		return nil
+	}}
+	return s.exec(ctx, "RegisterAccount", "register account "+a.JID.BareString(), w)
 }
 
 const sqlSetCredentials = `SELECT set_credentials($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::smallint)`
@@ -196,12 +219,13 @@ func (s *Store) SetDisabled(ctx context.Context, bare jid.JID, disabled bool) er
 	return s.exec(ctx, "SetDisabled", "disable or enable "+bare.BareString(), &write{sql: sqlSetDisabled, args: args, row: result(&event)})
 }
 
-const sqlDeleteAccount = `SELECT delete_account($1, $2, $3, $4)`
+const sqlDeleteAccount = `SELECT bury_account($1, $2, $3, $4, $5)`
 
 // DeleteAccount implements store.Accounts.
 func (s *Store) DeleteAccount(ctx context.Context, bare jid.JID, was int64) error {
 	var event int64
-	args := append(address(bare), was, time.Now().Unix())
+	now := time.Now()
+	args := append(address(bare), was, now.Unix(), now.Add(-store.HoldLimit).Unix())
 	return s.exec(ctx, "DeleteAccount", "delete account "+bare.BareString(), &write{sql: sqlDeleteAccount, args: args, row: result(&event)})
 }
 

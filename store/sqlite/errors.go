@@ -24,7 +24,7 @@ func (s *Store) wrap(what string, err error) error {
 
 // advice returns a text for people about an error of SQLite, or "".
 func (s *Store) advice(err error) string {
-	for _, plain := range []error{store.ErrNotFound, store.ErrExists, store.ErrConflict, store.ErrQuota, store.ErrClosed, context.Canceled, context.DeadlineExceeded, errNewer} {
+	for _, plain := range []error{store.ErrNotFound, store.ErrExists, store.ErrHeld, store.ErrConflict, store.ErrQuota, store.ErrClosed, context.Canceled, context.DeadlineExceeded, errNewer} {
 		if errors.Is(err, plain) {
 			return ""
 		}

@@ -21,6 +21,9 @@ const (
 	qMissingKeys
 	qSetDisabled
 	qDeleteAccount
+	qPutTombstone
+	qForgetTombstones
+	qTombstone
 	qListAll
 	qListDomain
 	qLackSHA1All
@@ -137,10 +140,13 @@ var queries = [numQueries]string{
 	// These conditions must be the same as in the indexes.
 	qMissingKeys: `SELECT EXISTS (SELECT 1 FROM account WHERE domain = ?1 AND sha1_stored = X''),
 		EXISTS (SELECT 1 FROM account WHERE domain = ?1 AND sha256_stored = X'')`,
-	qSetDisabled:   `UPDATE account SET disabled = ?3, event = ` + nextEvent + ` WHERE domain = ?1 AND local = ?2`,
-	qDeleteAccount: `DELETE FROM account WHERE domain = ?1 AND local = ?2`,
-	qListAll:       listWhere + `true` + listAllPage,
-	qListDomain:    listWhere + `true` + listDomainPage,
+	qPutTombstone:     `INSERT OR REPLACE INTO tombstone (jid, deleted) VALUES (?1, ?2)`,
+	qForgetTombstones: `DELETE FROM tombstone WHERE deleted < ?1`,
+	qTombstone:        `SELECT 1 FROM tombstone WHERE jid = ?1`,
+	qSetDisabled:      `UPDATE account SET disabled = ?3, event = ` + nextEvent + ` WHERE domain = ?1 AND local = ?2`,
+	qDeleteAccount:    `DELETE FROM account WHERE domain = ?1 AND local = ?2`,
+	qListAll:          listWhere + `true` + listAllPage,
+	qListDomain:       listWhere + `true` + listDomainPage,
 	// These conditions must be the same as in the indexes.
 	qLackSHA1All:      listWhere + `sha1_stored = X''` + listAllPage,
 	qLackSHA1Domain:   listWhere + `sha1_stored = X''` + listDomainPage,

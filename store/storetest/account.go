@@ -295,3 +295,39 @@ func testDeleteSubscriptions(t *testing.T, s store.Store) {
 		t.Errorf("pending requests: %q, want that of %v", r.Requests, nurse)
 	}
 }
+
+// testRegisterAccount: the name of a deleted account cannot be registered until the time is
+// over, and can be created. A name that was forgotten is free.
+func testRegisterAccount(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	hour, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	f := func(desc string, j jid.JID, since time.Time, want error) {
+		t.Helper()
+		err := s.RegisterAccount(ctx, store.Account{JID: j, Credentials: credentials(1)}, since)
+		if want != nil {
+			wants(t, desc, err, want)
+			return
+		}
+		ok(t, desc, err)
+		a, err := s.Account(ctx, j)
+		ok(t, "Account", err)
+		if !reflect.DeepEqual(a.Credentials, credentials(1)) || a.Event == 0 || time.Since(a.Created) > time.Hour {
+			t.Errorf("%s: %+v", desc, a)
+		}
+	}
+	f("a new name", juliet, hour, nil)
+	f("the same name", juliet, hour, store.ErrExists)
+	create(t, s, nurse)
+	for range 2 { // the second time after it was created again
+		ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet, store.AnyEvent))
+		f("a deleted name", juliet, hour, store.ErrHeld)
+		_, err := s.Account(ctx, juliet)
+		wants(t, "Account", err, store.ErrNotFound)
+		create(t, s, juliet)
+		f("the name of an account", nurse, hour, store.ErrExists)
+	}
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet, store.AnyEvent))
+	wants(t, "DeleteAccount of nobody", s.DeleteAccount(ctx, nobody, store.AnyEvent), store.ErrNotFound)
+	f("a name that never existed", nobody, hour, nil)
+	f("a name deleted long ago", juliet, future, nil)
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"roost/jid"
 	"roost/store"
@@ -28,6 +29,12 @@ var failures = []failure{
 	}},
 	{"CreateAccount", "ErrExists", store.ErrExists, false, func(ctx context.Context, s *fixture) error {
 		return s.CreateAccount(ctx, store.Account{JID: juliet, Credentials: credentials(2)})
+	}},
+	{"RegisterAccount", "ErrExists", store.ErrExists, false, func(ctx context.Context, s *fixture) error {
+		return s.RegisterAccount(ctx, store.Account{JID: juliet, Credentials: credentials(2)}, time.Unix(1e9, 0))
+	}},
+	{"RegisterAccount", "ErrHeld", store.ErrHeld, false, func(ctx context.Context, s *fixture) error {
+		return s.RegisterAccount(ctx, store.Account{JID: gone, Credentials: credentials(2)}, time.Unix(1e9, 0))
 	}},
 	{"SetCredentials", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
 		_, err := s.SetCredentials(ctx, nobody, store.AnyEvent, credentials(2), true)

@@ -41,6 +41,9 @@ var operations = []operation{
 	{"CreateAccount", func(ctx context.Context, s *fixture) error {
 		return s.CreateAccount(ctx, store.Account{JID: nobody, Credentials: credentials(1)})
 	}},
+	{"RegisterAccount", func(ctx context.Context, s *fixture) error {
+		return s.RegisterAccount(ctx, store.Account{JID: nobody, Credentials: credentials(1)}, time.Unix(1e9, 0))
+	}},
 	{"SetCredentials", func(ctx context.Context, s *fixture) error {
 		_, err := s.SetCredentials(ctx, juliet, s.event, credentials(2), false)
 		return err
@@ -133,7 +136,8 @@ var operations = []operation{
 func newFixture(t *testing.T, l store.Location, o store.Options) *fixture {
 	t.Helper()
 	s := &fixture{Store: open(t, l, o)}
-	create(t, s, juliet, nurse)
+	create(t, s, juliet, nurse, gone)
+	ok(t, "DeleteAccount", s.DeleteAccount(t.Context(), gone, store.AnyEvent))
 	setCredentials(t, s, juliet, only(store.SHA1, credentials(1)))
 	put(t, s, nurse, store.RosterItem{JID: juliet, Subscription: store.Both})
 	put(t, s, juliet, store.RosterItem{JID: romeo, Subscription: store.Both})
@@ -158,6 +162,9 @@ func newFixture(t *testing.T, l store.Location, o store.Options) *fixture {
 
 // blocked is the target of a block of a fixture, which has ended.
 const blocked = "192.0.2.0/24"
+
+// gone is an account that a fixture had.
+var gone = jid.MustParse("gone@example.com")
 
 // snapshot returns all that a store has, as text.
 func snapshot(t *testing.T, s store.Store) string {

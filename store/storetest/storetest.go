@@ -35,6 +35,7 @@ func Run(t *testing.T, locate func(t testing.TB) store.Location) {
 	f("Generations", testGenerations)
 	f("EventContacts", testEventContacts)
 	f("DeleteAccount", testDeleteAccount)
+	f("RegisterAccount", testRegisterAccount)
 	f("DeleteUnchanged", testDeleteUnchanged)
 	f("DeleteSubscriptions", testDeleteSubscriptions)
 	f("Roster", testRoster)

@@ -1,0 +1,51 @@
+package sqlite
+
+import (
+	"time"
+
+	"roost/jid"
+	"roost/store"
+)
+
+// A tombstone keeps the name of a deleted account for RegisterAccount.
+
+// putTombstone keeps the name of an account that was deleted, and forgets those that are too
+// old for any use.
+func (c *conn) putTombstone(bare jid.JID, now time.Time) error {
+	if err := c.forgetTombstones(now.Add(-store.HoldLimit)); err != nil {
+		return err
+	}
+	st, err := c.stmt(qPutTombstone)
+	if err != nil {
+		return err
+	}
+	st.BindText(1, bare.BareString())
+	st.BindInt64(2, now.Unix())
+	_, err = c.run(st)
+	return err
+}
+
+// forgetTombstones forgets the names of accounts that were deleted before a time.
+func (c *conn) forgetTombstones(before time.Time) error {
+	st, err := c.stmt(qForgetTombstones)
+	if err != nil {
+		return err
+	}
+	st.BindInt64(1, before.Unix())
+	_, err = c.run(st)
+	return err
+}
+
+// hasTombstone reports whether a name is that of a deleted account.
+func (c *conn) hasTombstone(bare jid.JID) (has bool, err error) {
+	st, err := c.stmt(qTombstone)
+	if err != nil {
+		return false, err
+	}
+	st.BindText(1, bare.BareString())
+	err = each(st, func() error {
+		has = true
+		return nil
+	})
+	return has, err
+}
