@@ -244,6 +244,30 @@ func TestKilledRestoring(t *testing.T) {
 	}
 }
 
+// TestRestoreOther: what an interrupted restore of one backup has left is not mixed with
+// another one.
+func TestRestoreOther(t *testing.T) {
+	name, dir := filepath.Join(t.TempDir(), "b.tar"), t.TempDir()
+	if err := write(name, "database"); err != nil {
+		t.Fatal(err)
+	}
+	w, err := Begin(name + "-other")
+	if err == nil {
+		m := &Manifest{Database: Database{Entry: "roost.db"}}
+		_, err = w.Finish(t.Context(), m, nil, func(int64, int64) {})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	child(t, childRestores, name+" "+dir, 9) // all files are in their places
+	if all := files(t, dir); !IsUnfinished(dir) || !slices.Contains(all, "secret") {
+		t.Fatalf("it has left %q", all)
+	}
+	if err := restore(name+"-other", dir); err != nil || !slices.Equal(files(t, dir), []string{"roost.db"}) {
+		t.Errorf("%v; files %q", err, files(t, dir))
+	}
+}
+
 // TestRestoreKeepsOthers: files of others are not removed, also after an interruption.
 func TestRestoreKeepsOthers(t *testing.T) {
 	name, dir := filepath.Join(t.TempDir(), "b.tar"), t.TempDir()
