@@ -185,10 +185,10 @@ func (w *suspension) wait() {
 	w.pending, w.writing = suspendedBlock{}, nil
 }
 
-// encode claims a session and appends it. It returns false if the session has ended, or if a
-// worker has it.
+// encode claims a session and appends it. It returns false if the session has ended, or if its
+// client has resumed it. No worker has its input: it was settled, and its client is gone.
 func (w *suspension) encode(s *Session, dst []byte) (_ []byte, claimed bool) {
-	if s.has(flagBusy|flagDeferred) || !s.Detached() || !s.set(flagClosing) {
+	if !s.Detached() || !s.set(flagClosing) {
 		return dst, false
 	}
 	w.state = s.describe(w.state, &w.data)
