@@ -62,6 +62,11 @@ func TestWebSocketIdleObjects(t *testing.T) {
 	_ = first.Close()
 	eventually(t, "the first connection has ended", func() bool { return p.Stats().Conns == 0 })
 	web, webObjects := idleHeapOf(t, p, l.Addr().(*net.TCPAddr).Port, 2000, text, got)
+	// A loop forgets some of what has ended at its next turn only, which must not be during the
+	// other measurement.
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
 	tcp, tcpObjects := idleConns(t, 2000)
 	t.Logf("%.0f bytes in %.2f objects; without WebSocket %.0f in %.2f", web, webObjects, tcp, tcpObjects)
 	if added := webObjects - tcpObjects; added > 1.1 {
