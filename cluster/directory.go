@@ -99,7 +99,7 @@ func (n *Node) registered(o *op) (reg router.Registered, dead map[uint64]bool) {
 	case before.Node == own:
 		reg.Known = true
 		if level != o.level && !reg.Full {
-			n.writes.add(&op{kind: opUnindex, account: o.account, resource: o.resource, level: level})
+			n.writes.addRemoval(&op{kind: opUnindex, account: o.account, resource: o.resource, level: level})
 		}
 	case alive(before) && !reg.Taken && !reg.Full:
 		reg.Replaced = before
@@ -112,11 +112,8 @@ func (n *Node) registered(o *op) (reg router.Registered, dead map[uint64]bool) {
 	if reg.Taken || reg.Full {
 		reg.Places = nil
 		if before.Node != own {
-			n.writes.add(&op{kind: opUnindex, account: o.account, resource: o.resource, level: o.level})
+			n.writes.addRemoval(&op{kind: opUnindex, account: o.account, resource: o.resource, level: o.level})
 		}
-	} else if before.Node != own {
-		n.count.Add(1)
-		n.stats.registrations.Add(1)
 	}
 	return reg, dead
 }
@@ -164,9 +161,20 @@ func (o *op) commands(cmds []rueidis.Completed, c rueidis.Client, epoch uint64) 
 		return append(cmds, updateScript.call(c, key, []string{epochBytes(epoch), o.resource, available, string([]byte{byte(o.priority)})}))
 	case opUnregister:
 		return append(cmds, unregisterScript.call(c, key, []string{epochBytes(epoch), o.resource}))
+	case opForget:
+		for level := range o.level + 1 {
+			cmds = append(cmds, indexRemove(c, epoch, o, level))
+		}
+		return cmds
 	default:
-		return append(cmds, indexRemove(c, epoch, o))
+		return append(cmds, indexRemove(c, epoch, o, o.level))
 	}
+}
+
+// removed counts a resource that was removed.
+func (n *Node) removed() {
+	n.count.Add(-1)
+	n.stats.unregistrations.Add(1)
 }
 
 // result takes over the replies to an operation's commands. It returns an operation that
@@ -179,13 +187,27 @@ func (n *Node) result(o *op, replies []rueidis.RedisResult) (next *op, err error
 	}
 	switch o.kind {
 	case opRegister:
-		o.reply, err = replies[1].AsStrSlice()
+		if o.reply, err = replies[1].AsStrSlice(); err != nil {
+			return nil, err
+		}
+		if before, _, ok := entry(o.resource, o.reply[1]); o.reply[0] == "ok" && (!ok || before.Node != n.Self()) {
+			n.count.Add(1)
+			n.stats.registrations.Add(1)
+		}
 	case opUnregister:
 		text, none := replies[0].ToString()
 		if _, level, ok := entry(o.resource, text); none == nil && ok {
-			n.count.Add(-1)
-			n.stats.unregistrations.Add(1)
+			n.removed()
 			next = &op{kind: opUnindex, account: o.account, resource: o.resource, level: level}
+		} else { // another node has taken the entry, or there was none
+			next = &op{kind: opForget, account: o.account, resource: o.resource, level: int(n.level.Load())}
+		}
+	case opForget:
+		for _, r := range replies {
+			if removed, _ := r.AsInt64(); removed > 0 {
+				n.removed()
+				break
+			}
 		}
 	}
 	return next, err

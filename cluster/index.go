@@ -39,14 +39,17 @@ func indexKey(epoch uint64, level int, bucket uint32) string {
 // levelsKey holds the highest level of each node.
 const levelsKey = "roost:levels"
 
+// field is the name of the operation's resource in the index.
+func (o *op) field() string { return o.account + "/" + o.resource }
+
 func indexAdd(c rueidis.Client, epoch uint64, o *op) rueidis.Completed {
 	key := indexKey(epoch, o.level, bucket(o.account, o.level))
-	return c.B().Hset().Key(key).FieldValue().FieldValue(o.account+"/"+o.resource, "").Build()
+	return c.B().Hset().Key(key).FieldValue().FieldValue(o.field(), "").Build()
 }
 
-func indexRemove(c rueidis.Client, epoch uint64, o *op) rueidis.Completed {
-	key := indexKey(epoch, o.level, bucket(o.account, o.level))
-	return c.B().Hdel().Key(key).Field(o.account + "/" + o.resource).Build()
+func indexRemove(c rueidis.Client, epoch uint64, o *op, level int) rueidis.Completed {
+	key := indexKey(epoch, level, bucket(o.account, level))
+	return c.B().Hdel().Key(key).Field(o.field()).Build()
 }
 
 // entryLevel is the level for a new entry. A higher level than before is noted in the engine

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/redis/rueidis"
@@ -17,6 +18,7 @@ const (
 	opUpdate
 	opUnregister
 	opUnindex // removes an entry of the index
+	opForget  // the same, if its level is not known: that of any level up to one
 )
 
 // op is an operation on the directory.
@@ -36,11 +38,15 @@ type op struct {
 
 func (o *op) size() int { return 128 + len(o.account) + len(o.resource) }
 
-// finish ends a registration.
-func (o *op) finish(err error) {
-	if o.done != nil {
-		o.err = err
-		close(o.done)
+// replies is how many commands the operation consists of.
+func (o *op) replies() int {
+	switch o.kind {
+	case opRegister:
+		return 2
+	case opForget:
+		return o.level + 1
+	default:
+		return 1
 	}
 }
 
@@ -52,13 +58,15 @@ type writes struct {
 	queue   []*op
 	bytes   int
 	closed  bool
-	waiting int           // operations that were taken and are not finished
-	added   chan struct{} // a token if there is something in the queue
-	empty   chan struct{} // a token if there is nothing any more
+	waiting int              // operations that were taken and are not finished
+	entered map[string][]int // the levels of registrations that are not finished, by field of the index
+	added   chan struct{}    // a token if there is something in the queue
+	empty   chan struct{}    // a token if there is nothing any more
 }
 
 func (w *writes) init(limit int) {
 	w.limit = limit
+	w.entered = make(map[string][]int)
 	w.added, w.empty = make(chan struct{}, 1), make(chan struct{}, 1)
 }
 
@@ -66,13 +74,57 @@ func (w *writes) init(limit int) {
 func (w *writes) add(o *op) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.append(o)
+}
+
+// addRemoval is add for an operation that removes entries of the index. It does nothing if a
+// registration that was queued before needs the entry: it would be executed first, and its
+// resource would stay in the directory after this node's death.
+func (w *writes) addRemoval(o *op) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	levels := w.entered[o.field()]
+	if slices.Contains(levels, o.level) || o.kind == opForget && len(levels) > 0 {
+		return true
+	}
+	return w.append(o)
+}
+
+// append is add for a caller that holds mu.
+func (w *writes) append(o *op) bool {
 	if w.closed || w.bytes+o.size() > w.limit {
 		return false
+	}
+	if o.kind == opRegister {
+		w.entered[o.field()] = append(w.entered[o.field()], o.level)
 	}
 	w.queue = append(w.queue, o)
 	w.bytes += o.size()
 	token(w.added)
 	return true
+}
+
+// finish ends an operation: Register waits for a registration.
+func (w *writes) finish(o *op, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.end(o, err)
+}
+
+// end is finish for a caller that holds mu.
+func (w *writes) end(o *op, err error) {
+	if o.kind != opRegister {
+		return
+	}
+	field := o.field()
+	levels := w.entered[field]
+	if i := slices.Index(levels, o.level); len(levels) > 1 {
+		w.entered[field] = slices.Delete(levels, i, i+1)
+	} else {
+		delete(w.entered, field)
+	}
+	o.err = err
+	close(o.done)
 }
 
 // token puts a token into a channel for one, unless there is one.
@@ -83,15 +135,22 @@ func token(c chan struct{}) {
 	}
 }
 
-// writeBatch is how many operations one pipeline has at most. One of more than 2,000 commands
-// would get a connection of its own, and lose its place in the order.
-const writeBatch = 256
+// How many operations one pipeline has at most, and how many commands before the last operation.
+// One of more than 2,000 commands would get a connection of its own, and lose its place in the
+// order.
+const (
+	writeBatch    = 256
+	writeCommands = 1000
+)
 
 // take removes the next operations. They count until finished is called.
 func (w *writes) take() []*op {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	k := min(len(w.queue), writeBatch)
+	k := 0
+	for commands := 0; k < min(len(w.queue), writeBatch) && commands < writeCommands; k++ {
+		commands += w.queue[k].replies()
+	}
 	batch := w.queue[:k:k]
 	if w.queue = w.queue[k:]; len(w.queue) == 0 {
 		w.queue = nil
@@ -136,7 +195,7 @@ func (w *writes) close() {
 	defer w.mu.Unlock()
 	w.closed = true
 	for _, o := range w.queue {
-		o.finish(router.ErrNoDirectory)
+		w.end(o, router.ErrNoDirectory)
 	}
 	w.queue, w.bytes = nil, 0
 }
@@ -161,7 +220,7 @@ func (n *Node) write() {
 					continue // the scripts were loaded
 				}
 			}
-			rest = withoutRegistrations(rest)
+			rest = n.writes.withoutRegistrations(rest)
 			select {
 			case <-changed:
 			case <-n.ctx.Done():
@@ -173,10 +232,10 @@ func (n *Node) write() {
 }
 
 // withoutRegistrations ends registrations, because no login waits for the engine.
-func withoutRegistrations(batch []*op) (rest []*op) {
+func (w *writes) withoutRegistrations(batch []*op) (rest []*op) {
 	for _, o := range batch {
 		if o.kind == opRegister {
-			o.finish(router.ErrNoDirectory)
+			w.finish(o, router.ErrNoDirectory)
 		} else {
 			rest = append(rest, o)
 		}
@@ -198,13 +257,10 @@ func (n *Node) writeBatch(batch []*op) (rest []*op) {
 	n.stats.writeBatches.Add(1)
 	again := false // from the first that was not executed, all are repeated
 	for _, o := range batch {
-		k := 1
-		if o.kind == opRegister {
-			k = 2
-		}
+		k := o.replies()
 		next, err := n.result(o, replies[:k])
 		replies = replies[k:]
-		if next != nil && !n.writes.add(next) {
+		if next != nil && !n.writes.addRemoval(next) {
 			n.stats.errors.Add(1)
 		}
 		switch {
@@ -215,22 +271,22 @@ func (n *Node) writeBatch(batch []*op) (rest []*op) {
 			n.stats.errors.Add(1)
 			if !refused(err) {
 				if o.kind == opRegister {
-					o.finish(router.ErrNoDirectory)
+					n.writes.finish(o, router.ErrNoDirectory)
 				} else {
 					rest = append(rest, o)
 				}
 				continue
 			}
 			n.missing()
-			o.finish(err)
+			n.writes.finish(o, err)
 		case again && o.kind != opRegister:
 			rest = append(rest, o)
 		default:
-			o.finish(nil)
+			n.writes.finish(o, nil)
 		}
 	}
 	if again && n.engine.failed(n.engine.load(ctx)) {
-		return withoutRegistrations(rest)
+		return n.writes.withoutRegistrations(rest)
 	}
 	return rest
 }
