@@ -5,10 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"roost/jid"
 	"roost/session"
 	"roost/stanza"
-	"roost/store"
 )
 
 // The directory of a cluster has every resource, so that a conflict is found on whatever
@@ -142,72 +140,4 @@ func (l *nodeLane) kick(node NodeID, account string, f *fields) {
 	}
 	l.turn.Flush()
 	l.r.nodes.Send(node, account, appendNumber(appendKind(nil, itemReply), id))
-}
-
-// Died implements NodeHandler. It tells everyone concerned that a resource has left (RFC
-// 6121 section 4.5.2).
-func (r *Router) Died(_ NodeID, account string, p Place) {
-	if !p.Available {
-		return
-	}
-	bare, err := jid.Parse(account)
-	if err != nil {
-		return
-	}
-	from, err := bare.WithResource(p.Resource)
-	if err != nil {
-		return
-	}
-	t := r.sessions.NewTurn()
-	defer t.End()
-	ro, err := r.Roster(bare)
-	if err != nil {
-		r.nodesFailed("the contacts of a resource whose node has died are not told", err)
-		return
-	}
-	r.locateAll(t, ro)
-	if back, ok := findPlace(r.askPlaces(t, account), p.Resource); ok && back.Available {
-		return
-	}
-	r.announceDied(t, from, ro)
-	// It may have come back meanwhile: its available presence has to be the last.
-	if _, known := r.nodes.Cached(account); !known {
-		_, _ = r.nodes.Current(r.ctx, account)
-	}
-	if back, ok := findPlace(r.knownPlaces(account), p.Resource); ok {
-		r.nodes.Send(back.Node, account, appendField(appendKind(nil, itemAnnounce), from.String()))
-	}
-}
-
-// announceDied sends the unavailable presence of a resource whose node has died, unless the
-// resource is on this node now.
-func (r *Router) announceDied(t *session.Turn, from jid.JID, ro *Roster) {
-	mu := r.lockPresence(from.BareString())
-	defer mu.Unlock()
-	if r.resource(from) != nil {
-		return
-	}
-	unavailable := func(b []byte, to string) []byte {
-		return stanza.Head{Kind: stanza.Presence, Type: stanza.Unavailable, From: from.String(), To: to}.AppendEmpty(b)
-	}
-	bc := broadcast{from: from, leaving: true}
-	elsewhere := make(addressees)
-	tell := func(to jid.JID) {
-		switch {
-		case r.isRemote(to):
-			r.toAvailable(t, from, to, ro.blocked, nil, unavailable)
-		case to.BareString() == from.BareString() || !ro.blocked.Blocks(to):
-			elsewhere.add(r, to.BareString())
-			r.toAvailableHere(t, from, to.Bare(), ro.blocked, &bc, unavailable)
-		}
-	}
-	for i := range ro.Items {
-		if it := &ro.Items[i]; it.Subscription.HasFrom() {
-			tell(it.JID)
-		}
-	}
-	tell(from)
-	last := store.LastActivity{Owner: from.Bare(), At: time.Now().UTC()}
-	r.lastActivity.add(last)
-	r.sendBroadcast(t, from, nil, unavailableXML, last, ro.blocked, elsewhere)
 }

@@ -115,6 +115,7 @@ type Router struct {
 	nodeLog       *loglimit.Limit
 	requests      nodeRequests
 	untold        untold
+	unannounced   unannounced
 	moves         moves
 	changesSeen   changeClock
 	elsewhere     changesElsewhere
