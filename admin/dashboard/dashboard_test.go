@@ -464,6 +464,37 @@ func TestOverview(t *testing.T) {
 	}
 }
 
+// TestOverviewOfNode: the page of a node has what it knows of the cluster; that of a server which
+// is alone has nothing about it.
+func TestOverviewOfNode(t *testing.T) {
+	f := newFixture(t).login("secret-r")
+	status := testStatus
+	f.respond = func(*http.Request) (int, any) { return 200, &status }
+	wants := func(desc string, want ...string) {
+		t.Helper()
+		page := f.page("/")
+		for _, w := range want {
+			if !strings.Contains(html.UnescapeString(page), w) {
+				t.Errorf("%s: the page lacks %q", desc, w)
+			}
+		}
+	}
+	if page := f.page("/"); strings.Contains(page, "Cluster") {
+		t.Error("a server that is alone shows a cluster")
+	}
+	wants("no backup", "<dt>Last backup</dt><dd>none by roost backup</dd>")
+	status.LastBackup = &api.Backup{AgeSeconds: 7200, Bytes: 3 << 20}
+	status.Cluster = &api.Cluster{Node: "one"}
+	wants("not joined", "one <span class=\"tag bad\">has not joined yet</span>", "<dt>Last backup</dt><dd>2 h 0 min ago, 3.0 MiB</dd>")
+	status.Cluster = &api.Cluster{Node: "one", Number: 5, Reachable: true, Entries: 12345, SentTotal: 1000, RefusedTotal: 7, WaitingBytes: 2 << 20}
+	wants("the only node", "<dt>Other nodes</dt><dd>none</dd>", "12,345 clients of this node", "1,000 stanzas and other items sent", "7 refused", "2.0 MiB for other nodes")
+	status.Cluster.Others, status.Cluster.Reachable, status.Cluster.LeaseAgeSeconds = []string{"two", "t<b>"}, false, 75
+	wants("cut off", "two, t<b></dd>", "one <span class=\"tag bad\">cannot reach Redis</span>", "<dt>Last reached</dt><dd>1 min ago")
+	if strings.Contains(f.page("/"), "t<b>") {
+		t.Error("the name of a node is markup")
+	}
+}
+
 // TestRequestsAs: the API is asked in the name of the user.
 func TestRequestsAs(t *testing.T) {
 	f := newFixture(t).login("secret-r")

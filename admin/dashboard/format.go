@@ -12,13 +12,15 @@ import (
 
 // formats are functions of the templates: how values are shown to people.
 var formats = map[string]any{
-	"comma": comma, "bytes": bytesText, "age": human.Age, "printable": printable, "stamp": stamp, "clock": clock, "protection": protection, "transport": transport,
+	"comma": comma, "total": total, "bytes": bytesText, "age": human.Age, "printable": printable, "stamp": stamp, "clock": clock, "protection": protection, "transport": transport,
 }
 
 // unknown is shown where a value is not known.
 const unknown = "–"
 
 func comma(n int64) string { return humanize.Comma(n) }
+
+func total(n uint64) string { return comma(int64(n)) }
 
 func bytesText(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
 
