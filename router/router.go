@@ -116,6 +116,7 @@ type Router struct {
 	requests      nodeRequests
 	untold        untold
 	unannounced   unannounced
+	unreadable    unreadable
 	moves         moves
 	changesSeen   changeClock
 	elsewhere     changesElsewhere
