@@ -95,6 +95,7 @@ func TestClaimLost(t *testing.T) {
 	url := pgtest.Shared(t).URL(t)
 	for _, idle := range []bool{false, true} {
 		cfg := claimed(store.Alone)
+		cfg.ClaimWait = time.Minute // the database may notice late that the one before has closed
 		cfg.ClaimInterval = time.Hour
 		if idle {
 			cfg.ClaimInterval = time.Millisecond
