@@ -270,6 +270,10 @@ func (r *Router) subscriptionElsewhere(t *session.Turn, key string, from, to jid
 func (l *nodeLane) subscription(node NodeID, key string, f *fields) {
 	from, to, request := f.address(), f.address(), f.flag()
 	l.passOn(node, to.BareString(), key, l.item)
+	// The client may reply before itemRoster arrives, which is in order with other items of the
+	// recipient only: "subscribed" to a request that is not in the roster would be an approval
+	// in advance.
+	l.r.publish(to.BareString(), nil)
 	l.r.sendSubscription(l.turn, from, to, request, f.b)
 }
 
