@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -112,9 +113,12 @@ func inMigrate(t *testing.T, args ...string) string {
 func moved(t *testing.T, source, from string) {
 	t.Helper()
 	data := t.TempDir()
-	out, err := exec.Command(buildRoost(t), "import", source, "--from", from, "--create", "--data", data).CombinedOutput()
+	var stderr bytes.Buffer // has warnings, such as of the environment of the tests
+	cmd := exec.Command(buildRoost(t), "import", source, "--from", from, "--create", "--data", data)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
 	if err != nil || !strings.HasPrefix(string(out), "imported 3 accounts with ") {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatalf("%v: %s%s", err, stderr.Bytes(), out)
 	}
 	s := startRoostIn(t, data, "", new(logBuffer))
 	got := inMigrate(t, "check.py", portOf(t, s.direct))
