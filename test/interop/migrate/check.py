@@ -20,5 +20,5 @@ juliet.close()
 mercutio = Stream(port, "mercutio", "secret 3", True, "SCRAM-SHA-1")
 mercutio.request("get", "<query xmlns='jabber:iq:roster'/>")
 mercutio.send("<presence/>")
-print(mercutio.until("type='subscribe'"))
+print(mercutio.until("type='subscribe'") + mercutio.until(">"))  # attributes are in any order
 mercutio.close()
