@@ -113,9 +113,7 @@ func (u *undeleted) scheduleRetry() {
 		return
 	}
 	u.retries = true
-	time.AfterFunc(deleteRetry, func() {
-		u.r.sessions.Go(session.Write, func(*session.Turn) { u.retry(u.r.ctx) })
-	})
+	u.r.retryLater(func() { u.retry(u.r.ctx) })
 }
 
 // retry deletes the tracked messages that no worker is deleting, until a deletion fails.

@@ -1,7 +1,6 @@
 package router
 
 import (
-	"sync"
 	"time"
 
 	"roost/jid"
@@ -26,7 +25,9 @@ func (r *Router) Died(_ NodeID, account string, p Place) {
 	}
 	if err := r.died(from); err != nil {
 		r.nodesFailed("the contacts of a resource whose node has died are told later", err)
-		r.unannounced.add(r, from)
+		if !r.unannounced.add(from.Clone(), maxUnannounced) && r.nodeLog.Allow() {
+			r.config().Logger.Warn("the contacts of resources whose node has died are not told, because the store cannot be read and too many wait", "limit", maxUnannounced)
+		}
 	}
 }
 
@@ -54,59 +55,9 @@ func (r *Router) died(from jid.JID) error {
 	return nil
 }
 
-// unannounced are available resources of dead nodes whose contacts were not told yet, because
-// the store could not be read.
-type unannounced struct {
-	mu      sync.Mutex
-	all     []jid.JID // in the order of Died
-	retries bool      // an attempt is scheduled, or under way
-}
-
-// maxUnannounced is the largest number of resources: some 10 MB.
+// maxUnannounced limits the resources of dead nodes whose contacts are told when the store can be
+// read again: some 10 MB.
 const maxUnannounced = 100_000
-
-func (u *unannounced) add(r *Router, from jid.JID) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if len(u.all) >= maxUnannounced {
-		if r.nodeLog.Allow() {
-			r.config().Logger.Warn("the contacts of resources whose node has died are not told, because the store cannot be read and too many wait", "limit", maxUnannounced)
-		}
-		return
-	}
-	u.all = append(u.all, from.Clone())
-	if !u.retries {
-		u.retries = true
-		u.schedule(r)
-	}
-}
-
-func (u *unannounced) schedule(r *Router) {
-	time.AfterFunc(deleteRetry, func() {
-		r.sessions.Go(session.Write, func(*session.Turn) { u.retry(r) })
-	})
-}
-
-// retry tells the contacts of one resource after the other, until the store fails again.
-func (u *unannounced) retry(r *Router) {
-	for r.ctx.Err() == nil {
-		u.mu.Lock()
-		if len(u.all) == 0 {
-			u.all, u.retries = nil, false
-			u.mu.Unlock()
-			return
-		}
-		from := u.all[0]
-		u.mu.Unlock()
-		if r.died(from) != nil {
-			u.schedule(r)
-			return
-		}
-		u.mu.Lock()
-		u.all = u.all[1:]
-		u.mu.Unlock()
-	}
-}
 
 // announceDied sends the unavailable presence of a resource whose node has died, unless the
 // resource is on this node now.

@@ -2,6 +2,7 @@ package router_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -42,6 +43,8 @@ func testDiedWithoutStore(t *testing.T) {
 		t.Error("a contact was told although the store cannot be read: the test does not test anything")
 	}
 	faults.SetFault(nil)
-	client.await("<presence type='unavailable' from='romeo@localhost/r'")
-	client.await("<presence type='unavailable' from='nurse@localhost/r'")
+	xmpptest.Eventually(t, "both have left", func() bool { // in any order
+		client.sync()
+		return strings.Contains(client.got, "<presence type='unavailable' from='romeo@localhost/r'") && strings.Contains(client.got, "<presence type='unavailable' from='nurse@localhost/r'")
+	})
 }

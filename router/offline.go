@@ -1,9 +1,7 @@
 package router
 
 import (
-	"slices"
-	"sync"
-	"time"
+	"math"
 
 	"roost/jid"
 	"roost/session"
@@ -131,63 +129,27 @@ func (r *Router) offlineUnreadable(s *session.Session, err error) {
 		return // a retry is scheduled
 	}
 	offlinePending.Clear(s)
-	r.unreadable.add(r, s)
+	r.unreadable.add(s, math.MaxInt) // a session is there once
 }
 
-// unreadable are sessions whose stored messages could not be read. Until the store can be read
-// again, which one attempt at a time finds out, their clients notice nothing of that: neither
-// what they send nor what they are sent waits for it.
-type unreadable struct {
-	mu       sync.Mutex
-	sessions []*session.Session
-	retries  bool // an attempt is scheduled, or under way
-}
-
-func (u *unreadable) add(r *Router, s *session.Session) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.sessions = append(u.sessions, s)
-	if !u.retries {
-		u.retries = true
-		u.schedule(r)
+// readAgain has a session read its account's stored messages, if they can be read. Until then
+// its client notices nothing: neither what it sends nor what it is sent waits for the store.
+func (r *Router) readAgain(s *session.Session) error {
+	if s.Ending() {
+		return nil
 	}
-}
-
-func (u *unreadable) schedule(r *Router) {
-	time.AfterFunc(deleteRetry, func() {
-		r.sessions.Go(session.Write, func(*session.Turn) { u.retry(r) })
-	})
-}
-
-// retry has all sessions read their messages, if those of one can be read.
-func (u *unreadable) retry(r *Router) {
-	u.mu.Lock()
-	u.sessions = slices.DeleteFunc(u.sessions, (*session.Session).Ending)
-	if len(u.sessions) == 0 || r.ctx.Err() != nil {
-		u.sessions, u.retries = nil, false
-		u.mu.Unlock()
-		return
+	if _, _, err := r.config().Store.Offline(r.ctx, s.JID().Bare(), 0, 1); err != nil {
+		return err
 	}
-	first := u.sessions[0]
-	u.mu.Unlock()
-	if _, _, err := r.config().Store.Offline(r.ctx, first.JID().Bare(), 0, 1); err != nil {
-		u.schedule(r)
-		return
-	}
-	u.mu.Lock()
-	all := u.sessions
-	u.sessions, u.retries = nil, false
-	u.mu.Unlock()
-	for _, s := range all {
-		r.sessions.RunOnLoop(s, func(t *session.Turn) {
-			r.sessions.Offload(t, s, session.Write, func(t *session.Turn) {
-				unlock := r.lockRosters(s.JID().Bare())
-				offlinePending.Set(s)
-				unlock()
-				r.deliverOffline(t, s, 0)
-			})
+	r.sessions.RunOnLoop(s, func(t *session.Turn) {
+		r.sessions.Offload(t, s, session.Write, func(t *session.Turn) {
+			unlock := r.lockRosters(s.JID().Bare())
+			offlinePending.Set(s)
+			unlock()
+			r.deliverOffline(t, s, 0)
 		})
-	}
+	})
+	return nil
 }
 
 // continueOffline is called when a client that deliverOffline waits for may be ready.

@@ -34,6 +34,7 @@ import (
 	"github.com/maypok86/otter/v2/stats"
 
 	"roost/internal/loglimit"
+	"roost/jid"
 	"roost/session"
 	"roost/stanza"
 	"roost/store"
@@ -115,8 +116,8 @@ type Router struct {
 	nodeLog       *loglimit.Limit
 	requests      nodeRequests
 	untold        untold
-	unannounced   unannounced
-	unreadable    unreadable
+	unannounced   retries[jid.JID]          // available resources of dead nodes whose contacts were not told
+	unreadable    retries[*session.Session] // whose stored messages could not be read
 	moves         moves
 	changesSeen   changeClock
 	elsewhere     changesElsewhere
@@ -137,6 +138,8 @@ func New(cfg Config) *Router {
 	r.lastActivity.r = r
 	r.nodeLog = loglimit.New(cfg.Logger, "more errors of the cluster than are logged")
 	r.undeleted.r = r
+	r.unannounced.later, r.unannounced.try = r.retryLater, r.died
+	r.unreadable.later, r.unreadable.try = r.retryLater, r.readAgain
 	r.changesSeen.ticks.Store(1) // 0 is the stamp of presence that was never held
 	r.rosters = otter.Must(&otter.Options[string, *Roster]{
 		MaximumWeight: uint64(cfg.RosterCache),

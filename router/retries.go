@@ -1,0 +1,67 @@
+package router
+
+import (
+	"sync"
+	"time"
+
+	"roost/session"
+)
+
+// retryLater calls f on a worker for writes in deleteRetry, unless the router has stopped.
+func (r *Router) retryLater(f func()) {
+	time.AfterFunc(deleteRetry, func() {
+		if r.ctx.Err() == nil {
+			r.sessions.Go(session.Write, func(*session.Turn) { f() })
+		}
+	})
+}
+
+// retries are things that could not be done because the store failed. One attempt at a time
+// finds out whether it is back: so workers are left for others, and nobody waits but those who
+// need what failed.
+type retries[T any] struct {
+	later func(func()) // schedules an attempt
+	try   func(T) error
+
+	mu        sync.Mutex
+	all       []T
+	scheduled bool // an attempt is, or is under way
+}
+
+// add adds something that has failed, unless there are limit already.
+func (q *retries[T]) add(x T, limit int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.all) >= limit {
+		return false
+	}
+	q.all = append(q.all, x)
+	if !q.scheduled {
+		q.scheduled = true
+		q.later(q.retry)
+	}
+	return true
+}
+
+// retry does one after the other, until one fails. That is the last one the next time, so that
+// one which fails for another reason holds up nobody.
+func (q *retries[T]) retry() {
+	for {
+		q.mu.Lock()
+		if len(q.all) == 0 {
+			q.all, q.scheduled = nil, false
+			q.mu.Unlock()
+			return
+		}
+		x := q.all[0]
+		q.all = q.all[1:]
+		q.mu.Unlock()
+		if q.try(x) != nil {
+			q.mu.Lock()
+			q.all = append(q.all, x)
+			q.mu.Unlock()
+			q.later(q.retry)
+			return
+		}
+	}
+}
