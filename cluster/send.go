@@ -289,79 +289,6 @@ func (n *Node) dropBatches(o *outbox, k, size int) {
 	n.out.bytes.Add(-int64(size))
 }
 
-// streamClosed handles that the node is dead and its stream is taken over: what is in the
-// stream is returned there, the rest here.
-func (n *Node) streamClosed(o *outbox, last int64) {
-	n.handled(o, last)
-	for _, b := range o.batches {
-		b.tried = false
-	}
-	n.returnBatches(o)
-	n.returnItems(o)
-}
-
-// returnBatches returns all batches to the handler.
-func (n *Node) returnBatches(o *outbox) {
-	size := 0
-	for _, b := range o.batches {
-		n.undelivered(o.to, b.items, b.tried)
-		size += len(b.items)
-	}
-	n.dropBatches(o, len(o.batches), size)
-}
-
-// returnItems returns the items that are in no batch to the handler.
-func (n *Node) returnItems(o *outbox) {
-	o.mu.Lock()
-	items := o.items
-	o.items, o.count = nil, 0
-	o.bytes -= len(items)
-	o.mu.Unlock()
-	n.out.bytes.Add(-int64(len(items)))
-	n.undelivered(o.to, items, false)
-}
-
-// undelivered returns items to the handler.
-func (n *Node) undelivered(to uint64, items []byte, again bool) {
-	err := eachItem(items, func(account string, item []byte) {
-		n.stats.undelivered.Add(1)
-		n.handler.Undelivered(router.NodeID(to), account, item, again)
-	})
-	if err != nil {
-		panic("cluster: BUG: " + err.Error())
-	}
-}
-
-// settle returns what has waited for too long, or whose node is gone. It reports whether the
-// outbox has ended.
-func (n *Node) settle(o *outbox, gone bool) (ended bool) {
-	if gone {
-		n.returnBatches(o)
-		n.returnItems(o)
-		return n.retire(o)
-	}
-	limit := n.now() - n.config.Wait
-	// What is in the stream stays there until the node has handled it, or is dead.
-	if k := o.next; k < len(o.batches) && o.batches[k].since < limit {
-		for _, b := range o.batches[k:] {
-			n.undelivered(o.to, b.items, b.tried)
-			o.mu.Lock()
-			o.bytes -= len(b.items)
-			o.mu.Unlock()
-			n.out.bytes.Add(-int64(len(b.items)))
-			b.items, b.count = nil, 0 // its number remains, as an empty batch
-		}
-	}
-	o.mu.Lock()
-	late := o.count > 0 && o.since < limit
-	o.unsent = o.next < len(o.batches)
-	o.mu.Unlock()
-	if late {
-		n.returnItems(o)
-	}
-	return false
-}
-
 // retire removes an empty outbox. Numbers are not used again: another outbox for the same node
 // continues with higher ones, because the engine and the node skip those that they have had.
 func (n *Node) retire(o *outbox) bool {
@@ -376,14 +303,6 @@ func (n *Node) retire(o *outbox) bool {
 	n.out.number = max(n.out.number, o.number)
 	delete(n.out.byNode, o.to)
 	return true
-}
-
-// giveUp returns what is left when this node is closed.
-func (n *Node) giveUp(o *outbox) {
-	o.batches = o.batches[o.next:] // the rest is in the stream
-	o.next = 0
-	n.returnBatches(o)
-	n.returnItems(o)
 }
 
 // drainOutboxes waits until all is in the streams, or ctx ends.

@@ -108,27 +108,6 @@ func (s *Store) CreateAccount(ctx context.Context, a store.Account) error {
 	})
 }
 
-// RegisterAccount implements store.Accounts.
-func (s *Store) RegisterAccount(ctx context.Context, a store.Account, since time.Time) error {
-	return s.write(ctx, "RegisterAccount", "register account "+a.JID.BareString(), 0, func(c *conn) error {
-		if err := c.forgetTombstones(since); err != nil {
-			return err
-		}
-		held, err := c.hasTombstone(a.JID)
-		if err != nil {
-			return err
-		}
-		if held {
-			return store.ErrHeld
-		}
-		created, err := c.insertAccount(&a)
-		if err == nil && !created {
-			return store.ErrExists
-		}
-		return err
-	})
-}
-
 // insertAccount adds an account unless it exists.
 func (c *conn) insertAccount(a *store.Account) (created bool, err error) {
 	st, err := c.account(qInsertAccount, a.JID)

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"time"
 
 	"roost/jid"
@@ -8,6 +9,27 @@ import (
 )
 
 // A tombstone keeps the name of a deleted account for RegisterAccount.
+
+// RegisterAccount implements store.Accounts.
+func (s *Store) RegisterAccount(ctx context.Context, a store.Account, since time.Time) error {
+	return s.write(ctx, "RegisterAccount", "register account "+a.JID.BareString(), 0, func(c *conn) error {
+		if err := c.forgetTombstones(since); err != nil {
+			return err
+		}
+		held, err := c.hasTombstone(a.JID)
+		if err != nil {
+			return err
+		}
+		if held {
+			return store.ErrHeld
+		}
+		created, err := c.insertAccount(&a)
+		if err == nil && !created {
+			return store.ErrExists
+		}
+		return err
+	})
+}
 
 // putTombstone keeps the name of an account that was deleted, and forgets those that are too
 // old for any use.
