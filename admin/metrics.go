@@ -6,6 +6,7 @@ import (
 
 	"roost/admin/api"
 	"roost/admin/metrics"
+	"roost/internal/version"
 	"roost/store"
 )
 
@@ -22,7 +23,7 @@ func (s *Server) source() metrics.Source {
 		Certificates: s.b.Expiry, Capacity: s.b.Remaining, LogDropped: s.cfg.LogDropped, Traces: s.b.Sessions.Taps, Panics: s.panics.Count,
 	}
 	src.Cluster, src.LastBackup = s.b.Cluster, s.b.LastBackup
-	src.Version, src.Commit = version()
+	src.Version, src.Commit = version.Get()
 	src.Batches, _ = s.b.Store.(store.Batches)
 	return src
 }

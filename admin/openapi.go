@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"roost/admin/api"
+	"roost/internal/version"
 )
 
 var openAPIRoutes = []route{
@@ -18,7 +19,7 @@ var openAPIRoutes = []route{
 // openAPI makes the document of the table of routes, so that it has what the server checks
 // requests against. Descriptions of fields are the comments in package api.
 func (s *Server) openAPI(*request) (any, error) {
-	version, _ := version()
+	release, _ := version.Get()
 	g := &openAPI{comments: api.ReadComments(), schemas: make(map[string]any)}
 	paths := make(map[string]map[string]any)
 	for i := range s.routes {
@@ -32,7 +33,7 @@ func (s *Server) openAPI(*request) (any, error) {
 	return object{
 		"openapi": "3.1.0", // https://spec.openapis.org/oas/v3.1.0
 		"info": object{
-			"title": "roost", "version": version,
+			"title": "roost", "version": release,
 			"description": "The administration interface of a roost server. Times are RFC 3339, durations seconds, sizes bytes. On the server's Unix socket no token is needed.",
 		},
 		"security": []object{{"token": []string{}}},

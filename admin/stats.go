@@ -7,6 +7,7 @@ import (
 
 	"roost/admin/api"
 	"roost/internal/histogram"
+	"roost/internal/version"
 	"roost/poller"
 	"roost/session"
 	"roost/store"
@@ -29,7 +30,7 @@ func (s *Server) stats(*request) (any, error) {
 		Refused:   make(map[string]int64), Evicted: p.Evicted, Delayed: m.Delayed, Throttled: m.Throttled, Unread: p.OutboxBytes, UnauthBytes: p.Unauth,
 		Remaining: s.b.Remaining(),
 	}
-	st.Version, _ = version()
+	st.Version, _ = version.Get()
 	reads, writes := s.b.Meter.Times()
 	st.StoreReads, st.StoreWrites = histogramOf(reads), histogramOf(writes)
 	if b, ok := s.b.Store.(store.Batches); ok {

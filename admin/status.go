@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"roost/admin/api"
+	"roost/internal/version"
 )
 
 var statusRoutes = []route{
@@ -39,7 +40,7 @@ func (s *Server) status(*request) (any, error) {
 	if s.b.LastBackup != nil {
 		status.LastBackup = s.b.LastBackup()
 	}
-	status.Version, status.Commit = version()
+	status.Version, status.Commit = version.Get()
 	return status, nil
 }
 
@@ -50,20 +51,6 @@ func (s *Server) listeners() []api.Listener {
 		all = append(all, api.Listener{Name: "administration", Addr: s.addr.String()})
 	}
 	return all
-}
-
-// version is what the Go tool wrote into the program.
-func version() (version, commit string) {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown", ""
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			commit = s.Value
-		}
-	}
-	return info.Main.Version, commit
 }
 
 // memory is what the process uses with so many sessions.

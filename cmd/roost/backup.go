@@ -13,6 +13,7 @@ import (
 	"roost/admin/api"
 	"roost/backup"
 	"roost/internal/cli"
+	"roost/internal/version"
 	"roost/server"
 	"roost/store"
 	"roost/store/stores"
@@ -112,7 +113,7 @@ func (c *backupCmd) write(ctx context.Context, name string, now time.Time, p *by
 		Created: now, Store: stores.Redact(c.url()),
 		Database: backup.Database{Entry: source.SnapshotName(), Version: info.Version, Accounts: info.Accounts},
 	}
-	m.Roost, _ = cli.Version()
+	m.Roost, _ = version.Get()
 	if m.Domains, err = server.ServedDomains(c.Data); err != nil {
 		return nil, 0, err
 	}

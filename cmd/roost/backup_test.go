@@ -117,9 +117,6 @@ func TestCopiedFile(t *testing.T) {
 func TestBackupPostgreSQL(t *testing.T) {
 	pg := pgtest.Shared(t)
 	url, dir := pg.URL(t), t.TempDir()
-	if _, err := exec.LookPath("pg_restore"); err != nil {
-		t.Skip(err)
-	}
 	if _, err := runUser(t, "romeo@localhost,secret\n", "import", "-", "--any-domain", "--data", dir, "--store", url); err != nil {
 		t.Fatal(err)
 	}

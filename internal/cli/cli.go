@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"syscall"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"roost/internal/logqueue"
+	"roost/internal/version"
 )
 
 // Exit codes.
@@ -127,27 +127,12 @@ func Interrupted() (context.Context, context.CancelFunc) {
 // VersionCmd is the command that prints the version.
 type VersionCmd struct{}
 
-// Version returns the version that the Go tool recorded in the binary, and the commit, which
-// may be empty.
-func Version() (version, commit string) {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown", ""
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			commit = s.Value
-		}
-	}
-	return info.Main.Version, commit
-}
-
 // Run prints the version.
 func (VersionCmd) Run(app *kong.Kong) error {
-	version, commit := Version()
+	release, commit := version.Get()
 	if commit != "" {
 		commit = " " + commit
 	}
-	_, err := fmt.Fprintf(app.Stdout, "%s %s%s %s %s/%s\n", app.Model.Name, version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintf(app.Stdout, "%s %s%s %s %s/%s\n", app.Model.Name, release, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
 }
