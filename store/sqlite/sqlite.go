@@ -336,12 +336,14 @@ func (s *Store) Close() error {
 	s.writeMu.Unlock()
 
 	s.stopCheckpoints()
+	// The last connection moves the log into the database and removes it, which two that
+	// are closed at the same time leave to each other: one after another.
+	s.writer.Wait()
 	var errs []error
 	for range s.cfg.Readers {
 		c := <-s.readers
 		errs = append(errs, c.Close())
 	}
-	s.writer.Wait()
 	return s.wrap("close", errors.Join(errs...))
 }
 

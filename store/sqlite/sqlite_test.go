@@ -3,7 +3,10 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"roost/store"
@@ -40,4 +43,24 @@ func ignoreConflict(err error) error {
 		return nil
 	}
 	return err
+}
+
+// TestCloseLog: a closed database is one file, whichever connection is the last. Without an
+// order of closing, every hundredth store leaves its log.
+func TestCloseLog(t *testing.T) {
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 8 {
+				s := openFilled(t, Config{}, 1)
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+				if _, err := os.Stat(s.logPath()); !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("the log is left: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
