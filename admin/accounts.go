@@ -11,6 +11,7 @@ import (
 
 	"roost/admin/api"
 	"roost/jid"
+	"roost/router"
 	"roost/session"
 	"roost/store"
 )
@@ -343,12 +344,7 @@ func (s *Server) logoutAccount(r *request) (any, error) {
 	}
 	e := session.ErrPolicyViolation.WithText(text)
 	result := api.AccountLogout{JID: a.JID.String(), Tokens: int64(tokens), Condition: e.Condition, Text: text}
-	for x := s.b.Sessions.First(a.JID.String()); x != nil; x = x.Next() {
-		if x.Bound() {
-			result.Sessions++
-			x.Close(e)
-		}
-	}
+	result.Sessions = int64(s.b.Router.EndSessions(r.Context(), a.JID, router.Ending{Error: e}))
 	s.b.Logger.Info("account logged out by an administrator", "jid", result.JID, "actor", r.actor, "sessions", result.Sessions)
 	return result, nil
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"roost/admin/api"
+	"roost/router"
 	"roost/session"
 )
 
@@ -57,7 +58,7 @@ func (s *Server) revoke(r *request, id string) (any, error) {
 	}
 	result := api.TokensRevoked{Clients: int64(clients)}
 	if id != "" {
-		result.Sessions = int64(s.b.Sessions.EndClient(a.JID, id, session.ErrPolicyViolation.WithText(defaultText)))
+		result.Sessions = int64(s.b.Router.EndSessions(r.Context(), a.JID, router.Ending{Client: id, Error: session.ErrPolicyViolation.WithText(defaultText)}))
 	}
 	s.b.Logger.Info("tokens revoked by an administrator", "jid", a.JID.String(), "actor", r.actor, "clients", clients)
 	return result, nil

@@ -70,16 +70,29 @@ func transport(s *session.Session) api.Transport {
 	return api.TransportTCP
 }
 
-// find returns the session that the path of a request names.
+// find returns the session that the path of a request names, if it is on this node.
 func (s *Server) find(r *request) (*session.Session, error) {
-	j, err := jid.Parse(r.PathValue("jid"))
-	if err != nil || j.Local() == "" || !j.IsFull() {
-		return nil, badField("jid", "such as romeo@example.org%2Fphone", "%q is not the full JID of a session", r.PathValue("jid"))
+	j, err := fullJID(r)
+	if err != nil {
+		return nil, err
 	}
 	if found := s.b.Sessions.Find(j.BareString(), j.Resource()); found != nil {
 		return found, nil
 	}
-	return nil, &api.Error{Status: 404, Code: api.CodeNotFound, Message: "there is no session " + j.String(), Hint: "GET /v1/sessions lists sessions"}
+	return nil, s.noSession(j)
+}
+
+// fullJID returns the full JID in the path of a request.
+func fullJID(r *request) (jid.JID, error) {
+	j, err := jid.Parse(r.PathValue("jid"))
+	if err != nil || j.Local() == "" || !j.IsFull() {
+		return jid.JID{}, badField("jid", "such as romeo@example.org%2Fphone", "%q is not the full JID of a session", r.PathValue("jid"))
+	}
+	return j, nil
+}
+
+func (s *Server) noSession(j jid.JID) error {
+	return &api.Error{Status: 404, Code: api.CodeNotFound, Message: "there is no session " + j.String(), Hint: "GET /v1/sessions lists sessions"}
 }
 
 func (s *Server) showSession(r *request) (any, error) {
@@ -112,14 +125,16 @@ func (s *Server) endSession(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.find(r)
+	j, err := fullJID(r)
 	if err != nil {
 		return nil, err
 	}
 	e := session.ErrPolicyViolation.WithText(text)
-	result := api.SessionEnd{JID: found.FullJID(), Condition: e.Condition, Text: text}
+	if s.b.Router.EndSessions(r.Context(), j, router.Ending{Resource: j.Resource(), Error: e}) == 0 {
+		return nil, s.noSession(j)
+	}
+	result := api.SessionEnd{JID: j.String(), Condition: e.Condition, Text: text}
 	s.b.Logger.Info("session ended by an administrator", "jid", result.JID, "actor", r.actor)
-	found.Close(e)
 	return result, nil
 }
 

@@ -42,6 +42,7 @@ const (
 	itemRest                             // request, last, whether messages are stored, data: what has arrived for the session since
 	itemRelay                            // full JID, ID in the store, stamped, stanza: for a session that has moved
 	itemPassed                           // node, item: that the node has sent for a session that has moved
+	itemEnd                              // account, resource, user-agent ID, condition, text: sessions that an administrator ends
 )
 
 // Flags of itemMessage.

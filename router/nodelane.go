@@ -94,6 +94,8 @@ func (l *nodeLane) handle(from NodeID, account string, kind itemKind, f *fields)
 		l.relayed(f)
 	case itemPassed:
 		l.passedOn(account, f)
+	case itemEnd:
+		l.end(from, account, f)
 	default:
 		f.fail()
 	}
@@ -228,6 +230,8 @@ func (l *nodeLane) undelivered(to NodeID, account string, kind itemKind, f *fiel
 	case itemKick: // it has ended with its node
 		f.address()
 		r.requests.finish(f.number())
+	case itemEnd:
+		r.notEnded(to, account)
 	case itemPassed:
 		if f.number(); len(f.b) > 0 {
 			l.undelivered(to, account, itemKind(f.b[0]), &fields{b: f.b[1:]}, again)

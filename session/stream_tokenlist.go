@@ -83,18 +83,10 @@ func RevokeTokens(ctx context.Context, blobs store.Blobs, account jid.JID, id st
 	return n, err
 }
 
-// EndClient ends the sessions of the client with this user-agent id that bound their
-// resource by Bind 2, and returns their number. Others do not show which client they
-// belong to.
-func (m *Manager) EndClient(account jid.JID, id string, e *StreamError) (n int) {
-	client := m.clientID(account.BareString(), id)
-	for x := m.First(account.BareString()); x != nil; x = x.Next() {
-		if x.Bound() && ofClient(x.Resource(), client) {
-			n++
-			x.Close(e)
-		}
-	}
-	return n
+// OfClient reports whether a resource of an account, by its bare JID, was bound by Bind 2 by the
+// client with this user-agent id. Other resources do not show which client they belong to.
+func (m *Manager) OfClient(account, id, resource string) bool {
+	return ofClient(resource, m.clientID(account, id))
 }
 
 // ofClient reports whether clientResource made this resource with this id.

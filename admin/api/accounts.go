@@ -116,7 +116,7 @@ type AccountPassword struct {
 // after it.
 type AccountLogout struct {
 	JID       string `json:"jid"`
-	Sessions  int64  `json:"sessions"`  // that are ended
+	Sessions  int64  `json:"sessions"`  // that are ended, on all nodes
 	Tokens    int64  `json:"tokens"`    // clients that could log in without the password until now
 	Condition string `json:"condition"` // of the stream error that their clients get
 	Text      string `json:"text"`
@@ -142,5 +142,5 @@ type TokenList struct {
 // TokensRevoked is the response to a request that revokes tokens.
 type TokensRevoked struct {
 	Clients  int64 `json:"clients"`  // that have no token any more
-	Sessions int64 `json:"sessions"` // that are ended; without a server none
+	Sessions int64 `json:"sessions"` // that are ended, on all nodes; without a server none
 }
