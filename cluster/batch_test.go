@@ -60,3 +60,43 @@ func FuzzBatch(f *testing.F) {
 		}
 	})
 }
+
+// TestSpares: an outbox keeps the memory of batches that were handled for the next ones, up
+// to its limits.
+func TestSpares(t *testing.T) {
+	n := &Node{config: Config{QueueBytes: 1 << 30}}
+	o := &outbox{}
+	held := func() (bytes int) {
+		for _, b := range o.spare {
+			bytes += cap(b)
+		}
+		if bytes != o.spareBytes || bytes > maxSpares {
+			t.Fatalf("spares of %d bytes, counted %d", bytes, o.spareBytes)
+		}
+		return bytes
+	}
+	fill := func(size int) {
+		for range 2 * maxSpares / maxSpare {
+			o.batches = append(o.batches, &sendBatch{items: make([]byte, 10, size)})
+		}
+		n.dropBatches(o, len(o.batches), 0)
+	}
+	fill(maxSpare + 1)
+	if held() != 0 {
+		t.Error("too large a piece is kept")
+	}
+	fill(maxSpare)
+	if held() != maxSpares {
+		t.Errorf("%d bytes are kept of many", held())
+	}
+	for range maxSpares / maxSpare {
+		o.count, o.next = 1, len(o.batches)
+		if n.cut(o); cap(o.items) != maxSpare || len(o.items) != 0 {
+			t.Fatalf("the next items have %d bytes and room for %d", len(o.items), cap(o.items))
+		}
+		held()
+	}
+	if held() != 0 {
+		t.Error("what is in use is kept as well")
+	}
+}

@@ -35,14 +35,15 @@ type outbox struct {
 	to    uint64
 	added chan struct{} // a token if there are new items
 
-	mu     sync.Mutex
-	items  []byte        // not in a batch yet
-	spare  [][]byte      // memory of batches that were handled, for the next items
-	count  int           // of these
-	since  time.Duration // when the first of these was added
-	bytes  int           // of items and batches
-	unsent bool          // a batch is not in the stream yet
-	ended  bool          // the goroutine has ended; a new outbox is needed
+	mu         sync.Mutex
+	items      []byte        // not in a batch yet
+	spare      [][]byte      // memory of batches that were handled, for the next items
+	spareBytes int           // of spare
+	count      int           // of these
+	since      time.Duration // when the first of these was added
+	bytes      int           // of items and batches
+	unsent     bool          // a batch is not in the stream yet
+	ended      bool          // the goroutine has ended; a new outbox is needed
 
 	// Owned by the goroutine of the outbox.
 	// A dead node whose stream is not closed yet gets batches, too: whoever closes it returns
@@ -62,10 +63,11 @@ type sendBatch struct {
 	tried  bool // it may be in the stream
 }
 
-// What an outbox keeps for the next items, so that batches which are usual need no new memory.
+// What an outbox keeps for the next items, in bytes, so that batches which are usual need no
+// new memory: at some ten thousand messages a second, a batch has about 10 KiB.
 const (
-	maxSpare  = 8 << 10 // largest piece of memory, in bytes
-	maxSpares = 16
+	maxSpare  = 32 << 10  // the largest piece
+	maxSpares = 256 << 10 // all pieces
 )
 
 // idleOutbox is how long an outbox without items remains.
@@ -205,6 +207,7 @@ func (n *Node) cut(o *outbox) {
 	o.items, o.count, o.unsent = nil, 0, true
 	if k := len(o.spare) - 1; k >= 0 {
 		o.items, o.spare = o.spare[k], o.spare[:k]
+		o.spareBytes -= cap(o.items)
 	}
 }
 
@@ -280,8 +283,9 @@ func (n *Node) dropBatches(o *outbox, k, size int) {
 	o.mu.Lock()
 	o.bytes -= size
 	for _, b := range dropped {
-		if c := cap(b.items); c > 0 && c <= maxSpare && len(o.spare) < maxSpares {
+		if c := cap(b.items); c > 0 && c <= maxSpare && o.spareBytes+c <= maxSpares {
 			o.spare = append(o.spare, b.items[:0])
+			o.spareBytes += c
 		}
 	}
 	o.mu.Unlock()
