@@ -38,6 +38,9 @@ type grammar struct {
 	Bench   benchCmd       `cmd:"" hidden:"" passthrough:"" help:"Benchmarks are a separate program, roost-bench."`
 	Version cli.VersionCmd `cmd:"" help:"Show the version."`
 
+	Completion cli.CompletionCmd `cmd:"" help:"Write the completion of commands and flags for a shell."`
+	Man        cli.ManCmd        `cmd:"" hidden:"" help:"Write the manual pages."`
+
 	from cli.Sources // flags set in the config file
 	read configRead  // what it says
 }
