@@ -16,6 +16,7 @@ type grammar struct {
 	Serve   serveCmd       `cmd:"" help:"Run the server."`
 	Check   checkCmd       `cmd:"" help:"Check whether this machine can hold a given number of sessions, and show how to fix what is too small."`
 	Status  statusCmd      `cmd:"" help:"Show the state of the running server."`
+	Health  healthCmd      `cmd:"" help:"Check whether the running server works, for programs that watch it."`
 	Online  onlineCmd      `cmd:"" help:"List the sessions of the running server."`
 	Session sessionCmd     `cmd:"" help:"Show or end one session of the running server."`
 	Trace   traceCmd       `cmd:"" help:"Follow what one session sends and receives, with text hidden unless requested."`
