@@ -77,7 +77,7 @@ var allowed = map[string][]string{
 	"test/interop":         {},
 
 	"migrate/pie":         {"roost/migrate", "roost/stanza", "roost/parser", "roost/store"},
-	"migrate/prosody":     {"roost/migrate", "roost/parser", "roost/store"},
+	"migrate/prosody":     {"roost/migrate", "roost/migrate/sqlrows", "roost/parser", "roost/store"},
 	"migrate/ejabberd":    {"roost/migrate", "roost/migrate/sqlrows", "roost/parser", "roost/store"},
 	"migrate/sqlrows":     {"roost/migrate", "github.com/jackc/pgx/v5", "zombiezen.com/go/sqlite"},
 	"migrate/migratetest": {"roost/migrate", "roost/jid", "roost/store"},
