@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
@@ -17,19 +17,22 @@ import (
 	"roost/internal/cli"
 	"roost/migrate"
 	"roost/migrate/pie"
-	"roost/migrate/prosody"
+	"roost/migrate/sqlrows"
 	"roost/store"
 )
 
 // importCmd imports accounts with all their data.
 type importCmd struct {
-	Source string `arg:"" help:"What to import: a file, - for standard input, or Prosody's data directory."`
-	From   string `enum:"json,xep0227,prosody,ejabberd" default:"json" env:"ROOST_IMPORT_FROM" placeholder:"NAME" help:"What the source is: json, a file of roost export; xep0227, a file with those that it includes; prosody, the data directory of Prosody, such as /var/lib/prosody; ejabberd, a file of its command export_piefxis (default: ${default})."`
-	DryRun bool   `env:"ROOST_DRY_RUN" help:"Read the whole source and report what would be imported, without importing anything."`
+	Source string    `arg:"" help:"What to import: a file, - for standard input, Prosody's data directory, or the postgres:// URL of a database of Prosody or ejabberd."`
+	From   string    `enum:"json,xep0227,prosody,ejabberd" default:"json" env:"ROOST_IMPORT_FROM" placeholder:"NAME" help:"What the source is: json, a file of roost export; xep0227, a file with those that it includes; prosody, the data directory of Prosody, such as /var/lib/prosody, or its SQL database; ejabberd, a file of its command export_piefxis, or its SQL database. A database is an SQLite file, what sqlite3 .dump, pg_dump or mysqldump has written, or a URL (default: ${default})."`
+	Domain domainArg `env:"ROOST_IMPORT_DOMAIN" placeholder:"NAME" help:"Domain of the accounts, for an SQL database of ejabberd that does not store it."`
+	DryRun bool      `env:"ROOST_DRY_RUN" help:"Read the whole source and report what would be imported, without importing anything."`
 	iterationFlags
 	newAccountFlags
 	auditFlag
 	JSON bool `name:"json" help:"Write the report as JSON, with the first problems."`
+
+	stdin *bufio.Reader // standard input, of which the beginning may have been read
 }
 
 // Help implements kong's HelpProvider.
@@ -58,7 +61,7 @@ func (c *importCmd) Run() error {
 		if c.DryRun {
 			im.iterations = 0
 		}
-		im.show(c.Source, accounts, os.Stderr, term.IsTerminal(int(os.Stderr.Fd())))
+		im.show(sqlrows.Printable(c.Source), accounts, os.Stderr, term.IsTerminal(int(os.Stderr.Fd())))
 		err = im.run(ctx, from)
 		if c.JSON {
 			return errors.Join(err, writeJSON(os.Stdout, c.report(im, to)))
@@ -70,10 +73,11 @@ func (c *importCmd) Run() error {
 
 // open opens the source. accounts is their number, -1 if it is not known.
 func (c *importCmd) open(ctx context.Context) (from migrate.Source, accounts int, closed func(), err error) {
-	switch c.From {
-	case "prosody":
-		return prosody.Directory{Path: c.Source, Now: time.Now()}, -1, func() {}, nil
-	case "xep0227", "ejabberd": // ejabberd writes the former, in its own way
+	if c.From == "prosody" || c.From == "ejabberd" {
+		from, err := c.otherServer()
+		return from, -1, func() {}, err
+	}
+	if c.From == "xep0227" {
 		return pie.Source{Name: c.Source, Open: c.openFile, Now: time.Now()}, -1, func() {}, nil
 	}
 	in := os.Stdin
@@ -97,14 +101,6 @@ func (c *importCmd) open(ctx context.Context) (from migrate.Source, accounts int
 		done()
 		_ = in.Close() // it was only read
 	}, nil
-}
-
-// openFile opens the source, or a file that it includes.
-func (c *importCmd) openFile(name string) (io.ReadCloser, error) {
-	if name == "-" && c.Source == "-" {
-		return os.Stdin, nil
-	}
-	return os.Open(name)
 }
 
 // dataTarget is a store into which accounts are imported with all their data.
@@ -195,7 +191,7 @@ type importProblem struct {
 
 func (c *importCmd) report(im *importer, to *dataTarget) importReport {
 	r := importReport{
-		Source: c.Source, DryRun: c.DryRun, Created: im.created, Existing: im.existing, Refused: im.bad,
+		Source: sqlrows.Printable(c.Source), DryRun: c.DryRun, Created: im.created, Existing: im.existing, Refused: im.bad,
 		importParts: to.parts, LeftOut: im.lost, Seconds: im.took.Seconds(), Problems: []importProblem{},
 	}
 	for _, p := range im.problems {

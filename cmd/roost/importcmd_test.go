@@ -224,13 +224,38 @@ func (w *weighing) importBatch(ctx context.Context, batch []store.AccountData, h
 
 // TestImportFromOthers: what other servers have stored is imported, and passwords stay valid.
 func TestImportFromOthers(t *testing.T) {
-	for source, from := range map[string]string{"../../migrate/prosody/testdata/data": "prosody", "../../migrate/pie/testdata/ejabberd/server.xml": "ejabberd"} {
-		dir := t.TempDir()
-		code, stdout, stderr := cmdtest.Result(t, nil, "import", source, "--from", from, "--create", "--data", dir)
-		want := "imported 3 accounts with "
-		if code != 0 || !strings.HasPrefix(stdout, want) || stderr != "" {
-			t.Errorf("%s: exit code %d, %s%s", from, code, stdout, stderr)
+	const testdata = "../../migrate/"
+	f := func(code int, want string, args ...string) (dir string) {
+		t.Helper()
+		dir = t.TempDir()
+		got, stdout, stderr := cmdtest.Result(t, nil, append(args, "--create", "--data", dir)...)
+		if got != code || !strings.Contains(stdout+stderr, want) || code == 0 && stderr != "" {
+			t.Errorf("%q: exit code %d, %s%s", args, got, stdout, stderr)
 		}
+		return dir
+	}
+	for _, args := range [][]string{
+		{testdata + "prosody/testdata/data", "--from", "prosody"},
+		{testdata + "prosody/testdata/prosody.sql", "--from", "prosody"},
+		{testdata + "pie/testdata/ejabberd/server.xml", "--from", "ejabberd"},
+		{testdata + "ejabberd/testdata/ejabberd.sql", "--from", "ejabberd", "--domain", "localhost"},
+	} {
+		dir := f(0, "imported 3 accounts with ", append([]string{"import"}, args...)...)
 		logins(t, cmdtest.OpenStore(t, dir), map[string]string{"juliet@localhost": "secret 1", "romeo@localhost": "secret 2"})
 	}
+	f(1, "/ejabberd.sql:11: the database does not have the domain of its accounts: name it with --domain\n", "import", testdata+"ejabberd/testdata/ejabberd.sql", "--from", "ejabberd")
+	f(2, "--domain is for --from ejabberd only", "import", testdata+"prosody/testdata/prosody.sql", "--from", "prosody", "--domain", "localhost")
+	f(2, "--domain is for SQL databases only", "import", testdata+"pie/testdata/ejabberd/server.xml", "--from", "ejabberd", "--domain", "localhost")
+	f(1, "roost: roost does not connect to mysql: import what mysqldump writes", "import", "mysql://a:secret@b/c", "--from", "ejabberd")
+}
+
+// TestImportFromStdin: a dump need not be stored in a file.
+func TestImportFromStdin(t *testing.T) {
+	dir := t.TempDir()
+	cmd := cmdtest.Program(nil, "import", "-", "--from", "ejabberd", "--domain", "localhost", "--create", "--data", dir)
+	cmd.Stdin = strings.NewReader(contentOf(t, "../../migrate/ejabberd/testdata/ejabberd.sql"))
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "imported 3 accounts with ") {
+		t.Errorf("%v: %s", err, out)
+	}
+	logins(t, cmdtest.OpenStore(t, dir), map[string]string{"juliet@localhost": "secret 1"})
 }
