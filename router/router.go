@@ -53,6 +53,7 @@ type Config struct {
 	MaxOffline   int          `reload:"yes"`                                                               // messages stored for one account; default 1,000; negative: none are stored
 	OfflineBytes int64        `reload:"yes"`                                                               // size of the messages stored for one account, in bytes; default 8 MiB
 	OfflineShare int          `reload:"yes"`                                                               // percent of MaxOffline and OfflineBytes that one sender may use; default 50
+	OfflineDays  int          `reload:"yes"`                                                               // days for which a message is stored; 0 or below: until it is delivered
 	HighestOnly  bool         `reload:"yes"`                                                               // a message to a bare JID goes only to the resources with the highest priority, not to all
 	Durable      bool         `reload:"no: sessions have messages that are in the store, or that are not"` // a message is stored before it is delivered and acknowledged to its sender, and deleted when a client has it; needs MaxOffline > 0
 	PageBytes    int          `reload:"yes"`                                                               // size of the pages in which offline messages are read and sent, in bytes; default 64 KiB
@@ -111,6 +112,7 @@ type Router struct {
 	lastActivity  lastActivity
 	events        accountEvents
 	undeleted     undeleted
+	expired       atomic.Int64 // stored messages that were deleted because they were too old
 	reports       *loglimit.Limit
 	nodes         Nodes // nil: this server is alone
 	nodeLog       *loglimit.Limit

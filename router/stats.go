@@ -17,6 +17,7 @@ type Stats struct {
 
 	OfflineDelivered int64 // stored messages that were sent to a client
 	OfflineDeleted   int64 // of these, those that were deleted from the store
+	OfflineExpired   int64 // stored messages that nobody has fetched in time; this server has deleted them
 
 	// The cache of rosters.
 	RosterHits, RosterMisses, RosterEvictions int64
@@ -59,7 +60,7 @@ func (r *Router) Stats() Stats {
 	return Stats{
 		Delivered: message(messageDelivered), Stored: message(messageStored), Refused: message(messageRefused),
 		Dropped: message(messageDropped), Handled: message(messageHandled),
-		OfflineDelivered: countDelivered.Total(r.sessions, 0), OfflineDeleted: r.undeleted.deleted.Load(),
+		OfflineDelivered: countDelivered.Total(r.sessions, 0), OfflineDeleted: r.undeleted.deleted.Load(), OfflineExpired: r.expired.Load(),
 		RosterHits: int64(rosters.Hits), RosterMisses: int64(rosters.Misses), RosterEvictions: int64(rosters.Evictions),
 		RosterBytes: int64(r.rosters.WeightedSize()), RosterLimit: int64(r.config().RosterCache), RosterEntries: r.rosters.EstimatedSize(),
 	}

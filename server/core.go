@@ -131,6 +131,18 @@ func every(ctx context.Context, interval time.Duration, f func()) {
 	}
 }
 
+// expiryEvery is how often old messages are looked for.
+const expiryEvery = 10 * time.Minute
+
+// expireOffline deletes messages that have been stored for too long, until ctx ends.
+func (c *core) expireOffline(ctx context.Context) {
+	every(ctx, expiryEvery, func() {
+		if err := c.router.ExpireOffline(ctx); err != nil && ctx.Err() == nil {
+			c.log.Error("old offline messages could not be deleted, will retry", "err", err)
+		}
+	})
+}
+
 // secretFile contains stable random bytes, from which the fake salts of nonexistent
 // accounts are derived.
 const secretFile = "secret"

@@ -135,6 +135,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s.stopped.Go(func() { s.certs.WatchExpiry(s.ctx) })
 	s.stopped.Go(func() { s.certs.WatchFiles(s.ctx) })
 	s.stopped.Go(func() { s.removeEndedBlocks(s.ctx) })
+	s.stopped.Go(func() { s.expireOffline(s.ctx) })
 	if s.node != nil {
 		s.stopped.Go(func() { s.endOverdue(s.ctx) })
 	}

@@ -258,6 +258,11 @@ type Offline interface {
 	// DeleteOffline deletes an account's messages with these IDs, if they exist.
 	DeleteOffline(ctx context.Context, owner jid.JID, ids []int64) error
 
+	// ExpireOffline deletes messages, of all accounts, that were received before a time,
+	// and returns their number, at most limit. If it returns 0, there are none left, but
+	// for those that were stored after limit others which were received later.
+	ExpireOffline(ctx context.Context, before time.Time, limit int) (deleted int, err error)
+
 	// CountOffline returns the number of stored messages.
 	CountOffline(ctx context.Context, owner jid.JID) (int, error)
 }

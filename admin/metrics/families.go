@@ -179,10 +179,11 @@ var messageFamilies = []family{
 			out.add(r.Dropped, "dropped")
 			out.add(r.Handled, "handled")
 		}},
-	{"roost_offline_messages_total", counter, "Offline messages that were stored, delivered, and deleted after their delivery.", []string{"event"}, func(n *numbers, out *samples) {
+	{"roost_offline_messages_total", counter, "Offline messages that were stored, delivered, deleted after their delivery, and deleted because they had been stored for --offline-days (expired).", []string{"event"}, func(n *numbers, out *samples) {
 		out.add(n.router.Stored, "stored")
 		out.add(n.router.OfflineDelivered, "delivered")
 		out.add(n.router.OfflineDeleted, "deleted")
+		out.add(n.router.OfflineExpired, "expired")
 	}},
 	{"roost_roster_cache_requests_total", counter, "Rosters that were needed, by whether they were in memory: hit, miss.", []string{"result"}, func(n *numbers, out *samples) {
 		out.add(n.router.RosterHits, "hit")

@@ -85,6 +85,7 @@ type serveFlags struct {
 	OfflineQuota int           `sets:"Router.MaxOffline" range:"1..1000000000" off:"0" group:"accounts" placeholder:"N" help:"Offline messages stored per account; off: store none (default: ${default})."`
 	OfflineBytes byteSize      `sets:"Router.OfflineBytes" range:"1KiB..1TiB" group:"accounts" placeholder:"BYTES" help:"Total size of an account's offline messages (default: ${default})."`
 	OfflineShare int           `sets:"Router.OfflineShare" range:"1..100" group:"accounts" placeholder:"PERCENT" help:"Share of --offline-quota and --offline-bytes that one sender may use, 1 to 100 percent (default: ${default})."`
+	OfflineDays  int           `sets:"Router.OfflineDays" range:"1..36500" off:"0" group:"accounts" placeholder:"N" help:"Days for which an offline message is kept; older ones are deleted, and nobody is told; off: until it is delivered (default: ${default})."`
 	Durable      bool          `sets:"Router.Durable" group:"accounts" help:"Store each message before it is delivered and acknowledged to its sender, and delete it when the recipient has it: a server that is killed loses none. Costs two writes to the database for each message (docs/delivery.md)."`
 	ContactAdmin []string      `sets:"XEP.Contacts[admin]" group:"accounts" placeholder:"URI" help:"Address of the administrators, shown to clients (XEP-0157), such as mailto:admin@example.org. Repeat for several."`
 	ContactAbuse []string      `sets:"XEP.Contacts[abuse]" group:"accounts" placeholder:"URI" help:"Address for abuse reports, in the same form. Repeat for several."`

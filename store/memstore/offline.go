@@ -120,6 +120,34 @@ func (s *Store) DeleteOffline(ctx context.Context, owner jid.JID, ids []int64) e
 	})
 }
 
+// ExpireOffline implements store.Offline.
+func (s *Store) ExpireOffline(ctx context.Context, before time.Time, limit int) (deleted int, err error) {
+	err = s.write(ctx, "ExpireOffline", "delete old messages", func(t *tx) error {
+		old := func(m message) bool {
+			if deleted >= limit || !m.Received.Before(before) {
+				return false
+			}
+			deleted++
+			return true
+		}
+		for _, had := range t.l.accounts {
+			if len(had.offline) == 0 {
+				continue
+			}
+			a, err := t.account(had.JID)
+			if err != nil {
+				return err
+			}
+			a.offline = slices.DeleteFunc(a.offline, old)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return deleted, nil
+}
+
 // CountOffline implements store.Offline.
 func (s *Store) CountOffline(ctx context.Context, owner jid.JID) (n int, err error) {
 	err = s.read(ctx, "CountOffline", "count messages stored for "+owner.BareString(), func(l *Location) error {

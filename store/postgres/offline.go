@@ -108,6 +108,18 @@ func (s *Store) DeleteOffline(ctx context.Context, owner jid.JID, ids []int64) e
 	return s.exec(ctx, "DeleteOffline", "delete messages stored for "+owner.BareString(), w)
 }
 
+const sqlExpireOffline = `SELECT expire_offline($1, $2)`
+
+// ExpireOffline implements store.Offline. It excludes all other writes, because it changes the
+// counts of many accounts.
+func (s *Store) ExpireOffline(ctx context.Context, before time.Time, limit int) (deleted int, err error) {
+	w := &write{sql: sqlExpireOffline, args: []any{before.UnixMilli(), limit}, row: into(&deleted)}
+	if err := s.exec(ctx, "ExpireOffline", "delete old messages", w); err != nil {
+		return 0, err
+	}
+	return deleted, nil
+}
+
 const sqlCountOffline = `SELECT count(*) FROM offline WHERE account = (SELECT id FROM account WHERE domain = $1 AND local = $2)`
 
 // CountOffline implements store.Offline.

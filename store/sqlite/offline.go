@@ -358,6 +358,27 @@ func (s *Store) DeleteOffline(ctx context.Context, owner jid.JID, ids []int64) e
 	})
 }
 
+// ExpireOffline implements store.Offline.
+func (s *Store) ExpireOffline(ctx context.Context, before time.Time, limit int) (deleted int, err error) {
+	err = s.write(ctx, "ExpireOffline", "delete old messages", noSavepoint|deletes, func(c *conn) error {
+		st, err := c.stmt(qExpireOffline)
+		if err != nil {
+			return err
+		}
+		st.BindInt64(1, before.UnixMilli())
+		st.BindInt64(2, int64(limit))
+		if deleted, err = c.run(st); err == nil && deleted > 0 {
+			c.freed = true
+			c.counted = nil // whose messages they were is not known
+		}
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return deleted, nil
+}
+
 // CountOffline implements store.Offline.
 func (s *Store) CountOffline(ctx context.Context, owner jid.JID) (n int, err error) {
 	err = s.read(ctx, "CountOffline", "count messages stored for "+owner.BareString(), func(c *conn) error {

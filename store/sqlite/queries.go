@@ -68,6 +68,7 @@ const (
 	qOffline
 	qDeleteOffline
 	qCountOffline
+	qExpireOffline
 
 	qBlob
 	qBlobOf
@@ -208,6 +209,10 @@ var queries = [numQueries]string{
 	qOffline:       `SELECT id, received, stanza FROM offline WHERE account = ` + account + ` AND id > ?3 ORDER BY seq`,
 	qDeleteOffline: `DELETE FROM offline WHERE account = ` + account + ` AND id IN (SELECT value FROM json_each(?3))`,
 	qCountOffline:  `SELECT count(*) FROM offline WHERE account = ` + account,
+	// There is no index of times: it would cost a write for each message. IDs are in the order
+	// in which messages were stored, and this looks at the first ones only.
+	qExpireOffline: `DELETE FROM offline WHERE id IN (
+		SELECT id FROM (SELECT id, received FROM offline ORDER BY id LIMIT ?2) WHERE received < ?1)`,
 
 	qBlob:     `SELECT value FROM blob WHERE account = ` + account + ` AND kind = ?3 AND key = ?4`,
 	qBlocked:  `SELECT 1 FROM blob WHERE account = ?1 AND kind = '` + store.BlockedKind + `' AND key IN (?2, ?3, ?4) LIMIT 1`,

@@ -103,6 +103,10 @@ var operations = []operation{
 		return err
 	}},
 	{"DeleteOffline", func(ctx context.Context, s *fixture) error { return s.DeleteOffline(ctx, juliet, s.messages) }},
+	{"ExpireOffline", func(ctx context.Context, s *fixture) error {
+		_, err := s.ExpireOffline(ctx, time.Unix(2e9, 0), 10)
+		return err
+	}},
 	{"CountOffline", func(ctx context.Context, s *fixture) error { _, err := s.CountOffline(ctx, juliet); return err }},
 	{"Blob", func(ctx context.Context, s *fixture) error { _, err := s.Blob(ctx, juliet, "k", "a"); return err }},
 	{"BlobKeys", func(ctx context.Context, s *fixture) error { _, err := s.BlobKeys(ctx, juliet, "k"); return err }},

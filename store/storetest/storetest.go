@@ -47,6 +47,7 @@ func Run(t *testing.T, locate func(t testing.TB) store.Location) {
 	f("RosterRecreated", testRosterRecreated)
 	f("Offline", testOffline)
 	f("AppendAll", testAppendAll)
+	f("ExpireOffline", testExpireOffline)
 	f("OfflineQuota", testOfflineQuota)
 	f("OfflineBytes", testOfflineBytes)
 	f("OfflineSenders", testOfflineSenders)
