@@ -93,7 +93,7 @@ type Set struct {
 // New returns the extensions with these settings.
 func New(cfg Config) *Set {
 	x := new(Set)
-	x.registrar.x = x
+	x.registrar.x, x.registrar.limit = x, newLimiter()
 	x.apply(cfg.WithDefaults())
 	return x
 }
