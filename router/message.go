@@ -18,7 +18,16 @@ func (r *Router) message(t *session.Turn, from Sender, st *stanza.Stanza, stage 
 		if durable && !t.MayWrite() {
 			return stage, session.Write
 		}
+		limited, need := r.strangers.message(t, from, st)
+		if need != session.Done {
+			return stage, need
+		}
 		r.runSent(t, from, st)
+		if limited != nil {
+			countMessage(t, st, messageRefused)
+			r.Reply(t, from, st, limited)
+			return stage, session.Done
+		}
 		var taken Taken
 		var handled bool
 		if durable {

@@ -49,6 +49,7 @@ const (
 const (
 	messagePrimary = 1 << iota // the node has to see to it that someone gets the message
 	messageCopied              // the node's resources do not get it, but may get a copy
+	messageNoted               // its sender has addressed someone who may be a stranger: see strangers
 )
 
 // maxHops is how often a message is passed on because its recipient has moved to another

@@ -70,6 +70,11 @@ func (r *Router) sendMessageItems(t *session.Turn, from Sender, st *stanza.Stanz
 // sendMessageItem sends a message to a node, and reports whether there was space in the
 // queue.
 func (r *Router) sendMessageItem(t *session.Turn, from Sender, st *stanza.Stanza, to NodeID, flags uint64, hops int, id int64) bool {
+	if r.strangers.limitsMessages() {
+		if account, isAccount := target(from, st); isAccount && r.strangers.hasAddressed(t, from, account) {
+			flags |= messageNoted
+		}
+	}
 	item := appendKind(t.GetBuf(), itemMessage)
 	item = appendNumber(item, flags)
 	item = appendNumber(item, uint64(hops))
@@ -97,6 +102,9 @@ func (l *nodeLane) message(node NodeID, f *fields) {
 		return
 	}
 	from.key = account.String()
+	if flags&messageNoted != 0 {
+		r.strangers.addressed.add(r.strangers.pair(bareOf(from), account.String()), t.Now())
+	}
 	switch {
 	case flags&messageCopied != 0:
 		for s := range r.Recipients(account.String(), Connected) {

@@ -42,22 +42,25 @@ import (
 
 // Config configures a Router. A zero field means the default given for it, if any.
 type Config struct {
-	Store        store.Store  `reload:"-"` // required
-	Extensions   []Extension  `reload:"-"`
-	RosterCache  int          `reload:"yes"`                                                               // memory for rosters, in bytes; default 8 MiB
-	MaxRoster    int          `reload:"yes"`                                                               // items of one roster; default 5,000
-	RosterBytes  int          `reload:"yes"`                                                               // size of one roster in XML, in bytes; default 2 MiB
-	MaxRequests  int          `reload:"yes"`                                                               // pending inbound subscription requests of one account; default 500
-	MaxBlocked   int          `reload:"yes"`                                                               // addresses that one account may block; default 1,000
-	MaxDirected  int          `reload:"yes"`                                                               // addresses that one resource may send directed presence to; default 1,000
-	MaxOffline   int          `reload:"yes"`                                                               // messages stored for one account; default 1,000; negative: none are stored
-	OfflineBytes int64        `reload:"yes"`                                                               // size of the messages stored for one account, in bytes; default 8 MiB
-	OfflineShare int          `reload:"yes"`                                                               // percent of MaxOffline and OfflineBytes that one sender may use; default 50
-	OfflineDays  int          `reload:"yes"`                                                               // days for which a message is stored; 0 or below: until it is delivered
-	HighestOnly  bool         `reload:"yes"`                                                               // a message to a bare JID goes only to the resources with the highest priority, not to all
-	Durable      bool         `reload:"no: sessions have messages that are in the store, or that are not"` // a message is stored before it is delivered and acknowledged to its sender, and deleted when a client has it; needs MaxOffline > 0
-	PageBytes    int          `reload:"yes"`                                                               // size of the pages in which offline messages are read and sent, in bytes; default 64 KiB
-	Logger       *slog.Logger `reload:"-"`                                                                 // nil discards
+	Store                store.Store  `reload:"-"` // required
+	Extensions           []Extension  `reload:"-"`
+	RosterCache          int          `reload:"yes"`                                                               // memory for rosters, in bytes; default 8 MiB
+	MaxRoster            int          `reload:"yes"`                                                               // items of one roster; default 5,000
+	RosterBytes          int          `reload:"yes"`                                                               // size of one roster in XML, in bytes; default 2 MiB
+	MaxRequests          int          `reload:"yes"`                                                               // pending inbound subscription requests of one account; default 500
+	MaxBlocked           int          `reload:"yes"`                                                               // addresses that one account may block; default 1,000
+	MaxDirected          int          `reload:"yes"`                                                               // addresses that one resource may send directed presence to; default 1,000
+	MaxOffline           int          `reload:"yes"`                                                               // messages stored for one account; default 1,000; negative: none are stored
+	OfflineBytes         int64        `reload:"yes"`                                                               // size of the messages stored for one account, in bytes; default 8 MiB
+	OfflineShare         int          `reload:"yes"`                                                               // percent of MaxOffline and OfflineBytes that one sender may use; default 50
+	OfflineDays          int          `reload:"yes"`                                                               // days for which a message is stored; 0 or below: until it is delivered
+	StrangerMessages     int          `reload:"yes"`                                                               // messages per hour that an account may send to those who do not know it; 0 or below: no limit
+	SubscriptionRequests int          `reload:"yes"`                                                               // subscription requests per hour that an account may send; 0 or below: no limit
+	Exempt               []string     `reload:"yes"`                                                               // bare JIDs of accounts that these two do not limit
+	HighestOnly          bool         `reload:"yes"`                                                               // a message to a bare JID goes only to the resources with the highest priority, not to all
+	Durable              bool         `reload:"no: sessions have messages that are in the store, or that are not"` // a message is stored before it is delivered and acknowledged to its sender, and deleted when a client has it; needs MaxOffline > 0
+	PageBytes            int          `reload:"yes"`                                                               // size of the pages in which offline messages are read and sent, in bytes; default 64 KiB
+	Logger               *slog.Logger `reload:"-"`                                                                 // nil discards
 }
 
 // WithDefaults returns c with defaults for the fields that are zero.
@@ -124,6 +127,7 @@ type Router struct {
 	changesSeen   changeClock
 	elsewhere     changesElsewhere
 	directing     atomic.Int64 // number of resources that have sent directed presence
+	strangers     strangers
 	started       time.Time
 }
 
@@ -140,6 +144,7 @@ func New(cfg Config) *Router {
 	r.lastActivity.r = r
 	r.nodeLog = loglimit.New(cfg.Logger, "more errors of the cluster than are logged")
 	r.undeleted.r = r
+	r.strangers.prepare(r)
 	r.unannounced.later, r.unannounced.try = r.retryLater, r.died
 	r.unreadable.later, r.unreadable.try = r.retryLater, r.readAgain
 	r.changesSeen.ticks.Store(1) // 0 is the stamp of presence that was never held
@@ -190,6 +195,7 @@ func (r *Router) Close() {
 		}
 	}
 	r.nodeLog.Close()
+	r.strangers.log.Close()
 	r.rosters.StopAllGoroutines()
 }
 

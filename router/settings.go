@@ -13,5 +13,6 @@ func (r *Router) config() *Config { return r.settings.Load() }
 func (r *Router) SetConfig(cfg Config) {
 	next := hot.Merge(*r.config(), cfg.WithDefaults())
 	r.settings.Store(&next)
+	r.strangers.set(&next)
 	r.rosters.SetMaximum(uint64(next.RosterCache))
 }

@@ -19,6 +19,9 @@ type Stats struct {
 	OfflineDeleted   int64 // of these, those that were deleted from the store
 	OfflineExpired   int64 // stored messages that nobody has fetched in time; this server has deleted them
 
+	// What was refused because an account has sent too much to those who do not know it.
+	StrangerMessages, SubscriptionRequests int64
+
 	// The cache of rosters.
 	RosterHits, RosterMisses, RosterEvictions int64
 	RosterBytes, RosterLimit                  int64
@@ -61,6 +64,7 @@ func (r *Router) Stats() Stats {
 		Delivered: message(messageDelivered), Stored: message(messageStored), Refused: message(messageRefused),
 		Dropped: message(messageDropped), Handled: message(messageHandled),
 		OfflineDelivered: countDelivered.Total(r.sessions, 0), OfflineDeleted: r.undeleted.deleted.Load(), OfflineExpired: r.expired.Load(),
+		StrangerMessages: r.strangers.refusedMessages.Load(), SubscriptionRequests: r.strangers.refusedRequests.Load(),
 		RosterHits: int64(rosters.Hits), RosterMisses: int64(rosters.Misses), RosterEvictions: int64(rosters.Evictions),
 		RosterBytes: int64(r.rosters.WeightedSize()), RosterLimit: int64(r.config().RosterCache), RosterEntries: r.rosters.EstimatedSize(),
 	}

@@ -29,7 +29,11 @@ func (r *Router) subscription(t *session.Turn, from Sender, st *stanza.Stanza) s
 		return session.Write
 	}
 	rel := &subscriptionChange{r: r, session: local(from), user: from.JID().Bare().Clone(), contact: st.To.Bare().Clone(), stanza: st}
-	if err := rel.run(t, st.Type); err != nil {
+	err := r.strangers.request(t, from, st)
+	if err == nil {
+		err = rel.run(t, st.Type)
+	}
+	if err != nil {
 		var reply *stanza.ErrorReply
 		if errors.As(err, &reply) {
 			r.Reply(t, from, st, reply)

@@ -200,6 +200,11 @@ func (c *Config) Validate() error {
 	if c.Router.Durable && c.Router.MaxOffline < 0 {
 		mistake("Router.Durable", "no messages are stored for accounts that are offline, so none can be stored before they are delivered: let the server store them, or turn one of both off")
 	}
+	for _, text := range c.Router.Exempt {
+		if j, err := jid.Parse(text); err != nil || !j.IsAccount() {
+			mistake("Router.Exempt", "%q is not the address of an account, such as bot@example.org", text)
+		}
+	}
 	if c.Router.OfflineBytes < 0 {
 		mistake("Router.OfflineBytes", "the total size of the messages stored for one account cannot be %d bytes", c.Router.OfflineBytes)
 	}

@@ -185,6 +185,10 @@ var messageFamilies = []family{
 		out.add(n.router.OfflineDeleted, "deleted")
 		out.add(n.router.OfflineExpired, "expired")
 	}},
+	{"roost_stranger_stanzas_refused_total", counter, "Stanzas that were refused because their sender's account has reached --stranger-messages (message) or --stranger-requests (subscribe).", []string{"kind"}, func(n *numbers, out *samples) {
+		out.add(n.router.StrangerMessages, "message")
+		out.add(n.router.SubscriptionRequests, "subscribe")
+	}},
 	{"roost_roster_cache_requests_total", counter, "Rosters that were needed, by whether they were in memory: hit, miss.", []string{"result"}, func(n *numbers, out *samples) {
 		out.add(n.router.RosterHits, "hit")
 		out.add(n.router.RosterMisses, "miss")
