@@ -30,13 +30,6 @@ var blockRoutes = []route{
 		summary: "Remove a block, by its target."},
 }
 
-// The largest networks that can be blocked, by the length of their prefix: more is a
-// mistake in writing. To refuse everybody, drain the server.
-const (
-	minBits4 = 8
-	minBits6 = 16
-)
-
 // maxBlockTime is the longest time for which something can be blocked; without a time, it
 // has no end.
 const maxBlockTime = 10 * 365 * 24 * time.Hour
@@ -64,7 +57,7 @@ func (s *Server) block(r *request) (any, error) {
 		return nil, err
 	}
 	r.object = target
-	if least := map[bool]int{true: minBits4, false: minBits6}[network.Addr().Is4()]; network.IsValid() && network.Bits() < least {
+	if least := map[bool]int{true: blocks.MinBits4, false: blocks.MinBits6}[network.Addr().Is4()]; network.IsValid() && network.Bits() < least {
 		return nil, badField("target", "block parts of it; to refuse all clients, drain the server", "the network %s is too large: the prefix must have at least %d bits", target, least)
 	}
 	if !(q.Seconds >= 0 && q.Seconds <= maxBlockTime.Seconds()) {
@@ -120,12 +113,17 @@ func (s *Server) endNetwork(ctx context.Context, network netip.Prefix) (ended in
 		return in
 	})
 	if pending = pending || err != nil; pending {
-		select {
-		case s.ending <- struct{}{}:
-		default:
-		}
+		s.EnforceBlocks()
 	}
 	return ended, pending
+}
+
+// EnforceBlocks ends the sessions of networks and accounts that are blocked, in the background.
+func (s *Server) EnforceBlocks() {
+	select {
+	case s.ending <- struct{}{}:
+	default:
+	}
 }
 
 // handedOver waits until connections that the server had accepted before have sessions:
@@ -141,21 +139,44 @@ func (s *Server) handedOver(ctx context.Context) error {
 
 // endSessions ends the sessions, bound or not, for which blocked returns true.
 func (s *Server) endSessions(ctx context.Context, blocked func(*session.Session) bool) error {
-	end := func(x *session.Session) {
+	return s.closeSessions(ctx, blocked, func(x *session.Session) *session.StreamError {
 		if blocked(x) {
-			x.Close(errNetworkBlocked)
+			return errNetworkBlocked
 		}
-	}
-	s.b.Sessions.EachUnbound(func(x *session.Session) bool {
-		end(x)
-		return ctx.Err() == nil
+		return nil
 	})
-	return s.walk(ctx, &sessionQuery{}, end)
 }
 
-// endBlocked ends the connections of blocked networks that requests could not end, until
-// ctx ends.
+// closeSessions ends the sessions without a resource for which unbound returns true, and those
+// with one for which bound returns an error.
+func (s *Server) closeSessions(ctx context.Context, unbound func(*session.Session) bool, bound func(*session.Session) *session.StreamError) error {
+	s.b.Sessions.EachUnbound(func(x *session.Session) bool {
+		if unbound(x) {
+			x.Close(errNetworkBlocked)
+		}
+		return ctx.Err() == nil
+	})
+	return s.walk(ctx, &sessionQuery{}, func(x *session.Session) {
+		if e := bound(x); e != nil {
+			x.Close(e)
+		}
+	})
+}
+
+// endBlocked ends the sessions of networks and accounts that are blocked, whenever
+// EnforceBlocks was called, until ctx ends.
 func (s *Server) endBlocked(ctx context.Context) {
+	network := func(x *session.Session) bool {
+		_, blocked := s.b.Blocks.Network(x.Conn().RemoteAddr().Addr())
+		return blocked
+	}
+	account := func(bare string) *session.StreamError {
+		b, blocked := s.b.Blocks.Account(bare)
+		if !blocked {
+			return nil
+		}
+		return errAccountBlocked(b.Reason)
+	}
 	for {
 		select {
 		case <-s.ending:
@@ -165,12 +186,20 @@ func (s *Server) endBlocked(ctx context.Context) {
 		if s.handedOver(ctx) != nil {
 			return // the server stops
 		}
-		_ = s.endSessions(ctx, func(x *session.Session) bool {
-			_, blocked := s.b.Blocks.Network(x.Conn().RemoteAddr().Addr())
-			return blocked
+		s.b.Sessions.EndUnbound(account) // first: one that gets a resource meanwhile is found below
+		_ = s.closeSessions(ctx, network, func(x *session.Session) *session.StreamError {
+			if network(x) {
+				return errNetworkBlocked
+			}
+			return account(x.BareJID())
 		})
-		s.b.Logger.Info("the connections of blocked networks are ended: every event loop has turned")
+		s.b.Logger.Info("the sessions of networks and accounts that are blocked are ended")
 	}
+}
+
+// errAccountBlocked ends the sessions of an account that is blocked.
+func errAccountBlocked(reason string) *session.StreamError {
+	return session.ErrNotAuthorized.WithText(blocks.AccountText(reason))
 }
 
 // endAccount ends the sessions of an account.
@@ -178,7 +207,7 @@ func (s *Server) endAccount(bare, reason string) (ended int64) {
 	for x := s.b.Sessions.First(bare); x != nil; x = x.Next() {
 		ended++
 	}
-	s.b.Sessions.EndAccount(bare, session.ErrNotAuthorized.WithText(blocks.AccountText(reason)))
+	s.b.Sessions.EndAccount(bare, errAccountBlocked(reason))
 	return ended
 }
 
@@ -204,7 +233,7 @@ func (s *Server) unblock(r *request) (any, error) {
 		err = s.b.Blocks.Remove(r.Context(), target)
 	}
 	if i < 0 || errors.Is(err, store.ErrNotFound) {
-		return nil, &api.Error{Status: 404, Code: api.CodeNotFound, Message: target + " is not blocked", Hint: "GET /v1/blocks lists blocks"}
+		return nil, &api.Error{Status: 404, Code: api.CodeNotFound, Message: target + " is not blocked", Hint: "GET /v1/blocks lists blocks; those of block files are not on this list: remove the line and reload"}
 	}
 	if err != nil {
 		return nil, err

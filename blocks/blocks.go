@@ -1,5 +1,5 @@
 // Package blocks has the networks and accounts that may not use the server. They are kept
-// in the store; lookups read a copy in memory, without a lock.
+// in the store and in files; lookups read a copy in memory, without a lock.
 package blocks
 
 import (
@@ -17,7 +17,8 @@ import (
 // MaxBlocks is the largest number of blocks that there may be.
 const MaxBlocks = 10000
 
-// List is all blocks. Its methods may be called from any goroutine. Those that change it
+// List is all blocks: those of the store, and those of files. Only lookups know of the latter.
+// Its methods may be called from any goroutine. Those that change it
 // wait for the store.
 type List struct {
 	store store.Blocks
@@ -25,6 +26,7 @@ type List struct {
 
 	mu      sync.Mutex // held while the list changes
 	current atomic.Pointer[index]
+	files   atomic.Pointer[Files] // nil: there are none
 }
 
 // index finds blocks. It never changes.
@@ -74,14 +76,46 @@ func newIndex(all []store.Block) *index {
 // inForce reports whether a block has not ended.
 func (l *List) inForce(b *store.Block) bool { return b.Until.IsZero() || l.now().Before(b.Until) }
 
+// SetFiles replaces the blocks of files, and reports whether they are others than before.
+func (l *List) SetFiles(f *Files) (changed bool) {
+	old := l.files.Swap(f)
+	return old == nil || old.sum != f.sum
+}
+
+// Refresh reads the list from the store again, because other nodes change it, too. It reports
+// whether there are new blocks.
+func (l *List) Refresh(ctx context.Context) (added bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all, err := l.store.ListBlocks(ctx)
+	if err != nil {
+		return false, err
+	}
+	old := l.current.Load().all
+	if slices.Equal(all, old) {
+		return false, nil
+	}
+	had := make(map[store.Block]bool, len(old))
+	for _, b := range old {
+		had[b] = true
+	}
+	added = slices.ContainsFunc(all, func(b store.Block) bool { return !had[b] })
+	l.current.Store(newIndex(all))
+	return added, nil
+}
+
 // Network returns the block that a client's address is in, if there is one. It takes a look
 // into a map for each length of a prefix on the list, usually a few, and allocates nothing.
+// The block is zero if it is from a file.
 func (l *List) Network(a netip.Addr) (store.Block, bool) {
-	x := l.current.Load()
-	if len(x.networks) == 0 || !a.IsValid() {
+	if !a.IsValid() {
 		return store.Block{}, false
 	}
 	a = a.Unmap().WithZone("")
+	if l.files.Load().hasNetwork(a) {
+		return store.Block{}, true
+	}
+	x := l.current.Load()
 	for _, bits := range x.bits[family(a)] {
 		p, err := a.Prefix(bits)
 		if err != nil {
@@ -94,12 +128,13 @@ func (l *List) Network(a netip.Addr) (store.Block, bool) {
 	return store.Block{}, false
 }
 
-// Account returns the block of an account, a bare JID, if there is one.
+// Account returns the block of an account, a bare JID, if there is one. It is zero if it is
+// from a file only.
 func (l *List) Account(bare string) (store.Block, bool) {
 	if b := l.current.Load().accounts[bare]; b != nil && l.inForce(b) {
 		return *b, true
 	}
-	return store.Block{}, false
+	return store.Block{}, l.files.Load().hasAccount(bare)
 }
 
 // All returns the blocks that have not ended, in the order of their targets.

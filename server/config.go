@@ -44,6 +44,10 @@ type Config struct {
 	// Connections from them must begin with a PROXY protocol header. Default none.
 	ProxyProtocol []string `reload:"yes: new connections"`
 
+	// BlockFiles are files with networks and accounts that may not use the server; see
+	// blocks.ReadFiles. They are read at the start and at each reload.
+	BlockFiles []string `reload:"yes: new connections and logins at once; what is blocked is ended soon after. The files are read again at each reload"`
+
 	WebSocket WebSocket
 
 	// Listening sockets from a service manager. Sockets for a purpose replace its

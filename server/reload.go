@@ -47,6 +47,10 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	files, err := readBlockFiles(&next)
+	if err != nil {
+		return err
+	}
 	if err := recordDomains(next.DataDir, next.Domains); err != nil {
 		return err
 	}
@@ -62,12 +66,16 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 	s.poller.SetConfig(pc)
 	s.router.SetConfig(next.Router)
 	s.sessions.SetConfig(next.session())
+	blocked := s.useBlockFiles(files, &next)
 	s.xep.SetConfig(next.XEP)
 	s.xep.SetStreamLimits(next.streamLimits())
 	if next.OutageFile != old.OutageFile {
 		s.updateOutage()
 	}
 	_ = s.CheckLoops(ctx) // each loop ends a turn
+	if blocked {
+		s.admin.EnforceBlocks()
+	}
 	if removed(old.Domains, next.Domains) {
 		s.stopped.Go(func() {
 			if n := s.sessions.CloseUnserved(s.ctx); n > 0 {

@@ -91,6 +91,24 @@ func (m *Manager) EndAccount(bare string, e *StreamError) {
 	}
 }
 
+// EndUnbound ends the streams without a resource whose account, also one that they authenticate
+// for at this moment, why returns an error for. Any goroutine may call it; it returns at once,
+// and why is called on the goroutines of the loops.
+func (m *Manager) EndUnbound(why func(bare string) *StreamError) {
+	m.unbound.Range(func(s *Session, _ struct{}) bool {
+		s.runOnLoop(func(t *Turn) {
+			claimed, _ := s.claimed()
+			for _, bare := range []string{claimed, s.BareJID()} {
+				if e := why(bare); bare != "" && e != nil {
+					s.end(t, e)
+					return
+				}
+			}
+		})
+		return true
+	})
+}
+
 // EachUnbound calls f for every session without a resource until f returns false. What f
 // may ask of a session is its connection and its type.
 func (m *Manager) EachUnbound(f func(*Session) bool) {

@@ -28,7 +28,7 @@ type configCheckCmd struct {
 
 // Help is shown by kong.
 func (c *configCheckCmd) Help() string {
-	return "The file and the environment are read as by roost serve --config FILE, and the certificates, too. Each mistake is written on a line of its own, with its place. The exit status is 1 if there is one; a warning, such as of a domain without a certificate, does not change it. Nothing is changed."
+	return "The file and the environment are read as by roost serve --config FILE, and the certificates and block files, too. Each mistake is written on a line of its own, with its place. The exit status is 1 if there is one; a warning, such as of a domain without a certificate, does not change it. Nothing is changed."
 }
 
 // Run checks.

@@ -55,6 +55,7 @@ func TestConfigCheck(t *testing.T) {
 	f([]string{"ROOST_WORKERS=0"}, "workers = 5\n", "ROOST_WORKERS: --workers must be")
 	f([]string{"ROOST_WORKERS=many"}, "", "--workers")
 	f(nil, "tls-cert = [\"/none.crt\", \"/no.crt\"]\ntls-key = [\"/none.key\", \"/no.key\"]\n", file+":1: --tls-cert: server: certificate /none.crt", file+":1: --tls-cert: server: certificate /no.crt")
+	f(nil, "block-file = [\"/none.txt\"]\n", file+":1: --block-file: block file: open /none.txt: no such file")
 	if code, _, stderr := cmdtest.Result(t, nil, "config", "check", filepath.Join(dir, "none.toml")); code != 1 || !strings.Contains(stderr, "none.toml") || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("%d %q", code, stderr)
 	}

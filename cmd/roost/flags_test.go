@@ -13,7 +13,7 @@ import (
 
 // another returns a value other than the default for a flag of roost serve.
 var another = map[string]string{
-	"domain": "example.org", "c2s": "127.0.0.1:1", "c2s-tls": "127.0.0.1:2", "proxy-protocol": "192.0.2.1,10.0.0.0/8", "data": "/elsewhere", "store": "sqlite:/elsewhere.db",
+	"domain": "example.org", "c2s": "127.0.0.1:1", "c2s-tls": "127.0.0.1:2", "proxy-protocol": "192.0.2.1,10.0.0.0/8", "block-file": "/blocks", "data": "/elsewhere", "store": "sqlite:/elsewhere.db",
 	"cluster": "redis://redis.example.org", "node": "xmpp1",
 	"admin": "127.0.0.1:3", "admin-tokens": "/a.tokens", "audit": "/a.audit",
 	"tls-cert": "/a.crt", "tls-key": "/a.key", "tls-min": "1.3", "tls-lean": "false", "handshakes": "7", "allow-plaintext": "true",

@@ -99,7 +99,8 @@ func (l *launch) check() (cfg server.Config, warnings, mistakes []string) {
 	for _, domain := range uncovered {
 		doubts = append(doubts, mistake{"tls-cert", "--tls-cert: no certificate is for the domain " + domain + ": its clients will reject the connection"})
 	}
-	return cfg, l.located(doubts), l.located(l.serve.mistakesIn(err))
+	wrong = append(l.serve.mistakesIn(err), l.serve.mistakesIn(server.CheckBlockFiles(cfg))...)
+	return cfg, l.located(doubts), l.located(wrong)
 }
 
 // located are the texts of mistakes with their places.

@@ -43,7 +43,7 @@ var allowed = map[string][]string{
 	"admin/dashboard":   {"roost/admin/api", "roost/internal/human", "roost/internal/logring", "roost/session", "github.com/dustin/go-humanize"},
 	"internal/unixsock": {"golang.org/x/sys"},
 	"backup":            {"roost/internal/ownfile", "golang.org/x/sys"},
-	"blocks":            {"roost/store"},
+	"blocks":            {"roost/store", "roost/jid"},
 	"capacity":          {"github.com/dustin/go-humanize"},
 	"internal/hot":      {},
 	"internal/human":    {},
