@@ -220,6 +220,9 @@ func (t *stdTLS) secured(loop int) error {
 // startSession switches to the layer that carries the session's data. Loop.
 func (t *stdTLS) startSession(loop int, state *tls.ConnectionState) error {
 	t.countHandshake(state)
+	if state.NegotiatedProtocol == acmeTLS {
+		return t.validated()
+	}
 	lean := t.switchToLean(state)
 	(*tlsSocket)(t).discardCapture()
 	if lean != nil {

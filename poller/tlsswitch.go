@@ -15,6 +15,25 @@ import (
 // shorter.
 const maxWritten = 64 << 10
 
+// acmeTLS is the protocol of a handshake by which a certification authority validates a
+// domain, if the configuration agrees to it.
+const acmeTLS = "acme-tls/1"
+
+// errValidated ends the connection after such a handshake.
+var errValidated = errors.New("poller: the connection was the validation of a domain")
+
+// validated ends a connection of an authority. RFC 8737 section 3
+// (https://www.rfc-editor.org/rfc/rfc8737#section-3): "Once the TLS handshake has been
+// completed, the connection MUST be immediately closed and no further data should be
+// exchanged." Loop.
+func (t *stdTLS) validated() error {
+	(*tlsSocket)(t).discardCapture()
+	t.mu.Lock()
+	t.phase = tlsFailed
+	t.mu.Unlock()
+	return errValidated
+}
+
 // captureSecrets is called by crypto/tls once it has read a ClientHello, and returns the
 // Secrets that receive this connection's secrets.
 func captureSecrets(conn net.Conn) *leantls.Secrets {
