@@ -79,6 +79,7 @@ type Backend struct {
 	Listeners       func() []api.Listener
 	AccountsChanged func(context.Context) // acts on changes of accounts in the store, as far as that is possible at once
 	Certificates    func() []api.Certificate
+	Renewals        func() []api.Renewal                // nil: no certificates are obtained
 	Capacity        func() (sessions int64, why string) // sessions that the machine can hold in total, and what limits them; nil: not known
 	Remaining       func() map[string]int64             // further sessions that the machine can hold, by check
 	Expiry          func() map[string]time.Time         // when the certificate of each domain expires

@@ -22,7 +22,7 @@ func (s *Server) source() metrics.Source {
 		Ready:        func() bool { return s.b.State() == api.Serving },
 		Certificates: s.b.Expiry, Capacity: s.b.Remaining, LogDropped: s.cfg.LogDropped, Traces: s.b.Sessions.Taps, Panics: s.panics.Count,
 	}
-	src.Cluster, src.LastBackup = s.b.Cluster, s.b.LastBackup
+	src.Cluster, src.LastBackup, src.Renewals = s.b.Cluster, s.b.LastBackup, s.b.Renewals
 	src.Version, src.Commit = version.Get()
 	src.Batches, _ = s.b.Store.(store.Batches)
 	return src

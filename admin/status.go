@@ -37,6 +37,9 @@ func (s *Server) status(*request) (any, error) {
 	if s.b.Cluster != nil {
 		status.Cluster = s.b.Cluster()
 	}
+	if s.b.Renewals != nil {
+		status.Renewals = s.b.Renewals()
+	}
 	if s.b.LastBackup != nil {
 		status.LastBackup = s.b.LastBackup()
 	}

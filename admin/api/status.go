@@ -44,6 +44,7 @@ type Status struct {
 	Memory       Memory        `json:"memory"`
 	Listeners    []Listener    `json:"listeners"`
 	Certificates []Certificate `json:"certificates"`
+	Renewals     []Renewal     `json:"renewals,omitempty"`    // of certificates that the server obtains by ACME, by domain
 	LastBackup   *Backup       `json:"last_backup,omitempty"` // by roost backup with the data directory of this server
 	Cluster      *Cluster      `json:"cluster,omitempty"`     // of a server that is a node of a cluster
 }
@@ -132,6 +133,17 @@ type Certificate struct {
 	Names         []string  `json:"names"`
 	File          string    `json:"file"`
 	SelfSigned    bool      `json:"self_signed"` // made by the server
+	Obtained      bool      `json:"obtained"`    // from an authority, by ACME
 	NotAfter      time.Time `json:"not_after"`
 	ExpiresInDays float64   `json:"expires_in_days"` // below 0: it has expired
+}
+
+// Renewal is about the certificate that the server obtains for a domain.
+type Renewal struct {
+	Domain   string     `json:"domain"`
+	NotAfter *time.Time `json:"not_after,omitempty"` // when the obtained one expires; none: there is none yet
+	NextTry  time.Time  `json:"next_try"`            // when the next one is obtained
+	Failures int64      `json:"failures"`            // attempts that have failed since one has succeeded
+	Reason   string     `json:"reason,omitempty"`    // why the last attempt has failed
+	FailedAt *time.Time `json:"failed_at,omitempty"` // when it has failed
 }

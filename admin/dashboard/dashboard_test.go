@@ -464,6 +464,26 @@ func TestOverview(t *testing.T) {
 	}
 }
 
+// TestOverviewRenewals: the overview says when certificates are obtained by ACME, and why that
+// has failed.
+func TestOverviewRenewals(t *testing.T) {
+	f := newFixture(t).login("secret-r")
+	if strings.Contains(f.page("/"), "By ACME") {
+		t.Error("a server without ACME shows it")
+	}
+	status := testStatus
+	later := time.Now().Add(90*time.Minute + 30*time.Second)
+	status.Renewals = []api.Renewal{{Domain: "a.example", NotAfter: &later, NextTry: later}, {Domain: "b.example", NextTry: time.Now(), Failures: 2, Reason: "<b>refused"}}
+	f.respond = func(*http.Request) (int, any) { return 200, &status }
+	page := f.page("/")
+	for _, want := range []string{"By ACME", `<th scope="row">a.example</th>`, ">in 1 h 30 min</time>", ">now</time>",
+		`b.example <span class="tag">none yet</span> <span class="tag bad">2 failed</span></th>`, `class="bad">&lt;b&gt;refused</td>`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
+
 // TestOverviewOfNode: the page of a node has what it knows of the cluster; that of a server which
 // is alone has nothing about it.
 func TestOverviewOfNode(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"strings"
+	"time"
 	"unicode"
 
 	"roost/admin/api"
@@ -146,6 +147,15 @@ func (p *overviewPage) Expiry(c api.Certificate) string {
 		return "in " + human.Age(d*24*3600)
 	}
 	return fmt.Sprintf("in %s days", comma(int64(d)))
+}
+
+// NextTry says when a certificate is obtained next.
+func (p *overviewPage) NextTry(r api.Renewal) string {
+	d := time.Until(r.NextTry).Seconds()
+	if d <= 0 {
+		return "now"
+	}
+	return "in " + human.Age(d)
 }
 
 // Took is how long an operation took.

@@ -31,6 +31,16 @@ var serverFamilies = []family{
 			out.add(expires.Unix(), domain)
 		}
 	}},
+	{"roost_certificate_renewal_failures", gauge, "Attempts to obtain the certificate of a domain by ACME that have failed since one has succeeded.", []string{"domain"}, func(n *numbers, out *samples) {
+		for _, r := range n.renewals() {
+			out.add(r.Failures, r.Domain)
+		}
+	}},
+	{"roost_certificate_next_renewal_timestamp_seconds", gauge, "When the next attempt to obtain the certificate of a domain by ACME is made, in Unix time.", []string{"domain"}, func(n *numbers, out *samples) {
+		for _, r := range n.renewals() {
+			out.add(r.NextTry.Unix(), r.Domain)
+		}
+	}},
 	{"roost_backup_last_success_timestamp_seconds", gauge, "When the data of the last successful backup (roost backup) is from, in Unix time; 0: there is none.", nil, func(n *numbers, out *samples) {
 		if n.LastBackup == nil {
 			return

@@ -40,6 +40,7 @@ type Source struct {
 	Traces       func() int                  // sessions that administrators trace at the moment
 	Panics       func() int64                // recovered panics in the administration interface
 	LastBackup   func() *api.Backup          // nil: not known, which the result nil also means
+	Renewals     func() []api.Renewal        // nil: no certificates are obtained
 	Cluster      func() *api.Cluster         // nil: the server is alone
 }
 
@@ -102,6 +103,14 @@ type numbers struct {
 	batches       store.BatchStats
 	process       process
 	cluster       *api.Cluster // nil: the server is alone
+}
+
+// renewals are the certificates that are obtained.
+func (n *numbers) renewals() []api.Renewal {
+	if n.Renewals == nil {
+		return nil
+	}
+	return n.Renewals()
 }
 
 func (s *Source) numbers() *numbers {

@@ -61,10 +61,13 @@ func fullSource() Source {
 		Ready:        func() bool { return true },
 		LastBackup:   func() *api.Backup { return &api.Backup{Time: time.Unix(1900000000, 0)} },
 		Certificates: func() map[string]time.Time { return map[string]time.Time{"example.org": time.Unix(2000000000, 0)} },
-		Capacity:     func() map[string]int64 { return map[string]int64{"open-files": 1000} },
-		LogDropped:   func() int64 { return 6 },
-		Traces:       func() int { return 0 },
-		Panics:       func() int64 { return 0 },
+		Renewals: func() []api.Renewal {
+			return []api.Renewal{{Domain: "example.org", Failures: 3, NextTry: time.Unix(1950000000, 0)}}
+		},
+		Capacity:   func() map[string]int64 { return map[string]int64{"open-files": 1000} },
+		LogDropped: func() int64 { return 6 },
+		Traces:     func() int { return 0 },
+		Panics:     func() int64 { return 0 },
 		Cluster: func() *api.Cluster {
 			return &api.Cluster{Others: []string{"b", "c"}, Reachable: true, SentTotal: 11, UnhandledBytes: 12}
 		},
@@ -163,6 +166,7 @@ func TestText(t *testing.T) {
 		`roost_stream_errors_sent_total{condition="conflict"} 1`,
 		`roost_workers_busy{work="read"} 1`,
 		`roost_certificate_expiry_timestamp_seconds{domain="example.org"} 2e+09`,
+		`roost_certificate_renewal_failures{domain="example.org"} 3`, `roost_certificate_next_renewal_timestamp_seconds{domain="example.org"} 1.95e+09`,
 		`roost_store_commit_writes_bucket{le="1"} 0`, `roost_store_commit_writes_bucket{le="2"} 1`, `roost_store_commit_writes_bucket{le="+Inf"} 1`,
 		"roost_store_commit_writes_sum 2",
 		"roost_log_lines_dropped_total 6",

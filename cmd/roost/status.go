@@ -63,11 +63,32 @@ func writeStatus(w io.Writer, s *api.Status) {
 		if c.SelfSigned {
 			kind = "self-signed, "
 		}
+		if c.Obtained {
+			kind = "by ACME, "
+		}
 		expiry := fmt.Sprintf("expires in %.0f days", c.ExpiresInDays)
 		if c.ExpiresInDays < 0 {
 			expiry = "HAS EXPIRED"
 		}
 		line("certificate", "%s: %s%s (%s)", strings.Join(c.Names, ", "), kind, expiry, c.NotAfter.Format(time.DateOnly))
+	}
+	writeRenewals(line, s.Renewals)
+}
+
+// writeRenewals writes when certificates are obtained, and why that has failed.
+func writeRenewals(line func(name, format string, args ...any), all []api.Renewal) {
+	for _, r := range all {
+		state := "its certificate is renewed in "
+		if r.NotAfter == nil {
+			state = "it has no certificate yet; the next attempt is in "
+		} else if r.Failures > 0 {
+			state = "its certificate COULD NOT BE RENEWED; the next attempt is in "
+		}
+		text := r.Domain + ": " + state + human.Age(max(0, time.Until(r.NextTry).Seconds()))
+		if r.Failures > 0 {
+			text += fmt.Sprintf(", %s failed: %s", comma(r.Failures), r.Reason)
+		}
+		line("ACME", "%s", text)
 	}
 }
 
