@@ -4,7 +4,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 
 # Packages with goroutines: these run under the race detector.
-RACE = ./poller ./poller/epoll ./session ./router ./cluster/... ./server ./store/... ./xep ./internal/... ./admin/... ./blocks ./bench
+RACE = ./acme ./poller ./poller/epoll ./session ./router ./cluster/... ./server ./store/... ./xep ./internal/... ./admin/... ./blocks ./bench
 
 # Tests with PostgreSQL and Redis fail if these are not installed, instead of being skipped.
 export ROOST_TEST_ENGINES = required

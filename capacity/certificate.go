@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -16,11 +17,12 @@ import (
 // TLSPlan describes the certificates that the server will use.
 type TLSPlan struct {
 	Domains    []string
-	Files      []string       // certificate chains, PEM; absolute names
-	Keys       []string       // their keys, in the same order
-	SelfSigned [2]string      // certificate and key that the server creates if Files is empty
-	Now        time.Time      // default: now
-	Roots      *x509.CertPool // authorities that clients trust; nil: the system's
+	Files      []string             // certificate chains, PEM; absolute names
+	Keys       []string             // their keys, in the same order
+	SelfSigned [2]string            // certificate and key that the server creates if Files is empty
+	Obtained   map[string][2]string // certificate and key that the server obtains by ACME for each domain, if no other is for it; nil: it obtains none
+	Now        time.Time            // default: now
+	Roots      *x509.CertPool       // authorities that clients trust; nil: the system's
 }
 
 // Certificates checks that the certificates exist, are readable, match their keys, are
@@ -31,7 +33,7 @@ func Certificates(root fs.FS, p TLSPlan) []Check {
 	}
 	var all []Check
 	var leaves []*x509.Certificate
-	if len(p.Files) == 0 {
+	if len(p.Files) == 0 && p.Obtained == nil {
 		c, leaf := selfMade(root, p)
 		return append(all, c, leafCovers(p.Domains, leaf))
 	}
@@ -42,7 +44,49 @@ func Certificates(root fs.FS, p TLSPlan) []Check {
 			leaves = append(leaves, leaf)
 		}
 	}
+	if p.Obtained != nil {
+		more, covered := obtained(root, p, leaves)
+		return append(append(all, more...), covered)
+	}
 	return append(all, leafCovers(p.Domains, leaves...))
+}
+
+// obtained checks the certificates that the server obtains for the domains that those of the
+// operator are not for. None of them keeps the server from starting.
+func obtained(root fs.FS, p TLSPlan, leaves []*x509.Certificate) (all []Check, covered Check) {
+	found := 0
+	for _, d := range p.Domains {
+		if slices.ContainsFunc(leaves, func(leaf *x509.Certificate) bool { return leaf.VerifyHostname(d) == nil }) {
+			found++
+			continue
+		}
+		files := p.Obtained[d]
+		c := Check{Name: "certificate", Area: "tls", Title: d + " (ACME)"}
+		_, err := readPair(root, files[0], files[1])
+		if err == nil {
+			c, _ = operators(root, p, files[0], files[1])
+			c.Title = d + " (ACME)"
+			if c.Status != OK {
+				c.Fix = []string{"roost status   # shows why it was not renewed"}
+			}
+			if c.Status == Fail { // the server starts, and tries to renew it
+				c.Status = Warn
+			}
+			found++
+		} else {
+			c.Status, c.Found, c.Needs = Warn, "none yet", "one that clients trust"
+			c.Detail = []string{"roost serve obtains it by ACME after its start, and uses a self-signed one until then"}
+			if !errors.Is(err, fs.ErrNotExist) {
+				c.Found, c.Detail = "cannot be used", []string{err.Error()}
+			}
+		}
+		all = append(all, c)
+	}
+	covered = Check{Name: "certificate-domains", Area: "tls", Title: "domains with a certificate", Needs: number(int64(len(p.Domains))), Found: number(int64(found))}
+	if found < len(p.Domains) {
+		covered.Status = Warn
+	}
+	return all, covered
 }
 
 // readPair reads a certificate and its key.

@@ -150,6 +150,44 @@ func TestSelfSigned(t *testing.T) {
 	f("damaged", pair(cert, []byte("x"), 0o600), Fail, OK, "cannot be used")
 }
 
+// TestObtained: certificates by ACME are warnings at most, as the server starts without them.
+func TestObtained(t *testing.T) {
+	root, _, _ := authority{}.issue(t, now.Add(-365*day), now.Add(365*day), true, "root.example")
+	roots := x509.NewCertPool()
+	roots.AddCert(root.cert)
+	f := func(desc string, files fstest.MapFS, want Status, found, covered string) {
+		t.Helper()
+		p := TLSPlan{Domains: []string{"example.org"}, Now: now, Roots: roots, Obtained: map[string][2]string{"example.org": {"/etc/roost/c.crt", "/etc/roost/c.key"}}}
+		checks := Certificates(files, p)
+		if len(checks) != 2 || checks[0].Status != want || !strings.Contains(checks[0].Found, found) || checks[1].Found != covered {
+			t.Errorf("%s: %+v, want %v, %q", desc, checks, want, found)
+		}
+		for _, c := range checks {
+			if c.Status == Fail {
+				t.Errorf("%s: %+v", desc, c)
+			}
+		}
+	}
+	made := func(from, to time.Duration) fstest.MapFS {
+		_, c, k := root.issue(t, now.Add(from), now.Add(to), false, "example.org")
+		return pair(c, k, 0o600)
+	}
+	f("not yet", fstest.MapFS{}, Warn, "none yet", "0")
+	f("good", made(-60*day, 30*day), OK, "30 days left", "1")
+	f("not renewed", made(-80*day, 10*day), Warn, "10 days left", "1")
+	f("expired", made(-90*day, -day), Warn, "expired", "1")
+	damaged := made(-60*day, 30*day)
+	damaged["etc/roost/c.key"].Data = []byte("x")
+	f("damaged", damaged, Warn, "cannot be used", "0")
+
+	_, own, ownKey := root.issue(t, now.Add(-day), now.Add(60*day), false, "example.org")
+	p := TLSPlan{Domains: []string{"example.org", "example.net"}, Files: []string{"/etc/roost/c.crt"}, Keys: []string{"/etc/roost/c.key"}, Now: now, Roots: roots,
+		Obtained: map[string][2]string{"example.org": {"/none", "/none"}, "example.net": {"/none", "/none"}}}
+	if checks := Certificates(pair(own, ownKey, 0o600), p); len(checks) != 3 || checks[1].Title != "example.net (ACME)" || checks[2].Found != "1" {
+		t.Errorf("one of the operator: %+v", checks)
+	}
+}
+
 // TestTwoCertificates: each is checked, and together they cover all domains.
 func TestTwoCertificates(t *testing.T) {
 	_, one, oneKey := authority{}.issue(t, now.Add(-day), now.Add(60*day), false, "example.org")

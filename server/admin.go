@@ -44,6 +44,9 @@ func (s *Server) startAdmin() (err error) {
 	if s.node != nil {
 		b.Cluster = s.clusterStatus
 	}
+	if s.acme != nil {
+		b.Renewals = s.renewals
+	}
 	b.AccountsChanged = func(ctx context.Context) {
 		if err := s.onWorker(ctx, s.router.CatchUpAll); err != nil {
 			s.log.Warn("account events could not be processed at once", "err", err) // the watch does it
@@ -163,14 +166,11 @@ func (c *Certificates) httpConfig() *tls.Config {
 func (c *Certificates) list() []api.Certificate {
 	all := []api.Certificate{}
 	set := c.set.Load()
-	file := set.source.selfSignedFile()
 	for i, cert := range set.all {
+		from := set.from[i]
 		d := api.Certificate{
-			Names: certNames(cert.Leaf), File: file, SelfSigned: file != "",
+			Names: certNames(cert.Leaf), File: from.file, SelfSigned: from.kind == bySelf, Obtained: from.kind == byACME,
 			NotAfter: cert.Leaf.NotAfter.UTC(), ExpiresInDays: time.Until(cert.Leaf.NotAfter).Hours() / 24,
-		}
-		if !d.SelfSigned {
-			d.File = set.source.certFiles[i]
 		}
 		all = append(all, d)
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"roost/acme"
 	"roost/admin"
 	"roost/cluster"
 	"roost/jid"
@@ -74,6 +75,10 @@ type Config struct {
 	TLSKey  []string `reload:"yes: new connections"` // their keys, in the same order
 	MinTLS  uint16   `reload:"yes: new connections"` // minimum version of TLS; default 1.2
 
+	// ACME gets certificates for the domains that those of TLSCert are not for. Until there
+	// is one, what is used without ACME is used. Its Dir is by default acme in DataDir.
+	ACME acme.Config
+
 	GCPercent int `reload:"-"` // garbage in percent of the live heap that triggers a collection, increased during storms; default: the process's own setting
 
 	Poller  poller.Config
@@ -109,6 +114,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.Admin.Tokens == "" {
 		c.Admin.Tokens = filepath.Join(c.DataDir, admin.TokensName)
+	}
+	if c.ACME.Enabled() && c.ACME.Dir == "" {
+		c.ACME.Dir = filepath.Join(c.DataDir, acme.DirName)
 	}
 	if c.WebSocket.Path == "" {
 		c.WebSocket.Path = defaultWebSocketPath
@@ -183,12 +191,13 @@ func (c *Config) Validate() error {
 	}
 	if err := checkAddr(c.Admin.Addr); err != nil {
 		mistake("Admin.Addr", "cannot listen on %q: %w; an address looks like 127.0.0.1:5280", c.Admin.Addr, err)
-	} else if c.Admin.Addr != "" && !onLoopback(c.Admin.Addr) && len(c.TLSCert) == 0 {
+	} else if c.Admin.Addr != "" && !onLoopback(c.Admin.Addr) && len(c.TLSCert) == 0 && !c.ACME.Enabled() {
 		mistake("Admin.Addr", "%s is not a loopback address, so it needs TLS: give the server a certificate, or use 127.0.0.1", c.Admin.Addr)
 	}
 	if len(c.TLSCert) != len(c.TLSKey) {
 		mistake("TLSKey", "%d certificate files and %d key files: each certificate needs its key", len(c.TLSCert), len(c.TLSKey))
 	}
+	c.validateACME(mistake)
 	if c.Session.Limits.MaxStanza != 0 && c.Session.Limits.MaxStanza < MinStanza {
 		mistake("Session.Limits.MaxStanza", "the largest stanza must be at least %d bytes (RFC 6120 section 13.12)", MinStanza)
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"roost/acme"
 	"roost/capacity"
 	"roost/store/stores"
 )
@@ -83,6 +84,9 @@ func onlyOurs(dir string) bool {
 		return false
 	}
 	for _, e := range entries {
+		if e.Name() == acme.DirName && e.IsDir() {
+			continue
+		}
 		if e.Type()&^fs.ModePerm != 0 || !ourName(e.Name()) {
 			return false
 		}

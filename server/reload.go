@@ -43,7 +43,7 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	set, err := newCertSource(&next).load()
+	set, err := newCertSource(&next).load(s.certs.set.Load())
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"roost/acme"
 	"roost/admin"
 	"roost/admin/api"
 	"roost/blocks"
@@ -31,6 +32,7 @@ type Server struct {
 	starttls  starttls
 	locks     locks // of the data directory, and of a database elsewhere
 	certs     *Certificates
+	acme      *acme.Manager // nil: no certificates are obtained
 	poller    *poller.Poller
 	listeners listeners
 	web       atomic.Pointer[web]
@@ -118,6 +120,9 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		err = s.joinCluster(ctx)
 	}
 	if err == nil {
+		err = s.prepareACME()
+	}
+	if err == nil {
 		err = s.listen()
 	}
 	if err == nil {
@@ -127,8 +132,10 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	if err != nil {
 		s.core.close()
+		s.closeACME()
 		return nil, errors.Join(err, st.Close())
 	}
+	s.runACME()
 	s.updateOutage()
 	s.stopped.Go(func() { s.watch(s.ctx) })
 	s.stopped.Go(func() { summarize(s.ctx, s.log, s.totals) })
@@ -219,8 +226,8 @@ func (s *Server) Addrs() []Address {
 // clientAddrs are the addresses for clients.
 func (s *Server) clientAddrs() []Address { return s.listeners.addrs() }
 
-// CertificateFile returns the file of the server's self-signed certificate, or "" if the
-// operator provides certificates.
+// CertificateFile returns the file of the server's self-signed certificate, or "" if none is
+// in use: the operator provides certificates, or all were obtained.
 func (s *Server) CertificateFile() string { return s.certs.SelfSigned() }
 
 // ReopenAudit opens the audit log again, after it was renamed to rotate it. If that fails,
@@ -262,6 +269,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	err = errors.Join(err, s.admin.Close(), s.poller.Close())
 	s.core.close()
+	s.closeACME()
 	return errors.Join(err, s.store.Close(), s.locks.Close())
 }
 

@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"roost/acme"
 	"roost/capacity"
 	"roost/internal/ownfile"
 	"roost/jid"
@@ -49,19 +50,37 @@ type Certificates struct {
 	mu     sync.Mutex                          // held while the set is replaced
 	seen   []fileStamp                         // of the files when they were last read, or tried
 	warned map[[sha256.Size]byte]time.Duration // the warning given for a leaf, 0: that it has ended
+	needs  func(domains []string)              // is told for which domains certificates are to be obtained; nil: nobody
+
+	challenge func(*tls.ClientHelloInfo) *tls.Config // for handshakes that validate a domain, nil for others; nil: there are none. Immutable once clients connect
 }
 
 // certSource is where a set of certificates comes from, and what it is for.
 type certSource struct {
-	certFiles, keyFiles []string // none: the server makes a certificate itself
-	domains             []string // as certificates have them
-	dir                 string   // of the certificate that the server makes
+	certFiles, keyFiles []string    // none: the server makes a certificate itself, unless all are obtained
+	acme                acme.Config // how certificates are obtained for domains that those of the files are not for
+	domains             []string    // as certificates have them
+	dir                 string      // of the certificate that the server makes
 	minTLS              uint16
 	log                 *slog.Logger
 }
 
+// origin is where a certificate comes from.
+type origin struct {
+	file string
+	kind originKind
+}
+
+type originKind uint8
+
+const (
+	byOperator originKind = iota
+	bySelf                // self-signed
+	byACME
+)
+
 func newCertSource(cfg *Config) certSource {
-	s := certSource{certFiles: cfg.TLSCert, keyFiles: cfg.TLSKey, dir: cfg.DataDir, minTLS: cfg.MinTLS, log: cfg.Logger}
+	s := certSource{certFiles: cfg.TLSCert, keyFiles: cfg.TLSKey, acme: cfg.ACME, dir: cfg.DataDir, minTLS: cfg.MinTLS, log: cfg.Logger}
 	for _, d := range cfg.Domains {
 		s.domains = append(s.domains, jid.DNSName(d))
 	}
@@ -78,7 +97,7 @@ func SelfSignedFiles(dataDir string) (cert, key string) {
 // stores a self-signed one in the data directory.
 func NewCertificates(cfg *Config) (*Certificates, error) {
 	c := &Certificates{log: cfg.Logger}
-	set, err := newCertSource(cfg).load()
+	set, err := newCertSource(cfg).load(nil)
 	if err != nil {
 		return nil, err
 	}
@@ -86,22 +105,21 @@ func NewCertificates(cfg *Config) (*Certificates, error) {
 	return c, nil
 }
 
-// SelfSigned returns the file of the self-signed certificate, or "" if the operator
-// provides certificates.
-func (c *Certificates) SelfSigned() string { return c.set.Load().source.selfSignedFile() }
-
-func (s *certSource) selfSignedFile() string {
-	if len(s.certFiles) > 0 {
-		return ""
+// SelfSigned returns the file of the self-signed certificate, or "" if none is in use.
+func (c *Certificates) SelfSigned() string {
+	for _, from := range c.set.Load().from {
+		if from.kind == bySelf {
+			return from.file
+		}
 	}
-	return filepath.Join(s.dir, selfSignedCert)
+	return ""
 }
 
 // Reload reads all certificates again. On an error, the old ones stay in use. Earlier
 // sessions can only be resumed if nothing has changed.
 func (c *Certificates) Reload() error {
 	old := c.set.Load()
-	set, err := old.source.load()
+	set, err := old.source.load(old)
 	if err != nil {
 		return err
 	}
@@ -122,6 +140,9 @@ func (c *Certificates) use(set, from *certSet) {
 		c.set.Store(set)
 	}
 	c.seen, c.warned = set.files, nil // whoever reloads wants to hear it again
+	if c.needs != nil {
+		c.needs(set.obtain)
+	}
 	c.mu.Unlock()
 	for _, domain := range set.uncovered {
 		c.log.Warn("no certificate covers this domain; clients will reject the connection", "domain", domain)
@@ -130,11 +151,11 @@ func (c *Certificates) use(set, from *certSet) {
 }
 
 // load reads the certificates and finds one for each domain. It changes nothing that is in
-// use, but may make a certificate in the data directory.
-func (s certSource) load() (*certSet, error) {
+// use, but may make a certificate in the data directory. An obtained certificate that cannot
+// be read is taken from the set in use, which may be nil.
+func (s certSource) load(inUse *certSet) (*certSet, error) {
 	set := &certSet{source: s, byDomain: make(map[string]*tls.Certificate), files: s.stamps()} // the files first: what changes meanwhile is noticed later
-	var err error
-	if set.all, err = s.read(); err != nil {
+	if err := set.read(inUse); err != nil {
 		return nil, err
 	}
 	for _, domain := range s.domains {
@@ -157,15 +178,64 @@ func certFor(all []*tls.Certificate, domain string) *tls.Certificate {
 	return all[i]
 }
 
-func (s *certSource) read() ([]*tls.Certificate, error) {
-	if len(s.certFiles) == 0 {
-		cert, err := s.selfSigned()
-		if err != nil {
-			return nil, fmt.Errorf("server: self-signed certificate: %w", err)
-		}
-		return []*tls.Certificate{cert}, nil
+// read reads the certificates: those of the operator, those that were obtained, and if there
+// is a domain without one and the operator has given none, a self-signed one.
+func (set *certSet) read(inUse *certSet) error {
+	s := &set.source
+	given, err := loadPairs(s.certFiles, s.keyFiles)
+	if err != nil {
+		return err
 	}
-	return loadPairs(s.certFiles, s.keyFiles)
+	for i, cert := range given {
+		set.add(cert, s.certFiles[i], byOperator)
+	}
+	complete := true
+	for _, domain := range s.domains {
+		if certFor(given, domain) != nil {
+			continue
+		}
+		if s.acme.Enabled() {
+			set.obtain = append(set.obtain, domain)
+			set.addObtained(domain, inUse)
+		}
+		complete = complete && certFor(set.all, domain) != nil
+	}
+	if len(given) > 0 || complete {
+		return nil
+	}
+	cert, err := s.selfSigned()
+	if err != nil {
+		return fmt.Errorf("server: self-signed certificate: %w", err)
+	}
+	file, _ := SelfSignedFiles(s.dir)
+	set.add(cert, file, bySelf)
+	return nil
+}
+
+func (set *certSet) add(cert *tls.Certificate, file string, kind originKind) {
+	set.all, set.from = append(set.all, cert), append(set.from, origin{file, kind})
+}
+
+// addObtained adds the certificate that was obtained for a domain, if there is one.
+func (set *certSet) addObtained(domain string, inUse *certSet) {
+	certFile, keyFile := set.source.acme.Files(domain)
+	cert, err := loadPair(certFile, keyFile)
+	if err == nil {
+		err = cert.Leaf.VerifyHostname(domain)
+	}
+	if err == nil {
+		set.add(cert, certFile, byACME)
+		return
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		set.source.log.Warn("a certificate that was obtained cannot be used", "domain", domain, "err", err)
+	}
+	if inUse == nil {
+		return
+	}
+	if i := slices.Index(inUse.from, origin{certFile, byACME}); i >= 0 {
+		set.add(inUse.all[i], certFile, byACME)
+	}
 }
 
 // CheckCertificates reads the certificates and keys that a configuration names. Each that
@@ -177,7 +247,7 @@ func CheckCertificates(cfg Config) (uncovered []string, err error) {
 		return nil, err
 	}
 	for _, domain := range cfg.Domains {
-		if certFor(all, jid.DNSName(domain)) == nil {
+		if !cfg.ACME.Enabled() && certFor(all, jid.DNSName(domain)) == nil {
 			uncovered = append(uncovered, domain)
 		}
 	}

@@ -35,7 +35,9 @@ type certSet struct {
 	files     []fileStamp // of the operator's files when they were read
 	byDomain  map[string]*tls.Certificate
 	uncovered []string           // domains that no certificate is for
+	obtain    []string           // domains for which certificates are obtained, whether there is one or not
 	all       []*tls.Certificate // the first is for clients that name no known domain
+	from      []origin           // of each of them
 
 	mu      sync.Mutex
 	configs map[configKey]*tls.Config
@@ -64,7 +66,12 @@ func (c *Certificates) Config(domain string) *tls.Config { return c.forProtocol(
 
 func (c *Certificates) forProtocol(domain, alpn string) *tls.Config {
 	return &tls.Config{
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if domain == "" && c.challenge != nil {
+				if cfg := c.challenge(hello); cfg != nil {
+					return cfg, nil
+				}
+			}
 			return c.set.Load().config(configKey{domain, alpn}), nil
 		},
 	}

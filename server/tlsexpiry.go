@@ -39,9 +39,12 @@ func (c *Certificates) warnExpiry() {
 		if told && before == period && period > 0 {
 			continue
 		}
-		file, fix := set.source.selfSignedFile(), "run roost reload: it creates a new one, which clients must be configured to trust"
-		if file == "" {
-			file, fix = set.source.certFiles[i], "renew the certificate; the server reads it within a minute"
+		file, fix := set.from[i].file, "renew the certificate; the server reads it within a minute"
+		switch set.from[i].kind {
+		case bySelf:
+			fix = "run roost reload: it creates a new one, which clients must be configured to trust"
+		case byACME:
+			fix = "run roost status: it shows why the certificate has not been renewed"
 		}
 		message := "a certificate expires soon"
 		if period == 0 {

@@ -22,9 +22,17 @@ type fileStamp struct {
 	inode    uint64
 }
 
-// stamps returns the stamps of the operator's files.
+// stamps returns the stamps of the operator's files, and of those of obtained certificates,
+// which another node may have renewed.
 func (s *certSource) stamps() (all []fileStamp) {
-	for _, name := range slices.Concat(s.certFiles, s.keyFiles) {
+	names := slices.Concat(s.certFiles, s.keyFiles)
+	if s.acme.Enabled() {
+		for _, domain := range s.domains {
+			cert, key := s.acme.Files(domain)
+			names = append(names, cert, key)
+		}
+	}
+	for _, name := range names {
 		f := fileStamp{name: name}
 		if info, err := os.Stat(name); err == nil {
 			f.modified, f.size = info.ModTime(), info.Size()

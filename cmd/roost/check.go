@@ -33,7 +33,7 @@ type checkCmd struct {
 // checkedFlags are the server flags that the help of roost check shows: those that
 // influence its result. It accepts all others, too, and validates their values.
 var checkedFlags = []string{
-	"sessions", "json", "config", "domain", "c2s", "c2s-tls", "ws", "data", "store", "tls-cert", "tls-key", "tls-lean", "handshakes", "allow-plaintext",
+	"sessions", "json", "config", "domain", "c2s", "c2s-tls", "ws", "data", "store", "tls-cert", "tls-key", "acme", "acme-dir", "tls-lean", "handshakes", "allow-plaintext",
 	"roster-cache", "memory-limit", "login-timeout", "help",
 }
 
@@ -80,7 +80,7 @@ func (c *checkCmd) Run() error {
 	plan := c.plan()
 	host := capacity.ThisHost()
 	checks := capacity.Machine(host, plan)
-	site, err := c.site(cfg.Domains, plan)
+	site, err := c.site(cfg, plan)
 	if err != nil {
 		return err
 	}
@@ -144,9 +144,9 @@ func loopbackHost(host string) bool {
 const integrityTime = time.Minute
 
 // site checks the certificates and the store.
-func (c *checkCmd) site(domains []string, plan capacity.Plan) ([]capacity.Check, error) {
+func (c *checkCmd) site(cfg server.Config, plan capacity.Plan) ([]capacity.Check, error) {
 	var t capacity.TLSPlan
-	for _, d := range domains {
+	for _, d := range cfg.Domains {
 		t.Domains = append(t.Domains, jid.DNSName(d)) // the form used in certificates
 	}
 	for i := range c.TLSCert {
@@ -161,6 +161,7 @@ func (c *checkCmd) site(domains []string, plan capacity.Plan) ([]capacity.Check,
 		t.Files, t.Keys = append(t.Files, cert), append(t.Keys, key)
 	}
 	t.SelfSigned[0], t.SelfSigned[1] = server.SelfSignedFiles(c.Data)
+	t.Obtained = obtained(&cfg)
 	checks := capacity.Certificates(os.DirFS("/"), t)
 	ctx, cancel := context.WithTimeout(context.Background(), integrityTime)
 	defer cancel()
@@ -169,6 +170,22 @@ func (c *checkCmd) site(domains []string, plan capacity.Plan) ([]capacity.Check,
 		return nil, err
 	}
 	return append(checks, capacity.Store(storeState(ctx, c.Data, location), plan)...), nil
+}
+
+// obtained returns the files of the certificate of each domain and its key that the server
+// obtains, nil if it obtains none.
+func obtained(cfg *server.Config) map[string][2]string {
+	with := cfg.WithDefaults()
+	if !with.ACME.Enabled() {
+		return nil
+	}
+	files := make(map[string][2]string)
+	for _, d := range cfg.Domains {
+		d = jid.DNSName(d)
+		cert, key := with.ACME.Files(d)
+		files[d] = [2]string{cert, key}
+	}
+	return files
 }
 
 // checkReport is the report in JSON, as described in docs/tuning.md.

@@ -391,3 +391,24 @@ func TestCheckLoopback(t *testing.T) {
 	f(false, "127.0.0.1:5222", "192.0.2.1:5223", "")
 	f(false, "127.0.0.1:5222", "", ":5443")
 }
+
+// TestCheckACME: roost check knows that certificates are obtained, and where they are.
+func TestCheckACME(t *testing.T) {
+	_, stdout, stderr := cmdtest.Result(t, nil, "check", "--sessions", "1", "--json", "--data", t.TempDir(), "--domain", "Example.org",
+		"--acme", "letsencrypt", "--acme-agree", "--acme-http", ":80")
+	var report struct {
+		Checks []struct{ Name, Title, Status, Found string }
+	}
+	if err := json.Unmarshal([]byte(stdout), &report); err != nil {
+		t.Fatalf("%v: %s%s", err, stdout, stderr)
+	}
+	for _, c := range report.Checks {
+		if c.Name == "certificate" {
+			if c.Title != "example.org (ACME)" || c.Status != "warn" || c.Found != "none yet" {
+				t.Errorf("%+v", c)
+			}
+			return
+		}
+	}
+	t.Errorf("no check of the certificate: %s", stdout)
+}

@@ -52,6 +52,8 @@ func TestConfigCheck(t *testing.T) {
 		file+":1: unknown key", file+":3: --linger", file+":4: --log-format", file+":5: --max-stanza")
 	f(nil, "workers = 0\npollers = -1\ndomain = [\"a b\"]\n", file+":2: --pollers must be", file+":1: --workers must be", file+`:3: --domain: "a b" is not a domain`)
 	f(nil, "max-stanza = \"1MiB\"\n", "must hold the largest stanza")
+	f(nil, "domain = \"example.org\"\nacme = \"letsencrypt\"\nacme-http = \":80\"\nacme-tls = \":443\"\n", "--acme-agree: an authority gives", file+":3: --acme-http: 2 ways are given")
+	f(nil, "domain = \"example.org\"\nacme = \"letsencrypt\"\nacme-http = \":80\"\nacme-agree = true\n")
 	f([]string{"ROOST_WORKERS=0"}, "workers = 5\n", "ROOST_WORKERS: --workers must be")
 	f([]string{"ROOST_WORKERS=many"}, "", "--workers")
 	f(nil, "tls-cert = [\"/none.crt\", \"/no.crt\"]\ntls-key = [\"/none.key\", \"/no.key\"]\n", file+":1: --tls-cert: server: certificate /none.crt", file+":1: --tls-cert: server: certificate /no.crt")

@@ -70,6 +70,15 @@ type serveFlags struct {
 	AdminTokens string `sets:"Admin.Tokens" type:"path" group:"admin" placeholder:"FILE" help:"Tokens for --admin, as roost admin token writes them (default: admin-tokens in the data directory)."`
 	Audit       string `sets:"Admin.Audit" type:"path" group:"admin" placeholder:"FILE" help:"Append a line of JSON to this file for each change that an administrator makes or tries to make, and for each request that is not allowed; SIGHUP opens it again (default: none)."`
 
+	ACME      string `sets:"ACME.Directory" off:"" name:"acme" env:"ROOST_ACME" default:"off" group:"tls" placeholder:"URL" help:"Get certificates for the domains that no --tls-cert is for, and renew them, by ACME (RFC 8555) from the authority with this directory; letsencrypt means that of Let's Encrypt, and letsencrypt-staging the one for tests. Needs --acme-agree and one of --acme-http, --acme-tls and --acme-dns. docs/certificates.md explains them; off: no certificates are obtained (default: ${default})."`
+	ACMEAgree bool   `sets:"ACME.Agree" name:"acme-agree" env:"ROOST_ACME_AGREE" group:"tls" help:"You agree to the terms of service of the authority of --acme."`
+	ACMEEmail string `sets:"ACME.Email" name:"acme-email" env:"ROOST_ACME_EMAIL" group:"tls" placeholder:"ADDR" help:"E-mail address for the authority of --acme (default: none)."`
+	ACMEHTTP  string `sets:"ACME.HTTP" off:"" name:"acme-http" env:"ROOST_ACME_HTTP" default:"off" group:"tls" placeholder:"ADDR" help:"Answer the authority's HTTP requests (HTTP-01) on this address; it asks port 80 of each domain, which may be forwarded here; off: do not listen (default: ${default})."`
+	ACMETLS   string `sets:"ACME.TLS" off:"" name:"acme-tls" env:"ROOST_ACME_TLS" default:"off" group:"tls" placeholder:"ADDR" help:"Answer the authority's TLS handshakes (TLS-ALPN-01) on this address; it asks port 443 of each domain, which may be forwarded here. If that is the port of --c2s-tls or --ws, clients: these answer; off: do not listen (default: ${default})."`
+	ACMEDNS   string `sets:"ACME.DNS" name:"acme-dns" env:"ROOST_ACME_DNS" type:"path" group:"tls" placeholder:"PROGRAM" help:"Program that makes and removes the DNS records that the authority looks up (DNS-01), such as deploy/acme-dns-nsupdate (default: none)."`
+	ACMERoots string `sets:"ACME.Roots" name:"acme-roots" env:"ROOST_ACME_ROOTS" type:"path" group:"tls" placeholder:"FILE" help:"Authorities, PEM, that sign the certificate of the directory itself, if it is not public (default: those of the system)."`
+	ACMEDir   string `sets:"ACME.Dir" name:"acme-dir" env:"ROOST_ACME_DIR" type:"path" group:"tls" placeholder:"DIR" help:"Directory of the account, the certificates and their keys; nodes may share one (default: acme in the data directory)."`
+
 	TLSMin         string `sets:"MinTLS" name:"tls-min" group:"tls" placeholder:"VERSION" help:"Minimum TLS version: 1.2 or 1.3 (default: ${default})."`
 	TLSLean        bool   `sets:"Poller.StdTLS" name:"tls-lean" group:"tls" negatable:"" help:"Use roost's own TLS 1.3 record layer, which needs 160 bytes per idle session instead of several kilobytes; --no-tls-lean uses Go's crypto/tls throughout (default: ${default})."`
 	Handshakes     int    `sets:"Poller.Handshakes" range:"1..1048576" group:"tls" placeholder:"N" help:"Concurrent TLS handshakes. Clients of one IPv4 address or IPv6 /64 get at most half of them; the others wait (default: ${default})."`
@@ -140,7 +149,7 @@ type siteFlags struct {
 	WSProxy       []string `sets:"WebSocket.Proxies" name:"ws-proxy" group:"where" placeholder:"CIDR" help:"Reverse proxies that terminate TLS in front of --ws, such as 127.0.0.1 or 10.0.0.0/8: connections from these addresses have no TLS, and the last address of X-Forwarded-For is the client's. Separate several by commas."`
 	WSURL         string   `sets:"WebSocket.URL" name:"ws-url" group:"where" placeholder:"URL" help:"URL of the WebSocket endpoint for clients, such as wss://chat.example.org/xmpp-websocket (default: made of the domain, the port of --ws and --ws-path)."`
 	dataFlags     `group:"where"`
-	TLSCert       []string `sets:"TLSCert" name:"tls-cert" group:"tls" placeholder:"FILE" help:"Certificate chain, PEM, or cred:NAME, a credential of the systemd unit. Repeat for more domains. Without one, a self-signed certificate is created in the data directory."`
+	TLSCert       []string `sets:"TLSCert" name:"tls-cert" group:"tls" placeholder:"FILE" help:"Certificate chain, PEM, or cred:NAME, a credential of the systemd unit. Repeat for more domains. Without one, and without --acme, a self-signed certificate is created in the data directory."`
 	TLSKey        []string `sets:"TLSKey" name:"tls-key" group:"tls" placeholder:"FILE" help:"Private key of the certificate, PEM, or cred:NAME; one for each --tls-cert, in the same order."`
 }
 
@@ -263,7 +272,11 @@ func greet(w io.Writer, s *server.Server, c *serveCmd, profiles string) {
 	fmt.Fprintf(w, "  %-28s %s\n", "open files", roomFor(capacity.ThisHost()))
 	fmt.Fprintf(w, "  %-28s %s\n", "data", c.Data)
 	if file := s.CertificateFile(); file != "" {
-		fmt.Fprintf(w, "  %-28s %s (clients must be configured to trust it)\n", "self-signed certificate", file)
+		note := "clients must be configured to trust it"
+		if c.ACME != "" {
+			note = "until one is obtained by ACME"
+		}
+		fmt.Fprintf(w, "  %-28s %s (%s)\n", "self-signed certificate", file, note)
 	}
 	fmt.Fprintf(w, "Add an account:  %s\n", c.suggest("user", "add", "romeo@"+c.Domain[0]))
 	fmt.Fprintf(w, "Then log in with any XMPP client. Ctrl-C stops the server.\n")

@@ -12,7 +12,7 @@ import (
 var (
 	required    = regexp.MustCompile(`(?m)^(?:require )?\t?([a-z0-9.-]+\.[a-z]+/\S+) v\S+`)
 	licensed    = regexp.MustCompile(`(?m)^\| ([a-z0-9.-]+\.[a-z]+/\S+) \| (\S[^|]*) \|`)
-	permissive  = regexp.MustCompile(`^(MIT|BSD-2-Clause|BSD-3-Clause|Apache-2\.0|ISC|FTL)\b`)
+	permissive  = regexp.MustCompile(`^(MIT|BSD-2-Clause|BSD-3-Clause|Apache-2\.0|ISC|FTL|CC0-1\.0)\b`)
 	replacement = regexp.MustCompile(`(?m)^replace|=>`)
 )
 

@@ -32,7 +32,7 @@ func TestLogFields(t *testing.T) {
 		}
 	}
 	used := make(map[string]bool)
-	for _, dir := range []string{"cmd/roost", "server", "poller", "poller/leantls", "session", "router", "xep", "store", "store/sqlite", "store/postgres", "capacity", "admin", "cluster", "internal/logqueue", "internal/panics"} {
+	for _, dir := range []string{"cmd/roost", "server", "poller", "poller/leantls", "session", "router", "xep", "store", "store/sqlite", "store/postgres", "acme", "capacity", "admin", "cluster", "internal/logqueue", "internal/panics"} {
 		files, err := filepath.Glob(filepath.Join("../..", dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no sources in %s: %v", dir, err)
