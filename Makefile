@@ -60,6 +60,19 @@ interop: deps
 	go test $(TESTFLAGS) -tags interop -count=1 ./test/interop
 	go test -tags interop -count=1 -run '^Test(OpenSSL|GnuTLS)$$' ./poller
 
+# What is distributed, in dist: see scripts/dist.sh.
+.PHONY: dist test-dist
+dist:
+	scripts/dist.sh
+
+# Installs, upgrades and removes the packages of dist, as root in a copy of the file system, and
+# builds everything again in another directory. Not part of make test: it takes some minutes.
+test-dist: dist
+	@scripts/deps.sh test/dist/packages.txt
+	shellcheck --severity=warning scripts/*.sh
+	for f in deploy/package/*.sh; do cat deploy/package/users.sh $$f | shellcheck --shell=sh --exclude=SC2317,SC2329 -; done
+	ROOST_DIST=$(CURDIR)/dist unshare --mount go test -count=1 -timeout 30m ./test/dist
+
 fuzz:
 	scripts/fuzz.sh
 

@@ -3,7 +3,8 @@
 # test/interop/packages.txt for the tests with real clients, Node.js and npm unless they are
 # there in any version, and QEMU for the tests on arm64. Prints nothing if everything is
 # installed. Without a network, it prints what is missing. If another program is installing
-# packages, it waits for up to ten minutes.
+# packages, it waits for up to ten minutes. Arguments are files with the names of more Debian
+# packages.
 set -eu
 cd "$(dirname "$0")/.."
 go list -deps -test ./... >/dev/null || {
@@ -11,7 +12,7 @@ go list -deps -test ./... >/dev/null || {
 	exit 1
 }
 missing=""
-for p in $(cat test/interop/packages.txt) qemu-user; do
+for p in $(cat test/interop/packages.txt "$@") qemu-user; do
 	dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || missing="$missing $p"
 done
 # Not by their packages: that of Node.js from elsewhere has npm, and conflicts with Debian's.

@@ -23,7 +23,7 @@ var packageFlags = []string{"chown", "cert", "detach", "file", "from", "from-fil
 var otherFlags = []string{"unix-socket", "write-out", "no-install-recommends", "system", "pipe", "wait", "home-dir", "shell", "now", "build", "user", "pass", "check", "no-owner", "exit-on-error", "single-transaction", "dbname"}
 
 // testVariables are environment variables that only tests read.
-var testVariables = []string{"ROOST_CROWD", "ROOST_CUT_STEP", "ROOST_ENTRIES", "ROOST_FAULTS", "ROOST_MODEL", "ROOST_MODEL_SEED"}
+var testVariables = []string{"ROOST_CROWD", "ROOST_CUT_STEP", "ROOST_DIST", "ROOST_DIST_ROOT", "ROOST_ENTRIES", "ROOST_FAULTS", "ROOST_MODEL", "ROOST_MODEL_SEED"}
 
 // TestDocumentedFlags: every flag and environment variable in the documents exists. Flags
 // of roost-bench are tested there.

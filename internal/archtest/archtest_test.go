@@ -77,6 +77,7 @@ var allowed = map[string][]string{
 	"internal/memnodes":    {"roost/router"},
 	"internal/xmpptest":    {"roost/internal/memnet", "roost/internal/memnodes", "roost/jid", "roost/parser", "roost/router", "roost/session", "roost/store", "roost/store/memstore", "roost/internal/teststores", "roost/xep", "github.com/xdg-go/scram"},
 	"test/interop":         {},
+	"test/dist":            {},
 
 	"migrate/pie":         {"roost/migrate", "roost/stanza", "roost/parser", "roost/store"},
 	"migrate/prosody":     {"roost/migrate", "roost/migrate/sqlrows", "roost/parser", "roost/store"},

@@ -1,0 +1,1 @@
+create_user # owns files of the package
