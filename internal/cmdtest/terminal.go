@@ -59,8 +59,14 @@ type Terminal struct {
 // OnTerminal starts the program on a terminal.
 func OnTerminal(t *testing.T, args ...string) *Terminal {
 	t.Helper()
+	return CommandOnTerminal(t, Program(nil, args...))
+}
+
+// CommandOnTerminal starts a command on a terminal.
+func CommandOnTerminal(t *testing.T, cmd *exec.Cmd) *Terminal {
+	t.Helper()
 	person, programs := terminalPair(t)
-	p := &Terminal{Cmd: Program(nil, args...), Device: programs.Name(), t: t, person: person}
+	p := &Terminal{Cmd: cmd, Device: programs.Name(), t: t, person: person}
 	p.Cmd.Stdin, p.Cmd.Stdout, p.Cmd.Stderr = programs, programs, programs
 	p.Cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := p.Cmd.Start(); err != nil {
@@ -96,6 +102,25 @@ func (p *Terminal) Until(text string) (before string) {
 	}
 	before, p.Shown, _ = strings.Cut(p.Shown, text)
 	return before
+}
+
+// Answer types the answer to each question when it is asked, until nothing more is shown, and
+// returns everything.
+func (p *Terminal) Answer(answers map[string]string) (shown string) {
+	p.t.Helper()
+	buf := make([]byte, 1000)
+	for {
+		n, err := p.person.Read(buf)
+		if err != nil { // EIO: no program has the terminal any more
+			return shown
+		}
+		shown += string(buf[:n])
+		for question, answer := range answers {
+			if strings.HasSuffix(shown, "\n"+question) || shown == question {
+				p.Types(answer)
+			}
+		}
+	}
 }
 
 // Types sends keystrokes.
