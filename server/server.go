@@ -143,6 +143,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s.stopped.Go(func() { s.certs.WatchFiles(s.ctx) })
 	s.stopped.Go(func() { s.removeEndedBlocks(s.ctx) })
 	s.stopped.Go(func() { s.expireOffline(s.ctx) })
+	s.stopped.Go(func() { s.forgetDeleted(s.ctx) })
 	if s.node != nil {
 		s.stopped.Go(func() { s.endOverdue(s.ctx) })
 		s.stopped.Go(func() { s.refreshBlocks(s.ctx) })

@@ -142,6 +142,10 @@ type Accounts interface {
 	// whose rosters changed.
 	DeleteAccount(ctx context.Context, bare jid.JID, was int64) error
 
+	// ForgetDeleted forgets the names of accounts that were deleted before names, and the
+	// account events before events, except the newest one.
+	ForgetDeleted(ctx context.Context, names, events time.Time) error
+
 	// ListAccounts returns at most limit accounts after the address after, which is
 	// zero for the first page, in the order of domain and localpart. An empty domain
 	// means all domains. The accounts have no credentials.

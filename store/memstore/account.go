@@ -296,7 +296,7 @@ func (s *Store) EventContacts(ctx context.Context, event int64, after jid.JID, l
 // LastAccountEvent implements store.Accounts.
 func (s *Store) LastAccountEvent(ctx context.Context) (id int64, err error) {
 	err = s.read(ctx, "LastAccountEvent", "read account events", func(l *Location) error {
-		id = int64(len(l.events))
+		id = l.lastEvent()
 		return nil
 	})
 	return id, err

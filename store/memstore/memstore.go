@@ -169,7 +169,7 @@ func (t *tx) account(owner jid.JID) (*account, error) {
 
 // event records an event of an account.
 func (t *tx) event(owner jid.JID, kind store.EventKind) int64 {
-	id := int64(len(t.l.events) + len(t.events) + 1)
+	id := t.l.lastEvent() + int64(len(t.events)) + 1
 	t.events = append(t.events, store.AccountEvent{ID: id, JID: owner.Bare().Clone(), Kind: kind, At: seconds(t.now)})
 	return id
 }

@@ -24,6 +24,7 @@ const (
 	qPutTombstone
 	qForgetTombstones
 	qTombstone
+	qForgetEvents
 	qListAll
 	qListDomain
 	qLackSHA1All
@@ -143,6 +144,7 @@ var queries = [numQueries]string{
 		EXISTS (SELECT 1 FROM account WHERE domain = ?1 AND sha256_stored = X'')`,
 	qPutTombstone:     `INSERT OR REPLACE INTO tombstone (jid, deleted) VALUES (?1, ?2)`,
 	qForgetTombstones: `DELETE FROM tombstone WHERE deleted < ?1`,
+	qForgetEvents:     `DELETE FROM account_event WHERE at < ?1 AND id < (SELECT max(id) FROM account_event)`, // the newest stays: servers continue from its ID
 	qTombstone:        `SELECT 1 FROM tombstone WHERE jid = ?1`,
 	qSetDisabled:      `UPDATE account SET disabled = ?3, event = ` + nextEvent + ` WHERE domain = ?1 AND local = ?2`,
 	qDeleteAccount:    `DELETE FROM account WHERE domain = ?1 AND local = ?2`,

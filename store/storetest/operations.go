@@ -51,6 +51,9 @@ var operations = []operation{
 	{"AddKeys", func(ctx context.Context, s *fixture) error { return s.AddKeys(ctx, juliet, s.event, credentials(2)) }},
 	{"SetDisabled", func(ctx context.Context, s *fixture) error { return s.SetDisabled(ctx, juliet, true) }},
 	{"DeleteAccount", func(ctx context.Context, s *fixture) error { return s.DeleteAccount(ctx, juliet, s.event) }},
+	{"ForgetDeleted", func(ctx context.Context, s *fixture) error {
+		return s.ForgetDeleted(ctx, time.Now().Add(time.Hour), time.Now().Add(time.Hour))
+	}},
 	{"ListAccounts", func(ctx context.Context, s *fixture) error {
 		_, err := s.ListAccounts(ctx, "", jid.JID{}, 10)
 		return err

@@ -36,6 +36,7 @@ func Run(t *testing.T, locate func(t testing.TB) store.Location) {
 	f("EventContacts", testEventContacts)
 	f("DeleteAccount", testDeleteAccount)
 	f("RegisterAccount", testRegisterAccount)
+	f("ForgetDeleted", testForgetDeleted)
 	f("DeleteUnchanged", testDeleteUnchanged)
 	f("DeleteSubscriptions", testDeleteSubscriptions)
 	f("Roster", testRoster)
