@@ -59,14 +59,19 @@ func sqliteTables(ctx context.Context, c *sqlite.Conn, name string, to Receiver)
 			}
 			continue
 		}
-		row := Row{Table: table}
-		if err := query("SELECT rowid, * FROM "+quoted(table), func(st *sqlite.Stmt) error {
+		row, id := Row{Table: table}, "rowid"
+		if query("SELECT rowid FROM "+quoted(table)+" LIMIT 0", nil) != nil {
+			id = "NULL" // a table WITHOUT ROWID
+		}
+		if err := query("SELECT "+id+", * FROM "+quoted(table), func(st *sqlite.Stmt) error {
 			if row.columns == nil {
 				for i := 1; i < st.ColumnCount(); i++ {
 					row.columns = append(row.columns, st.ColumnName(i))
 				}
 			}
-			row.At = at + " rowid " + st.ColumnText(0)
+			if row.At = at; id == "rowid" {
+				row.At += " rowid " + st.ColumnText(0)
+			}
 			row.values = row.values[:0]
 			size := 0
 			for i := range row.columns {

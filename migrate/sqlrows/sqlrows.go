@@ -43,6 +43,9 @@ func (r *Row) Text(column string) string {
 	return ""
 }
 
+// String returns the values, separated by tabs.
+func (r *Row) String() string { return strings.Join(r.values, "\t") }
+
 // Has reports whether the table has a column.
 func (r *Row) Has(column string) bool { return slices.Contains(r.columns, column) }
 

@@ -175,7 +175,7 @@ func TestSQLite(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "a.db")
 	c, err := sqlite.OpenConn(file, sqlite.OpenReadWrite|sqlite.OpenCreate)
 	if err == nil {
-		err = sqlitex.ExecuteScript(c, `CREATE TABLE "t ""x" (a TEXT, b INT, c); CREATE TABLE other (a); CREATE TABLE empty (a); INSERT INTO other VALUES (1);
+		err = sqlitex.ExecuteScript(c, `CREATE TABLE "t ""x" (a TEXT, b INT, c); CREATE TABLE other (a); CREATE TABLE empty (a); INSERT INTO other VALUES (1); CREATE TABLE tw (a PRIMARY KEY) WITHOUT ROWID; INSERT INTO tw VALUES ('k');
 			INSERT INTO "t ""x" VALUES ('ä', 5, NULL), ('', 1.5, X'00ff');`, nil)
 	}
 	if err != nil {
@@ -186,7 +186,7 @@ func TestSQLite(t *testing.T) {
 	for i := range got {
 		got[i] = strings.ReplaceAll(got[i], file, "FILE")
 	}
-	want := []string{`FILE: table t "x rowid 1 t "x a="ä" b="5" c=""`, `FILE: table t "x rowid 2 t "x a="" b="1.5" c="\x00\xff"`, "FILE: table other unread other"}
+	want := []string{`FILE: table t "x rowid 1 t "x a="ä" b="5" c=""`, `FILE: table t "x rowid 2 t "x a="" b="1.5" c="\x00\xff"`, "FILE: table other unread other", `FILE: table tw tw a="k"`}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%q, %v", got, err)
 	}
