@@ -98,6 +98,12 @@ func NewLineWriter(w io.Writer) (*LineWriter, error) {
 // Write writes an account.
 func (w *LineWriter) Write(d *store.AccountData) error {
 	w.accounts++
+	line := lineOf(d)
+	return w.enc.Encode(&line)
+}
+
+// lineOf returns the form of an account.
+func lineOf(d *store.AccountData) lineAccount {
 	line := lineAccount{JID: d.JID.String(), Created: d.Created, Disabled: d.Disabled}
 	for h := range store.NumHashes {
 		if !d.Credentials.Hashes().Has(h) {
@@ -132,7 +138,7 @@ func (w *LineWriter) Write(d *store.AccountData) error {
 	if d.Last != nil {
 		line.Last = &lineLast{d.Last.At, string(d.Last.Status)}
 	}
-	return w.enc.Encode(&line)
+	return line
 }
 
 // Close writes the last line.

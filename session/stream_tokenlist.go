@@ -27,6 +27,16 @@ type TokenClient struct {
 // ListTokens returns the clients of an account that can log in by a token, in the order of
 // their ids.
 func ListTokens(ctx context.Context, blobs store.Blobs, a *store.Account) ([]TokenClient, error) {
+	return listTokens(ctx, blobs, a, func(t *token) bool { return t.of(&a.Credentials) && time.Now().Unix() < t.Expiry })
+}
+
+// StoredTokens is ListTokens with those clients whose tokens are no longer valid, but stored.
+func StoredTokens(ctx context.Context, blobs store.Blobs, a *store.Account) ([]TokenClient, error) {
+	return listTokens(ctx, blobs, a, func(*token) bool { return true })
+}
+
+// listTokens returns the clients with a token that f accepts.
+func listTokens(ctx context.Context, blobs store.Blobs, a *store.Account, f func(*token) bool) ([]TokenClient, error) {
 	ids, err := blobs.BlobKeys(ctx, a.JID, tokenKind)
 	if err != nil {
 		return nil, err
@@ -41,7 +51,7 @@ func ListTokens(ctx context.Context, blobs store.Blobs, a *store.Account) ([]Tok
 		if err != nil {
 			return nil, err
 		}
-		valid := record.match(func(t *token) bool { return t.of(&a.Credentials) && time.Now().Unix() < t.Expiry })
+		valid := record.match(f)
 		if valid == nil {
 			continue
 		}

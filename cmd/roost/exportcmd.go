@@ -57,22 +57,32 @@ func (c *exportCmd) Run() (err error) {
 		_, err := c.export(ctx, s, os.Stdout)
 		return c.interrupted(ctx, err)
 	}
-	f, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	start, n := time.Now(), 0
+	if err := createFile(c.File, func(w io.Writer) error {
+		n, err = c.export(ctx, s, w)
+		return c.interrupted(ctx, err)
+	}); err != nil {
+		return err
+	}
+	fmt.Printf("exported %s to %s; %s\n", count(n, "account"), c.File, time.Since(start).Round(100*time.Millisecond))
+	return nil
+}
+
+// createFile writes a new file that only its owner can read. If that fails, it removes it.
+func createFile(name string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("%s exists already: name another file", c.File)
+		return fmt.Errorf("%s exists already: name another file", name)
 	}
 	if err != nil {
 		return err
 	}
-	start := time.Now()
-	n, err := c.export(ctx, s, f)
-	if err == nil {
+	if err = write(f); err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(c.interrupted(ctx, err), os.Remove(c.File))
+		return errors.Join(err, os.Remove(name))
 	}
-	fmt.Printf("exported %s to %s; %s\n", count(n, "account"), c.File, time.Since(start).Round(100*time.Millisecond))
 	return nil
 }
 

@@ -29,6 +29,7 @@ type userCmd struct {
 	Del     userDelCmd     `cmd:"" help:"Delete an account with its roster, messages and all other data. This cannot be undone."`
 	Show    userShowCmd    `cmd:"" help:"Show one account."`
 	List    userListCmd    `cmd:"" help:"List accounts, one address per line."`
+	Export  userExportCmd  `cmd:"" help:"Write everything that is stored of one account as JSON, for the person whose account it is."`
 	Import  userImportCmd  `cmd:"" help:"Add accounts from a CSV file with lines of the form jid,password."`
 }
 
