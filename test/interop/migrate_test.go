@@ -6,16 +6,64 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"roost/internal/pgtest"
 )
 
 // TestMigrateProsody: accounts that Prosody has stored in its data directory move to roost.
 func TestMigrateProsody(t *testing.T) {
+	dir := prosodyIn(t, "internal")
+	moved(t, filepath.Join(dir, "data"), "prosody")
+}
+
+// TestMigrateProsodySQLite: accounts that Prosody has stored in SQLite move to roost, from the
+// database and from a dump.
+func TestMigrateProsodySQLite(t *testing.T) {
+	file := filepath.Join(prosodyIn(t, "sqlite"), "prosody.sqlite")
+	moved(t, file, "prosody")
+	moved(t, dumped(t, "sqlite3", file, ".dump"), "prosody")
+}
+
+// TestMigrateProsodyPostgres: accounts that Prosody has stored in PostgreSQL move to roost,
+// from the database and from a dump.
+func TestMigrateProsodyPostgres(t *testing.T) {
+	source, err := url.Parse(pgtest.New(t).URL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PGHOST", source.Query().Get("host"))
+	t.Setenv("PGUSER", source.User.Username())
+	t.Setenv("PGDATABASE", strings.TrimPrefix(source.Path, "/"))
+	prosodyIn(t, "postgres")
+	moved(t, "postgres:///", "prosody")
+	moved(t, dumped(t, "pg_dump"), "prosody")
+}
+
+// dumped returns the name of a file with what a program prints.
+func dumped(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).Output()
+	file := filepath.Join(t.TempDir(), "dump.sql")
+	if err == nil {
+		err = os.WriteFile(file, out, 0o600)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return file
+}
+
+// prosodyIn runs Prosody with a kind of storage, fills it, and returns the directory that has
+// its data.
+func prosodyIn(t *testing.T, storage string) string {
+	t.Helper()
 	dir := t.TempDir()
 	config, err := filepath.Abs("migrate/prosody.cfg.lua")
 	if err == nil {
@@ -25,7 +73,7 @@ func TestMigrateProsody(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &server{starttls: freeAddress(t), log: new(logBuffer)}
-	environment := append(os.Environ(), "DIR="+dir, "PORT="+portOf(t, s.starttls))
+	environment := append(os.Environ(), "DIR="+dir, "STORAGE="+storage, "PORT="+portOf(t, s.starttls))
 	run := func(name string, args ...string) *exec.Cmd {
 		cmd := exec.Command(name, args...)
 		cmd.Env = environment
@@ -40,24 +88,55 @@ func TestMigrateProsody(t *testing.T) {
 	s.start(t)
 	inMigrate(t, "fill.py", portOf(t, s.starttls))
 	s.stop(t)
-	moved(t, filepath.Join(dir, "data"), "prosody")
+	return dir
 }
 
 // TestMigrateEjabberd: accounts that ejabberd has exported move to roost.
 func TestMigrateEjabberd(t *testing.T) {
 	dir := t.TempDir()
+	out := filepath.Join(dir, "out")
+	if err := os.Mkdir(out, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	erlang := ejabberdIn(t, dir, "internal", "")
+	export := erlang(fmt.Sprintf("ok = ejabberd_piefxis:export_server(<<%q>>), halt(0).", out))
+	if text, err := export.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	files, err := filepath.Glob(out + "/*.xml")
+	if err != nil || len(files) != 2 {
+		t.Fatalf("%q, %v", files, err)
+	}
+	slices.SortFunc(files, func(a, b string) int { return len(a) - len(b) }) // the first includes the other
+	moved(t, files[0], "ejabberd")
+}
+
+// TestMigrateEjabberdSQLite: accounts that ejabberd has stored in SQLite move to roost, from
+// the database and from a dump.
+func TestMigrateEjabberdSQLite(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "ejabberd.sqlite")
+	if out, err := exec.Command("sqlite3", file, ".read /usr/share/ejabberd/sql/lite.sql").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	ejabberdIn(t, dir, "sql", fmt.Sprintf("sql_type: sqlite\nsql_database: %q\ndefault_db: sql\n", file))
+	moved(t, file, "ejabberd", "--domain", "localhost")
+	moved(t, dumped(t, "sqlite3", file, ".dump"), "ejabberd", "--domain", "localhost")
+}
+
+// ejabberdIn runs ejabberd in a directory, with a method of authentication and more lines of
+// configuration, and fills it. It returns the function that runs ejabberd with more calls.
+func ejabberdIn(t *testing.T, dir, method, more string) func(eval string) *exec.Cmd {
+	t.Helper()
 	s := &server{starttls: freeAddress(t), log: new(logBuffer)}
 	text, err := os.ReadFile("migrate/ejabberd.yml")
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "ejabberd.yml"), []byte(strings.ReplaceAll(string(text), "PORT", portOf(t, s.starttls))), 0o600)
+		config := strings.NewReplacer("PORT", portOf(t, s.starttls), "METHOD", method).Replace(string(text)) + more
+		err = os.WriteFile(filepath.Join(dir, "ejabberd.yml"), []byte(config), 0o600)
 	}
 	libraries, _ := filepath.Glob("/usr/lib/*/ejabberd-*")
 	if err != nil || len(libraries) == 0 {
 		t.Fatal("no ejabberd: ", err)
-	}
-	out := filepath.Join(dir, "out")
-	if err := os.Mkdir(out, 0o700); err != nil {
-		t.Fatal(err)
 	}
 	erlang := func(eval string) *exec.Cmd {
 		cmd := exec.Command("erl", "-noinput", "-mnesia", "dir", fmt.Sprintf("%q", dir+"/mnesia"), "-eval", "{ok, _} = application:ensure_all_started(ejabberd), "+eval)
@@ -73,16 +152,7 @@ func TestMigrateEjabberd(t *testing.T) {
 	s.start(t)
 	inMigrate(t, "fill.py", portOf(t, s.starttls))
 	s.stop(t)
-	export := erlang(fmt.Sprintf("ok = ejabberd_piefxis:export_server(<<%q>>), halt(0).", out))
-	if text, err := export.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, text)
-	}
-	files, err := filepath.Glob(out + "/*.xml")
-	if err != nil || len(files) != 2 {
-		t.Fatalf("%q, %v", files, err)
-	}
-	slices.SortFunc(files, func(a, b string) int { return len(a) - len(b) }) // the first includes the other
-	moved(t, files[0], "ejabberd")
+	return erlang
 }
 
 // migrants are the accounts that move, with their passwords.
@@ -110,11 +180,11 @@ func inMigrate(t *testing.T, args ...string) string {
 
 // moved imports the accounts from what another server has stored, and fails unless their
 // owners find everything where they log in next.
-func moved(t *testing.T, source, from string) {
+func moved(t *testing.T, source, from string, flags ...string) {
 	t.Helper()
 	data := t.TempDir()
 	var stderr bytes.Buffer // has warnings, such as of the environment of the tests
-	cmd := exec.Command(buildRoost(t), "import", source, "--from", from, "--create", "--data", data)
+	cmd := exec.Command(buildRoost(t), append([]string{"import", source, "--from", from, "--create", "--data", data}, flags...)...)
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil || !strings.HasPrefix(string(out), "imported 3 accounts with ") {

@@ -13,7 +13,12 @@ https_ports = {}
 c2s_require_encryption = false
 allow_unencrypted_plain_auth = true
 authentication = "internal_hashed"
-storage = "internal"
+storage = os.getenv("STORAGE") == "internal" and "internal" or "sql"
+if os.getenv("STORAGE") == "postgres" then
+	sql = { driver = "PostgreSQL", host = os.getenv("PGHOST"), username = os.getenv("PGUSER"), password = "", database = os.getenv("PGDATABASE") }
+else
+	sql = { driver = "SQLite3", database = os.getenv("DIR").."/prosody.sqlite" }
+end
 modules_enabled = { "roster"; "saslauth"; "private"; "vcard_legacy"; "offline"; "blocklist"; "pep" }
 modules_disabled = { "s2s" }
 log = { info = os.getenv("DIR").."/prosody.log" }
