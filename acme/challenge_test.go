@@ -9,16 +9,19 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/caddyserver/certmagic"
 	"github.com/mholt/acmez/v3/acme"
 )
 
-// answering returns a Manager that answers a challenge of another node.
+// answering returns a Manager that serves example.org, and answers its challenge. There is one
+// of example.net, too. Both are of another node.
 func answering(t *testing.T, change func(*Config), challengeType string) (*Manager, net.Addr) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -33,14 +36,16 @@ func answering(t *testing.T, change func(*Config), challengeType string) (*Manag
 	}
 	t.Cleanup(m.Close)
 	m.SetDomains([]string{"example.org"})
-	text, err := json.Marshal(acme.Challenge{
-		Type: challengeType, Token: "token", KeyAuthorization: "token.thumbprint", Identifier: acme.Identifier{Type: "dns", Value: "example.org"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := m.magic.Storage.Store(t.Context(), path.Join("acme", m.issuer.IssuerKey(), "challenge_tokens", "example.org.json"), text); err != nil {
-		t.Fatal(err)
+	for _, domain := range []string{"example.org", "example.net"} {
+		text, err := json.Marshal(acme.Challenge{
+			Type: challengeType, Token: "token", KeyAuthorization: "token.thumbprint", Identifier: acme.Identifier{Type: "dns", Value: domain},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.magic.Storage.Store(t.Context(), path.Join("acme", certmagic.StorageKeys.Safe(m.issuer.IssuerKey()), "challenge_tokens", domain+".json"), text); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return m, l.Addr()
 }
@@ -142,6 +147,30 @@ func TestDNSProgram(t *testing.T) {
 	if err := p.Present(t.Context(), c); err == nil || !strings.Contains(err.Error(), "it failed") || !strings.Contains(err.Error(), "status 3") {
 		t.Errorf("%v", err)
 	}
+}
+
+// TestNSUpdate: what the program in deploy gives to nsupdate.
+func TestNSUpdate(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"nsupdate": "#!/bin/sh\necho \"$@\"\nexec cat\n", "conf": "KEY=/etc/roost/acme-dns.key\nSERVER=192.0.2.53\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := func(want string, args ...string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "../deploy/acme-dns-nsupdate", args...)
+		cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "ACME_DNS_CONF=" + filepath.Join(dir, "conf")}
+		out, err := cmd.CombinedOutput()
+		if ok := want != ""; (err == nil) != ok || ok && string(out) != want {
+			t.Errorf("%q: %v, %q, want %q", args, err, out, want)
+		}
+	}
+	const name = "_acme-challenge.example.org."
+	f("-k /etc/roost/acme-dns.key\nserver 192.0.2.53\nupdate add "+name+" 60 TXT \"x_-1\"\nsend\n", "present", name, "x_-1")
+	f("-k /etc/roost/acme-dns.key\nserver 192.0.2.53\nupdate delete "+name+" TXT \"x_-1\"\nsend\n", "cleanup", name, "x_-1")
+	f("", "other", name, "x")
+	f("", "present")
 }
 
 // TestLimitedOutput: of the output of a program only the beginning is kept.
