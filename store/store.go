@@ -30,7 +30,7 @@ import (
 var (
 	ErrNotFound     = errors.New("not found")
 	ErrExists       = errors.New("already exists")
-	ErrHeld         = errors.New("an account of this name was deleted not long ago") // of RegisterAccount
+	ErrHeld         = errors.New("an account of this name was deleted not long ago, or the name is reserved") // of RegisterAccount
 	ErrConflict     = errors.New("changed by someone else in the meantime")
 	ErrQuota        = errors.New("quota exceeded")
 	ErrContactQuota = fmt.Errorf("%w, the sender is in the roster", ErrQuota) // of AppendOffline
@@ -54,6 +54,7 @@ type Store interface {
 	Activity
 	Blocks
 	Sessions
+	Invitations
 
 	// LoginState returns all that binding a resource needs, in one read.
 	LoginState(ctx context.Context, owner jid.JID) (LoginState, error)
@@ -107,8 +108,9 @@ type Accounts interface {
 
 	// RegisterAccount adds an account as CreateAccount does, or returns ErrExists. If an
 	// account of its name was deleted at since or later, it returns ErrHeld: messages and
-	// subscriptions for the former owner would reach the new one. The store may forget the
-	// names of accounts that were deleted before since, and in any case after HoldLimit.
+	// subscriptions for the former owner would reach the new one. It returns that error also
+	// if an invitation reserves the name. The store may forget the names of accounts that
+	// were deleted before since, and in any case after HoldLimit.
 	RegisterAccount(ctx context.Context, a Account, since time.Time) error
 
 	// SetCredentials replaces an account's credentials, or returns ErrNotFound. Unless

@@ -20,6 +20,7 @@ var Tables = []*Table{
 	{"last_activity", 1, 1000, []Column{{"account", Int}, {"at", Int}, {"status", Bytes}}},
 	{"block", 1, 1000, []Column{{"target", Text}, {"reason", Text}, {"actor", Text}, {"created", Int}, {"until", Int}}},
 	{"tombstone", 1, 1000, []Column{{"jid", Text}, {"deleted", Int}}},
+	{"invitation", 1, 1000, []Column{{"id", Text}, {"domain", Text}, {"local", Text}, {"inviter", Text}, {"actor", Text}, {"contact", Bool}, {"uses", Int}, {"created", Int}, {"until", Int}}},
 	{"saved_session", 1, 4, []Column{{"id", Int}, {"node", Text}, {"key", Text}, {"until", Int}, {"data", Bytes}}},
 }
 

@@ -91,14 +91,22 @@ func (s *Store) CreateAccount(ctx context.Context, a store.Account) error {
 // RegisterAccount implements store.Accounts.
 func (s *Store) RegisterAccount(ctx context.Context, a store.Account, since time.Time) error {
 	return s.write(ctx, "RegisterAccount", "register account "+a.JID.BareString(), func(t *tx) error {
-		if at, ok := t.l.deleted[a.JID.BareString()]; ok && !at.Before(since.Truncate(time.Second)) {
-			return store.ErrHeld
-		}
-		if !t.create(&a) {
-			return store.ErrExists
-		}
-		return nil
+		return t.register(&a, since, "")
 	})
+}
+
+// register adds an account for which the invitation id reserves the name, if any does.
+func (t *tx) register(a *store.Account, since time.Time, id string) error {
+	if at, ok := t.l.deleted[a.JID.BareString()]; ok && !at.Before(since.Truncate(time.Second)) {
+		return store.ErrHeld
+	}
+	if t.l.reserved(a.JID, t.now, id) {
+		return store.ErrHeld
+	}
+	if !t.create(a) {
+		return store.ErrExists
+	}
+	return nil
 }
 
 // credentialsEvent returns the kind of the event for changed credentials.

@@ -27,6 +27,7 @@ type Location struct {
 	events   []store.AccountEvent
 	contacts map[int64][]store.EventContact // by event, in the order of addresses
 	blocks   map[string]store.Block         // by target
+	invites  map[string]store.Invitation    // by ID
 	sessions []store.SavedSession           // oldest first
 	deleted  map[string]time.Time           // accounts by bare JID
 	changed  chan struct{}                  // closed and replaced when there are new events
@@ -36,7 +37,7 @@ type Location struct {
 
 // New returns an empty store.
 func New() *Location {
-	return &Location{accounts: make(map[string]*account), contacts: make(map[int64][]store.EventContact), blocks: make(map[string]store.Block), deleted: make(map[string]time.Time), changed: make(chan struct{})}
+	return &Location{accounts: make(map[string]*account), contacts: make(map[int64][]store.EventContact), blocks: make(map[string]store.Block), invites: make(map[string]store.Invitation), deleted: make(map[string]time.Time), changed: make(chan struct{})}
 }
 
 // Open implements store.Location.
@@ -179,6 +180,7 @@ func (t *tx) commit() {
 		if a == nil {
 			delete(t.l.accounts, key)
 			t.l.deleted[strings.Clone(key)] = t.now
+			maps.DeleteFunc(t.l.invites, func(_ string, i store.Invitation) bool { return i.Inviter == key })
 			continue
 		}
 		t.l.accounts[a.JID.String()] = a // not key, which may be the caller's memory

@@ -144,16 +144,7 @@ const sqlPutAccount = `SELECT put_account($1, $2, $3, $4, $5, $6, $7, $8, $9, $1
 
 // CreateAccount implements store.Accounts.
 func (s *Store) CreateAccount(ctx context.Context, a store.Account) error {
-	return s.exec(ctx, "CreateAccount", "create account "+a.JID.BareString(), &write{sql: sqlPutAccount, args: accountArgs(&a), row: func(rows pgx.Rows) error {
-		var created int64
-		if err := rows.Scan(&created); err != nil {
-			return err
-		}
-		if created == 0 {
-			return store.ErrExists
-		}
-		return nil
-	}})
+	return s.exec(ctx, "CreateAccount", "create account "+a.JID.BareString(), &write{sql: sqlPutAccount, args: accountArgs(&a), row: created})
 }
 
 // accountArgs returns the arguments for a new account.
@@ -173,19 +164,7 @@ const sqlRegisterAccount = `SELECT register_account($1, $2, $3, $4, $5, $6, $7, 
 
 // RegisterAccount implements store.Accounts.
 func (s *Store) RegisterAccount(ctx context.Context, a store.Account, since time.Time) error {
-	w := &write{sql: sqlRegisterAccount, args: append(accountArgs(&a), since.Unix()), row: func(rows pgx.Rows) error {
-		var result int64
-		if err := rows.Scan(&result); err != nil {
-			return err
-		}
-		switch result {
-		case 0:
-			return store.ErrExists
-		case 2:
-			return store.ErrHeld
-		}
-		return nil
-	}}
+	w := &write{sql: sqlRegisterAccount, args: append(accountArgs(&a), since.Unix()), row: created}
 	return s.exec(ctx, "RegisterAccount", "register account "+a.JID.BareString(), w)
 }
 

@@ -290,7 +290,7 @@ func (s *Store) DeleteAccount(ctx context.Context, bare jid.JID, was int64) erro
 		if err != nil {
 			return err
 		}
-		if err := c.putTombstone(bare, time.Now()); err != nil {
+		if err := c.bury(bare, time.Now()); err != nil {
 			return err
 		}
 		return c.putEventContacts(event, contacts)

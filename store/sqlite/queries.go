@@ -87,6 +87,16 @@ const (
 	qDeleteBlock
 	qDeleteEndedBlocks
 
+	qPutInvitation
+	qForgetInvitations
+	qCountInvitations
+	qReserved
+	qInvitation
+	qListInvitations
+	qDeleteInvitation
+	qDeleteInvitationsOf
+	qUseInvitation
+
 	qPutSession
 	qSessionsOf
 	qSessionOf
@@ -114,6 +124,9 @@ const (
 	listAllPage    = ` AND (domain, local) > (?1, ?2) ORDER BY domain, local LIMIT ?3`
 	listDomainPage = ` AND domain = ?1 AND local > ?2 ORDER BY local LIMIT ?3`
 )
+
+// invitationColumns are the columns of an invitation; see readInvitation.
+const invitationColumns = `id, domain, local, inviter, actor, contact, uses, created, until`
 
 // queries are the statements. If a statement is about an account given by its address, its
 // first two parameters are the domain and the localpart.
@@ -236,6 +249,16 @@ var queries = [numQueries]string{
 		ON CONFLICT (target) DO UPDATE SET reason = excluded.reason, actor = excluded.actor, created = excluded.created, until = excluded.until`,
 	qDeleteBlock:       `DELETE FROM block WHERE target = ?1`,
 	qDeleteEndedBlocks: `DELETE FROM block WHERE until > 0 AND until <= ?1`,
+
+	qPutInvitation:       `INSERT INTO invitation (` + invitationColumns + `) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`,
+	qForgetInvitations:   `DELETE FROM invitation WHERE until <= ?1`,
+	qCountInvitations:    `SELECT count(*) FROM invitation WHERE inviter = ?1 AND until > ?2`,
+	qReserved:            `SELECT 1 FROM invitation WHERE domain = ?1 AND local = ?2 AND local <> '' AND uses > 0 AND until > ?3 AND id <> ?4`,
+	qInvitation:          `SELECT ` + invitationColumns + ` FROM invitation WHERE id = ?1`,
+	qListInvitations:     `SELECT ` + invitationColumns + ` FROM invitation WHERE id > ?1 ORDER BY id LIMIT ?2`,
+	qDeleteInvitation:    `DELETE FROM invitation WHERE id = ?1`,
+	qDeleteInvitationsOf: `DELETE FROM invitation WHERE inviter = ?1`,
+	qUseInvitation:       `UPDATE invitation SET uses = uses - 1 WHERE id = ?1`,
 
 	qPutSession:     `INSERT INTO saved_session (node, key, until, data) VALUES (?1, ?2, ?3, ?4)`,
 	qSessionsOf:     `SELECT id, data FROM saved_session WHERE node = ?1 ORDER BY id LIMIT ?2`,

@@ -13,22 +13,39 @@ import (
 // RegisterAccount implements store.Accounts.
 func (s *Store) RegisterAccount(ctx context.Context, a store.Account, since time.Time) error {
 	return s.write(ctx, "RegisterAccount", "register account "+a.JID.BareString(), 0, func(c *conn) error {
-		if err := c.forgetTombstones(since); err != nil {
-			return err
-		}
-		held, err := c.hasTombstone(a.JID)
-		if err != nil {
-			return err
-		}
-		if held {
-			return store.ErrHeld
-		}
-		created, err := c.insertAccount(&a)
-		if err == nil && !created {
-			return store.ErrExists
-		}
-		return err
+		return c.register(&a, since, "")
 	})
+}
+
+// register adds an account for which the invitation id reserves the name, if any does.
+func (c *conn) register(a *store.Account, since time.Time, id string) error {
+	if err := c.forgetTombstones(since); err != nil {
+		return err
+	}
+	held, err := c.hasTombstone(a.JID)
+	if err == nil && !held {
+		held, err = c.reserved(a.JID, time.Now(), id)
+	}
+	if err != nil {
+		return err
+	}
+	if held {
+		return store.ErrHeld
+	}
+	created, err := c.insertAccount(a)
+	if err == nil && !created {
+		return store.ErrExists
+	}
+	return err
+}
+
+// bury does for a deleted account what its foreign keys do not: it deletes the account's
+// invitations and keeps its name.
+func (c *conn) bury(bare jid.JID, now time.Time) error {
+	if _, err := c.execText(qDeleteInvitationsOf, bare.BareString()); err != nil {
+		return err
+	}
+	return c.putTombstone(bare, now)
 }
 
 // putTombstone keeps the name of an account that was deleted, and forgets those that are too

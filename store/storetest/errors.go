@@ -100,6 +100,34 @@ var failures = []failure{
 	{"DeleteBlock", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
 		return s.DeleteBlock(ctx, "198.51.100.0/24")
 	}},
+	{"CreateInvitation", "ErrExists", store.ErrExists, false, func(ctx context.Context, s *fixture) error {
+		i := invitation("2")
+		i.Localpart = juliet.Local()
+		return s.CreateInvitation(ctx, i, 10)
+	}},
+	{"CreateInvitation", "ErrQuota", store.ErrQuota, false, func(ctx context.Context, s *fixture) error {
+		return s.CreateInvitation(ctx, invitation("2"), 1)
+	}},
+	{"Invitation", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
+		_, err := s.Invitation(ctx, "2")
+		return err
+	}},
+	{"DeleteInvitation", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
+		return s.DeleteInvitation(ctx, "2")
+	}},
+	{"RegisterInvited", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
+		return s.RegisterInvited(ctx, store.Account{JID: paris}, "2", time.Unix(1e9, 0), nil)
+	}},
+	{"RegisterInvited", "ErrExists", store.ErrExists, false, func(ctx context.Context, s *fixture) error {
+		return s.RegisterInvited(ctx, store.Account{JID: juliet}, invited.ID, time.Unix(1e9, 0), nil)
+	}},
+	{"RegisterInvited", "ErrHeld", store.ErrHeld, false, func(ctx context.Context, s *fixture) error {
+		return s.RegisterInvited(ctx, store.Account{JID: gone}, invited.ID, time.Unix(1e9, 0), nil)
+	}},
+	{"RegisterInvited", "ErrConflict", store.ErrConflict, false, func(ctx context.Context, s *fixture) error {
+		contact := &store.RosterUpdate{Owner: juliet, Expect: s.version - 1, Put: &store.RosterItem{JID: paris}}
+		return s.RegisterInvited(ctx, store.Account{JID: paris}, invited.ID, time.Unix(1e9, 0), contact)
+	}},
 	{"Close", "ErrClosed", store.ErrClosed, false, func(ctx context.Context, s *fixture) error {
 		if err := s.Close(); err != nil {
 			return err

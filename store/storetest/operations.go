@@ -136,6 +136,14 @@ var operations = []operation{
 		return err
 	}},
 	{"CountSessions", func(ctx context.Context, s *fixture) error { _, err := s.CountSessions(ctx); return err }},
+	{"CreateInvitation", func(ctx context.Context, s *fixture) error { return s.CreateInvitation(ctx, invitation("2"), 10) }},
+	{"Invitation", func(ctx context.Context, s *fixture) error { _, err := s.Invitation(ctx, invited.ID); return err }},
+	{"ListInvitations", func(ctx context.Context, s *fixture) error { _, err := s.ListInvitations(ctx, "", 10); return err }},
+	{"DeleteInvitation", func(ctx context.Context, s *fixture) error { return s.DeleteInvitation(ctx, invited.ID) }},
+	{"RegisterInvited", func(ctx context.Context, s *fixture) error {
+		contact := &store.RosterUpdate{Owner: juliet, Expect: s.version, Put: &store.RosterItem{JID: paris, Subscription: store.Both}}
+		return s.RegisterInvited(ctx, store.Account{JID: paris, Credentials: credentials(1)}, invited.ID, time.Unix(1e9, 0), contact)
+	}},
 	{"LoginState", func(ctx context.Context, s *fixture) error { _, err := s.LoginState(ctx, juliet); return err }},
 }
 
@@ -158,6 +166,7 @@ func newFixture(t *testing.T, l store.Location, o store.Options) *fixture {
 	ok(t, "SetLastActivity", s.SetLastActivity(t.Context(), []store.LastActivity{{Owner: juliet, At: time.Unix(1e9, 0)}}))
 	ok(t, "PutBlock", s.PutBlock(t.Context(), store.Block{Target: blocked, Until: time.Unix(1e9, 0)}, 10))
 	ok(t, "PutSessions", s.PutSessions(t.Context(), []store.SavedSession{{Node: "n", Key: "key", Until: time.Unix(1e9, 0), Data: []byte("1")}}))
+	ok(t, "CreateInvitation", s.CreateInvitation(t.Context(), invited, 10))
 	messages, _, err := s.Offline(t.Context(), juliet, 0, 1<<20)
 	ok(t, "Offline", err)
 	s.messages = idsOf(messages)
@@ -208,6 +217,8 @@ func snapshot(t *testing.T, s store.Store) string {
 	}))
 	blocks, err := s.ListBlocks(ctx)
 	add(blocks, err)
+	invitations, err := s.ListInvitations(ctx, "", 100)
+	add(invitations, err)
 	sessions, err := s.CountSessions(ctx)
 	add(sessions, err)
 	events, err := s.AccountEvents(ctx, 0, 100)
