@@ -72,6 +72,7 @@ type Backend struct {
 	Store           store.Store
 	Meter           *store.Meter // of Store
 	Blocks          *blocks.List
+	Invitations     func() Invitations
 	Drains          Drains
 	Poller          *poller.Poller
 	State           func() api.State

@@ -45,7 +45,7 @@ type param struct {
 
 // routes are all routes.
 func routes() []route {
-	return slices.Concat(openAPIRoutes, healthRoutes, metricsRoutes, statusRoutes, sessionRoutes, traceRoutes, accountRoutes, fastTokenRoutes, importRoutes, configRoutes, logLevelRoutes, announceRoutes, blockRoutes, drainRoutes, eventRoutes, statsRoutes)
+	return slices.Concat(openAPIRoutes, healthRoutes, metricsRoutes, statusRoutes, sessionRoutes, traceRoutes, accountRoutes, fastTokenRoutes, importRoutes, configRoutes, logLevelRoutes, announceRoutes, blockRoutes, invitationRoutes, drainRoutes, eventRoutes, statsRoutes)
 }
 
 // request is a request that was found to be allowed.

@@ -22,6 +22,8 @@ type Stats struct {
 	// What was refused because an account has sent too much to those who do not know it.
 	StrangerMessages, SubscriptionRequests int64
 
+	Invited int64 // accounts that were created by invitations
+
 	// The cache of rosters.
 	RosterHits, RosterMisses, RosterEvictions int64
 	RosterBytes, RosterLimit                  int64
@@ -65,6 +67,7 @@ func (r *Router) Stats() Stats {
 		Dropped: message(messageDropped), Handled: message(messageHandled),
 		OfflineDelivered: countDelivered.Total(r.sessions, 0), OfflineDeleted: r.undeleted.deleted.Load(), OfflineExpired: r.expired.Load(),
 		StrangerMessages: r.strangers.refusedMessages.Load(), SubscriptionRequests: r.strangers.refusedRequests.Load(),
+		Invited:    countInvitedAccounts.Total(r.sessions, 0),
 		RosterHits: int64(rosters.Hits), RosterMisses: int64(rosters.Misses), RosterEvictions: int64(rosters.Evictions),
 		RosterBytes: int64(r.rosters.WeightedSize()), RosterLimit: int64(r.config().RosterCache), RosterEntries: r.rosters.EstimatedSize(),
 	}

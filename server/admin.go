@@ -16,6 +16,7 @@ import (
 	"roost/admin/api"
 	"roost/capacity"
 	"roost/internal/ownfile"
+	"roost/xep"
 )
 
 // startAdmin serves the administration interface.
@@ -31,6 +32,10 @@ func (s *Server) startAdmin() (err error) {
 	b.Domains = func() []string { return s.config().Domains }
 	b.Sessions, b.Store, b.Poller, b.Logger = s.sessions, s.store, s.poller, cfg.Logger
 	b.Router, b.Meter, b.Expiry, b.Remaining = s.router, s.meter, s.certs.expiry, s.machine.remaining
+	b.Invitations = func() admin.Invitations {
+		x := s.config().XEP
+		return admin.Invitations{On: x.Invitations != xep.InviteNobody, Life: x.InvitationLife, Page: x.LandingPage}
+	}
 	b.Blocks, b.Drains, b.LastBackup = s.blocks, s, s.lastBackup
 	b.State = func() api.State { return s.state.Load().(api.State) }
 	b.Predict, b.Certificates = s.predict, s.certs.list

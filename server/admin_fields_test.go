@@ -20,6 +20,7 @@ var wrongValues = map[string]string{
 	"announce.start text": `"\u0001"`, "announce.start subject": `"\n"`, "announce.start domain": `"example.com"`, "announce.start rate": `1e9`,
 	"block.add target": `"x"`, "block.add seconds": `1e10`, "block.add reason": `"\n"`,
 	"drain.start over_seconds": `1e10`, "drain.start to": `"a b"`, "drain.start text": `"\n"`, "drain.start begin": `"2999-01-01T00:00:00Z"`, "drain.start end": `"2000-01-01T00:00:00Z"`,
+	"invitation.create domain": `"a b"`, "invitation.create username": `"@"`, "invitation.create uses": `1001`, "invitation.create seconds": `1e10`,
 	"log.level.change level": `"loud"`, "log.level.change seconds": `1e10`,
 	"account.lookup jids": `["@"]`, "account.import accounts": `[{"jid":"@"}]`,
 }
@@ -27,7 +28,7 @@ var wrongValues = map[string]string{
 // rightFields are bodies that are valid but for the field that is tested.
 var rightFields = map[string]string{
 	"account.create": `{"jid":"bill@localhost","password":"x"}`, "account.password": `{"password":"x"}`, "announce.start": `{"text":"x"}`,
-	"block.add": `{"target":"192.0.2.1"}`, "log.level.change": `{"level":"info"}`,
+	"block.add": `{"target":"192.0.2.1"}`, "invitation.create": `{"uses":1}`, "log.level.change": `{"level":"info"}`,
 }
 
 // wrongParams are wrong values of parameters that are strings, the same wherever there is one.

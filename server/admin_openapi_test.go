@@ -11,12 +11,15 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"roost/admin/api"
 	"roost/internal/loglevel"
 	"roost/internal/unixsock"
+	"roost/store"
+	"roost/xep"
 )
 
 // exchange is a request, by the ID of its operation, with the status of its response.
@@ -34,7 +37,7 @@ const pencil = `{"sha1":{"salt":"W22ZaJ0SNY7soEsUEjb6gQ==","iterations":4096,"st
 // are the bodies of requests. Every operation is tried.
 func TestAdminOpenAPI(t *testing.T) {
 	s := startServer(t, func(c *Config) {
-		c.C2STLS, c.Admin.LogLevel = "127.0.0.1:0", new(loglevel.Level)
+		c.C2STLS, c.Admin.LogLevel, c.XEP.Invitations = "127.0.0.1:0", new(loglevel.Level), xep.InviteOperators
 		c.Admin.Settings = func() []api.Setting {
 			return []api.Setting{{Name: "workers", Value: "8", Source: "default", Note: "it is a test"}}
 		}
@@ -53,6 +56,10 @@ func TestAdminOpenAPI(t *testing.T) {
 		t.Helper()
 		status, text := exchangeHTTP(t, &client, method, "http://roost"+path, "application/json", body)
 		return status, []byte(text)
+	}
+	invited := store.InvitationID("token")
+	if err := s.store.CreateInvitation(t.Context(), store.Invitation{ID: invited, Domain: "localhost", Inviter: "juliet@localhost", Contact: true, Uses: 1, Created: time.Now(), Until: time.Now().Add(time.Hour)}, 1); err != nil {
+		t.Fatal(err)
 	}
 	_, text := do("GET", api.PathOpenAPI, "")
 	d := readOpenAPI(t, text)
@@ -97,6 +104,11 @@ func TestAdminOpenAPI(t *testing.T) {
 		{"block.list", api.PathBlocks, "", 200},
 		{"block.remove", api.PathBlocks + "/192.0.2.1", "", 200},
 		{"block.remove", api.PathBlocks + "/192.0.2.1", "", 404},
+		{"invitation.create", api.PathInvitations, `{"domain": "localhost", "username": "guest", "uses": 1, "seconds": 60}`, 200},
+		{"invitation.create", api.PathInvitations, `{"username": "guest"}`, 409},
+		{"invitation.list", api.PathInvitations, "", 200},
+		{"invitation.revoke", api.PathInvitations + "/" + invited, "", 200},
+		{"invitation.revoke", api.PathInvitations + "/" + invited, "", 404},
 		{"drain.show", api.PathDrain, "", 404},
 		{"drain.start", api.PathDrain, `{"over_seconds": 3600, "to": "192.0.2.1:5222", "text": "Bye", "exit": false}`, 200},
 		{"drain.show", api.PathDrain, "", 200},

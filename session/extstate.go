@@ -91,8 +91,8 @@ func (l Slot[T]) find(x *coldState) *T {
 	return nil
 }
 
-// Make returns the session's value, creating it if there is none. The session must be
-// bound: binding drops earlier values.
+// Make returns the session's value, creating it if there is none. Binding drops earlier
+// values.
 func (l Slot[T]) Make(s *Session) *T {
 	x := s.ensureCold()
 	x.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -34,8 +35,13 @@ func TestDialoguesOnNodes(t *testing.T) {
 	xmpptest.RunOnNodes(t, "testdata/*.txt", dialogueConfig)
 }
 
-func dialogueConfig(string) xmpptest.Config {
-	return xmpptest.Config{XEP: xep.Config{Register: true, Iterations: store.MinIterations, Contacts: contacts, OutageStatus: outageStatus}}
+func dialogueConfig(name string) xmpptest.Config {
+	cfg := xep.Config{Register: true, Iterations: store.MinIterations, Contacts: contacts, OutageStatus: outageStatus}
+	switch strings.TrimSuffix(filepath.Base(name), ".txt") {
+	case "preauth", "commands", "invitation":
+		cfg.Register, cfg.Invitations, cfg.MaxInvitations = false, xep.InviteUsers, 4
+	}
+	return xmpptest.Config{XEP: cfg}
 }
 
 // TestDialoguesOverSockets plays them against the complete server, with a new server for
@@ -55,12 +61,13 @@ func TestDialoguesOverSockets(t *testing.T) {
 			}
 			teststores.RunDurable(t, func(t *testing.T, k teststores.Kind) {
 				url, dir := k.URL(t), t.TempDir()
-				addr, stop := startServer(t, url, dir)
+				cfg := dialogueConfig(file).XEP
+				addr, stop := startServer(t, url, dir, cfg)
 				p := xmpptest.Player{
 					Dial: func() (net.Conn, error) { return net.Dial("tcp", addr) },
 					Restart: func() error {
 						stop()
-						addr, stop = startServer(t, url, dir)
+						addr, stop = startServer(t, url, dir, cfg)
 						return nil
 					},
 				}
@@ -74,7 +81,7 @@ func TestDialoguesOverSockets(t *testing.T) {
 
 // startServer starts a server on loopback that uses the store at url, and returns its
 // address. stop stops it before the test ends.
-func startServer(t *testing.T, url, dir string) (addr string, stop func()) {
+func startServer(t *testing.T, url, dir string, cfg xep.Config) (addr string, stop func()) {
 	t.Helper()
 	st, err := stores.Open(t.Context(), url, store.Options{})
 	if err != nil {
@@ -89,7 +96,7 @@ func startServer(t *testing.T, url, dir string) (addr string, stop func()) {
 	s, err := server.New(t.Context(), server.Config{
 		C2S: "127.0.0.1:0", DataDir: dir, Store: url,
 		Session: session.Config{AllowPlaintext: true, Linger: 100 * time.Millisecond}, // clients do not close their connections at a restart
-		XEP:     xep.Config{Register: true, Contacts: contacts, OutageStatus: outageStatus},
+		XEP:     cfg,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ const (
 
 // discovery implements service discovery (XEP-0030).
 type discovery struct {
+	commands  *commander
 	router    *router.Router            // set when it is ready
 	published atomic.Pointer[published] // replaced when the configuration has changed
 }
@@ -45,7 +46,7 @@ func disco(d *discovery) router.Extension {
 			iq(nsDiscoInfo, router.ToServer, d.serverInfo),
 			iq(nsDiscoInfo, router.ToSelf, d.ownInfo),
 			iq(nsDiscoInfo, router.ToAccount, d.accountInfo),
-			iq(nsDiscoItems, router.ToServer, serverItems),
+			iq(nsDiscoItems, router.ToServer, d.serverItems),
 			{Space: nsDiscoItems, Local: "query", Methods: router.Get, Targets: router.ToSelf, Blocking: true, Handle: ownItems, Inline: func(rq *router.Request) bool {
 				here := rq.Router.KnowsResources(rq.Account())
 				if here {
@@ -74,7 +75,9 @@ func hasNode(rq *router.Request) bool { return len(rq.Payload().Attr("node")) > 
 func (d *discovery) serverInfo(rq *router.Request) {
 	p := d.published.Load()
 	if hasNode(rq) && string(rq.Payload().Attr("node")) != capsNode+"#"+p.ver {
-		rq.Error(stanza.ItemNotFound)
+		if !d.commands.info(rq) {
+			rq.Error(stanza.ItemNotFound)
+		}
 		return
 	}
 	sendQuery(rq, p.server)
@@ -105,15 +108,18 @@ func (d *discovery) accountInfo(rq *router.Request) {
 	}
 }
 
-// serverItems handles a query about the server, which has no items. Section 4.1
-// (https://xmpp.org/extensions/xep-0030.html#items-basic): "the target entity MUST return
+// serverItems handles a query about the server, which has no items but its commands. Section
+// 4.1 (https://xmpp.org/extensions/xep-0030.html#items-basic): "the target entity MUST return
 // an empty query element".
-func serverItems(rq *router.Request) {
-	if hasNode(rq) {
+func (d *discovery) serverItems(rq *router.Request) {
+	switch {
+	case !hasNode(rq):
+		sendQuery(rq, nil)
+	case string(rq.Payload().Attr("node")) == nsCommands && d.commands.offered():
+		d.commands.items(rq)
+	default:
 		rq.Error(stanza.ItemNotFound)
-		return
 	}
-	sendQuery(rq, nil)
 }
 
 // ownItems lists the account's own available resources (section 4.1).

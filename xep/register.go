@@ -19,7 +19,8 @@ const nsRegister = "jabber:iq:register"
 // https://xmpp.org/extensions/xep-0077.html#usecases).
 type registrar struct {
 	x       *Set
-	limit   limiter
+	limit   limiter         // of attempts to create an account
+	tokens  limiter         // of tokens that are shown
 	changes *loglimit.Limit // limits the lines about changed passwords
 }
 
@@ -43,14 +44,25 @@ func registration(g *registrar) router.Extension {
 		},
 		Close: func() { g.changes.Close() },
 		Features: []session.Feature{{
-			When: func(s *session.Session) bool { return g.open() && s.MayLogIn() },
+			When: func(s *session.Session) bool { return (g.open() || g.invites()) && s.MayLogIn() },
 			XML:  "<register xmlns='http://jabber.org/features/iq-register'/>",
 		}},
 	}
 }
 
-// open reports whether accounts may be created and removed.
+// open reports whether everybody may create an account.
 func (g *registrar) open() bool { return g.x.config().Register }
+
+// mayCreate returns an error if a client that is not authenticated may not create an account.
+func (g *registrar) mayCreate(s *session.Session) error {
+	switch {
+	case g.open(), g.invitation(s) != nil:
+		return nil
+	case g.invites():
+		return stanza.NotAllowed.WithText("This server creates accounts by invitation only.")
+	}
+	return stanza.NotAllowed.WithText("This server does not allow clients to create accounts.")
+}
 
 // get returns the required fields, or the existing registration of the account.
 func (g *registrar) get(rq *router.Request) {
@@ -62,12 +74,20 @@ func (g *registrar) get(rq *router.Request) {
 		// "the entity is already registered", the result "MUST contain an empty
 		// <registered/> element".
 		sendFields(rq, "<registered/><username>", rq.Session.Username(), "</username><password/>")
-	case !g.open():
+	case !g.open() && !g.invites():
 		// "If the host does not support In-Band Registration, it MUST return a
 		// <service-unavailable/> error"
 		// (https://xmpp.org/extensions/xep-0077.html#usecases-register).
 		rq.Error(stanza.ServiceUnavailable)
 	default:
+		if err := g.mayCreate(rq.Session); err != nil {
+			rq.Error(err)
+			return
+		}
+		if i := g.invitation(rq.Session); i != nil && i.Localpart != "" {
+			sendFields(rq, "<instructions>Choose a password.</instructions><username>", i.Localpart, "</username><password/>")
+			return
+		}
 		sendFields(rq, "<instructions>Choose a username and a password.</instructions><username/>", "", "<password/>")
 	}
 }
@@ -106,12 +126,15 @@ func (g *registrar) step(rq *router.Request) (session.Work, error) {
 		return session.Done, g.change(rq, d)
 	case rq.Turn.MayDerive():
 		return g.derive(rq)
-	case rq.Session.Username() == "" && !g.open():
-		return session.Done, stanza.NotAllowed.WithText("This server does not allow clients to create accounts.")
+	case rq.Session.Username() == "" && g.mayCreate(rq.Session) != nil:
+		return session.Done, g.mayCreate(rq.Session)
 	case rq.Session.Username() == "" && !g.limit.allow(rq.Session.Conn().RemoteAddr().Addr(), rq.Turn.Now()):
 		return session.Done, stanza.ResourceConstraint.WithText("Too many registrations from this address. Try again later.")
 	}
-	_, _, err := wanted(rq)
+	owner, _, err := wanted(rq)
+	if i := g.invitation(rq.Session); err == nil && i != nil && i.Localpart != "" && i.Localpart != owner.Local() {
+		err = stanza.NotAcceptable.WithText("This invitation is for the username " + i.Localpart + ".")
+	}
 	return session.Derive, err
 }
 
@@ -190,21 +213,40 @@ func wanted(rq *router.Request) (owner jid.JID, password string, err error) {
 // create creates an account for a client that is not authenticated.
 func (g *registrar) create(rq *router.Request, d *derived) error {
 	r, account := rq.Router, store.Account{JID: d.account.JID, Credentials: d.credentials}
+	invitation := g.invitation(rq.Session)
+	if err := g.mayCreate(rq.Session); err != nil {
+		return err // the settings have changed
+	}
+	log := r.Logger()
 	var err error
-	if hold := g.x.config().HoldNames; hold > 0 {
-		err = r.Store().RegisterAccount(r.Context(), account, time.Now().Add(-hold))
+	if since := g.x.config().heldSince(time.Now()); invitation != nil {
+		err = r.RegisterInvited(rq.Turn, account, invitation, since)
+		log = log.With("invitation", invitation.ID)
 	} else {
-		err = r.Store().CreateAccount(r.Context(), account)
+		err = r.Store().RegisterAccount(r.Context(), account, since)
 	}
-	if errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrHeld) { // which of them is nobody's business
+	switch {
+	case errors.Is(err, store.ErrExists), errors.Is(err, store.ErrHeld): // which of them is nobody's business
 		return stanza.Conflict
-	}
-	if err != nil {
+	case errors.Is(err, store.ErrNotFound):
+		preauthorized.Drop(rq.Session)
+		return stanza.NotAllowed.WithText("The invitation was used or withdrawn in the meantime.")
+	case err != nil:
 		return err
 	}
-	r.Logger().Info("account registered", "jid", account.JID.String(), "peer", rq.Session.Conn().RemoteAddr())
+	preauthorized.Drop(rq.Session)
+	log.Info("account registered", "jid", account.JID.String(), "peer", rq.Session.Conn().RemoteAddr())
 	rq.Empty()
 	return nil
+}
+
+// heldSince returns the time since which the names of deleted accounts cannot be registered: in
+// the future if they all can.
+func (c *Config) heldSince(now time.Time) time.Time {
+	if c.HoldNames < 0 {
+		return now.Add(time.Hour)
+	}
+	return now.Add(-c.HoldNames)
 }
 
 // change sets the password of the client's own account. Key derivation may have been queued
@@ -243,7 +285,7 @@ func (g *registrar) remove(rq *router.Request) (session.Work, error) {
 		// of the <query/> element."
 		return session.Done, stanza.BadRequest
 	}
-	if !g.open() {
+	if !g.open() && !g.invites() {
 		// "<not-allowed/>: No sender is allowed to cancel registrations in-band."
 		return session.Done, stanza.NotAllowed.WithText("This server does not allow clients to remove accounts.")
 	}

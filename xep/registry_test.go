@@ -26,7 +26,7 @@ var testContacts = map[string][]string{
 func registered(t *testing.T) []router.Extension {
 	t.Helper()
 	r := router.New(router.Config{
-		Extensions: New(Config{Register: true, Contacts: testContacts, OutageStatus: []string{"https://status.example.org/outage.json"}}).All(),
+		Extensions: New(Config{Register: true, Invitations: InviteUsers, Contacts: testContacts, OutageStatus: []string{"https://status.example.org/outage.json"}}).All(),
 	})
 	t.Cleanup(r.Close)
 	return r.Extensions()

@@ -22,9 +22,25 @@ type Config struct {
 	// Changing one's own password is always possible.
 	Register bool `reload:"yes"`
 
+	// Invitations says who may invite people to create accounts in-band (XEP-0401, XEP-0445),
+	// also without Register.
+	Invitations InvitePolicy `reload:"yes"`
+
+	// InvitationLife is how long a user's invitation is valid; default 7 days.
+	InvitationLife time.Duration `reload:"yes: new invitations"`
+
+	// MaxInvitations is how many invitations that have not ended an account may have, whether
+	// they were used or not; default 10.
+	MaxInvitations int `reload:"yes"`
+
+	// LandingPage returns the URL of the page for an invitation, or "" if there is none; nil:
+	// there is none.
+	LandingPage func(domain, token string) string `reload:"-"`
+
 	// RegisterPerHour is how many accounts the clients of one address may try to create in
-	// an hour, in any distribution over the hour; default 60; negative means no limit. An
-	// IPv6 address stands for its /64. Loopback is exempt.
+	// an hour, in any distribution over the hour, and how many tokens of invitations they may
+	// try; default 60; negative means no limit. An IPv6 address stands for its /64. Loopback is
+	// exempt.
 	RegisterPerHour int `reload:"yes"`
 
 	// HoldNames is how long the name of a deleted account cannot be registered again, at
@@ -60,6 +76,10 @@ func (c Config) WithDefaults() Config {
 		}
 	}
 	set(&c.RegisterPerHour, 60)
+	set(&c.MaxInvitations, 10)
+	if c.InvitationLife == 0 {
+		c.InvitationLife = 7 * 24 * time.Hour
+	}
 	if c.HoldNames == 0 {
 		c.HoldNames = 30 * 24 * time.Hour
 	}
@@ -87,13 +107,16 @@ type Set struct {
 	settings  atomic.Pointer[Config]
 	registrar registrar
 	discovery discovery
+	commander commander
 	limits    atomic.Pointer[StreamLimits] // nil: clients are told none
 }
 
 // New returns the extensions with these settings.
 func New(cfg Config) *Set {
 	x := new(Set)
-	x.registrar.x, x.registrar.limit = x, newLimiter()
+	x.registrar.x, x.registrar.limit, x.registrar.tokens = x, newLimiter(), newLimiter()
+	x.commander.all = x.invitationCommands()
+	x.discovery.commands = &x.commander
 	x.apply(cfg.WithDefaults())
 	return x
 }
@@ -111,6 +134,7 @@ func (x *Set) HoldNames() time.Duration { return max(0, x.config().HoldNames) }
 func (x *Set) apply(cfg Config) {
 	x.settings.Store(&cfg)
 	x.registrar.limit.set(cfg.RegisterPerHour)
+	x.registrar.tokens.set(cfg.RegisterPerHour)
 }
 
 // config returns the present settings, which are immutable: a change replaces them.
@@ -125,6 +149,9 @@ func (x *Set) All() []router.Extension {
 		private(x),
 		vcard(x),
 		registration(&x.registrar),
+		preauth(&x.registrar),
+		commands(&x.commander),
+		invitation(),
 		version(x),
 		contact(x),
 		outage(x),

@@ -199,6 +199,9 @@ var messageFamilies = []family{
 		out.add(n.router.StrangerMessages, "message")
 		out.add(n.router.SubscriptionRequests, "subscribe")
 	}},
+	{"roost_invited_accounts_total", counter, "Accounts that were created by invitations.", nil, func(n *numbers, out *samples) {
+		out.add(n.router.Invited)
+	}},
 	{"roost_roster_cache_requests_total", counter, "Rosters that were needed, by whether they were in memory: hit, miss.", []string{"result"}, func(n *numbers, out *samples) {
 		out.add(n.router.RosterHits, "hit")
 		out.add(n.router.RosterMisses, "miss")

@@ -13,7 +13,7 @@ import (
 // commandRequests are the operations of the administration interface that a command sends,
 // for all commands that send fields.
 var commandRequests = map[string][]string{
-	"announce": {"announce.start"}, "block add": {"block.add"}, "unblock": {"block.remove"}, "drain": {"drain.start"}, "events": {"events"},
+	"announce": {"announce.start"}, "block add": {"block.add"}, "unblock": {"block.remove"}, "invite create": {"invitation.create"}, "invite revoke": {"invitation.revoke"}, "drain": {"drain.start"}, "events": {"events"},
 	"log level": {"log.level.change"}, "online": {"session.list"}, "session show": {"session.show"}, "session end": {"session.end"}, "trace": {"session.trace"},
 	"user add": {"account.create"}, "user passwd": {"account.password"}, "user disable": {"account.disable"}, "user enable": {"account.enable"},
 	"user logout": {"account.logout"}, "user del": {"account.delete"}, "user show": {"account.show"}, "user list": {"account.list"}, "user import": {"account.import"},

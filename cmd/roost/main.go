@@ -27,6 +27,7 @@ type grammar struct {
 	Tell    announceCmd    `cmd:"" name:"announce" help:"Send a message to all clients that are online."`
 	Block   blockCmd       `cmd:"" help:"Block networks and accounts, and list what is blocked."`
 	Unblock unblockCmd     `cmd:"" help:"Remove a block."`
+	Invite  inviteCmd      `cmd:"" help:"Invite people to create accounts."`
 	Drain   drainCmd       `cmd:"" help:"Make all clients leave, at a pace, before an upgrade or a move."`
 	User    userCmd        `cmd:"" help:"Manage accounts, whether the server is running or not."`
 	Export  exportCmd      `cmd:"" help:"Write accounts with all their data to a file, for another server or another roost."`

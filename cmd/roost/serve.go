@@ -85,6 +85,9 @@ type serveFlags struct {
 	AllowPlaintext bool   `sets:"Session.AllowPlaintext" group:"tls" help:"Allow logins without TLS: for tests and closed networks only."`
 
 	Register         bool          `sets:"XEP.Register" group:"accounts" help:"Let clients create accounts (XEP-0077)."`
+	Invitations      string        `sets:"XEP.Invitations" group:"accounts" placeholder:"WHO" help:"Let people with an invitation create accounts (XEP-0445), also without --register: nobody can (off), those whom operators invite with roost invite (operators), or whom users invite, too, with their clients (users, XEP-0401) (default: ${default})."`
+	InvitationLife   time.Duration `sets:"XEP.InvitationLife" range:"1m..8784h" group:"accounts" placeholder:"TIME" help:"How long an invitation is valid (default: ${default})."`
+	MaxInvitations   int           `sets:"XEP.MaxInvitations" range:"1..10000" group:"accounts" placeholder:"N" help:"Invitations that a user may have made whose time is not over, used ones included (default: ${default})."`
 	MaxRegister      int           `sets:"XEP.RegisterPerHour" range:"1..1000000000" off:"" group:"accounts" placeholder:"N" help:"Registration attempts per hour from one IPv4 address or IPv6 /64; loopback is exempt; off: no limit (default: ${default})."`
 	HoldNames        time.Duration `sets:"XEP.HoldNames" range:"1s..8760h" off:"" group:"accounts" placeholder:"TIME" help:"How long clients cannot register the name of a deleted account again, so that nobody gets what is for its former owner; roost user add can; off: not at all (default: ${default})."`
 	MaxFailures      int           `sets:"Session.MaxFailures" range:"1..1000000000" off:"" group:"accounts" placeholder:"N" help:"Failed logins per account and IPv4 address or IPv6 /64 before further attempts are refused; one is forgiven each minute; off: no limit (default: ${default})."`

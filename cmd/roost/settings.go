@@ -14,6 +14,7 @@ import (
 
 	"roost/server"
 	"roost/session"
+	"roost/xep"
 )
 
 // A flag of roost serve is declared once, as a field of serveFlags. In addition to kong's
@@ -38,6 +39,7 @@ type word struct {
 var words = map[string][]word{
 	"conflict":    {{"kick-old", session.KickOld}, {"refuse-new", session.RefuseNew}, {"rename-new", session.RenameNew}},
 	"deliver":     {{"all", false}, {"highest", true}},
+	"invitations": {{"off", xep.InviteNobody}, {"operators", xep.InviteOperators}, {"users", xep.InviteUsers}},
 	"slow-reader": {{"close", false}, {"detach", true}},
 	"tls-min":     {{"1.2", uint16(tls.VersionTLS12)}, {"1.3", uint16(tls.VersionTLS13)}},
 	"tls-lean":    {{"true", false}, {"false", true}}, // the field is StdTLS, the opposite

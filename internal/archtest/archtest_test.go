@@ -55,7 +55,7 @@ var allowed = map[string][]string{
 	"internal/logqueue": {},
 	"internal/logring":  {},
 	"internal/cli":      {"roost/internal/logqueue", "roost/internal/version", "github.com/alecthomas/kong"},
-	"cmd/roost": {"roost/admin", "roost/admin/api", "roost/backup", "roost/internal/cli", "roost/internal/histogram", "roost/internal/hot", "roost/internal/human", "roost/internal/loglevel", "roost/internal/logqueue", "roost/internal/logring", "roost/internal/ownfile", "roost/internal/version", "roost/capacity", "roost/migrate", "roost/migrate/ejabberd", "roost/migrate/pie", "roost/migrate/prosody", "roost/migrate/sqlrows", "roost/server", "roost/session", "roost/jid", "roost/store", "roost/store/stores",
+	"cmd/roost": {"roost/admin", "roost/admin/api", "roost/backup", "roost/internal/cli", "roost/internal/histogram", "roost/internal/hot", "roost/internal/human", "roost/internal/loglevel", "roost/internal/logqueue", "roost/internal/logring", "roost/internal/ownfile", "roost/internal/version", "roost/capacity", "roost/migrate", "roost/migrate/ejabberd", "roost/migrate/pie", "roost/migrate/prosody", "roost/migrate/sqlrows", "roost/server", "roost/session", "roost/jid", "roost/store", "roost/store/stores", "roost/xep",
 		"github.com/alecthomas/kong", "github.com/BurntSushi/toml", "github.com/coreos/go-systemd/v22", "github.com/dustin/go-humanize",
 		"golang.org/x/sys", "golang.org/x/term"},
 	"cmd/roost-bench": {"roost/internal/cli", "roost/bench", "roost/bench/parsebench", "roost/bench/chart", "roost/bench/relay", "roost/server", "roost/jid", "roost/store", "roost/store/stores",

@@ -63,7 +63,7 @@ var credentials = sync.OnceValues(func() (store.Credentials, error) {
 	return store.NewCredentials("secret", store.MinIterations)
 })
 
-// AddAccounts adds the Accounts to a store.
+// AddAccounts adds the Accounts and the Invitations to a store.
 func AddAccounts(ctx context.Context, st store.Store, domain string) error {
 	keys, err := credentials()
 	if err != nil {
@@ -73,8 +73,10 @@ func AddAccounts(ctx context.Context, st store.Store, domain string) error {
 	for _, user := range Accounts {
 		accounts = append(accounts, store.Account{JID: jid.MustParse(user + "@" + domain), Credentials: keys})
 	}
-	_, _, err = st.ImportAccounts(ctx, accounts, store.SkipExisting)
-	return err
+	if _, _, err = st.ImportAccounts(ctx, accounts, store.SkipExisting); err != nil {
+		return err
+	}
+	return addInvitations(ctx, st, domain)
 }
 
 // NewServer starts a server in memory and stops it when the test ends. Its store has only
