@@ -106,24 +106,16 @@ func (m *manual) arguments() {
 	}
 }
 
-// flags writes the flags by their groups, as the help does: those without a group first.
+// flags writes the flags by their groups.
 func (m *manual) flags() {
 	m.section("OPTIONS")
-	var groups []*kong.Group
-	of := make(map[*kong.Group][]*kong.Flag)
-	for _, f := range flagsOf(m.n) {
-		if f.Group != nil && of[f.Group] == nil {
-			groups = append(groups, f.Group)
-		}
-		of[f.Group] = append(of[f.Group], f)
-	}
-	for _, group := range append([]*kong.Group{nil}, groups...) {
-		if group != nil {
+	var group *kong.Group
+	for _, f := range grouped(m.n) {
+		if f.Group != group {
+			group = f.Group
 			m.b.WriteString(".SS " + roff(strings.TrimSuffix(group.Title, ":")) + "\n")
 		}
-		for _, f := range of[group] {
-			m.flag(f)
-		}
+		m.flag(f)
 	}
 }
 

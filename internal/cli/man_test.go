@@ -52,3 +52,17 @@ func TestManLint(t *testing.T) {
 		}
 	}
 }
+
+// TestMarkdown: the reference has each command that is not hidden, with its flags and
+// arguments.
+func TestMarkdown(t *testing.T) {
+	text := string(Markdown(newShop(t).Model.Node))
+	for _, want := range []string{"# Commands of fruit-shop\n", "| [fruit-shop sell pear](#fruit-shop-sell-pear) |", "\n## fruit-shop sell apple\n", "| `<file>` |", "| `--into=DIR` |", "In € ("} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, ", here 3") || strings.Contains(text, "## fruit-shop sell\n") {
+		t.Errorf("a default of this machine, or a command that only has others:\n%s", text)
+	}
+}
