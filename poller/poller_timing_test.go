@@ -282,7 +282,7 @@ func BenchmarkIdleConn(b *testing.B) {
 	}
 }
 
-// TestIdleConn checks the claims of docs/poller.md about an idle connection.
+// TestIdleConn checks the claims of docs/internals/poller.md about an idle connection.
 func TestIdleConn(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector's build has other sizes")

@@ -9,7 +9,7 @@ import (
 )
 
 // TestDialogues plays dialogues from RFC 6121. The files are named after the rows of
-// docs/behaviours.md that they test.
+// docs/internals/behaviours.md that they test.
 func TestDialogues(t *testing.T) {
 	xmpptest.Run(t, "testdata/*.txt", dialogueConfig)
 }

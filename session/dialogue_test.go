@@ -9,7 +9,7 @@ import (
 )
 
 // TestDialogues plays dialogues for what RFC 6120 requires of streams, SASL and binding.
-// The files are named by their lines in docs/behaviours.md.
+// The files are named by their lines in docs/internals/behaviours.md.
 func TestDialogues(t *testing.T) {
 	xmpptest.Run(t, "testdata/*.txt", dialogueConfig)
 }

@@ -15,12 +15,12 @@ import (
 var namedVariable = regexp.MustCompile(`\bROOST_[A-Z0-9_]+`)
 
 // packageFlags are flags of other programs in the packaging files and in docs/install.md: bash,
-// COPY and HEALTHCHECK of a Dockerfile, docker, dnf, dpkg, kubectl, systemctl and useradd.
-var packageFlags = []string{"chown", "cert", "detach", "file", "from", "from-file", "from-literal", "interval", "key", "no-create-home", "no-reload", "now", "quiet", "start-interval", "start-period", "strict", "strip-components", "timeout", "user-group"}
+// COPY and HEALTHCHECK of a Dockerfile, docker, dnf, dpkg (--install), kubectl, systemctl and useradd.
+var packageFlags = []string{"chown", "install", "cert", "detach", "file", "from", "from-file", "from-literal", "interval", "key", "no-create-home", "no-reload", "now", "quiet", "start-interval", "start-period", "strict", "strip-components", "timeout", "user-group"}
 
 // otherFlags are flags of other programs in the documents: apt-get, curl, docker, pg_restore,
-// sha256sum, sysctl, systemd-run, useradd, systemctl and valkey-cli.
-var otherFlags = []string{"unix-socket", "write-out", "no-install-recommends", "system", "pipe", "wait", "home-dir", "shell", "now", "build", "user", "pass", "check", "no-owner", "exit-on-error", "single-transaction", "dbname"}
+// sha256sum, sysctl, systemd-run, useradd, systemctl and valkey-cli. --no-tls-lean is a form of --tls-lean.
+var otherFlags = []string{"unix-socket", "write-out", "no-install-recommends", "system", "pipe", "wait", "home-dir", "shell", "now", "build", "user", "pass", "check", "no-owner", "no-tls-lean", "exit-on-error", "single-transaction", "dbname"}
 
 // testVariables are environment variables that only tests read.
 var testVariables = []string{"ROOST_CROWD", "ROOST_CUT_STEP", "ROOST_DIST", "ROOST_DIST_ROOT", "ROOST_ENTRIES", "ROOST_FAULTS", "ROOST_MODEL", "ROOST_MODEL_SEED"}

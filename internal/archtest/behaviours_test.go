@@ -8,15 +8,15 @@ import (
 	"testing"
 )
 
-// namedTest matches the names in docs/behaviours.md: the file of a dialogue, or the
+// namedTest matches the names in docs/internals/behaviours.md: the file of a dialogue, or the
 // package and name of a test.
 var namedTest = regexp.MustCompile("`([a-z/]+/testdata/[^`]+\\.txt|[a-z/]+\\.Test[A-Za-z0-9_]+)`")
 
-// TestBehaviours checks that every test named in docs/behaviours.md exists, that every
+// TestBehaviours checks that every test named in docs/internals/behaviours.md exists, that every
 // row names a test, and that the page names every dialogue of session and router.
 func TestBehaviours(t *testing.T) {
 	const root = "../.."
-	page, err := os.ReadFile(filepath.Join(root, "docs", "behaviours.md"))
+	page, err := os.ReadFile(filepath.Join(root, "docs", "internals", "behaviours.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,11 +36,11 @@ func TestBehaviours(t *testing.T) {
 		}
 	}
 	if rows == 0 {
-		t.Fatal("docs/behaviours.md has no rows")
+		t.Fatal("docs/internals/behaviours.md has no rows")
 	}
 	for name := range named {
 		if !testExists(t, root, name) {
-			t.Errorf("docs/behaviours.md names %s, which does not exist", name)
+			t.Errorf("docs/internals/behaviours.md names %s, which does not exist", name)
 		}
 	}
 	for _, pkg := range []string{"session", "router"} {
@@ -50,7 +50,7 @@ func TestBehaviours(t *testing.T) {
 		}
 		for _, file := range files {
 			if name := pkg + "/testdata/" + filepath.Base(file); !named[name] {
-				t.Errorf("docs/behaviours.md does not name %s", name)
+				t.Errorf("docs/internals/behaviours.md does not name %s", name)
 			}
 		}
 	}
