@@ -95,8 +95,8 @@ contents() {
 		*) echo "  - {src: '$root$file', dst: '$file', file_info: {mode: 0$(stat -c %a "$root$file")}}" ;;
 		esac
 	done
-	for dir in /usr/share/roost /usr/share/doc/roost /etc/roost; do
-		echo "  - {dst: '$dir', type: dir, file_info: {mode: 0755}}"
+	(cd "$root" && find . -type d -path '*/roost*' | sort) | while read -r dir; do
+		echo "  - {dst: '${dir#.}', type: dir, file_info: {mode: 0755}}"
 	done
 }
 

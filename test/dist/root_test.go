@@ -67,9 +67,13 @@ func newRoot(t *testing.T) *root {
 		}
 	}
 	r := &root{t, filepath.Join(dir, "root")}
-	mount(t, "overlay", r.dir, "overlay", 0, "lowerdir="+lower+",upperdir="+layer+"/upper,workdir="+layer+"/work")
+	mount(t, "overlay", r.dir, "overlay", 0, "lowerdir="+lower+",upperdir="+layer+"/upper,workdir="+layer+"/work,volatile")
 	mount(t, "/dev", r.path("/dev"), "", syscall.MS_BIND, "")
 	mount(t, "none", r.path("/tmp"), "tmpfs", 0, "mode=1777")
+	if err := os.MkdirAll(r.path("/etc/dpkg/dpkg.cfg.d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r.write("/etc/dpkg/dpkg.cfg.d/unsafe-io", "force-unsafe-io\n") // nothing here outlives the test
 	return r
 }
 
