@@ -176,6 +176,16 @@ func TestProblems(t *testing.T) {
 		"f:2: the table muc_room is not imported", "f:4: a row of the table vcard has 2 values for 1 columns")
 }
 
+// TestMessageOrder: stored messages are in the order of their numbers, whatever that of the
+// rows is.
+func TestMessageOrder(t *testing.T) {
+	accounts, _, err := migratetest.Reads(t, Database{From: text(users + "('a', 'p', '', '', 0, 1);\nINSERT INTO spool (username, xml, seq) VALUES " +
+		"('a', '<message from=\"b@d\"><body>2</body></message>', 10), ('a', '<message from=\"b@d\"><body>1</body></message>', 9);"), Domain: "d", Now: now})
+	if err != nil || len(accounts) != 1 || len(accounts[0].Messages) != 2 || !strings.Contains(string(accounts[0].Messages[0].Stanza), "<body>1</body>") {
+		t.Errorf("%+v, %v", accounts, err)
+	}
+}
+
 // TestWrongDatabases: another database, or one with an ambiguous domain, is an error.
 func TestWrongDatabases(t *testing.T) {
 	f := func(sql, domain, want string) {
