@@ -35,7 +35,7 @@ const MinUnauthMemory = 4 << 20
 // off.
 //
 // The server sets the fields that connect the packages: their Domains, Logger, Store,
-// Accounts, Tokens, Router, Extensions, Secret, Shared, TLS, Accept, Blocked, Proxies and the poller's WebSocket, the session's Loops, and
+// Accounts, Tokens, Router, Extensions, Secret, Shared, TLS, Accept, Blocked, Proxies and the poller's WebSocket, the session's Loops, the LandingPage of the extensions, and
 // the fields that depend on the outbox size.
 type Config struct {
 	Domains []string `reload:"yes"`                                       // domains to serve; default localhost

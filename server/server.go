@@ -87,6 +87,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s := &Server{locks: locks, meter: store.NewMeter()}
 	s.haste, s.hurry = context.WithCancel(context.Background())
 	s.machine.s, s.machine.host = s, capacity.ThisHost()
+	cfg.XEP.LandingPage = s.landingPage
 	s.settings.Store(&cfg)
 	s.drains.prepare(s)
 	s.state.Store(api.Serving)

@@ -55,6 +55,9 @@ func (c *WebSocket) validate(mistake func(field, format string, args ...any)) {
 	if strings.HasPrefix(c.Path, hostMetaXML) {
 		mistake("WebSocket.Path", "%s is the path of the documents for clients", c.Path)
 	}
+	if strings.HasPrefix(c.Path, invitePath) {
+		mistake("WebSocket.Path", "%s is the path of the pages of invitations", c.Path)
+	}
 	for _, o := range c.Origins {
 		u, err := url.Parse(o)
 		if err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != o {
@@ -75,6 +78,10 @@ type web struct {
 	proxies  []netip.Prefix
 }
 
+// forAll lets pages of all origins read a document (XEP-0156,
+// https://xmpp.org/extensions/xep-0156.html#impl).
+var forAll = []string{"Access-Control-Allow-Origin: *"}
+
 // newWeb returns it for a valid configuration.
 func (s *Server) newWeb(c *Config) *web {
 	proxies, _ := parseProxies(c.WebSocket.Proxies)
@@ -83,11 +90,11 @@ func (s *Server) newWeb(c *Config) *web {
 		Page: func(path, host string) *websocket.Page {
 			switch path {
 			case hostMetaXML:
-				return &websocket.Page{Type: "application/xrd+xml", Body: hostMeta(s.webSocketURL(c, host))}
+				return &websocket.Page{Type: "application/xrd+xml", Body: hostMeta(s.webSocketURL(c, host)), Fields: forAll}
 			case hostMetaJSON:
-				return &websocket.Page{Type: "application/json", Body: hostMetaAsJSON(s.webSocketURL(c, host))}
+				return &websocket.Page{Type: "application/json", Body: hostMetaAsJSON(s.webSocketURL(c, host)), Fields: forAll}
 			}
-			return nil
+			return s.invitePage(c, path, host)
 		},
 	}}
 }
@@ -109,23 +116,41 @@ func (s *Server) webSocketURL(c *Config, host string) string {
 	if c.WebSocket.URL != "" {
 		return c.WebSocket.URL
 	}
-	domain := c.Domains[0]
+	return "wss://" + s.webHost(c, host) + c.WebSocket.Path
+}
+
+// webOrigin is webSocketURL for the origin of pages.
+func (s *Server) webOrigin(c *Config, host string) string {
+	if u, err := url.Parse(c.WebSocket.URL); err == nil && u.Host != "" {
+		return "https://" + u.Host
+	}
+	return "https://" + s.webHost(c, host)
+}
+
+// domainOf returns the domain whose host name a client has used, or the first one.
+func domainOf(c *Config, host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
 	for _, d := range c.Domains {
 		if strings.EqualFold(jid.DNSName(d), host) {
-			domain = d
+			return d
 		}
 	}
-	at := jid.DNSName(domain)
+	return c.Domains[0]
+}
+
+// webHost returns our host name for a client that has used one, and the port unless it is the
+// usual one.
+func (s *Server) webHost(c *Config, host string) string {
+	at := jid.DNSName(domainOf(c, host))
 	if strings.Contains(at, ":") && !strings.HasPrefix(at, "[") {
 		at = "[" + at + "]"
 	}
 	if port := s.webPort.Load(); port != 443 {
 		at = fmt.Sprintf("%s:%d", at, port)
 	}
-	return "wss://" + at + c.WebSocket.Path
+	return at
 }
 
 // hostMeta returns the document that names the endpoint (XEP-0156,

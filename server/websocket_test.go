@@ -235,6 +235,16 @@ var dialogueXEP = xep.Config{
 	OutageStatus: []string{"https://status.example.org/outage.json"},
 }
 
+// dialogueXEPOf returns the settings for a file.
+func dialogueXEPOf(file string) xep.Config {
+	cfg := dialogueXEP
+	switch strings.TrimSuffix(filepath.Base(file), ".txt") {
+	case "preauth", "commands":
+		cfg.Register, cfg.Invitations, cfg.MaxInvitations = false, xep.InviteUsers, 4
+	}
+	return cfg
+}
+
 // TestWebSocketDialogues plays the dialogues of session, router and xep over WebSocket with
 // TLS: with whole messages, and with one fragment for each byte. Most of their time is
 // waiting, so they are played at the same time.
@@ -248,6 +258,7 @@ func TestWebSocketDialogues(t *testing.T) {
 		"16-sasl.txt":      "it compares the features, which have channel bindings here",
 		"27-language":      "a message does not inherit a language",
 		"27-no-prefix":     "it is about the headers of RFC 6120",
+		"invitation.txt":   "an invitation has a page here",
 		"38-many-requests": "no operator sets this limit: only the router's own tests do",
 	}
 	for _, dir := range []string{"session", "router", "xep"} {
@@ -272,7 +283,7 @@ func TestWebSocketDialogues(t *testing.T) {
 					start := func() (*Server, func(...*peer)) {
 						return restartable(t, func(cfg *Config) {
 							configureFor(file, cfg)
-							cfg.XEP = dialogueXEP
+							cfg.XEP = dialogueXEPOf(file)
 							cfg.WebSocket.Addr, cfg.DataDir = "127.0.0.1:0", dir
 							cfg.Session.Linger = 100 * time.Millisecond // clients do not close their connections at a restart
 						})
@@ -360,6 +371,7 @@ func TestWebSocketMistakes(t *testing.T) {
 	f(WebSocket{Path: "/ws?x"}, "WebSocket.Path")
 	f(WebSocket{Path: "/a b"}, "WebSocket.Path")
 	f(WebSocket{Path: "/.well-known/host-meta"}, "WebSocket.Path")
+	f(WebSocket{Path: "/invite/x"}, "WebSocket.Path")
 	f(WebSocket{Origins: []string{"https://a.example/"}}, "WebSocket.Origins")
 	f(WebSocket{Origins: []string{"a.example"}}, "WebSocket.Origins")
 	f(WebSocket{Proxies: []string{"proxy.example"}}, "WebSocket.Proxies")

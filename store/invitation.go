@@ -97,6 +97,11 @@ func addressURI(local, domain string) string {
 // NewInvitationToken returns a token of 26 letters and digits, at least 128 random bits.
 func NewInvitationToken() string { return strings.ToLower(rand.Text()) }
 
+// IsInvitationToken reports whether a text has the form of a token of NewInvitationToken.
+func IsInvitationToken(text string) bool {
+	return len(text) == 26 && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz234567") == ""
+}
+
 // MaxInvitationToken is the largest length of a token in bytes.
 const MaxInvitationToken = 128
 

@@ -33,6 +33,9 @@ func TestInvitationTokens(t *testing.T) {
 	if !regexp.MustCompile(`^[a-z0-9]{26}$`).MatchString(a) || a == b || len(a) > MaxInvitationToken {
 		t.Errorf("tokens %q and %q", a, b)
 	}
+	if !IsInvitationToken(a) || IsInvitationToken(a[1:]) || IsInvitationToken(a+"a") || IsInvitationToken(a[:12]+"/"+a[13:]) {
+		t.Error("the form of tokens is wrong")
+	}
 	if id := InvitationID("TOKEN"); len(id) != 32 || id == InvitationID("TOKEO") {
 		t.Errorf("ID %q", id)
 	}

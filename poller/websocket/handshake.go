@@ -26,7 +26,10 @@ type Config struct {
 }
 
 // Page is a document that is served to GET requests for other paths.
-type Page struct{ Type, Body string }
+type Page struct {
+	Type, Body string
+	Fields     []string // further fields of the header, such as "Cache-Control: no-store"
+}
 
 // Request is a client's request and what to do about it.
 type Request struct {
@@ -157,9 +160,7 @@ func (c *Config) page(r *Request, request []byte) bool {
 		return false
 	}
 	r.Status = http.StatusOK
-	// XEP-0156 (https://xmpp.org/extensions/xep-0156.html#impl): pages of all origins may read
-	// it.
-	r.Response = response(r.Status, []string{"Content-Type: " + p.Type, "Access-Control-Allow-Origin: *"}, p.Body, q.Method == http.MethodGet)
+	r.Response = response(r.Status, append([]string{"Content-Type: " + p.Type}, p.Fields...), p.Body, q.Method == http.MethodGet)
 	return true
 }
 
