@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"roost/internal/paced"
 )
 
 // Names of what is not complete yet, after the name of the backup.
@@ -161,7 +163,7 @@ func (w *Writer) Finish(ctx context.Context, m *Manifest, files []File, report f
 	if _, err := db.Seek(0, io.SeekStart); err != nil {
 		return 0, err
 	}
-	if err := w.archive(m, &interruptible{ctx, &progressReader{db, progress}}, files); err != nil {
+	if err := w.archive(ctx, m, &progressReader{db, progress}, files); err != nil {
 		return 0, err
 	}
 	if err := w.file.Sync(); err != nil {
@@ -186,13 +188,13 @@ func (w *Writer) Finish(ctx context.Context, m *Manifest, files []File, report f
 }
 
 // archive writes the archive. db is the database.
-func (w *Writer) archive(m *Manifest, db io.Reader, files []File) error {
+func (w *Writer) archive(ctx context.Context, m *Manifest, db io.Reader, files []File) error {
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return err
 	}
 	text = append(text, '\n')
-	out := tar.NewWriter(w.file)
+	out := tar.NewWriter(paced.NewWriter(ctx, w.file)) // a server may use the same disk
 	add := func(name string, size int64, data io.Reader) error {
 		h := tar.Header{Name: name, Mode: 0o600, Size: size, ModTime: m.Created, Format: tar.FormatPAX}
 		if err := out.WriteHeader(&h); err != nil {

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
+	"roost/internal/paced"
 	"roost/store"
 )
 
@@ -20,16 +20,8 @@ import (
 // the source is read in one transaction. The log keeps what is written in the meantime: it
 // grows until the snapshot is complete, which the writer takes into account (checkpoint.go).
 
-const (
-	// snapshotPages is the number of pages of a step, 4 KiB each. After each step, what it
-	// has written is moved to the disk: if it were left to the system, the commits of the
-	// server would wait for hundreds of megabytes.
-	snapshotPages = 256
-
-	// snapshotRest is how long the copy rests after a step, as a multiple of how long
-	// the step took: the disk is the server's in this time.
-	snapshotRest = 1
-)
+// snapshotPages is the number of pages of a step, 4 KiB each.
+const snapshotPages = paced.StepBytes / 4096
 
 // snapshot implements location.Snapshot.
 func snapshot(ctx context.Context, from, to string, report func(done, total int64)) (info store.SnapshotInfo, err error) {
@@ -116,8 +108,6 @@ func copyPages(ctx context.Context, source, target *sqlite.Conn, to string, repo
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	rest := time.NewTimer(0)
-	defer rest.Stop()
 	for {
 		start := time.Now()
 		more, err := b.Step(snapshotPages)
@@ -129,13 +119,8 @@ func copyPages(ctx context.Context, source, target *sqlite.Conn, to string, repo
 		if !more {
 			return nil
 		}
-		// Not every file system can do this, and nothing depends on it.
-		_ = unix.SyncFileRange(int(file.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WAIT_BEFORE|unix.SYNC_FILE_RANGE_WRITE|unix.SYNC_FILE_RANGE_WAIT_AFTER)
-		rest.Reset(snapshotRest * time.Since(start))
-		select {
-		case <-rest.C:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := paced.Rest(ctx, file, start); err != nil {
+			return err
 		}
 	}
 }
