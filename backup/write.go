@@ -109,7 +109,7 @@ func removePartial(name string) error {
 // removeDatabase removes the copy of the database, and what SQLite may have left beside it.
 func removeDatabase(name string) (err error) {
 	for _, suffix := range []string{"-journal", "-wal", "-shm", ""} {
-		if e := os.Remove(name + database + suffix); !errors.Is(e, fs.ErrNotExist) {
+		if e := paced.Remove(name + database + suffix); !errors.Is(e, fs.ErrNotExist) {
 			err = errors.Join(err, e)
 		}
 	}

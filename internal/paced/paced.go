@@ -16,12 +16,15 @@ const StepBytes = 1 << 20
 // disk belongs to others in this time.
 const share = 1
 
+// syncRange has the system write a range of a file, and waits for it.
+const syncRange = unix.SYNC_FILE_RANGE_WAIT_BEFORE | unix.SYNC_FILE_RANGE_WRITE | unix.SYNC_FILE_RANGE_WAIT_AFTER
+
 // Rest moves to the disk what was written to f, and then waits as long as has passed since
 // start. If it were left to the system to write, programs that commit would wait for hundreds of
 // megabytes. It returns the error of ctx if that ends.
 func Rest(ctx context.Context, f *os.File, start time.Time) error {
 	// Not every file system can do this, and nothing depends on it.
-	_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WAIT_BEFORE|unix.SYNC_FILE_RANGE_WRITE|unix.SYNC_FILE_RANGE_WAIT_AFTER)
+	_ = unix.SyncFileRange(int(f.Fd()), 0, 0, syncRange)
 	timer := time.NewTimer(share * time.Since(start))
 	defer timer.Stop()
 	select {
@@ -59,3 +62,63 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 	}
 	return n, err
 }
+
+// Sync moves what was written anywhere in f to the disk, in parts of the file with rests between
+// them, until stop is closed.
+func Sync(stop <-chan struct{}, f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	part := max(4*StepBytes, info.Size()/syncParts)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for at := int64(0); at < info.Size(); at += part {
+		select {
+		case <-timer.C:
+		case <-stop:
+			at = info.Size()
+			continue
+		}
+		start := time.Now()
+		if unix.SyncFileRange(int(f.Fd()), at, part, syncRange) != nil {
+			break
+		}
+		timer.Reset(share * time.Since(start))
+	}
+	return unix.Fdatasync(int(f.Fd()))
+}
+
+// syncParts is into how many parts Sync divides a large file.
+const syncParts = 512
+
+// Remove removes a file, whose space it gives back in parts with rests between them. Of a file
+// that has another name, too, or is not a regular one, it removes the name only.
+func Remove(name string) error {
+	f, err := os.OpenFile(name, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return os.Remove(name)
+	}
+	defer f.Close()
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &stat); err != nil {
+		return err
+	}
+	if stat.Mode&unix.S_IFMT != unix.S_IFREG || stat.Nlink != 1 {
+		return os.Remove(name)
+	}
+	for size := stat.Size; size > 0; {
+		start := time.Now()
+		size = max(0, size-removeBytes)
+		if err := f.Truncate(size); err != nil {
+			return err
+		}
+		if err := Rest(context.Background(), f, start); err != nil {
+			return err
+		}
+	}
+	return os.Remove(name)
+}
+
+// removeBytes is a part of Remove.
+const removeBytes = 16 * StepBytes

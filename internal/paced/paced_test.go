@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,16 +14,15 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestWriter: everything is written, whatever the sizes of the parts, and the end of the context
-// is noticed between two steps.
+// TestWriter: everything is written, whatever the sizes of the parts. Remove removes that file
+// and no other.
 func TestWriter(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	w := NewWriter(ctx, f)
+	w := NewWriter(t.Context(), f)
 	var want []byte
 	for i, size := range []int{0, 1, StepBytes - 1, StepBytes, 2*StepBytes + 7, 5} {
 		part := bytes.Repeat([]byte{byte('a' + i)}, size)
@@ -34,6 +34,40 @@ func TestWriter(t *testing.T) {
 	if got, err := os.ReadFile(f.Name()); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("%d bytes were written, want %d; %v", len(got), len(want), err)
 	}
+	other := filepath.Join(t.TempDir(), "other")
+	if err := os.WriteFile(other, want, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	for _, link := range []func(string, string) error{os.Symlink, os.Link} {
+		name := filepath.Join(t.TempDir(), "link")
+		if err := errors.Join(link(other, name), Remove(name)); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the name is left: %v", err)
+		}
+		if got, err := os.ReadFile(other); err != nil || len(got) != len(want) {
+			t.Errorf("the other file has %d bytes: %v", len(got), err)
+		}
+	}
+	if err := Remove(other); err != nil {
+		t.Error(err)
+	}
+	if err := Remove(other); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that does not exist: %v", err)
+	}
+}
+
+// TestWriterEnds: the end of the context is noticed between two steps.
+func TestWriterEnds(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	w := NewWriter(ctx, f)
 	cancel()
 	if n, err := w.Write(make([]byte, 3*StepBytes)); n > StepBytes || !errors.Is(err, context.Canceled) {
 		t.Errorf("%d bytes, %v", n, err)

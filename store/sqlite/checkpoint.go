@@ -7,14 +7,16 @@ import (
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
+
+	"roost/internal/paced"
 )
 
 // The write-ahead log grows with each commit until a checkpoint moves its pages into the
 // database file. By default, SQLite does that in a commit, every thousand pages. Here,
 // when the log has grown to Config.LogBytes, a goroutine with its own connection moves
-// most of it while the writer continues. Then the writer moves the little that was added
-// in the meantime and truncates the file, which needs a moment without readers of old
-// pages. So the size of the log is limited to a small multiple of LogBytes (beyond that,
+// most of it to the database on the disk while the writer continues. Then the writer moves
+// the little that was added in the meantime and truncates the file, which needs a moment
+// without readers of old pages. So the size of the log is limited to a small multiple of LogBytes (beyond that,
 // the writer waits for the goroutine), and a page that changes often is moved once for
 // many commits. If another process reads old pages for long, such as roost backup, the log
 // grows until that process has finished; the writer tries again each time the log has grown
@@ -53,10 +55,30 @@ func (s *Store) startCheckpoints(c *conn) {
 			case <-s.closed:
 				return
 			case <-k.wake:
-				k.done <- moveLog(c)
+				k.done <- s.moveAll(c)
 			}
 		}
 	})
+}
+
+// maxPasses limits how often the log is moved before the writer truncates it.
+const maxPasses = 4
+
+// moveAll moves what it can of the log to the database on the disk, until little was added
+// meanwhile: the rest is moved by the writer, for which all commits wait. It returns how many
+// pages of the log were moved.
+func (s *Store) moveAll(c *conn) (moved int64) {
+	for range maxPasses {
+		before := s.logSize()
+		moved = moveLog(c)
+		// SQLite leaves this to the writer if something was committed meanwhile. An error is
+		// the writer's, too, when it truncates the log.
+		_ = paced.Sync(s.closed, s.file)
+		if s.logSize()-before < s.cfg.LogBytes/16 {
+			break
+		}
+	}
+	return moved
 }
 
 // moveLog moves what it can of the log into the database, and returns how many pages of the

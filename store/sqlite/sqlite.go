@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -99,6 +100,7 @@ type Store struct {
 	cfg     Config
 	readers chan *conn    // the free ones
 	closed  chan struct{} // closed by Close
+	file    *os.File      // the database; closed after all connections, whose locks closing it releases (fcntl(2))
 
 	// writeMu is held for reading while a write is added to the queue, and for writing
 	// by Close, so that no write is added after the queue is closed.
@@ -143,7 +145,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := makeFile(s.cfg.Path); err != nil {
+	if s.file, err = makeFile(s.cfg.Path); err != nil {
 		return err
 	}
 	var opened []*conn
@@ -152,6 +154,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 			for _, c := range opened {
 				c.Close()
 			}
+			_ = s.file.Close()
 		}
 	}()
 	for range s.cfg.Readers + 2 {
@@ -183,20 +186,16 @@ func (s *Store) open(ctx context.Context) (err error) {
 	return nil
 }
 
-// makeFile creates the database file and its directory, accessible by the owner only.
-// SQLite gives its other files the same mode and owner.
-func makeFile(path string) error {
+// makeFile opens the database file, and creates it and its directory if necessary, accessible
+// by the owner only. SQLite gives its other files the same mode and owner.
+func makeFile(path string) (*os.File, error) {
 	if path == "" {
-		return errors.New("the path of the database file is missing")
+		return nil, errors.New("the path of the database file is missing")
 	}
 	if err := ownfile.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
+		return nil, err
 	}
-	f, err := ownfile.Open(path, 0o600)
-	if err != nil {
-		return err
-	}
-	return f.Close()
+	return ownfile.Open(path, 0o600)
 }
 
 // connect opens one connection.
@@ -344,6 +343,7 @@ func (s *Store) Close() error {
 		c := <-s.readers
 		errs = append(errs, c.Close())
 	}
+	errs = append(errs, s.file.Close())
 	return s.wrap("close", errors.Join(errs...))
 }
 
