@@ -36,6 +36,7 @@ type lastActivity struct {
 	pending map[jid.JID]store.LastActivity // to be written; nil: nothing, and no timer is running
 	writing map[jid.JID]store.LastActivity // being written
 	writeMu sync.Mutex                     // held while writing is not empty
+	used    map[jid.JID]store.AccountUse   // to be written; nil: nothing
 
 	// What other nodes have announced and may not have written yet: for heardTime, and
 	// before that. Nil: nothing; if both are, no timer is running.
@@ -64,13 +65,31 @@ func (r *Router) noteLastActivity(s *session.Session, st *stanza.Stanza) store.L
 func (w *lastActivity) add(l store.LastActivity) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.later()
 	if w.pending == nil {
 		w.pending = make(map[jid.JID]store.LastActivity)
+	}
+	w.pending[l.Owner] = l
+}
+
+// addUse notes that an account was used, which is written like last activity.
+func (w *lastActivity) addUse(u store.AccountUse) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.later()
+	if w.used == nil {
+		w.used = make(map[jid.JID]store.AccountUse)
+	}
+	w.used[u.Owner] = u
+}
+
+// later schedules a write unless one is scheduled. The caller holds mu.
+func (w *lastActivity) later() {
+	if w.pending == nil && w.used == nil {
 		time.AfterFunc(lastActivityDelay, func() {
 			w.r.sessions.Go(session.Write, func(*session.Turn) { w.write(w.r.ctx) })
 		})
 	}
-	w.pending[l.Owner] = l
 }
 
 // write writes what is pending.
@@ -79,11 +98,17 @@ func (w *lastActivity) write(ctx context.Context) {
 	defer w.writeMu.Unlock()
 	w.mu.Lock()
 	w.writing, w.pending = w.pending, nil
-	all := slices.Collect(maps.Values(w.writing))
+	all, used := slices.Collect(maps.Values(w.writing)), slices.Collect(maps.Values(w.used))
+	w.used = nil
 	w.mu.Unlock()
 	for batch := range slices.Chunk(all, lastActivityBatch) {
 		if err := w.r.config().Store.SetLastActivity(ctx, batch); err != nil {
 			w.r.config().Logger.Error("last activity could not be written", "accounts", len(batch), "err", err)
+		}
+	}
+	for batch := range slices.Chunk(used, lastActivityBatch) {
+		if err := w.r.config().Store.NoteUse(ctx, batch); err != nil {
+			w.r.config().Logger.Error("the use of accounts could not be written", "accounts", len(batch), "err", err)
 		}
 	}
 	w.mu.Lock()
@@ -133,6 +158,7 @@ func (w *lastActivity) forget(owner jid.JID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.pending, owner)
+	delete(w.used, owner)
 	delete(w.writing, owner)
 	delete(w.heard, owner)
 	delete(w.heardBefore, owner)

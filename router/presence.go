@@ -200,6 +200,7 @@ func (r *Router) lookUp(s *session.Session) (known Known, ok bool) {
 	owner := s.JID().Bare()
 	if ro, ok := r.cached(owner.String()); ok {
 		r.learnBlocklist(s, ro)
+		r.noteUse(s, 0)
 		return known, !s.AuthenticatedBefore(ro.Generation)
 	}
 	// The session is already in the table, so a message that is stored from now on sets its
@@ -216,6 +217,7 @@ func (r *Router) lookUp(s *session.Session) (known Known, ok bool) {
 	ro := newRoster(state.Roster)
 	r.remember(owner, ro, seen)
 	r.learnBlocklist(s, ro)
+	r.noteUse(s, state.Used)
 	return Known{Store: true, HasOffline: state.HasOffline}, true
 }
 

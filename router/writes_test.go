@@ -75,6 +75,7 @@ func TestWritersShareCommits(t *testing.T) {
 	for i := range n {
 		clients = append(clients, loginAs(t, s, "romeo", fmt.Sprint(i), plainHeader))
 	}
+	s.Router.FlushPending(t.Context()) // that the account is used is stored a moment later, once
 	other, err := sqlite.OpenConn(s.Location.(store.Local).Path(), sqlite.OpenReadWrite)
 	if err != nil {
 		t.Fatal(err)

@@ -161,6 +161,9 @@ func (c *core) forgetDeleted(ctx context.Context) {
 	})
 }
 
+// useEvery is how often a part of the accounts that are connected is noted as used.
+const useEvery = time.Hour
+
 // secretFile contains stable random bytes, from which the fake salts of nonexistent
 // accounts are derived.
 const secretFile = "secret"

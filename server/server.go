@@ -145,6 +145,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s.stopped.Go(func() { s.removeEndedBlocks(s.ctx) })
 	s.stopped.Go(func() { s.expireOffline(s.ctx) })
 	s.stopped.Go(func() { s.forgetDeleted(s.ctx) })
+	s.stopped.Go(func() { every(s.ctx, useEvery, func() { s.router.NoteUses(time.Now()) }) })
 	if s.node != nil {
 		s.stopped.Go(func() { s.endOverdue(s.ctx) })
 		s.stopped.Go(func() { s.refreshBlocks(s.ctx) })

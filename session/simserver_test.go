@@ -126,6 +126,9 @@ func (c *simServer) Offline(context.Context, jid.JID, int64, int) ([]store.Offli
 // SetLastActivity implements store.Activity.
 func (c *simServer) SetLastActivity(context.Context, []store.LastActivity) error { return nil }
 
+// NoteUse implements store.Activity.
+func (c *simServer) NoteUse(context.Context, []store.AccountUse) error { return nil }
+
 // simConn is a connection that accepts all output at once. A stanza costs it one copy, as
 // on a socket.
 type simConn struct {

@@ -201,6 +201,10 @@ type Account struct {
 	Disabled    bool      // may not log in
 	Created     time.Time // to the second
 
+	// Used is when the account was used last, as far as is known: when its last resource left,
+	// or the end of the day on which NoteUse was called for it. Zero: never. Only lists have it.
+	Used time.Time
+
 	// The store sets Generation and Event. Generation is the ID of the event of the
 	// account's creation, which distinguishes it from any other account of the same
 	// name. Event is the ID of its newest event: an event with a larger ID happened
@@ -303,27 +307,9 @@ type OfflineMessage struct {
 	Stanza   []byte
 }
 
-// Activity stores when accounts were last online (XEP-0012, RFC 6121 section 4.3.2).
-type Activity interface {
-	// SetLastActivity records, in one transaction, when the last resource of each
-	// account left. It skips accounts that do not exist or were created after
-	// LastActivity.Event.
-	SetLastActivity(ctx context.Context, batch []LastActivity) error
-
-	// LastActivity returns the last record of an account, or ErrNotFound.
-	LastActivity(ctx context.Context, owner jid.JID) (LastActivity, error)
-}
-
-// LastActivity is when an account was last online.
-type LastActivity struct {
-	Owner  jid.JID
-	At     time.Time // UTC, to the second
-	Status []byte    // the text of its last unavailable presence, or nothing
-	Event  int64     // for SetLastActivity: an event of the account that is meant; 0 means any account
-}
-
 // LoginState is what binding a resource needs to know.
 type LoginState struct {
 	Roster     Roster
 	HasOffline bool // messages are stored
+	Used       Day  // the newest day of NoteUse, 0 if there is none
 }

@@ -18,6 +18,7 @@ var Tables = []*Table{
 	{"offline", 2, 100, []Column{{"account", Int}, {"id", Int}, {"sender", Text}, {"size", Int}, {"received", Int}, {"stanza", Bytes}}},
 	{"blob", 3, 100, []Column{{"account", Int}, {"kind", Text}, {"key", Text}, {"value", Bytes}}},
 	{"last_activity", 1, 1000, []Column{{"account", Int}, {"at", Int}, {"status", Bytes}}},
+	{"account_use", 1, 1000, []Column{{"account", Int}, {"day", Int}}},
 	{"block", 1, 1000, []Column{{"target", Text}, {"reason", Text}, {"actor", Text}, {"created", Int}, {"until", Int}}},
 	{"tombstone", 1, 1000, []Column{{"jid", Text}, {"deleted", Int}}},
 	{"invitation", 1, 1000, []Column{{"id", Text}, {"domain", Text}, {"local", Text}, {"inviter", Text}, {"actor", Text}, {"contact", Bool}, {"uses", Int}, {"created", Int}, {"until", Int}}},

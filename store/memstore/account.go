@@ -233,7 +233,11 @@ func (s *Store) list(ctx context.Context, name string, is func(*account) bool, d
 				next = a.JID.Domain() == domain && a.JID.Local() > after.Local()
 			}
 			if next && is(a) {
-				list = append(list, store.Account{JID: a.JID, Disabled: a.Disabled, Created: a.Created})
+				at := int64(0)
+				if a.last != nil {
+					at = a.last.At.Unix()
+				}
+				list = append(list, store.Account{JID: a.JID, Disabled: a.Disabled, Created: a.Created, Used: store.LastUse(at, a.used)})
 			}
 		}
 		slices.SortFunc(list, func(a, b store.Account) int { return byAddress(a.JID, b.JID) })

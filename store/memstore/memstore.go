@@ -82,6 +82,7 @@ type account struct {
 	offline  []message            // oldest first
 	blobs    map[blobKey][]byte
 	last     *store.LastActivity
+	used     store.Day
 }
 
 // clone returns a copy that may be changed.

@@ -55,7 +55,7 @@ func (s *Store) Roster(ctx context.Context, owner jid.JID) (store.Roster, error)
 func (s *Store) loginState(ctx context.Context, op string, owner jid.JID) (state store.LoginState, err error) {
 	err = s.read(ctx, op, "read roster of "+owner.BareString(), func(l *Location) error {
 		if a := l.find(owner); a != nil {
-			state = store.LoginState{Roster: a.roster(), HasOffline: len(a.offline) > 0}
+			state = store.LoginState{Roster: a.roster(), HasOffline: len(a.offline) > 0, Used: a.used}
 		}
 		return nil
 	})

@@ -12,7 +12,8 @@ import (
 
 // Lists of accounts: a condition comes after sqlList.
 const (
-	sqlList       = `SELECT domain, local, disabled, created FROM account WHERE `
+	sqlList = `SELECT domain, local, disabled, created, coalesce((SELECT at FROM last_activity l WHERE l.account = account.id), 0),
+		coalesce((SELECT day FROM account_use u WHERE u.account = account.id), 0) FROM account WHERE `
 	sqlListAll    = ` AND (domain, local) > ($1, $2) ORDER BY domain, local LIMIT $3`
 	sqlListDomain = ` AND domain = $1 AND local > $2 ORDER BY local LIMIT $3`
 )
@@ -41,12 +42,12 @@ func (s *Store) list(ctx context.Context, name, condition, domain string, after 
 	err = s.query(ctx, name, "list accounts", sql, []any{from, after.Local(), limit}, reset, func(rows pgx.Rows) error {
 		var domain, local string
 		var disabled bool
-		var created int64
-		if err := rows.Scan(&domain, &local, &disabled, &created); err != nil {
+		var created, at, day int64
+		if err := rows.Scan(&domain, &local, &disabled, &created, &at, &day); err != nil {
 			return err
 		}
 		j, err := jid.New(local, domain, "")
-		list = append(list, store.Account{JID: j, Disabled: disabled, Created: time.Unix(created, 0).UTC()})
+		list = append(list, store.Account{JID: j, Disabled: disabled, Created: time.Unix(created, 0).UTC(), Used: store.LastUse(at, store.Day(day))})
 		return err
 	})
 	return list, err

@@ -19,6 +19,12 @@ const (
 			ORDER BY a.id, u.n DESC
 			ON CONFLICT (account) DO UPDATE SET at = excluded.at, status = excluded.status RETURNING 1)
 		SELECT count(*) FROM set`
+	sqlNoteUse = `WITH noted AS (INSERT INTO account_use (account, day)
+			SELECT a.id, max(u.day) FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) AS u (domain, local, day, event)
+			JOIN account a ON a.domain = u.domain AND a.local = u.local AND (u.event = 0 OR a.generation <= u.event)
+			GROUP BY a.id
+			ON CONFLICT (account) DO UPDATE SET day = excluded.day WHERE account_use.day < excluded.day RETURNING 1)
+		SELECT count(*) FROM noted`
 	sqlLastActivity = `SELECT at, status FROM last_activity WHERE account = (SELECT id FROM account WHERE domain = $1 AND local = $2)`
 )
 
@@ -57,4 +63,19 @@ func (s *Store) LastActivity(ctx context.Context, owner jid.JID) (store.LastActi
 		return store.LastActivity{}, err
 	}
 	return l, nil
+}
+
+// NoteUse implements store.Activity.
+func (s *Store) NoteUse(ctx context.Context, batch []store.AccountUse) error {
+	var (
+		domains, locals []string
+		days, events    []int64
+		n               int64
+	)
+	for _, u := range batch {
+		domains, locals = append(domains, u.Owner.Domain()), append(locals, u.Owner.Local())
+		days, events = append(days, int64(u.Day)), append(events, u.Event)
+	}
+	w := &write{sql: sqlNoteUse, args: []any{domains, locals, days, events}, row: into(&n)}
+	return s.exec(ctx, "NoteUse", "write which accounts are used", w)
 }

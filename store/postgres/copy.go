@@ -190,7 +190,7 @@ func (s *Store) EndCopy(ctx context.Context) error {
 	return s.long(ctx, "end a copy", func(c *pgx.Conn) error {
 		_, err := c.Exec(ctx, `DELETE FROM copying`)
 		if err == nil {
-			_, err = c.Exec(ctx, `ANALYZE account, account_event, roster_item, roster_request, offline, mailbox, blob, last_activity`)
+			_, err = c.Exec(ctx, `ANALYZE account, account_event, roster_item, roster_request, offline, mailbox, blob, last_activity, account_use`)
 		}
 		return err
 	})

@@ -13,7 +13,7 @@ import (
 
 // What a row of sqlLoginState is.
 const (
-	rowAccount = iota // n is the generation, version that of the roster; state is 1 if messages are stored
+	rowAccount = iota // n is the generation, version that of the roster; state is twice the day of the last use, plus 1 if messages are stored
 	rowItem
 	rowRequest
 	rowBlocked
@@ -21,7 +21,8 @@ const (
 
 // sqlLoginState reads all that a login needs, in one statement and so in one snapshot.
 const sqlLoginState = `WITH a AS MATERIALIZED (SELECT id, roster_version, generation FROM account WHERE domain = $1 AND local = $2)
-	SELECT 0::bigint, '', '', '', EXISTS (SELECT 1 FROM offline WHERE account = a.id)::int::bigint, a.roster_version, a.generation FROM a
+	SELECT 0::bigint, '', '', '', EXISTS (SELECT 1 FROM offline WHERE account = a.id)::int::bigint
+			+ 2 * coalesce((SELECT day FROM account_use WHERE account = a.id), 0), a.roster_version, a.generation FROM a
 	UNION ALL SELECT 1, contact, name, groups, state, version, 0 FROM roster_item WHERE account = (SELECT id FROM a)
 	UNION ALL SELECT 2, contact, '', '', 0, 0, id FROM roster_request WHERE account = (SELECT id FROM a)
 	UNION ALL SELECT 3, key, '', '', 0, 0, 0 FROM blob WHERE account = (SELECT id FROM a) AND kind = '` + store.BlockedKind + `'`
@@ -46,7 +47,7 @@ func (s *Store) loginState(ctx context.Context, op string, owner jid.JID) (state
 		v := rows.RawValues()
 		switch int64Of(v[0]) {
 		case rowAccount:
-			state.HasOffline = int64Of(v[4]) != 0
+			state.HasOffline, state.Used = int64Of(v[4])&1 != 0, store.Day(int64Of(v[4])>>1)
 			state.Roster.Version, state.Roster.Generation = int64Of(v[5]), int64Of(v[6])
 		case rowItem:
 			items.add(v[1:])

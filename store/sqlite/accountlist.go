@@ -43,7 +43,8 @@ func (s *Store) list(ctx context.Context, name string, queries listQueries, doma
 		st.BindInt64(3, int64(limit))
 		return each(st, func() error {
 			j, err := jid.New(st.ColumnText(1), st.ColumnText(0), "")
-			list = append(list, store.Account{JID: j, Disabled: st.ColumnBool(2), Created: time.Unix(st.ColumnInt64(3), 0).UTC()})
+			list = append(list, store.Account{JID: j, Disabled: st.ColumnBool(2), Created: time.Unix(st.ColumnInt64(3), 0).UTC(),
+				Used: store.LastUse(st.ColumnInt64(4), store.Day(st.ColumnInt64(5)))})
 			return err
 		})
 	})

@@ -55,3 +55,21 @@ func (s *Store) LastActivity(ctx context.Context, owner jid.JID) (store.LastActi
 	}
 	return l, nil
 }
+
+// NoteUse implements store.Activity.
+func (s *Store) NoteUse(ctx context.Context, batch []store.AccountUse) error {
+	return s.write(ctx, "NoteUse", "write which accounts are used", 0, func(c *conn) error {
+		for i := range batch {
+			st, err := c.account(qNoteUse, batch[i].Owner)
+			if err != nil {
+				return err
+			}
+			st.BindInt64(3, int64(batch[i].Day))
+			st.BindInt64(4, batch[i].Event)
+			if _, err = c.run(st); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

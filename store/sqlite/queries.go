@@ -80,6 +80,7 @@ const (
 	qDeleteBlob
 	qSetLastActivity
 	qLastActivity
+	qNoteUse
 
 	qListBlocks
 	qCountOtherBlocks
@@ -120,7 +121,9 @@ const nextEvent = `(SELECT coalesce(max(id), 0) + 1 FROM account_event)`
 
 // Lists of accounts: a condition comes after listWhere.
 const (
-	listWhere      = `SELECT domain, local, disabled, created FROM account WHERE `
+	listWhere = `SELECT domain, local, disabled, created,
+		coalesce((SELECT at FROM last_activity WHERE last_activity.account = account.id), 0), coalesce((SELECT day FROM account_use WHERE account_use.account = account.id), 0)
+		FROM account WHERE `
 	listAllPage    = ` AND (domain, local) > (?1, ?2) ORDER BY domain, local LIMIT ?3`
 	listDomainPage = ` AND domain = ?1 AND local > ?2 ORDER BY local LIMIT ?3`
 )
@@ -178,7 +181,8 @@ var queries = [numQueries]string{
 	qEventContacts:   `SELECT contact, state FROM event_contact WHERE event = ?1 AND contact > ?2 ORDER BY contact LIMIT ?3`,
 
 	qLoginState: `SELECT id, roster_version, EXISTS (SELECT 1 FROM offline WHERE offline.account = account.id), generation,
-			EXISTS (SELECT 1 FROM blob WHERE blob.account = account.id AND kind = '` + store.BlockedKind + `')
+			EXISTS (SELECT 1 FROM blob WHERE blob.account = account.id AND kind = '` + store.BlockedKind + `'),
+			coalesce((SELECT day FROM account_use WHERE account_use.account = account.id), 0)
 		FROM account WHERE domain = ?1 AND local = ?2`,
 	qRosterItems:    `SELECT contact, name, groups, state, version FROM roster_item WHERE account = ?1`,
 	qRosterRequests: `SELECT contact FROM roster_request WHERE account = ?1 ORDER BY id`,
@@ -242,6 +246,9 @@ var queries = [numQueries]string{
 		WHERE domain = ?1 AND local = ?2 AND (?5 = 0 OR generation <= ?5)
 		ON CONFLICT (account) DO UPDATE SET at = excluded.at, status = excluded.status`,
 	qLastActivity: `SELECT at, status FROM last_activity WHERE account = ` + account,
+	qNoteUse: `INSERT INTO account_use (account, day) SELECT id, ?3 FROM account
+		WHERE domain = ?1 AND local = ?2 AND (?4 = 0 OR generation <= ?4)
+		ON CONFLICT (account) DO UPDATE SET day = excluded.day WHERE day < excluded.day`,
 
 	qListBlocks:       `SELECT target, reason, actor, created, until FROM block ORDER BY target`,
 	qCountOtherBlocks: `SELECT count(*) FROM block WHERE target <> ?1`,

@@ -40,6 +40,7 @@ func (s *Store) loginState(ctx context.Context, op string, owner jid.JID) (state
 		state.Roster.Version = st.ColumnInt64(1)
 		state.HasOffline = st.ColumnBool(2)
 		state.Roster.Generation = st.ColumnInt64(3)
+		state.Used = store.Day(st.ColumnInt64(5))
 		if st.ColumnBool(4) {
 			if state.Roster.Blocked, err = c.blobKeys(id, store.BlockedKind); err != nil {
 				return err

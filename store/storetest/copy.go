@@ -135,6 +135,7 @@ func fillForCopy(t *testing.T, l store.Location) {
 	ok(t, "PutBlock", s.PutBlock(t.Context(), store.Block{Target: "paris@example.com", Reason: "spam", Actor: "root", Created: time.Unix(1e9, 0)}, 10))
 	ok(t, "PutSessions", s.PutSessions(t.Context(), []store.SavedSession{saved("b", "2"), saved("", "3")}))
 	ok(t, "SetLastActivity", s.SetLastActivity(t.Context(), []store.LastActivity{{Owner: paris, At: time.Unix(1e9, 0), Status: []byte("away")}}))
+	ok(t, "NoteUse", s.NoteUse(t.Context(), []store.AccountUse{{Owner: paris, Day: 20000}}))
 	ok(t, "Close", s.Close())
 }
 

@@ -120,6 +120,9 @@ var operations = []operation{
 		return s.SetLastActivity(ctx, []store.LastActivity{{Owner: juliet, At: time.Unix(2e9, 0)}})
 	}},
 	{"LastActivity", func(ctx context.Context, s *fixture) error { _, err := s.LastActivity(ctx, juliet); return err }},
+	{"NoteUse", func(ctx context.Context, s *fixture) error {
+		return s.NoteUse(ctx, []store.AccountUse{{Owner: juliet, Day: 30000}})
+	}},
 	{"ListBlocks", func(ctx context.Context, s *fixture) error { _, err := s.ListBlocks(ctx); return err }},
 	{"PutBlock", func(ctx context.Context, s *fixture) error {
 		return s.PutBlock(ctx, store.Block{Target: "198.51.100.0/24", Created: time.Unix(2e9, 0)}, 10)
@@ -193,6 +196,7 @@ func snapshot(t *testing.T, s store.Store) string {
 		fmt.Fprintf(&b, "%+v\n", value)
 	}
 	ok(t, "EachAccount", store.EachAccount(ctx, s, "", func(a store.Account) error {
+		add(a.Used, nil)
 		a, err := s.Account(ctx, a.JID)
 		add(a, err)
 		state, err := s.LoginState(ctx, a.JID)

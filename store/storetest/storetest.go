@@ -60,6 +60,7 @@ func Run(t *testing.T, locate func(t testing.TB) store.Location) {
 	f("BlobOwner", testBlobOwner)
 	f("BlobQuota", testBlobQuota)
 	f("LastActivity", testLast)
+	f("Use", testUse)
 	f("Blocks", testBlocks)
 	f("Invitations", testInvitations)
 	f("ReservedNames", testReservedNames)
