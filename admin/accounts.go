@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"roost/admin/api"
 	"roost/jid"
@@ -19,19 +20,20 @@ import (
 var accountRoutes = []route{
 	{id: "account.list", method: http.MethodGet, path: api.PathAccounts, scope: ScopeRead, response: api.AccountPage{}, handle: (*Server).listAccounts,
 		summary: "List accounts in the order of domain and localpart.",
-		query: []param{
+		query: append([]param{
 			{"domain", "string", "Accounts of this domain."},
 			{"prefix", "string", "Accounts whose localparts begin with this. It needs a domain, unless the server has only one."},
 			{"lacking", "string", "Accounts that have no keys for this mechanism: SCRAM-SHA-256 or SCRAM-SHA-1."},
 			{"limit", "integer", "Accounts on a page, 1 to 1000; default 100."},
 			{"cursor", "string", "The cursor of the page before."},
-		}},
+		}, useParams...)},
 	{id: "account.create", method: http.MethodPost, path: api.PathAccounts, scope: ScopeWrite, response: api.Account{}, handle: (*Server).createAccount,
 		body: func() any { return new(api.AccountCreate) }, summary: "Create an account."},
 	{id: "account.show", method: http.MethodGet, path: api.PathAccount, scope: ScopeRead, response: api.AccountDetail{}, handle: (*Server).showAccount,
 		summary: "Show one account."},
 	{id: "account.delete", method: http.MethodDelete, path: api.PathAccount, scope: ScopeWrite, handle: (*Server).deleteAccount,
-		summary: "Delete an account with its roster, messages and all other data."},
+		summary: "Delete an account with its roster, messages and all other data. With unused_days or never_used_days, only if that selects it and no client is connected; otherwise the response is 409.",
+		query:   useParams},
 	{id: "account.password", method: http.MethodPost, path: api.PathAccountPassword, scope: ScopeWrite, response: api.Account{}, handle: (*Server).setPassword,
 		body: func() any { return new(api.AccountPassword) }, summary: "Change the password of an account. Its clients have to log in again, unless keep_sessions is true."},
 	{id: "account.disable", method: http.MethodPost, path: api.PathAccountDisable, scope: ScopeWrite, response: api.Account{}, handle: (*Server).disableAccount,
@@ -86,7 +88,18 @@ func (s *Server) connected(bare string) (n int64) {
 }
 
 func (s *Server) describeAccount(a *store.Account) api.Account {
-	return api.Account{JID: a.JID.String(), Created: a.Created, Disabled: a.Disabled, Sessions: s.connected(a.JID.String())}
+	return api.Account{JID: a.JID.String(), Created: a.Created, Disabled: a.Disabled, Sessions: s.connected(a.JID.String()), Used: UsedAt(a)}
+}
+
+// UsedAt is when an account of a list was used last, as the interface tells it.
+func UsedAt(a *store.Account) *time.Time {
+	if a.Used.IsZero() {
+		return nil
+	}
+	if now := time.Now().UTC(); a.Used.After(now) { // the end of today
+		return &now
+	}
+	return &a.Used
 }
 
 // accountCursor is the Sort of a position in the list of accounts.
@@ -111,16 +124,24 @@ func (s *Server) listAccounts(r *request) (any, error) {
 			return nil, err
 		}
 	}
-	found, err := s.findAccounts(r.Context(), &f, after, limit+1)
+	var found []store.Account
+	var next jid.JID
+	if f.use.IsZero() {
+		if found, err = s.findAccounts(r.Context(), &f, after, limit+1); len(found) > limit {
+			found, next = found[:limit], found[limit-1].JID
+		}
+	} else {
+		found, next, err = s.findUnused(r.Context(), &f, after, limit)
+	}
 	if err != nil {
 		return nil, err
 	}
 	page := api.AccountPage{Accounts: []api.Account{}}
-	for i := range found[:min(limit, len(found))] {
+	for i := range found {
 		page.Accounts = append(page.Accounts, s.describeAccount(&found[i]))
 	}
-	if len(found) > limit {
-		p := position{Sort: accountCursor, JID: found[limit-1].JID.String()}
+	if !next.IsZero() {
+		p := position{Sort: accountCursor, JID: next.String()}
 		page.Cursor = p.cursor()
 	}
 	return page, nil
@@ -130,6 +151,7 @@ func (s *Server) listAccounts(r *request) (any, error) {
 type accountFilter struct {
 	domain, prefix string
 	lacking        *store.Hash // for which they have no keys
+	use            UseRule
 }
 
 func (s *Server) accountFilter(r *request) (f accountFilter, err error) {
@@ -159,7 +181,8 @@ func (s *Server) accountFilter(r *request) (f accountFilter, err error) {
 		}
 		f.lacking = &h
 	}
-	return f, nil
+	f.use, err = r.useRule()
+	return f, err
 }
 
 // findAccounts returns at most limit accounts after the address after, all of them with the
@@ -321,8 +344,16 @@ func (s *Server) deleteAccount(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.b.Store.DeleteAccount(r.Context(), j, store.AnyEvent); err != nil {
-		return nil, accountError(j, err)
+	rule, err := r.useRule()
+	switch {
+	case err != nil:
+	case rule.IsZero():
+		err = accountError(j, s.b.Store.DeleteAccount(r.Context(), j, store.AnyEvent))
+	default:
+		err = s.deleteIfUnused(r.Context(), rule, j)
+	}
+	if err != nil {
+		return nil, err
 	}
 	s.b.Logger.Info("account deleted by an administrator", "jid", j.String(), "actor", r.actor)
 	s.b.AccountsChanged(r.Context())

@@ -38,6 +38,7 @@ import (
 	"roost/internal/ownfile"
 	"roost/internal/panics"
 	"roost/internal/unixsock"
+	"roost/jid"
 	"roost/poller"
 	"roost/router"
 	"roost/session"
@@ -78,7 +79,8 @@ type Backend struct {
 	State           func() api.State
 	Predict         func(sessions int) (user, kernel int64) // bytes that so many idle sessions should need
 	Listeners       func() []api.Listener
-	AccountsChanged func(context.Context) // acts on changes of accounts in the store, as far as that is possible at once
+	AccountsChanged func(context.Context)                        // acts on changes of accounts in the store, as far as that is possible at once
+	Connected       func(context.Context, jid.JID) (bool, error) // whether a client of an account is connected, on any node
 	Certificates    func() []api.Certificate
 	Renewals        func() []api.Renewal                // nil: no certificates are obtained
 	Capacity        func() (sessions int64, why string) // sessions that the machine can hold in total, and what limits them; nil: not known

@@ -16,6 +16,8 @@ import (
 	"roost/admin/api"
 	"roost/capacity"
 	"roost/internal/ownfile"
+	"roost/jid"
+	"roost/session"
 	"roost/xep"
 )
 
@@ -51,6 +53,13 @@ func (s *Server) startAdmin() (err error) {
 	}
 	if s.acme != nil {
 		b.Renewals = s.renewals
+	}
+	b.Connected = func(ctx context.Context, j jid.JID) (connected bool, err error) {
+		err = s.onWorker(ctx, func(t *session.Turn) error {
+			connected = s.router.IsConnected(t, j)
+			return nil
+		})
+		return connected, err
 	}
 	b.AccountsChanged = func(ctx context.Context) {
 		if err := s.onWorker(ctx, s.router.CatchUpAll); err != nil {

@@ -22,6 +22,9 @@ type Account struct {
 	Created  time.Time `json:"created"`
 	Disabled bool      `json:"disabled"` // it may not log in
 	Sessions int64     `json:"sessions"` // of it that are connected
+	// In lists: when it was used last, to within a day; to within a week if its clients stay
+	// connected. Missing: never, as far as is known.
+	Used *time.Time `json:"used_at,omitempty"`
 }
 
 // AccountPage is the response to GET /v1/accounts.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"roost/admin"
 	"roost/admin/api"
 	"roost/jid"
 	"roost/store"
@@ -70,12 +71,6 @@ type userLogoutCmd struct {
 	adminFlags
 }
 
-type userDelCmd struct {
-	JID accountArg `arg:"" name:"jid" field:"jid" help:"Address of the account: user@domain."`
-	dataFlags
-	userFlags
-}
-
 type userShowCmd struct {
 	JID accountArg `arg:"" name:"jid" field:"jid" help:"Address of the account: user@domain."`
 	dataFlags
@@ -84,6 +79,8 @@ type userShowCmd struct {
 }
 
 type userListCmd struct {
+	useFlags
+
 	Domain  domainArg `field:"domain" env:"ROOST_LIST_DOMAIN" placeholder:"NAME" help:"List only the accounts of this domain."`
 	Lacking hashArg   `field:"lacking" env:"ROOST_LIST_LACKING" placeholder:"MECHANISM" help:"List only accounts that have no keys for this mechanism, SCRAM-SHA-256 or SCRAM-SHA-1. Accounts of other servers may lack some, and one of them keeps the mechanism from its whole domain."`
 	dataFlags
@@ -251,7 +248,10 @@ func (c *userEnableCmd) Run() error {
 // Run deletes an account.
 func (c *userDelCmd) Run() error {
 	return c.accounts(&c.dataFlags, c.openExisting, func(ctx context.Context, a accounts) error {
-		err := a.remove(ctx, c.JID.JID)
+		if c.JID.IsZero() {
+			return c.bulk(ctx, a)
+		}
+		err := a.remove(ctx, c.JID.JID, c.rule())
 		if err == nil {
 			fmt.Printf("deleted %v\n", c.JID)
 		}
@@ -335,13 +335,14 @@ func (a *hashArg) UnmarshalText(text []byte) error {
 type accountList struct {
 	domain  string      // empty: all
 	lacking *store.Hash // nil: all
+	use     admin.UseRule
 }
 
 // Run lists accounts.
 func (c *userListCmd) Run() error {
 	u := userFlags{remoteFlags: c.remoteFlags}
 	return u.accounts(&c.dataFlags, c.openExisting, func(ctx context.Context, a accounts) error {
-		err := listAccounts(ctx, a, accountList{string(c.Domain), c.Lacking.Hash}, c.JSON, os.Stdout)
+		err := listAccounts(ctx, a, accountList{string(c.Domain), c.Lacking.Hash, c.rule()}, c.JSON, os.Stdout)
 		if s, ok := a.(onStore); ok && err == nil {
 			err = c.explainEmpty(ctx, s)
 		}
@@ -361,6 +362,9 @@ func listAccounts(ctx context.Context, a accounts, which accountList, asJSON boo
 		w.WriteString(a.JID)
 		if a.Disabled {
 			w.WriteString("\tdisabled")
+		}
+		if !which.use.IsZero() {
+			w.WriteString("\t" + usedText(a.Used))
 		}
 		return w.WriteByte('\n')
 	})

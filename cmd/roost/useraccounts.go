@@ -21,7 +21,7 @@ type accounts interface {
 	add(context.Context, jid.JID, *api.AccountCreate) (api.Account, error)
 	setPassword(context.Context, jid.JID, *api.AccountPassword) (api.Account, error)
 	setDisabled(ctx context.Context, j jid.JID, disabled bool) (api.Account, error)
-	remove(context.Context, jid.JID) error
+	remove(context.Context, jid.JID, admin.UseRule) error // with a rule, only if it selects the account
 	tokens(context.Context, jid.JID) (api.TokenList, error)
 	revoke(ctx context.Context, j jid.JID, client string) (api.TokensRevoked, error) // empty: all clients
 

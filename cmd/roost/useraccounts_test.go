@@ -233,7 +233,7 @@ func TestPasswordOfAnotherAccount(t *testing.T) {
 		c := userPasswdCmd{JID: accountArg{j}}
 		c.Iterations = store.MinIterations
 		err := c.change(t.Context(), a, func(context.Context) (string, error) {
-			if err := a.remove(t.Context(), j); err != nil {
+			if err := a.remove(t.Context(), j, admin.UseRule{}); err != nil {
 				t.Error(err)
 			}
 			add("new")

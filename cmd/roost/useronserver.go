@@ -51,6 +51,7 @@ func (s onServer) each(ctx context.Context, which accountList, f func(api.Accoun
 	if which.lacking != nil {
 		q.Set("lacking", which.lacking.Mechanism())
 	}
+	ruleQuery(q, which.use)
 	return eachPage(ctx, s.Client, api.PathAccounts, q, func(p *api.AccountPage) (next string, err error) {
 		for _, a := range p.Accounts {
 			if err := f(a); err != nil {
@@ -81,8 +82,18 @@ func (s onServer) setDisabled(ctx context.Context, j jid.JID, disabled bool) (a 
 	return a, s.do(ctx, http.MethodPost, path, j, nil, &a)
 }
 
-func (s onServer) remove(ctx context.Context, j jid.JID) error {
-	return s.do(ctx, http.MethodDelete, api.PathAccount, j, nil, nil)
+func (s onServer) remove(ctx context.Context, j jid.JID, rule admin.UseRule) error {
+	return serverError(j, s.Do(ctx, http.MethodDelete, accountPath(api.PathAccount, j), ruleQuery(url.Values{}, rule), nil, nil))
+}
+
+// ruleQuery adds a rule to the parameters of a request.
+func ruleQuery(q url.Values, rule admin.UseRule) url.Values {
+	for name, days := range map[string]int{"unused_days": rule.Unused, "never_used_days": rule.Never} {
+		if days > 0 {
+			q.Set(name, strconv.Itoa(days))
+		}
+	}
+	return q
 }
 
 func (s onServer) tokens(ctx context.Context, j jid.JID) (list api.TokenList, err error) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"time"
 
 	"roost/admin"
 	"roost/admin/api"
@@ -54,11 +55,17 @@ func (s onStore) show(ctx context.Context, j jid.JID) (d api.AccountDetail, err 
 
 // describe is what is told of an account while no server runs.
 func describe(a *store.Account) api.Account {
-	return api.Account{JID: a.JID.String(), Created: a.Created, Disabled: a.Disabled}
+	return api.Account{JID: a.JID.String(), Created: a.Created, Disabled: a.Disabled, Used: admin.UsedAt(a)}
 }
 
 func (s onStore) each(ctx context.Context, which accountList, f func(api.Account) error) error {
-	each := func(a store.Account) error { return f(describe(&a)) }
+	now := time.Now()
+	each := func(a store.Account) error {
+		if !which.use.IsZero() && !which.use.Selects(&a, now) {
+			return nil
+		}
+		return f(describe(&a))
+	}
 	if which.lacking != nil {
 		return store.EachLacking(ctx, s, *which.lacking, which.domain, each)
 	}
@@ -106,8 +113,13 @@ func (s onStore) setDisabled(ctx context.Context, j jid.JID, disabled bool) (api
 	return s.changed(ctx, j, err)
 }
 
-func (s onStore) remove(ctx context.Context, j jid.JID) error {
-	err := storeError(j, s.DeleteAccount(ctx, j, store.AnyEvent))
+func (s onStore) remove(ctx context.Context, j jid.JID, rule admin.UseRule) (err error) {
+	if rule.IsZero() {
+		err = s.DeleteAccount(ctx, j, store.AnyEvent)
+	} else {
+		err = rule.DeleteUnused(ctx, s, j)
+	}
+	err = storeError(j, err)
 	auditUser(s.audit, "account.delete", j.String(), nil, err)
 	return err
 }
