@@ -83,6 +83,7 @@ tree() { # ARCH
 		*) put 644 "$file" "/usr/share/doc/roost/$file" ;;
 		esac
 	done
+	put 755 deploy/acme-dns-nsupdate /usr/share/doc/roost/examples/acme-dns-nsupdate
 }
 
 # The packages' files as nfpm has them. Directories that other packages share are not listed.
@@ -131,6 +132,7 @@ for arch in $archs; do
 	for file in "$work"/man/*; do put 644 "$file" "/man/$(basename "$file")"; done
 	for file in "$work"/completions/*; do put 644 "$file" "/completions/$(basename "$file")"; done
 	for file in $units 90-roost.conf; do put 644 "deploy/$file" "/deploy/$file"; done
+	put 755 deploy/acme-dns-nsupdate /deploy/acme-dns-nsupdate
 	tar -C "$work/archive" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -cf - "$(basename "$root")" |
 		gzip -9n >"$dist/$(basename "$root").tar.gz"
 

@@ -66,7 +66,9 @@ func TestFieldsOfCommands(t *testing.T) {
 				if name == "import" { // it shares flags with commands that make requests
 					continue
 				}
-				if nested := name == "user import" && field == "iterations"; !slices.Contains(known, field) && !nested {
+				nested := name == "user import" && field == "iterations"
+				listed := name == "user del" && slices.Contains(fields["account.list"], field) // many accounts are listed first
+				if !slices.Contains(known, field) && !nested && !listed {
 					t.Errorf("roost %s: the tag %s:%q is not a field of its requests, which are %q", name, fieldTag, field, commandRequests[name])
 				}
 			}

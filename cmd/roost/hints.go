@@ -15,6 +15,7 @@ import (
 var requestCommands = map[string]string{
 	"GET /v1/accounts":    "roost user list",
 	"GET /v1/blocks":      "roost block list",
+	"GET /v1/invitations": "roost invite list",
 	"GET /v1/sessions":    "roost online",
 	"GET /v1/status":      "roost status",
 	"DELETE /v1/announce": "roost announce --abort",

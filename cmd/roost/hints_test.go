@@ -77,7 +77,7 @@ func failures(t *testing.T) (dir string, f func(want string, args ...string)) {
 func TestHintsOfCommands(t *testing.T) {
 	dir, f := failures(t)
 	f("there is no session romeo@localhost/x: roost online lists sessions", "session", "show", "romeo@localhost/x")
-	f("192.0.2.1/32 is not blocked: roost block list lists blocks", "unblock", "192.0.2.1")
+	f("192.0.2.1/32 is not blocked: roost block list lists blocks; those of block files are not on this list: remove the line and reload", "unblock", "192.0.2.1")
 	cmdtest.Result(t, nil, "drain", "--in", "10h", "--data", dir)
 	f("a drain is scheduled already: abort it with roost drain --abort", "drain")
 }

@@ -32,7 +32,7 @@ func serveWith(t *testing.T, name, value string) string {
 func TestLimits(t *testing.T) {
 	// The values of those tried that are accepted, because they are meaningful.
 	meant := map[string][]string{
-		"max-register": {"-1"}, "max-failures": {"-1"}, "fanout-rate": {"-1"}, "max-per-address": {"-1"},
+		"max-register": {"-1"}, "max-failures": {"-1"}, "fanout-rate": {"-1"}, "offline-days": {"-1"}, "stranger-messages": {"-1"}, "stranger-requests": {"-1"}, "max-per-address": {"-1"},
 		"max-attempts": {"-1", "0"}, "offline-quota": {"-1", "0"}, "memory-limit": {"0"},
 		"idle-timeout": {"-1s"}, "ack-interval": {"-1s"}, "ack-timeout": {"-1s"}, "resume-timeout": {"-1s"}, "token-life": {"-1s"}, "hold-names": {"-1s"}, "user-timeout": {"-1s"},
 		"keepalive": {"-1s", "0s"}, "keepalive-batch": {"-1s", "0s"}, "drain-timeout": {"0s"},

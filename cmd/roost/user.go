@@ -248,7 +248,7 @@ func (c *userEnableCmd) Run() error {
 // Run deletes an account.
 func (c *userDelCmd) Run() error {
 	return c.accounts(&c.dataFlags, c.openExisting, func(ctx context.Context, a accounts) error {
-		if c.JID.IsZero() {
+		if c.JID.IsZero() || c.DryRun {
 			return c.bulk(ctx, a)
 		}
 		err := a.remove(ctx, c.JID.JID, c.rule())

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,16 +39,16 @@ func (f *useFlags) rule() admin.UseRule {
 // bulkFlags are for deleting many accounts at once.
 type bulkFlags struct {
 	useFlags
-	Domain domainArg `field:"domain" env:"ROOST_LIST_DOMAIN" placeholder:"NAME" help:"With --unused and --never-used: only accounts of this domain."`
+	Domain domainArg `field:"domain" env:"ROOST_LIST_DOMAIN" placeholder:"NAME" help:"Only accounts of this domain."`
 	File   string    `env:"-" placeholder:"FILE" help:"Delete the accounts whose addresses are in this file, one on a line, with comments after #; - for standard input."`
-	DryRun bool      `env:"ROOST_DRY_RUN" help:"Only list the accounts that would be deleted."`
+	DryRun bool      `env:"ROOST_DRY_RUN" help:"Only list the accounts that would be deleted, also if one is named."`
 	Yes    bool      `env:"-" help:"Do not ask before many accounts are deleted."`
 	Rate   int       `env:"ROOST_DELETE_RATE" default:"50" placeholder:"N" help:"Accounts a second, at most (default: ${default})."`
 }
 
 // Help is shown by kong.
 func (c *userDelCmd) Help() string {
-	return "Instead of one address, --file or --unused and --never-used select many accounts; with --unused or --never-used, those in --file are deleted only if they are selected, too. " +
+	return "Instead of one address, --file or --unused and --never-used select many accounts; with --unused, --never-used or --domain, those in --file are deleted only if they are selected by these, too. " +
 		"The command asks before it begins, at a limited rate, and shows its progress. If it is interrupted, run it again. An account that is used in the meantime is kept."
 }
 
@@ -59,6 +60,8 @@ func (c *userDelCmd) Validate() error {
 		return errors.New("name an account, or use --file, --unused or --never-used")
 	case !c.JID.IsZero() && c.File != "":
 		return errors.New("name one account, or use --file")
+	case !c.JID.IsZero() && c.Domain != "" && string(c.Domain) != c.JID.Domain():
+		return fmt.Errorf("%v is not of the domain %s of --domain", c.JID, c.Domain)
 	case c.Rate < 1 || c.Rate > 100000:
 		return errors.New("--rate must be 1 to 100000")
 	}
@@ -114,16 +117,59 @@ func (c *userDelCmd) bulk(ctx context.Context, a accounts) error {
 	return c.removeAll(ctx, a, all)
 }
 
-// selected are the accounts to be deleted: those in a file, or those that are not used.
+// selected are the accounts to be deleted: the one that is named, those in a file, or those
+// that are not used; of the first two kinds, only those that all other flags select.
 func (c *userDelCmd) selected(ctx context.Context, a accounts) (all []jid.JID, err error) {
-	if c.File == "" {
-		err = a.each(ctx, accountList{domain: string(c.Domain), use: c.rule()}, func(account api.Account) error {
-			j, err := jid.Parse(account.JID)
-			all = append(all, j)
-			return err
-		})
-		return all, err
+	switch {
+	case !c.JID.IsZero():
+		if _, err := a.show(ctx, c.JID.JID); err != nil {
+			return nil, err
+		}
+		all = []jid.JID{c.JID.JID}
+	case c.File == "":
+		return c.unused(ctx, a, string(c.Domain))
+	default:
+		if all, err = c.inFile(ctx); err != nil {
+			return nil, err
+		}
 	}
+	named := len(all)
+	if c.Domain != "" {
+		all = slices.DeleteFunc(all, func(j jid.JID) bool { return j.Domain() != string(c.Domain) })
+	}
+	if !c.rule().IsZero() && len(all) > 0 {
+		domain := string(c.Domain)
+		if !c.JID.IsZero() {
+			domain = c.JID.Domain()
+		}
+		unused, err := c.unused(ctx, a, domain)
+		if err != nil {
+			return nil, err
+		}
+		is := make(map[jid.JID]bool, len(unused))
+		for _, j := range unused {
+			is[j] = true
+		}
+		all = slices.DeleteFunc(all, func(j jid.JID) bool { return !is[j] })
+	}
+	if n := named - len(all); n > 0 {
+		fmt.Fprintf(os.Stderr, "%s not selected by the other flags\n", count(n, "account"))
+	}
+	return all, nil
+}
+
+// unused are the accounts of a domain, or of all, that the rule selects.
+func (c *userDelCmd) unused(ctx context.Context, a accounts, domain string) (all []jid.JID, err error) {
+	err = a.each(ctx, accountList{domain: domain, use: c.rule()}, func(account api.Account) error {
+		j, err := jid.Parse(account.JID)
+		all = append(all, j)
+		return err
+	})
+	return all, err
+}
+
+// inFile are the accounts in the file.
+func (c *userDelCmd) inFile(ctx context.Context) (all []jid.JID, err error) {
 	in := os.Stdin
 	if c.File != "-" {
 		if in, err = os.Open(c.File); err != nil {

@@ -59,17 +59,42 @@ func TestDeleteMany(t *testing.T) {
 	f("del --unused 365d", cli.ExitFailure, "", "2 accounts would be deleted, which cannot be undone: look at them with --dry-run, and add --yes")
 	f("del --unused 365d --domain example.org", 0, "", "0 accounts would be deleted")
 	f("del x@localhost --unused 365d", cli.ExitFailure, "", "x@localhost has changed in the meantime")
+	f("del x@localhost --domain example.org", cli.ExitUsage, "", "x@localhost is not of the domain example.org")
+	f("del nobody@localhost --dry-run", cli.ExitFailure, "", "there is no account nobody@localhost")
+	kept := func() {
+		t.Helper()
+		f("del x@localhost --dry-run", 0, "x@localhost\n", "1 account would be deleted")
+		if code, stdout, stderr := cmdtest.Result(t, []string{"ROOST_DRY_RUN=1"}, "user", "del", "x@localhost", "--data", dir); code != 0 || stdout != "x@localhost\n" {
+			t.Errorf("ROOST_DRY_RUN: %d, %q, %q", code, stdout, stderr)
+		}
+		f("del x@localhost --dry-run --unused 365d", 0, "", "0 accounts would be deleted")
+		f("del b@localhost --dry-run --unused 365d", 0, "b@localhost\n", "1 account would be deleted")
+		f("list --domain localhost --never-used 30d", 0, "o@localhost\tnever used\n", "")
+		for _, name := range []string{"b", "x"} {
+			if code, _, stderr := cmdtest.Result(t, nil, "user", "show", name+"@localhost", "--data", dir); code != 0 {
+				t.Errorf("%s: %s", name, stderr)
+			}
+		}
+		write("b@localhost\no@localhost\nnobody@localhost\nx@localhost\n")
+		f("del --dry-run --unused 365d --file "+file, 0, "b@localhost\n", "3 accounts not selected by the other flags\n1 account would be deleted\n")
+		f("del --unused 365d --file "+file, cli.ExitFailure, "", "1 account would be deleted, which cannot be undone")
+		f("del --yes --domain example.org --file "+file, 0, "", "4 accounts not selected by the other flags\n0 accounts would be deleted\n")
+		f("del --dry-run --domain localhost --file "+file, 0, "b@localhost\no@localhost\nnobody@localhost\nx@localhost\n", "4 accounts would be deleted\n")
+	}
 	write("x@localhost\nlocalhost\n")
 	f("del --yes --file "+file, cli.ExitFailure, "", file+`:2: "localhost" is not the address of an account`)
 	write("# to go\n\nn@localhost # never used\nnobody@localhost\nx@localhost\nN@localhost\n")
-	f("del --never-used 30d --yes --file "+file, 0, "deleted 1 account, 1 account did not exist, kept 1 account in use\n", "")
+	f("del --never-used 30d --yes --file "+file, 0, "deleted 1 account\n", "2 accounts not selected by the other flags\n")
+	kept()
 	f("del --unused 395d --yes", 0, "deleted 1 account\n", "")
 
 	serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", dir)
+	kept()
+	write("n@localhost\nnobody@localhost\nx@localhost\n")
 	f("list --unused 365d --never-used 365d", 0, fmt.Sprintf("b@localhost\tused %s\no@localhost\tnever used\n", day(today-390)), "")
 	f("del --unused 365d --never-used 365d --yes --rate 1000", 0, "deleted 2 accounts\n", "")
 	f("del --unused 365d --never-used 365d --yes", 0, "", "0 accounts would be deleted")
-	f("del --unused 30d --yes --file "+file, 0, "deleted 0 accounts, 2 accounts did not exist, kept 1 account in use\n", "")
+	f("del --unused 30d --yes --file "+file, 0, "", "3 accounts not selected by the other flags\n0 accounts would be deleted\n")
 	f("del --yes --file "+file, 0, "deleted 1 account, 2 accounts did not exist\n", "")
 	f("list", 0, "c@localhost\ny@localhost\nz@localhost\n", "")
 }
