@@ -16,9 +16,10 @@ import (
 // together with it.
 type Invitations interface {
 	// CreateInvitation adds an invitation. It returns ErrExists if an account has the name
-	// that it reserves, or another invitation reserves it, and ErrQuota if there are limit
-	// invitations of its inviter that have not ended when it is created, whether they were
-	// used or not. The store may forget invitations that ended a day before that.
+	// that it reserves, or a deleted one had it and the store has not forgotten that, or
+	// another invitation reserves it, and ErrQuota if there are limit invitations of its
+	// inviter that have not ended when it is created, whether they were used or not. The
+	// store may forget invitations that ended a day before that.
 	CreateInvitation(ctx context.Context, i Invitation, limit int) error
 
 	// Invitation returns an invitation, also one that was used or has ended, or ErrNotFound.

@@ -30,7 +30,8 @@ func (s *Store) CreateInvitation(ctx context.Context, i store.Invitation, limit 
 			if err != nil {
 				return err
 			}
-			if t.l.find(name) != nil || t.l.reserved(name, i.Created, i.ID) {
+			_, held := t.l.deleted[name.BareString()]
+			if held || t.l.find(name) != nil || t.l.reserved(name, i.Created, i.ID) {
 				return store.ErrExists
 			}
 		}

@@ -46,11 +46,14 @@ func (c *conn) mayInvite(i *store.Invitation, limit int) error {
 		if _, err := c.accountRow(name); !errors.Is(err, store.ErrNotFound) {
 			return errors.Join(err, store.ErrExists)
 		}
-		reserved, err := c.reserved(name, i.Created, "")
+		taken, err := c.hasTombstone(name)
+		if err == nil && !taken {
+			taken, err = c.reserved(name, i.Created, "")
+		}
 		if err != nil {
 			return err
 		}
-		if reserved {
+		if taken {
 			return store.ErrExists
 		}
 	}

@@ -76,7 +76,7 @@ func testInvitations(t *testing.T, s store.Store) {
 }
 
 // testReservedNames: the name that an invitation is for cannot be registered without it, nor
-// reserved by another one, until it ends or is used.
+// reserved by another one, until it ends or is used. That of a deleted account cannot be reserved.
 func testReservedNames(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	since := time.Unix(1e9, 0)
@@ -103,11 +103,16 @@ func testReservedNames(t *testing.T, s store.Store) {
 	reserve("c", now.Add(time.Hour), store.ErrExists)
 	ok(t, "DeleteAccount", s.DeleteAccount(ctx, paris, store.AnyEvent))
 	register("a name that was deleted", paris, store.ErrHeld)
+	reserve("d", now.Add(time.Hour), store.ErrExists)
 	wants(t, "free again", s.RegisterAccount(ctx, store.Account{JID: paris}, time.Now().Add(time.Hour)), nil)
 	create(t, s, juliet) // an operator may
 	if i, err := s.Invitation(ctx, "any"); err != nil || i.Uses != 1 {
 		t.Errorf("an invitation that was refused: %+v, %v", i, err)
 	}
+	ok(t, "DeleteAccount", s.DeleteAccount(ctx, paris, store.AnyEvent))
+	reserve("d", now.Add(time.Hour), store.ErrExists)
+	ok(t, "ForgetDeleted", s.ForgetDeleted(ctx, now.Add(time.Hour), since))
+	reserve("d", now.Add(time.Hour), nil)
 }
 
 // testRegisterInvited: an invitation creates as many accounts as it has uses, also after its

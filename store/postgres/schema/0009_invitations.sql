@@ -26,6 +26,7 @@ CREATE FUNCTION put_invitation(in_id text, in_domain text, in_local text, in_inv
     in_uses bigint, in_created bigint, in_until bigint, max_others bigint, oldest bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
     IF in_local <> '' AND (EXISTS (SELECT 1 FROM account WHERE domain = in_domain AND local = in_local)
+            OR EXISTS (SELECT 1 FROM tombstone WHERE jid = in_local || '@' || in_domain)
             OR is_reserved(in_domain, in_local, in_created)) THEN
         RETURN 0;
     END IF;
