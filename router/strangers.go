@@ -75,8 +75,11 @@ func (g *strangers) pair(from, to string) uint64 {
 // message counts a message, if its recipient is a stranger, and returns the error if there
 // were too many. It may need a worker, for the sender's roster; then it has counted nothing.
 func (g *strangers) message(t *session.Turn, from Sender, st *stanza.Stanza) (e *stanza.ErrorReply, need session.Work) {
-	if !g.limitsMessages() || st.Type == stanza.Error || st.Type == stanza.Groupchat {
+	if !g.limitsMessages() || st.Type == stanza.Error {
 		return nil, session.Done
+	}
+	if st.Type == stanza.Groupchat && (local(from) == nil || g.r.isRemote(st.To)) {
+		return nil, session.Done // of a room, or to what is probably one
 	}
 	me := bareOf(from)
 	to, isAccount := target(from, st)
@@ -101,11 +104,11 @@ func (g *strangers) message(t *session.Turn, from Sender, st *stanza.Stanza) (e 
 			return stanza.InternalServerError, session.Done
 		}
 	}
-	if ro.Knows(to.String()) {
+	if ro.subscribed(to.String()) {
 		return nil, session.Done
 	}
 	now := t.Now()
-	if !(*g.exempt.Load())[me] && !g.addressed.has(g.pair(to.String(), me), now) && !g.messages.Allow(g.hash(me), now) {
+	if !ro.Pending(to.String()) && !(*g.exempt.Load())[me] && !g.addressed.has(g.pair(to.String(), me), now) && !g.messages.Allow(g.hash(me), now) {
 		g.refused(&g.refusedMessages, s, "messages to strangers were refused: the account has reached the limit")
 		return errStrangerMessages, session.Done
 	}
@@ -145,11 +148,11 @@ func (g *strangers) hasAddressed(t *session.Turn, from Sender, to jid.JID) bool 
 	return g.addressed.has(g.pair(bareOf(from), to.String()), t.Now())
 }
 
-// Knows reports whether a contact knows the owner of the roster by a subscription in either
-// direction, or has requested one.
-func (r *Roster) Knows(contact string) bool {
+// subscribed reports whether there is a subscription in either direction, which both rosters
+// have. Of a request that waits for an answer, only one of them knows.
+func (r *Roster) subscribed(contact string) bool {
 	it, _ := r.Item(contact)
-	return it.Subscription.HasTo() || it.Subscription.HasFrom() || r.Pending(contact)
+	return it.Subscription.HasTo() || it.Subscription.HasFrom()
 }
 
 // Limits of what is remembered in pairs.

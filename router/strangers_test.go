@@ -55,8 +55,10 @@ func TestStrangerMessages(t *testing.T) {
 		f("no account", romeo, "nobody@localhost", 1, 1)
 		f("the own account", romeo, "romeo@localhost", 5, 0)
 		f("another account", juliet, "paris@localhost", 4, 0)
-		if got := romeo.ask("<message type='groupchat' to='juliet@localhost' id='g'><body>b</body></message>"); strings.Contains(got, "policy-violation") {
-			t.Error(got)
+		for _, to := range []string{"juliet@localhost", "juliet@localhost/r"} { // which would be delivered
+			if got := romeo.ask("<message type='groupchat' to='" + to + "' id='g'><body>b</body></message>"); !strings.Contains(got, tooManyMessages) {
+				t.Errorf("groupchat to %s: %s", to, got)
+			}
 		}
 		for range 2 { // by the server's roster, and by the cache
 			f("exempt", online("nurse", "r"), "juliet@localhost", 5, 0)
@@ -66,7 +68,7 @@ func TestStrangerMessages(t *testing.T) {
 		if n := strings.Count(juliet.got, "from='romeo@localhost/"); n != 2 {
 			t.Errorf("juliet has got %d messages, want 2: %s", n, juliet.got)
 		}
-		if st := s.Router.Stats(); st.StrangerMessages != 3 || st.Refused != 5 {
+		if st := s.Router.Stats(); st.StrangerMessages != 5 || st.Refused != 6 {
 			t.Errorf("%+v", st)
 		}
 
@@ -145,6 +147,45 @@ func TestSubscriptionRequestLimit(t *testing.T) {
 		s.Router.SetConfig(router.Config{})
 		f(romeo, "subscribe", "mercutio@localhost", true)
 	})
+}
+
+// TestStrangerRequested: who has requested a subscription may answer the messages of the one who
+// has not approved it yet.
+func TestStrangerRequested(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var cfg xmpptest.Config
+		cfg.Location = memstore.New()
+		cfg.Router.StrangerMessages = 2
+		s := xmpptest.NewServer(t, cfg)
+		romeo, juliet := goOnline(t, s, "romeo", "r"), goOnline(t, s, "juliet", "r")
+		romeo.write("<presence type='subscribe' to='juliet@localhost'/>")
+		romeo.sync()
+		if n := romeo.chatTo("juliet@localhost", 3); n != 1 {
+			t.Errorf("before: %d of 3 messages were refused, want 1", n)
+		}
+		if n := juliet.chatTo("romeo@localhost", 5); n != 0 {
+			t.Errorf("to who has requested: %d messages were refused, want 0", n)
+		}
+		if n := romeo.chatTo("juliet@localhost", 5); n != 0 {
+			t.Errorf("answers: %d were refused, want 0", n)
+		}
+	})
+}
+
+// TestStrangerRooms: messages to rooms do not count, which are those of type groupchat to other
+// servers.
+func TestStrangerRooms(t *testing.T) {
+	x := newRouted(t)
+	x.s.Router.SetConfig(router.Config{StrangerMessages: 1})
+	c := loginAs(t, x.s, "juliet", "j", plainHeader)
+	for range 3 {
+		if got := c.ask("<message type='groupchat' to='room@far.example' id='g'><body>b</body></message>"); strings.Contains(got, "policy-violation") {
+			t.Error(got)
+		}
+	}
+	if n := c.chatTo("room@far.example", 3); n != 2 {
+		t.Errorf("%d others were refused, want 2", n)
+	}
 }
 
 // TestStrangersOnNodes: a reply is recognized on the node of its recipient, too.
