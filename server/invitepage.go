@@ -5,15 +5,18 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"html/template"
+	"net/url"
 	"strings"
 
+	"roost/jid"
 	"roost/poller/websocket"
 	"roost/store"
 	"roost/xep"
 )
 
 // invitePath is the beginning of the path of an invitation's page on the listener for
-// WebSocket; the token follows.
+// WebSocket; the domain and the token follow. The host does not tell the domain: with
+// WebSocket.URL, it is the same for all.
 const invitePath = "/invite/"
 
 // landingPage returns the URL of the page for an invitation, "" if there is none
@@ -23,18 +26,20 @@ func (s *Server) landingPage(domain, token string) string {
 	if c.WebSocket.Addr == "" && len(c.Sockets.WS) == 0 {
 		return ""
 	}
-	return s.webOrigin(c, domain) + invitePath + token
+	return s.webOrigin(c, domain) + invitePath + url.PathEscape(jid.DNSName(domain)) + "/" + token
 }
 
-// invitePage returns the page for the token at the end of a path, nil if there is none. It is
+// invitePage returns the page for the domain and the token in a path, nil if there is none. It is
 // the same whether the token can be used or not: it is made by the loop, which must not wait for
 // the store, and the client that opens the link is told.
-func (s *Server) invitePage(c *Config, path, host string) *websocket.Page {
-	token, ok := strings.CutPrefix(path, invitePath)
-	if !ok || c.XEP.Invitations == xep.InviteNobody || !store.IsInvitationToken(token) {
+func (s *Server) invitePage(c *Config, path string) *websocket.Page {
+	rest, ok := strings.CutPrefix(path, invitePath)
+	name, token, _ := strings.Cut(rest, "/")
+	domain := servedDomain(c, name)
+	if !ok || c.XEP.Invitations == xep.InviteNobody || domain == "" || !store.IsInvitationToken(token) {
 		return nil
 	}
-	i := store.Invitation{Domain: domainOf(c, host)}
+	i := store.Invitation{Domain: domain}
 	var b bytes.Buffer
 	err := inviteTemplate.Execute(&b, map[string]any{
 		"Domain": i.Domain, "Style": template.CSS(inviteStyle), "Text": i.RegisterURI(token),

@@ -11,8 +11,7 @@ import (
 	"roost/xep"
 )
 
-// TestInvitePage: the page of an invitation has its link, for the domain by which it was
-// requested, is not to be kept by anybody, and exists only if there are invitations.
+// TestInvitePage: the page of an invitation has its link, for the domain in its path, is not to be kept by anybody, and exists only if there are invitations.
 func TestInvitePage(t *testing.T) {
 	s := startServer(t, func(cfg *Config) {
 		cfg.Domains = []string{"localhost", "example.net"}
@@ -33,7 +32,7 @@ func TestInvitePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	path, found := strings.CutPrefix(i.Page, "https://example.net:"+port)
-	if !found || !strings.HasPrefix(path, "/invite/") {
+	if !found || !strings.HasPrefix(path, "/invite/example.net/") {
 		t.Fatalf("page %s", i.Page)
 	}
 	resp, body := get("GET", path, "example.net:"+port)
@@ -50,14 +49,19 @@ func TestInvitePage(t *testing.T) {
 	if csp := resp.Header.Get("Content-Security-Policy"); resp.StatusCode != 200 || !strings.HasPrefix(csp, "default-src 'none'; style-src 'sha256-") || strings.Contains(body, "<script") {
 		t.Errorf("%s, policy %q", resp.Status, csp)
 	}
-	// A name that is not ours is not repeated.
-	if _, body := get("GET", path, "evil.example"); strings.Contains(body, "evil") || !strings.Contains(body, "localhost") {
-		t.Errorf("for another host:\n%s", body)
+	_, token, _ := strings.Cut(path, "/invite/example.net/")
+	for _, p := range []string{path, "/invite/EXAMPLE.net/" + token} { // the host does not matter
+		if _, body := get("GET", p, "evil.example"); strings.Contains(body, "evil") || strings.Contains(body, "localhost") || !strings.Contains(body, i.URI) {
+			t.Errorf("%s for another host:\n%s", p, body)
+		}
 	}
 	if resp, _ := get("HEAD", path, "example.net"); resp.StatusCode != 200 {
 		t.Errorf("HEAD: %s", resp.Status)
 	}
-	for _, other := range []string{"/invite/", "/invite/x", "/invite/" + strings.Repeat("A", 26), path + "x", path + "/"} {
+	for _, other := range []string{
+		"/invite/", "/invite/x", "/invite/" + token, "/invite//" + token, "/invite/evil.example/" + token, "/invite/example.net/",
+		"/invite/example.net/" + strings.Repeat("A", 26), path + "x", path + "/", "/example.net/" + token,
+	} {
 		if resp, _ := get("GET", other, "localhost"); resp.StatusCode != 404 {
 			t.Errorf("%s: %s", other, resp.Status)
 		}
@@ -67,8 +71,12 @@ func TestInvitePage(t *testing.T) {
 	if err := s.Reload(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
-	if page := s.landingPage("example.net", "x"); page != "https://chat.example.org/invite/x" {
+	page := s.landingPage("example.net", token)
+	if page != "https://chat.example.org"+path {
 		t.Errorf("behind a proxy: %s", page)
+	}
+	if _, body := get("GET", path, "chat.example.org"); !strings.Contains(body, i.URI) || !strings.Contains(body, "chat on example.net</h1>") {
+		t.Errorf("behind a proxy:\n%s", body)
 	}
 	cfg.XEP.Invitations = xep.InviteNobody
 	if err := s.Reload(t.Context(), cfg); err != nil {

@@ -94,7 +94,7 @@ func (s *Server) newWeb(c *Config) *web {
 			case hostMetaJSON:
 				return &websocket.Page{Type: "application/json", Body: hostMetaAsJSON(s.webSocketURL(c, host)), Fields: forAll}
 			}
-			return s.invitePage(c, path, host)
+			return s.invitePage(c, path)
 		},
 	}}
 }
@@ -132,12 +132,20 @@ func domainOf(c *Config, host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
+	if d := servedDomain(c, host); d != "" {
+		return d
+	}
+	return c.Domains[0]
+}
+
+// servedDomain returns the domain with a name in DNS, "" if there is none.
+func servedDomain(c *Config, name string) string {
 	for _, d := range c.Domains {
-		if strings.EqualFold(jid.DNSName(d), host) {
+		if strings.EqualFold(jid.DNSName(d), name) {
 			return d
 		}
 	}
-	return c.Domains[0]
+	return ""
 }
 
 // webHost returns our host name for a client that has used one, and the port unless it is the
