@@ -3,6 +3,7 @@ package xep
 import (
 	"errors"
 
+	"roost/jid"
 	"roost/router"
 	"roost/session"
 	"roost/stanza"
@@ -113,6 +114,28 @@ func (g *registrar) find(rq *router.Request, token string) error {
 	case !i.Usable(rq.Turn.Now()) || i.Domain != rq.Session.Host():
 		return errToken
 	}
+	if invites, err := mayStillInvite(r, &i); err != nil {
+		return err
+	} else if !invites {
+		return errToken
+	}
 	*preauthorized.Make(rq.Session) = i
 	return nil
+}
+
+// mayStillInvite reports whether the account that has made an invitation exists, and is not
+// disabled. Those of operators remain.
+func mayStillInvite(r *router.Router, i *store.Invitation) (bool, error) {
+	if i.Inviter == "" {
+		return true, nil
+	}
+	inviter, err := jid.Parse(i.Inviter)
+	if err != nil {
+		return false, err
+	}
+	account, err := r.Store().Account(r.Context(), inviter)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && !account.Disabled, err
 }

@@ -110,6 +110,40 @@ func TestInvitationWithdrawn(t *testing.T) {
 	}
 }
 
+// TestInvitationOfDisabled: the invitations of an account cannot be used while it is disabled,
+// nor, if any were left, without the account.
+func TestInvitationOfDisabled(t *testing.T) {
+	ts := newTestServer(t, xep.Config{Invitations: xep.InviteUsers})
+	c, _ := ts.connect(t)
+	f := func(desc, token, want string) {
+		t.Helper()
+		if got := c.show(token); got != want {
+			t.Errorf("%s: %s, want %s", desc, got, want)
+		}
+	}
+	now := time.Now()
+	orphan := store.Invitation{ID: store.InvitationID("orphan"), Domain: "localhost", Inviter: "nobody@localhost", Uses: 1, Created: now, Until: now.Add(time.Hour)}
+	if err := ts.Store.CreateInvitation(t.Context(), orphan, 10); err != nil {
+		t.Fatal(err)
+	}
+	f("without an account", "orphan", "item-not-found")
+	f("at first", "of-romeo", "result")
+	for _, disabled := range []bool{true, false} {
+		if err := ts.Store.SetDisabled(t.Context(), jid.MustParse("romeo@localhost"), disabled); err != nil {
+			t.Fatal(err)
+		}
+		if disabled {
+			f("disabled", "of-romeo", "item-not-found")
+			f("of an operator", "plain", "result")
+			f("disabled", "of-romeo", "item-not-found")
+			if got := c.register(registerQuery("bill", "secret")); got != "not-allowed" {
+				t.Errorf("registered: %s", got)
+			}
+		}
+	}
+	f("enabled again", "of-romeo", "result")
+}
+
 // TestInvitedContacts: an inviter whose roster is full gets no contact, and one whose roster
 // changes meanwhile in another process does; the name and the groups that it has given stay.
 func TestInvitedContacts(t *testing.T) {
