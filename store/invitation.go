@@ -15,11 +15,12 @@ import (
 // Invitations let people create accounts (XEP-0401, XEP-0445). Those of an account are deleted
 // together with it.
 type Invitations interface {
-	// CreateInvitation adds an invitation. It returns ErrExists if an account has the name
-	// that it reserves, or a deleted one had it and the store has not forgotten that, or
-	// another invitation reserves it, and ErrQuota if there are limit invitations of its
-	// inviter that have not ended when it is created, whether they were used or not. The
-	// store may forget invitations that ended a day before that.
+	// CreateInvitation adds an invitation. It returns ErrQuota if there are limit invitations
+	// of its inviter that have not ended when it is created, whether they were used or not.
+	// Otherwise, so that who is refused learns nothing about names, it returns ErrExists if
+	// an account has the name that it reserves, or a deleted one had it and the store has
+	// not forgotten that, or another invitation reserves it. The store may forget invitations
+	// that ended a day before it is created.
 	CreateInvitation(ctx context.Context, i Invitation, limit int) error
 
 	// Invitation returns an invitation, also one that was used or has ended, or ErrNotFound.

@@ -25,6 +25,15 @@ func (l *Location) reserved(name jid.JID, now time.Time, except string) bool {
 func (s *Store) CreateInvitation(ctx context.Context, i store.Invitation, limit int) error {
 	return s.write(ctx, "CreateInvitation", "create an invitation", func(t *tx) error {
 		i.Created, i.Until = seconds(i.Created), seconds(i.Until)
+		others := 0
+		for _, o := range t.l.invites {
+			if o.Inviter == i.Inviter && i.Created.Before(o.Until) {
+				others++
+			}
+		}
+		if others >= limit {
+			return store.ErrQuota
+		}
 		if i.Localpart != "" {
 			name, err := jid.New(i.Localpart, i.Domain, "")
 			if err != nil {
@@ -34,15 +43,6 @@ func (s *Store) CreateInvitation(ctx context.Context, i store.Invitation, limit 
 			if held || t.l.find(name) != nil || t.l.reserved(name, i.Created, i.ID) {
 				return store.ErrExists
 			}
-		}
-		others := 0
-		for _, o := range t.l.invites {
-			if o.Inviter == i.Inviter && i.Created.Before(o.Until) {
-				others++
-			}
-		}
-		if others >= limit {
-			return store.ErrQuota
 		}
 		maps.DeleteFunc(t.l.invites, func(_ string, o store.Invitation) bool { return !o.Until.Add(store.ForgetInvitations).After(i.Created) })
 		for _, text := range []*string{&i.ID, &i.Domain, &i.Localpart, &i.Inviter, &i.Actor} {

@@ -38,25 +38,6 @@ func (s *Store) CreateInvitation(ctx context.Context, i store.Invitation, limit 
 
 // mayInvite returns an error if an invitation cannot be created.
 func (c *conn) mayInvite(i *store.Invitation, limit int) error {
-	if i.Localpart != "" {
-		name, err := jid.New(i.Localpart, i.Domain, "")
-		if err != nil {
-			return err
-		}
-		if _, err := c.accountRow(name); !errors.Is(err, store.ErrNotFound) {
-			return errors.Join(err, store.ErrExists)
-		}
-		taken, err := c.hasTombstone(name)
-		if err == nil && !taken {
-			taken, err = c.reserved(name, i.Created, "")
-		}
-		if err != nil {
-			return err
-		}
-		if taken {
-			return store.ErrExists
-		}
-	}
 	st, err := c.stmt(qCountInvitations)
 	if err != nil {
 		return err
@@ -70,7 +51,24 @@ func (c *conn) mayInvite(i *store.Invitation, limit int) error {
 	if others >= limit {
 		return store.ErrQuota
 	}
-	return nil
+	if i.Localpart == "" {
+		return nil
+	}
+	name, err := jid.New(i.Localpart, i.Domain, "")
+	if err != nil {
+		return err
+	}
+	if _, err := c.accountRow(name); !errors.Is(err, store.ErrNotFound) {
+		return errors.Join(err, store.ErrExists)
+	}
+	taken, err := c.hasTombstone(name)
+	if err == nil && !taken {
+		taken, err = c.reserved(name, i.Created, "")
+	}
+	if err == nil && taken {
+		err = store.ErrExists
+	}
+	return err
 }
 
 // reserved reports whether an invitation other than the one with the ID except reserves a name.

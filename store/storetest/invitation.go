@@ -93,6 +93,8 @@ func testReservedNames(t *testing.T, s store.Store) {
 	reserve("ended", now, nil)
 	reserve("a", now.Add(time.Hour), nil)
 	reserve("b", now.Add(time.Hour), store.ErrExists)
+	beyond := store.Invitation{ID: "e", Domain: paris.Domain(), Localpart: paris.Local(), Uses: 1, Created: now, Until: now.Add(time.Hour)}
+	wants(t, "a reserved name beyond the limit", s.CreateInvitation(ctx, beyond, 1), store.ErrQuota)
 	register("a reserved name", paris, store.ErrHeld)
 	register("in another domain", jid.MustParse("paris@example.net"), nil)
 	other := store.Invitation{ID: "any", Domain: paris.Domain(), Uses: 1, Created: now, Until: now.Add(time.Hour)}

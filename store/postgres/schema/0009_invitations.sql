@@ -25,13 +25,13 @@ $$;
 CREATE FUNCTION put_invitation(in_id text, in_domain text, in_local text, in_inviter text, in_actor text, in_contact boolean,
     in_uses bigint, in_created bigint, in_until bigint, max_others bigint, oldest bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
+    IF (SELECT count(*) FROM invitation WHERE inviter = in_inviter AND until > in_created) >= max_others THEN
+        RETURN -3;
+    END IF;
     IF in_local <> '' AND (EXISTS (SELECT 1 FROM account WHERE domain = in_domain AND local = in_local)
             OR EXISTS (SELECT 1 FROM tombstone WHERE jid = in_local || '@' || in_domain)
             OR is_reserved(in_domain, in_local, in_created)) THEN
         RETURN 0;
-    END IF;
-    IF (SELECT count(*) FROM invitation WHERE inviter = in_inviter AND until > in_created) >= max_others THEN
-        RETURN -3;
     END IF;
     DELETE FROM invitation WHERE until <= oldest;
     INSERT INTO invitation (id, domain, local, inviter, actor, contact, uses, created, until)
