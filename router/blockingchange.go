@@ -118,10 +118,10 @@ func (r *Router) publishBlocklist(rq *Request, c *blockChange) {
 	defer mu.Unlock()
 	r.changesOf(owner).Add(1)
 	if ro, ok := r.cached(owner); ok {
-		next := *ro
+		next := ro.copy()
 		next.blocked = c.after
-		if r.fitsCache(&next) {
-			r.rosters.Set(rq.Account().Clone().String(), &next)
+		if r.fitsCache(next) {
+			r.rosters.Set(rq.Account().Clone().String(), next)
 		} else {
 			r.rosters.Invalidate(owner)
 		}

@@ -200,7 +200,7 @@ func (r *Router) lookUp(s *session.Session) (known Known, ok bool) {
 	owner := s.JID().Bare()
 	if ro, ok := r.cached(owner.String()); ok {
 		r.learnBlocklist(s, ro)
-		r.noteUse(s, 0)
+		r.noteUse(s, ro)
 		return known, !s.AuthenticatedBefore(ro.Generation)
 	}
 	// The session is already in the table, so a message that is stored from now on sets its
@@ -215,9 +215,10 @@ func (r *Router) lookUp(s *session.Session) (known Known, ok bool) {
 		return known, false // or the name belongs to another account now
 	}
 	ro := newRoster(state.Roster)
+	ro.used.Store(int64(state.Used))
 	r.remember(owner, ro, seen)
 	r.learnBlocklist(s, ro)
-	r.noteUse(s, state.Used)
+	r.noteUse(s, ro)
 	return Known{Store: true, HasOffline: state.HasOffline}, true
 }
 

@@ -20,6 +20,7 @@ type Roster struct {
 	Items      []store.RosterItem // sorted by JID
 	Requests   []string           // bare JIDs with a pending inbound request, sorted
 	blocked    *Blocklist         // of its owner
+	used       atomic.Int64       // the day on which the use of the account was noted last, not a part of the snapshot: see noteUse
 }
 
 func newRoster(sr store.Roster) *Roster {
@@ -132,9 +133,17 @@ func (r *Roster) Subscribed(contact string) bool {
 	return ok && it.Subscription.HasFrom()
 }
 
+// copy returns a copy, which shares the lists.
+func (r *Roster) copy() *Roster {
+	n := &Roster{Version: r.Version, Generation: r.Generation, Items: r.Items, Requests: r.Requests, blocked: r.blocked}
+	n.used.Store(r.used.Load())
+	return n
+}
+
 // after returns the roster after an update was applied.
 func (r *Roster) after(u *store.RosterUpdate, version int64) *Roster {
-	n := &Roster{Version: version, Generation: r.Generation, Items: r.Items, Requests: r.Requests, blocked: r.blocked}
+	n := r.copy()
+	n.Version = version
 	if u.Put != nil {
 		it := *u.Put
 		it.Version = version

@@ -14,12 +14,17 @@ import (
 // client binds a resource, and about once in a week while one is connected, so that the
 // account of a device that never disconnects does not look unused after a crash.
 
-// noteUse notes that an account is used by a session, unless the store knows that it was used
-// today.
-func (r *Router) noteUse(s *session.Session, known store.Day) {
-	if today := store.DayOf(time.Now()); known < today {
-		r.lastActivity.addUse(store.AccountUse{Owner: s.JID().Bare(), Day: today, Event: s.Event()})
+// noteUse notes that an account is used by a session, unless that was noted today. ro is the
+// account's roster, which knows; nil: it is noted in any case.
+func (r *Router) noteUse(s *session.Session, ro *Roster) {
+	today := store.DayOf(time.Now())
+	if ro != nil {
+		if store.Day(ro.used.Load()) >= today {
+			return
+		}
+		ro.used.Store(int64(today))
 	}
+	r.lastActivity.addUse(store.AccountUse{Owner: s.JID().Bare(), Day: today, Event: s.Event()})
 }
 
 // usePeriod is the time, in hours, in which NoteUses notes all accounts that are connected.
@@ -35,7 +40,7 @@ func (r *Router) NoteUses(now time.Time) {
 			runtime.Gosched()
 		}
 		if s.Bound() && crc32.ChecksumIEEE([]byte(s.BareJID()))%usePeriod == hour {
-			r.noteUse(s, 0)
+			r.noteUse(s, nil)
 		}
 		return r.ctx.Err() == nil
 	})

@@ -36,6 +36,10 @@ func TestUseNoted(t *testing.T) {
 			loginAs(t, s, "juliet", fmt.Sprint(i), plainHeader)
 		}
 		used("after the first logins", time.Now(), 1)
+		for i := range 3 {
+			leave(loginAs(t, s, "romeo", fmt.Sprint("again", i), plainHeader))
+			used("while the roster is in memory", time.Now(), 1)
+		}
 		time.Sleep(time.Hour) // the rosters are not in memory any more
 		for i := range 10 {
 			leave(loginAs(t, s, "romeo", fmt.Sprint(i), plainHeader))
