@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"roost/migrate"
 	"roost/migrate/migratetest"
 	"roost/migrate/sqlrows"
 	"roost/store"
@@ -23,28 +22,6 @@ func file(name string) sqlrows.Source {
 
 func text(s string) sqlrows.Source {
 	return sqlrows.Source{Name: "f", Open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(s)), nil }}
-}
-
-// described returns what an account has, line by line.
-func described(a *migrate.Account) (got []string) {
-	for _, it := range a.Roster {
-		slices.Sort(it.Groups)
-		got = append(got, fmt.Sprintf("%v %q %q %v %v %v", it.JID, it.Name, it.Groups, it.Subscription, it.Ask, it.Approved))
-	}
-	for _, r := range a.Requests {
-		got = append(got, r.Received.Format(time.RFC3339)+" "+string(r.Stanza))
-	}
-	for _, m := range a.Messages {
-		got = append(got, m.Received.Format(time.RFC3339Nano)+" "+string(m.Stanza))
-	}
-	for _, b := range a.Blobs {
-		got = append(got, b.Kind+" "+b.Key+" "+string(b.Value))
-	}
-	if a.Last != nil {
-		got = append(got, a.Last.At.Format(time.RFC3339)+" "+string(a.Last.Status))
-	}
-	slices.Sort(got)
-	return got
 }
 
 // TestRecorded: what ejabberd 23.01 has stored in SQLite, and its newer schema in PostgreSQL
@@ -87,14 +64,14 @@ func TestRecorded(t *testing.T) {
 				"urn:xmpp:blocking spam.example ", "urn:xmpp:blocking tybalt@example.org ",
 				"vcard-temp  <vCard xmlns='vcard-temp'><N><FAMILY>C</FAMILY></N><FN>Juliet Capulet</FN></vCard>",
 			}
-			if got := described(&accounts[0]); !slices.Equal(got, want) {
+			if got := migratetest.Described(&accounts[0]); !slices.Equal(got, want) {
 				t.Errorf("%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}
 			if name == "testdata/mariadb.sql" && (len(accounts[2].Messages) != 1 || !strings.HasSuffix(string(accounts[2].Messages[0].Stanza), "<body>a\\b\nc'd</body></message>")) {
 				t.Errorf("%s", accounts[2].Messages)
 			}
 			request := "2026-11-29T11:31:04Z <presence type='subscribe' from='juliet@localhost' to='mercutio@localhost'/>"
-			if got := described(&accounts[1]); len(got) != 2 || got[1] != request {
+			if got := migratetest.Described(&accounts[1]); len(got) != 2 || got[1] != request {
 				t.Errorf("%q, want %q", got, request)
 			}
 		})
@@ -148,7 +125,7 @@ func TestProblems(t *testing.T) {
 		if err != nil || len(accounts) != 1 {
 			t.Fatalf("%s: %d accounts, %v", sql, len(accounts), err)
 		}
-		if all := described(&accounts[0]); !slices.Equal(all, got) || !slices.Equal(problems, want) {
+		if all := migratetest.Described(&accounts[0]); !slices.Equal(all, got) || !slices.Equal(problems, want) {
 			t.Errorf("%s: %q\n%q", sql, all, problems)
 		}
 	}

@@ -17,25 +17,6 @@ import (
 
 var now = time.Unix(1e9, 0).UTC()
 
-// described returns what an account has, line by line.
-func described(a *migrate.Account) (got []string) {
-	for _, it := range a.Roster {
-		slices.Sort(it.Groups)
-		got = append(got, fmt.Sprintf("%v %q %q %v %v %v", it.JID, it.Name, it.Groups, it.Subscription, it.Ask, it.Approved))
-	}
-	for _, r := range a.Requests {
-		got = append(got, r.Received.Format(time.RFC3339)+" "+string(r.Stanza))
-	}
-	for _, m := range a.Messages {
-		got = append(got, m.Received.Format(time.RFC3339)+" "+string(m.Stanza))
-	}
-	for _, b := range a.Blobs {
-		got = append(got, b.Kind+" "+b.Key+" "+string(b.Value))
-	}
-	slices.Sort(got)
-	return got
-}
-
 // wantRecorded checks the accounts that were recorded of Prosody 0.12.
 func wantRecorded(t *testing.T, from migrate.Source, stamp string) {
 	t.Helper()
@@ -61,14 +42,14 @@ func wantRecorded(t *testing.T, from migrate.Source, stamp string) {
 		"urn:xmpp:blocking tybalt@example.org ",
 		"vcard-temp  <vCard xmlns='vcard-temp'><FN>Juliet Capulet</FN><N><FAMILY>C</FAMILY></N></vCard>",
 	}
-	got := described(&accounts[0])
+	got := migratetest.Described(&accounts[0])
 	for i := range want { // attributes are in no order
 		before, after, _ := strings.Cut(want[i], "%s")
 		if i >= len(got) || !strings.HasPrefix(got[i], before) || !strings.HasSuffix(got[i], after) {
 			t.Errorf("%q, want %q", got[min(i, len(got)-1)], want[i])
 		}
 	}
-	if got := described(&accounts[1]); len(got) != 1 || !strings.HasPrefix(got[0], "2001-09-09T01:46:40Z <presence ") || !strings.Contains(got[0], " from='juliet@localhost'") {
+	if got := migratetest.Described(&accounts[1]); len(got) != 1 || !strings.HasPrefix(got[0], "2001-09-09T01:46:40Z <presence ") || !strings.Contains(got[0], " from='juliet@localhost'") {
 		t.Errorf("%q", got)
 	}
 }
@@ -115,7 +96,7 @@ func TestDirectoryProblems(t *testing.T) {
 		`d@d.example "" [] none false false`,
 		"vcard-temp  <vCard xmlns='vcard-temp'><FN xmlns:a1='urn:x' a1:y='z'>A</FN></vCard>",
 	}
-	if got := described(&accounts[0]); !slices.Equal(got, want) {
+	if got := migratetest.Described(&accounts[0]); !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
 	for i := range problems {

@@ -37,7 +37,7 @@ func TestDatabaseProblems(t *testing.T) {
 		if err != nil || len(accounts) != 1 || accounts[0].Password != "p" {
 			t.Fatalf("%s: %d accounts, %v", sql, len(accounts), err)
 		}
-		if all := described(&accounts[0]); !slices.Equal(all, got) || !slices.Equal(problems, want) {
+		if all := migratetest.Described(&accounts[0]); !slices.Equal(all, got) || !slices.Equal(problems, want) {
 			t.Errorf("%s: %q\n%q", sql, all, problems)
 		}
 	}
