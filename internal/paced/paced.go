@@ -64,30 +64,25 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 }
 
 // Sync moves what was written anywhere in f to the disk, in parts of the file with rests between
-// them, until stop is closed.
-func Sync(stop <-chan struct{}, f *os.File) error {
+// them, until hurry returns true: then the remainder without rests.
+func Sync(f *os.File, hurry func() bool) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
 	part := max(4*StepBytes, info.Size()/syncParts)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for at := int64(0); at < info.Size(); at += part {
-		select {
-		case <-timer.C:
-		case <-stop:
-			at = info.Size()
-			continue
-		}
+	for at := int64(0); at < info.Size() && !hurry(); at += part {
 		start := time.Now()
 		if unix.SyncFileRange(int(f.Fd()), at, part, syncRange) != nil {
 			break
 		}
-		timer.Reset(share * time.Since(start))
+		<-time.After(min(share*time.Since(start), maxRest))
 	}
 	return unix.Fdatasync(int(f.Fd()))
 }
+
+// maxRest limits a rest of Sync, during which it does not ask whether to hurry.
+const maxRest = 100 * time.Millisecond
 
 // syncParts is into how many parts Sync divides a large file.
 const syncParts = 512

@@ -73,3 +73,25 @@ func TestWriterEnds(t *testing.T) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 }
+
+// TestSync: what was written is there, whether Sync is to hurry or not; it asks once for each part
+// and does not rest any more when it has to.
+func TestSync(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Truncate(20 * StepBytes); err != nil { // five parts
+		t.Fatal(err)
+	}
+	for after, want := range map[int]int{100: 5, 2: 3, 0: 1} {
+		asked := 0
+		if err := Sync(f, func() bool { asked++; return asked > after }); err != nil || asked != want {
+			t.Errorf("asked %d times, want %d; %v", asked, want, err)
+		}
+	}
+	f.Close()
+	if Sync(f, func() bool { return false }) == nil {
+		t.Error("a closed file is no error")
+	}
+}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -34,6 +35,8 @@ type checkpoint struct {
 	wake chan struct{} // receives one value when the goroutine has work
 	done chan int64    // receives how much of the log was moved, in pages, when the writer may truncate it
 	wg   sync.WaitGroup
+
+	hurry atomic.Bool // the writer waits for the goroutine
 
 	// Owned by the writer.
 	running bool
@@ -73,12 +76,22 @@ func (s *Store) moveAll(c *conn) (moved int64) {
 		moved = moveLog(c)
 		// SQLite leaves this to the writer if something was committed meanwhile. An error is
 		// the writer's, too, when it truncates the log.
-		_ = paced.Sync(s.closed, s.file)
-		if s.logSize()-before < s.cfg.LogBytes/16 {
+		_ = paced.Sync(s.file, s.awaited)
+		if s.awaited() || s.logSize()-before < s.cfg.LogBytes/16 {
 			break
 		}
 	}
 	return moved
+}
+
+// awaited reports whether somebody waits for the goroutine.
+func (s *Store) awaited() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return s.checkpoint.hurry.Load()
+	}
 }
 
 // moveLog moves what it can of the log into the database, and returns how many pages of the
@@ -102,6 +115,7 @@ func (s *Store) afterCommit(c *conn) {
 	if !k.running {
 		if size >= k.next {
 			k.running = true
+			k.hurry.Store(false)
 			k.wake <- struct{}{}
 		}
 		return
@@ -129,6 +143,7 @@ func (s *Store) waitCheckpoint() {
 	if !k.running {
 		return
 	}
+	k.hurry.Store(true)
 	select {
 	case k.moved = <-k.done:
 		k.running = false
