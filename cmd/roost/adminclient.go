@@ -10,8 +10,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
+	"text/tabwriter"
 
 	"roost/admin/api"
 	"roost/internal/cli"
@@ -120,4 +122,32 @@ func eachPage[T any](ctx context.Context, client *api.Client, path string, q url
 		}
 		q.Set("cursor", next)
 	}
+}
+
+// listPages writes the rows of a list, page by page: as a table with a header or, with --json, as
+// JSON objects on lines of their own. rows returns those of a page, and the cursor of the next one.
+func listPages[P, R any](c *adminFlags, path, header string, rows func(*P) (all []R, next string), row func(*R) string) error {
+	return c.ask(func(ctx context.Context, client *api.Client) error {
+		w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+		if !c.JSON {
+			fmt.Fprintln(w, header)
+		}
+		q := url.Values{"limit": {strconv.Itoa(maxPage)}}
+		err := eachPage(ctx, client, path, q, func(p *P) (string, error) {
+			all, next := rows(p)
+			for i := range all {
+				var err error
+				if c.JSON {
+					err = jsonLines(os.Stdout).Encode(&all[i])
+				} else {
+					_, err = fmt.Fprintln(w, row(&all[i]))
+				}
+				if err != nil {
+					return "", err
+				}
+			}
+			return next, nil
+		})
+		return errors.Join(err, w.Flush())
+	})
 }

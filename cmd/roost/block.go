@@ -8,9 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"roost/admin/api"
@@ -79,35 +77,16 @@ func (c *blockListCmd) Help() string {
 
 // Run lists blocks, page by page.
 func (c *blockListCmd) Run() error {
-	return c.ask(func(ctx context.Context, client *api.Client) error {
-		w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-		if !c.JSON {
-			fmt.Fprintln(w, "BLOCKED\tEND\tBY\tSINCE\tREASON")
-		}
-		q := url.Values{"limit": {strconv.Itoa(maxPage)}}
-		err := eachPage(ctx, client, api.PathBlocks, q, func(p *api.BlockPage) (next string, err error) {
-			for i := range p.Blocks {
-				if err := c.write(w, &p.Blocks[i]); err != nil {
-					return "", err
-				}
-			}
-			return p.Cursor, nil
-		})
-		return errors.Join(err, w.Flush())
-	})
+	return listPages(&c.adminFlags, api.PathBlocks, "BLOCKED\tEND\tBY\tSINCE\tREASON", func(p *api.BlockPage) ([]api.Block, string) { return p.Blocks, p.Cursor }, blockRow)
 }
 
-// write writes a block.
-func (c *blockListCmd) write(w io.Writer, b *api.Block) error {
-	if c.JSON {
-		return jsonLines(os.Stdout).Encode(b)
-	}
+// blockRow returns a block as a row of the table.
+func blockRow(b *api.Block) string {
 	end := "none"
 	if b.Until != nil {
 		end = b.Until.Local().Format(time.DateTime)
 	}
-	_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(b.Target), end, printable(b.Actor), b.CreatedAt.Local().Format(time.DateTime), printable(b.Reason))
-	return err
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", printable(b.Target), end, printable(b.Actor), b.CreatedAt.Local().Format(time.DateTime), printable(b.Reason))
 }
 
 // unblockCmd removes a block.

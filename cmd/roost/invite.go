@@ -8,9 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"roost/admin/api"
@@ -87,31 +85,12 @@ func (c *inviteListCmd) Help() string {
 
 // Run lists invitations, page by page.
 func (c *inviteListCmd) Run() error {
-	return c.ask(func(ctx context.Context, client *api.Client) error {
-		w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-		if !c.JSON {
-			fmt.Fprintln(w, "ID\tFOR\tBY\tSINCE\tEND")
-		}
-		q := url.Values{"limit": {strconv.Itoa(maxPage)}}
-		err := eachPage(ctx, client, api.PathInvitations, q, func(p *api.InvitationPage) (next string, err error) {
-			for i := range p.Invitations {
-				if err := c.write(w, &p.Invitations[i]); err != nil {
-					return "", err
-				}
-			}
-			return p.Cursor, nil
-		})
-		return errors.Join(err, w.Flush())
-	})
+	return listPages(&c.adminFlags, api.PathInvitations, "ID\tFOR\tBY\tSINCE\tEND", func(p *api.InvitationPage) ([]api.Invitation, string) { return p.Invitations, p.Cursor }, invitationRow)
 }
 
-// write writes an invitation.
-func (c *inviteListCmd) write(w io.Writer, i *api.Invitation) error {
-	if c.JSON {
-		return jsonLines(os.Stdout).Encode(i)
-	}
-	_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", i.ID, accountsText(i), printable(i.Actor), i.CreatedAt.Local().Format(time.DateTime), i.Until.Local().Format(time.DateTime))
-	return err
+// invitationRow returns an invitation as a row of the table.
+func invitationRow(i *api.Invitation) string {
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", i.ID, accountsText(i), printable(i.Actor), i.CreatedAt.Local().Format(time.DateTime), i.Until.Local().Format(time.DateTime))
 }
 
 type inviteRevokeCmd struct {
