@@ -125,6 +125,7 @@ func (m *clientStateModel) run(steps int) {
 			m.names = append(m.names, account+"@localhost/"+resource)
 		}
 	}
+	m.cluster.Wait() // what the logins said is not a change
 	for m.steps = range steps {
 		m.step()
 	}
