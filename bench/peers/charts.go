@@ -16,7 +16,7 @@ import (
 func (p *page) charts(b *bytes.Buffer) error {
 	for _, s := range scenarios(p.options) {
 		var results []result
-		for _, name := range servers {
+		for _, name := range compared {
 			results = append(results, p.results[s.name][name])
 		}
 		for _, c := range []chart.Chart{memoryChart(s, results), latencyChart(s, results)} {

@@ -12,8 +12,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -23,6 +21,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"roost/bench/servers"
 )
 
 // options are the flags.
@@ -42,7 +42,7 @@ type options struct {
 
 func main() {
 	var o options
-	servers := flag.String("servers", "roost,prosody,ejabberd", "servers to measure, separated by commas")
+	names := flag.String("servers", strings.Join(compared, ","), "servers to measure, separated by commas")
 	flag.IntVar(&o.sessions, "sessions", 15000, "idle sessions")
 	flag.IntVar(&o.base, "base", 2000, "number of sessions at which memory is first read")
 	flag.DurationVar(&o.settle, "settle", 2*time.Minute, "pause before memory is read")
@@ -54,7 +54,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "run only scenarios whose name contains this")
 	flag.BoolVar(&o.draw, "draw", false, "do not measure: write the page and draw its charts again, from the figures beside the page")
 	flag.Parse()
-	o.servers = strings.Split(*servers, ",")
+	o.servers = strings.Split(*names, ",")
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		os.Exit(1)
@@ -173,25 +173,21 @@ func (r result) thin() {
 
 // measure runs one scenario against a newly started server.
 func measure(programs, dir, name string, s scenario, o options) (result, error) {
-	start, ok := starters[name]
-	if !ok {
-		return nil, fmt.Errorf("there is no server %q: roost, prosody or ejabberd", name)
-	}
-	plain, direct := freePort(), freePort()
+	plain, direct := servers.FreePort(), servers.FreePort()
 	if s.contacts > 0 {
 		dir += "-contacts"
 	}
 	if s.phones {
 		dir += "-phones"
 	}
-	srv, err := start(setup{roost: filepath.Join(programs, "roost"), dir: dir, plain: plain, direct: direct, accounts: max(o.sessions, o.idle+2000), contacts: s.contacts, phones: s.phones})
+	srv, err := servers.Start(name, servers.Config{
+		Roost: filepath.Join(programs, "roost"), Dir: dir, Plain: plain, Direct: direct,
+		Accounts: max(o.sessions, o.idle+2000), Contacts: s.contacts, Phones: s.phones,
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer srv.stop()
-	if err := srv.wait(plain, direct); err != nil {
-		return nil, err
-	}
+	defer srv.Stop()
 	target := []string{"--target", fmt.Sprintf("127.0.0.1:%d", plain)}
 	if s.tls {
 		target = []string{"--tls", "direct", "--target", fmt.Sprintf("127.0.0.1:%d", direct)}
@@ -201,7 +197,7 @@ func measure(programs, dir, name string, s scenario, o options) (result, error) 
 			return nil, err
 		}
 	}
-	return load(programs, append(append(s.args, target...), "--server-pid", strconv.Itoa(srv.cmd.Process.Pid)))
+	return load(programs, append(append(s.args, target...), "--server-pid", strconv.Itoa(srv.PID())))
 }
 
 // load runs the load generator.
@@ -214,17 +210,4 @@ func load(programs string, args []string) (result, error) {
 	}
 	r := result{}
 	return r, json.Unmarshal(out, &r)
-}
-
-// freePort returns a port below the ephemeral range, of which a load generator uses
-// thousands.
-func freePort() int {
-	for range 1000 {
-		port := 10000 + rand.IntN(20000)
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			_ = l.Close()
-			return port
-		}
-	}
-	return 0
 }

@@ -18,8 +18,8 @@ import (
 	"roost/bench/chart"
 )
 
-// servers are the servers compared, in the order of the page.
-var servers = []string{"roost", "prosody", "ejabberd"}
+// compared are the names of the servers compared, in the order of the page.
+var compared = []string{"roost", "prosody", "ejabberd"}
 
 // page is the content of the page. The measurements are kept beside it as JSON, so that a
 // partial run updates only its part, and the page and charts can be written again without
@@ -88,19 +88,19 @@ func (p *page) write() error {
 		"logged in, bound and available, then left alone, divided by their difference; nothing was forced. CPU is that of the server's process, user and\n" +
 		"system. Every scenario starts its server anew. Configurations: [bench/peers](../peers). Take times as ratios: the machine is shared.\n\n")
 	b.WriteString("| |")
-	for _, name := range servers {
+	for _, name := range compared {
 		fmt.Fprintf(&b, " %s |", strings.Join(p.distinct("server", name), ", "))
 	}
-	b.WriteString("\n|---|" + strings.Repeat("---:|", len(servers)) + "\n")
+	b.WriteString("\n|---|" + strings.Repeat("---:|", len(compared)) + "\n")
 	for _, s := range scenarios(p.options) {
 		if p.results[s.name] == nil {
 			continue
 		}
 		p.row(&b, s.name+", "+s.unit, func(r result) string { return figure(r, s.value) }, s)
-		if _, ok := p.results[s.name][servers[0]]["server_idle_cpu_percent"]; ok {
+		if _, ok := p.results[s.name][compared[0]]["server_idle_cpu_percent"]; ok {
 			p.row(&b, "CPU while they idle, each with a ping per minute, % of one CPU", func(r result) string { return figure(r, "server_idle_cpu_percent") }, s)
 		}
-		if _, ok := p.results[s.name][servers[0]]["latency"]; ok {
+		if _, ok := p.results[s.name][compared[0]]["latency"]; ok {
 			p.row(&b, "… per second", func(r result) string { return figure(r, "per_second") }, s)
 		}
 	}
@@ -115,14 +115,14 @@ func (p *page) write() error {
 
 func (p *page) row(b *bytes.Buffer, title string, f func(result) string, s scenario) {
 	fmt.Fprintf(b, "| %s |", title)
-	for _, name := range servers {
+	for _, name := range compared {
 		fmt.Fprintf(b, " %s |", f(p.results[s.name][name]))
 	}
 	b.WriteString("\n")
 }
 
 // all returns the distinct values of a text field of all results.
-func (p *page) all(field string) []string { return p.distinct(field, servers...) }
+func (p *page) all(field string) []string { return p.distinct(field, compared...) }
 
 // distinct returns the distinct values of a text field of the results of some servers, in
 // the order of the page.

@@ -55,28 +55,6 @@ func TestPhones(t *testing.T) {
 	if found < 3 {
 		t.Errorf("%d scenarios of phones", found)
 	}
-	for file, config := range map[string]string{"prosody.cfg.lua": prosodyConfig, "ejabberd.yml": ejabberdConfig} {
-		for _, phones := range []bool{false, true} {
-			name, err := setup{dir: t.TempDir(), phones: phones}.fill(file, config, setup{phones: phones}.values())
-			if err != nil {
-				t.Fatal(err)
-			}
-			text, err := os.ReadFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, module := range phoneModules[file] {
-				if strings.Contains(string(text), module) != phones {
-					t.Errorf("%s, phones %v: %s is in %s", file, phones, module, text)
-				}
-			}
-		}
-	}
-}
-
-var phoneModules = map[string][]string{
-	"prosody.cfg.lua": {"smacks", "csi_simple", "carbons"},
-	"ejabberd.yml":    {"mod_stream_mgmt", "mod_client_state", "mod_carboncopy"},
 }
 
 // names returns the names of the page's files.

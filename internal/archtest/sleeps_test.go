@@ -23,7 +23,7 @@ var sleeps = map[string]string{
 	"bench/density_timing_test.go density":               "benchmark: memory settles before it is read",
 	"bench/relay_timing_test.go quiet":                   "benchmark: both servers are idle before they are measured by turns",
 	"test/interop/acme_test.go awaitLine":                "asks the log of another process until it has a line",
-	"bench/peers/server.go wait":                         "asks another program's port until it is open",
+	"bench/servers/servers.go wait":                      "asks another program's port until it is open",
 }
 
 // TestSleeps: calls of time.Sleep are listed above with a reason, and all listed
