@@ -93,7 +93,7 @@ mutate:
 bench-peers:
 	go run ./bench/peers
 
-# Three nodes with PostgreSQL and Redis beside one server; writes bench/results/cluster.md.
+# Three nodes with PostgreSQL and Redis beside one server, and two of ejabberd, if it is installed, beside one; writes bench/results/cluster.md.
 bench-cluster:
 	ROOST_BENCH_CLUSTER=$(CURDIR)/bench/results/cluster.md go test -run '^$$' -bench BenchmarkCluster -benchtime 1x -timeout 1h ./bench
 

@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/redis/rueidis"
 
+	"roost/bench/servers"
 	"roost/internal/pgtest"
 	"roost/internal/redistest"
 	"roost/parser"
@@ -34,15 +35,47 @@ type clusterBench struct {
 	nodes    []*roost
 	redis    rueidis.Client
 	pg       *pgx.Conn
-	page     strings.Builder // the rows of the table of results
+	rows     []*clusterRow
+}
+
+// clusterRow is a row of the table of results: a value of one server, one of a cluster, and
+// their relation, for roost and for ejabberd.
+type clusterRow struct {
+	what, limit     string
+	roost, ejabberd [3]string
+}
+
+// What is measured of ejabberd, too.
+const (
+	rowMemory = "memory of an idle client on its node, RSS"
+	rowFar    = "CPU per message to another node, 100 pairs, both nodes together"
+	rowNear   = "CPU per message in a cluster, both clients on one node"
+	rowLogin  = "CPU per login at two nodes, with two contacts"
+	rowDeath  = "death of a node, until the contacts of its clients are told"
+)
+
+// target is a process under load.
+type target struct {
+	address string
+	pid     int
+}
+
+func (r *roost) target() target { return target{r.starttls, r.cmd.Process.Pid} }
+
+// targets returns the processes of servers.
+func targets(servers ...*roost) (all []target) {
+	for _, r := range servers {
+		all = append(all, r.target())
+	}
+	return all
 }
 
 // clusterLease is the default time for which a node's lease is valid.
 const clusterLease = 10 * time.Second
 
-// BenchmarkCluster compares a cluster of three nodes with one server, in one run, and writes
-// the results to the file that ROOST_BENCH_CLUSTER names. ROOST_CROWD changes the number of
-// sessions.
+// BenchmarkCluster compares a cluster of three nodes with one server, and with one and two
+// nodes of ejabberd if it is installed, in one run, and writes the results to the file that
+// ROOST_BENCH_CLUSTER names. ROOST_CROWD changes the number of sessions.
 func BenchmarkCluster(b *testing.B) {
 	sessions := manySessions
 	if n, err := strconv.Atoi(os.Getenv("ROOST_CROWD")); err == nil {
@@ -53,6 +86,7 @@ func BenchmarkCluster(b *testing.B) {
 		c.memory()
 		c.messages()
 		c.logins()
+		c.ejabberd()
 		c.write()
 	}
 }
@@ -87,10 +121,10 @@ func newClusterBench(b *testing.B, sessions int) *clusterBench {
 }
 
 // clients returns clients of some servers.
-func (c *clusterBench) clients(cfg Config, servers ...*roost) *Clients {
+func (c *clusterBench) clients(cfg Config, servers ...target) *Clients {
 	c.b.Helper()
-	for _, r := range servers {
-		cfg.Targets = append(cfg.Targets, r.starttls)
+	for _, s := range servers {
+		cfg.Targets = append(cfg.Targets, s.address)
 	}
 	cfg.InFlight = 200
 	f, err := NewClients(cfg)
@@ -101,9 +135,9 @@ func (c *clusterBench) clients(cfg Config, servers ...*roost) *Clients {
 }
 
 // pids returns the processes of servers.
-func pids(servers ...*roost) (all []int) {
-	for _, r := range servers {
-		all = append(all, r.cmd.Process.Pid)
+func pids(servers []target) (all []int) {
+	for _, s := range servers {
+		all = append(all, s.pid)
 	}
 	return all
 }
@@ -112,40 +146,47 @@ func pids(servers ...*roost) (all []int) {
 // relation.
 func (c *clusterBench) row(what, one, cluster, relation, limit string) {
 	c.b.Logf("%s: %s, %s, %s (limit %s)", what, one, cluster, relation, limit)
-	fmt.Fprintf(&c.page, "| %s | %s | %s | %s | %s |\n", what, one, cluster, relation, limit)
+	c.rows = append(c.rows, &clusterRow{what: what, limit: limit, roost: [3]string{one, cluster, relation}})
+}
+
+// times returns the columns of two CPU times.
+func times(one, cluster float64) (string, string, string) {
+	return fmt.Sprintf("%.1f µs", one), fmt.Sprintf("%.1f µs", cluster), fmt.Sprintf("%.2f", cluster/one)
 }
 
 // memory measures idle clients of the server and of one node, and then the death of one of
 // three nodes that share as many.
 func (c *clusterBench) memory() {
-	one, _ := c.idle(c.alone)
-	node, directory := c.idle(c.nodes[0])
-	c.row("memory of an idle client on its node, RSS", fmt.Sprintf("%.0f B", one), fmt.Sprintf("%.0f B", node), fmt.Sprintf("%+.0f B", node-one), "+40 B")
-	c.row("… in Redis, with what Redis keeps to invalidate caches", "", fmt.Sprintf("%.0f B", directory), "", "200 B")
-	f := c.clients(Config{}, c.nodes...)
-	defer f.Close()
-	if err := f.Login(c.b.Context(), c.sessions); err != nil {
-		c.b.Fatal(err)
-	}
-	c.death(f)
+	one := c.idle(c.alone.target())
+	node := c.idle(c.nodes[0].target())
+	c.row(rowMemory, fmt.Sprintf("%.0f B", one.rss), fmt.Sprintf("%.0f B", node.rss), fmt.Sprintf("%+.0f B", node.rss-one.rss), "+40 B")
+	c.row("… in Redis, with what Redis keeps to invalidate caches", "", fmt.Sprintf("%.0f B", node.directory), "", "200 B")
+	c.deaths()
 }
 
-// idle returns the memory of each client of a server.
-func (c *clusterBench) idle(r *roost) (rss, directory float64) {
-	f := c.clients(Config{}, r)
+// idleMemory is the memory of each idle client of a server, in bytes.
+type idleMemory struct{ rss, directory float64 }
+
+// idle measures the clients of a server.
+func (c *clusterBench) idle(s target) (each idleMemory) {
+	f := c.clients(Config{}, s)
 	defer f.Close()
-	login := func(n int) (Usage, float64) {
+	login := func(n int) (all idleMemory) {
 		if err := f.Login(c.b.Context(), n); err != nil {
 			c.b.Fatal(err)
 		}
 		time.Sleep(settle(c.b))
-		return r.usage(), c.info("memory", "used_memory")
+		u, err := ReadUsage(s.pid)
+		if err != nil {
+			c.b.Fatal(err)
+		}
+		return idleMemory{float64(u.RSS), c.info("memory", "used_memory")}
 	}
 	base := c.sessions / 7
-	few, fewBytes := login(base)
-	many, manyBytes := login(c.sessions - base)
+	few := login(base)
+	many := login(c.sessions - base)
 	n := float64(c.sessions - base)
-	return float64(many.RSS-few.RSS) / n, (manyBytes - fewBytes) / n
+	return idleMemory{(many.rss - few.rss) / n, (many.directory - few.directory) / n}
 }
 
 // info returns a number that Redis reports.
@@ -166,18 +207,9 @@ func (c *clusterBench) info(section string, names ...string) (sum float64) {
 	return sum
 }
 
-// death kills a node, and measures the time until all contacts of its clients, each of which has
-// one on each other node, are told, and until Redis has nothing of it.
-func (c *clusterBench) death(f *Clients) {
-	var told atomic.Int64
-	var last atomic.Int64
-	f.setOnStanza(func(_ int, _ *Client, el parser.Element) {
-		if string(el.Local()) == "presence" && string(el.Attr("type")) == "unavailable" {
-			told.Add(1)
-			last.Store(time.Now().UnixNano())
-		}
-	})
-	defer f.setOnStanza(nil)
+// deaths kills a node, and measures the time until the contacts of its clients are told, and
+// until Redis has nothing of it.
+func (c *clusterBench) deaths() {
 	entries := func() int64 {
 		n, err := c.redis.Do(c.b.Context(), c.redis.B().Dbsize().Build()).ToInt64()
 		if err != nil {
@@ -185,30 +217,60 @@ func (c *clusterBench) death(f *Clients) {
 		}
 		return n
 	}
-	before := entries()
 	victim := c.nodes[2]
 	victim.killed = true
+	var left int64
+	var start time.Time
+	var clean time.Duration
+	told := c.death(targets(c.nodes...), func() {
+		left = entries() - int64(c.sessions/3)
+		start = time.Now()
+		if err := victim.cmd.Process.Kill(); err != nil {
+			c.b.Fatal(err)
+		}
+	}, func() bool {
+		if clean == 0 && entries() <= left {
+			clean = time.Since(start)
+		}
+		return clean != 0
+	})
 	c.nodes = c.nodes[:2]
-	start := time.Now()
-	if err := victim.cmd.Process.Kill(); err != nil {
+	limit := fmt.Sprintf("%.0f s", (clusterLease + 2*time.Second).Seconds())
+	c.row(rowDeath, "", told, "", limit)
+	c.row("… until Redis has nothing of it", "", fmt.Sprintf("%.1f s", clean.Seconds()), "", limit)
+}
+
+// death calls kill, which kills one of some nodes that share all sessions, and measures the
+// time until the contacts of its clients, each of which has two on other nodes, are told. It
+// asks clean until that returns true, and returns what it has measured.
+func (c *clusterBench) death(nodes []target, kill func(), clean func() bool) string {
+	f := c.clients(Config{}, nodes...)
+	defer f.Close()
+	if err := f.Login(c.b.Context(), c.sessions); err != nil {
 		c.b.Fatal(err)
 	}
-	lost := int64(c.sessions / 3)
-	var clean time.Duration
+	var told, last atomic.Int64
+	f.setOnStanza(func(_ int, _ *Client, el parser.Element) {
+		if string(el.Local()) == "presence" && string(el.Attr("type")) == "unavailable" {
+			told.Add(1)
+			last.Store(time.Now().UnixNano())
+		}
+	})
+	defer f.setOnStanza(nil)
+	start := time.Now()
+	kill()
+	lost := int64(c.sessions / len(nodes))
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for end := start.Add(4 * clusterLease); (<-tick.C).Before(end); {
-		if clean == 0 && entries() <= before-lost {
-			clean = time.Since(start)
-		}
-		if clean != 0 && told.Load() >= 2*lost {
+		if clean() && told.Load() >= 2*lost {
 			break
 		}
 	}
-	took := time.Duration(last.Load() - start.UnixNano())
-	what := fmt.Sprintf("death of a node with %d of %d clients, until their %d contacts are told", lost, c.sessions, 2*lost)
-	c.row(what, "", fmt.Sprintf("%.1f s, %d told", took.Seconds(), told.Load()), "", fmt.Sprintf("%.0f s", (clusterLease+2*time.Second).Seconds()))
-	c.row("… until Redis has nothing of it", "", fmt.Sprintf("%.1f s", clean.Seconds()), "", fmt.Sprintf("%.0f s", (clusterLease+2*time.Second).Seconds()))
+	if told.Load() == 0 {
+		return fmt.Sprintf("none of %d told in %.0f s", 2*lost, (4 * clusterLease).Seconds())
+	}
+	return fmt.Sprintf("%.1f s, %d of %d told", time.Duration(last.Load()-start.UnixNano()).Seconds(), told.Load(), 2*lost)
 }
 
 // engines measures the CPU time that Redis and PostgreSQL use until the returned function is
@@ -242,52 +304,114 @@ func (c *clusterBench) engineTimes() (redis, postgres time.Duration) {
 	return redis, postgres
 }
 
-// messages measures messages of 100 pairs, whose clients reply at once.
+// messages measures messages at the server and in the cluster.
 func (c *clusterBench) messages() {
-	const pairs, warmup, duration = 100, 2 * time.Second, 10 * time.Second
-	measure := func(servers ...*roost) MessageResult {
-		f := c.clients(Config{}, servers...)
-		defer f.Close()
-		if err := f.Login(c.b.Context(), 2*pairs); err != nil {
-			c.b.Fatal(err)
-		}
-		r, err := f.Message(c.b.Context(), MessageConfig{Pairs: pairs, Warmup: warmup, Duration: duration, Servers: pids(servers...)})
-		if err != nil {
-			c.b.Fatal(err)
-		}
-		return r
-	}
-	one := measure(c.alone).CPUPerMessage
+	one, _ := c.message(c.alone.target())
 	end := c.engines()
-	r := measure(c.nodes[:2]...)
-	c.row("CPU per message to another node, 100 pairs, both nodes together", fmt.Sprintf("%.1f µs", one), fmt.Sprintf("%.1f µs", r.CPUPerMessage), fmt.Sprintf("%.2f", r.CPUPerMessage/one), "3")
-	end(float64(r.Messages) * float64(duration+warmup) / float64(duration))
-	own := measure(c.nodes[0]).CPUPerMessage
-	c.row("CPU per message in a cluster, both clients on one node", fmt.Sprintf("%.1f µs", one), fmt.Sprintf("%.1f µs", own), fmt.Sprintf("%.2f", own/one), "reported")
+	far, count := c.message(targets(c.nodes[:2]...)...)
+	a, b, relation := times(one, far)
+	c.row(rowFar, a, b, relation, "3")
+	end(count)
+	near, _ := c.message(c.nodes[0].target())
+	a, b, relation = times(one, near)
+	c.row(rowNear, a, b, relation, "reported")
 }
 
-// logins measures logins, by SCRAM and without TLS, of clients that leave at once.
-func (c *clusterBench) logins() {
-	const count, warm = 5000, 500
-	measure := func(servers ...*roost) float64 {
-		before := c.clients(Config{Accounts: 1000}, servers...)
-		if _, err := before.LoginStorm(c.b.Context(), LoginConfig{Count: warm}); err != nil {
-			c.b.Fatal(err)
-		}
-		_ = before.Close()
-		f := c.clients(Config{Accounts: 1000}, servers...)
-		defer f.Close()
-		r, err := f.LoginStorm(c.b.Context(), LoginConfig{Count: count, Servers: pids(servers...)})
-		if err != nil {
-			c.b.Fatal(err)
-		}
-		return r.CPUPerLogin
+// message returns the CPU time for a message, in microseconds, between 100 pairs whose
+// clients reply at once, and about how many there were. Of two servers, each has one client
+// of each pair.
+func (c *clusterBench) message(servers ...target) (each, count float64) {
+	const pairs, warmup, duration = 100, 2 * time.Second, 10 * time.Second
+	f := c.clients(Config{}, servers...)
+	defer f.Close()
+	if err := f.Login(c.b.Context(), 2*pairs); err != nil {
+		c.b.Fatal(err)
 	}
-	one := measure(c.alone)
+	r, err := f.Message(c.b.Context(), MessageConfig{Pairs: pairs, Warmup: warmup, Duration: duration, Servers: pids(servers)})
+	if err != nil {
+		c.b.Fatal(err)
+	}
+	return r.CPUPerMessage, float64(r.Messages) * float64(duration+warmup) / float64(duration)
+}
+
+// logins measures logins at the server and in the cluster.
+func (c *clusterBench) logins() {
+	one, _ := c.login(c.alone.target())
 	end := c.engines()
-	two := measure(c.nodes[:2]...)
-	c.row("CPU per login at two nodes, with two contacts", fmt.Sprintf("%.0f µs", one), fmt.Sprintf("%.0f µs", two), fmt.Sprintf("%.2f", two/one), "2")
-	end(count + warm)
+	two, count := c.login(targets(c.nodes[:2]...)...)
+	a, b, relation := times(one, two)
+	c.row(rowLogin, a, b, relation, "2")
+	end(count)
+}
+
+// login returns the CPU time for a login, in microseconds, by SCRAM and without TLS, of
+// clients that leave at once, and how many there were.
+func (c *clusterBench) login(servers ...target) (each, all float64) {
+	const count, warm = 5000, 500
+	before := c.clients(Config{Accounts: 1000}, servers...)
+	if _, err := before.LoginStorm(c.b.Context(), LoginConfig{Count: warm}); err != nil {
+		c.b.Fatal(err)
+	}
+	_ = before.Close()
+	f := c.clients(Config{Accounts: 1000}, servers...)
+	defer f.Close()
+	r, err := f.LoginStorm(c.b.Context(), LoginConfig{Count: count, Servers: pids(servers)})
+	if err != nil {
+		c.b.Fatal(err)
+	}
+	return r.CPUPerLogin, count + warm
+}
+
+// ejabberd measures one node of ejabberd and a cluster of two, and adds them to the rows.
+func (c *clusterBench) ejabberd() {
+	if _, err := exec.LookPath("ejabberdctl"); err != nil {
+		c.b.Log("ejabberd is not installed, and not measured")
+		return
+	}
+	dir := c.b.TempDir()
+	config := func(name string) servers.Config {
+		return servers.Config{Dir: filepath.Join(dir, name), Plain: servers.FreePort(), Direct: servers.FreePort(), Accounts: c.sessions, Contacts: 2}
+	}
+	at := func(s *servers.Server, cfg servers.Config) target {
+		return target{fmt.Sprintf("127.0.0.1:%d", cfg.Plain), s.PID()}
+	}
+	set := func(what, one, cluster, relation string) {
+		c.b.Logf("ejabberd, %s: %s, %s, %s", what, one, cluster, relation)
+		for _, r := range c.rows {
+			if r.what == what {
+				r.ejabberd = [3]string{one, cluster, relation}
+			}
+		}
+	}
+	cfg := config("alone")
+	alone, err := servers.Start("ejabberd", cfg)
+	if err != nil {
+		c.b.Fatal(err)
+	}
+	idle := c.idle(at(alone, cfg))
+	message, _ := c.message(at(alone, cfg))
+	login, _ := c.login(at(alone, cfg))
+	alone.Stop()
+
+	both := []servers.Config{config("first"), config("second")}
+	cluster, err := servers.StartEjabberdCluster(both)
+	if err != nil {
+		c.b.Fatal(err)
+	}
+	defer cluster.Stop()
+	nodes := []target{at(cluster.Nodes[0], both[0]), at(cluster.Nodes[1], both[1])}
+	node := c.idle(nodes[0])
+	set(rowMemory, fmt.Sprintf("%.0f B", idle.rss), fmt.Sprintf("%.0f B", node.rss), fmt.Sprintf("%+.0f B", node.rss-idle.rss))
+	far, _ := c.message(nodes...)
+	a, b, relation := times(message, far)
+	set(rowFar, a, b, relation)
+	near, _ := c.message(nodes[0])
+	a, b, relation = times(message, near)
+	set(rowNear, a, b, relation)
+	two, _ := c.login(nodes...)
+	a, b, relation = times(login, two)
+	set(rowLogin, a, b, relation)
+	set(rowDeath, "", c.death(nodes, cluster.Nodes[1].Kill, func() bool { return true }), "")
 }
 
 // write writes the page.
@@ -299,15 +423,20 @@ func (c *clusterBench) write() {
 	out, _ := exec.Command("git", "rev-parse", "--short", "HEAD").Output()
 	load, _ := os.ReadFile("/proc/loadavg")
 	average, _, _ := strings.Cut(string(load), " ")
+	var page strings.Builder
+	for _, r := range c.rows {
+		fmt.Fprintf(&page, "| %s | %s | %s | %s |\n", r.what, strings.Join(r.roost[:], " | "), r.limit, strings.Join(r.ejabberd[:], " | "))
+	}
 	text := fmt.Sprintf(`# A cluster beside one server
 
 `+"`make bench-cluster`"+` wrote this page on %s, at commit %s, on %d CPUs with a load average of %s at the end. One server with SQLite, and three nodes with PostgreSQL and Redis, ran on loopback, with the same
-%d accounts; each has two contacts, which are on the other two nodes. CPU times are those of roost, of all nodes together, unless another program is named. Other work on the machine makes all figures larger; a load average of more
-than the number of CPUs and two means that there was some. Memory was read %v after the last login.
+%d accounts; each has two contacts, which are on the other two nodes. After them, Debian's ejabberd ran with the same accounts: one node, and two with Mnesia. CPU times are those of the servers, of all nodes together, unless another
+program is named. Other work on the machine makes all figures larger; a load average of more than the number of CPUs and two means that there was some. Memory was read %v after the last login. One of the nodes that share all
+clients is killed: one of three of roost, one of two of ejabberd.
 
-| | one server | cluster | relation | limit |
-|---|---:|---:|---:|---:|
-%s`, time.Now().UTC().Format(time.DateOnly), strings.TrimSpace(string(out)), runtime.NumCPU(), average, c.sessions, settle(c.b), c.page.String())
+| | one server | cluster | relation | limit | ejabberd, one node | two nodes | relation |
+|---|---:|---:|---:|---:|---:|---:|---:|
+%s`, time.Now().UTC().Format(time.DateOnly), strings.TrimSpace(string(out)), runtime.NumCPU(), average, c.sessions, settle(c.b), page.String())
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		c.b.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -78,6 +79,7 @@ func (r *roost) serve(args ...string) {
 	t.Helper()
 	r.cmd = exec.Command(r.program, append([]string{"serve", "--data", r.data, "--c2s", "127.0.0.1:0", "--c2s-tls", "127.0.0.1:0",
 		"--allow-plaintext", "--pprof", "127.0.0.1:0", "--log-level", "warn"}, args...)...)
+	r.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "ROOST_") }) // they are this test's
 	r.cmd.Stderr = os.Stderr
 	out, err := r.cmd.StdoutPipe()
 	if err != nil {

@@ -64,6 +64,9 @@ func Start(name string, c Config) (*Server, error) {
 	return s, nil
 }
 
+// Kill ends the server at once, with what it has not written.
+func (s *Server) Kill() { _ = s.cmd.Process.Kill() }
+
 // PID returns the server's process ID.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
