@@ -89,7 +89,7 @@ func (c *faultClient) compose(conn *modelConn) (text string) {
 		if c.turn%6 == 0 { // without the resource it is returned
 			kind = "normal"
 		}
-		x := c.c.newMessage(c)
+		x := c.c.newMessage(c, kind, to)
 		text = c.stanza(fmt.Sprintf("<message type='%s' to='%s' id='%s'><body>b</body></message>", kind, to, x.id()), x)
 	}
 	if len(conn.asked) == 0 && (len(c.out) > 2 || c.c.pause && (len(c.out) > 0 || s.confirmed < len(s.received))) {

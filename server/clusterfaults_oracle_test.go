@@ -15,6 +15,8 @@ import (
 type faultMessage struct {
 	number  int
 	from    *faultClient
+	session *faultSession // in which it was sent
+	normal  bool          // of type normal: it is returned if the resource is not known
 	sent    int
 	acked   bool         // the sender knows that the server has it
 	arrived int          // how often
@@ -43,6 +45,7 @@ type faultSession struct {
 type faultCounts struct {
 	sent, acked, unknown           int // messages
 	arrived, bounced, lost         int
+	unseen                         int // that were returned to sessions that had ended
 	stored                         int // that came with a delay stamp
 	again                          int // that came again, because they were not acknowledged
 	late                           int // that stayed in the store until the next login, although the recipient was there: see loginAll
@@ -82,12 +85,12 @@ func (m *faultCluster) wrong(x *faultMessage, format string, args ...any) {
 }
 
 // newMessage adds a message.
-func (m *faultCluster) newMessage(from *faultClient) *faultMessage {
-	x := &faultMessage{number: len(m.messages), from: from, sent: m.tick()}
+func (m *faultCluster) newMessage(from *faultClient, kind, to string) *faultMessage {
+	x := &faultMessage{number: len(m.messages), from: from, session: from.session, normal: kind == "normal", sent: m.tick()}
 	x.nodes = []*faultNode{from.node, from.peer.node}
 	m.messages = append(m.messages, x)
 	m.counts.sent++
-	m.note(x, "is sent at node %s in session %d", from.node.name, from.session.number)
+	m.note(x, "is sent at node %s in session %d, of type %s to %s", from.node.name, from.session.number, kind, to)
 	return x
 }
 
@@ -161,9 +164,13 @@ func (m *faultCluster) confirm(s *faultSession, n int) {
 // missing returns the messages whose senders believe that they will arrive, and that have not.
 func (m *faultCluster) missing() []*faultMessage {
 	return slices.DeleteFunc(slices.Clone(m.messages[m.settledTo:]), func(x *faultMessage) bool {
-		return !x.acked || x.arrived > 0 || x.bounced > 0 || x.lost
+		return !x.acked || x.arrived > 0 || x.bounced > 0 || x.lost || x.unseen()
 	})
 }
+
+// unseen reports whether the message may have been returned to a session that ended before its
+// client was sent the error: nobody else gets that.
+func (x *faultMessage) unseen() bool { return x.normal && x.session != x.from.session }
 
 // mayLose is called when a node was killed at a time, and all that it had sent was received.
 // Without --durable, what was in its queues is lost: what it had acknowledged to its own
@@ -191,8 +198,11 @@ func (m *faultCluster) settled(dead []*faultNode) {
 				m.wrong(x, "%s", x.doubt[0])
 			}
 		}
-		if x.lost && x.acked && x.arrived == 0 && x.bounced == 0 {
+		switch pending := x.acked && x.arrived == 0 && x.bounced == 0; {
+		case pending && x.lost:
 			m.counts.lost++
+		case pending && x.unseen():
+			m.counts.unseen++
 		}
 		x.history = nil
 	}
