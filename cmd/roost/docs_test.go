@@ -20,7 +20,7 @@ var namedVariable = regexp.MustCompile(`\bROOST_[A-Z0-9_]+`)
 var otherFlags = []string{"build", "cert", "check", "chown", "dbname", "detach", "exit-on-error", "file", "from", "from-file", "from-literal", "home-dir", "install", "interval", "key", "no-create-home", "no-install-recommends", "no-owner", "no-reload", "no-tls-lean", "now", "pass", "pipe", "quiet", "shell", "single-transaction", "start-interval", "start-period", "strict", "strip-components", "system", "timeout", "unix-socket", "user", "user-group", "wait", "write-out"}
 
 // testVariables are environment variables that only tests read.
-var testVariables = []string{"ROOST_CROWD", "ROOST_CUT_STEP", "ROOST_DIST", "ROOST_DIST_ROOT", "ROOST_ENTRIES", "ROOST_FAULTS", "ROOST_MODEL", "ROOST_MODEL_SEED"}
+var testVariables = []string{"ROOST_BENCH_SETTLE", "ROOST_CROWD", "ROOST_CUT_STEP", "ROOST_DIST", "ROOST_DIST_ROOT", "ROOST_ENTRIES", "ROOST_FAULTS", "ROOST_MODEL", "ROOST_MODEL_SEED"}
 
 // TestDocumentedFlags: every flag and environment variable in the documents exists. Flags
 // of roost-bench are tested there.
