@@ -178,8 +178,11 @@ func (n *Node) Heal() {
 	n.id = n.c.last
 	n.c.nodes[n.id] = n
 	n.c.mu.Unlock()
-	n.handler.Rejoined(context.Background(), router.LostPresence)
+	n.Repeat(router.LostPresence)
 }
+
+// Repeat has the handler register again, as after an outage.
+func (n *Node) Repeat(lost router.Lost) { n.handler.Rejoined(context.Background(), lost) }
 
 // die has another node take over what this one had. The caller holds mu, which die unlocks.
 // It then calls wait.

@@ -110,8 +110,7 @@ func (d *Dialogue) longest() int {
 	return n
 }
 
-// onNodes reports whether a dialogue is played on several nodes: the server is not restarted
-// there.
+// onNodes reports whether a dialogue is played on several nodes.
 func (d *Dialogue) onNodes() bool {
-	return !slices.ContainsFunc(d.steps, func(s step) bool { return s.verb == restart || s.verb == oneNode })
+	return !slices.ContainsFunc(d.steps, func(s step) bool { return s.verb == oneNode })
 }

@@ -155,6 +155,9 @@ func NewServer(t testing.TB, cfg Config) *Server {
 	}
 	s.restore(t)
 	s.Router.EndRestore()
+	if s.node != nil && s.Restored.Sessions > 0 {
+		s.node.Repeat(router.LostPresence)
+	}
 	return s
 }
 
@@ -349,7 +352,7 @@ func RunOnNodes(t *testing.T, pattern string, cfg func(name string) Config) {
 				t.Fatal(err)
 			}
 			if !d.onNodes() {
-				t.Skip("not on several nodes yet")
+				t.Skip("its first lines say why it is for one node")
 			}
 			for _, forget := range []bool{false, true} {
 				c := cfg(filepath.Base(file))
@@ -357,7 +360,11 @@ func RunOnNodes(t *testing.T, pattern string, cfg func(name string) Config) {
 				if forget {
 					c.Cluster.Forgetful()
 				}
-				nodes := []*Server{NewServer(t, c), NewServer(t, c)}
+				start := func(name string) *Server {
+					c.Name = name
+					return NewServer(t, c)
+				}
+				nodes := []*Server{start("a"), start("b")}
 				dialed := 0
 				settle := func() {
 					for range 2 { // what is done may cause more
@@ -367,7 +374,15 @@ func RunOnNodes(t *testing.T, pattern string, cfg func(name string) Config) {
 						c.Cluster.Wait()
 					}
 				}
-				p := Player{Settle: settle, Dial: func() (net.Conn, error) {
+				restart := func() error { // one node after the other, as an operator does
+					for i, n := range nodes {
+						settle()
+						n.Suspend(t)
+						nodes[i] = start(n.name)
+					}
+					return nil
+				}
+				p := Player{Settle: settle, Restart: restart, Dial: func() (net.Conn, error) {
 					dialed++
 					return nodes[dialed%2].Dial()
 				}}
