@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -245,6 +246,11 @@ func TestImportFromOthers(t *testing.T) {
 	}
 	f(1, "/ejabberd.sql:11: the database does not have the domain of its accounts: name it with --domain\n", "import", testdata+"ejabberd/testdata/ejabberd.sql", "--from", "ejabberd")
 	f(2, "--domain is for --from ejabberd only", "import", testdata+"prosody/testdata/prosody.sql", "--from", "prosody", "--domain", "localhost")
+	f(1, `/ejabberd.sql: there is no "e": the dump does not name its database: leave out --schema`, "import", testdata+"ejabberd/testdata/ejabberd.sql", "--from", "ejabberd", "--domain", "localhost", "--schema", "e")
+	for _, source := range []string{"prosody/testdata/data --from prosody", "ejabberd/testdata/ejabberd.sql --from xep0227", "pie/testdata/ejabberd/server.xml --from ejabberd"} {
+		f(2, "--schema is for dumps", slices.Concat([]string{"import", "--schema", "e"}, strings.Fields(testdata+source))...)
+	}
+	f(2, "--schema is for dumps", "import", "postgres://a/b", "--from", "prosody", "--schema", "e")
 	f(2, "--domain is for SQL databases only", "import", testdata+"pie/testdata/ejabberd/server.xml", "--from", "ejabberd", "--domain", "localhost")
 	f(1, "roost: roost does not connect to mysql: import what mysqldump writes", "import", "mysql://a:secret@b/c", "--from", "ejabberd")
 }

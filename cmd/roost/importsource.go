@@ -21,15 +21,24 @@ func (c *importCmd) Validate() error {
 	if c.Domain != "" && c.From != "ejabberd" {
 		return cli.UsageError("--domain is for --from ejabberd only: other sources have the domains of their accounts")
 	}
+	if c.Schema != "" && (c.From != "ejabberd" && c.From != "prosody" || sqlrows.IsURL(c.Source)) {
+		return notADump
+	}
 	return c.iterationFlags.Validate()
 }
+
+// notADump is the error for --schema with another source.
+const notADump = cli.UsageError("--schema is for dumps of SQL databases only, with --from prosody or ejabberd: the URL of a database has its name, and for PostgreSQL, search_path=NAME in it is the schema")
 
 // otherServer returns the source of accounts of Prosody or ejabberd: what it is shows in what
 // is there.
 func (c *importCmd) otherServer() (migrate.Source, error) {
-	rows := sqlrows.Source{Name: c.Source, Open: func() (io.ReadCloser, error) { return c.openFile(c.Source) }}
+	rows := sqlrows.Source{Name: c.Source, Schema: c.Schema, Open: func() (io.ReadCloser, error) { return c.openFile(c.Source) }}
 	if c.From == "prosody" {
 		if info, err := os.Stat(c.Source); err == nil && info.IsDir() {
+			if c.Schema != "" {
+				return nil, notADump
+			}
 			return prosody.Directory{Path: c.Source, Now: time.Now()}, nil
 		}
 		return prosody.Database{From: rows, Now: time.Now()}, nil
@@ -41,6 +50,9 @@ func (c *importCmd) otherServer() (migrate.Source, error) {
 	isXML, err := c.isXML()
 	if err != nil {
 		return nil, err
+	}
+	if isXML && c.Schema != "" {
+		return nil, notADump
 	}
 	if isXML && c.Domain != "" {
 		return nil, cli.UsageError("--domain is for SQL databases only: the file has the domains of its accounts")

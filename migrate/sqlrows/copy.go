@@ -15,14 +15,14 @@ func (d *dump) copy(ctx context.Context) {
 		d.dialect = postgresText
 	}
 	at := d.at()
-	table := d.table()
+	schema, table := d.table()
 	columns := d.names()
 	if from, stdin := d.word(), d.word(); !strings.EqualFold(from, "FROM") || !strings.EqualFold(stdin, "stdin") {
 		d.fail("COPY that is not from stdin")
 	}
 	d.expect(';')
 	d.rest()
-	want := d.begin(table, columns)
+	want := d.begin(schema, table, columns)
 	for d.err == nil {
 		line := d.wholeLine()
 		switch {
@@ -30,7 +30,7 @@ func (d *dump) copy(ctx context.Context) {
 		case string(line) == `\.`:
 			return
 		case !want:
-			d.skipped(at, table)
+			d.skipped(at, schema, table)
 		default:
 			d.row.At = fmt.Sprintf("%s:%d", d.name, d.line-1)
 			d.fields(line)

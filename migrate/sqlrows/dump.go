@@ -11,15 +11,17 @@ import (
 type dump struct {
 	lexer
 	to      Receiver
-	columns map[string][]string // of CREATE TABLE, by table
+	scope   scope
+	tables  bool                // there are any
+	columns map[string][]string // of CREATE TABLE, by table: of those that are read
 	unread  map[string]bool     // tables that were reported
 	began   bool                // BEGIN of sqlite3 .dump, without its COMMIT
 	row     Row
 	long    []byte // a line that is longer than the buffer
 }
 
-func newDump(name string, in *bufio.Reader, to Receiver) *dump {
-	return &dump{lexer: lexer{name: name, in: in, line: 1}, to: to, columns: make(map[string][]string), unread: make(map[string]bool)}
+func newDump(name, schema string, in *bufio.Reader, to Receiver) *dump {
+	return &dump{lexer: lexer{name: name, in: in, line: 1}, to: to, scope: scope{only: schema}, columns: make(map[string][]string), unread: make(map[string]bool)}
 }
 
 // read reads the whole file.
@@ -38,17 +40,17 @@ func (d *dump) read(ctx context.Context) error {
 		return d.err
 	case d.open > 0 || d.began:
 		return fmt.Errorf("%s: the file is not complete: what the program writes at the end of a dump is missing", d.at())
-	case len(d.columns) == 0 && d.row.Table == "" && len(d.unread) == 0:
+	case !d.tables:
 		return fmt.Errorf("%s: the file has no tables: it must be what sqlite3 .dump, pg_dump or mysqldump has written", d.name)
 	}
-	return nil
+	return d.scope.missing(d.name)
 }
 
 // one reads one statement.
 func (d *dump) one(ctx context.Context) {
 	switch d.peek() {
 	case '\\': // a command of psql, which ends with its line
-		d.rest()
+		d.command(d.rest())
 		return
 	case ';':
 		d.next()
@@ -74,6 +76,8 @@ func (d *dump) one(ctx context.Context) {
 		d.fail("the dump ends with ROLLBACK: sqlite3 could not read the whole database")
 	case "SET":
 		d.set()
+	case "USE":
+		d.database, _ = d.ident()
 	case "":
 		d.fail("not SQL: a statement begins with %q", d.next())
 	}
@@ -84,11 +88,18 @@ func (d *dump) one(ctx context.Context) {
 // defaults.
 func (d *dump) set() {
 	name := strings.ToLower(d.word())
-	if name != "client_encoding" && name != "standard_conforming_strings" {
+	if name != "client_encoding" && name != "standard_conforming_strings" && name != "search_path" {
 		return
 	}
 	if d.space(); !d.accept('=') {
 		d.word() // TO
+	}
+	if name == "search_path" {
+		d.space()
+		if c := d.peek(); isWord(c) || c == '"' {
+			d.schema, _ = d.ident() // of several, new tables are in the first one
+		}
+		return
 	}
 	value := strings.ToLower(d.wordOrString())
 	switch {
@@ -102,7 +113,7 @@ func (d *dump) set() {
 // wordOrString reads a word or a string.
 func (d *dump) wordOrString() string {
 	if d.space(); d.accept('\'') {
-		return d.text(false, false)
+		return d.text(false, false, maxName)
 	}
 	return d.word()
 }
@@ -123,11 +134,16 @@ func (d *dump) create() {
 		d.word() // EXISTS
 		name, _ = d.ident()
 	}
-	for d.accept('.') {
-		name, _ = d.ident()
-	}
+	schema, name := d.qualified(name)
 	if d.space(); d.peek() != '(' {
 		return
+	}
+	d.tables = true
+	if !d.needed(schema, name) {
+		return
+	}
+	if d.columns[name] != nil {
+		d.fail("the table %s is there twice: the file has more than one dump", clip(name))
 	}
 	d.next()
 	var columns []string
@@ -142,9 +158,6 @@ func (d *dump) create() {
 		if !d.definition() {
 			break
 		}
-	}
-	if len(d.columns) > maxColumns {
-		d.fail("there are more than %d tables", maxColumns)
 	}
 	d.columns[name] = columns
 }
@@ -210,11 +223,8 @@ func (d *dump) names() (names []string) {
 }
 
 // begin begins the rows of a table, and reports whether they are read.
-func (d *dump) begin(table string, columns []string) bool {
-	if d.err != nil {
-		return false
-	}
-	if !d.to.Want(table) {
+func (d *dump) begin(schema, table string, columns []string) bool {
+	if d.tables = true; !d.needed(schema, table) {
 		return false
 	}
 	if columns == nil {
@@ -229,8 +239,8 @@ func (d *dump) begin(table string, columns []string) bool {
 }
 
 // skipped reports a table with rows that are not read, once.
-func (d *dump) skipped(at, table string) {
-	if d.unread[table] || d.err != nil {
+func (d *dump) skipped(at, schema, table string) {
+	if d.unread[table] || d.err != nil || d.scope.only != "" && d.scope.only != schema {
 		return
 	}
 	if len(d.unread) > maxColumns {
@@ -249,10 +259,10 @@ func (d *dump) insert(ctx context.Context) {
 			d.fail("INSERT without INTO")
 		}
 	}
-	table := d.table()
+	schema, table := d.table()
 	columns := d.names()
-	if !d.begin(table, columns) {
-		d.skipped(at, table)
+	if !d.begin(schema, table, columns) {
+		d.skipped(at, schema, table)
 		return
 	}
 	for word := ""; word != "VALUES" && d.err == nil; {

@@ -24,7 +24,10 @@ type lexer struct {
 	line    int
 	dialect dialect
 	open    int // headers of dumps without the line that ends them
-	err     error
+	depth   int // of the value that is read, in others
+	// The database and the schema of names that have none, "" if the dump does not tell.
+	database, schema string
+	err              error
 }
 
 // at returns the present place.
@@ -76,6 +79,35 @@ func (l *lexer) ended() bool {
 	}
 	_, err := l.in.Peek(1)
 	return err == io.EOF
+}
+
+// ends are the bytes that end a run.
+type ends [256]bool
+
+// The bytes that have a meaning in a string, and those that do not belong to a word.
+var (
+	textEnds = ends{'\'': true, '\\': true, '\n': true}
+	wordEnds = func() (e ends) {
+		for c := range e {
+			e[c] = !isWord(byte(c))
+		}
+		return e
+	}()
+)
+
+// run appends the bytes before one that ends the run, as far as they are in the buffer.
+func (l *lexer) run(b []byte, e *ends) []byte {
+	if l.err != nil {
+		return b
+	}
+	c, _ := l.in.Peek(l.in.Buffered())
+	n := 0
+	for n < len(c) && !e[c[n]] {
+		n++
+	}
+	b = append(b, c[:n]...)
+	_, _ = l.in.Discard(n) // they are in the buffer
+	return b
 }
 
 // second returns the byte after the next one, 0 if there is none.
@@ -142,6 +174,9 @@ func (l *lexer) comment() {
 	case strings.HasPrefix(text, "MySQL dump "), strings.HasPrefix(text, "MariaDB dump "):
 		l.dialect = mysqlText
 		l.open++
+	case l.dialect == mysqlText && strings.HasPrefix(text, "Host: "):
+		_, name, _ := strings.Cut(text, " Database: ")
+		l.database, l.schema = strings.TrimSpace(name), ""
 	}
 }
 
@@ -221,15 +256,6 @@ func (l *lexer) ident() (name string, quoted bool) {
 		}
 	}
 	return string(text), true
-}
-
-// table reads the name of a table, without that of its schema or database.
-func (l *lexer) table() string {
-	name, _ := l.ident()
-	for l.accept('.') {
-		name, _ = l.ident()
-	}
-	return name
 }
 
 // expect skips white space and a byte.

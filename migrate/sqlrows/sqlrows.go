@@ -67,6 +67,9 @@ type Source struct {
 	Name string
 	// Open opens the file.
 	Open func() (io.ReadCloser, error)
+	// Schema is the database or the schema whose tables are read, as an error names it, if a
+	// dump has tables of the same names in several. Otherwise, it is empty.
+	Schema string
 }
 
 // IsURL reports whether a source is the URL of a database rather than a file.
@@ -92,6 +95,9 @@ func (s Source) Read(ctx context.Context, to Receiver) (err error) {
 		return fmt.Errorf("%s: %w", s.Name, err)
 	}
 	if bytes.HasPrefix(start, []byte(sqliteMagic)) {
+		if s.Schema != "" {
+			return fmt.Errorf("%s: a file of SQLite has one database only: leave out --schema", s.Name)
+		}
 		if s.Name == "-" {
 			return errors.New("a database of SQLite cannot be read from standard input: name its file")
 		}
@@ -102,7 +108,7 @@ func (s Source) Read(ctx context.Context, to Receiver) (err error) {
 			return fmt.Errorf("%s: %s", s.Name, k.text)
 		}
 	}
-	return newDump(s.Name, in, to).read(ctx)
+	return newDump(s.Name, s.Schema, in, to).read(ctx)
 }
 
 const sqliteMagic = "SQLite format 3\x00"

@@ -89,6 +89,52 @@ INSERT INTO public.t (key) OVERRIDING SYSTEM VALUE VALUES ('b;');
 		"LOCK TABLES `t` WRITE;\nINSERT INTO `t` VALUES ('it\\'s \\\\ \\n\\r\\t\\0\\Z\\%\\\"',_binary '\\'x'),\n(0x6162,-3);\nINSERT IGNORE INTO `t` (`key`) VALUES (NULL);\nREPLACE INTO t VALUES (N'\\n',1);\nUNLOCK TABLES;\n"+mysqlEnd,
 		`f:12 t a="it's \\ \n\r\t\x00\x1a%\"" key="'x"`, `f:13 row 2 t a="ab" key="-3"`, `f:14 t key=""`, `f:15 t a="\n" key="1"`)
 	f("INSERT INTO `t` (a) VALUES ('\\'');", `f:1 t a="'"`) // backquotes are MySQL's
+	f(sqliteHeader+"INSERT INTO t(a, b) VALUES(replace(replace('1\\n2\\r','\\r',char(13)),'\\n',char(10)), x'');\nCOMMIT;", `f:3 t a="1\n2\r" b=""`)
+	long := strings.Repeat("ab", 2000)
+	f(mysqlHeader+"INSERT INTO t(a, b) VALUES (0x"+long+",_binary X'"+long+"'), (0X4a,0);\n"+mysqlEnd,
+		fmt.Sprintf("f:3 t a=%[1]q b=%[1]q", strings.Repeat("\xab", 2000)), `f:3 row 2 t a="J" b="0"`)
+}
+
+// TestSchemas: tables of the same names in several databases or schemas are not mixed.
+func TestSchemas(t *testing.T) {
+	f := func(schema, dump string, want ...string) {
+		t.Helper()
+		from := text(dump)
+		from.Schema = schema
+		got, err := rowsOf(t.Context(), from)
+		if err != nil {
+			got = append(got, err.Error())
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s\n%s\nwant\n%s", dump, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+	two := mysqlHeader + "-- Host: localhost    Database: a\nCREATE DATABASE /*!32312 IF NOT EXISTS*/ `a`;\nUSE `a`;\nCREATE TABLE `t` (`x` int);\nINSERT INTO `t` VALUES (1);\nINSERT INTO `o` VALUES (1);\n" +
+		"USE `b`;\nCREATE TABLE `t` (`x` int, `y` int);\nINSERT INTO `t` VALUES (2,3);\nINSERT INTO `p` VALUES (1);\n" + mysqlEnd
+	f("", two, "f:7 t x=\"1\"", "f:8 unread o", `f:10: there are tables to import in more than one database or schema, such as t in "a" and t in "b": name the right one with --schema`)
+	f("a", two, `f:7 t x="1"`, "f:8 unread o")
+	f("b", two, `f:11 t x="2" y="3"`, "f:12 unread p")
+	f("c", two, `f: there are no tables to import in "c": name one of these with --schema: "a", "b"`)
+	f("c", mysqlHeader+"INSERT INTO `o` VALUES (1);\n"+mysqlEnd, `f: there are no tables to import in "c", and in no other database or schema`)
+	f("c", sqliteHeader+"CREATE TABLE t (a);\nCOMMIT;\n", `f: there is no "c": the dump does not name its database: leave out --schema`)
+	one := "-- Host: localhost    Database: a\nINSERT INTO t(x) VALUES (1);\n" + mysqlEnd
+	f("", mysqlHeader+one, `f:4 t x="1"`)
+	f("", mysqlHeader+one+mysqlHeader+strings.Replace(one, "a\n", "b\n", 1), `f:4 t x="1"`, `f:10: there are tables to import in more than one database or schema, such as t in "a" and t in "b": name the right one with --schema`)
+	f("b", mysqlHeader+"INSERT INTO `a`.`t`(x) VALUES (1);\nINSERT INTO `b`.`t`(x) VALUES (2);\n"+mysqlEnd, `f:4 t x="2"`)
+
+	f("", pgHeader+"CREATE TABLE public.t (x int);\nCREATE TABLE app.tt (x int);\n"+pgEnd,
+		`f:8: there are tables to import in more than one database or schema, such as t in "public" and tt in "app": name the right one with --schema`)
+	f("app", pgHeader+"CREATE TABLE public.t (x int);\nCREATE TABLE app.t (x int);\nCOPY public.t (x) FROM stdin;\n1\n\\.\nCOPY app.t (x) FROM stdin;\n2\n\\.\n"+pgEnd, `f:13 t x="2"`)
+	f("b", pgHeader+"SET search_path = a, pg_catalog;\nINSERT INTO t(x) VALUES (1);\nSET search_path TO \"b\";\nINSERT INTO t(x) VALUES (2);\nSET search_path = '';\n"+pgEnd, `f:10 t x="2"`)
+	f("d.public", "\\connect c\n"+pgHeader+"INSERT INTO public.t(x) VALUES (1);\n"+pgEnd+"\\connect \"d\"\n"+pgHeader+"INSERT INTO public.t(x) VALUES (2);\n"+pgEnd, `f:21 t x="2"`)
+	f("", "\\connect c\n"+pgHeader+"INSERT INTO public.t(x) VALUES (1);\n"+pgEnd+"\\c d\n"+pgHeader+"INSERT INTO public.t(x) VALUES (2);\n"+pgEnd, `f:8 t x="1"`,
+		`f:21: there are tables to import in more than one database or schema, such as t in "c.public" and t in "d.public": name the right one with --schema`)
+	f("", pgHeader+"CREATE TABLE t (x int);\n"+pgEnd+pgHeader+"CREATE TABLE t (x int);\n"+pgEnd, "f:19: the table t is there twice: the file has more than one dump")
+	many := strings.Builder{}
+	for i := range 2 * maxScopes {
+		fmt.Fprintf(&many, "INSERT INTO s%d.t(x) VALUES (%d);\n", i, i)
+	}
+	f("s15", many.String(), `f:16 t x="15"`)
 }
 
 // TestBadDumps: a file that is not complete, or that is not what these programs write, is an
@@ -135,6 +181,10 @@ func TestBadDumps(t *testing.T) {
 	f("INSERT INTO "+strings.Repeat("t", 300), "f:1: a word is longer than 256 bytes")
 	f("INSERT INTO `"+strings.Repeat("t", 300), "f:1: a name is longer than 256 bytes")
 	f("INSERT INTO t(a) VALUES("+strings.Repeat("(", 10), "f:1: neither a constant")
+	f("INSERT INTO t(a) VALUES("+strings.Repeat("replace(", 1<<20), "f:1: more than 5 values are nested")
+	f("INSERT INTO t(a) VALUES("+strings.Repeat("_binary ", 1<<20), "f:1: more than 5 values are nested")
+	f("INSERT INTO t(a) VALUES(0xabc);", "f:1: a value in hexadecimal digits has others, or an odd number")
+	f("INSERT INTO t(a) VALUES(0xag);", "f:1: a value in hexadecimal digits has others, or an odd number")
 	f("SET client_encoding = 'LATIN1';", `f:1: the text is in the character set "latin1"`)
 	f("SET client_encoding TO latin1;", `f:1: the text is in the character set "latin1"`)
 	f("SET standard_conforming_strings = off;", "f:1: the dump was written with standard_conforming_strings off")
@@ -154,8 +204,8 @@ func (endless) Close() error { return nil }
 // TestLimits: nothing that a file can have fills the memory, and reading ends with the
 // context.
 func TestLimits(t *testing.T) {
-	for _, start := range []string{"INSERT INTO t(a) VALUES(1),('", "COPY t(a) FROM stdin;\n"} {
-		in := io.MultiReader(strings.NewReader(start), endless{"x"})
+	for _, start := range []string{"INSERT INTO t(a) VALUES(1),('", "COPY t(a) FROM stdin;\n", "INSERT INTO t(a) VALUES(0x"} {
+		in := io.MultiReader(strings.NewReader(start), endless{"a"})
 		_, err := rowsOf(t.Context(), Source{Name: "f", Open: func() (io.ReadCloser, error) { return io.NopCloser(in), nil }})
 		if err == nil || !strings.Contains(err.Error(), "larger than 32 MiB") {
 			t.Errorf("%q…: %v", start, err)
@@ -278,17 +328,4 @@ func TestSorter(t *testing.T) {
 	if err := s.Each(ctx, func(Key, *Row) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-}
-
-// FuzzDump: no file makes the reader panic, and what a row has comes from the file.
-func FuzzDump(f *testing.F) {
-	f.Add(sqliteHeader + "CREATE TABLE t(a text, UNIQUE (a));\nINSERT INTO t VALUES(replace('a\\n','\\n',char(10)));\nINSERT INTO u VALUES(unistr('\\u0041'));\nCOMMIT;\n")
-	f.Add(pgHeader + "CREATE FUNCTION f() AS $a$ x $a$;\nCOPY t (a, \"b\") FROM stdin;\n\\x41\\101	\\N\n\\.\n" + pgEnd)
-	f.Add(mysqlHeader + "CREATE TABLE `t` (`a` text, KEY `a` (`a`));\nINSERT INTO `t` VALUES ('\\n',_binary 'x',0x41,-1.5e3),('',NULL,1,2);\n" + mysqlEnd)
-	f.Fuzz(func(t *testing.T, s string) {
-		rows, err := rowsOf(t.Context(), text(s))
-		if err == nil && len(rows) > len(s) {
-			t.Errorf("%d rows in %d bytes", len(rows), len(s))
-		}
-	})
 }

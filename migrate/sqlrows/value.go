@@ -6,13 +6,26 @@ import (
 	"strings"
 )
 
+// maxNested is how deep values may be nested. sqlite3 .dump writes one call in another one.
+const maxNested = 5
+
 // value reads a constant as text, of at most maxRow bytes. NULL is "".
 func (l *lexer) value() string {
+	if l.depth == maxNested {
+		l.fail("more than %d values are nested", maxNested)
+		return ""
+	}
+	l.depth++
+	defer func() { l.depth-- }()
 	l.space()
 	switch c := l.peek(); {
 	case c == '\'':
 		l.next()
-		return l.text(l.dialect == mysqlText, l.dialect == unknown)
+		return l.text(l.dialect == mysqlText, l.dialect == unknown, maxRow)
+	case c == '0' && l.second()|0x20 == 'x':
+		l.next()
+		l.next()
+		return l.hex(l.digits())
 	case isWord(c):
 		return l.named(l.word())
 	case c == '-' || c == '+' || c == '.':
@@ -32,19 +45,15 @@ func (l *lexer) named(word string) string {
 	case upper == "TRUE", upper == "FALSE":
 		return strings.ToLower(word)
 	case word[0] >= '0' && word[0] <= '9':
-		if digits, ok := strings.CutPrefix(upper, "0X"); ok {
-			return l.hex(digits)
-		}
 		return l.number(word)
 	case word[0] == '_': // a character set
 		return l.value()
 	case l.peek() == '\'' && (upper == "X" || upper == "E" || upper == "N"):
 		l.next()
-		s := l.text(upper == "E" || upper == "N" && l.dialect == mysqlText, false)
 		if upper == "X" {
-			return l.hex(s)
+			return l.hex(l.text(false, false, maxDigits))
 		}
-		return s
+		return l.text(upper == "E" || upper == "N" && l.dialect == mysqlText, false, maxRow)
 	case upper == "REPLACE" || upper == "CHAR" || upper == "UNISTR":
 		return l.call(upper)
 	}
@@ -71,6 +80,20 @@ func (l *lexer) number(text string) string {
 	return text
 }
 
+// maxDigits is the number of hexadecimal digits of the largest value.
+const maxDigits = 2 * maxRow
+
+// digits reads the digits of a value after 0x, as mysqldump --hex-blob writes it.
+func (l *lexer) digits() string {
+	var b []byte
+	for isWord(l.peek()) {
+		if b = l.run(b, &wordEnds); len(b) > maxDigits {
+			l.fail("a value is larger than %d MiB", maxRow>>20)
+		}
+	}
+	return string(b)
+}
+
 func (l *lexer) hex(digits string) string {
 	b, err := hex.DecodeString(digits)
 	if err != nil {
@@ -79,11 +102,12 @@ func (l *lexer) hex(digits string) string {
 	return string(b)
 }
 
-// text reads a string after its opening quote. It fails at a backslash if nobody knows what
-// that means.
-func (l *lexer) text(escapes, ambiguous bool) string {
+// text reads a string after its opening quote, of at most limit bytes. It fails at a
+// backslash if nobody knows what that means.
+func (l *lexer) text(escapes, ambiguous bool, limit int) string {
 	var b []byte
 	for l.err == nil {
+		b = l.run(b, &textEnds)
 		c := l.next()
 		switch {
 		case c == '\'' && !l.accept('\''):
@@ -94,7 +118,7 @@ func (l *lexer) text(escapes, ambiguous bool) string {
 		case escapes:
 			c = l.escape()
 		}
-		if b = append(b, c); len(b) > maxRow {
+		if b = append(b, c); len(b) > limit {
 			l.fail("a value is larger than %d MiB", maxRow>>20)
 		}
 	}
