@@ -1,193 +1,121 @@
 package sqlrows
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-
-	"github.com/jackc/pgx/v5"
-	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
+	"slices"
+	"time"
 )
 
-// quoted returns a name in double quotes.
-func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+// patience is how long a database may take until it sends its next row. Tests change it.
+var patience = time.Minute
 
-// readSQLite reads a database file. Another program may have it open.
-func readSQLite(ctx context.Context, name string, to Receiver) (err error) {
-	c, err := sqlite.OpenConn(name, sqlite.OpenReadOnly)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	defer func() { err = errors.Join(err, c.Close()) }()
-	c.SetInterrupt(ctx.Done())
-	err = sqliteTables(ctx, c, name, to)
-	if ctx.Err() != nil {
-		return ctx.Err()
+// errStalled means that a database has sent nothing for so long.
+var errStalled = errors.New("the database has sent nothing for a minute: look for a statement there that holds a lock on its tables, and run the same command again")
+
+// lockSeconds is how long a database may wait for such a lock, so that its own error, which
+// is about a lock, comes first.
+const lockSeconds = 30
+
+// watch ends a context when a database sends nothing for a while. What is done with its rows
+// does not count.
+type watch struct{ timer *time.Timer }
+
+// newWatch returns a watch that ends a context by its function.
+func newWatch(cancel context.CancelCauseFunc) *watch {
+	return &watch{time.AfterFunc(patience, func() { cancel(errStalled) })}
+}
+
+// waits is called before something is read from the database.
+func (w *watch) waits() { w.timer.Reset(patience) }
+
+// got is called after something was read.
+func (w *watch) got() { w.timer.Stop() }
+
+// liveTable is a table of a database server.
+type liveTable struct {
+	name    string
+	columns []string
+	keys    []int // the columns of its primary key
+}
+
+// liveTables are the tables of a database server, and how they are read.
+type liveTables struct {
+	watch   *watch
+	to      Receiver
+	list    func(add func(table, column string, isKey bool)) error // the columns in their order
+	hasRows func(table string) (bool, error)
+	rows    func(liveTable) error
+}
+
+// readLive reads the tables of a database server. connect connects to it.
+func readLive(parent context.Context, to Receiver, connect func(context.Context, liveTables) error) error {
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	w := newWatch(cancel)
+	defer w.got()
+	err := connect(ctx, liveTables{watch: w, to: to})
+	switch {
+	case parent.Err() != nil:
+		return parent.Err()
+	case errors.Is(context.Cause(ctx), errStalled):
+		return errStalled
 	}
 	return err
 }
 
-func sqliteTables(ctx context.Context, c *sqlite.Conn, name string, to Receiver) error {
-	query := func(sql string, f func(*sqlite.Stmt) error) error {
-		err := sqlitex.ExecuteTransient(c, sql, &sqlitex.ExecOptions{ResultFunc: f})
-		if err != nil && sqlite.ErrCode(err) != sqlite.ResultError {
-			err = fmt.Errorf("%s: %w", name, err)
+// read reads all tables.
+func (l liveTables) read() error {
+	var tables []liveTable
+	l.watch.waits()
+	if err := l.list(func(table, column string, isKey bool) {
+		i := slices.IndexFunc(tables, func(t liveTable) bool { return t.name == table })
+		if i < 0 {
+			i = len(tables)
+			tables = append(tables, liveTable{name: table})
 		}
-		return err
-	}
-	if err := query("BEGIN", nil); err != nil {
-		return err
-	}
-	var tables []string
-	err := query("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'", func(st *sqlite.Stmt) error {
-		tables = append(tables, st.ColumnText(0))
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, table := range tables {
-		at := name + ": table " + table
-		if !to.Want(table) {
-			if err := query("SELECT 1 FROM "+quoted(table)+" LIMIT 1", func(*sqlite.Stmt) error {
-				to.Unread(at, table)
-				return nil
-			}); err != nil {
-				return err
-			}
-			continue
+		t := &tables[i]
+		if isKey {
+			t.keys = append(t.keys, len(t.columns))
 		}
-		row, id := Row{Table: table}, "rowid"
-		if query("SELECT rowid FROM "+quoted(table)+" LIMIT 0", nil) != nil {
-			id = "NULL" // a table WITHOUT ROWID
-		}
-		if err := query("SELECT "+id+", * FROM "+quoted(table), func(st *sqlite.Stmt) error {
-			if row.columns == nil {
-				for i := 1; i < st.ColumnCount(); i++ {
-					row.columns = append(row.columns, st.ColumnName(i))
-				}
-			}
-			if row.At = at; id == "rowid" {
-				row.At += " rowid " + st.ColumnText(0)
-			}
-			row.values = row.values[:0]
-			size := 0
-			for i := range row.columns {
-				row.values = append(row.values, columnText(st, i+1))
-				size += len(row.values[i])
-			}
-			if size > maxRow {
-				to.Problem(row.At, fmt.Sprintf("the row is larger than %d MiB", maxRow>>20))
-				return nil
-			}
-			return to.Row(&row)
-		}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// columnText returns a value as text.
-func columnText(st *sqlite.Stmt, i int) string {
-	if st.ColumnType(i) != sqlite.TypeBlob {
-		return st.ColumnText(i)
-	}
-	b := make([]byte, st.ColumnLen(i))
-	return string(b[:st.ColumnBytes(i, b)])
-}
-
-// readPostgres reads the tables of a database that are visible without the name of a schema,
-// as they are at one moment.
-func readPostgres(ctx context.Context, url string, to Receiver) (err error) {
-	c, err := pgx.Connect(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, c.Close(context.WithoutCancel(ctx))) }()
-	tx, err := c.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // it has changed nothing
-	err = postgresTables(ctx, tx, to)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return err
-}
-
-const sqlTables = `SELECT c.relname, array_agg(a.attname::text ORDER BY a.attnum)
-	FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-	WHERE c.relkind IN ('r', 'p') AND pg_table_is_visible(c.oid) AND c.relnamespace <> 'pg_catalog'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped
-	GROUP BY c.relname`
-
-func postgresTables(ctx context.Context, tx pgx.Tx, to Receiver) error {
-	columns := make(map[string][]string)
-	rows, err := tx.Query(ctx, sqlTables)
-	if err != nil {
-		return err
-	}
-	var table string
-	var names []string
-	if _, err := pgx.ForEachRow(rows, []any{&table, &names}, func() error {
-		columns[table], names = names, nil
-		return nil
+		t.columns = append(t.columns, column)
 	}); err != nil {
 		return err
 	}
-	for table, names := range columns {
-		if !to.Want(table) {
-			var some bool
-			if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+quoted(table)+")").Scan(&some); err != nil {
-				return fmt.Errorf("table %s: %w", table, err)
-			}
-			if some {
-				to.Unread("table "+table, table)
-			}
-			continue
-		}
-		if err := postgresTable(ctx, tx, table, names, to); err != nil {
-			return err
+	slices.SortFunc(tables, func(a, b liveTable) int { return cmp.Compare(a.name, b.name) })
+	for _, t := range tables {
+		if err := l.table(t); err != nil {
+			return fmt.Errorf("table %s: %w", t.name, err)
 		}
 	}
 	return nil
 }
 
-// postgresTable reads the rows of a table.
-func postgresTable(ctx context.Context, tx pgx.Tx, table string, names []string, to Receiver) error {
-	var sql strings.Builder
-	sql.WriteString("SELECT ctid::text")
-	for _, name := range names {
-		sql.WriteString(", " + quoted(name) + "::text")
+// table reads one table, or reports that it is not read.
+func (l liveTables) table(t liveTable) error {
+	l.watch.waits()
+	if l.to.Want(t.name) {
+		return l.rows(t)
 	}
-	rows, err := tx.Query(ctx, sql.String()+" FROM "+quoted(table))
-	if err != nil {
-		return fmt.Errorf("table %s: %w", table, err)
+	some, err := l.hasRows(t.name)
+	if some && err == nil {
+		l.to.Unread("table "+t.name, t.name)
 	}
-	defer rows.Close()
-	row := Row{Table: table, columns: names}
-	for rows.Next() {
-		raw := rows.RawValues() // text is the same in both formats
-		row.At = "table " + table + " ctid " + string(raw[0])
-		row.values = row.values[:0]
-		size := 0
-		for _, v := range raw[1:] {
-			row.values = append(row.values, string(v))
-			size += len(v)
-		}
-		if size > maxRow {
-			to.Problem(row.At, fmt.Sprintf("the row is larger than %d MiB", maxRow>>20))
-			continue
-		}
-		if err := to.Row(&row); err != nil {
-			return err
-		}
+	return err
+}
+
+// pass passes on a row, unless it is too large.
+func (l liveTables) pass(r *Row) error {
+	l.watch.got()
+	size := 0
+	for _, v := range r.values {
+		size += len(v)
 	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("table %s: %w", table, err)
+	if size > maxRow {
+		l.to.Problem(r.At, fmt.Sprintf("the row is larger than %d MiB", maxRow>>20))
+		return nil
 	}
-	return nil
+	return l.to.Row(r)
 }

@@ -130,7 +130,7 @@ func (s Source) readURL(ctx context.Context, to Receiver) error {
 	}
 	switch u.Scheme {
 	case "postgres", "postgresql":
-		return readPostgres(ctx, s.Name, to)
+		return readLive(ctx, to, func(ctx context.Context, t liveTables) error { return readPostgres(ctx, s.Name, t) })
 	case "mysql", "mariadb":
 		return fmt.Errorf("roost does not connect to %s: import what mysqldump writes", u.Scheme)
 	}
