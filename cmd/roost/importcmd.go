@@ -23,7 +23,7 @@ import (
 
 // importCmd imports accounts with all their data.
 type importCmd struct {
-	Source string    `arg:"" help:"What to import: a file, - for standard input, Prosody's data directory, or the postgres:// URL of a database of Prosody or ejabberd."`
+	Source string    `arg:"" help:"What to import: a file, - for standard input, Prosody's data directory, or the postgres:// or mysql:// URL of a database of Prosody or ejabberd."`
 	From   string    `enum:"json,xep0227,prosody,ejabberd" default:"json" env:"ROOST_IMPORT_FROM" placeholder:"NAME" help:"What the source is: json, a file of roost export; xep0227, a file with those that it includes; prosody, the data directory of Prosody, such as /var/lib/prosody, or its SQL database; ejabberd, a file of its command export_piefxis, or its SQL database. A database is an SQLite file, what sqlite3 .dump, pg_dump or mysqldump has written, or a URL (default: ${default})."`
 	Domain domainArg `env:"ROOST_IMPORT_DOMAIN" placeholder:"NAME" help:"Domain of the accounts, for an SQL database of ejabberd that does not store it."`
 	Schema string    `env:"ROOST_IMPORT_SCHEMA" placeholder:"NAME" help:"Database or schema to import from, if a dump has tables of Prosody or ejabberd in several: as the error names it."`

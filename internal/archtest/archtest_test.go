@@ -84,7 +84,7 @@ var allowed = map[string][]string{
 	"migrate/pie":         {"roost/migrate", "roost/stanza", "roost/parser", "roost/store"},
 	"migrate/prosody":     {"roost/migrate", "roost/migrate/sqlrows", "roost/parser", "roost/store"},
 	"migrate/ejabberd":    {"roost/migrate", "roost/migrate/sqlrows", "roost/parser", "roost/store"},
-	"migrate/sqlrows":     {"roost/migrate", "github.com/jackc/pgx/v5", "zombiezen.com/go/sqlite"},
+	"migrate/sqlrows":     {"roost/migrate", "github.com/go-sql-driver/mysql", "github.com/jackc/pgx/v5", "zombiezen.com/go/sqlite"},
 	"migrate/migratetest": {"roost/migrate", "roost/jid", "roost/store"},
 
 	"cluster":             {"roost/router", "github.com/redis/rueidis", "github.com/maypok86/otter/v2"},
@@ -96,6 +96,7 @@ var allowed = map[string][]string{
 	"internal/events":     {},
 	"internal/histogram":  {},
 	"internal/pgtest":     {"github.com/jackc/pgx/v5"},
+	"internal/mariatest":  {"github.com/go-sql-driver/mysql"},
 	"internal/teststores": {"roost/internal/pgtest", "roost/store", "roost/store/memstore", "roost/store/sqlite", "roost/store/stores", "zombiezen.com/go/sqlite"},
 }
 

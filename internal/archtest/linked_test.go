@@ -46,7 +46,7 @@ func TestServerWithoutMeasurements(t *testing.T) {
 func measures(name string) bool {
 	first, _, _ := strings.Cut(name, "/")
 	return first == "bench" || first == "test" || slices.Contains([]string{
-		"internal/cmdtest", "internal/memnet", "internal/memnodes", "internal/pgtest", "internal/teststores", "internal/xmpptest",
+		"internal/cmdtest", "internal/mariatest", "internal/memnet", "internal/memnodes", "internal/pgtest", "internal/teststores", "internal/xmpptest",
 		"store/faultstore", "store/memstore", "store/storetest",
 	}, name)
 }

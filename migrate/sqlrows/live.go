@@ -60,7 +60,7 @@ func readLive(parent context.Context, to Receiver, connect func(context.Context,
 	switch {
 	case parent.Err() != nil:
 		return parent.Err()
-	case errors.Is(context.Cause(ctx), errStalled):
+	case err != nil && errors.Is(context.Cause(ctx), errStalled):
 		return errStalled
 	}
 	return err

@@ -1,6 +1,6 @@
 // Package sqlrows reads the rows of another server's SQL database: from a dump, which is the
 // text that sqlite3 .dump, pg_dump and mysqldump write, from an SQLite file, or from a
-// PostgreSQL database. It knows no tables; packages that do group the rows by account with a
+// database of PostgreSQL, MySQL or MariaDB. It knows no tables; packages that do group the rows by account with a
 // Sorter.
 //
 // A dump is data, not a program: statements other than INSERT, COPY and CREATE TABLE are
@@ -63,7 +63,7 @@ type Receiver struct {
 
 // Source is a database or a dump.
 type Source struct {
-	// Name is a file, or the URL of a PostgreSQL database.
+	// Name is a file, or the URL of a database of PostgreSQL, MySQL or MariaDB.
 	Name string
 	// Open opens the file.
 	Open func() (io.ReadCloser, error)
@@ -132,9 +132,9 @@ func (s Source) readURL(ctx context.Context, to Receiver) error {
 	case "postgres", "postgresql":
 		return readLive(ctx, to, func(ctx context.Context, t liveTables) error { return readPostgres(ctx, s.Name, t) })
 	case "mysql", "mariadb":
-		return fmt.Errorf("roost does not connect to %s: import what mysqldump writes", u.Scheme)
+		return readLive(ctx, to, func(ctx context.Context, t liveTables) error { return readMySQL(ctx, u, t) })
 	}
-	return fmt.Errorf("%s is not the URL of a database that roost reads: name a postgres:// URL or a file", Printable(s.Name))
+	return fmt.Errorf("%s is not the URL of a database that roost reads: name a postgres:// or mysql:// URL, or a file", Printable(s.Name))
 }
 
 // Printable returns a source without a password that its URL may have.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"roost/internal/mariatest"
 	"roost/internal/pgtest"
 )
 
@@ -44,6 +45,33 @@ func TestMigrateProsodyPostgres(t *testing.T) {
 	prosodyIn(t, "postgres")
 	moved(t, "postgres:///", "prosody")
 	moved(t, dumped(t, "pg_dump"), "prosody")
+}
+
+// TestMigrateProsodyMySQL: accounts that Prosody has stored in MariaDB move to roost.
+func TestMigrateProsodyMySQL(t *testing.T) {
+	maria := mariatest.Shared(t)
+	source := maria.URL(t, "prosody")
+	t.Setenv("MYSQL_UNIX_PORT", maria.Socket())
+	t.Setenv("MYSQL_USER", mariatest.User)
+	t.Setenv("MYSQL_PWD", mariatest.Password)
+	t.Setenv("MYSQL_DATABASE", "prosody")
+	prosodyIn(t, "mysql")
+	moved(t, source.String(), "prosody")
+}
+
+// TestMigrateEjabberdMySQL: accounts that ejabberd has stored in MariaDB move to roost, by a
+// connection with TLS. They are those of a recorded dump, because Debian's ejabberd needs one
+// more package to write them itself.
+func TestMigrateEjabberdMySQL(t *testing.T) {
+	maria := mariatest.Shared(t)
+	source := maria.URL(t, "ejabberd")
+	dump, err := os.ReadFile("../../migrate/ejabberd/testdata/mariadb.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	maria.Exec(t, "ejabberd", string(dump))
+	source.RawQuery += "&" + url.Values{"ssl-mode": {"verify-identity"}, "ssl-ca": {maria.Certificate()}}.Encode()
+	imported(t, t.TempDir(), source.String(), "ejabberd", "--domain", "localhost")
 }
 
 // dumped returns the name of a file with what a program prints.
@@ -183,13 +211,7 @@ func inMigrate(t *testing.T, args ...string) string {
 func moved(t *testing.T, source, from string, flags ...string) {
 	t.Helper()
 	data := t.TempDir()
-	var stderr bytes.Buffer // has warnings, such as of the environment of the tests
-	cmd := exec.Command(buildRoost(t), append([]string{"import", source, "--from", from, "--create", "--data", data}, flags...)...)
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil || !strings.HasPrefix(string(out), "imported 3 accounts with ") {
-		t.Fatalf("%v: %s%s", err, stderr.Bytes(), out)
-	}
+	imported(t, data, source, from, flags...)
 	s := startRoostIn(t, data, "", new(logBuffer))
 	got := inMigrate(t, "check.py", portOf(t, s.direct))
 	if first, _, _ := strings.Cut(got, "\n"); !strings.Contains(first, "SCRAM-SHA-1") || strings.Contains(first, "SCRAM-SHA-256") {
@@ -203,5 +225,17 @@ func moved(t *testing.T, source, from string, flags ...string) {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s in\n%s", want, got)
 		}
+	}
+}
+
+// imported imports the accounts into a data directory.
+func imported(t *testing.T, data, source, from string, flags ...string) {
+	t.Helper()
+	var stderr bytes.Buffer // has warnings, such as of the environment of the tests
+	cmd := exec.Command(buildRoost(t), append([]string{"import", source, "--from", from, "--create", "--data", data}, flags...)...)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil || !strings.HasPrefix(string(out), "imported 3 accounts with ") {
+		t.Fatalf("%v: %s%s", err, stderr.Bytes(), out)
 	}
 }

@@ -16,6 +16,8 @@ authentication = "internal_hashed"
 storage = os.getenv("STORAGE") == "internal" and "internal" or "sql"
 if os.getenv("STORAGE") == "postgres" then
 	sql = { driver = "PostgreSQL", host = os.getenv("PGHOST"), username = os.getenv("PGUSER"), password = "", database = os.getenv("PGDATABASE") }
+elseif os.getenv("STORAGE") == "mysql" then
+	sql = { driver = "MySQL", username = os.getenv("MYSQL_USER"), password = os.getenv("MYSQL_PWD"), database = os.getenv("MYSQL_DATABASE") } -- by MYSQL_UNIX_PORT
 else
 	sql = { driver = "SQLite3", database = os.getenv("DIR").."/prosody.sqlite" }
 end
