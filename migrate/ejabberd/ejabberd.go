@@ -157,9 +157,9 @@ func (r *reader) end() error {
 }
 
 // created returns when a row was added, if that is known. ejabberd does not store the time
-// zone.
+// zone, but PostgreSQL may have one, in hours or with minutes.
 func (r *reader) created(row *sqlrows.Row) time.Time {
-	for _, layout := range []string{time.DateTime, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07"} {
+	for _, layout := range []string{time.DateTime, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07", "2006-01-02 15:04:05Z07:00"} {
 		if t, err := time.Parse(layout, row.Text("created_at")); err == nil && t.Year() >= 1970 && t.Year() <= 9999 {
 			return t
 		}

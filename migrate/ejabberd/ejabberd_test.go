@@ -153,6 +153,24 @@ func TestProblems(t *testing.T) {
 		"f:2: the table muc_room is not imported", "f:4: a row of the table vcard has 2 values for 1 columns")
 }
 
+// created is a database with an account that was created at a time.
+func created(at string) sqlrows.Source {
+	return text("INSERT INTO users (username, password, created_at) VALUES ('a', 'p', '" + at + "');")
+}
+
+// TestCreated: times are read in each form in which databases write them.
+func TestCreated(t *testing.T) {
+	for text, want := range map[string]string{
+		"2026-01-02 03:04:05": "2026-01-02T03:04:05Z", "2026-01-02 03:04:05.678": "2026-01-02T03:04:05Z", "2026-01-02T03:04:05": "2026-01-02T03:04:05Z",
+		"2026-01-02 03:04:05+02": "2026-01-02T01:04:05Z", "2026-01-02 03:04:05.6+05:30": "2026-01-01T21:34:05Z", "02/01/2026 03:04:05": "0001-01-01T00:00:00Z",
+	} {
+		accounts, _, err := migratetest.Reads(t, Database{From: created(text), Domain: "d", Now: now})
+		if err != nil || len(accounts) != 1 || accounts[0].Created.UTC().Format(time.RFC3339) != want {
+			t.Errorf("%s: %+v, %v; want %s", text, accounts, err, want)
+		}
+	}
+}
+
 // TestMessageOrder: stored messages are in the order of their numbers, whatever that of the
 // rows is.
 func TestMessageOrder(t *testing.T) {
