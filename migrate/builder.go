@@ -121,6 +121,9 @@ func (b *Builder) Keys(at, mechanism string, k store.Keys) {
 		if h.Mechanism() != mechanism {
 			continue
 		}
+		if b.again(at, "the key for", mechanism) {
+			return
+		}
 		c := store.Credentials{}
 		c[h] = k
 		if err := c.Check(); err != nil {
