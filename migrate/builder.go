@@ -246,6 +246,7 @@ func (b *Builder) Online(at string, when time.Time, status string) {
 		status = ""
 	}
 	b.Last = &store.LastActivity{At: when.UTC().Truncate(time.Second), Status: []byte(status)}
+	b.usedAt(b.Last.At)
 }
 
 // XML is an element as text, and the namespaces that are declared outside it, as attributes

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"roost/jid"
 	"roost/store"
@@ -52,10 +53,11 @@ func readAccount(ctx context.Context, s store.Store, j jid.JID) (*store.AccountD
 		return nil, err
 	}
 	d := &store.AccountData{Account: a}
-	roster, err := s.Roster(ctx, j)
+	state, err := s.LoginState(ctx, j)
 	if err != nil {
 		return nil, err
 	}
+	roster := &state.Roster
 	d.Roster = roster.Items
 	slices.SortFunc(d.Roster, func(a, b store.RosterItem) int { return strings.Compare(a.JID.String(), b.JID.String()) })
 	if len(roster.Requests) > 0 {
@@ -80,8 +82,39 @@ func readAccount(ctx context.Context, s store.Store, j jid.JID) (*store.AccountD
 	} else if errors.Is(err, store.ErrNotFound) {
 		err = nil
 	}
+	d.Used = state.Used.End()
+	if d.Last != nil {
+		d.Used = store.LastUse(last.At.Unix(), state.Used)
+	}
 	return d, err
 }
+
+// Invitations passes the invitations for a domain, or for all domains if it is empty, that
+// can be used at a time to f.
+func Invitations(ctx context.Context, s store.Store, domain string, now time.Time, f func(*store.Invitation) error) error {
+	after := ""
+	for {
+		page, err := s.ListInvitations(ctx, after, invitationPage)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			after = page[i].ID
+			if !page[i].Usable(now) || domain != "" && domain != page[i].Domain {
+				continue
+			}
+			if err := f(&page[i]); err != nil {
+				return err
+			}
+		}
+		if len(page) < invitationPage {
+			return nil
+		}
+	}
+}
+
+// invitationPage is how many invitations are read at once.
+const invitationPage = 1000
 
 // readMessages reads the stored messages of an account.
 func readMessages(ctx context.Context, s store.Store, d *store.AccountData) error {

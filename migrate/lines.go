@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"roost/store"
@@ -34,7 +35,8 @@ type lineHeader struct {
 
 // lineEnd is the last line. Its text begins with endPrefix.
 type lineEnd struct {
-	Accounts int `json:"accounts"`
+	Accounts    int              `json:"accounts"`
+	Invitations []lineInvitation `json:"invitations,omitempty"`
 }
 
 const endPrefix = `{"accounts":`
@@ -53,6 +55,7 @@ type lineAccount struct {
 	VCard    string              `json:"vcard,omitempty"`
 	Private  []string            `json:"private,omitempty"`
 	Last     *lineLast           `json:"last_online,omitempty"`
+	Used     string              `json:"used,omitempty"` // a day
 }
 
 type lineKeys struct {
@@ -84,8 +87,9 @@ type lineLast struct {
 
 // LineWriter writes accounts as JSON lines.
 type LineWriter struct {
-	enc      *json.Encoder
-	accounts int
+	enc         *json.Encoder
+	accounts    int
+	invitations []lineInvitation
 }
 
 // NewLineWriter returns a LineWriter and writes the first line.
@@ -138,11 +142,14 @@ func lineOf(d *store.AccountData) lineAccount {
 	if d.Last != nil {
 		line.Last = &lineLast{d.Last.At, string(d.Last.Status)}
 	}
+	if day := UsedDay(d); !day.IsZero() {
+		line.Used = day.Format(time.DateOnly)
+	}
 	return line
 }
 
 // Close writes the last line.
-func (w *LineWriter) Close() error { return w.enc.Encode(lineEnd{w.accounts}) }
+func (w *LineWriter) Close() error { return w.enc.Encode(lineEnd{w.accounts, w.invitations}) }
 
 // Lines is a Source of JSON lines.
 type Lines struct {
@@ -168,7 +175,7 @@ func (l Lines) Read(ctx context.Context, to Receiver) error {
 			return err
 		}
 		if bytes.HasPrefix(text, []byte(endPrefix)) {
-			return r.end(text, accounts)
+			return r.end(text, accounts, to)
 		}
 		if !r.account(text) {
 			continue
@@ -230,8 +237,8 @@ func (r *lineReader) header() error {
 	return nil
 }
 
-// end checks the last line.
-func (r *lineReader) end(text []byte, accounts int) error {
+// end reads the last line.
+func (r *lineReader) end(text []byte, accounts int, to Receiver) error {
 	var end lineEnd
 	if err := json.Unmarshal(text, &end); err != nil {
 		return fmt.Errorf("%s: the last line: %s", r.at(), explainJSON(err))
@@ -239,24 +246,27 @@ func (r *lineReader) end(text []byte, accounts int) error {
 	if end.Accounts != accounts {
 		return fmt.Errorf("%s: the last line says that there are %d accounts, and there are %d", r.at(), end.Accounts, accounts)
 	}
+	at := *r
 	if text, err := r.next(); err != io.EOF || len(bytes.TrimSpace(text)) > 0 {
 		return fmt.Errorf("%s: there is something after the last line", r.at())
 	}
-	return nil
+	return at.invitations(end.Invitations, to)
 }
 
 // account reads a line with an account, and reports whether it is one that can be imported.
 func (r *lineReader) account(text []byte) bool {
 	var line lineAccount
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
 	at, b := r.at(), r.b
-	if err := dec.Decode(&line); err != nil {
+	unknown, err := decodeKnown(text, &line)
+	if err != nil {
 		b.report(Problem{At: at, Text: "not the JSON of an account: " + explainJSON(err), Whole: true})
 		return false
 	}
 	if !b.BeginAddress(at, line.JID) {
 		return false
+	}
+	if unknown != "" {
+		b.Skip(at, "%s is not imported: this version of roost does not know it", clip(unknown))
 	}
 	b.Created, b.Disabled, b.Password = line.Created.UTC().Truncate(time.Second), line.Disabled, line.Password
 	for _, mechanism := range []string{store.SHA1.Mechanism(), store.SHA256.Mechanism()} {
@@ -293,7 +303,27 @@ func (r *lineReader) account(text []byte) bool {
 	if line.Last != nil {
 		b.Online(at, line.Last.At, line.Last.Status)
 	}
+	if line.Used != "" {
+		b.UsedOn(at, line.Used)
+	}
 	return b.Secret(at)
+}
+
+// decodeKnown decodes the JSON of an account, and returns what it says about the first field
+// that is not known, which a newer version may have written.
+func decodeKnown(text []byte, line *lineAccount) (unknown string, err error) {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	err = dec.Decode(line)
+	if err == nil {
+		return "", nil
+	}
+	what, ok := strings.CutPrefix(err.Error(), "json: unknown ")
+	if !ok {
+		return "", err
+	}
+	*line = lineAccount{}
+	return "the " + what, json.Unmarshal(text, line)
 }
 
 // explainJSON returns an error without the text of the line, which may contain a password.

@@ -20,8 +20,12 @@ import (
 func filled(t testing.TB, all []store.AccountData) store.Store {
 	t.Helper()
 	s, err := memstore.New().Open(t.Context(), store.Options{})
+	var created []bool
 	if err == nil {
-		_, err = s.CreateAccounts(t.Context(), all)
+		created, err = s.CreateAccounts(t.Context(), all)
+	}
+	if err == nil {
+		err = s.NoteUse(t.Context(), migrate.Uses(all, created))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +95,9 @@ func TestLineProblems(t *testing.T) {
 	f(`{"jid":"a@a.example"}`, 0, "f:2: a@a.example: it has neither keys nor a password")
 	f(`{"jid":"a.example",`+keys+`}`, 0, `f:2: not the address of an account: "@a.example" (it has no name before the @)`)
 	f(`{"jid":"a@a.example","password":5}`, 0, "f:2: not the JSON of an account: password has the wrong type, number")
-	f(`{"jid":"a@a.example","pass":"secret"}`, 0, `f:2: not the JSON of an account: json: unknown field "pass"`)
+	f(`{"jid":"a@a.example","pass":"secret"}`, 0, `f:2: a@a.example: the field "pass" is not imported: this version of roost does not know it`, "f:2: a@a.example: it has neither keys nor a password")
+	f(`{"jid":"a@a.example","new":"x","password":"p","newer":["x"]}`, 1, `f:2: a@a.example: the field "new" is not imported: this version of roost does not know it`)
+	f(`{"jid":"a@a.example","new":"x","password":5}`, 0, "f:2: not the JSON of an account: password has the wrong type, number")
 	f(`{"jid":"a@a.example","password":"secret`, 0, "f:2: not the JSON of an account: a mistake at byte 40")
 	f(`{"jid":"a@a.example","password":"secret"x}`, 0, "f:2: not the JSON of an account: a mistake at byte 41")
 	f(`{"jid":"a@a.example","password":"`+strings.Repeat("secret", 200)+`"}`, 0, "f:2: a@a.example: its password is longer than 1023 bytes")
@@ -116,6 +122,7 @@ func TestLineProblems(t *testing.T) {
 	part(`"blocked":["b@@","b.example","b.example"]`, `blocked "b@@": not an address`, "blocked address b.example is there twice")
 	part(`"vcard":"<vCard/>"`, "vCard: the element is another one")
 	part(`"private":["<x/>","<x xmlns='x'/>","<x xmlns='x'>2</x>"]`, "private storage: the element x has no namespace of its own", "private storage {x}x is there twice")
+	part(`"used":"2020-02-30"`, `the day "2020-02-30" of its last use is not valid`)
 	part(`"last_online":{"at":"2020-01-01T00:00:00Z","status":"\u0001"}`, "the status has characters that XML does not allow")
 }
 

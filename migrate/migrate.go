@@ -70,6 +70,10 @@ func (p Problem) String() string {
 type Receiver struct {
 	Account func(*Account) error // if it returns an error, reading ends with that error
 	Problem func(Problem)
+
+	// Invitation gets the invitations of a source that has any, after its accounts. If it is
+	// nil, they are left out.
+	Invitation func(*store.Invitation) error
 }
 
 // Source is where accounts come from.

@@ -27,7 +27,7 @@ type exportCmd struct {
 
 // Help implements kong's HelpProvider.
 func (c *exportCmd) Help() string {
-	return "The file has the keys of the accounts, rosters, subscription requests, stored messages, vCards, private storage and blocked addresses. " +
+	return "The file has the keys of the accounts, rosters, subscription requests, stored messages, vCards, private storage and blocked addresses, and as JSON lines also the invitations. " +
 		"It does not have passwords, which roost does not know, and the tokens by which clients log in, which only work here. " +
 		"The server may run; what clients change meanwhile may be missing."
 }
@@ -36,6 +36,11 @@ func (c *exportCmd) Help() string {
 type accountWriter interface {
 	Write(*store.AccountData) error
 	Close() error // writes the end of the file
+}
+
+// invitationWriter is an accountWriter of a format that has invitations.
+type invitationWriter interface {
+	Invite(*store.Invitation) bool // false: there are too many
 }
 
 // exportFormats are the formats of files that can be written.
@@ -111,6 +116,9 @@ func (c *exportCmd) export(ctx context.Context, s store.Store, to io.Writer) (n 
 		return w.Write(d)
 	})
 	bar.clear()
+	if invitations, ok := w.(invitationWriter); ok && err == nil {
+		err = c.exportInvitations(ctx, s, invitations)
+	}
 	if err == nil {
 		err = w.Close()
 	}
@@ -118,4 +126,19 @@ func (c *exportCmd) export(ctx context.Context, s store.Store, to io.Writer) (n 
 		err = buffered.Flush()
 	}
 	return n, err
+}
+
+// exportInvitations writes the invitations that can still be used.
+func (c *exportCmd) exportInvitations(ctx context.Context, s store.Store, w invitationWriter) error {
+	lost := 0
+	err := migrate.Invitations(ctx, s, string(c.Domain), time.Now(), func(i *store.Invitation) error {
+		if !w.Invite(i) {
+			lost++
+		}
+		return nil
+	})
+	if lost > 0 {
+		fmt.Fprintf(os.Stderr, "left out %s: a file has at most %d\n", count(lost, "invitation"), migrate.MaxInvitations)
+	}
+	return err
 }

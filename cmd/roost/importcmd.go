@@ -119,6 +119,8 @@ type importParts struct {
 	VCards   int `json:"vcards"`
 	Private  int `json:"private"`
 	Blocked  int `json:"blocked"`
+
+	Invitations int `json:"invitations"`
 }
 
 func (t *dataTarget) importBatch(ctx context.Context, batch []store.AccountData, _ api.AccountImport) (done api.AccountsImported, err error) {
@@ -126,7 +128,9 @@ func (t *dataTarget) importBatch(ctx context.Context, batch []store.AccountData,
 	if t.dryRun {
 		err = t.wouldCreate(ctx, batch, created)
 	} else {
-		created, err = t.CreateAccounts(ctx, batch)
+		if created, err = t.CreateAccounts(ctx, batch); err == nil {
+			err = t.noteUses(ctx, batch, created)
+		}
 		auditCommand(t.audit, "roost import", "account.import", "", map[string]any{"accounts": addresses(batch)}, err)
 	}
 	if err != nil {
@@ -141,6 +145,15 @@ func (t *dataTarget) importBatch(ctx context.Context, batch []store.AccountData,
 		t.parts.add(&batch[i])
 	}
 	return done, nil
+}
+
+// noteUses records when new accounts were used last. This is not in the transaction that
+// creates them: if it fails, they may seem unused since they were last online.
+func (t *dataTarget) noteUses(ctx context.Context, batch []store.AccountData, created []bool) error {
+	if uses := migrate.Uses(batch, created); uses != nil {
+		return t.NoteUse(ctx, uses)
+	}
+	return nil
 }
 
 // wouldCreate sets which accounts importBatch would create.
@@ -215,7 +228,7 @@ func (c *importCmd) summary(im *importer, to *dataTarget) string {
 		noun string
 	}{
 		{p.Contacts, "contact"}, {p.Requests, "subscription request"}, {p.Messages, "stored message"}, {p.VCards, "vCard"},
-		{p.Private, "private value"}, {p.Blocked, "blocked JID"},
+		{p.Private, "private value"}, {p.Blocked, "blocked JID"}, {p.Invitations, "invitation"},
 	} {
 		if part.n > 0 {
 			parts = append(parts, count(part.n, part.noun))

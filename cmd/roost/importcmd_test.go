@@ -28,7 +28,10 @@ func randomStore(t *testing.T, dir string, n int) {
 	t.Helper()
 	s := cmdtest.OpenStore(t, dir)
 	all := migratetest.Accounts(t, rand.New(rand.NewPCG(1, 2)), n)
-	_, err := s.CreateAccounts(t.Context(), all)
+	created, err := s.CreateAccounts(t.Context(), all)
+	if err == nil {
+		err = s.NoteUse(t.Context(), migrate.Uses(all, created))
+	}
 	if err == nil {
 		err = s.Close()
 	}

@@ -46,7 +46,8 @@ type importer struct {
 	allowed    func(domain string) error // rejects domains; nil accepts all
 	unit       string                    // of what is refused: "line" if empty
 
-	held budget // the size of the accounts in memory
+	held        budget             // the size of the accounts in memory
+	invitations []store.Invitation // of the source, until its accounts are imported
 
 	said              sync.Mutex // protects the fields below, and writing messages
 	bar               *progress  // nil: not shown
@@ -99,7 +100,7 @@ func (im *importer) run(ctx context.Context, from migrate.Source) error {
 	var unread error // why the rest of the source was not read; what was read is imported
 	go func() {
 		defer close(records)
-		to := migrate.Receiver{Problem: im.problem, Account: func(a *migrate.Account) error { return im.receive(ctx, a, records) }}
+		to := migrate.Receiver{Problem: im.problem, Account: func(a *migrate.Account) error { return im.receive(ctx, a, records) }, Invitation: im.keepInvitation}
 		unread = from.Read(ctx, to)
 	}()
 	if !im.how.Update {
@@ -127,6 +128,9 @@ func (im *importer) run(ctx context.Context, from migrate.Source) error {
 		close(ready)
 	}()
 	err := im.write(context.WithoutCancel(ctx), ready, cancel)
+	if err == nil && unread == nil && ctx.Err() == nil {
+		err = im.invite(ctx)
+	}
 	im.took = time.Since(start)
 	im.bar.clear()
 	return im.outcome(ctx, err, unread)

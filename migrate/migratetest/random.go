@@ -63,6 +63,9 @@ func fill(b *migrate.Builder, r *rand.Rand) {
 	if r.IntN(2) == 0 {
 		b.Online("", seconds(r), text(r))
 	}
+	if r.IntN(2) == 0 {
+		b.UsedOn("", seconds(r).Format(time.DateOnly))
+	}
 }
 
 func xml(s string) migrate.XML { return migrate.XML{Text: []byte(s)} }

@@ -213,4 +213,7 @@ func (f *file) account(at string, x migrate.XML) {
 	if t, ok := stamp("last"); ok {
 		f.b.Online(at, t, string(el.Attr("status")))
 	}
+	if day := el.Attr("used"); len(day) > 0 {
+		f.b.UsedOn(at, string(day))
+	}
 }

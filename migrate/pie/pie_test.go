@@ -158,6 +158,7 @@ func TestProblems(t *testing.T) {
 	const zeros = "<scram-credentials xmlns='urn:xmpp:pie:0#scram' mechanism='SCRAM-SHA-1'><iter-count>4096</iter-count><salt>AAAAAAAAAAAAAAAAAAAAAA==</salt>" +
 		"<server-key>AAAAAAAAAAAAAAAAAAAAAAAAAAA=</server-key><stored-key>AAAAAAAAAAAAAAAAAAAAAAAAAAA=</stored-key></scram-credentials>"
 	part(zeros+zeros, "the key for SCRAM-SHA-1 is there twice") // "they MUST all have a unique 'mechanism' attribute" (https://xmpp.org/extensions/xep-0227.html#scram-credentials)
+	part("<account xmlns='urn:roost:account:0' used='yesterday'/>", `the day "yesterday" of its last use is not valid`)
 	part("<query xmlns='jabber:iq:roster'><item jid='b@@'/><x/><item jid='b@b.example' subscription='remove'/></query>", `contact "b@@": not an address`,
 		"roster: the element x is not an item", `contact "b@b.example": the subscription "remove" is none of none, to, from and both`)
 	part("<query xmlns='jabber:iq:privacy'><default name='d'/><list name='o'/><list name='d'><item type='jid' value='b.example' action='deny' order='1'/><item action='allow' order='2'/></list></query>",

@@ -108,6 +108,9 @@ func (x *Writer) account(d *store.AccountData) {
 			x.attr("status", string(d.Last.Status))
 		}
 	}
+	if day := migrate.UsedDay(d); !day.IsZero() {
+		x.attr("used", day.Format(time.DateOnly))
+	}
 	x.add("/>")
 }
 
