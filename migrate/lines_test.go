@@ -164,6 +164,8 @@ func FuzzLines(f *testing.F) {
 	f.Add(header + `{"jid":"a@a.example",` + keys + `,"private":["<x xmlns='x'/>"],"vcard":"<vCard xmlns='vcard-temp'/>"}` + "\n" + trailer)
 	f.Add(header + `{"jid":"a@a.example","password":"p","roster":[{"jid":"b@b.example","subscription":"both"}],` +
 		`"messages":[{"received":"2020-01-01T00:00:00Z","stanza":"<message from='b@b.example'/>"}],"requests":[{"stanza":"<presence type='subscribe' from='b@b.example'/>"}]}` + "\n" + trailer)
+	f.Add(header + `{"jid":"a@a.example",` + keys + `,"used":"2026-01-02","new":1}` + "\n" + `{"accounts":1,"invitations":[{"id":"00000000000000000000000000000001",` +
+		`"domain":"a.example","name":"b","inviter":"a@a.example","actor":"c","contact":true,"uses":1,"created":"2026-01-02T03:04:05Z","until":"2026-01-03T03:04:05Z"}]}` + "\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		accounts, _, err := migratetest.Reads(t, migrate.Lines{Name: "f", In: strings.NewReader(text)})
 		if err != nil {

@@ -139,7 +139,8 @@ func Reads(t testing.TB, from migrate.Source) (all []migrate.Account, problems [
 			all = append(all, *a)
 			return nil
 		},
-		Problem: func(p migrate.Problem) { problems = append(problems, p.String()) },
+		Problem:    func(p migrate.Problem) { problems = append(problems, p.String()) },
+		Invitation: func(*store.Invitation) error { return nil },
 	})
 	return all, problems, err
 }
