@@ -19,9 +19,16 @@ func testLive(t *testing.T, url string, exec func(sql string)) {
 	exec("INSERT INTO t2 VALUES (3)")
 	from := Source{Name: url}
 
-	// What is written while the first table is read is not read, in no table.
+	// What is written after the beginning is not read, in no table.
 	var got []string
-	to := Receiver{Want: func(string) bool { return true }, Row: func(r *Row) error {
+	asked := false
+	to := Receiver{Want: func(string) bool {
+		if !asked {
+			exec("INSERT INTO t1 VALUES (6)")
+		}
+		asked = true
+		return true
+	}, Row: func(r *Row) error {
 		if got = append(got, r.Table+" "+r.String()); len(got) == 1 {
 			exec("INSERT INTO t1 VALUES (4)")
 			exec("INSERT INTO t2 VALUES (5)")
