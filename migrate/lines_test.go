@@ -61,6 +61,9 @@ func TestLinesRoundTrip(t *testing.T) {
 		}
 		var data []store.AccountData
 		for i := range accounts {
+			if used := accounts[i].Used; !used.Equal(all[i].Used) {
+				t.Errorf("seed %d: %v was used on %v, and not on %v", seed, all[i].JID, all[i].Used, used)
+			}
 			data = append(data, accounts[i].AccountData)
 		}
 		if second := exported(t, filled(t, data)); second != first {
