@@ -28,37 +28,26 @@ type UseRule struct {
 // IsZero reports whether the rule selects none.
 func (u UseRule) IsZero() bool { return u == UseRule{} }
 
-// Selects reports whether the rule selects an account that a list of the store has.
-func (u UseRule) Selects(a *store.Account, now time.Time) bool {
-	before := func(t time.Time, days int) bool { return days > 0 && t.Before(now.AddDate(0, 0, -days)) }
-	if a.Used.IsZero() {
-		return before(a.Created, u.Never)
+// times returns the times before which accounts must have been used last, or created, to be
+// selected; a zero time selects none.
+func (u UseRule) times(now time.Time) (unused, never time.Time) {
+	if u.Unused > 0 {
+		unused = now.AddDate(0, 0, -u.Unused)
 	}
-	return before(a.Used, u.Unused)
+	if u.Never > 0 {
+		never = now.AddDate(0, 0, -u.Never)
+	}
+	return unused, never
 }
+
+// Selects reports whether the rule selects an account that a list of the store has.
+func (u UseRule) Selects(a *store.Account, now time.Time) bool { return a.IsUnused(u.times(now)) }
 
 // DeleteUnused deletes an account if the rule selects it, and otherwise returns
 // store.ErrConflict.
 func (u UseRule) DeleteUnused(ctx context.Context, s store.Store, j jid.JID) error {
-	a, err := s.Account(ctx, j)
-	if err != nil {
-		return err
-	}
-	state, err := s.LoginState(ctx, j)
-	if err != nil {
-		return err
-	}
-	last, err := s.LastActivity(ctx, j)
-	at := int64(0)
-	if err == nil {
-		at = last.At.Unix()
-	} else if !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	if a.Used = store.LastUse(at, state.Used); !u.Selects(&a, time.Now()) {
-		return store.ErrConflict
-	}
-	return s.DeleteAccount(ctx, j, a.Event)
+	unused, never := u.times(time.Now())
+	return s.DeleteUnused(ctx, j, unused, never)
 }
 
 var useParams = []param{
@@ -111,7 +100,8 @@ func (s *Server) findUnused(ctx context.Context, f *accountFilter, after jid.JID
 }
 
 // deleteIfUnused deletes an account if a rule selects it and no client of it is connected, on any
-// node.
+// node. A client that connects meanwhile uses the account when that is stored: about a second
+// later.
 func (s *Server) deleteIfUnused(ctx context.Context, u UseRule, j jid.JID) error {
 	connected, err := s.b.Connected(ctx, j)
 	if err != nil {

@@ -56,7 +56,9 @@ func (s *Server) startAdmin() (err error) {
 	}
 	b.Connected = func(ctx context.Context, j jid.JID) (connected bool, err error) {
 		err = s.onWorker(ctx, func(t *session.Turn) error {
-			connected = s.router.IsConnected(t, j)
+			if connected = s.router.IsConnected(t, j); !connected {
+				s.router.FlushPending(ctx) // it may have been until a moment ago
+			}
 			return nil
 		})
 		return connected, err

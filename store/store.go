@@ -144,6 +144,12 @@ type Accounts interface {
 	// whose rosters changed.
 	DeleteAccount(ctx context.Context, bare jid.JID, was int64) error
 
+	// DeleteUnused deletes an account as DeleteAccount does if it was used last before the
+	// time unused, or if it was never used and was created before the time never; see
+	// Account.Used. A zero time selects no account. Otherwise nothing changes and DeleteUnused
+	// returns ErrConflict. It returns ErrNotFound without an account.
+	DeleteUnused(ctx context.Context, bare jid.JID, unused, never time.Time) error
+
 	// ForgetDeleted forgets the names of accounts that were deleted before names, and the
 	// account events before events, except the newest one.
 	ForgetDeleted(ctx context.Context, names, events time.Time) error
@@ -190,6 +196,15 @@ type Accounts interface {
 
 // HoldLimit is how long a store knows the names of deleted accounts.
 const HoldLimit = 366 * 24 * time.Hour
+
+// IsUnused reports whether an account is one that DeleteUnused deletes. Only accounts of lists have
+// what this needs.
+func (a *Account) IsUnused(unused, never time.Time) bool {
+	if a.Used.IsZero() {
+		return a.Created.Before(never)
+	}
+	return a.Used.Before(unused)
+}
 
 // AnyEvent makes SetCredentials, AddKeys and DeleteAccount act whatever has happened to an account.
 const AnyEvent int64 = -1

@@ -184,11 +184,30 @@ func (s *Store) DeleteAccount(ctx context.Context, bare jid.JID, was int64) erro
 		if err := t.accountIs(bare, was); err != nil {
 			return err
 		}
-		t.changed[bare.BareString()] = nil
-		event := t.event(bare, store.AccountDeleted)
-		t.contacts = map[int64][]store.EventContact{event: t.endSubscriptions(bare.Bare())}
+		t.remove(bare)
 		return nil
 	})
+}
+
+// DeleteUnused implements store.Accounts.
+func (s *Store) DeleteUnused(ctx context.Context, bare jid.JID, unused, never time.Time) error {
+	return s.write(ctx, "DeleteUnused", "delete unused account "+bare.BareString(), func(t *tx) error {
+		a, err := t.account(bare)
+		if err != nil {
+			return err
+		}
+		if listed := a.listed(); !listed.IsUnused(unused, never) {
+			return store.ErrConflict
+		}
+		t.remove(bare)
+		return nil
+	})
+}
+
+func (t *tx) remove(bare jid.JID) {
+	t.changed[bare.BareString()] = nil
+	event := t.event(bare, store.AccountDeleted)
+	t.contacts = map[int64][]store.EventContact{event: t.endSubscriptions(bare.Bare())}
 }
 
 // ImportAccounts implements store.Accounts.
@@ -233,11 +252,7 @@ func (s *Store) list(ctx context.Context, name string, is func(*account) bool, d
 				next = a.JID.Domain() == domain && a.JID.Local() > after.Local()
 			}
 			if next && is(a) {
-				at := int64(0)
-				if a.last != nil {
-					at = a.last.At.Unix()
-				}
-				list = append(list, store.Account{JID: a.JID, Disabled: a.Disabled, Created: a.Created, Used: store.LastUse(at, a.used)})
+				list = append(list, a.listed())
 			}
 		}
 		slices.SortFunc(list, func(a, b store.Account) int { return byAddress(a.JID, b.JID) })
@@ -245,6 +260,15 @@ func (s *Store) list(ctx context.Context, name string, is func(*account) bool, d
 		return nil
 	})
 	return list, err
+}
+
+// listed returns an account as lists have it.
+func (a *account) listed() store.Account {
+	at := int64(0)
+	if a.last != nil {
+		at = a.last.At.Unix()
+	}
+	return store.Account{JID: a.JID, Disabled: a.Disabled, Created: a.Created, Used: store.LastUse(at, a.used)}
 }
 
 // Watch implements store.Accounts.

@@ -81,6 +81,7 @@ const (
 	qSetLastActivity
 	qLastActivity
 	qNoteUse
+	qAccountUse
 
 	qListBlocks
 	qCountOtherBlocks
@@ -119,11 +120,13 @@ const keyColumns = `sha1_salt, sha1_iterations, sha1_stored, sha1_server,
 // nextEvent selects the ID of the next account event. The newest event is never deleted.
 const nextEvent = `(SELECT coalesce(max(id), 0) + 1 FROM account_event)`
 
+// accountUse is when an account was created, its last activity, and the day of its last use.
+const accountUse = `created, coalesce((SELECT at FROM last_activity WHERE last_activity.account = account.id), 0),
+	coalesce((SELECT day FROM account_use WHERE account_use.account = account.id), 0)`
+
 // Lists of accounts: a condition comes after listWhere.
 const (
-	listWhere = `SELECT domain, local, disabled, created,
-		coalesce((SELECT at FROM last_activity WHERE last_activity.account = account.id), 0), coalesce((SELECT day FROM account_use WHERE account_use.account = account.id), 0)
-		FROM account WHERE `
+	listWhere      = `SELECT domain, local, disabled, ` + accountUse + ` FROM account WHERE `
 	listAllPage    = ` AND (domain, local) > (?1, ?2) ORDER BY domain, local LIMIT ?3`
 	listDomainPage = ` AND domain = ?1 AND local > ?2 ORDER BY local LIMIT ?3`
 )
@@ -249,6 +252,7 @@ var queries = [numQueries]string{
 	qNoteUse: `INSERT INTO account_use (account, day) SELECT id, ?3 FROM account
 		WHERE domain = ?1 AND local = ?2 AND (?4 = 0 OR generation <= ?4)
 		ON CONFLICT (account) DO UPDATE SET day = excluded.day WHERE day < excluded.day`,
+	qAccountUse: `SELECT ` + accountUse + ` FROM account WHERE id = ?1`,
 
 	qListBlocks:       `SELECT target, reason, actor, created, until FROM block ORDER BY target`,
 	qCountOtherBlocks: `SELECT count(*) FROM block WHERE target <> ?1`,

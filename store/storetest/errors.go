@@ -59,6 +59,12 @@ var failures = []failure{
 	{"DeleteAccount", "ErrConflict", store.ErrConflict, false, func(ctx context.Context, s *fixture) error {
 		return s.DeleteAccount(ctx, juliet, s.event+1)
 	}},
+	{"DeleteUnused", "ErrNotFound", store.ErrNotFound, false, func(ctx context.Context, s *fixture) error {
+		return s.DeleteUnused(ctx, nobody, time.Unix(2e9, 0), time.Unix(2e9, 0))
+	}},
+	{"DeleteUnused", "ErrConflict", store.ErrConflict, false, func(ctx context.Context, s *fixture) error {
+		return s.DeleteUnused(ctx, juliet, time.Unix(1e9, 0), time.Unix(2e9, 0))
+	}},
 	{"ApplyRoster", "ErrConflict", store.ErrConflict, false, func(ctx context.Context, s *fixture) error {
 		_, err := s.ApplyRoster(ctx, []store.RosterUpdate{{Owner: juliet, Expect: s.version - 1, Put: &store.RosterItem{JID: paris}}})
 		return err

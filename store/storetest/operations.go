@@ -51,6 +51,9 @@ var operations = []operation{
 	{"AddKeys", func(ctx context.Context, s *fixture) error { return s.AddKeys(ctx, juliet, s.event, credentials(2)) }},
 	{"SetDisabled", func(ctx context.Context, s *fixture) error { return s.SetDisabled(ctx, juliet, true) }},
 	{"DeleteAccount", func(ctx context.Context, s *fixture) error { return s.DeleteAccount(ctx, juliet, s.event) }},
+	{"DeleteUnused", func(ctx context.Context, s *fixture) error {
+		return s.DeleteUnused(ctx, juliet, time.Unix(2e9, 0), time.Time{})
+	}},
 	{"ForgetDeleted", func(ctx context.Context, s *fixture) error {
 		return s.ForgetDeleted(ctx, time.Now().Add(time.Hour), time.Now().Add(time.Hour))
 	}},

@@ -61,6 +61,7 @@ func Run(t *testing.T, locate func(t testing.TB) store.Location) {
 	f("BlobQuota", testBlobQuota)
 	f("LastActivity", testLast)
 	f("Use", testUse)
+	f("DeleteUnused", testDeleteUnused)
 	f("Blocks", testBlocks)
 	f("Invitations", testInvitations)
 	f("ReservedNames", testReservedNames)

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -68,4 +69,45 @@ func testUse(t *testing.T, s store.Store) {
 	ok(t, "Account", err)
 	note(juliet, 20010, b.Event)
 	used(juliet, end(20010), 20010)
+}
+
+// testDeleteUnused: an account is deleted only if it was not used since, or never and is old.
+func testDeleteUnused(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	created := time.Unix(1e9, 0).UTC()
+	for i, f := range []struct {
+		day           store.Day
+		active        int64
+		unused, never time.Time
+		want          error
+	}{
+		{0, 0, created.Add(time.Hour), created, store.ErrConflict},
+		{0, 0, time.Time{}, created.Add(time.Second), nil},
+		{0, 0, created.Add(time.Hour), time.Time{}, store.ErrConflict},
+		{20000, 0, store.Day(20000).End(), created.Add(time.Hour), store.ErrConflict},
+		{20000, 0, store.Day(20000).End().Add(time.Second), time.Time{}, nil},
+		{20000, 0, time.Time{}, time.Unix(2e9, 0), store.ErrConflict},
+		{0, 1.5e9, time.Unix(1.5e9, 0), time.Unix(2e9, 0), store.ErrConflict},
+		{0, 1.5e9, time.Unix(1.5e9+1, 0), time.Time{}, nil},
+		{17000, 1.5e9, time.Unix(1.5e9, 0), time.Time{}, store.ErrConflict},
+		{17000, 1.5e9, time.Unix(1.5e9+1, 0), time.Time{}, nil},
+	} {
+		ok(t, "CreateAccount", s.CreateAccount(ctx, store.Account{JID: juliet, Created: created}))
+		if f.day > 0 {
+			ok(t, "NoteUse", s.NoteUse(ctx, []store.AccountUse{{Owner: juliet, Day: f.day}}))
+		}
+		if f.active > 0 {
+			ok(t, "SetLastActivity", s.SetLastActivity(ctx, []store.LastActivity{{Owner: juliet, At: time.Unix(f.active, 0)}}))
+		}
+		if err := s.DeleteUnused(ctx, juliet, f.unused, f.never); !errors.Is(err, f.want) || f.want == nil && err != nil {
+			t.Errorf("%d: %v, want %v", i, err, f.want)
+		}
+		_, err := s.Account(ctx, juliet)
+		if gone := errors.Is(err, store.ErrNotFound); gone != (f.want == nil) {
+			t.Errorf("%d: the account is gone: %v", i, gone)
+		}
+		if f.want != nil {
+			ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet, store.AnyEvent))
+		}
+	}
 }
