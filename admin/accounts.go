@@ -375,7 +375,11 @@ func (s *Server) logoutAccount(r *request) (any, error) {
 	}
 	e := session.ErrPolicyViolation.WithText(text)
 	result := api.AccountLogout{JID: a.JID.String(), Tokens: int64(tokens), Condition: e.Condition, Text: text}
-	result.Sessions = int64(s.b.Router.EndSessions(r.Context(), a.JID, router.Ending{Error: e}))
+	ended, err := s.b.Router.EndSessions(r.Context(), a.JID, router.Ending{Error: e})
+	if err != nil {
+		s.notCounted(a.JID, err)
+	}
+	result.Sessions = int64(ended)
 	s.b.Logger.Info("account logged out by an administrator", "jid", result.JID, "actor", r.actor, "sessions", result.Sessions)
 	return result, nil
 }

@@ -58,7 +58,11 @@ func (s *Server) revoke(r *request, id string) (any, error) {
 	}
 	result := api.TokensRevoked{Clients: int64(clients)}
 	if id != "" {
-		result.Sessions = int64(s.b.Router.EndSessions(r.Context(), a.JID, router.Ending{Client: id, Error: session.ErrPolicyViolation.WithText(defaultText)}))
+		ended, err := s.b.Router.EndSessions(r.Context(), a.JID, router.Ending{Client: id, Error: session.ErrPolicyViolation.WithText(defaultText)})
+		if err != nil {
+			s.notCounted(a.JID, err)
+		}
+		result.Sessions = int64(ended)
 	}
 	s.b.Logger.Info("tokens revoked by an administrator", "jid", a.JID.String(), "actor", r.actor, "clients", clients)
 	return result, nil

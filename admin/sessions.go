@@ -130,12 +130,23 @@ func (s *Server) endSession(r *request) (any, error) {
 		return nil, err
 	}
 	e := session.ErrPolicyViolation.WithText(text)
-	if s.b.Router.EndSessions(r.Context(), j, router.Ending{Resource: j.Resource(), Error: e}) == 0 {
+	switch ended, err := s.b.Router.EndSessions(r.Context(), j, router.Ending{Resource: j.Resource(), Error: e}); {
+	case ended > 0:
+	case err != nil:
+		s.b.Logger.Warn("an administrator wants to end a session, but the cluster's directory cannot be reached", "jid", j.String(), "actor", r.actor, "err", err)
+		return nil, &api.Error{Status: 503, Code: api.CodeUnavailable, Message: "there is no session " + j.String() + " on this node, and the cluster's directory cannot be reached, so it is not known whether there is one on another node",
+			Hint: "the other nodes were told to end it if they can be reached; try again when roost status shows that Redis can be reached"}
+	default:
 		return nil, s.noSession(j)
 	}
 	result := api.SessionEnd{JID: j.String(), Condition: e.Condition, Text: text}
 	s.b.Logger.Info("session ended by an administrator", "jid", result.JID, "actor", r.actor)
 	return result, nil
+}
+
+// notCounted logs that sessions on other nodes were told to end, but not counted.
+func (s *Server) notCounted(j jid.JID, err error) {
+	s.b.Logger.Warn("the cluster's directory cannot be reached: sessions on other nodes were told to end, and were not counted", "jid", j.String(), "err", err)
 }
 
 // clientText checks a text that clients are told, from a field of the request; an empty one

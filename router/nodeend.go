@@ -21,16 +21,18 @@ func (e *Ending) has(m *session.Manager, account, resource string) bool {
 }
 
 // EndSessions ends the sessions of an account that have a resource, on all nodes, and returns
-// their number. Those on other nodes end soon after it; if the directory cannot be reached, they
-// are not counted, and end only if their node can be reached in time (docs/cluster.md).
-func (r *Router) EndSessions(ctx context.Context, account jid.JID, e Ending) (ended int) {
+// their number. Those on other nodes end soon after it. If the directory cannot be reached,
+// EndSessions returns its error; then the sessions on other nodes are not counted, and end only if
+// their node can be reached in time (docs/cluster.md).
+func (r *Router) EndSessions(ctx context.Context, account jid.JID, e Ending) (ended int, err error) {
 	bare := account.BareString()
 	ended = r.endHere(bare, &e)
 	if r.nodes == nil {
-		return ended
+		return ended, nil
 	}
 	nodes := r.nodes.Others()
-	if places, err := r.nodes.Current(ctx, bare); err == nil {
+	places, err := r.nodes.Current(ctx, bare)
+	if err == nil {
 		places = slices.DeleteFunc(slices.Clone(places), func(p Place) bool { return !e.has(r.sessions, bare, p.Resource) })
 		ended += len(places)
 		nodes = nodesOf(nil, places, anyPlace)
@@ -44,7 +46,7 @@ func (r *Router) EndSessions(ctx context.Context, account jid.JID, e Ending) (en
 			r.notEnded(n, bare)
 		}
 	}
-	return ended
+	return ended, err
 }
 
 func (r *Router) endHere(bare string, e *Ending) (ended int) {

@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 
@@ -23,8 +24,8 @@ func testEndSessions(t *testing.T) {
 	end := func(e router.Ending, want int) {
 		t.Helper()
 		e.Error = session.ErrPolicyViolation.WithText("Good night.")
-		if n := a.Router.EndSessions(t.Context(), romeo, e); n != want {
-			t.Errorf("%d sessions end, want %d", n, want)
+		if n, err := a.Router.EndSessions(t.Context(), romeo, e); n != want || err != nil {
+			t.Errorf("%d sessions end, want %d; %v", n, want, err)
 		}
 	}
 	ended := func(c *rawClient) {
@@ -43,4 +44,11 @@ func testEndSessions(t *testing.T) {
 	ended(here)
 	ended(again)
 	kept.sync()
+
+	// Without the directory, it is not known whether there is a session elsewhere.
+	a.Node().Cut()
+	synctest.Wait()
+	if n, err := a.Router.EndSessions(t.Context(), romeo, router.Ending{Resource: "elsewhere", Error: session.ErrPolicyViolation}); n != 0 || !errors.Is(err, router.ErrNoDirectory) {
+		t.Errorf("without the directory: %d sessions end, %v", n, err)
+	}
 }
