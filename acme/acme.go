@@ -7,6 +7,8 @@ package acme
 
 import (
 	"crypto/x509"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"net/mail"
@@ -16,6 +18,7 @@ import (
 	"strings"
 
 	"github.com/caddyserver/certmagic"
+	"github.com/mholt/acmez/v3/acme"
 )
 
 // Config says from whom certificates come, and how the authority sees that the domains
@@ -26,6 +29,11 @@ type Config struct {
 	Directory string `reload:"no: the account and the addresses are opened at the start"`
 	Agree     bool   `reload:"no: the account is opened at the start"` // the operator agrees to the authority's terms of service; required
 	Email     string `reload:"no: the account is opened at the start"` // for the authority's account; may be empty
+
+	// The key of an account that was made elsewhere, at the authority, to which the one that the
+	// server makes belongs (external account binding, RFC 8555 section 7.3.4); both or neither.
+	EABKeyID   string `reload:"no: the account is opened at the start"`
+	EABKeyFile string `reload:"no: the account is opened at the start"` // file with the MAC key in base64url
 
 	// One of these three is required.
 	HTTP string `reload:"no: the address is opened at the start"` // address that answers HTTP-01 challenges; the authority connects to port 80 of the domain
@@ -80,6 +88,9 @@ func (c *Config) Validate(domains []string, mistake func(field, format string, a
 			mistake("Email", "%q is not an e-mail address such as admin@example.org", c.Email)
 		}
 	}
+	if _, err := c.binding(); err != nil {
+		mistake("EABKeyFile", "%w", err)
+	}
 	ways := 0
 	for _, way := range []string{c.HTTP, c.TLS, c.DNS} {
 		if way != "" {
@@ -123,6 +134,27 @@ func (c *Config) roots() (*x509.CertPool, error) {
 		return nil, fmt.Errorf("%s has no certificates in PEM", c.Roots)
 	}
 	return pool, nil
+}
+
+// binding returns the external account of Config.EABKeyID, nil if there is none.
+func (c *Config) binding() (*acme.EAB, error) {
+	switch {
+	case c.EABKeyID == "" && c.EABKeyFile == "":
+		return nil, nil
+	case c.EABKeyID == "" || c.EABKeyFile == "":
+		return nil, errors.New("the key ID of an external account and the file with its key belong together: the authority gives both")
+	}
+	text, err := os.ReadFile(c.EABKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	// RFC 8555 section 7.3.4 (https://www.rfc-editor.org/rfc/rfc8555#section-7.3.4): "The MAC key SHOULD
+	// be provided in base64url-encoded form". Some authorities show it in the usual form of base64.
+	key := strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(strings.TrimSpace(string(text)), "="))
+	if raw, err := base64.RawURLEncoding.DecodeString(key); err != nil || len(raw) == 0 {
+		return nil, fmt.Errorf("%s does not have the key of an external account, in base64, and nothing else", c.EABKeyFile)
+	}
+	return &acme.EAB{KeyID: c.EABKeyID, MACKey: key}, nil
 }
 
 // Files returns the files in which the certificate of a domain and its key are, or will be.

@@ -46,6 +46,23 @@ func TestValidate(t *testing.T) {
 	f("not executable", "DNS: ", func(c *Config) { c.HTTP, c.DNS = "", text })
 	f("no roots", "Roots: ", func(c *Config) { c.Roots = filepath.Join(dir, "none") })
 	f("empty roots", "Roots: ", func(c *Config) { c.Roots = text })
+	external := func(id, key string) func(*Config) {
+		return func(c *Config) {
+			if c.EABKeyID = id; key != "" {
+				c.EABKeyFile = filepath.Join(dir, "key")
+				if err := os.WriteFile(c.EABKeyFile, []byte(key), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	f("an external account", "", external("kid", "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W\n"))
+	f("its key in base64 with padding", "", external("kid", "+/+/+w=="))
+	f("no key", "EABKeyFile: the key ID of an external account and the file", external("kid", ""))
+	f("no ID", "EABKeyFile: the key ID of an external account and the file", external("", "AAAA"))
+	f("an empty key", "does not have the key", external("kid", "\n"))
+	f("not base64", "does not have the key", external("kid", "a key"))
+	f("no file", "EABKeyFile: open ", func(c *Config) { c.EABKeyID, c.EABKeyFile = "kid", filepath.Join(dir, "none") })
 	f("localhost", "Directory: localhost is a name for local use", func(*Config) {}, "localhost")
 	f("IPv4", "Directory: 192.0.2.1 is an address", func(*Config) {}, "192.0.2.1")
 	f("IPv6", "Directory: [2001:db8::1] is an address", func(*Config) {}, "[2001:db8::1]")

@@ -68,6 +68,10 @@ func New(cfg Config, listener net.Listener, log *slog.Logger) (*Manager, error) 
 	if err != nil {
 		return nil, fmt.Errorf("acme: %w", err)
 	}
+	binding, err := cfg.binding()
+	if err != nil {
+		return nil, fmt.Errorf("acme: %w", err)
+	}
 	m := &Manager{cfg: cfg, log: log, wake: make(chan struct{}, 1), domains: make(map[string]*Status)}
 	quiet := zap.NewNop() // errors are returned, and logged here
 	m.cache = certmagic.NewCache(certmagic.CacheOptions{
@@ -78,7 +82,7 @@ func New(cfg Config, listener net.Listener, log *slog.Logger) (*Manager, error) 
 		RenewalWindowRatio: renewalWindow, DisableARI: true, OCSP: certmagic.OCSPConfig{DisableStapling: true}, Logger: quiet,
 	})
 	m.issuer = certmagic.NewACMEIssuer(m.magic, certmagic.ACMEIssuer{
-		CA: cfg.url(), Email: cfg.Email, Agreed: cfg.Agree, TrustedRoots: roots, Logger: quiet,
+		CA: cfg.url(), Email: cfg.Email, Agreed: cfg.Agree, TrustedRoots: roots, ExternalAccount: binding, Logger: quiet,
 		DisableHTTPChallenge: cfg.HTTP == "", DisableTLSALPNChallenge: cfg.TLS == "",
 	})
 	if cfg.DNS != "" {

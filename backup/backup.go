@@ -92,8 +92,9 @@ func (m *Manifest) check() error {
 	known := m.Format == format && len(m.Entries) <= maxEntries
 	var names []string
 	for _, e := range m.Entries {
-		known = known && entryName.MatchString(e.Name) && e.Name != manifestName && e.Name != sumName && e.Size >= 0 && !slices.Contains(names, e.Name)
-		names = append(names, e.Name)
+		known = known && entryName.MatchString(e.Name) && e.Name != manifestName && e.Name != sumName && e.Size >= 0
+		known = known && !slices.Contains(names, RestoredName(e.Name))
+		names = append(names, RestoredName(e.Name))
 	}
 	if !known || !slices.Contains(names, m.Database.Entry) {
 		return fmt.Errorf("%w: its manifest is wrong", ErrDamaged)

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
@@ -72,7 +73,17 @@ func write(name, text string) error {
 		return err
 	}
 	m := &Manifest{Roost: "v1", Created: time.Unix(1800000000, 0).UTC(), Domains: []string{"example.org"}, Database: Database{Entry: "roost.db", Version: 3, Accounts: 2}}
-	_, err = w.Finish(context.Background(), m, []File{{"secret", []byte("the secret")}, {"selfsigned.key", nil}}, func(int64, int64) {})
+	tree := bytes.NewBuffer(nil)
+	out := tar.NewWriter(tree)
+	for _, name := range []string{"a", "sub/b"} {
+		if err := errors.Join(out.WriteHeader(&tar.Header{Name: name, Mode: 0o600}), out.Flush()); err != nil {
+			return err
+		}
+	}
+	if err := out.Close(); err != nil {
+		return err
+	}
+	_, err = w.Finish(context.Background(), m, []File{{"secret", []byte("the secret")}, {"selfsigned.key", nil}, {"tree.tar", tree.Bytes()}}, func(int64, int64) {})
 	return err
 }
 
@@ -96,7 +107,7 @@ func files(t *testing.T, dir string) []string {
 	return names
 }
 
-var restored = []string{"roost.db", "secret", "selfsigned.key"}
+var restored = []string{"roost.db", "secret", "selfsigned.key", "tree"}
 
 // wantRestored checks that a directory has a restored backup.
 func wantRestored(t *testing.T, dir, text string) {
@@ -104,6 +115,9 @@ func wantRestored(t *testing.T, dir, text string) {
 	got, err := os.ReadFile(filepath.Join(dir, "roost.db"))
 	if all := files(t, dir); err != nil || string(got) != text || !slices.Equal(all, restored) {
 		t.Errorf("%q, %v; files %q", got, err, all)
+	}
+	if all := files(t, filepath.Join(dir, "tree")); !slices.Equal(all, []string{"a", "sub"}) {
+		t.Errorf("the directory has %q", all)
 	}
 	if info, err := os.Stat(filepath.Join(dir, "secret")); err != nil || info.Mode() != 0o600 {
 		t.Errorf("%v, %v", info, err)
@@ -312,9 +326,21 @@ func TestBegin(t *testing.T) {
 	}
 }
 
-// TestInterrupted: an interrupted backup leaves nothing.
+// TestInterrupted: an interrupted backup leaves nothing, and removes what there is at once, unlike
+// one that is complete.
 func TestInterrupted(t *testing.T) {
 	dir := t.TempDir()
+	paced := removePaced
+	defer func() { removePaced = paced }()
+	slowly := 0
+	removePaced = func(name string) error { slowly++; return paced(name) }
+	if err := write(filepath.Join(dir, "a.tar"), "x"); err != nil || slowly == 0 {
+		t.Errorf("%v; %d files were removed at a pace", err, slowly)
+	}
+	if err := os.Remove(filepath.Join(dir, "a.tar")); err != nil {
+		t.Fatal(err)
+	}
+	slowly = 0
 	w, err := Begin(filepath.Join(dir, "b.tar"))
 	if err != nil {
 		t.Fatal(err)
@@ -324,8 +350,8 @@ func TestInterrupted(t *testing.T) {
 	if err := os.WriteFile(w.DatabaseFile(), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Finish(ctx, &Manifest{Database: Database{Entry: "roost.db"}}, nil, func(int64, int64) {}); !errors.Is(err, context.Canceled) || len(files(t, dir)) > 0 {
-		t.Errorf("%v, %q", err, files(t, dir))
+	if _, err := w.Finish(ctx, &Manifest{Database: Database{Entry: "roost.db"}}, nil, func(int64, int64) {}); !errors.Is(err, context.Canceled) || len(files(t, dir)) > 0 || slowly > 0 {
+		t.Errorf("%v, %q; %d files were removed at a pace", err, files(t, dir), slowly)
 	}
 }
 
@@ -390,4 +416,5 @@ func TestManifest(t *testing.T) {
 	f(ErrDamaged, format, "roost.db", "/etc/passwd")
 	f(ErrDamaged, format, "roost.db", "roost.db")
 	f(ErrDamaged, format, "roost.db", manifestName)
+	f(ErrDamaged, format, "roost.db", "tree.tar", "tree")
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"roost/internal/ownfile"
 )
@@ -72,7 +73,7 @@ func movedBefore(dir string) (names []string) {
 		return nil
 	}
 	for _, e := range m.Entries {
-		names = append(names, e.Name)
+		names = append(names, RestoredName(e.Name))
 	}
 	return names
 }
@@ -94,7 +95,8 @@ func Restore(ctx context.Context, r io.Reader, dir string, accept func(*Manifest
 	// From here on, an interruption leaves what the next Restore removes.
 	files := filepath.Join(dir, filesDir)
 	for _, e := range m.Entries {
-		if err := os.Rename(filepath.Join(files, e.Name), filepath.Join(dir, e.Name)); err != nil {
+		name := RestoredName(e.Name)
+		if err := os.Rename(filepath.Join(files, name), filepath.Join(dir, name)); err != nil {
 			return nil, err
 		}
 		step()
@@ -109,7 +111,7 @@ func Restore(ctx context.Context, r io.Reader, dir string, accept func(*Manifest
 // removeRestored removes what an interrupted restore has left.
 func removeRestored(dir string) error {
 	for _, name := range movedBefore(dir) {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			return err
 		}
 		step()
@@ -143,7 +145,11 @@ func extract(ctx context.Context, r io.Reader, dir string, accept func(*Manifest
 		return err
 	}, func(e *Entry, data io.Reader) error {
 		defer step()
-		return save(filepath.Join(files, e.Name), data)
+		name := filepath.Join(files, RestoredName(e.Name))
+		if strings.HasSuffix(e.Name, treeSuffix) {
+			return saveTree(name, data)
+		}
+		return save(name, data)
 	})
 }
 

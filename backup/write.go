@@ -101,15 +101,15 @@ func removePartial(name string) error {
 		return err
 	}
 	if err = lock(f); err == nil {
-		err = errors.Join(removeDatabase(name), os.Remove(name+partial))
+		err = errors.Join(removeDatabase(name, removePaced), os.Remove(name+partial))
 	}
 	return errors.Join(err, f.Close())
 }
 
 // removeDatabase removes the copy of the database, and what SQLite may have left beside it.
-func removeDatabase(name string) (err error) {
+func removeDatabase(name string, remove func(string) error) (err error) {
 	for _, suffix := range []string{"-journal", "-wal", "-shm", ""} {
-		if e := paced.Remove(name + database + suffix); !errors.Is(e, fs.ErrNotExist) {
+		if e := remove(name + database + suffix); !errors.Is(e, fs.ErrNotExist) {
 			err = errors.Join(err, e)
 		}
 	}
@@ -120,12 +120,16 @@ func removeDatabase(name string) (err error) {
 // Finish. It exists and is empty.
 func (w *Writer) DatabaseFile() string { return w.name + database }
 
-// Discard removes what was written, unless Finish has been successful.
+// removePaced is paced.Remove; tests replace it.
+var removePaced = paced.Remove
+
+// Discard removes what was written, unless Finish has been successful. It does so at once: whoever
+// has interrupted a backup waits for it.
 func (w *Writer) Discard() {
 	if w.file == nil {
 		return
 	}
-	_ = removeDatabase(w.name) // the next Begin tries again
+	_ = removeDatabase(w.name, os.Remove) // the next Begin tries again
 	_ = os.Remove(w.name + partial)
 	_ = w.file.Close()
 	w.file = nil
@@ -173,7 +177,7 @@ func (w *Writer) Finish(ctx context.Context, m *Manifest, files []File, report f
 	if err := w.verify(ctx, progress); err != nil {
 		return 0, err
 	}
-	if err := removeDatabase(w.name); err != nil {
+	if err := removeDatabase(w.name, removePaced); err != nil {
 		return 0, err
 	}
 	step()

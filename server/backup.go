@@ -10,14 +10,15 @@ import (
 	"path/filepath"
 	"time"
 
+	"roost/acme"
 	"roost/admin"
 	"roost/admin/api"
 	"roost/backup"
 	"roost/internal/ownfile"
 )
 
-// savedFiles are the files of the data directory that a backup has, apart from the database.
-// The others are made anew.
+// savedFiles are the files of the data directory that a backup has, apart from the database and the
+// directory of package acme. The others are made anew.
 var savedFiles = []string{secretFile, domainsFile, selfSignedCert, selfSignedKey, admin.TokensName}
 
 // lastBackupFile tells when the last backup was made.
@@ -44,6 +45,14 @@ func SavedFiles(dir string) (all []backup.File, err error) {
 			return nil, fmt.Errorf("server: %s is larger than 16 MiB, which no file of a server is", f.Name())
 		}
 		all = append(all, backup.File{Name: name, Data: data})
+	}
+	// Locks are files of those who hold them.
+	tree, err := backup.Tree(filepath.Join(dir, acme.DirName), func(path string) bool { return path != "locks" })
+	switch {
+	case err == nil:
+		all = append(all, tree)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("server: %w", err)
 	}
 	return all, nil
 }

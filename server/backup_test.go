@@ -1,6 +1,9 @@
 package server
 
 import (
+	"errors"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,6 +41,71 @@ func TestSavedFiles(t *testing.T) {
 	slices.Sort(saved)
 	if !slices.Equal(saved, want) {
 		t.Errorf("a backup has %q, the server made %q", saved, want)
+	}
+}
+
+// TestSavedCertificates: a backup has what certificates by ACME need, but no locks; it is restored as it
+// was, and only its owner can read it.
+func TestSavedCertificates(t *testing.T) {
+	dir, to := t.TempDir(), filepath.Join(t.TempDir(), "restored")
+	saved := map[string]string{
+		"acme/ca.example-dir/users/admin@example.org/admin.key":                    "account",
+		"acme/certificates/ca.example-dir/example.org/example.org.key":             "key",
+		"acme/certificates/ca.example-dir/xn--bcher-kva.example/wildcard_.crt":     "certificate",
+		"acme/certificates/ca.example-dir/xn--bcher-kva.example/really/an empty 1": "",
+	}
+	for name, text := range saved {
+		file := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "acme/locks"), 0o700), os.WriteFile(filepath.Join(dir, "acme/locks/example.org"), nil, 0o600),
+		os.Symlink("/etc/passwd", filepath.Join(dir, "acme/link"))); err != nil {
+		t.Fatal(err)
+	}
+	files, err := SavedFiles(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "b.tar")
+	w, err := backup.Begin(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Discard()
+	if _, err := w.Finish(t.Context(), &backup.Manifest{Database: backup.Database{Entry: "roost.db"}}, files, func(int64, int64) {}); err != nil {
+		t.Fatal(err)
+	}
+	in, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	if err := os.Mkdir(to, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := backup.Restore(t.Context(), in, to, func(*backup.Manifest) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]string)
+	err = fs.WalkDir(os.DirFS(to), "acme", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has the mode %v", name, info.Mode())
+		}
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(filepath.Join(to, name))
+		got[name] = string(text)
+		return err
+	})
+	if err != nil || !maps.Equal(got, saved) {
+		t.Errorf("restored %q, %v", got, err)
 	}
 }
 

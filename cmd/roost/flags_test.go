@@ -17,7 +17,7 @@ var another = map[string]string{
 	"cluster": "redis://redis.example.org", "node": "xmpp1",
 	"admin": "127.0.0.1:3", "admin-tokens": "/a.tokens", "audit": "/a.audit",
 	"tls-cert": "/a.crt", "tls-key": "/a.key", "tls-min": "1.3", "tls-lean": "false", "handshakes": "7", "allow-plaintext": "true",
-	"acme": "letsencrypt-staging", "acme-agree": "true", "acme-email": "a@example.org", "acme-http": "127.0.0.1:4", "acme-tls": "clients", "acme-dns": "/a.dns", "acme-roots": "/a.roots", "acme-dir": "/a.acme",
+	"acme": "letsencrypt-staging", "acme-agree": "true", "acme-email": "a@example.org", "acme-http": "127.0.0.1:4", "acme-tls": "clients", "acme-dns": "/a.dns", "acme-roots": "/a.roots", "acme-dir": "/a.acme", "acme-eab-key-id": "key", "acme-eab-key-file": "/a.eab",
 	"register": "true", "max-failures": "11", "max-register": "9", "invitations": "users", "invitation-life": "48h", "max-invitations": "7", "token-life": "48h", "hold-names": "48h", "max-resources": "3", "conflict": "rename-new", "deliver": "highest", "offline-quota": "0", "offline-bytes": "3MiB", "offline-share": "40", "offline-days": "90", "stranger-messages": "20", "stranger-requests": "30", "exempt": "bot@example.org", "durable": "true",
 	"ws": "127.0.0.1:5443", "ws-path": "/ws", "ws-origin": "https://chat.example.org", "ws-proxy": "10.0.0.0/8", "ws-url": "wss://chat.example.org/ws",
 	"contact-admin": "mailto:a@example.org", "contact-abuse": "mailto:b@example.org", "outage-status": "https://status.example.org/outage.json", "outage-file": "/outage.json",

@@ -62,7 +62,7 @@ func (c *restoreCmd) Run() (err error) {
 	}
 	var names []string
 	for _, e := range m.Entries {
-		names = append(names, e.Name)
+		names = append(names, backup.RestoredName(e.Name))
 	}
 	fmt.Printf("restored to %s: %s\nbacked up at %s by roost %s, with %s of %s\n", c.Data, strings.Join(names, ", "),
 		m.Created.Format(time.RFC3339), printable(m.Roost), count(int(m.Database.Accounts), "account"), printable(strings.Join(m.Domains, ", ")))

@@ -330,6 +330,30 @@ func TestACME(t *testing.T) {
 		s.start(t)
 		genuine(t, s)
 	})
+	t.Run("external account", func(t *testing.T) {
+		p.stop()
+		text, err := os.ReadFile(p.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const key = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
+		text = bytes.Replace(text, []byte(`"domainBlocklist"`), []byte(`"externalAccountBindingRequired": true, "externalAccountMACKeys": {"kid-1": "`+key+`"}, "domainBlocklist"`), 1)
+		file := filepath.Join(p.dir, "eab")
+		for name, text := range map[string][]byte{p.config: text, file: []byte(key + "\n")} {
+			if err := os.WriteFile(name, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.start(t)
+		trust = p.trust(t)
+		way := []string{"--acme-http", "127.0.0.1:" + p.httpPort}
+		without, data := p.customer(t, "external.example", way...)
+		without.awaitLine(t, gotNone, 1)
+		without.wantReason(t, data, "externalAccountRequired")
+		without.stop(t)
+		s, _ := p.customer(t, "external.example", append(way, "--acme-eab-key-id", "kid-1", "--acme-eab-key-file", file)...)
+		genuine(t, s)
+	})
 }
 
 // wantReason checks that the status says why there is no certificate.
