@@ -63,13 +63,19 @@ func (c *commander) find(node []byte) *command {
 	return nil
 }
 
+// mayExecute reports whether commands are for the requesting entity: each domain has them for its
+// own accounts.
+func mayExecute(rq *router.Request) bool {
+	return rq.Session != nil && rq.Stanza.To.Domain() == rq.Session.Host()
+}
+
 // items replies to a request for the list of commands
-// (https://xmpp.org/extensions/xep-0050.html#retrieve). Only clients of this server may execute
-// them: "The responder is not required to send the same list of commands to all requesters".
+// (https://xmpp.org/extensions/xep-0050.html#retrieve): "The responder is not required to send the
+// same list of commands to all requesters".
 func (c *commander) items(rq *router.Request) {
 	var items []byte
 	for _, x := range c.nodes() {
-		if rq.Session == nil {
+		if !mayExecute(rq) {
 			break
 		}
 		items = append(items, "<item"...)
@@ -87,9 +93,10 @@ func (c *commander) info(rq *router.Request) bool {
 	node := rq.Payload().Attr("node")
 	i := info{identities: []identity{{category: "automation", kind: "command-list", name: "Commands"}}, features: []string{nsDiscoInfo, nsDiscoItems}}
 	switch x := c.find(node); {
-	case x != nil && rq.Session == nil:
-		// A command that is not for this entity is forbidden
-		// (https://xmpp.org/extensions/xep-0050.html#retrieving-info).
+	case x != nil && !mayExecute(rq):
+		// https://xmpp.org/extensions/xep-0050.html#retrieving-info: "If the command is not
+		// available to the requester, the responder SHOULD respond with a 403 "Forbidden"
+		// error."
 		rq.Error(stanza.Forbidden)
 		return true
 	case x != nil:
@@ -143,13 +150,15 @@ func (c *commander) execute(rq *router.Request) error {
 	x := c.find(el.Attr("node"))
 	switch {
 	case rq.Session == nil:
-		return stanza.Forbidden
+		return stanza.Forbidden // whatever there is
 	case !c.offered():
 		return stanza.ServiceUnavailable
 	case len(el.Attr("node")) == 0:
 		return stanza.BadRequest
 	case x == nil:
 		return stanza.ItemNotFound
+	case !mayExecute(rq):
+		return stanza.Forbidden
 	}
 	action := string(el.Attr("action"))
 	switch action {
@@ -236,9 +245,7 @@ func (o *openCommands) end(s *session.Session, c *commandSession) {
 func appendCommand(b []byte, node, id, status string) []byte {
 	b = append(b, "<command xmlns='"+nsCommands+"'"...)
 	b = appendAttr(b, "node", node)
-	if id != "" {
-		b = appendAttr(b, "sessionid", id)
-	}
+	b = appendAttr(b, "sessionid", id)
 	b = appendAttr(b, "status", status)
 	return append(b, " xml:lang='en'"...)
 }
@@ -246,8 +253,14 @@ func appendCommand(b []byte, node, id, status string) []byte {
 // sendCommand replies with the result of a command, as a form.
 func sendCommand(rq *router.Request, f router.Form) {
 	el := rq.Payload()
+	id := string(el.Attr("sessionid"))
+	if id == "" {
+		// "the responder SHOULD initialize (if not provided) or maintain this attribute"
+		// (https://xmpp.org/extensions/xep-0050.html#desc-command).
+		id = rand.Text()
+	}
 	rq.Result(func(b []byte) []byte {
-		b = append(appendCommand(b, string(el.Attr("node")), string(el.Attr("sessionid")), "completed"), '>')
+		b = append(appendCommand(b, string(el.Attr("node")), id, "completed"), '>')
 		return append(appendForm(b, f), "</command>"...)
 	})
 }

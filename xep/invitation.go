@@ -2,6 +2,7 @@ package xep
 
 import (
 	"errors"
+	"hash/maphash"
 	"time"
 
 	"roost/jid"
@@ -64,6 +65,10 @@ func (x *Set) inviteAccount(rq *router.Request) error {
 	username, contact, err := accountWanted(rq.Payload().Child(nsForm, "x"), rq.Session.Host())
 	if err != nil {
 		return err
+	}
+	if username != "" && !x.names.Allow(maphash.String(x.seed, rq.Session.BareJID()), rq.Turn.Now()) {
+		// The reply tells whether the name is taken.
+		return stanza.ResourceConstraint.WithText("This account has tried too many usernames. Try again later, or let the invited person choose one.")
 	}
 	token := store.NewInvitationToken()
 	i, err := x.invite(rq, token, username, contact)

@@ -2,6 +2,7 @@ package xep_test
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,5 +102,60 @@ func TestCommandSessions(t *testing.T) {
 	}
 	if got := cancel(ids[4]); !strings.Contains(got, "<bad-sessionid") {
 		t.Errorf("after that: %s", got)
+	}
+}
+
+// TestNamesAsked: the number of usernames for which an account wants invitations is limited, because
+// the reply tells which are taken.
+func TestNamesAsked(t *testing.T) {
+	ts := newTestServer(t, xep.Config{Invitations: xep.InviteUsers, RegisterPerHour: 3})
+	romeo, juliet := ts.login(t, "romeo"), ts.login(t, "juliet")
+	f := func(c *testClient, username, want string) {
+		t.Helper()
+		id := regexp.MustCompile(`sessionid='([^']+)'`).FindStringSubmatch(c.command("create-account", "", ""))[1]
+		got := c.command("create-account", "sessionid='"+id+"'", "<x xmlns='jabber:x:data' type='submit'><field var='username'><value>"+username+"</value></field></x>")
+		if want == "completed" && !strings.Contains(got, "status='completed'") || want != "completed" && condition(got) != want {
+			t.Errorf("%q: %s, want %s", username, got, want)
+		}
+	}
+	f(romeo, "juliet", "conflict")
+	f(romeo, "bill", "completed")
+	f(romeo, "bill", "conflict")
+	f(romeo, "bob", "resource-constraint")
+	f(romeo, "", "completed")
+	f(juliet, "bob", "completed")
+}
+
+// TestCommandsOfOtherDomain: the commands of a domain are for its own accounts.
+// https://xmpp.org/extensions/xep-0050.html#retrieve: "The responder is not required to send the same
+// list of commands to all requesters", and "If the command is not available to the requester, the
+// responder SHOULD respond with a 403 "Forbidden" error". Bug: the list named the commands of the
+// client's own domain, and these were executed.
+func TestCommandsOfOtherDomain(t *testing.T) {
+	ts := newTestServer(t, xep.Config{Invitations: xep.InviteUsers})
+	romeo := ts.login(t, "romeo")
+	ask := func(to, kind, payload string) string {
+		return romeo.ask("<iq type='"+kind+"' id='other' to='"+to+"'>"+payload+"</iq>", "</iq>")
+	}
+	const (
+		list = "<query xmlns='http://jabber.org/protocol/disco#items' node='http://jabber.org/protocol/commands'/>"
+		info = "<query xmlns='http://jabber.org/protocol/disco#info' node='urn:xmpp:invite#invite'/>"
+		run  = "<command xmlns='http://jabber.org/protocol/commands' node='urn:xmpp:invite#invite'/>"
+		none = "<command xmlns='http://jabber.org/protocol/commands' node='no-such-command'/>"
+	)
+	if got := ask("localhost", "get", list); strings.Count(got, "<item jid='localhost' ") != 2 {
+		t.Errorf("its own: %s", got)
+	}
+	if got := ask("example.net", "get", list); !strings.Contains(got, "type='result'") || strings.Contains(got, "<item ") {
+		t.Errorf("another: %s", got)
+	}
+	for request, want := range map[[2]string]string{{"get", info}: "forbidden", {"set", run}: "forbidden", {"set", none}: "item-not-found"} {
+		if got := ask("example.net", request[0], request[1]); condition(got) != want || !strings.Contains(got, "from='example.net'") {
+			t.Errorf("%s: %s, want %s", request[1], got, want)
+		}
+	}
+	all, err := ts.Store.ListInvitations(t.Context(), "", 10)
+	if err != nil || slices.ContainsFunc(all, func(i store.Invitation) bool { return i.Actor == "romeo@localhost" }) {
+		t.Errorf("%v, %v", all, err)
 	}
 }

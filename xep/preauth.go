@@ -1,9 +1,6 @@
 package xep
 
 import (
-	"errors"
-
-	"roost/jid"
 	"roost/router"
 	"roost/session"
 	"roost/stanza"
@@ -61,9 +58,6 @@ func (g *registrar) invitation(s *session.Session) *store.Invitation {
 	return preauthorized.Get(s)
 }
 
-// errToken is the reply to all tokens that are of no use, with the words of the specification.
-var errToken = stanza.ItemNotFound.WithText("The provided token is invalid or expired")
-
 // preauth handles a token: "Upon receiving the preauth request, the server must validate that
 // the token is acceptable for account registration"
 // (https://xmpp.org/extensions/xep-0445.html#preauth-ibr).
@@ -90,7 +84,7 @@ func (g *registrar) show(rq *router.Request) (session.Work, error) {
 	case rq.Turn.MayBlock():
 		return session.Done, g.find(rq, string(token))
 	case !g.tokens.allow(rq.Session.Conn().RemoteAddr().Addr(), rq.Turn.Now()):
-		return session.Done, stanza.ResourceConstraint.WithText("Too many registrations from this address. Try again later.")
+		return session.Done, errRegistrations
 	}
 	return session.Read, nil
 }
@@ -100,42 +94,10 @@ func (g *registrar) show(rq *router.Request) (session.Work, error) {
 // performed by the client during the current session that require a valid token MUST NOT be
 // rejected due to token expiry" (https://xmpp.org/extensions/xep-0445.html#preauth-ibr).
 func (g *registrar) find(rq *router.Request, token string) error {
-	r := rq.Router
 	preauthorized.Drop(rq.Session) // of an earlier request
-	if len(token) > store.MaxInvitationToken {
-		return errToken
+	i, err := g.x.Invitation(rq.Router, rq.Session.Host(), token, rq.Turn.Now())
+	if err == nil {
+		*preauthorized.Make(rq.Session) = *i
 	}
-	i, err := r.Store().Invitation(r.Context(), store.InvitationID(token))
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return errToken
-	case err != nil:
-		return err
-	case !i.Usable(rq.Turn.Now()) || i.Domain != rq.Session.Host():
-		return errToken
-	}
-	if invites, err := mayStillInvite(r, &i); err != nil {
-		return err
-	} else if !invites {
-		return errToken
-	}
-	*preauthorized.Make(rq.Session) = i
-	return nil
-}
-
-// mayStillInvite reports whether the account that has made an invitation exists, and is not
-// disabled. Those of operators remain.
-func mayStillInvite(r *router.Router, i *store.Invitation) (bool, error) {
-	if i.Inviter == "" {
-		return true, nil
-	}
-	inviter, err := jid.Parse(i.Inviter)
-	if err != nil {
-		return false, err
-	}
-	account, err := r.Store().Account(r.Context(), inviter)
-	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil && !account.Disabled, err
+	return err
 }

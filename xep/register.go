@@ -2,7 +2,6 @@ package xep
 
 import (
 	"errors"
-	"time"
 
 	"roost/internal/loglimit"
 	"roost/jid"
@@ -58,7 +57,13 @@ func (g *registrar) mayCreate(s *session.Session) error {
 	switch {
 	case g.open(), g.invitation(s) != nil:
 		return nil
-	case g.invites():
+	}
+	return g.closed()
+}
+
+// closed returns the error for those who may not create an account.
+func (g *registrar) closed() error {
+	if g.invites() {
 		return stanza.NotAllowed.WithText("This server creates accounts by invitation only.")
 	}
 	return stanza.NotAllowed.WithText("This server does not allow clients to create accounts.")
@@ -129,12 +134,9 @@ func (g *registrar) step(rq *router.Request) (session.Work, error) {
 	case rq.Session.Username() == "" && g.mayCreate(rq.Session) != nil:
 		return session.Done, g.mayCreate(rq.Session)
 	case rq.Session.Username() == "" && !g.limit.allow(rq.Session.Conn().RemoteAddr().Addr(), rq.Turn.Now()):
-		return session.Done, stanza.ResourceConstraint.WithText("Too many registrations from this address. Try again later.")
+		return session.Done, errRegistrations
 	}
-	owner, _, err := wanted(rq)
-	if i := g.invitation(rq.Session); err == nil && i != nil && i.Localpart != "" && i.Localpart != owner.Local() {
-		err = stanza.NotAcceptable.WithText("This invitation is for the username " + i.Localpart + ".")
-	}
+	_, _, err := g.wanted(rq)
 	return session.Derive, err
 }
 
@@ -146,63 +148,39 @@ type derived struct {
 
 // derive derives the keys of a password if it may be set.
 func (g *registrar) derive(rq *router.Request) (session.Work, error) {
-	owner, password, err := wanted(rq)
+	owner, password, err := g.wanted(rq)
 	if err != nil {
 		return session.Done, err
 	}
-	// First, because it is cheaper than deriving keys.
-	account, err := before(rq, owner)
-	if err != nil {
-		return session.Done, err
+	account := store.Account{JID: owner}
+	if rq.Session.Username() != "" {
+		// First, because it is cheaper than deriving keys.
+		if account, err = rq.Router.CurrentAccount(rq.Session); err != nil {
+			return session.Done, err
+		}
 	}
-	c, err := store.NewCredentials(password, g.x.config().Iterations)
-	if errors.Is(err, store.ErrPassword) {
-		err = errBadPassword
-	}
+	c, err := g.x.credentials(password)
 	rq.Turn.Carry(&derived{account, c})
 	return session.Write, err
 }
 
-// before returns the account whose password will be set, or an error if that is not
-// allowed.
-func before(rq *router.Request, owner jid.JID) (store.Account, error) {
-	r := rq.Router
-	if rq.Session.Username() != "" {
-		return r.CurrentAccount(rq.Session)
-	}
-	_, err := r.Store().Account(r.Context(), owner)
-	switch {
-	case err == nil:
-		return store.Account{}, stanza.Conflict
-	case errors.Is(err, store.ErrNotFound):
-		return store.Account{JID: owner}, nil
-	}
-	return store.Account{}, err
-}
-
-var errBadPassword = stanza.NotAcceptable.WithText("The password contains characters that are not allowed, or is too long.")
-
 // wanted returns the account that a request is about and its new password.
-func wanted(rq *router.Request) (owner jid.JID, password string, err error) {
+func (g *registrar) wanted(rq *router.Request) (owner jid.JID, password string, err error) {
 	username, password := fields(rq)
-	owner, err = jid.New(username, rq.Session.Host(), "")
 	own := rq.Session.JID().Bare()
+	if own.Local() == "" {
+		owner, err = newAddress(username, password, rq.Session.Host(), g.invitation(rq.Session))
+		return owner, password, err
+	}
+	owner, err = jid.New(username, rq.Session.Host(), "")
 	switch {
-	case own.Local() == "" && (username == "" || password == ""):
-		// Section 3.1 (https://xmpp.org/extensions/xep-0077.html#usecases-register): "If
-		// the requesting entity does not provide all of the requested information during
-		// registration then the server or service MUST return a <not-acceptable/> error".
-		// An empty password counts as missing.
-		return owner, "", stanza.NotAcceptable.WithText("A username and a password are required.")
-	case own.Local() == "" && err != nil:
-		return owner, "", stanza.NotAcceptable.WithText("The username contains characters that are not allowed, or is too long.")
 	case username == "" || password == "":
 		// Section 3.3 (https://xmpp.org/extensions/xep-0077.html#usecases-changepw): "If
 		// the user provides an empty password element […], the server or service MUST NOT
 		// change the password to a null value, but instead MUST maintain the existing
 		// password."
 		return owner, "", stanza.BadRequest.WithText("A username and a password are required.")
-	case own.Local() != "" && (err != nil || owner != own):
+	case err != nil || owner != own:
 		return owner, "", stanza.Forbidden.WithText("Changing another account's password is not allowed.")
 	case len(password) > store.MaxPassword:
 		return owner, "", errBadPassword
@@ -212,41 +190,15 @@ func wanted(rq *router.Request) (owner jid.JID, password string, err error) {
 
 // create creates an account for a client that is not authenticated.
 func (g *registrar) create(rq *router.Request, d *derived) error {
-	r, account := rq.Router, store.Account{JID: d.account.JID, Credentials: d.credentials}
-	invitation := g.invitation(rq.Session)
-	if err := g.mayCreate(rq.Session); err != nil {
-		return err // the settings have changed
-	}
-	log := r.Logger()
-	var err error
-	if since := g.x.config().heldSince(time.Now()); invitation != nil {
-		err = r.RegisterInvited(rq.Turn, account, invitation, since)
-		log = log.With("invitation", invitation.ID)
-	} else {
-		err = r.Store().RegisterAccount(r.Context(), account, since)
-	}
-	switch {
-	case errors.Is(err, store.ErrExists), errors.Is(err, store.ErrHeld): // which of them is nobody's business
-		return stanza.Conflict
-	case errors.Is(err, store.ErrNotFound):
+	d.account.Credentials = d.credentials
+	err := g.x.Register(rq.Turn, rq.Router, d.account, g.invitation(rq.Session), rq.Session.Conn().RemoteAddr())
+	if err == nil || errors.Is(err, errUsed) {
 		preauthorized.Drop(rq.Session)
-		return stanza.NotAllowed.WithText("The invitation was used or withdrawn in the meantime.")
-	case err != nil:
-		return err
 	}
-	preauthorized.Drop(rq.Session)
-	log.Info("account registered", "jid", account.JID.String(), "peer", rq.Session.Conn().RemoteAddr())
-	rq.Empty()
-	return nil
-}
-
-// heldSince returns the time since which the names of deleted accounts cannot be registered: in
-// the future if they all can.
-func (c *Config) heldSince(now time.Time) time.Time {
-	if c.HoldNames < 0 {
-		return now.Add(time.Hour)
+	if err == nil {
+		rq.Empty()
 	}
-	return now.Add(-c.HoldNames)
+	return err
 }
 
 // change sets the password of the client's own account. Key derivation may have been queued

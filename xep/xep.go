@@ -7,11 +7,13 @@
 package xep
 
 import (
+	"hash/maphash"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
 
 	"roost/internal/hot"
+	"roost/internal/hourly"
 	"roost/router"
 	"roost/store"
 )
@@ -40,7 +42,8 @@ type Config struct {
 	// RegisterPerHour is how many accounts the clients of one address may try to create in
 	// an hour, in any distribution over the hour, and how many tokens of invitations they may
 	// try; default 60; negative means no limit. An IPv6 address stands for its /64. Loopback is
-	// exempt.
+	// exempt. It is also how many usernames an account may ask for in an hour with the command
+	// that creates invitations.
 	RegisterPerHour int `reload:"yes"`
 
 	// HoldNames is how long the name of a deleted account cannot be registered again, at
@@ -105,6 +108,8 @@ func buildVersion() string {
 // Set is all extensions of one router.
 type Set struct {
 	settings  atomic.Pointer[Config]
+	names     *hourly.Limit[uint64] // of usernames that accounts ask for; by a hash of the account
+	seed      maphash.Seed
 	registrar registrar
 	discovery discovery
 	commander commander
@@ -113,7 +118,7 @@ type Set struct {
 
 // New returns the extensions with these settings.
 func New(cfg Config) *Set {
-	x := new(Set)
+	x := &Set{names: hourly.New(^uint64(0)), seed: maphash.MakeSeed()}
 	x.registrar.x, x.registrar.limit, x.registrar.tokens = x, newLimiter(), newLimiter()
 	x.commander.all = x.invitationCommands()
 	x.discovery.commands = &x.commander
@@ -135,6 +140,7 @@ func (x *Set) apply(cfg Config) {
 	x.settings.Store(&cfg)
 	x.registrar.limit.set(cfg.RegisterPerHour)
 	x.registrar.tokens.set(cfg.RegisterPerHour)
+	x.names.Set(max(cfg.RegisterPerHour, 0))
 }
 
 // config returns the present settings, which are immutable: a change replaces them.
