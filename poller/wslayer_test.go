@@ -75,9 +75,14 @@ func serveWeb(t testing.TB, cfg Config, tlsConfig *tls.Config, proxy netip.Addr,
 			return &websocket.Page{Type: "text/plain", Body: "for " + host}
 		}
 		return nil
-	}}
+	}, Late: func(path string) bool { return path == "/late" }}
+	var page func(*websocket.PageRequest, netip.AddrPort, bool, func(*websocket.Page))
+	if cfg.WebSocket != nil {
+		page = cfg.WebSocket.Page
+	}
 	cfg.Loops = 1
 	cfg.WebSocket = &WebSocket{
+		Page:   page,
 		Config: func() *websocket.Config { return requests },
 		Proxy:  func(a netip.Addr) bool { return a == proxy },
 		Insert: func(p []byte) (int, string) {
@@ -413,6 +418,57 @@ func TestWebSocketProxy(t *testing.T) {
 	other.dialWeb(t, 0, "X-Forwarded-For: 192.0.2.1\r\n", messageFrame("a")).want("a")
 	if h := <-other.speakers; h.c.RemoteAddr().Addr() != loopback || h.c.Secure() {
 		t.Errorf("from %v, secure: %v", h.c.RemoteAddr(), h.c.Secure())
+	}
+}
+
+// TestPageProxy: the client that a proxy names is asked about before a page is made for it, and
+// the limits apply until its connection ends.
+func TestPageProxy(t *testing.T) {
+	loopback := netip.MustParseAddr("127.0.0.1")
+	type asked struct {
+		from    netip.AddrPort
+		respond func(*websocket.Page)
+	}
+	pages := make(chan asked, 1)
+	page := func(_ *websocket.PageRequest, from netip.AddrPort, _ bool, respond func(*websocket.Page)) {
+		pages <- asked{from, respond}
+	}
+	blocked := func(a netip.Addr) bool { return a == netip.MustParseAddr("192.0.2.66") }
+	s := serveWeb(t, Config{MaxPerAddress: 1, Blocked: blocked, WebSocket: &WebSocket{Page: page}}, nil, loopback, false)
+	ask := func(client string) net.Conn {
+		t.Helper()
+		c := dial(t, s.addr)
+		request := "GET /late HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: " + client + "\r\n\r\n"
+		for _, part := range []string{request[:9], request[9:]} { // so that the first part is kept
+			if _, err := io.WriteString(c, part); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return c
+	}
+	refused := func(client string) {
+		t.Helper()
+		if p, err := io.ReadAll(ask(client)); len(p) > 0 {
+			t.Errorf("%s: got %q, %v", client, p, err)
+		}
+	}
+	refused("192.0.2.66")
+	first := ask("192.0.2.1")
+	x := <-pages
+	if x.from.Addr() != netip.MustParseAddr("192.0.2.1") {
+		t.Errorf("asked for %v", x.from)
+	}
+	refused("192.0.2.1")
+	x.respond(&websocket.Page{Status: 200, Body: "a page"})
+	if p, err := io.ReadAll(first); !strings.HasSuffix(string(p), "a page") {
+		t.Errorf("got %q, %v", p, err)
+	}
+	_ = first.Close()
+	eventually(t, "the connection to end", func() bool { return s.Stats().Conns == 0 })
+	second := ask("192.0.2.1")
+	(<-pages).respond(&websocket.Page{Status: 200, Body: "again"})
+	if p, err := io.ReadAll(second); !strings.HasSuffix(string(p), "again") {
+		t.Errorf("got %q, %v", p, err)
 	}
 }
 

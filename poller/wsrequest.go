@@ -24,6 +24,11 @@ type WebSocket struct {
 	// X-Forwarded-Proto). Nil: none is.
 	Proxy func(netip.Addr) bool
 
+	// Page makes a page that takes time (websocket.Config.Late), and calls respond with it once,
+	// from any goroutine. It must not wait. from is the client, which a proxy may have named. secure
+	// means that what the client sends is encrypted all the way, as far as the proxy says.
+	Page func(q *websocket.PageRequest, from netip.AddrPort, secure bool, respond func(*websocket.Page))
+
 	// Insert returns what has to be inserted into a message before it is sent, and at which
 	// offset, at most a few bytes from its beginning; "" for nothing.
 	Insert func(message []byte) (at int, insert string)
@@ -98,16 +103,41 @@ func (l *webSocket) request(p []byte) (n int) {
 		l.c.mu.Unlock()
 	}
 	switch {
-	case !r.Upgraded:
+	case r.Late == nil && !r.Upgraded:
 		l.c.loop.p.stats.webSockets.responded(r.Status)
 		l.refuse(r.Response)
 	case h.origin == fromProxy && r.Client.IsValid():
 		l.c.paused = true
 		l.c.loop.p.loops[0].post(l.c, func(int) { h.admit(l, r) })
 	default:
-		h.upgrade(l, r)
+		h.proceed(l, r)
 	}
 	return n
+}
+
+// proceed does what the request asks for. Loop.
+func (h *wsRequest) proceed(l *webSocket, r *websocket.Request) {
+	if r.Late != nil {
+		h.late(l, r)
+		return
+	}
+	h.upgrade(l, r)
+}
+
+// late has a page made. Reading is paused until the connection ends. Loop.
+func (h *wsRequest) late(l *webSocket, r *websocket.Request) {
+	c := h.c
+	c.paused = true
+	h.l.p.config().WebSocket.Page(r.Late, c.RemoteAddr(), h.secure != nil || l.has(wsTrusted), func(p *websocket.Page) {
+		c.loop.post(c, func(int) {
+			if c.closed() || c.closing() {
+				return
+			}
+			r.LateResponse(p)
+			h.l.p.stats.webSockets.responded(r.Status)
+			l.refuse(r.Response)
+		})
+	})
 }
 
 // refuse sends a response and closes the connection. Loop.
@@ -140,8 +170,8 @@ func (h *wsRequest) admit(l *webSocket, r *websocket.Request) {
 			c.destroy(nil)
 		default:
 			c.forwardedBy(place, r.Client)
-			h.upgrade(l, r)
-			if c.paused && !c.closing() {
+			h.proceed(l, r)
+			if r.Upgraded && c.paused && !c.closing() {
 				c.resume()
 			}
 		}

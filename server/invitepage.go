@@ -5,8 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"html/template"
+	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+
+	"rsc.io/qr"
 
 	"roost/jid"
 	"roost/poller/websocket"
@@ -29,79 +33,111 @@ func (s *Server) landingPage(domain, token string) string {
 	return s.webOrigin(c, domain) + invitePath + url.PathEscape(jid.DNSName(domain)) + "/" + token
 }
 
-// invitePage returns the page for the domain and the token in a path, nil if there is none. It is
-// the same whether the token can be used or not: it is made by the loop, which must not wait for
-// the store, and the client that opens the link is told.
-func (s *Server) invitePage(c *Config, path string) *websocket.Page {
+// invited returns the domain and the token in the path of an invitation's page, or false if there
+// is none at this path.
+func invited(c *Config, path string) (domain, token string, ok bool) {
 	rest, ok := strings.CutPrefix(path, invitePath)
 	name, token, _ := strings.Cut(rest, "/")
-	domain := servedDomain(c, name)
-	if !ok || c.XEP.Invitations == xep.InviteNobody || domain == "" || !store.IsInvitationToken(token) {
-		return nil
+	domain = servedDomain(c, name)
+	return domain, token, ok && c.XEP.Invitations != xep.InviteNobody && domain != "" && store.IsInvitationToken(token)
+}
+
+// invitePage is what the page of an invitation shows. The zero value of Token is the page of one that
+// cannot be used.
+type invitePage struct {
+	Domain  string
+	Token   string
+	Invited store.Invitation
+
+	Username string // what was filled in
+	Problem  string // why that is no account; "": nothing is wrong
+	Account  string // the address of the account that was created; "": none was
+}
+
+// Style returns the style sheet.
+func (*invitePage) Style() template.CSS { return inviteStyle }
+
+// Link returns the XMPP URI. With an inviter, who becomes a contact, it is also for people who have an
+// account already.
+func (p *invitePage) Link() string {
+	if i := &p.Invited; i.Contact && i.Inviter != "" && i.Localpart == "" {
+		return i.AddURI(p.Token)
 	}
-	i := store.Invitation{Domain: domain}
-	var b bytes.Buffer
-	err := inviteTemplate.Execute(&b, map[string]any{
-		"Domain": i.Domain, "Style": template.CSS(inviteStyle), "Text": i.RegisterURI(token),
-		"URI": template.URL(i.RegisterURI(token)), // of a scheme that the template does not know
-	})
+	return p.Invited.RegisterURI(p.Token)
+}
+
+// URI is Link for an attribute; the template does not know its scheme.
+func (p *invitePage) URI() template.URL { return template.URL(p.Link()) }
+
+// Code returns Link as a QR code, "" if it is too long for one: a name may have a thousand bytes.
+func (p *invitePage) Code() template.HTML {
+	code, err := qr.Encode(p.Link(), qr.M)
 	if err != nil {
+		return ""
+	}
+	return template.HTML(appendSVG(nil, code))
+}
+
+// quiet is the width of the empty margin that readers of QR codes need, in modules (ISO/IEC 18004).
+const quiet = 4
+
+// appendSVG appends a QR code as an SVG image: one path with a rectangle for each row of black modules.
+func appendSVG(b []byte, code *qr.Code) []byte {
+	size := strconv.Itoa(code.Size + 2*quiet)
+	b = append(b, `<svg class="code" viewBox="0 0 `+size+` `+size+`" role="img" aria-label="QR code with the link" shape-rendering="crispEdges"><rect width="100%" height="100%" fill="#fff"/><path d="`...)
+	for y := range code.Size {
+		for x := 0; x < code.Size; x++ {
+			begin := x
+			for code.Black(x, y) {
+				x++
+			}
+			if x == begin {
+				continue
+			}
+			b = append(b, 'M')
+			b = strconv.AppendInt(b, int64(begin+quiet), 10)
+			b = append(b, ' ')
+			b = strconv.AppendInt(b, int64(y+quiet), 10)
+			b = append(b, 'h')
+			b = strconv.AppendInt(b, int64(x-begin), 10)
+			b = append(b, "v1H"...)
+			b = strconv.AppendInt(b, int64(begin+quiet), 10)
+			b = append(b, 'z')
+		}
+	}
+	return append(b, `"/></svg>`...)
+}
+
+// respond returns the page with a status of HTTP.
+func (p *invitePage) respond(status int) *websocket.Page {
+	name := "form"
+	switch {
+	case p.Token == "":
+		name = "refused"
+	case p.Account != "":
+		name = "created"
+	}
+	var b bytes.Buffer
+	if err := inviteTemplates.ExecuteTemplate(&b, name, p); err != nil {
 		panic("server: BUG: " + err.Error())
 	}
-	return &websocket.Page{Type: "text/html; charset=utf-8", Body: b.String(), Fields: inviteFields}
+	fields := inviteFields
+	if status == http.StatusTooManyRequests {
+		fields = append([]string{"Retry-After: 3600"}, fields...)
+	}
+	return &websocket.Page{Status: status, Type: "text/html; charset=utf-8", Body: b.String(), Fields: fields}
 }
 
 // inviteFields keep the link, which is a secret, from others, and allow the page nothing but its
-// style.
+// style and its form.
 var inviteFields = []string{
-	"Content-Security-Policy: default-src 'none'; style-src '" + styleHash + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+	"Content-Security-Policy: default-src 'none'; style-src '" + styleHash + "'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
 	"Referrer-Policy: no-referrer",
 	"Cache-Control: no-store",
 	"X-Content-Type-Options: nosniff",
 }
 
-const inviteStyle = `
-:root { color-scheme: light dark; font: 1.1rem/1.5 system-ui, sans-serif }
-main { max-width: 36rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.6rem; line-height: 1.2 }
-h2 { font-size: 1.2rem; margin-top: 2rem }
-.button { display: inline-block; padding: .7rem 1.4rem; border-radius: .4rem; background: #0b57b0; color: #fff; text-decoration: none }
-.button:focus-visible { outline: 3px solid currentColor; outline-offset: 3px }
-code { display: block; padding: .6rem; border: 1px solid; border-radius: .4rem; overflow-wrap: anywhere; font-size: .9rem }
-`
-
 var styleHash = func() string {
 	h := sha256.Sum256([]byte(inviteStyle))
 	return "sha256-" + base64.StdEncoding.EncodeToString(h[:])
 }()
-
-var inviteTemplate = template.Must(template.New("invite").Parse(`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<title>Invitation to {{.Domain}}</title>
-<style>{{.Style}}</style>
-</head>
-<body>
-<main>
-<h1>You are invited to chat on {{.Domain}}</h1>
-<p>With this invitation you create an account on {{.Domain}}, a server for instant messages. You choose a username and a password; whoever has invited you never learns the password.</p>
-<p><a class="button" href="{{.URI}}">Create my account</a></p>
-<h2>If nothing happens</h2>
-<p>Install a program for XMPP, the open standard that {{.Domain}} uses, and open this page again. Such programs are, among many others:</p>
-<ul>
-<li>on Android: Conversations, Cheogram</li>
-<li>on an iPhone or iPad: Monal, Siskin</li>
-<li>on a Mac: Monal, Beagle</li>
-<li>on Windows and Linux: Gajim, Dino</li>
-</ul>
-<p>Or choose in the program to create an account with an invitation, and paste this link:</p>
-<code>{{.Text}}</code>
-<h2>Keep this link to yourself</h2>
-<p>Anybody who has it can use the invitation in your place. It can be used until it ends, usually once. If the program says that it is invalid or expired, ask for a new one. If you did not expect an invitation, you need not do anything.</p>
-</main>
-</body>
-</html>
-`))

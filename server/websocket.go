@@ -94,8 +94,9 @@ func (s *Server) newWeb(c *Config) *web {
 			case hostMetaJSON:
 				return &websocket.Page{Type: "application/json", Body: hostMetaAsJSON(s.webSocketURL(c, host)), Fields: forAll}
 			}
-			return s.invitePage(c, path)
+			return nil
 		},
+		Late: func(path string) bool { _, _, ok := invited(c, path); return ok },
 	}}
 }
 
@@ -106,6 +107,7 @@ func (s *Server) webSocket() *poller.WebSocket {
 		Proxy: func(addr netip.Addr) bool {
 			return slices.ContainsFunc(s.web.Load().proxies, func(p netip.Prefix) bool { return p.Contains(addr) })
 		},
+		Page:   s.inviteRequest,
 		Insert: session.DeclareNamespace,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -207,10 +208,14 @@ func (m *Manager) RunOnLoop(s *Session, f func(*Turn)) { s.runOnLoop(f) }
 // belong to a session's input.
 func (m *Manager) Go(need Work, f func(*Turn)) {
 	if need == Derive {
-		panic("session: BUG: Go cannot derive keys; use Offload, which lets networks take turns")
+		panic("session: BUG: Go cannot derive keys; use Offload or Derive, which let networks take turns")
 	}
 	m.enqueue(nil, need, f)
 }
+
+// Derive runs f on a worker that derives keys, for a client at an address that has no session. It
+// waits for the turn of the client's network as the derivations of sessions do.
+func (m *Manager) Derive(from netip.Addr, f func(*Turn)) { m.keyQueue.submit(peernet.Of(from), f) }
 
 // Shutdown closes all sessions with <system-shutdown/> ([RFC 6120 section 4.9.3.19]) at a
 // limited pace, which spreads the clients' reconnections. It waits until all sessions are

@@ -14,7 +14,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// MaxRequest limits the client's request in bytes, with all header fields.
+// MaxRequest limits the client's request in bytes, with all header fields and the body.
 const MaxRequest = 8 << 10
 
 // Config says which requests are accepted.
@@ -23,19 +23,29 @@ type Config struct {
 	Protocol string                        // the subprotocol, which a client must offer
 	Origins  []string                      // web origins whose pages may connect, such as https://chat.example.org; none: all. A client that is no web page names none
 	Page     func(path, host string) *Page // the document at a path of a host, nil if there is none; nil: there are none
+	Late     func(path string) bool        // whether the page at a path takes time to make: see Request.Late; nil: none does
 }
 
-// Page is a document that is served to GET requests for other paths.
+// Page is a document that is served for another path than that of the endpoint.
 type Page struct {
+	Status     int // of HTTP; 0: 200
 	Type, Body string
 	Fields     []string // further fields of the header, such as "Cache-Control: no-store"
 }
 
+// PageRequest is a request for a page that takes time to make.
+type PageRequest struct {
+	Method     string // GET, HEAD or POST
+	Path, Host string
+	Type, Body string // of POST, such as application/x-www-form-urlencoded
+}
+
 // Request is a client's request and what to do about it.
 type Request struct {
-	Response []byte // to send; the connection is closed after it unless Upgraded
-	Upgraded bool   // what follows are frames
-	Status   int    // HTTP status of the response
+	Response []byte       // to send; the connection is closed after it unless Upgraded
+	Upgraded bool         // what follows are frames
+	Status   int          // HTTP status of the response
+	Late     *PageRequest // the response is not made yet, and that to LateResponse; nil: it is
 
 	// From a proxy. A request has these fields from whoever sent it, so they mean nothing
 	// unless it comes from a proxy that sets them.
@@ -51,26 +61,61 @@ var ErrRequest = errors.New("websocket: this is not an HTTP request")
 // ErrLongRequest is returned for a request of more than MaxRequest bytes.
 var ErrLongRequest = errors.New("websocket: the HTTP request is too long")
 
+// ErrLongBody is returned for a request with a body that makes it longer than MaxRequest bytes.
+var ErrLongBody = errors.New("websocket: the body of the HTTP request is too long")
+
+// ErrNoLength is returned for a request with a body whose length is not given before it.
+var ErrNoLength = errors.New("websocket: the HTTP request has a body without Content-Length")
+
 // RequestLen returns the length of the request at the start of p, or 0 if it is incomplete.
+// Only that of a POST request has a body.
 func RequestLen(p []byte) (int, error) {
 	head := p[:min(len(p), MaxRequest)]
 	if len(p) > 0 && (p[0] < 'A' || p[0] > 'Z') {
 		return 0, ErrRequest // such as a TLS handshake or XML
 	}
-	if i := bytes.Index(head, requestEnd); i >= 0 {
+	i := bytes.Index(head, requestEnd)
+	switch {
+	case i >= 0 && bytes.HasPrefix(head, post):
+		n, err := withBody(head[:i+len(requestEnd)])
+		if n > len(p) {
+			n = 0
+		}
+		return n, err
+	case i >= 0:
 		return i + len(requestEnd), nil
-	}
-	if len(p) >= MaxRequest {
+	case len(p) >= MaxRequest:
 		return 0, ErrLongRequest
 	}
 	return 0, nil
 }
 
+var post = []byte("POST ")
+
+// withBody returns the length of a request with its body.
+func withBody(head []byte) (int, error) {
+	q, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
+	switch {
+	case err != nil:
+		return len(head), nil // what is no request is refused by Respond
+	case q.ContentLength < 0:
+		return 0, ErrNoLength
+	case q.ContentLength > int64(MaxRequest-len(head)):
+		return 0, ErrLongBody
+	}
+	return len(head) + int(q.ContentLength), nil
+}
+
 // Refusal returns the response to what is no request, for an error of RequestLen.
 func Refusal(err error) []byte {
 	status := http.StatusBadRequest
-	if err == ErrLongRequest {
+	switch err {
+	case ErrLongRequest:
 		status = http.StatusRequestHeaderFieldsTooLarge
+	case ErrLongBody:
+		status = http.StatusRequestEntityTooLarge
+	case ErrNoLength:
+		status = http.StatusLengthRequired
 	}
 	return response(status, nil, err.Error()+"\n", true)
 }
@@ -148,20 +193,48 @@ func (c *Config) field(r *Request, key, value string) error {
 
 // page responds to requests for pages, and returns false for all others.
 func (c *Config) page(r *Request, request []byte) bool {
-	if c.Page == nil || !bytes.HasPrefix(request, []byte("GET ")) && !bytes.HasPrefix(request, []byte("HEAD ")) {
+	method, _, _ := bytes.Cut(request, []byte(" "))
+	switch string(method) {
+	case http.MethodGet, http.MethodHead, http.MethodPost:
+	default:
 		return false
 	}
 	q, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(request)))
 	if err != nil || q.URL.Path == c.Path {
 		return false
 	}
+	if c.Late != nil && c.Late(q.URL.Path) {
+		body, err := io.ReadAll(q.Body)
+		if err != nil {
+			return false
+		}
+		r.Late = &PageRequest{Method: q.Method, Path: q.URL.Path, Host: q.Host, Type: q.Header.Get("Content-Type"), Body: string(body)}
+		for _, key := range []string{"X-Forwarded-For", "X-Forwarded-Proto"} {
+			for _, value := range q.Header.Values(key) {
+				_ = c.field(r, key, value) // it refuses none of these
+			}
+		}
+		return true
+	}
+	if c.Page == nil || q.Method == http.MethodPost {
+		return false
+	}
 	p := c.Page(q.URL.Path, q.Host)
 	if p == nil {
 		return false
 	}
-	r.Status = http.StatusOK
-	r.Response = response(r.Status, append([]string{"Content-Type: " + p.Type}, p.Fields...), p.Body, q.Method == http.MethodGet)
+	r.Response, r.Status = p.response(q.Method)
 	return true
+}
+
+// LateResponse makes p the response to a request that has Late.
+func (r *Request) LateResponse(p *Page) { r.Response, r.Status = p.response(r.Late.Method) }
+
+func (p *Page) response(method string) (text []byte, status int) {
+	if status = p.Status; status == 0 {
+		status = http.StatusOK
+	}
+	return response(status, append([]string{"Content-Type: " + p.Type}, p.Fields...), p.Body, method != http.MethodHead), status
 }
 
 // response returns a response after which the connection is closed.
