@@ -4,7 +4,7 @@ import "html/template"
 
 const inviteStyle = `
 :root { color-scheme: light dark; font: 1.1rem/1.5 system-ui, sans-serif }
-main { max-width: 36rem; margin: 2rem auto; padding: 0 1rem }
+header, main { max-width: 36rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.6rem; line-height: 1.2 }
 h2 { font-size: 1.2rem; margin-top: 2rem }
 a.button, button { display: inline-block; padding: .7rem 1.4rem; border: 0; border-radius: .4rem; background: #0b57b0; color: #fff; font: inherit; text-decoration: none; cursor: pointer }
@@ -27,7 +27,6 @@ var inviteTemplates = template.Must(template.New("").Parse(`{{define "head"}}<!d
 <style>{{.Style}}</style>
 </head>
 <body>
-<main>
 {{end}}
 
 {{define "programs"}}<ul>
@@ -38,7 +37,8 @@ var inviteTemplates = template.Must(template.New("").Parse(`{{define "head"}}<!d
 </ul>
 {{end}}
 
-{{define "form"}}{{template "head" .}}<h1>You are invited to chat on {{.Domain}}</h1>
+{{define "form"}}{{template "head" .}}<header><h1>You are invited to chat on {{.Domain}}</h1></header>
+<main>
 {{if .Problem}}<p class="problem" role="alert">{{.Problem}}</p>
 {{end}}<p>With this invitation{{with .Invited}}{{if and .Contact .Inviter}} of {{.Inviter}}{{end}}{{end}} you create an account on {{.Domain}}, a server for instant messages. You choose {{if not .Invited.Localpart}}a username and {{end}}a password; whoever has invited you never learns the password.</p>
 <h2>With a program for chats</h2>
@@ -67,7 +67,8 @@ var inviteTemplates = template.Must(template.New("").Parse(`{{define "head"}}<!d
 </html>
 {{end}}
 
-{{define "created"}}{{template "head" .}}<h1>Your account exists</h1>
+{{define "created"}}{{template "head" .}}<header><h1>Your account exists</h1></header>
+<main>
 <p>Your address is</p>
 <code>{{.Account}}</code>
 {{with .Invited}}{{if and .Contact .Inviter}}<p>{{.Inviter}} is on your list of contacts, and you are on theirs, unless that one is full.</p>
@@ -82,7 +83,8 @@ var inviteTemplates = template.Must(template.New("").Parse(`{{define "head"}}<!d
 </html>
 {{end}}
 
-{{define "refused"}}{{template "head" .}}<h1>This invitation cannot be used</h1>
+{{define "refused"}}{{template "head" .}}<header><h1>This invitation cannot be used</h1></header>
+<main>
 <p>{{if .Problem}}{{.Problem}}{{else}}It was used already, it has ended, or it was withdrawn. If you have created your account with it, log in with a program for XMPP. Otherwise, ask for a new invitation.{{end}}</p>
 </main>
 </body>
