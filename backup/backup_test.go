@@ -326,6 +326,36 @@ func TestBegin(t *testing.T) {
 	}
 }
 
+// TestLinks: no symbolic link at one of the names is followed, nor is what it leads to changed.
+// The directory may be that of another user than the one who writes.
+func TestLinks(t *testing.T) {
+	other := filepath.Join(t.TempDir(), "other.tar")
+	if err := write(other, "other"); err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for suffix, refused := range map[string]bool{"": true, partial: true, database: false, database + "-journal": false} {
+		name := filepath.Join(t.TempDir(), "b.tar")
+		link := name + suffix
+		if err := os.Symlink(other, link); err != nil {
+			t.Fatal(err)
+		}
+		err := write(name, "database")
+		if refused && (err == nil || !strings.Contains(err.Error(), link+" is a symbolic link, ")) || !refused && err != nil {
+			t.Errorf("%s: %v", suffix, err)
+		}
+		if got, err := os.ReadFile(other); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: the file that it leads to has changed, %v", suffix, err)
+		}
+		if _, err := os.Lstat(link); refused != (err == nil) {
+			t.Errorf("%s: the link: %v", suffix, err)
+		}
+	}
+}
+
 // TestInterrupted: an interrupted backup leaves nothing, and removes what there is at once, unlike
 // one that is complete.
 func TestInterrupted(t *testing.T) {
@@ -340,11 +370,11 @@ func TestInterrupted(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "a.tar")); err != nil {
 		t.Fatal(err)
 	}
-	slowly = 0
 	w, err := Begin(filepath.Join(dir, "b.tar"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	slowly = 0
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := os.WriteFile(w.DatabaseFile(), []byte("x"), 0o600); err != nil {

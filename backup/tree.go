@@ -97,10 +97,13 @@ func saveTree(dir string, data io.Reader) error {
 		if h.Typeflag != tar.TypeReg || !fs.ValidPath(h.Name) || h.Name == "." {
 			return errTree
 		}
-		if parent := path.Dir(h.Name); !made[parent] {
+		parent := path.Dir(h.Name)
+		if !made[parent] {
 			if err := ownfile.MkdirAll(filepath.Join(dir, filepath.FromSlash(parent)), 0o700); err != nil {
 				return err
 			}
+		}
+		for ; !made[parent]; parent = path.Dir(parent) {
 			made[parent] = true
 		}
 		if err := save(filepath.Join(dir, filepath.FromSlash(h.Name)), in); err != nil {

@@ -37,13 +37,15 @@ type Writer struct {
 
 // Begin begins a backup that will have this file name. An older backup of that name stays
 // until Finish replaces it; another file is not replaced. What a former process has left
-// when it was killed is removed.
+// when it was killed is removed. Symbolic links are not followed.
 func Begin(name string) (*Writer, error) {
-	info, err := os.Stat(name)
+	info, err := os.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return nil, err
+	case info.Mode().Type() == fs.ModeSymlink:
+		return nil, errLink(name)
 	case !info.Mode().IsRegular() || info.Size() > 0 && !isBackup(name):
 		return nil, fmt.Errorf("%s exists, and is not a backup of roost: choose another name", name)
 	}
@@ -62,12 +64,15 @@ func Begin(name string) (*Writer, error) {
 	step()
 	// Another process may have taken it for a leftover before it was locked.
 	mine, err := f.Stat()
-	if there, e := os.Stat(f.Name()); err != nil || e != nil || !os.SameFile(mine, there) {
+	if there, e := os.Lstat(f.Name()); err != nil || e != nil || !os.SameFile(mine, there) {
 		return nil, errors.Join(errWriting(name), f.Close())
 	}
-	db, err := os.OpenFile(w.DatabaseFile(), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err == nil {
-		err = db.Close()
+	// A copy without its .partial is nobody's. O_EXCL follows no link.
+	if err = removeDatabase(name, removePaced); err == nil {
+		var db *os.File
+		if db, err = os.OpenFile(w.DatabaseFile(), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+			err = db.Close()
+		}
 	}
 	if err != nil {
 		w.Discard()
@@ -82,6 +87,12 @@ type errWriting string
 
 func (e errWriting) Error() string { return "another roost backup is writing " + string(e) }
 
+// errLink returns the error for a symbolic link, which may lead to a file that has nothing to
+// do with backups.
+func errLink(name string) error {
+	return fmt.Errorf("%s is a symbolic link, which roost backup does not follow: delete it, or choose another name", name)
+}
+
 // lock locks a file unless another process has done so.
 func lock(f *os.File) error {
 	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -93,11 +104,14 @@ func lock(f *os.File) error {
 
 // removePartial removes what a process has left that was killed while it wrote a backup.
 func removePartial(name string) error {
-	f, err := os.OpenFile(name+partial, os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrNotExist) {
+	// Nonblocking, in case that it is a pipe.
+	f, err := os.OpenFile(name+partial, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
-	}
-	if err != nil {
+	case errors.Is(err, unix.ELOOP):
+		return errLink(name + partial)
+	case err != nil:
 		return err
 	}
 	if err = lock(f); err == nil {
