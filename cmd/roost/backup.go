@@ -55,6 +55,9 @@ func (c *backupCmd) Run() error {
 	if directory {
 		name = backup.NameAt(c.File, now)
 	}
+	if err := becomeOwner(filepath.Dir(name), c.Data); err != nil {
+		return err
+	}
 	p := &byteProgress{terminal: term.IsTerminal(int(os.Stderr.Fd()))}
 	m, size, err := c.write(ctx, name, now, p)
 	p.end()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,6 +90,65 @@ func TestBackup(t *testing.T) {
 	f = runner(t, empty)
 	f(1, "b.tar: the backup is damaged", "restore", file)
 	f(1, "there is no database in", "user", "list")
+}
+
+// TestBackupAsOwner: root, who backs up the data of a user into a directory of that user,
+// leaves nothing that is root's, and follows no link; into that of a third user it writes
+// nothing.
+func TestBackupAsOwner(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("root is needed")
+	}
+	const user, third = 65532, 65533
+	top, err := os.MkdirTemp("", "roost-owner-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(top) })
+	mkdir := func(name string, uid int) string {
+		dir := filepath.Join(top, name)
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, uid, uid)); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	if err := os.Chmod(top, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	data, backups, others, roots := mkdir("data", user), mkdir("backups", user), mkdir("others", third), mkdir("roots", 0)
+	f := runner(t, data)
+	list := filepath.Join(roots, "list")
+	if err := os.WriteFile(list, []byte("romeo@localhost,secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f(0, "1 account", "user", "import", list, "--create")
+	// The server's user has led the name of the copy to a file of root.
+	if err := os.Symlink(list, filepath.Join(backups, "b.tar.partial")); err != nil {
+		t.Fatal(err)
+	}
+	f(1, "b.tar.partial is a symbolic link", "backup", filepath.Join(backups, "b.tar"))
+	if err := os.Remove(filepath.Join(backups, "b.tar.partial")); err != nil {
+		t.Fatal(err)
+	}
+	f(0, "b.tar: .* of 1 account", "backup", filepath.Join(backups, "b.tar"))
+	f(0, "c.tar: .* of 1 account", "backup", filepath.Join(roots, "c.tar"))
+	f(1, "others belongs to user 65533: as root, use a directory of root, or of user 65532, to whom "+data+" belongs", "backup", others)
+	for name, want := range map[string]uint32{"backups/b.tar": user, "roots/c.tar": 0} {
+		if st, err := owner(filepath.Join(top, name)); err != nil || st.Uid != want {
+			t.Errorf("%s: %+v, %v", name, st, err)
+		}
+	}
+	for _, dir := range []string{data, backups} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if st, err := owner(filepath.Join(dir, e.Name())); err != nil || st.Uid != user {
+				t.Errorf("%s in %s: %+v, %v", e.Name(), dir, st, err)
+			}
+		}
+	}
 }
 
 // TestCopiedFile: somebody who has copied the file of a database in use, and finds no
