@@ -77,13 +77,17 @@ tree() { # ARCH
 	done
 	put 644 "$work/completions/roost.bash" /usr/share/bash-completion/completions/roost
 	put 644 "$work/completions/roost.fish" /usr/share/fish/vendor_completions.d/roost.fish
-	for file in README.md CHANGELOG.md docs/*.md deploy/fail2ban/* deploy/prometheus/* deploy/grafana/*; do
+	git ls-files README.md CHANGELOG.md SECURITY.md docs deploy | while read -r file; do
 		case $file in
-		deploy/*) put 644 "$file" "/usr/share/doc/roost/examples/${file#deploy/}" ;;
-		*) put 644 "$file" "/usr/share/doc/roost/$file" ;;
+		*.md) # Only the repository has what some links lead to: their text stays.
+			sed -E 's,\[([^]]*)\]\((\.\./)*(bench|cmd|internal|scripts|test|CONTRIBUTING\.md|LICENSE)([/#][^)]*)?\),\1,g' "$file" >"$work/page"
+			put 644 "$work/page" "/usr/share/doc/roost/$file" ;;
+		docs/*) put 644 "$file" "/usr/share/doc/roost/$file" ;;
+		deploy/package/*) ;;
+		deploy/acme-dns-nsupdate) put 755 "$file" "/usr/share/doc/roost/examples/${file#deploy/}" ;;
+		*) put 644 "$file" "/usr/share/doc/roost/examples/${file#deploy/}" ;;
 		esac
 	done
-	put 755 deploy/acme-dns-nsupdate /usr/share/doc/roost/examples/acme-dns-nsupdate
 }
 
 # The packages' files as nfpm has them. Directories that other packages share are not listed.
@@ -96,6 +100,7 @@ contents() {
 		*) echo "  - {src: '$root$file', dst: '$file', file_info: {mode: 0$(stat -c %a "$root$file")}}" ;;
 		esac
 	done
+	echo "  - {src: examples, dst: /usr/share/doc/roost/deploy, type: symlink}" # for the links in docs
 	(cd "$root" && find . -type d -path '*/roost*' | sort) | while read -r dir; do
 		echo "  - {dst: '${dir#.}', type: dir, file_info: {mode: 0755}}"
 	done
@@ -153,8 +158,8 @@ for arch in $archs; do
 			printf 'roost (%s) unstable; urgency=medium\n\n  * The changes are in CHANGELOG.md.\n\n -- %s  %s\n' \
 				"$version" "${MAINTAINER:-The roost authors <roost@localhost>}" "$(date -Rd "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$work/changelog.gz"
 			put 644 "$work/changelog.gz" /usr/share/doc/roost/changelog.gz
-			hooks="preinstall: '$work/deb-preinst', postinstall: '$work/deb-postinst', preremove: '$work/deb-prerm', postremove: '$work/deb-postrm'"
-			for s in preinst postinst prerm postrm; do script "deb-$s"; done
+			hooks="postinstall: '$work/deb-postinst', preremove: '$work/deb-prerm', postremove: '$work/deb-postrm'"
+			for s in postinst prerm postrm; do script "deb-$s"; done
 			depends="[passwd]"
 			file=roost_${version}_$arch.deb
 			;;

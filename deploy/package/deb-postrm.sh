@@ -5,7 +5,7 @@ remove)
 	[ ! -d /run/systemd/system ] || systemctl daemon-reload || true
 	;;
 purge)
-	rm -f /etc/roost/roost.toml /etc/roost/roost.toml.unchanged
+	rm -f /etc/roost/roost.toml /etc/roost/roost.toml.new /var/lib/misc/roost.toml.sha256
 	rm -rf /var/log/roost
 	# Accounts and messages are never deleted by a package, nor are certificates and keys.
 	for dir in /etc/roost /var/lib/roost /var/backups/roost; do

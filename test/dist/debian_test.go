@@ -193,6 +193,15 @@ func TestDebianConfig(t *testing.T) {
 	if left := r.run("sh", "-c", "ls /etc/roost"); left != "roost.toml\n" {
 		t.Errorf("/etc/roost has %q", left)
 	}
+	// An upgrade that is interrupted between its two steps, and an edit before the second.
+	r.run("dpkg", "--unpack", old)
+	edited := r.read(config) + "# Mine.\n"
+	r.write(config, edited)
+	r.run("dpkg", "--configure", "--pending")
+	r.run("dpkg", "--install", current)
+	if r.read(config) != edited {
+		t.Error("an upgrade has changed a configuration that was edited while it was interrupted")
+	}
 	if out := r.run("roost", "config", "check", config); !strings.Contains(out, "valid") {
 		t.Error(out)
 	}
@@ -202,8 +211,14 @@ func TestDebianConfig(t *testing.T) {
 	}
 	r.run("dpkg", "--install", old)
 	r.is(config, "root:roost 640")
+	// One that was not edited follows the package also if that was removed in between.
+	r.run("dpkg", "--remove", "roost")
+	r.run("dpkg", "--install", current)
+	if r.read(config) != r.read(template) {
+		t.Error("a configuration without changes is not that of the package that was installed again")
+	}
 	r.run("dpkg", "--purge", "roost")
-	for _, name := range []string{"/etc/roost", data, "/var/backups/roost"} {
+	for _, name := range []string{"/etc/roost", data, "/var/backups/roost", "/var/lib/misc/roost.toml.sha256"} {
 		if r.exists(name) {
 			t.Errorf("%s is left", name)
 		}
@@ -270,12 +285,43 @@ func TestDebianContents(t *testing.T) {
 			t.Errorf("%s is for an installation by hand:\n%s", unit, text)
 		}
 	}
-	if out, err := exec.Command("systemd-analyze", "verify", "--root="+r.dir, "--recursive-errors=no", "roost.service", "roost-backup.timer", "roost.socket", "roost-tls.socket", "roost-ws.socket").CombinedOutput(); err != nil {
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Log("systemd-analyze is not installed")
+	} else if out, err := exec.Command("systemd-analyze", "verify", "--root="+r.dir, "--recursive-errors=no", "roost.service", "roost-backup.timer", "roost.socket", "roost-tls.socket", "roost-ws.socket").CombinedOutput(); err != nil {
 		t.Errorf("systemd-analyze: %v\n%s", err, out)
 	}
+	r.links("/usr/share/doc/roost")
 	words, err := exec.Command("bash", "-c", `source "$1"; COMP_WORDS=(roost user a); COMP_CWORD=2; _roost; echo "${COMPREPLY[@]}"`, "bash", r.path("/usr/share/bash-completion/completions/roost")).CombinedOutput()
 	if err != nil || string(words) != "add\n" {
 		t.Errorf("the completion of roost user a is %q, %v", words, err)
+	}
+}
+
+// link matches a link in a page.
+var link = regexp.MustCompile(`\]\(([^)#\s]+)[^)\s]*\)`)
+
+// links checks that the links in the pages below a directory lead to files that are there.
+func (r *root) links(dir string) {
+	r.Helper()
+	checked := 0
+	err := filepath.WalkDir(r.path(dir), func(page string, d os.DirEntry, err error) error {
+		if err != nil || filepath.Ext(page) != ".md" {
+			return err
+		}
+		text, err := os.ReadFile(page)
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			checked++
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				r.Errorf("a link in %s: %v", filepath.Base(page), err)
+			}
+		}
+		return err
+	})
+	if err != nil || checked < 100 {
+		r.Errorf("%d links were checked, %v", checked, err)
 	}
 }
 
