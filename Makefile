@@ -13,14 +13,14 @@ export ROOST_TEST_ENGINES = required
 # compute, so more of them run at once than there are CPUs.
 TESTFLAGS = -timeout 40m -p 4 -parallel 8
 
-.PHONY: build test unit check race arm64 fuzz fuzz-parser bench interop deps mutate
+.PHONY: build test unit check race arm64 packages fuzz fuzz-parser bench interop deps mutate
 
 build:
 	go build -o roost ./cmd/roost
 	go build -o roost-bench ./cmd/roost-bench
 
 # All tests and checks, as in CI.
-test: deps check unit race arm64 interop fuzz-parser
+test: deps check unit race arm64 interop packages fuzz-parser
 	@echo "make test: all passed"
 
 deps:
@@ -65,13 +65,28 @@ interop: deps
 dist:
 	scripts/dist.sh
 
-# Installs, upgrades and removes the packages of dist, as root in a copy of the file system, and
-# builds everything again in another directory. Not part of make test: it takes some minutes.
+# The tests need root, for mounts and for dpkg, in a copy of the file system.
+AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo -E env "PATH=$$PATH") unshare --mount
+
+# Part of make test: makes Debian's package of the files as they are, for this architecture, and
+# installs, starts, upgrades, removes and purges it; serves from the image's file system, made by
+# hand; and runs the commands of the documents for newcomers.
+packages: deps
+	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	SOURCE=. FORMATS=deb ARCHS=$$(go env GOARCH) scripts/dist.sh "$$dir/dist" && \
+	go test -c -o "$$dir/tests" ./test/dist && cd test/dist && \
+	$(AS_ROOT) env ROOST_DIST="$$dir/dist" "$$dir/tests" -test.timeout 30m -test.run '^Test(Debian.*|ColdInstall|Image|Newcomer)$$'
+
+# Tests everything that dist has made, also what make test leaves out: both architectures and
+# formats, with Debian's checkers, a second build in another directory, the image made by buildah,
+# and the schemas of the files for containers. It takes some minutes.
+COMPOSE = github.com/compose-spec/compose-go/v2/cmd@v2.4.7
 test-dist: dist
 	@scripts/deps.sh test/dist/packages.txt
 	shellcheck --severity=warning scripts/*.sh
 	for f in deploy/package/*.sh; do cat deploy/package/users.sh $$f | shellcheck --shell=sh --exclude=SC2317,SC2329 -; done
-	ROOST_DIST=$(CURDIR)/dist unshare --mount go test -count=1 -timeout 30m ./test/dist
+	for f in deploy/*/compose.yaml; do go run $(COMPOSE) $$f >/dev/null || exit 1; done
+	$(AS_ROOT) env ROOST_DIST=$(CURDIR)/dist $(shell which go) test -count=1 -timeout 30m ./test/dist
 
 fuzz:
 	scripts/fuzz.sh

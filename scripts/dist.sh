@@ -9,13 +9,18 @@
 #
 # It packages the commit that is checked out, without changes that are not committed. The result
 # depends on the commit and on the version of Go only, so that anybody can make the same files.
-# MAINTAINER is named in the packages; ARCHS are the architectures, if not both.
+# MAINTAINER is named in the packages. For tests: ARCHS are the architectures, if not both,
+# FORMATS the files for each, if not "sbom archive deb rpm", and SOURCE is a directory whose files
+# are packaged as they are, instead of a clone.
 set -eu
 export LC_ALL=C TZ=UTC
 umask 022
+# Settings of a server are not for the program that writes the generated files.
+for variable in $(env | sed -n 's/^\(ROOST_[A-Z0-9_]*\)=.*/\1/p'); do unset "$variable"; done
 cd "$(dirname "$0")/.."
 dist=${1:-dist}
 archs=${ARCHS:-amd64 arm64}
+formats=${FORMATS:-sbom archive deb rpm}
 nfpm=github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 cyclonedx=github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
@@ -23,16 +28,23 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
-[ -z "$(git status --porcelain)" ] || echo "dist.sh: what is not committed is not packaged" >&2
-git clone -q --no-local . "$work/source"
+if [ -n "${SOURCE:-}" ]; then
+	source=$(cd "$SOURCE" && pwd)
+else
+	[ -z "$(git status --porcelain)" ] || echo "dist.sh: what is not committed is not packaged" >&2
+	source=$work/source
+	git clone -q --no-local . "$source"
+fi
 rm -rf "$dist"
 mkdir -p "$dist"
 dist=$(cd "$dist" && pwd)
 
+makes() { case " $formats " in *" $1 "*) ;; *) return 1 ;; esac; } # FORMAT
+
 mkdir "$work/bin"
-GOBIN="$work/bin" go install "$nfpm"
-GOBIN="$work/bin" go install "$cyclonedx"
-cd "$work/source"
+if makes deb || makes rpm; then GOBIN="$work/bin" go install "$nfpm"; fi
+if makes sbom; then GOBIN="$work/bin" go install "$cyclonedx"; fi
+cd "$source"
 
 build() { # ARCH PROGRAM FILE
 	CGO_ENABLED=0 GOOS=linux GOARCH=$1 GOFLAGS='' GOAMD64=v1 GOARM64=v8.0 GOWORK=off go build -trimpath -buildvcs=true -o "$3" "./cmd/$2"
@@ -42,6 +54,8 @@ build() { # ARCH PROGRAM FILE
 # the default of a setting, is not that of the server.
 build "$(go env GOHOSTARCH)" roost "$work/roost"
 release=$(go version -m "$work/roost" | awk '$1 == "mod" { print $3 }')
+# Go does not know the version in a work tree of git worktree.
+[ "$release" != "(devel)" ] || release=v0.0.0-$(git log -1 --date=format-local:%Y%m%d%H%M%S --format=%cd)-$(git rev-parse --short=12 HEAD)
 version=$(echo "${release#v}" | sed 's/-/~/; s/-/./g') # ~ is what comes before a release, in both formats
 GOMAXPROCS=1 "$work/roost" config default >"$work/roost.toml"
 "$work/roost" man "$work/man"
@@ -50,7 +64,7 @@ for shell in bash zsh fish; do
 	"$work/roost" completion "$shell" >"$work/completions/roost.$shell"
 done
 scripts/licenses.sh ./cmd/roost >"$work/LICENSES"
-scripts/licenses.sh ./cmd/roost-bench >"$work/LICENSES.roost-bench"
+if makes archive; then scripts/licenses.sh ./cmd/roost-bench >"$work/LICENSES.roost-bench"; fi
 
 # A unit without the lines that say how to install it by hand.
 unit() { sed -e '/^#   /d' -e '/^#$/d' -e 's,/usr/local/bin/,/usr/bin/,' "deploy/$1"; }
@@ -112,24 +126,11 @@ script() { # NAME: a maintainer's script with the functions that it uses
 	fi
 }
 
-description="XMPP server for very large numbers of mostly idle clients
-  roost serves XMPP (Jabber) clients, such as phones and devices that are
-  online all day and say little. An idle client costs it a few hundred bytes.
-
-  It stores accounts, rosters and messages in SQLite or PostgreSQL, and
-  several servers serve the same domains with Redis or Valkey."
-
-for arch in $archs; do
-	for program in roost roost-bench; do
-		mkdir -p "$work/$arch"
-		build "$arch" "$program" "$work/$arch/$program"
-	done
-	"$work/bin/cyclonedx-gomod" bin -json -noserial -notimestamp -std -licenses=false -output "$dist/roost-$version-linux-$arch.cdx.json" "$work/$arch/roost"
-
-	# The archive.
-	root=$work/archive/roost-$version-linux-$arch
-	put 755 "$work/$arch/roost" /roost
-	put 755 "$work/$arch/roost-bench" /roost-bench
+archive() { # ARCH
+	build "$1" roost-bench "$work/$1/roost-bench"
+	root=$work/archive/roost-$version-linux-$1
+	put 755 "$work/$1/roost" /roost
+	put 755 "$work/$1/roost-bench" /roost-bench
 	for file in README.md CHANGELOG.md LICENSE; do put 644 "$file" "/$file"; done
 	put 644 "$work/LICENSES" /LICENSES
 	put 644 "$work/LICENSES.roost-bench" /LICENSES.roost-bench
@@ -140,8 +141,25 @@ for arch in $archs; do
 	put 755 deploy/acme-dns-nsupdate /deploy/acme-dns-nsupdate
 	tar -C "$work/archive" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -cf - "$(basename "$root")" |
 		gzip -9n >"$dist/$(basename "$root").tar.gz"
+}
+
+description="XMPP server for very large numbers of mostly idle clients
+  roost serves XMPP (Jabber) clients, such as phones and devices that are
+  online all day and say little. An idle client costs it a few hundred bytes.
+
+  It stores accounts, rosters and messages in SQLite or PostgreSQL, and
+  several servers serve the same domains with Redis or Valkey."
+
+for arch in $archs; do
+	mkdir -p "$work/$arch"
+	if [ "$arch" = "$(go env GOHOSTARCH)" ]; then ln "$work/roost" "$work/$arch/roost"; else build "$arch" roost "$work/$arch/roost"; fi
+	if makes archive; then archive "$arch"; fi
+	if makes sbom; then
+		"$work/bin/cyclonedx-gomod" bin -json -noserial -notimestamp -std -licenses=false -output "$dist/roost-$version-linux-$arch.cdx.json" "$work/$arch/roost"
+	fi
 
 	for format in deb rpm; do
+		makes $format || continue
 		root=$work/$format-$arch
 		tree "$arch"
 		case $format in

@@ -1,6 +1,8 @@
 package dist
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,7 +24,7 @@ func made(t *testing.T, pattern string) string {
 	t.Helper()
 	dir := os.Getenv(distEnv)
 	if dir == "" {
-		t.Skip("make test-dist makes the files that this tests")
+		t.Skip("make packages or make test-dist makes the files that this tests")
 	}
 	if os.Getuid() != 0 {
 		t.Fatal("root is needed")
@@ -74,6 +76,10 @@ func newRoot(t *testing.T) *root {
 		t.Fatal(err)
 	}
 	r.write("/etc/dpkg/dpkg.cfg.d/unsafe-io", "force-unsafe-io\n") // nothing here outlives the test
+	// The index of all manual pages of the machine takes longer than everything else.
+	if err := os.Remove(r.path("/var/lib/man-db/auto-update")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
 	return r
 }
 
