@@ -33,7 +33,7 @@ func (c *counting) Item(router.NodeID, string, []byte) {
 	}
 }
 func (c *counting) Undelivered(router.NodeID, string, []byte, bool) { c.returned.Add(1) }
-func (c *counting) Died(router.NodeID, string, router.Place)        { c.died.Add(1) }
+func (c *counting) Died(_ router.NodeID, all []router.Death)        { c.died.Add(int64(len(all))) }
 func (c *counting) Rejoined(context.Context, router.Lost)           {}
 
 // cpu measures the CPU time of this process and of Redis.

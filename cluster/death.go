@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,7 +30,10 @@ import (
 
 const (
 	cleanPage  = 64 // buckets of the index, or entries of the stream, that are read at once
-	announcers = 8  // goroutines that call Died
+	announcers = 4  // calls of Died at once
+
+	// diedTogether is how many resources Died gets at once, which limits the rosters in memory.
+	diedTogether = 16
 )
 
 // cleaning is a cleanup that is under way.
@@ -171,7 +175,7 @@ func (n *Node) removeEntries(ctx context.Context, c *cleaning, fields []string) 
 		if err := n.claimed(ctx, c); err != nil {
 			return err
 		}
-		var died []death
+		var died []router.Death
 		err := n.all(ctx, len(part), func(i int) rueidis.Completed {
 			account, resource, _ := strings.Cut(part[i], "/")
 			return unregisterScript.call(client, []string{accountPrefix + account}, []string{epoch, resource})
@@ -194,7 +198,7 @@ func (n *Node) removeEntries(ctx context.Context, c *cleaning, fields []string) 
 				}
 				place = router.Place{Resource: resource, Node: router.NodeID(c.epoch), Available: true}
 			}
-			died = append(died, death{account, place})
+			died = append(died, router.Death{Account: account, Place: place})
 			return nil
 		})
 		if err == nil {
@@ -207,28 +211,27 @@ func (n *Node) removeEntries(ctx context.Context, c *cleaning, fields []string) 
 	return nil
 }
 
-// death is a resource of a dead node.
-type death struct {
-	account string
-	place   router.Place
-}
-
-// announceDeaths calls the handler for resources of a dead node: for several accounts at once,
-// because it waits for the store, and contacts should not wait longer than necessary.
-func (n *Node) announceDeaths(c *cleaning, all []death) error {
+// announceDeaths calls the handler for resources of a dead node, for parts of them at once:
+// contacts should not wait longer than necessary, and the handler waits for the store.
+func (n *Node) announceDeaths(c *cleaning, all []router.Death) error {
+	parts := make([][]router.Death, announcers)
+	for _, d := range all {
+		i := hash32(d.Account) % announcers
+		parts[i] = append(parts[i], d)
+	}
 	var tasks sync.WaitGroup
 	errs := make([]error, announcers)
-	for i := range errs {
+	for i, part := range parts {
+		if len(part) == 0 {
+			continue
+		}
 		tasks.Go(func() {
-			for _, d := range all {
-				if hash32(d.account)%announcers != uint32(i) {
-					continue
-				}
+			for some := range slices.Chunk(part, diedTogether) {
 				if errs[i] = n.check(c); errs[i] != nil {
 					return
 				}
-				n.stats.cleaned.Add(1)
-				n.handler.Died(router.NodeID(c.epoch), d.account, d.place)
+				n.handler.Died(router.NodeID(c.epoch), some)
+				n.stats.cleaned.Add(uint64(len(some)))
 			}
 		})
 	}

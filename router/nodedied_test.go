@@ -31,14 +31,14 @@ func testDiedWithoutStore(t *testing.T) {
 	goOnline(t, b, "nurse", "r")
 	client.await("from='nurse@localhost/r'")
 	faults.SetFault(func(op string) error {
-		if op == "Roster" {
+		if op == "RostersOf" {
 			return errors.New("no connection")
 		}
 		return nil
 	})
-	before := faults.Calls("Roster")
+	before := faults.Calls("RostersOf")
 	b.Node().Kill()
-	xmpptest.Eventually(t, "the rosters to be read in vain, twice", func() bool { return faults.Calls("Roster") >= before+3 })
+	xmpptest.Eventually(t, "the rosters to be read in vain, twice", func() bool { return faults.Calls("RostersOf") >= before+3 })
 	if client.has(cluster, "type='unavailable'") {
 		t.Error("a contact was told although the store cannot be read: the test does not test anything")
 	}

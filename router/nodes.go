@@ -94,15 +94,21 @@ type NodeHandler interface {
 	// node may have handled them, but not yet said so.
 	Undelivered(to NodeID, account string, item []byte, again bool)
 
-	// Died is called on one of the remaining nodes, once for each resource that was
-	// registered by a node that has died, after it was removed from the directory: for several
-	// accounts at once, but for one resource of an account after the other.
-	Died(node NodeID, account string, place Place)
+	// Died is called on one of the remaining nodes, for some of the resources that were
+	// registered by a node that has died, after they were removed from the directory: once for
+	// each resource, and never at the same time for two of one account. all is borrowed.
+	Died(node NodeID, all []Death)
 
 	// Rejoined is called when the directory can be reached again after it could not, or has
 	// lost data; lost says what has to be repeated. The node may have a new NodeID. Calls
 	// follow each other, and return soon when ctx ends.
 	Rejoined(ctx context.Context, lost Lost)
+}
+
+// Death is a resource of a node that has died.
+type Death struct {
+	Account string
+	Place   Place // where it was
 }
 
 // Lost says what a node has to repeat after it had lost its connection with the others. Each

@@ -140,7 +140,7 @@ func (r *Router) endSaved(t *session.Turn, data []byte) {
 		r.config().Logger.Error("a saved session was damaged; the messages that could be read are handed on", "err", err)
 	}
 	if available {
-		r.Died(0, full.BareString(), Place{Resource: full.Resource(), Available: true})
+		r.Died(0, []Death{{Account: full.BareString(), Place: Place{Resource: full.Resource(), Available: true}}})
 	}
 }
 

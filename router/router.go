@@ -145,7 +145,7 @@ func New(cfg Config) *Router {
 	r.nodeLog = loglimit.New(cfg.Logger, "more errors of the cluster than are logged")
 	r.undeleted.r = r
 	r.strangers.prepare(r)
-	r.unannounced.later, r.unannounced.try = r.retryLater, r.died
+	r.unannounced.later, r.unannounced.try = r.retryLater, r.diedOne
 	r.unreadable.later, r.unreadable.try = r.retryLater, r.readAgain
 	r.changesSeen.ticks.Store(1) // 0 is the stamp of presence that was never held
 	r.rosters = otter.Must(&otter.Options[string, *Roster]{

@@ -13,6 +13,10 @@ type Rosters interface {
 	// version 0.
 	Roster(ctx context.Context, owner jid.JID) (Roster, error)
 
+	// RostersOf is Roster for several owners, in their order. The rosters may be of different
+	// moments.
+	RostersOf(ctx context.Context, owners []jid.JID) ([]Roster, error)
+
 	// RosterChanges returns what changed after version since, in the order of versions
 	// and each contact at most once (RFC 6121 section 2.6). current is the roster's
 	// version. ok is false if the changes are not known, because since is too old or

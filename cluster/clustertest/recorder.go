@@ -81,13 +81,15 @@ func (r *Recorder) Undelivered(to router.NodeID, account string, item []byte, ag
 }
 
 // Died implements router.NodeHandler.
-func (r *Recorder) Died(node router.NodeID, account string, place router.Place) {
-	if r.HoldDeath != nil {
-		r.HoldDeath(account)
+func (r *Recorder) Died(node router.NodeID, all []router.Death) {
+	for _, d := range all {
+		if r.HoldDeath != nil {
+			r.HoldDeath(d.Account)
+		}
+		r.mu.Lock()
+		r.died = append(r.died, Death{node, d.Account, d.Place})
+		r.mu.Unlock()
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.died = append(r.died, Death{node, account, place})
 }
 
 // Rejoined implements router.NodeHandler.

@@ -197,11 +197,11 @@ func (n *Node) die(wait func()) {
 			heir = other
 		}
 	}
-	died := make(map[string][]router.Place)
+	var died []router.Death
 	for account, all := range n.c.places {
 		for _, p := range all {
 			if p.Node == n.id {
-				died[account] = append(died[account], p)
+				died = append(died, router.Death{Account: account, Place: p})
 			}
 		}
 		n.c.set(account, slices.DeleteFunc(slices.Clone(all), func(p router.Place) bool { return p.Node == n.id }))
@@ -215,11 +215,7 @@ func (n *Node) die(wait func()) {
 	if heir == nil {
 		return
 	}
-	for account, all := range died {
-		for _, p := range all {
-			heir.handler.Died(id, account, p)
-		}
-	}
+	heir.handler.Died(id, died)
 	for _, x := range left {
 		heir.handler.Undelivered(id, x.account, x.b, true)
 	}

@@ -52,6 +52,23 @@ func (s *Store) Roster(ctx context.Context, owner jid.JID) (store.Roster, error)
 	return state.Roster, err
 }
 
+// RostersOf implements store.Rosters.
+func (s *Store) RostersOf(ctx context.Context, owners []jid.JID) ([]store.Roster, error) {
+	all := make([]store.Roster, len(owners))
+	err := s.read(ctx, "RostersOf", "read rosters", func(l *Location) error {
+		for i, owner := range owners {
+			if a := l.find(owner); a != nil {
+				all[i] = a.roster()
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
 func (s *Store) loginState(ctx context.Context, op string, owner jid.JID) (state store.LoginState, err error) {
 	err = s.read(ctx, op, "read roster of "+owner.BareString(), func(l *Location) error {
 		if a := l.find(owner); a != nil {

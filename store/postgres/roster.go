@@ -65,10 +65,7 @@ func (s *Store) loginState(ctx context.Context, op string, owner jid.JID) (state
 	if err != nil {
 		return store.LoginState{}, err
 	}
-	slices.SortFunc(requests, func(a, b pendingRequest) int { return int(a.id - b.id) })
-	for _, r := range requests {
-		state.Roster.Requests = append(state.Roster.Requests, r.from)
-	}
+	state.Roster.Requests = inOrder(requests)
 	slices.Sort(state.Roster.Blocked)
 	return state, nil
 }
@@ -76,6 +73,15 @@ func (s *Store) loginState(ctx context.Context, op string, owner jid.JID) (state
 type pendingRequest struct {
 	id   int64 // in the order of arrival
 	from string
+}
+
+// inOrder returns the contacts of requests in the order of their arrival.
+func inOrder(requests []pendingRequest) (contacts []string) {
+	slices.SortFunc(requests, func(a, b pendingRequest) int { return int(a.id - b.id) })
+	for _, r := range requests {
+		contacts = append(contacts, r.from)
+	}
+	return contacts
 }
 
 // What a row of sqlChanges is, in addition to those of sqlLoginState.

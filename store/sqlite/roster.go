@@ -23,39 +23,62 @@ func (s *Store) Roster(ctx context.Context, owner jid.JID) (store.Roster, error)
 	return state.Roster, err
 }
 
-func (s *Store) loginState(ctx context.Context, op string, owner jid.JID) (state store.LoginState, err error) {
-	err = s.read(ctx, op, "read roster of "+owner.BareString(), func(c *conn) error {
-		st, err := c.account(qLoginState, owner)
-		if err != nil {
-			return err
-		}
-		// Until this statement is reset, all reads of the connection see the same
-		// snapshot.
-		defer st.Reset()
-		ok, err := st.Step()
-		if err != nil || !ok {
-			return err
-		}
-		id := st.ColumnInt64(0)
-		state.Roster.Version = st.ColumnInt64(1)
-		state.HasOffline = st.ColumnBool(2)
-		state.Roster.Generation = st.ColumnInt64(3)
-		state.Used = store.Day(st.ColumnInt64(5))
-		if st.ColumnBool(4) {
-			if state.Roster.Blocked, err = c.blobKeys(id, store.BlockedKind); err != nil {
+// RostersOf implements store.Rosters.
+func (s *Store) RostersOf(ctx context.Context, owners []jid.JID) ([]store.Roster, error) {
+	all := make([]store.Roster, len(owners))
+	err := s.read(ctx, "RostersOf", "read rosters", func(c *conn) error {
+		for i, owner := range owners {
+			state, err := c.loginState(owner)
+			if err != nil {
 				return err
 			}
+			all[i] = state.Roster
 		}
-		if state.Roster.Items, err = c.rosterItems(id); err != nil {
-			return err
-		}
-		state.Roster.Requests, err = c.rosterRequests(id)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+func (s *Store) loginState(ctx context.Context, op string, owner jid.JID) (state store.LoginState, err error) {
+	err = s.read(ctx, op, "read roster of "+owner.BareString(), func(c *conn) error {
+		state, err = c.loginState(owner)
 		return err
 	})
 	if err != nil {
 		return store.LoginState{}, err
 	}
 	return state, nil
+}
+
+func (c *conn) loginState(owner jid.JID) (state store.LoginState, err error) {
+	st, err := c.account(qLoginState, owner)
+	if err != nil {
+		return state, err
+	}
+	// Until this statement is reset, all reads of the connection see the same snapshot.
+	defer st.Reset()
+	ok, err := st.Step()
+	if err != nil || !ok {
+		return state, err
+	}
+	id := st.ColumnInt64(0)
+	state.Roster.Version = st.ColumnInt64(1)
+	state.HasOffline = st.ColumnBool(2)
+	state.Roster.Generation = st.ColumnInt64(3)
+	state.Used = store.Day(st.ColumnInt64(5))
+	if st.ColumnBool(4) {
+		if state.Roster.Blocked, err = c.blobKeys(id, store.BlockedKind); err != nil {
+			return state, err
+		}
+	}
+	if state.Roster.Items, err = c.rosterItems(id); err != nil {
+		return state, err
+	}
+	state.Roster.Requests, err = c.rosterRequests(id)
+	return state, err
 }
 
 // rosterItems returns all items of an account.

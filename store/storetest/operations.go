@@ -88,6 +88,10 @@ var operations = []operation{
 	}},
 	{"LastAccountEvent", func(ctx context.Context, s *fixture) error { _, err := s.LastAccountEvent(ctx); return err }},
 	{"Roster", func(ctx context.Context, s *fixture) error { _, err := s.Roster(ctx, juliet); return err }},
+	{"RostersOf", func(ctx context.Context, s *fixture) error {
+		_, err := s.RostersOf(ctx, []jid.JID{nobody, juliet})
+		return err
+	}},
 	{"RosterChanges", func(ctx context.Context, s *fixture) error {
 		_, _, _, err := s.RosterChanges(ctx, juliet, 0)
 		return err

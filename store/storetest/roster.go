@@ -45,6 +45,28 @@ func sorted(items []store.RosterItem) []store.RosterItem {
 	return items
 }
 
+// checkRostersOf compares the rosters of several owners with each one.
+func checkRostersOf(t *testing.T, s store.Store) {
+	t.Helper()
+	owners := []jid.JID{nurse, nobody, jid.MustParse("juliet@example.com/balcony"), romeo, juliet}
+	all, err := s.RostersOf(t.Context(), owners)
+	ok(t, "RostersOf", err)
+	if len(all) != len(owners) {
+		t.Fatalf("RostersOf returned %d rosters of %d accounts", len(all), len(owners))
+	}
+	for i, owner := range owners {
+		want, err := s.Roster(t.Context(), owner)
+		ok(t, "Roster", err)
+		sorted(want.Items)
+		if sorted(all[i].Items); !reflect.DeepEqual(all[i], want) {
+			t.Errorf("the roster of %v among others is\n%+v, want\n%+v", owner, all[i], want)
+		}
+	}
+	if none, err := s.RostersOf(t.Context(), nil); len(none) > 0 || err != nil {
+		t.Errorf("RostersOf of nobody: %v, %v", none, err)
+	}
+}
+
 func testRoster(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	create(t, s, juliet, nurse)
@@ -75,6 +97,7 @@ func testRoster(t *testing.T, s store.Store) {
 		if sorted(state.Roster.Items); !reflect.DeepEqual(state.Roster, r) || state.HasOffline {
 			t.Errorf("LoginState = %+v", state)
 		}
+		checkRostersOf(t, s)
 	}
 	check(items)
 
@@ -88,6 +111,7 @@ func testRoster(t *testing.T, s store.Store) {
 		if !slices.Equal(r.Blocked, want) || !slices.Equal(state.Roster.Blocked, want) {
 			t.Errorf("blocked: %q and %q, want %q", r.Blocked, state.Roster.Blocked, want)
 		}
+		checkRostersOf(t, s)
 	}
 	blocked()
 	for _, kind := range []string{store.BlockedKind, "other"} {
@@ -261,6 +285,7 @@ func testRosterRequests(t *testing.T, s store.Store) {
 		if !slices.Equal(now.Requests, contacts) {
 			t.Errorf("Requests = %q, want %q", now.Requests, contacts)
 		}
+		checkRostersOf(t, s)
 	}
 	first := store.Request{From: romeo, Stanza: []byte("<presence type='subscribe'/>"), Received: at}
 	second := store.Request{From: nurse, Stanza: []byte("<presence type='subscribe'><nick xmlns='http://jabber.org/protocol/nick'>N</nick></presence>"), Received: at.Add(time.Hour)}
