@@ -178,7 +178,7 @@ func (n *Node) removeEntries(ctx context.Context, c *cleaning, fields []string) 
 		var died []router.Death
 		err := n.all(ctx, len(part), func(i int) rueidis.Completed {
 			account, resource, _ := strings.Cut(part[i], "/")
-			return unregisterScript.call(client, []string{accountPrefix + account}, []string{epoch, resource})
+			return unregisterScript.call(client, []string{accountKey(account)}, []string{epoch, resource})
 		}, func(i int, r rueidis.RedisResult) error {
 			account, resource, _ := strings.Cut(part[i], "/")
 			text, err := r.ToString()
@@ -192,7 +192,7 @@ func (n *Node) removeEntries(ctx context.Context, c *cleaning, fields []string) 
 				if !c.taken {
 					return nil
 				}
-				elsewhere, err := client.Do(ctx, client.B().Hexists().Key(accountPrefix+account).Field(resource).Build()).AsBool()
+				elsewhere, err := client.Do(ctx, client.B().Hexists().Key(accountKey(account)).Field(resource).Build()).AsBool()
 				if err != nil || elsewhere {
 					return err
 				}

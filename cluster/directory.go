@@ -4,14 +4,35 @@ import (
 	"context"
 	"encoding/binary"
 	"strconv"
+	"strings"
 
 	"github.com/redis/rueidis"
 
 	"roost/router"
 )
 
-// accountPrefix begins the key of an account: a hash with an entry for each resource.
+// accountPrefix begins the key of an account: a hash with an entry for each resource. The domain
+// comes next, and then @ and the localpart: the server keeps the keys that nodes have read in a
+// tree in which keys share what they begin with.
 const accountPrefix = "roost:a:"
+
+func accountKey(account string) string {
+	local, domain, ok := strings.Cut(account, "@")
+	if !ok {
+		return accountPrefix + account
+	}
+	return accountPrefix + domain + "@" + local
+}
+
+// accountOf is the reverse of accountKey.
+func accountOf(key string) string {
+	account := strings.TrimPrefix(key, accountPrefix)
+	domain, local, ok := strings.Cut(account, "@")
+	if !ok {
+		return account
+	}
+	return local + "@" + domain
+}
 
 // An entry is a string of 8 bytes: flags, priority, and the epoch of its node in 6 bytes.
 const (
@@ -134,7 +155,7 @@ func (n *Node) Unregister(account, resource string) {
 
 // commands appends the commands of an operation.
 func (o *op) commands(cmds []rueidis.Completed, c rueidis.Client, epoch uint64) []rueidis.Completed {
-	key := []string{accountPrefix + o.account}
+	key := []string{accountKey(o.account)}
 	switch o.kind {
 	case opRegister:
 		r, replace := o.registration, "0"

@@ -97,3 +97,15 @@ func TestIndexRegisteredAgain(t *testing.T) {
 	}
 	xmpptest.Eventually(t, "no registration is noted", func() bool { return waiting() == 0 })
 }
+
+// TestAccountKey: the account can be read from its key.
+func TestAccountKey(t *testing.T) {
+	for _, account := range []string{"juliet@example.org", "a@b", "example.org"} {
+		if got := accountOf(accountKey(account)); got != account {
+			t.Errorf("the key of %s is that of %s", account, got)
+		}
+	}
+	if got := accountKey("juliet@example.org"); got != "roost:a:example.org@juliet" {
+		t.Error(got)
+	}
+}

@@ -378,7 +378,7 @@ func (n *Node) invalidated(keys []rueidis.RedisMessage) {
 	}
 	for _, key := range keys {
 		if text, err := key.ToString(); err == nil {
-			n.cache.remove(strings.TrimPrefix(text, accountPrefix))
+			n.cache.remove(accountOf(text))
 		}
 	}
 }

@@ -62,7 +62,7 @@ func (n *Node) read(ctx context.Context, accounts []string, indexes []int, all [
 	reads := make([]*reading, 0, len(indexes))
 	for _, i := range indexes {
 		reads = append(reads, n.cache.begin(accounts[i]))
-		cmds = append(cmds, c.B().Hgetall().Key(accountPrefix+accounts[i]).Build())
+		cmds = append(cmds, c.B().Hgetall().Key(accountKey(accounts[i])).Build())
 	}
 	replies := c.DoMulti(ctx, cmds...)
 	n.stats.lookups.Add(uint64(len(indexes)))
