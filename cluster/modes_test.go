@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -104,20 +105,26 @@ func deployed(t *testing.T) (options []string) {
 	return options
 }
 
-// TestAccess: the configuration in deploy, with a user that has the least privileges; TLS; and
-// the password in no message.
+// TestAccess: the configuration in deploy, with a user that has the least privileges, for one
+// node with TLS; and the password in no message.
 func TestAccess(t *testing.T) {
-	dir := t.TempDir()
-	cert, key := filepath.Join(dir, "crt"), filepath.Join(dir, "key")
-	selfSigned(t, cert, key)
-	server := redistest.Start(t, deployed(t)...)
-	url := "redis://roost:sesame@" + server.Addr
-	nodes, handlers := pair(t, url, url)
+	cert, key := trusted().files(t)
+	server := redistest.StartTLS(t, cert, key, deployed(t)...)
+	nodes, handlers := pair(t, "redis://roost:sesame@"+server.Addr, "rediss://roost:sesame@"+server.TLSAddr)
 	works(t, nodes, handlers)
-	_, err := start(Config{URL: "redis://roost:wrong-sesame@" + server.Addr, Name: "z", Lease: testLease}, new(clustertest.Recorder))
-	if err == nil || !strings.Contains(err.Error(), "WRONGPASS") || strings.Contains(err.Error(), "sesame") {
-		t.Errorf("a wrong password: %v", err)
+	refused := func(url, want string) {
+		t.Helper()
+		_, err := start(Config{URL: url, Name: "z", Lease: testLease}, new(clustertest.Recorder))
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "sesame") {
+			t.Errorf("%v, want an error with %q", err, want)
+		}
 	}
+	refused("redis://roost:wrong-sesame@"+server.Addr, "WRONGPASS")
+	refused("rediss://roost:wrong-sesame@"+server.TLSAddr, "WRONGPASS")
+
+	cert, key = selfSigned().files(t)
+	refused("rediss://roost:sesame@"+redistest.StartTLS(t, cert, key).TLSAddr, "certificate signed by unknown authority")
+
 	log := logring.New(100)
 	open(t, "rediss://roost:sesame@"+server.Addr, "z", func(c *Config) { c.Logger = slog.New(log.Handler(c.Logger.Handler())) })
 	for _, l := range log.Lines() {
@@ -127,27 +134,46 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// selfSigned writes a certificate for the loopback address.
-func selfSigned(t *testing.T, cert, key string) {
-	t.Helper()
+// certificate is a certificate of the loopback address and its key, in PEM.
+type certificate struct{ cert, key []byte }
+
+// trusted returns a certificate that this process trusts: see main_test.go.
+var trusted = sync.OnceValue(func() certificate {
+	c := selfSigned()
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(c.cert) {
+		panic("the certificate cannot be read")
+	}
+	x509.SetFallbackRoots(pool)
+	return c
+})
+
+func selfSigned() certificate {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
-	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: pkcs8}} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+	return certificate{pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})}
+}
+
+// files writes a certificate and its key to files, and returns their names.
+func (c certificate) files(t *testing.T) (cert, key string) {
+	cert, key = filepath.Join(t.TempDir(), "crt"), filepath.Join(t.TempDir(), "key")
+	for file, b := range map[string][]byte{cert: c.cert, key: c.key} {
+		if err := os.WriteFile(file, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return cert, key
 }
 
 // TestSentinel: when the primary server dies, Sentinel replaces it by its replica. The nodes

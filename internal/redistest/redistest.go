@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,7 +21,8 @@ const RequireEnv = "ROOST_TEST_ENGINES"
 // Server is a Redis server on a free port of the loopback interface, with its files in a
 // directory that is removed after the test.
 type Server struct {
-	Addr string // host and port
+	Addr    string // host and port
+	TLSAddr string // the same for TLS, of StartTLS
 
 	t    testing.TB
 	args []string
@@ -35,6 +37,16 @@ func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	return start(t, "redis-server", args...)
 }
+
+// StartTLS is Start for a server that also accepts TLS, with a certificate and its key, which are
+// files, and asks clients for none.
+func StartTLS(t testing.TB, certificate, key string, args ...string) *Server {
+	t.Helper()
+	return start(t, "redis-server", append(args, certificateOption, certificate, "--tls-key-file", key, "--tls-auth-clients", "no")...)
+}
+
+// certificateOption is an option of servers that accept TLS.
+const certificateOption = "--tls-cert-file"
 
 func start(t testing.TB, program string, args ...string) *Server {
 	t.Helper()
@@ -56,6 +68,9 @@ func start(t testing.TB, program string, args ...string) *Server {
 	t.Cleanup(s.Kill)
 	for range 5 {
 		s.Addr = freeAddr(t)
+		if slices.Contains(s.args, certificateOption) {
+			s.TLSAddr = freeAddr(t)
+		}
 		if s.run() {
 			return s
 		}
@@ -82,7 +97,12 @@ func (s *Server) run() bool {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.cmd = exec.Command(s.args[0], append(s.args[1:len(s.args):len(s.args)], "--port", port)...)
+	args := append(s.args[1:len(s.args):len(s.args)], "--port", port)
+	if s.TLSAddr != "" {
+		_, port, _ := net.SplitHostPort(s.TLSAddr)
+		args = append(args, "--tls-port", port)
+	}
+	s.cmd = exec.Command(s.args[0], args...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
