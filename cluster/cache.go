@@ -1,38 +1,57 @@
 package cluster
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/maypok86/otter/v2"
 
 	"roost/router"
 )
 
 // cache holds the results of lookups, also that there is nothing, until the server reports
-// that they have changed, or nobody has needed them for cacheIdle.
+// that they have changed, or nobody has needed them for cacheIdle or at least half of it: a
+// login looks up all contacts, and an idle client needs none of them.
 //
 // The server sends the reply to a read before it reports a change of what was read. But the
 // reply goes to the goroutine that waits for it, and the report is handled at once: a report
 // can overtake its reply. Therefore each read is noted before it is sent, and its result is
 // not stored if a report has come since.
+//
+// A message asks several times, so this must be fast: there are two maps, and what is needed
+// moves from the older to the recent one. After cacheIdle/2, or when it is full, the recent map
+// replaces the older one.
 type cache struct {
-	values *otter.Cache[string, []router.Place]
+	limit  int64 // bytes of one map of a shard
 	stats  *counters
 	shards [cacheShards]cacheShard
+	ctx    context.Context // of the goroutine
+	cancel context.CancelFunc
+	task   sync.WaitGroup
 }
 
 const (
 	cacheShards = 64
-	cacheEntry  = 160 // bytes of an entry without its key and places, about
+	cacheEntry  = 100 // bytes of an entry without its key and places, about
 	placeBytes  = 48  // of a place, with a short resource
 	cacheIdle   = 30 * time.Second
 )
 
 type cacheShard struct {
-	mu    sync.Mutex
-	reads map[string]*reading
+	mu            sync.Mutex
+	reads         map[string]*reading
+	recent, older map[string]cached
+	bytes         int64 // of recent
+}
+
+// cached is a result in memory.
+type cached struct {
+	account string // the key
+	places  []router.Place
+}
+
+func (c *cached) size() int64 {
+	return int64(cacheEntry + len(c.account) + placeBytes*len(c.places))
 }
 
 // reading is a read that is under way, of one account, by one or more callers.
@@ -42,28 +61,87 @@ type reading struct {
 	changed bool // since it began
 }
 
+// newCache returns a cache that uses at most so many bytes, about.
 func newCache(bytes int64, stats *counters) *cache {
-	c := &cache{stats: stats}
-	c.values = otter.Must(&otter.Options[string, []router.Place]{
-		MaximumWeight: uint64(bytes),
-		Weigher: func(account string, places []router.Place) uint32 {
-			return uint32(cacheEntry + len(account) + placeBytes*len(places))
-		},
-		// A login looks up all contacts, and an idle client needs none of them.
-		ExpiryCalculator: otter.ExpiryAccessing[string, []router.Place](cacheIdle),
-	})
+	c := &cache{limit: bytes / cacheShards / 2, stats: stats}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
 	for i := range c.shards {
 		c.shards[i].reads = make(map[string]*reading)
 	}
+	c.task.Go(c.age)
 	return c
 }
 
-// close ends the goroutine of the cache.
-func (c *cache) close() { c.values.StopAllGoroutines() }
+// close ends the goroutine of the cache. It may be called again.
+func (c *cache) close() {
+	c.cancel()
+	c.task.Wait()
+}
+
+// age drops what was not needed lately.
+func (c *cache) age() {
+	tick := time.NewTicker(cacheIdle / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-c.ctx.Done():
+			return
+		}
+		for i := range c.shards {
+			s := &c.shards[i]
+			s.mu.Lock()
+			s.turn()
+			s.mu.Unlock()
+		}
+	}
+}
 
 func (c *cache) shard(account string) *cacheShard { return &c.shards[hash32(account)%cacheShards] }
 
-func (c *cache) get(account string) ([]router.Place, bool) { return c.values.GetIfPresent(account) }
+// get returns what is in memory. account is borrowed.
+func (c *cache) get(account string) ([]router.Place, bool) {
+	s := c.shard(account)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v, ok := s.recent[account]; ok {
+		return v.places, true
+	}
+	v, ok := s.older[account]
+	if ok {
+		delete(s.older, account)
+		c.put(s, v)
+	}
+	return v.places, ok
+}
+
+// put adds an entry that is in no map. The caller holds mu of the shard.
+func (c *cache) put(s *cacheShard, v cached) {
+	size := v.size()
+	if size > c.limit {
+		return
+	}
+	if s.bytes+size > c.limit {
+		s.turn()
+	}
+	if s.recent == nil {
+		s.recent = make(map[string]cached)
+	}
+	s.recent[v.account] = v
+	s.bytes += size
+}
+
+// turn makes the recent entries older, and drops those that were. The caller holds mu.
+func (s *cacheShard) turn() { s.recent, s.older, s.bytes = nil, s.recent, 0 }
+
+// drop removes an entry. The caller holds mu.
+func (s *cacheShard) drop(account string) {
+	if v, ok := s.recent[account]; ok {
+		s.bytes -= v.size()
+		delete(s.recent, account)
+	}
+	delete(s.older, account)
+}
 
 // begin notes a read before it is sent. account is borrowed.
 func (c *cache) begin(account string) *reading {
@@ -88,7 +166,8 @@ func (c *cache) end(r *reading, places []router.Place, ok bool) {
 		delete(s.reads, r.account)
 	}
 	if ok && !r.changed {
-		c.values.Set(r.account, places)
+		s.drop(r.account)
+		c.put(s, cached{r.account, places})
 	}
 }
 
@@ -101,7 +180,7 @@ func (c *cache) remove(account string) {
 	if r := s.reads[account]; r != nil {
 		r.changed = true
 	}
-	c.values.Invalidate(account)
+	s.drop(account)
 }
 
 // clear handles that everything may have changed.
@@ -110,11 +189,13 @@ func (c *cache) clear() {
 		c.shards[i].mu.Lock()
 	}
 	for i := range c.shards {
-		for _, r := range c.shards[i].reads {
+		s := &c.shards[i]
+		for _, r := range s.reads {
 			r.changed = true
 		}
+		s.turn()
+		s.turn()
 	}
-	c.values.InvalidateAll()
 	for i := range c.shards {
 		c.shards[i].mu.Unlock()
 	}

@@ -39,6 +39,31 @@ func TestCacheRace(t *testing.T) {
 	}, false)
 }
 
+// TestCacheChanged: a report removes what is in memory, whether it was needed lately or not.
+func TestCacheChanged(t *testing.T) {
+	f := func(desc string, turns int, change func(*cache), want bool) {
+		t.Helper()
+		c := newCache(1<<20, new(counters))
+		defer c.close()
+		c.end(c.begin("a@x"), nil, true)
+		s := c.shard("a@x")
+		s.mu.Lock()
+		for range turns {
+			s.turn()
+		}
+		s.mu.Unlock()
+		change(c)
+		if _, ok := c.get("a@x"); ok != want {
+			t.Errorf("%s, after %d turns: in memory: %t, want %t", desc, turns, ok, want)
+		}
+	}
+	for turns := range 2 {
+		f("another account", turns, func(c *cache) { c.remove("b@x") }, true)
+		f("the account", turns, func(c *cache) { c.remove("a@x") }, false)
+		f("everything", turns, (*cache).clear, false)
+	}
+}
+
 // TestCacheBorrowed: the memory of an address belongs to the stanza that it is from, and is used
 // again when the result is in memory.
 func TestCacheBorrowed(t *testing.T) {
@@ -71,10 +96,26 @@ func TestCacheBounded(t *testing.T) {
 		a := benchAccount(i)
 		c.end(c.begin(a), []router.Place{{Resource: "r"}}, true)
 	}
-	c.values.CleanUp()
-	if got := c.values.WeightedSize(); got > limit {
-		t.Errorf("%d bytes, want at most %d", got, limit)
+	entries, bytes := contents(c)
+	if bytes > limit || bytes < limit/3 {
+		t.Errorf("%d entries have %d bytes, want at most %d", entries, bytes, limit)
 	}
+}
+
+// contents returns the number of entries, and their size.
+func contents(c *cache) (entries int, bytes int64) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		for _, m := range []map[string]cached{s.recent, s.older} {
+			for _, v := range m {
+				entries++
+				bytes += v.size()
+			}
+		}
+		s.mu.Unlock()
+	}
+	return entries, bytes
 }
 
 // TestCacheIdle: what nobody asks for is dropped.
@@ -86,13 +127,13 @@ func TestCacheIdle(t *testing.T) {
 			c.end(c.begin(a), nil, true)
 		}
 		for range 4 {
-			time.Sleep(cacheIdle / 2)
+			time.Sleep(cacheIdle/2 - time.Second)
 			if _, ok := c.get("used"); !ok {
 				t.Error("an entry that is used was dropped")
 			}
 		}
 		synctest.Wait()
-		if got := c.values.EstimatedSize(); got != 1 {
+		if got, _ := contents(c); got != 1 {
 			t.Errorf("%d entries are in memory", got)
 		}
 	})

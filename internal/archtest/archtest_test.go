@@ -87,7 +87,7 @@ var allowed = map[string][]string{
 	"migrate/sqlrows":     {"roost/migrate", "github.com/go-sql-driver/mysql", "github.com/jackc/pgx/v5", "zombiezen.com/go/sqlite"},
 	"migrate/migratetest": {"roost/migrate", "roost/jid", "roost/store"},
 
-	"cluster":             {"roost/router", "github.com/redis/rueidis", "github.com/maypok86/otter/v2"},
+	"cluster":             {"roost/router", "github.com/redis/rueidis"},
 	"cluster/clustertest": {"roost/router", "roost/internal/xmpptest"},
 	"internal/redistest":  {},
 	"internal/wrongclock": {},
