@@ -96,8 +96,10 @@ func scramName(s string) (string, bool) {
 		}
 		i += 1 + next
 	}
-	return strings.NewReplacer("=2C", ",", "=3D", "=").Replace(s), true
+	return scramEscapes.Replace(s), true
 }
+
+var scramEscapes = strings.NewReplacer("=2C", ",", "=3D", "=")
 
 // first returns the server's first message, with the attribute of XEP-0474 if it is not
 // empty.
