@@ -205,3 +205,18 @@ func registered(t testing.TB, n *Node, account, resource string) {
 		t.Fatal(err)
 	}
 }
+
+// TestUntilRenewal: a lease is renewed four times in its time, and sooner if another one may be
+// over, but not at once again and again.
+func TestUntilRenewal(t *testing.T) {
+	f := func(first, want time.Duration) {
+		t.Helper()
+		if got := untilRenewal(10*time.Second, first); got != want {
+			t.Errorf("with %v left of another lease: %v, want %v", first, got, want)
+		}
+	}
+	f(10*time.Second, 2500*time.Millisecond)
+	f(time.Second, 1005*time.Millisecond)
+	f(200*time.Millisecond, 205*time.Millisecond)
+	f(time.Millisecond, 100*time.Millisecond)
+}

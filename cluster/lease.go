@@ -233,7 +233,14 @@ func (n *Node) renew() time.Duration {
 	}
 	n.rejoin()
 	n.cleanDead()
-	return min(n.config.Lease/4, max(n.members.Load().first+5*time.Millisecond, n.config.Lease/20))
+	return untilRenewal(n.config.Lease, n.members.Load().first)
+}
+
+// untilRenewal is the time until a lease is to be renewed. If the lease of another node may be over
+// before that, it is just after that: the contacts of its clients should not wait longer. first is
+// the time until then.
+func untilRenewal(lease, first time.Duration) time.Duration {
+	return min(lease/4, max(first+5*time.Millisecond, lease/100))
 }
 
 // retryTime is how long to wait after a request that has failed.
