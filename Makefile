@@ -73,7 +73,7 @@ AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo -E env "PATH=$$PATH") unshare --
 # hand; and runs the commands of the documents for newcomers.
 packages: deps
 	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
-	SOURCE=. FORMATS=deb ARCHS=$$(go env GOARCH) scripts/dist.sh "$$dir/dist" && \
+	SOURCE=. FORMATS="archive deb" ARCHS=$$(go env GOARCH) scripts/dist.sh "$$dir/dist" && \
 	go test -c -o "$$dir/tests" ./test/dist && cd test/dist && \
 	$(AS_ROOT) env ROOST_DIST="$$dir/dist" "$$dir/tests" -test.timeout 30m -test.run '^Test(Debian.*|ColdInstall|Image|Newcomer)$$'
 

@@ -176,8 +176,12 @@ func TestDocumentedAdministration(t *testing.T) {
 	}
 	local := api.Local(filepath.Join(dir, api.SocketName))
 	defer local.Close()
+	var text strings.Builder
 	documents := cmdtest.Documents(t)
-	for _, m := range regexp.MustCompile(`(?m)^    ((?:echo \S+ \| )?(?:curl|roost) .*)$`).FindAllStringSubmatch(documents["docs/admin.md"]+documents["docs/metrics.md"]+documents["docs/configuration.md"], -1) {
+	for _, name := range administrationPages {
+		text.WriteString(documents[name])
+	}
+	for _, m := range administrationCommand.FindAllStringSubmatch(text.String(), -1) {
 		ran++
 		line := strings.NewReplacer("/var/lib/roost", dir, "/etc/roost/roost.toml", file, "127.0.0.1:5280", addr[1]).Replace(m[1])
 		line = strings.Replace(line, "curl ", "curl --silent --show-error --fail-with-body ", 1)
@@ -202,6 +206,12 @@ func TestDocumentedAdministration(t *testing.T) {
 		t.Errorf("only %d commands were found", ran)
 	}
 }
+
+// administrationPages are those whose commands TestDocumentedAdministration runs.
+var administrationPages = []string{"docs/admin.md", "docs/metrics.md", "docs/configuration.md"}
+
+// administrationCommand matches such a command.
+var administrationCommand = regexp.MustCompile(`(?m)^    ((?:echo \S+ \| )?(?:curl|roost) .*)$`)
 
 // liveCommands are documented commands that run until they are interrupted.
 var liveCommands = regexp.MustCompile(`^roost (events|top --json)|/v1/events`)

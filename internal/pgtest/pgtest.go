@@ -80,6 +80,9 @@ func check(t testing.TB, err error) {
 // database is one that every server has.
 const database = "postgres"
 
+// Dir returns the directory of the server's Unix socket, PGHOST for its programs.
+func (s *Server) Dir() string { return s.dir }
+
 // url returns the URL of the server with parameters.
 func (s *Server) url(more url.Values) string {
 	more.Set("host", s.dir)

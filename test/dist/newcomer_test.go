@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -17,46 +16,52 @@ import (
 	"roost/internal/cmdtest"
 )
 
-// newcomerPages are read in this order. Their blocks marked sh are commands.
-var newcomerPages = []string{"start.md", "monitor.md", "backup.md", "upgrade.md", "troubleshooting.md"}
+// standIns are programs whose place others take, with what the documents need of them. A
+// machine of the tests has the kernel of this one, whose settings stay as they are.
+var standIns = map[string]string{
+	"journalctl": "#!/bin/sh\nexec cat /var/log/test-journal\n",
+	"sysctl":     "#!/bin/sh\nexec /usr/sbin/sysctl --dry-run \"$@\"\n",
+}
 
-// journalctl is what the documents need of it.
-const journalctl = "#!/bin/sh\nexec cat /var/log/test-journal\n"
-
-// commandBlock matches a block of commands.
-var commandBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
-
-// TestNewcomer runs every command of the documents for newcomers as written, as root in a
-// machine with nothing but the package: from its installation to the first chat, and on. What
-// systemd does is done by a script (testdata/systemctl), and no authority can be reached: the
-// server keeps its self-signed certificate.
+// TestNewcomer runs every command in the blocks of the documents that are marked sh, as written,
+// as root in machines with nothing but the package or the archive: from the installation to the
+// first chat, and on. What systemd does is done by a script (testdata/systemctl), and no authority
+// can be reached: the server keeps its self-signed certificate. cmd/roost.TestPages knows what is
+// run here.
 func TestNewcomer(t *testing.T) {
-	deb := made(t, "roost_*_"+arch+".deb")
+	for _, parts := range cmdtest.Newcomers {
+		t.Run(strings.TrimSuffix(parts[0].Page, ".md")+strings.ReplaceAll(parts[0].Heading, " ", "-"), func(t *testing.T) { newcomer(t, parts) })
+	}
+}
+
+func newcomer(t *testing.T, parts []cmdtest.Part) {
 	r := newRoot(t)
 	mount(t, "proc", r.path("/proc"), "proc", 0, "")
-	r.place("/root/"+filepath.Base(deb), deb, 0o644)
-	r.place("/usr/local/bin/systemctl", "testdata/systemctl", 0o755)
-	if err := os.WriteFile(r.path("/usr/local/bin/journalctl"), []byte(journalctl), 0o755); err != nil {
-		t.Fatal(err)
+	for _, pattern := range []string{"roost_*_" + arch + ".deb", "roost-*-linux-" + arch + ".tar.gz"} {
+		file := made(t, pattern)
+		r.place("/root/"+filepath.Base(file), file, 0o644)
 	}
+	r.place("/usr/local/bin/systemctl", "testdata/systemctl", 0o755)
+	for name, text := range standIns {
+		if err := os.WriteFile(r.path("/usr/local/bin/"+name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-days", "60", "-subj", "/CN=example.org",
+		"-addext", "subjectAltName=DNS:example.org", "-keyout", "/root/example.org.key", "-out", "/root/example.org.crt")
 	all := "cd /root\n"
-	for _, page := range newcomerPages {
-		text, err := os.ReadFile(filepath.Join("../../docs", page))
+	for i, part := range parts {
+		text, err := os.ReadFile(filepath.Join("../../docs", part.Page))
 		if err != nil {
 			t.Fatal(err)
 		}
-		blocks := commandBlock.FindAllStringSubmatch(string(text), -1)
-		if len(blocks) == 0 {
-			t.Errorf("%s has no commands", page)
+		commands := part.Commands(string(text))
+		if len(commands) == 0 {
+			t.Errorf("%v has no commands", part)
 		}
-		var script strings.Builder
-		for _, b := range blocks {
-			script.WriteString(b[1])
-		}
-		if err := os.WriteFile(r.path("/root/"+page), []byte(script.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		all += fmt.Sprintf("bash -ex %s || { echo FAILED in %[1]s; exit 1; }\n", page)
+		script := fmt.Sprintf("/root/%d", i)
+		r.write(script, strings.Join(commands, ""))
+		all += fmt.Sprintf("bash -ex %s || { echo FAILED in %s %s; exit 1; }\n", script, part.Page, part.Heading)
 	}
 	all += "echo ALL DONE\n"
 	t.Cleanup(func() {
@@ -67,13 +72,16 @@ func TestNewcomer(t *testing.T) {
 		}
 	})
 
-	// A network of its own, so that the ports are free.
+	// A network of its own, so that the ports are free, and the firewall is nobody else's.
 	cmd := exec.Command("unshare", "--net", "sh", "-c", `ip link set lo up && exec chroot "$1" bash -c "$2"`, "sh", r.dir, all)
 	cmd.Env = []string{"PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"}
 	p := cmdtest.CommandOnTerminal(t, cmd)
 	shown := p.Answer(map[string]string{"Password: ": "secret\n", "Repeat password: ": "secret\n"})
 	if err := cmd.Wait(); err != nil || !strings.Contains(shown, "ALL DONE") {
 		t.Fatalf("%v\n%s", err, shown)
+	}
+	if parts[0].Page != "start.md" {
+		return
 	}
 	for _, want := range []string{"added romeo@example.org", "added juliet@example.org", "XMPP clients (STARTTLS): [::]:5222"} {
 		if !strings.Contains(shown, want) {
