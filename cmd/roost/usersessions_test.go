@@ -25,7 +25,7 @@ type client struct {
 }
 
 // ask sends text and waits for the expected response.
-func (c *client) ask(send, until string) {
+func (c *client) ask(send, until string) (before string) {
 	c.t.Helper()
 	if _, err := io.WriteString(c.conn, send); err != nil {
 		c.t.Fatal(err)
@@ -39,7 +39,8 @@ func (c *client) ask(send, until string) {
 		}
 		c.have += string(buf[:n])
 	}
-	_, c.have, _ = strings.Cut(c.have, until)
+	before, c.have, _ = strings.Cut(c.have, until)
+	return before
 }
 
 // loginAs logs in with the password "secret".
@@ -51,21 +52,38 @@ func loginAs(t *testing.T, addr, base64 string) *client {
 // loginTo logs in to a domain and binds a resource, one that the server makes if it is "".
 func loginTo(t *testing.T, addr, domain, base64, resource string) *client {
 	t.Helper()
+	c := unbound(t, addr, domain, base64)
+	if resource != "" {
+		resource = "<resource>" + resource + "</resource>"
+	}
+	c.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"+resource+"</bind></iq>", "</iq>")
+	return c
+}
+
+// unbound logs in to a domain, and leaves the rest to the caller.
+func unbound(t *testing.T, addr, domain, base64 string) *client {
+	t.Helper()
+	c := connected(t, addr, domain)
+	c.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+base64+"</auth>", "<success")
+	c.ask(streamTo(domain), "</stream:features>")
+	return c
+}
+
+// connected connects to a server and opens a stream.
+func connected(t *testing.T, addr, domain string) *client {
+	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
 	c := &client{t: t, conn: conn}
-	header := "<stream:stream to='" + domain + "' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
-	c.ask(header, "</stream:features>")
-	c.ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"+base64+"</auth>", "<success")
-	c.ask(header, "</stream:features>")
-	if resource != "" {
-		resource = "<resource>" + resource + "</resource>"
-	}
-	c.ask("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"+resource+"</bind></iq>", "</iq>")
+	c.ask(streamTo(domain), "</stream:features>")
 	return c
+}
+
+func streamTo(domain string) string {
+	return "<stream:stream to='" + domain + "' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 }
 
 // TestKeepSessions: a new password ends the account's sessions unless a flag prevents
