@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -282,4 +283,39 @@ func TestTokenClients(t *testing.T) {
 			t.Errorf("%d clients, the first is %s: %v", len(keys), keys[0], err)
 		}
 	})
+}
+
+// decoyAccounts counts how often the shapes of credentials are read, which a decoy begins with.
+type decoyAccounts struct {
+	store.Store
+	shapes int
+}
+
+func (a *decoyAccounts) Shapes(ctx context.Context) (map[store.Shape]int, error) {
+	a.shapes++
+	return a.Store.Shapes(ctx)
+}
+
+// TestTokenWithoutDecoy: a login by token computes no credentials in place of those of a name
+// without an account, neither for such a name nor for another. One by password does.
+func TestTokenWithoutDecoy(t *testing.T) {
+	m, st := fastServer(t)
+	a := &decoyAccounts{Store: st}
+	cfg := m.config().Config
+	cfg.Accounts = a
+	m.settings.Store(newSettings(cfg))
+	token := issue(t, m, phoneID, "HT-SHA-256-NONE")
+	for _, user := range []string{"romeo", "nobody"} {
+		s := bound(m, allBindings)
+		_, done, err := s.mechanism("HT-SHA-256-NONE", true).start(s).step([]byte(user + "\x00" + string(htHash(token, "Initiator", nil))))
+		if want := user == "romeo"; done != want || (err == nil) != want {
+			t.Errorf("%s: %v, %v", user, done, err)
+		}
+	}
+	if a.shapes != 0 {
+		t.Error("a login by token computes a decoy")
+	}
+	if _, err := (&lookup{s: bound(m, allBindings)}).find("romeo"); err != nil || a.shapes != 1 {
+		t.Errorf("a login by password has read the shapes %d times: %v", a.shapes, err)
+	}
 }

@@ -68,6 +68,7 @@ type Manager struct {
 	resourceKey []byte // see clientID
 	tokenSecret []byte // see tokenKey
 	tokenCounts tokenCounts
+	endpoints   endpoints
 }
 
 // NewManager returns a manager; Close stops its workers.

@@ -3,6 +3,7 @@ package session
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"sync/atomic"
 
 	"github.com/xdg-go/scram"
 )
@@ -17,7 +18,7 @@ type channelBindings struct {
 // bindingsOf computes the bindings of a TLS channel, once after the handshake. leaf is the
 // server's certificate. A binding is not offered if computing it fails or if it needs leaf
 // and leaf is nil.
-func bindingsOf(state *tls.ConnectionState, leaf *x509.Certificate) channelBindings {
+func (e *endpoints) bindingsOf(state *tls.ConnectionState, leaf *x509.Certificate) channelBindings {
 	var c channelBindings
 	if state.Version >= tls.VersionTLS13 {
 		c.exporter, _ = scram.NewTLSExporterBinding(state)
@@ -27,13 +28,32 @@ func bindingsOf(state *tls.ConnectionState, leaf *x509.Certificate) channelBindi
 		c.unique = scram.NewTLSUniqueBinding(state.TLSUnique)
 	}
 	if leaf != nil {
-		// The library is written for clients, which find the server's certificate among
-		// those of the peer.
-		c.endpoint, _ = scram.NewTLSServerEndpointBinding(&tls.ConnectionState{
-			PeerCertificates: []*x509.Certificate{leaf},
-		})
+		c.endpoint = e.of(leaf)
 	}
 	return c
+}
+
+// endpoints computes tls-server-end-point, and keeps the last one: most servers have one
+// certificate.
+type endpoints struct{ last atomic.Pointer[endpoint] }
+
+type endpoint struct {
+	leaf    *x509.Certificate
+	binding scram.ChannelBinding
+}
+
+// of returns the binding of a certificate.
+func (e *endpoints) of(leaf *x509.Certificate) scram.ChannelBinding {
+	if last := e.last.Load(); last != nil && last.leaf == leaf {
+		return last.binding
+	}
+	// The library is written for clients, which find the server's certificate among those
+	// of the peer.
+	binding, _ := scram.NewTLSServerEndpointBinding(&tls.ConnectionState{
+		PeerCertificates: []*x509.Certificate{leaf},
+	})
+	e.last.Store(&endpoint{leaf, binding})
+	return binding
 }
 
 // all returns the bindings, the best one first; some may not be supported.

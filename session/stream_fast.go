@@ -150,12 +150,12 @@ func (x *htExchange) step(message []byte) ([]byte, bool, error) {
 	if narrow, ok := narrowLatin1(hash); ok && len(hash) != sha256.Size {
 		hash, wide = narrow, true
 	}
-	if _, err := x.find(user); err != nil {
+	if err := x.read(user); err != nil {
 		return nil, false, err
 	}
 	login := x.s.negotiation().login
 	// For an account that does not exist, too, so that both make the same reads.
-	account, _ := jid.New(user, x.s.Host(), "") // find has returned an error otherwise
+	account, _ := jid.New(user, x.s.Host(), "") // no one has tokens at an invalid address
 	counts := &x.s.mgr.tokenCounts
 	login.seen = counts.removals.Load() // before the stored count
 	record, err := x.s.mgr.readTokens(account, login.agent)

@@ -175,7 +175,7 @@ func (s *Session) Secured(loop int, state *tls.ConnectionState, leaf *x509.Certi
 	if s.negotiation() != nil {
 		// A SASL exchange that began before TLS must not complete over TLS.
 		s.negotiation().dropExchange()
-		s.negotiation().binding = bindingsOf(state, leaf)
+		s.negotiation().binding = s.mgr.endpoints.bindingsOf(state, leaf)
 	}
 }
 

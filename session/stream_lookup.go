@@ -58,30 +58,42 @@ func (l *lookup) mayTry() error {
 //
 // [RFC 6120 section 13.10.2]: https://www.rfc-editor.org/rfc/rfc6120#section-13.10.2
 func (l *lookup) find(username string) (store.Credentials, error) {
+	if err := l.read(username); err != nil {
+		return store.Credentials{}, err
+	}
+	// Computed for existing accounts, too, so that both take the same time.
+	decoy := l.s.mgr.decoys.credentials(l.name)
+	if l.exists {
+		return l.keys, nil
+	}
+	return decoy, nil
+}
+
+// read is find for a mechanism that does not use credentials: exists tells whether there is
+// an account.
+func (l *lookup) read(username string) error {
 	m := l.s.mgr
 	who, err := jid.New(username, l.s.Host(), "")
 	if err != nil {
 		l.name = username
 		l.guess = m.throttle.guess(username, l.s.negotiation().network)
-		return m.decoys.credentials(username), l.mayTry()
+		return l.mayTry()
 	}
 	l.name = who.String()
 	l.guess = m.throttle.guess(l.name, l.s.negotiation().network)
 	if err := l.mayTry(); err != nil {
-		return store.Credentials{}, err
+		return err
 	}
-	// Computed for existing accounts, too, so that both take the same time.
-	decoy := m.decoys.credentials(l.name)
 	account, err := m.config().Accounts.Account(context.Background(), who)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return decoy, nil
+		return nil
 	case err != nil:
-		return store.Credentials{}, err
+		return err
 	}
 	l.who, l.event, l.exists, l.off = who, account.Event, true, account.Disabled
 	l.keys = account.Credentials
-	return account.Credentials, nil
+	return nil
 }
 
 // verdict returns the result for a client that has proved knowledge of the password.
