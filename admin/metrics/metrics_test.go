@@ -49,13 +49,16 @@ func fullSource() Source {
 			return session.Stats{
 				Counts:     session.Counts{Unbound: 1, Bound: 5, Available: 3},
 				Restored:   session.RestoredCounts{Waiting: 13, Resumed: 14, Ended: 15},
+				Acks:       session.Acks{Enabled: 21, Timeouts: 22, Waiting: 23, Detached: 24, Resumed: 25, Refused: 26, Left: 27, Arrived: 28, HandedOn: 29, Bytes: 30},
 				Attempts:   []session.Attempts{{Mechanism: "PLAIN", Result: "success", Count: 7}},
 				Ended:      []session.Ended{{Reason: "lost", Count: 2}, {Reason: "conflict", Count: 1}},
 				ErrorsSent: []session.Condition{{Condition: "bad-request", Count: 4}},
 				Workers:    []session.WorkerPool{{Work: "read", Busy: 1, Limit: 32, Waiting: 2}},
 			}
 		},
-		Router:       func() router.Stats { return router.Stats{Delivered: 9} },
+		Router: func() router.Stats {
+			return router.Stats{Delivered: 9, Stored: 31, Refused: 32, Dropped: 33, Handled: 34, OfflineDelivered: 35, OfflineDeleted: 36, OfflineExpired: 37}
+		},
 		Store:        store.NewMeter(),
 		Batches:      batches{},
 		Ready:        func() bool { return true },
@@ -156,6 +159,14 @@ func TestText(t *testing.T) {
 		`roost_sessions_restored{state="waiting"} 13`,
 		`roost_sessions_restored{state="resumed"} 14`,
 		`roost_sessions_restored{state="ended"} 15`,
+		"roost_acks_enabled_total 21", "roost_ack_timeouts_total 22",
+		"roost_sessions_detached 23", "roost_sessions_detached_total 24", "roost_sessions_resumed_total 25", "roost_resumptions_failed_total 26",
+		`roost_sessions_moved_total{direction="away"} 27`, `roost_sessions_moved_total{direction="here"} 28`,
+		"roost_stanzas_handed_on_total 29", "roost_unacknowledged_bytes 30",
+		`roost_messages_total{outcome="delivered"} 9`, `roost_messages_total{outcome="stored"} 31`, `roost_messages_total{outcome="refused"} 32`,
+		`roost_messages_total{outcome="dropped"} 33`, `roost_messages_total{outcome="handled"} 34`,
+		`roost_offline_messages_total{event="stored"} 31`, `roost_offline_messages_total{event="delivered"} 35`,
+		`roost_offline_messages_total{event="deleted"} 36`, `roost_offline_messages_total{event="expired"} 37`,
 		"roost_connections 3",
 		"roost_websocket_connections 1",
 		`roost_websocket_requests_total{outcome="upgraded"} 4`, `roost_websocket_requests_total{outcome="page"} 2`, `roost_websocket_requests_total{outcome="refused"} 1`,
