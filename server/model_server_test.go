@@ -25,7 +25,7 @@ const childModelEnv = "ROOST_TEST_MODEL"
 // modelConfig is the configuration of such a server: short times, and pages that are smaller
 // than what is stored.
 func modelConfig(cfg Config) Config {
-	cfg.Session.AckTimeout, cfg.Session.AckInterval = time.Second, 20*time.Millisecond
+	cfg.Session.AckTimeout, cfg.Session.AckInterval = modelAckTimeout, 20*time.Millisecond
 	cfg.Session.ResumeTimeout = modelResumeTimeout
 	cfg.Router.PageBytes, cfg.Router.MaxOffline, cfg.Router.OfflineShare = 2<<10, 1<<20, 100
 	cfg.Router.OfflineBytes = 1 << 30
@@ -34,8 +34,9 @@ func modelConfig(cfg Config) Config {
 }
 
 // controlChild obeys lines from the test: "stop" stops the server as planned, "sessions"
-// prints the number of sessions, "account NAME" whether the account has any, and "node" what a
-// node knows.
+// prints the number of sessions, "account NAME" whether the account has any, "patience TIME"
+// sets how long clients may take to acknowledge, and prints it, and "node" prints what a node
+// knows.
 func controlChild(s *Server) int {
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		switch command, name, _ := strings.Cut(in.Text(), " "); command {
@@ -51,6 +52,11 @@ func controlChild(s *Server) int {
 			fmt.Println(s.sessions.Counts().Bound)
 		case "account":
 			fmt.Println(s.sessions.First(name) != nil)
+		case "patience":
+			cfg := s.config().session()
+			cfg.AckTimeout, _ = time.ParseDuration(name)
+			s.sessions.SetConfig(cfg)
+			fmt.Println(cfg.AckTimeout)
 		case "node":
 			fmt.Print(nodeState(s))
 		}
@@ -222,6 +228,15 @@ func (m *deliveryModel) question(line string) string {
 	_, _ = io.WriteString(m.stdin, line+"\n")
 	answer, _ := m.stdout.ReadString('\n')
 	return strings.TrimSpace(answer)
+}
+
+// patience sets how long the server waits for an acknowledgement.
+func (m *deliveryModel) patience(d time.Duration) {
+	if got := m.question("patience " + d.String()); got != d.String() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.errorf("the server waits for an acknowledgement for %q, want %v", got, d)
+	}
 }
 
 // sessionsGone waits until the server has no session of an account. It returns false if the

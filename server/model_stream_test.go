@@ -17,10 +17,11 @@ import (
 // modelConn is a connection of a client of TestDeliveryModel.
 type modelConn struct {
 	net.Conn
-	d     *xml.Decoder
-	r     *bufio.Reader
-	asked []int // for each request for an acknowledgement that has no answer: what the client had acknowledged before
-	stall bool  // the client does not read
+	d      *xml.Decoder
+	r      *bufio.Reader
+	asked  []int // for each request for an acknowledgement that has no answer: what the client had acknowledged before
+	stall  bool  // the client does not read
+	silent bool  // the client does not acknowledge any more
 }
 
 func (c *modelConn) say(format string, args ...any) { _, _ = fmt.Fprintf(c, format, args...) }
@@ -283,7 +284,7 @@ func (c *modelClient) element(conn *modelConn, s *modelSession, e *xmpptest.Elem
 		m.confirm(s, conn.asked[0])
 		conn.asked = conn.asked[1:]
 	case "r":
-		if c.random.IntN(6) > 0 { // else it does not respond
+		if !conn.silent && c.random.IntN(6) > 0 { // else it does not respond
 			conn.say("<a xmlns='urn:xmpp:sm:3' h='%d'/>", counted)
 		}
 	case "error":

@@ -30,6 +30,15 @@ const modelRounds = 3
 // modelResumeTimeout is how long sessions wait to be resumed.
 const modelResumeTimeout = 2 * time.Second
 
+// How long clients may take to acknowledge: while they act, when some do not on purpose, and
+// while they settle, when all do in the end. The second is for clients that get no CPU time on a
+// busy machine: those that lose their connections again and again never settle. It is no longer
+// than that, because the server checks once in an eighth of the time, also for the next requests.
+const (
+	modelAckTimeout    = time.Second
+	modelSettleTimeout = 16 * time.Second
+)
+
 // modelTick is the unit of the times that clients stay away.
 const modelTick = 20 * time.Millisecond
 
@@ -74,7 +83,7 @@ type deliveryModel struct {
 
 // modelCounts is what a run has seen.
 type modelCounts struct {
-	rounds, sent, acked, arrived, again, exempt, away, carbons, cuts, logouts, bound, resumed, refused, kills, killedStops, stops int
+	rounds, sent, acked, arrived, again, exempt, away, carbons, cuts, logouts, bound, resumed, refused, silent, kills, killedStops, stops int
 }
 
 // tick returns the time. Under mu.
@@ -134,7 +143,7 @@ func TestDeliveryModel(t *testing.T) {
 			}
 			t.Logf("seed %d: %+v", m.seed, m.counts)
 			c := &m.counts
-			if c.arrived == 0 || c.resumed == 0 || c.kills == 0 || c.stops == 0 {
+			if c.arrived == 0 || c.resumed == 0 || c.silent == 0 || c.kills == 0 || c.stops == 0 {
 				t.Errorf("the run has shown nothing: %+v", *c)
 			}
 		})
@@ -241,6 +250,9 @@ func (m *deliveryModel) play() {
 	if !m.over() {
 		m.settle()
 	}
+	if !m.over() {
+		m.silence()
+	}
 	m.counts.rounds++
 }
 
@@ -251,6 +263,8 @@ func (m *deliveryModel) settle() {
 		a.leaving, a.gone = false, 0
 	}
 	m.mu.Unlock()
+	m.patience(modelSettleTimeout)
+	defer m.patience(modelAckTimeout)
 	for end, calm := time.Now().Add(xmpptest.WaitLimit), 0; calm < 2 && !m.over(); calm++ {
 		for _, c := range m.clients {
 			c.settle()
@@ -278,6 +292,27 @@ func (m *deliveryModel) settle() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.settled()
+}
+
+// silence has a client not acknowledge, until it has lost its connection.
+func (m *deliveryModel) silence() {
+	c := m.clients[m.random.IntN(len(m.clients))]
+	m.mu.Lock()
+	for c.conn == nil && !m.broken { // it has been silent for too long before
+		m.mu.Unlock()
+		c.settle()
+		m.mu.Lock()
+	}
+	if m.broken {
+		m.mu.Unlock()
+		return
+	}
+	conn := c.conn
+	conn.silent = true
+	conn.say("%s", c.stanza("<iq type='get' id='s' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", nil))
+	m.mu.Unlock()
+	m.wait(c.String()+" to lose its connection", func() bool { return c.conn != conn })
+	m.counts.silent++
 }
 
 // settle has the client come online with stream management, and acknowledge what it has.
