@@ -354,6 +354,9 @@ func TestHandOn(t *testing.T) {
 	if got := p.take(); got != want {
 		t.Errorf("received %q, want %q", got, want)
 	}
+	if n := m.Stats().Acks.Bytes; n == 0 || n != m.unackedBytes.Load() {
+		t.Errorf("%d bytes are counted, want %d", n, m.unackedBytes.Load())
+	}
 	r.during = func(text string) {
 		if strings.Contains(text, "'2'") {
 			send(m.reads.newTurn(), "4") // another goroutine
