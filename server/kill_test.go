@@ -95,36 +95,53 @@ func TestKill(t *testing.T) {
 }
 
 func testKill(t *testing.T, dir, url string) {
-	rosterItems, messages := 0, 0 // acknowledged, in all rounds
+	const items, messages = 0, 1
+	var n [2]int // acknowledged, in all rounds
 	for round := range 3 {
 		cmd, addr := startChild(t, dir, url)
 		var mu sync.Mutex
 		var wg sync.WaitGroup
+		cond, over := sync.NewCond(&mu), false
+		// did counts something that was acknowledged. There is not much more of either kind than
+		// what is waited for, so that all messages are one page: juliet gets it before a reply.
+		did := func(what int) {
+			mu.Lock()
+			defer mu.Unlock()
+			n[what]++
+			cond.Broadcast()
+			for !over && n[what] >= 60*(round+1)+50 {
+				cond.Wait()
+			}
+		}
+		stop := func() {
+			mu.Lock()
+			defer mu.Unlock()
+			over = true
+			cond.Broadcast()
+		}
 		// Romeo adds contacts and sends messages to Juliet, who is offline. The reply to
 		// the ping after a message shows that the message is stored: stanzas of one
 		// session are processed in order.
 		wg.Go(func() {
+			defer stop()
 			p := dialTo(t, addr)
 			p.quietly(func() {
 				p.login("romeo", "r")
 				for i := 0; ; i++ {
 					p.ask(fmt.Sprintf("<iq type='set' id='s%d'><query xmlns='jabber:iq:roster'><item jid='c%d-%d@example.org'/></query></iq>", i, round, i), fmt.Sprintf("id='s%d'", i))
-					mu.Lock()
-					rosterItems++
-					mu.Unlock()
+					did(items)
 				}
 			})
 		})
 		wg.Go(func() {
+			defer stop()
 			p := dialTo(t, addr)
 			p.quietly(func() {
 				p.login("romeo", "m")
 				for i := 0; ; i++ {
 					p.ask(fmt.Sprintf("<message type='chat' to='juliet@localhost'><body>m%d-%d</body></message>"+
 						"<iq type='get' id='p%d' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", round, i, i), fmt.Sprintf("id='p%d'", i))
-					mu.Lock()
-					messages++
-					mu.Unlock()
+					did(messages)
 				}
 			})
 		})
@@ -132,23 +149,24 @@ func testKill(t *testing.T, dir, url string) {
 		xmpptest.Eventually(t, "enough roster items and messages to be acknowledged", func() bool {
 			mu.Lock()
 			defer mu.Unlock()
-			return rosterItems >= 60*(round+1) && messages >= 60*(round+1)
+			return min(n[items], n[messages]) >= 60*(round+1)
 		})
 		_ = cmd.Process.Signal(syscall.SIGKILL)
 		_ = cmd.Wait()
+		stop()
 		wg.Wait()
 	}
 
 	_, addr := startChild(t, dir, url)
 	got := dialTo(t, addr).login("romeo", "r").ask("<iq type='get' id='end'><query xmlns='jabber:iq:roster'/></iq>", "</iq>")
-	if n := strings.Count(got, "<item "); n < rosterItems {
-		t.Errorf("%d roster items exist, %d were acknowledged", n, rosterItems)
+	if count := strings.Count(got, "<item "); count < n[items] {
+		t.Errorf("%d roster items exist, %d were acknowledged", count, n[items])
 	}
 	juliet := dialTo(t, addr).login("juliet", "j")
 	juliet.ask("<presence/>", "<presence from=")
 	got = juliet.ask("<iq type='get' id='end' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", "id='end'")
-	if n := strings.Count(got, "<message "); n < messages {
-		t.Errorf("%d messages exist, %d were acknowledged", n, messages)
+	if count := strings.Count(got, "<message "); count < n[messages] {
+		t.Errorf("%d messages exist, %d were acknowledged", count, n[messages])
 	}
 	for round := range 3 {
 		last := -1
