@@ -91,6 +91,38 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// TestDataLostTwice: what is lost again before all nodes have noticed the first loss is noticed
+// by all. They are not treated as dead.
+func TestDataLostTwice(t *testing.T) {
+	server := redistest.Start(t)
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{server.Addr}, DisableCache: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	gens := map[string]string{"1": "first", "2": "first"}
+	renew := func(epoch, want string) {
+		t.Helper()
+		r, err := client.Do(t.Context(), client.B().Eval().Script(nodesText).Numkeys(1).Key(nodesKey).Arg("renew", "node"+epoch, epoch, "10000", gens[epoch], "0", "shared").Build()).ToArray()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := r[0].ToString(); got != want {
+			t.Errorf("node %s: %s, want %s", epoch, got, want)
+		}
+		gens[epoch], _ = r[4].ToString()
+	}
+	for _, lost := range [][]string{{"1"}, {"2", "1"}, {"2"}, {"1", "2"}} {
+		if err := client.Do(t.Context(), client.B().Flushall().Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+		for _, epoch := range lost {
+			renew(epoch, "lost")
+			renew(epoch, "ok")
+		}
+	}
+}
+
 // TestDataLost: nodes keep their epochs when Redis loses its data, everything is to be
 // registered again, and items that are on their way arrive once.
 func TestDataLost(t *testing.T) {

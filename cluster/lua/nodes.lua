@@ -83,7 +83,7 @@ elseif op == 'renew' then
   if redis.call('HGET', key, 'gen') == gen then return result('dead') end
   local left = held()
   if left > 0 then return result('held', left) end
-  redis.call('HSETNX', key, 'gen', gen .. "'")
+  redis.call('HSETNX', key, 'gen', string.format('%.0f-%s', now, epoch)) -- never one that a node may know
   redis.call('HSETNX', key, 'shared', ARGV[7])
   redis.call('HSET', key, 'id', string.format('%.0f', math.max(tonumber(redis.call('HGET', key, 'id') or '0'), tonumber(epoch))))
   put(epoch, fresh)
