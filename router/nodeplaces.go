@@ -182,8 +182,7 @@ func findPlace(places []Place, resource string) (p Place, ok bool) {
 	return Place{}, false
 }
 
-// isAvailable and isNonNegative are Available and NonNegative for places.
-func isAvailable(p *Place) bool   { return p.Available }
+// isNonNegative is NonNegative for places.
 func isNonNegative(p *Place) bool { return p.Available && p.Priority >= 0 }
 
 // nodesOf returns the nodes of the places for which which is true, each once. dst is used

@@ -21,11 +21,12 @@ const unavailableXML = "<presence type='unavailable'/>"
 // addressees collects accounts by the nodes that have resources of them.
 type addressees map[NodeID][]string
 
-// add adds an account: to the nodes that have available resources of it, or to all nodes if
-// that is not known.
+// add adds an account: to the nodes that have resources of it, or to all nodes if that is not
+// known. A resource that is not available may have become so since the directory was read: its
+// node knows.
 func (a addressees) add(r *Router, account string) {
 	var few [4]NodeID
-	for _, n := range r.nodesWith(few[:0], account, isAvailable) {
+	for _, n := range r.nodesWith(few[:0], account, anyPlace) {
 		a[n] = append(a[n], account)
 	}
 }

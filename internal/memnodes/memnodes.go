@@ -20,6 +20,8 @@ type Cluster struct {
 	places  map[string][]router.Place // by account
 	pending int                       // items that are not handled yet
 	forget  bool
+	hold    bool     // updates wait
+	held    []func() // that wait
 }
 
 // New returns a cluster without nodes.
@@ -32,6 +34,23 @@ func New() *Cluster {
 // Forgetful makes Wait clear what nodes know without asking, so that whatever needs to know
 // where resources are has to wait for it.
 func (c *Cluster) Forgetful() { c.forget = true }
+
+// HoldUpdates makes updates of presence wait, as if the directory had not got them yet, until the
+// returned function is called.
+func (c *Cluster) HoldUpdates() (release func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hold = true
+	return func() {
+		c.mu.Lock()
+		held := c.held
+		c.hold, c.held = false, nil
+		c.mu.Unlock()
+		for _, f := range held {
+			f()
+		}
+	}
+}
 
 // Wait waits until all items are handled.
 func (c *Cluster) Wait() {
@@ -309,6 +328,11 @@ func (n *Node) without(account, resource string) []router.Place {
 func (n *Node) Update(account, resource string, available bool, priority int8) {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
+	if n.c.hold {
+		account, resource := strings.Clone(account), strings.Clone(resource)
+		n.c.held = append(n.c.held, func() { n.Update(account, resource, available, priority) })
+		return
+	}
 	all := slices.Clone(n.c.places[account])
 	for i := range all {
 		if p := &all[i]; p.Resource == resource && p.Node == n.id {
