@@ -33,6 +33,7 @@ type Invitations struct {
 	On   bool                              // accounts can be created by invitation
 	Life time.Duration                     // how long an invitation is valid
 	Page func(domain, token string) string // returns the URL of the page for one, "" if there is none
+	Held time.Time                         // names of accounts that were deleted before can be used again
 }
 
 const (
@@ -81,9 +82,14 @@ func (s *Server) invite(r *request) (any, error) {
 	token := store.NewInvitationToken()
 	i.ID = store.InvitationID(token)
 	r.object = i.ID
+	if i.Localpart != "" { // of an account that was deleted: it may be free by now
+		if err := s.b.Store.ForgetDeleted(r.Context(), settings.Held, time.Time{}); err != nil {
+			return nil, err
+		}
+	}
 	switch err := s.b.Store.CreateInvitation(r.Context(), i, maxInvitations); {
 	case errors.Is(err, store.ErrExists):
-		return nil, &api.Error{Status: 409, Code: api.CodeConflict, Field: "username", Message: i.Localpart + "@" + i.Domain + " exists already, or another invitation reserves the name"}
+		return nil, &api.Error{Status: 409, Code: api.CodeConflict, Field: "username", Message: i.Localpart + "@" + i.Domain + " exists already, was deleted not long ago (--hold-names), or is reserved by another invitation"}
 	case errors.Is(err, store.ErrQuota):
 		return nil, &api.Error{Status: 409, Code: api.CodeConflict, Message: "there are too many invitations", Hint: "revoke some, or make one with several uses"}
 	case err != nil:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"roost/admin/api"
+	"roost/jid"
 	"roost/store"
 	"roost/store/faultstore"
 	"roost/store/memstore"
@@ -19,12 +20,12 @@ func TestInvitations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	on := true
+	on, held := true, time.Now().Add(-time.Hour)
 	_, c := start(t, func(_ *Config, b *Backend) {
 		b.Store = st
 		b.Domains = func() []string { return []string{"localhost", "example.org"} }
 		b.Invitations = func() Invitations {
-			return Invitations{On: on, Life: time.Hour, Page: func(domain, token string) string { return "https://" + domain + "/" + token }}
+			return Invitations{On: on, Life: time.Hour, Page: func(domain, token string) string { return "https://" + domain + "/" + token }, Held: held}
 		}
 	})
 	post := func(q api.InvitationCreate) (i api.InvitationCreated, err error) {
@@ -39,7 +40,7 @@ func TestInvitations(t *testing.T) {
 			t.Errorf("%+v: %+v, %v", q, i, err)
 		}
 		token := i.Page[len("https://localhost/"):]
-		if i.ID != store.InvitationID(token) || i.URI != "xmpp:"+map[bool]string{true: "bill@"}[q.Username != ""]+"localhost?register;preauth="+token {
+		if i.ID != store.InvitationID(token) || i.URI != "xmpp:"+map[bool]string{true: q.Username + "@"}[q.Username != ""]+"localhost?register;preauth="+token {
 			t.Errorf("URI %s, page %s", i.URI, i.Page)
 		}
 		ids[i.ID] = true
@@ -51,7 +52,14 @@ func TestInvitations(t *testing.T) {
 	_, err = post(api.InvitationCreate{})
 	wantError(t, err, 400, api.CodeBadRequest, "domain is missing")
 	_, err = post(api.InvitationCreate{Domain: "localhost", Username: "bill"})
-	wantError(t, err, 409, api.CodeConflict, "bill@localhost exists already, or another invitation reserves the name")
+	wantError(t, err, 409, api.CodeConflict, "bill@localhost exists already, was deleted not long ago (--hold-names), or is reserved by another invitation")
+	if err := errors.Join(st.CreateAccount(t.Context(), store.Account{JID: jid.MustParse("bob@localhost")}), st.DeleteAccount(t.Context(), jid.MustParse("bob@localhost"), store.AnyEvent)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = post(api.InvitationCreate{Domain: "localhost", Username: "bob"})
+	wantError(t, err, 409, api.CodeConflict, "was deleted not long ago")
+	held = time.Now().Add(time.Hour)
+	f(api.InvitationCreate{Domain: "localhost", Username: "bob"}, time.Hour)
 	_, err = post(api.InvitationCreate{Domain: "localhost", Username: "bob", Uses: 2})
 	wantError(t, err, 400, api.CodeBadRequest, "uses must be 1")
 	on = false

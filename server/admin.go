@@ -36,7 +36,7 @@ func (s *Server) startAdmin() (err error) {
 	b.Router, b.Meter, b.Expiry, b.Remaining = s.router, s.meter, s.certs.expiry, s.machine.remaining
 	b.Invitations = func() admin.Invitations {
 		x := s.config().XEP
-		return admin.Invitations{On: x.Invitations != xep.InviteNobody, Life: x.InvitationLife, Page: s.landingPage}
+		return admin.Invitations{On: x.Invitations != xep.InviteNobody, Life: x.InvitationLife, Page: s.landingPage, Held: s.xep.HeldSince(time.Now())}
 	}
 	b.Blocks, b.Drains, b.LastBackup = s.blocks, s, s.lastBackup
 	b.State = func() api.State { return s.state.Load().(api.State) }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"roost/jid"
 	"roost/store"
 	"roost/xep"
 )
@@ -59,7 +60,10 @@ func TestInvite(t *testing.T) {
 
 // TestInviteAccount: the URIs of accounts with and without a name, and what the form leaves out.
 func TestInviteAccount(t *testing.T) {
-	ts := newTestServer(t, xep.Config{Invitations: xep.InviteUsers})
+	ts := newTestServer(t, xep.Config{Invitations: xep.InviteUsers, HoldNames: -1})
+	if err := ts.Store.DeleteAccount(t.Context(), jid.MustParse("mercutio@localhost"), store.AnyEvent); err != nil {
+		t.Fatal(err)
+	}
 	romeo := ts.login(t, "romeo")
 	f := func(fields, want, username string, contact bool) {
 		t.Helper()
@@ -75,6 +79,8 @@ func TestInviteAccount(t *testing.T) {
 	f("", "xmpp:localhost?register;", "", true)
 	f("<field var='username'><value/></field><field var='roster-subscription'><value>false</value></field>", "xmpp:localhost?register;", "", false)
 	f("<field var='username'><value>Bill</value></field><field var='roster-subscription'><value>true</value></field>", "xmpp:bill@localhost?register;", "bill", true)
+	// Of an account that was deleted. Bug: it was refused also if names are not held.
+	f("<field var='username'><value>mercutio</value></field>", "xmpp:mercutio@localhost?register;", "mercutio", true)
 }
 
 // TestCommandSessions: a client has at most four forms open, and for a limited time.

@@ -144,6 +144,10 @@ func (x *Set) Register(t *session.Turn, r *router.Router, a store.Account, i *st
 
 var errUsed = stanza.NotAllowed.WithText("The invitation was used or withdrawn in the meantime.")
 
+// HeldSince returns the time since which the names of deleted accounts cannot be registered: in
+// the future if they all can.
+func (x *Set) HeldSince(now time.Time) time.Time { return x.config().heldSince(now) }
+
 // heldSince returns the time since which the names of deleted accounts cannot be registered: in
 // the future if they all can.
 func (c *Config) heldSince(now time.Time) time.Time {

@@ -24,7 +24,7 @@ func TestInviteCommands(t *testing.T) {
 	if err := json.Unmarshal([]byte(run(0, "", "invite", "create", "--json")), &i); err != nil || i.URI == "" || i.Page != "" || i.Until.Sub(i.CreatedAt).Hours() != 168 {
 		t.Errorf("%+v, %v", i, err)
 	}
-	run(cli.ExitFailure, "another invitation reserves the name", "invite", "create", "--user", "juliet")
+	run(cli.ExitFailure, "is reserved by another invitation", "invite", "create", "--user", "juliet")
 	run(cli.ExitFailure, "--uses|uses must be 1", "invite", "create", "--user", "paris", "--uses", "2")
 	run(cli.ExitFailure, "is not served", "invite", "create", "--domain", "example.org")
 	run(cli.ExitUsage, "--expires", "invite", "create", "--expires", "-1h")
