@@ -48,3 +48,13 @@ func RememberChanges(t testing.TB, n int) {
 	maxChanges = n
 	t.Cleanup(func() { maxChanges = before })
 }
+
+// CheckDepartures sets how often it is checked whether the node is alive that a session moves to.
+func CheckDepartures(t testing.TB, every time.Duration) {
+	before := departCheck
+	departCheck = every
+	t.Cleanup(func() { departCheck = before })
+}
+
+// IsTaken reports whether an item between nodes says that a session has arrived.
+func IsTaken(item []byte) bool { return itemKind(item[0]) == itemTaken }

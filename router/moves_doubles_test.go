@@ -3,9 +3,11 @@ package router_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"roost/internal/memnodes"
 	"roost/internal/xmpptest"
@@ -54,6 +56,47 @@ func TestBothWhileMoving(t *testing.T) {
 	juliet.await("id='m.1'")
 	if got := juliet.received(); !slices.Equal(got, []int{0, 1}) {
 		t.Errorf("received %v", got)
+	}
+}
+
+// silentNodes loses what says that a session has arrived.
+type silentNodes struct {
+	*memnodes.Node
+	lost chan struct{} // closed then
+	once sync.Once
+}
+
+func (n *silentNodes) Send(to router.NodeID, account string, item []byte) bool {
+	if router.IsTaken(item) {
+		n.once.Do(func() { close(n.lost) })
+		return true
+	}
+	return n.Node.Send(to, account, item)
+}
+
+// TestTakenLost: a node that was treated as dead after it has sent a session, and so does not
+// learn that the session has arrived, gives it up, and nobody is told that it is unavailable.
+// Bug: the session stayed for as long as both nodes lived.
+func TestTakenLost(t *testing.T) {
+	router.CheckDepartures(t, 10*time.Millisecond)
+	nodes := newNodes(t, 2, xmpptest.Config{})
+	silent := &silentNodes{Node: nodes[1].Node(), lost: make(chan struct{})}
+	nodes[1].Router.Join(silent)
+	phone, id := resumable(t, nodes[0], "juliet")
+	phone.say("<presence/>", "<presence")
+	desk := loginAs(t, nodes[0], "juliet", "desk", plainHeader)
+	desk.say("<presence/>", "from='juliet@localhost/r'")
+	phone = dialRaw(t, nodes[1])
+	authenticate(phone, "juliet", plainHeader)
+	phone.write("<resume xmlns='urn:xmpp:sm:3' h='2' previd='" + id + "'/>")
+	<-silent.lost
+	nodes[0].Node().Cut()
+	nodes[0].Node().Heal()
+	xmpptest.Eventually(t, "the session has left", func() bool { return nodes[0].Sessions.Find("juliet@localhost", "r") == nil })
+	phone.await("<resumed")
+	desk.sync()
+	if strings.Contains(desk.got, "type='unavailable'") {
+		t.Error("the session is said to be unavailable")
 	}
 }
 

@@ -27,7 +27,7 @@ func (l *nodeLane) fetchSession(f *fields) {
 func (r *Router) depart(node NodeID, number uint64, account, id string, passed bool) {
 	r.sessions.Depart(account, id, func(_ *session.Turn, d *session.Departure, data []byte) {
 		full := d.Session().FullJID()
-		r.moves.depart(full, &departing{Departure: d, to: node, number: number}, func() { r.checkDeparture(full, number) })
+		r.moves.depart(full, &departing{Departure: d, to: node, self: r.nodes.Self(), number: number}, func() { r.checkDeparture(full, number) })
 		item := appendNumber(appendKind(nil, itemSession), number)
 		if !r.nodes.Send(node, account, append(item, data...)) {
 			r.undoDeparture(full, number)
@@ -112,12 +112,15 @@ func (r *Router) undoDeparture(full string, number uint64) {
 	}
 }
 
-// checkDeparture ends a session that another node was sent if that node has died since.
+// checkDeparture ends a session that another node was sent if that node has died since, or if
+// this one was treated as dead: then the reply is lost. It waits once more after that, until
+// this node has entered its resources again, or has noticed that the other node has them.
 func (r *Router) checkDeparture(full string, number uint64) {
 	d := r.moves.departure(full)
 	switch {
 	case d == nil || d.number != number || r.ctx.Err() != nil:
-	case slices.Contains(r.nodes.Others(), d.to):
+	case slices.Contains(r.nodes.Others(), d.to) && !d.lapsed:
+		d.lapsed = d.self != r.nodes.Self()
 		d.timer.Reset(departCheck)
 	case r.moves.settle(full, number) != nil:
 		r.moves.count.Add(-1)

@@ -41,8 +41,10 @@ type fetching struct {
 type departing struct {
 	*session.Departure
 	to     NodeID
+	self   NodeID      // this node's, when it was sent
 	number uint64      // of that node's request
 	timer  *time.Timer // for when that node dies
+	lapsed bool        // this node has another ID now; owned by the timer
 }
 
 // moved is where a session has moved.
@@ -54,12 +56,15 @@ type moved struct {
 const (
 	savedAfter   = 200 * time.Millisecond // after this, what stopped nodes have saved is looked at
 	fetchLimit   = 5 * time.Second        // how long a client waits for a session of another node, and then for what follows it
-	departCheck  = 10 * time.Second       // after this, and each time again, it is checked that the other node is alive
 	retryTaken   = time.Second            // when a node whose queue is full is told again that its session was taken
 	movedFor     = 10 * time.Second       // how long what is sent to a session that has moved is sent on
 	anyResources = 1 << 30                // more than any account has
 	maxAskedAll  = 8                      // most nodes that are all asked for a session that is in no directory
 )
+
+// departCheck is the time after which, and each time again, it is checked that the other node is
+// alive. Tests change it.
+var departCheck = 10 * time.Second
 
 // begin adds a request.
 func (m *moves) begin(f *session.Fetch, after func(*fetching)) *fetching {
