@@ -91,6 +91,49 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// TestGrace: if no node has renewed its lease for longer than any of them waits, none is dead before
+// it had the time to come back. Bug: that took a whole lease; before, a node that was the first to
+// be back could take the others for dead.
+func TestGrace(t *testing.T) {
+	server := redistest.Start(t)
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{server.Addr}, DisableCache: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	const lease = time.Hour
+	script := func(op, target string) string {
+		t.Helper()
+		r, err := client.Do(t.Context(), client.B().Eval().Script(nodesText).Numkeys(1).Key(nodesKey).
+			Arg(op, "b", "2", fmt.Sprint(lease.Milliseconds()), "gen", target, "shared").Build()).ToArray()
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, _ := r[0].ToString()
+		return status
+	}
+	for silence, want := range map[time.Duration]string{lease / 3: "first", lease * 2 / 3: "no", 2 * lease: "no"} {
+		now := time.Now()
+		fields := map[string]string{
+			"gen": "gen", "grace": "0", "seen": fmt.Sprint(now.Add(-silence).UnixMilli()),
+			"1": fmt.Sprintf("%d 0 0 0 a", now.Add(-time.Second).UnixMilli()), "2": fmt.Sprintf("%d 0 0 0 b", now.Add(lease-silence).UnixMilli()),
+		}
+		cmd := client.B().Hset().Key(nodesKey).FieldValue()
+		for k, v := range fields {
+			cmd = cmd.FieldValue(k, v)
+		}
+		if err := client.Do(t.Context(), cmd.Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+		if got := script("renew", "0"); got != "ok" {
+			t.Errorf("%v: renewed: %s", silence, got)
+		}
+		if got := script("claim", "1"); got != want {
+			t.Errorf("after %v without a renewal, a node whose lease is over: %s, want %s", silence, got, want)
+		}
+	}
+}
+
 // TestDataLostTwice: what is lost again before all nodes have noticed the first loss is noticed
 // by all. They are not treated as dead.
 func TestDataLostTwice(t *testing.T) {

@@ -7,12 +7,13 @@ local key, op, name, epoch, lease, gen, target = KEYS[1], ARGV[1], ARGV[2], ARGV
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 
--- If no node has renewed its lease for a whole lease, this server was out of reach for all: they
--- get as much time to come back before one of them is dead.
+-- If no node has renewed its lease for half of its time, twice as long as they wait, this server was
+-- out of reach for all: they get a lease's time to come back before one of them is dead. It must not
+-- be longer: when the last lease to be renewed is over, others have been for a while.
 local seen = tonumber(redis.call('HGET', key, 'seen') or '0')
 local grace = tonumber(redis.call('HGET', key, 'grace') or '0')
 if op == 'join' or op == 'renew' then
-  if now - seen > lease then
+  if now - seen > lease / 2 then
     grace = now + lease
     redis.call('HSET', key, 'grace', string.format('%.0f', grace))
   end
