@@ -33,10 +33,10 @@ const lastActivityBatch = 1000
 type lastActivity struct {
 	r       *Router
 	mu      sync.Mutex
-	pending map[jid.JID]store.LastActivity // to be written; nil: nothing, and no timer is running
+	pending map[jid.JID]store.LastActivity // to be written; nil: nothing to write, nor in used, and no timer is running
 	writing map[jid.JID]store.LastActivity // being written
 	writeMu sync.Mutex                     // held while writing is not empty
-	used    map[jid.JID]store.AccountUse   // to be written; nil: nothing
+	used    map[jid.JID]store.AccountUse   // to be written; not nil if pending is not
 
 	// What other nodes have announced and may not have written yet: for heardTime, and
 	// before that. Nil: nothing; if both are, no timer is running.
@@ -66,9 +66,6 @@ func (w *lastActivity) add(l store.LastActivity) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.later()
-	if w.pending == nil {
-		w.pending = make(map[jid.JID]store.LastActivity)
-	}
 	w.pending[l.Owner] = l
 }
 
@@ -77,15 +74,14 @@ func (w *lastActivity) addUse(u store.AccountUse) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.later()
-	if w.used == nil {
-		w.used = make(map[jid.JID]store.AccountUse)
-	}
 	w.used[u.Owner] = u
 }
 
-// later schedules a write unless one is scheduled. The caller holds mu.
+// later prepares for what is to be written, and schedules that unless it is scheduled. The caller
+// holds mu.
 func (w *lastActivity) later() {
-	if w.pending == nil && w.used == nil {
+	if w.pending == nil {
+		w.pending, w.used = make(map[jid.JID]store.LastActivity), make(map[jid.JID]store.AccountUse)
 		time.AfterFunc(lastActivityDelay, func() {
 			w.r.sessions.Go(session.Write, func(*session.Turn) { w.write(w.r.ctx) })
 		})
