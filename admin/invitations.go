@@ -82,12 +82,7 @@ func (s *Server) invite(r *request) (any, error) {
 	token := store.NewInvitationToken()
 	i.ID = store.InvitationID(token)
 	r.object = i.ID
-	if i.Localpart != "" { // of an account that was deleted: it may be free by now
-		if err := s.b.Store.ForgetDeleted(r.Context(), settings.Held, time.Time{}); err != nil {
-			return nil, err
-		}
-	}
-	switch err := s.b.Store.CreateInvitation(r.Context(), i, maxInvitations); {
+	switch err := store.Invite(r.Context(), s.b.Store, i, maxInvitations, settings.Held); {
 	case errors.Is(err, store.ErrExists):
 		return nil, &api.Error{Status: 409, Code: api.CodeConflict, Field: "username", Message: i.Localpart + "@" + i.Domain + " exists already, was deleted not long ago (--hold-names), or is reserved by another invitation"}
 	case errors.Is(err, store.ErrQuota):

@@ -155,7 +155,7 @@ const (
 func (c *core) forgetDeleted(ctx context.Context) {
 	every(ctx, forgetEvery, func() {
 		now := time.Now()
-		if err := c.store.ForgetDeleted(ctx, now.Add(-c.xep.HoldNames()), now.Add(-keepEvents)); err != nil && ctx.Err() == nil {
+		if err := c.store.ForgetDeleted(ctx, c.xep.HeldSince(now), now.Add(-keepEvents)); err != nil && ctx.Err() == nil {
 			c.log.Error("names of deleted accounts could not be forgotten, will retry", "err", err)
 		}
 	})

@@ -43,6 +43,17 @@ type Invitations interface {
 	RegisterInvited(ctx context.Context, a Account, id string, since time.Time, contact *RosterUpdate) error
 }
 
+// Invite is CreateInvitation that first forgets the names of accounts that were deleted before held,
+// if the invitation reserves a name: it may be one of these.
+func Invite(ctx context.Context, s Store, i Invitation, limit int, held time.Time) error {
+	if i.Localpart != "" {
+		if err := s.ForgetDeleted(ctx, held, time.Time{}); err != nil {
+			return err
+		}
+	}
+	return s.CreateInvitation(ctx, i, limit)
+}
+
 // Invitation lets somebody who has its token create an account. Only a hash of the token is
 // stored.
 type Invitation struct {

@@ -108,12 +108,7 @@ func (x *Set) invite(rq *router.Request, token, username string, contact bool) (
 		ID: store.InvitationID(token), Domain: rq.Session.Host(), Localpart: username, Inviter: account.JID.String(), Actor: account.JID.String(),
 		Contact: contact, Uses: 1, Created: now, Until: now.Add(cfg.InvitationLife),
 	}
-	if username != "" { // of an account that was deleted: it may be free by now
-		err = r.Store().ForgetDeleted(r.Context(), cfg.heldSince(now), time.Time{})
-	}
-	if err == nil {
-		err = r.Store().CreateInvitation(r.Context(), i, cfg.MaxInvitations)
-	}
+	err = store.Invite(r.Context(), r.Store(), i, cfg.MaxInvitations, cfg.heldSince(now))
 	switch {
 	case errors.Is(err, store.ErrExists):
 		return i, stanza.Conflict.WithText("This username is taken. Choose another one.")

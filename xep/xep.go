@@ -133,9 +133,6 @@ func (x *Set) SetConfig(cfg Config) {
 	x.discovery.update()
 }
 
-// HoldNames returns how long the names of deleted accounts cannot be registered again.
-func (x *Set) HoldNames() time.Duration { return max(0, x.config().HoldNames) }
-
 func (x *Set) apply(cfg Config) {
 	x.settings.Store(&cfg)
 	x.registrar.limit.set(cfg.RegisterPerHour)
