@@ -47,7 +47,8 @@ if makes sbom; then GOBIN="$work/bin" go install "$cyclonedx"; fi
 cd "$source"
 
 build() { # ARCH PROGRAM FILE
-	CGO_ENABLED=0 GOOS=linux GOARCH=$1 GOFLAGS='' GOAMD64=v1 GOARM64=v8.0 GOWORK=off go build -trimpath -buildvcs=true -o "$3" "./cmd/$2"
+	# An empty GOFLAGS would be replaced by the user's, from "go env -w".
+	CGO_ENABLED=0 GOOS=linux GOARCH=$1 GOFLAGS=-trimpath GOAMD64=v1 GOARM64=v8.0 GOWORK=off go build -buildvcs=true -o "$3" "./cmd/$2"
 }
 
 # This machine's own program writes the generated files. The number of its CPUs, which would be
@@ -155,7 +156,9 @@ for arch in $archs; do
 	if [ "$arch" = "$(go env GOHOSTARCH)" ]; then ln "$work/roost" "$work/$arch/roost"; else build "$arch" roost "$work/$arch/roost"; fi
 	if makes archive; then archive "$arch"; fi
 	if makes sbom; then
-		"$work/bin/cyclonedx-gomod" bin -json -noserial -notimestamp -std -licenses=false -output "$dist/roost-$version-linux-$arch.cdx.json" "$work/$arch/roost"
+		"$work/bin/cyclonedx-gomod" bin -json -noserial -notimestamp -std -licenses=false -output "$work/$arch/bom" "$work/$arch/roost"
+		# The tool's own hashes depend on the machine that it was built on and for.
+		sed '/"tools": \[/,/"component": {/{ /"hashes": \[/,/\],/d }' "$work/$arch/bom" >"$dist/roost-$version-linux-$arch.cdx.json"
 	fi
 
 	for format in deb rpm; do

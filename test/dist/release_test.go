@@ -25,7 +25,7 @@ func TestReproducible(t *testing.T) {
 		t.Helper()
 		cmd := exec.Command(name, args...)
 		cmd.Dir = in
-		cmd.Env = append(os.Environ(), "TZ=Pacific/Kiritimati", "LANG=C.UTF-8", "GOMAXPROCS=3", "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOAMD64=v1", "GOARM64=v8.0")
+		cmd.Env = append(os.Environ(), "TZ=Pacific/Kiritimati", "LANG=C.UTF-8", "GOMAXPROCS=3", "CGO_ENABLED=0", "GOFLAGS=-trimpath", "GOWORK=off", "GOAMD64=v1", "GOARM64=v8.0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%s %q: %v\n%s", name, args, err, out)
 		}
@@ -44,7 +44,7 @@ func TestReproducible(t *testing.T) {
 		t.Errorf("the files differ:\n%s\nand:\n%s", want, got)
 	}
 	again := filepath.Join(dir, "roost")
-	run(clone, "go", "build", "-a", "-trimpath", "-o", again, "./cmd/roost")
+	run(clone, "go", "build", "-a", "-buildvcs=true", "-o", again, "./cmd/roost")
 	program, err := os.ReadFile(again)
 	if err != nil {
 		t.Fatal(err)
