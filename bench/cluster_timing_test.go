@@ -273,15 +273,32 @@ func (c *clusterBench) death(nodes []target, kill func(), clean func() bool) str
 	return fmt.Sprintf("%.1f s, %d of %d told", time.Duration(last.Load()-start.UnixNano()).Seconds(), told.Load(), 2*lost)
 }
 
-// engines measures the CPU time that Redis and PostgreSQL use until the returned function is
-// called, and adds it to the table, divided by n.
-func (c *clusterBench) engines() (end func(n float64)) {
+// turns is how often messages and logins are measured at the server and in the cluster, by turns:
+// the machine's other work changes in the meantime. The results are the means.
+const turns = 4
+
+// engines is CPU time that Redis and PostgreSQL used for some messages or logins.
+type engines struct {
+	redis, postgres time.Duration
+	n               float64
+}
+
+// during adds what they use while f, which returns the CPU time of the servers for each, and how
+// many there were, is called. It returns the former.
+func (e *engines) during(c *clusterBench, f func() (each, n float64)) float64 {
 	redis, postgres := c.engineTimes()
-	return func(n float64) {
-		redisAfter, postgresAfter := c.engineTimes()
-		c.row("… of Redis", "", fmt.Sprintf("%.1f µs", float64((redisAfter-redis).Microseconds())/n), "", "reported")
-		c.row("… of PostgreSQL", "", fmt.Sprintf("%.1f µs", float64((postgresAfter-postgres).Microseconds())/n), "", "reported")
-	}
+	each, n := f()
+	redisAfter, postgresAfter := c.engineTimes()
+	e.redis += redisAfter - redis
+	e.postgres += postgresAfter - postgres
+	e.n += n
+	return each
+}
+
+// rows adds what they used for each to the table.
+func (e *engines) rows(c *clusterBench) {
+	c.row("… of Redis", "", fmt.Sprintf("%.1f µs", float64(e.redis.Microseconds())/e.n), "", "reported")
+	c.row("… of PostgreSQL", "", fmt.Sprintf("%.1f µs", float64(e.postgres.Microseconds())/e.n), "", "reported")
 }
 
 // engineTimes returns the CPU time that Redis and PostgreSQL have used.
@@ -306,13 +323,18 @@ func (c *clusterBench) engineTimes() (redis, postgres time.Duration) {
 
 // messages measures messages at the server and in the cluster.
 func (c *clusterBench) messages() {
-	one, _ := c.message(c.alone.target())
-	end := c.engines()
-	far, count := c.message(targets(c.nodes[:2]...)...)
+	var one, far, near float64
+	var used engines
+	for range turns {
+		each, _ := c.message(c.alone.target())
+		one += each / turns
+		far += used.during(c, func() (each, n float64) { return c.message(targets(c.nodes[:2]...)...) }) / turns
+		each, _ = c.message(c.nodes[0].target())
+		near += each / turns
+	}
 	a, b, relation := times(one, far)
 	c.row(rowFar, a, b, relation, "3")
-	end(count)
-	near, _ := c.message(c.nodes[0].target())
+	used.rows(c)
 	a, b, relation = times(one, near)
 	c.row(rowNear, a, b, relation, "reported")
 }
@@ -321,7 +343,7 @@ func (c *clusterBench) messages() {
 // clients reply at once, and about how many there were. Of two servers, each has one client
 // of each pair.
 func (c *clusterBench) message(servers ...target) (each, count float64) {
-	const pairs, warmup, duration = 100, 2 * time.Second, 10 * time.Second
+	const pairs, warmup, duration = 100, time.Second, 5 * time.Second
 	f := c.clients(Config{}, servers...)
 	defer f.Close()
 	if err := f.Login(c.b.Context(), 2*pairs); err != nil {
@@ -336,18 +358,22 @@ func (c *clusterBench) message(servers ...target) (each, count float64) {
 
 // logins measures logins at the server and in the cluster.
 func (c *clusterBench) logins() {
-	one, _ := c.login(c.alone.target())
-	end := c.engines()
-	two, count := c.login(targets(c.nodes[:2]...)...)
+	var one, two float64
+	var used engines
+	for range turns {
+		each, _ := c.login(c.alone.target())
+		one += each / turns
+		two += used.during(c, func() (each, n float64) { return c.login(targets(c.nodes[:2]...)...) }) / turns
+	}
 	a, b, relation := times(one, two)
 	c.row(rowLogin, a, b, relation, "2")
-	end(count)
+	used.rows(c)
 }
 
 // login returns the CPU time for a login, in microseconds, by SCRAM and without TLS, of
 // clients that leave at once, and how many there were.
 func (c *clusterBench) login(servers ...target) (each, all float64) {
-	const count, warm = 5000, 500
+	const count, warm = 2500, 500
 	before := c.clients(Config{Accounts: 1000}, servers...)
 	if _, err := before.LoginStorm(c.b.Context(), LoginConfig{Count: warm}); err != nil {
 		c.b.Fatal(err)
@@ -431,12 +457,12 @@ func (c *clusterBench) write() {
 
 `+"`make bench-cluster`"+` wrote this page on %s, at commit %s, on %d CPUs with a load average of %s at the end. One server with SQLite, and three nodes with PostgreSQL and Redis, ran on loopback, with the same
 %d accounts; each has two contacts, which are on the other two nodes. After them, Debian's ejabberd ran with the same accounts: one node, and two with Mnesia. CPU times are those of the servers, of all nodes together, unless another
-program is named. Other work on the machine makes all figures larger; a load average of more than the number of CPUs and two means that there was some. Memory was read %v after the last login. One of the nodes that share all
+program is named, and means of %d turns of roost's servers. Other work on the machine makes all figures larger; a load average of more than the number of CPUs and two means that there was some. Memory was read %v after the last login. One of the nodes that share all
 clients is killed: one of three of roost, one of two of ejabberd.
 
 | | one server | cluster | relation | limit | ejabberd, one node | two nodes | relation |
 |---|---:|---:|---:|---:|---:|---:|---:|
-%s`, time.Now().UTC().Format(time.DateOnly), strings.TrimSpace(string(out)), runtime.NumCPU(), average, c.sessions, settle(c.b), page.String())
+%s`, time.Now().UTC().Format(time.DateOnly), strings.TrimSpace(string(out)), runtime.NumCPU(), average, c.sessions, turns, settle(c.b), page.String())
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		c.b.Fatal(err)
 	}
