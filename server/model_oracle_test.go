@@ -84,6 +84,9 @@ type modelSession struct {
 // maxAccountLog is the number of lines about an account that are kept for a failure.
 const maxAccountLog = 300
 
+// maxLater is how many of the messages that were sent after one are described for a failure.
+const maxLater = 4
+
 func (m *deliveryModel) logf(a *modelAccount, format string, args ...any) {
 	a.log = append(a.log, fmt.Sprintf("%d %s ", m.tick(), a.name)+fmt.Sprintf(format, args...))
 	if len(a.log) > maxAccountLog {
@@ -109,8 +112,18 @@ func (m *deliveryModel) wrong(x *modelMessage, format string, args ...any) {
 		return
 	}
 	x.reported = true
-	m.errorf("%v %s\n  its history:\n    %s\n  the sender:\n    %s\n  the recipient:\n    %s", x, fmt.Sprintf(format, args...),
-		strings.Join(x.history, "\n    "), strings.Join(x.stream.from.account.log, "\n    "), strings.Join(x.stream.to.log, "\n    "))
+	text := fmt.Sprintf("%v %s", x, fmt.Sprintf(format, args...))
+	lines := func(title string, all []string) { text += "\n  " + title + ":\n    " + strings.Join(all, "\n    ") }
+	lines("its history", x.history)
+	for i, o := range x.stream.messages[x.number-x.stream.first+1:] {
+		if i == maxLater {
+			break
+		}
+		lines(o.String(), o.history)
+	}
+	lines("the sender", x.stream.from.account.log)
+	lines("the recipient", x.stream.to.log)
+	m.errorf("%s", text)
 }
 
 // newMessage adds a message to a stream.

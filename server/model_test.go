@@ -291,7 +291,9 @@ func (m *deliveryModel) settle() {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.settled()
+	if !m.broken { // else nothing waited for what is missing
+		m.settled()
+	}
 }
 
 // silence has a client not acknowledge, until it has lost its connection.
