@@ -155,7 +155,7 @@ func extract(ctx context.Context, r io.Reader, dir string, accept func(*Manifest
 
 // save writes a file that is on the disk when save returns.
 func save(name string, data io.Reader) error {
-	f, err := ownfile.Open(name, 0o600)
+	f, err := ownfile.OpenNoFollow(name, 0o600)
 	if err != nil {
 		return err
 	}

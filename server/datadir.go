@@ -89,9 +89,14 @@ func LockStore(location store.Location) (io.Closer, error) {
 
 // lock takes a lock for this process until the file is closed. It is a kernel lock that
 // ends with the process, so a leftover file locks nothing. Commands for accounts do not
-// take it, since they run beside a server.
+// take it, since they run beside a server. Root takes locks in the directory of the server's
+// user, such as for roost restore, so a link there is not followed: its target would be
+// overwritten.
 func lock(name, what string) (*os.File, error) {
-	f, err := ownfile.Open(name, 0o600)
+	f, err := ownfile.OpenNoFollow(name, 0o600)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, fmt.Errorf("server: lock the %s: %s is a symbolic link, which is not followed: delete it", what, name)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("server: lock the %s: %w", what, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"roost/store/sqlite"
+	"roost/store/stores"
 )
 
 // TestOneServerOnADirectory: a second server does not start and names the first; a
@@ -50,6 +52,38 @@ func TestOneServerOnADirectory(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// TestLockIsLink: what a symbolic link in the place of a lock leads to stays as it is. The owner of
+// the data directory may have put it there, and root takes the lock.
+func TestLockIsLink(t *testing.T) {
+	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("of root"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	database := filepath.Join(dir, sqlite.FileName)
+	location, err := stores.Locate(stores.Default(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(link string, take func() (io.Closer, error)) {
+		t.Helper()
+		if err := os.Symlink(file, link); err != nil {
+			t.Fatal(err)
+		}
+		if l, err := take(); err == nil || !strings.Contains(err.Error(), link+" is a symbolic link") {
+			t.Errorf("%v, %v", l, err)
+		}
+		if text, err := os.ReadFile(file); err != nil || string(text) != "of root" {
+			t.Errorf("%q, %v", text, err)
+		}
+		if err := os.Remove(link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f(filepath.Join(dir, lockFile), func() (io.Closer, error) { return LockData(dir) })
+	f(database+"-lock", func() (io.Closer, error) { return LockStore(location) })
+	f(filepath.Join(dir, lockFile), func() (io.Closer, error) { return LockStore(location) })
 }
 
 // TestLockAfterFailure: a server that failed to start has released the directory.

@@ -17,8 +17,14 @@ import (
 // Open opens a file for reading and writing. It creates a missing file with this mode.
 func Open(name string, mode fs.FileMode) (*os.File, error) { return open(name, os.O_RDWR, mode) }
 
-// Append opens a file for reading and appending. It creates a missing file with this mode. A
-// symbolic link is refused: root must not write wherever the owner of the directory wants.
+// OpenNoFollow is Open, but refuses a symbolic link: root must not write wherever the owner of
+// the directory wants.
+func OpenNoFollow(name string, mode fs.FileMode) (*os.File, error) {
+	return open(name, os.O_RDWR|syscall.O_NOFOLLOW, mode)
+}
+
+// Append opens a file for reading and appending. It creates a missing file with this mode. It
+// refuses a symbolic link, as OpenNoFollow does.
 func Append(name string, mode fs.FileMode) (*os.File, error) {
 	return open(name, os.O_RDWR|os.O_APPEND|syscall.O_NOFOLLOW, mode)
 }

@@ -53,7 +53,7 @@ func (r *reserve) fill() bool {
 	if info, err := os.Lstat(r.path); err == nil && !info.Mode().IsRegular() {
 		return false // somebody has put a link there, which must not be followed
 	}
-	f, err := ownfile.Open(r.path, 0o600)
+	f, err := ownfile.OpenNoFollow(r.path, 0o600)
 	if err != nil {
 		return false
 	}
