@@ -83,12 +83,16 @@ func Redact(text string) string {
 	return redacted(u)
 }
 
-// redacted returns a URL without its password, which may also be a parameter.
+// redacted returns a URL without its password, which may also be a parameter, and without that of
+// a client's key.
 func redacted(u *url.URL) string {
 	hidden := *u
-	if q := hidden.Query(); q.Has("password") {
-		q.Set("password", "xxxxx")
-		hidden.RawQuery = q.Encode()
+	q := hidden.Query()
+	for _, name := range []string{"password", "sslpassword"} {
+		if q.Has(name) {
+			q.Set(name, "xxxxx")
+			hidden.RawQuery = q.Encode()
+		}
 	}
 	return hidden.Redacted()
 }

@@ -96,3 +96,20 @@ func TestOpen(t *testing.T) {
 		t.Errorf("%+v, %v", i, err)
 	}
 }
+
+// TestRedact: neither of the passwords of a URL is shown.
+func TestRedact(t *testing.T) {
+	for text, want := range map[string]string{
+		"postgres://roost:secret@db/roost":                                             "postgres://roost:xxxxx@db/roost",
+		"postgres://roost@db/roost?password=secret&sslmode=require&sslpassword=secret": "postgres://roost@db/roost?password=xxxxx&sslmode=require&sslpassword=xxxxx",
+		"sqlite:/srv/roost.db?reserve=0":                                               "sqlite:/srv/roost.db?reserve=0",
+		"postgres://roost:secret@[db/roost":                                            "URL",
+	} {
+		if got := Redact(text); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+	if _, err := Open(t.Context(), "postgres://roost@127.0.0.1:1/roost?sslpassword=secret", store.Options{}); err == nil || strings.Contains(err.Error(), "secret") {
+		t.Error(err)
+	}
+}
