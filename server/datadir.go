@@ -22,6 +22,7 @@ import (
 const (
 	lockFile    = "lock"    // locked by the running server; contains its process ID and command
 	domainsFile = "domains" // domains of the current or last server, one per line
+	storeFile   = "store"   // URL of its database, if that is elsewhere
 )
 
 // maxCommand limits the part of a command line that is kept and shown, in bytes.
@@ -156,6 +157,43 @@ func recordDomains(dir string, domains []string) error {
 		return fmt.Errorf("server: record the domains: %w", err)
 	}
 	return nil
+}
+
+// recordStore records where the database is, for commands that would otherwise use one that was
+// left in the data directory. database is its file, "" if it has none.
+func recordStore(dir, storeURL, database string) error {
+	name, err := filepath.Abs(filepath.Join(dir, storeFile))
+	if err == nil && database != "" {
+		database, err = filepath.Abs(database)
+		storeURL = stores.InFile(database)
+	}
+	switch {
+	case err != nil:
+	case database == filepath.Join(filepath.Dir(name), stores.FileName):
+		if err = os.Remove(name); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	default:
+		text := []byte(stores.Redact(storeURL) + "\n")
+		if old, e := os.ReadFile(name); e != nil || !bytes.Equal(old, text) {
+			err = ownfile.Write(name, text, 0o600)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("server: record the database: %w", err)
+	}
+	return nil
+}
+
+// StoreElsewhere returns the URL, without its password, of the database that the server of a data
+// directory uses or last used. It is "" if that is the one in the directory, before a server has
+// run.
+func StoreElsewhere(dataDir string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(dataDir, storeFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("server: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
 }
 
 // ServedDomains returns the domains that the server of a data directory serves or last

@@ -95,7 +95,7 @@ func onlyOurs(dir string) bool {
 }
 
 func ourName(name string) bool {
-	for _, prefix := range []string{stores.FileName, secretFile, "selfsigned.", lockFile, domainsFile, lastBackupFile} {
+	for _, prefix := range []string{stores.FileName, secretFile, "selfsigned.", lockFile, domainsFile, storeFile, lastBackupFile} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}

@@ -105,7 +105,11 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.openBlocks(ctx, st, &cfg); err != nil {
+	err = recordStore(cfg.DataDir, cfg.Store, databaseFile(location))
+	if err == nil {
+		err = s.openBlocks(ctx, st, &cfg)
+	}
+	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
 	s.starttls.add(cfg.Domains, s.certs)

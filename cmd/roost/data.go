@@ -42,9 +42,27 @@ func (f *dataFlags) url() string {
 	return stores.Default(f.Data)
 }
 
+// used returns the location of the store, or an error if the server of the data directory uses
+// another one, and none is named: a database that was left in the directory, such as after roost
+// store copy, is not what anybody wants to read, to change or to save.
+func (f *dataFlags) used() (store.Location, error) {
+	l, err := f.location()
+	if err != nil || f.Store != "" {
+		return l, err
+	}
+	url, err := server.StoreElsewhere(f.Data)
+	switch {
+	case err != nil:
+		return nil, err
+	case url != "":
+		return nil, fmt.Errorf("the server of %s uses the database %s: name it with --store or ROOST_STORE; --store %s is the one in the directory", f.Data, printable(url), stores.Default(f.Data))
+	}
+	return l, nil
+}
+
 // open opens the store and creates it if necessary.
 func (f *dataFlags) open(ctx context.Context) (store.Store, error) {
-	l, err := f.location()
+	l, err := f.used()
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +81,7 @@ func (f *dataFlags) openExisting(ctx context.Context) (store.Store, error) {
 
 // existing returns the location of a store that exists.
 func (f *dataFlags) existing() (store.Location, error) {
-	l, err := f.location()
+	l, err := f.used()
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"roost/internal/cmdtest"
@@ -54,4 +57,47 @@ func TestStoreFlag(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(data, stores.FileName)); !os.IsNotExist(err) {
 		t.Errorf("the data directory contains a database: %v", err)
 	}
+}
+
+// TestStoreLeftBehind: commands do not use a database in the data directory that its server does
+// not use, such as the one that was there before roost store copy: a backup of it would look like
+// one of the server's.
+func TestStoreLeftBehind(t *testing.T) {
+	data, file := t.TempDir(), filepath.Join(t.TempDir(), "used.db")
+	old, url := stores.Default(data), "sqlite:"+file
+	f := runner(t, data)
+	accounts := filepath.Join(t.TempDir(), "accounts.csv")
+	if err := os.WriteFile(accounts, []byte("a@localhost,secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f(0, "added 1 account", "user", "import", accounts, "--create")
+	if code, stdout, stderr := cmdtest.Result(t, nil, "store", "copy", "--from", old, "--to", url); code != 0 {
+		t.Fatalf("%d, %s%s", code, stdout, stderr)
+	}
+	stop := func(cmd *exec.Cmd) {
+		t.Helper()
+		if err := errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait()); err != nil {
+			t.Error(err)
+		}
+	}
+	server, _ := serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", data, "--store", url)
+	f(0, "a@localhost", "user", "list") // asks the server
+	for range 2 {
+		for _, args := range [][]string{
+			{"backup", filepath.Join(t.TempDir(), "b.tar")}, {"export", "-"}, {"user", "export", "a@localhost"}, {"import", accounts}, {"import", accounts, "--create"},
+		} {
+			f(1, "the server of "+data+" uses the database "+url+": name it with --store or ROOST_STORE; --store "+old+" is", args...)
+		}
+		if server.ProcessState == nil {
+			stop(server)
+		}
+	}
+	f(1, "uses the database "+url, "user", "list")
+	f(0, "a@localhost", "user", "list", "--store", url)
+	f(0, "a@localhost", "user", "list", "--store", old)
+	f(0, "b.tar: .* of 1 account", "backup", filepath.Join(t.TempDir(), "b.tar"), "--store", url)
+	// Back to the database in the directory.
+	server, _ = serving(t, nil, "--c2s", "127.0.0.1:0", "--c2s-tls", "", "--data", data)
+	stop(server)
+	f(0, "a@localhost", "user", "list")
 }

@@ -28,7 +28,10 @@ var schemes = map[string]func(*url.URL) (store.Location, error){
 const FileName = sqlite.FileName
 
 // Default returns the URL of the default store in a data directory.
-func Default(dir string) string { return sqlite.URL(filepath.Join(dir, FileName)) }
+func Default(dir string) string { return InFile(filepath.Join(dir, FileName)) }
+
+// InFile returns the URL of a store in a file.
+func InFile(name string) string { return sqlite.URL(name) }
 
 // NewestTables returns the newest version of the tables of a database that this program can
 // open, by the name that the database has in a backup.
