@@ -47,11 +47,15 @@ func owner(dir string) (*syscall.Stat_t, error) {
 	return info.Sys().(*syscall.Stat_t), nil
 }
 
-// become gives up the rights of root, in all threads, for those of the owner of a directory.
+// become gives up the rights of root, in all threads, for those of the owner of a directory, and
+// root's environment of a user for that of the owner: what uses PostgreSQL looks for passwords and
+// certificates in HOME, and cannot read those of root.
 func become(of *syscall.Stat_t) error {
 	group, groups := int(of.Gid), []int(nil)
+	env := make(map[string]string)
 	// A user whom the system does not know, as in a container, has the directory's group only.
 	if u, err := user.LookupId(strconv.Itoa(int(of.Uid))); err == nil {
+		env = map[string]string{"HOME": u.HomeDir, "USER": u.Username, "LOGNAME": u.Username}
 		if ids, err := u.GroupIds(); err == nil {
 			for _, id := range ids {
 				if n, err := strconv.Atoi(id); err == nil {
@@ -72,6 +76,16 @@ func become(of *syscall.Stat_t) error {
 	}
 	if err != nil {
 		return fmt.Errorf("cannot go on as %s, who owns the directories: %w; run it as that user", userName(of.Uid), err)
+	}
+	for _, name := range []string{"HOME", "USER", "LOGNAME"} {
+		if env[name] == "" {
+			err = os.Unsetenv(name)
+		} else {
+			err = os.Setenv(name, env[name])
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -2,10 +2,13 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -149,6 +152,34 @@ func TestBackupAsOwner(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestBecome: whoever root becomes has the environment of that user, and not that of root, whose
+// files the user cannot read; without an entry for the user, there is none.
+func TestBecome(t *testing.T) {
+	if uid, err := strconv.Atoi(os.Getenv("ROOST_TEST_BECOME")); err == nil { // the child
+		if err := become(&syscall.Stat_t{Uid: uint32(uid), Gid: uint32(uid)}); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Printf("%d %q %q %q\n", os.Getuid(), os.Getenv("HOME"), os.Getenv("USER"), os.Getenv("LOGNAME"))
+		return
+	}
+	if os.Getuid() != 0 {
+		t.Skip("root is needed")
+	}
+	f := func(uid, want string) {
+		t.Helper()
+		cmd := exec.Command(os.Args[0], "-test.run=^TestBecome$")
+		cmd.Env = append(os.Environ(), "ROOST_TEST_BECOME="+uid, "HOME=/root", "USER=root", "LOGNAME=root")
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), want+"\n") {
+			t.Errorf("%s: %v, %s; want %s", uid, err, out, want)
+		}
+	}
+	if daemon, err := user.Lookup("daemon"); err == nil {
+		f(daemon.Uid, fmt.Sprintf("%s %q %[3]q %[3]q", daemon.Uid, daemon.HomeDir, "daemon"))
+	}
+	f("65533", `65533 "" "" ""`)
 }
 
 // TestCopiedFile: somebody who has copied the file of a database in use, and finds no
