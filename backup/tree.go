@@ -26,17 +26,17 @@ func RestoredName(entry string) string { return strings.TrimSuffix(entry, treeSu
 const maxTree = 64 << 20
 
 // Tree reads a directory of small files for a backup. include is called for each file and directory in
-// it, with the path within dir; what it refuses is left out, with everything in it. Links and special
-// files are left out, and what vanishes meanwhile. Without the directory, Tree returns an error that is
-// fs.ErrNotExist.
-func Tree(dir string, include func(path string) bool) (File, error) {
+// it, with the path within dir; what it refuses is left out, with everything in it, and what vanishes
+// meanwhile. Symbolic links and special files are left out, too: skipped has their paths within dir.
+// Without the directory, Tree returns an error that is fs.ErrNotExist.
+func Tree(dir string, include func(path string) bool) (f File, skipped []string, err error) {
 	var b bytes.Buffer
 	out := tar.NewWriter(&b)
 	if _, err := os.Stat(dir); err != nil {
-		return File{}, err
+		return File{}, nil, err
 	}
 	root := os.DirFS(dir)
-	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+	err = fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return nil
@@ -47,7 +47,10 @@ func Tree(dir string, include func(path string) bool) (File, error) {
 				return fs.SkipDir
 			}
 			return nil
+		case d.IsDir():
+			return nil
 		case !d.Type().IsRegular():
+			skipped = append(skipped, name)
 			return nil
 		}
 		info, err := d.Info()
@@ -73,7 +76,7 @@ func Tree(dir string, include func(path string) bool) (File, error) {
 	if err == nil {
 		err = out.Close()
 	}
-	return File{Name: filepath.Base(dir) + treeSuffix, Data: b.Bytes()}, err
+	return File{Name: filepath.Base(dir) + treeSuffix, Data: b.Bytes()}, skipped, err
 }
 
 // errTree means that an archive in a backup is none of Tree.

@@ -31,7 +31,7 @@ func TestTree(t *testing.T) {
 	f(tar.Header{Name: "link", Linkname: "/etc", Typeflag: tar.TypeSymlink})
 	f(tar.Header{Name: "dir/", Typeflag: tar.TypeDir})
 	all := func(string) bool { return true }
-	if _, err := Tree(filepath.Join(t.TempDir(), "none"), all); !errors.Is(err, fs.ErrNotExist) {
+	if _, _, err := Tree(filepath.Join(t.TempDir(), "none"), all); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 	dir := t.TempDir()
@@ -42,7 +42,7 @@ func TestTree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Tree(dir, all); err == nil || !strings.Contains(err.Error(), "have more than 64 MiB") {
+	if _, _, err := Tree(dir, all); err == nil || !strings.Contains(err.Error(), "have more than 64 MiB") {
 		t.Error(err)
 	}
 }

@@ -27,34 +27,38 @@ const lastBackupFile = "last-backup"
 // maxSaved limits the size of a saved file, in bytes.
 const maxSaved = 16 << 20
 
-// SavedFiles reads the files of a data directory that belong in a backup.
-func SavedFiles(dir string) (all []backup.File, err error) {
+// SavedFiles reads the files of a data directory that belong in a backup. skipped has the paths of
+// symbolic links and special files in the directory of package acme, which are not saved.
+func SavedFiles(dir string) (all []backup.File, skipped []string, err error) {
 	for _, name := range savedFiles {
 		f, err := os.Open(filepath.Join(dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("server: %w", err)
+			return nil, nil, fmt.Errorf("server: %w", err)
 		}
 		data, err := io.ReadAll(io.LimitReader(f, maxSaved+1))
 		if err = errors.Join(err, f.Close()); err != nil {
-			return nil, fmt.Errorf("server: %w", err)
+			return nil, nil, fmt.Errorf("server: %w", err)
 		}
 		if len(data) > maxSaved {
-			return nil, fmt.Errorf("server: %s is larger than 16 MiB, which no file of a server is", f.Name())
+			return nil, nil, fmt.Errorf("server: %s is larger than 16 MiB, which no file of a server is", f.Name())
 		}
 		all = append(all, backup.File{Name: name, Data: data})
 	}
 	// Locks are files of those who hold them.
-	tree, err := backup.Tree(filepath.Join(dir, acme.DirName), func(path string) bool { return path != "locks" })
+	tree, skipped, err := backup.Tree(filepath.Join(dir, acme.DirName), func(path string) bool { return path != "locks" })
 	switch {
 	case err == nil:
 		all = append(all, tree)
+		for i, name := range skipped {
+			skipped[i] = filepath.Join(dir, acme.DirName, name)
+		}
 	case !errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("server: %w", err)
+		return nil, nil, fmt.Errorf("server: %w", err)
 	}
-	return all, nil
+	return all, skipped, nil
 }
 
 // LockData locks a data directory as a server does, so that no server starts there until the

@@ -108,9 +108,13 @@ func (c *backupCmd) write(ctx context.Context, name string, now time.Time, p *by
 		return nil, 0, err
 	}
 	// After the database: what it refers to is there.
-	files, err := server.SavedFiles(c.Data)
+	files, skipped, err := server.SavedFiles(c.Data)
 	if err != nil {
 		return nil, 0, err
+	}
+	p.end()
+	for _, name := range skipped {
+		fmt.Fprintf(os.Stderr, "roost: not in the backup: %s, which is a symbolic link or a special file; put the file itself there, or save it in another way\n", printable(name))
 	}
 	m := &backup.Manifest{
 		Created: now, Store: stores.Redact(c.url()),

@@ -77,6 +77,11 @@ func TestBackup(t *testing.T) {
 	// Without a server.
 	file := filepath.Join(backups, "b.tar")
 	f(0, "b.tar: .* of 2 accounts, ", "backup", file)
+	link := filepath.Join(to, "acme", "link")
+	if err := errors.Join(os.Mkdir(filepath.Dir(link), 0o700), os.Symlink(file, link)); err != nil {
+		t.Fatal(err)
+	}
+	f(0, "b.tar: .* of 2 accounts, .*\nroost: not in the backup: "+link+", ", "backup", file)
 	if err := os.WriteFile(filepath.Join(to, "restore.partial"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
