@@ -208,7 +208,7 @@ func TestKilledWriting(t *testing.T) {
 		if err := errors.Join(Check(t.Context(), f), f.Close()); err != nil {
 			t.Errorf("step %d: %v", n, err)
 		}
-		if _, err := Keep(dir, 1); err != nil || len(files(t, dir)) != 1 {
+		if _, err := Keep(dir, "", 1); err != nil || len(files(t, dir)) != 1 {
 			t.Errorf("step %d: %v, %q", n, err, files(t, dir))
 		}
 		child(t, childWrites, name, n)
@@ -405,7 +405,7 @@ func TestKeep(t *testing.T) {
 	if err := write(filepath.Join(dir, "before-upgrade.tar"), "x"); err != nil {
 		t.Fatal(err)
 	}
-	deleted, err := Keep(dir, 3)
+	deleted, err := Keep(dir, names[3], 3)
 	if err != nil || !slices.Equal(deleted, names[:1]) {
 		t.Errorf("%q, %v", deleted, err)
 	}
@@ -417,11 +417,15 @@ func TestKeep(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Discard()
-	if _, err := Keep(dir, 3); err != nil {
+	if _, err := Keep(dir, "", 3); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(w.DatabaseFile()); err != nil {
 		t.Errorf("a backup that is being written was removed: %v", err)
+	}
+	// The clock was ahead when the others were made.
+	if deleted, err = Keep(dir, names[1], 1); err != nil || !slices.Equal(deleted, names[2:]) {
+		t.Errorf("%q, %v", deleted, err)
 	}
 }
 

@@ -21,8 +21,10 @@ func NameAt(dir string, t time.Time) string { return filepath.Join(dir, t.UTC().
 
 // Keep deletes all but the newest n backups of a directory, and returns the names of those
 // that it has deleted. Only files with names of NameAt that are backups count and are
-// deleted. What was left of a backup by a process that was killed is also deleted.
-func Keep(dir string, n int) (deleted []string, err error) {
+// deleted. What was left of a backup by a process that was killed is also deleted. made, which
+// was made just now, is the newest one whatever the names of others say: the clock was wrong
+// when these were made, or is now.
+func Keep(dir, made string, n int) (deleted []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -41,6 +43,9 @@ func Keep(dir string, n int) (deleted []string, err error) {
 		}
 	}
 	slices.Sort(names)
+	if i := slices.Index(names, made); i >= 0 {
+		names = append(slices.Delete(names, i, i+1), made)
+	}
 	for _, name := range names[:max(0, len(names)-n)] {
 		if e := os.Remove(name); e != nil {
 			err = errors.Join(err, e)

@@ -74,7 +74,7 @@ func (c *backupCmd) Run() error {
 	if c.Keep == 0 {
 		return nil
 	}
-	deleted, err := backup.Keep(c.File, c.Keep)
+	deleted, err := backup.Keep(c.File, name, c.Keep)
 	for _, name := range deleted {
 		fmt.Println("deleted", name)
 	}
