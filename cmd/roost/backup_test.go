@@ -141,6 +141,11 @@ func TestBackupAsOwner(t *testing.T) {
 	f(0, "b.tar: .* of 1 account", "backup", filepath.Join(backups, "b.tar"))
 	f(0, "c.tar: .* of 1 account", "backup", filepath.Join(roots, "c.tar"))
 	f(1, "others belongs to user 65533: as root, use a directory of root, or of user 65532, to whom "+data+" belongs", "backup", others)
+	mine := filepath.Join(roots, "new")
+	runner(t, mine)(0, "the files belong to root: .*\n  chown -R roost:roost "+mine+"\n", "restore", filepath.Join(backups, "b.tar"))
+	if out := runner(t, mkdir("theirs", user))(0, "restored to", "restore", filepath.Join(backups, "b.tar")); strings.Contains(out, "chown") {
+		t.Error(out)
+	}
 	for name, want := range map[string]uint32{"backups/b.tar": user, "roots/c.tar": 0} {
 		if st, err := owner(filepath.Join(top, name)); err != nil || st.Uid != want {
 			t.Errorf("%s: %+v, %v", name, st, err)

@@ -64,8 +64,12 @@ func (c *restoreCmd) Run() (err error) {
 	for _, e := range m.Entries {
 		names = append(names, backup.RestoredName(e.Name))
 	}
-	fmt.Printf("restored to %s: %s\nbacked up at %s by roost %s, with %s of %s\n", c.Data, strings.Join(names, ", "),
-		m.Created.Format(time.RFC3339), printable(m.Roost), count(int(m.Database.Accounts), "account"), printable(strings.Join(m.Domains, ", ")))
+	of := "" // before a server has run
+	if len(m.Domains) > 0 {
+		of = " of " + printable(strings.Join(m.Domains, ", "))
+	}
+	fmt.Printf("restored to %s: %s\nbacked up at %s by roost %s, with %s%s\n", c.Data, strings.Join(names, ", "),
+		m.Created.Format(time.RFC3339), printable(m.Roost), count(int(m.Database.Accounts), "account"), of)
 	c.printNext(m)
 	return nil
 }
@@ -80,6 +84,9 @@ func acceptVersion(m *backup.Manifest) error {
 
 // printNext says what is left to do.
 func (c *restoreCmd) printNext(m *backup.Manifest) {
+	if of, err := owner(c.Data); err == nil && os.Geteuid() == 0 && of.Uid == 0 {
+		fmt.Printf("the files belong to root: if the server runs as another user, give them to that user, such as by:\n  chown -R roost:roost %s\n", cli.Quote(c.Data))
+	}
 	switch {
 	case m.Database.Entry != stores.FileName:
 		fmt.Printf("load the dump into an empty database, and then delete it:\n  pg_restore --no-owner --exit-on-error --single-transaction --dbname=URL %s\n", cli.Quote(filepath.Join(c.Data, m.Database.Entry)))
