@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -60,5 +61,42 @@ func TestFail2ban(t *testing.T) {
 		if strings.Contains(string(out), "203.0.113.9") {
 			t.Errorf("%s: a client has named another network: %q", name, got)
 		}
+		if found := inJournal(t, program, text); !slices.Equal(found, got) {
+			t.Errorf("%s: in the journal, fail2ban finds %q, in a file %q", name, found, got)
+		}
 	}
+}
+
+// readsJournal gives lines of the journal to the filter of fail2ban, in the form that fail2ban makes
+// of its entries (FilterSystemd.formatJournalEntry): the jail in deploy reads the journal, which no
+// test has.
+const readsJournal = `
+import configparser, sys, time
+from fail2ban.server.filter import Filter
+conf = configparser.RawConfigParser()
+conf.read(sys.argv[1])
+f = Filter(None)
+for pattern in conf["Definition"]["failregex"].splitlines():
+    f.addFailRegex(pattern.strip())
+for line in sys.stdin:
+    for failure in f.processLine(("", "", "example roost[42]: " + line.rstrip("\n")), time.time()):
+        print(failure[1])
+`
+
+// inJournal returns the networks that fail2ban finds in lines of the journal.
+func inJournal(t *testing.T, program, log string) []string {
+	t.Helper()
+	text, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	python := strings.Fields(strings.TrimPrefix(first, "#!")) // it has the modules of fail2ban
+	cmd := exec.Command(python[0], append(python[1:], "-c", readsJournal, "../deploy/fail2ban/roost.conf")...)
+	cmd.Stdin = strings.NewReader(log)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return strings.Fields(string(out))
 }
