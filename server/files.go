@@ -95,12 +95,12 @@ func onlyOurs(dir string) bool {
 }
 
 func ourName(name string) bool {
-	for _, prefix := range []string{stores.FileName, secretFile, "selfsigned.", lockFile, domainsFile, storeFile, lastBackupFile} {
+	for _, prefix := range []string{stores.FileName, secretFile, "selfsigned.", lockFile, domainsFile, lastBackupFile} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}
 	}
-	return false
+	return name == storeFile || strings.HasPrefix(name, storeFile+".new-")
 }
 
 // globQuote escapes a name for use in a pattern.

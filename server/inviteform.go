@@ -81,7 +81,7 @@ func (f *inviteForm) show(status int, problem string) {
 	if f.invitation == nil && !f.find() {
 		return
 	}
-	p := invitePage{Domain: f.domain, Token: f.token, Invited: *f.invitation, Username: f.username, Problem: problem}
+	p := invitePage{Domain: f.domain, Token: f.token, Address: f.s.landingPage(f.domain, f.token), Invited: *f.invitation, Username: f.username, Problem: problem}
 	f.respond(p.respond(status))
 }
 

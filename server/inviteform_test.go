@@ -69,7 +69,9 @@ func TestInviteForm(t *testing.T) {
 			}
 		}
 	}
+	address := s.landingPage("localhost", strings.TrimPrefix(path, "/invite/localhost/"))
 	if status, body := page(t, s.webDial(t), "GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n"); status != 200 || !strings.Contains(body, "invitation of romeo@localhost you create") ||
+		!strings.Contains(body, string(qrCode(address, "QR code with the address of this page"))) || !strings.Contains(body, `<a href="https://conversations.im">Conversations</a>`) ||
 		!strings.Contains(body, `href="xmpp:romeo@localhost?roster;preauth=`) || !strings.Contains(body, `<svg class="code" viewBox="0 0 `) || !strings.Contains(body, `<form method="post">`) {
 		t.Errorf("%d: %s", status, body)
 	}
@@ -183,7 +185,7 @@ func TestQRCode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	svg := string(appendSVG(nil, code))
+	svg := string(appendSVG(nil, code, "label"))
 	_, path, _ := strings.Cut(svg, ` d="`)
 	path, _, _ = strings.Cut(path, `"`)
 	black := make(map[[2]int]bool)

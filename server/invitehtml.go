@@ -30,10 +30,10 @@ var inviteTemplates = template.Must(template.New("").Parse(`{{define "head"}}<!d
 {{end}}
 
 {{define "programs"}}<ul>
-<li>on Android: Conversations, Cheogram</li>
-<li>on an iPhone or iPad: Monal, Siskin</li>
-<li>on a Mac: Monal, Beagle</li>
-<li>on Windows and Linux: Gajim, Dino</li>
+<li>on Android: <a href="https://conversations.im">Conversations</a>, <a href="https://cheogram.com">Cheogram</a></li>
+<li>on an iPhone or iPad: <a href="https://monal-im.org">Monal</a>, <a href="https://siskin.im">Siskin</a></li>
+<li>on a Mac: <a href="https://monal-im.org">Monal</a>, <a href="https://beagle.im">Beagle</a></li>
+<li>on Windows and Linux: <a href="https://gajim.org">Gajim</a>, <a href="https://dino.im">Dino</a></li>
 </ul>
 {{end}}
 
@@ -45,6 +45,8 @@ var inviteTemplates = template.Must(template.New("").Parse(`{{define "head"}}<!d
 <p><a class="button" href="{{.URI}}">Create my account</a></p>
 <p>If nothing happens, install a program for XMPP, the open standard that {{.Domain}} uses, and open this page again. Such programs are, among many others:</p>
 {{template "programs"}}{{with .Code}}<p>If the program is on a phone, let it scan this code:</p>
+{{.}}
+{{end}}{{with .PageCode}}<p>If you want to install one on a phone, open this page on the phone: scan this code with its camera:</p>
 {{.}}
 {{end}}<p>Or choose in the program to create an account with an invitation, and paste this link:</p>
 <code>{{.Link}}</code>

@@ -47,6 +47,7 @@ func invited(c *Config, path string) (domain, token string, ok bool) {
 type invitePage struct {
 	Domain  string
 	Token   string
+	Address string // URL of this page
 	Invited store.Invitation
 
 	Username string // what was filled in
@@ -70,21 +71,31 @@ func (p *invitePage) Link() string {
 func (p *invitePage) URI() template.URL { return template.URL(p.Link()) }
 
 // Code returns Link as a QR code, "" if it is too long for one: a name may have a thousand bytes.
-func (p *invitePage) Code() template.HTML {
-	code, err := qr.Encode(p.Link(), qr.M)
+func (p *invitePage) Code() template.HTML { return qrCode(p.Link(), "QR code with the link") }
+
+// PageCode returns the address of the page as a QR code. It is for a phone that has no program for
+// XMPP: its camera does not know what to do with Link.
+func (p *invitePage) PageCode() template.HTML {
+	return qrCode(p.Address, "QR code with the address of this page")
+}
+
+// qrCode returns a text as a QR code with a label for those who do not see it, "" if it is too long for
+// one.
+func qrCode(text, label string) template.HTML {
+	code, err := qr.Encode(text, qr.M)
 	if err != nil {
 		return ""
 	}
-	return template.HTML(appendSVG(nil, code))
+	return template.HTML(appendSVG(nil, code, label))
 }
 
 // quiet is the width of the empty margin that readers of QR codes need, in modules (ISO/IEC 18004).
 const quiet = 4
 
 // appendSVG appends a QR code as an SVG image: one path with a rectangle for each row of black modules.
-func appendSVG(b []byte, code *qr.Code) []byte {
+func appendSVG(b []byte, code *qr.Code, label string) []byte {
 	size := strconv.Itoa(code.Size + 2*quiet)
-	b = append(b, `<svg class="code" viewBox="0 0 `+size+` `+size+`" role="img" aria-label="QR code with the link" shape-rendering="crispEdges"><rect width="100%" height="100%" fill="#fff"/><path d="`...)
+	b = append(b, `<svg class="code" viewBox="0 0 `+size+` `+size+`" role="img" aria-label="`+label+`" shape-rendering="crispEdges"><rect width="100%" height="100%" fill="#fff"/><path d="`...)
 	for y := range code.Size {
 		for x := 0; x < code.Size; x++ {
 			begin := x
