@@ -193,8 +193,8 @@ func readAddresses(r io.Reader, name string) (all []jid.JID, err error) {
 	n := 0
 	for lines.Scan() {
 		n++
-		text, _, _ := strings.Cut(lines.Text(), "#")
-		if text = strings.TrimSpace(text); text == "" {
+		text := addressOn(lines.Text())
+		if text == "" {
 			continue
 		}
 		j, err := parseAccount(text)
@@ -210,6 +210,14 @@ func readAddresses(r io.Reader, name string) (all []jid.JID, err error) {
 		return nil, fmt.Errorf("%s:%d: %w; nothing was deleted", name, n+1, err)
 	}
 	return all, nil
+}
+
+// addressOn returns the address on a line. A comment is what follows # at the beginning or after a
+// space, because a name may have a # in it, and what follows a tab, as in lines of roost user list.
+func addressOn(line string) string {
+	line, _, _ = strings.Cut(strings.TrimSpace(line), "\t")
+	line, _, _ = strings.Cut(" "+line, " #")
+	return strings.TrimSpace(line)
 }
 
 // confirm asks whether so many accounts are to be deleted.

@@ -14,6 +14,18 @@ import (
 	"roost/store"
 )
 
+// TestAddressOn: what roost user list writes can be used for roost user del --file.
+func TestAddressOn(t *testing.T) {
+	for line, want := range map[string]string{
+		"": "", " \t ": "", "# a@localhost": "", "#a@localhost": "", "  #": "", "a@localhost": "a@localhost", "\ta@localhost \t": "a@localhost", "a@localhost # b": "a@localhost", "a@localhost\t# b": "a@localhost",
+		"a@localhost\tused 2026-01-02": "a@localhost", "a@localhost\tdisabled\tnever used": "a@localhost", "a#b@localhost": "a#b@localhost", "a#b@localhost #c": "a#b@localhost", "a@localhost b": "a@localhost b",
+	} {
+		if got := addressOn(line); got != want {
+			t.Errorf("%q: %q, want %q", line, got, want)
+		}
+	}
+}
+
 // TestDeleteMany: accounts that nobody uses, and those in a file, are listed and deleted, without
 // a server and with one; nothing is deleted without being asked for, or if a file has a mistake.
 func TestDeleteMany(t *testing.T) {
