@@ -50,6 +50,14 @@ func (c *adminFlags) ask(f func(context.Context, *api.Client) error) error {
 	return c.explain(c.Data, f(ctx, client))
 }
 
+// suggest returns a command line for the same server.
+func (c *adminFlags) suggest(args ...string) string {
+	if c.URL == "" {
+		return suggest(c.Data, args...)
+	}
+	return program().Suggest(append(args, "--admin-url", c.URL, "--admin-token-file", c.TokenFile)...)
+}
+
 // client returns a client of the server at the URL, or else of that of the data directory.
 func (c *remoteFlags) client(data string) (*api.Client, error) {
 	if c.URL == "" {

@@ -37,8 +37,11 @@ func (c *inviteCreateCmd) Help() string {
 
 // Validate is called by kong.
 func (c *inviteCreateCmd) Validate() error {
-	if c.Expires < 0 {
+	switch {
+	case c.Expires < 0:
 		return errors.New("--expires must be above 0")
+	case c.Uses < 1:
+		return errors.New("--uses must be 1 or more")
 	}
 	return nil
 }
@@ -56,7 +59,7 @@ func (c *inviteCreateCmd) Run() error {
 				fmt.Fprintln(w, i.Page)
 			}
 			fmt.Fprintln(w, i.URI)
-			fmt.Fprintf(w, "Valid until %s, for %s. To withdraw it: roost invite revoke %s\n", i.Until.Local().Format(time.DateTime), accountsText(&i.Invitation), i.ID)
+			fmt.Fprintf(w, "Valid until %s, for %s. To withdraw it: %s\n", i.Until.Local().Format(time.DateTime), accountsText(&i.Invitation), c.suggest("invite", "revoke", i.ID))
 		})
 	})
 }
