@@ -59,6 +59,7 @@ const (
 	flagRestarted              // this is not the connection's first stream
 	flagRestricted             // Limits.MaxRestricted applies
 	flagDocuments              // see Documents
+	flagLineFeed               // with flagNoSpace: the last byte was an element's, so a line feed may follow
 )
 
 // Next consumes data until one event is complete or all data is consumed, and returns the
@@ -161,7 +162,10 @@ func (p *Parser) skipSpace(data []byte, n int) (int, *Error) {
 				return n, ErrSpace
 			}
 		case p.flags&flagNoSpace != 0:
-			return n, ErrSpace
+			if c != '\n' || p.flags&flagLineFeed == 0 {
+				return n, ErrSpace
+			}
+			p.flags &^= flagLineFeed
 		case p.phase == atStart && p.flags&flagRestarted == 0:
 			p.phase = inProlog // an XML declaration is only allowed at the very start
 		}
@@ -210,17 +214,23 @@ func (p *Parser) event(s *Scratch, res result) (Event, *Error) {
 	if p.flags&flagDocuments != 0 {
 		p.phase = afterRoot
 	}
+	if p.flags&flagNoSpace != 0 {
+		p.flags |= flagLineFeed
+	}
 	return Stanza, nil
 }
 
 // RefuseSpace makes white space between first-level elements an error, or allows it
 // again. RFC 6120 forbids it during the negotiation of STARTTLS and SASL
 // (https://www.rfc-editor.org/rfc/rfc6120#section-5.3.3 and
-// https://www.rfc-editor.org/rfc/rfc6120#section-6.3.5).
+// https://www.rfc-editor.org/rfc/rfc6120#section-6.3.5). It must be called after an element.
+//
+// COMPAT: go-xmpp and CoyIM end every element with a line feed. One directly after an
+// element is accepted.
 func (p *Parser) RefuseSpace(refuse bool) {
-	p.flags &^= flagNoSpace
+	p.flags &^= flagNoSpace | flagLineFeed
 	if refuse {
-		p.flags |= flagNoSpace
+		p.flags |= flagNoSpace | flagLineFeed
 	}
 }
 

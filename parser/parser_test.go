@@ -74,7 +74,8 @@ func TestSticky(t *testing.T) {
 
 // TestRefuseSpace: RFC 6120 section 5.3.3
 // (https://www.rfc-editor.org/rfc/rfc6120#section-5.3.3): the entities "MUST NOT send any
-// white space as separators between XML elements" while TLS is negotiated.
+// white space as separators between XML elements" while TLS is negotiated. One line feed after
+// each element is accepted all the same.
 func TestRefuseSpace(t *testing.T) {
 	s := NewScratch(Limits{})
 	var p Parser
@@ -94,12 +95,18 @@ func TestRefuseSpace(t *testing.T) {
 		t.Errorf("without white space between elements: %v", err)
 	}
 	p.RefuseSpace(false)
-	if err := feed("\n"); err != nil {
+	if err := feed("\n \n"); err != nil {
 		t.Errorf("white space allowed again: %v", err)
 	}
-	p.RefuseSpace(true)
-	if err := feed("\n"); err != ErrSpace {
-		t.Errorf("white space: %v, want %v", err, ErrSpace)
+	for space, want := range map[string]error{"\n": nil, "\n<m/>\n<m/>\n": nil, " ": ErrSpace, "\r\n": ErrSpace, "\n\n": ErrSpace, "\n ": ErrSpace, "<m/>\n\n": ErrSpace} {
+		p.Reset()
+		if err := feed(testHeader + "<m/>"); err != nil {
+			t.Fatal(err)
+		}
+		p.RefuseSpace(true)
+		if err := feed(space); err != want {
+			t.Errorf("%q after an element: %v, want %v", space, err, want)
+		}
 	}
 }
 

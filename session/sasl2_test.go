@@ -25,7 +25,7 @@ const (
 func (c *saslClient) sasl2(element, inner string) (name, answer string) {
 	c.t.Helper()
 	name, _, _ = strings.Cut(element, " ")
-	got := c.ask("<"+element+" xmlns='urn:xmpp:sasl:2'>"+inner+"</"+name+">", ">")
+	got := c.ask("<"+element+" xmlns='urn:xmpp:sasl:2'>"+inner+"</"+name+">"+c.after, ">")
 	name, _, _ = strings.Cut(strings.TrimPrefix(got, "<"), " ")
 	got = c.ask("", "</"+name+">")
 	switch name {

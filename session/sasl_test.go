@@ -22,7 +22,8 @@ import (
 // saslClient is a client that has not authenticated yet.
 type saslClient struct {
 	fuzzClient
-	buf string
+	buf   string
+	after string // what it sends after each element of an exchange
 }
 
 func newSASLClient(t testing.TB, s *xmpptest.Server) *saslClient {
@@ -55,7 +56,7 @@ func (c *saslClient) ask(send, until string) string {
 func (c *saslClient) sasl(element, data string) (name, answer string) {
 	c.t.Helper()
 	name, _, _ = strings.Cut(element, " ")
-	got := c.ask("<"+element+" xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"+data+"</"+name+">", ">")
+	got := c.ask("<"+element+" xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"+data+"</"+name+">"+c.after, ">")
 	name, _, _ = strings.Cut(strings.TrimPrefix(got, "<"), " ")
 	if name == "failure" {
 		answer = strings.Trim(c.ask("", ">"), "</>")
@@ -118,6 +119,25 @@ func TestSCRAM(t *testing.T) {
 		f("nobody", "secret", "", "not-authorized")
 		f("romeo", "secret", "juliet@localhost", "invalid-authzid")
 		f("romeo", "secret", "romeo@example.net", "invalid-authzid")
+	}
+}
+
+// TestLineFeeds: clients that end every element with a line feed, such as go-xmpp, can log in by
+// both profiles, although [RFC 6120 section 6.3.5] forbids them to.
+//
+// [RFC 6120 section 6.3.5]: https://www.rfc-editor.org/rfc/rfc6120#section-6.3.5
+func TestLineFeeds(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	for name, login := range map[string]func(c *saslClient, mechanism string, hash scram.HashGeneratorFcn, user, password, authzid string) string{
+		"SASL": (*saslClient).scram, "SASL2": (*saslClient).scram2,
+	} {
+		c := newSASLClient(t, s)
+		c.after = "\n"
+		for _, try := range []struct{ password, want string }{{"wrong", "not-authorized"}, {"secret", ""}} {
+			if got := login(c, "SCRAM-SHA-1", scram.SHA1, "romeo", try.password, ""); got != try.want {
+				t.Errorf("%s, password %s: %q, want %q", name, try.password, got, try.want)
+			}
+		}
 	}
 }
 
