@@ -472,6 +472,39 @@ func TestPageProxy(t *testing.T) {
 	}
 }
 
+// TestPageMemory: a request that waits for its page counts as memory before login. If there is not
+// enough, the connection ends, and no page is made.
+func TestPageMemory(t *testing.T) {
+	responds := make(chan func(*websocket.Page), 2)
+	page := func(_ *websocket.PageRequest, _ netip.AddrPort, _ bool, respond func(*websocket.Page)) {
+		responds <- respond
+	}
+	s := serveWeb(t, Config{UnauthMemory: 20 << 10, WebSocket: &WebSocket{Page: page}}, nil, netip.Addr{}, false)
+	request := "POST /late HTTP/1.1\r\nHost: h\r\nContent-Length: 7000\r\n\r\n" + strings.Repeat("x", 7000)
+	ask := func() net.Conn {
+		t.Helper()
+		c := dial(t, s.addr)
+		if _, err := io.WriteString(c, request); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	first := ask()
+	respond := <-responds
+	if held := s.Stats().Unauth; held < int64(len(request)) {
+		t.Errorf("%d bytes are counted, want at least %d", held, len(request))
+	}
+	if p, _ := io.ReadAll(ask()); len(p) > 0 || len(responds) > 0 {
+		t.Errorf("got %q, and %d pages are made", p, len(responds))
+	}
+	respond(&websocket.Page{Status: 200, Body: "a page"})
+	if p, err := io.ReadAll(first); !strings.HasSuffix(string(p), "a page") {
+		t.Errorf("got %q, %v", p, err)
+	}
+	_ = first.Close()
+	eventually(t, "the memory to be free", func() bool { return s.Stats().Unauth == 0 })
+}
+
 // TestWebSocketPlug: a connection that gets the socket of another one continues in the middle
 // of a message.
 func TestWebSocketPlug(t *testing.T) {

@@ -50,6 +50,7 @@ type wsRequest struct {
 	c      *Conn
 	l      *Listener
 	origin origin
+	end    websocket.RequestEnd
 	secure *tls.ConnectionState // of the TLS handshake; nil: none
 	leaf   *x509.Certificate
 }
@@ -87,7 +88,7 @@ func (l *webSocket) request(p []byte) (n int) {
 		return 0
 	}
 	cfg := l.c.loop.p.config().WebSocket.Config()
-	n, err := websocket.RequestLen(p)
+	n, err := h.end.Find(p)
 	if err != nil {
 		l.c.loop.p.stats.webSockets.refused.Add(1)
 		l.refuse(websocket.Refusal(err))
@@ -124,9 +125,14 @@ func (h *wsRequest) proceed(l *webSocket, r *websocket.Request) {
 	h.upgrade(l, r)
 }
 
-// late has a page made. Reading is paused until the connection ends. Loop.
+// late has a page made. Reading is paused until the connection ends, and the request counts as
+// memory before login: it may wait for the store. Loop.
 func (h *wsRequest) late(l *webSocket, r *websocket.Request) {
 	c := h.c
+	if !c.loop.p.unauth.set(c, heldHandler, h.end.Size()) {
+		c.outOfMemoryLater()
+		return
+	}
 	c.paused = true
 	h.l.p.config().WebSocket.Page(r.Late, c.RemoteAddr(), h.secure != nil || l.has(wsTrusted), func(p *websocket.Page) {
 		c.loop.post(c, func(int) {

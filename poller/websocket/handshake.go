@@ -67,26 +67,48 @@ var ErrLongBody = errors.New("websocket: the body of the HTTP request is too lon
 // ErrNoLength is returned for a request with a body whose length is not given before it.
 var ErrNoLength = errors.New("websocket: the HTTP request has a body without Content-Length")
 
-// RequestLen returns the length of the request at the start of p, or 0 if it is incomplete.
-// Only that of a POST request has a body.
-func RequestLen(p []byte) (int, error) {
+// RequestEnd finds the end of a request that arrives in parts, however small. The zero value is
+// ready for one request.
+type RequestEnd struct {
+	seen int // bytes in which the header does not end
+	size int // of the request, 0 while its header is incomplete
+}
+
+// Find returns the length of the request at the start of p, or 0 if it is incomplete. p begins
+// with the bytes of the previous call. Only the request of a POST has a body.
+func (e *RequestEnd) Find(p []byte) (int, error) {
+	if e.size == 0 {
+		var err error
+		if e.size, err = e.header(p); err != nil {
+			return 0, err
+		}
+	}
+	if e.size > len(p) {
+		return 0, nil
+	}
+	return e.size, nil
+}
+
+// Size returns the length of the request, or 0 if that is not known yet.
+func (e *RequestEnd) Size() int { return e.size }
+
+// header returns the length of the request, body included, or 0 if the header is incomplete.
+func (e *RequestEnd) header(p []byte) (int, error) {
 	head := p[:min(len(p), MaxRequest)]
 	if len(p) > 0 && (p[0] < 'A' || p[0] > 'Z') {
 		return 0, ErrRequest // such as a TLS handshake or XML
 	}
-	i := bytes.Index(head, requestEnd)
-	switch {
+	from := max(0, e.seen-len(requestEnd)+1)
+	i := bytes.Index(head[from:], requestEnd)
+	switch end := from + i + len(requestEnd); {
 	case i >= 0 && bytes.HasPrefix(head, post):
-		n, err := withBody(head[:i+len(requestEnd)])
-		if n > len(p) {
-			n = 0
-		}
-		return n, err
+		return withBody(head[:end])
 	case i >= 0:
-		return i + len(requestEnd), nil
+		return end, nil
 	case len(p) >= MaxRequest:
 		return 0, ErrLongRequest
 	}
+	e.seen = len(head)
 	return 0, nil
 }
 
@@ -106,7 +128,7 @@ func withBody(head []byte) (int, error) {
 	return len(head) + int(q.ContentLength), nil
 }
 
-// Refusal returns the response to what is no request, for an error of RequestLen.
+// Refusal returns the response to what is no request, for an error of RequestEnd.
 func Refusal(err error) []byte {
 	status := http.StatusBadRequest
 	switch err {

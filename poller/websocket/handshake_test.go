@@ -11,9 +11,19 @@ import (
 func TestBody(t *testing.T) {
 	f := func(request string, want int, wantErr error, status string) {
 		t.Helper()
-		n, err := RequestLen([]byte(request))
+		n, err := new(RequestEnd).Find([]byte(request))
 		if n != want || err != wantErr {
 			t.Errorf("%.60q: %d, %v; want %d, %v", request, n, err, want, wantErr)
+		}
+		// Byte by byte, the result is the same, and comes as soon as it can.
+		var e RequestEnd
+		for i := range len(request) + 1 {
+			if n, err = e.Find([]byte(request[:i])); n != 0 || err != nil {
+				break
+			}
+		}
+		if n != want || err != wantErr {
+			t.Errorf("%.60q, byte by byte: %d, %v; want %d, %v", request, n, err, want, wantErr)
 		}
 		if err != nil && !strings.HasPrefix(string(Refusal(err)), "HTTP/1.1 "+status+" ") {
 			t.Errorf("%v: %.60q", err, Refusal(err))
@@ -35,6 +45,27 @@ func TestBody(t *testing.T) {
 	bad := strings.Replace(head, "3", "three", 1)
 	f(bad, len(bad), nil, "")
 	f("POST / HTTP/1.1\r\nX: "+strings.Repeat("x", MaxRequest), 0, ErrLongRequest, "431")
+}
+
+// TestBodyInParts: the header of a request is read once, however many parts its body has. Each part
+// may be a byte in a TLS record of its own, and a header may have two thousand fields.
+func TestBodyInParts(t *testing.T) {
+	head := "POST /page HTTP/1.1\r\nContent-Length: 4000\r\n" + strings.Repeat("A:\r\n", 900) + "\r\n"
+	request := []byte(head + strings.Repeat("x", 4000))
+	var e RequestEnd
+	if n, err := e.Find(request[:len(head)]); n != 0 || err != nil || e.Size() != len(request) {
+		t.Fatalf("%d, %v, size %d; want 0 and size %d", n, err, e.Size(), len(request))
+	}
+	have := len(head)
+	if n := testing.AllocsPerRun(1000, func() {
+		have++
+		_, _ = e.Find(request[:have])
+	}); n != 0 {
+		t.Errorf("%v allocations for a byte of the body", n)
+	}
+	if n, err := e.Find(request); n != len(request) || err != nil {
+		t.Errorf("%d, %v; want %d", n, err, len(request))
+	}
 }
 
 // TestLate: a page that takes time is not made by Respond, which knows all that it needs.
