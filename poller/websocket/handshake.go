@@ -202,15 +202,23 @@ func (c *Config) field(r *Request, key, value string) error {
 			return reject(http.StatusForbidden, "pages of this origin may not connect")
 		}
 	case "X-Forwarded-For":
-		r.Client = netip.Addr{}
-		last := value[strings.LastIndexByte(value, ',')+1:]
-		if addr, err := netip.ParseAddr(strings.TrimSpace(last)); err == nil {
-			r.Client = addr.Unmap().WithZone("")
-		}
+		r.Client = forwardedFor(value[strings.LastIndexByte(value, ',')+1:])
 	case "X-Forwarded-Proto":
 		r.Insecure = strings.EqualFold(value, "http") || strings.EqualFold(value, "ws")
 	}
 	return nil
+}
+
+// forwardedFor returns the address in an entry of X-Forwarded-For, the zero value if there is none.
+// Some proxies, such as load balancers of cloud providers, append the client's port.
+func forwardedFor(entry string) netip.Addr {
+	entry = strings.TrimSpace(entry)
+	addr, err := netip.ParseAddr(entry)
+	if err != nil {
+		with, _ := netip.ParseAddrPort(entry)
+		addr = with.Addr()
+	}
+	return addr.Unmap().WithZone("")
 }
 
 // page responds to requests for pages, and returns false for all others.

@@ -68,6 +68,25 @@ func TestBodyInParts(t *testing.T) {
 	}
 }
 
+// TestForwardedFor: the client is the one in the last entry, with a port or without.
+func TestForwardedFor(t *testing.T) {
+	c := Config{Path: "/ws", Protocol: "xmpp"}
+	for value, want := range map[string]string{
+		"192.0.2.1": "192.0.2.1", "192.0.2.9, 192.0.2.1 ": "192.0.2.1", "192.0.2.1:4711": "192.0.2.1", "2001:db8::1": "2001:db8::1",
+		"[2001:db8::1]:4711": "2001:db8::1", "::ffff:192.0.2.1": "192.0.2.1", "192.0.2.1, unknown": "invalid IP", "192.0.2.1,": "invalid IP", "": "invalid IP",
+	} {
+		for _, path := range []string{"/ws", "/other"} {
+			if path == "/other" {
+				c.Late = func(string) bool { return true }
+			}
+			r := c.Respond([]byte("GET " + path + " HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.66\r\nX-Forwarded-For: " + value + "\r\n\r\n"))
+			if got := r.Client.String(); got != want {
+				t.Errorf("%s, %q: %s, want %s", path, value, got, want)
+			}
+		}
+	}
+}
+
 // TestLate: a page that takes time is not made by Respond, which knows all that it needs.
 func TestLate(t *testing.T) {
 	c := Config{Path: "/ws", Protocol: "xmpp", Late: func(path string) bool { return path == "/page" || path == "/ws" }}
