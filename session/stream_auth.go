@@ -71,6 +71,22 @@ type authProfile struct {
 	failure   func(s *Session, t *Turn, cond saslError) // the client may try again
 }
 
+// discardExchange forgets the exchange in progress, if there is one, and reports whether another
+// one may begin. Each may have read an account from the store, and none of them has failed: without
+// a limit, a connection could have as many accounts read as it sends requests.
+func (s *Session) discardExchange(t *Turn) bool {
+	n := s.negotiation()
+	if n.sasl == nil {
+		return true
+	}
+	n.dropExchange()
+	if n.discarded++; n.discarded > maxAuthTries {
+		s.end(t, ErrPolicyViolation.WithText("Too many authentication attempts were not finished."))
+		return false
+	}
+	return true
+}
+
 // beginAuth starts an authentication by the mechanism with this name, one for tokens or
 // another, and reports whether the mechanism is offered. continueAuth takes the first
 // message.

@@ -33,6 +33,7 @@ type negotiation struct {
 	login     *loginRequest // of a SASL2 exchange; otherwise nil
 	profile   *authProfile  // of the last authentication attempt
 	authTries int
+	discarded int // exchanges that the client has not finished before it began another one
 	bindTries int
 	failure   saslError // of the last login attempt, until it is sent to the client
 	text      string    // that is sent with failure

@@ -67,7 +67,9 @@ func (s *Session) saslElement(t *Turn, el parser.Element) {
 	switch string(el.Local()) {
 	case "auth":
 		// RFC 6120 section 6.4.2: a new <auth/> discards the exchange in progress.
-		s.negotiation().dropExchange()
+		if !s.discardExchange(t) {
+			return
+		}
 		if !s.beginAuth(&saslProfile, string(el.Attr("mechanism")), false) {
 			s.refuse(t, &saslProfile, saslInvalidMechanism)
 			return

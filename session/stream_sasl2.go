@@ -87,7 +87,9 @@ func (s *Session) interrupts(el parser.Element) bool {
 // authenticate begins an exchange.
 func (s *Session) authenticate(t *Turn, el parser.Element) {
 	n := s.negotiation()
-	n.dropExchange() // one of the profile of RFC 6120
+	if !s.discardExchange(t) { // one of the profile of RFC 6120
+		return
+	}
 	login, ok := s.readLogin(t, el)
 	if !ok {
 		s.refuse(t, &sasl2Profile, saslMalformedRequest)
