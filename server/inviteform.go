@@ -117,7 +117,9 @@ func (f *inviteForm) fail(err error) {
 	var e *stanza.ErrorReply
 	switch {
 	case !errors.As(err, &e):
-		f.s.log.Error("a request for the page of an invitation has failed", "err", err, "peer", f.from)
+		if f.s.pageFails.Allow() {
+			f.s.log.Error("a request for the page of an invitation has failed", "err", err, "peer", f.from)
+		}
 		f.respond(f.refused(http.StatusServiceUnavailable, "The server cannot do this at the moment. Your invitation is not used. Try again in a few minutes."))
 	case errors.Is(e, stanza.Conflict):
 		f.show(http.StatusConflict, "This username is taken. Choose another one.")

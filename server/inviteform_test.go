@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 
 	"rsc.io/qr"
 
+	"roost/internal/loglimit"
 	"roost/jid"
 	"roost/store"
 	"roost/xep"
@@ -164,18 +166,28 @@ func TestInviteFormRequests(t *testing.T) {
 	}
 }
 
-// TestInviteFormOutage: if the store fails, the page says so, and the invitation is not used.
+// TestInviteFormOutage: if the store fails, the page says so, and the invitation is not used. Requests
+// do not fill the log.
 func TestInviteFormOutage(t *testing.T) {
-	s := startServer(t, func(cfg *Config) { cfg.WebSocket.Addr, cfg.XEP.Invitations = "127.0.0.1:0", xep.InviteOperators })
+	var log lockedLog
+	s := startServer(t, func(cfg *Config) {
+		cfg.WebSocket.Addr, cfg.XEP.Invitations, cfg.Logger = "127.0.0.1:0", xep.InviteOperators, slog.New(slog.NewTextHandler(&log, nil))
+	})
 	path := inviteFor(t, s, store.Invitation{})
-	conns := []net.Conn{s.webDial(t), s.webDial(t)}
 	if err := s.store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for i, request := range []string{"GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n", formRequest(path, url.Values{"username": {"bob"}})} {
-		if got, body := page(t, conns[i], request); got != 503 || !strings.Contains(body, "not used") {
+	for i := range loglimit.Lines + 3 {
+		request := "GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n"
+		if i == 0 {
+			request = formRequest(path, url.Values{"username": {"bob"}})
+		}
+		if got, body := page(t, s.webDial(t), request); got != 503 || !strings.Contains(body, "not used") {
 			t.Errorf("%d: %s", got, body)
 		}
+	}
+	if n := strings.Count(log.String(), "a request for the page of an invitation has failed"); n != loglimit.Lines {
+		t.Errorf("%d lines in the log, want %d", n, loglimit.Lines)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"roost/admin/api"
 	"roost/blocks"
 	"roost/capacity"
+	"roost/internal/loglimit"
 	"roost/internal/ownfile"
 	"roost/poller"
 	"roost/store"
@@ -36,7 +37,8 @@ type Server struct {
 	poller    *poller.Poller
 	listeners listeners
 	web       atomic.Pointer[web]
-	webPort   atomic.Int32 // of the listener for WebSocket
+	webPort   atomic.Int32    // of the listener for WebSocket
+	pageFails *loglimit.Limit // limits the lines about pages of invitations that could not be made
 	admin     *admin.Server
 	meter     *store.Meter // of the store
 	blocks    *blocks.List
@@ -84,7 +86,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{locks: locks, meter: store.NewMeter()}
+	s := &Server{locks: locks, meter: store.NewMeter(), pageFails: loglimit.New(cfg.Logger, "more requests for pages of invitations have failed than are logged")}
 	s.haste, s.hurry = context.WithCancel(context.Background())
 	s.machine.s, s.machine.host = s, capacity.ThisHost()
 	cfg.XEP.LandingPage = s.landingPage
@@ -276,6 +278,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	err = errors.Join(err, s.admin.Close(), s.poller.Close())
 	s.core.close()
+	s.pageFails.Close()
 	s.closeACME()
 	return errors.Join(err, s.store.Close(), s.locks.Close())
 }

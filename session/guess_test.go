@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"strconv"
@@ -14,8 +15,10 @@ import (
 
 	"github.com/xdg-go/scram"
 
+	"roost/internal/loglimit"
 	"roost/internal/xmpptest"
 	"roost/session"
+	"roost/store/faultstore"
 )
 
 // guessing is a server in virtual time, and login attempts from many networks.
@@ -338,6 +341,35 @@ func TestFailedLoginLog(t *testing.T) {
 		synctest.Wait()
 		if n := strings.Count(log.String(), "romeo@localhost"); n != 1 {
 			t.Errorf("in the next minute: %s", log.String())
+		}
+	})
+}
+
+// TestBrokenLoginLog: while the store fails, clients that try to log in again and again do not
+// fill the log.
+func TestBrokenLoginLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logText
+		var st faultstore.Faults
+		g := guessing{xmpptest.NewServer(t, xmpptest.Config{Store: st.Options(), Session: session.Config{
+			Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
+		}}), t}
+		st.SetFault(func(string) error { return errors.New("the disk is missing") })
+		for range 50 {
+			if got := g.login("192.0.2.1", "romeo", "secret"); got != "temporary-auth-failure" {
+				t.Fatal(got)
+			}
+		}
+		synctest.Wait()
+		line := "level=ERROR msg=\"authentication failed because of a server error\" peer=192.0.2.1:1 err=\"the disk is missing\"\n"
+		if got := log.String(); got != strings.Repeat(line, loglimit.Lines) {
+			t.Errorf("the log: %s", got)
+		}
+		log.Reset()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := log.String(); got != "level=INFO msg=\"more logins failed because of server errors than are logged\" lines=30\n" {
+			t.Errorf("after a minute: %s", got)
 		}
 	})
 }

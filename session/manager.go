@@ -289,5 +289,5 @@ func (m *Manager) Close() {
 	m.keys.close()  // before the writers, which store derived keys
 	m.writes.close()
 	m.tokenCounts.close()
-	m.loginLog.limit.Close()
+	m.loginLog.close()
 }

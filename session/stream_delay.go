@@ -12,7 +12,7 @@ func (s *Session) loginFailed(t *Turn, err error) {
 	var cond saslError
 	ok := errors.As(err, &cond)
 	if !ok {
-		m.config().Logger.Error("authentication failed because of a server error", "peer", s.Conn().RemoteAddr(), "err", err)
+		m.loginLog.broken(s.Conn().RemoteAddr(), err)
 		cond = saslTemporaryFailure
 	}
 	x := n.sasl.found()

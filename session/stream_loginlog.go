@@ -2,6 +2,7 @@ package session
 
 import (
 	"log/slog"
+	"net/netip"
 	"strings"
 
 	"roost/internal/loglimit"
@@ -13,12 +14,19 @@ const maxLoggedJID = 128
 // loginLog logs failed logins at a limited rate: the operator sees which accounts are
 // attacked and from where, and an attacker cannot fill the disk.
 type loginLog struct {
-	log   *slog.Logger
-	limit *loglimit.Limit
+	log    *slog.Logger
+	limit  *loglimit.Limit
+	errors *loglimit.Limit // of the server: while the store fails, all clients try to log in again and again
 }
 
 func newLoginLog(log *slog.Logger) loginLog {
-	return loginLog{log, loglimit.New(log, "more logins failed than are logged")}
+	return loginLog{log, loglimit.New(log, "more logins failed than are logged"),
+		loglimit.New(log, "more logins failed because of server errors than are logged")}
+}
+
+func (l *loginLog) close() {
+	l.limit.Close()
+	l.errors.Close()
 }
 
 // failed logs a failed login. It never gets a password. The name that a client sent may be
@@ -32,4 +40,11 @@ func (l *loginLog) failed(account, mechanism, reason, network string) {
 		account = strings.ToValidUTF8(account[:maxLoggedJID], "") + "…"
 	}
 	l.log.Info("login failed", "jid", account, "mechanism", mechanism, "reason", reason, "network", network)
+}
+
+// broken logs a login that failed because of an error of the server.
+func (l *loginLog) broken(peer netip.AddrPort, err error) {
+	if l.errors.Allow() {
+		l.log.Error("authentication failed because of a server error", "peer", peer, "err", err)
+	}
 }
