@@ -3,8 +3,10 @@ package session
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strconv"
 	"testing"
+	"time"
 
 	"roost/jid"
 	"roost/store"
@@ -14,9 +16,10 @@ import (
 type shapedAccounts struct {
 	oneAccount
 	shapes map[store.Shape]int
+	err    error
 }
 
-func (a shapedAccounts) Shapes(context.Context) (map[store.Shape]int, error) { return a.shapes, nil }
+func (a shapedAccounts) Shapes(context.Context) (map[store.Shape]int, error) { return a.shapes, a.err }
 
 // TestDecoyShapes: names without an account get credentials of the shapes that accounts
 // have, in proportion: keys for the same hash functions, a salt for all of them or one each,
@@ -81,6 +84,18 @@ func TestDecoyShapes(t *testing.T) {
 	}
 	if len(seen) != 5 {
 		t.Errorf("shapes: %v", seen)
+	}
+}
+
+// TestDecoyShapesAfterError: if the shapes cannot be read at the first login, names without an account
+// do not differ from others until the next hour: they are read again soon.
+func TestDecoyShapesAfterError(t *testing.T) {
+	m := NewManager(Config{Domains: []string{"localhost"}, Workers: 1, Secret: []byte("secret"),
+		Accounts: shapedAccounts{err: errors.New("the connection is lost")}})
+	defer m.Close()
+	m.decoys.credentials("nobody@localhost")
+	if wait := time.Until(time.Unix(m.decoys.next.Load(), 0)); wait > decoyRetry {
+		t.Errorf("they are read again after %v", wait)
 	}
 }
 

@@ -36,8 +36,11 @@ type share struct {
 }
 
 // decoyRefresh is the interval at which the shares are read from the store, which examines
-// thousands of accounts each time.
-const decoyRefresh = time.Hour
+// thousands of accounts each time, and decoyRetry the interval after an error.
+const (
+	decoyRefresh = time.Hour
+	decoyRetry   = time.Minute
+)
 
 // maxShares is the number of shares used: the largest ones.
 const maxShares = 8
@@ -47,6 +50,7 @@ func (d *decoys) load() {
 	d.next.Store(time.Now().Add(decoyRefresh).Unix())
 	counts, err := d.m.config().Accounts.Shapes(context.Background())
 	if err != nil {
+		d.next.Store(time.Now().Add(decoyRetry).Unix())
 		d.m.config().Logger.Error("cannot read the shapes of the accounts' credentials; names without an account keep the previous distribution", "err", err)
 		return
 	}
