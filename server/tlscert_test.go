@@ -60,10 +60,10 @@ func TestSelfSigned(t *testing.T) {
 }
 
 // TestCertificatePerDomain: SNI decides, then the domain of the stream. A client that
-// names no served domain gets the first certificate.
+// names no served domain gets the certificate for the name in SNI, or the first one.
 func TestCertificatePerDomain(t *testing.T) {
 	var certs, keys []string
-	for _, domain := range []string{"one.example", "two.example"} {
+	for _, domain := range []string{"one.example", "two.example", "chat.example"} {
 		dir := t.TempDir()
 		cfg, _ := certConfig(t, dir, domain)
 		if _, err := NewCertificates(cfg); err != nil {
@@ -89,6 +89,9 @@ func TestCertificatePerDomain(t *testing.T) {
 		{"host.example", "two.example", "two.example"},
 		{"host.example", "other.example", "one.example"},
 		{"host.example", "", "one.example"},
+		{"CHAT.example", "", "chat.example"},
+		{"chat.example", "two.example", "two.example"},
+		{"chat.example", "other.example", "chat.example"},
 		{"", "", "one.example"},
 	} {
 		hello := &tls.ClientHelloInfo{ServerName: tt.asked}

@@ -134,12 +134,17 @@ func ticketName(conn tls.ConnectionState) []byte {
 
 // pick prefers the SNI name. It may be missing, or name a host that serves many domains;
 // then the domain of the stream decides, since RFC 6120 section 13.7.1.2 has certificates
-// name domains, not hosts (https://www.rfc-editor.org/rfc/rfc6120#section-13.7.1.2).
+// name domains, not hosts (https://www.rfc-editor.org/rfc/rfc6120#section-13.7.1.2). Clients
+// that have not named a domain may ask for a host for which there is a certificate, such as
+// that of WebSocket.URL.
 func (s *certSet) pick(serverName, domain string) *tls.Certificate {
 	if cert := s.byDomain[strings.ToLower(serverName)]; cert != nil {
 		return cert
 	}
 	if cert := s.byDomain[jid.DNSName(domain)]; cert != nil {
+		return cert
+	}
+	if cert := certFor(s.all, serverName); cert != nil {
 		return cert
 	}
 	return s.all[0]
