@@ -2,7 +2,9 @@ package xep
 
 import (
 	"errors"
+	"hash/maphash"
 
+	"roost/internal/hourly"
 	"roost/internal/loglimit"
 	"roost/jid"
 	"roost/parser"
@@ -21,7 +23,16 @@ type registrar struct {
 	limit   limiter         // of attempts to create an account
 	tokens  limiter         // of tokens that are shown
 	changes *loglimit.Limit // limits the lines about changed passwords
+
+	passwords *hourly.Limit[uint64] // of changes of the own password; by a hash of the account
 }
+
+// maxPasswordChanges is how often an account may change its password in an hour. Each change
+// derives keys and leaves an event, which all nodes of a cluster act on, and which the store keeps
+// for a day.
+const maxPasswordChanges = 60
+
+var errPasswordChanges = stanza.ResourceConstraint.WithText("The password was changed too often. Try again later.")
 
 // registration lets clients manage accounts in-band. Before authentication it is reachable
 // only on streams that are secure enough for a login.
@@ -136,7 +147,10 @@ func (g *registrar) step(rq *router.Request) (session.Work, error) {
 	case rq.Session.Username() == "" && !g.limit.allow(rq.Session.Conn().RemoteAddr().Addr(), rq.Turn.Now()):
 		return session.Done, errRegistrations
 	}
-	_, _, err := g.wanted(rq)
+	owner, _, err := g.wanted(rq)
+	if err == nil && rq.Session.Username() != "" && !g.passwords.Allow(maphash.String(g.x.seed, owner.String()), rq.Turn.Now()) {
+		err = errPasswordChanges
+	}
 	return session.Derive, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"roost/internal/loglimit"
@@ -317,6 +318,32 @@ func TestOwnAccountAfterReset(t *testing.T) {
 			return err
 		}
 		return reset(false)(ts, jid.MustParse("juliet@localhost"))
+	})
+}
+
+// TestPasswordChangeLimit: an account can change its password a limited number of times an hour, by
+// all its clients together; other accounts are not affected.
+func TestPasswordChangeLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts := newTestServerWith(t, xmpptest.Config{})
+		romeo, juliet := ts.login(t, "romeo"), ts.login(t, "juliet")
+		for i := range 60 {
+			if got := romeo.iq("set", registerQuery("romeo", "password"+strconv.Itoa(i))); got != "result" {
+				t.Fatalf("change %d: %s", i, got)
+			}
+		}
+		if got := romeo.iq("set", registerQuery("romeo", "one too many")); got != "resource-constraint" {
+			t.Errorf("a change too many: %s", got)
+		}
+		if a, err := ts.Store.Account(t.Context(), jid.MustParse("romeo@localhost")); err != nil || !a.Credentials.Verify("password59") {
+			t.Errorf("the password is not the last one that was accepted: %v", err)
+		}
+		if got := romeo.iq("set", registerQuery("romeo", "")); got != "bad-request" {
+			t.Errorf("without a password: %s", got)
+		}
+		if got := juliet.iq("set", registerQuery("juliet", "other")); got != "result" {
+			t.Errorf("another account: %s", got)
+		}
 	})
 }
 

@@ -120,6 +120,8 @@ type Set struct {
 func New(cfg Config) *Set {
 	x := &Set{names: hourly.New(^uint64(0)), seed: maphash.MakeSeed()}
 	x.registrar.x, x.registrar.limit, x.registrar.tokens = x, newLimiter(), newLimiter()
+	x.registrar.passwords = hourly.New(^uint64(0))
+	x.registrar.passwords.Set(maxPasswordChanges)
 	x.commander.all = x.invitationCommands()
 	x.discovery.commands = &x.commander
 	x.apply(cfg.WithDefaults())
