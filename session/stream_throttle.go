@@ -29,6 +29,10 @@ const (
 
 	// maxFailureDelay is the longest delay of the response to a failed login.
 	maxFailureDelay = 8 * time.Second
+
+	// maxFailures is the largest limit of failures: 19 years of debt. The maximum debt of a
+	// larger one would not fit in a time.Duration.
+	maxFailures = 10_000_000
 )
 
 // throttle limits the rate of password guesses: by account and network, by network, and,
@@ -63,7 +67,7 @@ func (x *throttle) prepare(cfg *Config) {
 func (x *throttle) set(cfg *Config) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.max = max(0, cfg.MaxFailures)
+	x.max = min(max(0, cfg.MaxFailures), maxFailures)
 	x.base = max(0, cfg.FailureDelay)
 	// All attempts of a stream must fit into the login timeout.
 	x.longest = min(maxFailureDelay, cfg.LoginTimeout/(maxAuthTries+1))

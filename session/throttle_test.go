@@ -85,6 +85,27 @@ func TestAttackIsForgiven(t *testing.T) {
 	})
 }
 
+// TestLargeLimits: a limit that nobody reaches refuses nobody, and the response to the first
+// failure has its usual delay. Bug: the debt of a large limit did not fit in its type: logins
+// were refused, or ended with an internal error.
+func TestLargeLimits(t *testing.T) {
+	for _, limit := range []int{maxFailures, 76_861_434, 100_000_000, 160_000_000, 1_000_000_000} {
+		x := throttle{}
+		x.prepare(&Config{MaxFailures: limit, FailureDelay: time.Second, LoginTimeout: time.Minute})
+		for _, g := range []guess{x.guess("romeo@localhost", peernet.Loopback), x.guess("juliet@localhost", 1)} {
+			if x.refuses(g) {
+				t.Errorf("with a limit of %d the first attempt is refused", limit)
+			}
+			if got := x.failed(g); got != time.Second {
+				t.Errorf("with a limit of %d the first failure is told after %v", limit, got)
+			}
+			if x.refuses(g) {
+				t.Errorf("with a limit of %d the second attempt is refused", limit)
+			}
+		}
+	}
+}
+
 // TestThrottleAllocatesOnce: failures and logins of new accounts and networks allocate only
 // the tables, once.
 func TestThrottleAllocatesOnce(t *testing.T) {
