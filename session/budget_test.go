@@ -37,6 +37,8 @@ func (c *simServer) turns(s *session.Session, input string, between func()) (lar
 				(<-c.posted)(0)
 			case k.web:
 				rest = k.messages(s, rest)
+			case c.records:
+				rest = k.records(s, rest)
 			default:
 				rest = rest[s.Data(0, rest):]
 			}
@@ -48,14 +50,15 @@ func (c *simServer) turns(s *session.Session, input string, between func()) (lar
 // TestTurnBudget: whatever a client sends in one read, another client gets its response
 // after a limited number of deliveries, and in the end everything is delivered.
 func TestTurnBudget(t *testing.T) {
-	t.Run("TCP", func(t *testing.T) { testTurnBudget(t, false) })
-	t.Run("WebSocket", func(t *testing.T) { testTurnBudget(t, true) })
+	t.Run("TCP", func(t *testing.T) { testTurnBudget(t, false, false) })
+	t.Run("TLS", func(t *testing.T) { testTurnBudget(t, false, true) })
+	t.Run("WebSocket", func(t *testing.T) { testTurnBudget(t, true, false) })
 }
 
-func testTurnBudget(t *testing.T, web bool) {
+func testTurnBudget(t *testing.T, web, records bool) {
 	const contacts, rounds = 300, 30
 	c := newSimServerWith(t, contacts+10, contacts, -1)
-	c.web = web
+	c.web, c.records = web, records
 	all := c.fill()
 	attacker, other := all[0], all[1]
 	pings := 0
@@ -92,10 +95,15 @@ func testTurnBudget(t *testing.T, web bool) {
 	f("messages", strings.Repeat("<message to='"+bare+"'/>", 100), rounds*100, rounds*100)
 }
 
-// TestBudgetOfParts: a message in parts of one byte uses up the budget of several turns.
+// TestBudgetOfParts: a stanza in parts of one byte uses up the budget of several turns.
 func TestBudgetOfParts(t *testing.T) {
+	t.Run("TLS", func(t *testing.T) { testBudgetOfParts(t, false) })
+	t.Run("WebSocket", func(t *testing.T) { testBudgetOfParts(t, true) })
+}
+
+func testBudgetOfParts(t *testing.T, web bool) {
 	c := newSimServer(t, 2, 1)
-	c.web = true
+	c.web = web
 	s := c.enter(0)
 	k := s.Conn().(*simConn)
 	c.say(s, []byte("<presence/>"))
@@ -103,7 +111,12 @@ func TestBudgetOfParts(t *testing.T) {
 	text := []byte("<message xmlns='jabber:client' id='" + strings.Repeat("a", 900) + "' lang='" + strings.Repeat("a", 8000) + "'/>")
 	turns := 1
 	for i := 0; i < len(text); {
-		n := s.Message(0, text[i:i+1], i == len(text)-1)
+		n := 0
+		if web {
+			n = s.Message(0, text[i:i+1], i == len(text)-1)
+		} else {
+			n = s.Data(0, text[i:i+1])
+		}
 		if i += n; n > 0 {
 			continue
 		}

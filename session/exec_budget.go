@@ -10,7 +10,7 @@ const (
 	costDelivery = 16
 	costStanza   = 8 // one stanza parsed
 	costContact  = 1 // one contact looked up
-	costPart     = 1 // one part of a message that has arrived
+	costPart     = 1 // one part of the input: a read, a record of TLS, or a part of a message
 	costShift    = 8 // 256 bytes parsed or queued cost 1
 )
 

@@ -21,7 +21,7 @@ type Turn struct {
 	buf     []byte
 	stanza  stanza.Stanza // the one that the loop is handling
 	carried any           // see Carry
-	reader  *Session      // the last one that has had a message in this turn
+	reader  *Session      // the last one that has had input in this turn
 	held    *parser.Tape  // presence of the session that the loop is handling, which the next stanza may replace
 
 	cost      int64       // the cost of all work so far

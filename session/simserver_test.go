@@ -31,6 +31,7 @@ type simServer struct {
 	hook        func(to *simConn, p []byte)
 	gate        func() // called before a roster is returned
 	web         bool   // client 0 uses WebSocket
+	records     bool   // client 0 sends each stanza in a record of TLS
 }
 
 func newSimServer(tb testing.TB, n, contacts int) *simServer {
@@ -166,6 +167,23 @@ func (k *simConn) messages(s *session.Session, p []byte) (rest []byte) {
 			p = p[end:]
 		default:
 			panic("a part of a message was used")
+		}
+	}
+	return p
+}
+
+// records passes each stanza of p as a record of TLS, until reading is paused, and returns the
+// rest.
+func (k *simConn) records(s *session.Session, p []byte) (rest []byte) {
+	for len(p) > 0 && !k.paused {
+		end := bytes.IndexByte(p, '>') + 1
+		switch n := s.Data(0, p[:end]); n {
+		case 0:
+			return p
+		case end:
+			p = p[end:]
+		default:
+			panic("a part of a record was used")
 		}
 	}
 	return p

@@ -50,7 +50,12 @@ func (n *negotiation) dropExchange() { n.sasl, n.mech, n.login, n.upgrade = nil,
 
 // Data handles bytes from the client. p is valid only until Data returns. It returns the
 // number of bytes consumed, fewer than all when the session is busy.
-func (s *Session) Data(loop int, p []byte) (n int) { return s.input(loop, p, false) }
+func (s *Session) Data(loop int, p []byte) (n int) {
+	if s.tooMuch(s.mgr.turns[loop]) {
+		return 0
+	}
+	return s.input(loop, p, false)
+}
 
 // Message is Data for a connection with messages (Conn.Messages). p is all of a message or a
 // part of it; last says that the message ends with p, which may be empty then.
@@ -207,8 +212,12 @@ func (s *Session) Drained(loop int) {
 			return // it is called again when the session has a connection
 		}
 		s.unset(flagBacklog)
-		for _, f := range s.takeOnDrain() {
+		fs, left := s.takeOnDrain()
+		for _, f := range fs {
 			s.runOrDefer(t, f) // the previous one may have offloaded the session
+		}
+		if left {
+			s.flushLater(t) // to request an acknowledgement, for which there may have been no space
 		}
 		s.resume(t)
 	})

@@ -38,8 +38,9 @@ func (s *Session) streamTag(t *Turn, el parser.Element) bool {
 }
 
 // tooMuch makes the session's input wait, and returns true, if the session has already had
-// input in this turn and the budget is used up. Each message is a call of Message, which does
-// not know whether more follow, so the call that does has to wait. Loop.
+// input in this turn and the budget is used up. Each message is a call of Message, and each
+// record of TLS one of Data. These do not know whether more follow, so the call that does has
+// to wait. Loop.
 func (s *Session) tooMuch(t *Turn) bool {
 	if t.reader == s && t.Spent() && !s.has(flagBusy|flagClosing) {
 		s.yield(t)
