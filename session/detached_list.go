@@ -84,6 +84,26 @@ func (l *detachedList) add(s *Session, x *coldState) {
 	}
 }
 
+// soon has the next check look at all sessions on the list, because they may wait for less time
+// than before: one that has had a connection since it was put there would stay there longer
+// than its time.
+func (l *detachedList) soon() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for second, part := range l.due {
+		if second == l.next {
+			continue
+		}
+		last := part
+		for last.earlier != nil {
+			last = last.earlier
+		}
+		last.earlier = l.due[l.next]
+		l.due[l.next] = part
+		delete(l.due, second)
+	}
+}
+
 // check ends the sessions whose time is over.
 func (l *detachedList) check() {
 	now := l.m.second()

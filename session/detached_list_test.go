@@ -3,6 +3,8 @@ package session
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestTimeOutPace: sessions whose time is over at once end in several steps.
@@ -60,4 +62,37 @@ func TestManyDetachedAtOnce(t *testing.T) {
 	if ended := m.detached.take(9); len(ended) != maxTimedOut {
 		t.Errorf("%d sessions end at once", len(ended))
 	}
+}
+
+// TestShorterResumeTimeout: a session that was detached and resumed waits, when it is detached
+// again, as long as the present Config.ResumeTimeout says. Bug: if that had become shorter since,
+// it waited until its earlier time was over.
+func TestShorterResumeTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, s, p, r, id := newResumable(t, Config{ResumeTimeout: time.Hour}, "resume='true'")
+		pass := func(d time.Duration) {
+			<-time.After(d)
+			synctest.Wait()
+			p.runPosted(m)
+		}
+		p.lose(m, s)
+		pass(time.Second)
+		if got, _ := p.resume(m, id, 0); got != fmt.Sprintf(resumedElement, id) {
+			t.Fatalf("received %q", got)
+		}
+		cfg := m.config().Config
+		cfg.ResumeTimeout = time.Minute
+		m.SetConfig(cfg)
+		pass(time.Second)
+		p.lose(m, s)
+		pass(time.Minute - time.Second)
+		if !s.Detached() {
+			t.Error("it has ended too early")
+		}
+		pass(4 * time.Second)
+		if s.Detached() {
+			t.Error("it still waits after its time")
+		}
+		<-r.left
+	})
 }

@@ -31,8 +31,12 @@ func (m *Manager) config() *settings { return m.settings.Load() }
 // deadline with which it began. If FanoutRate becomes unlimited, sessions that wait resume.
 // Sessions of a domain that is no longer served remain until CloseUnserved.
 func (m *Manager) SetConfig(cfg Config) {
+	waited := m.config().ResumeTimeout
 	next := newSettings(hot.Merge(m.config().Config, cfg.WithDefaults()))
 	m.settings.Store(next)
+	if next.ResumeTimeout < waited {
+		m.detached.soon()
+	}
 	m.throttle.set(&next.Config)
 	m.fanout.setRate(next.FanoutRate)
 }
