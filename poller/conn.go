@@ -103,7 +103,7 @@ func (c *Conn) hungUp(epoll.Source) error {
 			return
 		}
 		c.mu.Lock()
-		c.watch, c.armed = watchNothing, false
+		c.forget() // a Resume since then has registered the descriptor again: netpoll removes it only once
 		full := c.full
 		c.mu.Unlock()
 		c.marks |= markHungUp

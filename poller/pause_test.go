@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestFullWhilePaused: a connection that is paused for reading, and whose socket becomes
@@ -87,6 +90,45 @@ func TestHalfClosedWhilePaused(t *testing.T) {
 	e.c.Resume()
 	if err := reason(t, e); err != io.EOF {
 		t.Errorf("%v, want EOF", err)
+	}
+}
+
+// TestResumedBeforeHangUp: a peer hangs up while its connection is paused, and the
+// connection is resumed after netpoll has removed its descriptor but before netpoll says so.
+// If the handler then pauses again, the loop sleeps. Bug: resuming had registered the
+// descriptor again, and nothing removed it: the loop ran without a break until the end of
+// the connection.
+func TestResumedBeforeHangUp(t *testing.T) {
+	s := serve(t, Config{Loops: 1}, nil, func(e *echo, p []byte) int {
+		e.c.Pause()
+		return len(p)
+	})
+	c := dial(t, s.addr)
+	e := <-s.conns
+	_, _ = c.Write([]byte("a"))
+	eventually(t, "it is paused", func() (paused bool) {
+		s.onLoop(func(*loop) { paused = e.c.paused })
+		return paused
+	})
+	checked := make(chan error, 1)
+	s.onLoop(func(l *loop) {
+		_, _ = c.Write([]byte("b"))
+		_ = c.CloseWrite()
+		for !e.c.peerGone() {
+			runtime.Gosched()
+		}
+		_ = e.c.readable(nil) // as netpoll does
+		e.c.resume()
+		_ = e.c.hungUp(nil) // as netpoll does, soon after
+		l.post(nil, func(int) { checked <- unix.EpollCtl(l.poll.FD(), unix.EPOLL_CTL_DEL, descriptor(e.c), nil) })
+	})
+	if err := <-checked; err != unix.ENOENT {
+		t.Errorf("the descriptor of the peer that has hung up is still watched (%v)", err)
+	}
+	s.wantQuiet(t, "paused after the hang-up")
+	e.c.Resume()
+	if err := reason(t, e); err != io.EOF {
+		t.Errorf("ended with %v", err)
 	}
 }
 
