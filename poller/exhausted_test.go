@@ -232,3 +232,71 @@ func TestReservedFiles(t *testing.T) {
 		t.Errorf("%d files could be opened, %d descriptors are reserved", n, reserve)
 	}
 }
+
+// unwatchable makes the kernel refuse to watch a descriptor, with EEXIST in place of ENOSPC or
+// ENOMEM. The result undoes that.
+func unwatchable(t *testing.T, l *loop, fd int) (undo func()) {
+	t.Helper()
+	none := unix.EpollEvent{Events: unix.EPOLLET}
+	if err := unix.EpollCtl(l.poll.FD(), unix.EPOLL_CTL_ADD, fd, &none); err != nil {
+		t.Error(err)
+	}
+	return func() {
+		if err := unix.EpollCtl(l.poll.FD(), unix.EPOLL_CTL_DEL, fd, nil); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestNoMemoryToAccept: without memory for a connection, the listener waits a second, and again
+// if there still is none, instead of trying all the time or never again. Bug: it did both.
+func TestNoMemoryToAccept(t *testing.T) {
+	var log syncBuffer
+	s := serve(t, Config{Loops: 1, Logger: debugLogger(&log)}, nil, nil)
+	l := s.listeners[0]
+	var enough func()
+	s.onLoop(func(loop *loop) {
+		l.acceptFailed(unix.ENOMEM)
+		enough = unwatchable(t, loop, l.fd)
+		l.lastErrLog = 0 // the next error is logged, too
+	})
+	c := dial(t, s.addr)
+	_, _ = c.Write([]byte("waited"))
+	s.wantQuiet(t, "no memory")
+	if !strings.Contains(log.String(), "there is no memory") {
+		t.Errorf("logged %q", log.String())
+	}
+	eventually(t, "the next attempt", func() bool { return strings.Contains(log.String(), "connections cannot be accepted") })
+	s.onLoop(func(*loop) { enough() })
+	expect(t, c, "waited")
+}
+
+// TestUnwatchedAtOnce: a connection that the kernel does not watch ends, and the operator is
+// told why.
+func TestUnwatchedAtOnce(t *testing.T) {
+	var log syncBuffer
+	e := &echo{closed: make(chan error, 1)}
+	cfg := Config{Loops: 1, Logger: debugLogger(&log)}.unlimited()
+	cfg.Accept = func(c *Conn, _ *Listener) Handler {
+		e.c = c
+		unwatchable(t, c.loop, descriptor(c))
+		return e
+	}
+	p, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	l, err := p.Listen("127.0.0.1:0", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, l.Addr().String())
+	if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("read %d bytes, %v", n, err)
+	}
+	if err := reason(t, e); err != unix.EEXIST {
+		t.Errorf("ended with %v", err)
+	}
+	eventually(t, "a line of the log", func() bool { return strings.Contains(log.String(), "fs.epoll.max_user_watches") })
+}

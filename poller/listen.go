@@ -5,9 +5,7 @@ package poller
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -149,14 +147,6 @@ func detachFD(s filer) (int, error) {
 	return fd, nil
 }
 
-func openReserve() int {
-	fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1
-	}
-	return fd
-}
-
 // Addr returns the address that the listener is bound to.
 func (l *Listener) Addr() net.Addr { return l.addr }
 
@@ -211,59 +201,13 @@ func (l *Listener) accept(epoll.Source) error {
 			l.accepted(fd, peer)
 		case err == unix.EAGAIN:
 			return nil
-		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
-			l.exhausted(err)
-			return nil
 		case err == unix.EINTR, err == unix.ECONNABORTED:
 		default:
-			l.logError("connections cannot be accepted", err)
+			l.acceptFailed(err)
 			return nil
 		}
 	}
 	return nil
-}
-
-// maxFile returns the lowest descriptor that connections must not use.
-func (p *Poller) maxFile() int {
-	if p.config().ReserveFiles <= 0 {
-		return math.MaxInt
-	}
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > math.MaxInt32 {
-		return math.MaxInt
-	}
-	return int(limit.Cur) - min(p.config().ReserveFiles, int(limit.Cur)/2)
-}
-
-// exhausted is called when no descriptors are left. The event would repeat at once and
-// forever, so one connection is accepted with the spare descriptor and closed, which
-// tells its peer that the server is full. If even that fails, the listener pauses for a
-// second.
-func (l *Listener) exhausted(err error) {
-	l.logError("no descriptors are left for new connections: raise the limit of open files", err)
-	if l.reserve >= 0 {
-		_ = unix.Close(l.reserve)
-		if fd, _, err := epoll.Accept(l.fd); err == nil {
-			l.p.stats.refused[RefusedFiles].Add(1)
-			_ = epoll.Close(fd)
-		}
-		if l.reserve = openReserve(); l.reserve >= 0 {
-			return
-		}
-	}
-	_ = l.loop.poll.Unwatch(&l.op)
-	time.AfterFunc(time.Second, func() { l.loop.post(nil, l.resumeAccept) })
-}
-
-// resumeAccept resumes accepting after a pause. Loop.
-func (l *Listener) resumeAccept(int) {
-	if l.closed {
-		return
-	}
-	if l.reserve < 0 {
-		l.reserve = openReserve()
-	}
-	_ = l.loop.poll.WatchRead(&l.op)
 }
 
 // logError logs an error at most once a minute.
@@ -375,6 +319,9 @@ func (l *Listener) newConn(fd int, peer netip.AddrPort, via netip.Addr, from ori
 			return
 		}
 		if err := c.register(); err != nil {
+			l.loop.post(nil, func(int) {
+				l.logError("connections cannot be watched and are closed: raise fs.epoll.max_user_watches", err)
+			})
 			c.destroy(err)
 		}
 	})

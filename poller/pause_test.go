@@ -132,6 +132,45 @@ func TestResumedBeforeHangUp(t *testing.T) {
 	}
 }
 
+// TestUnwatchable: a connection ends if the kernel does not watch its descriptor again after
+// a pause, or for writing. Bug: nothing was heard of its peer any more.
+func TestUnwatchable(t *testing.T) {
+	for _, full := range []bool{false, true} {
+		s := serve(t, Config{Loops: 1, Outbox: 1 << 20}, nil, func(e *echo, p []byte) int {
+			e.c.Pause()
+			return len(p)
+		})
+		c := dial(t, s.addr)
+		e := <-s.conns
+		small(t, e, c)
+		_, _ = c.Write([]byte("a"))
+		eventually(t, "it is paused", func() (paused bool) {
+			s.onLoop(func(*loop) { paused = e.c.paused })
+			return paused
+		})
+		_, _ = c.Write([]byte("b")) // an event while it is paused
+		eventually(t, "the descriptor is removed", func() bool {
+			e.c.mu.Lock()
+			defer e.c.mu.Unlock()
+			return e.c.watch == watchNothing
+		})
+		s.onLoop(func(l *loop) {
+			unwatchable(t, l, descriptor(e.c))
+			if !full {
+				e.c.Resume()
+				return
+			}
+			_ = e.c.Queue(make([]byte, 1<<20))
+			if !e.c.Flush() {
+				t.Error("the socket has accepted everything")
+			}
+		})
+		if err := reason(t, e); err != unix.EEXIST {
+			t.Errorf("full %v: ended with %v", full, err)
+		}
+	}
+}
+
 // TestListenLate: Listen on a closed poller returns an error.
 func TestListenLate(t *testing.T) {
 	p, err := New(Config{Loops: 1})

@@ -49,7 +49,18 @@ func (c *Conn) watchWrite() {
 		return
 	}
 	c.watch = watchWrite
-	c.armed = c.loop.poll.WatchWrite(&c.op) == nil
+	err := c.loop.poll.WatchWrite(&c.op)
+	c.armed = err == nil
+	c.unwatched(err)
+}
+
+// unwatched ends the connection if the poll cannot watch its descriptor, because of err: the
+// kernel limits the number of watches, and nothing would be heard of the peer again. Under mu.
+func (c *Conn) unwatched(err error) {
+	if err != nil {
+		c.watch = watchNothing
+		c.loop.post(c, func(int) { c.destroy(err) })
+	}
 }
 
 // Pause stops reading until Resume. Loop.
@@ -95,7 +106,7 @@ func (c *Conn) reregister() {
 	}
 	c.forget()
 	c.watch = watchRead
-	_ = c.loop.poll.WatchRead(&c.op)
+	c.unwatched(c.loop.poll.WatchRead(&c.op))
 	if c.full {
 		c.arm()
 	}
