@@ -46,6 +46,40 @@ func TestManyContactsOnline(t *testing.T) {
 	}
 }
 
+// TestManyContactsUnacked: a client with stream management whose contacts' presence is more
+// than it may have unacknowledged gets all of it, although it acknowledges late. Bug: the
+// socket accepted all at once, and the client was disconnected, at each of its logins.
+func TestManyContactsUnacked(t *testing.T) {
+	const contacts, unacked = 40, 64 << 10
+	var cfg xmpptest.Config
+	cfg.Router.PageBytes, cfg.Session.Unacked = 8<<10, unacked
+	s := xmpptest.NewServer(t, cfg)
+	romeo := jid.MustParse("romeo@localhost")
+	names := addAccounts(t, s, contacts)
+	for _, name := range names {
+		befriend(t, s, romeo, name)
+		c := loginRaw(t, s, name.Local(), plainHeader)
+		c.say("<presence><status>"+strings.Repeat("s", 3000)+"</status></presence>", "</presence>")
+	}
+	c := loginManaged(t, s, "romeo", "r")
+	c.write("<presence/>")
+	for acked, n := 0, 0; n < contacts; n = strings.Count(c.got, "</status>") {
+		c.await("</status>")
+		c.sync()
+		if len(c.got)-acked > unacked/2 {
+			t.Fatalf("%d bytes were sent before the previous ones were acknowledged", len(c.got)-acked)
+		}
+		acked = len(c.got)
+		h := strings.Count(c.got, "<message") + strings.Count(c.got, "<presence") + strings.Count(c.got, "<iq")
+		c.write(fmt.Sprintf("<a xmlns='urn:xmpp:sm:3' h='%d'/>", h))
+	}
+	for _, name := range names {
+		if n := strings.Count(c.got, "from='"+name.String()+"/r'"); n != 1 {
+			t.Errorf("the presence of %s was received %d times", name, n)
+		}
+	}
+}
+
 // addAccounts adds n accounts.
 func addAccounts(t *testing.T, s *xmpptest.Server, n int) (names []jid.JID) {
 	t.Helper()

@@ -110,7 +110,7 @@ func (r *Router) sendPendingPresence(t *session.Turn, s *session.Session, ro *Ro
 	resume := func(t *session.Turn) { r.resumeContactPresence(t, s) }
 	switch {
 	case why == pauseClient:
-		s.OnDrain(resume)
+		r.whenReady(s, resume)
 	case f.since != 0: // see becomeActive
 		r.sessions.Yield(t, s, resume)
 	default:
@@ -292,8 +292,13 @@ func (r *Router) sees(s *session.Session, ro *Roster, of string) bool {
 }
 
 // mustWait reports whether a client has to read before it is sent n more bytes that can
-// wait: it has a page unread, or they would not fit in its outbox, which holds four pages.
+// wait: it has a page unread, or they would not fit in its outbox, which holds four pages. A
+// client with stream management has to acknowledge, too: what a socket has accepted may be far
+// from being read, and the stanzas that are not acknowledged have a limit.
 func (r *Router) mustWait(s *session.Session, n int) bool {
+	if s.MustAck(r.config().PageBytes) {
+		return true
+	}
 	fits := func() bool {
 		queued := s.Conn().Queued()
 		return queued == 0 || queued <= r.config().PageBytes && queued+n <= 4*r.config().PageBytes
@@ -303,4 +308,10 @@ func (r *Router) mustWait(s *session.Session, n int) bool {
 	}
 	s.Conn().Flush()
 	return !fits()
+}
+
+// whenReady has f called when the client has read, and acknowledged, what mustWait has made
+// the caller wait for.
+func (r *Router) whenReady(s *session.Session, f func(*session.Turn)) {
+	s.OnAcked(r.config().PageBytes, f)
 }

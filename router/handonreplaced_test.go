@@ -126,7 +126,9 @@ func TestBindWhileLeaving(t *testing.T) {
 func TestHandOnReplaced(t *testing.T) { synctest.Test(t, testHandOnReplaced) }
 
 func testHandOnReplaced(t *testing.T) {
-	s, st := slowServer(t, xmpptest.Config{})
+	var cfg xmpptest.Config
+	cfg.Router.PageBytes = 256 << 10 // so much may be unacknowledged before stored messages have to wait
+	s, st := slowServer(t, cfg)
 	romeo := loginRaw(t, s, "romeo", plainHeader)
 	first := loginManaged(t, s, "juliet", "r")
 	first.ask("<presence/>")

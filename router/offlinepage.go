@@ -119,7 +119,7 @@ func (r *Router) endPage(s *session.Session, p *sentPage, first int64) error {
 		offlineReaders.Make(s).after = p.last
 		switch {
 		case p.mustRead:
-			s.OnDrain(func(t *session.Turn) { r.continueOffline(t, s) })
+			r.whenReady(s, func(t *session.Turn) { r.continueOffline(t, s) })
 		case !s.MustAckStored(r.config().PageBytes): // Acked was called before there was a reader
 			offlineReaders.Drop(s)
 			p.end = pageMore

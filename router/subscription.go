@@ -375,7 +375,7 @@ func (r *Router) sendRequests(t *session.Turn, s *session.Session, only []string
 			for _, q := range requests[i:] {
 				left = append(left, q.From.String())
 			}
-			s.OnDrain(func(t *session.Turn) {
+			r.whenReady(s, func(t *session.Turn) {
 				r.sessions.Offload(t, s, session.Read, func(t *session.Turn) { r.sendRequests(t, s, left) })
 			})
 			return

@@ -15,6 +15,7 @@ type ackQueue struct {
 	len    uint32 // entries
 	stored uint32 // those that are in the store
 	copied uint32 // those that are copies
+	large  int    // the size of the largest entry, if that is at least largeEntry
 
 	// The newest entries may not have been sent on the present connection: they are sent
 	// when the client has read those before them.
@@ -95,9 +96,38 @@ func (q *ackQueue) bytes() int {
 	return len(q.buf) - q.head
 }
 
+// largeEntry is the size from which an entry is large, in bytes.
+const largeEntry = 32 << 10
+
+// limited returns the size of all entries but the largest one, if that is large: that of a
+// roster, for example, does not mean that the client acknowledges slowly.
+func (q *ackQueue) limited() int {
+	if q == nil {
+		return 0
+	}
+	return q.bytes() - q.large
+}
+
+// findLarge finds the largest entry.
+func (q *ackQueue) findLarge() {
+	q.large = 0
+	for e := range q.all() {
+		q.grew(e.size())
+	}
+}
+
+// grew is called for an entry of n bytes.
+func (q *ackQueue) grew(n int) {
+	if n >= largeEntry {
+		q.large = max(q.large, n)
+	}
+}
+
 // add appends an entry. It copies the stanza.
 func (q *ackQueue) add(e ackEntry) {
-	if n := e.size(); len(q.buf)+n > cap(q.buf) {
+	n := e.size()
+	q.grew(n)
+	if len(q.buf)+n > cap(q.buf) {
 		// Move the entries to the front if that makes enough space for a while: so each
 		// byte is moved at most about once.
 		if q.head >= len(q.buf)/2 && q.head >= n {
@@ -194,13 +224,18 @@ func (q *ackQueue) drop(n uint32) (size int) {
 	q.len -= n
 	q.unsent = min(q.unsent, q.len)
 	if q.len == 0 {
-		q.head, q.stored, q.copied = len(q.buf), 0, 0
+		q.head, q.stored, q.copied, q.large = len(q.buf), 0, 0, 0
 		return q.head - was
 	}
+	large := false
 	for ; n > 0; n-- {
 		e := entryAt(q.buf[q.head:])
 		q.count(e.flags, -1)
 		q.head += e.size()
+		large = large || e.size() == q.large
+	}
+	if large {
+		q.findLarge()
 	}
 	q.next = max(q.next, q.head)
 	return q.head - was

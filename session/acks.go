@@ -220,11 +220,11 @@ const (
 	keepNone        // it takes none
 )
 
-// mayKeep checks the limits of the queue. The stanza that exceeds them is still taken, and
+// mayKeep checks the limits of the queue, for which its largest stanza does not count. The stanza that exceeds them is still taken, and
 // the session ends; so are those that arrive until it has ended, up to twice the limit. So
 // they remain in order. Under coldState.mu.
 func (s *Session) mayKeep(x *coldState) int {
-	n, cfg := x.queue().bytes(), s.mgr.config()
+	n, cfg := x.queue().limited(), s.mgr.config()
 	switch {
 	case n > 2*cfg.Unacked:
 		return keepNone
@@ -262,6 +262,9 @@ func (s *Session) acknowledge(t *Turn, h uint32) (sent uint32, ok bool) {
 	if n > 0 {
 		x.drop(s.mgr, n)
 		s.flushLater(t) // to request the next acknowledgement
+		if x.acked(s.mgr) {
+			s.Conn().Post(s.Drained)
+		}
 	}
 	return sent, true
 }

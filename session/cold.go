@@ -1,6 +1,9 @@
 package session
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // coldState holds what only some sessions need. A session with stream management has one
 // also while it is idle, so every field counts; a test limits the size.
@@ -40,7 +43,7 @@ func (x *coldState) unmark(m coldMarks)  { x.marks &^= m }
 type rareState struct {
 	negotiation *negotiation // its fields are owned by the loop or worker; nil once bound
 	slots       *slotValue   // values of Slots
-	onDrain     []func(*Turn)
+	onDrain     []onDrain
 	unacked     *ackQueue // stanzas that the client has not acknowledged; nil: none
 }
 
@@ -79,34 +82,64 @@ func (s *Session) negotiation() *negotiation {
 	return x.rare.negotiation
 }
 
+// onDrain is a function that waits until the client has read.
+type onDrain struct {
+	f     func(*Turn)
+	limit int // and until it has fewer bytes unacknowledged, with stream management; 0: it need not
+}
+
+// ready reports whether the client has acknowledged enough. Under mu.
+func (w *onDrain) ready(m *Manager, x *coldState) bool { return w.limit == 0 || !m.mustAck(x, w.limit) }
+
 // OnDrain registers f to be called once, by the goroutine that handles the session's input,
 // after functions registered earlier: when the socket has accepted all queued bytes, or
 // soon if it already has.
-func (s *Session) OnDrain(f func(*Turn)) {
+func (s *Session) OnDrain(f func(*Turn)) { s.whenDrained(onDrain{f, 0}) }
+
+// OnAcked is OnDrain for what also has to wait until MustAck(limit) returns false: its function
+// may be called after others that were registered later.
+func (s *Session) OnAcked(limit int, f func(*Turn)) { s.whenDrained(onDrain{f, limit}) }
+
+func (s *Session) whenDrained(w onDrain) {
 	x := s.ensureCold()
 	x.mu.Lock()
 	r := x.needRare()
-	r.onDrain = append(r.onDrain, f)
+	r.onDrain = append(r.onDrain, w)
+	ready := w.ready(s.mgr, x) // otherwise an acknowledgement will find it
 	x.mu.Unlock()
-	if !s.Conn().Flush() {
+	if !s.Conn().Flush() && ready {
 		s.Conn().Post(s.Drained) // Drained is called by itself only if the socket was full
 	}
 }
 
-func (s *Session) takeOnDrain() []func(*Turn) {
+// takeOnDrain removes and returns the functions that need not wait for an acknowledgement, and
+// reports whether others are left.
+func (s *Session) takeOnDrain() (ready []func(*Turn), left bool) {
 	x := s.cold.Load()
 	if x == nil {
-		return nil
+		return nil, false
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.rare == nil {
-		return nil
+		return nil, false
 	}
-	fs := x.rare.onDrain
-	x.rare.onDrain = nil
+	var wait []onDrain
+	for _, w := range x.rare.onDrain {
+		if w.ready(s.mgr, x) {
+			ready = append(ready, w.f)
+		} else {
+			wait = append(wait, w)
+		}
+	}
+	x.rare.onDrain = wait
 	x.dropRare()
-	return fs
+	return ready, wait != nil
+}
+
+// acked reports whether a function need no longer wait for an acknowledgement. Under mu.
+func (x *coldState) acked(m *Manager) bool {
+	return x.rare != nil && slices.ContainsFunc(x.rare.onDrain, func(w onDrain) bool { return w.limit != 0 && w.ready(m, x) })
 }
 
 func (s *Session) ensureCold() *coldState {

@@ -188,6 +188,27 @@ func (s *Session) MustAckStored(limit int) bool {
 	return q != nil && q.stored > 0 && q.bytes() >= limit
 }
 
+// MustAck reports whether the client has limit or more bytes of stanzas unacknowledged, or half of
+// its share while all clients exceed Config.UnackedMemory. What can wait is sent later then, see
+// OnAcked: a queue that exceeds the limits ends the session. Any goroutine may call it.
+func (s *Session) MustAck(limit int) bool {
+	if !s.has(flagManaged) {
+		return false
+	}
+	x := s.cold.Load()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return s.mgr.mustAck(x, limit)
+}
+
+// mustAck is MustAck under mu.
+func (m *Manager) mustAck(x *coldState, limit int) bool {
+	if m.unackedBytes.Load() > m.config().UnackedMemory {
+		limit = min(limit, unackedShare/2)
+	}
+	return x.queue().bytes() >= limit
+}
+
 // discardUnacked drops the stanzas of an account that was removed.
 func (s *Session) discardUnacked() {
 	if !s.has(flagManaged) {
