@@ -83,7 +83,8 @@ func testBindDespiteStore(t *testing.T) {
 }
 
 // TestBindWhileLeaving: a message to a session that has handed on all that it had, and that
-// is about to leave for a new one, is stored whatever its type.
+// is about to leave for a new one, is stored whatever its type, unless that is one of a room
+// or an error: these are for the session only.
 func TestBindWhileLeaving(t *testing.T) {
 	s, st := slowServer(t, xmpptest.Config{})
 	romeo := loginRaw(t, s, "romeo", plainHeader)
@@ -110,11 +111,18 @@ func TestBindWhileLeaving(t *testing.T) {
 	authenticate(second, "juliet", plainHeader)
 	second.write(bindR)
 	<-reading
+	romeo.write("<message type='error' to='juliet@localhost/r' id='error'><body>b</body></message>" +
+		"<message type='groupchat' to='juliet@localhost/r' id='room'><body>b</body></message>")
+	romeo.await("type='error' id='room'")
+	romeo.got, romeo.used = "", 0
 	romeo.write("<message type='normal' to='juliet@localhost/r' id='m.1'><body>b</body></message>")
 	<-stored
 	close(goOn)
 	second.await("id='bind'")
 	desk.await("id='m.1'")
+	if strings.Contains(desk.got, "id='error'") || strings.Contains(desk.got, "id='room'") {
+		t.Errorf("another resource received %s", desk.got)
+	}
 	if romeo.sync(); strings.Contains(romeo.got, "type='error'") {
 		t.Errorf("the sender received %s", romeo.got)
 	}
@@ -215,4 +223,21 @@ func TestHandOnKeepsPlaces(t *testing.T) {
 	if got := second.received(); !slices.Equal(got, numbers(0, 8)) {
 		t.Errorf("received %v", got)
 	}
+}
+
+// TestHandOnRoom: the sender of a message of a room gets an error if the client has not
+// acknowledged it, also if the client makes a new session instead of resuming the earlier one.
+func TestHandOnRoom(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	first := loginManaged(t, s, "juliet", "r")
+	first.ask("<presence/>")
+	romeo.write("<message type='groupchat' to='juliet@localhost/r' id='room'><body>b</body></message>")
+	first.await("id='room'")
+	second := dialRaw(t, s)
+	authenticate(second, "juliet", plainHeader)
+	second.write(bindR)
+	second.await("id='bind'")
+	romeo.await("type='error' id='room'")
+	awaitStored(t, s, 0)
 }

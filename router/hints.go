@@ -28,7 +28,14 @@ func hintsExtension() Extension {
 //     by the entity" (https://xmpp.org/extensions/xep-0334.html#hints).
 //   - <no-permanent-store/> is about archives and logs, of which there are none, and
 //     <no-copy/> is about copies.
+//
+// Errors and messages of rooms are never stored, whatever their hints: they are for the
+// resource that they are addressed to
+// (https://xmpp.org/extensions/xep-0160.html#types).
 func storable(st *stanza.Stanza) bool {
+	if st.Type == stanza.Error || st.Type == stanza.Groupchat {
+		return false
+	}
 	content := false
 	store := false
 	for el := st.Root.First(); el.OK(); el = el.Next() {
