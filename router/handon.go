@@ -1,6 +1,7 @@
 package router
 
 import (
+	"errors"
 	"iter"
 	"slices"
 	"sync"
@@ -107,6 +108,9 @@ func (h *handOn) store(t *session.Turn) {
 		if err == nil {
 			refused = stored[i].Err
 		}
+		if m.stays(refused) {
+			continue
+		}
 		h.r.guarded(h.session, func() { m.stored(t, refused) })
 	}
 	if mustDelete {
@@ -127,11 +131,13 @@ func (h *handOn) appendPending() (pending []*handing, stored []store.StoredMessa
 	var replaced []int64
 	for i, m := range pending {
 		all[i] = store.NewMessage{From: m.from, Stanza: m.forward, Received: m.received}
-		if m.id != 0 {
+	}
+	stored, err = h.r.config().Store.AppendOfflineAll(h.r.ctx, h.account, all, h.r.offlineQuota())
+	for i, m := range pending {
+		if err == nil && m.id != 0 && !m.stays(stored[i].Err) {
 			replaced = append(replaced, m.id)
 		}
 	}
-	stored, err = h.r.config().Store.AppendOfflineAll(h.r.ctx, h.account, all, h.r.offlineQuota())
 	mustDelete = err == nil && len(replaced) > 0 && h.r.undeleted.add(h.account, replaced)
 	return pending, stored, mustDelete, err
 }
@@ -161,6 +167,12 @@ type handing struct {
 	text     []byte // valid as long as its batch
 	forward  []byte // as it is stored
 	id       int64  // under which it is in the store; 0: it is not
+}
+
+// stays reports whether the message is in the store already and stays there in its place, because
+// it could not be stored again: there was no space for both, or the store has failed.
+func (m *handing) stays(err error) bool {
+	return m.id != 0 && err != nil && !errors.Is(err, store.ErrBlocked) && !errors.Is(err, store.ErrNotFound)
 }
 
 // stream identifies the messages among which this one has to keep its place.

@@ -241,3 +241,29 @@ func TestHandOnRoom(t *testing.T) {
 	romeo.await("type='error' id='room'")
 	awaitStored(t, s, 0)
 }
+
+// TestHandOnFullMailbox: a message that a client has got from the store, and not acknowledged,
+// stays there if it cannot be stored again behind an earlier one, because the mailbox is full.
+func TestHandOnFullMailbox(t *testing.T) {
+	var cfg xmpptest.Config
+	cfg.Router.MaxOffline = 1
+	s := xmpptest.NewServer(t, cfg)
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	first := loginManaged(t, s, "juliet", "r")
+	first.ask("<presence/>")
+	romeo.sendNumbered(0, 1, "is in the queue of the first session only")
+	first.await("id='m.0'")
+	first.ask("<presence><priority>-1</priority></presence>")
+	romeo.sendNumbered(1, 2, "is stored")
+	romeo.sync()
+	first.write("<presence/>")
+	first.await("id='m.1'")
+	first.lose(s, "juliet@localhost/r")
+	second := loginRaw(t, s, "juliet", plainHeader)
+	second.write("<presence/>")
+	second.await("id='m.1'")
+	if second.sync(); !slices.Equal(second.received(), []int{1}) {
+		t.Errorf("received %v", second.received())
+	}
+	awaitStored(t, s, 0)
+}
