@@ -267,10 +267,20 @@ func (r *Router) deliverStored(t *session.Turn, owner jid.JID) {
 	}
 }
 
-// deliverStoredHere is deliverStored for the resources of this node.
+// deliverStoredHere is deliverStored for the resources of this node. Only one gets a message:
+// one whose client has lost its connection, and may not come back for hours, only gets what no
+// other takes.
 func (r *Router) deliverStoredHere(t *session.Turn, owner jid.JID) {
 	r.offlineStored(owner)
+	var absent []*session.Session
 	for s := range r.Recipients(owner.String(), NonNegative) {
+		if s.Detached() {
+			absent = append(absent, s)
+		} else if r.deliverOffline(t, s, 0) {
+			return
+		}
+	}
+	for _, s := range absent {
 		if r.deliverOffline(t, s, 0) {
 			return
 		}

@@ -224,3 +224,33 @@ func TestOfflineAfterFault(t *testing.T) {
 		t.Errorf("received %v", got)
 	}
 }
+
+// TestStoredToPresent: a message that a client has not acknowledged before its session has
+// ended, and that is in the store, goes to a client that is there, and not to one that has lost
+// its connection and may resume its session, whichever has logged in last.
+func TestStoredToPresent(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	romeo.sendNumbered(0, 3, "b")
+	romeo.sync()
+	first := loginManaged(t, s, "juliet", "first")
+	first.write("<presence/>")
+	first.await("id='m.2'")
+	absent := func(resource string) {
+		c := loginAs(t, s, "juliet", resource, plainHeader)
+		c.say(enableResume, "<enabled ")
+		c.ask("<presence/>")
+		_ = c.conn.Close()
+		it := s.Sessions.Find("juliet@localhost", resource)
+		xmpptest.Eventually(t, "the connection to be lost", it.Detached)
+	}
+	absent("before")
+	desk := loginManaged(t, s, "juliet", "desk")
+	desk.ask("<presence/>")
+	absent("after")
+	first.lose(s, "juliet@localhost/first")
+	desk.await("id='m.2'")
+	if got := desk.received(); !slices.Equal(got, numbers(0, 3)) {
+		t.Errorf("received %v", got)
+	}
+}
