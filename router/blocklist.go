@@ -49,13 +49,14 @@ func (l *Blocklist) has(address string) bool {
 	return ok
 }
 
-// blocksSender reports whether the sender of a stored stanza is blocked.
-func (l *Blocklist) blocksSender(whole []byte) bool {
+// blocksSender reports whether the sender of a stanza that this server has written is blocked by
+// the account that it is for: see bars.
+func (l *Blocklist) blocksSender(account string, whole []byte) bool {
 	if l == nil {
 		return false
 	}
 	from, err := jid.Parse(html.UnescapeString(string(stanza.From(whole))))
-	return err == nil && l.Blocks(from)
+	return err == nil && l.Blocks(from) && from.BareString() != account
 }
 
 // weight returns the approximate memory use, in bytes.

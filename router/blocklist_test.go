@@ -174,3 +174,24 @@ func TestBlocklistUnread(t *testing.T) {
 		t.Errorf("juliet is not blocked: %s", got)
 	}
 }
+
+// TestBlockSelfStored: a user who has blocked the own domain gets stored messages from the own
+// account: "An implementation MUST NOT block communications from one of a user's resources to
+// another" (https://xmpp.org/extensions/xep-0191.html#privacy). Those that others had sent
+// before are dropped.
+func TestBlockSelfStored(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	juliet := loginRaw(t, s, "juliet", plainHeader)
+	nurse := loginRaw(t, s, "nurse", plainHeader)
+	for i, c := range []*rawClient{nurse, juliet} {
+		c.sendNumbered(i, i+1, "b")
+		c.sync()
+	}
+	juliet.ask(fmt.Sprintf(blockFormat, items("localhost")))
+	juliet.write("<presence/>")
+	juliet.await("id='m.1'")
+	if juliet.sync(); len(juliet.received()) != 1 {
+		t.Errorf("received %v", juliet.received())
+	}
+	awaitStored(t, s, 0)
+}

@@ -74,7 +74,7 @@ type sentPage struct {
 // sendStored sends a stored message, or finds that its sender is blocked now. If it does
 // neither, it sets p.end and returns false.
 func (r *Router) sendStored(t *session.Turn, s *session.Session, m *store.OfflineMessage, p *sentPage) bool {
-	if blocklistOf(s).blocksSender(m.Stanza) { // it was stored before
+	if blocklistOf(s).blocksSender(s.BareJID(), m.Stanza) { // it was stored before
 		p.barred = append(p.barred, m.ID)
 		return true
 	}
