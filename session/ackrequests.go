@@ -153,6 +153,11 @@ func (s *Session) awaits(timeout, now time.Duration) bool {
 	defer x.mu.Unlock()
 	q := x.queue()
 	switch {
+	case q != nil && q.asked != 0 && timeout > 0 && s.has(flagBusy|flagThrottled):
+		// The client may have responded: its input waits, for the store or because of
+		// Config.FanoutRate. Its time begins anew.
+		q.asked = int64(max(1, now))
+		return true
 	case q != nil && q.asked != 0 && timeout > 0 && now-time.Duration(q.asked) < timeout:
 		return true
 	case q != nil && q.asked != 0 && timeout > 0:
