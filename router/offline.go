@@ -141,15 +141,34 @@ func (r *Router) readAgain(s *session.Session) error {
 	if _, _, err := r.config().Store.Offline(r.ctx, s.JID().Bare(), 0, 1); err != nil {
 		return err
 	}
-	r.sessions.RunOnLoop(s, func(t *session.Turn) {
-		r.sessions.Offload(t, s, session.Write, func(t *session.Turn) {
-			unlock := r.lockRosters(s.JID().Bare())
-			offlinePending.Set(s)
-			unlock()
-			r.deliverOffline(t, s, 0)
+	r.sessions.RunOnLoop(s, func(t *session.Turn) { r.readStored(t, s) })
+	return nil
+}
+
+// readStored has a session read its account's stored messages.
+func (r *Router) readStored(t *session.Turn, s *session.Session) {
+	r.sessions.Offload(t, s, session.Write, func(t *session.Turn) {
+		unlock := r.lockRosters(s.JID().Bare())
+		offlinePending.Set(s)
+		unlock()
+		r.deliverOffline(t, s, 0)
+	})
+}
+
+// Returned implements session.Router. A session that was saved does not know of the messages
+// that were stored after that: by what the server still had to do when it had to stop, or
+// because other sessions of the account could not be saved.
+func (r *Router) Returned(_ *session.Turn, s *session.Session) {
+	if offlinePending.Has(s) {
+		return // it reads them: see restoreOffline
+	}
+	r.sessions.RunOnLoop(s, func(t *session.Turn) { // after what its client is sent because it is active
+		r.sessions.Offload(t, s, session.Read, func(t *session.Turn) {
+			if unsent, err := r.offlineUnsent(s.JID().Bare()); unsent || err != nil {
+				r.readStored(t, s)
+			}
 		})
 	})
-	return nil
 }
 
 // continueOffline is called when a client that deliverOffline waits for may be ready.

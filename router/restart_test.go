@@ -5,9 +5,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"roost/internal/teststores"
 	"roost/internal/xmpptest"
+	"roost/jid"
+	"roost/store"
 )
 
 // TestRestartOffline: a client that has not read all of its stored messages when the server
@@ -49,4 +52,49 @@ func TestRestartOffline(t *testing.T) {
 		t.Errorf("received %v", got)
 	}
 	xmpptest.Eventually(t, "all messages to be deleted", func() bool { return storedMessages(t, s) == 0 })
+}
+
+// TestRestartStoredLater: a message that was stored when the client's session had been saved
+// already, because the server had more to do than there was time for, is sent to the client when
+// it resumes the session.
+func TestRestartStoredLater(t *testing.T) {
+	cfg := xmpptest.Config{Location: teststores.SQLite.New(t)}
+	s := xmpptest.NewServer(t, cfg)
+	juliet := loginRaw(t, s, "juliet", plainHeader)
+	juliet.say(enableResume, "/>")
+	_, id, _ := strings.Cut(juliet.got, "<enabled xmlns='urn:xmpp:sm:3' id='")
+	id, _, _ = strings.Cut(id, "'")
+	juliet.ask("<presence/>")
+	s.Suspend(t)
+
+	st, err := cfg.Location.Open(t.Context(), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := store.NewMessage{
+		From:     jid.MustParse("romeo@localhost/r"),
+		Stanza:   []byte("<message from='romeo@localhost/r' to='juliet@localhost' type='chat' id='m.0'><body>b</body></message>"),
+		Received: time.Now(),
+	}
+	if err := st.AppendOffline(t.Context(), jid.MustParse("juliet@localhost"), late, store.OfflineQuota{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	s = xmpptest.NewServer(t, cfg)
+	juliet = dialRaw(t, s)
+	authenticate(juliet, "juliet", plainHeader)
+	juliet.say("<resume xmlns='urn:xmpp:sm:3' h='0' previd='"+id+"'/>", "<resumed ")
+	juliet.got, juliet.used = juliet.got[juliet.used:], 0
+	juliet.await("id='m.0'")
+	juliet.ack(0)
+	awaitStored(t, s, 0)
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	romeo.sendNumbered(1, 2, "b")
+	juliet.await("id='m.1'")
+	if got := juliet.received(); !slices.Equal(got, numbers(0, 2)) {
+		t.Errorf("received %v", got)
+	}
 }

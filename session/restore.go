@@ -124,12 +124,14 @@ func (m *Manager) RestoredCounts() RestoredCounts { return m.restored.snapshot()
 type restoredCounts struct{ all, resumed, ended atomic.Int64 }
 
 // noLongerRestored counts a session that Restore has made, and that its client has resumed, or
-// that ends, the first time that one of these happens. Under mu.
-func (x *coldState) noLongerRestored(now *atomic.Int64) {
-	if x.is(coldRestored) {
+// that ends, the first time that one of these happens, and reports whether it is that time. Under
+// mu.
+func (x *coldState) noLongerRestored(now *atomic.Int64) (first bool) {
+	if first = x.is(coldRestored); first {
 		x.unmark(coldRestored)
 		now.Add(1)
 	}
+	return first
 }
 
 func (c *restoredCounts) snapshot() RestoredCounts {

@@ -146,7 +146,7 @@ func (s *Session) reattach(t *Turn, r *resumption) {
 		r.done()
 		return
 	}
-	x.noLongerRestored(&s.mgr.restored.resumed)
+	returned := x.noLongerRestored(&s.mgr.restored.resumed)
 	if n > 0 {
 		x.drop(s.mgr, n)
 	}
@@ -176,6 +176,9 @@ func (s *Session) reattach(t *Turn, r *resumption) {
 		if f := s.mgr.features[i].Resumed; f != nil {
 			f(t, s)
 		}
+	}
+	if returned {
+		s.mgr.config().Router.Returned(t, s)
 	}
 	if !s.Conn().Flush() {
 		s.Conn().Post(s.Drained) // for what waits for the client to have read

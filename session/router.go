@@ -67,6 +67,11 @@ type Router interface {
 	// sent, with their IDs, before the session drops them.
 	Acked(t *Turn, s *Session, ids []int64)
 
+
+	// Returned is called when the client has resumed a session that Restore has made, for the
+	// first time.
+	Returned(t *Turn, s *Session)
+
 	// Fetch has the session that f is about be looked for on other nodes, and moved here. It
 	// returns false if there are none. It must not block.
 	Fetch(f *Fetch) bool
