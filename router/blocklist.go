@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"html"
 	"slices"
 	"sync/atomic"
@@ -142,6 +143,41 @@ func (r *Router) restoreBlocking(s *session.Session, data []byte) error {
 		r.learnBlocklist(s, ro)
 	}
 	return err
+}
+
+// Unwanted implements session.Router. What a blocked sender has sent to a client before it was
+// blocked, and while the client had no connection, is not delivered afterwards: "Once the user has
+// blocked communications with a JID, the user's server MUST NOT deliver any XML stanzas from the
+// JID to the user" (https://xmpp.org/extensions/xep-0191.html#block). Neither is a copy of it.
+// Requests are: they have to be answered.
+func (r *Router) Unwanted(s *session.Session) func(b []byte) bool {
+	list, account := blocklistOf(s), s.BareJID()
+	if list == nil {
+		return nil
+	}
+	return func(b []byte) bool {
+		return !bytes.HasPrefix(b, []byte("<iq")) && (list.blocksSender(account, b) || list.blocksCopied(account, b))
+	}
+}
+
+// blocksCopied reports whether a stanza is a copy that the account has got of a message whose
+// sender it has blocked (XEP-0280).
+func (l *Blocklist) blocksCopied(account string, whole []byte) bool {
+	if html.UnescapeString(string(stanza.From(whole))) != account {
+		return false
+	}
+	st, done, ok := readItem(whole)
+	if !ok {
+		return false
+	}
+	defer done()
+	for el := st.Root.First(); el.OK(); el = el.Next() {
+		if el.Is(nsCarbons, "received") {
+			from, err := jid.ParseBytes(el.Child("urn:xmpp:forward:0", "forwarded").Child(stanza.NSClient, "message").Attr("from"))
+			return err == nil && l.Blocks(from) && from.BareString() != account
+		}
+	}
+	return false
 }
 
 // setBlocklist gives all sessions of an account its new list. The caller holds the

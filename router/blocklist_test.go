@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -193,5 +194,55 @@ func TestBlockSelfStored(t *testing.T) {
 	if juliet.sync(); len(juliet.received()) != 1 {
 		t.Errorf("received %v", juliet.received())
 	}
+	awaitStored(t, s, 0)
+}
+
+// TestBlockWhileAbsent: what a contact has sent while a client had no connection is not sent to
+// the client when it resumes its session, if the contact was blocked meanwhile, nor are copies of
+// what it has sent to another client. It leaves the store, if it is there. What others have sent
+// is delivered, and counted without the rest.
+func TestBlockWhileAbsent(t *testing.T) {
+	for desc, cfg := range map[string]xmpptest.Config{"": {}, "durable": durable()} {
+		t.Run(desc, func(t *testing.T) { testBlockWhileAbsent(t, cfg) })
+	}
+}
+
+func testBlockWhileAbsent(t *testing.T, cfg xmpptest.Config) {
+	s := xmpptest.NewServer(t, cfg)
+	romeo, nurse := loginRaw(t, s, "romeo", plainHeader), loginRaw(t, s, "nurse", plainHeader)
+	phone := loginAs(t, s, "juliet", "phone", plainHeader)
+	phone.say(enableResume, "/>")
+	_, id, _ := strings.Cut(phone.got, "<enabled xmlns='urn:xmpp:sm:3' id='")
+	id, _, _ = strings.Cut(id, "'")
+	phone.got, phone.used = "", 0
+	phone.ask("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq><presence/>")
+	desk := loginAs(t, s, "juliet", "desk", plainHeader)
+	desk.ask("<presence><priority>-1</priority></presence>")
+	phone.sync()
+	handled := strings.Count(phone.got, "<presence") + strings.Count(phone.got, "<iq")
+	_ = phone.conn.Close()
+	xmpptest.Eventually(t, "the connection to be lost", s.Sessions.Find("juliet@localhost", "phone").Detached)
+	romeo.sendNumbered(0, 1, "b")
+	romeo.write("<message type='chat' to='juliet@localhost/desk' id='m.1'><body>b</body></message>")
+	romeo.sync()
+	nurse.sendNumbered(2, 3, "b")
+	nurse.sync()
+	desk.await("id='m.1'")
+	desk.ask(fmt.Sprintf(blockFormat, items("romeo@localhost")))
+
+	phone = dialRaw(t, s)
+	authenticate(phone, "juliet", plainHeader)
+	phone.say(fmt.Sprintf("<resume xmlns='urn:xmpp:sm:3' h='%d' previd='%s'/>", handled, id), "<resumed ")
+	phone.got, phone.used = phone.got[phone.used:], 0
+	phone.await("id='m.2'")
+	phone.write(fmt.Sprintf("<a xmlns='urn:xmpp:sm:3' h='%d'/>", handled+1))
+	phone.sync()
+	nurse.sendNumbered(3, 4, "b")
+	phone.await("id='m.3'")
+	if got := phone.received(); !slices.Equal(got, []int{2, 3}) {
+		t.Errorf("received %v", got)
+	}
+	phone.write(fmt.Sprintf("<a xmlns='urn:xmpp:sm:3' h='%d'/>", handled+3))
+	phone.sync()
 	awaitStored(t, s, 0)
 }

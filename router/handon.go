@@ -275,10 +275,12 @@ func (m *handing) stored(t *session.Turn, err error) {
 	m.r.storedOffline(t, m, &st, m.account, err)
 }
 
+const nsCarbons = "urn:xmpp:carbons:2"
+
 // isCarbon reports whether a message contains a copy of another one (XEP-0280).
 func isCarbon(st *stanza.Stanza) bool {
 	for el := st.Root.First(); el.OK(); el = el.Next() {
-		if string(el.Space()) == "urn:xmpp:carbons:2" && (string(el.Local()) == "received" || string(el.Local()) == "sent") {
+		if string(el.Space()) == nsCarbons && (string(el.Local()) == "received" || string(el.Local()) == "sent") {
 			return true
 		}
 	}

@@ -147,6 +147,26 @@ func (q *ackQueue) add(e ackEntry) {
 	q.len++
 }
 
+// remove removes the entries for which which is true, and returns the size of these. It leaves
+// unsent and next to the caller.
+func (q *ackQueue) remove(which func(*ackEntry) bool) (size int) {
+	to := q.head
+	for at := q.head; at < len(q.buf); {
+		e := entryAt(q.buf[at:])
+		n := e.size()
+		if which(&e) {
+			q.count(e.flags, -1)
+			q.len--
+			size += n
+		} else {
+			to += copy(q.buf[to:], q.buf[at:at+n])
+		}
+		at += n
+	}
+	q.buf = q.buf[:to]
+	return size
+}
+
 // count counts an entry with these flags, or with -1 one that is removed.
 func (q *ackQueue) count(flags ackFlags, n int32) {
 	if flags&ackStored != 0 {

@@ -292,3 +292,32 @@ func (x *coldState) storedUpTo(h uint32) []int64 {
 	n, _, _ := x.handledUpTo(h)
 	return x.queue().appendStored(nil, n)
 }
+
+// storedUnwanted appends the IDs of the unwanted messages that are in the store: see
+// Router.Unwanted.
+func (x *coldState) storedUnwanted(ids []int64, unwanted func([]byte) bool) []int64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	q := x.queue()
+	if q == nil || q.stored == 0 || unwanted == nil {
+		return ids
+	}
+	for e := range q.all() {
+		if e.flags&ackStored != 0 && unwanted(e.stanza) {
+			ids = append(ids, e.id)
+		}
+	}
+	return ids
+}
+
+// dropUnwanted removes the unwanted stanzas. Under mu.
+func (x *coldState) dropUnwanted(m *Manager, unwanted func([]byte) bool) {
+	q := x.queue()
+	if q == nil || unwanted == nil {
+		return
+	}
+	m.unackedBytes.Add(-int64(q.remove(func(e *ackEntry) bool { return unwanted(e.stanza) })))
+	if q.len == 0 {
+		x.drop(m, 0)
+	}
+}

@@ -184,7 +184,11 @@ type handing struct {
 	events []string
 	during func(text string) // called with each stanza
 	left   chan struct{}
+
+	unwanted func([]byte) bool
 }
+
+func (r *handing) Unwanted(*Session) func([]byte) bool { return r.unwanted }
 
 func (r *handing) Fetch(*Fetch) bool { return false }
 

@@ -22,6 +22,7 @@ func (r *leaving) note(step string) {
 }
 
 func (r *leaving) CaughtUp(int64) bool                                       { return true }
+func (r *leaving) Unwanted(*Session) func([]byte) bool                       { return nil }
 func (r *leaving) CatchUp(*Turn, int64) error                                { return nil }
 func (r *leaving) OnBind(*Turn, *Session, ConflictPolicy) *stanza.ErrorReply { return nil }
 func (r *leaving) Unlinked(*Session)                                         {}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"roost/jid"
@@ -47,5 +48,41 @@ func TestResumeAfterBacklog(t *testing.T) {
 	p.runPosted(m)
 	if s.Ending() || s.has(flagBacklog) {
 		t.Errorf("ending: %v; reading waits for the earlier connection: %v", s.Ending(), s.has(flagBacklog))
+	}
+}
+
+// TestResumeUnwanted: stanzas that must not be sent any more are left out when the client resumes
+// its session, and are not counted.
+func TestResumeUnwanted(t *testing.T) {
+	for desc, test := range map[string]struct{ unwanted, want string }{
+		"none":  {"", "0123"},
+		"first": {"01", "23"},
+		"some":  {"12", "03"},
+		"last":  {"3", "012"},
+		"all":   {"0123", ""},
+	} {
+		t.Run(desc, func(t *testing.T) {
+			m, s, p, r, id := newResumable(t, Config{}, "resume='true'")
+			p.lose(m, s)
+			for i := range 4 {
+				s.SendBytes(m.turns[0], fmt.Appendf(nil, "<iq id='%d'/>", i))
+			}
+			r.unwanted = func(b []byte) bool { return strings.Contains(test.unwanted, string(b[len("<iq id='"):][:1])) }
+			want := fmt.Sprintf(resumedElement, id)
+			for _, c := range test.want {
+				want += fmt.Sprintf("<iq id='%c'/>", c)
+			}
+			if test.want != "" {
+				want += requestElement
+			}
+			if got, failed := p.resume(m, id, 0); got != want {
+				t.Errorf("received %q, %q, want %q", got, failed, want)
+			}
+			s.Data(0, fmt.Appendf(nil, "<a xmlns='urn:xmpp:sm:3' h='%d'/>", len(test.want)))
+			m.EndTurn(0)
+			if x := s.cold.Load(); x.queue() != nil || m.unackedBytes.Load() != 0 || s.has(flagClosing) {
+				t.Errorf("%d bytes are unacknowledged; the session has ended: %v", m.unackedBytes.Load(), s.has(flagClosing))
+			}
+		})
 	}
 }

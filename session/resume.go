@@ -131,7 +131,8 @@ func (s *Session) supersede(t *Turn, e *StreamError) {
 // for those who send to the session.
 func (s *Session) reattach(t *Turn, r *resumption) {
 	x := s.cold.Load()
-	if ids := x.storedUpTo(r.h); len(ids) > 0 {
+	unwanted := s.mgr.config().Router.Unwanted(s)
+	if ids := x.storedUnwanted(x.storedUpTo(r.h), unwanted); len(ids) > 0 {
 		s.mgr.config().Router.Acked(t, s, ids) // without the lock
 	}
 	x.mu.Lock()
@@ -150,12 +151,13 @@ func (s *Session) reattach(t *Turn, r *resumption) {
 	if n > 0 {
 		x.drop(s.mgr, n)
 	}
+	x.dropUnwanted(s.mgr, unwanted)
 	left := uint32(0)
 	if q := x.queue(); q != nil {
 		left = q.len
 		q.unsent, q.next = q.len, q.head
 	}
-	x.sent = r.h + left // stanzas that were handed on are missing
+	x.sent = r.h + left // stanzas that were handed on, or are unwanted, are missing
 	s.attached()
 	s.unset(flagSlow | flagBacklog)
 	s.parser.Continue(&r.from.parser)

@@ -67,6 +67,9 @@ type Router interface {
 	// sent, with their IDs, before the session drops them.
 	Acked(t *Turn, s *Session, ids []int64)
 
+	// Unwanted returns what reports which of the stanzas that a detached session was sent must not
+	// be sent to its client any more; nil: all may be. The function must not use the session.
+	Unwanted(s *Session) func(b []byte) bool
 
 	// Returned is called when the client has resumed a session that Restore has made, for the
 	// first time.
