@@ -189,7 +189,7 @@ func (s *Session) MustAckStored(limit int) bool {
 }
 
 // MustAck reports whether the client has limit or more bytes of stanzas unacknowledged, or half of
-// its share while all clients exceed Config.UnackedMemory. What can wait is sent later then, see
+// Config.Unacked, or of its share while all clients exceed Config.UnackedMemory. What can wait is sent later then, see
 // OnAcked: a queue that exceeds the limits ends the session. Any goroutine may call it.
 func (s *Session) MustAck(limit int) bool {
 	if !s.has(flagManaged) {
@@ -203,6 +203,7 @@ func (s *Session) MustAck(limit int) bool {
 
 // mustAck is MustAck under mu.
 func (m *Manager) mustAck(x *coldState, limit int) bool {
+	limit = min(limit, m.config().Unacked/2)
 	if m.unackedBytes.Load() > m.config().UnackedMemory {
 		limit = min(limit, unackedShare/2)
 	}
