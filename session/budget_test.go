@@ -56,7 +56,7 @@ func TestTurnBudget(t *testing.T) {
 }
 
 func testTurnBudget(t *testing.T, web, records bool) {
-	const contacts, rounds = 300, 30
+	const contacts, rounds = 300, 10
 	c := newSimServerWith(t, contacts+10, contacts, -1)
 	c.web, c.records = web, records
 	all := c.fill()
