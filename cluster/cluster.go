@@ -103,13 +103,14 @@ type Node struct {
 	engine  *engine
 	stats   counters
 
-	started bool          // Start has succeeded
-	start   time.Time     // for the monotonic clock
-	run     uint64        // the first epoch of this process: identifies it on the bus; 0 until then. Immutable once the engine is up
-	epoch   atomic.Uint64 // the current one
-	renewed atomic.Int64  // when the last successful renewal began, in ns since start
-	members atomic.Pointer[members]
-	lease   leaseState // owned by the lease goroutine
+	started   bool          // Start has succeeded
+	start     time.Time     // for the monotonic clock
+	run       uint64        // the first epoch of this process: identifies it on the bus; 0 until then. Immutable once the engine is up
+	epoch     atomic.Uint64 // the current one
+	renewed   atomic.Int64  // when the last successful renewal began, in ns since start
+	members   atomic.Pointer[members]
+	lease     leaseState // owned by the lease goroutine
+	newcomers newcomers
 
 	lost      atomic.Uint32 // a router.Lost that the handler has to be told, or 0
 	rejoining atomic.Bool   // the handler's Rejoined is running

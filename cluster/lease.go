@@ -5,10 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -27,25 +24,6 @@ type leaseState struct {
 
 	// The data was lost, and until this time the other nodes may not have noticed.
 	grace time.Duration
-}
-
-// members are the nodes that the engine knew when it was last asked. Immutable.
-type members struct {
-	alive  map[uint64]string // names by epoch, this node included
-	dead   []uint64          // nodes whose leases are over, and that are not cleaned up yet
-	others []router.NodeID   // those alive except this one, in the order of their epochs
-	known  uint64            // the newest epoch: nodes up to it that are not alive are dead
-	first  time.Duration     // until the first lease of others is over, if none is renewed
-}
-
-// isDead reports whether a node can be treated as dead. One that is not known yet may just
-// have joined.
-func (m *members) isDead(epoch uint64) bool { return epoch <= m.known && m.alive[epoch] == "" }
-
-// awaitsCleaning reports whether a dead node has something left in the engine.
-func (m *members) awaitsCleaning(epoch uint64) bool {
-	_, found := slices.BinarySearch(m.dead, epoch)
-	return found
 }
 
 // nodesReply is what the script returns.
@@ -320,59 +298,6 @@ func (n *Node) rejoin() {
 		n.rejoining.Store(false)
 	})
 }
-
-// setMembers takes over what the engine knows of the nodes.
-func (n *Node) setMembers(r nodesReply) {
-	self, before := n.epoch.Load(), n.members.Load()
-	if before.alive != nil && r.gen != n.lease.gen {
-		n.lease.grace = n.now() + n.config.Lease
-	}
-	n.lease.gen = r.gen
-	grace, _ := strconv.ParseInt(r.fields["grace"], 10, 64) // until then, nobody is dead
-	m := &members{alive: map[uint64]string{self: n.config.Name}, known: max(r.id, self), first: n.config.Lease}
-	for field, value := range r.fields {
-		epoch, err := strconv.ParseUint(field, 10, 64)
-		if err != nil || epoch == self {
-			continue // not a node, or this one
-		}
-		part := strings.SplitN(value, " ", 5)
-		if len(part) != 5 {
-			continue
-		}
-		expiry, _ := strconv.ParseInt(part[0], 10, 64)
-		if left := time.Duration(max(expiry, grace)-r.now) * time.Millisecond; part[1] == "0" && left > 0 {
-			m.alive[epoch] = part[4]
-			m.first = min(m.first, left)
-		} else {
-			m.dead = append(m.dead, epoch)
-		}
-	}
-	slices.Sort(m.dead)
-	if n.now() < n.lease.grace {
-		for epoch, name := range before.alive {
-			if !m.awaitsCleaning(epoch) && (epoch == self || name != n.config.Name) {
-				m.alive[epoch] = name
-			}
-		}
-	}
-	for _, epoch := range slices.Sorted(maps.Keys(m.alive)) {
-		if epoch != self {
-			m.others = append(m.others, router.NodeID(epoch))
-		}
-	}
-	n.members.Store(m)
-	if !maps.Equal(before.alive, m.alive) || !slices.Equal(before.dead, m.dead) {
-		for epoch := range before.alive {
-			if m.alive[epoch] == "" {
-				n.cache.clear() // it may have entries of this node
-			}
-		}
-		n.notify()
-	}
-}
-
-// Others are the other nodes that are alive.
-func (n *Node) Others() []router.NodeID { return slices.Clone(n.members.Load().others) }
 
 // invalidated handles a message of the server that keys have changed; nil means all, also
 // when a connection was lost. It is called by the goroutine that reads the connection.

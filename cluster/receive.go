@@ -178,6 +178,8 @@ func (n *Node) handOut(message rueidis.RedisMessage, lanes []chan laneItem) {
 	if !ok || err != nil {
 		n.log.Error("an entry in the stream of this node is damaged", "err", errBatch)
 		n.stats.errors.Add(1)
+	} else {
+		n.hear(from)
 	}
 	e := &received{epoch: in.epoch, from: router.NodeID(from), id: id, run: run, number: number, size: len(data)}
 	e.left.Store(1)
