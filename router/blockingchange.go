@@ -3,6 +3,7 @@ package router
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"roost/jid"
 	"roost/session"
@@ -98,6 +99,19 @@ func (c *blockChange) apply(tx store.BlobTx) error {
 		return store.ErrQuota
 	}
 	return nil
+}
+
+// appliedTo returns a list with the addresses that were added to it, or removed from it.
+func (c *blockChange) appliedTo(l *Blocklist) *Blocklist {
+	switch {
+	case c.removeAll:
+		return nil
+	case c.add != nil:
+		all := append(slices.Clone(l.addresses()), c.changed...)
+		slices.Sort(all)
+		return newBlocklist(slices.Compact(all))
+	}
+	return newBlocklist(notOn(l.addresses(), newBlocklist(slices.Clone(c.changed))))
 }
 
 // bytes returns the length of all addresses together.
@@ -282,7 +296,7 @@ func (r *Router) blocklistElsewhere(owner string, c *blockChange) {
 	if r.nodes == nil {
 		return
 	}
-	r.rosterElsewhere(owner)
+	r.rosterElsewhere(rosterChange{account: strings.Clone(owner), blocklist: true})
 	item := appendField(appendKind(nil, itemBlocklist), owner)
 	item = appendFlag(item, c.add != nil)
 	item = appendFlag(item, c.removeAll)
@@ -290,7 +304,7 @@ func (r *Router) blocklistElsewhere(owner string, c *blockChange) {
 }
 
 // blocklist handles itemBlocklist. The list itself is in the store.
-func (l *nodeLane) blocklist(f *fields) {
+func (l *nodeLane) blocklist(node NodeID, key string, f *fields) {
 	r, owner := l.r, f.address()
 	added, all := f.flag(), f.flag()
 	c := &blockChange{removeAll: all, changed: f.texts()}
@@ -300,37 +314,50 @@ func (l *nodeLane) blocklist(f *fields) {
 	if f.bad {
 		return
 	}
+	l.passOn(node, owner.String(), key, l.item)
 	ro, err := r.blocklistChanged(l.turn, owner, c)
 	switch {
 	case err != nil:
-		r.nodesFailed("a blocklist that another node has changed could not be read", err)
+		r.nodesFailed("a blocklist that another node has changed could not be read; what has changed applies nevertheless", err)
+		r.learnLater(missedChange{rosterChange{account: owner.String(), blocklist: true}, c})
 	case added && ro != nil:
 		r.leaveBlocked(l.turn, owner, ro, c)
 	}
 }
 
 // blocklistChanged gives the resources of this node the list that another node has changed,
-// and returns the roster; nil if there are none.
+// and returns the roster; nil if there are none. What has changed applies before the store is read,
+// and if it cannot be.
 func (r *Router) blocklistChanged(t *session.Turn, owner jid.JID, c *blockChange) (*Roster, error) {
 	account := owner.String()
 	unlock := r.lockRosters(owner)
 	defer unlock()
 	r.publish(account, nil)
+	if !r.applyBlocklist(account, c) {
+		return nil, nil
+	}
 	ro, err := r.Roster(owner)
 	if err != nil {
 		return nil, err
 	}
 	mu := r.lockPresence(account)
 	defer mu.Unlock()
-	found := false
-	for s := range r.Recipients(account, Everyone) {
-		c.before, found = blocklistOf(s), true
-	}
-	if !found {
-		return nil, nil
-	}
 	c.after = ro.blocked
 	r.setBlocklist(account, c.after)
 	r.pushBlocked(t, account, c)
 	return ro, nil
+}
+
+// applyBlocklist applies a change to the list in memory. It returns false if there is none, because
+// the account has no resources here.
+func (r *Router) applyBlocklist(account string, c *blockChange) (found bool) {
+	mu := r.lockPresence(account)
+	defer mu.Unlock()
+	for s := range r.Recipients(account, Everyone) {
+		c.before, found = blocklistOf(s), true
+	}
+	if found {
+		r.setBlocklist(account, c.appliedTo(c.before))
+	}
+	return found
 }

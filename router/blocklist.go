@@ -192,11 +192,13 @@ func (r *Router) setBlocklist(owner string, l *Blocklist) {
 // learnBlocklist gives a session the list that was read after the session was put in the
 // tables, unless the list has changed since: then setBlocklist has given it a newer one. The
 // caller holds the account's presence lock.
-func learnBlocklist(s *session.Session, l *Blocklist) {
-	if l != nil && blocked.Get(s) == nil {
-		blocked.Make(s).Store(l)
-		observed.Set(s)
+func learnBlocklist(s *session.Session, l *Blocklist) (learned bool) {
+	if l == nil || blocked.Get(s) != nil {
+		return false
 	}
+	blocked.Make(s).Store(l)
+	observed.Set(s)
+	return true
 }
 
 // accountBars reports whether an account has blocked an address, if it is known without the

@@ -43,7 +43,7 @@ func (r *Router) RegisterInvited(t *session.Turn, a store.Account, i *store.Invi
 		}
 		c.after = ro.after(&c.update, ro.Version+1)
 		r.publish(i.Inviter, c.after)
-		r.rosterElsewhere(i.Inviter)
+		r.rosterElsewhere(c.missed())
 		return nil
 	})
 	if err == nil && c != nil {

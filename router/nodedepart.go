@@ -27,7 +27,7 @@ func (l *nodeLane) fetchSession(f *fields) {
 func (r *Router) depart(node NodeID, number uint64, account, id string, passed bool) {
 	r.sessions.Depart(account, id, func(_ *session.Turn, d *session.Departure, data []byte) {
 		full := d.Session().FullJID()
-		r.moves.depart(full, &departing{Departure: d, to: node, self: r.nodes.Self(), number: number}, func() { r.checkDeparture(full, number) })
+		r.moves.depart(full, &departing{Departure: d, to: node, self: r.nodes.Self(), number: number, list: blocklistOf(d.Session())}, func() { r.checkDeparture(full, number) })
 		item := appendNumber(appendKind(nil, itemSession), number)
 		if !r.nodes.Send(node, account, append(item, data...)) {
 			r.undoDeparture(full, number)
@@ -85,6 +85,9 @@ func (l *nodeLane) taken(f *fields) {
 		}
 	}
 	r.deleteAcked(full.Bare())
+	if blocklistOf(d.Session()) != d.list {
+		r.nodes.Send(d.to, account, changeItem(rosterChange{account: account, blocklist: true})) // it was sent with the earlier one
+	}
 	still := d.Leave(t, func(data []byte) { rest(data, false) })
 	rest(nil, true)
 	if !still { // another client has bound the resource here

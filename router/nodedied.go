@@ -3,6 +3,7 @@ package router
 import (
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"roost/jid"
@@ -80,15 +81,36 @@ func (r *Router) died(left []jid.JID) error {
 			t.Pause()
 		}
 	}
-	// They may have come back meanwhile: their available presence has to be the last.
-	r.locateEach(t, accounts)
+	var asks sync.WaitGroup // at once: they have one round trip together
 	for _, i := range told {
-		from := left[i]
-		if back, ok := findPlace(r.knownPlaces(accounts[i]), from.Resource()); ok {
-			r.nodes.Send(back.Node, accounts[i], appendField(appendKind(nil, itemAnnounce), from.String()))
-		}
+		asks.Go(func() { r.askBack(left[i]) })
 	}
+	asks.Wait()
 	return nil
+}
+
+// isBack reports whether a resource whose node has died is on this node now, and available: then
+// its presence is not that of the dead node any more.
+func (r *Router) isBack(from jid.JID) bool {
+	s := r.resource(from)
+	return s != nil && Available(s)
+}
+
+// askBack is called after contacts were told that a resource has left with its node. If it has come
+// back meanwhile, on whatever node, they may have had its presence before: it is announced again,
+// so that it is the last. Nodes of contacts ask, too, because what they are sent by different nodes
+// has no order. What is in memory may be outdated.
+func (r *Router) askBack(from jid.JID) {
+	if r.nodes == nil {
+		return
+	}
+	places, err := r.nodes.Current(r.ctx, from.BareString())
+	if err != nil {
+		r.nodesFailed("resources on other nodes could not be looked up", err)
+	}
+	if back, ok := findPlace(places, from.Resource()); ok {
+		r.nodes.Send(back.Node, from.BareString(), appendField(appendKind(nil, itemAnnounce), from.String()))
+	}
 }
 
 // maxUnannounced limits the resources of dead nodes whose contacts are told when the store can be
@@ -96,11 +118,11 @@ func (r *Router) died(left []jid.JID) error {
 const maxUnannounced = 100_000
 
 // announceDied sends the unavailable presence of a resource whose node has died, unless the
-// resource is on this node now.
+// resource is back on this node.
 func (r *Router) announceDied(t *session.Turn, from jid.JID, ro *Roster) {
 	mu := r.lockPresence(from.BareString())
 	defer mu.Unlock()
-	if r.resource(from) != nil {
+	if r.isBack(from) {
 		return
 	}
 	unavailable := func(b []byte, to string) []byte {
@@ -125,5 +147,5 @@ func (r *Router) announceDied(t *session.Turn, from jid.JID, ro *Roster) {
 	tell(from)
 	last := store.LastActivity{Owner: from.Bare(), At: time.Now().UTC()}
 	r.lastActivity.add(last)
-	r.sendBroadcast(t, from, nil, unavailableXML, last, ro.blocked, elsewhere)
+	r.sendBroadcast(t, from, nil, unavailableXML, last, ro.blocked, elsewhere, true)
 }

@@ -48,3 +48,45 @@ func testDiedWithoutStore(t *testing.T) {
 		return strings.Contains(client.got, "<presence type='unavailable' from='romeo@localhost/r'") && strings.Contains(client.got, "<presence type='unavailable' from='nurse@localhost/r'")
 	})
 }
+
+// TestDiedComesBack: a client whose node has died binds its resource again, on another node, while
+// the dead one is cleaned up. Contacts on each node have its presence in the end, and not that of
+// the dead node, whatever order what different nodes tell them has.
+func TestDiedComesBack(t *testing.T) {
+	for _, place := range []string{"of its own", "of a contact", "that cleans up"} {
+		t.Run("on a node "+place, func(t *testing.T) {
+			cluster, nodes := newCluster(t, 4, xmpptest.Config{})
+			cleaner, dead, home, other := nodes[0], nodes[1], nodes[2], nodes[3]
+			switch place {
+			case "of a contact":
+				home = other
+			case "that cleans up":
+				home = cleaner
+			}
+			romeo := jid.MustParse("romeo@localhost")
+			for _, contact := range []string{"juliet@localhost", "nurse@localhost"} {
+				befriend(t, cleaner, jid.MustParse(contact), romeo)
+			}
+			juliet, nurse := goOnline(t, other, "juliet", "j"), goOnline(t, cleaner, "nurse", "n")
+			goOnline(t, dead, "romeo", "r")
+			juliet.await("<presence from='romeo@localhost/r'")
+			nurse.await("<presence from='romeo@localhost/r'")
+			cluster.Wait()
+			release := cleaner.Node().HoldSent()
+			dead.Node().Kill()
+			goOnline(t, home, "romeo", "r")
+			cluster.Wait()
+			release()
+			cluster.Wait()
+			for name, c := range map[string]*rawClient{"juliet": juliet, "nurse": nurse} {
+				xmpptest.Eventually(t, name+" sees romeo", func() bool {
+					c.sync()
+					return strings.LastIndex(c.got, "<presence from='romeo@localhost/r'") > strings.LastIndex(c.got, "<presence type='unavailable' from='romeo@localhost/r'")
+				})
+			}
+			if got := cluster.Places("romeo@localhost"); len(got) != 1 || got[0].Node != home.Node().Self() || !got[0].Available {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}

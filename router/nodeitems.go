@@ -20,13 +20,13 @@ const (
 	itemRefused                          // recipient, stanza, error: with which the stanza was answered
 	itemForward                          // sender, stanza: for a full JID
 	itemDeliver                          // recipient, stanza: a reply
-	itemBroadcast                        // sender, id, presence, whether it was available and its status, full JIDs that get nothing, accounts
+	itemBroadcast                        // sender, id, presence, whether it was available and its status, full JIDs that get nothing, accounts, and whether its node has died if it has
 	itemAvailable                        // sender, account, stanza: for the account's available resources
 	itemProbe                            // client, accounts: whose presence the client is to be sent
 	itemShow                             // recipient, sender, stanza: presence in response to itemProbe
 	itemSubscription                     // sender, account, for whom, stanza
 	itemPush                             // account, version, removed, item
-	itemRoster                           // account: its roster has changed
+	itemRoster                           // account: its roster has changed; see also nodemissed.go
 	itemPresences                        // of, to: accounts
 	itemUnavailable                      // of, to: accounts
 	itemBlocklist                        // account, name of the push, all: whether all were unblocked, addresses

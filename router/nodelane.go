@@ -63,13 +63,13 @@ func (l *nodeLane) handle(from NodeID, account string, kind itemKind, f *fields)
 	case itemPush:
 		l.push(from, account, f)
 	case itemRoster:
-		r.publish(string(f.text()), nil)
+		l.roster(from, f)
 	case itemPresences:
 		r.sendPresencesHere(f.address(), f.address())
 	case itemUnavailable:
 		r.sendUnavailableHere(t, f.address(), f.address())
 	case itemBlocklist:
-		l.blocklist(f)
+		l.blocklist(from, account, f)
 	case itemStored:
 		l.stored(from, account, f)
 	case itemObserve:

@@ -44,6 +44,7 @@ type departing struct {
 	self   NodeID      // this node's, when it was sent
 	number uint64      // of that node's request
 	timer  *time.Timer // for when that node dies
+	list   *Blocklist  // when it was sent
 	lapsed bool        // this node has another ID now; owned by the timer
 }
 

@@ -58,13 +58,13 @@ func (r *Router) broadcastElsewhere(t *session.Turn, bc *broadcast, now *Roster,
 	if bc.p != nil {
 		xml = bc.p.XML()
 	}
-	r.sendBroadcast(t, bc.s.JID(), bc.id, xml, bc.last, list, to)
+	r.sendBroadcast(t, bc.s.JID(), bc.id, xml, bc.last, list, to, false)
 }
 
 // sendBroadcast sends the presence of a resource to the nodes of some accounts. list is the
 // resource's blocklist, in which only full JIDs matter here. last is not zero if the resource
-// was available and is not any more.
-func (r *Router) sendBroadcast(t *session.Turn, from jid.JID, id []byte, xml string, last store.LastActivity, list *Blocklist, to addressees) {
+// was available and is not any more, died says that its node has died.
+func (r *Router) sendBroadcast(t *session.Turn, from jid.JID, id []byte, xml string, last store.LastActivity, list *Blocklist, to addressees, died bool) {
 	b := appendField(appendKind(t.GetBuf(), itemBroadcast), from.String())
 	b = appendField(b, id)
 	b = appendField(b, xml)
@@ -76,6 +76,9 @@ func (r *Router) sendBroadcast(t *session.Turn, from jid.JID, id []byte, xml str
 	b = appendTexts(b, fullAddresses(list))
 	to.each(func(n NodeID, accounts []string) {
 		item := appendTexts(b, accounts)
+		if died {
+			item = appendFlag(item, true)
+		}
 		t.CountDelivery(len(item))
 		r.nodes.Send(n, from.BareString(), item)
 	})
@@ -101,20 +104,31 @@ func (l *nodeLane) broadcast(node NodeID, key string, f *fields) {
 	except := newBlocklist(f.texts())
 	bc := broadcast{from: from, leaving: gone}
 	head := l.item[:len(l.item)-len(f.b)]
-	for _, account := range f.texts() {
-		l.passOn(node, account, key, appendTexts(slices.Clip(head), []string{account}))
+	accounts := f.texts()
+	died := len(f.b) > 0 && f.flag()
+	for _, account := range accounts {
+		item := appendTexts(slices.Clip(head), []string{account})
+		if died {
+			item = appendFlag(item, true)
+		}
+		l.passOn(node, account, key, item)
 		to, err := jid.Parse(account)
 		if err != nil {
 			continue
 		}
 		mu := l.r.lockPresence(from.BareString()) // see holdPresence
-		l.r.toAvailableHere(l.turn, from, to, except, &bc, func(b []byte, to string) []byte {
-			return session.AppendPresence(b, xml, from.String(), to, id)
-		})
+		if !died || !l.r.isBack(from) {
+			l.r.toAvailableHere(l.turn, from, to, except, &bc, func(b []byte, to string) []byte {
+				return session.AppendPresence(b, xml, from.String(), to, id)
+			})
+		}
 		mu.Unlock()
 		if l.turn.Spent() {
 			l.turn.Flush()
 		}
+	}
+	if died {
+		l.r.askBack(from)
 	}
 }
 
@@ -299,18 +313,8 @@ func (l *nodeLane) push(node NodeID, key string, f *fields) {
 		return
 	}
 	l.r.publish(owner, nil)
-	l.r.pushHere(l.turn, owner, &item, removed, version)
-}
-
-// rosterElsewhere tells the other nodes that an account's roster has changed: any of them
-// may have it in memory.
-func (r *Router) rosterElsewhere(owner string) {
-	if r.nodes == nil {
-		return
-	}
-	item := appendField(appendKind(nil, itemRoster), owner)
-	for _, n := range r.nodes.Others() {
-		r.nodes.Send(n, owner, item)
+	if l.r.pushed.isLatest(owner, item.JID.String(), version) {
+		l.r.pushHere(l.turn, owner, &item, removed, version)
 	}
 }
 

@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +31,9 @@ const registerers = 32
 
 // Rejoined implements NodeHandler.
 func (r *Router) Rejoined(ctx context.Context, lost Lost) {
+	if lost >= LostPresence {
+		r.forgetRosters()
+	}
 	r.tellUntold(ctx)
 	if lost >= LostEntries {
 		begin := time.Now()
@@ -37,11 +41,17 @@ func (r *Router) Rejoined(ctx context.Context, lost Lost) {
 		if ctx.Err() != nil {
 			return
 		}
+		if lost >= LostPresence {
+			r.tellChanges(r.nodes.Others(), "")
+		}
+		if lost >= LostPresence || n > 0 {
+			r.askForChanges("")
+		}
 		r.config().Logger.Info("clients registered again with the cluster", "sessions", n, "took", time.Since(begin).Round(time.Millisecond))
 	}
 	if lost >= LostPresence {
 		r.atPace(ctx, presenceRate, func(s *session.Session) {
-			r.sessions.RunOnLoop(s, func(t *session.Turn) { r.exchangePresence(t, s) })
+			r.sessions.RunOnLoop(s, func(t *session.Turn) { r.exchangePresence(t, s, false) })
 		})
 	}
 }
@@ -139,22 +149,43 @@ func (r *Router) giveWay(t *session.Turn, s *session.Session) {
 	r.sessions.Displace(t, s)
 }
 
+// compareLater has the blocklist of a session's account compared with the store when that can be
+// read.
+func (r *Router) compareLater(s *session.Session) {
+	r.learnLater(missedChange{rosterChange: rosterChange{account: strings.Clone(s.BareJID()), blocklist: true}})
+}
+
 // exchangePresence announces a resource's presence to other nodes, and requests that of its
-// contacts there.
-func (r *Router) exchangePresence(t *session.Turn, s *session.Session) {
-	if !s.Bound() || !s.Available() {
+// contacts there. Before that, if reread is false, it compares the account's blocklist with the
+// store: what another node has changed may have been missed.
+func (r *Router) exchangePresence(t *session.Turn, s *session.Session, reread bool) {
+	if !s.Bound() {
 		return
 	}
 	ro, need, err := r.tryOwnRoster(t, s)
 	if err != nil {
 		r.nodesFailed("presence could not be exchanged with other nodes", err)
+		r.compareLater(s)
+		return
+	}
+	if need == session.Done && !reread && !slices.Equal(ro.blocked.addresses(), blocklistOf(s).addresses()) {
+		r.sessions.Offload(t, s, session.Write, func(t *session.Turn) {
+			if err := r.rereadBlocklist(t, s.JID().Bare(), nil); err != nil {
+				r.nodesFailed("a blocklist that another node may have changed could not be read", err)
+				r.compareLater(s)
+			}
+			r.exchangePresence(t, s, true)
+		})
 		return
 	}
 	if need == session.Done {
+		if !s.Available() {
+			return
+		}
 		need = r.locateContacts(t, s, ro)
 	}
 	if need != session.Done {
-		r.sessions.Offload(t, s, need, func(t *session.Turn) { r.exchangePresence(t, s) })
+		r.sessions.Offload(t, s, need, func(t *session.Turn) { r.exchangePresence(t, s, reread) })
 		return
 	}
 	r.announceElsewhere(t, s, ro)

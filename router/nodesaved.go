@@ -31,6 +31,7 @@ func (r *Router) EndRestore() {
 	for _, f := range waiting {
 		f()
 	}
+	r.askForChanges("") // also of what the sessions have missed
 }
 
 // fetchSaved has a session be looked for among those that were saved: when all nodes that were
@@ -117,6 +118,7 @@ func (r *Router) takeSaved(t *session.Turn, x *fetching, s *session.Session) boo
 	if ro, err := r.Roster(s.JID().Bare()); err == nil {
 		r.learnBlocklist(s, ro) // it may have had none
 	}
+	r.askForMissed(account)
 	r.announceAgain(t, s)
 	*missed.Make(s) = missedPresence{since: noSince, outdated: true} // of all contacts: nobody has kept it
 	_ = r.restoreOffline(s, nil)                                     // what was stored meanwhile

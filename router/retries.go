@@ -43,6 +43,13 @@ func (q *retries[T]) add(x T, limit int) bool {
 	return true
 }
 
+// waiting reports whether something waits.
+func (q *retries[T]) waiting() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.scheduled
+}
+
 // retry does one after the other, until one fails. That is the last one the next time, so that
 // one which fails for another reason holds up nobody.
 func (q *retries[T]) retry() {

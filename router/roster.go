@@ -279,50 +279,6 @@ func (r *Router) rosterToChange(s *session.Session) (*Roster, error) {
 	return ro, nil
 }
 
-// changesOf counts the changes of an account's roster. Accounts share counters by hash.
-func (r *Router) changesOf(bare string) *atomic.Uint32 { return &r.changes[r.stripe(bare)] }
-
-// remember puts a roster in memory that was read after the change counter was seen. If it
-// has changed since, it may be older than the one in memory. owner is retained too: it is a
-// session's own JID rather than a copy, because a copy, which lives for half a minute,
-// would leave a hole between those of sessions that live for days.
-func (r *Router) remember(owner jid.JID, ro *Roster, seen uint32) {
-	if ro.Version == 0 {
-		// There is no such account. It may be created at any moment, also by another
-		// process.
-		return
-	}
-	mu := r.lockPresence(owner.String())
-	defer mu.Unlock()
-	if r.changesOf(owner.String()).Load() != seen {
-		return
-	}
-	if ro.blocked != nil {
-		for s := range r.Recipients(owner.String(), Everyone) {
-			learnBlocklist(s, ro.blocked) // if the store could not be read when it was bound
-		}
-	}
-	if r.fitsCache(ro) {
-		r.rosters.Set(owner.String(), ro)
-	}
-}
-
-// fitsCache reports whether a roster may be kept in memory. The cache evicts a roster
-// larger than the entire cache only after some time, and others before it.
-func (r *Router) fitsCache(ro *Roster) bool { return int(ro.weight()) <= r.config().RosterCache }
-
-// publish replaces an account's roster in memory, or evicts it if ro is nil.
-func (r *Router) publish(owner string, ro *Roster) {
-	mu := r.lockPresence(owner)
-	defer mu.Unlock()
-	r.changesOf(owner).Add(1)
-	if ro != nil && r.fitsCache(ro) {
-		r.rosters.Set(strings.Clone(owner), ro)
-	} else {
-		r.rosters.Invalidate(owner)
-	}
-}
-
 // change is one account's part of a roster change.
 type change struct {
 	update  store.RosterUpdate
@@ -366,7 +322,7 @@ func (r *Router) apply(changes ...*change) error {
 		case !c.isEmpty():
 			c.after = c.before.after(&c.update, versions[i])
 			r.publish(c.update.Owner.String(), c.after)
-			r.rosterElsewhere(c.update.Owner.String())
+			r.rosterElsewhere(c.missed())
 		}
 	}
 	return err

@@ -280,7 +280,9 @@ func appendPush(b []byte, to string, it *store.RosterItem, removed bool, version
 // which keeps pushes in the order of versions.
 func (r *Router) push(t *session.Turn, key, owner string, c *change) {
 	r.pushElsewhere(t, key, owner, c)
-	r.pushHere(t, owner, &c.item, c.removed, c.after.Version)
+	if r.nodes == nil || r.pushed.isLatest(owner, c.item.JID.String(), c.after.Version) {
+		r.pushHere(t, owner, &c.item, c.removed, c.after.Version)
+	}
 }
 
 // pushHere is push for the resources of this node.

@@ -121,7 +121,10 @@ type Router struct {
 	nodeLog       *loglimit.Limit
 	requests      nodeRequests
 	untold        untold
+	recent        recentChanges
+	pushed        lastPushes
 	unannounced   retries[jid.JID]          // available resources of dead nodes whose contacts were not told
+	unlearned     retries[missedChange]     // changes of other nodes that could not be read
 	unreadable    retries[*session.Session] // whose stored messages could not be read
 	moves         moves
 	changesSeen   changeClock
@@ -146,6 +149,7 @@ func New(cfg Config) *Router {
 	r.undeleted.r = r
 	r.strangers.prepare(r)
 	r.unannounced.later, r.unannounced.try = r.retryLater, r.diedOne
+	r.unlearned.later, r.unlearned.try = r.retryLater, r.learn
 	r.unreadable.later, r.unreadable.try = r.retryLater, r.readAgain
 	r.changesSeen.ticks.Store(1) // 0 is the stamp of presence that was never held
 	r.rosters = otter.Must(&otter.Options[string, *Roster]{

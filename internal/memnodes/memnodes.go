@@ -20,6 +20,7 @@ type Cluster struct {
 	places  map[string][]router.Place // by account
 	pending int                       // items that are not handled yet
 	forget  bool
+	late    bool
 	hold    bool     // updates wait
 	held    []func() // that wait
 }
@@ -35,22 +36,9 @@ func New() *Cluster {
 // where resources are has to wait for it.
 func (c *Cluster) Forgetful() { c.forget = true }
 
-// HoldUpdates makes updates of presence wait, as if the directory had not got them yet, until the
-// returned function is called.
-func (c *Cluster) HoldUpdates() (release func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.hold = true
-	return func() {
-		c.mu.Lock()
-		held := c.held
-		c.hold, c.held = false, nil
-		c.mu.Unlock()
-		for _, f := range held {
-			f()
-		}
-	}
-}
+// LearnLate makes each node know of those that join after it only when they have sent it
+// something, as in the time until it reads who is there.
+func (c *Cluster) LearnLate() { c.late = true }
 
 // Wait waits until all items are handled.
 func (c *Cluster) Wait() {
@@ -82,8 +70,11 @@ type Node struct {
 	cut     bool
 	held    bool
 	heldFor map[string][]item // by account: see HoldFor
+	holding bool              // see HoldSent
+	sent    []func()          // that wait
 	done    chan struct{}
-	asked   map[string]bool // with Forgetful: what was asked since the last call of Wait
+	asked   map[string]bool        // with Forgetful: what was asked since the last call of Wait
+	heard   map[router.NodeID]bool // with LearnLate: who has sent this node something
 }
 
 type item struct {
@@ -97,7 +88,7 @@ func (c *Cluster) Join(h router.NodeHandler) *Node {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.last++
-	n := &Node{c: c, id: c.last, handler: h, done: make(chan struct{}), asked: make(map[string]bool)}
+	n := &Node{c: c, id: c.last, handler: h, done: make(chan struct{}), asked: make(map[string]bool), heard: make(map[router.NodeID]bool)}
 	n.wake.L = &c.mu
 	c.nodes[n.id] = n
 	go n.run()
@@ -118,6 +109,7 @@ func (n *Node) run() {
 		}
 		x := n.items[0]
 		n.items = n.items[1:]
+		n.heard[x.from] = true
 		n.c.mu.Unlock()
 		lane.Item(x.from, x.account, x.b)
 		for i := range x.b {
@@ -128,19 +120,6 @@ func (n *Node) run() {
 		if n.c.pending--; n.c.pending == 0 {
 			n.c.idle.Broadcast()
 		}
-	}
-}
-
-// Hold makes the node handle nothing that others send it, until release is called.
-func (n *Node) Hold() (release func()) {
-	n.c.mu.Lock()
-	defer n.c.mu.Unlock()
-	n.held = true
-	return func() {
-		n.c.mu.Lock()
-		defer n.c.mu.Unlock()
-		n.held = false
-		n.wake.Signal()
 	}
 }
 
@@ -155,22 +134,6 @@ func (n *Node) Close() {
 	<-n.done
 	n.c.mu.Lock()
 	n.die(func() {})
-}
-
-// HoldFor keeps what is sent to the node for an account from it, until release is called.
-func (n *Node) HoldFor(account string) (release func()) {
-	n.c.mu.Lock()
-	defer n.c.mu.Unlock()
-	n.heldFor = make(map[string][]item)
-	n.heldFor[account] = nil
-	return func() {
-		n.c.mu.Lock()
-		defer n.c.mu.Unlock()
-		n.items = append(n.items, n.heldFor[account]...)
-		n.c.pending += len(n.heldFor[account])
-		n.heldFor = nil
-		n.wake.Signal()
-	}
 }
 
 // Kill ends the node as if its process had died: what it has not handled is taken over by
@@ -354,6 +317,12 @@ func (n *Node) Unregister(account, resource string) {
 // Send implements router.Nodes.
 func (n *Node) Send(to router.NodeID, account string, b []byte) bool {
 	n.c.mu.Lock()
+	if n.holding {
+		account, b := strings.Clone(account), slices.Clone(b)
+		n.sent = append(n.sent, func() { n.Send(to, account, b) })
+		n.c.mu.Unlock()
+		return true
+	}
 	other := n.c.nodes[to]
 	if other == nil || n.cut {
 		n.c.mu.Unlock()
@@ -384,7 +353,7 @@ func (n *Node) Others() (all []router.NodeID) {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
 	for id := range n.c.nodes {
-		if id != n.id && !n.cut {
+		if id != n.id && !n.cut && (!n.c.late || id < n.id || n.heard[id]) {
 			all = append(all, id)
 		}
 	}
