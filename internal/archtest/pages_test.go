@@ -115,7 +115,7 @@ var (
 )
 
 // elsewhere are files that pages name and that are not in the repository.
-var elsewhere = []string{"selfsigned.crt", "selfsigned.key"}
+var elsewhere = []string{"selfsigned.crt", "selfsigned.key", "pg_hba.conf"}
 
 // TestNamedFiles: files that pages name exist, by their full path or, on a page about one
 // package, by the end of it.
