@@ -272,7 +272,9 @@ type Offline interface {
 
 	// AppendOfflineAll stores several messages for an account, in order and in one
 	// transaction. stored has a result for each: the message's ID, or the error that
-	// AppendOffline would have returned for it. If err is not nil, none is stored.
+	// AppendOffline would have returned for it. If err is not nil, none is stored. Those that
+	// take the place of another one are not subject to the quota; the other one is deleted,
+	// also if the message is refused, because its sender is blocked.
 	AppendOfflineAll(ctx context.Context, owner jid.JID, all []NewMessage, quota OfflineQuota) (stored []StoredMessage, err error)
 
 	// Offline returns messages with an ID larger than after, in the order in which
@@ -297,6 +299,7 @@ type NewMessage struct {
 	From     jid.JID // the sender; required; quotas count by its bare JID
 	Stanza   []byte
 	Received time.Time // stored to the millisecond
+	Replaces int64     // for AppendOfflineAll: the ID of a message of the same account that it takes the place of; 0: none
 }
 
 // StoredMessage is the outcome for one of several messages to be stored.

@@ -68,7 +68,7 @@ func TestRecorded(t *testing.T) {
 				t.Errorf("%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}
 			if name == "testdata/mariadb.sql" && (len(accounts[2].Messages) != 1 || !strings.HasSuffix(string(accounts[2].Messages[0].Stanza), "<body>a\\b\nc'd</body></message>")) {
-				t.Errorf("%s", accounts[2].Messages)
+				t.Errorf("%+v", accounts[2].Messages)
 			}
 			request := "2026-11-29T11:31:04Z <presence type='subscribe' from='juliet@localhost' to='mercutio@localhost'/>"
 			if got := migratetest.Described(&accounts[1]); len(got) != 2 || got[1] != request {

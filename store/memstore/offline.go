@@ -29,7 +29,12 @@ func (s *Store) AppendOfflineAll(ctx context.Context, owner jid.JID, all []store
 	stored := make([]store.StoredMessage, len(all))
 	err := s.write(ctx, "AppendOfflineAll", "store messages for "+owner.BareString(), func(t *tx) error {
 		for i, m := range all {
-			id, err := t.appendOffline(owner, m, quota)
+			limits := quota
+			if m.Replaces != 0 {
+				limits = store.OfflineQuota{}
+				t.deleteOffline(owner, []int64{m.Replaces})
+			}
+			id, err := t.appendOffline(owner, m, limits)
 			if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrQuota) && !errors.Is(err, store.ErrBlocked) {
 				return err
 			}
@@ -113,11 +118,15 @@ func (s *Store) Offline(ctx context.Context, owner jid.JID, after int64, maxByte
 // DeleteOffline implements store.Offline.
 func (s *Store) DeleteOffline(ctx context.Context, owner jid.JID, ids []int64) error {
 	return s.write(ctx, "DeleteOffline", "delete messages stored for "+owner.BareString(), func(t *tx) error {
-		if a, err := t.account(owner); err == nil {
-			a.offline = slices.DeleteFunc(a.offline, func(m message) bool { return slices.Contains(ids, m.ID) })
-		}
+		t.deleteOffline(owner, ids)
 		return nil
 	})
+}
+
+func (t *tx) deleteOffline(owner jid.JID, ids []int64) {
+	if a, err := t.account(owner); err == nil {
+		a.offline = slices.DeleteFunc(a.offline, func(m message) bool { return slices.Contains(ids, m.ID) })
+	}
 }
 
 // ExpireOffline implements store.Offline.

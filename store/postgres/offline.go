@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -35,20 +36,29 @@ func quotaArgs(q store.OfflineQuota) []any {
 const sqlAppendAll = `SELECT append_offline($1, $2, m.full_jid, m.bare, m.domain, m.stanza, m.received, $3, $4, $5, $6)
 	FROM unnest($7::text[], $8::text[], $9::text[], $10::bytea[], $11::bigint[]) AS m (full_jid, bare, domain, stanza, received)`
 
+// What is replaced is deleted first. A quota of 0 is none.
+const sqlReplaceAll = `SELECT CASE WHEN m.replaces = 0 THEN append_offline($1, $2, m.full_jid, m.bare, m.domain, m.stanza, m.received, $3, $4, $5, $6)
+		WHEN delete_offline($1, $2, ARRAY[m.replaces]) >= 0 THEN append_offline($1, $2, m.full_jid, m.bare, m.domain, m.stanza, m.received, 0, 0, 0, 0) END
+	FROM unnest($7::text[], $8::text[], $9::text[], $10::bytea[], $11::bigint[], $12::bigint[]) AS m (full_jid, bare, domain, stanza, received, replaces)`
+
 // AppendOfflineAll implements store.Offline.
 func (s *Store) AppendOfflineAll(ctx context.Context, owner jid.JID, all []store.NewMessage, quota store.OfflineQuota) (stored []store.StoredMessage, err error) {
 	w := &write{sql: sqlAppendAll, owner: ownerOf(owner), reset: func() { stored = make([]store.StoredMessage, 0, len(all)) }}
 	var full, bare, domains []string
 	var stanzas [][]byte
-	var received []int64
+	var received, replaces []int64
 	for _, m := range all {
 		if m.From.IsZero() {
 			w.refuse(errNoSender)
 		}
 		full, bare, domains = append(full, m.From.String()), append(bare, m.From.BareString()), append(domains, m.From.Domain())
 		stanzas, received = append(stanzas, bytesOf(m.Stanza)), append(received, m.Received.UnixMilli())
+		replaces = append(replaces, m.Replaces)
 	}
 	w.args = append(append(address(owner), quotaArgs(quota)...), full, bare, domains, stanzas, received)
+	if slices.ContainsFunc(replaces, func(id int64) bool { return id != 0 }) {
+		w.sql, w.args = sqlReplaceAll, append(w.args, replaces)
+	}
 	w.row = func(rows pgx.Rows) error {
 		var m store.StoredMessage
 		if err := rows.Scan(&m.ID); err != nil {

@@ -42,13 +42,20 @@ func (s *Store) AppendOfflineAll(ctx context.Context, owner jid.JID, all []store
 	what := "store messages for " + owner.BareString()
 	stored := make([]store.StoredMessage, len(all))
 	var mode mode
-	if len(all) == 1 {
+	if len(all) == 1 && all[0].Replaces == 0 {
 		mode = noSavepoint
 	}
 	err := s.write(ctx, "AppendOfflineAll", what, mode, func(c *conn) error {
 		clear(stored) // f may be called twice
 		for i, m := range all {
-			err := c.appendOffline(owner, m, quota)
+			limits := quota
+			if m.Replaces != 0 {
+				limits = store.OfflineQuota{}
+				if err := c.deleteOffline(owner, []int64{m.Replaces}); err != nil {
+					return err
+				}
+			}
+			err := c.appendOffline(owner, m, limits)
 			if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrQuota) || errors.Is(err, store.ErrBlocked) {
 				stored[i].Err = err
 				err = c.countRefused()
@@ -336,6 +343,12 @@ func (s *Store) Offline(ctx context.Context, owner jid.JID, after int64, maxByte
 
 // DeleteOffline implements store.Offline.
 func (s *Store) DeleteOffline(ctx context.Context, owner jid.JID, ids []int64) error {
+	return s.write(ctx, "DeleteOffline", "delete messages stored for "+owner.BareString(), noSavepoint|deletes, func(c *conn) error {
+		return c.deleteOffline(owner, ids)
+	})
+}
+
+func (c *conn) deleteOffline(owner jid.JID, ids []int64) error {
 	list := make([]byte, 0, 2+10*len(ids)) // in JSON
 	list = append(list, '[')
 	for i, id := range ids {
@@ -344,18 +357,15 @@ func (s *Store) DeleteOffline(ctx context.Context, owner jid.JID, ids []int64) e
 		}
 		list = strconv.AppendInt(list, id, 10)
 	}
-	text := string(append(list, ']'))
-	return s.write(ctx, "DeleteOffline", "delete messages stored for "+owner.BareString(), noSavepoint|deletes, func(c *conn) error {
-		c.freed = true
-		c.counted.forget(owner.BareString())
-		st, err := c.account(qDeleteOffline, owner)
-		if err != nil {
-			return err
-		}
-		st.BindText(3, text)
-		_, err = c.run(st)
+	c.freed = true
+	c.counted.forget(owner.BareString())
+	st, err := c.account(qDeleteOffline, owner)
+	if err != nil {
 		return err
-	})
+	}
+	st.BindText(3, string(append(list, ']')))
+	_, err = c.run(st)
+	return err
 }
 
 // ExpireOffline implements store.Offline.

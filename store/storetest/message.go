@@ -101,7 +101,7 @@ func idsOf(messages []store.OfflineMessage) []int64 {
 // and only those.
 func testAppendAll(t *testing.T, s store.Store) {
 	ctx := t.Context()
-	create(t, s, juliet)
+	create(t, s, juliet, nurse)
 	put(t, s, juliet, store.RosterItem{JID: nurse, Subscription: store.Both})
 	var all []store.NewMessage
 	for i, from := range []jid.JID{romeo, nurse, romeo, nurse, paris, nurse} {
@@ -127,12 +127,40 @@ func testAppendAll(t *testing.T, s store.Store) {
 	stored, err = s.AppendOfflineAll(ctx, nobody, all[:1], store.OfflineQuota{})
 	ok(t, "AppendOfflineAll without an account", err)
 	wants(t, "without an account", stored[0].Err, store.ErrNotFound)
+	// Some are replaced, of which one is not there, and another one is not the account's. The
+	// mailbox is full, which matters to others only.
+	ok(t, "AppendOffline", s.AppendOffline(ctx, nurse, store.NewMessage{From: romeo, Stanza: []byte("other")}, store.OfflineQuota{}))
+	others, _, err := s.Offline(ctx, nurse, 0, 1<<20)
+	ok(t, "Offline", err)
+	ok(t, "UpdateBlobs", putBlob(t, s, juliet, store.BlockedKind, paris.String(), []byte{}))
+	text := func(from jid.JID, text string, replaces int64) store.NewMessage {
+		return store.NewMessage{From: from, Stanza: []byte(text), Received: time.Unix(1e9, 0), Replaces: replaces}
+	}
+	stored, err = s.AppendOfflineAll(ctx, juliet, []store.NewMessage{
+		text(romeo, "refused", 0), text(romeo, "0 again", messages[0].ID), text(paris, "blocked", messages[1].ID), text(nurse, "more", messages[1].ID),
+		text(romeo, "2 again", messages[2].ID), text(nurse, "new", others[0].ID),
+	}, store.OfflineQuota{Messages: 4})
+	ok(t, "AppendOfflineAll", err)
+	wants(t, "a message to a full mailbox", stored[0].Err, store.ErrQuota)
+	wants(t, "a message of a blocked sender", stored[2].Err, store.ErrBlocked)
+	messages, _, err = s.Offline(ctx, juliet, 0, 1<<20)
+	ok(t, "Offline", err)
+	var texts []string
+	for _, m := range messages {
+		texts = append(texts, string(m.Stanza))
+	}
+	if want := []string{"3", "0 again", "more", "2 again", "new"}; !slices.Equal(texts, want) {
+		t.Errorf("the messages are %q, want %q", texts, want)
+	}
+	if left, _, err := s.Offline(ctx, nurse, 0, 1<<20); len(left) != 1 || err != nil {
+		t.Errorf("%d messages of another account are left, %v", len(left), err)
+	}
 	// An error of the caller: none is stored.
 	if _, err = s.AppendOfflineAll(ctx, juliet, []store.NewMessage{{From: romeo, Stanza: []byte("a")}, {}}, store.OfflineQuota{}); err == nil {
 		t.Error("a message without a sender was stored")
 	}
-	if n, err := s.CountOffline(ctx, juliet); n != 4 || err != nil {
-		t.Errorf("%d messages after an error, want 4, %v", n, err)
+	if n, err := s.CountOffline(ctx, juliet); n != 5 || err != nil {
+		t.Errorf("%d messages after an error, want 5, %v", n, err)
 	}
 }
 
