@@ -1,7 +1,6 @@
 package router
 
 import (
-	"errors"
 	"iter"
 	"slices"
 	"sync"
@@ -22,7 +21,7 @@ import (
 // delay element with the original (failed) delivery timestamp". Presence and responses would
 // be of no use to others, and are dropped. It implements session.Router.
 func (r *Router) HandOn(t *session.Turn, s *session.Session, batches iter.Seq[[]session.Unacked]) {
-	h := handOn{r: r, session: s, account: s.JID().Bare()}
+	h := handOn{r: r, session: s, account: s.JID().Bare(), unread: offlinePending.Has(s)}
 	ok, err := r.mayHave(s)
 	for batch := range batches {
 		if !ok && err == nil {
@@ -32,6 +31,9 @@ func (r *Router) HandOn(t *session.Turn, s *session.Session, batches iter.Seq[[]
 			r.guarded(s, func() { h.stanza(t, &batch[i]) })
 		}
 		h.store(t)
+	}
+	if h.unread && h.first != 0 && len(r.knownPlaces(h.account.String())) == 0 {
+		r.guarded(s, h.follow)
 	}
 	if h.left || h.storing {
 		r.deliverStored(t, h.account)
@@ -44,6 +46,8 @@ type handOn struct {
 	session *session.Session
 	account jid.JID
 
+	unread  bool                 // there are messages in the store that no session was sent
+	first   int64                // the ID of the first message that was stored; 0: none was
 	left    bool                 // messages were left in the store
 	storing bool                 // a message was stored, or is about to be: all later ones follow it, but see keepOwn
 	streams map[string]time.Time // the sender and the recipient of these, and when the last one was received
@@ -102,50 +106,90 @@ func (h *handOn) store(t *session.Turn) {
 	if len(h.pending) == 0 {
 		return
 	}
-	pending, stored, mustDelete, err := h.appendPending()
+	pending, stored, err := h.appendPending()
 	for i, m := range pending {
 		refused := err
-		if err == nil {
+		switch {
+		case err == nil:
 			refused = stored[i].Err
-		}
-		if m.stays(refused) {
-			continue
+		case m.id != 0:
+			continue // it stays where it is in the store
 		}
 		h.r.guarded(h.session, func() { m.stored(t, refused) })
-	}
-	if mustDelete {
-		h.r.undeleted.deleteAll(h.r.ctx, h.account)
 	}
 }
 
 // appendPending stores the pending messages in one transaction. Those that are in the store
-// already are replaced, so that they follow those before them; mustDelete reports that the
-// caller has to call undeleted.deleteAll.
-func (h *handOn) appendPending() (pending []*handing, stored []store.StoredMessage, mustDelete bool, err error) {
+// already are replaced, so that they follow those before them.
+func (h *handOn) appendPending() (pending []*handing, stored []store.StoredMessage, err error) {
 	defer h.keepOwn()()
 	pending, h.pending = h.pending, nil
 	if len(pending) == 0 {
-		return nil, nil, false, nil
+		return nil, nil, nil
 	}
 	all := make([]store.NewMessage, len(pending))
-	var replaced []int64
 	for i, m := range pending {
-		all[i] = store.NewMessage{From: m.from, Stanza: m.forward, Received: m.received}
+		all[i] = store.NewMessage{From: m.from, Stanza: m.forward, Received: m.received, Replaces: m.id}
 	}
 	stored, err = h.r.config().Store.AppendOfflineAll(h.r.ctx, h.account, all, h.r.offlineQuota())
-	for i, m := range pending {
-		if err == nil && m.id != 0 && !m.stays(stored[i].Err) {
-			replaced = append(replaced, m.id)
+	for i := 0; err == nil && h.first == 0 && i < len(stored); i++ {
+		h.first = stored[i].ID
+	}
+	return pending, stored, err
+}
+
+// follow stores again the messages that were stored while the session had earlier ones of the same
+// stream, which are behind them now, and that no session was sent. The session had the earlier ones
+// although others were stored already, because it got them before it had sent presence, for
+// example. Resources on other nodes may have been sent what this node believes unread: then nothing
+// is stored again.
+func (h *handOn) follow() {
+	defer h.r.lockRosters(h.account)() // no page is sent meanwhile
+	cfg := h.r.config()
+	has := h.r.offlineSent(h.account)
+	x := rereaders.Get().(*rereader)
+	defer rereaders.Put(x)
+	var again []store.NewMessage
+	moved := make(map[string]bool)
+	for after, more := int64(0), true; more; {
+		var msgs []store.OfflineMessage
+		var err error
+		if msgs, more, err = cfg.Store.Offline(h.r.ctx, h.account, after, cfg.PageBytes); err != nil {
+			cfg.Logger.Error("stored messages may be delivered before earlier ones: they could not be read", "jid", h.session.FullJID(), "err", err)
+			return
+		}
+		for i := range msgs {
+			m := &msgs[i]
+			after = m.ID
+			var st stanza.Stanza
+			if has[m.ID] || !x.read(m.Stanza, &st) {
+				continue
+			}
+			from, err := jid.ParseBytes(st.Root.Attr("from"))
+			if err != nil {
+				continue
+			}
+			stream := (&handing{from: from}).stream(&st)
+			last, follows := h.streams[stream]
+			switch {
+			case !follows || m.Received.Before(last), m.ID >= h.first && !(moved[stream] && m.Received.After(last)):
+				continue // it keeps its place
+			}
+			moved[stream] = true
+			again = append(again, store.NewMessage{From: from.Clone(), Stanza: m.Stanza, Received: m.Received, Replaces: m.ID})
 		}
 	}
-	mustDelete = err == nil && len(replaced) > 0 && h.r.undeleted.add(h.account, replaced)
-	return pending, stored, mustDelete, err
+	if len(again) == 0 {
+		return
+	}
+	if _, err := cfg.Store.AppendOfflineAll(h.r.ctx, h.account, again, h.r.offlineQuota()); err != nil {
+		cfg.Logger.Error("stored messages may be delivered before earlier ones: they could not be stored again", "jid", h.session.FullJID(), "err", err)
+	}
 }
 
 // keepOwn sees to it that only this session has those of the pending messages that are in the
-// store already, until the caller calls unlock: by then the caller has replaced them, and the
-// old ones are known to be undeleted. If another session has its resource by now, that one may
-// have been sent them, and they stay as they are.
+// store already, until the caller calls unlock: by then the caller has replaced them. If another
+// session has its resource by now, that one may have been sent them, and they stay as they are.
 func (h *handOn) keepOwn() (unlock func()) {
 	isStored := func(m *handing) bool { return m.id != 0 }
 	if !slices.ContainsFunc(h.pending, isStored) {
@@ -167,12 +211,6 @@ type handing struct {
 	text     []byte // valid as long as its batch
 	forward  []byte // as it is stored
 	id       int64  // under which it is in the store; 0: it is not
-}
-
-// stays reports whether the message is in the store already and stays there in its place, because
-// it could not be stored again: there was no space for both, or the store has failed.
-func (m *handing) stays(err error) bool {
-	return m.id != 0 && err != nil && !errors.Is(err, store.ErrBlocked) && !errors.Is(err, store.ErrNotFound)
 }
 
 // stream identifies the messages among which this one has to keep its place.

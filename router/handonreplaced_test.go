@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"roost/internal/xmpptest"
+	"roost/jid"
 )
 
 const bindR = "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>"
@@ -216,12 +218,52 @@ func TestHandOnKeepsPlaces(t *testing.T) {
 	first.await("id='m.7'")
 	first.write("<presence/>")
 	first.await("id='m.0'")
+	romeo.write("<message type='chat' to='juliet@localhost/r' id='m.8'><body>is stored, and not sent to the first session</body></message>")
+	romeo.sync()
 	first.lose(s, "juliet@localhost/r")
 	second := loginRaw(t, s, "juliet", plainHeader)
 	second.write("<presence/>")
-	second.await("id='m.7'")
-	if got := second.received(); !slices.Equal(got, numbers(0, 8)) {
+	second.await("id='m.8'")
+	second.sync()
+	if got := second.received(); !slices.Equal(got, numbers(0, 9)) {
 		t.Errorf("received %v", got)
+	}
+}
+
+// TestHandOnAtOnce: messages that are stored again, behind one that was not stored before, are not
+// in the store twice, not even for a moment: a server that was killed then would send them twice, and
+// before the one that they follow.
+func TestHandOnAtOnce(t *testing.T) {
+	s, st := slowServer(t, xmpptest.Config{})
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	first := loginManaged(t, s, "juliet", "r")
+	first.ask("<presence/>")
+	romeo.sendNumbered(0, 1, "is in the queue only")
+	first.await("id='m.0'")
+	first.ask("<presence><priority>-1</priority></presence>")
+	romeo.sendNumbered(1, 3, "is stored")
+	romeo.sync()
+	first.write("<presence/>")
+	first.await("id='m.2'")
+	st.SetFault(func(op string) error {
+		if op == "DeleteOffline" {
+			return errors.New("the server is killed before it deletes anything")
+		}
+		return nil
+	})
+	first.lose(s, "juliet@localhost/r")
+	awaitStored(t, s, 3)
+	messages, _, err := s.Store.Offline(t.Context(), jid.MustParse("juliet@localhost"), 0, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range messages {
+		_, id, _ := strings.Cut(string(m.Stanza), " id='m.")
+		got = append(got, id[:1])
+	}
+	if !slices.Equal(got, []string{"0", "1", "2"}) {
+		t.Errorf("the stored messages are %q", got)
 	}
 }
 
@@ -242,8 +284,8 @@ func TestHandOnRoom(t *testing.T) {
 	awaitStored(t, s, 0)
 }
 
-// TestHandOnFullMailbox: a message that a client has got from the store, and not acknowledged,
-// stays there if it cannot be stored again behind an earlier one, because the mailbox is full.
+// TestHandOnFullMailbox: a message that a client has got from the store, and not acknowledged, is
+// not lost when it is stored again and the mailbox is full.
 func TestHandOnFullMailbox(t *testing.T) {
 	var cfg xmpptest.Config
 	cfg.Router.MaxOffline = 1
