@@ -164,6 +164,9 @@ func (q *ackQueue) remove(which func(*ackEntry) bool) (size int) {
 		at += n
 	}
 	q.buf = q.buf[:to]
+	if size > 0 && q.large > 0 {
+		q.findLarge()
+	}
 	return size
 }
 

@@ -55,7 +55,7 @@ func TestLargestStanza(t *testing.T) {
 
 // TestOnAcked: what waits for acknowledgements is called when enough stanzas are acknowledged,
 // and not when the socket has accepted them. A request that did not fit in the outbox is
-// repeated.
+// repeated, and one whose answer says nothing new.
 func TestOnAcked(t *testing.T) {
 	const limit = 3 << 10
 	m, s, p, _ := newManaged(t, Config{})
@@ -104,6 +104,11 @@ func TestOnAcked(t *testing.T) {
 	check("when the outbox is empty", "at once", "drained")
 	if got := p.take(); got != requestElement {
 		t.Errorf("received %q, want a request", got)
+	}
+	ack(0)
+	check("after an answer that says nothing new", "at once", "drained")
+	if got := p.take(); got != requestElement {
+		t.Errorf("received %q, want another request: the session waits for an acknowledgement", got)
 	}
 	ack(1)
 	check("at the limit", "at once", "drained")

@@ -220,11 +220,15 @@ const (
 	keepNone        // it takes none
 )
 
-// mayKeep checks the limits of the queue, for which its largest stanza does not count. The stanza that exceeds them is still taken, and
-// the session ends; so are those that arrive until it has ended, up to twice the limit. So
-// they remain in order. Under coldState.mu.
+// mayKeep checks the limits of the queue, for which its largest stanza does not count, unless the
+// session waits to be resumed. The stanza that exceeds them is still taken, and the session ends;
+// so are those that arrive until it has ended, up to twice the limit. So they remain in order.
+// Under coldState.mu.
 func (s *Session) mayKeep(x *coldState) int {
 	n, cfg := x.queue().limited(), s.mgr.config()
+	if s.has(flagDetached) {
+		n = x.queue().bytes()
+	}
 	switch {
 	case n > 2*cfg.Unacked:
 		return keepNone
@@ -259,12 +263,18 @@ func (s *Session) acknowledge(t *Turn, h uint32) (sent uint32, ok bool) {
 		return sent, true
 	}
 	q.asked = 0
-	if n > 0 {
+	switch {
+	case n > 0:
 		x.drop(s.mgr, n)
 		s.flushLater(t) // to request the next acknowledgement
 		if x.acked(s.mgr) {
 			s.Conn().Post(s.Drained)
 		}
+	case x.rare.onDrain == nil, x.is(coldPaced): // nothing waits for it, or it is requested soon
+	case s.mgr.paced.add(s):
+		x.mark(coldPaced)
+	default:
+		s.flushLater(t)
 	}
 	return sent, true
 }

@@ -105,10 +105,9 @@ func (s *Session) whenDrained(w onDrain) {
 	x.mu.Lock()
 	r := x.needRare()
 	r.onDrain = append(r.onDrain, w)
-	ready := w.ready(s.mgr, x) // otherwise an acknowledgement will find it
 	x.mu.Unlock()
-	if !s.Conn().Flush() && ready {
-		s.Conn().Post(s.Drained) // Drained is called by itself only if the socket was full
+	if !s.Conn().Flush() {
+		s.Conn().Post(s.Drained) // it is called by itself only if the socket was full; it also requests the acknowledgement
 	}
 }
 
