@@ -8,7 +8,7 @@ header, main { max-width: 36rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.6rem; line-height: 1.2 }
 h2 { font-size: 1.2rem; margin-top: 2rem }
 a.button, button { display: inline-block; padding: .7rem 1.4rem; border: 0; border-radius: .4rem; background: #0b57b0; color: #fff; font: inherit; text-decoration: none; cursor: pointer }
-a.button:focus-visible, button:focus-visible, input:focus-visible { outline: 3px solid currentColor; outline-offset: 3px }
+a:focus-visible, button:focus-visible, input:focus-visible { outline: 3px solid currentColor; outline-offset: 3px }
 code { display: block; padding: .6rem; border: 1px solid; border-radius: .4rem; overflow-wrap: anywhere; font-size: .9rem }
 label { display: block; margin-top: .8rem }
 input { box-sizing: border-box; width: 100%; padding: .5rem; border: 1px solid; border-radius: .4rem; font: inherit }
