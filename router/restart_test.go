@@ -54,6 +54,42 @@ func TestRestartOffline(t *testing.T) {
 	xmpptest.Eventually(t, "all messages to be deleted", func() bool { return storedMessages(t, s) == 0 })
 }
 
+// TestRestartRequests: subscription requests that wait until the client has acknowledged others, when
+// the server is restarted, are sent when it resumes its session.
+func TestRestartRequests(t *testing.T) {
+	const senders = 8
+	cfg := xmpptest.Config{Location: teststores.SQLite.New(t)}
+	cfg.Router.PageBytes = 3000
+	s := xmpptest.NewServer(t, cfg)
+	names := addAccounts(t, s, senders)
+	for _, name := range names {
+		c := loginRaw(t, s, name.Local(), plainHeader)
+		c.ask("<presence/><presence type='subscribe' to='romeo@localhost'><status>" + strings.Repeat("s", 1000) + "</status></presence>")
+	}
+	romeo := loginRaw(t, s, "romeo", plainHeader)
+	romeo.say(enableResume, "/>")
+	_, id, _ := strings.Cut(romeo.got, "<enabled xmlns='urn:xmpp:sm:3' id='")
+	id, _, _ = strings.Cut(id, "'")
+	romeo.got, romeo.used = "", 0
+	romeo.say("<presence/>", "type='subscribe'")
+	romeo.sync()
+	if n := strings.Count(romeo.got, "type='subscribe'"); n == senders {
+		t.Fatal("all requests were sent before one was acknowledged")
+	}
+	s.Suspend(t)
+
+	s = xmpptest.NewServer(t, cfg)
+	stanzas := strings.Count(romeo.got, "<message") + strings.Count(romeo.got, "<presence") + strings.Count(romeo.got, "<iq")
+	romeo = dialRaw(t, s)
+	authenticate(romeo, "romeo", plainHeader)
+	romeo.say(fmt.Sprintf("<resume xmlns='urn:xmpp:sm:3' h='%d' previd='%s'/>", stanzas, id), "<resumed ")
+	romeo.got, romeo.used = romeo.got[romeo.used:], 0
+	for _, name := range names {
+		romeo.await("from='" + name.String() + "'") // all are sent again
+		romeo.write(fmt.Sprintf("<a xmlns='urn:xmpp:sm:3' h='%d'/>", stanzas+strings.Count(romeo.got, "<presence")))
+	}
+}
+
 // TestRestartStoredLater: a message that was stored when the client's session had been saved
 // already, because the server had more to do than there was time for, is sent to the client when
 // it resumes the session.

@@ -51,6 +51,7 @@ func (r *Router) ownStates() []namedState {
 		{"observed", FlagState(observed)},
 		{"directed", State{Save: saveDirected, Restore: r.restoreDirected}},
 		{"contacts", State{Save: saveUnsent, Restore: r.restoreUnsent}},
+		{"requests", State{Save: saveRequests, Restore: r.restoreRequests}},
 	}
 }
 

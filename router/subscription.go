@@ -339,6 +339,41 @@ func (l *subscriptionChange) deliverAnswer(t *session.Turn) {
 	l.r.sendSubscription(t, l.contact, l.user, false, b)
 }
 
+// unsentRequests has the subscription requests that a client that has to wait is still to be sent.
+// It is owned by the goroutine that handles the session's input.
+var unsentRequests = session.NewSlot[pendingRequests]()
+
+type pendingRequests struct {
+	from []string // their senders; nil: all
+}
+
+// continueRequests sends the requests for which the client has had to wait.
+func (r *Router) continueRequests(t *session.Turn, s *session.Session) {
+	p := unsentRequests.Get(s)
+	if p == nil {
+		return
+	}
+	from := p.from
+	unsentRequests.Drop(s)
+	r.sessions.Offload(t, s, session.Read, func(t *session.Turn) { r.sendRequests(t, s, from) })
+}
+
+// saveRequests appends something if the client is still to be sent requests.
+func saveRequests(dst []byte, s *session.Session) []byte {
+	if unsentRequests.Get(s) != nil {
+		dst = append(dst, 1)
+	}
+	return dst
+}
+
+// restoreRequests has the client be sent all requests when it is back: some of them twice, rather
+// than some never.
+func (r *Router) restoreRequests(s *session.Session, _ []byte) error {
+	unsentRequests.Make(s).from = nil
+	s.OnDrain(func(t *session.Turn) { r.continueRequests(t, s) })
+	return nil
+}
+
 // sendRequests delivers an account's pending subscription requests to a resource that has
 // become available (RFC 6121 section 3.1.3,
 // https://www.rfc-editor.org/rfc/rfc6121#section-3.1.3), as fast as the client reads: a few
@@ -371,13 +406,11 @@ func (r *Router) sendRequests(t *session.Turn, s *session.Session, only []string
 			return
 		}
 		if r.mustWait(s, len(requests[i].Stanza)) {
-			left := make([]string, 0, len(requests)-i)
+			left := unsentRequests.Make(s)
 			for _, q := range requests[i:] {
-				left = append(left, q.From.String())
+				left.from = append(left.from, q.From.String())
 			}
-			r.whenReady(s, func(t *session.Turn) {
-				r.sessions.Offload(t, s, session.Read, func(t *session.Turn) { r.sendRequests(t, s, left) })
-			})
+			r.whenReady(s, func(t *session.Turn) { r.continueRequests(t, s) })
 			return
 		}
 		s.SendBytes(t, requests[i].Stanza)
