@@ -76,7 +76,7 @@ func (h *handOn) stanza(t *session.Turn, u *session.Unacked) {
 		return // a reply or a push of the server itself
 	}
 	m := &handing{handOn: h, from: from.Clone(), received: received, text: message, id: u.ID}
-	last, follows := h.streams[m.stream(&st)]
+	last, follows := h.streams[stream(m.from, &st)]
 	switch {
 	case u.ID != 0 && (!follows || received.Before(last)):
 		h.leave() // it keeps its place among others that are in the store
@@ -147,42 +147,27 @@ func (h *handOn) follow() {
 	defer h.r.lockRosters(h.account)() // no page is sent meanwhile
 	cfg := h.r.config()
 	has := h.r.offlineSent(h.account)
-	x := rereaders.Get().(*rereader)
-	defer rereaders.Put(x)
 	var again []store.NewMessage
-	moved := make(map[string]bool)
-	for after, more := int64(0), true; more; {
-		var msgs []store.OfflineMessage
-		var err error
-		if msgs, more, err = cfg.Store.Offline(h.r.ctx, h.account, after, cfg.PageBytes); err != nil {
-			cfg.Logger.Error("stored messages may be delivered before earlier ones: they could not be read", "jid", h.session.FullJID(), "err", err)
-			return
+	moved := make(map[string]bool) // the streams of these
+	err := h.r.eachStored(h.account, cfg.PageBytes, func(m *store.OfflineMessage) bool {
+		if has[m.ID] {
+			return true
 		}
-		for i := range msgs {
-			m := &msgs[i]
-			after = m.ID
-			var st stanza.Stanza
-			if has[m.ID] || !x.read(m.Stanza, &st) {
-				continue
-			}
-			from, err := jid.ParseBytes(st.Root.Attr("from"))
-			if err != nil {
-				continue
-			}
-			stream := (&handing{from: from}).stream(&st)
-			last, follows := h.streams[stream]
-			switch {
-			case !follows || m.Received.Before(last), m.ID >= h.first && !(moved[stream] && m.Received.After(last)):
-				continue // it keeps its place
-			}
-			moved[stream] = true
-			again = append(again, store.NewMessage{From: from.Clone(), Stanza: m.Stanza, Received: m.Received, Replaces: m.ID})
+		from, id, ok := streamOf(m.Stanza)
+		last, follows := h.streams[id]
+		if !ok || !follows || m.Received.Before(last) {
+			return true
 		}
+		if m.ID < h.first || moved[id] && m.Received.After(last) {
+			moved[id] = true
+			again = append(again, store.NewMessage{From: from, Stanza: m.Stanza, Received: m.Received, Replaces: m.ID})
+		}
+		return true
+	})
+	if err == nil && len(again) > 0 {
+		_, err = cfg.Store.AppendOfflineAll(h.r.ctx, h.account, again, h.r.offlineQuota())
 	}
-	if len(again) == 0 {
-		return
-	}
-	if _, err := cfg.Store.AppendOfflineAll(h.r.ctx, h.account, again, h.r.offlineQuota()); err != nil {
+	if err != nil {
 		cfg.Logger.Error("stored messages may be delivered before earlier ones: they could not be stored again", "jid", h.session.FullJID(), "err", err)
 	}
 }
@@ -213,9 +198,24 @@ type handing struct {
 	id       int64  // under which it is in the store; 0: it is not
 }
 
-// stream identifies the messages among which this one has to keep its place.
-func (m *handing) stream(st *stanza.Stanza) string {
-	return m.from.String() + " " + string(st.Root.Attr("to"))
+// stream identifies the messages among which one of this sender has to keep its place.
+func stream(from jid.JID, st *stanza.Stanza) string {
+	return from.String() + " " + string(st.Root.Attr("to"))
+}
+
+// streamOf returns the sender of a stored message, and its stream.
+func streamOf(message []byte) (from jid.JID, id string, ok bool) {
+	x := rereaders.Get().(*rereader)
+	defer rereaders.Put(x)
+	var st stanza.Stanza
+	if !x.read(message, &st) {
+		return jid.JID{}, "", false
+	}
+	from, err := jid.ParseBytes(st.Root.Attr("from"))
+	if err != nil {
+		return jid.JID{}, "", false
+	}
+	return from.Clone(), stream(from, &st), true
 }
 
 // JID is the address of the sender.
@@ -265,8 +265,8 @@ func (m *handing) message(t *session.Turn, st *stanza.Stanza) {
 			m.storing, m.streams = true, make(map[string]time.Time)
 			r.offlineStored(m.account)
 		}
-		if stream := m.stream(st); m.streams[stream].Before(m.received) {
-			m.streams[stream] = m.received
+		if id := stream(m.from, st); m.streams[id].Before(m.received) {
+			m.streams[id] = m.received
 		}
 	}
 }

@@ -14,8 +14,8 @@ import (
 // What other nodes may have missed. A change of a roster or a blocklist is told to all nodes,
 // because any of them may have the roster in memory, and to the account's resources where they
 // are. It does not reach a node that was cut off, one that has just joined and that the others do
-// not know yet, and a session that waits in the store. So each node remembers its own changes for a while, and is
-// asked for them. What has changed is in the store; what is sent names it.
+// not know yet, and a session that waits in the store. So each node remembers its own changes for a
+// while, and is asked for them. What has changed is in the store; what is sent names it.
 
 // rosterChange is a change of an account's roster or blocklist.
 type rosterChange struct {

@@ -226,20 +226,30 @@ func (r *Router) offlineUnsent(owner jid.JID) (bool, error) {
 	if sent != nil {
 		size = r.config().PageBytes
 	}
-	for after := int64(0); ; {
-		msgs, more, err := r.config().Store.Offline(r.ctx, owner, after, size)
-		if err != nil {
-			return false, err
+	unsent := false
+	err := r.eachStored(owner, size, func(m *store.OfflineMessage) bool {
+		unsent = !sent[m.ID]
+		return !unsent
+	})
+	return unsent, err
+}
+
+// eachStored calls f with an account's stored messages, in order, until f returns false. It reads
+// about size bytes at a time.
+func (r *Router) eachStored(owner jid.JID, size int, f func(m *store.OfflineMessage) bool) error {
+	for after, more := int64(0), true; more; {
+		var msgs []store.OfflineMessage
+		var err error
+		if msgs, more, err = r.config().Store.Offline(r.ctx, owner, after, size); err != nil {
+			return err
 		}
 		for i := range msgs {
-			if after = msgs[i].ID; !sent[after] {
-				return true, nil
+			if after = msgs[i].ID; !f(&msgs[i]) {
+				return nil
 			}
 		}
-		if !more {
-			return false, nil
-		}
 	}
+	return nil
 }
 
 // offlineQuota returns the limits for one account's messages. One sender may use a share of

@@ -80,10 +80,9 @@ func (r *Router) sendStored(t *session.Turn, s *session.Session, m *store.Offlin
 	}
 	b := stanza.AppendInside(t.GetBuf(), m.Stanza, stanza.AppendDelay(nil, s.Host(), m.Received))
 	defer func() { t.PutBuf(b) }()
-	if !s.MustAckStored(r.config().PageBytes) { // else Acked continues
-		p.mustRead = r.mustWait(s, len(b))
-	}
-	if p.mustRead || s.MustAckStored(r.config().PageBytes) {
+	mustAck := s.MustAckStored(r.config().PageBytes) // then Acked continues
+	p.mustRead = !mustAck && r.mustWait(s, len(b))
+	if mustAck || p.mustRead {
 		p.end = pageWait
 		return false
 	}

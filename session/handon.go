@@ -189,8 +189,9 @@ func (s *Session) MustAckStored(limit int) bool {
 }
 
 // MustAck reports whether the client has limit or more bytes of stanzas unacknowledged, or half of
-// Config.Unacked, or of its share while all clients exceed Config.UnackedMemory. What can wait is sent later then, see
-// OnAcked: a queue that exceeds the limits ends the session. Any goroutine may call it.
+// Config.Unacked, or of its share while all clients exceed Config.UnackedMemory. What can wait is
+// sent later then, see OnAcked: a queue that exceeds the limits ends the session. Any goroutine may
+// call it.
 func (s *Session) MustAck(limit int) bool {
 	if !s.has(flagManaged) {
 		return false
