@@ -13,28 +13,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestFullWhilePaused: a connection that is paused for reading, and whose socket becomes
-// full, empty and full again, continues when its peer reads, and its loop sleeps
-// meanwhile. Bug: the second time, the loop repeatedly asked itself to watch a descriptor
-// that it was already watching.
-func TestFullWhilePaused(t *testing.T) {
-	s := serve(t, Config{Loops: 1, Outbox: 1 << 20}, nil, func(e *echo, p []byte) int {
+// servePaused returns a connection that its handler has paused for reading, and its peer. The buffers
+// of both sockets are small.
+func servePaused(t *testing.T) (s *testServer, c *net.TCPConn, e *echo) {
+	t.Helper()
+	s = serve(t, Config{Loops: 1, Outbox: 1 << 20}, nil, func(e *echo, p []byte) int {
 		e.c.Pause()
 		return len(p)
 	})
-	c := dial(t, s.addr)
-	e := <-s.conns
+	c = dial(t, s.addr)
+	e = <-s.conns
 	small(t, e, c)
-	watched := func() (w watch, armed bool) {
-		e.c.mu.Lock()
-		defer e.c.mu.Unlock()
-		return e.c.watch, e.c.armed
-	}
 	_, _ = c.Write([]byte("a"))
 	eventually(t, "it is paused", func() (paused bool) {
 		s.onLoop(func(*loop) { paused = e.c.paused })
 		return paused
 	})
+	return s, c, e
+}
+
+// TestFullWhilePaused: a connection that is paused for reading, and whose socket becomes
+// full, empty and full again, continues when its peer reads, and its loop sleeps
+// meanwhile. Bug: the second time, the loop repeatedly asked itself to watch a descriptor
+// that it was already watching.
+func TestFullWhilePaused(t *testing.T) {
+	s, c, e := servePaused(t)
+	watched := func() (w watch, armed bool) {
+		e.c.mu.Lock()
+		defer e.c.mu.Unlock()
+		return e.c.watch, e.c.armed
+	}
 	_, _ = c.Write([]byte("b")) // an event while it is paused
 	eventually(t, "the descriptor is forgotten", func() bool { w, _ := watched(); return w == watchNothing })
 	text := make([]byte, 1<<20)
@@ -99,17 +107,7 @@ func TestHalfClosedWhilePaused(t *testing.T) {
 // descriptor again, and nothing removed it: the loop ran without a break until the end of
 // the connection.
 func TestResumedBeforeHangUp(t *testing.T) {
-	s := serve(t, Config{Loops: 1}, nil, func(e *echo, p []byte) int {
-		e.c.Pause()
-		return len(p)
-	})
-	c := dial(t, s.addr)
-	e := <-s.conns
-	_, _ = c.Write([]byte("a"))
-	eventually(t, "it is paused", func() (paused bool) {
-		s.onLoop(func(*loop) { paused = e.c.paused })
-		return paused
-	})
+	s, c, e := servePaused(t)
 	checked := make(chan error, 1)
 	s.onLoop(func(l *loop) {
 		_, _ = c.Write([]byte("b"))
@@ -136,18 +134,7 @@ func TestResumedBeforeHangUp(t *testing.T) {
 // a pause, or for writing. Bug: nothing was heard of its peer any more.
 func TestUnwatchable(t *testing.T) {
 	for _, full := range []bool{false, true} {
-		s := serve(t, Config{Loops: 1, Outbox: 1 << 20}, nil, func(e *echo, p []byte) int {
-			e.c.Pause()
-			return len(p)
-		})
-		c := dial(t, s.addr)
-		e := <-s.conns
-		small(t, e, c)
-		_, _ = c.Write([]byte("a"))
-		eventually(t, "it is paused", func() (paused bool) {
-			s.onLoop(func(*loop) { paused = e.c.paused })
-			return paused
-		})
+		s, c, e := servePaused(t)
 		_, _ = c.Write([]byte("b")) // an event while it is paused
 		eventually(t, "the descriptor is removed", func() bool {
 			e.c.mu.Lock()

@@ -3,6 +3,7 @@ package router_test
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -40,11 +41,7 @@ func testPresencePacedByAcks(t *testing.T, handled bool) {
 		}
 		return len(seen)
 	}
-	phone := loginAs(t, s, "romeo", "phone", plainHeader)
-	phone.say(enableResume, "/>")
-	_, id, _ := strings.Cut(phone.got, "<enabled xmlns='urn:xmpp:sm:3' id='")
-	id, _, _ = strings.Cut(id, "'")
-	phone.got, phone.used = "", 0
+	phone, id := resumableAs(t, s, "romeo", "phone")
 	phone.ask("<presence/>")
 	if n := look(phone); n == 0 || n == others {
 		t.Fatalf("the presence of %d of %d resources was sent before any was acknowledged", n, others)
@@ -57,9 +54,7 @@ func testPresencePacedByAcks(t *testing.T, handled bool) {
 		h = stanzas(phone)
 	}
 
-	phone = dialRaw(t, s)
-	authenticate(phone, "romeo", plainHeader)
-	phone.say(fmt.Sprintf("<resume xmlns='urn:xmpp:sm:3' h='%d' previd='%s'/>", h, id), "<resumed ")
+	phone = resumeAt(t, s, "romeo", id, strconv.Itoa(h))
 	phone.got, phone.used = phone.got[phone.used:], 0
 	for look(phone) < others {
 		phone.write(fmt.Sprintf("<a xmlns='urn:xmpp:sm:3' h='%d'/>", h+stanzas(phone)))

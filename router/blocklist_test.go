@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -210,11 +211,7 @@ func TestBlockWhileAbsent(t *testing.T) {
 func testBlockWhileAbsent(t *testing.T, cfg xmpptest.Config) {
 	s := xmpptest.NewServer(t, cfg)
 	romeo, nurse := loginRaw(t, s, "romeo", plainHeader), loginRaw(t, s, "nurse", plainHeader)
-	phone := loginAs(t, s, "juliet", "phone", plainHeader)
-	phone.say(enableResume, "/>")
-	_, id, _ := strings.Cut(phone.got, "<enabled xmlns='urn:xmpp:sm:3' id='")
-	id, _, _ = strings.Cut(id, "'")
-	phone.got, phone.used = "", 0
+	phone, id := resumableAs(t, s, "juliet", "phone")
 	phone.ask("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq><presence/>")
 	desk := loginAs(t, s, "juliet", "desk", plainHeader)
 	desk.ask("<presence><priority>-1</priority></presence>")
@@ -230,9 +227,7 @@ func testBlockWhileAbsent(t *testing.T, cfg xmpptest.Config) {
 	desk.await("id='m.1'")
 	desk.ask(fmt.Sprintf(blockFormat, items("romeo@localhost")))
 
-	phone = dialRaw(t, s)
-	authenticate(phone, "juliet", plainHeader)
-	phone.say(fmt.Sprintf("<resume xmlns='urn:xmpp:sm:3' h='%d' previd='%s'/>", handled, id), "<resumed ")
+	phone = resumeAt(t, s, "juliet", id, strconv.Itoa(handled))
 	phone.got, phone.used = phone.got[phone.used:], 0
 	phone.await("id='m.2'")
 	phone.write(fmt.Sprintf("<a xmlns='urn:xmpp:sm:3' h='%d'/>", handled+1))

@@ -130,6 +130,23 @@ func TestBindWhileLeaving(t *testing.T) {
 	}
 }
 
+// queuedAndStored has romeo send juliet messages. Those up to queued, with this text, are only in
+// the queue of her session, which has not acknowledged them. The rest, up to all, it has got from
+// the store.
+func queuedAndStored(t *testing.T, s *xmpptest.Server, queued, all int, text string) (romeo, juliet *rawClient) {
+	t.Helper()
+	romeo, juliet = loginRaw(t, s, "romeo", plainHeader), loginManaged(t, s, "juliet", "r")
+	juliet.ask("<presence/>")
+	romeo.sendNumbered(0, queued, text)
+	juliet.await(fmt.Sprintf("id='m.%d'", queued-1))
+	juliet.ask("<presence><priority>-1</priority></presence>")
+	romeo.sendNumbered(queued, all, "is stored")
+	romeo.sync()
+	juliet.write("<presence/>")
+	juliet.await(fmt.Sprintf("id='m.%d'", all-1))
+	return romeo, juliet
+}
+
 // TestHandOnReplaced: a client makes a new session instead of resuming the earlier one, and
 // reads stored messages that the earlier one had, too, before these are handed on, because it
 // waits only for a limited time. It gets them once.
@@ -139,16 +156,7 @@ func testHandOnReplaced(t *testing.T) {
 	var cfg xmpptest.Config
 	cfg.Router.PageBytes = 256 << 10 // so much may be unacknowledged before stored messages have to wait
 	s, st := slowServer(t, cfg)
-	romeo := loginRaw(t, s, "romeo", plainHeader)
-	first := loginManaged(t, s, "juliet", "r")
-	first.ask("<presence/>")
-	romeo.sendNumbered(0, 3, strings.Repeat("x", 22<<10)) // in the queue of the first session only: one batch
-	first.await("id='m.2'")
-	first.ask("<presence><priority>-1</priority></presence>")
-	romeo.sendNumbered(3, 4, "is stored")
-	romeo.sync()
-	first.write("<presence/>")
-	first.await("id='m.3'")
+	romeo, _ := queuedAndStored(t, s, 3, 4, strings.Repeat("x", 22<<10)) // one batch
 
 	storing, release := hold(st, "AppendOfflineAll")
 	second := loginRaw(t, s, "juliet", plainHeader) // it need not acknowledge anything
@@ -172,16 +180,7 @@ func TestHandOnWhileReplaced(t *testing.T) { synctest.Test(t, testHandOnWhileRep
 
 func testHandOnWhileReplaced(t *testing.T) {
 	s, st := slowServer(t, xmpptest.Config{})
-	romeo := loginRaw(t, s, "romeo", plainHeader)
-	first := loginManaged(t, s, "juliet", "r")
-	first.ask("<presence/>")
-	romeo.sendNumbered(0, 1, "is in the queue of the first session only")
-	first.await("id='m.0'")
-	first.ask("<presence><priority>-1</priority></presence>")
-	romeo.sendNumbered(1, 2, "is stored")
-	romeo.sync()
-	first.write("<presence/>")
-	first.await("id='m.1'")
+	romeo, first := queuedAndStored(t, s, 1, 2, "b")
 
 	storing, release := hold(st, "AppendOfflineAll")
 	_ = first.conn.Close()
@@ -235,16 +234,7 @@ func TestHandOnKeepsPlaces(t *testing.T) {
 // before the one that they follow.
 func TestHandOnAtOnce(t *testing.T) {
 	s, st := slowServer(t, xmpptest.Config{})
-	romeo := loginRaw(t, s, "romeo", plainHeader)
-	first := loginManaged(t, s, "juliet", "r")
-	first.ask("<presence/>")
-	romeo.sendNumbered(0, 1, "is in the queue only")
-	first.await("id='m.0'")
-	first.ask("<presence><priority>-1</priority></presence>")
-	romeo.sendNumbered(1, 3, "is stored")
-	romeo.sync()
-	first.write("<presence/>")
-	first.await("id='m.2'")
+	_, first := queuedAndStored(t, s, 1, 3, "b")
 	st.SetFault(func(op string) error {
 		if op == "DeleteOffline" {
 			return errors.New("the server is killed before it deletes anything")
@@ -290,16 +280,7 @@ func TestHandOnFullMailbox(t *testing.T) {
 	var cfg xmpptest.Config
 	cfg.Router.MaxOffline = 1
 	s := xmpptest.NewServer(t, cfg)
-	romeo := loginRaw(t, s, "romeo", plainHeader)
-	first := loginManaged(t, s, "juliet", "r")
-	first.ask("<presence/>")
-	romeo.sendNumbered(0, 1, "is in the queue of the first session only")
-	first.await("id='m.0'")
-	first.ask("<presence><priority>-1</priority></presence>")
-	romeo.sendNumbered(1, 2, "is stored")
-	romeo.sync()
-	first.write("<presence/>")
-	first.await("id='m.1'")
+	_, first := queuedAndStored(t, s, 1, 2, "b")
 	first.lose(s, "juliet@localhost/r")
 	second := loginRaw(t, s, "juliet", plainHeader)
 	second.write("<presence/>")

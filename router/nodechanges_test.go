@@ -24,15 +24,6 @@ func (c *rawClient) enable() (id string) {
 	return m[1]
 }
 
-// resumeOn resumes a session on a node.
-func resumeOn(t *testing.T, s *xmpptest.Server, user, id string) *rawClient {
-	t.Helper()
-	c := dialRaw(t, s)
-	authenticate(c, user, plainHeader)
-	c.say("<resume xmlns='urn:xmpp:sm:3' h='0' previd='"+id+"'/>", "<resumed ")
-	return c
-}
-
 // threeNodes returns three nodes, and clients of romeo, who is inactive, and of two contacts of
 // his, each on a node.
 func threeNodes(t *testing.T) (settle func(), nodes []*xmpptest.Server, romeo, juliet, nurse *rawClient) {
@@ -67,7 +58,7 @@ func TestInactiveMoves(t *testing.T) {
 	_ = romeo.conn.Close()
 	nurse.ask("<presence><status>two</status></presence>")
 	settle()
-	romeo = resumeOn(t, nodes[2], "romeo", id)
+	romeo = resumeAt(t, nodes[2], "romeo", id, "0")
 	for settle(); !strings.Contains(romeo.got, "one") || !strings.Contains(romeo.got, "two") || !strings.Contains(romeo.got, "<composing"); {
 		romeo.sync()
 	}
@@ -92,7 +83,7 @@ func TestContactMoves(t *testing.T) {
 	juliet.ask("<presence><status>one</status></presence>")
 	settle()
 	_ = juliet.conn.Close()
-	juliet = resumeOn(t, nodes[0], "juliet", id)
+	juliet = resumeAt(t, nodes[0], "juliet", id, "0")
 	settle()
 	if got := romeo.ask(active); strings.Count(got, "<status>one") != 1 {
 		t.Errorf("when it becomes active, the client gets %s", got)

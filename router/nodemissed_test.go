@@ -184,7 +184,7 @@ func TestSavedRoster(t *testing.T) {
 		t.Run(node, func(t *testing.T) {
 			n := newSavedNodes(t)
 			c := n.start("c")
-			phone := resumeOn(t, n.a, "romeo", n.id)
+			phone := resumeAt(t, n.a, "romeo", n.id, "0")
 			phone.ask("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>")
 			_ = phone.conn.Close()
 			n.stop()

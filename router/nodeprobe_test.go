@@ -18,7 +18,7 @@ func TestProbeMoved(t *testing.T) {
 		romeo = loginRaw(t, nodes[0], "romeo", plainHeader)
 		romeo.ask("<presence/>")
 		_ = juliet.conn.Close()
-		juliet = resumeOn(t, nodes[to], "juliet", id)
+		juliet = resumeAt(t, nodes[to], "juliet", id, "0")
 		settle()
 		if got := romeo.ask(""); strings.Contains(got, "mine") {
 			t.Fatalf("%s: nothing was on its way: %s", desc, got)

@@ -3,6 +3,7 @@ package router_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,11 +24,7 @@ func TestRestartOffline(t *testing.T) {
 	romeo := loginRaw(t, s, "romeo", plainHeader)
 	romeo.sendNumbered(0, 10, strings.Repeat("b", 1000))
 	romeo.sync()
-	juliet := loginRaw(t, s, "juliet", plainHeader)
-	juliet.say("<enable xmlns='urn:xmpp:sm:3' resume='true'/>", "/>")
-	_, id, _ := strings.Cut(juliet.got, "<enabled xmlns='urn:xmpp:sm:3' id='")
-	id, _, _ = strings.Cut(id, "'")
-	juliet.got, juliet.used = "", 0
+	juliet, id := resumable(t, s, "juliet")
 	juliet.say("<presence/>", "id='m.1'")
 	juliet.sync()
 	if n := len(juliet.received()); n < 2 || n > 8 {
@@ -39,9 +36,7 @@ func TestRestartOffline(t *testing.T) {
 	romeo = loginRaw(t, s, "romeo", plainHeader)
 	romeo.sendNumbered(10, 12, "b")
 	romeo.sync()
-	juliet = dialRaw(t, s)
-	authenticate(juliet, "juliet", plainHeader)
-	juliet.say("<resume xmlns='urn:xmpp:sm:3' h='0' previd='"+id+"'/>", "<resumed ")
+	juliet = resumeAt(t, s, "juliet", id, "0")
 	juliet.got, juliet.used = juliet.got[juliet.used:], 0
 	for i := range 12 {
 		juliet.await(fmt.Sprintf("id='m.%d'", i))
@@ -66,11 +61,7 @@ func TestRestartRequests(t *testing.T) {
 		c := loginRaw(t, s, name.Local(), plainHeader)
 		c.ask("<presence/><presence type='subscribe' to='romeo@localhost'><status>" + strings.Repeat("s", 1000) + "</status></presence>")
 	}
-	romeo := loginRaw(t, s, "romeo", plainHeader)
-	romeo.say(enableResume, "/>")
-	_, id, _ := strings.Cut(romeo.got, "<enabled xmlns='urn:xmpp:sm:3' id='")
-	id, _, _ = strings.Cut(id, "'")
-	romeo.got, romeo.used = "", 0
+	romeo, id := resumable(t, s, "romeo")
 	romeo.say("<presence/>", "type='subscribe'")
 	romeo.sync()
 	if n := strings.Count(romeo.got, "type='subscribe'"); n == senders {
@@ -80,9 +71,7 @@ func TestRestartRequests(t *testing.T) {
 
 	s = xmpptest.NewServer(t, cfg)
 	stanzas := strings.Count(romeo.got, "<message") + strings.Count(romeo.got, "<presence") + strings.Count(romeo.got, "<iq")
-	romeo = dialRaw(t, s)
-	authenticate(romeo, "romeo", plainHeader)
-	romeo.say(fmt.Sprintf("<resume xmlns='urn:xmpp:sm:3' h='%d' previd='%s'/>", stanzas, id), "<resumed ")
+	romeo = resumeAt(t, s, "romeo", id, strconv.Itoa(stanzas))
 	romeo.got, romeo.used = romeo.got[romeo.used:], 0
 	for _, name := range names {
 		romeo.await("from='" + name.String() + "'") // all are sent again
@@ -96,10 +85,7 @@ func TestRestartRequests(t *testing.T) {
 func TestRestartStoredLater(t *testing.T) {
 	cfg := xmpptest.Config{Location: teststores.SQLite.New(t)}
 	s := xmpptest.NewServer(t, cfg)
-	juliet := loginRaw(t, s, "juliet", plainHeader)
-	juliet.say(enableResume, "/>")
-	_, id, _ := strings.Cut(juliet.got, "<enabled xmlns='urn:xmpp:sm:3' id='")
-	id, _, _ = strings.Cut(id, "'")
+	juliet, id := resumable(t, s, "juliet")
 	juliet.ask("<presence/>")
 	s.Suspend(t)
 
@@ -120,9 +106,7 @@ func TestRestartStoredLater(t *testing.T) {
 	}
 
 	s = xmpptest.NewServer(t, cfg)
-	juliet = dialRaw(t, s)
-	authenticate(juliet, "juliet", plainHeader)
-	juliet.say("<resume xmlns='urn:xmpp:sm:3' h='0' previd='"+id+"'/>", "<resumed ")
+	juliet = resumeAt(t, s, "juliet", id, "0")
 	juliet.got, juliet.used = juliet.got[juliet.used:], 0
 	juliet.await("id='m.0'")
 	juliet.ack(0)

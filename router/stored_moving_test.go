@@ -3,7 +3,6 @@ package router_test
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -17,10 +16,17 @@ import (
 // resumable logs a client in, and returns the ID of its session.
 func resumable(t *testing.T, s *xmpptest.Server, user string) (c *rawClient, id string) {
 	t.Helper()
-	c = loginRaw(t, s, user, plainHeader)
-	c.say("<enable xmlns='urn:xmpp:sm:3' resume='true'/>", "/>")
-	_, id, _ = strings.Cut(c.got, "<enabled xmlns='urn:xmpp:sm:3' id='")
-	id, _, _ = strings.Cut(id, "'")
+	return resumableAs(t, s, user, "r")
+}
+
+// resumableAs is resumable for a resource. The client has neither sent nor received a stanza that
+// counts.
+func resumableAs(t *testing.T, s *xmpptest.Server, user, resource string) (c *rawClient, id string) {
+	t.Helper()
+	c = loginAs(t, s, user, resource, plainHeader)
+	c.say(enableResume, "<enabled ")
+	c.await("/>")
+	id = resumeID.FindStringSubmatch(c.got)[1]
 	c.got, c.used = "", 0
 	return c, id
 }
