@@ -63,28 +63,33 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Sync moves what was written anywhere in f to the disk, in parts of the file with rests between
-// them, until hurry returns true: then the remainder without rests.
-func Sync(f *os.File, hurry func() bool) error {
+// Sync moves what was written anywhere in f, about dirty bytes, to the disk: in parts of the file
+// with rests between them, until hurry returns true, then the remainder without rests.
+func Sync(f *os.File, dirty int64, hurry func() bool) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	part := max(4*StepBytes, info.Size()/syncParts)
+	parts := min(max(dirty/syncBytes, 1), syncParts)
+	part := max(4*StepBytes, (info.Size()+parts-1)/parts)
 	for at := int64(0); at < info.Size() && !hurry(); at += part {
 		start := time.Now()
 		if unix.SyncFileRange(int(f.Fd()), at, part, syncRange) != nil {
 			break
 		}
-		<-time.After(min(share*time.Since(start), maxRest))
+		<-time.After(min(time.Since(start), maxRest)) // as long as it took: the log grows meanwhile
 	}
 	return unix.Fdatasync(int(f.Fd()))
 }
 
+// syncBytes is about how much Sync writes between two rests, if it is everywhere in the file: few
+// enough for those who commit meanwhile.
+const syncBytes = 256 << 10
+
 // maxRest limits a rest of Sync, during which it does not ask whether to hurry.
 const maxRest = 100 * time.Millisecond
 
-// syncParts is into how many parts Sync divides a large file.
+// syncParts is into how many parts Sync divides a file at most.
 const syncParts = 512
 
 // Remove removes a file, whose space it gives back in parts with rests between them. Of a file

@@ -81,17 +81,25 @@ func TestSync(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const dirty = 5 * syncBytes
 	if err := f.Truncate(20 * StepBytes); err != nil { // five parts
 		t.Fatal(err)
 	}
 	for after, want := range map[int]int{100: 5, 2: 3, 0: 1} {
 		asked := 0
-		if err := Sync(f, func() bool { asked++; return asked > after }); err != nil || asked != want {
+		if err := Sync(f, dirty, func() bool { asked++; return asked > after }); err != nil || asked != want {
 			t.Errorf("asked %d times, want %d; %v", asked, want, err)
 		}
 	}
+	// Little in a large file is no reason for many rests, and no part is small.
+	for dirty, want := range map[int64]int{0: 1, 2*syncBytes + 1: 2, 1000 * syncBytes: 5} {
+		asked := 0
+		if err := Sync(f, dirty, func() bool { asked++; return false }); err != nil || asked != want {
+			t.Errorf("%d bytes: asked %d times, want %d; %v", dirty, asked, want, err)
+		}
+	}
 	f.Close()
-	if Sync(f, func() bool { return false }) == nil {
+	if Sync(f, dirty, func() bool { return false }) == nil {
 		t.Error("a closed file is no error")
 	}
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -16,15 +17,24 @@ import (
 // database file. By default, SQLite does that in a commit, every thousand pages. Here,
 // when the log has grown to Config.LogBytes, a goroutine with its own connection moves
 // most of it to the database on the disk while the writer continues. Then the writer moves
-// the little that was added in the meantime and truncates the file, which needs a moment
+// the little that was added in the meantime and has the log start over, which needs a moment
 // without readers of old pages. So the size of the log is limited to a small multiple of LogBytes (beyond that,
 // the writer waits for the goroutine), and a page that changes often is moved once for
 // many commits. If another process reads old pages for long, such as roost backup, the log
 // grows until that process has finished; the writer tries again each time the log has grown
 // by half of LogBytes, but waits only once for the same reader.
+//
+// The file of the log keeps its space when the log starts over. All commits would wait while the
+// file system frees it, for tens of milliseconds, and a commit that makes a file longer takes
+// twice as long as one that overwrites it. Only what is more than keptLogs times LogBytes
+// is given back, in steps. What the file keeps may be older than the database: after an account
+// was deleted, it is truncated (upkeep.go).
 
-// truncateWait is how long the writer waits for readers when it truncates the log.
-const truncateWait = 50 * time.Millisecond
+// resetWait is how long the writer waits for readers when the log is to start over.
+const resetWait = 50 * time.Millisecond
+
+// keptLogs is how much space the file of the log keeps, as a multiple of Config.LogBytes.
+const keptLogs = 4
 
 // maxGrowth limits the size of the log during a checkpoint, as a multiple of its size at
 // the beginning.
@@ -33,7 +43,7 @@ const maxGrowth = 3
 // checkpoint is the state of checkpoints.
 type checkpoint struct {
 	wake chan struct{} // receives one value when the goroutine has work
-	done chan int64    // receives how much of the log was moved, in pages, when the writer may truncate it
+	done chan int64    // receives how much of the log was moved, in pages, when it may start over
 	wg   sync.WaitGroup
 
 	hurry atomic.Bool // the writer waits for the goroutine
@@ -42,8 +52,8 @@ type checkpoint struct {
 	running bool
 	next    int64 // size of the log at which the next checkpoint starts
 	moved   int64 // what the last checkpoint has moved
-	tries   int   // how often the log was to be truncated, for tests
-	stuck   int64 // moved when the log could not be truncated the last time, or -1: as long as it stays the same, so does the reader
+	tries   int   // how often the log was to start over, for tests
+	stuck   int64 // moved when the log could not start over the last time, or -1: as long as it stays the same, so does the reader
 }
 
 // startCheckpoints starts the goroutine, which owns c.
@@ -64,20 +74,23 @@ func (s *Store) startCheckpoints(c *conn) {
 	})
 }
 
-// maxPasses limits how often the log is moved before the writer truncates it.
-const maxPasses = 4
+// maxPasses limits how often the log is moved before the writer has it start over.
+const maxPasses = 8
 
 // moveAll moves what it can of the log to the database on the disk, until little was added
 // meanwhile: the rest is moved by the writer, for which all commits wait. It returns how many
 // pages of the log were moved.
 func (s *Store) moveAll(c *conn) (moved int64) {
 	for range maxPasses {
-		before := s.logSize()
-		moved = moveLog(c)
+		before := checkpointLog(c, "PASSIVE")
+		dirty := (before.moved - moved) * logPageBytes
 		// SQLite leaves this to the writer if something was committed meanwhile. An error is
-		// the writer's, too, when it truncates the log.
-		_ = paced.Sync(s.file, s.awaited)
-		if s.awaited() || s.logSize()-before < s.cfg.LogBytes/16 {
+		// the writer's, too, when the log is to start over.
+		_ = paced.Sync(s.file, dirty, s.awaited)
+		if moved = before.moved; dirty <= 0 { // old pages are being read
+			break
+		}
+		if s.awaited() || logSize(c)-before.size < s.cfg.LogBytes/64 {
 			break
 		}
 	}
@@ -94,24 +107,39 @@ func (s *Store) awaited() bool {
 	}
 }
 
-// moveLog moves what it can of the log into the database, and returns how many pages of the
-// log are there. If an error persists, the writer gets it too.
-func moveLog(c *conn) (moved int64) {
-	_ = sqlitex.ExecuteTransient(c.Conn, "PRAGMA wal_checkpoint(PASSIVE)", &sqlitex.ExecOptions{
+// logState is the state of the log after a checkpoint.
+type logState struct {
+	busy  bool  // the log could not start over
+	size  int64 // in bytes
+	moved int64 // pages of the log that are in the database
+}
+
+// logPageBytes is the size of a page in the log, with its header.
+const logPageBytes = 4096 + 24
+
+// checkpointLog executes a checkpoint: PASSIVE moves what it can of the log into the database;
+// RESTART moves all of it, and has the next commit write at the beginning of the log; TRUNCATE
+// truncates the file, too; NOOP only returns the state. If an error persists, commits get it, too.
+func checkpointLog(c *conn, mode string) (l logState) {
+	l.busy = true // unless SQLite says something else
+	_ = sqlitex.ExecuteTransient(c.Conn, "PRAGMA wal_checkpoint("+mode+")", &sqlitex.ExecOptions{
 		ResultFunc: func(st *sqlite.Stmt) error {
-			moved = st.ColumnInt64(2)
+			l = logState{busy: st.ColumnInt64(0) != 0, size: st.ColumnInt64(1) * logPageBytes, moved: st.ColumnInt64(2)}
 			return nil
 		},
 	})
-	return moved
+	return l
 }
+
+// logSize returns the size of the log in bytes.
+func logSize(c *conn) int64 { return checkpointLog(c, "NOOP").size }
 
 func (s *Store) stopCheckpoints() { s.checkpoint.wg.Wait() }
 
 // afterCommit is the writer's part of a checkpoint.
 func (s *Store) afterCommit(c *conn) {
 	k := &s.checkpoint
-	size := s.logSize()
+	size := logSize(c)
 	if !k.running {
 		if size >= k.next {
 			k.running = true
@@ -133,7 +161,7 @@ func (s *Store) afterCommit(c *conn) {
 	case k.moved == k.stuck:
 		k.next = size + s.cfg.LogBytes/2
 	default:
-		s.truncate(c)
+		s.restartLog(c)
 	}
 }
 
@@ -151,28 +179,44 @@ func (s *Store) waitCheckpoint() {
 	}
 }
 
-// truncate truncates the log and sets the size for the next attempt. On a full disk, the
-// log keeps its space and only starts over: other processes would take the space.
-func (s *Store) truncate(c *conn) {
-	mode := "TRUNCATE"
-	if s.reserve.deletesOnly {
-		mode = "RESTART"
+// restartLog has the log start over.
+func (s *Store) restartLog(c *conn) {
+	s.resetLog(c, "RESTART")
+	// On a full disk, other processes would take the space.
+	if size, keep := s.logFileSize(), keptLogs*s.cfg.LogBytes; size > keep && !s.reserve.deletesOnly {
+		// A large file, which readers of old pages have caused, is truncated by the next
+		// commit to this size.
+		_ = sqlitex.ExecuteTransient(c.Conn, fmt.Sprintf("PRAGMA journal_size_limit = %d", max(keep, size-s.cfg.LogBytes)), nil)
 	}
-	c.SetBusyTimeout(truncateWait)
-	sqlitex.ExecuteTransient(c.Conn, "PRAGMA wal_checkpoint("+mode+")", nil)
+}
+
+// truncateLog has the log start over, and truncates it. On a full disk, the log keeps its space:
+// other processes would take it.
+func (s *Store) truncateLog(c *conn) {
+	if s.reserve.deletesOnly {
+		s.resetLog(c, "RESTART")
+	} else {
+		s.resetLog(c, "TRUNCATE")
+	}
+}
+
+// resetLog has the log start over, unless old pages are being read for long, and sets the size
+// for the next attempt.
+func (s *Store) resetLog(c *conn, mode string) {
+	c.SetBusyTimeout(resetWait)
+	l := checkpointLog(c, mode)
 	c.SetBusyTimeout(s.cfg.BusyTimeout)
-	k, left := &s.checkpoint, s.logSize()
+	k := &s.checkpoint
 	k.tries++
-	k.next = max(s.cfg.LogBytes, left+s.cfg.LogBytes/2)
-	if k.stuck = -1; left > 0 {
-		k.stuck = k.moved
+	if k.stuck, k.next = -1, s.cfg.LogBytes; l.busy {
+		k.stuck, k.next = k.moved, max(s.cfg.LogBytes, l.size+s.cfg.LogBytes/2)
 	}
 }
 
 func (s *Store) logPath() string { return s.cfg.Path + "-wal" }
 
-// logSize returns the size of the log in bytes.
-func (s *Store) logSize() int64 {
+// logFileSize returns the size of the log's file in bytes. It may be larger than the log.
+func (s *Store) logFileSize() int64 {
 	info, err := os.Stat(s.logPath())
 	if err != nil {
 		return 0

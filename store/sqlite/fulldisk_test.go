@@ -151,7 +151,7 @@ func TestLogWithoutReserve(t *testing.T) {
 		fillMailbox(t, s, juliet, 1, 100_000)
 	}
 	cutLog(t, s)
-	if n := s.logSize(); n != 0 {
+	if n := s.logFileSize(); n != 0 {
 		t.Errorf("the log has %d bytes after it was truncated", n)
 	}
 }

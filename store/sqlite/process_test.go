@@ -139,7 +139,7 @@ func TestLogIsLimited(t *testing.T) {
 	wg.Wait()
 	// 16 MB were written. If a reader prevented a truncation, the log may have
 	// exceeded its limit for a while.
-	if size := s.logSize(); size > 16*logBytes {
+	if size := s.logFileSize(); size > 16*logBytes {
 		t.Errorf("the log has %d bytes", size)
 	}
 	if err := s.Close(); err != nil {

@@ -124,7 +124,8 @@ func TestSnapshotErrors(t *testing.T) {
 }
 
 // TestOldReader: while another process reads an old page, the writer does not wait for it
-// again and again, and the log is truncated when that process has finished.
+// again and again. When that process has finished, the log starts over, and its file gives its
+// space back in steps.
 func TestOldReader(t *testing.T) {
 	const logBytes = 256 << 10
 	s := openFilled(t, Config{LogBytes: logBytes}, 1)
@@ -139,25 +140,52 @@ func TestOldReader(t *testing.T) {
 	if _, err := queryInt(old, "SELECT count(*) FROM offline"); err != nil {
 		t.Fatal(err)
 	}
+	state := func() (size int64, tries int) {
+		if err := s.write(t.Context(), "Test", "state", noSavepoint|noTx, func(c *conn) error {
+			size, tries = logSize(c), s.checkpoint.tries
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return size, tries
+	}
 	for range 200 {
 		append16(t, s)
 	}
-	if size := s.logSize(); size < 8*logBytes {
+	size, tries := state()
+	if size < 8*logBytes {
 		t.Errorf("the log has %d bytes: nothing kept it", size)
+	}
+	if tries > 10 {
+		t.Errorf("the log was to start over %d times", tries)
+	}
+	full := s.logFileSize()
+	if full < size {
+		t.Errorf("the log's file has %d bytes, and the log %d", full, size)
 	}
 	if err := sqlitex.ExecuteTransient(old, "ROLLBACK", nil); err != nil {
 		t.Fatal(err)
 	}
-	for range 40 {
+	for size, before := state(); size > 4*logBytes; {
 		append16(t, s)
+		if size, tries = state(); tries > before+10 {
+			t.Fatalf("the log still has %d bytes", size)
+		}
 	}
-	if size := s.logSize(); size > 4*logBytes {
-		t.Errorf("afterwards, the log has %d bytes", size)
+	for last := full; last > keptLogs*logBytes; {
+		_, before := state()
+		for append16(t, s); s.logFileSize() == last; append16(t, s) {
+			if _, tries := state(); tries > before+10 {
+				t.Fatalf("the log's file still has %d bytes", last)
+			}
+		}
+		size := s.logFileSize()
+		if last-size > 2*logBytes {
+			t.Errorf("%d bytes are given back at once", last-size)
+		}
+		last = size
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
-	}
-	if n := s.checkpoint.tries; n > 10 {
-		t.Errorf("the log was to be truncated %d times", n)
 	}
 }

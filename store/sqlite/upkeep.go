@@ -94,7 +94,7 @@ func (s *Store) vacuum(c *conn) (more bool) {
 		}
 		return false
 	}
-	c.SetBusyTimeout(truncateWait)
+	c.SetBusyTimeout(resetWait)
 	defer c.SetBusyTimeout(s.cfg.BusyTimeout)
 	err = sqlitex.ExecuteTransient(c.Conn, fmt.Sprintf("PRAGMA incremental_vacuum(%d)", min(vacuumPages, free-keepPages)), nil)
 	if err != nil {
@@ -112,7 +112,7 @@ func (s *Store) vacuum(c *conn) (more bool) {
 func (s *Store) cutLog(c *conn) {
 	u, k := &s.upkeep, &s.checkpoint
 	if !k.running {
-		if s.logSize() == 0 {
+		if s.logFileSize() == 0 {
 			u.scrub = false
 			return
 		}
@@ -124,8 +124,8 @@ func (s *Store) cutLog(c *conn) {
 	select {
 	case k.moved = <-k.done:
 		k.running = false
-		s.truncate(c)
-		if u.scrub = s.logSize() > 0; u.scrub {
+		s.truncateLog(c)
+		if u.scrub = s.logFileSize() > 0; u.scrub {
 			u.in(retryStep) // old pages are being read
 		}
 	default:
@@ -148,9 +148,9 @@ func (s *Store) noteDeleted(c *conn) {
 // the log when the command ends and a server still has the database open.
 func (s *Store) lastStep(c *conn) {
 	for range 10 {
-		if !s.upkeep.scrub || s.logSize() == 0 {
+		if !s.upkeep.scrub || s.logFileSize() == 0 {
 			return
 		}
-		s.truncate(c) // waits for readers of old pages
+		s.truncateLog(c) // waits for readers of old pages
 	}
 }
