@@ -108,6 +108,9 @@ func (m *Manifest) check() error {
 func Read(ctx context.Context, r io.Reader, accept func(*Manifest) error, save func(e *Entry, data io.Reader) error) (*Manifest, error) {
 	in := tar.NewReader(&interruptible{ctx, r})
 	m, err := readManifest(in)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		return nil, err
 	}

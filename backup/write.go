@@ -168,7 +168,7 @@ func (w *Writer) Finish(ctx context.Context, m *Manifest, files []File, report f
 
 	m.Format, m.Entries = format, []Entry{{Name: m.Database.Entry, Size: info.Size()}}
 	sum := sha256.New()
-	if _, err := io.Copy(sum, &interruptible{ctx, &progressReader{db, progress}}); err != nil {
+	if _, err := io.Copy(sum, paced.NewReader(ctx, &progressReader{db, progress})); err != nil {
 		return 0, err
 	}
 	m.Entries[0].SHA256 = hex.EncodeToString(sum.Sum(nil))
@@ -212,6 +212,7 @@ func (w *Writer) archive(ctx context.Context, m *Manifest, db io.Reader, files [
 		return err
 	}
 	text = append(text, '\n')
+	paced.Reserve(w.file, m.Entries[0].Size)
 	out := tar.NewWriter(paced.NewWriter(ctx, w.file)) // a server may use the same disk
 	add := func(name string, size int64, data io.Reader) error {
 		h := tar.Header{Name: name, Mode: 0o600, Size: size, ModTime: m.Created, Format: tar.FormatPAX}
@@ -245,7 +246,7 @@ func (w *Writer) verify(ctx context.Context, progress func(n int)) error {
 	if _, err := w.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	return Check(ctx, &progressReader{w.file, progress})
+	return Check(ctx, paced.NewReader(ctx, &progressReader{w.file, progress}))
 }
 
 // Check reads a backup and returns an error if it is damaged.

@@ -1,8 +1,9 @@
-// Package paced writes large files without keeping other programs from the disk.
+// Package paced reads and writes large files without keeping other programs from the disk.
 package paced
 
 import (
 	"context"
+	"io"
 	"os"
 	"time"
 
@@ -12,19 +13,23 @@ import (
 // StepBytes is how much to write between two calls of Rest.
 const StepBytes = 1 << 20
 
-// share is how long a writer rests after a step, as a multiple of how long the step took: the
-// disk belongs to others in this time.
-const share = 1
+// share is how long to rest after a step, as a multiple of how long the step took: the disk and
+// the processor belong to others in this time.
+const share = 3
 
 // syncRange has the system write a range of a file, and waits for it.
 const syncRange = unix.SYNC_FILE_RANGE_WAIT_BEFORE | unix.SYNC_FILE_RANGE_WRITE | unix.SYNC_FILE_RANGE_WAIT_AFTER
 
-// Rest moves to the disk what was written to f, and then waits as long as has passed since
-// start. If it were left to the system to write, programs that commit would wait for hundreds of
+// Rest moves to the disk what was written to f, and then waits three times as long as has passed
+// since start. If it were left to the system to write, programs that commit would wait for hundreds of
 // megabytes. It returns the error of ctx if that ends.
 func Rest(ctx context.Context, f *os.File, start time.Time) error {
 	// Not every file system can do this, and nothing depends on it.
 	_ = unix.SyncFileRange(int(f.Fd()), 0, 0, syncRange)
+	return rest(ctx, start)
+}
+
+func rest(ctx context.Context, start time.Time) error {
 	timer := time.NewTimer(share * time.Since(start))
 	defer timer.Stop()
 	select {
@@ -61,6 +66,44 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 		}
 	}
 	return n, err
+}
+
+// Reader reads in steps. After each, it rests three times as long as it took to read it and to do
+// with it what its caller does.
+type Reader struct {
+	ctx   context.Context
+	r     io.Reader
+	step  int // bytes since start
+	start time.Time
+}
+
+// NewReader returns a reader that fails when ctx ends.
+func NewReader(ctx context.Context, r io.Reader) *Reader { return &Reader{ctx: ctx, r: r} }
+
+// Read implements io.Reader.
+func (r *Reader) Read(p []byte) (n int, err error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if r.step >= StepBytes {
+		if err := rest(r.ctx, r.start); err != nil {
+			return 0, err
+		}
+		r.step = 0
+	}
+	if r.step == 0 {
+		r.start = time.Now()
+	}
+	n, err = r.r.Read(p)
+	r.step += n
+	return n, err
+}
+
+// Reserve has the file system reserve the space for size bytes of an empty file. Without it, each
+// commit of other programs on the same disk would wait for what was written to the file before.
+func Reserve(f *os.File, size int64) {
+	// Not every file system can do this, and nothing depends on it.
+	_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size)
 }
 
 // Sync moves what was written anywhere in f, about dirty bytes, to the disk: in parts of the file

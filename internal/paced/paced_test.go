@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -71,6 +73,41 @@ func TestWriterEnds(t *testing.T) {
 	cancel()
 	if n, err := w.Write(make([]byte, 3*StepBytes)); n > StepBytes || !errors.Is(err, context.Canceled) {
 		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
+// TestReader: everything is read, unless the context ends.
+func TestReader(t *testing.T) {
+	want := bytes.Repeat([]byte("0123456"), StepBytes/2)
+	got, err := io.ReadAll(NewReader(t.Context(), bytes.NewReader(want)))
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes were read, want %d; %v", len(got), len(want), err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	r := NewReader(ctx, bytes.NewReader(want))
+	if n, err := io.ReadFull(r, got[:StepBytes]); err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	cancel()
+	if n, err := r.Read(got); n != 0 || !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end of the context: %d bytes, %v", n, err)
+	}
+}
+
+// TestReserve: the file has the space, and stays empty.
+func TestReserve(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, 1); err != nil {
+		t.Skip("this file system does not reserve space: ", err)
+	}
+	Reserve(f, 5*StepBytes)
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &stat); err != nil || stat.Size != 0 || stat.Blocks*512 < 5*StepBytes {
+		t.Errorf("the file has %d bytes and %d blocks; %v", stat.Size, stat.Blocks, err)
 	}
 }
 

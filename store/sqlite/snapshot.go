@@ -103,6 +103,11 @@ func copyPages(ctx context.Context, source, target *sqlite.Conn, to string, repo
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
+	pages, err := queryInt(source, "PRAGMA page_count")
+	if err != nil {
+		return err
+	}
+	paced.Reserve(file, pages*size)
 	b, err := sqlite.NewBackup(target, "main", source, "main")
 	if err != nil {
 		return err
