@@ -67,6 +67,10 @@ type Config struct {
 	// lock of servers, while it does not write. Default 10 seconds.
 	ClaimInterval time.Duration
 
+	// CheckAfter is how long the writer's connection may have been idle without being checked
+	// before it is used. Default 1 second.
+	CheckAfter time.Duration
+
 	// WatchInterval is the interval at which Watch looks for events that it was not
 	// notified of. Default 1 second.
 	WatchInterval time.Duration
@@ -90,6 +94,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ClaimInterval <= 0 {
 		c.ClaimInterval = 10 * time.Second
+	}
+	if c.CheckAfter <= 0 {
+		c.CheckAfter = time.Second
 	}
 	if c.WatchInterval <= 0 {
 		c.WatchInterval = time.Second

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"roost/internal/pgtest"
+	"roost/internal/redistest"
 	"roost/jid"
 	"roost/store"
 )
@@ -129,6 +132,29 @@ func TestRestart(t *testing.T) {
 		}
 	}
 	t.Logf("acknowledged %v, unknown %v", tr.stored, tr.lost)
+}
+
+// TestLostIdle: PostgreSQL is restarted while there is nothing to write. The next write succeeds. On
+// a TCP connection, what is written next seems to be sent.
+func TestLostIdle(t *testing.T) {
+	pg := pgtest.New(t)
+	u, err := url.Parse(pg.URL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	network := redistest.StartProxy(t, filepath.Join(q.Get("host"), ".s.PGSQL.5432"))
+	q.Del("host")
+	q.Set("sslmode", "disable")
+	u.Host, u.RawQuery = network.Addr, q.Encode()
+	s := openTest(t, u.String(), Config{RetryFor: time.Minute, ClaimInterval: time.Hour, CheckAfter: time.Nanosecond})
+	for round := range 4 {
+		if err := s.CreateAccount(t.Context(), store.Account{JID: user(round)}); err != nil {
+			t.Errorf("round %d: %v", round, err)
+		}
+		pg.Stop(t, round%2 == 0)
+		pg.Start(t)
+	}
 }
 
 // TestDown: while the database is down, reads and writes fail after RetryFor, with an error

@@ -102,11 +102,13 @@ func (s *Store) enqueue(ctx context.Context, w *write) error {
 type writer struct {
 	s *Store
 	c *pgx.Conn // nil after it was lost
+
+	used time.Time // when c was used last
 }
 
 // startWriter starts the writer, which owns c.
 func (s *Store) startWriter(c *pgx.Conn) {
-	w := &writer{s: s, c: c}
+	w := &writer{s: s, c: c, used: time.Now()}
 	s.pid.Store(c.PgConn().PID())
 	s.writer.Go(func() {
 		defer w.disconnect()
@@ -211,6 +213,7 @@ const (
 // try executes writes in one transaction. unknown reports that it may have been committed
 // although there is an error.
 func (w *writer) try(ctx context.Context, batch []*write) (unknown bool, err error) {
+	w.check(ctx)
 	if err := w.connect(ctx); err != nil {
 		return false, err
 	}
@@ -229,6 +232,7 @@ func (w *writer) try(ctx context.Context, batch []*write) (unknown bool, err err
 	}
 	results := w.c.SendBatch(ctx, &b)
 	unknown, err = w.read(results, batch)
+	w.used = time.Now()
 	if w.c.IsClosed() {
 		w.disconnect()
 	}
@@ -275,6 +279,19 @@ func (one *write) read(results pgx.BatchResults) error {
 	})
 }
 
+// check gives up a connection that was lost while there was nothing to write, such as by a restart
+// of the database. A write would find out, but not whether it has happened.
+func (w *writer) check(ctx context.Context) {
+	if w.c == nil || time.Since(w.used) < w.s.cfg.CheckAfter {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.s.cfg.Timeout)
+	defer cancel()
+	if err := w.c.Ping(ctx); err != nil {
+		w.disconnect()
+	}
+}
+
 // connect opens the writer's connection if it has none.
 func (w *writer) connect(ctx context.Context) (err error) {
 	if w.c != nil {
@@ -288,7 +305,7 @@ func (w *writer) connect(ctx context.Context) (err error) {
 		_ = closeConn(c)
 		return err
 	}
-	w.c = c
+	w.c, w.used = c, time.Now()
 	w.s.pid.Store(w.c.PgConn().PID())
 	return nil
 }
