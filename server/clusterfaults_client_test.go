@@ -191,6 +191,7 @@ func (c *faultClient) bind(conn *modelConn, node *faultNode) error {
 	m := c.c
 	m.mu.Lock()
 	c.dropOut()
+	m.steady = 0 // what the earlier session had may come after what this one is sent
 	c.made++
 	s := &faultSession{client: c, number: c.made, began: m.tick(), got: map[*faultMessage]bool{}}
 	m.mu.Unlock()

@@ -16,7 +16,8 @@ type faultMessage struct {
 	number  int
 	from    *faultClient
 	session *faultSession // in which it was sent
-	normal  bool          // of type normal: it is returned if the resource is not known
+	to      string
+	normal  bool // of type normal: it is returned if the resource is not known
 	sent    int
 	acked   bool         // the sender knows that the server has it
 	arrived int          // how often
@@ -45,11 +46,12 @@ type faultSession struct {
 type faultCounts struct {
 	sent, acked, unknown           int // messages
 	arrived, bounced, lost         int
+	ordered                        int // that have arrived in their order
 	unseen                         int // that were returned to sessions that had ended
 	stored                         int // that came with a delay stamp
 	again                          int // that came again, because they were not acknowledged
 	late                           int // that stayed in the store until the next login, although the recipient was there: see loginAll
-	twice                          int // that came again, although they were, after a node had died
+	twice                          int // for which more is permitted, because a node had died
 	both                           int // that came, and were bounced
 	bound, resumed, moved, refused int // sessions
 	streamErrors                   map[string]int
@@ -86,7 +88,7 @@ func (m *faultCluster) wrong(x *faultMessage, format string, args ...any) {
 
 // newMessage adds a message.
 func (m *faultCluster) newMessage(from *faultClient, kind, to string) *faultMessage {
-	x := &faultMessage{number: len(m.messages), from: from, session: from.session, normal: kind == "normal", sent: m.tick()}
+	x := &faultMessage{number: len(m.messages), from: from, session: from.session, to: to, normal: kind == "normal", sent: m.tick()}
 	x.nodes = []*faultNode{from.node, from.peer.node}
 	m.messages = append(m.messages, x)
 	m.counts.sent++
@@ -117,7 +119,12 @@ func (m *faultCluster) message(s *faultSession, e *xmpptest.Element) *faultMessa
 		}
 		reason := e.Child("error")
 		m.note(x, "is bounced: %+v", reason.Children)
-		x.bounced++
+		if x.bounced++; x.bounced > 1 {
+			x.doubt = append(x.doubt, "is bounced twice")
+		}
+		if !x.normal && !m.storeless {
+			m.wrong(x, "is bounced, and can be stored")
+		}
 		m.counts.bounced++
 		if x.arrived > 0 {
 			m.counts.both++
@@ -138,6 +145,7 @@ func (m *faultCluster) message(s *faultSession, e *xmpptest.Element) *faultMessa
 		m.counts.again++
 	}
 	if x.arrived == 0 {
+		m.inOrder(x)
 		m.counts.arrived++
 		if x.bounced > 0 {
 			m.counts.both++
@@ -149,6 +157,29 @@ func (m *faultCluster) message(s *faultSession, e *xmpptest.Element) *faultMessa
 	x.arrived++
 	s.got[x] = true
 	return x
+}
+
+// inOrder is called when a message arrives for the first time: those of a client to an address arrive
+// in the order in which they were sent, while sessions neither move nor end.
+func (m *faultCluster) inOrder(x *faultMessage) {
+	if m.steady == 0 || x.sent < m.steady {
+		return
+	}
+	key := x.from.name + " " + x.to
+	if last := m.order[key]; last > x.number {
+		x.doubt = append(x.doubt, fmt.Sprintf("arrives after message %d, which was sent later", last))
+		return
+	}
+	m.order[key] = x.number
+	m.counts.ordered++
+}
+
+// keepOrder is called when all clients are on their nodes and messages have arrived there: from here
+// on they have an order.
+func (m *faultCluster) keepOrder() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.steady, m.order = m.tick(), make(map[string]int)
 }
 
 // confirm is called when the server knows that the client has its first n stanzas.
@@ -175,22 +206,30 @@ func (x *faultMessage) unseen() bool { return x.normal && x.session != x.from.se
 // mayLose is called when a node was killed at a time, and all that it had sent was received.
 // Without --durable, what was in its queues is lost: what it had acknowledged to its own
 // clients and not passed on, what its own clients had not received, and what was to follow
-// sessions that had just left it. Under mu.
-func (m *faultCluster) mayLose(n *faultNode, at int) {
+// sessions that had just left it. What is in the store now is not lost. Under mu.
+func (m *faultCluster) mayLose(n *faultNode, at int, stored string) {
+	kept := make(map[*faultMessage]bool)
+	for id := range strings.SplitSeq(stored, ",") {
+		kept[m.find(id)] = true
+	}
 	concerned := func(c *faultClient) bool { return c.node == n || c.dialed == n || c.before == n }
 	for _, x := range m.messages[m.settledTo:] {
-		if x.sent < at && x.arrived == 0 && x.bounced == 0 && (concerned(x.from) || concerned(x.from.peer)) {
+		if !kept[x] && x.sent < at && x.arrived == 0 && x.bounced == 0 && (concerned(x.from) || concerned(x.from.peer)) {
 			x.lost = true
 			m.note(x, "may be lost with the node")
 		}
 	}
 }
 
-// settled judges what was delivered twice, and forgets messages, after all that has to arrive
+// settled judges what was delivered twice, or in another order, or was bounced although its recipient
+// has it, and forgets messages, after all that has to arrive
 // has arrived. What a node has handled before it died, and not said so, is handled again by
 // another one. The test knows of nodes that have died because they were slow, too.
 func (m *faultCluster) settled(dead []*faultNode) {
 	for _, x := range m.messages[m.settledTo:] {
+		if x.bounced > 0 && x.has != 0 {
+			x.doubt = append(x.doubt, "is bounced, and was acknowledged by its recipient")
+		}
 		if len(x.doubt) > 0 {
 			if slices.ContainsFunc(x.nodes, func(n *faultNode) bool { return slices.Contains(dead, n) }) {
 				m.counts.twice++

@@ -53,16 +53,21 @@ type faultCluster struct {
 	events    []string
 	counts    faultCounts
 	random    *rand.Rand
-	roam      bool // the clients go to other nodes now and then
-	killed    bool // a node was killed since the fault began
+	roam      bool           // the clients go to other nodes now and then
+	killed    bool           // a node was killed since the fault began
+	storeless bool           // the store was out of reach for a node since the fault began: messages are bounced
+	steady    int            // since this time no session has moved or ended; 0: they may
+	order     map[string]int // number of the last message of each client to each address since then
 }
 
 // TestClusterFaults: three nodes, each a process, with pairs of clients on different nodes
 // that send each other messages all the time. Nodes, Redis and PostgreSQL fail. After each
 // fault, traffic flows between all pairs again, and each message that was acknowledged to its
-// sender has arrived or was returned with an error. Only with a node that was killed may
-// messages be lost, and not with --durable. A message comes twice only if the client has not acknowledged it,
-// or if a node has died.
+// sender has arrived or was returned with an error, chat messages only if the store was out of reach.
+// Only with a node that was killed may messages be lost, and neither with --durable nor when they are
+// in the store. Only if the client has not acknowledged it, or if a node has died, does a message
+// come twice, or is returned although its recipient has it. While sessions stay where they
+// are, messages of one client to one address arrive in order.
 func TestClusterFaults(t *testing.T) {
 	t.Run("engines", func(t *testing.T) {
 		t.Parallel()
@@ -107,12 +112,16 @@ func testClusterFaults(t *testing.T) {
 		}},
 		{"a crash of PostgreSQL", func(*faultNode) {
 			m.stay() // nobody can log in
+			m.flows()
+			m.keepOrder()
+			m.withoutStore()
 			pg.Stop(t, true)
 			m.flows()
 			pg.Start(t)
 			m.move()
 		}},
 		{"a node cut off", func(n *faultNode) {
+			m.withoutStore()
 			for _, p := range n.proxies {
 				p.Cut()
 			}
@@ -264,7 +273,7 @@ func (m *faultCluster) ended() bool {
 func (m *faultCluster) play(fault string, f func()) {
 	begin := time.Now()
 	m.mu.Lock()
-	m.fault, m.pause, m.roam, m.killed = fault, false, true, false
+	m.fault, m.pause, m.roam, m.killed, m.storeless, m.steady = fault, false, true, false, false, 0
 	moved := m.counts.moved
 	m.logf("%s", fault)
 	m.mu.Unlock()
@@ -276,6 +285,8 @@ func (m *faultCluster) play(fault string, f func()) {
 	m.flows()
 	m.wait("a session moves", func() bool { return m.counts.moved > moved })
 	m.stay()
+	m.flows()
+	m.keepOrder()
 	m.flows()
 	m.mu.Lock()
 	m.pause = true

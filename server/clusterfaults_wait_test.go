@@ -79,6 +79,7 @@ func (m *faultCluster) loginAll(stored string) {
 			m.counts.late++
 		}
 	}
+	m.steady = 0
 	for _, c := range m.clients {
 		c.session.id = ""
 		c.leave()
@@ -188,7 +189,14 @@ func (m *faultCluster) stay() {
 func (m *faultCluster) move() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.roam = true
+	m.roam, m.steady = true, 0
+}
+
+// withoutStore is called before the store is out of reach for a node.
+func (m *faultCluster) withoutStore() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.storeless = true
 }
 
 // unreachable waits until no node reaches Redis.
@@ -224,10 +232,16 @@ func (m *faultCluster) replaceKilled(n *faultNode) {
 	m.wait("the clients have received what the node has sent", func() bool {
 		return !slices.ContainsFunc(m.clients, func(c *faultClient) bool { return c.conn != nil && c.node == n })
 	})
+	stored := ""
+	for _, other := range m.nodes {
+		if other != n {
+			stored = other.view().stored
+		}
+	}
 	m.mu.Lock()
 	m.logf("node %s was killed", n.name)
 	if !m.durable {
-		m.mayLose(n, m.tick())
+		m.mayLose(n, m.tick(), stored)
 	}
 	m.mu.Unlock()
 	m.known(1, n)
