@@ -37,63 +37,8 @@ func (c *change) missed() rosterChange {
 	return x
 }
 
-// recentChanges are the last changes that this node has made.
-type recentChanges struct {
-	mu   sync.Mutex
-	all  []recentChange // a ring
-	next int            // the oldest, if there are maxRecent
-}
-
-type recentChange struct {
-	rosterChange
-	at time.Time
-}
-
-// Sessions wait in the store, and nodes are cut off, for minutes rather than hours. The list has
-// at most some 3 MB; all of it, sent to a node twice, is less than half of what may wait for that.
-const (
-	recentFor = time.Hour
-	maxRecent = 1 << 14
-)
-
 // errQueueFull means that too much waits to be sent to another node.
 var errQueueFull = errors.New("too much waits to be sent to it")
-
-// note adds a change.
-func (q *recentChanges) note(x rosterChange, now time.Time) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.all) < maxRecent {
-		q.all = append(q.all, recentChange{x, now})
-		return
-	}
-	q.all[q.next] = recentChange{x, now}
-	q.next = (q.next + 1) % maxRecent
-}
-
-// of returns what has changed lately, of one account, or of all if account is "", each once.
-func (q *recentChanges) of(account string, now time.Time) (changes []rosterChange) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	type what struct {
-		account, contact string
-		blocklist        bool
-	}
-	had := make(map[what]bool)
-	for i := len(q.all) - 1; i >= 0; i-- { // the newest first
-		x := &q.all[(q.next+i)%len(q.all)]
-		if now.Sub(x.at) > recentFor {
-			break
-		}
-		w := what{x.account, x.contact, x.blocklist}
-		if (account == "" || x.account == account) && !had[w] {
-			had[w] = true
-			changes = append(changes, x.rosterChange)
-		}
-	}
-	slices.Reverse(changes)
-	return changes
-}
 
 // Flags of itemRoster after the account. The fields that follow are: the account whose changes are
 // asked for, "" for all; or else the version of the roster, and the contact. Without flags, the roster
