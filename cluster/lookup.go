@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 
 	"github.com/redis/rueidis"
 
@@ -30,14 +31,7 @@ func (n *Node) Places(ctx context.Context, accounts []string) ([][]router.Place,
 			missing = append(missing, i)
 		}
 	}
-	for len(missing) > 0 {
-		k := min(len(missing), lookupBatch)
-		if err := n.read(ctx, accounts, missing[:k], all); err != nil {
-			return nil, err
-		}
-		missing = missing[k:]
-	}
-	return all, nil
+	return all, n.readAll(ctx, accounts, missing, all)
 }
 
 // Current implements router.Nodes.
@@ -49,8 +43,27 @@ func (n *Node) Current(ctx context.Context, account string) ([]router.Place, err
 	return all[0], nil
 }
 
-// read reads the accounts at some indexes from the directory, and sets the same indexes of
+// CurrentAll implements router.Nodes.
+func (n *Node) CurrentAll(ctx context.Context, accounts []string) ([][]router.Place, error) {
+	all, indexes := make([][]router.Place, len(accounts)), make([]int, len(accounts))
+	for i := range indexes {
+		indexes[i] = i
+	}
+	return all, n.readAll(ctx, accounts, indexes, all)
+}
+
+// readAll reads the accounts at some indexes from the directory, and sets the same indexes of
 // all.
+func (n *Node) readAll(ctx context.Context, accounts []string, indexes []int, all [][]router.Place) error {
+	for some := range slices.Chunk(indexes, lookupBatch) {
+		if err := n.read(ctx, accounts, some, all); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read is readAll for what fits in one pipeline.
 func (n *Node) read(ctx context.Context, accounts []string, indexes []int, all [][]router.Place) error {
 	if !n.usable() {
 		return router.ErrNoDirectory

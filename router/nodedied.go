@@ -3,7 +3,6 @@ package router
 import (
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"roost/jid"
@@ -70,22 +69,18 @@ func (r *Router) died(left []jid.JID) error {
 		}
 	}
 	r.locateEach(t, slices.Collect(maps.Keys(concerned)))
-	var told []int
+	var told []jid.JID
 	for i, from := range left {
 		if back, ok := findPlace(r.knownPlaces(accounts[i]), from.Resource()); ok && back.Available {
 			continue
 		}
-		told = append(told, i)
+		told = append(told, from)
 		r.announceDied(t, from, all[i])
 		if t.Spent() {
 			t.Pause()
 		}
 	}
-	var asks sync.WaitGroup // at once: they have one round trip together
-	for _, i := range told {
-		asks.Go(func() { r.askBack(left[i]) })
-	}
-	asks.Wait()
+	r.askBack(told)
 	return nil
 }
 
@@ -94,23 +89,6 @@ func (r *Router) died(left []jid.JID) error {
 func (r *Router) isBack(from jid.JID) bool {
 	s := r.resource(from)
 	return s != nil && Available(s)
-}
-
-// askBack is called after contacts were told that a resource has left with its node. If it has come
-// back meanwhile, on whatever node, they may have had its presence before: it is announced again,
-// so that it is the last. Nodes of contacts ask, too, because what they are sent by different nodes
-// has no order. What is in memory may be outdated.
-func (r *Router) askBack(from jid.JID) {
-	if r.nodes == nil {
-		return
-	}
-	places, err := r.nodes.Current(r.ctx, from.BareString())
-	if err != nil {
-		r.nodesFailed("resources on other nodes could not be looked up", err)
-	}
-	if back, ok := findPlace(places, from.Resource()); ok {
-		r.nodes.Send(back.Node, from.BareString(), appendField(appendKind(nil, itemAnnounce), from.String()))
-	}
 }
 
 // maxUnannounced limits the resources of dead nodes whose contacts are told when the store can be

@@ -81,7 +81,8 @@ func TestDiedComesBack(t *testing.T) {
 			for name, c := range map[string]*rawClient{"juliet": juliet, "nurse": nurse} {
 				xmpptest.Eventually(t, name+" sees romeo", func() bool {
 					c.sync()
-					return strings.LastIndex(c.got, "<presence from='romeo@localhost/r'") > strings.LastIndex(c.got, "<presence type='unavailable' from='romeo@localhost/r'")
+					all := presencesOf(c, "romeo@localhost/r")
+					return all[len(all)-1]
 				})
 			}
 			if got := cluster.Places("romeo@localhost"); len(got) != 1 || got[0].Node != home.Node().Self() || !got[0].Available {

@@ -128,7 +128,7 @@ func (l *nodeLane) broadcast(node NodeID, key string, f *fields) {
 		}
 	}
 	if died {
-		l.r.askBack(from)
+		l.r.askBackSoon(from)
 	}
 }
 

@@ -21,7 +21,7 @@ type Place struct {
 // implements it. A server that is alone has none.
 //
 // Accounts are bare JIDs, resources are normalized. Those that are passed to Cached, Places,
-// Current and Send may be borrowed: their memory is used again after the call. All methods may
+// Current, CurrentAll and Send may be borrowed: their memory is used again after the call. All methods may
 // be called from any goroutine. Those without a context do not block.
 type Nodes interface {
 	// Cached returns the places of an account on other nodes, if they are in memory. They
@@ -37,6 +37,9 @@ type Nodes interface {
 	// Current is Places for one account, read from the directory even if it is in memory:
 	// it has whatever was registered before the call.
 	Current(ctx context.Context, account string) ([]Place, error)
+
+	// CurrentAll is Current for several accounts, in the order of accounts and in one round trip.
+	CurrentAll(ctx context.Context, accounts []string) ([][]Place, error)
 
 	// Register enters a resource of this node in the directory. If another node has the same
 	// resource, what happens depends on r. Without a directory it returns ErrNoDirectory;

@@ -122,6 +122,7 @@ type Router struct {
 	requests      nodeRequests
 	untold        untold
 	recent        recentChanges
+	back          backQueue
 	pushed        lastPushes
 	unannounced   retries[jid.JID]          // available resources of dead nodes whose contacts were not told
 	unlearned     retries[missedChange]     // changes of other nodes that could not be read

@@ -106,6 +106,10 @@ func register(t *testing.T, c *Cluster) {
 	c.check(t, 0, account, "balcony@1")
 	c.check(t, 2, account, "balcony@1 orchard@0")
 	c.check(t, 2, "juliet@example.org", "")
+	all, err := c.Nodes[2].CurrentAll(context.Background(), []string{"juliet@example.org", account})
+	if err != nil || len(all) != 2 || len(all[0]) != 0 || c.places(all[1]) != "balcony@1 orchard@0" {
+		t.Errorf("%+v, %v", all, err)
+	}
 }
 
 // conflict: a resource of another node is refused or replaced.

@@ -252,6 +252,18 @@ func (n *Node) Current(_ context.Context, account string) ([]router.Place, error
 	return n.elsewhere(account), nil
 }
 
+// CurrentAll implements router.Nodes.
+func (n *Node) CurrentAll(ctx context.Context, accounts []string) (all [][]router.Place, err error) {
+	for _, account := range accounts {
+		places, err := n.Current(ctx, account)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, places)
+	}
+	return all, nil
+}
+
 // Register implements router.Nodes.
 func (n *Node) Register(_ context.Context, account, resource string, r router.Registration) (got router.Registered, err error) {
 	n.c.mu.Lock()
