@@ -17,6 +17,10 @@ type Rosters interface {
 	// moments.
 	RostersOf(ctx context.Context, owners []jid.JID) ([]Roster, error)
 
+	// RosterVersions returns the versions of the rosters of several owners, in their order, 0 for
+	// those that have no account.
+	RosterVersions(ctx context.Context, owners []jid.JID) ([]int64, error)
+
 	// RosterChanges returns what changed after version since, in the order of versions
 	// and each contact at most once (RFC 6121 section 2.6). current is the roster's
 	// version. ok is false if the changes are not known, because since is too old or

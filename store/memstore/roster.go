@@ -69,6 +69,23 @@ func (s *Store) RostersOf(ctx context.Context, owners []jid.JID) ([]store.Roster
 	return all, nil
 }
 
+// RosterVersions implements store.Rosters.
+func (s *Store) RosterVersions(ctx context.Context, owners []jid.JID) ([]int64, error) {
+	versions := make([]int64, len(owners))
+	err := s.read(ctx, "RosterVersions", "read the versions of rosters", func(l *Location) error {
+		for i, owner := range owners {
+			if a := l.find(owner); a != nil {
+				versions[i] = a.version
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return versions, nil
+}
+
 func (s *Store) loginState(ctx context.Context, op string, owner jid.JID) (state store.LoginState, err error) {
 	err = s.read(ctx, op, "read roster of "+owner.BareString(), func(l *Location) error {
 		if a := l.find(owner); a != nil {

@@ -24,13 +24,37 @@ const sqlRosters = `WITH o AS MATERIALIZED (SELECT n, a.id, a.roster_version, a.
 	UNION ALL SELECT 3, key, '', '', 0, 0, 0, n
 		FROM o, LATERAL (SELECT * FROM blob WHERE account = o.id AND kind = '` + store.BlockedKind + `' OFFSET 0) AS b`
 
+const sqlVersions = `SELECT n, roster_version FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS u (domain, local, n),
+	LATERAL (SELECT * FROM account WHERE domain = u.domain AND local = u.local OFFSET 0) AS a`
+
+// RosterVersions implements store.Rosters.
+func (s *Store) RosterVersions(ctx context.Context, owners []jid.JID) (versions []int64, err error) {
+	domains, locals := addresses(owners)
+	reset := func() { versions = make([]int64, len(owners)) }
+	err = s.query(ctx, "RosterVersions", "read the versions of rosters", sqlVersions, []any{domains, locals}, reset, func(rows pgx.Rows) error {
+		v := rows.RawValues()
+		versions[int64Of(v[0])-1] = int64Of(v[1])
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return versions, nil
+}
+
+// addresses returns the parts of addresses.
+func addresses(all []jid.JID) (domains, locals []string) {
+	domains, locals = make([]string, len(all)), make([]string, len(all))
+	for i, j := range all {
+		domains[i], locals[i] = j.Domain(), j.Local()
+	}
+	return domains, locals
+}
+
 // RostersOf implements store.Rosters.
 func (s *Store) RostersOf(ctx context.Context, owners []jid.JID) ([]store.Roster, error) {
 	const what = "read rosters"
-	domains, locals := make([]string, len(owners)), make([]string, len(owners))
-	for i, owner := range owners {
-		domains[i], locals[i] = owner.Domain(), owner.Local()
-	}
+	domains, locals := addresses(owners)
 	var all []store.Roster
 	var items []rosterRows
 	var requests [][]pendingRequest

@@ -42,6 +42,25 @@ func (s *Store) RostersOf(ctx context.Context, owners []jid.JID) ([]store.Roster
 	return all, nil
 }
 
+// RosterVersions implements store.Rosters.
+func (s *Store) RosterVersions(ctx context.Context, owners []jid.JID) ([]int64, error) {
+	versions := make([]int64, len(owners))
+	err := s.read(ctx, "RosterVersions", "read the versions of rosters", func(c *conn) error {
+		for i, owner := range owners {
+			a, err := c.accountRow(owner)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			versions[i] = a.version
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return versions, nil
+}
+
 func (s *Store) loginState(ctx context.Context, op string, owner jid.JID) (state store.LoginState, err error) {
 	err = s.read(ctx, op, "read roster of "+owner.BareString(), func(c *conn) error {
 		state, err = c.loginState(owner)

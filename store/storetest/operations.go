@@ -92,6 +92,10 @@ var operations = []operation{
 		_, err := s.RostersOf(ctx, []jid.JID{nobody, juliet})
 		return err
 	}},
+	{"RosterVersions", func(ctx context.Context, s *fixture) error {
+		_, err := s.RosterVersions(ctx, []jid.JID{nobody, juliet})
+		return err
+	}},
 	{"RosterChanges", func(ctx context.Context, s *fixture) error {
 		_, _, _, err := s.RosterChanges(ctx, juliet, 0)
 		return err

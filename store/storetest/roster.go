@@ -54,9 +54,17 @@ func checkRostersOf(t *testing.T, s store.Store) {
 	if len(all) != len(owners) {
 		t.Fatalf("RostersOf returned %d rosters of %d accounts", len(all), len(owners))
 	}
+	versions, err := s.RosterVersions(t.Context(), owners)
+	ok(t, "RosterVersions", err)
+	if len(versions) != len(owners) {
+		t.Fatalf("RosterVersions returned %d versions of %d accounts", len(versions), len(owners))
+	}
 	for i, owner := range owners {
 		want, err := s.Roster(t.Context(), owner)
 		ok(t, "Roster", err)
+		if versions[i] != want.Version {
+			t.Errorf("the version of the roster of %v among others is %d, want %d", owner, versions[i], want.Version)
+		}
 		sorted(want.Items)
 		if sorted(all[i].Items); !reflect.DeepEqual(all[i], want) {
 			t.Errorf("the roster of %v among others is\n%+v, want\n%+v", owner, all[i], want)
@@ -64,6 +72,9 @@ func checkRostersOf(t *testing.T, s store.Store) {
 	}
 	if none, err := s.RostersOf(t.Context(), nil); len(none) > 0 || err != nil {
 		t.Errorf("RostersOf of nobody: %v, %v", none, err)
+	}
+	if none, err := s.RosterVersions(t.Context(), nil); len(none) > 0 || err != nil {
+		t.Errorf("RosterVersions of nobody: %v, %v", none, err)
 	}
 }
 
