@@ -319,7 +319,7 @@ func (l *nodeLane) blocklist(node NodeID, key string, f *fields) {
 	switch {
 	case err != nil:
 		r.nodesFailed("a blocklist that another node has changed could not be read; what has changed applies nevertheless", err)
-		r.learnLater(missedChange{rosterChange{account: owner.String(), blocklist: true}, c})
+		r.learnLater(missedChange{rosterChange: rosterChange{account: owner.String(), blocklist: true}, applied: c})
 	case added && ro != nil:
 		r.leaveBlocked(l.turn, owner, ro, c)
 	}

@@ -135,7 +135,11 @@ func (l *nodeLane) roster(node NodeID, f *fields) {
 // here, as soon as the store can be read.
 func (r *Router) catchUpWith(x rosterChange) {
 	r.publish(x.account, nil)
-	m := missedChange{rosterChange: x}
+	r.tryToLearn(missedChange{rosterChange: x})
+}
+
+// tryToLearn has the clients learn of a change, now or later.
+func (r *Router) tryToLearn(m missedChange) {
 	if r.unlearned.waiting() { // then this one would wait in vain, and with it what else the node is told
 		r.learnLater(m)
 	} else if err := r.learn(m); err != nil {
@@ -155,6 +159,7 @@ func (r *Router) learnLater(m missedChange) {
 type missedChange struct {
 	rosterChange
 	applied *blockChange // to the blocklist in memory; nil: nothing was
+	saved   bool         // whatever has changed in the roster while sessions were saved
 }
 
 // maxUnlearned limits the changes that wait until the store can be read: some 10 MB.
@@ -169,6 +174,8 @@ func (r *Router) learn(m missedChange) error {
 	t := r.sessions.NewTurn()
 	defer t.End()
 	switch {
+	case m.saved:
+		return r.pushSaved(t, owner)
 	case m.blocklist:
 		return r.rereadBlocklist(t, owner, m.applied)
 	case m.contact != "":

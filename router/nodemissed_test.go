@@ -185,7 +185,7 @@ func TestSavedRoster(t *testing.T) {
 			n := newSavedNodes(t)
 			c := n.start("c")
 			phone := resumeAt(t, n.a, "romeo", n.id, "0")
-			phone.ask("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>")
+			phone.say("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>", "id='roster'")
 			_ = phone.conn.Close()
 			n.stop()
 			tablet := goOnline(t, n.b, "romeo", "tablet")
@@ -251,6 +251,46 @@ func TestBlockWhileMoving(t *testing.T) {
 			release()
 			cluster.Wait()
 			barred(t, cluster, romeo, phone, "juliet@localhost/phone")
+		})
+	}
+}
+
+// TestPushWhileMoving: another client changes the roster while a session of the account is on its way
+// to another node. The node that the session leaves is told, before the session has left, or later.
+// The client is pushed the change once.
+func TestPushWhileMoving(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		t.Run(fmt.Sprintf("told later: %v", late), func(t *testing.T) {
+			cluster, nodes := newCluster(t, 3, xmpptest.Config{})
+			arrives, goOn := make(chan struct{}), make(chan struct{})
+			nodes[1].Router.Join(&registeringNodes{nodes[1].Node(), func() {
+				close(arrives)
+				<-goOn
+			}})
+			tablet, phone := goOnline(t, nodes[2], "juliet", "tablet"), loginAs(t, nodes[0], "juliet", "phone", plainHeader)
+			id := phone.enable()
+			phone.ask("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>")
+			cluster.Wait()
+			phone = dialRaw(t, nodes[1])
+			authenticate(phone, "juliet", plainHeader)
+			phone.write("<resume xmlns='urn:xmpp:sm:3' h='0' previd='" + id + "'/>")
+			<-arrives
+			release := func() {}
+			if late {
+				release = nodes[2].Node().HoldSent()
+			}
+			tablet.say(addFriar, "type='result'")
+			cluster.Wait()
+			close(goOn)
+			phone.await("<resumed ")
+			xmpptest.Eventually(t, "the session has left", func() bool { return nodes[0].Sessions.Find("juliet@localhost", "phone") == nil })
+			release()
+			phone.awaitAll(0, "Laurence")
+			cluster.Wait()
+			phone.sync()
+			if n := strings.Count(phone.got, "Laurence"); n != 1 {
+				t.Errorf("the client was pushed the change %d times", n)
+			}
 		})
 	}
 }

@@ -31,6 +31,7 @@ func (r *Router) EndRestore() {
 	for _, f := range waiting {
 		f()
 	}
+	r.learnSaved()
 	r.askForChanges("") // also of what the sessions have missed
 }
 
@@ -119,6 +120,7 @@ func (r *Router) takeSaved(t *session.Turn, x *fetching, s *session.Session) boo
 		r.learnBlocklist(s, ro) // it may have had none
 	}
 	r.askForMissed(account)
+	r.learnKept(s)
 	r.announceAgain(t, s)
 	*missed.Make(s) = missedPresence{since: noSince, outdated: true} // of all contacts: nobody has kept it
 	_ = r.restoreOffline(s, nil)                                     // what was stored meanwhile

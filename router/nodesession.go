@@ -179,6 +179,7 @@ func (r *Router) takeSession(t *session.Turn, x *fetching, node NodeID, data []b
 	if _, err := r.CurrentAccount(s); errors.Is(err, stanza.NotAuthorized) {
 		s.Close(session.ErrNotAuthorized) // since the session was looked for
 	}
+	r.learnKept(s)
 	x.timer.Reset(fetchLimit)
 	return true
 }

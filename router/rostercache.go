@@ -33,7 +33,7 @@ func (r *Router) remember(owner jid.JID, ro *Roster, seen uint32) {
 			}
 		}
 		if late && r.nodes != nil {
-			r.learnLater(missedChange{rosterChange{account: owner.String(), blocklist: true}, new(blockChange)})
+			r.learnLater(missedChange{rosterChange: rosterChange{account: owner.String(), blocklist: true}, applied: new(blockChange)})
 		}
 	}
 	if r.fitsCache(ro) {

@@ -52,6 +52,7 @@ func (r *Router) ownStates() []namedState {
 		{"directed", State{Save: saveDirected, Restore: r.restoreDirected}},
 		{"contacts", State{Save: saveUnsent, Restore: r.restoreUnsent}},
 		{"requests", State{Save: saveRequests, Restore: r.restoreRequests}},
+		{"roster version", State{Save: r.saveVersion, Restore: r.restoreVersion}},
 	}
 }
 

@@ -20,7 +20,7 @@ func (s *Server) suspend(ctx context.Context) error {
 	if cfg.SavedSessions < 0 || cfg.Session.ResumeTimeout < 0 {
 		return s.sessions.Shutdown(ctx)
 	}
-	keep := session.Keep{Limit: cfg.SavedSessions, Time: s.saveTime(), Event: s.router.LastEvent, Each: s.node != nil, Write: s.saveSessions}
+	keep := session.Keep{Limit: cfg.SavedSessions, Time: s.saveTime(), Event: s.router.LastEvent, Before: s.router.BeforeSave, Each: s.node != nil, Write: s.saveSessions}
 	done, err := s.sessions.Suspend(s.haste, ctx, keep)
 	if done.Sessions > 0 {
 		s.log.Info("sessions saved for the next start", "sessions", done.Sessions, "bytes", done.Bytes, "not_saved", done.Ended)

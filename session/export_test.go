@@ -115,6 +115,13 @@ func (s *Session) PublishAll() {
 	s.publishEnd(endedClosed, nil)
 }
 
+// SetBeforeBatch sets for how many sessions Keep.Before is called at once until the test ends.
+func SetBeforeBatch(t interface{ Cleanup(func()) }, n int) {
+	was := beforeBatch
+	beforeBatch = n
+	t.Cleanup(func() { beforeBatch = was })
+}
+
 // SetSuspendBlock sets the size of the blocks that Suspend writes until the test ends.
 func SetSuspendBlock(t interface{ Cleanup(func()) }, n int) {
 	was := suspendBlock

@@ -22,11 +22,12 @@ import (
 
 // Keep says how Suspend keeps sessions.
 type Keep struct {
-	Limit int64                                              // the size of all sessions together, in bytes; those that exceed it end
-	Time  time.Duration                                      // how long writing may take, and then ending those that were not written, if the time for the clients is over; 0: no time
-	Event func() int64                                       // returns the last account event that was processed
-	Each  bool                                               // writes each session for itself, so that another node can take it
-	Write func(ctx context.Context, units []SavedUnit) error // writes units, all or, with an error, none; it must not keep their data
+	Limit  int64                                              // the size of all sessions together, in bytes; those that exceed it end
+	Time   time.Duration                                      // how long writing may take, and then ending those that were not written, if the time for the clients is over; 0: no time
+	Event  func() int64                                       // returns the last account event that was processed
+	Before func(ctx context.Context, all []*Session) error    // is called before some of the sessions are written, until it returns an error; nil: nothing is
+	Each   bool                                               // writes each session for itself, so that another node can take it
+	Write  func(ctx context.Context, units []SavedUnit) error // writes units, all or, with an error, none; it must not keep their data
 }
 
 // Suspended is the outcome of Suspend.

@@ -21,6 +21,7 @@ type suspension struct {
 	pending suspendedBlock // that block
 	spare   []byte         // for the next block
 	server  []byte         // what the sessions need of this server
+	ready   int            // sessions, the next ones, for which Keep.Before was called
 	state   []byte         // what the router saves of a session
 	data    sessiondata.Session
 }
@@ -64,7 +65,7 @@ func (w *suspension) all(ctx, clients context.Context) {
 			// it started may have read.
 			block.data = append(block.data, w.server...)
 		}
-		left = w.fill(&block, left)
+		left = w.fill(ctx, &block, left)
 		w.wait()
 		w.start(ctx, block)
 	}
@@ -113,8 +114,9 @@ func (m *Manager) settled() (sessions []*Session, all int) {
 }
 
 // fill adds sessions to a block, and returns those that are left.
-func (w *suspension) fill(b *suspendedBlock, left []*Session) []*Session {
+func (w *suspension) fill(ctx context.Context, b *suspendedBlock, left []*Session) []*Session {
 	for len(left) > 0 && (len(b.sessions) == 0 || len(b.data) < suspendBlock) {
+		w.prepare(ctx, left)
 		s, before := left[0], len(b.data)
 		left = left[1:]
 		data := b.data
@@ -139,6 +141,21 @@ func (w *suspension) fill(b *suspendedBlock, left []*Session) []*Session {
 		}
 	}
 	return left
+}
+
+// beforeBatch is for how many sessions Keep.Before is called at once.
+var beforeBatch = 1000 // only tests change it
+
+// prepare calls Keep.Before if it was not called for the first of these sessions, and none of them
+// is claimed yet.
+func (w *suspension) prepare(ctx context.Context, left []*Session) {
+	if w.ready == 0 {
+		w.ready = min(len(left), beforeBatch)
+		if f := w.keep.Before; f != nil && f(ctx, left[:w.ready]) != nil {
+			w.keep.Before = nil // another error might take as long
+		}
+	}
+	w.ready--
 }
 
 var errTooMuch = errors.New("session: suspend: the sessions exceed the limit of their size; the rest end with the server")

@@ -73,6 +73,48 @@ func testSuspendOrder(t *testing.T) {
 	}
 }
 
+// TestSuspendBefore: Keep.Before gets the sessions in the order in which they are written, some at
+// once, and each takes stanzas until it has returned. After an error it is not called again.
+func TestSuspendBefore(t *testing.T) {
+	for _, err := range []error{nil, errors.New("no connection")} {
+		t.Run(fmt.Sprintf("error: %v", err), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { testSuspendBefore(t, err) })
+		})
+	}
+}
+
+func testSuspendBefore(t *testing.T, failure error) {
+	session.SetSuspendBlock(t, 1) // one session
+	session.SetBeforeBatch(t, 2)
+	s := xmpptest.NewServer(t, xmpptest.Config{})
+	detachedInTurn(t, s, 3, func(int) bool { return false })
+	var before []string
+	late := 0
+	done, err := s.Sessions.Suspend(t.Context(), t.Context(), session.Keep{Limit: 1 << 20, Event: s.Router.LastEvent,
+		Before: func(_ context.Context, all []*session.Session) error {
+			turn := s.Sessions.NewTurn()
+			defer turn.End()
+			names := ""
+			for _, x := range all {
+				names += x.Resource()
+				x.SendBytes(turn, []byte("<message to='"+x.FullJID()+"'><body>late</body></message>"))
+			}
+			before = append(before, names)
+			return failure
+		},
+		Write: func(_ context.Context, units []session.SavedUnit) error {
+			late += strings.Count(string(units[0].Data), "<body>late<")
+			return nil
+		}})
+	want, wantLate := []string{"r2r1", "r0"}, 3
+	if failure != nil {
+		want, wantLate = want[:1], 2
+	}
+	if !slices.Equal(before, want) || late != wantLate || done.Sessions != 3 || err != nil {
+		t.Errorf("%q, want %q; %d stanzas were written, want %d; %+v, %v", before, want, late, wantLate, done, err)
+	}
+}
+
 // TestSuspendSlow: when the time for the clients is over, writing goes on for Keep.Time. The
 // sessions that were not written then end, and their messages are stored.
 func TestSuspendSlow(t *testing.T) { synctest.Test(t, testSuspendSlow) }

@@ -232,7 +232,7 @@ func (s *Server) Suspend(t testing.TB) session.Suspended {
 		}
 		return s.Store.PutSessions(ctx, all)
 	}
-	done, err := s.Sessions.Suspend(t.Context(), ctx, session.Keep{Limit: 1 << 30, Event: s.Router.LastEvent, Each: s.node != nil, Write: write})
+	done, err := s.Sessions.Suspend(t.Context(), ctx, session.Keep{Limit: 1 << 30, Event: s.Router.LastEvent, Before: s.Router.BeforeSave, Each: s.node != nil, Write: write})
 	if err != nil {
 		t.Errorf("suspending: %v; %+v", err, s.Sessions.Counts())
 	}

@@ -1,0 +1,208 @@
+package router
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"roost/jid"
+	"roost/session"
+	"roost/store"
+)
+
+// Other nodes may change a roster while a session of the account is saved. So the version of the
+// roster that its client has is saved with it. When the session is back, on whatever node, what has
+// changed since is read from the store and pushed: nobody needs to remember it. What a node had not
+// been told yet when it read the version, it may have from those who remember (nodemissed.go).
+
+// rosterKept is the version of the roster that the client of a session has that was saved, until it
+// was sent what has changed since.
+var rosterKept = session.NewSlot[int64]()
+
+// BeforeSave is called before sessions are saved, and before they refuse stanzas: their clients get
+// later changes of their rosters. On a server that is alone nobody changes rosters while it is stopped.
+func (r *Router) BeforeSave(ctx context.Context, all []*session.Session) error {
+	if r.nodes == nil {
+		return nil
+	}
+	owners := make(map[string]jid.JID)
+	for _, s := range all {
+		if interested.Has(s) {
+			owners[s.BareJID()] = s.JID().Bare()
+		}
+	}
+	versions, err := r.rosterVersions(ctx, slices.Collect(maps.Values(owners)))
+	if err != nil {
+		r.nodesFailed("clients that resume their sessions on other nodes may not be told of changed rosters, because the store cannot be read", err)
+		return err
+	}
+	r.saving.Store(&versions)
+	return nil
+}
+
+// rosterVersions returns the versions of rosters by account.
+func (r *Router) rosterVersions(ctx context.Context, owners []jid.JID) (map[string]int64, error) {
+	versions, err := r.config().Store.RosterVersions(ctx, owners)
+	if err != nil {
+		return nil, err
+	}
+	byAccount := make(map[string]int64, len(owners))
+	for i, owner := range owners {
+		byAccount[owner.String()] = versions[i]
+	}
+	return byAccount, nil
+}
+
+// saveVersion appends the version of the roster that a session's client has.
+func (r *Router) saveVersion(dst []byte, s *session.Session) []byte {
+	version := int64(0)
+	if kept := rosterKept.Get(s); kept != nil {
+		version = *kept
+	} else if all := r.saving.Load(); all != nil && interested.Has(s) {
+		version = (*all)[s.BareJID()]
+	}
+	if version == 0 {
+		return dst
+	}
+	return binary.AppendUvarint(dst, uint64(version))
+}
+
+var errVersion = errors.New("the version of a roster is not a number")
+
+func (r *Router) restoreVersion(s *session.Session, data []byte) error {
+	version, n := binary.Uvarint(data)
+	if n <= 0 {
+		return errVersion
+	}
+	if r.nodes != nil {
+		*rosterKept.Make(s) = int64(version)
+	}
+	return nil
+}
+
+// learnKept has the client of a session that has come here learn what has changed in its roster, if
+// the session was saved before, or was about to be. Only a worker for writes may call it.
+func (r *Router) learnKept(s *session.Session) {
+	if rosterKept.Get(s) != nil {
+		r.tryToLearn(keptChange(s))
+	}
+}
+
+// keptChange is what the client of a session learns.
+func keptChange(s *session.Session) missedChange {
+	return missedChange{rosterChange: rosterChange{account: strings.Clone(s.BareJID())}, saved: true}
+}
+
+// versionBatch is how many versions are read at once.
+const versionBatch = 1000
+
+// learnSaved has the clients of sessions that this node has restored learn what has changed in their
+// rosters: there may be very many, and for most of them nothing has.
+func (r *Router) learnSaved() {
+	if r.nodes == nil {
+		return
+	}
+	r.sessions.Go(session.Write, func(*session.Turn) {
+		var some []*session.Session
+		r.sessions.Each(func(s *session.Session) bool {
+			if rosterKept.Get(s) != nil {
+				some = append(some, s)
+			}
+			if len(some) == versionBatch {
+				r.learnSavedOf(some)
+				some = some[:0]
+			}
+			return r.ctx.Err() == nil
+		})
+		r.learnSavedOf(some)
+	})
+}
+
+// learnSavedOf is learnSaved for some sessions.
+func (r *Router) learnSavedOf(some []*session.Session) {
+	if len(some) == 0 {
+		return
+	}
+	owners := make([]jid.JID, len(some))
+	for i, s := range some {
+		owners[i] = s.JID().Bare()
+	}
+	versions, err := r.rosterVersions(r.ctx, owners)
+	if err != nil {
+		r.nodesFailed("rosters that other nodes may have changed could not be read, they are read later", err)
+	}
+	for _, s := range some {
+		kept := rosterKept.Get(s)
+		switch m := keptChange(s); {
+		case kept == nil: // it was pushed with that of another session of the account
+		case err != nil:
+			r.learnLater(m)
+		case versions[m.account] == *kept:
+			rosterKept.Drop(s)
+		default:
+			r.tryToLearn(m)
+		}
+	}
+}
+
+// pushSaved pushes what has changed in a roster while sessions were saved.
+func (r *Router) pushSaved(t *session.Turn, owner jid.JID) error {
+	account := owner.String()
+	unlock := r.lockRosters(owner)
+	defer unlock()
+	since := int64(0)
+	for s := range r.Recipients(account, Interested) {
+		if kept := rosterKept.Get(s); kept != nil && (since == 0 || *kept < since) {
+			since = *kept
+		}
+	}
+	if since == 0 {
+		return nil
+	}
+	changes, err := r.changesSince(owner, since)
+	if err != nil {
+		return err
+	}
+	changes = slices.DeleteFunc(changes, func(c store.RosterChange) bool {
+		return !r.pushed.isLatest(account, c.Item.JID.String(), c.Version)
+	})
+	for s := range r.Recipients(account, Interested) {
+		kept := rosterKept.Get(s)
+		if kept == nil {
+			continue
+		}
+		for i := range changes {
+			if c := &changes[i]; c.Version > *kept {
+				b := appendPush(t.GetBuf(), s.FullJID(), &c.Item, c.Removed, c.Version)
+				s.SendBytes(t, b)
+				t.PutBuf(b)
+			}
+		}
+		rosterKept.Drop(s)
+	}
+	return nil
+}
+
+// changesSince returns what has changed in a roster after a version. If that is too old, it does not
+// return what was removed, which is not known any more.
+func (r *Router) changesSince(owner jid.JID, since int64) ([]store.RosterChange, error) {
+	changes, _, known, err := r.config().Store.RosterChanges(r.ctx, owner, since)
+	if err != nil || known {
+		return changes, err
+	}
+	ro, err := r.config().Store.Roster(r.ctx, owner)
+	if err != nil {
+		return nil, err
+	}
+	for _, item := range ro.Items {
+		if item.Version > since {
+			changes = append(changes, store.RosterChange{Version: item.Version, Item: item})
+		}
+	}
+	slices.SortFunc(changes, func(a, b store.RosterChange) int { return cmp.Compare(a.Version, b.Version) })
+	return changes, nil
+}
