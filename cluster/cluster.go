@@ -32,6 +32,14 @@ type Config struct {
 	// others run that have another value.
 	Shared string `reload:"-"`
 
+	// Database identifies the database, which all nodes share: a node cannot join while others run
+	// that use another one. "" is not compared.
+	Database string `reload:"-"`
+
+	// Domains is a hash of the domains that are served. A node whose domains differ from those of
+	// others logs it: while the list is being changed, they do. "" is not compared.
+	Domains string `reload:"-"`
+
 	// Lease is how long this node may be silent before the others treat it as dead. Default
 	// 10 s, at least 100 ms.
 	Lease time.Duration `reload:"no: all nodes of a cluster have the same"`
@@ -110,6 +118,7 @@ type Node struct {
 	renewed   atomic.Int64  // when the last successful renewal began, in ns since start
 	members   atomic.Pointer[members]
 	lease     leaseState // owned by the lease goroutine
+	domains   atomic.Pointer[string]
 	newcomers newcomers
 
 	lost      atomic.Uint32 // a router.Lost that the handler has to be told, or 0
@@ -154,6 +163,7 @@ func New(config Config, handler router.NodeHandler) (*Node, error) {
 	n := &Node{config: config, log: config.Logger, handler: handler, start: time.Now(), idle: idleOutbox, wake: make(chan struct{}, 1), changed: make(chan struct{})}
 	n.renewed.Store(-int64(config.Lease)) // it has none
 	n.members.Store(&members{first: config.Lease})
+	n.domains.Store(&config.Domains)
 	n.cache = newCache(config.CacheBytes, &n.stats)
 	n.writes.init(config.WriteBytes)
 	n.out.byNode = make(map[uint64]*outbox)

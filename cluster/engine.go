@@ -145,7 +145,7 @@ func refused(err error) bool {
 func misconfigured(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
-	return refused(err) || errors.Is(err, errNameTaken) || errors.Is(err, ErrDiffers) || errors.As(err, &certificate) || errors.As(err, &record)
+	return refused(err) || errors.Is(err, errNameTaken) || errors.Is(err, ErrDiffers) || errors.Is(err, ErrOtherDatabase) || errors.As(err, &certificate) || errors.As(err, &record)
 }
 
 func noScript(err error) bool {

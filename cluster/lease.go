@@ -22,6 +22,9 @@ type leaseState struct {
 	runs      string // of its servers
 	complaint string // the last one in the log, if it still applies
 
+	differs time.Duration // since when there are nodes with other domains; 0: there are none
+	told    string        // names of these that the log has
+
 	// The data was lost, and until this time the other nodes may not have noticed.
 	grace time.Duration
 }
@@ -44,7 +47,7 @@ func (n *Node) nodes(ctx context.Context, op string, epoch, target uint64) (r no
 		gen = n.lease.gen
 	}
 	res, err := n.engine.do(ctx, nodesScript, []string{nodesKey}, []string{op, n.config.Name, strconv.FormatUint(epoch, 10),
-		strconv.FormatInt(n.config.Lease.Milliseconds(), 10), gen, strconv.FormatUint(target, 10), n.config.Shared}).ToArray()
+		strconv.FormatInt(n.config.Lease.Milliseconds(), 10), gen, strconv.FormatUint(target, 10), n.config.Shared, n.config.Database, *n.domains.Load()}).ToArray()
 	if err != nil {
 		return r, err
 	}
@@ -65,6 +68,9 @@ var errNameTaken = errors.New("each node needs a name of its own: stop the other
 
 // ErrDiffers is the error of a node whose Config.Shared is not that of the others.
 var ErrDiffers = errors.New("the other nodes are configured differently")
+
+// ErrOtherDatabase is the error of a node whose Config.Database is not that of the others.
+var ErrOtherDatabase = errors.New("the other nodes use another database: give all of them the same --store")
 
 // joinFirst makes this node one of the cluster.
 func (n *Node) joinFirst(ctx context.Context) error {
@@ -117,8 +123,13 @@ func (n *Node) enter(ctx context.Context) (r nodesReply, err error) {
 func (n *Node) join(ctx context.Context) (nodesReply, error) {
 	begin := n.now()
 	r, err := n.nodes(ctx, "join", 0, 0)
-	if err == nil && r.status == "differs" {
-		err = ErrDiffers
+	if err == nil {
+		switch r.status {
+		case "differs":
+			err = ErrDiffers
+		case "elsewhere":
+			err = ErrOtherDatabase
+		}
 	}
 	if err != nil || r.status == "held" {
 		return r, err
@@ -186,6 +197,7 @@ func (n *Node) renew() time.Duration {
 	n.lease.complaint = ""
 	n.renewed.Store(int64(max(begin, time.Duration(n.renewed.Load()))))
 	n.setMembers(r)
+	n.compareDomains()
 	if r.status == "lost" {
 		n.log.Warn("the Redis server has lost the directory of the cluster: registering again")
 		n.cache.clear()

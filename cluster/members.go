@@ -17,6 +17,7 @@ type members struct {
 	dead   []uint64          // nodes whose leases are over, and that are not cleaned up yet
 	others []router.NodeID   // those alive except this one, in the order of their epochs
 	known  uint64            // the newest epoch: nodes up to it that are not alive are dead
+	differ []string          // names of those alive with other domains than this one, sorted
 	first  time.Duration     // until the first lease of others is over, if none is renewed
 }
 
@@ -64,6 +65,13 @@ func (n *Node) setMembers(r nodesReply) {
 		}
 	}
 	slices.Sort(m.dead)
+	own := *n.domains.Load()
+	for epoch, name := range m.alive {
+		if theirs := r.fields[domainsField+strconv.FormatUint(epoch, 10)]; epoch != self && own != "" && theirs != "" && theirs != own {
+			m.differ = append(m.differ, name)
+		}
+	}
+	slices.Sort(m.differ)
 	if n.now() < n.lease.grace {
 		for epoch, name := range before.alive {
 			if !m.awaitsCleaning(epoch) && (epoch == self || name != n.config.Name) {

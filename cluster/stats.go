@@ -21,6 +21,7 @@ type Stats struct {
 	Nodes     int           // that are alive, with this one
 	Others    []string      // names of the others
 	Entries   int64         // of this node in the directory, about
+	Differ    []string      // names of those that serve other domains
 	Reachable bool          // whether the Redis server is
 	LeaseAge  time.Duration // since the lease was renewed
 
@@ -61,6 +62,7 @@ func (n *Node) Stats() Stats {
 	return Stats{
 		Nodes:           len(m.alive),
 		Others:          others,
+		Differ:          m.differ,
 		Entries:         max(0, n.count.Load()),
 		Reachable:       n.engine.up.Load(),
 		LeaseAge:        n.now() - time.Duration(n.renewed.Load()),

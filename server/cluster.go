@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"roost/admin/api"
 	"roost/cluster"
@@ -53,7 +55,7 @@ func (c *Config) nodeName() string {
 }
 
 // openCluster prepares the connection with the other nodes, if there are any.
-func (s *Server) openCluster(cfg *Config, secret []byte) (err error) {
+func (s *Server) openCluster(ctx context.Context, cfg *Config, secret []byte, location store.Location) (err error) {
 	if cfg.Cluster.URL == "" {
 		return nil
 	}
@@ -63,13 +65,33 @@ func (s *Server) openCluster(cfg *Config, secret []byte) (err error) {
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
-	c.Shared = hex.EncodeToString(shared)
+	c.Shared, c.Domains = hex.EncodeToString(shared), domainsHash(cfg.Domains)
+	if shareable, ok := location.(store.Shareable); ok {
+		identity, err := shareable.Identity(ctx)
+		if err != nil {
+			return fmt.Errorf("server: %w", err)
+		}
+		if identity != "" {
+			c.Database = shortHash(identity)
+		}
+	}
 	if s.node, err = cluster.New(c, s.router); err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
 	s.router.Join(s.node)
 	s.router.BeginRestore()
 	return nil
+}
+
+// domainsHash returns a text that is the same for lists with the same domains, and no other.
+func domainsHash(domains []string) string {
+	return shortHash(strings.Join(slices.Compact(slices.Sorted(slices.Values(domains))), " "))
+}
+
+// shortHash returns a text by which others are told apart.
+func shortHash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:8])
 }
 
 // joinCluster makes this server a node of the cluster, also if that has to wait for the
@@ -94,7 +116,7 @@ func (s *Server) clusterStatus() *api.Cluster {
 	n := s.node.Stats()
 	return &api.Cluster{
 		Node: s.config().nodeName(), Number: uint64(s.node.Self()), Others: append([]string{}, n.Others...),
-		Reachable: n.Reachable, LeaseAgeSeconds: n.LeaseAge.Seconds(), Entries: n.Entries,
+		OtherDomains: append([]string{}, n.Differ...), Reachable: n.Reachable, LeaseAgeSeconds: n.LeaseAge.Seconds(), Entries: n.Entries,
 		SentTotal: n.SentItems, ReceivedTotal: n.ReceivedItems, ReturnedTotal: n.Undelivered, RefusedTotal: n.RefusedItems,
 		WaitingBytes: n.QueueBytes, UnhandledBytes: int64(n.HandleBytes),
 		HitsTotal: n.Hits, LookupsTotal: n.Lookups, RejoinedTotal: n.Rejoined,

@@ -93,8 +93,36 @@ func TestClusterConfig(t *testing.T) {
 	f(func(c *Config) { c.Store = "sqlite:/srv/roost.db" }, "/srv/roost.db is a file of this machine")
 }
 
-// TestNodeRefused: a node whose secret is not that of the others does not start, nor does one
-// whose name is taken; both errors say what to do.
+// TestNodesDomains: a node knows which others serve other domains, in whatever order, also after
+// they were changed without a restart.
+func TestNodesDomains(t *testing.T) {
+	nodes := newTestNodes(t, redistest.Start(t).URL())
+	start := func(name string, domains ...string) *Server {
+		configure := nodes.config(name)
+		return startServer(t, func(c *Config) {
+			configure(c)
+			c.Domains = domains
+		})
+	}
+	a, b := start("a", "localhost", "example.org"), start("b", "example.org", "localhost")
+	differ := func(s *Server, want ...string) {
+		t.Helper()
+		xmpptest.Eventually(t, "the domains are compared", func() bool {
+			c := s.clusterStatus()
+			return len(c.Others) == 1 && slices.Equal(c.OtherDomains, want)
+		})
+	}
+	differ(a)
+	b.reload(t, func(c *Config) { c.Domains = []string{"localhost", "example.net"} })
+	differ(a, "b")
+	differ(b, "a")
+	a.reload(t, func(c *Config) { c.Domains = []string{"example.net", "localhost"} })
+	differ(a)
+	differ(b)
+}
+
+// TestNodeRefused: a node whose secret or database is not that of the others does not start, nor does
+// one whose name is taken; all errors say what to do. The same database may have several URLs.
 func TestNodeRefused(t *testing.T) {
 	nodes := newTestNodes(t, redistest.Start(t).URL())
 	startServer(t, nodes.config("a"))
@@ -109,6 +137,11 @@ func TestNodeRefused(t *testing.T) {
 		}
 	}
 	f("a", "change the name of this one", func(*Config) {})
+	f("b", "use another database: give all of them the same --store", func(c *Config) { c.Store = pgtest.Shared(t).URL(t) })
+	startServer(t, func(c *Config) {
+		nodes.config("c")(c)
+		c.Store += "&application_name=c"
+	})
 	f("b", "copy it from the data directory of one of them", func(c *Config) {
 		if err := os.WriteFile(filepath.Join(c.DataDir, secretFile), slices.Repeat([]byte("t"), 32), 0o600); err != nil {
 			t.Fatal(err)

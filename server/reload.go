@@ -69,6 +69,9 @@ func (s *Server) Reload(ctx context.Context, cfg Config) error {
 	blocked := s.useBlockFiles(files, &next)
 	s.xep.SetConfig(next.XEP)
 	s.xep.SetStreamLimits(next.streamLimits())
+	if s.node != nil {
+		s.node.SetDomains(domainsHash(next.Domains))
+	}
 	if next.OutageFile != old.OutageFile {
 		s.updateOutage()
 	}

@@ -116,7 +116,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	s.starttls.add(cfg.Domains, s.certs)
 	s.core = newCore(&cfg, st, s.starttls.config, secret)
-	err = s.openCluster(&cfg, secret)
+	err = s.openCluster(ctx, &cfg, secret, location)
 	if err == nil {
 		err = s.router.SkipAccountEvents(ctx)
 	}

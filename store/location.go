@@ -46,6 +46,14 @@ type Local interface {
 	Path() string
 }
 
+// Shareable is a Location whose store servers on several machines can use at the same time.
+type Shareable interface {
+	// Identity identifies the store, which must exist: it is the same text whatever URL leads to
+	// the store, and for a standby that replaces it, and another one for all other stores. It is
+	// "" if the store does not tell.
+	Identity(ctx context.Context) (string, error)
+}
+
 // Snapshotter is a Location whose store can be copied into one file, also while servers use it.
 type Snapshotter interface {
 	// SnapshotName returns the name that the file has in a backup. It tells what kind of file

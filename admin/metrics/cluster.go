@@ -17,6 +17,11 @@ var clusterFamilies = []family{
 			out.add(int64(len(n.cluster.Others)))
 		}
 	}},
+	{"roost_cluster_other_domains", gauge, "Of the other nodes, those that do not serve the same domains as this one.", nil, func(n *numbers, out *samples) {
+		if n.cluster != nil {
+			out.add(int64(len(n.cluster.OtherDomains)))
+		}
+	}},
 	{"roost_cluster_entries", gauge, "Resources of this node in the directory.", nil, func(n *numbers, out *samples) {
 		if n.cluster != nil {
 			out.add(n.cluster.Entries)

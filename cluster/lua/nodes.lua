@@ -1,8 +1,8 @@
 -- The nodes of the cluster: who is alive, and who cleans up after the dead.
 -- KEYS[1]: a hash with the fields id (the last epoch), gen (a new one if the data was lost), shared
--- (what all nodes must have in common), seen and grace (see below), and for each node its epoch -> "expiry dead claimant claimexpiry name". Times are in
--- milliseconds, by the clock of this server.
--- ARGV: operation, name, epoch, lease in ms, gen, epoch of a dead node, shared
+-- (what all nodes must have in common), database (that they use), seen and grace (see below), and for each node its epoch -> "expiry dead claimant claimexpiry name",
+-- and "domains " and its epoch -> a hash of those that it serves. Times are in milliseconds, by the clock of this server.
+-- ARGV: operation, name, epoch, lease in ms, gen, epoch of a dead node, shared, database, domains
 local key, op, name, epoch, lease, gen, target = KEYS[1], ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -59,6 +59,12 @@ local function result(status, left)
   return { status, left or 0, string.format('%.0f', now), redis.call('HGET', key, 'id') or '0', redis.call('HGET', key, 'gen') or '', redis.call('HGETALL', key) }
 end
 
+-- Notes which database and which domains a node has.
+local function note(e)
+  if ARGV[8] ~= '' then redis.call('HSETNX', key, 'database', ARGV[8]) end
+  if ARGV[9] ~= '' then redis.call('HSET', key, 'domains ' .. e, ARGV[9]) end
+end
+
 local fresh = { expiry = now + lease, dead = false, claimant = '0', claimed = 0, name = name }
 
 if op == 'join' then
@@ -66,12 +72,18 @@ if op == 'join' then
   if left > 0 then return result('held', left) end
   local shared = redis.call('HGET', key, 'shared')
   if shared and shared ~= ARGV[7] and inUse() then return result('differs') end
+  local database = redis.call('HGET', key, 'database')
+  if database and ARGV[8] ~= '' and database ~= ARGV[8] then
+    if inUse() then return result('elsewhere') end
+    redis.call('HDEL', key, 'database')
+  end
   redis.call('HSET', key, 'shared', ARGV[7])
   redis.call('HSETNX', key, 'gen', gen)
   local id = math.max(tonumber(redis.call('HGET', key, 'id') or '0') + 1, now)
   redis.call('HSET', key, 'id', string.format('%.0f', id))
   epoch = string.format('%.0f', id)
   put(epoch, fresh)
+  note(epoch)
   return result(epoch)
 elseif op == 'renew' then
   local n = get(epoch)
@@ -79,6 +91,7 @@ elseif op == 'renew' then
     if n.dead then return result('dead') end
     n.expiry = now + lease
     put(epoch, n)
+    note(epoch)
     return result('ok')
   end
   if redis.call('HGET', key, 'gen') == gen then return result('dead') end
@@ -88,6 +101,7 @@ elseif op == 'renew' then
   redis.call('HSETNX', key, 'shared', ARGV[7])
   redis.call('HSET', key, 'id', string.format('%.0f', math.max(tonumber(redis.call('HGET', key, 'id') or '0'), tonumber(epoch))))
   put(epoch, fresh)
+  note(epoch)
   return result('lost')
 elseif op == 'leave' then
   local n = get(epoch)
@@ -107,7 +121,7 @@ elseif op == 'claim' then
   return result(status)
 elseif op == 'finish' then
   local n = get(target)
-  if n and n.claimant == epoch then redis.call('HDEL', key, target) end
+  if n and n.claimant == epoch then redis.call('HDEL', key, target, 'domains ' .. target) end
   return result('ok')
 end
 return redis.error_reply('ERR unknown operation')

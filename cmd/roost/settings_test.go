@@ -57,6 +57,8 @@ var withoutFlag = map[string]string{
 
 	"Cluster.Logger":      "filled in by the server",
 	"Cluster.Shared":      "filled in by the server",
+	"Cluster.Database":    "filled in by the server",
+	"Cluster.Domains":     "filled in by the server",
 	"Cluster.Lease":       "tests use a shorter one; it must be the same on all nodes",
 	"Cluster.Wait":        "tests use another; no need for that otherwise",
 	"Cluster.CacheBytes":  "no need for another limit so far",

@@ -107,6 +107,9 @@ func writeCluster(line func(name, format string, args ...any), c *api.Cluster) {
 	default:
 		line("node", "%s; others: %s", c.Node, others)
 	}
+	if len(c.OtherDomains) > 0 {
+		line("domains", "NOT THE SAME as on %s: give all nodes the same --domain", strings.Join(c.OtherDomains, ", "))
+	}
 	line("cluster", "%s entries; items: %s sent, %s received, %s returned, %s refused, %s waiting; %s lookups, %s more from memory",
 		comma(c.Entries), comma(int64(c.SentTotal)), comma(int64(c.ReceivedTotal)), comma(int64(c.ReturnedTotal)), comma(int64(c.RefusedTotal)),
 		bytesText(c.WaitingBytes), comma(int64(c.LookupsTotal)), comma(int64(c.HitsTotal)))
