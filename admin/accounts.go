@@ -251,8 +251,9 @@ func (s *Server) derive(ctx context.Context, password string, iterations int) (c
 		return c, ctx.Err()
 	}
 	c, err = store.NewCredentials(password, iterations)
-	if errors.Is(err, store.ErrPassword) {
-		return c, badField("password", "", "%v", err)
+	var bad store.PasswordError
+	if errors.As(err, &bad) {
+		err = badField("password", "", "%v", bad)
 	}
 	return c, err
 }

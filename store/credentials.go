@@ -9,9 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/xdg-go/scram"
+	"github.com/xdg-go/stringprep"
 )
 
 // Iterations of the key derivation (PBKDF2) of SCRAM.
@@ -32,9 +35,22 @@ const (
 // https://www.rfc-editor.org/rfc/rfc4616#section-2).
 const MaxPassword = 1023
 
-// ErrPassword means that a password is empty or has characters that SASLprep
-// (RFC 4013) prohibits.
-var ErrPassword = errors.New("the password is empty or has characters that are not allowed in passwords")
+// PasswordError is why a password cannot be used, as the rest of a sentence that begins with "the
+// password". It has no part of the password.
+type PasswordError string
+
+func (e PasswordError) Error() string { return "the password " + string(e) }
+
+// The reasons. SASLprep ([RFC 4013 section 2]) knows the characters of Unicode 3.2, of 2002.
+//
+// [RFC 4013 section 2]: https://www.rfc-editor.org/rfc/rfc4013#section-2
+const (
+	errEmpty      PasswordError = "is empty"
+	errNotUTF8    PasswordError = "is not in UTF-8"
+	errNewer      PasswordError = "has an emoji or another character that is too new: passwords can have the characters of Unicode 3.2 (RFC 4013)"
+	errProhibited PasswordError = "has a control character, or another one that passwords cannot have (RFC 4013)"
+	errDirection  PasswordError = "has letters that are written from right to left, and does not begin and end with one, or also has letters that are written from left to right (RFC 4013)"
+)
 
 // Hash is a hash function of SCRAM that accounts may have keys for. Those with a larger
 // number are stronger.
@@ -108,10 +124,19 @@ type Keys struct {
 // one whose password is only known by its keys may lack the others.
 type Credentials [NumHashes]Keys
 
-// NewCredentials derives keys for all hash functions from a password, with new random
+// NewCredentials derives keys for all hash functions from a new password, with new random
 // salts. 0 iterations means DefaultIterations. It prepares the password using SASLprep, and
-// returns ErrPassword if that rejects it.
-func NewCredentials(password string, iterations int) (c Credentials, err error) {
+// returns a PasswordError if that rejects it.
+func NewCredentials(password string, iterations int) (Credentials, error) {
+	if err := CheckPassword(password); err != nil {
+		return Credentials{}, err
+	}
+	return MovedCredentials(password, iterations)
+}
+
+// MovedCredentials is NewCredentials for the password of an account of another server. It may
+// be one that no account gets here, see presented.
+func MovedCredentials(password string, iterations int) (c Credentials, err error) {
 	if iterations == 0 {
 		iterations = DefaultIterations
 	}
@@ -130,23 +155,68 @@ func NewCredentials(password string, iterations int) (c Credentials, err error) 
 	return c, nil
 }
 
-// DeriveKeys derives the keys for one hash function, which takes milliseconds of CPU time.
-// It prepares the password using SASLprep, and returns ErrPassword if that rejects it. It
-// keeps salt.
+// DeriveKeys derives the keys for one hash function, which takes milliseconds of CPU time. It
+// keeps salt. It accepts more passwords than NewCredentials, see presented; for others, it returns
+// a PasswordError.
 func DeriveKeys(h Hash, password string, salt []byte, iterations int) (Keys, error) {
-	if password == "" {
-		return Keys{}, ErrPassword
+	prepared, err := prepare(presented, password)
+	if err != nil {
+		return Keys{}, err
 	}
 	// The keys do not depend on the user name.
-	client, err := hashes[h].scram.NewClient("", password, "")
+	client, err := hashes[h].scram.NewClientUnprepped("", prepared, "")
 	if err != nil {
-		return Keys{}, ErrPassword
+		return Keys{}, fmt.Errorf("store: derive keys: %w", err)
 	}
 	got, err := client.GetStoredCredentialsWithError(scram.KeyFactors{Salt: string(salt), Iters: iterations})
 	if err != nil {
 		return Keys{}, fmt.Errorf("store: derive keys: %w", err)
 	}
 	return Keys{Salt: salt, Iterations: iterations, StoredKey: got.StoredKey, ServerKey: got.ServerKey}, nil
+}
+
+// CheckPassword returns a PasswordError unless a password can be that of an account.
+func CheckPassword(password string) error {
+	_, err := prepare(stringprep.SASLprep, password)
+	return err
+}
+
+// presented is SASLprep for passwords with which somebody logs in. [RFC 4616 section 2]: they "are to
+// be treated as "query" strings […] and hence unassigned code points are allowed to appear in their
+// prepared output." Accounts of other servers may have such passwords.
+//
+// [RFC 4616 section 2]: https://www.rfc-editor.org/rfc/rfc4616#section-2
+var presented = stringprep.Profile{
+	Mappings: stringprep.SASLprep.Mappings, Normalize: true, CheckBiDi: true,
+	Prohibits: []stringprep.Set{
+		stringprep.TableC1_2, stringprep.TableC2_1, stringprep.TableC2_2, stringprep.TableC3, stringprep.TableC4,
+		stringprep.TableC5, stringprep.TableC6, stringprep.TableC7, stringprep.TableC8, stringprep.TableC9,
+	},
+}
+
+// prepare prepares a password, or returns a PasswordError. [RFC 4616 section 2]: "if preparation fails
+// or results in an empty string, verification SHALL fail."
+//
+// [RFC 4616 section 2]: https://www.rfc-editor.org/rfc/rfc4616#section-2
+func prepare(p stringprep.Profile, password string) (string, error) {
+	if !utf8.ValidString(password) {
+		return "", errNotUTF8
+	}
+	prepared, err := p.Prepare(password)
+	var e stringprep.Error
+	switch {
+	case err == nil && prepared != "":
+		return prepared, nil
+	case err == nil:
+		return "", errEmpty // or of characters that are mapped to nothing, such as soft hyphens
+	case !errors.As(err, &e):
+		return "", errProhibited
+	case stringprep.TableA1.Contains(e.Rune): // not assigned in Unicode 3.2
+		return "", errNewer
+	case slices.ContainsFunc(p.Prohibits, func(s stringprep.Set) bool { return s.Contains(e.Rune) }):
+		return "", errProhibited
+	}
+	return "", errDirection
 }
 
 // SaltedKeys returns the keys that follow from SaltedPassword, the result of the derivation

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"crypto/pbkdf2"
 	"encoding/base64"
-	"errors"
+	"encoding/hex"
 	"reflect"
 	"strings"
 	"testing"
@@ -151,7 +151,8 @@ func TestSaltedKeys(t *testing.T) {
 }
 
 // TestPasswordPreparation: passwords are prepared using SASLprep (RFC 5802 section 2.2), so
-// that different ways to type a password are equivalent.
+// that different ways to type a password are equivalent. The error for one that cannot be prepared
+// says why. Bug: a password of soft hyphens was one that is empty, with which a client could log in.
 func TestPasswordPreparation(t *testing.T) {
 	c, err := NewCredentials("I\u00adX\u00a0\u00aa", MinIterations)
 	if err != nil {
@@ -160,10 +161,47 @@ func TestPasswordPreparation(t *testing.T) {
 	if !c.Verify("IX a") {
 		t.Error("a password that is equal after SASLprep is rejected")
 	}
-	for _, bad := range []string{"", "a\x07b", "\u0627\u0031", "a\xffb"} {
-		if _, err := NewCredentials(bad, MinIterations); !errors.Is(err, ErrPassword) {
-			t.Errorf("NewCredentials(%q): %v", bad, err)
+	for _, good := range []string{" ", "\u263a\ufe0f", "\u0627\u0031\u0628", "\u0627", "\u00e9"} {
+		c, err := NewCredentials(good, MinIterations)
+		if err != nil || CheckPassword(good) != nil || !c.Verify(good) {
+			t.Errorf("NewCredentials(%q): %v", good, err)
 		}
+	}
+	for bad, want := range map[string]error{
+		"": errEmpty, "\u00ad\u200b": errEmpty,
+		"a\xffb":       errNotUTF8,
+		"a\U0001f511b": errNewer, "\u1e9e": errNewer, "\u0221": errNewer,
+		"a\x07b": errProhibited, "\ue000": errProhibited, "\ufffd": errProhibited, "\u200e": errProhibited, "\u0627\u202e": errProhibited,
+		"\u0627\u0031": errDirection, "\u0031\u0627": errDirection, "\u0627a\u0627": errDirection,
+	} {
+		_, err := NewCredentials(bad, MinIterations)
+		if err != want || CheckPassword(bad) != want || c.Verify(bad) {
+			t.Errorf("NewCredentials(%q): %v, want %v", bad, err, want)
+		}
+	}
+}
+
+// TestOtherPasswords: an account that was moved here may have a password that no account can get here.
+// The keys are those that Prosody 0.12.3 has stored. Bug: the password was refused as wrong.
+func TestOtherPasswords(t *testing.T) {
+	const password = "key\U0001f511"
+	decode := func(s string) []byte {
+		b, err := hex.DecodeString(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	c := Credentials{SHA1: {
+		Salt: []byte("c235a297-55e2-4035-96bc-bd392264a80f"), Iterations: 10000,
+		StoredKey: decode("8b26cb9fc2629acea85c4feb5687bc098973bd99"), ServerKey: decode("82c2a22d05606c630bd456b82e389260ddf01d29"),
+	}}
+	if !c.Verify(password) || c.Verify("key\U0001f512") || CheckPassword(password) != errNewer {
+		t.Error("the password is not right, or another one is")
+	}
+	// A login adds the keys that the account lacks.
+	if k, err := DeriveKeys(SHA256, password, []byte("salt"), MinIterations); err != nil || k.check(SHA256) != nil {
+		t.Errorf("%+v, %v", k, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package xep
 import (
 	"errors"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"roost/jid"
@@ -16,7 +17,7 @@ import (
 // form on an invitation's page, which the server has. So both have the same rules and limits.
 
 var (
-	errBadPassword   = stanza.NotAcceptable.WithText("The password contains characters that are not allowed, or is too long.")
+	errLongPassword  = stanza.NotAcceptable.WithText("The password is longer than " + strconv.Itoa(store.MaxPassword) + " bytes.")
 	errRegistrations = stanza.ResourceConstraint.WithText("Too many registrations from this address. Try again later.")
 
 	// errToken is for all tokens that are of no use, with the words of the specification
@@ -87,7 +88,7 @@ func newAddress(username, password, domain string, i *store.Invitation) (jid.JID
 	case err != nil:
 		return owner, stanza.NotAcceptable.WithText("The username contains characters that are not allowed, or is too long.")
 	case len(password) > store.MaxPassword:
-		return owner, errBadPassword
+		return owner, errLongPassword
 	case i != nil && i.Localpart != "" && i.Localpart != owner.Local():
 		return owner, stanza.NotAcceptable.WithText("This invitation is for the username " + i.Localpart + ".")
 	}
@@ -97,8 +98,9 @@ func newAddress(username, password, domain string, i *store.Invitation) (jid.JID
 // credentials derives the keys of a password.
 func (x *Set) credentials(password string) (store.Credentials, error) {
 	c, err := store.NewCredentials(password, x.config().Iterations)
-	if errors.Is(err, store.ErrPassword) {
-		err = errBadPassword
+	var bad store.PasswordError
+	if errors.As(err, &bad) {
+		err = stanza.NotAcceptable.WithText("The password " + string(bad) + ".")
 	}
 	return c, err
 }

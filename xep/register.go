@@ -197,7 +197,7 @@ func (g *registrar) wanted(rq *router.Request) (owner jid.JID, password string, 
 	case err != nil || owner != own:
 		return owner, "", stanza.Forbidden.WithText("Changing another account's password is not allowed.")
 	case len(password) > store.MaxPassword:
-		return owner, "", errBadPassword
+		return owner, "", errLongPassword
 	}
 	return owner, password, nil
 }

@@ -118,6 +118,28 @@ func TestRegistrationRefuses(t *testing.T) {
 	f("bill", strings.Repeat("x", 1023), "result")
 }
 
+// TestPasswordReasons: who creates an account or changes its password is told why the password
+// cannot be used.
+func TestPasswordReasons(t *testing.T) {
+	ts := newTestServer(t, xep.Config{Register: true, RegisterPerHour: 100})
+	c, _ := ts.connect(t)
+	romeo := ts.login(t, "romeo")
+	f := func(password, want string) {
+		t.Helper()
+		set := func(user string) string { return "<iq type='set' id='reg'>" + registerQuery(user, password) + "</iq>" }
+		for _, got := range []string{c.ask(set("bill"), "</iq>"), romeo.ask(set("romeo"), "</iq>")} {
+			if condition(got) != "not-acceptable" || !strings.Contains(got, ">The password "+want) {
+				t.Errorf("a password of %d bytes: %s, want %q", len(password), got, want)
+			}
+		}
+	}
+	f("pass\U0001f511word", "has an emoji or another character that is too new: ")
+	f("tab&#9;", "has a control character")
+	f("\u05d01", "has letters that are written from right to left")
+	f("\u00ad", "is empty.")
+	f(strings.Repeat("x", 1024), "is longer than 1023 bytes.")
+}
+
 // TestHeldName: the name of a removed account cannot be registered for a while, with the error
 // of a name that exists.
 func TestHeldName(t *testing.T) {

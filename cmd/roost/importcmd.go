@@ -58,7 +58,7 @@ func (c *importCmd) Run() error {
 		}
 		defer done()
 		to := &dataTarget{onStore: onStore{s, audit}, dryRun: c.DryRun}
-		im := &importer{to: to, iterations: c.Iterations, allowed: allowed, unit: "account"}
+		im := &importer{to: to, iterations: c.Iterations, allowed: allowed, unit: "account", moved: true}
 		if c.DryRun {
 			im.iterations = 0
 		}

@@ -45,6 +45,7 @@ type importer struct {
 	iterations int                       // 0: keys are not derived, but passwords are checked
 	allowed    func(domain string) error // rejects domains; nil accepts all
 	unit       string                    // of what is refused: "line" if empty
+	moved      bool                      // the passwords are those of accounts elsewhere, not new ones
 
 	held        budget             // the size of the accounts in memory
 	invitations []store.Invitation // of the source, until its accounts are imported
@@ -282,6 +283,20 @@ func yieldCPU() {
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), lowPriority) // if it may not, it is only less polite
 }
 
+// keys derives the keys of a password. If keys are not derived, it checks the password only.
+func (im *importer) keys(password string) (store.Credentials, error) {
+	if !im.moved {
+		if err := store.CheckPassword(password); err != nil {
+			return store.Credentials{}, err
+		}
+	}
+	if im.iterations == 0 {
+		_, err := store.DeriveKeys(store.SHA1, password, make([]byte, store.SaltSize), 1)
+		return store.Credentials{}, err
+	}
+	return store.MovedCredentials(password, im.iterations)
+}
+
 // derive derives the keys of an account that has a password.
 func (im *importer) derive(ctx context.Context, a *migrate.Account, ready chan<- *migrate.Account) error {
 	if ctx.Err() != nil {
@@ -289,12 +304,9 @@ func (im *importer) derive(ctx context.Context, a *migrate.Account, ready chan<-
 	}
 	if needsKeys(a) {
 		var err error
-		if im.iterations == 0 {
-			_, err = store.DeriveKeys(store.SHA1, a.Password, make([]byte, store.SaltSize), 1)
-		} else {
-			a.Credentials, err = store.NewCredentials(a.Password, im.iterations)
-		}
-		if errors.Is(err, store.ErrPassword) {
+		a.Credentials, err = im.keys(a.Password)
+		var bad store.PasswordError
+		if errors.As(err, &bad) {
 			im.problem(migrate.Problem{At: a.At, Account: a.JID.String(), Text: err.Error(), Whole: true})
 			im.held.release(weight(a))
 			return nil

@@ -105,13 +105,14 @@ func auditCommand(audit *admin.Audit, command, action, object string, params map
 	var exists errExists
 	var missing errMissing
 	var changed errChanged
+	var password store.PasswordError
 	switch {
 	case err == nil:
 	case errors.As(err, &exists), errors.As(err, &changed):
 		e.Result = string(api.CodeConflict)
 	case errors.As(err, &missing):
 		e.Result = string(api.CodeNotFound)
-	case errors.Is(err, store.ErrPassword):
+	case errors.As(err, &password):
 		e.Result = string(api.CodeBadRequest)
 	default:
 		e.Result = string(api.CodeInternal)

@@ -172,7 +172,7 @@ func TestImportTellsNoPassword(t *testing.T) {
 	f("its domain is not served (served: example.com)", "a@s3cret,x")
 	f("x.csv:1: a double quote", "a@example.com,\"s3cret")
 	f("x.csv:1: the line has 3 fields", "s3cret,s3cret,s3cret")
-	f("x.csv:1: a@example.com: the password is empty or has", "a@example.com,s3cret\x01")
+	f("x.csv:1: a@example.com: the password has a control character", "a@example.com,s3cret\x01")
 	f("the password is longer", "a@example.com,"+strings.Repeat("s3cret", 1000))
 }
 

@@ -82,11 +82,15 @@ func askTwice(read func(prompt func()) ([]byte, error), prompt io.Writer) (strin
 	return "", errors.New("the passwords did not match three times; nothing changed")
 }
 
-// askPassword returns a password that is not too long.
+// askPassword returns a password that can be used.
 func askPassword(ctx context.Context, ask passwordSource) (string, error) {
 	password, err := ask(ctx)
-	if err == nil && len(password) > store.MaxPassword {
+	switch {
+	case err != nil:
+	case len(password) > store.MaxPassword:
 		err = errLongPassword
+	default:
+		err = store.CheckPassword(password)
 	}
 	return password, err
 }

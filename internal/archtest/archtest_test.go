@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 	"poller/websocket":  {"github.com/gobwas/ws"},
 	"poller/leantls":    {"golang.org/x/crypto"},
 	"stanza":            {"roost/parser", "roost/jid"},
-	"store":             {"roost/internal/histogram", "roost/jid", "github.com/xdg-go/scram"},
+	"store":             {"roost/internal/histogram", "roost/jid", "github.com/xdg-go/scram", "github.com/xdg-go/stringprep"},
 	"session":           {"roost/internal/events", "roost/internal/hot", "roost/internal/histogram", "roost/internal/job", "roost/internal/loglimit", "roost/internal/panics", "roost/internal/peernet", "roost/internal/sessiondata", "roost/stanza", "roost/parser", "roost/jid", "roost/store", "github.com/puzpuzpuz/xsync/v3", "github.com/xdg-go/scram"},
 	"router":            {"roost/internal/events", "roost/internal/hot", "roost/internal/hourly", "roost/internal/job", "roost/internal/loglimit", "roost/session", "roost/stanza", "roost/parser", "roost/jid", "roost/store", "github.com/maypok86/otter/v2"},
 	"xep":               {"roost/internal/hot", "roost/internal/hourly", "roost/internal/loglimit", "roost/internal/peernet", "roost/router", "roost/session", "roost/stanza", "roost/parser", "roost/jid", "roost/store"},

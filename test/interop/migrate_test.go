@@ -107,7 +107,7 @@ func prosodyIn(t *testing.T, storage string) string {
 		cmd.Env = environment
 		return cmd
 	}
-	for name, password := range migrants {
+	for name, password := range migrants("prosody") {
 		if out, err := run("prosodyctl", "--config", config, "register", name, "localhost", password).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
@@ -173,7 +173,7 @@ func ejabberdIn(t *testing.T, dir, method, more string) func(eval string) *exec.
 		return cmd
 	}
 	var register strings.Builder
-	for name, password := range migrants {
+	for name, password := range migrants("ejabberd") {
 		fmt.Fprintf(&register, "ok = ejabberd_auth:try_register(<<%q>>, <<\"localhost\">>, <<%q>>), ", name, password)
 	}
 	s.command = func() *exec.Cmd { return erlang(register.String() + "ok.") }
@@ -183,8 +183,15 @@ func ejabberdIn(t *testing.T, dir, method, more string) func(eval string) *exec.
 	return erlang
 }
 
-// migrants are the accounts that move, with their passwords.
-var migrants = map[string]string{"juliet": "secret 1", "romeo": "secret 2", "mercutio": "secret 3"}
+// migrants returns the accounts that move from a server, with their passwords. ejabberd refuses
+// emoji, as this server does, but Prosody does not.
+func migrants(from string) map[string]string {
+	all := map[string]string{"juliet": "secret 1", "romeo": "secret 2", "mercutio": "secret 3"}
+	if from == "prosody" {
+		all["mercutio"] += " \U0001f511"
+	}
+	return all
+}
 
 func portOf(t *testing.T, address string) string {
 	t.Helper()
@@ -213,7 +220,7 @@ func moved(t *testing.T, source, from string, flags ...string) {
 	data := t.TempDir()
 	imported(t, data, source, from, flags...)
 	s := startRoostIn(t, data, "", new(logBuffer))
-	got := inMigrate(t, "check.py", portOf(t, s.direct))
+	got := inMigrate(t, "check.py", portOf(t, s.direct), migrants(from)["mercutio"])
 	if first, _, _ := strings.Cut(got, "\n"); !strings.Contains(first, "SCRAM-SHA-1") || strings.Contains(first, "SCRAM-SHA-256") {
 		t.Errorf("offered: %s", first)
 	}

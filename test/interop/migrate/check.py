@@ -1,5 +1,5 @@
-"""Prints what juliet's account has on the server to which it has moved. Argument: the port for
-TLS. Logs in by SCRAM-SHA-1."""
+"""Prints what juliet's account has on the server to which it has moved. Arguments: the port for
+TLS, and mercutio's password. Logs in by SCRAM-SHA-1 and by PLAIN."""
 
 import re
 import sys
@@ -17,7 +17,7 @@ juliet.send("<presence/>")
 print(juliet.until("second</body>"))
 juliet.close()
 
-mercutio = Stream(port, "mercutio", "secret 3", True, "SCRAM-SHA-1")
+mercutio = Stream(port, "mercutio", sys.argv[2], True, "PLAIN")
 mercutio.request("get", "<query xmlns='jabber:iq:roster'/>")
 mercutio.send("<presence/>")
 print(mercutio.until("type='subscribe'") + mercutio.until(">"))  # attributes are in any order
