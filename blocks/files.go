@@ -44,7 +44,7 @@ const (
 )
 
 // ReadFiles reads files with one network, address or account on a line. What follows # or ;
-// is a comment, and empty lines are skipped. A line may also be a JSON object with the network
+// is a comment, unless it is in the name of an account, and empty lines are skipped. A line may also be a JSON object with the network
 // in "cidr", or without it, as in the lists of Spamhaus (DROP). An error names the file, and
 // the line if there is one.
 func ReadFiles(names []string) (*Files, error) {
@@ -95,10 +95,7 @@ func (f *Files) add(line []byte) error {
 		}
 		text = object.CIDR // "" for an object about the list itself
 	} else {
-		if i := bytes.IndexAny(line, "#;"); i >= 0 {
-			line = line[:i]
-		}
-		text = string(bytes.TrimSpace(line))
+		text = withoutComment(string(line))
 	}
 	switch {
 	case text == "":
@@ -111,6 +108,27 @@ func (f *Files) add(line []byte) error {
 	return f.addNetwork(text)
 }
 
+// withoutComment returns what is before the comment on a line. The name of an account may have # and
+// ; in it, but not at its beginning; there, and after the @, they begin a comment. What is before it
+// is not taken for the beginning of a name if it is a network or an address.
+func withoutComment(line string) string {
+	before := func(text string) string {
+		if i := strings.IndexAny(text, "#;"); i >= 0 {
+			text = text[:i]
+		}
+		return strings.TrimSpace(text)
+	}
+	text := before(line)
+	name, rest, ok := strings.Cut(line, "@")
+	if !ok || text == "" || strings.ContainsAny(name, " \t") {
+		return text
+	}
+	if _, err := parseNetwork(text); err == nil {
+		return text
+	}
+	return name + "@" + before(rest)
+}
+
 func (f *Files) addAccount(text string) error {
 	j, err := jid.Parse(text)
 	if err != nil || !j.IsAccount() {
@@ -120,7 +138,8 @@ func (f *Files) addAccount(text string) error {
 	return nil
 }
 
-func (f *Files) addNetwork(text string) error {
+// parseNetwork returns a network, or that of one address.
+func parseNetwork(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	if err != nil {
 		var a netip.Addr
@@ -130,7 +149,15 @@ func (f *Files) addNetwork(text string) error {
 		}
 	}
 	if !p.IsValid() || p.Addr().Is4In6() {
-		return fmt.Errorf("%q is not a network, an address or an account: write 192.0.2.0/24, 2001:db8::/32, 192.0.2.1 or romeo@example.org", text)
+		return p, fmt.Errorf("%q is not a network, an address or an account: write 192.0.2.0/24, 2001:db8::/32, 192.0.2.1 or romeo@example.org", text)
+	}
+	return p, nil
+}
+
+func (f *Files) addNetwork(text string) error {
+	p, err := parseNetwork(text)
+	if err != nil {
+		return err
 	}
 	if least := map[bool]int{true: MinBits4, false: MinBits6}[p.Addr().Is4()]; p.Bits() < least {
 		return fmt.Errorf("the network %s is too large: the prefix must have at least %d bits", text, least)

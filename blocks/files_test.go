@@ -98,6 +98,37 @@ Romeo@Example.org # an account
 	}
 }
 
+// TestFileNames: the name of an account may have characters that begin a comment elsewhere. Bug: they
+// did so there, too, and the server did not start.
+func TestFileNames(t *testing.T) {
+	f := func(line, want string) {
+		t.Helper()
+		if got := withoutComment(line); got != want {
+			t.Errorf("%q: %q, want %q", line, got, want)
+		}
+	}
+	f("", "")
+	f("a#b;c@example.org", "a#b;c@example.org")
+	f("a#b@example.org#c@d ; e", "a#b@example.org")
+	f("a#b@example.org;c", "a#b@example.org")
+	f("a;b@example.org # c", "a;b@example.org")
+	f("#a@example.org", "")
+	f(";a@example.org", "")
+	f("# a@example.org", "")
+	f("a # b@example.org", "a")
+	f("a\t;b@example.org", "a")
+	f("192.0.2.0/24;b@example.org", "192.0.2.0/24")
+	f("192.0.2.1#b@example.org", "192.0.2.1")
+	f("2001:db8::/32 ; SBL1 a@example.org", "2001:db8::/32")
+	f("192.0.2.0/24;SBL1", "192.0.2.0/24")
+	l := withFiles(t, "A#b@example.org # a comment\n192.0.2.1;mail a@example.org\n")
+	_, account := l.Account("a#b@example.org")
+	_, network := l.Network(netip.MustParseAddr("192.0.2.1"))
+	if !account || !network || l.files.Load().Accounts() != 1 {
+		t.Errorf("blocked: %v, %v", account, network)
+	}
+}
+
 // TestFileMistakes: each mistake is told with its file and line, and nothing is read then.
 func TestFileMistakes(t *testing.T) {
 	good := file(t, "192.0.2.0/24\n")
