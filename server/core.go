@@ -144,19 +144,24 @@ func (c *core) expireOffline(ctx context.Context) {
 }
 
 const (
-	// forgetEvery is how often the server forgets what it need not know of deleted accounts.
+	// forgetEvery is how often the server forgets what it need not know of deleted accounts and
+	// of invitations that have ended.
 	forgetEvery = time.Hour
 	// keepEvents is how long it knows that something has happened to an account: longer
 	// than saved sessions and other nodes may need it.
 	keepEvents = 24 * time.Hour
 )
 
-// forgetDeleted forgets names and events of deleted accounts when it is time, until ctx ends.
+// forgetDeleted forgets names and events of deleted accounts, and invitations that have ended, when it
+// is time, until ctx ends.
 func (c *core) forgetDeleted(ctx context.Context) {
 	every(ctx, forgetEvery, func() {
 		now := time.Now()
 		if err := c.store.ForgetDeleted(ctx, c.xep.HeldSince(now), now.Add(-keepEvents)); err != nil && ctx.Err() == nil {
 			c.log.Error("names of deleted accounts could not be forgotten, will retry", "err", err)
+		}
+		if err := c.store.ForgetInvitations(ctx, now.Add(-store.KeepInvitations)); err != nil && ctx.Err() == nil {
+			c.log.Error("invitations that have ended could not be forgotten, will retry", "err", err)
 		}
 	})
 }

@@ -33,6 +33,9 @@ type Invitations interface {
 	// DeleteInvitation deletes an invitation, or returns ErrNotFound.
 	DeleteInvitation(ctx context.Context, id string) error
 
+	// ForgetInvitations deletes the invitations that ended at a time or before.
+	ForgetInvitations(ctx context.Context, ended time.Time) error
+
 	// RegisterInvited adds an account as RegisterAccount does, or returns its errors
 	// ErrExists and ErrHeld, and uses an invitation once, whether it has ended or not, in one
 	// transaction. If contact is not nil, the same transaction makes this change of the
@@ -81,9 +84,9 @@ func (i *Invitation) Reserves(account jid.JID, now time.Time) bool {
 	return i.Usable(now) && i.Localpart != "" && i.For(account)
 }
 
-// ForgetInvitations is how long after its end an invitation is kept at least: a client that
+// KeepInvitations is how long after its end an invitation is kept at least: a client that
 // has shown the token before may use it afterwards.
-const ForgetInvitations = 24 * time.Hour
+const KeepInvitations = 24 * time.Hour
 
 // AddURI returns the URI with which the holder of the token adds the inviter as a contact,
 // and before that, without an account, creates one (XEP-0401,

@@ -44,11 +44,24 @@ func (s *Store) CreateInvitation(ctx context.Context, i store.Invitation, limit 
 				return store.ErrExists
 			}
 		}
-		maps.DeleteFunc(t.l.invites, func(_ string, o store.Invitation) bool { return !o.Until.Add(store.ForgetInvitations).After(i.Created) })
+		t.l.forgetInvitations(i.Created.Add(-store.KeepInvitations))
 		for _, text := range []*string{&i.ID, &i.Domain, &i.Localpart, &i.Inviter, &i.Actor} {
 			*text = strings.Clone(*text)
 		}
 		t.l.invites[i.ID] = i
+		return nil
+	})
+}
+
+// forgetInvitations deletes the invitations that ended at a time or before.
+func (l *Location) forgetInvitations(ended time.Time) {
+	maps.DeleteFunc(l.invites, func(_ string, i store.Invitation) bool { return !i.Until.After(ended) })
+}
+
+// ForgetInvitations implements store.Invitations.
+func (s *Store) ForgetInvitations(ctx context.Context, ended time.Time) error {
+	return s.write(ctx, "ForgetInvitations", "forget invitations", func(t *tx) error {
+		t.l.forgetInvitations(seconds(ended))
 		return nil
 	})
 }

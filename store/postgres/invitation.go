@@ -13,11 +13,12 @@ import (
 const invitationColumns = `id, domain, local, inviter, actor, contact, uses, created, until`
 
 const (
-	sqlPutInvitation    = `SELECT put_invitation($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
-	sqlInvitation       = `SELECT ` + invitationColumns + ` FROM invitation WHERE id = $1`
-	sqlListInvitations  = `SELECT ` + invitationColumns + ` FROM invitation WHERE id > $1 ORDER BY id LIMIT $2`
-	sqlDeleteInvitation = `WITH gone AS (DELETE FROM invitation WHERE id = $1 RETURNING 1) SELECT count(*) FROM gone`
-	sqlRegisterInvited  = `SELECT register_invited($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+	sqlPutInvitation     = `SELECT put_invitation($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+	sqlInvitation        = `SELECT ` + invitationColumns + ` FROM invitation WHERE id = $1`
+	sqlListInvitations   = `SELECT ` + invitationColumns + ` FROM invitation WHERE id > $1 ORDER BY id LIMIT $2`
+	sqlDeleteInvitation  = `WITH gone AS (DELETE FROM invitation WHERE id = $1 RETURNING 1) SELECT count(*) FROM gone`
+	sqlForgetInvitations = `WITH gone AS (DELETE FROM invitation WHERE until <= $1 RETURNING 1) SELECT count(*) FROM gone`
+	sqlRegisterInvited   = `SELECT register_invited($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
 		$16, $17, $18, $19, $20, $21, $22, $23, $24)`
 )
 
@@ -25,7 +26,7 @@ const (
 func (s *Store) CreateInvitation(ctx context.Context, i store.Invitation, limit int) error {
 	args := []any{
 		i.ID, i.Domain, i.Localpart, i.Inviter, i.Actor, i.Contact, i.Uses, i.Created.Unix(), i.Until.Unix(),
-		limit, i.Created.Add(-store.ForgetInvitations).Unix(),
+		limit, i.Created.Add(-store.KeepInvitations).Unix(),
 	}
 	return s.exec(ctx, "CreateInvitation", "create an invitation", &write{sql: sqlPutInvitation, args: args, row: created})
 }
@@ -89,6 +90,12 @@ func (s *Store) DeleteInvitation(ctx context.Context, id string) error {
 		return err
 	}}
 	return s.exec(ctx, "DeleteInvitation", "delete an invitation", w)
+}
+
+// ForgetInvitations implements store.Invitations.
+func (s *Store) ForgetInvitations(ctx context.Context, ended time.Time) error {
+	var n int64
+	return s.exec(ctx, "ForgetInvitations", "forget invitations", &write{sql: sqlForgetInvitations, args: []any{ended.Unix()}, row: into(&n)})
 }
 
 // RegisterInvited implements store.Invitations.

@@ -17,7 +17,7 @@ func (s *Store) CreateInvitation(ctx context.Context, i store.Invitation, limit 
 		if err := c.mayInvite(&i, limit); err != nil {
 			return err
 		}
-		if err := c.execInts(qForgetInvitations, i.Created.Add(-store.ForgetInvitations).Unix()); err != nil {
+		if err := c.execInts(qForgetInvitations, i.Created.Add(-store.KeepInvitations).Unix()); err != nil {
 			return err
 		}
 		st, err := c.stmt(qPutInvitation)
@@ -134,6 +134,17 @@ func (s *Store) DeleteInvitation(ctx context.Context, id string) error {
 		deleted, err := c.execText(qDeleteInvitation, id)
 		if err == nil && deleted == 0 {
 			err = store.ErrNotFound
+		}
+		return err
+	})
+}
+
+// ForgetInvitations implements store.Invitations.
+func (s *Store) ForgetInvitations(ctx context.Context, ended time.Time) error {
+	return s.write(ctx, "ForgetInvitations", "forget invitations", noSavepoint|deletes, func(c *conn) error {
+		err := c.execInts(qForgetInvitations, ended.Unix())
+		if err == nil && c.Changes() > 0 {
+			c.freed, c.scrub = true, true
 		}
 		return err
 	})

@@ -24,7 +24,7 @@ func invitation(id string) store.Invitation {
 var invited = invitation("1")
 
 // testInvitations: invitations are stored to the second, listed in order, limited for each
-// inviter, deleted with the inviter, and forgotten a day after their end.
+// inviter, deleted with the inviter, and forgotten a day after their end, or when that is asked for.
 func testInvitations(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	create(t, s, juliet)
@@ -64,15 +64,23 @@ func testInvitations(t *testing.T, s store.Store) {
 	want("four", one, two, three, later)
 	ok(t, "DeleteInvitation", s.DeleteInvitation(ctx, later.ID))
 	wants(t, "DeleteInvitation again", s.DeleteInvitation(ctx, later.ID), store.ErrNotFound)
-	later.Created = three.Until.Add(store.ForgetInvitations - time.Second)
+	later.Created = three.Until.Add(store.KeepInvitations - time.Second)
 	ok(t, "CreateInvitation", s.CreateInvitation(ctx, later, 2))
 	want("a day later but for a second", one, two, three, later)
 	last := invitation("e")
-	last.Inviter, last.Created = "", three.Until.Add(store.ForgetInvitations)
+	last.Inviter, last.Created = "", three.Until.Add(store.KeepInvitations)
 	ok(t, "CreateInvitation", s.CreateInvitation(ctx, last, 2))
 	want("a day later", one, two, later, last)
 	ok(t, "DeleteAccount", s.DeleteAccount(ctx, juliet, store.AnyEvent))
 	want("without the inviter", two, last)
+	ended := invitation("f")
+	ended.Inviter, ended.Until = "", last.Until.Add(-time.Minute)
+	ok(t, "CreateInvitation", s.CreateInvitation(ctx, ended, 10))
+	ok(t, "ForgetInvitations", s.ForgetInvitations(ctx, ended.Until.Add(-time.Millisecond)))
+	want("before the end", two, last, ended)
+	ok(t, "ForgetInvitations", s.ForgetInvitations(ctx, ended.Until.Add(time.Millisecond)))
+	want("at the end", two, last)
+	ok(t, "ForgetInvitations again", s.ForgetInvitations(ctx, ended.Until))
 }
 
 // testReservedNames: the name that an invitation is for cannot be registered without it, nor

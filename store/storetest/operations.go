@@ -154,6 +154,7 @@ var operations = []operation{
 	{"Invitation", func(ctx context.Context, s *fixture) error { _, err := s.Invitation(ctx, invited.ID); return err }},
 	{"ListInvitations", func(ctx context.Context, s *fixture) error { _, err := s.ListInvitations(ctx, "", 10); return err }},
 	{"DeleteInvitation", func(ctx context.Context, s *fixture) error { return s.DeleteInvitation(ctx, invited.ID) }},
+	{"ForgetInvitations", func(ctx context.Context, s *fixture) error { return s.ForgetInvitations(ctx, invited.Until) }},
 	{"RegisterInvited", func(ctx context.Context, s *fixture) error {
 		contact := &store.RosterUpdate{Owner: juliet, Expect: s.version, Put: &store.RosterItem{JID: paris, Subscription: store.Both}}
 		return s.RegisterInvited(ctx, store.Account{JID: paris, Credentials: credentials(1)}, invited.ID, time.Unix(1e9, 0), contact)
