@@ -14,6 +14,8 @@ type StoreState struct {
 	Missing  bool   // the directory does not exist yet
 	WriteErr error  // why the directory is not writable
 
+	Used string // URL of the database that the server of Dir uses, if it is not the one to check; the following fields are not set then
+
 	Database string // file name of the database, "" if it is not a file on this machine
 	FilesErr error  // why no files can be created beside Database, as SQLite requires
 	Free     int64  // bytes available to an ordinary user on the database's file system
@@ -33,6 +35,9 @@ type StoreState struct {
 // this machine.
 func Store(s StoreState, p Plan) []Check {
 	checks := []Check{dataDirectory(s)}
+	if s.Used != "" {
+		return append(checks, otherDatabase(s))
+	}
 	if s.elsewhere() {
 		checks = append(checks, databaseDirectory(s))
 	}
@@ -94,6 +99,16 @@ func disk(s StoreState, p Plan) Check {
 		c.Fix = []string{"roost serve --store sqlite:FILE   # on a larger disk; stop roost and move " + s.Database + " there first"}
 	}
 	return c
+}
+
+// otherDatabase is for a database that the server does not use: nobody wants to know whether it is
+// intact.
+func otherDatabase(s StoreState) Check {
+	return Check{
+		Name: "database", Area: "store", Title: "database", Needs: "readable, intact", Status: Warn, Found: "not the server's",
+		Detail: []string{"the server of " + s.Dir + " uses " + s.Used},
+		Fix:    []string{"run roost check with the --config or the --store of the server"},
+	}
 }
 
 func database(s StoreState) Check {

@@ -42,6 +42,7 @@ func TestStore(t *testing.T) {
 	f("database", OK, "not created yet", func(s *StoreState) { s.NoDatabase = true })
 	f("database", OK, "backup first", func(s *StoreState) { s.Version = 2 })
 	f("database", OK, "only a part of it was checked", func(s *StoreState) { s.Unfinished = true })
+	f("database", Warn, "uses postgres://db/roost] [run roost check with the --config or the --store", func(s *StoreState) { *s = StoreState{Dir: s.Dir, Used: "postgres://db/roost"} })
 	f("database", Fail, "newer version", func(s *StoreState) { s.Version = 4 })
 	f("database", Fail, "page 7", func(s *StoreState) { s.Problems = []string{"page 7 is bad"} })
 	f("database", Fail, "restore /var/lib/roost/roost.db", func(s *StoreState) { s.OpenErr = errors.New("no database") })

@@ -165,11 +165,11 @@ func (c *checkCmd) site(cfg server.Config, plan capacity.Plan) ([]capacity.Check
 	checks := capacity.Certificates(os.DirFS("/"), t)
 	ctx, cancel := context.WithTimeout(context.Background(), integrityTime)
 	defer cancel()
-	location, err := c.location()
+	state, err := c.storeState(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return append(checks, capacity.Store(storeState(ctx, c.Data, location), plan)...), nil
+	return append(checks, capacity.Store(state, plan)...), nil
 }
 
 // obtained returns the files of the certificate of each domain and its key that the server

@@ -10,15 +10,35 @@ import (
 	"golang.org/x/sys/unix"
 
 	"roost/capacity"
+	"roost/server"
 	"roost/store"
 )
 
+// storeState examines the data directory and the store that is to be checked; ctx limits the
+// integrity check.
+func (c *checkCmd) storeState(ctx context.Context) (capacity.StoreState, error) {
+	location, err := c.location()
+	if err != nil {
+		return capacity.StoreState{}, err
+	}
+	// If this cannot be read, neither can the database, which is reported.
+	if url, err := server.StoreElsewhere(c.Data); err == nil && c.Store == "" && url != "" {
+		s := directoryState(c.Data)
+		s.Used = printable(url)
+		return s, nil
+	}
+	return storeState(ctx, c.Data, location), nil
+}
+
+// directoryState examines a data directory.
+func directoryState(dir string) capacity.StoreState {
+	there := existing(dir)
+	return capacity.StoreState{Dir: dir, Missing: there != dir, WriteErr: mayWrite(there)}
+}
+
 // storeState examines a data directory and a store; ctx limits the integrity check.
 func storeState(ctx context.Context, dir string, location store.Location) capacity.StoreState {
-	s := capacity.StoreState{Dir: dir}
-	there := existing(dir)
-	s.Missing = there != dir
-	s.WriteErr = mayWrite(there)
+	s := directoryState(dir)
 	if local, ok := location.(store.Local); ok {
 		s.Database = local.Path()
 		near := existing(filepath.Dir(s.Database))

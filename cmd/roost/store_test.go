@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -93,6 +94,16 @@ func TestStoreLeftBehind(t *testing.T) {
 		}
 	}
 	f(1, "uses the database "+url, "user", "list")
+	for want, args := range map[string][]string{
+		"database +not the server's [^\n]*\n +the server of " + data + "\\s+uses\\s+" + url: nil,
+		"database +1 account ": {"--store", url},
+	} {
+		// The machine may be too small, which does not matter here.
+		_, stdout, stderr := cmdtest.Result(t, nil, append([]string{"check", "--sessions", "1", "--data", data}, args...)...)
+		if !regexp.MustCompile(want).MatchString(stdout) {
+			t.Errorf("%q: no %q in %s%s", args, want, stdout, stderr)
+		}
+	}
 	f(0, "a@localhost", "user", "list", "--store", url)
 	f(0, "a@localhost", "user", "list", "--store", old)
 	f(0, "b.tar: .* of 1 account", "backup", filepath.Join(t.TempDir(), "b.tar"), "--store", url)
