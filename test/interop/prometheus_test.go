@@ -68,6 +68,7 @@ func TestPrometheus(t *testing.T) {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+	scraped := time.Now()
 	if up := query(`up{job="roost"} == 1`); len(up) != 1 || up[0].Metric["instance"] != admin {
 		t.Errorf("up: %+v", up)
 	}
@@ -77,7 +78,10 @@ func TestPrometheus(t *testing.T) {
 	var loaded struct {
 		Data struct {
 			Groups []struct {
-				Rules []struct{ Name, Health, LastError, State string }
+				Rules []struct {
+					Name, Health, LastError, State string
+					LastEvaluation                 time.Time
+				}
 			}
 		}
 	}
@@ -89,7 +93,7 @@ func TestPrometheus(t *testing.T) {
 			if r.Health != "ok" && r.Health != "unknown" {
 				t.Fatalf("%s: %s", r.Name, r.LastError)
 			}
-			if r.Health == "unknown" {
+			if r.Health == "unknown" || r.LastEvaluation.Before(scraped) {
 				return false
 			}
 		}
@@ -103,9 +107,48 @@ func TestPrometheus(t *testing.T) {
 		}
 	}
 	for _, r := range loaded.Data.Groups[0].Rules {
-		if r.State != "inactive" && r.Name != "RoostCapacityLow" { // the machine may be small
+		// The machine may be small, and nobody has made a backup.
+		if r.State != "inactive" && r.Name != "RoostCapacityLow" && r.Name != "RoostBackupOld" {
 			t.Errorf("%s is %s on an idle server", r.Name, r.State)
 		}
+	}
+}
+
+// TestBackupAlert: a server without a backup for two days is reported, and a cluster only if none of
+// its nodes has made one. Bug: all nodes but that one were.
+func TestBackupAlert(t *testing.T) {
+	rules, err := filepath.Abs("../../deploy/prometheus/roost.rules.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var series, alerts strings.Builder
+	node := func(job, instance string, backup int, cluster bool) {
+		fmt.Fprintf(&series, "      - {series: 'roost_backup_last_success_timestamp_seconds{job=%q,instance=%q}', values: '%d+0x72'}\n", job, instance, backup)
+		if cluster {
+			fmt.Fprintf(&series, "      - {series: 'roost_cluster_reachable{job=%q,instance=%q}', values: '1+0x72'}\n", job, instance)
+		}
+	}
+	reported := func(labels, name string) {
+		fmt.Fprintf(&alerts, "          - exp_labels: {severity: warning, %s}\n            exp_annotations:\n              summary: %q\n              action: %q\n", labels,
+			name+" has not been backed up for two days, or never.",
+			"See why roost-backup.service fails (systemctl status roost-backup), or set it up (docs/backup.md). Remove this rule if you make backups in another way.")
+	}
+	const dayAgo, never = 48 * 3600, 0 // at the end, three days after the beginning of time
+	node("roost", "new:1", dayAgo, false)
+	node("roost", "old:1", never, false)
+	reported("job: roost, instance: 'old:1'", "old:1")
+	node("one of two", "a:1", dayAgo, true)
+	node("one of two", "b:1", never, true)
+	node("none", "c:1", never, true)
+	node("none", "d:1", never, true)
+	reported("job: none", "none")
+	file := filepath.Join(t.TempDir(), "test.yml")
+	text := fmt.Sprintf("rule_files: [%q]\nevaluation_interval: 1h\ntests:\n  - interval: 1h\n    input_series:\n%s    alert_rule_test:\n      - eval_time: 72h\n        alertname: RoostBackupOld\n        exp_alerts:\n%s", rules, &series, &alerts)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("promtool", "test", "rules", file).CombinedOutput(); err != nil {
+		t.Errorf("promtool: %v (the packages in packages.txt have to be installed)\n%s\n%s", err, out, text)
 	}
 }
 
