@@ -79,7 +79,8 @@ packages: deps
 
 # Tests everything that dist has made, also what make test leaves out: both architectures and
 # formats, with Debian's checkers, a second build in another directory, the image made by buildah,
-# and the schemas of the files for containers. It takes some minutes.
+# and the schemas of the files for containers; and the commands for newcomers again in a Debian
+# that has nothing else. It takes some minutes.
 COMPOSE = github.com/compose-spec/compose-go/v2/cmd@v2.4.7
 test-dist: dist
 	@scripts/deps.sh test/dist/packages.txt
@@ -87,6 +88,9 @@ test-dist: dist
 	for f in deploy/package/*.sh; do cat deploy/package/users.sh $$f | shellcheck --shell=sh --exclude=SC2317,SC2329 -; done
 	for f in deploy/*/compose.yaml; do go run $(COMPOSE) $$f >/dev/null || exit 1; done
 	$(AS_ROOT) env ROOST_DIST=$(CURDIR)/dist $(shell which go) test -count=1 -timeout 30m ./test/dist
+	dir=$$(mktemp -d) && trap '$(AS_ROOT) rm -rf "$$dir"' EXIT && \
+	$(AS_ROOT) mmdebstrap --quiet --variant=important --include=openssl bookworm "$$dir/root" && \
+	$(AS_ROOT) env ROOST_DIST=$(CURDIR)/dist ROOST_DIST_ROOT="$$dir/root" $(shell which go) test -count=1 -timeout 30m -run '^Test(DebianPackage|ColdInstall|Newcomer)$$' ./test/dist
 
 fuzz:
 	scripts/fuzz.sh
