@@ -70,6 +70,18 @@ func testInlineResumeCounted(t *testing.T) {
 	_ = c.conn.Close()
 }
 
+// TestInlineResumeOff: where sessions cannot be resumed, a client that asks for it together with
+// its login is told, and has the rest of what it asked for.
+func TestInlineResumeOff(t *testing.T) {
+	s := xmpptest.NewServer(t, xmpptest.Config{Session: session.Config{ResumeTimeout: -1}})
+	c := newSASLClient(t, s)
+	defer c.conn.Close()
+	got := c.ask(authPlain+"<bind xmlns='urn:xmpp:bind:0'/><resume xmlns='urn:xmpp:sm:3' h='0' previd='1'/></authenticate>", "</stream:features>")
+	if !strings.Contains(got, "<failed xmlns='urn:xmpp:sm:3'><feature-not-implemented ") || !strings.Contains(got, "<bound ") {
+		t.Errorf("received %s", got)
+	}
+}
+
 // succeeded returns the number of successful attempts to authenticate.
 func succeeded(s session.Stats) (n int64) {
 	for _, a := range s.Attempts {

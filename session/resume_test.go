@@ -187,6 +187,40 @@ func TestNotResumable(t *testing.T) {
 	}
 }
 
+// TestResumeOff: "If the server does not support session resumption, it MUST return a <failed/>
+// element, which SHOULD include an error condition of <feature-not-implemented/>"
+// (https://xmpp.org/extensions/xep-0198.html#resumption). What is known of a session from before
+// resumption was turned off is told nevertheless.
+func TestResumeOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, s, p, r, id := newResumable(t, Config{}, "resume='true'")
+		p.lose(m, s)
+		cfg := m.config().Config
+		cfg.ResumeTimeout = -1
+		m.SetConfig(cfg)
+		for s.Detached() {
+			<-time.After(time.Second)
+			synctest.Wait()
+			p.runPosted(m)
+		}
+		<-r.left
+		f := func(desc, id, h, want string) {
+			t.Helper()
+			next, conn := newAuthenticated(m)
+			next.Data(0, fmt.Appendf(nil, "<resume xmlns='urn:xmpp:sm:3' previd='%s' h='%s'/>", id, h))
+			m.EndTurn(0)
+			if got := conn.take(); got != "<failed xmlns='urn:xmpp:sm:3'"+want+" xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>" || next.has(flagClosing) {
+				t.Errorf("%s: received %q", desc, got)
+			}
+			next.Closed(0, io.EOF)
+		}
+		f("an ID of another server", "gna", "0", "><feature-not-implemented")
+		f("an ID of this server", string(m.appendResumeID(nil, "romeo@localhost", 1)), "0", "><feature-not-implemented")
+		f("an earlier session", id, "0", " h='0'><item-not-found")
+		f("no number", id, "", "><bad-request")
+	})
+}
+
 // TestAckTimeoutDetaches: a client that does not respond to a request is disconnected. Its
 // stream is not closed, so that it can resume its session.
 func TestAckTimeoutDetaches(t *testing.T) {

@@ -60,8 +60,10 @@ var StreamManagement = Feature{
 
 // Conditions of <failed/>.
 const (
-	smUnexpected = "unexpected-request"
-	smBadRequest = "bad-request"
+	smUnexpected     = "unexpected-request"
+	smBadRequest     = "bad-request"
+	smNotFound       = "item-not-found"
+	smNotImplemented = "feature-not-implemented"
 )
 
 func (s *Session) smFailed(t *Turn, condition string) {
@@ -71,7 +73,12 @@ func (s *Session) smFailed(t *Turn, condition string) {
 }
 
 func appendSMFailed(b []byte, condition string) []byte {
-	b = append(b, "<failed xmlns='"+nsSM+"'><"...)
+	return appendSMCondition(append(b, "<failed xmlns='"+nsSM+"'"...), condition)
+}
+
+// appendSMCondition appends the rest of <failed/> after its attributes.
+func appendSMCondition(b []byte, condition string) []byte {
+	b = append(b, "><"...)
 	b = append(b, condition...)
 	return append(b, " xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"...)
 }
@@ -157,13 +164,21 @@ func (s *Session) startResume(t *Turn, el parser.Element, success AppendSuccess,
 // stanzas that session had handled, if that is known.
 func (r *resumption) tellNotFound(t *Turn, h uint32, known bool) {
 	countEvents.Add(t, eventNotResumed, 1)
+	condition := smNotFound
+	if !known && r.from.mgr.config().ResumeTimeout <= 0 {
+		// Section 5 (https://xmpp.org/extensions/xep-0198.html#resumption): "If the server does
+		// not support session resumption, it MUST return a <failed/> element, which SHOULD
+		// include an error condition of <feature-not-implemented/>." A session that the server
+		// remembers is from before a reload, and h is worth more to its client.
+		condition = smNotImplemented
+	}
 	b := append(t.GetBuf(), "<failed xmlns='"+nsSM+"'"...)
 	if known {
 		b = append(b, " h='"...)
 		b = strconv.AppendUint(b, uint64(h), 10)
 		b = append(b, '\'')
 	}
-	b = append(b, "><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"...)
+	b = appendSMCondition(b, condition)
 	r.failed(t, r.from, b)
 	t.PutBuf(b)
 }
