@@ -94,6 +94,8 @@ func TestFAST(t *testing.T) {
 
 	// count
 	count := func(n string) string { return phone + "<fast xmlns='urn:xmpp:fast:0' count='" + n + "'/>" }
+	f("count 0", none, hashed("romeo", second), count("0"), "") // "reset to zero when the token changes"
+	f("count 0 again", none, hashed("romeo", second), count("0"), "not-authorized")
 	f("count 5", none, hashed("romeo", second), count("5"), "")
 	f("count 5 again", none, hashed("romeo", second), count("5"), "not-authorized")
 	f("count 4", none, hashed("romeo", second), count("4"), "not-authorized")

@@ -177,12 +177,8 @@ func (x *htExchange) step(message []byte) ([]byte, bool, error) {
 		//
 		// [XEP-0484, Server responsibilities]: https://xmpp.org/extensions/xep-0484.html#rules-servers
 		return nil, false, saslCredentialsExpired
-	case login.fast.counted && login.fast.count <= max(used.Count, counts.used(used.Nonce)):
-		// [XEP-0484, Client authenticates using FAST]: a count "that has already been
-		// processed" is a replay.
-		//
-		// [XEP-0484, Client authenticates using FAST]: https://xmpp.org/extensions/xep-0484.html#fast-auth
-		x.wrong = true
+	case login.fast.counted && (used.processed(login.fast.count) || counts.processed(used.Nonce, login.fast.count)):
+		x.wrong = true // a replay
 		return nil, false, saslNotAuthorized
 	}
 	if err := x.verdict(); err != nil {

@@ -48,14 +48,13 @@ type tokenUse struct {
 	holds   int // logins that are storing the count of this token
 }
 
-// used returns the largest count of a token that is known here, 0 if there is none.
-func (c *tokenCounts) used(nonce []byte) uint64 {
+// processed reports whether a token was used with this count or a larger one, as far as is
+// known here.
+func (c *tokenCounts) processed(nonce []byte, count uint64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if u := c.unsaved[[nonceSize]byte(nonce)]; u != nil {
-		return u.count
-	}
-	return 0
+	u := c.unsaved[[nonceSize]byte(nonce)]
+	return u != nil && count <= u.count
 }
 
 // remember records that a token is used with a count, which is larger than the stored one.

@@ -30,7 +30,21 @@ type token struct {
 	Issued    int64  `json:"issued"`          // in Unix seconds, as Expiry
 	Expiry    int64  `json:"expiry"`          //
 	Count     uint64 `json:"count,omitempty"` // the largest one that was processed
+	Zero      bool   `json:"zero,omitempty"`  // a count of 0 was processed
 }
+
+// processed reports whether a count is "less than or equal to a count that has already been
+// processed for this token" ([XEP-0484, Client authenticates using FAST]). The first one may be
+// 0: the XEP wants "a positive integer", and also that a client resets it to zero for a new
+// token.
+//
+// [XEP-0484, Client authenticates using FAST]: https://xmpp.org/extensions/xep-0484.html#fast-auth
+func (t *token) processed(count uint64) bool {
+	return count <= t.Count && (count > 0 || t.Count > 0 || t.Zero)
+}
+
+// process records that a count is processed.
+func (t *token) process(count uint64) { t.Count, t.Zero = count, t.Zero || count == 0 }
 
 // clientTokens is what is stored for a client ([XEP-0484, Server-side handling of multiple
 // active tokens]): the token that it uses, and a newer one that it may not have received.
@@ -125,11 +139,11 @@ func (c *tokenChange) apply(tx store.BlobTx) error {
 	}
 	if c.used != nil {
 		t := record.match(func(t *token) bool { return bytes.Equal(t.Nonce, c.used.Nonce) })
-		if t == nil || c.fast.counted && c.fast.count <= t.Count {
+		if t == nil || c.fast.counted && t.processed(c.fast.count) {
 			return errReplayed
 		}
 		if c.fast.counted {
-			t.Count = c.fast.count
+			t.process(c.fast.count)
 		}
 		// [XEP-0484, Server initiates token rotation]: the use of a token invalidates the
 		// older ones.

@@ -118,6 +118,51 @@ func TestCountIsStoredLater(t *testing.T) {
 	})
 }
 
+// TestFirstCount: the first count of a token may be 0, once, also when it has been stored.
+func TestFirstCount(t *testing.T) {
+	for _, desc := range []string{"first use", "later use"} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCounted(t)
+			if desc == "later use" {
+				s, err := c.check(1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				l := s.negotiation().login
+				l.fast.counted = false
+				l.change = s.tokenChange(l)
+				if ok, _ := c.finish(s); !ok {
+					t.Fatal("a login without a count was refused")
+				}
+			}
+			late, err := c.check(0)
+			if err != nil {
+				t.Fatalf("%s: %v", desc, err)
+			}
+			if ok, _ := c.login(0); !ok {
+				t.Errorf("%s: count 0 was refused", desc)
+			}
+			if ok, _ := c.login(0); ok {
+				t.Errorf("%s: count 0 was accepted twice", desc)
+			}
+			time.Sleep(countDelay)
+			synctest.Wait()
+			if left := c.unsaved(); left != 0 {
+				t.Errorf("%s: %d counts wait", desc, left)
+			}
+			if ok, _ := c.login(0); ok {
+				t.Errorf("%s: count 0 was accepted twice when it was stored", desc)
+			}
+			if ok, _ := c.finish(late); ok {
+				t.Errorf("%s: count 0 was accepted from a login that had begun before", desc)
+			}
+			if ok, _ := c.login(1); !ok {
+				t.Errorf("%s: count 1 was refused", desc)
+			}
+		})
+	}
+}
+
 // TestCountAndSave: a login whose stored count was read before it changed waits for the
 // store, where it is compared again.
 func TestCountAndSave(t *testing.T) {
