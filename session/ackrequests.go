@@ -53,7 +53,7 @@ type paced struct {
 	m        *Manager
 	mu       sync.Mutex
 	sessions []*Session
-	armed    bool // a check is scheduled
+	next     *time.Timer // the next check; nil: none is scheduled
 }
 
 // add returns false if requests need no interval.
@@ -65,11 +65,19 @@ func (p *paced) add(s *Session) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sessions = append(p.sessions, s)
-	if !p.armed {
-		p.armed = true
-		time.AfterFunc(interval, p.check)
+	if p.next == nil {
+		p.next = time.AfterFunc(interval, p.check)
 	}
 	return true
+}
+
+// soon has the next check come in time for a Config.AckInterval that has changed.
+func (p *paced) soon() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.next != nil && p.next.Stop() { // otherwise, check is running
+		p.next.Reset(max(0, p.m.config().AckInterval))
+	}
 }
 
 // check empties the list, and asks the clients of sessions that have not acknowledged
@@ -77,7 +85,7 @@ func (p *paced) add(s *Session) bool {
 func (p *paced) check() {
 	p.mu.Lock()
 	sessions := p.sessions
-	p.sessions, p.armed = nil, false
+	p.sessions, p.next = nil, nil
 	p.mu.Unlock()
 	for _, s := range sessions {
 		if s.unpaced() {
@@ -103,7 +111,7 @@ type awaited struct {
 	m        *Manager
 	mu       sync.Mutex
 	sessions []*Session
-	armed    bool // a check is scheduled
+	next     *time.Timer // the next check; nil: none is scheduled
 }
 
 func (a *awaited) add(s *Session) {
@@ -115,9 +123,26 @@ func (a *awaited) add(s *Session) {
 
 // arm schedules one check. Under mu.
 func (a *awaited) arm() {
-	if after := a.m.config().AckTimeout; !a.armed && after > 0 {
-		a.armed = true
-		time.AfterFunc(max(after/8, 10*time.Millisecond), a.check)
+	if a.next == nil {
+		a.next = time.AfterFunc(a.interval(), a.check)
+	}
+}
+
+// interval is the time between two checks. There are some without Config.AckTimeout, too: it
+// may get one, and sessions that have ended must leave the list.
+func (a *awaited) interval() time.Duration {
+	if timeout := a.m.config().AckTimeout; timeout > 0 {
+		return max(timeout/8, 10*time.Millisecond)
+	}
+	return time.Minute
+}
+
+// soon has the next check come in time for a Config.AckTimeout that has changed.
+func (a *awaited) soon() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.next != nil && a.next.Stop() { // otherwise, check is running
+		a.next.Reset(a.interval())
 	}
 }
 
@@ -125,7 +150,7 @@ func (a *awaited) arm() {
 func (a *awaited) check() {
 	a.mu.Lock()
 	sessions := a.sessions
-	a.sessions, a.armed = nil, false
+	a.sessions, a.next = nil, nil
 	a.mu.Unlock()
 	timeout := a.m.config().AckTimeout
 	now := time.Since(a.m.started)
@@ -152,15 +177,18 @@ func (s *Session) awaits(timeout, now time.Duration) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	q := x.queue()
+	outstanding := q != nil && q.asked != 0
 	switch {
-	case q != nil && q.asked != 0 && timeout > 0 && s.has(flagBusy|flagThrottled):
+	case outstanding && timeout <= 0:
+		return true
+	case outstanding && s.has(flagBusy|flagThrottled):
 		// The client may have responded: its input waits, for the store or because of
 		// Config.FanoutRate. Its time begins anew.
 		q.asked = int64(max(1, now))
 		return true
-	case q != nil && q.asked != 0 && timeout > 0 && now-time.Duration(q.asked) < timeout:
+	case outstanding && now-time.Duration(q.asked) < timeout:
 		return true
-	case q != nil && q.asked != 0 && timeout > 0:
+	case outstanding:
 		s.endOnLoop(func(t *Turn) { s.unresponsive(t, timeout) })
 	}
 	x.unmark(coldListed)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,6 +59,133 @@ func TestAckTimeoutUnread(t *testing.T) {
 				}
 				<-r.left
 			})
+		})
+	}
+}
+
+// TestAckTimeoutChanged: a change of Config.AckTimeout applies to clients that owe a response
+// already. Bugs: a check that was scheduled for the earlier time came much later, and without a
+// time none was scheduled at all.
+func TestAckTimeoutChanged(t *testing.T) {
+	for _, test := range []struct {
+		before, after time.Duration
+		ends          bool
+	}{
+		{10 * time.Hour, time.Minute, true},
+		{-1, time.Minute, true},
+		{5 * time.Minute, -1, false},
+		{5 * time.Minute, time.Hour, false},
+	} {
+		t.Run(fmt.Sprint(test.before, " to ", test.after), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, s, p, r := newManaged(t, Config{AckTimeout: test.before})
+				wait := func(d time.Duration) {
+					<-time.After(d)
+					synctest.Wait()
+					p.runPosted(m)
+				}
+				s.SendBytes(m.turns[0], []byte("<message id='1'/>"))
+				m.EndTurn(0)
+				wait(2 * time.Minute)
+				if s.has(flagClosing) {
+					t.Fatal("the session has ended too early")
+				}
+				cfg := m.config().Config
+				cfg.AckTimeout = test.after
+				m.SetConfig(cfg)
+				wait(8 * time.Second)
+				wait(0)
+				if s.has(flagClosing) != test.ends {
+					t.Errorf("after the change the session has ended: %v", !test.ends)
+				}
+				if !test.ends {
+					wait(30 * time.Minute)
+					if s.has(flagClosing) {
+						t.Error("the session has ended by the earlier time")
+					}
+					s.Close(nil)
+					wait(0)
+				}
+				<-r.left
+			})
+		})
+	}
+}
+
+// TestAckTimeoutOff: without Config.AckTimeout, sessions that owe nothing or have ended are not
+// kept. Bug: each session that was ever asked for an acknowledgement stayed in memory.
+func TestAckTimeoutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, s, p, r := newManaged(t, Config{AckTimeout: -1})
+		wait := func(d time.Duration) {
+			<-time.After(d)
+			synctest.Wait()
+			p.runPosted(m)
+		}
+		listed := func() (n int, scheduled bool) {
+			m.awaited.mu.Lock()
+			defer m.awaited.mu.Unlock()
+			return len(m.awaited.sessions), m.awaited.next != nil
+		}
+		ask := func(id int) {
+			s.SendBytes(m.turns[0], fmt.Appendf(nil, "<message id='%d'/>", id))
+			m.EndTurn(0)
+		}
+		ask(1)
+		wait(2 * time.Hour)
+		if n, _ := listed(); s.has(flagClosing) || n != 1 {
+			t.Fatalf("the session has ended: %v; %d sessions are listed", s.has(flagClosing), n)
+		}
+		s.Data(0, []byte("<a xmlns='urn:xmpp:sm:3' h='1'/>"))
+		m.EndTurn(0)
+		wait(2 * time.Minute)
+		if n, scheduled := listed(); n != 0 || scheduled {
+			t.Errorf("%d sessions are listed that owe nothing", n)
+		}
+		ask(2)
+		s.Close(nil)
+		wait(0)
+		<-r.left
+		wait(2 * time.Minute)
+		if n, scheduled := listed(); n != 0 || scheduled {
+			t.Errorf("%d sessions are listed that have ended", n)
+		}
+	})
+}
+
+// TestAckIntervalChanged: a change of Config.AckInterval applies to clients that wait for the
+// next request already.
+func TestAckIntervalChanged(t *testing.T) {
+	for _, after := range []time.Duration{time.Second, -1} {
+		synctest.Test(t, func(t *testing.T) {
+			m, s, p, r := newManaged(t, Config{AckInterval: time.Hour})
+			wait := func(d time.Duration) {
+				<-time.After(d)
+				synctest.Wait()
+				p.runPosted(m)
+			}
+			send := func(want string) {
+				t.Helper()
+				s.SendBytes(m.turns[0], []byte("<message/>"))
+				m.EndTurn(0)
+				if got := p.take(); got != "<message/>"+want {
+					t.Fatalf("received %q", got)
+				}
+			}
+			send(requestElement)
+			s.Data(0, []byte("<a xmlns='urn:xmpp:sm:3' h='1'/>"))
+			m.EndTurn(0)
+			send("")
+			cfg := m.config().Config
+			cfg.AckInterval = after
+			m.SetConfig(cfg)
+			wait(time.Second)
+			if got := p.take(); got != requestElement {
+				t.Errorf("received %q", got)
+			}
+			s.Close(nil)
+			wait(0)
+			<-r.left
 		})
 	}
 }

@@ -461,7 +461,7 @@ func TestAckTimeout(t *testing.T) {
 			m.EndTurn(0)
 		}
 		wait(10 * timeout)
-		if s.has(flagClosing) || len(m.awaited.sessions) != 0 || m.awaited.armed {
+		if s.has(flagClosing) || len(m.awaited.sessions) != 0 || m.awaited.next != nil {
 			t.Fatalf("the session has ended: %v; %d sessions are listed", s.has(flagClosing), len(m.awaited.sessions))
 		}
 		s.SendBytes(m.turns[0], []byte("<message id='lost'/>"))
@@ -551,7 +551,7 @@ func TestAckInterval(t *testing.T) {
 			if got := wait(); got != "" {
 				t.Fatalf("received %q though all was acknowledged", got)
 			}
-			if len(m.paced.sessions) != 0 || m.paced.armed {
+			if len(m.paced.sessions) != 0 || m.paced.next != nil {
 				t.Fatal("the session is still listed")
 			}
 		}

@@ -85,8 +85,7 @@ func (l *detachedList) add(s *Session, x *coldState) {
 }
 
 // soon has the next check look at all sessions on the list, because they may wait for less time
-// than before: one that has had a connection since it was put there would stay there longer
-// than its time.
+// than before: from now on, or, if one has a connection, after it is lost.
 func (l *detachedList) soon() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -151,6 +150,9 @@ func (s *Session) timeOver(now uint16) {
 	switch {
 	case !s.has(flagDetached) || s.has(flagClosing):
 	case int16(x.until-now) > 0:
+		if most := uint16(x.mayWait(s.mgr)/time.Second) + 1; x.until-now > most {
+			x.until = now + most // Config.ResumeTimeout has become shorter since
+		}
 		s.mgr.detached.add(s, x)
 	default:
 		s.endOnLoop(s.expire)

@@ -96,3 +96,36 @@ func TestShorterResumeTimeout(t *testing.T) {
 		<-r.left
 	})
 }
+
+// TestShorterResumeTimeoutDetached: a session that waits for its client when
+// Config.ResumeTimeout becomes shorter waits at most that long from then on.
+func TestShorterResumeTimeoutDetached(t *testing.T) {
+	for after, want := range map[time.Duration]time.Duration{time.Minute: time.Minute, -1: 0, 2 * time.Hour: time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			m, s, p, r, _ := newResumable(t, Config{ResumeTimeout: time.Hour}, "resume='true'")
+			pass := func(d time.Duration) {
+				<-time.After(d)
+				synctest.Wait()
+				p.runPosted(m)
+			}
+			p.lose(m, s)
+			pass(time.Second)
+			cfg := m.config().Config
+			cfg.ResumeTimeout = after
+			m.SetConfig(cfg)
+			if early := want - 2*time.Second; early > 0 {
+				pass(early)
+				if !s.Detached() {
+					t.Errorf("%v: it has ended too early", after)
+				}
+			}
+			pass(6 * time.Second)
+			if s.Detached() {
+				t.Errorf("%v: it still waits after its time", after)
+			}
+			s.Close(nil)
+			pass(time.Hour)
+			<-r.left
+		})
+	}
+}

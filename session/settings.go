@@ -31,11 +31,17 @@ func (m *Manager) config() *settings { return m.settings.Load() }
 // deadline with which it began. If FanoutRate becomes unlimited, sessions that wait resume.
 // Sessions of a domain that is no longer served remain until CloseUnserved.
 func (m *Manager) SetConfig(cfg Config) {
-	waited := m.config().ResumeTimeout
-	next := newSettings(hot.Merge(m.config().Config, cfg.WithDefaults()))
+	before := m.config()
+	next := newSettings(hot.Merge(before.Config, cfg.WithDefaults()))
 	m.settings.Store(next)
-	if next.ResumeTimeout < waited {
+	if next.ResumeTimeout < before.ResumeTimeout {
 		m.detached.soon()
+	}
+	if next.AckTimeout != before.AckTimeout {
+		m.awaited.soon()
+	}
+	if next.AckInterval != before.AckInterval {
+		m.paced.soon()
 	}
 	m.throttle.set(&next.Config)
 	m.fanout.setRate(next.FanoutRate)
