@@ -368,8 +368,36 @@ func TestBrokenLoginLog(t *testing.T) {
 		log.Reset()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if got := log.String(); got != "level=INFO msg=\"more logins failed because of server errors than are logged\" lines=30\n" {
+		if got := log.String(); got != "level=INFO msg=\"more logins met errors of the server than are logged\" lines=30\n" {
 			t.Errorf("after a minute: %s", got)
+		}
+	})
+}
+
+// TestFullDiskLoginLog: neither do clients whose logins succeed without the token that they ask for,
+// because it cannot be stored.
+func TestFullDiskLoginLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logText
+		var st faultstore.Faults
+		s := xmpptest.NewServer(t, xmpptest.Config{Store: st.Options(), Session: session.Config{
+			Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: withoutTime})),
+		}})
+		st.SetFault(func(op string) error {
+			if op == "UpdateBlobs" {
+				return errors.New("the disk is full")
+			}
+			return nil
+		})
+		for range loglimit.Lines + 5 {
+			if token, condition := fast(t, s, "PLAIN", "\x00romeo\x00secret", phone+request(none)); token != "" || condition != "" {
+				t.Fatalf("token %q, %s", token, condition)
+			}
+		}
+		synctest.Wait()
+		line := "level=ERROR msg=\"cannot store a token; the login continues without one\" jid=romeo@localhost err=\"the disk is full\"\n"
+		if got := log.String(); got != strings.Repeat(line, loglimit.Lines) {
+			t.Errorf("the log: %s", got)
 		}
 	})
 }

@@ -109,7 +109,7 @@ func (m *Manager) addKeysLater(l *lookup) {
 	m.Go(Write, func(*Turn) {
 		err := m.addKeys(account, was, added)
 		if err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrNotFound) {
-			m.config().Logger.Error("cannot add keys to an account; it goes on without", "jid", account.String(), "err", err)
+			m.loginLog.fault("cannot add keys to an account; it goes on without", account.String(), err)
 		}
 	})
 }

@@ -21,7 +21,7 @@ type loginLog struct {
 
 func newLoginLog(log *slog.Logger) loginLog {
 	return loginLog{log, loglimit.New(log, "more logins failed than are logged"),
-		loglimit.New(log, "more logins failed because of server errors than are logged")}
+		loglimit.New(log, "more logins met errors of the server than are logged")}
 }
 
 func (l *loginLog) close() {
@@ -40,6 +40,13 @@ func (l *loginLog) failed(account, mechanism, reason, network string) {
 		account = strings.ToValidUTF8(account[:maxLoggedJID], "") + "…"
 	}
 	l.log.Info("login failed", "jid", account, "mechanism", mechanism, "reason", reason, "network", network)
+}
+
+// fault logs what the login of an account lacks because of an error of the server.
+func (l *loginLog) fault(lacks, account string, err error) {
+	if l.errors.Allow() {
+		l.log.Error(lacks, "jid", account, "err", err)
+	}
 }
 
 // broken logs a login that failed because of an error of the server.

@@ -241,11 +241,11 @@ func (s *Session) changeTokens(l *loginRequest) bool {
 		s.closeReplayed()
 		return false
 	case err != nil && c.used != nil:
-		s.mgr.config().Logger.Error("cannot record the use of a token; the login is refused", "jid", s.BareJID(), "err", err)
+		s.mgr.loginLog.fault("cannot record the use of a token; the login is refused", s.BareJID(), err)
 		s.Close(ErrInternal)
 		return false
 	case err != nil:
-		s.mgr.config().Logger.Error("cannot store a token; the login continues without one", "jid", s.BareJID(), "err", err)
+		s.mgr.loginLog.fault("cannot store a token; the login continues without one", s.BareJID(), err)
 	case c.issue != nil:
 		l.results = s.appendToken(l.results, c)
 	}

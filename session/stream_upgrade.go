@@ -194,7 +194,7 @@ func (s *Session) upgradeKeys(t *Turn, u *upgrade, hash parser.Element) {
 func (s *Session) storeUpgrade(t *Turn, u *upgrade) {
 	if err := s.mgr.addKeys(u.o.account, u.o.event, u.added); err != nil {
 		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrNotFound) {
-			s.mgr.config().Logger.Error("cannot store the keys that a client has sent; its login fails", "jid", u.o.account.String(), "err", err)
+			s.mgr.loginLog.fault("cannot store the keys that a client has sent; its login fails", u.o.account.String(), err)
 		}
 		s.refuse(t, &sasl2Profile, saslTemporaryFailure)
 		return
