@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"roost/jid"
@@ -90,13 +91,21 @@ func TestDecoyShapes(t *testing.T) {
 // TestDecoyShapesAfterError: if the shapes cannot be read at the first login, names without an account
 // do not differ from others until the next hour: they are read again soon.
 func TestDecoyShapesAfterError(t *testing.T) {
-	m := NewManager(Config{Domains: []string{"localhost"}, Workers: 1, Secret: []byte("secret"),
-		Accounts: shapedAccounts{err: errors.New("the connection is lost")}})
-	defer m.Close()
-	m.decoys.credentials("nobody@localhost")
-	if wait := time.Until(time.Unix(m.decoys.next.Load(), 0)); wait > decoyRetry {
-		t.Errorf("they are read again after %v", wait)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		shape := store.Shape{Iterations: [store.NumHashes]int{5000, 6000}}
+		accounts := &shapedAccounts{shapes: map[store.Shape]int{shape: 1}, err: errors.New("the connection is lost")}
+		m := NewManager(Config{Domains: []string{"localhost"}, Workers: 1, Secret: []byte("secret"), Accounts: accounts})
+		defer m.Close()
+		m.decoys.credentials("nobody@localhost")
+		accounts.err = nil
+		time.Sleep(time.Minute)
+		m.decoys.credentials("nobody@localhost") // has them read
+		synctest.Wait()
+		c := m.decoys.credentials("nobody@localhost")
+		if got := c.Shape(); got != shape {
+			t.Errorf("a minute later, a name without an account has keys of the shape %v, want %v", got, shape)
+		}
+	})
 }
 
 // TestTokenAndMissingKeys: a token stays valid when its account gets the keys that it lacked,

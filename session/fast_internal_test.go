@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -26,10 +27,10 @@ func fastServer(t *testing.T) (*Manager, store.Store) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = st.Close() })
-	return fastServerOn(t, st), st
+	return fastServerOn(t, st, nil), st
 }
 
-func fastServerOn(t *testing.T, st store.Store) *Manager {
+func fastServerOn(t *testing.T, st store.Store, log *slog.Logger) *Manager {
 	t.Helper()
 	c, err := store.NewCredentials("secret", store.MinIterations)
 	if err != nil {
@@ -39,7 +40,7 @@ func fastServerOn(t *testing.T, st store.Store) *Manager {
 		t.Fatal(err)
 	}
 	m := NewManager(Config{Domains: []string{"localhost"}, AllowPlaintext: true, Workers: 1, KeyWorkers: 1, FailureDelay: -1,
-		Accounts: st, Tokens: st})
+		Accounts: st, Tokens: st, Logger: log})
 	t.Cleanup(m.Close)
 	return m
 }

@@ -3,6 +3,8 @@ package session
 import (
 	"encoding/binary"
 	"errors"
+	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -289,7 +291,8 @@ func TestCountsOfBrokenStore(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = st.Close() })
-		m := fastServerOn(t, st)
+		var log strings.Builder
+		m := fastServerOn(t, st, slog.New(slog.NewTextHandler(&log, nil)))
 		c := &countingClient{t, m, st, issue(t, m, phoneID, "HT-SHA-256-NONE")}
 		c.login(1)
 		faults.SetFault(func(op string) error {
@@ -307,6 +310,9 @@ func TestCountsOfBrokenStore(t *testing.T) {
 		}
 		if ok, _ := c.login(4); ok || c.stored() != 1 {
 			t.Errorf("count 4 again: %v; %d is stored", ok, c.stored())
+		}
+		if n := strings.Count(log.String(), "cannot store the counts of tokens"); n != 1 {
+			t.Errorf("the log has %d lines about counts that cannot be stored, want one:\n%s", n, &log)
 		}
 		faults.SetFault(nil)
 		time.Sleep(countDelay)
