@@ -18,12 +18,16 @@ import (
 
 // FuzzStream sends arbitrary input on a new stream or on an authenticated one, split in two
 // at any place, while another client logs in and out. The server must not panic, must
-// continue to serve, and must have released everything when all clients have closed, which
-// the test server checks when it stops.
+// continue to serve, and must have released everything when all clients have closed and no
+// session waits to be resumed, which the test server checks when it stops.
 func FuzzStream(f *testing.F) {
 	for _, line := range dialogueLines(f) {
 		f.Add([]byte(line), uint16(len(line)/2), true)
 		f.Add([]byte(openStream+line), uint16(len(openStream)+1), false)
+		if strings.Contains(line, "urn:xmpp:sm:3") {
+			const enable = "<enable xmlns='urn:xmpp:sm:3' resume='true'/>"
+			f.Add([]byte(enable+"<presence/>"+line+"<r xmlns='urn:xmpp:sm:3'/>"), uint16(len(enable)+1), true)
+		}
 	}
 	s := xmpptest.NewServer(f, xmpptest.Config{})
 	f.Fuzz(func(t *testing.T, in []byte, cut uint16, loggedIn bool) {
@@ -43,7 +47,21 @@ func FuzzStream(f *testing.F) {
 		other.drain()
 		_ = other.conn.Close()
 		_ = c.conn.Close()
-		xmpptest.Eventually(t, "no session is left", func() bool { return s.Sessions.Counts() == session.Counts{} })
+		awaitNone(t, s)
+	})
+}
+
+// awaitNone waits until no session is left. It ends those that wait to be resumed.
+func awaitNone(t *testing.T, s *xmpptest.Server) {
+	t.Helper()
+	xmpptest.Eventually(t, "no session is left", func() bool {
+		s.Sessions.Each(func(x *session.Session) bool {
+			if x.Detached() {
+				x.Close(nil)
+			}
+			return true
+		})
+		return s.Sessions.Counts() == session.Counts{}
 	})
 }
 
@@ -103,15 +121,7 @@ func FuzzSASL2(f *testing.F) {
 		c.write(text[at:])
 		c.write("</stream:stream>")
 		_ = c.conn.Close()
-		xmpptest.Eventually(t, "no session is left", func() bool {
-			s.Sessions.Each(func(x *session.Session) bool {
-				if x.Detached() {
-					x.Close(nil)
-				}
-				return true
-			})
-			return s.Sessions.Counts() == session.Counts{}
-		})
+		awaitNone(t, s)
 	})
 }
 
