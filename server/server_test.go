@@ -252,7 +252,7 @@ func TestShutdown(t *testing.T) {
 func TestSlowReader(t *testing.T) {
 	for _, detach := range []bool{false, true} {
 		s := startServer(t, func(c *Config) {
-			c.Session.Limits.MaxStanza, c.Poller.Outbox, c.Session.DetachSlow, c.Session.Linger = 64<<10, 128<<10, detach, 2*time.Second
+			c.Session.Limits.MaxStanza, c.Poller.Outbox, c.Session.LingerSlow, c.Session.Linger = 64<<10, 128<<10, detach, 2*time.Second
 		})
 		slow := connect(t, s).login("juliet", "slow").available()
 		sender := connect(t, s).login("romeo", "sender").available()

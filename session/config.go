@@ -46,7 +46,7 @@ type Config struct {
 	Conflict       ConflictPolicy `reload:"yes"`                                   // what to do about a resource that is in use; default KickOld
 	Iterations     int            `reload:"yes"`                                   // iteration count of the keys that are added to accounts which lack them; default store.DefaultIterations
 	TokenLife      time.Duration  `reload:"yes"`                                   // how long a token (FAST, XEP-0484) is valid; default 21 days; below 0: no tokens are issued or accepted
-	DetachSlow     bool           `reload:"yes"`                                   // give a client whose outbox overflowed time (Linger) to read it, instead of closing at once
+	LingerSlow     bool           `reload:"yes"`                                   // give a client whose outbox overflowed time (Linger) to read it, instead of closing at once
 	LoginTimeout   time.Duration  `reload:"yes: new connections"`                  // maximum time from accept to binding; default 60 s
 	Linger         time.Duration  `reload:"yes"`                                   // maximum wait for the peer's close; default 5 s
 	AckTimeout     time.Duration  `reload:"yes"`                                   // how long a client may take to respond to a request for an acknowledgement (XEP-0198); default 60 s; below 0: unlimited

@@ -169,7 +169,7 @@ func (d *Departure) End() { d.s.endOnLoop(d.s.endDeparted) }
 func (s *Session) endDeparted(t *Turn) {
 	s.unset(flagMoving)
 	s.endedBecause(endedLost, nil)
-	s.detach(t)
+	s.release(t)
 }
 
 // StanzasOf returns the address and the stanzas in the data of a session. They are parts of

@@ -120,7 +120,7 @@ func (s *Session) expire(t *Turn) {
 		return
 	}
 	s.endedBecause(endedLost, nil)
-	s.detach(t)
+	s.release(t)
 }
 
 // The time that a client may take to resume its session is stored in one byte: seconds up to

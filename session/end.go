@@ -2,25 +2,27 @@ package session
 
 // A session ends in two steps:
 //
-// 1. It is detached: its stream is closed, or its connection is lost or abandoned. What
-//    belongs to these is released. Nothing is announced.
+// 1. It is released: its stream is closed, or its connection is lost or abandoned, and what
+//    belongs to these is freed. Nothing is announced.
 // 2. It leaves: it is removed from the tables, and its end is announced, once.
 //
-// Everything that ends a stream calls detach, which performs both steps. In three cases the
-// session leaves first, and is detached when its loop ends the stream: another session
+// Everything that ends a session calls release, which performs both steps. In three cases
+// the session leaves first, and is released when its loop ends the stream: another session
 // replaces it (Bind), its account was removed (TakeOut), or its account was removed during
 // binding (Bind).
+//
+// A session that can be resumed does not end when its connection is lost: see detached.go.
 
-// detach releases what belongs to the stream and the connection, and then removes the
+// release frees what belongs to the stream and the connection, and then removes the
 // session. Only the goroutine that handles the session's input may call it; it may be
 // called again.
-func (s *Session) detach(t *Turn) {
+func (s *Session) release(t *Turn) {
 	if s.has(flagMoving) {
 		return // another node may have it: see Departure
 	}
 	if t.scratch != nil {
 		s.freePartial(t)
-	} // else a worker ends the stream, and Closed calls detach again
+	} // else a worker ends the stream, and Closed calls release again
 	if n := s.negotiation(); n != nil {
 		n.dropExchange()
 	}
@@ -50,7 +52,7 @@ func (s *Session) abandon(t *Turn, err error) {
 	if s.set(flagClosing) {
 		s.endedBecause(endedLost, err)
 	}
-	s.detach(t)
+	s.release(t)
 }
 
 // Close ends the stream, with an error unless e is nil, and removes the session. Any
@@ -107,7 +109,7 @@ func (s *Session) end(t *Turn, e *StreamError) {
 	if e != nil {
 		s.Conn().SetCloseCode(e.closeCode())
 	}
-	s.detach(t)
+	s.release(t)
 	s.Conn().Close(s.mgr.config().Linger)
 }
 
@@ -132,8 +134,8 @@ func (s *Session) overflowed(t *Turn) {
 		if s.set(flagClosing) {
 			s.endedBecause(endedSlow, nil)
 		}
-		s.detach(t)
-		if s.mgr.config().DetachSlow {
+		s.release(t)
+		if s.mgr.config().LingerSlow {
 			s.Conn().Close(s.mgr.config().Linger)
 			return
 		}

@@ -66,7 +66,7 @@ func (s *Session) broken(t *Turn, v any) {
 	case !t.MayBlock() && s.has(flagBusy):
 		s.Close(ErrInternal) // a worker already has the session
 	case s.has(flagClosing):
-		s.detach(t)
+		s.release(t)
 		s.Conn().Close(0)
 	default:
 		s.end(t, ErrInternal)

@@ -9,7 +9,7 @@ import (
 	"roost/stanza"
 )
 
-// leaving is a router that records the order in which a session is detached and leaves.
+// leaving is a router that records the order in which a session is released and leaves.
 type leaving struct {
 	Router
 	steps []string
@@ -41,15 +41,15 @@ type leavingPipe struct {
 
 func (p *leavingPipe) Hold(n int) bool {
 	if n == 0 {
-		p.router.note("detached")
+		p.router.note("released")
 	}
 	return true
 }
 
-// TestDetachedThenLeft: however a session ends, it is detached first, then leaves the
+// TestReleasedThenLeft: however a session ends, it is released first, then leaves the
 // tables, and its end is announced once. Only a session that is replaced, or whose account
 // was removed, leaves first.
-func TestDetachedThenLeft(t *testing.T) {
+func TestReleasedThenLeft(t *testing.T) {
 	romeo := jid.MustParse("romeo@localhost/r")
 	f := func(desc string, want []string, end func(m *Manager, s *Session)) {
 		t.Helper()
@@ -74,7 +74,7 @@ func TestDetachedThenLeft(t *testing.T) {
 			t.Errorf("%s: it is still in the tables", desc)
 		}
 	}
-	first := []string{"detached", "left"}
+	first := []string{"released", "left"}
 	f("close tag", first, func(_ *Manager, s *Session) { s.Data(0, []byte("</stream:stream>")) })
 	f("lost connection", first, func(_ *Manager, s *Session) { s.Closed(0, errors.New("lost")) })
 	f("stream error", first, func(_ *Manager, s *Session) { s.Data(0, []byte("<a></b>")) })
@@ -91,7 +91,7 @@ func TestDetachedThenLeft(t *testing.T) {
 		s.set(flagClosing)
 		s.broken(m.turns[0], "a panic")
 	})
-	late := []string{"left", "detached"}
+	late := []string{"left", "released"}
 	f("replaced by a conflict", late, func(m *Manager, s *Session) {
 		younger := m.New(&pausing{})
 		younger.jid = romeo.Bare().Compact()

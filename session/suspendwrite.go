@@ -268,6 +268,6 @@ func (s *Session) notWritten() {
 	x.mu.Unlock()
 	s.endOnLoop(func(t *Turn) {
 		s.endedBecause(reasonOf(ErrSystemShutdown), nil)
-		s.detach(t)
+		s.release(t)
 	})
 }
