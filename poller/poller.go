@@ -15,10 +15,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"io"
-	"log/slog"
-	"net/netip"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -73,94 +69,6 @@ type Handler interface {
 	// Closed is the last call and is made exactly once. err is nil if this side closed
 	// the connection, io.EOF if the peer did, and the reason otherwise.
 	Closed(loop int, err error)
-}
-
-// Config configures a Poller. A zero field means the stated default. A limit or time
-// whose comment says "below 0" is turned off by a negative value.
-type Config struct {
-	Loops          int           `reload:"no: the loops start with the server"`              // event loops; default GOMAXPROCS
-	ReadBuffer     int           `reload:"no: the loops start with it"`                      // size in bytes of each loop's one read buffer; default 64 KiB
-	Outbox         int           `reload:"yes"`                                              // limit of one connection's outbox in bytes; default 256 KiB
-	LargeWrite     int           `reload:"yes"`                                              // limit in bytes of one write to an empty outbox; default 16 times Outbox
-	IdleTimeout    time.Duration `reload:"yes"`                                              // a connection whose peer is silent for this long is closed; default 24 h; below 0: never
-	Handshakes     int           `reload:"yes"`                                              // limit of concurrent TLS handshakes; one network gets at most half of them; default 1,024
-	RecordTimeout  time.Duration `reload:"yes"`                                              // limit of the time from the first to the last byte of a TLS record; default 1 min
-	StdTLS         bool          `reload:"no: the lean record layer is tested at the start"` // TLS 1.3 connections stay with crypto/tls after the handshake, which costs several KB for each idle connection
-	UnauthMemory   int           `reload:"yes: if it was off, new connections"`              // limit in bytes of memory held before Conn.Authenticated, TLS handshakes included; one network gets at most half; default 64 MiB; below 0: no limit
-	MaxPerAddress  int           `reload:"yes: new connections"`                             // limit of connections from one IPv4 address or IPv6 /64, loopback exempt; default 10,000; below 0: no limit
-	MaxAttempts    int           `reload:"yes: new connections"`                             // limit of new connections per minute from one of those, loopback exempt; default: three times MaxPerAddress; below 0: no limit
-	UserTimeout    time.Duration `reload:"yes: new connections"`                             // TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged; default 2 min; below 0: the system's default
-	KeepAlive      time.Duration `reload:"yes: new connections"`                             // TCP keep-alive interval; default: none
-	KeepaliveBatch time.Duration `reload:"yes"`                                              // while only keep-alives arrive (Handler.KeepAlive), they are read in batches at this interval; default 50 ms; below 0: at once
-
-	// Connections from Proxies must begin with a PROXY protocol header, version 1 or 2; all
-	// others must not. Limits, and Conn.RemoteAddr, use the client's address in it. A
-	// header must be complete within ProxyTimeout (default 1 min) and have at most 4 KiB. The
-	// same time limits the TLS handshake and the request of a WebSocket connection.
-	Proxies      []netip.Prefix `reload:"yes: new connections"`
-	ProxyTimeout time.Duration  `reload:"yes"`
-
-	// Blocked reports whether connections of a client are closed as soon as they are
-	// accepted. The first loop calls it; it must not block. Nil: none are.
-	Blocked func(client netip.Addr) bool `reload:"-"`
-
-	// ReserveFiles is the number of file descriptors that connections leave to the rest
-	// of the process, at most half of the process's limit; 0: none.
-	ReserveFiles int `reload:"-"`
-
-	WebSocket *WebSocket `reload:"-"` // of listeners for WebSocket; required for these
-
-	Accept     func(c *Conn, l *Listener) Handler `reload:"-"` // returns the handler of an accepted connection; a nil function refuses all connections
-	AfterBatch func(loop int)                     `reload:"-"` // called by each loop after every batch of events
-	Logger     *slog.Logger                       `reload:"-"` // nil discards
-}
-
-// attemptsFactor: after a restart all clients that an address may have come back
-// within a minute, some of them more than once.
-const attemptsFactor = 3
-
-// WithDefaults returns c with the default in each field that is zero, or negative
-// where that does not turn anything off.
-func (c Config) WithDefaults() Config {
-	set := func(v *int, def int) {
-		if *v <= 0 {
-			*v = def
-		}
-	}
-	setLimit := func(v *int, def int) {
-		if *v == 0 {
-			*v = def
-		}
-	}
-	setTime := func(v *time.Duration, def time.Duration) {
-		if *v == 0 {
-			*v = def
-		}
-	}
-	set(&c.Loops, runtime.GOMAXPROCS(0))
-	set(&c.ReadBuffer, 64<<10)
-	set(&c.Outbox, 256<<10)
-	set(&c.LargeWrite, largeWriteFactor*c.Outbox)
-	set(&c.Handshakes, 1024)
-	setLimit(&c.UnauthMemory, 64<<20)
-	setLimit(&c.MaxPerAddress, 10000)
-	setLimit(&c.MaxAttempts, attemptsFactor*c.MaxPerAddress) // both off, or neither
-	setTime(&c.IdleTimeout, 24*time.Hour)
-	if c.RecordTimeout <= 0 {
-		c.RecordTimeout = time.Minute
-	}
-	setTime(&c.UserTimeout, 2*time.Minute)
-	setTime(&c.KeepaliveBatch, 50*time.Millisecond)
-	if c.ProxyTimeout <= 0 {
-		c.ProxyTimeout = time.Minute
-	}
-	if c.AfterBatch == nil {
-		c.AfterBatch = func(int) {}
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
-	}
-	return c
 }
 
 // Poller is a set of event loops.

@@ -24,7 +24,6 @@ package router
 import (
 	"context"
 	"hash/maphash"
-	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -39,54 +38,6 @@ import (
 	"roost/stanza"
 	"roost/store"
 )
-
-// Config configures a Router. A zero field means the default given for it, if any.
-type Config struct {
-	Store                store.Store  `reload:"-"` // required
-	Extensions           []Extension  `reload:"-"`
-	RosterCache          int          `reload:"yes"`                                                               // memory for rosters, in bytes; default 8 MiB
-	MaxRoster            int          `reload:"yes"`                                                               // items of one roster; default 5,000
-	RosterBytes          int          `reload:"yes"`                                                               // size of one roster in XML, in bytes; default 2 MiB
-	MaxRequests          int          `reload:"yes"`                                                               // pending inbound subscription requests of one account; default 500
-	MaxBlocked           int          `reload:"yes"`                                                               // addresses that one account may block; default 1,000
-	MaxDirected          int          `reload:"yes"`                                                               // addresses that one resource may send directed presence to; default 1,000
-	MaxOffline           int          `reload:"yes"`                                                               // messages stored for one account; default 1,000; negative: none are stored
-	OfflineBytes         int64        `reload:"yes"`                                                               // size of the messages stored for one account, in bytes; default 8 MiB
-	OfflineShare         int          `reload:"yes"`                                                               // percent of MaxOffline and OfflineBytes that one sender may use; default 50
-	OfflineDays          int          `reload:"yes"`                                                               // days for which a message is stored; 0 or below: until it is delivered
-	StrangerMessages     int          `reload:"yes"`                                                               // messages per hour that an account may send to those who do not know it; 0 or below: no limit
-	SubscriptionRequests int          `reload:"yes"`                                                               // subscription requests per hour that an account may send; 0 or below: no limit
-	Exempt               []string     `reload:"yes"`                                                               // bare JIDs of accounts that these two do not limit
-	HighestOnly          bool         `reload:"yes"`                                                               // a message to a bare JID goes only to the resources with the highest priority, not to all
-	Durable              bool         `reload:"no: sessions have messages that are in the store, or that are not"` // a message is stored before it is delivered and acknowledged to its sender, and deleted when a client has it; needs MaxOffline > 0
-	PageBytes            int          `reload:"yes"`                                                               // size of the pages in which offline messages are read and sent, in bytes; default 64 KiB
-	Logger               *slog.Logger `reload:"-"`                                                                 // nil discards
-}
-
-// WithDefaults returns c with defaults for the fields that are zero.
-func (c Config) WithDefaults() Config {
-	set := func(v *int, def int) {
-		if *v == 0 {
-			*v = def
-		}
-	}
-	set(&c.RosterCache, 8<<20)
-	set(&c.MaxRoster, 5000)
-	set(&c.RosterBytes, 2<<20)
-	set(&c.MaxRequests, 500)
-	set(&c.MaxBlocked, 1000)
-	set(&c.MaxDirected, 1000)
-	set(&c.MaxOffline, 1000)
-	set(&c.OfflineShare, 50)
-	if c.OfflineBytes == 0 {
-		c.OfflineBytes = 8 << 20
-	}
-	set(&c.PageBytes, 64<<10)
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
-	}
-	return c
-}
 
 // lockStripes is the number of locks of each kind: accounts share them by hash.
 const lockStripes = 1024

@@ -12,27 +12,74 @@ import (
 )
 
 // Conn is the part of a connection that a session uses. Output goes through an outbox whose
-// size is limited. No method blocks.
+// size is limited. No method blocks. Any goroutine may call a method unless its comment says
+// otherwise.
 type Conn interface {
-	Queue(p []byte) error                                    // copies p to the outbox, all or, with an error, nothing
-	Reserve()                                                // makes Queue fail from when it returns
-	QueueReserved(p []byte) error                            // Queue after Reserve
-	Messages() bool                                          // each Queue is a message of its own, and so is each unit that the client sends (RFC 7395)
-	QueueMessages(p []byte, ends []int, reserved bool) error // Queue, or QueueReserved, of several messages, which end at these offsets: all or nothing
-	Flush() (full bool)                                      // writes queued bytes to the socket; true: some are left, and Drained will be called when all are written
-	Queued() int                                             // bytes in the outbox
-	Pause()                                                  // stops reading; call only on the loop
-	Resume()                                                 // starts reading again
-	Post(f func(loop int))                                   // runs f on the connection's loop, soon
-	StartTLS(*tls.Config) error                              // starts TLS after the queued bytes; call only from within Data
-	SetCloseCode(code uint16)                                // tells the peer of a connection with messages why Close follows: by a code of RFC 6455 section 7.4.1
-	Close(linger time.Duration)                              // flushes, closes, and waits at most linger for the peer's close
-	SetDeadline(after time.Duration)                         // closes the connection after this time; 0 removes the deadline
-	Hold(n int) bool                                         // reports the bytes that the session holds before authentication; false: too many, and the stream must end
-	Authenticated()                                          // lifts the limits that apply before authentication, including Hold's
-	Unplug() Socket                                          // takes away the socket, which stays open; nil: the connection is closed or being closed. Call only on the loop, not from within Data
-	Plug(s Socket, h any) (conn any, err error)              // makes a Conn of the same type, loop and Reserve of a socket, for the handler h; reading is paused. Call only on the loop of a connection without a socket
-	Vacant() any                                             // returns a Conn of the same type, loop and Reserve that has no socket, and that other sessions use too. Call only on the loop
+	// Queue copies p to the outbox: all of it or, with an error, nothing.
+	Queue(p []byte) error
+
+	// Reserve makes Queue fail from when it returns. QueueReserved is Queue after that.
+	Reserve()
+	QueueReserved(p []byte) error
+
+	// Messages reports whether the connection has messages (RFC 7395): each Queue is one, and
+	// so is each unit that the client sends.
+	Messages() bool
+
+	// QueueMessages is Queue, or QueueReserved, for several messages, which end at these
+	// offsets of p: it queues all or none.
+	QueueMessages(p []byte, ends []int, reserved bool) error
+
+	// Flush writes queued bytes to the socket. It reports whether some remain; then Drained
+	// is called when all are written.
+	Flush() (full bool)
+
+	// Queued returns the number of bytes in the outbox.
+	Queued() int
+
+	// Pause stops reading; only the loop may call it. Resume starts reading again.
+	Pause()
+	Resume()
+
+	// Post runs f on the connection's loop, soon.
+	Post(f func(loop int))
+
+	// StartTLS starts TLS after the queued bytes. It may be called only from within Data.
+	StartTLS(*tls.Config) error
+
+	// SetCloseCode sets the code (RFC 6455 section 7.4.1) that tells the peer of a connection
+	// with messages why Close follows.
+	SetCloseCode(code uint16)
+
+	// Close flushes, closes, and waits at most linger for the peer's close.
+	Close(linger time.Duration)
+
+	// SetDeadline makes the connection expire after a time; 0 removes the deadline.
+	SetDeadline(after time.Duration)
+
+	// Hold reports how many bytes the session holds before authentication. If it returns
+	// false, these are too many, and the stream must end. Only the goroutine that handles the
+	// session's input may call it.
+	Hold(n int) bool
+
+	// Authenticated lifts the limits that apply before authentication, including Hold's.
+	Authenticated()
+
+	// Unplug takes away the socket, which stays open. It returns nil if the connection is
+	// closed or being closed. Only the loop may call it, and not from within Data.
+	Unplug() Socket
+
+	// Plug makes a Conn of a socket, for the handler h; reading is paused. The Conn has the
+	// type, the loop and the Reserve of this one, which must have no socket. Only its loop may
+	// call Plug.
+	Plug(s Socket, h any) (conn any, err error)
+
+	// Vacant returns a Conn of the same type, loop and Reserve that has no socket; other
+	// sessions use it, too. Only the loop may call it.
+	Vacant() any
+
+	// RemoteAddr returns the client's address, or the zero value once the connection is
+	// closed. Secure reports whether TLS is in use.
 	RemoteAddr() netip.AddrPort
 	Secure() bool
 }
