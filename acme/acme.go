@@ -21,27 +21,41 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 )
 
-// Config says from whom certificates come, and how the authority sees that the domains
-// are the server's. The zero value gets none.
+// Config says which authority issues certificates, and how it can verify that the domains
+// belong to the server. The zero value obtains none.
 type Config struct {
 	// Directory is the URL of the authority's directory, LetsEncrypt or
 	// LetsEncryptStaging; empty: no certificates are obtained.
 	Directory string `reload:"no: the account and the addresses are opened at the start"`
-	Agree     bool   `reload:"no: the account is opened at the start"` // the operator agrees to the authority's terms of service; required
-	Email     string `reload:"no: the account is opened at the start"` // for the authority's account; may be empty
 
-	// The key of an account that was made elsewhere, at the authority, to which the one that the
-	// server makes belongs (external account binding, RFC 8555 section 7.3.4); both or neither.
+	// Agree says that the operator agrees to the authority's terms of service; required.
+	Agree bool `reload:"no: the account is opened at the start"`
+
+	// Email is an address for the account at the authority; may be empty.
+	Email string `reload:"no: the account is opened at the start"`
+
+	// EABKeyID and EABKeyFile bind the account that the server creates to one that the operator
+	// has at the authority (external account binding, RFC 8555 section 7.3.4). The file contains
+	// the MAC key in base64url. Both or neither.
 	EABKeyID   string `reload:"no: the account is opened at the start"`
-	EABKeyFile string `reload:"no: the account is opened at the start"` // file with the MAC key in base64url
+	EABKeyFile string `reload:"no: the account is opened at the start"`
 
-	// One of these three is required.
-	HTTP string `reload:"no: the address is opened at the start"` // address that answers HTTP-01 challenges; the authority connects to port 80 of the domain
-	TLS  string `reload:"no: the address is opened at the start"` // address that answers TLS-ALPN-01 challenges, or Clients; the authority connects to port 443 of the domain
-	DNS  string `reload:"no: it is found at the start"`           // program that makes and removes TXT records, for DNS-01 challenges
+	// One of HTTP, TLS and DNS is required.
+	//
+	// HTTP is the address that answers HTTP-01 challenges; the authority connects to port 80
+	// of the domain. TLS is the address that answers TLS-ALPN-01 challenges, or Clients; the
+	// authority connects to port 443. DNS is a program that adds and removes TXT records, for
+	// DNS-01 challenges.
+	HTTP string `reload:"no: the address is opened at the start"`
+	TLS  string `reload:"no: the address is opened at the start"`
+	DNS  string `reload:"no: it is found at the start"`
 
-	Roots string `reload:"no: it is read at the start"`            // file of the authorities that may sign the directory's own certificate, PEM; empty: the system's
-	Dir   string `reload:"no: what is in it is used at the start"` // directory of accounts, certificates and keys; nodes may share it
+	// Roots is a PEM file of the authorities that may sign the directory's own certificate;
+	// empty: the system's.
+	Roots string `reload:"no: it is read at the start"`
+
+	// Dir is the directory of accounts, certificates and keys; nodes may share it.
+	Dir string `reload:"no: what is in it is used at the start"`
 }
 
 // Values of Config.Directory and of Config.TLS that are not what they say there.

@@ -47,15 +47,34 @@ import (
 
 // Config is what an operator chooses. A zero value takes the default given.
 type Config struct {
-	Addr       string                      `reload:"no: the address is opened at the start"` // TCP address; empty: none
-	Tokens     string                      `reload:"no: the file is opened at the start"`    // file of the tokens for Addr; default: admin-tokens in the data directory
-	SocketDir  string                      `reload:"-"`                                      // directory of the Unix socket, absolute; default: the data directory
-	Audit      string                      `reload:"no: the file is opened at the start"`    // file of the audit log; empty: none
-	LogWritten func(context.Context) error `reload:"-"`                                      // waits until the log that was queued is written; nil: not checked
-	LogDropped func() int64                `reload:"-"`                                      // lines of the log that were dropped; nil: not known
-	LogLevel   *loglevel.Level             `reload:"-"`                                      // level of the log; nil: it cannot be changed
-	RecentLog  func() []logring.Line       `reload:"-"`                                      // the last lines of the log, the newest first, for the dashboard; nil: not shown
-	FollowLog  func(func(logring.Line))    `reload:"-"`                                      // has each line of the log passed to a function, nil: to none; nil: lines of the log are not among the events
+	// Addr is the TCP address for clients with tokens; empty: none.
+	Addr string `reload:"no: the address is opened at the start"`
+
+	// Tokens is the file of the tokens for Addr; default: admin-tokens in the data directory.
+	Tokens string `reload:"no: the file is opened at the start"`
+
+	// SocketDir is the directory of the Unix socket, absolute; default: the data directory.
+	SocketDir string `reload:"-"`
+
+	// Audit is the file of the audit log; empty: none.
+	Audit string `reload:"no: the file is opened at the start"`
+
+	// LogWritten waits until the log that was queued is written; nil: that is not checked.
+	LogWritten func(context.Context) error `reload:"-"`
+
+	// LogDropped returns the number of lines of the log that were dropped; nil: not known.
+	LogDropped func() int64 `reload:"-"`
+
+	// LogLevel is the level of the log; nil: it cannot be changed.
+	LogLevel *loglevel.Level `reload:"-"`
+
+	// RecentLog returns the last lines of the log, the newest first, for the dashboard; nil:
+	// they are not shown.
+	RecentLog func() []logring.Line `reload:"-"`
+
+	// FollowLog has each line of the log passed to a function, or to none if that is nil. If
+	// FollowLog itself is nil, lines of the log are not among the events.
+	FollowLog func(func(logring.Line)) `reload:"-"`
 
 	// What the program does about its configuration; nil: there is no such request.
 	Reload   func(context.Context) (*api.Reload, error) `reload:"-"` // reads it again; an error that is an *api.Error is told as it is

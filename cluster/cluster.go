@@ -23,10 +23,15 @@ import (
 
 // Config configures a Node. A zero field means its default, except URL and Name.
 type Config struct {
-	// redis://, rediss:// (TLS), or unix://; several addr= for Redis Cluster, master_set= for Sentinel.
-	URL    string       `reload:"no: the node has joined the cluster"`
-	Name   string       `reload:"no: the node has joined the cluster with it"` // of this node; only one node with a name can run: see CheckName
-	Logger *slog.Logger `reload:"-"`                                           // nil discards
+	// URL names the Redis server: redis://, rediss:// (TLS), or unix://; with several addr= for
+	// Redis Cluster, and with master_set= for Sentinel.
+	URL string `reload:"no: the node has joined the cluster"`
+
+	// Name is the name of this node. Only one node with a name can run: see CheckName.
+	Name string `reload:"no: the node has joined the cluster with it"`
+
+	// Logger gets the log; nil discards it.
+	Logger *slog.Logger `reload:"-"`
 
 	// Shared is what all nodes must have in common, or a hash of it: a node cannot join while
 	// others run that have another value.
@@ -48,12 +53,22 @@ type Config struct {
 	// Default 30 s.
 	Wait time.Duration `reload:"no: it is used from the start"`
 
-	CacheBytes  int64 `reload:"no: the cache is made at the start"`     // limit of the cache of lookups. Default 64 MiB
-	QueueBytes  int   `reload:"no: the queues are made at the start"`   // limit of what waits for one node, and of what it has not handled. Default 8 MiB
-	TotalBytes  int   `reload:"no: the queues are made at the start"`   // limit of the same for all nodes together. Default 64 MiB
-	WriteBytes  int   `reload:"no: the queue is made at the start"`     // limit of the changes of the directory that wait. Default 16 MiB
-	HandleBytes int   `reload:"no: it is used from the start"`          // limit of what was received and is not handled yet. Default 4 MiB
-	Lanes       int   `reload:"no: the goroutines start with the node"` // goroutines that handle received items. Default 8
+	// CacheBytes limits the cache of lookups. Default 64 MiB.
+	CacheBytes int64 `reload:"no: the cache is made at the start"`
+
+	// QueueBytes limits the items that wait for one node or that it has not handled yet, and
+	// TotalBytes those for all nodes together. Defaults 8 MiB and 64 MiB.
+	QueueBytes int `reload:"no: the queues are made at the start"`
+	TotalBytes int `reload:"no: the queues are made at the start"`
+
+	// WriteBytes limits the changes of the directory that wait. Default 16 MiB.
+	WriteBytes int `reload:"no: the queue is made at the start"`
+
+	// HandleBytes limits the items that were received and are not handled yet. Default 4 MiB.
+	HandleBytes int `reload:"no: it is used from the start"`
+
+	// Lanes is the number of goroutines that handle received items. Default 8.
+	Lanes int `reload:"no: the goroutines start with the node"`
 }
 
 // WithDefaults returns c with defaults for the fields that are zero.

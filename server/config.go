@@ -35,14 +35,20 @@ const MinUnauthMemory = 4 << 20
 // off.
 //
 // The server sets the fields that connect the packages: their Domains, Logger, Store,
-// Accounts, Tokens, Router, Extensions, Secret, Shared, TLS, Accept, Blocked, Proxies and the poller's WebSocket, the session's Loops, the LandingPage of the extensions, and
-// the fields that depend on the outbox size.
+// Accounts, Tokens, Router, Extensions, Secret, Shared, TLS, Accept, Blocked, Proxies and the
+// poller's WebSocket, the session's Loops, the LandingPage of the extensions, and the fields
+// that depend on the outbox size.
 type Config struct {
-	Domains []string `reload:"yes"`                                       // domains to serve; default localhost
-	C2S     string   `reload:"no: the addresses are opened at the start"` // address for clients with STARTTLS; empty: none
-	C2STLS  string   `reload:"no: the addresses are opened at the start"` // address for clients with direct TLS; empty: none, but one of C2S, C2STLS and WebSocket.Addr is required
-	// Addresses of proxies, each an IP address or a network such as 10.0.0.0/8.
-	// Connections from them must begin with a PROXY protocol header. Default none.
+	// Domains are the domains to serve; default localhost.
+	Domains []string `reload:"yes"`
+
+	// C2S is the address for clients with STARTTLS, C2STLS that for clients with direct TLS.
+	// Empty means none, but one of these and WebSocket.Addr is required.
+	C2S    string `reload:"no: the addresses are opened at the start"`
+	C2STLS string `reload:"no: the addresses are opened at the start"`
+
+	// ProxyProtocol has the addresses of proxies, each an IP address or a network such as
+	// 10.0.0.0/8. Connections from them must begin with a PROXY protocol header. Default none.
 	ProxyProtocol []string `reload:"yes: new connections"`
 
 	// BlockFiles are files with networks and accounts that may not use the server; see
@@ -51,16 +57,20 @@ type Config struct {
 
 	WebSocket WebSocket
 
-	// Listening sockets from a service manager. Sockets for a purpose replace its
-	// address. New takes ownership.
+	// Sockets are listening sockets from a service manager. Those for a purpose replace its
+	// address. New takes ownership of them.
 	Sockets Sockets
 
 	// OutageFile is a file for clients that says whether there is a planned outage
 	// (XEP-0455), such as one of a web server; empty: none is written.
 	OutageFile string `reload:"yes: the new file is written at once; the one before stays as it is"`
 
-	DataDir string `reload:"no: the database is open"` // directory of the database, the certificates and all other files; required
-	Store   string `reload:"no: the database is open"` // URL of the store; default: stores.Default(DataDir)
+	// DataDir is the directory of the database, the certificates and all other files;
+	// required.
+	DataDir string `reload:"no: the database is open"`
+
+	// Store is the URL of the store; default stores.Default(DataDir).
+	Store string `reload:"no: the database is open"`
 
 	// Cluster connects this server with others that serve the same domains. Without its URL,
 	// the server is alone. Its Name is by default that of the machine.
@@ -71,15 +81,22 @@ type Config struct {
 	// Default 1 GiB; below 0: all end.
 	SavedSessions int64 `reload:"yes"`
 
-	TLSCert []string `reload:"yes: new connections"` // certificate files, PEM; default: a self-signed certificate is created
-	TLSKey  []string `reload:"yes: new connections"` // their keys, in the same order
-	MinTLS  uint16   `reload:"yes: new connections"` // minimum version of TLS; default 1.2
+	// TLSCert are files with certificates, in PEM, and TLSKey those of their keys, in the same
+	// order. Default: the server creates a self-signed certificate.
+	TLSCert []string `reload:"yes: new connections"`
+	TLSKey  []string `reload:"yes: new connections"`
 
-	// ACME gets certificates for the domains that those of TLSCert are not for. Until there
-	// is one, what is used without ACME is used. Its Dir is by default acme in DataDir.
+	// MinTLS is the minimum version of TLS; default 1.2.
+	MinTLS uint16 `reload:"yes: new connections"`
+
+	// ACME obtains certificates for the domains that TLSCert does not cover. Until it has
+	// one, the server uses the same certificate as without ACME. Its Dir is by default acme
+	// in DataDir.
 	ACME acme.Config
 
-	GCPercent int `reload:"-"` // garbage in percent of the live heap that triggers a collection, increased during storms; default: the process's own setting
+	// GCPercent is the garbage, in percent of the live heap, that triggers a collection; it is
+	// increased during storms of logins. Default: the process's own setting.
+	GCPercent int `reload:"-"`
 
 	Poller  poller.Config
 	Session session.Config
@@ -87,7 +104,8 @@ type Config struct {
 	XEP     xep.Config
 	Admin   admin.Config
 
-	Logger *slog.Logger `reload:"-"` // nil discards
+	// Logger gets the log; nil discards it.
+	Logger *slog.Logger `reload:"-"`
 }
 
 // Sockets are listening sockets by purpose.
@@ -211,7 +229,7 @@ func (c *Config) Validate() error {
 		mistake("Router.OfflineShare", "the share of one sender must be 1 to 100 percent, not %d", c.Router.OfflineShare)
 	}
 	if c.Router.Durable && c.Router.MaxOffline < 0 {
-		mistake("Router.Durable", "no messages are stored for accounts that are offline, so none can be stored before they are delivered: let the server store them, or turn one of both off")
+		mistake("Router.Durable", "no messages are stored for accounts that are offline, so none can be stored before they are delivered: allow offline messages, or turn durable delivery off")
 	}
 	for _, text := range c.Router.Exempt {
 		if j, err := jid.Parse(text); err != nil || !j.IsAccount() {

@@ -57,7 +57,7 @@ type Address struct {
 
 // New opens the store and the certificates and listens on the addresses, so that it
 // reports all errors. When it returns, the server is serving.
-func New(ctx context.Context, cfg Config) (_ *Server, err error) {
+func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -73,11 +73,16 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			_ = locks.Close()
-		}
-	}()
+	s, err := newLocked(ctx, &cfg, location, locks)
+	if err != nil {
+		_ = locks.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// newLocked is New for a data directory that is locked. It keeps cfg.
+func newLocked(ctx context.Context, cfg *Config, location store.Location, locks locks) (*Server, error) {
 	if err := checkRestored(cfg.DataDir); err != nil {
 		return nil, err
 	}
@@ -90,15 +95,33 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s.haste, s.hurry = context.WithCancel(context.Background())
 	s.machine.s, s.machine.host = s, capacity.ThisHost()
 	cfg.XEP.LandingPage = s.landingPage
-	s.settings.Store(&cfg)
+	s.settings.Store(cfg)
 	s.drains.prepare(s)
 	s.state.Store(api.Serving)
-	if s.certs, err = NewCertificates(&cfg); err != nil {
+	if s.certs, err = NewCertificates(cfg); err != nil {
 		return nil, err
 	}
 	if err := recordDomains(cfg.DataDir, cfg.Domains); err != nil {
 		return nil, err
 	}
+	st, err := s.openStore(ctx, location)
+	if err != nil {
+		return nil, err
+	}
+	s.starttls.add(cfg.Domains, s.certs)
+	s.core = newCore(cfg, st, s.starttls.config, secret)
+	if err := s.start(ctx, secret, location); err != nil {
+		s.core.close()
+		s.closeACME()
+		return nil, errors.Join(err, st.Close())
+	}
+	s.runInBackground()
+	return s, nil
+}
+
+// openStore opens the store and reads the blocks in it.
+func (s *Server) openStore(ctx context.Context, location store.Location) (store.Store, error) {
+	cfg := s.config()
 	use := store.Alone
 	if cfg.Cluster.URL != "" {
 		use = store.Shared
@@ -109,39 +132,43 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	err = recordStore(cfg.DataDir, cfg.Store, databaseFile(location))
 	if err == nil {
-		err = s.openBlocks(ctx, st, &cfg)
+		err = s.openBlocks(ctx, st, cfg)
 	}
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
-	s.starttls.add(cfg.Domains, s.certs)
-	s.core = newCore(&cfg, st, s.starttls.config, secret)
-	err = s.openCluster(ctx, &cfg, secret, location)
-	if err == nil {
-		err = s.router.SkipAccountEvents(ctx)
+	return st, nil
+}
+
+// start joins the cluster and opens all listeners. After an error, the caller closes what
+// New has made before.
+func (s *Server) start(ctx context.Context, secret []byte, location store.Location) error {
+	if err := s.openCluster(ctx, s.config(), secret, location); err != nil {
+		return err
 	}
-	if err == nil {
-		err = s.sessions.ReadKeys(ctx)
+	if err := s.router.SkipAccountEvents(ctx); err != nil {
+		return err
 	}
-	if err == nil {
-		err = s.joinCluster(ctx)
+	if err := s.sessions.ReadKeys(ctx); err != nil {
+		return err
 	}
-	if err == nil {
-		err = s.prepareACME()
+	if err := s.joinCluster(ctx); err != nil {
+		return err
 	}
-	if err == nil {
-		err = s.listen()
+	if err := s.prepareACME(); err != nil {
+		return err
 	}
-	if err == nil {
-		if err = s.startAdmin(); err != nil {
-			err = errors.Join(err, s.unrestore(), s.poller.Close())
-		}
+	if err := s.listen(); err != nil {
+		return err
 	}
-	if err != nil {
-		s.core.close()
-		s.closeACME()
-		return nil, errors.Join(err, st.Close())
+	if err := s.startAdmin(); err != nil {
+		return errors.Join(err, s.unrestore(), s.poller.Close())
 	}
+	return nil
+}
+
+// runInBackground starts the work that goes on until the server stops.
+func (s *Server) runInBackground() {
 	s.runACME()
 	s.updateOutage()
 	s.stopped.Go(func() { s.watch(s.ctx) })
@@ -156,7 +183,6 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		s.stopped.Go(func() { s.endOverdue(s.ctx) })
 		s.stopped.Go(func() { s.refreshBlocks(s.ctx) })
 	}
-	return s, nil
 }
 
 // databaseFile returns the file name of a store, or "" if it has none.
@@ -188,7 +214,9 @@ func (x *starttls) config(domain string) *tls.Config {
 	return cfg.(*tls.Config)
 }
 
-func (s *Server) listen() (err error) {
+// listen starts the poller, restores the sessions of the last planned stop, and then listens
+// for clients.
+func (s *Server) listen() error {
 	c := s.config()
 	pc, err := c.poller()
 	if err != nil {
