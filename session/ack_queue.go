@@ -7,14 +7,14 @@ import (
 	"sync"
 )
 
-// ackQueue has the stanzas that were sent to a client and that it has not acknowledged,
+// ackQueue holds the stanzas that were sent to a client and that it has not acknowledged,
 // oldest first, in one buffer. It takes no locks: coldState.mu of its session guards it.
 type ackQueue struct {
 	buf    []byte // entries: their header, their ID if they have one, and the stanza
 	head   int    // the offset of the oldest entry in buf
-	len    uint32 // entries
-	stored uint32 // those that are in the store
-	copied uint32 // those that are copies
+	len    uint32 // number of entries
+	stored uint32 // number of entries that are in the store
+	copied uint32 // number of entries that are copies
 	large  int    // the size of the largest entry, if that is at least largeEntry
 
 	// The newest entries may not have been sent on the present connection: they are sent
@@ -22,7 +22,7 @@ type ackQueue struct {
 	unsent uint32 // the number of these
 	next   int    // the offset of the first of these, if there are any
 
-	// asked is when an acknowledgement was requested that has not arrived, as nanoseconds
+	// asked is the time of the outstanding request for an acknowledgement, in nanoseconds
 	// since Manager.started; 0: none is outstanding.
 	asked int64
 }
@@ -76,7 +76,7 @@ func (e *ackEntry) size() int {
 // keepAckBuf is the capacity of the largest buffer that an unused queue keeps, in bytes.
 const keepAckBuf = 4 << 10
 
-// ackQueues has unused queues.
+// ackQueues holds unused queues.
 var ackQueues = sync.Pool{New: func() any { return new(ackQueue) }}
 
 // release returns an empty queue to the pool.
@@ -99,8 +99,9 @@ func (q *ackQueue) bytes() int {
 // largeEntry is the size from which an entry is large, in bytes.
 const largeEntry = 32 << 10
 
-// limited returns the size of all entries but the largest one, if that is large: that of a
-// roster, for example, does not mean that the client acknowledges slowly.
+// limited returns the size that counts towards the limit: that of all entries, without the
+// largest one if that is large. A large roster, for example, does not mean that the client
+// acknowledges slowly.
 func (q *ackQueue) limited() int {
 	if q == nil {
 		return 0
@@ -128,8 +129,8 @@ func (q *ackQueue) add(e ackEntry) {
 	n := e.size()
 	q.grew(n)
 	if len(q.buf)+n > cap(q.buf) {
-		// Move the entries to the front if that makes enough space for a while: so each
-		// byte is moved at most about once.
+		// Move the entries to the front if that makes space for a while, so that each byte
+		// is moved about once at most.
 		if q.head >= len(q.buf)/2 && q.head >= n {
 			q.buf = q.buf[:copy(q.buf, q.buf[q.head:])]
 			q.next -= q.head
@@ -147,8 +148,8 @@ func (q *ackQueue) add(e ackEntry) {
 	q.len++
 }
 
-// remove removes the entries for which which is true, and returns the size of these. It leaves
-// unsent and next to the caller.
+// remove removes the entries for which which returns true, and returns their total size. The
+// caller has to update unsent and next.
 func (q *ackQueue) remove(which func(*ackEntry) bool) (size int) {
 	to := q.head
 	for at := q.head; at < len(q.buf); {
@@ -170,7 +171,7 @@ func (q *ackQueue) remove(which func(*ackEntry) bool) (size int) {
 	return size
 }
 
-// count counts an entry with these flags, or with -1 one that is removed.
+// count adds n, which is 1 or -1, to the numbers of entries with these flags.
 func (q *ackQueue) count(flags ackFlags, n int32) {
 	if flags&ackStored != 0 {
 		q.stored += uint32(n)
@@ -180,7 +181,7 @@ func (q *ackQueue) count(flags ackFlags, n int32) {
 	}
 }
 
-// entryAt returns the first entry in buf. Its stanza is a part of buf.
+// entryAt returns the first entry in buf. Its stanza is a subslice of buf.
 func entryAt(buf []byte) (e ackEntry) {
 	n := binary.LittleEndian.Uint32(buf)
 	e.head = buf
@@ -240,8 +241,8 @@ func (q *ackQueue) appendStored(ids []int64, n uint32) []int64 {
 // behind reports whether some entries were not sent on the present connection.
 func (q *ackQueue) behind() bool { return q != nil && q.unsent > 0 }
 
-// drop removes the n oldest stanzas, of which there must be so many, and returns the size
-// of their entries.
+// drop removes the n oldest stanzas, and returns the size of their entries. There must be at
+// least n.
 func (q *ackQueue) drop(n uint32) (size int) {
 	was := q.head
 	q.len -= n

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Requests for acknowledgements (XEP-0198 section 4,
-// https://xmpp.org/extensions/xep-0198.html#acking): when a client is asked, and what happens
-// if it does not respond. acks.go has what is asked for.
+// This file decides when a client is asked to acknowledge stanzas (XEP-0198 section 4,
+// https://xmpp.org/extensions/xep-0198.html#acking), and what happens if it does not respond.
+// acks.go handles the acknowledgements.
 
-// While Config.AckInterval has not passed since a request, the next one waits for so many
-// stanzas, or for stanzas of so many bytes.
+// Until Config.AckInterval has passed since a request, the next one is sent only when this
+// many stanzas, or stanzas of this many bytes, are unacknowledged.
 const (
 	ackBatch      = 16
 	ackBatchBytes = 8 << 10
@@ -18,8 +18,8 @@ const (
 
 // requestAck queues a request for an acknowledgement if there is something to acknowledge
 // and no request is outstanding. It is called before output is flushed, so the request is
-// part of the same write. A client that is sent many stanzas is not asked after each: a
-// request and its answer cost as much as a stanza.
+// part of the same write. A client that is sent many stanzas is not asked after each, because
+// a request and its response cost as much as a stanza.
 func (s *Session) requestAck(t *Turn) {
 	x := s.cold.Load()
 	x.mu.Lock()
@@ -105,8 +105,8 @@ func (s *Session) unpaced() bool {
 	return q != nil && q.asked == 0 && !s.has(flagClosing|flagGone|flagDetached)
 }
 
-// awaited lists sessions with an outstanding request for an acknowledgement: those that have
-// had one since the last check, and some that have none any more.
+// awaited lists sessions with an outstanding request for an acknowledgement, and some that
+// no longer have one.
 type awaited struct {
 	m        *Manager
 	mu       sync.Mutex
@@ -183,7 +183,7 @@ func (s *Session) awaits(timeout, now time.Duration) bool {
 		return true
 	case outstanding && s.has(flagBusy|flagThrottled):
 		// The client may have responded: its input waits, for the store or because of
-		// Config.FanoutRate. Its time begins anew.
+		// Config.FanoutRate. Start its time again.
 		q.asked = int64(max(1, now))
 		return true
 	case outstanding && now-time.Duration(q.asked) < timeout:

@@ -21,8 +21,8 @@ const nsSM = "urn:xmpp:sm:3"
 // ackRequest asks the client for an acknowledgement. It must not be changed.
 var ackRequest = []byte("<r xmlns='" + nsSM + "'/>")
 
-// unackedShare is the size of the queue that a session may always have, whatever the others
-// use, in bytes.
+// unackedShare is the size in bytes that the queue of a session may always have, however much
+// the others use.
 const unackedShare = 16 << 10
 
 // enableAcks enables stream management and tells the client so. wait is how long the client
@@ -78,8 +78,8 @@ func (s *Session) appendEnabled(b []byte, x *coldState, wait uint8) []byte {
 	return append(b, "/>"...)
 }
 
-// countHandled counts a stanza of the client that is being handled. It is acknowledged when
-// the client next asks, which is after that: its input is handled in order.
+// countHandled counts a stanza of the client that is being handled. The client's next request
+// for an acknowledgement includes it: input is handled in order, so by then it is handled.
 func (s *Session) countHandled() {
 	if s.has(flagManaged) {
 		s.cold.Load().handled++
@@ -216,14 +216,14 @@ func (x *coldState) queue() *ackQueue {
 // Results of mayKeep.
 const (
 	keepMore = iota // the queue takes another stanza
-	keepLast        // it does, but it is too large now: the session must end
+	keepLast        // it takes this one, but is too large now: the session must end
 	keepNone        // it takes none
 )
 
-// mayKeep checks the limits of the queue, for which its largest stanza does not count, unless the
-// session waits to be resumed. The stanza that exceeds them is still taken, and the session ends;
-// so are those that arrive until it has ended, up to twice the limit. So they remain in order.
-// Under coldState.mu.
+// mayKeep checks the limits of the queue. Its largest stanza does not count, unless the
+// session waits to be resumed. To keep the order, the stanza that exceeds a limit is still
+// taken before the session ends, and so are those that arrive until it has ended, up to twice
+// the limit. Under coldState.mu.
 func (s *Session) mayKeep(x *coldState) int {
 	n, cfg := x.queue().limited(), s.mgr.config()
 	if s.has(flagDetached) {
@@ -238,8 +238,8 @@ func (s *Session) mayKeep(x *coldState) int {
 	return keepMore
 }
 
-// isStanza reports whether a unit of the stream is a stanza: what is queued is written by
-// this server.
+// isStanza reports whether a unit of the stream is a stanza. It relies on the form in which
+// this server writes them.
 func isStanza(b []byte) bool {
 	return bytes.HasPrefix(b, []byte("<message")) || bytes.HasPrefix(b, []byte("<presence")) || bytes.HasPrefix(b, []byte("<iq"))
 }
@@ -279,9 +279,9 @@ func (s *Session) acknowledge(t *Turn, h uint32) (sent uint32, ok bool) {
 	return sent, true
 }
 
-// handledUpTo returns how many stanzas of the queue a client has handled that has handled
-// all up to the number h, and the number of those that were sent to it. ok is false if h is
-// higher than that. Under mu.
+// handledUpTo returns how many stanzas of the queue are covered by an acknowledgement of all
+// stanzas up to the number h, and the number of stanzas that were sent to the client. ok is
+// false if h is higher than that. Under mu.
 func (x *coldState) handledUpTo(h uint32) (n, sent uint32, ok bool) {
 	left, unsent := uint32(0), uint32(0)
 	if q := x.queue(); q != nil {

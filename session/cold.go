@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// coldState holds what only some sessions need. A session with stream management has one
-// also while it is idle, so every field counts; a test limits the size.
+// coldState holds what only some sessions need. A session with stream management has one even
+// while it is idle, so every field counts; a test limits the size.
 type coldState struct {
 	mu sync.Mutex // guards all other fields except handled
 
@@ -15,7 +15,7 @@ type coldState struct {
 	sent    uint32    // stanzas sent to the client, modulo 2^32
 	number  uint32    // of the session, for its resumption ID; 0: it cannot be resumed
 	until   uint16    // the second (Manager.second) in which the time of a detached session is over
-	wait    uint8     // how long it waits then, see mayWait
+	wait    uint8     // how long it waits when it is detached: see mayWait
 	marks   coldMarks // see there
 
 	rare *rareState // nil while it would be empty; the lock guards it, too
@@ -39,7 +39,7 @@ func (x *coldState) is(m coldMarks) bool { return x.marks&m != 0 }
 func (x *coldState) mark(m coldMarks)    { x.marks |= m }
 func (x *coldState) unmark(m coldMarks)  { x.marks &^= m }
 
-// rareState holds what sessions need for a short time, and few of them for longer.
+// rareState holds what most sessions need only for a short time.
 type rareState struct {
 	negotiation *negotiation // its fields are owned by the loop or worker; nil once bound
 	slots       *slotValue   // values of Slots
@@ -47,8 +47,8 @@ type rareState struct {
 	unacked     *ackQueue // stanzas that the client has not acknowledged; nil: none
 }
 
-// rareStates has unused ones: a client that acknowledges a message at once needs one for
-// that time.
+// rareStates holds unused values: a client that acknowledges each message at once needs one
+// again and again, for a moment.
 var rareStates = sync.Pool{New: func() any { return new(rareState) }}
 
 // needRare returns x.rare, which it makes if necessary. Under mu.
@@ -85,7 +85,7 @@ func (s *Session) negotiation() *negotiation {
 // onDrain is a function that waits until the client has read.
 type onDrain struct {
 	f     func(*Turn)
-	limit int // and until it has fewer bytes unacknowledged, with stream management; 0: it need not
+	limit int // with stream management: and until fewer bytes are unacknowledged; 0: it need not wait for that
 }
 
 // ready reports whether the client has acknowledged enough. Under mu.
@@ -96,8 +96,8 @@ func (w *onDrain) ready(m *Manager, x *coldState) bool { return w.limit == 0 || 
 // soon if it already has.
 func (s *Session) OnDrain(f func(*Turn)) { s.whenDrained(onDrain{f, 0}) }
 
-// OnAcked is OnDrain for what also has to wait until MustAck(limit) returns false: its function
-// may be called after others that were registered later.
+// OnAcked is OnDrain for a function that also has to wait until MustAck(limit) returns false.
+// It may be called after functions that were registered later.
 func (s *Session) OnAcked(limit int, f func(*Turn)) { s.whenDrained(onDrain{f, limit}) }
 
 func (s *Session) whenDrained(w onDrain) {

@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// A message that several sessions of an account were sent is handed on only if none of them
-// has acknowledged it. Each entry of the copies knows how many there are, and how many of
-// the other sessions have ended without acknowledging it. A session that ends passes its
-// number on to another one that still has the message. If there is none, either all have
-// ended, and it hands the message on, or one has acknowledged it.
+// If several sessions of an account were sent a message, it is handed on only if none of
+// them has acknowledged it. The entry of each copy records how many copies there are, and how
+// many of the other sessions have ended without acknowledging theirs. A session that ends
+// passes its number on to another one that still has the message. If there is none, either
+// all have ended, and this one hands the message on, or one has acknowledged it.
 
 // Copies identifies the copies of one message: a number, how many there are (8 bits), and
 // in an entry of a queue how many of the others are lost (8 bits). 0: it is the only one.
@@ -36,15 +36,15 @@ func (c Copies) number() int64 { return int64(c) >> 16 }
 func (c Copies) all() int      { return int(c >> 8 & 0xff) }
 func (c Copies) lost() int     { return int(c & 0xff) }
 
-// SendCopy is SendBytes, or SendStamped, for one of the copies of a message. If c is 0, there
-// is only this one.
+// SendCopy is SendBytes, or SendStamped, for one of the copies of a message. If c is 0, it is
+// the only one.
 func (s *Session) SendCopy(t *Turn, message []byte, c Copies, stamped bool) bool {
 	return s.sendUnit(t, message, units{stamped: stamped, copies: c})
 }
 
-// CopiesFailed records that n of the copies could not be sent to these sessions. It returns
-// false if none of them is responsible for the message: those that took it have ended, or
-// have acknowledged it.
+// CopiesFailed records that n of the copies for these sessions could not be sent. It returns
+// false if none of the sessions is responsible for the message: those that took it have ended
+// or have acknowledged it.
 func CopiesFailed(to []*Session, c Copies, n int) bool {
 	for _, s := range to {
 		if s.loseCopies(map[int64]int{c.number(): n})[c.number()] {

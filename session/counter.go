@@ -2,17 +2,17 @@ package session
 
 import "sync/atomic"
 
-// Counter counts events of several kinds. Each loop and each pool of workers has numbers of
-// its own, so that counting takes no lock, and a loop does not wait for another CPU's cache.
-// A Counter is made once, in a package variable of its owner, and counts for each Manager
+// Counter counts events of several kinds. Each loop and each pool of workers has its own
+// numbers, so counting takes no lock, and a loop does not wait for another CPU's cache. A
+// Counter is made once, in a package variable of its owner, and counts for each Manager
 // separately. It costs no memory per session.
 type Counter struct{ first, kinds int }
 
 // counted is the number of kinds of all counters.
 var counted int
 
-// NewCounter returns a counter for events of so many kinds, which have the numbers from 0
-// on. It is for package variables: it must not be called after the first NewManager.
+// NewCounter returns a counter for events of the kinds 0 to kinds-1. It is for package
+// variables: it must not be called after the first NewManager.
 func NewCounter(kinds int) Counter {
 	c := Counter{counted, kinds}
 	counted += kinds

@@ -9,24 +9,24 @@ import (
 
 // A session moves to another node of a cluster when its client resumes it there.
 //
-// This node ends the connection that the session may still have, waits until all that its
-// client has sent is handled, and then passes the session's data on. From that moment the
+// This node ends the connection that the session may still have, waits until everything that
+// its client has sent is handled, and then passes the session's data on. From that moment the
 // session cannot be resumed or end here, but it stays in the tables, and takes stanzas as
 // every detached session does. When the other node has taken it, those stanzas follow, and
-// the session leaves without a word to anyone. If the other node does not take it, it is
-// detached as before: nothing was given away.
+// the session leaves without being announced. If the other node does not take it, it is
+// detached as before.
 
 // Departure is a session that is moving to another node.
 type Departure struct {
 	s    *Session
-	sent uint32 // entries of the queue, the oldest, that the other node has got
+	sent uint32 // number of entries, the oldest of the queue, that the other node has received
 }
 
 // Depart prepares the session of an account that has this resumption ID for its move to
 // another node, and then calls ready with the session's data, which is borrowed, on the
-// session's loop. If there is no such session, it calls none with what is to be told the
-// client: the number of its stanzas that were handled, if that is known. If the session is
-// moving already, none gets that one's Departure. Any goroutine may call Depart.
+// session's loop. If there is no such session, Depart calls none with what the client has to
+// be told: h, the number of its stanzas that were handled, if that is known. If the session
+// is moving already, Depart calls none with the session. Any goroutine may call Depart.
 func (m *Manager) Depart(account, id string, ready func(t *Turn, d *Departure, data []byte), none func(h uint32, known bool, moving *Session)) {
 	number, ok := m.readResumeID([]byte(id), account)
 	if !ok {
@@ -65,7 +65,7 @@ func (m *Manager) Depart(account, id string, ready func(t *Turn, d *Departure, d
 	s.runOnLoop(step)
 }
 
-// freeze keeps the detached session as it is until its Departure is over.
+// freeze keeps the detached session unchanged until its Departure is over.
 func (s *Session) freeze(t *Turn, ready func(t *Turn, d *Departure, data []byte)) {
 	s.mgr.config().Router.Departing(t, s)
 	s.state.Or(flagClosing | flagMoving)
@@ -86,9 +86,9 @@ func (d *Departure) Session() *Session { return d.s }
 const departBatch = 64 << 10
 
 // Leave is called when the other node has taken the session. It passes the stanzas that have
-// arrived here since to send, in order and borrowed, and removes the session. From then on,
-// Router.Relay gets what is sent to it. Leave returns false if the session had lost its
-// address to another one meanwhile.
+// arrived here since then to send, in order and borrowed, and removes the session. From then
+// on, Router.Relay gets what is sent to it. Leave returns false if another session has taken
+// its address in the meantime.
 func (d *Departure) Leave(t *Turn, send func(data []byte)) bool {
 	s := d.s
 	for d.sendMore(send) {
@@ -145,8 +145,9 @@ func (d *Departure) sendMore(send func(data []byte)) bool {
 	return true
 }
 
-// Undo makes the session one that waits for its client again, because the other node has not
-// taken it. If it has lost its address meanwhile, or is about to, it ends. Any goroutine may call it.
+// Undo makes the session wait for its client again, because the other node has not taken it.
+// If another session has taken its address in the meantime, or is about to, it ends. Any
+// goroutine may call it.
 func (d *Departure) Undo() {
 	s := d.s
 	s.endOnLoop(func(t *Turn) {

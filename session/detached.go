@@ -78,9 +78,9 @@ func (s *Session) canWait() bool {
 	return x.number != 0
 }
 
-// forget is called when the session ends. A client that wants to resume it nevertheless is
-// told what was handled.
-func (s *Session) forget() {
+// retire is called when the session ends. It records how many of the client's stanzas were
+// handled, for a client that tries to resume the session later.
+func (s *Session) retire() {
 	x := s.cold.Load()
 	if x == nil || !s.has(flagManaged) {
 		return
@@ -123,15 +123,15 @@ func (s *Session) expire(t *Turn) {
 	s.release(t)
 }
 
-// The time that a client may take to resume its session is stored in one byte: seconds up to
-// a minute, minutes up to an hour, and hours; what is between is rounded down.
+// The time that a client may take to resume its session is stored in one byte: in seconds up
+// to a minute, in minutes up to an hour, and in hours from then on, rounded down.
 const (
 	waitNever = 0   // the session cannot be resumed
 	waitMost  = 126 // maxResumeTimeout
 	waitFull  = 255 // Config.ResumeTimeout
 )
 
-// waitCode returns the code for the time, in seconds, that a client asks for.
+// waitCode returns the code for the time, in seconds, that a client has requested.
 func waitCode(seconds uint32) uint8 {
 	for c := uint8(waitMost); c > waitNever; c-- {
 		if waitSeconds(c) <= seconds {
@@ -164,8 +164,8 @@ func (x *coldState) mayWait(m *Manager) time.Duration {
 // maxResumeTimeout limits Config.ResumeTimeout: coldState.until has 16 bits.
 const maxResumeTimeout = 8 * time.Hour
 
-// fit gives the queue a buffer of its size: that of a pool may be larger, and a detached
-// session may wait for long.
+// fit gives the queue a buffer of exactly its size: one from the pool may be larger, and a
+// detached session may wait for a long time.
 func (q *ackQueue) fit() {
 	if cap(q.buf)-q.bytes() > 256 {
 		q.next -= q.head

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// detachedList has the detached sessions, and some that no longer are, by the second in which
-// their time is over.
+// detachedList holds the detached sessions, and some that are no longer detached, by the
+// second in which their time is over.
 type detachedList struct {
 	m     *Manager
-	count atomic.Int64 // detached sessions
+	count atomic.Int64 // number of detached sessions
 
 	mu    sync.Mutex
 	due   map[uint16]*detachedPart
@@ -18,9 +18,9 @@ type detachedList struct {
 	armed bool   // a check is scheduled
 }
 
-// detachedPart has some of the sessions whose time is over in the same second. All clients may
-// lose their connections in one second: one slice would be copied as it grows, with the list
-// locked.
+// detachedPart holds some of the sessions whose time is over in the same second. It is part of
+// a linked list, because all clients may lose their connections in one second: a single slice
+// would be copied as it grows, while the list is locked.
 type detachedPart struct {
 	sessions []*Session // of a fixed capacity, not empty
 	earlier  *detachedPart
@@ -61,8 +61,8 @@ func (p *detachedPart) take(dst []*Session, n int) ([]*Session, *detachedPart) {
 	return dst, p
 }
 
-// maxTimedOut is how many sessions one check ends. The next one follows soon: the loops have
-// to serve others in between.
+// maxTimedOut is the largest number of sessions that one check ends. The next check follows
+// soon; in between, the loops serve others.
 const maxTimedOut = 1000
 
 // add puts the session on the list, where it may be already. Under x.mu.

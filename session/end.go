@@ -26,7 +26,7 @@ func (s *Session) release(t *Turn) {
 	if n := s.negotiation(); n != nil {
 		n.dropExchange()
 	}
-	s.forget()
+	s.retire()
 	s.mgr.Destroy(t, s)
 	if s.has(flagTapped) {
 		s.mgr.taps.end(s)

@@ -11,9 +11,9 @@ import (
 	"roost/jid"
 )
 
-// Fetch is the request of a client to resume a session that is on another node. It has the
-// session moved here, where the client then resumes it like any other. docs/decisions/0060
-// has the steps.
+// Fetch is the request of a client to resume a session that is on another node. The session
+// moves here, where the client then resumes it like any other.
+// docs/decisions/0060-moving-sessions.md has the steps.
 //
 // The session that has authenticated the client is busy until the Fetch is over.
 type Fetch struct {
@@ -26,12 +26,12 @@ type Fetch struct {
 	mu      sync.Mutex
 	over    bool
 	arrived *Session
-	at      uint32 // entries of the queue of arrived before those that have come here
+	at      uint32 // number of entries, in the queue of arrived, before those that were sent to it here
 }
 
-// fetch has the router look for the session with the number on other nodes. It returns false
-// if there are none. h is what was handled of a session with the number that has ended here,
-// if known. Only the session's loop may call it.
+// fetch makes the router look for the session with this number on other nodes. It returns
+// false if there are no other nodes. h is the number of stanzas that were handled of such a
+// session that has ended here, if known. Only the session's loop may call it.
 func (s *Session) fetch(r *resumption, number, h uint32, known bool) bool {
 	f := &Fetch{r: r, number: number, vacant: s.Conn().Vacant().(Conn), h: h, known: known}
 	if !s.mgr.config().Router.Fetch(f) {
@@ -58,9 +58,9 @@ func (f *Fetch) Session() *Session {
 	return f.arrived
 }
 
-// NotFound tells the client that there is no such session, unless it has been told or the
-// session has arrived. h is the number of its stanzas that were handled, if that is known. Any
-// goroutine may call it.
+// NotFound tells the client that there is no such session, unless the client has already been
+// told or the session has arrived. h is the number of its stanzas that were handled, if that
+// is known. Any goroutine may call it.
 func (f *Fetch) NotFound(h uint32, known bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -128,8 +128,8 @@ func (f *Fetch) arrive(t *Turn, d *sessiondata.Session, event uint32) (*Session,
 	return s, nil
 }
 
-// forgetCopies makes copies of a message independent of those that other sessions had where
-// the session was. Those that are not to be handed on remain so.
+// forgetCopies makes copies of messages independent of those of other sessions, which are
+// still where the session was. Copies that are not to be handed on remain so.
 func forgetCopies(all []sessiondata.Stanza) {
 	for i := range all {
 		if e := &all[i]; ackFlags(e.Flags)<<ackFlagShift&ackCopied != 0 {
@@ -139,10 +139,11 @@ func forgetCopies(all []sessiondata.Stanza) {
 	}
 }
 
-// Fill adds stanzas that have arrived where the session was since its data was made: in front
-// of those that have arrived here, unless the client has resumed the session already. It
-// returns those that the session does not take, because it has ended, or because they are in
-// the store and it may have read them by now. Only a worker may call it, after Arrive.
+// Fill adds the stanzas that arrived where the session was after its data was made. They come
+// before those that have arrived here, unless the client has resumed the session already. Fill
+// returns the stanzas that the session does not take, because it has ended, or because they
+// are in the store and it may have read them from there. Only a worker may call it, after
+// Arrive.
 func (f *Fetch) Fill(t *Turn, data []byte) (refused []Unacked, err error) {
 	d, err := sessiondata.ParseSession(data)
 	if err != nil && !errors.Is(err, sessiondata.ErrLoss) {
@@ -190,8 +191,8 @@ func (s *Session) fill(all []sessiondata.Stanza, at *uint32) bool {
 	return true
 }
 
-// insert adds entries, which were not sent, after the first n. Those after them were not sent
-// either, and there is no connection: next is set when there is one.
+// insert adds entries that were not sent after the first n. The entries after those were not
+// sent either. There is no connection; next is set when there is one.
 func (q *ackQueue) insert(n uint32, all []sessiondata.Stanza) {
 	at := q.head
 	for e := range q.first(int(n)) {
@@ -222,8 +223,8 @@ func (s *Session) SendUnacked(t *Turn, u *Unacked) bool {
 	return s.sendUnit(t, u.Stanza, units{stamped: u.Stamped, id: u.ID})
 }
 
-// Attach has the client resume the session that has arrived. Any goroutine may call it, once
-// or more.
+// Attach makes the client resume the session that has arrived. Any goroutine may call it,
+// more than once.
 func (f *Fetch) Attach() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -235,7 +236,8 @@ func (f *Fetch) Attach() {
 	f.r.from.Conn().Post(func(loop int) { f.r.take(f.arrived, loop) })
 }
 
-// complete ends the time in which what has arrived for the session elsewhere may be missing.
+// complete records that all stanzas that arrived where the session was are here now, or are
+// no longer waited for.
 func (s *Session) complete() {
 	x := s.cold.Load()
 	x.mu.Lock()
@@ -254,8 +256,8 @@ func (s *Session) Arriving() bool {
 	return missing
 }
 
-// whenComplete has f run on the loop when nothing is missing any more, which is soon. It
-// returns false if nothing is.
+// whenComplete runs f on the loop once nothing is missing any more, which is soon. It returns
+// false, and does nothing, if nothing is missing now.
 func (s *Session) whenComplete(f func(*Turn)) (waits bool) {
 	s.mgr.arriving.Compute(s, func(all []func(*Turn), missing bool) ([]func(*Turn), bool) {
 		waits = missing
@@ -264,8 +266,9 @@ func (s *Session) whenComplete(f func(*Turn)) (waits bool) {
 	return waits
 }
 
-// Cancel undoes Arrive: the session must remain where it was. What it was sent here meanwhile
-// is handed on. Only a worker may call it; NotFound has to follow.
+// Cancel undoes Arrive: the session must remain where it was. Stanzas that were sent to it
+// here in the meantime are handed on. Only a worker may call it; the caller then has to call
+// NotFound.
 func (f *Fetch) Cancel() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -8,16 +8,17 @@ import "time"
 // ones, which follow in order.
 
 // Ending reports whether the session's client can no longer be reached. Such a session may
-// still take stanzas (see Send), which are then handed on to others: do not choose it to
-// hand on to. A detached session is not ending. Any goroutine may call it.
+// still take stanzas (see Send), which are then handed on to others, so it must not be chosen
+// as one that stanzas are handed on to. A detached session is not ending. Any goroutine may
+// call it.
 func (s *Session) Ending() bool { return s.has(flagClosing | flagGone | flagSlow | flagLeft) }
 
-// HandsOn reports whether the session is ending, and hands on what it is sent until it refuses
-// it. Any goroutine may call it.
+// HandsOn reports whether the session is ending and hands on the stanzas that it still takes.
+// Any goroutine may call it.
 func (s *Session) HandsOn() bool { return s.has(flagManaged) && s.Ending() }
 
-// handOn has a worker hand on the stanzas that the client has not acknowledged, and then
-// call after. It returns false if there are none; from then on the session takes none.
+// handOn makes a worker hand on the stanzas that the client has not acknowledged, and then
+// call after. It returns false if there are none; from then on the session takes no more.
 func (s *Session) handOn(after func(*Turn)) bool {
 	if !s.has(flagManaged) {
 		return false
@@ -48,8 +49,8 @@ func (s *Session) handOn(after func(*Turn)) bool {
 	return false
 }
 
-// handOnAll passes the stanzas to the router, oldest first, until there are none. A panic
-// does not keep the others from being handed on.
+// handOnAll passes the stanzas to the router, oldest first, until there are none. If the
+// router panics, the remaining stanzas are still handed on.
 func (s *Session) handOnAll(t *Turn) {
 	for {
 		batches := 0
@@ -188,10 +189,10 @@ func (s *Session) MustAckStored(limit int) bool {
 	return q != nil && q.stored > 0 && q.bytes() >= limit
 }
 
-// MustAck reports whether the client has limit or more bytes of stanzas unacknowledged, or half of
-// Config.Unacked, or of its share while all clients exceed Config.UnackedMemory. What can wait is
-// sent later then, see OnAcked: a queue that exceeds the limits ends the session. Any goroutine may
-// call it.
+// MustAck reports whether the client has to acknowledge stanzas before it is sent what can
+// wait, see OnAcked: because a queue that exceeds its limits ends the session. It does if limit
+// or more bytes are unacknowledged, or half of Config.Unacked, or half of its share while all
+// clients together exceed Config.UnackedMemory. Any goroutine may call it.
 func (s *Session) MustAck(limit int) bool {
 	if !s.has(flagManaged) {
 		return false

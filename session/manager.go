@@ -201,8 +201,8 @@ func (m *Manager) Offload(t *Turn, s *Session, need Work, f func(*Turn)) {
 	s.offload(need, f)
 }
 
-// RunOnLoop runs f on the session's loop when no worker has the session. Any goroutine may
-// call it; it returns at once.
+// RunOnLoop runs f on the session's loop, when no worker has the session. It returns at once.
+// Any goroutine may call it.
 func (m *Manager) RunOnLoop(s *Session, f func(*Turn)) { s.runOnLoop(f) }
 
 // Go runs f on a worker for this kind of work, Read or Write. It is for work that does not
@@ -214,8 +214,9 @@ func (m *Manager) Go(need Work, f func(*Turn)) {
 	m.enqueue(nil, need, f)
 }
 
-// Derive runs f on a worker that derives keys, for a client at an address that has no session. It
-// waits for the turn of the client's network as the derivations of sessions do.
+// Derive runs f on a worker that derives keys, for a client that has an address but no
+// session. Like the derivations of sessions, f waits until it is the turn of the client's
+// network.
 func (m *Manager) Derive(from netip.Addr, f func(*Turn)) { m.keyQueue.submit(peernet.Of(from), f) }
 
 // Shutdown closes all sessions with <system-shutdown/> ([RFC 6120 section 4.9.3.19]) at a
@@ -255,7 +256,7 @@ func (m *Manager) tellAll(ctx context.Context, tell func(*Session)) {
 	m.table.each(next)
 }
 
-// await waits until done reports that there is nothing more to wait for, or ctx ends.
+// await waits until done returns true, or ctx ends.
 func (m *Manager) await(ctx context.Context, done func(Counts) bool) error {
 	for tick := time.NewTicker(10 * time.Millisecond); ; {
 		if done(m.Counts()) {

@@ -13,19 +13,18 @@ import (
 
 // Restored counts what Restore has done.
 type Restored struct {
-	Sessions int   // that were made again, Over included
-	Over     int   // of these, those whose time was over, and that end at once
-	Damaged  int   // sessions that were lost, and of which stanzas were lost
+	Sessions int   // sessions that were restored, including those in Over
+	Over     int   // sessions whose time was over, and that end at once
+	Damaged  int   // sessions that were lost, or of which stanzas were lost
 	Err      error // why one of those was damaged
-	Event    int64 // the last account event that all servers which have left them had processed
-	Server   bool  // that of the sessions that follow is known; they cannot be resumed otherwise
-	known    bool  // Event is
+	Event    int64 // the last account event that all servers which saved the sessions had processed
+	Server   bool  // the server that saved the sessions which follow is known; otherwise they cannot be resumed
+	known    bool  // Event is set
 }
 
-// Restore makes sessions of what Suspend has written, in its order, and adds to r.
-// They wait for their clients as if those had just lost their connections, but for the time
-// since then. vacant returns what Conn.Vacant does, of any loop. Restore must be called before
-// any client connects.
+// Restore restores sessions from what Suspend has written, in its order, and adds to r. They
+// wait for their clients for the rest of their time. vacant returns the result of Conn.Vacant
+// for any loop. Restore must be called before any client connects.
 func (m *Manager) Restore(units [][]byte, r *Restored, vacant func() Conn) {
 	for _, unit := range units {
 		for b := range sessiondata.Units(unit) {
@@ -110,11 +109,11 @@ func (m *Manager) restore(c Conn, b []byte, r *Restored) error {
 	return err
 }
 
-// RestoredCounts says what has become of the sessions that Restore has made.
+// RestoredCounts says what has become of the sessions that were restored.
 type RestoredCounts struct {
-	Waiting int // for their clients
-	Resumed int // by their clients, once or more, perhaps on another node
-	Ended   int // without that: their time was over, or their clients have made new ones
+	Waiting int // sessions that wait for their clients
+	Resumed int // sessions that their clients have resumed at least once, perhaps on another node
+	Ended   int // sessions that ended without that: their time was over, or their clients have new ones
 }
 
 // RestoredCounts returns a snapshot.
@@ -123,9 +122,8 @@ func (m *Manager) RestoredCounts() RestoredCounts { return m.restored.snapshot()
 // restoredCounts counts what has become of restored sessions.
 type restoredCounts struct{ all, resumed, ended atomic.Int64 }
 
-// noLongerRestored counts a session that Restore has made, and that its client has resumed, or
-// that ends, the first time that one of these happens, and reports whether it is that time. Under
-// mu.
+// noLongerRestored is called when a session is resumed or ends. If the session was restored
+// and this is the first time, noLongerRestored counts it in now and returns true. Under mu.
 func (x *coldState) noLongerRestored(now *atomic.Int64) (first bool) {
 	if first = x.is(coldRestored); first {
 		x.unmark(coldRestored)

@@ -16,9 +16,9 @@ type Socket = interface {
 
 // resumption is the request of a client to resume a session (XEP-0198 section 5,
 // https://xmpp.org/extensions/xep-0198.html#resumption). It takes the client's socket from
-// the connection of the session that has authenticated it to that of the earlier session, on
-// the loop of that one; or back, if the earlier session cannot be resumed. The socket is in
-// one place at a time, so both sessions are left alone by the client meanwhile.
+// the connection of the session that has authenticated the client to that of the earlier
+// session, on the earlier session's loop; or back, if the earlier session cannot be resumed.
+// The socket is in one place at a time, so neither session gets input in the meantime.
 type resumption struct {
 	from    *Session // has authenticated the client
 	h       uint32   // the number of stanzas that the client has handled
@@ -74,7 +74,7 @@ func (r *resumption) notFound(h uint32, known bool) {
 	r.fail(func(t *Turn) { r.tellNotFound(t, h, known) })
 }
 
-// done ends the session that has authenticated the client, which has no connection any more.
+// done ends the session that has authenticated the client, which no longer has a connection.
 func (r *resumption) done() {
 	s := r.from
 	s.Conn().Post(func(loop int) {
@@ -106,9 +106,9 @@ func (s *Session) resumeWith(t *Turn, r *resumption) {
 	}
 }
 
-// supersede ends the connection of the session with e, and leaves it as if the connection had
-// been lost. When its client resumes it with another one, "the server SHOULD send a
-// 'conflict' stream error and close that stream"
+// supersede ends the connection of the session with e; for the session, it is as if the
+// connection had been lost. When the client resumes the session with another one, "the server
+// SHOULD send a 'conflict' stream error and close that stream"
 // (https://xmpp.org/extensions/xep-0198.html#resumption).
 func (s *Session) supersede(t *Turn, e *StreamError) {
 	s.sendClose(t, e)
@@ -126,9 +126,9 @@ func (s *Session) supersede(t *Turn, e *StreamError) {
 	}
 }
 
-// reattach gives the detached session the client's socket: it forgets what the client has
-// handled, tells it what was handled here, and sends the rest again. All of that is one step
-// for those who send to the session.
+// reattach gives the detached session the client's socket: it drops the stanzas that the
+// client has handled, tells the client what was handled here, and sends the other stanzas
+// again. For goroutines that send to the session, all of this is one step.
 func (s *Session) reattach(t *Turn, r *resumption) {
 	x := s.cold.Load()
 	unwanted := s.mgr.config().Router.Unwanted(s)
@@ -222,12 +222,12 @@ func (s *Session) queueOther(b []byte) {
 	}
 }
 
-// sendAgainPage is the number of bytes that are queued of the stanzas to send again, before
-// the client has read.
+// sendAgainPage is how many bytes of the stanzas to send again are queued before the client
+// has read the earlier ones.
 const sendAgainPage = 64 << 10
 
 // sendAgain queues stanzas that were not sent on this connection, oldest first, as many as
-// fit in a page. Those that others send meanwhile come after them. Under coldState.mu.
+// fit in a page. What others send in the meantime comes after them. Under coldState.mu.
 func (s *Session) sendAgain(t *Turn, x *coldState) {
 	q := x.queue()
 	if q == nil {
@@ -237,8 +237,8 @@ func (s *Session) sendAgain(t *Turn, x *coldState) {
 	for q.unsent > 0 && s.Conn().Queued() < sendAgainPage {
 		e := entryAt(q.buf[q.next:])
 		if e.flags&ackStamped == 0 && bytes.HasPrefix(e.stanza, []byte("<message")) {
-			// XEP-0198 section 4 asks for it when messages go elsewhere; the client has to
-			// know as much when they come late.
+			// XEP-0198 section 4 asks for a delay stamp when messages go elsewhere. A client
+			// that gets them late needs it just as much.
 			buf = stanza.AppendInside(buf[:0], e.stanza, stanza.AppendDelay(nil, s.Host(), time.UnixMilli(e.at)))
 		} else {
 			buf = append(buf[:0], e.stanza...)
@@ -260,8 +260,8 @@ func (s *Session) sendAgain(t *Turn, x *coldState) {
 	t.PutBuf(buf)
 }
 
-// neverFits ends the session because an empty outbox does not accept its next stanza, unless
-// that was because the connection is lost.
+// neverFits ends the session because even an empty outbox does not accept its next stanza,
+// unless the reason was that the connection is lost.
 func (s *Session) neverFits(t *Turn) {
 	if !s.has(flagDetached) {
 		s.end(t, ErrResourceConstraint.WithText("A stanza is too large to be sent again."))

@@ -44,12 +44,12 @@ type Router interface {
 	// is in use elsewhere and policy does not allow to replace it, or a resource constraint.
 	OnBind(t *Turn, s *Session, policy ConflictPolicy) *stanza.ErrorReply
 
-	// EndElsewhere ends, with a conflict, the sessions of the account of s that are not in
-	// these tables and for whose resource which is true. It is called on a worker.
+	// EndElsewhere ends, with a conflict, those sessions of the account of s on other nodes
+	// for whose resource which returns true. It is called on a worker.
 	EndElsewhere(t *Turn, s *Session, which func(resource string) bool)
 
-	// Unlinked is called when a session was removed from the tables, unless another one has
-	// its address by then. It must not block, and must not call the manager.
+	// Unlinked is called when a session was removed from the tables, unless another session
+	// has its address by then. It must not block, and must not call the manager.
 	Unlinked(s *Session)
 
 	// OnUnavailable is called for a session that was removed from the tables. It notifies
@@ -67,16 +67,16 @@ type Router interface {
 	// sent, with their IDs, before the session drops them.
 	Acked(t *Turn, s *Session, ids []int64)
 
-	// Unwanted returns what reports which of the stanzas that a detached session was sent must not
-	// be sent to its client any more; nil: all may be. The function must not use the session.
+	// Unwanted returns a function that reports which of the stanzas sent to a detached session
+	// must no longer be sent to its client; nil: all may be sent. The function must not use the
+	// session.
 	Unwanted(s *Session) func(b []byte) bool
 
-	// Returned is called when the client has resumed a session that Restore has made, for the
-	// first time.
+	// Returned is called when the client has resumed a restored session for the first time.
 	Returned(t *Turn, s *Session)
 
-	// Fetch has the session that f is about be looked for on other nodes, and moved here. It
-	// returns false if there are none. It must not block.
+	// Fetch begins to look for the session of f on other nodes, to move it here. It returns
+	// false if there are no other nodes. It must not block.
 	Fetch(f *Fetch) bool
 
 	// Departing is called when a detached session is about to move to another node, before
@@ -88,9 +88,9 @@ type Router interface {
 	// and must not use the session.
 	Relay(s *Session, b []byte, stored int64, stamped bool) bool
 
-	// SaveState calls add for each part of the session's state that others than this
-	// package own, and that is kept by Suspend. It appends the data to buf, which it
-	// returns for the next call; data is valid until then. No worker has the session.
+	// SaveState calls add for each part of the session's state that other packages own and
+	// that Suspend saves. It appends the data to buf, which it returns for the next call; data
+	// is valid until then. No worker has the session.
 	SaveState(s *Session, buf []byte, add func(name string, data []byte)) []byte
 
 	// RestoreState gives the session the state that SaveState has passed to add. It does

@@ -11,14 +11,14 @@ import (
 	"roost/jid"
 )
 
-// In a cluster, the sessions that a node has saved when it was stopped (suspend.go) are also
-// there for the others: the node that a client reaches takes the one that the client resumes,
+// In a cluster, the sessions that a node saved when it was stopped (suspend.go) are available
+// to the others: the node that a client reaches takes the session that the client resumes,
 // and when the time of a session is over, any node ends it.
 
 // SavedUnit is data for Restore: several sessions, or, with Keep.Each, one.
 type SavedUnit struct {
-	Key   string    // of the only session, see Fetch.Key; otherwise ""
-	Until time.Time // until when the only session waits for its client; otherwise zero
+	Key   string    // key of the only session, see Fetch.Key; "" if there are several
+	Until time.Time // until when the only session waits for its client; zero if there are several
 	Data  []byte
 }
 
@@ -73,10 +73,10 @@ func parseSaved(data []byte) (d sessiondata.Session, err error) {
 	return d, sessiondata.ErrDamaged
 }
 
-// EndSaved ends a session that was saved, and that is not to be resumed any more: it hands its
-// stanzas on. full is its address, and available whether it was available: its contacts have to
-// be told. data is that of a SavedUnit with one session. After an error, some of the stanzas are
-// lost, or, if full is zero, all. Only a worker for writes may call it.
+// EndSaved ends a session that was saved and can no longer be resumed: it hands its stanzas
+// on. data is that of a SavedUnit with one session. EndSaved returns the session's address,
+// and whether it was available: then its contacts have to be notified. After an error, some
+// stanzas are lost, or all if full is zero. Only a worker for writes may call it.
 func (m *Manager) EndSaved(t *Turn, data []byte) (full jid.JID, available bool, err error) {
 	err = sessiondata.ErrDamaged
 	for b := range sessiondata.Units(data) {
@@ -115,7 +115,7 @@ func (m *Manager) endSaved(t *Turn, b []byte) (full jid.JID, available bool, err
 	return full, len(d.Presence) > 0, err
 }
 
-// saving has what waits until it is known what has become of sessions that are being saved.
+// saving holds functions that wait until it is known whether sessions were saved.
 type saving struct {
 	mu     sync.Mutex
 	active bool
@@ -129,8 +129,8 @@ func (w *saving) begin() {
 	w.active = true
 }
 
-// after calls f when it is known what has become of the sessions that are being saved at this
-// moment, or at once if none are. f must not block.
+// after calls f when it is known whether the sessions that are being saved at this moment
+// were saved, or at once if none are. f must not block.
 func (w *saving) after(f func()) {
 	w.mu.Lock()
 	active := w.active

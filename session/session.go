@@ -143,8 +143,8 @@ func (s *Session) set(flag uint32) bool { return s.state.Or(flag)&flag == 0 }
 
 func (s *Session) unset(flag uint32) { s.state.And(^flag) }
 
-// Conn returns the session's connection. A session that is resumed has another one than
-// before, of the same loop: whoever keeps the earlier one has a closed connection.
+// Conn returns the session's connection. When a session is resumed, it gets another one, on
+// the same loop; the earlier one is closed.
 func (s *Session) Conn() Conn { return s.conn.Load().(Conn) }
 
 // network returns the network that the client's limits are counted under. Only the
@@ -266,8 +266,8 @@ func (s *Session) SetPresence(p *Presence, priority int8) {
 	}
 }
 
-// Next returns the next session of the same account, nil at the end. The list is unordered,
-// and may change while it is walked.
+// Next returns the next session of the same account, or nil at the end. The list is unordered
+// and may change while it is traversed.
 func (s *Session) Next() *Session {
 	n := s.next.Load()
 	if n == nil {

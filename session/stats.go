@@ -35,9 +35,9 @@ type Acks struct {
 	Enabled  int64 // sessions that have enabled it
 	Timeouts int64 // sessions that ended because their client did not acknowledge stanzas in time
 	Resumed  int64 // times that a client has resumed its session
-	Refused  int64 // times that a client wanted to, and there was no such session any more
+	Refused  int64 // times that a client tried to, and the session no longer existed
 	Detached int64 // times that a session lost its connection and waited for its client
-	Waiting  int64 // current number of sessions that wait
+	Waiting  int64 // current number of sessions that wait for their clients
 	Left     int64 // times that a session has moved to another node
 	Arrived  int64 // times that a session has moved here
 	HandedOn int64 // stanzas that were not acknowledged when their session ended
@@ -70,7 +70,7 @@ type Condition struct {
 type WorkerPool struct {
 	Work    string // "read", "write" or "derive"
 	Busy    int    // workers that have a job
-	Limit   int    // most workers that there may be
+	Limit   int    // maximum number of workers
 	Waiting int    // jobs that wait for a worker
 }
 

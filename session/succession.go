@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// When a client binds a resource anew, instead of resuming its session, the stanzas that it
-// has not acknowledged in the earlier one are handed on first: a message that is sent to the
-// new session must not overtake them. So Bind ends the earlier session, and its caller tries
-// again when that one has left. Until then the earlier session has the resource, and what is
-// sent to it follows in its queue.
+// When a client binds a resource again instead of resuming its session, the stanzas that it
+// has not acknowledged in the earlier session are handed on first: a message that is sent to
+// the new session must not overtake them. So Bind ends the earlier session, and its caller
+// tries again when that session has left. Until then the earlier session has the resource, and
+// what is sent to it follows in its queue.
 
-// successionLimit is how long a client that binds a resource waits until the session that has
-// it has left. It takes a commit, normally; after this time the order is given up.
+// successionLimit is how long a client that binds a resource waits for the earlier session to
+// leave. Normally that takes one commit. After this time, the order is no longer guaranteed.
 const successionLimit = 10 * time.Second
 
-// successions is the sessions that are replaced, and that have not left.
+// successions are the sessions that are being replaced and have not left yet.
 type successions struct {
 	mu  sync.Mutex
 	all map[*Session][]*succession
@@ -29,8 +29,8 @@ type succession struct {
 	timer *time.Timer
 }
 
-// expect returns what waits for a session in the tables. It must be called before that one is
-// removed from them.
+// expect returns the succession that waits for a session in the tables. It must be called
+// before the session is removed from them.
 func (w *successions) expect(old *Session) *succession {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -42,8 +42,8 @@ func (w *successions) expect(old *Session) *succession {
 	return x
 }
 
-// after has f called once: when the session has left, or at the end of limit. It must not
-// block. after may be called once.
+// after calls f once: when the session has left, or at the end of limit. f must not block.
+// after may be called once.
 func (x *succession) after(limit time.Duration, f func()) {
 	x.of.mu.Lock()
 	if !x.left {
@@ -57,7 +57,7 @@ func (x *succession) after(limit time.Duration, f func()) {
 	}
 }
 
-// run calls what after was given, unless that was done.
+// run calls the function that after was given, unless it was called before.
 func (x *succession) run() {
 	x.of.mu.Lock()
 	f := x.then
@@ -68,7 +68,7 @@ func (x *succession) run() {
 	}
 }
 
-// leave is called when a session is out of the tables and its end was announced.
+// leave is called when a session was removed from the tables and its end was announced.
 func (w *successions) leave(s *Session) {
 	w.mu.Lock()
 	waiting := w.all[s]
@@ -94,8 +94,8 @@ func (s *Session) Replaced() bool {
 	return len(w.all[s]) > 0
 }
 
-// yields makes a session refuse stanzas from now on, if it has none that have to be handed on.
-// It returns false if it has. Any goroutine may call it.
+// yields makes a session refuse stanzas from now on, unless it has some that must be handed
+// on; then it returns false. Any goroutine may call it.
 func (s *Session) yields() bool {
 	if !s.has(flagManaged) {
 		return true

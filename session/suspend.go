@@ -6,42 +6,55 @@ import (
 	"time"
 )
 
-// A planned stop writes the sessions that can be resumed out, and the next start makes them
-// again (restore.go). docs/decisions/0050-planned-restarts.md has the reasons.
+// A planned stop saves the sessions that can be resumed, and the next start restores them
+// (restore.go). docs/decisions/0050-planned-restarts.md has the reasons.
 //
 // First all clients are disconnected, as by Shutdown, but sessions that can be resumed are
 // detached instead of ended. When nothing else is left, and no worker has anything to do, no
-// stanza is sent any more, and the detached sessions are written (suspendwrite.go). Their time
-// is not checked meanwhile. Each is claimed by flagClosing, as by any other end, and refuses
-// stanzas from then on: so each stanza is either written with it, or handled as if it had
-// ended.
+// more stanzas are sent, and the detached sessions are written (suspendwrite.go). None of
+// them times out while this goes on. Each is claimed by flagClosing, as by any other end, and
+// refuses stanzas from then on, so each stanza is either written with it or handled as if it
+// had ended.
 //
 // If there still is work when the time for the clients is over, the sessions are written
-// nevertheless, but for those that a worker has. What is sent to one that is written already
-// is then handled as if that one had ended.
+// nevertheless, except those that a worker has. What is sent to one that has already been
+// written is then handled as if it had ended.
 
-// Keep says how Suspend keeps sessions.
+// Keep says how Suspend saves sessions.
 type Keep struct {
-	Limit  int64                                              // the size of all sessions together, in bytes; those that exceed it end
-	Time   time.Duration                                      // how long writing may take, and then ending those that were not written, if the time for the clients is over; 0: no time
-	Event  func() int64                                       // returns the last account event that was processed
-	Before func(ctx context.Context, all []*Session) error    // is called before some of the sessions are written, until it returns an error; nil: nothing is
-	Each   bool                                               // writes each session for itself, so that another node can take it
-	Write  func(ctx context.Context, units []SavedUnit) error // writes units, all or, with an error, none; it must not keep their data
+	// Limit is the size of all sessions together, in bytes; those beyond it end.
+	Limit int64
+
+	// Time limits how long writing may take when the time for the clients is over. Ending the
+	// sessions that were not written may take as long again. 0: no time.
+	Time time.Duration
+
+	// Event returns the last account event that was processed.
+	Event func() int64
+
+	// Before is called before some of the sessions are written, until it returns an error. nil:
+	// nothing is called.
+	Before func(ctx context.Context, all []*Session) error
+
+	// Each makes each session a unit of its own, so that another node can take it.
+	Each bool
+
+	// Write writes all units or, with an error, none. It must not keep their data.
+	Write func(ctx context.Context, units []SavedUnit) error
 }
 
 // Suspended is the outcome of Suspend.
 type Suspended struct {
-	Sessions int   // that were written
-	Bytes    int64 // their size
+	Sessions int   // sessions that were written
+	Bytes    int64 // size of what was written
 	Ended    int   // sessions that could have been resumed, and were not written
 	Left     int   // sessions that had not ended when Suspend returned; Ended may count them, too
 }
 
 // Suspend is Shutdown for a planned restart: it passes the sessions that can be resumed to
-// keep.Write, so that Restore can make them again. Those with stanzas that were not
-// acknowledged are written first, then those that lost their connections last. Those that
-// cannot be written end as with Shutdown; the error says why.
+// keep.Write, so that Restore can restore them. Sessions with unacknowledged stanzas are
+// written first, then the others, beginning with those that lost their connections last.
+// Sessions that cannot be written end as with Shutdown; the error says why.
 //
 // When clients ends, Suspend no longer waits for clients and for work in progress, but still
 // writes what it has, within keep.Time. It returns soon when ctx ends.
@@ -138,7 +151,7 @@ func (m *Manager) inBatches(n int, f func([]*Session) bool) {
 }
 
 // suspend ends the session's stream because the server is stopping, and the session itself
-// unless it is to be kept. Only the session's loop may call it, when no worker has the
+// unless it is to be saved. Only the session's loop may call it, when no worker has the
 // session.
 //
 // The client gets <system-shutdown/> and </stream:stream>. That is not the end of its

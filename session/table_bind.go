@@ -9,11 +9,11 @@ import (
 )
 
 // Bind puts an authenticated session in the tables under this resource, which must be
-// normalized, or under a generated one if it is empty. A session that already has the
-// resource is handled by policy. If that one is to be replaced and has stanzas to hand on,
-// Bind ends it, and returns what waits until it has left: s is not bound, and the caller has to
-// try again then. In a last attempt it does not wait. Bind must be called on a worker for
-// writes unless Router.CaughtUp returns true.
+// normalized, or under a generated one if it is empty. policy decides about another session
+// that has the resource. If that session is to be replaced and has stanzas to hand on, Bind
+// ends it and returns a succession, which waits until it has left: s is not bound, and the
+// caller has to try again then. In the last attempt Bind does not wait. Bind must be called on
+// a worker for writes unless Router.CaughtUp returns true.
 func (m *Manager) Bind(t *Turn, s *Session, resource string, policy ConflictPolicy, last bool) (*succession, *stanza.ErrorReply) {
 	generated := resource == ""
 	if generated {
@@ -70,9 +70,9 @@ func (m *Manager) enter(t *Turn, s *Session, full jid.JID, policy ConflictPolicy
 	return nil, reply
 }
 
-// link puts s in the table as full and removes the session that it replaces, in one step. It
-// does neither, unless last is true, if that one has stanzas to hand on: then it returns what
-// waits until that one has left.
+// link puts s in the table as full and removes the session that it replaces, in one step. If
+// that session has stanzas to hand on, and last is false, link does neither and returns a
+// succession that waits until it has left.
 func (m *Manager) link(s *Session, full jid.JID, policy ConflictPolicy, last bool) (old *Session, first *succession, reply *stanza.ErrorReply) {
 	before := s.jid
 	s.jid = full.Compact()

@@ -74,8 +74,8 @@ func (s *Session) SetEvent(event int64) { s.event.Store(uint32(event)) }
 // one store are never 2^31 apart.
 func eventBefore(session uint32, event int64) bool { return int32(uint32(event)-session) > 0 }
 
-// EndAccount ends the streams of an account, also those that authenticate for it at this
-// moment. Any goroutine may call it; it returns at once.
+// EndAccount ends the streams of an account, including those that are authenticating for it.
+// Any goroutine may call it; it returns at once.
 func (m *Manager) EndAccount(bare string, e *StreamError) {
 	// Unbound streams first: one that binds meanwhile is found in the table below.
 	m.unbound.Range(func(s *Session, _ struct{}) bool {
@@ -91,9 +91,9 @@ func (m *Manager) EndAccount(bare string, e *StreamError) {
 	}
 }
 
-// EndUnbound ends the streams without a resource whose account, also one that they authenticate
-// for at this moment, why returns an error for. Any goroutine may call it; it returns at once,
-// and why is called on the goroutines of the loops.
+// EndUnbound calls why with the account of each stream without a resource, including accounts
+// that streams are authenticating for, and ends those for which it returns an error. Any
+// goroutine may call it; it returns at once, and why is called on the goroutines of the loops.
 func (m *Manager) EndUnbound(why func(bare string) *StreamError) {
 	m.unbound.Range(func(s *Session, _ struct{}) bool {
 		s.runOnLoop(func(t *Turn) {
@@ -109,8 +109,8 @@ func (m *Manager) EndUnbound(why func(bare string) *StreamError) {
 	})
 }
 
-// EachUnbound calls f for every session without a resource until f returns false. What f
-// may ask of a session is its connection and its type.
+// EachUnbound calls f for every session without a resource until f returns false. f may use
+// only the connection and the type of a session.
 func (m *Manager) EachUnbound(f func(*Session) bool) {
 	m.unbound.Range(func(s *Session, _ struct{}) bool { return f(s) })
 }

@@ -12,10 +12,10 @@ import (
 	"roost/stanza"
 )
 
-// A Tap gets copies of what one session sends and receives, for an administrator who looks
-// for a fault. A session without one pays a test of a flag for each unit, and no memory.
-// Its copies wait in a queue that is limited in bytes: the loops and workers that fill it
-// never wait for its reader.
+// A Tap gets copies of what one session sends and receives, so that an administrator can look
+// for a fault. A session without a Tap pays one test of a flag per unit, and no memory. The
+// copies wait in a queue that is limited in bytes: the loops and workers that fill it never
+// wait for its reader.
 type Tap struct {
 	taps *taps
 	of   *Session
@@ -40,14 +40,14 @@ type TapEvent struct {
 	Ended string // this is the last event, no unit: the reason for the session's end (see Ended), or that of Tap.End
 }
 
-// MaxTaps is how many Taps of all sessions there may be.
+// MaxTaps is the maximum number of Taps of all sessions together.
 const MaxTaps = 8
 
 const (
 	maxTapUnit   = 64 << 10 // bytes copied of a unit
 	maxTapBytes  = 1 << 20  // bytes queued for the reader of a Tap
 	maxTapRead   = 64 << 10 // bytes at which Next returns no further events
-	tapEventSize = 160      // about what an event needs besides its bytes
+	tapEventSize = 160      // approximate memory of an event without its bytes
 )
 
 // ErrTooManyTaps says that there are MaxTaps already.
