@@ -54,9 +54,9 @@ func (r *Router) SkipAccountEvents(ctx context.Context) error {
 	return err
 }
 
-// CatchUpFrom processes the account events after the given one, which a former process was
-// the last to process, because of the sessions that it has left. It must be called after
-// SkipAccountEvents, before the first client connects.
+// CatchUpFrom processes the account events after the given one, the last that the previous
+// process had processed when it saved its sessions. It must be called after SkipAccountEvents
+// and before the first client connects.
 func (r *Router) CatchUpFrom(t *session.Turn, event int64) error {
 	if seen := r.events.seen.Load(); event < seen {
 		r.events.seen.Store(event)
@@ -333,8 +333,8 @@ func (r *Router) notifyDeleted(t *session.Turn, owner jid.JID, c store.EventCont
 }
 
 // forgetDirected forgets the directed presence that sessions have sent to accounts that
-// were deleted: the next owner of the name did not receive it, and must not be sent its
-// end.
+// were deleted: the next owner of the name did not receive it, so it must not get the
+// unavailable presence that ends it.
 func (r *Router) forgetDirected(events []store.AccountEvent) {
 	deleted := make(map[string]bool)
 	for _, e := range events {

@@ -16,8 +16,8 @@ const nsBlocking = store.BlockedKind
 var blocklistRequested = session.NewFlag("the blocklist was requested")
 
 // blockingExtension lets users block addresses (XEP-0191). This file handles the requests,
-// blocklist.go has the lists, blockingchange.go changes them; what a list forbids is
-// checked where stanzas are sent.
+// blocklist.go has the lists, and blockingchange.go changes them. The code that sends stanzas
+// checks what a list forbids.
 func blockingExtension(r *Router) Extension {
 	iq := func(local string, m Methods, h func(*Request)) IQ {
 		return IQ{Space: nsBlocking, Local: local, Methods: m, Targets: ToSelf, Blocking: true, Handle: h}
@@ -95,7 +95,7 @@ func (r *Router) parseAddresses(payload parser.Element) (all []string, e *stanza
 		switch {
 		case err != nil:
 			return nil, stanza.JIDMalformed
-		case len(all) == 2*limit: // so many cannot be blocked, nor unblocked
+		case len(all) == 2*limit: // more than can be blocked or unblocked
 			return nil, errBlocklistFull
 		}
 		all = append(all, j.String())

@@ -11,8 +11,8 @@ import (
 	"roost/store"
 )
 
-// maxBlockedBytes is the limit of the length of all addresses of a list together, which is
-// in memory while the account is online, in bytes.
+// maxBlockedBytes limits the length of all addresses of a list together, in bytes: a list is
+// in memory while its account is online.
 const maxBlockedBytes = 64 << 10
 
 var errBlocklistFull = stanza.ResourceConstraint.WithText("The list of blocked addresses is full.")
@@ -152,7 +152,7 @@ func (c *blockChange) newlyBlocked(j jid.JID) bool { return c.after.Blocks(j) &&
 // newlyFree reports whether an address is not blocked any more since the change.
 func (c *blockChange) newlyFree(j jid.JID) bool { return c.before.Blocks(j) && !c.after.Blocks(j) }
 
-// leaveBlocked sends unavailable presence to who is blocked now. "When the user blocks
+// leaveBlocked sends unavailable presence to the newly blocked. "When the user blocks
 // communications with a JID, the user's server MUST send unavailable presence information
 // to the JID (but only if the JID is allowed to receive presence notifications from the
 // user […])" (https://xmpp.org/extensions/xep-0191.html#block): because of a subscription, or
@@ -174,9 +174,9 @@ func (r *Router) leaveBlocked(t *session.Turn, owner jid.JID, ro *Roster, c *blo
 	}
 }
 
-// addressesOf returns the addresses that presence is sent to if it is meant for those of a
-// contact's resources for which concerned is true: those of the resources here, or the bare
-// JID of a remote contact or those of the listed full JIDs that are the contact's.
+// addressesOf returns the addresses to send presence to, if it is meant for those of a
+// contact's resources for which concerned returns true: the full JIDs of its resources here,
+// or the bare JID of a remote contact, or those of the listed full JIDs that are the contact's.
 func (r *Router) addressesOf(contact jid.JID, listed []string, concerned func(jid.JID) bool) (all []jid.JID) {
 	if !r.isRemote(contact) {
 		for y := range r.Recipients(contact.BareString(), Available) {
@@ -244,8 +244,8 @@ func (r *Router) endDirected(t *session.Turn, x *session.Session, c *blockChange
 	}
 }
 
-// meetUnblocked sends the account's presence to who is not blocked any more, and the other
-// way around. "When the user unblocks communications with a JID, the user's server MUST
+// meetUnblocked sends the account's presence to those who are no longer blocked, and theirs
+// to the account. "When the user unblocks communications with a JID, the user's server MUST
 // send the user's current presence information to the JID (but only if the JID is allowed
 // to receive presence notifications from the user […])"
 // (https://xmpp.org/extensions/xep-0191.html#unblock).

@@ -11,8 +11,8 @@ import (
 	"roost/stanza"
 )
 
-// Blocklist has the addresses that an account has blocked (XEP-0191). It is immutable; nil
-// is an empty one.
+// Blocklist is the list of the addresses that an account has blocked (XEP-0191). It is
+// immutable; nil is an empty list.
 type Blocklist struct {
 	all []string // normalized, sorted
 }
@@ -69,10 +69,10 @@ func (l *Blocklist) weight() int {
 	return n
 }
 
-// blocked has the blocklist of a session's account. Presence is sent to many accounts at
+// blocked holds the blocklist of a session's account. Presence is sent to many accounts at
 // once by code that cannot wait for the store, so the list is in memory as long as the
 // account has a session, and shared by its sessions. Sessions of accounts without a list
-// have no value. It is set for observed sessions only, so others pay for one test of a flag.
+// have no value. Only observed sessions have one, so the others pay for one test of a flag.
 var blocked = session.NewSlot[atomic.Pointer[Blocklist]]()
 
 // blocklistOf returns the list of a session's account.
@@ -96,7 +96,7 @@ func bars(s *session.Session, other jid.JID) bool {
 // separated reports whether the account of one of two sessions has blocked the other.
 func separated(a, b *session.Session) bool { return bars(a, b.JID()) || bars(b, a.JID()) }
 
-// learnBlocklist is the function of that name for a session that is being bound.
+// learnBlocklist is the function learnBlocklist for a session that is being bound.
 func (r *Router) learnBlocklist(s *session.Session, ro *Roster) {
 	if ro.blocked == nil || s.AuthenticatedBefore(ro.Generation) {
 		return

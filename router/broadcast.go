@@ -19,8 +19,8 @@ type broadcast struct {
 	ro   *Roster           // at the time of the change
 	p    *session.Presence // nil: unavailable, without content
 	id   []byte
-	next int  // index of the first item of ro that is not yet done
-	told bool // other nodes have been told
+	next int  // index of the first item of ro that is not done yet
+	told bool // the other nodes have been sent the presence
 
 	// for a resource that becomes available
 	initial, nonNegative bool

@@ -8,9 +8,9 @@ import (
 const nsCSI = "urn:xmpp:csi:0"
 
 // clientStateExtension holds presence and chat states while a client is inactive
-// (XEP-0352). Presence that this server can tell later is not kept: when the client becomes
-// active, it is sent the presence of those who have changed it since. presencechanges.go
-// knows who has; heldstanzas.go keeps what cannot be found then.
+// (XEP-0352). Presence that this server still knows later is not stored: when the client
+// becomes active, it is sent the current presence of everyone who has changed it since.
+// presencechanges.go finds out who has; heldstanzas.go stores what could not be found then.
 func clientStateExtension(r *Router) Extension {
 	return Extension{
 		Name:    "clientstate",
@@ -55,8 +55,8 @@ var missed = session.NewSlot[missedPresence]()
 
 // missedPresence says which presence a client has missed.
 type missedPresence struct {
-	since    uint32 // what has changed since, because its roster could not be read; 0: nothing
-	outdated bool   // what it has of contacts on other nodes has to be replaced: see sendOutdated
+	since    uint32 // what has changed since this time, because its roster could not be read then; 0: nothing
+	outdated bool   // the presence of contacts on other nodes that it has must be replaced: see sendOutdated
 }
 
 // becomeActive sends a client what was held for it. "After the state has been restored to

@@ -8,9 +8,9 @@ import (
 	"roost/session"
 )
 
-// What belongs to XEP-0352 is kept while the server restarts: since when a client is inactive
-// and what is held for it, and when each session has changed its presence. The clock of the
-// changes begins anew, so its times are kept as their ages.
+// The state for XEP-0352 survives a restart of the server: since when a client is inactive,
+// what is held for it, and when each session has changed its presence. The clock of the
+// changes starts again, so times are saved as ages.
 
 // saveClientState appends, as varints, the age of the session's presence stamp; the age of the
 // time since which the client is inactive, and of that of missed, each plus 1, or 0 for
@@ -94,7 +94,7 @@ func (r *Router) restoreClientState(s *session.Session, data []byte) error {
 		return errClientState
 	}
 	c := &r.changesSeen
-	c.used.Store(true) // what happened last before the restart is before what happens from now on
+	c.used.Store(true) // so that whatever happens from now on is later than what happened before the restart
 	s.SetPresenceStamp(uint16(c.ticks.Load()) - uint16(stamp))
 	if m > 0 {
 		missed.Make(s).since = c.before(m - 1)

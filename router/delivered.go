@@ -44,7 +44,7 @@ func (u *undeleted) appendIDs(ids []int64, owner jid.JID) []int64 {
 }
 
 // add adds messages. It returns true if no worker is deleting the account's messages: then
-// the caller must see to it that deleteAll is called.
+// the caller must make sure that deleteAll is called.
 func (u *undeleted) add(owner jid.JID, ids []int64) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -60,9 +60,9 @@ func (r *Router) appendDurable(t *session.Turn, from Sender, st *stanza.Stanza, 
 	return stored[0].ID, stored[0].Err
 }
 
-// hasTaker reports whether a resource is there to take a message. Such messages do not count
-// as those of an account that is offline: what the queues for acknowledgement and the
-// outboxes may have is limited.
+// hasTaker reports whether there is a resource to take a message. Such messages do not count
+// towards the quota for offline messages: the limits of outboxes and of the queues of
+// unacknowledged stanzas apply to them.
 func (r *Router) hasTaker(st *stanza.Stanza, account jid.JID) bool {
 	if st.HasTo && st.To.IsFull() {
 		if to := r.resource(st.To); to != nil {
@@ -85,10 +85,10 @@ func (r *Router) hasTaker(st *stanza.Stanza, account jid.JID) bool {
 	return false
 }
 
-// deliverAppended sends a message that is in the store to those whom it is for. It sends it
-// to no one if messages that were stored before wait for a resource, or if stored messages
-// were sent since the account had this number of pages: the message may have been among them.
-// Then it takes its turn in the store.
+// deliverAppended sends a message that is in the store to its recipients. It sends it to no
+// one if messages that were stored before are still waiting for a resource, or if stored
+// messages were sent since the account had this number of pages, because the message may have
+// been among them. Then the message takes its turn in the store.
 func (r *Router) deliverAppended(t *session.Turn, from Sender, st *stanza.Stanza, account jid.JID, id int64, pages uint32) Taken {
 	unlock := r.lockRosters(account)
 	defer unlock()

@@ -103,8 +103,8 @@ type Extension struct {
 	// account.
 	Removed func(account jid.JID)
 
-	// State is what the extension keeps of a session while the server restarts; without it,
-	// its flags and slots are lost then. It is identified by Name.
+	// State saves and restores the extension's state of a session when the server restarts;
+	// without it, the extension's flags and slots are lost then. It is identified by Name.
 	State State
 
 	// Close is called once, when the router closes: all sessions have ended, and no other
@@ -114,7 +114,7 @@ type Extension struct {
 
 // Known is what binding a resource has revealed about its account.
 type Known struct {
-	Store      bool // the store was read; only then the rest is valid
+	Store      bool // the store was read; otherwise the other fields are not valid
 	HasOffline bool // messages are stored for the account
 }
 

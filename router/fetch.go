@@ -8,12 +8,12 @@ import (
 	"roost/session"
 )
 
-// How a resource is sent the presence of others: when it becomes available, when a contact
+// This file sends a resource the presence of others: when it becomes available, when a contact
 // approves a subscription, and when it sends a probe. The presence is sent as fast as the
-// client reads, resource by resource: neither a thousand contacts nor one with many
+// client reads, resource by resource, so neither a thousand contacts nor one with many
 // resources fill an outbox.
 
-// unsent has what a session that has to wait is still to be sent.
+// unsent holds the presence that a session which has to wait is still to be sent.
 var unsent = session.NewSlot[pendingPresence]()
 
 // pendingPresence is the presence that a client is still to be sent, and where to continue.
@@ -310,8 +310,8 @@ func (r *Router) mustWait(s *session.Session, n int) bool {
 	return !fits()
 }
 
-// whenReady has f called when the client has read, and acknowledged, what mustWait has made
-// the caller wait for.
+// whenReady calls f once the client has read, and acknowledged, enough for mustWait to return
+// false.
 func (r *Router) whenReady(s *session.Session, f func(*session.Turn)) {
 	s.OnAcked(r.config().PageBytes, f)
 }

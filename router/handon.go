@@ -46,12 +46,12 @@ type handOn struct {
 	session *session.Session
 	account jid.JID
 
-	unread  bool                 // there are messages in the store that no session was sent
+	unread  bool                 // the store has messages that no session was sent
 	first   int64                // the ID of the first message that was stored; 0: none was
 	left    bool                 // messages were left in the store
 	storing bool                 // a message was stored, or is about to be: all later ones follow it, but see keepOwn
-	streams map[string]time.Time // the sender and the recipient of these, and when the last one was received
-	pending []*handing           // messages that are to be stored, in order
+	streams map[string]time.Time // by stream (see there) of the messages that were stored: when the last one was received
+	pending []*handing           // messages to store, in order
 }
 
 // stanza hands on one stanza, or adds it to those that are to be stored.
@@ -73,7 +73,7 @@ func (h *handOn) stanza(t *session.Turn, u *session.Unacked) {
 	}
 	from, err := jid.ParseBytes(st.Root.Attr("from"))
 	if err != nil {
-		return // a reply or a push of the server itself
+		return // a reply or a push by the server itself
 	}
 	m := &handing{handOn: h, from: from.Clone(), received: received, text: message, id: u.ID}
 	last, follows := h.streams[stream(m.from, &st)]
@@ -83,8 +83,8 @@ func (h *handOn) stanza(t *session.Turn, u *session.Unacked) {
 	case st.Kind == stanza.Message && isCarbon(&st) && m.from.BareString() == h.account.String():
 		// It is a copy for this resource only: the message itself has its own recipient.
 	case isChatState(&st):
-		// It says what someone did at that time. Other resources have got it then, and if it
-		// was held for this one, it is not known to be a copy of theirs.
+		// It says what someone was doing at that time. Other resources got it then, and if
+		// it was held for this one, it cannot be recognized as a copy of theirs.
 		countMessage(t, &st, messageDropped)
 	case st.Kind == stanza.Message:
 		m.message(t, &st)
@@ -119,8 +119,8 @@ func (h *handOn) store(t *session.Turn) {
 	}
 }
 
-// appendPending stores the pending messages in one transaction. Those that are in the store
-// already are replaced, so that they follow those before them.
+// appendPending stores the pending messages in one transaction. Those that are already in the
+// store are replaced, so that they come after the earlier ones.
 func (h *handOn) appendPending() (pending []*handing, stored []store.StoredMessage, err error) {
 	defer h.keepOwn()()
 	pending, h.pending = h.pending, nil
@@ -138,11 +138,11 @@ func (h *handOn) appendPending() (pending []*handing, stored []store.StoredMessa
 	return pending, stored, err
 }
 
-// follow stores again the messages that were stored while the session had earlier ones of the same
-// stream, which are behind them now, and that no session was sent. The session had the earlier ones
-// although others were stored already, because it got them before it had sent presence, for
-// example. Resources on other nodes may have been sent what this node believes unread: then nothing
-// is stored again.
+// follow keeps streams in order. Messages of a stream may have been stored while the session
+// had earlier ones that it had not acknowledged: for example because it got those before it had
+// sent presence. The earlier ones are now after them in the store, so follow stores those that
+// no session was sent again. Resources on other nodes may have been sent what this node
+// believes unread; in that case nothing is stored again.
 func (h *handOn) follow() {
 	defer h.r.lockRosters(h.account)() // no page is sent meanwhile
 	cfg := h.r.config()
@@ -172,9 +172,10 @@ func (h *handOn) follow() {
 	}
 }
 
-// keepOwn sees to it that only this session has those of the pending messages that are in the
-// store already, until the caller calls unlock: by then the caller has replaced them. If another
-// session has its resource by now, that one may have been sent them, and they stay as they are.
+// keepOwn makes sure, until the caller calls unlock, that no other session is sent those of the
+// pending messages that are already in the store: by then the caller has replaced them. If
+// another session has the resource by now, it may have been sent them, and they stay as they
+// are.
 func (h *handOn) keepOwn() (unlock func()) {
 	isStored := func(m *handing) bool { return m.id != 0 }
 	if !slices.ContainsFunc(h.pending, isStored) {
@@ -271,7 +272,7 @@ func (m *handing) message(t *session.Turn, st *stanza.Stanza) {
 	}
 }
 
-// toAccount is Router.deliver for those resources whose clients can still be reached.
+// toAccount is Router.deliver for the resources whose clients can still be reached.
 func (m *handing) toAccount(t *session.Turn, st *stanza.Stanza) (taken bool) {
 	account := m.account.String()
 	least := m.r.leastPriority(account, st)
@@ -334,8 +335,8 @@ type rereader struct {
 	put     func()        // returns the rereader to the pool
 }
 
-// rereadLimits are the largest that a parser has: what was accepted before is accepted again,
-// with what was added to it.
+// rereadLimits are the largest limits of a parser: what was accepted once is accepted again,
+// together with what was added to it.
 var rereadLimits = parser.Limits{MaxStanza: 1 << 30, MaxDepth: 1 << 30, MaxAttrs: 1 << 30, MaxNamespaces: 1 << 30, MaxName: 1 << 30}
 
 var rereaders sync.Pool

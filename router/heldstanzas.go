@@ -14,9 +14,9 @@ import (
 // bytes. What exceeds it is sent together with all others: a client is woken once for many.
 const maxHeld = 4 << 10
 
-// held has the stanzas that are held for an inactive client: the last unavailable presence
-// of each resource, which cannot be asked when the client becomes active, and the last chat
-// state of each sender. A client for which there are none has no value.
+// held holds stanzas for an inactive client: the last unavailable presence of each resource,
+// which cannot be found again when the client becomes active, and the last chat state of each
+// sender. A client for which there are none has no value.
 var held = session.NewSlot[heldStanzas]()
 
 type heldStanzas struct {
@@ -79,7 +79,8 @@ func (h *heldStanzas) remove(peer string, kind heldKind) {
 	}
 }
 
-// end sends all stanzas, and has the next one make a new value. Under mu.
+// end sends all stanzas and makes the value unusable: the next stanza makes a new one. Under
+// mu.
 func (h *heldStanzas) end(t *session.Turn, s *session.Session) {
 	h.send(t, s)
 	h.drop(s)
@@ -123,8 +124,8 @@ func sendHeld(t *session.Turn, s *session.Session) {
 }
 
 // sendHeldLast sends a client the stanzas that are held for it and makes it active, in one
-// step: nobody holds one in between, and whoever finds the client active, and so sends it
-// something at once, sends it after them. It returns the results of Session.SetActive.
+// step: no stanza is held in between, and a goroutine that finds the client active and sends
+// it something at once sends it after them. It returns the results of Session.SetActive.
 func sendHeldLast(t *session.Turn, s *session.Session) (since uint32, changed bool) {
 	for {
 		h := held.Make(s)

@@ -5,17 +5,17 @@ import (
 	"roost/stanza"
 )
 
-// observed is set for a resource whose messages need more than delivery. It may be set for
-// others too: that costs time, and nothing else.
+// observed is set for a resource whose messages need more than delivery. It may also be set
+// for others, which costs time but does no harm.
 var observed = session.NewFlag("its messages are observed")
 
-// Observe makes the functions Sent, Recipient and Refused of the extensions be called for the
-// messages from and to a resource, as long as its session lasts. For all other resources
-// they cost a message one test of a flag.
+// Observe makes the router call the functions Sent, Recipient and Refused of the extensions
+// for messages from and to a resource, as long as its session lasts. For all other resources,
+// these functions cost one test of a flag per message.
 func Observe(s *session.Session) { observed.Set(s) }
 
 // ObserveOthers is Observe for all other resources of the account of s. A resource that is
-// being bound is either among them, or is observed by Bound of the extension that asks.
+// being bound is either among them, or the extension's function Bound has to observe it.
 func (r *Router) ObserveOthers(s *session.Session) {
 	r.observeAll(s.BareJID(), s)
 	if r.nodes != nil {

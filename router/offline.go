@@ -17,9 +17,9 @@ import (
 // resource has been sent. It is set and cleared under the account's roster lock.
 var offlinePending = session.NewFlag("offline messages are stored")
 
-// offlineReader is where a resource continues to read the stored messages when its client is
-// ready for more: when the socket has accepted what was sent, or when the client has
-// acknowledged it. Its fields are owned by the account's roster lock.
+// offlineReader is the position at which a resource continues to read the stored messages when
+// its client is ready for more: when the socket has accepted what was sent, or when the client
+// has acknowledged it. The account's roster lock guards its fields.
 type offlineReader struct {
 	after int64 // ID of the last message that was read
 }
@@ -70,8 +70,8 @@ func (r *Router) offlineAvailable(t *session.Turn, s *session.Session, a Availab
 	return session.Done
 }
 
-// restoreOffline has a session whose client was still to be sent stored messages read them
-// when the client is back. Until then, later messages are stored.
+// restoreOffline is for a session that still had to send its client stored messages: it reads
+// them when the client is back. Until then, later messages are stored.
 func (r *Router) restoreOffline(s *session.Session, _ []byte) error {
 	offlinePending.Set(s)
 	s.OnDrain(func(t *session.Turn) {
@@ -81,9 +81,9 @@ func (r *Router) restoreOffline(s *session.Session, _ []byte) error {
 }
 
 // waitsForOffline reports whether a message to a resource has to wait, in the store, for
-// earlier ones that are stored. A resource that gets no stored messages does not wait for
-// them, and types of messages that are never stored do not. A session that hands on what it has
-// takes the message after that: what it has may not be stored yet.
+// earlier ones that are stored. Messages to a resource that gets no stored messages do not
+// wait, and neither do those of types that are never stored. A session that is handing on its
+// stanzas takes the message after them, because they may not be stored yet.
 func waitsForOffline(s *session.Session, st *stanza.Stanza) bool {
 	return offlinePending.Has(s) && NonNegative(s) && !s.HandsOn() && (st.Type == stanza.Chat || st.Type == stanza.Normal) && storable(st)
 }
@@ -96,7 +96,7 @@ func waitsForOffline(s *session.Session, st *stanza.Stanza) bool {
 func (r *Router) deliverOffline(t *session.Turn, s *session.Session, after int64) bool {
 	for {
 		if !NonNegative(s) || s.Ending() { // XEP-0160 section 3: messages are not sent to such a resource
-			return false // the remaining ones wait until it is back
+			return false // the remaining messages wait until it has one again
 		}
 		if s.Arriving() { // it may have been sent them where it was: see attach
 			return false
@@ -104,7 +104,7 @@ func (r *Router) deliverOffline(t *session.Turn, s *session.Session, after int64
 		page, last, err := r.deliverOfflinePage(t, s, after)
 		if err != nil {
 			r.offlineUnreadable(s, err)
-			return true // the next resource cannot read them either
+			return true // the next resource could not read them either
 		}
 		switch page {
 		case pageLast:
@@ -132,8 +132,8 @@ func (r *Router) offlineUnreadable(s *session.Session, err error) {
 	r.unreadable.add(s, math.MaxInt) // a session is there once
 }
 
-// readAgain has a session read its account's stored messages, if they can be read. Until then
-// its client notices nothing: neither what it sends nor what it is sent waits for the store.
+// readAgain makes a session read its account's stored messages, if the store can be read. Until
+// then, its client notices nothing: neither its input nor its output waits for the store.
 func (r *Router) readAgain(s *session.Session) error {
 	if s.Ending() {
 		return nil
@@ -145,7 +145,7 @@ func (r *Router) readAgain(s *session.Session) error {
 	return nil
 }
 
-// readStored has a session read its account's stored messages.
+// readStored makes a session read its account's stored messages.
 func (r *Router) readStored(t *session.Turn, s *session.Session) {
 	r.sessions.Offload(t, s, session.Write, func(t *session.Turn) {
 		unlock := r.lockRosters(s.JID().Bare())
@@ -155,9 +155,9 @@ func (r *Router) readStored(t *session.Turn, s *session.Session) {
 	})
 }
 
-// Returned implements session.Router. A session that was saved does not know of the messages
-// that were stored after that: by what the server still had to do when it had to stop, or
-// because other sessions of the account could not be saved.
+// Returned implements session.Router. A saved session does not know of messages that were
+// stored after it was saved: by work that the server finished while it stopped, or because
+// other sessions of the account could not be saved.
 func (r *Router) Returned(_ *session.Turn, s *session.Session) {
 	if offlinePending.Has(s) {
 		return // it reads them: see restoreOffline
@@ -296,9 +296,9 @@ func (r *Router) deliverStored(t *session.Turn, owner jid.JID) {
 	}
 }
 
-// deliverStoredHere is deliverStored for the resources of this node. Only one gets a message:
-// one whose client has lost its connection, and may not come back for hours, only gets what no
-// other takes.
+// deliverStoredHere is deliverStored for the resources of this node. Only one resource gets
+// each message. One whose client has lost its connection, and may not come back for hours, only
+// gets what no other resource takes.
 func (r *Router) deliverStoredHere(t *session.Turn, owner jid.JID) {
 	r.offlineStored(owner)
 	var absent []*session.Session

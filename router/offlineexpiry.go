@@ -13,9 +13,9 @@ const (
 )
 
 // ExpireOffline deletes the messages that have been stored for OfflineDays, in steps, until
-// none is left or ctx ends. Nobody is told: their senders may have been told nothing when the
-// messages were stored, and an error months later would be of no use to them. Nodes that share
-// a store may do so at the same time: each message is deleted, and counted, once.
+// none is left or ctx ends. It notifies no one: the senders got no error when the messages were
+// stored, and one that comes months later would not help them. Nodes that share a store may
+// call it at the same time: each message is deleted, and counted, once.
 func (r *Router) ExpireOffline(ctx context.Context) error {
 	for {
 		cfg := r.config()

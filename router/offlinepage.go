@@ -66,15 +66,15 @@ type sentPage struct {
 	end      page
 	mustRead bool    // with pageWait: the client has to read
 	last     int64   // ID of the last message that needs nothing more
-	n        int     // messages that were sent
-	unkept   []int64 // those that the session does not keep
-	barred   []int64 // those that the client must not get
+	n        int     // number of messages that were sent
+	unkept   []int64 // IDs of messages that the session does not keep
+	barred   []int64 // IDs of messages that the client must not get
 }
 
 // sendStored sends a stored message, or finds that its sender is blocked now. If it does
 // neither, it sets p.end and returns false.
 func (r *Router) sendStored(t *session.Turn, s *session.Session, m *store.OfflineMessage, p *sentPage) bool {
-	if blocklistOf(s).blocksSender(s.BareJID(), m.Stanza) { // it was stored before
+	if blocklistOf(s).blocksSender(s.BareJID(), m.Stanza) { // it was stored before the sender was blocked
 		p.barred = append(p.barred, m.ID)
 		return true
 	}

@@ -10,9 +10,10 @@ import (
 
 // changeClock is a logical clock that tells whether a resource has changed its presence
 // since a client became inactive. It advances when a client becomes inactive, if presence
-// was held since the clock last advanced: so a change before has a smaller number than one
-// after. It advances at most so often that the numbers of both suffice; what happens at the
-// same time counts as a change, which at worst sends presence that the client knows.
+// was held since it last advanced, so a change before that moment has a smaller number than a
+// change after it. The rate at which it advances is limited by the size of the numbers. A
+// change with the number of the client counts as later: at worst, this sends presence that the
+// client already has.
 type changeClock struct {
 	ticks atomic.Uint32
 	used  atomic.Bool // presence was held at this time
@@ -33,7 +34,7 @@ const periods = session.MaxSince - 1
 // noSince is a time so long ago that every presence counts as changed since.
 const noSince = 1
 
-// stamps is the number of different stamps of presence. What is older is not distinguished.
+// stamps is the number of different stamps of presence; older changes are not distinguished.
 const stamps = 1 << 16
 
 // now returns the time for a client that becomes inactive.
@@ -67,9 +68,9 @@ func ageAt(now, since uint32) uint32 {
 	return (now%periods + periods - (since - noSince - 1)) % periods
 }
 
-// holdPresence decides that a client gets a broadcast, which appendTo appends, when it becomes
-// active, or returns false if it has become active. The caller holds the presence lock of the
-// account that sends it; under the same lock the presence is sent later.
+// holdPresence defers a broadcast, which appendTo appends, until an inactive client becomes
+// active. It returns false if the client has become active. The caller holds the presence lock
+// of the sender's account, under which the presence is also sent later.
 func (r *Router) holdPresence(t *session.Turn, bc *broadcast, to *session.Session, appendTo func([]byte, string) []byte) bool {
 	switch {
 	case to == bc.s:
@@ -89,8 +90,8 @@ func (r *Router) holdPresence(t *session.Turn, bc *broadcast, to *session.Sessio
 	return true
 }
 
-// holdChange has a client be sent the presence that has changed when it becomes active, or
-// returns false if it has become active.
+// holdChange records that presence has changed which an inactive client gets when it becomes
+// active. It returns false if the client has become active.
 func (r *Router) holdChange(to *session.Session) bool {
 	since := to.SetHeld()
 	if since == 0 {

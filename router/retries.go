@@ -16,9 +16,8 @@ func (r *Router) retryLater(f func()) {
 	})
 }
 
-// retries are things that could not be done because the store failed. One attempt at a time
-// finds out whether it is back: so workers are left for others, and nobody waits but those who
-// need what failed.
+// retries holds work that could not be done because the store failed. One attempt at a time
+// finds out whether the store works again, so that most workers stay free for others.
 type retries[T any] struct {
 	later func(func()) // schedules an attempt
 	try   func(T) error
@@ -50,8 +49,8 @@ func (q *retries[T]) waiting() bool {
 	return q.scheduled
 }
 
-// retry does one after the other, until one fails. That is the last one the next time, so that
-// one which fails for another reason holds up nobody.
+// retry does the work, one item after the other, until one fails. That item is the last one of
+// the next attempt, so that one which fails for another reason does not hold up the others.
 func (q *retries[T]) retry() {
 	for {
 		q.mu.Lock()

@@ -57,8 +57,8 @@ func (r *Roster) sentBytes() int {
 }
 
 // sentBytes returns an upper limit of an item's size in XML: its markup, and its text with
-// some characters escaped. Without these, a roster of short groups could be twenty times
-// larger than its limit.
+// some characters escaped. If only the text counted, a roster with many short groups could be
+// twenty times larger than its limit.
 func sentBytes(it *store.RosterItem) int {
 	const markup, group = 90, len("<group></group>")
 	n := markup + escapedLen(it.JID.String()) + escapedLen(it.Name)
@@ -331,7 +331,7 @@ func (r *Router) apply(changes ...*change) error {
 // maxTries is how often a roster change is attempted.
 const maxTries = 5
 
-// errContended rejects a change that lost against others in every attempt.
+// errContended rejects a change that conflicted with other changes in every attempt.
 var errContended = stanza.ResourceConstraint.WithText("Others are changing the roster. Try again later.")
 
 // retry makes a roster change: f reads rosters, decides on the change and applies it. If

@@ -9,21 +9,21 @@ import (
 	"roost/session"
 )
 
-// State is what an extension keeps of a session while the server restarts: flags and slots
-// of the session. Both functions are called for sessions without a connection.
+// State saves an extension's state of a session when the server restarts: its flags and
+// slots. Both functions are called for sessions without a connection.
 type State struct {
-	// Save appends what there is to keep, and nothing if there is nothing. The session's
-	// client sends nothing any more, but others may still send to the session.
+	// Save appends the state, or nothing if there is none. The session's client sends nothing
+	// more, but others may still send to the session.
 	Save func(dst []byte, s *session.Session) []byte
 
-	// Restore gives a session what Save has appended, perhaps in another version of the
-	// extension. The session is in no table yet, and is known to no one else. If Restore
+	// Restore gives a session the state that Save has appended, perhaps in another version of
+	// the extension. The session is in no table yet, so no other goroutine uses it. If Restore
 	// returns an error, the session cannot be resumed: it ends, and its messages are handed
 	// on.
 	Restore func(s *session.Session, data []byte) error
 }
 
-// FlagState keeps a flag.
+// FlagState returns a State that saves a flag.
 func FlagState(f session.Flag) State {
 	return State{
 		Save: func(dst []byte, s *session.Session) []byte {
@@ -111,8 +111,8 @@ func saveUnsent(dst []byte, s *session.Session) []byte {
 	return dst
 }
 
-// restoreUnsent has the client be sent the presence of all contacts when it is back: some of
-// it twice, rather than some of it never.
+// restoreUnsent makes the session send its client the presence of all contacts when the client
+// is back: some of it twice, rather than some of it never.
 func (r *Router) restoreUnsent(s *session.Session, _ []byte) error {
 	*unsent.Make(s) = pendingPresence{own: true, roster: true}
 	s.OnDrain(func(t *session.Turn) { r.resumeContactPresence(t, s) })

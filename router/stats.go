@@ -12,12 +12,12 @@ type Stats struct {
 	Delivered int64 // to at least one client, or by a route to another domain
 	Stored    int64 // for when a client becomes available
 	Refused   int64 // the sender was sent an error, unless that would reveal which accounts exist
-	Dropped   int64 // nobody was there to take them, and their kind is neither stored nor refused (RFC 6121 section 8.5)
+	Dropped   int64 // there was no resource to take them, and their kind is neither stored nor refused (RFC 6121 section 8.5)
 	Handled   int64 // by an extension
 
 	OfflineDelivered int64 // stored messages that were sent to a client
 	OfflineDeleted   int64 // of these, those that were deleted from the store
-	OfflineExpired   int64 // stored messages that nobody has fetched in time; this server has deleted them
+	OfflineExpired   int64 // stored messages that this server has deleted because they were too old
 
 	// What was refused because an account has sent too much to those who do not know it.
 	StrangerMessages, SubscriptionRequests int64

@@ -14,11 +14,11 @@ import (
 	"roost/stanza"
 )
 
-// strangers limits what the accounts of this server send to those who do not know them:
-// messages and subscription requests. Someone knows an account if there is a subscription
-// between them, in either direction, or a request to the account, all of which the account's
-// own roster has; or by a message to it that was sent not long ago. What this needs is in
-// memory, on each node for itself: an account takes space only while what it has sent counts.
+// strangers limits the messages and subscription requests that accounts of this server send
+// to those who do not know them. An address knows an account if there is a subscription
+// between them, in either direction, or if it has sent the account a request, which the
+// account's own roster shows, or recently a message. The counters are in memory, on each node
+// for itself; an account takes space only while something that it has sent still counts.
 //
 // An address without an account counts as a stranger, too, so that the limits do not reveal
 // which accounts exist.
@@ -26,7 +26,7 @@ type strangers struct {
 	r         *Router
 	messages  *hourly.Limit[uint64] // by the hash of the bare JID
 	requests  *hourly.Limit[uint64]
-	exempt    atomic.Pointer[map[string]bool] // bare JIDs that nothing is limited for
+	exempt    atomic.Pointer[map[string]bool] // bare JIDs of accounts without limits
 	addressed pairs
 	log       *loglimit.Limit
 
@@ -45,7 +45,7 @@ var (
 func (g *strangers) prepare(r *Router) {
 	g.r = r
 	g.messages, g.requests = hourly.New(^uint64(0)), hourly.New(^uint64(0))
-	g.log = loglimit.New(r.config().Logger, "more was refused that is for strangers than is logged")
+	g.log = loglimit.New(r.config().Logger, "more stanzas to strangers were refused than are logged")
 	g.set(r.config())
 }
 

@@ -339,8 +339,8 @@ func (l *subscriptionChange) deliverAnswer(t *session.Turn) {
 	l.r.sendSubscription(t, l.contact, l.user, false, b)
 }
 
-// unsentRequests has the subscription requests that a client that has to wait is still to be sent.
-// It is owned by the goroutine that handles the session's input.
+// unsentRequests holds the subscription requests that are still to be sent to a client which
+// has to wait. It is owned by the goroutine that handles the session's input.
 var unsentRequests = session.NewSlot[pendingRequests]()
 
 type pendingRequests struct {
@@ -366,8 +366,8 @@ func saveRequests(dst []byte, s *session.Session) []byte {
 	return dst
 }
 
-// restoreRequests has the client be sent all requests when it is back: some of them twice, rather
-// than some never.
+// restoreRequests makes the session send its client all requests when the client is back: some
+// of them twice, rather than some never.
 func (r *Router) restoreRequests(s *session.Session, _ []byte) error {
 	unsentRequests.Make(s).from = nil
 	s.OnDrain(func(t *session.Turn) { r.continueRequests(t, s) })

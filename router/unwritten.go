@@ -6,10 +6,10 @@ import (
 	"roost/session"
 )
 
-// unwritten is messages that are in the store, were sent to a client without stream
-// management, and that its socket has not accepted. They stay in the store until it has: a
-// server that is killed loses its outboxes. Messages are added under the account's roster
-// lock.
+// unwritten is a list of messages that are in the store and were sent to a client without
+// stream management, but that its socket has not accepted yet. They stay in the store until it
+// has, because a server that is killed loses its outboxes. Messages are added under the
+// account's roster lock.
 type unwritten struct {
 	mu  sync.Mutex
 	ids []int64

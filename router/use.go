@@ -9,10 +9,10 @@ import (
 	"roost/store"
 )
 
-// The store knows on which day each account was used last, so that an operator can find those
-// that nobody needs any more. It is written once a day at most, together with others: when a
-// client binds a resource, and about once in a week while one is connected, so that the
-// account of a device that never disconnects does not look unused after a crash.
+// The store knows on which day each account was last used, so that an operator can find unused
+// ones. The day is written once a day at most, together with those of other accounts: when a
+// client binds a resource, and about once a week while one is connected, so that the account
+// of a device that never disconnects does not look unused after a crash.
 
 // noteUse notes that an account is used by a session, unless that was noted today. ro is the
 // account's roster, which knows; nil: it is noted in any case.
