@@ -62,7 +62,7 @@ type Manager struct {
 }
 
 // New returns a Manager for a valid configuration. It answers challenges on the listener, which
-// it closes at its end; nil if the configuration needs none of its own.
+// it closes at the end; nil if the configuration needs none of its own.
 func New(cfg Config, listener net.Listener, log *slog.Logger) (*Manager, error) {
 	roots, err := cfg.roots()
 	if err != nil {
@@ -101,7 +101,7 @@ func New(cfg Config, listener net.Listener, log *slog.Logger) (*Manager, error) 
 	return m, nil
 }
 
-// unattended is an issuer that asks nobody at the terminal for an e-mail address.
+// unattended is an issuer that does not ask for an e-mail address on the terminal.
 type unattended struct{ *certmagic.ACMEIssuer }
 
 // PreCheck implements certmagic.PreChecker.
@@ -109,7 +109,7 @@ func (u unattended) PreCheck(ctx context.Context, names []string, _ bool) error 
 	return u.ACMEIssuer.PreCheck(ctx, names, false)
 }
 
-// Issue implements certmagic.Issuer. If the authority does not know the account any more,
+// Issue implements certmagic.Issuer. If the authority no longer knows the account,
 // certmagic makes a new one, but tries again with the old one, and returns an error that does
 // not say so. With the new account it succeeds.
 func (u unattended) Issue(ctx context.Context, csr *x509.CertificateRequest) (*certmagic.IssuedCertificate, error) {
@@ -120,7 +120,7 @@ func (u unattended) Issue(ctx context.Context, csr *x509.CertificateRequest) (*c
 	return cert, err
 }
 
-// nobody is the issuer of a configuration that is not complete yet.
+// nobody is the issuer of a configuration that is not complete yet: it issues nothing.
 type nobody struct{ certmagic.Issuer }
 
 // ListensOn says where challenges are answered, before Run is called: certmagic would answer
@@ -257,7 +257,7 @@ func (m *Manager) try(ctx context.Context, domain string) {
 	}
 	m.mu.Lock()
 	s := m.domains[domain]
-	if s == nil { // not needed any more
+	if s == nil { // no longer needed
 		m.mu.Unlock()
 		return
 	}

@@ -96,7 +96,7 @@ type Backend struct {
 	Drains          Drains
 	Poller          *poller.Poller
 	State           func() api.State
-	Predict         func(sessions int) (user, kernel int64) // bytes that so many idle sessions should need
+	Predict         func(sessions int) (user, kernel int64) // memory, in bytes, that this many idle sessions should need
 	Listeners       func() []api.Listener
 	AccountsChanged func(context.Context)                        // acts on changes of accounts in the store, as far as that is possible at once
 	Connected       func(context.Context, jid.JID) (bool, error) // whether a client of an account is connected, on any node

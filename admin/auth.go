@@ -15,7 +15,7 @@ import (
 )
 
 // authorize returns who makes a request, as far as that is known: a user of this machine or
-// the name of a token. action is what is to be done.
+// the name of a token. action is the requested action.
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request, need Scope, action string) (actor string, err error) {
 	p, _ := r.Context().Value(peerKey{}).(peer)
 	if p.local {

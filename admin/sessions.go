@@ -110,10 +110,10 @@ func (s *Server) showSession(r *request) (any, error) {
 	return d, nil
 }
 
-// maxText is how many characters a client can be told.
+// maxText is the maximum length of a text for a client, in characters.
 const maxText = 200
 
-// defaultText is what a client is told whose session was ended.
+// defaultText is the default text for a client whose session is ended.
 const defaultText = "The administrator of this server has ended the session."
 
 // endSession ends a session. RFC 6120 section 4.9.3.14, policy-violation: "The entity has

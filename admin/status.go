@@ -56,7 +56,7 @@ func (s *Server) listeners() []api.Listener {
 	return all
 }
 
-// memory is what the process uses with so many sessions.
+// memory is the memory that the process uses with this many sessions.
 func (s *Server) memory(sessions int) api.Memory {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)

@@ -194,7 +194,7 @@ func AddToken(file, name string, scope Scope) (secret string, err error) {
 // errNoToken says that there is no token of a name.
 var errNoToken = errors.New("there is no token of this name")
 
-// RemoveToken removes a token from a file: it is not valid any more.
+// RemoveToken removes a token from a file: it is no longer valid.
 func RemoveToken(file, name string) error {
 	return editTokens(file, func(text []byte) ([]byte, error) {
 		var kept []byte

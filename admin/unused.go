@@ -21,8 +21,8 @@ const maxUnusedDays = 36500
 
 // UseRule selects accounts by when they were used last. The zero value selects none.
 type UseRule struct {
-	Unused int // those that were used, but not in the last so many days; 0: none of them
-	Never  int // those that were never used, and that are older than so many days; 0: none of them
+	Unused int // those that were used, but not in this number of days; 0: none of them
+	Never  int // those that were never used and are older than this number of days; 0: none of them
 }
 
 // IsZero reports whether the rule selects none.

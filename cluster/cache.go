@@ -61,7 +61,7 @@ type reading struct {
 	changed bool // since it began
 }
 
-// newCache returns a cache that uses at most so many bytes, about.
+// newCache returns a cache that uses at most about this many bytes.
 func newCache(bytes int64, stats *counters) *cache {
 	c := &cache{limit: bytes / cacheShards / 2, stats: stats}
 	c.ctx, c.cancel = context.WithCancel(context.Background())

@@ -45,7 +45,7 @@ func (n *Node) setMembers(r nodesReply) {
 		n.lease.grace = n.now() + n.config.Lease
 	}
 	n.lease.gen = r.gen
-	grace, _ := strconv.ParseInt(r.fields["grace"], 10, 64) // until then, nobody is dead
+	grace, _ := strconv.ParseInt(r.fields["grace"], 10, 64) // until then, no node counts as dead
 	m := &members{alive: map[uint64]string{self: n.config.Name}, known: max(r.id, self), first: n.config.Lease}
 	for field, value := range r.fields {
 		epoch, err := strconv.ParseUint(field, 10, 64)

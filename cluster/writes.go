@@ -61,7 +61,7 @@ type writes struct {
 	waiting int              // operations that were taken and are not finished
 	entered map[string][]int // the levels of registrations that are not finished, by field of the index
 	added   chan struct{}    // a token if there is something in the queue
-	empty   chan struct{}    // a token if there is nothing any more
+	empty   chan struct{}    // holds a token if nothing is left
 }
 
 func (w *writes) init(limit int) {

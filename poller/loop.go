@@ -48,7 +48,7 @@ type loop struct {
 	tasks []task
 	spare []task
 	awake bool // the loop has been woken for tasks, or will look at them before it sleeps
-	ended bool // the poll is closed: no task runs any more
+	ended bool // the poll is closed: no more tasks run
 	done  chan struct{}
 }
 

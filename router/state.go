@@ -80,7 +80,7 @@ func (r *Router) RestoreState(s *session.Session, name string, data []byte) erro
 			return err
 		}
 	}
-	return nil // the extension is not there any more
+	return nil // the extension no longer exists
 }
 
 // saveDirected appends the addresses that got directed presence, each on a line: an address

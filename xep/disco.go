@@ -63,7 +63,7 @@ func disco(d *discovery) router.Extension {
 	}
 }
 
-// update collects what is to be published.
+// update collects what the server publishes.
 func (d *discovery) update() {
 	server := serverInfo(d.router)
 	d.published.Store(&published{server.appendXML(nil), accountInfo(d.router).appendXML(nil), server.ver()})

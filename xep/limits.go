@@ -8,7 +8,7 @@ import (
 	"roost/session"
 )
 
-// StreamLimits are the limits of clients' streams that clients are told (XEP-0478). They
+// StreamLimits are the limits of streams that clients are told of (XEP-0478). They
 // are settings of other packages.
 type StreamLimits struct {
 	MaxStanza     int           // largest first-level element, in bytes
@@ -16,7 +16,8 @@ type StreamLimits struct {
 	Idle          time.Duration // a client that sends nothing for this long is disconnected; 0 or below: never
 }
 
-// SetStreamLimits sets what clients are told from now on, also while the router runs.
+// SetStreamLimits sets the limits that clients are told of from now on. It may be called while
+// the router runs.
 func (x *Set) SetStreamLimits(l StreamLimits) { x.limits.Store(&l) }
 
 // limits tells clients the limits of their streams in the stream features (XEP-0478):

@@ -144,6 +144,6 @@ type TokenList struct {
 
 // TokensRevoked is the response to a request that revokes tokens.
 type TokensRevoked struct {
-	Clients  int64 `json:"clients"`  // that have no token any more
+	Clients  int64 `json:"clients"`  // that no longer have a token
 	Sessions int64 `json:"sessions"` // that are ended, on all nodes; without a server none
 }

@@ -93,7 +93,7 @@ type Sessions struct {
 type Restored struct {
 	Waiting int64 `json:"waiting"` // they are among the connected ones, and wait for their clients to resume them
 	Resumed int64 `json:"resumed"` // their clients have resumed them
-	Ended   int64 `json:"ended"`   // they have ended before: their time was over, or their clients have logged in anew
+	Ended   int64 `json:"ended"`   // they have ended before: their time was over, or their clients have logged in again
 }
 
 // Total returns the number of sessions that were restored.
@@ -118,7 +118,7 @@ type Logins struct {
 type Memory struct {
 	ResidentBytes  int64 `json:"resident_bytes"`  // of the process
 	HeapLiveBytes  int64 `json:"heap_live_bytes"` // reachable at the last garbage collection
-	PredictedBytes int64 `json:"predicted_bytes"` // what roost check expects of so many idle sessions
+	PredictedBytes int64 `json:"predicted_bytes"` // what roost check expects for this number of idle sessions
 	KernelBytes    int64 `json:"kernel_bytes"`    // what roost check expects the kernel to use for them
 	LimitBytes     int64 `json:"limit_bytes"`     // what the garbage collector keeps to; 0: no limit
 }

@@ -55,7 +55,7 @@ type Users interface {
 	// Login checks the secret of a token. It may set headers of the response.
 	Login(w http.ResponseWriter, r *http.Request, secret string) (TokenID, error)
 
-	// Token returns the user that a token stands for; ok is false if it is not valid any more.
+	// Token returns the user that a token stands for; ok is false if it is no longer valid.
 	Token(id TokenID) (u User, ok bool)
 
 	// As returns a context for requests of the API that are made for a token, because of r.
@@ -256,7 +256,7 @@ type pageData struct {
 	visit       *visit
 }
 
-// User returns who is logged in.
+// User returns the user who is logged in.
 func (p *pageData) User() User { return p.visit.user }
 
 // Known reports whether somebody is logged in.

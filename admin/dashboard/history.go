@@ -26,7 +26,7 @@ const (
 	seriesCount
 )
 
-// seriesInfo is what is to be known of a series.
+// seriesInfo describes a series.
 var seriesInfo = [seriesCount]struct {
 	name  string // in history.json
 	worst bool   // what is kept of an interval is its largest value, not its mean

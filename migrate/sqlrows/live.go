@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// patience is how long a database may take until it sends its next row. Tests change it.
-var patience = time.Minute
+// stallLimit is how long a database may take until it sends its next row. Tests change it.
+var stallLimit = time.Minute
 
-// errStalled means that a database has sent nothing for so long.
+// errStalled means that a database has sent nothing for stallLimit.
 var errStalled = errors.New("the database has sent nothing for a minute: look for a statement there that holds a lock on its tables, and run the same command again")
 
 // lockSeconds is how long a database may wait for such a lock, so that its own error, which
@@ -25,11 +25,11 @@ type watch struct{ timer *time.Timer }
 
 // newWatch returns a watch that ends a context by its function.
 func newWatch(cancel context.CancelCauseFunc) *watch {
-	return &watch{time.AfterFunc(patience, func() { cancel(errStalled) })}
+	return &watch{time.AfterFunc(stallLimit, func() { cancel(errStalled) })}
 }
 
 // waits is called before something is read from the database.
-func (w *watch) waits() { w.timer.Reset(patience) }
+func (w *watch) waits() { w.timer.Reset(stallLimit) }
 
 // got is called after something was read.
 func (w *watch) got() { w.timer.Stop() }

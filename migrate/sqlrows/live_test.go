@@ -57,8 +57,8 @@ func testLive(t *testing.T, url string, exec func(sql string)) {
 // TestWatch: a database that sends nothing does not keep an import waiting, and what is done
 // with its rows may take long.
 func TestWatch(t *testing.T) {
-	defer func(p time.Duration) { patience = p }(patience)
-	patience = time.Millisecond
+	defer func(p time.Duration) { stallLimit = p }(stallLimit)
+	stallLimit = time.Millisecond
 	err := readLive(t.Context(), Receiver{}, func(ctx context.Context, l liveTables) error {
 		<-ctx.Done()
 		return fmt.Errorf("read: %w", ctx.Err())
@@ -71,7 +71,7 @@ func TestWatch(t *testing.T) {
 	if err := readLive(ctx, Receiver{}, func(ctx context.Context, l liveTables) error { return ctx.Err() }); err != context.Canceled {
 		t.Error(err)
 	}
-	patience = time.Hour
+	stallLimit = time.Hour
 	broken := errors.New("broken")
 	if err := readLive(t.Context(), Receiver{Row: func(*Row) error { return broken }}, func(ctx context.Context, l liveTables) error {
 		err := l.pass(&Row{})
