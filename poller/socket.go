@@ -13,10 +13,10 @@ import (
 	"roost/poller/epoll"
 )
 
-// Socket is a connected socket that belongs to no connection: Conn.Unplug has taken it from
-// one, for Conn.Plug to make another. It has everything that belongs to the peer rather than to
-// the handler: the descriptor, the record layers, what is queued and what is unread, and
-// the peer's place in the limits. It must be passed to Plug or closed, once.
+// Socket is a connected socket that belongs to no connection: Conn.Unplug has taken it from a
+// connection, so that Conn.Plug can give it to another one. It has everything that belongs to
+// the peer rather than to the handler: the descriptor, the record layers, what is queued and
+// what is unread, and the peer's place in the limits. It must be passed to Plug or closed, once.
 type Socket struct {
 	p       *Poller
 	fd      int
@@ -55,11 +55,11 @@ func (c *Conn) Unplug() (socket interface{ Close(linger time.Duration) }) {
 	return x
 }
 
-// Plug makes a connection of a socket from Unplug of any connection of the same poller, for a
-// handler, which must be a Handler. c, which must be closed, gives it what belongs to the
-// handler rather than to the peer: the loop, the deadline, and whether the outbox is reserved.
-// Reading is paused until Resume. After an error the socket is closed. Plug must be called on
-// the loop. Its result is a *Conn.
+// Plug returns a new connection, a *Conn, with a socket that Unplug has taken from any
+// connection of the same poller, for a handler, which must be a Handler. c must be closed. The
+// new connection takes over from c what belongs to the handler rather than to the peer: the
+// loop, the deadline, and whether the outbox is reserved. Reading is paused until Resume. After
+// an error the socket is closed. Plug must be called on the loop.
 //
 // What was posted because of an earlier socket of the handler concerns its earlier connection,
 // which stays closed.
@@ -108,10 +108,10 @@ func (c *Conn) isReserved() bool {
 	return c.reserved
 }
 
-// Vacant returns a connection of the same loop, a *Conn, that is closed, and reserved as after
-// Reserve. A handler that waits for another socket, see Plug, keeps it instead of its own: it
-// is the same one for all of the loop's handlers that begin to wait at about the same time.
-// That time, to the minute, is its LastRead. Vacant must be called on the loop.
+// Vacant returns a connection, a *Conn, of the same loop that is closed, and reserved as after
+// Reserve. A handler that waits for another socket (see Plug) keeps it instead of its own, so
+// that waiting costs no memory: all of the loop's handlers that begin to wait in the same
+// minute get the same one. That time is its LastRead. Vacant must be called on the loop.
 func (c *Conn) Vacant() any {
 	l := c.loop
 	v := l.vacant.Load()
@@ -122,7 +122,7 @@ func (c *Conn) Vacant() any {
 	return v
 }
 
-// vacantSeconds is for how long a loop has the same vacant connection.
+// vacantSeconds is how long a loop uses the same vacant connection.
 const vacantSeconds = 60
 
 // newVacant returns a connection that never has a socket. Its methods change nothing, so

@@ -17,9 +17,9 @@ type Activity interface {
 	// LastActivity returns the last record of an account, or ErrNotFound.
 	LastActivity(ctx context.Context, owner jid.JID) (LastActivity, error)
 
-	// NoteUse records, in one transaction, on which day each account was used. An earlier day
-	// than the one that is recorded changes nothing. It skips accounts that do not exist or
-	// were created after AccountUse.Event.
+	// NoteUse records, in one transaction, on which day each account was used, unless a later
+	// day is already recorded. It skips accounts that do not exist or were created after
+	// AccountUse.Event.
 	NoteUse(ctx context.Context, batch []AccountUse) error
 }
 
@@ -31,7 +31,7 @@ type LastActivity struct {
 	Event  int64     // for SetLastActivity: an event of the account that is meant; 0 means any account
 }
 
-// AccountUse is that an account was used on a day: a client of it was connected.
+// AccountUse says that an account was used on a day: one of its clients was connected.
 type AccountUse struct {
 	Owner jid.JID
 	Day   Day
@@ -52,8 +52,8 @@ func (d Day) End() time.Time {
 	return time.Unix(int64(d+1)*24*60*60-1, 0).UTC()
 }
 
-// LastUse returns Account.Used for the time of the last activity in Unix seconds, 0 if there is
-// none, and a day.
+// LastUse returns the value of Account.Used that follows from the time of the last activity, in
+// Unix seconds or 0 if there was none, and the last day of use.
 func LastUse(at int64, day Day) time.Time {
 	used := day.End()
 	if at != 0 {

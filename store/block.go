@@ -7,18 +7,18 @@ import (
 
 // Blocks are networks and accounts that may not use the server.
 type Blocks interface {
-	// ListBlocks returns all blocks, those that have ended included, in the order of the
+	// ListBlocks returns all blocks, including those that have ended, in the order of the
 	// bytes of their targets.
 	ListBlocks(ctx context.Context) ([]Block, error)
 
 	// PutBlock adds a block, or replaces the one of the same target. It returns ErrQuota,
-	// and changes nothing, if there are limit blocks of other targets already.
+	// and changes nothing, if there are already limit blocks of other targets.
 	PutBlock(ctx context.Context, b Block, limit int) error
 
 	// DeleteBlock deletes the block of a target, or returns ErrNotFound.
 	DeleteBlock(ctx context.Context, target string) error
 
-	// DeleteEndedBlocks deletes the blocks that have an end, which is not after now.
+	// DeleteEndedBlocks deletes the blocks that end at or before now.
 	DeleteEndedBlocks(ctx context.Context, now time.Time) error
 }
 

@@ -24,8 +24,8 @@ func Unfinished(source string) error {
 // is their number.
 type CopyReport func(t *Table, verifying bool, n int64)
 
-// Copy copies everything from one store to another one, which is empty or has what a former
-// call for the same source has left when it was interrupted, and then compares the two. source
+// Copy copies everything from one store to another, and then compares the two. The target must
+// be empty, or contain what an interrupted call for the same source has copied. source
 // describes from. Nothing else may use the stores.
 //
 // Rows keep their keys, so the order of messages, the versions of rosters and the numbers that

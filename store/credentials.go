@@ -254,7 +254,8 @@ func (c *Credentials) Add(other *Credentials) {
 	}
 }
 
-// Shape returns what of the credentials is known to those who only begin to log in.
+// Shape returns the part of the credentials that a client learns when it begins to log in,
+// without knowing the password.
 func (c *Credentials) Shape() (s Shape) {
 	for h := range NumHashes {
 		if len(c[h].StoredKey) > 0 {
@@ -265,11 +266,12 @@ func (c *Credentials) Shape() (s Shape) {
 	return s
 }
 
-// Shape is what of an account's credentials is known to those who only begin to log in.
+// Shape is the part of an account's credentials that a client learns when it begins to log in,
+// without knowing the password.
 type Shape struct {
 	Iterations [NumHashes]int // 0: there are no keys
 	Salts      [NumHashes]SaltForm
-	SharedSalt bool // all have the same salt, as in accounts that an older version has made
+	SharedSalt bool // all have the same salt, as in accounts that an older version has created
 }
 
 // String returns the shape as text.

@@ -15,7 +15,7 @@ func EachAccount(ctx context.Context, s Accounts, domain string, f func(Account)
 	return eachOfPages(func(after jid.JID) ([]Account, error) { return s.ListAccounts(ctx, domain, after, accountPage) }, f)
 }
 
-// EachLacking is as EachAccount, for the accounts that have no keys for a hash function.
+// EachLacking is EachAccount for the accounts that have no keys for a hash function.
 func EachLacking(ctx context.Context, s Accounts, h Hash, domain string, f func(Account) error) error {
 	return eachOfPages(func(after jid.JID) ([]Account, error) { return s.ListLacking(ctx, h, domain, after, accountPage) }, f)
 }

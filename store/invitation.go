@@ -17,13 +17,13 @@ import (
 type Invitations interface {
 	// CreateInvitation adds an invitation. It returns ErrQuota if there are limit invitations
 	// of its inviter that have not ended when it is created, whether they were used or not.
-	// Otherwise, so that who is refused learns nothing about names, it returns ErrExists if
-	// an account has the name that it reserves, or a deleted one had it and the store has
-	// not forgotten that, or another invitation reserves it. The store may forget invitations
-	// that ended a day before it is created.
+	// Otherwise it returns ErrExists if an account has the name that the invitation reserves,
+	// or a deleted account had it and the store has not forgotten that, or another invitation
+	// reserves it. (In this order, so that a refused inviter learns nothing about names.) The
+	// store may forget invitations that ended a day before this one is created.
 	CreateInvitation(ctx context.Context, i Invitation, limit int) error
 
-	// Invitation returns an invitation, also one that was used or has ended, or ErrNotFound.
+	// Invitation returns an invitation, even one that was used or has ended, or ErrNotFound.
 	Invitation(ctx context.Context, id string) (Invitation, error)
 
 	// ListInvitations returns at most limit invitations after the ID after, which is empty
@@ -46,8 +46,8 @@ type Invitations interface {
 	RegisterInvited(ctx context.Context, a Account, id string, since time.Time, contact *RosterUpdate) error
 }
 
-// Invite is CreateInvitation that first forgets the names of accounts that were deleted before held,
-// if the invitation reserves a name: it may be one of these.
+// Invite is CreateInvitation, but if the invitation reserves a name, it first forgets the names of
+// accounts that were deleted before held, because the name may be one of these.
 func Invite(ctx context.Context, s Store, i Invitation, limit int, held time.Time) error {
 	if i.Localpart != "" {
 		if err := s.ForgetDeleted(ctx, held, time.Time{}); err != nil {
@@ -74,7 +74,7 @@ type Invitation struct {
 // Usable reports whether accounts can be created at a time.
 func (i *Invitation) Usable(now time.Time) bool { return i.Uses > 0 && now.Before(i.Until) }
 
-// For reports whether an account could be created, but for the time.
+// For reports whether the invitation is for an account and has uses left, whatever the time.
 func (i *Invitation) For(account jid.JID) bool {
 	return i.Uses > 0 && i.Domain == account.Domain() && (i.Localpart == "" || i.Localpart == account.Local())
 }
@@ -84,8 +84,8 @@ func (i *Invitation) Reserves(account jid.JID, now time.Time) bool {
 	return i.Usable(now) && i.Localpart != "" && i.For(account)
 }
 
-// KeepInvitations is how long after its end an invitation is kept at least: a client that
-// has shown the token before may use it afterwards.
+// KeepInvitations is the minimum time for which an invitation is kept after its end: a client
+// that has shown the token before the end may still use it.
 const KeepInvitations = 24 * time.Hour
 
 // AddURI returns the URI with which the holder of the token adds the inviter as a contact,
@@ -118,7 +118,7 @@ func IsInvitationToken(text string) bool {
 	return len(text) == 26 && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz234567") == ""
 }
 
-// MaxInvitationToken is the largest length of a token in bytes.
+// MaxInvitationToken is the maximum length of a token in bytes.
 const MaxInvitationToken = 128
 
 // InvitationID returns the ID of the invitation with a token: half of its SHA-256, from which

@@ -56,13 +56,12 @@ type Shareable interface {
 
 // Snapshotter is a Location whose store can be copied into one file, also while servers use it.
 type Snapshotter interface {
-	// SnapshotName returns the name that the file has in a backup. It tells what kind of file
-	// it is.
+	// SnapshotName returns the name of the file in a backup, which identifies its kind.
 	SnapshotName() string
 
-	// Snapshot copies the store, as it is at one moment, into a file that is new or empty, and
-	// checks the copy. The file is not synced. report is called with the number of bytes
-	// that are copied and, unless it is not known and 0, their total. The error wraps
+	// Snapshot copies the state of the store at one moment into a file that is new or empty,
+	// and checks the copy. The file is not synced. report is called with the number of bytes
+	// copied so far, and their total or 0 if that is not known. The error wraps
 	// fs.ErrNotExist if the store does not exist.
 	Snapshot(ctx context.Context, file string, report func(done, total int64)) (SnapshotInfo, error)
 }
