@@ -1,8 +1,8 @@
-// Package acme gets certificates for a server's domains from a certification authority by
-// ACME (RFC 8555, https://www.rfc-editor.org/rfc/rfc8555), and renews them in time. It is the
-// only package that uses certmagic: that has the protocol, the storage in files and the
-// locks between nodes that share them. When to try is decided here, so that the reason of a
-// failure and the time of the next attempt are known.
+// Package acme obtains certificates for a server's domains from a certificate authority by
+// ACME (RFC 8555, https://www.rfc-editor.org/rfc/rfc8555), and renews them. It is the only
+// package that uses certmagic, which implements the protocol, the storage in files, and the
+// locks between nodes that share the files. This package decides when to try, so that the
+// reason for a failure and the time of the next attempt are known.
 package acme
 
 import (

@@ -1,7 +1,6 @@
 // Package admin serves the administration interface: HTTP and JSON on a Unix socket in the
-// data directory and, on request, at a TCP address for clients with tokens. Package
-// admin/api has its types, admin/dashboard the pages for browsers, and docs/admin.md
-// describes it.
+// data directory and, if configured, at a TCP address for clients with tokens. Its types are
+// in package admin/api, its pages for browsers in admin/dashboard. docs/admin.md describes it.
 //
 // # Who may do what
 //

@@ -3,12 +3,12 @@
 //
 // The first entry of the archive is the manifest. It has the SHA-256 sum of each of the
 // others, which follow in its order; the second entry is the sum of the manifest itself. An
-// archive is not compressed: messages are mostly encrypted, and a backup that is kept by a
-// program that stores only differences had better not be.
+// archive is not compressed: most messages are encrypted, and programs that store only the
+// differences between backups work better with uncompressed ones.
 //
 // # Interruption
 //
-// Whoever is killed here leaves nothing that looks complete. A backup is written under a
+// If a process is killed, it leaves nothing that looks complete. A backup is written under a
 // temporary name, and gets its own name when it is on the disk and was read again. A restored
 // directory has an entry Unfinished until it is complete, and no server starts there.
 package backup

@@ -1,5 +1,5 @@
-// Package blocks has the networks and accounts that may not use the server. They are kept
-// in the store and in files; lookups read a copy in memory, without a lock.
+// Package blocks manages the networks and accounts that may not use the server. They are
+// stored in the store and in files; lookups read a copy in memory, without a lock.
 package blocks
 
 import (

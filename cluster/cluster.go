@@ -5,7 +5,7 @@
 // It knows accounts and resources as strings, and items as bytes. Time is that of the Redis
 // server and this machine's monotonic clock; the wall clock of a node does not matter.
 //
-// Decision 56 has the design and the measurements.
+// docs/decisions/0056-cluster-engine.md has the design and the measurements.
 package cluster
 
 import (

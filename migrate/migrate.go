@@ -1,9 +1,9 @@
-// Package migrate moves accounts with all their data between servers. It has the form
-// in which they move, which no file format determines: Account. Packages that read the
-// files and databases of other servers use a Builder, which accepts only what this server
-// could have stored itself; Export reads accounts from a store.
+// Package migrate moves accounts with all their data between servers. Account is the form in
+// which they move, independent of file formats. Packages that read the files and databases of
+// other servers use a Builder, which accepts only what this server could have stored itself;
+// Export reads accounts from a store.
 //
-// The package also reads and writes one format, JSON lines.
+// The package also reads and writes one file format, JSON lines.
 package migrate
 
 import (

@@ -1,6 +1,6 @@
-// Package server combines the packages: it is the only one that knows all others. It
-// opens the store, connects sessions and router, turns the poller's connections into
-// sessions, and stops everything in order.
+// Package server connects all packages: it is the only one that knows all others. It opens
+// the store, connects sessions and router, turns the poller's connections into sessions, and
+// stops everything in order.
 package server
 
 import (

@@ -1,4 +1,4 @@
-// Package stanza gives borrowed views of the three XMPP stanzas, message, presence and iq
+// Package stanza provides borrowed views of the three XMPP stanzas, message, presence and iq
 // (RFC 6120 section 8, https://www.rfc-editor.org/rfc/rfc6120#section-8), and writes
 // stanzas, replies and stanza errors. It holds no state and does no I/O: all output is
 // appended to a slice that the caller owns.

@@ -1,6 +1,6 @@
-// Package api has the types of the administration interface: what its requests and
-// responses look like as JSON, and a client. Package admin serves it, and commands of
-// roost use it. Times are RFC 3339, durations seconds, sizes bytes.
+// Package api defines the types of the requests and responses of the administration
+// interface, which are JSON, and contains a client. Package admin serves the interface, and
+// the commands of roost use it. Times are in RFC 3339, durations in seconds, sizes in bytes.
 package api
 
 import (

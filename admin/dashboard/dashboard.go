@@ -1,12 +1,12 @@
-// Package dashboard has the pages of the administration interface for people with
-// browsers: what the server does and how that developed, sessions, and the actions that an
+// Package dashboard serves the pages of the administration interface for browsers: the state
+// of the server and its recent history, sessions and accounts, and the actions that an
 // operator needs. Package admin mounts it beside the API. docs/admin.md describes it.
 //
 // # Pages
 //
-// Pages are made by the server from templates, and work without JavaScript, except for the
-// charts. A little JavaScript keeps open pages up to date. Everything comes from the
-// program; the Content-Security-Policy allows nothing else, and nothing inline.
+// The server generates the pages from templates. They work without JavaScript, except for the
+// charts; a little JavaScript keeps open pages up to date. Everything comes from the program;
+// the Content-Security-Policy allows nothing else, and nothing inline.
 //
 // # What protects it
 //

@@ -1,5 +1,6 @@
-// Package events passes on what happens in the server to those who follow it at that
-// moment. Nothing is kept: while nobody follows, an event costs the load of a number.
+// Package events is a bus for events in the server. Readers get the events from the moment at
+// which they begin to read; nothing is stored. Without a reader, an event costs one atomic
+// load.
 package events
 
 import (

@@ -1,15 +1,15 @@
-// Package hot takes over those fields of a new configuration that may change while a program
-// runs.
+// Package hot merges a new configuration into that of a running program: it replaces the
+// fields that may change while the program runs.
 //
-// Each field of a configuration has a tag that says whether it may:
+// Each field of a configuration has a tag that says whether it may change:
 //
 //	reload:"yes"         it may
 //	reload:"yes: NOTE"   it may; NOTE says what a change applies to
 //	reload:"no: REASON"  a change needs a restart, for this reason
 //	reload:"-"           it is no setting: the program itself fills it in
 //
-// A field without a tag must be a struct, whose fields have tags. So whoever adds a setting
-// has to decide.
+// A field without a tag must be a struct whose fields have tags, so a new setting cannot be
+// added without this decision.
 package hot
 
 import (

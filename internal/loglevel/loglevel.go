@@ -1,4 +1,4 @@
-// Package loglevel has the level of a log that can be changed for a limited time.
+// Package loglevel implements the level of a log, which can be changed for a limited time.
 package loglevel
 
 import (

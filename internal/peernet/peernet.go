@@ -1,5 +1,5 @@
-// Package peernet groups peers by network, for limits that a customer of a provider must
-// not evade by changing addresses.
+// Package peernet maps the addresses of peers to the networks by which limits are counted, so
+// that a peer cannot evade a limit by changing its address within its provider's network.
 package peernet
 
 import (

@@ -1,7 +1,7 @@
 // Package pgtest starts PostgreSQL for tests: Debian's package postgresql, in a temporary
 // directory, reachable only by a Unix socket there. A test binary has at most one shared
 // server, and one that tests may stop; they end with it. Each database that a test asks for is
-// an empty schema. Schemas are used again, because to create tables takes longer than a test.
+// an empty schema. Schemas are reused, because creating tables takes longer than most tests.
 package pgtest
 
 import (

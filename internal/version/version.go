@@ -1,4 +1,4 @@
-// Package version tells the version of the program.
+// Package version returns the version of the program.
 package version
 
 import (

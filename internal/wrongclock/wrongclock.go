@@ -1,6 +1,6 @@
-// Package wrongclock makes the wall clock of a process wrong, for tests. Programs written in
-// Go ask the kernel's shared object (vDSO) for the time, so a library that is loaded first, as
-// others use, has no effect.
+// Package wrongclock makes the wall clock of a process wrong, for tests. Go programs read the
+// time from the kernel's shared object (vDSO), so the usual way, a preloaded library, has no
+// effect.
 package wrongclock
 
 // Supported reports whether Shift works on this architecture.

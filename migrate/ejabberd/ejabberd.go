@@ -1,5 +1,5 @@
-// Package ejabberd reads the accounts of an ejabberd server from its SQL database. What its
-// command export_piefxis writes is read by package pie.
+// Package ejabberd reads the accounts of an ejabberd server from its SQL database. Package pie
+// reads the files that ejabberd's command export_piefxis writes.
 package ejabberd
 
 import (

@@ -1,7 +1,7 @@
 // Package sqlrows reads the rows of another server's SQL database: from a dump, which is the
 // text that sqlite3 .dump, pg_dump and mysqldump write, from an SQLite file, or from a
-// database of PostgreSQL, MySQL or MariaDB. It knows no tables; packages that do group the rows by account with a
-// Sorter.
+// database of PostgreSQL, MySQL or MariaDB. It does not know the tables; packages that do
+// group their rows by account with a Sorter.
 //
 // A dump is data, not a program: statements other than INSERT, COPY and CREATE TABLE are
 // skipped, and what those say must be constants.
