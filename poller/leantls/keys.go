@@ -34,8 +34,6 @@ func suiteOf(id uint16) suite {
 	return 0
 }
 
-func (s suite) known() bool { return s >= aes128 && s <= chacha20 }
-
 // secretLen returns the length of a traffic secret, which is that of the suite's hash.
 func (s suite) secretLen() int {
 	if s == aes256 {

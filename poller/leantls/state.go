@@ -15,7 +15,6 @@
 package leantls
 
 import (
-	"encoding/binary"
 	"errors"
 	"math"
 )
@@ -99,41 +98,3 @@ func (s *State) PeerClosed() bool { return s.read.partial == closedByPeer }
 // CanSeal reports whether the session may still send. The caller must own the writing
 // half.
 func (s *State) CanSeal() bool { return s.write.suite != 0 }
-
-// handOverLen is the length of what HandOver appends.
-const handOverLen = 1 + 2*(maxSecret+8+4)
-
-// HandOver appends the session to dst, for the process that takes it over, and erases it
-// here: a session has one owner, so afterwards all methods return ErrClosed. The caller
-// must own both halves, wipe dst after use, and hold no bytes of an incomplete record.
-func (s *State) HandOver(dst []byte) ([]byte, error) {
-	if s.read.suite == 0 || s.write.suite == 0 {
-		return dst, ErrClosed
-	}
-	dst = append(dst, byte(s.read.suite))
-	for _, h := range []*half{&s.read, &s.write} {
-		dst = append(dst, h.secret[:]...)
-		dst = binary.BigEndian.AppendUint64(dst, h.seq)
-		dst = append(dst, h.partial, h.useless, h.updates, 0)
-	}
-	s.Wipe()
-	return dst, nil
-}
-
-// TakeOver initializes s with the session that HandOver appended to p.
-func (s *State) TakeOver(p []byte) error {
-	if len(p) != handOverLen || !suite(p[0]).known() || s.read.suite != 0 || s.write.suite != 0 {
-		return errors.New("leantls: not a session, or the State is in use")
-	}
-	use := suite(p[0])
-	p = p[1:]
-	if p[maxSecret+8] > uint8(len(keyUpdate)) {
-		return errors.New("leantls: not a session")
-	}
-	for _, h := range []*half{&s.read, &s.write} {
-		h.start(use, p[:maxSecret], binary.BigEndian.Uint64(p[maxSecret:]))
-		h.partial, h.useless, h.updates = p[maxSecret+8], p[maxSecret+9], p[maxSecret+10]
-		p = p[maxSecret+12:]
-	}
-	return nil
-}
