@@ -13,10 +13,8 @@ import (
 //
 // Batches of one run for one node are numbered from 1.
 
-const (
-	maxBatch  = 128 << 10 // bytes after which a batch is full
-	batchHead = 3 * binary.MaxVarintLen64
-)
+// batchHead is the largest size of a head, in bytes.
+const batchHead = 3 * binary.MaxVarintLen64
 
 var errBatch = errors.New("the batch is damaged")
 

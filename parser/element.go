@@ -183,20 +183,3 @@ func (e Element) Raw() []byte {
 	t := e.start()
 	return e.d.src[t.Pos-1 : t.End : t.End]
 }
-
-// Inner returns the bytes between the element's tags, as received; empty for an
-// empty-element tag.
-func (e Element) Inner() []byte {
-	if e.d == nil {
-		return nil
-	}
-	t := e.start()
-	if t.Val >= t.End {
-		return nil
-	}
-	to := t.End - 1
-	for e.d.src[to] != '<' {
-		to--
-	}
-	return e.d.src[t.Val:to:to]
-}
