@@ -167,9 +167,8 @@ func (k *Keys) matches(h *half) bool {
 // nil if the reading half has ended.
 func (s *State) ReadKeys(old *Keys) *Keys { return s.read.current(old) }
 
-// WriteKeys returns the keys for Seal in the same way.
-func (s *State) WriteKeys(old *Keys) *Keys { return s.write.current(old) }
-
+// current returns the half's keys: old if they are still current, otherwise new ones; nil if
+// the half has ended.
 func (h *half) current(old *Keys) *Keys {
 	switch {
 	case h.suite == 0:

@@ -128,7 +128,7 @@ func BenchmarkWake(b *testing.B) {
 			s, _ := pair(b, use)
 			b.ReportAllocs()
 			for b.Loop() {
-				if s.WriteKeys(nil) == nil {
+				if s.write.current(nil) == nil {
 					b.Fatal("no keys")
 				}
 			}

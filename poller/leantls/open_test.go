@@ -262,7 +262,7 @@ func TestSealAllocates(t *testing.T) {
 	for _, use := range suites {
 		s, c := pair(t, use)
 		p, out, record := make([]byte, 150), make([]byte, 0, 1024), make([]byte, 0, 1024)
-		tx, rx := s.WriteKeys(nil), c.ReadKeys(nil)
+		tx, rx := s.write.current(nil), c.ReadKeys(nil)
 		if n := testing.AllocsPerRun(100, func() {
 			out, tx, _ = s.Seal(tx, out[:0], p)
 			record = append(record[:0], out...)

@@ -194,7 +194,7 @@ func TestKeysAreBound(t *testing.T) {
 	}
 	_ = c.write.nextSecret()
 	for desc, wrong := range map[string]*Keys{
-		"earlier": k, "other direction": s.WriteKeys(nil), "other session": other.ReadKeys(nil), "none": nil,
+		"earlier": k, "other direction": s.write.current(nil), "other session": other.ReadKeys(nil), "none": nil,
 	} {
 		if s.ReadKeys(wrong) == wrong {
 			t.Error(desc + ": the keys were accepted")
@@ -213,11 +213,11 @@ func TestKeysAreBound(t *testing.T) {
 		t.Errorf("Seal with other keys: %v", err)
 	}
 	// Another session at the same address, after the end of the first and instead of it.
-	rx, tx := s.ReadKeys(nil), s.WriteKeys(nil)
+	rx, tx := s.ReadKeys(nil), s.write.current(nil)
 	s.Wipe()
 	s.read.start(aes128, make([]byte, 32), 0)
 	s.write.start(aes128, make([]byte, 32), 0)
-	if s.ReadKeys(rx) == rx || s.WriteKeys(tx) == tx {
+	if s.ReadKeys(rx) == rx || s.write.current(tx) == tx {
 		t.Error("keys of the previous session were accepted")
 	}
 	rx = s.ReadKeys(nil)
@@ -226,7 +226,7 @@ func TestKeysAreBound(t *testing.T) {
 		t.Error("keys of a session that was replaced were accepted")
 	}
 	s.Wipe()
-	if s.ReadKeys(nil) != nil || s.WriteKeys(nil) != nil || s.ReadKeys(k) != nil {
+	if s.ReadKeys(nil) != nil || s.write.current(nil) != nil || s.ReadKeys(k) != nil {
 		t.Error("keys exist after the end")
 	}
 }
