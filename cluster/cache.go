@@ -9,9 +9,9 @@ import (
 	"roost/router"
 )
 
-// cache holds the results of lookups, also that there is nothing, until the server reports
-// that they have changed, or nobody has needed them for cacheIdle or at least half of it: a
-// login looks up all contacts, and an idle client needs none of them.
+// cache holds the results of lookups, including empty ones, until the server reports that they
+// have changed, or they were not needed for about cacheIdle (at least half of it): a login looks
+// up all contacts, and an idle client needs none of them.
 //
 // The server sends the reply to a read before it reports a change of what was read. But the
 // reply goes to the goroutine that waits for it, and the report is handled at once: a report

@@ -136,7 +136,7 @@ type Node struct {
 	domains   atomic.Pointer[string]
 	newcomers newcomers
 
-	lost      atomic.Uint32 // a router.Lost that the handler has to be told, or 0
+	lost      atomic.Uint32 // a router.Lost that the handler does not know of yet, or 0
 	rejoining atomic.Bool   // the handler's Rejoined is running
 
 	writes writes
@@ -189,11 +189,11 @@ func New(config Config, handler router.NodeHandler) (*Node, error) {
 	return n, nil
 }
 
-// Start connects to the Redis server and joins the cluster. It waits for up to one lease if
-// another node has the name: it may have crashed. If the server cannot be reached, that is no
-// error: the node joins as soon as it can. It is one if the server refuses what a node needs,
-// or if another node with the name is running; then the node cannot be used. ctx limits the time
-// until Start returns.
+// Start connects to the Redis server and joins the cluster. If another node has the name, Start
+// waits for up to one lease, because that node may have crashed. It is not an error if the
+// server cannot be reached: the node joins as soon as it can. It is an error if the server
+// refuses what a node needs, or if another node with the name is running; then the node cannot
+// be used. ctx limits the time until Start returns.
 func (n *Node) Start(ctx context.Context) error {
 	if err := n.joinFirst(ctx); err != nil {
 		if misconfigured(err) || ctx.Err() != nil {
@@ -212,9 +212,10 @@ func (n *Node) Start(ctx context.Context) error {
 	return nil
 }
 
-// Close leaves the cluster, if the node has been started. Registrations that are left are removed by the other nodes, and
-// items that are left in this node's stream are returned there, as if this node had died, but at once. ctx limits how long Close waits for what is queued; it also
-// waits until calls of the handler return.
+// Close leaves the cluster, if the node has been started. As if this node had died, but at once,
+// the other nodes remove its remaining registrations, and get back the items that are left in
+// its stream. ctx limits how long Close waits for what is queued; it also waits until calls of
+// the handler return.
 func (n *Node) Close(ctx context.Context) {
 	if !n.started {
 		n.cache.close()
@@ -241,7 +242,7 @@ func (n *Node) Close(ctx context.Context) {
 // Self is this node.
 func (n *Node) Self() router.NodeID { return router.NodeID(n.epoch.Load()) }
 
-// now is the time since Open, by the monotonic clock, which also runs while the process is
+// now is the time since New, by the monotonic clock, which also runs while the process is
 // stopped.
 func (n *Node) now() time.Duration { return time.Since(n.start) }
 

@@ -14,9 +14,9 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// engine is the Redis server. The clients are set before up is true for the first time. When a request fails because the server cannot be reached, it
-// counts as down until the lease goroutine has reached it again: so no login waits for a
-// timeout of its own.
+// engine is the Redis server. The clients are set before up is true for the first time. When a
+// request fails because the server cannot be reached, the engine counts as down until the lease
+// goroutine has reached it again, so that not every login has to wait for a timeout.
 type engine struct {
 	client  rueidis.Client // for all but lookups; one connection, so that requests stay in order, and one for what blocks
 	lookups rueidis.Client // its server remembers which keys it has read, and reports their changes

@@ -282,7 +282,7 @@ func (n *Node) compareRuns() {
 	}
 }
 
-// lose notes what the handler has to be told.
+// lose records that something may have been lost, of which the handler has to be told.
 func (n *Node) lose(lost router.Lost) {
 	for {
 		before := n.lost.Load()
@@ -292,8 +292,8 @@ func (n *Node) lose(lost router.Lost) {
 	}
 }
 
-// Repeat has the handler repeat something, as after a loss. It is for resources that were not
-// registered when they came to be.
+// Repeat makes the handler repeat something, as after a loss. It is for resources that could not
+// be registered when they were bound.
 func (n *Node) Repeat(lost router.Lost) {
 	n.lose(lost)
 	n.hurry()
