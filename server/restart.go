@@ -21,7 +21,7 @@ func (s *Server) suspend(ctx context.Context) error {
 		return s.sessions.Shutdown(ctx)
 	}
 	keep := session.Keep{Limit: cfg.SavedSessions, Time: s.saveTime(), Event: s.router.LastEvent, Before: s.router.BeforeSave, Each: s.node != nil, Write: s.saveSessions}
-	done, err := s.sessions.Suspend(s.haste, ctx, keep)
+	done, err := s.sessions.Suspend(s.mayWait, ctx, keep)
 	if done.Sessions > 0 {
 		s.log.Info("sessions saved for the next start", "sessions", done.Sessions, "bytes", done.Bytes, "not_saved", done.Ended)
 	}
@@ -66,7 +66,7 @@ func (s *Server) StopTime() time.Duration {
 
 // StopNow makes Shutdown return soon: it cuts off the remaining clients, and leaves no more
 // sessions in the store.
-func (s *Server) StopNow() { s.hurry() }
+func (s *Server) StopNow() { s.stopWaiting() }
 
 // unrestore puts the sessions back because the start has failed.
 func (s *Server) unrestore() error {

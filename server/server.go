@@ -28,25 +28,25 @@ import (
 // Server is a running server.
 type Server struct {
 	*core
-	settings  atomic.Pointer[Config]
-	reloading sync.Mutex // held while the configuration is replaced
-	starttls  starttls
-	locks     locks // of the data directory, and of a database elsewhere
-	certs     *Certificates
-	acme      *acme.Manager // nil: no certificates are obtained
-	poller    *poller.Poller
-	listeners listeners
-	web       atomic.Pointer[web]
-	webPort   atomic.Int32    // of the listener for WebSocket
-	pageFails *loglimit.Limit // limits the lines about pages of invitations that could not be made
-	admin     *admin.Server
-	meter     *store.Meter // of the store
-	blocks    *blocks.List
-	machine   machine
-	drains    drains
-	state     atomic.Value    // an api.State
-	haste     context.Context // ended by hurry: a stop must not wait any longer
-	hurry     context.CancelFunc
+	settings    atomic.Pointer[Config]
+	reloading   sync.Mutex // held while the configuration is replaced
+	starttls    starttls
+	locks       locks // of the data directory, and of a database elsewhere
+	certs       *Certificates
+	acme        *acme.Manager // nil: no certificates are obtained
+	poller      *poller.Poller
+	listeners   listeners
+	web         atomic.Pointer[web]
+	webPort     atomic.Int32    // of the listener for WebSocket
+	pageFails   *loglimit.Limit // limits the lines about pages of invitations that could not be made
+	admin       *admin.Server
+	meter       *store.Meter // of the store
+	blocks      *blocks.List
+	machine     machine
+	drains      drains
+	state       atomic.Value       // an api.State
+	mayWait     context.Context    // ends when a stop must not wait any longer: see StopNow
+	stopWaiting context.CancelFunc // ends mayWait
 }
 
 // Address is one address that a server listens on.
@@ -92,7 +92,7 @@ func newLocked(ctx context.Context, cfg *Config, location store.Location, locks 
 		return nil, err
 	}
 	s := &Server{locks: locks, meter: store.NewMeter(), pageFails: loglimit.New(cfg.Logger, "more requests for pages of invitations have failed than are logged")}
-	s.haste, s.hurry = context.WithCancel(context.Background())
+	s.mayWait, s.stopWaiting = context.WithCancel(context.Background())
 	s.machine.s, s.machine.host = s, capacity.ThisHost()
 	cfg.XEP.LandingPage = s.landingPage
 	s.settings.Store(cfg)
@@ -283,16 +283,16 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.reloading.Unlock()
 	s.drains.job.Close()
 	_ = s.listeners.close()
-	defer s.hurry()
+	defer s.stopWaiting()
 	defer context.AfterFunc(ctx, func() {
 		if errors.Is(ctx.Err(), context.Canceled) {
-			s.hurry()
+			s.stopWaiting()
 		}
 	})()
 	err := s.suspend(ctx)
 	// When ctx ends, stop waiting for the store.
 	defer context.AfterFunc(ctx, s.router.Cancel)()
-	s.awaitFarewells(ctx)
+	s.awaitLastBytes(ctx)
 	left := s.poller.Stats().Conns
 	if err == nil && left > 0 {
 		err = ctx.Err() // nil after Linger, the time limit of a single client
@@ -311,9 +311,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return errors.Join(err, s.store.Close(), s.locks.Close())
 }
 
-// awaitFarewells waits for the clients to receive the remaining bytes, for at most Linger. After
+// awaitLastBytes waits for the clients to receive the remaining bytes, for at most Linger. After
 // that, the poller cuts off the remaining clients.
-func (s *Server) awaitFarewells(ctx context.Context) {
+func (s *Server) awaitLastBytes(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, s.config().Session.Linger)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
